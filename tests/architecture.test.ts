@@ -1,0 +1,229 @@
+// The house's own checks (docs/architecture.md): which folder may import which, what must not be
+// left lying about, and that the error codes and their documentation are one list. Sources are read
+// as text, so a type import counts as any other.
+
+import { readFileSync, readdirSync } from 'node:fs';
+import { dirname, join, posix } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, test } from '@jest/globals';
+import { LEDGER_ERROR_CODES } from '../domain/ledger-error.ts';
+
+/** The checkout's root: the nearest folder above with a package.json. */
+function findRoot(): string {
+  let folder = dirname(fileURLToPath(import.meta.url));
+  while (!readdirSync(folder).includes('package.json')) folder = dirname(folder);
+  return folder;
+}
+
+const ROOT = findRoot();
+const ROOMS = ['domain', 'projections', 'adapters', 'tests'];
+/** AssemblyScript: another language, another module system. */
+const NOT_TYPESCRIPT = 'adapters/kernels/assembly/';
+
+function sourceFiles(): string[] {
+  const inRooms = ROOMS.flatMap((room) =>
+    readdirSync(join(ROOT, room), { recursive: true, encoding: 'utf8' }).map((name) =>
+      posix.join(room, name),
+    ),
+  );
+  const atRoot = readdirSync(ROOT);
+  return [...atRoot, ...inRooms]
+    .filter((file) => file.endsWith('.ts') && !file.startsWith(NOT_TYPESCRIPT))
+    .toSorted();
+}
+
+const read = (file: string): string => readFileSync(join(ROOT, file), 'utf8');
+
+interface Import {
+  readonly specifier: string;
+  readonly typeOnly: boolean;
+}
+
+const STATIC_IMPORT =
+  /^[ \t]*(?:import|export)\s+(type\s)?(?:[^'";]*?\sfrom\s*)?['"]([^'"\n]+)['"]/gmu;
+const DYNAMIC_IMPORT = /\b(?:import|new URL)\(\s*['"]([^'"\n]+)['"]/gu;
+
+/** What a source file imports, in whatever way. */
+function importsOf(text: string): Import[] {
+  const code = text.replaceAll(/^\s*\/\/.*$/gmu, '').replaceAll(/^\s*\/?\*.*$/gmu, '');
+  return [
+    ...[...code.matchAll(STATIC_IMPORT)].map((m) => ({ specifier: m[2]!, typeOnly: !!m[1] })),
+    ...[...code.matchAll(DYNAMIC_IMPORT)].map((m) => ({ specifier: m[1]!, typeOnly: false })),
+  ];
+}
+
+/** The folder that rules are about: a room, or one of the rooms inside adapters, or the root. */
+function roomOf(file: string): string {
+  const [room, inner, ...rest] = file.split('/');
+  if (inner === undefined) return 'root';
+  return room === 'adapters' && rest.length > 0 ? `adapters/${inner}` : room!;
+}
+
+const EVERYWHERE = ['domain'];
+/** Folders of this project that each folder may import beside itself. */
+const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
+  domain: [],
+  projections: EVERYWHERE,
+  'adapters/files': EVERYWHERE,
+  'adapters/kernels': [...EVERYWHERE, 'projections', 'adapters/files'],
+  'adapters/stores': [...EVERYWHERE, 'projections', 'adapters/files', 'adapters/kernels'],
+  'adapters/guests': [...EVERYWHERE, 'projections', 'adapters/files', 'adapters/kernels'],
+  'adapters/faces': [...EVERYWHERE, 'projections', 'adapters/files', 'adapters/kernels', 'root'],
+  root: [
+    ...EVERYWHERE,
+    'projections',
+    'adapters/files',
+    'adapters/kernels',
+    'adapters/stores',
+    'adapters/guests',
+  ],
+};
+
+const PURE_LIBRARIES = ['fp-ts', 'io-ts'];
+const SUBSCRIPTION = 'projections/subscription.ts';
+
+const packageOf = (specifier: string): string =>
+  specifier
+    .split('/')
+    .slice(0, specifier.startsWith('@') ? 2 : 1)
+    .join('/');
+
+function refusedLibrary(file: string, found: Import, shipped: readonly string[]): string | null {
+  const room = roomOf(file);
+  const isPure = room === 'domain' || room === 'projections';
+  if (found.specifier.startsWith('node:')) return isPure ? `${room} imports no node: module` : null;
+  const name = packageOf(found.specifier);
+  if (name === 'rxjs') {
+    if (file === SUBSCRIPTION || (found.typeOnly && room !== 'domain')) return null;
+    return `only ${SUBSCRIPTION} imports rxjs`;
+  }
+  if (isPure && !PURE_LIBRARIES.includes(name)) return `${room} imports no ${name}`;
+  return shipped.includes(name) ? null : `${name} is not among the dependencies that are shipped`;
+}
+
+/** Why this file may not import that, or null. */
+function refusal(file: string, found: Import, shipped: readonly string[]): string | null {
+  const room = roomOf(file);
+  if (room === 'tests') return null;
+  if (!found.specifier.startsWith('.')) return refusedLibrary(file, found, shipped);
+  const target = posix.join(posix.dirname(file), found.specifier);
+  const targetRoom = roomOf(target);
+  if (targetRoom === room || target === 'package.json') return null;
+  const allowed = MAY_IMPORT[room];
+  if (allowed === undefined) return `${room} is no folder of this house`;
+  return allowed.includes(targetRoom) ? null : `${room} imports nothing from ${targetRoom}`;
+}
+
+const SHIPPED = Object.keys(
+  (JSON.parse(read('package.json')) as { dependencies: Record<string, string> }).dependencies,
+);
+
+function importFindings(file: string, text: string): string[] {
+  return importsOf(text).flatMap((found) => {
+    const why = refusal(file, found, SHIPPED);
+    return why === null ? [] : [`${file}: '${found.specifier}': ${why}`];
+  });
+}
+
+// Written so that this line does not hold what it looks for.
+const MARKERS = /\b(?:T[O]DO|FIX[M]E|X[X]X)\b|\.onl[y]\(/u;
+
+function markerFindings(file: string, text: string): string[] {
+  return text
+    .split('\n')
+    .flatMap((line, i) => (MARKERS.test(line) ? [`${file}:${i + 1}: ${line.trim()}`] : []));
+}
+
+const NO_NOUNS = /(?:^|\/)(?:utils?|helpers?|common|types|misc)(?:\.[a-z.]+)?(?:\/|$)/u;
+const KEBAB_CASE = /^(?:[a-z0-9]+(?:-[a-z0-9]+)*\/)*[a-z0-9]+(?:[-.][a-z0-9]+)*\.ts$/u;
+
+function nameFinding(file: string): string[] {
+  if (NO_NOUNS.test(file)) return [`${file}: named after no noun of the field`];
+  return KEBAB_CASE.test(file) ? [] : [`${file}: not in kebab-case`];
+}
+
+/** The codes that docs/errors.md has a row for, in its order. */
+const documentedCodes = (text: string): string[] =>
+  [...text.matchAll(/^\| `([A-Z_]+)` +\|/gmu)].map((match) => match[1]!);
+
+describe('the house', () => {
+  const files = sourceFiles();
+
+  test('has sources in every room that the checks read', () => {
+    expect(files).toContain('domain/ledger-error.ts');
+    expect(files).toContain('tests/architecture.test.ts');
+    expect(files.some((file) => file.startsWith('adapters/'))).toBe(true);
+  });
+
+  test('lets a folder import only what it may', () => {
+    expect(files.flatMap((file) => importFindings(file, read(file)))).toEqual([]);
+  });
+
+  test('has no leftover markers', () => {
+    expect(files.flatMap((file) => markerFindings(file, read(file)))).toEqual([]);
+  });
+
+  test('names files after nouns, in kebab-case', () => {
+    expect(files.flatMap(nameFinding)).toEqual([]);
+  });
+
+  test('documents every error code, and only those, in their order', () => {
+    expect(documentedCodes(read('docs/errors.md'))).toEqual([...LEDGER_ERROR_CODES]);
+  });
+});
+
+describe('the checks themselves', () => {
+  test.each([
+    ['domain/page.ts', `import { x } from '../projections/x.ts';`],
+    ['domain/page.ts', `import type { X } from '../adapters/files/x.ts';`],
+    ['domain/use-cases/record.ts', `import type { X } from '../../adapters/files/x.ts';`],
+    ['domain/page.ts', `import { readFile } from 'node:fs';`],
+    ['domain/page.ts', `import type { Observable } from 'rxjs';`],
+    ['projections/index.ts', `import { scan } from 'rxjs/operators';`],
+    ['projections/index.ts', `import { Command } from 'commander';`],
+    ['adapters/stores/a.ts', `export * from '../guests/b.ts';`],
+    ['adapters/stores/a/b.ts', `const b = await import('../../faces/b.ts');`],
+    ['adapters/faces/cli/main.ts', `import {\n  a,\n  b,\n} from '../../stores/a.ts';`],
+    ['adapters/faces/cli/main.ts', `import '../../guests/b.ts';`],
+    ['adapters/files/a.ts', `import { a } from '../kernels/a.ts';`],
+    ['adapters/stores/a.ts', `import { a } from '../../index.ts';`],
+    ['adapters/stores/a.ts', `import { a } from '../../tests/support/a.ts';`],
+    ['adapters/stores/a.ts', `import fc from 'fast-check';`],
+    ['index.ts', `import { a } from './adapters/faces/cli/a.ts';`],
+  ])('find the planted import in %s: %s', (file, text) => {
+    expect(importFindings(file, text)).toHaveLength(1);
+  });
+
+  test.each([
+    ['domain/use-cases/record.ts', `import type { X } from '../events.ts';`],
+    ['domain/page.ts', `import { pipe } from 'fp-ts/lib/function.js';`],
+    ['domain/page.ts', `// import { x } from '../projections/x.ts';`],
+    [SUBSCRIPTION, `import { Observable } from 'rxjs';`],
+    ['adapters/stores/a/b.ts', `import { join } from 'node:path';\nimport { c } from '../c.ts';`],
+    ['adapters/stores/a.ts', `import { files } from '../files/files.ts';`],
+    ['adapters/faces/cli/main.ts', `import { open } from '../../../index.ts';`],
+    ['index.ts', `export { a } from './adapters/guests/a.ts';`],
+  ])('let the import in %s be: %s', (file, text) => {
+    expect(importFindings(file, text)).toEqual([]);
+  });
+
+  test('find a marker, and no word that only looks like one', () => {
+    const [later, alone] = [['TO', 'DO'].join(''), ['on', 'ly'].join('')];
+    expect(markerFindings('a.ts', `ok\n// ${later}: later`)).toHaveLength(1);
+    expect(markerFindings('a.ts', `test.${alone}('x', f)`)).toHaveLength(1);
+    expect(markerFindings('a.ts', `mkdtemp('${later}${later}'); read${alone}(x)`)).toEqual([]);
+  });
+
+  test.each(['domain/utils.ts', 'domain/helpers/a.ts', 'domain/types.ts', 'domain/pageTable.ts'])(
+    'refuse the name %s',
+    (file) => {
+      expect(nameFinding(file)).toHaveLength(1);
+    },
+  );
+
+  test('read the codes out of the table and nowhere else', () => {
+    expect(documentedCodes('see `DISK_FULL`\n| `IO_FAILED` | x | y |\n|---|\n')).toEqual([
+      'IO_FAILED',
+    ]);
+  });
+});
