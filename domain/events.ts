@@ -1,0 +1,150 @@
+// The closed set of events and the codecs of those that are JSON (docs/events.md). The others are
+// columns: see page-columns.ts and pack-event.ts. Every event travels in an envelope with its type
+// and schema version, so a later catalogue needs no new format.
+
+import * as either from 'fp-ts/lib/Either.js';
+import type { Either } from 'fp-ts/lib/Either.js';
+import * as t from 'io-ts';
+import { LedgerError } from './ledger-error.ts';
+import { EVENT_BYTES_MAX, VM_PAGES_MAX } from './page.ts';
+
+/** A whole number from 0 that JavaScript holds exactly. */
+const isCount = (u: unknown): u is number => Number.isSafeInteger(u) && Number(u) >= 0;
+const count = new t.Type<number>(
+  'count',
+  isCount,
+  (u, context) => (isCount(u) ? t.success(u) : t.failure(u, context)),
+  t.identity,
+);
+const pageCount = t.refinement(count, (n) => n <= VM_PAGES_MAX, 'pageCount');
+const block = t.strict({ name: t.string, pages: pageCount });
+const range = t.strict({ address: count, block: t.string, offset: count, length: count });
+const memoryMap = t.strict({ blocks: t.readonlyArray(block), ranges: t.readonlyArray(range) });
+const share = t.union([t.literal('group'), t.literal('vm'), t.literal('pattern')]);
+const orNull = <C extends t.Mixed>(codec: C) => t.union([codec, t.null]);
+
+/** The codec of each JSON event's data, by type, at its current schema version. */
+export const CONTROL_CODECS = {
+  LedgerCreated: t.strict({ ledger: t.string, format: count, pageStore: orNull(t.string) }),
+  GroupCreated: t.strict({ group: t.string, keyCheck: t.string }),
+  VmRegistered: t.strict({
+    vm: t.string,
+    group: t.string,
+    share,
+    memoryMap,
+    parent: orNull(t.strict({ vm: t.string, capture: count })),
+  }),
+  CommandLineObserved: t.strict({ vm: t.string, argv: t.readonlyArray(t.string) }),
+  CaptureCommitted: t.strict({
+    vm: t.string,
+    capture: count,
+    timeMs: t.number,
+    batches: count,
+    firstRevision: count,
+    hash: t.string,
+    written: count,
+    stored: count,
+    merged: count,
+    pattern: count,
+    unchanged: count,
+    pauseMs: orNull(t.number),
+    mode: t.string,
+    source: t.string,
+  }),
+  CheckpointTaken: t.strict({ vm: t.string, name: t.string, capture: count }),
+  VmRetired: t.strict({ vm: t.string }),
+} as const;
+
+export type ControlType = keyof typeof CONTROL_CODECS;
+export type LedgerCreated = t.TypeOf<typeof CONTROL_CODECS.LedgerCreated>;
+export type GroupCreated = t.TypeOf<typeof CONTROL_CODECS.GroupCreated>;
+export type VmRegistered = t.TypeOf<typeof CONTROL_CODECS.VmRegistered>;
+export type CaptureCommitted = t.TypeOf<typeof CONTROL_CODECS.CaptureCommitted>;
+export type SharePolicy = VmRegistered['share'];
+
+/** A control event: JSON that people can read in any log's own tools. */
+export type ControlEvent = {
+  readonly [T in ControlType]: {
+    readonly type: T;
+    readonly data: t.TypeOf<(typeof CONTROL_CODECS)[T]>;
+  };
+}[ControlType];
+
+/** Events that are columns of bytes, all parts of a capture: they take effect at its commit. */
+export const BATCH_TYPES = ['PackWritten', 'PagesWritten', 'DeviceStateWritten'] as const;
+export type BatchType = (typeof BATCH_TYPES)[number];
+
+/** Per-page events: never stored one by one, only expanded from a batch for who asks. */
+export const PAGE_EVENT_TYPES = [
+  'PageStored',
+  'PageMerged',
+  'PatternPageShared',
+  'SharingBroken',
+] as const;
+export type PageEventType = (typeof PAGE_EVENT_TYPES)[number];
+
+/** Current schema version of every event. */
+export const SCHEMA = 1;
+
+export const isBatchType = (type: string): type is BatchType =>
+  (BATCH_TYPES as readonly string[]).includes(type);
+export const isControlType = (type: string): type is ControlType =>
+  Object.hasOwn(CONTROL_CODECS, type);
+
+const encoder = new TextEncoder();
+const decoder = new TextDecoder('utf-8', { fatal: true });
+
+/** Bytes of a control event's data. EVENT_TOO_LARGE above EVENT_BYTES_MAX. */
+export function encodeControl(event: ControlEvent): Either<LedgerError, Uint8Array> {
+  const bytes = encoder.encode(JSON.stringify(event.data));
+  return bytes.length <= EVENT_BYTES_MAX
+    ? either.right(bytes)
+    : either.left(
+        new LedgerError(
+          'EVENT_TOO_LARGE',
+          `a ${event.type} event is ${bytes.length} bytes; an event has at most ${EVENT_BYTES_MAX}`,
+          { type: event.type, found: bytes.length, expected: EVENT_BYTES_MAX },
+        ),
+      );
+}
+
+interface Envelope {
+  readonly type: string;
+  readonly schema: number;
+  readonly data: Uint8Array;
+  readonly position: bigint;
+}
+
+/** The control event in an envelope: EVENT_NEWER for a schema we do not know, EVENT_INVALID for bytes that are no such event. */
+export function decodeControl(envelope: Envelope): Either<LedgerError, ControlEvent> {
+  const where = `the event at position ${envelope.position}`;
+  const facts = { type: envelope.type, schema: envelope.schema, position: envelope.position };
+  if (envelope.schema > SCHEMA || !isControlType(envelope.type))
+    return either.left(
+      new LedgerError(
+        'EVENT_NEWER',
+        `${where} is a ${envelope.type} of schema ${envelope.schema}, which this version does not know; use a newer pageledger`,
+        facts,
+      ),
+    );
+  const invalid = (why: string) =>
+    either.left(
+      new LedgerError(
+        'EVENT_INVALID',
+        `${where} is no ${envelope.type}: ${why}; run \`pageledger verify\``,
+        facts,
+      ),
+    );
+  let json: unknown;
+  try {
+    json = JSON.parse(decoder.decode(envelope.data));
+  } catch {
+    return invalid('its data is not JSON');
+  }
+  const codec: t.Mixed = CONTROL_CODECS[envelope.type];
+  const decoded = codec.decode(json);
+  // The codec of a type decodes that type's data.
+  if (either.isRight(decoded)) return either.right({ type: envelope.type, data: decoded.right });
+  const path = decoded.left[0]?.context.map((entry) => entry.key).filter((key) => key !== '');
+  return invalid(`the field ${path?.join('.') ?? '?'} does not fit`);
+}

@@ -1,0 +1,65 @@
+// A VM's memory map: RAM blocks in page-number order, main RAM first, and where guest-physical
+// addresses lead (brief, section 2).
+
+import * as either from 'fp-ts/lib/Either.js';
+import { PAGE_BYTES } from './page.ts';
+import type { Refusal } from './refusals.ts';
+
+export interface MemoryBlock {
+  readonly name: string;
+  readonly pages: number;
+}
+
+/** A run of guest-physical addresses backed by a block: all in bytes. */
+export interface PhysicalRange {
+  readonly address: number;
+  readonly block: string;
+  readonly offset: number;
+  readonly length: number;
+}
+
+export interface MemoryMap {
+  readonly blocks: readonly MemoryBlock[];
+  readonly ranges: readonly PhysicalRange[];
+}
+
+/** Pages of all blocks. */
+export const pageCountOf = (map: MemoryMap): number =>
+  map.blocks.reduce((sum, block) => sum + block.pages, 0);
+
+/** Pages of main RAM, the first block: what a raw image holds. */
+export const mainPagesOf = (map: MemoryMap): number => map.blocks[0]?.pages ?? 0;
+
+/** One block of RAM from address 0: what a raw image tells of its VM. */
+export const flatMap = (pages: number): MemoryMap => ({
+  blocks: [{ name: 'ram', pages }],
+  ranges: [{ address: 0, block: 'ram', offset: 0, length: pages * PAGE_BYTES }],
+});
+
+/** Whether captures of these two maps can stand in one VM: same blocks, same sizes, same order. */
+export const isSameMemory = (a: MemoryMap, b: MemoryMap): boolean =>
+  a.blocks.length === b.blocks.length &&
+  a.blocks.every(
+    (block, i) => block.pages === b.blocks[i]!.pages && block.name === b.blocks[i]!.name,
+  );
+
+/** The gfn that holds a guest-physical address. */
+export function gfnOfAddress(
+  map: MemoryMap,
+  address: number,
+): either.Either<Refusal, { readonly gfn: number; readonly offset: number }> {
+  const range = map.ranges.find((r) => address >= r.address && address < r.address + r.length);
+  if (range === undefined) return either.left({ _tag: 'AddressUnmapped', address });
+  let first = 0;
+  for (const block of map.blocks) {
+    if (block.name === range.block) {
+      const within = range.offset + (address - range.address);
+      return either.right({
+        gfn: first + Math.floor(within / PAGE_BYTES),
+        offset: within % PAGE_BYTES,
+      });
+    }
+    first += block.pages;
+  }
+  return either.left({ _tag: 'AddressUnmapped', address });
+}

@@ -1,0 +1,71 @@
+// A pack: an immutable run of storage blocks (docs/format.md, "Packs").
+//
+//   0   4  magic "PLPK"
+//   4   4  format version, u32 little-endian: 1
+//   8  64  group name, NUL padded
+//  72  16  random bytes, so that two writings never share a name
+//  88   8  zero
+//  96   -  blocks of pages, back to back; their table stands in the PackWritten event
+//
+// A pack's name is the SHA-256 of its bytes in lower-case hex.
+
+export const PACK_MAGIC = 0x4b50_4c50;
+export const PACK_FORMAT = 1;
+export const PACK_HEADER_BYTES = 96;
+export const PACK_GROUP_BYTES = 64;
+export const PACK_RANDOM_BYTES = 16;
+export const PACK_NAME = /^[0-9a-f]{64}$/u;
+
+/** How a block of pages is stored. */
+export const CODEC_RAW = 0;
+export const CODEC_ZSTD = 1;
+
+/**
+ * The table of a pack's blocks, as columns. Block b holds `pages[b]` pages (slots count through the
+ * blocks) in `lengths[b]` bytes, right after block b - 1. `checksums` are CRC-32 (IEEE) of the
+ * stored bytes.
+ */
+export interface BlockTable {
+  readonly codecs: Uint8Array;
+  readonly pages: Uint8Array;
+  readonly lengths: Uint32Array;
+  readonly checksums: Uint32Array;
+}
+
+/** The bytes of a pack's header. */
+export function packHeader(pack: {
+  readonly group: string;
+  readonly random: Uint8Array;
+}): Uint8Array {
+  const header = new Uint8Array(PACK_HEADER_BYTES);
+  const view = new DataView(header.buffer);
+  view.setUint32(0, PACK_MAGIC, true);
+  view.setUint32(4, PACK_FORMAT, true);
+  header.set(new TextEncoder().encode(pack.group).subarray(0, PACK_GROUP_BYTES), 8);
+  header.set(pack.random.subarray(0, PACK_RANDOM_BYTES), 8 + PACK_GROUP_BYTES);
+  return header;
+}
+
+/** First slot and byte offset of every block of a pack, and of the end: one entry more than blocks. */
+export function blockStarts(blocks: BlockTable): { slots: Uint32Array; offsets: Uint32Array } {
+  const count = blocks.codecs.length;
+  const slots = new Uint32Array(count + 1);
+  const offsets = new Uint32Array(count + 1);
+  offsets[0] = PACK_HEADER_BYTES;
+  for (let i = 0; i < count; i += 1) {
+    slots[i + 1] = slots[i]! + blocks.pages[i]!;
+    offsets[i + 1] = offsets[i]! + blocks.lengths[i]!;
+  }
+  return { slots, offsets };
+}
+
+/** The rows `first` to `end` (not included) of a table. */
+export const sliceBlocks = (blocks: BlockTable, first: number, end: number): BlockTable => ({
+  codecs: blocks.codecs.subarray(first, end),
+  pages: blocks.pages.subarray(first, end),
+  lengths: blocks.lengths.subarray(first, end),
+  checksums: blocks.checksums.subarray(first, end),
+});
+
+/** Short form of a pack's name for messages. */
+export const packLabel = (name: string): string => `pack ${name.slice(0, 16)}`;

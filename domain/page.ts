@@ -1,0 +1,24 @@
+// Sizes and numbers of guest pages (brief, section 2). A page is 4 KiB; a guest frame number (gfn) is
+// a page's place in its VM, counted through the memory map's blocks, main RAM first.
+
+/** Bytes in a page. */
+export const PAGE_BYTES = 4096;
+/** log2 of PAGE_BYTES. */
+export const PAGE_SHIFT = 12;
+/** Pages in a block of pages: what is compressed, and decompressed, as one. */
+export const BLOCK_PAGES = 4;
+/** Bytes in a block of pages before compression. */
+export const BLOCK_BYTES = BLOCK_PAGES * PAGE_BYTES;
+/** Blocks of pages in a storage block: what is staged and read as one. */
+export const STORAGE_BLOCK_BLOCKS = 16;
+/** Most pages in a pack. */
+export const PACK_PAGES_MAX = 4096;
+/** Most pages of a VM (16 TiB): the largest gfn still fits an unsigned 32-bit number. */
+export const VM_PAGES_MAX = 2 ** 32 - 1;
+/** Most page events in one batch. */
+export const BATCH_ROWS_MAX = 16_384;
+/** Most bytes in one event. */
+export const EVENT_BYTES_MAX = 256 * 1024;
+
+/** Pages that hold `bytes` bytes, the last one perhaps in part. */
+export const pagesOf = (bytes: number): number => Math.ceil(bytes / PAGE_BYTES);

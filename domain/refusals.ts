@@ -1,0 +1,77 @@
+// What the domain says no to, and the sentence a person reads. Exhaustive: a new refusal does not
+// compile until it has its sentence.
+
+export type Refusal =
+  | { readonly _tag: 'BadVmName'; readonly vm: string }
+  | { readonly _tag: 'BadGroupName'; readonly group: string }
+  | { readonly _tag: 'BadCheckpointName'; readonly name: string }
+  | { readonly _tag: 'BadPoint'; readonly text: string; readonly why: string }
+  | { readonly _tag: 'VmUnknown'; readonly vm: string }
+  | { readonly _tag: 'VmRegisteredAlready'; readonly vm: string }
+  | { readonly _tag: 'VmRetired'; readonly vm: string }
+  | { readonly _tag: 'NoCapture'; readonly vm: string; readonly at: string }
+  | {
+      readonly _tag: 'MemoryChanged';
+      readonly vm: string;
+      readonly was: string;
+      readonly now: string;
+    }
+  | {
+      readonly _tag: 'GroupFixed';
+      readonly vm: string;
+      readonly group: string;
+      readonly asked: string;
+    }
+  | {
+      readonly _tag: 'CheckpointExists';
+      readonly vm: string;
+      readonly name: string;
+      readonly capture: number;
+    }
+  | { readonly _tag: 'CheckpointUnknown'; readonly vm: string; readonly name: string }
+  | {
+      readonly _tag: 'GfnOutOfRange';
+      readonly vm: string;
+      readonly gfn: number;
+      readonly pages: number;
+    }
+  | { readonly _tag: 'AddressUnmapped'; readonly address: number }
+  | { readonly _tag: 'NoDeviceState'; readonly vm: string; readonly capture: number };
+
+/** The sentence of a refusal: what was found, what was expected, what to do. */
+export function refusalText(refusal: Refusal): string {
+  switch (refusal._tag) {
+    case 'BadVmName':
+      return `the VM name ${JSON.stringify(refusal.vm)} is not allowed: names are [A-Za-z0-9][A-Za-z0-9._-]*, at most 128 characters`;
+    case 'BadGroupName':
+      return `the group name ${JSON.stringify(refusal.group)} is not allowed: names are [A-Za-z0-9][A-Za-z0-9._-]*, at most 63 characters`;
+    case 'BadCheckpointName':
+      return `the checkpoint name ${JSON.stringify(refusal.name)} is not allowed: names are [A-Za-z0-9][A-Za-z0-9._-]*, at most 128 characters`;
+    case 'BadPoint':
+      return `${JSON.stringify(refusal.text)} is not a point: ${refusal.why}; points are latest, @N, pos:N, time:2026-11-20T10:00:00Z, ago:10s, cp:NAME`;
+    case 'VmUnknown':
+      return `no VM ${refusal.vm} is in this ledger; \`pageledger vms\` lists those that are`;
+    case 'VmRegisteredAlready':
+      return `the VM ${refusal.vm} is registered already`;
+    case 'VmRetired':
+      return `the VM ${refusal.vm} was retired: its history can be read, but it takes no further captures or checkpoints; record under another name`;
+    case 'NoCapture':
+      return `the VM ${refusal.vm} has no capture at ${refusal.at}; \`pageledger captures --vm ${refusal.vm}\` lists those it has`;
+    case 'MemoryChanged':
+      return `the memory of VM ${refusal.vm} is ${refusal.was} in this ledger, but the source has ${refusal.now}: a VM's memory map is fixed at its first capture; record under another name`;
+    case 'GroupFixed':
+      return `the VM ${refusal.vm} is in group ${refusal.group}, not ${refusal.asked}: a VM's group is fixed at its first capture; leave --group out or record under another name`;
+    case 'CheckpointExists':
+      return `the VM ${refusal.vm} has a checkpoint ${refusal.name} already, at capture ${refusal.capture}; choose another name`;
+    case 'CheckpointUnknown':
+      return `the VM ${refusal.vm} has no checkpoint ${refusal.name}; \`pageledger checkpoints\` lists those it has`;
+    case 'GfnOutOfRange':
+      return `page ${refusal.gfn} is not in VM ${refusal.vm}, whose pages are 0 to ${refusal.pages - 1}`;
+    case 'AddressUnmapped':
+      return `no memory lies at guest-physical address 0x${refusal.address.toString(16)}; \`pageledger vms --json\` shows the memory map`;
+    case 'NoDeviceState':
+      return `capture ${refusal.capture} of VM ${refusal.vm} has no device state (it was recorded from an image), so it can be restored to a file but not resumed`;
+    default:
+      return refusal satisfies never;
+  }
+}

@@ -1,0 +1,26 @@
+// How streams are named (docs/events.md). A VM's recorder is the only writer of its `vm-` stream;
+// checkpoints have a stream of their own, so that a point can be named while its VM is recorded.
+
+/** What the ledger itself did: its creation, its groups. */
+export const LEDGER_STREAM = 'ledger';
+const VM_PREFIX = 'vm-';
+const POINTS_PREFIX = 'points-';
+
+export const vmStream = (vm: string): string => VM_PREFIX + vm;
+export const pointsStream = (vm: string): string => POINTS_PREFIX + vm;
+
+/** The VM whose recorder writes this stream, or null. */
+export const vmOfStream = (stream: string): string | null =>
+  stream.startsWith(VM_PREFIX) ? stream.slice(VM_PREFIX.length) : null;
+
+const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]*$/u;
+
+/** Most characters of a VM's or a checkpoint's name. */
+export const NAME_CHARACTERS_MAX = 128;
+/** Most characters of a group's name: it stands in a pack's header. */
+export const GROUP_CHARACTERS_MAX = 63;
+
+export const isName = (name: string): boolean =>
+  NAME.test(name) && name.length <= NAME_CHARACTERS_MAX;
+export const isGroupName = (name: string): boolean =>
+  NAME.test(name) && name.length <= GROUP_CHARACTERS_MAX;

@@ -1,0 +1,204 @@
+// Recording (brief, 3.1): captures of one VM, one after the other, by one recorder. Content is durable
+// before the event that refers to it; an interrupted capture is invisible.
+
+import * as either from 'fp-ts/lib/Either.js';
+import { refuse } from '../refused.ts';
+import {
+  FINGERPRINT_BYTES,
+  type Fingerprints,
+  type Image,
+  type PageEngine,
+} from '../page-engine.ts';
+import { LedgerError } from '../ledger-error.ts';
+import { pageCountOf, type MemoryMap } from '../memory-map.ts';
+import type { Position } from '../ports.ts';
+import type { RecorderModels } from '../read-models.ts';
+import { vmStream } from '../stream-names.ts';
+import { captureRefusal, decideVm, DEFAULT_GROUP } from '../vm.ts';
+import {
+  CaptureWriter,
+  type CaptureCounts,
+  type CapturePorts,
+  type DeviceParts,
+} from './capture.ts';
+import { encodeControls } from './capture-log.ts';
+
+/** One consistent memory of a guest, at hand as a file, and what is known of the moment. */
+export interface Captured {
+  readonly image: Image;
+  readonly memoryMap: MemoryMap;
+  readonly device: DeviceParts | null;
+  readonly argv: readonly string[] | null;
+  readonly timeMs: number;
+  readonly pauseMs: number | null;
+  /** How it was taken: `image`, `stream`, `background-snapshot`, `migrate`. */
+  readonly mode: string;
+  /** What it was taken from, for people. */
+  readonly source: string;
+}
+
+/** Fingerprints of a VM's last capture, kept with the keys. */
+export interface FingerprintStore {
+  /** Null where there are none for exactly this capture. */
+  load(
+    vm: string,
+    at: { readonly capture: number; readonly position: Position; readonly pages: number },
+  ): Promise<Fingerprints | null>;
+  save(
+    vm: string,
+    at: {
+      readonly capture: number;
+      readonly position: Position;
+      readonly fingerprints: Fingerprints;
+    },
+  ): Promise<void>;
+}
+
+/** Makes sure of a group in the ledger and of its key in the engine; gives the group's name. */
+export type OpenGroup = (group: string) => Promise<void>;
+
+export interface RecordPorts extends CapturePorts {
+  readonly engine: PageEngine;
+  readonly models: RecorderModels;
+  readonly fingerprints: FingerprintStore;
+  readonly openGroup: OpenGroup;
+}
+
+export interface Committed extends CaptureCounts {
+  readonly capture: number;
+  readonly position: Position;
+  readonly timeMs: number;
+}
+
+export interface RecorderOptions {
+  readonly vm: string;
+  readonly group: string | null;
+  readonly onProgress?: (progress: { readonly pages: number; readonly pageCount: number }) => void;
+}
+
+export class Recorder {
+  readonly #ports: RecordPorts;
+  readonly #options: RecorderOptions;
+  #fingerprints: {
+    capture: number;
+    position: Position;
+    pages: number;
+    current: Fingerprints;
+  } | null = null;
+  #spare: Fingerprints | null = null;
+  #failure: unknown = null;
+
+  constructor(ports: RecordPorts, options: RecorderOptions) {
+    this.#ports = ports;
+    this.#options = options;
+  }
+
+  /** Refuses a source that the VM cannot take, before any work. */
+  async check(memoryMap: MemoryMap): Promise<void> {
+    const { models } = this.#ports;
+    const { vm, group } = this.#options;
+    await models.catchUp();
+    const refusal = captureRefusal(models.vm(vm), { vm, group, memoryMap });
+    if (refusal !== null) throw refuse(refusal);
+    const lost = models.lostTail(vm);
+    if (lost !== null)
+      throw new LedgerError(
+        'LOG_DAMAGED',
+        `the history of VM ${vm} is damaged at its end (${lost}), so nothing can be recorded after it; run \`pageledger verify\`, or record under another name`,
+        { vm },
+      );
+  }
+
+  /** Records one capture. After a failure the recorder refuses further ones. */
+  async record(captured: Captured): Promise<Committed> {
+    if (this.#failure !== null) throw this.#failure;
+    try {
+      await this.check(captured.memoryMap);
+      return await this.#record(captured);
+    } catch (thrown) {
+      this.#failure = thrown;
+      throw thrown;
+    }
+  }
+
+  async #record(captured: Captured): Promise<Committed> {
+    const { models, openGroup, log } = this.#ports;
+    const { vm } = this.#options;
+    const before = models.vm(vm);
+    const group = before.registered?.group ?? this.#options.group ?? DEFAULT_GROUP;
+    await openGroup(group);
+    const pages = pageCountOf(captured.memoryMap);
+    const stream = vmStream(vm);
+    const revision = await log.streamRevision(stream)();
+    if (either.isLeft(revision)) throw revision.left;
+    const previous = await this.#previous(before.captures, pages);
+    const next =
+      this.#spare?.byteLength === pages * FINGERPRINT_BYTES ? this.#spare : newFingerprints(pages);
+    this.#spare = null;
+    const view = await models.captureView(vm, pages);
+    const writer = new CaptureWriter(this.#ports, view, {
+      stream,
+      revision: revision.right,
+      group,
+      capture: before.captures + 1,
+      image: captured.image,
+      previous,
+      next,
+      device: captured.device,
+      onProgress: (done) => this.#options.onProgress?.({ pages: done, pageCount: pages }),
+    });
+    const counts = await writer.run();
+    const committed = await this.#commit(captured, writer, counts);
+    await models.catchUp();
+    this.#spare = previous;
+    const { capture, position } = committed;
+    this.#fingerprints = { capture, position, pages, current: next };
+    return committed;
+  }
+
+  async #previous(capture: number, pages: number): Promise<Fingerprints | null> {
+    if (capture === 0) return null;
+    const kept = this.#fingerprints;
+    if (kept !== null && kept.capture === capture && kept.pages === pages) return kept.current;
+    const position = this.#ports.models.position(this.#options.vm, capture);
+    if (position === null) return null;
+    return this.#ports.fingerprints.load(this.#options.vm, { capture, position, pages });
+  }
+
+  async #commit(
+    captured: Captured,
+    writer: CaptureWriter,
+    counts: CaptureCounts,
+  ): Promise<Committed> {
+    const { models } = this.#ports;
+    const { vm, group } = this.#options;
+    const { memoryMap, argv, timeMs, pauseMs, mode, source } = captured;
+    const decided = decideVm(models.vm(vm))({
+      _tag: 'CommitCapture',
+      vm,
+      group,
+      memoryMap,
+      argv,
+      timeMs,
+      measured: { ...counts, pauseMs, mode, source },
+    });
+    if (either.isLeft(decided)) throw refuse(decided.left);
+    const encoded = encodeControls(this.#ports, decided.right);
+    if (either.isLeft(encoded)) throw encoded.left;
+    const { position } = await writer.log.append(encoded.right);
+    const last = decided.right.at(-1)!;
+    const time = last.type === 'CaptureCommitted' ? last.data.timeMs : timeMs;
+    return { ...counts, capture: models.vm(vm).captures + 1, position, timeMs: time };
+  }
+
+  /** Keeps the fingerprints of the last capture for the next recorder. */
+  async close(): Promise<void> {
+    const kept = this.#fingerprints;
+    if (kept === null) return;
+    const { capture, position, current: fingerprints } = kept;
+    await this.#ports.fingerprints.save(this.#options.vm, { capture, position, fingerprints });
+  }
+}
+
+const newFingerprints = (pages: number): Fingerprints =>
+  new SharedArrayBuffer(pages * FINGERPRINT_BYTES);

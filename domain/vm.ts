@@ -1,0 +1,161 @@
+// A VM's life: registered with its first capture, captured, retired. The decider is pure; what a
+// recorder measured (counts, times) comes with the command.
+
+import { append } from 'fp-ts/lib/Array.js';
+import * as either from 'fp-ts/lib/Either.js';
+import type { Either } from 'fp-ts/lib/Either.js';
+import type { NonEmptyArray } from 'fp-ts/lib/NonEmptyArray.js';
+import type { CaptureCommitted, ControlEvent, SharePolicy } from './events.ts';
+import { isSameMemory, pageCountOf, type MemoryMap } from './memory-map.ts';
+import { PAGE_BYTES } from './page.ts';
+import type { Refusal } from './refusals.ts';
+import { isGroupName, isName } from './stream-names.ts';
+
+export interface VmState {
+  readonly registered: {
+    readonly vm: string;
+    readonly group: string;
+    readonly share: SharePolicy;
+    readonly memoryMap: MemoryMap;
+  } | null;
+  readonly captures: number;
+  /** Time of the last capture; 0 before the first. */
+  readonly lastTimeMs: number;
+  readonly argv: readonly string[] | null;
+  readonly isRetired: boolean;
+}
+
+export interface CommitCapture {
+  readonly _tag: 'CommitCapture';
+  readonly vm: string;
+  /** Group asked for, or null: whatever the VM has, else the default. */
+  readonly group: string | null;
+  readonly memoryMap: MemoryMap;
+  /** The guest's command line where the source knows it. */
+  readonly argv: readonly string[] | null;
+  /** The capture's own time; one before the VM's last counts as the last one's. */
+  readonly timeMs: number;
+  readonly measured: Omit<CaptureCommitted, 'vm' | 'capture' | 'timeMs'>;
+}
+
+export type VmCommand = CommitCapture | { readonly _tag: 'RetireVm'; readonly vm: string };
+
+export const DEFAULT_GROUP = 'default';
+
+export const initialVm: VmState = {
+  registered: null,
+  captures: 0,
+  lastTimeMs: 0,
+  argv: null,
+  isRetired: false,
+};
+
+const sizeText = (map: MemoryMap): string =>
+  `${pageCountOf(map) * PAGE_BYTES} bytes in ${map.blocks.length} block(s) (${map.blocks
+    .slice(0, 4)
+    .map((block) => `${block.name} ${block.pages * PAGE_BYTES}`)
+    .join(', ')}${map.blocks.length > 4 ? ', ...' : ''})`;
+
+/** Why a VM takes no captures at all, or not into this group; null: it does. Asked before any work. */
+export function recorderRefusal(
+  state: VmState,
+  asked: Pick<CommitCapture, 'vm' | 'group'>,
+): Refusal | null {
+  if (!isName(asked.vm)) return { _tag: 'BadVmName', vm: asked.vm };
+  if (asked.group !== null && !isGroupName(asked.group))
+    return { _tag: 'BadGroupName', group: asked.group };
+  if (state.isRetired) return { _tag: 'VmRetired', vm: asked.vm };
+  if (state.registered === null) return null;
+  const { group } = state.registered;
+  return asked.group !== null && asked.group !== group
+    ? { _tag: 'GroupFixed', vm: asked.vm, group, asked: asked.group }
+    : null;
+}
+
+/** Why a source cannot be captured into a VM, or null. Asked before the work and again at commit. */
+export function captureRefusal(
+  state: VmState,
+  asked: Pick<CommitCapture, 'vm' | 'group' | 'memoryMap'>,
+): Refusal | null {
+  const refusal = recorderRefusal(state, asked);
+  if (refusal !== null || state.registered === null) return refusal;
+  const { memoryMap } = state.registered;
+  if (!isSameMemory(memoryMap, asked.memoryMap))
+    return {
+      _tag: 'MemoryChanged',
+      vm: asked.vm,
+      was: sizeText(memoryMap),
+      now: sizeText(asked.memoryMap),
+    };
+  return null;
+}
+
+const isSameArgv = (a: readonly string[] | null, b: readonly string[]): boolean =>
+  a !== null && a.length === b.length && a.every((word, i) => word === b[i]);
+
+function commit(
+  state: VmState,
+  command: CommitCapture,
+): Either<Refusal, NonEmptyArray<ControlEvent>> {
+  const refusal = captureRefusal(state, command);
+  if (refusal !== null) return either.left(refusal);
+  const events: ControlEvent[] = [];
+  const { vm, memoryMap, argv } = command;
+  if (state.registered === null) {
+    const group = command.group ?? DEFAULT_GROUP;
+    events.push({
+      type: 'VmRegistered',
+      data: { vm, group, share: 'group', memoryMap, parent: null },
+    });
+  }
+  if (argv !== null && !isSameArgv(state.argv, argv))
+    events.push({ type: 'CommandLineObserved', data: { vm, argv } });
+  const committed: ControlEvent = {
+    type: 'CaptureCommitted',
+    data: {
+      ...command.measured,
+      vm,
+      capture: state.captures + 1,
+      timeMs: Math.max(state.lastTimeMs, command.timeMs),
+    },
+  };
+  return either.right(append<ControlEvent>(committed)(events));
+}
+
+/** What a command brings about in a VM, or why not. */
+export const decideVm =
+  (state: VmState) =>
+  (command: VmCommand): Either<Refusal, NonEmptyArray<ControlEvent>> => {
+    switch (command._tag) {
+      case 'CommitCapture':
+        return commit(state, command);
+      case 'RetireVm':
+        if (state.registered === null) return either.left({ _tag: 'VmUnknown', vm: command.vm });
+        if (state.isRetired) return either.left({ _tag: 'VmRetired', vm: command.vm });
+        return either.right([{ type: 'VmRetired', data: { vm: command.vm } }]);
+      default:
+        return command satisfies never;
+    }
+  };
+
+/** A VM after an event; events of other concepts leave it as it is. */
+export function evolveVm(state: VmState, event: ControlEvent): VmState {
+  switch (event.type) {
+    case 'VmRegistered': {
+      const { vm, group, share, memoryMap } = event.data;
+      return { ...state, registered: { vm, group, share, memoryMap } };
+    }
+    case 'CommandLineObserved':
+      return { ...state, argv: event.data.argv };
+    case 'CaptureCommitted':
+      return { ...state, captures: event.data.capture, lastTimeMs: event.data.timeMs };
+    case 'VmRetired':
+      return { ...state, isRetired: true };
+    case 'LedgerCreated':
+    case 'GroupCreated':
+    case 'CheckpointTaken':
+      return state;
+    default:
+      return event satisfies never;
+  }
+}
