@@ -1,0 +1,67 @@
+// What every page store checks before it touches anything: names are hashes, a pack is what its name
+// says, a range is a range.
+
+import { createHash } from 'node:crypto';
+import { assert } from '../../domain/assert.ts';
+import { LedgerError } from '../../domain/ledger-error.ts';
+import { PACK_NAME } from '../../domain/pack.ts';
+
+/** A part of a pack. */
+export interface PackRange {
+  readonly name: string;
+  readonly offsetBytes: number;
+  readonly lengthBytes: number;
+}
+
+/** Refuses a name that is no hash: it never becomes part of a path. */
+export function checkPackName(name: string): void {
+  if (PACK_NAME.test(name)) return;
+  throw new LedgerError(
+    'PACK_DAMAGED',
+    `a pack is called ${JSON.stringify(name.slice(0, 80))}, but 64 lower-case hex digits were ` +
+      'expected; what refers to it is damaged: run `pageledger verify`',
+    { name: name.slice(0, 80) },
+  );
+}
+
+/** Refuses bytes that are not what their name says. */
+export function checkPackBytes(pack: { readonly name: string; readonly bytes: Uint8Array }): void {
+  checkPackName(pack.name);
+  const found = createHash('sha256').update(pack.bytes).digest('hex');
+  if (found === pack.name) return;
+  throw new LedgerError(
+    'PACK_DAMAGED',
+    `a pack was to be stored as ${pack.name}, but its bytes have the SHA-256 ${found}; ` +
+      'nothing was stored: check the memory of this machine, then run the command again',
+    { name: pack.name, found, sizeBytes: pack.bytes.length },
+  );
+}
+
+/** Refuses a range that reaches beyond the pack, before anything is allocated for it. */
+export function checkRange(range: PackRange, pack: { readonly sizeBytes: number; where: string }) {
+  assert(
+    Number.isSafeInteger(range.offsetBytes) && range.offsetBytes >= 0,
+    'a range of a pack begins at a whole number of bytes',
+  );
+  assert(
+    Number.isSafeInteger(range.lengthBytes) && range.lengthBytes >= 0,
+    'a range of a pack has a whole number of bytes',
+  );
+  const expectedBytes = range.offsetBytes + range.lengthBytes;
+  if (expectedBytes <= pack.sizeBytes) return;
+  throw new LedgerError(
+    'PACK_DAMAGED',
+    `pack ${range.name} holds ${pack.sizeBytes} bytes, but at least ${expectedBytes} were ` +
+      `expected (${pack.where}); run \`pageledger verify\` to see what is affected`,
+    { name: range.name, foundBytes: pack.sizeBytes, expectedBytes, where: pack.where },
+  );
+}
+
+/** The failure of a pack that is not there. */
+export const packMissing = (name: string, where: string): LedgerError =>
+  new LedgerError(
+    'PACK_MISSING',
+    `pack ${name} was expected, but there is none (${where}); put it back from a copy, or run ` +
+      '`pageledger verify --repair --from LEDGER`',
+    { name, where },
+  );

@@ -1,0 +1,215 @@
+// Values for property tests: columns, packs and control events as the domain could make them, and
+// damage to bytes.
+
+import fc from 'fast-check';
+import type { ControlEvent } from '../../domain/events.ts';
+import type { MemoryMap } from '../../domain/memory-map.ts';
+import { CODEC_RAW, CODEC_ZSTD, PACK_HEADER_BYTES } from '../../domain/pack.ts';
+import type { PackWritten } from '../../domain/pack-event.ts';
+import {
+  hasReference,
+  KIND_BROKE,
+  KIND_MERGED,
+  KIND_PATTERN,
+  KIND_STORED,
+  KIND_ZERO,
+  type PageColumns,
+} from '../../domain/page-columns.ts';
+import { BLOCK_BYTES, BLOCK_PAGES, PACK_PAGES_MAX, PAGE_BYTES } from '../../domain/page.ts';
+import { IDENTIFIER_BYTES } from '../../domain/page-engine.ts';
+import { seededRandom } from './images.ts';
+
+const U32_MAX = 2 ** 32 - 1;
+/** The largest gfn there can be. */
+export const GFN_MAX = 2 ** 32 - 2;
+
+export const name = fc.stringMatching(/^[A-Za-z0-9][A-Za-z0-9._-]{0,40}$/u);
+const u32 = fc.nat({ max: U32_MAX });
+const count = fc.nat({ max: Number.MAX_SAFE_INTEGER });
+const hex32 = fc
+  .uint8Array({ minLength: 32, maxLength: 32 })
+  .map((bytes) => Buffer.from(bytes).toString('hex'));
+
+const OUTCOMES = [KIND_ZERO, KIND_STORED, KIND_MERGED, KIND_PATTERN];
+
+export interface ColumnsShape {
+  readonly seed: number;
+  readonly rows: number;
+  readonly packs: number;
+  /** The largest step from one gfn to the next. */
+  readonly step: number;
+}
+
+/** Columns of a shape: a seed, not an array a row, so that large ones are quick to make and shrink. */
+export function makeColumns({ seed, rows, packs, step }: ColumnsShape): PageColumns {
+  const random = seededRandom(seed);
+  const columns = {
+    kinds: new Uint8Array(rows),
+    gfns: new Uint32Array(rows),
+    packIndexes: new Uint16Array(rows),
+    slots: new Uint16Array(rows),
+  };
+  let gfn = -1;
+  for (let row = 0; row < rows; row += 1) {
+    gfn += 1 + random(step);
+    columns.gfns[row] = gfn;
+    const outcome = packs === 0 ? [KIND_ZERO, KIND_PATTERN][random(2)]! : OUTCOMES[random(4)]!;
+    columns.kinds[row] = outcome | (random(4) === 0 ? KIND_BROKE : 0);
+    if (!hasReference(outcome)) continue;
+    columns.packIndexes[row] = random(packs);
+    columns.slots[row] = random(PACK_PAGES_MAX);
+  }
+  // The last row lies at the very end of the largest VM, where there is a choice.
+  if (rows > 0 && step > 1) columns.gfns[rows - 1] = GFN_MAX;
+  return {
+    capture: 1 + random(1000),
+    batch: random(10),
+    firstRow: random(1_000_000),
+    parts: [],
+    packs: Array.from({ length: packs }, () => hexOf(random)),
+    ...columns,
+  };
+}
+
+const hexOf = (random: (below: number) => number): string =>
+  Array.from({ length: 32 }, () => random(256).toString(16).padStart(2, '0')).join('');
+
+export const pageColumns: fc.Arbitrary<PageColumns> = fc
+  .record({
+    seed: fc.nat(),
+    rows: fc.nat({ max: 300 }),
+    packs: fc.nat({ max: 300 }),
+    step: fc.constantFrom(1, 2, 200, 1_000_000),
+    parts: fc.array(u32, { maxLength: 16 }),
+    capture: u32,
+    firstRow: u32,
+  })
+  .map(({ parts, capture, firstRow, ...shape }) => ({
+    ...makeColumns(shape),
+    parts,
+    capture,
+    firstRow,
+  }));
+
+/** A pack's event with a table of blocks that fits it. */
+export const packWritten: fc.Arbitrary<PackWritten> = fc
+  .record({
+    name: hex32,
+    capture: u32,
+    group: name,
+    blocks: fc.array(
+      fc.record({
+        pages: fc.integer({ min: 1, max: BLOCK_PAGES }),
+        length: fc.integer({ min: 1, max: BLOCK_BYTES }),
+        isRaw: fc.boolean(),
+        checksum: u32,
+      }),
+      { minLength: 1, maxLength: 40 },
+    ),
+    seed: fc.nat(),
+  })
+  .map(({ blocks, seed, ...pack }) => {
+    const random = seededRandom(seed);
+    const lengths = blocks.map(({ isRaw, pages, length }) => (isRaw ? pages * PAGE_BYTES : length));
+    const pages = blocks.reduce((sum, block) => sum + block.pages, 0);
+    return {
+      ...pack,
+      sizeBytes: lengths.reduce((sum, length) => sum + length, PACK_HEADER_BYTES),
+      blocks: {
+        codecs: Uint8Array.from(blocks, ({ isRaw }) => (isRaw ? CODEC_RAW : CODEC_ZSTD)),
+        pages: Uint8Array.from(blocks, (block) => block.pages),
+        lengths: Uint32Array.from(lengths),
+        checksums: Uint32Array.from(blocks, ({ checksum }) => checksum),
+      },
+      identifiers: Uint8Array.from({ length: pages * IDENTIFIER_BYTES }, () => random(256)),
+    };
+  });
+
+export const memoryMap: fc.Arbitrary<MemoryMap> = fc
+  .array(fc.record({ name: fc.string(), pages: fc.nat({ max: 2 ** 28 }) }), { maxLength: 8 })
+  .map((blocks) => ({
+    blocks,
+    ranges: blocks.map((block, i) => ({
+      address: i * 2 ** 41,
+      block: block.name,
+      offset: 0,
+      length: block.pages * PAGE_BYTES,
+    })),
+  }));
+
+const finite = fc.double({ noNaN: true, noDefaultInfinity: true, min: 0, max: 8e15 });
+/** JSON has no negative zero. */
+const measured = finite.map((number) => number + 0);
+
+const captureCommitted = fc.record({
+  vm: name,
+  capture: fc.integer({ min: 1, max: U32_MAX }),
+  timeMs: measured,
+  batches: count,
+  firstRevision: count,
+  hash: hex32,
+  written: count,
+  stored: count,
+  merged: count,
+  pattern: count,
+  unchanged: count,
+  pauseMs: fc.option(measured),
+  mode: fc.string(),
+  source: fc.string(),
+});
+
+/** Every control event. */
+export const controlEvent: fc.Arbitrary<ControlEvent> = fc.oneof(
+  fc
+    .record({ ledger: fc.string(), format: count, pageStore: fc.option(fc.string()) })
+    .map((data): ControlEvent => ({ type: 'LedgerCreated', data })),
+  fc
+    .record({ group: name, keyCheck: hex32 })
+    .map((data): ControlEvent => ({ type: 'GroupCreated', data })),
+  fc
+    .record({
+      vm: name,
+      group: name,
+      share: fc.constantFrom('group' as const, 'vm' as const, 'pattern' as const),
+      memoryMap,
+      parent: fc.option(fc.record({ vm: name, capture: fc.integer({ min: 1, max: U32_MAX }) })),
+    })
+    .map((data): ControlEvent => ({ type: 'VmRegistered', data })),
+  fc
+    .record({ vm: name, argv: fc.array(fc.string()) })
+    .map((data): ControlEvent => ({ type: 'CommandLineObserved', data })),
+  captureCommitted.map((data): ControlEvent => ({ type: 'CaptureCommitted', data })),
+  fc
+    .record({ vm: name, name, capture: fc.integer({ min: 1, max: U32_MAX }) })
+    .map((data): ControlEvent => ({ type: 'CheckpointTaken', data })),
+  fc.record({ vm: name }).map((data): ControlEvent => ({ type: 'VmRetired', data })),
+);
+
+/** Bytes after something happened to them: bits flipped, cut short, lengthened, or made up. */
+export const damaged = (bytes: Uint8Array): fc.Arbitrary<Uint8Array> =>
+  fc.oneof(
+    fc
+      .array(
+        fc.record({
+          at: fc.nat({ max: bytes.length - 1 }),
+          mask: fc.integer({ min: 1, max: 255 }),
+        }),
+        {
+          minLength: 1,
+          maxLength: 4,
+        },
+      )
+      .map((flips) => {
+        const flipped = bytes.slice();
+        for (const { at, mask } of flips) flipped[at]! ^= mask;
+        return flipped;
+      }),
+    fc.nat({ max: bytes.length - 1 }).map((length) => bytes.slice(0, length)),
+    fc.uint8Array({ minLength: 1, maxLength: 64 }).map((more) => {
+      const longer = new Uint8Array(bytes.length + more.length);
+      longer.set(bytes);
+      longer.set(more, bytes.length);
+      return longer;
+    }),
+    fc.uint8Array({ maxLength: 400 }),
+  );

@@ -1,0 +1,139 @@
+// The command line as another program meets it: real processes of the built entry, their exit codes,
+// what they print, and signals.
+
+import { spawn, type ChildProcess } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+
+/** The entry of the build that these tests belong to. */
+export const COMMAND_LINE = fileURLToPath(
+  new URL('../../adapters/faces/cli/main.js', import.meta.url),
+);
+
+/** A JSON object that a command printed. */
+export type JsonRow = Readonly<Record<string, unknown>>;
+
+export interface Outcome {
+  readonly exitCode: number | null;
+  readonly signal: NodeJS.Signals | null;
+  readonly stdout: Buffer;
+  readonly stderr: string;
+}
+
+export interface RunOptions {
+  readonly stdin?: Uint8Array;
+  readonly environment?: Readonly<Record<string, string>>;
+}
+
+/** Objects of newline-delimited JSON; throws where a line is none. */
+export const jsonRows = (text: Uint8Array | string): JsonRow[] =>
+  (typeof text === 'string' ? text : Buffer.from(text).toString('utf8'))
+    .split('\n')
+    .filter((line) => line !== '')
+    .map((line) => JSON.parse(line) as JsonRow);
+
+/** A command that runs. */
+export class RunningCommand {
+  readonly #child: ChildProcess;
+  readonly #stdout: Buffer[] = [];
+  #stderr = '';
+  #changed = (): void => undefined;
+  /** Resolves when it has ended, however. */
+  readonly ended: Promise<Outcome>;
+
+  constructor(words: readonly string[], options: RunOptions = {}) {
+    const child = spawn(process.execPath, [COMMAND_LINE, ...words], {
+      stdio: ['pipe', 'pipe', 'pipe'],
+      env: { ...process.env, ...options.environment },
+    });
+    this.#child = child;
+    child.stdout.on('data', (bytes: Buffer) => {
+      this.#stdout.push(bytes);
+      this.#changed();
+    });
+    child.stderr.setEncoding('utf8').on('data', (text: string) => {
+      this.#stderr += text;
+      this.#changed();
+    });
+    // A command that reads no input may be gone before it gets any.
+    child.stdin.on('error', () => undefined);
+    child.stdin.end(options.stdin ?? '');
+    this.ended = new Promise((resolve, reject) => {
+      child.once('error', reject);
+      child.once('close', (exitCode, signal) => {
+        resolve({ exitCode, signal, stdout: this.stdout, stderr: this.#stderr });
+        this.#changed();
+      });
+    });
+  }
+
+  get pid(): number {
+    return this.#child.pid ?? 0;
+  }
+
+  get stdout(): Buffer {
+    return Buffer.concat(this.#stdout);
+  }
+
+  get stderr(): string {
+    return this.#stderr;
+  }
+
+  /** Whole lines of JSON so far. */
+  rows(): JsonRow[] {
+    const text = this.stdout.toString('utf8');
+    return jsonRows(text.slice(0, text.lastIndexOf('\n') + 1));
+  }
+
+  /** Waits until what was printed satisfies `holds`; fails where the command ends before. */
+  async until(holds: (command: this) => boolean): Promise<void> {
+    let outcome: Outcome | null = null;
+    void this.ended.then((done) => {
+      outcome = done;
+    });
+    while (!holds(this)) {
+      if (outcome !== null)
+        throw new TypeError(`the command ended before: ${JSON.stringify(outcome)} ${this.#stderr}`);
+      await new Promise<void>((resolve) => {
+        this.#changed = resolve;
+      });
+    }
+  }
+
+  signal(name: NodeJS.Signals): void {
+    this.#child.kill(name);
+  }
+}
+
+/** The commands of one ledger. */
+export class LedgerCommands {
+  readonly ledger: string;
+
+  constructor(ledger: string) {
+    this.ledger = ledger;
+  }
+
+  start(words: readonly string[], options: RunOptions = {}): RunningCommand {
+    return new RunningCommand(['--ledger', this.ledger, ...words], options);
+  }
+
+  /** Runs a command to its end, whatever it is. */
+  run(words: readonly string[], options: RunOptions = {}): Promise<Outcome> {
+    return this.start(words, options).ended;
+  }
+
+  /** Runs a command that must succeed; gives its JSON. */
+  async json(...words: readonly string[]): Promise<JsonRow[]> {
+    const outcome = await this.run(['--json', ...words]);
+    if (outcome.exitCode !== 0)
+      throw new TypeError(`${words.join(' ')}: exit ${outcome.exitCode}: ${outcome.stderr}`);
+    return jsonRows(outcome.stdout);
+  }
+
+  /** Runs a command that must succeed; gives the bytes it printed. */
+  async bytes(...words: readonly string[]): Promise<Buffer> {
+    const outcome = await this.run(words);
+    if (outcome.exitCode !== 0)
+      throw new TypeError(`${words.join(' ')}: exit ${outcome.exitCode}: ${outcome.stderr}`);
+    return outcome.stdout;
+  }
+}

@@ -1,0 +1,149 @@
+// Judges a ledger that was damaged: every point is right or refused with a clear error, and `verify`
+// names exactly the points that fail.
+
+import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { dirname, join, relative } from 'node:path';
+import { openLedger, verify, type Ledger } from '../../index.ts';
+import { isLedgerError } from '../../domain/ledger-error.ts';
+import type { Finding } from '../../domain/ports.ts';
+import { isRefused } from '../../domain/refused.ts';
+import { restoredDigest, type Expected } from './small-ledger.ts';
+
+/** The files of a folder, by their path in it. */
+export type Snapshot = ReadonlyMap<string, Buffer>;
+
+export function takeSnapshot(folder: string): Snapshot {
+  const files = new Map<string, Buffer>();
+  for (const name of readdirSync(folder, { recursive: true, encoding: 'utf8' }).toSorted()) {
+    const path = join(folder, name);
+    if (statSync(path).isFile()) files.set(relative(folder, path), readFileSync(path));
+  }
+  return files;
+}
+
+/** Makes the folder's files those of the snapshot again. Files that are as they were stay untouched. */
+export function putBack(folder: string, snapshot: Snapshot): void {
+  for (const [name, bytes] of takeSnapshot(folder)) {
+    const before = snapshot.get(name);
+    if (before === undefined) rmSync(join(folder, name));
+    else if (!before.equals(bytes)) writeFileSync(join(folder, name), before);
+  }
+  for (const [name, bytes] of snapshot) {
+    const path = join(folder, name);
+    if (statSync(path, { throwIfNoEntry: false }) !== undefined) continue;
+    mkdirSync(dirname(path), { recursive: true });
+    writeFileSync(path, bytes);
+  }
+}
+
+/** Whether a finding's `affects` names a point: `vm@N`, `vm@N..M`, `vm@N..`. */
+export function isAffected(affects: readonly string[], point: string): boolean {
+  const [vm, number] = point.split('@') as [string, string];
+  return affects.some((text) => {
+    const range = /^(?<vm>.+)@(?<first>\d+)(?<more>\.\.(?<last>\d*))?$/u.exec(text)?.groups;
+    if (range === undefined) throw new TypeError(`${text} is no range of points`);
+    const first = Number(range['first']);
+    const last = range['more'] === undefined ? first : Number(range['last'] || Infinity);
+    return range['vm'] === vm && first <= Number(number) && Number(number) <= last;
+  });
+}
+
+/** What came of one damage. */
+export interface Judgement {
+  /** Points that cannot be restored, with the code each failed with. */
+  readonly failed: ReadonlyMap<string, string>;
+  readonly findings: readonly Finding[];
+  /** Why the ledger could not be opened at all; null: it could. */
+  readonly refusal: string | null;
+  /** What must not be: wrong bytes, unclear failures, points that verify does not name. */
+  readonly faults: readonly string[];
+}
+
+/** The code of a clear failure, or null: an unclear one. */
+export function clearCode(thrown: unknown): string | null {
+  if (isLedgerError(thrown)) return thrown.message.length > 20 ? thrown.code : null;
+  return isRefused(thrown) ? thrown.refusal._tag : null;
+}
+
+const unclear = (doing: string, thrown: unknown): string =>
+  `${doing}: unclear failure: ${thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown)}`;
+
+async function tryPoints(
+  ledger: Ledger,
+  request: { readonly expected: Expected; readonly scratch: string },
+  faults: string[],
+): Promise<Map<string, string>> {
+  const failed = new Map<string, string>();
+  for (const [point, digest] of request.expected) {
+    const [vm, number] = point.split('@') as [string, string];
+    try {
+      const found = await restoredDigest(ledger, { vm, at: `@${number}`, scratch: request.scratch });
+      if (found !== digest) faults.push(`${point} restored WRONG BYTES`);
+    } catch (thrown) {
+      const code = clearCode(thrown);
+      if (code === null) faults.push(unclear(`restore ${point}`, thrown));
+      failed.set(point, code ?? 'unclear');
+    }
+  }
+  return failed;
+}
+
+/** `latest` is the last capture that was recorded, or refused: never an earlier one. */
+async function tryLatest(
+  ledger: Ledger,
+  request: { readonly expected: Expected; readonly scratch: string },
+  faults: string[],
+): Promise<void> {
+  const last = new Map([...request.expected].map(([point, digest]) => [point.split('@')[0]!, digest]));
+  for (const [vm, digest] of last) {
+    try {
+      const found = await restoredDigest(ledger, { vm, at: 'latest', scratch: request.scratch });
+      if (found !== digest) faults.push(`${vm} latest is not its last capture`);
+    } catch (thrown) {
+      if (clearCode(thrown) === null) faults.push(unclear(`restore latest of ${vm}`, thrown));
+    }
+  }
+}
+
+export interface JudgeRequest {
+  readonly url: string;
+  readonly expected: Expected;
+  /** A file that may be made and removed. */
+  readonly scratch: string;
+}
+
+/** Opens the ledger, restores every point, verifies, and compares the two. */
+export async function judge(request: JudgeRequest): Promise<Judgement> {
+  const faults: string[] = [];
+  const everything = new Map([...request.expected.keys()].map((point) => [point, 'not opened']));
+  let ledger: Ledger;
+  try {
+    ledger = await openLedger({ url: request.url, mode: 'read', threads: 0 });
+  } catch (thrown) {
+    const refusal = clearCode(thrown);
+    if (refusal === null) faults.push(unclear('open', thrown));
+    return { failed: everything, findings: [], refusal: refusal ?? 'unclear', faults };
+  }
+  try {
+    const failed = await tryPoints(ledger, request, faults);
+    await tryLatest(ledger, request, faults);
+    const { findings } = await verify(ledger, () => undefined);
+    const affects = findings.flatMap((finding) => finding.affects);
+    for (const point of request.expected.keys()) {
+      const isNamed = isAffected(affects, point);
+      if (failed.has(point) && !isNamed)
+        faults.push(`${point} fails (${failed.get(point)}) but verify does not name it`);
+      if (!failed.has(point) && isNamed) faults.push(`${point} restores but verify names it`);
+    }
+    return { failed, findings, refusal: null, faults };
+  } catch (thrown) {
+    faults.push(unclear('verify', thrown));
+    return { failed: everything, findings: [], refusal: null, faults };
+  } finally {
+    try {
+      await ledger.close();
+    } catch (thrown) {
+      faults.push(unclear('close', thrown));
+    }
+  }
+}
