@@ -1,0 +1,98 @@
+// The process behind a QMP socket, for what QMP does not tell: its command line. The way goes from
+// the socket's path over its inode in /proc/net/unix to the process that has it open.
+
+import { readdir, readFile, readlink, realpath, stat } from 'node:fs/promises';
+import { basename, isAbsolute, resolve } from 'node:path';
+
+export interface QemuProcess {
+  readonly pid: number;
+  readonly uid: number;
+  readonly argv: readonly string[];
+}
+
+/** The process, or why it cannot be told. */
+export type FoundProcess =
+  | { readonly process: QemuProcess; readonly reason: null }
+  | { readonly process: null; readonly reason: string };
+
+interface BoundSocket {
+  readonly inode: string;
+  /** As it was bound: perhaps relative to the process's folder. */
+  readonly path: string;
+}
+
+/** Columns of /proc/net/unix: the inode is the seventh, the path everything after it. */
+const UNIX_LINE = /^\S+ \S+ \S+ \S+ \S+ \S+ +(\d+) (.+)$/u;
+
+/** Finds the process that serves a unix socket. */
+export async function processOfSocket(path: string): Promise<FoundProcess> {
+  const sockets = await socketsNamed(basename(path));
+  if (sockets.length === 0) return absent('the kernel lists no socket of that name');
+  const wanted = await realpath(path).catch(() => resolve(path));
+  let hidden = 0;
+  for (const entry of await readdir('/proc')) {
+    if (!/^\d+$/u.test(entry)) continue;
+    const inodes = await socketInodesOf(entry);
+    if (inodes === null) {
+      hidden++;
+      continue;
+    }
+    for (const socket of sockets) {
+      if (!inodes.has(socket.inode)) continue;
+      const bound = await boundPath(entry, socket.path);
+      if (bound === wanted) return describe(entry);
+    }
+  }
+  return absent(
+    hidden > 0 ? `${hidden} processes of other users cannot be looked into` : 'no process has it',
+  );
+}
+
+const absent = (reason: string): FoundProcess => ({ process: null, reason });
+
+async function describe(pid: string): Promise<FoundProcess> {
+  try {
+    const line = await readFile(`/proc/${pid}/cmdline`, 'utf8');
+    const { uid } = await stat(`/proc/${pid}`);
+    const argv = line.split('\0').slice(0, -1);
+    return { process: { pid: Number(pid), uid, argv }, reason: null };
+  } catch {
+    return absent('its process ended or cannot be looked into');
+  }
+}
+
+async function socketsNamed(name: string): Promise<readonly BoundSocket[]> {
+  const table = await readFile('/proc/net/unix', 'utf8').catch(() => '');
+  const found: BoundSocket[] = [];
+  for (const line of table.split('\n')) {
+    const match = UNIX_LINE.exec(line);
+    if (match !== null && basename(match[2]!) === name) {
+      found.push({ inode: match[1]!, path: match[2]! });
+    }
+  }
+  return found;
+}
+
+/** Inodes of a process's sockets; null where they are not shown to us. */
+async function socketInodesOf(pid: string): Promise<ReadonlySet<string> | null> {
+  const folder = `/proc/${pid}/fd`;
+  let names: readonly string[];
+  try {
+    names = await readdir(folder);
+  } catch {
+    return null;
+  }
+  const inodes = new Set<string>();
+  for (const name of names) {
+    const target = await readlink(`${folder}/${name}`).catch(() => '');
+    const match = /^socket:\[(\d+)\]$/u.exec(target);
+    if (match !== null) inodes.add(match[1]!);
+  }
+  return inodes;
+}
+
+async function boundPath(pid: string, path: string): Promise<string> {
+  const folder = isAbsolute(path) ? '/' : await readlink(`/proc/${pid}/cwd`).catch(() => '/');
+  const absolute = resolve(folder, path);
+  return realpath(absolute).catch(() => absolute);
+}

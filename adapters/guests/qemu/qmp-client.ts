@@ -1,0 +1,297 @@
+// QEMU's control protocol: JSON, a line each, over a unix socket. Commands carry an id and are
+// answered in any order between events. Everything waits with a limit: a socket that is absent, is
+// no QMP or dies in the middle is an error that says so. Nothing received is trusted: lines are
+// bounded, shapes are checked.
+
+import { connect } from 'node:net';
+import type { Socket } from 'node:net';
+import * as t from 'io-ts';
+import { isRight } from 'fp-ts/lib/Either.js';
+import { LedgerError } from '../../../domain/ledger-error.ts';
+import { sentenceOf, systemCodeOf } from './failure.ts';
+
+/** Longest line taken: `query-qmp-schema`, the longest answer known, has 250 KB. */
+const LINE_CHARS_MAX = 16 * 1024 * 1024;
+const CONNECT_TIMEOUT_MS = 5_000;
+const COMMAND_TIMEOUT_MS = 30_000;
+
+const Greeting = t.type({
+  QMP: t.type({
+    version: t.type({
+      qemu: t.type({ major: t.number, minor: t.number, micro: t.number }),
+    }),
+  }),
+});
+const Answer = t.type({ id: t.number, return: t.unknown });
+const Failure = t.type({ id: t.number, error: t.type({ class: t.string, desc: t.string }) });
+const Event = t.intersection([
+  t.type({
+    event: t.string,
+    timestamp: t.type({ seconds: t.number, microseconds: t.number }),
+  }),
+  t.partial({ data: t.UnknownRecord }),
+]);
+
+/** Something QEMU tells unasked. */
+export interface QmpEvent {
+  readonly event: string;
+  readonly data: Readonly<Record<string, unknown>>;
+  /** Milliseconds since 1970 by the clock of QEMU's host, in fractions. */
+  readonly timeMs: number;
+}
+
+interface Pending {
+  readonly command: string;
+  readonly resolve: (value: unknown) => void;
+  readonly reject: (error: LedgerError) => void;
+  readonly timer: NodeJS.Timeout;
+}
+
+export interface QmpOptions {
+  readonly path: string;
+  /** Limit for connecting and for the greeting. */
+  readonly connectTimeoutMs?: number;
+  readonly commandTimeoutMs?: number;
+}
+
+/** A connection to one QEMU. Made by `connectQmp`. */
+export class QmpClient {
+  readonly path: string;
+  readonly #socket: Socket;
+  readonly #commandTimeoutMs: number;
+  readonly #pending = new Map<number, Pending>();
+  readonly #listeners = new Set<(event: QmpEvent) => void>();
+  readonly #parts: string[] = [];
+  #partChars = 0;
+  #nextId = 1;
+  #lost: LedgerError | null = null;
+  #version = '';
+  #onGreeting: ((error: LedgerError | null) => void) | null;
+
+  constructor(
+    socket: Socket,
+    options: QmpOptions & { readonly onGreeting: (error: LedgerError | null) => void },
+  ) {
+    this.path = options.path;
+    this.#socket = socket;
+    this.#commandTimeoutMs = options.commandTimeoutMs ?? COMMAND_TIMEOUT_MS;
+    this.#onGreeting = options.onGreeting;
+    socket.setEncoding('utf8');
+    socket.on('data', (text: string) => this.#takeText(text));
+    socket.on('error', (error) => this.#lose('QMP_LOST', `: ${error.message}`));
+    socket.on('close', () => this.#lose('QMP_LOST', ''));
+  }
+
+  /** QEMU's version, as `7.2.22`. */
+  get version(): string {
+    return this.#version;
+  }
+
+  /** Why the connection is no longer of use, or null. */
+  get lost(): LedgerError | null {
+    return this.#lost;
+  }
+
+  /** Runs one command. QMP_REFUSED bears QEMU's own sentence. */
+  execute(
+    command: string,
+    commandArguments: Readonly<Record<string, unknown>> = {},
+  ): Promise<unknown> {
+    if (this.#lost !== null) return Promise.reject(this.#lost);
+    const id = this.#nextId++;
+    return new Promise((resolve, reject) => {
+      const timer = setTimeout(() => {
+        const limit = `within ${this.#commandTimeoutMs} ms`;
+        this.#lose('QMP_PROTOCOL', `: no answer to ${command} ${limit}; is QEMU stopped?`);
+      }, this.#commandTimeoutMs);
+      this.#pending.set(id, { command, resolve, reject, timer });
+      this.#socket.write(
+        `${JSON.stringify({ execute: command, arguments: commandArguments, id })}\n`,
+      );
+    });
+  }
+
+  /** Runs one command and checks the shape of its answer. */
+  async ask<A>(command: string, codec: t.Type<A, unknown>): Promise<A> {
+    const decoded = codec.decode(await this.execute(command));
+    if (isRight(decoded)) return decoded.right;
+    throw this.#error('QMP_PROTOCOL', `: the answer to ${command} has another shape than expected`);
+  }
+
+  /** A command of the human monitor, and its text. */
+  async monitor(line: string): Promise<string> {
+    const text = await this.execute('human-monitor-command', { 'command-line': line });
+    return typeof text === 'string' ? text : '';
+  }
+
+  /** Calls back for every event until the returned function is called. */
+  onEvent(listener: (event: QmpEvent) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  close(): void {
+    this.#lose('QMP_LOST', ': it was closed here');
+    this.#socket.destroy();
+  }
+
+  /** Fails everything under way, once. */
+  #lose(code: 'QMP_LOST' | 'QMP_PROTOCOL', found: string): void {
+    if (this.#lost !== null) return;
+    // Before the greeting nothing shows that QEMU is at the other end.
+    const greeted = this.#onGreeting === null;
+    const error = this.#error(greeted ? code : 'QMP_PROTOCOL', found);
+    this.#lost = error;
+    this.#onGreeting?.(error);
+    this.#onGreeting = null;
+    for (const pending of this.#pending.values()) {
+      clearTimeout(pending.timer);
+      pending.reject(error);
+    }
+    this.#pending.clear();
+    this.#socket.destroy();
+  }
+
+  #error(code: 'QMP_LOST' | 'QMP_PROTOCOL', found: string): LedgerError {
+    const what = code === 'QMP_LOST' ? 'the connection ended' : 'this is not QMP as QEMU speaks it';
+    return new LedgerError(
+      code,
+      `${this.path}: ${what}${found}; check that the guest runs and that this is the path of its ` +
+        '-qmp option',
+      { path: this.path },
+    );
+  }
+
+  #takeText(text: string): void {
+    let rest = text;
+    for (let end = rest.indexOf('\n'); end !== -1; end = rest.indexOf('\n')) {
+      const line = this.#parts.splice(0).join('') + rest.slice(0, end);
+      this.#partChars = 0;
+      rest = rest.slice(end + 1);
+      if (line.trim() !== '') this.#takeLine(line);
+      if (this.#lost !== null) return;
+    }
+    this.#parts.push(rest);
+    this.#partChars += rest.length;
+    if (this.#partChars > LINE_CHARS_MAX) {
+      this.#lose('QMP_PROTOCOL', `: a line of more than ${LINE_CHARS_MAX} characters`);
+    }
+  }
+
+  #takeLine(line: string): void {
+    let message: unknown;
+    try {
+      message = JSON.parse(line);
+    } catch {
+      this.#lose('QMP_PROTOCOL', ': a line that is no JSON');
+      return;
+    }
+    if (this.#onGreeting !== null) {
+      this.#takeGreeting(message);
+      return;
+    }
+    if (Event.is(message)) {
+      const { seconds, microseconds } = message.timestamp;
+      const timeMs = seconds * 1000 + microseconds / 1000;
+      const event = { event: message.event, data: message.data ?? {}, timeMs };
+      for (const listener of this.#listeners) listener(event);
+      return;
+    }
+    this.#takeAnswer(message);
+  }
+
+  #takeGreeting(message: unknown): void {
+    if (!Greeting.is(message)) {
+      this.#lose('QMP_PROTOCOL', ': no greeting');
+      return;
+    }
+    const { major, minor, micro } = message.QMP.version.qemu;
+    this.#version = `${major}.${minor}.${micro}`;
+    const greeted = this.#onGreeting;
+    this.#onGreeting = null;
+    greeted?.(null);
+  }
+
+  #takeAnswer(message: unknown): void {
+    const id = Answer.is(message) || Failure.is(message) ? message.id : -1;
+    const pending = this.#pending.get(id);
+    if (pending === undefined) {
+      this.#lose('QMP_PROTOCOL', ': an answer to nothing that was asked');
+      return;
+    }
+    this.#pending.delete(id);
+    clearTimeout(pending.timer);
+    if (!Failure.is(message)) {
+      pending.resolve(Answer.is(message) ? message.return : null);
+      return;
+    }
+    pending.reject(
+      new LedgerError(
+        'QMP_REFUSED',
+        `${this.path}: QEMU refused ${pending.command}: ${message.error.desc}`,
+        { path: this.path, command: pending.command, description: message.error.desc },
+      ),
+    );
+  }
+}
+
+/** Connects, takes the greeting and enters command mode. */
+export async function connectQmp(options: QmpOptions): Promise<QmpClient> {
+  const timeoutMs = options.connectTimeoutMs ?? CONNECT_TIMEOUT_MS;
+  const socket = await connectUnix(options.path, timeoutMs);
+  const client = await new Promise<QmpClient>((resolve, reject) => {
+    const timer = setTimeout(() => {
+      reject(
+        new LedgerError(
+          'QMP_PROTOCOL',
+          `${options.path}: no greeting within ${timeoutMs} ms; is it QEMU's -qmp socket, and is ` +
+            'no other program connected to it? It serves one at a time',
+          { path: options.path },
+        ),
+      );
+      socket.destroy();
+    }, timeoutMs);
+    const made: QmpClient = new QmpClient(socket, {
+      ...options,
+      onGreeting: (error) => {
+        clearTimeout(timer);
+        if (error === null) resolve(made);
+        else reject(error);
+      },
+    });
+  });
+  try {
+    await client.execute('qmp_capabilities');
+  } catch (error) {
+    client.close();
+    throw error;
+  }
+  return client;
+}
+
+/** Connects to a unix socket; QMP_UNREACHABLE. */
+function connectUnix(path: string, timeoutMs: number): Promise<Socket> {
+  return new Promise((resolve, reject) => {
+    const socket = connect({ path });
+    const fail = (found: string, cause?: unknown): void => {
+      clearTimeout(timer);
+      socket.destroy();
+      reject(
+        new LedgerError(
+          'QMP_UNREACHABLE',
+          `${path}: no QEMU answers there (${found}); start the guest with ` +
+            `-qmp unix:${path},server=on,wait=off or give the path of its socket`,
+          { path, system: systemCodeOf(cause) },
+          cause,
+        ),
+      );
+    };
+    const timer = setTimeout(() => fail(`no connection within ${timeoutMs} ms`), timeoutMs);
+    socket.once('error', (error) => fail(sentenceOf(error), error));
+    socket.once('connect', () => {
+      clearTimeout(timer);
+      socket.removeAllListeners('error');
+      resolve(socket);
+    });
+  });
+}

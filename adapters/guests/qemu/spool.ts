@@ -1,0 +1,113 @@
+// Where a guest's pages wait between its stream and the ledger: a sparse temporary file without a
+// name, and a map of the pages that are zero. Pages are written as they come, the last version wins.
+// A spool is used again for the next capture: what its file held before is hidden by the map.
+
+import { closeSync, mkdtempSync, openSync, rmSync, writeSync } from 'node:fs';
+import { tmpdir, totalmem } from 'node:os';
+import { join } from 'node:path';
+import { assert } from '../../../domain/assert.ts';
+import { LedgerError } from '../../../domain/ledger-error.ts';
+import { PAGE_BYTES, VM_PAGES_MAX } from '../../../domain/page.ts';
+import type { Image } from '../../../domain/page-engine.ts';
+
+/** Pages gathered before they are written. */
+const RUN_PAGES = 256;
+/** Largest share of the machine's memory that the map of zero pages may take. */
+const MAP_MEMORY_SHARE = 4;
+const IS_ZERO = 1;
+const IS_CONTENT = 0;
+
+/** Takes pages in any order; nothing waits for a disk's sync. */
+export class Spool {
+  readonly #fd: number;
+  /** Consecutive pages, not yet written: `#runPages` of them from `#runFirst` on. */
+  readonly #run = new Uint8Array(RUN_PAGES * PAGE_BYTES);
+  #runFirst = 0;
+  #runPages = 0;
+  #zeros = new Uint8Array(new SharedArrayBuffer(0));
+  #closed = false;
+  /** The image last given away, while it is valid. */
+  #image: Image | null = null;
+
+  constructor(options: { readonly folder?: string } = {}) {
+    const folder = mkdtempSync(join(options.folder ?? tmpdir(), 'pageledger-spool-'));
+    try {
+      this.#fd = openSync(join(folder, 'pages'), 'wx+', 0o600);
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  }
+
+  /** Forgets all pages: `pageCount` of them are zero until they are written. */
+  begin(pageCount: number): void {
+    assert(!this.#closed, 'a closed spool takes no pages');
+    assert(pageCount >= 0 && pageCount <= VM_PAGES_MAX, 'a VM has at most VM_PAGES_MAX pages');
+    this.#runPages = 0;
+    this.#image = null;
+    if (this.#zeros.length !== pageCount) {
+      const bytesMax = Math.floor(totalmem() / MAP_MEMORY_SHARE);
+      if (pageCount > bytesMax) {
+        throw new LedgerError(
+          'SOURCE_SIZE',
+          `a guest of ${pageCount} pages needs ${pageCount} bytes of memory to be read, more than ` +
+            `the ${bytesMax} that this machine can spare: record it on a larger machine`,
+          { pageCount, bytesMax },
+        );
+      }
+      this.#zeros = new Uint8Array(new SharedArrayBuffer(pageCount));
+    }
+    this.#zeros.fill(IS_ZERO);
+  }
+
+  /** Takes the page at `source[offset]`. */
+  write(page: number, source: Uint8Array, offset: number): void {
+    const continues = page === this.#runFirst + this.#runPages;
+    if (!continues || this.#runPages === RUN_PAGES) {
+      this.flush();
+      this.#runFirst = page;
+    }
+    this.#run.set(source.subarray(offset, offset + PAGE_BYTES), this.#runPages * PAGE_BYTES);
+    this.#runPages++;
+    this.#zeros[page] = IS_CONTENT;
+  }
+
+  /** Takes a page whose bytes are all `byte`. */
+  fill(page: number, byte: number): void {
+    if (byte === 0) this.#zeros[page] = IS_ZERO;
+    else this.write(page, new Uint8Array(PAGE_BYTES).fill(byte), 0);
+  }
+
+  /** Writes what was gathered; before it the image may lack the last pages. */
+  flush(): void {
+    const bytes = this.#run.subarray(0, this.#runPages * PAGE_BYTES);
+    this.#runPages = 0;
+    let done = 0;
+    while (done < bytes.length) {
+      done += writeSync(
+        this.#fd,
+        bytes,
+        done,
+        bytes.length - done,
+        this.#runFirst * PAGE_BYTES + done,
+      );
+    }
+  }
+
+  /** The pages as an image, valid until `begin` or `close`. */
+  image(label: string): Image {
+    assert(this.#runPages === 0, 'a spool is flushed before it is read');
+    const { length: pageCount } = this.#zeros;
+    this.#image = { fd: this.#fd, offsetBytes: 0, pageCount, zeros: this.#zeros, label };
+    return this.#image;
+  }
+
+  /** Whether an image of this spool is still valid. */
+  holds(image: Image): boolean {
+    return !this.#closed && this.#image === image;
+  }
+
+  close(): void {
+    if (!this.#closed) closeSync(this.#fd);
+    this.#closed = true;
+  }
+}

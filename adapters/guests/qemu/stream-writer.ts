@@ -1,0 +1,301 @@
+// Writes a QEMU migration stream from what a ledger kept of a guest: head, the list of RAM blocks,
+// one section with all pages, the devices as they were, their description (stream-layout.ts).
+// Zero pages of main RAM may be left out for a destination that has never run: its memory is zero.
+
+import { read, write } from 'node:fs';
+import type { Writable } from 'node:stream';
+import type { TaskEither } from 'fp-ts/lib/TaskEither.js';
+import { assert } from '../../../domain/assert.ts';
+import type { LedgerError } from '../../../domain/ledger-error.ts';
+import { mainPagesOf, pageCountOf } from '../../../domain/memory-map.ts';
+import type { MemoryMap } from '../../../domain/memory-map.ts';
+import type { Image } from '../../../domain/page-engine.ts';
+import { PAGE_BYTES } from '../../../domain/page.ts';
+import { attempt } from './failure.ts';
+import * as layout from './stream-layout.ts';
+import type { DeviceState } from './stream-layout.ts';
+
+/** Takes bytes in order; they may be reused when the promise resolves. */
+export type ByteSink = (bytes: Uint8Array) => Promise<void>;
+
+/** Consecutive pages. */
+export interface PageRun {
+  readonly firstPage: number;
+  /** Whole pages. Valid until the next run is asked for. */
+  readonly pages: Uint8Array;
+}
+
+export interface WriteStreamRequest {
+  readonly device: DeviceState;
+  readonly memoryMap: MemoryMap;
+  /** In any order, each page at most once; a page in none of them is zero. */
+  readonly runs: AsyncIterable<PageRun>;
+  readonly sink: ByteSink;
+  /** `omit` zero pages of main RAM where the destination's memory is zero; others are always sent. */
+  readonly zeros: 'omit' | 'send';
+}
+
+/** Number of the RAM section: QEMU counts sections from 0, so no device has it. */
+export const RAM_SECTION_NUMBER = 0x7fff_0001;
+const STAGING_BYTES = 1024 * 1024;
+const WORD_BYTES = 8;
+const RECORD_HEAD_BYTES_MAX = WORD_BYTES + 1 + layout.NAME_BYTES_MAX;
+const IMAGE_RUN_PAGES = 256;
+const ZERO_PAGE = Buffer.alloc(PAGE_BYTES);
+
+/** Writes a whole stream; the sink is not ended. */
+export const writeStream = (request: WriteStreamRequest): TaskEither<LedgerError, void> =>
+  attempt('cannot write the migration stream', () => writeStreamOrThrow(request));
+
+/** As `writeStream`; throws what it finds. */
+export async function writeStreamOrThrow(request: WriteStreamRequest): Promise<void> {
+  const staging = new Staging(request.sink);
+  const { device, memoryMap } = request;
+  await staging.bytes(device.head);
+  await writeBlockList(staging, memoryMap);
+  await new RamWriter(staging, request).write();
+  await staging.bytes(device.sections);
+  await staging.reserve(6);
+  staging.u8(layout.RECORD_EOF);
+  if (device.description.length > 0) {
+    staging.u8(layout.RECORD_DESCRIPTION);
+    staging.u32(device.description.length);
+    await staging.bytes(device.description);
+  }
+  await staging.flush();
+}
+
+/** An image's pages, those that are not known to be zero. */
+export async function* runsOfImage(image: Image): AsyncGenerator<PageRun> {
+  const buffer = new Uint8Array(IMAGE_RUN_PAGES * PAGE_BYTES);
+  const { zeros, pageCount } = image;
+  const isZero = (page: number): boolean => zeros?.[page] === 1;
+  let first = 0;
+  while (first < pageCount) {
+    if (isZero(first)) {
+      first++;
+      continue;
+    }
+    // One read for the pages and the gaps between them: a read costs more than a page.
+    let end = Math.min(pageCount, first + IMAGE_RUN_PAGES);
+    while (isZero(end - 1)) end--;
+    await readAll(image, first, buffer.subarray(0, (end - first) * PAGE_BYTES));
+    for (let from = first; from < end;) {
+      let to = from + 1;
+      while (to < end && !isZero(to)) to++;
+      const pages = buffer.subarray((from - first) * PAGE_BYTES, (to - first) * PAGE_BYTES);
+      yield { firstPage: from, pages };
+      while (to < end && isZero(to)) to++;
+      from = to;
+    }
+    first = end;
+  }
+}
+
+async function readAll(image: Image, first: number, pages: Uint8Array): Promise<void> {
+  let done = 0;
+  while (done < pages.length) {
+    const position = image.offsetBytes + first * PAGE_BYTES + done;
+    const count = await new Promise<number>((resolve, reject) => {
+      read(image.fd, pages, done, pages.length - done, position, (error, bytes) => {
+        if (error === null) resolve(bytes);
+        else reject(error);
+      });
+    });
+    // A spool is sparse: what was never written past its end reads as zero.
+    if (count === 0) {
+      pages.fill(0, done);
+      return;
+    }
+    done += count;
+  }
+}
+
+/** Writes to an open file at its position. */
+export function sinkOfFile(fd: number): ByteSink {
+  return async (bytes) => {
+    let done = 0;
+    while (done < bytes.length) {
+      done += await new Promise<number>((resolve, reject) => {
+        write(fd, bytes, done, bytes.length - done, null, (error, count) => {
+          if (error === null) resolve(count);
+          else reject(error);
+        });
+      });
+    }
+  };
+}
+
+/** Writes to a socket or another stream and waits until it has taken the bytes. */
+export const sinkOfWritable =
+  (writable: Writable): ByteSink =>
+  (bytes) =>
+    new Promise((resolve, reject) => {
+      writable.write(bytes, (error) => {
+        if (error === undefined || error === null) resolve();
+        else reject(error);
+      });
+    });
+
+/** Bytes gathered before they go to the sink. */
+class Staging {
+  readonly #buffer = new Uint8Array(STAGING_BYTES);
+  readonly #view = new DataView(this.#buffer.buffer);
+  readonly #sink: ByteSink;
+  #length = 0;
+
+  constructor(sink: ByteSink) {
+    this.#sink = sink;
+  }
+
+  hasRoom(count: number): boolean {
+    return this.#length + count <= STAGING_BYTES;
+  }
+
+  async reserve(count: number): Promise<void> {
+    assert(count <= STAGING_BYTES, 'what is reserved fits the staging buffer');
+    if (!this.hasRoom(count)) await this.flush();
+  }
+
+  async flush(): Promise<void> {
+    if (this.#length > 0) await this.#sink(this.#buffer.subarray(0, this.#length));
+    this.#length = 0;
+  }
+
+  u8(value: number): void {
+    this.#buffer[this.#length++] = value;
+  }
+
+  u32(value: number): void {
+    this.#view.setUint32(this.#length, value);
+    this.#length += 4;
+  }
+
+  /** A word of `high`, a multiple of the flags' range, and flags. */
+  word(high: number, flags: number): void {
+    this.u32(Math.floor(high / 2 ** 32));
+    this.u32((high % 2 ** 32) + flags);
+  }
+
+  name(name: string): void {
+    assert(name.length <= layout.NAME_BYTES_MAX, 'a name fits its length byte');
+    this.u8(name.length);
+    for (let i = 0; i < name.length; i++) this.u8(name.charCodeAt(i));
+  }
+
+  /** Bytes that are known to fit. */
+  take(source: Uint8Array): void {
+    this.#buffer.set(source, this.#length);
+    this.#length += source.length;
+  }
+
+  async bytes(source: Uint8Array): Promise<void> {
+    if (!this.hasRoom(source.length)) await this.flush();
+    if (source.length <= STAGING_BYTES) this.take(source);
+    else await this.#sink(source);
+  }
+}
+
+async function writeBlockList(staging: Staging, map: MemoryMap): Promise<void> {
+  await staging.reserve(STAGING_BYTES);
+  staging.u8(layout.RECORD_START);
+  staging.u32(RAM_SECTION_NUMBER);
+  staging.name(layout.RAM_SECTION);
+  staging.u32(0);
+  staging.u32(layout.RAM_VERSION);
+  staging.word(pageCountOf(map) * PAGE_BYTES, layout.RAM_BLOCKS);
+  for (const block of map.blocks) {
+    staging.name(block.name);
+    staging.word(block.pages * PAGE_BYTES, 0);
+  }
+  writeSectionEnd(staging);
+}
+
+function writeSectionEnd(staging: Staging): void {
+  staging.word(0, layout.RAM_EOS);
+  staging.u8(layout.RECORD_FOOTER);
+  staging.u32(RAM_SECTION_NUMBER);
+}
+
+/** The one section with all pages. */
+class RamWriter {
+  readonly #staging: Staging;
+  readonly #request: WriteStreamRequest;
+  /** First gfn of each block, and the number of all pages as the last. */
+  readonly #firsts: readonly number[];
+  readonly #named: readonly string[];
+  /** Pages below this one need no mention if they are zero. */
+  readonly #mentionFrom: number;
+  /** From `#mentionFrom` on: whether the page was mentioned. */
+  readonly #mentioned: Uint8Array;
+  /** The block named last. */
+  #block = -1;
+
+  constructor(staging: Staging, request: WriteStreamRequest) {
+    this.#staging = staging;
+    this.#request = request;
+    const firsts = [0];
+    for (const block of request.memoryMap.blocks) firsts.push(firsts.at(-1)! + block.pages);
+    this.#firsts = firsts;
+    this.#named = request.memoryMap.blocks.map((block) => block.name);
+    this.#mentionFrom = request.zeros === 'omit' ? mainPagesOf(request.memoryMap) : 0;
+    this.#mentioned = new Uint8Array(firsts.at(-1)! - this.#mentionFrom);
+  }
+
+  async write(): Promise<void> {
+    await this.#staging.reserve(RECORD_HEAD_BYTES_MAX);
+    this.#staging.u8(layout.RECORD_END);
+    this.#staging.u32(RAM_SECTION_NUMBER);
+    for await (const run of this.#request.runs) await this.#writeRun(run);
+    for (let i = 0; i < this.#mentioned.length; i++) {
+      if (this.#mentioned[i] === 1) continue;
+      if (!this.#hasRoom()) await this.#staging.flush();
+      this.#zero(this.#mentionFrom + i);
+    }
+    await this.#staging.reserve(RECORD_HEAD_BYTES_MAX);
+    writeSectionEnd(this.#staging);
+  }
+
+  async #writeRun(run: PageRun): Promise<void> {
+    const count = run.pages.length / PAGE_BYTES;
+    const within = run.firstPage >= 0 && run.firstPage + count <= this.#firsts.at(-1)!;
+    assert(Number.isInteger(count) && within, 'a run is whole pages of the memory map');
+    for (let i = 0; i < count; i++) {
+      const gfn = run.firstPage + i;
+      const page = run.pages.subarray(i * PAGE_BYTES, (i + 1) * PAGE_BYTES);
+      const isZero = ZERO_PAGE.equals(page);
+      if (isZero && gfn < this.#mentionFrom) continue;
+      if (gfn >= this.#mentionFrom) this.#mentioned[gfn - this.#mentionFrom] = 1;
+      if (!this.#hasRoom()) await this.#staging.flush();
+      if (isZero) {
+        this.#zero(gfn);
+      } else {
+        this.#recordHead(gfn, layout.RAM_PAGE);
+        this.#staging.take(page);
+      }
+    }
+  }
+
+  #hasRoom(): boolean {
+    return this.#staging.hasRoom(RECORD_HEAD_BYTES_MAX + PAGE_BYTES);
+  }
+
+  #zero(gfn: number): void {
+    this.#recordHead(gfn, layout.RAM_ZERO);
+    this.#staging.u8(0);
+  }
+
+  #recordHead(gfn: number, flags: number): void {
+    let block = Math.max(this.#block, 0);
+    while (gfn < this.#firsts[block]!) block--;
+    while (gfn >= this.#firsts[block + 1]!) block++;
+    const address = (gfn - this.#firsts[block]!) * PAGE_BYTES;
+    if (block === this.#block) {
+      this.#staging.word(address, flags | layout.RAM_CONTINUE);
+      return;
+    }
+    this.#staging.word(address, flags);
+    this.#staging.name(this.#named[block]!);
+    this.#block = block;
+  }
+}

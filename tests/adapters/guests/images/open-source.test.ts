@@ -1,0 +1,155 @@
+import { spawnSync } from 'node:child_process';
+import { readdirSync, utimesSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { Readable } from 'node:stream';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { openSource } from '../../../../adapters/guests/images/open-source.ts';
+import { PAGE_BYTES } from '../../../../domain/page.ts';
+import { bytesOfImage } from '../../../support/guest/images.ts';
+import * as stream from '../../../support/guest/stream-bytes.ts';
+import { failureOf, valueOf } from '../../../support/outcomes.ts';
+import { makeTemporaryFolder } from '../../../support/temporary-folder.ts';
+import type { TemporaryFolder } from '../../../support/temporary-folder.ts';
+
+let folder: TemporaryFolder;
+beforeAll(async () => {
+  folder = await makeTemporaryFolder();
+});
+afterAll(() => folder.remove());
+
+let files = 0;
+function file(content: Uint8Array): string {
+  const path = join(folder.path, `file-${files++}`);
+  writeFileSync(path, content);
+  return path;
+}
+
+const memory = stream.bytesOf(stream.pageOf(1), stream.pageOf(0), stream.pageOf(3));
+const guest = stream.bytesOf(
+  stream.head(),
+  stream.start([{ name: 'pc.ram', pages: 3 }]),
+  stream.end(stream.page(0, stream.pageOf(1), 'pc.ram'), stream.page(2, stream.pageOf(3))),
+  stream.tail(),
+);
+
+function libvirtSave(options: {
+  readonly compression?: number;
+  readonly little?: boolean;
+}): Buffer {
+  const header = Buffer.alloc(92);
+  header.write('LibvirtQemudSave');
+  const definition = Buffer.from('<domain/>\0');
+  const fields = [2, definition.length, 1, options.compression ?? 0];
+  for (const [i, field] of fields.entries()) {
+    if (options.little === false) header.writeUInt32BE(field, 16 + 4 * i);
+    else header.writeUInt32LE(field, 16 + 4 * i);
+  }
+  return stream.bytesOf(header, definition, guest);
+}
+
+describe('a raw file', () => {
+  test('is read where it lies, as one block of RAM, at its modification time', async () => {
+    const path = file(memory);
+    utimesSync(path, 1000, 2000);
+    const source = await valueOf(openSource({ path }));
+    expect(source).toMatchObject({ format: 'raw', device: null, modifiedAtMs: 2_000_000 });
+    expect(source.memoryMap.blocks).toEqual([{ name: 'ram', pages: 3 }]);
+    expect(source.image.zeros).toBeNull();
+    expect(bytesOfImage(source.image)).toEqual(memory);
+    source.close();
+  });
+
+  test('that holds no whole pages is SOURCE_SIZE, one that holds nothing SOURCE_EMPTY', async () => {
+    const odd = await failureOf(openSource({ path: file(Buffer.alloc(PAGE_BYTES + 1)) }));
+    expect(odd.code).toBe('SOURCE_SIZE');
+    expect(odd.message).toContain('4097');
+    const empty = await failureOf(openSource({ path: file(Buffer.alloc(0)) }));
+    expect(empty.code).toBe('SOURCE_EMPTY');
+  });
+
+  test('that looks like something else is raw when that is said', async () => {
+    const path = file(stream.bytesOf(Buffer.from('EMiL'), Buffer.alloc(PAGE_BYTES - 4)));
+    expect((await failureOf(openSource({ path }))).code).toBe('SOURCE_FORMAT');
+    const source = await valueOf(openSource({ path, format: 'raw' }));
+    expect(source.image.pageCount).toBe(1);
+    source.close();
+  });
+});
+
+describe('a stream', () => {
+  test('in a file gives memory and device state', async () => {
+    const source = await valueOf(openSource({ path: file(guest), folder: folder.path }));
+    expect(source.format).toBe('qemu');
+    expect(source.memoryMap.blocks).toEqual([{ name: 'pc.ram', pages: 3 }]);
+    expect(bytesOfImage(source.image)).toEqual(memory);
+    expect(Buffer.from(source.device!.sections)).toEqual(stream.devices().sections);
+    source.close();
+  });
+
+  test.each([true, false])(
+    'in a libvirt save file is found (little-endian: %s)',
+    async (little) => {
+      const source = await valueOf(openSource({ path: file(libvirtSave({ little })) }));
+      expect(source.format).toBe('libvirt');
+      expect(bytesOfImage(source.image)).toEqual(memory);
+      source.close();
+    },
+  );
+
+  test.each([
+    ['compressed', libvirtSave({ compression: 1 }), 'gzip'],
+    ['cut inside its header', libvirtSave({}).subarray(0, 50), 'cut short'],
+  ])('in a libvirt save file that is %s is SOURCE_FORMAT', async (_, content, word) => {
+    const error = await failureOf(openSource({ path: file(content) }));
+    expect(error.code).toBe('SOURCE_FORMAT');
+    expect(error.message).toContain(word);
+  });
+
+  test('that is cut keeps its own error', async () => {
+    const path = file(guest.subarray(0, guest.length - 10));
+    expect((await failureOf(openSource({ path }))).code).toBe('STREAM_TRUNCATED');
+  });
+});
+
+describe('standard input', () => {
+  test.each([
+    ['raw', memory],
+    ['qemu', guest],
+  ])('with %s memory is read like a file, and leaves none behind', async (format, content) => {
+    const before = readdirSync(folder.path);
+    const stdin = Readable.from([content.subarray(0, 100), content.subarray(100)]);
+    const source = await valueOf(openSource({ path: '-', stdin, folder: folder.path }));
+    expect(source).toMatchObject({ format, modifiedAtMs: null });
+    expect(bytesOfImage(source.image)).toEqual(memory);
+    source.close();
+    expect(readdirSync(folder.path)).toEqual(before);
+  });
+
+  test('without a byte is SOURCE_EMPTY', async () => {
+    const stdin = Readable.from([]);
+    expect((await failureOf(openSource({ path: '-', stdin }))).code).toBe('SOURCE_EMPTY');
+  });
+});
+
+describe('a path', () => {
+  test('to nothing, or to a folder, is SOURCE_UNREADABLE', async () => {
+    for (const path of [join(folder.path, 'absent'), folder.path]) {
+      const error = await failureOf(openSource({ path }));
+      expect(error.code).toBe('SOURCE_UNREADABLE');
+      expect(error.message).toContain(path);
+    }
+  });
+
+  test('to a named pipe is read to its end', async () => {
+    const path = join(folder.path, 'pipe');
+    const content = file(memory);
+    if (spawnSync('mkfifo', [path]).status !== 0)
+      throw new TypeError('mkfifo is part of coreutils');
+    const { spawn } = await import('node:child_process');
+    const writer = spawn('sh', ['-c', `cat '${content}' > '${path}'`]);
+    const source = await valueOf(openSource({ path, folder: folder.path }));
+    expect(bytesOfImage(source.image)).toEqual(memory);
+    source.close();
+    writer.kill();
+  });
+});

@@ -1,0 +1,101 @@
+import { describe, expect, test } from '@jest/globals';
+import {
+  inLedgerOrder,
+  rangesOfFlatView,
+  rangesOfMachine,
+} from '../../../../adapters/guests/qemu/ram-blocks.ts';
+import { PAGE_BYTES } from '../../../../domain/page.ts';
+
+const GIB = 2 ** 30;
+const ram = (bytes: number) => ({ name: 'pc.ram', pages: bytes / PAGE_BYTES });
+
+describe('main RAM', () => {
+  test('is the block named so, even beside a larger one', () => {
+    const blocks = [
+      { name: 'vga.vram', pages: 4096 },
+      { name: 'pc.bios', pages: 64 },
+      { name: 'pc.ram', pages: 1024 },
+    ];
+    expect(inLedgerOrder(blocks).map((block) => block.name)).toEqual([
+      'pc.ram',
+      'vga.vram',
+      'pc.bios',
+    ]);
+  });
+
+  test('is the largest block where none is named so', () => {
+    const blocks = [
+      { name: 'pc.bios', pages: 64 },
+      { name: 'memory', pages: 1024 },
+      { name: 'other', pages: 1024 },
+    ];
+    expect(inLedgerOrder(blocks)[0]!.name).toBe('memory');
+  });
+});
+
+describe('guest-physical addresses', () => {
+  test.each([
+    ['pc-i440fx-7.2', 3.25 * GIB, [[0, 0, 3.25 * GIB]]],
+    [
+      'pc-i440fx-7.2',
+      3.5 * GIB,
+      [
+        [0, 0, 3 * GIB],
+        [4 * GIB, 3 * GIB, 0.5 * GIB],
+      ],
+    ],
+    ['pc-q35-7.2', 2.5 * GIB, [[0, 0, 2.5 * GIB]]],
+    [
+      'pc-q35-7.2',
+      4 * GIB,
+      [
+        [0, 0, 2 * GIB],
+        [4 * GIB, 2 * GIB, 2 * GIB],
+      ],
+    ],
+    [
+      'microvm',
+      4 * GIB,
+      [
+        [0, 0, 3 * GIB],
+        [4 * GIB, 3 * GIB, 1 * GIB],
+      ],
+    ],
+    ['virt-7.2', GIB, []],
+  ])('of %s with %d bytes follow the machine type', (machine, bytes, expected) => {
+    const ranges = rangesOfMachine(machine, ram(bytes));
+    expect(ranges.map((r) => [r.address, r.offset, r.length])).toEqual(expected);
+    expect(ranges.every((range) => range.block === 'pc.ram')).toBe(true);
+  });
+
+  test('are taken from the flat view of memory, neighbours joined', () => {
+    const text = [
+      'FlatView #0',
+      ' AS "I/O", root: io',
+      ' Root memory region: io',
+      '  0000000000000000-0000000000000fff (prio 0, ram): pc.ram',
+      '',
+      'FlatView #1',
+      ' AS "memory", root: system',
+      ' AS "cpu-memory-0", root: system',
+      ' Root memory region: system',
+      '  0000000000000000-000000000009ffff (prio 0, ram): pc.ram KVM',
+      '  00000000000a0000-00000000000bffff (prio 1, i/o): vga-lowmem',
+      '  00000000000c0000-00000000000cafff (prio 0, rom): pc.ram @00000000000c0000',
+      '  00000000000cb000-00000000000cdfff (prio 0, ram): pc.ram @00000000000cb000 KVM',
+      '  00000000fffc0000-00000000ffffffff (prio 0, rom): pc.bios',
+      '  0000000100000000-00000001000007ff (prio 0, ram): pc.ram @0000000000100000',
+      '  0000000200000000-0000000200000fff (prio 0, ram): unknown',
+      '',
+      'FlatView #2',
+      ' AS "device", root: bus',
+    ].join('\r\n');
+    const blocks = [ram(2 ** 20), { name: 'pc.bios', pages: 64 }];
+    expect(rangesOfFlatView(text, blocks)).toEqual([
+      { address: 0, block: 'pc.ram', offset: 0, length: 0xa0000 },
+      { address: 0xc0000, block: 'pc.ram', offset: 0xc0000, length: 0xe000 },
+      { address: 0xfffc0000, block: 'pc.bios', offset: 0, length: 0x40000 },
+    ]);
+    expect(rangesOfFlatView('unknown command', blocks)).toBeNull();
+  });
+});
