@@ -1,0 +1,64 @@
+// The check of the embedded log: reads every byte of the log and of the witnesses, and names what is
+// damaged. Bytes that no stream misses, such as the torn tail of a crash, are not damage.
+
+import type { Finding, LogDamage } from '../../../domain/ports.ts';
+import type { GuardedFile } from './guarded-file.ts';
+import { LogFold } from './log-fold.ts';
+import { lostEnd } from './log-reader.ts';
+import { StreamHeads } from './stream-heads.ts';
+import { witnessName, type Witness, type Witnesses } from './witness.ts';
+
+export interface CheckedFiles {
+  readonly file: GuardedFile;
+  readonly witnesses: Witnesses;
+}
+
+const ofRecords = (path: string, damage: LogDamage): Finding => {
+  const [first, last] = damage.revisions ?? [null, null];
+  return {
+    kind: 'log-damaged',
+    where: `${path}, bytes ${damage.position} to ${damage.position + BigInt(damage.lengthBytes)}, stream ${damage.stream}, revisions ${first} to ${last}`,
+    reason: damage.reason,
+    affects: [],
+    stream: damage.stream,
+  };
+};
+
+const ofWitness = (where: string, reason: string): Finding => ({
+  kind: 'witness-damaged',
+  where,
+  reason: `${reason}; the log is not affected, and the next append to the stream writes it anew`,
+  affects: [],
+});
+
+/** Everything that is wrong with a log, as it is now. */
+export async function* checkLog({ file, witnesses }: CheckedFiles): AsyncGenerator<Finding> {
+  const fold = new LogFold(
+    { file, witnessOf: (stream) => witnesses.of(stream) },
+    { state: new StreamHeads(), eventsFrom: Number.MAX_SAFE_INTEGER },
+  );
+  const found: Witness[] = [];
+  const names = new Set<string>();
+  for (let isLast = false; ; isLast = true) {
+    for (let judged = await fold.next(); judged !== null; judged = await fold.next()) {
+      if (judged.damage !== null) yield ofRecords(file.path, judged.damage);
+    }
+    if (isLast) break;
+    for await (const { path, name, file: slots } of witnesses.all()) {
+      names.add(name);
+      for (const { offsetBytes, reason } of slots.damages) {
+        yield ofWitness(`${path}, byte ${offsetBytes}`, reason);
+      }
+      if (slots.witness !== null) found.push(slots.witness);
+    }
+  }
+  for (const stream of fold.state.heads.keys()) {
+    const name = witnessName(stream);
+    if (names.has(name)) continue;
+    yield ofWitness(witnesses.path(stream), `found no witness of stream ${stream}`);
+  }
+  for (const witness of found) {
+    if (witness.revision <= fold.state.of(witness.stream).revision) continue;
+    yield ofRecords(file.path, lostEnd(witness, fold.state));
+  }
+}

@@ -1,0 +1,119 @@
+// Subscriptions to the embedded log: replay, `caughtUp` behind the items, then live. A change is
+// noticed by watching the file; where the system does not tell, by looking at its size.
+
+import type { LogSignal } from '../../../domain/ports.ts';
+import type { FilePort } from '../../files/files.ts';
+import { ItemChunk, lostEnd, type LogReader } from './log-reader.ts';
+import type { LogFold } from './log-fold.ts';
+
+/** How often a file is looked at that nobody reports changes of. */
+export const POLL_MS = 200;
+
+/** Tells whether a file may have changed since it was last asked. */
+class ChangeSignal {
+  #hasChanged = true;
+  #wake: (() => void) | null = null;
+  readonly #unwatch: () => void;
+
+  constructor(files: FilePort, path: string) {
+    this.#unwatch = files.watch(path, () => {
+      this.#hasChanged = true;
+      this.#wake?.();
+    });
+  }
+
+  /** Waits for a change, for POLL_MS or for the abort, whichever is first. */
+  async wait(signal: AbortSignal): Promise<void> {
+    if (!this.#hasChanged && !signal.aborted) {
+      await new Promise<void>((resolve) => {
+        const timer = setTimeout(done, POLL_MS);
+        function done(): void {
+          clearTimeout(timer);
+          signal.removeEventListener('abort', done);
+          resolve();
+        }
+        signal.addEventListener('abort', done, { once: true });
+        this.#wake = done;
+      });
+      this.#wake = null;
+    }
+    this.#hasChanged = false;
+  }
+
+  release(): void {
+    this.#unwatch();
+  }
+}
+
+export interface FollowRequest {
+  readonly reader: LogReader;
+  readonly files: FilePort;
+  readonly from: number;
+  readonly signal: AbortSignal;
+}
+
+const NO_LIMIT = Number.MAX_SAFE_INTEGER;
+
+/** What is in the log from `from` on, and what comes. */
+export async function* follow(request: FollowRequest): AsyncGenerator<LogSignal> {
+  const { reader, files, from, signal } = request;
+  if (signal.aborted) return;
+  const changes = new ChangeSignal(files, reader.path);
+  try {
+    const fold = reader.fold(from);
+    yield* replay(request, fold);
+    if (signal.aborted) return;
+    yield { _tag: 'caughtUp', next: placeOf(fold, from) };
+    let sizeBytes = -1;
+    while (!signal.aborted) {
+      await changes.wait(signal);
+      const found = await reader.sizeBytes();
+      if (found === sizeBytes) continue;
+      sizeBytes = found;
+      yield* advance(request, fold);
+    }
+  } finally {
+    changes.release();
+  }
+}
+
+/** A fold that has not come to `from` yet would give nothing between. */
+const placeOf = (fold: LogFold, from: number): bigint =>
+  BigInt(Math.max(from, fold.state.position));
+
+async function* advance(request: FollowRequest, fold: LogFold): AsyncGenerator<LogSignal> {
+  const { reader, from, signal } = request;
+  const chunk = new ItemChunk();
+  while (!signal.aborted) {
+    const judged = await fold.next();
+    if (judged !== null) {
+      chunk.add(judged, { from, limit: NO_LIMIT });
+      reader.remember(fold);
+    }
+    if (chunk.isFull || (judged === null && chunk.items.length > 0)) {
+      yield { _tag: 'items', ...chunk.take(fold, { from, limit: NO_LIMIT }) };
+    }
+    if (judged === null) return;
+  }
+}
+
+/** All up to the log's end, and what the witnesses know beyond it. */
+async function* replay(request: FollowRequest, fold: LogFold): AsyncGenerator<LogSignal> {
+  const { reader, from, signal } = request;
+  yield* advance(request, fold);
+  if (signal.aborted) return;
+  const witnesses = await reader.loadWitnesses();
+  yield* advance(request, fold);
+  if (signal.aborted) return;
+  reader.checkpoints.add(fold.state);
+  const limit = Math.max(from, fold.state.position);
+  const lost = await reader.lostEnds(fold.state, { witnesses, from, limit });
+  if (lost.length === 0) return;
+  const items = lost.map((witness) => {
+    const damage = lostEnd(witness, fold.state);
+    // The next record of the stream would report the same gap again.
+    fold.state.heads.set(witness.stream, witness);
+    return { _tag: 'damage' as const, damage };
+  });
+  yield { _tag: 'items', items, next: placeOf(fold, from) };
+}

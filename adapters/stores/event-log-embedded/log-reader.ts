@@ -1,0 +1,330 @@
+// Reading the embedded log: items in log order from any place, the events of one stream, and what is
+// missing at the ends of streams according to their witnesses.
+
+import { LedgerError } from '../../../domain/ledger-error.ts';
+import type {
+  LogChunk,
+  LogDamage,
+  LogItem,
+  StoredEvent,
+  StreamRange,
+} from '../../../domain/ports.ts';
+import { Checkpoints } from './checkpoints.ts';
+import { FrameScanner, type Frame } from './frame-scanner.ts';
+import type { GuardedFile } from './guarded-file.ts';
+import { LogFold, endOf, type Judged } from './log-fold.ts';
+import { isSameBytes } from './layout.ts';
+import { StreamHeads, decodeHeads, encodeHeads } from './stream-heads.ts';
+import type { Witness, Witnesses } from './witness.ts';
+
+/** A chunk of items ends when its events' data reach this size, or at so many items. */
+const CHUNK_BYTES = 1024 * 1024;
+const CHUNK_ITEMS = 1024;
+const NEVER = Number.MAX_SAFE_INTEGER;
+
+export interface LogFiles {
+  readonly file: GuardedFile;
+  readonly witnesses: Witnesses;
+}
+
+const storedEvent = (frame: Frame): StoredEvent => ({
+  position: BigInt(frame.position),
+  stream: frame.stream,
+  revision: frame.revision,
+  id: frame.event!.id,
+  type: frame.event!.type,
+  schema: frame.schema,
+  timeMs: frame.timeMs,
+  data: frame.event!.data,
+});
+
+/** Collects items to chunks. */
+export class ItemChunk {
+  items: LogItem[] = [];
+  #sizeBytes = 0;
+
+  get isFull(): boolean {
+    return this.#sizeBytes >= CHUNK_BYTES || this.items.length >= CHUNK_ITEMS;
+  }
+
+  /** Adds what of a judged append lies in the range. */
+  add(judged: Judged, { from, limit }: { readonly from: number; readonly limit: number }): void {
+    if (!judged.isAccepted) return;
+    if (judged.damage !== null && endOf(judged.frames.at(-1)!) > from)
+      this.addDamage(judged.damage);
+    for (const frame of judged.frames) {
+      if (frame.position < from || frame.position >= limit) continue;
+      this.items.push({ _tag: 'event', event: storedEvent(frame) });
+      this.#sizeBytes += frame.lengthBytes;
+    }
+  }
+
+  addDamage(damage: LogDamage): void {
+    this.items.push({ _tag: 'damage', damage });
+  }
+
+  /** The chunk, and the place after it: where the fold is, but inside the range. */
+  take(
+    fold: LogFold,
+    { from, limit }: { readonly from: number; readonly limit: number },
+  ): LogChunk {
+    const { items } = this;
+    this.items = [];
+    this.#sizeBytes = 0;
+    return { items, next: BigInt(Math.max(from, Math.min(limit, fold.state.position))) };
+  }
+}
+
+/** Collects the events of a range of one stream to chunks. */
+class EventChunk {
+  /** The revision that comes next. */
+  wanted: number;
+  readonly #end: number;
+  #events: StoredEvent[] = [];
+  #sizeBytes = 0;
+
+  constructor({ fromRevision, count }: StreamRange) {
+    this.wanted = fromRevision;
+    this.#end = fromRevision + count;
+  }
+
+  get isEmpty(): boolean {
+    return this.#events.length === 0;
+  }
+
+  get isDone(): boolean {
+    return this.wanted >= this.#end;
+  }
+
+  get isFull(): boolean {
+    return this.#sizeBytes >= CHUNK_BYTES || (this.isDone && !this.isEmpty);
+  }
+
+  add(frames: readonly Frame[]): void {
+    for (const frame of frames) {
+      if (frame.revision !== this.wanted || this.isDone) continue;
+      this.#events.push(storedEvent(frame));
+      this.#sizeBytes += frame.lengthBytes;
+      this.wanted += 1;
+    }
+  }
+
+  take(): readonly StoredEvent[] {
+    const events = this.#events;
+    this.#events = [];
+    this.#sizeBytes = 0;
+    return events;
+  }
+}
+
+/** The damage of records that a witness knows and the log does not give. */
+export const lostEnd = (witness: Witness, state: StreamHeads): LogDamage => {
+  const { revision } = state.of(witness.stream);
+  return {
+    position: BigInt(witness.position),
+    lengthBytes: witness.end - witness.position,
+    stream: witness.stream,
+    revisions: [revision + 1, witness.revision],
+    reason: `found ${witness.stream} to end at revision ${revision}, expected ${witness.revision} as its witness says: the records between cannot be read`,
+  };
+};
+
+const streamDamaged = (damage: LogDamage, path: string): LedgerError =>
+  new LedgerError(
+    'LOG_DAMAGED',
+    `${path}, byte ${damage.position}: ${damage.reason}; verify the ledger, and restore the log from a copy`,
+    {
+      file: path,
+      offset: damage.position,
+      stream: damage.stream,
+      first: damage.revisions?.[0] ?? null,
+      last: damage.revisions?.[1] ?? null,
+    },
+  );
+
+export interface ItemRange {
+  readonly from: number;
+  /** Null: the log's end when reading starts. */
+  readonly until: number | null;
+}
+
+/** The reading side of one open log. */
+export class LogReader {
+  readonly #log: LogFiles;
+  readonly checkpoints = new Checkpoints();
+  /** Streams whose witness must be looked at; null: all, none has been yet. */
+  #suspects: Set<string> | null = null;
+
+  constructor(log: LogFiles) {
+    this.#log = log;
+  }
+
+  get path(): string {
+    return this.#log.file.path;
+  }
+
+  sizeBytes(): Promise<number> {
+    return this.#log.file.sizeBytes();
+  }
+
+  /** A fold that will have judged everything before `from`, from the nearest checkpoint. */
+  fold(from: number): LogFold {
+    const start = this.checkpoints.before(from, () => true)?.copy() ?? new StreamHeads();
+    return new LogFold(this.#source(), { state: start, eventsFrom: from });
+  }
+
+  #source(): ConstructorParameters<typeof LogFold>[0] {
+    const { file, witnesses } = this.#log;
+    return { file, witnessOf: (stream) => witnesses.of(stream) };
+  }
+
+  /** Keeps what a fold knows, if it is news. */
+  remember(fold: LogFold): void {
+    if (this.checkpoints.wants(fold.state.position)) this.checkpoints.add(fold.state);
+  }
+
+  /** Items from a place on; `until` null: to the end as it is now. */
+  async *read({ from, until }: ItemRange): AsyncGenerator<LogChunk> {
+    const limit = until ?? Math.max(from, await this.sizeBytes());
+    const fold = this.fold(from);
+    const chunk = new ItemChunk();
+    let witnesses: readonly Witness[] | null = null;
+    for (;;) {
+      while (fold.state.position < limit) {
+        const judged = await fold.next();
+        if (judged === null) break;
+        chunk.add(judged, { from, limit });
+        this.remember(fold);
+        if (chunk.isFull) yield chunk.take(fold, { from, limit });
+      }
+      if (witnesses !== null) break;
+      // A writer may have ended between: the fold goes on once more before a witness is believed.
+      witnesses = await this.loadWitnesses();
+    }
+    if (until === null) this.checkpoints.add(fold.state);
+    const lost = await this.lostEnds(fold.state, { witnesses, from, limit });
+    if (until === null) this.#suspects = new Set(lost.map(({ stream }) => stream));
+    for (const witness of lost) chunk.addDamage(lostEnd(witness, fold.state));
+    yield chunk.take(fold, { from, limit });
+  }
+
+  /** All witnesses the first time, later those that said more than the log gave. */
+  async loadWitnesses(): Promise<readonly Witness[]> {
+    const { witnesses } = this.#log;
+    const found: Witness[] = [];
+    if (this.#suspects === null) {
+      for await (const { file } of witnesses.all()) {
+        if (file.witness !== null) found.push(file.witness);
+      }
+      return found;
+    }
+    for (const stream of this.#suspects) {
+      const witness = await witnesses.of(stream);
+      if (witness !== null) found.push(witness);
+    }
+    return found;
+  }
+
+  /** The witnesses of records inside a range that the log does not give. */
+  async lostEnds(
+    state: StreamHeads,
+    range: {
+      readonly witnesses: readonly Witness[];
+      readonly from: number;
+      readonly limit: number;
+    },
+  ): Promise<readonly Witness[]> {
+    const more = range.witnesses.filter(
+      ({ stream, revision }) => revision > state.of(stream).revision,
+    );
+    if (more.length === 0) return more;
+    const sizeBytes = await this.sizeBytes();
+    // One that lies beyond the range is of a later append, unless the log is cut off before it.
+    return more.filter(
+      ({ position, end }) => position >= range.from && (position < range.limit || end > sizeBytes),
+    );
+  }
+
+  /** Events of one stream in order, in chunks. LOG_DAMAGED where one is missing. */
+  async *readStream(range: StreamRange): AsyncGenerator<readonly StoredEvent[]> {
+    const { stream } = range;
+    if (range.count <= 0) return;
+    const fold = await this.#streamFold(range);
+    const chunk = new EventChunk(range);
+    let witness: Witness | null = null;
+    for (let isLast = false; ; isLast = true) {
+      for (let judged = await fold.next(); judged !== null; judged = await fold.next()) {
+        if (!judged.isAccepted) continue;
+        const { damage } = judged;
+        if (damage !== null && judged.frames[0]!.revision > chunk.wanted) {
+          if (!chunk.isEmpty) yield chunk.take();
+          throw streamDamaged(damage, this.path);
+        }
+        chunk.add(judged.frames);
+        if (chunk.isFull) yield chunk.take();
+        if (chunk.isDone) return;
+      }
+      if (isLast) break;
+      witness = await this.#log.witnesses.of(stream);
+    }
+    if (!chunk.isEmpty) yield chunk.take();
+    if (witness !== null && witness.revision >= chunk.wanted) {
+      throw streamDamaged(lostEnd(witness, fold.state), this.path);
+    }
+  }
+
+  /** A fold of one stream that starts at the range's place if its event is there, else before. */
+  async #streamFold(range: StreamRange): Promise<LogFold> {
+    const { stream, fromRevision } = range;
+    const from = Number(range.fromPosition);
+    const scanner = new FrameScanner(this.#log.file, { from, eventsFrom: NEVER });
+    const first = await scanner.next();
+    const isThere =
+      first?._tag === 'frame' && first.stream === stream && first.revision === fromRevision;
+    if (isThere) {
+      const place = { position: first.position, end: first.position };
+      const before = { ...place, revision: fromRevision - 1, hash: first.previous };
+      const state = new StreamHeads(from, new Map([[stream, before]]));
+      return new LogFold(this.#source(), { state, eventsFrom: from, stream, trusted: first });
+    }
+    const near = this.checkpoints.before(from, (state) => state.of(stream).revision < fromRevision);
+    const state = near?.copy() ?? new StreamHeads();
+    return new LogFold(this.#source(), { state, eventsFrom: state.position, stream });
+  }
+
+  /** The serialised heads at a position, or at the end of the last append before it. */
+  async headsAt(position: number): Promise<Uint8Array> {
+    let fold = this.fold(position);
+    let boundary = fold.state.position;
+    while (fold.state.position < position && (await fold.next()) !== null) {
+      if (fold.state.position <= position) boundary = fold.state.position;
+      this.remember(fold);
+    }
+    if (fold.state.position > position) {
+      fold = this.fold(boundary);
+      while (fold.state.position < boundary && (await fold.next()) !== null);
+    }
+    return encodeHeads(fold.state);
+  }
+
+  /** Takes heads that were handed out earlier; false: they do not fit this log. */
+  async offerHeads(bytes: Uint8Array): Promise<boolean> {
+    const state = decodeHeads(bytes);
+    if (state === null || state.position > (await this.sizeBytes())) return false;
+    const newest = state.newest();
+    if (newest !== null) {
+      const scanner = new FrameScanner(this.#log.file, {
+        from: newest.position,
+        eventsFrom: NEVER,
+      });
+      const found = await scanner.next();
+      const isSame =
+        found?._tag === 'frame' &&
+        found.position === newest.position &&
+        isSameBytes(found.hash, newest.hash);
+      if (!isSame) return false;
+    }
+    this.checkpoints.add(state);
+    return true;
+  }
+}
