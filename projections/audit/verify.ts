@@ -1,0 +1,285 @@
+// Reads everything back and checks it (brief, section 5, `verify`): every event by its checksum and
+// chain, every commit by the digest of its batches, every pack by its name, every block by its
+// checksum, every page by its identifier where the group's key is at hand. A finding names what, where,
+// and the points that cannot be restored for it.
+
+import { toHex } from '../../domain/identifier.ts';
+import { isLedgerError, type LedgerError } from '../../domain/ledger-error.ts';
+import { blockStarts, PACK_HEADER_BYTES, sliceBlocks } from '../../domain/pack.ts';
+import { PAGE_BYTES } from '../../domain/page.ts';
+import { IDENTIFIER_BYTES, type PageEngine } from '../../domain/page-engine.ts';
+import { FIRST_CONTENT, isContent, UNKNOWN } from '../../domain/page-writes.ts';
+import type { EventLog, Finding, PageStore } from '../../domain/ports.ts';
+import { batchesHash } from '../../domain/use-cases/capture-log.ts';
+import type { KnownPack } from '../contents.ts';
+import type { LedgerState, Replay } from '../ledger-state.ts';
+import { walkTables } from './table-walk.ts';
+
+export interface VerifyPorts {
+  readonly state: LedgerState;
+  readonly replay: Replay;
+  readonly log: EventLog;
+  readonly store: PageStore;
+  readonly engine: PageEngine;
+  readonly sha256: (bytes: Uint8Array) => Uint8Array;
+  /** Checks the log's own files, beside what reading it through finds. */
+  readonly checkLog: () => AsyncIterable<Finding>;
+  /** Sets the key of a group; false: it is not at hand. */
+  readonly useKey: (group: string) => Promise<boolean>;
+  readonly identifiersOf: (pack: KnownPack) => Promise<Uint8Array | null>;
+}
+
+export interface VerifySummary {
+  readonly checked: {
+    readonly captures: number;
+    readonly packs: number;
+    readonly pages: number;
+    readonly events: number;
+  };
+  readonly damaged: number;
+  /** Groups whose identifiers could not be checked: no key. */
+  readonly withoutKey: readonly string[];
+}
+
+/** A finding whose affected points are filled in once the tables were walked. */
+interface OpenFinding {
+  readonly finding: Omit<Finding, 'affects'>;
+  /** Contents that are lost; null: lost events, so pages became unknown. */
+  readonly contents: ReadonlySet<number> | null;
+  /** A VM whose own events were lost, where that is known. */
+  readonly vm: string | null;
+}
+
+/** `vm@N` or `vm@N..M` for runs of capture numbers. */
+export function pointRanges(vm: string, captures: readonly number[]): string[] {
+  const ranges: string[] = [];
+  let first = 0;
+  for (let i = 0; i < captures.length; i += 1) {
+    if (i + 1 < captures.length && captures[i + 1] === captures[i]! + 1) continue;
+    const [from, to] = [captures[first]!, captures[i]!];
+    ranges.push(from === to ? `${vm}@${from}` : `${vm}@${from}..${to}`);
+    first = i + 1;
+  }
+  return ranges;
+}
+
+class Verification {
+  readonly #ports: VerifyPorts;
+  readonly open: OpenFinding[] = [];
+  readonly checked = { captures: 0, packs: 0, pages: 0, events: 0 };
+  readonly withoutKey = new Set<string>();
+
+  constructor(ports: VerifyPorts) {
+    this.#ports = ports;
+  }
+
+  find(
+    finding: Omit<Finding, 'affects'>,
+    contents: ReadonlySet<number> | null,
+    vm: string | null,
+  ): void {
+    this.open.push({ finding, contents, vm });
+  }
+
+  async log(): Promise<void> {
+    for await (const { kind, where, reason } of this.#ports.checkLog())
+      this.find({ kind, where, reason }, null, null);
+    const { sha256 } = this.#ports;
+    for (const entry of this.#ports.state.catalogue.vms.values())
+      for (const row of entry.captures) {
+        const events = await this.#ports.state.tables.events(entry.vm, row);
+        const hash = batchesHash(
+          sha256,
+          events.map((event) => sha256(event.data)),
+        );
+        this.checked.captures += 1;
+        this.checked.events += events.length + 1;
+        if (row.damage === null && hash !== row.hash)
+          this.find(
+            {
+              kind: 'capture',
+              where: `${entry.vm}@${row.capture} at position ${row.position}`,
+              reason: `its batches have the digest ${hash}, but its commit says ${row.hash}`,
+            },
+            null,
+            entry.vm,
+          );
+      }
+  }
+
+  async packs(onPack: (done: number) => void): Promise<void> {
+    for (const pack of this.#ports.state.contents.packs) {
+      await this.#pack(pack);
+      this.checked.packs += 1;
+      this.checked.pages += pack.pages;
+      onPack(this.checked.packs);
+    }
+  }
+
+  async #pack(pack: KnownPack): Promise<void> {
+    const { store, sha256 } = this.#ports;
+    const everything = new Set(
+      Array.from({ length: pack.pages }, (_, slot) => pack.firstContent + slot),
+    );
+    const where = `pack ${pack.name}`;
+    const read = await store.get({
+      name: pack.name,
+      offsetBytes: 0,
+      lengthBytes: pack.sizeBytes,
+    })();
+    if (read._tag === 'Left') {
+      if (!['PACK_MISSING', 'PACK_DAMAGED'].includes(read.left.code)) throw read.left;
+      this.find({ kind: 'pack', where, reason: read.left.message }, everything, null);
+      return;
+    }
+    const bytes = read.right;
+    const isNamed = toHex(sha256(bytes)) === pack.name;
+    const lost = await this.#blocks(pack, bytes);
+    if (isNamed || lost > 0) return;
+    this.find(
+      {
+        kind: 'pack',
+        where: `${where}, bytes 0..${PACK_HEADER_BYTES - 1}`,
+        reason: 'its bytes do not have the digest that is its name; its blocks are whole',
+      },
+      new Set(),
+      null,
+    );
+  }
+
+  /** Checks every block of a pack; gives the number of findings. */
+  async #blocks(pack: KnownPack, bytes: Uint8Array): Promise<number> {
+    const { engine, useKey, identifiersOf } = this.#ports;
+    const { slots, offsets } = blockStarts(pack.blocks);
+    const hasKey = await useKey(pack.group);
+    const expected = hasKey ? await identifiersOf(pack) : null;
+    if (!hasKey) this.withoutKey.add(pack.group);
+    let findings = 0;
+    for (let block = 0; block < pack.blocks.codecs.length; block += 1) {
+      const where = `pack ${pack.name}, bytes ${offsets[block]}..${offsets[block + 1]! - 1}`;
+      const contents = (): Set<number> =>
+        new Set(
+          Array.from(
+            { length: pack.blocks.pages[block]! },
+            (_, i) => pack.firstContent + slots[block]! + i,
+          ),
+        );
+      let pages: Uint8Array;
+      try {
+        pages = engine.decode({
+          bytes: bytes.subarray(offsets[block], offsets[block + 1]),
+          blocks: sliceBlocks(pack.blocks, block, block + 1),
+          label: `pack ${pack.name}`,
+        });
+      } catch (thrown) {
+        if (!isLedgerError(thrown)) throw thrown;
+        this.find({ kind: 'block', where, reason: thrown.message }, contents(), null);
+        findings += 1;
+        continue;
+      }
+      if (expected === null) continue;
+      const { identifiers } = engine.identify(pages);
+      const from = slots[block]! * IDENTIFIER_BYTES;
+      const recorded = expected.subarray(
+        from,
+        from + (pages.length / PAGE_BYTES) * IDENTIFIER_BYTES,
+      );
+      if (identifiers.every((byte, i) => byte === recorded[i])) continue;
+      this.find(
+        {
+          kind: 'identifier',
+          where,
+          reason: 'its pages do not have the identifiers that were recorded',
+        },
+        contents(),
+        null,
+      );
+      findings += 1;
+    }
+    return findings;
+  }
+
+  /** The findings with the points that each makes unrestorable. */
+  async affected(): Promise<Finding[]> {
+    const unknown = new Map<string, number[]>();
+    const lost = this.open.map(() => new Map<string, number[]>());
+    const byContent = new Map<number, number[]>();
+    for (const [i, { contents }] of this.open.entries())
+      for (const content of contents ?? [])
+        byContent.set(content, [...(byContent.get(content) ?? []), i]);
+    const held = this.open.map(() => new Map<string, number>());
+    const unknownPages = new Map<string, number>();
+    const shift = (vm: string, holding: number, by: number): void => {
+      if (holding === UNKNOWN) unknownPages.set(vm, (unknownPages.get(vm) ?? 0) + by);
+      else if (isContent(holding))
+        for (const i of byContent.get(holding - FIRST_CONTENT) ?? [])
+          held[i]!.set(vm, (held[i]!.get(vm) ?? 0) + by);
+    };
+    const seen = new Set<string>();
+    await walkTables(this.#ports, {
+      page: (vm, _gfn, old, next) => {
+        if (old !== UNKNOWN || seen.has(vm)) shift(vm, old, -1);
+        shift(vm, next, 1);
+      },
+      captured: ({ vm }, { capture }, table) => {
+        if (!seen.has(vm))
+          unknownPages.set(
+            vm,
+            table.reduce((sum, holding) => sum + (holding === UNKNOWN ? 1 : 0), 0),
+          );
+        seen.add(vm);
+        if ((unknownPages.get(vm) ?? 0) > 0) unknown.set(vm, [...(unknown.get(vm) ?? []), capture]);
+        for (const [i, counts] of held.entries())
+          if ((counts.get(vm) ?? 0) > 0) lost[i]!.set(vm, [...(lost[i]!.get(vm) ?? []), capture]);
+      },
+    });
+    return this.open.map(({ finding, contents, vm }, i) => {
+      const points = contents === null ? unknown : lost[i]!;
+      const affects = [...points].flatMap(([name, captures]) => pointRanges(name, captures));
+      const own = vm === null ? affects : affects.filter((range) => range.startsWith(`${vm}@`));
+      return { ...finding, affects: own };
+    });
+  }
+
+  /** Histories that may have gone on after what can be read. */
+  tails(): Finding[] {
+    const findings: Finding[] = [];
+    for (const entry of this.#ports.state.catalogue.vms.values()) {
+      const last = entry.captures.at(-1)?.capture ?? 0;
+      if (entry.lostTail === null) continue;
+      findings.push({
+        kind: 'history',
+        where: `VM ${entry.vm}, after capture ${last}`,
+        reason: entry.lostTail,
+        affects: [`${entry.vm}@${last + 1}..`],
+      });
+    }
+    return findings;
+  }
+}
+
+/** Checks a whole ledger; findings first, in the order of the log, then packs. */
+export async function verifyLedger(
+  ports: VerifyPorts,
+  onProgress: (progress: { readonly done: number; readonly total: number }) => void,
+): Promise<{ readonly findings: readonly Finding[]; readonly summary: VerifySummary }> {
+  const verification = new Verification(ports);
+  await verification.log();
+  const total = ports.state.contents.packs.length;
+  await verification.packs((done) => onProgress({ done, total }));
+  const findings = [...(await verification.affected()), ...verification.tails()];
+  const { checked, withoutKey } = verification;
+  const summary = { checked, damaged: findings.length, withoutKey: [...withoutKey] };
+  return { findings, summary };
+}
+
+/** Whether a failure says that stored bytes are damaged: what the exit code 3 stands for. */
+export const isDamage = (failure: LedgerError): boolean =>
+  [
+    'LOG_DAMAGED',
+    'PACK_DAMAGED',
+    'PACK_MISSING',
+    'POINT_DAMAGED',
+    'EVENT_INVALID',
+    'KEY_DAMAGED',
+  ].includes(failure.code);

@@ -1,0 +1,112 @@
+// A small writer and reader of plain state: what projection state files hold. Little-endian; a column
+// is its byte length and its bytes. The reader trusts nothing: sizes are checked before use.
+
+import type * as t from 'io-ts';
+
+/** Appends values to a growing buffer. */
+export class StateWriter {
+  #bytes = new Uint8Array(1024);
+  #view = new DataView(this.#bytes.buffer);
+  #length = 0;
+
+  #room(more: number): void {
+    if (this.#length + more <= this.#bytes.length) return;
+    const grown = new Uint8Array(Math.max(this.#bytes.length * 2, this.#length + more));
+    grown.set(this.#bytes.subarray(0, this.#length));
+    this.#bytes = grown;
+    this.#view = new DataView(grown.buffer);
+  }
+
+  u32(value: number): this {
+    this.#room(4);
+    this.#view.setUint32(this.#length, value, true);
+    this.#length += 4;
+    return this;
+  }
+
+  u64(value: bigint): this {
+    this.#room(8);
+    this.#view.setBigUint64(this.#length, value, true);
+    this.#length += 8;
+    return this;
+  }
+
+  column(column: Uint8Array | Uint16Array | Uint32Array | BigUint64Array | Float64Array): this {
+    const { byteLength } = column;
+    this.u32(byteLength);
+    this.#room(byteLength);
+    this.#bytes.set(new Uint8Array(column.buffer, column.byteOffset, byteLength), this.#length);
+    this.#length += byteLength;
+    return this;
+  }
+
+  text(text: string): this {
+    return this.column(new TextEncoder().encode(text));
+  }
+
+  bytes(): Uint8Array {
+    return this.#bytes.slice(0, this.#length);
+  }
+}
+
+/** Raised inside the projections when a state file does not fit; its loader then starts anew. */
+export class StateUnfit extends Error {
+  override readonly name = 'StateUnfit';
+}
+
+/** The value of a JSON text of state, checked. StateUnfit where it does not fit. */
+export function decodeState<A>(text: string, codec: t.Type<A, unknown>): A {
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch {
+    throw new StateUnfit('state is no JSON');
+  }
+  const decoded = codec.decode(json);
+  if (decoded._tag === 'Left') throw new StateUnfit('state has another shape');
+  return decoded.right;
+}
+
+/** Takes values off a buffer in the order they were written. StateUnfit where it is too short. */
+export class StateReader {
+  readonly #bytes: Uint8Array;
+  readonly #view: DataView;
+  #at = 0;
+
+  constructor(bytes: Uint8Array) {
+    this.#bytes = bytes;
+    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  }
+
+  #take(length: number): number {
+    const at = this.#at;
+    if (length > this.#bytes.length - at) throw new StateUnfit('state ends early');
+    this.#at += length;
+    return at;
+  }
+
+  u32(): number {
+    return this.#view.getUint32(this.#take(4), true);
+  }
+
+  u64(): bigint {
+    return this.#view.getBigUint64(this.#take(8), true);
+  }
+
+  /** A copy, so that it is aligned. */
+  column(): Uint8Array {
+    const length = this.u32();
+    const at = this.#take(length);
+    return this.#bytes.slice(at, at + length);
+  }
+
+  words(): Uint32Array {
+    const bytes = this.column();
+    if (bytes.length % 4 !== 0) throw new StateUnfit('a column of words has odd bytes');
+    return new Uint32Array(bytes.buffer);
+  }
+
+  text(): string {
+    return new TextDecoder().decode(this.column());
+  }
+}

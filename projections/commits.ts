@@ -1,0 +1,246 @@
+// Log order as the brief means it (section 4, Commit): a capture's batches take effect at its
+// CaptureCommitted and are handed on just before it, in order of the commits; batches without a
+// commit are ignored for ever. This assembler turns log items into that order. Its memory is bounded:
+// past PENDING_BYTES_MAX the batches of an unfinished capture are dropped and read again at its commit.
+//
+// Invariants: changes come with ascending positions; a capture's batches are the `batches` events of
+// its stream right before its commit.
+
+import * as either from 'fp-ts/lib/Either.js';
+import {
+  decodeControl,
+  isBatchType,
+  isControlType,
+  type CaptureCommitted,
+  type ControlEvent,
+} from '../domain/events.ts';
+import { isLedgerError } from '../domain/ledger-error.ts';
+import { decodePackWritten, type PackWritten } from '../domain/pack-event.ts';
+import { decodePageColumns, type PageColumns } from '../domain/page-columns.ts';
+import type { EventLog, LogDamage, LogItem, Position, StoredEvent } from '../domain/ports.ts';
+import { vmOfStream } from '../domain/stream-names.ts';
+
+/** Bytes of unfinished captures kept in memory. */
+export const PENDING_BYTES_MAX = 64 * 1024 * 1024;
+
+/** Where a capture's batches stand in its stream. */
+export interface BatchRange {
+  readonly firstRevision: number;
+  readonly count: number;
+  /** A position at or before the first batch. */
+  readonly fromPosition: Position;
+}
+
+/** A committed capture with its batches decoded. */
+export interface CaptureChange {
+  readonly _tag: 'capture';
+  readonly position: Position;
+  readonly timeMs: number;
+  readonly committed: CaptureCommitted;
+  /** Of the commit, in its stream. */
+  readonly revision: number;
+  readonly range: BatchRange;
+  readonly packs: readonly PackWritten[];
+  readonly batches: readonly PageColumns[];
+  readonly device: PageColumns | null;
+  /** What of the capture could not be read; null: it is whole. */
+  readonly damage: string | null;
+}
+
+export interface ControlChange {
+  readonly _tag: 'control';
+  readonly position: Position;
+  readonly timeMs: number;
+  readonly stream: string;
+  readonly event: ControlEvent;
+}
+
+export interface DamageChange {
+  readonly _tag: 'damage';
+  readonly position: Position;
+  readonly damage: LogDamage;
+}
+
+/** What projections fold, in log order. */
+export type Change = CaptureChange | ControlChange | DamageChange;
+
+interface Pending {
+  /** Revision and position of the oldest batch kept for the stream. */
+  firstRevision: number;
+  firstPosition: Position;
+  /** The batches, oldest first; null: they were dropped and are read again at the commit. */
+  events: StoredEvent[] | null;
+  bytes: number;
+}
+
+/** A capture's batches, decoded; a sentence where they are not whole. */
+export function decodeBatches(
+  events: readonly StoredEvent[],
+): Pick<CaptureChange, 'packs' | 'batches' | 'device' | 'damage'> {
+  const packs: PackWritten[] = [];
+  const batches: PageColumns[] = [];
+  let device: PageColumns | null = null;
+  let damage: string | null = null;
+  for (const event of events) {
+    if (event.type === 'PackWritten') {
+      const pack = decodePackWritten(event.data);
+      if (either.isLeft(pack)) damage ??= `position ${event.position}: ${pack.left.message}`;
+      else packs.push(pack.right);
+      continue;
+    }
+    const columns = decodePageColumns(event.data);
+    if (either.isLeft(columns)) damage ??= `position ${event.position}: ${columns.left.message}`;
+    else if (event.type === 'DeviceStateWritten') device = columns.right;
+    else batches.push(columns.right);
+  }
+  return { packs, batches, device, damage };
+}
+
+/** The events of a capture's batches, read from the log; damage as a sentence, never a throw. */
+export async function readBatches(
+  log: EventLog,
+  stream: string,
+  range: BatchRange,
+): Promise<{ readonly events: readonly StoredEvent[]; readonly damage: string | null }> {
+  const events: StoredEvent[] = [];
+  if (range.count === 0) return { events, damage: null };
+  const { firstRevision: fromRevision, count, fromPosition } = range;
+  try {
+    for await (const chunk of log.readStream({ stream, fromRevision, count, fromPosition }))
+      events.push(...chunk);
+  } catch (thrown) {
+    if (!isLedgerError(thrown) || thrown.code !== 'LOG_DAMAGED') throw thrown;
+    return { events, damage: thrown.message };
+  }
+  const missing = count - events.length;
+  return { events, damage: missing === 0 ? null : `${missing} of ${count} batches are missing` };
+}
+
+/** What an assembler needs to go on where it stopped. */
+export interface AssemblerState {
+  readonly next: Position;
+  readonly pending: readonly {
+    readonly stream: string;
+    readonly revision: number;
+    readonly position: Position;
+  }[];
+}
+
+export class CommitAssembler {
+  readonly #log: EventLog;
+  readonly #pending = new Map<string, Pending>();
+  #pendingBytes = 0;
+
+  constructor(log: EventLog, state?: AssemblerState) {
+    this.#log = log;
+    for (const { stream, revision, position } of state?.pending ?? [])
+      this.#pending.set(stream, {
+        firstRevision: revision,
+        firstPosition: position,
+        events: null,
+        bytes: 0,
+      });
+  }
+
+  /** What to keep with a projection's position, so that it can go on from `next`. */
+  pending(): AssemblerState['pending'] {
+    return [...this.#pending].map(([stream, { firstRevision, firstPosition }]) => ({
+      stream,
+      revision: firstRevision,
+      position: firstPosition,
+    }));
+  }
+
+  /** The changes that these items bring about, in order. */
+  async take(items: readonly LogItem[]): Promise<readonly Change[]> {
+    const changes: Change[] = [];
+    for (const item of items) {
+      if (item._tag === 'damage')
+        changes.push({ _tag: 'damage', position: item.damage.position, damage: item.damage });
+      else {
+        const change = await this.#takeEvent(item.event);
+        if (change !== null) changes.push(change);
+      }
+    }
+    return changes;
+  }
+
+  async #takeEvent(event: StoredEvent): Promise<Change | null> {
+    if (isBatchType(event.type)) {
+      this.#keep(event);
+      return null;
+    }
+    // Events of a newer catalogue are for newer readers; they change nothing that we know.
+    if (!isControlType(event.type)) return null;
+    const decoded = decodeControl(event);
+    if (either.isLeft(decoded)) {
+      if (decoded.left.code === 'EVENT_NEWER') throw decoded.left;
+      const { position, stream, revision } = event;
+      const damage = {
+        position,
+        lengthBytes: event.data.length,
+        stream,
+        revisions: [revision, revision] as const,
+        reason: decoded.left.message,
+      };
+      return { _tag: 'damage', position, damage };
+    }
+    const { position, timeMs, stream } = event;
+    return decoded.right.type === 'CaptureCommitted'
+      ? this.#commit(event, decoded.right.data)
+      : { _tag: 'control', position, timeMs, stream, event: decoded.right };
+  }
+
+  #keep(event: StoredEvent): void {
+    let pending = this.#pending.get(event.stream);
+    if (pending === undefined) {
+      const { revision: firstRevision, position: firstPosition } = event;
+      pending = { firstRevision, firstPosition, events: [], bytes: 0 };
+      this.#pending.set(event.stream, pending);
+    }
+    if (pending.events === null) return;
+    pending.events.push(event);
+    pending.bytes += event.data.length;
+    this.#pendingBytes += event.data.length;
+    if (this.#pendingBytes > PENDING_BYTES_MAX) this.#forget(pending);
+  }
+
+  #forget(pending: Pending): void {
+    this.#pendingBytes -= pending.bytes;
+    pending.events = null;
+    pending.bytes = 0;
+  }
+
+  async #commit(event: StoredEvent, committed: CaptureCommitted): Promise<CaptureChange> {
+    const pending = this.#pending.get(event.stream);
+    this.#pending.delete(event.stream);
+    if (pending !== undefined) this.#pendingBytes -= pending.bytes;
+    const { position, timeMs, stream } = event;
+    const { batches: count, firstRevision } = committed;
+    const kept = (pending?.events ?? []).filter(
+      ({ revision }) => revision >= firstRevision && revision < firstRevision + count,
+    );
+    const range: BatchRange = {
+      firstRevision,
+      count,
+      fromPosition: kept[0]?.position ?? pending?.firstPosition ?? position,
+    };
+    const read =
+      kept.length === count
+        ? { events: kept, damage: null }
+        : await readBatches(this.#log, stream, range);
+    const decoded = decodeBatches(read.events);
+    const damage = read.damage ?? decoded.damage;
+    const isOfVm = vmOfStream(stream) === committed.vm;
+    return {
+      _tag: 'capture',
+      position,
+      timeMs,
+      committed,
+      revision: event.revision,
+      range,
+      ...decoded,
+      damage: isOfVm ? damage : `it stands in the stream ${stream}`,
+    };
+  }
+}

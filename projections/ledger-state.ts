@@ -1,0 +1,349 @@
+// All that is folded from the log, at one position, and how it is kept. Two halves: the light one
+// (catalogue, contents, differences of SharingBroken), which every command loads, and the heavy one
+// (sharing: identifier index and holders), loaded only by who records or folds. Each half has a state
+// file that bears its position, so either may be older than the log, and both may vanish.
+//
+// Invariants: the heavy half is never ahead of the light one; folding the same log gives the same
+// state in every process.
+
+import * as t from 'io-ts';
+import { assert } from '../domain/assert.ts';
+import { pageCountOf } from '../domain/memory-map.ts';
+import { UNKNOWN } from '../domain/page-writes.ts';
+import type { EventLog, Position, StateFiles } from '../domain/ports.ts';
+import { decodeState, StateReader, StateUnfit, StateWriter } from './bytes.ts';
+import { catalogueOf, catalogueText } from './catalogue-state.ts';
+import { Catalogue, type FoldedCounts, type VmEntry } from './catalogue.ts';
+import type { AssemblerState, CaptureChange, Change } from './commits.ts';
+import { Contents } from './contents.ts';
+import { IndexUnfit, type IdentifierColumn } from './identifier-index.ts';
+import { PageTables, type PageTable } from './page-tables.ts';
+import { Sharing } from './sharing.ts';
+
+const LIGHT_FILE = 'catalogue';
+const HEAVY_FILE = 'sharing';
+const LIGHT_FORMAT = 1;
+const HEAVY_FORMAT = 1;
+/** The heavy state is saved when this many contents, or an eighth of all, came since. */
+const HEAVY_SAVE_CONTENTS = 65_536;
+const HEAVY_SAVE_FRACTION = 8;
+/** Page tables kept in memory between folds. */
+const TABLES_MAX = 64;
+
+const PENDING = t.array(t.tuple([t.string, t.number, t.string]));
+const TOGGLES = t.array(t.tuple([t.string, t.array(t.number)]));
+
+const START: AssemblerState = { next: 0n, pending: [] };
+
+interface Half {
+  /** Where folding goes on. */
+  from: AssemblerState;
+  /** Changes up to here are folded already. */
+  applied: Position;
+}
+
+const START_HALF = (): Half => ({ from: START, applied: -1n });
+
+function saveHalf(writer: StateWriter, format: number, half: Half): void {
+  const pending = half.from.pending.map(({ stream, revision, position }) => [
+    stream,
+    revision,
+    String(position),
+  ]);
+  writer
+    .u32(format)
+    .u64(half.from.next)
+    .u64(half.applied + 1n)
+    .text(JSON.stringify(pending));
+}
+
+function loadHalf(reader: StateReader, format: number): Half {
+  if (reader.u32() !== format) throw new StateUnfit('another format');
+  const next = reader.u64();
+  const applied = reader.u64() - 1n;
+  const pending = decodeState(reader.text(), PENDING);
+  const from = {
+    next,
+    pending: pending.map(([stream, revision, position]) => ({
+      stream,
+      revision,
+      position: BigInt(position),
+    })),
+  };
+  return { from, applied };
+}
+
+/** Replays the log from a state and hands each change on; gives the state after it. */
+export type Replay = (
+  from: AssemblerState,
+  consume: (change: Change) => Promise<void>,
+) => Promise<AssemblerState>;
+
+export interface LedgerStatePorts {
+  readonly log: EventLog;
+  readonly files: StateFiles;
+  readonly identifiers: () => IdentifierColumn;
+  readonly replay: Replay;
+}
+
+export class LedgerState {
+  readonly #ports: LedgerStatePorts;
+  readonly tables: PageTables;
+  catalogue = new Catalogue();
+  contents = new Contents();
+  /** Items, by commit, whose SharingBroken the fold decides otherwise than was recorded. */
+  toggles = new Map<Position, readonly number[]>();
+  #light = START_HALF();
+  #sharing: Sharing | null = null;
+  #heavy = START_HALF();
+  #current = new Map<string, PageTable>();
+  #isLightSaved = true;
+  #heavySavedAt = 0;
+
+  constructor(ports: LedgerStatePorts) {
+    this.#ports = ports;
+    this.tables = new PageTables(ports);
+  }
+
+  /** Position up to which the light half is folded. */
+  get next(): Position {
+    return this.#light.from.next;
+  }
+
+  /** Loads the light half from its state file, if there is one that fits. */
+  async load(): Promise<void> {
+    const bytes = await this.#ports.files.load(LIGHT_FILE);
+    if (bytes === null) return;
+    try {
+      const reader = new StateReader(bytes);
+      const half = loadHalf(reader, LIGHT_FORMAT);
+      const catalogue = catalogueOf(reader.text());
+      const contents = Contents.load(reader);
+      const toggles = decodeState(reader.text(), TOGGLES);
+      Object.assign(this, { catalogue, contents });
+      this.toggles = new Map(toggles.map(([position, items]) => [BigInt(position), items]));
+      this.#light = half;
+    } catch (thrown) {
+      if (!(thrown instanceof StateUnfit)) throw thrown;
+    }
+  }
+
+  /** The heavy half, at the log's head as of the last `catchUp({ heavy: true })`. */
+  get sharing(): Sharing {
+    assert(this.#sharing !== null, 'the sharing state is loaded before it is used');
+    return this.#sharing;
+  }
+
+  async #loadHeavy(): Promise<void> {
+    if (this.#sharing !== null) return;
+    const column = this.#ports.identifiers();
+    const bytes = await this.#ports.files.load(HEAVY_FILE);
+    if (bytes !== null) {
+      try {
+        const reader = new StateReader(bytes);
+        const half = loadHalf(reader, HEAVY_FORMAT);
+        if (half.applied > this.#light.applied) throw new StateUnfit('ahead of the catalogue');
+        this.#sharing = Sharing.load(reader, column);
+        this.#heavy = half;
+        this.#heavySavedAt = this.#sharing.indexed;
+        return;
+      } catch (thrown) {
+        if (!(thrown instanceof StateUnfit)) throw thrown;
+      }
+    }
+    column.clear();
+    this.#sharing = new Sharing(column);
+    this.#heavy = START_HALF();
+    this.#heavySavedAt = 0;
+  }
+
+  /**
+   * Folds what the log holds beyond this state. The heavy half is loaded when asked for, or when
+   * there is something to fold: only it can decide outcomes.
+   */
+  async catchUp(need: { readonly heavy: boolean }): Promise<void> {
+    const head = await this.#ports.log.head()();
+    if (head._tag === 'Left') throw head.left;
+    if (!need.heavy && head.right === this.#light.from.next) return;
+    // A log that ends before what was folded is not the log that was folded: its end was lost.
+    if (head.right < this.#light.from.next) await this.#startAnew();
+    try {
+      await this.#fold();
+    } catch (thrown) {
+      if (!(thrown instanceof IndexUnfit)) throw thrown;
+      await this.#startAnew();
+      await this.#fold();
+    }
+  }
+
+  /** Derived state that contradicts itself is thrown away whole; the log is the truth. */
+  async #startAnew(): Promise<void> {
+    this.#sharing = null;
+    this.catalogue = new Catalogue();
+    this.contents = new Contents();
+    this.toggles = new Map();
+    this.#light = START_HALF();
+    this.#current.clear();
+    await this.#ports.files.drop(HEAVY_FILE);
+    await this.#ports.files.drop(LIGHT_FILE);
+  }
+
+  async #fold(): Promise<void> {
+    await this.#loadHeavy();
+    const from =
+      this.#heavy.from.next < this.#light.from.next ? this.#heavy.from : this.#light.from;
+    const after = await this.#ports.replay(from, (change) => this.#apply(change));
+    if (after.next !== this.#light.from.next) this.#isLightSaved = false;
+    this.#light.from = after;
+    this.#heavy.from = after;
+  }
+
+  async #apply(change: Change): Promise<void> {
+    // Damage bears the place where records are missing, which may lie before what was folded since.
+    if (change._tag === 'damage') {
+      this.catalogue.apply(change, { overridden: 0, broken: 0 });
+      return;
+    }
+    const isNew = change.position > this.#light.applied;
+    const isNewToHeavy = change.position > this.#heavy.applied;
+    let folded: FoldedCounts = { overridden: 0, broken: 0 };
+    if (change._tag === 'capture')
+      folded = await this.#applyCapture(change, { isNew, isNewToHeavy });
+    else if (change._tag === 'control' && change.event.type === 'VmRetired' && isNewToHeavy)
+      await this.#retire(change.event.data.vm);
+    if (isNew) {
+      this.catalogue.apply(change, folded);
+      this.#light.applied = change.position;
+    }
+    if (isNewToHeavy) this.#heavy.applied = change.position;
+    if (change._tag === 'capture' && isNew) await this.#saveImage(change);
+  }
+
+  async #applyCapture(
+    change: CaptureChange,
+    { isNew, isNewToHeavy }: { isNew: boolean; isNewToHeavy: boolean },
+  ): Promise<FoldedCounts> {
+    const { vm } = change.committed;
+    const { position } = change;
+    const total = { overridden: 0, broken: 0 };
+    for (const pack of change.packs) {
+      const known = isNew
+        ? this.contents.add(pack, { vm, position })
+        : this.contents.byName(pack.name);
+      assert(known !== undefined, 'a folded pack is known');
+      if (isNewToHeavy && known.firstContent >= this.sharing.indexed)
+        this.sharing.addPack(this.contents, known, pack);
+    }
+    if (!isNewToHeavy) return total;
+    const table = await this.#table(vm, change);
+    if (table === null) return total;
+    const toggles: number[] = [];
+    for (const columns of change.batches) {
+      const folded = this.sharing.applyBatch(this.contents, table, columns, toggles);
+      total.overridden += folded.overridden;
+      total.broken += folded.broken;
+    }
+    if (isNew && toggles.length > 0) this.toggles.set(position, toggles);
+    return total;
+  }
+
+  /** The VM's table just before a change, wiped where events before it were lost. */
+  async #table(vm: string, change: CaptureChange): Promise<PageTable | null> {
+    const entry = this.catalogue.vms.get(vm);
+    const registered = entry?.state.registered;
+    if (entry === undefined || registered === null || registered === undefined) return null;
+    const row = entry.capture(change.committed.capture);
+    const isWiped = row?.isWiped ?? this.catalogue.isWiped(change);
+    let table = this.#current.get(vm);
+    if (table === undefined) {
+      const before = entry.captures.findLast((other) => other.position < change.position);
+      table =
+        before === undefined
+          ? new Uint32Array(pageCountOf(registered.memoryMap)).fill(UNKNOWN)
+          : await this.tables.at(entry, this.contents, before);
+      this.#keepTable(vm, table);
+    }
+    if (isWiped) {
+      this.sharing.release(table);
+      table.fill(UNKNOWN);
+    }
+    return table;
+  }
+
+  #keepTable(vm: string, table: PageTable): void {
+    if (this.#current.size >= TABLES_MAX) {
+      const [oldest] = this.#current.keys();
+      this.#current.delete(oldest!);
+    }
+    this.#current.set(vm, table);
+  }
+
+  async #retire(vm: string): Promise<void> {
+    const entry = this.catalogue.vms.get(vm);
+    const last = entry?.captures.at(-1);
+    if (entry === undefined || last === undefined) return;
+    this.sharing.release(
+      this.#current.get(vm) ?? (await this.tables.at(entry, this.contents, last)),
+    );
+    this.#current.delete(vm);
+  }
+
+  async #saveImage(change: CaptureChange): Promise<void> {
+    const { vm, capture } = change.committed;
+    const table = this.#current.get(vm);
+    if (table !== undefined && this.catalogue.vms.get(vm)?.images.at(-1) === capture)
+      await this.tables.saveImage(vm, capture, table);
+  }
+
+  /** A copy of a VM's table at the log's head; null before its first capture. */
+  async currentTable(entry: VmEntry): Promise<PageTable | null> {
+    const last = entry.captures.at(-1);
+    if (last === undefined) return null;
+    const kept = this.#current.get(entry.vm);
+    if (kept !== undefined) return kept.slice();
+    const table = await this.tables.at(entry, this.contents, last);
+    this.#keepTable(entry.vm, table);
+    return table.slice();
+  }
+
+  /** Keeps what is worth keeping in the state files. */
+  async save(): Promise<void> {
+    if (this.#isLightSaved || (await this.#isBehindSaved())) return;
+    await this.#saveHeavy();
+    const writer = new StateWriter();
+    saveHalf(writer, LIGHT_FORMAT, this.#light);
+    writer.text(catalogueText(this.catalogue));
+    this.contents.save(writer);
+    writer.text(
+      JSON.stringify([...this.toggles].map(([position, items]) => [String(position), items])),
+    );
+    await this.#ports.files.save(LIGHT_FILE, writer.bytes());
+    this.#isLightSaved = true;
+  }
+
+  /** Whether another process kept a later state: ours would only make the next one fold again. */
+  async #isBehindSaved(): Promise<boolean> {
+    const bytes = await this.#ports.files.load(LIGHT_FILE);
+    if (bytes === null) return false;
+    try {
+      return loadHalf(new StateReader(bytes), LIGHT_FORMAT).applied > this.#light.applied;
+    } catch (thrown) {
+      if (thrown instanceof StateUnfit) return false;
+      throw thrown;
+    }
+  }
+
+  async #saveHeavy(): Promise<void> {
+    if (this.#sharing === null) return;
+    const since = this.#sharing.indexed - this.#heavySavedAt;
+    const isDue =
+      this.#heavySavedAt === 0 ||
+      since >= Math.max(HEAVY_SAVE_CONTENTS, this.#sharing.indexed / HEAVY_SAVE_FRACTION);
+    if (!isDue) return;
+    const writer = new StateWriter();
+    saveHalf(writer, HEAVY_FORMAT, this.#heavy);
+    this.#sharing.save(writer);
+    await this.#ports.files.save(HEAVY_FILE, writer.bytes());
+    this.#heavySavedAt = this.#sharing.indexed;
+  }
+}
