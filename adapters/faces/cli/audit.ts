@@ -1,0 +1,136 @@
+// `history`, `sharing`, `verify`.
+
+import type { Command } from 'commander';
+import * as either from 'fp-ts/lib/Either.js';
+import {
+  gfnOfAddress,
+  historyOf,
+  PAGE_BYTES,
+  positionAt,
+  Refused,
+  sharingOf,
+  verify as verifyLedger,
+  type SharingCounts,
+  type VmEntry,
+} from '../../../index.ts';
+import { EXIT_DAMAGE, UsageError } from './failure.ts';
+import { bytesText, field, isoTime, numeric, type Output, type Row } from './output.ts';
+import { progressOf, withLedger } from './session.ts';
+
+function gfnAsked(entry: VmEntry, options: { page?: number; address?: number }): number {
+  if ((options.page === undefined) === (options.address === undefined))
+    throw new UsageError('either --page or --address was expected');
+  const map = entry.state.registered?.memoryMap;
+  if (options.page !== undefined) {
+    const pages = map?.blocks.reduce((sum, block) => sum + block.pages, 0) ?? 0;
+    if (options.page >= pages)
+      throw new Refused({ _tag: 'GfnOutOfRange', vm: entry.vm, gfn: options.page, pages });
+    return options.page;
+  }
+  const found = gfnOfAddress(map ?? { blocks: [], ranges: [] }, options.address ?? 0);
+  if (either.isLeft(found)) throw new Refused(found.left);
+  return found.right.gfn;
+}
+
+export const history = (command: Command): Promise<void> =>
+  withLedger(command, 'read', async (ledger, output) => {
+    const options = command.opts<{ vm: string; page?: number; address?: number }>();
+    const entry = ledger.vm(options.vm);
+    const gfn = gfnAsked(entry, options);
+    const rows: Row[] = (await historyOf(ledger, entry, gfn)).map((version) => ({
+      capture: version.capture,
+      position: String(version.position),
+      time: isoTime(version.timeMs),
+      gfn: version.gfn,
+      outcome: version.outcome,
+      identifier: version.identifier,
+      storedBytes: version.storedBytes,
+      sharers: version.sharers,
+    }));
+    output.rows(rows, [
+      numeric('capture'),
+      field('time'),
+      numeric('gfn'),
+      field('outcome'),
+      numeric('storedBytes', 'bytes'),
+      numeric('sharers'),
+      field('identifier'),
+    ]);
+  });
+
+const share = (pages: number, all: number): string =>
+  all === 0 ? '-' : `${((100 * pages) / all).toFixed(1)} %`;
+
+function sharingRows(counts: SharingCounts): Row[] {
+  const rows: [string, number][] = [
+    ['zero', counts.zero],
+    ['other patterns', counts.pattern],
+    ['merged inside a VM', counts.mergedIntra],
+    ['merged between VMs', counts.mergedInter],
+    ['unique', counts.unique],
+    ['all', counts.pages],
+  ];
+  return rows.map(([what, pages]) => ({
+    what,
+    pages,
+    bytes: bytesText(pages * PAGE_BYTES),
+    share: share(pages, counts.pages),
+  }));
+}
+
+/** The table of what memory is made of; the counts themselves under --json. */
+export function sharingTable(output: Output, counts: SharingCounts): void {
+  if (output.isJson) return output.json({ ...counts });
+  output.rows(sharingRows(counts), [
+    field('what', 'pages that are'),
+    numeric('pages'),
+    numeric('bytes'),
+    numeric('share'),
+  ]);
+}
+
+export const sharing = (command: Command): Promise<void> =>
+  withLedger(command, 'read', async (ledger, output) => {
+    const { vm, at } = command.opts<{ vm?: string; at: string }>();
+    if (vm !== undefined) ledger.vm(vm);
+    const counts = await sharingOf(ledger, { position: positionAt(ledger, at), vm: vm ?? null });
+    sharingTable(output, counts);
+    if (output.isJson) return;
+    const saved = (counts.pages - counts.unique) * PAGE_BYTES;
+    output.say(
+      `${counts.vms} VM(s); ${bytesText(saved)} need no storage (${share(counts.pages - counts.unique, counts.pages)}); ` +
+        `the whole ledger takes ${bytesText(counts.storedBytes)} of pages and ${bytesText(counts.logBytes)} of events`,
+    );
+  });
+
+export const verify = (command: Command): Promise<void> =>
+  withLedger(command, 'read', async (ledger, output) => {
+    const progress = progressOf('verifying');
+    const { findings, summary } = await verifyLedger(ledger, ({ done, total }) =>
+      progress.bytes(done, total),
+    );
+    progress.clear();
+    if (output.isJson) {
+      for (const { kind, where, affects, reason } of findings)
+        output.json({ kind, where, affects, reason });
+      output.json({
+        checked: summary.checked,
+        damaged: summary.damaged,
+        withoutKey: summary.withoutKey,
+      });
+    } else {
+      for (const { kind, where, affects, reason } of findings)
+        output.say(
+          `damaged ${kind}: ${where}: ${reason}; affects ${affects.length === 0 ? 'no point' : affects.join(', ')}`,
+        );
+      const { captures, packs, pages } = summary.checked;
+      output.say(
+        `${captures} captures, ${packs} packs, ${pages} stored pages checked; ${summary.damaged} damaged`,
+      );
+      if (summary.withoutKey.length > 0)
+        output.say(
+          `identifiers were not checked: no key of group ${summary.withoutKey.join(', ')}`,
+        );
+    }
+    if (summary.damaged > 0) process.exitCode = EXIT_DAMAGE;
+  });

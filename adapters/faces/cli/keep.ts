@@ -1,0 +1,22 @@
+// `checkpoint` and `retire`.
+
+import type { Command } from 'commander';
+import { retireVm, takeCheckpoint } from '../../../index.ts';
+import { withLedger } from './session.ts';
+
+export const checkpoint = (command: Command): Promise<void> =>
+  withLedger(command, 'write', async (ledger, output) => {
+    const { vm, name, at } = command.opts<{ vm: string; name: string; at: string }>();
+    const { capture } = ledger.resolve(ledger.vm(vm), at);
+    await takeCheckpoint(ledger, { vm, name, capture });
+    if (output.isJson) output.json({ vm, name, capture });
+    else output.say(`${vm}@${capture} is checkpoint ${name}`);
+  });
+
+export const retire = (command: Command): Promise<void> =>
+  withLedger(command, 'write', async (ledger, output) => {
+    const { vm } = command.opts<{ vm: string }>();
+    await retireVm(ledger, vm);
+    if (output.isJson) output.json({ vm, retired: true });
+    else output.say(`${vm} is retired; its ${ledger.vm(vm).captures.length} captures stay`);
+  });

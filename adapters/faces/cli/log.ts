@@ -1,0 +1,80 @@
+// `log`: the events, with their page events where asked, and what comes.
+
+import type { Command } from 'commander';
+import {
+  followEvents,
+  listEvents,
+  type EventRow,
+  type Ledger,
+  type LogBound,
+} from '../../../index.ts';
+import { UsageError } from './failure.ts';
+import { isoTime, type Output } from './output.ts';
+import { withLedger } from './session.ts';
+
+interface LogOptions {
+  readonly vm?: string;
+  readonly type?: string;
+  readonly from?: string;
+  readonly to?: string;
+  readonly pages?: boolean;
+  readonly follow?: boolean;
+}
+
+function boundOf(ledger: Ledger, text: string | undefined): LogBound | null {
+  if (text === undefined || text === 'latest') return null;
+  const point = ledger.point(/^\d+$/u.test(text) ? `pos:${text}` : text);
+  if (point._tag === 'position' || point._tag === 'time') return point;
+  throw new UsageError(
+    `${JSON.stringify(text)} names a place in one VM's history; here pos:N, time: or ago: was expected`,
+  );
+}
+
+function show(output: Output, row: EventRow): void {
+  const { position, item, type, vm, timeMs, capture, facts } = row;
+  if (output.isJson) {
+    output.json({
+      position: String(position),
+      item,
+      type,
+      vm,
+      time: isoTime(timeMs),
+      capture,
+      ...facts,
+    });
+    return;
+  }
+  const place = item === null ? String(position) : `${position}/${item}`;
+  const of = vm === null ? '' : capture === null ? vm : `${vm}@${capture}`;
+  const told = Object.entries(facts)
+    .filter(([, value]) => value !== null && typeof value !== 'object')
+    .map(([key, value]) => `${key}=${String(value)}`)
+    .join(' ');
+  output.say(
+    `${place.padEnd(14)} ${isoTime(timeMs)} ${type.padEnd(18)} ${of.padEnd(12)} ${told}`.trimEnd(),
+  );
+}
+
+export const log = (command: Command): Promise<void> =>
+  withLedger(command, 'read', async (ledger, output) => {
+    const options = command.opts<LogOptions>();
+    if (options.vm !== undefined) ledger.vm(options.vm);
+    const filter = {
+      vm: options.vm ?? null,
+      type: options.type ?? null,
+      isExpanded: options.pages ?? false,
+      from: boundOf(ledger, options.from),
+      to: boundOf(ledger, options.to),
+    };
+    const print = async (row: EventRow): Promise<void> => {
+      show(output, row);
+      if (process.stdout.writableNeedDrain)
+        await new Promise<void>((resolve) => process.stdout.once('drain', () => resolve()));
+    };
+    const reached = await listEvents(ledger, filter, print);
+    if (options.follow !== true) return;
+    const abort = new AbortController();
+    process.once('SIGINT', () => abort.abort());
+    process.once('SIGTERM', () => abort.abort());
+    await followEvents(ledger, filter, { from: reached, signal: abort.signal }, print);
+  });

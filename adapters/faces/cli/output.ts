@@ -1,0 +1,86 @@
+// What commands print: tables for people, or newline-delimited JSON and nothing else (brief, section 5).
+
+/** A cell: what JSON says and what a person reads. */
+export type Row = Readonly<Record<string, unknown>>;
+
+export interface Column {
+  readonly title: string;
+  readonly cell: (row: Row) => string;
+  readonly align?: 'right';
+}
+
+const replacer = (_key: string, value: unknown): unknown =>
+  typeof value === 'bigint' ? String(value) : value;
+
+/** An instant as JSON and people read it; null stays null. */
+export const isoTime = (ms: number): string => new Date(ms).toISOString();
+
+/** 1536 -> `1.5 KiB`. */
+export function bytesText(bytes: number): string {
+  const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
+  let value = bytes;
+  let unit = 0;
+  while (value >= 1024 && unit < units.length - 1) {
+    value /= 1024;
+    unit += 1;
+  }
+  return unit === 0 ? `${bytes} B` : `${value.toFixed(1)} ${units[unit]!}`;
+}
+
+/** Where output goes; a reader that closes the pipe early ends the process quietly. */
+export class Output {
+  readonly isJson: boolean;
+  readonly #write: (text: string) => void;
+
+  constructor(options: { readonly isJson: boolean; readonly write: (text: string) => void }) {
+    this.isJson = options.isJson;
+    this.#write = options.write;
+  }
+
+  /** One object a line. */
+  json(row: Row): void {
+    this.#write(`${JSON.stringify(row, replacer)}\n`);
+  }
+
+  /** A sentence for people; nothing under --json. */
+  say(text: string): void {
+    if (!this.isJson) this.#write(`${text}\n`);
+  }
+
+  /** Rows as JSON lines, or as a table. */
+  rows(rows: readonly Row[], columns: readonly Column[]): void {
+    if (this.isJson) for (const row of rows) this.json(row);
+    else this.#table(rows, columns);
+  }
+
+  #table(rows: readonly Row[], columns: readonly Column[]): void {
+    const cells = rows.map((row) => columns.map((column) => column.cell(row)));
+    const widths = columns.map((column, i) =>
+      Math.max(column.title.length, ...cells.map((line) => line[i]!.length)),
+    );
+    const line = (texts: readonly string[]): string =>
+      texts
+        .map((text, i) =>
+          columns[i]!.align === 'right' ? text.padStart(widths[i]!) : text.padEnd(widths[i]!),
+        )
+        .join('  ')
+        .trimEnd();
+    this.#write(`${line(columns.map((column) => column.title))}\n`);
+    for (const texts of cells) this.#write(`${line(texts)}\n`);
+  }
+}
+
+/** A column that shows one field. */
+export const field = (name: string, title = name): Column => ({
+  title,
+  cell: (row) => {
+    const value = row[name];
+    return typeof value === 'string' || typeof value === 'number' ? String(value) : '-';
+  },
+});
+
+/** The same, right-aligned: a number. */
+export const numeric = (name: string, title = name): Column => ({
+  ...field(name, title),
+  align: 'right',
+});

@@ -1,0 +1,56 @@
+// What every command shares: the ledger it is about, where output goes, how it is opened and closed.
+
+import type { Command } from 'commander';
+import { openLedger, type Ledger, type OpenLedgerOptions } from '../../../index.ts';
+import { Output } from './output.ts';
+import { Progress } from './progress.ts';
+
+const DEFAULT_LEDGER = './.pageledger';
+
+interface GlobalOptions {
+  readonly ledger?: string;
+  readonly json?: boolean;
+}
+
+const globals = (command: Command): GlobalOptions => command.optsWithGlobals<GlobalOptions>();
+
+export const ledgerUrl = (command: Command): string =>
+  globals(command).ledger ?? process.env['PAGELEDGER'] ?? DEFAULT_LEDGER;
+
+export const outputOf = (command: Command): Output =>
+  new Output({
+    isJson: globals(command).json ?? false,
+    write: (text) => process.stdout.write(text),
+  });
+
+/** A line of progress on standard error, where that is a terminal. */
+export const progressOf = (label: string): Progress =>
+  new Progress(label, {
+    isTTY: process.stderr.isTTY,
+    write: (text) => process.stderr.write(text),
+    now: () => performance.now(),
+  });
+
+export const warn = (sentence: string): void => {
+  process.stderr.write(`pageledger: warning: ${sentence}\n`);
+};
+
+/** Opens the ledger, does the work, and closes it, whatever happens. */
+export async function withLedger<A>(
+  command: Command,
+  mode: OpenLedgerOptions['mode'],
+  work: (ledger: Ledger, output: Output) => Promise<A>,
+): Promise<A> {
+  const keys = process.env['PAGELEDGER_KEYS'];
+  const ledger = await openLedger({
+    url: ledgerUrl(command),
+    mode,
+    ...(keys === undefined ? {} : { keys }),
+  });
+  for (const finding of ledger.folderFindings) warn(`${finding.where}: ${finding.reason}`);
+  try {
+    return await work(ledger, outputOf(command));
+  } finally {
+    await ledger.close();
+  }
+}

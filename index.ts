@@ -1,0 +1,17 @@
+// pageledger's public API.
+
+export { run, openLedger, sha256, Ledger, type OpenLedgerOptions } from './ledger.ts';
+export * from './recording.ts';
+export * from './restoring.ts';
+export * from './auditing.ts';
+export * from './demonstration.ts';
+export { LedgerError, isLedgerError, LEDGER_ERROR_CODES } from './domain/ledger-error.ts';
+export { Refused, isRefused } from './domain/refused.ts';
+export { isDamage } from './projections/audit/verify.ts';
+export type { CaptureRow, CheckpointRow, VmEntry } from './projections/catalogue.ts';
+export type { EventRow } from './projections/audit/event-rows.ts';
+export type { PageVersion } from './projections/audit/history.ts';
+export type { SharingCounts } from './projections/audit/sharing-at.ts';
+export { gfnOfAddress, pageCountOf } from './domain/memory-map.ts';
+export { durationMs } from './domain/point.ts';
+export { PAGE_BYTES } from './domain/page.ts';
