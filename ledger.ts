@@ -2,7 +2,6 @@
 // the use cases and projections; this file only joins them.
 
 import { createHash, hash, randomBytes } from 'node:crypto';
-import { readdir, stat } from 'node:fs/promises';
 import { realpathSync } from 'node:fs';
 import { join } from 'node:path';
 import * as either from 'fp-ts/lib/Either.js';
@@ -22,7 +21,7 @@ import type { ControlEvent } from './domain/events.ts';
 import { LedgerError } from './domain/ledger-error.ts';
 import type { PageEngine } from './domain/page-engine.ts';
 import { parsePoint, type Point, type PointContext } from './domain/point.ts';
-import { NO_STREAM, type Clock, type Finding } from './domain/ports.ts';
+import { NO_STREAM, type Clock, type Finding, type StateFiles } from './domain/ports.ts';
 import { refuse } from './domain/refused.ts';
 import { LEDGER_STREAM } from './domain/stream-names.ts';
 import { encodeControls } from './domain/use-cases/capture-log.ts';
@@ -32,6 +31,7 @@ import { LedgerState, type Replay } from './projections/ledger-state.ts';
 
 export const LEDGER_FORMAT = 1;
 const IDENTIFIERS_FILE = 'identifiers';
+const HEADS_FILE = 'log-heads';
 /** Times that an append to a shared stream is decided again after another process's came first. */
 const RETRIES_MAX = 20;
 
@@ -73,6 +73,7 @@ export class Ledger {
   readonly mode: OpenLedgerOptions['mode'];
   readonly #threads: number | undefined;
   readonly #keysFolder: string;
+  readonly #stateFiles: StateFiles;
   #engine: PageEngine | null = null;
   #column: IdentifierColumn | null = null;
   #keyed: string | null = null;
@@ -92,6 +93,7 @@ export class Ledger {
     this.store = openPagePacks({ files, folder: folder.paths.packs });
     this.#keysFolder = options.keys ?? folder.paths.keys;
     this.keys = openGroupKeys({ files, folder: this.#keysFolder });
+    this.#stateFiles = openStateFiles({ files, folder: folder.paths.projections });
     // RxJS and what builds on it is loaded only where something is folded.
     this.replay = async (from, consume) => {
       const { replayCommits } = await import('./projections/subscription.ts');
@@ -99,7 +101,7 @@ export class Ledger {
     };
     this.state = new LedgerState({
       log,
-      files: openStateFiles({ files, folder: folder.paths.projections }),
+      files: this.#stateFiles,
       identifiers: () => this.column,
       replay: this.replay,
     });
@@ -237,10 +239,13 @@ export class Ledger {
     let storedBytes = 0;
     for await (const pack of this.store.list()) storedBytes += pack.sizeBytes;
     let logBytes = 0;
-    for (const name of await readdir(this.folder.paths.log, { recursive: true })) {
-      const facts = await stat(join(this.folder.paths.log, name));
-      if (facts.isFile()) logBytes += facts.size;
-    }
+    const folders = [this.folder.paths.log];
+    for (let folder = folders.pop(); folder !== undefined; folder = folders.pop())
+      for (const name of await this.files.list(folder)) {
+        const facts = await this.files.facts(join(folder, name));
+        if (facts?.isFolder === true) folders.push(join(folder, name));
+        else logBytes += facts?.sizeBytes ?? 0;
+      }
     return { logBytes, storedBytes };
   }
 
@@ -249,9 +254,23 @@ export class Ledger {
     return this.folder.findings;
   }
 
+  /** Starts from the derived state, where it is there and fits. */
+  async load(): Promise<void> {
+    const heads = await this.#stateFiles.load(HEADS_FILE);
+    if (heads !== null) await run(this.log.offerHeads(heads));
+    await this.state.load();
+  }
+
+  /** Keeps the derived state, so that the next opening reads little. */
+  async #save(): Promise<void> {
+    if (!(await this.state.save())) return;
+    const heads = await this.log.streamHeads(this.state.next)();
+    if (either.isRight(heads)) await this.#stateFiles.save(HEADS_FILE, heads.right);
+  }
+
   /** Keeps the derived state and lets go of everything. */
   async close(): Promise<void> {
-    await this.state.save();
+    await this.#save();
     await this.#engine?.close();
     this.#column?.close();
     await this.store.close();
@@ -267,7 +286,7 @@ export async function openLedger(options: OpenLedgerOptions): Promise<Ledger> {
   const readOnly = options.mode === 'read';
   const log = await run(openEventLog({ folder: folder.paths.log, files, readOnly }));
   const ledger = new Ledger({ folder, log }, options);
-  await ledger.state.load();
+  await ledger.load();
   if (options.mode === 'create' && (await run(log.streamRevision(LEDGER_STREAM))) === NO_STREAM) {
     const { id } = folder;
     if (id === null)

@@ -98,6 +98,8 @@ export class LedgerState {
   #heavy = START_HALF();
   #current = new Map<string, PageTable>();
   #isLightSaved = true;
+  /** Whether there is a state at all: even a log without an event may have lost some. */
+  #isKnown = false;
   #heavySavedAt = 0;
 
   constructor(ports: LedgerStatePorts) {
@@ -123,6 +125,7 @@ export class LedgerState {
       Object.assign(this, { catalogue, contents });
       this.toggles = new Map(toggles.map(([position, items]) => [BigInt(position), items]));
       this.#light = half;
+      this.#isKnown = true;
     } catch (thrown) {
       if (!(thrown instanceof StateUnfit)) throw thrown;
     }
@@ -143,6 +146,9 @@ export class LedgerState {
         const reader = new StateReader(bytes);
         const half = loadHalf(reader, HEAVY_FORMAT);
         if (half.applied > this.#light.applied) throw new StateUnfit('ahead of the catalogue');
+        const packs = reader.u32();
+        if (reader.u64() !== this.contents.numbering(packs))
+          throw new StateUnfit('its contents have other numbers');
         this.#sharing = Sharing.load(reader, column);
         this.#heavy = half;
         this.#heavySavedAt = this.#sharing.indexed;
@@ -164,7 +170,7 @@ export class LedgerState {
   async catchUp(need: { readonly heavy: boolean }): Promise<void> {
     const head = await this.#ports.log.head()();
     if (head._tag === 'Left') throw head.left;
-    if (!need.heavy && head.right === this.#light.from.next) return;
+    if (!need.heavy && this.#isKnown && head.right === this.#light.from.next) return;
     // A log that ends before what was folded is not the log that was folded: its end was lost.
     if (head.right < this.#light.from.next) await this.#startAnew();
     try {
@@ -196,6 +202,7 @@ export class LedgerState {
     if (after.next !== this.#light.from.next) this.#isLightSaved = false;
     this.#light.from = after;
     this.#heavy.from = after;
+    this.#isKnown = true;
   }
 
   async #apply(change: Change): Promise<void> {
@@ -223,9 +230,13 @@ export class LedgerState {
     change: CaptureChange,
     { isNew, isNewToHeavy }: { isNew: boolean; isNewToHeavy: boolean },
   ): Promise<FoldedCounts> {
-    const { vm } = change.committed;
+    const { vm, capture } = change.committed;
     const { position } = change;
     const total = { overridden: 0, broken: 0 };
+    // What was whole when the light half folded it is whole for the heavy one, or they would differ.
+    const row = this.catalogue.vms.get(vm)?.capture(capture);
+    if (!isNew && row?.damage === null && change.damage !== null)
+      throw new IndexUnfit(`${vm}@${capture} was damaged after it was folded`);
     for (const pack of change.packs) {
       const known = isNew
         ? this.contents.add(pack, { vm, position })
@@ -292,7 +303,7 @@ export class LedgerState {
     const { vm, capture } = change.committed;
     const table = this.#current.get(vm);
     if (table !== undefined && this.catalogue.vms.get(vm)?.images.at(-1) === capture)
-      await this.tables.saveImage(vm, capture, table);
+      await this.tables.saveImage({ vm, capture, contents: this.contents }, table);
   }
 
   /** A copy of a VM's table at the log's head; null before its first capture. */
@@ -306,9 +317,9 @@ export class LedgerState {
     return table.slice();
   }
 
-  /** Keeps what is worth keeping in the state files. */
-  async save(): Promise<void> {
-    if (this.#isLightSaved || (await this.#isBehindSaved())) return;
+  /** Keeps what is worth keeping in the state files; tells whether there was anything. */
+  async save(): Promise<boolean> {
+    if (this.#isLightSaved || (await this.#isBehindSaved())) return false;
     await this.#saveHeavy();
     const writer = new StateWriter();
     saveHalf(writer, LIGHT_FORMAT, this.#light);
@@ -319,6 +330,7 @@ export class LedgerState {
     );
     await this.#ports.files.save(LIGHT_FILE, writer.bytes());
     this.#isLightSaved = true;
+    return true;
   }
 
   /** Whether another process kept a later state: ours would only make the next one fold again. */
@@ -342,6 +354,8 @@ export class LedgerState {
     if (!isDue) return;
     const writer = new StateWriter();
     saveHalf(writer, HEAVY_FORMAT, this.#heavy);
+    const packs = this.contents.packs.length;
+    writer.u32(packs).u64(this.contents.numbering(packs)!);
     this.#sharing.save(writer);
     await this.#ports.files.save(HEAVY_FILE, writer.bytes());
     this.#heavySavedAt = this.#sharing.indexed;

@@ -118,6 +118,18 @@ function contractOfRetries(current: Current): void {
     expect(await eventsOf(later)).toHaveLength(5);
   });
 
+  test('an append that two writers make at once is taken once, and both have the same answer', async () => {
+    const { log, another } = current();
+    const other = await another();
+    for (const writer of [log, other]) await valueOf(writer.streamRevision('vm-a'));
+    const request = { stream: 'vm-a', expectedRevision: NO_STREAM, events: makeEvents(2) };
+    const answers = await Promise.all(
+      [log, other].map((writer) => valueOf(writer.append(request))),
+    );
+    expect(answers[1]).toEqual(answers[0]);
+    expect(await eventsOf(log)).toHaveLength(2);
+  });
+
   test('a retry that mixes old and new events is a conflict', async () => {
     const { log } = current();
     const events = makeEvents(2);
@@ -268,7 +280,7 @@ function contractOfReading(current: Current): void {
     }
     expect(openCount?.()).toBe(before);
     expect(await eventsOf(log)).not.toEqual([]);
-  });
+  }, 30_000);
 }
 
 function contractOfStreams(current: Current): void {

@@ -112,6 +112,7 @@ export class LossyFiles implements FilePort {
   readonly #start = new Map<string, Node>();
   readonly #watchers = new Map<string, Set<() => void>>();
   #nodes = 0;
+  #held: Promise<void> | null = null;
   #failure: {
     readonly operation: string;
     readonly errno: string;
@@ -136,6 +137,17 @@ export class LossyFiles implements FilePort {
   /** Makes the next operation of a kind fail; an append leaves its first `keptBytes` behind. */
   failNext(operation: 'append' | 'sync', errno: string, keptBytes: number): void {
     this.#failure = { operation, errno, keptBytes };
+  }
+
+  /** Makes the next sync wait; the result lets it go on. */
+  holdNextSync(): () => void {
+    let release = (): void => undefined;
+    this.#held = new Promise((resolve) => {
+      release = resolve;
+    });
+    return () => {
+      release();
+    };
   }
 
   #failureOf(operation: string): { readonly errno: string; readonly keptBytes: number } | null {
@@ -252,12 +264,14 @@ export class LossyFiles implements FilePort {
           write(bytes.subarray(0, failure?.keptBytes ?? bytes.length), content.sizeBytes);
           if (failure !== null) throw refusal(failure.errno, 'append to', path);
         }),
-      sync: () =>
-        attempt(() => {
-          const failure = this.#failureOf('sync');
-          if (failure !== null) throw refusal(failure.errno, 'sync', path);
-          this.operations.push({ _tag: 'sync', node: number });
-        }),
+      sync: async () => {
+        const held = this.#held;
+        this.#held = null;
+        if (held !== null) await held;
+        const failure = this.#failureOf('sync');
+        if (failure !== null) throw refusal(failure.errno, 'sync', path);
+        this.operations.push({ _tag: 'sync', node: number });
+      },
       sizeBytes: () => attempt(() => content.sizeBytes),
       truncate: (sizeBytes) =>
         attempt(() => {

@@ -106,8 +106,8 @@ async function* replay(request: FollowRequest, fold: LogFold): AsyncGenerator<Lo
   yield* advance(request, fold);
   if (signal.aborted) return;
   reader.checkpoints.add(fold.state);
-  const limit = Math.max(from, fold.state.position);
-  const lost = await reader.lostEnds(fold.state, { witnesses, from, limit });
+  // What the witnesses speak of was durable when they were loaded: the fold has come to it or it is lost.
+  const lost = await reader.lostEnds(fold.state, { witnesses, from, limit: NO_LIMIT });
   if (lost.length === 0) return;
   const items = lost.map((witness) => {
     const damage = lostEnd(witness, fold.state);

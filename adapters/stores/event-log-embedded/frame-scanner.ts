@@ -46,10 +46,10 @@ export class FrameScanner {
   readonly #file: Pick<LogFile, 'read'>;
   /** Frames before this position are handed out without their events. */
   readonly #eventsFrom: number;
-  readonly #bytes: Buffer;
+  #bytes: Buffer = Buffer.alloc(0);
   /** The same bytes: a Buffer's own slices would be views, and Buffers. */
-  readonly #plain: Uint8Array;
-  readonly #view: DataView;
+  #plain = new Uint8Array(0);
+  #view = new DataView(this.#plain.buffer);
   /** File position of the window's first byte, and how many of its bytes are read. */
   #windowStart: number;
   #windowBytes = 0;
@@ -66,10 +66,6 @@ export class FrameScanner {
   ) {
     this.#file = file;
     this.#eventsFrom = range.eventsFrom;
-    const skewed = Buffer.allocUnsafeSlow(WINDOW_SKEW_BYTES + WINDOW_BYTES);
-    this.#bytes = skewed.subarray(WINDOW_SKEW_BYTES);
-    this.#plain = new Uint8Array(skewed.buffer, WINDOW_SKEW_BYTES, WINDOW_BYTES);
-    this.#view = new DataView(skewed.buffer, WINDOW_SKEW_BYTES, WINDOW_BYTES);
     this.#position = range.from;
     this.#searched = range.from;
     this.#windowStart = range.from;
@@ -114,16 +110,33 @@ export class FrameScanner {
     }
     const start = this.#searched - this.#windowStart;
     const isInside = start >= 0 && start < this.#windowBytes;
-    if (isInside) this.#bytes.copyWithin(0, start, this.#windowBytes);
-    this.#windowBytes = isInside ? this.#windowBytes - start : 0;
+    this.#keep(
+      isInside ? this.#bytes.subarray(start, this.#windowBytes) : this.#bytes.subarray(0, 0),
+    );
     this.#windowStart = this.#searched;
-    assert(this.#windowBytes < FRAME_BYTES_MAX, 'a scanner keeps less than a frame when it reads');
     const target = this.#bytes.subarray(this.#windowBytes, this.#windowBytes + this.#readBytes);
     const got = await this.#file.read(target, this.#windowStart + this.#windowBytes);
     this.#windowBytes += got;
     this.#atEnd = got < target.length;
     this.#readBytes = Math.min(READ_BYTES_MAX, this.#readBytes * 2);
     return true;
+  }
+
+  /** Moves what is unread to the window's start, and makes room for the next read behind it. */
+  #keep(unread: Buffer): void {
+    assert(unread.length < FRAME_BYTES_MAX, 'a scanner keeps less than a frame when it reads');
+    this.#windowBytes = unread.length;
+    const neededBytes = unread.length + this.#readBytes;
+    if (neededBytes <= this.#bytes.length) {
+      this.#bytes.set(unread);
+      return;
+    }
+    const sizeBytes = this.#readBytes === READ_BYTES_MAX ? WINDOW_BYTES : neededBytes;
+    const skewed = Buffer.allocUnsafeSlow(WINDOW_SKEW_BYTES + sizeBytes);
+    this.#bytes = skewed.subarray(WINDOW_SKEW_BYTES);
+    this.#bytes.set(unread);
+    this.#plain = new Uint8Array(skewed.buffer, WINDOW_SKEW_BYTES, sizeBytes);
+    this.#view = new DataView(skewed.buffer, WINDOW_SKEW_BYTES, sizeBytes);
   }
 
   /** The header of the next frame that verifies, at #searched; null: not in the window. */

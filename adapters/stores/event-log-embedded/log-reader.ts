@@ -186,6 +186,8 @@ export class LogReader {
   /** Items from a place on; `until` null: to the end as it is now. */
   async *read({ from, until }: ItemRange): AsyncGenerator<LogChunk> {
     const limit = until ?? Math.max(from, await this.sizeBytes());
+    // Without `until` an append that was half written at the start is given whole, or not at all.
+    const given = { from, limit: until ?? NEVER };
     const fold = this.fold(from);
     const chunk = new ItemChunk();
     let witnesses: readonly Witness[] | null = null;
@@ -193,9 +195,9 @@ export class LogReader {
       while (fold.state.position < limit) {
         const judged = await fold.next();
         if (judged === null) break;
-        chunk.add(judged, { from, limit });
+        chunk.add(judged, given);
         this.remember(fold);
-        if (chunk.isFull) yield chunk.take(fold, { from, limit });
+        if (chunk.isFull) yield chunk.take(fold, given);
       }
       if (witnesses !== null) break;
       // A writer may have ended between: the fold goes on once more before a witness is believed.
@@ -205,7 +207,7 @@ export class LogReader {
     const lost = await this.lostEnds(fold.state, { witnesses, from, limit });
     if (until === null) this.#suspects = new Set(lost.map(({ stream }) => stream));
     for (const witness of lost) chunk.addDamage(lostEnd(witness, fold.state));
-    yield chunk.take(fold, { from, limit });
+    yield chunk.take(fold, given);
   }
 
   /** All witnesses the first time, later those that said more than the log gave. */

@@ -113,10 +113,7 @@ export class LogWriter {
     const last = frames.at(-1)!;
     const awaited = this.#awaited.get(last.stream);
     if (awaited === undefined || !isSameBytes(last.hash, awaited.lastHash)) return;
-    // A torn write that was tried again leaves the same record twice; one of them stands.
-    if (awaited.found?.isAccepted !== true) {
-      awaited.found = { position: last.position, end: endOf(last), isAccepted };
-    }
+    awaited.found = { position: last.position, end: endOf(last), isAccepted };
   }
 
   async #endOf(stream: string): Promise<StreamEnd> {
@@ -175,7 +172,10 @@ export class LogWriter {
     }
     const { found } = awaited;
     this.#syncedTo = Math.max(this.#syncedTo, found.end);
-    if (!found.isAccepted) throw conflict(request, (await this.#endOf(stream)).revision);
+    if (!found.isAccepted) {
+      // Perhaps it lost against itself, tried again by another process.
+      return this.#answerAgain(request, { file, end: await this.#endOf(stream) });
+    }
     const revision = expectedRevision + events.length;
     await this.#witness({ ...found, stream, revision, hash: encoded.lastHash });
     return { position: BigInt(found.position), revision };

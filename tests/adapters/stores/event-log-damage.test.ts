@@ -2,6 +2,7 @@
 // appended, or is told by name what is missing. Never another event, a crash or a hang.
 
 import { rm } from 'node:fs/promises';
+import { crc32 } from 'node:zlib';
 import { describe, expect, test } from '@jest/globals';
 import { encodeAppend } from '../../../adapters/stores/event-log-embedded/layout.ts';
 import type { LogItem } from '../../../domain/ports.ts';
@@ -22,19 +23,18 @@ async function fillFolder(folder: EmbeddedLogFolder): Promise<void> {
       revisions[stream]! += events.length;
     }
     const rival = await folder.open();
-    await valueOf(rival.streamRevision('vm-0'));
-    const race = [log, rival].map((writer) =>
-      writer.append({ stream: 'vm-0', expectedRevision: revisions[0]!, events: makeEvents(2) })(),
-    );
-    const won = (await Promise.all(race)).filter(({ _tag }) => _tag === 'Right');
-    expect(won).toHaveLength(1);
-    await valueOf(
-      log.append({
-        stream: 'vm-0',
-        expectedRevision: revisions[0]! + 2,
-        events: makeEvents(1),
-      }),
-    );
+    // The rival does not know of the append before its own, so that its records are in the log: void.
+    for (const count of [2, 1]) {
+      await valueOf(rival.streamRevision('vm-0'));
+      const race = { stream: 'vm-0', expectedRevision: revisions[0]! };
+      await valueOf(log.append({ ...race, events: makeEvents(count) }));
+      const lost = await failureOf(rival.append({ ...race, events: makeEvents(2) }));
+      expect(lost.code).toBe('REVISION_CONFLICT');
+      revisions[0]! += count;
+      const next = { stream: 'vm-0', expectedRevision: revisions[0]! };
+      await valueOf(log.append({ ...next, events: makeEvents(1) }));
+      revisions[0]! += 1;
+    }
   });
   await folder.closeLogs();
 }
@@ -184,6 +184,68 @@ describe('reading a stream with damage', () => {
     }));
 });
 
+describe('an append of several events with one that is damaged', () => {
+  test('gives the others, as soon as a later record or the witness proves that it was taken', () =>
+    withLogFolder(async (folder) => {
+      const positions = await folder.with(async (log) => {
+        await valueOf(log.append({ stream: 'a', expectedRevision: -1, events: makeEvents(4) }));
+        return (await eventsOf(log)).map(({ position }) => position);
+      });
+      const whole = await folder.bytes();
+      const linesOf = async (damaged: number): Promise<readonly string[]> => {
+        const bytes = await folder.bytes();
+        bytes.set(whole);
+        bytes[Number(positions[damaged]) + 120]! ^= 8;
+        await folder.write(bytes);
+        const lines = await folder.with(async (log) => (await itemsOf(log)).map(lineOfItem));
+        return lines.map((line) => line.split(' ').slice(1, 3).join(' '));
+      };
+      const byWitness = ['a 0', 'a 1-1', 'a 2', 'a 3'];
+      expect(await linesOf(1)).toEqual(byWitness);
+      await folder.with((log) =>
+        valueOf(log.append({ stream: 'a', expectedRevision: 3, events: makeEvents(1) })),
+      );
+      expect(await linesOf(0)).toEqual(['a 0-0', 'a 1', 'a 2', 'a 3', 'a 4']);
+      expect(await linesOf(1)).toEqual([...byWitness, 'a 4']);
+      expect(await linesOf(3)).toEqual(['a 0', 'a 1', 'a 2', 'a 3-3', 'a 4']);
+    }));
+
+  test('that was cut off by a crash and tried again is there once', () =>
+    withLogFolder(async (folder) => {
+      await folder.with(() => Promise.resolve());
+      const request = { stream: 'a', expectedRevision: -1, events: makeEvents(3) };
+      const { bytes } = encodeAppend(request, { previous: new Uint8Array(32), seen: 0 });
+      for (const length of [100, 200, 350, 450]) {
+        await folder.write(bytes.subarray(0, length));
+        await rm(folder.witnessPath('a'), { force: true });
+        await folder.with(async (log) => {
+          await valueOf(log.append(request));
+          await valueOf(log.append({ stream: 'a', expectedRevision: 2, events: makeEvents(1) }));
+          expect(await eventsOf(log)).toHaveLength(4);
+        });
+        await folder.with(async (log) => {
+          expect((await eventsOf(log)).map(({ revision }) => revision)).toEqual([0, 1, 2, 3]);
+          expect(await gather(log.check())).toEqual([]);
+        });
+      }
+    }));
+});
+
+describe('a record that does not follow the one before it', () => {
+  test('is no event of the stream', () =>
+    withLogFolder(async (folder) => {
+      const request = { stream: 'a', expectedRevision: 0, events: makeEvents(1) };
+      await folder.with((log) => valueOf(log.append({ ...request, expectedRevision: -1 })));
+      const previous = new Uint8Array(32).fill(7);
+      const { bytes } = encodeAppend(request, { previous, seen: 0 });
+      await folder.write(Buffer.concat([await folder.bytes(), bytes]));
+      await folder.with(async (log) => {
+        expect(await eventsOf(log)).toHaveLength(1);
+        expect(await valueOf(log.streamRevision('a'))).toBe(0);
+      });
+    }));
+});
+
 describe('witnesses', () => {
   test('that are gone lose nothing, and the check names each', () =>
     withLogFolder(async (folder) => {
@@ -267,6 +329,54 @@ describe('foreign bytes', () => {
         seen.push((await itemsOf(log)).length);
       }
       expect(seen).toEqual([0, 0, 0, 0, 3]);
+    }));
+});
+
+describe('a subscription to a log whose end is damaged', () => {
+  test('is told of it before it has caught up, and only once', () =>
+    withLogFolder(async (folder) => {
+      await folder.with(async (log) => {
+        for (const expectedRevision of [-1, 0])
+          await valueOf(log.append({ stream: 'a', expectedRevision, events: makeEvents(1) }));
+      });
+      const bytes = await folder.bytes();
+      bytes[bytes.length - 1]! ^= 1;
+      await folder.write(bytes);
+      const log = await folder.open();
+      const abort = new AbortController();
+      const heard: string[] = [];
+      for await (const signal of log.subscribe({ from: 0n, signal: abort.signal })) {
+        if (signal._tag === 'items') heard.push(...signal.items.map(lineOfItem));
+        else {
+          heard.push(signal._tag);
+          const request = { stream: 'a', expectedRevision: 1, events: makeEvents(1) };
+          await valueOf(log.append(request));
+        }
+        if (heard.length >= 4) abort.abort();
+      }
+      expect(heard.map((line) => line.split(' ').slice(1, 3).join(' ') || line)).toEqual([
+        'a 0',
+        'a 1-1',
+        'caughtUp',
+        'a 2',
+      ]);
+    }));
+});
+
+describe('a record of a later format', () => {
+  test('is refused, not taken for damage', () =>
+    withLogFolder(async (folder) => {
+      await folder.with(() => Promise.resolve());
+      const request = { stream: 'a', expectedRevision: -1, events: makeEvents(1) };
+      const { bytes } = encodeAppend(request, { previous: new Uint8Array(32), seen: 0 });
+      const view = new DataView(bytes.buffer);
+      view.setUint16(8, 2, true);
+      view.setUint32(104, crc32(bytes.subarray(0, 104)), true);
+      await folder.write(bytes);
+      await folder.with(async (log) => {
+        await expect(itemsOf(log)).rejects.toMatchObject({ code: 'NEWER_FORMAT' });
+        expect((await failureOf(log.streamRevision('a'))).code).toBe('NEWER_FORMAT');
+      });
     }));
 });
 
