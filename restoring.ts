@@ -31,6 +31,7 @@ import { refuse } from './domain/refused.ts';
 import { readDevice } from './domain/use-cases/device-state.ts';
 import { assertWhole, restorePages } from './domain/use-cases/restore.ts';
 import type { CaptureRow, VmEntry } from './projections/catalogue.ts';
+import { isDeviceLost } from './projections/audit/verify.ts';
 import { decodeBatches } from './projections/commits.ts';
 import { run, type Ledger } from './ledger.ts';
 
@@ -97,15 +98,21 @@ function openUnnamed(folder: string): number {
   }
 }
 
-/** The device state of a point. Refused where the capture has none. */
-export async function deviceStateOf(ledger: Ledger, { entry, row }: VmPoint): Promise<DeviceState> {
-  if (!row.hasDevice && row.damage !== null)
+/** Refuses a point that has no device state, before any work is done for it. */
+function requireDeviceState({ entry, row }: VmPoint): void {
+  if (isDeviceLost(row))
     throw new LedgerError(
       'POINT_DAMAGED',
-      `whether capture ${row.capture} of VM ${entry.vm} has a device state is not known: ${row.damage}; run \`pageledger verify\``,
+      `the device state of capture ${row.capture} of VM ${entry.vm} is lost: ${row.damage}; run \`pageledger verify\``,
       { vm: entry.vm, capture: row.capture },
     );
   if (!row.hasDevice) throw refuse({ _tag: 'NoDeviceState', vm: entry.vm, capture: row.capture });
+}
+
+/** The device state of a point. Refused where the capture has none. */
+export async function deviceStateOf(ledger: Ledger, point: VmPoint): Promise<DeviceState> {
+  requireDeviceState(point);
+  const { entry, row } = point;
   const { state, store } = ledger;
   const engine = await ledger.engine();
   const { device } = decodeBatches(await state.tables.events(entry.vm, row));
@@ -245,6 +252,8 @@ export interface ResumePointRequest {
   readonly command: readonly string[];
   readonly isDiskOk: boolean;
   readonly folder: string;
+  /** The guest's standard input and output; absent: none. */
+  readonly stdio?: 'inherit' | 'ignore';
   readonly onStderr?: (text: string) => void;
 }
 
@@ -254,12 +263,14 @@ export async function resumePoint(
   point: VmPoint,
   request: ResumePointRequest,
 ): Promise<ResumedGuest> {
+  requireDeviceState(point);
   return run(
     resumeGuest({
       command: request.command,
       diskOk: request.isDiskOk,
       write: ({ sink, zeros }) =>
         streamPoint(ledger, point, { sink, zeros, folder: request.folder }),
+      ...(request.stdio === undefined ? {} : { stdin: request.stdio, stdout: request.stdio }),
       ...(request.onStderr === undefined ? {} : { onStderr: request.onStderr }),
     }),
   );

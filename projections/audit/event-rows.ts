@@ -39,12 +39,22 @@ function controlRow(change: Change & { _tag: 'control' }): EventRow {
   return { position, item: null, type: event.type, vm: vmOf(event), timeMs, capture, facts };
 }
 
+/** Items whose SharingBroken the fold decides otherwise than was recorded. */
+type Toggled = ReadonlySet<number>;
+
+const toggledOf = (state: LedgerState, change: CaptureChange): Toggled =>
+  new Set(state.toggles.get(change.position));
+
+/** Whether a row's write broke a sharing, as the fold says. */
+const isBreaking = (columns: PageColumns, row: number, toggled: Toggled): boolean =>
+  ((columns.kinds[row]! & KIND_BROKE) !== 0) !== toggled.has(2 * (columns.firstRow + row) + 1);
+
 /** Page event types that a batch holds. */
-function typesIn(state: LedgerState, columns: PageColumns): Set<string> {
+function typesIn(state: LedgerState, columns: PageColumns, toggled: Toggled): Set<string> {
   const types = new Set<string>();
   for (let row = 0; row < columns.kinds.length && types.size < 4; row += 1) {
     types.add(typeOfRow(state, columns, row));
-    if ((columns.kinds[row]! & KIND_BROKE) !== 0) types.add('SharingBroken');
+    if (isBreaking(columns, row, toggled)) types.add('SharingBroken');
   }
   return types;
 }
@@ -80,8 +90,9 @@ export function* eventRows(
         bytes: pack.sizeBytes,
       },
     };
+  const toggled = toggledOf(state, change);
   for (const columns of change.batches) {
-    const has = typesIn(state, columns);
+    const has = typesIn(state, columns, toggled);
     yield {
       ...row,
       item: 2 * columns.firstRow,
@@ -107,7 +118,7 @@ export function* pageRows(
 ): Generator<EventRow> {
   const { position, committed } = change;
   const { vm, capture, timeMs } = committed;
-  const toggled = new Set(state.toggles.get(position));
+  const toggled = toggledOf(state, change);
   for (const columns of change.batches) {
     const holdings = holdingsOf(state.contents, columns);
     for (let row = 0; row < holdings.length; row += 1) {
@@ -119,8 +130,7 @@ export function* pageRows(
       const identifier = context.identifierOf(holding);
       const link = type === 'PageMerged' && isContent(holding) ? linkOf(state, vm, holding) : {};
       yield { ...common, item, type, facts: { gfn, identifier, ...link } };
-      const isBroken = ((columns.kinds[row]! & KIND_BROKE) !== 0) !== toggled.has(item + 1);
-      if (!isBroken) continue;
+      if (!isBreaking(columns, row, toggled)) continue;
       const old = context.before[gfn] ?? UNKNOWN;
       yield {
         ...common,

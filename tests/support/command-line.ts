@@ -2,12 +2,14 @@
 // what they print, and signals.
 
 import { spawn, type ChildProcess } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
-/** The entry of the build that these tests belong to. */
-export const COMMAND_LINE = fileURLToPath(
-  new URL('../../adapters/faces/cli/main.js', import.meta.url),
-);
+const built = (path: string): string => fileURLToPath(new URL(`../../${path}`, import.meta.url));
+const BUNDLED = built('bin/main.js');
+
+/** The entry of the build that these tests belong to: as it is shipped, where that was built. */
+export const COMMAND_LINE = existsSync(BUNDLED) ? BUNDLED : built('adapters/faces/cli/main.js');
 
 /** A JSON object that a command printed. */
 export type JsonRow = Readonly<Record<string, unknown>>;
@@ -20,7 +22,8 @@ export interface Outcome {
 }
 
 export interface RunOptions {
-  readonly stdin?: Uint8Array;
+  /** `open`: standard input stays open until `endInput`. Absent: empty. */
+  readonly stdin?: Uint8Array | 'open';
   readonly environment?: Readonly<Record<string, string>>;
 }
 
@@ -36,6 +39,7 @@ export class RunningCommand {
   readonly #child: ChildProcess;
   readonly #stdout: Buffer[] = [];
   #stderr = '';
+  #hasEnded = false;
   #changed = (): void => undefined;
   /** Resolves when it has ended, however. */
   readonly ended: Promise<Outcome>;
@@ -56,10 +60,11 @@ export class RunningCommand {
     });
     // A command that reads no input may be gone before it gets any.
     child.stdin.on('error', () => undefined);
-    child.stdin.end(options.stdin ?? '');
+    if (options.stdin !== 'open') child.stdin.end(options.stdin ?? '');
     this.ended = new Promise((resolve, reject) => {
       child.once('error', reject);
       child.once('close', (exitCode, signal) => {
+        this.#hasEnded = true;
         resolve({ exitCode, signal, stdout: this.stdout, stderr: this.#stderr });
         this.#changed();
       });
@@ -86,17 +91,25 @@ export class RunningCommand {
 
   /** Waits until what was printed satisfies `holds`; fails where the command ends before. */
   async until(holds: (command: this) => boolean): Promise<void> {
-    let outcome: Outcome | null = null;
-    void this.ended.then((done) => {
-      outcome = done;
-    });
     while (!holds(this)) {
-      if (outcome !== null)
-        throw new TypeError(`the command ended before: ${JSON.stringify(outcome)} ${this.#stderr}`);
+      if (this.#hasEnded)
+        throw new TypeError(
+          `the command ended before: it printed ${this.stdout.toString('utf8')} and ${this.#stderr}`,
+        );
       await new Promise<void>((resolve) => {
         this.#changed = resolve;
       });
     }
+  }
+
+  /** Gives a command whose input is open what is left of it. */
+  endInput(bytes: Uint8Array): void {
+    this.#child.stdin?.end(bytes);
+  }
+
+  /** Reads no further, as a pager that was left. */
+  closeOutput(): void {
+    this.#child.stdout?.destroy();
   }
 
   signal(name: NodeJS.Signals): void {

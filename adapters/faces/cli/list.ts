@@ -1,7 +1,9 @@
 // `vms`, `captures`, `checkpoints`: what the catalogue holds.
 
 import type { Command } from 'commander';
-import { PAGE_BYTES, pageCountOf, type CaptureRow, type Ledger } from '../../../index.ts';
+import { pageCountOf } from '../../../domain/memory-map.ts';
+import { PAGE_BYTES } from '../../../domain/page.ts';
+import type { CaptureRow, Ledger } from '../../../index.ts';
 import { bytesText, field, isoTime, numeric, type Column, type Row } from './output.ts';
 import { warn, withLedger } from './session.ts';
 

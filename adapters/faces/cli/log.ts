@@ -66,15 +66,17 @@ export const log = (command: Command): Promise<void> =>
       from: boundOf(ledger, options.from),
       to: boundOf(ledger, options.to),
     };
+    const abort = new AbortController();
+    if (options.follow === true)
+      for (const signal of ['SIGINT', 'SIGTERM'] as const)
+        process.once(signal, () => abort.abort());
     const print = async (row: EventRow): Promise<void> => {
+      if (abort.signal.aborted) return;
       show(output, row);
       if (process.stdout.writableNeedDrain)
         await new Promise<void>((resolve) => process.stdout.once('drain', () => resolve()));
     };
     const reached = await listEvents(ledger, filter, print);
     if (options.follow !== true) return;
-    const abort = new AbortController();
-    process.once('SIGINT', () => abort.abort());
-    process.once('SIGTERM', () => abort.abort());
     await followEvents(ledger, filter, { from: reached, signal: abort.signal }, print);
   });

@@ -113,6 +113,8 @@ export async function resume(words: readonly string[], command: Command): Promis
         command: qemu,
         isDiskOk: diskOk ?? false,
         folder: tmpdir(),
+        // A console on standard output is the guest's word to a person, never JSON.
+        stdio: output.isJson ? 'ignore' : 'inherit',
         onStderr: (text) => process.stderr.write(text),
       },
     );

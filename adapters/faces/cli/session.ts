@@ -1,7 +1,8 @@
 // What every command shares: the ledger it is about, where output goes, how it is opened and closed.
 
 import type { Command } from 'commander';
-import { openLedger, type Ledger, type OpenLedgerOptions } from '../../../index.ts';
+// Not from index.ts: small questions start quickly when they load no more than they need.
+import { openLedger, type Ledger, type OpenLedgerOptions } from '../../../ledger.ts';
 import { Output } from './output.ts';
 import { Progress } from './progress.ts';
 

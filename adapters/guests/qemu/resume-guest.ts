@@ -7,7 +7,7 @@ import type { ChildProcess, StdioNull, StdioPipe } from 'node:child_process';
 import { connect } from 'node:net';
 import type { Socket } from 'node:net';
 import type { TaskEither } from 'fp-ts/lib/TaskEither.js';
-import { LedgerError } from '../../../domain/ledger-error.ts';
+import { isLedgerError, LedgerError } from '../../../domain/ledger-error.ts';
 import { attempt, sentenceOf, systemCodeOf } from './failure.ts';
 import { delay, progressOf, runStateNow } from './migration-control.ts';
 import { PrivateFolder } from './private-socket.ts';
@@ -169,6 +169,14 @@ async function connectWhenUp(target: {
   }
 }
 
+const CUT_STREAM_CODES = ['EPIPE', 'ECONNRESET', 'ERR_STREAM_DESTROYED'];
+
+/** Whether a failed write is at the bottom of a failure; the stream's writer wraps it. */
+function isCutStream(thrown: unknown): boolean {
+  const cause = isLedgerError(thrown) ? thrown.cause : thrown;
+  return CUT_STREAM_CODES.includes(systemCodeOf(cause));
+}
+
 function connected(path: string): Promise<Socket> {
   return new Promise((resolve, reject) => {
     const socket = connect({ path });
@@ -221,7 +229,7 @@ class StartingQemu {
 
   /** Ends the process; a failed write is told as what QEMU said, if it ended. */
   async explain(thrown: unknown): Promise<unknown> {
-    const isWrite = ['EPIPE', 'ECONNRESET', 'ERR_STREAM_DESTROYED'].includes(systemCodeOf(thrown));
+    const isWrite = isCutStream(thrown);
     // QEMU closes the socket a moment before it says why and ends.
     if (isWrite) await Promise.race([this.#ended, delay(LAST_WORDS_MS)]);
     this.#child.kill('SIGKILL');

@@ -1,0 +1,157 @@
+// The package as its users get it: packed, installed into an empty folder, and run there.
+
+import { spawnSync } from 'node:child_process';
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { imageSeries } from '../support/images.ts';
+import { writeImages } from '../support/recorded-images.ts';
+import { makeTemporaryFolder, type TemporaryFolder } from '../support/temporary-folder.ts';
+
+/** The build that this test belongs to, and the package around it. */
+const BUILD = fileURLToPath(new URL('../..', import.meta.url));
+const PACKAGE = dirname(BUILD.replace(/\/$/u, ''));
+const PROGRAM = (
+  JSON.parse(readFileSync(join(PACKAGE, 'package.json'), 'utf8')) as {
+    bin: { pageledger: string };
+  }
+).bin.pageledger.replace('./', '');
+const INSTALL_MS = 180_000;
+const LONG_MS = 60_000;
+
+function run(command: string, words: readonly string[], cwd: string): string {
+  const done = spawnSync(command, words, { cwd, encoding: 'utf8', timeout: INSTALL_MS });
+  if (done.status !== 0)
+    throw new TypeError(
+      `${command} ${words.join(' ')}: ${done.error?.message ?? ''} exit ${done.status}: ${done.stderr}`,
+    );
+  return done.stdout;
+}
+
+describe('the package', () => {
+  const images = [...imageSeries({ seed: 1, pages: 200, captures: 3, changedPages: 20 })];
+  let folder: TemporaryFolder;
+  let installed: string;
+  let files: string[];
+  let packed: string[];
+
+  beforeAll(async () => {
+    folder = await makeTemporaryFolder();
+    const source = join(folder.path, 'source');
+    installed = join(folder.path, 'installed');
+    for (const path of [source, installed]) mkdirSync(path);
+    for (const name of ['package.json', 'README.md', 'LICENSE'])
+      if (existsSync(join(PACKAGE, name))) cpSync(join(PACKAGE, name), join(source, name));
+    cpSync(BUILD, join(source, 'dist'), { recursive: true });
+    // As it stands built: the scripts of the package are for those who have its sources.
+    const words = ['pack', '--json', '--ignore-scripts', '--pack-destination', folder.path];
+    const [tarball] = JSON.parse(run('npm', words, source)) as [
+      { filename: string; files: { path: string }[] },
+    ];
+    packed = tarball.files.map(({ path }) => path);
+    writeFileSync(join(installed, 'package.json'), '{ "private": true, "type": "module" }');
+    const quiet = ['--no-audit', '--no-fund', '--prefer-offline', '--ignore-scripts'];
+    run('npm', ['install', ...quiet, join(folder.path, tarball.filename)], installed);
+    files = writeImages({ folder: installed, name: 'image', images });
+  }, INSTALL_MS);
+  afterAll(() => folder.remove());
+
+  test('holds what runs, and no tests and no sources', () => {
+    for (const path of [
+      'package.json',
+      'dist/index.js',
+      'dist/index.d.ts',
+      PROGRAM,
+      'dist/adapters/kernels/kernels.wasm',
+      'dist/adapters/kernels/page-worker.js',
+    ])
+      expect(packed).toContain(path);
+    expect(packed.filter((path) => path.includes('tests/'))).toEqual([]);
+    const sources = packed.filter((path) => /\.[cm]?ts$/u.test(path) && !path.endsWith('.d.ts'));
+    expect(sources).toEqual([]);
+    expect(packed.filter((path) => path.endsWith('.tsbuildinfo'))).toEqual([]);
+    expect(packed.filter((path) => !/^(dist\/|package\.json|README|LICENSE)/u.test(path))).toEqual(
+      [],
+    );
+  });
+
+  test('needs at run time only what it says', () => {
+    const { dependencies } = JSON.parse(readFileSync(join(PACKAGE, 'package.json'), 'utf8')) as {
+      dependencies: Record<string, string>;
+    };
+    const modules = readdirSync(join(installed, 'node_modules'));
+    for (const name of Object.keys(dependencies)) expect(modules).toContain(name.split('/')[0]);
+    for (const name of ['jest', 'typescript', 'fast-check', 'assemblyscript'])
+      expect(modules).not.toContain(name);
+  });
+
+  test(
+    'runs as a command',
+    () => {
+      const pageledger = (...words: string[]): string =>
+        run('npx', ['pageledger', ...words], installed);
+      expect(pageledger('--help')).toMatch(/^Usage: pageledger/u);
+      const rows = pageledger('--json', 'record', 'image', '--vm', 'vm', ...files)
+        .trim()
+        .split('\n');
+      expect(rows).toHaveLength(3);
+      pageledger('restore', '--vm', 'vm', '--at', '@2', '--to', 'back');
+      expect(readFileSync(join(installed, 'back')).equals(images[1]!)).toBe(true);
+      // The ledger is where nothing else is said.
+      expect(existsSync(join(installed, '.pageledger'))).toBe(true);
+      expect(pageledger('--json', 'verify')).toContain('"damaged":0');
+    },
+    LONG_MS,
+  );
+
+  test(
+    'is a library, with worker threads',
+    () => {
+      const script = `
+      import { openLedger, recordImages, restoreToFile, LedgerError } from 'pageledger';
+      const ledger = await openLedger({ url: 'library', mode: 'create', threads: 2 });
+      const files = process.argv.slice(2);
+      await recordImages(ledger, { vm: 'vm', group: null }, { files, timeMs: null }, (row) =>
+        console.log(row.capture, row.written),
+      );
+      const entry = ledger.vm('vm');
+      const row = ledger.resolve(entry, '@1');
+      const to = { path: 'library.raw', format: 'raw', isForced: false };
+      await restoreToFile(ledger, { entry, row }, to);
+      await ledger.close();
+      await openLedger({ url: 'nowhere', mode: 'read' }).catch((error) =>
+        console.log(error instanceof LedgerError, error.code),
+      );
+    `;
+      writeFileSync(join(installed, 'script.js'), script);
+      const printed = run('node', ['script.js', ...files], installed)
+        .trim()
+        .split('\n');
+      expect(printed).toEqual(['1 200', '2 20', '3 20', 'true NOT_FOUND']);
+      expect(readFileSync(join(installed, 'library.raw')).equals(images[0]!)).toBe(true);
+    },
+    LONG_MS,
+  );
+
+  test(
+    'has types that a TypeScript program can be written against',
+    () => {
+      const program = `
+      import { openLedger, type Ledger } from 'pageledger';
+      const ledger: Ledger = await openLedger({ url: 'typed', mode: 'create' });
+      const captures: number = ledger.vm('vm').captures.length;
+      // @ts-expect-error a mode that there is not
+      await openLedger({ url: 'typed', mode: 'append' });
+      export { captures };
+    `;
+      writeFileSync(join(installed, 'program.ts'), program);
+      const compiler = join(PACKAGE, 'node_modules', '.bin', 'tsc');
+      const strict = ['--strict', '--noEmit', '--skipLibCheck', '--target', 'es2023'];
+      const how = [...strict, '--module', 'nodenext', '--types', 'node'];
+      const types = ['--typeRoots', join(PACKAGE, 'node_modules', '@types')];
+      expect(run(compiler, [...how, ...types, 'program.ts'], installed)).toBe('');
+    },
+    LONG_MS,
+  );
+});

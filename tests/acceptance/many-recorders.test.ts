@@ -1,0 +1,347 @@
+// Many recorders (brief, section 4): any number of processes record different VMs into one ledger
+// while others read. The log arbitrates and the fold decides: every point is right and every count.
+
+import { readdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import {
+  fingerprint,
+  openLedger,
+  PAGE_BYTES,
+  takeCheckpoint,
+  verify,
+  type Ledger,
+} from '../../index.ts';
+import { jsonRows, LedgerCommands, type Outcome } from '../support/command-line.ts';
+import { imageSeries } from '../support/images.ts';
+import {
+  contentsOf,
+  countedBy,
+  countPages,
+  distinctPages,
+  eventsOf,
+  recordFiles,
+  recordImage,
+  restored,
+  withLedger,
+  writeImages,
+} from '../support/recorded-images.ts';
+import { makeTemporaryFolder, type TemporaryFolder } from '../support/temporary-folder.ts';
+
+const LONG_MS = 120_000;
+let folder: TemporaryFolder;
+let url: string;
+let commands: LedgerCommands;
+
+beforeEach(async () => {
+  folder = await makeTemporaryFolder();
+  url = join(folder.path, 'ledger');
+  commands = new LedgerCommands(url);
+});
+afterEach(() => folder.remove());
+
+/** Images of a VM: half of the contents are the same for every VM, and change at the same time. */
+function seriesOf(vm: number, captures: number): Uint8Array[] {
+  const pages = 1200;
+  const own = [...imageSeries({ seed: 10 + vm, pages, captures, changedPages: 150 })];
+  const common = [...imageSeries({ seed: 9, pages, captures, changedPages: 300 })];
+  return own.map((image, i) => Buffer.concat([common[i]!, image]));
+}
+
+interface Recorded {
+  readonly vm: string;
+  readonly capture: number;
+  readonly position: bigint;
+}
+
+/** All captures of a ledger in log order. */
+const inLogOrder = (ledger: Ledger): Recorded[] =>
+  [...ledger.state.catalogue.vms.values()]
+    .flatMap(({ vm, captures }) =>
+      captures.map(({ capture, position }) => ({ vm, capture, position })),
+    )
+    .toSorted((a, b) => (a.position < b.position ? -1 : 1));
+
+/** What the fold must say of every capture, from the images alone. */
+function foldImages(order: readonly Recorded[], images: ReadonlyMap<string, Uint8Array[]>) {
+  const pages = new Map<string, (string | null)[]>();
+  const holders = new Map<string, number>();
+  const known = new Set<string>();
+  return order.map(({ vm, capture }) => {
+    const next = contentsOf(images.get(vm)![capture - 1]!);
+    const before = pages.get(vm);
+    const table = before ?? next.map((): string | null | undefined => undefined);
+    const row = { vm, capture, written: 0, stored: 0, merged: 0, pattern: 0, broken: 0 };
+    for (const [gfn, content] of next.entries()) {
+      const old = table[gfn];
+      if (old === content) continue;
+      row.written += 1;
+      if (content === null) row.pattern += 1;
+      else if (known.has(content)) row.merged += 1;
+      else row.stored += 1;
+      if (typeof old === 'string') {
+        if (holders.get(old)! > 1) row.broken += 1;
+        holders.set(old, holders.get(old)! - 1);
+      }
+      if (content === null) continue;
+      known.add(content);
+      holders.set(content, (holders.get(content) ?? 0) + 1);
+    }
+    pages.set(vm, next);
+    return row;
+  });
+}
+
+/** Everything that can be asked of a ledger, held against the images. */
+async function expectRight(ledger: Ledger, images: ReadonlyMap<string, Uint8Array[]>) {
+  for (const [vm, series] of images)
+    for (const [i, image] of series.entries()) {
+      const bytes = await restored(ledger, { vm, at: `@${i + 1}`, folder: folder.path });
+      expect([vm, i, bytes.equals(image)]).toEqual([vm, i, true]);
+    }
+  const order = inLogOrder(ledger);
+  const rows = order.map(({ vm, capture }) => {
+    const { written, stored, merged, pattern, broken } = ledger.vm(vm).capture(capture)!;
+    return { vm, capture, written, stored, merged, pattern, broken };
+  });
+  const expected = foldImages(order, images);
+  expect(rows).toEqual(expected);
+  const last = new Map([...images].map(([vm, series]) => [vm, series.at(-1)!]));
+  for (const vm of [null, ...last.keys()])
+    expect(await countedBy(ledger, vm)).toEqual(countPages(last, vm));
+  const events = await eventsOf(ledger, { isExpanded: true });
+  const count = (type: string): number => events.filter((row) => row.type === type).length;
+  const total = (of: 'stored' | 'merged' | 'broken'): number =>
+    expected.reduce((sum, row) => sum + row[of], 0);
+  expect(count('PageStored')).toBe(total('stored'));
+  expect(count('PageMerged')).toBe(total('merged'));
+  expect(count('SharingBroken')).toBe(total('broken'));
+  expect((await verify(ledger, () => undefined)).findings).toEqual([]);
+}
+
+/** Exit code and beginning of what a command said. */
+const failure = ({ exitCode, stderr }: Outcome): string => `exit ${exitCode}: ${stderr}`;
+
+/** Reads a VM's newest point as a person or a program would; what was wrong with it, or null. */
+async function readLatest(vm: string, series: readonly Uint8Array[]): Promise<string | null> {
+  const captured = await commands.run(['--json', 'captures', '--vm', vm]);
+  if (captured.exitCode !== 0)
+    return captured.stderr.includes('no VM') ? null : `captures: ${failure(captured)}`;
+  const capture = jsonRows(captured.stdout).length;
+  const words = ['restore', '--vm', vm, '--at', `@${capture}`, '--to', '-'];
+  const back = await commands.run(words);
+  if (back.exitCode !== 0) return `restore: ${failure(back)}`;
+  return back.stdout.equals(series[capture - 1]!) ? null : `${vm}@${capture} is not as recorded`;
+}
+
+/** Reads all the time until it is told to stop; gives everything that was wrong. */
+async function readUntil(isDone: () => boolean, images: ReadonlyMap<string, Uint8Array[]>) {
+  const wrong: string[] = [];
+  let isThere = false;
+  while (!isDone()) {
+    const listed = await commands.run(['--json', 'vms']);
+    const isAbsent = /NOT_FOUND|NOT_A_LEDGER/u.test(listed.stderr) && !isThere;
+    // Until one of the recorders has created it, there is no ledger.
+    if (isAbsent) continue;
+    isThere = true;
+    if (listed.exitCode !== 0) wrong.push(`vms: ${failure(listed)}`);
+    for (const [vm, series] of images) {
+      const found = await readLatest(vm, series);
+      if (found !== null) wrong.push(found);
+    }
+    const rows = await commands.json('log');
+    const positions = rows.map(({ position }) => Number(position));
+    const isOrdered = positions.every((position, i) => i === 0 || position >= positions[i - 1]!);
+    if (!isOrdered) wrong.push('the log is out of order');
+  }
+  return { wrong, isThere };
+}
+
+describe('two processes that record two VMs with common content', () => {
+  const images = new Map([
+    ['red', seriesOf(1, 5)],
+    ['green', seriesOf(2, 5)],
+  ]);
+
+  test(
+    'into a ledger that both create, while a third reads: every point and count right',
+    async () => {
+      const recorders = [...images].map(([vm, series]) => {
+        const files = writeImages({ folder: folder.path, name: vm, images: series });
+        return commands.start(['--json', 'record', 'image', '--vm', vm, ...files]);
+      });
+      let isDone = false;
+      const reading = readUntil(() => isDone, images);
+      const outcomes = await Promise.all(recorders.map(({ ended }) => ended));
+      isDone = true;
+      expect(outcomes.map(({ exitCode, stderr }) => [exitCode, stderr])).toEqual([
+        [0, ''],
+        [0, ''],
+      ]);
+      expect(await reading).toEqual({ wrong: [], isThere: true });
+      const [left] = readdirSync(folder.path).filter((name) => name.startsWith('.'));
+      expect(left).toBeUndefined();
+      const seen = await withLedger({ url, mode: 'read' }, async (ledger) => {
+        await expectRight(ledger, images);
+        return fingerprint(ledger);
+      });
+      rmSync(join(url, 'projections'), { recursive: true });
+      await withLedger({ url, mode: 'read' }, async (ledger) => {
+        expect(await fingerprint(ledger)).toBe(seen);
+        await expectRight(ledger, images);
+      });
+      const alone = join(folder.path, 'alone');
+      await withLedger({ url: alone, mode: 'create' }, async (ledger) => {
+        for (const vm of ['green', 'red']) {
+          const files = images.get(vm)!.map((_, i) => join(folder.path, `${vm}-${i + 1}.raw`));
+          await recordFiles(ledger, { vm, files });
+        }
+        expect(await fingerprint(ledger)).toBe(seen);
+      });
+    },
+    LONG_MS,
+  );
+});
+
+describe('two recorders that do not see each other', () => {
+  const image = distinctPages({ pages: 50, seed: 1 });
+  const changed = Buffer.from(image).fill('changed', 0, 2 * PAGE_BYTES);
+  const other = Buffer.from(image).fill('otherwise', 0, 2 * PAGE_BYTES);
+
+  /** Records both at once: each decides before the other has committed. */
+  async function together(
+    ledgers: readonly [Ledger, Ledger],
+    contents: readonly [Uint8Array, Uint8Array],
+  ): Promise<void> {
+    await Promise.all(
+      ['red', 'green'].map((vm, i) =>
+        recordImage(ledgers[i]!, { vm, image: contents[i]!, folder: folder.path }),
+      ),
+    );
+  }
+
+  test(
+    'store the same content, and the fold makes the later one a merge',
+    async () => {
+      const red = await openLedger({ url, mode: 'create', threads: 0 });
+      const green = await openLedger({ url, mode: 'create', threads: 0 });
+      try {
+        // One after the other: the group is in the ledger before the race that is meant here.
+        await red.openGroup('default');
+        await green.state.catchUp({ heavy: true });
+        await together([red, green], [image, image]);
+        await together([red, green], [changed, other]);
+      } finally {
+        await red.close();
+        await green.close();
+      }
+      const images = new Map([
+        ['red', [image, changed]],
+        ['green', [image, other]],
+      ]);
+      await withLedger({ url, mode: 'read' }, async (ledger) => {
+        const committed = await eventsOf(ledger, { type: 'CaptureCommitted' });
+        // Or the race did not happen, and this test would show nothing.
+        expect(committed.slice(0, 2).map(({ facts }) => facts['stored'])).toEqual([50, 50]);
+        await expectRight(ledger, images);
+        const [first, second] = inLogOrder(ledger).map(({ vm }) => vm);
+        expect(ledger.vm(second!).capture(1)).toMatchObject({ stored: 0, merged: 50 });
+        const vmsOf = async (type: string, isExpanded: boolean, capture: number) => {
+          const rows = await eventsOf(ledger, { type, isExpanded });
+          return new Set(rows.filter((row) => row.capture === capture).map(({ vm }) => vm));
+        };
+        for (const isExpanded of [false, true]) {
+          expect(await vmsOf('PageStored', isExpanded, 1)).toEqual(new Set([first]));
+          expect(await vmsOf('PageMerged', isExpanded, 1)).toEqual(new Set([second]));
+          // Both believed that the other held the content still: only the first was right.
+          const [breaking] = inLogOrder(ledger).filter(({ capture }) => capture === 2);
+          expect(await vmsOf('SharingBroken', isExpanded, 2)).toEqual(new Set([breaking!.vm]));
+        }
+        const merges = await eventsOf(ledger, { isExpanded: true, type: 'PageMerged' });
+        for (const { facts } of merges)
+          expect(facts).toMatchObject({ scope: 'inter', holder: { vm: first, capture: 1 } });
+      });
+      rmSync(join(url, 'projections'), { recursive: true });
+      await withLedger({ url, mode: 'read' }, (ledger) => expectRight(ledger, images));
+    },
+    LONG_MS,
+  );
+});
+
+describe('a second recorder of a VM', () => {
+  const [first, second, third] = [1, 2, 3].map((seed) => distinctPages({ pages: 30, seed }));
+
+  test(
+    'is refused with the process that records it, which goes on unharmed',
+    async () => {
+      const [path] = writeImages({ folder: folder.path, name: 'image', images: [first!] });
+      const recorder = commands.start(['--json', 'record', 'image', '--vm', 'vm', path!, '-'], {
+        stdin: 'open',
+      });
+      await recorder.until(({ stdout }) => stdout.includes('\n'));
+      const refused = await commands.run(['record', 'image', '--vm', 'vm', path!]);
+      expect(refused.exitCode).toBe(1);
+      expect(refused.stderr).toContain('VM_BUSY');
+      expect(refused.stderr).toContain(`process ${recorder.pid}`);
+      const elsewhere = await commands.run(['record', 'image', '--vm', 'another', path!]);
+      expect([elsewhere.exitCode, elsewhere.stderr]).toEqual([0, '']);
+      recorder.endInput(second!);
+      expect((await recorder.ended).exitCode).toBe(0);
+      const later = await commands.run(['record', 'image', '--vm', 'vm', '-'], { stdin: third! });
+      expect(later.exitCode).toBe(0);
+      await withLedger({ url, mode: 'read' }, (ledger) =>
+        expectRight(
+          ledger,
+          new Map([
+            ['vm', [first!, second!, third!]],
+            ['another', [first!]],
+          ]),
+        ),
+      );
+    },
+    LONG_MS,
+  );
+
+  test(
+    'is let in once the first was killed, and finds only what was committed',
+    async () => {
+      const [path] = writeImages({ folder: folder.path, name: 'image', images: [first!] });
+      const recorder = commands.start(['--json', 'record', 'image', '--vm', 'vm', path!, '-'], {
+        stdin: 'open',
+      });
+      await recorder.until(({ stdout }) => stdout.includes('\n'));
+      recorder.signal('SIGKILL');
+      expect((await recorder.ended).signal).toBe('SIGKILL');
+      const [row] = await commands.json('record', 'image', '--vm', 'vm', path!);
+      expect(row).toMatchObject({ capture: 2, written: 0 });
+    },
+    LONG_MS,
+  );
+});
+
+test(
+  'points are named, and VMs retired, while others record',
+  async () => {
+    const [first, second] = [1, 2].map((seed) => distinctPages({ pages: 30, seed }));
+    const [path] = writeImages({ folder: folder.path, name: 'image', images: [first!] });
+    await commands.json('record', 'image', '--vm', 'old', path!);
+    const recorder = commands.start(['--json', 'record', 'image', '--vm', 'vm', path!, '-'], {
+      stdin: 'open',
+    });
+    await recorder.until(({ stdout }) => stdout.includes('\n'));
+    await commands.json('checkpoint', '--vm', 'vm', '--name', 'middle', '--at', '@1');
+    await commands.json('retire', '--vm', 'old');
+    await withLedger({ url, mode: 'write' }, (ledger) =>
+      takeCheckpoint(ledger, { vm: 'vm', name: 'again', capture: 1 }),
+    );
+    recorder.endInput(second!);
+    expect((await recorder.ended).exitCode).toBe(0);
+    const names = (await commands.json('checkpoints', '--vm', 'vm')).map(({ name }) => name);
+    expect(names).toEqual(['middle', 'again']);
+    const back = await commands.bytes('restore', '--vm', 'vm', '--at', 'cp:middle', '--to', '-');
+    expect(back.equals(first!)).toBe(true);
+    const latest = await commands.bytes('restore', '--vm', 'vm', '--to', '-');
+    expect(latest.equals(second!)).toBe(true);
+  },
+  LONG_MS,
+);
