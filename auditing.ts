@@ -16,7 +16,9 @@ import { verifyLedger, type VerifySummary } from './projections/audit/verify.ts'
 import type { VmEntry } from './projections/catalogue.ts';
 import { decodeBatches, type CaptureChange, type Change } from './projections/commits.ts';
 import type { KnownPack } from './projections/contents.ts';
-import type { Finding, Position } from './domain/ports.ts';
+import { MemoryIdentifierColumn } from './projections/identifier-index.ts';
+import { LedgerState } from './projections/ledger-state.ts';
+import type { Finding, Position, StateFiles } from './domain/ports.ts';
 import type { AssemblerState } from './projections/commits.ts';
 import { sha256, type Ledger } from './ledger.ts';
 
@@ -183,11 +185,29 @@ export async function retireVm(ledger: Ledger, vm: string): Promise<void> {
 }
 
 /** Identifiers of a pack as its event recorded them. */
-async function recordedIdentifiers(ledger: Ledger, pack: KnownPack): Promise<Uint8Array | null> {
-  const row = ledger.state.catalogue.vms.get(pack.vm)?.capture(pack.capture);
+async function recordedIdentifiers(
+  { catalogue, tables }: LedgerState,
+  pack: KnownPack,
+): Promise<Uint8Array | null> {
+  const row = catalogue.vms.get(pack.vm)?.capture(pack.capture);
   if (row === undefined) return null;
-  const { packs } = decodeBatches(await ledger.state.tables.events(pack.vm, row));
+  const { packs } = decodeBatches(await tables.events(pack.vm, row));
   return packs.find((written: PackWritten) => written.name === pack.name)?.identifiers ?? null;
+}
+
+const NO_FILES: StateFiles = {
+  load: () => Promise.resolve(null),
+  save: () => Promise.resolve(),
+  list: () => Promise.resolve([]),
+  drop: () => Promise.resolve(),
+};
+
+/** The log folded from its start, without anything derived that could hide what the log has lost. */
+async function foldedAnew({ log, replay }: Ledger): Promise<LedgerState> {
+  const column = new MemoryIdentifierColumn();
+  const state = new LedgerState({ log, replay, files: NO_FILES, identifiers: () => column });
+  await state.catchUp({ heavy: false });
+  return state;
 }
 
 /** Reads everything back and checks it. */
@@ -195,8 +215,9 @@ export async function verify(
   ledger: Ledger,
   onProgress: (progress: { readonly done: number; readonly total: number }) => void,
 ): Promise<{ readonly findings: readonly Finding[]; readonly summary: VerifySummary }> {
-  const { state, replay, log, store } = ledger;
+  const { replay, log, store } = ledger;
   const engine = await ledger.engine();
+  const state = await foldedAnew(ledger);
   const { findings, summary } = await verifyLedger(
     {
       state,
@@ -207,7 +228,7 @@ export async function verify(
       sha256,
       checkLog: () => log.check(),
       useKey: (group) => ledger.useKeyAtHand(group),
-      identifiersOf: (pack) => recordedIdentifiers(ledger, pack),
+      identifiersOf: (pack) => recordedIdentifiers(state, pack),
     },
     onProgress,
   );

@@ -6,7 +6,14 @@ import * as either from 'fp-ts/lib/Either.js';
 import type { Either } from 'fp-ts/lib/Either.js';
 import * as t from 'io-ts';
 import { LedgerError } from './ledger-error.ts';
+import { pageCountOf } from './memory-map.ts';
 import { EVENT_BYTES_MAX, VM_PAGES_MAX } from './page.ts';
+import { isGroupName, isName } from './stream-names.ts';
+
+/** The largest number of a capture. */
+export const CAPTURE_MAX = 2 ** 32 - 1;
+/** The farthest instant from 1970 that a calendar date exists for, in milliseconds. */
+const TIME_MS_MAX = 8.64e15;
 
 /** A whole number from 0 that JavaScript holds exactly. */
 const isCount = (u: unknown): u is number => Number.isSafeInteger(u) && Number(u) >= 0;
@@ -17,28 +24,40 @@ const count = new t.Type<number>(
   t.identity,
 );
 const pageCount = t.refinement(count, (n) => n <= VM_PAGES_MAX, 'pageCount');
+/** Numbers of captures stand in 32 bits of the columns. */
+const capture = t.refinement(count, (n) => n >= 1 && n <= CAPTURE_MAX, 'capture');
+/** JSON can write 1e999, which reads as infinity and is no instant that a calendar knows. */
+const timeMs = t.refinement(t.number, (ms) => Math.abs(ms) <= TIME_MS_MAX, 'timeMs');
+const durationMs = t.refinement(timeMs, (ms) => ms >= 0, 'durationMs');
+/** Names become those of streams, files and keys: nothing else passes. */
+const name = t.refinement(t.string, isName, 'name');
+const groupName = t.refinement(t.string, isGroupName, 'groupName');
 const block = t.strict({ name: t.string, pages: pageCount });
 const range = t.strict({ address: count, block: t.string, offset: count, length: count });
-const memoryMap = t.strict({ blocks: t.readonlyArray(block), ranges: t.readonlyArray(range) });
+const memoryMap = t.refinement(
+  t.strict({ blocks: t.readonlyArray(block), ranges: t.readonlyArray(range) }),
+  (map) => pageCountOf(map) <= VM_PAGES_MAX,
+  'memoryMap',
+);
 const share = t.union([t.literal('group'), t.literal('vm'), t.literal('pattern')]);
 const orNull = <C extends t.Mixed>(codec: C) => t.union([codec, t.null]);
 
 /** The codec of each JSON event's data, by type, at its current schema version. */
 export const CONTROL_CODECS = {
   LedgerCreated: t.strict({ ledger: t.string, format: count, pageStore: orNull(t.string) }),
-  GroupCreated: t.strict({ group: t.string, keyCheck: t.string }),
+  GroupCreated: t.strict({ group: groupName, keyCheck: t.string }),
   VmRegistered: t.strict({
-    vm: t.string,
-    group: t.string,
+    vm: name,
+    group: groupName,
     share,
     memoryMap,
-    parent: orNull(t.strict({ vm: t.string, capture: count })),
+    parent: orNull(t.strict({ vm: name, capture })),
   }),
-  CommandLineObserved: t.strict({ vm: t.string, argv: t.readonlyArray(t.string) }),
+  CommandLineObserved: t.strict({ vm: name, argv: t.readonlyArray(t.string) }),
   CaptureCommitted: t.strict({
-    vm: t.string,
-    capture: count,
-    timeMs: t.number,
+    vm: name,
+    capture,
+    timeMs,
     batches: count,
     firstRevision: count,
     hash: t.string,
@@ -47,12 +66,12 @@ export const CONTROL_CODECS = {
     merged: count,
     pattern: count,
     unchanged: count,
-    pauseMs: orNull(t.number),
+    pauseMs: orNull(durationMs),
     mode: t.string,
     source: t.string,
   }),
-  CheckpointTaken: t.strict({ vm: t.string, name: t.string, capture: count }),
-  VmRetired: t.strict({ vm: t.string }),
+  CheckpointTaken: t.strict({ vm: name, name, capture }),
+  VmRetired: t.strict({ vm: name }),
 } as const;
 
 export type ControlType = keyof typeof CONTROL_CODECS;
@@ -94,8 +113,21 @@ export const isControlType = (type: string): type is ControlType =>
 const encoder = new TextEncoder();
 const decoder = new TextDecoder('utf-8', { fatal: true });
 
-/** Bytes of a control event's data. EVENT_TOO_LARGE above EVENT_BYTES_MAX. */
+/**
+ * Bytes of a control event's data. EVENT_TOO_LARGE above EVENT_BYTES_MAX; EVENT_INVALID for what could
+ * not be read back, which therefore is never written.
+ */
 export function encodeControl(event: ControlEvent): Either<LedgerError, Uint8Array> {
+  const codec: t.Mixed = CONTROL_CODECS[event.type];
+  const checked = codec.decode(event.data);
+  if (either.isLeft(checked))
+    return either.left(
+      new LedgerError(
+        'EVENT_INVALID',
+        `a ${event.type} event cannot be written: the field ${fieldOf(checked.left)} does not fit`,
+        { type: event.type },
+      ),
+    );
   const bytes = encoder.encode(JSON.stringify(event.data));
   return bytes.length <= EVENT_BYTES_MAX
     ? either.right(bytes)
@@ -108,6 +140,13 @@ export function encodeControl(event: ControlEvent): Either<LedgerError, Uint8Arr
       );
 }
 
+/** Where in its data an event does not fit, as a path. */
+const fieldOf = (errors: t.Errors): string =>
+  errors[0]?.context
+    .map((entry) => entry.key)
+    .filter((key) => key !== '')
+    .join('.') ?? '?';
+
 interface Envelope {
   readonly type: string;
   readonly schema: number;
@@ -115,18 +154,20 @@ interface Envelope {
   readonly position: bigint;
 }
 
+/** What is said of an event that only a later version can read. */
+export const newerEvent = ({ type, schema, position }: Envelope): LedgerError =>
+  new LedgerError(
+    'EVENT_NEWER',
+    `the event at position ${position} is a ${type} of schema ${schema}, which this version does not know; use a newer pageledger`,
+    { type, schema, position },
+  );
+
 /** The control event in an envelope: EVENT_NEWER for a schema we do not know, EVENT_INVALID for bytes that are no such event. */
 export function decodeControl(envelope: Envelope): Either<LedgerError, ControlEvent> {
   const where = `the event at position ${envelope.position}`;
-  const facts = { type: envelope.type, schema: envelope.schema, position: envelope.position };
   if (envelope.schema > SCHEMA || !isControlType(envelope.type))
-    return either.left(
-      new LedgerError(
-        'EVENT_NEWER',
-        `${where} is a ${envelope.type} of schema ${envelope.schema}, which this version does not know; use a newer pageledger`,
-        facts,
-      ),
-    );
+    return either.left(newerEvent(envelope));
+  const facts = { type: envelope.type, schema: envelope.schema, position: envelope.position };
   const invalid = (why: string) =>
     either.left(
       new LedgerError(
@@ -145,6 +186,5 @@ export function decodeControl(envelope: Envelope): Either<LedgerError, ControlEv
   const decoded = codec.decode(json);
   // The codec of a type decodes that type's data.
   if (either.isRight(decoded)) return either.right({ type: envelope.type, data: decoded.right });
-  const path = decoded.left[0]?.context.map((entry) => entry.key).filter((key) => key !== '');
-  return invalid(`the field ${path?.join('.') ?? '?'} does not fit`);
+  return invalid(`the field ${fieldOf(decoded.left)} does not fit`);
 }

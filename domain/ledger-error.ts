@@ -36,7 +36,6 @@ export const LEDGER_ERROR_CODES = [
   'GUEST_DISK',
   'TARGET_EXISTS',
   'TARGET_UNWRITABLE',
-  'BAD_POINT',
   'NOT_FOUND',
   'MISSING_TOOL',
 ] as const;

@@ -19,6 +19,7 @@ import { LedgerError } from './ledger-error.ts';
 import { CODEC_ZSTD, PACK_GROUP_BYTES, PACK_HEADER_BYTES, type BlockTable } from './pack.ts';
 import { BLOCK_BYTES, BLOCK_PAGES, PACK_PAGES_MAX } from './page.ts';
 import { IDENTIFIER_BYTES } from './page-engine.ts';
+import { isGroupName } from './stream-names.ts';
 
 const HEADER_BYTES = 48 + PACK_GROUP_BYTES;
 const BLOCK_ROW_BYTES = 1 + 1 + 4 + 4;
@@ -77,6 +78,7 @@ function faultOf(pack: PackWritten): string | null {
   let pages = 0;
   let length = PACK_HEADER_BYTES;
   const { codecs, lengths } = pack.blocks;
+  if (!isGroupName(pack.group)) return 'its group has a name that is not allowed';
   for (let i = 0; i < codecs.length; i += 1) {
     const inBlock = pack.blocks.pages[i]!;
     if (codecs[i]! > CODEC_ZSTD) return `block ${i} has codec ${codecs[i]}`;

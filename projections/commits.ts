@@ -11,6 +11,8 @@ import {
   decodeControl,
   isBatchType,
   isControlType,
+  newerEvent,
+  SCHEMA,
   type CaptureCommitted,
   type ControlEvent,
 } from '../domain/events.ts';
@@ -128,11 +130,13 @@ export interface AssemblerState {
 
 export class CommitAssembler {
   readonly #log: EventLog;
+  readonly #pendingBytesMax: number;
   readonly #pending = new Map<string, Pending>();
   #pendingBytes = 0;
 
-  constructor(log: EventLog, state?: AssemblerState) {
+  constructor(log: EventLog, state?: AssemblerState, pendingBytesMax = PENDING_BYTES_MAX) {
     this.#log = log;
+    this.#pendingBytesMax = pendingBytesMax;
     for (const { stream, revision, position } of state?.pending ?? [])
       this.#pending.set(stream, {
         firstRevision: revision,
@@ -167,6 +171,7 @@ export class CommitAssembler {
 
   async #takeEvent(event: StoredEvent): Promise<Change | null> {
     if (isBatchType(event.type)) {
+      if (event.schema > SCHEMA) throw newerEvent(event);
       this.#keep(event);
       return null;
     }
@@ -202,7 +207,7 @@ export class CommitAssembler {
     pending.events.push(event);
     pending.bytes += event.data.length;
     this.#pendingBytes += event.data.length;
-    if (this.#pendingBytes > PENDING_BYTES_MAX) this.#forget(pending);
+    if (this.#pendingBytes > this.#pendingBytesMax) this.#forget(pending);
   }
 
   #forget(pending: Pending): void {

@@ -19,12 +19,19 @@ export interface KnownPack extends ReadPack {
   readonly position: Position;
 }
 
+/** Digits of a pack's name that its numbering value takes: names are hashes, so a few do. */
+const NUMBERING_DIGITS = 16;
+/** Odd, so that the order of packs counts. */
+const NUMBERING_FACTOR = 0x5851_f42d_4c95_7f2dn;
+
 /** Most contents a ledger can number. */
 export const CONTENTS_MAX = UNKNOWN - FIRST_CONTENT - 1;
 
 export class Contents {
   readonly packs: KnownPack[] = [];
   readonly #byName = new Map<string, KnownPack>();
+  /** What the numbers of the first so many packs depend on: the packs' names, in their order. */
+  readonly #numberings: bigint[] = [0n];
   /** Alias -> first content, as content numbers. */
   readonly aliases = new Map<number, number>();
   count = 0;
@@ -52,7 +59,15 @@ export class Contents {
   #insert(known: KnownPack): void {
     this.packs.push(known);
     if (!this.#byName.has(known.name)) this.#byName.set(known.name, known);
+    const before = this.#numberings.at(-1)!;
+    const name = BigInt(`0x${known.name.slice(0, NUMBERING_DIGITS)}`);
+    this.#numberings.push(BigInt.asUintN(64, before * NUMBERING_FACTOR + name));
     this.count += known.pages;
+  }
+
+  /** A value that tells whether the first `packs` packs are numbered as they were; null: not so many. */
+  numbering(packs: number): bigint | null {
+    return this.#numberings[packs] ?? null;
   }
 
   /** The pack of a name, or undefined: its PackWritten was lost or not read yet. */

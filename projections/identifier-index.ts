@@ -43,6 +43,20 @@ const isEqual = (a: Uint8Array, column: Uint8Array, at: number): boolean => {
 const wordAt = (column: Uint8Array, at: number): number =>
   (column[at]! | (column[at + 1]! << 8) | (column[at + 2]! << 16) | (column[at + 3]! << 24)) >>> 0;
 
+/** Puts the entries of a table into an empty larger one. */
+function refill(old: Uint32Array, slots: Uint32Array): void {
+  const scale = slots.length / SLOT_WORDS / FINGERPRINT_SPAN;
+  for (let i = 0; i < old.length; i += SLOT_WORDS) {
+    const entry = old[i + 1]!;
+    if (entry === 0) continue;
+    const fingerprint = old[i]!;
+    let at = Math.floor(fingerprint * scale) * SLOT_WORDS;
+    while (slots[at + 1] !== 0) at = at + SLOT_WORDS === slots.length ? 0 : at + SLOT_WORDS;
+    slots[at] = fingerprint;
+    slots[at + 1] = entry;
+  }
+}
+
 export class IdentifierIndex {
   #slots: Uint32Array;
   #capacity: number;
@@ -104,8 +118,7 @@ export class IdentifierIndex {
     const growth = this.#capacity < CAPACITY_LARGE ? GROWTH_SMALL : GROWTH_LARGE;
     const capacity = Math.ceil(this.#capacity * growth);
     this.#resize(capacity, new Uint32Array(capacity * SLOT_WORDS));
-    for (let i = 0; i < old.length; i += SLOT_WORDS)
-      if (old[i + 1] !== 0) this.#put(old[i]!, old[i + 1]!);
+    refill(old, this.#slots);
   }
 
   #resize(capacity: number, slots: Uint32Array): void {

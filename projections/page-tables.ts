@@ -3,10 +3,19 @@
 // point). An image is written when the page events since the last, plus 64 for each capture, reach
 // the VM's page count, so a point costs the same in a history of any length.
 
-import { KIND_MASK, KIND_PATTERN, KIND_ZERO, type PageColumns } from '../domain/page-columns.ts';
+import * as either from 'fp-ts/lib/Either.js';
+import {
+  ColumnsRoom,
+  decodePageColumns,
+  KIND_MASK,
+  KIND_PATTERN,
+  KIND_ZERO,
+  type PageColumns,
+} from '../domain/page-columns.ts';
+import { BATCH_ROWS_MAX } from '../domain/page.ts';
 import { isLedgerError } from '../domain/ledger-error.ts';
 import { pageCountOf } from '../domain/memory-map.ts';
-import { UNKNOWN, ZERO } from '../domain/page-writes.ts';
+import { FIRST_CONTENT, UNKNOWN, ZERO } from '../domain/page-writes.ts';
 import type { EventLog, StateFiles, StoredEvent } from '../domain/ports.ts';
 import { vmStream } from '../domain/stream-names.ts';
 import { assert } from '../domain/assert.ts';
@@ -16,16 +25,21 @@ import type { Contents, KnownPack } from './contents.ts';
 
 export type PageTable = Uint32Array;
 
-/** What the rows of a batch hold, in row order; UNKNOWN where a pack is not known. O(rows). */
-export function holdingsOf(contents: Contents, columns: PageColumns): Uint32Array {
+/**
+ * What the rows of a batch hold, in row order; UNKNOWN where a pack is not known. O(rows). With a
+ * room they lie in it, valid until its next use.
+ */
+export function holdingsOf(
+  contents: Contents,
+  columns: PageColumns,
+  room?: Uint32Array,
+): Uint32Array {
   const { kinds, packIndexes, slots } = columns;
   const packs: (KnownPack | undefined)[] = columns.packs.map((name) => contents.byName(name));
   const hasAliases = contents.aliases.size > 0;
-  const bases = new Float64Array(
-    packs.map((pack) => (pack === undefined ? -1 : pack.firstContent + 256)),
-  );
+  const bases = new Uint32Array(packs.map((pack) => FIRST_CONTENT + (pack?.firstContent ?? 0)));
   const limits = new Uint32Array(packs.map((pack) => pack?.pages ?? 0));
-  const holdings = new Uint32Array(kinds.length);
+  const holdings = room?.subarray(0, kinds.length) ?? new Uint32Array(kinds.length);
   for (let row = 0; row < kinds.length; row += 1) {
     const outcome = kinds[row]! & KIND_MASK;
     if (outcome === KIND_ZERO) holdings[row] = ZERO;
@@ -50,6 +64,9 @@ export function applyColumns(table: PageTable, columns: PageColumns, holdings: U
   }
 }
 
+/** After a table: the packs that are numbered, and their numbering. */
+const IMAGE_END_BYTES = 12;
+
 const imageName = (vm: string, capture: number): string => `tables/${vm}/${capture}`;
 
 export class PageTables {
@@ -61,19 +78,31 @@ export class PageTables {
     this.#files = ports.files;
   }
 
-  async saveImage(vm: string, capture: number, table: PageTable): Promise<void> {
-    await this.#files.save(
-      imageName(vm, capture),
-      new Uint8Array(table.buffer, table.byteOffset, table.byteLength),
-    );
+  /** Keeps a table with what its contents' numbers depend on, which lost events would change. */
+  async saveImage(
+    of: { readonly vm: string; readonly capture: number; readonly contents: Contents },
+    table: PageTable,
+  ): Promise<void> {
+    const packs = of.contents.packs.length;
+    const bytes = new Uint8Array(table.byteLength + IMAGE_END_BYTES);
+    bytes.set(new Uint8Array(table.buffer, table.byteOffset, table.byteLength));
+    const end = new DataView(bytes.buffer, table.byteLength);
+    end.setUint32(0, packs, true);
+    end.setBigUint64(4, of.contents.numbering(packs)!, true);
+    await this.#files.save(imageName(of.vm, of.capture), bytes);
   }
 
-  async #loadImage(vm: string, capture: number, pages: number): Promise<PageTable | null> {
-    const bytes = await this.#files.load(imageName(vm, capture));
-    if (bytes === null || bytes.length !== pages * 4) return null;
+  async #loadImage(
+    of: { readonly vm: string; readonly capture: number; readonly contents: Contents },
+    pages: number,
+  ): Promise<PageTable | null> {
+    const bytes = await this.#files.load(imageName(of.vm, of.capture));
+    if (bytes === null || bytes.length !== pages * 4 + IMAGE_END_BYTES) return null;
+    const end = new DataView(bytes.buffer, bytes.byteOffset + pages * 4);
+    if (of.contents.numbering(end.getUint32(0, true)) !== end.getBigUint64(4, true)) return null;
     return bytes.byteOffset % 4 === 0
       ? new Uint32Array(bytes.buffer, bytes.byteOffset, pages)
-      : new Uint32Array(bytes.slice().buffer);
+      : new Uint32Array(bytes.slice().buffer, 0, pages);
   }
 
   /** The page table of a VM right after a capture. O(pages), whatever the history's length. */
@@ -86,7 +115,7 @@ export class PageTables {
     let from = 0;
     for (let i = images.length - 1; i >= 0 && table === null; i -= 1) {
       from = images[i]!;
-      table = await this.#loadImage(entry.vm, from, pages);
+      table = await this.#loadImage({ vm: entry.vm, capture: from, contents }, pages);
     }
     if (table === null) {
       table = new Uint32Array(pages).fill(UNKNOWN);
@@ -118,21 +147,26 @@ export class PageTables {
         applyColumns(span.table, columns, holdingsOf(contents, columns));
       rows = rows.slice(wiped + 1);
     }
+    const room = new ColumnsRoom();
+    const holdings = new Uint32Array(BATCH_ROWS_MAX);
     let at = 0;
     const settle = async (revision: number): Promise<void> => {
       for (; at < rows.length; at += 1) {
         const { range, capture } = rows[at]!;
         if (revision < range.firstRevision + range.count) return;
         // Images that were lost are made again on the way past them.
-        if (missing.has(capture)) await this.saveImage(entry.vm, capture, span.table);
+        if (missing.has(capture))
+          await this.saveImage({ vm: entry.vm, capture, contents }, span.table);
       }
     };
     for await (const event of this.#span(entry.vm, rows)) {
       await settle(event.revision);
       const row = rows[at];
       if (row === undefined || event.revision < row.range.firstRevision) continue;
-      for (const columns of decodeBatches([event]).batches)
-        applyColumns(span.table, columns, holdingsOf(contents, columns));
+      if (event.type !== 'PagesWritten') continue;
+      const decoded = decodePageColumns(event.data, room);
+      if (either.isRight(decoded))
+        applyColumns(span.table, decoded.right, holdingsOf(contents, decoded.right, holdings));
     }
     await settle(Number.MAX_SAFE_INTEGER);
   }

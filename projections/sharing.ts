@@ -9,7 +9,7 @@ import { KIND_BROKE, KIND_MASK, KIND_STORED, type PageColumns } from '../domain/
 import { FIRST_CONTENT, isContent, UNKNOWN } from '../domain/page-writes.ts';
 import type { PackWritten } from '../domain/pack-event.ts';
 import { packPagesOf } from '../domain/pack-event.ts';
-import type { StateReader, StateWriter } from './bytes.ts';
+import { StateUnfit, type StateReader, type StateWriter } from './bytes.ts';
 import type { FoldedCounts } from './catalogue.ts';
 import type { Contents, KnownPack } from './contents.ts';
 import { IdentifierIndex, type IdentifierColumn } from './identifier-index.ts';
@@ -111,6 +111,8 @@ export class Sharing {
   static load(reader: StateReader, column: IdentifierColumn): Sharing {
     const indexed = reader.u32();
     const holders = reader.words();
+    if (indexed > 0 && column.read(indexed - 1) === null)
+      throw new StateUnfit('identifiers that the index counts on are missing');
     return new Sharing(column, { index: IdentifierIndex.load(reader, column), holders, indexed });
   }
 }

@@ -6,6 +6,7 @@
 import {
   concatMap,
   defer,
+  finalize,
   from,
   lastValueFrom,
   map,
@@ -43,6 +44,10 @@ const pulled = <T, R>(
       repeat(),
       takeWhile((step) => step !== END),
       map((step) => step.value),
+      // Whoever leaves early, or fails, lets go of what the source holds.
+      finalize(() => {
+        iterator.return?.().catch(() => undefined);
+      }),
     );
   });
 
@@ -90,13 +95,18 @@ export const liveCommits = (
   fold: Fold,
 ): Observable<Mark> => {
   const work = folding(log, at.from, fold);
-  return pulled(
-    () => log.subscribe({ from: at.from.next, signal: at.signal }),
-    (signal) =>
-      work({
-        items: signal._tag === 'items' ? signal.items : [],
-        next: signal.next,
-        isCaughtUp: signal._tag === 'caughtUp',
-      }),
-  );
+  return defer(() => {
+    // A source that waits for the next append hears of nothing else.
+    const left = new AbortController();
+    const signal = AbortSignal.any([at.signal, left.signal]);
+    return pulled(
+      () => log.subscribe({ from: at.from.next, signal }),
+      (arrived) =>
+        work({
+          items: arrived._tag === 'items' ? arrived.items : [],
+          next: arrived.next,
+          isCaughtUp: arrived._tag === 'caughtUp',
+        }),
+    ).pipe(finalize(() => left.abort()));
+  });
 };

@@ -21,6 +21,8 @@ import {
 
 const CHECK_BYTES = 4;
 const RECORD_BYTES = IDENTIFIER_BYTES + CHECK_BYTES;
+const IDENTIFIER_WORDS = IDENTIFIER_BYTES / 4;
+const RECORD_WORDS = RECORD_BYTES / 4;
 /** Records read at once: equal pages of two guests come in runs, so the next look-up is often there. */
 const WINDOW_RECORDS = 112;
 /** An odd number, so that records of different numbers have different checks. */
@@ -47,11 +49,20 @@ class IdentifierFile implements IdentifierColumn {
   append(first: number, identifiers: Uint8Array): void {
     const count = identifiers.length / IDENTIFIER_BYTES;
     const records = new Uint8Array(count * RECORD_BYTES);
-    const view = new DataView(records.buffer);
+    const words = new Int32Array(records.buffer);
+    const isAligned = identifiers.byteOffset % 4 === 0;
+    const source = isAligned ? identifiers : identifiers.slice();
+    const given = new Int32Array(source.buffer, source.byteOffset, count * IDENTIFIER_WORDS);
     for (let i = 0; i < count; i += 1) {
-      const at = i * RECORD_BYTES;
-      records.set(identifiers.subarray(i * IDENTIFIER_BYTES, (i + 1) * IDENTIFIER_BYTES), at);
-      view.setUint32(at + IDENTIFIER_BYTES, checkOf(view, at, first + i), true);
+      const from = i * IDENTIFIER_WORDS;
+      const to = i * RECORD_WORDS;
+      let check = Math.imul(first + i + 1, NUMBER_FACTOR);
+      for (let word = 0; word < IDENTIFIER_WORDS; word += 1) {
+        const value = given[from + word]!;
+        words[to + word] = value;
+        check ^= value;
+      }
+      words[to + IDENTIFIER_WORDS] = check === 0 ? 1 : check;
     }
     let done = 0;
     while (done < records.length)

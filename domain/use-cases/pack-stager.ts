@@ -13,7 +13,9 @@ import type { PackWritten } from '../pack-event.ts';
 import type { PageStore } from '../ports.ts';
 
 const PUTS_MAX = 2;
-const STAGING_BYTES_MIN = 4 * 1024 * 1024;
+/** Room to begin with: little for a capture's first pack, as most captures are small. */
+const FIRST_STAGING_BYTES = 256 * 1024;
+const STAGING_BYTES = 4 * 1024 * 1024;
 
 export interface StagerPorts {
   readonly store: PageStore;
@@ -22,7 +24,7 @@ export interface StagerPorts {
 }
 
 class Staging {
-  bytes = new Uint8Array(STAGING_BYTES_MIN);
+  bytes: Uint8Array;
   length = 0;
   pages = 0;
   blocks = 0;
@@ -31,6 +33,10 @@ class Staging {
   readonly lengths = new Uint32Array(PACK_PAGES_MAX);
   readonly checksums = new Uint32Array(PACK_PAGES_MAX);
   readonly identifiers = new Uint8Array(PACK_PAGES_MAX * IDENTIFIER_BYTES);
+
+  constructor(lengthBytes: number) {
+    this.bytes = new Uint8Array(lengthBytes);
+  }
 
   start(header: Uint8Array): void {
     this.bytes.set(header, 0);
@@ -110,7 +116,8 @@ export class PackStager {
   }
 
   #begin(): Staging {
-    const staging = this.#spare.pop() ?? new Staging();
+    const staging =
+      this.#spare.pop() ?? new Staging(this.#sealed === 0 ? FIRST_STAGING_BYTES : STAGING_BYTES);
     const random = this.#ports.randomBytes(16);
     staging.start(packHeader({ group: this.#pack.group, random }));
     return staging;

@@ -1,7 +1,12 @@
 // Every version of one page (brief, section 5, `history`). Cost: the VM's batches are read once, and
 // the whole log once more for the sharers of each version; an index is a later step.
 
-import { KIND_MASK, KIND_STORED, type PageColumns } from '../../domain/page-columns.ts';
+import {
+  hasReference,
+  KIND_MASK,
+  KIND_STORED,
+  type PageColumns,
+} from '../../domain/page-columns.ts';
 import { FIRST_CONTENT, isContent, type Holding } from '../../domain/page-writes.ts';
 import type { Position } from '../../domain/ports.ts';
 import type { CaptureRow, VmEntry } from '../catalogue.ts';
@@ -64,8 +69,10 @@ function versionIn(
   const at = rowOfGfn(columns.gfns, gfn);
   if (at < 0) return null;
   const holding = holdingsOf(state.contents, columns)[at]!;
-  const isStored = isStoreFolded(state, columns, at);
-  const outcome = !isContent(holding) ? 'pattern' : isStored ? 'stored' : 'merged';
+  const isStored = isContent(holding) && isStoreFolded(state, columns, at);
+  // By the kind, not the holding: content that is lost is no pattern.
+  const isPattern = !hasReference(columns.kinds[at]!);
+  const outcome = isPattern ? 'pattern' : isStored ? 'stored' : 'merged';
   const storedBytes = outcome === 'stored' ? storedBytesOf(state, holding) : 0;
   const { capture, position, timeMs } = row;
   return { capture, position, timeMs, gfn, outcome, holding, storedBytes };

@@ -12,8 +12,14 @@ import { holdingsOf, type PageTable } from '../page-tables.ts';
 export interface TableVisitor {
   /** A page of a VM holds `next` instead of `old` (UNKNOWN before its first write). */
   readonly page?: (vm: string, gfn: number, old: Holding, next: Holding) => void;
-  /** A capture was folded whole. The table is the walk's own: read it, do not keep it. */
-  readonly captured?: (entry: VmEntry, row: CaptureRow, table: PageTable) => void;
+  /** A capture was folded whole. The memory is the walk's own: read it, do not keep it. */
+  readonly captured?: (entry: VmEntry, row: CaptureRow, memory: CapturedMemory) => void;
+}
+
+export interface CapturedMemory {
+  readonly table: PageTable;
+  /** What the pages of the device state hold; empty where there is none. */
+  readonly device: readonly Holding[];
 }
 
 interface Walk {
@@ -57,7 +63,8 @@ function walkChange(walk: Walk, change: Change): void {
       if (gfn < table.length) setPage(walk, vm, table, gfn, holdings[i]!);
     }
   }
-  visitor.captured?.(entry, row, table);
+  const device = change.device === null ? [] : [...holdingsOf(state.contents, change.device)];
+  visitor.captured?.(entry, row, { table, device });
 }
 
 /** Walks the log from its start to the position the state is folded to. */

@@ -10,7 +10,9 @@ import { PAGE_BYTES } from '../../domain/page.ts';
 import { IDENTIFIER_BYTES, type PageEngine } from '../../domain/page-engine.ts';
 import { FIRST_CONTENT, isContent, UNKNOWN } from '../../domain/page-writes.ts';
 import type { EventLog, Finding, PageStore } from '../../domain/ports.ts';
+import { vmOfStream, vmStream } from '../../domain/stream-names.ts';
 import { batchesHash } from '../../domain/use-cases/capture-log.ts';
+import type { CaptureRow } from '../catalogue.ts';
 import type { KnownPack } from '../contents.ts';
 import type { LedgerState, Replay } from '../ledger-state.ts';
 import { walkTables } from './table-walk.ts';
@@ -46,8 +48,6 @@ interface OpenFinding {
   readonly finding: Omit<Finding, 'affects'>;
   /** Contents that are lost; null: lost events, so pages became unknown. */
   readonly contents: ReadonlySet<number> | null;
-  /** A VM whose own events were lost, where that is known. */
-  readonly vm: string | null;
 }
 
 /** `vm@N` or `vm@N..M` for runs of capture numbers. */
@@ -63,6 +63,10 @@ export function pointRanges(vm: string, captures: readonly number[]): string[] {
   return ranges;
 }
 
+/** Only an image has no device state: of another capture whose batches are not whole, it is lost. */
+export const isDeviceLost = (row: CaptureRow): boolean =>
+  row.damage !== null && !row.hasDevice && row.mode !== 'image';
+
 class Verification {
   readonly #ports: VerifyPorts;
   readonly open: OpenFinding[] = [];
@@ -73,17 +77,18 @@ class Verification {
     this.#ports = ports;
   }
 
-  find(
-    finding: Omit<Finding, 'affects'>,
-    contents: ReadonlySet<number> | null,
-    vm: string | null,
-  ): void {
-    this.open.push({ finding, contents, vm });
+  find(finding: Omit<Finding, 'affects'>, contents: ReadonlySet<number> | null): void {
+    this.open.push({ finding, contents });
   }
 
   async log(): Promise<void> {
-    for await (const { kind, where, reason } of this.#ports.checkLog())
-      this.find({ kind, where, reason }, null, null);
+    const damaged = new Set<string | null>();
+    for await (const { kind, where, reason, stream } of this.#ports.checkLog()) {
+      // Events of a VM are what its memory, and that of those who share with it, is made of.
+      const holdsPages = stream === null || (stream !== undefined && vmOfStream(stream) !== null);
+      if (holdsPages) damaged.add(stream);
+      this.find({ kind, where, reason }, holdsPages ? null : new Set());
+    }
     const { sha256 } = this.#ports;
     for (const entry of this.#ports.state.catalogue.vms.values())
       for (const row of entry.captures) {
@@ -94,16 +99,12 @@ class Verification {
         );
         this.checked.captures += 1;
         this.checked.events += events.length + 1;
-        if (row.damage === null && hash !== row.hash)
-          this.find(
-            {
-              kind: 'capture',
-              where: `${entry.vm}@${row.capture} at position ${row.position}`,
-              reason: `its batches have the digest ${hash}, but its commit says ${row.hash}`,
-            },
-            null,
-            entry.vm,
-          );
+        const where = `${entry.vm}@${row.capture} at position ${row.position}`;
+        const reason =
+          row.damage ?? `its batches have the digest ${hash}, but its commit says ${row.hash}`;
+        // Where events are missing, the log's own finding has said so.
+        if (row.damage === null ? hash !== row.hash : !damaged.has(vmStream(entry.vm)))
+          this.find({ kind: 'capture', where, reason }, null);
       }
   }
 
@@ -127,13 +128,14 @@ class Verification {
       offsetBytes: 0,
       lengthBytes: pack.sizeBytes,
     })();
-    if (read._tag === 'Left') {
-      if (!['PACK_MISSING', 'PACK_DAMAGED'].includes(read.left.code)) throw read.left;
-      this.find({ kind: 'pack', where, reason: read.left.message }, everything, null);
+    // Of one that is cut off, the blocks before are whole.
+    if (read._tag === 'Left' && read.left.code !== 'PACK_DAMAGED') {
+      if (read.left.code !== 'PACK_MISSING') throw read.left;
+      this.find({ kind: 'pack', where, reason: read.left.message }, everything);
       return;
     }
-    const bytes = read.right;
-    const isNamed = toHex(sha256(bytes)) === pack.name;
+    const bytes = read._tag === 'Right' ? read.right : null;
+    const isNamed = bytes !== null && toHex(sha256(bytes)) === pack.name;
     const lost = await this.#blocks(pack, bytes);
     if (isNamed || lost > 0) return;
     this.find(
@@ -143,12 +145,24 @@ class Verification {
         reason: 'its bytes do not have the digest that is its name; its blocks are whole',
       },
       new Set(),
-      null,
     );
   }
 
+  /** The stored bytes of a block of a pack that is at hand, or that is not there whole. */
+  async #blockBytes(
+    pack: KnownPack,
+    range: { readonly bytes: Uint8Array | null; readonly from: number; readonly end: number },
+  ): Promise<Uint8Array> {
+    const { bytes, from, end } = range;
+    if (bytes !== null) return bytes.subarray(from, end);
+    const part = { name: pack.name, offsetBytes: from, lengthBytes: end - from };
+    const read = await this.#ports.store.get(part)();
+    if (read._tag === 'Left') throw read.left;
+    return read.right;
+  }
+
   /** Checks every block of a pack; gives the number of findings. */
-  async #blocks(pack: KnownPack, bytes: Uint8Array): Promise<number> {
+  async #blocks(pack: KnownPack, bytes: Uint8Array | null): Promise<number> {
     const { engine, useKey, identifiersOf } = this.#ports;
     const { slots, offsets } = blockStarts(pack.blocks);
     const hasKey = await useKey(pack.group);
@@ -167,13 +181,17 @@ class Verification {
       let pages: Uint8Array;
       try {
         pages = engine.decode({
-          bytes: bytes.subarray(offsets[block], offsets[block + 1]),
+          bytes: await this.#blockBytes(pack, {
+            bytes,
+            from: offsets[block]!,
+            end: offsets[block + 1]!,
+          }),
           blocks: sliceBlocks(pack.blocks, block, block + 1),
           label: `pack ${pack.name}`,
         });
       } catch (thrown) {
         if (!isLedgerError(thrown)) throw thrown;
-        this.find({ kind: 'block', where, reason: thrown.message }, contents(), null);
+        this.find({ kind: 'block', where, reason: thrown.message }, contents());
         findings += 1;
         continue;
       }
@@ -192,7 +210,6 @@ class Verification {
           reason: 'its pages do not have the identifiers that were recorded',
         },
         contents(),
-        null,
       );
       findings += 1;
     }
@@ -221,30 +238,49 @@ class Verification {
         if (old !== UNKNOWN || seen.has(vm)) shift(vm, old, -1);
         shift(vm, next, 1);
       },
-      captured: ({ vm }, { capture }, table) => {
+      captured: ({ vm }, row, { table, device }) => {
+        const { capture } = row;
         if (!seen.has(vm))
           unknownPages.set(
             vm,
             table.reduce((sum, holding) => sum + (holding === UNKNOWN ? 1 : 0), 0),
           );
         seen.add(vm);
-        if ((unknownPages.get(vm) ?? 0) > 0) unknown.set(vm, [...(unknown.get(vm) ?? []), capture]);
+        if ((unknownPages.get(vm) ?? 0) > 0 || device.includes(UNKNOWN) || isDeviceLost(row))
+          unknown.set(vm, [...(unknown.get(vm) ?? []), capture]);
+        const inDevice = new Set(
+          [...device].flatMap((holding) => byContent.get(holding - FIRST_CONTENT) ?? []),
+        );
         for (const [i, counts] of held.entries())
-          if ((counts.get(vm) ?? 0) > 0) lost[i]!.set(vm, [...(lost[i]!.get(vm) ?? []), capture]);
+          if ((counts.get(vm) ?? 0) > 0 || inDevice.has(i))
+            lost[i]!.set(vm, [...(lost[i]!.get(vm) ?? []), capture]);
       },
     });
-    return this.open.map(({ finding, contents, vm }, i) => {
+    for (const entry of this.#ports.state.catalogue.vms.values())
+      if (entry.state.registered === null)
+        unknown.set(
+          entry.vm,
+          entry.captures.map((row) => row.capture),
+        );
+    return this.open.map(({ finding, contents }, i) => {
       const points = contents === null ? unknown : lost[i]!;
       const affects = [...points].flatMap(([name, captures]) => pointRanges(name, captures));
-      const own = vm === null ? affects : affects.filter((range) => range.startsWith(`${vm}@`));
-      return { ...finding, affects: own };
+      return { ...finding, affects };
     });
   }
 
-  /** Histories that may have gone on after what can be read. */
-  tails(): Finding[] {
+  /** Captures whose commits are lost, and histories that may have gone on after what can be read. */
+  lostCaptures(): Finding[] {
     const findings: Finding[] = [];
     for (const entry of this.#ports.state.catalogue.vms.values()) {
+      for (const [first, end] of entry.gaps())
+        findings.push({
+          kind: 'history',
+          where: `VM ${entry.vm}, captures ${first} to ${end}`,
+          reason:
+            'captures with these numbers are missing: the events that committed them cannot be read',
+          affects: [first === end ? `${entry.vm}@${first}` : `${entry.vm}@${first}..${end}`],
+        });
       const last = entry.captures.at(-1)?.capture ?? 0;
       if (entry.lostTail === null) continue;
       findings.push({
@@ -267,7 +303,7 @@ export async function verifyLedger(
   await verification.log();
   const total = ports.state.contents.packs.length;
   await verification.packs((done) => onProgress({ done, total }));
-  const findings = [...(await verification.affected()), ...verification.tails()];
+  const findings = [...(await verification.affected()), ...verification.lostCaptures()];
   const { checked, withoutKey } = verification;
   const summary = { checked, damaged: findings.length, withoutKey: [...withoutKey] };
   return { findings, summary };

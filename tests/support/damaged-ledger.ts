@@ -1,40 +1,13 @@
 // Judges a ledger that was damaged: every point is right or refused with a clear error, and `verify`
 // names exactly the points that fail.
 
-import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { dirname, join, relative } from 'node:path';
+import { rmSync } from 'node:fs';
+import { join } from 'node:path';
 import { openLedger, verify, type Ledger } from '../../index.ts';
 import { isLedgerError } from '../../domain/ledger-error.ts';
 import type { Finding } from '../../domain/ports.ts';
 import { isRefused } from '../../domain/refused.ts';
 import { restoredDigest, type Expected } from './small-ledger.ts';
-
-/** The files of a folder, by their path in it. */
-export type Snapshot = ReadonlyMap<string, Buffer>;
-
-export function takeSnapshot(folder: string): Snapshot {
-  const files = new Map<string, Buffer>();
-  for (const name of readdirSync(folder, { recursive: true, encoding: 'utf8' }).toSorted()) {
-    const path = join(folder, name);
-    if (statSync(path).isFile()) files.set(relative(folder, path), readFileSync(path));
-  }
-  return files;
-}
-
-/** Makes the folder's files those of the snapshot again. Files that are as they were stay untouched. */
-export function putBack(folder: string, snapshot: Snapshot): void {
-  for (const [name, bytes] of takeSnapshot(folder)) {
-    const before = snapshot.get(name);
-    if (before === undefined) rmSync(join(folder, name));
-    else if (!before.equals(bytes)) writeFileSync(join(folder, name), before);
-  }
-  for (const [name, bytes] of snapshot) {
-    const path = join(folder, name);
-    if (statSync(path, { throwIfNoEntry: false }) !== undefined) continue;
-    mkdirSync(dirname(path), { recursive: true });
-    writeFileSync(path, bytes);
-  }
-}
 
 /** Whether a finding's `affects` names a point: `vm@N`, `vm@N..M`, `vm@N..`. */
 export function isAffected(affects: readonly string[], point: string): boolean {
@@ -77,7 +50,11 @@ async function tryPoints(
   for (const [point, digest] of request.expected) {
     const [vm, number] = point.split('@') as [string, string];
     try {
-      const found = await restoredDigest(ledger, { vm, at: `@${number}`, scratch: request.scratch });
+      const found = await restoredDigest(ledger, {
+        vm,
+        at: `@${number}`,
+        scratch: request.scratch,
+      });
       if (found !== digest) faults.push(`${point} restored WRONG BYTES`);
     } catch (thrown) {
       const code = clearCode(thrown);
@@ -94,7 +71,9 @@ async function tryLatest(
   request: { readonly expected: Expected; readonly scratch: string },
   faults: string[],
 ): Promise<void> {
-  const last = new Map([...request.expected].map(([point, digest]) => [point.split('@')[0]!, digest]));
+  const last = new Map(
+    [...request.expected].map(([point, digest]) => [point.split('@')[0]!, digest]),
+  );
   for (const [vm, digest] of last) {
     try {
       const found = await restoredDigest(ledger, { vm, at: 'latest', scratch: request.scratch });
@@ -110,11 +89,18 @@ export interface JudgeRequest {
   readonly expected: Expected;
   /** A file that may be made and removed. */
   readonly scratch: string;
+  /**
+   * `gone`: without projections/. `kept`: with them. Either way the points that fail are exactly those
+   * that verify names. `helps`: what is derived may still give back a point that the log has lost.
+   */
+  readonly derived: 'gone' | 'kept' | 'helps';
 }
 
 /** Opens the ledger, restores every point, verifies, and compares the two. */
 export async function judge(request: JudgeRequest): Promise<Judgement> {
   const faults: string[] = [];
+  if (request.derived === 'gone')
+    rmSync(join(request.url, 'projections'), { recursive: true, force: true });
   const everything = new Map([...request.expected.keys()].map((point) => [point, 'not opened']));
   let ledger: Ledger;
   try {
@@ -133,7 +119,8 @@ export async function judge(request: JudgeRequest): Promise<Judgement> {
       const isNamed = isAffected(affects, point);
       if (failed.has(point) && !isNamed)
         faults.push(`${point} fails (${failed.get(point)}) but verify does not name it`);
-      if (!failed.has(point) && isNamed) faults.push(`${point} restores but verify names it`);
+      if (!failed.has(point) && isNamed && request.derived !== 'helps')
+        faults.push(`${point} restores but verify names it`);
     }
     return { failed, findings, refusal: null, faults };
   } catch (thrown) {

@@ -4,14 +4,21 @@
 import { createHash } from 'node:crypto';
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { openLedger, recordImages, takeCheckpoint, type Ledger } from '../../index.ts';
+import {
+  deviceStateOf,
+  openLedger,
+  recordImages,
+  restoreToFile,
+  takeCheckpoint,
+  type Ledger,
+} from '../../index.ts';
 import type { FilePort } from '../../adapters/files/files.ts';
 import { PAGE_BYTES } from '../../domain/page.ts';
-import { restoreToFile } from '../../restoring.ts';
+import { takeSnapshot, type Snapshot } from './folder-snapshot.ts';
 import * as stream from './guest/stream-bytes.ts';
 import { changeImage, makeImage, pageAt } from './images.ts';
 
-/** Digest of each point's memory, as `vm@N`. */
+/** Digest of each point's memory and device state, by `vm@N`. */
 export type Expected = Map<string, string>;
 
 export const digestOf = (bytes: Uint8Array): string =>
@@ -60,7 +67,21 @@ export async function recordBytes(ledger: Ledger, request: RecordBytes): Promise
   return capture;
 }
 
-/** Digest of the memory at a point; fails as restoring does. */
+const DEVICES = stream.devices();
+const DEVICE_DIGEST = digestOf(
+  stream.bytesOf(stream.head(), DEVICES.sections, DEVICES.description),
+);
+
+/** Digest of the device state of a capture of `streamOf`; empty for a raw image. */
+async function deviceDigest(ledger: Ledger, vm: string, at: string): Promise<string> {
+  const entry = ledger.vm(vm);
+  const row = ledger.resolve(entry, at);
+  if (row.mode !== 'stream') return '';
+  const { head, sections, description } = await deviceStateOf(ledger, { entry, row });
+  return digestOf(stream.bytesOf(head, sections, description));
+}
+
+/** Digest of memory and device state at a point; fails as restoring does. */
 export async function restoredDigest(
   ledger: Ledger,
   point: { readonly vm: string; readonly at: string; readonly scratch: string },
@@ -70,7 +91,8 @@ export async function restoredDigest(
   rmSync(point.scratch, { force: true });
   const target = { path: point.scratch, isForced: false, format: 'raw' as const };
   await restoreToFile(ledger, { entry, row }, target);
-  return digestOf(readFileSync(point.scratch));
+  const memory = digestOf(readFileSync(point.scratch));
+  return memory + (await deviceDigest(ledger, point.vm, point.at));
 }
 
 /** Images of VM alpha, from which beta differs in a few pages. */
@@ -79,7 +101,10 @@ export function smallImages(): { readonly alpha: Uint8Array[]; readonly beta: Ui
   const second = changeImage(first, { seed: 8, changedPages: 9 });
   const third = changeImage(second, { seed: 9, changedPages: 5 });
   const other = changeImage(first, { seed: 10, changedPages: 4 });
-  return { alpha: [first, second, third], beta: [other, changeImage(other, { seed: 11, changedPages: 3 })] };
+  return {
+    alpha: [first, second, third],
+    beta: [other, changeImage(other, { seed: 11, changedPages: 3 })],
+  };
 }
 
 /** Writes the small ledger into a folder: alpha's captures interleaved with beta's. */
@@ -95,7 +120,8 @@ export async function makeSmallLedger(options: {
   const expected: Expected = new Map();
   const add = async (vm: string, memory: Uint8Array, bytes = memory): Promise<void> => {
     const capture = await recordBytes(ledger, { vm, bytes, scratch });
-    expected.set(`${vm}@${capture}`, digestOf(memory));
+    const device = bytes === memory ? '' : DEVICE_DIGEST;
+    expected.set(`${vm}@${capture}`, digestOf(memory) + device);
   };
   await add('alpha', alpha[0]!);
   await add('beta', beta[0]!, streamOf(beta[0]!));
@@ -106,3 +132,19 @@ export async function makeSmallLedger(options: {
   await ledger.close();
   return expected;
 }
+
+/** A ledger of one VM, `guest`, with these images as its captures. */
+export async function makeGuestLedger(options: {
+  readonly url: string;
+  readonly scratch: string;
+  readonly images: readonly Uint8Array[];
+}): Promise<void> {
+  const ledger = await openLedger({ url: options.url, mode: 'create', threads: 0 });
+  for (const bytes of options.images)
+    await recordBytes(ledger, { vm: 'guest', bytes, scratch: join(options.scratch, 'image') });
+  await ledger.close();
+}
+
+/** The format, log and packs of a ledger: what a refused command leaves as it was. */
+export const recordOf = (url: string): Snapshot =>
+  new Map([...takeSnapshot(url)].filter(([name]) => /^(log\/0|packs|format)/u.test(name)));

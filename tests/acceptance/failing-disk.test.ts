@@ -1,0 +1,219 @@
+// A disk that refuses: without permissions, full, or failing at any step of a recording. It is said
+// clearly, what was committed stays whole, and recording goes on when the disk does.
+
+import { spawnSync } from 'node:child_process';
+import { chmodSync, cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import type { FilePort } from '../../adapters/files/files.ts';
+import { isLedgerError } from '../../domain/ledger-error.ts';
+import { openLedger, verify } from '../../index.ts';
+import { countSteps, filesThatFail } from '../support/broken-files.ts';
+import { COMMAND_LINE, LedgerCommands } from '../support/command-line.ts';
+import { takeSnapshot, type Snapshot } from '../support/folder-snapshot.ts';
+import { changeImage, makeImage } from '../support/images.ts';
+import {
+  digestOf,
+  makeGuestLedger,
+  recordBytes,
+  recordOf,
+  restoredDigest,
+} from '../support/small-ledger.ts';
+import { makeTemporaryFolder, type TemporaryFolder } from '../support/temporary-folder.ts';
+
+const PAGES = 24;
+const first = makeImage({ seed: 31, pages: PAGES });
+const second = changeImage(first, { seed: 32, changedPages: 5 });
+
+let folder: TemporaryFolder;
+let url: string;
+let record: Snapshot;
+const path = (name: string): string => join(folder.path, name);
+
+beforeAll(async () => {
+  folder = await makeTemporaryFolder();
+  chmodSync(folder.path, 0o755);
+  url = path('ledger');
+  await makeGuestLedger({ url, scratch: folder.path, images: [first, second] });
+  record = recordOf(url);
+  writeFileSync(path('good.raw'), second);
+  writeFileSync(path('unreadable.raw'), first);
+  chmodSync(path('unreadable.raw'), 0);
+});
+afterAll(() => folder.remove());
+
+const isRoot = process.getuid?.() === 0;
+
+/** Runs a command as a user who owns nothing here. */
+const runAsNobody = (ledger: string, words: readonly string[]) =>
+  spawnSync(process.execPath, [COMMAND_LINE, '--ledger', ledger, ...words], {
+    encoding: 'utf8',
+    ...(isRoot ? { uid: 65_534, gid: 65_534 } : {}),
+  });
+
+(isRoot ? describe : describe.skip)('without permissions (needs root, to be somebody else)', () => {
+  test('an unreadable image is SOURCE_UNREADABLE', () => {
+    mkdirSync(path('theirs'), { recursive: true });
+    chmodSync(path('theirs'), 0o777);
+    const theirs = join(path('theirs'), 'ledger');
+    const { status, stderr } = runAsNobody(theirs, [
+      'record',
+      'image',
+      '--vm',
+      'v',
+      path('unreadable.raw'),
+    ]);
+    expect({ status, stderr }).toEqual({
+      status: 1,
+      stderr: expect.stringContaining('SOURCE_UNREADABLE'),
+    });
+    expect(stderr).toContain('unreadable.raw');
+  });
+
+  test('a ledger that may only be read is read, and not recorded into', () => {
+    const shared = path('copy-shared');
+    cpSync(url, shared, { recursive: true });
+    spawnSync('chmod', ['-R', 'a+rX', shared]);
+    chmodSync(join(shared, 'keys'), 0o700);
+    const before = takeSnapshot(shared);
+    const out = join(path('theirs'), 'out');
+    for (const words of [
+      ['captures', '--vm', 'guest'],
+      ['restore', '--vm', 'guest', '--to', out],
+      ['sharing'],
+      ['history', '--vm', 'guest', '--page', '3'],
+    ]) {
+      const { status, stderr } = runAsNobody(shared, words);
+      expect({ words, status, stderr }).toEqual({ words, status: 0, stderr: '' });
+    }
+    expect(digestOf(readFileSync(out))).toBe(digestOf(second));
+    const words = ['record', 'image', '--vm', 'guest', path('good.raw')];
+    const written = runAsNobody(shared, words);
+    expect({ ...written, status: written.status }).toMatchObject({
+      status: 1,
+      stderr: expect.stringContaining('READ_ONLY'),
+    });
+    expect(written.stderr).toContain(shared);
+    rmSync(join(shared, 'projections'), { recursive: true });
+    expect(runAsNobody(shared, ['captures', '--vm', 'guest']).status).toBe(0);
+    expect(recordOf(shared)).toEqual(record);
+    expect([...takeSnapshot(shared).keys()].length).toBeLessThan(before.size);
+  });
+
+  test('a ledger that cannot be created says where', () => {
+    const { status, stderr } = runAsNobody(path('forbidden'), [
+      'record',
+      'image',
+      '--vm',
+      'v',
+      path('good.raw'),
+    ]);
+    expect({ status, stderr }).toEqual({ status: 1, stderr: expect.stringContaining('READ_ONLY') });
+    expect(stderr).toContain('forbidden');
+  });
+});
+
+const third = changeImage(second, { seed: 33, changedPages: 6 });
+
+/** The captures a ledger has, each checked against its image. */
+async function faultsAfter(ledgerUrl: string, what: string): Promise<string[]> {
+  const faults: string[] = [];
+  const scratch = path('scratch-after');
+  const ledger = await openLedger({ url: ledgerUrl, mode: 'write', threads: 0 });
+  try {
+    const number = await recordBytes(ledger, { vm: 'guest', bytes: third, scratch });
+    if (number !== 3 && number !== 4) faults.push(`${what}: the next capture has number ${number}`);
+    const images = [first, second, ...Array.from({ length: number - 2 }, () => third)];
+    for (const [i, image] of images.entries()) {
+      const at = `@${i + 1}`;
+      const digest = await restoredDigest(ledger, { vm: 'guest', at, scratch });
+      if (digest !== digestOf(image)) faults.push(`${what}: ${at} is other memory`);
+    }
+    const { findings } = await verify(ledger, () => undefined);
+    faults.push(...findings.map(({ where, reason }) => `${what}: ${where}: ${reason}`));
+  } finally {
+    await ledger.close();
+  }
+  return faults;
+}
+
+async function recordThird(ledgerUrl: string, files: FilePort): Promise<void> {
+  const ledger = await openLedger({ url: ledgerUrl, mode: 'write', threads: 0, files });
+  try {
+    await recordBytes(ledger, { vm: 'guest', bytes: third, scratch: path('scratch-full') });
+  } finally {
+    await ledger.close();
+  }
+}
+
+test.each([
+  ['ENOSPC', 'DISK_FULL'],
+  ['EROFS', 'READ_ONLY'],
+  ['EIO', 'IO_FAILED'],
+])(
+  'a disk that answers %s at any step costs at most the capture under way',
+  async (systemCode, code) => {
+    const fresh = (): string => {
+      const copy = path('copy-full');
+      rmSync(copy, { recursive: true, force: true });
+      cpSync(url, copy, { recursive: true });
+      return copy;
+    };
+    const steps = await countSteps((files) => recordThird(fresh(), files));
+    expect(steps).toBeGreaterThan(10);
+    const faults: string[] = [];
+    let failures = 0;
+    for (let step = 0; step < steps; step += 1) {
+      const copy = fresh();
+      const what = `step ${step} of ${steps}`;
+      try {
+        await recordThird(copy, filesThatFail({ step, systemCode }));
+      } catch (thrown) {
+        failures += 1;
+        if (!isLedgerError(thrown) || thrown.code !== code)
+          faults.push(`${what}: failed with ${String(thrown)}`);
+      }
+      faults.push(...(await faultsAfter(copy, what)));
+    }
+    expect(faults).toEqual([]);
+    expect(failures).toBeGreaterThan(3);
+  },
+  120_000,
+);
+
+/** Whether a small file system can be mounted here: null, or why not. */
+function mountReason(place: string): string | null {
+  if (!isRoot) return 'needs root';
+  mkdirSync(place, { recursive: true });
+  const options = ['-t', 'tmpfs', '-o', 'size=400k', 'pageledger-test', place];
+  const mounted = spawnSync('mount', options, { encoding: 'utf8' });
+  return mounted.status === 0 ? null : (mounted.stderr ?? 'mount is missing').trim();
+}
+
+test('a disk that is full: said clearly, nothing lost, and recording goes on with space', async () => {
+  const place = path('small-disk');
+  const reason = mountReason(place);
+  if (reason !== null) {
+    process.stderr.write(`skipped, a small disk cannot be mounted: ${reason}\n`);
+    return;
+  }
+  try {
+    const copy = join(place, 'ledger');
+    cpSync(url, copy, { recursive: true });
+    const large = path('large.raw');
+    const random = { zero: 0, text: 0, random: 1, repeated: 0, duplicate: 0 };
+    writeFileSync(large, makeImage({ seed: 5, pages: 200, mix: random }));
+    const small = new LedgerCommands(copy);
+    const full = await small.run(['record', 'image', '--vm', 'large', large]);
+    expect({ exitCode: full.exitCode, stderr: full.stderr }).toEqual({
+      exitCode: 1,
+      stderr: expect.stringContaining('DISK_FULL'),
+    });
+    expect((await small.run(['verify'])).exitCode).toBe(0);
+    expect(spawnSync('mount', ['-o', 'remount,size=8m', place]).status).toBe(0);
+    expect(await faultsAfter(copy, 'with space')).toEqual([]);
+    expect((await small.run(['record', 'image', '--vm', 'large', large])).exitCode).toBe(0);
+  } finally {
+    spawnSync('umount', [place]);
+  }
+}, 60_000);
