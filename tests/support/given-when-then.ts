@@ -1,8 +1,7 @@
-// Given these events, when this command comes, then exactly these events follow, or this refusal.
-// The expected value is the whole list.
+// Given these events, when this command comes, then exactly these events follow, or this refusal:
+// `expect(given(...past).when(command)).toEqual(events(...))`. The expected value is the whole list.
 
 import * as either from 'fp-ts/lib/Either.js';
-import { expect } from '@jest/globals';
 
 /** A decider as the domain writes it: decide, evolve, and a state to begin with. */
 export interface Decider<State, Command, Event, Refusal> {
@@ -11,26 +10,22 @@ export interface Decider<State, Command, Event, Refusal> {
   readonly evolve: (state: State, event: Event) => State;
 }
 
-export interface Given<Command, Event, Refusal> {
-  when(command: Command): {
-    then(...events: readonly Event[]): void;
-    thenNothing(): void;
-    thenRefused(refusal: Refusal): void;
-  };
-}
+/** What happened before; a command then has an outcome. */
+export type Given<Command, Event, Refusal> = (...past: readonly Event[]) => {
+  when(command: Command): either.Either<Refusal, readonly Event[]>;
+};
 
-/** A specification of a decider: `given(...past).when(command).then(...events)`. */
 export const specify =
-  <State, Command, Event, Refusal>(decider: Decider<State, Command, Event, Refusal>) =>
-  (...past: readonly Event[]): Given<Command, Event, Refusal> => ({
-    when(command) {
-      let state = decider.initial;
-      for (const event of past) state = decider.evolve(state, event);
-      const outcome = decider.decide(state)(command);
-      return {
-        then: (...events) => expect(outcome).toEqual(either.right(events)),
-        thenNothing: () => expect(outcome).toEqual(either.right([])),
-        thenRefused: (refusal) => expect(outcome).toEqual(either.left(refusal)),
-      };
-    },
+  <State, Command, Event, Refusal>(
+    decider: Decider<State, Command, Event, Refusal>,
+  ): Given<Command, Event, Refusal> =>
+  (...past) => ({
+    when: (command) => decider.decide(past.reduce(decider.evolve, decider.initial))(command),
   });
+
+/** The outcome of a command that brings these events about, in this order. */
+export const events = <Event>(...list: readonly Event[]): either.Either<never, readonly Event[]> =>
+  either.right(list);
+
+/** The outcome of a command that is refused. */
+export const refusal = <Refusal>(why: Refusal): either.Either<Refusal, never> => either.left(why);

@@ -1,0 +1,52 @@
+import { describe, expect, test } from '@jest/globals';
+import {
+  decideCheckpoint,
+  evolveCheckpoints,
+  initialCheckpoints,
+  type TakeCheckpoint,
+} from '../../domain/checkpoint.ts';
+import type { ControlEvent } from '../../domain/events.ts';
+import { events, refusal, specify } from '../support/given-when-then.ts';
+
+const given = specify({
+  initial: initialCheckpoints,
+  decide: decideCheckpoint,
+  evolve: evolveCheckpoints,
+});
+
+const take = (name: string, capture: number): TakeCheckpoint => ({
+  _tag: 'TakeCheckpoint',
+  vm: 'web',
+  name,
+  capture,
+});
+const taken = (name: string, capture: number): ControlEvent => ({
+  type: 'CheckpointTaken',
+  data: { vm: 'web', name, capture },
+});
+
+describe('taking a checkpoint', () => {
+  test('names a capture', () => {
+    expect(given().when(take('booted', 3))).toEqual(events(taken('booted', 3)));
+  });
+
+  test('may give one capture several names', () => {
+    expect(given(taken('booted', 3)).when(take('login', 3))).toEqual(events(taken('login', 3)));
+  });
+
+  test('under a name that is taken is refused, and says which capture has it', () => {
+    expect(given(taken('booted', 3)).when(take('booted', 4))).toEqual(
+      refusal({ _tag: 'CheckpointExists', vm: 'web', name: 'booted', capture: 3 }),
+    );
+  });
+
+  test.each(['', '.hidden', 'a/b', 'a b', '@1'])('under the name %j is refused', (name) => {
+    expect(given().when(take(name, 1))).toEqual(refusal({ _tag: 'BadCheckpointName', name }));
+  });
+
+  test('takes no notice of the events of other concepts', () => {
+    expect(given({ type: 'VmRetired', data: { vm: 'web' } }).when(take('booted', 1))).toEqual(
+      events(taken('booted', 1)),
+    );
+  });
+});

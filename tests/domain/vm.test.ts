@@ -1,0 +1,208 @@
+import { describe, expect, test } from '@jest/globals';
+import fc from 'fast-check';
+import type { ControlEvent } from '../../domain/events.ts';
+import { flatMap, type MemoryMap } from '../../domain/memory-map.ts';
+import { refusalText } from '../../domain/refusals.ts';
+import { NAME_CHARACTERS_MAX } from '../../domain/stream-names.ts';
+import {
+  captureRefusal,
+  decideVm,
+  evolveVm,
+  initialVm,
+  type CommitCapture,
+  type VmCommand,
+} from '../../domain/vm.ts';
+import { events, refusal, specify } from '../support/given-when-then.ts';
+
+const given = specify({ initial: initialVm, decide: decideVm, evolve: evolveVm });
+
+const MEASURED = {
+  batches: 2,
+  firstRevision: 0,
+  hash: 'ab'.repeat(32),
+  written: 4,
+  stored: 2,
+  merged: 1,
+  pattern: 1,
+  unchanged: 0,
+  pauseMs: null,
+  mode: 'image',
+  source: 'guest.img',
+};
+
+const commit = (more: Partial<CommitCapture> = {}): CommitCapture => ({
+  _tag: 'CommitCapture',
+  vm: 'web',
+  group: null,
+  memoryMap: flatMap(4),
+  argv: null,
+  timeMs: 1000,
+  measured: MEASURED,
+  ...more,
+});
+
+const registered = (group = 'default', memoryMap: MemoryMap = flatMap(4)): ControlEvent => ({
+  type: 'VmRegistered',
+  data: { vm: 'web', group, share: 'group', memoryMap, parent: null },
+});
+const committed = (capture: number, timeMs: number): ControlEvent => ({
+  type: 'CaptureCommitted',
+  data: { ...MEASURED, vm: 'web', capture, timeMs },
+});
+const observed = (...argv: string[]): ControlEvent => ({
+  type: 'CommandLineObserved',
+  data: { vm: 'web', argv },
+});
+const retired: ControlEvent = { type: 'VmRetired', data: { vm: 'web' } };
+
+describe('a first capture', () => {
+  test('registers the VM in the default group and is its capture 1', () => {
+    expect(given().when(commit())).toEqual(events(registered(), committed(1, 1000)));
+  });
+
+  test('registers the VM in the group that was asked for', () => {
+    expect(given().when(commit({ group: 'fleet' }))).toEqual(
+      events(registered('fleet'), committed(1, 1000)),
+    );
+  });
+
+  test('notes the command line before it is committed', () => {
+    expect(given().when(commit({ argv: ['qemu', '-m', '1'] }))).toEqual(
+      events(registered(), observed('qemu', '-m', '1'), committed(1, 1000)),
+    );
+  });
+});
+
+describe('a further capture', () => {
+  test('has the next number and nothing else to say', () => {
+    expect(given(registered(), committed(1, 1000)).when(commit({ timeMs: 2000 }))).toEqual(
+      events(committed(2, 2000)),
+    );
+  });
+
+  test('earlier than the last one counts as at its time', () => {
+    expect(
+      given(registered(), committed(1, 5000), committed(2, 9000)).when(commit({ timeMs: 7000 })),
+    ).toEqual(events(committed(3, 9000)));
+  });
+
+  test('notes a command line only when it changed', () => {
+    const past = [registered(), observed('a', 'b'), committed(1, 1)];
+    expect(given(...past).when(commit({ argv: ['a', 'b'] }))).toEqual(events(committed(2, 1000)));
+    expect(given(...past).when(commit({ argv: ['a'] }))).toEqual(
+      events(observed('a'), committed(2, 1000)),
+    );
+    expect(given(...past).when(commit({ argv: null }))).toEqual(events(committed(2, 1000)));
+  });
+
+  test('may name the group that the VM has', () => {
+    expect(given(registered('fleet'), committed(1, 1)).when(commit({ group: 'fleet' }))).toEqual(
+      events(committed(2, 1000)),
+    );
+  });
+
+  test('may have its memory mapped elsewhere, since pages are numbered through the blocks', () => {
+    const moved: MemoryMap = { ...flatMap(4), ranges: [] };
+    expect(given(registered(), committed(1, 1)).when(commit({ memoryMap: moved }))).toEqual(
+      events(committed(2, 1000)),
+    );
+  });
+});
+
+describe('a capture is refused', () => {
+  test.each(['', '-web', 'a/b', '..', 'a b', 'ä', 'x'.repeat(NAME_CHARACTERS_MAX + 1)])(
+    'under the name %j',
+    (vm) => {
+      expect(given().when(commit({ vm }))).toEqual(refusal({ _tag: 'BadVmName', vm }));
+    },
+  );
+
+  test('in a group whose name no pack header has room for', () => {
+    const group = 'g'.repeat(64);
+    expect(given().when(commit({ group }))).toEqual(refusal({ _tag: 'BadGroupName', group }));
+  });
+
+  test('in another group than the VM has', () => {
+    expect(given(registered('fleet')).when(commit({ group: 'default' }))).toEqual(
+      refusal({ _tag: 'GroupFixed', vm: 'web', group: 'fleet', asked: 'default' }),
+    );
+  });
+
+  test('with another memory than the VM has', () => {
+    expect(given(registered()).when(commit({ memoryMap: flatMap(5) }))).toEqual(
+      refusal({
+        _tag: 'MemoryChanged',
+        vm: 'web',
+        was: '16384 bytes in 1 block(s) (ram 16384)',
+        now: '20480 bytes in 1 block(s) (ram 20480)',
+      }),
+    );
+  });
+
+  test('after the VM was retired', () => {
+    expect(given(registered(), committed(1, 1), retired).when(commit())).toEqual(
+      refusal({ _tag: 'VmRetired', vm: 'web' }),
+    );
+  });
+});
+
+describe('retiring', () => {
+  const retire: VmCommand = { _tag: 'RetireVm', vm: 'web' };
+
+  test('ends a VM once', () => {
+    expect(given(registered(), committed(1, 1)).when(retire)).toEqual(events(retired));
+    expect(given(registered(), retired).when(retire)).toEqual(
+      refusal({ _tag: 'VmRetired', vm: 'web' }),
+    );
+  });
+
+  test('an unknown VM is refused', () => {
+    expect(given().when(retire)).toEqual(refusal({ _tag: 'VmUnknown', vm: 'web' }));
+  });
+});
+
+describe('every command sequence', () => {
+  const command: fc.Arbitrary<VmCommand> = fc.oneof(
+    {
+      weight: 8,
+      arbitrary: fc
+        .record({ timeMs: fc.nat(), pages: fc.constantFrom(4, 4, 4, 5) })
+        .map(({ timeMs, pages }) => commit({ timeMs, memoryMap: flatMap(pages) })),
+    },
+    { weight: 1, arbitrary: fc.constant<VmCommand>({ _tag: 'RetireVm', vm: 'web' }) },
+  );
+
+  test('numbers captures from 1 without gaps, with times that never go back', () => {
+    fc.assert(
+      fc.property(fc.array(command, { maxLength: 20 }), (commands) => {
+        let state = initialVm;
+        const happened: ControlEvent[] = [];
+        const refusals: string[] = [];
+        for (const one of commands) {
+          const decided = decideVm(state)(one);
+          if (decided._tag === 'Left') {
+            refusals.push(refusalText(decided.left));
+            continue;
+          }
+          happened.push(...decided.right);
+          state = decided.right.reduce(evolveVm, state);
+        }
+        const captures = happened.flatMap((event) =>
+          event.type === 'CaptureCommitted' ? [event.data] : [],
+        );
+        expect(captures.map(({ capture }) => capture)).toEqual(captures.map((_, i) => i + 1));
+        const times = captures.map(({ timeMs }) => timeMs);
+        expect(times).toEqual(times.toSorted((a, b) => a - b));
+        expect(refusals.every((text) => text.includes('VM web'))).toBe(true);
+        expect(happened.filter(({ type }) => type === 'VmRegistered').length).toBeLessThanOrEqual(
+          1,
+        );
+        expect(happened.reduce(evolveVm, initialVm)).toEqual(state);
+        expect(captureRefusal(state, commit()) === null).toBe(
+          decideVm(state)(commit())._tag === 'Right',
+        );
+      }),
+      { numRuns: 60 },
+    );
+  });
+});

@@ -1,0 +1,148 @@
+// One capture with everything in it, by value: what the golden files of format 1 hold. The files are
+// what an old version wrote and are only ever added to; this is what they must read as.
+
+import { existsSync, readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { ControlEvent } from '../../domain/events.ts';
+import { CODEC_RAW, CODEC_ZSTD } from '../../domain/pack.ts';
+import type { PackWritten } from '../../domain/pack-event.ts';
+import {
+  KIND_BROKE,
+  KIND_MERGED,
+  KIND_PATTERN,
+  KIND_STORED,
+  KIND_ZERO,
+  type PageColumns,
+} from '../../domain/page-columns.ts';
+import { PAGE_BYTES } from '../../domain/page.ts';
+
+/** The checkout's root: the nearest folder above with a package.json. */
+function findRoot(): string {
+  let folder = dirname(fileURLToPath(import.meta.url));
+  while (!existsSync(join(folder, 'package.json'))) folder = dirname(folder);
+  return folder;
+}
+
+export const GOLDEN_FOLDER = join(findRoot(), 'tests/golden');
+
+export const goldenBytes = (name: string): Uint8Array =>
+  Uint8Array.from(readFileSync(join(GOLDEN_FOLDER, name)));
+
+/** The identifier key of the sharing group that the golden pack belongs to. */
+export const GOLDEN_KEY = Uint8Array.from({ length: 32 }, (_, i) => i);
+
+const noise = (seed: number): Uint8Array => {
+  let word = seed;
+  return Uint8Array.from({ length: PAGE_BYTES }, () => {
+    word = (Math.imul(word, 1_103_515_245) + 12_345) >>> 0;
+    return word >>> 16;
+  });
+};
+const text = (line: string): Uint8Array =>
+  new TextEncoder().encode(line.repeat(PAGE_BYTES)).subarray(0, PAGE_BYTES);
+
+/** The pages of the golden pack, in slot order: two that do not compress, then three that do. */
+export const GOLDEN_PAGES: readonly Uint8Array[] = [
+  noise(1),
+  noise(2),
+  text('a page of text, '),
+  text('another one, '),
+  text('and the last\n'),
+];
+
+export const GOLDEN_PACK: Omit<PackWritten, 'identifiers'> = {
+  name: '04c84254a93caa5925d72c3bbc1ec38a487c7f7aa6c8b7ff07d8b9ae9a769351',
+  capture: 1,
+  group: 'golden.group-1',
+  sizeBytes: 8352,
+  blocks: {
+    codecs: Uint8Array.of(CODEC_RAW, CODEC_ZSTD),
+    pages: Uint8Array.of(2, 3),
+    lengths: Uint32Array.of(8192, 64),
+    checksums: Uint32Array.of(0x169cf5c1, 0x422cb32d),
+  },
+};
+
+const OTHER_PACK = '0123456789abcdef'.repeat(4);
+
+export const GOLDEN_PAGE_COLUMNS: PageColumns = {
+  capture: 1,
+  batch: 0,
+  firstRow: 0,
+  parts: [],
+  packs: [GOLDEN_PACK.name, OTHER_PACK],
+  kinds: Uint8Array.of(
+    KIND_STORED,
+    KIND_STORED | KIND_BROKE,
+    KIND_MERGED,
+    KIND_ZERO,
+    KIND_PATTERN | KIND_BROKE,
+    KIND_MERGED | KIND_BROKE,
+  ),
+  gfns: Uint32Array.of(0, 1, 130, 70_000, 70_001, 2 ** 32 - 2),
+  packIndexes: Uint16Array.of(0, 0, 1, 0, 0, 1),
+  slots: Uint16Array.of(0, 1, 4095, 0, 0, 258),
+};
+
+export const GOLDEN_DEVICE_COLUMNS: PageColumns = {
+  capture: 1,
+  batch: 0,
+  firstRow: 0,
+  parts: [5000, 17],
+  packs: [GOLDEN_PACK.name],
+  kinds: Uint8Array.of(KIND_STORED, KIND_STORED, KIND_ZERO),
+  gfns: Uint32Array.of(0, 1, 2),
+  packIndexes: Uint16Array.of(0, 0, 0),
+  slots: Uint16Array.of(3, 4, 0),
+};
+
+/** Every control event, by type. */
+export const GOLDEN_CONTROL_EVENTS: readonly ControlEvent[] = [
+  {
+    type: 'LedgerCreated',
+    data: { ledger: '3f2504e0-4f89-41d3-9a0c-0305e82c3301', format: 1, pageStore: null },
+  },
+  { type: 'GroupCreated', data: { group: 'golden.group-1', keyCheck: 'c0ffee'.repeat(5) } },
+  {
+    type: 'VmRegistered',
+    data: {
+      vm: 'web-1',
+      group: 'golden.group-1',
+      share: 'group',
+      memoryMap: {
+        blocks: [
+          { name: 'pc.ram', pages: 1_048_576 },
+          { name: 'vga.vram', pages: 4096 },
+        ],
+        ranges: [
+          { address: 0, block: 'pc.ram', offset: 0, length: 3_221_225_472 },
+          { address: 4_294_967_296, block: 'pc.ram', offset: 3_221_225_472, length: 1_073_741_824 },
+        ],
+      },
+      parent: { vm: 'master', capture: 3 },
+    },
+  },
+  { type: 'CommandLineObserved', data: { vm: 'web-1', argv: ['qemu-system-x86_64', '-m', '4G'] } },
+  {
+    type: 'CaptureCommitted',
+    data: {
+      vm: 'web-1',
+      capture: 1,
+      timeMs: 1_790_000_000_000.5,
+      batches: 3,
+      firstRevision: 0,
+      hash: '3b55dd14e31c3ed43590635895b6fef019ae15c3f6ed3fb39e0a688f23812953',
+      written: 6,
+      stored: 2,
+      merged: 2,
+      pattern: 2,
+      unchanged: 1_052_666,
+      pauseMs: 12.25,
+      mode: 'background-snapshot',
+      source: 'qmp:/run/vm.sock',
+    },
+  },
+  { type: 'CheckpointTaken', data: { vm: 'web-1', name: 'booted', capture: 1 } },
+  { type: 'VmRetired', data: { vm: 'web-1' } },
+];

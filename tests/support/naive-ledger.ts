@@ -1,0 +1,132 @@
+// The plainest model of what the fold must say: whole tables, plain numbers, everything counted anew.
+// Contents are those of hand-made captures: 0 is zeros, undefined is not written yet.
+
+import type { SharingCounts } from '../../projections/audit/sharing-at.ts';
+import type { CaptureRow } from '../../projections/catalogue.ts';
+import type { Position } from '../../domain/ports.ts';
+
+export interface NaivePageEvent {
+  readonly item: number;
+  readonly type: 'PageStored' | 'PageMerged' | 'PatternPageShared' | 'SharingBroken';
+  readonly gfn: number;
+  /** The content written; of SharingBroken the one that was shared. */
+  readonly content: number;
+  readonly scope?: 'intra' | 'inter';
+}
+
+export interface NaiveCapture {
+  readonly vm: string;
+  readonly capture: number;
+  readonly position: Position;
+  readonly table: readonly number[];
+  readonly events: readonly NaivePageEvent[];
+  readonly holders: ReadonlyMap<number, number>;
+}
+
+type Table = readonly (number | undefined)[];
+
+export class NaiveLedger {
+  readonly captures: NaiveCapture[] = [];
+  readonly retired = new Map<string, Position>();
+  readonly #tables = new Map<string, Table>();
+  readonly #storedBy = new Map<number, string>();
+
+  /** Pages that hold each content, zeros left out. */
+  holders(): Map<number, number> {
+    const counts = new Map<number, number>();
+    for (const [vm, table] of this.#tables)
+      if (!this.retired.has(vm))
+        for (const content of table)
+          if (content !== undefined && content > 0)
+            counts.set(content, (counts.get(content) ?? 0) + 1);
+    return counts;
+  }
+
+  commit(vm: string, pages: readonly number[], position: Position): void {
+    const table = [...(this.#tables.get(vm) ?? pages.map(() => undefined))];
+    this.#tables.set(vm, table);
+    const events: NaivePageEvent[] = [];
+    let row = 0;
+    for (const [gfn, content] of pages.entries()) {
+      const old = table[gfn];
+      if (old === content) continue;
+      events.push({ item: 2 * row, gfn, content, ...this.#outcome(vm, content) });
+      if (old !== undefined && old > 0 && this.holders().get(old)! > 1)
+        events.push({ item: 2 * row + 1, type: 'SharingBroken', gfn, content: old });
+      table[gfn] = content;
+      row += 1;
+    }
+    const capture = this.captures.filter((other) => other.vm === vm).length + 1;
+    const holders = this.holders();
+    this.captures.push({ vm, capture, position, table: [...pages], events, holders });
+  }
+
+  #outcome(vm: string, content: number): Pick<NaivePageEvent, 'type' | 'scope'> {
+    if (content === 0) return { type: 'PatternPageShared' };
+    const holder = this.#storedBy.get(content);
+    if (holder !== undefined)
+      return { type: 'PageMerged', scope: holder === vm ? 'intra' : 'inter' };
+    this.#storedBy.set(content, vm);
+    return { type: 'PageStored' };
+  }
+
+  retire(vm: string, position: Position): void {
+    this.retired.set(vm, position);
+  }
+
+  /** The counts that a row of `captures` has. */
+  counts(
+    of: NaiveCapture,
+  ): Pick<CaptureRow, 'written' | 'stored' | 'merged' | 'pattern' | 'unchanged' | 'broken'> {
+    const number = (type: string): number =>
+      of.events.filter((event) => event.type === type).length;
+    const broken = number('SharingBroken');
+    const written = of.events.length - broken;
+    return {
+      written,
+      stored: number('PageStored'),
+      merged: number('PageMerged'),
+      pattern: number('PatternPageShared'),
+      unchanged: of.table.length - written,
+      broken,
+    };
+  }
+
+  /** The last capture of each VM that is there at a position. */
+  #at(position: Position): Map<string, NaiveCapture> {
+    const latest = new Map<string, NaiveCapture>();
+    for (const capture of this.captures)
+      if (
+        capture.position <= position &&
+        !((this.retired.get(capture.vm) ?? position + 1n) <= position)
+      )
+        latest.set(capture.vm, capture);
+    return latest;
+  }
+
+  sharingAt(position: Position, vm: string | null): SharingCounts {
+    const latest = this.#at(position);
+    const vmsOf = new Map<number, Set<string>>();
+    for (const [name, { table }] of latest)
+      for (const content of table)
+        if (content > 0) vmsOf.set(content, (vmsOf.get(content) ?? new Set()).add(name));
+    const counted =
+      vm === null ? [...latest.values()] : [...latest.values()].filter((one) => one.vm === vm);
+    const pages = counted.flatMap(({ table }) => table);
+    const held = new Set(pages.filter((content) => content > 0));
+    const zero = pages.filter((content) => content === 0).length;
+    const rest = pages.length - zero;
+    const common = { vms: counted.length, pages: pages.length, zero, pattern: 0, patched: 0 };
+    if (vm !== null) {
+      const unique = [...held].filter((content) => vmsOf.get(content)!.size === 1).length;
+      return { ...common, unique, mergedInter: held.size - unique, mergedIntra: rest - held.size };
+    }
+    const holdings = [...vmsOf.values()].reduce((sum, vms) => sum + vms.size, 0);
+    return {
+      ...common,
+      unique: held.size,
+      mergedInter: holdings - held.size,
+      mergedIntra: rest - holdings,
+    };
+  }
+}
