@@ -129,9 +129,9 @@ export class Ledger {
     return openFingerprintFiles({ files: this.files, folder: this.#keysFolder });
   }
 
-  /** What tells this ledger from others on this host. */
+  /** What tells this ledger from others on this host, copies of it among them. */
   get lockName(): string {
-    return this.folder.id ?? realpathSync(this.folder.paths.folder);
+    return realpathSync(this.folder.paths.folder);
   }
 
   /** The VM of a name. Refused where the ledger has none. */

@@ -31,6 +31,8 @@ export const KIND_PATTERN = 3;
 export const KIND_MASK = 0x03;
 /** Bit of a kind: the write broke a sharing. */
 export const KIND_BROKE = 0x80;
+/** Bits of a kind that are zero. */
+const KIND_RESERVED = 0x7c;
 
 const HEADER_BYTES = 32;
 const NAME_BYTES = 32;
@@ -217,6 +219,7 @@ function readReferences(
   let packAt = at.packs;
   let slotAt = at.slots;
   for (let row = 0; row < kinds.length; row += 1) {
+    if ((kinds[row]! & KIND_RESERVED) !== 0) return `row ${row} has the kind ${kinds[row]}`;
     if (!hasReference(kinds[row]!)) continue;
     if (packAt >= packsEnd || slotAt + 2 > bytes.length) return 'its references end early';
     let index = bytes[packAt]!;

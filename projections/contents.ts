@@ -39,6 +39,8 @@ export class Contents {
   /** Takes a pack in; a pack named before (a retried capture) keeps its numbers. */
   add(pack: PackWritten, origin: { vm: string; position: Position }): KnownPack {
     const pages = packPagesOf(pack);
+    const named = this.#byName.get(pack.name);
+    if (named !== undefined) return named;
     assert(this.count + pages <= CONTENTS_MAX, 'contents fit their numbers');
     const known: KnownPack = {
       ordinal: this.packs.length,
@@ -58,7 +60,7 @@ export class Contents {
 
   #insert(known: KnownPack): void {
     this.packs.push(known);
-    if (!this.#byName.has(known.name)) this.#byName.set(known.name, known);
+    this.#byName.set(known.name, known);
     const before = this.#numberings.at(-1)!;
     const name = BigInt(`0x${known.name.slice(0, NUMBERING_DIGITS)}`);
     this.#numberings.push(BigInt.asUintN(64, before * NUMBERING_FACTOR + name));

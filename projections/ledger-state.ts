@@ -24,8 +24,8 @@ const LIGHT_FILE = 'catalogue';
 const HEAVY_FILE = 'sharing';
 const LIGHT_FORMAT = 1;
 const HEAVY_FORMAT = 1;
-/** The heavy state is saved when this many contents, or an eighth of all, came since. */
-const HEAVY_SAVE_CONTENTS = 65_536;
+/** The heavy state is saved when so many page events, and an eighth of its contents, came since. */
+const HEAVY_SAVE_ROWS = 4096;
 const HEAVY_SAVE_FRACTION = 8;
 /** Page tables kept in memory between folds. */
 const TABLES_MAX = 64;
@@ -100,7 +100,7 @@ export class LedgerState {
   #isLightSaved = true;
   /** Whether there is a state at all: even a log without an event may have lost some. */
   #isKnown = false;
-  #heavySavedAt = 0;
+  #heavyUnsavedRows = 0;
 
   constructor(ports: LedgerStatePorts) {
     this.#ports = ports;
@@ -151,7 +151,7 @@ export class LedgerState {
           throw new StateUnfit('its contents have other numbers');
         this.#sharing = Sharing.load(reader, column);
         this.#heavy = half;
-        this.#heavySavedAt = this.#sharing.indexed;
+        this.#heavyUnsavedRows = 0;
         return;
       } catch (thrown) {
         if (!(thrown instanceof StateUnfit)) throw thrown;
@@ -160,7 +160,7 @@ export class LedgerState {
     column.clear();
     this.#sharing = new Sharing(column);
     this.#heavy = START_HALF();
-    this.#heavySavedAt = 0;
+    this.#heavyUnsavedRows = Number.POSITIVE_INFINITY;
   }
 
   /**
@@ -250,6 +250,7 @@ export class LedgerState {
     if (table === null) return total;
     const toggles: number[] = [];
     for (const columns of change.batches) {
+      this.#heavyUnsavedRows += columns.kinds.length;
       const folded = this.sharing.applyBatch(this.contents, table, columns, toggles);
       total.overridden += folded.overridden;
       total.broken += folded.broken;
@@ -347,17 +348,14 @@ export class LedgerState {
 
   async #saveHeavy(): Promise<void> {
     if (this.#sharing === null) return;
-    const since = this.#sharing.indexed - this.#heavySavedAt;
-    const isDue =
-      this.#heavySavedAt === 0 ||
-      since >= Math.max(HEAVY_SAVE_CONTENTS, this.#sharing.indexed / HEAVY_SAVE_FRACTION);
-    if (!isDue) return;
+    const { indexed } = this.#sharing;
+    if (this.#heavyUnsavedRows < Math.max(HEAVY_SAVE_ROWS, indexed / HEAVY_SAVE_FRACTION)) return;
     const writer = new StateWriter();
     saveHalf(writer, HEAVY_FORMAT, this.#heavy);
     const packs = this.contents.packs.length;
     writer.u32(packs).u64(this.contents.numbering(packs)!);
     this.#sharing.save(writer);
     await this.#ports.files.save(HEAVY_FILE, writer.bytes());
-    this.#heavySavedAt = this.#sharing.indexed;
+    this.#heavyUnsavedRows = 0;
   }
 }

@@ -3,15 +3,7 @@
 // number is the same whoever writes it; a record whose check fails is none, and makes the projections
 // start anew. Reads are synchronous, because the index compares identifiers in the middle of a batch.
 
-import {
-  closeSync,
-  constants,
-  ftruncateSync,
-  mkdirSync,
-  openSync,
-  readSync,
-  writeSync,
-} from 'node:fs';
+import { closeSync, constants, mkdirSync, openSync, readSync, writeSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { IDENTIFIER_BYTES } from '../../domain/page-engine.ts';
 import {
@@ -93,8 +85,8 @@ class IdentifierFile implements IdentifierColumn {
       : null;
   }
 
+  /** Forgets what was read. The file stays: another process may be using it, and records are checked. */
   clear(): void {
-    ftruncateSync(this.#fd, 0);
     this.#windowCount = 0;
   }
 
