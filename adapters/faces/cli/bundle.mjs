@@ -1,0 +1,30 @@
+// Bundles the compiled command line into dist/bin, a chunk for each command. Loading the hundreds of
+// small modules of fp-ts, io-ts and rxjs one by one costs more than most questions take to answer; of
+// their ES modules only what is used is kept. The page worker is an entry of its own, and it and the
+// kernels lie beside the chunks, where new URL('./...', import.meta.url) finds them.
+
+import { copyFileSync } from 'node:fs';
+import { build } from 'esbuild';
+
+await build({
+  entryPoints: ['dist/adapters/faces/cli/main.js', 'dist/adapters/kernels/page-worker.js'],
+  outdir: 'dist/bin',
+  entryNames: '[name]',
+  bundle: true,
+  splitting: true,
+  platform: 'node',
+  target: 'node20',
+  format: 'esm',
+  mainFields: ['module', 'main'],
+  alias: { 'fp-ts/lib': 'fp-ts/es6' },
+  // It loads its WebAssembly from beside itself.
+  external: ['@cloudpss/zstd'],
+  minifyWhitespace: true,
+  minifySyntax: true,
+  // For dependencies that are CommonJS and ask for node's own modules.
+  banner: {
+    js: "import{createRequire as bundleRequire}from'node:module';const require=bundleRequire(import.meta.url);",
+  },
+  logLevel: 'warning',
+});
+copyFileSync('dist/adapters/kernels/kernels.wasm', 'dist/bin/kernels.wasm');
