@@ -131,7 +131,8 @@ export class Ledger {
 
   /** What tells this ledger from others on this host, copies of it among them. */
   get lockName(): string {
-    return realpathSync(this.folder.paths.folder);
+    const { folder } = this.folder.paths;
+    return this.files === nodeFiles ? realpathSync(folder) : `${this.folder.id ?? ''} ${folder}`;
   }
 
   /** The VM of a name. Refused where the ledger has none. */

@@ -61,11 +61,13 @@ export const hasReference = (kind: number): boolean => {
   return outcome === KIND_STORED || outcome === KIND_MERGED;
 };
 
+/** Bytes that so many rows and packs take at most. */
+const bytesMax = (batch: { readonly rows: number; readonly packs: number }): number =>
+  HEADER_BYTES + PARTS_MAX * 4 + batch.rows * ROW_BYTES_MAX + batch.packs * NAME_BYTES;
+
 /** Whether a batch of this many rows and packs surely fits one event. */
 export const fitsEvent = (batch: { readonly rows: number; readonly packs: number }): boolean =>
-  batch.rows <= BATCH_ROWS_MAX &&
-  HEADER_BYTES + PARTS_MAX * 4 + batch.rows * ROW_BYTES_MAX + batch.packs * NAME_BYTES <=
-    EVENT_BYTES_MAX;
+  batch.rows <= BATCH_ROWS_MAX && bytesMax(batch) <= EVENT_BYTES_MAX;
 
 function putVarint(bytes: Uint8Array, at: number, value: number): number {
   let rest = value;
@@ -84,7 +86,7 @@ export function encodePageColumns(columns: PageColumns): Uint8Array {
   const rows = columns.kinds.length;
   assert(fitsEvent({ rows, packs: columns.packs.length }), 'a batch fits one event');
   assert(columns.parts.length <= PARTS_MAX, 'a device state has few parts');
-  const bytes = new Uint8Array(EVENT_BYTES_MAX);
+  const bytes = new Uint8Array(bytesMax({ rows, packs: columns.packs.length }));
   const view = new DataView(bytes.buffer);
   let at = HEADER_BYTES;
   for (const part of columns.parts) {

@@ -1,6 +1,6 @@
 // The identifier index: which content has an identifier. Open addressing over slots of eight bytes
 // (32-bit fingerprint, content number + 1), at most 0.7 full; the identifier itself is compared only
-// on a fingerprint hit, in a column that lies outside memory: 11.4 to 12.9 bytes a content. A slot's
+// on a fingerprint hit, in a column that lies outside memory: 11.4 to 14.3 bytes a content. A slot's
 // home is its fingerprint scaled to the capacity, so the table grows by any factor, in one pass in
 // slot order, and without reading an identifier. At ten million contents that leaves eight bits that
 // tell neighbours apart: about one look-up in a hundred reads an identifier for nothing.
@@ -26,7 +26,7 @@ const SLOT_WORDS = 2;
 const FINGERPRINT_SPAN = 2 ** 32;
 /** Growth of a small table and of a large one, where memory counts for more than passes. */
 const GROWTH_SMALL = 2;
-const GROWTH_LARGE = 1.125;
+const GROWTH_LARGE = 1.25;
 const CAPACITY_LARGE = 2 ** 20;
 
 /** Raised when the identifier column does not hold what the index says: both are derived, replay. */

@@ -30,7 +30,7 @@ export class BatchBuilder {
   readonly #emit: (data: Uint8Array) => void;
   readonly #names: string[] = [];
   readonly #waiting: OpenBatch[] = [];
-  #open = new OpenBatch();
+  #open: OpenBatch | null = null;
   #batch = 0;
   #firstRow = 0;
 
@@ -41,8 +41,10 @@ export class BatchBuilder {
 
   /** Adds a page event; gfns ascend through the capture. */
   add({ kind, gfn, place }: PendingRow): void {
-    if (!fitsEvent({ rows: this.#open.rows + 1, packs: this.#open.packs.size + 1 })) this.#close();
-    const open = this.#open;
+    const full = this.#open;
+    if (full !== null && !fitsEvent({ rows: full.rows + 1, packs: full.packs.size + 1 }))
+      this.#close();
+    const open = (this.#open ??= new OpenBatch());
     open.kinds[open.rows] = kind;
     open.gfns[open.rows] = gfn;
     assert(hasReference(kind) === (place !== null), 'a row has a place where its kind has one');
@@ -70,9 +72,9 @@ export class BatchBuilder {
   }
 
   #close(): void {
-    if (this.#open.rows === 0) return;
+    if (this.#open === null) return;
     this.#waiting.push(this.#open);
-    this.#open = new OpenBatch();
+    this.#open = null;
     this.#flush();
   }
 

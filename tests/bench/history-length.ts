@@ -1,0 +1,162 @@
+// Histories of different lengths: a point costs the same in a short and in a long one, and memory
+// stays bounded while 10,000 captures are recorded and restored.
+
+import { spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { copyFileSync, readFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { assert } from '../../domain/assert.ts';
+import { PAGE_BYTES } from '../../domain/page.ts';
+import { restoreToFile, type Ledger } from '../../index.ts';
+import { seededRandom } from '../support/images.ts';
+import { MIB, type Bench, type BenchContext } from './bench.ts';
+import { diskBytes, freshFolder, guestImage, peakMib, withLedger } from './ledgers.ts';
+import { figureOf, rowOf, secondsOf, type Row } from './measure.ts';
+import { memoryBoundMib } from './memory-bound.ts';
+
+const PROGRAM = fileURLToPath(new URL('small-captures.js', import.meta.url));
+const RATIO_AT_MOST = 1.3;
+const CHANGED_PAGES = 16;
+
+interface Check {
+  readonly capture: number;
+  readonly sha256: string;
+}
+
+interface History {
+  readonly folder: string;
+  readonly captures: number;
+  readonly checks: readonly Check[];
+  readonly seconds: number;
+  readonly peakMib: number;
+}
+
+interface HistoryRequest {
+  readonly name: string;
+  readonly base: string;
+  readonly captures: number;
+  readonly hot: number;
+}
+
+function makeHistory(context: BenchContext, request: HistoryRequest): History {
+  const { name, base, captures, hot } = request;
+  context.tell(`${captures} captures, ${CHANGED_PAGES} writes each to ${hot} pages`);
+  const folder = freshFolder(context, name);
+  const image = join(context.folder, `${name}.raw`);
+  const report = join(context.folder, `${name}.peak`);
+  copyFileSync(base, image);
+  const start = performance.now();
+  const done = spawnSync(
+    process.execPath,
+    [
+      '--import',
+      new URL('preload-peak.js', import.meta.url).href,
+      PROGRAM,
+      folder,
+      image,
+      ...[captures, CHANGED_PAGES, hot].map(String),
+    ],
+    { encoding: 'utf8', env: { ...process.env, PAGELEDGER_BENCH_REPORT: report } },
+  );
+  assert(done.status === 0, `a history is recorded: ${done.stderr.slice(-500)}`);
+  const seconds = (performance.now() - start) / 1000;
+  const checks = done.stdout
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line) as Check);
+  return {
+    folder,
+    captures,
+    checks,
+    seconds,
+    peakMib: Number(readFileSync(report, 'utf8')) / 1024,
+  };
+}
+
+async function restoreSeconds(ledger: Ledger, capture: number, path: string): Promise<number> {
+  const entry = ledger.vm('guest');
+  const row = ledger.resolve(entry, `@${capture}`);
+  return secondsOf(() =>
+    restoreToFile(ledger, { entry, row }, { path, isForced: true, format: 'raw' }),
+  );
+}
+
+/** Checks the points that have a check, then times random points of both histories in turn. */
+async function compare(
+  context: BenchContext,
+  histories: readonly [History, History],
+  samples: number,
+): Promise<readonly [number[], number[]]> {
+  const [short, long] = histories;
+  const path = join(context.folder, 'point.raw');
+  const random = seededRandom(5);
+  const times: [number[], number[]] = [[], []];
+  await withLedger({ folder: short.folder }, (one) =>
+    withLedger({ folder: long.folder }, async (two) => {
+      for (const [ledger, { checks }] of [
+        [one, short],
+        [two, long],
+      ] as const)
+        for (const { capture, sha256 } of checks) {
+          await restoreSeconds(ledger, capture, path);
+          const restored = createHash('sha256').update(readFileSync(path)).digest('hex');
+          assert(restored === sha256, `capture ${capture} restores byte-equal`);
+        }
+      for (let sample = 0; sample < samples; sample += 1) {
+        times[0].push(await restoreSeconds(one, 1 + random(short.captures), path));
+        times[1].push(await restoreSeconds(two, 1 + random(long.captures), path));
+      }
+    }),
+  );
+  rmSync(path);
+  return times;
+}
+
+async function run(context: BenchContext): Promise<readonly Row[]> {
+  const mebibytes = context.isQuick ? 4 : 64;
+  const capturesMax = context.isQuick ? 200 : 10_000;
+  const samples = context.isQuick ? 3 : 61;
+  const base = guestImage(context, mebibytes, 21);
+  const pages = (mebibytes * MIB) / PAGE_BYTES;
+  const rows: Row[] = [];
+  for (const [label, hot, captures] of [
+    ['1 page in 16 is ever rewritten', pages / 16, capturesMax],
+    ['every page is rewritten in its turn', pages * 4, capturesMax / 4],
+  ] as const) {
+    const short = makeHistory(context, { name: 'short', base, captures: 10, hot });
+    const long = makeHistory(context, { name: 'long', base, captures, hot });
+    const [shortTimes, longTimes] = await compare(context, [short, long], samples);
+    rows.push(
+      rowOf({
+        what: `restore a random point of ${captures} captures (${mebibytes} MiB; ${label})`,
+        measured: figureOf(longTimes, 's'),
+        limit: { what: 'of 10 captures', figure: figureOf(shortTimes, 's') },
+        target: { sense: 'at most', bound: RATIO_AT_MOST },
+        note: `recorded in ${long.seconds.toFixed(0)} s, ${(diskBytes(long.folder) / MIB).toFixed(0)} MiB on disk`,
+      }),
+    );
+    const at = ['--vm', 'guest', '--at', `@${captures - 1}`];
+    const to = ['--to', join(context.folder, 'peak.raw'), '--force'];
+    const restoring = peakMib(context, ['--ledger', long.folder, 'restore', ...at, ...to]);
+    const bound = memoryBoundMib(pages + captures * CHANGED_PAGES);
+    for (const [what, peak] of [
+      [`resident memory while ${captures} captures are recorded (${label})`, long.peakMib],
+      [`the same, restoring one of them`, restoring],
+    ] as const)
+      rows.push(
+        rowOf({
+          what,
+          measured: figureOf([peak], 'MiB'),
+          target: { sense: 'at most', bound },
+        }),
+      );
+  }
+  return rows;
+}
+
+export const historyLength: Bench = {
+  name: 'history-length',
+  title: 'Histories of 10 and of 10,000 captures',
+  run,
+};
