@@ -11,7 +11,7 @@ import { decideVm } from './domain/vm.ts';
 import { eventRows, pageRows, type EventRow } from './projections/audit/event-rows.ts';
 import { ledgerFingerprint } from './projections/audit/fingerprint.ts';
 import { pageHistory, type PageVersion } from './projections/audit/history.ts';
-import { sharingAt, type SharingCounts } from './projections/audit/sharing-at.ts';
+import { sharingAt, type Moment, type SharingCounts } from './projections/audit/sharing-at.ts';
 import { verifyLedger, type VerifySummary } from './projections/audit/verify.ts';
 import type { VmEntry } from './projections/catalogue.ts';
 import { decodeBatches, type CaptureChange, type Change } from './projections/commits.ts';
@@ -27,6 +27,14 @@ export function identifierOf(ledger: Ledger, holding: Holding): string | null {
   if (!isContent(holding)) return null;
   const bytes = ledger.column.read(holding - FIRST_CONTENT);
   return bytes === null ? null : toHex(bytes);
+}
+
+/** Makes the identifiers anew from the log where their file is gone. */
+async function ensureIdentifiers(ledger: Ledger): Promise<void> {
+  const { count } = ledger.state.contents;
+  if (count === 0) return;
+  const { column } = ledger;
+  if (column.read(0) === null || column.read(count - 1) === null) await ledger.state.rebuild();
 }
 
 export interface LogFilter {
@@ -115,6 +123,7 @@ export async function listEvents(
   filter: LogFilter,
   consume: (row: EventRow) => Promise<void>,
 ): Promise<AssemblerState> {
+  if (filter.isExpanded) await ensureIdentifiers(ledger);
   const lister = new EventLister(ledger, filter);
   return ledger.replay(startOf(ledger, filter.from), async (change) => {
     if (change.position >= ledger.state.next) await ledger.state.catchUp({ heavy: false });
@@ -146,6 +155,7 @@ export async function historyOf(
   entry: VmEntry,
   gfn: number,
 ): Promise<readonly (PageVersion & { readonly identifier: string | null })[]> {
+  await ensureIdentifiers(ledger);
   const versions = await pageHistory(ledger, entry, gfn);
   return versions.map((version) => ({
     ...version,
@@ -153,10 +163,10 @@ export async function historyOf(
   }));
 }
 
-/** How memory is made up at a position. */
+/** How memory is made up at a moment. */
 export async function sharingOf(
   ledger: Ledger,
-  at: { readonly position: Position; readonly vm: string | null },
+  at: Moment & { readonly vm: string | null },
 ): Promise<SharingCounts & { readonly storedBytes: number; readonly logBytes: number }> {
   return { ...(await sharingAt(ledger.state, at)), ...(await ledger.storedBytes()) };
 }
@@ -259,21 +269,16 @@ export async function fingerprint(ledger: Ledger): Promise<string> {
   return ledgerFingerprint({ state, replay, store, engine: await ledger.engine(), sha256 });
 }
 
-/** The position of a moment: what `sharing --at` counts at. */
-export function positionAt(ledger: Ledger, text: string): Position {
+/** The moment that a text names: what `sharing --at` counts at. */
+export function momentOf(ledger: Ledger, text: string): Moment {
   const point = ledger.point(text);
   switch (point._tag) {
     case 'position':
-      return point.position;
-    case 'time': {
-      let newest = -1n;
-      for (const entry of ledger.state.catalogue.vms.values())
-        for (const row of entry.captures)
-          if (row.timeMs <= point.timeMs && row.position > newest) newest = row.position;
-      return newest;
-    }
+      return { position: point.position };
+    case 'time':
+      return { timeMs: point.timeMs };
     case 'latest':
-      return ledger.state.next;
+      return { position: ledger.state.next };
     case 'capture':
     case 'checkpoint':
       throw refuse({

@@ -6,6 +6,7 @@ export * from './restoring.ts';
 export * from './auditing.ts';
 export * from './demonstration.ts';
 export { LedgerError, isLedgerError, LEDGER_ERROR_CODES } from './domain/ledger-error.ts';
+export { isEventType } from './domain/events.ts';
 export { Refused, isRefused } from './domain/refused.ts';
 export { isDamage } from './projections/audit/verify.ts';
 export type { CaptureRow, CheckpointRow, VmEntry } from './projections/catalogue.ts';

@@ -11,6 +11,7 @@ import { Recorder, type Captured, type RecorderOptions } from './domain/use-case
 import type { RecorderModels } from './domain/read-models.ts';
 import type { CaptureRow } from './projections/catalogue.ts';
 import { LayeredCaptureView } from './projections/capture-view.ts';
+import { IndexUnfit } from './projections/identifier-index.ts';
 import { UNKNOWN } from './domain/page-writes.ts';
 import { run, sha256, type Ledger } from './ledger.ts';
 
@@ -21,7 +22,6 @@ function recorderModels(ledger: Ledger): RecorderModels {
     vm: (vm) => state.catalogue.vms.get(vm)?.state ?? initialVm,
     position: (vm, capture) => state.catalogue.vms.get(vm)?.capture(capture)?.position ?? null,
     lostTail: (vm) => state.catalogue.vms.get(vm)?.lostTail ?? null,
-    keyCheck: (group) => state.catalogue.groups.get(group) ?? null,
     captureView: async (vm, pageCount) => {
       const entry = state.catalogue.vms.get(vm);
       const current = entry === undefined ? null : await state.currentTable(entry);
@@ -29,6 +29,18 @@ function recorderModels(ledger: Ledger): RecorderModels {
       return new LayeredCaptureView({ contents: state.contents, sharing: state.sharing, table });
     },
   };
+}
+
+/**
+ * What tells a commit from any other, also of another ledger or of another past of this one: numbers
+ * and positions repeat. 64 bits of a digest over what the commit says.
+ */
+function commitOf(ledger: Ledger, vm: string, at: { readonly capture: number }): bigint {
+  const row = ledger.state.catalogue.vms.get(vm)?.capture(at.capture);
+  const { id } = ledger.state.catalogue.ledger ?? { id: ledger.folder.id };
+  const facts = [id, vm, at.capture, row?.position, row?.revision, row?.timeMs, row?.hash];
+  const digest = sha256(new TextEncoder().encode(facts.join(' ')));
+  return new DataView(digest.buffer, digest.byteOffset).getBigUint64(0, true);
 }
 
 /** A recorder of one VM. It holds the VM's lock until closed; a second one is VM_BUSY. */
@@ -46,32 +58,52 @@ export async function openRecorder(ledger: Ledger, options: RecorderOptions): Pr
   await run(ledger.store.removeLeftovers(ledger.clock()));
   const lock = await run(lockRecorder({ ledger: ledger.lockName, vm: options.vm }));
   const { log, store, clock, fingerprintFiles: files } = ledger;
-  const recorder = new Recorder(
-    {
-      log,
-      store,
-      clock,
-      engine: await ledger.engine(),
-      sha256,
-      randomBytes,
-      models: recorderModels(ledger),
-      openGroup: (group) => ledger.openGroup(group),
-      fingerprints: {
-        load: async (vm, at) => {
-          const kept = await files.load(vm);
-          const isOfCapture = kept?.capture === at.capture && kept.position === at.position;
-          return kept !== null && isOfCapture ? kept.body : null;
+  const engine = await ledger.engine();
+  const make = (): Recorder =>
+    new Recorder(
+      {
+        log,
+        store,
+        clock,
+        engine,
+        sha256,
+        randomBytes,
+        models: recorderModels(ledger),
+        openGroup: (group) => ledger.openGroup(group),
+        fingerprints: {
+          load: async (vm, at) => {
+            const kept = await files.load(vm);
+            const isOfCapture =
+              kept?.capture === at.capture && kept.commit === commitOf(ledger, vm, at);
+            return kept !== null && isOfCapture ? kept.body : null;
+          },
+          save: (vm, at) =>
+            files.save({
+              vm,
+              capture: at.capture,
+              commit: commitOf(ledger, vm, at),
+              body: at.fingerprints,
+            }),
         },
-        save: (vm, { capture, position, fingerprints }) =>
-          files.save({ vm, capture, position, body: fingerprints }),
       },
-    },
-    options,
-  );
+      options,
+    );
+  let recorder = make();
+  const record = async (captured: Captured): Promise<CaptureRow> => {
+    const { capture } = await recorder.record(captured);
+    return ledger.vm(options.vm).capture(capture)!;
+  };
   return {
     record: async (captured) => {
-      const { capture } = await recorder.record(captured);
-      return ledger.vm(options.vm).capture(capture)!;
+      try {
+        return await record(captured);
+      } catch (thrown) {
+        if (!(thrown instanceof IndexUnfit)) throw thrown;
+        // Derived state was damaged: it is made anew from the log, and nothing was committed.
+        await ledger.state.rebuild();
+        recorder = make();
+        return record(captured);
+      }
     },
     close: async () => {
       try {

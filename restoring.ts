@@ -227,8 +227,11 @@ export async function restoreToFile(
     );
   }
   try {
-    await writePoint(ledger, point, fd, { ...target, folder });
-    closeSync(fd);
+    try {
+      await writePoint(ledger, point, fd, { ...target, folder });
+    } finally {
+      closeSync(fd);
+    }
     renameSync(temporary, path);
   } catch (thrown) {
     rmSync(temporary, { force: true });
@@ -243,7 +246,12 @@ export async function restoreToStream(
   target: RestoreRequest & { readonly writable: Writable; readonly folder: string },
 ): Promise<void> {
   const fd = openUnnamed(target.folder);
-  await writePoint(ledger, point, fd, target);
+  try {
+    await writePoint(ledger, point, fd, target);
+  } catch (thrown) {
+    closeSync(fd);
+    throw thrown;
+  }
   await pipeline(createReadStream('', { fd, start: 0 }), target.writable, { end: false });
 }
 

@@ -107,6 +107,11 @@ export const SCHEMA = 1;
 
 export const isBatchType = (type: string): type is BatchType =>
   (BATCH_TYPES as readonly string[]).includes(type);
+/** Whether events of this type exist, page events included. */
+export const isEventType = (type: string): boolean =>
+  isBatchType(type) ||
+  isControlType(type) ||
+  (PAGE_EVENT_TYPES as readonly string[]).includes(type);
 export const isControlType = (type: string): type is ControlType =>
   Object.hasOwn(CONTROL_CODECS, type);
 

@@ -12,6 +12,8 @@ export type ContentPlace =
 
 /** The sharing state under one capture: what is committed, and the capture's own writes so far. */
 export interface CaptureView extends WritesView {
+  /** Whether everything that the VM's pages hold is known. */
+  readonly isWhole: boolean;
   place(holding: Holding): ContentPlace;
 }
 
@@ -24,8 +26,6 @@ export interface RecorderModels {
   position(vm: string, capture: number): Position | null;
   /** Why the VM's history may be longer than what can be read, or null. */
   lostTail(vm: string): string | null;
-  /** Public check value of a group's key; null: the group is not in the ledger. */
-  keyCheck(group: string): string | null;
   /** A view for one capture of a VM with this many pages, at the models' position. */
   captureView(vm: string, pageCount: number): Promise<CaptureView>;
 }

@@ -14,6 +14,7 @@ export class LayeredCaptureView implements CaptureView {
   readonly #contents: Contents;
   readonly #sharing: Sharing;
   readonly #table: PageTable;
+  readonly isWhole: boolean;
   /** Contents of this capture are numbered from here. */
   readonly #base: number;
   readonly #column = new MemoryIdentifierColumn();
@@ -27,6 +28,7 @@ export class LayeredCaptureView implements CaptureView {
     this.#sharing = models.sharing;
     this.#table = models.table;
     this.#base = models.contents.count;
+    this.isWhole = !models.table.includes(UNKNOWN);
   }
 
   find(identifiers: Uint8Array, row: number): Holding {

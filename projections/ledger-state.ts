@@ -100,6 +100,7 @@ export class LedgerState {
   #isLightSaved = true;
   /** Whether there is a state at all: even a log without an event may have lost some. */
   #isKnown = false;
+  #hasMetDamage = false;
   #heavyUnsavedRows = 0;
 
   constructor(ports: LedgerStatePorts) {
@@ -182,6 +183,12 @@ export class LedgerState {
     }
   }
 
+  /** Throws everything derived away and folds the log from its start. */
+  async rebuild(): Promise<void> {
+    await this.#startAnew();
+    await this.#fold();
+  }
+
   /** Derived state that contradicts itself is thrown away whole; the log is the truth. */
   async #startAnew(): Promise<void> {
     this.#sharing = null;
@@ -209,8 +216,10 @@ export class LedgerState {
     // Damage bears the place where records are missing, which may lie before what was folded since.
     if (change._tag === 'damage') {
       this.catalogue.apply(change, { overridden: 0, broken: 0 });
+      this.#hasMetDamage = true;
       return;
     }
+    if (change._tag === 'capture' && change.damage !== null) this.#hasMetDamage = true;
     const isNew = change.position > this.#light.applied;
     const isNewToHeavy = change.position > this.#heavy.applied;
     let folded: FoldedCounts = { overridden: 0, broken: 0 };
@@ -303,6 +312,7 @@ export class LedgerState {
   async #saveImage(change: CaptureChange): Promise<void> {
     const { vm, capture } = change.committed;
     const table = this.#current.get(vm);
+    if (this.#hasMetDamage) return;
     if (table !== undefined && this.catalogue.vms.get(vm)?.images.at(-1) === capture)
       await this.tables.saveImage({ vm, capture, contents: this.contents }, table);
   }
@@ -320,7 +330,8 @@ export class LedgerState {
 
   /** Keeps what is worth keeping in the state files; tells whether there was anything. */
   async save(): Promise<boolean> {
-    if (this.#isLightSaved || (await this.#isBehindSaved())) return false;
+    // What damage left is not kept: a log that is put back from a copy is folded anew.
+    if (this.#isLightSaved || this.#hasMetDamage || (await this.#isBehindSaved())) return false;
     await this.#saveHeavy();
     const writer = new StateWriter();
     saveHalf(writer, LIGHT_FORMAT, this.#light);

@@ -55,8 +55,8 @@ function damaged(place: BlockPlace, facts: { found: string; expected: string }):
   return new LedgerError(
     'PACK_DAMAGED',
     `block ${block} of ${label}, at offset ${offsetBytes} of the blocks read, has ${found}; ` +
-      `expected ${expected}. Run "pageledger verify" to see what it affects, ` +
-      `"verify --repair --from LEDGER" to fetch the content from another ledger.`,
+      `expected ${expected}. Run "pageledger verify" to see what it affects; put the pack back ` +
+      'from a copy of the ledger',
     { label, block, offsetBytes, found, expected },
   );
 }

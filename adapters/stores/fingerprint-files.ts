@@ -8,7 +8,6 @@ import { crc32 } from 'node:zlib';
 import { assert } from '../../domain/assert.ts';
 import { FINGERPRINT_BYTES } from '../../domain/page-engine.ts';
 import type { Fingerprints } from '../../domain/page-engine.ts';
-import type { Position } from '../../domain/ports.ts';
 import { isName } from '../../domain/stream-names.ts';
 import type { FilePort, OpenFile } from '../files/files.ts';
 import {
@@ -26,8 +25,8 @@ const WINDOW_BYTES = 2 ** 20;
 export interface VmFingerprints {
   readonly vm: string;
   readonly capture: number;
-  /** Position of the capture's commit. */
-  readonly position: Position;
+  /** What tells the capture's commit from any other: 64 bits. */
+  readonly commit: bigint;
   /** A fingerprint for each page. Nobody writes to it while it is saved. */
   readonly body: Fingerprints;
 }
@@ -76,7 +75,7 @@ async function readFile(file: OpenFile, vm: string): Promise<VmFingerprints | nu
   if (header === null || header.vm !== vm) return null;
   const body = await readBody(file, header);
   if (body === null) return null;
-  return { vm, capture: header.capture, position: header.position, body };
+  return { vm, capture: header.capture, commit: header.commit, body };
 }
 
 function* partsOf(state: VmFingerprints): Generator<Uint8Array> {

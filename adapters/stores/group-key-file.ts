@@ -1,5 +1,4 @@
-// The text of a sharing group's key file (docs/format.md, "Keys"); `group export` prints it and
-// `group import` takes it.
+// The text of a sharing group's key file (docs/format.md, "Keys"). A copy of the file is the key.
 //
 //   pageledger group key
 //   group default
@@ -56,7 +55,7 @@ export function readGroupKey(text: string, where: string): GroupKey {
   throw new LedgerError(
     'KEY_DAMAGED',
     `${where} is not a whole key file: its lines or its checksum are not those that ` +
-      '`pageledger group export` writes; put it back from a copy: remove the file, then `pageledger group import`',
+      'were written; put it back from a copy. Restoring needs no key',
     { where },
   );
 }

@@ -87,7 +87,7 @@ const otherKey = (path: string, found: string): LedgerError =>
   new LedgerError(
     'KEY_DAMAGED',
     `${path} holds ${found}; recording with it would store everything twice: put the right key ` +
-      'back, with `pageledger group import`',
+      'file back in its place',
     { where: path },
   );
 
@@ -111,8 +111,8 @@ async function load(
     throw new LedgerError(
       'KEY_MISSING',
       `the key of sharing group '${request.group}' was expected at ${path}, and there is none; ` +
-        'bring it from where the group was made: `pageledger group export` there, ' +
-        '`pageledger group import` here. Restoring needs no key',
+        'copy the file of this name from where the group was made, permissions 0600. ' +
+        'Restoring needs no key',
       { group: request.group, path },
     );
   if (request.keyCheck !== null && keyCheck(found.key) !== request.keyCheck)

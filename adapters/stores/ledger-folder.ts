@@ -154,7 +154,7 @@ async function build(files: FilePort, paths: LedgerPaths): Promise<boolean> {
 const finding = (paths: LedgerPaths, reason: string): Finding => ({
   kind: 'format',
   where: paths.format,
-  reason: `${reason}; everything else in the ledger is read all the same, and repair rewrites it`,
+  reason: `${reason}; everything else in the ledger is read all the same; put it back from a copy`,
   affects: [],
 });
 

@@ -61,7 +61,7 @@ export function checkRange(range: PackRange, pack: { readonly sizeBytes: number;
 export const packMissing = (name: string, where: string): LedgerError =>
   new LedgerError(
     'PACK_MISSING',
-    `pack ${name} was expected, but there is none (${where}); put it back from a copy, or run ` +
-      '`pageledger verify --repair --from LEDGER`',
+    `pack ${name} was expected, but there is none (${where}); put it back from a copy of ` +
+      'the ledger',
     { name, where },
   );

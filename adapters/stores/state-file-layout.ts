@@ -13,7 +13,7 @@
 //   4   4  format version: 1
 //   8   4  capture
 //  12   4  pages
-//  16   8  position of the capture's commit
+//  16   8  first 8 bytes of a digest of the commit
 //  24   4  CRC-32 of the body
 //  28 128  name of the VM, NUL padded
 // 156   4  CRC-32 of bytes 0 to 155
@@ -42,8 +42,8 @@ export interface StateHeader {
 export interface FingerprintsHeader {
   readonly vm: string;
   readonly capture: number;
-  /** Position of the capture's commit. */
-  readonly position: bigint;
+  /** What tells the capture's commit from any other. */
+  readonly commit: bigint;
   readonly pageCount: number;
   readonly bodyCrc: number;
 }
@@ -92,7 +92,7 @@ export function encodeFingerprintsHeader(fingerprints: FingerprintsHeader): Uint
   view.setUint32(4, FINGERPRINTS_FORMAT, true);
   view.setUint32(8, fingerprints.capture, true);
   view.setUint32(12, fingerprints.pageCount, true);
-  view.setBigUint64(16, fingerprints.position, true);
+  view.setBigUint64(16, fingerprints.commit, true);
   view.setUint32(24, fingerprints.bodyCrc, true);
   header.set(new TextEncoder().encode(fingerprints.vm), FINGERPRINTS_VM_AT);
   return seal(header);
@@ -111,7 +111,7 @@ export function decodeFingerprintsHeader(header: Uint8Array): FingerprintsHeader
     vm,
     capture: view.getUint32(8, true),
     pageCount: view.getUint32(12, true),
-    position: view.getBigUint64(16, true),
+    commit: view.getBigUint64(16, true),
     bodyCrc: view.getUint32(24, true),
   };
 }

@@ -20,6 +20,7 @@ import {
   type Image,
   type PageEngine,
   type ScannedChunk,
+  type StoredBlocks,
 } from '../page-engine.ts';
 import { PACK_PAGES_MAX, PAGE_BYTES, pagesOf } from '../page.ts';
 import { decideWrites, isContent, ZERO, type DecidedWrites, type Holding } from '../page-writes.ts';
@@ -107,10 +108,7 @@ export class CaptureWriter {
           scans.push(scan);
         }
         const scanned = await scans.shift()!;
-        const decided = this.#decide(scanned);
-        const stored = this.#store(scanned, decided);
-        stored.catch(() => undefined);
-        storing = Promise.all([storing, stored]).then(async ([, add]) => add());
+        storing = this.#stage(scanned, storing);
         storing.catch(() => undefined);
         stores.push(storing);
         if (stores.length >= engine.chunksMax) await stores.shift();
@@ -118,15 +116,27 @@ export class CaptureWriter {
       }
       await storing;
     } catch (thrown) {
-      await this.#releaseAll(scans);
+      // First what holds chunks, then the scans that wait for their places.
       await storing.catch(() => undefined);
+      await Promise.all(
+        scans.map((scan) => scan.then((chunk) => chunk.release()).catch(() => null)),
+      );
       throw thrown;
     }
   }
 
-  async #releaseAll(scans: readonly Promise<ScannedChunk>[]): Promise<void> {
-    for (const settled of await Promise.allSettled(scans))
-      if (settled.status === 'fulfilled') settled.value.release();
+  /** Decides a chunk now, and stages what is new of it after the chunks before. Releases it always. */
+  async #stage(scanned: ScannedChunk, before: Promise<void>): Promise<void> {
+    try {
+      const stored = this.#store(scanned, this.#decide(scanned));
+      const [staged, blocks] = await Promise.allSettled([before, stored]);
+      if (staged.status === 'rejected') throw staged.reason;
+      if (blocks.status === 'rejected') throw blocks.reason;
+      if (blocks.value !== null)
+        await this.#stager.add(blocks.value.blocks, blocks.value.identifiers);
+    } finally {
+      scanned.release();
+    }
   }
 
   #decide(scanned: ScannedChunk): DecidedWrites {
@@ -146,13 +156,13 @@ export class CaptureWriter {
     return decided;
   }
 
-  /** Compresses a chunk's new pages; gives what puts them into the staging buffer, in chunk order. */
-  async #store(scanned: ScannedChunk, decided: DecidedWrites): Promise<() => Promise<void>> {
+  /** Compresses a chunk's new pages; null where there are none. */
+  async #store(
+    scanned: ScannedChunk,
+    decided: DecidedWrites,
+  ): Promise<{ readonly blocks: StoredBlocks; readonly identifiers: Uint8Array } | null> {
     const rows = decided.storeRows;
-    if (rows.length === 0) {
-      scanned.release();
-      return () => Promise.resolve();
-    }
+    if (rows.length === 0) return null;
     const cuts = this.#cuts(rows.length);
     const blocks = await scanned.store({ rows, cuts });
     const identifiers = new Uint8Array(rows.length * IDENTIFIER_BYTES);
@@ -161,10 +171,7 @@ export class CaptureWriter {
         scanned.identifiers.subarray(row * IDENTIFIER_BYTES, (row + 1) * IDENTIFIER_BYTES),
         i * IDENTIFIER_BYTES,
       );
-    return async () => {
-      await this.#stager.add(blocks, identifiers);
-      scanned.release();
-    };
+    return { blocks, identifiers };
   }
 
   /** Row counts after which a pack is full, so that no block lies in two packs. */

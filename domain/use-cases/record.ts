@@ -113,7 +113,6 @@ export class Recorder {
   async record(captured: Captured): Promise<Committed> {
     if (this.#failure !== null) throw this.#failure;
     try {
-      await this.check(captured.memoryMap);
       return await this.#record(captured);
     } catch (thrown) {
       this.#failure = thrown;
@@ -124,18 +123,23 @@ export class Recorder {
   async #record(captured: Captured): Promise<Committed> {
     const { models, openGroup, log } = this.#ports;
     const { vm } = this.#options;
-    const before = models.vm(vm);
-    const group = before.registered?.group ?? this.#options.group ?? DEFAULT_GROUP;
+    await this.check(captured.memoryMap);
+    const group = models.vm(vm).registered?.group ?? this.#options.group ?? DEFAULT_GROUP;
     await openGroup(group);
     const pages = pageCountOf(captured.memoryMap);
+    refuseSize(captured.image.label, pages);
     const stream = vmStream(vm);
+    // The revision first, then what is decided on: a commit that comes between makes the append refuse.
     const revision = await log.streamRevision(stream)();
     if (either.isLeft(revision)) throw revision.left;
-    const previous = await this.#previous(before.captures, pages);
+    await this.check(captured.memoryMap);
+    const before = models.vm(vm);
+    const view = await models.captureView(vm, pages);
+    // What damage took is written anew, also where it did not change.
+    const previous = view.isWhole ? await this.#previous(before.captures, pages) : null;
     const next =
       this.#spare?.byteLength === pages * FINGERPRINT_BYTES ? this.#spare : newFingerprints(pages);
     this.#spare = null;
-    const view = await models.captureView(vm, pages);
     const writer = new CaptureWriter(this.#ports, view, {
       stream,
       revision: revision.right,
@@ -198,6 +202,18 @@ export class Recorder {
     const { capture, position, current: fingerprints } = kept;
     await this.#ports.fingerprints.save(this.#options.vm, { capture, position, fingerprints });
   }
+}
+
+/** Most pages that a recorder takes (256 GiB): their fingerprints are in memory twice. */
+const RECORDED_PAGES_MAX = 2 ** 26;
+
+function refuseSize(label: string, pages: number): void {
+  if (pages <= RECORDED_PAGES_MAX) return;
+  throw new LedgerError(
+    'SOURCE_SIZE',
+    `${label} has ${pages} pages; at most ${RECORDED_PAGES_MAX} (256 GiB) can be recorded`,
+    { found: pages, expected: RECORDED_PAGES_MAX },
+  );
 }
 
 const newFingerprints = (pages: number): Fingerprints =>

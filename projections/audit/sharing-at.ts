@@ -7,7 +7,7 @@ import { assert } from '../../domain/assert.ts';
 import { FIRST_CONTENT, isContent, UNKNOWN, ZERO } from '../../domain/page-writes.ts';
 import { LedgerError } from '../../domain/ledger-error.ts';
 import type { Position } from '../../domain/ports.ts';
-import type { VmEntry } from '../catalogue.ts';
+import type { CaptureRow, VmEntry } from '../catalogue.ts';
 import type { LedgerState } from '../ledger-state.ts';
 
 export interface SharingCounts {
@@ -30,23 +30,42 @@ interface Tally {
   readonly vmsOf: Uint32Array;
 }
 
-/** VMs registered and not retired at a position, with a capture there. */
-function vmsAt(state: LedgerState, position: Position): VmEntry[] {
-  return [...state.catalogue.vms.values()].filter(
+/**
+ * A moment of the whole ledger: a log position, or a time, at which each VM is as its newest capture
+ * at or before it.
+ */
+export type Moment = { readonly position: Position } | { readonly timeMs: number };
+
+/** The capture that a VM is at, or undefined. */
+function rowAt(entry: VmEntry, moment: Moment): CaptureRow | undefined {
+  if ('position' in moment) return entry.at(moment.position);
+  const row = entry.resolve({ _tag: 'time', timeMs: moment.timeMs });
+  return row._tag === 'Right' ? row.right : undefined;
+}
+
+function isRetiredAt({ retired }: VmEntry, moment: Moment): boolean {
+  if (retired === null) return false;
+  return 'position' in moment
+    ? retired.position <= moment.position
+    : retired.timeMs <= moment.timeMs;
+}
+
+/** VMs registered and not retired at a moment, with a capture there. */
+const vmsAt = (state: LedgerState, moment: Moment): VmEntry[] =>
+  [...state.catalogue.vms.values()].filter(
     (entry) =>
       entry.state.registered !== null &&
-      entry.at(position) !== undefined &&
-      (entry.retired === null || entry.retired.position > position),
+      rowAt(entry, moment) !== undefined &&
+      !isRetiredAt(entry, moment),
   );
-}
 
 async function count(
   state: LedgerState,
   tally: Tally,
   entry: VmEntry,
-  position: Position,
+  moment: Moment,
 ): Promise<Set<number>> {
-  const row = entry.at(position);
+  const row = rowAt(entry, moment);
   assert(row !== undefined, 'a counted VM has a capture');
   const table = await state.tables.at(entry, state.contents, row);
   const held = new Set<number>();
@@ -70,10 +89,10 @@ async function count(
   return held;
 }
 
-/** Counts over all VMs at a position, or of one VM among them. O(pages of all VMs). */
+/** Counts over all VMs at a moment, or of one VM among them. O(pages of all VMs). */
 export async function sharingAt(
   state: LedgerState,
-  at: { readonly position: Position; readonly vm: string | null },
+  at: Moment & { readonly vm: string | null },
 ): Promise<SharingCounts> {
   const tally: Tally = {
     pages: 0,
@@ -82,11 +101,11 @@ export async function sharingAt(
     pagesOf: new Uint32Array(state.contents.count),
     vmsOf: new Uint32Array(state.contents.count),
   };
-  const vms = vmsAt(state, at.position);
+  const vms = vmsAt(state, at);
   const own = { pages: 0, zero: 0, pattern: 0, held: new Set<number>() };
   for (const entry of vms) {
     const { pages, zero, pattern } = tally;
-    const held = await count(state, tally, entry, at.position);
+    const held = await count(state, tally, entry, at);
     if (entry.vm !== at.vm) continue;
     Object.assign(own, {
       pages: tally.pages - pages,

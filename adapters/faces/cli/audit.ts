@@ -6,7 +6,7 @@ import {
   gfnOfAddress,
   historyOf,
   PAGE_BYTES,
-  positionAt,
+  momentOf,
   Refused,
   sharingOf,
   verify as verifyLedger,
@@ -93,7 +93,7 @@ export const sharing = (command: Command): Promise<void> =>
   withLedger(command, 'read', async (ledger, output) => {
     const { vm, at } = command.opts<{ vm?: string; at: string }>();
     if (vm !== undefined) ledger.vm(vm);
-    const counts = await sharingOf(ledger, { position: positionAt(ledger, at), vm: vm ?? null });
+    const counts = await sharingOf(ledger, { ...momentOf(ledger, at), vm: vm ?? null });
     sharingTable(output, counts);
     if (output.isJson) return;
     const saved = (counts.pages - counts.unique) * PAGE_BYTES;

@@ -3,6 +3,7 @@
 import type { Command } from 'commander';
 import {
   followEvents,
+  isEventType,
   listEvents,
   type EventRow,
   type Ledger,
@@ -59,6 +60,8 @@ export const log = (command: Command): Promise<void> =>
   withLedger(command, 'read', async (ledger, output) => {
     const options = command.opts<LogOptions>();
     if (options.vm !== undefined) ledger.vm(options.vm);
+    if (options.type !== undefined && !isEventType(options.type))
+      throw new UsageError(`there is no event type ${JSON.stringify(options.type)}`);
     const filter = {
       vm: options.vm ?? null,
       type: options.type ?? null,

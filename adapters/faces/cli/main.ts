@@ -5,12 +5,23 @@
 import { buildProgram } from './program.ts';
 
 const program = buildProgram();
+let isSettled = false;
+
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') return;
   // The reader of a pipe went away: that is no failure of ours.
-  if (error.code === 'EPIPE') process.exit(0);
+  isSettled = true;
+  process.exit(0);
 });
 
-program.parseAsync(process.argv).catch(async (thrown: unknown) => {
+// An event loop that runs dry before a command has ended is no success.
+process.once('exit', () => {
+  if (isSettled) return;
+  process.stderr.write('pageledger: ended before its work was done; please report it\n');
+  process.exitCode = 1;
+});
+
+async function fail(thrown: unknown): Promise<void> {
   const { CommanderError } = await import('commander');
   if (thrown instanceof CommanderError) {
     process.exitCode = thrown.exitCode === 0 ? 0 : 2;
@@ -19,4 +30,11 @@ program.parseAsync(process.argv).catch(async (thrown: unknown) => {
   const { exitCodeOf, failureText } = await import('./failure.ts');
   process.stderr.write(`${failureText(thrown)}\n`);
   process.exitCode = exitCodeOf(thrown);
-});
+}
+
+try {
+  await program.parseAsync(process.argv);
+} catch (thrown) {
+  await fail(thrown);
+}
+isSettled = true;

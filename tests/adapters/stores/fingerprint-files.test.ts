@@ -32,15 +32,15 @@ function fingerprintsOf(options: { readonly pages: number; readonly seed: number
 const stateOf = (options: { vm: string; pages: number; seed: number }): VmFingerprints => ({
   vm: options.vm,
   capture: options.seed,
-  position: 2n ** 63n + BigInt(options.seed),
+  commit: 2n ** 63n + BigInt(options.seed),
   body: fingerprintsOf(options),
 });
 
 const isSame = (a: VmFingerprints, b: VmFingerprints | null): boolean =>
   b !== null &&
   Buffer.from(a.body).equals(Buffer.from(b.body)) &&
-  JSON.stringify([a.vm, a.capture, `${a.position}`]) ===
-    JSON.stringify([b.vm, b.capture, `${b.position}`]);
+  JSON.stringify([a.vm, a.capture, `${a.commit}`]) ===
+    JSON.stringify([b.vm, b.capture, `${b.commit}`]);
 
 describe('the fingerprints of a VM', () => {
   test.each([0, 1, 1000, 43_690, 43_691, 100_000])('of %d pages come back', async (pages) => {

@@ -57,7 +57,7 @@ describe('the key of a group', () => {
     const failure = await failureOf(keys.load({ group: 'blue', keyCheck: null }));
     expect(failure.code).toBe('KEY_MISSING');
     expect(failure.message).toContain("'blue'");
-    expect(failure.message).toContain('group import');
+    expect(failure.message).toContain('copy the file');
     expect(await valueOf(keys.groups())).toEqual([]);
   });
 
