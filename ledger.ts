@@ -1,7 +1,7 @@
 // The composition root: a ledger of a folder, put together from its adapters. What a ledger does is in
 // the use cases and projections; this file only joins them.
 
-import { createHash, hash, randomBytes } from 'node:crypto';
+import { hash, randomBytes } from 'node:crypto';
 import { realpathSync } from 'node:fs';
 import { join } from 'node:path';
 import * as either from 'fp-ts/lib/Either.js';
@@ -14,6 +14,7 @@ import {
 import { openFingerprintFiles } from './adapters/stores/fingerprint-files.ts';
 import { keyCheck, openGroupKeys, type GroupKeys } from './adapters/stores/group-keys.ts';
 import { openIdentifierFile } from './adapters/stores/identifier-file.ts';
+import { LEDGER_FORMAT } from './adapters/stores/ledger-format.ts';
 import { openLedgerFolder, type LedgerFolder } from './adapters/stores/ledger-folder.ts';
 import { openPagePacks, type PagePacks } from './adapters/stores/page-packs.ts';
 import { openStateFiles } from './adapters/stores/state-files.ts';
@@ -29,7 +30,6 @@ import type { CaptureRow, VmEntry } from './projections/catalogue.ts';
 import { MemoryIdentifierColumn, type IdentifierColumn } from './projections/identifier-index.ts';
 import { LedgerState, type Replay } from './projections/ledger-state.ts';
 
-export const LEDGER_FORMAT = 1;
 const IDENTIFIERS_FILE = 'identifiers';
 const HEADS_FILE = 'log-heads';
 /** Times that an append to a shared stream is decided again after another process's came first. */
@@ -56,10 +56,7 @@ export async function run<A>(task: TaskEither<LedgerError, A>): Promise<A> {
 }
 
 /** SHA-256 of bytes. */
-export const sha256 = (bytes: Uint8Array): Uint8Array =>
-  typeof hash === 'function'
-    ? hash('sha256', bytes, 'buffer')
-    : createHash('sha256').update(bytes).digest();
+export const sha256 = (bytes: Uint8Array): Uint8Array => hash('sha256', bytes, 'buffer');
 
 export class Ledger {
   readonly folder: LedgerFolder;

@@ -100,7 +100,6 @@ export const PAGE_EVENT_TYPES = [
   'PatternPageShared',
   'SharingBroken',
 ] as const;
-export type PageEventType = (typeof PAGE_EVENT_TYPES)[number];
 
 /** Current schema version of every event. */
 export const SCHEMA = 1;

@@ -3,7 +3,6 @@
 
 import { isDamage, isLedgerError, isRefused } from '../../../index.ts';
 
-export const EXIT_DONE = 0;
 export const EXIT_FAILED = 1;
 export const EXIT_USAGE = 2;
 export const EXIT_DAMAGE = 3;
