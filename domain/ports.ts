@@ -61,6 +61,7 @@ export interface AppendRequest {
   readonly stream: string;
   /** The exact revision of the stream's last event, or NO_STREAM. There is no "any". */
   readonly expectedRevision: number;
+  /** At least one; each at most EVENT_BYTES_MAX of data, all together at most APPEND_BYTES_MAX. */
   readonly events: readonly NewEvent[];
 }
 

@@ -4,7 +4,7 @@
 import * as TE from 'fp-ts/lib/TaskEither.js';
 import { assert } from '../../domain/assert.ts';
 import { LedgerError, isLedgerError } from '../../domain/ledger-error.ts';
-import { EVENT_BYTES_MAX } from '../../domain/page.ts';
+import { APPEND_BYTES_MAX, EVENT_BYTES_MAX } from '../../domain/page.ts';
 import { NO_STREAM } from '../../domain/ports.ts';
 import type {
   AppendRequest,
@@ -179,9 +179,14 @@ class MemoryLog implements EventLog {
 function appendTo(store: MemoryLogStore, request: AppendRequest): Appended {
   const { stream, expectedRevision, events } = request;
   assert(events.length > 0, 'an append has an event');
+  let sizeBytes = 0;
   for (const { data } of events) {
-    if (data.length > EVENT_BYTES_MAX) throw tooLarge(stream, data.length);
+    if (data.length > EVENT_BYTES_MAX)
+      throw tooLarge(`an event for ${stream}`, { found: data.length, expected: EVENT_BYTES_MAX });
+    sizeBytes += data.length;
   }
+  if (sizeBytes > APPEND_BYTES_MAX)
+    throw tooLarge(`an append to ${stream}`, { found: sizeBytes, expected: APPEND_BYTES_MAX });
   const known = store.streams.get(stream) ?? [];
   const actual = known.length - 1;
   if (actual === expectedRevision) {
@@ -200,11 +205,14 @@ function appendTo(store: MemoryLogStore, request: AppendRequest): Appended {
   return { position, revision };
 }
 
-const tooLarge = (stream: string, found: number): LedgerError =>
+const tooLarge = (
+  what: string,
+  { found, expected }: { readonly found: number; readonly expected: number },
+): LedgerError =>
   new LedgerError(
     'EVENT_TOO_LARGE',
-    `found an event for ${stream} of ${found} bytes, expected at most ${EVENT_BYTES_MAX}; cut it into smaller ones`,
-    { found, expected: EVENT_BYTES_MAX },
+    `found ${what} of ${found} bytes, expected at most ${expected}; cut it into smaller ones`,
+    { found, expected },
   );
 
 const conflict = (

@@ -12,10 +12,8 @@ import {
 import { toHex } from '../identifier.ts';
 import type { LedgerError } from '../ledger-error.ts';
 import { assert } from '../assert.ts';
+import { APPEND_BYTES_MAX } from '../page.ts';
 import type { Appended, Clock, EventLog, NewEvent } from '../ports.ts';
-
-/** Bytes of batches that wait for one append. */
-const GROUP_BYTES = 1024 * 1024;
 
 export interface CaptureLogPorts {
   readonly log: EventLog;
@@ -90,9 +88,9 @@ export class CaptureLog {
   add(type: BatchType, data: Uint8Array): void {
     assert(BATCH_TYPES.includes(type), 'only batches go before a commit');
     this.#digests.push(this.#ports.sha256(data));
+    if (this.#groupBytes + data.length > APPEND_BYTES_MAX) this.#flush();
     this.#group.push(newEvent(this.#ports, { type, data }));
     this.#groupBytes += data.length;
-    if (this.#groupBytes >= GROUP_BYTES) this.#flush();
   }
 
   #flush(): void {

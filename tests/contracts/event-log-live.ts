@@ -102,9 +102,9 @@ export function contractOfTakingTurns(current: Current): void {
     const { log } = current();
     const data = new Uint8Array(128 * 1024);
     const events = Array.from({ length: 64 }, () => makeEvent(data));
-    for (let i = 0; i < 4; i += 1) {
-      const part = events.slice(i * 16, i * 16 + 16);
-      await valueOf(log.append({ stream: 'vm-a', expectedRevision: i * 16 - 1, events: part }));
+    for (let i = 0; i < 64; i += 8) {
+      const part = events.slice(i, i + 8);
+      await valueOf(log.append({ stream: 'vm-a', expectedRevision: i - 1, events: part }));
     }
     let count = 0;
     for await (const { items } of log.read({ from: 0n })) {

@@ -2,7 +2,7 @@
 // test file of each log.
 
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
-import { EVENT_BYTES_MAX } from '../../domain/page.ts';
+import { APPEND_BYTES_MAX, EVENT_BYTES_MAX } from '../../domain/page.ts';
 import { NO_STREAM } from '../../domain/ports.ts';
 import { seededRandom } from '../support/images.ts';
 import { eventsOf, lineOf, makeEvent, makeEvents } from '../support/log-events.ts';
@@ -170,6 +170,18 @@ function contractOfContent(current: Current): void {
     expect(await valueOf(log.streamRevision('vm-a'))).toBe(NO_STREAM);
   });
 
+  test('an append holds 1 MiB of data, and no more', async () => {
+    const { log } = current();
+    const full = APPEND_BYTES_MAX / EVENT_BYTES_MAX;
+    const parts = Array.from({ length: full }, () => makeEvent(EVENT_BYTES_MAX));
+    const request = { stream: 'vm-a', expectedRevision: NO_STREAM, events: parts };
+    expect((await valueOf(log.append(request))).revision).toBe(full - 1);
+    const events = [...parts.map(() => makeEvent(EVENT_BYTES_MAX)), makeEvent('one more')];
+    const above = { stream: 'vm-a', expectedRevision: full - 1, events };
+    expect((await failureOf(log.append(above))).code).toBe('EVENT_TOO_LARGE');
+    expect(await eventsOf(log)).toHaveLength(full);
+  });
+
   test('identifier, type, schema and time are kept, and what the caller does to its buffers later is not', async () => {
     const { log } = current();
     const event = {
@@ -184,7 +196,8 @@ function contractOfContent(current: Current): void {
     event.id.fill(0);
     event.data.fill(0);
     const [found] = await eventsOf(log);
-    expect(found).toEqual({ ...expected, position: 0n, stream: 'vm-ä', revision: 0 });
+    const place = { position: expect.any(BigInt), stream: 'vm-ä', revision: 0 };
+    expect(found).toEqual({ ...expected, ...place });
     found!.data.fill(9);
     expect((await eventsOf(log))[0]!.data).toEqual(expected.data);
   });

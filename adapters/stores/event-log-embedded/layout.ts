@@ -27,7 +27,7 @@ import { hash } from 'node:crypto';
 import { crc32 } from 'node:zlib';
 import { assert } from '../../../domain/assert.ts';
 import { LedgerError } from '../../../domain/ledger-error.ts';
-import { EVENT_BYTES_MAX } from '../../../domain/page.ts';
+import { APPEND_BYTES_MAX, EVENT_BYTES_MAX } from '../../../domain/page.ts';
 import type { AppendRequest } from '../../../domain/ports.ts';
 
 /** In the log's folder: its first file, named by the position of its first byte, and the witnesses. */
@@ -42,8 +42,6 @@ export const NAME_BYTES_MAX = 255;
 const HEADER_CRC_OFFSET = 104;
 export const HEADER_BYTES = HEADER_CRC_OFFSET + 4;
 export const FRAME_BYTES_MAX = HEADER_BYTES + 2 * NAME_BYTES_MAX + EVENT_BYTES_MAX + HASH_BYTES;
-/** Most bytes of one append's frames: they are one write, and a reader holds them at once. */
-export const APPEND_BYTES_MAX = 64 * 1024 * 1024;
 /** The chain value before a stream's first record. */
 export const NO_HASH = new Uint8Array(HASH_BYTES);
 
@@ -159,7 +157,7 @@ export function refusedSize(request: AppendRequest): LedgerError | null {
     if (event.data.length > EVENT_BYTES_MAX) {
       return tooLarge(event.data.length, EVENT_BYTES_MAX, `an event for ${request.stream}`);
     }
-    sizeBytes += FRAME_BYTES_MAX - EVENT_BYTES_MAX + event.data.length;
+    sizeBytes += event.data.length;
   }
   if (sizeBytes <= APPEND_BYTES_MAX) return null;
   return tooLarge(sizeBytes, APPEND_BYTES_MAX, `an append to ${request.stream}`);
