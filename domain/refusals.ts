@@ -5,7 +5,14 @@ export type Refusal =
   | { readonly _tag: 'BadVmName'; readonly vm: string }
   | { readonly _tag: 'BadGroupName'; readonly group: string }
   | { readonly _tag: 'BadCheckpointName'; readonly name: string }
+  | { readonly _tag: 'BadUrl'; readonly url: string; readonly why: string }
   | { readonly _tag: 'BadPoint'; readonly text: string; readonly why: string }
+  | { readonly _tag: 'BadPlace'; readonly text: string; readonly why: string }
+  | {
+      readonly _tag: 'ProjectionUnknown';
+      readonly name: string;
+      readonly known: readonly string[];
+    }
   | { readonly _tag: 'VmUnknown'; readonly vm: string }
   | { readonly _tag: 'VmRegisteredAlready'; readonly vm: string }
   | { readonly _tag: 'VmRetired'; readonly vm: string }
@@ -47,8 +54,14 @@ export function refusalText(refusal: Refusal): string {
       return `the group name ${JSON.stringify(refusal.group)} is not allowed: names are [A-Za-z0-9][A-Za-z0-9._-]*, at most 63 characters`;
     case 'BadCheckpointName':
       return `the checkpoint name ${JSON.stringify(refusal.name)} is not allowed: names are [A-Za-z0-9][A-Za-z0-9._-]*, at most 128 characters`;
+    case 'BadUrl':
+      return `${JSON.stringify(refusal.url)} cannot be used here: ${refusal.why}`;
     case 'BadPoint':
       return `${JSON.stringify(refusal.text)} is not a point: ${refusal.why}; points are latest, @N, pos:N, time:2026-11-20T10:00:00Z, ago:10s, cp:NAME`;
+    case 'BadPlace':
+      return `${JSON.stringify(refusal.text)} is no place to go on from: ${refusal.why}; give the \`place\` of the last row that was seen, a position for all of it, or latest`;
+    case 'ProjectionUnknown':
+      return `no projection ${JSON.stringify(refusal.name)} is registered; those that are: ${refusal.known.join(', ')}`;
     case 'VmUnknown':
       return `no VM ${refusal.vm} is in this ledger; \`pageledger vms\` lists those that are`;
     case 'VmRegisteredAlready':

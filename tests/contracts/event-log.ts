@@ -1,7 +1,7 @@
 // What every event log does (domain/ports.ts, EventLog): a function of a factory, run by a small
 // test file of each log.
 
-import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
 import { APPEND_BYTES_MAX, EVENT_BYTES_MAX } from '../../domain/page.ts';
 import { NO_STREAM } from '../../domain/ports.ts';
 import { seededRandom } from '../support/images.ts';
@@ -16,9 +16,14 @@ import {
 import { contractOfModel } from './event-log-model.ts';
 import { append, fill, type Current, type EventLogWorld } from './event-log-world.ts';
 
+/** A server on a busy machine takes its time; a log that hangs does not end at all. */
+const PATIENCE_MS = 60_000;
+const LONG_MS = 4 * PATIENCE_MS;
+
 /** Runs the contract on the logs that `factory` makes, each empty. */
 export function eventLogContract(name: string, factory: () => Promise<EventLogWorld>): void {
   describe(`the event log ${name}`, () => {
+    jest.setTimeout(PATIENCE_MS);
     let world: EventLogWorld;
     beforeEach(async () => {
       world = await factory();
@@ -245,8 +250,9 @@ function contractOfReading(current: Current): void {
 
   test('the place after each chunk is where reading goes on, and an empty log has one chunk', async () => {
     const { log } = current();
-    const empty = await gather(log.read({ from: 0n }));
-    expect(empty).toEqual([{ items: [], next: 0n }]);
+    // The log may be on a server where others have events too.
+    const start = await valueOf(log.head());
+    expect(await gather(log.read({ from: 0n }))).toEqual([{ items: [], next: start }]);
     const lines = (await fill(log, 9)).map(lineOf);
     let next = 0n;
     let count = 0;
@@ -262,8 +268,10 @@ function contractOfReading(current: Current): void {
 
   test('the head is the place from which only what comes later is read', async () => {
     const { log, another } = current();
-    expect(await valueOf(log.head())).toBe(0n);
-    await fill(log, 4);
+    const start = await valueOf(log.head());
+    expect(await eventsOf(log, start)).toEqual([]);
+    const lines = (await fill(log, 4)).map(lineOf);
+    expect((await eventsOf(log, start)).map(lineOf)).toEqual(lines);
     const head = await valueOf((await another()).head());
     expect(await eventsOf(log, head)).toEqual([]);
     await append(log, 'vm-later', NO_STREAM, 2);
@@ -273,27 +281,31 @@ function contractOfReading(current: Current): void {
     ]);
   });
 
-  test('a thousand readings that end early leave nothing open', async () => {
-    const { log, openCount } = current();
-    await fill(log, 6);
-    const abort = new AbortController();
-    let before: number | undefined;
-    for (let i = 0; i < 1001; i += 1) {
-      // The first round may open what a process has once.
-      if (i === 1) before = openCount?.();
-      for await (const _ of log.read({ from: 0n })) break;
-      for await (const _ of log.readStream({
-        stream: 'vm-0',
-        fromRevision: 0,
-        count: 5,
-        fromPosition: 0n,
-      }))
-        break;
-      for await (const _ of log.subscribe({ from: 0n, signal: abort.signal })) break;
-    }
-    expect(openCount?.()).toBe(before);
-    expect(await eventsOf(log)).not.toEqual([]);
-  }, 30_000);
+  test(
+    'a thousand readings that end early leave nothing open',
+    async () => {
+      const { log, openCount } = current();
+      await fill(log, 6);
+      const abort = new AbortController();
+      let before: number | undefined;
+      for (let i = 0; i < 1001; i += 1) {
+        // The first round may open what a process has once.
+        if (i === 1) before = openCount?.();
+        for await (const _ of log.read({ from: 0n })) break;
+        for await (const _ of log.readStream({
+          stream: 'vm-0',
+          fromRevision: 0,
+          count: 5,
+          fromPosition: 0n,
+        }))
+          break;
+        for await (const _ of log.subscribe({ from: 0n, signal: abort.signal })) break;
+      }
+      expect(openCount?.()).toBe(before);
+      expect(await eventsOf(log)).not.toEqual([]);
+    },
+    LONG_MS,
+  );
 }
 
 function contractOfStreams(current: Current): void {

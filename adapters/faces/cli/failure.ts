@@ -12,7 +12,15 @@ export class UsageError extends Error {
   override readonly name = 'UsageError';
 }
 
-const USAGE_REFUSALS = new Set(['BadVmName', 'BadGroupName', 'BadCheckpointName', 'BadPoint']);
+const USAGE_REFUSALS = new Set([
+  'BadVmName',
+  'BadGroupName',
+  'BadCheckpointName',
+  'BadPlace',
+  'BadPoint',
+  'ProjectionUnknown',
+  'BadUrl',
+]);
 
 /** The exit code that a failure stands for. */
 export function exitCodeOf(failure: unknown): number {

@@ -1,0 +1,160 @@
+// The event log on EventStoreDB (docs/events.md, decision 0001): ordering, replication and durability
+// are the server's. A stream of the ledger NAME is `NAME.` and the stream's own name; a position is an
+// event's commit position, as the server's own UI shows it, and the place after an event is one more.
+//
+// Loaded only where a ledger on a server is opened.
+
+import * as TE from 'fp-ts/lib/TaskEither.js';
+import { isLedgerError, type LedgerError } from '../../../domain/ledger-error.ts';
+import type { EventLog, Finding, LogChunk, LogSignal, Position } from '../../../domain/ports.ts';
+import { Appender } from './appender.ts';
+import { checkLog } from './check.ts';
+import { readCertificates } from './client.ts';
+import {
+  Connection,
+  LOG_LIMITS,
+  type LogLimits,
+  type LogNotice,
+  type OperationTries,
+} from './connection.ts';
+import { follow } from './follow.ts';
+import { LedgerStreams } from './streams.ts';
+import { parseConnectionString } from './ledger-url.ts';
+
+/** An event log on a server, and what only such a one has. */
+export interface EventStoreLog extends EventLog {
+  /** Reads everything and names what is missing, deleted or of others. */
+  check(): AsyncIterable<Finding>;
+}
+
+export interface OpenEventStoreLog {
+  /** The server's connection string, as parseLedgerUrl gives it. */
+  readonly url: string;
+  /** The ledger's name on the server. */
+  readonly ledger: string;
+  /** Hears when the server does not answer, and when it answers again. */
+  readonly onNotice?: (notice: LogNotice) => void;
+  readonly limits?: Partial<LogLimits>;
+}
+
+/** Runs at the port: what is thrown inside is a LedgerError, or a bug, which stays one. */
+const atPort = <T>(run: () => Promise<T>): TE.TaskEither<LedgerError, T> =>
+  TE.tryCatch(run, (thrown) => {
+    if (isLedgerError(thrown)) return thrown;
+    throw thrown;
+  });
+
+const never = new AbortController().signal;
+
+class ServerLog implements EventStoreLog {
+  readonly #connection: Connection;
+  readonly #streams: LedgerStreams;
+  readonly #appender: Appender;
+
+  constructor(connection: Connection, ledger: string) {
+    this.#connection = connection;
+    this.#streams = new LedgerStreams(connection, ledger);
+    this.#appender = new Appender(connection, this.#streams);
+  }
+
+  append: EventLog['append'] = (request) => atPort(() => this.#appender.append(request));
+
+  async *read({ from, until }: Parameters<EventLog['read']>[0]): AsyncGenerator<LogChunk> {
+    const head = await this.#head();
+    const bound = until === undefined || until > head ? head : until;
+    let next = from;
+    let isEmpty = true;
+    if (from < bound)
+      for await (const signal of this.#follow({ from, head, bound, signal: never })) {
+        if (signal._tag === 'caughtUp') break;
+        if (signal._tag === 'reconnected') continue;
+        const { items } = signal;
+        ({ next } = signal);
+        isEmpty = false;
+        yield { items, next };
+      }
+    this.#connection.checkOpen();
+    // What others wrote up to the end is passed over: the next reading need not look at it again.
+    const isToTheEnd = bound === head && next < head;
+    if (isEmpty || isToTheEnd) yield { items: [], next: isToTheEnd ? head : next };
+  }
+
+  readStream: EventLog['readStream'] = (range) => this.#streams.read(range);
+
+  async *subscribe(request: Parameters<EventLog['subscribe']>[0]): AsyncGenerator<LogSignal> {
+    const { from } = request;
+    const { closing } = this.#connection;
+    const signal = AbortSignal.any([request.signal, closing]);
+    if (!signal.aborted) {
+      const tries = { operation: 'following the log', giveUpAfterMs: Infinity, signal };
+      const head = await this.#headOrNull(tries);
+      if (head !== null) yield* this.#follow({ from, head, bound: null, signal });
+    }
+    if (!request.signal.aborted) throw this.#connection.closed();
+  }
+
+  #follow(request: {
+    readonly from: Position;
+    readonly head: Position;
+    readonly bound: Position | null;
+    readonly signal: AbortSignal;
+  }): AsyncGenerator<LogSignal> {
+    const { limits } = this.#connection;
+    const giveUpAfterMs = request.bound === null ? Infinity : limits.giveUpAfterMs;
+    const parts = { connection: this.#connection, streams: this.#streams };
+    return follow({ ...parts, ...request, giveUpAfterMs });
+  }
+
+  async #head(tries?: OperationTries): Promise<Position> {
+    const operation = "looking for the log's end";
+    const newest = await this.#connection.call(tries ?? operation, (client) =>
+      this.#streams.readOne(client, 'newest'),
+    );
+    return newest === null ? 0n : newest.place.commit + 1n;
+  }
+
+  /** The head, for as long as it takes; null: the tries were aborted. */
+  async #headOrNull(
+    tries: OperationTries & { readonly signal: AbortSignal },
+  ): Promise<Position | null> {
+    try {
+      return await this.#head(tries);
+    } catch (thrown) {
+      if (tries.signal.aborted) return null;
+      throw thrown;
+    }
+  }
+
+  head: EventLog['head'] = () => atPort(() => this.#head());
+
+  streamRevision: EventLog['streamRevision'] = (stream) =>
+    atPort(() => this.#streams.revision(stream));
+
+  check(): AsyncIterable<Finding> {
+    return checkLog({
+      place: this.#connection.place,
+      streams: this.#streams,
+      read: (range) => this.read(range),
+    });
+  }
+
+  close(): Promise<void> {
+    return this.#connection.close();
+  }
+}
+
+/** Opens the log of a ledger on a server. Nothing is sent yet: the first call finds out who answers. */
+export const openEventStoreLog = (
+  request: OpenEventStoreLog,
+): TE.TaskEither<LedgerError, EventStoreLog> =>
+  atPort(async () => {
+    const settings = parseConnectionString(request.url);
+    const { defaultDeadline: callMs } = settings.numbers;
+    const connection = new Connection({
+      settings,
+      certificates: await readCertificates(settings),
+      limits: { ...LOG_LIMITS, ...(callMs === undefined ? {} : { callMs }), ...request.limits },
+      onNotice: request.onNotice ?? (() => undefined),
+    });
+    return new ServerLog(connection, request.ledger);
+  });

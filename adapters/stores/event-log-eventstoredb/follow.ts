@@ -1,0 +1,187 @@
+// Following the ledger's events from a place on: replay, the word that the end was reached, then live,
+// through lost connections, without losing or repeating an event. Reading is following up to the end.
+//
+// The server's subscriptions start after a record. Given a place that is no record's, or of one that
+// was tidied away since, it takes the next record for it and skips that; so the record to start after
+// is looked up first, always.
+
+import type { AllStreamResolvedEvent } from '@eventstore/db-client';
+import { LedgerError } from '../../../domain/ledger-error.ts';
+import type { LogItem, LogSignal, Position } from '../../../domain/ports.ts';
+import type { LogClient } from './client.ts';
+import { Tries, type Connection } from './connection.ts';
+import { FlowEnded, readFailure } from './failures.ts';
+import type { Feed } from './feed.ts';
+import { ItemBatch } from './item-batch.ts';
+import { isTombstone, RevisionCheck } from './revision-check.ts';
+import { placedOf, type LedgerStreams, type PlacedEvent, type ServerPlace } from './streams.ts';
+
+export interface FollowRequest {
+  readonly connection: Connection;
+  readonly streams: LedgerStreams;
+  readonly from: Position;
+  /** The log's head when this began: the place that being caught up means. */
+  readonly head: Position;
+  /** Events at or after it are not given, and the first one ends it; null: there is no such bound. */
+  readonly bound: Position | null;
+  readonly giveUpAfterMs: number;
+  readonly signal: AbortSignal;
+}
+
+/** Where a subscription is to start: after a record, having given the event that was found on the way. */
+interface Start {
+  readonly after: ServerPlace | null;
+  readonly first: PlacedEvent | null;
+}
+
+const noSuchPlace = (from: Position, place: string): LedgerError =>
+  new LedgerError(
+    'LOG_REFUSED',
+    `found no event at position ${from} on ${place}, expected one there or just before it; positions come from this log's own events: begin at 0, or at a position that \`pageledger log\` shows`,
+    { position: from, place },
+  );
+
+/** The first event at or after a commit position; `none` where the server has no record there. */
+async function lookUp(
+  { streams }: FollowRequest,
+  client: LogClient,
+  commit: bigint,
+): Promise<PlacedEvent | 'none' | 'end'> {
+  try {
+    return (await streams.readOne(client, { commit, prepare: commit })) ?? 'end';
+  } catch (thrown) {
+    if (readFailure(thrown).kind === 'other') return 'none';
+    throw thrown;
+  }
+}
+
+/** Finds the record to start after, such that the next event is the first at or after `from`. */
+async function findStart(
+  request: FollowRequest,
+  client: LogClient,
+  from: Position,
+): Promise<Start> {
+  if (from === 0n) return { after: null, first: null };
+  // A place where reading goes on is the one just after a record's. Else it is an event's own.
+  for (const commit of [from - 1n, from]) {
+    const found = await lookUp(request, client, commit);
+    if (found === 'end') break;
+    if (found === 'none') continue;
+    const { place } = found;
+    return { after: place, first: place.commit < from ? null : found };
+  }
+  throw noSuchPlace(from, request.connection.place);
+}
+
+/** One following, over all its connections. */
+class Following {
+  next: Position;
+  isCaughtUp = false;
+  readonly #request: FollowRequest;
+  readonly #check: RevisionCheck;
+  readonly #batch = new ItemBatch<LogItem>();
+  #isPastBound = false;
+
+  constructor(request: FollowRequest) {
+    this.#request = request;
+    this.next = request.from;
+    this.#check = new RevisionCheck(request.from);
+  }
+
+  get #isOver(): boolean {
+    return this.#request.signal.aborted || this.#isPastBound;
+  }
+
+  /** Takes an event in; what it makes is in the batch. */
+  #take(placed: PlacedEvent | null): void {
+    if (placed === null) return;
+    const found = this.#request.streams.found(placed);
+    if (found === null || found.event.position < this.next) return;
+    const { event } = found;
+    const { bound } = this.#request;
+    if (bound !== null && event.position >= bound) {
+      this.#isPastBound = true;
+      return;
+    }
+    const damage = this.#check.take(event);
+    if (damage !== null) this.#batch.add({ _tag: 'damage', damage }, 0);
+    if (!isTombstone(event)) this.#batch.add({ _tag: 'event', event }, event.data.length);
+    this.next = event.position + 1n;
+  }
+
+  /** The next event; a batch that has begun waits for what is already on its way. */
+  async #next(feed: Feed<AllStreamResolvedEvent>): Promise<AllStreamResolvedEvent | null> {
+    return feed.take() ?? (this.#batch.isEmpty ? null : await feed.takeSoon());
+  }
+
+  #items(): LogSignal {
+    return { _tag: 'items', items: this.#batch.take(), next: this.next };
+  }
+
+  /**
+   * What one connection gives, from `next` on. It ends at the bound, or when aborted, or it fails. A
+   * connection after a lost one says so once it stands, before anything else.
+   */
+  async *connected(
+    client: LogClient,
+    { tries, isAgain }: { readonly tries: Tries; readonly isAgain: boolean },
+  ): AsyncGenerator<LogSignal> {
+    const { streams, signal, connection } = this.#request;
+    const start = await findStart(this.#request, client, this.next);
+    if (signal.aborted) return;
+    const feed = streams.follow(client, start.after);
+    try {
+      while (!feed.isConfirmed) {
+        if (feed.isEnded) throw new FlowEnded('the server ended the subscription');
+        if (signal.aborted) return;
+        await feed.wait(signal, connection.limits.callMs);
+      }
+      connection.answered();
+      if (isAgain) yield { _tag: 'reconnected', next: this.next };
+      this.#take(start.first);
+      yield* this.#fed(feed, tries);
+    } finally {
+      await feed.release();
+    }
+  }
+
+  async *#fed(feed: Feed<AllStreamResolvedEvent>, tries: Tries): AsyncGenerator<LogSignal> {
+    const { signal, head } = this.#request;
+    while (!this.#isOver) {
+      const isEnd = feed.isCaughtUp && !this.isCaughtUp;
+      const resolved = isEnd ? null : await this.#next(feed);
+      if (resolved !== null) {
+        tries.progressed();
+        this.#take(placedOf(resolved));
+      }
+      if (this.#batch.isFull || (resolved === null && !this.#batch.isEmpty)) yield this.#items();
+      else if (isEnd) {
+        this.isCaughtUp = true;
+        tries.progressed();
+        if (head > this.next) this.next = head;
+        yield { _tag: 'caughtUp', next: this.next };
+      } else if (resolved === null) {
+        if (feed.isEnded) throw new FlowEnded('the server ended the subscription');
+        await feed.wait(signal);
+      }
+    }
+    if (!this.#batch.isEmpty) yield this.#items();
+  }
+}
+
+/** Follows; `reconnected` comes when a connection that was lost stands again. */
+export async function* follow(request: FollowRequest): AsyncGenerator<LogSignal> {
+  const { connection, signal, giveUpAfterMs } = request;
+  const following = new Following(request);
+  const operation = request.bound === null ? 'following the log' : 'reading the log';
+  const tries = new Tries(connection, { operation, giveUpAfterMs, signal });
+  for (let isAgain = false; !signal.aborted; isAgain = true) {
+    const { client } = connection;
+    try {
+      yield* following.connected(client, { tries, isAgain });
+      return;
+    } catch (thrown) {
+      await tries.failed(client, thrown);
+    }
+  }
+}
