@@ -143,6 +143,8 @@ export interface PageStore {
   }): TaskEither<LedgerError, Uint8Array>;
   list(): AsyncIterable<PackEntry>;
   delete(name: string): TaskEither<LedgerError, void>;
+  /** Forgets what is kept of a pack nearer than where it lies; absent: nothing is. */
+  readonly drop?: (name: string) => Promise<void>;
 }
 
 /** Derived state, named; may vanish at any time. `save` replaces whole and atomically. */

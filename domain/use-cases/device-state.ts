@@ -8,6 +8,7 @@ import { PAGE_BYTES, pagesOf } from '../page.ts';
 import type { PageEngine } from '../page-engine.ts';
 import type { PageStore } from '../ports.ts';
 import type { ReadPack } from '../read-models.ts';
+import { useRange } from './pack-ranges.ts';
 
 export interface DevicePorts {
   readonly engine: PageEngine;
@@ -23,10 +24,12 @@ async function readSlot(ports: DevicePorts, pack: ReadPack, slot: number): Promi
   assert(block >= 0, 'a slot lies in a block');
   const offsetBytes = offsets[block]!;
   const lengthBytes = offsets[block + 1]! - offsetBytes;
-  const read = await ports.store.get({ name: pack.name, offsetBytes, lengthBytes })();
-  if (read._tag === 'Left') throw read.left;
+  const range = { name: pack.name, offsetBytes, lengthBytes };
   const blocks = sliceBlocks(pack.blocks, block, block + 1);
-  const pages = ports.engine.decode({ bytes: read.right, blocks, label: packLabel(pack.name) });
+  const label = packLabel(pack.name);
+  const pages = await useRange(ports.store, range, (bytes) =>
+    ports.engine.decode({ bytes, blocks, label }),
+  );
   const at = (slot - slots[block]!) * PAGE_BYTES;
   return pages.slice(at, at + PAGE_BYTES);
 }

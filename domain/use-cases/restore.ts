@@ -11,6 +11,7 @@ import { STORAGE_BLOCK_BLOCKS } from '../page.ts';
 import type { FillRequest, PageEngine } from '../page-engine.ts';
 import type { PageStore } from '../ports.ts';
 import type { PackOf, ReadPack } from '../read-models.ts';
+import { useRange } from './pack-ranges.ts';
 
 /** Pages planned at once (4 GiB of guest memory). */
 const WINDOW_PAGES = 2 ** 20;
@@ -126,17 +127,15 @@ async function readPiece(
   file: { fd: number; offsetBytes: number },
 ): Promise<void> {
   const { pack, offsetBytes, lengthBytes } = piece;
-  const read = await ports.store.get({ name: pack.name, offsetBytes, lengthBytes })();
-  if (read._tag === 'Left') throw read.left;
-  const request: FillRequest = {
-    bytes: read.right,
+  const request: Omit<FillRequest, 'bytes'> = {
     blocks: sliceBlocks(pack.blocks, piece.firstBlock, piece.endBlock),
     slots: Uint32Array.from(piece.slots),
     pages: Uint32Array.from(piece.pages),
     ...file,
     label: packLabel(pack.name),
   };
-  await ports.engine.fill(request);
+  const range = { name: pack.name, offsetBytes, lengthBytes };
+  await useRange(ports.store, range, (bytes) => ports.engine.fill({ ...request, bytes }));
 }
 
 /** Writes the pages of a table into a fresh file. POINT_DAMAGED, PACK_MISSING, PACK_DAMAGED, DISK_FULL. */

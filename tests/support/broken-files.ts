@@ -72,3 +72,14 @@ export function filesThatFail(at: {
     });
   });
 }
+
+/** A disk that has no room for anything more under a folder, for as long as `isFull` says so. */
+export const filesFullUnder = (folder: string, isFull: () => boolean = () => true): FilePort =>
+  filesWith((operation, path) => {
+    const isWrite = ['write', 'append to', 'make the folder', 'open'].includes(operation);
+    if (!isWrite || !path.startsWith(folder) || !isFull()) return;
+    throw fileFailure(Object.assign(new RangeError('planted'), { code: 'ENOSPC' }), {
+      operation,
+      path,
+    });
+  });

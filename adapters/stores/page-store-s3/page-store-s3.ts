@@ -1,0 +1,262 @@
+// The page store in a bucket of an S3-compatible object store (docs/format.md, "Page store"): packs as
+// objects PREFIX/packs/<first two hex digits>/<name>, and the claim PREFIX/pageledger, which says whose
+// they are.
+//
+// A pack has at most 17 MiB, so that one PUT always does. Each is signed with the SHA-256 that is the
+// pack's name: what arrived otherwise is not stored, what was stored is whole, and a put may be
+// repeated. Nothing rests on conditional requests, which servers disagree about.
+
+import * as either from 'fp-ts/lib/Either.js';
+import * as TaskEither from 'fp-ts/lib/TaskEither.js';
+import { assert } from '../../../domain/assert.ts';
+import { LedgerError } from '../../../domain/ledger-error.ts';
+import { PACK_NAME } from '../../../domain/pack.ts';
+import type { Clock, PackEntry, PageStore } from '../../../domain/ports.ts';
+import { refuse } from '../../../domain/refused.ts';
+import { canBeOfPack, PACK_BYTES_MAX } from '../cached-pages/range-source.ts';
+import type { FoundRange, RangeSource } from '../cached-pages/range-source.ts';
+import { failureOf } from '../file-failures.ts';
+import { checkPackBytes, checkPackName, checkRange, packMissing } from '../page-requests.ts';
+import type { PackRange } from '../page-requests.ts';
+import { claimPlace, checkClaimOf, hasClaim } from './claims.ts';
+import type { HttpLimits } from './http-exchange.ts';
+import { partOfRange, rangeHeader, readRange } from './pack-ranges.ts';
+import type { ObjectRange, RangeAnswer } from './pack-ranges.ts';
+import { parsePageStoreUrl } from './page-store-url.ts';
+import type { S3Place } from './page-store-url.ts';
+import { addressOf } from './s3-address.ts';
+import type { Environment } from './s3-address.ts';
+import { LISTING_BYTES_MAX, LISTING_KEYS_MAX, readListing } from './s3-answers.ts';
+import type { ListedObject, Listing } from './s3-answers.ts';
+import { createS3Client, NOTHING } from './s3-client.ts';
+import type { S3Client } from './s3-client.ts';
+import type { CredentialProvider } from './s3-signer.ts';
+
+/** Hex digits of a pack's name that its key has before it, as its folder has on a disk. */
+const FOLDER_DIGITS = 2;
+/** Listings without a pack in a row, after which a server is not believed any more. */
+const EMPTY_LISTINGS_MAX = 1000;
+
+const DEFAULT_PATIENCE_MS = 30_000;
+const DEFAULT_LIMITS: HttpLimits = {
+  connectMsMax: 5000,
+  idleMsMax: 20_000,
+  bytesPerSecondMin: 32 * 1024,
+};
+
+export interface S3PageStoreOptions {
+  /** s3://BUCKET/PREFIX?endpoint=URL&region=NAME. */
+  readonly url: string;
+  /** Absent: the usual environment variables, files and services of AWS. */
+  readonly credentials?: CredentialProvider;
+  /** Told when the server is away, and when it is back. */
+  readonly onNotice?: (text: string) => void;
+  /** How long a request is tried again after it first failed; absent: 30 s. */
+  readonly patienceMs?: number;
+  readonly limits?: Partial<HttpLimits>;
+  /** By which requests are dated; a server refuses those that are 15 minutes off. */
+  readonly clock?: Clock;
+  /** Where endpoint and region come from that the URL leaves open; absent: the process's own. */
+  readonly environment?: Environment;
+}
+
+/** A page store in a bucket. */
+export interface S3PageStore extends PageStore, RangeSource {
+  /** Makes the place the ledger's, where it is nobody's. STORE_TAKEN. */
+  claim(ledgerId: string): TaskEither.TaskEither<LedgerError, void>;
+  /** Makes sure that the place is the ledger's, and writes nothing. STORE_TAKEN, STORE_MISSING. */
+  checkClaim(ledgerId: string): TaskEither.TaskEither<LedgerError, void>;
+  /** Whether the place is some ledger's. */
+  isClaimed(): TaskEither.TaskEither<LedgerError, boolean>;
+  /** Ends what is under way. */
+  close(): Promise<void>;
+}
+
+interface Bucket {
+  readonly client: S3Client;
+  /** Of every key here: empty, or ends in a slash. */
+  readonly prefix: string;
+}
+
+const packsPrefix = ({ prefix }: Bucket): string => `${prefix}packs/`;
+const keyOf = (bucket: Bucket, name: string): string =>
+  `${packsPrefix(bucket)}${name.slice(0, FOLDER_DIGITS)}/${name}`;
+/** How messages name an object. */
+const whereOf = (bucket: Bucket, key: string): string =>
+  `object ${key} of ${bucket.client.address.label}`;
+
+async function put(bucket: Bucket, pack: { name: string; bytes: Uint8Array }): Promise<void> {
+  checkPackBytes(pack);
+  assert(pack.bytes.length <= PACK_BYTES_MAX, 'a pack is small enough to be read again');
+  await bucket.client.send({
+    method: 'PUT',
+    key: keyOf(bucket, pack.name),
+    operation: `store pack ${pack.name}`,
+    headers: { 'content-type': 'application/octet-stream' },
+    body: { bytes: pack.bytes, sha256: pack.name },
+    partOf: () => NOTHING,
+    read: ({ status }) =>
+      status < 300 ? either.right(undefined) : either.left(`status ${status} for a PUT`),
+  });
+}
+
+const ask = (bucket: Bucket, name: string, range: ObjectRange): Promise<RangeAnswer> =>
+  bucket.client.send({
+    method: 'GET',
+    key: keyOf(bucket, name),
+    operation: `read pack ${name}`,
+    headers: { range: rangeHeader(range) },
+    partOf: partOfRange(range),
+    read: (answer) => readRange(answer, range),
+  });
+
+/** A range of at least a byte, or as much of it as the object has. */
+async function askFound(bucket: Bucket, name: string, range: ObjectRange): Promise<FoundRange> {
+  const answer = await ask(bucket, name, range);
+  if (answer._tag === 'found') return answer;
+  if (answer._tag === 'absent') throw packMissing(name, whereOf(bucket, keyOf(bucket, name)));
+  const sizeBytes = answer.sizeBytes ?? (await sizeOf(bucket, name));
+  return { bytes: new Uint8Array(0), sizeBytes };
+}
+
+/** The size of a pack: of any object but an empty one, its first byte's answer says it. */
+async function sizeOf(bucket: Bucket, name: string): Promise<number> {
+  const answer = await ask(bucket, name, { offsetBytes: 0, lengthBytes: 1 });
+  if (answer._tag === 'absent') throw packMissing(name, whereOf(bucket, keyOf(bucket, name)));
+  return answer.sizeBytes ?? 0;
+}
+
+async function find(bucket: Bucket, range: PackRange): Promise<FoundRange> {
+  checkPackName(range.name);
+  if (canBeOfPack(range)) return askFound(bucket, range.name, range);
+  return { bytes: new Uint8Array(0), sizeBytes: await sizeOf(bucket, range.name) };
+}
+
+async function get(bucket: Bucket, range: PackRange): Promise<Uint8Array> {
+  const { bytes, sizeBytes } = await find(bucket, range);
+  const where = whereOf(bucket, keyOf(bucket, range.name));
+  checkRange(range, { sizeBytes, where });
+  if (bytes.length === range.lengthBytes) return bytes;
+  throw new LedgerError(
+    'PACK_DAMAGED',
+    `pack ${range.name} has ${sizeBytes} bytes, and no pack has more than ${PACK_BYTES_MAX} ` +
+      `(${where}); run \`pageledger verify\` to see what is affected`,
+    { name: range.name, foundBytes: sizeBytes, expectedBytes: PACK_BYTES_MAX, where },
+  );
+}
+
+async function remove(bucket: Bucket, name: string): Promise<void> {
+  checkPackName(name);
+  await bucket.client.send({
+    method: 'DELETE',
+    key: keyOf(bucket, name),
+    operation: `delete pack ${name}`,
+    partOf: () => NOTHING,
+    read: ({ status }) =>
+      status === 416 ? either.left('status 416 for a DELETE') : either.right(undefined),
+  });
+}
+
+const askListing = (bucket: Bucket, continuation: string | null): Promise<Listing> =>
+  bucket.client.send({
+    method: 'GET',
+    key: '',
+    operation: 'list the packs',
+    query: {
+      ...(continuation === null ? {} : { 'continuation-token': continuation }),
+      'list-type': '2',
+      'max-keys': String(LISTING_KEYS_MAX),
+      prefix: packsPrefix(bucket),
+    },
+    partOf: () => ({ skipBytes: 0, bytesMax: LISTING_BYTES_MAX, excess: 'refuse' }),
+    read: (answer) =>
+      answer.status === 200
+        ? readListing(answer.body)
+        : either.left(`status ${answer.status} for a listing`),
+  });
+
+/** The pack that an object is; null: something that is not ours, and is left alone. */
+function entryOf(bucket: Bucket, object: ListedObject): PackEntry | null {
+  const name = object.key.slice(-64);
+  if (!PACK_NAME.test(name) || object.key !== keyOf(bucket, name)) return null;
+  return { name, sizeBytes: object.sizeBytes, writtenAtMs: object.modifiedAtMs };
+}
+
+const endlessListing = (bucket: Bucket, why: string): LedgerError =>
+  new LedgerError(
+    'STORE_UNREACHABLE',
+    `cannot list the packs: the object store ${bucket.client.address.label} answered as no object ` +
+      `store does (${why}); check the endpoint in the page store's URL`,
+    { store: bucket.client.address.label, found: why },
+  );
+
+async function* list(bucket: Bucket): AsyncGenerator<PackEntry> {
+  let continuation: string | null = null;
+  let lastName = '';
+  let emptyListings = 0;
+  do {
+    const listing: Listing = await askListing(bucket, continuation);
+    const before = lastName;
+    for (const object of listing.objects) {
+      const entry = entryOf(bucket, object);
+      if (entry === null) continue;
+      // Each pack once: what goes back was given already, or the server goes round in circles.
+      if (entry.name <= before) throw endlessListing(bucket, 'a listing that goes back');
+      if (entry.name > lastName) lastName = entry.name;
+      yield entry;
+    }
+    emptyListings = lastName === before ? emptyListings + 1 : 0;
+    if (emptyListings > EMPTY_LISTINGS_MAX)
+      throw endlessListing(bucket, `${emptyListings} listings without a pack`);
+    ({ continuation } = listing);
+  } while (continuation !== null);
+}
+
+function placeOf(url: string): S3Place {
+  const place = parsePageStoreUrl(url);
+  if (place._tag === 's3') return place;
+  throw refuse({
+    _tag: 'BadUrl',
+    url: place.path,
+    why: 'a bucket was expected: s3://BUCKET/PREFIX?endpoint=URL&region=NAME',
+  });
+}
+
+function openBucket(options: S3PageStoreOptions): Bucket {
+  const place = placeOf(options.url);
+  const client = createS3Client({
+    address: addressOf(place, options.environment ?? process.env),
+    credentials: options.credentials ?? null,
+    clock: options.clock ?? Date.now,
+    limits: { ...DEFAULT_LIMITS, ...options.limits },
+    patienceMs: options.patienceMs ?? DEFAULT_PATIENCE_MS,
+    onNotice: options.onNotice ?? (() => undefined),
+  });
+  return { client, prefix: place.prefix === '' ? '' : `${place.prefix}/` };
+}
+
+/** A page store in a bucket. Nothing is asked of the server yet; BadUrl is thrown at once. */
+export function openS3PageStore(options: S3PageStoreOptions): S3PageStore {
+  const bucket = openBucket(options);
+  const path = bucket.client.address.label;
+  const attempt = <A>(operation: string, work: () => Promise<A>) =>
+    TaskEither.tryCatch(work, (thrown) => failureOf(thrown, { operation, path }));
+  const hasPacks = async (): Promise<boolean> => {
+    const first = await list(bucket).next();
+    return first.done !== true;
+  };
+  return {
+    put: (pack) => attempt('store a pack in', () => put(bucket, pack)),
+    get: (range) => attempt(`read pack ${range.name} in`, () => get(bucket, range)),
+    find: (range) => attempt(`read pack ${range.name} in`, () => find(bucket, range)),
+    list: () => list(bucket),
+    delete: (name) => attempt(`delete pack ${name} in`, () => remove(bucket, name)),
+    claim: (id) => attempt('claim', () => claimPlace(bucket, { id, hasPacks })),
+    checkClaim: (id) => attempt('look at the claim of', () => checkClaimOf(bucket, id)),
+    isClaimed: () => attempt('look at the claim of', () => hasClaim(bucket)),
+    close: () => {
+      bucket.client.close();
+      return Promise.resolve();
+    },
+  };
+}
