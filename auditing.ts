@@ -1,46 +1,38 @@
 // Questions and small commands, joined: events, history, sharing, checkpoints, retirement, verify.
 
-import { toHex } from './domain/identifier.ts';
-import { FIRST_CONTENT, isContent, UNKNOWN, type Holding } from './domain/page-writes.ts';
+import type { Holding } from './domain/page-writes.ts';
 import type { PackWritten } from './domain/pack-event.ts';
 import * as either from 'fp-ts/lib/Either.js';
 import { decideCheckpoint } from './domain/checkpoint.ts';
+import { isLedgerError } from './domain/ledger-error.ts';
 import { refuse } from './domain/refused.ts';
 import { pointsStream, vmStream } from './domain/stream-names.ts';
 import { decideVm } from './domain/vm.ts';
-import { eventRows, pageRows, type EventRow } from './projections/audit/event-rows.ts';
+import type { EventRow } from './projections/audit/event-rows.ts';
 import { ledgerFingerprint } from './projections/audit/fingerprint.ts';
 import { pageHistory, type PageVersion } from './projections/audit/history.ts';
+import { readingStart } from './projections/audit/reading-start.ts';
+import {
+  ensureIdentifiers,
+  identifierIn,
+  RowLister,
+  type RowFilter,
+} from './projections/audit/row-lister.ts';
 import { sharingAt, type Moment, type SharingCounts } from './projections/audit/sharing-at.ts';
 import { verifyLedger, type VerifySummary } from './projections/audit/verify.ts';
 import type { VmEntry } from './projections/catalogue.ts';
-import { decodeBatches, type CaptureChange, type Change } from './projections/commits.ts';
+import { decodeBatches, type AssemblerState, type Change } from './projections/commits.ts';
 import type { KnownPack } from './projections/contents.ts';
 import { MemoryIdentifierColumn } from './projections/identifier-index.ts';
 import { LedgerState } from './projections/ledger-state.ts';
 import type { Finding, Position, StateFiles } from './domain/ports.ts';
-import type { AssemblerState } from './projections/commits.ts';
 import { sha256, type Ledger } from './ledger.ts';
 
 /** Hex of a holding's identifier; null for a pattern or a page that is not known. */
-export function identifierOf(ledger: Ledger, holding: Holding): string | null {
-  if (!isContent(holding)) return null;
-  const bytes = ledger.column.read(holding - FIRST_CONTENT);
-  return bytes === null ? null : toHex(bytes);
-}
+export const identifierOf = (ledger: Ledger, holding: Holding): string | null =>
+  identifierIn(ledger.column, holding);
 
-/** Makes the identifiers anew from the log where their file is gone. */
-async function ensureIdentifiers(ledger: Ledger): Promise<void> {
-  const { count } = ledger.state.contents;
-  if (count === 0) return;
-  const { column } = ledger;
-  if (column.read(0) === null || column.read(count - 1) === null) await ledger.state.rebuild();
-}
-
-export interface LogFilter {
-  readonly vm: string | null;
-  readonly type: string | null;
-  readonly isExpanded: boolean;
+export interface LogFilter extends RowFilter {
   /** Both included; null: no bound. */
   readonly from: LogBound | null;
   readonly to: LogBound | null;
@@ -60,61 +52,25 @@ const isBefore = (change: Told, bound: LogBound): boolean =>
 const isAfter = (change: Told, bound: LogBound): boolean =>
   bound._tag === 'position' ? change.position > bound.position : timeOf(change) > bound.timeMs;
 
-/** Turns changes into the rows that a filter lets through. */
-export class EventLister {
-  readonly #ledger: Ledger;
-  readonly #filter: LogFilter;
+const isWithin = ({ from, to }: LogFilter, change: Change): boolean =>
+  change._tag !== 'damage' &&
+  (from === null || !isBefore(change, from)) &&
+  (to === null || !isAfter(change, to));
 
-  constructor(ledger: Ledger, filter: LogFilter) {
-    this.#ledger = ledger;
-    this.#filter = filter;
-  }
+/** Hands on the rows of a change that the filter lets through, one after the other. */
+type Listing = (change: Change) => Promise<void>;
 
-  async *rows(change: Change): AsyncGenerator<EventRow> {
-    if (change._tag === 'damage') return;
-    const { from, to, vm, type, isExpanded } = this.#filter;
-    if ((from !== null && isBefore(change, from)) || (to !== null && isAfter(change, to))) return;
-    const { state } = this.#ledger;
-    const rows = [...eventRows(state, change)];
-    for (const { has, ...row } of rows) {
-      if (vm !== null && row.vm !== vm) continue;
-      const isExpandable = row.type === 'PagesWritten' && isExpanded;
-      const isWanted =
-        type === null || row.type === type || (has?.has(type) === true && !isExpanded);
-      if (isWanted) yield row;
-      if (isExpandable && change._tag === 'capture' && row.item === 0) yield* this.#pages(change);
-    }
-  }
-
-  async *#pages(change: CaptureChange): AsyncGenerator<EventRow> {
-    const { state } = this.#ledger;
-    const { type } = this.#filter;
-    const entry = this.#ledger.vm(change.committed.vm);
-    const last = entry.captures.findLast((row) => row.position < change.position);
-    const isBreaking = type === null || type === 'SharingBroken';
-    const before =
-      last === undefined || !isBreaking
-        ? new Uint32Array(0)
-        : await state.tables.at(entry, state.contents, last);
-    const context = {
-      before,
-      identifierOf: (holding: Holding) =>
-        identifierOf(this.#ledger, holding === UNKNOWN ? 0 : holding),
-    };
-    for (const row of pageRows(state, change, context))
-      if (type === null || row.type === type) yield row;
-  }
-}
-
-/** Where reading has to start so that everything from a bound on is seen whole. */
-export function startOf(ledger: Ledger, from: LogBound | null): AssemblerState {
-  if (from === null || from._tag === 'time') return { next: 0n, pending: [] };
-  let next = from.position;
-  for (const entry of ledger.state.catalogue.vms.values())
-    for (const row of entry.captures)
-      if (row.position >= from.position && row.range.fromPosition < next)
-        next = row.range.fromPosition;
-  return { next: next === from.position ? 0n : next, pending: [] };
+function listing(
+  ledger: Ledger,
+  filter: LogFilter,
+  consume: (row: EventRow) => Promise<void>,
+): Listing {
+  const { state } = ledger;
+  const lister = new RowLister({ state, column: () => ledger.column }, filter);
+  return async (change) => {
+    if (!isWithin(filter, change)) return;
+    for await (const rows of lister.rows(change)) for (const row of rows) await consume(row);
+  };
 }
 
 /** Events up to the ledger's end now, oldest first. */
@@ -123,12 +79,12 @@ export async function listEvents(
   filter: LogFilter,
   consume: (row: EventRow) => Promise<void>,
 ): Promise<AssemblerState> {
-  if (filter.isExpanded) await ensureIdentifiers(ledger);
-  const lister = new EventLister(ledger, filter);
-  return ledger.replay(startOf(ledger, filter.from), async (change) => {
-    if (change.position >= ledger.state.next) await ledger.state.catchUp({ heavy: false });
-    for await (const row of lister.rows(change)) await consume(row);
-  });
+  const { state } = ledger;
+  const { from } = filter;
+  if (filter.isExpanded) await ensureIdentifiers(state, ledger.column);
+  const start =
+    from?._tag === 'position' ? readingStart(state, from.position) : { next: 0n, pending: [] };
+  return ledger.replay(start, listing(ledger, filter, consume));
 }
 
 /** Events after a state, replayed and then live, until the signal aborts. */
@@ -138,15 +94,10 @@ export async function followEvents(
   at: { readonly from: AssemblerState; readonly signal: AbortSignal },
   consume: (row: EventRow) => Promise<void>,
 ): Promise<void> {
-  const { liveCommits } = await import('./projections/subscription.ts');
-  const lister = new EventLister(ledger, filter);
-  const marks = liveCommits(ledger.log, at, async (change) => {
-    await ledger.state.catchUp({ heavy: false });
-    for await (const row of lister.rows(change)) await consume(row);
-  });
-  await new Promise<void>((resolve, reject) => {
-    marks.subscribe({ error: reject, complete: resolve });
-  });
+  const { liveChanges } = await import('./projections/subscription.ts');
+  const list = listing(ledger, filter, consume);
+  for await (const { changes } of liveChanges(ledger.log, at))
+    for (const change of changes) await list(change);
 }
 
 /** Versions of a page, oldest first, with identifiers. */
@@ -155,7 +106,7 @@ export async function historyOf(
   entry: VmEntry,
   gfn: number,
 ): Promise<readonly (PageVersion & { readonly identifier: string | null })[]> {
-  await ensureIdentifiers(ledger);
+  await ensureIdentifiers(ledger.state, ledger.column);
   const versions = await pageHistory(ledger, entry, gfn);
   return versions.map((version) => ({
     ...version,
@@ -201,8 +152,14 @@ async function recordedIdentifiers(
 ): Promise<Uint8Array | null> {
   const row = catalogue.vms.get(pack.vm)?.capture(pack.capture);
   if (row === undefined) return null;
-  const { packs } = decodeBatches(await tables.events(pack.vm, row));
-  return packs.find((written: PackWritten) => written.name === pack.name)?.identifiers ?? null;
+  try {
+    const { packs } = decodeBatches(await tables.events(pack.vm, row));
+    return packs.find((written: PackWritten) => written.name === pack.name)?.identifiers ?? null;
+  } catch (thrown) {
+    // That the events cannot be read is a finding of its own.
+    if (isLedgerError(thrown) && thrown.code === 'LOG_DAMAGED') return null;
+    throw thrown;
+  }
 }
 
 const NO_FILES: StateFiles = {
@@ -220,7 +177,7 @@ async function foldedAnew({ log, replay }: Ledger): Promise<LedgerState> {
   return state;
 }
 
-/** Reads everything back and checks it. */
+/** Reads everything back, where it lies, and checks it. */
 export async function verify(
   ledger: Ledger,
   onProgress: (progress: { readonly done: number; readonly total: number }) => void,
@@ -233,7 +190,7 @@ export async function verify(
       state,
       replay,
       log,
-      store,
+      store: store.origin ?? store,
       engine,
       sha256,
       checkLog: () => log.check(),
@@ -242,7 +199,7 @@ export async function verify(
     },
     onProgress,
   );
-  const all = [...ledger.folderFindings, ...(await keyFindings(ledger)), ...findings];
+  const all = [...ledger.findings, ...(await keyFindings(ledger)), ...findings];
   return { findings: all, summary: { ...summary, damaged: all.length } };
 }
 

@@ -1,9 +1,19 @@
 // pageledger's public API.
 
-export { run, openLedger, sha256, Ledger, type OpenLedgerOptions } from './ledger.ts';
+export { run, sha256, Ledger, type LedgerMode } from './ledger.ts';
+export { openLedger, type OpenLedgerOptions } from './open-ledger.ts';
 export * from './recording.ts';
 export * from './restoring.ts';
 export * from './auditing.ts';
+export * from './subscribing.ts';
+export {
+  projectionNamed,
+  projectionNames,
+  registerProjection,
+  type AnyProjection,
+} from './projections/registered.ts';
+export * from './grouping.ts';
+export * from './copying.ts';
 export * from './demonstration.ts';
 export { LedgerError, isLedgerError, LEDGER_ERROR_CODES } from './domain/ledger-error.ts';
 export { isEventType } from './domain/events.ts';

@@ -1,49 +1,93 @@
-// The composition root: a ledger of a folder, put together from its adapters. What a ledger does is in
-// the use cases and projections; this file only joins them.
+// A ledger, put together from its parts: a log, a page store, and what is local to this host. What a
+// ledger does is in the use cases and projections; this file only joins them, and open-ledger.ts
+// makes the parts that a URL names.
 
 import { hash, randomBytes } from 'node:crypto';
-import { realpathSync } from 'node:fs';
 import { join } from 'node:path';
 import * as either from 'fp-ts/lib/Either.js';
 import type { TaskEither } from 'fp-ts/lib/TaskEither.js';
+import type { Observable } from 'rxjs';
 import { nodeFiles, type FilePort } from './adapters/files/files.ts';
-import {
-  openEventLog,
-  type EmbeddedEventLog,
-} from './adapters/stores/event-log-embedded/event-log-embedded.ts';
 import { openFingerprintFiles } from './adapters/stores/fingerprint-files.ts';
 import { keyCheck, openGroupKeys, type GroupKeys } from './adapters/stores/group-keys.ts';
 import { openIdentifierFile } from './adapters/stores/identifier-file.ts';
-import { LEDGER_FORMAT } from './adapters/stores/ledger-format.ts';
-import { openLedgerFolder, type LedgerFolder } from './adapters/stores/ledger-folder.ts';
-import { openPagePacks, type PagePacks } from './adapters/stores/page-packs.ts';
 import { openStateFiles } from './adapters/stores/state-files.ts';
 import type { ControlEvent } from './domain/events.ts';
 import { LedgerError } from './domain/ledger-error.ts';
 import type { PageEngine } from './domain/page-engine.ts';
 import { parsePoint, type Point, type PointContext } from './domain/point.ts';
-import { NO_STREAM, type Clock, type Finding, type StateFiles } from './domain/ports.ts';
+import type { Clock, EventLog, Finding, PageStore, Position, StateFiles } from './domain/ports.ts';
 import { refuse } from './domain/refused.ts';
 import { LEDGER_STREAM } from './domain/stream-names.ts';
 import { encodeControls } from './domain/use-cases/capture-log.ts';
 import type { CaptureRow, VmEntry } from './projections/catalogue.ts';
 import { MemoryIdentifierColumn, type IdentifierColumn } from './projections/identifier-index.ts';
 import { LedgerState, type Replay } from './projections/ledger-state.ts';
+import {
+  rows,
+  states,
+  subscribe,
+  type AnyStatesRequest,
+  type NamedStatesRequest,
+  type ObservedNamedStates,
+  type ObservedRequest,
+  type ObservedRows,
+  type ObservedStates,
+  type RowMessage,
+  type RowsRequest,
+  type StateMessage,
+  type StatesRequest,
+} from './subscribing.ts';
 
 const IDENTIFIERS_FILE = 'identifiers';
 const HEADS_FILE = 'log-heads';
 /** Times that an append to a shared stream is decided again after another process's came first. */
 const RETRIES_MAX = 20;
 
-export interface OpenLedgerOptions {
-  /** A folder. */
-  readonly url: string;
-  /** `create`: make it where there is none. `write`: it exists. `read`: write nothing but what is derived. */
-  readonly mode: 'create' | 'write' | 'read';
+/** What a ledger may do: make it where there is none; append to it; write only what is derived. */
+export type LedgerMode = 'create' | 'write' | 'read';
+
+/** A log as a ledger uses it. */
+export interface LedgerLog extends EventLog {
+  /** Reads everything and names each damage. */
+  check(): AsyncIterable<Finding>;
+  /** The heads of all streams at a position, to begin there another time; absent: the log keeps them. */
+  readonly heads?: {
+    at(position: Position): TaskEither<LedgerError, Uint8Array>;
+    /** False: they do not fit the log, nothing is lost. */
+    offer(bytes: Uint8Array): TaskEither<LedgerError, boolean>;
+  };
+}
+
+/** A page store as a ledger uses it. */
+export interface LedgerPages extends PageStore {
+  /** The place itself, past what this host keeps of it: for whoever checks it. Absent: this is it. */
+  readonly origin?: PageStore;
+  /** Removes what crashes left half written over an hour ago: how many. */
+  removeLeftovers(nowMs: number): TaskEither<LedgerError, number>;
+  close(): Promise<void>;
+}
+
+/** What a ledger is made of. */
+export interface LedgerParts {
+  /** As LedgerCreated bears it; null where what says so is damaged. */
+  readonly id: string | null;
+  readonly log: LedgerLog;
+  readonly store: LedgerPages;
+  /** Folders of this host. */
+  readonly paths: { readonly keys: string; readonly projections: string };
+  /** What tells this ledger from others on this host, copies of it among them. */
+  readonly lockName: string;
+  /** What is wrong with where the ledger lies, and stops nobody from reading. */
+  readonly findings: readonly Finding[];
+  /** Bytes that the log takes where it is kept. */
+  logBytes(): Promise<number>;
+}
+
+export interface LedgerSettings {
+  readonly mode: LedgerMode;
   /** Worker threads; absent: one a core where there is more than one. 0: inline. */
   readonly threads?: number;
-  /** Where keys lie; absent: in the ledger. */
-  readonly keys?: string;
   readonly files?: FilePort;
   readonly clock?: Clock;
 }
@@ -59,38 +103,38 @@ export async function run<A>(task: TaskEither<LedgerError, A>): Promise<A> {
 export const sha256 = (bytes: Uint8Array): Uint8Array => hash('sha256', bytes, 'buffer');
 
 export class Ledger {
-  readonly folder: LedgerFolder;
-  readonly log: EmbeddedEventLog;
-  readonly store: PagePacks;
+  readonly id: string | null;
+  readonly log: LedgerLog;
+  readonly store: LedgerPages;
   readonly keys: GroupKeys;
   readonly state: LedgerState;
   readonly replay: Replay;
   readonly files: FilePort;
   readonly clock: Clock;
-  readonly mode: OpenLedgerOptions['mode'];
+  readonly mode: LedgerMode;
+  readonly paths: LedgerParts['paths'];
+  /** Derived state by name, kept on this host. */
+  readonly stateFiles: StateFiles;
+  readonly #parts: LedgerParts;
   readonly #threads: number | undefined;
-  readonly #keysFolder: string;
-  readonly #stateFiles: StateFiles;
   #engine: PageEngine | null = null;
   #column: IdentifierColumn | null = null;
   #keyed: string | null = null;
 
-  constructor(
-    parts: { readonly folder: LedgerFolder; readonly log: EmbeddedEventLog },
-    options: OpenLedgerOptions,
-  ) {
-    const { folder, log } = parts;
-    this.folder = folder;
+  constructor(parts: LedgerParts, settings: LedgerSettings) {
+    const { log } = parts;
+    this.#parts = parts;
+    this.id = parts.id;
     this.log = log;
-    this.mode = options.mode;
-    this.files = options.files ?? nodeFiles;
-    this.clock = options.clock ?? Date.now;
-    this.#threads = options.threads;
+    this.store = parts.store;
+    this.paths = parts.paths;
+    this.mode = settings.mode;
+    this.files = settings.files ?? nodeFiles;
+    this.clock = settings.clock ?? Date.now;
+    this.#threads = settings.threads;
     const { files } = this;
-    this.store = openPagePacks({ files, folder: folder.paths.packs });
-    this.#keysFolder = options.keys ?? folder.paths.keys;
-    this.keys = openGroupKeys({ files, folder: this.#keysFolder });
-    this.#stateFiles = openStateFiles({ files, folder: folder.paths.projections });
+    this.keys = openGroupKeys({ files, folder: parts.paths.keys });
+    this.stateFiles = openStateFiles({ files, folder: parts.paths.projections });
     // RxJS and what builds on it is loaded only where something is folded.
     this.replay = async (from, consume) => {
       const { replayCommits } = await import('./projections/subscription.ts');
@@ -98,7 +142,7 @@ export class Ledger {
     };
     this.state = new LedgerState({
       log,
-      files: this.#stateFiles,
+      files: this.stateFiles,
       identifiers: () => this.column,
       replay: this.replay,
     });
@@ -117,19 +161,18 @@ export class Ledger {
   get column(): IdentifierColumn {
     this.#column ??=
       this.files === nodeFiles
-        ? openIdentifierFile(join(this.folder.paths.projections, IDENTIFIERS_FILE))
+        ? openIdentifierFile(join(this.paths.projections, IDENTIFIERS_FILE))
         : new MemoryIdentifierColumn();
     return this.#column;
   }
 
   get fingerprintFiles(): ReturnType<typeof openFingerprintFiles> {
-    return openFingerprintFiles({ files: this.files, folder: this.#keysFolder });
+    return openFingerprintFiles({ files: this.files, folder: this.paths.keys });
   }
 
   /** What tells this ledger from others on this host, copies of it among them. */
   get lockName(): string {
-    const { folder } = this.folder.paths;
-    return this.files === nodeFiles ? realpathSync(folder) : `${this.folder.id ?? ''} ${folder}`;
+    return this.#parts.lockName;
   }
 
   /** The VM of a name. Refused where the ledger has none. */
@@ -232,38 +275,52 @@ export class Ledger {
     return true;
   }
 
-  /** Bytes of the log and of the packs on disk. */
+  /** Bytes of the log and of the packs where they are kept. */
   async storedBytes(): Promise<{ readonly logBytes: number; readonly storedBytes: number }> {
     let storedBytes = 0;
     for await (const pack of this.store.list()) storedBytes += pack.sizeBytes;
-    let logBytes = 0;
-    const folders = [this.folder.paths.log];
-    for (let folder = folders.pop(); folder !== undefined; folder = folders.pop())
-      for (const name of await this.files.list(folder)) {
-        const facts = await this.files.facts(join(folder, name));
-        if (facts?.isFolder === true) folders.push(join(folder, name));
-        else logBytes += facts?.sizeBytes ?? 0;
-      }
-    return { logBytes, storedBytes };
+    return { logBytes: await this.#parts.logBytes(), storedBytes };
   }
 
-  /** What is wrong with the folder itself. */
-  get folderFindings(): readonly Finding[] {
-    return this.folder.findings;
+  /** What is wrong with where the ledger lies. */
+  get findings(): readonly Finding[] {
+    return this.#parts.findings;
+  }
+
+  /** Rows after a place, replayed and then live (docs/events.md, "Following a ledger"). */
+  rows(request?: RowsRequest): AsyncGenerator<RowMessage> {
+    return rows(this, request);
+  }
+
+  /** The states of a projection, replayed and then live. */
+  states<S>(request: StatesRequest<S>): AsyncGenerator<StateMessage<S>>;
+  states(request: NamedStatesRequest): AsyncGenerator<StateMessage<unknown>>;
+  states(request: AnyStatesRequest): AsyncGenerator<StateMessage<unknown>> {
+    return states(this, request);
+  }
+
+  /** Either of them as an Observable. Work that takes time belongs into `handle`. */
+  subscribe<S>(request: ObservedStates<S>): Observable<StateMessage<S>>;
+  subscribe(request: ObservedNamedStates): Observable<StateMessage<unknown>>;
+  subscribe(request?: ObservedRows): Observable<RowMessage>;
+  subscribe(
+    request: ObservedRequest = {},
+  ): Observable<StateMessage<unknown>> | Observable<RowMessage> {
+    return subscribe(this, request);
   }
 
   /** Starts from the derived state, where it is there and fits. */
   async load(): Promise<void> {
-    const heads = await this.#stateFiles.load(HEADS_FILE);
-    if (heads !== null) await run(this.log.offerHeads(heads));
+    const heads = this.log.heads === undefined ? null : await this.stateFiles.load(HEADS_FILE);
+    if (heads !== null) await run(this.log.heads!.offer(heads));
     await this.state.load();
   }
 
   /** Keeps the derived state, so that the next opening reads little. */
   async #save(): Promise<void> {
-    if (!(await this.state.save())) return;
-    const heads = await this.log.streamHeads(this.state.next)();
-    if (either.isRight(heads)) await this.#stateFiles.save(HEADS_FILE, heads.right);
+    if (!(await this.state.save()) || this.log.heads === undefined) return;
+    const heads = await this.log.heads.at(this.state.next)();
+    if (either.isRight(heads)) await this.stateFiles.save(HEADS_FILE, heads.right);
   }
 
   /** Keeps the derived state and lets go of everything. */
@@ -274,31 +331,4 @@ export class Ledger {
     await this.store.close();
     await this.log.close();
   }
-}
-
-/** Opens a ledger; makes it first where the mode says so. */
-export async function openLedger(options: OpenLedgerOptions): Promise<Ledger> {
-  const files = options.files ?? nodeFiles;
-  const ifAbsent = options.mode === 'create' ? 'create' : 'fail';
-  const folder = await run(openLedgerFolder({ files, path: options.url, ifAbsent }));
-  const readOnly = options.mode === 'read';
-  const log = await run(openEventLog({ folder: folder.paths.log, files, readOnly }));
-  const ledger = new Ledger({ folder, log }, options);
-  await ledger.load();
-  if (options.mode === 'create' && (await run(log.streamRevision(LEDGER_STREAM))) === NO_STREAM) {
-    const { id } = folder;
-    if (id === null)
-      throw new LedgerError(
-        'NOT_A_LEDGER',
-        `${folder.paths.folder} has no event and no readable format file; remove the folder, or name another`,
-        { path: folder.paths.folder },
-      );
-    await ledger.appendDecided(LEDGER_STREAM, () =>
-      ledger.state.catalogue.ledger === null
-        ? [{ type: 'LedgerCreated', data: { ledger: id, format: LEDGER_FORMAT, pageStore: null } }]
-        : [],
-    );
-  }
-  await ledger.state.catchUp({ heavy: false });
-  return ledger;
 }

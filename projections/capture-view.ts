@@ -33,7 +33,8 @@ export class LayeredCaptureView implements CaptureView {
 
   find(identifiers: Uint8Array, row: number): Holding {
     const committed = this.#sharing.index.find(identifiers, row);
-    if (committed >= 0) return FIRST_CONTENT + committed;
+    // What others committed since this capture began was folded meanwhile, and has numbers of ours.
+    if (committed >= 0 && committed < this.#base) return FIRST_CONTENT + committed;
     const own = this.#own.find(identifiers, row);
     return own < 0 ? -1 : FIRST_CONTENT + this.#base + own;
   }
@@ -45,7 +46,9 @@ export class LayeredCaptureView implements CaptureView {
   }
 
   holders(content: Holding): number {
-    return this.#sharing.holders(content - FIRST_CONTENT) + (this.#shift.get(content) ?? 0);
+    const number = content - FIRST_CONTENT;
+    const committed = number < this.#base ? this.#sharing.holders(number) : 0;
+    return committed + (this.#shift.get(content) ?? 0);
   }
 
   store(identifiers: Uint8Array, row: number): Holding {

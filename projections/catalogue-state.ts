@@ -8,7 +8,8 @@ import { Catalogue, type CaptureRow } from './catalogue.ts';
 const orNull = <C extends t.Mixed>(codec: C) => t.union([codec, t.null]);
 const isDigits = (u: unknown): u is string => typeof u === 'string' && /^\d+$/u.test(u);
 
-const position = new t.Type<bigint, string>(
+/** A position as text. */
+export const position = new t.Type<bigint, string>(
   'position',
   (u): u is bigint => typeof u === 'bigint',
   (u, context) => (isDigits(u) ? t.success(BigInt(u)) : t.failure(u, context)),

@@ -8,6 +8,7 @@
 
 import * as t from 'io-ts';
 import { assert } from '../domain/assert.ts';
+import { LedgerError } from '../domain/ledger-error.ts';
 import { pageCountOf } from '../domain/memory-map.ts';
 import { UNKNOWN } from '../domain/page-writes.ts';
 import type { EventLog, Position, StateFiles } from '../domain/ports.ts';
@@ -102,6 +103,8 @@ export class LedgerState {
   #isKnown = false;
   #hasMetDamage = false;
   #heavyUnsavedRows = 0;
+  /** The end of what folds or saves now; never rejects. */
+  #turn: Promise<unknown> = Promise.resolve();
 
   constructor(ports: LedgerStatePorts) {
     this.#ports = ports;
@@ -111,6 +114,21 @@ export class LedgerState {
   /** Position up to which the light half is folded. */
   get next(): Position {
     return this.#light.from.next;
+  }
+
+  /** Where a reader goes on who has seen everything that the light half has. */
+  get reached(): AssemblerState {
+    return this.#light.from;
+  }
+
+  /** One at a time: whoever records, asks and follows in one process shares this state. */
+  #inTurn<A>(work: () => Promise<A>): Promise<A> {
+    const turn = this.#turn.then(work);
+    this.#turn = turn.then(
+      () => undefined,
+      () => undefined,
+    );
+    return turn;
   }
 
   /** Loads the light half from its state file, if there is one that fits. */
@@ -168,7 +186,23 @@ export class LedgerState {
    * Folds what the log holds beyond this state. The heavy half is loaded when asked for, or when
    * there is something to fold: only it can decide outcomes.
    */
-  async catchUp(need: { readonly heavy: boolean }): Promise<void> {
+  catchUp(need: { readonly heavy: boolean }): Promise<void> {
+    return this.#inTurn(() => this.#catchUp(need));
+  }
+
+  /** Folds until past a position that the log gave; at once where that is done. */
+  async foldPast(position: Position): Promise<void> {
+    if (this.next > position) return;
+    await this.catchUp({ heavy: false });
+    if (this.next > position) return;
+    throw new LedgerError(
+      'LOG_DAMAGED',
+      `the log gave an event at position ${position} and now ends at ${this.next}; verify the ledger, and restore the log from a copy`,
+      { position, found: this.next },
+    );
+  }
+
+  async #catchUp(need: { readonly heavy: boolean }): Promise<void> {
     const head = await this.#ports.log.head()();
     if (head._tag === 'Left') throw head.left;
     if (!need.heavy && this.#isKnown && head.right === this.#light.from.next) return;
@@ -184,9 +218,11 @@ export class LedgerState {
   }
 
   /** Throws everything derived away and folds the log from its start. */
-  async rebuild(): Promise<void> {
-    await this.#startAnew();
-    await this.#fold();
+  rebuild(): Promise<void> {
+    return this.#inTurn(async () => {
+      await this.#startAnew();
+      await this.#fold();
+    });
   }
 
   /** Derived state that contradicts itself is thrown away whole; the log is the truth. */
@@ -329,7 +365,11 @@ export class LedgerState {
   }
 
   /** Keeps what is worth keeping in the state files; tells whether there was anything. */
-  async save(): Promise<boolean> {
+  save(): Promise<boolean> {
+    return this.#inTurn(() => this.#save());
+  }
+
+  async #save(): Promise<boolean> {
     // What damage left is not kept: a log that is put back from a copy is folded anew.
     if (this.#isLightSaved || this.#hasMetDamage || (await this.#isBehindSaved())) return false;
     await this.#saveHeavy();

@@ -1,74 +1,41 @@
-// Replay, then live, as Observables: the one file that builds them. What flows is whole changes (a
-// capture with its batches, or one control event), never a page. The source is pulled: the next chunk
-// is read when the fold of the one before has finished, so a slow projection slows the reader and
-// nothing piles up.
+// Replay, then live: the one file that builds Observables. What flows is whole changes (a capture with
+// its batches, or one control event), or arrays of what was made of them, never a page. Every source is
+// pulled: the next chunk is read when the one before was worked off, so a slow projection slows the
+// reader and nothing piles up.
 
-import {
-  concatMap,
-  defer,
-  finalize,
-  from,
-  lastValueFrom,
-  map,
-  repeat,
-  takeWhile,
-  type Observable,
-} from 'rxjs';
-import type { EventLog, Position } from '../domain/ports.ts';
+import { lastValueFrom, Observable } from 'rxjs';
+import type { EventLog, LogChunk } from '../domain/ports.ts';
 import { CommitAssembler, type AssemblerState, type Change } from './commits.ts';
 
 /** Folds a change; the reader waits for it. */
 export type Fold = (change: Change) => Promise<void>;
 
-/** Where a subscription stands: everything before `state.next` was folded. */
-export interface Mark {
-  readonly state: AssemblerState;
-  /** Everything that was there when it was looked for is folded: what follows is live. */
-  readonly isCaughtUp: boolean;
+interface Pulled<T, R> {
+  /** The source: it ends when the signal aborts. */
+  readonly open: (signal: AbortSignal) => AsyncIterable<T>;
+  readonly signal?: AbortSignal | undefined;
+  readonly work: (value: T, emit: (made: R) => void, signal: AbortSignal) => Promise<void>;
 }
 
-/** What a source that has ended gives. */
-const END = null;
-
-/** Each value of an asynchronous source through `work`, the next one pulled when `work` is done. */
-const pulled = <T, R>(
-  source: () => AsyncIterable<T>,
-  work: (value: T) => Promise<R>,
-): Observable<R> =>
-  defer(() => {
-    const iterator = source()[Symbol.asyncIterator]();
-    return defer(() => from(iterator.next())).pipe(
-      concatMap(async (result) =>
-        result.done === true ? END : { value: await work(result.value) },
-      ),
-      repeat(),
-      takeWhile((step) => step !== END),
-      map((step) => step.value),
-      // Whoever leaves early, or fails, lets go of what the source holds.
-      finalize(() => {
-        iterator.return?.().catch(() => undefined);
-      }),
+/** What `work` makes of each value of a source, the next one asked for when it is done. */
+const pulled = <T, R>({ open, signal: outer, work }: Pulled<T, R>): Observable<R> =>
+  new Observable((subscriber) => {
+    // A source that waits for the next append hears of nothing else than its signal.
+    const left = new AbortController();
+    const signal = outer === undefined ? left.signal : AbortSignal.any([outer, left.signal]);
+    const emit = (made: R): void => subscriber.next(made);
+    const pump = async (): Promise<void> => {
+      for await (const value of open(signal)) {
+        await work(value, emit, signal);
+        if (signal.aborted) break;
+      }
+    };
+    pump().then(
+      () => subscriber.complete(),
+      (failure: unknown) => subscriber.error(failure),
     );
+    return () => left.abort();
   });
-
-/** A chunk of the log, of a replay or of a live subscription. */
-interface Arrived {
-  readonly items: Parameters<CommitAssembler['take']>[0];
-  readonly next: Position;
-  readonly isCaughtUp: boolean;
-}
-
-const folding = (
-  log: EventLog,
-  at: AssemblerState,
-  fold: Fold,
-): ((chunk: Arrived) => Promise<Mark>) => {
-  const assembler = new CommitAssembler(log, at);
-  return async ({ items, next, isCaughtUp }) => {
-    for (const change of await assembler.take(items)) await fold(change);
-    return { state: { next, pending: assembler.pending() }, isCaughtUp };
-  };
-};
 
 /** Folds what the log holds after a state, up to its end now; gives the state after it. */
 export async function replayCommits(
@@ -76,37 +43,64 @@ export async function replayCommits(
   at: AssemblerState,
   fold: Fold,
 ): Promise<AssemblerState> {
-  const work = folding(log, at, fold);
-  const marks = pulled(
-    () => log.read({ from: at.next }),
-    (chunk) => work({ ...chunk, isCaughtUp: true }),
-  );
-  const last = await lastValueFrom(marks, { defaultValue: { state: at, isCaughtUp: true } });
-  return last.state;
+  const assembler = new CommitAssembler(log, at);
+  const states = pulled<LogChunk, AssemblerState>({
+    open: () => log.read({ from: at.next }),
+    work: async ({ items, next }, emit) => {
+      for (const change of await assembler.take(items)) await fold(change);
+      emit({ next, pending: assembler.pending() });
+    },
+  });
+  return lastValueFrom(states, { defaultValue: at });
+}
+
+/** What a live reader brings, control messages in band and never ahead of the changes. */
+export interface Arrival {
+  /** `caughtUp`: all that was there when it was looked for has come. */
+  readonly _tag: 'changes' | 'caughtUp' | 'reconnected';
+  readonly changes: readonly Change[];
+  /** Where another reader goes on who has taken everything up to here. */
+  readonly state: AssemblerState;
 }
 
 /**
- * Folds what the log holds after a state, then what comes, until unsubscribed or aborted. Gives a mark
- * after each chunk, never ahead of what was folded.
+ * What the log holds after a state, then what comes, until aborted: a chunk of the log at a time, read
+ * when it is asked for.
  */
-export const liveCommits = (
+export async function* liveChanges(
   log: EventLog,
   at: { readonly from: AssemblerState; readonly signal: AbortSignal },
-  fold: Fold,
-): Observable<Mark> => {
-  const work = folding(log, at.from, fold);
-  return defer(() => {
-    // A source that waits for the next append hears of nothing else.
-    const left = new AbortController();
-    const signal = AbortSignal.any([at.signal, left.signal]);
-    return pulled(
-      () => log.subscribe({ from: at.from.next, signal }),
-      (arrived) =>
-        work({
-          items: arrived._tag === 'items' ? arrived.items : [],
-          next: arrived.next,
-          isCaughtUp: arrived._tag === 'caughtUp',
-        }),
-    ).pipe(finalize(() => left.abort()));
+): AsyncGenerator<Arrival> {
+  const assembler = new CommitAssembler(log, at.from);
+  for await (const arrived of log.subscribe({ from: at.from.next, signal: at.signal })) {
+    const isItems = arrived._tag === 'items';
+    const changes = isItems ? await assembler.take(arrived.items) : [];
+    const state = { next: arrived.next, pending: assembler.pending() };
+    yield { _tag: isItems ? 'changes' : arrived._tag, changes, state };
+  }
+}
+
+export interface ObservedSource<T> {
+  /** The source: it ends when the signal aborts. */
+  readonly open: (signal: AbortSignal) => AsyncIterable<readonly T[]>;
+  readonly signal?: AbortSignal | undefined;
+  /** Called with each value before it is emitted; the reader waits for the promise it returns. */
+  readonly handle?: ((value: T) => void | Promise<void>) | undefined;
+}
+
+/**
+ * The values of a source as an Observable. RxJS has no way to ask for less, so whoever works
+ * asynchronously does so in `handle`: behind an operator that queues, values would pile up.
+ */
+export const observed = <T>({ open, signal, handle }: ObservedSource<T>): Observable<T> =>
+  pulled<readonly T[], T>({
+    open,
+    signal,
+    work: async (values, emit, ended) => {
+      for (const value of values) {
+        if (ended.aborted) return;
+        if (handle !== undefined) await handle(value);
+        emit(value);
+      }
+    },
   });
-};

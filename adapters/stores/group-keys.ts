@@ -111,7 +111,7 @@ async function load(
     throw new LedgerError(
       'KEY_MISSING',
       `the key of sharing group '${request.group}' was expected at ${path}, and there is none; ` +
-        'copy the file of this name from where the group was made, permissions 0600. ' +
+        'run `pageledger group export` on a host that has it, and `pageledger group import` here. ' +
         'Restoring needs no key',
       { group: request.group, path },
     );

@@ -3,23 +3,27 @@
 
 import type { ControlEvent } from '../../domain/events.ts';
 import {
+  hasReference,
   KIND_BROKE,
   KIND_MASK,
-  KIND_PATTERN,
+  KIND_STORED,
   type PageColumns,
 } from '../../domain/page-columns.ts';
 import { packPagesOf } from '../../domain/pack-event.ts';
 import { FIRST_CONTENT, isContent, UNKNOWN, type Holding } from '../../domain/page-writes.ts';
 import type { Position } from '../../domain/ports.ts';
 import type { CaptureChange, Change } from '../commits.ts';
+import { foldedKinds } from '../folded-kinds.ts';
 import type { LedgerState } from '../ledger-state.ts';
 import { holdingsOf, type PageTable } from '../page-tables.ts';
-import { isStoreFolded } from './history.ts';
+import { placeText, rankOf, type Rank, type RowPart } from './place.ts';
 
 export interface EventRow {
   readonly position: Position;
   /** Number inside the capture; null for an event that is not part of one. */
   readonly item: number | null;
+  /** Where a subscriber goes on who has seen this row (place.ts). */
+  readonly place: string;
   readonly type: string;
   readonly vm: string | null;
   readonly timeMs: number;
@@ -28,117 +32,124 @@ export interface EventRow {
   readonly facts: Readonly<Record<string, unknown>>;
 }
 
+/** A row of an event, its place in the order of rows, and the batch that it may be expanded to. */
+export interface RankedRow {
+  readonly row: EventRow;
+  readonly rank: Rank;
+  readonly columns: PageColumns | null;
+}
+
+const WHOLE = { _tag: 'whole' } as const;
 const vmOf = (event: ControlEvent): string | null => ('vm' in event.data ? event.data.vm : null);
 
-function controlRow(change: Change & { _tag: 'control' }): EventRow {
+function controlRow(change: Change & { _tag: 'control' }): RankedRow {
   const { position, timeMs, event } = change;
   const facts = Object.fromEntries(
     Object.entries(event.data).filter(([key]) => key !== 'vm' && key !== 'capture'),
   );
   const capture = 'capture' in event.data ? event.data.capture : null;
-  return { position, item: null, type: event.type, vm: vmOf(event), timeMs, capture, facts };
+  const place = placeText(position, WHOLE);
+  const { type } = event;
+  const row = { position, item: null, place, type, vm: vmOf(event), timeMs, capture, facts };
+  return { row, rank: rankOf(WHOLE), columns: null };
 }
 
-/** Items whose SharingBroken the fold decides otherwise than was recorded. */
-type Toggled = ReadonlySet<number>;
-
-const toggledOf = (state: LedgerState, change: CaptureChange): Toggled =>
-  new Set(state.toggles.get(change.position));
-
-/** Whether a row's write broke a sharing, as the fold says. */
-const isBreaking = (columns: PageColumns, row: number, toggled: Toggled): boolean =>
-  ((columns.kinds[row]! & KIND_BROKE) !== 0) !== toggled.has(2 * (columns.firstRow + row) + 1);
-
-/** Page event types that a batch holds. */
-function typesIn(state: LedgerState, columns: PageColumns, toggled: Toggled): Set<string> {
-  const types = new Set<string>();
-  for (let row = 0; row < columns.kinds.length && types.size < 4; row += 1) {
-    types.add(typeOfRow(state, columns, row));
-    if (isBreaking(columns, row, toggled)) types.add('SharingBroken');
-  }
-  return types;
+/** Type of a page event, by its kind as the fold says it. */
+function typeOfKind(kind: number): 'PageStored' | 'PageMerged' | 'PatternPageShared' {
+  if (!hasReference(kind)) return 'PatternPageShared';
+  return (kind & KIND_MASK) === KIND_STORED ? 'PageStored' : 'PageMerged';
 }
 
-function typeOfRow(state: LedgerState, columns: PageColumns, row: number): string {
-  const kind = columns.kinds[row]! & KIND_MASK;
-  if (kind === 0 || kind === KIND_PATTERN) return 'PatternPageShared';
-  return isStoreFolded(state, columns, row) ? 'PageStored' : 'PageMerged';
-}
-
-/** Rows of a change, batches as one row each. `has` are the page event types inside a batch. */
-export function* eventRows(
+/** Whether a batch holds page events of a type. O(rows). */
+export function holdsType(
   state: LedgerState,
-  change: Change,
-): Generator<EventRow & { readonly has?: ReadonlySet<string> }> {
+  { change, columns }: { readonly change: CaptureChange; readonly columns: PageColumns },
+  type: string,
+): boolean {
+  const kinds = foldedKinds(state, change, columns);
+  return type === 'SharingBroken'
+    ? kinds.some((kind) => (kind & KIND_BROKE) !== 0)
+    : kinds.some((kind) => typeOfKind(kind) === type);
+}
+
+/** Rows of a change in their order, batches as one row each. */
+export function* eventRows(change: Change): Generator<RankedRow> {
   if (change._tag === 'damage') return;
   if (change._tag === 'control') {
     yield controlRow(change);
     return;
   }
-  const { position, committed } = change;
-  const { vm, capture, timeMs } = committed;
-  const row = { position, vm, timeMs, capture };
-  for (const pack of change.packs)
-    yield {
-      ...row,
-      item: null,
-      type: 'PackWritten',
-      facts: {
-        name: pack.name,
-        group: pack.group,
-        pages: packPagesOf(pack),
-        bytes: pack.sizeBytes,
-      },
+  const { position, committed, packs, batches, device } = change;
+  const { vm, capture, timeMs, ...facts } = committed;
+  const ranked = (
+    part: RowPart,
+    of: { readonly type: string; readonly facts: EventRow['facts'] },
+    columns: PageColumns | null = null,
+  ): RankedRow => {
+    const item = part._tag === 'batch' ? part.item : null;
+    const place = placeText(position, part);
+    return {
+      row: { position, item, place, vm, timeMs, capture, ...of },
+      rank: rankOf(part),
+      columns,
     };
-  const toggled = toggledOf(state, change);
-  for (const columns of change.batches) {
-    const has = typesIn(state, columns, toggled);
-    yield {
-      ...row,
-      item: 2 * columns.firstRow,
-      type: 'PagesWritten',
-      facts: { rows: columns.kinds.length },
-      has,
-    };
+  };
+  for (const [number, pack] of packs.entries()) {
+    const { name, group, sizeBytes: bytes } = pack;
+    const of = { name, group, pages: packPagesOf(pack), bytes };
+    yield ranked({ _tag: 'pack', number }, { type: 'PackWritten', facts: of });
   }
-  if (change.device !== null)
-    yield { ...row, item: null, type: 'DeviceStateWritten', facts: { parts: change.device.parts } };
-  const { vm: _vm, capture: _capture, timeMs: _timeMs, ...facts } = committed;
-  yield { ...row, item: null, type: 'CaptureCommitted', facts };
+  for (const columns of batches) {
+    const of = { type: 'PagesWritten', facts: { rows: columns.kinds.length } };
+    yield ranked({ _tag: 'batch', item: 2 * columns.firstRow }, of, columns);
+  }
+  if (device !== null)
+    yield ranked(
+      { _tag: 'device' },
+      { type: 'DeviceStateWritten', facts: { parts: device.parts } },
+    );
+  yield ranked(WHOLE, { type: 'CaptureCommitted', facts });
 }
 
 /** Hex of a holding's identifier; null for a pattern. */
 export type IdentifierOf = (holding: Holding) => string | null;
 
-/** Page events of a capture, in item order. `before` is the VM's table just before the capture. */
+export interface PageRowsContext {
+  /** The VM's table just before the capture; may be empty where no row broke a sharing. */
+  readonly before: PageTable;
+  readonly identifierOf: IdentifierOf;
+}
+
+/** Page events of one batch after a rank, in item order. */
 export function* pageRows(
   state: LedgerState,
-  change: CaptureChange,
-  context: { readonly before: PageTable; readonly identifierOf: IdentifierOf },
+  of: { readonly change: CaptureChange; readonly columns: PageColumns; readonly after: Rank },
+  context: PageRowsContext,
 ): Generator<EventRow> {
+  const { change, columns, after } = of;
   const { position, committed } = change;
   const { vm, capture, timeMs } = committed;
-  const toggled = toggledOf(state, change);
-  for (const columns of change.batches) {
-    const holdings = holdingsOf(state.contents, columns);
-    for (let row = 0; row < holdings.length; row += 1) {
-      const item = 2 * (columns.firstRow + row);
-      const gfn = columns.gfns[row]!;
-      const holding = holdings[row]!;
-      const type = typeOfRow(state, columns, row);
-      const common = { position, vm, timeMs, capture };
+  const kinds = foldedKinds(state, change, columns);
+  const holdings = holdingsOf(state.contents, columns);
+  const rowAt = (item: number, type: string, facts: EventRow['facts']): EventRow => {
+    const place = placeText(position, { _tag: 'page', item });
+    return { position, item, place, type, vm, timeMs, capture, facts };
+  };
+  for (let row = 0; row < holdings.length; row += 1) {
+    const item = 2 * (columns.firstRow + row);
+    if (item + 1 <= after) continue;
+    const gfn = columns.gfns[row]!;
+    const holding = holdings[row]!;
+    const kind = kinds[row]!;
+    if (item > after) {
+      const type = typeOfKind(kind);
       const identifier = context.identifierOf(holding);
       const link = type === 'PageMerged' && isContent(holding) ? linkOf(state, vm, holding) : {};
-      yield { ...common, item, type, facts: { gfn, identifier, ...link } };
-      if (!isBreaking(columns, row, toggled)) continue;
-      const old = context.before[gfn] ?? UNKNOWN;
-      yield {
-        ...common,
-        item: item + 1,
-        type: 'SharingBroken',
-        facts: { gfn, identifier: context.identifierOf(old) },
-      };
+      yield rowAt(item, type, { gfn, identifier, ...link });
     }
+    if ((kind & KIND_BROKE) === 0) continue;
+    const identifier = context.identifierOf(context.before[gfn] ?? UNKNOWN);
+    yield rowAt(item + 1, 'SharingBroken', { gfn, identifier });
   }
 }
 

@@ -10,6 +10,7 @@ import { PAGE_BYTES } from '../../domain/page.ts';
 import type { PageEngine } from '../../domain/page-engine.ts';
 import { FIRST_CONTENT, isContent, UNKNOWN } from '../../domain/page-writes.ts';
 import type { PageStore } from '../../domain/ports.ts';
+import { useRange } from '../../domain/use-cases/pack-ranges.ts';
 import type { LedgerState, Replay } from '../ledger-state.ts';
 import { walkTables } from './table-walk.ts';
 
@@ -32,13 +33,11 @@ async function contentDigests(ports: FingerprintPorts): Promise<Uint8Array> {
     const { offsets } = blockStarts(pack.blocks);
     const offsetBytes = offsets[0]!;
     const lengthBytes = pack.sizeBytes - offsetBytes;
-    const read = await ports.store.get({ name: pack.name, offsetBytes, lengthBytes })();
-    if (read._tag === 'Left') throw read.left;
-    const pages = ports.engine.decode({
-      bytes: read.right,
-      blocks: pack.blocks,
-      label: packLabel(pack.name),
-    });
+    const range = { name: pack.name, offsetBytes, lengthBytes };
+    const label = packLabel(pack.name);
+    const pages = await useRange(ports.store, range, (bytes) =>
+      ports.engine.decode({ bytes, blocks: pack.blocks, label }),
+    );
     for (let slot = 0; slot < pack.pages; slot += 1)
       digests.set(
         ports.sha256(pages.subarray(slot * PAGE_BYTES, (slot + 1) * PAGE_BYTES)),

@@ -9,7 +9,7 @@ import { blockStarts, PACK_HEADER_BYTES, sliceBlocks } from '../../domain/pack.t
 import { PAGE_BYTES } from '../../domain/page.ts';
 import { IDENTIFIER_BYTES, type PageEngine } from '../../domain/page-engine.ts';
 import { FIRST_CONTENT, isContent, UNKNOWN } from '../../domain/page-writes.ts';
-import type { EventLog, Finding, PageStore } from '../../domain/ports.ts';
+import type { EventLog, Finding, PageStore, StoredEvent } from '../../domain/ports.ts';
 import { vmOfStream, vmStream } from '../../domain/stream-names.ts';
 import { batchesHash } from '../../domain/use-cases/capture-log.ts';
 import type { CaptureRow } from '../catalogue.ts';
@@ -92,7 +92,8 @@ class Verification {
     const { sha256 } = this.#ports;
     for (const entry of this.#ports.state.catalogue.vms.values())
       for (const row of entry.captures) {
-        const events = await this.#ports.state.tables.events(entry.vm, row);
+        const events = await this.#events(entry.vm, row, damaged);
+        if (events === null) continue;
         const hash = batchesHash(
           sha256,
           events.map((event) => sha256(event.data)),
@@ -106,6 +107,25 @@ class Verification {
         if (row.damage === null ? hash !== row.hash : !damaged.has(vmStream(entry.vm)))
           this.find({ kind: 'capture', where, reason }, null);
       }
+  }
+
+  /** The batches of a capture; null where they cannot be read one by one, which is found once. */
+  async #events(
+    vm: string,
+    row: CaptureRow,
+    damaged: Set<string | null>,
+  ): Promise<readonly StoredEvent[] | null> {
+    try {
+      return await this.#ports.state.tables.events(vm, row);
+    } catch (thrown) {
+      if (!isLedgerError(thrown) || thrown.code !== 'LOG_DAMAGED') throw thrown;
+      const stream = vmStream(vm);
+      const where = `stream ${stream}`;
+      if (!damaged.has(stream))
+        this.find({ kind: 'log-damaged', where, reason: thrown.message }, null);
+      damaged.add(stream);
+      return null;
+    }
   }
 
   async packs(onPack: (done: number) => void): Promise<void> {

@@ -4,28 +4,17 @@
 import { readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
-import {
-  fingerprint,
-  openLedger,
-  PAGE_BYTES,
-  takeCheckpoint,
-  verify,
-  type Ledger,
-} from '../../index.ts';
+import { fingerprint, openLedger, PAGE_BYTES, takeCheckpoint, type Ledger } from '../../index.ts';
 import { jsonRows, LedgerCommands, type Outcome } from '../support/command-line.ts';
-import { imageSeries } from '../support/images.ts';
 import {
-  contentsOf,
-  countedBy,
-  countPages,
   distinctPages,
   eventsOf,
   recordFiles,
   recordImage,
-  restored,
   withLedger,
   writeImages,
 } from '../support/recorded-images.ts';
+import { expectRight, inLogOrder, seriesOf } from '../support/recorded-series.ts';
 import { makeTemporaryFolder, type TemporaryFolder } from '../support/temporary-folder.ts';
 
 const LONG_MS = 120_000;
@@ -39,85 +28,6 @@ beforeEach(async () => {
   commands = new LedgerCommands(url);
 });
 afterEach(() => folder.remove());
-
-/** Images of a VM: half of the contents are the same for every VM, and change at the same time. */
-function seriesOf(vm: number, captures: number): Uint8Array[] {
-  const pages = 1200;
-  const own = [...imageSeries({ seed: 10 + vm, pages, captures, changedPages: 150 })];
-  const common = [...imageSeries({ seed: 9, pages, captures, changedPages: 300 })];
-  return own.map((image, i) => Buffer.concat([common[i]!, image]));
-}
-
-interface Recorded {
-  readonly vm: string;
-  readonly capture: number;
-  readonly position: bigint;
-}
-
-/** All captures of a ledger in log order. */
-const inLogOrder = (ledger: Ledger): Recorded[] =>
-  [...ledger.state.catalogue.vms.values()]
-    .flatMap(({ vm, captures }) =>
-      captures.map(({ capture, position }) => ({ vm, capture, position })),
-    )
-    .toSorted((a, b) => (a.position < b.position ? -1 : 1));
-
-/** What the fold must say of every capture, from the images alone. */
-function foldImages(order: readonly Recorded[], images: ReadonlyMap<string, Uint8Array[]>) {
-  const pages = new Map<string, (string | null)[]>();
-  const holders = new Map<string, number>();
-  const known = new Set<string>();
-  return order.map(({ vm, capture }) => {
-    const next = contentsOf(images.get(vm)![capture - 1]!);
-    const before = pages.get(vm);
-    const table = before ?? next.map((): string | null | undefined => undefined);
-    const row = { vm, capture, written: 0, stored: 0, merged: 0, pattern: 0, broken: 0 };
-    for (const [gfn, content] of next.entries()) {
-      const old = table[gfn];
-      if (old === content) continue;
-      row.written += 1;
-      if (content === null) row.pattern += 1;
-      else if (known.has(content)) row.merged += 1;
-      else row.stored += 1;
-      if (typeof old === 'string') {
-        if (holders.get(old)! > 1) row.broken += 1;
-        holders.set(old, holders.get(old)! - 1);
-      }
-      if (content === null) continue;
-      known.add(content);
-      holders.set(content, (holders.get(content) ?? 0) + 1);
-    }
-    pages.set(vm, next);
-    return row;
-  });
-}
-
-/** Everything that can be asked of a ledger, held against the images. */
-async function expectRight(ledger: Ledger, images: ReadonlyMap<string, Uint8Array[]>) {
-  for (const [vm, series] of images)
-    for (const [i, image] of series.entries()) {
-      const bytes = await restored(ledger, { vm, at: `@${i + 1}`, folder: folder.path });
-      expect([vm, i, bytes.equals(image)]).toEqual([vm, i, true]);
-    }
-  const order = inLogOrder(ledger);
-  const rows = order.map(({ vm, capture }) => {
-    const { written, stored, merged, pattern, broken } = ledger.vm(vm).capture(capture)!;
-    return { vm, capture, written, stored, merged, pattern, broken };
-  });
-  const expected = foldImages(order, images);
-  expect(rows).toEqual(expected);
-  const last = new Map([...images].map(([vm, series]) => [vm, series.at(-1)!]));
-  for (const vm of [null, ...last.keys()])
-    expect(await countedBy(ledger, vm)).toEqual(countPages(last, vm));
-  const events = await eventsOf(ledger, { isExpanded: true });
-  const count = (type: string): number => events.filter((row) => row.type === type).length;
-  const total = (of: 'stored' | 'merged' | 'broken'): number =>
-    expected.reduce((sum, row) => sum + row[of], 0);
-  expect(count('PageStored')).toBe(total('stored'));
-  expect(count('PageMerged')).toBe(total('merged'));
-  expect(count('SharingBroken')).toBe(total('broken'));
-  expect((await verify(ledger, () => undefined)).findings).toEqual([]);
-}
 
 /** Exit code and beginning of what a command said. */
 const failure = ({ exitCode, stderr }: Outcome): string => `exit ${exitCode}: ${stderr}`;
@@ -182,13 +92,13 @@ describe('two processes that record two VMs with common content', () => {
       const [left] = readdirSync(folder.path).filter((name) => name.startsWith('.'));
       expect(left).toBeUndefined();
       const seen = await withLedger({ url, mode: 'read' }, async (ledger) => {
-        await expectRight(ledger, images);
+        await expectRight(ledger, { images, folder: folder.path });
         return fingerprint(ledger);
       });
       rmSync(join(url, 'projections'), { recursive: true });
       await withLedger({ url, mode: 'read' }, async (ledger) => {
         expect(await fingerprint(ledger)).toBe(seen);
-        await expectRight(ledger, images);
+        await expectRight(ledger, { images, folder: folder.path });
       });
       const alone = join(folder.path, 'alone');
       await withLedger({ url: alone, mode: 'create' }, async (ledger) => {
@@ -243,7 +153,7 @@ describe('two recorders that do not see each other', () => {
         const committed = await eventsOf(ledger, { type: 'CaptureCommitted' });
         // Or the race did not happen, and this test would show nothing.
         expect(committed.slice(0, 2).map(({ facts }) => facts['stored'])).toEqual([50, 50]);
-        await expectRight(ledger, images);
+        await expectRight(ledger, { images, folder: folder.path });
         const [first, second] = inLogOrder(ledger).map(({ vm }) => vm);
         expect(ledger.vm(second!).capture(1)).toMatchObject({ stored: 0, merged: 50 });
         const vmsOf = async (type: string, isExpanded: boolean, capture: number) => {
@@ -262,7 +172,9 @@ describe('two recorders that do not see each other', () => {
           expect(facts).toMatchObject({ scope: 'inter', holder: { vm: first, capture: 1 } });
       });
       rmSync(join(url, 'projections'), { recursive: true });
-      await withLedger({ url, mode: 'read' }, (ledger) => expectRight(ledger, images));
+      await withLedger({ url, mode: 'read' }, (ledger) =>
+        expectRight(ledger, { images, folder: folder.path }),
+      );
     },
     LONG_MS,
   );
@@ -290,13 +202,13 @@ describe('a second recorder of a VM', () => {
       const later = await commands.run(['record', 'image', '--vm', 'vm', '-'], { stdin: third! });
       expect(later.exitCode).toBe(0);
       await withLedger({ url, mode: 'read' }, (ledger) =>
-        expectRight(
-          ledger,
-          new Map([
+        expectRight(ledger, {
+          images: new Map([
             ['vm', [first!, second!, third!]],
             ['another', [first!]],
           ]),
-        ),
+          folder: folder.path,
+        }),
       );
     },
     LONG_MS,

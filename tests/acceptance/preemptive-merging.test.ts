@@ -89,7 +89,7 @@ async function brokenGfns(vm: string, capture: number): Promise<unknown[]> {
 function storedPages(of: Ledger): string[] {
   const digests: string[] = [];
   for (const { name, blocks } of of.state.contents.packs) {
-    const bytes = readFileSync(join(of.folder.paths.packs, name.slice(0, 2), name));
+    const bytes = readFileSync(join(of.paths.projections, '..', 'packs', name.slice(0, 2), name));
     const { offsets } = blockStarts(blocks);
     for (let block = 0; block < blocks.codecs.length; block += 1) {
       const stored = bytes.subarray(offsets[block], offsets[block + 1]);
@@ -157,18 +157,18 @@ describe('an image that did not change', () => {
   ])('writes nothing either where its fingerprints %s', async (_how, spoil) => {
     await record('vm', image);
     await reopen();
-    spoil(join(ledger.folder.paths.keys, 'fingerprints', 'vm'));
+    spoil(join(ledger.paths.keys, 'fingerprints', 'vm'));
     const changed = Buffer.from(image);
     pageAt(changed, 17).set([1, 2, 3]);
     expect(await record('vm', changed)).toMatchObject({ written: 1, unchanged: 599 });
     await reopen();
-    rmSync(join(ledger.folder.paths.keys, 'fingerprints', 'vm'));
+    rmSync(join(ledger.paths.keys, 'fingerprints', 'vm'));
     expect(await record('vm', changed)).toMatchObject({ written: 0, unchanged: 600 });
   });
 
   test('is recorded rightly with the fingerprints of another capture or VM', async () => {
     const series = [...imageSeries({ seed: 2, pages: 600, captures: 4, changedPages: 30 })];
-    const fingerprints = join(ledger.folder.paths.keys, 'fingerprints');
+    const fingerprints = join(ledger.paths.keys, 'fingerprints');
     await record('vm', series[0]!);
     cpSync(join(fingerprints, 'vm'), join(folder.path, 'old'));
     await record('vm', series[1]!);
@@ -385,8 +385,8 @@ describe('without its key', () => {
     async () => {
       await record('vm', image);
       await ledger.close();
-      const [key] = readdirSync(ledger.folder.paths.keys).filter((name) => name.endsWith('.key'));
-      const path = join(ledger.folder.paths.keys, key!);
+      const [key] = readdirSync(ledger.paths.keys).filter((name) => name.endsWith('.key'));
+      const path = join(ledger.paths.keys, key!);
       renameSync(path, join(folder.path, 'key'));
       const commands = new LedgerCommands(url);
       const [file] = writeImages({ folder: folder.path, name: 'again', images: [image] });
@@ -409,7 +409,7 @@ describe('without its key', () => {
     await record('vm', image);
     await record('other', image, 'spare');
     await reopen();
-    rmSync(join(ledger.folder.paths.keys, 'default.key'));
+    rmSync(join(ledger.paths.keys, 'default.key'));
     await expect(record('vm', image)).rejects.toMatchObject({ code: 'KEY_MISSING' });
     expect(await record('other', image)).toMatchObject({ written: 0 });
   });
@@ -420,10 +420,7 @@ describe('without its key', () => {
     await withLedger({ url: join(folder.path, 'stranger'), mode: 'create' }, async (stranger) => {
       const request = { vm: 'vm', image, folder: folder.path };
       await recordImage(stranger, request);
-      cpSync(
-        join(stranger.folder.paths.keys, 'default.key'),
-        join(ledger.folder.paths.keys, 'default.key'),
-      );
+      cpSync(join(stranger.paths.keys, 'default.key'), join(ledger.paths.keys, 'default.key'));
     });
     await expect(record('vm', image)).rejects.toMatchObject({ name: 'LedgerError' });
     expect(ledger.vm('vm').captures).toHaveLength(1);

@@ -6,10 +6,7 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { nodeFiles } from '../../adapters/files/files.ts';
-import {
-  openEventLog,
-  type EmbeddedEventLog,
-} from '../../adapters/stores/event-log-embedded/event-log-embedded.ts';
+import { openEventLog } from '../../adapters/stores/event-log-embedded/event-log-embedded.ts';
 import { openLedgerFolder } from '../../adapters/stores/ledger-folder.ts';
 import { assert } from '../../domain/assert.ts';
 import { decodeControl, encodeControl, isBatchType } from '../../domain/events.ts';
@@ -18,6 +15,8 @@ import { decodePageColumns, encodePageColumns, hasReference } from '../../domain
 import type { AppendRequest, NewEvent, StateFiles } from '../../domain/ports.ts';
 import { BatchBuilder } from '../../domain/use-cases/batch-builder.ts';
 import { Ledger, run as settled, sha256 } from '../../index.ts';
+import type { LedgerLog } from '../../ledger.ts';
+import { folderParts } from '../../open-ledger.ts';
 import { MemoryIdentifierColumn } from '../../projections/identifier-index.ts';
 import { LedgerState } from '../../projections/ledger-state.ts';
 import { replayCommits } from '../../projections/subscription.ts';
@@ -35,7 +34,7 @@ const FORGETFUL: StateFiles = {
 };
 
 /** The same log, which notes what is appended. */
-function noting(log: EmbeddedEventLog, noted: AppendRequest[]): EmbeddedEventLog {
+function noting(log: LedgerLog, noted: AppendRequest[]): LedgerLog {
   return {
     append: (request) => {
       noted.push(request);
@@ -46,8 +45,6 @@ function noting(log: EmbeddedEventLog, noted: AppendRequest[]): EmbeddedEventLog
     subscribe: (request) => log.subscribe(request),
     head: () => log.head(),
     streamRevision: (stream) => log.streamRevision(stream),
-    streamHeads: (position) => log.streamHeads(position),
-    offerHeads: (bytes) => log.offerHeads(bytes),
     check: () => log.check(),
     close: () => log.close(),
   };
@@ -58,9 +55,10 @@ async function appendsOf(context: BenchContext, file: string): Promise<readonly 
   const path = freshFolder(context, 'noted');
   await withLedger({ folder: path }, () => Promise.resolve());
   const folder = await settled(openLedgerFolder({ files: nodeFiles, path, ifAbsent: 'fail' }));
-  const log = await settled(openEventLog({ folder: folder.paths.log, files: nodeFiles }));
+  const options = { url: path, mode: 'write' } as const;
+  const parts = await folderParts(options, folder);
   const noted: AppendRequest[] = [];
-  const ledger = new Ledger({ folder, log: noting(log, noted) }, { url: path, mode: 'write' });
+  const ledger = new Ledger({ ...parts, log: noting(parts.log, noted) }, options);
   await ledger.state.load();
   await ledger.state.catchUp({ heavy: false });
   await record(ledger, { vm: 'guest', files: [file] });

@@ -7,6 +7,7 @@ import { FIRST_CONTENT, isContent, UNKNOWN, type Holding } from '../../domain/pa
 import type { Position } from '../../domain/ports.ts';
 import { vmStream } from '../../domain/stream-names.ts';
 import { pageRows, type EventRow } from '../../projections/audit/event-rows.ts';
+import { RANK_FIRST } from '../../projections/audit/place.ts';
 import { sharingAt } from '../../projections/audit/sharing-at.ts';
 import { catalogueText } from '../../projections/catalogue-state.ts';
 import { CommitAssembler, type CaptureChange } from '../../projections/commits.ts';
@@ -191,7 +192,10 @@ async function expectPageEvents({ ledger, naive }: World, state: LedgerState): P
       row === undefined
         ? new Uint32Array(PAGES).fill(UNKNOWN)
         : await state.tables.at(entry, state.contents, row);
-    const rows = [...pageRows(state, change, { before, identifierOf: identifier })];
+    const context = { before, identifierOf: identifier };
+    const rows = change.batches.flatMap((columns) => [
+      ...pageRows(state, { change, columns, after: RANK_FIRST }, context),
+    ]);
     expect(rows.map(foundRow)).toEqual(of.events.map((event) => expectedRow(of, event)));
   }
 }

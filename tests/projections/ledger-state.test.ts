@@ -267,3 +267,39 @@ describe('the view of a capture', () => {
     expect(sharing.index.find(fresh, 0)).toBe(-1);
   });
 });
+
+test('folds, savings and foldings anew that are asked for at once come one after the other', async () => {
+  const ledger = new HandMadeLedger();
+  for (let round = 0; round < 3; round += 1)
+    await recordAtOnce(
+      ledger,
+      { vm: 'a', pages: [round, 7, 8, 2] },
+      { vm: 'b', pages: [8, round + 3, 7, 2] },
+    );
+  const files = new MapStateFiles();
+  const state = ledger.open(files);
+  const { next } = ledger.state;
+  await Promise.all([
+    state.catchUp({ heavy: true }),
+    state.catchUp({ heavy: false }),
+    state.foldPast(next - 1n),
+    state.save(),
+    state.rebuild(),
+    state.catchUp({ heavy: true }),
+    state.save(),
+  ]);
+  const expected = await everything(ledger.state);
+  expect(await everything(state)).toEqual(expected);
+  const reopened = ledger.open(files);
+  await reopened.load();
+  await reopened.catchUp({ heavy: true });
+  expect(await everything(reopened)).toEqual(expected);
+});
+
+test('a position that the log gave and no longer reaches is damage, not waited for', async () => {
+  const ledger = new HandMadeLedger();
+  await ledger.record({ vm: 'a', pages: [1] });
+  const state = ledger.open(new MapStateFiles());
+  await state.foldPast(0n);
+  await expect(state.foldPast(state.next)).rejects.toMatchObject({ code: 'LOG_DAMAGED' });
+});

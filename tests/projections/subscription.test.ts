@@ -2,7 +2,12 @@ import { describe, expect, test } from '@jest/globals';
 import type { Subscription } from 'rxjs';
 import type { EventLog } from '../../domain/ports.ts';
 import type { AssemblerState, Change } from '../../projections/commits.ts';
-import { liveCommits, replayCommits } from '../../projections/subscription.ts';
+import {
+  liveChanges,
+  observed,
+  replayCommits,
+  type Arrival,
+} from '../../projections/subscription.ts';
 import { vmStream } from '../../domain/stream-names.ts';
 import { HandMadeLedger, planCapture } from '../support/hand-made-captures.ts';
 
@@ -24,19 +29,24 @@ class Listener {
 
   constructor(log: EventLog, from: AssemblerState) {
     this.state = from;
-    const { signal } = this.#abort;
-    const marks = liveCommits(log, { from, signal }, async (change) => {
-      await Promise.resolve();
-      this.lines.push(lineOf(change));
+    const arrivals = observed<Arrival>({
+      signal: this.#abort.signal,
+      open: async function* open(signal) {
+        for await (const arrival of liveChanges(log, { from, signal })) yield [arrival];
+      },
+      handle: async ({ changes }) => {
+        await Promise.resolve();
+        for (const change of changes) this.lines.push(lineOf(change));
+      },
     });
     let end: { resolve: () => void; reject: (failure: unknown) => void };
     this.ended = new Promise((resolve, reject) => {
       end = { resolve, reject };
     });
-    this.#subscription = marks.subscribe({
-      next: ({ state, isCaughtUp }) => {
+    this.#subscription = arrivals.subscribe({
+      next: ({ state, _tag }) => {
         this.state = state;
-        if (isCaughtUp) this.lines.push('caught up');
+        if (_tag === 'caughtUp') this.lines.push('caught up');
         this.#wake();
       },
       error: (failure) => end.reject(failure),

@@ -7,7 +7,12 @@ import type { CaptureCommitted, ControlEvent } from '../../domain/events.ts';
 import { flatMap } from '../../domain/memory-map.ts';
 import { CODEC_RAW, PACK_HEADER_BYTES, type BlockTable } from '../../domain/pack.ts';
 import { encodePackWritten } from '../../domain/pack-event.ts';
-import { encodePageColumns, hasReference, type PageColumns } from '../../domain/page-columns.ts';
+import {
+  encodePageColumns,
+  hasReference,
+  KIND_ZERO,
+  type PageColumns,
+} from '../../domain/page-columns.ts';
 import { CLASS_NONE, CLASS_ZERO, IDENTIFIER_BYTES } from '../../domain/page-engine.ts';
 import { BLOCK_PAGES, PAGE_BYTES } from '../../domain/page.ts';
 import { decideWrites, UNKNOWN, type DecidedWrites } from '../../domain/page-writes.ts';
@@ -39,6 +44,8 @@ export interface CaptureRequest {
   readonly rowsMax?: number;
   /** Pages in a pack. */
   readonly packPagesMax?: number;
+  /** Whether it has a device state, of one page of zeros. */
+  readonly hasDevice?: boolean;
 }
 
 /** A capture that was decided and is not in the log yet. */
@@ -156,6 +163,23 @@ function batchesOf(
   return events;
 }
 
+/** A device state of a page of zeros. */
+const deviceEvent = (capture: number): NewEvent =>
+  eventOf(
+    'DeviceStateWritten',
+    encodePageColumns({
+      capture,
+      batch: 0,
+      firstRow: 0,
+      parts: [1],
+      packs: [],
+      kinds: Uint8Array.of(KIND_ZERO),
+      gfns: Uint32Array.of(0),
+      packIndexes: Uint16Array.of(0),
+      slots: Uint16Array.of(0),
+    }),
+  );
+
 /** Decides a capture against what the state knows now. */
 export async function planCapture(
   state: LedgerState,
@@ -183,6 +207,7 @@ export async function planCapture(
   const batches = [
     ...own.packs.map(({ event }) => event),
     ...batchesOf(decided, view, { own, rowsMax, packPagesMax }),
+    ...(request.hasDevice === true ? [deviceEvent(capture)] : []),
   ];
   const command = decideVm(entry?.state ?? INITIAL);
   return {

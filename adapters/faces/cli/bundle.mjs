@@ -4,6 +4,7 @@
 // kernels lie beside the chunks, where new URL('./...', import.meta.url) finds them.
 
 import { copyFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 
 await build({
@@ -16,9 +17,20 @@ await build({
   target: 'node20',
   format: 'esm',
   mainFields: ['module', 'main'],
-  alias: { 'fp-ts/lib': 'fp-ts/es6' },
-  // It loads its WebAssembly from beside itself.
-  external: ['@cloudpss/zstd'],
+  alias: {
+    'fp-ts/lib': 'fp-ts/es6',
+    // On the platform node the package offers CommonJS, which cannot be shaken.
+    rxjs: fileURLToPath(new URL('../../../node_modules/rxjs/dist/esm/index.js', import.meta.url)),
+  },
+  external: [
+    // It loads its WebAssembly from beside itself.
+    '@cloudpss/zstd',
+    // Needed for ledgers on servers only, and large.
+    '@eventstore/db-client',
+    '@aws-sdk/credential-provider-node',
+    '@smithy/signature-v4',
+    'fast-xml-parser',
+  ],
   minifyWhitespace: true,
   minifySyntax: true,
   // For dependencies that are CommonJS and ask for node's own modules.

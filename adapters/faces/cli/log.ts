@@ -9,6 +9,7 @@ import {
   type Ledger,
   type LogBound,
 } from '../../../index.ts';
+import { eventJson } from './event-json.ts';
 import { UsageError } from './failure.ts';
 import { isoTime, type Output } from './output.ts';
 import { withLedger } from './session.ts';
@@ -32,20 +33,11 @@ function boundOf(ledger: Ledger, text: string | undefined): LogBound | null {
 }
 
 function show(output: Output, row: EventRow): void {
-  const { position, item, type, vm, timeMs, capture, facts } = row;
   if (output.isJson) {
-    output.json({
-      position: String(position),
-      item,
-      type,
-      vm,
-      time: isoTime(timeMs),
-      capture,
-      ...facts,
-    });
+    output.json(eventJson(row));
     return;
   }
-  const place = item === null ? String(position) : `${position}/${item}`;
+  const { place, type, vm, timeMs, capture, facts } = row;
   const of = vm === null ? '' : capture === null ? vm : `${vm}@${capture}`;
   const told = Object.entries(facts)
     .filter(([, value]) => value !== null && typeof value !== 'object')

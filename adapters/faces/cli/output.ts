@@ -12,6 +12,9 @@ export interface Column {
 const replacer = (_key: string, value: unknown): unknown =>
   typeof value === 'bigint' ? String(value) : value;
 
+/** An object as a line. */
+export const jsonLine = (row: Row): string => `${JSON.stringify(row, replacer)}\n`;
+
 /** An instant as JSON and people read it; null stays null. */
 export const isoTime = (ms: number): string => new Date(ms).toISOString();
 
@@ -39,7 +42,7 @@ export class Output {
 
   /** One object a line. */
   json(row: Row): void {
-    this.#write(`${JSON.stringify(row, replacer)}\n`);
+    this.#write(jsonLine(row));
   }
 
   /** A sentence for people; nothing under --json. */

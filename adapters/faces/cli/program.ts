@@ -26,7 +26,14 @@ const address = (text: string): number => {
 export function buildProgram(): Command {
   const program = new Command('pageledger')
     .description('An event-sourced memory-state ledger for virtual machines.')
-    .option('--ledger <url>', 'the ledger: a folder (default: $PAGELEDGER, else ./.pageledger)')
+    .option(
+      '--ledger <url>',
+      'the ledger: a folder, or esdb://HOST?ledger=NAME (default: $PAGELEDGER, else ./.pageledger)',
+    )
+    .option(
+      '--page-store <url>',
+      'where a ledger that is created on a server has its packs: s3://BUCKET/PREFIX, or a folder',
+    )
     .option('--json', 'print newline-delimited JSON')
     .exitOverride()
     .configureHelp({ showGlobalOptions: true })
@@ -123,6 +130,17 @@ function addQuestions(program: Command): void {
     .option('--follow', 'go on with what comes')
     .action(async (_options, command: Command) => (await import('./log.ts')).log(command));
   program
+    .command('subscribe')
+    .description('events after a place, or the states of a projection, as they come; always JSON')
+    .option('--from <place>', 'after this: the place of a row, a position, or latest')
+    .option('--pages', 'expand batches to page events')
+    .option('--type <type>', 'of one type; a page event type matches the batches that hold one')
+    .option('--vm <name>', 'of one VM')
+    .option('--projection <name>', 'states of sharing, vms or writes, or of a module (./mine.js)')
+    .action(async (_options, command: Command) =>
+      (await import('./subscribe.ts')).subscribe(command),
+    );
+  program
     .command('history')
     .description('every version of a page')
     .requiredOption('--vm <name>', 'the VM')
@@ -154,6 +172,32 @@ function addKeeping(program: Command): void {
     .command('verify')
     .description('read everything back and check it')
     .action(async (_options, command: Command) => (await import('./audit.ts')).verify(command));
+  const group = program.command('group').description('sharing groups and their keys');
+  group
+    .command('list')
+    .description('the groups, and whether this host has their keys')
+    .action(async (_options, command: Command) => (await import('./group.ts')).list(command));
+  group
+    .command('export')
+    .description("a group's key into a file, for another host to record into the group")
+    .requiredOption('--group <group>', 'the group')
+    .requiredOption('--to <file>', 'a new file; - is standard output')
+    .action(async (_options, command: Command) => (await import('./group.ts')).exportKey(command));
+  group
+    .command('import')
+    .description('keep a key that another host exported')
+    .argument('<file>', 'the file; - is standard input')
+    .action(async (path: string, _options, command: Command) =>
+      (await import('./group.ts')).importKey(path, command),
+    );
+  program
+    .command('copy')
+    .description('a ledger into another, of any kind; goes on where it was interrupted')
+    .argument('<from>', 'the ledger to copy')
+    .argument('<to>', 'a new ledger, or an earlier copy of the same one')
+    .action(async (from: string, to: string, _options, command: Command) =>
+      (await import('./copy.ts')).copy({ from, to }, command),
+    );
   program
     .command('demo')
     .description('record a real guest and resume it from an earlier moment')

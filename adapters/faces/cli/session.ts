@@ -2,7 +2,8 @@
 
 import type { Command } from 'commander';
 // Not from index.ts: small questions start quickly when they load no more than they need.
-import { openLedger, type Ledger, type OpenLedgerOptions } from '../../../ledger.ts';
+import type { Ledger, LedgerMode } from '../../../ledger.ts';
+import { openLedger, type OpenLedgerOptions } from '../../../open-ledger.ts';
 import { Output } from './output.ts';
 import { Progress } from './progress.ts';
 
@@ -10,6 +11,7 @@ const DEFAULT_LEDGER = './.pageledger';
 
 interface GlobalOptions {
   readonly ledger?: string;
+  readonly pageStore?: string;
   readonly json?: boolean;
 }
 
@@ -36,19 +38,25 @@ export const warn = (sentence: string): void => {
   process.stderr.write(`pageledger: warning: ${sentence}\n`);
 };
 
+/** What the environment and the command line say about opening any ledger. */
+export function openOptions(command: Command): Omit<OpenLedgerOptions, 'url' | 'mode'> {
+  const keys = process.env['PAGELEDGER_KEYS'];
+  const { pageStore } = globals(command);
+  return {
+    onNotice: (sentence) => process.stderr.write(`pageledger: ${sentence}\n`),
+    ...(keys === undefined ? {} : { keys }),
+    ...(pageStore === undefined ? {} : { pageStore }),
+  };
+}
+
 /** Opens the ledger, does the work, and closes it, whatever happens. */
 export async function withLedger<A>(
   command: Command,
-  mode: OpenLedgerOptions['mode'],
+  mode: LedgerMode,
   work: (ledger: Ledger, output: Output) => Promise<A>,
 ): Promise<A> {
-  const keys = process.env['PAGELEDGER_KEYS'];
-  const ledger = await openLedger({
-    url: ledgerUrl(command),
-    mode,
-    ...(keys === undefined ? {} : { keys }),
-  });
-  for (const finding of ledger.folderFindings) warn(`${finding.where}: ${finding.reason}`);
+  const ledger = await openLedger({ ...openOptions(command), url: ledgerUrl(command), mode });
+  for (const finding of ledger.findings) warn(`${finding.where}: ${finding.reason}`);
   try {
     return await work(ledger, outputOf(command));
   } finally {

@@ -19,10 +19,12 @@ import { Witnesses } from './witness.ts';
 export interface EmbeddedEventLog extends EventLog {
   /** Reads everything and names each damage: records that are missing, witnesses, with file and offset. */
   check(): AsyncIterable<Finding>;
-  /** The heads of all streams at a position, to begin there another time. O(log) once. */
-  streamHeads(position: Position): TE.TaskEither<LedgerError, Uint8Array>;
-  /** Takes what `streamHeads` gave, perhaps long ago; false: it does not fit the log, nothing is lost. */
-  offerHeads(bytes: Uint8Array): TE.TaskEither<LedgerError, boolean>;
+  readonly heads: {
+    /** The heads of all streams at a position, to begin there another time. O(log) once. */
+    at(position: Position): TE.TaskEither<LedgerError, Uint8Array>;
+    /** Takes what `at` gave, perhaps long ago; false: it does not fit the log, nothing is lost. */
+    offer(bytes: Uint8Array): TE.TaskEither<LedgerError, boolean>;
+  };
 }
 
 export interface OpenEventLog {
@@ -96,11 +98,10 @@ class EmbeddedLog implements EmbeddedEventLog {
   streamRevision: EventLog['streamRevision'] = (stream) =>
     atPort(() => this.#writer.streamRevision(stream));
 
-  streamHeads: EmbeddedEventLog['streamHeads'] = (position) =>
-    atPort(() => this.#reader.headsAt(Number(position)));
-
-  offerHeads: EmbeddedEventLog['offerHeads'] = (bytes) =>
-    atPort(() => this.#reader.offerHeads(bytes));
+  readonly heads: EmbeddedEventLog['heads'] = {
+    at: (position) => atPort(() => this.#reader.headsAt(Number(position))),
+    offer: (bytes) => atPort(() => this.#reader.offerHeads(bytes)),
+  };
 
   check(): AsyncIterable<Finding> {
     return checkLog({ file: this.#file, witnesses: this.#witnesses });

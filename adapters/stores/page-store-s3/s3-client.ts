@@ -85,24 +85,34 @@ const nonsense = (what: string): HttpTrouble => ({ kind: 'nonsense', what });
 /** What is to be done about an outcome. */
 type Verdict<A> =
   | { readonly _tag: 'value'; readonly value: A }
-  | { readonly _tag: 'again'; readonly trouble: HttpTrouble }
+  /** `last`: what is told when there is no further attempt, where that is a refusal. */
+  | { readonly _tag: 'again'; readonly trouble: HttpTrouble; readonly last: S3Answer | null }
   | { readonly _tag: 'renew' }
   | { readonly _tag: 'refused'; readonly answer: S3Answer };
 
-function judge<A>(request: S3Request<A>, outcome: HttpOutcome): Verdict<A> {
-  if (outcome._tag === 'trouble') return { _tag: 'again', trouble: outcome.trouble };
+const again = (trouble: HttpTrouble, last: S3Answer | null = null) =>
+  ({ _tag: 'again', trouble, last }) as const;
+
+function judge<A>(
+  request: S3Request<A>,
+  outcome: HttpOutcome,
+  { hasBucket }: { readonly hasBucket: boolean },
+): Verdict<A> {
+  if (outcome._tag === 'trouble') return again(outcome.trouble);
   const answer = withCode(outcome.answer);
   const { status } = answer;
-  if (isForNow(answer)) return { _tag: 'again', trouble: troubleOfAnswer(answer) };
+  if (isForNow(answer)) return again(troubleOfAnswer(answer));
+  // A bucket that was there a moment ago: Swift says so too while the servers that know it are away.
+  if (answer.code === 'NoSuchBucket' && hasBucket) return again(troubleOfAnswer(answer), answer);
   if (isExpired(answer)) return { _tag: 'renew' };
   // A server of another kind has its own 404, which says nothing about packs.
   const isAbsent = status === 404 && answer.code === 'NoSuchKey';
   if (status === 404 && answer.code === null)
-    return { _tag: 'again', trouble: nonsense('status 404 without the error of an object store') };
+    return again(nonsense('status 404 without the error of an object store'));
   if (!isSuccess(status) && !isAbsent && status !== 416) return { _tag: 'refused', answer };
   const read = request.read(answer);
   if (either.isRight(read)) return { _tag: 'value', value: read.right };
-  return { _tag: 'again', trouble: nonsense(read.left) };
+  return again(nonsense(read.left));
 }
 
 const withCode = (answer: HttpAnswer): S3Answer => ({
@@ -117,6 +127,8 @@ class Client implements S3Client {
   readonly #signer: S3Signer;
   readonly #outage: Outage;
   #isClosed = false;
+  /** Whether a request has succeeded. */
+  #hasBucket = false;
 
   constructor(options: S3ClientOptions) {
     const { address, patienceMs, onNotice } = options;
@@ -136,13 +148,16 @@ class Client implements S3Client {
       const doing: Doing = { operation: request.operation, address: this.address, nowMs };
       if (this.#isClosed) throw storeClosed(doing);
       const outcome: HttpOutcome = await this.#attempt(request, { nowMs, asksFirst });
-      let verdict: Verdict<A> = judge(request, outcome);
+      let verdict: Verdict<A> = judge(request, outcome, { hasBucket: this.#hasBucket });
       if (outcome._tag === 'answer') {
         if (verdict._tag !== 'again') this.#outage.over();
         if (verdict._tag === 'renew' && isRenewed)
           verdict = { _tag: 'refused', answer: withCode(outcome.answer) };
       }
-      if (verdict._tag === 'value') return verdict.value;
+      if (verdict._tag === 'value') {
+        this.#hasBucket = true;
+        return verdict.value;
+      }
       if (verdict._tag === 'refused') throw refusal(verdict.answer, doing);
       if (verdict._tag === 'renew') {
         this.#signer.renew();
@@ -153,6 +168,7 @@ class Client implements S3Client {
       asksFirst = verdict.trouble.kind === 'cut' && !asksFirst;
       const goesOn = await attempts.again(verdict.trouble);
       if (this.#isClosed) throw storeClosed(doing);
+      if (!goesOn && verdict.last !== null) throw refusal(verdict.last, doing);
       if (!goesOn) throw unreachable(verdict.trouble, doing, attempts);
     }
   }

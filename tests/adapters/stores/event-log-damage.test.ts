@@ -400,9 +400,9 @@ describe('heads of the streams', () => {
       await fillFolder(folder);
       const events = await folder.with((log) => eventsOf(log));
       for (const { position } of events) {
-        const heads = await folder.with((log) => valueOf(log.streamHeads(position)));
+        const heads = await folder.with((log) => valueOf(log.heads.at(position)));
         await folder.with(async (log) => {
-          expect(await valueOf(log.offerHeads(heads))).toBe(true);
+          expect(await valueOf(log.heads.offer(heads))).toBe(true);
           const rest = events.filter((event) => event.position >= position).map(lineOf);
           expect((await eventsOf(log, position)).map(lineOf)).toEqual(rest);
           const revision = events.filter(({ stream }) => stream === 'vm-1').length - 1;
@@ -410,16 +410,16 @@ describe('heads of the streams', () => {
         });
       }
       const heads = await folder.with(async (log) =>
-        valueOf(log.streamHeads(await valueOf(log.head()))),
+        valueOf(log.heads.at(await valueOf(log.head()))),
       );
       const last = events.at(-1)!;
       const bytes = await folder.bytes();
       bytes[Number(last.position) + 120]! ^= 4;
       await folder.write(bytes);
       await folder.with(async (log) => {
-        expect(await valueOf(log.offerHeads(heads))).toBe(false);
-        expect(await valueOf(log.offerHeads(heads.subarray(1)))).toBe(false);
-        expect(await valueOf(log.offerHeads(new Uint8Array(0)))).toBe(false);
+        expect(await valueOf(log.heads.offer(heads))).toBe(false);
+        expect(await valueOf(log.heads.offer(heads.subarray(1)))).toBe(false);
+        expect(await valueOf(log.heads.offer(new Uint8Array(0)))).toBe(false);
         expect((await itemsOf(log)).at(-1)!._tag).toBe('damage');
       });
     }));

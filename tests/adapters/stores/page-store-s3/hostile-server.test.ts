@@ -195,6 +195,18 @@ describe('a refusal', () => {
     expect(notices).toEqual([]);
   });
 
+  test('for want of a bucket that was there a moment ago is not believed at once', async () => {
+    const { store, notices } = await stores.before((_, response, number) => {
+      if (number === 0 || number === 3) response.writeHead(206, part).end(PART);
+      else response.writeHead(404).end(errorXml('NoSuchBucket'));
+    });
+    await valueOf(store.get(RANGE));
+    expect(PART.equals(await valueOf(store.get(RANGE)))).toBe(true);
+    expect(stores.requests()).toBe(4);
+    expect((await failureOf(store.get(RANGE))).code).toBe('STORE_MISSING');
+    expect(notices[0]).toContain('NoSuchBucket');
+  });
+
   test('that gives back the request says nothing of it', async () => {
     const { store } = await stores.before((request, r) => {
       r.writeHead(403, { 'x-amz-bucket-region': String(request.headers['x-amz-security-token']) });

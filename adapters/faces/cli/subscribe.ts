@@ -1,0 +1,131 @@
+// `subscribe`: rows after a place, or the states of a projection, for programs: always newline-delimited
+// JSON, replayed and then live until SIGINT or SIGTERM.
+
+import { resolve } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import type { Command } from 'commander';
+import { isEventType } from '../../../domain/events.ts';
+import { rowArrays, statesOf } from '../../../following.ts';
+import { projectionNamed, type AnyProjection } from '../../../projections/registered.ts';
+import type { Control, Damaged, RowMessage, StateMessage } from '../../../subscribing.ts';
+import { eventJson } from './event-json.ts';
+import { UsageError } from './failure.ts';
+import { isoTime, jsonLine, type Row } from './output.ts';
+import { warn, withLedger } from './session.ts';
+
+interface SubscribeOptions {
+  readonly from?: string;
+  readonly pages?: boolean;
+  readonly type?: string;
+  readonly vm?: string;
+  readonly projection?: string;
+}
+
+/** Waits until standard output takes more, or until nobody wants more. */
+const drained = (signal: AbortSignal): Promise<void> =>
+  new Promise((done) => {
+    const end = (): void => {
+      process.stdout.off('drain', end);
+      signal.removeEventListener('abort', end);
+      done();
+    };
+    process.stdout.once('drain', end);
+    signal.addEventListener('abort', end);
+    if (signal.aborted) end();
+  });
+
+async function print(rows: readonly Row[], signal: AbortSignal): Promise<void> {
+  if (rows.length === 0 || signal.aborted) return;
+  if (!process.stdout.write(rows.map(jsonLine).join(''))) await drained(signal);
+}
+
+/** What is no row: told to people on standard error. */
+function tell(message: Control | Damaged): void {
+  const { _tag, position } = message;
+  if (_tag === 'damaged')
+    warn(
+      `events at position ${position} are missing: ${message.reason}; run \`pageledger verify\``,
+    );
+  else if (_tag === 'reconnected')
+    warn(`the event log was lost and is there again, at position ${position}; nothing was missed`);
+  else if (process.stderr.isTTY) process.stderr.write(`caught up at position ${position}\n`);
+}
+
+function rowsOf(messages: readonly RowMessage[]): Row[] {
+  const printed: Row[] = [];
+  for (const message of messages)
+    if (message._tag === 'row') printed.push(eventJson(message.row));
+    else tell(message);
+  return printed;
+}
+
+function stateRows(projection: AnyProjection, message: StateMessage<unknown>): Row[] {
+  if (message._tag !== 'state') {
+    tell(message);
+    return [];
+  }
+  const { position, timeMs } = message;
+  const { name, version } = projection;
+  const time = isoTime(timeMs);
+  return [{ position: String(position), time, projection: name, version, state: message.view() }];
+}
+
+const isObject = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null;
+
+const isProjection = (value: unknown): value is AnyProjection =>
+  isObject(value) &&
+  typeof value['name'] === 'string' &&
+  typeof value['version'] === 'number' &&
+  typeof value['initial'] === 'function' &&
+  typeof value['apply'] === 'function';
+
+/** The projection of a name, or the default export of a module: a name with a slash in it. */
+async function projectionOf(name: string): Promise<AnyProjection> {
+  if (!name.includes('/')) return projectionNamed(name);
+  const path = resolve(name);
+  let found: unknown;
+  try {
+    found = await import(pathToFileURL(path).href);
+  } catch (thrown) {
+    throw new UsageError(
+      `the projection ${path} cannot be loaded: ${thrown instanceof Error ? thrown.message : String(thrown)}`,
+    );
+  }
+  const projection = isObject(found) ? found['default'] : undefined;
+  if (isProjection(projection)) return projection;
+  throw new UsageError(
+    `${path} exports no projection by default: an object with name, version, initial and apply was expected`,
+  );
+}
+
+function checkOptions(options: SubscribeOptions): void {
+  const { type, projection } = options;
+  if (type !== undefined && !isEventType(type))
+    throw new UsageError(`there is no event type ${JSON.stringify(type)}`);
+  const isOfRows = [options.from, options.pages, type, options.vm].some(
+    (given) => given !== undefined,
+  );
+  if (projection !== undefined && isOfRows)
+    throw new UsageError(
+      'a projection folds the whole ledger: give --projection alone, or --from, --pages, --type and --vm for rows',
+    );
+}
+
+export const subscribe = (command: Command): Promise<void> =>
+  withLedger(command, 'read', async (ledger) => {
+    const options = command.opts<SubscribeOptions>();
+    checkOptions(options);
+    const { projection: name, ...request } = options;
+    const abort = new AbortController();
+    const { signal } = abort;
+    for (const ending of ['SIGINT', 'SIGTERM'] as const) process.once(ending, () => abort.abort());
+    if (name === undefined) {
+      for await (const messages of rowArrays(ledger, { ...request, signal }))
+        await print(rowsOf(messages), signal);
+      return;
+    }
+    const projection = await projectionOf(name);
+    for await (const message of statesOf(ledger, { projection, signal }))
+      await print(stateRows(projection, message), signal);
+  });

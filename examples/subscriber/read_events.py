@@ -1,0 +1,290 @@
+#!/usr/bin/env python3
+"""Prints the page events of a pageledger ledger, from the bytes of its event log.
+
+Written from docs/events.md alone, with Python 3.11's standard library: it uses nothing of pageledger.
+Standard input is newline-delimited JSON, one object an event, in the log's order:
+
+    {"stream": "vm-web", "revision": 3, "position": "4711", "type": "PagesWritten",
+     "schema": 1, "time": 1790000000000, "data": "<the event's data in base64>"}
+
+as a reader of EventStoreDB's $all has them (--prefix 'pageledger.' takes the ledger's name off the
+streams). Standard output is newline-delimited JSON as `pageledger log --json --pages` prints page
+events. Outcomes are what the fold of the log says, or with --recorded what the recorders saw.
+"""
+
+import argparse
+import base64
+import hashlib
+import json
+import struct
+import sys
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta, timezone
+
+SCHEMA = 1
+BATCH_TYPES = ("PackWritten", "PagesWritten", "DeviceStateWritten")
+OUTCOMES = ZERO, STORED, MERGED, PATTERN = range(4)
+TYPES = ("PatternPageShared", "PageStored", "PageMerged", "PatternPageShared")
+BROKE = 0x80
+ROWS_MAX = 16_384
+PACK_PAGES_MAX = 4_096
+GFN_MAX = 2**32 - 2
+EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+
+
+class Malformed(Exception):
+    """Bytes that are not what the document says."""
+
+
+def check(holds, sentence):
+    if not holds:
+        raise Malformed(sentence)
+
+
+def hashes(data, at, count):
+    """`count` hashes of 32 bytes, as hex."""
+    return [data[at + 32 * i : at + 32 * (i + 1)].hex() for i in range(count)]
+
+
+# ---- the bytes of batches ------------------------------------------------------------------------
+
+
+@dataclass
+class Pack:
+    name: str
+    capture: int
+    group: str
+    identifiers: list
+
+
+def read_pack(data):
+    """A PackWritten: of its table of blocks only the size matters to who reads no content."""
+    check(len(data) >= 112, "a PackWritten is shorter than its header")
+    name, capture, pages, blocks, _size, group = struct.unpack_from("<32sIIII64s", data)
+    check(1 <= pages <= PACK_PAGES_MAX and 1 <= blocks <= pages, "a pack has an impossible size")
+    identifiers_at = 112 + blocks * (1 + 1 + 4 + 4)
+    check(len(data) == identifiers_at + 32 * pages, "a pack's columns do not fill its event")
+    identifiers = hashes(data, identifiers_at, pages)
+    return Pack(name.hex(), capture, group.rstrip(b"\0").decode("ascii"), identifiers)
+
+
+def read_leb128(column, count):
+    """`count` unsigned variable-length numbers that fill their column."""
+    numbers, at = [], 0
+    for _ in range(count):
+        number = shift = 0
+        while True:
+            check(at < len(column) and shift < 35, "a number does not fit its column")
+            byte = column[at]
+            at += 1
+            number |= (byte & 0x7F) << shift
+            shift += 7
+            if byte < 0x80:
+                break
+        numbers.append(number)
+    check(at == len(column), "numbers do not fill their column")
+    return numbers
+
+
+@dataclass
+class Row:
+    row: int  # in the whole capture
+    gfn: int
+    outcome: int
+    broke: bool
+    reference: tuple | None  # (pack name, slot)
+
+
+def read_pages(data):
+    """The rows of a PagesWritten."""
+    check(len(data) >= 32, "a PagesWritten is shorter than its header")
+    header = struct.unpack_from("<IIIIHHIII", data)
+    _capture, _batch, rows, first_row, packs, parts, gfn_bytes, pack_bytes, references = header
+    check(rows <= ROWS_MAX and parts == 0, "a batch has an impossible size")
+    size = 32 + 32 * packs + rows + gfn_bytes + pack_bytes + 2 * references
+    check(len(data) == size, f"a batch's columns need {size} bytes and it has {len(data)}")
+    at = 32
+    names = hashes(data, at, packs)
+    at += 32 * packs
+    kinds = data[at : at + rows]
+    at += rows
+    steps = read_leb128(data[at : at + gfn_bytes], rows)
+    at += gfn_bytes
+    indexes = iter(read_leb128(data[at : at + pack_bytes], references))
+    at += pack_bytes
+    slots = iter(struct.unpack_from(f"<{references}H", data, at))
+    found, gfn = [], -1
+    for row in range(rows):
+        kind, gfn = kinds[row], gfn + steps[row] + 1
+        check(kind & 0x7C == 0 and gfn <= GFN_MAX, f"row {row} is none")
+        reference = None
+        if kind & 3 in (STORED, MERGED):
+            index, slot = next(indexes, packs), next(slots, PACK_PAGES_MAX)
+            check(index < packs and slot < PACK_PAGES_MAX, f"row {row} refers to nothing")
+            reference = (names[index], slot)
+        found.append(Row(first_row + row, gfn, kind & 3, kind & BROKE != 0, reference))
+    check(next(indexes, None) is None, "references are left over")
+    return found
+
+
+# ---- captures in the order of their commits ------------------------------------------------------
+
+
+@dataclass
+class Capture:
+    position: int
+    vm: str
+    capture: int
+    time_ms: float
+    packs: list = field(default_factory=list)
+    rows: list = field(default_factory=list)
+
+
+def capture_of(event, committed, kept):
+    """The capture that a commit makes valid, of the batches kept of its stream."""
+    first, count = committed["firstRevision"], committed["batches"]
+    batches = [batch for batch in kept if first <= batch["revision"] < first + count]
+    check(len(batches) == count, f"{count - len(batches)} of {count} batches are missing")
+    digests = b"".join(hashlib.sha256(batch["data"]).digest() for batch in batches)
+    is_whole = hashlib.sha256(digests).hexdigest() == committed["hash"]
+    check(is_whole, "the batches are not those that were committed")
+    numbers = (event["position"], committed["vm"], committed["capture"], committed["timeMs"])
+    capture = Capture(*numbers)
+    for batch in batches:
+        if batch["type"] == "PackWritten":
+            capture.packs.append(read_pack(batch["data"]))
+        elif batch["type"] == "PagesWritten":
+            capture.rows.extend(read_pages(batch["data"]))
+    return capture
+
+
+def captures_and_ends(events):
+    """Captures as they are committed, and the names of VMs as they are retired."""
+    kept = {}
+    for event in events:
+        stream, kind = event["stream"], event["type"]
+        if kind in BATCH_TYPES or kind in ("CaptureCommitted", "VmRetired"):
+            check(event["schema"] <= SCHEMA, f"a {kind} is of schema {event['schema']}")
+        if kind in BATCH_TYPES:
+            kept.setdefault(stream, []).append(event)
+        elif kind == "CaptureCommitted":
+            yield capture_of(event, json.loads(event["data"]), kept.pop(stream, []))
+        elif kind == "VmRetired":
+            yield json.loads(event["data"])["vm"]
+
+
+# ---- page events ---------------------------------------------------------------------------------
+
+
+class Fold:
+    """What the log decides: which store is the content, and which writes broke a sharing."""
+
+    def __init__(self):
+        self.content_of = {}  # (pack name, slot) -> (group, identifier)
+        self.first = {}  # (group, identifier) -> (pack name, slot, VM, capture) that stored it first
+        self.tables = {}  # VM -> {gfn: content, or None for a pattern}
+        self.holders = {}  # content -> pages that hold it now
+
+    def add_pack(self, pack, vm):
+        for slot, identifier in enumerate(pack.identifiers):
+            content = (pack.group, identifier)
+            self.content_of[pack.name, slot] = content
+            self.first.setdefault(content, (pack.name, slot, vm, pack.capture))
+
+    def hold(self, content, by):
+        if content is not None:
+            self.holders[content] = self.holders.get(content, 0) + by
+
+    def write(self, vm, gfn, content):
+        """Whether the write breaks a sharing; its old content."""
+        table = self.tables.setdefault(vm, {})
+        old = table.get(gfn)
+        broke = old is not None and old != content and self.holders[old] > 1
+        self.hold(old, -1)
+        self.hold(content, 1)
+        table[gfn] = content
+        return broke, old
+
+    def retire(self, vm):
+        for content in self.tables.pop(vm, {}).values():
+            self.hold(content, -1)
+
+
+def iso(time_ms):
+    """Whole milliseconds, as JavaScript's Date has them."""
+    at = EPOCH + timedelta(milliseconds=int(time_ms))
+    return at.strftime("%Y-%m-%dT%H:%M:%S.") + f"{at.microsecond // 1000:03d}Z"
+
+
+def page_events(capture, fold, recorded):
+    vm = capture.vm
+    for pack in capture.packs:
+        fold.add_pack(pack, vm)
+
+    def event(item, kind, gfn, content, **more):
+        return {
+            "position": str(capture.position),
+            "item": item,
+            "place": f"{capture.position}/{item}",
+            "type": kind,
+            "vm": vm,
+            "time": iso(capture.time_ms),
+            "capture": capture.capture,
+            "gfn": gfn,
+            "identifier": content and content[1],
+            **more,
+        }
+
+    for row in capture.rows:
+        content = None
+        outcome = row.outcome
+        link = {}
+        if row.reference is not None:
+            content = fold.content_of.get(row.reference)
+            check(content is not None, f"row {row.row} refers to a page that no pack has")
+            name, slot, holder, stored_at = fold.first[content]
+            if outcome == STORED and not recorded and (name, slot) != row.reference:
+                outcome = MERGED
+            if outcome == MERGED:
+                scope = "intra" if holder == vm else "inter"
+                link = {"scope": scope, "holder": {"vm": holder, "capture": stored_at}}
+        broke, old = fold.write(vm, row.gfn, content)
+        yield event(2 * row.row, TYPES[outcome], row.gfn, content, **link)
+        if row.broke if recorded else broke:
+            yield event(2 * row.row + 1, "SharingBroken", row.gfn, old)
+
+
+def read_events(lines, prefix):
+    for line in lines:
+        event = json.loads(line)
+        if not event["stream"].startswith(prefix):
+            continue
+        event["stream"] = event["stream"].removeprefix(prefix)
+        event["position"] = int(event["position"])
+        event["data"] = base64.b64decode(event["data"], validate=True)
+        yield event
+
+
+def main():
+    layout = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=layout)
+    parser.add_argument("--prefix", default="", help="what the ledger's streams begin with")
+    help_recorded = "outcomes as the recorders saw them"
+    parser.add_argument("--recorded", action="store_true", help=help_recorded)
+    options = parser.parse_args()
+    fold = Fold()
+    try:
+        for found in captures_and_ends(read_events(sys.stdin, options.prefix)):
+            if isinstance(found, str):
+                fold.retire(found)
+                continue
+            for event in page_events(found, fold, options.recorded):
+                print(json.dumps(event, separators=(",", ":")))
+    except (Malformed, ValueError, KeyError) as failure:
+        sys.exit(f"read_events.py: {failure}")
+    except BrokenPipeError:
+        sys.stderr.close()
+
+
+if __name__ == "__main__":
+    main()

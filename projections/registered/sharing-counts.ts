@@ -1,0 +1,160 @@
+// The projection `sharing`: how the memory of all VMs is made up, as the command `sharing` counts it
+// (audit/sharing-at.ts), kept up page by page: a change costs what it changes.
+//
+// Invariant: pages = zero + pattern + unique + mergedIntra + mergedInter + unknown.
+
+import * as t from 'io-ts';
+import { pageCountOf } from '../../domain/memory-map.ts';
+import { isContent, UNKNOWN, ZERO, type Holding } from '../../domain/page-writes.ts';
+import { decodeState, StateReader, StateWriter } from '../bytes.ts';
+import type { CaptureChange, Change } from '../commits.ts';
+import type { PageTable } from '../page-tables.ts';
+import type { Folded, Projection } from '../projection.ts';
+
+interface CountedVm {
+  /** Null before the VM's memory map is known. */
+  table: PageTable | null;
+  /** Its newest capture; 0 before the first. */
+  capture: number;
+  isRetired: boolean;
+  /** Pages of the VM that hold each content. */
+  readonly pagesOf: Map<Holding, number>;
+}
+
+const HEAD = t.array(t.strict({ vm: t.string, capture: t.number, isRetired: t.boolean }));
+
+export class SharingTally {
+  readonly vms = new Map<string, CountedVm>();
+  /** VMs that hold each content. */
+  readonly #vmsOf = new Map<Holding, number>();
+  #zero = 0;
+  #pattern = 0;
+  #unknown = 0;
+  /** Pages that hold contents. */
+  #held = 0;
+  /** Pairs of a VM and a content that it holds. */
+  #pairs = 0;
+
+  vm(vm: string): CountedVm {
+    let of = this.vms.get(vm);
+    if (of === undefined) {
+      of = { table: null, capture: 0, isRetired: false, pagesOf: new Map() };
+      this.vms.set(vm, of);
+    }
+    return of;
+  }
+
+  /** So many pages of a VM, 1 or -1, hold this from now on. */
+  shift(of: CountedVm, holding: Holding, by: 1 | -1): void {
+    if (holding === ZERO) this.#zero += by;
+    else if (holding === UNKNOWN) this.#unknown += by;
+    else if (!isContent(holding)) this.#pattern += by;
+    else this.#shiftContent(of, holding, by);
+  }
+
+  #shiftContent(of: CountedVm, holding: Holding, by: 1 | -1): void {
+    const before = of.pagesOf.get(holding) ?? 0;
+    const after = before + by;
+    this.#held += by;
+    if (after === 0) of.pagesOf.delete(holding);
+    else of.pagesOf.set(holding, after);
+    if (before !== 0 && after !== 0) return;
+    this.#pairs += by;
+    const vms = (this.#vmsOf.get(holding) ?? 0) + by;
+    if (vms === 0) this.#vmsOf.delete(holding);
+    else this.#vmsOf.set(holding, vms);
+  }
+
+  /** Counts all pages of a table in, or out. */
+  shiftAll(of: CountedVm, by: 1 | -1): void {
+    for (const holding of of.table ?? []) this.shift(of, holding, by);
+  }
+
+  counts(): Readonly<Record<string, number>> {
+    const unique = this.#vmsOf.size;
+    let vms = 0;
+    for (const of of this.vms.values()) if (of.capture > 0 && !of.isRetired) vms += 1;
+    return {
+      vms,
+      pages: this.#zero + this.#pattern + this.#unknown + this.#held,
+      zero: this.#zero,
+      pattern: this.#pattern,
+      unique,
+      mergedIntra: this.#held - this.#pairs,
+      mergedInter: this.#pairs - unique,
+      patched: 0,
+      unknown: this.#unknown,
+    };
+  }
+}
+
+function applyCapture(tally: SharingTally, change: CaptureChange, folded: Folded): void {
+  const of = tally.vm(change.committed.vm);
+  const { table } = of;
+  const { capture } = change.committed;
+  if (table === null) return;
+  // Nothing is known of the other pages where a commit or a batch before was lost.
+  const isWiped = change.damage !== null || capture !== of.capture + 1;
+  if (isWiped && of.capture > 0) tally.shiftAll(of, -1);
+  if (isWiped) table.fill(UNKNOWN);
+  if (isWiped || of.capture === 0) tally.shiftAll(of, 1);
+  of.capture = capture;
+  for (const columns of change.batches) {
+    const holdings = folded.holdings(columns);
+    for (let row = 0; row < holdings.length; row += 1) {
+      const gfn = columns.gfns[row]!;
+      if (gfn >= table.length) continue;
+      tally.shift(of, table[gfn]!, -1);
+      tally.shift(of, holdings[row]!, 1);
+      table[gfn] = holdings[row]!;
+    }
+  }
+}
+
+function apply(tally: SharingTally, change: Change, folded: Folded): void {
+  if (change._tag === 'capture') applyCapture(tally, change, folded);
+  if (change._tag !== 'control') return;
+  const { event } = change;
+  if (event.type === 'VmRegistered')
+    tally.vm(event.data.vm).table = new Uint32Array(pageCountOf(event.data.memoryMap)).fill(
+      UNKNOWN,
+    );
+  if (event.type !== 'VmRetired') return;
+  const of = tally.vm(event.data.vm);
+  if (of.capture > 0) tally.shiftAll(of, -1);
+  of.isRetired = true;
+  of.table = null;
+}
+
+function save(tally: SharingTally): Uint8Array {
+  const head = [...tally.vms].map(([vm, { capture, isRetired }]) => ({ vm, capture, isRetired }));
+  const writer = new StateWriter().text(JSON.stringify(head));
+  for (const { table } of tally.vms.values())
+    writer.u32(table === null ? 0 : 1).column(table ?? new Uint32Array(0));
+  return writer.bytes();
+}
+
+function load(bytes: Uint8Array): SharingTally {
+  const reader = new StateReader(bytes);
+  const tally = new SharingTally();
+  for (const { vm, capture, isRetired } of decodeState(reader.text(), HEAD)) {
+    const of = tally.vm(vm);
+    const isThere = reader.u32() === 1;
+    const table = reader.words();
+    of.capture = capture;
+    of.isRetired = isRetired;
+    of.table = isThere ? table : null;
+    if (capture > 0) tally.shiftAll(of, 1);
+  }
+  return tally;
+}
+
+export const sharingCounts: Projection<SharingTally> = {
+  name: 'sharing',
+  version: 1,
+  initial: () => new SharingTally(),
+  apply,
+  save,
+  load,
+  view: (tally) => tally.counts(),
+};

@@ -1,0 +1,31 @@
+// The events of a log as any reader of it could hand them to a consumer in another language: a JSON
+// object a line, data in base64 (examples/subscriber).
+
+import type { EventLog } from '../../domain/ports.ts';
+import { eventsOf } from './log-events.ts';
+
+export interface NeutralEvent {
+  readonly stream: string;
+  readonly revision: number;
+  readonly position: string;
+  readonly type: string;
+  readonly schema: number;
+  readonly time: number;
+  readonly data: string;
+}
+
+export async function neutralEvents(log: EventLog): Promise<NeutralEvent[]> {
+  const events = await eventsOf(log);
+  return events.map(({ stream, revision, position, type, schema, timeMs: time, data }) => ({
+    stream,
+    revision,
+    position: String(position),
+    type,
+    schema,
+    time,
+    data: Buffer.from(data).toString('base64'),
+  }));
+}
+
+export const neutralLines = (events: readonly NeutralEvent[]): string =>
+  events.map((event) => `${JSON.stringify(event)}\n`).join('');
