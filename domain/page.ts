@@ -19,8 +19,11 @@ export const VM_PAGES_MAX = 2 ** 32 - 1;
 export const BATCH_ROWS_MAX = 16_384;
 /** Most bytes in one event. */
 export const EVENT_BYTES_MAX = 256 * 1024;
-/** Most bytes of events' data in one append: what a server takes that nobody configured. */
-export const APPEND_BYTES_MAX = 1024 * 1024;
+/**
+ * Most bytes of events' data in one append. Servers that nobody configured take 1 MiB, some of them
+ * counting what is about the data as well.
+ */
+export const APPEND_BYTES_MAX = 960 * 1024;
 
 /** Pages that hold `bytes` bytes, the last one perhaps in part. */
 export const pagesOf = (bytes: number): number => Math.ceil(bytes / PAGE_BYTES);

@@ -5,7 +5,7 @@
 import type { TaskEither } from 'fp-ts/lib/TaskEither.js';
 import type { LedgerError } from './ledger-error.ts';
 
-/** A place in the log: opaque, ordered, only ever grows. Embedded: bytes; EventStoreDB: commit. */
+/** A place in the log: opaque, ordered; every event's is greater than those before. Embedded: bytes; EventStoreDB: commit. */
 export type Position = bigint & { readonly _brand?: 'position' };
 
 /** Expected revision of a stream that has no event yet. */
@@ -45,7 +45,7 @@ export type LogItem =
   | { readonly _tag: 'event'; readonly event: StoredEvent }
   | { readonly _tag: 'damage'; readonly damage: LogDamage };
 
-/** A stretch of the log: its items, and where reading goes on after them (never inside an append). */
+/** A stretch of the log: its items, and where reading goes on after them. */
 export interface LogChunk {
   readonly items: readonly LogItem[];
   readonly next: Position;

@@ -102,8 +102,8 @@ export function contractOfTakingTurns(current: Current): void {
     const { log } = current();
     const data = new Uint8Array(128 * 1024);
     const events = Array.from({ length: 64 }, () => makeEvent(data));
-    for (let i = 0; i < 64; i += 8) {
-      const part = events.slice(i, i + 8);
+    for (let i = 0; i < 64; i += 4) {
+      const part = events.slice(i, i + 4);
       await valueOf(log.append({ stream: 'vm-a', expectedRevision: i - 1, events: part }));
     }
     let count = 0;
