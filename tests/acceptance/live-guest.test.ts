@@ -6,15 +6,12 @@ import { cpSync, existsSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import {
-  consoleLine,
-  consoleLines,
   guestCommand,
   guestPaths,
   startGuest,
   type DemoGuest,
 } from '../../adapters/guests/demo-guest/start-guest.ts';
 import { TICK_LINE } from '../../adapters/guests/demo-guest/workload.ts';
-import { connectQmp } from '../../adapters/guests/qemu/qmp-client.ts';
 import {
   LedgerCommands,
   type JsonRow,
@@ -23,12 +20,11 @@ import {
 } from '../support/command-line.ts';
 import { pagesThatDiffer } from '../support/guest/images.ts';
 import { describeWithQemu, findTools, GUEST_TIMEOUT_MS } from '../support/guest/real-guest.ts';
+import { dumpedMemory, firstTicks, tickNumber, ticksOf } from '../support/guest/watched-guest.ts';
 import { valueOf } from '../support/outcomes.ts';
 import { makeTemporaryFolder, type TemporaryFolder } from '../support/temporary-folder.ts';
 
 const found = await findTools();
-const ticksOf = (lines: readonly string[]): string[] =>
-  lines.filter((line) => TICK_LINE.test(line));
 const GUEST = { seed: 5, memoryMib: 128 };
 const CAPTURES = 5;
 const BACK_TO = 3;
@@ -87,38 +83,14 @@ describeWithQemu('a guest recorded while it runs', found, (tools) => {
     return { ...guestPaths(second), row: command.rows()[0]! };
   }
 
-  /** Waits for so many ticks of a console. */
-  async function ticksFrom(serialPath: string): Promise<string[]> {
-    for (;;) {
-      const lines = consoleLines(serialPath);
-      if (ticksOf(lines).length >= LINES) return ticksOf(lines).slice(0, LINES);
-      await consoleLine({ serialPath, pattern: TICK_LINE, from: lines.length });
-    }
-  }
-
   /** What the first console printed from the first of these lines on, and where that stands. */
   async function originalOf(lines: readonly string[]) {
-    const number = TICK_LINE.exec(lines[0]!)![1]!;
-    await guest.waitForLine(new RegExp(`^T n=${Number(number) + LINES - 1} `, 'u'));
+    await guest.waitForLine(new RegExp(`^T n=${tickNumber(lines[0]!) + LINES - 1} `, 'u'));
     const original = ticksOf(guest.lines());
     const from = original.indexOf(lines[0]!);
     // The capture lies between the report of the one before it and its own.
     const isAfterCapture = from >= shownAt[BACK_TO - 2]! && from <= shownAt[BACK_TO - 1]!;
     return { lines: original.slice(from, from + LINES), isAfterCapture };
-  }
-
-  /** Memory of a guest that stands still, as QEMU itself writes it. */
-  async function dump(qmpPath: string, memoryBytes: number): Promise<Buffer> {
-    const path = join(folder.path, 'dump');
-    const qmp = await connectQmp({ path: qmpPath });
-    try {
-      await qmp.execute('pmemsave', { val: 0, size: memoryBytes, filename: path });
-    } finally {
-      qmp.close();
-    }
-    const bytes = readFileSync(path);
-    rmSync(path);
-    return bytes;
   }
 
   /** A guest resumed and kept from running: what it is, and where its memory differs. */
@@ -128,8 +100,13 @@ describeWithQemu('a guest recorded while it runs', found, (tools) => {
     await from.json('restore', ...at, '--to', to);
     const memory = readFileSync(to);
     const { qmpPath, row } = await resume(from, { name, extra: ['-S'] });
-    const differing = pagesThatDiffer(await dump(qmpPath, memory.length), memory);
-    return { state: row['state'], memoryBytes: memory.length, differing };
+    const memoryBytes = memory.length;
+    const scratch = join(folder.path, 'dump');
+    const differing = pagesThatDiffer(
+      await dumpedMemory({ qmpPath, memoryBytes, scratch }),
+      memory,
+    );
+    return { state: row['state'], memoryBytes, differing };
   }
   const AS_RECORDED = {
     state: 'paused',
@@ -167,7 +144,7 @@ describeWithQemu('a guest recorded while it runs', found, (tools) => {
     async () => {
       const { serialPath, row } = await resume(commands, { name: 'second' });
       expect(row).toMatchObject({ vm: 'guest', capture: BACK_TO, state: 'running' });
-      const lines = await ticksFrom(serialPath);
+      const lines = await firstTicks(serialPath, LINES);
       expect(await originalOf(lines)).toEqual({ lines, isAfterCapture: true });
     },
     GUEST_TIMEOUT_MS,
@@ -209,7 +186,7 @@ describeWithQemu('a guest recorded while it runs', found, (tools) => {
       expect(await stoppedGuest(copied, 'copied-stopped')).toEqual(AS_RECORDED);
       rmSync(join(copy, 'projections'), { recursive: true });
       const { serialPath } = await resume(copied, { name: 'copied' });
-      const lines = await ticksFrom(serialPath);
+      const lines = await firstTicks(serialPath, LINES);
       expect(await originalOf(lines)).toEqual({ lines, isAfterCapture: true });
     },
     GUEST_TIMEOUT_MS,

@@ -44,6 +44,9 @@ log_requests = false
 fallocate_reserve = 0
 """
 
+# There is one of each server, so the proxy keeps asking one that failed: Swift leaves such a server
+# alone for a minute, and meanwhile says that there is no bucket.
+PATIENT = 'conn_timeout = 60\nerror_suppression_limit = 1000000000'
 # A put waits until its row is in the container, so that a listing after it shows it.
 BACKEND = """[pipeline:main]
 pipeline = {kind}-server
@@ -62,7 +65,7 @@ account_autocreate = true
 allow_account_management = false
 node_timeout = 60
 recoverable_node_timeout = 60
-conn_timeout = 5
+{patient}
 [filter:cache]
 paste.filter_factory = swift_parts:cache_factory
 [filter:s3api]
@@ -126,7 +129,7 @@ def write_settings(layout, ports, port, identity, secret):
         text += BACKEND.format(kind=kind, more=MORE.get(kind, ''))
         write(layout.setting(kind + '-server.conf'), text)
     text = COMMON.format(port=port, **common)
-    text += PROXY.format(account=account, user=user, secret=secret)
+    text += PROXY.format(account=account, user=user, secret=secret, patient=PATIENT)
     text += ''.join('[filter:%s]\nuse = egg:swift#%s\n' % (name, name) for name in PROXY_FILTERS)
     write(layout.setting('proxy-server.conf'), text)
 

@@ -20,6 +20,8 @@ import { makeTemporaryFolder } from '../../../support/temporary-folder.ts';
 
 jest.setTimeout(S3_TIMEOUT_MS);
 
+type ClosablePages = PageStore & { close(): Promise<void> };
+
 describeWithS3('a real S3 server', () => {
   let server: S3Server;
   let bucket: string;
@@ -31,22 +33,22 @@ describeWithS3('a real S3 server', () => {
   let worlds = 0;
 
   /** Stores on a part of the bucket that is empty yet, each as another process has it. */
-  const world = async (wrap: (store: S3PageStore, folder: string) => PageStore) => {
+  const world = async (wrap: (store: S3PageStore, folder: string) => ClosablePages) => {
     worlds += 1;
     const url = server.url(bucket, `world-${worlds}`);
     const folder = await makeTemporaryFolder();
-    const opened: S3PageStore[] = [];
+    const opened: ClosablePages[] = [];
     const open = (): PageStore => {
       const credentials = () => Promise.resolve(TEST_CREDENTIALS);
       const store = openS3PageStore({ url, credentials });
-      opened.push(store);
-      return wrap(store, join(folder.path, 'cache'));
+      opened.push(wrap(store, join(folder.path, 'cache')), store);
+      return opened.at(-2)!;
     };
     return {
       store: open(),
       another: () => Promise.resolve(open()),
       async close() {
-        await Promise.all(opened.map((store) => store.close()));
+        for (const each of opened) await each.close();
         await folder.remove();
       },
     };

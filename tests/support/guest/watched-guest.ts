@@ -1,0 +1,42 @@
+// What tests see of a demonstration guest from outside: the ticks on its console, and its memory as QEMU
+// itself writes it.
+
+import { readFileSync, rmSync } from 'node:fs';
+import { consoleLine, consoleLines } from '../../../adapters/guests/demo-guest/start-guest.ts';
+import { TICK_LINE } from '../../../adapters/guests/demo-guest/workload.ts';
+import { connectQmp } from '../../../adapters/guests/qemu/qmp-client.ts';
+
+/** The lines that the guest's workload counts with. */
+export const ticksOf = (lines: readonly string[]): string[] =>
+  lines.filter((line) => TICK_LINE.test(line));
+
+/** The number of a tick. */
+export const tickNumber = (line: string): number => Number(TICK_LINE.exec(line)![1]);
+
+/** Waits for so many ticks of a console; gives its first ones. */
+export async function firstTicks(serialPath: string, count: number): Promise<string[]> {
+  for (;;) {
+    const lines = consoleLines(serialPath);
+    const ticks = ticksOf(lines);
+    if (ticks.length >= count) return ticks.slice(0, count);
+    await consoleLine({ serialPath, pattern: TICK_LINE, from: lines.length });
+  }
+}
+
+/** Memory of a guest that stands still, through a file that is gone afterwards. */
+export async function dumpedMemory(request: {
+  readonly qmpPath: string;
+  readonly memoryBytes: number;
+  readonly scratch: string;
+}): Promise<Buffer> {
+  const { qmpPath, memoryBytes, scratch } = request;
+  const qmp = await connectQmp({ path: qmpPath });
+  try {
+    await qmp.execute('pmemsave', { val: 0, size: memoryBytes, filename: scratch });
+  } finally {
+    qmp.close();
+  }
+  const bytes = readFileSync(scratch);
+  rmSync(scratch);
+  return bytes;
+}
