@@ -9,10 +9,13 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import type { Bench } from './bench.ts';
 import { eventLayer } from './event-layer.ts';
+import { eventLogs } from './event-logs.ts';
 import { historyLength } from './history-length.ts';
 import { identifierIndex } from './identifier-index.ts';
 import { lightCommands } from './light-commands.ts';
 import { memoryBound } from './memory-bound.ts';
+import { objectStore } from './object-store.ts';
+import { pageStoreWindow } from './page-store-window.ts';
 import { peers } from './peers.ts';
 import { reRecord } from './re-record.ts';
 import { recordNew } from './record-new.ts';
@@ -33,6 +36,9 @@ const BENCHES: readonly Bench[] = [
   identifierIndex,
   lightCommands,
   startUp,
+  pageStoreWindow,
+  eventLogs,
+  objectStore,
 ];
 const ORDER = BENCHES.map(({ name }) => name);
 
