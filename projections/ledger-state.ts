@@ -18,10 +18,12 @@ import { Catalogue, type FoldedCounts, type VmEntry } from './catalogue.ts';
 import type { AssemblerState, CaptureChange, Change } from './commits.ts';
 import { Contents } from './contents.ts';
 import { IndexUnfit, type IdentifierColumn } from './identifier-index.ts';
+import { isInLog, newestCommit } from './last-commit.ts';
 import { PageTables, type PageTable } from './page-tables.ts';
 import { Sharing } from './sharing.ts';
 
 const LIGHT_FILE = 'catalogue';
+const IMAGES_PREFIX = 'tables/';
 const HEAVY_FILE = 'sharing';
 const LIGHT_FORMAT = 1;
 const HEAVY_FORMAT = 1;
@@ -235,6 +237,20 @@ export class LedgerState {
     this.#current.clear();
     await this.#ports.files.drop(HEAVY_FILE);
     await this.#ports.files.drop(LIGHT_FILE);
+    for (const name of await this.#ports.files.list(IMAGES_PREFIX))
+      await this.#ports.files.drop(name);
+  }
+
+  /**
+   * Makes sure that the state that was loaded is of this log and of its present past: a server may
+   * have been put back from a copy, and recorded into since. One read of one event; where that is not
+   * the last commit folded, everything derived is thrown away.
+   */
+  confirm(): Promise<void> {
+    return this.#inTurn(async () => {
+      const last = newestCommit(this.catalogue);
+      if (last !== null && !(await isInLog(this.#ports.log, last))) await this.#startAnew();
+    });
   }
 
   async #fold(): Promise<void> {

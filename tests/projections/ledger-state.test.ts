@@ -303,3 +303,45 @@ test('a position that the log gave and no longer reaches is damage, not waited f
   await state.foldPast(0n);
   await expect(state.foldPast(state.next)).rejects.toMatchObject({ code: 'LOG_DAMAGED' });
 });
+
+describe('a state that is loaded beside a log', () => {
+  /** Two pasts of one ledger: the same first capture, then another second one. */
+  async function twoPasts(): Promise<readonly [HandMadeLedger, HandMadeLedger]> {
+    const [one, other] = [new HandMadeLedger(), new HandMadeLedger()];
+    for (const ledger of [one, other]) await ledger.record({ vm: 'a', pages: [7, 8, 0] });
+    await one.record({ vm: 'a', pages: [7, 9, 0] });
+    await other.record({ vm: 'a', pages: [1, 8, 0] });
+    for (const ledger of [one, other]) await ledger.state.catchUp({ heavy: true });
+    return [one, other];
+  }
+
+  test('whose past is another one since is thrown away and folded anew', async () => {
+    const [one, other] = await twoPasts();
+    const files = new MapStateFiles();
+    const before = one.open(files);
+    await before.catchUp({ heavy: true });
+    await before.save();
+    expect([...files.kept.keys()]).toContain('catalogue');
+    // The log was put back from a copy, and another second capture was recorded.
+    const after = other.open(files);
+    await after.load();
+    await after.confirm();
+    expect([...files.kept.keys()]).toEqual([]);
+    await after.catchUp({ heavy: true });
+    expect(await everything(after)).toEqual(await everything(other.state));
+  });
+
+  test('whose past is the same goes on from there', async () => {
+    const [one] = await twoPasts();
+    const files = new MapStateFiles();
+    const before = one.open(files);
+    await before.catchUp({ heavy: true });
+    await before.save();
+    const after = one.open(files);
+    await after.load();
+    const { next } = after;
+    await after.confirm();
+    expect(after.next).toBe(next);
+    expect(next).toBe(one.state.next);
+  });
+});

@@ -161,6 +161,21 @@ describe('the answer to a range', () => {
     expect(notices.length).toBeLessThanOrEqual(1);
   });
 
+  test('that takes longer than a silence may last is awaited while its bytes come', async () => {
+    const limits = { connectMsMax: 1000, idleMsMax: 1000, bytesPerSecondMin: 50 };
+    const script: Script = (_, response) => {
+      response.writeHead(206, part);
+      let sentBytes = 0;
+      const timer = setInterval(() => {
+        response.write(PART.subarray(sentBytes, sentBytes + 125));
+        sentBytes += 125;
+        if (sentBytes === PART.length) clearInterval(timer);
+      }, 400);
+    };
+    const { store } = await stores.before(script, { limits });
+    expect(PART.equals(await valueOf(store.get(RANGE)))).toBe(true);
+  }, 20_000);
+
   test('is right the second time where it was nonsense, cut off or busy the first', async () => {
     const { store } = await stores.before((_, response, number) => {
       if (number === 0) response.writeHead(206, part).end(PART.subarray(0, 499));
