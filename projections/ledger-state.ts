@@ -17,6 +17,7 @@ import { catalogueOf, catalogueText } from './catalogue-state.ts';
 import { Catalogue, type FoldedCounts, type VmEntry } from './catalogue.ts';
 import type { AssemblerState, CaptureChange, Change } from './commits.ts';
 import { Contents } from './contents.ts';
+import { loadHalf, saveHalf, START_HALF } from './half.ts';
 import { IndexUnfit, type IdentifierColumn } from './identifier-index.ts';
 import { isInLog, newestCommit } from './last-commit.ts';
 import { PageTables, type PageTable } from './page-tables.ts';
@@ -33,48 +34,7 @@ const HEAVY_SAVE_FRACTION = 8;
 /** Page tables kept in memory between folds. */
 const TABLES_MAX = 64;
 
-const PENDING = t.array(t.tuple([t.string, t.number, t.string]));
 const TOGGLES = t.array(t.tuple([t.string, t.array(t.number)]));
-
-const START: AssemblerState = { next: 0n, pending: [] };
-
-interface Half {
-  /** Where folding goes on. */
-  from: AssemblerState;
-  /** Changes up to here are folded already. */
-  applied: Position;
-}
-
-const START_HALF = (): Half => ({ from: START, applied: -1n });
-
-function saveHalf(writer: StateWriter, format: number, half: Half): void {
-  const pending = half.from.pending.map(({ stream, revision, position }) => [
-    stream,
-    revision,
-    String(position),
-  ]);
-  writer
-    .u32(format)
-    .u64(half.from.next)
-    .u64(half.applied + 1n)
-    .text(JSON.stringify(pending));
-}
-
-function loadHalf(reader: StateReader, format: number): Half {
-  if (reader.u32() !== format) throw new StateUnfit('another format');
-  const next = reader.u64();
-  const applied = reader.u64() - 1n;
-  const pending = decodeState(reader.text(), PENDING);
-  const from = {
-    next,
-    pending: pending.map(([stream, revision, position]) => ({
-      stream,
-      revision,
-      position: BigInt(position),
-    })),
-  };
-  return { from, applied };
-}
 
 /** Replays the log from a state and hands each change on; gives the state after it. */
 export type Replay = (
