@@ -13,6 +13,7 @@ import { LedgerError } from './domain/ledger-error.ts';
 import { decodePackWritten, type PackWritten } from './domain/pack-event.ts';
 import { APPEND_BYTES_MAX } from './domain/page.ts';
 import type { LogItem, StoredEvent } from './domain/ports.ts';
+import { refuse } from './domain/refused.ts';
 import { LEDGER_STREAM } from './domain/stream-names.ts';
 import { toHex } from './domain/identifier.ts';
 import { run, sha256, type Ledger } from './ledger.ts';
@@ -217,6 +218,8 @@ export async function copyLedger(
   { from, to }: { readonly from: Ledger; readonly to: Ledger },
   onProgress: (progress: CopyProgress) => void = () => undefined,
 ): Promise<Copied> {
+  if (from.id !== null && from.id === to.id)
+    throw refuse({ _tag: 'CopyOntoItself', ledger: from.id });
   checkVms(from, to);
   const total = from.state.contents.packs.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
   let done = 0;

@@ -242,19 +242,23 @@ export class Ledger {
 
   /** Makes sure that a group is in the ledger and the engine has its key. */
   async openGroup(group: string): Promise<void> {
-    const { catalogue } = this.state;
-    const known = catalogue.groups.get(group) ?? null;
-    const key =
-      known === null
-        ? await run(this.keys.create(group))
-        : await run(this.keys.load({ group, keyCheck: known }));
-    if (known === null)
-      await this.appendDecided(LEDGER_STREAM, () =>
-        this.state.catalogue.groups.has(group)
-          ? []
-          : [{ type: 'GroupCreated', data: { group, keyCheck: keyCheck(key.key) } }],
-      );
-    await this.#useKey(group, key.key);
+    if (!this.state.catalogue.groups.has(group)) await this.#makeGroup(group);
+    const check = this.state.catalogue.groups.get(group) ?? null;
+    const { key } = await run(this.keys.load({ group, keyCheck: check }));
+    await this.#useKey(group, key);
+  }
+
+  /** Another host may make the group at the same moment, with a key of its own: the first one counts. */
+  async #makeGroup(group: string): Promise<void> {
+    const made = await run(this.keys.create(group));
+    const check = keyCheck(made.key);
+    await this.appendDecided(LEDGER_STREAM, () =>
+      this.state.catalogue.groups.has(group)
+        ? []
+        : [{ type: 'GroupCreated', data: { group, keyCheck: check } }],
+    );
+    const isLost = this.state.catalogue.groups.get(group) !== check;
+    if (isLost && made.isNew) await run(this.keys.discard(made));
   }
 
   async #useKey(group: string, key: Uint8Array): Promise<void> {

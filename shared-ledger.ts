@@ -3,7 +3,7 @@
 
 import { randomBytes, randomUUID } from 'node:crypto';
 import { homedir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { isAbsolute, join, resolve } from 'node:path';
 import * as either from 'fp-ts/lib/Either.js';
 import { pipe } from 'fp-ts/lib/function.js';
 import * as taskEither from 'fp-ts/lib/TaskEither.js';
@@ -24,7 +24,7 @@ import { openLocalState, type LocalState } from './adapters/stores/local-state.t
 import { openStateFiles } from './adapters/stores/state-files.ts';
 import { assert } from './domain/assert.ts';
 import { decodeControl, type LedgerCreated } from './domain/events.ts';
-import { LedgerError } from './domain/ledger-error.ts';
+import { isLedgerError, LedgerError } from './domain/ledger-error.ts';
 import { NO_STREAM, type StateFiles } from './domain/ports.ts';
 import { refuse } from './domain/refused.ts';
 import { LEDGER_STREAM } from './domain/stream-names.ts';
@@ -189,12 +189,26 @@ const absent = (name: string): LedgerError =>
   );
 
 /** Where this host keeps what is local of ledgers that lie elsewhere. */
-const stateFolder = (options: OpenLedgerOptions): string =>
-  options.stateFolder ??
-  join(process.env['XDG_STATE_HOME'] ?? join(homedir(), '.local', 'state'), 'pageledger');
+function stateFolder(options: OpenLedgerOptions): string {
+  // Empty or relative it does not count: keys do not belong into whatever folder one works in.
+  const home = process.env['XDG_STATE_HOME'] ?? '';
+  const root = isAbsolute(home) ? home : join(homedir(), '.local', 'state');
+  return options.stateFolder ?? join(root, 'pageledger');
+}
 
 /** Bytes of the events, counted on from what was counted before. */
 async function countBytes(log: EventStoreLog, files: StateFiles): Promise<number> {
+  try {
+    return await countOn(log, files);
+  } catch (thrown) {
+    if (!isLedgerError(thrown) || thrown.code !== 'LOG_REFUSED') throw thrown;
+    // The log was put back from a copy: what was counted last is not in it any more.
+    await files.drop(LOG_BYTES_FILE);
+    return countOn(log, files);
+  }
+}
+
+async function countOn(log: EventStoreLog, files: StateFiles): Promise<number> {
   const kept = await files.load(LOG_BYTES_FILE);
   const isWhole = kept?.length === 16;
   const view = isWhole ? new DataView(kept.buffer, kept.byteOffset) : null;

@@ -45,6 +45,7 @@ export const LEDGER_ERROR_CODES = [
   'TARGET_UNWRITABLE',
   'NOT_FOUND',
   'MISSING_TOOL',
+  'PROJECTION_FAILED',
 ] as const;
 
 export type LedgerErrorCode = (typeof LEDGER_ERROR_CODES)[number];

@@ -6,6 +6,7 @@ export type Refusal =
   | { readonly _tag: 'BadGroupName'; readonly group: string }
   | { readonly _tag: 'BadCheckpointName'; readonly name: string }
   | { readonly _tag: 'BadUrl'; readonly url: string; readonly why: string }
+  | { readonly _tag: 'CopyOntoItself'; readonly ledger: string }
   | { readonly _tag: 'BadPoint'; readonly text: string; readonly why: string }
   | { readonly _tag: 'BadPlace'; readonly text: string; readonly why: string }
   | {
@@ -56,6 +57,8 @@ export function refusalText(refusal: Refusal): string {
       return `the checkpoint name ${JSON.stringify(refusal.name)} is not allowed: names are [A-Za-z0-9][A-Za-z0-9._-]*, at most 128 characters`;
     case 'BadUrl':
       return `${JSON.stringify(refusal.url)} cannot be used here: ${refusal.why}`;
+    case 'CopyOntoItself':
+      return `source and target are the same ledger, ${refusal.ledger}: nothing was copied; name another target`;
     case 'BadPoint':
       return `${JSON.stringify(refusal.text)} is not a point: ${refusal.why}; points are latest, @N, pos:N, time:2026-11-20T10:00:00Z, ago:10s, cp:NAME`;
     case 'BadPlace':

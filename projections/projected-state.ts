@@ -4,6 +4,7 @@
 
 import * as t from 'io-ts';
 import { assert } from '../domain/assert.ts';
+import { LedgerError } from '../domain/ledger-error.ts';
 import type { Position, StateFiles } from '../domain/ports.ts';
 import { isName } from '../domain/stream-names.ts';
 import { decodeState, StateReader, StateUnfit, StateWriter } from './bytes.ts';
@@ -57,6 +58,12 @@ const fileOf = (projection: Projection<unknown>): string =>
 
 const encode = <S>(projection: Projection<S>, state: S): Uint8Array =>
   projection.save?.(state) ?? new TextEncoder().encode(JSON.stringify(state));
+
+const isThenable = (value: unknown): boolean =>
+  typeof value === 'object' &&
+  value !== null &&
+  'then' in value &&
+  typeof value.then === 'function';
 
 /** The state of bytes. StateUnfit whatever its projection finds wrong with them. */
 function decode<S>(projection: Projection<S>, bytes: Uint8Array): S {
@@ -153,7 +160,7 @@ export class ProjectedState<S> {
     if (!isDamage && this.#applied !== null && change.position <= this.#applied) return null;
     const isSound = this.#isSound && !isDamage;
     this.#isSound = false;
-    const next = this.#projection.apply(this.#state, change, this.#folded);
+    const next = this.#folding(change);
     if (next !== undefined) this.#state = next;
     this.#isSound = isSound;
     this.#isSaved = false;
@@ -161,6 +168,30 @@ export class ProjectedState<S> {
     if (change._tag === 'control') this.#timeMs = change.timeMs;
     if (change._tag === 'capture') this.#note(change);
     return this.projected;
+  }
+
+  /** What the projection makes of a change; a failure there is its author's, and says so. */
+  #folding(change: Change): S | void {
+    const { name } = this.#projection;
+    const at = { projection: name, position: change.position };
+    let next: S | void;
+    try {
+      next = this.#projection.apply(this.#state, change, this.#folded);
+    } catch (thrown) {
+      const why = thrown instanceof Error ? thrown.message : String(thrown);
+      throw new LedgerError(
+        'PROJECTION_FAILED',
+        `the projection ${name} failed at position ${change.position}: ${why}; its state is as it was kept last: mend it and follow on`,
+        at,
+        thrown,
+      );
+    }
+    if (!isThenable(next)) return next;
+    throw new LedgerError(
+      'PROJECTION_FAILED',
+      `the projection ${name} gave a promise at position ${change.position}, and a state or nothing was expected: apply is not asynchronous; do what takes time in who follows its states`,
+      at,
+    );
   }
 
   #note({ committed, position: at, batches, damage }: CaptureChange): void {

@@ -28,9 +28,17 @@ export interface FoundKey extends GroupKey {
   readonly findings: readonly Finding[];
 }
 
+/** A key for a group that no event names yet. */
+export interface MadeKey extends FoundKey {
+  /** Whether this call made it. */
+  readonly isNew: boolean;
+}
+
 export interface GroupKeys {
   /** The key of a group, made if there is none yet: for a group that no event names yet. */
-  create(group: string): TaskEither.TaskEither<LedgerError, FoundKey>;
+  create(group: string): TaskEither.TaskEither<LedgerError, MadeKey>;
+  /** Removes a key that `create` made and that became nobody's: another host made the group first. */
+  discard(key: GroupKey): TaskEither.TaskEither<LedgerError, void>;
   /**
    * The key of a group. KEY_MISSING; KEY_DAMAGED, also where it is not the key whose `keyCheck` the
    * group's event bears (null: not compared).
@@ -120,11 +128,21 @@ async function load(
   return found;
 }
 
-async function create(keys: Keys, group: string): Promise<FoundKey> {
+async function create(keys: Keys, group: string): Promise<MadeKey> {
   const found = await find(keys, group);
-  if (found !== null) return found;
-  await keep(keys, { group, key: new Uint8Array(randomBytes(KEY_BYTES)) });
-  return load(keys, { group, keyCheck: null });
+  if (found !== null) return { ...found, isNew: false };
+  const key = new Uint8Array(randomBytes(KEY_BYTES));
+  await keep(keys, { group, key });
+  // Of several who make one at once, one's is kept.
+  const kept = await load(keys, { group, keyCheck: null });
+  return { ...kept, isNew: keyCheck(kept.key) === keyCheck(key) };
+}
+
+async function discard(keys: Keys, key: GroupKey): Promise<void> {
+  const found = await find(keys, key.group);
+  if (found === null || keyCheck(found.key) !== keyCheck(key.key)) return;
+  await keys.files.remove(pathOf(keys, key.group));
+  await keys.files.syncFolder(keys.folder);
 }
 
 async function add(keys: Keys, key: GroupKey): Promise<void> {
@@ -154,6 +172,7 @@ export function openGroupKeys(keys: Keys): GroupKeys {
     TaskEither.tryCatch(work, (thrown) => failureOf(thrown, { operation, path: keys.folder }));
   return {
     create: (group) => attempt('make a key in', () => create(keys, group)),
+    discard: (key) => attempt('remove a key in', () => discard(keys, key)),
     load: (request) => attempt('read a key in', () => load(keys, request)),
     add: (key) => attempt('keep a key in', () => add(keys, key)),
     groups: () => attempt('list the keys in', () => groups(keys)),

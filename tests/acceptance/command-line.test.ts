@@ -1,10 +1,16 @@
 // What programs rely on at the command line (brief, section 5): fields of --json, nothing else on
 // standard output, exit codes, and errors that say what was found and what to do.
 
+import { spawnSync } from 'node:child_process';
 import { cpSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { LedgerCommands, RunningCommand, type JsonRow } from '../support/command-line.ts';
+import {
+  COMMAND_LINE,
+  LedgerCommands,
+  RunningCommand,
+  type JsonRow,
+} from '../support/command-line.ts';
 import { imageSeries, makeImage } from '../support/images.ts';
 import { writeImages } from '../support/recorded-images.ts';
 import { makeTemporaryFolder, type TemporaryFolder } from '../support/temporary-folder.ts';
@@ -292,4 +298,19 @@ describe('the ledger', () => {
     },
     LONG_MS,
   );
+});
+
+test('standard output that cannot be written is a failure, and one that nobody reads is none', async () => {
+  const words = ['--help'];
+  const full = spawnSync('/bin/sh', [
+    '-c',
+    'exec "$0" "$@" >/dev/full',
+    process.execPath,
+    COMMAND_LINE,
+    ...words,
+  ]);
+  expect([full.status, full.stderr.toString()]).toEqual([1, expect.stringContaining('ENOSPC')]);
+  const unread = new RunningCommand(words);
+  unread.closeOutput();
+  expect((await unread.ended).exitCode).toBe(0);
 });

@@ -248,7 +248,7 @@ describe('subscribe --projection', () => {
       const { exitCode, stderr } = await commands.run(['subscribe', '--projection', path]);
       expect([exitCode, stderr]).toEqual([
         2,
-        `pageledger: ${path} exports no projection by default: an object with name, version, initial and apply was expected\n`,
+        `pageledger: ${path} exports no projection by default: an object with name (letters, digits, . _ -), version (a whole number from 0), initial and apply was expected\n`,
       ]);
     },
     LONG_MS,

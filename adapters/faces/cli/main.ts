@@ -4,14 +4,24 @@
 
 import { buildProgram } from './program.ts';
 
+/** They go on to their end when nobody reads what they print any more. */
+const WORKING_COMMANDS: ReadonlySet<string> = new Set(['image', 'qemu', 'copy']);
+
 const program = buildProgram();
 let isSettled = false;
+/** Whether the command does more than it prints. */
+let isWorking = false;
+program.hook('preAction', (_program, command) => {
+  isWorking = WORKING_COMMANDS.has(command.name());
+});
 
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  if (error.code !== 'EPIPE') return;
-  // The reader of a pipe went away: that is no failure of ours.
+  // The reader of a pipe went away: that is no failure of ours, and no reason to leave work half done.
+  if (error.code === 'EPIPE' && isWorking) return;
   isSettled = true;
-  process.exit(0);
+  if (error.code === 'EPIPE') process.exit(0);
+  process.stderr.write(`pageledger: standard output cannot be written: ${error.message}\n`);
+  process.exit(1);
 });
 
 // An event loop that runs dry before a command has ended is no success.

@@ -5,6 +5,7 @@ import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import type { Command } from 'commander';
 import { isEventType } from '../../../domain/events.ts';
+import { isName } from '../../../domain/stream-names.ts';
 import { rowArrays, statesOf } from '../../../following.ts';
 import { projectionNamed, type AnyProjection } from '../../../projections/registered.ts';
 import type { Control, Damaged, RowMessage, StateMessage } from '../../../subscribing.ts';
@@ -76,7 +77,9 @@ const isObject = (value: unknown): value is Record<string, unknown> =>
 const isProjection = (value: unknown): value is AnyProjection =>
   isObject(value) &&
   typeof value['name'] === 'string' &&
-  typeof value['version'] === 'number' &&
+  isName(value['name']) &&
+  Number.isSafeInteger(value['version']) &&
+  Number(value['version']) >= 0 &&
   typeof value['initial'] === 'function' &&
   typeof value['apply'] === 'function';
 
@@ -95,7 +98,7 @@ async function projectionOf(name: string): Promise<AnyProjection> {
   const projection = isObject(found) ? found['default'] : undefined;
   if (isProjection(projection)) return projection;
   throw new UsageError(
-    `${path} exports no projection by default: an object with name, version, initial and apply was expected`,
+    `${path} exports no projection by default: an object with name (letters, digits, . _ -), version (a whole number from 0), initial and apply was expected`,
   );
 }
 
