@@ -57,7 +57,7 @@ describe('the key of a group', () => {
     const failure = await failureOf(keys.load({ group: 'blue', keyCheck: null }));
     expect(failure.code).toBe('KEY_MISSING');
     expect(failure.message).toContain("'blue'");
-    expect(failure.message).toContain('copy the file');
+    expect(failure.message).toContain('group export');
     expect(await valueOf(keys.groups())).toEqual([]);
   });
 
@@ -131,6 +131,17 @@ describe('the key of a group', () => {
     await valueOf(elsewhere.add(readGroupKey(text, 'standard input')));
     const found = await valueOf(elsewhere.load({ group: 'default', keyCheck: keyCheck(made.key) }));
     expect(hexOf(found.key)).toBe(hexOf(made.key));
+  });
+
+  test('is taken away again by who made it for nothing, and by nobody else', async () => {
+    const made = await valueOf(keys.create('default'));
+    const again = await valueOf(keys.create('default'));
+    expect([made.isNew, again.isNew]).toEqual([true, false]);
+    await valueOf(keys.discard({ group: 'default', key: new Uint8Array(32).fill(1) }));
+    expect(await valueOf(keys.groups())).toEqual(['default']);
+    await valueOf(keys.discard(made));
+    await valueOf(keys.discard(made));
+    expect(await valueOf(keys.groups())).toEqual([]);
   });
 
   test('does not replace another one', async () => {
