@@ -1,29 +1,24 @@
-// Questions and small commands, joined: events, history, sharing, checkpoints, retirement, verify.
+// Questions and small commands, joined: events, checkpoints, retirement, verify.
 
 import type { Holding } from './domain/page-writes.ts';
-import type { PackWritten } from './domain/pack-event.ts';
 import * as either from 'fp-ts/lib/Either.js';
 import { decideCheckpoint } from './domain/checkpoint.ts';
-import { isLedgerError } from './domain/ledger-error.ts';
 import { refuse } from './domain/refused.ts';
 import { pointsStream, vmStream } from './domain/stream-names.ts';
 import { decideVm } from './domain/vm.ts';
 import type { EventRow } from './projections/audit/event-rows.ts';
 import { ledgerFingerprint } from './projections/audit/fingerprint.ts';
-import { pageHistory, type PageVersion } from './projections/audit/history.ts';
-import { readingStart } from './projections/audit/reading-start.ts';
+import type { Moment } from './projections/audit/moment.ts';
+import { changesIn } from './projections/audit/log-stretch.ts';
 import {
   ensureIdentifiers,
   identifierIn,
   RowLister,
   type RowFilter,
 } from './projections/audit/row-lister.ts';
-import { sharingAt, type Moment, type SharingCounts } from './projections/audit/sharing-at.ts';
 import { verifyLedger, type VerifySummary } from './projections/audit/verify.ts';
-import type { VmEntry } from './projections/catalogue.ts';
-import { decodeBatches, type AssemblerState, type Change } from './projections/commits.ts';
-import type { KnownPack } from './projections/contents.ts';
-import { MemoryIdentifierColumn } from './projections/identifier-index.ts';
+import type { AssemblerState, Change } from './projections/commits.ts';
+import { MemoryIdentifierColumn, type IdentifierColumn } from './projections/identifier-index.ts';
 import { LedgerState } from './projections/ledger-state.ts';
 import type { Finding, Position, StateFiles } from './domain/ports.ts';
 import { sha256, type Ledger } from './ledger.ts';
@@ -57,6 +52,17 @@ const isWithin = ({ from, to }: LogFilter, change: Change): boolean =>
   (from === null || !isBefore(change, from)) &&
   (to === null || !isAfter(change, to));
 
+/** Whether a row is of a capture that cannot be restored any more. */
+function isOfForgotten({ state }: Ledger, { vm, capture }: EventRow): boolean {
+  if (vm === null || capture === null) return false;
+  return state.catalogue.vms.get(vm)?.isForgotten(capture) ?? false;
+}
+
+const forgottenRow = (row: EventRow): EventRow => ({
+  ...row,
+  facts: { ...row.facts, forgotten: true },
+});
+
 /** Hands on the rows of a change that the filter lets through, one after the other. */
 type Listing = (change: Change) => Promise<void>;
 
@@ -69,22 +75,32 @@ function listing(
   const lister = new RowLister({ state, column: () => ledger.column }, filter);
   return async (change) => {
     if (!isWithin(filter, change)) return;
-    for await (const rows of lister.rows(change)) for (const row of rows) await consume(row);
+    for await (const rows of lister.rows(change))
+      for (const row of rows) await consume(isOfForgotten(ledger, row) ? forgottenRow(row) : row);
   };
 }
 
-/** Events up to the ledger's end now, oldest first. */
+const positionOf = (bound: LogBound | null): Position | null =>
+  bound?._tag === 'position' ? bound.position : null;
+
+/**
+ * Events up to the ledger's end now, oldest first; gives the state after them. Positions and a VM bound
+ * what is read of the log (projections/audit/log-stretch.ts); a type and times do not.
+ */
 export async function listEvents(
   ledger: Ledger,
   filter: LogFilter,
   consume: (row: EventRow) => Promise<void>,
 ): Promise<AssemblerState> {
-  const { state } = ledger;
-  const { from } = filter;
+  const { state, log } = ledger;
+  const { vm, from, to } = filter;
   if (filter.isExpanded) await ensureIdentifiers(state, ledger.column);
-  const start =
-    from?._tag === 'position' ? readingStart(state, from.position) : { next: 0n, pending: [] };
-  return ledger.replay(start, listing(ledger, filter, consume));
+  await state.catchUp({ heavy: false });
+  const { reached } = state;
+  const list = listing(ledger, filter, consume);
+  const stretch = { vm, from: positionOf(from), to: positionOf(to) };
+  for await (const change of changesIn({ log, state }, stretch)) await list(change);
+  return reached;
 }
 
 /** Events after a state, replayed and then live, until the signal aborts. */
@@ -98,28 +114,6 @@ export async function followEvents(
   const list = listing(ledger, filter, consume);
   for await (const { changes } of liveChanges(ledger.log, at))
     for (const change of changes) await list(change);
-}
-
-/** Versions of a page, oldest first, with identifiers. */
-export async function historyOf(
-  ledger: Ledger,
-  entry: VmEntry,
-  gfn: number,
-): Promise<readonly (PageVersion & { readonly identifier: string | null })[]> {
-  await ensureIdentifiers(ledger.state, ledger.column);
-  const versions = await pageHistory(ledger, entry, gfn);
-  return versions.map((version) => ({
-    ...version,
-    identifier: identifierOf(ledger, version.holding),
-  }));
-}
-
-/** How memory is made up at a moment. */
-export async function sharingOf(
-  ledger: Ledger,
-  at: Moment & { readonly vm: string | null },
-): Promise<SharingCounts & { readonly storedBytes: number; readonly logBytes: number }> {
-  return { ...(await sharingAt(ledger.state, at)), ...(await ledger.storedBytes()) };
 }
 
 /** Names a point. */
@@ -145,23 +139,6 @@ export async function retireVm(ledger: Ledger, vm: string): Promise<void> {
   });
 }
 
-/** Identifiers of a pack as its event recorded them. */
-async function recordedIdentifiers(
-  { catalogue, tables }: LedgerState,
-  pack: KnownPack,
-): Promise<Uint8Array | null> {
-  const row = catalogue.vms.get(pack.vm)?.capture(pack.capture);
-  if (row === undefined) return null;
-  try {
-    const { packs } = decodeBatches(await tables.events(pack.vm, row));
-    return packs.find((written: PackWritten) => written.name === pack.name)?.identifiers ?? null;
-  } catch (thrown) {
-    // That the events cannot be read is a finding of its own.
-    if (isLedgerError(thrown) && thrown.code === 'LOG_DAMAGED') return null;
-    throw thrown;
-  }
-}
-
 const NO_FILES: StateFiles = {
   load: () => Promise.resolve(null),
   save: () => Promise.resolve(),
@@ -170,8 +147,7 @@ const NO_FILES: StateFiles = {
 };
 
 /** The log folded from its start, without anything derived that could hide what the log has lost. */
-async function foldedAnew({ log, replay }: Ledger): Promise<LedgerState> {
-  const column = new MemoryIdentifierColumn();
+async function foldedAnew({ log, replay }: Ledger, column: IdentifierColumn): Promise<LedgerState> {
   const state = new LedgerState({ log, replay, files: NO_FILES, identifiers: () => column });
   await state.catchUp({ heavy: false });
   return state;
@@ -184,7 +160,8 @@ export async function verify(
 ): Promise<{ readonly findings: readonly Finding[]; readonly summary: VerifySummary }> {
   const { replay, log, store } = ledger;
   const engine = await ledger.engine();
-  const state = await foldedAnew(ledger);
+  const column = new MemoryIdentifierColumn();
+  const state = await foldedAnew(ledger, column);
   const { findings, summary } = await verifyLedger(
     {
       state,
@@ -195,7 +172,7 @@ export async function verify(
       sha256,
       checkLog: () => log.check(),
       useKey: (group) => ledger.useKeyAtHand(group),
-      identifiersOf: (pack) => recordedIdentifiers(state, pack),
+      identifierOf: (content) => column.read(content),
     },
     onProgress,
   );
@@ -222,8 +199,8 @@ async function keyFindings(ledger: Ledger): Promise<Finding[]> {
 
 /** A digest over (VM, capture, gfn, content) and checkpoints: equal for equal recordings. */
 export async function fingerprint(ledger: Ledger): Promise<string> {
-  const { state, replay, store } = ledger;
-  return ledgerFingerprint({ state, replay, store, engine: await ledger.engine(), sha256 });
+  const { state, replay } = ledger;
+  return ledgerFingerprint({ state, replay, pages: await ledger.pageReader(), sha256 });
 }
 
 /** The moment that a text names: what `sharing --at` counts at. */

@@ -8,12 +8,14 @@
 // holds anything else is refused before anything is appended to the stream in question.
 
 import * as either from 'fp-ts/lib/Either.js';
+import { announceWriter } from './adapters/stores/recorder-lock.ts';
 import { fingerprint } from './auditing.ts';
 import { LedgerError } from './domain/ledger-error.ts';
-import { decodePackWritten, type PackWritten } from './domain/pack-event.ts';
+import { decodePackWritten } from './domain/pack-event.ts';
 import { APPEND_BYTES_MAX } from './domain/page.ts';
 import type { LogItem, StoredEvent } from './domain/ports.ts';
 import { refuse } from './domain/refused.ts';
+import { decodePackRewritten } from './domain/rewrite-event.ts';
 import { LEDGER_STREAM } from './domain/stream-names.ts';
 import { toHex } from './domain/identifier.ts';
 import { run, sha256, type Ledger } from './ledger.ts';
@@ -36,6 +38,12 @@ export interface CopyProgress {
   /** Bytes of packs that are in the target, and of all. */
   readonly done: number;
   readonly total: number;
+}
+
+/** What an event says of a pack. */
+interface NamedPack {
+  readonly name: string;
+  readonly sizeBytes: number;
 }
 
 const diverged = (why: string, facts: Record<string, string | number>): LedgerError =>
@@ -114,9 +122,9 @@ class PackCopier {
     for await (const { name, sizeBytes } of this.#to.store.list()) this.#held.set(name, sizeBytes);
   }
 
-  /** Every pack that these events name is in the target when this resolves. */
+  /** Every pack that these events name, and that is needed, is in the target when this resolves. */
   async bring(events: readonly StoredEvent[]): Promise<void> {
-    const wanted = events.filter(({ type }) => type === 'PackWritten').map(packOf);
+    const wanted = events.filter(namesPack).map(packOf);
     const next = wanted.values();
     const work = async (): Promise<void> => {
       for (const pack of next) await this.#bringOne(pack);
@@ -124,13 +132,33 @@ class PackCopier {
     await Promise.all(Array.from({ length: PACKS_AT_ONCE }, work));
   }
 
-  async #bringOne({ name, sizeBytes }: PackWritten): Promise<void> {
-    this.#onBytes(sizeBytes);
-    if (this.#held.get(name) === sizeBytes) return;
+  /** Whether the source's points need a pack; null: no capture that is committed names it. */
+  #isNeeded(name: string): boolean | null {
+    const { contents } = this.#from.state;
+    const pack = contents.named(name);
+    return pack === undefined ? null : contents.isNeeded(pack);
+  }
+
+  /** The bytes of a pack; null where nobody needs it any more. */
+  async #read({ name, sizeBytes }: NamedPack): Promise<Uint8Array | null> {
     const whole = { name, offsetBytes: 0, lengthBytes: sizeBytes };
     // What this host keeps of packs is for those who read a part of them again.
     const { store } = this.#from;
-    const bytes = await run((store.origin ?? store).get(whole));
+    const read = await (store.origin ?? store).get(whole)();
+    if (either.isRight(read)) return read.right;
+    if (read.left.code !== 'PACK_MISSING') throw read.left;
+    // Compaction may have deleted it just now, and said so before.
+    await this.#from.state.catchUp({ heavy: false });
+    if (this.#isNeeded(name) === true) throw read.left;
+    return null;
+  }
+
+  async #bringOne({ name, sizeBytes }: NamedPack): Promise<void> {
+    if (this.#isNeeded(name) === false) return;
+    this.#onBytes(sizeBytes);
+    if (this.#held.get(name) === sizeBytes) return;
+    const bytes = await this.#read({ name, sizeBytes });
+    if (bytes === null) return;
     if (toHex(sha256(bytes)) !== name)
       throw new LedgerError(
         'PACK_DAMAGED',
@@ -144,8 +172,13 @@ class PackCopier {
   }
 }
 
-function packOf(event: StoredEvent): PackWritten {
-  const pack = decodePackWritten(event.data);
+const namesPack = ({ type }: StoredEvent): boolean =>
+  type === 'PackWritten' || type === 'PackRewritten';
+
+function packOf(event: StoredEvent): NamedPack {
+  const { type, data } = event;
+  const pack: either.Either<LedgerError, NamedPack> =
+    type === 'PackWritten' ? decodePackWritten(data) : decodePackRewritten(data);
   if (either.isRight(pack)) return pack.right;
   throw pack.left;
 }
@@ -183,21 +216,39 @@ async function copyEvents(
 ): Promise<number> {
   const streams = new TargetStreams(to);
   let copied = 0;
-  for await (const { items } of from.log.read({ from: 0n, until: from.state.next })) {
-    const missing: StoredEvent[] = [];
-    for (const item of items) {
-      const event = eventOf(item);
-      if (await streams.lacks(event)) missing.push(event);
-      else if (event.type === 'PackWritten') await packs.bring([event]);
-    }
-    await packs.bring(missing);
-    for (const events of appendsOf(missing)) {
-      const { stream, revision } = events[0]!;
-      await run(to.log.append({ stream, expectedRevision: revision - 1, events }));
-      copied += events.length;
+  // While it is read the source may be compacted: what then lies elsewhere comes with a later event.
+  for (let next = 0n, until = -1n; until < from.state.next;) {
+    until = from.state.next;
+    for await (const chunk of from.log.read({ from: next, until })) {
+      copied += await copyChunk({ to, streams, packs }, chunk.items);
+      ({ next } = chunk);
     }
   }
   streams.checkEnds();
+  return copied;
+}
+
+async function copyChunk(
+  {
+    to,
+    streams,
+    packs,
+  }: { readonly to: Ledger; readonly streams: TargetStreams; readonly packs: PackCopier },
+  items: readonly LogItem[],
+): Promise<number> {
+  let copied = 0;
+  const missing: StoredEvent[] = [];
+  for (const item of items) {
+    const event = eventOf(item);
+    if (await streams.lacks(event)) missing.push(event);
+    else if (namesPack(event)) await packs.bring([event]);
+  }
+  await packs.bring(missing);
+  for (const events of appendsOf(missing)) {
+    const { stream, revision } = events[0]!;
+    await run(to.log.append({ stream, expectedRevision: revision - 1, events }));
+    copied += events.length;
+  }
   return copied;
 }
 
@@ -221,7 +272,9 @@ export async function copyLedger(
   if (from.id !== null && from.id === to.id)
     throw refuse({ _tag: 'CopyOntoItself', ledger: from.id });
   checkVms(from, to);
-  const total = from.state.contents.packs.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
+  const { contents } = from.state;
+  const needed = contents.all.filter((pack) => contents.isNeeded(pack));
+  const total = needed.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
   let done = 0;
   const onBytes = (bytes: number): void => {
     done += bytes;
@@ -229,7 +282,9 @@ export async function copyLedger(
   };
   const packs = new PackCopier({ from, to, onBytes });
   await packs.look();
-  const events = await copyEvents({ from, to }, packs);
+  // Packs come before the events that name them: nobody shall take them for what nobody names.
+  const announced = await run(announceWriter({ ledger: to.lockName }));
+  const events = await copyEvents({ from, to }, packs).finally(() => announced.release());
   await to.state.catchUp({ heavy: false });
   const [expected, found] = [await fingerprint(from), await fingerprint(to)];
   if (found !== expected)

@@ -65,7 +65,7 @@ function rankAfter(after: Place | null, position: Position): number | null {
 
 /** What a change says of events that cannot be read, or null. */
 function damageOf(change: Change): Damaged | null {
-  if (change._tag === 'control') return null;
+  if (change._tag === 'control' || change._tag === 'rewrite') return null;
   const reason = change._tag === 'damage' ? change.damage.reason : change.damage;
   return reason === null ? null : { _tag: 'damaged', position: change.position, reason };
 }

@@ -13,13 +13,15 @@ import { keyCheck, openGroupKeys, type GroupKeys } from './adapters/stores/group
 import { openIdentifierFile } from './adapters/stores/identifier-file.ts';
 import { openStateFiles } from './adapters/stores/state-files.ts';
 import type { ControlEvent } from './domain/events.ts';
-import { LedgerError } from './domain/ledger-error.ts';
+import { isLedgerError, LedgerError } from './domain/ledger-error.ts';
 import type { PageEngine } from './domain/page-engine.ts';
 import { parsePoint, type Point, type PointContext } from './domain/point.ts';
 import type { Clock, EventLog, Finding, PageStore, Position, StateFiles } from './domain/ports.ts';
+import { initialPatterns, type PatternsState } from './domain/patterns.ts';
 import { refuse } from './domain/refused.ts';
 import { LEDGER_STREAM } from './domain/stream-names.ts';
 import { encodeControls } from './domain/use-cases/capture-log.ts';
+import { PageReader } from './domain/use-cases/page-reader.ts';
 import type { CaptureRow, VmEntry } from './projections/catalogue.ts';
 import { MemoryIdentifierColumn, type IdentifierColumn } from './projections/identifier-index.ts';
 import { LedgerState, type Replay } from './projections/ledger-state.ts';
@@ -78,6 +80,8 @@ export interface LedgerParts {
   readonly paths: { readonly keys: string; readonly projections: string };
   /** What tells this ledger from others on this host, copies of it among them. */
   readonly lockName: string;
+  /** Whether other hosts may have the log, or the packs, as well. */
+  readonly isShared: boolean;
   /** What is wrong with where the ledger lies, and stops nobody from reading. */
   readonly findings: readonly Finding[];
   /** Bytes that the log takes where it is kept. */
@@ -119,7 +123,10 @@ export class Ledger {
   readonly #threads: number | undefined;
   #engine: PageEngine | null = null;
   #column: IdentifierColumn | null = null;
+  #pages: PageReader | null = null;
   #keyed: string | null = null;
+  /** What the engine knows of the grammar of patterns. */
+  #grammar: PatternsState = initialPatterns;
 
   constructor(parts: LedgerParts, settings: LedgerSettings) {
     const { log } = parts;
@@ -154,6 +161,9 @@ export class Ledger {
     this.#engine ??= createPageEngine(
       this.#threads === undefined ? {} : { threads: this.#threads },
     );
+    const { patterns } = this.state.catalogue;
+    if (patterns !== this.#grammar) await this.#engine.useGrammar(patterns);
+    this.#grammar = patterns;
     return this.#engine;
   }
 
@@ -173,6 +183,11 @@ export class Ledger {
   /** What tells this ledger from others on this host, copies of it among them. */
   get lockName(): string {
     return this.#parts.lockName;
+  }
+
+  /** Whether other hosts may have the log, or the packs, as well. */
+  get isShared(): boolean {
+    return this.#parts.isShared;
   }
 
   /** The VM of a name. Refused where the ledger has none. */
@@ -199,13 +214,22 @@ export class Ledger {
     return point.right;
   }
 
+  /** The capture of a VM that a point names. Refused where it was forgotten; POINT_DAMAGED. */
+  resolve(entry: VmEntry, text: string): CaptureRow {
+    const row = this.locate(entry, text);
+    const { capture } = row;
+    const { firstKept } = entry.checkpointState;
+    if (!entry.isForgotten(capture)) return row;
+    throw refuse({ _tag: 'PointForgotten', vm: entry.vm, capture, firstKept });
+  }
+
   /**
-   * The capture of a VM that a point names. Where commits of the VM are lost, a point that may mean
+   * The capture that a point names, though it may have been forgotten. Where commits of the VM are lost, a point that may mean
    * one of them is POINT_DAMAGED rather than an earlier capture than the user means.
    */
-  resolve(entry: VmEntry, text: string): CaptureRow {
+  locate(entry: VmEntry, text: string): CaptureRow {
     const point = this.point(text);
-    const row = entry.resolve(point);
+    const row = entry.find(point);
     const doubt = entry.doubt(point, either.isRight(row) ? row.right : undefined);
     if (doubt !== null)
       throw new LedgerError(
@@ -242,6 +266,8 @@ export class Ledger {
 
   /** Makes sure that a group is in the ledger and the engine has its key. */
   async openGroup(group: string): Promise<void> {
+    // What others added to the grammar since the engine was made is recognised from here on.
+    await this.engine();
     if (!this.state.catalogue.groups.has(group)) await this.#makeGroup(group);
     const check = this.state.catalogue.groups.get(group) ?? null;
     const { key } = await run(this.keys.load({ group, keyCheck: check }));
@@ -284,6 +310,32 @@ export class Ledger {
     let storedBytes = 0;
     for await (const pack of this.store.list()) storedBytes += pack.sizeBytes;
     return { logBytes: await this.#parts.logBytes(), storedBytes };
+  }
+
+  /** Reads single pages; what it decodes is kept for a while. */
+  async pageReader(): Promise<PageReader> {
+    const { store, state } = this;
+    this.#pages ??= new PageReader({
+      engine: await this.engine(),
+      store,
+      locator: () => state.contents,
+      catchUp: () => state.catchUp({ heavy: false }),
+    });
+    return this.#pages;
+  }
+
+  /**
+   * Does work that reads packs, and does it once more where one is gone: compaction may have deleted
+   * it meanwhile, and says in the log where its content lies now.
+   */
+  async withPacks<A>(work: () => Promise<A>): Promise<A> {
+    try {
+      return await work();
+    } catch (thrown) {
+      if (!isLedgerError(thrown) || thrown.code !== 'PACK_MISSING') throw thrown;
+      await this.state.catchUp({ heavy: false });
+      return work();
+    }
   }
 
   /** What is wrong with where the ledger lies. */

@@ -62,6 +62,7 @@ export async function folderParts(
     store: openPagePacks({ files, folder: paths.packs }),
     paths: { keys: options.keys ?? paths.keys, projections: paths.projections },
     lockName: files === nodeFiles ? realpathSync(paths.folder) : `${id ?? ''} ${paths.folder}`,
+    isShared: false,
     findings,
     logBytes: () => bytesIn(files, paths.log),
   };

@@ -9,24 +9,31 @@ import { refuse } from './domain/refused.ts';
 import { initialVm, recorderRefusal } from './domain/vm.ts';
 import { Recorder, type Captured, type RecorderOptions } from './domain/use-cases/record.ts';
 import type { RecorderModels } from './domain/read-models.ts';
-import type { CaptureRow } from './projections/catalogue.ts';
+import { isLinkedVm, type CaptureRow } from './projections/catalogue.ts';
 import { LayeredCaptureView } from './projections/capture-view.ts';
 import { IndexUnfit } from './projections/identifier-index.ts';
 import { UNKNOWN } from './domain/page-writes.ts';
 import { run, sha256, type Ledger } from './ledger.ts';
 
-function recorderModels(ledger: Ledger): RecorderModels {
+function recorderModels(ledger: Ledger, options: RecorderOptions): RecorderModels {
   const { state } = ledger;
   return {
     catchUp: () => state.catchUp({ heavy: true }),
     vm: (vm) => state.catalogue.vms.get(vm)?.state ?? initialVm,
     position: (vm, capture) => state.catalogue.vms.get(vm)?.capture(capture)?.position ?? null,
     lostTail: (vm) => state.catalogue.vms.get(vm)?.lostTail ?? null,
+    lostStore: () => state.catalogue.lostStore,
     captureView: async (vm, pageCount) => {
       const entry = state.catalogue.vms.get(vm);
       const current = entry === undefined ? null : await state.currentTable(entry);
       const table = current ?? new Uint32Array(pageCount).fill(UNKNOWN);
-      return new LayeredCaptureView({ contents: state.contents, sharing: state.sharing, table });
+      // Before its first capture, what was asked for counts.
+      const isLinked =
+        entry === undefined || entry.state.registered === null
+          ? options.share !== 'pattern'
+          : isLinkedVm(entry);
+      const { contents, sharing } = state;
+      return new LayeredCaptureView({ contents, sharing, table, isLinked });
     },
   };
 }
@@ -53,12 +60,13 @@ export interface VmRecorder {
 /** Opens a recorder of a VM in a ledger. */
 export async function openRecorder(ledger: Ledger, options: RecorderOptions): Promise<VmRecorder> {
   const known = ledger.state.catalogue.vms.get(options.vm)?.state ?? initialVm;
-  const refusal = recorderRefusal(known, options);
+  const refusal = recorderRefusal(known, { share: null, ...options });
   if (refusal !== null) throw refuse(refusal);
   await run(ledger.store.removeLeftovers(ledger.clock()));
   const lock = await run(lockRecorder({ ledger: ledger.lockName, vm: options.vm }));
   const { log, store, clock, fingerprintFiles: files } = ledger;
   const engine = await ledger.engine();
+  const pages = await ledger.pageReader();
   const make = (): Recorder =>
     new Recorder(
       {
@@ -66,9 +74,10 @@ export async function openRecorder(ledger: Ledger, options: RecorderOptions): Pr
         store,
         clock,
         engine,
+        pages,
         sha256,
         randomBytes,
-        models: recorderModels(ledger),
+        models: recorderModels(ledger, options),
         openGroup: (group) => ledger.openGroup(group),
         fingerprints: {
           load: async (vm, at) => {

@@ -26,13 +26,14 @@ import { assert } from './domain/assert.ts';
 import { LedgerError } from './domain/ledger-error.ts';
 import { mainPagesOf, type MemoryMap } from './domain/memory-map.ts';
 import { PAGE_BYTES } from './domain/page.ts';
-import { isContent } from './domain/page-writes.ts';
+import { ZERO } from './domain/page-writes.ts';
 import { refuse } from './domain/refused.ts';
 import { readDevice } from './domain/use-cases/device-state.ts';
 import { assertWhole, restorePages } from './domain/use-cases/restore.ts';
 import type { CaptureRow, VmEntry } from './projections/catalogue.ts';
 import { isDeviceLost } from './projections/audit/verify.ts';
 import { decodeBatches } from './projections/commits.ts';
+import { holdingsOf } from './projections/page-tables.ts';
 import { run, type Ledger } from './ledger.ts';
 
 export type RestoreFormat = 'raw' | 'qemu';
@@ -66,16 +67,20 @@ async function fillFile(
   const { state, store } = ledger;
   const { table, fd } = file;
   const label = labelOf(point);
+  const engine = await ledger.engine();
   ftruncateSync(fd, table.length * PAGE_BYTES);
-  await restorePages(
-    { engine: await ledger.engine(), store, packOf: (content) => state.contents.packOf(content) },
-    {
-      table,
-      fd,
-      offsetBytes: 0,
-      label,
-      ...(file.onProgress === undefined ? {} : { onProgress: file.onProgress }),
-    },
+  // What a first attempt left is written over: only pages of zeros are left out, and were then, too.
+  await ledger.withPacks(() =>
+    restorePages(
+      { engine, store, locator: state.contents },
+      {
+        table,
+        fd,
+        offsetBytes: 0,
+        label,
+        ...(file.onProgress === undefined ? {} : { onProgress: file.onProgress }),
+      },
+    ),
   );
 }
 
@@ -113,12 +118,13 @@ function requireDeviceState({ entry, row }: VmPoint): void {
 export async function deviceStateOf(ledger: Ledger, point: VmPoint): Promise<DeviceState> {
   requireDeviceState(point);
   const { entry, row } = point;
-  const { state, store } = ledger;
-  const engine = await ledger.engine();
+  const { state } = ledger;
   const { device } = decodeBatches(await state.tables.events(entry.vm, row));
   assert(device !== null, 'a capture with a device state has its event');
-  const ports = { engine, store, packByName: (name: string) => state.contents.byName(name) };
-  const [head, sections, description] = await readDevice(ports, device);
+  const [head, sections, description] = await readDevice(await ledger.pageReader(), {
+    columns: device,
+    holdings: holdingsOf(state.contents, device),
+  });
   assert(
     head !== undefined && sections !== undefined && description !== undefined,
     'a device state has three parts',
@@ -147,7 +153,7 @@ async function streamPoint(
       ...(to.onProgress === undefined ? {} : { onProgress: to.onProgress }),
     });
     const zeros = new Uint8Array(new SharedArrayBuffer(table.length));
-    for (let gfn = 0; gfn < table.length; gfn += 1) zeros[gfn] = isContent(table[gfn]!) ? 0 : 1;
+    for (let gfn = 0; gfn < table.length; gfn += 1) zeros[gfn] = table[gfn] === ZERO ? 1 : 0;
     const image = { fd, offsetBytes: 0, pageCount: table.length, zeros, label: labelOf(point) };
     const { sink, zeros: send } = to;
     await run(

@@ -254,6 +254,7 @@ async function partsOf(
     store: claimedFirst(store, { id, hasPacks }),
     paths: { keys: options.keys ?? local.keys, projections: local.projections },
     lockName: id,
+    isShared: true,
     findings: [],
     logBytes: () => countBytes(log, stateFiles),
   };

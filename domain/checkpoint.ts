@@ -1,4 +1,5 @@
-// Checkpoints: points with names, kept. They have a stream of their own beside the VM's.
+// Checkpoints: points with names, kept. They have a stream of their own beside the VM's, which also
+// bears what of the VM was forgotten (forgetting.ts), so that no point is named and forgotten at once.
 
 import * as either from 'fp-ts/lib/Either.js';
 import type { Either } from 'fp-ts/lib/Either.js';
@@ -7,8 +8,13 @@ import type { ControlEvent } from './events.ts';
 import type { Refusal } from './refusals.ts';
 import { isName } from './stream-names.ts';
 
-/** Captures by checkpoint name, of one VM. */
-export type CheckpointState = ReadonlyMap<string, number>;
+/** The kept points of one VM. */
+export interface CheckpointState {
+  /** Captures by checkpoint name. */
+  readonly names: ReadonlyMap<string, number>;
+  /** Captures from this one on are kept, whether they have names or not. */
+  readonly firstKept: number;
+}
 
 export interface TakeCheckpoint {
   readonly _tag: 'TakeCheckpoint';
@@ -18,21 +24,50 @@ export interface TakeCheckpoint {
   readonly capture: number;
 }
 
-export const initialCheckpoints: CheckpointState = new Map();
+export interface DropCheckpoint {
+  readonly _tag: 'DropCheckpoint';
+  readonly vm: string;
+  readonly name: string;
+}
 
-/** What naming a point brings about, or why not. */
+export const initialCheckpoints: CheckpointState = { names: new Map(), firstKept: 1 };
+
+/** Whether a capture cannot be restored any more. O(checkpoints) for one before the first kept. */
+export function isForgotten({ names, firstKept }: CheckpointState, capture: number): boolean {
+  if (capture >= firstKept) return false;
+  for (const named of names.values()) if (named === capture) return false;
+  return true;
+}
+
+/** What naming a point, or giving its name up, brings about, or why not. */
 export const decideCheckpoint =
   (state: CheckpointState) =>
-  (command: TakeCheckpoint): Either<Refusal, NonEmptyArray<ControlEvent>> => {
-    const { vm, name, capture } = command;
+  (command: TakeCheckpoint | DropCheckpoint): Either<Refusal, NonEmptyArray<ControlEvent>> => {
+    const { vm, name } = command;
+    const existing = state.names.get(name);
+    if (command._tag === 'DropCheckpoint')
+      return existing === undefined
+        ? either.left({ _tag: 'CheckpointUnknown', vm, name })
+        : either.right([{ type: 'CheckpointDropped', data: { vm, name } }]);
+    const { capture } = command;
     if (!isName(name)) return either.left({ _tag: 'BadCheckpointName', name });
-    const existing = state.get(name);
-    return existing === undefined
-      ? either.right([{ type: 'CheckpointTaken', data: { vm, name, capture } }])
-      : either.left({ _tag: 'CheckpointExists', vm, name, capture: existing });
+    if (existing !== undefined)
+      return either.left({ _tag: 'CheckpointExists', vm, name, capture: existing });
+    if (isForgotten(state, capture)) {
+      const { firstKept } = state;
+      return either.left({ _tag: 'PointForgotten', vm, capture, firstKept });
+    }
+    return either.right([{ type: 'CheckpointTaken', data: { vm, name, capture } }]);
   };
 
-export const evolveCheckpoints = (state: CheckpointState, event: ControlEvent): CheckpointState =>
-  event.type === 'CheckpointTaken'
-    ? new Map(state).set(event.data.name, event.data.capture)
-    : state;
+/** The kept points after an event; events of other concepts leave them as they are. */
+export function evolveCheckpoints(state: CheckpointState, event: ControlEvent): CheckpointState {
+  if (event.type === 'CheckpointTaken')
+    return { ...state, names: new Map(state.names).set(event.data.name, event.data.capture) };
+  if (event.type === 'PointsForgotten')
+    return { ...state, firstKept: Math.max(state.firstKept, event.data.before) };
+  if (event.type !== 'CheckpointDropped') return state;
+  const names = new Map(state.names);
+  names.delete(event.data.name);
+  return { ...state, names };
+}

@@ -7,7 +7,10 @@ import type { Either } from 'fp-ts/lib/Either.js';
 import * as t from 'io-ts';
 import { LedgerError } from './ledger-error.ts';
 import { pageCountOf } from './memory-map.ts';
-import { EVENT_BYTES_MAX, VM_PAGES_MAX } from './page.ts';
+import { PACK_NAME } from './pack.ts';
+import { EVENT_BYTES_MAX, PACK_SLOTS, VM_PAGES_MAX } from './page.ts';
+import { stringOfExpression } from './patterns/expression.ts';
+import { FIRST_ADDED_STRING, PUBLIC_PATTERN_MAX } from './patterns/grammar.ts';
 import { isGroupName, isName } from './stream-names.ts';
 
 /** The largest number of a capture. */
@@ -41,11 +44,28 @@ const memoryMap = t.refinement(
 );
 const share = t.union([t.literal('group'), t.literal('vm'), t.literal('pattern')]);
 const orNull = <C extends t.Mixed>(codec: C) => t.union([codec, t.null]);
+const packName = t.refinement(t.string, (text) => PACK_NAME.test(text), 'packName');
+/** Slots as bits, eight to two hex digits, the lowest slot the lowest bit of the first. */
+const isSlotSet = (text: string): boolean =>
+  /^(?:[0-9a-f]{2})+$/u.test(text) && text.length <= PACK_SLOTS / 4;
+const slotSet = t.refinement(t.string, isSlotSet, 'slotSet');
+
+const addedPattern = t.refinement(
+  count,
+  (n) => n >= FIRST_ADDED_STRING && n <= PUBLIC_PATTERN_MAX,
+  'addedPattern',
+);
+const stringExpression = t.refinement(
+  t.string,
+  (text) => either.isRight(stringOfExpression(text)),
+  'stringExpression',
+);
 
 /** The codec of each JSON event's data, by type, at its current schema version. */
 export const CONTROL_CODECS = {
   LedgerCreated: t.strict({ ledger: t.string, format: count, pageStore: orNull(t.string) }),
   GroupCreated: t.strict({ group: groupName, keyCheck: t.string }),
+  PatternAdded: t.strict({ pattern: addedPattern, expression: stringExpression }),
   VmRegistered: t.strict({
     vm: name,
     group: groupName,
@@ -71,6 +91,12 @@ export const CONTROL_CODECS = {
     source: t.string,
   }),
   CheckpointTaken: t.strict({ vm: name, name, capture }),
+  CheckpointDropped: t.strict({ vm: name, name }),
+  PointsForgotten: t.strict({ vm: name, before: capture }),
+  ContentReleased: t.strict({
+    seen: orNull(t.strict({ vm: name, capture })),
+    packs: t.readonlyArray(t.strict({ pack: packName, slots: slotSet })),
+  }),
   VmRetired: t.strict({ vm: name }),
 } as const;
 
@@ -79,6 +105,7 @@ export type LedgerCreated = t.TypeOf<typeof CONTROL_CODECS.LedgerCreated>;
 export type GroupCreated = t.TypeOf<typeof CONTROL_CODECS.GroupCreated>;
 export type VmRegistered = t.TypeOf<typeof CONTROL_CODECS.VmRegistered>;
 export type CaptureCommitted = t.TypeOf<typeof CONTROL_CODECS.CaptureCommitted>;
+export type ContentReleased = t.TypeOf<typeof CONTROL_CODECS.ContentReleased>;
 export type SharePolicy = VmRegistered['share'];
 
 /** A control event: JSON that people can read in any log's own tools. */
@@ -93,6 +120,9 @@ export type ControlEvent = {
 export const BATCH_TYPES = ['PackWritten', 'PagesWritten', 'DeviceStateWritten'] as const;
 export type BatchType = (typeof BATCH_TYPES)[number];
 
+/** Events that are columns of bytes and take effect by themselves. */
+export const STORE_TYPES = ['PackRewritten'] as const;
+
 /** Per-page events: never stored one by one, only expanded from a batch for who asks. */
 export const PAGE_EVENT_TYPES = [
   'PageStored',
@@ -101,15 +131,20 @@ export const PAGE_EVENT_TYPES = [
   'SharingBroken',
 ] as const;
 
-/** Current schema version of every event. */
-export const SCHEMA = 1;
+/** Events whose schema has changed since they were first written, and its version now. */
+const SCHEMAS: Readonly<Record<string, number>> = { PackWritten: 2, PagesWritten: 2 };
+/** Current schema version of an event's type. Earlier ones are read as well. */
+export const schemaOf = (type: string): number => SCHEMAS[type] ?? 1;
 
 export const isBatchType = (type: string): type is BatchType =>
   (BATCH_TYPES as readonly string[]).includes(type);
+export const isStoreType = (type: string): type is (typeof STORE_TYPES)[number] =>
+  (STORE_TYPES as readonly string[]).includes(type);
 /** Whether events of this type exist, page events included. */
 export const isEventType = (type: string): boolean =>
   isBatchType(type) ||
   isControlType(type) ||
+  isStoreType(type) ||
   (PAGE_EVENT_TYPES as readonly string[]).includes(type);
 export const isControlType = (type: string): type is ControlType =>
   Object.hasOwn(CONTROL_CODECS, type);
@@ -169,7 +204,7 @@ export const newerEvent = ({ type, schema, position }: Envelope): LedgerError =>
 /** The control event in an envelope: EVENT_NEWER for a schema we do not know, EVENT_INVALID for bytes that are no such event. */
 export function decodeControl(envelope: Envelope): Either<LedgerError, ControlEvent> {
   const where = `the event at position ${envelope.position}`;
-  if (envelope.schema > SCHEMA || !isControlType(envelope.type))
+  if (envelope.schema > schemaOf(envelope.type) || !isControlType(envelope.type))
     return either.left(newerEvent(envelope));
   const facts = { type: envelope.type, schema: envelope.schema, position: envelope.position };
   const invalid = (why: string) =>

@@ -63,3 +63,19 @@ export function gfnOfAddress(
   }
   return either.left({ _tag: 'AddressUnmapped', address });
 }
+
+/** The guest-physical address at which a page begins; null: no address leads to it. */
+export function addressOfGfn(map: MemoryMap, gfn: number): number | null {
+  let first = 0;
+  for (const block of map.blocks) {
+    if (gfn < first + block.pages) {
+      const offset = (gfn - first) * PAGE_BYTES;
+      const range = map.ranges.find(
+        (r) => r.block === block.name && offset >= r.offset && offset < r.offset + r.length,
+      );
+      return range === undefined ? null : range.address + offset - range.offset;
+    }
+    first += block.pages;
+  }
+  return null;
+}

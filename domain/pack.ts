@@ -5,7 +5,11 @@
 //   8  64  group name, NUL padded
 //  72  16  random bytes, so that two writings never share a name
 //  88   8  zero
-//  96   -  blocks of pages, back to back; their table stands in the PackWritten event
+//  96   -  blocks of pages, back to back; their table stands in the event that names the pack:
+//          first those of contents, then those of patterns
+//
+// Slots count through the blocks. A slot of a content holds the page, or, where the event names a
+// reference for it, the page XOR the reference (a patch). A slot of a pattern holds its descriptor.
 //
 // A pack's name is the SHA-256 of its bytes in lower-case hex.
 
@@ -19,6 +23,8 @@ export const PACK_NAME = /^[0-9a-f]{64}$/u;
 /** How a block of pages is stored. */
 export const CODEC_RAW = 0;
 export const CODEC_ZSTD = 1;
+/** Descriptors of patterns (patterns.ts), each after its length as a u16. */
+export const CODEC_PATTERN = 2;
 
 /**
  * The table of a pack's blocks, as columns. Block b holds `pages[b]` pages (slots count through the
@@ -58,6 +64,18 @@ export function blockStarts(blocks: BlockTable): { slots: Uint32Array; offsets: 
   }
   return { slots, offsets };
 }
+
+/** How many of a pack's slots hold contents; those after them hold patterns. */
+export function contentSlotsOf(blocks: BlockTable): number {
+  let slots = 0;
+  for (let i = 0; i < blocks.codecs.length && blocks.codecs[i] !== CODEC_PATTERN; i += 1)
+    slots += blocks.pages[i]!;
+  return slots;
+}
+
+/** All slots of a pack. */
+export const slotsOf = (blocks: BlockTable): number =>
+  blocks.pages.reduce((sum, pages) => sum + pages, 0);
 
 /** The rows `first` to `end` (not included) of a table. */
 export const sliceBlocks = (blocks: BlockTable, first: number, end: number): BlockTable => ({

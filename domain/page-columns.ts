@@ -9,20 +9,20 @@
 //  18   2  parts q (0 in PagesWritten)
 //  20   4  bytes of the gfn column
 //  24   4  bytes of the pack column
-//  28   4  references m (rows whose outcome is stored or merged)
+//  28   4  references m (rows whose outcome is not zero)
 //  32   -  parts        q x u32      byte lengths of the parts of a device state
 //       -  pack names   p x 32 bytes
-//       -  kinds        n x u8       bits 0-1: 0 zero, 1 stored, 2 merged, 3 pattern; bit 7: broke sharing
+//       -  kinds        n x u8       bits 0-1: 0 zero, 1 stored, 2 merged, 3 pattern; 2-6: its class; 7: broke sharing
 //       -  gfns         LEB128       first gfn, then each gfn minus the one before minus 1
-//       -  packs        m x LEB128   index into the pack names
-//       -  slots        m x u16
+//       -  packs        m x LEB128   index into the pack names; p: the list of public patterns
+//       -  slots        m x u16      slot of the pack, or number of the public pattern
 
 import * as either from 'fp-ts/lib/Either.js';
 import type { Either } from 'fp-ts/lib/Either.js';
 import { assert } from './assert.ts';
 import { toHex } from './identifier.ts';
 import { LedgerError } from './ledger-error.ts';
-import { BATCH_ROWS_MAX, EVENT_BYTES_MAX, PACK_PAGES_MAX } from './page.ts';
+import { BATCH_ROWS_MAX, EVENT_BYTES_MAX, PACK_SLOTS } from './page.ts';
 
 export const KIND_ZERO = 0;
 export const KIND_STORED = 1;
@@ -31,8 +31,15 @@ export const KIND_PATTERN = 3;
 export const KIND_MASK = 0x03;
 /** Bit of a kind: the write broke a sharing. */
 export const KIND_BROKE = 0x80;
-/** Bits of a kind that are zero. */
-const KIND_RESERVED = 0x7c;
+/** Bits of a kind that hold the class of a pattern; zero for any other page. */
+const KIND_CLASS = 0x7c;
+const KIND_CLASS_SHIFT = 2;
+
+/** Kind of a page that a pattern of this class describes. */
+export const patternKind = (patternClass: number): number =>
+  KIND_PATTERN | (patternClass << KIND_CLASS_SHIFT);
+/** Class of the pattern that a row of kind KIND_PATTERN holds. */
+export const classOfKind = (kind: number): number => (kind & KIND_CLASS) >>> KIND_CLASS_SHIFT;
 
 const HEADER_BYTES = 32;
 const NAME_BYTES = 32;
@@ -47,7 +54,7 @@ export interface PageColumns {
   readonly batch: number;
   readonly firstRow: number;
   readonly parts: readonly number[];
-  /** Names of packs in lower-case hex. */
+  /** Names of packs in lower-case hex. A pack index of their number means the public patterns. */
   readonly packs: readonly string[];
   readonly kinds: Uint8Array;
   readonly gfns: Uint32Array;
@@ -55,8 +62,10 @@ export interface PageColumns {
   readonly slots: Uint16Array;
 }
 
-/** Whether rows of a kind refer to a page in a pack. */
-export const hasReference = (kind: number): boolean => {
+/** Whether rows of a kind refer to a slot of a pack, or to a public pattern. */
+export const hasReference = (kind: number): boolean => (kind & KIND_MASK) !== KIND_ZERO;
+/** Whether rows of a kind hold a content. */
+export const holdsContent = (kind: number): boolean => {
   const outcome = kind & KIND_MASK;
   return outcome === KIND_STORED || outcome === KIND_MERGED;
 };
@@ -221,8 +230,10 @@ function readReferences(
   let packAt = at.packs;
   let slotAt = at.slots;
   for (let row = 0; row < kinds.length; row += 1) {
-    if ((kinds[row]! & KIND_RESERVED) !== 0) return `row ${row} has the kind ${kinds[row]}`;
-    if (!hasReference(kinds[row]!)) continue;
+    const kind = kinds[row]!;
+    const isOfPattern = (kind & KIND_MASK) === KIND_PATTERN;
+    if (!isOfPattern && (kind & KIND_CLASS) !== 0) return `row ${row} has the kind ${kind}`;
+    if (!hasReference(kind)) continue;
     if (packAt >= packsEnd || slotAt + 2 > bytes.length) return 'its references end early';
     let index = bytes[packAt]!;
     packAt += 1;
@@ -237,8 +248,9 @@ function readReferences(
     // Not through a DataView: this loop is most of what a replay costs.
     const slot = bytes[slotAt]! | (bytes[slotAt + 1]! << 8);
     slotAt += 2;
-    if (index >= packCount) return `row ${row} refers to pack ${index} of ${packCount}`;
-    if (slot >= PACK_PAGES_MAX) return `row ${row} refers to slot ${slot}`;
+    if (index >= packCount && !(isOfPattern && index === packCount))
+      return `row ${row} refers to pack ${index} of ${packCount}`;
+    if (slot >= PACK_SLOTS) return `row ${row} refers to slot ${slot}`;
     packIndexes[row] = index;
     slots[row] = slot;
   }

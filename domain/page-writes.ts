@@ -11,25 +11,30 @@
 import * as either from 'fp-ts/lib/Either.js';
 import type { Either } from 'fp-ts/lib/Either.js';
 import { assert } from './assert.ts';
-import { CLASS_NONE, CLASS_ZERO } from './page-engine.ts';
-import { KIND_BROKE, KIND_MERGED, KIND_PATTERN, KIND_STORED, KIND_ZERO } from './page-columns.ts';
+import { CLASS_NONE } from './page-engine.ts';
+import { KIND_BROKE, KIND_MERGED, KIND_STORED, KIND_ZERO, patternKind } from './page-columns.ts';
 import type { Refusal } from './refusals.ts';
 
 /**
- * What a page holds, as one number: below FIRST_CONTENT a pattern (0: zeros), from it on the
- * content of that number minus FIRST_CONTENT, contents being numbered in log order.
+ * What a page holds, as one number: below FIRST_CONTENT a public pattern (0: zeros); from it on the
+ * content of that number minus FIRST_CONTENT; from PATTERN_BASE on the pattern of that number minus
+ * PATTERN_BASE, whose descriptor lies in a pack. Contents and patterns are numbered in log order.
  */
 export type Holding = number;
 export const ZERO: Holding = 0;
 export const FIRST_CONTENT = 256;
+export const PATTERN_BASE = 0xf000_0000;
 /** The page was never written, or what it holds was lost to damage. */
 export const UNKNOWN: Holding = 0xffff_ffff;
 
 export const isContent = (holding: Holding): boolean =>
-  holding >= FIRST_CONTENT && holding !== UNKNOWN;
-
-/** A page of one class. The grammar of patterns widens this; today zero is the only class. */
-export const holdingOfClass = (patternClass: number): Holding => patternClass - CLASS_ZERO;
+  holding >= FIRST_CONTENT && holding < PATTERN_BASE;
+/** Whether a descriptor in a pack describes the page. */
+export const isKeptPattern = (holding: Holding): boolean =>
+  holding >= PATTERN_BASE && holding !== UNKNOWN;
+/** Whether a pattern describes the page: zeros, a public one, or one that is kept. */
+export const isPattern = (holding: Holding): boolean =>
+  holding < FIRST_CONTENT || isKeptPattern(holding);
 
 // ---- one page at a time: the rule in words -------------------------------------------------------
 
@@ -77,14 +82,14 @@ export const decidePageWrite =
     const { vm, gfn, patternClass } = write;
     if (gfn >= state.pageCount)
       return either.left({ _tag: 'GfnOutOfRange', vm, gfn, pages: state.pageCount });
-    const isPattern = patternClass !== CLASS_NONE;
-    const next = isPattern ? patternText(patternClass) : write.identifier;
+    const isOfPattern = patternClass !== CLASS_NONE;
+    const next = isOfPattern ? patternText(patternClass) : write.identifier;
     const old = state.pages.get(`${vm}/${gfn}`);
     if (old === next) return either.right([]);
     const events: PageEvent[] = [];
     const { identifier } = write;
     const holder = state.contents.get(identifier);
-    if (isPattern) events.push({ type: 'PatternPageShared', gfn, pattern: patternClass });
+    if (isOfPattern) events.push({ type: 'PatternPageShared', gfn, pattern: patternClass });
     else if (holder === undefined) events.push({ type: 'PageStored', gfn, identifier });
     else
       events.push({
@@ -112,8 +117,11 @@ export function evolvePages(state: PagesState, vm: string, event: PageEvent): Pa
 
 /** The sharing state as a recorder sees it: what is committed, and its own capture so far. */
 export interface WritesView {
-  /** The content with the identifier in this row of the column, or -1. */
-  find(identifiers: Uint8Array, row: number): Holding;
+  /**
+   * The content that a page written to `gfn` may share: the one with the identifier in this row of
+   * the column, or -1.
+   */
+  find(identifiers: Uint8Array, row: number, gfn: number): Holding;
   /** What a page of the VM holds now. */
   held(gfn: number): Holding;
   /** Pages of all VMs that hold a content now. */
@@ -128,6 +136,8 @@ export interface WriteColumns {
   readonly gfns: Uint32Array;
   readonly classes: Uint8Array;
   readonly identifiers: Uint8Array;
+  /** What a row of a pattern's class holds: ZERO, or the pattern's number. */
+  readonly patterns: Uint32Array;
 }
 
 /** Rows that are events, gfns ascending. `rows` are row numbers of the columns decided on. */
@@ -136,8 +146,9 @@ export interface DecidedWrites {
   readonly rows: Uint32Array;
   readonly kinds: Uint8Array;
   readonly holdings: Uint32Array;
-  /** Row numbers of the pages to store, ascending. */
+  /** Row numbers of the pages to store, ascending, and what each page held before. */
   readonly storeRows: Uint32Array;
+  readonly storeOver: Uint32Array;
   readonly merged: number;
   readonly pattern: number;
   readonly unchanged: number;
@@ -145,12 +156,13 @@ export interface DecidedWrites {
 
 /** Decides a batch of candidates in gfn order and takes the outcome into the view. O(rows). */
 export function decideWrites(view: WritesView, columns: WriteColumns): DecidedWrites {
-  const { gfns, classes, identifiers } = columns;
+  const { gfns, classes, identifiers, patterns } = columns;
   const total = gfns.length;
   const rows = new Uint32Array(total);
   const kinds = new Uint8Array(total);
   const holdings = new Uint32Array(total);
   const storeRows = new Uint32Array(total);
+  const storeOver = new Uint32Array(total);
   let count = 0;
   let stored = 0;
   let pattern = 0;
@@ -158,16 +170,17 @@ export function decideWrites(view: WritesView, columns: WriteColumns): DecidedWr
     const gfn = gfns[row]!;
     const old = view.held(gfn);
     const patternClass = classes[row]!;
-    const isPattern = patternClass !== CLASS_NONE;
-    let next = isPattern ? holdingOfClass(patternClass) : view.find(identifiers, row);
+    const isOfPattern = patternClass !== CLASS_NONE;
+    let next = isOfPattern ? patterns[row]! : view.find(identifiers, row, gfn);
     if (next === old) continue;
     let kind = KIND_MERGED;
-    if (isPattern) {
-      kind = patternClass === CLASS_ZERO ? KIND_ZERO : KIND_PATTERN;
+    if (isOfPattern) {
+      kind = next === ZERO ? KIND_ZERO : patternKind(patternClass);
       pattern += 1;
     } else if (next < 0) {
       next = view.store(identifiers, row);
       storeRows[stored] = row;
+      storeOver[stored] = old;
       stored += 1;
       kind = KIND_STORED;
     }
@@ -185,6 +198,7 @@ export function decideWrites(view: WritesView, columns: WriteColumns): DecidedWr
     kinds: kinds.subarray(0, count),
     holdings: holdings.subarray(0, count),
     storeRows: storeRows.subarray(0, stored),
+    storeOver: storeOver.subarray(0, stored),
     merged: count - stored - pattern,
     pattern,
     unchanged: total - count,

@@ -11,8 +11,14 @@ export const BLOCK_PAGES = 4;
 export const BLOCK_BYTES = BLOCK_PAGES * PAGE_BYTES;
 /** Blocks of pages in a storage block: what is staged and read as one. */
 export const STORAGE_BLOCK_BLOCKS = 16;
-/** Most pages in a pack. */
+/** Most pages in a block of pages: compaction makes larger ones than recording. */
+export const BLOCK_PAGES_MAX = 64;
+/** Most contents in a pack. */
 export const PACK_PAGES_MAX = 4096;
+/** Most patterns in a pack: their slots follow those of its contents. */
+export const PACK_PATTERNS_MAX = 1024;
+/** Every slot of a pack is below this number. */
+export const PACK_SLOTS = 8192;
 /** Most pages of a VM (16 TiB): the largest gfn still fits an unsigned 32-bit number. */
 export const VM_PAGES_MAX = 2 ** 32 - 1;
 /** Most page events in one batch. */

@@ -2,19 +2,36 @@
 
 import type { BlockTable } from './pack.ts';
 import type { Holding, WritesView } from './page-writes.ts';
+import type { PatchTable } from './patches.ts';
 import type { Position } from './ports.ts';
 import type { VmState } from './vm.ts';
 
-/** Where a content lies: in a committed pack, or the nth content that this capture stores itself. */
-export type ContentPlace =
+/**
+ * What events refer to a page's content or pattern by: a slot of a committed pack; the nth content or
+ * pattern that this capture keeps itself; a public pattern.
+ */
+export type PageReference =
   | { readonly _tag: 'committed'; readonly pack: string; readonly slot: number }
-  | { readonly _tag: 'pending'; readonly number: number };
+  | { readonly _tag: 'pending'; readonly kind: 'content' | 'pattern'; readonly number: number }
+  | { readonly _tag: 'public'; readonly pattern: number };
 
 /** The sharing state under one capture: what is committed, and the capture's own writes so far. */
 export interface CaptureView extends WritesView {
   /** Whether everything that the VM's pages hold is known. */
   readonly isWhole: boolean;
-  place(holding: Holding): ContentPlace;
+  /** What a content or a pattern is referred to by. */
+  reference(holding: Holding): PageReference;
+  /** The VM's pattern that is kept with this identifier, or -1. */
+  findPattern(identifier: Uint8Array): Holding;
+  /** Takes a pattern in that this capture keeps. */
+  storePattern(identifier: Uint8Array): Holding;
+  /** What a patch for a page of the VM may refer to: what it held, or what that is a patch of. */
+  patchReference(holding: Holding): Holding | null;
+  /**
+   * Whether something that this capture refers to was released since, or became a patch although a
+   * patch of this capture may refer to it. As of what the models have folded.
+   */
+  isOutdated(): boolean;
 }
 
 /** What recording reads. */
@@ -26,18 +43,29 @@ export interface RecorderModels {
   position(vm: string, capture: number): Position | null;
   /** Why the VM's history may be longer than what can be read, or null. */
   lostTail(vm: string): string | null;
+  /** Why it may not be known where all content lies, or null. */
+  lostStore(): string | null;
   /** A view for one capture of a VM with this many pages, at the models' position. */
   captureView(vm: string, pageCount: number): Promise<CaptureView>;
 }
 
-/** A pack as a reader needs it; its pages are the contents from `firstContent` on, in slot order. */
+/** A pack as a reader needs it. */
 export interface ReadPack {
+  /** Among all packs, in log order. */
+  readonly ordinal: number;
   readonly name: string;
-  readonly firstContent: number;
-  readonly pages: number;
   readonly sizeBytes: number;
   readonly blocks: BlockTable;
+  readonly patches: PatchTable;
+  /** What its patches refer to, in the order of `patches`; UNKNOWN where that was lost. */
+  readonly references: Uint32Array;
 }
 
-/** Finds the pack that holds a content (a content number, not a holding). */
-export type PackOf = (content: number) => ReadPack;
+/** Finds what pages hold. A place is a pack's ordinal times PACK_SLOTS, plus a slot. */
+export interface PageLocator {
+  /** Where a content or a kept pattern lies; below 0: it was forgotten and is gone. */
+  placeOf(holding: Holding): number;
+  packAt(place: number): ReadPack;
+  /** What the patch at a place refers to; null: no patch lies there. */
+  referenceAt(place: number): Holding | null;
+}

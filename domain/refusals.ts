@@ -30,6 +30,13 @@ export type Refusal =
       readonly group: string;
       readonly asked: string;
     }
+  | { readonly _tag: 'GroupReserved'; readonly group: string }
+  | {
+      readonly _tag: 'ShareFixed';
+      readonly vm: string;
+      readonly share: string;
+      readonly asked: string;
+    }
   | {
       readonly _tag: 'CheckpointExists';
       readonly vm: string;
@@ -38,12 +45,30 @@ export type Refusal =
     }
   | { readonly _tag: 'CheckpointUnknown'; readonly vm: string; readonly name: string }
   | {
+      readonly _tag: 'PointForgotten';
+      readonly vm: string;
+      readonly capture: number;
+      readonly firstKept: number;
+    }
+  | { readonly _tag: 'NothingToForget'; readonly vm: string; readonly before: number }
+  | {
       readonly _tag: 'GfnOutOfRange';
       readonly vm: string;
       readonly gfn: number;
       readonly pages: number;
     }
   | { readonly _tag: 'AddressUnmapped'; readonly address: number }
+  | { readonly _tag: 'BadExpression'; readonly why: string }
+  | { readonly _tag: 'PatternKnown'; readonly known: string }
+  | { readonly _tag: 'TooManyPatterns'; readonly patternsMax: number }
+  | { readonly _tag: 'BadIdentifier'; readonly text: string }
+  | { readonly _tag: 'IdentifierUnknown'; readonly identifier: string }
+  | {
+      readonly _tag: 'IdentifierAmbiguous';
+      readonly text: string;
+      readonly count: number;
+      readonly among: readonly string[];
+    }
   | { readonly _tag: 'NoDeviceState'; readonly vm: string; readonly capture: number };
 
 /** The sentence of a refusal: what was found, what was expected, what to do. */
@@ -77,14 +102,34 @@ export function refusalText(refusal: Refusal): string {
       return `the memory of VM ${refusal.vm} is ${refusal.was} in this ledger, but the source has ${refusal.now}: a VM's memory map is fixed at its first capture; record under another name`;
     case 'GroupFixed':
       return `the VM ${refusal.vm} is in group ${refusal.group}, not ${refusal.asked}: a VM's group is fixed at its first capture; leave --group out or record under another name`;
+    case 'GroupReserved':
+      return `the group name ${refusal.group} is that of a VM which shares with nobody: no other can be in it; choose another name`;
+    case 'ShareFixed':
+      return `the VM ${refusal.vm} was registered with --share ${refusal.share}, not ${refusal.asked}: what a VM may share is fixed at its first capture; leave --share out or record under another name`;
     case 'CheckpointExists':
       return `the VM ${refusal.vm} has a checkpoint ${refusal.name} already, at capture ${refusal.capture}; choose another name`;
     case 'CheckpointUnknown':
       return `the VM ${refusal.vm} has no checkpoint ${refusal.name}; \`pageledger checkpoints\` lists those it has`;
+    case 'PointForgotten':
+      return `capture ${refusal.capture} of VM ${refusal.vm} was forgotten: its memory can no longer be given back; captures from ${refusal.firstKept} on are kept, and those that \`pageledger checkpoints --vm ${refusal.vm}\` lists`;
+    case 'NothingToForget':
+      return `no capture of VM ${refusal.vm} before ${refusal.before} is left to forget: each was forgotten before or has a checkpoint; \`pageledger checkpoint --drop\` gives one up`;
     case 'GfnOutOfRange':
       return `page ${refusal.gfn} is not in VM ${refusal.vm}, whose pages are 0 to ${refusal.pages - 1}`;
     case 'AddressUnmapped':
       return `no memory lies at guest-physical address 0x${refusal.address.toString(16)}; \`pageledger vms --json\` shows the memory map`;
+    case 'BadIdentifier':
+      return `${JSON.stringify(refusal.text)} is no identifier: 64 hex digits were expected, or the first of them, at least 8; \`pageledger history\` and \`pageledger log --pages\` show identifiers`;
+    case 'IdentifierUnknown':
+      return `no content of this ledger has the identifier ${refusal.identifier}: it was never stored here, or another sharing group's key made it; \`pageledger history\` shows identifiers of pages`;
+    case 'IdentifierAmbiguous':
+      return `${refusal.count} contents have identifiers that begin with ${refusal.text}: ${refusal.among.join(', ')}${refusal.count > refusal.among.length ? ', ...' : ''}; give more digits`;
+    case 'BadExpression':
+      return `the expression gives no data string: ${refusal.why}; \`pageledger patterns\` shows how they are written`;
+    case 'PatternKnown':
+      return `pages of this string are recognised already, as ${refusal.known}; nothing was added`;
+    case 'TooManyPatterns':
+      return `this ledger has ${refusal.patternsMax} added patterns, as many as there are numbers for; nothing was added`;
     case 'NoDeviceState':
       return `capture ${refusal.capture} of VM ${refusal.vm} has no device state (it was recorded from an image), so it can be restored to a file but not resumed`;
     default:

@@ -3,6 +3,8 @@
 
 /** What the ledger itself did: its creation, its groups. */
 export const LEDGER_STREAM = 'ledger';
+/** What compaction did to the page store. */
+export const STORE_STREAM = 'store';
 const VM_PREFIX = 'vm-';
 const POINTS_PREFIX = 'points-';
 

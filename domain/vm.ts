@@ -30,6 +30,8 @@ export interface CommitCapture {
   readonly vm: string;
   /** Group asked for, or null: whatever the VM has, else the default. */
   readonly group: string | null;
+  /** What the VM may share, or null: as it is, else with its group. */
+  readonly share: SharePolicy | null;
   readonly memoryMap: MemoryMap;
   /** The guest's command line where the source knows it. */
   readonly argv: readonly string[] | null;
@@ -56,17 +58,34 @@ const sizeText = (map: MemoryMap): string =>
     .map((block) => `${block.name} ${block.pages * PAGE_BYTES}`)
     .join(', ')}${map.blocks.length > 4 ? ', ...' : ''})`;
 
+type AskedGroup = Pick<CommitCapture, 'vm' | 'group' | 'share'>;
+
+/** Groups of VMs that share with nobody: such a name is given, never asked for. */
+const PRIVATE_GROUP = /^vmh?\./u;
+
+/**
+ * The group of a VM that shares with nobody, made from its name: a short name stands in it, of a long
+ * one its digest. `digest` is lower-case hex.
+ */
+export function privateGroupOf(vm: string, digest: (text: string) => string): string {
+  const readable = `vm.${vm}`;
+  return isGroupName(readable) ? readable : `vmh.${digest(vm).slice(0, 32)}`;
+}
+
 /** Why a VM takes no captures at all, or not into this group; null: it does. Asked before any work. */
-export function recorderRefusal(
-  state: VmState,
-  asked: Pick<CommitCapture, 'vm' | 'group'>,
-): Refusal | null {
+export function recorderRefusal(state: VmState, asked: AskedGroup): Refusal | null {
   if (!isName(asked.vm)) return { _tag: 'BadVmName', vm: asked.vm };
   if (asked.group !== null && !isGroupName(asked.group))
     return { _tag: 'BadGroupName', group: asked.group };
   if (state.isRetired) return { _tag: 'VmRetired', vm: asked.vm };
-  if (state.registered === null) return null;
-  const { group } = state.registered;
+  if (state.registered === null) {
+    const isReserved = asked.group !== null && PRIVATE_GROUP.test(asked.group);
+    const isAlone = asked.share === 'vm' || asked.share === 'pattern';
+    return isReserved && !isAlone ? { _tag: 'GroupReserved', group: asked.group } : null;
+  }
+  const { group, share } = state.registered;
+  if (asked.share !== null && asked.share !== share)
+    return { _tag: 'ShareFixed', vm: asked.vm, share, asked: asked.share };
   return asked.group !== null && asked.group !== group
     ? { _tag: 'GroupFixed', vm: asked.vm, group, asked: asked.group }
     : null;
@@ -75,7 +94,7 @@ export function recorderRefusal(
 /** Why a source cannot be captured into a VM, or null. Asked before the work and again at commit. */
 export function captureRefusal(
   state: VmState,
-  asked: Pick<CommitCapture, 'vm' | 'group' | 'memoryMap'>,
+  asked: AskedGroup & Pick<CommitCapture, 'memoryMap'>,
 ): Refusal | null {
   const refusal = recorderRefusal(state, asked);
   if (refusal !== null || state.registered === null) return refusal;
@@ -103,10 +122,8 @@ function commit(
   const { vm, memoryMap, argv } = command;
   if (state.registered === null) {
     const group = command.group ?? DEFAULT_GROUP;
-    events.push({
-      type: 'VmRegistered',
-      data: { vm, group, share: 'group', memoryMap, parent: null },
-    });
+    const share = command.share ?? 'group';
+    events.push({ type: 'VmRegistered', data: { vm, group, share, memoryMap, parent: null } });
   }
   if (argv !== null && !isSameArgv(state.argv, argv))
     events.push({ type: 'CommandLineObserved', data: { vm, argv } });
@@ -153,7 +170,11 @@ export function evolveVm(state: VmState, event: ControlEvent): VmState {
       return { ...state, isRetired: true };
     case 'LedgerCreated':
     case 'GroupCreated':
+    case 'PatternAdded':
     case 'CheckpointTaken':
+    case 'CheckpointDropped':
+    case 'PointsForgotten':
+    case 'ContentReleased':
       return state;
     default:
       return event satisfies never;

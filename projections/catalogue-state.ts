@@ -2,6 +2,7 @@
 
 import * as t from 'io-ts';
 import { CONTROL_CODECS } from '../domain/events.ts';
+import { evolvePatterns } from '../domain/patterns.ts';
 import { decodeState } from './bytes.ts';
 import { Catalogue, type CaptureRow } from './catalogue.ts';
 
@@ -52,6 +53,7 @@ const vmEntry = t.strict({
   }),
   captures: t.array(capture),
   checkpoints: t.array(checkpoint),
+  firstKept: t.number,
   registeredAtMs: t.number,
   retired: orNull(t.strict({ position, timeMs: t.number })),
   lostTail: orNull(t.string),
@@ -60,6 +62,8 @@ const vmEntry = t.strict({
 const STATE = t.strict({
   ledger: orNull(t.strict({ id: t.string, pageStore: orNull(t.string) })),
   groups: t.array(t.tuple([t.string, t.string])),
+  patterns: t.array(CONTROL_CODECS.PatternAdded),
+  lostStore: orNull(t.string),
   vms: t.array(vmEntry),
 });
 
@@ -69,10 +73,25 @@ export const catalogueText = (catalogue: Catalogue): string =>
     STATE.encode({
       ledger: catalogue.ledger,
       groups: [...catalogue.groups],
+      patterns: catalogue.patterns.map(({ number, expression }) => ({
+        pattern: number,
+        expression,
+      })),
+      lostStore: catalogue.lostStore,
       vms: [...catalogue.vms.values()].map(
-        ({ vm, state, captures, checkpoints, registeredAtMs, retired, lostTail }) => ({
+        ({
           vm,
           state,
+          captures,
+          checkpoints,
+          checkpointState,
+          registeredAtMs,
+          retired,
+          lostTail,
+        }) => ({
+          vm,
+          state,
+          firstKept: checkpointState.firstKept,
           registeredAtMs,
           retired,
           lostTail,
@@ -88,7 +107,10 @@ export function catalogueOf(text: string): Catalogue {
   const saved = decodeState(text, STATE);
   const catalogue = new Catalogue();
   catalogue.ledger = saved.ledger;
+  catalogue.lostStore = saved.lostStore;
   for (const [name, check] of saved.groups) catalogue.groups.set(name, check);
+  for (const data of saved.patterns)
+    catalogue.patterns = evolvePatterns(catalogue.patterns, { type: 'PatternAdded', data });
   for (const vm of saved.vms) {
     const entry = catalogue.entry(vm.vm);
     entry.state = vm.state;
@@ -97,7 +119,10 @@ export function catalogueOf(text: string): Catalogue {
       entry.weigh(row);
     }
     entry.checkpoints.push(...vm.checkpoints);
-    entry.checkpointState = new Map(vm.checkpoints.map((row) => [row.name, row.capture]));
+    entry.checkpointState = {
+      names: new Map(vm.checkpoints.map((row) => [row.name, row.capture])),
+      firstKept: vm.firstKept,
+    };
     entry.registeredAtMs = vm.registeredAtMs;
     entry.retired = vm.retired;
     entry.lostTail = vm.lostTail;

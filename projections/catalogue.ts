@@ -6,14 +6,16 @@ import type { Either } from 'fp-ts/lib/Either.js';
 import {
   evolveCheckpoints,
   initialCheckpoints,
+  isForgotten,
   type CheckpointState,
 } from '../domain/checkpoint.ts';
 import type { ControlEvent } from '../domain/events.ts';
 import { pageCountOf } from '../domain/memory-map.ts';
+import { evolvePatterns, initialPatterns, type PatternsState } from '../domain/patterns.ts';
 import type { Point } from '../domain/point.ts';
 import type { LogDamage, Position } from '../domain/ports.ts';
 import type { Refusal } from '../domain/refusals.ts';
-import { vmOfStream } from '../domain/stream-names.ts';
+import { STORE_STREAM, vmOfStream } from '../domain/stream-names.ts';
 import { evolveVm, initialVm, type VmState } from '../domain/vm.ts';
 import type { BatchRange, CaptureChange, Change } from './commits.ts';
 
@@ -104,6 +106,11 @@ export class VmEntry {
     return low;
   }
 
+  /** Whether a capture was given up: it is listed, and cannot be restored. */
+  isForgotten(capture: number): boolean {
+    return isForgotten(this.checkpointState, capture);
+  }
+
   /** The newest capture committed at or before a position. */
   at(position: Position): CaptureRow | undefined {
     return this.captures[this.#lastWhere((row) => row.position <= position)];
@@ -138,8 +145,17 @@ export class VmEntry {
     return `captures ${number + 1} to ${next.capture - 1} are lost: the events that committed them cannot be read`;
   }
 
-  /** The capture that a point names. */
+  /** The capture that a point names, if it can be restored. */
   resolve(point: Point): Either<Refusal, CaptureRow> {
+    const found = this.find(point);
+    if (either.isLeft(found) || !this.isForgotten(found.right.capture)) return found;
+    const { capture } = found.right;
+    const { firstKept } = this.checkpointState;
+    return either.left({ _tag: 'PointForgotten', vm: this.vm, capture, firstKept });
+  }
+
+  /** The capture that a point names, though it may have been forgotten. */
+  find(point: Point): Either<Refusal, CaptureRow> {
     const { vm } = this;
     const none = (at: string): Refusal => ({ _tag: 'NoCapture', vm, at });
     const found = (row: CaptureRow | undefined, at: string): Either<Refusal, CaptureRow> =>
@@ -169,10 +185,17 @@ export class VmEntry {
   }
 }
 
+/** Whether a VM may share anything but patterns. */
+export const isLinkedVm = ({ state }: VmEntry): boolean => state.registered?.share !== 'pattern';
+
 export class Catalogue {
   readonly vms = new Map<string, VmEntry>();
   readonly groups = new Map<string, string>();
+  /** Strings that widen the grammar of patterns: what the page engine is to know. */
+  patterns: PatternsState = initialPatterns;
   ledger: { readonly id: string; readonly pageStore: string | null } | null = null;
+  /** Why it may not be known where all content lies; null: it is. */
+  lostStore: string | null = null;
 
   /** The entry of a VM, made where there is none. */
   entry(vm: string): VmEntry {
@@ -205,8 +228,11 @@ export class Catalogue {
       case 'damage': {
         const vm = change.damage.stream === null ? null : vmOfStream(change.damage.stream);
         if (vm !== null) this.#damage(this.entry(vm), change.damage);
+        if (change.damage.stream === STORE_STREAM) this.lostStore = change.damage.reason;
         break;
       }
+      case 'rewrite':
+        break;
       default:
         change satisfies never;
     }
@@ -228,6 +254,9 @@ export class Catalogue {
         if (!this.groups.has(event.data.group))
           this.groups.set(event.data.group, event.data.keyCheck);
         break;
+      case 'PatternAdded':
+        this.patterns = evolvePatterns(this.patterns, event);
+        break;
       case 'CheckpointTaken': {
         const entry = this.entry(event.data.vm);
         entry.checkpointState = evolveCheckpoints(entry.checkpointState, event);
@@ -235,6 +264,17 @@ export class Catalogue {
         entry.checkpoints.push({ name, capture, position, timeMs });
         break;
       }
+      case 'CheckpointDropped':
+      case 'PointsForgotten': {
+        const entry = this.entry(event.data.vm);
+        entry.checkpointState = evolveCheckpoints(entry.checkpointState, event);
+        const { names } = entry.checkpointState;
+        for (let i = entry.checkpoints.length - 1; i >= 0; i -= 1)
+          if (!names.has(entry.checkpoints[i]!.name)) entry.checkpoints.splice(i, 1);
+        break;
+      }
+      case 'ContentReleased':
+        break;
       case 'VmRegistered':
       case 'CommandLineObserved':
       case 'CaptureCommitted':

@@ -11,15 +11,17 @@ import {
   decodeControl,
   isBatchType,
   isControlType,
+  isStoreType,
   newerEvent,
-  SCHEMA,
+  schemaOf,
   type CaptureCommitted,
   type ControlEvent,
 } from '../domain/events.ts';
-import { isLedgerError } from '../domain/ledger-error.ts';
+import { isLedgerError, type LedgerError } from '../domain/ledger-error.ts';
 import { decodePackWritten, type PackWritten } from '../domain/pack-event.ts';
 import { decodePageColumns, type PageColumns } from '../domain/page-columns.ts';
 import type { EventLog, LogDamage, LogItem, Position, StoredEvent } from '../domain/ports.ts';
+import { decodePackRewritten, type PackRewritten } from '../domain/rewrite-event.ts';
 import { vmOfStream } from '../domain/stream-names.ts';
 
 /** Bytes of unfinished captures kept in memory. */
@@ -57,6 +59,14 @@ export interface ControlChange {
   readonly event: ControlEvent;
 }
 
+/** Content that compaction moved. */
+export interface RewriteChange {
+  readonly _tag: 'rewrite';
+  readonly position: Position;
+  readonly timeMs: number;
+  readonly pack: PackRewritten;
+}
+
 export interface DamageChange {
   readonly _tag: 'damage';
   readonly position: Position;
@@ -64,7 +74,7 @@ export interface DamageChange {
 }
 
 /** What projections fold, in log order. */
-export type Change = CaptureChange | ControlChange | DamageChange;
+export type Change = CaptureChange | ControlChange | RewriteChange | DamageChange;
 
 interface Pending {
   /** Revision and position of the oldest batch kept for the stream. */
@@ -128,6 +138,29 @@ export interface AssemblerState {
   }[];
 }
 
+/** An event that is none of its type counts as lost. EVENT_NEWER is thrown. */
+function damageOf(event: StoredEvent, failure: LedgerError): DamageChange {
+  if (failure.code === 'EVENT_NEWER') throw failure;
+  const { position, stream, revision } = event;
+  const damage = {
+    position,
+    lengthBytes: event.data.length,
+    stream,
+    revisions: [revision, revision] as const,
+    reason: failure.message,
+  };
+  return { _tag: 'damage', position, damage };
+}
+
+function rewriteOf(event: StoredEvent): RewriteChange | DamageChange {
+  if (event.schema > schemaOf(event.type)) throw newerEvent(event);
+  const { position, timeMs } = event;
+  const decoded = decodePackRewritten(event.data);
+  return either.isRight(decoded)
+    ? { _tag: 'rewrite', position, timeMs, pack: decoded.right }
+    : damageOf(event, decoded.left);
+}
+
 export class CommitAssembler {
   readonly #log: EventLog;
   readonly #pendingBytesMax: number;
@@ -171,25 +204,15 @@ export class CommitAssembler {
 
   async #takeEvent(event: StoredEvent): Promise<Change | null> {
     if (isBatchType(event.type)) {
-      if (event.schema > SCHEMA) throw newerEvent(event);
+      if (event.schema > schemaOf(event.type)) throw newerEvent(event);
       this.#keep(event);
       return null;
     }
+    if (isStoreType(event.type)) return rewriteOf(event);
     // Events of a newer catalogue are for newer readers; they change nothing that we know.
     if (!isControlType(event.type)) return null;
     const decoded = decodeControl(event);
-    if (either.isLeft(decoded)) {
-      if (decoded.left.code === 'EVENT_NEWER') throw decoded.left;
-      const { position, stream, revision } = event;
-      const damage = {
-        position,
-        lengthBytes: event.data.length,
-        stream,
-        revisions: [revision, revision] as const,
-        reason: decoded.left.message,
-      };
-      return { _tag: 'damage', position, damage };
-    }
+    if (either.isLeft(decoded)) return damageOf(event, decoded.left);
     const { position, timeMs, stream } = event;
     return decoded.right.type === 'CaptureCommitted'
       ? this.#commit(event, decoded.right.data)

@@ -21,6 +21,15 @@ export interface FoldedOutcomes {
 const kindWith = (kind: number, outcome: number): number => (kind & ~KIND_MASK) | outcome;
 
 /**
+ * Whether a content was there before it was stored again. One that was released and used again may be
+ * stood for by a later one: that changes nothing of how it was stored.
+ */
+function isOverridden({ aliases }: Contents, content: number): boolean {
+  const first = aliases.get(content);
+  return first !== undefined && first < content;
+}
+
+/**
  * Kinds of a batch's rows: a store whose content was there before is a merge, and KIND_BROKE says
  * whether the write broke a sharing. The batch's own column where nothing differs. O(rows).
  */
@@ -38,7 +47,8 @@ export function foldedKinds(
       const kind = kinds[row]!;
       if ((kind & KIND_MASK) !== KIND_STORED) continue;
       const pack = packs[packIndexes[row]!];
-      const isFirst = pack !== undefined && !contents.aliases.has(pack.firstContent + slots[row]!);
+      const isFirst =
+        pack !== undefined && !isOverridden(contents, pack.firstContent + slots[row]!);
       if (!isFirst) kinds[row] = kindWith(kind, KIND_MERGED);
     }
   }

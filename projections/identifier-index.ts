@@ -105,6 +105,45 @@ export class IdentifierIndex {
     this.#count += 1;
   }
 
+  /** Takes a content out, whose identifier is in this row; false: another or none has it. Amortised O(1). */
+  remove(identifiers: Uint8Array, row: number, content: number): boolean {
+    const fingerprint = wordAt(identifiers, row * IDENTIFIER_BYTES);
+    let slot = this.#homeOf(fingerprint);
+    for (; this.#slots[slot * SLOT_WORDS + 1] !== content + 1; slot = this.#after(slot))
+      if (this.#slots[slot * SLOT_WORDS + 1] === 0) return false;
+    this.#closeGap(slot);
+    this.#count -= 1;
+    return true;
+  }
+
+  #homeOf(fingerprint: number): number {
+    return Math.floor(fingerprint * this.#scale);
+  }
+
+  #after(slot: number): number {
+    return slot + 1 === this.#capacity ? 0 : slot + 1;
+  }
+
+  /** Moves what follows an empty slot nearer to its home, so that nobody stops at the gap too early. */
+  #closeGap(empty: number): void {
+    let gap = empty;
+    for (let slot = this.#after(gap); ; slot = this.#after(slot)) {
+      const entry = this.#slots[slot * SLOT_WORDS + 1]!;
+      if (entry === 0) break;
+      const fingerprint = this.#slots[slot * SLOT_WORDS]!;
+      const home = this.#homeOf(fingerprint);
+      // How far each is from the entry's home, going up and around.
+      const fromGap = (gap - home + this.#capacity) % this.#capacity;
+      const fromSlot = (slot - home + this.#capacity) % this.#capacity;
+      if (fromGap > fromSlot) continue;
+      this.#slots[gap * SLOT_WORDS] = fingerprint;
+      this.#slots[gap * SLOT_WORDS + 1] = entry;
+      gap = slot;
+    }
+    this.#slots[gap * SLOT_WORDS] = 0;
+    this.#slots[gap * SLOT_WORDS + 1] = 0;
+  }
+
   #put(fingerprint: number, entry: number): void {
     let slot = Math.floor(fingerprint * this.#scale);
     while (this.#slots[slot * SLOT_WORDS + 1] !== 0)

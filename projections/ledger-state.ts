@@ -8,26 +8,40 @@
 
 import * as t from 'io-ts';
 import { assert } from '../domain/assert.ts';
-import { LedgerError } from '../domain/ledger-error.ts';
+import type { ContentReleased } from '../domain/events.ts';
+import { isLedgerError, LedgerError } from '../domain/ledger-error.ts';
 import { pageCountOf } from '../domain/memory-map.ts';
 import { UNKNOWN } from '../domain/page-writes.ts';
-import type { EventLog, Position, StateFiles } from '../domain/ports.ts';
+import type { EventLog, Position, StateFiles, StoredEvent } from '../domain/ports.ts';
 import { decodeState, StateReader, StateUnfit, StateWriter } from './bytes.ts';
 import { catalogueOf, catalogueText } from './catalogue-state.ts';
-import { Catalogue, type FoldedCounts, type VmEntry } from './catalogue.ts';
-import type { AssemblerState, CaptureChange, Change } from './commits.ts';
+import {
+  Catalogue,
+  isLinkedVm,
+  type CaptureRow,
+  type FoldedCounts,
+  type VmEntry,
+} from './catalogue.ts';
+import {
+  decodeBatches,
+  type AssemblerState,
+  type CaptureChange,
+  type Change,
+  type ControlChange,
+} from './commits.ts';
 import { Contents } from './contents.ts';
 import { loadHalf, saveHalf, START_HALF } from './half.ts';
 import { IndexUnfit, type IdentifierColumn } from './identifier-index.ts';
 import { isInLog, newestCommit } from './last-commit.ts';
 import { PageTables, type PageTable } from './page-tables.ts';
+import { reviveCapture, revivePatches, releaseSlots } from './releases.ts';
 import { Sharing } from './sharing.ts';
 
 const LIGHT_FILE = 'catalogue';
 const IMAGES_PREFIX = 'tables/';
 const HEAVY_FILE = 'sharing';
-const LIGHT_FORMAT = 1;
-const HEAVY_FORMAT = 1;
+const LIGHT_FORMAT = 3;
+const HEAVY_FORMAT = 3;
 /** The heavy state is saved when so many page events, and an eighth of its contents, came since. */
 const HEAVY_SAVE_ROWS = 4096;
 const HEAVY_SAVE_FRACTION = 8;
@@ -217,6 +231,7 @@ export class LedgerState {
     await this.#loadHeavy();
     const from =
       this.#heavy.from.next < this.#light.from.next ? this.#heavy.from : this.#light.from;
+    this.sharing.room(this.contents.count);
     const after = await this.#ports.replay(from, (change) => this.#apply(change));
     if (after.next !== this.#light.from.next) this.#isLightSaved = false;
     this.#light.from = after;
@@ -239,6 +254,9 @@ export class LedgerState {
       folded = await this.#applyCapture(change, { isNew, isNewToHeavy });
     else if (change._tag === 'control' && change.event.type === 'VmRetired' && isNewToHeavy)
       await this.#retire(change.event.data.vm);
+    else if (change._tag === 'control' && change.event.type === 'ContentReleased' && isNewToHeavy)
+      await this.#release(change, change.event.data, isNew);
+    else if (change._tag === 'rewrite' && isNew) this.contents.rewrite(change.pack, change);
     if (isNew) {
       this.catalogue.apply(change, folded);
       this.#light.applied = change.position;
@@ -258,15 +276,21 @@ export class LedgerState {
     const row = this.catalogue.vms.get(vm)?.capture(capture);
     if (!isNew && row?.damage === null && change.damage !== null)
       throw new IndexUnfit(`${vm}@${capture} was damaged after it was folded`);
+    const entry = this.catalogue.vms.get(vm);
+    const isLinked = entry === undefined || isLinkedVm(entry);
+    const { contents } = this;
+    const models = { contents, sharing: this.sharing, isNew };
     for (const pack of change.packs) {
+      if (isNewToHeavy) revivePatches(models, pack.patches);
       const known = isNew
-        ? this.contents.add(pack, { vm, position })
+        ? this.contents.add(pack, { vm, position, isLinked })
         : this.contents.byName(pack.name);
       assert(known !== undefined, 'a folded pack is known');
-      if (isNewToHeavy && known.firstContent >= this.sharing.indexed)
+      if (isNewToHeavy && !this.sharing.hasPack(known))
         this.sharing.addPack(this.contents, known, pack);
     }
     if (!isNewToHeavy) return total;
+    reviveCapture(models, change);
     const table = await this.#table(vm, change);
     if (table === null) return total;
     const toggles: number[] = [];
@@ -278,6 +302,39 @@ export class LedgerState {
     }
     if (isNew && toggles.length > 0) this.toggles.set(position, toggles);
     return total;
+  }
+
+  /**
+   * Lets go of what an event names, but for what captures refer to that its writer had not seen. Their
+   * batches are read again.
+   */
+  async #release(change: ControlChange, data: ContentReleased, isNew: boolean): Promise<void> {
+    const models = { contents: this.contents, sharing: this.sharing, isNew };
+    releaseSlots(models, data, change.timeMs);
+    this.#heavyUnsavedRows += data.packs.length;
+    const { vms } = this.catalogue;
+    const seen = data.seen === null ? undefined : vms.get(data.seen.vm);
+    // Where that commit is lost, one before it: too much is looked at then, not too little.
+    const from = seen?.captures.findLast(({ capture }) => capture <= data.seen!.capture);
+    const after = from?.position ?? -1n;
+    for (const { vm, captures } of vms.values())
+      for (const row of captures) {
+        if (row.position <= after || row.position >= change.position) continue;
+        const events = await this.#eventsOf(vm, row);
+        const decoded = decodeBatches(events);
+        for (const { patches } of decoded.packs) revivePatches(models, patches);
+        reviveCapture(models, decoded);
+      }
+  }
+
+  /** The batches of a capture, as far as they can be read still. */
+  async #eventsOf(vm: string, row: CaptureRow): Promise<readonly StoredEvent[]> {
+    try {
+      return await this.tables.events(vm, row);
+    } catch (thrown) {
+      if (!isLedgerError(thrown) || thrown.code !== 'LOG_DAMAGED') throw thrown;
+      return [];
+    }
   }
 
   /** The VM's table just before a change, wiped where events before it were lost. */

@@ -15,7 +15,7 @@ import {
 import { BATCH_ROWS_MAX } from '../domain/page.ts';
 import { isLedgerError } from '../domain/ledger-error.ts';
 import { pageCountOf } from '../domain/memory-map.ts';
-import { FIRST_CONTENT, UNKNOWN, ZERO } from '../domain/page-writes.ts';
+import { FIRST_CONTENT, UNKNOWN, ZERO, type Holding } from '../domain/page-writes.ts';
 import type { EventLog, StateFiles, StoredEvent } from '../domain/ports.ts';
 import { vmStream } from '../domain/stream-names.ts';
 import { assert } from '../domain/assert.ts';
@@ -24,6 +24,17 @@ import { decodeBatches, readBatches } from './commits.ts';
 import type { Contents, KnownPack } from './contents.ts';
 
 export type PageTable = Uint32Array;
+
+/** What a row of a pattern holds; UNKNOWN where its pack is not known. */
+function patternOf(
+  contents: Contents,
+  packs: readonly (KnownPack | undefined)[],
+  { index, slot }: { readonly index: number; readonly slot: number },
+): Holding {
+  if (index === packs.length) return slot > ZERO && slot < FIRST_CONTENT ? slot : UNKNOWN;
+  const pack = packs[index];
+  return pack === undefined || slot < pack.pages ? UNKNOWN : contents.holdingOf(pack, slot);
+}
 
 /**
  * What the rows of a batch hold, in row order; UNKNOWN where a pack is not known. O(rows). With a
@@ -43,11 +54,11 @@ export function holdingsOf(
   for (let row = 0; row < kinds.length; row += 1) {
     const outcome = kinds[row]! & KIND_MASK;
     if (outcome === KIND_ZERO) holdings[row] = ZERO;
-    else if (outcome === KIND_PATTERN) holdings[row] = UNKNOWN;
     else {
       const index = packIndexes[row]!;
       const slot = slots[row]!;
-      if (slot >= limits[index]!) holdings[row] = UNKNOWN;
+      if (outcome === KIND_PATTERN) holdings[row] = patternOf(contents, packs, { index, slot });
+      else if (slot >= limits[index]!) holdings[row] = UNKNOWN;
       else if (hasAliases) holdings[row] = contents.holdingOf(packs[index]!, slot);
       else holdings[row] = bases[index]! + slot;
     }

@@ -25,9 +25,9 @@ export class BlockWriter {
     this.#checksums = new Uint32Array(pagesMax);
   }
 
-  /** Encodes whole pages as the next block. */
-  add(pages: Uint8Array): void {
-    const block = encodeBlock(pages);
+  /** Encodes whole pages as the next block; where no level is named, with recording's. */
+  add(pages: Uint8Array, level?: number): void {
+    const block = encodeBlock(pages, level);
     const end = this.#usedBytes + block.bytes.byteLength;
     assert(end <= this.#bytes.byteLength, 'encoded blocks are never larger than their pages');
     this.#bytes.set(block.bytes, this.#usedBytes);

@@ -10,9 +10,16 @@ import { crc32 } from 'node:zlib';
 import { compress, decompress } from '@cloudpss/zstd/wasm';
 import { assert } from '../../domain/assert.ts';
 import { LedgerError } from '../../domain/ledger-error.ts';
-import { CODEC_RAW, CODEC_ZSTD } from '../../domain/pack.ts';
+import { CODEC_PATTERN, CODEC_RAW, CODEC_ZSTD } from '../../domain/pack.ts';
 import type { BlockTable } from '../../domain/pack.ts';
-import { PACK_PAGES_MAX, PAGE_BYTES } from '../../domain/page.ts';
+import { ZSTD_LEVEL_MAX, type Grammar } from '../../domain/page-engine.ts';
+import {
+  BLOCK_PAGES_MAX,
+  PACK_PAGES_MAX,
+  PACK_PATTERNS_MAX,
+  PAGE_BYTES,
+} from '../../domain/page.ts';
+import { decodePatternBlock } from './pattern-blocks.ts';
 
 /** zstd's level for blocks written while recording. */
 export const ZSTD_LEVEL = 1;
@@ -32,10 +39,12 @@ export interface EncodedBlock {
   readonly checksum: number;
 }
 
-/** Encodes whole pages as one block. */
-export function encodeBlock(pages: Uint8Array): EncodedBlock {
+/** Encodes whole pages, at most BLOCK_PAGES_MAX, as one block. */
+export function encodeBlock(pages: Uint8Array, level: number = ZSTD_LEVEL): EncodedBlock {
   assert(pages.byteLength > 0 && pages.byteLength % PAGE_BYTES === 0, 'a block is whole pages');
-  const packed = compress(pages, ZSTD_LEVEL);
+  assert(pages.byteLength <= BLOCK_PAGES_MAX * PAGE_BYTES, 'a block is no larger than it may be');
+  assert(level >= 1 && level <= ZSTD_LEVEL_MAX, 'a level is one of those that are used');
+  const packed = compress(pages, level);
   if (packed.byteLength > pages.byteLength * RAW_SHARE)
     return { codec: CODEC_RAW, bytes: pages, checksum: crc32(pages) };
   return { codec: CODEC_ZSTD, bytes: packed, checksum: crc32(packed) };
@@ -146,8 +155,21 @@ export interface StoredBlock {
   readonly checksum: number;
 }
 
-/** Checks and decodes one block: its pages, back to back, perhaps as a view of the stored bytes. */
-export function decodeBlock(block: StoredBlock, place: BlockPlace): Uint8Array {
+function regenerateBlock(block: StoredBlock, place: BlockPlace, grammar: Grammar): Uint8Array {
+  const content = decodePatternBlock(block.bytes, block.pages, grammar);
+  if (typeof content !== 'string') return content;
+  throw damaged(place, { found: content, expected: `descriptors of ${block.pages} patterns` });
+}
+
+/**
+ * Checks and decodes one block: its pages, back to back, perhaps as a view of the stored bytes. Pages
+ * that patterns describe are regenerated.
+ */
+export function decodeBlock(
+  block: StoredBlock,
+  place: BlockPlace,
+  grammar: Grammar = [],
+): Uint8Array {
   const contentBytes = block.pages * PAGE_BYTES;
   if (contentBytes === 0) throw damaged(place, { found: 'no page', expected: 'at least one' });
   const checksum = crc32(block.bytes);
@@ -156,8 +178,12 @@ export function decodeBlock(block: StoredBlock, place: BlockPlace): Uint8Array {
       found: `CRC-32 ${checksum.toString(16)}`,
       expected: block.checksum.toString(16),
     });
+  if (block.codec === CODEC_PATTERN) return regenerateBlock(block, place, grammar);
   if (block.codec !== CODEC_RAW && block.codec !== CODEC_ZSTD)
-    throw damaged(place, { found: `codec ${block.codec}`, expected: '0 (raw) or 1 (zstd)' });
+    throw damaged(place, {
+      found: `codec ${block.codec}`,
+      expected: '0 (raw), 1 (zstd) or 2 (patterns)',
+    });
   const content =
     block.codec === CODEC_RAW ? block.bytes : unpack(block.bytes, place, contentBytes);
   if (content.byteLength !== contentBytes)
@@ -198,8 +224,11 @@ export function checkTable({ bytes, blocks, label }: BlockRun): number {
         expected: `at most the ${contentBytes} of its pages`,
       });
     pages += blocks.pages[block]!;
-    if (pages > PACK_PAGES_MAX)
-      throw damaged(place, { found: `page ${pages}`, expected: `at most ${PACK_PAGES_MAX}` });
+    if (pages > PACK_PAGES_MAX + PACK_PATTERNS_MAX)
+      throw damaged(place, {
+        found: `page ${pages}`,
+        expected: `at most ${PACK_PAGES_MAX} contents and ${PACK_PATTERNS_MAX} patterns`,
+      });
     offsetBytes += lengthBytes;
     if (offsetBytes > bytes.byteLength)
       throw damaged(place, {
@@ -219,6 +248,7 @@ export function checkTable({ bytes, blocks, label }: BlockRun): number {
 export function decodeBlockAt(
   run: BlockRun,
   at: { readonly block: number; readonly offsetBytes: number },
+  grammar: Grammar = [],
 ): Uint8Array {
   const { block, offsetBytes } = at;
   const { blocks } = run;
@@ -230,5 +260,6 @@ export function decodeBlockAt(
       checksum: blocks.checksums[block]!,
     },
     { label: run.label, block, offsetBytes },
+    grammar,
   );
 }

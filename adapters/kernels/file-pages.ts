@@ -25,37 +25,66 @@ function errnoOf(error: unknown): string {
 const NO_ROOM: readonly string[] = ['ENOSPC', 'EDQUOT'];
 const UNWRITABLE: readonly string[] = ['EBADF', 'EROFS', 'EPERM', 'EACCES', 'EFBIG', 'ESPIPE'];
 
-function readOnce(stretch: Stretch, done: number): number {
-  const { fd, bytes, at, lengthBytes, offsetBytes, label } = stretch;
-  try {
-    return readSync(fd, bytes, at + done, lengthBytes - done, offsetBytes + done);
-  } catch (error) {
-    throw new LedgerError(
-      'SOURCE_UNREADABLE',
-      `reading ${lengthBytes} bytes at offset ${offsetBytes} of ${label} failed with ` +
-        `${errnoOf(error)}; expected the image's pages. Check the file and the disk it is on.`,
-      { label, offsetBytes, lengthBytes, errno: errnoOf(error) },
-      error,
-    );
-  }
-}
+/** How the reading of a stretch ended, where not with all of it. */
+type Shortfall =
+  | { readonly _tag: 'failed'; readonly error: unknown }
+  | { readonly _tag: 'ended'; readonly endBytes: number };
 
-/** Reads the whole stretch; SOURCE_SIZE if the file ends before it does. */
-export function readFully(stretch: Stretch): void {
-  const { lengthBytes, offsetBytes, label } = stretch;
+/** Reads the stretch; null when all of it was there. */
+function readStretch(stretch: Stretch): Shortfall | null {
+  const { fd, bytes, at, lengthBytes, offsetBytes } = stretch;
   let done = 0;
   while (done < lengthBytes) {
-    const count = readOnce(stretch, done);
-    if (count === 0)
-      throw new LedgerError(
-        'SOURCE_SIZE',
-        `${label} ends at byte ${offsetBytes + done}; expected at least ` +
-          `${offsetBytes + lengthBytes}, as when reading began. ` +
-          `Record it again when nobody changes it.`,
-        { label, found: offsetBytes + done, expected: offsetBytes + lengthBytes },
-      );
+    let count: number;
+    try {
+      count = readSync(fd, bytes, at + done, lengthBytes - done, offsetBytes + done);
+    } catch (error) {
+      return { _tag: 'failed', error };
+    }
+    if (count === 0) return { _tag: 'ended', endBytes: offsetBytes + done };
     done += count;
   }
+  return null;
+}
+
+/** Reads the whole stretch of an image; SOURCE_SIZE if the file ends before it does. */
+export function readFully(stretch: Stretch): void {
+  const shortfall = readStretch(stretch);
+  if (shortfall === null) return;
+  const { lengthBytes, offsetBytes, label } = stretch;
+  if (shortfall._tag === 'ended')
+    throw new LedgerError(
+      'SOURCE_SIZE',
+      `${label} ends at byte ${shortfall.endBytes}; expected at least ` +
+        `${offsetBytes + lengthBytes}, as when reading began. ` +
+        `Record it again when nobody changes it.`,
+      { label, found: shortfall.endBytes, expected: offsetBytes + lengthBytes },
+    );
+  const errno = errnoOf(shortfall.error);
+  throw new LedgerError(
+    'SOURCE_UNREADABLE',
+    `reading ${lengthBytes} bytes at offset ${offsetBytes} of ${label} failed with ` +
+      `${errno}; expected the image's pages. Check the file and the disk it is on.`,
+    { label, offsetBytes, lengthBytes, errno },
+    shortfall.error,
+  );
+}
+
+/** Reads a whole stretch of a target that was written before: what patches are laid onto. */
+export function readBack(stretch: Stretch): void {
+  const shortfall = readStretch(stretch);
+  if (shortfall === null) return;
+  const { lengthBytes, offsetBytes, label } = stretch;
+  const isShort = shortfall._tag === 'ended';
+  const errno = isShort ? 'no byte read' : errnoOf(shortfall.error);
+  throw new LedgerError(
+    'IO_FAILED',
+    `reading back ${lengthBytes} bytes at offset ${offsetBytes} of the target, which patches of ` +
+      `${label} go onto, failed with ${errno}; expected the pages written there before. ` +
+      'Restore again into a file that nobody else changes.',
+    { label, offsetBytes, lengthBytes, errno },
+    isShort ? undefined : shortfall.error,
+  );
 }
 
 function writeFailure(stretch: Stretch, errno: string, cause?: unknown): LedgerError {

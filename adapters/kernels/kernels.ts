@@ -18,10 +18,21 @@ const KEYS_BYTES = 2 * PAGE_BYTES;
 interface Exports {
   readonly memory: { readonly buffer: ArrayBuffer; grow(pages: number): number };
   arenaBase(): number;
-  classify(list: number, count: number, pages: number, out: number): void;
+  classify(
+    list: number,
+    count: number,
+    pages: number,
+    periods: number,
+    periodCount: number,
+    classes: number,
+    descriptors: number,
+    lengths: number,
+  ): void;
   fingerprint(pages: number, count: number, key: number, out: number): void;
   identify(list: number, count: number, pages: number, key: number, out: number): void;
   changedRows(previous: number, next: number, rows: number, out: number): number;
+  patch(page: number, reference: number, out: number): number;
+  similarity(pages: number, count: number, out: number): void;
 }
 
 /** The part of the WebAssembly interface used here; the project's type libraries have none. */
@@ -37,14 +48,31 @@ export interface PageList {
   readonly pages: number;
 }
 
+/** The class that the kernel gives to a page that known strings may make: its caller finds out. */
+export const CLASS_ASK = 255;
+/** Bytes from one descriptor that the kernel writes to the next. */
+export const DESCRIPTOR_STRIDE = 144;
+
+/** Addresses of what is known and said of listed pages. */
+export interface ClassColumns {
+  /** A byte a page. */
+  readonly classes: number;
+  /** DESCRIPTOR_STRIDE bytes a page, and how many of them count, a byte a page. */
+  readonly descriptors: number;
+  readonly lengths: number;
+  /** Lengths (u16) of the strings that were added to the grammar. */
+  readonly periods: number;
+  readonly periodCount: number;
+}
+
 export interface Kernels {
   /** The whole memory. */
   readonly bytes: Uint8Array;
   /** First address of the arena, a multiple of PAGE_BYTES. */
   readonly arena: number;
   setKeys(keys: EngineKeys): void;
-  /** Classes of the listed pages, a byte each, to `out`. */
-  classify(pages: PageList, out: number): void;
+  /** Classes of the listed pages, and descriptors of those that have one. */
+  classify(pages: PageList, columns: ClassColumns): void;
   /** Fingerprints of `count` consecutive pages, 24 bytes each, to `out`. */
   fingerprint(pages: { readonly pages: number; readonly count: number }, out: number): void;
   /** Identifiers of the listed pages, 32 bytes each, to `out`. */
@@ -54,6 +82,10 @@ export interface Kernels {
     columns: { readonly previous: number; readonly next: number; readonly rows: number },
     out: number,
   ): number;
+  /** Page XOR reference to `out`, which may be one of them; returns how many bytes differ. */
+  patch(pages: { readonly page: number; readonly reference: number }, out: number): number;
+  /** Sketches of `count` consecutive pages, SKETCH_FEATURES u32 each, to `out`. */
+  similarity(pages: { readonly pages: number; readonly count: number }, out: number): void;
 }
 
 /** Loads an instance with an arena of `arenaBytes`. Its keys are zero until setKeys. */
@@ -78,10 +110,15 @@ export function loadKernels({ arenaBytes }: { readonly arenaBytes: number }): Ke
       bytes.set(keys.identifierKey, identifierKey);
       bytes.set(keys.fingerprintKey, fingerprintKey);
     },
-    classify: ({ list, count, pages }, out) => wasm.classify(list, count, pages, out),
+    classify: ({ list, count, pages }, columns) => {
+      const { periods, periodCount, classes, descriptors, lengths } = columns;
+      wasm.classify(list, count, pages, periods, periodCount, classes, descriptors, lengths);
+    },
     fingerprint: ({ pages, count }, out) => wasm.fingerprint(pages, count, fingerprintKey, out),
     identify: ({ list, count, pages }, out) =>
       wasm.identify(list, count, pages, identifierKey, out),
     changedRows: ({ previous, next, rows }, out) => wasm.changedRows(previous, next, rows, out),
+    patch: ({ page, reference }, out) => wasm.patch(page, reference, out),
+    similarity: ({ pages, count }, out) => wasm.similarity(pages, count, out),
   };
 }

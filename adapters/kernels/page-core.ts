@@ -6,18 +6,34 @@
 
 import { assert } from '../../domain/assert.ts';
 import { CHUNK_PAGES, CLASS_NONE, CLASS_ZERO } from '../../domain/page-engine.ts';
-import { FINGERPRINT_BYTES, IDENTIFIER_BYTES } from '../../domain/page-engine.ts';
-import type { EngineKeys, ScanRequest, StoredBlocks } from '../../domain/page-engine.ts';
-import { BLOCK_BYTES, BLOCK_PAGES, PAGE_BYTES } from '../../domain/page.ts';
+import { FINGERPRINT_BYTES, IDENTIFIER_BYTES, SKETCH_FEATURES } from '../../domain/page-engine.ts';
+import type {
+  Descriptors,
+  EngineKeys,
+  Grammar,
+  PackRequest,
+  PatchedBlocks,
+  PatchReferences,
+  ScanRequest,
+} from '../../domain/page-engine.ts';
+import { BLOCK_PAGES, BLOCK_PAGES_MAX, PAGE_BYTES } from '../../domain/page.ts';
+import { ASSEMBLER_BYTES, BlockAssembler, checkReferences } from './block-assembler.ts';
 import { BlockWriter } from './block-writer.ts';
 import { readFully } from './file-pages.ts';
 import { loadKernels } from './kernels.ts';
 import type { Kernels } from './kernels.ts';
+import {
+  classifierBytes,
+  DescriptorColumn,
+  isDescribed,
+  PageClassifier,
+} from './page-classifier.ts';
 
 /** Pages read at once: few enough to be in the cache still when they are looked at. */
 const WINDOW_PAGES = 128;
 const CHUNK_BYTES = CHUNK_PAGES * PAGE_BYTES;
 const U32_BYTES = 4;
+const SKETCH_BYTES = SKETCH_FEATURES * U32_BYTES;
 /** Row of a page that is not kept: a pattern describes it. */
 const NOT_KEPT = 0xffff_ffff;
 
@@ -28,10 +44,11 @@ const ALL = NEXT + CHUNK_PAGES * FINGERPRINT_BYTES;
 const CHANGED = ALL + CHUNK_PAGES * U32_BYTES;
 const CLASSES = CHANGED + CHUNK_PAGES * U32_BYTES;
 const FRESH = CLASSES + CHUNK_PAGES;
-const IDENTIFIERS = FRESH + WINDOW_PAGES * IDENTIFIER_BYTES;
+const IDENTIFIERS = FRESH + WINDOW_PAGES * Math.max(IDENTIFIER_BYTES, SKETCH_BYTES);
 const ZERO_FINGERPRINT = IDENTIFIERS + CHUNK_PAGES * IDENTIFIER_BYTES;
-const BLOCK = Math.ceil((ZERO_FINGERPRINT + FINGERPRINT_BYTES) / PAGE_BYTES) * PAGE_BYTES;
-const WINDOW = BLOCK + BLOCK_BYTES;
+const CLASSIFIER = ZERO_FINGERPRINT + Math.ceil(FINGERPRINT_BYTES / 64) * 64;
+const BLOCK = Math.ceil((CLASSIFIER + classifierBytes(WINDOW_PAGES)) / PAGE_BYTES) * PAGE_BYTES;
+const WINDOW = BLOCK + ASSEMBLER_BYTES;
 const SLOTS = WINDOW + WINDOW_PAGES * PAGE_BYTES;
 
 /** What a scan tells of a chunk: the data of a ScannedChunk. */
@@ -40,12 +57,30 @@ export interface ChunkColumns {
   readonly gfns: Uint32Array;
   readonly classes: Uint8Array;
   readonly identifiers: Uint8Array;
+  readonly descriptors: Descriptors;
 }
 
 /** What to store of a scanned chunk. */
 export interface StoreRequest {
   readonly rows: Uint32Array;
   readonly cuts: readonly number[];
+  readonly references?: PatchReferences | null;
+}
+
+/** The rows of each block, first and end: after `pagesMax` of them, and at each cut. */
+function* blockSpans(rows: {
+  readonly count: number;
+  readonly cuts: readonly number[];
+  readonly pagesMax: number;
+}): Generator<readonly [number, number]> {
+  const { count, cuts, pagesMax } = rows;
+  let cut = 0;
+  for (let first = 0; first < count;) {
+    while (cut < cuts.length && cuts[cut]! <= first) cut += 1;
+    const end = Math.min(first + pagesMax, count, cuts[cut] ?? count);
+    yield [first, end];
+    first = end;
+  }
 }
 
 /** A chunk under way or scanned: its rows, and where their pages were kept in the slot. */
@@ -75,6 +110,9 @@ export class PageCore {
   readonly #gfns = new Uint32Array(CHUNK_PAGES);
   readonly #classes = new Uint8Array(CHUNK_PAGES);
   readonly #keptRows = new Uint32Array(WINDOW_PAGES);
+  readonly #descriptors = new DescriptorColumn({ rowsMax: CHUNK_PAGES });
+  readonly #classifier: PageClassifier;
+  readonly #assembler: BlockAssembler;
   #writer: BlockWriter | null = null;
   #keys: EngineKeys | null = null;
 
@@ -82,6 +120,12 @@ export class PageCore {
     this.#kernels = loadKernels({ arenaBytes: SLOTS + slots * CHUNK_BYTES });
     this.#bytes = this.#kernels.bytes;
     this.#arena = this.#kernels.arena;
+    this.#assembler = new BlockAssembler({ kernels: this.#kernels, area: this.#arena + BLOCK });
+    this.#classifier = new PageClassifier({
+      kernels: this.#kernels,
+      area: this.#arena + CLASSIFIER,
+      windowPages: WINDOW_PAGES,
+    });
     const { buffer } = this.#bytes;
     this.#changed = new Uint32Array(buffer, this.#arena + CHANGED, CHUNK_PAGES);
     this.#all = new Uint32Array(buffer, this.#arena + ALL, CHUNK_PAGES);
@@ -104,6 +148,11 @@ export class PageCore {
     this.#kernels.fingerprint({ pages: page, count: 1 }, this.#arena + ZERO_FINGERPRINT);
   }
 
+  /** Sets the strings that widen the grammar of patterns, for what follows. */
+  useGrammar(grammar: Grammar): void {
+    this.#classifier.useGrammar(grammar);
+  }
+
   /** Scans a chunk into a slot, whose pages stay there until the slot's next scan. */
   scan(slotNumber: number, request: ScanRequest): ChunkColumns {
     const { image, firstPage, pageCount, previous, next } = request;
@@ -112,6 +161,8 @@ export class PageCore {
     const slot = this.#slot(slotNumber);
     slot.rows = 0;
     slot.kept = 0;
+    // What a scan that failed left there is no one's.
+    this.#descriptors.take();
     const from = firstPage * FINGERPRINT_BYTES;
     const lengthBytes = pageCount * FINGERPRINT_BYTES;
     if (previous !== null)
@@ -133,21 +184,51 @@ export class PageCore {
   }
 
   /** Compresses kept pages of a scanned chunk. */
-  store(slotNumber: number, { rows, cuts }: StoreRequest): StoredBlocks {
+  store(slotNumber: number, { rows, cuts, references = null }: StoreRequest): PatchedBlocks {
     const slot = this.#slot(slotNumber);
     assert(rows.length <= CHUNK_PAGES, 'a chunk stores no more pages than it has');
+    if (references !== null) checkReferences(references, rows.length);
     this.#writer ??= new BlockWriter({ pagesMax: CHUNK_PAGES });
-    let cut = 0;
-    for (let first = 0; first < rows.length;) {
-      while (cut < cuts.length && cuts[cut]! <= first) cut += 1;
-      const end = Math.min(first + BLOCK_PAGES, rows.length, cuts[cut] ?? rows.length);
-      this.#writer.add(this.#gather(slot, rows.subarray(first, end)));
-      first = end;
+    const patched = new Uint8Array(rows.length);
+    for (const [first, end] of blockSpans({ count: rows.length, cuts, pagesMax: BLOCK_PAGES })) {
+      const addresses = Array.from(rows.subarray(first, end), (row) => this.#addressOf(slot, row));
+      this.#writer.add(this.#assembler.gather(addresses, { first, references, patched }));
     }
-    return this.#writer.take();
+    return { ...this.#writer.take(), patched };
   }
 
-  /** Classes and identifiers of whole pages at hand. */
+  /** Compresses pages at hand. */
+  pack({ pages, cuts, level, references = null }: PackRequest): PatchedBlocks {
+    assert(pages.byteLength % PAGE_BYTES === 0, 'pages to pack are whole');
+    const count = pages.byteLength / PAGE_BYTES;
+    assert(count <= CHUNK_PAGES, 'no more pages are packed at once than a chunk has');
+    if (references !== null) checkReferences(references, count);
+    this.#writer ??= new BlockWriter({ pagesMax: CHUNK_PAGES });
+    const patched = new Uint8Array(count);
+    for (const [first, end] of blockSpans({ count, cuts, pagesMax: BLOCK_PAGES_MAX })) {
+      const block = pages.subarray(first * PAGE_BYTES, end * PAGE_BYTES);
+      this.#writer.add(this.#assembler.copy(block, { first, references, patched }), level);
+    }
+    return { ...this.#writer.take(), patched };
+  }
+
+  /** Sketches of whole pages at hand. */
+  sketch(pages: Uint8Array): Uint32Array {
+    assert(pages.byteLength % PAGE_BYTES === 0, 'pages to sketch are whole');
+    const pageCount = pages.byteLength / PAGE_BYTES;
+    const sketches = new Uint32Array(pageCount * SKETCH_FEATURES);
+    const [window, out] = [this.#arena + WINDOW, this.#arena + FRESH];
+    for (let first = 0; first < pageCount; first += WINDOW_PAGES) {
+      const count = Math.min(WINDOW_PAGES, pageCount - first);
+      this.#bytes.set(pages.subarray(first * PAGE_BYTES, (first + count) * PAGE_BYTES), window);
+      this.#kernels.similarity({ pages: window, count }, out);
+      const found = new Uint32Array(this.#bytes.buffer, out, count * SKETCH_FEATURES);
+      sketches.set(found, first * SKETCH_FEATURES);
+    }
+    return sketches;
+  }
+
+  /** Classes and identifiers of whole pages at hand, also of those that a pattern describes. */
   identify(pages: Uint8Array): { classes: Uint8Array; identifiers: Uint8Array } {
     assert(pages.byteLength % PAGE_BYTES === 0, 'pages to identify are whole');
     const pageCount = pages.byteLength / PAGE_BYTES;
@@ -159,7 +240,7 @@ export class PageCore {
       this.#bytes.set(pages.subarray(first * PAGE_BYTES, (first + count) * PAGE_BYTES), window);
       const list = { list: this.#arena + ALL, count, pages: window };
       const [outClasses, outIdentifiers] = [this.#arena + CLASSES, this.#arena + FRESH];
-      this.#kernels.classify(list, outClasses);
+      this.#classifier.classify(list, outClasses);
       this.#kernels.identify(list, outIdentifiers);
       classes.set(this.#bytes.subarray(outClasses, outClasses + count), first);
       identifiers.set(
@@ -167,9 +248,6 @@ export class PageCore {
         first * IDENTIFIER_BYTES,
       );
     }
-    for (let page = 0; page < pageCount; page += 1)
-      if (classes[page] !== CLASS_NONE)
-        identifiers.fill(0, page * IDENTIFIER_BYTES, (page + 1) * IDENTIFIER_BYTES);
     return { classes, identifiers };
   }
 
@@ -212,7 +290,7 @@ export class PageCore {
     this.#kernels.fingerprint({ pages, count }, next);
     const candidates = this.#candidates(part);
     if (candidates.count === 0) return;
-    this.#kernels.classify({ ...candidates, pages }, this.#arena + CLASSES);
+    this.#classifier.classify({ ...candidates, pages }, this.#arena + CLASSES);
     const kept = this.#keep(slot, { pages, firstGfn, candidates });
     this.#identify(pages, kept);
   }
@@ -252,7 +330,10 @@ export class PageCore {
         this.#addRow(slot, { gfn, pageClass, keptAt: slot.kept });
         slot.kept += 1;
         kept += 1;
-      } else this.#addRow(slot, { gfn, pageClass, keptAt: NOT_KEPT });
+      } else {
+        this.#addRow(slot, { gfn, pageClass, keptAt: NOT_KEPT });
+        if (isDescribed(pageClass)) this.#descriptors.add(this.#classifier.descriptor(i));
+      }
     }
     return kept;
   }
@@ -291,6 +372,7 @@ export class PageCore {
       gfns: this.#gfns.slice(0, rows),
       classes: this.#classes.slice(0, rows),
       identifiers,
+      descriptors: this.#descriptors.take(),
     };
   }
 
@@ -299,18 +381,5 @@ export class PageCore {
     const keptAt = row < slot.rows ? slot.keptAt[row]! : NOT_KEPT;
     assert(keptAt !== NOT_KEPT, 'only rows of the chunk that no pattern describes are stored');
     return slot.address + keptAt * PAGE_BYTES;
-  }
-
-  /** The pages of some rows, side by side: a view of the slot where they already are. */
-  #gather(slot: Slot, rows: Uint32Array): Uint8Array {
-    const addresses = Array.from(rows, (row) => this.#addressOf(slot, row));
-    const lengthBytes = rows.length * PAGE_BYTES;
-    const start = addresses[0]!;
-    if (addresses.every((address, i) => address === start + i * PAGE_BYTES))
-      return this.#bytes.subarray(start, start + lengthBytes);
-    const block = this.#arena + BLOCK;
-    for (const [i, address] of addresses.entries())
-      this.#bytes.copyWithin(block + i * PAGE_BYTES, address, address + PAGE_BYTES);
-    return this.#bytes.subarray(block, block + lengthBytes);
   }
 }

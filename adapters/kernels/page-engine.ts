@@ -6,9 +6,13 @@ import { assert } from '../../domain/assert.ts';
 import { LedgerError } from '../../domain/ledger-error.ts';
 import { CHUNK_PAGES } from '../../domain/page-engine.ts';
 import type {
+  Descriptors,
   EngineKeys,
   FillRequest,
+  Grammar,
+  PackRequest,
   PageEngine,
+  PatchedBlocks,
   ScanRequest,
   ScannedChunk,
   StoredBlocks,
@@ -18,15 +22,18 @@ import { BlockWriter } from './block-writer.ts';
 import { checkTable, decodeBlockAt } from './codec.ts';
 import type { BlockRun } from './codec.ts';
 import { PageCore } from './page-core.ts';
-import type { ChunkColumns } from './page-core.ts';
+import type { ChunkColumns, StoreRequest } from './page-core.ts';
 import { InlineRunner, RUNNER_SLOTS } from './page-runner.ts';
 import type { PageRunner } from './page-runner.ts';
 import { ThreadRunner } from './page-thread.ts';
+import { encodePatternBlocks } from './pattern-blocks.ts';
 import { Tickets } from './tickets.ts';
 import type { Ticket } from './tickets.ts';
 
 /** Fills that may be with one runner at once: one is written while the next one's bytes are copied. */
 const RUNNER_FILLS = 2;
+/** Likewise what is to be packed. */
+const RUNNER_PACKS = 2;
 
 /** Threads where nothing is asked for: one for each processor, none where there is only one. */
 function defaultThreads(): number {
@@ -54,7 +61,9 @@ class RunnerEngine implements PageEngine {
   readonly #runners: readonly PageRunner[];
   readonly #slots: Tickets<PageRunner>;
   readonly #fills: Tickets<PageRunner>;
+  readonly #packs: Tickets<PageRunner>;
   #keys: EngineKeys | null = null;
+  #grammar: Grammar = [];
   #isClosed = false;
 
   constructor(threads: number) {
@@ -67,6 +76,7 @@ class RunnerEngine implements PageEngine {
     this.chunksMax = this.#runners.length * RUNNER_SLOTS;
     this.#slots = new Tickets({ owners: this.#runners, perOwner: RUNNER_SLOTS });
     this.#fills = new Tickets({ owners: this.#runners, perOwner: RUNNER_FILLS });
+    this.#packs = new Tickets({ owners: this.#runners, perOwner: RUNNER_PACKS });
   }
 
   async useKeys(keys: EngineKeys): Promise<void> {
@@ -75,6 +85,13 @@ class RunnerEngine implements PageEngine {
       identifierKey: keys.identifierKey.slice(),
       fingerprintKey: keys.fingerprintKey.slice(),
     };
+  }
+
+  async useGrammar(grammar: Grammar): Promise<void> {
+    // Copies: a view would be sent to the threads with its whole buffer.
+    this.#grammar = grammar.map(({ number, unit }) => ({ number, unit: unit.slice() }));
+    this.#core.useGrammar(this.#grammar);
+    for (const runner of this.#runners) runner.useGrammar(this.#grammar);
   }
 
   async scan(request: ScanRequest): Promise<ScannedChunk> {
@@ -104,7 +121,7 @@ class RunnerEngine implements PageEngine {
     let at = 0;
     let offsetBytes = 0;
     for (let block = 0; block < run.blocks.lengths.length; block += 1) {
-      const content = decodeBlockAt(run, { block, offsetBytes });
+      const content = decodeBlockAt(run, { block, offsetBytes }, this.#grammar);
       pages.set(content, at);
       at += content.byteLength;
       offsetBytes += run.blocks.lengths[block]!;
@@ -119,6 +136,28 @@ class RunnerEngine implements PageEngine {
     return writer.take();
   }
 
+  encodePatterns(descriptors: readonly Uint8Array[]): StoredBlocks {
+    return encodePatternBlocks(descriptors);
+  }
+
+  async pack(request: PackRequest): Promise<PatchedBlocks> {
+    const ticket = await this.#packs.take();
+    try {
+      return await ticket.owner.pack(request);
+    } finally {
+      this.#packs.give(ticket);
+    }
+  }
+
+  async sketch(pages: Uint8Array): Promise<Uint32Array> {
+    const ticket = await this.#packs.take();
+    try {
+      return await ticket.owner.sketch(pages);
+    } finally {
+      this.#packs.give(ticket);
+    }
+  }
+
   identify(pages: Uint8Array): { readonly classes: Uint8Array; readonly identifiers: Uint8Array } {
     assert(this.#keys !== null, 'keys are set before pages are identified');
     this.#core.useKeys(this.#keys);
@@ -130,6 +169,7 @@ class RunnerEngine implements PageEngine {
     this.#isClosed = true;
     this.#slots.close(closed());
     this.#fills.close(closed());
+    this.#packs.close(closed());
     await Promise.all(this.#runners.map((runner) => runner.close()));
   }
 }
@@ -140,6 +180,7 @@ class Chunk implements ScannedChunk {
   readonly gfns: Uint32Array;
   readonly classes: Uint8Array;
   readonly identifiers: Uint8Array;
+  readonly descriptors: Descriptors;
   readonly #ticket: Ticket<PageRunner>;
   readonly #giveBack: () => void;
   #storing = 0;
@@ -153,15 +194,13 @@ class Chunk implements ScannedChunk {
     this.gfns = columns.gfns;
     this.classes = columns.classes;
     this.identifiers = columns.identifiers;
+    this.descriptors = columns.descriptors;
     this.#ticket = place.ticket;
     this.#giveBack = place.giveBack;
     assert(this.unchanged + this.gfns.length <= CHUNK_PAGES, 'a chunk has at most CHUNK_PAGES');
   }
 
-  async store(request: {
-    readonly rows: Uint32Array;
-    readonly cuts: readonly number[];
-  }): Promise<StoredBlocks> {
+  async store(request: StoreRequest): Promise<PatchedBlocks> {
     assert(!this.#isReleased, 'a released chunk stores nothing');
     this.#storing += 1;
     try {

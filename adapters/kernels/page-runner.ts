@@ -1,11 +1,13 @@
-// Who does the work of an engine: something with a few slots that scans, stores and fills. Inline
-// here; on a worker thread in page-thread.ts.
+// Who does the work of an engine: something with a few slots that scans, stores, packs and fills.
+// Inline here; on a worker thread in page-thread.ts.
 
 import type {
   EngineKeys,
   FillRequest,
+  Grammar,
+  PackRequest,
+  PatchedBlocks,
   ScanRequest,
-  StoredBlocks,
 } from '../../domain/page-engine.ts';
 import type { ChunkColumns, PageCore, StoreRequest } from './page-core.ts';
 import { PageFiller } from './page-fill.ts';
@@ -18,8 +20,12 @@ export interface PageRunner {
   /** Calls under way. */
   readonly pending: number;
   scan(slot: number, request: ScanRequest, keys: EngineKeys): Promise<ChunkColumns>;
-  store(slot: number, request: StoreRequest): Promise<StoredBlocks>;
+  store(slot: number, request: StoreRequest): Promise<PatchedBlocks>;
+  pack(request: PackRequest): Promise<PatchedBlocks>;
+  sketch(pages: Uint8Array): Promise<Uint32Array>;
   fill(request: FillRequest): Promise<void>;
+  /** Sets the strings that widen the grammar, for the calls that follow. */
+  useGrammar(grammar: Grammar): void;
   close(): Promise<void>;
 }
 
@@ -38,12 +44,25 @@ export class InlineRunner implements PageRunner {
     return this.#core.scan(slot, request);
   }
 
-  async store(slot: number, request: StoreRequest): Promise<StoredBlocks> {
+  async store(slot: number, request: StoreRequest): Promise<PatchedBlocks> {
     return this.#core.store(slot, request);
+  }
+
+  async pack(request: PackRequest): Promise<PatchedBlocks> {
+    return this.#core.pack(request);
+  }
+
+  async sketch(pages: Uint8Array): Promise<Uint32Array> {
+    return this.#core.sketch(pages);
   }
 
   async fill(request: FillRequest): Promise<void> {
     this.#filler.fill(request);
+  }
+
+  useGrammar(grammar: Grammar): void {
+    this.#core.useGrammar(grammar);
+    this.#filler.useGrammar(grammar);
   }
 
   async close(): Promise<void> {

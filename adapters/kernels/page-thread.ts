@@ -1,14 +1,18 @@
 // A runner on a worker thread. The thread keeps the process alive only while a call is under way. A
 // thread that dies fails the calls under way and all that follow.
 
+import { types } from 'node:util';
 import { Worker } from 'node:worker_threads';
 import { assert } from '../../domain/assert.ts';
 import { LedgerError } from '../../domain/ledger-error.ts';
 import type {
   EngineKeys,
   FillRequest,
+  Grammar,
+  PackRequest,
+  PatchedBlocks,
+  PatchReferences,
   ScanRequest,
-  StoredBlocks,
 } from '../../domain/page-engine.ts';
 import type { ChunkColumns, StoreRequest } from './page-core.ts';
 import type { PageRunner } from './page-runner.ts';
@@ -20,8 +24,11 @@ interface Waiting {
   readonly reject: (error: Error) => void;
 }
 
-/** The buffer of a fill is made this much larger than asked, so that the next one fits too. */
-const FILL_BUFFER_STEP_BYTES = 1024 * 1024;
+/** A buffer for a thread is made this much larger than asked, so that the next bytes fit too. */
+const BUFFER_STEP_BYTES = 1024 * 1024;
+
+/** What a thread knows of the grammar when it begins. */
+const NO_STRINGS: Grammar = [];
 
 const ENTRY = new URL('./page-worker.js', import.meta.url);
 
@@ -37,9 +44,11 @@ const dead = (reason: string, waiting: number): LedgerError =>
 export class ThreadRunner implements PageRunner {
   readonly #worker: Worker;
   readonly #waiting = new Map<number, Waiting>();
-  readonly #fillBuffers: SharedArrayBuffer[] = [];
+  readonly #buffers: SharedArrayBuffer[] = [];
   #calls = 0;
   #sentKeys: EngineKeys | null = null;
+  #grammar: Grammar = NO_STRINGS;
+  #sentGrammar: Grammar = NO_STRINGS;
   #failure: Error | null = null;
 
   /** `entry` is the thread's program; another one than the engine's is of use to tests only. */
@@ -66,21 +75,39 @@ export class ThreadRunner implements PageRunner {
     return answer.columns;
   }
 
-  async store(slot: number, { rows, cuts }: StoreRequest): Promise<StoredBlocks> {
+  async store(slot: number, request: StoreRequest): Promise<PatchedBlocks> {
     // A view is sent with its whole buffer, so a copy is sent.
-    const request = { rows: rows.slice(), cuts };
-    const answer = await this.#call({ _tag: 'store', slot, request }, [request.rows.buffer]);
-    assert(answer._tag === 'stored', 'a store is answered with blocks');
-    return answer.blocks;
+    const rows = request.rows.slice();
+    const lent: SharedArrayBuffer[] = [];
+    const references = this.#sharedReferences(request.references ?? null, lent);
+    const work: ThreadWork = { _tag: 'store', slot, request: { ...request, rows, references } };
+    return this.#blocks(work, { lent, transfer: [rows.buffer] });
+  }
+
+  async pack(request: PackRequest): Promise<PatchedBlocks> {
+    const lent: SharedArrayBuffer[] = [];
+    const pages = this.#shared(request.pages, lent);
+    const references = this.#sharedReferences(request.references ?? null, lent);
+    return this.#blocks({ _tag: 'pack', request: { ...request, pages, references } }, { lent });
+  }
+
+  async sketch(pages: Uint8Array): Promise<Uint32Array> {
+    const lent: SharedArrayBuffer[] = [];
+    try {
+      const answer = await this.#call({ _tag: 'sketch', pages: this.#shared(pages, lent) });
+      assert(answer._tag === 'sketched', 'pages to sketch are answered with sketches');
+      return answer.sketches;
+    } finally {
+      this.#buffers.push(...lent);
+    }
   }
 
   async fill(request: FillRequest): Promise<void> {
-    const { blocks, bytes } = request;
-    const shared = this.#takeBuffer(bytes.byteLength);
-    const sent = new Uint8Array(shared, 0, bytes.byteLength);
-    sent.set(bytes);
+    const { blocks } = request;
+    const lent: SharedArrayBuffer[] = [];
     const copy: FillRequest = {
-      bytes: sent,
+      ...request,
+      bytes: this.#shared(request.bytes, lent),
       blocks: {
         codecs: blocks.codecs.slice(),
         pages: blocks.pages.slice(),
@@ -89,15 +116,16 @@ export class ThreadRunner implements PageRunner {
       },
       slots: request.slots.slice(),
       pages: request.pages.slice(),
-      fd: request.fd,
-      offsetBytes: request.offsetBytes,
-      label: request.label,
     };
     try {
       await this.#call({ _tag: 'fill', request: copy });
     } finally {
-      this.#fillBuffers.push(shared);
+      this.#buffers.push(...lent);
     }
+  }
+
+  useGrammar(grammar: Grammar): void {
+    this.#grammar = grammar;
   }
 
   async close(): Promise<void> {
@@ -111,19 +139,53 @@ export class ThreadRunner implements PageRunner {
     await this.#worker.terminate();
   }
 
+  /** The bytes in shared memory: a view of them if they are there, else a copy in a `lent` buffer. */
+  #shared(bytes: Uint8Array, lent: SharedArrayBuffer[]): Uint8Array {
+    if (types.isSharedArrayBuffer(bytes.buffer)) return bytes;
+    const buffer = this.#takeBuffer(bytes.byteLength);
+    lent.push(buffer);
+    const copy = new Uint8Array(buffer, 0, bytes.byteLength);
+    copy.set(bytes);
+    return copy;
+  }
+
+  #sharedReferences(
+    references: PatchReferences | null,
+    lent: SharedArrayBuffer[],
+  ): PatchReferences | null {
+    if (references === null) return null;
+    return { pages: this.#shared(references.pages, lent), of: references.of.slice() };
+  }
+
   #takeBuffer(lengthBytes: number): SharedArrayBuffer {
-    const buffer = this.#fillBuffers.pop();
+    const buffer = this.#buffers.pop();
     if (buffer !== undefined && buffer.byteLength >= lengthBytes) return buffer;
-    const steps = Math.ceil(lengthBytes / FILL_BUFFER_STEP_BYTES) + 1;
-    return new SharedArrayBuffer(steps * FILL_BUFFER_STEP_BYTES);
+    const steps = Math.ceil(lengthBytes / BUFFER_STEP_BYTES) + 1;
+    return new SharedArrayBuffer(steps * BUFFER_STEP_BYTES);
+  }
+
+  /** A call that is answered with blocks; the buffers lent for it come back afterwards. */
+  async #blocks(
+    work: ThreadWork,
+    more: { readonly lent: SharedArrayBuffer[]; readonly transfer?: readonly ArrayBuffer[] },
+  ): Promise<PatchedBlocks> {
+    try {
+      const answer = await this.#call(work, more.transfer);
+      assert(answer._tag === 'stored', 'pages to store are answered with blocks');
+      return answer.blocks;
+    } finally {
+      this.#buffers.push(...more.lent);
+    }
   }
 
   async #call(work: ThreadWork, transfer: readonly ArrayBuffer[] = []): Promise<ThreadAnswer> {
     if (this.#failure !== null) throw this.#failure;
     this.#calls += 1;
-    const call: ThreadCall = { id: this.#calls, work };
+    const grammar = this.#sentGrammar === this.#grammar ? null : this.#grammar;
+    const call: ThreadCall = { id: this.#calls, work, grammar };
     // Sent first: what cannot be sent throws here, and nobody waits for its answer.
     this.#worker.postMessage(call, transfer);
+    this.#sentGrammar = this.#grammar;
     if (this.#waiting.size === 0) this.#worker.ref();
     return new Promise((resolve, reject) => {
       this.#waiting.set(call.id, { resolve, reject });

@@ -1,5 +1,5 @@
 // A worker thread of the page engine: answers calls one after another with a core of its own. Columns
-// and stored bytes go back by transfer; the bytes of a fill come in shared memory.
+// and stored bytes go back by transfer; pages and the bytes of a fill come in shared memory.
 
 import { types } from 'node:util';
 import { parentPort } from 'node:worker_threads';
@@ -22,6 +22,10 @@ function work(asked: ThreadWork): ThreadAnswer {
       return { _tag: 'scanned', columns: core.scan(asked.slot, asked.request) };
     case 'store':
       return { _tag: 'stored', blocks: core.store(asked.slot, asked.request) };
+    case 'pack':
+      return { _tag: 'stored', blocks: core.pack(asked.request) };
+    case 'sketch':
+      return { _tag: 'sketched', sketches: core.sketch(asked.pages) };
     case 'fill':
       filler.fill(asked.request);
       return { _tag: 'filled' };
@@ -40,12 +44,13 @@ function answerTo(asked: ThreadWork): ThreadAnswer {
 
 function columnsOf(answer: ThreadAnswer): readonly (Uint8Array | Uint32Array)[] {
   if (answer._tag === 'scanned') {
-    const { gfns, classes, identifiers } = answer.columns;
-    return [gfns, classes, identifiers];
+    const { gfns, classes, identifiers, descriptors } = answer.columns;
+    return [gfns, classes, identifiers, descriptors.ends, descriptors.bytes];
   }
+  if (answer._tag === 'sketched') return [answer.sketches];
   if (answer._tag === 'stored') {
-    const { bytes, codecs, pages, lengths, checksums } = answer.blocks;
-    return [bytes, codecs, pages, lengths, checksums];
+    const { bytes, codecs, pages, lengths, checksums, patched } = answer.blocks;
+    return [bytes, codecs, pages, lengths, checksums, patched];
   }
   return [];
 }
@@ -56,7 +61,11 @@ const buffersOf = (answer: ThreadAnswer): ArrayBuffer[] =>
     .map((column) => column.buffer)
     .filter((buffer) => types.isArrayBuffer(buffer));
 
-port.on('message', ({ id, work: asked }: ThreadCall) => {
+port.on('message', ({ id, work: asked, grammar }: ThreadCall) => {
+  if (grammar !== null) {
+    core.useGrammar(grammar);
+    filler.useGrammar(grammar);
+  }
   const answer = answerTo(asked);
   const reply: ThreadReply = { id, answer };
   port.postMessage(reply, buffersOf(answer));

@@ -7,8 +7,10 @@ import type { ErrorFacts, LedgerErrorCode } from '../../domain/ledger-error.ts';
 import type {
   EngineKeys,
   FillRequest,
+  Grammar,
+  PackRequest,
+  PatchedBlocks,
   ScanRequest,
-  StoredBlocks,
 } from '../../domain/page-engine.ts';
 import type { ChunkColumns, StoreRequest } from './page-core.ts';
 
@@ -22,11 +24,15 @@ export type ThreadWork =
       readonly request: ScanRequest;
     }
   | { readonly _tag: 'store'; readonly slot: number; readonly request: StoreRequest }
+  | { readonly _tag: 'pack'; readonly request: PackRequest }
+  | { readonly _tag: 'sketch'; readonly pages: Uint8Array }
   | { readonly _tag: 'fill'; readonly request: FillRequest };
 
 export interface ThreadCall {
   readonly id: number;
   readonly work: ThreadWork;
+  /** Null: that of the call before. */
+  readonly grammar: Grammar | null;
 }
 
 export type ThreadFailure =
@@ -40,7 +46,8 @@ export type ThreadFailure =
 
 export type ThreadAnswer =
   | { readonly _tag: 'scanned'; readonly columns: ChunkColumns }
-  | { readonly _tag: 'stored'; readonly blocks: StoredBlocks }
+  | { readonly _tag: 'stored'; readonly blocks: PatchedBlocks }
+  | { readonly _tag: 'sketched'; readonly sketches: Uint32Array }
   | { readonly _tag: 'filled' }
   | { readonly _tag: 'failed'; readonly failure: ThreadFailure };
 

@@ -4,7 +4,8 @@
 // the expected revision; this only says so at once, and before any work was done. Other systems
 // have no such names, so there the log alone arbitrates, as it does between hosts and containers.
 
-import { createHash } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
 import { createConnection, createServer } from 'node:net';
 import type { Server, Socket } from 'node:net';
 import * as TaskEither from 'fp-ts/lib/TaskEither.js';
@@ -28,14 +29,20 @@ const ANSWER_CHARACTERS_MAX = 16;
 /** Tries, where the holder goes away between our listening and our asking. */
 const TRIES_MAX = 5;
 
+const NAME_DIGITS = 32;
+/** Every socket with a name, of this network namespace, as abstract names are. */
+const SOCKETS = '/proc/net/unix';
+
 const ABSTRACT = process.platform === 'linux';
 
-// A hash, because a socket's name has at most 107 bytes.
-const socketName = (request: LockRequest): string =>
-  `\0pageledger-${createHash('sha256')
-    .update(`${request.ledger}\0${request.vm}`)
-    .digest('hex')
-    .slice(0, 48)}`;
+/** Hashes, because a socket's name has at most 107 bytes. */
+const digitsOf = (text: string): string =>
+  createHash('sha256').update(text).digest('hex').slice(0, NAME_DIGITS);
+
+/** How the names of all who write packs into a ledger begin. */
+const writersOf = (ledger: string): string => `pageledger-${digitsOf(ledger)}-`;
+
+const socketName = ({ ledger, vm }: LockRequest): string => `\0${writersOf(ledger)}${digitsOf(vm)}`;
 
 /** A listening server, or null: somebody else listens. */
 function listen(name: string): Promise<Server | null> {
@@ -104,23 +111,57 @@ const closeServer = (server: Server): Promise<void> =>
     server.close(() => resolve());
   });
 
-async function lock(request: LockRequest): Promise<RecorderLock> {
+function compacting(processId: number | null): LedgerError {
+  const who = processId === null ? 'another process' : `process ${processId}`;
+  return new LedgerError(
+    'COMPACTION_BUSY',
+    `${who} compacts this ledger, and only one does at a time; wait until it has ended`,
+    { processId },
+  );
+}
+
+async function lock(
+  name: string,
+  failure: (processId: number | null) => LedgerError,
+): Promise<RecorderLock> {
   if (!ABSTRACT) return { release: () => Promise.resolve() };
-  const name = socketName(request);
   for (let tries = 0; tries < TRIES_MAX; tries += 1) {
     const server = await listen(name);
     if (server !== null) return { release: () => closeServer(server) };
     const holder = await askHolder(name);
-    if (holder._tag === 'there') throw busy(request.vm, holder.processId);
+    if (holder._tag === 'there') throw failure(holder.processId);
   }
-  throw busy(request.vm, null);
+  throw failure(null);
 }
+
+/** Says that a process writes packs into a ledger, beside any others, until it is released. */
+export const announceWriter = ({
+  ledger,
+}: Pick<LockRequest, 'ledger'>): TaskEither.TaskEither<LedgerError, RecorderLock> =>
+  // No VM's name has a space.
+  lockRecorder({ ledger, vm: ` ${randomUUID()}` });
+
+/** Whether anybody may be writing packs into a ledger on this host: so also where that cannot be told. */
+export async function isWritten({ ledger }: Pick<LockRequest, 'ledger'>): Promise<boolean> {
+  if (!ABSTRACT) return true;
+  const sockets = await readFile(SOCKETS, 'latin1').catch(() => null);
+  return sockets === null || sockets.includes(`@${writersOf(ledger)}`);
+}
+
+/** Takes the lock of who compacts a ledger, or COMPACTION_BUSY at once. */
+export const lockCompactor = ({
+  ledger,
+}: Pick<LockRequest, 'ledger'>): TaskEither.TaskEither<LedgerError, RecorderLock> =>
+  TaskEither.tryCatch(
+    () => lock(`\0pageledger-compact-${digitsOf(ledger)}`, compacting),
+    (thrown) => failureOf(thrown, { operation: 'lock the compaction of', path: 'the ledger' }),
+  );
 
 /** Takes the lock of a VM, or VM_BUSY at once. It never keeps the process alive. */
 export const lockRecorder = (
   request: LockRequest,
 ): TaskEither.TaskEither<LedgerError, RecorderLock> =>
   TaskEither.tryCatch(
-    () => lock(request),
+    () => lock(socketName(request), (processId) => busy(request.vm, processId)),
     (thrown) => failureOf(thrown, { operation: 'lock the recording of', path: request.vm }),
   );

@@ -28,7 +28,8 @@ const isStateName = (name: string): boolean => {
   );
 };
 
-function pathOf(folder: string, name: string): string {
+/** Where a state file lies. */
+export function pathOf(folder: string, name: string): string {
   assert(isStateName(name), `a state file has a plain name, and ${JSON.stringify(name)} is none`);
   return join(folder, name);
 }

@@ -19,7 +19,7 @@ export interface WholeFile {
   readonly files: FilePort;
   readonly path: string;
   /** Written one after the other. */
-  readonly parts: Iterable<Uint8Array>;
+  readonly parts: Iterable<Uint8Array> | AsyncIterable<Uint8Array>;
   /** Where the temporary file goes; absent: beside the file. On the same file system. */
   readonly temporaryFolder?: string;
   readonly permissions?: number;
@@ -31,7 +31,7 @@ export interface WholeFile {
 
 async function fill(file: OpenFile, request: WholeFile): Promise<void> {
   let offsetBytes = 0;
-  for (const part of request.parts) {
+  for await (const part of request.parts) {
     await file.write(part, offsetBytes);
     offsetBytes += part.length;
   }

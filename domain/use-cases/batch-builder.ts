@@ -3,15 +3,19 @@
 
 import { assert } from '../assert.ts';
 import { encodePageColumns, fitsEvent, hasReference } from '../page-columns.ts';
-import { BATCH_ROWS_MAX, PACK_PAGES_MAX } from '../page.ts';
-import type { ContentPlace } from '../read-models.ts';
+import { BATCH_ROWS_MAX } from '../page.ts';
+import type { PageReference } from '../read-models.ts';
+import type { PackPlan } from './pack-plan.ts';
+
+/** Index of the public patterns, before it is known how many packs a batch refers to. */
+const PUBLIC = 0xffff;
 
 /** A row of a batch before its packs have names. */
 export interface PendingRow {
   readonly kind: number;
   readonly gfn: number;
   /** Null for rows without a reference. */
-  readonly place: ContentPlace | null;
+  readonly reference: PageReference | null;
 }
 
 class OpenBatch {
@@ -19,49 +23,78 @@ class OpenBatch {
   readonly gfns = new Uint32Array(BATCH_ROWS_MAX);
   readonly packIndexes = new Uint16Array(BATCH_ROWS_MAX);
   readonly slots = new Uint16Array(BATCH_ROWS_MAX);
+  /** 1 where the slot counts from the end of its pack's contents. */
+  readonly areAfterContents = new Uint8Array(BATCH_ROWS_MAX);
   /** Names, or ordinals of this capture's own packs. */
   readonly packs = new Map<string | number, number>();
   rows = 0;
   lastOrdinal = -1;
 }
 
+/** Index of a pack in a batch's list of names. */
+function indexOf(open: OpenBatch, key: string | number): number {
+  let index = open.packs.get(key);
+  if (index === undefined) {
+    index = open.packs.size;
+    open.packs.set(key, index);
+  }
+  return index;
+}
+
 export class BatchBuilder {
   readonly #capture: number;
   readonly #emit: (data: Uint8Array) => void;
+  readonly #plan: PackPlan;
   readonly #names: string[] = [];
   readonly #waiting: OpenBatch[] = [];
   #open: OpenBatch | null = null;
   #batch = 0;
   #firstRow = 0;
 
-  constructor(capture: number, emit: (data: Uint8Array) => void) {
-    this.#capture = capture;
+  constructor(
+    of: { readonly capture: number; readonly plan: PackPlan },
+    emit: (data: Uint8Array) => void,
+  ) {
+    this.#capture = of.capture;
+    this.#plan = of.plan;
     this.#emit = emit;
   }
 
   /** Adds a page event; gfns ascend through the capture. */
-  add({ kind, gfn, place }: PendingRow): void {
+  add({ kind, gfn, reference }: PendingRow): void {
     const full = this.#open;
     if (full !== null && !fitsEvent({ rows: full.rows + 1, packs: full.packs.size + 1 }))
       this.#close();
     const open = (this.#open ??= new OpenBatch());
     open.kinds[open.rows] = kind;
     open.gfns[open.rows] = gfn;
-    assert(hasReference(kind) === (place !== null), 'a row has a place where its kind has one');
-    if (place !== null) {
-      const isPending = place._tag === 'pending';
-      const ordinal = isPending ? Math.floor(place.number / PACK_PAGES_MAX) : -1;
-      const key = isPending ? ordinal : place.pack;
-      let index = open.packs.get(key);
-      if (index === undefined) {
-        index = open.packs.size;
-        open.packs.set(key, index);
-      }
-      if (ordinal > open.lastOrdinal) open.lastOrdinal = ordinal;
-      open.packIndexes[open.rows] = index;
-      open.slots[open.rows] = isPending ? place.number % PACK_PAGES_MAX : place.slot;
-    }
+    assert(hasReference(kind) === (reference !== null), 'a row refers to what its kind says');
+    if (reference !== null) this.#refer(open, reference);
     open.rows += 1;
+  }
+
+  #refer(open: OpenBatch, reference: PageReference): void {
+    const { rows } = open;
+    switch (reference._tag) {
+      case 'public':
+        open.packIndexes[rows] = PUBLIC;
+        open.slots[rows] = reference.pattern;
+        break;
+      case 'committed':
+        open.packIndexes[rows] = indexOf(open, reference.pack);
+        open.slots[rows] = reference.slot;
+        break;
+      case 'pending': {
+        const { ordinal, index } = this.#plan.locate(reference.kind, reference.number);
+        if (ordinal > open.lastOrdinal) open.lastOrdinal = ordinal;
+        open.packIndexes[rows] = indexOf(open, ordinal);
+        open.slots[rows] = index;
+        open.areAfterContents[rows] = reference.kind === 'pattern' ? 1 : 0;
+        break;
+      }
+      default:
+        reference satisfies never;
+    }
   }
 
   /** The capture's own pack of this ordinal is durable under a name. */
@@ -91,14 +124,19 @@ export class BatchBuilder {
 
   #encode(batch: OpenBatch): Uint8Array {
     const { rows } = batch;
+    const keys = [...batch.packs.keys()];
+    for (let row = 0; row < rows; row += 1) {
+      const index = batch.packIndexes[row]!;
+      if (index === PUBLIC) batch.packIndexes[row] = keys.length;
+      else if (batch.areAfterContents[row] === 1)
+        batch.slots[row]! += this.#plan.contentsOf(Number(keys[index]))!;
+    }
     return encodePageColumns({
       capture: this.#capture,
       batch: this.#batch,
       firstRow: this.#firstRow,
       parts: [],
-      packs: [...batch.packs.keys()].map((key) =>
-        typeof key === 'string' ? key : this.#names[key]!,
-      ),
+      packs: keys.map((key) => (typeof key === 'string' ? key : this.#names[key]!)),
       kinds: batch.kinds.subarray(0, rows),
       gfns: batch.gfns.subarray(0, rows),
       packIndexes: batch.packIndexes.subarray(0, rows),

@@ -5,7 +5,7 @@ import * as either from 'fp-ts/lib/Either.js';
 import {
   BATCH_TYPES,
   encodeControl,
-  SCHEMA,
+  schemaOf,
   type BatchType,
   type ControlEvent,
 } from '../events.ts';
@@ -29,7 +29,7 @@ export const newEvent = (
 ): NewEvent => ({
   id: ports.randomBytes(16),
   type: event.type,
-  schema: SCHEMA,
+  schema: schemaOf(event.type),
   timeMs: ports.clock(),
   data: event.data,
 });

@@ -14,21 +14,31 @@ import {
 } from '../page-columns.ts';
 import {
   CHUNK_PAGES,
-  CLASS_NONE,
+  CLASS_ZERO,
   IDENTIFIER_BYTES,
   type Fingerprints,
   type Image,
   type PageEngine,
   type ScannedChunk,
-  type StoredBlocks,
 } from '../page-engine.ts';
-import { PACK_PAGES_MAX, PAGE_BYTES, pagesOf } from '../page.ts';
-import { decideWrites, isContent, ZERO, type DecidedWrites, type Holding } from '../page-writes.ts';
+import { PAGE_BYTES, pagesOf } from '../page.ts';
+import {
+  decideWrites,
+  isContent,
+  UNKNOWN,
+  ZERO,
+  type DecidedWrites,
+  type Holding,
+} from '../page-writes.ts';
 import type { PageStore } from '../ports.ts';
-import type { CaptureView, ContentPlace } from '../read-models.ts';
+import type { CaptureView, PageReference } from '../read-models.ts';
 import { BatchBuilder } from './batch-builder.ts';
 import { CaptureLog, type CaptureLogPorts } from './capture-log.ts';
-import { PackStager } from './pack-stager.ts';
+import { PackPlan } from './pack-plan.ts';
+import { PackStager, type NewContents, type SlotOfPack } from './pack-stager.ts';
+import type { PageReader } from './page-reader.ts';
+import { PatternPages } from './pattern-pages.ts';
+import { ReferencePages } from './reference-pages.ts';
 
 /** What a guest's device state is made of: its stream's head, its sections, their description. */
 export type DeviceParts = readonly Uint8Array[];
@@ -36,9 +46,12 @@ export type DeviceParts = readonly Uint8Array[];
 export interface CapturePorts extends CaptureLogPorts {
   readonly engine: PageEngine;
   readonly store: PageStore;
+  /** Reads what the VM's pages held before. */
+  readonly pages: PageReader;
 }
 
-export interface CapturePlan {
+export interface CaptureRequest {
+  readonly vm: string;
   readonly stream: string;
   readonly revision: number;
   readonly group: string;
@@ -50,6 +63,19 @@ export interface CapturePlan {
   readonly onProgress: (pagesDone: number) => void;
 }
 
+/** Pages of a chunk to store: their rows, what each is patched over, and where that lies. */
+interface StoreRows {
+  readonly rows: Uint32Array;
+  /** Row counts after which a pack is full, so that no block lies in two packs. */
+  readonly cuts: readonly number[];
+  /** UNKNOWN where a page is no patch. */
+  readonly over: Uint32Array;
+  readonly references: readonly (SlotOfPack | null)[];
+}
+
+/** Pages of a device state have no gfn. */
+const NO_GFN = 0xffff_ffff;
+
 /** What a capture measured of itself. */
 export type CaptureCounts = Pick<
   CaptureCommitted,
@@ -59,20 +85,28 @@ export type CaptureCounts = Pick<
 export class CaptureWriter {
   readonly #ports: CapturePorts;
   readonly #view: CaptureView;
-  readonly #plan: CapturePlan;
+  readonly #request: CaptureRequest;
   readonly log: CaptureLog;
+  readonly #plan = new PackPlan();
   readonly #batches: BatchBuilder;
   readonly #stager: PackStager;
-  #storedPages = 0;
+  readonly #patterns: PatternPages;
+  readonly #references: ReferencePages;
   #counts = { written: 0, stored: 0, merged: 0, pattern: 0, unchanged: 0 };
 
-  constructor(ports: CapturePorts, view: CaptureView, plan: CapturePlan) {
+  constructor(ports: CapturePorts, view: CaptureView, request: CaptureRequest) {
     this.#ports = ports;
     this.#view = view;
-    this.#plan = plan;
-    this.log = new CaptureLog(ports, plan);
-    this.#batches = new BatchBuilder(plan.capture, (data) => this.log.add('PagesWritten', data));
-    this.#stager = new PackStager(ports, plan, (pack, ordinal) => {
+    this.#request = request;
+    this.log = new CaptureLog(ports, request);
+    const { capture, group, vm } = request;
+    const plan = this.#plan;
+    this.#patterns = new PatternPages(ports.engine, { view, plan, vm });
+    this.#references = new ReferencePages(ports.pages);
+    this.#batches = new BatchBuilder({ capture, plan }, (data) =>
+      this.log.add('PagesWritten', data),
+    );
+    this.#stager = new PackStager(ports, { capture, group, plan }, (pack, ordinal) => {
       this.log.add('PackWritten', encodePackWritten(pack));
       this.#batches.named(pack.name, ordinal);
     });
@@ -81,7 +115,9 @@ export class CaptureWriter {
   /** Takes the whole image and the device state in; resolves when every batch is durable. */
   async run(): Promise<CaptureCounts> {
     await this.#takeImage();
-    const device = this.#plan.device === null ? null : await this.#takeDevice(this.#plan.device);
+    const { device: parts } = this.#request;
+    const device = parts === null ? null : await this.#takeDevice(parts);
+    this.#plan.finish();
     await this.#stager.finish();
     this.#batches.finish();
     if (device !== null) this.log.add('DeviceStateWritten', this.#encodeDevice(device));
@@ -91,7 +127,7 @@ export class CaptureWriter {
   }
 
   async #takeImage(): Promise<void> {
-    const { image, previous, next, onProgress } = this.#plan;
+    const { image, previous, next, onProgress } = this.#request;
     const { engine } = this.#ports;
     const chunks = Math.ceil(image.pageCount / CHUNK_PAGES);
     const scans: Promise<ScannedChunk>[] = [];
@@ -129,23 +165,24 @@ export class CaptureWriter {
   async #stage(scanned: ScannedChunk, before: Promise<void>): Promise<void> {
     try {
       const stored = this.#store(scanned, this.#decide(scanned));
-      const [staged, blocks] = await Promise.allSettled([before, stored]);
+      const [staged, contents] = await Promise.allSettled([before, stored]);
       if (staged.status === 'rejected') throw staged.reason;
-      if (blocks.status === 'rejected') throw blocks.reason;
-      if (blocks.value !== null)
-        await this.#stager.add(blocks.value.blocks, blocks.value.identifiers);
+      if (contents.status === 'rejected') throw contents.reason;
+      if (contents.value !== null) await this.#stager.add(contents.value);
     } finally {
       scanned.release();
     }
   }
 
-  #decide(scanned: ScannedChunk): DecidedWrites {
-    const decided = decideWrites(this.#view, scanned);
+  #decide(scanned: ScannedChunk): StoreRows {
+    const patterns = this.#patterns.resolve(scanned);
+    const decided = decideWrites(this.#view, { ...scanned, patterns });
     const { rows, kinds, holdings, count } = decided;
+    const stored = this.#planContents(decided);
     for (let i = 0; i < count; i += 1) {
       const kind = kinds[i]!;
-      const place = hasReference(kind) ? this.#view.place(holdings[i]!) : null;
-      this.#batches.add({ kind, gfn: scanned.gfns[rows[i]!]!, place });
+      const reference = hasReference(kind) ? this.#view.reference(holdings[i]!) : null;
+      this.#batches.add({ kind, gfn: scanned.gfns[rows[i]!]!, reference });
     }
     const counts = this.#counts;
     counts.written += count;
@@ -153,38 +190,45 @@ export class CaptureWriter {
     counts.merged += decided.merged;
     counts.pattern += decided.pattern;
     counts.unchanged += scanned.unchanged + decided.unchanged;
-    return decided;
+    return stored;
+  }
+
+  /** Gives new contents their places, and what they may be patches of. */
+  #planContents({ storeRows, storeOver }: DecidedWrites): StoreRows {
+    const cuts: number[] = [];
+    const over = new Uint32Array(storeRows.length);
+    const references: (SlotOfPack | null)[] = [];
+    for (let i = 0; i < storeRows.length; i += 1) {
+      if (this.#plan.addContent() && i > 0) cuts.push(i);
+      const reference = this.#view.patchReference(storeOver[i]!);
+      const slot = reference === null ? null : slotOf(this.#view.reference(reference));
+      const isPatch = slot !== null && this.#plan.mayRefer(slot.pack);
+      over[i] = isPatch ? reference! : UNKNOWN;
+      references.push(isPatch ? slot : null);
+    }
+    return { rows: storeRows, cuts, over, references };
   }
 
   /** Compresses a chunk's new pages; null where there are none. */
-  async #store(
-    scanned: ScannedChunk,
-    decided: DecidedWrites,
-  ): Promise<{ readonly blocks: StoredBlocks; readonly identifiers: Uint8Array } | null> {
-    const rows = decided.storeRows;
+  async #store(scanned: ScannedChunk, stored: StoreRows): Promise<NewContents | null> {
+    const { rows, cuts, over } = stored;
     if (rows.length === 0) return null;
-    const cuts = this.#cuts(rows.length);
-    const blocks = await scanned.store({ rows, cuts });
-    const identifiers = new Uint8Array(rows.length * IDENTIFIER_BYTES);
-    for (const [i, row] of rows.entries())
-      identifiers.set(
-        scanned.identifiers.subarray(row * IDENTIFIER_BYTES, (row + 1) * IDENTIFIER_BYTES),
-        i * IDENTIFIER_BYTES,
+    const loan = await this.#references.load(over);
+    try {
+      const blocks = await scanned.store({ rows, cuts, references: loan?.references ?? null });
+      const identifiers = new Uint8Array(rows.length * IDENTIFIER_BYTES);
+      for (const [i, row] of rows.entries())
+        identifiers.set(
+          scanned.identifiers.subarray(row * IDENTIFIER_BYTES, (row + 1) * IDENTIFIER_BYTES),
+          i * IDENTIFIER_BYTES,
+        );
+      const references = stored.references.map((slot, i) =>
+        blocks.patched[i] === 1 ? slot : null,
       );
-    return { blocks, identifiers };
-  }
-
-  /** Row counts after which a pack is full, so that no block lies in two packs. */
-  #cuts(pages: number): number[] {
-    const cuts: number[] = [];
-    for (
-      let i = PACK_PAGES_MAX - (this.#storedPages % PACK_PAGES_MAX);
-      i < pages;
-      i += PACK_PAGES_MAX
-    )
-      cuts.push(i);
-    this.#storedPages += pages;
-    return cuts;
+      return { blocks, identifiers, references };
+    } finally {
+      loan?.giveBack();
+    }
   }
 
   /** Stores a device state's pages as contents like any other; nothing holds them but the event. */
@@ -197,19 +241,21 @@ export class CaptureWriter {
       pages.set(part, at);
       at += pagesOf(part.length) * PAGE_BYTES;
     }
-    const { classes, identifiers } = this.#ports.engine.identify(pages);
+    const { engine } = this.#ports;
+    const { classes, identifiers } = engine.identify(pages);
     const holdings: Holding[] = [];
     for (let page = 0; page < classes.length; page += 1) {
-      if (classes[page] !== CLASS_NONE) {
+      if (classes[page] === CLASS_ZERO) {
         holdings.push(ZERO);
         continue;
       }
-      const found = this.#view.find(identifiers, page);
+      const found = this.#view.find(identifiers, page, NO_GFN);
       if (found < 0) {
         const range = pages.subarray(page * PAGE_BYTES, (page + 1) * PAGE_BYTES);
         const id = identifiers.subarray(page * IDENTIFIER_BYTES, (page + 1) * IDENTIFIER_BYTES);
-        this.#storedPages += 1;
-        await this.#stager.add(this.#ports.engine.encode(range), id);
+        this.#plan.addContent();
+        const blocks = engine.encode(range);
+        await this.#stager.add({ blocks, identifiers: id, references: [null] });
       }
       holdings.push(found < 0 ? this.#view.store(identifiers, page) : found);
     }
@@ -217,7 +263,7 @@ export class CaptureWriter {
   }
 
   #encodeDevice(holdings: readonly Holding[]): Uint8Array {
-    const { device, capture } = this.#plan;
+    const { device, capture } = this.#request;
     assert(device !== null, 'a device state is encoded only where there is one');
     const rows = holdings.length;
     const packs = new Map<string, number>();
@@ -232,9 +278,9 @@ export class CaptureWriter {
         columns.kinds[row] = KIND_ZERO;
         continue;
       }
-      const place = this.#view.place(holding);
-      const { name, slot } = this.#resolve(place);
-      columns.kinds[row] = place._tag === 'pending' ? KIND_STORED : KIND_MERGED;
+      const reference = this.#view.reference(holding);
+      const { name, slot } = this.#resolve(reference);
+      columns.kinds[row] = reference._tag === 'pending' ? KIND_STORED : KIND_MERGED;
       if (!packs.has(name)) packs.set(name, packs.size);
       columns.packIndexes[row] = packs.get(name)!;
       columns.slots[row] = slot;
@@ -250,9 +296,14 @@ export class CaptureWriter {
     });
   }
 
-  #resolve(place: ContentPlace): { name: string; slot: number } {
-    if (place._tag === 'committed') return { name: place.pack, slot: place.slot };
-    const ordinal = Math.floor(place.number / PACK_PAGES_MAX);
-    return { name: this.#batches.nameOf(ordinal), slot: place.number % PACK_PAGES_MAX };
+  #resolve(reference: PageReference): { readonly name: string; readonly slot: number } {
+    assert(reference._tag !== 'public', 'a device state refers to contents');
+    if (reference._tag === 'committed') return { name: reference.pack, slot: reference.slot };
+    const { ordinal, index } = this.#plan.locate('content', reference.number);
+    return { name: this.#batches.nameOf(ordinal), slot: index };
   }
 }
+
+/** The slot of a committed content. */
+const slotOf = (reference: PageReference): SlotOfPack | null =>
+  reference._tag === 'committed' ? { pack: reference.pack, slot: reference.slot } : null;

@@ -1,16 +1,18 @@
 // The staging buffer (brief, 3.3): blocks of pages are copied into it one after the other; full, or at
 // the capture's end, it is written as one pack, whole and durable, before any event names it.
 //
-// Invariants: the nth page stored by a capture lies in its pack floor(n / PACK_PAGES_MAX), slot
-// n % PACK_PAGES_MAX; packs are announced in order; at most PUTS_MAX puts are under way.
+// Invariants: packs end where the plan says; they are announced in order; at most PUTS_MAX puts are
+// under way.
 
 import { assert } from '../assert.ts';
 import { toHex } from '../identifier.ts';
 import { PACK_HEADER_BYTES, packHeader, type BlockTable } from '../pack.ts';
-import { PACK_PAGES_MAX } from '../page.ts';
-import { IDENTIFIER_BYTES, type StoredBlocks } from '../page-engine.ts';
+import { PACK_PAGES_MAX, PACK_SLOTS } from '../page.ts';
+import { IDENTIFIER_BYTES, type PageEngine, type StoredBlocks } from '../page-engine.ts';
 import type { PackWritten } from '../pack-event.ts';
+import { NO_PATCHES, type PatchTable } from '../patches.ts';
 import type { PageStore } from '../ports.ts';
+import type { PackPlan } from './pack-plan.ts';
 
 const PUTS_MAX = 2;
 /** Room to begin with: little for a capture's first pack, as most captures are small. */
@@ -19,8 +21,24 @@ const STAGING_BYTES = 4 * 1024 * 1024;
 
 export interface StagerPorts {
   readonly store: PageStore;
+  readonly engine: Pick<PageEngine, 'encodePatterns'>;
   readonly sha256: (bytes: Uint8Array) => Uint8Array;
   readonly randomBytes: (count: number) => Uint8Array;
+}
+
+/** A content by the pack and slot that gave it its number. */
+export interface SlotOfPack {
+  readonly pack: string;
+  readonly slot: number;
+}
+
+/** New contents, compressed, in the order of the plan. */
+export interface NewContents {
+  readonly blocks: StoredBlocks;
+  /** A row a page. */
+  readonly identifiers: Uint8Array;
+  /** What each page is a patch of; null: it is none. */
+  readonly references: readonly (SlotOfPack | null)[];
 }
 
 class Staging {
@@ -28,11 +46,14 @@ class Staging {
   length = 0;
   pages = 0;
   blocks = 0;
-  readonly codecs = new Uint8Array(PACK_PAGES_MAX);
-  readonly blockPages = new Uint8Array(PACK_PAGES_MAX);
-  readonly lengths = new Uint32Array(PACK_PAGES_MAX);
-  readonly checksums = new Uint32Array(PACK_PAGES_MAX);
-  readonly identifiers = new Uint8Array(PACK_PAGES_MAX * IDENTIFIER_BYTES);
+  readonly codecs = new Uint8Array(PACK_SLOTS);
+  readonly blockPages = new Uint8Array(PACK_SLOTS);
+  readonly lengths = new Uint32Array(PACK_SLOTS);
+  readonly checksums = new Uint32Array(PACK_SLOTS);
+  readonly identifiers = new Uint8Array(PACK_SLOTS * IDENTIFIER_BYTES);
+  /** Of patches: slots, what they refer to, and the packs of that. */
+  readonly patchSlots: number[] = [];
+  readonly references: SlotOfPack[] = [];
 
   constructor(lengthBytes: number) {
     this.bytes = new Uint8Array(lengthBytes);
@@ -43,6 +64,38 @@ class Staging {
     this.length = PACK_HEADER_BYTES;
     this.pages = 0;
     this.blocks = 0;
+    this.patchSlots.length = 0;
+    this.references.length = 0;
+  }
+
+  /** Takes one block in; `identifiers` has a row a page of it. */
+  add(
+    block: { readonly codec: number; readonly pages: number; readonly checksum: number },
+    bytes: Uint8Array,
+    identifiers: Uint8Array,
+  ): void {
+    this.room(bytes.length);
+    this.bytes.set(bytes, this.length);
+    this.codecs[this.blocks] = block.codec;
+    this.blockPages[this.blocks] = block.pages;
+    this.lengths[this.blocks] = bytes.length;
+    this.checksums[this.blocks] = block.checksum;
+    this.identifiers.set(identifiers, this.pages * IDENTIFIER_BYTES);
+    this.length += bytes.length;
+    this.pages += block.pages;
+    this.blocks += 1;
+  }
+
+  patches(): PatchTable {
+    if (this.patchSlots.length === 0) return NO_PATCHES;
+    const packs = [...new Set(this.references.map(({ pack }) => pack))];
+    const numbers = new Map(packs.map((pack, index) => [pack, index]));
+    return {
+      packs,
+      slots: Uint16Array.from(this.patchSlots),
+      packIndexes: Uint16Array.from(this.references, ({ pack }) => numbers.get(pack)!),
+      references: Uint16Array.from(this.references, ({ slot }) => slot),
+    };
   }
 
   room(more: number): void {
@@ -69,6 +122,7 @@ export type PackAnnounced = (pack: PackWritten, ordinal: number) => void;
 export class PackStager {
   readonly #ports: StagerPorts;
   readonly #pack: { readonly group: string; readonly capture: number };
+  readonly #plan: PackPlan;
   readonly #announce: PackAnnounced;
   readonly #spare: Staging[] = [];
   #staging: Staging | null = null;
@@ -79,39 +133,69 @@ export class PackStager {
 
   constructor(
     ports: StagerPorts,
-    pack: { readonly group: string; readonly capture: number },
+    pack: { readonly group: string; readonly capture: number; readonly plan: PackPlan },
     announce: PackAnnounced,
   ) {
     this.#ports = ports;
     this.#pack = pack;
+    this.#plan = pack.plan;
     this.#announce = announce;
   }
 
-  /** Takes blocks in. `identifiers` has a row a page, in the blocks' order. */
-  async add(stored: StoredBlocks, identifiers: Uint8Array): Promise<void> {
+  /** Takes new contents in, and writes the packs that they complete. */
+  async add({ blocks, identifiers, references }: NewContents): Promise<void> {
     let at = 0;
     let page = 0;
-    for (let block = 0; block < stored.codecs.length; block += 1) {
+    for (let block = 0; block < blocks.codecs.length; block += 1) {
+      await this.#sealComplete();
       const staging = (this.#staging ??= this.#begin());
-      const pages = stored.pages[block]!;
-      const length = stored.lengths[block]!;
+      const [codec, pages] = [blocks.codecs[block]!, blocks.pages[block]!];
+      const [length, checksum] = [blocks.lengths[block]!, blocks.checksums[block]!];
       assert(staging.pages + pages <= PACK_PAGES_MAX, 'a block lies in one pack');
-      staging.room(length);
-      staging.bytes.set(stored.bytes.subarray(at, at + length), staging.length);
-      staging.codecs[staging.blocks] = stored.codecs[block]!;
-      staging.blockPages[staging.blocks] = pages;
-      staging.lengths[staging.blocks] = length;
-      staging.checksums[staging.blocks] = stored.checksums[block]!;
-      staging.identifiers.set(
+      for (let i = 0; i < pages; i += 1) {
+        const reference = references[page + i];
+        if (reference === null || reference === undefined) continue;
+        staging.patchSlots.push(staging.pages + i);
+        staging.references.push(reference);
+      }
+      staging.add(
+        { codec, pages, checksum },
+        blocks.bytes.subarray(at, at + length),
         identifiers.subarray(page * IDENTIFIER_BYTES, (page + pages) * IDENTIFIER_BYTES),
-        staging.pages * IDENTIFIER_BYTES,
       );
-      staging.length += length;
-      staging.pages += pages;
-      staging.blocks += 1;
       at += length;
       page += pages;
-      if (staging.pages === PACK_PAGES_MAX) await this.#seal(staging);
+    }
+    await this.#sealComplete();
+  }
+
+  /** Writes the packs that have all contents that the plan gives them. */
+  async #sealComplete(): Promise<void> {
+    for (;;) {
+      const contents = this.#plan.contentsOf(this.#sealed);
+      if (contents === null || (this.#staging?.pages ?? 0) < contents) return;
+      const staging = (this.#staging ??= this.#begin());
+      this.#addPatterns(staging);
+      await this.#seal(staging);
+    }
+  }
+
+  #addPatterns(staging: Staging): void {
+    const patterns = this.#plan.patternsOf(this.#sealed);
+    if (patterns.length === 0) return;
+    const blocks = this.#ports.engine.encodePatterns(patterns.map(({ descriptor }) => descriptor));
+    let at = 0;
+    let first = 0;
+    for (let block = 0; block < blocks.codecs.length; block += 1) {
+      const [codec, pages] = [blocks.codecs[block]!, blocks.pages[block]!];
+      const length = blocks.lengths[block]!;
+      const identifiers = new Uint8Array(pages * IDENTIFIER_BYTES);
+      for (let i = 0; i < pages; i += 1)
+        identifiers.set(patterns[first + i]!.identifier, i * IDENTIFIER_BYTES);
+      const of = { codec, pages, checksum: blocks.checksums[block]! };
+      staging.add(of, blocks.bytes.subarray(at, at + length), identifiers);
+      at += length;
+      first += pages;
     }
   }
 
@@ -133,6 +217,7 @@ export class PackStager {
       sizeBytes: staging.length,
       blocks: staging.table(),
       identifiers: staging.identifiers.slice(0, staging.pages * IDENTIFIER_BYTES),
+      patches: staging.patches(),
     };
     const ordinal = this.#sealed;
     this.#sealed += 1;
@@ -152,9 +237,10 @@ export class PackStager {
     if (done._tag === 'Left') throw done.left;
   }
 
-  /** Writes what is staged; resolves when every pack is durable and announced. */
+  /** Writes what is left of a plan that is finished; resolves when every pack is durable and announced. */
   async finish(): Promise<void> {
-    if (this.#staging !== null && this.#staging.pages > 0) await this.#seal(this.#staging);
+    await this.#sealComplete();
+    assert(this.#sealed === this.#plan.count, 'every planned pack is written');
     await this.#chain;
   }
 }

@@ -2,6 +2,8 @@
 // before the event that refers to it; an interrupted capture is invisible.
 
 import * as either from 'fp-ts/lib/Either.js';
+import type { SharePolicy } from '../events.ts';
+import { toHex } from '../identifier.ts';
 import { refuse } from '../refused.ts';
 import {
   FINGERPRINT_BYTES,
@@ -14,7 +16,7 @@ import { pageCountOf, type MemoryMap } from '../memory-map.ts';
 import type { Position } from '../ports.ts';
 import type { RecorderModels } from '../read-models.ts';
 import { vmStream } from '../stream-names.ts';
-import { captureRefusal, decideVm, DEFAULT_GROUP } from '../vm.ts';
+import { captureRefusal, decideVm, DEFAULT_GROUP, privateGroupOf } from '../vm.ts';
 import {
   CaptureWriter,
   type CaptureCounts,
@@ -73,6 +75,8 @@ export interface Committed extends CaptureCounts {
 export interface RecorderOptions {
   readonly vm: string;
   readonly group: string | null;
+  /** What the VM may share; absent: as it is, else with its group. */
+  readonly share?: SharePolicy;
   readonly onProgress?: (progress: { readonly pages: number; readonly pageCount: number }) => void;
 }
 
@@ -93,13 +97,33 @@ export class Recorder {
     this.#options = options;
   }
 
+  /** The VM, and the group and scope it is to be recorded with. */
+  #asked(): {
+    readonly vm: string;
+    readonly group: string | null;
+    readonly share: SharePolicy | null;
+  } {
+    const { vm, group, share = null } = this.#options;
+    const digest = (text: string): string =>
+      toHex(this.#ports.sha256(new TextEncoder().encode(text)));
+    const isAlone = share === 'vm' || share === 'pattern';
+    return { vm, share, group: isAlone ? privateGroupOf(vm, digest) : group };
+  }
+
   /** Refuses a source that the VM cannot take, before any work. */
   async check(memoryMap: MemoryMap): Promise<void> {
     const { models } = this.#ports;
-    const { vm, group } = this.#options;
+    const { vm } = this.#options;
     await models.catchUp();
-    const refusal = captureRefusal(models.vm(vm), { vm, group, memoryMap });
+    const refusal = captureRefusal(models.vm(vm), { ...this.#asked(), memoryMap });
     if (refusal !== null) throw refuse(refusal);
+    const lostStore = models.lostStore();
+    if (lostStore !== null)
+      throw new LedgerError(
+        'LOG_DAMAGED',
+        `events that say where content lies are lost (${lostStore}), so a capture might share what is gone; restore the log from a copy, or record into a new ledger`,
+        { vm },
+      );
     const lost = models.lostTail(vm);
     if (lost !== null)
       throw new LedgerError(
@@ -121,13 +145,26 @@ export class Recorder {
   }
 
   async #record(captured: Captured): Promise<Committed> {
-    const { models, openGroup, log } = this.#ports;
+    const { models, openGroup } = this.#ports;
     const { vm } = this.#options;
     await this.check(captured.memoryMap);
-    const group = models.vm(vm).registered?.group ?? this.#options.group ?? DEFAULT_GROUP;
+    const group = models.vm(vm).registered?.group ?? this.#asked().group ?? DEFAULT_GROUP;
     await openGroup(group);
     const pages = pageCountOf(captured.memoryMap);
     refuseSize(captured.image.label, pages);
+    for (let attempt = 1; attempt <= ATTEMPTS_MAX; attempt += 1) {
+      const committed = await this.#attempt(captured, group);
+      if (committed !== null) return committed;
+    }
+    throw outrun(vm);
+  }
+
+  /** Takes the capture in and commits it; null: compaction took away meanwhile what it links to. */
+  async #attempt(captured: Captured, group: string): Promise<Committed | null> {
+    const { models, log, clock } = this.#ports;
+    const { vm } = this.#options;
+    const pages = pageCountOf(captured.memoryMap);
+    const startedAtMs = clock();
     const stream = vmStream(vm);
     // The revision first, then what is decided on: a commit that comes between makes the append refuse.
     const revision = await log.streamRevision(stream)();
@@ -141,6 +178,7 @@ export class Recorder {
       this.#spare?.byteLength === pages * FINGERPRINT_BYTES ? this.#spare : newFingerprints(pages);
     this.#spare = null;
     const writer = new CaptureWriter(this.#ports, view, {
+      vm,
       stream,
       revision: revision.right,
       group,
@@ -152,12 +190,29 @@ export class Recorder {
       onProgress: (done) => this.#options.onProgress?.({ pages: done, pageCount: pages }),
     });
     const counts = await writer.run();
+    this.#checkTime(startedAtMs);
+    await models.catchUp();
+    if (view.isOutdated()) {
+      this.#spare = next;
+      return null;
+    }
     const committed = await this.#commit(captured, writer, counts);
     await models.catchUp();
     this.#spare = previous;
     const { capture, position } = committed;
     this.#fingerprints = { capture, position, pages, current: next };
     return committed;
+  }
+
+  /** What was put so long ago may have been deleted as what nobody names. */
+  #checkTime(startedAtMs: number): void {
+    const ms = this.#ports.clock() - startedAtMs;
+    if (ms <= CAPTURE_MS_MAX) return;
+    throw new LedgerError(
+      'IO_FAILED',
+      `the capture took ${Math.round(ms / 1000)} s, and at most ${CAPTURE_MS_MAX / 1000} s are allowed, as what is stored and not committed for a day may be deleted; nothing of it is in the ledger: record again`,
+      { found: ms, expected: CAPTURE_MS_MAX },
+    );
   }
 
   async #previous(capture: number, pages: number): Promise<Fingerprints | null> {
@@ -175,12 +230,11 @@ export class Recorder {
     counts: CaptureCounts,
   ): Promise<Committed> {
     const { models } = this.#ports;
-    const { vm, group } = this.#options;
+    const { vm } = this.#options;
     const { memoryMap, argv, timeMs, pauseMs, mode, source } = captured;
     const decided = decideVm(models.vm(vm))({
       _tag: 'CommitCapture',
-      vm,
-      group,
+      ...this.#asked(),
       memoryMap,
       argv,
       timeMs,
@@ -203,6 +257,18 @@ export class Recorder {
     await this.#ports.fingerprints.save(this.#options.vm, { capture, position, fingerprints });
   }
 }
+
+/** How often a capture is taken in before it is given up because of compaction. */
+const ATTEMPTS_MAX = 3;
+/** Longest time from a capture's first pack to its commit. */
+const CAPTURE_MS_MAX = 12 * 3_600_000;
+
+const outrun = (vm: string): LedgerError =>
+  new LedgerError(
+    'COMPACTION_BUSY',
+    `what the capture of VM ${vm} shares was given back by compaction ${ATTEMPTS_MAX} times while it was recorded; nothing of it is in the ledger: record again when no compaction runs`,
+    { vm },
+  );
 
 /** Most pages that a recorder takes (256 GiB): their fingerprints are in memory twice. */
 const RECORDED_PAGES_MAX = 2 ** 26;

@@ -5,7 +5,7 @@ Written from docs/events.md alone, with Python 3.11's standard library: it uses 
 Standard input is newline-delimited JSON, one object an event, in the log's order:
 
     {"stream": "vm-web", "revision": 3, "position": "4711", "type": "PagesWritten",
-     "schema": 1, "time": 1790000000000, "data": "<the event's data in base64>"}
+     "schema": 2, "time": 1790000000000, "data": "<the event's data in base64>"}
 
 as a reader of EventStoreDB's $all has them (--prefix 'pageledger.' takes the ledger's name off the
 streams). Standard output is newline-delimited JSON as `pageledger log --json --pages` prints page
@@ -21,13 +21,18 @@ import sys
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 
-SCHEMA = 1
+SCHEMAS = {"PackWritten": 2, "PagesWritten": 2}  # of any other type: 1
+CONTROL_TYPES = ("VmRegistered", "CaptureCommitted", "VmRetired")
 BATCH_TYPES = ("PackWritten", "PagesWritten", "DeviceStateWritten")
 OUTCOMES = ZERO, STORED, MERGED, PATTERN = range(4)
 TYPES = ("PatternPageShared", "PageStored", "PageMerged", "PatternPageShared")
 BROKE = 0x80
+NAMES = ("zero", "byte", "word16", "word32", "word64", "period", "string", "edged")
+CLASSES = dict(enumerate(NAMES, start=1))
 ROWS_MAX = 16_384
-PACK_PAGES_MAX = 4_096
+PACK_CONTENTS_MAX = 4_096
+PACK_SLOTS = 8_192
+PATTERN_CODEC = 2
 GFN_MAX = 2**32 - 2
 EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
@@ -54,17 +59,21 @@ class Pack:
     name: str
     capture: int
     group: str
-    identifiers: list
+    identifiers: list  # of its contents
 
 
 def read_pack(data):
-    """A PackWritten: of its table of blocks only the size matters to who reads no content."""
+    """A PackWritten: of its table only the numbers of pages matter to who reads no content."""
     check(len(data) >= 112, "a PackWritten is shorter than its header")
-    name, capture, pages, blocks, _size, group = struct.unpack_from("<32sIIII64s", data)
-    check(1 <= pages <= PACK_PAGES_MAX and 1 <= blocks <= pages, "a pack has an impossible size")
+    name, capture, slots, blocks, _size, group = struct.unpack_from("<32sIIII64s", data)
+    check(1 <= slots < PACK_SLOTS and 1 <= blocks <= slots, "a pack has an impossible size")
     identifiers_at = 112 + blocks * (1 + 1 + 4 + 4)
-    check(len(data) == identifiers_at + 32 * pages, "a pack's columns do not fill its event")
-    identifiers = hashes(data, identifiers_at, pages)
+    check(len(data) >= identifiers_at + 32 * slots, "a pack's columns do not fit its event")
+    codecs, pages = data[112 : 112 + blocks], data[112 + blocks : 112 + 2 * blocks]
+    check(sum(pages) == slots, "a pack's blocks hold other slots than it has")
+    contents = sum(n for codec, n in zip(codecs, pages) if codec != PATTERN_CODEC)
+    check(contents <= PACK_CONTENTS_MAX, "a pack holds too many contents")
+    identifiers = hashes(data, identifiers_at, contents)
     return Pack(name.hex(), capture, group.rstrip(b"\0").decode("ascii"), identifiers)
 
 
@@ -92,7 +101,8 @@ class Row:
     gfn: int
     outcome: int
     broke: bool
-    reference: tuple | None  # (pack name, slot)
+    reference: tuple | None  # (pack name, slot) of a content
+    pattern: dict  # of a pattern: its class, and its number where it is public
 
 
 def read_pages(data):
@@ -116,13 +126,23 @@ def read_pages(data):
     found, gfn = [], -1
     for row in range(rows):
         kind, gfn = kinds[row], gfn + steps[row] + 1
-        check(kind & 0x7C == 0 and gfn <= GFN_MAX, f"row {row} is none")
-        reference = None
-        if kind & 3 in (STORED, MERGED):
-            index, slot = next(indexes, packs), next(slots, PACK_PAGES_MAX)
-            check(index < packs and slot < PACK_PAGES_MAX, f"row {row} refers to nothing")
-            reference = (names[index], slot)
-        found.append(Row(first_row + row, gfn, kind & 3, kind & BROKE != 0, reference))
+        outcome = kind & 3
+        check(outcome == PATTERN or kind & 0x7C == 0, f"row {row} has the kind {kind}")
+        check(gfn <= GFN_MAX, f"row {row} is no page")
+        reference, pattern = None, {}
+        if outcome == ZERO:
+            pattern = {"class": "zero"}
+        else:
+            index, slot = next(indexes, packs + 1), next(slots, PACK_SLOTS)
+            is_there = index < packs or (outcome == PATTERN and index == packs)
+            check(is_there and slot < PACK_SLOTS, f"row {row} refers to nothing")
+            if outcome != PATTERN:
+                reference = (names[index], slot)
+            else:
+                pattern = {"class": CLASSES.get((kind & 0x7C) >> 2)}
+                if index == packs:
+                    pattern["pattern"] = slot
+        found.append(Row(first_row + row, gfn, kind & 3, kind & BROKE != 0, reference, pattern))
     check(next(indexes, None) is None, "references are left over")
     return found
 
@@ -159,18 +179,19 @@ def capture_of(event, committed, kept):
 
 
 def captures_and_ends(events):
-    """Captures as they are committed, and the names of VMs as they are retired."""
+    """Captures as they are committed, and (type, data) of what else bears on page events."""
     kept = {}
     for event in events:
         stream, kind = event["stream"], event["type"]
-        if kind in BATCH_TYPES or kind in ("CaptureCommitted", "VmRetired"):
-            check(event["schema"] <= SCHEMA, f"a {kind} is of schema {event['schema']}")
+        if kind in BATCH_TYPES or kind in CONTROL_TYPES:
+            is_known = event["schema"] <= SCHEMAS.get(kind, 1)
+            check(is_known, f"a {kind} is of schema {event['schema']}")
         if kind in BATCH_TYPES:
             kept.setdefault(stream, []).append(event)
         elif kind == "CaptureCommitted":
             yield capture_of(event, json.loads(event["data"]), kept.pop(stream, []))
-        elif kind == "VmRetired":
-            yield json.loads(event["data"])["vm"]
+        elif kind in CONTROL_TYPES:
+            yield kind, json.loads(event["data"])
 
 
 # ---- page events ---------------------------------------------------------------------------------
@@ -184,10 +205,13 @@ class Fold:
         self.first = {}  # (group, identifier) -> (pack name, slot, VM, capture) that stored it first
         self.tables = {}  # VM -> {gfn: content, or None for a pattern}
         self.holders = {}  # content -> pages that hold it now
+        self.alone = set()  # VMs that share nothing but patterns
 
     def add_pack(self, pack, vm):
         for slot, identifier in enumerate(pack.identifiers):
             content = (pack.group, identifier)
+            if vm in self.alone:
+                content = (*content, pack.name, slot)
             self.content_of[pack.name, slot] = content
             self.first.setdefault(content, (pack.name, slot, vm, pack.capture))
 
@@ -205,9 +229,12 @@ class Fold:
         table[gfn] = content
         return broke, old
 
-    def retire(self, vm):
-        for content in self.tables.pop(vm, {}).values():
-            self.hold(content, -1)
+    def control(self, kind, data):
+        if kind == "VmRegistered" and data["share"] == "pattern":
+            self.alone.add(data["vm"])
+        if kind == "VmRetired":
+            for content in self.tables.pop(data["vm"], {}).values():
+                self.hold(content, -1)
 
 
 def iso(time_ms):
@@ -238,7 +265,7 @@ def page_events(capture, fold, recorded):
     for row in capture.rows:
         content = None
         outcome = row.outcome
-        link = {}
+        link = row.pattern
         if row.reference is not None:
             content = fold.content_of.get(row.reference)
             check(content is not None, f"row {row.row} refers to a page that no pack has")
@@ -275,8 +302,8 @@ def main():
     fold = Fold()
     try:
         for found in captures_and_ends(read_events(sys.stdin, options.prefix)):
-            if isinstance(found, str):
-                fold.retire(found)
+            if isinstance(found, tuple):
+                fold.control(*found)
                 continue
             for event in page_events(found, fold, options.recorded):
                 print(json.dumps(event, separators=(",", ":")))

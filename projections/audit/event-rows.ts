@@ -1,21 +1,24 @@
 // Events as people and programs read them (brief, section 5, `log`): one row an event; where asked, a
 // batch is expanded to its page events, lazily. Outcomes are what the fold says.
 
-import type { ControlEvent } from '../../domain/events.ts';
+import type { ContentReleased, ControlEvent } from '../../domain/events.ts';
 import {
-  hasReference,
+  classOfKind,
+  holdsContent,
   KIND_BROKE,
   KIND_MASK,
   KIND_STORED,
   type PageColumns,
 } from '../../domain/page-columns.ts';
-import { packPagesOf } from '../../domain/pack-event.ts';
-import { FIRST_CONTENT, isContent, UNKNOWN, type Holding } from '../../domain/page-writes.ts';
+import { packSlotsOf } from '../../domain/pack-event.ts';
+import { FIRST_CONTENT, isContent, UNKNOWN, ZERO, type Holding } from '../../domain/page-writes.ts';
 import type { Position } from '../../domain/ports.ts';
-import type { CaptureChange, Change } from '../commits.ts';
+import type { CaptureChange, Change, RewriteChange } from '../commits.ts';
 import { foldedKinds } from '../folded-kinds.ts';
 import type { LedgerState } from '../ledger-state.ts';
 import { holdingsOf, type PageTable } from '../page-tables.ts';
+import { patternClassName } from './pattern-classes.ts';
+import { slotsIn } from '../releases.ts';
 import { placeText, rankOf, type Rank, type RowPart } from './place.ts';
 
 export interface EventRow {
@@ -44,9 +47,12 @@ const vmOf = (event: ControlEvent): string | null => ('vm' in event.data ? event
 
 function controlRow(change: Change & { _tag: 'control' }): RankedRow {
   const { position, timeMs, event } = change;
-  const facts = Object.fromEntries(
-    Object.entries(event.data).filter(([key]) => key !== 'vm' && key !== 'capture'),
-  );
+  const facts =
+    event.type === 'ContentReleased'
+      ? releasedFacts(event.data)
+      : Object.fromEntries(
+          Object.entries(event.data).filter(([key]) => key !== 'vm' && key !== 'capture'),
+        );
   const capture = 'capture' in event.data ? event.data.capture : null;
   const place = placeText(position, WHOLE);
   const { type } = event;
@@ -54,9 +60,34 @@ function controlRow(change: Change & { _tag: 'control' }): RankedRow {
   return { row, rank: rankOf(WHOLE), columns: null };
 }
 
+/** A pack that compaction wrote; what moved there stands in its table, not in a row. */
+function rewriteRow(change: RewriteChange): RankedRow {
+  const { position, timeMs, pack } = change;
+  const { name, group, sizeBytes, blocks, homes, homeSlots, patches } = pack;
+  const facts = {
+    pack: name,
+    group,
+    pages: homeSlots.length,
+    patches: patches.slots.length,
+    blocks: blocks.codecs.length,
+    sizeBytes,
+    from: homes.length,
+  };
+  const place = placeText(position, WHOLE);
+  const of = { item: null, place, type: 'PackRewritten', vm: null, timeMs, capture: null };
+  return { row: { position, ...of, facts }, rank: rankOf(WHOLE), columns: null };
+}
+
+/** What was released, counted: names and slots are for programs that read the event itself. */
+const releasedFacts = ({ seen, packs }: ContentReleased): EventRow['facts'] => ({
+  seen,
+  packs: packs.length,
+  pages: packs.reduce((sum, { slots }) => sum + [...slotsIn(slots)].length, 0),
+});
+
 /** Type of a page event, by its kind as the fold says it. */
 function typeOfKind(kind: number): 'PageStored' | 'PageMerged' | 'PatternPageShared' {
-  if (!hasReference(kind)) return 'PatternPageShared';
+  if (!holdsContent(kind)) return 'PatternPageShared';
   return (kind & KIND_MASK) === KIND_STORED ? 'PageStored' : 'PageMerged';
 }
 
@@ -79,6 +110,10 @@ export function* eventRows(change: Change): Generator<RankedRow> {
     yield controlRow(change);
     return;
   }
+  if (change._tag === 'rewrite') {
+    yield rewriteRow(change);
+    return;
+  }
   const { position, committed, packs, batches, device } = change;
   const { vm, capture, timeMs, ...facts } = committed;
   const ranked = (
@@ -96,7 +131,7 @@ export function* eventRows(change: Change): Generator<RankedRow> {
   };
   for (const [number, pack] of packs.entries()) {
     const { name, group, sizeBytes: bytes } = pack;
-    const of = { name, group, pages: packPagesOf(pack), bytes };
+    const of = { name, group, pages: packSlotsOf(pack), bytes };
     yield ranked({ _tag: 'pack', number }, { type: 'PackWritten', facts: of });
   }
   for (const columns of batches) {
@@ -144,13 +179,25 @@ export function* pageRows(
     if (item > after) {
       const type = typeOfKind(kind);
       const identifier = context.identifierOf(holding);
-      const link = type === 'PageMerged' && isContent(holding) ? linkOf(state, vm, holding) : {};
-      yield rowAt(item, type, { gfn, identifier, ...link });
+      yield rowAt(item, type, { gfn, identifier, ...moreOf(state, { vm, type, kind, holding }) });
     }
     if ((kind & KIND_BROKE) === 0) continue;
     const identifier = context.identifierOf(context.before[gfn] ?? UNKNOWN);
     yield rowAt(item + 1, 'SharingBroken', { gfn, identifier });
   }
+}
+
+/** What a page event says beside its page: what a merge links to, which pattern it is. */
+function moreOf(
+  state: LedgerState,
+  of: { readonly vm: string; readonly type: string; readonly kind: number; holding: Holding },
+): Record<string, unknown> {
+  const { vm, type, kind, holding } = of;
+  if (type === 'PageMerged' && isContent(holding)) return linkOf(state, vm, holding);
+  if (type !== 'PatternPageShared') return {};
+  const name = holding === ZERO ? 'zero' : patternClassName(classOfKind(kind));
+  const isPublic = holding > ZERO && holding < FIRST_CONTENT;
+  return { class: name, ...(isPublic ? { pattern: holding } : {}) };
 }
 
 /** The holder that a merge links to: who first stored the content. */

@@ -1,64 +1,102 @@
-// A ledger's fingerprint (brief, section 4): a digest over (VM, capture, gfn, SHA-256 of content) and
-// the checkpoints, nothing else, so that equal recordings in different stores have equal fingerprints.
+// A ledger's fingerprint (brief, section 4): a digest over (VM, capture, gfn, SHA-256 of content) of the
+// captures that can be restored and the checkpoints, nothing else, so that equal recordings in different stores have equal fingerprints.
 //
 // Each VM has a running sum, modulo 2^256, of SHA-256(gfn, content digest) over its pages; a page
 // write takes the old term out and the new one in, so the cost is O(page events), not O(pages x captures).
 
 import { toHex } from '../../domain/identifier.ts';
-import { blockStarts, packLabel } from '../../domain/pack.ts';
 import { PAGE_BYTES } from '../../domain/page.ts';
-import type { PageEngine } from '../../domain/page-engine.ts';
-import { FIRST_CONTENT, isContent, UNKNOWN } from '../../domain/page-writes.ts';
-import type { PageStore } from '../../domain/ports.ts';
-import { useRange } from '../../domain/use-cases/pack-ranges.ts';
+import {
+  FIRST_CONTENT,
+  isContent,
+  isKeptPattern,
+  PATTERN_BASE,
+  UNKNOWN,
+  ZERO,
+  type Holding,
+} from '../../domain/page-writes.ts';
+import { PUBLIC_PATTERNS } from '../../domain/patterns/public-patterns.ts';
+import type { PageReader } from '../../domain/use-cases/page-reader.ts';
 import type { LedgerState, Replay } from '../ledger-state.ts';
 import { walkTables } from './table-walk.ts';
 
 export interface FingerprintPorts {
   readonly state: LedgerState;
   readonly replay: Replay;
-  readonly store: PageStore;
-  readonly engine: PageEngine;
+  readonly pages: PageReader;
   readonly sha256: (bytes: Uint8Array) => Uint8Array;
 }
 
 const DIGEST_BYTES = 32;
+const PAGES_AT_ONCE = 256;
 const MODULUS = 1n << 256n;
 
-/** SHA-256 of every content, by content number; aliases are never held, so they may be absent. */
-async function contentDigests(ports: FingerprintPorts): Promise<Uint8Array> {
-  const { contents } = ports.state;
-  const digests = new Uint8Array(contents.count * DIGEST_BYTES);
-  for (const pack of contents.packs) {
-    const { offsets } = blockStarts(pack.blocks);
-    const offsetBytes = offsets[0]!;
-    const lengthBytes = pack.sizeBytes - offsetBytes;
-    const range = { name: pack.name, offsetBytes, lengthBytes };
-    const label = packLabel(pack.name);
-    const pages = await useRange(ports.store, range, (bytes) =>
-      ports.engine.decode({ bytes, blocks: pack.blocks, label }),
-    );
-    for (let slot = 0; slot < pack.pages; slot += 1)
-      digests.set(
-        ports.sha256(pages.subarray(slot * PAGE_BYTES, (slot + 1) * PAGE_BYTES)),
-        (pack.firstContent + slot) * DIGEST_BYTES,
-      );
+/** SHA-256 of what pages hold. */
+class Digests {
+  readonly #ports: FingerprintPorts;
+  readonly #contents: Uint8Array;
+  readonly #patterns: Uint8Array;
+  readonly #publics: Uint8Array;
+
+  constructor(ports: FingerprintPorts) {
+    this.#ports = ports;
+    const { contents } = ports.state;
+    this.#contents = new Uint8Array(contents.count * DIGEST_BYTES);
+    this.#patterns = new Uint8Array(contents.patternCount * DIGEST_BYTES);
+    this.#publics = new Uint8Array(FIRST_CONTENT * DIGEST_BYTES);
   }
-  return digests;
+
+  /** Reads every page that is kept once; what was forgotten, or is an alias, stays zeros. */
+  async fill(): Promise<void> {
+    const { contents, catalogue } = this.#ports.state;
+    const publics = PUBLIC_PATTERNS.map((_, i) => i + 1);
+    const holdings: Holding[] = [ZERO, ...publics, ...catalogue.patterns.keys()];
+    for (let i = 0; i < contents.count; i += 1)
+      if (!contents.aliases.has(i)) holdings.push(FIRST_CONTENT + i);
+    for (let i = 0; i < contents.patternCount; i += 1) holdings.push(PATTERN_BASE + i);
+    const kept = holdings.filter((holding) => !isKept(holding) || contents.placeOf(holding) >= 0);
+    // In the order of places, so that every block is decoded once.
+    const placeOf = (holding: Holding): number =>
+      isKept(holding) ? contents.placeOf(holding) : -1;
+    const ordered = kept
+      .map((holding) => ({ holding, place: placeOf(holding) }))
+      .toSorted((a, b) => a.place - b.place);
+    const room = new Uint8Array(PAGES_AT_ONCE * PAGE_BYTES);
+    for (let first = 0; first < ordered.length; first += PAGES_AT_ONCE) {
+      const some = ordered.slice(first, first + PAGES_AT_ONCE).map(({ holding }) => holding);
+      const pages = await this.#ports.pages.read(some, room);
+      for (const [i, holding] of some.entries()) {
+        const page = pages.subarray(i * PAGE_BYTES, (i + 1) * PAGE_BYTES);
+        this.of(holding).set(this.#ports.sha256(page));
+      }
+    }
+  }
+
+  /** The digest of a holding, in place. */
+  of(holding: Holding): Uint8Array {
+    if (isContent(holding)) return rowOf(this.#contents, holding - FIRST_CONTENT);
+    if (isKeptPattern(holding)) return rowOf(this.#patterns, holding - PATTERN_BASE);
+    return rowOf(this.#publics, holding);
+  }
 }
 
-/** The fingerprint of a ledger, lower-case hex. Reads every pack once. */
+const rowOf = (column: Uint8Array, row: number): Uint8Array =>
+  column.subarray(row * DIGEST_BYTES, (row + 1) * DIGEST_BYTES);
+
+/** Whether something in a pack stands for it. */
+const isKept = (holding: Holding): boolean => isContent(holding) || isKeptPattern(holding);
+
+/** The fingerprint of a ledger, lower-case hex. Reads every page that is kept once. */
 export async function ledgerFingerprint(ports: FingerprintPorts): Promise<string> {
   const { state, sha256 } = ports;
-  const digests = await contentDigests(ports);
-  const zero = sha256(new Uint8Array(PAGE_BYTES));
+  const digests = new Digests(ports);
+  await digests.fill();
   const input = new Uint8Array(4 + DIGEST_BYTES);
   const view = new DataView(input.buffer);
   const term = (gfn: number, holding: number): bigint => {
     if (holding === UNKNOWN) return 0n;
     view.setUint32(0, gfn, true);
-    const at = (holding - FIRST_CONTENT) * DIGEST_BYTES;
-    input.set(isContent(holding) ? digests.subarray(at, at + DIGEST_BYTES) : zero, 4);
+    input.set(digests.of(holding), 4);
     return BigInt(`0x${toHex(sha256(input))}`);
   };
   const sums = new Map<string, bigint>();
@@ -68,7 +106,9 @@ export async function ledgerFingerprint(ports: FingerprintPorts): Promise<string
       const sum = (sums.get(vm) ?? 0n) - term(gfn, old) + term(gfn, next);
       sums.set(vm, ((sum % MODULUS) + MODULUS) % MODULUS);
     },
-    captured: ({ vm }, { capture }) => {
+    captured: (entry, { capture }) => {
+      const { vm } = entry;
+      if (entry.isForgotten(capture)) return;
       lines.push(`capture ${vm} ${capture} ${(sums.get(vm) ?? 0n).toString(16)}`);
     },
   });

@@ -1,18 +1,22 @@
-// Every version of one page (brief, section 5, `history`). Cost: the VM's batches are read once, and
-// the whole log once more for the sharers of each version; an index is a later step.
+// Every version of one page (brief, section 5, `history`), from the page index. Cost: O(segments)
+// blocks of 16 KiB for the page, as many for each content that it ever held, and the holdings of those
+// contents; the length of the history does not count.
 
 import {
-  hasReference,
+  classOfKind,
   KIND_MASK,
+  KIND_PATTERN,
   KIND_STORED,
-  type PageColumns,
+  KIND_ZERO,
 } from '../../domain/page-columns.ts';
-import { FIRST_CONTENT, isContent, type Holding } from '../../domain/page-writes.ts';
+import { CLASS_NONE, CLASS_ZERO } from '../../domain/page-engine.ts';
+import { isContent, type Holding } from '../../domain/page-writes.ts';
 import type { Position } from '../../domain/ports.ts';
-import type { CaptureRow, VmEntry } from '../catalogue.ts';
-import { holdingsOf } from '../page-tables.ts';
-import type { LedgerState, Replay } from '../ledger-state.ts';
-import { walkTables } from './table-walk.ts';
+import type { VmEntry } from '../catalogue.ts';
+import type { LedgerState } from '../ledger-state.ts';
+import type { PageIndex } from '../page-index/page-index.ts';
+import { HolderCounts } from './held-pages.ts';
+import { StoredSizes } from './stored-sizes.ts';
 
 export interface PageVersion {
   readonly capture: number;
@@ -20,94 +24,70 @@ export interface PageVersion {
   readonly timeMs: number;
   readonly gfn: number;
   readonly outcome: 'stored' | 'merged' | 'pattern';
+  /** Of a pattern, its class; else CLASS_NONE. */
+  readonly patternClass: number;
   readonly holding: Holding;
   /** This page's part of its stored block, for a page stored by this write; else 0. */
   readonly storedBytes: number;
   /** Other (VM, gfn) that hold the content right after the capture. */
   readonly sharers: number;
+  /** Other (VM, gfn) that hold it now. */
+  readonly sharersNow: number;
 }
 
-/** The row of a gfn in ascending gfns, or -1. */
-export function rowOfGfn(gfns: Uint32Array, gfn: number): number {
-  let low = 0;
-  let high = gfns.length - 1;
-  while (low <= high) {
-    const middle = (low + high) >>> 1;
-    if (gfns[middle] === gfn) return middle;
-    if (gfns[middle]! < gfn) low = middle + 1;
-    else high = middle - 1;
-  }
-  return -1;
+/** What became of a page event, as the fold says. */
+export function outcomeOf(kind: number): PageVersion['outcome'] {
+  const outcome = kind & KIND_MASK;
+  if (outcome === KIND_ZERO || outcome === KIND_PATTERN) return 'pattern';
+  return outcome === KIND_STORED ? 'stored' : 'merged';
 }
 
-/** Bytes that a stored page takes: its part of its block. */
-export function storedBytesOf(state: LedgerState, holding: Holding): number {
-  const content = holding - FIRST_CONTENT;
-  const pack = state.contents.packOf(content);
-  let slot = content - pack.firstContent;
-  for (let block = 0; block < pack.blocks.pages.length; block += 1) {
-    const pages = pack.blocks.pages[block]!;
-    if (slot < pages) return Math.round(pack.blocks.lengths[block]! / pages);
-    slot -= pages;
-  }
-  return 0;
-}
-
-/** Whether a recorded store folds as one: no equal content came before it. */
-export function isStoreFolded(state: LedgerState, columns: PageColumns, row: number): boolean {
-  if ((columns.kinds[row]! & KIND_MASK) !== KIND_STORED) return false;
-  const pack = state.contents.byName(columns.packs[columns.packIndexes[row]!]!);
-  return pack !== undefined && !state.contents.aliases.has(pack.firstContent + columns.slots[row]!);
-}
-
-function versionIn(
-  state: LedgerState,
-  row: CaptureRow,
-  columns: PageColumns,
-  gfn: number,
-): Omit<PageVersion, 'sharers'> | null {
-  const at = rowOfGfn(columns.gfns, gfn);
-  if (at < 0) return null;
-  const holding = holdingsOf(state.contents, columns)[at]!;
-  const isStored = isContent(holding) && isStoreFolded(state, columns, at);
-  // By the kind, not the holding: content that is lost is no pattern.
-  const isPattern = !hasReference(columns.kinds[at]!);
-  const outcome = isPattern ? 'pattern' : isStored ? 'stored' : 'merged';
-  const storedBytes = outcome === 'stored' ? storedBytesOf(state, holding) : 0;
-  const { capture, position, timeMs } = row;
-  return { capture, position, timeMs, gfn, outcome, holding, storedBytes };
+/** The class of the pattern that a page event recorded. */
+export function patternClassOf(kind: number): number {
+  const outcome = kind & KIND_MASK;
+  if (outcome === KIND_ZERO) return CLASS_ZERO;
+  return outcome === KIND_PATTERN ? classOfKind(kind) : CLASS_NONE;
 }
 
 /** Versions of a page, oldest first. */
 export async function pageHistory(
-  ports: { readonly state: LedgerState; readonly replay: Replay },
+  { state, index }: { readonly state: LedgerState; readonly index: PageIndex },
   entry: VmEntry,
   gfn: number,
 ): Promise<readonly PageVersion[]> {
-  const { state } = ports;
-  const found: Omit<PageVersion, 'sharers'>[] = [];
-  for (const row of entry.captures)
-    for await (const columns of state.tables.batches(entry.vm, row)) {
-      const version = versionIn(state, row, columns, gfn);
-      if (version !== null) found.push(version);
-    }
-  const holders = new Map<Holding, number>();
-  for (const { holding } of found) if (isContent(holding)) holders.set(holding, 0);
-  const sharers = new Map<Position, number>();
-  const holdingAt = new Map(found.map(({ position, holding }) => [position, holding]));
-  const shift = (holding: Holding, by: number): void => {
-    const count = holders.get(holding);
-    if (count !== undefined) holders.set(holding, count + by);
-  };
-  await walkTables(ports, {
-    page: (_vm, _gfn, old, next) => {
-      shift(old, -1);
-      shift(next, 1);
-    },
-    captured: (_entry, row) => {
-      const holding = holdingAt.get(row.position);
-      if (holding !== undefined) sharers.set(row.position, (holders.get(holding) ?? 1) - 1);
-    },
-  });
-  return found.map((version) => ({ ...version, sharers: sharers.get(version.position) ?? 0 }));
+  const records = await index.versions(entry.vm, gfn);
+  const held = new Set(records.map(({ holding }) => holding).filter(isContent));
+  const holders = await index.holders(held);
+  const { catalogue, contents } = state;
+  const sizes = new StoredSizes(contents);
+  const counts = new Map(
+    [...holders].map(([content, pages]) => {
+      const isOwnNow = pages.some(
+        ({ vm, gfn: of, to }) => vm === entry.vm && of === gfn && to === null,
+      );
+      const own = isOwnNow && entry.retired === null ? 1 : 0;
+      return [content, { own, all: new HolderCounts(catalogue, pages) }];
+    }),
+  );
+  const versions: PageVersion[] = [];
+  for (const { capture, holding, kind } of records) {
+    const row = entry.capture(capture);
+    if (row === undefined) continue;
+    const { position, timeMs } = row;
+    const outcome = outcomeOf(kind);
+    const of = counts.get(holding);
+    versions.push({
+      capture,
+      position,
+      timeMs,
+      gfn,
+      outcome,
+      patternClass: patternClassOf(kind),
+      holding,
+      storedBytes: outcome === 'stored' ? Math.round(sizes.bytesOf(holding)) : 0,
+      sharers: of === undefined ? 0 : of.all.at(position) - 1,
+      sharersNow: of === undefined ? 0 : of.all.at(state.next) - of.own,
+    });
+  }
+  return versions;
 }

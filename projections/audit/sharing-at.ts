@@ -1,14 +1,17 @@
-// How the memory of VMs is made up at a point (brief, section 5, `sharing`).
+// How the memory of VMs is made up at a moment (brief, section 5, `sharing`).
 //
 // Invariant: pages = zero + pattern + unique + mergedIntra + mergedInter. For a content held by v VMs
 // on p pages: unique 1, mergedInter v - 1, mergedIntra p - v.
 
 import { assert } from '../../domain/assert.ts';
-import { FIRST_CONTENT, isContent, UNKNOWN, ZERO } from '../../domain/page-writes.ts';
 import { LedgerError } from '../../domain/ledger-error.ts';
-import type { Position } from '../../domain/ports.ts';
-import type { CaptureRow, VmEntry } from '../catalogue.ts';
+import { CLASS_ZERO, CLASSES_MAX } from '../../domain/page-engine.ts';
+import { FIRST_CONTENT, isContent, UNKNOWN, ZERO, type Holding } from '../../domain/page-writes.ts';
+import { publicPattern } from '../../domain/patterns/public-patterns.ts';
+import type { Contents } from '../contents.ts';
 import type { LedgerState } from '../ledger-state.ts';
+import { vmsAt, type Moment, type VmAt } from './moment.ts';
+import { StoredSizes } from './stored-sizes.ts';
 
 export interface SharingCounts {
   readonly vms: number;
@@ -18,134 +21,193 @@ export interface SharingCounts {
   readonly unique: number;
   readonly mergedIntra: number;
   readonly mergedInter: number;
+  /** Of the unique: contents that are stored as a patch. */
   readonly patched: number;
 }
 
-interface Tally {
-  pages: number;
-  zero: number;
-  pattern: number;
+export interface SharingReport extends SharingCounts {
+  /** Pages by the class of their pattern, zeros among them. */
+  readonly classes: Float64Array;
+  /** What the unique contents take in the page store: their parts of their blocks. */
+  readonly uniqueBytes: number;
+  /** Writes that broke a sharing, a minute, from the first capture to the last; null: no time passed. */
+  readonly brokenPerMinute: number | null;
+  /** Where one VM was asked for. */
+  readonly vm: {
+    /** Pages of other VMs that would be the only ones to hold their content if this VM left. */
+    readonly leftPrivate: number;
+    /** Contents that this VM shares with each other one, most first. */
+    readonly sharedWith: readonly { readonly vm: string; readonly contents: number }[];
+  } | null;
+}
+
+/** Where a descriptor says its class. */
+const DESCRIPTOR_CLASS = 1;
+
+/** Class of the pattern that a holding is. */
+export function classOfPattern(contents: Contents, holding: Holding): number {
+  if (holding === ZERO) return CLASS_ZERO;
+  return holding < FIRST_CONTENT
+    ? publicPattern(holding)[DESCRIPTOR_CLASS]!
+    : contents.classOf(holding);
+}
+
+/** Pages of some VMs, counted. */
+class Tally {
+  readonly #contents: Contents;
+  pages = 0;
+  readonly classes = new Float64Array(CLASSES_MAX);
   /** Pages, and VMs, that hold each content. */
   readonly pagesOf: Uint32Array;
   readonly vmsOf: Uint32Array;
+  /** The last VM that was counted and holds the content. */
+  readonly #lastVm: Uint32Array;
+  #vms = 0;
+
+  constructor(contents: Contents) {
+    this.#contents = contents;
+    this.pagesOf = new Uint32Array(contents.count);
+    this.vmsOf = new Uint32Array(contents.count);
+    this.#lastVm = new Uint32Array(contents.count);
+  }
+
+  /** Counts a VM's pages. `onContent` is called once for each content that it holds. */
+  add(table: Uint32Array, onContent?: (content: number) => void): void {
+    this.#vms += 1;
+    this.pages += table.length;
+    for (const holding of table) {
+      if (!isContent(holding)) {
+        this.classes[classOfPattern(this.#contents, holding)]! += 1;
+        continue;
+      }
+      const content = holding - FIRST_CONTENT;
+      this.pagesOf[content]! += 1;
+      if (this.#lastVm[content] === this.#vms) continue;
+      this.#lastVm[content] = this.#vms;
+      this.vmsOf[content]! += 1;
+      onContent?.(content);
+    }
+  }
+
+  get patterns(): number {
+    return this.classes.reduce((sum, pages) => sum + pages, 0);
+  }
+}
+
+/** A VM's table, whole. */
+async function tableOf(state: LedgerState, { entry, row }: VmAt): Promise<Uint32Array> {
+  const table = await state.tables.at(entry, state.contents, row);
+  if (table.includes(UNKNOWN))
+    throw new LedgerError(
+      'POINT_DAMAGED',
+      `the memory of VM ${entry.vm} at capture ${row.capture} is not whole, so it cannot be counted; \`pageledger verify\` names the damage`,
+      { vm: entry.vm, capture: row.capture },
+    );
+  return table;
+}
+
+/** What the pages of the asked VM, or of all, come to. */
+function countsOf(
+  state: LedgerState,
+  { all, own, vms }: { all: Tally; own: Tally; vms: number },
+): SharingCounts & { readonly uniqueBytes: number } {
+  const { contents } = state;
+  const sizes = new StoredSizes(contents);
+  const isWhole = all === own;
+  let unique = 0;
+  let patched = 0;
+  let mergedInter = 0;
+  let held = 0;
+  let uniqueBytes = 0;
+  for (let content = 0; content < own.pagesOf.length; content += 1) {
+    if (own.pagesOf[content] === 0) continue;
+    held += 1;
+    const holders = all.vmsOf[content]!;
+    if (isWhole) mergedInter += holders - 1;
+    else if (holders > 1) {
+      mergedInter += 1;
+      continue;
+    }
+    unique += 1;
+    uniqueBytes += sizes.bytesOf(FIRST_CONTENT + content);
+    if (contents.isPatch(FIRST_CONTENT + content)) patched += 1;
+  }
+  const { pages, patterns } = own;
+  const zero = own.classes[CLASS_ZERO]!;
+  const mergedIntra = pages - patterns - (isWhole ? unique + mergedInter : held);
+  const counts = { vms, pages, zero, pattern: patterns - zero, unique, mergedIntra, mergedInter };
+  assert(pages === patterns + unique + mergedIntra + mergedInter, 'every page counts once');
+  return { ...counts, patched, uniqueBytes: Math.round(uniqueBytes) };
+}
+
+const MINUTE_MS = 60_000;
+
+/** Broken sharings a minute up to the rows that VMs are at. */
+function brokenPerMinute(vms: readonly VmAt[]): number | null {
+  let broken = 0;
+  let first = Number.POSITIVE_INFINITY;
+  let last = Number.NEGATIVE_INFINITY;
+  for (const { entry, row } of vms)
+    for (const capture of entry.captures) {
+      if (capture.capture > row.capture) break;
+      broken += capture.broken;
+      first = Math.min(first, capture.timeMs);
+      last = Math.max(last, capture.timeMs);
+    }
+  return last > first ? (broken * MINUTE_MS) / (last - first) : null;
 }
 
 /**
- * A moment of the whole ledger: a log position, or a time, at which each VM is as its newest capture
- * at or before it.
+ * Counts over all VMs at a moment, or of one VM among them, and what follows from them. O(pages of all
+ * VMs), and the contents there are; memory: 12 bytes a content.
  */
-export type Moment = { readonly position: Position } | { readonly timeMs: number };
-
-/** The capture that a VM is at, or undefined. */
-function rowAt(entry: VmEntry, moment: Moment): CaptureRow | undefined {
-  if ('position' in moment) return entry.at(moment.position);
-  const row = entry.resolve({ _tag: 'time', timeMs: moment.timeMs });
-  return row._tag === 'Right' ? row.right : undefined;
-}
-
-function isRetiredAt({ retired }: VmEntry, moment: Moment): boolean {
-  if (retired === null) return false;
-  return 'position' in moment
-    ? retired.position <= moment.position
-    : retired.timeMs <= moment.timeMs;
-}
-
-/** VMs registered and not retired at a moment, with a capture there. */
-const vmsAt = (state: LedgerState, moment: Moment): VmEntry[] =>
-  [...state.catalogue.vms.values()].filter(
-    (entry) =>
-      entry.state.registered !== null &&
-      rowAt(entry, moment) !== undefined &&
-      !isRetiredAt(entry, moment),
-  );
-
-async function count(
+export async function sharingReport(
   state: LedgerState,
-  tally: Tally,
-  entry: VmEntry,
-  moment: Moment,
-): Promise<Set<number>> {
-  const row = rowAt(entry, moment);
-  assert(row !== undefined, 'a counted VM has a capture');
-  const table = await state.tables.at(entry, state.contents, row);
-  const held = new Set<number>();
-  for (const holding of table) {
-    tally.pages += 1;
-    if (holding === UNKNOWN)
-      throw new LedgerError(
-        'POINT_DAMAGED',
-        `the memory of VM ${entry.vm} at capture ${row.capture} is not whole, so it cannot be counted; \`pageledger verify\` names the damage`,
-        { vm: entry.vm, capture: row.capture },
-      );
-    if (holding === ZERO) tally.zero += 1;
-    else if (!isContent(holding)) tally.pattern += 1;
-    else {
-      const content = holding - FIRST_CONTENT;
-      tally.pagesOf[content]! += 1;
-      if (tally.pagesOf[content] === 1 || !held.has(content)) held.add(content);
-    }
+  at: Moment & { readonly vm: string | null },
+): Promise<SharingReport> {
+  const vms = vmsAt(state.catalogue, at);
+  const all = new Tally(state.contents);
+  if (at.vm === null) {
+    for (const vm of vms) all.add(await tableOf(state, vm));
+    const counts = countsOf(state, { all, own: all, vms: vms.length });
+    const { classes } = all;
+    return { ...counts, classes, brokenPerMinute: brokenPerMinute(vms), vm: null };
   }
-  for (const content of held) tally.vmsOf[content]! += 1;
-  return held;
+  const asked = vms.filter(({ entry }) => entry.vm === at.vm);
+  const own = new Tally(state.contents);
+  for (const vm of asked) {
+    const table = await tableOf(state, vm);
+    own.add(table);
+    all.add(table);
+  }
+  const sharedWith: { vm: string; contents: number }[] = [];
+  for (const vm of vms) {
+    if (vm.entry.vm === at.vm) continue;
+    let contents = 0;
+    all.add(await tableOf(state, vm), (content) => {
+      if (own.pagesOf[content]! > 0) contents += 1;
+    });
+    if (contents > 0) sharedWith.push({ vm: vm.entry.vm, contents });
+  }
+  let leftPrivate = 0;
+  for (const [content, held] of own.pagesOf.entries()) {
+    const byOthers = all.pagesOf[content]! - held;
+    if (held > 0 && byOthers === 1) leftPrivate += 1;
+  }
+  return {
+    ...countsOf(state, { all, own, vms: asked.length }),
+    classes: own.classes,
+    brokenPerMinute: brokenPerMinute(asked),
+    vm: { leftPrivate, sharedWith: sharedWith.toSorted((a, b) => b.contents - a.contents) },
+  };
 }
 
-/** Counts over all VMs at a moment, or of one VM among them. O(pages of all VMs). */
+/** The counts alone. */
 export async function sharingAt(
   state: LedgerState,
   at: Moment & { readonly vm: string | null },
 ): Promise<SharingCounts> {
-  const tally: Tally = {
-    pages: 0,
-    zero: 0,
-    pattern: 0,
-    pagesOf: new Uint32Array(state.contents.count),
-    vmsOf: new Uint32Array(state.contents.count),
-  };
-  const vms = vmsAt(state, at);
-  const own = { pages: 0, zero: 0, pattern: 0, held: new Set<number>() };
-  for (const entry of vms) {
-    const { pages, zero, pattern } = tally;
-    const held = await count(state, tally, entry, at);
-    if (entry.vm !== at.vm) continue;
-    Object.assign(own, {
-      pages: tally.pages - pages,
-      zero: tally.zero - zero,
-      pattern: tally.pattern - pattern,
-      held,
-    });
-  }
-  if (at.vm === null) return countsOfAll(tally, vms.length);
-  let unique = 0;
-  for (const content of own.held) if (tally.vmsOf[content] === 1) unique += 1;
-  const mergedInter = own.held.size - unique;
-  const { pages, zero, pattern } = own;
-  const mergedIntra = pages - zero - pattern - own.held.size;
-  const isThere = vms.some((entry) => entry.vm === at.vm);
-  return {
-    vms: isThere ? 1 : 0,
-    pages,
-    zero,
-    pattern,
-    unique,
-    mergedIntra,
-    mergedInter,
-    patched: 0,
-  };
-}
-
-function countsOfAll(tally: Tally, vms: number): SharingCounts {
-  let unique = 0;
-  let mergedIntra = 0;
-  let mergedInter = 0;
-  for (let content = 0; content < tally.pagesOf.length; content += 1) {
-    const pages = tally.pagesOf[content]!;
-    if (pages === 0) continue;
-    const holders = tally.vmsOf[content]!;
-    unique += 1;
-    mergedInter += holders - 1;
-    mergedIntra += pages - holders;
-  }
-  const { pages, zero, pattern } = tally;
-  assert(pages === zero + pattern + unique + mergedIntra + mergedInter, 'every page counts once');
-  return { vms, pages, zero, pattern, unique, mergedIntra, mergedInter, patched: 0 };
+  const { vms, pages, zero, pattern, unique, mergedIntra, mergedInter, patched } =
+    await sharingReport(state, at);
+  return { vms, pages, zero, pattern, unique, mergedIntra, mergedInter, patched };
 }

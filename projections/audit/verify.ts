@@ -5,15 +5,16 @@
 
 import { toHex } from '../../domain/identifier.ts';
 import { isLedgerError, type LedgerError } from '../../domain/ledger-error.ts';
-import { blockStarts, PACK_HEADER_BYTES, sliceBlocks } from '../../domain/pack.ts';
-import { PAGE_BYTES } from '../../domain/page.ts';
+import { blockStarts, PACK_HEADER_BYTES, sliceBlocks, slotsOf } from '../../domain/pack.ts';
+import { PACK_SLOTS, PAGE_BYTES } from '../../domain/page.ts';
 import { IDENTIFIER_BYTES, type PageEngine } from '../../domain/page-engine.ts';
-import { FIRST_CONTENT, isContent, UNKNOWN } from '../../domain/page-writes.ts';
+import { UNKNOWN, type Holding } from '../../domain/page-writes.ts';
 import type { EventLog, Finding, PageStore, StoredEvent } from '../../domain/ports.ts';
 import { vmOfStream, vmStream } from '../../domain/stream-names.ts';
 import { batchesHash } from '../../domain/use-cases/capture-log.ts';
 import type { CaptureRow } from '../catalogue.ts';
-import type { KnownPack } from '../contents.ts';
+import { PageReader } from '../../domain/use-cases/page-reader.ts';
+import type { AnyPack } from '../contents.ts';
 import type { LedgerState, Replay } from '../ledger-state.ts';
 import { walkTables } from './table-walk.ts';
 
@@ -28,7 +29,8 @@ export interface VerifyPorts {
   readonly checkLog: () => AsyncIterable<Finding>;
   /** Sets the key of a group; false: it is not at hand. */
   readonly useKey: (group: string) => Promise<boolean>;
-  readonly identifiersOf: (pack: KnownPack) => Promise<Uint8Array | null>;
+  /** The identifier that was recorded of a content; null: its event was lost. */
+  readonly identifierOf: (content: number) => Uint8Array | null;
 }
 
 export interface VerifySummary {
@@ -46,8 +48,8 @@ export interface VerifySummary {
 /** A finding whose affected points are filled in once the tables were walked. */
 interface OpenFinding {
   readonly finding: Omit<Finding, 'affects'>;
-  /** Contents that are lost; null: lost events, so pages became unknown. */
-  readonly contents: ReadonlySet<number> | null;
+  /** What is lost; null: lost events, so pages became unknown. */
+  readonly lost: ReadonlySet<Holding> | null;
 }
 
 /** `vm@N` or `vm@N..M` for runs of capture numbers. */
@@ -73,12 +75,16 @@ class Verification {
   readonly checked = { captures: 0, packs: 0, pages: 0, events: 0 };
   readonly withoutKey = new Set<string>();
 
+  readonly #pages: PageReader;
+
   constructor(ports: VerifyPorts) {
     this.#ports = ports;
+    const { engine, store, state } = ports;
+    this.#pages = new PageReader({ engine, store, locator: () => state.contents });
   }
 
-  find(finding: Omit<Finding, 'affects'>, contents: ReadonlySet<number> | null): void {
-    this.open.push({ finding, contents });
+  find(finding: Omit<Finding, 'affects'>, lost: ReadonlySet<Holding> | null): void {
+    this.open.push({ finding, lost });
   }
 
   async log(): Promise<void> {
@@ -129,19 +135,32 @@ class Verification {
   }
 
   async packs(onPack: (done: number) => void): Promise<void> {
-    for (const pack of this.#ports.state.contents.packs) {
-      await this.#pack(pack);
+    const { contents } = this.#ports.state;
+    for (const pack of contents.all) {
+      if (contents.isNeeded(pack)) {
+        await this.#pack(pack);
+        this.checked.pages += slotsOf(pack.blocks);
+      }
       this.checked.packs += 1;
-      this.checked.pages += pack.pages;
       onPack(this.checked.packs);
     }
   }
 
-  async #pack(pack: KnownPack): Promise<void> {
+  /** What lies in these slots of a pack, and nowhere else. */
+  #lying(pack: AnyPack, { first, end }: { first: number; end: number }): Set<Holding> {
+    const { contents } = this.#ports.state;
+    const lying = new Set<Holding>();
+    for (let slot = first; slot < end; slot += 1) {
+      const holding = contents.holdingAt(pack, slot);
+      if (holding === UNKNOWN) continue;
+      if (contents.placeOf(holding) === pack.ordinal * PACK_SLOTS + slot) lying.add(holding);
+    }
+    return lying;
+  }
+
+  async #pack(pack: AnyPack): Promise<void> {
     const { store, sha256 } = this.#ports;
-    const everything = new Set(
-      Array.from({ length: pack.pages }, (_, slot) => pack.firstContent + slot),
-    );
+    const everything = this.#lying(pack, { first: 0, end: slotsOf(pack.blocks) });
     const where = `pack ${pack.name}`;
     const read = await store.get({
       name: pack.name,
@@ -170,7 +189,7 @@ class Verification {
 
   /** The stored bytes of a block of a pack that is at hand, or that is not there whole. */
   async #blockBytes(
-    pack: KnownPack,
+    pack: AnyPack,
     range: { readonly bytes: Uint8Array | null; readonly from: number; readonly end: number },
   ): Promise<Uint8Array> {
     const { bytes, from, end } = range;
@@ -182,22 +201,15 @@ class Verification {
   }
 
   /** Checks every block of a pack; gives the number of findings. */
-  async #blocks(pack: KnownPack, bytes: Uint8Array | null): Promise<number> {
-    const { engine, useKey, identifiersOf } = this.#ports;
+  async #blocks(pack: AnyPack, bytes: Uint8Array | null): Promise<number> {
+    const { engine, useKey } = this.#ports;
     const { slots, offsets } = blockStarts(pack.blocks);
     const hasKey = await useKey(pack.group);
-    const expected = hasKey ? await identifiersOf(pack) : null;
     if (!hasKey) this.withoutKey.add(pack.group);
     let findings = 0;
     for (let block = 0; block < pack.blocks.codecs.length; block += 1) {
       const where = `pack ${pack.name}, bytes ${offsets[block]}..${offsets[block + 1]! - 1}`;
-      const contents = (): Set<number> =>
-        new Set(
-          Array.from(
-            { length: pack.blocks.pages[block]! },
-            (_, i) => pack.firstContent + slots[block]! + i,
-          ),
-        );
+      const range = { first: slots[block]!, end: slots[block + 1]! };
       let pages: Uint8Array;
       try {
         pages = engine.decode({
@@ -211,45 +223,90 @@ class Verification {
         });
       } catch (thrown) {
         if (!isLedgerError(thrown)) throw thrown;
-        this.find({ kind: 'block', where, reason: thrown.message }, contents());
+        const lost = this.#lying(pack, range);
+        this.find({ kind: 'block', where, reason: thrown.message }, lost);
         findings += 1;
         continue;
       }
-      if (expected === null) continue;
-      const { identifiers } = engine.identify(pages);
-      const from = slots[block]! * IDENTIFIER_BYTES;
-      const recorded = expected.subarray(
-        from,
-        from + (pages.length / PAGE_BYTES) * IDENTIFIER_BYTES,
-      );
-      if (identifiers.every((byte, i) => byte === recorded[i])) continue;
-      this.find(
-        {
-          kind: 'identifier',
-          where,
-          reason: 'its pages do not have the identifiers that were recorded',
-        },
-        contents(),
-      );
+      if (!hasKey || (await this.#isIdentified(pack, range, pages))) continue;
+      const reason = 'its pages do not have the identifiers that were recorded';
+      this.find({ kind: 'identifier', where, reason }, this.#lying(pack, range));
       findings += 1;
     }
     return findings;
   }
 
+  /** Whether the pages of a block have the identifiers that were recorded of them. */
+  async #isIdentified(
+    pack: AnyPack,
+    { first, end }: { readonly first: number; readonly end: number },
+    pages: Uint8Array,
+  ): Promise<boolean> {
+    const { engine, identifierOf, state } = this.#ports;
+    const { contents } = state;
+    const whole = pages.slice();
+    for (let slot = first; slot < end; slot += 1) {
+      const reference = contents.referenceAt(pack.ordinal * PACK_SLOTS + slot);
+      if (reference === null) continue;
+      const page = await this.#referencePage(reference);
+      // Why the reference cannot be read is a finding of its own.
+      if (page === null) return true;
+      const at = (slot - first) * PAGE_BYTES;
+      for (let i = 0; i < PAGE_BYTES; i += 1) whole[at + i]! ^= page[i]!;
+    }
+    const { identifiers } = engine.identify(whole);
+    for (let slot = first; slot < end; slot += 1) {
+      const content = contents.contentAt(pack, slot);
+      const recorded = content === null ? null : identifierOf(content);
+      const at = (slot - first) * IDENTIFIER_BYTES;
+      if (recorded !== null && !recorded.every((byte, i) => byte === identifiers[at + i]))
+        return false;
+    }
+    return true;
+  }
+
+  async #referencePage(reference: Holding): Promise<Uint8Array | null> {
+    try {
+      return await this.#pages.read([reference], new Uint8Array(PAGE_BYTES));
+    } catch (thrown) {
+      if (isLedgerError(thrown)) return null;
+      throw thrown;
+    }
+  }
+
+  /** Patches whose references are lost are lost as well. */
+  #addDependents(): OpenFinding[] {
+    const { contents } = this.#ports.state;
+    const patches = new Map<Holding, Holding[]>();
+    for (const pack of this.open.length === 0 ? [] : contents.all)
+      for (const [i, reference] of pack.references.entries()) {
+        const patch = contents.holdingAt(pack, pack.patches.slots[i]!);
+        patches.set(reference, [...(patches.get(reference) ?? []), patch]);
+      }
+    return this.open.map(({ finding, lost }) => {
+      if (lost === null) return { finding, lost };
+      const all = new Set(lost);
+      // A set goes on with what is added to it on the way.
+      for (const holding of all) for (const patch of patches.get(holding) ?? []) all.add(patch);
+      return { finding, lost: all };
+    });
+  }
+
   /** The findings with the points that each makes unrestorable. */
   async affected(): Promise<Finding[]> {
+    const open = this.#addDependents();
     const unknown = new Map<string, number[]>();
-    const lost = this.open.map(() => new Map<string, number[]>());
-    const byContent = new Map<number, number[]>();
-    for (const [i, { contents }] of this.open.entries())
-      for (const content of contents ?? [])
-        byContent.set(content, [...(byContent.get(content) ?? []), i]);
-    const held = this.open.map(() => new Map<string, number>());
+    const points = open.map(() => new Map<string, number[]>());
+    const byHolding = new Map<Holding, number[]>();
+    for (const [i, { lost }] of open.entries())
+      for (const holding of lost ?? [])
+        byHolding.set(holding, [...(byHolding.get(holding) ?? []), i]);
+    const held = open.map(() => new Map<string, number>());
     const unknownPages = new Map<string, number>();
     const shift = (vm: string, holding: number, by: number): void => {
       if (holding === UNKNOWN) unknownPages.set(vm, (unknownPages.get(vm) ?? 0) + by);
-      else if (isContent(holding))
-        for (const i of byContent.get(holding - FIRST_CONTENT) ?? [])
+      else
+        for (const i of byHolding.get(holding) ?? [])
           held[i]!.set(vm, (held[i]!.get(vm) ?? 0) + by);
     };
     const seen = new Set<string>();
@@ -258,7 +315,8 @@ class Verification {
         if (old !== UNKNOWN || seen.has(vm)) shift(vm, old, -1);
         shift(vm, next, 1);
       },
-      captured: ({ vm }, row, { table, device }) => {
+      captured: (entry, row, { table, device }) => {
+        const { vm } = entry;
         const { capture } = row;
         if (!seen.has(vm))
           unknownPages.set(
@@ -266,14 +324,14 @@ class Verification {
             table.reduce((sum, holding) => sum + (holding === UNKNOWN ? 1 : 0), 0),
           );
         seen.add(vm);
+        // What was given up is not missed.
+        if (entry.isForgotten(capture)) return;
         if ((unknownPages.get(vm) ?? 0) > 0 || device.includes(UNKNOWN) || isDeviceLost(row))
           unknown.set(vm, [...(unknown.get(vm) ?? []), capture]);
-        const inDevice = new Set(
-          [...device].flatMap((holding) => byContent.get(holding - FIRST_CONTENT) ?? []),
-        );
+        const inDevice = new Set([...device].flatMap((holding) => byHolding.get(holding) ?? []));
         for (const [i, counts] of held.entries())
           if ((counts.get(vm) ?? 0) > 0 || inDevice.has(i))
-            lost[i]!.set(vm, [...(lost[i]!.get(vm) ?? []), capture]);
+            points[i]!.set(vm, [...(points[i]!.get(vm) ?? []), capture]);
       },
     });
     for (const entry of this.#ports.state.catalogue.vms.values())
@@ -282,9 +340,9 @@ class Verification {
           entry.vm,
           entry.captures.map((row) => row.capture),
         );
-    return this.open.map(({ finding, contents }, i) => {
-      const points = contents === null ? unknown : lost[i]!;
-      const affects = [...points].flatMap(([name, captures]) => pointRanges(name, captures));
+    return open.map(({ finding, lost }, i) => {
+      const at = lost === null ? unknown : points[i]!;
+      const affects = [...at].flatMap(([name, captures]) => pointRanges(name, captures));
       return { ...finding, affects };
     });
   }
@@ -321,7 +379,7 @@ export async function verifyLedger(
 ): Promise<{ readonly findings: readonly Finding[]; readonly summary: VerifySummary }> {
   const verification = new Verification(ports);
   await verification.log();
-  const total = ports.state.contents.packs.length;
+  const total = ports.state.contents.all.length;
   await verification.packs((done) => onProgress({ done, total }));
   const findings = [...(await verification.affected()), ...verification.lostCaptures()];
   const { checked, withoutKey } = verification;

@@ -1,6 +1,6 @@
 // The projection `writes`: page events of each VM by type, as the fold says them.
 
-import { hasReference, KIND_BROKE, KIND_MASK, KIND_STORED } from '../../domain/page-columns.ts';
+import { holdsContent, KIND_BROKE, KIND_MASK, KIND_STORED } from '../../domain/page-columns.ts';
 import type { Projection } from '../projection.ts';
 
 export interface PageWrites {
@@ -19,7 +19,7 @@ function count(writes: PageWrites, kinds: Uint8Array): void {
   let broken = 0;
   for (const kind of kinds) {
     if ((kind & KIND_MASK) === KIND_STORED) stored += 1;
-    else if (hasReference(kind)) merged += 1;
+    else if (holdsContent(kind)) merged += 1;
     if ((kind & KIND_BROKE) !== 0) broken += 1;
   }
   writes.PageStored += stored;

@@ -4,10 +4,11 @@
 // Invariant: pages = zero + pattern + unique + mergedIntra + mergedInter + unknown.
 
 import * as t from 'io-ts';
+import { KIND_MASK, KIND_STORED, type PageColumns } from '../../domain/page-columns.ts';
 import { pageCountOf } from '../../domain/memory-map.ts';
 import { isContent, UNKNOWN, ZERO, type Holding } from '../../domain/page-writes.ts';
 import { decodeState, StateReader, StateWriter } from '../bytes.ts';
-import type { CaptureChange, Change } from '../commits.ts';
+import type { CaptureChange, Change, RewriteChange } from '../commits.ts';
 import type { PageTable } from '../page-tables.ts';
 import type { Folded, Projection } from '../projection.ts';
 
@@ -27,6 +28,10 @@ export class SharingTally {
   readonly vms = new Map<string, CountedVm>();
   /** VMs that hold each content. */
   readonly #vmsOf = new Map<Holding, number>();
+  /** Contents that are stored as patches, held or not. */
+  readonly patches = new Set<Holding>();
+  /** Those that are held. */
+  #patched = 0;
   #zero = 0;
   #pattern = 0;
   #unknown = 0;
@@ -60,9 +65,20 @@ export class SharingTally {
     else of.pagesOf.set(holding, after);
     if (before !== 0 && after !== 0) return;
     this.#pairs += by;
-    const vms = (this.#vmsOf.get(holding) ?? 0) + by;
+    const vmsBefore = this.#vmsOf.get(holding) ?? 0;
+    const vms = vmsBefore + by;
     if (vms === 0) this.#vmsOf.delete(holding);
     else this.#vmsOf.set(holding, vms);
+    if ((vms === 0 || vmsBefore === 0) && this.patches.has(holding)) this.#patched += by;
+  }
+
+  /** How a content is stored from now on. */
+  store(holding: Holding, as: 'page' | 'patch'): void {
+    if ((as === 'patch') === this.patches.has(holding)) return;
+    const by = as === 'patch' ? 1 : -1;
+    if (as === 'patch') this.patches.add(holding);
+    else this.patches.delete(holding);
+    if (this.#vmsOf.has(holding)) this.#patched += by;
   }
 
   /** Counts all pages of a table in, or out. */
@@ -82,7 +98,7 @@ export class SharingTally {
       unique,
       mergedIntra: this.#held - this.#pairs,
       mergedInter: this.#pairs - unique,
-      patched: 0,
+      patched: this.#patched,
       unknown: this.#unknown,
     };
   }
@@ -99,8 +115,10 @@ function applyCapture(tally: SharingTally, change: CaptureChange, folded: Folded
   if (isWiped) table.fill(UNKNOWN);
   if (isWiped || of.capture === 0) tally.shiftAll(of, 1);
   of.capture = capture;
+  const patched = patchedSlots(change);
   for (const columns of change.batches) {
     const holdings = folded.holdings(columns);
+    if (patched.size > 0) storePatches(tally, { change, columns, holdings, patched }, folded);
     for (let row = 0; row < holdings.length; row += 1) {
       const gfn = columns.gfns[row]!;
       if (gfn >= table.length) continue;
@@ -111,8 +129,57 @@ function applyCapture(tally: SharingTally, change: CaptureChange, folded: Folded
   }
 }
 
+/** Slots of a capture's own packs that are patches, by the pack's name. */
+function patchedSlots({ packs }: CaptureChange): Map<string, ReadonlySet<number>> {
+  const slots = new Map<string, ReadonlySet<number>>();
+  for (const { name, patches } of packs)
+    if (patches.slots.length > 0) slots.set(name, new Set(patches.slots));
+  return slots;
+}
+
+/** Notes which rows stored their page as a patch. */
+function storePatches(
+  tally: SharingTally,
+  of: {
+    readonly change: CaptureChange;
+    readonly columns: PageColumns;
+    readonly holdings: Uint32Array;
+    readonly patched: ReadonlyMap<string, ReadonlySet<number>>;
+  },
+  folded: Folded,
+): void {
+  const { change, columns, holdings, patched } = of;
+  const kinds = folded.kinds(change, columns);
+  for (let row = 0; row < kinds.length; row += 1) {
+    if ((kinds[row]! & KIND_MASK) !== KIND_STORED) continue;
+    const slots = patched.get(columns.packs[columns.packIndexes[row]!]!);
+    if (slots?.has(columns.slots[row]!) === true) tally.store(holdings[row]!, 'patch');
+  }
+}
+
+/** Compaction stores pages anew: as patches or whole. */
+function applyRewrite(tally: SharingTally, { pack }: RewriteChange, folded: Folded): void {
+  const { homes, homeIndexes, homeSlots, patches } = pack;
+  // What the slots stand for, asked for as page events that refer to them.
+  const holdings = folded.holdings({
+    capture: 0,
+    batch: 0,
+    firstRow: 0,
+    parts: [],
+    packs: homes,
+    kinds: new Uint8Array(homeSlots.length).fill(KIND_STORED),
+    gfns: new Uint32Array(homeSlots.length),
+    packIndexes: homeIndexes,
+    slots: homeSlots,
+  });
+  const patched = new Set(patches.slots);
+  for (const [slot, holding] of holdings.entries())
+    if (isContent(holding)) tally.store(holding, patched.has(slot) ? 'patch' : 'page');
+}
+
 function apply(tally: SharingTally, change: Change, folded: Folded): void {
   if (change._tag === 'capture') applyCapture(tally, change, folded);
+  if (change._tag === 'rewrite') applyRewrite(tally, change, folded);
   if (change._tag !== 'control') return;
   const { event } = change;
   if (event.type === 'VmRegistered')
@@ -129,6 +196,7 @@ function apply(tally: SharingTally, change: Change, folded: Folded): void {
 function save(tally: SharingTally): Uint8Array {
   const head = [...tally.vms].map(([vm, { capture, isRetired }]) => ({ vm, capture, isRetired }));
   const writer = new StateWriter().text(JSON.stringify(head));
+  writer.column(Uint32Array.from(tally.patches));
   for (const { table } of tally.vms.values())
     writer.u32(table === null ? 0 : 1).column(table ?? new Uint32Array(0));
   return writer.bytes();
@@ -137,7 +205,9 @@ function save(tally: SharingTally): Uint8Array {
 function load(bytes: Uint8Array): SharingTally {
   const reader = new StateReader(bytes);
   const tally = new SharingTally();
-  for (const { vm, capture, isRetired } of decodeState(reader.text(), HEAD)) {
+  const head = decodeState(reader.text(), HEAD);
+  for (const holding of reader.words()) tally.store(holding, 'patch');
+  for (const { vm, capture, isRetired } of head) {
     const of = tally.vm(vm);
     const isThere = reader.u32() === 1;
     const table = reader.words();
@@ -151,7 +221,7 @@ function load(bytes: Uint8Array): SharingTally {
 
 export const sharingCounts: Projection<SharingTally> = {
   name: 'sharing',
-  version: 1,
+  version: 2,
   initial: () => new SharingTally(),
   apply,
   save,

@@ -178,7 +178,7 @@ describeWithPython('the consumer in Python', () => {
         [withData(bytes.subarray(0, bytes.length - 1)), 'not those that were committed'],
         [withData(altered), 'not those that were committed'],
         [small.toSpliced(batch, 1), 'batches are missing'],
-        [small.with(batch, { ...small[batch]!, schema: 2 }), 'is of schema 2'],
+        [small.with(batch, { ...small[batch]!, schema: 3 }), 'is of schema 3'],
       ] as const) {
         const { status, stderr } = consume(neutralLines(input));
         expect([status, stderr.split('\n').length]).toEqual([1, 2]);

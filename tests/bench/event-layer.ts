@@ -14,6 +14,7 @@ import { decodePackWritten, encodePackWritten } from '../../domain/pack-event.ts
 import { decodePageColumns, encodePageColumns, hasReference } from '../../domain/page-columns.ts';
 import type { AppendRequest, NewEvent, StateFiles } from '../../domain/ports.ts';
 import { BatchBuilder } from '../../domain/use-cases/batch-builder.ts';
+import { PackPlan } from '../../domain/use-cases/pack-plan.ts';
 import { Ledger, run as settled, sha256 } from '../../index.ts';
 import type { LedgerLog } from '../../ledger.ts';
 import { folderParts } from '../../open-ledger.ts';
@@ -83,14 +84,17 @@ function encoder(event: NewEvent): () => Uint8Array {
   }
   const columns = rightOf(decodePageColumns(event.data));
   return () => {
-    const builder = new BatchBuilder(columns.capture, () => undefined);
+    const builder = new BatchBuilder(
+      { capture: columns.capture, plan: new PackPlan() },
+      () => undefined,
+    );
     const { kinds, gfns, slots, packs, packIndexes } = columns;
     for (let row = 0; row < gfns.length; row += 1) {
       const kind = kinds[row]!;
       builder.add({
         kind,
         gfn: gfns[row]!,
-        place: hasReference(kind)
+        reference: hasReference(kind)
           ? { _tag: 'committed', pack: packs[packIndexes[row]!]!, slot: slots[row]! }
           : null,
       });

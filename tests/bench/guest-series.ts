@@ -1,15 +1,13 @@
 // A real guest at work, captured live, and its captures as raw images for other programs. The guest
-// is the demonstration's: Debian's kernel, busybox, an awk workload that holds numbers and files in
-// memory and changes some of both all the time.
+// is Debian's: Redis under load, SQLite and Python, all of which change all the time.
 
-import { existsSync, mkdirSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { DemoGuest } from '../../adapters/guests/demo-guest/start-guest.ts';
-import { startGuest } from '../../adapters/guests/demo-guest/start-guest.ts';
-import type { GuestTools } from '../../adapters/guests/demo-guest/tools.ts';
 import { toolsAtHand } from '../../adapters/guests/demo-guest/tools.ts';
 import { assert } from '../../domain/assert.ts';
-import { recordGuest, restoreToFile, run as settled, type CaptureRow } from '../../index.ts';
+import { recordGuest, restoreToFile, type CaptureRow } from '../../index.ts';
+import { buildGuest, startBuiltGuest, ticked } from '../support/guest/mixed-guests.ts';
 import type { BenchContext } from './bench.ts';
 import { diskBytes, freshFolder, warm, withLedger } from './ledgers.ts';
 
@@ -24,23 +22,46 @@ export interface Series {
   readonly mebibytes: number;
 }
 
-export const seriesSize = (context: BenchContext): { mebibytes: number; count: number } =>
-  context.isQuick ? { mebibytes: 192, count: 3 } : { mebibytes: 512, count: 12 };
+interface SeriesSize {
+  readonly mebibytes: number;
+  readonly count: number;
+  /** About the megabytes that the workload holds. */
+  readonly scale: number;
+}
 
-/** Starts the guest and waits until it works. Null where QEMU, busybox or a kernel is missing. */
+export const seriesSize = (context: BenchContext): SeriesSize =>
+  context.isQuick
+    ? { mebibytes: 192, count: 3, scale: 4 }
+    : { mebibytes: 512, count: 12, scale: 40 };
+
+/** A guest that runs, and what it is. */
+export interface WorkingGuest {
+  readonly guest: DemoGuest;
+  readonly told: string;
+}
+
+const TICKS_BEFORE = 10;
+
+/** Starts the guest and waits until it works. Null where QEMU, a kernel or its packages are missing. */
 export async function workingGuest(
   context: BenchContext,
-  request: { readonly name: string; readonly extra?: readonly string[] },
-): Promise<DemoGuest | null> {
-  const tools: GuestTools | null = toolsAtHand();
-  if (tools === null) return null;
-  const folder = freshFolder(context, request.name);
-  mkdirSync(folder);
-  const { mebibytes: memoryMib } = seriesSize(context);
-  const extra = request.extra ?? [];
-  const guest = await settled(startGuest({ tools, folder, memoryMib, extra, seed: 3 }));
-  await guest.waitForLine(/^T n=5 /u);
-  return guest;
+  name: string,
+): Promise<WorkingGuest | null> {
+  const { mebibytes: memoryMib, scale } = seriesSize(context);
+  const tools = toolsAtHand();
+  const built =
+    tools === null
+      ? { guests: null, reason: 'QEMU, busybox or a kernel is missing' }
+      : await buildGuest(tools, { kind: 'database', scale });
+  if (built.guests === null) {
+    context.tell(`no guest can run here: ${built.reason}`);
+    return null;
+  }
+  context.tell('a guest starts to work');
+  const folder = freshFolder(context, name);
+  const guest = await startBuiltGuest(built.guests, { folder, memoryMib });
+  await ticked(guest, TICKS_BEFORE);
+  return { guest, told: built.guests.told };
 }
 
 async function capture(
@@ -71,8 +92,9 @@ async function capture(
 
 /** Captures a guest live and gives its memory as files. Null where no guest can run here. */
 export async function guestSeries(context: BenchContext): Promise<Series | null> {
-  const guest = await workingGuest(context, { name: 'guest' });
-  if (guest === null) return null;
+  const working = await workingGuest(context, 'guest');
+  if (working === null) return null;
+  const { guest, told } = working;
   context.tell('a guest is captured live');
   let live: Omit<Series, 'guest' | 'files'>;
   try {
@@ -94,11 +116,10 @@ export async function guestSeries(context: BenchContext): Promise<Series | null>
     files.every((file) => existsSync(file) && warm(file).length > 0),
     'the images are there',
   );
-  const { memoryMib } = { memoryMib: live.mebibytes };
   const written = live.captures.map((row) => row.written).join(', ');
   return {
     ...live,
     files,
-    guest: `the demonstration guest with ${memoryMib} MiB (Debian's kernel, busybox, awk workload; emulated), pages written a capture: ${written}`,
+    guest: `a guest of ${live.mebibytes} MiB, emulated: ${told}; pages written a capture: ${written}`,
   };
 }

@@ -7,15 +7,21 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { auditQueries } from './audit-queries.ts';
 import type { Bench } from './bench.ts';
+import { compaction } from './compact.ts';
 import { eventLayer } from './event-layer.ts';
 import { eventLogs } from './event-logs.ts';
 import { historyLength } from './history-length.ts';
 import { identifierIndex } from './identifier-index.ts';
+import { ksm } from './ksm.ts';
 import { lightCommands } from './light-commands.ts';
 import { memoryBound } from './memory-bound.ts';
+import { mixedGuests } from './mixed-guests.ts';
 import { objectStore } from './object-store.ts';
 import { pageStoreWindow } from './page-store-window.ts';
+import { patterns } from './patterns.ts';
+import { patches } from './patches.ts';
 import { peers } from './peers.ts';
 import { reRecord } from './re-record.ts';
 import { recordNew } from './record-new.ts';
@@ -27,18 +33,24 @@ import { startUp } from './start-up.ts';
 const BENCHES: readonly Bench[] = [
   reRecord,
   recordNew,
+  patches,
   eventLayer,
   peers,
+  compaction,
   restore,
   historyLength,
   replay,
   memoryBound,
   identifierIndex,
+  patterns,
   lightCommands,
   startUp,
   pageStoreWindow,
   eventLogs,
   objectStore,
+  auditQueries,
+  mixedGuests,
+  ksm,
 ];
 const ORDER = BENCHES.map(({ name }) => name);
 

@@ -5,7 +5,7 @@ import { spawnSync } from 'node:child_process';
 import { mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { assert } from '../../domain/assert.ts';
-import { restoreToFile } from '../../index.ts';
+import { restoreToFile, whatIfOf } from '../../index.ts';
 import { MIB, type Bench, type BenchContext } from './bench.ts';
 import { guestSeries, type Series } from './guest-series.ts';
 import { diskBytes, freshFolder, runCli, withLedger } from './ledgers.ts';
@@ -13,8 +13,10 @@ import { figureOf, rowOf, secondsOf, type Figure, type Row } from './measure.ts'
 import { saveGuest } from './savevm.ts';
 
 const FASTER_AT_LEAST = 8;
-/** Of borg's bytes, without patches. */
-const BYTES_AT_MOST = 0.85;
+/** Of borg's bytes: without patches, as recorded, and after compaction. */
+const UNPATCHED_AT_MOST = 0.85;
+const BYTES_AT_MOST = 0.6;
+const COMPACTED_AT_MOST = 0.48;
 const RESTORE_AT_LEAST = 5;
 const PAUSE_AT_LEAST = 40;
 const LIVE_BYTES_AT_LEAST = 30;
@@ -87,8 +89,19 @@ const restic: Peer = {
 
 interface Cost {
   readonly seconds: Figure;
+  /** After the first capture, and after all. */
+  readonly firstBytes: number;
   readonly bytes: number;
   readonly restoreSeconds: Figure;
+}
+
+interface OwnCost extends Cost {
+  /** A command a capture. */
+  readonly apart: Figure;
+  /** The same bytes after compaction, each ledger compacted once. */
+  readonly compacted: { readonly firstBytes: number; readonly bytes: number };
+  /** What the page store would have taken without patches, and took. */
+  readonly unpatched: { readonly without: number; readonly recorded: number };
 }
 
 /** What a peer takes for the series: whole runs of its program, one a capture. */
@@ -112,6 +125,7 @@ async function costOf(
     );
   }
   const bytes = diskBytes(join(folder, 'repository'));
+  const firstBytes = firstOf(context, peer, files[0]!);
   const last = files.length - 1;
   const restores: number[] = [];
   for (let sample = 0; sample < samples; sample += 1) {
@@ -124,32 +138,39 @@ async function costOf(
     assert(readFileSync(restored).equals(readFileSync(files[last]!)), 'a peer restores the image');
     rmSync(restored);
   }
-  return { seconds: figureOf(seconds, 's'), bytes, restoreSeconds: figureOf(restores, 's') };
+  const restoreSeconds = figureOf(restores, 's');
+  return { seconds: figureOf(seconds, 's'), firstBytes, bytes, restoreSeconds };
 }
 
-/** What this ledger takes for the series: one command for all, and one a capture. */
-async function ownCost(
-  context: BenchContext,
-  request: { readonly files: readonly string[]; readonly samples: number },
-): Promise<Cost & { readonly apart: Figure }> {
-  const { files, samples } = request;
-  context.tell('pageledger record image');
-  const folder = join(context.folder, 'own');
-  const words = ['--ledger', folder, 'record', 'image', '--format', 'raw', '--vm', 'guest'];
-  const seconds: number[] = [];
-  const apart: number[] = [];
-  for (let sample = -1; sample < samples; sample += 1) {
-    freshFolder(context, 'own');
-    const each = await secondsOf(() => {
-      for (const file of files) runCli([...words, file]);
-    });
-    freshFolder(context, 'own');
-    const all = runCli([...words, ...files]).seconds;
-    if (sample < 0) continue;
-    apart.push(each);
-    seconds.push(all);
-  }
-  const bytes = diskBytes(folder);
+/** Bytes of a repository of one capture. */
+function firstOf(context: BenchContext, peer: Peer, file: string): number {
+  const folder = freshFolder(context, 'peer-first');
+  mkdirSync(folder);
+  peer.prepare(folder);
+  peer.save(folder, file, 'c0');
+  return diskBytes(join(folder, 'repository'));
+}
+
+const recordInto = (folder: string, files: readonly string[]): number =>
+  runCli(['--ledger', folder, 'record', 'image', '--format', 'raw', '--vm', 'guest', ...files])
+    .seconds;
+
+/** Bytes of a ledger after compaction. */
+function compactedBytes(folder: string): number {
+  runCli(['--ledger', folder, 'compact', '--grace', '0s']);
+  return diskBytes(folder);
+}
+
+/** What the page store would have taken without patches, from the record. */
+async function unpatchedOf(folder: string): Promise<OwnCost['unpatched']> {
+  const settings = await withLedger({ folder }, whatIfOf);
+  const bytesOf = (wanted: string): number =>
+    settings.find(({ setting }) => setting === wanted)!.storedBytes;
+  return { without: bytesOf('no patches'), recorded: bytesOf('as recorded') };
+}
+
+/** Seconds until a ledger's last image is back, the first time left out. */
+async function ownRestores(context: BenchContext, folder: string, file: string): Promise<Figure> {
   const path = join(context.folder, 'own.raw');
   const restores: number[] = [];
   await withLedger({ folder }, async (ledger) => {
@@ -163,18 +184,101 @@ async function ownCost(
       if (sample >= 0) restores.push(took);
     }
   });
-  assert(readFileSync(path).equals(readFileSync(files.at(-1)!)), 'the image restores byte-equal');
+  assert(readFileSync(path).equals(readFileSync(file)), 'the image restores byte-equal');
+  return figureOf(restores, 's');
+}
+
+/** What this ledger takes for the series: one command for all, and one a capture. */
+async function ownCost(
+  context: BenchContext,
+  request: { readonly files: readonly string[]; readonly samples: number },
+): Promise<OwnCost> {
+  const { files, samples } = request;
+  context.tell('pageledger record image');
+  const folder = join(context.folder, 'own');
+  const seconds: number[] = [];
+  const apart: number[] = [];
+  for (let sample = -1; sample < samples; sample += 1) {
+    freshFolder(context, 'own');
+    const each = await secondsOf(() => {
+      for (const file of files) recordInto(folder, [file]);
+    });
+    freshFolder(context, 'own');
+    const all = recordInto(folder, files);
+    if (sample < 0) continue;
+    apart.push(each);
+    seconds.push(all);
+  }
+  const bytes = diskBytes(folder);
+  const restoreSeconds = await ownRestores(context, folder, files.at(-1)!);
+  const unpatched = await unpatchedOf(folder);
+  const first = freshFolder(context, 'own-first');
+  recordInto(first, [files[0]!]);
+  const firstBytes = diskBytes(first);
+  context.tell('pageledger compact');
+  const compacted = { firstBytes: compactedBytes(first), bytes: compactedBytes(folder) };
+  await ownRestores(context, folder, files.at(-1)!);
   return {
     seconds: figureOf(seconds, 's'),
     apart: figureOf(apart, 's'),
+    firstBytes,
     bytes,
-    restoreSeconds: figureOf(restores, 's'),
+    restoreSeconds,
+    compacted,
+    unpatched,
   };
 }
 
 const mib = (bytes: number): Figure => figureOf([bytes / MIB], 'MiB');
 
-function peerRows(own: Cost & { apart: Figure }, peer: Peer, cost: Cost, note: string): Row[] {
+interface Told {
+  readonly captures: number;
+  readonly guest: string;
+}
+
+/** Bytes: the whole ledger's, and what a capture adds to it, the first one left out. */
+function byteRows(own: OwnCost, peer: Peer, cost: Cost, captures: number): Row[] {
+  const { name } = peer;
+  const limit = { what: name, figure: mib(cost.bytes) };
+  const atMost = (bound: number) =>
+    peer === borg ? { target: { sense: 'at most' as const, bound } } : {};
+  const { without, recorded } = own.unpatched;
+  const increment = (of: { readonly firstBytes: number; readonly bytes: number }): Figure =>
+    mib((of.bytes - of.firstBytes) / Math.max(1, captures - 1));
+  const rows: readonly (readonly [string, number, number, string | null])[] = [
+    [
+      'bytes on disk without patches',
+      own.bytes + without - recorded,
+      UNPATCHED_AT_MOST,
+      'an estimate: `sharing --what-if`',
+    ],
+    ['bytes on disk, the whole ledger', own.bytes, BYTES_AT_MOST, null],
+    ['bytes on disk after compact', own.compacted.bytes, COMPACTED_AT_MOST, null],
+  ];
+  return [
+    ...rows.map(([what, bytes, bound, note]) =>
+      rowOf({
+        what: `${what}, against ${name}`,
+        measured: mib(bytes),
+        limit,
+        ...atMost(bound),
+        ...(note === null ? {} : { note }),
+      }),
+    ),
+    rowOf({
+      what: `what a further capture adds (mean), against ${name}`,
+      measured: increment(own),
+      limit: { what: name, figure: increment(cost) },
+    }),
+    rowOf({
+      what: `the same after compact, against ${name}`,
+      measured: increment(own.compacted),
+      limit: { what: name, figure: increment(cost) },
+    }),
+  ];
+}
+
+function peerRows(own: OwnCost, peer: Peer, cost: Cost, told: Told): Row[] {
   const target = (bound: number) => ({ target: { sense: 'at least' as const, bound } });
   const isBorg = peer === borg;
   return [
@@ -184,7 +288,7 @@ function peerRows(own: Cost & { apart: Figure }, peer: Peer, cost: Cost, note: s
       limit: { what: peer.name, figure: cost.seconds },
       inverse: true,
       ...target(FASTER_AT_LEAST),
-      note,
+      note: `${told.captures} captures of ${told.guest}`,
     }),
     rowOf({
       what: `the same, a command a capture`,
@@ -192,12 +296,7 @@ function peerRows(own: Cost & { apart: Figure }, peer: Peer, cost: Cost, note: s
       limit: { what: peer.name, figure: cost.seconds },
       inverse: true,
     }),
-    rowOf({
-      what: `bytes on disk, the whole ledger, against ${peer.name}`,
-      measured: mib(own.bytes),
-      limit: { what: peer.name, figure: mib(cost.bytes) },
-      ...(isBorg ? { target: { sense: 'at most' as const, bound: BYTES_AT_MOST } } : {}),
-    }),
+    ...byteRows(own, peer, cost, told.captures),
     rowOf({
       what: `one image back (library call), against ${peer.name}`,
       measured: own.restoreSeconds,
@@ -241,20 +340,17 @@ async function liveRows(context: BenchContext, series: Series): Promise<readonly
 
 async function run(context: BenchContext): Promise<readonly Row[]> {
   const series = await guestSeries(context);
-  if (series === null) {
-    context.tell('no guest can run here: QEMU, busybox or a kernel is missing');
-    return [];
-  }
+  if (series === null) return [];
   const request = { files: series.files, samples: context.isQuick ? 1 : 3 };
   const own = await ownCost(context, request);
-  const note = `${series.files.length} captures of ${series.guest}`;
+  const told = { captures: series.files.length, guest: series.guest };
   const rows: Row[] = [];
   for (const peer of [borg, restic]) {
     if (!peer.isHere()) {
       context.tell(`${peer.name} is not installed`);
       continue;
     }
-    rows.push(...peerRows(own, peer, await costOf(context, peer, request), note));
+    rows.push(...peerRows(own, peer, await costOf(context, peer, request), told));
   }
   rows.push(...(await liveRows(context, series)));
   return rows;

@@ -43,8 +43,9 @@ async function addStates(qmp: QmpClient, filename: string): Promise<void> {
 
 /** Saves a guest as often as the series has captures. Null where no guest can run here. */
 export async function saveGuest(context: BenchContext): Promise<Saved | null> {
-  const guest = await workingGuest(context, { name: 'saved-guest' });
-  if (guest === null) return null;
+  const working = await workingGuest(context, 'saved-guest');
+  if (working === null) return null;
+  const { guest } = working;
   context.tell('a guest is saved by savevm');
   const disk = join(context.folder, 'states.qcow2');
   const pauseMs: number[] = [];

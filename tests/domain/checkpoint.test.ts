@@ -3,6 +3,7 @@ import {
   decideCheckpoint,
   evolveCheckpoints,
   initialCheckpoints,
+  type DropCheckpoint,
   type TakeCheckpoint,
 } from '../../domain/checkpoint.ts';
 import type { ControlEvent } from '../../domain/events.ts';
@@ -47,6 +48,50 @@ describe('taking a checkpoint', () => {
   test('takes no notice of the events of other concepts', () => {
     expect(given({ type: 'VmRetired', data: { vm: 'web' } }).when(take('booted', 1))).toEqual(
       events(taken('booted', 1)),
+    );
+  });
+});
+
+describe('dropping a checkpoint', () => {
+  const drop = (name: string): DropCheckpoint => ({ _tag: 'DropCheckpoint', vm: 'web', name });
+  const dropped = (name: string): ControlEvent => ({
+    type: 'CheckpointDropped',
+    data: { vm: 'web', name },
+  });
+
+  test('gives its name up', () => {
+    expect(given(taken('booted', 3)).when(drop('booted'))).toEqual(events(dropped('booted')));
+  });
+
+  test('of a name that is not there is refused', () => {
+    const unknown = refusal({ _tag: 'CheckpointUnknown', vm: 'web', name: 'booted' });
+    expect(given().when(drop('booted'))).toEqual(unknown);
+    expect(given(taken('booted', 3), dropped('booted')).when(drop('booted'))).toEqual(unknown);
+  });
+
+  test('frees the name for another capture', () => {
+    expect(given(taken('booted', 3), dropped('booted')).when(take('booted', 5))).toEqual(
+      events(taken('booted', 5)),
+    );
+  });
+});
+
+describe('a forgotten capture', () => {
+  const forgotten = (before: number): ControlEvent => ({
+    type: 'PointsForgotten',
+    data: { vm: 'web', before },
+  });
+
+  test('is given no name', () => {
+    expect(given(forgotten(5)).when(take('booted', 4))).toEqual(
+      refusal({ _tag: 'PointForgotten', vm: 'web', capture: 4, firstKept: 5 }),
+    );
+    expect(given(forgotten(5)).when(take('booted', 5))).toEqual(events(taken('booted', 5)));
+  });
+
+  test('may get a second name while a first one keeps it', () => {
+    expect(given(taken('booted', 3), forgotten(5)).when(take('login', 3))).toEqual(
+      events(taken('login', 3)),
     );
   });
 });

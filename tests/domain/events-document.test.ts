@@ -5,8 +5,8 @@ import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from '@jest/globals';
-import { BATCH_TYPES, CONTROL_CODECS, PAGE_EVENT_TYPES } from '../../domain/events.ts';
-import { LEDGER_STREAM, pointsStream, vmStream } from '../../domain/stream-names.ts';
+import { BATCH_TYPES, CONTROL_CODECS, PAGE_EVENT_TYPES, STORE_TYPES } from '../../domain/events.ts';
+import { LEDGER_STREAM, pointsStream, STORE_STREAM, vmStream } from '../../domain/stream-names.ts';
 
 /** The checkout's root: the nearest folder above with a package.json. */
 function findRoot(): string {
@@ -47,7 +47,9 @@ const fieldsIn = (section: string): string[] =>
 describe('the document of events', () => {
   test.each([
     ['domain/page-columns.ts', 15],
-    ['domain/pack-event.ts', 11],
+    ['domain/pack-event.ts', 12],
+    ['domain/patches.ts', 6],
+    ['domain/rewrite-event.ts', 14],
     ['domain/pack.ts', 6],
   ])('draws the layout in %s as its header does', (file, lines) => {
     const layout = layoutOf(read(file));
@@ -59,18 +61,26 @@ describe('the document of events', () => {
     expect(fieldsIn(sectionOf(type))).toEqual(Object.keys(codec.type.props));
   });
 
-  test.each([...BATCH_TYPES, ...PAGE_EVENT_TYPES])('has a section for %s', (type) => {
-    expect(sectionOf(type).length).toBeGreaterThan(100);
-  });
+  test.each([...BATCH_TYPES, ...STORE_TYPES, ...PAGE_EVENT_TYPES])(
+    'has a section for %s',
+    (type) => {
+      expect(sectionOf(type).length).toBeGreaterThan(100);
+    },
+  );
 
   test('has no section for an event that there is not', () => {
     const headings = [...DOCUMENT.matchAll(/^### ([A-Z][A-Za-z]+)$/gmu)].map((match) => match[1]!);
-    const types = [...Object.keys(CONTROL_CODECS), ...BATCH_TYPES, ...PAGE_EVENT_TYPES];
+    const types = [
+      ...Object.keys(CONTROL_CODECS),
+      ...BATCH_TYPES,
+      ...STORE_TYPES,
+      ...PAGE_EVENT_TYPES,
+    ];
     expect(headings.toSorted()).toEqual(types.toSorted());
   });
 
   test('names the streams as they are named', () => {
-    for (const stream of [LEDGER_STREAM, vmStream('NAME'), pointsStream('NAME')])
+    for (const stream of [LEDGER_STREAM, vmStream('NAME'), pointsStream('NAME'), STORE_STREAM])
       expect(DOCUMENT).toContain(`| \`${stream}\``);
   });
 });

@@ -5,11 +5,18 @@ import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
 import * as either from 'fp-ts/lib/Either.js';
-import { BATCH_TYPES, CONTROL_CODECS, decodeControl, encodeControl } from '../../domain/events.ts';
+import {
+  BATCH_TYPES,
+  CONTROL_CODECS,
+  decodeControl,
+  encodeControl,
+  STORE_TYPES,
+} from '../../domain/events.ts';
 import { toHex } from '../../domain/identifier.ts';
 import { blockStarts, PACK_HEADER_BYTES, packHeader } from '../../domain/pack.ts';
 import { decodePackWritten, encodePackWritten } from '../../domain/pack-event.ts';
 import { decodePageColumns, encodePageColumns } from '../../domain/page-columns.ts';
+import { decodePackRewritten, encodePackRewritten } from '../../domain/rewrite-event.ts';
 import { batchesHash } from '../../domain/use-cases/capture-log.ts';
 import {
   GOLDEN_CONTROL_EVENTS,
@@ -17,6 +24,9 @@ import {
   GOLDEN_FOLDER,
   GOLDEN_PACK,
   GOLDEN_PAGE_COLUMNS,
+  GOLDEN_PATCHED_PACK,
+  GOLDEN_PATTERN_COLUMNS,
+  GOLDEN_REWRITTEN_PACK,
   goldenBytes,
 } from '../support/golden-capture.ts';
 
@@ -26,7 +36,7 @@ const sha256 = (bytes: Uint8Array): Uint8Array => hash('sha256', bytes, 'buffer'
 describe('events of format 1', () => {
   test('have one golden file each', () => {
     const files = readdirSync(join(GOLDEN_FOLDER, 'events-1')).toSorted();
-    const types = [...Object.keys(CONTROL_CODECS), ...BATCH_TYPES];
+    const types = [...Object.keys(CONTROL_CODECS), ...BATCH_TYPES, ...STORE_TYPES];
     expect(files).toEqual(types.map((type) => `${type}.bin`).toSorted());
     const valued = GOLDEN_CONTROL_EVENTS.map(({ type }) => type);
     expect(valued.toSorted()).toEqual(Object.keys(CONTROL_CODECS).toSorted());
@@ -57,10 +67,32 @@ describe('events of format 1', () => {
     expect(encodePackWritten(read.right)).toEqual(golden('PackWritten'));
   });
 
+  test('PackRewritten', () => {
+    const data = golden('PackRewritten');
+    expect(decodePackRewritten(data)).toEqual(either.right(GOLDEN_REWRITTEN_PACK));
+    expect(encodePackRewritten(GOLDEN_REWRITTEN_PACK)).toEqual(data);
+  });
+
   test('the hash of a commit is that of its batches', () => {
     const digests = BATCH_TYPES.map((type) => sha256(golden(type)));
     const commit = GOLDEN_CONTROL_EVENTS.find(({ type }) => type === 'CaptureCommitted');
     expect(commit?.data).toMatchObject({ hash: batchesHash(sha256, digests) });
+  });
+});
+
+describe('events of schema 2', () => {
+  const golden2 = (type: string): Uint8Array => goldenBytes(`events-2/${type}.bin`);
+
+  test('PagesWritten has patterns', () => {
+    const data = golden2('PagesWritten');
+    expect(decodePageColumns(data)).toEqual(either.right(GOLDEN_PATTERN_COLUMNS));
+    expect(encodePageColumns(GOLDEN_PATTERN_COLUMNS)).toEqual(data);
+  });
+
+  test('PackWritten has patches, and patterns after contents', () => {
+    const data = golden2('PackWritten');
+    expect(decodePackWritten(data)).toEqual(either.right(GOLDEN_PATCHED_PACK));
+    expect(encodePackWritten(GOLDEN_PATCHED_PACK)).toEqual(data);
   });
 });
 

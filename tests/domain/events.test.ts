@@ -7,7 +7,7 @@ import {
   encodeControl,
   isBatchType,
   isControlType,
-  SCHEMA,
+  schemaOf,
   type CaptureCommitted,
   type ControlEvent,
 } from '../../domain/events.ts';
@@ -23,7 +23,7 @@ function encoded(event: ControlEvent): Uint8Array {
   return bytes.right;
 }
 
-const decode = (type: string, data: Uint8Array | string, schema = SCHEMA) =>
+const decode = (type: string, data: Uint8Array | string, schema = schemaOf(type)) =>
   decodeControl({
     type,
     schema,
@@ -80,7 +80,7 @@ describe('a control event', () => {
 
   test('of a newer schema, or of a type we do not know, asks for a newer version', () => {
     const data = encoded({ type: 'VmRetired', data: { vm: 'web' } });
-    expect(codeOf(decode('VmRetired', data, SCHEMA + 1))).toBe('EVENT_NEWER');
+    expect(codeOf(decode('VmRetired', data, schemaOf('VmRetired') + 1))).toBe('EVENT_NEWER');
     expect(codeOf(decode('VmTeleported', data))).toBe('EVENT_NEWER');
     expect(codeOf(decode('toString', data))).toBe('EVENT_NEWER');
   });

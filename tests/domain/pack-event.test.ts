@@ -11,12 +11,13 @@ import {
 import {
   decodePackWritten,
   encodePackWritten,
-  packPagesOf,
+  packSlotsOf,
   type PackWritten,
 } from '../../domain/pack-event.ts';
 import { BLOCK_BYTES, EVENT_BYTES_MAX, PACK_PAGES_MAX } from '../../domain/page.ts';
 import { IDENTIFIER_BYTES } from '../../domain/page-engine.ts';
 import { isGroupName } from '../../domain/stream-names.ts';
+import { NO_PATCHES } from '../../domain/patches.ts';
 import { damaged, packWritten } from '../support/arbitraries.ts';
 
 function reasonOf(bytes: Uint8Array): string {
@@ -41,13 +42,14 @@ function largestPack(): PackWritten {
     sizeBytes: PACK_HEADER_BYTES + PACK_PAGES_MAX * 4096,
     blocks,
     identifiers: new Uint8Array(PACK_PAGES_MAX * IDENTIFIER_BYTES).fill(0xab),
+    patches: NO_PATCHES,
   };
 }
 
 /** Whether a table that was read says what its pack holds. */
 function isBounded(pack: PackWritten): boolean {
   const { slots, offsets } = blockStarts(pack.blocks);
-  const isWhole = slots.at(-1) === packPagesOf(pack) && offsets.at(-1) === pack.sizeBytes;
+  const isWhole = slots.at(-1) === packSlotsOf(pack) && offsets.at(-1) === pack.sizeBytes;
   return isWhole && PACK_NAME.test(pack.name) && isGroupName(pack.group);
 }
 
@@ -100,9 +102,9 @@ describe('the event of a pack', () => {
   });
 
   test.each<[string, (pack: PackWritten) => void]>([
-    ['an unknown codec', ({ blocks }) => blocks.codecs.fill(2, 9, 10)],
+    ['an unknown codec', ({ blocks }) => blocks.codecs.fill(3, 9, 10)],
     ['no page', ({ blocks }) => blocks.pages.fill(0, 9, 10)],
-    ['too many pages', ({ blocks }) => blocks.pages.fill(5, 9, 10)],
+    ['too many pages', ({ blocks }) => blocks.pages.fill(65, 9, 10)],
     ['no byte', ({ blocks }) => blocks.lengths.fill(0, 9, 10)],
     ['more bytes than its pages', ({ blocks }) => blocks.lengths.fill(BLOCK_BYTES + 1, 9, 10)],
   ])('is refused where a block has %s', (_, change) => {

@@ -7,14 +7,16 @@ import {
   encodePageColumns,
   fitsEvent,
   hasReference,
+  holdsContent,
   KIND_BROKE,
+  KIND_MASK,
   KIND_MERGED,
   KIND_PATTERN,
   KIND_STORED,
   KIND_ZERO,
   type PageColumns,
 } from '../../domain/page-columns.ts';
-import { BATCH_ROWS_MAX, EVENT_BYTES_MAX, PACK_PAGES_MAX } from '../../domain/page.ts';
+import { BATCH_ROWS_MAX, EVENT_BYTES_MAX, PACK_SLOTS } from '../../domain/page.ts';
 import { damaged, GFN_MAX, makeColumns, pageColumns } from '../support/arbitraries.ts';
 
 /** Columns as plain arrays, for comparing. */
@@ -111,9 +113,10 @@ describe('page columns', () => {
 });
 
 describe('kinds', () => {
-  test('refer to a page when they are stored or merged', () => {
-    const referring = [KIND_ZERO, KIND_STORED, KIND_MERGED, KIND_PATTERN].filter(hasReference);
-    expect(referring).toEqual([KIND_STORED, KIND_MERGED]);
+  test('refer to a page or a pattern unless they are zero', () => {
+    const kinds = [KIND_ZERO, KIND_STORED, KIND_MERGED, KIND_PATTERN];
+    expect(kinds.filter(hasReference)).toEqual([KIND_STORED, KIND_MERGED, KIND_PATTERN]);
+    expect(kinds.filter(holdsContent)).toEqual([KIND_STORED, KIND_MERGED]);
     expect(hasReference(KIND_MERGED | KIND_BROKE)).toBe(true);
     expect(hasReference(KIND_ZERO | KIND_BROKE)).toBe(false);
   });
@@ -125,8 +128,9 @@ function faultIn({ kinds, gfns, packIndexes, slots, packs }: PageColumns): strin
   for (const [row, gfn] of gfns.entries()) {
     if (gfn > GFN_MAX || (row > 0 && gfn <= gfns[row - 1]!)) return `gfn ${gfn} in row ${row}`;
     if (!hasReference(kinds[row]!)) continue;
-    if (packIndexes[row]! >= packs.length) return `pack ${packIndexes[row]} in row ${row}`;
-    if (slots[row]! >= PACK_PAGES_MAX) return `slot ${slots[row]} in row ${row}`;
+    const last = (kinds[row]! & KIND_MASK) === KIND_PATTERN ? packs.length : packs.length - 1;
+    if (packIndexes[row]! > last) return `pack ${packIndexes[row]} in row ${row}`;
+    if (slots[row]! >= PACK_SLOTS) return `slot ${slots[row]} in row ${row}`;
   }
   return null;
 }
@@ -174,9 +178,9 @@ describe('bytes that are no page columns', () => {
       ...makeColumns({ seed: 5, rows: 1, packs: 1, step: 1 }),
       kinds: Uint8Array.of(KIND_STORED),
     };
-    one.slots[0] = PACK_PAGES_MAX;
-    expect(reasonOf(encodePageColumns(one))).toContain(`slot ${PACK_PAGES_MAX}`);
-    one.slots[0] = PACK_PAGES_MAX - 1;
+    one.slots[0] = PACK_SLOTS;
+    expect(reasonOf(encodePageColumns(one))).toContain(`slot ${PACK_SLOTS}`);
+    one.slots[0] = PACK_SLOTS - 1;
     one.packIndexes[0] = 1;
     expect(reasonOf(encodePageColumns(one))).toContain('pack 1 of 1');
   });

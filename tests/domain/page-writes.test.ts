@@ -217,6 +217,7 @@ function columnsOf(pages: readonly { gfn: number; content: number }[]) {
     gfns: Uint32Array.from(pages, ({ gfn }) => gfn),
     classes: Uint8Array.from(pages, ({ content }) => (content === 0 ? CLASS_ZERO : CLASS_NONE)),
     identifiers,
+    patterns: new Uint32Array(pages.length),
   };
 }
 

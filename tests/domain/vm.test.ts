@@ -32,6 +32,7 @@ const MEASURED = {
 
 const commit = (more: Partial<CommitCapture> = {}): CommitCapture => ({
   _tag: 'CommitCapture',
+  share: null,
   vm: 'web',
   group: null,
   memoryMap: flatMap(4),

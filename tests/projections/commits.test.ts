@@ -223,7 +223,7 @@ describe('events of a newer version', () => {
     'of the type %s are not taken for ours',
     async (type) => {
       const ledger = new HandMadeLedger();
-      await ledger.append('vm-a', [{ ...eventOf(type, new Uint8Array(0)), schema: 2 }]);
+      await ledger.append('vm-a', [{ ...eventOf(type, new Uint8Array(0)), schema: 3 }]);
       await expect(changesOf(ledger)).rejects.toMatchObject({ code: 'EVENT_NEWER' });
     },
   );

@@ -141,3 +141,35 @@ describe('the identifier index', () => {
     expect(model.index.find(columnOf([2]), 0)).toBe(-1);
   });
 });
+
+describe('removing', () => {
+  /** Identifiers whose first words collide often, so that entries are far from their homes. */
+  const crowded = (number: number): Uint8Array => {
+    const identifier = new Uint8Array(IDENTIFIER_BYTES);
+    const view = new DataView(identifier.buffer);
+    view.setUint32(0, (number % 7) * 0x2492_4924, true);
+    view.setUint32(4, number, true);
+    return identifier;
+  };
+
+  test('leaves exactly the others to be found, however crowded the table is', () => {
+    const steps = fc.array(fc.tuple(fc.boolean(), fc.nat({ max: 40 })), { maxLength: 200 });
+    fc.assert(
+      fc.property(steps, fc.integer({ min: 64, max: 80 }), (some, capacity) => {
+        const column = new MemoryIdentifierColumn();
+        for (let number = 0; number <= 40; number += 1) column.append(number, crowded(number));
+        const index = new IdentifierIndex(column, capacity);
+        const held = new Set<number>();
+        for (const [isAdded, number] of some) {
+          expect(index.remove(crowded(number), 0, number)).toBe(held.delete(number));
+          if (!isAdded) continue;
+          index.insert(crowded(number), 0, number);
+          held.add(number);
+          expect(index.count).toBe(held.size);
+        }
+        for (let number = 0; number <= 40; number += 1)
+          expect(index.find(crowded(number), 0)).toBe(held.has(number) ? number : -1);
+      }),
+    );
+  });
+});

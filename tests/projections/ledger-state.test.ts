@@ -241,15 +241,15 @@ describe('the view of a capture', () => {
     await state.catchUp({ heavy: true });
     const { contents, sharing } = state;
     const table = new Uint32Array(3).fill(UNKNOWN);
-    const view = new LayeredCaptureView({ contents, sharing, table });
+    const view = new LayeredCaptureView({ contents, sharing, table, isLinked: true });
     const known = identifierOf(8);
     const fresh = identifierOf(9);
     const eight = FIRST_CONTENT + 1;
-    expect(view.find(known, 0)).toBe(eight);
-    expect(view.find(fresh, 0)).toBe(-1);
+    expect(view.find(known, 0, 0)).toBe(eight);
+    expect(view.find(fresh, 0, 0)).toBe(-1);
     const nine = view.store(fresh, 0);
     expect(nine).toBe(FIRST_CONTENT + contents.count);
-    expect(view.find(fresh, 0)).toBe(nine);
+    expect(view.find(fresh, 0, 0)).toBe(nine);
     view.hold(0, eight);
     view.hold(1, eight);
     view.hold(2, nine);
@@ -257,12 +257,12 @@ describe('the view of a capture', () => {
     view.hold(1, nine);
     expect([view.holders(eight), view.holders(nine)]).toEqual([2, 2]);
     expect(view.held(1)).toBe(nine);
-    expect(view.place(eight)).toEqual({
+    expect(view.reference(eight)).toEqual({
       _tag: 'committed',
       pack: contents.packs[0]!.name,
       slot: 1,
     });
-    expect(view.place(nine)).toEqual({ _tag: 'pending', number: 0 });
+    expect(view.reference(nine)).toEqual({ _tag: 'pending', kind: 'content', number: 0 });
     expect(sharing.holders(1)).toBe(1);
     expect(sharing.index.find(fresh, 0)).toBe(-1);
   });

@@ -14,7 +14,7 @@ import { makeTemporaryFolder, type TemporaryFolder } from '../support/temporary-
 import { LossyFiles, type Kept } from './lossy-files.ts';
 
 const SEED = Number(process.env['PAGELEDGER_SEED'] ?? 20_262);
-const STEP = Number(process.env['PAGELEDGER_STEP'] ?? 3);
+const STEP = Number(process.env['PAGELEDGER_STEP'] ?? 5);
 const URL_OF_LEDGER = '/disk/ledger';
 const PAGES = 12;
 

@@ -13,10 +13,19 @@ import {
   KIND_PATTERN,
   KIND_STORED,
   KIND_ZERO,
+  patternKind,
   type PageColumns,
 } from '../../domain/page-columns.ts';
-import { BLOCK_BYTES, BLOCK_PAGES, PACK_PAGES_MAX, PAGE_BYTES } from '../../domain/page.ts';
-import { IDENTIFIER_BYTES } from '../../domain/page-engine.ts';
+import {
+  BLOCK_BYTES,
+  BLOCK_PAGES,
+  PACK_PAGES_MAX,
+  PACK_SLOTS,
+  PAGE_BYTES,
+} from '../../domain/page.ts';
+import { stringForm } from '../../domain/patterns.ts';
+import { NO_PATCHES, type PatchTable } from '../../domain/patches.ts';
+import { CLASSES_MAX, IDENTIFIER_BYTES } from '../../domain/page-engine.ts';
 import { seededRandom } from './images.ts';
 
 const U32_MAX = 2 ** 32 - 1;
@@ -29,6 +38,9 @@ const count = fc.nat({ max: Number.MAX_SAFE_INTEGER });
 const hex32 = fc
   .uint8Array({ minLength: 32, maxLength: 32 })
   .map((bytes) => Buffer.from(bytes).toString('hex'));
+
+const hexBytes = (maxLength: number): fc.Arbitrary<string> =>
+  fc.uint8Array({ minLength: 1, maxLength }).map((bytes) => Buffer.from(bytes).toString('hex'));
 
 const OUTCOMES = [KIND_ZERO, KIND_STORED, KIND_MERGED, KIND_PATTERN];
 
@@ -54,10 +66,13 @@ export function makeColumns({ seed, rows, packs, step }: ColumnsShape): PageColu
     gfn += 1 + random(step);
     columns.gfns[row] = gfn;
     const outcome = packs === 0 ? [KIND_ZERO, KIND_PATTERN][random(2)]! : OUTCOMES[random(4)]!;
-    columns.kinds[row] = outcome | (random(4) === 0 ? KIND_BROKE : 0);
+    const isOfPattern = outcome === KIND_PATTERN;
+    const kind = isOfPattern ? patternKind(random(CLASSES_MAX)) : outcome;
+    columns.kinds[row] = kind | (random(4) === 0 ? KIND_BROKE : 0);
     if (!hasReference(outcome)) continue;
-    columns.packIndexes[row] = random(packs);
-    columns.slots[row] = random(PACK_PAGES_MAX);
+    // One more than there are packs: a public pattern.
+    columns.packIndexes[row] = random(isOfPattern ? packs + 1 : packs);
+    columns.slots[row] = random(PACK_SLOTS);
   }
   // The last row lies at the very end of the largest VM, where there is a choice.
   if (rows > 0 && step > 1) columns.gfns[rows - 1] = GFN_MAX;
@@ -91,6 +106,19 @@ export const pageColumns: fc.Arbitrary<PageColumns> = fc
     firstRow,
   }));
 
+/** Patches in some of so many slots. */
+function patchTable(random: (below: number) => number, pages: number): PatchTable {
+  const slots = Array.from({ length: pages }, (_, slot) => slot).filter(() => random(3) === 0);
+  if (slots.length === 0) return NO_PATCHES;
+  const packs = Array.from({ length: 1 + random(slots.length) }, () => hexOf(random));
+  return {
+    packs,
+    slots: Uint16Array.from(slots),
+    packIndexes: Uint16Array.from(slots, () => random(packs.length)),
+    references: Uint16Array.from(slots, () => random(PACK_PAGES_MAX)),
+  };
+}
+
 /** A pack's event with a table of blocks that fits it. */
 export const packWritten: fc.Arbitrary<PackWritten> = fc
   .record({
@@ -110,7 +138,9 @@ export const packWritten: fc.Arbitrary<PackWritten> = fc
   })
   .map(({ blocks, seed, ...pack }) => {
     const random = seededRandom(seed);
-    const lengths = blocks.map(({ isRaw, pages, length }) => (isRaw ? pages * PAGE_BYTES : length));
+    const lengths = blocks.map(({ isRaw, pages, length }) =>
+      isRaw ? pages * PAGE_BYTES : Math.min(length, pages * PAGE_BYTES),
+    );
     const pages = blocks.reduce((sum, block) => sum + block.pages, 0);
     return {
       ...pack,
@@ -122,6 +152,7 @@ export const packWritten: fc.Arbitrary<PackWritten> = fc
         checksums: Uint32Array.from(blocks, ({ checksum }) => checksum),
       },
       identifiers: Uint8Array.from({ length: pages * IDENTIFIER_BYTES }, () => random(256)),
+      patches: patchTable(random, pages),
     };
   });
 
@@ -168,6 +199,12 @@ export const controlEvent: fc.Arbitrary<ControlEvent> = fc.oneof(
     .map((data): ControlEvent => ({ type: 'GroupCreated', data })),
   fc
     .record({
+      pattern: fc.integer({ min: 64, max: 255 }),
+      expression: fc.uint8Array({ minLength: 1, maxLength: 40 }).map(stringForm),
+    })
+    .map((data): ControlEvent => ({ type: 'PatternAdded', data })),
+  fc
+    .record({
       vm: name,
       group: name,
       share: fc.constantFrom('group' as const, 'vm' as const, 'pattern' as const),
@@ -182,6 +219,16 @@ export const controlEvent: fc.Arbitrary<ControlEvent> = fc.oneof(
   fc
     .record({ vm: name, name, capture: fc.integer({ min: 1, max: U32_MAX }) })
     .map((data): ControlEvent => ({ type: 'CheckpointTaken', data })),
+  fc.record({ vm: name, name }).map((data): ControlEvent => ({ type: 'CheckpointDropped', data })),
+  fc
+    .record({ vm: name, before: fc.integer({ min: 1, max: U32_MAX }) })
+    .map((data): ControlEvent => ({ type: 'PointsForgotten', data })),
+  fc
+    .record({
+      seen: fc.option(fc.record({ vm: name, capture: fc.integer({ min: 1, max: U32_MAX }) })),
+      packs: fc.array(fc.record({ pack: hex32, slots: hexBytes(640) })),
+    })
+    .map((data): ControlEvent => ({ type: 'ContentReleased', data })),
   fc.record({ vm: name }).map((data): ControlEvent => ({ type: 'VmRetired', data })),
 );
 

@@ -5,17 +5,20 @@ import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { ControlEvent } from '../../domain/events.ts';
-import { CODEC_RAW, CODEC_ZSTD } from '../../domain/pack.ts';
+import { CODEC_PATTERN, CODEC_RAW, CODEC_ZSTD, PACK_HEADER_BYTES } from '../../domain/pack.ts';
 import type { PackWritten } from '../../domain/pack-event.ts';
 import {
   KIND_BROKE,
   KIND_MERGED,
-  KIND_PATTERN,
   KIND_STORED,
   KIND_ZERO,
+  patternKind,
   type PageColumns,
 } from '../../domain/page-columns.ts';
+import { CLASS_BYTE, CLASS_EDGED, CLASS_WORD32 } from '../../domain/page-engine.ts';
 import { PAGE_BYTES } from '../../domain/page.ts';
+import { NO_PATCHES } from '../../domain/patches.ts';
+import type { PackRewritten } from '../../domain/rewrite-event.ts';
 
 /** The checkout's root: the nearest folder above with a package.json. */
 function findRoot(): string {
@@ -52,6 +55,7 @@ export const GOLDEN_PAGES: readonly Uint8Array[] = [
 ];
 
 export const GOLDEN_PACK: Omit<PackWritten, 'identifiers'> = {
+  patches: NO_PATCHES,
   name: '04c84254a93caa5925d72c3bbc1ec38a487c7f7aa6c8b7ff07d8b9ae9a769351',
   capture: 1,
   group: 'golden.group-1',
@@ -77,12 +81,70 @@ export const GOLDEN_PAGE_COLUMNS: PageColumns = {
     KIND_STORED | KIND_BROKE,
     KIND_MERGED,
     KIND_ZERO,
-    KIND_PATTERN | KIND_BROKE,
+    KIND_ZERO | KIND_BROKE,
     KIND_MERGED | KIND_BROKE,
   ),
   gfns: Uint32Array.of(0, 1, 130, 70_000, 70_001, 2 ** 32 - 2),
   packIndexes: Uint16Array.of(0, 0, 1, 0, 0, 1),
   slots: Uint16Array.of(0, 1, 4095, 0, 0, 258),
+};
+
+/** As schema 2 has it: a pattern that a pack keeps, and a public one. */
+export const GOLDEN_PATTERN_COLUMNS: PageColumns = {
+  ...GOLDEN_PAGE_COLUMNS,
+  kinds: Uint8Array.of(
+    KIND_STORED,
+    patternKind(CLASS_WORD32) | KIND_BROKE,
+    patternKind(CLASS_BYTE),
+    KIND_ZERO,
+    KIND_MERGED,
+    patternKind(CLASS_EDGED),
+  ),
+  packIndexes: Uint16Array.of(0, 0, 2, 0, 1, 1),
+  slots: Uint16Array.of(0, 5, 1, 0, 4095, 5119),
+};
+
+/** As schema 2 has it: contents, two of them patches, and patterns after them. */
+export const GOLDEN_PATCHED_PACK: PackWritten = {
+  name: 'ab'.repeat(32),
+  capture: 2,
+  group: 'golden.group-1',
+  sizeBytes: PACK_HEADER_BYTES + 4096 + 4 + 36,
+  blocks: {
+    codecs: Uint8Array.of(CODEC_RAW, CODEC_ZSTD, CODEC_PATTERN),
+    pages: Uint8Array.of(1, 4, 2),
+    lengths: Uint32Array.of(4096, 4, 36),
+    checksums: Uint32Array.of(1, 2, 0xffff_ffff),
+  },
+  identifiers: Uint8Array.from({ length: 7 * 32 }, (_, i) => i),
+  patches: {
+    packs: [OTHER_PACK],
+    slots: Uint16Array.of(1, 4),
+    packIndexes: Uint16Array.of(0, 0),
+    references: Uint16Array.of(258, 4095),
+  },
+};
+
+/** A rewritten pack: contents of two homes, one a patch, and a pattern. */
+export const GOLDEN_REWRITTEN_PACK: PackRewritten = {
+  name: 'ef'.repeat(32),
+  group: 'golden.group-1',
+  sizeBytes: PACK_HEADER_BYTES + 4096 + 40 + 18,
+  blocks: {
+    codecs: Uint8Array.of(CODEC_RAW, CODEC_ZSTD, CODEC_PATTERN),
+    pages: Uint8Array.of(1, 3, 1),
+    lengths: Uint32Array.of(4096, 40, 18),
+    checksums: Uint32Array.of(1, 2, 0xffff_ffff),
+  },
+  homes: [GOLDEN_PACK.name, OTHER_PACK],
+  homeIndexes: Uint16Array.of(0, 1, 0, 1, 1),
+  homeSlots: Uint16Array.of(4, 4095, 0, 17, 5119),
+  patches: {
+    packs: [OTHER_PACK],
+    slots: Uint16Array.of(2),
+    packIndexes: Uint16Array.of(0),
+    references: Uint16Array.of(258),
+  },
 };
 
 export const GOLDEN_DEVICE_COLUMNS: PageColumns = {
@@ -104,6 +166,10 @@ export const GOLDEN_CONTROL_EVENTS: readonly ControlEvent[] = [
     data: { ledger: '3f2504e0-4f89-41d3-9a0c-0305e82c3301', format: 1, pageStore: null },
   },
   { type: 'GroupCreated', data: { group: 'golden.group-1', keyCheck: 'c0ffee'.repeat(5) } },
+  {
+    type: 'PatternAdded',
+    data: { pattern: 64, expression: String.raw`(?:\x68\x65\x6c{2}\x6f)+` },
+  },
   {
     type: 'VmRegistered',
     data: {
@@ -132,7 +198,7 @@ export const GOLDEN_CONTROL_EVENTS: readonly ControlEvent[] = [
       timeMs: 1_790_000_000_000.5,
       batches: 3,
       firstRevision: 0,
-      hash: '3b55dd14e31c3ed43590635895b6fef019ae15c3f6ed3fb39e0a688f23812953',
+      hash: 'e1ee533eef22655ccb406216d8c7005d523694d9606d65ec1f9deaa8605a095d',
       written: 6,
       stored: 2,
       merged: 2,
@@ -144,5 +210,17 @@ export const GOLDEN_CONTROL_EVENTS: readonly ControlEvent[] = [
     },
   },
   { type: 'CheckpointTaken', data: { vm: 'web-1', name: 'booted', capture: 1 } },
+  { type: 'CheckpointDropped', data: { vm: 'web-1', name: 'booted' } },
+  { type: 'PointsForgotten', data: { vm: 'web-1', before: 7 } },
+  {
+    type: 'ContentReleased',
+    data: {
+      seen: { vm: 'web-1', capture: 9 },
+      packs: [
+        { pack: 'ab'.repeat(32), slots: '05' },
+        { pack: 'cd'.repeat(32), slots: '0000ff80' },
+      ],
+    },
+  },
   { type: 'VmRetired', data: { vm: 'web-1' } },
 ];

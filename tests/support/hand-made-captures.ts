@@ -15,6 +15,8 @@ import {
 } from '../../domain/page-columns.ts';
 import { CLASS_NONE, CLASS_ZERO, IDENTIFIER_BYTES } from '../../domain/page-engine.ts';
 import { BLOCK_PAGES, PAGE_BYTES } from '../../domain/page.ts';
+import { assert } from '../../domain/assert.ts';
+import { NO_PATCHES } from '../../domain/patches.ts';
 import { decideWrites, UNKNOWN, type DecidedWrites } from '../../domain/page-writes.ts';
 import type { EventLog, NewEvent, Position } from '../../domain/ports.ts';
 import { LEDGER_STREAM, pointsStream, vmStream } from '../../domain/stream-names.ts';
@@ -121,6 +123,7 @@ function packsOf(
       sizeBytes: PACK_HEADER_BYTES + inPack.length * PAGE_BYTES,
       blocks: rawBlocks(inPack.length),
       identifiers,
+      patches: NO_PATCHES,
     };
     packs.push({ name, event: eventOf('PackWritten', encodePackWritten(written)) });
   }
@@ -149,7 +152,8 @@ function batchesOf(
     };
     for (let row = 0; row < rows; row += 1) {
       if (!hasReference(columns.kinds[row]!)) continue;
-      const place = view.place(decided.holdings[first + row]!);
+      const place = view.reference(decided.holdings[first + row]!);
+      assert(place._tag !== 'public', 'made captures hold contents and zeros');
       const isPending = place._tag === 'pending';
       const name = isPending
         ? own.packs[Math.floor(place.number / packPagesMax)]!.name
@@ -192,7 +196,7 @@ export async function planCapture(
   const known = entry === undefined ? null : await state.currentTable(entry);
   const table = known ?? new Uint32Array(pages.length).fill(UNKNOWN);
   const { contents, sharing } = state;
-  const view = new LayeredCaptureView({ contents, sharing, table });
+  const view = new LayeredCaptureView({ contents, sharing, table, isLinked: true });
   const identifiers = new Uint8Array(pages.length * IDENTIFIER_BYTES);
   for (const [gfn, content] of pages.entries())
     if (content > 0) identifiers.set(identifierOf(content, group), gfn * IDENTIFIER_BYTES);
@@ -200,6 +204,7 @@ export async function planCapture(
     gfns: Uint32Array.from(pages.keys()),
     classes: Uint8Array.from(pages, (content) => (content === 0 ? CLASS_ZERO : CLASS_NONE)),
     identifiers,
+    patterns: new Uint32Array(pages.length),
   });
   const capture = (entry?.state.captures ?? 0) + 1;
   const stored = [...decided.storeRows].map((row) => pages[row]!);
@@ -232,6 +237,7 @@ export async function planCapture(
       };
       const outcome = command({
         _tag: 'CommitCapture',
+        share: null,
         vm,
         group,
         memoryMap: flatMap(pages.length),

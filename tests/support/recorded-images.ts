@@ -4,6 +4,7 @@
 import { createHash } from 'node:crypto';
 import { readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { expect } from '@jest/globals';
 import {
   fingerprint,
   historyOf,
@@ -20,7 +21,9 @@ import {
   type LogFilter,
   type OpenLedgerOptions,
   type RestoreFormat,
+  type SharePolicy,
 } from '../../index.ts';
+import { patternOf } from '../../domain/patterns/describe.ts';
 
 /** Opens a ledger, works with it and closes it. Inline unless `threads` is given. */
 export async function withLedger<T>(
@@ -61,11 +64,18 @@ export function writeImages(request: ImageFiles): string[] {
 /** Records files as captures of a VM. */
 export async function recordFiles(
   ledger: Ledger,
-  request: { readonly vm: string; readonly files: readonly string[]; readonly group?: string },
+  request: {
+    readonly vm: string;
+    readonly files: readonly string[];
+    readonly group?: string;
+    readonly share?: SharePolicy;
+  },
 ): Promise<CaptureRow[]> {
   const rows: CaptureRow[] = [];
-  const { vm, files, group = null } = request;
-  await recordImages(ledger, { vm, group }, { files, timeMs: null }, (row) => rows.push(row));
+  const { files, ...of } = request;
+  await recordImages(ledger, { group: null, ...of }, { files, timeMs: null }, (row) =>
+    rows.push(row),
+  );
   return rows;
 }
 
@@ -77,6 +87,7 @@ export async function recordImage(
     readonly image: Uint8Array;
     readonly folder: string;
     readonly group?: string;
+    readonly share?: SharePolicy;
   },
 ): Promise<CaptureRow> {
   const { image, folder, ...of } = request;
@@ -155,20 +166,26 @@ export interface CountedPages {
   readonly unique: number;
   readonly mergedIntra: number;
   readonly mergedInter: number;
-  readonly patched: number;
 }
 
 const ZERO_PAGE = Buffer.alloc(PAGE_BYTES);
+const PATTERN = 'pattern ';
 
-/** Contents of an image's pages; null for a page of zeros. */
+/** Contents of an image's pages; null for a page of zeros; what `isPatternContent` for other patterns. */
 export function contentsOf(image: Uint8Array): (string | null)[] {
   const contents: (string | null)[] = [];
   for (let at = 0; at < image.length; at += PAGE_BYTES) {
     const page = image.subarray(at, at + PAGE_BYTES);
-    contents.push(ZERO_PAGE.equals(page) ? null : createHash('sha256').update(page).digest('hex'));
+    const digest = createHash('sha256').update(page).digest('hex');
+    const isOfPattern = patternOf(page) !== null;
+    contents.push(ZERO_PAGE.equals(page) ? null : isOfPattern ? PATTERN + digest : digest);
   }
   return contents;
 }
+
+/** Whether a pattern describes a page of this content. */
+export const isPatternContent = (content: string | null): boolean =>
+  content === null || content.startsWith(PATTERN);
 
 /** Counts over the memories of VMs, or of one of them, by the definition and nothing else. */
 export function countPages(
@@ -176,40 +193,38 @@ export function countPages(
   vm: string | null = null,
 ): CountedPages {
   const holders = new Map<string, Set<string>>();
-  const own = { pages: 0, zero: 0 };
-  const all = { pages: 0, zero: 0 };
+  const own = { pages: 0, zero: 0, pattern: 0 };
+  const all = { pages: 0, zero: 0, pattern: 0 };
   const mine = new Set<string>();
   for (const [name, image] of memories)
     for (const content of contentsOf(image)) {
       for (const counts of name === vm ? [all, own] : [all]) {
         counts.pages += 1;
         if (content === null) counts.zero += 1;
+        else if (isPatternContent(content)) counts.pattern += 1;
       }
-      if (content === null) continue;
+      if (content === null || isPatternContent(content)) continue;
       holders.set(content, (holders.get(content) ?? new Set()).add(name));
       if (name === vm) mine.add(content);
     }
+  const restOf = ({ pages, zero, pattern }: typeof all): number => pages - zero - pattern;
   if (vm === null) {
     const unique = holders.size;
     const pairs = [...holders.values()].reduce((sum, { size }) => sum + size, 0);
     const mergedInter = pairs - unique;
-    const mergedIntra = all.pages - all.zero - pairs;
-    return { vms: memories.size, ...all, pattern: 0, unique, mergedIntra, mergedInter, patched: 0 };
+    return { vms: memories.size, ...all, unique, mergedIntra: restOf(all) - pairs, mergedInter };
   }
   const unique = [...mine].filter((content) => holders.get(content)!.size === 1).length;
   const mergedInter = mine.size - unique;
-  const mergedIntra = own.pages - own.zero - mine.size;
-  return { vms: 1, ...own, pattern: 0, unique, mergedIntra, mergedInter, patched: 0 };
+  return { vms: 1, ...own, unique, mergedIntra: restOf(own) - mine.size, mergedInter };
 }
 
 /** How a ledger says its memory is made up, without what it costs. */
 export async function countedBy(ledger: Ledger, vm: string | null = null): Promise<CountedPages> {
-  const {
-    storedBytes: _stored,
-    logBytes: _log,
-    ...counts
-  } = await sharingOf(ledger, { position: ledger.state.next, vm });
-  return counts;
+  const counts = await sharingOf(ledger, { position: ledger.state.next, vm });
+  expect(counts.patched).toBeLessThanOrEqual(counts.unique);
+  const { vms, pages, zero, pattern, unique, mergedIntra, mergedInter } = counts;
+  return { vms, pages, zero, pattern, unique, mergedIntra, mergedInter };
 }
 
 /** Distinct pages, quickly: each is filled with its own number. Compressible. */

@@ -5,7 +5,14 @@
 import { expect } from '@jest/globals';
 import { verify, type Ledger } from '../../index.ts';
 import { imageSeries } from './images.ts';
-import { contentsOf, countedBy, countPages, eventsOf, restored } from './recorded-images.ts';
+import {
+  contentsOf,
+  countedBy,
+  countPages,
+  eventsOf,
+  isPatternContent,
+  restored,
+} from './recorded-images.ts';
 
 /** The images of each VM, oldest first. */
 export type VmImages = ReadonlyMap<string, readonly Uint8Array[]>;
@@ -46,14 +53,14 @@ function foldImages(order: readonly Recorded[], images: VmImages) {
       const old = table[gfn];
       if (old === content) continue;
       row.written += 1;
-      if (content === null) row.pattern += 1;
-      else if (known.has(content)) row.merged += 1;
+      if (isPatternContent(content)) row.pattern += 1;
+      else if (content !== null && known.has(content)) row.merged += 1;
       else row.stored += 1;
-      if (typeof old === 'string') {
+      if (typeof old === 'string' && !isPatternContent(old)) {
         if (holders.get(old)! > 1) row.broken += 1;
         holders.set(old, holders.get(old)! - 1);
       }
-      if (content === null) continue;
+      if (content === null || isPatternContent(content)) continue;
       known.add(content);
       holders.set(content, (holders.get(content) ?? 0) + 1);
     }

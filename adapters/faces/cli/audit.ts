@@ -1,20 +1,17 @@
-// `history`, `sharing`, `verify`.
+// `history`, `verify`.
 
 import type { Command } from 'commander';
 import * as either from 'fp-ts/lib/Either.js';
 import {
   gfnOfAddress,
   historyOf,
-  PAGE_BYTES,
-  momentOf,
+  patternClassName,
   Refused,
-  sharingOf,
   verify as verifyLedger,
-  type SharingCounts,
   type VmEntry,
 } from '../../../index.ts';
 import { EXIT_DAMAGE, UsageError } from './failure.ts';
-import { bytesText, field, isoTime, numeric, type Output, type Row } from './output.ts';
+import { field, isoTime, numeric, type Row } from './output.ts';
 import { progressOf, withLedger } from './session.ts';
 
 function gfnAsked(entry: VmEntry, options: { page?: number; address?: number }): number {
@@ -43,64 +40,24 @@ export const history = (command: Command): Promise<void> =>
       time: isoTime(version.timeMs),
       gfn: version.gfn,
       outcome: version.outcome,
+      pattern: patternClassName(version.patternClass),
       identifier: version.identifier,
       storedBytes: version.storedBytes,
       sharers: version.sharers,
+      sharersNow: version.sharersNow,
+      forgotten: entry.isForgotten(version.capture),
     }));
     output.rows(rows, [
       numeric('capture'),
       field('time'),
       numeric('gfn'),
       field('outcome'),
+      field('pattern'),
       numeric('storedBytes', 'bytes'),
       numeric('sharers'),
+      numeric('sharersNow', 'now'),
       field('identifier'),
     ]);
-  });
-
-const share = (pages: number, all: number): string =>
-  all === 0 ? '-' : `${((100 * pages) / all).toFixed(1)} %`;
-
-function sharingRows(counts: SharingCounts): Row[] {
-  const rows: [string, number][] = [
-    ['zero', counts.zero],
-    ['other patterns', counts.pattern],
-    ['merged inside a VM', counts.mergedIntra],
-    ['merged between VMs', counts.mergedInter],
-    ['unique', counts.unique],
-    ['all', counts.pages],
-  ];
-  return rows.map(([what, pages]) => ({
-    what,
-    pages,
-    bytes: bytesText(pages * PAGE_BYTES),
-    share: share(pages, counts.pages),
-  }));
-}
-
-/** The table of what memory is made of; the counts themselves under --json. */
-export function sharingTable(output: Output, counts: SharingCounts): void {
-  if (output.isJson) return output.json({ ...counts });
-  output.rows(sharingRows(counts), [
-    field('what', 'pages that are'),
-    numeric('pages'),
-    numeric('bytes'),
-    numeric('share'),
-  ]);
-}
-
-export const sharing = (command: Command): Promise<void> =>
-  withLedger(command, 'read', async (ledger, output) => {
-    const { vm, at } = command.opts<{ vm?: string; at: string }>();
-    if (vm !== undefined) ledger.vm(vm);
-    const counts = await sharingOf(ledger, { ...momentOf(ledger, at), vm: vm ?? null });
-    sharingTable(output, counts);
-    if (output.isJson) return;
-    const saved = (counts.pages - counts.unique) * PAGE_BYTES;
-    output.say(
-      `${counts.vms} VM(s); ${bytesText(saved)} need no storage (${share(counts.pages - counts.unique, counts.pages)}); ` +
-        `the whole ledger takes ${bytesText(counts.storedBytes)} of pages and ${bytesText(counts.logBytes)} of events`,
-    );
   });
 
 export const verify = (command: Command): Promise<void> =>

@@ -23,7 +23,7 @@ import {
   type Ledger,
 } from '../../../index.ts';
 import { captureJson, CAPTURE_COLUMNS } from './list.ts';
-import { sharingTable } from './audit.ts';
+import { sharingTable } from './sharing.ts';
 import { EXIT_FAILED } from './failure.ts';
 import { bytesText, type Output } from './output.ts';
 import { outputOf } from './session.ts';

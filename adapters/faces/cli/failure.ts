@@ -18,6 +18,8 @@ const USAGE_REFUSALS = new Set([
   'BadCheckpointName',
   'BadPlace',
   'BadPoint',
+  'BadExpression',
+  'BadIdentifier',
   'ProjectionUnknown',
   'BadUrl',
 ]);

@@ -2,11 +2,19 @@
 
 import type { Command } from 'commander';
 import { retireVm, takeCheckpoint } from '../../../index.ts';
+import { UsageError } from './failure.ts';
 import { withLedger } from './session.ts';
 
-export const checkpoint = (command: Command): Promise<void> =>
+export async function checkpoint(command: Command): Promise<void> {
+  const { at, drop } = command.opts<{ at?: string; drop?: boolean }>();
+  if (drop !== true) return take(command, at ?? 'latest');
+  if (at !== undefined) throw new UsageError('either --drop or --at was expected');
+  return (await import('./forget.ts')).drop(command);
+}
+
+const take = (command: Command, at: string): Promise<void> =>
   withLedger(command, 'write', async (ledger, output) => {
-    const { vm, name, at } = command.opts<{ vm: string; name: string; at: string }>();
+    const { vm, name } = command.opts<{ vm: string; name: string }>();
     const { capture } = ledger.resolve(ledger.vm(vm), at);
     await takeCheckpoint(ledger, { vm, name, capture });
     if (output.isJson) output.json({ vm, name, capture });

@@ -7,7 +7,7 @@ import type { CaptureRow, Ledger } from '../../../index.ts';
 import { bytesText, field, isoTime, numeric, type Column, type Row } from './output.ts';
 import { warn, withLedger } from './session.ts';
 
-/** A capture as `captures` and `record` print it. */
+/** A capture as `captures` and `record` print it; one that was just recorded is not forgotten. */
 export const captureJson = (row: CaptureRow): Row => ({
   capture: row.capture,
   position: String(row.position),
@@ -23,6 +23,7 @@ export const captureJson = (row: CaptureRow): Row => ({
   source: row.source,
   deviceState: row.hasDevice,
   damage: row.damage,
+  forgotten: false,
 });
 
 export const CAPTURE_COLUMNS: readonly Column[] = [
@@ -42,10 +43,21 @@ export const CAPTURE_COLUMNS: readonly Column[] = [
   field('mode'),
 ];
 
+/** Only where there is one to tell of. */
+const FORGOTTEN: Column = {
+  title: '',
+  cell: ({ forgotten }) => (forgotten === true ? 'forgotten' : ''),
+};
+
 export const captures = (command: Command): Promise<void> =>
   withLedger(command, 'read', async (ledger, output) => {
     const entry = ledger.vm(command.opts<{ vm: string }>().vm);
-    output.rows(entry.captures.map(captureJson), CAPTURE_COLUMNS);
+    const rows: Row[] = entry.captures.map((row) => ({
+      ...captureJson(row),
+      forgotten: entry.isForgotten(row.capture),
+    }));
+    const hasForgotten = rows.some(({ forgotten }) => forgotten === true);
+    output.rows(rows, hasForgotten ? [...CAPTURE_COLUMNS, FORGOTTEN] : CAPTURE_COLUMNS);
     if (entry.lostTail !== null)
       warn(
         `the history of VM ${entry.vm} is damaged after its last capture here: ${entry.lostTail}`,

@@ -42,6 +42,7 @@ export function buildProgram(): Command {
   addRestore(program);
   addQuestions(program);
   addKeeping(program);
+  addGroups(program);
   for (const command of [
     program,
     ...program.commands,
@@ -63,6 +64,10 @@ function addRecord(program: Command): void {
     .argument('<file...>', 'images, oldest first; - is standard input')
     .requiredOption('--vm <name>', 'the VM they are of')
     .option('--group <group>', 'sharing group of a new VM (default: default)')
+    .option(
+      '--share <scope>',
+      'what a new VM may share: pattern (patterns inside itself), vm (its own pages) or group (the default)',
+    )
     .option('--time <time>', "time of the captures (default: each file's modification time)")
     .option('--format <format>', 'raw or qemu (default: recognised)')
     .action(async (files: string[], _options, command: Command) =>
@@ -74,6 +79,10 @@ function addRecord(program: Command): void {
     .requiredOption('--vm <name>', 'the VM it is')
     .requiredOption('--qmp <socket>', "path of the guest's QMP socket")
     .option('--group <group>', 'sharing group of a new VM (default: default)')
+    .option(
+      '--share <scope>',
+      'what a new VM may share: pattern (patterns inside itself), vm (its own pages) or group (the default)',
+    )
     .option('--every <duration>', 'time from one capture to the next', '5s')
     .option('--count <n>', 'captures to take (default: until stopped)', positiveNumber)
     .action(async (_options, command: Command) =>
@@ -148,21 +157,55 @@ function addQuestions(program: Command): void {
     .option('--address <address>', 'a guest-physical address in the page', address)
     .action(async (_options, command: Command) => (await import('./audit.ts')).history(command));
   program
+    .command('who')
+    .description('which VMs and pages hold, or held, a content')
+    .requiredOption('--identifier <hex>', "the content's identifier, or its first 8 digits or more")
+    .option('--at <point>', 'who holds it at latest, pos:, time: or ago: (default: who ever did)')
+    .action(async (_options, command: Command) => (await import('./who.ts')).who(command));
+  program
+    .command('diff')
+    .description('pages that differ between two points')
+    .argument('<a>', 'a point')
+    .argument('<b>', "another one; VM/POINT for another VM's")
+    .requiredOption('--vm <name>', 'the VM')
+    .option('--bytes', 'show the bytes that differ')
+    .action(async (a: string, b: string, _options, command: Command) =>
+      (await import('./diff.ts')).diff({ a, b }, command),
+    );
+  program
     .command('sharing')
     .description('how memory is made up and what it costs')
-    .option('--vm <name>', 'of one VM')
-    .option('--at <point>', 'at latest, pos:, time: or ago:', 'latest')
-    .action(async (_options, command: Command) => (await import('./audit.ts')).sharing(command));
+    .option('--vm <name>', 'of one VM, and what it shares with others')
+    .option('--at <point>', 'at latest, pos:, time: or ago: (default: latest)')
+    .option('--page <gfn>', 'who shares this page of the VM', wholeNumber)
+    .option('--what-if', 'what the whole history would have cost under other settings')
+    .action(async (_options, command: Command) => (await import('./sharing.ts')).sharing(command));
 }
 
 function addKeeping(program: Command): void {
   program
     .command('checkpoint')
-    .description('name a point')
+    .description('name a point, which keeps it, or give a name up')
     .requiredOption('--vm <name>', 'the VM')
     .requiredOption('--name <name>', "the checkpoint's name")
-    .option('--at <point>', 'the point', 'latest')
+    .option('--at <point>', 'the point (default: latest)')
+    .option('--drop', 'give the name up: what only it kept is forgotten')
     .action(async (_options, command: Command) => (await import('./keep.ts')).checkpoint(command));
+  program
+    .command('forget')
+    .description('give old points up that no checkpoint keeps')
+    .requiredOption('--vm <name>', 'the VM')
+    .requiredOption('--before <point>', 'the first point that is kept')
+    .action(async (_options, command: Command) => (await import('./forget.ts')).forget(command));
+  program
+    .command('compact')
+    .description('store what is kept smaller, and give back what nobody needs')
+    .option(
+      '--grace <duration>',
+      'how long emptied packs wait (default: 0s where one host has log and packs, else 1h)',
+    )
+    .option('--dry-run', 'say what it would give, and change nothing')
+    .action(async (_options, command: Command) => (await import('./compact.ts')).compact(command));
   program
     .command('retire')
     .description("end a VM's life; its history stays")
@@ -172,6 +215,33 @@ function addKeeping(program: Command): void {
     .command('verify')
     .description('read everything back and check it')
     .action(async (_options, command: Command) => (await import('./audit.ts')).verify(command));
+  const patterns = program
+    .command('patterns')
+    .description('what is recognised in pages, and described instead of stored')
+    .action(async (_options, command: Command) => (await import('./patterns.ts')).list(command));
+  patterns
+    .command('add')
+    .description('recognise pages of a data string too, in the captures that follow')
+    .argument('<expression>', String.raw`the string and its repetition, as in '(?:\xde\xad-free)+'`)
+    .action(async (expression: string, _options, command: Command) =>
+      (await import('./patterns.ts')).add(expression, command),
+    );
+  program
+    .command('copy')
+    .description('a ledger into another, of any kind; goes on where it was interrupted')
+    .argument('<from>', 'the ledger to copy')
+    .argument('<to>', 'a new ledger, or an earlier copy of the same one')
+    .action(async (from: string, to: string, _options, command: Command) =>
+      (await import('./copy.ts')).copy({ from, to }, command),
+    );
+  program
+    .command('demo')
+    .description('record a real guest and resume it from an earlier moment')
+    .option('--keep', 'keep the ledger and say where it is')
+    .action(async (_options, command: Command) => (await import('./demo.ts')).demo(command));
+}
+
+function addGroups(program: Command): void {
   const group = program.command('group').description('sharing groups and their keys');
   group
     .command('list')
@@ -190,17 +260,4 @@ function addKeeping(program: Command): void {
     .action(async (path: string, _options, command: Command) =>
       (await import('./group.ts')).importKey(path, command),
     );
-  program
-    .command('copy')
-    .description('a ledger into another, of any kind; goes on where it was interrupted')
-    .argument('<from>', 'the ledger to copy')
-    .argument('<to>', 'a new ledger, or an earlier copy of the same one')
-    .action(async (from: string, to: string, _options, command: Command) =>
-      (await import('./copy.ts')).copy({ from, to }, command),
-    );
-  program
-    .command('demo')
-    .description('record a real guest and resume it from an earlier moment')
-    .option('--keep', 'keep the ledger and say where it is')
-    .action(async (_options, command: Command) => (await import('./demo.ts')).demo(command));
 }

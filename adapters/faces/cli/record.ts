@@ -8,6 +8,7 @@ import {
   recordImages,
   type CaptureRow,
   type Ledger,
+  type SharePolicy,
 } from '../../../index.ts';
 import { UsageError } from './failure.ts';
 import { captureJson } from './list.ts';
@@ -17,6 +18,7 @@ import { progressOf, warn, withLedger } from './session.ts';
 interface RecordOptions {
   readonly vm: string;
   readonly group?: string;
+  readonly share?: string;
 }
 
 /** Prints a capture as it is committed. */
@@ -32,10 +34,25 @@ export function showCapture(output: Output, vm: string, row: CaptureRow): void {
   );
 }
 
+/** What the VM may share, where it was said. */
+function shareOf({ share, group }: RecordOptions): { share?: SharePolicy } {
+  if (share === undefined) return {};
+  if (share !== 'pattern' && share !== 'vm' && share !== 'group')
+    throw new UsageError(
+      `--share ${JSON.stringify(share)} is not known: pattern, vm or group was expected`,
+    );
+  if (share !== 'group' && group !== undefined)
+    throw new UsageError(
+      `--share ${share} gives the VM a group of its own, so --group ${group} cannot be`,
+    );
+  return { share };
+}
+
 function recorderOptions(options: RecordOptions, progress: ReturnType<typeof progressOf>) {
   return {
     vm: options.vm,
     group: options.group ?? null,
+    ...shareOf(options),
     onProgress: ({ pages, pageCount }: { pages: number; pageCount: number }) =>
       progress.bytes(pages * PAGE_BYTES, pageCount * PAGE_BYTES),
   };

@@ -6,6 +6,8 @@ export { classify } from './classify';
 export { changedRows } from './compare';
 export { fingerprint } from './fingerprint';
 export { identify } from './identify';
+export { patch } from './patch';
+export { similarity } from './similarity';
 
 /** The first address that the caller may use. */
 export function arenaBase(): usize {

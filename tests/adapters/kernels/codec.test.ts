@@ -6,8 +6,9 @@ import { decodeBlock, encodeBlock } from '../../../adapters/kernels/codec.ts';
 import { createPageEngine } from '../../../adapters/kernels/page-engine.ts';
 import { isLedgerError } from '../../../domain/ledger-error.ts';
 import type { LedgerError } from '../../../domain/ledger-error.ts';
-import { CODEC_RAW, CODEC_ZSTD } from '../../../domain/pack.ts';
+import { CODEC_PATTERN, CODEC_RAW, CODEC_ZSTD } from '../../../domain/pack.ts';
 import { BLOCK_BYTES, BLOCK_PAGES, PAGE_BYTES } from '../../../domain/page.ts';
+import { describe as describePage } from '../../../domain/patterns.ts';
 import { mixedImage, numbers, randomBytes, textBytes } from './random-pages.ts';
 
 const PLACE = { label: 'pack abc', block: 7, offsetBytes: 4711 };
@@ -136,7 +137,7 @@ describe('a damaged block', () => {
     const checksum = crc32(raw);
     const decode = (codec: number, count: number) => () =>
       decodeBlock({ bytes: raw, codec, pages: count, checksum }, PLACE);
-    expect(refusal(decode(2, 1)).data).toMatchObject({ found: 'codec 2' });
+    expect(refusal(decode(3, 1)).data).toMatchObject({ found: 'codec 3' });
     expect(refusal(decode(CODEC_RAW, 2)).data).toMatchObject({
       found: `${PAGE_BYTES} bytes of content`,
     });
@@ -157,5 +158,53 @@ describe('a damaged block', () => {
     const lengths = blocks.lengths.slice();
     lengths[1] = BLOCK_BYTES + 1;
     expect(refusal(decode({ lengths })).data).toMatchObject({ block: 1 });
+  });
+});
+
+describe('a block of patterns', () => {
+  const pages = [
+    new Uint8Array(PAGE_BYTES).fill(0x6b),
+    new Uint8Array(PAGE_BYTES).fill(9, 40),
+    new Uint8Array(PAGE_BYTES).fill(0xaa, 0, 2000).fill(0xbb, 2000),
+  ];
+  const blocks = engine.encodePatterns(pages.map((page) => describePage(page).descriptor));
+  const decode = (bytes: Uint8Array, count = pages.length): Uint8Array =>
+    decodeBlock({ bytes, codec: CODEC_PATTERN, pages: count, checksum: crc32(bytes) }, PLACE);
+
+  test('gives the pages that its descriptors describe', () => {
+    expect([...blocks.codecs]).toEqual([CODEC_PATTERN]);
+    expect(blocks.bytes.length).toBeLessThan(100);
+    expect(Buffer.compare(decode(blocks.bytes), Buffer.concat(pages))).toBe(0);
+  });
+
+  test('is refused wherever it is cut short, goes on, or has another number of pages', () => {
+    for (let length = 0; length < blocks.bytes.length; length += 1)
+      expect(refusal(() => decode(blocks.bytes.slice(0, length))).code).toBe('PACK_DAMAGED');
+    const longer = Buffer.concat([blocks.bytes, Uint8Array.of(0)]);
+    expect(refusal(() => decode(longer)).data['found']).toBe('1 bytes after its last descriptor');
+    for (const count of [2, 4, 65, 255])
+      expect(refusal(() => decode(blocks.bytes, count)).code).toBe('PACK_DAMAGED');
+  });
+
+  test('is refused, or gives pages of patterns, whatever its bytes are', () => {
+    const next = numbers(12);
+    for (let i = 0; i < 1500; i += 1) {
+      const bytes = blocks.bytes.slice();
+      for (let flips = 1 + (i % 3); flips > 0; flips -= 1)
+        bytes[next() % bytes.length]! ^= 1 << (next() & 7);
+      expect(outcomeOf(() => decode(bytes))).toMatch(
+        new RegExp(`^(PACK_DAMAGED|${pages.length * PAGE_BYTES} bytes)$`, 'u'),
+      );
+    }
+  });
+
+  test('is refused without a word of what it holds', () => {
+    const secret = new TextEncoder().encode('hunter'.repeat(8));
+    const descriptor = Uint8Array.of(1, 6, 48, ...secret);
+    const error = refusal(() => decode(Uint8Array.of(descriptor.length, 0, ...descriptor), 1));
+    expect(error.code).toBe('PACK_DAMAGED');
+    const said = JSON.stringify([error.message, error.data]);
+    expect(said).not.toContain('hunter');
+    expect(said).not.toContain(Buffer.from('hunter').toString('hex'));
   });
 });

@@ -149,23 +149,6 @@ describe('the fingerprint of a page', () => {
   });
 });
 
-describe('the class of a page', () => {
-  test('is zero for a page of zeros, and for no page with one bit set anywhere', () => {
-    putPages(new Uint8Array(2 * PAGE_BYTES));
-    putList([1, 0]);
-    const classes = (): number[] => {
-      kernels.classify({ list: LIST, count: 2, pages: PAGES }, OUT);
-      return [...kernels.bytes.subarray(OUT, OUT + 2)];
-    };
-    expect(classes()).toEqual([1, 1]);
-    for (let at = 0; at < PAGE_BYTES; at += 1) {
-      kernels.bytes[PAGES + PAGE_BYTES + at] = 1 << (at & 7);
-      expect(classes()).toEqual([0, 1]);
-      kernels.bytes[PAGES + PAGE_BYTES + at] = 0;
-    }
-  });
-});
-
 describe('comparing fingerprints', () => {
   test('lists exactly the rows that differ, ascending', () => {
     fc.assert(

@@ -141,14 +141,23 @@ describe.each([0, 2])('an engine with %i threads', (threads) => {
       next: columns.next ?? sharedColumn(image.pageCount),
     });
 
+  /** Classes and identifiers as a scan has them: those of patterns are zeros. */
+  function identified(bytes: Uint8Array) {
+    const { classes, identifiers } = engine.identify(bytes);
+    for (const [page, pageClass] of classes.entries())
+      if (pageClass !== CLASS_NONE)
+        identifiers.fill(0, page * IDENTIFIER_BYTES, (page + 1) * IDENTIFIER_BYTES);
+    return { classes, identifiers };
+  }
+
   test('makes every page a candidate where there is no earlier capture', async () => {
     const bytes = CONTENT.subarray(0, 200 * PAGE_BYTES);
     const chunk = await scanOne(imageOf(`first-${threads}`, bytes));
-    const expected = engine.identify(bytes);
+    const expected = identified(bytes);
     expect(chunk.unchanged).toBe(0);
     expect([...chunk.gfns]).toEqual(Array.from({ length: 200 }, (_, gfn) => gfn));
     expect(hex(chunk.classes)).toBe(hex(expected.classes));
-    expect(hex(chunk.identifiers)).toBe(hex(expected.identifiers));
+    expect(hex(chunk.identifiers) === hex(expected.identifiers)).toBe(true);
     chunk.release();
     for (let page = 0; page < 200; page += 1) {
       const isZero = pageOf(bytes, page).every((byte) => byte === 0);
@@ -172,11 +181,11 @@ describe.each([0, 2])('an engine with %i threads', (threads) => {
       const chunk = await scanOne(image, { previous: fingerprints });
       expect(chunk.unchanged).toBe(700 - count);
       expect([...chunk.gfns]).toEqual([...changed].toSorted((a, b) => a - b));
-      const all = engine.identify(after);
+      const all = identified(after);
       const expected = [...chunk.gfns].map((gfn) =>
         hex(all.identifiers.slice(gfn * IDENTIFIER_BYTES, (gfn + 1) * IDENTIFIER_BYTES)),
       );
-      expect(hex(chunk.identifiers)).toBe(expected.join(''));
+      expect(hex(chunk.identifiers) === expected.join('')).toBe(true);
       chunk.release();
     }
   });

@@ -1,19 +1,26 @@
 import { describe, expect, test } from '@jest/globals';
 import { FIRST_CONTENT, isContent } from '../../../domain/page-writes.ts';
 import { PAGE_BYTES } from '../../../domain/page.ts';
-import { pageHistory, rowOfGfn } from '../../../projections/audit/history.ts';
+import { pageHistory } from '../../../projections/audit/history.ts';
+import { PageIndex } from '../../../projections/page-index/page-index.ts';
+import { rowOfGfn } from '../../../projections/page-index/recent-events.ts';
 import { replayCommits } from '../../../projections/subscription.ts';
 import { vmStream } from '../../../domain/stream-names.ts';
 import { HandMadeLedger, planCapture } from '../../support/hand-made-captures.ts';
+import { MapBlockFiles } from '../../support/map-block-files.ts';
 
 async function historyOf(ledger: HandMadeLedger, vm: string, gfn: number) {
-  const { state, log } = ledger;
+  const { state, log, files } = ledger;
   await state.catchUp({ heavy: true });
-  const versions = await pageHistory(
-    { state, replay: (from, consume) => replayCommits(log, from, consume) },
-    state.catalogue.vms.get(vm)!,
-    gfn,
-  );
+  const index = new PageIndex({
+    state,
+    replay: (from, consume) => replayCommits(log, from, consume),
+    files,
+    blocks: new MapBlockFiles(files),
+    ledger: 'hand-made',
+    segmentRows: 3,
+  });
+  const versions = await pageHistory({ state, index }, state.catalogue.vms.get(vm)!, gfn);
   return versions.map(({ capture, outcome, holding, storedBytes, sharers }) => ({
     capture,
     outcome,

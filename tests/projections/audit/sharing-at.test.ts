@@ -1,5 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
-import { sharingAt } from '../../../projections/audit/sharing-at.ts';
+import { sharingAt, sharingReport } from '../../../projections/audit/sharing-at.ts';
+import { PAGE_BYTES } from '../../../domain/page.ts';
 import { HandMadeLedger } from '../../support/hand-made-captures.ts';
 
 /** a: 5 twice, 6 and zeros; b: 5, 7 and zeros; then a lets go of 6; then b is retired. */
@@ -101,5 +102,49 @@ describe('sharing', () => {
     await expect(sharingAt(ledger.state, { position, vm: null })).rejects.toMatchObject({
       code: 'POINT_DAMAGED',
     });
+  });
+
+  test('of one VM tells what would be private without it, and whom it shares with', async () => {
+    const ledger = new HandMadeLedger();
+    await ledger.record({ vm: 'a', pages: [1, 2, 3, 3, 4, 0] });
+    await ledger.record({ vm: 'b', pages: [1, 2, 2, 9, 0, 0] });
+    await ledger.record({ vm: 'c', pages: [1, 3, 8, 0, 0, 0] });
+    const position = await ledger.record({ vm: 'd', pages: [7, 7, 7, 7, 7, 7] });
+    await ledger.state.catchUp({ heavy: true });
+    const report = (vm: string) => sharingReport(ledger.state, { position, vm });
+    // Without a, only c holds 3, once; b holds 2 twice, and 1 is held by b and c.
+    expect((await report('a')).vm).toEqual({
+      leftPrivate: 1,
+      sharedWith: [
+        { vm: 'b', contents: 2 },
+        { vm: 'c', contents: 2 },
+      ],
+    });
+    expect((await report('b')).vm).toEqual({
+      leftPrivate: 1,
+      sharedWith: [
+        { vm: 'a', contents: 2 },
+        { vm: 'c', contents: 1 },
+      ],
+    });
+    expect((await report('d')).vm).toEqual({ leftPrivate: 0, sharedWith: [] });
+    const { unique, uniqueBytes } = await sharingReport(ledger.state, { position, vm: null });
+    expect(unique).toBe(7);
+    expect(uniqueBytes).toBe(unique * PAGE_BYTES);
+  });
+
+  test('tells how often sharing was broken in the time there was', async () => {
+    const ledger = new HandMadeLedger();
+    const timeMs = 1_790_000_000_000;
+    const first = await ledger.record({ vm: 'a', pages: [5, 5, 5], timeMs });
+    await ledger.record({ vm: 'b', pages: [5, 5, 5], timeMs });
+    const last = await ledger.record({ vm: 'a', pages: [6, 7, 5], timeMs: timeMs + 30_000 });
+    await ledger.state.catchUp({ heavy: true });
+    const at = async (position: bigint, vm: string | null) =>
+      (await sharingReport(ledger.state, { position, vm })).brokenPerMinute;
+    expect(await at(first, null)).toBeNull();
+    expect(await at(last, null)).toBe(4);
+    expect(await at(last, 'a')).toBe(4);
+    expect(await at(last, 'b')).toBeNull();
   });
 });

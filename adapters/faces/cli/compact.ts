@@ -1,0 +1,90 @@
+// `compact`: what is stored, smaller, and space that nobody needs, back.
+
+import type { Command } from 'commander';
+import { PAGE_BYTES, compact as compactLedger, durationMs, graceMsOf } from '../../../index.ts';
+import type { Compacted } from '../../../index.ts';
+import { UsageError } from './failure.ts';
+import { bytesText, isoTime, type Output } from './output.ts';
+import { progressOf, withLedger } from './session.ts';
+
+function graceAsked(text: string | undefined): number | null {
+  if (text === undefined) return null;
+  const ms = durationMs(text);
+  if (ms !== null) return ms;
+  throw new UsageError('--grace is a duration such as 0s, 90s or 1h');
+}
+
+const packsText = (count: number): string => (count === 1 ? '1 pack' : `${count} packs`);
+
+function say(
+  output: Output,
+  { rewritten, released, deleted, isStopped }: Compacted,
+  isDryRun: boolean,
+): void {
+  const { packs, bytesBefore, bytesAfter } = rewritten;
+  if (packs === 0) output.say('nothing to rewrite');
+  else if (isDryRun)
+    output.say(
+      `would rewrite ${packsText(packs)} of ${bytesText(bytesBefore)} into about ${bytesText(bytesAfter)} or less`,
+    );
+  else
+    output.say(
+      `${packsText(packs)} of ${bytesText(bytesBefore)} rewritten into ${bytesText(bytesAfter)}; ${released} pages that no kept point holds released`,
+    );
+  if (deleted.packs > 0)
+    output.say(
+      `${bytesText(deleted.bytes)} ${isDryRun ? 'could be given back now' : 'given back'} (${packsText(deleted.packs)})`,
+    );
+  if (deleted.waitingPacks > 0)
+    output.say(
+      `${bytesText(deleted.waitingBytes)} more (${packsText(deleted.waitingPacks)}) may go ${
+        deleted.waitingUntilMs === null
+          ? 'when nobody records into this ledger'
+          : `from ${isoTime(deleted.waitingUntilMs)} on`
+      }: run compact again then`,
+    );
+  if (isStopped) output.say('stopped; what was done stays, and compact goes on from there');
+}
+
+const json = ({ rewritten, released, deleted, isStopped }: Compacted, isDryRun: boolean) => ({
+  rewrittenPacks: rewritten.packs,
+  rewrittenPages: rewritten.pages,
+  bytesBefore: rewritten.bytesBefore,
+  bytesAfter: rewritten.bytesAfter,
+  releasedPages: released,
+  deletedPacks: deleted.packs,
+  deletedBytes: deleted.bytes,
+  waitingPacks: deleted.waitingPacks,
+  waitingBytes: deleted.waitingBytes,
+  waitingUntil: deleted.waitingUntilMs === null ? null : isoTime(deleted.waitingUntilMs),
+  stopped: isStopped,
+  dryRun: isDryRun,
+});
+
+export const compact = (command: Command): Promise<void> =>
+  withLedger(command, 'write', async (ledger, output) => {
+    const options = command.opts<{ grace?: string; dryRun?: boolean }>();
+    const graceMs = graceAsked(options.grace) ?? graceMsOf(ledger);
+    const isDryRun = options.dryRun ?? false;
+    const abort = new AbortController();
+    const stop = (): void => abort.abort();
+    process.once('SIGINT', stop);
+    process.once('SIGTERM', stop);
+    const progress = progressOf('compacting');
+    try {
+      const compacted = await compactLedger(ledger, {
+        graceMs,
+        isDryRun,
+        signal: abort.signal,
+        onProgress: ({ pages, pageCount }) =>
+          progress.bytes(pages * PAGE_BYTES, pageCount * PAGE_BYTES),
+      });
+      progress.clear();
+      if (output.isJson) output.json(json(compacted, isDryRun));
+      else say(output, compacted, isDryRun);
+    } finally {
+      progress.clear();
+      process.off('SIGINT', stop);
+      process.off('SIGTERM', stop);
+    }
+  });

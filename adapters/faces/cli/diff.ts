@@ -1,0 +1,104 @@
+// `diff`: the pages, and the bytes, that differ between two points.
+
+import type { Command } from 'commander';
+import {
+  addressOfGfn,
+  diffOf,
+  pageCountOf,
+  type Ledger,
+  type PageDifference,
+  type VmPoint,
+} from '../../../index.ts';
+import { hexLines } from './hex-view.ts';
+import type { Output } from './output.ts';
+import { withLedger } from './session.ts';
+
+/** A point of the VM, or VM/POINT of another. */
+function pointOf(ledger: Ledger, vm: string, text: string): VmPoint {
+  const slash = text.indexOf('/');
+  const entry = ledger.vm(slash < 0 ? vm : text.slice(0, slash));
+  return { entry, row: ledger.resolve(entry, text.slice(slash + 1)) };
+}
+
+const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex');
+const addressText = (address: number | null): string =>
+  address === null ? '-' : `0x${address.toString(16)}`;
+
+const memoryMapOf = ({ entry }: VmPoint) =>
+  entry.state.registered?.memoryMap ?? { blocks: [], ranges: [] };
+
+/** Waits until what was printed so far is taken: a difference may be larger than memory. */
+const drained = (): Promise<void> =>
+  new Promise((resolve) => process.stdout.once('drain', resolve));
+
+function showJson(output: Output, { gfn, ranges }: PageDifference, address: number | null): void {
+  const told = ranges?.map(({ offset, before, after }) => ({
+    offset,
+    length: before.length,
+    before: hex(before),
+    after: hex(after),
+  }));
+  output.json({ gfn, address: address === null ? null : addressText(address), ranges: told });
+}
+
+function showBytes(output: Output, of: PageDifference, address: number | null): void {
+  const ranges = of.ranges ?? [];
+  const bytes = ranges.reduce((sum, { before }) => sum + before.length, 0);
+  output.say(
+    `page ${of.gfn} at ${addressText(address)}: ${bytes} bytes in ${ranges.length} range(s)`,
+  );
+  for (const range of ranges) for (const line of hexLines(range)) output.say(line);
+}
+
+/** Pages one after the other as one line. */
+class Runs {
+  readonly #output: Output;
+  #first = -1;
+  #end = -1;
+  #address: number | null = null;
+
+  constructor(output: Output) {
+    this.#output = output;
+  }
+
+  add(gfn: number, address: number | null): void {
+    if (gfn === this.#end) this.#end += 1;
+    else {
+      this.flush();
+      this.#first = gfn;
+      this.#end = gfn + 1;
+      this.#address = address;
+    }
+  }
+
+  flush(): void {
+    if (this.#first < 0) return;
+    const last = this.#end - 1;
+    const pages = last === this.#first ? `page ${last}` : `pages ${this.#first} to ${last}`;
+    this.#output.say(`${pages.padEnd(28)} from ${addressText(this.#address)}`);
+    this.#first = -1;
+  }
+}
+
+export const diff = (points: { a: string; b: string }, command: Command): Promise<void> =>
+  withLedger(command, 'read', async (ledger, output) => {
+    const options = command.opts<{ vm: string; bytes?: boolean }>();
+    const a = pointOf(ledger, options.vm, points.a);
+    const b = pointOf(ledger, options.vm, points.b);
+    const withBytes = options.bytes ?? false;
+    const map = memoryMapOf(a);
+    const runs = new Runs(output);
+    let count = 0;
+    for await (const differing of diffOf(ledger, { a, b, withBytes }))
+      for (const difference of differing) {
+        count += 1;
+        const address = addressOfGfn(map, difference.gfn);
+        if (output.isJson) showJson(output, difference, address);
+        else if (withBytes) showBytes(output, difference, address);
+        else runs.add(difference.gfn, address);
+        if (process.stdout.writableNeedDrain) await drained();
+      }
+    runs.flush();
+    const pages = Math.max(pageCountOf(map), pageCountOf(memoryMapOf(b)));
+    output.say(`${count} of ${pages} pages differ`);
+  });

@@ -1,0 +1,167 @@
+// `sharing`: how memory is made up and what it costs, who shares with whom, and what other settings
+// would have cost.
+
+import type { Command } from 'commander';
+import {
+  momentOf,
+  PAGE_BYTES,
+  patternCounts,
+  Refused,
+  sharersOf,
+  sharingOf,
+  whatIfOf,
+  pageCountOf,
+  type Ledger,
+  type SharingCounts,
+} from '../../../index.ts';
+import { UsageError } from './failure.ts';
+import { bytesText, field, numeric, type Output, type Row } from './output.ts';
+import { withLedger } from './session.ts';
+import { HOLDER_COLUMNS, holderJson, holderRow } from './who.ts';
+
+interface SharingOptions {
+  readonly vm?: string;
+  readonly at?: string;
+  readonly page?: number;
+  readonly whatIf?: boolean;
+}
+
+type Report = Awaited<ReturnType<typeof sharingOf>>;
+
+const perCent = (part: number, all: number): number =>
+  all === 0 ? 0 : Math.round((1000 * part) / all) / 10;
+const share = (part: number, all: number): string =>
+  all === 0 ? '-' : `${perCent(part, all).toFixed(1)} %`;
+
+function sharingRows(counts: SharingCounts, patterns: Readonly<Record<string, number>>): Row[] {
+  const rows: [string, number][] = [
+    ['zero', counts.zero],
+    ['other patterns', counts.pattern],
+    ...Object.entries(patterns).map(([name, pages]): [string, number] => [`  ${name}`, pages]),
+    ['merged inside a VM', counts.mergedIntra],
+    ['merged between VMs', counts.mergedInter],
+    ['unique', counts.unique],
+    ['  of them patched', counts.patched],
+    ['all', counts.pages],
+  ];
+  return rows.map(([what, pages]) => ({
+    what,
+    pages,
+    bytes: bytesText(pages * PAGE_BYTES),
+    share: share(pages, counts.pages),
+  }));
+}
+
+/** The table of what memory is made of; the counts themselves under --json. */
+export function sharingTable(
+  output: Output,
+  counts: SharingCounts,
+  patterns: Readonly<Record<string, number>> = {},
+): void {
+  if (output.isJson) return output.json({ ...counts });
+  output.rows(sharingRows(counts, patterns), [
+    field('what', 'pages that are'),
+    numeric('pages'),
+    numeric('bytes'),
+    numeric('share'),
+  ]);
+}
+
+/** Bytes that pages would take alone, less what they do take. */
+const savedBytesOf = ({ pages, uniqueBytes }: Report): number => pages * PAGE_BYTES - uniqueBytes;
+
+function reportJson(report: Report): Row {
+  const { classes, vm, ...counts } = report;
+  const savedBytes = savedBytesOf(report);
+  return {
+    ...counts,
+    patterns: patternCounts(classes),
+    savedBytes,
+    savedPerCent: perCent(savedBytes, report.pages * PAGE_BYTES),
+    ...(vm === null ? {} : vm),
+  };
+}
+
+function sayReport(output: Output, report: Report, vm: string | null): void {
+  const { pages, unique, uniqueBytes, storedBytes, logBytes, brokenPerMinute } = report;
+  const all = pages * PAGE_BYTES;
+  output.say(
+    `${report.vms} VM(s) of ${bytesText(all)}; ${bytesText((pages - unique) * PAGE_BYTES)} need no storage (${share(pages - unique, pages)})`,
+  );
+  output.say(
+    `the unique pages take ${bytesText(uniqueBytes)} as they are stored: ${bytesText(savedBytesOf(report))} saved (${share(savedBytesOf(report), all)})`,
+  );
+  if (brokenPerMinute !== null)
+    output.say(`sharing was broken ${brokenPerMinute.toFixed(1)} times a minute`);
+  output.say(
+    `the whole ledger takes ${bytesText(storedBytes)} of pages and ${bytesText(logBytes)} of events`,
+  );
+  if (report.vm === null) return;
+  const { leftPrivate, sharedWith } = report.vm;
+  output.say(`${leftPrivate} pages of other VMs would be private if ${vm} left`);
+  if (sharedWith.length > 0)
+    output.rows([...sharedWith], [field('vm', 'shares with'), numeric('contents')]);
+}
+
+async function showPage(ledger: Ledger, output: Output, options: SharingOptions): Promise<void> {
+  const { vm, page: gfn, at = 'latest' } = options;
+  if (vm === undefined || gfn === undefined) throw new UsageError('--page is of a VM: give --vm');
+  const entry = ledger.vm(vm);
+  const map = entry.state.registered?.memoryMap;
+  const pages = map === undefined ? 0 : pageCountOf(map);
+  if (gfn >= pages) throw new Refused({ _tag: 'GfnOutOfRange', vm, gfn, pages });
+  const moment = momentOf(ledger, at);
+  const row = ledger.resolve(entry, at);
+  const { identifier, holders } = await sharersOf(ledger, { entry, row, gfn }, moment);
+  if (output.isJson) {
+    for (const holder of holders) output.json({ ...holderJson(holder), identifier });
+    return;
+  }
+  if (identifier === null) output.say(`page ${gfn} of ${vm}@${row.capture} is a pattern`);
+  else {
+    output.say(`page ${gfn} of ${vm}@${row.capture} holds ${identifier}, as these do:`);
+    output.rows(holders.map(holderRow), HOLDER_COLUMNS);
+  }
+}
+
+async function showWhatIf(ledger: Ledger, output: Output, options: SharingOptions): Promise<void> {
+  if (options.vm !== undefined || options.at !== undefined || options.page !== undefined)
+    throw new UsageError('--what-if is about the whole history: leave --vm, --at and --page out');
+  const settings = await whatIfOf(ledger);
+  const recorded = settings[0]?.storedBytes ?? 0;
+  const rows = settings.map((row) => ({
+    ...row,
+    bytes: bytesText(row.storedBytes),
+    ratio: recorded === 0 ? '-' : `${(row.storedBytes / recorded).toFixed(2)} x`,
+    pageSize: bytesText(row.pageBytes),
+    how: row.isEstimate ? 'estimate' : 'exact',
+  }));
+  if (output.isJson) {
+    for (const row of settings) output.json({ ...row });
+    return;
+  }
+  output.rows(rows, [
+    field('setting'),
+    numeric('pages', 'pages stored'),
+    numeric('pageSize', 'of'),
+    numeric('bytes'),
+    numeric('ratio', 'as recorded'),
+    field('how'),
+  ]);
+  output.say(
+    'Over the whole history, from the record alone: a page counts as its part of its block as it is stored\nnow, a patch as its reference where there are no patches, and what was released as nothing.',
+  );
+}
+
+export const sharing = (command: Command): Promise<void> =>
+  withLedger(command, 'read', async (ledger, output) => {
+    const options = command.opts<SharingOptions>();
+    if (options.whatIf === true) return showWhatIf(ledger, output, options);
+    if (options.page !== undefined) return showPage(ledger, output, options);
+    const { vm = null, at = 'latest' } = options;
+    if (vm !== null) ledger.vm(vm);
+    const report = await sharingOf(ledger, { ...momentOf(ledger, at), vm });
+    if (output.isJson) return output.json(reportJson(report));
+    sharingTable(output, report, patternCounts(report.classes));
+    sayReport(output, report, vm);
+  });

@@ -1,0 +1,31 @@
+// Pattern pages (brief, section 3.6): what the rest of the ledger asks of their grammar.
+
+export { describe, patternOf, type Described } from './patterns/describe.ts';
+export {
+  DESCRIPTOR_BYTES_MAX,
+  encodeDescriptor,
+  readDescriptor,
+  regenerate,
+} from './patterns/descriptor.ts';
+export {
+  pageOfExpression,
+  stringForm,
+  stringOfExpression,
+  writtenForm,
+} from './patterns/expression.ts';
+export {
+  ADDED_STRINGS_MAX,
+  classOf,
+  FIRST_ADDED_STRING,
+  PUBLIC_PATTERN_MAX,
+  type Pattern,
+} from './patterns/grammar.ts';
+export { PUBLIC_PATTERNS, publicPattern, publicPatternOf } from './patterns/public-patterns.ts';
+export {
+  decidePatterns,
+  evolvePatterns,
+  initialPatterns,
+  type AddedPattern,
+  type AddPattern,
+  type PatternsState,
+} from './patterns/added-strings.ts';

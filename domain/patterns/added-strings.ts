@@ -1,0 +1,67 @@
+// Strings that widen a ledger's grammar of patterns. A number never changes its meaning, and nothing is
+// taken away: what was recorded under it is read by it. The grammar built in comes first, so a string
+// whose pages it describes already is refused, and no page gets another pattern by what is added.
+
+import * as either from 'fp-ts/lib/Either.js';
+import type { Either } from 'fp-ts/lib/Either.js';
+import type { NonEmptyArray } from 'fp-ts/lib/NonEmptyArray.js';
+import type { ControlEvent } from '../events.ts';
+import { PAGE_BYTES } from '../page.ts';
+import { CLASS_NONE, type AddedString } from '../page-engine.ts';
+import type { Refusal } from '../refusals.ts';
+import { patternOf } from './describe.ts';
+import { stringForm, stringOfExpression, writtenForm } from './expression.ts';
+import { ADDED_STRINGS_MAX, classOf, FIRST_ADDED_STRING } from './grammar.ts';
+import { isRotation } from './periods.ts';
+
+export interface AddedPattern extends AddedString {
+  /** As its event has it. */
+  readonly expression: string;
+}
+
+/** In the order in which they were added. */
+export type PatternsState = readonly AddedPattern[];
+
+export interface AddPattern {
+  readonly _tag: 'AddPattern';
+  readonly expression: string;
+}
+
+export const initialPatterns: PatternsState = [];
+
+/** What pages of a string are already, for people; null: no pattern. */
+function knownAs(state: PatternsState, unit: Uint8Array): string | null {
+  const page = Uint8Array.from({ length: PAGE_BYTES }, (_, i) => unit[i % unit.length]!);
+  const pattern = patternOf(page);
+  if (pattern !== null && classOf(pattern) !== CLASS_NONE) return writtenForm(pattern);
+  const same = state.find((added) => isRotation(added.unit, unit));
+  return same === undefined ? null : `pattern ${same.number}, ${same.expression}`;
+}
+
+/** What adding a string brings about, or why not. */
+export const decidePatterns =
+  (state: PatternsState) =>
+  ({ expression }: AddPattern): Either<Refusal, NonEmptyArray<ControlEvent>> => {
+    const unit = stringOfExpression(expression);
+    if (either.isLeft(unit)) return either.left({ _tag: 'BadExpression', why: unit.left });
+    const known = knownAs(state, unit.right);
+    if (known !== null) return either.left({ _tag: 'PatternKnown', known });
+    if (state.length >= ADDED_STRINGS_MAX)
+      return either.left({ _tag: 'TooManyPatterns', patternsMax: ADDED_STRINGS_MAX });
+    const pattern = state.reduce(
+      (next, { number }) => Math.max(next, number + 1),
+      FIRST_ADDED_STRING,
+    );
+    return either.right([
+      { type: 'PatternAdded', data: { pattern, expression: stringForm(unit.right) } },
+    ]);
+  };
+
+/** The strings after an event. Of two that bear one number the first counts. */
+export function evolvePatterns(state: PatternsState, event: ControlEvent): PatternsState {
+  if (event.type !== 'PatternAdded') return state;
+  const { pattern: number, expression } = event.data;
+  const unit = stringOfExpression(expression);
+  if (either.isLeft(unit) || state.some((added) => added.number === number)) return state;
+  return [...state, { number, unit: unit.right, expression }];
+}

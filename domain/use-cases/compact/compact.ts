@@ -1,0 +1,284 @@
+// Compaction (brief, 3.8 and section 4, Forgetting), step by step; after each one the ledger is whole,
+// and whoever comes next goes on from what is there:
+//
+//   1. find out what kept points need, and which packs are worth emptying
+//   2. let go, in an event, of what nobody needs in those packs
+//   3. write what is needed of them into new packs, each named in an event once it is durable
+//   4. let go of what only patches needed that were rewritten
+//   5. delete the packs in which nothing lies any more, when nobody can refer to them again
+//
+// One compaction appends at a time: the stream `store` arbitrates.
+
+import * as either from 'fp-ts/lib/Either.js';
+import { decideRelease, packsToRewrite, type ReleasedSlots } from '../../compaction.ts';
+import { LedgerError } from '../../ledger-error.ts';
+import { PACK_SLOTS } from '../../page.ts';
+import { isContent, UNKNOWN, type Holding } from '../../page-writes.ts';
+import type { Clock, EventLog, NewEvent } from '../../ports.ts';
+import { encodePackRewritten, type PackRewritten } from '../../rewrite-event.ts';
+import { STORE_STREAM } from '../../stream-names.ts';
+import { encodeControls, newEvent } from '../capture-log.ts';
+import { deletePacks, type Deleted, type DeletionPorts } from './deletion.ts';
+import { gainOf, type Gain } from './gain.ts';
+import { GroupRewriter } from './group-rewriter.ts';
+import { descriptorsOf, type KeptDescriptor } from './kept-patterns.ts';
+import type { CompactModels, Survey, SurveyedPack } from './models.ts';
+import { PackWriter, type RewritePorts } from './pack-writer.ts';
+import { GAIN_SHARE_MIN, HELD_SHARE_MIN, SMALL_PACK_SLOTS } from './policy.ts';
+import { RewritePlan } from './rewrite-plan.ts';
+
+export interface CompactPorts
+  extends Omit<RewritePorts, 'append' | 'places'>, Omit<DeletionPorts, 'catchUp' | 'clock'> {
+  readonly log: EventLog;
+  readonly clock: Clock;
+  readonly models: CompactModels;
+}
+
+export interface CompactRequest {
+  readonly graceMs: number;
+  readonly isDryRun: boolean;
+  /** Stops after the pack under way. */
+  readonly signal?: AbortSignal;
+  readonly onProgress?: (progress: { readonly pages: number; readonly pageCount: number }) => void;
+}
+
+/** What a compaction did, or, of a dry run, would do. */
+export interface Compacted {
+  /** Of the packs that were emptied, and what they became; of a dry run, about. */
+  readonly rewritten: Gain & { readonly packs: number; readonly pages: number };
+  /** Contents and patterns that nobody needed. */
+  readonly released: number;
+  readonly deleted: Deleted;
+  readonly isStopped: boolean;
+}
+
+/** Packs of a group that are to be emptied. */
+interface Job {
+  readonly group: string;
+  readonly packs: readonly SurveyedPack[];
+  readonly gain: Gain;
+}
+
+/** Few packs are joined only where that saves bytes. */
+const MANY_PACKS = 8;
+
+const busy = (cause: LedgerError): LedgerError =>
+  new LedgerError(
+    'COMPACTION_BUSY',
+    'another process compacts this ledger, and only one does at a time; what this one wrote so far stays right: run `pageledger compact` again when the other has ended',
+    {},
+    cause,
+  );
+
+/** The stream that says where content lies: this process is the only one to append to it. */
+class StoreStream {
+  readonly #ports: CompactPorts;
+  #revision: number;
+
+  constructor(ports: CompactPorts, revision: number) {
+    this.#ports = ports;
+    this.#revision = revision;
+  }
+
+  async append(events: readonly NewEvent[]): Promise<void> {
+    if (events.length === 0) return;
+    const request = { stream: STORE_STREAM, expectedRevision: this.#revision, events };
+    const done = await this.#ports.log.append(request)();
+    if (either.isLeft(done))
+      throw done.left.code === 'REVISION_CONFLICT' ? busy(done.left) : done.left;
+    this.#revision = done.right.revision;
+  }
+
+  async appendPack(pack: PackRewritten): Promise<void> {
+    const data = encodePackRewritten(pack);
+    await this.append([newEvent(this.#ports, { type: 'PackRewritten', data })]);
+    await this.#ports.models.catchUp();
+  }
+}
+
+class Compaction {
+  readonly #ports: CompactPorts;
+  readonly #request: CompactRequest;
+  readonly #stream: StoreStream;
+  readonly #survey: Survey;
+  #released = 0;
+  #pages = 0;
+  #bytesAfter = 0;
+
+  constructor(
+    ports: CompactPorts,
+    of: { request: CompactRequest; survey: Survey; stream: StoreStream },
+  ) {
+    this.#ports = ports;
+    this.#request = of.request;
+    this.#survey = of.survey;
+    this.#stream = of.stream;
+  }
+
+  get #isStopped(): boolean {
+    return this.#request.signal?.aborted ?? false;
+  }
+
+  /** What is worth doing, by group. */
+  async plan(): Promise<Job[]> {
+    const { models, engine, store } = this.#ports;
+    const groups = groupedBy(this.#survey.packs, ({ group }) => group);
+    const jobs: Job[] = [];
+    for (const [group, all] of groups) {
+      const rules = { heldShareMin: HELD_SHARE_MIN, smallPackSlots: SMALL_PACK_SLOTS };
+      const packs = packsToRewrite(all, rules);
+      if (packs.length === 0) continue;
+      const gain = await gainOf({ engine, store, places: models.places }, packs);
+      const isWorth =
+        gain.bytesAfter <= (1 - GAIN_SHARE_MIN) * gain.bytesBefore ||
+        packs.length >= MANY_PACKS ||
+        packs.some(({ hasChains }) => hasChains);
+      const chosen = isWorth ? packs : packs.filter(isUnheld);
+      if (chosen.length > 0) jobs.push({ group, packs: chosen, gain });
+    }
+    return jobs;
+  }
+
+  async run(jobs: readonly Job[]): Promise<void> {
+    const { models } = this.#ports;
+    const packs = jobs.flatMap((job) => job.packs);
+    const pageCount = packs.reduce((sum, { held }) => sum + held, 0);
+    await this.#release(packs);
+    for (const job of jobs) {
+      if (this.#isStopped) return;
+      await this.#rewrite(job, pageCount);
+    }
+    if (this.#isStopped) return;
+    await models.catchUp();
+    await this.#survey.refresh();
+    await this.#release(packs);
+  }
+
+  /** Lets go of what lies in these packs and nobody needs. */
+  async #release(packs: readonly SurveyedPack[]): Promise<void> {
+    const { models } = this.#ports;
+    const released = packs.map((pack) => this.#unneededIn(pack)).flat();
+    const byPack = groupedBy(released, ({ pack }) => pack);
+    const slots: ReleasedSlots[] = [...byPack].map(([pack, of]) => ({
+      pack,
+      slots: of.map(({ slot }) => slot).toSorted((a, b) => a - b),
+    }));
+    const events = encodeControls(this.#ports, decideRelease(slots, this.#survey.seen));
+    if (either.isLeft(events)) throw events.left;
+    for (const event of events.right) await this.#stream.append([event]);
+    this.#released += released.length;
+    if (released.length > 0) await models.catchUp();
+  }
+
+  #lyingIn(pack: SurveyedPack): Holding[] {
+    const { places } = this.#ports.models;
+    const first = pack.ordinal * PACK_SLOTS;
+    const lying: Holding[] = [];
+    for (let slot = 0; slot < pack.slots; slot += 1) {
+      const holding = places.holdingOfSlot(first + slot);
+      if (holding !== UNKNOWN && places.placeOf(holding) === first + slot) lying.push(holding);
+    }
+    return lying;
+  }
+
+  #unneededIn(pack: SurveyedPack): { readonly pack: string; readonly slot: number }[] {
+    const { places } = this.#ports.models;
+    return this.#lyingIn(pack)
+      .filter((holding) => !this.#survey.isNeeded(holding))
+      .map((holding) => places.reference(holding));
+  }
+
+  async #rewrite({ group, packs }: Job, pageCount: number): Promise<void> {
+    const { models, signal } = { ...this.#ports, ...this.#request };
+    const { places } = models;
+    const emptied = new Set(packs.map(({ ordinal }) => ordinal));
+    const plan = new RewritePlan({ places, survey: this.#survey, emptied });
+    const append = async (pack: PackRewritten): Promise<void> => {
+      await this.#stream.appendPack(pack);
+      this.#bytesAfter += pack.sizeBytes;
+      signal?.throwIfAborted();
+    };
+    const onPages = (pages: number): void => {
+      this.#pages += pages;
+      this.#request.onProgress?.({ pages: this.#pages, pageCount });
+    };
+    const { engine, pages } = this.#ports;
+    const writer = new PackWriter({ ...this.#ports, places, append }, { group, onPages });
+    const rewriter = new GroupRewriter({ engine, pages, plan, writer });
+    try {
+      // What the newest captures hold comes first: nothing of it becomes a patch of another VM's.
+      for (const vm of models.vmsOf(group))
+        await rewriter.addNewest((await models.versions(vm))?.newest.holdings ?? []);
+      for (const vm of models.vmsOf(group)) {
+        signal?.throwIfAborted();
+        const versions = await models.versions(vm);
+        if (versions !== null) await rewriter.addOlder(versions);
+      }
+      const isNeeded = (holding: Holding): boolean =>
+        isContent(holding) && this.#survey.isNeeded(holding);
+      for (const pack of packs) await rewriter.addNewest(this.#lyingIn(pack).filter(isNeeded));
+      await rewriter.finish(await this.#patternsIn(packs));
+    } catch (thrown) {
+      if (!this.#isStopped) throw thrown;
+    } finally {
+      await rewriter.abandon();
+    }
+  }
+
+  async #patternsIn(packs: readonly SurveyedPack[]): Promise<KeptDescriptor[]> {
+    const { engine, store, models } = this.#ports;
+    const kept: KeptDescriptor[] = [];
+    for (const pack of packs) {
+      const ports = { engine, store, places: models.places };
+      kept.push(...(await descriptorsOf(ports, pack, this.#survey)));
+    }
+    return kept;
+  }
+
+  done(jobs: readonly Job[], deleted: Deleted): Compacted {
+    const packs = jobs.reduce((sum, job) => sum + job.packs.length, 0);
+    const bytesBefore = jobs.reduce((sum, job) => sum + bytesOf(job.packs), 0);
+    const { isDryRun } = this.#request;
+    const bytesAfter = isDryRun
+      ? jobs.reduce((sum, { gain }) => sum + gain.bytesAfter, 0)
+      : this.#bytesAfter;
+    const rewritten = { packs, pages: this.#pages, bytesBefore, bytesAfter };
+    return { rewritten, released: this.#released, deleted, isStopped: this.#isStopped };
+  }
+}
+
+/** Items by a key, in their order. */
+function groupedBy<A>(items: readonly A[], keyOf: (item: A) => string): Map<string, A[]> {
+  const groups = new Map<string, A[]>();
+  for (const item of items) {
+    const key = keyOf(item);
+    const group = groups.get(key);
+    if (group === undefined) groups.set(key, [item]);
+    else group.push(item);
+  }
+  return groups;
+}
+
+const isUnheld = ({ held }: SurveyedPack): boolean => held === 0;
+const bytesOf = (packs: readonly SurveyedPack[]): number =>
+  packs.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
+
+/** Compacts a ledger. COMPACTION_BUSY, LOG_DAMAGED, and what reading and writing packs may say. */
+export async function compactLedger(
+  ports: CompactPorts,
+  request: CompactRequest,
+): Promise<Compacted> {
+  const { models, log } = ports;
+  // The revision first, then what is decided on: an event that comes between makes the append fail.
+  const revision = await log.streamRevision(STORE_STREAM)();
+  if (either.isLeft(revision)) throw revision.left;
+  await models.catchUp();
+  const survey = await models.survey();
+  const stream = new StoreStream(ports, revision.right);
+  const compaction = new Compaction(ports, { request, survey, stream });
+  const jobs = await compaction.plan();
+  if (!request.isDryRun) await compaction.run(jobs);
+  const catchUp = (): Promise<void> => models.catchUp();
+  const deleted = await deletePacks({ ...ports, catchUp }, request);
+  return compaction.done(jobs, deleted);
+}

@@ -1,0 +1,66 @@
+// What compaction asks of the projections, beside where content lies.
+
+import type { PackUse } from '../../compaction.ts';
+import type { ContentReleased } from '../../events.ts';
+import type { Holding } from '../../page-writes.ts';
+import type { PageLocator } from '../../read-models.ts';
+
+/** A pack and its number among all packs. */
+export interface SurveyedPack extends PackUse {
+  readonly ordinal: number;
+}
+
+/** What is where, and what of it kept points need, at one position of the log. */
+export interface Survey {
+  readonly packs: readonly SurveyedPack[];
+  /** The last commit that is in it; null: there is none. */
+  readonly seen: ContentReleased['seen'];
+  /** Whether a kept capture holds this. */
+  isHeld(holding: Holding): boolean;
+  /** Whether it is held, or a patch that is held refers to it. */
+  isNeeded(holding: Holding): boolean;
+  /** Takes in what was committed since. */
+  refresh(): Promise<void>;
+}
+
+/** Contents of one capture that later ones do not hold, each once, in gfn order. */
+export interface Versions {
+  readonly holdings: Uint32Array;
+  /** Where each was. NO_GFN: in a device state. */
+  readonly gfns: Uint32Array;
+}
+
+/** What a VM's kept captures hold, in an order that is good to store it in. */
+export interface VmVersions {
+  /** Of the newest capture. */
+  readonly newest: Versions;
+  /** What the pages of the newest capture hold, by gfn. */
+  readonly table: Uint32Array;
+  /** Of older ones, the newest first. */
+  older(): Promise<readonly Versions[]>;
+}
+
+/** Gfn of a content that is in a device state. */
+export const NO_GFN = 0xffff_ffff;
+
+/** Where content lies, and by what it is known. */
+export interface ContentPlaces extends PageLocator {
+  readonly count: number;
+  /** The name and slot by which events refer to a content or a kept pattern. */
+  reference(holding: Holding): { readonly pack: string; readonly slot: number };
+  /** What a slot of a pack stands for; UNKNOWN where that is lost. */
+  holdingOfSlot(place: number): Holding;
+  /** Content that others are patches of now: how many. */
+  referrers(): Uint32Array;
+}
+
+export interface CompactModels {
+  /** Folds what the log holds beyond the models. */
+  catchUp(): Promise<void>;
+  survey(): Promise<Survey>;
+  /** VMs of a group. */
+  vmsOf(group: string): readonly string[];
+  /** Null: the VM has no kept capture. */
+  versions(vm: string): Promise<VmVersions | null>;
+  readonly places: ContentPlaces;
+}

@@ -1,0 +1,28 @@
+// How compaction stores: every figure that it is a matter of trade to choose, in one place. Measured
+// on guests' memory (docs/performance.md, "Compaction").
+
+import { PACK_PAGES_MAX } from '../../page.ts';
+
+/** zstd's level for what is rewritten. */
+export const REWRITE_LEVEL = 15;
+/** Pages of a block: more compress better, and one of them costs more to read. */
+export const REWRITE_BLOCK_PAGES = 32;
+/** Most similar pages that are put side by side. */
+export const GROUP_PAGES = 64;
+/** Pages that are put in order, and whose similar ones are found, together (1 GiB). */
+export const WINDOW_PAGES = 2 ** 18;
+/** A rewritten pack is rewritten again where less than this share of it is held. */
+export const HELD_SHARE_MIN = 0.75;
+/** A rewritten pack of fewer slots is joined with others. */
+export const SMALL_PACK_SLOTS = PACK_PAGES_MAX / 4;
+/** A group is left as it is where rewriting gives back less than this share of what it would read. */
+export const GAIN_SHARE_MIN = 0.01;
+/** Packs that are sampled to tell what rewriting would give. */
+export const SAMPLE_CHUNKS = 3;
+
+/** Row counts after which a block ends. */
+export function cutsOf(pages: number): number[] {
+  const cuts: number[] = [];
+  for (let at = REWRITE_BLOCK_PAGES; at < pages; at += REWRITE_BLOCK_PAGES) cuts.push(at);
+  return cuts;
+}

@@ -1,0 +1,139 @@
+// Decides, page by page, which content is kept whole and which as a patch of which (brief, 3.8: a patch is kept where under half of the bytes differ; a reference is
+// never itself a patch).
+//
+// The newest version of a page is whole, or stays a patch of a content that is held and stays where it
+// is; an older one is a patch of the nearest newer one that is whole. What patches that were not
+// rewritten yet refer to stays whole.
+
+import { NumberSet } from '../../number-set.ts';
+import { PACK_SLOTS, PAGE_BYTES } from '../../page.ts';
+import { FIRST_CONTENT, isContent, UNKNOWN, type Holding } from '../../page-writes.ts';
+import { PATCH_BYTES_MAX } from '../../patches.ts';
+import { NO_GFN, type ContentPlaces, type Survey } from './models.ts';
+
+/** Bytes in which two pages differ, counted up to `max`. */
+export function differingBytes(a: Uint8Array, b: Uint8Array, max: number): number {
+  let count = 0;
+  for (let i = 0; i < PAGE_BYTES; i += 1)
+    if (a[i] !== b[i]) {
+      count += 1;
+      if (count >= max) return count;
+    }
+  return count;
+}
+
+/** The bytes of a page that is at hand. */
+export type PageAtHand = (holding: Holding) => Uint8Array | undefined;
+
+export class RewritePlan {
+  readonly #places: ContentPlaces;
+  readonly #survey: Survey;
+  /** Ordinals of the packs to empty. */
+  readonly #emptied: ReadonlySet<number>;
+  readonly #isTaken = new NumberSet();
+  readonly #isDecided = new NumberSet();
+  /** By content that is decided on, what it is a patch of in its new place, plus 1; 0: whole. */
+  readonly #patchOf: Uint32Array;
+  /** By content, patches that refer to it, as they are now and will be. */
+  readonly #referrers: Uint32Array;
+  /** What the versions that come next may be patches of, by gfn. */
+  #whole = new Uint32Array(0);
+
+  constructor(of: {
+    readonly places: ContentPlaces;
+    readonly survey: Survey;
+    readonly emptied: ReadonlySet<number>;
+  }) {
+    this.#places = of.places;
+    this.#survey = of.survey;
+    this.#emptied = of.emptied;
+    this.#patchOf = new Uint32Array(of.places.count);
+    this.#referrers = of.places.referrers();
+  }
+
+  /** Goes on with a VM whose newest capture has this table. */
+  beginVm(table: Uint32Array): void {
+    this.#whole = table.slice();
+  }
+
+  #isEmptied(place: number): boolean {
+    return this.#emptied.has(Math.floor(place / PACK_SLOTS));
+  }
+
+  /** Whether a content is still to be rewritten. */
+  isWanted(holding: Holding): boolean {
+    if (!isContent(holding) || this.#isTaken.has(holding - FIRST_CONTENT)) return false;
+    const place = this.#places.placeOf(holding);
+    return place >= 0 && this.#isEmptied(place);
+  }
+
+  /** A content is among those that are rewritten; it is decided on next. */
+  take(holding: Holding): void {
+    this.#isTaken.add(holding - FIRST_CONTENT);
+  }
+
+  /** A content as whole, whose patch it may be itself; UNKNOWN: there is none. */
+  #wholeOf(holding: Holding): Holding {
+    if (!isContent(holding)) return UNKNOWN;
+    const content = holding - FIRST_CONTENT;
+    if (this.#isDecided.has(content)) {
+      const patchOf = this.#patchOf[content]!;
+      return patchOf === 0 ? holding : FIRST_CONTENT + patchOf - 1;
+    }
+    const place = this.#places.placeOf(holding);
+    if (place < 0 || this.#isEmptied(place)) return UNKNOWN;
+    const reference = this.#places.referenceAt(place);
+    if (reference === null) return holding;
+    const of = this.#places.placeOf(reference);
+    return of >= 0 && !this.#isEmptied(of) && this.#places.referenceAt(of) === null
+      ? reference
+      : UNKNOWN;
+  }
+
+  /** What a content is a patch of now, where that is held for itself and stays where it is, whole. */
+  #keptReference(holding: Holding): Holding {
+    const reference = this.#places.referenceAt(this.#places.placeOf(holding));
+    if (reference === null || !this.#survey.isHeld(reference)) return UNKNOWN;
+    return this.#wholeOf(reference) === reference ? reference : UNKNOWN;
+  }
+
+  /** What contents of these gfns may be patches of, to have at hand: those of older versions. */
+  candidates(holding: Holding, gfn: number | null): Holding[] {
+    const kept = this.#keptReference(holding);
+    const whole = gfn === null || gfn === NO_GFN ? UNKNOWN : this.#wholeOf(this.#whole[gfn]!);
+    return [kept, whole].filter((candidate) => candidate !== UNKNOWN && candidate !== holding);
+  }
+
+  /**
+   * What the content that was taken becomes a patch of; null: it is whole. `gfn`: where an older
+   * version was; null: it is of the newest.
+   */
+  decide(holding: Holding, gfn: number | null, pageAtHand: PageAtHand): Holding | null {
+    const content = holding - FIRST_CONTENT;
+    this.#isDecided.add(content);
+    const before = this.#places.referenceAt(this.#places.placeOf(holding));
+    if (before !== null && isContent(before)) this.#referrers[before - FIRST_CONTENT]! -= 1;
+    const reference =
+      this.#referrers[content] === 0 ? this.#nearest(holding, gfn, pageAtHand) : null;
+    if (reference !== null) {
+      this.#patchOf[content] = reference - FIRST_CONTENT + 1;
+      this.#referrers[reference - FIRST_CONTENT]! += 1;
+    } else if (gfn !== null && gfn !== NO_GFN) this.#whole[gfn] = holding;
+    return reference;
+  }
+
+  #nearest(holding: Holding, gfn: number | null, pageAtHand: PageAtHand): Holding | null {
+    const page = pageAtHand(holding);
+    let nearest: Holding | null = null;
+    let least = PATCH_BYTES_MAX;
+    for (const candidate of this.candidates(holding, gfn)) {
+      const other = pageAtHand(candidate);
+      if (page === undefined || other === undefined) continue;
+      const count = differingBytes(page, other, least);
+      if (count >= least) continue;
+      nearest = candidate;
+      least = count;
+    }
+    return nearest;
+  }
+}

@@ -1,0 +1,48 @@
+// The kept captures of a VM, in runs of captures that follow each other: the page table of the first,
+// and the page events of the others.
+
+import type { VmEntry, CaptureRow } from '../catalogue.ts';
+import { decodeBatches } from '../commits.ts';
+import type { LedgerState } from '../ledger-state.ts';
+import { holdingsOf, type PageTable } from '../page-tables.ts';
+
+/** What a kept capture holds beside, or instead of, what the one before it in its run does. */
+export interface KeptCapture {
+  readonly row: CaptureRow;
+  /** The whole table, of the first of a run; the others' writes are in `writes`. Valid until the next. */
+  readonly table: PageTable | null;
+  readonly writes: readonly { readonly gfns: Uint32Array; readonly holdings: Uint32Array }[];
+  /** What the pages of its device state hold. */
+  readonly device: Uint32Array;
+}
+
+const NOTHING = new Uint32Array(0);
+
+/** Captures of a VM that can be restored, oldest first. O(pages) a run and O(page events). */
+export async function* keptCaptures(
+  state: LedgerState,
+  entry: VmEntry,
+): AsyncGenerator<KeptCapture> {
+  const { contents, tables } = state;
+  let before: CaptureRow | null = null;
+  for (const row of entry.captures) {
+    if (entry.isForgotten(row.capture)) continue;
+    const follows = before !== null && before.capture === row.capture - 1;
+    before = row;
+    const needsEvents = follows || row.hasDevice;
+    const { batches, device } = decodeBatches(
+      needsEvents ? await tables.events(entry.vm, row) : [],
+    );
+    yield {
+      row,
+      table: follows ? null : await tables.at(entry, contents, row),
+      writes: follows
+        ? batches.map((columns) => ({
+            gfns: columns.gfns,
+            holdings: holdingsOf(contents, columns),
+          }))
+        : [],
+      device: device === null ? NOTHING : holdingsOf(contents, device),
+    };
+  }
+}

@@ -1,0 +1,194 @@
+// What kept points need of what is stored: one pass over the kept captures of every VM, and one over
+// the tables of all packs. Memory: four bits a content, and one page table at a time.
+
+import type { ContentReleased } from '../../domain/events.ts';
+import { LedgerError } from '../../domain/ledger-error.ts';
+import { slotsOf } from '../../domain/pack.ts';
+import { PACK_SLOTS } from '../../domain/page.ts';
+import {
+  FIRST_CONTENT,
+  isContent,
+  isKeptPattern,
+  PATTERN_BASE,
+  UNKNOWN,
+  type Holding,
+} from '../../domain/page-writes.ts';
+import type { Position } from '../../domain/ports.ts';
+import type { Survey, SurveyedPack } from '../../domain/use-cases/compact/models.ts';
+import type { Catalogue } from '../catalogue.ts';
+import { decodeBatches } from '../commits.ts';
+import { isWritten, type AnyPack, type Contents } from '../contents.ts';
+import type { LedgerState } from '../ledger-state.ts';
+import { NumberSet } from '../../domain/number-set.ts';
+import { holdingsOf } from '../page-tables.ts';
+import { keptCaptures } from './kept-captures.ts';
+
+/** What of a history is lost, as a sentence, or null. */
+export function lossIn(catalogue: Catalogue): string | null {
+  if (catalogue.lostStore !== null) return `where content lies: ${catalogue.lostStore}`;
+  for (const entry of catalogue.vms.values()) {
+    const { vm, captures, lostTail, state } = entry;
+    const damaged = captures.find(({ damage }) => damage !== null);
+    if (lostTail !== null) return `the end of VM ${vm}: ${lostTail}`;
+    if (damaged !== undefined) return `capture ${damaged.capture} of VM ${vm}: ${damaged.damage}`;
+    if (entry.gaps().length > 0) return `captures of VM ${vm}`;
+    if (captures.length > 0 && state.registered === null) return `the memory map of VM ${vm}`;
+  }
+  return null;
+}
+
+/** Contents and kept patterns. */
+class Holdings {
+  readonly #contents = new NumberSet();
+  readonly #patterns = new NumberSet();
+
+  has(holding: Holding): boolean {
+    if (isContent(holding)) return this.#contents.has(holding - FIRST_CONTENT);
+    return isKeptPattern(holding) && this.#patterns.has(holding - PATTERN_BASE);
+  }
+
+  /** False: it was there, or is of neither kind. */
+  add(holding: Holding): boolean {
+    if (isContent(holding)) return this.#contents.add(holding - FIRST_CONTENT);
+    return isKeptPattern(holding) && this.#patterns.add(holding - PATTERN_BASE);
+  }
+
+  addAll(holdings: Uint32Array): void {
+    for (const holding of holdings) this.add(holding);
+  }
+}
+
+class LedgerSurvey implements Survey {
+  readonly #state: LedgerState;
+  readonly #held = new Holdings();
+  /** Not held, but what patches that are needed refer to. */
+  readonly #referred = new Holdings();
+  #seenAt: Position = -1n;
+  seen: ContentReleased['seen'] = null;
+  packs: readonly SurveyedPack[] = [];
+
+  constructor(state: LedgerState) {
+    this.#state = state;
+  }
+
+  get #contents(): Contents {
+    return this.#state.contents;
+  }
+
+  isHeld(holding: Holding): boolean {
+    return this.#held.has(holding);
+  }
+
+  isNeeded(holding: Holding): boolean {
+    return this.#held.has(holding) || this.#referred.has(holding);
+  }
+
+  async take(): Promise<void> {
+    this.#note();
+    for (const entry of this.#state.catalogue.vms.values()) {
+      if (entry.state.registered === null) continue;
+      for await (const { row, table, writes, device } of keptCaptures(this.#state, entry)) {
+        if (table !== null) this.#refuseUnknown(table, `${entry.vm}@${row.capture}`);
+        if (table !== null) this.#held.addAll(table);
+        for (const { holdings } of writes) this.#held.addAll(holdings);
+        this.#held.addAll(device);
+      }
+    }
+    this.#addReferences();
+    this.packs = this.#contents.all.map((pack) => this.#use(pack));
+  }
+
+  #refuseUnknown(table: Uint32Array, point: string): void {
+    if (!table.includes(UNKNOWN)) return;
+    throw new LedgerError(
+      'LOG_DAMAGED',
+      `what some pages of ${point} hold is lost, so it cannot be told what is needed; nothing is rewritten or deleted: run \`pageledger verify\`, and restore the log from a copy`,
+      { point },
+    );
+  }
+
+  /** Notes what is known now as seen. */
+  #note(): void {
+    for (const { vm, captures } of this.#state.catalogue.vms.values()) {
+      const last = captures.at(-1);
+      if (last === undefined || last.position <= this.#seenAt) continue;
+      this.#seenAt = last.position;
+      this.seen = { vm, capture: last.capture };
+    }
+  }
+
+  async refresh(): Promise<void> {
+    const { catalogue, tables } = this.#state;
+    const before = this.#seenAt;
+    for (const { vm, captures } of catalogue.vms.values())
+      for (let i = captures.length - 1; i >= 0 && captures[i]!.position > before; i -= 1) {
+        const { batches, device, packs } = decodeBatches(await tables.events(vm, captures[i]!));
+        for (const columns of device === null ? batches : [...batches, device])
+          this.#held.addAll(holdingsOf(this.#contents, columns));
+        for (const { name } of packs)
+          for (const reference of this.#contents.byName(name)?.references ?? [])
+            this.#referred.add(this.#contents.firstOf(reference));
+      }
+    this.#note();
+    this.#addReferences();
+  }
+
+  /** What patches refer to that are needed themselves. */
+  #addReferences(): void {
+    for (let isMore = true; isMore;) {
+      isMore = false;
+      for (const pack of this.#contents.all)
+        for (const [i, slot] of pack.patches.slots.entries()) {
+          const holding = this.#contents.holdingAt(pack, slot);
+          if (!this.isNeeded(holding) || !this.#liesAt(pack, slot, holding)) continue;
+          const reference = this.#contents.firstOf(pack.references[i]!);
+          if (!this.isNeeded(reference) && this.#referred.add(reference)) isMore = true;
+        }
+    }
+  }
+
+  #liesAt(pack: AnyPack, slot: number, holding: Holding): boolean {
+    if (holding === UNKNOWN) return false;
+    return this.#contents.placeOf(holding) === pack.ordinal * PACK_SLOTS + slot;
+  }
+
+  /** Whether a patch that is needed refers to a patch. */
+  #hasChains(pack: AnyPack): boolean {
+    for (const [i, slot] of pack.patches.slots.entries()) {
+      const holding = this.#contents.holdingAt(pack, slot);
+      const reference = this.#contents.firstOf(pack.references[i]!);
+      if (!this.isNeeded(holding) || !this.#liesAt(pack, slot, holding)) continue;
+      if (this.#contents.isPatch(reference)) return true;
+    }
+    return false;
+  }
+
+  #use(pack: AnyPack): SurveyedPack {
+    const { name, group, ordinal, sizeBytes } = pack;
+    const slots = slotsOf(pack.blocks);
+    let lying = 0;
+    let held = 0;
+    for (let slot = 0; slot < slots && this.#contents.isNeeded(pack); slot += 1) {
+      const holding = this.#contents.holdingAt(pack, slot);
+      if (!this.#liesAt(pack, slot, holding)) continue;
+      lying += 1;
+      if (this.isNeeded(holding)) held += 1;
+    }
+    const isRewritten = !isWritten(pack);
+    const hasChains = this.#hasChains(pack);
+    return { name, group, ordinal, sizeBytes, slots, lying, held, isRewritten, hasChains };
+  }
+}
+
+/** What is where, and what of it kept points need. LOG_DAMAGED where that cannot be told. */
+export async function surveyOf(state: LedgerState): Promise<Survey> {
+  const loss = lossIn(state.catalogue);
+  if (loss !== null)
+    throw new LedgerError(
+      'LOG_DAMAGED',
+      `events are lost, so it cannot be told what is needed (${loss}); nothing is rewritten or deleted: run \`pageledger verify\`, and restore the log from a copy`,
+    );
+  const survey = new LedgerSurvey(state);
+  await survey.take();
+  return survey;
+}

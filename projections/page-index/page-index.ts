@@ -1,0 +1,386 @@
+// The page index: every version of every page, who holds each content from when to when, and which
+// content has an identifier, found by sorted segments in a few reads each. Built by whoever asks first
+// and kept up by whoever asks later; recording does not pay for it. Derived: what is damaged, or of
+// another past, is made anew from the log.
+//
+// Invariant: segments cover the commits up to a place in the log without gaps, oldest first; the
+// events after it are in memory. Where the log is damaged, or files cannot be kept, all of them are.
+
+import { assert } from '../../domain/assert.ts';
+import { IDENTIFIER_BYTES } from '../../domain/page-engine.ts';
+import { FIRST_CONTENT, type Holding } from '../../domain/page-writes.ts';
+import { readingStart } from '../audit/reading-start.ts';
+import { StateUnfit } from '../bytes.ts';
+import type { CaptureChange, Change } from '../commits.ts';
+import { foldedKinds } from '../folded-kinds.ts';
+import type { LedgerState, Replay } from '../ledger-state.ts';
+import { holdingsOf } from '../page-tables.ts';
+import { ContentHolders, NOT_HERE, type PageHolding } from './holding-records.ts';
+import {
+  dropIndex,
+  loadList,
+  revivalsIn,
+  saveList,
+  wholeCaptures,
+  type Indexed,
+} from './index-list.ts';
+import { IDENTIFIER_WORDS, RecentEvents, type VersionRecord } from './recent-events.ts';
+import {
+  mergeSegments,
+  OpenRuns,
+  saveSegment,
+  type RunName,
+  type Segment,
+  type SegmentPorts,
+} from './segments.ts';
+import { SegmentTables } from './segment-tables.ts';
+
+/** Page events after which a segment is written. */
+const SEGMENT_ROWS = 2 ** 18;
+/** The index is derived anew so often for one question before the failure is told. */
+const ATTEMPTS_MAX = 3;
+
+export interface PageIndexPorts extends Omit<SegmentPorts, 'id'> {
+  readonly state: LedgerState;
+  readonly replay: Replay;
+  /** The ledger's id; null where it is not known: then nothing is kept. */
+  readonly ledger: string | null;
+  /** Absent: SEGMENT_ROWS. */
+  readonly segmentRows?: number;
+}
+
+/** A page that holds, or held, a content; `to` is null while it is held. */
+export interface HeldPage {
+  readonly vm: string;
+  readonly gfn: number;
+  readonly from: number;
+  readonly to: number | null;
+}
+
+/** What is indexed; nothing may be. */
+type MaybeIndexed = Omit<Indexed, 'commit'> & { readonly commit: Indexed['commit'] | null };
+
+/** A number that tells ledgers apart well enough for files that were put in the wrong place. */
+function idOf(ledger: string): bigint {
+  let id = 0n;
+  for (const character of ledger)
+    id = BigInt.asUintN(64, id * 0x100_0000_01b3n + BigInt(character.codePointAt(0)!));
+  return id;
+}
+
+const beWord = (bytes: Uint8Array, at: number): number =>
+  ((bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!) >>> 0;
+
+export class PageIndex {
+  readonly #ports: PageIndexPorts;
+  readonly #segmentRows: number;
+  readonly #segmentPorts: SegmentPorts;
+  readonly #runs: OpenRuns;
+  #isLoaded = false;
+  #indexed: MaybeIndexed;
+  #recent = new RecentEvents();
+  /** Where reading of the log goes on; the last change that was taken in. */
+  #from: Indexed['from'];
+  #applied = -1n;
+  #packs = 0;
+  #contents = 0;
+  #lastCommit: Indexed['commit'] | null = null;
+  /** How contents were numbered when the log was read last. */
+  #seen = { packs: 0, numbering: 0n, revivals: 0 };
+  #vms: string[] = [];
+  /** Whether segments may be kept of what is in memory. */
+  #isSound = true;
+  readonly #tables: SegmentTables;
+  #turn: Promise<unknown> = Promise.resolve();
+
+  constructor(ports: PageIndexPorts) {
+    const { files, blocks, ledger } = ports;
+    this.#ports = ports;
+    this.#segmentRows = ports.segmentRows ?? SEGMENT_ROWS;
+    this.#segmentPorts = { files, blocks, id: idOf(ledger ?? '') };
+    this.#runs = new OpenRuns(this.#segmentPorts);
+    this.#tables = new SegmentTables(ports.state);
+    this.#from = { next: 0n, pending: [] };
+    this.#indexed = this.#nothing();
+    this.#see();
+  }
+
+  #nothing(): MaybeIndexed {
+    const from = { next: 0n, pending: [] };
+    return { from, commit: null, packs: 0, contents: 0, vms: [], segments: [] };
+  }
+
+  /** Segments there are. */
+  get segments(): readonly Segment[] {
+    return this.#indexed.segments;
+  }
+
+  /**
+   * What `ask` answers from an index that is at the ledger's state. Where a file turns out to be
+   * damaged the index is made anew and asked again. One question at a time.
+   */
+  #answer<A>(ask: () => Promise<A>): Promise<A> {
+    const turn = this.#turn.then(() => this.#attempt(ask));
+    this.#turn = turn.then(
+      () => undefined,
+      () => undefined,
+    );
+    return turn;
+  }
+
+  async #attempt<A>(ask: () => Promise<A>): Promise<A> {
+    for (let attempt = 1; ; attempt += 1)
+      try {
+        await this.#catchUp();
+        return await ask();
+      } catch (thrown) {
+        if (!(thrown instanceof StateUnfit) || attempt === ATTEMPTS_MAX) throw thrown;
+        // Another process may have merged segments meanwhile: only the second time all is in doubt.
+        await this.#startAnew({ isKept: attempt === 1 });
+      } finally {
+        // Files are open only while a question is asked: nobody needs to close an index.
+        await this.#runs.close();
+      }
+  }
+
+  async #startAnew({ isKept }: { readonly isKept: boolean }): Promise<void> {
+    await this.#runs.close();
+    if (!isKept) await dropIndex(this.#ports.files);
+    this.#isLoaded = false;
+    this.#begin(this.#nothing());
+  }
+
+  #begin(indexed: MaybeIndexed): void {
+    this.#indexed = indexed;
+    this.#recent = new RecentEvents();
+    this.#from = indexed.from;
+    this.#applied = indexed.commit?.position ?? -1n;
+    this.#lastCommit = indexed.commit;
+    this.#packs = indexed.packs;
+    this.#contents = indexed.contents;
+    this.#vms = [...indexed.vms];
+    this.#see();
+    this.#isSound = true;
+    this.#tables.clear();
+  }
+
+  async #load(): Promise<void> {
+    const { state, files, ledger } = this.#ports;
+    this.#isLoaded = true;
+    if (ledger === null) return;
+    const list = await loadList({ state, files, ledger });
+    if (list !== null) this.#begin(list);
+    else await dropIndex(files);
+  }
+
+  /** Takes in what the ledger's state has come past. */
+  async #catchUp(): Promise<void> {
+    const { state, replay } = this.#ports;
+    await state.catchUp({ heavy: false });
+    if (!this.#isLoaded) await this.#load();
+    if (!this.#isOfState()) await this.#startAnew({ isKept: false });
+    if (this.#from.next === state.next) return;
+    const after = await replay(this.#from, (change) => this.#take(change));
+    this.#from = after;
+    this.#see();
+    if (this.#recent.rows >= this.#segmentRows) await this.#cut();
+  }
+
+  #see(): void {
+    const { contents } = this.#ports.state;
+    const packs = contents.packs.length;
+    const numbering = contents.numbering(packs)!;
+    this.#seen = { packs, numbering, revivals: revivalsIn(contents) };
+  }
+
+  /** Whether what was taken in is of the past that the state has now. */
+  #isOfState(): boolean {
+    const { state } = this.#ports;
+    const { packs, numbering, revivals } = this.#seen;
+    if (state.contents.numbering(packs) !== numbering) return false;
+    if (revivalsIn(state.contents) !== revivals) return false;
+    const commit = this.#lastCommit;
+    if (commit === null) return this.#from.next <= state.next;
+    const row = state.catalogue.vms.get(commit.vm)?.capture(commit.capture);
+    return row?.position === commit.position && row.hash === commit.hash;
+  }
+
+  async #take(change: Change): Promise<void> {
+    if (change._tag === 'damage') {
+      this.#isSound = false;
+      return;
+    }
+    if (change.position <= this.#applied || change._tag !== 'capture') return;
+    await this.#ports.state.foldPast(change.position);
+    this.#takeCapture(change);
+    this.#applied = change.position;
+    // Cut at a commit: all up to it is in segments, or none of it.
+    if (this.#recent.rows >= this.#segmentRows) await this.#cut(change);
+  }
+
+  #takeCapture(change: CaptureChange): void {
+    const { state } = this.#ports;
+    const { vm, capture, hash } = change.committed;
+    const row = state.catalogue.vms.get(vm)?.capture(capture);
+    if (row === undefined || row.position !== change.position) return;
+    if (row.isWiped || change.damage !== null) this.#isSound = false;
+    this.#takeIdentifiers(change);
+    let number = this.#vms.indexOf(vm);
+    if (number < 0) number = this.#vms.push(vm) - 1;
+    const batches = change.batches;
+    const rows = batches.reduce((sum, { kinds }) => sum + kinds.length, 0);
+    const gfns = new Uint32Array(rows);
+    const holdings = new Uint32Array(rows);
+    const kinds = new Uint8Array(rows);
+    let at = 0;
+    for (const columns of batches) {
+      gfns.set(columns.gfns, at);
+      holdings.set(holdingsOf(state.contents, columns), at);
+      kinds.set(foldedKinds(state, change, columns), at);
+      at += columns.kinds.length;
+    }
+    const { isWiped } = row;
+    this.#recent.add({ vm: number, capture, isWiped, gfns, holdings, kinds });
+    this.#lastCommit = { vm, capture, position: change.position, hash };
+  }
+
+  #takeIdentifiers({ packs }: CaptureChange): void {
+    const { contents } = this.#ports.state;
+    for (const { name, identifiers } of packs) {
+      const known = contents.byName(name);
+      if (known === undefined || known.firstContent < this.#contents) continue;
+      if (known.pages === 0) continue;
+      const words = new Uint32Array(known.pages * IDENTIFIER_WORDS);
+      let to = 0;
+      for (let slot = 0; slot < known.pages; slot += 1) {
+        const content = known.firstContent + slot;
+        if (contents.aliases.has(content)) continue;
+        words[to] = beWord(identifiers, slot * IDENTIFIER_BYTES);
+        words[to + 1] = beWord(identifiers, slot * IDENTIFIER_BYTES + 4);
+        words[to + 2] = content;
+        to += IDENTIFIER_WORDS;
+      }
+      this.#recent.addIdentifiers(words.subarray(0, to));
+      this.#contents = known.firstContent + known.pages;
+    }
+  }
+
+  /** Makes a segment of what is in memory. `at`: the change at which the log is being read. */
+  async #cut(at?: CaptureChange): Promise<void> {
+    const { state, files, ledger } = this.#ports;
+    const commit = this.#lastCommit;
+    if (ledger === null || commit === null || !this.#isSound) return;
+    if (wholeCaptures(state, commit.position) === null) return;
+    const from = at === undefined ? this.#from : readingStart(state, at.position);
+    const segment: Segment = {
+      from: this.#indexed.commit?.position ?? 0n,
+      to: commit.position,
+      level: 0,
+      contents: [this.#indexed.contents, this.#contents],
+    };
+    const recent = this.#recent;
+    const tables = await this.#tables.before(recent, this.#vms);
+    const records = {
+      versions: () => recent.versionRecords(),
+      holdings: () => recent.holdingRecords(tables),
+      identifiers: () => recent.identifierRecords(),
+    };
+    const of = (run: RunName) => [records[run]()];
+    const isKept = await saveSegment(this.#segmentPorts, segment, of);
+    this.#tables.keep(recent, tables);
+    if (!isKept) {
+      this.#isSound = false;
+      return;
+    }
+    const before = [...this.#indexed.segments, segment];
+    const packs = this.#packsAt(commit.position);
+    const { segments, merged } = await mergeSegments(this.#segmentPorts, this.#runs, before);
+    this.#packs = packs;
+    this.#indexed = {
+      from,
+      commit,
+      packs,
+      contents: this.#contents,
+      vms: [...this.#vms],
+      segments,
+    };
+    this.#recent = new RecentEvents();
+    await saveList({ state, files, ledger }, { ...this.#indexed, commit });
+    for (const gone of merged) await this.#runs.drop(gone);
+  }
+
+  #packsAt(position: bigint): number {
+    const { packs } = this.#ports.state.contents;
+    let count = this.#packs;
+    while (count < packs.length && packs[count]!.position <= position) count += 1;
+    return count;
+  }
+
+  /** Versions of a page, oldest first. O(segments) blocks. */
+  versions(vm: string, gfn: number): Promise<readonly VersionRecord[]> {
+    return this.#answer(async () => {
+      const number = this.#vms.indexOf(vm);
+      if (number < 0) return [];
+      const found: VersionRecord[] = [];
+      for (const segment of this.segments) {
+        const run = await this.#runs.of(segment, 'versions');
+        await run.find([number, gfn], (words, at) => {
+          found.push({ capture: words[at + 2]!, holding: words[at + 3]!, kind: words[at + 4]! });
+        });
+      }
+      return [...found, ...this.#recent.versions(number, gfn)];
+    });
+  }
+
+  /**
+   * Who holds or held contents, by content: ordered by VM, page and capture. O(segments) blocks a
+   * content, and the holdings themselves. A retirement ends nothing here: the catalogue knows of it.
+   */
+  holders(contents: Iterable<Holding>): Promise<ReadonlyMap<Holding, readonly HeldPage[]>> {
+    return this.#answer(async () => {
+      const asked = [...new Set(contents)].toSorted((a, b) => a - b);
+      const all = asked.map((content) => new ContentHolders(content));
+      for (const segment of this.segments) {
+        const run = await this.#runs.of(segment, 'holdings');
+        for (const holders of all) {
+          // Nobody held it before it was first stored.
+          if (holders.content - FIRST_CONTENT >= segment.contents[1]) break;
+          await run.find([holders.content], (words, at) => holders.take(words, at));
+        }
+      }
+      this.#recent.hold(all);
+      const order = (a: PageHolding, b: PageHolding): number =>
+        a.vm - b.vm || a.gfn - b.gfn || a.from - b.from;
+      return new Map(
+        all.map(({ content, all: pages }) => [
+          content,
+          pages.toSorted(order).map(({ vm, gfn, from, to }) => ({
+            vm: this.#vms[vm]!,
+            gfn,
+            from,
+            to: to === NOT_HERE ? null : to,
+          })),
+        ]),
+      );
+    });
+  }
+
+  /**
+   * Content numbers whose identifiers may begin with these bytes, at least four: only the first eight
+   * are compared. O(segments) blocks.
+   */
+  contentsBeginning(bytes: Uint8Array): Promise<readonly number[]> {
+    assert(bytes.length >= 4, 'an identifier is looked up by four bytes at least');
+    const first = bytes.length >= 8 ? [beWord(bytes, 0), beWord(bytes, 4)] : [beWord(bytes, 0)];
+    return this.#answer(async () => {
+      const found: number[] = [];
+      for (const segment of this.segments) {
+        const run = await this.#runs.of(segment, 'identifiers');
+        await run.find(first, (words, at) => {
+          found.push(words[at + 2]!);
+        });
+      }
+      return [...found, ...this.#recent.contentsOf(first)];
+    });
+  }
+}

@@ -1,0 +1,51 @@
+// Page tables as they were before the events that a segment is made of: what a write put an end to.
+
+import { assert } from '../../domain/assert.ts';
+import { UNKNOWN } from '../../domain/page-writes.ts';
+import { pagesOfVm } from '../audit/moment.ts';
+import type { LedgerState } from '../ledger-state.ts';
+import type { PageTable } from '../page-tables.ts';
+import type { RecentEvents } from './recent-events.ts';
+
+/** Page tables kept from one segment to the next. */
+const TABLES_MAX = 16;
+
+export class SegmentTables {
+  readonly #state: LedgerState;
+  readonly #kept = new Map<number, { readonly capture: number; readonly table: PageTable }>();
+
+  constructor(state: LedgerState) {
+    this.#state = state;
+  }
+
+  clear(): void {
+    this.#kept.clear();
+  }
+
+  /** Tables just before the first of the events, by the VMs' numbers; `vms` are the names. O(pages). */
+  async before(recent: RecentEvents, vms: readonly string[]): Promise<Map<number, PageTable>> {
+    const { catalogue, contents, tables: images } = this.#state;
+    const tables = new Map<number, PageTable>();
+    for (const number of recent.vms()) {
+      const first = recent.captures.find(({ vm }) => vm === number)!;
+      const entry = catalogue.vms.get(vms[number]!);
+      assert(entry !== undefined, 'a VM that was captured is in the catalogue');
+      const before = entry.captures.findLast((row) => row.capture < first.capture);
+      const kept = this.#kept.get(number);
+      if (before === undefined) tables.set(number, new Uint32Array(pagesOfVm(entry)).fill(UNKNOWN));
+      else if (kept?.capture === before.capture) tables.set(number, kept.table);
+      else tables.set(number, await images.at(entry, contents, before));
+    }
+    return tables;
+  }
+
+  /** Keeps tables that the events were applied to, for the next segment. */
+  keep(recent: RecentEvents, tables: ReadonlyMap<number, PageTable>): void {
+    this.#kept.clear();
+    for (const [number, table] of tables) {
+      if (this.#kept.size === TABLES_MAX) break;
+      const { capture } = recent.captures.findLast(({ vm }) => vm === number)!;
+      this.#kept.set(number, { capture, table });
+    }
+  }
+}

@@ -1,0 +1,293 @@
+import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import fc from 'fast-check';
+import { deriveEngineKeys } from '../../../adapters/kernels/keys.ts';
+import { loadKernels } from '../../../adapters/kernels/kernels.ts';
+import { createPageEngine } from '../../../adapters/kernels/page-engine.ts';
+import { FINGERPRINT_BYTES } from '../../../domain/page-engine.ts';
+import type { PageEngine, PatchedBlocks, ScannedChunk } from '../../../domain/page-engine.ts';
+import { BLOCK_PAGES, BLOCK_PAGES_MAX, PAGE_BYTES } from '../../../domain/page.ts';
+import { PATCH_BYTES_MAX } from '../../../domain/patches.ts';
+import { numbers, randomBytes, textBytes } from './random-pages.ts';
+
+const pageOf = (bytes: Uint8Array, page: number): Uint8Array =>
+  bytes.subarray(page * PAGE_BYTES, (page + 1) * PAGE_BYTES);
+const same = (a: Uint8Array, b: Uint8Array): boolean => Buffer.compare(a, b) === 0;
+const maskOf = (page: Uint8Array, reference: Uint8Array): Uint8Array =>
+  page.map((byte, at) => byte ^ reference[at]!);
+
+/** A page of which exactly `count` bytes differ from these, at random places. */
+function changed(page: Uint8Array, count: number, seed: number): Uint8Array {
+  const next = numbers(seed);
+  const places = new Set<number>();
+  while (places.size < count) places.add(next() % PAGE_BYTES);
+  const copy = page.slice();
+  for (const place of places) copy[place]! ^= 1 + (next() % 255);
+  return copy;
+}
+
+describe('the mask of two pages', () => {
+  const kernels = loadKernels({ arenaBytes: 4 * PAGE_BYTES });
+  const [page, reference, out] = [0, 1, 2].map((place) => kernels.arena + place * PAGE_BYTES) as [
+    number,
+    number,
+    number,
+  ];
+  const at = (address: number): Uint8Array => kernels.bytes.subarray(address, address + PAGE_BYTES);
+
+  test('is their XOR, counts the bytes that differ, and gives the page back', () => {
+    fc.assert(
+      fc.property(
+        fc.integer({ min: 1 }),
+        fc.oneof(fc.nat({ max: 40 }), fc.nat({ max: PAGE_BYTES })),
+        (seed, count) => {
+          const [old, end] = [randomBytes(PAGE_BYTES, seed), out + PAGE_BYTES];
+          const young = changed(old, count, seed);
+          kernels.bytes.set(young, page);
+          kernels.bytes.set(old, reference);
+          kernels.bytes.fill(0x5a, end, end + 64);
+          expect(kernels.patch({ page, reference }, out)).toBe(count);
+          expect(same(at(out), maskOf(young, old))).toBe(true);
+          expect(same(at(page), young) && same(at(reference), old)).toBe(true);
+          kernels.patch({ page: out, reference }, out);
+          expect(same(at(out), young)).toBe(true);
+          expect(kernels.bytes.subarray(end, end + 64).every((byte) => byte === 0x5a)).toBe(true);
+        },
+      ),
+      { numRuns: 60 },
+    );
+  });
+
+  test('counts a single differing bit anywhere, and bytes that all differ', () => {
+    const old = randomBytes(PAGE_BYTES, 3);
+    kernels.bytes.set(old, reference);
+    kernels.bytes.set(old, page);
+    for (let place = 0; place < PAGE_BYTES; place += 1) {
+      kernels.bytes[page + place]! ^= 1 << (place & 7);
+      expect(kernels.patch({ page, reference }, out)).toBe(1);
+      kernels.bytes[page + place] = old[place]!;
+    }
+    kernels.bytes.set(
+      old.map((byte) => byte ^ 0x80),
+      page,
+    );
+    expect(kernels.patch({ page, reference }, out)).toBe(PAGE_BYTES);
+  });
+});
+
+describe.each([0, 2])('an engine with %i threads', (threads) => {
+  let engine: PageEngine;
+  let folder: string;
+  const opened: number[] = [];
+  beforeAll(async () => {
+    folder = mkdtempSync(join(tmpdir(), 'pageledger-patches-'));
+    engine = createPageEngine({ threads });
+    await engine.useKeys(deriveEngineKeys(randomBytes(32, 1)));
+  });
+  afterAll(async () => {
+    for (const fd of opened) closeSync(fd);
+    rmSync(folder, { recursive: true });
+    await engine.close();
+  });
+
+  function fileOf(name: string, bytes: Uint8Array): { path: string; fd: number } {
+    const path = join(folder, name);
+    writeFileSync(path, bytes);
+    const fd = openSync(path, 'r+');
+    opened.push(fd);
+    return { path, fd };
+  }
+
+  async function scanned(name: string, bytes: Uint8Array): Promise<ScannedChunk> {
+    const pageCount = bytes.length / PAGE_BYTES;
+    const { fd } = fileOf(name, bytes);
+    const image = { fd, offsetBytes: 0, pageCount, zeros: null, label: name };
+    const next = new SharedArrayBuffer(pageCount * FINGERPRINT_BYTES);
+    return engine.scan({ image, firstPage: 0, pageCount, previous: null, next });
+  }
+
+  /** Pages that differ from their references in these numbers of bytes; null: it has none. */
+  function versions(counts: readonly (number | null)[], seed: number) {
+    const old = textBytes(counts.length * PAGE_BYTES, seed);
+    const young = new Uint8Array(counts.length * PAGE_BYTES);
+    for (const [i, count] of counts.entries())
+      young.set(changed(pageOf(old, i), count ?? 5, seed + i + 1), i * PAGE_BYTES);
+    const of = Int32Array.from(counts, (count, i) => (count === null ? -1 : i));
+    return { old, young, of };
+  }
+
+  /** The pages that blocks with patches stand for. */
+  function pagesBack(
+    blocks: PatchedBlocks,
+    references: { readonly pages: Uint8Array; readonly of: Int32Array },
+  ): Uint8Array {
+    const back = engine.decode({ bytes: blocks.bytes, blocks, label: 'pack abc' });
+    for (const [row, isPatched] of blocks.patched.entries())
+      if (isPatched === 1) {
+        const reference = pageOf(references.pages, references.of[row]!);
+        pageOf(back, row).set(maskOf(pageOf(back, row), reference));
+      }
+    return back;
+  }
+
+  const COUNTS = [0, 1, PATCH_BYTES_MAX - 1, PATCH_BYTES_MAX, null, 4000, 77, null, null, 3];
+  const PATCHED = [1, 1, 1, 0, 0, 0, 1, 0, 0, 1];
+
+  test.each(['shared', 'private'])(
+    'keeps a page as a patch where under half of its bytes differ (references in %s memory)',
+    async (memory) => {
+      const { old, young, of } = versions(COUNTS, 11);
+      let pages = old;
+      if (memory === 'shared') {
+        pages = new Uint8Array(new SharedArrayBuffer(old.length));
+        pages.set(old);
+      }
+      const chunk = await scanned(`rule-${threads}-${memory}`, young);
+      const rows = Uint32Array.from(COUNTS.keys());
+      const blocks = await chunk.store({ rows, cuts: [6], references: { pages, of } });
+      expect([...blocks.patched]).toEqual(PATCHED);
+      expect([...blocks.pages]).toEqual([BLOCK_PAGES, 2, BLOCK_PAGES]);
+      expect(same(pagesBack(blocks, { pages: old, of }), young)).toBe(true);
+      // The chunk's pages are what they were: the same rows can be stored again, and plain.
+      const plain = await chunk.store({ rows, cuts: [6] });
+      expect(plain.patched.some((isPatched) => isPatched === 1)).toBe(false);
+      expect(same(pagesBack(plain, { pages: old, of }), young)).toBe(true);
+      chunk.release();
+      expect(same(pages, old)).toBe(true);
+    },
+  );
+
+  test('takes rows in any order, and one reference for several of them', async () => {
+    const base = textBytes(PAGE_BYTES, 12);
+    const young = new Uint8Array(20 * PAGE_BYTES);
+    for (let page = 0; page < 20; page += 1)
+      young.set(changed(base, 40 + page, 50 + page), page * PAGE_BYTES);
+    const rows = Uint32Array.from({ length: 20 }, (_, i) => 19 - i);
+    const of = new Int32Array(20);
+    const chunk = await scanned(`order-${threads}`, young);
+    const blocks = await chunk.store({ rows, cuts: [], references: { pages: base, of } });
+    const back = pagesBack(blocks, { pages: base, of });
+    for (const [i, row] of rows.entries())
+      expect(same(pageOf(back, i), pageOf(young, row))).toBe(true);
+    chunk.release();
+  });
+
+  test('refuses references that are not at hand', async () => {
+    const { old, young } = versions([1, 1], 13);
+    const chunk = await scanned(`refuse-${threads}`, young);
+    const store = (of: Int32Array) =>
+      chunk.store({ rows: Uint32Array.of(0, 1), cuts: [], references: { pages: old, of } });
+    await expect(store(Int32Array.of(0))).rejects.toThrow('each page asked for');
+    await expect(store(Int32Array.of(0, 2))).rejects.toThrow('one of those at hand');
+    await expect(store(Int32Array.of(0, -2))).rejects.toThrow('one of those at hand');
+    chunk.release();
+  });
+
+  test('lays patches onto what a file holds, wherever they go', async () => {
+    const counts = Array.from({ length: 1300 }, (_, i) => (i % 5 === 0 ? null : 1 + (i % 300)));
+    const { old, young, of } = versions(counts, 14);
+    const chunks = [0, 1].map((half) => half * 650 * PAGE_BYTES);
+    const target = fileOf(`xor-${threads}`, new Uint8Array(0));
+    for (const [half, from] of chunks.entries()) {
+      const part = young.subarray(from, from + 650 * PAGE_BYTES);
+      const references = { pages: old, of: of.subarray(half * 650, half * 650 + 650) };
+      const chunk = await scanned(`xor-source-${threads}-${half}`, part);
+      const rows = Uint32Array.from({ length: 650 }, (_, row) => row);
+      const blocks = await chunk.store({ rows, cuts: [], references });
+      const pageAt = (slot: number): number => (half * 650 + slot * 7) % 1300;
+      const fill = async (slots: number[], mode: 'write' | 'xor', stored: PatchedBlocks) =>
+        engine.fill({
+          bytes: stored.bytes,
+          blocks: stored,
+          slots: Uint32Array.from(slots),
+          pages: Uint32Array.from(slots, pageAt),
+          fd: target.fd,
+          offsetBytes: 512,
+          mode,
+          label: 'pack abc',
+        });
+      const patched = [...rows].filter((row) => blocks.patched[row] === 1);
+      const held = engine.encode(old.subarray(from, from + 650 * PAGE_BYTES));
+      await fill(patched, 'write', { ...held, patched: new Uint8Array(0) });
+      await fill(patched, 'xor', blocks);
+      const found = readFileSync(target.path).subarray(512);
+      expect(patched.length).toBe(520);
+      for (const row of patched)
+        expect(same(pageOf(found, pageAt(row)), pageOf(part, row))).toBe(true);
+      chunk.release();
+    }
+  });
+
+  test('says where a file does not hold what patches go onto', async () => {
+    const blocks = engine.encode(textBytes(PAGE_BYTES, 15));
+    const target = fileOf(`short-${threads}`, new Uint8Array(3 * PAGE_BYTES + 100));
+    const fill = (page: number) =>
+      engine.fill({
+        bytes: blocks.bytes,
+        blocks,
+        slots: Uint32Array.of(0),
+        pages: Uint32Array.of(page),
+        fd: target.fd,
+        offsetBytes: 0,
+        mode: 'xor',
+        label: 'pack abc',
+      });
+    await expect(fill(3)).rejects.toMatchObject({
+      code: 'IO_FAILED',
+      data: { label: 'pack abc', offsetBytes: 3 * PAGE_BYTES, errno: 'no byte read' },
+    });
+    await fill(2);
+  });
+
+  test('lays no patch onto a file where one of those asked for is damaged', async () => {
+    const pages = textBytes(2 * PAGE_BYTES, 15);
+    const blocks = await engine.pack({ pages, cuts: [1], level: 1 });
+    const damaged = blocks.bytes.slice();
+    damaged[damaged.length - 1]! ^= 1;
+    const before = new Uint8Array(1200 * PAGE_BYTES).fill(7);
+    const target = fileOf(`damaged-${threads}`, before);
+    // More pages of the sound block than are staged at once, before the one that is damaged.
+    const slots = Uint32Array.from({ length: 1200 }, (_, i) => (i < 1199 ? 0 : 1));
+    const fill = engine.fill({
+      bytes: damaged,
+      blocks,
+      slots,
+      pages: slots.map((_, i) => i),
+      fd: target.fd,
+      offsetBytes: 0,
+      mode: 'xor',
+      label: 'pack abc',
+    });
+    await expect(fill).rejects.toMatchObject({ code: 'PACK_DAMAGED' });
+    expect(same(readFileSync(target.path), before)).toBe(true);
+  });
+
+  test('packs pages into blocks of up to the most pages, each level giving them back', async () => {
+    const pages = textBytes(150 * PAGE_BYTES, 16);
+    const sizes = new Map<number, number>();
+    for (const level of [1, 9, 19]) {
+      const blocks = await engine.pack({ pages, cuts: [10, 11, 100], level });
+      expect([...blocks.pages]).toEqual([10, 1, BLOCK_PAGES_MAX, 100 - 11 - BLOCK_PAGES_MAX, 50]);
+      const back = engine.decode({ bytes: blocks.bytes, blocks, label: 'pack abc' });
+      expect(same(back, pages)).toBe(true);
+      sizes.set(level, blocks.bytes.length);
+    }
+    expect(sizes.get(9)!).toBeLessThan(sizes.get(1)!);
+    expect(sizes.get(19)!).toBeLessThan(sizes.get(9)!);
+  });
+
+  test('packs patches too, many calls at once', async () => {
+    const { old, young, of } = versions(COUNTS, 17);
+    const references = { pages: old, of };
+    const calls = Array.from({ length: 9 }, () =>
+      engine.pack({ pages: young, cuts: [4, 5], level: 3, references }),
+    );
+    for (const blocks of await Promise.all(calls)) {
+      expect([...blocks.patched]).toEqual(PATCHED);
+      expect([...blocks.pages]).toEqual([4, 1, 5]);
+      expect(same(pagesBack(blocks, references), young)).toBe(true);
+    }
+  });
+});

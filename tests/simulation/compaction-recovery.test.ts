@@ -1,0 +1,117 @@
+// A crash after every file operation of a compaction, on a disk that may lose whatever was not synced:
+// every kept point is byte-equal, `verify` is clean, and the next compaction ends the work.
+//
+// PAGELEDGER_SEED: which of the unsynced bytes and names a crash keeps. PAGELEDGER_STEP: only every so
+// many operations, another third of them for each kind of crash; 1: every one.
+
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { compact, forgetPoints, takeCheckpoint, verify } from '../../index.ts';
+import { openWorld, recordTable, WorldModel } from '../support/compaction-world.ts';
+import { makeTemporaryFolder, type TemporaryFolder } from '../support/temporary-folder.ts';
+import { LossyFiles, type Kept } from './lossy-files.ts';
+
+const SEED = Number(process.env['PAGELEDGER_SEED'] ?? 20_265);
+const STEP = Number(process.env['PAGELEDGER_STEP'] ?? 3);
+
+let folder: TemporaryFolder;
+beforeAll(async () => {
+  folder = await makeTemporaryFolder();
+});
+afterAll(() => folder.remove());
+
+interface Series {
+  readonly files: LossyFiles;
+  readonly model: WorldModel;
+  /** Operations before the compaction began. */
+  readonly before: number;
+}
+
+async function compactedSeries(): Promise<Series> {
+  const files = new LossyFiles(['/', '/disk']);
+  const model = new WorldModel();
+  let ledger = await openWorld(files);
+  const record = async (vm: string, table: readonly number[]): Promise<void> => {
+    await recordTable(ledger, { vm, group: null, table, folder: folder.path });
+    model.vm(vm).captures.push(table);
+  };
+  await record('a', [32, 48, 1, 64]);
+  await record('b', [32, 80, 2, 3]);
+  await record('a', [33, 48, 1, 65]);
+  await takeCheckpoint(ledger, { vm: 'a', name: 'named', capture: 1 });
+  model.vm('a').checkpoints.set('named', 1);
+  await record('a', [96, 112, 4, 65]);
+  await record('a', [97, 128, 0, 66]);
+  await forgetPoints(ledger, { vm: 'a', before: '@4' });
+  model.vm('a').firstKept = 4;
+  await ledger.close();
+  const before = files.operations.length;
+  ledger = await openWorld(files);
+  const { rewritten, released, deleted } = await compact(ledger, { graceMs: 0, isDryRun: false });
+  expect(rewritten.packs).toBe(5);
+  expect(released).toBeGreaterThan(2);
+  expect(deleted.packs).toBe(5);
+  await ledger.close();
+  return { files, model, before };
+}
+
+/** What is wrong with the ledger that a crash left, and after it was compacted again. */
+async function faultsAfter({ model }: Series, files: LossyFiles): Promise<string[]> {
+  const ledger = await openWorld(files);
+  try {
+    await ledger.state.catchUp({ heavy: true });
+    const faults = await model.faults(ledger);
+    const { findings } = await verify(ledger, () => undefined);
+    await compact(ledger, { graceMs: 0, isDryRun: false });
+    const again = await compact(ledger, { graceMs: 0, isDryRun: false });
+    if (again.rewritten.packs > 0 || again.deleted.packs > 0)
+      faults.push('a second compaction finds more to do');
+    return [
+      ...faults,
+      ...findings.map(({ kind, where, reason }) => `verify: ${kind} ${where} ${reason}`),
+      ...(await model.faults(ledger)),
+    ];
+  } finally {
+    await ledger.close();
+  }
+}
+
+async function faultsAtEvery(
+  series: Series,
+  { first, keptAt }: { readonly first: number; readonly keptAt: (count: number) => Kept },
+): Promise<string[]> {
+  const faults: string[] = [];
+  const { files, before } = series;
+  for (let count = before + (first % STEP); count <= files.operations.length; count += STEP) {
+    const kept = keptAt(count);
+    const found = await faultsAfter(series, files.afterCrash(count, kept)).catch(
+      (thrown: unknown) => [
+        thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown),
+      ],
+    );
+    for (const fault of found)
+      faults.push(`after operation ${count}, kept ${JSON.stringify(kept)}: ${fault}`);
+  }
+  return faults;
+}
+
+let series: Series | null = null;
+const seriesOnce = async (): Promise<Series> => (series ??= await compactedSeries());
+
+test('compaction syncs what it says, over many operations', async () => {
+  const { files, before } = await seriesOnce();
+  expect(files.operations.length - before).toBeGreaterThan(20);
+});
+
+const CHOICES: readonly (readonly [string, number, (count: number) => Kept])[] = [
+  ['loses all that was not synced', 0, () => 'none'],
+  ['loses nothing', 1, () => 'all'],
+  ['loses some of what was not synced', 2, (count) => ({ seed: SEED * 1000 + count })],
+];
+
+test.each(CHOICES)(
+  'a crash after any file operation that %s loses nothing that is kept',
+  async (_name, first, keptAt) => {
+    expect(await faultsAtEvery(await seriesOnce(), { first, keptAt })).toEqual([]);
+  },
+  300_000,
+);

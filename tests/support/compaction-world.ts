@@ -1,0 +1,263 @@
+// A small ledger in memory that is recorded into, forgotten from and compacted, by any number of
+// openings of it at once, and the plainest model of what it must give back.
+
+import { randomBytes } from 'node:crypto';
+import { rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { openLedger, recordImages, Refused, type CaptureRow, type Ledger } from '../../index.ts';
+import type { FileFacts } from '../../adapters/files/files.ts';
+import { toHex } from '../../domain/identifier.ts';
+import { IDENTIFIER_BYTES } from '../../domain/page-engine.ts';
+import { PAGE_BYTES } from '../../domain/page.ts';
+import { FIRST_CONTENT } from '../../domain/page-writes.ts';
+import { isWritten } from '../../projections/contents.ts';
+import { LossyFiles } from '../simulation/lossy-files.ts';
+import { seededRandom } from './images.ts';
+
+/** Contents by number: 0 zeros, below FIRST_FAMILY a pattern each, then families of similar pages. */
+export type ContentNumber = number;
+const FIRST_FAMILY = 16;
+const VARIANTS = 16;
+
+const pagesMade = new Map<ContentNumber, Uint8Array>();
+
+/** The bytes of a content. Those of one family differ in a few bytes. */
+export function pageOf(number: ContentNumber): Uint8Array {
+  let page = pagesMade.get(number);
+  if (page !== undefined) return page;
+  page = new Uint8Array(PAGE_BYTES);
+  if (number > 0 && number < FIRST_FAMILY)
+    for (let i = 0; i < PAGE_BYTES; i += 1) page[i] = i % 4 === 0 ? 0x40 + number : 7;
+  if (number >= FIRST_FAMILY) {
+    const random = seededRandom(1 + Math.floor(number / VARIANTS));
+    for (let i = 0; i < PAGE_BYTES; i += 1) page[i] = i < 3000 ? random(256) : i % 251;
+    const variant = number % VARIANTS;
+    for (let i = 0; i < 8 * variant; i += 1) page[variant * 200 + i]! ^= 0x55;
+  }
+  pagesMade.set(number, page);
+  return page;
+}
+
+/** The memory that contents make, page by page. */
+export function memoryOf(table: readonly ContentNumber[]): Uint8Array {
+  const bytes = new Uint8Array(table.length * PAGE_BYTES);
+  for (const [gfn, number] of table.entries()) bytes.set(pageOf(number), gfn * PAGE_BYTES);
+  return bytes;
+}
+
+export const WORLD_URL = '/disk/ledger';
+
+/** A disk in memory whose files were all written at one time. */
+export class WorldDisk extends LossyFiles {
+  writtenAtMs = Date.now();
+
+  override async facts(path: string): Promise<FileFacts | null> {
+    const facts = await super.facts(path);
+    return facts === null ? null : { ...facts, modifiedAtMs: this.writtenAtMs };
+  }
+}
+
+/** A disk with nothing on it. */
+export const freshDisk = (): WorldDisk => new WorldDisk(['/', '/disk']);
+
+export const openWorld = (files: LossyFiles, clock?: () => number): Promise<Ledger> =>
+  openLedger({
+    url: WORLD_URL,
+    mode: 'create',
+    threads: 0,
+    files,
+    ...(clock === undefined ? {} : { clock }),
+  });
+
+/** Who a VM is, for its first capture. */
+export interface VmKind {
+  readonly group: string | null;
+  readonly share?: 'group' | 'pattern' | 'vm';
+}
+
+/** Records one capture of these contents. */
+export async function recordTable(
+  ledger: Ledger,
+  request: VmKind & {
+    readonly vm: string;
+    readonly table: readonly ContentNumber[];
+    readonly folder: string;
+  },
+): Promise<CaptureRow> {
+  const { vm, table, folder, ...kind } = request;
+  const path = join(folder, `image-${randomBytes(6).toString('hex')}`);
+  writeFileSync(path, memoryOf(table));
+  const rows: CaptureRow[] = [];
+  try {
+    await recordImages(
+      ledger,
+      { vm, ...kind },
+      { files: [path], timeMs: null, format: 'raw' },
+      (row) => rows.push(row),
+    );
+  } finally {
+    rmSync(path, { force: true });
+  }
+  return rows[0]!;
+}
+
+/** The contents at a point, as the ledger gives them back; a refusal's tag where it does not. */
+export async function tableAt(
+  ledger: Ledger,
+  { vm, capture }: { readonly vm: string; readonly capture: number },
+): Promise<Uint8Array | string> {
+  const entry = ledger.vm(vm);
+  let row: CaptureRow;
+  try {
+    row = ledger.resolve(entry, `@${capture}`);
+  } catch (thrown) {
+    if (thrown instanceof Refused) return thrown.refusal._tag;
+    throw thrown;
+  }
+  const table = await ledger.state.tables.at(entry, ledger.state.contents, row);
+  const reader = await ledger.pageReader();
+  return reader.read(table, new Uint8Array(table.length * PAGE_BYTES));
+}
+
+/** A VM as the model has it. */
+export interface ModelVm {
+  readonly kind: VmKind;
+  readonly captures: (readonly ContentNumber[])[];
+  readonly checkpoints: Map<string, number>;
+  firstKept: number;
+  isRetired: boolean;
+}
+
+/** What a ledger must give back. */
+export class WorldModel {
+  readonly vms = new Map<string, ModelVm>();
+
+  vm(name: string, kind: VmKind = { group: null }): ModelVm {
+    let vm = this.vms.get(name);
+    if (vm === undefined) {
+      vm = { kind, captures: [], checkpoints: new Map(), firstKept: 1, isRetired: false };
+      this.vms.set(name, vm);
+    }
+    return vm;
+  }
+
+  isKept({ checkpoints, firstKept }: ModelVm, capture: number): boolean {
+    return capture >= firstKept || [...checkpoints.values()].includes(capture);
+  }
+
+  /** Contents that kept captures of the VMs that share in a group hold. */
+  heldIn(group: string | null): Set<ContentNumber> {
+    const held = new Set<ContentNumber>();
+    for (const vm of this.vms.values())
+      if (vm.kind.group === group && vm.kind.share === undefined)
+        for (const [i, table] of vm.captures.entries())
+          if (this.isKept(vm, i + 1)) for (const number of table) held.add(number);
+    return held;
+  }
+
+  /** What `sharing` counts of VMs that are not retired, at their newest captures. */
+  sharing(): Record<string, number> {
+    const counts = { vms: 0, pages: 0, zero: 0, pattern: 0 };
+    /** VMs and pages of each content that is shared by identifier. */
+    const holders = new Map<string, { readonly vms: Set<string>; pages: number }>();
+    let unlinked = 0;
+    for (const [name, { kind, captures, isRetired }] of this.vms) {
+      const table = captures.at(-1);
+      if (isRetired || table === undefined) continue;
+      counts.vms += 1;
+      counts.pages += table.length;
+      for (const number of table) {
+        if (number === 0) counts.zero += 1;
+        else if (number < FIRST_FAMILY) counts.pattern += 1;
+        else if (kind.share === 'pattern') unlinked += 1;
+        else {
+          const key = `${kind.group} ${number}`;
+          const held = holders.get(key) ?? { vms: new Set<string>(), pages: 0 };
+          held.vms.add(name);
+          held.pages += 1;
+          holders.set(key, held);
+        }
+      }
+    }
+    const all = [...holders.values()];
+    const holdings = all.reduce((sum, { vms }) => sum + vms.size, 0);
+    const pages = all.reduce((sum, held) => sum + held.pages, 0);
+    return {
+      ...counts,
+      unique: all.length + unlinked,
+      mergedIntra: pages - holdings,
+      mergedInter: holdings - all.length,
+    };
+  }
+
+  /** What is wrong with what a ledger gives back, as sentences. */
+  async faults(ledger: Ledger): Promise<string[]> {
+    const faults: string[] = [];
+    for (const [name, vm] of this.vms)
+      for (const [i, table] of vm.captures.entries()) {
+        const capture = i + 1;
+        const found = await tableAt(ledger, { vm: name, capture });
+        const point = `${name}@${capture}`;
+        if (!this.isKept(vm, capture)) {
+          if (found !== 'PointForgotten') faults.push(`${point} is not forgotten`);
+        } else if (typeof found === 'string') faults.push(`${point} is refused: ${found}`);
+        else if (!Buffer.from(memoryOf(table)).equals(found))
+          faults.push(`${point} is other memory`);
+      }
+    return [...faults, ...invariantFaults(ledger)];
+  }
+}
+
+/**
+ * Where the fold breaks its invariants: two contents of a group that are equal and both there, patches
+ * that refer to nothing, counts of what lies in a pack that are not those of its slots.
+ */
+export function invariantFaults({ state, column }: Ledger): string[] {
+  const { contents } = state;
+  const faults: string[] = [];
+  const met = new Map<string, number>();
+  for (const pack of contents.packs)
+    for (let slot = 0; pack.isLinked && slot < pack.pages; slot += 1) {
+      const content = pack.firstContent + slot;
+      if (contents.aliases.has(content) || contents.isReleased(FIRST_CONTENT + content)) continue;
+      const identifier = column.read(content);
+      if (identifier?.length !== IDENTIFIER_BYTES) {
+        faults.push(`content ${content} has no identifier`);
+        continue;
+      }
+      const key = `${pack.group} ${toHex(identifier)}`;
+      if (met.has(key)) faults.push(`contents ${met.get(key)} and ${content} are equal`);
+      met.set(key, content);
+    }
+  for (const pack of contents.all) {
+    const slots = isWritten(pack) ? pack.pages + pack.patterns : pack.holdings.length;
+    let lying = 0;
+    for (let slot = 0; slot < slots; slot += 1) {
+      const place = contents.placeOf(contents.holdingAt(pack, slot));
+      if (place < 0 || contents.packAt(place) !== pack) continue;
+      lying += 1;
+      const reference = contents.referenceAt(place);
+      if (reference !== null && contents.placeOf(reference) < 0)
+        faults.push(`slot ${slot} of pack ${pack.ordinal} is a patch of what is released`);
+    }
+    if (contents.isNeeded(pack) !== lying > 0) faults.push(`pack ${pack.ordinal} is miscounted`);
+  }
+  return faults;
+}
+
+/** What a state says of where everything lies, to compare with another one's. */
+export function placesIn({ state }: Ledger): unknown {
+  const { contents, catalogue } = state;
+  const holdings = Array.from({ length: contents.count }, (_, i) => FIRST_CONTENT + i);
+  return {
+    places: holdings.map((holding) => contents.placeOf(holding)),
+    aliases: [...contents.aliases],
+    emptied: contents.all.map((pack) => contents.emptiedAtMs(pack)),
+    kept: [...catalogue.vms.values()].map((entry) => [
+      entry.vm,
+      entry.checkpointState.firstKept,
+      [...entry.checkpointState.names],
+      entry.captures.map(({ stored, merged }) => [stored, merged]),
+    ]),
+  };
+}
