@@ -1,6 +1,7 @@
 // The pages that new ones may be patches of, at hand for the threads that compress. Buffers are shared
 // with them, and used again: fresh memory costs more than reading into old.
 
+import { isLedgerError } from '../ledger-error.ts';
 import type { PatchReferences } from '../page-engine.ts';
 import { UNKNOWN, type Holding } from '../page-writes.ts';
 import { PAGE_BYTES } from '../page.ts';
@@ -20,7 +21,10 @@ export class ReferencePages {
     this.#reader = reader;
   }
 
-  /** The pages of holdings, UNKNOWN for a row without one; null where no row has one. */
+  /**
+   * The pages of holdings, UNKNOWN for a row without one; null where no row has one, or they cannot be
+   * read: new pages are whole then, and recording goes on.
+   */
   async load(over: Uint32Array): Promise<ReferenceLoan | null> {
     const numbers = new Map<Holding, number>();
     const of = Int32Array.from(over, (holding) => {
@@ -33,7 +37,13 @@ export class ReferencePages {
     const lengthBytes = numbers.size * PAGE_BYTES;
     const shared = this.#take(lengthBytes);
     const pages = new Uint8Array(shared, 0, lengthBytes);
-    await this.#reader.read([...numbers.keys()], pages);
+    try {
+      await this.#reader.read([...numbers.keys()], pages);
+    } catch (thrown) {
+      this.#spare.push(shared);
+      if (isLedgerError(thrown)) return null;
+      throw thrown;
+    }
     return { references: { pages, of }, giveBack: () => this.#spare.push(shared) };
   }
 

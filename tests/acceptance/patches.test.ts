@@ -1,7 +1,7 @@
 // Pages kept as patches (brief, 3.8): a page that changed a little is stored as what it differs in
 // from a reference, which is no patch itself; whoever reads a page never sees the difference.
 
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { isContent } from '../../domain/page-writes.ts';
@@ -136,6 +136,24 @@ describe('a page that changed', () => {
 });
 
 describe('damage to a reference', () => {
+  test('does not stop recording: what would be a patch of it is stored whole', async () => {
+    const first = noise(7);
+    await record(first);
+    const { name } = ledger.state.contents.packs[0]!;
+    rmSync(join(url, 'packs', name.slice(0, 2), name));
+    const second = noise(8);
+    for (let gfn = 1; gfn < PAGES; gfn += 1) {
+      pageAt(second, gfn).set(pageAt(first, gfn));
+      touch(second, gfn, 4);
+    }
+    await ledger.close();
+    ledger = await openLedger({ url, mode: 'create', threads: 0 });
+    expect(await record(second)).toMatchObject({ stored: PAGES });
+    expect(await patchedGfns(2)).toEqual([]);
+    const back = await restored(ledger, { vm: 'vm', at: '@2', folder: folder.path });
+    expect(back.equals(second)).toBe(true);
+  });
+
   test('is found with every point that a patch on it is needed for', async () => {
     const first = noise(5);
     const second = Buffer.from(first);
