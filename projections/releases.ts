@@ -14,6 +14,7 @@ import { FIRST_CONTENT, isContent, UNKNOWN, type Holding } from '../domain/page-
 import type { PatchTable } from '../domain/patches.ts';
 import type { CaptureChange } from './commits.ts';
 import type { Contents } from './contents.ts';
+import { IndexUnfit } from './identifier-index.ts';
 import type { Sharing } from './sharing.ts';
 
 export interface ReleaseModels {
@@ -51,12 +52,19 @@ export function releaseSlots(
   }
 }
 
-function revive({ contents, sharing, isNew }: ReleaseModels, holding: Holding): void {
+/** What is used again, and what it is a patch of, reference by reference. */
+function revive(models: ReleaseModels, holding: Holding): void {
+  const { contents, sharing, isNew } = models;
   if (!sharing.isReleased(holding)) return;
+  // What it was a patch of then cannot be told by contents that are past it: all is folded anew.
+  if (!isNew) throw new IndexUnfit('what was released is used again in a past that was folded');
   const stands = sharing.revive(contents, holding);
-  if (!isNew) return;
-  if (stands === holding) contents.revive(holding);
-  else if (isContent(stands)) contents.aliases.set(holding - FIRST_CONTENT, stands - FIRST_CONTENT);
+  if (stands === holding) {
+    contents.revive(holding);
+    const reference = contents.referenceAt(contents.placeOf(holding));
+    if (reference !== null && reference !== UNKNOWN) revive(models, reference);
+  } else if (isContent(stands))
+    contents.aliases.set(holding - FIRST_CONTENT, stands - FIRST_CONTENT);
 }
 
 /** Takes back what the rows of a batch refer to. O(rows). */

@@ -12,7 +12,7 @@ import { publicPattern } from '../patterns/public-patterns.ts';
 import type { PageStore } from '../ports.ts';
 import type { PageLocator, ReadPack } from '../read-models.ts';
 import { useRange } from './pack-ranges.ts';
-import { knownPlaceOf } from './restore.ts';
+import { assertShort, knownPlaceOf } from './restore.ts';
 
 const CACHE_BYTES = 64 * 1024 * 1024;
 /** Unneeded bytes between two needed blocks that are read rather than skipped. */
@@ -117,7 +117,7 @@ export class PageReader {
     let next: Holding | null = holding;
     // What a patch refers to may be lost.
     while (next !== null && (next === UNKNOWN || isContent(next) || isKeptPattern(next))) {
-      assert(chain.length <= DEPTH_MAX, 'patches do not refer to patches without end');
+      assertShort(chain.length, DEPTH_MAX);
       const place = knownPlaceOf(locator, next);
       chain.push(place);
       next = locator.referenceAt(place);

@@ -2,7 +2,6 @@
 // window every block is read and decoded once, whichever pages ask for it, and a patch's reference is
 // read as any page is. Memory: READ_WINDOW_PAGES pages and their references.
 
-import { assert } from '../assert.ts';
 import { packLabel, sliceBlocks } from '../pack.ts';
 import type { PageEngine } from '../page-engine.ts';
 import { PACK_SLOTS, PAGE_BYTES } from '../page.ts';
@@ -19,7 +18,7 @@ import type { PageStore } from '../ports.ts';
 import type { PageLocator } from '../read-models.ts';
 import { piecesOf, type Piece } from './block-pieces.ts';
 import { useRange } from './pack-ranges.ts';
-import { knownPlaceOf } from './restore.ts';
+import { assertShort, knownPlaceOf } from './restore.ts';
 
 /** Pages read at once (16 MiB, and as much again for references). */
 export const READ_WINDOW_PAGES = 4096;
@@ -106,7 +105,7 @@ async function referencePages(
 ): Promise<ReadonlyMap<number, Uint8Array>> {
   const pages = new Map<number, Uint8Array>();
   if (references.size === 0) return pages;
-  assert(depth <= DEPTH_MAX, 'patches do not refer to patches without end');
+  assertShort(depth, DEPTH_MAX);
   const places = distinct(references.values());
   const further = referencesOf(ports.locator, places);
   const beneath = await referencePages(ports, further, depth + 1);

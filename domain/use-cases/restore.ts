@@ -9,7 +9,6 @@
 // Memory is bounded by the window of pages planned at once and the reads under way.
 
 import { isContent, isKeptPattern, UNKNOWN, ZERO, type Holding } from '../page-writes.ts';
-import { assert } from '../assert.ts';
 import { LedgerError } from '../ledger-error.ts';
 import { packLabel, sliceBlocks } from '../pack.ts';
 import { PACK_SLOTS } from '../page.ts';
@@ -65,6 +64,15 @@ export function knownPlaceOf(locator: PageLocator, holding: Holding): number {
   );
 }
 
+/** Refuses a chain of patches that no ledger of ours has: it may go round in circles. */
+export function assertShort(depth: number, depthMax: number): void {
+  if (depth <= depthMax) return;
+  throw new LedgerError(
+    'POINT_DAMAGED',
+    'a page cannot be restored: it is a patch of a patch, and so on without end; run `pageledger verify`, and restore the log from a copy',
+  );
+}
+
 /** What to do for a window of pages: made pages, then places to write, then masks to XOR, by pass. */
 interface Plan {
   readonly publicPages: Map<number, number[]>;
@@ -90,7 +98,7 @@ function planWindow(
     let place = knownPlaceOf(locator, holding);
     let reference = locator.referenceAt(place);
     for (let pass = 1; reference !== null; pass += 1) {
-      assert(pass <= PASSES_MAX, 'patches do not refer to patches without end');
+      assertShort(pass, PASSES_MAX);
       (plan.passes[pass] ??= []).push(place * WINDOW_PAGES + (page - first));
       place = knownPlaceOf(locator, reference);
       reference = locator.referenceAt(place);

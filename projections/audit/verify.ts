@@ -8,7 +8,7 @@ import { isLedgerError, type LedgerError } from '../../domain/ledger-error.ts';
 import { blockStarts, PACK_HEADER_BYTES, sliceBlocks, slotsOf } from '../../domain/pack.ts';
 import { PACK_SLOTS, PAGE_BYTES } from '../../domain/page.ts';
 import { IDENTIFIER_BYTES, type PageEngine } from '../../domain/page-engine.ts';
-import { UNKNOWN, type Holding } from '../../domain/page-writes.ts';
+import { FIRST_CONTENT, PATTERN_BASE, UNKNOWN, type Holding } from '../../domain/page-writes.ts';
 import type { EventLog, Finding, PageStore, StoredEvent } from '../../domain/ports.ts';
 import { vmOfStream, vmStream } from '../../domain/stream-names.ts';
 import { batchesHash } from '../../domain/use-cases/capture-log.ts';
@@ -68,6 +68,9 @@ export function pointRanges(vm: string, captures: readonly number[]): string[] {
 /** Only an image has no device state: of another capture whose batches are not whole, it is lost. */
 export const isDeviceLost = (row: CaptureRow): boolean =>
   row.damage !== null && !row.hasDevice && row.mode !== 'image';
+
+/** Kind of a finding of what was let go of although it is held. */
+const RELEASED = 'released';
 
 class Verification {
   readonly #ports: VerifyPorts;
@@ -274,13 +277,30 @@ class Verification {
     }
   }
 
+  /** What was let go of, or is a patch of that: no kept point may hold any of it. */
+  released(): void {
+    const { contents } = this.#ports.state;
+    const numbers = [
+      ...Array.from({ length: contents.count }, (_, i) => FIRST_CONTENT + i),
+      ...Array.from({ length: contents.patternCount }, (_, i) => PATTERN_BASE + i),
+    ];
+    const gone = new Set(numbers.filter((holding) => contents.placeOf(holding) < 0));
+    if (gone.size === 0) return;
+    const reason = 'kept points hold pages that compaction let go of, or patches of such pages';
+    this.find({ kind: RELEASED, where: 'the events ContentReleased', reason }, gone);
+  }
+
   /** Patches whose references are lost are lost as well. */
   #addDependents(): OpenFinding[] {
     const { contents } = this.#ports.state;
     const patches = new Map<Holding, Holding[]>();
     for (const pack of this.open.length === 0 ? [] : contents.all)
-      for (const [i, reference] of pack.references.entries()) {
-        const patch = contents.holdingAt(pack, pack.patches.slots[i]!);
+      for (const [i, slot] of pack.patches.slots.entries()) {
+        const patch = contents.holdingAt(pack, slot);
+        // What was rewritten since is a patch no more, or of something else.
+        if (patch === UNKNOWN || contents.placeOf(patch) !== pack.ordinal * PACK_SLOTS + slot)
+          continue;
+        const reference = contents.firstOf(pack.references[i]!);
         patches.set(reference, [...(patches.get(reference) ?? []), patch]);
       }
     return this.open.map(({ finding, lost }) => {
@@ -340,11 +360,13 @@ class Verification {
           entry.vm,
           entry.captures.map((row) => row.capture),
         );
-    return open.map(({ finding, lost }, i) => {
+    const findings = open.map(({ finding, lost }, i) => {
       const at = lost === null ? unknown : points[i]!;
       const affects = [...at].flatMap(([name, captures]) => pointRanges(name, captures));
       return { ...finding, affects };
     });
+    // That something was let go of is no fault, unless it is held.
+    return findings.filter(({ kind, affects }) => kind !== RELEASED || affects.length > 0);
   }
 
   /** Captures whose commits are lost, and histories that may have gone on after what can be read. */
@@ -381,6 +403,7 @@ export async function verifyLedger(
   await verification.log();
   const total = ports.state.contents.all.length;
   await verification.packs((done) => onProgress({ done, total }));
+  verification.released();
   const findings = [...(await verification.affected()), ...verification.lostCaptures()];
   const { checked, withoutKey } = verification;
   const summary = { checked, damaged: findings.length, withoutKey: [...withoutKey] };

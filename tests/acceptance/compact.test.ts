@@ -277,3 +277,44 @@ test(
   },
   60_000 + KILLS * 15_000,
 );
+
+describe('a page that is forgotten as a patch in a pack that stays', () => {
+  /** So many pages of noise, by a seed. */
+  const noise = (pages: number, seed: number): Buffer => {
+    const random = seededRandom(seed);
+    const words = new Uint32Array((pages * PAGE_BYTES) / 4).map(() => random(2 ** 32));
+    return Buffer.from(words.buffer);
+  };
+
+  test('is stored anew when it comes again: nothing links to what was let go of', async () => {
+    const url = join(folder.path, 'dead-patches');
+    const ledger = await openLedger({ url, mode: 'create' });
+    const scratch = join(folder.path, 'scratch');
+    const record = (vm: string, parts: readonly Buffer[]) =>
+      recordBytes(ledger, { vm, bytes: Buffer.concat(parts), scratch });
+    const squeeze = () => compact(ledger, { graceMs: 0, isDryRun: false });
+    const [reference, early, late] = [noise(200, 1), noise(1000, 2), noise(2000, 3)];
+    const edited = Buffer.from(reference);
+    for (let page = 0; page < 200; page += 1) edited[page * PAGE_BYTES]! ^= 1;
+    const empty = Buffer.alloc(2000 * PAGE_BYTES);
+    const second = [edited, early, late];
+    await record('guest', [reference, early, empty]);
+    await squeeze();
+    await record('guest', second);
+    await record('guest', [reference, early, late]);
+    await squeeze();
+    await record('guest', [
+      Buffer.alloc(200 * PAGE_BYTES),
+      early.subarray(0, 400 * PAGE_BYTES),
+      Buffer.alloc(600 * PAGE_BYTES),
+      late,
+    ]);
+    await forgetPoints(ledger, { vm: 'guest', before: '@4' });
+    await squeeze();
+    await record('other', second);
+    const digest = await restoredDigest(ledger, { vm: 'other', at: '@1', scratch });
+    expect(digest).toBe(digestOf(Buffer.concat(second)));
+    expect((await verify(ledger, () => undefined)).findings).toEqual([]);
+    await ledger.close();
+  });
+});

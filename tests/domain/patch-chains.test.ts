@@ -134,7 +134,7 @@ describe('a patch of a patch', () => {
     expect(told.at(-1)).toBe(HOLDINGS.length - 1);
   });
 
-  test('that refers to itself ends, with a bug of ours named', async () => {
+  test('that refers to itself is refused as damage', async () => {
     const endless: PageLocator = { ...locator, referenceAt: () => FIRST_CONTENT };
     const reader = new PageReader({ engine, store, locator: () => endless });
     await expect(reader.read([FIRST_CONTENT], new Uint8Array(PAGE_BYTES))).rejects.toThrow(

@@ -144,6 +144,21 @@ describe('a capture that links to content which compaction lets go', () => {
     await expectWhole();
   });
 
+  test('through a patch, while compaction says so, keeps the patch and what it is of', async () => {
+    const [one, two] = [await open(), await open()];
+    await record(one, 'a', [32, 48, 80]);
+    // 33 is a patch of 32.
+    await record(one, 'a', [33, 48, 80]);
+    await record(one, 'a', [64, 48, 80]);
+    await forget(one, 'a', 3);
+    beforeAppend(one, 'ContentReleased', async () => {
+      await record(two, 'v', [33, 0, 0]);
+    });
+    await compact(one, NOW);
+    await expectWhole();
+    expect(model.vm('v').captures).toHaveLength(1);
+  });
+
   test('links to what was stored anew meanwhile, where there is that', async () => {
     const [one, two] = await withForgotten();
     const three = await open();

@@ -101,6 +101,7 @@ class Compaction {
   readonly #request: CompactRequest;
   readonly #stream: StoreStream;
   readonly #survey: Survey;
+  readonly #finished = new Set<Job>();
   #released = 0;
   #pages = 0;
   #bytesAfter = 0;
@@ -147,6 +148,7 @@ class Compaction {
     for (const job of jobs) {
       if (this.#isStopped) return;
       await this.#rewrite(job, pageCount);
+      if (!this.#isStopped) this.#finished.add(job);
     }
     if (this.#isStopped) return;
     await models.catchUp();
@@ -157,7 +159,12 @@ class Compaction {
   /** Lets go of what lies in these packs and nobody needs. */
   async #release(packs: readonly SurveyedPack[]): Promise<void> {
     const { models } = this.#ports;
-    const released = packs.map((pack) => this.#unneededIn(pack)).flat();
+    const emptied = new Set(packs);
+    const others = this.#survey.packs.filter((pack) => !emptied.has(pack));
+    const released = [
+      ...packs.flatMap((pack) => this.#unneededIn(pack)),
+      ...(packs.length === 0 ? [] : others.flatMap((pack) => this.#deadPatchesIn(pack))),
+    ];
     const byPack = groupedBy(released, ({ pack }) => pack);
     const slots: ReleasedSlots[] = [...byPack].map(([pack, of]) => ({
       pack,
@@ -179,6 +186,25 @@ class Compaction {
       if (holding !== UNKNOWN && places.placeOf(holding) === first + slot) lying.push(holding);
     }
     return lying;
+  }
+
+  /**
+   * Patches in a pack that stays which nobody needs, no more than what they refer to: once that is let
+   * go of, nobody may link to them.
+   */
+  #deadPatchesIn(pack: SurveyedPack): { readonly pack: string; readonly slot: number }[] {
+    const { places } = this.#ports.models;
+    const first = pack.ordinal * PACK_SLOTS;
+    return [...places.packAt(first).patches.slots]
+      .map((slot) => ({ place: first + slot, holding: places.holdingOfSlot(first + slot) }))
+      .filter(({ place, holding }) => holding !== UNKNOWN && places.placeOf(holding) === place)
+      .filter(({ place, holding }) => {
+        const reference = places.referenceAt(place);
+        const isDead =
+          reference !== null && isContent(reference) && !this.#survey.isNeeded(reference);
+        return isDead && !this.#survey.isNeeded(holding);
+      })
+      .map(({ holding }) => places.reference(holding));
   }
 
   #unneededIn(pack: SurveyedPack): { readonly pack: string; readonly slot: number }[] {
@@ -235,7 +261,9 @@ class Compaction {
     return kept;
   }
 
-  done(jobs: readonly Job[], deleted: Deleted): Compacted {
+  /** Of a compaction that was stopped, only groups that it came to the end of count. */
+  done(planned: readonly Job[], deleted: Deleted): Compacted {
+    const jobs = this.#isStopped ? planned.filter((job) => this.#finished.has(job)) : planned;
     const packs = jobs.reduce((sum, job) => sum + job.packs.length, 0);
     const bytesBefore = jobs.reduce((sum, job) => sum + bytesOf(job.packs), 0);
     const { isDryRun } = this.#request;
