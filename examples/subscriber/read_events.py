@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 
 SCHEMAS = {"PackWritten": 2, "PagesWritten": 2}  # of any other type: 1
-CONTROL_TYPES = ("VmRegistered", "CaptureCommitted", "VmRetired")
+CONTROL_TYPES = ("VmRegistered", "CaptureCommitted", "VmRetired", "ContentReleased")
 BATCH_TYPES = ("PackWritten", "PagesWritten", "DeviceStateWritten")
 OUTCOMES = ZERO, STORED, MERGED, PATTERN = range(4)
 TYPES = ("PatternPageShared", "PageStored", "PageMerged", "PatternPageShared")
@@ -205,15 +205,29 @@ class Fold:
         self.first = {}  # (group, identifier) -> (pack name, slot, VM, capture) that stored it first
         self.tables = {}  # VM -> {gfn: content, or None for a pattern}
         self.holders = {}  # content -> pages that hold it now
+        self.origin = {}  # pack name -> (VM, capture) that wrote it
         self.alone = set()  # VMs that share nothing but patterns
 
     def add_pack(self, pack, vm):
+        self.origin[pack.name] = (vm, pack.capture)
         for slot, identifier in enumerate(pack.identifiers):
             content = (pack.group, identifier)
             if vm in self.alone:
                 content = (*content, pack.name, slot)
             self.content_of[pack.name, slot] = content
             self.first.setdefault(content, (pack.name, slot, vm, pack.capture))
+
+    def release(self, pack, slots):
+        """Equal pages are stored anew from now on, but for what is held all the same."""
+        for slot in (s for s in range(8 * len(slots)) if slots[s // 8] >> (s % 8) & 1):
+            content = self.content_of.get((pack, slot))
+            is_first = content in self.first and self.first[content][:2] == (pack, slot)
+            if is_first and not self.holders.get(content):
+                del self.first[content]
+
+    def first_of(self, content, reference):
+        """Where a content is stored first; what was released and is used again, where it is used."""
+        return self.first.setdefault(content, (*reference, *self.origin[reference[0]]))
 
     def hold(self, content, by):
         if content is not None:
@@ -232,6 +246,9 @@ class Fold:
     def control(self, kind, data):
         if kind == "VmRegistered" and data["share"] == "pattern":
             self.alone.add(data["vm"])
+        if kind == "ContentReleased":
+            for pack in data["packs"]:
+                self.release(pack["pack"], bytes.fromhex(pack["slots"]))
         if kind == "VmRetired":
             for content in self.tables.pop(data["vm"], {}).values():
                 self.hold(content, -1)
@@ -269,7 +286,7 @@ def page_events(capture, fold, recorded):
         if row.reference is not None:
             content = fold.content_of.get(row.reference)
             check(content is not None, f"row {row.row} refers to a page that no pack has")
-            name, slot, holder, stored_at = fold.first[content]
+            name, slot, holder, stored_at = fold.first_of(content, row.reference)
             if outcome == STORED and not recorded and (name, slot) != row.reference:
                 outcome = MERGED
             if outcome == MERGED:

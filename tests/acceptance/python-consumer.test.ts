@@ -13,10 +13,17 @@ import {
 } from '../../domain/page-columns.ts';
 import { NO_STREAM } from '../../domain/ports.ts';
 import { vmStream } from '../../domain/stream-names.ts';
-import { openLedger, retireVm, type Ledger } from '../../index.ts';
+import {
+  compact,
+  forgetPoints,
+  openLedger,
+  PAGE_BYTES,
+  retireVm,
+  type Ledger,
+} from '../../index.ts';
 import { LedgerCommands, jsonRows, type JsonRow } from '../support/command-line.ts';
 import { planCapture, type PlannedCapture } from '../support/hand-made-captures.ts';
-import { changeImage, makeImage } from '../support/images.ts';
+import { changeImage, makeImage, seededRandom } from '../support/images.ts';
 import { neutralEvents, neutralLines, type NeutralEvent } from '../support/neutral-events.ts';
 import { valueOf } from '../support/outcomes.ts';
 import { distinctPages, recordImage } from '../support/recorded-images.ts';
@@ -135,6 +142,35 @@ describeWithPython('the consumer in Python', () => {
         new Set(['intra', 'inter', undefined]),
       );
       expect(new Set(events.map(({ type }) => type))).toContain('DeviceStateWritten');
+    },
+    LONG_MS,
+  );
+
+  test(
+    'stores anew, as the ledger does, what was forgotten and let go of',
+    async () => {
+      const url = join(folder.path, 'forgotten');
+      const ledger = await openLedger({ url, mode: 'create', threads: 0 });
+      const random = seededRandom(21);
+      const noise = (pages: number): Uint8Array =>
+        Uint8Array.from({ length: pages * PAGE_BYTES }, () => random(256));
+      const first = noise(60);
+      const second = Buffer.from(first);
+      second.set(noise(30), 0);
+      for (const image of [first, second])
+        await recordImage(ledger, { vm: 'old', image, folder: folder.path });
+      await forgetPoints(ledger, { vm: 'old', before: '@2' });
+      await compact(ledger, { graceMs: 0, isDryRun: false });
+      await recordImage(ledger, { vm: 'new', image: first, folder: folder.path });
+      const told = await neutralEvents(ledger.log);
+      await ledger.close();
+      const rows = await new LedgerCommands(url).json('log', '--pages');
+      const expected = rows.filter(({ type }) => PAGE_EVENTS.includes(String(type)));
+      const anew = expected.filter(({ vm, type }) => vm === 'new' && type === 'PageStored');
+      expect(anew).toHaveLength(30);
+      // Which points were forgotten is not in the rows' own events.
+      const plain = expected.map(({ forgotten: _forgotten, ...row }) => row);
+      expect(consume(neutralLines(told)).rows).toEqual(plain);
     },
     LONG_MS,
   );
