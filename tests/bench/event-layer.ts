@@ -11,8 +11,14 @@ import { openLedgerFolder } from '../../adapters/stores/ledger-folder.ts';
 import { assert } from '../../domain/assert.ts';
 import { decodeControl, encodeControl, isBatchType } from '../../domain/events.ts';
 import { decodePackWritten, encodePackWritten } from '../../domain/pack-event.ts';
-import { decodePageColumns, encodePageColumns, hasReference } from '../../domain/page-columns.ts';
+import {
+  decodePageColumns,
+  encodePageColumns,
+  hasReference,
+  type PageColumns,
+} from '../../domain/page-columns.ts';
 import type { AppendRequest, NewEvent, StateFiles } from '../../domain/ports.ts';
+import type { PageReference } from '../../domain/read-models.ts';
 import { BatchBuilder } from '../../domain/use-cases/batch-builder.ts';
 import { PackPlan } from '../../domain/use-cases/pack-plan.ts';
 import { Ledger, run as settled, sha256 } from '../../index.ts';
@@ -72,6 +78,13 @@ const rightOf = <A>(outcome: { _tag: 'Left' } | { _tag: 'Right'; right: A }): A 
   return outcome.right;
 };
 
+/** What a row refers to. */
+function referenceOf({ packs, packIndexes, slots }: PageColumns, row: number): PageReference {
+  const pack = packs[packIndexes[row]!];
+  const slot = slots[row]!;
+  return pack === undefined ? { _tag: 'public', pattern: slot } : { _tag: 'committed', pack, slot };
+}
+
 /** Encodes a decoded event again, batching its rows as recording does. */
 function encoder(event: NewEvent): () => Uint8Array {
   if (event.type === 'PackWritten') {
@@ -88,15 +101,13 @@ function encoder(event: NewEvent): () => Uint8Array {
       { capture: columns.capture, plan: new PackPlan() },
       () => undefined,
     );
-    const { kinds, gfns, slots, packs, packIndexes } = columns;
+    const { kinds, gfns } = columns;
     for (let row = 0; row < gfns.length; row += 1) {
       const kind = kinds[row]!;
       builder.add({
         kind,
         gfn: gfns[row]!,
-        reference: hasReference(kind)
-          ? { _tag: 'committed', pack: packs[packIndexes[row]!]!, slot: slots[row]! }
-          : null,
+        reference: hasReference(kind) ? referenceOf(columns, row) : null,
       });
     }
     builder.finish();
