@@ -15,6 +15,7 @@ import { evolvePatterns, initialPatterns, type PatternsState } from '../domain/p
 import type { Point } from '../domain/point.ts';
 import type { LogDamage, Position } from '../domain/ports.ts';
 import type { Refusal } from '../domain/refusals.ts';
+import { lastWhere } from '../domain/search.ts';
 import { STORE_STREAM, vmOfStream } from '../domain/stream-names.ts';
 import { evolveVm, initialVm, type VmState } from '../domain/vm.ts';
 import type { BatchRange, CaptureChange, Change } from './commits.ts';
@@ -96,14 +97,7 @@ export class VmEntry {
   }
 
   #lastWhere(holds: (row: CaptureRow) => boolean): number {
-    let low = -1;
-    let high = this.captures.length - 1;
-    while (low < high) {
-      const middle = (low + high + 1) >>> 1;
-      if (holds(this.captures[middle]!)) low = middle;
-      else high = middle - 1;
-    }
-    return low;
+    return lastWhere(this.captures.length, (i) => holds(this.captures[i]!));
   }
 
   /** Whether a capture was given up: it is listed, and cannot be restored. */

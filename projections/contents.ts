@@ -27,6 +27,7 @@ import { PACK_SLOTS } from '../domain/page.ts';
 import type { PageLocator } from '../domain/read-models.ts';
 import type { Position } from '../domain/ports.ts';
 import type { PackRewritten } from '../domain/rewrite-event.ts';
+import { lastWhere } from '../domain/search.ts';
 import { contentsOf, writeContents } from './contents-state.ts';
 import { StateUnfit, type StateReader, type StateWriter } from './bytes.ts';
 import {
@@ -289,14 +290,7 @@ export class Contents implements PageLocator {
   }
 
   #lastFrom(holds: (pack: KnownPack) => boolean): KnownPack | undefined {
-    let low = 0;
-    let high = this.packs.length - 1;
-    while (low < high) {
-      const middle = (low + high + 1) >>> 1;
-      if (holds(this.packs[middle]!)) low = middle;
-      else high = middle - 1;
-    }
-    return this.packs[low];
+    return this.packs[lastWhere(this.packs.length, (i) => holds(this.packs[i]!))];
   }
 
   /** The written pack that gave a content or a kept pattern its number; null: it has none. */
@@ -344,16 +338,8 @@ export class Contents implements PageLocator {
   referenceAt(place: number): Holding | null {
     const { patches, references } = this.packAt(place);
     const slot = place % PACK_SLOTS;
-    let low = 0;
-    let high = patches.slots.length - 1;
-    while (low <= high) {
-      const middle = (low + high) >>> 1;
-      const found = patches.slots[middle]!;
-      if (found === slot) return this.firstOf(references[middle]!);
-      if (found < slot) low = middle + 1;
-      else high = middle - 1;
-    }
-    return null;
+    const at = lastWhere(patches.slots.length, (i) => patches.slots[i]! <= slot);
+    return patches.slots[at] === slot ? this.firstOf(references[at]!) : null;
   }
 
   /** Whether a content is stored as a patch now. */

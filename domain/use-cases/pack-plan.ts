@@ -8,6 +8,7 @@
 import { assert } from '../assert.ts';
 import { PACK_PAGES_MAX, PACK_PATTERNS_MAX } from '../page.ts';
 import { PATCH_PACKS_MAX } from '../patches.ts';
+import { lastWhere } from '../search.ts';
 
 /** A pattern that a pack will keep. */
 export interface KeptPattern {
@@ -23,22 +24,6 @@ interface PlannedPack {
   readonly patterns: KeptPattern[];
   /** Packs that its patches refer to. */
   readonly referred: Set<string>;
-}
-
-/** The last entry of an ascending list that is at most `number`. */
-function lastAtMost(
-  packs: readonly PlannedPack[],
-  first: 'firstContent' | 'firstPattern',
-  number: number,
-): number {
-  let low = 0;
-  let high = packs.length - 1;
-  while (low < high) {
-    const middle = (low + high + 1) >>> 1;
-    if (packs[middle]![first] <= number) low = middle;
-    else high = middle - 1;
-  }
-  return low;
 }
 
 export class PackPlan {
@@ -114,7 +99,7 @@ export class PackPlan {
     number: number,
   ): { readonly ordinal: number; readonly index: number } {
     const first = kind === 'content' ? 'firstContent' : 'firstPattern';
-    const ordinal = lastAtMost(this.#packs, first, number);
+    const ordinal = lastWhere(this.#packs.length, (i) => this.#packs[i]![first] <= number);
     const pack = this.#packs[ordinal];
     assert(pack !== undefined, 'what is referred to was planned');
     return { ordinal, index: number - pack[first] };

@@ -11,6 +11,7 @@ import type { PageEngine } from '../page-engine.ts';
 import { publicPattern } from '../patterns/public-patterns.ts';
 import type { PageStore } from '../ports.ts';
 import type { PageLocator, ReadPack } from '../read-models.ts';
+import { lastWhere } from '../search.ts';
 import { useRange } from './pack-ranges.ts';
 import { assertShort, knownPlaceOf } from './restore.ts';
 
@@ -43,16 +44,8 @@ interface Starts {
 }
 
 /** The block that a slot lies in. O(log blocks). */
-function blockOf({ slots }: Starts, slot: number): number {
-  let low = 0;
-  let high = slots.length - 2;
-  while (low < high) {
-    const middle = (low + high + 1) >>> 1;
-    if (slots[middle]! <= slot) low = middle;
-    else high = middle - 1;
-  }
-  return low;
-}
+const blockOf = ({ slots }: Starts, slot: number): number =>
+  lastWhere(slots.length - 1, (block) => slots[block]! <= slot);
 
 export class PageReader {
   readonly #ports: PageReaderPorts;

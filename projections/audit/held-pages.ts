@@ -1,6 +1,7 @@
 // Who holds a content at a moment, of all who ever did.
 
 import type { Position } from '../../domain/ports.ts';
+import { lastWhere } from '../../domain/search.ts';
 import type { Catalogue } from '../catalogue.ts';
 import type { HeldPage } from '../page-index/page-index.ts';
 import { isRetiredAt, rowAt, type Moment } from './moment.ts';
@@ -48,13 +49,5 @@ export class HolderCounts {
 }
 
 /** How many of ascending positions are not after one. */
-function countUpTo(positions: readonly Position[], position: Position): number {
-  let low = 0;
-  let high = positions.length;
-  while (low < high) {
-    const middle = (low + high) >>> 1;
-    if (positions[middle]! <= position) low = middle + 1;
-    else high = middle;
-  }
-  return low;
-}
+const countUpTo = (positions: readonly Position[], position: Position): number =>
+  lastWhere(positions.length, (i) => positions[i]! <= position) + 1;

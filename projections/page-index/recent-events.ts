@@ -2,6 +2,7 @@
 // They answer as segments do, and become the next one.
 
 import { isContent, type Holding } from '../../domain/page-writes.ts';
+import { lastWhere } from '../../domain/search.ts';
 import {
   HOLDING_WORDS,
   NOT_HERE,
@@ -38,15 +39,8 @@ export interface VersionRecord {
 
 /** The row of a gfn in ascending gfns, or -1. */
 export function rowOfGfn(gfns: Uint32Array, gfn: number): number {
-  let low = 0;
-  let high = gfns.length - 1;
-  while (low <= high) {
-    const middle = (low + high) >>> 1;
-    if (gfns[middle] === gfn) return middle;
-    if (gfns[middle]! < gfn) low = middle + 1;
-    else high = middle - 1;
-  }
-  return -1;
+  const row = lastWhere(gfns.length, (i) => gfns[i]! <= gfn);
+  return gfns[row] === gfn ? row : -1;
 }
 
 export class RecentEvents {

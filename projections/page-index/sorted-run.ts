@@ -13,6 +13,7 @@
 // All integers little-endian.
 
 import { FILE_BLOCK_BYTES, type BlockFile } from '../../domain/ports.ts';
+import { lastWhere } from '../../domain/search.ts';
 import { StateUnfit } from '../bytes.ts';
 import { BlockPacker, recordsIn, type Records } from './record-block.ts';
 
@@ -76,16 +77,11 @@ export type Key = readonly [number, number, number];
 
 /** The last of `count` ascending keys that is before `key`; 0 where none is. */
 function lastBefore(keys: Uint32Array, count: number, key: Key): number {
-  let low = 0;
-  let high = count - 1;
-  while (low < high) {
-    const middle = (low + high + 1) >>> 1;
-    const at = middle * KEY_WORDS;
-    const order = keys[at]! - key[0] || keys[at + 1]! - key[1] || keys[at + 2]! - key[2];
-    if (order < 0) low = middle;
-    else high = middle - 1;
-  }
-  return low;
+  const isBefore = (i: number): boolean => {
+    const at = i * KEY_WORDS;
+    return (keys[at]! - key[0] || keys[at + 1]! - key[1] || keys[at + 2]! - key[2]) < 0;
+  };
+  return Math.max(0, lastWhere(count, isBefore));
 }
 
 /** An open run. Raises StateUnfit where a block of it is damaged. */
