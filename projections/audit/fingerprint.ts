@@ -50,16 +50,15 @@ class Digests {
   async fill(): Promise<void> {
     const { contents, catalogue } = this.#ports.state;
     const publics = PUBLIC_PATTERNS.map((_, i) => i + 1);
-    const holdings: Holding[] = [ZERO, ...publics, ...catalogue.patterns.keys()];
+    const added = catalogue.patterns.map(({ number }) => number);
+    const holdings: Holding[] = [ZERO, ...publics, ...added];
     for (let i = 0; i < contents.count; i += 1)
       if (!contents.aliases.has(i)) holdings.push(FIRST_CONTENT + i);
     for (let i = 0; i < contents.patternCount; i += 1) holdings.push(PATTERN_BASE + i);
-    const kept = holdings.filter((holding) => !isKept(holding) || contents.placeOf(holding) >= 0);
     // In the order of places, so that every block is decoded once.
-    const placeOf = (holding: Holding): number =>
-      isKept(holding) ? contents.placeOf(holding) : -1;
-    const ordered = kept
-      .map((holding) => ({ holding, place: placeOf(holding) }))
+    const ordered = holdings
+      .map((holding) => ({ holding, place: isKept(holding) ? contents.placeOf(holding) : 0 }))
+      .filter(({ place }) => place >= 0)
       .toSorted((a, b) => a.place - b.place);
     const room = new Uint8Array(PAGES_AT_ONCE * PAGE_BYTES);
     for (let first = 0; first < ordered.length; first += PAGES_AT_ONCE) {

@@ -7,8 +7,10 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { CLASS_NONE, CLASS_ZERO } from '../../domain/page-engine.ts';
 import { describe as describePage } from '../../domain/patterns.ts';
+import { addPattern, fingerprint, openLedger } from '../../index.ts';
 import { LedgerCommands } from '../support/command-line.ts';
 import { anyPage, repeatedPage } from '../support/pattern-pages.ts';
+import { recordImage } from '../support/recorded-images.ts';
 import { makeTemporaryFolder, type TemporaryFolder } from '../support/temporary-folder.ts';
 
 const LONG_MS = 60_000;
@@ -133,5 +135,29 @@ describe('the command patterns', () => {
     const [sharing] = await commands.json('sharing', '--vm', 'first');
     const zeros = pages.filter((page) => describePage(page).patternClass === CLASS_ZERO).length;
     expect(sharing).toMatchObject({ zero: zeros, pattern: pages.filter(isPattern).length - zeros });
+  });
+});
+
+describe('pages of strings that were added', () => {
+  /** The fingerprint of a ledger that two strings were added to, and that holds a page of one. */
+  async function fingerprintWith(name: string, string: string): Promise<string> {
+    const url = join(folder.path, name);
+    const ledger = await openLedger({ url, mode: 'create', threads: 0 });
+    try {
+      for (const added of ['one freed string; ', 'another freed one, '])
+        await addPattern(ledger, `(?:${added})+`);
+      const page = repeatedPage(encoder.encode(string));
+      const row = await recordImage(ledger, { vm: 'vm', image: page, folder: folder.path });
+      expect(row).toMatchObject({ stored: 0, pattern: 1 });
+      return await fingerprint(ledger);
+    } finally {
+      await ledger.close();
+    }
+  }
+
+  test('are told apart by the fingerprint of a ledger', async () => {
+    const one = await fingerprintWith('one', 'one freed string; ');
+    expect(await fingerprintWith('again', 'one freed string; ')).toBe(one);
+    expect(await fingerprintWith('other', 'another freed one, ')).not.toBe(one);
   });
 });
