@@ -5,9 +5,9 @@
 import * as either from 'fp-ts/lib/Either.js';
 import type { Either } from 'fp-ts/lib/Either.js';
 import type { NonEmptyArray } from 'fp-ts/lib/NonEmptyArray.js';
-import type { CheckpointState } from './checkpoint.ts';
-import type { ControlEvent } from './events.ts';
-import type { Refusal } from './refusals.ts';
+import type { CheckpointState } from './points.ts';
+import type { ControlEvent } from './events/control.ts';
+import type { Refusal } from './values/refusals.ts';
 
 export interface ForgetPoints {
   readonly _tag: 'ForgetPoints';

@@ -5,11 +5,11 @@ import { append } from 'fp-ts/lib/Array.js';
 import * as either from 'fp-ts/lib/Either.js';
 import type { Either } from 'fp-ts/lib/Either.js';
 import type { NonEmptyArray } from 'fp-ts/lib/NonEmptyArray.js';
-import type { CaptureCommitted, ControlEvent, SharePolicy } from './events.ts';
-import { isSameMemory, pageCountOf, type MemoryMap } from './memory-map.ts';
-import { PAGE_BYTES } from './page.ts';
-import type { Refusal } from './refusals.ts';
-import { isGroupName, isName } from './stream-names.ts';
+import type { CaptureCommitted, ControlEvent, SharePolicy } from './events/control.ts';
+import { isSameMemory, pageCountOf, type MemoryMap } from './values/memory-map.ts';
+import { PAGE_BYTES } from './values/page.ts';
+import type { Refusal } from './values/refusals.ts';
+import { isGroupName, isName } from './events/streams.ts';
 
 export interface VmState {
   readonly registered: {

@@ -16,13 +16,19 @@ import {
   schemaOf,
   type CaptureCommitted,
   type ControlEvent,
-} from '../domain/events.ts';
-import { isLedgerError, type LedgerError } from '../domain/ledger-error.ts';
-import { decodePackWritten, type PackWritten } from '../domain/pack-event.ts';
-import { decodePageColumns, type PageColumns } from '../domain/page-columns.ts';
-import type { EventLog, LogDamage, LogItem, Position, StoredEvent } from '../domain/ports.ts';
-import { decodePackRewritten, type PackRewritten } from '../domain/rewrite-event.ts';
-import { vmOfStream } from '../domain/stream-names.ts';
+} from '../domain/events/control.ts';
+import { isLedgerError, type LedgerError } from '../domain/values/ledger-error.ts';
+import { decodePackWritten, type PackWritten } from '../domain/events/pack-written.ts';
+import { decodePageColumns, type PageColumns } from '../domain/events/pages-written.ts';
+import type {
+  EventLog,
+  LogDamage,
+  LogItem,
+  Position,
+  StoredEvent,
+} from '../domain/ports/event-log.ts';
+import { decodePackRewritten, type PackRewritten } from '../domain/events/pack-rewritten.ts';
+import { vmOfStream } from '../domain/events/streams.ts';
 
 /** Bytes of unfinished captures kept in memory. */
 export const PENDING_BYTES_MAX = 64 * 1024 * 1024;

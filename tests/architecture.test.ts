@@ -6,7 +6,7 @@ import { readFileSync, readdirSync } from 'node:fs';
 import { dirname, join, posix } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from '@jest/globals';
-import { LEDGER_ERROR_CODES } from '../domain/ledger-error.ts';
+import { LEDGER_ERROR_CODES } from '../domain/values/ledger-error.ts';
 
 /** The checkout's root: the nearest folder above with a package.json. */
 function findRoot(): string {
@@ -59,28 +59,28 @@ function roomOf(file: string): string {
   return room === 'adapters' && rest.length > 0 ? `adapters/${inner}` : room!;
 }
 
-const EVERYWHERE = ['domain'];
 /** Folders of this project that each folder may import beside itself. */
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   domain: [],
-  projections: EVERYWHERE,
-  'adapters/files': EVERYWHERE,
-  'adapters/kernels': [...EVERYWHERE, 'projections', 'adapters/files'],
-  'adapters/stores': [...EVERYWHERE, 'projections', 'adapters/files', 'adapters/kernels'],
-  'adapters/guests': [...EVERYWHERE, 'projections', 'adapters/files', 'adapters/kernels'],
-  'adapters/faces': [...EVERYWHERE, 'projections', 'adapters/files', 'adapters/kernels', 'root'],
-  root: [
-    ...EVERYWHERE,
+  projections: ['domain'],
+  'adapters/files': ['domain'],
+  'adapters/kernels': ['domain', 'adapters/files'],
+  'adapters/stores': ['domain', 'projections', 'adapters/files', 'adapters/kernels'],
+  'adapters/guests': ['domain', 'adapters/files', 'adapters/kernels'],
+  'adapters/wiring': [
+    'domain',
     'projections',
     'adapters/files',
     'adapters/kernels',
     'adapters/stores',
     'adapters/guests',
   ],
+  'adapters/faces': ['domain', 'projections', 'adapters/wiring'],
+  root: ['domain', 'projections', 'adapters/wiring'],
 };
 
 const PURE_LIBRARIES = ['fp-ts', 'io-ts'];
-const SUBSCRIPTION = 'projections/subscription.ts';
+const OBSERVABLE = 'projections/observable.ts';
 
 const packageOf = (specifier: string): string =>
   specifier
@@ -94,8 +94,8 @@ function refusedLibrary(file: string, found: Import, shipped: readonly string[])
   if (found.specifier.startsWith('node:')) return isPure ? `${room} imports no node: module` : null;
   const name = packageOf(found.specifier);
   if (name === 'rxjs') {
-    if (file === SUBSCRIPTION || (found.typeOnly && room !== 'domain')) return null;
-    return `only ${SUBSCRIPTION} imports rxjs`;
+    if (file === OBSERVABLE || (found.typeOnly && room !== 'domain')) return null;
+    return `only ${OBSERVABLE} imports rxjs`;
   }
   if (isPure && !PURE_LIBRARIES.includes(name)) return `${room} imports no ${name}`;
   return shipped.includes(name) ? null : `${name} is not among the dependencies that are shipped`;
@@ -125,6 +125,36 @@ function importFindings(file: string, text: string): string[] {
   });
 }
 
+/** Files of the project that a file imports, in whatever way. */
+const filesImportedBy = (file: string, text: string): string[] =>
+  importsOf(text)
+    .filter(({ specifier }) => specifier.startsWith('.'))
+    .map(({ specifier }) => posix.join(posix.dirname(file), specifier));
+
+/** A way round through imports, as a list of files that ends where it begins; null: there is none. */
+function circleIn(imports: ReadonlyMap<string, readonly string[]>): string[] | null {
+  const done = new Set<string>();
+  for (const start of imports.keys()) {
+    const path: string[] = [];
+    const open: { readonly file: string; readonly next: Iterator<string> }[] = [];
+    const enter = (file: string): void => {
+      path.push(file);
+      open.push({ file, next: (imports.get(file) ?? []).values() });
+    };
+    if (!done.has(start)) enter(start);
+    for (let top = open.at(-1); top !== undefined; top = open.at(-1)) {
+      const { done: isEnd, value } = top.next.next();
+      if (isEnd === true) {
+        done.add(top.file);
+        open.pop();
+        path.pop();
+      } else if (path.includes(value)) return [...path.slice(path.indexOf(value)), value];
+      else if (!done.has(value)) enter(value);
+    }
+  }
+  return null;
+}
+
 // Written so that this line does not hold what it looks for.
 const MARKERS = /\b(?:T[O]DO|FIX[M]E|X[X]X)\b|\.onl[y]\(/u;
 
@@ -150,13 +180,24 @@ describe('the house', () => {
   const files = sourceFiles();
 
   test('has sources in every room that the checks read', () => {
-    expect(files).toContain('domain/ledger-error.ts');
+    expect(files).toContain('domain/values/ledger-error.ts');
     expect(files).toContain('tests/architecture.test.ts');
     expect(files.some((file) => file.startsWith('adapters/'))).toBe(true);
   });
 
   test('lets a folder import only what it may', () => {
     expect(files.flatMap((file) => importFindings(file, read(file)))).toEqual([]);
+  });
+
+  test('has no circle of imports, inside rooms too', () => {
+    const sources = files.filter((file) => roomOf(file) !== 'tests');
+    const imports = sources.map((file) => [file, filesImportedBy(file, read(file))] as const);
+    expect(circleIn(new Map(imports))).toBeNull();
+  });
+
+  test('has nothing at its root but the public API, every export of it by name', () => {
+    expect(files.filter((file) => roomOf(file) === 'root')).toEqual(['index.ts']);
+    expect(read('index.ts')).not.toMatch(/export \*/u);
   });
 
   test('has no leftover markers', () => {
@@ -184,12 +225,16 @@ describe('the checks themselves', () => {
     ['adapters/stores/a.ts', `export * from '../guests/b.ts';`],
     ['adapters/stores/a/b.ts', `const b = await import('../../faces/b.ts');`],
     ['adapters/faces/cli/main.ts', `import {\n  a,\n  b,\n} from '../../stores/a.ts';`],
+    ['adapters/faces/cli/main.ts', `import { a } from '../../../index.ts';`],
+    ['adapters/wiring/a.ts', `import { a } from '../faces/cli/a.ts';`],
+    ['adapters/guests/a.ts', `import { a } from '../wiring/a.ts';`],
     ['adapters/faces/cli/main.ts', `import '../../guests/b.ts';`],
     ['adapters/files/a.ts', `import { a } from '../kernels/a.ts';`],
     ['adapters/stores/a.ts', `import { a } from '../../index.ts';`],
     ['adapters/stores/a.ts', `import { a } from '../../tests/support/a.ts';`],
     ['adapters/stores/a.ts', `import fc from 'fast-check';`],
     ['index.ts', `import { a } from './adapters/faces/cli/a.ts';`],
+    ['index.ts', `export { a } from './adapters/guests/a.ts';`],
   ])('find the planted import in %s: %s', (file, text) => {
     expect(importFindings(file, text)).toHaveLength(1);
   });
@@ -198,13 +243,24 @@ describe('the checks themselves', () => {
     ['domain/use-cases/record.ts', `import type { X } from '../events.ts';`],
     ['domain/page.ts', `import { pipe } from 'fp-ts/lib/function.js';`],
     ['domain/page.ts', `// import { x } from '../projections/x.ts';`],
-    [SUBSCRIPTION, `import { Observable } from 'rxjs';`],
+    [OBSERVABLE, `import { Observable } from 'rxjs';`],
     ['adapters/stores/a/b.ts', `import { join } from 'node:path';\nimport { c } from '../c.ts';`],
     ['adapters/stores/a.ts', `import { files } from '../files/files.ts';`],
-    ['adapters/faces/cli/main.ts', `import { open } from '../../../index.ts';`],
-    ['index.ts', `export { a } from './adapters/guests/a.ts';`],
+    ['adapters/faces/cli/main.ts', `import { open } from '../../wiring/open-ledger.ts';`],
+    ['adapters/wiring/a.ts', `import { a } from '../guests/a.ts';`],
+    ['index.ts', `export { a } from './adapters/wiring/a.ts';`],
   ])('let the import in %s be: %s', (file, text) => {
     expect(importFindings(file, text)).toEqual([]);
+  });
+
+  test('find a circle, and none where ways only meet', () => {
+    const meeting = new Map([
+      ['a', ['b', 'c']],
+      ['b', ['d']],
+      ['c', ['d']],
+    ]);
+    expect(circleIn(meeting)).toBeNull();
+    expect(circleIn(new Map([...meeting, ['d', ['c']]]))).toEqual(['d', 'c', 'd']);
   });
 
   test('find a marker, and no word that only looks like one', () => {

@@ -7,7 +7,11 @@
 // Failures are LedgerErrors: DISK_FULL, READ_ONLY, or IO_FAILED with the system's own code.
 
 import * as fs from 'node:fs';
-import { LedgerError, isLedgerError, type LedgerErrorCode } from '../../domain/ledger-error.ts';
+import {
+  LedgerError,
+  isLedgerError,
+  type LedgerErrorCode,
+} from '../../domain/values/ledger-error.ts';
 
 /**
  * How a file is opened. `read`: must exist. `edit`: read and write, must exist. `create`: read and

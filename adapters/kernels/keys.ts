@@ -3,10 +3,10 @@
 // so that nothing about one follows from the other.
 
 import { hkdfSync } from 'node:crypto';
-import { assert } from '../../domain/assert.ts';
-import { KEY_BYTES } from '../../domain/page-engine.ts';
-import type { EngineKeys } from '../../domain/page-engine.ts';
-import { FINGERPRINT_KEY_BYTES } from './kernels.ts';
+import { assert } from '../../domain/values/assert.ts';
+import { KEY_BYTES } from '../../domain/ports/page-engine.ts';
+import type { EngineKeys } from '../../domain/ports/page-engine.ts';
+import { FINGERPRINT_KEY_BYTES } from './engine/kernels.ts';
 
 const IDENTIFIER_LABEL = 'pageledger 1 identifier: keyed BLAKE3-256 of a page';
 const FINGERPRINT_LABEL = 'pageledger 1 fingerprint: NH of a page, three passes';

@@ -2,9 +2,9 @@
 // says, a range is a range.
 
 import { createHash } from 'node:crypto';
-import { assert } from '../../domain/assert.ts';
-import { LedgerError } from '../../domain/ledger-error.ts';
-import { PACK_NAME } from '../../domain/pack.ts';
+import { assert } from '../../domain/values/assert.ts';
+import { LedgerError } from '../../domain/values/ledger-error.ts';
+import { PACK_NAME } from '../../domain/values/pack.ts';
 
 /** A part of a pack. */
 export interface PackRange {

@@ -5,10 +5,10 @@
 import * as either from 'fp-ts/lib/Either.js';
 import type { Either } from 'fp-ts/lib/Either.js';
 import type { NonEmptyArray } from 'fp-ts/lib/NonEmptyArray.js';
-import type { ControlEvent } from '../events.ts';
-import { PAGE_BYTES } from '../page.ts';
-import { CLASS_NONE, type AddedString } from '../page-engine.ts';
-import type { Refusal } from '../refusals.ts';
+import type { ControlEvent } from '../events/control.ts';
+import { PAGE_BYTES } from '../values/page.ts';
+import { CLASS_NONE, type AddedString } from '../ports/page-engine.ts';
+import type { Refusal } from '../values/refusals.ts';
 import { patternOf } from './describe.ts';
 import { stringForm, stringOfExpression, writtenForm } from './expression.ts';
 import { ADDED_STRINGS_MAX, classOf, FIRST_ADDED_STRING } from './grammar.ts';

@@ -1,9 +1,9 @@
 // Which pattern a page is, if any. This is the rule in words and the oracle of the kernel
 // (adapters/kernels/assembly/patterns.ts), which asks it itself about pages of known strings.
 
-import { assert } from '../assert.ts';
-import { CLASS_NONE, type Grammar } from '../page-engine.ts';
-import { PAGE_BYTES } from '../page.ts';
+import { assert } from '../values/assert.ts';
+import { CLASS_NONE, type Grammar } from '../ports/page-engine.ts';
+import { PAGE_BYTES } from '../values/page.ts';
 import { encodeDescriptor } from './descriptor.ts';
 import { classOf, EDGE_BYTES_MAX, UNIT_BYTES, type Body, type Pattern } from './grammar.ts';
 import { offsetOf } from './periods.ts';

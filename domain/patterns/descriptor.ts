@@ -10,9 +10,9 @@
 // All integers little-endian. A descriptor may be anybody's bytes: what is read is checked against all
 // that it implies, so that a page's only descriptor is the one that its bytes give.
 
-import { assert } from '../assert.ts';
-import { CLASS_EDGED, CLASS_STRING, CLASS_ZERO, type Grammar } from '../page-engine.ts';
-import { PAGE_BYTES } from '../page.ts';
+import { assert } from '../values/assert.ts';
+import { CLASS_EDGED, CLASS_STRING, CLASS_ZERO, type Grammar } from '../ports/page-engine.ts';
+import { PAGE_BYTES } from '../values/page.ts';
 import { classOf, EDGE_BYTES_MAX, isKnown, UNIT_BYTES } from './grammar.ts';
 import type { Body, Pattern, Run } from './grammar.ts';
 import { runsOf } from './runs.ts';

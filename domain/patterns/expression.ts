@@ -8,8 +8,8 @@
 
 import * as either from 'fp-ts/lib/Either.js';
 import type { Either } from 'fp-ts/lib/Either.js';
-import type { Grammar } from '../page-engine.ts';
-import { PAGE_BYTES } from '../page.ts';
+import type { Grammar } from '../ports/page-engine.ts';
+import { PAGE_BYTES } from '../values/page.ts';
 import { STRING_BYTES_MAX, type Body, type Pattern } from './grammar.ts';
 import { primitiveUnit, shortestPeriod } from './periods.ts';
 import { runsBytes, stringOf } from './write-page.ts';

@@ -17,7 +17,7 @@ import {
   CLASS_WORD32,
   CLASS_WORD64,
   CLASS_ZERO,
-} from '../page-engine.ts';
+} from '../ports/page-engine.ts';
 
 /** Lengths of the units that are found without being known: what divides 64 or 48. */
 export const UNIT_BYTES = [1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64] as const;

@@ -1,15 +1,15 @@
 // Public patterns (brief, section 4, "Where page content lies"): content that many systems fill memory
 // with, so that naming it tells nothing of one guest. Only these stand in events in clear, by number;
-// a number is that of the holding (domain/page-writes.ts). Numbers never change their meaning: the list
+// a number is that of the holding (domain/sharing.ts). Numbers never change their meaning: the list
 // only grows, and `patterns add` gives those from FIRST_ADDED_STRING on.
 
 import * as either from 'fp-ts/lib/Either.js';
-import { assert } from '../assert.ts';
+import { assert } from '../values/assert.ts';
 import { describe } from './describe.ts';
 import { encodeDescriptor } from './descriptor.ts';
 import { pageOfExpression } from './expression.ts';
 import { FIRST_ADDED_STRING } from './grammar.ts';
-import { toHex } from '../identifier.ts';
+import { toHex } from '../values/identifier.ts';
 
 export interface PublicPattern {
   /** Its written form. */

@@ -1,6 +1,6 @@
 // Runs of known bytes: freed objects of a slab, red zones, pages of poison.
 
-import { PAGE_BYTES } from '../page.ts';
+import { PAGE_BYTES } from '../values/page.ts';
 import { isKnown, RUNS_MAX, RUNS_UNIT_BYTES_MAX, type Run } from './grammar.ts';
 import { shortestPeriod } from './periods.ts';
 

@@ -1,8 +1,8 @@
 // Pages from patterns: what a restore writes instead of reading.
 
-import { assert } from '../assert.ts';
-import type { Grammar } from '../page-engine.ts';
-import { PAGE_BYTES } from '../page.ts';
+import { assert } from '../values/assert.ts';
+import type { Grammar } from '../ports/page-engine.ts';
+import { PAGE_BYTES } from '../values/page.ts';
 import type { Body, Pattern, Run } from './grammar.ts';
 
 /** Bytes that are written one by one before more are copied at once. */

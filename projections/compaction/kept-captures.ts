@@ -1,10 +1,10 @@
 // The kept captures of a VM, in runs of captures that follow each other: the page table of the first,
 // and the page events of the others.
 
-import type { VmEntry, CaptureRow } from '../catalogue.ts';
+import type { VmEntry, CaptureRow } from '../models/catalogue.ts';
 import { decodeBatches } from '../commits.ts';
-import type { LedgerState } from '../ledger-state.ts';
-import { holdingsOf, type PageTable } from '../page-tables.ts';
+import type { LedgerState } from '../models/ledger-state.ts';
+import { holdingsOf, type PageTable } from '../models/page-tables.ts';
 
 /** What a kept capture holds beside, or instead of, what the one before it in its run does. */
 export interface KeptCapture {

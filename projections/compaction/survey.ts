@@ -1,10 +1,10 @@
 // What kept points need of what is stored: one pass over the kept captures of every VM, and one over
 // the tables of all packs. Memory: four bits a content, and one page table at a time.
 
-import type { ContentReleased } from '../../domain/events.ts';
-import { LedgerError } from '../../domain/ledger-error.ts';
-import { slotsOf } from '../../domain/pack.ts';
-import { PACK_SLOTS } from '../../domain/page.ts';
+import type { ContentReleased } from '../../domain/events/control.ts';
+import { LedgerError } from '../../domain/values/ledger-error.ts';
+import { slotsOf } from '../../domain/values/pack.ts';
+import { PACK_SLOTS } from '../../domain/values/page.ts';
 import {
   FIRST_CONTENT,
   isContent,
@@ -12,15 +12,15 @@ import {
   PATTERN_BASE,
   UNKNOWN,
   type Holding,
-} from '../../domain/page-writes.ts';
-import type { Position } from '../../domain/ports.ts';
+} from '../../domain/values/holding.ts';
+import type { Position } from '../../domain/ports/event-log.ts';
 import type { Survey, SurveyedPack } from '../../domain/use-cases/compact/models.ts';
-import type { Catalogue } from '../catalogue.ts';
+import type { Catalogue } from '../models/catalogue.ts';
 import { decodeBatches } from '../commits.ts';
-import { isWritten, type AnyPack, type Contents } from '../contents.ts';
-import type { LedgerState } from '../ledger-state.ts';
-import { NumberSet } from '../../domain/number-set.ts';
-import { holdingsOf } from '../page-tables.ts';
+import { isWritten, type AnyPack, type Contents } from '../models/contents.ts';
+import type { LedgerState } from '../models/ledger-state.ts';
+import { NumberSet } from '../../domain/values/number-set.ts';
+import { holdingsOf } from '../models/page-tables.ts';
 import { keptCaptures } from './kept-captures.ts';
 
 /** What of a history is lost, as a sentence, or null. */

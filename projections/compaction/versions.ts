@@ -1,13 +1,13 @@
 // The order to store a VM's contents in: what its newest kept capture holds, by gfn, as that is what is
 // restored most and reads best; then what older captures hold beside, the newest first.
 
-import { NumberSet } from '../../domain/number-set.ts';
-import { isContent } from '../../domain/page-writes.ts';
+import { NumberSet } from '../../domain/values/number-set.ts';
+import { isContent } from '../../domain/values/holding.ts';
 import { NO_GFN, type Versions, type VmVersions } from '../../domain/use-cases/compact/models.ts';
-import type { CaptureRow, VmEntry } from '../catalogue.ts';
+import type { CaptureRow, VmEntry } from '../models/catalogue.ts';
 import { decodeBatches } from '../commits.ts';
-import type { LedgerState } from '../ledger-state.ts';
-import { holdingsOf, type PageTable } from '../page-tables.ts';
+import type { LedgerState } from '../models/ledger-state.ts';
+import { holdingsOf, type PageTable } from '../models/page-tables.ts';
 import { keptCaptures, type KeptCapture } from './kept-captures.ts';
 
 /** Contents of one capture and where they are, those left out that were met before. */

@@ -3,7 +3,7 @@
 // history: NOT_HERE as `from` is a holding that an earlier one began, as `to` one that it did not see
 // end. Records of consecutive stretches are joined where one ends what another began.
 
-import type { Holding } from '../../domain/page-writes.ts';
+import type { Holding } from '../../domain/values/holding.ts';
 import type { Records } from './record-block.ts';
 
 /** Words of a record. */

@@ -3,11 +3,11 @@
 // of commits before it, and how contents are numbered. What does not fit is not there.
 
 import * as t from 'io-ts';
-import type { StateFiles } from '../../domain/ports.ts';
-import { decodeState, StateUnfit } from '../bytes.ts';
-import { position } from '../catalogue-state.ts';
+import type { StateFiles } from '../../domain/ports/derived-files.ts';
+import { decodeState, StateUnfit } from '../models/state-bytes.ts';
+import { position } from '../models/catalogue-state.ts';
 import type { AssemblerState } from '../commits.ts';
-import type { LedgerState } from '../ledger-state.ts';
+import type { LedgerState } from '../models/ledger-state.ts';
 import { INDEX_PREFIX, type Segment } from './segments.ts';
 
 const FORMAT = 1;

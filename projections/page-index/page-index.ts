@@ -6,15 +6,15 @@
 // Invariant: segments cover the commits up to a place in the log without gaps, oldest first; the
 // events after it are in memory. Where the log is damaged, or files cannot be kept, all of them are.
 
-import { assert } from '../../domain/assert.ts';
-import { IDENTIFIER_BYTES } from '../../domain/page-engine.ts';
-import { FIRST_CONTENT, type Holding } from '../../domain/page-writes.ts';
-import { readingStart } from '../audit/reading-start.ts';
-import { StateUnfit } from '../bytes.ts';
+import { assert } from '../../domain/values/assert.ts';
+import { IDENTIFIER_BYTES } from '../../domain/ports/page-engine.ts';
+import { FIRST_CONTENT, type Holding } from '../../domain/values/holding.ts';
+import { readingStart } from '../questions/reading-start.ts';
+import { StateUnfit } from '../models/state-bytes.ts';
 import type { CaptureChange, Change } from '../commits.ts';
-import { foldedKinds } from '../folded-kinds.ts';
-import type { LedgerState, Replay } from '../ledger-state.ts';
-import { holdingsOf } from '../page-tables.ts';
+import { foldedKinds } from '../models/folded-kinds.ts';
+import type { LedgerState, Replay } from '../models/ledger-state.ts';
+import { holdingsOf } from '../models/page-tables.ts';
 import { ContentHolders, NOT_HERE, type PageHolding } from './holding-records.ts';
 import {
   dropIndex,

@@ -1,8 +1,8 @@
 // The page events since the last segment, in memory: 9 bytes each, capture by capture in log order.
 // They answer as segments do, and become the next one.
 
-import { isContent, type Holding } from '../../domain/page-writes.ts';
-import { lastWhere } from '../../domain/search.ts';
+import { isContent, type Holding } from '../../domain/values/holding.ts';
+import { lastWhere } from '../../domain/values/sorted-search.ts';
 import {
   HOLDING_WORDS,
   NOT_HERE,

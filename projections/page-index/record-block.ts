@@ -5,9 +5,9 @@
 //   0  2  records n, u16 little-endian
 //   2  -  n records: words that are equal (u8), then LEB128 numbers
 
-import { assert } from '../../domain/assert.ts';
-import { FILE_BLOCK_BYTES } from '../../domain/ports.ts';
-import { StateUnfit } from '../bytes.ts';
+import { assert } from '../../domain/values/assert.ts';
+import { FILE_BLOCK_BYTES } from '../../domain/ports/derived-files.ts';
+import { StateUnfit } from '../models/state-bytes.ts';
 
 const HEADER_BYTES = 2;
 const WORD_BYTES_MAX = 5;

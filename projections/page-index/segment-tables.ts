@@ -1,10 +1,10 @@
 // Page tables as they were before the events that a segment is made of: what a write put an end to.
 
-import { assert } from '../../domain/assert.ts';
-import { UNKNOWN } from '../../domain/page-writes.ts';
-import { pagesOfVm } from '../audit/moment.ts';
-import type { LedgerState } from '../ledger-state.ts';
-import type { PageTable } from '../page-tables.ts';
+import { assert } from '../../domain/values/assert.ts';
+import { UNKNOWN } from '../../domain/values/holding.ts';
+import { pagesOfVm } from '../questions/moment.ts';
+import type { LedgerState } from '../models/ledger-state.ts';
+import type { PageTable } from '../models/page-tables.ts';
 import type { RecentEvents } from './recent-events.ts';
 
 /** Page tables kept from one segment to the next. */

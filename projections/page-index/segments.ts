@@ -2,8 +2,8 @@
 // pages, holdings of contents, identifiers of contents). Segments of one level are merged into one of
 // the next when there are FANOUT of them, so a history of any length has few.
 
-import type { BlockFiles, StateFiles } from '../../domain/ports.ts';
-import { StateUnfit } from '../bytes.ts';
+import type { BlockFiles, StateFiles } from '../../domain/ports/derived-files.ts';
+import { StateUnfit } from '../models/state-bytes.ts';
 import { HOLDING_WORDS, joinedHoldings } from './holding-records.ts';
 import { IDENTIFIER_WORDS, VERSION_WORDS } from './recent-events.ts';
 import type { Records } from './record-block.ts';

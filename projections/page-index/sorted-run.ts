@@ -12,9 +12,9 @@
 //
 // All integers little-endian.
 
-import { FILE_BLOCK_BYTES, type BlockFile } from '../../domain/ports.ts';
-import { lastWhere } from '../../domain/search.ts';
-import { StateUnfit } from '../bytes.ts';
+import { FILE_BLOCK_BYTES, type BlockFile } from '../../domain/ports/derived-files.ts';
+import { lastWhere } from '../../domain/values/sorted-search.ts';
+import { StateUnfit } from '../models/state-bytes.ts';
 import { BlockPacker, recordsIn, type Records } from './record-block.ts';
 
 const MAGIC = 0x4e52_4c50;

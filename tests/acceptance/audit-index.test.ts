@@ -3,7 +3,7 @@
 import { cpSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { openBlockFiles } from '../../adapters/stores/block-files.ts';
+import { openBlockFiles } from '../../adapters/stores/derived/block-files.ts';
 import { openLedger, pageIndexOf, type Ledger } from '../../index.ts';
 import { PageIndex } from '../../projections/page-index/page-index.ts';
 import { LedgerCommands, type JsonRow } from '../support/command-line.ts';

@@ -4,7 +4,7 @@ import { createHash } from 'node:crypto';
 import { cpSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { PAGE_BYTES } from '../../domain/page.ts';
+import { PAGE_BYTES } from '../../domain/values/page.ts';
 import { compact, copyLedger, fingerprint, forgetPoints, openLedger, verify } from '../../index.ts';
 import { jsonRows, LedgerCommands } from '../support/command-line.ts';
 import { changeImage, makeImage, seededRandom } from '../support/images.ts';

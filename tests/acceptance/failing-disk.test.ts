@@ -15,7 +15,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import type { FilePort } from '../../adapters/files/files.ts';
-import { isLedgerError } from '../../domain/ledger-error.ts';
+import { isLedgerError } from '../../domain/values/ledger-error.ts';
 import { openLedger, verify } from '../../index.ts';
 import { countSteps, filesThatFail } from '../support/broken-files.ts';
 import { COMMAND_LINE, LedgerCommands } from '../support/command-line.ts';

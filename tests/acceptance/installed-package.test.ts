@@ -63,8 +63,8 @@ describe('the package', () => {
       'dist/index.js',
       'dist/index.d.ts',
       PROGRAM,
-      'dist/adapters/kernels/kernels.wasm',
-      'dist/adapters/kernels/page-worker.js',
+      'dist/adapters/kernels/engine/kernels.wasm',
+      'dist/adapters/kernels/engine/page-worker.js',
     ])
       expect(packed).toContain(path);
     expect(packed.filter((path) => path.includes('tests/'))).toEqual([]);

@@ -7,7 +7,7 @@ import { readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { openLedger, type Ledger } from '../../index.ts';
-import { PACK_PAGES_MAX } from '../../domain/page.ts';
+import { PACK_PAGES_MAX } from '../../domain/values/page.ts';
 import { LedgerCommands, jsonRows } from '../support/command-line.ts';
 import { changeImage, seededRandom } from '../support/images.ts';
 import { distinctPages, recordFiles, writeImages } from '../support/recorded-images.ts';

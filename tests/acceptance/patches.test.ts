@@ -4,7 +4,7 @@
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
-import { isContent } from '../../domain/page-writes.ts';
+import { isContent } from '../../domain/values/holding.ts';
 import {
   fingerprint,
   openLedger,

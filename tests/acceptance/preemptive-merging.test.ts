@@ -6,8 +6,8 @@ import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { PACK_HEADER_BYTES } from '../../domain/pack.ts';
-import { FIRST_CONTENT } from '../../domain/page-writes.ts';
+import { PACK_HEADER_BYTES } from '../../domain/values/pack.ts';
+import { FIRST_CONTENT } from '../../domain/values/holding.ts';
 import {
   openLedger,
   PAGE_BYTES,

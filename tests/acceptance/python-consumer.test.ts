@@ -10,9 +10,9 @@ import {
   KIND_MASK,
   KIND_MERGED,
   KIND_STORED,
-} from '../../domain/page-columns.ts';
-import { NO_STREAM } from '../../domain/ports.ts';
-import { vmStream } from '../../domain/stream-names.ts';
+} from '../../domain/events/pages-written.ts';
+import { NO_STREAM } from '../../domain/ports/event-log.ts';
+import { vmStream } from '../../domain/events/streams.ts';
 import {
   compact,
   forgetPoints,

@@ -4,7 +4,7 @@
 import { closeSync, mkdirSync, openSync, readFileSync, readSync, rmSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import { LedgerError } from '../../domain/ledger-error.ts';
+import { LedgerError } from '../../domain/values/ledger-error.ts';
 import { historyOf, openRecorder, restoreToFile, type Ledger } from '../../index.ts';
 import { makeImage } from '../support/images.ts';
 import { recordFiles, withLedger, writeImages } from '../support/recorded-images.ts';

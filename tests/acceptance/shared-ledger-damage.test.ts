@@ -4,7 +4,7 @@
 
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import type { Finding } from '../../domain/ports.ts';
+import type { Finding } from '../../domain/values/finding.ts';
 import { listEvents, verify, type Ledger } from '../../index.ts';
 import type { DoubleRecords } from '../support/eventstoredb-double/eventstoredb-double.ts';
 import { changeImage, makeImage } from '../support/images.ts';

@@ -4,9 +4,10 @@
 import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
 import { concatMap, from, lastValueFrom, take, takeWhile, toArray } from 'rxjs';
-import type { EventLog, Position } from '../../domain/ports.ts';
+import type { EventLog, Position } from '../../domain/ports/event-log.ts';
 import { openLedger, type EventRow } from '../../index.ts';
-import { rows, subscribe, type RowMessage } from '../../subscribing.ts';
+import { rows, subscribe } from '../../projections/subscriptions/subscribe.ts';
+import { type RowMessage } from '../../projections/subscriptions/messages.ts';
 import { LedgerCommands, type JsonRow } from '../support/command-line.ts';
 import { followed, logThrough, makeEventfulLedger, seenOf } from '../support/followed-ledgers.ts';
 import type { HandMadeLedger } from '../support/hand-made-captures.ts';

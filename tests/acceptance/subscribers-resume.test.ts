@@ -4,9 +4,10 @@
 
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from '@jest/globals';
-import { vmStream } from '../../domain/stream-names.ts';
+import { vmStream } from '../../domain/events/streams.ts';
 import { openLedger, type EventRow, type Ledger } from '../../index.ts';
-import { rows, type FollowedLedger, type RowsRequest } from '../../subscribing.ts';
+import { rows } from '../../projections/subscriptions/subscribe.ts';
+import { type FollowedLedger, type RowsRequest } from '../../projections/subscriptions/messages.ts';
 import {
   copyEvents,
   followed,

@@ -3,8 +3,8 @@
 
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { NO_STREAM } from '../../domain/ports.ts';
-import { vmStream } from '../../domain/stream-names.ts';
+import { NO_STREAM } from '../../domain/ports/event-log.ts';
+import { vmStream } from '../../domain/events/streams.ts';
 import { followEvents, listEvents, type EventRow } from '../../index.ts';
 import { LedgerCommands, type JsonRow } from '../support/command-line.ts';
 import { planCapture } from '../support/hand-made-captures.ts';

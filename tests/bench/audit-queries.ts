@@ -4,9 +4,9 @@
 import { readdirSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { nodeFiles } from '../../adapters/files/files.ts';
-import { assert } from '../../domain/assert.ts';
-import { FIRST_CONTENT, isContent } from '../../domain/page-writes.ts';
-import { PAGE_BYTES } from '../../domain/page.ts';
+import { assert } from '../../domain/values/assert.ts';
+import { FIRST_CONTENT, isContent } from '../../domain/values/holding.ts';
+import { PAGE_BYTES } from '../../domain/values/page.ts';
 import {
   diffOf,
   historyOf,
@@ -17,7 +17,7 @@ import {
   whoHolds,
   type Ledger,
 } from '../../index.ts';
-import { identifierIn } from '../../projections/audit/row-lister.ts';
+import { identifierIn } from '../../projections/questions/row-lister.ts';
 import { seededRandom } from '../support/images.ts';
 import { MIB, type Bench, type BenchContext } from './bench.ts';
 import { diskBytes, freshFolder, guestImage, record, warm, withLedger } from './ledgers.ts';

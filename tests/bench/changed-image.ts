@@ -3,7 +3,7 @@
 import { copyFileSync, closeSync, existsSync, openSync, writeSync } from 'node:fs';
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
-import { PAGE_BYTES } from '../../domain/page.ts';
+import { PAGE_BYTES } from '../../domain/values/page.ts';
 import { fillPage, seededRandom } from '../support/images.ts';
 import type { BenchContext } from './bench.ts';
 

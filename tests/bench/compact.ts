@@ -3,7 +3,7 @@
 
 import { readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { assert } from '../../domain/assert.ts';
+import { assert } from '../../domain/values/assert.ts';
 import { compact, forgetPoints, restoreToFile, type Compacted, type Ledger } from '../../index.ts';
 import { MIB, type Bench, type BenchContext } from './bench.ts';
 import { changedImage } from './changed-image.ts';

@@ -7,26 +7,27 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { nodeFiles } from '../../adapters/files/files.ts';
 import { openEventLog } from '../../adapters/stores/event-log-embedded/event-log-embedded.ts';
-import { openLedgerFolder } from '../../adapters/stores/ledger-folder.ts';
-import { assert } from '../../domain/assert.ts';
-import { decodeControl, encodeControl, isBatchType } from '../../domain/events.ts';
-import { decodePackWritten, encodePackWritten } from '../../domain/pack-event.ts';
+import { openLedgerFolder } from '../../adapters/stores/ledger-folder/ledger-folder.ts';
+import { assert } from '../../domain/values/assert.ts';
+import { decodeControl, encodeControl, isBatchType } from '../../domain/events/control.ts';
+import { decodePackWritten, encodePackWritten } from '../../domain/events/pack-written.ts';
 import {
   decodePageColumns,
   encodePageColumns,
   hasReference,
   type PageColumns,
-} from '../../domain/page-columns.ts';
-import type { AppendRequest, NewEvent, StateFiles } from '../../domain/ports.ts';
-import type { PageReference } from '../../domain/read-models.ts';
-import { BatchBuilder } from '../../domain/use-cases/batch-builder.ts';
-import { PackPlan } from '../../domain/use-cases/pack-plan.ts';
+} from '../../domain/events/pages-written.ts';
+import type { StateFiles } from '../../domain/ports/derived-files.ts';
+import type { AppendRequest, NewEvent } from '../../domain/ports/event-log.ts';
+import type { PageReference } from '../../domain/ports/models.ts';
+import { BatchBuilder } from '../../domain/use-cases/record/batch-builder.ts';
+import { PackPlan } from '../../domain/use-cases/record/pack-plan.ts';
 import { Ledger, run as settled, sha256 } from '../../index.ts';
-import type { LedgerLog } from '../../ledger.ts';
-import { folderParts } from '../../open-ledger.ts';
-import { MemoryIdentifierColumn } from '../../projections/identifier-index.ts';
-import { LedgerState } from '../../projections/ledger-state.ts';
-import { replayCommits } from '../../projections/subscription.ts';
+import type { LedgerLog } from '../../adapters/wiring/ledger.ts';
+import { folderParts } from '../../adapters/wiring/open-ledger.ts';
+import { MemoryIdentifierColumn } from '../../projections/models/identifier-index.ts';
+import { LedgerState } from '../../projections/models/ledger-state.ts';
+import { replayCommits } from '../../projections/observable.ts';
 import { MIB, type Bench, type BenchContext } from './bench.ts';
 import { freshFolder, guestImage, record, withLedger } from './ledgers.ts';
 import { figureOf, rowOf, sampled, secondsOf, type Row } from './measure.ts';

@@ -5,8 +5,8 @@
 import { hash } from 'node:crypto';
 import { closeSync, existsSync, openSync, readdirSync, readFileSync, writeSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { assert } from '../../domain/assert.ts';
-import { PAGE_BYTES } from '../../domain/page.ts';
+import { assert } from '../../domain/values/assert.ts';
+import { PAGE_BYTES } from '../../domain/values/page.ts';
 import { seededRandom, type Random } from '../support/images.ts';
 
 const FILE_BYTES_MIN = 16 * 1024;

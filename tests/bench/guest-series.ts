@@ -5,7 +5,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { DemoGuest } from '../../adapters/guests/demo-guest/start-guest.ts';
 import { toolsAtHand } from '../../adapters/guests/demo-guest/tools.ts';
-import { assert } from '../../domain/assert.ts';
+import { assert } from '../../domain/values/assert.ts';
 import { recordGuest, restoreToFile, type CaptureRow } from '../../index.ts';
 import { buildGuest, startBuiltGuest, ticked } from '../support/guest/mixed-guests.ts';
 import type { BenchContext } from './bench.ts';

@@ -8,11 +8,11 @@
 import { randomFillSync } from 'node:crypto';
 import { mkdirSync, openSync, readSync, closeSync } from 'node:fs';
 import { join } from 'node:path';
-import { openIdentifierFile } from '../../adapters/stores/identifier-file.ts';
-import { assert } from '../../domain/assert.ts';
-import { IDENTIFIER_BYTES } from '../../domain/page-engine.ts';
-import { PACK_PAGES_MAX } from '../../domain/page.ts';
-import { IdentifierIndex } from '../../projections/identifier-index.ts';
+import { openIdentifierFile } from '../../adapters/stores/derived/identifier-file.ts';
+import { assert } from '../../domain/values/assert.ts';
+import { IDENTIFIER_BYTES } from '../../domain/ports/page-engine.ts';
+import { PACK_PAGES_MAX } from '../../domain/values/page.ts';
+import { IdentifierIndex } from '../../projections/models/identifier-index.ts';
 import type { Bench, BenchContext } from './bench.ts';
 import { freshFolder } from './ledgers.ts';
 import { figureOf, rowOf, sampled, type Row } from './measure.ts';

@@ -12,7 +12,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import { assert } from '../../domain/assert.ts';
+import { assert } from '../../domain/values/assert.ts';
 
 const FOLDER = '/sys/kernel/mm/ksm';
 /** Of /proc/PID/stat: USER_HZ, the same on every Linux that Node runs on. */

@@ -2,7 +2,7 @@
 // recorded here. It is the one way to share that every Linux host has.
 
 import { statSync } from 'node:fs';
-import { PAGE_BYTES } from '../../domain/page.ts';
+import { PAGE_BYTES } from '../../domain/values/page.ts';
 import { sharingOf, type SharingCounts } from '../../index.ts';
 import { MIB, type Bench, type BenchContext } from './bench.ts';
 import { mergeByKernel, whyNoMerging, type Merging, type Pace } from './kernel-samepage.ts';

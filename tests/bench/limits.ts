@@ -3,8 +3,8 @@
 import { spawnSync } from 'node:child_process';
 import { hash } from 'node:crypto';
 import { rmSync } from 'node:fs';
-import { assert } from '../../domain/assert.ts';
-import { PAGE_BYTES } from '../../domain/page.ts';
+import { assert } from '../../domain/values/assert.ts';
+import { PAGE_BYTES } from '../../domain/values/page.ts';
 import { gigabytesPerSecond } from './measure.ts';
 
 const COPIES = 3;

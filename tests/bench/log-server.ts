@@ -9,8 +9,8 @@ import {
   NO_STREAM as NO_STREAM_AT_SERVER,
   type EventData,
 } from '@eventstore/db-client';
-import { assert } from '../../domain/assert.ts';
-import { NO_STREAM, type NewEvent, type Position } from '../../domain/ports.ts';
+import { assert } from '../../domain/values/assert.ts';
+import { NO_STREAM, type NewEvent, type Position } from '../../domain/ports/event-log.ts';
 import { startEventStoreDouble } from '../support/eventstoredb-double/eventstoredb-double.ts';
 
 /** Credentials of a call make an append unary; a connection without TLS sends none. */

@@ -1,6 +1,6 @@
 // What a bench does with its numbers: samples to a figure, figures to a ratio, a ratio to a verdict.
 
-import { assert } from '../../domain/assert.ts';
+import { assert } from '../../domain/values/assert.ts';
 
 /** A measured quantity: the median of its samples and how far they lie apart. */
 export interface Figure {

@@ -3,8 +3,8 @@
 import { spawnSync } from 'node:child_process';
 import { closeSync, ftruncateSync, openSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
-import { assert } from '../../domain/assert.ts';
-import { PAGE_BYTES } from '../../domain/page.ts';
+import { assert } from '../../domain/values/assert.ts';
+import { PAGE_BYTES } from '../../domain/values/page.ts';
 import { fillPage, seededRandom } from '../support/images.ts';
 import { GIB, MIB, type Bench, type BenchContext } from './bench.ts';
 import { freshFolder, guestImage, peakMib, runCli } from './ledgers.ts';

@@ -5,7 +5,7 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { toolsAtHand } from '../../adapters/guests/demo-guest/tools.ts';
-import { assert } from '../../domain/assert.ts';
+import { assert } from '../../domain/values/assert.ts';
 import { PAGE_BYTES, restoreToFile, whatIfOf } from '../../index.ts';
 import { buildGuests, MIXED, runGuests, type GuestMemory } from '../support/guest/mixed-guests.ts';
 import { differenceEngine, leftAfter, type PaperTable } from '../support/difference-engine.ts';

@@ -5,8 +5,8 @@
 import { randomBytes } from 'node:crypto';
 import { readFileSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { assert } from '../../domain/assert.ts';
-import { PAGE_BYTES } from '../../domain/page.ts';
+import { assert } from '../../domain/values/assert.ts';
+import { PAGE_BYTES } from '../../domain/values/page.ts';
 import { openLedger, restoreToFile, type Ledger } from '../../index.ts';
 import { startS3Server, TEST_CREDENTIALS, whyNoS3 } from '../support/s3-server/s3-process.ts';
 import type { S3Server } from '../support/s3-server/s3-process.ts';

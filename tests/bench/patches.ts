@@ -5,11 +5,11 @@
 import { closeSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { deriveEngineKeys } from '../../adapters/kernels/keys.ts';
-import { createPageEngine } from '../../adapters/kernels/page-engine.ts';
-import { assert } from '../../domain/assert.ts';
-import { CHUNK_PAGES, FINGERPRINT_BYTES } from '../../domain/page-engine.ts';
-import type { PageEngine, PatchedBlocks, ScannedChunk } from '../../domain/page-engine.ts';
-import { PAGE_BYTES } from '../../domain/page.ts';
+import { createPageEngine } from '../../adapters/kernels/engine/page-engine.ts';
+import { assert } from '../../domain/values/assert.ts';
+import { CHUNK_PAGES, FINGERPRINT_BYTES } from '../../domain/ports/page-engine.ts';
+import type { PageEngine, PatchedBlocks, ScannedChunk } from '../../domain/ports/page-engine.ts';
+import { PAGE_BYTES } from '../../domain/values/page.ts';
 import { seededRandom } from '../support/images.ts';
 import type { Bench, BenchContext } from './bench.ts';
 import { guestImage } from './ledgers.ts';

@@ -3,12 +3,12 @@
 
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { loadKernels } from '../../adapters/kernels/kernels.ts';
-import { classifierBytes, PageClassifier } from '../../adapters/kernels/page-classifier.ts';
-import { assert } from '../../domain/assert.ts';
-import { CLASS_NONE, CLASS_ZERO, type Grammar } from '../../domain/page-engine.ts';
-import { PAGE_BYTES } from '../../domain/page.ts';
-import { regenerate } from '../../domain/patterns.ts';
+import { loadKernels } from '../../adapters/kernels/engine/kernels.ts';
+import { classifierBytes, PageClassifier } from '../../adapters/kernels/engine/page-classifier.ts';
+import { assert } from '../../domain/values/assert.ts';
+import { CLASS_NONE, CLASS_ZERO, type Grammar } from '../../domain/ports/page-engine.ts';
+import { PAGE_BYTES } from '../../domain/values/page.ts';
+import { regenerate } from '../../domain/patterns/index.ts';
 import { MIB, type Bench, type BenchContext } from './bench.ts';
 import { writeGuestImage } from './guest-data.ts';
 import { Memcpy } from './limits.ts';

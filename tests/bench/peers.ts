@@ -4,7 +4,7 @@
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { assert } from '../../domain/assert.ts';
+import { assert } from '../../domain/values/assert.ts';
 import { restoreToFile, whatIfOf } from '../../index.ts';
 import { MIB, type Bench, type BenchContext } from './bench.ts';
 import { guestSeries, type Series } from './guest-series.ts';

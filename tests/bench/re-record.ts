@@ -1,7 +1,7 @@
 // Re-recording an unchanged VM from a warm file: nothing is stored, so what is left is reading,
 // fingerprinting and comparing.
 
-import { assert } from '../../domain/assert.ts';
+import { assert } from '../../domain/values/assert.ts';
 import { MIB, type Bench, type BenchContext } from './bench.ts';
 import { freshFolder, guestImage, record, withLedger } from './ledgers.ts';
 import { Memcpy } from './limits.ts';

@@ -3,12 +3,12 @@
 
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { assert } from '../../domain/assert.ts';
-import { PAGE_BYTES } from '../../domain/page.ts';
-import type { StateFiles } from '../../domain/ports.ts';
+import { assert } from '../../domain/values/assert.ts';
+import { PAGE_BYTES } from '../../domain/values/page.ts';
+import type { StateFiles } from '../../domain/ports/derived-files.ts';
 import { openLedger } from '../../index.ts';
 import { decodeBatches } from '../../projections/commits.ts';
-import { applyColumns, holdingsOf, PageTables } from '../../projections/page-tables.ts';
+import { applyColumns, holdingsOf, PageTables } from '../../projections/models/page-tables.ts';
 import { MIB, type Bench, type BenchContext } from './bench.ts';
 import { freshFolder, guestImage, record, withLedger } from './ledgers.ts';
 import { figureOf, rowOf, sampled, secondsOf, type Row } from './measure.ts';

@@ -2,7 +2,7 @@
 
 import { readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { assert } from '../../domain/assert.ts';
+import { assert } from '../../domain/values/assert.ts';
 import { restoreToFile } from '../../index.ts';
 import { changedImage } from './changed-image.ts';
 import { MIB, type Bench, type BenchContext } from './bench.ts';

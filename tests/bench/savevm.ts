@@ -2,7 +2,7 @@
 
 import { join } from 'node:path';
 import { connectQmp, type QmpClient } from '../../adapters/guests/qemu/qmp-client.ts';
-import { assert } from '../../domain/assert.ts';
+import { assert } from '../../domain/values/assert.ts';
 import { MIB, type BenchContext } from './bench.ts';
 import { seriesSize, workingGuest } from './guest-series.ts';
 import { diskBytes } from './ledgers.ts';

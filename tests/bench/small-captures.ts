@@ -7,7 +7,7 @@
 
 import { createHash } from 'node:crypto';
 import { closeSync, openSync, readFileSync, statSync, writeSync } from 'node:fs';
-import { PAGE_BYTES } from '../../domain/page.ts';
+import { PAGE_BYTES } from '../../domain/values/page.ts';
 import { fillPage, seededRandom } from '../support/images.ts';
 import { openLedger, recordImages } from '../../index.ts';
 

@@ -2,7 +2,7 @@
 
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
-import { assert } from '../../domain/assert.ts';
+import { assert } from '../../domain/values/assert.ts';
 import { makeImage } from '../support/images.ts';
 import { writeFileSync } from 'node:fs';
 import type { Bench, BenchContext } from './bench.ts';

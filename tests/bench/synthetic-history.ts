@@ -2,23 +2,29 @@
 // images and without packs. What only events and projections are asked about needs no more.
 
 import { hash, randomFillSync } from 'node:crypto';
-import { assert } from '../../domain/assert.ts';
-import { flatMap } from '../../domain/memory-map.ts';
-import { encodePackWritten } from '../../domain/pack-event.ts';
-import { CODEC_RAW, PACK_HEADER_BYTES, type BlockTable } from '../../domain/pack.ts';
+import { assert } from '../../domain/values/assert.ts';
+import { flatMap } from '../../domain/values/memory-map.ts';
+import { encodePackWritten } from '../../domain/events/pack-written.ts';
+import { CODEC_RAW, PACK_HEADER_BYTES, type BlockTable } from '../../domain/values/pack.ts';
 import {
   encodePageColumns,
   KIND_MERGED,
   KIND_STORED,
   KIND_ZERO,
   type PageColumns,
-} from '../../domain/page-columns.ts';
-import { IDENTIFIER_BYTES } from '../../domain/page-engine.ts';
-import { BATCH_ROWS_MAX, BLOCK_PAGES, PACK_PAGES_MAX, PAGE_BYTES } from '../../domain/page.ts';
-import { NO_PATCHES } from '../../domain/patches.ts';
-import type { NewEvent } from '../../domain/ports.ts';
-import { vmStream } from '../../domain/stream-names.ts';
-import { batchesHash, encodeControls, newEvent } from '../../domain/use-cases/capture-log.ts';
+} from '../../domain/events/pages-written.ts';
+import { IDENTIFIER_BYTES } from '../../domain/ports/page-engine.ts';
+import {
+  BATCH_ROWS_MAX,
+  BLOCK_PAGES,
+  PACK_PAGES_MAX,
+  PAGE_BYTES,
+} from '../../domain/values/page.ts';
+import { NO_PATCHES } from '../../domain/events/patches.ts';
+import type { NewEvent } from '../../domain/ports/event-log.ts';
+import { vmStream } from '../../domain/events/streams.ts';
+import { batchesHash } from '../../domain/evidence.ts';
+import { encodeControls, newEvent } from '../../domain/events/envelope.ts';
 import { run, sha256, type Ledger } from '../../index.ts';
 import { seededRandom, type Random } from '../support/images.ts';
 

@@ -2,7 +2,12 @@
 // consumers, and about closing.
 
 import { expect, test } from '@jest/globals';
-import { NO_STREAM, type EventLog, type LogSignal, type StoredEvent } from '../../domain/ports.ts';
+import {
+  NO_STREAM,
+  type EventLog,
+  type LogSignal,
+  type StoredEvent,
+} from '../../domain/ports/event-log.ts';
 import { eventsOf, lineOf, makeEvent, makeEvents } from '../support/log-events.ts';
 import { failureOf, gather, valueOf } from '../support/outcomes.ts';
 import { append, fill, type Current } from './event-log-world.ts';

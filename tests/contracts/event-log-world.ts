@@ -1,6 +1,11 @@
 // What the event logs' contract (event-log.ts) is run on, and how it fills a log.
 
-import { NO_STREAM, type Appended, type EventLog, type StoredEvent } from '../../domain/ports.ts';
+import {
+  NO_STREAM,
+  type Appended,
+  type EventLog,
+  type StoredEvent,
+} from '../../domain/ports/event-log.ts';
 import { eventsOf, makeEvents } from '../support/log-events.ts';
 import { valueOf } from '../support/outcomes.ts';
 

@@ -1,9 +1,9 @@
-// What every event log does (domain/ports.ts, EventLog): a function of a factory, run by a small
+// What every event log does (domain/ports/event-log.ts, EventLog): a function of a factory, run by a small
 // test file of each log.
 
 import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
-import { APPEND_BYTES_MAX, EVENT_BYTES_MAX } from '../../domain/page.ts';
-import { NO_STREAM } from '../../domain/ports.ts';
+import { APPEND_BYTES_MAX, EVENT_BYTES_MAX } from '../../domain/values/page.ts';
+import { NO_STREAM } from '../../domain/ports/event-log.ts';
 import { seededRandom } from '../support/images.ts';
 import { eventsOf, lineOf, makeEvent, makeEvents } from '../support/log-events.ts';
 import { randomBytes, streamOf } from '../support/log-events.ts';

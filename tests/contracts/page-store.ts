@@ -1,10 +1,10 @@
-// What every page store does (domain/ports.ts, PageStore): a function of a factory, run by a small
+// What every page store does (domain/ports/page-store.ts, PageStore): a function of a factory, run by a small
 // test file of each store.
 
 import { createHash } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import type { PackEntry, PageStore } from '../../domain/ports.ts';
+import type { PackEntry, PageStore } from '../../domain/ports/page-store.ts';
 import { seededRandom } from '../support/images.ts';
 import { failureOf, gather, valueOf } from '../support/outcomes.ts';
 

@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
-import { evolveCheckpoints, initialCheckpoints, isForgotten } from '../../domain/checkpoint.ts';
-import type { ControlEvent } from '../../domain/events.ts';
+import { evolveCheckpoints, initialCheckpoints, isForgotten } from '../../domain/points.ts';
+import type { ControlEvent } from '../../domain/events/control.ts';
 import { decideForgetting, type ForgetPoints } from '../../domain/forgetting.ts';
 import { events, refusal, specify } from '../support/given-when-then.ts';
 

@@ -1,9 +1,9 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import type { ControlEvent } from '../../domain/events.ts';
-import { flatMap, type MemoryMap } from '../../domain/memory-map.ts';
-import { refusalText } from '../../domain/refusals.ts';
-import { NAME_CHARACTERS_MAX } from '../../domain/stream-names.ts';
+import type { ControlEvent } from '../../domain/events/control.ts';
+import { flatMap, type MemoryMap } from '../../domain/values/memory-map.ts';
+import { refusalText } from '../../domain/values/refusals.ts';
+import { NAME_CHARACTERS_MAX } from '../../domain/events/streams.ts';
 import {
   captureRefusal,
   decideVm,

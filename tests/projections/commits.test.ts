@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
-import type { EventLog, NewEvent, StreamRange } from '../../domain/ports.ts';
-import { vmStream } from '../../domain/stream-names.ts';
+import type { EventLog, NewEvent, StreamRange } from '../../domain/ports/event-log.ts';
+import { vmStream } from '../../domain/events/streams.ts';
 import {
   CommitAssembler,
   type AssemblerState,

@@ -3,16 +3,16 @@
 
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { FIRST_CONTENT, isContent, UNKNOWN, type Holding } from '../../domain/page-writes.ts';
-import type { Position } from '../../domain/ports.ts';
-import { vmStream } from '../../domain/stream-names.ts';
-import { pageRows, type EventRow } from '../../projections/audit/event-rows.ts';
-import { RANK_FIRST } from '../../projections/audit/place.ts';
-import { sharingAt } from '../../projections/audit/sharing-at.ts';
-import { catalogueText } from '../../projections/catalogue-state.ts';
+import { FIRST_CONTENT, isContent, UNKNOWN, type Holding } from '../../domain/values/holding.ts';
+import type { Position } from '../../domain/ports/event-log.ts';
+import { vmStream } from '../../domain/events/streams.ts';
+import { pageRows, type EventRow } from '../../projections/questions/event-rows.ts';
+import { RANK_FIRST } from '../../projections/subscriptions/cursor.ts';
+import { sharingAt } from '../../projections/questions/sharing-at.ts';
+import { catalogueText } from '../../projections/models/catalogue-state.ts';
 import { CommitAssembler, type CaptureChange } from '../../projections/commits.ts';
-import type { LedgerState } from '../../projections/ledger-state.ts';
-import type { PageTable } from '../../projections/page-tables.ts';
+import type { LedgerState } from '../../projections/models/ledger-state.ts';
+import type { PageTable } from '../../projections/models/page-tables.ts';
 import { HandMadeLedger, identifierOf, planCapture } from '../support/hand-made-captures.ts';
 import { seededRandom } from '../support/images.ts';
 import { MapStateFiles } from '../support/map-state-files.ts';

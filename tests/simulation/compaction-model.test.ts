@@ -19,7 +19,7 @@ import {
   verify,
   type Ledger,
 } from '../../index.ts';
-import type { Finding } from '../../domain/ports.ts';
+import type { Finding } from '../../domain/values/finding.ts';
 import {
   freshDisk,
   openWorld,

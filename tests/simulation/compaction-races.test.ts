@@ -10,9 +10,9 @@ import {
   type CompactRequest,
   type Ledger,
 } from '../../index.ts';
-import { encodeControl } from '../../domain/events.ts';
-import { FIRST_CONTENT } from '../../domain/page-writes.ts';
-import type { AppendRequest } from '../../domain/ports.ts';
+import { encodeControl } from '../../domain/events/control.ts';
+import { FIRST_CONTENT } from '../../domain/values/holding.ts';
+import type { AppendRequest } from '../../domain/ports/event-log.ts';
 import {
   freshDisk,
   openWorld,

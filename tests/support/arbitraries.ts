@@ -2,10 +2,10 @@
 // damage to bytes.
 
 import fc from 'fast-check';
-import type { ControlEvent } from '../../domain/events.ts';
-import type { MemoryMap } from '../../domain/memory-map.ts';
-import { CODEC_RAW, CODEC_ZSTD, PACK_HEADER_BYTES } from '../../domain/pack.ts';
-import type { PackWritten } from '../../domain/pack-event.ts';
+import type { ControlEvent } from '../../domain/events/control.ts';
+import type { MemoryMap } from '../../domain/values/memory-map.ts';
+import { CODEC_RAW, CODEC_ZSTD, PACK_HEADER_BYTES } from '../../domain/values/pack.ts';
+import type { PackWritten } from '../../domain/events/pack-written.ts';
 import {
   hasReference,
   KIND_BROKE,
@@ -15,17 +15,17 @@ import {
   KIND_ZERO,
   patternKind,
   type PageColumns,
-} from '../../domain/page-columns.ts';
+} from '../../domain/events/pages-written.ts';
 import {
   BLOCK_BYTES,
   BLOCK_PAGES,
   PACK_PAGES_MAX,
   PACK_SLOTS,
   PAGE_BYTES,
-} from '../../domain/page.ts';
-import { stringForm } from '../../domain/patterns.ts';
-import { NO_PATCHES, type PatchTable } from '../../domain/patches.ts';
-import { CLASSES_MAX, IDENTIFIER_BYTES } from '../../domain/page-engine.ts';
+} from '../../domain/values/page.ts';
+import { stringForm } from '../../domain/patterns/index.ts';
+import { NO_PATCHES, type PatchTable } from '../../domain/events/patches.ts';
+import { CLASSES_MAX, IDENTIFIER_BYTES } from '../../domain/ports/page-engine.ts';
 import { seededRandom } from './images.ts';
 
 const U32_MAX = 2 ** 32 - 1;

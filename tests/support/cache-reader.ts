@@ -3,7 +3,7 @@
 // is compared with the packs themselves. Prints, as JSON, how many were wrong and what it was told.
 
 import { nodeFiles } from '../../adapters/files/files.ts';
-import { cachePages } from '../../adapters/stores/cached-pages/cached-pages.ts';
+import { cachePages } from '../../adapters/stores/page-store-cached/cached-pages.ts';
 import { seededRandom } from './images.ts';
 import { gather, valueOf } from './outcomes.ts';
 import { folderRangeStore } from './range-stores.ts';

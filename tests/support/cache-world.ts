@@ -4,8 +4,11 @@
 import { existsSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { nodeFiles, type FilePort } from '../../adapters/files/files.ts';
-import { cachePages, type CachedPages } from '../../adapters/stores/cached-pages/cached-pages.ts';
-import type { HeldPacks } from '../../adapters/stores/page-store-memory.ts';
+import {
+  cachePages,
+  type CachedPages,
+} from '../../adapters/stores/page-store-cached/cached-pages.ts';
+import type { HeldPacks } from '../../adapters/stores/page-store-memory/page-store-memory.ts';
 import { makePack, type Pack } from '../contracts/page-store.ts';
 import { valueOf } from './outcomes.ts';
 import { memoryRangeStore, type AskedRange } from './range-stores.ts';

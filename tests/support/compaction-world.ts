@@ -6,11 +6,11 @@ import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { openLedger, recordImages, Refused, type CaptureRow, type Ledger } from '../../index.ts';
 import type { FileFacts } from '../../adapters/files/files.ts';
-import { toHex } from '../../domain/identifier.ts';
-import { IDENTIFIER_BYTES } from '../../domain/page-engine.ts';
-import { PAGE_BYTES } from '../../domain/page.ts';
-import { FIRST_CONTENT } from '../../domain/page-writes.ts';
-import { isWritten } from '../../projections/contents.ts';
+import { toHex } from '../../domain/values/identifier.ts';
+import { IDENTIFIER_BYTES } from '../../domain/ports/page-engine.ts';
+import { PAGE_BYTES } from '../../domain/values/page.ts';
+import { FIRST_CONTENT } from '../../domain/values/holding.ts';
+import { isWritten } from '../../projections/models/contents.ts';
 import { LossyFiles } from '../simulation/lossy-files.ts';
 import { seededRandom } from './images.ts';
 

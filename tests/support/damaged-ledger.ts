@@ -4,9 +4,9 @@
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { openLedger, verify, type Ledger } from '../../index.ts';
-import { isLedgerError } from '../../domain/ledger-error.ts';
-import type { Finding } from '../../domain/ports.ts';
-import { isRefused } from '../../domain/refused.ts';
+import { isLedgerError } from '../../domain/values/ledger-error.ts';
+import type { Finding } from '../../domain/values/finding.ts';
+import { isRefused } from '../../domain/values/refused.ts';
 import { restoredDigest, type Expected } from './small-ledger.ts';
 
 /** Whether a finding's `affects` names a point: `vm@N`, `vm@N..M`, `vm@N..`. */

@@ -8,7 +8,7 @@
 
 import { createHash } from 'node:crypto';
 import { compress } from '@cloudpss/zstd/wasm';
-import { PAGE_BYTES } from '../../domain/page.ts';
+import { PAGE_BYTES } from '../../domain/values/page.ts';
 
 const BLOCK_BYTES = 64;
 /** Of one draw; a page's first and last block are as good as any other. */

@@ -1,12 +1,17 @@
 // Ledgers to follow, and what a subscriber of one has seen when it has caught up.
 
-import type { ControlEvent } from '../../domain/events.ts';
-import type { EventLog, LogSignal } from '../../domain/ports.ts';
-import { vmStream } from '../../domain/stream-names.ts';
-import { LedgerState } from '../../projections/ledger-state.ts';
-import { replayCommits } from '../../projections/subscription.ts';
-import { rows, type FollowedLedger, type RowMessage, type RowsRequest } from '../../subscribing.ts';
-import type { EventRow } from '../../projections/audit/event-rows.ts';
+import type { ControlEvent } from '../../domain/events/control.ts';
+import type { EventLog, LogSignal } from '../../domain/ports/event-log.ts';
+import { vmStream } from '../../domain/events/streams.ts';
+import { LedgerState } from '../../projections/models/ledger-state.ts';
+import { replayCommits } from '../../projections/observable.ts';
+import { rows } from '../../projections/subscriptions/subscribe.ts';
+import {
+  type FollowedLedger,
+  type RowMessage,
+  type RowsRequest,
+} from '../../projections/subscriptions/messages.ts';
+import type { EventRow } from '../../projections/questions/event-rows.ts';
 import { HandMadeLedger, planCapture } from './hand-made-captures.ts';
 import { seededRandom } from './images.ts';
 import { eventsOf } from './log-events.ts';

@@ -4,9 +4,14 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { ControlEvent } from '../../domain/events.ts';
-import { CODEC_PATTERN, CODEC_RAW, CODEC_ZSTD, PACK_HEADER_BYTES } from '../../domain/pack.ts';
-import type { PackWritten } from '../../domain/pack-event.ts';
+import type { ControlEvent } from '../../domain/events/control.ts';
+import {
+  CODEC_PATTERN,
+  CODEC_RAW,
+  CODEC_ZSTD,
+  PACK_HEADER_BYTES,
+} from '../../domain/values/pack.ts';
+import type { PackWritten } from '../../domain/events/pack-written.ts';
 import {
   KIND_BROKE,
   KIND_MERGED,
@@ -14,11 +19,11 @@ import {
   KIND_ZERO,
   patternKind,
   type PageColumns,
-} from '../../domain/page-columns.ts';
-import { CLASS_BYTE, CLASS_EDGED, CLASS_WORD32 } from '../../domain/page-engine.ts';
-import { PAGE_BYTES } from '../../domain/page.ts';
-import { NO_PATCHES } from '../../domain/patches.ts';
-import type { PackRewritten } from '../../domain/rewrite-event.ts';
+} from '../../domain/events/pages-written.ts';
+import { CLASS_BYTE, CLASS_EDGED, CLASS_WORD32 } from '../../domain/ports/page-engine.ts';
+import { PAGE_BYTES } from '../../domain/values/page.ts';
+import { NO_PATCHES } from '../../domain/events/patches.ts';
+import type { PackRewritten } from '../../domain/events/pack-rewritten.ts';
 
 /** The checkout's root: the nearest folder above with a package.json. */
 function findRoot(): string {

@@ -3,29 +3,34 @@
 // and appended later, batch by batch, so that recorders can be interleaved in any way.
 
 import { hash } from 'node:crypto';
-import type { CaptureCommitted, ControlEvent } from '../../domain/events.ts';
-import { flatMap } from '../../domain/memory-map.ts';
-import { CODEC_RAW, PACK_HEADER_BYTES, type BlockTable } from '../../domain/pack.ts';
-import { encodePackWritten } from '../../domain/pack-event.ts';
+import type { CaptureCommitted, ControlEvent } from '../../domain/events/control.ts';
+import { flatMap } from '../../domain/values/memory-map.ts';
+import { CODEC_RAW, PACK_HEADER_BYTES, type BlockTable } from '../../domain/values/pack.ts';
+import { encodePackWritten } from '../../domain/events/pack-written.ts';
 import {
   encodePageColumns,
   hasReference,
   KIND_ZERO,
   type PageColumns,
-} from '../../domain/page-columns.ts';
-import { CLASS_NONE, CLASS_ZERO, IDENTIFIER_BYTES } from '../../domain/page-engine.ts';
-import { BLOCK_PAGES, PAGE_BYTES } from '../../domain/page.ts';
-import { assert } from '../../domain/assert.ts';
-import { NO_PATCHES } from '../../domain/patches.ts';
-import { decideWrites, UNKNOWN, type DecidedWrites } from '../../domain/page-writes.ts';
-import type { EventLog, NewEvent, Position } from '../../domain/ports.ts';
-import { LEDGER_STREAM, pointsStream, vmStream } from '../../domain/stream-names.ts';
-import { batchesHash, encodeControls } from '../../domain/use-cases/capture-log.ts';
+} from '../../domain/events/pages-written.ts';
+import { CLASS_NONE, CLASS_ZERO, IDENTIFIER_BYTES } from '../../domain/ports/page-engine.ts';
+import { BLOCK_PAGES, PAGE_BYTES } from '../../domain/values/page.ts';
+import { assert } from '../../domain/values/assert.ts';
+import { NO_PATCHES } from '../../domain/events/patches.ts';
+import { decideWrites, type DecidedWrites } from '../../domain/sharing.ts';
+import { UNKNOWN } from '../../domain/values/holding.ts';
+import type { EventLog, NewEvent, Position } from '../../domain/ports/event-log.ts';
+import { LEDGER_STREAM, pointsStream, vmStream } from '../../domain/events/streams.ts';
+import { batchesHash } from '../../domain/evidence.ts';
+import { encodeControls } from '../../domain/events/envelope.ts';
 import { decideVm } from '../../domain/vm.ts';
-import { LayeredCaptureView } from '../../projections/capture-view.ts';
-import { LedgerState } from '../../projections/ledger-state.ts';
-import { replayCommits } from '../../projections/subscription.ts';
-import { createMemoryEventLog, MemoryLogStore } from '../../adapters/stores/event-log-memory.ts';
+import { LayeredCaptureView } from '../../projections/models/capture-view.ts';
+import { LedgerState } from '../../projections/models/ledger-state.ts';
+import { replayCommits } from '../../projections/observable.ts';
+import {
+  createMemoryEventLog,
+  MemoryLogStore,
+} from '../../adapters/stores/event-log-memory/event-log-memory.ts';
 import { MapStateFiles } from './map-state-files.ts';
 import { valueOf } from './outcomes.ts';
 

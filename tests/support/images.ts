@@ -1,8 +1,8 @@
 // Seeded memory images: what a guest's RAM looks like to a recorder, without a guest. The same
 // request gives the same bytes on every machine.
 
-import { assert } from '../../domain/assert.ts';
-import { PAGE_BYTES } from '../../domain/page.ts';
+import { assert } from '../../domain/values/assert.ts';
+import { PAGE_BYTES } from '../../domain/values/page.ts';
 
 /** What a page is made of. A `duplicate` is one of a few contents that every image shares. */
 export const PAGE_KINDS = ['zero', 'text', 'random', 'repeated', 'duplicate'] as const;

@@ -1,6 +1,6 @@
 // Events and readings for tests of event logs.
 
-import type { EventLog, LogItem, NewEvent, StoredEvent } from '../../domain/ports.ts';
+import type { EventLog, LogItem, NewEvent, StoredEvent } from '../../domain/ports/event-log.ts';
 import type { Random } from './images.ts';
 
 let eventsMade = 0;

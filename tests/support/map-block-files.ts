@@ -1,7 +1,11 @@
 // Block files in a map: the port without a disk, which may lose or spoil what it keeps, and counts what
 // is read.
 
-import { FILE_BLOCK_BYTES, type BlockFile, type BlockFiles } from '../../domain/ports.ts';
+import {
+  FILE_BLOCK_BYTES,
+  type BlockFile,
+  type BlockFiles,
+} from '../../domain/ports/derived-files.ts';
 import type { MapStateFiles } from './map-state-files.ts';
 
 export class MapBlockFiles implements BlockFiles {

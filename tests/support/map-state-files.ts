@@ -1,8 +1,8 @@
 // State files in a map: the port without a disk, which may lose or spoil what it keeps.
 
-import type { StateFiles } from '../../domain/ports.ts';
-import { IDENTIFIER_BYTES } from '../../domain/page-engine.ts';
-import type { IdentifierColumn } from '../../projections/identifier-index.ts';
+import type { StateFiles } from '../../domain/ports/derived-files.ts';
+import { IDENTIFIER_BYTES } from '../../domain/ports/page-engine.ts';
+import type { IdentifierColumn } from '../../projections/models/identifier-index.ts';
 
 /** An identifier column that outlasts who opened it, as a file does. */
 export class KeptIdentifiers implements IdentifierColumn {

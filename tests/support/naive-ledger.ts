@@ -1,9 +1,9 @@
 // The plainest model of what the fold must say: whole tables, plain numbers, everything counted anew.
 // Contents are those of hand-made captures: 0 is zeros, undefined is not written yet.
 
-import type { SharingCounts } from '../../projections/audit/sharing-at.ts';
-import type { CaptureRow } from '../../projections/catalogue.ts';
-import type { Position } from '../../domain/ports.ts';
+import type { SharingCounts } from '../../projections/questions/sharing-at.ts';
+import type { CaptureRow } from '../../projections/models/catalogue.ts';
+import type { Position } from '../../domain/ports/event-log.ts';
 
 export interface NaivePageEvent {
   readonly item: number;

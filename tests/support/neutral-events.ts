@@ -1,7 +1,7 @@
 // The events of a log as any reader of it could hand them to a consumer in another language: a JSON
 // object a line, data in base64 (examples/subscriber).
 
-import type { EventLog } from '../../domain/ports.ts';
+import type { EventLog } from '../../domain/ports/event-log.ts';
 import { eventsOf } from './log-events.ts';
 
 export interface NeutralEvent {

@@ -1,7 +1,7 @@
 // How tests look at what a port answered: the value, or the code of its failure.
 
 import type { TaskEither } from 'fp-ts/lib/TaskEither.js';
-import type { LedgerError } from '../../domain/ledger-error.ts';
+import type { LedgerError } from '../../domain/values/ledger-error.ts';
 
 /** The value; a failure is thrown, so that a test shows its message. */
 export async function valueOf<A>(task: TaskEither<LedgerError, A>): Promise<A> {

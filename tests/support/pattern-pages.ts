@@ -1,8 +1,8 @@
 // Pages of every class of pattern, at random, and pages that only nearly are some.
 
 import fc from 'fast-check';
-import type { Grammar } from '../../domain/page-engine.ts';
-import { PAGE_BYTES } from '../../domain/page.ts';
+import type { Grammar } from '../../domain/ports/page-engine.ts';
+import { PAGE_BYTES } from '../../domain/values/page.ts';
 import { KNOWN_BYTES, UNIT_BYTES } from '../../domain/patterns/grammar.ts';
 
 const bytes = (minLength: number, maxLength: number): fc.Arbitrary<Uint8Array> =>

@@ -2,7 +2,7 @@
 // that planned before others committed, so that stores are overridden, and VMs that are retired.
 
 import fc from 'fast-check';
-import { vmStream } from '../../domain/stream-names.ts';
+import { vmStream } from '../../domain/events/streams.ts';
 import { HandMadeLedger, planCapture } from './hand-made-captures.ts';
 import { seededRandom } from './images.ts';
 import { NaiveLedger } from './naive-ledger.ts';

@@ -2,11 +2,11 @@
 
 import * as TaskEither from 'fp-ts/lib/TaskEither.js';
 import { nodeFiles } from '../../adapters/files/files.ts';
-import type { RangeSource } from '../../adapters/stores/cached-pages/range-source.ts';
-import { openPagePacks } from '../../adapters/stores/page-packs.ts';
-import { createMemoryPageStore } from '../../adapters/stores/page-store-memory.ts';
-import type { HeldPacks } from '../../adapters/stores/page-store-memory.ts';
-import type { PageStore } from '../../domain/ports.ts';
+import type { RangeSource } from '../../adapters/stores/page-store-cached/range-source.ts';
+import { openPagePacks } from '../../adapters/stores/page-store-folder/page-packs.ts';
+import { createMemoryPageStore } from '../../adapters/stores/page-store-memory/page-store-memory.ts';
+import type { HeldPacks } from '../../adapters/stores/page-store-memory/page-store-memory.ts';
+import type { PageStore } from '../../domain/ports/page-store.ts';
 import { gather } from './outcomes.ts';
 
 /** A range that was asked for. */

@@ -6,7 +6,7 @@ import type {
   S3PageStore,
   S3PageStoreOptions,
 } from '../../adapters/stores/page-store-s3/page-store-s3.ts';
-import type { LedgerError } from '../../domain/ledger-error.ts';
+import type { LedgerError } from '../../domain/values/ledger-error.ts';
 import { startScriptedHttp, startScriptedSocket, type ScriptedServer } from './scripted-http.ts';
 
 export const SCRIPTED_CREDENTIALS = {

@@ -2,7 +2,7 @@
 // that after sharing, in pages of 4 KiB as the paper counts, and the bytes it takes.
 
 import { sharingOf, type Ledger } from '../../index.ts';
-import { FIRST_CONTENT, isContent } from '../../domain/page-writes.ts';
+import { FIRST_CONTENT, isContent } from '../../domain/values/holding.ts';
 
 export interface SharingTable {
   readonly pages: number;

@@ -13,7 +13,7 @@ import {
   type Ledger,
 } from '../../index.ts';
 import type { FilePort } from '../../adapters/files/files.ts';
-import { PAGE_BYTES } from '../../domain/page.ts';
+import { PAGE_BYTES } from '../../domain/values/page.ts';
 import { takeSnapshot, type Snapshot } from './folder-snapshot.ts';
 import * as stream from './guest/stream-bytes.ts';
 import { changeImage, makeImage, pageAt } from './images.ts';

@@ -4,7 +4,7 @@
 import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { openLedger, recordImages } from '../../index.ts';
-import { PAGE_BYTES } from '../../domain/page.ts';
+import { PAGE_BYTES } from '../../domain/values/page.ts';
 import { seededRandom } from './images.ts';
 
 export const TRACED_PAGES = 48;

@@ -2,14 +2,12 @@
 
 import type { Command } from 'commander';
 import * as either from 'fp-ts/lib/Either.js';
-import {
-  gfnOfAddress,
-  historyOf,
-  patternClassName,
-  Refused,
-  verify as verifyLedger,
-  type VmEntry,
-} from '../../../index.ts';
+import { gfnOfAddress } from '../../../domain/values/memory-map.ts';
+import { historyOf } from '../../wiring/pages.ts';
+import { patternClassName } from '../../../projections/questions/pattern-classes.ts';
+import { Refused } from '../../../domain/values/refused.ts';
+import { verify as verifyLedger } from '../../wiring/audit.ts';
+import { type VmEntry } from '../../../projections/models/catalogue.ts';
 import { EXIT_DAMAGE, UsageError } from './failure.ts';
 import { field, isoTime, numeric, type Row } from './output.ts';
 import { progressOf, withLedger } from './session.ts';

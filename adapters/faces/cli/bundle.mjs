@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 
 await build({
-  entryPoints: ['dist/adapters/faces/cli/main.js', 'dist/adapters/kernels/page-worker.js'],
+  entryPoints: ['dist/adapters/faces/cli/main.js', 'dist/adapters/kernels/engine/page-worker.js'],
   outdir: 'dist/bin',
   entryNames: '[name]',
   bundle: true,
@@ -39,4 +39,4 @@ await build({
   },
   logLevel: 'warning',
 });
-copyFileSync('dist/adapters/kernels/kernels.wasm', 'dist/bin/kernels.wasm');
+copyFileSync('dist/adapters/kernels/engine/kernels.wasm', 'dist/bin/kernels.wasm');

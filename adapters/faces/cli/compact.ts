@@ -1,8 +1,10 @@
 // `compact`: what is stored, smaller, and space that nobody needs, back.
 
 import type { Command } from 'commander';
-import { PAGE_BYTES, compact as compactLedger, durationMs, graceMsOf } from '../../../index.ts';
-import type { Compacted } from '../../../index.ts';
+import { PAGE_BYTES } from '../../../domain/values/page.ts';
+import { compact as compactLedger, graceMsOf } from '../../wiring/compact.ts';
+import { durationMs } from '../../../domain/values/point.ts';
+import type { Compacted } from '../../../domain/use-cases/compact/compact.ts';
 import { UsageError } from './failure.ts';
 import { bytesText, isoTime, type Output } from './output.ts';
 import { progressOf, withLedger } from './session.ts';

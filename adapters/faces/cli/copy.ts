@@ -1,7 +1,8 @@
 // `copy`: a ledger into another, of any kind.
 
 import type { Command } from 'commander';
-import { copyLedger, openLedger } from '../../../index.ts';
+import { copyLedger } from '../../wiring/copy.ts';
+import { openLedger } from '../../wiring/open-ledger.ts';
 import { bytesText } from './output.ts';
 import { openOptions, outputOf, progressOf } from './session.ts';
 

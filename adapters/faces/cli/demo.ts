@@ -9,19 +9,17 @@ import {
   demoFolder,
   demoTools,
   makeImages,
-  openLedger,
-  recordGuest,
-  recordImages,
-  resumePoint,
-  restoreToFile,
   secondGuest,
-  sharingOf,
   startDemoGuest,
   ticksOf,
-  verify,
-  type CaptureRow,
-  type Ledger,
-} from '../../../index.ts';
+} from '../../wiring/demo.ts';
+import { openLedger } from '../../wiring/open-ledger.ts';
+import { recordGuest, recordImages } from '../../wiring/record.ts';
+import { resumePoint, restoreToFile } from '../../wiring/restore.ts';
+import { sharingOf } from '../../wiring/pages.ts';
+import { verify } from '../../wiring/audit.ts';
+import { type CaptureRow } from '../../../projections/models/catalogue.ts';
+import { type Ledger } from '../../wiring/ledger.ts';
 import { captureJson, CAPTURE_COLUMNS } from './list.ts';
 import { sharingTable } from './sharing.ts';
 import { EXIT_FAILED } from './failure.ts';

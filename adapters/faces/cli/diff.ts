@@ -1,14 +1,11 @@
 // `diff`: the pages, and the bytes, that differ between two points.
 
 import type { Command } from 'commander';
-import {
-  addressOfGfn,
-  diffOf,
-  pageCountOf,
-  type Ledger,
-  type PageDifference,
-  type VmPoint,
-} from '../../../index.ts';
+import { addressOfGfn, pageCountOf } from '../../../domain/values/memory-map.ts';
+import { diffOf } from '../../wiring/pages.ts';
+import { type Ledger } from '../../wiring/ledger.ts';
+import { type PageDifference } from '../../../projections/questions/diff.ts';
+import { type VmPoint } from '../../wiring/restore.ts';
 import { hexLines } from './hex-view.ts';
 import type { Output } from './output.ts';
 import { withLedger } from './session.ts';

@@ -1,7 +1,9 @@
 // Failures as exit codes and sentences (brief, section 5): 0 done, 1 failed, 2 bad usage, 3 integrity
 // damage found. Under --json the sentence still goes to stderr.
 
-import { isDamage, isLedgerError, isRefused } from '../../../index.ts';
+import { isDamage } from '../../../projections/questions/verify.ts';
+import { isLedgerError } from '../../../domain/values/ledger-error.ts';
+import { isRefused } from '../../../domain/values/refused.ts';
 
 export const EXIT_FAILED = 1;
 export const EXIT_USAGE = 2;

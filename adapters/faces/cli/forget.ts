@@ -1,7 +1,7 @@
 // `forget`, and `checkpoint --drop`.
 
 import type { Command } from 'commander';
-import { dropCheckpoint, forgetPoints } from '../../../index.ts';
+import { dropCheckpoint, forgetPoints } from '../../wiring/compact.ts';
 import { withLedger } from './session.ts';
 
 const pointsText = (count: number): string => (count === 1 ? '1 capture' : `${count} captures`);

@@ -7,7 +7,7 @@ import {
   importGroup,
   importGroupFromFile,
   listGroups,
-} from '../../../index.ts';
+} from '../../wiring/groups.ts';
 import { field, numeric } from './output.ts';
 import { withLedger } from './session.ts';
 

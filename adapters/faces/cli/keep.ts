@@ -1,7 +1,7 @@
 // `checkpoint` and `retire`.
 
 import type { Command } from 'commander';
-import { retireVm, takeCheckpoint } from '../../../index.ts';
+import { retireVm, takeCheckpoint } from '../../wiring/audit.ts';
 import { UsageError } from './failure.ts';
 import { withLedger } from './session.ts';
 

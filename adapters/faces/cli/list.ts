@@ -1,9 +1,10 @@
 // `vms`, `captures`, `checkpoints`: what the catalogue holds.
 
 import type { Command } from 'commander';
-import { pageCountOf } from '../../../domain/memory-map.ts';
-import { PAGE_BYTES } from '../../../domain/page.ts';
-import type { CaptureRow, Ledger } from '../../../index.ts';
+import { pageCountOf } from '../../../domain/values/memory-map.ts';
+import { PAGE_BYTES } from '../../../domain/values/page.ts';
+import type { CaptureRow } from '../../../projections/models/catalogue.ts';
+import type { Ledger } from '../../wiring/ledger.ts';
 import { bytesText, field, isoTime, numeric, type Column, type Row } from './output.ts';
 import { warn, withLedger } from './session.ts';
 

@@ -1,15 +1,11 @@
 // `log`: the events, with their page events where asked, and what comes.
 
 import type { Command } from 'commander';
-import {
-  followEvents,
-  isEventType,
-  listEvents,
-  type EventRow,
-  type Ledger,
-  type LogBound,
-} from '../../../index.ts';
-import { eventJson } from './event-json.ts';
+import { followEvents, listEvents, type LogBound } from '../../wiring/audit.ts';
+import { isEventType } from '../../../domain/events/control.ts';
+import { type EventRow } from '../../../projections/questions/event-rows.ts';
+import { type Ledger } from '../../wiring/ledger.ts';
+import { eventJson } from '../rows/event-rows.ts';
 import { UsageError } from './failure.ts';
 import { isoTime, type Output } from './output.ts';
 import { withLedger } from './session.ts';

@@ -1,7 +1,7 @@
 // `patterns` and `patterns add`: what is recognised in pages and described instead of stored.
 
 import type { Command } from 'commander';
-import { addPattern, listPatterns } from '../../../index.ts';
+import { addPattern, listPatterns } from '../../wiring/patterns.ts';
 import { field, numeric } from './output.ts';
 import { withLedger } from './session.ts';
 

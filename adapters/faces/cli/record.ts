@@ -1,15 +1,12 @@
 // `record image` and `record qemu`.
 
 import type { Command } from 'commander';
-import {
-  durationMs,
-  PAGE_BYTES,
-  recordGuest,
-  recordImages,
-  type CaptureRow,
-  type Ledger,
-  type SharePolicy,
-} from '../../../index.ts';
+import { durationMs } from '../../../domain/values/point.ts';
+import { PAGE_BYTES } from '../../../domain/values/page.ts';
+import { recordGuest, recordImages } from '../../wiring/record.ts';
+import { type CaptureRow } from '../../../projections/models/catalogue.ts';
+import { type Ledger } from '../../wiring/ledger.ts';
+import { type SharePolicy } from '../../../domain/events/control.ts';
 import { UsageError } from './failure.ts';
 import { captureJson } from './list.ts';
 import { bytesText, type Output } from './output.ts';

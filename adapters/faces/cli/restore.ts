@@ -2,14 +2,14 @@
 
 import { tmpdir } from 'node:os';
 import type { Command } from 'commander';
+import { PAGE_BYTES } from '../../../domain/values/page.ts';
 import {
-  PAGE_BYTES,
   resumePoint,
   restoreToFile,
   restoreToStream,
   type RestoreFormat,
-  type VmEntry,
-} from '../../../index.ts';
+} from '../../wiring/restore.ts';
+import { type VmEntry } from '../../../projections/models/catalogue.ts';
 import { UsageError } from './failure.ts';
 import { bytesText } from './output.ts';
 import { progressOf, withLedger } from './session.ts';

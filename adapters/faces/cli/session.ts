@@ -2,8 +2,9 @@
 
 import type { Command } from 'commander';
 // Not from index.ts: small questions start quickly when they load no more than they need.
-import type { Ledger, LedgerMode } from '../../../ledger.ts';
-import { openLedger, type OpenLedgerOptions } from '../../../open-ledger.ts';
+import type { Ledger, LedgerMode } from '../../wiring/ledger.ts';
+import { openLedger } from '../../wiring/open-ledger.ts';
+import { type OpenLedgerOptions } from '../../wiring/options.ts';
 import { Output } from './output.ts';
 import { Progress } from './progress.ts';
 

@@ -2,18 +2,14 @@
 // would have cost.
 
 import type { Command } from 'commander';
-import {
-  momentOf,
-  PAGE_BYTES,
-  patternCounts,
-  Refused,
-  sharersOf,
-  sharingOf,
-  whatIfOf,
-  pageCountOf,
-  type Ledger,
-  type SharingCounts,
-} from '../../../index.ts';
+import { momentOf } from '../../wiring/audit.ts';
+import { PAGE_BYTES } from '../../../domain/values/page.ts';
+import { patternCounts } from '../../../projections/questions/pattern-classes.ts';
+import { Refused } from '../../../domain/values/refused.ts';
+import { sharersOf, sharingOf, whatIfOf } from '../../wiring/pages.ts';
+import { pageCountOf } from '../../../domain/values/memory-map.ts';
+import { type Ledger } from '../../wiring/ledger.ts';
+import { type SharingCounts } from '../../../projections/questions/sharing-at.ts';
 import { UsageError } from './failure.ts';
 import { bytesText, field, numeric, type Output, type Row } from './output.ts';
 import { withLedger } from './session.ts';

@@ -4,12 +4,20 @@
 import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import type { Command } from 'commander';
-import { isEventType } from '../../../domain/events.ts';
-import { isName } from '../../../domain/stream-names.ts';
-import { rowArrays, statesOf } from '../../../following.ts';
-import { projectionNamed, type AnyProjection } from '../../../projections/registered.ts';
-import type { Control, Damaged, RowMessage, StateMessage } from '../../../subscribing.ts';
-import { eventJson } from './event-json.ts';
+import { isEventType } from '../../../domain/events/control.ts';
+import { isName } from '../../../domain/events/streams.ts';
+import { rowArrays, statesOf } from '../../../projections/subscriptions/follow.ts';
+import {
+  projectionNamed,
+  type AnyProjection,
+} from '../../../projections/subscriptions/registered.ts';
+import type {
+  Control,
+  Damaged,
+  RowMessage,
+  StateMessage,
+} from '../../../projections/subscriptions/messages.ts';
+import { eventJson } from '../rows/event-rows.ts';
 import { UsageError } from './failure.ts';
 import { isoTime, jsonLine, type Row } from './output.ts';
 import { warn, withLedger } from './session.ts';

@@ -1,7 +1,9 @@
 // `who`: which VMs and pages hold, or held, a content.
 
 import type { Command } from 'commander';
-import { momentOf, whoHolds, type Holder } from '../../../index.ts';
+import { momentOf } from '../../wiring/audit.ts';
+import { whoHolds } from '../../wiring/pages.ts';
+import { type Holder } from '../../../projections/questions/who.ts';
 import { field, numeric, type Row } from './output.ts';
 import { withLedger } from './session.ts';
 

@@ -7,7 +7,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { TaskEither } from 'fp-ts/lib/TaskEither.js';
-import { LedgerError } from '../../../domain/ledger-error.ts';
+import { LedgerError } from '../../../domain/values/ledger-error.ts';
 import { attempt } from '../qemu/failure.ts';
 import { buildInitramfs } from './initramfs.ts';
 import type { GuestTools } from './tools.ts';

@@ -8,7 +8,7 @@ import { homedir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { promisify } from 'node:util';
 import type { TaskEither } from 'fp-ts/lib/TaskEither.js';
-import { LedgerError } from '../../../domain/ledger-error.ts';
+import { LedgerError } from '../../../domain/values/ledger-error.ts';
 import { attempt, sentenceOf } from '../qemu/failure.ts';
 
 export const QEMU_PROGRAM = 'qemu-system-x86_64';

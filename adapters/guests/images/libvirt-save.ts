@@ -10,7 +10,7 @@
 //
 // Numbers are in the byte order of the machine that wrote it: the version tells which.
 
-import { LedgerError } from '../../../domain/ledger-error.ts';
+import { LedgerError } from '../../../domain/values/ledger-error.ts';
 
 export const LIBVIRT_HEADER_BYTES = 92;
 const VERSION = 2;

@@ -2,8 +2,8 @@
 // parsed synchronously, in place; only the lack of bytes waits.
 
 import { read } from 'node:fs';
-import { assert } from '../../../domain/assert.ts';
-import { LedgerError } from '../../../domain/ledger-error.ts';
+import { assert } from '../../../domain/values/assert.ts';
+import { LedgerError } from '../../../domain/values/ledger-error.ts';
 
 /** Where bytes come from: fills some of `target`, 0 at the end. */
 export type ByteSource = (target: Uint8Array) => Promise<number>;

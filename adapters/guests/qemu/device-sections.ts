@@ -4,8 +4,8 @@
 
 import * as t from 'io-ts';
 import { isRight } from 'fp-ts/lib/Either.js';
-import { LedgerError } from '../../../domain/ledger-error.ts';
-import { PAGE_BYTES } from '../../../domain/page.ts';
+import { LedgerError } from '../../../domain/values/ledger-error.ts';
+import { PAGE_BYTES } from '../../../domain/values/page.ts';
 import { latin1 } from './byte-window.ts';
 import * as layout from './stream-layout.ts';
 import type { DeviceState } from './stream-layout.ts';

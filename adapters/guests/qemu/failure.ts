@@ -3,8 +3,8 @@
 import type { TaskEither } from 'fp-ts/lib/TaskEither.js';
 import * as taskEither from 'fp-ts/lib/TaskEither.js';
 import { isNativeError } from 'node:util/types';
-import { isLedgerError, LedgerError } from '../../../domain/ledger-error.ts';
-import type { ErrorFacts, LedgerErrorCode } from '../../../domain/ledger-error.ts';
+import { isLedgerError, LedgerError } from '../../../domain/values/ledger-error.ts';
+import type { ErrorFacts, LedgerErrorCode } from '../../../domain/values/ledger-error.ts';
 
 /** The code of a system error (`ENOENT`), or an empty string. */
 export function systemCodeOf(thrown: unknown): string {

@@ -6,9 +6,9 @@
 
 import * as t from 'io-ts';
 import type { TaskEither } from 'fp-ts/lib/TaskEither.js';
-import { assert } from '../../../domain/assert.ts';
-import { isLedgerError, LedgerError } from '../../../domain/ledger-error.ts';
-import type { PhysicalRange } from '../../../domain/memory-map.ts';
+import { assert } from '../../../domain/values/assert.ts';
+import { isLedgerError, LedgerError } from '../../../domain/values/ledger-error.ts';
+import type { PhysicalRange } from '../../../domain/values/memory-map.ts';
 import { sourceOfChunks } from './byte-window.ts';
 import type { ByteSource } from './byte-window.ts';
 import { attempt, systemCodeOf } from './failure.ts';

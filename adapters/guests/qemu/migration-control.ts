@@ -2,7 +2,7 @@
 // how they become again what they were.
 
 import * as t from 'io-ts';
-import { LedgerError } from '../../../domain/ledger-error.ts';
+import { LedgerError } from '../../../domain/values/ledger-error.ts';
 import { sentenceOf } from './failure.ts';
 import type { QmpClient } from './qmp-client.ts';
 

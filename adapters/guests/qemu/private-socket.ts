@@ -6,7 +6,7 @@ import { createServer } from 'node:net';
 import type { Server, Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { LedgerError } from '../../../domain/ledger-error.ts';
+import { LedgerError } from '../../../domain/values/ledger-error.ts';
 
 /** Longest path of a unix socket, without its NUL. */
 const SOCKET_PATH_BYTES_MAX = 107;

@@ -7,7 +7,7 @@ import { connect } from 'node:net';
 import type { Socket } from 'node:net';
 import * as t from 'io-ts';
 import { isRight } from 'fp-ts/lib/Either.js';
-import { LedgerError } from '../../../domain/ledger-error.ts';
+import { LedgerError } from '../../../domain/values/ledger-error.ts';
 import { sentenceOf, systemCodeOf } from './failure.ts';
 
 /** Longest line taken: `query-qmp-schema`, the longest answer known, has 250 KB. */

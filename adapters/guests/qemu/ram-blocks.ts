@@ -4,8 +4,8 @@
 // largest, the earlier of two equals; the others follow in the stream's order. Where guest-physical
 // addresses lead is QEMU's rule for the machine type; a live guest is asked instead.
 
-import type { MemoryBlock, PhysicalRange } from '../../../domain/memory-map.ts';
-import { PAGE_BYTES } from '../../../domain/page.ts';
+import type { MemoryBlock, PhysicalRange } from '../../../domain/values/memory-map.ts';
+import { PAGE_BYTES } from '../../../domain/values/page.ts';
 
 /** Where RAM that does not fit below the devices goes on. */
 const HIGH_ADDRESS = 2 ** 32;

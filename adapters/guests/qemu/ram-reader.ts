@@ -2,10 +2,10 @@
 // window are taken in one synchronous loop. Invariants: every block is listed before a page of it
 // comes; an address lies inside its block; nothing is reserved for a length before it was bounded.
 
-import { assert } from '../../../domain/assert.ts';
-import { LedgerError } from '../../../domain/ledger-error.ts';
-import type { MemoryBlock } from '../../../domain/memory-map.ts';
-import { PAGE_BYTES, PAGE_SHIFT, VM_PAGES_MAX } from '../../../domain/page.ts';
+import { assert } from '../../../domain/values/assert.ts';
+import { LedgerError } from '../../../domain/values/ledger-error.ts';
+import type { MemoryBlock } from '../../../domain/values/memory-map.ts';
+import { PAGE_BYTES, PAGE_SHIFT, VM_PAGES_MAX } from '../../../domain/values/page.ts';
 import { latin1 } from './byte-window.ts';
 import type { ByteWindow } from './byte-window.ts';
 import { inLedgerOrder } from './ram-blocks.ts';

@@ -7,7 +7,7 @@ import type { ChildProcess, StdioNull, StdioPipe } from 'node:child_process';
 import { connect } from 'node:net';
 import type { Socket } from 'node:net';
 import type { TaskEither } from 'fp-ts/lib/TaskEither.js';
-import { isLedgerError, LedgerError } from '../../../domain/ledger-error.ts';
+import { isLedgerError, LedgerError } from '../../../domain/values/ledger-error.ts';
 import { attempt, sentenceOf, systemCodeOf } from './failure.ts';
 import { delay, progressOf, runStateNow } from './migration-control.ts';
 import { PrivateFolder } from './private-socket.ts';

@@ -5,10 +5,10 @@
 import { closeSync, mkdtempSync, openSync, rmSync, writeSync } from 'node:fs';
 import { tmpdir, totalmem } from 'node:os';
 import { join } from 'node:path';
-import { assert } from '../../../domain/assert.ts';
-import { LedgerError } from '../../../domain/ledger-error.ts';
-import { PAGE_BYTES, VM_PAGES_MAX } from '../../../domain/page.ts';
-import type { Image } from '../../../domain/page-engine.ts';
+import { assert } from '../../../domain/values/assert.ts';
+import { LedgerError } from '../../../domain/values/ledger-error.ts';
+import { PAGE_BYTES, VM_PAGES_MAX } from '../../../domain/values/page.ts';
+import type { Image } from '../../../domain/ports/page-engine.ts';
 
 /** Pages gathered before they are written. */
 const RUN_PAGES = 256;

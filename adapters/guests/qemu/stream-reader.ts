@@ -4,8 +4,8 @@
 // bounded before it is believed, nothing recurses, and the device state is walked to its last byte.
 
 import type { TaskEither } from 'fp-ts/lib/TaskEither.js';
-import { LedgerError } from '../../../domain/ledger-error.ts';
-import { VM_PAGES_MAX } from '../../../domain/page.ts';
+import { LedgerError } from '../../../domain/values/ledger-error.ts';
+import { VM_PAGES_MAX } from '../../../domain/values/page.ts';
 import { ByteWindow } from './byte-window.ts';
 import type { ByteSource } from './byte-window.ts';
 import { deviceSectionsOf, runStateOf } from './device-sections.ts';

@@ -5,12 +5,12 @@
 import { read, write } from 'node:fs';
 import type { Writable } from 'node:stream';
 import type { TaskEither } from 'fp-ts/lib/TaskEither.js';
-import { assert } from '../../../domain/assert.ts';
-import type { LedgerError } from '../../../domain/ledger-error.ts';
-import { mainPagesOf, pageCountOf } from '../../../domain/memory-map.ts';
-import type { MemoryMap } from '../../../domain/memory-map.ts';
-import type { Image } from '../../../domain/page-engine.ts';
-import { PAGE_BYTES } from '../../../domain/page.ts';
+import { assert } from '../../../domain/values/assert.ts';
+import type { LedgerError } from '../../../domain/values/ledger-error.ts';
+import { mainPagesOf, pageCountOf } from '../../../domain/values/memory-map.ts';
+import type { MemoryMap } from '../../../domain/values/memory-map.ts';
+import type { Image } from '../../../domain/ports/page-engine.ts';
+import { PAGE_BYTES } from '../../../domain/values/page.ts';
 import { attempt } from './failure.ts';
 import * as layout from './stream-layout.ts';
 import type { DeviceState } from './stream-layout.ts';

@@ -1,8 +1,9 @@
 // The check of the embedded log: reads every byte of the log and of the witnesses, and names what is
 // damaged. Bytes that no stream misses, such as the torn tail of a crash, are not damage.
 
-import type { Finding, LogDamage } from '../../../domain/ports.ts';
-import type { GuardedFile } from './guarded-file.ts';
+import type { Finding } from '../../../domain/values/finding.ts';
+import type { LogDamage } from '../../../domain/ports/event-log.ts';
+import type { GuardedFile } from '../../files/guarded-file.ts';
 import { LogFold } from './log-fold.ts';
 import { lostEnd } from './log-reader.ts';
 import { StreamHeads } from './stream-heads.ts';

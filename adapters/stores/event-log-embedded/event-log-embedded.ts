@@ -4,12 +4,13 @@
 import { join } from 'node:path';
 import { pipe } from 'fp-ts/lib/function.js';
 import * as TE from 'fp-ts/lib/TaskEither.js';
-import { isLedgerError, type LedgerError } from '../../../domain/ledger-error.ts';
-import type { EventLog, Finding, Position } from '../../../domain/ports.ts';
+import { isLedgerError, type LedgerError } from '../../../domain/values/ledger-error.ts';
+import type { Finding } from '../../../domain/values/finding.ts';
+import type { EventLog, Position } from '../../../domain/ports/event-log.ts';
 import type { FilePort } from '../../files/files.ts';
 import { checkLog } from './check.ts';
 import { follow } from './follow.ts';
-import { GuardedFile, logClosed, openForReading } from './guarded-file.ts';
+import { GuardedFile, logClosed, openForReading } from '../../files/guarded-file.ts';
 import { HEADS_FOLDER, LOG_FILE } from './layout.ts';
 import { LogReader } from './log-reader.ts';
 import { LogWriter } from './log-writer.ts';

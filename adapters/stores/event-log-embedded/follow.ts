@@ -1,7 +1,7 @@
 // Subscriptions to the embedded log: replay, `caughtUp` behind the items, then live. A change is
 // noticed by watching the file; where the system does not tell, by looking at its size.
 
-import type { LogSignal } from '../../../domain/ports.ts';
+import type { LogSignal } from '../../../domain/ports/event-log.ts';
 import type { FilePort } from '../../files/files.ts';
 import { ItemChunk, lostEnd, type LogReader } from './log-reader.ts';
 import type { LogFold } from './log-fold.ts';

@@ -2,8 +2,8 @@
 // handed out: header checksum, then bounds, then hash. What is no frame is stepped over to the next
 // frame that verifies, and reported as a stretch that is unreadable.
 
-import { assert } from '../../../domain/assert.ts';
-import type { LogFile } from './guarded-file.ts';
+import { assert } from '../../../domain/values/assert.ts';
+import type { LogFile } from '../../files/guarded-file.ts';
 import { FRAME_MAGIC, FRAME_PARTS, HASH_BYTES, HEADER_BYTES, ID_BYTES } from './layout.ts';
 import { FRAME_BYTES_MAX, hasSoundHash, readHeader, type FrameHeader } from './layout.ts';
 

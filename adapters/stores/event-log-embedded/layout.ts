@@ -25,10 +25,10 @@
 
 import { hash } from 'node:crypto';
 import { crc32 } from 'node:zlib';
-import { assert } from '../../../domain/assert.ts';
-import { LedgerError } from '../../../domain/ledger-error.ts';
-import { APPEND_BYTES_MAX, EVENT_BYTES_MAX } from '../../../domain/page.ts';
-import type { AppendRequest } from '../../../domain/ports.ts';
+import { assert } from '../../../domain/values/assert.ts';
+import { LedgerError } from '../../../domain/values/ledger-error.ts';
+import { APPEND_BYTES_MAX, EVENT_BYTES_MAX } from '../../../domain/values/page.ts';
+import type { AppendRequest } from '../../../domain/ports/event-log.ts';
 
 /** In the log's folder: its first file, named by the position of its first byte, and the witnesses. */
 export const LOG_FILE = '00000000000000000000.log';

@@ -11,8 +11,8 @@
 // off, or damaged?), and an append whose writer had not yet seen bytes that are unreadable now (did
 // they hold the winner of a race?). There the records that follow decide, then the witness.
 
-import type { LogDamage } from '../../../domain/ports.ts';
-import type { LogFile } from './guarded-file.ts';
+import type { LogDamage } from '../../../domain/ports/event-log.ts';
+import type { LogFile } from '../../files/guarded-file.ts';
 import { FrameScanner, type Frame, type Piece } from './frame-scanner.ts';
 import { isSameBytes } from './layout.ts';
 import type { Head, StreamHeads } from './stream-heads.ts';

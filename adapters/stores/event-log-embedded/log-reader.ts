@@ -1,17 +1,17 @@
 // Reading the embedded log: items in log order from any place, the events of one stream, and what is
 // missing at the ends of streams according to their witnesses.
 
-import { LedgerError } from '../../../domain/ledger-error.ts';
+import { LedgerError } from '../../../domain/values/ledger-error.ts';
 import type {
   LogChunk,
   LogDamage,
   LogItem,
   StoredEvent,
   StreamRange,
-} from '../../../domain/ports.ts';
-import { Checkpoints } from './checkpoints.ts';
+} from '../../../domain/ports/event-log.ts';
+import { Checkpoints } from './read-starts.ts';
 import { FrameScanner, type Frame } from './frame-scanner.ts';
-import type { GuardedFile } from './guarded-file.ts';
+import type { GuardedFile } from '../../files/guarded-file.ts';
 import { LogFold, endOf, type Judged } from './log-fold.ts';
 import { isSameBytes } from './layout.ts';
 import { StreamHeads, decodeHeads, encodeHeads } from './stream-heads.ts';

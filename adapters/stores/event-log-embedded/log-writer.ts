@@ -2,11 +2,11 @@
 // synced, and then the writer reads on and learns from the fold whether they were accepted. Appends
 // of one stream wait for one another; those of different streams do not.
 
-import { assert } from '../../../domain/assert.ts';
-import { LedgerError, isLedgerError } from '../../../domain/ledger-error.ts';
-import { NO_STREAM, type Appended, type AppendRequest } from '../../../domain/ports.ts';
+import { assert } from '../../../domain/values/assert.ts';
+import { LedgerError, isLedgerError } from '../../../domain/values/ledger-error.ts';
+import { NO_STREAM, type Appended, type AppendRequest } from '../../../domain/ports/event-log.ts';
 import { encodeAppend, isSameBytes, refusedSize } from './layout.ts';
-import { logReadOnly, type GuardedFile } from './guarded-file.ts';
+import { logReadOnly, type GuardedFile } from '../../files/guarded-file.ts';
 import { endOf, type Judged, type LogFold } from './log-fold.ts';
 import type { LogReader } from './log-reader.ts';
 import { NO_HEAD, type Head } from './stream-heads.ts';

@@ -2,10 +2,10 @@
 // was lost is answered as before; never "any". One at a time in each stream, in the order asked for,
 // and at most APPENDS_IN_FLIGHT over all streams: a killed server has few to lose track of.
 
-import { assert } from '../../../domain/assert.ts';
-import { LedgerError } from '../../../domain/ledger-error.ts';
-import { APPEND_BYTES_MAX, EVENT_BYTES_MAX } from '../../../domain/page.ts';
-import { NO_STREAM, type Appended, type AppendRequest } from '../../../domain/ports.ts';
+import { assert } from '../../../domain/values/assert.ts';
+import { LedgerError } from '../../../domain/values/ledger-error.ts';
+import { APPEND_BYTES_MAX, EVENT_BYTES_MAX } from '../../../domain/values/page.ts';
+import { NO_STREAM, type Appended, type AppendRequest } from '../../../domain/ports/event-log.ts';
 import {
   NO_STREAM as NO_STREAM_AT_SERVER,
   type AppendResult,

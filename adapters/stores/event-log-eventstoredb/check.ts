@@ -1,8 +1,9 @@
 // The check of the log on a server: reads every event of the ledger, and names what is missing, what
 // is deleted, and what others wrote into its streams. The bytes on the server's disk are the server's.
 
-import { isLedgerError } from '../../../domain/ledger-error.ts';
-import type { EventLog, Finding, LogDamage } from '../../../domain/ports.ts';
+import { isLedgerError } from '../../../domain/values/ledger-error.ts';
+import type { Finding } from '../../../domain/values/finding.ts';
+import type { EventLog, LogDamage } from '../../../domain/ports/event-log.ts';
 import { FOREIGN_PREFIX } from './event-codec.ts';
 import type { LedgerStreams } from './streams.ts';
 

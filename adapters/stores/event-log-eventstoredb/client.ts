@@ -14,7 +14,7 @@ import {
   type GossipClusterOptions,
   type SingleNodeOptions,
 } from '@eventstore/db-client';
-import { failureOf } from '../file-failures.ts';
+import { failureOf } from '../../files/failures.ts';
 import type { Endpoint, ServerSettings } from './ledger-url.ts';
 
 const CONNECTION_NAME = 'pageledger';

@@ -5,7 +5,7 @@
 
 import { setMaxListeners } from 'node:events';
 import { setTimeout as pause } from 'node:timers/promises';
-import type { LedgerError } from '../../../domain/ledger-error.ts';
+import type { LedgerError } from '../../../domain/values/ledger-error.ts';
 import { createClient, type Certificates, type LogClient } from './client.ts';
 import {
   isTransient,

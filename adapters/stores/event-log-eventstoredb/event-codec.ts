@@ -8,9 +8,9 @@
 import type { EventData, RecordedEvent } from '@eventstore/db-client';
 import * as either from 'fp-ts/lib/Either.js';
 import * as t from 'io-ts';
-import { assert } from '../../../domain/assert.ts';
-import { EVENT_BYTES_MAX } from '../../../domain/page.ts';
-import type { NewEvent, Position, StoredEvent } from '../../../domain/ports.ts';
+import { assert } from '../../../domain/values/assert.ts';
+import { EVENT_BYTES_MAX } from '../../../domain/values/page.ts';
+import type { NewEvent, Position, StoredEvent } from '../../../domain/ports/event-log.ts';
 
 /** Before the type of an event that pageledger did not write. */
 export const FOREIGN_PREFIX = 'foreign:';

@@ -5,8 +5,9 @@
 // Loaded only where a ledger on a server is opened.
 
 import * as TE from 'fp-ts/lib/TaskEither.js';
-import { isLedgerError, type LedgerError } from '../../../domain/ledger-error.ts';
-import type { EventLog, Finding, LogChunk, LogSignal, Position } from '../../../domain/ports.ts';
+import { isLedgerError, type LedgerError } from '../../../domain/values/ledger-error.ts';
+import type { Finding } from '../../../domain/values/finding.ts';
+import type { EventLog, LogChunk, LogSignal, Position } from '../../../domain/ports/event-log.ts';
 import { Appender } from './appender.ts';
 import { checkLog } from './check.ts';
 import { readCertificates } from './client.ts';

@@ -1,8 +1,8 @@
 // What the server and its client answer when something goes wrong, and what that is to the ledger.
 // Errors are told apart by their fields: some that the client lets through are no classes of its own.
 
-import { isLedgerError, LedgerError } from '../../../domain/ledger-error.ts';
-import { NO_STREAM } from '../../../domain/ports.ts';
+import { isLedgerError, LedgerError } from '../../../domain/values/ledger-error.ts';
+import { NO_STREAM } from '../../../domain/ports/event-log.ts';
 
 /**
  * `unreachable`: nobody knows what became of the call, it can be made again. `notLeader`: as well, at

@@ -6,8 +6,8 @@
 // is looked up first, always.
 
 import type { AllStreamResolvedEvent } from '@eventstore/db-client';
-import { LedgerError } from '../../../domain/ledger-error.ts';
-import type { LogItem, LogSignal, Position } from '../../../domain/ports.ts';
+import { LedgerError } from '../../../domain/values/ledger-error.ts';
+import type { LogItem, LogSignal, Position } from '../../../domain/ports/event-log.ts';
 import type { LogClient } from './client.ts';
 import { Tries, type Connection } from './connection.ts';
 import { FlowEnded, readFailure } from './failures.ts';

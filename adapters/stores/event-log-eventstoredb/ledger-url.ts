@@ -5,7 +5,7 @@
 // The string is read here and not by the client package, which prints what it does not know, password
 // and all, and takes settings silently that would lose events.
 
-import { refuse, type Refused } from '../../../domain/refused.ts';
+import { refuse, type Refused } from '../../../domain/values/refused.ts';
 
 /** Name of a ledger whose URL names none. */
 export const LEDGER_NAME_DEFAULT = 'pageledger';

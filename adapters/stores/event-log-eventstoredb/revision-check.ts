@@ -1,7 +1,7 @@
 // Streams of the ledger have no gaps. Who reads the log sees one where somebody deleted or cut off a
 // stream and the server has tidied up: it is told as damage, in the place where it shows.
 
-import type { LogDamage, StoredEvent } from '../../../domain/ports.ts';
+import type { LogDamage, StoredEvent } from '../../../domain/ports/event-log.ts';
 import { FOREIGN_PREFIX, TOMBSTONE_TYPE } from './event-codec.ts';
 
 const TOMBSTONE = FOREIGN_PREFIX + TOMBSTONE_TYPE;

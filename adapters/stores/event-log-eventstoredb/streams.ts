@@ -13,10 +13,10 @@ import {
 } from '@eventstore/db-client';
 import * as either from 'fp-ts/lib/Either.js';
 import * as t from 'io-ts';
-import { assert } from '../../../domain/assert.ts';
-import type { LedgerError } from '../../../domain/ledger-error.ts';
-import { NO_STREAM } from '../../../domain/ports.ts';
-import type { Position, StoredEvent, StreamRange } from '../../../domain/ports.ts';
+import { assert } from '../../../domain/values/assert.ts';
+import type { LedgerError } from '../../../domain/values/ledger-error.ts';
+import { NO_STREAM } from '../../../domain/ports/event-log.ts';
+import type { Position, StoredEvent, StreamRange } from '../../../domain/ports/event-log.ts';
 import type { LogClient } from './client.ts';
 import { Tries, type Connection } from './connection.ts';
 import { fromServerEvent, type FoundEvent } from './event-codec.ts';

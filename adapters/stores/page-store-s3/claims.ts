@@ -5,8 +5,13 @@
 
 import { createHash } from 'node:crypto';
 import * as either from 'fp-ts/lib/Either.js';
-import { LedgerError } from '../../../domain/ledger-error.ts';
-import { CLAIM_BYTES_MAX, CLAIM_NAME, checkClaim, claimBytes } from '../store-claim.ts';
+import { LedgerError } from '../../../domain/values/ledger-error.ts';
+import {
+  CLAIM_BYTES_MAX,
+  CLAIM_NAME,
+  checkClaim,
+  claimBytes,
+} from '../ledger-folder/store-claim.ts';
 import { NOTHING, type S3Client } from './s3-client.ts';
 
 interface Place {

@@ -1,7 +1,7 @@
 // Parts of a pack, asked for by one range and believed only where the answer says exactly that range.
 
 import * as either from 'fp-ts/lib/Either.js';
-import type { FoundRange } from '../cached-pages/range-source.ts';
+import type { FoundRange } from '../page-store-cached/range-source.ts';
 import type { BodyPart, HttpHead } from './http-exchange.ts';
 import type { S3Answer } from './s3-failures.ts';
 

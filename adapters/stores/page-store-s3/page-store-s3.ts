@@ -8,14 +8,15 @@
 
 import * as either from 'fp-ts/lib/Either.js';
 import * as TaskEither from 'fp-ts/lib/TaskEither.js';
-import { assert } from '../../../domain/assert.ts';
-import { LedgerError } from '../../../domain/ledger-error.ts';
-import { PACK_NAME } from '../../../domain/pack.ts';
-import type { Clock, PackEntry, PageStore } from '../../../domain/ports.ts';
-import { refuse } from '../../../domain/refused.ts';
-import { canBeOfPack, PACK_BYTES_MAX } from '../cached-pages/range-source.ts';
-import type { FoundRange, RangeSource } from '../cached-pages/range-source.ts';
-import { failureOf } from '../file-failures.ts';
+import { assert } from '../../../domain/values/assert.ts';
+import { LedgerError } from '../../../domain/values/ledger-error.ts';
+import { PACK_NAME } from '../../../domain/values/pack.ts';
+import type { Clock } from '../../../domain/ports/clock.ts';
+import type { PackEntry, PageStore } from '../../../domain/ports/page-store.ts';
+import { refuse } from '../../../domain/values/refused.ts';
+import { canBeOfPack, PACK_BYTES_MAX } from '../page-store-cached/range-source.ts';
+import type { FoundRange, RangeSource } from '../page-store-cached/range-source.ts';
+import { failureOf } from '../../files/failures.ts';
 import { checkPackBytes, checkPackName, checkRange, packMissing } from '../page-requests.ts';
 import type { PackRange } from '../page-requests.ts';
 import { claimPlace, checkClaimOf, hasClaim } from './claims.ts';

@@ -7,7 +7,7 @@
 // repeated without what could be a secret.
 
 import { fileURLToPath } from 'node:url';
-import { refuse, type Refused } from '../../../domain/refused.ts';
+import { refuse, type Refused } from '../../../domain/values/refused.ts';
 
 /** A bucket, or a part of one. */
 export interface S3Place {

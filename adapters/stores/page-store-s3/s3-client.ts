@@ -3,7 +3,7 @@
 
 import { createHash } from 'node:crypto';
 import * as either from 'fp-ts/lib/Either.js';
-import type { Clock } from '../../../domain/ports.ts';
+import type { Clock } from '../../../domain/ports/clock.ts';
 import {
   createHttpClient,
   type BodyPart,

@@ -1,7 +1,7 @@
 // How refusals and silences of an object store become LedgerErrors. Of what a server says only its
 // status and its error code are repeated: a longer text may give back parts of the request.
 
-import { LedgerError, type ErrorFacts } from '../../../domain/ledger-error.ts';
+import { LedgerError, type ErrorFacts } from '../../../domain/values/ledger-error.ts';
 import type { HttpAnswer, HttpTrouble } from './http-exchange.ts';
 import type { S3Address } from './s3-address.ts';
 

@@ -3,7 +3,7 @@
 
 import { createHash, createHmac, type Hash, type Hmac } from 'node:crypto';
 import { SignatureV4 } from '@smithy/signature-v4';
-import { LedgerError } from '../../../domain/ledger-error.ts';
+import { LedgerError } from '../../../domain/values/ledger-error.ts';
 import type { S3Address } from './s3-address.ts';
 
 /** What signs a request. The secret and the token go nowhere else. */

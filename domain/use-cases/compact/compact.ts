@@ -10,14 +10,15 @@
 // One compaction appends at a time: the stream `store` arbitrates.
 
 import * as either from 'fp-ts/lib/Either.js';
-import { decideRelease, packsToRewrite, type ReleasedSlots } from '../../compaction.ts';
-import { LedgerError } from '../../ledger-error.ts';
-import { PACK_SLOTS } from '../../page.ts';
-import { isContent, UNKNOWN, type Holding } from '../../page-writes.ts';
-import type { Clock, EventLog, NewEvent } from '../../ports.ts';
-import { encodePackRewritten, type PackRewritten } from '../../rewrite-event.ts';
-import { STORE_STREAM } from '../../stream-names.ts';
-import { encodeControls, newEvent } from '../capture-log.ts';
+import { decideRelease, packsToRewrite, type ReleasedSlots } from '../../store.ts';
+import { LedgerError } from '../../values/ledger-error.ts';
+import { PACK_SLOTS } from '../../values/page.ts';
+import { isContent, UNKNOWN, type Holding } from '../../values/holding.ts';
+import type { Clock } from '../../ports/clock.ts';
+import type { EventLog, NewEvent } from '../../ports/event-log.ts';
+import { encodePackRewritten, type PackRewritten } from '../../events/pack-rewritten.ts';
+import { STORE_STREAM } from '../../events/streams.ts';
+import { encodeControls, newEvent } from '../../events/envelope.ts';
 import { deletePacks, type Deleted, type DeletionPorts } from './deletion.ts';
 import { gainOf, type Gain } from './gain.ts';
 import { GroupRewriter } from './group-rewriter.ts';

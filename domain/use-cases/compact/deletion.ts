@@ -5,8 +5,8 @@
 // to its head. So a recorder that had begun before what emptied a pack was appended is either found
 // running, or all that it committed is known; and one that begins later sees everything.
 
-import { deletableAtMs } from '../../compaction.ts';
-import type { PackEntry, PageStore } from '../../ports.ts';
+import { deletableAtMs } from '../../store.ts';
+import type { PackEntry, PageStore } from '../../ports/page-store.ts';
 
 /** Orphans are deleted after this time also while somebody records: no capture takes that long. */
 const ORPHAN_MS = 24 * 3_600_000;

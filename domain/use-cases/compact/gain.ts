@@ -1,11 +1,11 @@
 // What rewriting the packs of a group would give, from a sample of them: some of their blocks are packed
 // as rewriting would. It leaves out what better neighbours and new patches give, so it says too little.
 
-import { blockStarts, contentSlotsOf, packLabel, sliceBlocks } from '../../pack.ts';
-import { CHUNK_PAGES, type PageEngine } from '../../page-engine.ts';
-import { PACK_SLOTS, PAGE_BYTES } from '../../page.ts';
-import type { PageStore } from '../../ports.ts';
-import { useRange } from '../pack-ranges.ts';
+import { blockStarts, contentSlotsOf, packLabel, sliceBlocks } from '../../values/pack.ts';
+import { CHUNK_PAGES, type PageEngine } from '../../ports/page-engine.ts';
+import { PACK_SLOTS, PAGE_BYTES } from '../../values/page.ts';
+import type { PageStore } from '../../ports/page-store.ts';
+import { useRange } from '../pages/pack-ranges.ts';
 import type { ContentPlaces, SurveyedPack } from './models.ts';
 import { cutsOf, REWRITE_LEVEL, SAMPLE_CHUNKS } from './policy.ts';
 import { similarPages } from './similar-order.ts';

@@ -5,10 +5,10 @@
 //
 // Memory: a sketch and a few words a page of a window, and what the pack writer takes.
 
-import { CHUNK_PAGES, type PageEngine } from '../../page-engine.ts';
-import { PAGE_BYTES } from '../../page.ts';
-import type { Holding } from '../../page-writes.ts';
-import type { PageReader } from '../page-reader.ts';
+import { CHUNK_PAGES, type PageEngine } from '../../ports/page-engine.ts';
+import { PAGE_BYTES } from '../../values/page.ts';
+import type { Holding } from '../../values/holding.ts';
+import type { PageReader } from '../pages/page-reader.ts';
 import type { KeptDescriptor } from './kept-patterns.ts';
 import type { VmVersions } from './models.ts';
 import type { PackWriter } from './pack-writer.ts';

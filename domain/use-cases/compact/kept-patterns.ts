@@ -1,14 +1,14 @@
 // Descriptors of the patterns that packs keep, read back as they are stored: a block of patterns is
 // descriptors, each after its length as a u16.
 
-import { LedgerError } from '../../ledger-error.ts';
-import { blockStarts, CODEC_PATTERN, packLabel, sliceBlocks } from '../../pack.ts';
-import { PACK_SLOTS } from '../../page.ts';
-import type { PageEngine } from '../../page-engine.ts';
-import { isKeptPattern } from '../../page-writes.ts';
-import type { PageStore } from '../../ports.ts';
-import { useRange } from '../pack-ranges.ts';
-import type { SlotOfPack } from '../pack-stager.ts';
+import { LedgerError } from '../../values/ledger-error.ts';
+import { blockStarts, CODEC_PATTERN, packLabel, sliceBlocks } from '../../values/pack.ts';
+import { PACK_SLOTS } from '../../values/page.ts';
+import type { PageEngine } from '../../ports/page-engine.ts';
+import { isKeptPattern } from '../../values/holding.ts';
+import type { PageStore } from '../../ports/page-store.ts';
+import { useRange } from '../pages/pack-ranges.ts';
+import type { SlotOfPack } from '../record/pack-stager.ts';
 import type { ContentPlaces, Survey, SurveyedPack } from './models.ts';
 
 const LENGTH_BYTES = 2;

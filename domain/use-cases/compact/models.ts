@@ -1,9 +1,9 @@
 // What compaction asks of the projections, beside where content lies.
 
-import type { PackUse } from '../../compaction.ts';
-import type { ContentReleased } from '../../events.ts';
-import type { Holding } from '../../page-writes.ts';
-import type { PageLocator } from '../../read-models.ts';
+import type { PackUse } from '../../store.ts';
+import type { ContentReleased } from '../../events/control.ts';
+import type { Holding } from '../../values/holding.ts';
+import type { PageLocator } from '../../ports/models.ts';
 
 /** A pack and its number among all packs. */
 export interface SurveyedPack extends PackUse {

@@ -1,14 +1,14 @@
 // Puts a rewritten pack together: blocks of contents, then the patterns, in a buffer that becomes the
 // pack, and the columns of its event beside.
 
-import { assert } from '../../assert.ts';
-import { toHex } from '../../identifier.ts';
-import { PACK_HEADER_BYTES, packHeader } from '../../pack.ts';
-import { PACK_SLOTS } from '../../page.ts';
-import type { StoredBlocks } from '../../page-engine.ts';
-import { NO_PATCHES, type PatchTable } from '../../patches.ts';
-import { HOME_PACKS_MAX, type PackRewritten } from '../../rewrite-event.ts';
-import type { SlotOfPack } from '../pack-stager.ts';
+import { assert } from '../../values/assert.ts';
+import { toHex } from '../../values/identifier.ts';
+import { PACK_HEADER_BYTES, packHeader } from '../../values/pack.ts';
+import { PACK_SLOTS } from '../../values/page.ts';
+import type { StoredBlocks } from '../../ports/page-engine.ts';
+import { NO_PATCHES, type PatchTable } from '../../events/patches.ts';
+import { HOME_PACKS_MAX, type PackRewritten } from '../../events/pack-rewritten.ts';
+import type { SlotOfPack } from '../record/pack-stager.ts';
 
 const BUILDING_BYTES = 4 * 1024 * 1024;
 

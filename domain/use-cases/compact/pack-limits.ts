@@ -1,9 +1,9 @@
 // What one rewritten pack may hold: contents, packs that its slots are of, and packs that its patches
 // refer to.
 
-import { PACK_PAGES_MAX } from '../../page.ts';
-import { PATCH_PACKS_MAX } from '../../patches.ts';
-import { HOME_PACKS_MAX } from '../../rewrite-event.ts';
+import { PACK_PAGES_MAX } from '../../values/page.ts';
+import { PATCH_PACKS_MAX } from '../../events/patches.ts';
+import { HOME_PACKS_MAX } from '../../events/pack-rewritten.ts';
 import type { RewrittenSlot } from './pack-builder.ts';
 
 export class PackLimits {

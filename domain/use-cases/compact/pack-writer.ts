@@ -5,12 +5,12 @@
 // Packs do not depend on the timing of threads. Memory: twice the engine's threads of chunks, their
 // references, and a pack.
 
-import { CHUNK_PAGES, type PageEngine, type PatchedBlocks } from '../../page-engine.ts';
-import { PACK_PATTERNS_MAX, PAGE_BYTES } from '../../page.ts';
-import type { Holding } from '../../page-writes.ts';
-import type { PageStore } from '../../ports.ts';
-import type { PackRewritten } from '../../rewrite-event.ts';
-import type { PageReader } from '../page-reader.ts';
+import { CHUNK_PAGES, type PageEngine, type PatchedBlocks } from '../../ports/page-engine.ts';
+import { PACK_PATTERNS_MAX, PAGE_BYTES } from '../../values/page.ts';
+import type { Holding } from '../../values/holding.ts';
+import type { PageStore } from '../../ports/page-store.ts';
+import type { PackRewritten } from '../../events/pack-rewritten.ts';
+import type { PageReader } from '../pages/page-reader.ts';
 import type { KeptDescriptor } from './kept-patterns.ts';
 import type { ContentPlaces } from './models.ts';
 import { PackBuilder, type RewrittenSlot } from './pack-builder.ts';

@@ -1,7 +1,7 @@
 // How compaction stores: every figure that it is a matter of trade to choose, in one place. Measured
 // on guests' memory (docs/performance.md, "Compaction").
 
-import { PACK_PAGES_MAX } from '../../page.ts';
+import { PACK_PAGES_MAX } from '../../values/page.ts';
 
 /** zstd's level for what is rewritten. */
 export const REWRITE_LEVEL = 15;

@@ -5,10 +5,10 @@
 // is; an older one is a patch of the nearest newer one that is whole. What patches that were not
 // rewritten yet refer to stays whole.
 
-import { NumberSet } from '../../number-set.ts';
-import { PACK_SLOTS, PAGE_BYTES } from '../../page.ts';
-import { FIRST_CONTENT, isContent, UNKNOWN, type Holding } from '../../page-writes.ts';
-import { PATCH_BYTES_MAX } from '../../patches.ts';
+import { NumberSet } from '../../values/number-set.ts';
+import { PACK_SLOTS, PAGE_BYTES } from '../../values/page.ts';
+import { FIRST_CONTENT, isContent, UNKNOWN, type Holding } from '../../values/holding.ts';
+import { PATCH_BYTES_MAX } from '../../events/patches.ts';
 import { NO_GFN, type ContentPlaces, type Survey } from './models.ts';
 
 /** Bytes in which two pages differ, counted up to `max`. */

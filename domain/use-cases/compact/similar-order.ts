@@ -1,11 +1,11 @@
 // The order to store whole pages in: pages with common stretches of bytes side by side, so that a block
 // holds them together (similar-pages.ts). Sketches tell of content and stay in memory.
 
-import { CHUNK_PAGES, type PageEngine } from '../../page-engine.ts';
-import { PAGE_BYTES } from '../../page.ts';
-import type { Holding } from '../../page-writes.ts';
-import { GROUPED_PAGES_MAX, groupSimilar } from '../../similar-pages.ts';
-import type { PageReader } from '../page-reader.ts';
+import { CHUNK_PAGES, type PageEngine } from '../../ports/page-engine.ts';
+import { PAGE_BYTES } from '../../values/page.ts';
+import type { Holding } from '../../values/holding.ts';
+import { GROUPED_PAGES_MAX, groupSimilar } from '../../values/similar-pages.ts';
+import type { PageReader } from '../pages/page-reader.ts';
 import { GROUP_PAGES } from './policy.ts';
 
 /** Numbers of pages at hand, similar ones side by side. At most CHUNK_PAGES pages. */

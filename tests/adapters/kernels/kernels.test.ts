@@ -2,9 +2,9 @@ import { Blake3Hasher } from '@napi-rs/blake-hash';
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { deriveEngineKeys } from '../../../adapters/kernels/keys.ts';
-import { FINGERPRINT_KEY_BYTES, loadKernels } from '../../../adapters/kernels/kernels.ts';
-import { FINGERPRINT_BYTES, IDENTIFIER_BYTES } from '../../../domain/page-engine.ts';
-import { PAGE_BYTES } from '../../../domain/page.ts';
+import { FINGERPRINT_KEY_BYTES, loadKernels } from '../../../adapters/kernels/engine/kernels.ts';
+import { FINGERPRINT_BYTES, IDENTIFIER_BYTES } from '../../../domain/ports/page-engine.ts';
+import { PAGE_BYTES } from '../../../domain/values/page.ts';
 import { numbers, randomBytes } from './random-pages.ts';
 
 const PAGES_MAX = 64;

@@ -3,10 +3,10 @@
 
 import { Blake3Hasher } from '@napi-rs/blake-hash';
 import { describe, expect, test } from '@jest/globals';
-import { checkTable, decodeBlockAt } from '../../../adapters/kernels/codec.ts';
-import { identifierAt } from '../../../domain/identifier.ts';
-import { PACK_HEADER_BYTES } from '../../../domain/pack.ts';
-import { decodePackWritten } from '../../../domain/pack-event.ts';
+import { checkTable, decodeBlockAt } from '../../../adapters/kernels/codec/codec.ts';
+import { identifierAt } from '../../../domain/values/identifier.ts';
+import { PACK_HEADER_BYTES } from '../../../domain/values/pack.ts';
+import { decodePackWritten } from '../../../domain/events/pack-written.ts';
 import {
   GOLDEN_KEY,
   GOLDEN_PACK,

@@ -4,12 +4,12 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { deriveEngineKeys } from '../../../adapters/kernels/keys.ts';
-import { loadKernels } from '../../../adapters/kernels/kernels.ts';
-import { createPageEngine } from '../../../adapters/kernels/page-engine.ts';
-import { FINGERPRINT_BYTES } from '../../../domain/page-engine.ts';
-import type { PageEngine, PatchedBlocks, ScannedChunk } from '../../../domain/page-engine.ts';
-import { BLOCK_PAGES, BLOCK_PAGES_MAX, PAGE_BYTES } from '../../../domain/page.ts';
-import { PATCH_BYTES_MAX } from '../../../domain/patches.ts';
+import { loadKernels } from '../../../adapters/kernels/engine/kernels.ts';
+import { createPageEngine } from '../../../adapters/kernels/engine/page-engine.ts';
+import { FINGERPRINT_BYTES } from '../../../domain/ports/page-engine.ts';
+import type { PageEngine, PatchedBlocks, ScannedChunk } from '../../../domain/ports/page-engine.ts';
+import { BLOCK_PAGES, BLOCK_PAGES_MAX, PAGE_BYTES } from '../../../domain/values/page.ts';
+import { PATCH_BYTES_MAX } from '../../../domain/events/patches.ts';
 import { numbers, randomBytes, textBytes } from './random-pages.ts';
 
 const pageOf = (bytes: Uint8Array, page: number): Uint8Array =>

@@ -4,11 +4,14 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe as suite, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { loadKernels } from '../../../adapters/kernels/kernels.ts';
-import { classifierBytes, PageClassifier } from '../../../adapters/kernels/page-classifier.ts';
-import { CLASS_NONE, CLASS_ZERO, type Grammar } from '../../../domain/page-engine.ts';
-import { PAGE_BYTES } from '../../../domain/page.ts';
-import { describe, regenerate } from '../../../domain/patterns.ts';
+import { loadKernels } from '../../../adapters/kernels/engine/kernels.ts';
+import {
+  classifierBytes,
+  PageClassifier,
+} from '../../../adapters/kernels/engine/page-classifier.ts';
+import { CLASS_NONE, CLASS_ZERO, type Grammar } from '../../../domain/ports/page-engine.ts';
+import { PAGE_BYTES } from '../../../domain/values/page.ts';
+import { describe, regenerate } from '../../../domain/patterns/index.ts';
 import { anyPage, GRAMMAR, repeatedPage } from '../../support/pattern-pages.ts';
 
 const WINDOW_PAGES = 128;

@@ -1,6 +1,6 @@
 // Deterministic pages for the kernels' tests.
 
-import { PAGE_BYTES } from '../../../domain/page.ts';
+import { PAGE_BYTES } from '../../../domain/values/page.ts';
 
 /** A generator of 32-bit numbers (xorshift) from a seed other than 0. */
 export function numbers(seed: number): () => number {

@@ -1,8 +1,8 @@
 import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { loadKernels } from '../../../adapters/kernels/kernels.ts';
-import { SKETCH_FEATURES } from '../../../domain/page-engine.ts';
-import { PAGE_BYTES } from '../../../domain/page.ts';
+import { loadKernels } from '../../../adapters/kernels/engine/kernels.ts';
+import { SKETCH_FEATURES } from '../../../domain/ports/page-engine.ts';
+import { PAGE_BYTES } from '../../../domain/values/page.ts';
 import { mixedImage, randomBytes, textBytes } from './random-pages.ts';
 
 const PAGES_MAX = 32;

@@ -1,11 +1,11 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { FIRST_CONTENT } from '../../../domain/page-writes.ts';
-import { pageHistory } from '../../../projections/audit/history.ts';
-import { contentNamed, holdersOf } from '../../../projections/audit/who.ts';
-import type { LedgerState } from '../../../projections/ledger-state.ts';
+import { FIRST_CONTENT } from '../../../domain/values/holding.ts';
+import { pageHistory } from '../../../projections/questions/history.ts';
+import { contentNamed, holdersOf } from '../../../projections/questions/who.ts';
+import type { LedgerState } from '../../../projections/models/ledger-state.ts';
 import { PageIndex } from '../../../projections/page-index/page-index.ts';
-import { replayCommits } from '../../../projections/subscription.ts';
+import { replayCommits } from '../../../projections/observable.ts';
 import { HandMadeLedger, identifierOf } from '../../support/hand-made-captures.ts';
 import { MapBlockFiles } from '../../support/map-block-files.ts';
 import { MapStateFiles } from '../../support/map-state-files.ts';

@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { StateUnfit } from '../../../projections/bytes.ts';
+import { StateUnfit } from '../../../projections/models/state-bytes.ts';
 import { HOLDING_WORDS, joinedHoldings } from '../../../projections/page-index/holding-records.ts';
 import { orderedBy, rowsInOrder } from '../../../projections/page-index/radix-order.ts';
 import { recordsIn, type Records } from '../../../projections/page-index/record-block.ts';

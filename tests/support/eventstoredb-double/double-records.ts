@@ -4,7 +4,7 @@
 // events of one append are neighbours; a listener hears of a record only after it is stored.
 
 import { randomUUID } from 'node:crypto';
-import { assert } from '../../../domain/assert.ts';
+import { assert } from '../../../domain/values/assert.ts';
 import {
   EPOCH_RECORDS_BYTES,
   FIRST_EVENT,

@@ -14,7 +14,7 @@ import { Server, ServerCredentials } from '@grpc/grpc-js';
 import featureServices from '@eventstore/db-client/generated/serverfeatures_grpc_pb.js';
 import gossipServices from '@eventstore/db-client/generated/gossip_grpc_pb.js';
 import streamsServices from '@eventstore/db-client/generated/streams_grpc_pb.js';
-import { assert } from '../../../domain/assert.ts';
+import { assert } from '../../../domain/values/assert.ts';
 import { serveAppend } from './appending.ts';
 import { serveBatchAppend } from './batch-appending.ts';
 import { serveFeatures, serveGossip } from './cluster.ts';

@@ -4,7 +4,7 @@
 
 import { setTimeout as sleep } from 'node:timers/promises';
 import { status } from '@grpc/grpc-js';
-import { assert } from '../../../domain/assert.ts';
+import { assert } from '../../../domain/values/assert.ts';
 import { notLeader, refusal, type Refusal } from './refusals.ts';
 import { CONSUMER_TOO_SLOW } from './server-behaviour.ts';
 

@@ -5,7 +5,7 @@
 import { randomUUID } from 'node:crypto';
 import { status } from '@grpc/grpc-js';
 import type { ReadReq } from '@eventstore/db-client/generated/streams_pb.js';
-import { assert } from '../../../domain/assert.ts';
+import { assert } from '../../../domain/values/assert.ts';
 import type { DoubleRecord, DoubleRecords } from './double-records.ts';
 import { matcherOf } from './filters.ts';
 import type { OpenFlow } from './flow.ts';

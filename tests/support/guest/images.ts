@@ -1,8 +1,8 @@
 // Reading back what a capture left in its image.
 
 import { readSync } from 'node:fs';
-import type { Image } from '../../../domain/page-engine.ts';
-import { PAGE_BYTES } from '../../../domain/page.ts';
+import type { Image } from '../../../domain/ports/page-engine.ts';
+import { PAGE_BYTES } from '../../../domain/values/page.ts';
 
 /** All pages of an image, back to back, zeros where its map says so. */
 export function bytesOfImage(image: Image): Buffer {

@@ -9,7 +9,7 @@ import {
   RAM_ZERO,
 } from '../../../adapters/guests/qemu/stream-layout.ts';
 import type { ByteSource } from '../../../adapters/guests/qemu/byte-window.ts';
-import { PAGE_BYTES } from '../../../domain/page.ts';
+import { PAGE_BYTES } from '../../../domain/values/page.ts';
 
 export const u8 = (...values: readonly number[]): Buffer => Buffer.from(values);
 

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { openSource } from '../../../../adapters/guests/images/open-source.ts';
-import { PAGE_BYTES } from '../../../../domain/page.ts';
+import { PAGE_BYTES } from '../../../../domain/values/page.ts';
 import { bytesOfImage } from '../../../support/guest/images.ts';
 import * as stream from '../../../support/guest/stream-bytes.ts';
 import { failureOf, valueOf } from '../../../support/outcomes.ts';

@@ -19,9 +19,9 @@ import { resumeGuest } from '../../../../adapters/guests/qemu/resume-guest.ts';
 import type { ResumedGuest } from '../../../../adapters/guests/qemu/resume-guest.ts';
 import { Spool } from '../../../../adapters/guests/qemu/spool.ts';
 import { runsOfImage, writeStreamOrThrow } from '../../../../adapters/guests/qemu/stream-writer.ts';
-import { LedgerError } from '../../../../domain/ledger-error.ts';
-import { mainPagesOf } from '../../../../domain/memory-map.ts';
-import { PAGE_BYTES } from '../../../../domain/page.ts';
+import { LedgerError } from '../../../../domain/values/ledger-error.ts';
+import { mainPagesOf } from '../../../../domain/values/memory-map.ts';
+import { PAGE_BYTES } from '../../../../domain/values/page.ts';
 import { bytesOfImage, pagesThatDiffer } from '../../../support/guest/images.ts';
 import {
   describeWithQemu,

@@ -4,7 +4,7 @@ import {
   rangesOfFlatView,
   rangesOfMachine,
 } from '../../../../adapters/guests/qemu/ram-blocks.ts';
-import { PAGE_BYTES } from '../../../../domain/page.ts';
+import { PAGE_BYTES } from '../../../../domain/values/page.ts';
 
 const GIB = 2 ** 30;
 const ram = (bytes: number) => ({ name: 'pc.ram', pages: bytes / PAGE_BYTES });

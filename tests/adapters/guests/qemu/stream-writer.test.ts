@@ -12,9 +12,9 @@ import {
   writeStream,
 } from '../../../../adapters/guests/qemu/stream-writer.ts';
 import type { PageRun } from '../../../../adapters/guests/qemu/stream-writer.ts';
-import { pageCountOf } from '../../../../domain/memory-map.ts';
-import type { MemoryMap } from '../../../../domain/memory-map.ts';
-import { PAGE_BYTES } from '../../../../domain/page.ts';
+import { pageCountOf } from '../../../../domain/values/memory-map.ts';
+import type { MemoryMap } from '../../../../domain/values/memory-map.ts';
+import { PAGE_BYTES } from '../../../../domain/values/page.ts';
 import { bytesOfImage } from '../../../support/guest/images.ts';
 import { valueOf } from '../../../support/outcomes.ts';
 import * as stream from '../../../support/guest/stream-bytes.ts';

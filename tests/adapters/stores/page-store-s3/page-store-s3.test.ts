@@ -4,10 +4,10 @@
 import { join } from 'node:path';
 import { afterAll, beforeAll, jest } from '@jest/globals';
 import { nodeFiles } from '../../../../adapters/files/files.ts';
-import { cachePages } from '../../../../adapters/stores/cached-pages/cached-pages.ts';
+import { cachePages } from '../../../../adapters/stores/page-store-cached/cached-pages.ts';
 import { openS3PageStore } from '../../../../adapters/stores/page-store-s3/page-store-s3.ts';
 import type { S3PageStore } from '../../../../adapters/stores/page-store-s3/page-store-s3.ts';
-import type { PageStore } from '../../../../domain/ports.ts';
+import type { PageStore } from '../../../../domain/ports/page-store.ts';
 import { pageStoreContract } from '../../../contracts/page-store.ts';
 import {
   describeWithS3,

@@ -6,7 +6,7 @@ import {
 } from '../../../../adapters/stores/page-store-s3/page-store-url.ts';
 import type { S3Place } from '../../../../adapters/stores/page-store-s3/page-store-url.ts';
 import { addressOf } from '../../../../adapters/stores/page-store-s3/s3-address.ts';
-import { isRefused } from '../../../../domain/refused.ts';
+import { isRefused } from '../../../../domain/values/refused.ts';
 
 const place = (more: Partial<S3Place> = {}): S3Place => ({
   _tag: 's3',

@@ -1,0 +1,265 @@
+// The codec of blocks of pages (docs/format.md, "Packs"): zstd, or raw where that does not pay. What
+// is decoded may be anybody's bytes, so nothing is believed in this order: the table's row against
+// the bytes at hand, the checksum, the zstd frame (its content size and that it ends where the block
+// ends, walked before anything is allocated), the length that came out.
+//
+// The WebAssembly build of zstd has an instance a thread; the native build keeps its contexts in
+// static variables of the process and so is not safe on worker threads.
+
+import { crc32 } from 'node:zlib';
+import { compress, decompress } from '@cloudpss/zstd/wasm';
+import { assert } from '../../../domain/values/assert.ts';
+import { LedgerError } from '../../../domain/values/ledger-error.ts';
+import { CODEC_PATTERN, CODEC_RAW, CODEC_ZSTD } from '../../../domain/values/pack.ts';
+import type { BlockTable } from '../../../domain/values/pack.ts';
+import { ZSTD_LEVEL_MAX, type Grammar } from '../../../domain/ports/page-engine.ts';
+import {
+  BLOCK_PAGES_MAX,
+  PACK_PAGES_MAX,
+  PACK_PATTERNS_MAX,
+  PAGE_BYTES,
+} from '../../../domain/values/page.ts';
+import { decodePatternBlock } from './pattern-blocks.ts';
+
+/** zstd's level for blocks written while recording. */
+export const ZSTD_LEVEL = 1;
+/** A compressed block over this share of its raw bytes is stored raw: decoding must pay. */
+const RAW_SHARE = 15 / 16;
+const ZSTD_MAGIC = 0xfd2f_b528;
+const ZSTD_BLOCK_RLE = 1;
+const ZSTD_BLOCK_RESERVED = 3;
+const ZSTD_BLOCK_HEADER_BYTES = 3;
+const ZSTD_CHECKSUM_BYTES = 4;
+
+/** A block of pages as it is stored. */
+export interface EncodedBlock {
+  readonly codec: number;
+  /** May be a view of the input. */
+  readonly bytes: Uint8Array;
+  readonly checksum: number;
+}
+
+/** Encodes whole pages, at most BLOCK_PAGES_MAX, as one block. */
+export function encodeBlock(pages: Uint8Array, level: number = ZSTD_LEVEL): EncodedBlock {
+  assert(pages.byteLength > 0 && pages.byteLength % PAGE_BYTES === 0, 'a block is whole pages');
+  assert(pages.byteLength <= BLOCK_PAGES_MAX * PAGE_BYTES, 'a block is no larger than it may be');
+  assert(level >= 1 && level <= ZSTD_LEVEL_MAX, 'a level is one of those that are used');
+  const packed = compress(pages, level);
+  if (packed.byteLength > pages.byteLength * RAW_SHARE)
+    return { codec: CODEC_RAW, bytes: pages, checksum: crc32(pages) };
+  return { codec: CODEC_ZSTD, bytes: packed, checksum: crc32(packed) };
+}
+
+/** Where a block stands, for messages. */
+export interface BlockPlace {
+  readonly label: string;
+  readonly block: number;
+  /** From the first byte of the blocks at hand. */
+  readonly offsetBytes: number;
+}
+
+function damaged(place: BlockPlace, facts: { found: string; expected: string }): LedgerError {
+  const { label, block, offsetBytes } = place;
+  const { found, expected } = facts;
+  return new LedgerError(
+    'PACK_DAMAGED',
+    `block ${block} of ${label}, at offset ${offsetBytes} of the blocks read, has ${found}; ` +
+      `expected ${expected}. Run "pageledger verify" to see what it affects; put the pack back ` +
+      'from a copy of the ledger',
+    { label, block, offsetBytes, found, expected },
+  );
+}
+
+/** What a zstd frame says it holds, and where it ends; or why it is none, as a sentence's end. */
+type Frame = { readonly contentBytes: number; readonly lengthBytes: number } | string;
+
+/** Bytes of the content size field, by the frame header's two top bits. */
+function contentSizeBytes(descriptor: number): number {
+  const flag = descriptor >>> 6;
+  const isSingleSegment = (descriptor & 0x20) !== 0;
+  return flag === 0 ? Number(isSingleSegment) : 2 ** flag;
+}
+
+function readContentSize(view: DataView, field: { at: number; lengthBytes: number }): number {
+  switch (field.lengthBytes) {
+    case 1:
+      return view.getUint8(field.at);
+    case 2:
+      return view.getUint16(field.at, true) + 256;
+    case 4:
+      return view.getUint32(field.at, true);
+    default:
+      return Number(view.getBigUint64(field.at, true));
+  }
+}
+
+/** Where the frame's blocks end, from the first one at `at`; or why they do not. */
+function endOfBlocks(view: DataView, first: number): number | string {
+  let at = first;
+  for (;;) {
+    if (at + ZSTD_BLOCK_HEADER_BYTES > view.byteLength) return 'a zstd frame cut short';
+    const header = view.getUint16(at, true) | (view.getUint8(at + 2) << 16);
+    const type = (header >>> 1) & 3;
+    if (type === ZSTD_BLOCK_RESERVED) return 'a zstd block of the reserved type';
+    at += ZSTD_BLOCK_HEADER_BYTES + (type === ZSTD_BLOCK_RLE ? 1 : header >>> 3);
+    if ((header & 1) === 1) return at;
+  }
+}
+
+/** Reads a frame's header and walks its blocks, without decoding them. */
+function readFrame(bytes: Uint8Array): Frame {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  if (bytes.byteLength < 5 || view.getUint32(0, true) !== ZSTD_MAGIC) return 'no zstd frame';
+  const descriptor = view.getUint8(4);
+  if ((descriptor & 0x0b) !== 0) return 'a zstd frame with a dictionary or a reserved bit';
+  const sizeBytes = contentSizeBytes(descriptor);
+  if (sizeBytes === 0) return 'a zstd frame without a content size';
+  const at = (descriptor & 0x20) === 0 ? 6 : 5;
+  if (bytes.byteLength < at + sizeBytes) return 'a zstd frame cut short';
+  const contentBytes = readContentSize(view, { at, lengthBytes: sizeBytes });
+  const end = endOfBlocks(view, at + sizeBytes);
+  if (typeof end === 'string') return end;
+  const checksumBytes = (descriptor & 0x04) === 0 ? 0 : ZSTD_CHECKSUM_BYTES;
+  return { contentBytes, lengthBytes: end + checksumBytes };
+}
+
+function unpack(packed: Uint8Array, place: BlockPlace, contentBytes: number): Uint8Array {
+  const frame = readFrame(packed);
+  if (typeof frame === 'string')
+    throw damaged(place, { found: frame, expected: `one zstd frame of ${contentBytes} bytes` });
+  if (frame.contentBytes !== contentBytes)
+    throw damaged(place, {
+      found: `a zstd frame of ${frame.contentBytes} bytes of content`,
+      expected: `${contentBytes}`,
+    });
+  if (frame.lengthBytes !== packed.byteLength)
+    throw damaged(place, {
+      found: `a zstd frame that ends at byte ${frame.lengthBytes}`,
+      expected: `byte ${packed.byteLength}`,
+    });
+  try {
+    return decompress(packed);
+  } catch (error) {
+    throw damaged(place, {
+      found: `content that zstd refuses (${String(error)})`,
+      expected: `${contentBytes} bytes`,
+    });
+  }
+}
+
+/** A stored block with its row of the table. */
+export interface StoredBlock {
+  readonly bytes: Uint8Array;
+  readonly codec: number;
+  readonly pages: number;
+  readonly checksum: number;
+}
+
+function regenerateBlock(block: StoredBlock, place: BlockPlace, grammar: Grammar): Uint8Array {
+  const content = decodePatternBlock(block.bytes, block.pages, grammar);
+  if (typeof content !== 'string') return content;
+  throw damaged(place, { found: content, expected: `descriptors of ${block.pages} patterns` });
+}
+
+/**
+ * Checks and decodes one block: its pages, back to back, perhaps as a view of the stored bytes. Pages
+ * that patterns describe are regenerated.
+ */
+export function decodeBlock(
+  block: StoredBlock,
+  place: BlockPlace,
+  grammar: Grammar = [],
+): Uint8Array {
+  const contentBytes = block.pages * PAGE_BYTES;
+  if (contentBytes === 0) throw damaged(place, { found: 'no page', expected: 'at least one' });
+  const checksum = crc32(block.bytes);
+  if (checksum !== block.checksum)
+    throw damaged(place, {
+      found: `CRC-32 ${checksum.toString(16)}`,
+      expected: block.checksum.toString(16),
+    });
+  if (block.codec === CODEC_PATTERN) return regenerateBlock(block, place, grammar);
+  if (block.codec !== CODEC_RAW && block.codec !== CODEC_ZSTD)
+    throw damaged(place, {
+      found: `codec ${block.codec}`,
+      expected: '0 (raw), 1 (zstd) or 2 (patterns)',
+    });
+  const content =
+    block.codec === CODEC_RAW ? block.bytes : unpack(block.bytes, place, contentBytes);
+  if (content.byteLength !== contentBytes)
+    throw damaged(place, {
+      found: `${content.byteLength} bytes of content`,
+      expected: `${contentBytes}`,
+    });
+  return content;
+}
+
+/** Blocks of one pack, back to back. */
+export interface BlockRun {
+  readonly bytes: Uint8Array;
+  readonly blocks: BlockTable;
+  readonly label: string;
+}
+
+/**
+ * Checks that the table accounts for exactly the bytes at hand and for no more pages than a pack
+ * has; returns the number of pages.
+ */
+export function checkTable({ bytes, blocks, label }: BlockRun): number {
+  const count = blocks.lengths.length;
+  const columns = [blocks.codecs.length, blocks.pages.length, blocks.checksums.length];
+  assert(
+    columns.every((length) => length === count),
+    'the columns of a block table are of one length',
+  );
+  let offsetBytes = 0;
+  let pages = 0;
+  for (let block = 0; block < count; block += 1) {
+    const place = { label, block, offsetBytes };
+    const lengthBytes = blocks.lengths[block]!;
+    const contentBytes = blocks.pages[block]! * PAGE_BYTES;
+    if (lengthBytes > contentBytes)
+      throw damaged(place, {
+        found: `${lengthBytes} stored bytes`,
+        expected: `at most the ${contentBytes} of its pages`,
+      });
+    pages += blocks.pages[block]!;
+    if (pages > PACK_PAGES_MAX + PACK_PATTERNS_MAX)
+      throw damaged(place, {
+        found: `page ${pages}`,
+        expected: `at most ${PACK_PAGES_MAX} contents and ${PACK_PATTERNS_MAX} patterns`,
+      });
+    offsetBytes += lengthBytes;
+    if (offsetBytes > bytes.byteLength)
+      throw damaged(place, {
+        found: `its end at byte ${offsetBytes}`,
+        expected: `at most ${bytes.byteLength}, all that was read`,
+      });
+  }
+  if (offsetBytes !== bytes.byteLength)
+    throw damaged(
+      { label, block: count, offsetBytes },
+      { found: `${bytes.byteLength - offsetBytes} bytes after the last block`, expected: 'none' },
+    );
+  return pages;
+}
+
+/** Block `block` of a run whose table was checked, from byte `offsetBytes` of it. */
+export function decodeBlockAt(
+  run: BlockRun,
+  at: { readonly block: number; readonly offsetBytes: number },
+  grammar: Grammar = [],
+): Uint8Array {
+  const { block, offsetBytes } = at;
+  const { blocks } = run;
+  return decodeBlock(
+    {
+      bytes: run.bytes.subarray(offsetBytes, offsetBytes + blocks.lengths[block]!),
+      codec: blocks.codecs[block]!,
+      pages: blocks.pages[block]!,
+      checksum: blocks.checksums[block]!,
+    },
+    { label: run.label, block, offsetBytes },
+    grammar,
+  );
+}

@@ -1,0 +1,127 @@
+// Whole reads and writes at a place in a file, with short ones finished and failures told as
+// LedgerError.
+
+import { readSync, writeSync } from 'node:fs';
+import { LedgerError } from '../../../domain/values/ledger-error.ts';
+import type { LedgerErrorCode } from '../../../domain/values/ledger-error.ts';
+
+/** A stretch of a buffer and the place in a file it comes from or goes to. */
+export interface Stretch {
+  readonly fd: number;
+  readonly bytes: Uint8Array;
+  readonly at: number;
+  readonly lengthBytes: number;
+  readonly offsetBytes: number;
+  /** What a message calls the file. */
+  readonly label: string;
+}
+
+function errnoOf(error: unknown): string {
+  const isCoded = typeof error === 'object' && error !== null && 'code' in error;
+  return isCoded ? String(error.code) : 'an unknown error';
+}
+
+/** Codes of a write's failure that mean that there is no room. */
+const NO_ROOM: readonly string[] = ['ENOSPC', 'EDQUOT'];
+const UNWRITABLE: readonly string[] = ['EBADF', 'EROFS', 'EPERM', 'EACCES', 'EFBIG', 'ESPIPE'];
+
+/** How the reading of a stretch ended, where not with all of it. */
+type Shortfall =
+  | { readonly _tag: 'failed'; readonly error: unknown }
+  | { readonly _tag: 'ended'; readonly endBytes: number };
+
+/** Reads the stretch; null when all of it was there. */
+function readStretch(stretch: Stretch): Shortfall | null {
+  const { fd, bytes, at, lengthBytes, offsetBytes } = stretch;
+  let done = 0;
+  while (done < lengthBytes) {
+    let count: number;
+    try {
+      count = readSync(fd, bytes, at + done, lengthBytes - done, offsetBytes + done);
+    } catch (error) {
+      return { _tag: 'failed', error };
+    }
+    if (count === 0) return { _tag: 'ended', endBytes: offsetBytes + done };
+    done += count;
+  }
+  return null;
+}
+
+/** Reads the whole stretch of an image; SOURCE_SIZE if the file ends before it does. */
+export function readFully(stretch: Stretch): void {
+  const shortfall = readStretch(stretch);
+  if (shortfall === null) return;
+  const { lengthBytes, offsetBytes, label } = stretch;
+  if (shortfall._tag === 'ended')
+    throw new LedgerError(
+      'SOURCE_SIZE',
+      `${label} ends at byte ${shortfall.endBytes}; expected at least ` +
+        `${offsetBytes + lengthBytes}, as when reading began. ` +
+        `Record it again when nobody changes it.`,
+      { label, found: shortfall.endBytes, expected: offsetBytes + lengthBytes },
+    );
+  const errno = errnoOf(shortfall.error);
+  throw new LedgerError(
+    'SOURCE_UNREADABLE',
+    `reading ${lengthBytes} bytes at offset ${offsetBytes} of ${label} failed with ` +
+      `${errno}; expected the image's pages. Check the file and the disk it is on.`,
+    { label, offsetBytes, lengthBytes, errno },
+    shortfall.error,
+  );
+}
+
+/** Reads a whole stretch of a target that was written before: what patches are laid onto. */
+export function readBack(stretch: Stretch): void {
+  const shortfall = readStretch(stretch);
+  if (shortfall === null) return;
+  const { lengthBytes, offsetBytes, label } = stretch;
+  const isShort = shortfall._tag === 'ended';
+  const errno = isShort ? 'no byte read' : errnoOf(shortfall.error);
+  throw new LedgerError(
+    'IO_FAILED',
+    `reading back ${lengthBytes} bytes at offset ${offsetBytes} of the target, which patches of ` +
+      `${label} go onto, failed with ${errno}; expected the pages written there before. ` +
+      'Restore again into a file that nobody else changes.',
+    { label, offsetBytes, lengthBytes, errno },
+    isShort ? undefined : shortfall.error,
+  );
+}
+
+function writeFailure(stretch: Stretch, errno: string, cause?: unknown): LedgerError {
+  const { label, lengthBytes, offsetBytes } = stretch;
+  let code: LedgerErrorCode = 'IO_FAILED';
+  let advice = 'Check the disk it is on.';
+  if (NO_ROOM.includes(errno)) {
+    code = 'DISK_FULL';
+    advice = 'Free some space and run it again.';
+  } else if (UNWRITABLE.includes(errno)) {
+    code = 'TARGET_UNWRITABLE';
+    advice = 'Choose another target.';
+  }
+  return new LedgerError(
+    code,
+    `writing ${lengthBytes} bytes of ${label} at offset ${offsetBytes} of the target failed with ` +
+      `${errno}; expected all to be written. ${advice}`,
+    { label, offsetBytes, lengthBytes, errno },
+    cause,
+  );
+}
+
+function writeOnce(stretch: Stretch, done: number): number {
+  const { fd, bytes, at, lengthBytes, offsetBytes } = stretch;
+  try {
+    return writeSync(fd, bytes, at + done, lengthBytes - done, offsetBytes + done);
+  } catch (error) {
+    throw writeFailure(stretch, errnoOf(error), error);
+  }
+}
+
+/** Writes the whole stretch; DISK_FULL where there is no room. */
+export function writeFully(stretch: Stretch): void {
+  let done = 0;
+  while (done < stretch.lengthBytes) {
+    const count = writeOnce(stretch, done);
+    if (count === 0) throw writeFailure(stretch, 'no byte written');
+    done += count;
+  }
+}

@@ -1,0 +1,106 @@
+// The identifier column in a file (docs/format.md, "State files"): record n holds the identifier of
+// content n and a check of both. Derived: processes share it without a lock, since the record of a
+// number is the same whoever writes it; a record whose check fails is none, and makes the projections
+// start anew. Reads are synchronous, because the index compares identifiers in the middle of a batch.
+
+import { closeSync, constants, mkdirSync, openSync, readSync, writeSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { IDENTIFIER_BYTES } from '../../../domain/ports/page-engine.ts';
+import {
+  MemoryIdentifierColumn,
+  type IdentifierColumn,
+} from '../../../projections/models/identifier-index.ts';
+
+const CHECK_BYTES = 4;
+const RECORD_BYTES = IDENTIFIER_BYTES + CHECK_BYTES;
+const IDENTIFIER_WORDS = IDENTIFIER_BYTES / 4;
+const RECORD_WORDS = RECORD_BYTES / 4;
+/** Records read at once: equal pages of two guests come in runs, so the next look-up is often there. */
+const WINDOW_RECORDS = 112;
+/** An odd number, so that records of different numbers have different checks. */
+const NUMBER_FACTOR = 0x9e37_79b1;
+
+/** XOR of the identifier's words and the scaled number: finds every single flipped bit. Never 0. */
+function checkOf(view: DataView, at: number, content: number): number {
+  let check = Math.imul(content + 1, NUMBER_FACTOR);
+  for (let i = 0; i < IDENTIFIER_BYTES; i += 4) check ^= view.getInt32(at + i, true);
+  return check >>> 0 === 0 ? 1 : check >>> 0;
+}
+
+class IdentifierFile implements IdentifierColumn {
+  readonly #fd: number;
+  readonly #window = new Uint8Array(WINDOW_RECORDS * RECORD_BYTES);
+  readonly #view = new DataView(this.#window.buffer);
+  #windowFirst = 0;
+  #windowCount = 0;
+
+  constructor(fd: number) {
+    this.#fd = fd;
+  }
+
+  append(first: number, identifiers: Uint8Array): void {
+    const count = identifiers.length / IDENTIFIER_BYTES;
+    const records = new Uint8Array(count * RECORD_BYTES);
+    const words = new Int32Array(records.buffer);
+    const isAligned = identifiers.byteOffset % 4 === 0;
+    const source = isAligned ? identifiers : identifiers.slice();
+    const given = new Int32Array(source.buffer, source.byteOffset, count * IDENTIFIER_WORDS);
+    for (let i = 0; i < count; i += 1) {
+      const from = i * IDENTIFIER_WORDS;
+      const to = i * RECORD_WORDS;
+      let check = Math.imul(first + i + 1, NUMBER_FACTOR);
+      for (let word = 0; word < IDENTIFIER_WORDS; word += 1) {
+        const value = given[from + word]!;
+        words[to + word] = value;
+        check ^= value;
+      }
+      words[to + IDENTIFIER_WORDS] = check === 0 ? 1 : check;
+    }
+    let done = 0;
+    while (done < records.length)
+      done += writeSync(
+        this.#fd,
+        records,
+        done,
+        records.length - done,
+        first * RECORD_BYTES + done,
+      );
+    this.#windowCount = 0;
+  }
+
+  /** Valid until the next call. */
+  read(content: number): Uint8Array | null {
+    let row = content - this.#windowFirst;
+    if (row < 0 || row >= this.#windowCount) {
+      this.#windowFirst = content;
+      const read = readSync(this.#fd, this.#window, 0, this.#window.length, content * RECORD_BYTES);
+      this.#windowCount = Math.floor(read / RECORD_BYTES);
+      row = 0;
+      if (this.#windowCount === 0) return null;
+    }
+    const at = row * RECORD_BYTES;
+    const check = this.#view.getUint32(at + IDENTIFIER_BYTES, true);
+    return check === checkOf(this.#view, at, content)
+      ? this.#window.subarray(at, at + IDENTIFIER_BYTES)
+      : null;
+  }
+
+  /** Forgets what was read. The file stays: another process may be using it, and records are checked. */
+  clear(): void {
+    this.#windowCount = 0;
+  }
+
+  close(): void {
+    closeSync(this.#fd);
+  }
+}
+
+/** Opens the column in a file; in memory where the file cannot be written. */
+export function openIdentifierFile(path: string): IdentifierColumn {
+  try {
+    mkdirSync(dirname(path), { recursive: true });
+    return new IdentifierFile(openSync(path, constants.O_RDWR | constants.O_CREAT));
+  } catch {
+    return new MemoryIdentifierColumn();
+  }
+}

@@ -1,0 +1,230 @@
+// An event log in memory: the port's contract without a disk, for tests and for what need not last.
+// Several handles on one `MemoryLogStore` are what several processes are on a ledger.
+
+import * as TE from 'fp-ts/lib/TaskEither.js';
+import { assert } from '../../../domain/values/assert.ts';
+import { LedgerError, isLedgerError } from '../../../domain/values/ledger-error.ts';
+import { APPEND_BYTES_MAX, EVENT_BYTES_MAX } from '../../../domain/values/page.ts';
+import { NO_STREAM } from '../../../domain/ports/event-log.ts';
+import type {
+  AppendRequest,
+  Appended,
+  EventLog,
+  LogChunk,
+  LogItem,
+  LogSignal,
+  NewEvent,
+  StoredEvent,
+} from '../../../domain/ports/event-log.ts';
+
+const CHUNK_ITEMS = 256;
+
+/** What handles share: the events, in log order. */
+export class MemoryLogStore {
+  readonly events: StoredEvent[] = [];
+  readonly streams = new Map<string, StoredEvent[]>();
+  readonly #listeners = new Set<() => void>();
+
+  add(stream: string, event: NewEvent): StoredEvent {
+    const inStream = this.streams.get(stream) ?? [];
+    const stored = {
+      ...event,
+      // The log keeps bytes of its own: its caller may use the buffers again.
+      id: event.id.slice(),
+      data: event.data.slice(),
+      position: BigInt(this.events.length),
+      stream,
+      revision: inStream.length,
+    };
+    inStream.push(stored);
+    this.streams.set(stream, inStream);
+    this.events.push(stored);
+    return stored;
+  }
+
+  get listenerCount(): number {
+    return this.#listeners.size;
+  }
+
+  /** Calls `listener` after every append until the result is called. */
+  listen(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  notify(): void {
+    for (const listener of this.#listeners) listener();
+  }
+}
+
+const closed = (): LedgerError =>
+  new LedgerError('LEDGER_CLOSED', 'the event log was closed while it was used; open it again');
+
+/** Events that were given out are the reader's own, as those of a log on disk are. */
+const copyOf = (event: StoredEvent): StoredEvent => ({
+  ...event,
+  id: event.id.slice(),
+  data: event.data.slice(),
+});
+
+const isSameId = (left: Uint8Array, right: Uint8Array): boolean =>
+  left.length === right.length && left.every((byte, i) => byte === right[i]);
+
+const atPort = <T>(run: () => T): TE.TaskEither<LedgerError, T> =>
+  TE.tryCatch(
+    () => new Promise<T>((resolve) => resolve(run())),
+    (thrown) => {
+      if (isLedgerError(thrown)) return thrown;
+      throw thrown;
+    },
+  );
+
+/** Resolves after the next append, the abort or the close. */
+const nextChange = (store: MemoryLogStore, signal: AbortSignal): Promise<void> =>
+  new Promise((resolve) => {
+    const stopListening = store.listen(done);
+    function done(): void {
+      stopListening();
+      signal.removeEventListener('abort', done);
+      resolve();
+    }
+    signal.addEventListener('abort', done, { once: true });
+    if (signal.aborted) done();
+  });
+
+class MemoryLog implements EventLog {
+  readonly #store: MemoryLogStore;
+  readonly #closing = new AbortController();
+
+  constructor(store: MemoryLogStore) {
+    this.#store = store;
+  }
+
+  #checkOpen(): void {
+    if (this.#closing.signal.aborted) throw closed();
+  }
+
+  append: EventLog['append'] = (request) =>
+    atPort(() => {
+      this.#checkOpen();
+      return appendTo(this.#store, request);
+    });
+
+  async *read({ from, until }: Parameters<EventLog['read']>[0]): AsyncGenerator<LogChunk> {
+    const { events } = this.#store;
+    const end = until === undefined ? events.length : Math.min(Number(until), events.length);
+    let at = Number(from);
+    do {
+      await Promise.resolve();
+      this.#checkOpen();
+      const chunkEnd = Math.max(at, Math.min(end, at + CHUNK_ITEMS));
+      const items = events
+        .slice(at, chunkEnd)
+        .map((event): LogItem => ({ _tag: 'event', event: copyOf(event) }));
+      at = chunkEnd;
+      yield { items, next: BigInt(at) };
+    } while (at < end);
+  }
+
+  async *readStream({
+    stream,
+    fromRevision,
+    count,
+  }: Parameters<EventLog['readStream']>[0]): AsyncGenerator<readonly StoredEvent[]> {
+    const events = this.#store.streams.get(stream) ?? [];
+    const end = Math.min(events.length, fromRevision + count);
+    for (let at = fromRevision; at < end; at += CHUNK_ITEMS) {
+      await Promise.resolve();
+      this.#checkOpen();
+      yield events.slice(at, Math.min(end, at + CHUNK_ITEMS)).map(copyOf);
+    }
+  }
+
+  async *subscribe(request: Parameters<EventLog['subscribe']>[0]): AsyncGenerator<LogSignal> {
+    const signal = AbortSignal.any([request.signal, this.#closing.signal]);
+    let next = request.from;
+    for (let isCaughtUp = false; !signal.aborted; isCaughtUp = true) {
+      if (next < BigInt(this.#store.events.length)) {
+        for await (const chunk of this.read({ from: next })) {
+          ({ next } = chunk);
+          yield { _tag: 'items', ...chunk };
+          if (signal.aborted) break;
+        }
+      } else if (isCaughtUp) {
+        await nextChange(this.#store, signal);
+      }
+      if (!isCaughtUp && !signal.aborted) yield { _tag: 'caughtUp', next };
+    }
+    if (!request.signal.aborted) throw closed();
+  }
+
+  head: EventLog['head'] = () =>
+    atPort(() => {
+      this.#checkOpen();
+      return BigInt(this.#store.events.length);
+    });
+
+  streamRevision: EventLog['streamRevision'] = (stream) =>
+    atPort(() => {
+      this.#checkOpen();
+      return (this.#store.streams.get(stream)?.length ?? 0) - 1;
+    });
+
+  close(): Promise<void> {
+    this.#closing.abort();
+    return Promise.resolve();
+  }
+}
+
+function appendTo(store: MemoryLogStore, request: AppendRequest): Appended {
+  const { stream, expectedRevision, events } = request;
+  assert(events.length > 0, 'an append has an event');
+  let sizeBytes = 0;
+  for (const { data } of events) {
+    if (data.length > EVENT_BYTES_MAX)
+      throw tooLarge(`an event for ${stream}`, { found: data.length, expected: EVENT_BYTES_MAX });
+    sizeBytes += data.length;
+  }
+  if (sizeBytes > APPEND_BYTES_MAX)
+    throw tooLarge(`an append to ${stream}`, { found: sizeBytes, expected: APPEND_BYTES_MAX });
+  const known = store.streams.get(stream) ?? [];
+  const actual = known.length - 1;
+  if (actual === expectedRevision) {
+    let last: StoredEvent | null = null;
+    for (const event of events) last = store.add(stream, event);
+    assert(last !== null, 'an append of an event has a last one');
+    store.notify();
+    return { position: last.position, revision: last.revision };
+  }
+  const first = expectedRevision + 1;
+  const before = expectedRevision < NO_STREAM ? [] : known.slice(first, first + events.length);
+  const isAgain =
+    before.length === events.length && before.every(({ id }, i) => isSameId(id, events[i]!.id));
+  if (!isAgain) throw conflict(stream, { expected: expectedRevision, actual });
+  const { position, revision } = before.at(-1)!;
+  return { position, revision };
+}
+
+const tooLarge = (
+  what: string,
+  { found, expected }: { readonly found: number; readonly expected: number },
+): LedgerError =>
+  new LedgerError(
+    'EVENT_TOO_LARGE',
+    `found ${what} of ${found} bytes, expected at most ${expected}; cut it into smaller ones`,
+    { found, expected },
+  );
+
+const conflict = (
+  stream: string,
+  { expected, actual }: { readonly expected: number; readonly actual: number },
+): LedgerError =>
+  new LedgerError(
+    'REVISION_CONFLICT',
+    `found stream ${stream} at revision ${actual}, expected ${expected}: another writer was first; read on and decide again`,
+    { stream, expected, actual },
+  );
+
+/** A log in memory; give the same store to several for a log that several use. */
+export const createMemoryEventLog = (store: MemoryLogStore = new MemoryLogStore()): EventLog =>
+  new MemoryLog(store);

@@ -1,0 +1,86 @@
+// Packs that are open for reading: a few, the ones used last. A pack never changes, so an open one
+// stays right for as long as it is open, also when its name is gone.
+
+import type { OpenFile } from '../../files/files.ts';
+
+/** Packs that stay open when nobody reads them. */
+const OPEN_MAX = 64;
+
+/** An open pack and how long it is. */
+export interface OpenPack {
+  readonly file: OpenFile;
+  readonly sizeBytes: number;
+}
+
+interface Holding {
+  readonly pack: Promise<OpenPack>;
+  readers: number;
+  /** Out of the table: closed when its last reader is done. */
+  isDropped: boolean;
+}
+
+export interface OpenPacks {
+  /** Runs `work` on the pack, opened if it was not; it stays open meanwhile. */
+  use<A>(name: string, work: (pack: OpenPack) => Promise<A>): Promise<A>;
+  /** Who asks for it later opens it anew. */
+  drop(name: string): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** A table of open packs; `open` opens one. */
+export function createOpenPacks(open: (name: string) => Promise<OpenPack>): OpenPacks {
+  // In the order of their last use, as a Map keeps the order of its insertions.
+  const table = new Map<string, Holding>();
+
+  async function closeIfUnused(holding: Holding): Promise<void> {
+    if (!holding.isDropped || holding.readers > 0) return;
+    // A pack that could not be opened was said to whoever asked for it.
+    const pack = await holding.pack.catch(() => null);
+    await pack?.file.close();
+  }
+
+  async function drop(name: string): Promise<void> {
+    const holding = table.get(name);
+    if (holding === undefined) return;
+    table.delete(name);
+    holding.isDropped = true;
+    await closeIfUnused(holding);
+  }
+
+  async function dropOldest(): Promise<void> {
+    for (const [name, holding] of table) {
+      if (table.size <= OPEN_MAX) return;
+      if (holding.readers === 0) await drop(name);
+    }
+  }
+
+  function take(name: string): Holding {
+    const holding = table.get(name) ?? { pack: open(name), readers: 0, isDropped: false };
+    table.delete(name);
+    table.set(name, holding);
+    holding.readers += 1;
+    return holding;
+  }
+
+  return {
+    async use(name, work) {
+      const holding = take(name);
+      try {
+        return await work(await holding.pack);
+      } catch (thrown) {
+        // Neither a failed opening nor a file that fails to read is kept for the next one.
+        if (table.get(name) === holding) table.delete(name);
+        holding.isDropped = true;
+        throw thrown;
+      } finally {
+        holding.readers -= 1;
+        await closeIfUnused(holding);
+        if (table.size > OPEN_MAX) await dropOldest();
+      }
+    },
+    drop,
+    async close() {
+      for (const name of table.keys()) await drop(name);
+    },
+  };
+}

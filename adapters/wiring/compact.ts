@@ -1,0 +1,137 @@
+// Forgetting and compaction, joined (brief, section 5, `forget` and `compact`).
+
+import { randomBytes } from 'node:crypto';
+import * as either from 'fp-ts/lib/Either.js';
+import { isWritten as isRecorded, lockCompactor } from '../stores/locks/host-locks.ts';
+import { decideCheckpoint } from '../../domain/points.ts';
+import { decideForgetting } from '../../domain/forgetting.ts';
+import { PACK_SLOTS } from '../../domain/values/page.ts';
+import { refuse } from '../../domain/values/refused.ts';
+import { pointsStream } from '../../domain/events/streams.ts';
+import {
+  compactLedger,
+  type Compacted,
+  type CompactRequest,
+} from '../../domain/use-cases/compact/compact.ts';
+import type { CompactModels, ContentPlaces } from '../../domain/use-cases/compact/models.ts';
+import { surveyOf } from '../../projections/compaction/survey.ts';
+import { versionsOf } from '../../projections/compaction/versions.ts';
+import { run, sha256, type Ledger } from './ledger.ts';
+
+export type { Compacted, CompactRequest } from '../../domain/use-cases/compact/compact.ts';
+
+/** What was given up. */
+export interface Forgotten {
+  readonly vm: string;
+  /** Captures that cannot be restored any more, and could before. */
+  readonly captures: readonly number[];
+  /** The first that is kept, whatever checkpoints name. */
+  readonly firstKept: number;
+}
+
+/** Gives up a VM's captures before a point, but for those that checkpoints name. */
+export async function forgetPoints(
+  ledger: Ledger,
+  request: { readonly vm: string; readonly before: string },
+): Promise<Forgotten> {
+  const { vm } = request;
+  let kept: readonly number[] = [];
+  let firstKept = 1;
+  const restorable = (): number[] => {
+    const entry = ledger.vm(vm);
+    const numbers = entry.captures.map(({ capture }) => capture);
+    return numbers.filter((capture) => !entry.isForgotten(capture));
+  };
+  await ledger.appendDecided(pointsStream(vm), () => {
+    const entry = ledger.vm(vm);
+    const { capture: before } = ledger.locate(entry, request.before);
+    kept = restorable();
+    firstKept = before;
+    const decided = decideForgetting(entry.checkpointState)({ _tag: 'ForgetPoints', vm, before });
+    if (either.isLeft(decided)) throw refuse(decided.left);
+    return decided.right;
+  });
+  const left = new Set(restorable());
+  return { vm, captures: kept.filter((capture) => !left.has(capture)), firstKept };
+}
+
+/** Gives a checkpoint's name up: what only it kept is forgotten. Gives the capture that it named. */
+export async function dropCheckpoint(
+  ledger: Ledger,
+  request: { readonly vm: string; readonly name: string },
+): Promise<{ readonly capture: number; readonly isForgotten: boolean }> {
+  let capture = 0;
+  await ledger.appendDecided(pointsStream(request.vm), () => {
+    const { checkpointState } = ledger.vm(request.vm);
+    const decided = decideCheckpoint(checkpointState)({ _tag: 'DropCheckpoint', ...request });
+    if (either.isLeft(decided)) throw refuse(decided.left);
+    capture = checkpointState.names.get(request.name) ?? 0;
+    return decided.right;
+  });
+  return { capture, isForgotten: ledger.vm(request.vm).isForgotten(capture) };
+}
+
+function placesOf({ state }: Ledger): ContentPlaces {
+  return {
+    get count() {
+      return state.contents.count;
+    },
+    placeOf: (holding) => state.contents.placeOf(holding),
+    packAt: (place) => state.contents.packAt(place),
+    referenceAt: (place) => state.contents.referenceAt(place),
+    reference: (holding) => state.contents.reference(holding),
+    holdingOfSlot: (place) =>
+      state.contents.holdingAt(state.contents.packAt(place), place % PACK_SLOTS),
+    referrers: () => state.contents.referrers(),
+  };
+}
+
+function modelsOf(ledger: Ledger): CompactModels {
+  const { state } = ledger;
+  return {
+    catchUp: () => state.catchUp({ heavy: false }),
+    survey: () => surveyOf(state),
+    vmsOf: (group) =>
+      [...state.catalogue.vms.values()]
+        .filter((entry) => entry.state.registered?.group === group)
+        .map(({ vm }) => vm),
+    versions: (vm) => versionsOf(state, vm),
+    places: placesOf(ledger),
+  };
+}
+
+/** What emptied packs wait before they are deleted, where nothing else is said. */
+const SHARED_GRACE_MS = 3_600_000;
+
+/** The grace of a ledger: none where one host has its log and its packs and knows who records. */
+export const graceMsOf = (ledger: Ledger): number =>
+  ledger.isShared || process.platform !== 'linux' ? SHARED_GRACE_MS : 0;
+
+/** Rewrites what is stored smaller, and gives back what nobody needs. COMPACTION_BUSY. */
+export async function compact(ledger: Ledger, request: CompactRequest): Promise<Compacted> {
+  const { log, store, clock, state, lockName: name } = ledger;
+  const lock = await run(lockCompactor({ ledger: name }));
+  try {
+    return await compactLedger(
+      {
+        log,
+        store,
+        clock,
+        sha256,
+        randomBytes,
+        engine: await ledger.engine(),
+        pages: await ledger.pageReader(),
+        models: modelsOf(ledger),
+        isRecorded: () => isRecorded({ ledger: name }),
+        isShared: ledger.isShared,
+        emptiedAtMs: (pack) => {
+          const known = state.contents.named(pack);
+          return known === undefined ? undefined : state.contents.emptiedAtMs(known);
+        },
+      },
+      request,
+    );
+  } finally {
+    await lock.release();
+  }
+}

@@ -1,0 +1,296 @@
+// Copying a ledger into another, of any kind (brief, section 5, `copy`). No event refers to a position
+// of the log, so a copy holds the same events, each with its id, in the same streams and order; only
+// the first one differs, which says the copy's own id and where its packs lie. Packs go before the
+// events that name them.
+//
+// Invariants: at every moment the target holds a beginning of the source, so a copy that was
+// interrupted goes on where it stopped, and one made later brings over what came since; a target that
+// holds anything else is refused before anything is appended to the stream in question.
+
+import * as either from 'fp-ts/lib/Either.js';
+import { announceWriter } from '../stores/locks/host-locks.ts';
+import { fingerprint } from './audit.ts';
+import { LedgerError } from '../../domain/values/ledger-error.ts';
+import { decodePackWritten } from '../../domain/events/pack-written.ts';
+import { APPEND_BYTES_MAX } from '../../domain/values/page.ts';
+import type { LogItem, StoredEvent } from '../../domain/ports/event-log.ts';
+import { refuse } from '../../domain/values/refused.ts';
+import { decodePackRewritten } from '../../domain/events/pack-rewritten.ts';
+import { LEDGER_STREAM } from '../../domain/events/streams.ts';
+import { toHex } from '../../domain/values/identifier.ts';
+import { run, sha256, type Ledger } from './ledger.ts';
+
+/** Packs under way at once. */
+const PACKS_AT_ONCE = 4;
+/** Most events of one append. */
+const APPEND_EVENTS_MAX = 256;
+
+export interface Copied {
+  /** Events and packs that this copy appended and put. */
+  readonly events: number;
+  readonly packs: number;
+  readonly bytes: number;
+  /** Of both ledgers. */
+  readonly fingerprint: string;
+}
+
+export interface CopyProgress {
+  /** Bytes of packs that are in the target, and of all. */
+  readonly done: number;
+  readonly total: number;
+}
+
+/** What an event says of a pack. */
+interface NamedPack {
+  readonly name: string;
+  readonly sizeBytes: number;
+}
+
+const diverged = (why: string, facts: Record<string, string | number>): LedgerError =>
+  new LedgerError(
+    'LEDGER_DIVERGED',
+    `the target was expected to hold a beginning of the ledger that is copied, or nothing: ${why}; nothing in it was overwritten: copy into a new ledger`,
+    facts,
+  );
+
+/** What the target has of the source's streams. */
+class TargetStreams {
+  readonly #to: Ledger;
+  /** Of streams met so far: the target's last revision before this copy. */
+  readonly #held = new Map<string, number>();
+  /** The source's last revision met. */
+  readonly #met = new Map<string, number>();
+
+  constructor(to: Ledger) {
+    this.#to = to;
+  }
+
+  /** Whether the target lacks the event. LEDGER_DIVERGED where it has another one in its place. */
+  async lacks(event: StoredEvent): Promise<boolean> {
+    const { stream, revision } = event;
+    let held = this.#held.get(stream);
+    if (held === undefined) {
+      held = await run(this.#to.log.streamRevision(stream));
+      this.#held.set(stream, held);
+    }
+    this.#met.set(stream, revision);
+    if (revision === held) await this.#compare(event);
+    return revision > held;
+  }
+
+  /** The last event that the target has of a stream is the source's. */
+  async #compare(event: StoredEvent): Promise<void> {
+    const { stream, revision: fromRevision } = event;
+    // The target's own creation is in the place of the source's.
+    if (stream === LEDGER_STREAM && fromRevision === 0) return;
+    const range = { stream, fromRevision, count: 1, fromPosition: 0n };
+    for await (const [found] of this.#to.log.readStream(range))
+      if (found !== undefined && toHex(found.id) === toHex(event.id)) return;
+    throw diverged(`event ${fromRevision} of its stream ${stream} is another one`, { stream });
+  }
+
+  /** Refuses a target that goes on where the source ends. */
+  checkEnds(): void {
+    for (const [stream, held] of this.#held) {
+      const met = this.#met.get(stream)!;
+      if (held > met)
+        throw diverged(`its stream ${stream} has ${held - met} events more`, { stream });
+    }
+  }
+}
+
+/** Packs of the source that the target lacks, copied whole and checked. */
+class PackCopier {
+  readonly #from: Ledger;
+  readonly #to: Ledger;
+  readonly #held = new Map<string, number>();
+  readonly #onBytes: (bytes: number) => void;
+  packs = 0;
+  bytes = 0;
+
+  constructor(ports: {
+    readonly from: Ledger;
+    readonly to: Ledger;
+    readonly onBytes: (bytes: number) => void;
+  }) {
+    this.#from = ports.from;
+    this.#to = ports.to;
+    this.#onBytes = ports.onBytes;
+  }
+
+  async look(): Promise<void> {
+    for await (const { name, sizeBytes } of this.#to.store.list()) this.#held.set(name, sizeBytes);
+  }
+
+  /** Every pack that these events name, and that is needed, is in the target when this resolves. */
+  async bring(events: readonly StoredEvent[]): Promise<void> {
+    const wanted = events.filter(namesPack).map(packOf);
+    const next = wanted.values();
+    const work = async (): Promise<void> => {
+      for (const pack of next) await this.#bringOne(pack);
+    };
+    await Promise.all(Array.from({ length: PACKS_AT_ONCE }, work));
+  }
+
+  /** Whether the source's points need a pack; null: no capture that is committed names it. */
+  #isNeeded(name: string): boolean | null {
+    const { contents } = this.#from.state;
+    const pack = contents.named(name);
+    return pack === undefined ? null : contents.isNeeded(pack);
+  }
+
+  /** The bytes of a pack; null where nobody needs it any more. */
+  async #read({ name, sizeBytes }: NamedPack): Promise<Uint8Array | null> {
+    const whole = { name, offsetBytes: 0, lengthBytes: sizeBytes };
+    // What this host keeps of packs is for those who read a part of them again.
+    const { store } = this.#from;
+    const read = await (store.origin ?? store).get(whole)();
+    if (either.isRight(read)) return read.right;
+    if (read.left.code !== 'PACK_MISSING') throw read.left;
+    // Compaction may have deleted it just now, and said so before.
+    await this.#from.state.catchUp({ heavy: false });
+    if (this.#isNeeded(name) === true) throw read.left;
+    return null;
+  }
+
+  async #bringOne({ name, sizeBytes }: NamedPack): Promise<void> {
+    if (this.#isNeeded(name) === false) return;
+    this.#onBytes(sizeBytes);
+    if (this.#held.get(name) === sizeBytes) return;
+    const bytes = await this.#read({ name, sizeBytes });
+    if (bytes === null) return;
+    if (toHex(sha256(bytes)) !== name)
+      throw new LedgerError(
+        'PACK_DAMAGED',
+        `pack ${name} of the ledger that is copied does not have the bytes that were written; run \`pageledger verify\` there, and copy again when it is repaired`,
+        { name },
+      );
+    await run(this.#to.store.put({ name, bytes }));
+    this.#held.set(name, sizeBytes);
+    this.packs += 1;
+    this.bytes += sizeBytes;
+  }
+}
+
+const namesPack = ({ type }: StoredEvent): boolean =>
+  type === 'PackWritten' || type === 'PackRewritten';
+
+function packOf(event: StoredEvent): NamedPack {
+  const { type, data } = event;
+  const pack: either.Either<LedgerError, NamedPack> =
+    type === 'PackWritten' ? decodePackWritten(data) : decodePackRewritten(data);
+  if (either.isRight(pack)) return pack.right;
+  throw pack.left;
+}
+
+const eventOf = (item: LogItem): StoredEvent => {
+  if (item._tag === 'event') return item.event;
+  throw new LedgerError(
+    'LOG_DAMAGED',
+    `the log of the ledger that is copied is damaged at position ${item.damage.position}: ${item.damage.reason}; run \`pageledger verify\` there`,
+    { position: item.damage.position },
+  );
+};
+
+/** Events as appends: neighbours of one stream together, as far as an append goes. */
+function* appendsOf(events: readonly StoredEvent[]): Generator<readonly StoredEvent[]> {
+  let group: StoredEvent[] = [];
+  let bytes = 0;
+  for (const event of events) {
+    const isFull =
+      group.length === APPEND_EVENTS_MAX || bytes + event.data.length > APPEND_BYTES_MAX;
+    if (group.length > 0 && (isFull || group[0]!.stream !== event.stream)) {
+      yield group;
+      group = [];
+      bytes = 0;
+    }
+    group.push(event);
+    bytes += event.data.length;
+  }
+  if (group.length > 0) yield group;
+}
+
+async function copyEvents(
+  { from, to }: { readonly from: Ledger; readonly to: Ledger },
+  packs: PackCopier,
+): Promise<number> {
+  const streams = new TargetStreams(to);
+  let copied = 0;
+  // While it is read the source may be compacted: what then lies elsewhere comes with a later event.
+  for (let next = 0n, until = -1n; until < from.state.next;) {
+    until = from.state.next;
+    for await (const chunk of from.log.read({ from: next, until })) {
+      copied += await copyChunk({ to, streams, packs }, chunk.items);
+      ({ next } = chunk);
+    }
+  }
+  streams.checkEnds();
+  return copied;
+}
+
+async function copyChunk(
+  {
+    to,
+    streams,
+    packs,
+  }: { readonly to: Ledger; readonly streams: TargetStreams; readonly packs: PackCopier },
+  items: readonly LogItem[],
+): Promise<number> {
+  let copied = 0;
+  const missing: StoredEvent[] = [];
+  for (const item of items) {
+    const event = eventOf(item);
+    if (await streams.lacks(event)) missing.push(event);
+    else if (namesPack(event)) await packs.bring([event]);
+  }
+  await packs.bring(missing);
+  for (const events of appendsOf(missing)) {
+    const { stream, revision } = events[0]!;
+    await run(to.log.append({ stream, expectedRevision: revision - 1, events }));
+    copied += events.length;
+  }
+  return copied;
+}
+
+/** VMs that only the target has. */
+function checkVms(from: Ledger, to: Ledger): void {
+  const stranger = [...to.state.catalogue.vms.keys()].find(
+    (vm) => !from.state.catalogue.vms.has(vm),
+  );
+  if (stranger !== undefined) throw diverged(`it has a VM ${stranger}`, { vm: stranger });
+}
+
+/**
+ * Copies what a ledger holds now into another, which is new or an earlier copy of it, and compares
+ * their fingerprints. Keys are not copied: the copy restores at once, and records after `group
+ * import`. LEDGER_DIVERGED where the target holds anything else.
+ */
+export async function copyLedger(
+  { from, to }: { readonly from: Ledger; readonly to: Ledger },
+  onProgress: (progress: CopyProgress) => void = () => undefined,
+): Promise<Copied> {
+  if (from.id !== null && from.id === to.id)
+    throw refuse({ _tag: 'CopyOntoItself', ledger: from.id });
+  checkVms(from, to);
+  const { contents } = from.state;
+  const needed = contents.all.filter((pack) => contents.isNeeded(pack));
+  const total = needed.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
+  let done = 0;
+  const onBytes = (bytes: number): void => {
+    done += bytes;
+    onProgress({ done, total });
+  };
+  const packs = new PackCopier({ from, to, onBytes });
+  await packs.look();
+  // Packs come before the events that name them: nobody shall take them for what nobody names.
+  const announced = await run(announceWriter({ ledger: to.lockName }));
+  const events = await copyEvents({ from, to }, packs).finally(() => announced.release());
+  await to.state.catchUp({ heavy: false });
+  const [expected, found] = [await fingerprint(from), await fingerprint(to)];
+  if (found !== expected)
+    throw diverged(`its fingerprint is ${found} and the source's is ${expected}`, {
+      found,
+      expected,
+    });
+  return { events, packs: packs.packs, bytes: packs.bytes, fingerprint: found };
+}

@@ -1,0 +1,397 @@
+// A ledger, put together from its parts: a log, a page store, and what is local to this host. What a
+// ledger does is in the use cases and projections; this file only joins them, and open-ledger.ts
+// makes the parts that a URL names.
+
+import { hash, randomBytes } from 'node:crypto';
+import { join } from 'node:path';
+import * as either from 'fp-ts/lib/Either.js';
+import type { TaskEither } from 'fp-ts/lib/TaskEither.js';
+import type { Observable } from 'rxjs';
+import { nodeFiles, type FilePort } from '../files/files.ts';
+import { openFingerprintFiles } from '../stores/keys/fingerprint-files.ts';
+import { keyCheck, openGroupKeys, type GroupKeys } from '../stores/keys/group-keys.ts';
+import { openIdentifierFile } from '../stores/derived/identifier-file.ts';
+import { openStateFiles } from '../stores/derived/state-files.ts';
+import type { ControlEvent } from '../../domain/events/control.ts';
+import { isLedgerError, LedgerError } from '../../domain/values/ledger-error.ts';
+import type { PageEngine } from '../../domain/ports/page-engine.ts';
+import { parsePoint, type Point, type PointContext } from '../../domain/values/point.ts';
+import type { Finding } from '../../domain/values/finding.ts';
+import type { Clock } from '../../domain/ports/clock.ts';
+import type { StateFiles } from '../../domain/ports/derived-files.ts';
+import type { PageStore } from '../../domain/ports/page-store.ts';
+import type { EventLog, Position } from '../../domain/ports/event-log.ts';
+import { initialPatterns, type PatternsState } from '../../domain/patterns/index.ts';
+import { refuse } from '../../domain/values/refused.ts';
+import { LEDGER_STREAM } from '../../domain/events/streams.ts';
+import { encodeControls } from '../../domain/events/envelope.ts';
+import { PageReader } from '../../domain/use-cases/pages/page-reader.ts';
+import type { CaptureRow, VmEntry } from '../../projections/models/catalogue.ts';
+import {
+  MemoryIdentifierColumn,
+  type IdentifierColumn,
+} from '../../projections/models/identifier-index.ts';
+import { LedgerState, type Replay } from '../../projections/models/ledger-state.ts';
+import { rows, states, subscribe } from '../../projections/subscriptions/subscribe.ts';
+import {
+  type AnyStatesRequest,
+  type NamedStatesRequest,
+  type ObservedNamedStates,
+  type ObservedRequest,
+  type ObservedRows,
+  type ObservedStates,
+  type RowMessage,
+  type RowsRequest,
+  type StateMessage,
+  type StatesRequest,
+} from '../../projections/subscriptions/messages.ts';
+
+const IDENTIFIERS_FILE = 'identifiers';
+const HEADS_FILE = 'log-heads';
+/** Times that an append to a shared stream is decided again after another process's came first. */
+const RETRIES_MAX = 20;
+
+/** What a ledger may do: make it where there is none; append to it; write only what is derived. */
+export type LedgerMode = 'create' | 'write' | 'read';
+
+/** A log as a ledger uses it. */
+export interface LedgerLog extends EventLog {
+  /** Reads everything and names each damage. */
+  check(): AsyncIterable<Finding>;
+  /** The heads of all streams at a position, to begin there another time; absent: the log keeps them. */
+  readonly heads?: {
+    at(position: Position): TaskEither<LedgerError, Uint8Array>;
+    /** False: they do not fit the log, nothing is lost. */
+    offer(bytes: Uint8Array): TaskEither<LedgerError, boolean>;
+  };
+}
+
+/** A page store as a ledger uses it. */
+export interface LedgerPages extends PageStore {
+  /** The place itself, past what this host keeps of it: for whoever checks it. Absent: this is it. */
+  readonly origin?: PageStore;
+  /** Removes what crashes left half written over an hour ago: how many. */
+  removeLeftovers(nowMs: number): TaskEither<LedgerError, number>;
+  close(): Promise<void>;
+}
+
+/** What a ledger is made of. */
+export interface LedgerParts {
+  /** As LedgerCreated bears it; null where what says so is damaged. */
+  readonly id: string | null;
+  readonly log: LedgerLog;
+  readonly store: LedgerPages;
+  /** Folders of this host. */
+  readonly paths: { readonly keys: string; readonly projections: string };
+  /** What tells this ledger from others on this host, copies of it among them. */
+  readonly lockName: string;
+  /** Whether other hosts may have the log, or the packs, as well. */
+  readonly isShared: boolean;
+  /** What is wrong with where the ledger lies, and stops nobody from reading. */
+  readonly findings: readonly Finding[];
+  /** Bytes that the log takes where it is kept. */
+  logBytes(): Promise<number>;
+}
+
+export interface LedgerSettings {
+  readonly mode: LedgerMode;
+  /** Worker threads; absent: one a core where there is more than one. 0: inline. */
+  readonly threads?: number;
+  readonly files?: FilePort;
+  readonly clock?: Clock;
+}
+
+/** The value of a TaskEither, or its failure thrown: for asynchronous code that has one edge. */
+export async function run<A>(task: TaskEither<LedgerError, A>): Promise<A> {
+  const done = await task();
+  if (either.isLeft(done)) throw done.left;
+  return done.right;
+}
+
+/** SHA-256 of bytes. */
+export const sha256 = (bytes: Uint8Array): Uint8Array => hash('sha256', bytes, 'buffer');
+
+export class Ledger {
+  readonly id: string | null;
+  readonly log: LedgerLog;
+  readonly store: LedgerPages;
+  readonly keys: GroupKeys;
+  readonly state: LedgerState;
+  readonly replay: Replay;
+  readonly files: FilePort;
+  readonly clock: Clock;
+  readonly mode: LedgerMode;
+  readonly paths: LedgerParts['paths'];
+  /** Derived state by name, kept on this host. */
+  readonly stateFiles: StateFiles;
+  readonly #parts: LedgerParts;
+  readonly #threads: number | undefined;
+  #engine: PageEngine | null = null;
+  #column: IdentifierColumn | null = null;
+  #pages: PageReader | null = null;
+  #keyed: string | null = null;
+  /** What the engine knows of the grammar of patterns. */
+  #grammar: PatternsState = initialPatterns;
+
+  constructor(parts: LedgerParts, settings: LedgerSettings) {
+    const { log } = parts;
+    this.#parts = parts;
+    this.id = parts.id;
+    this.log = log;
+    this.store = parts.store;
+    this.paths = parts.paths;
+    this.mode = settings.mode;
+    this.files = settings.files ?? nodeFiles;
+    this.clock = settings.clock ?? Date.now;
+    this.#threads = settings.threads;
+    const { files } = this;
+    this.keys = openGroupKeys({ files, folder: parts.paths.keys });
+    this.stateFiles = openStateFiles({ files, folder: parts.paths.projections });
+    // RxJS and what builds on it is loaded only where something is folded.
+    this.replay = async (from, consume) => {
+      const { replayCommits } = await import('../../projections/observable.ts');
+      return replayCommits(log, from, consume);
+    };
+    this.state = new LedgerState({
+      log,
+      files: this.stateFiles,
+      identifiers: () => this.column,
+      replay: this.replay,
+    });
+  }
+
+  /** The page engine, loaded and started when it is first used: questions do without it. */
+  async engine(): Promise<PageEngine> {
+    const { createPageEngine } = await import('../kernels/engine/page-engine.ts');
+    this.#engine ??= createPageEngine(
+      this.#threads === undefined ? {} : { threads: this.#threads },
+    );
+    const { patterns } = this.state.catalogue;
+    if (patterns !== this.#grammar) await this.#engine.useGrammar(patterns);
+    this.#grammar = patterns;
+    return this.#engine;
+  }
+
+  /** Identifiers by content number. */
+  get column(): IdentifierColumn {
+    this.#column ??=
+      this.files === nodeFiles
+        ? openIdentifierFile(join(this.paths.projections, IDENTIFIERS_FILE))
+        : new MemoryIdentifierColumn();
+    return this.#column;
+  }
+
+  get fingerprintFiles(): ReturnType<typeof openFingerprintFiles> {
+    return openFingerprintFiles({ files: this.files, folder: this.paths.keys });
+  }
+
+  /** What tells this ledger from others on this host, copies of it among them. */
+  get lockName(): string {
+    return this.#parts.lockName;
+  }
+
+  /** Whether other hosts may have the log, or the packs, as well. */
+  get isShared(): boolean {
+    return this.#parts.isShared;
+  }
+
+  /** The VM of a name. Refused where the ledger has none. */
+  vm(name: string): VmEntry {
+    const entry = this.state.catalogue.vms.get(name);
+    if (entry === undefined) throw refuse({ _tag: 'VmUnknown', vm: name });
+    if (entry.state.registered !== null || entry.captures.length > 0) return entry;
+    if (entry.lostTail === null) throw refuse({ _tag: 'VmUnknown', vm: name });
+    throw new LedgerError(
+      'LOG_DAMAGED',
+      `nothing of VM ${name} can be read: ${entry.lostTail}; run \`pageledger verify\`, and restore the log from a copy`,
+      { vm: name },
+    );
+  }
+
+  get pointContext(): PointContext {
+    return { nowMs: this.clock(), parseInstant: Date.parse };
+  }
+
+  /** The point that a text names. */
+  point(text: string): Point {
+    const point = parsePoint(text, this.pointContext);
+    if (either.isLeft(point)) throw refuse(point.left);
+    return point.right;
+  }
+
+  /** The capture of a VM that a point names. Refused where it was forgotten; POINT_DAMAGED. */
+  resolve(entry: VmEntry, text: string): CaptureRow {
+    const row = this.locate(entry, text);
+    const { capture } = row;
+    const { firstKept } = entry.checkpointState;
+    if (!entry.isForgotten(capture)) return row;
+    throw refuse({ _tag: 'PointForgotten', vm: entry.vm, capture, firstKept });
+  }
+
+  /**
+   * The capture that a point names, though it may have been forgotten. Where commits of the VM are lost, a point that may mean
+   * one of them is POINT_DAMAGED rather than an earlier capture than the user means.
+   */
+  locate(entry: VmEntry, text: string): CaptureRow {
+    const point = this.point(text);
+    const row = entry.find(point);
+    const doubt = entry.doubt(point, either.isRight(row) ? row.right : undefined);
+    if (doubt !== null)
+      throw new LedgerError(
+        'POINT_DAMAGED',
+        `${text} of VM ${entry.vm} is not known: ${doubt}; name a capture that \`pageledger captures --vm ${entry.vm}\` lists, as @N, and run \`pageledger verify\``,
+        { vm: entry.vm, point: text },
+      );
+    if (either.isLeft(row)) throw refuse(row.left);
+    return row.right;
+  }
+
+  /** Decides again and again until the append finds the stream as the decision did. */
+  async appendDecided(
+    stream: string,
+    decide: () => readonly ControlEvent[],
+  ): Promise<bigint | null> {
+    for (let attempt = 0; ; attempt += 1) {
+      await this.state.catchUp({ heavy: false });
+      const expectedRevision = await run(this.log.streamRevision(stream));
+      await this.state.catchUp({ heavy: false });
+      const decided = decide();
+      if (decided.length === 0) return null;
+      const encoded = encodeControls({ clock: this.clock, randomBytes }, decided);
+      if (either.isLeft(encoded)) throw encoded.left;
+      const request = { stream, expectedRevision, events: encoded.right };
+      const appended = await this.log.append(request)();
+      if (either.isRight(appended)) {
+        await this.state.catchUp({ heavy: false });
+        return appended.right.position;
+      }
+      if (appended.left.code !== 'REVISION_CONFLICT' || attempt >= RETRIES_MAX) throw appended.left;
+    }
+  }
+
+  /** Makes sure that a group is in the ledger and the engine has its key. */
+  async openGroup(group: string): Promise<void> {
+    // What others added to the grammar since the engine was made is recognised from here on.
+    await this.engine();
+    if (!this.state.catalogue.groups.has(group)) await this.#makeGroup(group);
+    const check = this.state.catalogue.groups.get(group) ?? null;
+    const { key } = await run(this.keys.load({ group, keyCheck: check }));
+    await this.#useKey(group, key);
+  }
+
+  /** Another host may make the group at the same moment, with a key of its own: the first one counts. */
+  async #makeGroup(group: string): Promise<void> {
+    const made = await run(this.keys.create(group));
+    const check = keyCheck(made.key);
+    await this.appendDecided(LEDGER_STREAM, () =>
+      this.state.catalogue.groups.has(group)
+        ? []
+        : [{ type: 'GroupCreated', data: { group, keyCheck: check } }],
+    );
+    const isLost = this.state.catalogue.groups.get(group) !== check;
+    if (isLost && made.isNew) await run(this.keys.discard(made));
+  }
+
+  async #useKey(group: string, key: Uint8Array): Promise<void> {
+    if (this.#keyed === group) return;
+    const { deriveEngineKeys } = await import('../kernels/keys.ts');
+    const engine = await this.engine();
+    await engine.useKeys(deriveEngineKeys(key));
+    this.#keyed = group;
+  }
+
+  /** Sets a group's key in the engine where it is at hand. */
+  async useKeyAtHand(group: string): Promise<boolean> {
+    if (this.#keyed === group) return true;
+    const keyCheckOfGroup = this.state.catalogue.groups.get(group) ?? null;
+    const key = await this.keys.load({ group, keyCheck: keyCheckOfGroup })();
+    if (either.isLeft(key)) return false;
+    await this.#useKey(group, key.right.key);
+    return true;
+  }
+
+  /** Bytes of the log and of the packs where they are kept. */
+  async storedBytes(): Promise<{ readonly logBytes: number; readonly storedBytes: number }> {
+    let storedBytes = 0;
+    for await (const pack of this.store.list()) storedBytes += pack.sizeBytes;
+    return { logBytes: await this.#parts.logBytes(), storedBytes };
+  }
+
+  /** Reads single pages; what it decodes is kept for a while. */
+  async pageReader(): Promise<PageReader> {
+    const { store, state } = this;
+    this.#pages ??= new PageReader({
+      engine: await this.engine(),
+      store,
+      locator: () => state.contents,
+      catchUp: () => state.catchUp({ heavy: false }),
+    });
+    return this.#pages;
+  }
+
+  /**
+   * Does work that reads packs, and does it once more where one is gone: compaction may have deleted
+   * it meanwhile, and says in the log where its content lies now.
+   */
+  async withPacks<A>(work: () => Promise<A>): Promise<A> {
+    try {
+      return await work();
+    } catch (thrown) {
+      if (!isLedgerError(thrown) || thrown.code !== 'PACK_MISSING') throw thrown;
+      await this.state.catchUp({ heavy: false });
+      return work();
+    }
+  }
+
+  /** What is wrong with where the ledger lies. */
+  get findings(): readonly Finding[] {
+    return this.#parts.findings;
+  }
+
+  /** Rows after a place, replayed and then live (docs/events.md, "Following a ledger"). */
+  rows(request?: RowsRequest): AsyncGenerator<RowMessage> {
+    return rows(this, request);
+  }
+
+  /** The states of a projection, replayed and then live. */
+  states<S>(request: StatesRequest<S>): AsyncGenerator<StateMessage<S>>;
+  states(request: NamedStatesRequest): AsyncGenerator<StateMessage<unknown>>;
+  states(request: AnyStatesRequest): AsyncGenerator<StateMessage<unknown>> {
+    return states(this, request);
+  }
+
+  /** Either of them as an Observable. Work that takes time belongs into `handle`. */
+  subscribe<S>(request: ObservedStates<S>): Observable<StateMessage<S>>;
+  subscribe(request: ObservedNamedStates): Observable<StateMessage<unknown>>;
+  subscribe(request?: ObservedRows): Observable<RowMessage>;
+  subscribe(
+    request: ObservedRequest = {},
+  ): Observable<StateMessage<unknown>> | Observable<RowMessage> {
+    return subscribe(this, request);
+  }
+
+  /** Starts from the derived state, where it is there and fits. */
+  async load(): Promise<void> {
+    const heads = this.log.heads === undefined ? null : await this.stateFiles.load(HEADS_FILE);
+    if (heads !== null) await run(this.log.heads!.offer(heads));
+    await this.state.load();
+    // A log with heads of its own tells by them whether its past is still the same.
+    if (this.log.heads === undefined) await this.state.confirm();
+  }
+
+  /** Keeps the derived state, so that the next opening reads little. */
+  async #save(): Promise<void> {
+    if (!(await this.state.save()) || this.log.heads === undefined) return;
+    const heads = await this.log.heads.at(this.state.next)();
+    if (either.isRight(heads)) await this.stateFiles.save(HEADS_FILE, heads.right);
+  }
+
+  /** Keeps the derived state and lets go of everything. */
+  async close(): Promise<void> {
+    await this.#save();
+    await this.#engine?.close();
+    this.#column?.close();
+    await this.store.close();
+    await this.log.close();
+  }
+}

@@ -1,0 +1,116 @@
+// The composition root: makes the parts of the ledger that a URL names, and puts it together. A ledger
+// on a server has a file of its own (shared-ledger.ts), loaded only where one is opened.
+
+import { realpathSync } from 'node:fs';
+import { join } from 'node:path';
+import * as either from 'fp-ts/lib/Either.js';
+import { nodeFiles, type FilePort } from '../files/files.ts';
+import { openEventLog } from '../stores/event-log-embedded/event-log-embedded.ts';
+import { isServerUrl } from '../stores/event-log-eventstoredb/ledger-url.ts';
+import { LEDGER_FORMAT } from '../stores/ledger-folder/ledger-format.ts';
+import { openLedgerFolder, type LedgerFolder } from '../stores/ledger-folder/ledger-folder.ts';
+import { openPagePacks } from '../stores/page-store-folder/page-packs.ts';
+import { LedgerError } from '../../domain/values/ledger-error.ts';
+import { NO_STREAM } from '../../domain/ports/event-log.ts';
+import { refuse, type Refused } from '../../domain/values/refused.ts';
+import { LEDGER_STREAM } from '../../domain/events/streams.ts';
+import { Ledger, run, type LedgerParts } from './ledger.ts';
+import type { OpenLedgerOptions } from './options.ts';
+
+/** Bytes in a folder and those below it. */
+async function bytesIn(files: FilePort, folder: string): Promise<number> {
+  let bytes = 0;
+  const folders = [folder];
+  for (let next = folders.pop(); next !== undefined; next = folders.pop())
+    for (const name of await files.list(next)) {
+      const facts = await files.facts(join(next, name));
+      if (facts?.isFolder === true) folders.push(join(next, name));
+      else bytes += facts?.sizeBytes ?? 0;
+    }
+  return bytes;
+}
+
+/** What a ledger in a folder is made of. */
+export async function folderParts(
+  options: OpenLedgerOptions,
+  folder: LedgerFolder,
+): Promise<LedgerParts> {
+  const files = options.files ?? nodeFiles;
+  const { paths, id, findings } = folder;
+  const log = await run(
+    openEventLog({ folder: paths.log, files, readOnly: options.mode === 'read' }),
+  );
+  return {
+    id,
+    log,
+    store: openPagePacks({ files, folder: paths.packs }),
+    paths: { keys: options.keys ?? paths.keys, projections: paths.projections },
+    lockName: files === nodeFiles ? realpathSync(paths.folder) : `${id ?? ''} ${paths.folder}`,
+    isShared: false,
+    findings,
+    logBytes: () => bytesIn(files, paths.log),
+  };
+}
+
+/** The refusal of a place for the packs of a folder; the place itself may hold a secret. */
+const ownPacksOnly = (): Refused =>
+  refuse({
+    _tag: 'BadUrl',
+    url: '--page-store',
+    why: 'a ledger in a folder keeps its packs in itself; leave --page-store out, or keep the log on a server (esdb://)',
+  });
+
+async function openFolder(options: OpenLedgerOptions): Promise<Ledger> {
+  checkFolderUrl(options.url);
+  const files = options.files ?? nodeFiles;
+  const isNew = options.mode === 'create';
+  // What is refused leaves no folder behind.
+  const ifAbsent = isNew && options.pageStore === undefined ? 'create' : 'fail';
+  const opened = await openLedgerFolder({ files, path: options.url, ifAbsent })();
+  if (either.isLeft(opened)) {
+    const isRefused = isNew && ifAbsent === 'fail' && opened.left.code === 'NOT_FOUND';
+    throw isRefused ? ownPacksOnly() : opened.left;
+  }
+  const folder = opened.right;
+  const ledger = new Ledger(await folderParts(options, folder), options);
+  await ledger.load();
+  if (options.mode !== 'create') return ledger;
+  if ((await run(ledger.log.streamRevision(LEDGER_STREAM))) !== NO_STREAM) return ledger;
+  const { id } = folder;
+  if (id === null)
+    throw new LedgerError(
+      'NOT_A_LEDGER',
+      `${folder.paths.folder} has no event and no readable format file; remove the folder, or name another`,
+      { path: folder.paths.folder },
+    );
+  if (options.pageStore !== undefined) throw ownPacksOnly();
+  await ledger.appendDecided(LEDGER_STREAM, () =>
+    ledger.state.catalogue.ledger === null
+      ? [{ type: 'LedgerCreated', data: { ledger: id, format: LEDGER_FORMAT, pageStore: null } }]
+      : [],
+  );
+  return ledger;
+}
+
+/** Opens a ledger; makes it first where the mode says so. */
+export async function openLedger(options: OpenLedgerOptions): Promise<Ledger> {
+  const ledger = isServerUrl(options.url)
+    ? await (await import('./shared-ledger.ts')).openShared(options)
+    : await openFolder(options);
+  await ledger.state.catchUp({ heavy: false });
+  return ledger;
+}
+
+/** Of any URL, and of a server's also where its slashes were forgotten. */
+const SCHEME = /^(?:[A-Za-z][A-Za-z0-9+.-]*:\/\/|(?:esdb|kurrentdb|kurrent|kdb)(?:\+discover)?:)/iu;
+
+/** Refuses a URL of anything that a ledger cannot be. */
+function checkFolderUrl(url: string): void {
+  const scheme = SCHEME.exec(url)?.[0];
+  if (scheme === undefined) return;
+  throw refuse({
+    _tag: 'BadUrl',
+    url: scheme,
+    why: 'a ledger is a folder, or esdb://HOST?ledger=NAME',
+  });
+}

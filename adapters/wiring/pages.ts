@@ -1,0 +1,131 @@
+// Questions about pages, joined: their history, who holds a content, what differs between two points,
+// how memory is shared. They are answered from the page index and from page tables; pages are read only
+// where bytes are asked for.
+
+import * as either from 'fp-ts/lib/Either.js';
+import { openBlockFiles } from '../stores/derived/block-files.ts';
+import type { PageDifference } from '../../projections/questions/diff.ts';
+import { differences } from '../../projections/questions/diff.ts';
+import { pageHistory, type PageVersion } from '../../projections/questions/history.ts';
+import type { Moment } from '../../projections/questions/moment.ts';
+import { ensureIdentifiers, identifierIn } from '../../projections/questions/row-lister.ts';
+import { sharingReport, type SharingReport } from '../../projections/questions/sharing-at.ts';
+import { whatIf, type WhatIf } from '../../projections/questions/what-if.ts';
+import { contentNamed, holdersOf, type Holder } from '../../projections/questions/who.ts';
+import { isLinkedVm, type VmEntry } from '../../projections/models/catalogue.ts';
+import { PageIndex } from '../../projections/page-index/page-index.ts';
+import { assertWhole } from '../../domain/use-cases/restore/restore-pages.ts';
+import { isContent } from '../../domain/values/holding.ts';
+import { refuse } from '../../domain/values/refused.ts';
+import type { Ledger } from './ledger.ts';
+import type { VmPoint } from './restore.ts';
+
+const indexes = new WeakMap<Ledger, PageIndex>();
+
+/** The page index of a ledger. */
+export function pageIndexOf(ledger: Ledger): PageIndex {
+  const known = indexes.get(ledger);
+  if (known !== undefined) return known;
+  const { state, replay, files, paths, stateFiles, id } = ledger;
+  const blocks = openBlockFiles({ files, folder: paths.projections });
+  const index = new PageIndex({ state, replay, files: stateFiles, blocks, ledger: id });
+  indexes.set(ledger, index);
+  return index;
+}
+
+/** Versions of a page, oldest first, with identifiers. */
+export async function historyOf(
+  ledger: Ledger,
+  entry: VmEntry,
+  gfn: number,
+): Promise<readonly (PageVersion & { readonly identifier: string | null })[]> {
+  const { state, column } = ledger;
+  await ensureIdentifiers(state, column);
+  const versions = await pageHistory({ state, index: pageIndexOf(ledger) }, entry, gfn);
+  return versions.map((version) => ({
+    ...version,
+    identifier: identifierIn(column, version.holding),
+  }));
+}
+
+/**
+ * Who holds or held the content of an identifier, or of the first digits of one; at a moment, who
+ * holds it there. Refused where no content has it, or several may be meant.
+ */
+export async function whoHolds(
+  ledger: Ledger,
+  of: { readonly identifier: string; readonly at: Moment | null },
+): Promise<{ readonly identifier: string; readonly holders: readonly Holder[] }> {
+  const { state, column } = ledger;
+  await ensureIdentifiers(state, column);
+  const ports = { state, column, index: pageIndexOf(ledger) };
+  const named = await contentNamed(ports, of.identifier);
+  if (either.isLeft(named)) throw refuse(named.left);
+  const { identifier, holdings } = named.right;
+  return { identifier, holders: await holdersOf(ports, holdings, of.at) };
+}
+
+/**
+ * The pages that differ between two points, ascending, some thousands at a time; with their changed
+ * bytes where asked. Ranges are valid until the next ones are asked for.
+ */
+export async function* diffOf(
+  ledger: Ledger,
+  of: { readonly a: VmPoint; readonly b: VmPoint; readonly withBytes: boolean },
+): AsyncGenerator<readonly PageDifference[]> {
+  const { state, store } = ledger;
+  const side = async ({ entry, row }: VmPoint) => {
+    const table = await state.tables.at(entry, state.contents, row);
+    assertWhole(table, `${entry.vm}@${row.capture}`);
+    const group = isLinkedVm(entry) ? (entry.state.registered?.group ?? null) : null;
+    return { table, vm: entry.vm, group };
+  };
+  const ports = async () => ({
+    engine: await ledger.engine(),
+    store,
+    locator: state.contents,
+    withPacks: <A>(work: () => Promise<A>): Promise<A> => ledger.withPacks(work),
+  });
+  yield* differences(ports, {
+    a: await side(of.a),
+    b: await side(of.b),
+    isGrammarWidened: state.catalogue.patterns.length > 0,
+    withBytes: of.withBytes,
+  });
+}
+
+/** How memory is made up at a moment, and what it costs. */
+export async function sharingOf(
+  ledger: Ledger,
+  at: Moment & { readonly vm: string | null },
+): Promise<SharingReport & { readonly storedBytes: number; readonly logBytes: number }> {
+  return { ...(await sharingReport(ledger.state, at)), ...(await ledger.storedBytes()) };
+}
+
+/** Who holds what a page of a VM holds at a moment, the page itself among them. */
+export interface PageSharers {
+  /** Null: the page is a pattern, which is shared inside its VM only. */
+  readonly identifier: string | null;
+  readonly holders: readonly Holder[];
+}
+
+/** Who shares a page with whom. */
+export async function sharersOf(
+  ledger: Ledger,
+  page: VmPoint & { readonly gfn: number },
+  at: Moment,
+): Promise<PageSharers> {
+  const { state, column } = ledger;
+  const { entry, row, gfn } = page;
+  await ensureIdentifiers(state, column);
+  const index = pageIndexOf(ledger);
+  const versions = await index.versions(entry.vm, gfn);
+  const holding = versions.findLast(({ capture }) => capture <= row.capture)?.holding;
+  if (holding === undefined || !isContent(holding)) return { identifier: null, holders: [] };
+  const holders = await holdersOf({ state, index }, [holding], at);
+  return { identifier: identifierIn(column, holding), holders };
+}
+
+/** What other settings would have cost. */
+export const whatIfOf = ({ state, replay }: Ledger): Promise<readonly WhatIf[]> =>
+  whatIf({ state, replay });

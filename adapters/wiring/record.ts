@@ -1,0 +1,268 @@
+// Recording, joined: sources of guests on one side, the recorder on the other.
+
+import { randomBytes } from 'node:crypto';
+import { connectGuest } from '../guests/qemu/live-guest.ts';
+import { Spool } from '../guests/qemu/spool.ts';
+import { openSource, type OpenSourceRequest } from '../guests/images/open-source.ts';
+import { lockRecorder } from '../stores/locks/host-locks.ts';
+import { refuse } from '../../domain/values/refused.ts';
+import { initialVm, recorderRefusal } from '../../domain/vm.ts';
+import {
+  Recorder,
+  type Captured,
+  type RecorderOptions,
+} from '../../domain/use-cases/record/recorder.ts';
+import type { RecorderModels } from '../../domain/ports/models.ts';
+import { isLinkedVm, type CaptureRow } from '../../projections/models/catalogue.ts';
+import { LayeredCaptureView } from '../../projections/models/capture-view.ts';
+import { IndexUnfit } from '../../projections/models/identifier-index.ts';
+import { UNKNOWN } from '../../domain/values/holding.ts';
+import { run, sha256, type Ledger } from './ledger.ts';
+
+function recorderModels(ledger: Ledger, options: RecorderOptions): RecorderModels {
+  const { state } = ledger;
+  return {
+    catchUp: () => state.catchUp({ heavy: true }),
+    vm: (vm) => state.catalogue.vms.get(vm)?.state ?? initialVm,
+    position: (vm, capture) => state.catalogue.vms.get(vm)?.capture(capture)?.position ?? null,
+    lostTail: (vm) => state.catalogue.vms.get(vm)?.lostTail ?? null,
+    lostStore: () => state.catalogue.lostStore,
+    captureView: async (vm, pageCount) => {
+      const entry = state.catalogue.vms.get(vm);
+      const current = entry === undefined ? null : await state.currentTable(entry);
+      const table = current ?? new Uint32Array(pageCount).fill(UNKNOWN);
+      // Before its first capture, what was asked for counts.
+      const isLinked =
+        entry === undefined || entry.state.registered === null
+          ? options.share !== 'pattern'
+          : isLinkedVm(entry);
+      const { contents, sharing } = state;
+      return new LayeredCaptureView({ contents, sharing, table, isLinked });
+    },
+  };
+}
+
+/**
+ * What tells a commit from any other, also of another ledger or of another past of this one: numbers
+ * and positions repeat. 64 bits of a digest over what the commit says.
+ */
+function commitOf(ledger: Ledger, vm: string, at: { readonly capture: number }): bigint {
+  const row = ledger.state.catalogue.vms.get(vm)?.capture(at.capture);
+  const { id } = ledger.state.catalogue.ledger ?? { id: ledger.id };
+  const facts = [id, vm, at.capture, row?.position, row?.revision, row?.timeMs, row?.hash];
+  const digest = sha256(new TextEncoder().encode(facts.join(' ')));
+  return new DataView(digest.buffer, digest.byteOffset).getBigUint64(0, true);
+}
+
+/** A recorder of one VM. It holds the VM's lock until closed; a second one is VM_BUSY. */
+export interface VmRecorder {
+  /** Records one capture and gives it as the fold sees it. */
+  record(captured: Captured): Promise<CaptureRow>;
+  close(): Promise<void>;
+}
+
+/** Opens a recorder of a VM in a ledger. */
+export async function openRecorder(ledger: Ledger, options: RecorderOptions): Promise<VmRecorder> {
+  const known = ledger.state.catalogue.vms.get(options.vm)?.state ?? initialVm;
+  const refusal = recorderRefusal(known, { share: null, ...options });
+  if (refusal !== null) throw refuse(refusal);
+  await run(ledger.store.removeLeftovers(ledger.clock()));
+  const lock = await run(lockRecorder({ ledger: ledger.lockName, vm: options.vm }));
+  const { log, store, clock, fingerprintFiles: files } = ledger;
+  const engine = await ledger.engine();
+  const pages = await ledger.pageReader();
+  const make = (): Recorder =>
+    new Recorder(
+      {
+        log,
+        store,
+        clock,
+        engine,
+        pages,
+        sha256,
+        randomBytes,
+        models: recorderModels(ledger, options),
+        openGroup: (group) => ledger.openGroup(group),
+        fingerprints: {
+          load: async (vm, at) => {
+            const kept = await files.load(vm);
+            const isOfCapture =
+              kept?.capture === at.capture && kept.commit === commitOf(ledger, vm, at);
+            return kept !== null && isOfCapture ? kept.body : null;
+          },
+          save: (vm, at) =>
+            files.save({
+              vm,
+              capture: at.capture,
+              commit: commitOf(ledger, vm, at),
+              body: at.fingerprints,
+            }),
+        },
+      },
+      options,
+    );
+  let recorder = make();
+  const record = async (captured: Captured): Promise<CaptureRow> => {
+    const { capture } = await recorder.record(captured);
+    return ledger.vm(options.vm).capture(capture)!;
+  };
+  return {
+    record: async (captured) => {
+      try {
+        return await record(captured);
+      } catch (thrown) {
+        if (!(thrown instanceof IndexUnfit)) throw thrown;
+        // Derived state was damaged: it is made anew from the log, and nothing was committed.
+        await ledger.state.rebuild();
+        recorder = make();
+        return record(captured);
+      }
+    },
+    close: async () => {
+      try {
+        await recorder.close();
+      } finally {
+        await lock.release();
+      }
+    },
+  };
+}
+
+export interface ImageRequest extends Omit<OpenSourceRequest, 'path'> {
+  readonly files: readonly string[];
+  /** Time of every capture; absent: each file's own. */
+  readonly timeMs: number | null;
+}
+
+/** Records files as captures of a VM, in order; tells of each as it is committed. */
+export async function recordImages(
+  ledger: Ledger,
+  options: RecorderOptions,
+  request: ImageRequest,
+  onCapture: (row: CaptureRow) => void,
+): Promise<void> {
+  const recorder = await openRecorder(ledger, options);
+  try {
+    const { files, timeMs, ...how } = request;
+    for (const path of files) {
+      const source = await run(openSource({ ...how, path }));
+      try {
+        const { image, memoryMap, device, modifiedAtMs, format } = source;
+        const row = await recorder.record({
+          image,
+          memoryMap,
+          device: device === null ? null : [device.head, device.sections, device.description],
+          argv: null,
+          timeMs: Math.floor(timeMs ?? modifiedAtMs ?? ledger.clock()),
+          pauseMs: null,
+          mode: format === 'raw' ? 'image' : 'stream',
+          source: path,
+        });
+        onCapture(row);
+      } finally {
+        source.close();
+      }
+    }
+  } finally {
+    await recorder.close();
+  }
+}
+
+export interface GuestRequest {
+  readonly qmp: string;
+  readonly everyMs: number;
+  /** Captures to take; null: until stopped. */
+  readonly count: number | null;
+  readonly signal: AbortSignal;
+  /** For temporary files; absent: the system's. */
+  readonly folder?: string;
+}
+
+export interface GuestListener {
+  readonly onCapture: (row: CaptureRow) => void;
+  /** A tick came while the capture before it was still being recorded. */
+  readonly onSkip: (ticks: number) => void;
+  readonly onWarning: (sentence: string) => void;
+}
+
+const sleep = (ms: number, signal: AbortSignal): Promise<void> =>
+  new Promise((resolve) => {
+    if (signal.aborted || ms <= 0) return resolve();
+    const timer = setTimeout(done, ms);
+    function done(): void {
+      clearTimeout(timer);
+      signal.removeEventListener('abort', done);
+      resolve();
+    }
+    signal.addEventListener('abort', done);
+  });
+
+/** Records a live guest again and again; an abort lets the capture under way finish. */
+export async function recordGuest(
+  ledger: Ledger,
+  options: RecorderOptions,
+  request: GuestRequest,
+  listener: GuestListener,
+): Promise<void> {
+  const recorder = await openRecorder(ledger, options);
+  try {
+    const guest = await run(connectGuest({ qmp: request.qmp }));
+    const spool = new Spool(request.folder === undefined ? {} : { folder: request.folder });
+    try {
+      const disks = await run(guest.writableDisks());
+      if (disks.length > 0)
+        listener.onWarning(
+          `the guest can write to ${disks.join(', ')}: a disk is not recorded, and memory resumed without the disk of its moment corrupts the guest`,
+        );
+      const commandLine = await guest.commandLine();
+      if (commandLine.argv === null)
+        listener.onWarning(`the guest's command line is not recorded: ${commandLine.reason}`);
+      const start = performance.now();
+      const ticks = new Ticks(request.everyMs);
+      for (let taken = 0; request.count === null || taken < request.count; taken += 1) {
+        if (taken > 0) {
+          const { waitMs, skipped } = ticks.next(performance.now() - start);
+          if (skipped > 0) listener.onSkip(skipped);
+          await sleep(waitMs, request.signal);
+        }
+        if (request.signal.aborted) break;
+        const timeMs = ledger.clock();
+        const captured = await run(guest.capture(spool));
+        const { head, sections, description } = captured.device;
+        const row = await recorder.record({
+          image: captured.image,
+          memoryMap: captured.memoryMap,
+          device: [head, sections, description],
+          argv: commandLine.argv,
+          timeMs,
+          pauseMs: captured.pauseMs,
+          mode: captured.mode === 'background' ? 'background-snapshot' : 'migrate',
+          source: request.qmp,
+        });
+        listener.onCapture(row);
+      }
+    } finally {
+      spool.close();
+      guest.close();
+    }
+  } finally {
+    await recorder.close();
+  }
+}
+
+/** A grid of instants. Those that pass while a capture is under way are skipped, never queued. */
+class Ticks {
+  readonly #everyMs: number;
+  #last = 0;
+
+  constructor(everyMs: number) {
+    this.#everyMs = everyMs;
+  }
+
+  /** The tick to wait for after one was used, and how many before it went by. */
+  next(elapsedMs: number): { readonly waitMs: number; readonly skipped: number } {
+    const wanted = this.#last + 1;
+    this.#last = Math.max(wanted, Math.ceil(elapsedMs / this.#everyMs));
+    return { waitMs: this.#last * this.#everyMs - elapsedMs, skipped: this.#last - wanted };
+  }
+}

@@ -1,0 +1,229 @@
+// The closed set of events and the codecs of those that are JSON (docs/events.md). The others are
+// columns: see pages-written.ts and pack-written.ts. Every event travels in an envelope with its type
+// and schema version, so a later catalogue needs no new format.
+
+import * as either from 'fp-ts/lib/Either.js';
+import type { Either } from 'fp-ts/lib/Either.js';
+import * as t from 'io-ts';
+import { LedgerError } from '../values/ledger-error.ts';
+import { pageCountOf } from '../values/memory-map.ts';
+import { PACK_NAME } from '../values/pack.ts';
+import { EVENT_BYTES_MAX, PACK_SLOTS, VM_PAGES_MAX } from '../values/page.ts';
+import { stringOfExpression } from '../patterns/expression.ts';
+import { FIRST_ADDED_STRING, PUBLIC_PATTERN_MAX } from '../patterns/grammar.ts';
+import { isGroupName, isName } from './streams.ts';
+
+/** The largest number of a capture. */
+export const CAPTURE_MAX = 2 ** 32 - 1;
+/** The farthest instant from 1970 that a calendar date exists for, in milliseconds. */
+const TIME_MS_MAX = 8.64e15;
+
+/** A whole number from 0 that JavaScript holds exactly. */
+const isCount = (u: unknown): u is number => Number.isSafeInteger(u) && Number(u) >= 0;
+const count = new t.Type<number>(
+  'count',
+  isCount,
+  (u, context) => (isCount(u) ? t.success(u) : t.failure(u, context)),
+  t.identity,
+);
+const pageCount = t.refinement(count, (n) => n <= VM_PAGES_MAX, 'pageCount');
+/** Numbers of captures stand in 32 bits of the columns. */
+const capture = t.refinement(count, (n) => n >= 1 && n <= CAPTURE_MAX, 'capture');
+/** JSON can write 1e999, which reads as infinity and is no instant that a calendar knows. */
+const timeMs = t.refinement(t.number, (ms) => Math.abs(ms) <= TIME_MS_MAX, 'timeMs');
+const durationMs = t.refinement(timeMs, (ms) => ms >= 0, 'durationMs');
+/** Names become those of streams, files and keys: nothing else passes. */
+const name = t.refinement(t.string, isName, 'name');
+const groupName = t.refinement(t.string, isGroupName, 'groupName');
+const block = t.strict({ name: t.string, pages: pageCount });
+const range = t.strict({ address: count, block: t.string, offset: count, length: count });
+const memoryMap = t.refinement(
+  t.strict({ blocks: t.readonlyArray(block), ranges: t.readonlyArray(range) }),
+  (map) => pageCountOf(map) <= VM_PAGES_MAX,
+  'memoryMap',
+);
+const share = t.union([t.literal('group'), t.literal('vm'), t.literal('pattern')]);
+const orNull = <C extends t.Mixed>(codec: C) => t.union([codec, t.null]);
+const packName = t.refinement(t.string, (text) => PACK_NAME.test(text), 'packName');
+/** Slots as bits, eight to two hex digits, the lowest slot the lowest bit of the first. */
+const isSlotSet = (text: string): boolean =>
+  /^(?:[0-9a-f]{2})+$/u.test(text) && text.length <= PACK_SLOTS / 4;
+const slotSet = t.refinement(t.string, isSlotSet, 'slotSet');
+
+const addedPattern = t.refinement(
+  count,
+  (n) => n >= FIRST_ADDED_STRING && n <= PUBLIC_PATTERN_MAX,
+  'addedPattern',
+);
+const stringExpression = t.refinement(
+  t.string,
+  (text) => either.isRight(stringOfExpression(text)),
+  'stringExpression',
+);
+
+/** The codec of each JSON event's data, by type, at its current schema version. */
+export const CONTROL_CODECS = {
+  LedgerCreated: t.strict({ ledger: t.string, format: count, pageStore: orNull(t.string) }),
+  GroupCreated: t.strict({ group: groupName, keyCheck: t.string }),
+  PatternAdded: t.strict({ pattern: addedPattern, expression: stringExpression }),
+  VmRegistered: t.strict({
+    vm: name,
+    group: groupName,
+    share,
+    memoryMap,
+    parent: orNull(t.strict({ vm: name, capture })),
+  }),
+  CommandLineObserved: t.strict({ vm: name, argv: t.readonlyArray(t.string) }),
+  CaptureCommitted: t.strict({
+    vm: name,
+    capture,
+    timeMs,
+    batches: count,
+    firstRevision: count,
+    hash: t.string,
+    written: count,
+    stored: count,
+    merged: count,
+    pattern: count,
+    unchanged: count,
+    pauseMs: orNull(durationMs),
+    mode: t.string,
+    source: t.string,
+  }),
+  CheckpointTaken: t.strict({ vm: name, name, capture }),
+  CheckpointDropped: t.strict({ vm: name, name }),
+  PointsForgotten: t.strict({ vm: name, before: capture }),
+  ContentReleased: t.strict({
+    seen: orNull(t.strict({ vm: name, capture })),
+    packs: t.readonlyArray(t.strict({ pack: packName, slots: slotSet })),
+  }),
+  VmRetired: t.strict({ vm: name }),
+} as const;
+
+export type ControlType = keyof typeof CONTROL_CODECS;
+export type LedgerCreated = t.TypeOf<typeof CONTROL_CODECS.LedgerCreated>;
+export type GroupCreated = t.TypeOf<typeof CONTROL_CODECS.GroupCreated>;
+export type VmRegistered = t.TypeOf<typeof CONTROL_CODECS.VmRegistered>;
+export type CaptureCommitted = t.TypeOf<typeof CONTROL_CODECS.CaptureCommitted>;
+export type ContentReleased = t.TypeOf<typeof CONTROL_CODECS.ContentReleased>;
+export type SharePolicy = VmRegistered['share'];
+
+/** A control event: JSON that people can read in any log's own tools. */
+export type ControlEvent = {
+  readonly [T in ControlType]: {
+    readonly type: T;
+    readonly data: t.TypeOf<(typeof CONTROL_CODECS)[T]>;
+  };
+}[ControlType];
+
+/** Events that are columns of bytes, all parts of a capture: they take effect at its commit. */
+export const BATCH_TYPES = ['PackWritten', 'PagesWritten', 'DeviceStateWritten'] as const;
+export type BatchType = (typeof BATCH_TYPES)[number];
+
+/** Events that are columns of bytes and take effect by themselves. */
+export const STORE_TYPES = ['PackRewritten'] as const;
+
+/** Per-page events: never stored one by one, only expanded from a batch for who asks. */
+export const PAGE_EVENT_TYPES = [
+  'PageStored',
+  'PageMerged',
+  'PatternPageShared',
+  'SharingBroken',
+] as const;
+
+/** Events whose schema has changed since they were first written, and its version now. */
+const SCHEMAS: Readonly<Record<string, number>> = { PackWritten: 2, PagesWritten: 2 };
+/** Current schema version of an event's type. Earlier ones are read as well. */
+export const schemaOf = (type: string): number => SCHEMAS[type] ?? 1;
+
+export const isBatchType = (type: string): type is BatchType =>
+  (BATCH_TYPES as readonly string[]).includes(type);
+export const isStoreType = (type: string): type is (typeof STORE_TYPES)[number] =>
+  (STORE_TYPES as readonly string[]).includes(type);
+/** Whether events of this type exist, page events included. */
+export const isEventType = (type: string): boolean =>
+  isBatchType(type) ||
+  isControlType(type) ||
+  isStoreType(type) ||
+  (PAGE_EVENT_TYPES as readonly string[]).includes(type);
+export const isControlType = (type: string): type is ControlType =>
+  Object.hasOwn(CONTROL_CODECS, type);
+
+const encoder = new TextEncoder();
+const decoder = new TextDecoder('utf-8', { fatal: true });
+
+/**
+ * Bytes of a control event's data. EVENT_TOO_LARGE above EVENT_BYTES_MAX; EVENT_INVALID for what could
+ * not be read back, which therefore is never written.
+ */
+export function encodeControl(event: ControlEvent): Either<LedgerError, Uint8Array> {
+  const codec: t.Mixed = CONTROL_CODECS[event.type];
+  const checked = codec.decode(event.data);
+  if (either.isLeft(checked))
+    return either.left(
+      new LedgerError(
+        'EVENT_INVALID',
+        `a ${event.type} event cannot be written: the field ${fieldOf(checked.left)} does not fit`,
+        { type: event.type },
+      ),
+    );
+  const bytes = encoder.encode(JSON.stringify(event.data));
+  return bytes.length <= EVENT_BYTES_MAX
+    ? either.right(bytes)
+    : either.left(
+        new LedgerError(
+          'EVENT_TOO_LARGE',
+          `a ${event.type} event is ${bytes.length} bytes; an event has at most ${EVENT_BYTES_MAX}`,
+          { type: event.type, found: bytes.length, expected: EVENT_BYTES_MAX },
+        ),
+      );
+}
+
+/** Where in its data an event does not fit, as a path. */
+const fieldOf = (errors: t.Errors): string =>
+  errors[0]?.context
+    .map((entry) => entry.key)
+    .filter((key) => key !== '')
+    .join('.') ?? '?';
+
+interface Envelope {
+  readonly type: string;
+  readonly schema: number;
+  readonly data: Uint8Array;
+  readonly position: bigint;
+}
+
+/** What is said of an event that only a later version can read. */
+export const newerEvent = ({ type, schema, position }: Envelope): LedgerError =>
+  new LedgerError(
+    'EVENT_NEWER',
+    `the event at position ${position} is a ${type} of schema ${schema}, which this version does not know; use a newer pageledger`,
+    { type, schema, position },
+  );
+
+/** The control event in an envelope: EVENT_NEWER for a schema we do not know, EVENT_INVALID for bytes that are no such event. */
+export function decodeControl(envelope: Envelope): Either<LedgerError, ControlEvent> {
+  const where = `the event at position ${envelope.position}`;
+  if (envelope.schema > schemaOf(envelope.type) || !isControlType(envelope.type))
+    return either.left(newerEvent(envelope));
+  const facts = { type: envelope.type, schema: envelope.schema, position: envelope.position };
+  const invalid = (why: string) =>
+    either.left(
+      new LedgerError(
+        'EVENT_INVALID',
+        `${where} is no ${envelope.type}: ${why}; run \`pageledger verify\``,
+        facts,
+      ),
+    );
+  let json: unknown;
+  try {
+    json = JSON.parse(decoder.decode(envelope.data));
+  } catch {
+    return invalid('its data is not JSON');
+  }
+  const codec: t.Mixed = CONTROL_CODECS[envelope.type];
+  const decoded = codec.decode(json);
+  // The codec of a type decodes that type's data.
+  if (either.isRight(decoded)) return either.right({ type: envelope.type, data: decoded.right });
+  return invalid(`the field ${fieldOf(decoded.left)} does not fit`);
+}

@@ -1,0 +1,305 @@
+// The columns of page events: what a PagesWritten and a DeviceStateWritten event carry
+// (docs/events.md). All integers little-endian.
+//
+//   0   4  capture
+//   4   4  batch: number of this event among the capture's PagesWritten, from 0
+//   8   4  rows n
+//  12   4  firstRow: number of the first row in the capture; row r is item 2r, its SharingBroken 2r + 1
+//  16   2  packs p
+//  18   2  parts q (0 in PagesWritten)
+//  20   4  bytes of the gfn column
+//  24   4  bytes of the pack column
+//  28   4  references m (rows whose outcome is not zero)
+//  32   -  parts        q x u32      byte lengths of the parts of a device state
+//       -  pack names   p x 32 bytes
+//       -  kinds        n x u8       bits 0-1: 0 zero, 1 stored, 2 merged, 3 pattern; 2-6: its class; 7: broke sharing
+//       -  gfns         LEB128       first gfn, then each gfn minus the one before minus 1
+//       -  packs        m x LEB128   index into the pack names; p: the list of public patterns
+//       -  slots        m x u16      slot of the pack, or number of the public pattern
+
+import * as either from 'fp-ts/lib/Either.js';
+import type { Either } from 'fp-ts/lib/Either.js';
+import { assert } from '../values/assert.ts';
+import { toHex } from '../values/identifier.ts';
+import { LedgerError } from '../values/ledger-error.ts';
+import { BATCH_ROWS_MAX, EVENT_BYTES_MAX, PACK_SLOTS } from '../values/page.ts';
+
+export const KIND_ZERO = 0;
+export const KIND_STORED = 1;
+export const KIND_MERGED = 2;
+export const KIND_PATTERN = 3;
+export const KIND_MASK = 0x03;
+/** Bit of a kind: the write broke a sharing. */
+export const KIND_BROKE = 0x80;
+/** Bits of a kind that hold the class of a pattern; zero for any other page. */
+const KIND_CLASS = 0x7c;
+const KIND_CLASS_SHIFT = 2;
+
+/** Kind of a page that a pattern of this class describes. */
+export const patternKind = (patternClass: number): number =>
+  KIND_PATTERN | (patternClass << KIND_CLASS_SHIFT);
+/** Class of the pattern that a row of kind KIND_PATTERN holds. */
+export const classOfKind = (kind: number): number => (kind & KIND_CLASS) >>> KIND_CLASS_SHIFT;
+
+const HEADER_BYTES = 32;
+const NAME_BYTES = 32;
+/** Most bytes a row can take beside a pack's name: kind, gfn, pack index, slot. */
+const ROW_BYTES_MAX = 1 + 5 + 3 + 2;
+/** Parts of a device state: stream head, device sections, description. */
+const PARTS_MAX = 16;
+
+/** Decoded columns. `packIndexes` and `slots` have a row each, also where the kind has no reference. */
+export interface PageColumns {
+  readonly capture: number;
+  readonly batch: number;
+  readonly firstRow: number;
+  readonly parts: readonly number[];
+  /** Names of packs in lower-case hex. A pack index of their number means the public patterns. */
+  readonly packs: readonly string[];
+  readonly kinds: Uint8Array;
+  readonly gfns: Uint32Array;
+  readonly packIndexes: Uint16Array;
+  readonly slots: Uint16Array;
+}
+
+/** Whether rows of a kind refer to a slot of a pack, or to a public pattern. */
+export const hasReference = (kind: number): boolean => (kind & KIND_MASK) !== KIND_ZERO;
+/** Whether rows of a kind hold a content. */
+export const holdsContent = (kind: number): boolean => {
+  const outcome = kind & KIND_MASK;
+  return outcome === KIND_STORED || outcome === KIND_MERGED;
+};
+
+/** Bytes that so many rows and packs take at most. */
+const bytesMax = (batch: { readonly rows: number; readonly packs: number }): number =>
+  HEADER_BYTES + PARTS_MAX * 4 + batch.rows * ROW_BYTES_MAX + batch.packs * NAME_BYTES;
+
+/** Whether a batch of this many rows and packs surely fits one event. */
+export const fitsEvent = (batch: { readonly rows: number; readonly packs: number }): boolean =>
+  batch.rows <= BATCH_ROWS_MAX && bytesMax(batch) <= EVENT_BYTES_MAX;
+
+function putVarint(bytes: Uint8Array, at: number, value: number): number {
+  let rest = value;
+  let end = at;
+  while (rest >= 0x80) {
+    bytes[end] = (rest & 0x7f) | 0x80;
+    rest = Math.floor(rest / 128);
+    end += 1;
+  }
+  bytes[end] = rest;
+  return end + 1;
+}
+
+/** The bytes of columns. Gfns must ascend and the columns fit one event (fitsEvent). */
+export function encodePageColumns(columns: PageColumns): Uint8Array {
+  const rows = columns.kinds.length;
+  assert(fitsEvent({ rows, packs: columns.packs.length }), 'a batch fits one event');
+  assert(columns.parts.length <= PARTS_MAX, 'a device state has few parts');
+  const bytes = new Uint8Array(bytesMax({ rows, packs: columns.packs.length }));
+  const view = new DataView(bytes.buffer);
+  let at = HEADER_BYTES;
+  for (const part of columns.parts) {
+    view.setUint32(at, part, true);
+    at += 4;
+  }
+  for (const name of columns.packs) {
+    for (let i = 0; i < NAME_BYTES; i += 1)
+      bytes[at + i] = Number.parseInt(name.slice(2 * i, 2 * i + 2), 16);
+    at += NAME_BYTES;
+  }
+  bytes.set(columns.kinds, at);
+  at += rows;
+  const gfnsAt = at;
+  let previous = -1;
+  for (let row = 0; row < rows; row += 1) {
+    const gfn = columns.gfns[row]!;
+    assert(gfn > previous, 'gfns ascend through a batch');
+    at = putVarint(bytes, at, gfn - previous - 1);
+    previous = gfn;
+  }
+  const packsAt = at;
+  let references = 0;
+  for (let row = 0; row < rows; row += 1) {
+    if (!hasReference(columns.kinds[row]!)) continue;
+    at = putVarint(bytes, at, columns.packIndexes[row]!);
+    references += 1;
+  }
+  const slotsAt = at;
+  for (let row = 0; row < rows; row += 1) {
+    if (!hasReference(columns.kinds[row]!)) continue;
+    view.setUint16(at, columns.slots[row]!, true);
+    at += 2;
+  }
+  view.setUint32(0, columns.capture, true);
+  view.setUint32(4, columns.batch, true);
+  view.setUint32(8, rows, true);
+  view.setUint32(12, columns.firstRow, true);
+  view.setUint16(16, columns.packs.length, true);
+  view.setUint16(18, columns.parts.length, true);
+  view.setUint32(20, packsAt - gfnsAt, true);
+  view.setUint32(24, slotsAt - packsAt, true);
+  view.setUint32(28, references, true);
+  return bytes.slice(0, at);
+}
+
+interface Sizes {
+  readonly rows: number;
+  readonly packs: number;
+  readonly parts: number;
+  readonly gfnBytes: number;
+  readonly packBytes: number;
+  readonly references: number;
+}
+
+function invalid(why: string): Either<LedgerError, never> {
+  return either.left(
+    new LedgerError(
+      'EVENT_INVALID',
+      `a batch of page events is malformed: ${why}; run \`pageledger verify\``,
+      {
+        found: why,
+      },
+    ),
+  );
+}
+
+function readSizes(bytes: Uint8Array, view: DataView): Either<LedgerError, Sizes> {
+  if (bytes.length < HEADER_BYTES) return invalid(`it has ${bytes.length} bytes`);
+  const sizes: Sizes = {
+    rows: view.getUint32(8, true),
+    packs: view.getUint16(16, true),
+    parts: view.getUint16(18, true),
+    gfnBytes: view.getUint32(20, true),
+    packBytes: view.getUint32(24, true),
+    references: view.getUint32(28, true),
+  };
+  if (sizes.rows > BATCH_ROWS_MAX) return invalid(`it claims ${sizes.rows} rows`);
+  if (sizes.parts > PARTS_MAX) return invalid(`it claims ${sizes.parts} parts`);
+  const length =
+    HEADER_BYTES +
+    sizes.parts * 4 +
+    sizes.packs * NAME_BYTES +
+    sizes.rows +
+    sizes.gfnBytes +
+    sizes.packBytes +
+    sizes.references * 2;
+  if (length !== bytes.length)
+    return invalid(`its columns need ${length} bytes and it has ${bytes.length}`);
+  return either.right(sizes);
+}
+
+/** Reads LEB128 gfn deltas into `gfns`; false where they do not fit exactly. */
+function readGfns(
+  bytes: Uint8Array,
+  range: { at: number; end: number },
+  gfns: Uint32Array,
+): boolean {
+  const { end } = range;
+  let { at } = range;
+  let gfn = -1;
+  for (let row = 0; row < gfns.length; row += 1) {
+    if (at >= end) return false;
+    let delta = bytes[at]!;
+    at += 1;
+    if (delta >= 0x80) {
+      delta &= 0x7f;
+      let byte = 0x80;
+      for (let scale = 128; byte >= 0x80; scale *= 128) {
+        if (at >= end || scale > 2 ** 28) return false;
+        byte = bytes[at]!;
+        at += 1;
+        delta += (byte & 0x7f) * scale;
+      }
+    }
+    gfn += delta + 1;
+    if (gfn > 0xffff_fffe) return false;
+    gfns[row] = gfn;
+  }
+  return at === end;
+}
+
+/** Reads the references into their rows; a sentence where they do not fit. */
+function readReferences(
+  bytes: Uint8Array,
+  at: { readonly packs: number; readonly slots: number },
+  columns: PageColumns,
+): string | null {
+  const { kinds, packIndexes, slots } = columns;
+  const packCount = columns.packs.length;
+  const packsEnd = at.slots;
+  let packAt = at.packs;
+  let slotAt = at.slots;
+  for (let row = 0; row < kinds.length; row += 1) {
+    const kind = kinds[row]!;
+    const isOfPattern = (kind & KIND_MASK) === KIND_PATTERN;
+    if (!isOfPattern && (kind & KIND_CLASS) !== 0) return `row ${row} has the kind ${kind}`;
+    if (!hasReference(kind)) continue;
+    if (packAt >= packsEnd || slotAt + 2 > bytes.length) return 'its references end early';
+    let index = bytes[packAt]!;
+    packAt += 1;
+    if (index >= 0x80) {
+      index = (index & 0x7f) + bytes[packAt]! * 128;
+      packAt += 1;
+      if (bytes[packAt - 1]! >= 0x80) {
+        index = (index & 0x3fff) + bytes[packAt]! * 16_384;
+        packAt += 1;
+      }
+    }
+    // Not through a DataView: this loop is most of what a replay costs.
+    const slot = bytes[slotAt]! | (bytes[slotAt + 1]! << 8);
+    slotAt += 2;
+    if (index >= packCount && !(isOfPattern && index === packCount))
+      return `row ${row} refers to pack ${index} of ${packCount}`;
+    if (slot >= PACK_SLOTS) return `row ${row} refers to slot ${slot}`;
+    packIndexes[row] = index;
+    slots[row] = slot;
+  }
+  return packAt === packsEnd && slotAt === bytes.length
+    ? null
+    : 'its references do not fill their columns';
+}
+
+/** Room for the columns of one event at a time: fresh memory costs a replay more than decoding. */
+export class ColumnsRoom {
+  readonly gfns = new Uint32Array(BATCH_ROWS_MAX);
+  readonly packIndexes = new Uint16Array(BATCH_ROWS_MAX);
+  readonly slots = new Uint16Array(BATCH_ROWS_MAX);
+}
+
+/**
+ * The columns in an event's data; EVENT_INVALID where any size or index does not fit. With a room
+ * they lie in it, valid until its next use.
+ */
+export function decodePageColumns(
+  bytes: Uint8Array,
+  room?: ColumnsRoom,
+): Either<LedgerError, PageColumns> {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const sized = readSizes(bytes, view);
+  if (either.isLeft(sized)) return sized;
+  const sizes = sized.right;
+  let at = HEADER_BYTES;
+  const parts = Array.from({ length: sizes.parts }, (_, i) => view.getUint32(at + 4 * i, true));
+  at += 4 * sizes.parts;
+  const packs: string[] = [];
+  for (let i = 0; i < sizes.packs; i += 1, at += NAME_BYTES)
+    packs.push(toHex(bytes.subarray(at, at + NAME_BYTES)));
+  const kinds = bytes.subarray(at, at + sizes.rows);
+  at += sizes.rows;
+  const columns: PageColumns = {
+    capture: view.getUint32(0, true),
+    batch: view.getUint32(4, true),
+    firstRow: view.getUint32(12, true),
+    parts,
+    packs,
+    kinds,
+    gfns: room?.gfns.subarray(0, sizes.rows) ?? new Uint32Array(sizes.rows),
+    packIndexes: room?.packIndexes.subarray(0, sizes.rows).fill(0) ?? new Uint16Array(sizes.rows),
+    slots: room?.slots.subarray(0, sizes.rows).fill(0) ?? new Uint16Array(sizes.rows),
+  };
+  if (!readGfns(bytes, { at, end: at + sizes.gfnBytes }, columns.gfns))
+    return invalid('its gfns do not fit their column');
+  at += sizes.gfnBytes;
+  const fault = readReferences(bytes, { packs: at, slots: at + sizes.packBytes }, columns);
+  return fault === null ? either.right(columns) : invalid(fault);
+}

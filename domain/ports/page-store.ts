@@ -1,0 +1,29 @@
+// The page store as the domain asks for it: whole packs in, ranges out.
+
+import type { TaskEither } from 'fp-ts/lib/TaskEither.js';
+import type { LedgerError } from '../values/ledger-error.ts';
+
+export interface PackEntry {
+  readonly name: string;
+  readonly sizeBytes: number;
+  /** Milliseconds since 1970. */
+  readonly writtenAtMs: number;
+}
+
+/**
+ * The page store: packs, immutable, named by the SHA-256 (lower-case hex) of their bytes. A put is
+ * durable when it returns and may be repeated. There is no append.
+ */
+export interface PageStore {
+  put(pack: { readonly name: string; readonly bytes: Uint8Array }): TaskEither<LedgerError, void>;
+  /** Exactly `lengthBytes` bytes from `offsetBytes`; PACK_MISSING or PACK_DAMAGED (too short). */
+  get(range: {
+    readonly name: string;
+    readonly offsetBytes: number;
+    readonly lengthBytes: number;
+  }): TaskEither<LedgerError, Uint8Array>;
+  list(): AsyncIterable<PackEntry>;
+  delete(name: string): TaskEither<LedgerError, void>;
+  /** Forgets what is kept of a pack nearer than where it lies; absent: nothing is. */
+  readonly drop?: (name: string) => Promise<void>;
+}

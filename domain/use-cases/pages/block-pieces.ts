@@ -1,0 +1,71 @@
+// What has to be read of packs for some places: runs of blocks near each other, each read as one range
+// and decoded block by block.
+
+import { blockStarts } from '../../values/pack.ts';
+import { PACK_SLOTS } from '../../values/page.ts';
+import type { PageLocator, ReadPack } from '../../ports/models.ts';
+
+/** Unneeded bytes between two needed blocks that are read rather than skipped. */
+const GAP_BYTES_MAX = 64 * 1024;
+
+/** Consecutive blocks of a pack, and which of the places lie in them. */
+export interface Piece {
+  readonly pack: ReadPack;
+  readonly firstBlock: number;
+  endBlock: number;
+  readonly firstSlot: number;
+  readonly offsetBytes: number;
+  lengthBytes: number;
+  /** Of the places, the first one and the one after the last. */
+  readonly first: number;
+  end: number;
+}
+
+/**
+ * The pieces of places, which ascend and may repeat; each of at most about `pagesMax` pages: no block
+ * begins beyond that. O(places + blocks of their packs).
+ */
+export function* piecesOf(
+  locator: PageLocator,
+  places: Float64Array,
+  pagesMax: number,
+): Generator<Piece> {
+  let pack: ReadPack | null = null;
+  let starts: ReturnType<typeof blockStarts> | null = null;
+  let block = 0;
+  let piece: Piece | null = null;
+  for (const [i, place] of places.entries()) {
+    const ordinal = Math.floor(place / PACK_SLOTS);
+    if (pack === null || starts === null || ordinal !== pack.ordinal) {
+      if (piece !== null) yield piece;
+      piece = null;
+      pack = locator.packAt(place);
+      starts = blockStarts(pack.blocks);
+      block = 0;
+    }
+    const { slots, offsets } = starts;
+    while (place % PACK_SLOTS >= slots[block + 1]!) block += 1;
+    const isFar =
+      piece !== null &&
+      ((block >= piece.endBlock && slots[block]! - piece.firstSlot >= pagesMax) ||
+        offsets[block]! - (piece.offsetBytes + piece.lengthBytes) > GAP_BYTES_MAX);
+    if (piece !== null && isFar) {
+      yield piece;
+      piece = null;
+    }
+    piece ??= {
+      pack,
+      firstBlock: block,
+      endBlock: block,
+      firstSlot: slots[block]!,
+      offsetBytes: offsets[block]!,
+      lengthBytes: 0,
+      first: i,
+      end: i,
+    };
+    piece.endBlock = block + 1;
+    piece.lengthBytes = offsets[block + 1]! - piece.offsetBytes;
+    piece.end = i + 1;
+  }
+  if (piece !== null) yield piece;
+}

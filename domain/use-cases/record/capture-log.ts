@@ -1,0 +1,79 @@
+// A capture's way into the log: batches are appended as they become ready, in group commits, and take
+// effect when the commit is appended after them. Nothing is visible before that.
+
+import { assert } from '../../values/assert.ts';
+import { BATCH_TYPES, type BatchType } from '../../events/control.ts';
+import { newEvent, type EnvelopePorts } from '../../events/envelope.ts';
+import { batchesHash } from '../../evidence.ts';
+import type { Appended, EventLog, NewEvent } from '../../ports/event-log.ts';
+import { APPEND_BYTES_MAX } from '../../values/page.ts';
+
+export interface CaptureLogPorts extends EnvelopePorts {
+  readonly log: EventLog;
+  readonly sha256: (bytes: Uint8Array) => Uint8Array;
+}
+
+export class CaptureLog {
+  readonly #ports: CaptureLogPorts;
+  readonly #stream: string;
+  readonly #digests: Uint8Array[] = [];
+  readonly firstRevision: number;
+  #revision: number;
+  #group: NewEvent[] = [];
+  #groupBytes = 0;
+  #chain: Promise<void> = Promise.resolve();
+
+  /** `revision` is the stream's last, exactly. */
+  constructor(ports: CaptureLogPorts, at: { readonly stream: string; readonly revision: number }) {
+    this.#ports = ports;
+    this.#stream = at.stream;
+    this.#revision = at.revision;
+    this.firstRevision = at.revision + 1;
+  }
+
+  get count(): number {
+    return this.#digests.length;
+  }
+
+  get hash(): string {
+    return batchesHash(this.#ports.sha256, this.#digests);
+  }
+
+  /** Takes a batch; it is appended when enough wait. A failure is met by `settle`. */
+  add(type: BatchType, data: Uint8Array): void {
+    assert(BATCH_TYPES.includes(type), 'only batches go before a commit');
+    this.#digests.push(this.#ports.sha256(data));
+    if (this.#groupBytes + data.length > APPEND_BYTES_MAX) this.#flush();
+    this.#group.push(newEvent(this.#ports, { type, data }));
+    this.#groupBytes += data.length;
+  }
+
+  #flush(): void {
+    const events = this.#group;
+    if (events.length === 0) return;
+    this.#group = [];
+    this.#groupBytes = 0;
+    this.#chain = this.#after(this.#chain, events);
+    this.#chain.catch(() => undefined);
+  }
+
+  async #after(before: Promise<void>, events: readonly NewEvent[]): Promise<void> {
+    await before;
+    await this.append(events);
+  }
+
+  /** Every batch is durable when this resolves. */
+  async settle(): Promise<void> {
+    this.#flush();
+    await this.#chain;
+  }
+
+  /** Appends after everything that was appended before. */
+  async append(events: readonly NewEvent[]): Promise<Appended> {
+    const request = { stream: this.#stream, expectedRevision: this.#revision, events };
+    const done = await this.#ports.log.append(request)();
+    if (done._tag === 'Left') throw done.left;
+    this.#revision = done.right.revision;
+    return done.right;
+  }
+}

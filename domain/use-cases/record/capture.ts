@@ -1,0 +1,303 @@
+// One capture, from scanned chunks to its commit: decide in gfn order, store what is new, log it.
+// Chunks are scanned and compressed on the engine's threads ahead of the decision; events do not
+// depend on their timing.
+
+import { assert } from '../../values/assert.ts';
+import type { CaptureCommitted } from '../../events/control.ts';
+import { encodePackWritten } from '../../events/pack-written.ts';
+import {
+  encodePageColumns,
+  hasReference,
+  KIND_MERGED,
+  KIND_STORED,
+  KIND_ZERO,
+} from '../../events/pages-written.ts';
+import {
+  CHUNK_PAGES,
+  CLASS_ZERO,
+  IDENTIFIER_BYTES,
+  type Fingerprints,
+  type Image,
+  type PageEngine,
+  type ScannedChunk,
+} from '../../ports/page-engine.ts';
+import { PAGE_BYTES, pagesOf } from '../../values/page.ts';
+import { decideWrites, type DecidedWrites } from '../../sharing.ts';
+import { isContent, UNKNOWN, ZERO, type Holding } from '../../values/holding.ts';
+import type { PageStore } from '../../ports/page-store.ts';
+import type { CaptureView, PageReference } from '../../ports/models.ts';
+import { BatchBuilder } from './batch-builder.ts';
+import { CaptureLog, type CaptureLogPorts } from './capture-log.ts';
+import { PackPlan } from './pack-plan.ts';
+import { PackStager, type NewContents, type SlotOfPack } from './pack-stager.ts';
+import type { PageReader } from '../pages/page-reader.ts';
+import { PatternPages } from './pattern-pages.ts';
+import { ReferencePages } from './reference-pages.ts';
+
+/** What a guest's device state is made of: its stream's head, its sections, their description. */
+export type DeviceParts = readonly Uint8Array[];
+
+export interface CapturePorts extends CaptureLogPorts {
+  readonly engine: PageEngine;
+  readonly store: PageStore;
+  /** Reads what the VM's pages held before. */
+  readonly pages: PageReader;
+}
+
+export interface CaptureRequest {
+  readonly vm: string;
+  readonly stream: string;
+  readonly revision: number;
+  readonly group: string;
+  readonly capture: number;
+  readonly image: Image;
+  readonly previous: Fingerprints | null;
+  readonly next: Fingerprints;
+  readonly device: DeviceParts | null;
+  readonly onProgress: (pagesDone: number) => void;
+}
+
+/** Pages of a chunk to store: their rows, what each is patched over, and where that lies. */
+interface StoreRows {
+  readonly rows: Uint32Array;
+  /** Row counts after which a pack is full, so that no block lies in two packs. */
+  readonly cuts: readonly number[];
+  /** UNKNOWN where a page is no patch. */
+  readonly over: Uint32Array;
+  readonly references: readonly (SlotOfPack | null)[];
+}
+
+/** Pages of a device state have no gfn. */
+const NO_GFN = 0xffff_ffff;
+
+/** What a capture measured of itself. */
+export type CaptureCounts = Pick<
+  CaptureCommitted,
+  'batches' | 'firstRevision' | 'hash' | 'written' | 'stored' | 'merged' | 'pattern' | 'unchanged'
+>;
+
+export class CaptureWriter {
+  readonly #ports: CapturePorts;
+  readonly #view: CaptureView;
+  readonly #request: CaptureRequest;
+  readonly log: CaptureLog;
+  readonly #plan = new PackPlan();
+  readonly #batches: BatchBuilder;
+  readonly #stager: PackStager;
+  readonly #patterns: PatternPages;
+  readonly #references: ReferencePages;
+  #counts = { written: 0, stored: 0, merged: 0, pattern: 0, unchanged: 0 };
+
+  constructor(ports: CapturePorts, view: CaptureView, request: CaptureRequest) {
+    this.#ports = ports;
+    this.#view = view;
+    this.#request = request;
+    this.log = new CaptureLog(ports, request);
+    const { capture, group, vm } = request;
+    const plan = this.#plan;
+    this.#patterns = new PatternPages(ports.engine, { view, plan, vm });
+    this.#references = new ReferencePages(ports.pages);
+    this.#batches = new BatchBuilder({ capture, plan }, (data) =>
+      this.log.add('PagesWritten', data),
+    );
+    this.#stager = new PackStager(ports, { capture, group, plan }, (pack, ordinal) => {
+      this.log.add('PackWritten', encodePackWritten(pack));
+      this.#batches.named(pack.name, ordinal);
+    });
+  }
+
+  /** Takes the whole image and the device state in; resolves when every batch is durable. */
+  async run(): Promise<CaptureCounts> {
+    await this.#takeImage();
+    const { device: parts } = this.#request;
+    const device = parts === null ? null : await this.#takeDevice(parts);
+    this.#plan.finish();
+    await this.#stager.finish();
+    this.#batches.finish();
+    if (device !== null) this.log.add('DeviceStateWritten', this.#encodeDevice(device));
+    await this.log.settle();
+    const { count: batches, firstRevision, hash } = this.log;
+    return { batches, firstRevision, hash, ...this.#counts };
+  }
+
+  async #takeImage(): Promise<void> {
+    const { image, previous, next, onProgress } = this.#request;
+    const { engine } = this.#ports;
+    const chunks = Math.ceil(image.pageCount / CHUNK_PAGES);
+    const scans: Promise<ScannedChunk>[] = [];
+    const stores: Promise<void>[] = [];
+    let started = 0;
+    let storing: Promise<void> = Promise.resolve();
+    try {
+      for (let chunk = 0; chunk < chunks; chunk += 1) {
+        for (; started < chunks && started < chunk + engine.chunksMax; started += 1) {
+          const firstPage = started * CHUNK_PAGES;
+          const pageCount = Math.min(CHUNK_PAGES, image.pageCount - firstPage);
+          const scan = engine.scan({ image, firstPage, pageCount, previous, next });
+          scan.catch(() => undefined);
+          scans.push(scan);
+        }
+        const scanned = await scans.shift()!;
+        storing = this.#stage(scanned, storing);
+        storing.catch(() => undefined);
+        stores.push(storing);
+        if (stores.length >= engine.chunksMax) await stores.shift();
+        onProgress(Math.min(image.pageCount, (chunk + 1) * CHUNK_PAGES));
+      }
+      await storing;
+    } catch (thrown) {
+      // First what holds chunks, then the scans that wait for their places.
+      await storing.catch(() => undefined);
+      await Promise.all(
+        scans.map((scan) => scan.then((chunk) => chunk.release()).catch(() => null)),
+      );
+      throw thrown;
+    }
+  }
+
+  /** Decides a chunk now, and stages what is new of it after the chunks before. Releases it always. */
+  async #stage(scanned: ScannedChunk, before: Promise<void>): Promise<void> {
+    try {
+      const stored = this.#store(scanned, this.#decide(scanned));
+      const [staged, contents] = await Promise.allSettled([before, stored]);
+      if (staged.status === 'rejected') throw staged.reason;
+      if (contents.status === 'rejected') throw contents.reason;
+      if (contents.value !== null) await this.#stager.add(contents.value);
+    } finally {
+      scanned.release();
+    }
+  }
+
+  #decide(scanned: ScannedChunk): StoreRows {
+    const patterns = this.#patterns.resolve(scanned);
+    const decided = decideWrites(this.#view, { ...scanned, patterns });
+    const { rows, kinds, holdings, count } = decided;
+    const stored = this.#planContents(decided);
+    for (let i = 0; i < count; i += 1) {
+      const kind = kinds[i]!;
+      const reference = hasReference(kind) ? this.#view.reference(holdings[i]!) : null;
+      this.#batches.add({ kind, gfn: scanned.gfns[rows[i]!]!, reference });
+    }
+    const counts = this.#counts;
+    counts.written += count;
+    counts.stored += decided.storeRows.length;
+    counts.merged += decided.merged;
+    counts.pattern += decided.pattern;
+    counts.unchanged += scanned.unchanged + decided.unchanged;
+    return stored;
+  }
+
+  /** Gives new contents their places, and what they may be patches of. */
+  #planContents({ storeRows, storeOver }: DecidedWrites): StoreRows {
+    const cuts: number[] = [];
+    const over = new Uint32Array(storeRows.length);
+    const references: (SlotOfPack | null)[] = [];
+    for (let i = 0; i < storeRows.length; i += 1) {
+      if (this.#plan.addContent() && i > 0) cuts.push(i);
+      const reference = this.#view.patchReference(storeOver[i]!);
+      const slot = reference === null ? null : slotOf(this.#view.reference(reference));
+      const isPatch = slot !== null && this.#plan.mayRefer(slot.pack);
+      over[i] = isPatch ? reference! : UNKNOWN;
+      references.push(isPatch ? slot : null);
+    }
+    return { rows: storeRows, cuts, over, references };
+  }
+
+  /** Compresses a chunk's new pages; null where there are none. */
+  async #store(scanned: ScannedChunk, stored: StoreRows): Promise<NewContents | null> {
+    const { rows, cuts, over } = stored;
+    if (rows.length === 0) return null;
+    const loan = await this.#references.load(over);
+    try {
+      const blocks = await scanned.store({ rows, cuts, references: loan?.references ?? null });
+      const identifiers = new Uint8Array(rows.length * IDENTIFIER_BYTES);
+      for (const [i, row] of rows.entries())
+        identifiers.set(
+          scanned.identifiers.subarray(row * IDENTIFIER_BYTES, (row + 1) * IDENTIFIER_BYTES),
+          i * IDENTIFIER_BYTES,
+        );
+      const references = stored.references.map((slot, i) =>
+        blocks.patched[i] === 1 ? slot : null,
+      );
+      return { blocks, identifiers, references };
+    } finally {
+      loan?.giveBack();
+    }
+  }
+
+  /** Stores a device state's pages as contents like any other; nothing holds them but the event. */
+  async #takeDevice(parts: DeviceParts): Promise<readonly Holding[]> {
+    const pages = new Uint8Array(
+      parts.reduce((sum, part) => sum + pagesOf(part.length), 0) * PAGE_BYTES,
+    );
+    let at = 0;
+    for (const part of parts) {
+      pages.set(part, at);
+      at += pagesOf(part.length) * PAGE_BYTES;
+    }
+    const { engine } = this.#ports;
+    const { classes, identifiers } = engine.identify(pages);
+    const holdings: Holding[] = [];
+    for (let page = 0; page < classes.length; page += 1) {
+      if (classes[page] === CLASS_ZERO) {
+        holdings.push(ZERO);
+        continue;
+      }
+      const found = this.#view.find(identifiers, page, NO_GFN);
+      if (found < 0) {
+        const range = pages.subarray(page * PAGE_BYTES, (page + 1) * PAGE_BYTES);
+        const id = identifiers.subarray(page * IDENTIFIER_BYTES, (page + 1) * IDENTIFIER_BYTES);
+        this.#plan.addContent();
+        const blocks = engine.encode(range);
+        await this.#stager.add({ blocks, identifiers: id, references: [null] });
+      }
+      holdings.push(found < 0 ? this.#view.store(identifiers, page) : found);
+    }
+    return holdings;
+  }
+
+  #encodeDevice(holdings: readonly Holding[]): Uint8Array {
+    const { device, capture } = this.#request;
+    assert(device !== null, 'a device state is encoded only where there is one');
+    const rows = holdings.length;
+    const packs = new Map<string, number>();
+    const columns = {
+      kinds: new Uint8Array(rows),
+      gfns: Uint32Array.from({ length: rows }, (_, row) => row),
+      packIndexes: new Uint16Array(rows),
+      slots: new Uint16Array(rows),
+    };
+    for (const [row, holding] of holdings.entries()) {
+      if (!isContent(holding)) {
+        columns.kinds[row] = KIND_ZERO;
+        continue;
+      }
+      const reference = this.#view.reference(holding);
+      const { name, slot } = this.#resolve(reference);
+      columns.kinds[row] = reference._tag === 'pending' ? KIND_STORED : KIND_MERGED;
+      if (!packs.has(name)) packs.set(name, packs.size);
+      columns.packIndexes[row] = packs.get(name)!;
+      columns.slots[row] = slot;
+    }
+    const parts = device.map((part) => part.length);
+    return encodePageColumns({
+      capture,
+      batch: 0,
+      firstRow: 0,
+      parts,
+      packs: [...packs.keys()],
+      ...columns,
+    });
+  }
+
+  #resolve(reference: PageReference): { readonly name: string; readonly slot: number } {
+    assert(reference._tag !== 'public', 'a device state refers to contents');
+    if (reference._tag === 'committed') return { name: reference.pack, slot: reference.slot };
+    const { ordinal, index } = this.#plan.locate('content', reference.number);
+    return { name: this.#batches.nameOf(ordinal), slot: index };
+  }
+}
+
+/** The slot of a committed content. */
+const slotOf = (reference: PageReference): SlotOfPack | null =>
+  reference._tag === 'committed' ? { pack: reference.pack, slot: reference.slot } : null;

@@ -1,0 +1,286 @@
+// Recording (brief, 3.1): captures of one VM, one after the other, by one recorder. Content is durable
+// before the event that refers to it; an interrupted capture is invisible.
+
+import * as either from 'fp-ts/lib/Either.js';
+import type { SharePolicy } from '../../events/control.ts';
+import { toHex } from '../../values/identifier.ts';
+import { refuse } from '../../values/refused.ts';
+import {
+  FINGERPRINT_BYTES,
+  type Fingerprints,
+  type Image,
+  type PageEngine,
+} from '../../ports/page-engine.ts';
+import { LedgerError } from '../../values/ledger-error.ts';
+import { pageCountOf, type MemoryMap } from '../../values/memory-map.ts';
+import type { Position } from '../../ports/event-log.ts';
+import type { RecorderModels } from '../../ports/models.ts';
+import { vmStream } from '../../events/streams.ts';
+import { captureRefusal, decideVm, DEFAULT_GROUP, privateGroupOf } from '../../vm.ts';
+import {
+  CaptureWriter,
+  type CaptureCounts,
+  type CapturePorts,
+  type DeviceParts,
+} from './capture.ts';
+import { encodeControls } from '../../events/envelope.ts';
+
+/** One consistent memory of a guest, at hand as a file, and what is known of the moment. */
+export interface Captured {
+  readonly image: Image;
+  readonly memoryMap: MemoryMap;
+  readonly device: DeviceParts | null;
+  readonly argv: readonly string[] | null;
+  readonly timeMs: number;
+  readonly pauseMs: number | null;
+  /** How it was taken: `image`, `stream`, `background-snapshot`, `migrate`. */
+  readonly mode: string;
+  /** What it was taken from, for people. */
+  readonly source: string;
+}
+
+/** Fingerprints of a VM's last capture, kept with the keys. */
+export interface FingerprintStore {
+  /** Null where there are none for exactly this capture. */
+  load(
+    vm: string,
+    at: { readonly capture: number; readonly position: Position; readonly pages: number },
+  ): Promise<Fingerprints | null>;
+  save(
+    vm: string,
+    at: {
+      readonly capture: number;
+      readonly position: Position;
+      readonly fingerprints: Fingerprints;
+    },
+  ): Promise<void>;
+}
+
+/** Makes sure of a group in the ledger and of its key in the engine; gives the group's name. */
+export type OpenGroup = (group: string) => Promise<void>;
+
+export interface RecordPorts extends CapturePorts {
+  readonly engine: PageEngine;
+  readonly models: RecorderModels;
+  readonly fingerprints: FingerprintStore;
+  readonly openGroup: OpenGroup;
+}
+
+export interface Committed extends CaptureCounts {
+  readonly capture: number;
+  readonly position: Position;
+  readonly timeMs: number;
+}
+
+export interface RecorderOptions {
+  readonly vm: string;
+  readonly group: string | null;
+  /** What the VM may share; absent: as it is, else with its group. */
+  readonly share?: SharePolicy;
+  readonly onProgress?: (progress: { readonly pages: number; readonly pageCount: number }) => void;
+}
+
+export class Recorder {
+  readonly #ports: RecordPorts;
+  readonly #options: RecorderOptions;
+  #fingerprints: {
+    capture: number;
+    position: Position;
+    pages: number;
+    current: Fingerprints;
+  } | null = null;
+  #spare: Fingerprints | null = null;
+  #failure: unknown = null;
+
+  constructor(ports: RecordPorts, options: RecorderOptions) {
+    this.#ports = ports;
+    this.#options = options;
+  }
+
+  /** The VM, and the group and scope it is to be recorded with. */
+  #asked(): {
+    readonly vm: string;
+    readonly group: string | null;
+    readonly share: SharePolicy | null;
+  } {
+    const { vm, group, share = null } = this.#options;
+    const digest = (text: string): string =>
+      toHex(this.#ports.sha256(new TextEncoder().encode(text)));
+    const isAlone = share === 'vm' || share === 'pattern';
+    return { vm, share, group: isAlone ? privateGroupOf(vm, digest) : group };
+  }
+
+  /** Refuses a source that the VM cannot take, before any work. */
+  async check(memoryMap: MemoryMap): Promise<void> {
+    const { models } = this.#ports;
+    const { vm } = this.#options;
+    await models.catchUp();
+    const refusal = captureRefusal(models.vm(vm), { ...this.#asked(), memoryMap });
+    if (refusal !== null) throw refuse(refusal);
+    const lostStore = models.lostStore();
+    if (lostStore !== null)
+      throw new LedgerError(
+        'LOG_DAMAGED',
+        `events that say where content lies are lost (${lostStore}), so a capture might share what is gone; restore the log from a copy, or record into a new ledger`,
+        { vm },
+      );
+    const lost = models.lostTail(vm);
+    if (lost !== null)
+      throw new LedgerError(
+        'LOG_DAMAGED',
+        `the history of VM ${vm} is damaged at its end (${lost}), so nothing can be recorded after it; run \`pageledger verify\`, or record under another name`,
+        { vm },
+      );
+  }
+
+  /** Records one capture. After a failure the recorder refuses further ones. */
+  async record(captured: Captured): Promise<Committed> {
+    if (this.#failure !== null) throw this.#failure;
+    try {
+      return await this.#record(captured);
+    } catch (thrown) {
+      this.#failure = thrown;
+      throw thrown;
+    }
+  }
+
+  async #record(captured: Captured): Promise<Committed> {
+    const { models, openGroup } = this.#ports;
+    const { vm } = this.#options;
+    await this.check(captured.memoryMap);
+    const group = models.vm(vm).registered?.group ?? this.#asked().group ?? DEFAULT_GROUP;
+    await openGroup(group);
+    const pages = pageCountOf(captured.memoryMap);
+    refuseSize(captured.image.label, pages);
+    for (let attempt = 1; attempt <= ATTEMPTS_MAX; attempt += 1) {
+      const committed = await this.#attempt(captured, group);
+      if (committed !== null) return committed;
+    }
+    throw outrun(vm);
+  }
+
+  /** Takes the capture in and commits it; null: compaction took away meanwhile what it links to. */
+  async #attempt(captured: Captured, group: string): Promise<Committed | null> {
+    const { models, log, clock } = this.#ports;
+    const { vm } = this.#options;
+    const pages = pageCountOf(captured.memoryMap);
+    const startedAtMs = clock();
+    const stream = vmStream(vm);
+    // The revision first, then what is decided on: a commit that comes between makes the append refuse.
+    const revision = await log.streamRevision(stream)();
+    if (either.isLeft(revision)) throw revision.left;
+    await this.check(captured.memoryMap);
+    const before = models.vm(vm);
+    const view = await models.captureView(vm, pages);
+    // What damage took is written anew, also where it did not change.
+    const previous = view.isWhole ? await this.#previous(before.captures, pages) : null;
+    const next =
+      this.#spare?.byteLength === pages * FINGERPRINT_BYTES ? this.#spare : newFingerprints(pages);
+    this.#spare = null;
+    const writer = new CaptureWriter(this.#ports, view, {
+      vm,
+      stream,
+      revision: revision.right,
+      group,
+      capture: before.captures + 1,
+      image: captured.image,
+      previous,
+      next,
+      device: captured.device,
+      onProgress: (done) => this.#options.onProgress?.({ pages: done, pageCount: pages }),
+    });
+    const counts = await writer.run();
+    this.#checkTime(startedAtMs);
+    await models.catchUp();
+    if (view.isOutdated()) {
+      this.#spare = next;
+      return null;
+    }
+    const committed = await this.#commit(captured, writer, counts);
+    await models.catchUp();
+    this.#spare = previous;
+    const { capture, position } = committed;
+    this.#fingerprints = { capture, position, pages, current: next };
+    return committed;
+  }
+
+  /** What was put so long ago may have been deleted as what nobody names. */
+  #checkTime(startedAtMs: number): void {
+    const ms = this.#ports.clock() - startedAtMs;
+    if (ms <= CAPTURE_MS_MAX) return;
+    throw new LedgerError(
+      'IO_FAILED',
+      `the capture took ${Math.round(ms / 1000)} s, and at most ${CAPTURE_MS_MAX / 1000} s are allowed, as what is stored and not committed for a day may be deleted; nothing of it is in the ledger: record again`,
+      { found: ms, expected: CAPTURE_MS_MAX },
+    );
+  }
+
+  async #previous(capture: number, pages: number): Promise<Fingerprints | null> {
+    if (capture === 0) return null;
+    const kept = this.#fingerprints;
+    if (kept !== null && kept.capture === capture && kept.pages === pages) return kept.current;
+    const position = this.#ports.models.position(this.#options.vm, capture);
+    if (position === null) return null;
+    return this.#ports.fingerprints.load(this.#options.vm, { capture, position, pages });
+  }
+
+  async #commit(
+    captured: Captured,
+    writer: CaptureWriter,
+    counts: CaptureCounts,
+  ): Promise<Committed> {
+    const { models } = this.#ports;
+    const { vm } = this.#options;
+    const { memoryMap, argv, timeMs, pauseMs, mode, source } = captured;
+    const decided = decideVm(models.vm(vm))({
+      _tag: 'CommitCapture',
+      ...this.#asked(),
+      memoryMap,
+      argv,
+      timeMs,
+      measured: { ...counts, pauseMs, mode, source },
+    });
+    if (either.isLeft(decided)) throw refuse(decided.left);
+    const encoded = encodeControls(this.#ports, decided.right);
+    if (either.isLeft(encoded)) throw encoded.left;
+    const { position } = await writer.log.append(encoded.right);
+    const last = decided.right.at(-1)!;
+    const time = last.type === 'CaptureCommitted' ? last.data.timeMs : timeMs;
+    return { ...counts, capture: models.vm(vm).captures + 1, position, timeMs: time };
+  }
+
+  /** Keeps the fingerprints of the last capture for the next recorder. */
+  async close(): Promise<void> {
+    const kept = this.#fingerprints;
+    if (kept === null) return;
+    const { capture, position, current: fingerprints } = kept;
+    await this.#ports.fingerprints.save(this.#options.vm, { capture, position, fingerprints });
+  }
+}
+
+/** How often a capture is taken in before it is given up because of compaction. */
+const ATTEMPTS_MAX = 3;
+/** Longest time from a capture's first pack to its commit. */
+const CAPTURE_MS_MAX = 12 * 3_600_000;
+
+const outrun = (vm: string): LedgerError =>
+  new LedgerError(
+    'COMPACTION_BUSY',
+    `what the capture of VM ${vm} shares was given back by compaction ${ATTEMPTS_MAX} times while it was recorded; nothing of it is in the ledger: record again when no compaction runs`,
+    { vm },
+  );
+
+/** Most pages that a recorder takes (256 GiB): their fingerprints are in memory twice. */
+const RECORDED_PAGES_MAX = 2 ** 26;
+
+function refuseSize(label: string, pages: number): void {
+  if (pages <= RECORDED_PAGES_MAX) return;
+  throw new LedgerError(
+    'SOURCE_SIZE',
+    `${label} has ${pages} pages; at most ${RECORDED_PAGES_MAX} (256 GiB) can be recorded`,
+    { found: pages, expected: RECORDED_PAGES_MAX },
+  );
+}
+
+const newFingerprints = (pages: number): Fingerprints =>
+  new SharedArrayBuffer(pages * FINGERPRINT_BYTES);

@@ -1,0 +1,162 @@
+// What a recorder decides on: the committed sharing state under a layer of its own capture. The layer
+// is thrown away; after the commit the fold takes the same writes from the log.
+
+import { assert } from '../../domain/values/assert.ts';
+import { NumberSet } from '../../domain/values/number-set.ts';
+import { IDENTIFIER_BYTES } from '../../domain/ports/page-engine.ts';
+import {
+  FIRST_CONTENT,
+  isContent,
+  PATTERN_BASE,
+  UNKNOWN,
+  ZERO,
+  type Holding,
+} from '../../domain/values/holding.ts';
+import type { CaptureView, PageReference } from '../../domain/ports/models.ts';
+import type { Contents } from './contents.ts';
+import { IdentifierIndex, MemoryIdentifierColumn } from './identifier-index.ts';
+import type { PageTable } from './page-tables.ts';
+import type { Sharing } from './sharing.ts';
+
+export class LayeredCaptureView implements CaptureView {
+  readonly #contents: Contents;
+  readonly #sharing: Sharing;
+  readonly #table: PageTable;
+  readonly isWhole: boolean;
+  readonly #isLinked: boolean;
+  /** Contents of this capture are numbered from here. */
+  readonly #base: number;
+  readonly #patternBase: number;
+  readonly #column = new MemoryIdentifierColumn();
+  readonly #own = new IdentifierIndex(this.#column);
+  /** Contents that this capture stores so far. */
+  #stored = 0;
+  readonly #patternColumn = new MemoryIdentifierColumn();
+  readonly #ownPatterns = new IdentifierIndex(this.#patternColumn);
+  /** What moved or was released when this capture began. */
+  readonly #changes: number;
+  /** Committed contents and patterns that this capture refers to, and what its patches may refer to. */
+  readonly #linked = new NumberSet();
+  readonly #linkedPatterns = new NumberSet();
+  readonly #patchReferences = new NumberSet();
+  /** What this capture adds to, or takes from, the holders of a content. */
+  readonly #shift = new Map<Holding, number>();
+
+  /** `table` is the VM's own, as a copy: this view writes to it. */
+  constructor(models: {
+    readonly contents: Contents;
+    readonly sharing: Sharing;
+    readonly table: PageTable;
+    /** Whether the VM may share anything but patterns. */
+    readonly isLinked: boolean;
+  }) {
+    this.#contents = models.contents;
+    this.#sharing = models.sharing;
+    this.#table = models.table;
+    this.#isLinked = models.isLinked;
+    this.#base = models.contents.count;
+    this.#patternBase = models.contents.patternCount;
+    this.#changes = models.contents.changes;
+    this.isWhole = !models.table.includes(UNKNOWN);
+  }
+
+  find(identifiers: Uint8Array, row: number, gfn: number): Holding {
+    if (!this.#isLinked) return this.#isSame(identifiers, row, gfn) ? this.held(gfn) : -1;
+    const committed = this.#sharing.index.find(identifiers, row);
+    // What others committed since this capture began was folded meanwhile, and has numbers of ours.
+    if (committed >= 0 && committed < this.#base) return FIRST_CONTENT + committed;
+    const own = this.#own.find(identifiers, row);
+    return own < 0 ? -1 : FIRST_CONTENT + this.#base + own;
+  }
+
+  /** Whether a page holds what the identifier in a row stands for. */
+  #isSame(identifiers: Uint8Array, row: number, gfn: number): boolean {
+    const held = this.held(gfn);
+    if (!isContent(held) || held - FIRST_CONTENT >= this.#base) return false;
+    const found = this.#sharing.column.read(held - FIRST_CONTENT);
+    const at = row * IDENTIFIER_BYTES;
+    return found !== null && found.every((byte, i) => byte === identifiers[at + i]);
+  }
+
+  held(gfn: number): Holding {
+    const held = this.#table[gfn];
+    assert(held !== undefined, 'a written page is in its VM');
+    return held;
+  }
+
+  holders(content: Holding): number {
+    const number = content - FIRST_CONTENT;
+    const committed = number < this.#base ? this.#sharing.holders(number) : 0;
+    return committed + (this.#shift.get(content) ?? 0);
+  }
+
+  store(identifiers: Uint8Array, row: number): Holding {
+    const own = this.#stored;
+    this.#stored += 1;
+    const at = row * IDENTIFIER_BYTES;
+    this.#column.append(own, identifiers.subarray(at, at + IDENTIFIER_BYTES));
+    if (this.#isLinked) this.#own.insert(identifiers, row, own);
+    return FIRST_CONTENT + this.#base + own;
+  }
+
+  hold(gfn: number, holding: Holding): void {
+    const old = this.#table[gfn]!;
+    if (isContent(old)) this.#shift.set(old, (this.#shift.get(old) ?? 0) - 1);
+    if (isContent(holding)) this.#shift.set(holding, (this.#shift.get(holding) ?? 0) + 1);
+    this.#table[gfn] = holding;
+  }
+
+  reference(holding: Holding): PageReference {
+    assert(holding !== UNKNOWN && holding !== ZERO, 'only what is kept or public has a reference');
+    if (holding < FIRST_CONTENT) return { _tag: 'public', pattern: holding };
+    const isOfContent = isContent(holding);
+    const number = isOfContent
+      ? holding - FIRST_CONTENT - this.#base
+      : holding - PATTERN_BASE - this.#patternBase;
+    if (number >= 0) return { _tag: 'pending', kind: isOfContent ? 'content' : 'pattern', number };
+    if (isOfContent) this.#linked.add(holding - FIRST_CONTENT);
+    else this.#linkedPatterns.add(holding - PATTERN_BASE);
+    return { _tag: 'committed', ...this.#contents.reference(holding) };
+  }
+
+  findPattern(identifier: Uint8Array): Holding {
+    const committed = this.#sharing.findPattern(identifier);
+    if (committed >= 0 && committed < PATTERN_BASE + this.#patternBase) return committed;
+    const own = this.#ownPatterns.find(identifier, 0);
+    return own < 0 ? -1 : PATTERN_BASE + this.#patternBase + own;
+  }
+
+  storePattern(identifier: Uint8Array): Holding {
+    const own = this.#ownPatterns.count;
+    this.#patternColumn.append(own, identifier);
+    this.#ownPatterns.insert(identifier, 0, own);
+    return PATTERN_BASE + this.#patternBase + own;
+  }
+
+  patchReference(holding: Holding): Holding | null {
+    if (!isContent(holding) || holding - FIRST_CONTENT >= this.#base) return null;
+    const place = this.#contents.placeOf(holding);
+    if (place < 0) return null;
+    const reference = this.#contents.referenceAt(place) ?? holding;
+    if (!isContent(reference) || !this.#isWhole(reference)) return null;
+    this.#patchReferences.add(reference - FIRST_CONTENT);
+    return reference;
+  }
+
+  /** Whether a content lies somewhere, and is no patch. */
+  #isWhole(content: Holding): boolean {
+    const place = this.#contents.placeOf(content);
+    return place >= 0 && this.#contents.referenceAt(place) === null;
+  }
+
+  isOutdated(): boolean {
+    if (this.#contents.changes === this.#changes) return false;
+    for (const content of this.#linked.numbers())
+      if (this.#contents.isReleased(FIRST_CONTENT + content)) return true;
+    for (const pattern of this.#linkedPatterns.numbers())
+      if (this.#contents.isReleased(PATTERN_BASE + pattern)) return true;
+    for (const content of this.#patchReferences.numbers())
+      if (!this.#isWhole(FIRST_CONTENT + content)) return true;
+    return false;
+  }
+}

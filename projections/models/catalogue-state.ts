@@ -1,0 +1,131 @@
+// The catalogue as text, for its state file. Positions are strings: JSON numbers are too small.
+
+import * as t from 'io-ts';
+import { CONTROL_CODECS } from '../../domain/events/control.ts';
+import { evolvePatterns } from '../../domain/patterns/index.ts';
+import { decodeState } from './state-bytes.ts';
+import { Catalogue, type CaptureRow } from './catalogue.ts';
+
+const orNull = <C extends t.Mixed>(codec: C) => t.union([codec, t.null]);
+const isDigits = (u: unknown): u is string => typeof u === 'string' && /^\d+$/u.test(u);
+
+/** A position as text. */
+export const position = new t.Type<bigint, string>(
+  'position',
+  (u): u is bigint => typeof u === 'bigint',
+  (u, context) => (isDigits(u) ? t.success(BigInt(u)) : t.failure(u, context)),
+  String,
+);
+
+const { vm: _vm, memoryMap, group, share } = CONTROL_CODECS.VmRegistered.type.props;
+
+const capture = t.strict({
+  capture: t.number,
+  position,
+  timeMs: t.number,
+  written: t.number,
+  stored: t.number,
+  merged: t.number,
+  pattern: t.number,
+  unchanged: t.number,
+  broken: t.number,
+  pauseMs: orNull(t.number),
+  mode: t.string,
+  source: t.string,
+  revision: t.number,
+  range: t.strict({ firstRevision: t.number, count: t.number, fromPosition: position }),
+  hasDevice: t.boolean,
+  hash: t.string,
+  isWiped: t.boolean,
+  damage: orNull(t.string),
+});
+
+const checkpoint = t.strict({ name: t.string, capture: t.number, position, timeMs: t.number });
+
+const vmEntry = t.strict({
+  vm: t.string,
+  state: t.strict({
+    registered: orNull(t.strict({ vm: t.string, group, share, memoryMap })),
+    captures: t.number,
+    lastTimeMs: t.number,
+    argv: orNull(t.readonlyArray(t.string)),
+    isRetired: t.boolean,
+  }),
+  captures: t.array(capture),
+  checkpoints: t.array(checkpoint),
+  firstKept: t.number,
+  registeredAtMs: t.number,
+  retired: orNull(t.strict({ position, timeMs: t.number })),
+  lostTail: orNull(t.string),
+});
+
+const STATE = t.strict({
+  ledger: orNull(t.strict({ id: t.string, pageStore: orNull(t.string) })),
+  groups: t.array(t.tuple([t.string, t.string])),
+  patterns: t.array(CONTROL_CODECS.PatternAdded),
+  lostStore: orNull(t.string),
+  vms: t.array(vmEntry),
+});
+
+/** The text of a catalogue. */
+export const catalogueText = (catalogue: Catalogue): string =>
+  JSON.stringify(
+    STATE.encode({
+      ledger: catalogue.ledger,
+      groups: [...catalogue.groups],
+      patterns: catalogue.patterns.map(({ number, expression }) => ({
+        pattern: number,
+        expression,
+      })),
+      lostStore: catalogue.lostStore,
+      vms: [...catalogue.vms.values()].map(
+        ({
+          vm,
+          state,
+          captures,
+          checkpoints,
+          checkpointState,
+          registeredAtMs,
+          retired,
+          lostTail,
+        }) => ({
+          vm,
+          state,
+          firstKept: checkpointState.firstKept,
+          registeredAtMs,
+          retired,
+          lostTail,
+          captures: [...captures],
+          checkpoints: [...checkpoints],
+        }),
+      ),
+    }),
+  );
+
+/** The catalogue of a text. StateUnfit where it is none. */
+export function catalogueOf(text: string): Catalogue {
+  const saved = decodeState(text, STATE);
+  const catalogue = new Catalogue();
+  catalogue.ledger = saved.ledger;
+  catalogue.lostStore = saved.lostStore;
+  for (const [name, check] of saved.groups) catalogue.groups.set(name, check);
+  for (const data of saved.patterns)
+    catalogue.patterns = evolvePatterns(catalogue.patterns, { type: 'PatternAdded', data });
+  for (const vm of saved.vms) {
+    const entry = catalogue.entry(vm.vm);
+    entry.state = vm.state;
+    for (const row of vm.captures satisfies CaptureRow[]) {
+      entry.captures.push(row);
+      entry.weigh(row);
+    }
+    entry.checkpoints.push(...vm.checkpoints);
+    entry.checkpointState = {
+      names: new Map(vm.checkpoints.map((row) => [row.name, row.capture])),
+      firstKept: vm.firstKept,
+    };
+    entry.registeredAtMs = vm.registeredAtMs;
+    entry.retired = vm.retired;
+    entry.lostTail = vm.lostTail;
+  }
+  return catalogue;
+}

@@ -1,0 +1,320 @@
+// The catalogue: VMs, their captures and checkpoints, as the fold says. Light: `captures`, `vms`,
+// `checkpoints` and the resolution of points need nothing else.
+
+import * as either from 'fp-ts/lib/Either.js';
+import type { Either } from 'fp-ts/lib/Either.js';
+import {
+  evolveCheckpoints,
+  initialCheckpoints,
+  isForgotten,
+  type CheckpointState,
+} from '../../domain/points.ts';
+import type { ControlEvent } from '../../domain/events/control.ts';
+import { pageCountOf } from '../../domain/values/memory-map.ts';
+import {
+  evolvePatterns,
+  initialPatterns,
+  type PatternsState,
+} from '../../domain/patterns/index.ts';
+import type { Point } from '../../domain/values/point.ts';
+import type { LogDamage, Position } from '../../domain/ports/event-log.ts';
+import type { Refusal } from '../../domain/values/refusals.ts';
+import { lastWhere } from '../../domain/values/sorted-search.ts';
+import { STORE_STREAM, vmOfStream } from '../../domain/events/streams.ts';
+import { evolveVm, initialVm, type VmState } from '../../domain/vm.ts';
+import type { BatchRange, CaptureChange, Change } from '../commits.ts';
+
+/** Page events that a capture counts as, beside its own, towards the next page-table image. */
+export const CAPTURE_WEIGHT = 64;
+
+/** A capture as the fold says: counts after stores that another recorder's store came before. */
+export interface CaptureRow {
+  readonly capture: number;
+  readonly position: Position;
+  readonly timeMs: number;
+  readonly written: number;
+  readonly stored: number;
+  readonly merged: number;
+  readonly pattern: number;
+  readonly unchanged: number;
+  readonly broken: number;
+  readonly pauseMs: number | null;
+  readonly mode: string;
+  readonly source: string;
+  /** Of the commit, in the VM's stream. */
+  readonly revision: number;
+  readonly range: BatchRange;
+  readonly hasDevice: boolean;
+  /** Digest of the capture's batches, as its commit says. */
+  readonly hash: string;
+  /** Nothing known of the pages before this capture holds after it: events were lost. */
+  readonly isWiped: boolean;
+  readonly damage: string | null;
+}
+
+export interface CheckpointRow {
+  readonly name: string;
+  readonly capture: number;
+  readonly position: Position;
+  readonly timeMs: number;
+}
+
+/** What the fold of sharing says of a capture, beside what was recorded. */
+export interface FoldedCounts {
+  /** Recorded stores that fold as merges. */
+  readonly overridden: number;
+  readonly broken: number;
+}
+
+export class VmEntry {
+  readonly vm: string;
+  state: VmState = initialVm;
+  checkpointState: CheckpointState = initialCheckpoints;
+  readonly captures: CaptureRow[] = [];
+  readonly checkpoints: CheckpointRow[] = [];
+  /** Captures that a page-table image belongs to, by the rule of page-tables.ts. */
+  readonly images: number[] = [];
+  imageWeight = 0;
+  registeredAtMs = 0;
+  retired: { readonly position: Position; readonly timeMs: number } | null = null;
+  /** Why the history after the last capture may be longer than what can be read; null: it is not. */
+  lostTail: string | null = null;
+
+  constructor(vm: string) {
+    this.vm = vm;
+  }
+
+  /** Notes a capture's weight; an image belongs to the one that brings it to the page count. */
+  weigh(row: CaptureRow): void {
+    const { registered } = this.state;
+    if (registered === null) return;
+    this.imageWeight += row.written + CAPTURE_WEIGHT;
+    if (this.imageWeight < pageCountOf(registered.memoryMap)) return;
+    this.images.push(row.capture);
+    this.imageWeight = 0;
+  }
+
+  /** The row of a capture number, or undefined. O(log captures). */
+  capture(number: number): CaptureRow | undefined {
+    const row = this.captures[this.#lastWhere((candidate) => candidate.capture <= number)];
+    return row?.capture === number ? row : undefined;
+  }
+
+  #lastWhere(holds: (row: CaptureRow) => boolean): number {
+    return lastWhere(this.captures.length, (i) => holds(this.captures[i]!));
+  }
+
+  /** Whether a capture was given up: it is listed, and cannot be restored. */
+  isForgotten(capture: number): boolean {
+    return isForgotten(this.checkpointState, capture);
+  }
+
+  /** The newest capture committed at or before a position. */
+  at(position: Position): CaptureRow | undefined {
+    return this.captures[this.#lastWhere((row) => row.position <= position)];
+  }
+
+  /** Captures of which it is known that there were some, and nothing else: first and last number. */
+  gaps(): (readonly [number, number])[] {
+    const gaps: (readonly [number, number])[] = [];
+    let before = 0;
+    for (const { capture } of this.captures) {
+      if (capture > before + 1) gaps.push([before + 1, capture - 1]);
+      before = capture;
+    }
+    return gaps;
+  }
+
+  /**
+   * Why the capture that a point means may be another one than `found`, the one it names among those
+   * that can be read; null: it is that one, or there is none.
+   */
+  doubt(point: Point, found: CaptureRow | undefined): string | null {
+    if (point._tag === 'checkpoint') return null;
+    if (point._tag === 'capture' && found !== undefined) return null;
+    if (point._tag === 'position' && found?.position === point.position) return null;
+    const isBefore = (row: CaptureRow): boolean =>
+      point._tag === 'capture' ? row.capture < point.capture : row === found;
+    const at = this.captures.findLastIndex(isBefore);
+    const next = this.captures[at + 1];
+    const number = this.captures[at]?.capture ?? 0;
+    if (next === undefined) return this.lostTail;
+    if (next.capture === number + 1) return null;
+    return `captures ${number + 1} to ${next.capture - 1} are lost: the events that committed them cannot be read`;
+  }
+
+  /** The capture that a point names, if it can be restored. */
+  resolve(point: Point): Either<Refusal, CaptureRow> {
+    const found = this.find(point);
+    if (either.isLeft(found) || !this.isForgotten(found.right.capture)) return found;
+    const { capture } = found.right;
+    const { firstKept } = this.checkpointState;
+    return either.left({ _tag: 'PointForgotten', vm: this.vm, capture, firstKept });
+  }
+
+  /** The capture that a point names, though it may have been forgotten. */
+  find(point: Point): Either<Refusal, CaptureRow> {
+    const { vm } = this;
+    const none = (at: string): Refusal => ({ _tag: 'NoCapture', vm, at });
+    const found = (row: CaptureRow | undefined, at: string): Either<Refusal, CaptureRow> =>
+      row === undefined ? either.left(none(at)) : either.right(row);
+    switch (point._tag) {
+      case 'latest':
+        return found(this.captures.at(-1), 'latest');
+      case 'capture':
+        return found(this.capture(point.capture), `@${point.capture}`);
+      case 'position':
+        return found(this.at(point.position), `pos:${point.position}`);
+      case 'time':
+        return found(
+          this.captures[this.#lastWhere((row) => row.timeMs <= point.timeMs)],
+          `${point.timeMs} ms since 1970 or before`,
+        );
+      case 'checkpoint': {
+        const { name } = point;
+        const checkpoint = this.checkpoints.find((row) => row.name === name);
+        return checkpoint === undefined
+          ? either.left({ _tag: 'CheckpointUnknown', vm, name })
+          : found(this.capture(checkpoint.capture), `cp:${name}`);
+      }
+      default:
+        return point satisfies never;
+    }
+  }
+}
+
+/** Whether a VM may share anything but patterns. */
+export const isLinkedVm = ({ state }: VmEntry): boolean => state.registered?.share !== 'pattern';
+
+export class Catalogue {
+  readonly vms = new Map<string, VmEntry>();
+  readonly groups = new Map<string, string>();
+  /** Strings that widen the grammar of patterns: what the page engine is to know. */
+  patterns: PatternsState = initialPatterns;
+  ledger: { readonly id: string; readonly pageStore: string | null } | null = null;
+  /** Why it may not be known where all content lies; null: it is. */
+  lostStore: string | null = null;
+
+  /** The entry of a VM, made where there is none. */
+  entry(vm: string): VmEntry {
+    let entry = this.vms.get(vm);
+    if (entry === undefined) {
+      entry = new VmEntry(vm);
+      this.vms.set(vm, entry);
+    }
+    return entry;
+  }
+
+  /**
+   * Whether a capture, about to be folded, lost batches of its own or the capture before it. Numbers
+   * that follow each other show that no commit was lost between them.
+   */
+  isWiped(change: CaptureChange): boolean {
+    const { vm, capture } = change.committed;
+    const entry = this.vms.get(vm);
+    return change.damage !== null || capture !== (entry?.captures.at(-1)?.capture ?? 0) + 1;
+  }
+
+  apply(change: Change, folded: FoldedCounts): void {
+    switch (change._tag) {
+      case 'control':
+        this.#control(change.event, change);
+        break;
+      case 'capture':
+        this.#capture(change, folded);
+        break;
+      case 'damage': {
+        const vm = change.damage.stream === null ? null : vmOfStream(change.damage.stream);
+        if (vm !== null) this.#damage(this.entry(vm), change.damage);
+        if (change.damage.stream === STORE_STREAM) this.lostStore = change.damage.reason;
+        break;
+      }
+      case 'rewrite':
+        break;
+      default:
+        change satisfies never;
+    }
+  }
+
+  /** Only what lies after the last commit leaves the end open; a later commit closes it. */
+  #damage(entry: VmEntry, { revisions, reason }: LogDamage): void {
+    const last = entry.captures.at(-1)?.revision ?? -1;
+    if (revisions === null || revisions[1] > last) entry.lostTail = reason;
+  }
+
+  #control(event: ControlEvent, at: { position: Position; timeMs: number }): void {
+    const { position, timeMs } = at;
+    switch (event.type) {
+      case 'LedgerCreated':
+        this.ledger = { id: event.data.ledger, pageStore: event.data.pageStore };
+        break;
+      case 'GroupCreated':
+        if (!this.groups.has(event.data.group))
+          this.groups.set(event.data.group, event.data.keyCheck);
+        break;
+      case 'PatternAdded':
+        this.patterns = evolvePatterns(this.patterns, event);
+        break;
+      case 'CheckpointTaken': {
+        const entry = this.entry(event.data.vm);
+        entry.checkpointState = evolveCheckpoints(entry.checkpointState, event);
+        const { name, capture } = event.data;
+        entry.checkpoints.push({ name, capture, position, timeMs });
+        break;
+      }
+      case 'CheckpointDropped':
+      case 'PointsForgotten': {
+        const entry = this.entry(event.data.vm);
+        entry.checkpointState = evolveCheckpoints(entry.checkpointState, event);
+        const { names } = entry.checkpointState;
+        for (let i = entry.checkpoints.length - 1; i >= 0; i -= 1)
+          if (!names.has(entry.checkpoints[i]!.name)) entry.checkpoints.splice(i, 1);
+        break;
+      }
+      case 'ContentReleased':
+        break;
+      case 'VmRegistered':
+      case 'CommandLineObserved':
+      case 'CaptureCommitted':
+      case 'VmRetired': {
+        const entry = this.entry(event.data.vm);
+        entry.state = evolveVm(entry.state, event);
+        if (event.type === 'VmRegistered') entry.registeredAtMs = timeMs;
+        if (event.type === 'VmRetired') entry.retired = { position, timeMs };
+        break;
+      }
+      default:
+        event satisfies never;
+    }
+  }
+
+  #capture(change: CaptureChange, folded: FoldedCounts): void {
+    const isWiped = this.isWiped(change);
+    const { committed, position, revision, range, damage } = change;
+    const entry = this.entry(committed.vm);
+    const row: CaptureRow = {
+      capture: committed.capture,
+      position,
+      timeMs: committed.timeMs,
+      written: committed.written,
+      stored: committed.stored - folded.overridden,
+      merged: committed.merged + folded.overridden,
+      pattern: committed.pattern,
+      unchanged: committed.unchanged,
+      broken: folded.broken,
+      pauseMs: committed.pauseMs,
+      mode: committed.mode,
+      source: committed.source,
+      revision,
+      range,
+      hasDevice: change.device !== null,
+      hash: committed.hash,
+      isWiped,
+      damage,
+    };
+    entry.captures.push(row);
+    entry.weigh(row);
+    entry.lostTail = null;
+    entry.state = evolveVm(entry.state, { type: 'CaptureCommitted', data: committed });
+  }
+}

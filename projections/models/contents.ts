@@ -1,0 +1,414 @@
+// Contents and patterns: what packs hold, numbered in log order (a pack's first content follows the
+// last of the pack before it; its patterns likewise). Where two recorders stored the same content at
+// once, the first in log order is the content; the later number is an alias of it. Numbers are for
+// ever; where a content lies is not: compaction moves contents, and forgetting releases them. Light:
+// needs no identifier to be loaded.
+//
+// Words: a pack is *written* by a capture, which gives its slots their numbers, or *rewritten* by
+// compaction, whose slots stand for contents that have numbers. Places and homes: places.ts.
+//
+// A content that patches refer to does not become a patch itself: the fold leaves it where it was.
+// Only where a capture referred to it that had not seen the patch, patches refer to one.
+
+import { assert } from '../../domain/values/assert.ts';
+import { contentSlotsOf, slotsOf } from '../../domain/values/pack.ts';
+import type { PackWritten } from '../../domain/events/pack-written.ts';
+import { IDENTIFIER_BYTES } from '../../domain/ports/page-engine.ts';
+import {
+  FIRST_CONTENT,
+  isContent,
+  isKeptPattern,
+  PATTERN_BASE,
+  UNKNOWN,
+  type Holding,
+} from '../../domain/values/holding.ts';
+import type { PatchTable } from '../../domain/events/patches.ts';
+import { PACK_SLOTS } from '../../domain/values/page.ts';
+import type { PageLocator } from '../../domain/ports/models.ts';
+import type { Position } from '../../domain/ports/event-log.ts';
+import type { PackRewritten } from '../../domain/events/pack-rewritten.ts';
+import { lastWhere } from '../../domain/values/sorted-search.ts';
+import { contentsOf, writeContents } from './contents-state.ts';
+import { StateUnfit, type StateReader, type StateWriter } from './state-bytes.ts';
+import {
+  isWritten,
+  type AnyPack,
+  type CountedPack,
+  type HeldPack,
+  type KnownPack,
+  type PackOrigin,
+  type RewrittenPack,
+} from './packs.ts';
+import { Places, type Home } from './places.ts';
+
+export { isWritten, type AnyPack, type KnownPack, type RewrittenPack } from './packs.ts';
+
+/** Where in the log a change of places comes from, and when by its writer's clock. */
+export interface PlaceChange {
+  readonly position: Position;
+  readonly timeMs: number;
+}
+
+/** Digits of a pack's name that its numbering value takes: names are hashes, so a few do. */
+const NUMBERING_DIGITS = 16;
+/** Odd, so that the order of packs counts. */
+const NUMBERING_FACTOR = 0x5851_f42d_4c95_7f2dn;
+
+/** Most contents a ledger can number, and most patterns. */
+export const CONTENTS_MAX = PATTERN_BASE - FIRST_CONTENT - 1;
+export const PATTERNS_MAX = UNKNOWN - PATTERN_BASE - 1;
+
+export class Contents implements PageLocator {
+  /** Packs that captures wrote, in log order. */
+  readonly packs: KnownPack[] = [];
+  /** All packs, by ordinal. */
+  readonly all: AnyPack[] = [];
+  readonly #byName = new Map<string, KnownPack>();
+  readonly #rewrittenByName = new Map<string, RewrittenPack>();
+  /** What the numbers of the first so many packs depend on: the packs' names, in their order. */
+  readonly #numberings: bigint[] = [0n];
+  /** Alias -> first content, as content numbers. */
+  readonly aliases = new Map<number, number>();
+  readonly #places = new Places();
+  /** By content: slots of patches that lie somewhere and refer to it. Made when it is first needed. */
+  #referred: Uint32Array | null = null;
+  /** Counts what moved or was released: whoever has seen this count knows where everything lies. */
+  changes = 0;
+  /** Classes of patterns, by their numbers. */
+  #classes = new Uint8Array(64);
+  count = 0;
+  patternCount = 0;
+
+  /** Takes a pack in; a pack named before (a retried capture) keeps its numbers. */
+  add(pack: PackWritten, origin: PackOrigin): KnownPack {
+    const named = this.#byName.get(pack.name);
+    if (named !== undefined) return named;
+    const pages = contentSlotsOf(pack.blocks);
+    const patterns = slotsOf(pack.blocks) - pages;
+    const classes = Uint8Array.from(
+      { length: patterns },
+      (_, i) => pack.identifiers[(pages + i) * IDENTIFIER_BYTES]!,
+    );
+    return this.insert({ ...pack, ...origin, pages, patterns }, classes);
+  }
+
+  /** Takes a written pack in whose table was counted. */
+  insert(pack: CountedPack, classes: Uint8Array): KnownPack {
+    assert(this.count + pack.pages <= CONTENTS_MAX, 'contents fit their numbers');
+    assert(this.patternCount + pack.patterns <= PATTERNS_MAX, 'patterns fit their numbers');
+    const known: KnownPack = {
+      ordinal: this.all.length,
+      name: pack.name,
+      vm: pack.vm,
+      group: pack.group,
+      capture: pack.capture,
+      position: pack.position,
+      isLinked: pack.isLinked,
+      firstContent: this.count,
+      pages: pack.pages,
+      firstPattern: this.patternCount,
+      patterns: pack.patterns,
+      sizeBytes: pack.sizeBytes,
+      blocks: pack.blocks,
+      patches: pack.patches,
+      references: this.#referencesOf(pack.patches),
+    };
+    const ordinal = this.#places.add(pack.pages + pack.patterns);
+    assert(ordinal === known.ordinal, 'packs and their places have the same ordinals');
+    this.all.push(known);
+    this.packs.push(known);
+    this.#byName.set(known.name, known);
+    if (this.#referred !== null)
+      for (const reference of known.references) this.#refer(reference, 1);
+    const before = this.#numberings.at(-1)!;
+    const name = BigInt(`0x${known.name.slice(0, NUMBERING_DIGITS)}`);
+    this.#numberings.push(BigInt.asUintN(64, before * NUMBERING_FACTOR + name));
+    this.count += known.pages;
+    this.#addClasses(classes);
+    return known;
+  }
+
+  #addClasses(classes: Uint8Array): void {
+    const count = this.patternCount + classes.length;
+    if (count > this.#classes.length) {
+      const grown = new Uint8Array(Math.max(count, 2 * this.#classes.length));
+      grown.set(this.#classes);
+      this.#classes = grown;
+    }
+    this.#classes.set(classes, this.patternCount);
+    this.patternCount = count;
+  }
+
+  /** What patches refer to; UNKNOWN where the event of a pack was lost. */
+  #referencesOf({ packs, packIndexes, references }: PatchTable): Uint32Array {
+    const known = packs.map((name) => this.#byName.get(name));
+    return Uint32Array.from(references, (slot, i) => {
+      const pack = known[packIndexes[i]!];
+      return pack === undefined ? UNKNOWN : this.holdingOf(pack, slot);
+    });
+  }
+
+  /** Takes a rewritten pack in: what its slots stand for lies there from now on. */
+  rewrite(pack: PackRewritten, change: PlaceChange): RewrittenPack {
+    const named = this.#rewrittenByName.get(pack.name);
+    if (named !== undefined) return named;
+    const homes = pack.homes.map((name) => this.#byName.get(name));
+    const holdings = Uint32Array.from(pack.homeSlots, (slot, i) => {
+      const home = homes[pack.homeIndexes[i]!];
+      return home === undefined ? UNKNOWN : this.#numberOf(home, slot);
+    });
+    const rewritten = this.insertRewritten({ ...pack, holdings, position: change.position });
+    const patches = new Map<number, Holding>();
+    for (const [i, slot] of pack.patches.slots.entries())
+      patches.set(slot, rewritten.references[i]!);
+    for (const [slot, holding] of holdings.entries()) {
+      const home = this.#homeOf(holding);
+      const reference = patches.get(slot) ?? null;
+      const isKept = home === null || (reference !== null && this.#isReferred(holding));
+      if (isKept) continue;
+      const before = this.#patchOf(home);
+      this.#places.move(home, rewritten.ordinal * PACK_SLOTS + slot, change.timeMs);
+      this.#recount(home, before);
+    }
+    this.changes += 1;
+    return rewritten;
+  }
+
+  /** Takes a rewritten pack in whose slots lie where they are known to lie. */
+  insertRewritten(pack: HeldPack): RewrittenPack {
+    const rewritten: RewrittenPack = {
+      ordinal: this.#places.add(0),
+      name: pack.name,
+      group: pack.group,
+      position: pack.position,
+      sizeBytes: pack.sizeBytes,
+      blocks: pack.blocks,
+      patches: pack.patches,
+      references: this.#referencesOf(pack.patches),
+      holdings: pack.holdings,
+    };
+    this.all.push(rewritten);
+    this.#rewrittenByName.set(rewritten.name, rewritten);
+    return rewritten;
+  }
+
+  /** Lets go of what a content or a pattern is; false: that was done, or it has no number. */
+  release(holding: Holding, timeMs: number): boolean {
+    const home = this.#homeOf(holding);
+    if (home === null) return false;
+    const before = this.#patchOf(home);
+    const isNews = this.#places.release(home, timeMs);
+    if (isNews) this.#recount(home, before);
+    this.changes += 1;
+    return isNews;
+  }
+
+  /** Something released is used again. */
+  revive(holding: Holding): void {
+    const home = this.#homeOf(holding);
+    if (home === null || !this.#places.revive(home)) return;
+    this.#recount(home, null);
+    this.changes += 1;
+  }
+
+  isReleased(holding: Holding): boolean {
+    const home = this.#homeOf(holding);
+    return home !== null && this.#places.of(home) < 0;
+  }
+
+  /** What the slot at its place refers to, if that is a patch; null: it is none, or it is released. */
+  #patchOf(home: Home): Holding | null {
+    const place = this.#places.of(home);
+    return place < 0 ? null : this.referenceAt(place);
+  }
+
+  /** The counts of references follow a slot that was moved, released or revived. */
+  #recount(home: Home, before: Holding | null): void {
+    if (this.#referred === null) return;
+    const after = this.#patchOf(home);
+    if (after !== null) this.#refer(after, 1);
+    if (before !== null) this.#refer(before, -1);
+  }
+
+  #refer(reference: Holding, by: number): void {
+    const referred = this.#referred;
+    if (referred === null || !isContent(reference)) return;
+    const content = reference - FIRST_CONTENT;
+    if (content >= referred.length) {
+      this.#referred = new Uint32Array(Math.max(this.count, 2 * referred.length));
+      this.#referred.set(referred);
+    }
+    this.#referred![content]! += by;
+  }
+
+  /** Whether patches that lie somewhere refer to a content. */
+  #isReferred(holding: Holding): boolean {
+    if (!isContent(holding)) return false;
+    if (this.#referred === null) {
+      this.#referred = new Uint32Array(this.count + 1);
+      for (const pack of this.all)
+        for (const [i, slot] of pack.patches.slots.entries())
+          if (this.#liesAt(pack, slot)) this.#refer(pack.references[i]!, 1);
+    }
+    return (this.#referred[holding - FIRST_CONTENT] ?? 0) > 0;
+  }
+
+  /** By content: patches that lie somewhere and refer to it. */
+  referrers(): Uint32Array {
+    this.#isReferred(FIRST_CONTENT);
+    const referrers = new Uint32Array(this.count);
+    referrers.set(this.#referred!.subarray(0, this.count));
+    return referrers;
+  }
+
+  /** Whether what a slot of a pack stands for lies there. */
+  #liesAt(pack: AnyPack, slot: number): boolean {
+    const home = this.#homeOf(this.holdingAt(pack, slot));
+    return home !== null && this.#places.of(home) === pack.ordinal * PACK_SLOTS + slot;
+  }
+
+  /** A value that tells whether the first `packs` written packs are numbered as they were; null: not so many. */
+  numbering(packs: number): bigint | null {
+    return this.#numberings[packs] ?? null;
+  }
+
+  /** The written pack of a name, or undefined: its PackWritten was lost or not read yet. */
+  byName(name: string): KnownPack | undefined {
+    return this.#byName.get(name);
+  }
+
+  /** The pack of a name, written or rewritten. */
+  named(name: string): AnyPack | undefined {
+    return this.#byName.get(name) ?? this.#rewrittenByName.get(name);
+  }
+
+  /** The written pack that gave a content its number. O(log packs). */
+  packOf(content: number): KnownPack {
+    const pack = this.#lastFrom((candidate) => candidate.firstContent <= content);
+    assert(pack !== undefined && content < pack.firstContent + pack.pages, 'a content has a pack');
+    return pack;
+  }
+
+  #lastFrom(holds: (pack: KnownPack) => boolean): KnownPack | undefined {
+    return this.packs[lastWhere(this.packs.length, (i) => holds(this.packs[i]!))];
+  }
+
+  /** The written pack that gave a content or a kept pattern its number; null: it has none. */
+  homePackOf(holding: Holding): KnownPack | null {
+    if (isContent(holding)) return this.packOf(holding - FIRST_CONTENT);
+    if (!isKeptPattern(holding)) return null;
+    const pattern = holding - PATTERN_BASE;
+    const pack = this.#lastFrom((candidate) => candidate.firstPattern <= pattern);
+    assert(
+      pack !== undefined && pattern < pack.firstPattern + pack.patterns,
+      'a pattern has a pack',
+    );
+    return pack;
+  }
+
+  #homeOf(holding: Holding): Home | null {
+    const pack = this.homePackOf(holding);
+    if (pack === null) return null;
+    const slot = isContent(holding)
+      ? holding - FIRST_CONTENT - pack.firstContent
+      : pack.pages + holding - PATTERN_BASE - pack.firstPattern;
+    return { ordinal: pack.ordinal, slot };
+  }
+
+  /** The name and slot by which events refer to a content or a kept pattern. */
+  reference(holding: Holding): { readonly pack: string; readonly slot: number } {
+    const home = this.#homeOf(holding);
+    assert(home !== null, 'only what lies in a pack has a reference');
+    return { pack: this.all[home.ordinal]!.name, slot: home.slot };
+  }
+
+  /** Where a content or a kept pattern lies now; below 0: it is released. O(log packs). */
+  placeOf(holding: Holding): number {
+    const home = this.#homeOf(holding);
+    assert(home !== null, 'only what lies in a pack has a place');
+    return this.#places.of(home);
+  }
+
+  packAt(place: number): AnyPack {
+    const pack = this.all[Math.floor(place / PACK_SLOTS)];
+    assert(pack !== undefined, 'a place is in a pack');
+    return pack;
+  }
+
+  referenceAt(place: number): Holding | null {
+    const { patches, references } = this.packAt(place);
+    const slot = place % PACK_SLOTS;
+    const at = lastWhere(patches.slots.length, (i) => patches.slots[i]! <= slot);
+    return patches.slots[at] === slot ? this.firstOf(references[at]!) : null;
+  }
+
+  /** Whether a content is stored as a patch now. */
+  isPatch(holding: Holding): boolean {
+    const place = this.placeOf(holding);
+    return place >= 0 && this.referenceAt(place) !== null;
+  }
+
+  /** Class of a kept pattern. */
+  classOf(holding: Holding): number {
+    assert(isKeptPattern(holding), 'only a kept pattern has a class here');
+    return this.#classes[holding - PATTERN_BASE]!;
+  }
+
+  /** What a slot of a pack stands for: of a written pack its own content, though it be an alias. */
+  holdingAt(pack: AnyPack, slot: number): Holding {
+    return isWritten(pack) ? this.#numberOf(pack, slot) : (pack.holdings[slot] ?? UNKNOWN);
+  }
+
+  #numberOf(pack: KnownPack, slot: number): Holding {
+    if (slot >= pack.pages + pack.patterns) return UNKNOWN;
+    if (slot >= pack.pages) return PATTERN_BASE + pack.firstPattern + slot - pack.pages;
+    return FIRST_CONTENT + pack.firstContent + slot;
+  }
+
+  /** The content that a slot of a pack holds; null: it keeps a pattern. */
+  contentAt(pack: AnyPack, slot: number): number | null {
+    const holding = this.holdingAt(pack, slot);
+    return isContent(holding) ? holding - FIRST_CONTENT : null;
+  }
+
+  /** Whether anything lies in a pack still. */
+  isNeeded(pack: AnyPack): boolean {
+    return this.#places.lyingIn(pack.ordinal) > 0;
+  }
+
+  /** Since when nothing lies in a pack, by the clock of who emptied it; null: something does. */
+  emptiedAtMs(pack: AnyPack): number | null {
+    return this.#places.emptiedAtMs(pack.ordinal);
+  }
+
+  /** What a page holds whose reference is (pack, slot): the first of equal contents. */
+  holdingOf(pack: KnownPack, slot: number): Holding {
+    return this.firstOf(this.#numberOf(pack, slot));
+  }
+
+  /** The first of the contents equal to one; anything else as it is. */
+  firstOf(holding: Holding): Holding {
+    if (this.aliases.size === 0 || !isContent(holding)) return holding;
+    let content = holding - FIRST_CONTENT;
+    // What stands for a released content may have been released itself since.
+    for (let next = this.aliases.get(content); next !== undefined; next = this.aliases.get(content))
+      content = next;
+    return FIRST_CONTENT + content;
+  }
+
+  save(writer: StateWriter): void {
+    writeContents(writer, {
+      all: this.all,
+      aliases: this.aliases,
+      places: this.#places.saved,
+      classes: this.#classes.subarray(0, this.patternCount),
+    });
+  }
+
+  static load(reader: StateReader): Contents {
+    const contents = new Contents();
+    const { places } = contentsOf(reader, contents);
+    if (!contents.#places.load(places)) throw new StateUnfit('places do not fit their packs');
+    return contents;
+  }
+}

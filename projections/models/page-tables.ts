@@ -1,0 +1,240 @@
+// Page tables: what every page of a VM holds at a capture, a 32-bit holding a page. Memory at a point
+// is the nearest page-table image at or before it and the page events since (brief, section 4, Any
+// point). An image is written when the page events since the last, plus 64 for each capture, reach
+// the VM's page count, so a point costs the same in a history of any length.
+
+import * as either from 'fp-ts/lib/Either.js';
+import {
+  ColumnsRoom,
+  decodePageColumns,
+  KIND_MASK,
+  KIND_PATTERN,
+  KIND_ZERO,
+  type PageColumns,
+} from '../../domain/events/pages-written.ts';
+import { BATCH_ROWS_MAX } from '../../domain/values/page.ts';
+import { isLedgerError } from '../../domain/values/ledger-error.ts';
+import { pageCountOf } from '../../domain/values/memory-map.ts';
+import { FIRST_CONTENT, UNKNOWN, ZERO, type Holding } from '../../domain/values/holding.ts';
+import type { StateFiles } from '../../domain/ports/derived-files.ts';
+import type { EventLog, StoredEvent } from '../../domain/ports/event-log.ts';
+import { vmStream } from '../../domain/events/streams.ts';
+import { assert } from '../../domain/values/assert.ts';
+import type { CaptureRow, VmEntry } from './catalogue.ts';
+import { decodeBatches, readBatches } from '../commits.ts';
+import type { Contents, KnownPack } from './contents.ts';
+
+export type PageTable = Uint32Array;
+
+/** What a row of a pattern holds; UNKNOWN where its pack is not known. */
+function patternOf(
+  contents: Contents,
+  packs: readonly (KnownPack | undefined)[],
+  { index, slot }: { readonly index: number; readonly slot: number },
+): Holding {
+  if (index === packs.length) return slot > ZERO && slot < FIRST_CONTENT ? slot : UNKNOWN;
+  const pack = packs[index];
+  return pack === undefined || slot < pack.pages ? UNKNOWN : contents.holdingOf(pack, slot);
+}
+
+/**
+ * What the rows of a batch hold, in row order; UNKNOWN where a pack is not known. O(rows). With a
+ * room they lie in it, valid until its next use.
+ */
+export function holdingsOf(
+  contents: Contents,
+  columns: PageColumns,
+  room?: Uint32Array,
+): Uint32Array {
+  const { kinds, packIndexes, slots } = columns;
+  const packs: (KnownPack | undefined)[] = columns.packs.map((name) => contents.byName(name));
+  const hasAliases = contents.aliases.size > 0;
+  const bases = new Uint32Array(packs.map((pack) => FIRST_CONTENT + (pack?.firstContent ?? 0)));
+  const limits = new Uint32Array(packs.map((pack) => pack?.pages ?? 0));
+  const holdings = room?.subarray(0, kinds.length) ?? new Uint32Array(kinds.length);
+  for (let row = 0; row < kinds.length; row += 1) {
+    const outcome = kinds[row]! & KIND_MASK;
+    if (outcome === KIND_ZERO) holdings[row] = ZERO;
+    else {
+      const index = packIndexes[row]!;
+      const slot = slots[row]!;
+      if (outcome === KIND_PATTERN) holdings[row] = patternOf(contents, packs, { index, slot });
+      else if (slot >= limits[index]!) holdings[row] = UNKNOWN;
+      else if (hasAliases) holdings[row] = contents.holdingOf(packs[index]!, slot);
+      else holdings[row] = bases[index]! + slot;
+    }
+  }
+  return holdings;
+}
+
+/** Writes a batch into a table; rows beyond it are of a damaged event and are passed over. */
+export function applyColumns(table: PageTable, columns: PageColumns, holdings: Uint32Array): void {
+  const { gfns } = columns;
+  for (let row = 0; row < gfns.length; row += 1) {
+    const gfn = gfns[row]!;
+    if (gfn < table.length) table[gfn] = holdings[row]!;
+  }
+}
+
+/** After a table: the packs that are numbered, and their numbering. */
+const IMAGE_END_BYTES = 12;
+
+const imageName = (vm: string, capture: number): string => `tables/${vm}/${capture}`;
+
+export class PageTables {
+  readonly #log: EventLog;
+  readonly #files: StateFiles;
+
+  constructor(ports: { readonly log: EventLog; readonly files: StateFiles }) {
+    this.#log = ports.log;
+    this.#files = ports.files;
+  }
+
+  /** Keeps a table with what its contents' numbers depend on, which lost events would change. */
+  async saveImage(
+    of: { readonly vm: string; readonly capture: number; readonly contents: Contents },
+    table: PageTable,
+  ): Promise<void> {
+    const packs = of.contents.packs.length;
+    const bytes = new Uint8Array(table.byteLength + IMAGE_END_BYTES);
+    bytes.set(new Uint8Array(table.buffer, table.byteOffset, table.byteLength));
+    const end = new DataView(bytes.buffer, table.byteLength);
+    end.setUint32(0, packs, true);
+    end.setBigUint64(4, of.contents.numbering(packs)!, true);
+    await this.#files.save(imageName(of.vm, of.capture), bytes);
+  }
+
+  async #loadImage(
+    of: { readonly vm: string; readonly capture: number; readonly contents: Contents },
+    pages: number,
+  ): Promise<PageTable | null> {
+    const bytes = await this.#files.load(imageName(of.vm, of.capture));
+    if (bytes === null || bytes.length !== pages * 4 + IMAGE_END_BYTES) return null;
+    const end = new DataView(bytes.buffer, bytes.byteOffset + pages * 4);
+    if (of.contents.numbering(end.getUint32(0, true)) !== end.getBigUint64(4, true)) return null;
+    return bytes.byteOffset % 4 === 0
+      ? new Uint32Array(bytes.buffer, bytes.byteOffset, pages)
+      : new Uint32Array(bytes.slice().buffer, 0, pages);
+  }
+
+  /** The page table of a VM right after a capture. O(pages), whatever the history's length. */
+  async at(entry: VmEntry, contents: Contents, row: CaptureRow): Promise<PageTable> {
+    const { registered } = entry.state;
+    assert(registered !== null, 'a VM with a page table is registered');
+    const pages = pageCountOf(registered.memoryMap);
+    const images = entry.images.filter((capture) => capture <= row.capture);
+    let table: PageTable | null = null;
+    let from = 0;
+    for (let i = images.length - 1; i >= 0 && table === null; i -= 1) {
+      from = images[i]!;
+      table = await this.#loadImage({ vm: entry.vm, capture: from, contents }, pages);
+    }
+    if (table === null) {
+      table = new Uint32Array(pages).fill(UNKNOWN);
+      from = 0;
+    }
+    const missing = new Set(images.filter((capture) => capture > from));
+    const span = { table, from, to: row.capture };
+    try {
+      await this.#replay(entry, contents, span, missing);
+    } catch (thrown) {
+      if (!isLedgerError(thrown) || thrown.code !== 'LOG_DAMAGED') throw thrown;
+      await this.#replayDamaged(entry, contents, span);
+    }
+    return table;
+  }
+
+  async #replay(
+    entry: VmEntry,
+    contents: Contents,
+    span: { readonly table: PageTable; readonly from: number; readonly to: number },
+    missing: ReadonlySet<number>,
+  ): Promise<void> {
+    let rows = entry.captures.filter((row) => row.capture > span.from && row.capture <= span.to);
+    const wiped = rows.findLastIndex((row) => row.isWiped);
+    if (wiped >= 0) {
+      const row = rows[wiped]!;
+      span.table.fill(UNKNOWN);
+      for await (const columns of this.batches(entry.vm, row))
+        applyColumns(span.table, columns, holdingsOf(contents, columns));
+      rows = rows.slice(wiped + 1);
+    }
+    const room = new ColumnsRoom();
+    const holdings = new Uint32Array(BATCH_ROWS_MAX);
+    let at = 0;
+    const settle = async (revision: number): Promise<void> => {
+      for (; at < rows.length; at += 1) {
+        const { range, capture } = rows[at]!;
+        if (revision < range.firstRevision + range.count) return;
+        // Images that were lost are made again on the way past them.
+        if (missing.has(capture))
+          await this.saveImage({ vm: entry.vm, capture, contents }, span.table);
+      }
+    };
+    for await (const event of this.#span(entry.vm, rows)) {
+      await settle(event.revision);
+      const row = rows[at];
+      if (row === undefined || event.revision < row.range.firstRevision) continue;
+      if (event.type !== 'PagesWritten') continue;
+      const decoded = decodePageColumns(event.data, room);
+      if (either.isRight(decoded))
+        applyColumns(span.table, decoded.right, holdingsOf(contents, decoded.right, holdings));
+    }
+    await settle(Number.MAX_SAFE_INTEGER);
+  }
+
+  /**
+   * As #replay, where the log was damaged after it was folded: capture by capture, wiped where one is
+   * not whole. Batches that were written to the table before are written again with the same values.
+   */
+  async #replayDamaged(
+    entry: VmEntry,
+    contents: Contents,
+    span: { readonly table: PageTable; readonly from: number; readonly to: number },
+  ): Promise<void> {
+    for (const row of entry.captures) {
+      if (row.capture <= span.from || row.capture > span.to) continue;
+      const { events, damage } = await readBatches(this.#log, vmStream(entry.vm), row.range);
+      if (row.isWiped || damage !== null) span.table.fill(UNKNOWN);
+      for (const columns of decodeBatches(events).batches)
+        applyColumns(span.table, columns, holdingsOf(contents, columns));
+    }
+  }
+
+  /** The events of consecutive captures in one read, from the first batch to the last. */
+  async *#span(vm: string, rows: readonly CaptureRow[]): AsyncGenerator<StoredEvent> {
+    const changed = rows.filter((row) => row.range.count > 0);
+    const [first] = changed;
+    const last = changed.at(-1);
+    if (first === undefined || last === undefined) return;
+    const { firstRevision: fromRevision, fromPosition } = first.range;
+    const count = last.range.firstRevision + last.range.count - fromRevision;
+    for await (const chunk of this.#log.readStream({
+      stream: vmStream(vm),
+      fromRevision,
+      count,
+      fromPosition,
+    }))
+      yield* chunk;
+  }
+
+  /** The page batches of one capture, read from the log by range; nothing after what is damaged. */
+  async *batches(vm: string, row: CaptureRow): AsyncGenerator<PageColumns> {
+    const events = await this.events(vm, row);
+    for (const columns of decodeBatches(events).batches) yield columns;
+  }
+
+  /** The batch events of one capture. Of a damaged capture: those that can be read. */
+  async events(vm: string, row: CaptureRow): Promise<readonly StoredEvent[]> {
+    const { firstRevision: fromRevision, count, fromPosition } = row.range;
+    const events: StoredEvent[] = [];
+    if (count === 0) return events;
+    const range = { stream: vmStream(vm), fromRevision, count, fromPosition };
+    try {
+      for await (const chunk of this.#log.readStream(range)) events.push(...chunk);
+    } catch (thrown) {
+      if (row.damage === null) throw thrown;
+    }
+    return events;
+  }
+}

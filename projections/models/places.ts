@@ -1,0 +1,132 @@
+// Where the slots of packs lie: at home, in another pack since compaction moved them, or nowhere any
+// more. A *home* is the pack and slot that gave a content or a pattern its number; a *place* is a
+// pack's ordinal (of all packs, in log order) times PACK_SLOTS, plus a slot.
+//
+// Invariants: what is released remembers its place, since a capture that did not know of the release
+// may refer to it again; a pack is needed while something lies in it.
+
+import { assert } from '../../domain/values/assert.ts';
+import { PACK_SLOTS } from '../../domain/values/page.ts';
+
+/** A slot that never moved. */
+const STAYS = -1;
+/** Of a released slot: this minus the place that it had. */
+const RELEASED = -2;
+
+/** The slot that gave a content or a pattern its number. */
+export interface Home {
+  readonly ordinal: number;
+  readonly slot: number;
+}
+
+export const ordinalOf = (place: number): number => Math.floor(place / PACK_SLOTS);
+
+export class Places {
+  /** By ordinal of a written pack: where each of its slots lies now. */
+  readonly #moved = new Map<number, Float64Array>();
+  /** By ordinal: slots of a written pack (0: compaction wrote it), and how many lie in a pack. */
+  readonly #slots: number[] = [];
+  readonly #lying: number[] = [];
+  /** By ordinal of a pack that is not needed: since when, by the clock of who emptied it. */
+  readonly #emptiedAtMs = new Map<number, number>();
+
+  /** Takes the next pack in. Nothing lies yet in one that compaction wrote: its slots move there. */
+  add(writtenSlots: number): number {
+    this.#slots.push(writtenSlots);
+    this.#lying.push(writtenSlots);
+    return this.#slots.length - 1;
+  }
+
+  /** Where a slot lies; below 0: it is released. */
+  of({ ordinal, slot }: Home): number {
+    const moved = this.#moved.get(ordinal)?.[slot] ?? STAYS;
+    return moved === STAYS ? ordinal * PACK_SLOTS + slot : moved;
+  }
+
+  #set({ ordinal, slot }: Home, to: number): void {
+    let moved = this.#moved.get(ordinal);
+    if (moved === undefined) {
+      moved = new Float64Array(this.#slots[ordinal]!).fill(STAYS);
+      this.#moved.set(ordinal, moved);
+    }
+    assert(slot < moved.length, 'only slots of a pack move');
+    moved[slot] = to;
+  }
+
+  #leave(place: number, timeMs: number): void {
+    const ordinal = ordinalOf(place);
+    this.#lying[ordinal]! -= 1;
+    if (this.#lying[ordinal] === 0) this.#emptiedAtMs.set(ordinal, timeMs);
+  }
+
+  #enter(place: number): void {
+    const ordinal = ordinalOf(place);
+    this.#lying[ordinal]! += 1;
+    this.#emptiedAtMs.delete(ordinal);
+  }
+
+  /** A slot lies elsewhere from now on; a released one would, were it used again. */
+  move(home: Home, to: number, timeMs: number): void {
+    const from = this.of(home);
+    if (from < 0) {
+      this.#set(home, RELEASED - to);
+      return;
+    }
+    this.#enter(to);
+    this.#leave(from, timeMs);
+    this.#set(home, to);
+  }
+
+  /** Lets go of what a slot holds; false: that was done. */
+  release(home: Home, timeMs: number): boolean {
+    const from = this.of(home);
+    if (from < 0) return false;
+    this.#leave(from, timeMs);
+    this.#set(home, RELEASED - from);
+    return true;
+  }
+
+  /** A released slot is used again; false: it was not released. */
+  revive(home: Home): boolean {
+    const from = this.of(home);
+    if (from >= 0) return false;
+    this.#enter(RELEASED - from);
+    this.#set(home, RELEASED - from);
+    return true;
+  }
+
+  /** Slots that lie in a pack. */
+  lyingIn(ordinal: number): number {
+    return this.#lying[ordinal]!;
+  }
+
+  /** Since when nothing lies in a pack; null: something does. */
+  emptiedAtMs(ordinal: number): number | null {
+    return this.#lying[ordinal] === 0 ? (this.#emptiedAtMs.get(ordinal) ?? 0) : null;
+  }
+
+  /** What moved, and when packs were emptied, for a state file. */
+  get saved(): {
+    readonly moved: ReadonlyMap<number, Float64Array>;
+    readonly emptiedAtMs: ReadonlyMap<number, number>;
+  } {
+    return { moved: this.#moved, emptiedAtMs: this.#emptiedAtMs };
+  }
+
+  /** Takes up what was saved, once every pack was added. False: it does not fit. */
+  load(saved: Places['saved']): boolean {
+    for (const [ordinal, moved] of saved.moved) {
+      if (moved.length !== this.#slots[ordinal]) return false;
+      for (const to of moved) {
+        if (to === STAYS) continue;
+        this.#lying[ordinal]! -= 1;
+        const target = ordinalOf(to);
+        if (to >= 0 && target >= this.#lying.length) return false;
+        if (to >= 0) this.#lying[target]! += 1;
+      }
+      this.#moved.set(ordinal, moved);
+    }
+    for (const [ordinal, timeMs] of saved.emptiedAtMs) this.#emptiedAtMs.set(ordinal, timeMs);
+    return true;
+  }
+}

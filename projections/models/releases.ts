@@ -1,0 +1,100 @@
+// What is released, and what of it is used again. Compaction names in an event what no kept point
+// holds; a capture that was recorded without knowing of it may still refer to some of that, whether
+// its commit comes before the event or after. Every reference from such a capture counts: what it
+// refers to is not released (brief, section 4, Forgetting). Only bytes that are given back are gone,
+// and they are given back when no such capture can come any more.
+//
+// Where equal content was stored anew meanwhile, that stands for what was released: of equal contents
+// of a group there is one.
+
+import type { ContentReleased } from '../../domain/events/control.ts';
+import { fromHex } from '../../domain/values/identifier.ts';
+import { hasReference, type PageColumns } from '../../domain/events/pages-written.ts';
+import { FIRST_CONTENT, isContent, UNKNOWN, type Holding } from '../../domain/values/holding.ts';
+import type { PatchTable } from '../../domain/events/patches.ts';
+import type { CaptureChange } from '../commits.ts';
+import type { Contents } from './contents.ts';
+import { IndexUnfit } from './identifier-index.ts';
+import type { Sharing } from './sharing.ts';
+
+export interface ReleaseModels {
+  readonly contents: Contents;
+  readonly sharing: Sharing;
+  /** Whether the contents are at the change: the light half may have come past it before. */
+  readonly isNew: boolean;
+}
+
+/** Bits of a slot set, eight slots a byte. */
+const SLOTS_A_BYTE = 8;
+
+/** Slots that a set names, ascending. */
+export function* slotsIn(set: string): Generator<number> {
+  for (const [i, byte] of fromHex(set).entries())
+    for (let bit = 0; bit < SLOTS_A_BYTE; bit += 1)
+      if ((byte & (1 << bit)) !== 0) yield i * SLOTS_A_BYTE + bit;
+}
+
+/** Lets go of the slots that an event names. Packs that are not known are passed over. */
+export function releaseSlots(
+  { contents, sharing, isNew }: ReleaseModels,
+  { packs }: ContentReleased,
+  timeMs: number,
+): void {
+  for (const { pack: name, slots } of packs) {
+    const pack = contents.byName(name);
+    if (pack === undefined) continue;
+    for (const slot of slotsIn(slots)) {
+      const holding = contents.holdingAt(pack, slot);
+      if (holding === UNKNOWN) continue;
+      if (isNew) contents.release(holding, timeMs);
+      sharing.releaseHolding(holding);
+    }
+  }
+}
+
+/** What is used again, and what it is a patch of, reference by reference. */
+function revive(models: ReleaseModels, holding: Holding): void {
+  const { contents, sharing, isNew } = models;
+  if (!sharing.isReleased(holding)) return;
+  // What it was a patch of then cannot be told by contents that are past it: all is folded anew.
+  if (!isNew) throw new IndexUnfit('what was released is used again in a past that was folded');
+  const stands = sharing.revive(contents, holding);
+  if (stands === holding) {
+    contents.revive(holding);
+    const reference = contents.referenceAt(contents.placeOf(holding));
+    if (reference !== null && reference !== UNKNOWN) revive(models, reference);
+  } else if (isContent(stands))
+    contents.aliases.set(holding - FIRST_CONTENT, stands - FIRST_CONTENT);
+}
+
+/** Takes back what the rows of a batch refer to. O(rows). */
+function reviveRows(models: ReleaseModels, columns: PageColumns): void {
+  if (!models.sharing.hasReleased) return;
+  const { contents } = models;
+  const packs = columns.packs.map((name) => contents.byName(name));
+  for (let row = 0; row < columns.kinds.length; row += 1) {
+    if (!hasReference(columns.kinds[row]!)) continue;
+    const pack = packs[columns.packIndexes[row]!];
+    if (pack !== undefined) revive(models, contents.holdingOf(pack, columns.slots[row]!));
+  }
+}
+
+/** Takes back what patches refer to. O(patches). */
+export function revivePatches(models: ReleaseModels, patches: PatchTable): void {
+  if (!models.sharing.hasReleased) return;
+  const { contents } = models;
+  const packs = patches.packs.map((name) => contents.byName(name));
+  for (const [i, slot] of patches.references.entries()) {
+    const pack = packs[patches.packIndexes[i]!];
+    if (pack !== undefined) revive(models, contents.holdingOf(pack, slot));
+  }
+}
+
+/** Takes back what the pages and the device state of a capture refer to. */
+export function reviveCapture(
+  models: ReleaseModels,
+  { batches, device }: Pick<CaptureChange, 'batches' | 'device'>,
+): void {
+  for (const columns of batches) reviveRows(models, columns);
+  if (device !== null) reviveRows(models, device);
+}

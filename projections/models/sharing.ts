@@ -1,0 +1,243 @@
+// The sharing state at the head of the log: the identifier index and, for every content, how many
+// pages hold it. Heavy: recording needs it, and folding what others recorded; reading does not.
+//
+// It decides, as the fold (brief, section 4, Many recorders), which of two equal stores is the content
+// and which writes broke a sharing. Invariant of preemptive merging: no two contents that are not
+// aliases have equal identifiers.
+
+import {
+  KIND_BROKE,
+  KIND_MASK,
+  KIND_STORED,
+  type PageColumns,
+} from '../../domain/events/pages-written.ts';
+import {
+  FIRST_CONTENT,
+  isContent,
+  isKeptPattern,
+  PATTERN_BASE,
+  type Holding,
+} from '../../domain/values/holding.ts';
+import type { PackWritten } from '../../domain/events/pack-written.ts';
+import { IDENTIFIER_BYTES } from '../../domain/ports/page-engine.ts';
+import { StateUnfit, type StateReader, type StateWriter } from './state-bytes.ts';
+import type { FoldedCounts } from './catalogue.ts';
+import type { Contents, KnownPack } from './contents.ts';
+import {
+  IdentifierIndex,
+  IndexUnfit,
+  MemoryIdentifierColumn,
+  type IdentifierColumn,
+} from './identifier-index.ts';
+import { NumberSet } from '../../domain/values/number-set.ts';
+import { holdingsOf, type PageTable } from './page-tables.ts';
+
+/** Growth of the column of holders. */
+const GROWTH = 1.125;
+const HOLDERS_MIN = 4096;
+
+export class Sharing {
+  readonly index: IdentifierIndex;
+  readonly column: IdentifierColumn;
+  /** Kept patterns by their identifiers. */
+  readonly #patterns: IdentifierIndex;
+  readonly #patternColumn: MemoryIdentifierColumn;
+  #holders: Uint32Array;
+  /** What was released and is not found any more. */
+  readonly #released: NumberSet;
+  readonly #releasedPatterns: NumberSet;
+  /** Contents whose identifiers are in the index or known to be aliases: all below this number. */
+  indexed: number;
+
+  constructor(
+    column: IdentifierColumn,
+    loaded?: {
+      readonly index: IdentifierIndex;
+      readonly holders: Uint32Array;
+      readonly indexed: number;
+      readonly patterns: Uint8Array;
+      readonly released: NumberSet;
+      readonly releasedPatterns: NumberSet;
+    },
+  ) {
+    this.#released = loaded?.released ?? new NumberSet();
+    this.#releasedPatterns = loaded?.releasedPatterns ?? new NumberSet();
+    this.column = column;
+    this.#patternColumn = new MemoryIdentifierColumn();
+    this.#patterns = new IdentifierIndex(this.#patternColumn);
+    if (loaded !== undefined) this.#addPatterns(loaded.patterns);
+    this.index = loaded?.index ?? new IdentifierIndex(column);
+    this.#holders = loaded?.holders ?? new Uint32Array(HOLDERS_MIN);
+    this.indexed = loaded?.indexed ?? 0;
+  }
+
+  /** Pages that hold a content now. */
+  holders(content: number): number {
+    return this.#holders[content] ?? 0;
+  }
+
+  /**
+   * Takes a pack's identifiers in; contents known before become aliases. Those of a VM that shares
+   * nothing but patterns are not looked up, nor ever found.
+   */
+  addPack(contents: Contents, known: KnownPack, pack: PackWritten): void {
+    const { firstContent, pages, isLinked } = known;
+    const end = pages * IDENTIFIER_BYTES;
+    this.column.append(firstContent, pack.identifiers.subarray(0, end));
+    const looked = isLinked ? pages : 0;
+    for (let slot = 0; slot < looked; slot += 1) {
+      const first = this.index.find(pack.identifiers, slot);
+      if (first < 0) this.index.insert(pack.identifiers, slot, firstContent + slot);
+      else contents.aliases.set(firstContent + slot, first);
+    }
+    this.#addPatterns(pack.identifiers.subarray(end));
+    this.indexed = firstContent + pages;
+    this.room(this.indexed);
+  }
+
+  /** Whether a pack's identifiers were taken in. */
+  hasPack({ firstContent, firstPattern, pages, patterns }: KnownPack): boolean {
+    return firstContent + pages <= this.indexed && firstPattern + patterns <= this.patternCount;
+  }
+
+  /** Patterns whose identifiers were taken in. */
+  get patternCount(): number {
+    return this.#patternColumn.all().length / IDENTIFIER_BYTES;
+  }
+
+  #addPatterns(identifiers: Uint8Array): void {
+    const first = this.patternCount;
+    this.#patternColumn.append(first, identifiers);
+    for (let row = 0; row < identifiers.length / IDENTIFIER_BYTES; row += 1)
+      if (!this.#releasedPatterns.has(first + row) && this.#patterns.find(identifiers, row) < 0)
+        this.#patterns.insert(identifiers, row, first + row);
+  }
+
+  /** The kept pattern with an identifier, or -1. */
+  findPattern(identifier: Uint8Array): Holding {
+    const found = this.#patterns.find(identifier, 0);
+    return found < 0 ? -1 : PATTERN_BASE + found;
+  }
+
+  /** Whether anything is released: only then what a capture refers to may be. */
+  get hasReleased(): boolean {
+    return !this.#released.isEmpty || !this.#releasedPatterns.isEmpty;
+  }
+
+  isReleased(holding: Holding): boolean {
+    if (isContent(holding)) return this.#released.has(holding - FIRST_CONTENT);
+    return isKeptPattern(holding) && this.#releasedPatterns.has(holding - PATTERN_BASE);
+  }
+
+  /** A content or a pattern is found by its identifier no more: equal pages are stored anew. */
+  releaseHolding(holding: Holding): void {
+    if (isContent(holding)) {
+      const content = holding - FIRST_CONTENT;
+      this.#released.add(content);
+      this.index.remove(this.#identifierOf(content), 0, content);
+      return;
+    }
+    const pattern = holding - PATTERN_BASE;
+    this.#releasedPatterns.add(pattern);
+    this.#patterns.remove(this.#patternColumn.read(pattern)!, 0, pattern);
+  }
+
+  /**
+   * Something released is used again. Gives what stands for it from now on: itself, or the equal
+   * content that was stored meanwhile, since of equal contents there is one.
+   */
+  revive(contents: Contents, holding: Holding): Holding {
+    if (!isContent(holding)) {
+      const pattern = holding - PATTERN_BASE;
+      const identifier = this.#patternColumn.read(pattern)!;
+      this.#releasedPatterns.delete(pattern);
+      if (this.#patterns.find(identifier, 0) < 0) this.#patterns.insert(identifier, 0, pattern);
+      return holding;
+    }
+    const content = holding - FIRST_CONTENT;
+    if (contents.packOf(content).isLinked) {
+      const identifier = this.#identifierOf(content);
+      const found = this.index.find(identifier, 0);
+      if (found >= 0) return FIRST_CONTENT + found;
+      this.index.insert(identifier, 0, content);
+    }
+    this.#released.delete(content);
+    return holding;
+  }
+
+  #identifierOf(content: number): Uint8Array {
+    const identifier = this.column.read(content);
+    if (identifier === null) throw new IndexUnfit(`identifier ${content} cannot be read`);
+    // A copy: the column may give the same bytes for the next one that is read.
+    return identifier.slice();
+  }
+
+  /** Makes room for the holders of so many contents. */
+  room(contents: number): void {
+    if (contents <= this.#holders.length) return;
+    const grown = new Uint32Array(Math.max(contents, Math.ceil(this.#holders.length * GROWTH)));
+    grown.set(this.#holders);
+    this.#holders = grown;
+  }
+
+  /**
+   * Folds a batch into a VM's table and the counts of holders. Adds to `toggles` the items whose
+   * SharingBroken the recorder saw otherwise.
+   */
+  applyBatch(
+    contents: Contents,
+    table: PageTable,
+    columns: PageColumns,
+    toggles: number[],
+  ): FoldedCounts {
+    const { gfns, kinds, slots, packIndexes } = columns;
+    const holdings = holdingsOf(contents, columns);
+    const holders = this.#holders;
+    const hasAliases = contents.aliases.size > 0;
+    let broken = 0;
+    let overridden = 0;
+    for (let row = 0; row < gfns.length; row += 1) {
+      const gfn = gfns[row]!;
+      if (gfn >= table.length) continue;
+      const old = table[gfn]!;
+      const next = holdings[row]!;
+      const kind = kinds[row]!;
+      const isBroken = isContent(old) && old !== next && holders[old - FIRST_CONTENT]! > 1;
+      if (isBroken) broken += 1;
+      if (isBroken !== ((kind & KIND_BROKE) !== 0)) toggles.push(2 * (columns.firstRow + row) + 1);
+      if (hasAliases && (kind & KIND_MASK) === KIND_STORED && isContent(next)) {
+        const pack = contents.byName(columns.packs[packIndexes[row]!]!)!;
+        // A later number stands for a content that was released and is used again.
+        if (next < FIRST_CONTENT + pack.firstContent + slots[row]!) overridden += 1;
+      }
+      if (isContent(old)) holders[old - FIRST_CONTENT]! -= 1;
+      if (isContent(next)) holders[next - FIRST_CONTENT]! += 1;
+      table[gfn] = next;
+    }
+    return { overridden, broken };
+  }
+
+  /** The pages of a table hold nothing any more: the VM was retired, or its table was lost. */
+  release(table: PageTable): void {
+    for (const old of table) if (isContent(old)) this.#holders[old - FIRST_CONTENT]! -= 1;
+  }
+
+  save(writer: StateWriter): void {
+    writer.u32(this.indexed).column(this.#holders.subarray(0, this.indexed));
+    this.index.save(writer);
+    writer.column(this.#releasedPatterns.bits).column(this.#patternColumn.all());
+    writer.column(this.#released.bits);
+  }
+
+  static load(reader: StateReader, column: IdentifierColumn): Sharing {
+    const indexed = reader.u32();
+    const holders = reader.words();
+    if (indexed > 0 && column.read(indexed - 1) === null)
+      throw new StateUnfit('identifiers that the index counts on are missing');
+    const index = IdentifierIndex.load(reader, column);
+    const releasedPatterns = new NumberSet(reader.words().slice());
+    const patterns = reader.column();
+    const released = new NumberSet(reader.words().slice());
+    return new Sharing(column, { index, holders, indexed, patterns, released, releasedPatterns });
+  }
+}

@@ -1,0 +1,164 @@
+// The pages that differ between two points (brief, section 5, `diff`). Inside a sharing group equal
+// pages have equal numbers, so two tables are compared and no page is read; contents of different
+// groups, and patterns of different VMs, are compared by their bytes. Cost: O(pages of the two tables),
+// and each block once a window of those pages that bytes are needed of. Memory: the two tables, and
+// two windows of pages.
+
+import { PAGE_BYTES } from '../../domain/values/page.ts';
+import {
+  isContent,
+  isKeptPattern,
+  UNKNOWN,
+  ZERO,
+  type Holding,
+} from '../../domain/values/holding.ts';
+import {
+  READ_WINDOW_PAGES,
+  readPages,
+  type ReadPagesPorts,
+} from '../../domain/use-cases/pages/read-pages.ts';
+import type { PageTable } from '../models/page-tables.ts';
+import { differingRanges, type ByteRange } from './byte-ranges.ts';
+
+/** Differences found before pages are read for them. */
+const WINDOW_PAGES = READ_WINDOW_PAGES;
+
+/** One side: what the pages hold, and where equal pages have equal numbers. */
+export interface DiffSide {
+  readonly table: PageTable;
+  /** Whose patterns they are. */
+  readonly vm: string;
+  /** Null: equal pages may have different numbers, as nothing is linked there. */
+  readonly group: string | null;
+}
+
+export interface DiffRequest {
+  readonly a: DiffSide;
+  readonly b: DiffSide;
+  /** Whether patterns were added to the grammar: what was a content before may be a pattern since. */
+  readonly isGrammarWidened: boolean;
+  readonly withBytes: boolean;
+}
+
+export interface PageDifference {
+  readonly gfn: number;
+  /** What the page holds on either side; UNKNOWN where that side has no such page. */
+  readonly before: Holding;
+  readonly after: Holding;
+  /** Where bytes were asked for; null: they were not. */
+  readonly ranges: readonly ByteRange[] | null;
+}
+
+/** Whether two different numbers may stand for equal pages. */
+function mayBeEqual(
+  { before, after }: { readonly before: Holding; readonly after: Holding },
+  { a, b, isGrammarWidened }: DiffRequest,
+): boolean {
+  // A side that has no such page has none that is equal; zeros are always known for what they are.
+  if ([before, after].some((holding) => holding === UNKNOWN || holding === ZERO)) return false;
+  if (isContent(before) && isContent(after)) return a.group === null || a.group !== b.group;
+  const isOneVm = a.vm === b.vm;
+  if (isKeptPattern(before) && isKeptPattern(after)) return !isOneVm || isGrammarWidened;
+  return isGrammarWidened;
+}
+
+interface Candidate {
+  readonly gfn: number;
+  readonly before: Holding;
+  readonly after: Holding;
+  readonly isCompared: boolean;
+}
+
+/** Pages whose numbers differ, ascending. */
+function* candidates(request: DiffRequest): Generator<Candidate> {
+  const { a, b } = request;
+  const pages = Math.max(a.table.length, b.table.length);
+  for (let gfn = 0; gfn < pages; gfn += 1) {
+    const before = a.table[gfn] ?? UNKNOWN;
+    const after = b.table[gfn] ?? UNKNOWN;
+    if (before === after) continue;
+    yield { gfn, before, after, isCompared: mayBeEqual({ before, after }, request) };
+  }
+}
+
+/** Fills a room with the pages of one side of a window, in its order; zeros where there is none. */
+async function fill(ports: ReadPagesPorts, holdings: Uint32Array, room: Uint8Array): Promise<void> {
+  const known = holdings.map((holding) => (holding === UNKNOWN ? ZERO : holding));
+  await readPages(ports, known, (index, page) => room.set(page, index * PAGE_BYTES));
+}
+
+const isSame = (a: Uint8Array, b: Uint8Array): boolean => {
+  for (let i = 0; i < a.length; i += 1) if (a[i] !== b[i]) return false;
+  return true;
+};
+
+/** Room for the pages of both sides of a window, made when it is first needed. */
+class Rooms {
+  #rooms: readonly [Uint8Array, Uint8Array] | null = null;
+
+  get(): readonly [Uint8Array, Uint8Array] {
+    const lengthBytes = WINDOW_PAGES * PAGE_BYTES;
+    this.#rooms ??= [new Uint8Array(lengthBytes), new Uint8Array(lengthBytes)];
+    return this.#rooms;
+  }
+}
+
+/** Candidates of a window that differ; bytes are read of those that need it. */
+async function settled(
+  portsToRead: () => Promise<ReadPagesPorts>,
+  window: readonly Candidate[],
+  { rooms, withBytes }: { readonly rooms: Rooms; readonly withBytes: boolean },
+): Promise<readonly PageDifference[]> {
+  const isRead = ({ isCompared }: Candidate): boolean => withBytes || isCompared;
+  const read = window.filter(isRead);
+  if (read.length === 0)
+    return window.map(({ gfn, before, after }) => ({ gfn, before, after, ranges: null }));
+  const ports = await portsToRead();
+  const [befores, afters] = rooms.get();
+  await fill(
+    ports,
+    Uint32Array.from(read, ({ before }) => before),
+    befores,
+  );
+  await fill(
+    ports,
+    Uint32Array.from(read, ({ after }) => after),
+    afters,
+  );
+  const differing: PageDifference[] = [];
+  let at = 0;
+  for (const candidate of window) {
+    const { gfn, before, after } = candidate;
+    let ranges: readonly ByteRange[] | null = null;
+    if (isRead(candidate)) {
+      const one = befores.subarray(at, at + PAGE_BYTES);
+      const other = afters.subarray(at, at + PAGE_BYTES);
+      at += PAGE_BYTES;
+      if (candidate.isCompared && isSame(one, other)) continue;
+      if (withBytes) ranges = differingRanges(one, other);
+    }
+    differing.push({ gfn, before, after, ranges });
+  }
+  return differing;
+}
+
+/**
+ * Differing pages, ascending, a window of them at a time. Both tables must be whole (assertWhole).
+ * Where one VM has more pages than the other, those beyond differ, and their other side counts as
+ * zeros. Ranges are valid until the next window.
+ */
+export async function* differences(
+  portsToRead: () => Promise<ReadPagesPorts>,
+  request: DiffRequest,
+): AsyncGenerator<readonly PageDifference[]> {
+  const { withBytes } = request;
+  const rooms = new Rooms();
+  let window: Candidate[] = [];
+  for (const candidate of candidates(request)) {
+    window.push(candidate);
+    if (window.length < WINDOW_PAGES) continue;
+    yield await settled(portsToRead, window, { rooms, withBytes });
+    window = [];
+  }
+  yield await settled(portsToRead, window, { rooms, withBytes });
+}

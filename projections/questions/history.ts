@@ -1,0 +1,93 @@
+// Every version of one page (brief, section 5, `history`), from the page index. Cost: O(segments)
+// blocks of 16 KiB for the page, as many for each content that it ever held, and the holdings of those
+// contents; the length of the history does not count.
+
+import {
+  classOfKind,
+  KIND_MASK,
+  KIND_PATTERN,
+  KIND_STORED,
+  KIND_ZERO,
+} from '../../domain/events/pages-written.ts';
+import { CLASS_NONE, CLASS_ZERO } from '../../domain/ports/page-engine.ts';
+import { isContent, type Holding } from '../../domain/values/holding.ts';
+import type { Position } from '../../domain/ports/event-log.ts';
+import type { VmEntry } from '../models/catalogue.ts';
+import type { LedgerState } from '../models/ledger-state.ts';
+import type { PageIndex } from '../page-index/page-index.ts';
+import { HolderCounts } from './held-pages.ts';
+import { StoredSizes } from './stored-sizes.ts';
+
+export interface PageVersion {
+  readonly capture: number;
+  readonly position: Position;
+  readonly timeMs: number;
+  readonly gfn: number;
+  readonly outcome: 'stored' | 'merged' | 'pattern';
+  /** Of a pattern, its class; else CLASS_NONE. */
+  readonly patternClass: number;
+  readonly holding: Holding;
+  /** This page's part of its stored block, for a page stored by this write; else 0. */
+  readonly storedBytes: number;
+  /** Other (VM, gfn) that hold the content right after the capture. */
+  readonly sharers: number;
+  /** Other (VM, gfn) that hold it now. */
+  readonly sharersNow: number;
+}
+
+/** What became of a page event, as the fold says. */
+export function outcomeOf(kind: number): PageVersion['outcome'] {
+  const outcome = kind & KIND_MASK;
+  if (outcome === KIND_ZERO || outcome === KIND_PATTERN) return 'pattern';
+  return outcome === KIND_STORED ? 'stored' : 'merged';
+}
+
+/** The class of the pattern that a page event recorded. */
+export function patternClassOf(kind: number): number {
+  const outcome = kind & KIND_MASK;
+  if (outcome === KIND_ZERO) return CLASS_ZERO;
+  return outcome === KIND_PATTERN ? classOfKind(kind) : CLASS_NONE;
+}
+
+/** Versions of a page, oldest first. */
+export async function pageHistory(
+  { state, index }: { readonly state: LedgerState; readonly index: PageIndex },
+  entry: VmEntry,
+  gfn: number,
+): Promise<readonly PageVersion[]> {
+  const records = await index.versions(entry.vm, gfn);
+  const held = new Set(records.map(({ holding }) => holding).filter(isContent));
+  const holders = await index.holders(held);
+  const { catalogue, contents } = state;
+  const sizes = new StoredSizes(contents);
+  const counts = new Map(
+    [...holders].map(([content, pages]) => {
+      const isOwnNow = pages.some(
+        ({ vm, gfn: of, to }) => vm === entry.vm && of === gfn && to === null,
+      );
+      const own = isOwnNow && entry.retired === null ? 1 : 0;
+      return [content, { own, all: new HolderCounts(catalogue, pages) }];
+    }),
+  );
+  const versions: PageVersion[] = [];
+  for (const { capture, holding, kind } of records) {
+    const row = entry.capture(capture);
+    if (row === undefined) continue;
+    const { position, timeMs } = row;
+    const outcome = outcomeOf(kind);
+    const of = counts.get(holding);
+    versions.push({
+      capture,
+      position,
+      timeMs,
+      gfn,
+      outcome,
+      patternClass: patternClassOf(kind),
+      holding,
+      storedBytes: outcome === 'stored' ? Math.round(sizes.bytesOf(holding)) : 0,
+      sharers: of === undefined ? 0 : of.all.at(position) - 1,
+      sharersNow: of === undefined ? 0 : of.all.at(state.next) - of.own,
+    });
+  }
+  return versions;
+}

@@ -1,0 +1,96 @@
+// Which VMs and pages hold, or held, a content (brief, section 5, `who`), from the page index. Cost:
+// O(segments) blocks of 16 KiB for the identifier and as many for the content, and its holdings.
+
+import * as either from 'fp-ts/lib/Either.js';
+import type { Either } from 'fp-ts/lib/Either.js';
+import { fromHex, toHex } from '../../domain/values/identifier.ts';
+import { IDENTIFIER_BYTES } from '../../domain/ports/page-engine.ts';
+import { FIRST_CONTENT, type Holding } from '../../domain/values/holding.ts';
+import type { Position } from '../../domain/ports/event-log.ts';
+import type { Refusal } from '../../domain/values/refusals.ts';
+import type { IdentifierColumn } from '../models/identifier-index.ts';
+import type { LedgerState } from '../models/ledger-state.ts';
+import type { PageIndex } from '../page-index/page-index.ts';
+import { isHeldAt } from './held-pages.ts';
+import type { Moment } from './moment.ts';
+
+/** Hex digits of an identifier, and the fewest that name one. */
+const DIGITS_MAX = 2 * IDENTIFIER_BYTES;
+const DIGITS_MIN = 8;
+/** Identifiers told of those that a short one may mean. */
+const TOLD_MAX = 5;
+
+export interface Holder {
+  readonly vm: string;
+  readonly gfn: number;
+  readonly group: string;
+  /** The capture that began to hold it. */
+  readonly from: number;
+  /** The first capture that holds it no longer; null: there is none. */
+  readonly to: number | null;
+  /** Where the VM's life ended while it held it; null: it did not. */
+  readonly retiredAt: Position | null;
+}
+
+/**
+ * What an identifier names: several contents where nothing is linked, so that equal pages are apart, and
+ * where one was released and stored anew.
+ */
+export interface Named {
+  readonly identifier: string;
+  readonly holdings: readonly Holding[];
+}
+
+export interface WhoPorts {
+  readonly state: LedgerState;
+  readonly index: PageIndex;
+  readonly column: IdentifierColumn;
+}
+
+/** The content of an identifier, or of its first digits where they mean one. */
+export async function contentNamed(
+  { state, index, column }: WhoPorts,
+  text: string,
+): Promise<Either<Refusal, Named>> {
+  const asked = text.toLowerCase();
+  if (!/^[0-9a-f]+$/u.test(asked) || asked.length < DIGITS_MIN || asked.length > DIGITS_MAX)
+    return either.left({ _tag: 'BadIdentifier', text });
+  const prefix = fromHex(asked.slice(0, asked.length >= 16 ? 16 : DIGITS_MIN));
+  const found = new Map<string, Set<Holding>>();
+  for (const content of await index.contentsBeginning(prefix)) {
+    const bytes = column.read(content);
+    if (bytes === null) continue;
+    const identifier = toHex(bytes);
+    if (!identifier.startsWith(asked)) continue;
+    const holdings = found.get(identifier) ?? new Set();
+    found.set(identifier, holdings.add(state.contents.firstOf(FIRST_CONTENT + content)));
+  }
+  const [first] = found;
+  if (first === undefined) return either.left({ _tag: 'IdentifierUnknown', identifier: asked });
+  if (found.size === 1) return either.right({ identifier: first[0], holdings: [...first[1]] });
+  const among = [...found.keys()].slice(0, TOLD_MAX);
+  return either.left({ _tag: 'IdentifierAmbiguous', text: asked, count: found.size, among });
+}
+
+/** Who holds or held contents, in the order of the captures; at a moment, who holds them there. */
+export async function holdersOf(
+  { state, index }: Pick<WhoPorts, 'state' | 'index'>,
+  holdings: readonly Holding[],
+  moment: Moment | null,
+): Promise<readonly Holder[]> {
+  const { catalogue } = state;
+  const pages = [...(await index.holders(holdings)).values()].flat();
+  const holders: (Holder & { readonly position: Position })[] = [];
+  for (const page of pages) {
+    if (moment !== null && !isHeldAt(catalogue, page, moment)) continue;
+    const entry = catalogue.vms.get(page.vm);
+    const position = entry?.capture(page.from)?.position;
+    if (entry === undefined || position === undefined) continue;
+    const group = entry.state.registered?.group ?? '';
+    const retiredAt = page.to === null ? (entry.retired?.position ?? null) : null;
+    holders.push({ ...page, group, retiredAt, position });
+  }
+  const order = (a: (typeof holders)[number], b: (typeof holders)[number]): number =>
+    a.position === b.position ? a.gfn - b.gfn : a.position < b.position ? -1 : 1;
+  return holders.toSorted(order).map(({ position: _position, ...holder }) => holder);
+}

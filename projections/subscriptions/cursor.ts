@@ -1,0 +1,98 @@
+// Places: where a subscriber goes on (docs/events.md, "Following a ledger"). All rows that a ledger can
+// show have one total order, whatever of them was asked for: by position, and inside a capture packs,
+// then each batch followed by its page events, then the device state, then the commit.
+//
+//   POSITION          the row of an event of its own, or of a commit: after everything there
+//   POSITION/pN       the Nth pack of the capture that was committed there, from 0
+//   POSITION/bITEM    the batch whose first page event is that item
+//   POSITION/ITEM     a page event
+//   POSITION/d        the device state
+
+import * as either from 'fp-ts/lib/Either.js';
+import type { Either } from 'fp-ts/lib/Either.js';
+import type { Position } from '../../domain/ports/event-log.ts';
+import type { Refusal } from '../../domain/values/refusals.ts';
+
+/** Ranks order the rows of one position. */
+export type Rank = number;
+
+/** A place: whoever goes on from it sees the rows of higher rank there, and all of later positions. */
+export interface Place {
+  readonly position: Position;
+  readonly rank: Rank;
+}
+
+/** More than any item: a capture has less than 2^32 rows, and two items each. */
+const ITEMS_MAX = 2 ** 34;
+/** A batch comes just before the item that it begins with. */
+const BATCH_BEFORE_ITEM = 0.5;
+
+/** Before every row of a position. */
+export const RANK_FIRST: Rank = Number.NEGATIVE_INFINITY;
+/** After every row of a position. */
+export const RANK_LAST: Rank = Number.POSITIVE_INFINITY;
+const RANK_DEVICE: Rank = ITEMS_MAX;
+
+/** What of a row tells its place. */
+export type RowPart =
+  | { readonly _tag: 'whole' | 'device' }
+  | { readonly _tag: 'pack'; readonly number: number }
+  | { readonly _tag: 'batch' | 'page'; readonly item: number };
+
+export function rankOf(part: RowPart): Rank {
+  switch (part._tag) {
+    case 'whole':
+      return RANK_LAST;
+    case 'device':
+      return RANK_DEVICE;
+    case 'pack':
+      return part.number - ITEMS_MAX;
+    case 'batch':
+      return part.item - BATCH_BEFORE_ITEM;
+    case 'page':
+      return part.item;
+    default:
+      return part satisfies never;
+  }
+}
+
+/** A row's place as text. */
+export function placeText(position: Position, part: RowPart): string {
+  switch (part._tag) {
+    case 'whole':
+      return String(position);
+    case 'device':
+      return `${position}/d`;
+    case 'pack':
+      return `${position}/p${part.number}`;
+    case 'batch':
+      return `${position}/b${part.item}`;
+    case 'page':
+      return `${position}/${part.item}`;
+    default:
+      return part satisfies never;
+  }
+}
+
+const PLACE =
+  /^(?<position>\d{1,39})(?:\/(?:p(?<pack>\d{1,10})|b(?<batch>\d{1,10})|(?<page>\d{1,10})|(?<device>d)))?$/u;
+
+function partOf(groups: Readonly<Record<string, string | undefined>>): RowPart {
+  const { pack, batch, page, device } = groups;
+  if (pack !== undefined) return { _tag: 'pack', number: Number(pack) };
+  if (batch !== undefined) return { _tag: 'batch', item: Number(batch) };
+  if (page !== undefined) return { _tag: 'page', item: Number(page) };
+  return { _tag: device === undefined ? 'whole' : 'device' };
+}
+
+/** The place that a text names; BadPlace where it is none. */
+export function parsePlace(text: string): Either<Refusal, Place> {
+  const groups = PLACE.exec(text)?.groups;
+  if (groups === undefined)
+    return either.left({
+      _tag: 'BadPlace',
+      text,
+      why: 'a place is a position, perhaps with a slash and an item',
+    });
+  return either.right({ position: BigInt(groups['position']!), rank: rankOf(partOf(groups)) });
+}

@@ -1,0 +1,151 @@
+// Following a ledger (docs/events.md): its rows after a place, or the states of a projection, replayed
+// and then live. What is yielded next is read when it is asked for. Loaded where somebody follows.
+
+import * as either from 'fp-ts/lib/Either.js';
+import { assert } from '../../domain/values/assert.ts';
+import type { Position } from '../../domain/ports/event-log.ts';
+import { refuse } from '../../domain/values/refused.ts';
+import { parsePlace, RANK_FIRST, RANK_LAST, type Place } from './cursor.ts';
+import { readingStart } from '../questions/reading-start.ts';
+import { ensureIdentifiers, RowLister } from '../questions/row-lister.ts';
+import type { AssemblerState, Change } from '../commits.ts';
+import { ProjectedState, type Projected } from './projected-state.ts';
+import type { Projection } from './projection.ts';
+import { projectionNamed } from './registered.ts';
+import { liveChanges, type Arrival } from '../observable.ts';
+import type {
+  AnyStatesRequest,
+  Control,
+  Damaged,
+  FollowedLedger,
+  From,
+  RowMessage,
+  RowsRequest,
+  StateMessage,
+  StatesRequest,
+} from './messages.ts';
+
+const FOREVER = new AbortController().signal;
+
+const placeOf = (from: Exclude<From, 'latest'>): Place => {
+  const text =
+    typeof from === 'string'
+      ? from
+      : `${from.position}${typeof from.item === 'number' ? `/${from.item}` : ''}`;
+  const place = parsePlace(text);
+  if (either.isLeft(place)) throw refuse(place.left);
+  return place.right;
+};
+
+interface Start {
+  readonly at: AssemblerState;
+  /** Changes before it were seen. */
+  readonly after: Place | null;
+}
+
+/** Where to read from. The ledger's state is at the log's head. */
+function startAt({ state }: FollowedLedger, from: From | undefined): Start {
+  if (from === undefined) return { at: { next: 0n, pending: [] }, after: null };
+  if (from === 'latest') return { at: state.reached, after: null };
+  const after = placeOf(from);
+  if (after.position >= state.next)
+    throw refuse({
+      _tag: 'BadPlace',
+      text: String(after.position),
+      why: `the log ends at ${state.next}, so it is a place of another ledger or of an older copy of this one`,
+    });
+  return { at: readingStart(state, after.position), after };
+}
+
+/** The rank that rows at a position must be above; null: all of them were seen. */
+function rankAfter(after: Place | null, position: Position): number | null {
+  if (after === null || position > after.position) return RANK_FIRST;
+  return position < after.position || after.rank === RANK_LAST ? null : after.rank;
+}
+
+/** What a change says of events that cannot be read, or null. */
+function damageOf(change: Change): Damaged | null {
+  if (change._tag === 'control' || change._tag === 'rewrite') return null;
+  const reason = change._tag === 'damage' ? change.damage.reason : change.damage;
+  return reason === null ? null : { _tag: 'damaged', position: change.position, reason };
+}
+
+const control = ({ _tag, state }: Arrival): Control => {
+  assert(_tag !== 'changes', 'changes are not told as a control message');
+  return { _tag, position: state.next };
+};
+
+/** Rows in arrays of bounded length, and control messages. */
+export async function* rowArrays(
+  ledger: FollowedLedger,
+  request: RowsRequest,
+): AsyncGenerator<readonly RowMessage[]> {
+  const { vm = null, type = null, pages: isExpanded = false, signal = FOREVER } = request;
+  const { state, log } = ledger;
+  await state.catchUp({ heavy: false });
+  const { at, after } = startAt(ledger, request.from);
+  if (isExpanded) await ensureIdentifiers(state, ledger.column);
+  const models = { state, column: () => ledger.column };
+  const lister = new RowLister(models, { vm, type, isExpanded });
+  for await (const arrived of liveChanges(log, { from: at, signal })) {
+    for (const change of arrived.changes) {
+      const rank = rankAfter(after, change.position);
+      if (rank === null) continue;
+      const damaged = damageOf(change);
+      if (damaged !== null) yield [damaged];
+      for await (const found of lister.rows(change, rank)) {
+        yield found.map((row) => ({ _tag: 'row', row }));
+        if (signal.aborted) return;
+      }
+    }
+    if (arrived._tag !== 'changes') yield [control(arrived)];
+  }
+}
+
+const stateMessage = <S>(projection: Projection<S>, projected: Projected<S>): StateMessage<S> => ({
+  _tag: 'state',
+  ...projected,
+  view: () => (projection.view === undefined ? projected.state : projection.view(projected.state)),
+});
+
+/**
+ * A projection's state as it was kept, then after each change that it had not seen, then live. It is
+ * kept again when it has caught up, now and then, and at the end.
+ */
+export async function* statesOf<S>(
+  ledger: FollowedLedger,
+  { projection, signal = FOREVER }: StatesRequest<S>,
+): AsyncGenerator<StateMessage<S>> {
+  const { state, log, stateFiles: files } = ledger;
+  await state.catchUp({ heavy: false });
+  const id = state.catalogue.ledger?.id ?? ledger.id;
+  const projected = new ProjectedState({ ledger: id, files, state }, projection);
+  await projected.load();
+  const kept = projected.projected;
+  if (kept !== null) yield stateMessage(projection, kept);
+  try {
+    for await (const arrived of liveChanges(log, { from: projected.from, signal })) {
+      for (const change of arrived.changes) {
+        if (signal.aborted) return;
+        if (change._tag !== 'damage') await state.foldPast(change.position);
+        const next = projected.apply(change);
+        if (next !== null) yield stateMessage(projection, next);
+      }
+      projected.reach(arrived.state);
+      if (projected.isWorthSaving || arrived._tag === 'caughtUp') await projected.save();
+      if (arrived._tag !== 'changes') yield control(arrived);
+    }
+  } finally {
+    await projected.save();
+  }
+}
+
+/** The same, of a registered projection too. */
+export const anyStates = (
+  ledger: FollowedLedger,
+  request: AnyStatesRequest,
+): AsyncGenerator<StateMessage<unknown>> => {
+  const { projection } = request;
+  const found = typeof projection === 'string' ? projectionNamed(projection) : projection;
+  return statesOf(ledger, { ...request, projection: found });
+};

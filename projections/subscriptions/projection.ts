@@ -1,0 +1,33 @@
+// A projection: a fold of the ledger's changes into a state of one's own. This is the whole interface
+// that a user of the library implements (docs/events.md, "Projections"); `subscribe` runs it: replay,
+// then live, with its state kept between runs.
+
+import type { PageColumns } from '../../domain/events/pages-written.ts';
+import type { CaptureChange, Change } from '../commits.ts';
+
+export interface Projection<S> {
+  /** Its state is kept under this name: `[A-Za-z0-9][A-Za-z0-9._-]*`. */
+  readonly name: string;
+  /** A whole number from 0. Another version folds the log anew; their states do not disturb each other. */
+  readonly version: number;
+  initial(): S;
+  /** The state after a change: the same one changed in place, where nothing is returned, or another. */
+  apply(state: S, change: Change, folded: Folded): S | undefined | void;
+  /** Bytes to keep, and the state of such bytes. Absent: the state is JSON. Give both or none. */
+  save?(state: S): Uint8Array;
+  /** May throw, or give what `save` never had: then the log is folded anew. */
+  load?(bytes: Uint8Array): S;
+  /** What programs read of the state, as JSON. Absent: the state itself. */
+  view?(state: S): unknown;
+}
+
+/** What the fold of the log says of a capture's batches, where it differs from what was recorded. */
+export interface Folded {
+  /** Kinds of the rows (pages-written.ts), as decided in log order. */
+  kinds(change: CaptureChange, columns: PageColumns): Uint8Array;
+  /**
+   * What each row's page holds: below FIRST_CONTENT a pattern, else a content. Equal pages of a group
+   * have equal numbers, and a number never changes its meaning. UNKNOWN: lost.
+   */
+  holdings(columns: PageColumns): Uint32Array;
+}

@@ -1,0 +1,210 @@
+import { crc32 } from 'node:zlib';
+import { describe, expect, test } from '@jest/globals';
+import fc from 'fast-check';
+import { compress } from '@cloudpss/zstd/wasm';
+import { decodeBlock, encodeBlock } from '../../../../adapters/kernels/codec/codec.ts';
+import { createPageEngine } from '../../../../adapters/kernels/engine/page-engine.ts';
+import { isLedgerError } from '../../../../domain/values/ledger-error.ts';
+import type { LedgerError } from '../../../../domain/values/ledger-error.ts';
+import { CODEC_PATTERN, CODEC_RAW, CODEC_ZSTD } from '../../../../domain/values/pack.ts';
+import { BLOCK_BYTES, BLOCK_PAGES, PAGE_BYTES } from '../../../../domain/values/page.ts';
+import { describe as describePage } from '../../../../domain/patterns/index.ts';
+import { mixedImage, numbers, randomBytes, textBytes } from '../random-pages.ts';
+
+const PLACE = { label: 'pack abc', block: 7, offsetBytes: 4711 };
+const engine = createPageEngine({ threads: 0 });
+
+const same = (a: Uint8Array, b: Uint8Array): boolean => Buffer.compare(a, b) === 0;
+
+function refusal(decode: () => unknown): LedgerError {
+  try {
+    decode();
+  } catch (error) {
+    if (isLedgerError(error)) return error;
+    throw error;
+  }
+  throw new RangeError('it was decoded');
+}
+
+/** The code of a refusal, or how many bytes came out. */
+function outcomeOf(decode: () => Uint8Array): string {
+  try {
+    return `${decode().byteLength} bytes`;
+  } catch (error) {
+    if (isLedgerError(error)) return error.code;
+    throw error;
+  }
+}
+
+/** Decodes bytes whose checksum is right, so that what comes after it is tested. */
+const decodeTrusted = (bytes: Uint8Array, pages: number): Uint8Array =>
+  decodeBlock({ bytes, codec: CODEC_ZSTD, pages, checksum: crc32(bytes) }, PLACE);
+
+describe('a block of pages', () => {
+  test('comes back as it was, compressed where that pays', () => {
+    const pages = textBytes(BLOCK_BYTES, 1);
+    const block = encodeBlock(pages);
+    expect(block.codec).toBe(CODEC_ZSTD);
+    expect(block.bytes.byteLength).toBeLessThan(BLOCK_BYTES / 2);
+    expect(same(decodeBlock({ ...block, pages: BLOCK_PAGES }, PLACE), pages)).toBe(true);
+  });
+
+  test('is stored raw where compression does not pay', () => {
+    const pages = randomBytes(BLOCK_BYTES, 2);
+    const block = encodeBlock(pages);
+    expect(block.codec).toBe(CODEC_RAW);
+    expect(same(block.bytes, pages)).toBe(true);
+    expect(same(decodeBlock({ ...block, pages: BLOCK_PAGES }, PLACE), pages)).toBe(true);
+  });
+
+  test('is raw also where compression saves only a little', () => {
+    const pages = randomBytes(BLOCK_BYTES, 3);
+    pages.fill(0, 0, 512);
+    expect(encodeBlock(pages).codec).toBe(CODEC_RAW);
+    pages.fill(0, 0, 2048);
+    expect(encodeBlock(pages).codec).toBe(CODEC_ZSTD);
+  });
+
+  test('of any whole pages survives a round trip through the engine', () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 1, max: 13 }), fc.integer({ min: 1 }), (pages, seed) => {
+        const image = mixedImage(pages, seed);
+        const blocks = engine.encode(image);
+        expect(blocks.pages.reduce((sum, count) => sum + count, 0)).toBe(pages);
+        expect(blocks.lengths.length).toBe(Math.ceil(pages / BLOCK_PAGES));
+        const back = engine.decode({ bytes: blocks.bytes, blocks, label: 'pack abc' });
+        expect(same(back, image)).toBe(true);
+      }),
+      { numRuns: 40 },
+    );
+  });
+});
+
+describe('a damaged block', () => {
+  const pages = textBytes(BLOCK_BYTES, 4);
+  const block = encodeBlock(pages);
+
+  test('is refused by its checksum whichever bit is flipped', () => {
+    const next = numbers(5);
+    for (let i = 0; i < 300; i += 1) {
+      const bytes = block.bytes.slice();
+      bytes[next() % bytes.length]! ^= 1 << (next() & 7);
+      const error = refusal(() => decodeBlock({ ...block, bytes, pages: BLOCK_PAGES }, PLACE));
+      expect(error.code).toBe('PACK_DAMAGED');
+      expect(error.data).toMatchObject(PLACE);
+      expect(error.message).toContain('block 7 of pack abc, at offset 4711');
+      expect(error.message).toContain(block.checksum.toString(16));
+    }
+  });
+
+  test('gives its pages or a refusal, and nothing else, where the checksum was forged', () => {
+    const next = numbers(6);
+    for (let i = 0; i < 1500; i += 1) {
+      const bytes = block.bytes.slice();
+      for (let flips = 1 + (i % 3); flips > 0; flips -= 1)
+        bytes[next() % Math.min(bytes.length, i % 2 === 0 ? 64 : bytes.length)]! ^=
+          1 << (next() & 7);
+      expect(outcomeOf(() => decodeTrusted(bytes, BLOCK_PAGES))).toMatch(
+        new RegExp(`^(PACK_DAMAGED|${BLOCK_BYTES} bytes)$`, 'u'),
+      );
+    }
+  });
+
+  test('is refused wherever it is cut short', () => {
+    for (let length = 0; length < block.bytes.length; length += 1) {
+      const bytes = block.bytes.slice(0, length);
+      expect(refusal(() => decodeTrusted(bytes, BLOCK_PAGES)).code).toBe('PACK_DAMAGED');
+    }
+  });
+
+  test('is refused before decoding where it says it holds more than its pages', () => {
+    const bomb = compress(new Uint8Array(64 * 1024 * 1024), 1);
+    const error = refusal(() => decodeTrusted(bomb, BLOCK_PAGES));
+    expect(error.data).toMatchObject({
+      found: `a zstd frame of ${64 * 1024 * 1024} bytes of content`,
+      expected: `${BLOCK_BYTES}`,
+    });
+  });
+
+  test('is refused where a second frame follows the first', () => {
+    const bomb = compress(new Uint8Array(1024 * 1024), 1);
+    const error = refusal(() => decodeTrusted(Buffer.concat([block.bytes, bomb]), BLOCK_PAGES));
+    expect(error.data['found']).toBe(`a zstd frame that ends at byte ${block.bytes.length}`);
+  });
+
+  test('is refused where it is of no known codec, or raw and of another length', () => {
+    const raw = randomBytes(PAGE_BYTES, 9);
+    const checksum = crc32(raw);
+    const decode = (codec: number, count: number) => () =>
+      decodeBlock({ bytes: raw, codec, pages: count, checksum }, PLACE);
+    expect(refusal(decode(3, 1)).data).toMatchObject({ found: 'codec 3' });
+    expect(refusal(decode(CODEC_RAW, 2)).data).toMatchObject({
+      found: `${PAGE_BYTES} bytes of content`,
+    });
+    expect(refusal(decode(CODEC_RAW, 0)).data).toMatchObject({ found: 'no page' });
+  });
+
+  test('is refused by the engine where the table does not account for the bytes', () => {
+    const blocks = engine.encode(mixedImage(10, 11));
+    const decode = (change: Partial<typeof blocks>) => () => {
+      const table = { ...blocks, ...change };
+      return engine.decode({ bytes: table.bytes, blocks: table, label: 'pack abc' });
+    };
+    expect(decode({})().byteLength).toBe(10 * PAGE_BYTES);
+    const short = refusal(decode({ bytes: blocks.bytes.slice(0, -1) }));
+    expect(short.data['expected']).toContain(`${blocks.bytes.length - 1}`);
+    const long = refusal(decode({ bytes: Buffer.concat([blocks.bytes, new Uint8Array(3)]) }));
+    expect(long.data['found']).toBe('3 bytes after the last block');
+    const lengths = blocks.lengths.slice();
+    lengths[1] = BLOCK_BYTES + 1;
+    expect(refusal(decode({ lengths })).data).toMatchObject({ block: 1 });
+  });
+});
+
+describe('a block of patterns', () => {
+  const pages = [
+    new Uint8Array(PAGE_BYTES).fill(0x6b),
+    new Uint8Array(PAGE_BYTES).fill(9, 40),
+    new Uint8Array(PAGE_BYTES).fill(0xaa, 0, 2000).fill(0xbb, 2000),
+  ];
+  const blocks = engine.encodePatterns(pages.map((page) => describePage(page).descriptor));
+  const decode = (bytes: Uint8Array, count = pages.length): Uint8Array =>
+    decodeBlock({ bytes, codec: CODEC_PATTERN, pages: count, checksum: crc32(bytes) }, PLACE);
+
+  test('gives the pages that its descriptors describe', () => {
+    expect([...blocks.codecs]).toEqual([CODEC_PATTERN]);
+    expect(blocks.bytes.length).toBeLessThan(100);
+    expect(Buffer.compare(decode(blocks.bytes), Buffer.concat(pages))).toBe(0);
+  });
+
+  test('is refused wherever it is cut short, goes on, or has another number of pages', () => {
+    for (let length = 0; length < blocks.bytes.length; length += 1)
+      expect(refusal(() => decode(blocks.bytes.slice(0, length))).code).toBe('PACK_DAMAGED');
+    const longer = Buffer.concat([blocks.bytes, Uint8Array.of(0)]);
+    expect(refusal(() => decode(longer)).data['found']).toBe('1 bytes after its last descriptor');
+    for (const count of [2, 4, 65, 255])
+      expect(refusal(() => decode(blocks.bytes, count)).code).toBe('PACK_DAMAGED');
+  });
+
+  test('is refused, or gives pages of patterns, whatever its bytes are', () => {
+    const next = numbers(12);
+    for (let i = 0; i < 1500; i += 1) {
+      const bytes = blocks.bytes.slice();
+      for (let flips = 1 + (i % 3); flips > 0; flips -= 1)
+        bytes[next() % bytes.length]! ^= 1 << (next() & 7);
+      expect(outcomeOf(() => decode(bytes))).toMatch(
+        new RegExp(`^(PACK_DAMAGED|${pages.length * PAGE_BYTES} bytes)$`, 'u'),
+      );
+    }
+  });
+
+  test('is refused without a word of what it holds', () => {
+    const secret = new TextEncoder().encode('hunter'.repeat(8));
+    const descriptor = Uint8Array.of(1, 6, 48, ...secret);
+    const error = refusal(() => decode(Uint8Array.of(descriptor.length, 0, ...descriptor), 1));
+    expect(error.code).toBe('PACK_DAMAGED');
+    const said = JSON.stringify([error.message, error.data]);
+    expect(said).not.toContain('hunter');
+    expect(said).not.toContain(Buffer.from('hunter').toString('hex'));
+  });
+});

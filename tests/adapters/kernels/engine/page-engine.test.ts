@@ -1,0 +1,425 @@
+import { spawnSync } from 'node:child_process';
+import { closeSync, ftruncateSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { deriveEngineKeys } from '../../../../adapters/kernels/keys.ts';
+import { createPageEngine } from '../../../../adapters/kernels/engine/page-engine.ts';
+import { ThreadRunner } from '../../../../adapters/kernels/engine/page-thread.ts';
+import {
+  CHUNK_PAGES,
+  CLASS_NONE,
+  CLASS_ZERO,
+  FINGERPRINT_BYTES,
+  IDENTIFIER_BYTES,
+} from '../../../../domain/ports/page-engine.ts';
+import type {
+  FillRequest,
+  Image,
+  PageEngine,
+  StoredBlocks,
+} from '../../../../domain/ports/page-engine.ts';
+import { BLOCK_PAGES, PAGE_BYTES } from '../../../../domain/values/page.ts';
+import { mixedImage, numbers, randomBytes, textBytes } from '../random-pages.ts';
+
+const KEYS = deriveEngineKeys(randomBytes(32, 1));
+const PAGE_COUNT = CHUNK_PAGES + 300;
+const CONTENT = mixedImage(PAGE_COUNT, 2);
+
+let folder: string;
+const opened: number[] = [];
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'pageledger-engine-'));
+});
+afterAll(() => {
+  for (const fd of opened) closeSync(fd);
+  rmSync(folder, { recursive: true });
+});
+
+function fileOf(name: string, bytes: Uint8Array): { path: string; fd: number } {
+  const path = join(folder, name);
+  writeFileSync(path, bytes);
+  const fd = openSync(path, 'r+');
+  opened.push(fd);
+  return { path, fd };
+}
+
+function imageOf(name: string, bytes: Uint8Array, zeros: Uint8Array | null = null): Image {
+  const { fd } = fileOf(name, bytes);
+  return { fd, offsetBytes: 0, pageCount: bytes.length / PAGE_BYTES, zeros, label: name };
+}
+
+const sharedColumn = (pageCount: number): SharedArrayBuffer =>
+  new SharedArrayBuffer(pageCount * FINGERPRINT_BYTES);
+const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex');
+const pageOf = (bytes: Uint8Array, page: number): Uint8Array =>
+  bytes.subarray(page * PAGE_BYTES, (page + 1) * PAGE_BYTES);
+
+interface Fill {
+  readonly blocks: StoredBlocks;
+  readonly slots: readonly number[];
+  readonly pages: readonly number[];
+  readonly offsetBytes?: number;
+}
+
+function fillRequest(target: { readonly fd: number }, fill: Fill): FillRequest {
+  const { blocks, offsetBytes = 0 } = fill;
+  return {
+    bytes: blocks.bytes,
+    blocks,
+    slots: Uint32Array.from(fill.slots),
+    pages: Uint32Array.from(fill.pages),
+    fd: target.fd,
+    offsetBytes,
+    label: 'pack abc',
+  };
+}
+
+/** A whole scan in one comparable value. */
+async function scanAll(
+  engine: PageEngine,
+  scan: { image: Image; previous: SharedArrayBuffer | null; next: SharedArrayBuffer },
+) {
+  const chunks = [];
+  for (let firstPage = 0; firstPage < scan.image.pageCount; firstPage += CHUNK_PAGES) {
+    const pageCount = Math.min(CHUNK_PAGES, scan.image.pageCount - firstPage);
+    const chunk = await engine.scan({ ...scan, firstPage, pageCount });
+    const rows = Uint32Array.from(chunk.gfns.keys()).filter((row) => chunk.classes[row] === 0);
+    const blocks = await chunk.store({ rows, cuts: [1, 6] });
+    chunks.push({
+      unchanged: chunk.unchanged,
+      gfns: [...chunk.gfns],
+      classes: [...chunk.classes],
+      identifiers: hex(chunk.identifiers),
+      bytes: hex(blocks.bytes),
+      pages: [...blocks.pages],
+      codecs: [...blocks.codecs],
+      lengths: [...blocks.lengths],
+      checksums: [...blocks.checksums],
+    });
+    chunk.release();
+  }
+  return chunks;
+}
+
+test('an engine on threads gives the same columns, blocks and fingerprints as one inline', async () => {
+  const image = imageOf('both', CONTENT);
+  const results = [];
+  for (const threads of [0, 2]) {
+    const engine = createPageEngine({ threads });
+    await engine.useKeys(KEYS);
+    const next = sharedColumn(PAGE_COUNT);
+    results.push({
+      chunks: await scanAll(engine, { image, previous: null, next }),
+      fingerprints: hex(new Uint8Array(next)),
+    });
+    await engine.close();
+  }
+  expect(results[1]).toEqual(results[0]);
+});
+
+test('without being told, an engine has a thread for each of several processors', async () => {
+  const engine = createPageEngine();
+  expect(engine.threads).not.toBe(1);
+  expect(engine.chunksMax).toBe(3 * Math.max(engine.threads, 1));
+  await engine.close();
+});
+
+describe.each([0, 2])('an engine with %i threads', (threads) => {
+  let engine: PageEngine;
+  beforeAll(async () => {
+    engine = createPageEngine({ threads });
+    await engine.useKeys(KEYS);
+  });
+  afterAll(() => engine.close());
+
+  const scanOne = async (
+    image: Image,
+    columns: { previous?: SharedArrayBuffer; next?: SharedArrayBuffer } = {},
+  ) =>
+    engine.scan({
+      image,
+      firstPage: 0,
+      pageCount: image.pageCount,
+      previous: columns.previous ?? null,
+      next: columns.next ?? sharedColumn(image.pageCount),
+    });
+
+  /** Classes and identifiers as a scan has them: those of patterns are zeros. */
+  function identified(bytes: Uint8Array) {
+    const { classes, identifiers } = engine.identify(bytes);
+    for (const [page, pageClass] of classes.entries())
+      if (pageClass !== CLASS_NONE)
+        identifiers.fill(0, page * IDENTIFIER_BYTES, (page + 1) * IDENTIFIER_BYTES);
+    return { classes, identifiers };
+  }
+
+  test('makes every page a candidate where there is no earlier capture', async () => {
+    const bytes = CONTENT.subarray(0, 200 * PAGE_BYTES);
+    const chunk = await scanOne(imageOf(`first-${threads}`, bytes));
+    const expected = identified(bytes);
+    expect(chunk.unchanged).toBe(0);
+    expect([...chunk.gfns]).toEqual(Array.from({ length: 200 }, (_, gfn) => gfn));
+    expect(hex(chunk.classes)).toBe(hex(expected.classes));
+    expect(hex(chunk.identifiers) === hex(expected.identifiers)).toBe(true);
+    chunk.release();
+    for (let page = 0; page < 200; page += 1) {
+      const isZero = pageOf(bytes, page).every((byte) => byte === 0);
+      expect(expected.classes[page]).toBe(isZero ? CLASS_ZERO : CLASS_NONE);
+      const row = expected.identifiers.subarray(page * IDENTIFIER_BYTES).subarray(0, 32);
+      expect(row.every((byte) => byte === 0)).toBe(isZero);
+    }
+  });
+
+  test('finds exactly the pages that changed since the last capture', async () => {
+    const next = numbers(20);
+    const before = CONTENT.slice(0, 700 * PAGE_BYTES);
+    const fingerprints = sharedColumn(700);
+    (await scanOne(imageOf(`before-${threads}`, before), { next: fingerprints })).release();
+    for (const count of [0, 1, 40, 700]) {
+      const after = before.slice();
+      const changed = new Set<number>();
+      while (changed.size < count) changed.add(next() % 700);
+      for (const page of changed) after[page * PAGE_BYTES + (next() % PAGE_BYTES)]! ^= 0x40;
+      const image = imageOf(`after-${threads}-${count}`, after);
+      const chunk = await scanOne(image, { previous: fingerprints });
+      expect(chunk.unchanged).toBe(700 - count);
+      expect([...chunk.gfns]).toEqual([...changed].toSorted((a, b) => a - b));
+      const all = identified(after);
+      const expected = [...chunk.gfns].map((gfn) =>
+        hex(all.identifiers.slice(gfn * IDENTIFIER_BYTES, (gfn + 1) * IDENTIFIER_BYTES)),
+      );
+      expect(hex(chunk.identifiers) === expected.join('')).toBe(true);
+      chunk.release();
+    }
+  });
+
+  test('takes pages that are said to be zero as zero, whatever the file holds', async () => {
+    const bytes = textBytes(40 * PAGE_BYTES, 21);
+    const zeros = new Uint8Array(new SharedArrayBuffer(40));
+    for (const page of [0, 1, 2, 17, 39]) zeros[page] = 1;
+    const asSaid = bytes.slice();
+    for (const [page, zero] of zeros.entries()) if (zero === 1) pageOf(asSaid, page).fill(0);
+    const [said, real] = [sharedColumn(40), sharedColumn(40)];
+    const chunk = await scanOne(imageOf(`said-${threads}`, bytes, zeros), { next: said });
+    const plain = await scanOne(imageOf(`real-${threads}`, asSaid), { next: real });
+    expect(hex(new Uint8Array(said))).toBe(hex(new Uint8Array(real)));
+    expect(hex(chunk.classes)).toBe(hex(plain.classes));
+    expect(hex(chunk.identifiers)).toBe(hex(plain.identifiers));
+    chunk.release();
+    plain.release();
+    const again = await scanOne(imageOf(`again-${threads}`, bytes, zeros), { previous: real });
+    expect(again.unchanged).toBe(40);
+    again.release();
+  });
+
+  test('stores the rows asked for, in their order, in blocks that end at cuts', async () => {
+    const bytes = textBytes(30 * PAGE_BYTES, 22);
+    const chunk = await scanOne(imageOf(`cuts-${threads}`, bytes));
+    const rows = Uint32Array.from([0, 1, 2, 5, 4, 9, 10, 11, 12, 13, 29]);
+    const blocks = await chunk.store({ rows, cuts: [3, 3, 9] });
+    expect([...blocks.pages]).toEqual([3, 4, 2, 2]);
+    const back = engine.decode({ bytes: blocks.bytes, blocks, label: 'pack abc' });
+    for (const [i, row] of rows.entries())
+      expect(hex(pageOf(back, i))).toBe(hex(pageOf(bytes, row)));
+    chunk.release();
+  });
+
+  test('keeps chunks apart, and makes a scan beyond the most wait for a release', async () => {
+    const bytes = textBytes((engine.chunksMax + 1) * PAGE_BYTES, 23);
+    const image = imageOf(`wait-${threads}`, bytes);
+    const next = sharedColumn(image.pageCount);
+    const scan = (firstPage: number) =>
+      engine.scan({ image, firstPage, pageCount: 1, previous: null, next });
+    const numbersOf = Array.from({ length: engine.chunksMax }, (_, i) => i);
+    const chunks = await Promise.all(numbersOf.map(scan));
+    let isThere = false;
+    const late = (async () => {
+      const chunk = await scan(engine.chunksMax);
+      isThere = true;
+      return chunk;
+    })();
+    for (const [i, chunk] of chunks.entries()) {
+      const blocks = await chunk.store({ rows: Uint32Array.of(0), cuts: [] });
+      const back = engine.decode({ bytes: blocks.bytes, blocks, label: 'pack abc' });
+      expect(hex(back)).toBe(hex(pageOf(bytes, i)));
+    }
+    expect(isThere).toBe(false);
+    for (const chunk of chunks) chunk.release();
+    (await late).release();
+    expect(() => chunks[0]!.release()).toThrow('released once');
+  });
+
+  test('refuses an image that is shorter than it was, and goes on with the next', async () => {
+    const bytes = textBytes(20 * PAGE_BYTES, 24);
+    const image = imageOf(`short-${threads}`, bytes);
+    ftruncateSync(image.fd, 11 * PAGE_BYTES + 5);
+    for (let i = 0; i <= engine.chunksMax; i += 1)
+      await expect(scanOne(image)).rejects.toMatchObject({
+        code: 'SOURCE_SIZE',
+        data: { found: 11 * PAGE_BYTES + 5, expected: 20 * PAGE_BYTES, label: image.label },
+      });
+    (await scanOne(imageOf(`whole-${threads}`, bytes))).release();
+  });
+
+  test('refuses to store a row of zeros', async () => {
+    const chunk = await scanOne(imageOf(`zero-${threads}`, new Uint8Array(PAGE_BYTES)));
+    await expect(chunk.store({ rows: Uint32Array.of(0), cuts: [] })).rejects.toThrow(
+      'no pattern describes',
+    );
+    chunk.release();
+  });
+
+  test('scans with the keys that were set when the scan was asked for', async () => {
+    const bytes = textBytes(4 * PAGE_BYTES, 25);
+    const image = imageOf(`keys-${threads}`, bytes);
+    const other = deriveEngineKeys(randomBytes(32, 26));
+    const first = scanOne(image);
+    await engine.useKeys(other);
+    const second = await scanOne(image);
+    const secondExpected = hex(engine.identify(bytes).identifiers);
+    await engine.useKeys(KEYS);
+    const firstExpected = hex(engine.identify(bytes).identifiers);
+    expect(hex(second.identifiers)).toBe(secondExpected);
+    expect(hex((await first).identifiers)).toBe(firstExpected);
+    expect(firstExpected).not.toBe(secondExpected);
+    (await first).release();
+    second.release();
+  });
+
+  const fillInto = (target: { fd: number }, fill: Fill) => engine.fill(fillRequest(target, fill));
+
+  test('fills any pages of a file from any slots, many at once', async () => {
+    const bytes = mixedImage(300, 27);
+    const blocks = engine.encode(bytes);
+    const next = numbers(28);
+    const expected = randomBytes(3000 * PAGE_BYTES, 29);
+    const target = fileOf(`fill-${threads}`, expected);
+    const fills = [];
+    for (let part = 0; part < 6; part += 1) {
+      const pages = new Set<number>();
+      while (pages.size < 80 * part) pages.add(part * 500 + (next() % 500));
+      const slots = [...pages].map(() => next() % 300);
+      for (const [i, page] of [...pages].entries())
+        pageOf(expected, page).set(pageOf(bytes, slots[i]!));
+      fills.push(fillInto(target, { blocks, slots, pages: [...pages] }));
+    }
+    await Promise.all(fills);
+    expect(Buffer.compare(readFileSync(target.path), expected)).toBe(0);
+  });
+
+  test('fills one page over and over, more than are staged at once', async () => {
+    const bytes = textBytes(2 * PAGE_BYTES, 30);
+    const blocks = engine.encode(bytes);
+    const target = fileOf(`same-${threads}`, new Uint8Array(0));
+    const pages = Array.from({ length: 2500 }, (_, page) => page);
+    await fillInto(target, { blocks, slots: pages.map(() => 1), pages, offsetBytes: 512 });
+    const found = readFileSync(target.path).subarray(512);
+    expect(found.length).toBe(2500 * PAGE_BYTES);
+    const page = Buffer.from(pageOf(bytes, 1));
+    expect(pages.every((p) => page.equals(pageOf(found, p)))).toBe(true);
+  });
+
+  test('fills past a damaged block that nobody asks for, and names one that is asked for', async () => {
+    const bytes = textBytes(5 * BLOCK_PAGES * PAGE_BYTES, 31);
+    const blocks = engine.encode(bytes);
+    const offsetBytes = blocks.lengths[0]! + blocks.lengths[1]!;
+    blocks.bytes[offsetBytes + 9]! ^= 1;
+    const target = fileOf(`past-${threads}`, new Uint8Array(0));
+    await fillInto(target, { blocks, slots: [0, 7, 12, 19], pages: [0, 1, 2, 3] });
+    const found = readFileSync(target.path);
+    for (const [page, slot] of [0, 7, 12, 19].entries())
+      expect(hex(pageOf(found, page))).toBe(hex(pageOf(bytes, slot)));
+    await expect(fillInto(target, { blocks, slots: [9], pages: [0] })).rejects.toMatchObject({
+      name: 'LedgerError',
+      code: 'PACK_DAMAGED',
+      data: { label: 'pack abc', block: 2, offsetBytes },
+    });
+  });
+
+  test('says that the disk is full, and that a target cannot be written', async () => {
+    const blocks = engine.encode(textBytes(PAGE_BYTES, 32));
+    const full = openSync('/dev/full', 'r+');
+    const readable = openSync(join(folder, 'both'), 'r');
+    opened.push(full, readable);
+    const fill = { blocks, slots: [0], pages: [0] };
+    await expect(fillInto({ fd: full }, fill)).rejects.toMatchObject({ code: 'DISK_FULL' });
+    await expect(fillInto({ fd: readable }, fill)).rejects.toMatchObject({
+      code: 'TARGET_UNWRITABLE',
+    });
+  });
+});
+
+describe.each([0, 1])('a closed engine with %i threads', (threads) => {
+  test('refuses what comes after', async () => {
+    const engine = createPageEngine({ threads });
+    await engine.useKeys(KEYS);
+    const image = imageOf(`closed-${threads}`, textBytes(PAGE_BYTES, 33));
+    await engine.close();
+    await engine.close();
+    const next = sharedColumn(1);
+    await expect(
+      engine.scan({ image, firstPage: 0, pageCount: 1, previous: null, next }),
+    ).rejects.toMatchObject({ code: 'LEDGER_CLOSED' });
+  });
+});
+
+test('an engine that is idle and was not closed lets the process end', () => {
+  const modules = ['engine/page-engine.js', 'keys.js'].map(
+    (name) => new URL(`../../../../adapters/kernels/${name}`, import.meta.url).href,
+  );
+  const image = imageOf('idle', textBytes(PAGE_BYTES, 35));
+  const program = `
+    const { createPageEngine } = await import('${modules[0]}');
+    const { deriveEngineKeys } = await import('${modules[1]}');
+    createPageEngine({ threads: 1 });
+    const used = createPageEngine({ threads: 1 });
+    await used.useKeys(deriveEngineKeys(new Uint8Array(32)));
+    const next = new SharedArrayBuffer(${FINGERPRINT_BYTES});
+    const image = { fd: 3, offsetBytes: 0, pageCount: 1, zeros: null, label: 'idle' };
+    const chunk = await used.scan({ image, firstPage: 0, pageCount: 1, previous: null, next });
+    console.log('scanned', chunk.gfns.length);`;
+  const ended = spawnSync(process.execPath, ['--input-type=module', '-e', program], {
+    stdio: ['ignore', 'pipe', 'pipe', image.fd],
+    encoding: 'utf8',
+    timeout: 30_000,
+  });
+  expect({ status: ended.status, signal: ended.signal }).toEqual({ status: 0, signal: null });
+  expect(ended.stdout).toBe('scanned 1\n');
+}, 40_000);
+
+describe('a worker thread', () => {
+  const request = (name: string) => ({
+    image: imageOf(name, textBytes(PAGE_BYTES, 34)),
+    firstPage: 0,
+    pageCount: 1,
+    previous: null,
+    next: sharedColumn(1),
+  });
+
+  test('that dies fails the calls under way and all that follow', async () => {
+    const program = `import { parentPort } from 'node:worker_threads';
+      parentPort.on('message', () => process.exit(3));`;
+    const entry = new URL(`data:text/javascript,${encodeURIComponent(program)}`);
+    const runner = new ThreadRunner({ entry });
+    const dies = { code: 'IO_FAILED', data: { reason: 'exit code 3', waiting: 2 } };
+    const both = await Promise.allSettled([
+      runner.scan(0, request('dies'), KEYS),
+      runner.store(1, { rows: Uint32Array.of(0), cuts: [] }),
+    ]);
+    for (const outcome of both) expect(outcome).toMatchObject({ status: 'rejected', reason: dies });
+    expect(runner.pending).toBe(0);
+    await expect(runner.scan(0, request('dead'), KEYS)).rejects.toMatchObject(dies);
+    await runner.close();
+  });
+
+  test('that is closed fails the calls under way', async () => {
+    const runner = new ThreadRunner();
+    const [outcome] = await Promise.allSettled([
+      runner.scan(0, request('closing'), KEYS),
+      runner.close(),
+    ]);
+    expect(outcome).toMatchObject({ status: 'rejected', reason: { code: 'LEDGER_CLOSED' } });
+  });
+});

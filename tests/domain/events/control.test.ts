@@ -1,0 +1,206 @@
+import { describe, expect, test } from '@jest/globals';
+import * as either from 'fp-ts/lib/Either.js';
+import fc from 'fast-check';
+import {
+  CONTROL_CODECS,
+  decodeControl,
+  encodeControl,
+  isBatchType,
+  isControlType,
+  schemaOf,
+  type CaptureCommitted,
+  type ControlEvent,
+} from '../../../domain/events/control.ts';
+import { flatMap } from '../../../domain/values/memory-map.ts';
+import { VM_PAGES_MAX } from '../../../domain/values/page.ts';
+import { controlEvent, damaged } from '../../support/arbitraries.ts';
+
+const encoder = new TextEncoder();
+
+function encoded(event: ControlEvent): Uint8Array {
+  const bytes = encodeControl(event);
+  if (either.isLeft(bytes)) throw bytes.left;
+  return bytes.right;
+}
+
+const decode = (type: string, data: Uint8Array | string, schema = schemaOf(type)) =>
+  decodeControl({
+    type,
+    schema,
+    position: 77n,
+    data: typeof data === 'string' ? encoder.encode(data) : data,
+  });
+
+function codeOf(outcome: either.Either<{ code: string; message: string }, unknown>): string {
+  if (either.isRight(outcome)) return 'it was read';
+  expect(outcome.left.message).toContain('position 77');
+  return outcome.left.code;
+}
+
+const COMMITTED: CaptureCommitted = {
+  vm: 'web',
+  capture: 1,
+  timeMs: 1_790_000_000_000,
+  batches: 1,
+  firstRevision: 0,
+  hash: 'ab'.repeat(32),
+  written: 4,
+  stored: 2,
+  merged: 1,
+  pattern: 1,
+  unchanged: 0,
+  pauseMs: null,
+  mode: 'image',
+  source: 'guest.img',
+};
+
+describe('a control event', () => {
+  test('of any type reads back as it was written', () => {
+    fc.assert(
+      fc.property(controlEvent, (event) => {
+        expect(decode(event.type, encoded(event))).toEqual(either.right(event));
+      }),
+      { numRuns: 300 },
+    );
+  });
+
+  test('of every type is among those that are tried', () => {
+    const seen = new Set(
+      fc.sample(controlEvent, { numRuns: 300, seed: 1 }).map(({ type }) => type),
+    );
+    expect([...seen].toSorted()).toEqual(Object.keys(CONTROL_CODECS).toSorted());
+  });
+
+  test('loses fields that its schema does not have', () => {
+    const data = '{"vm":"web","more":1,"__proto__":{"x":1}}';
+    expect(decode('VmRetired', data)).toEqual(
+      either.right({ type: 'VmRetired', data: { vm: 'web' } }),
+    );
+  });
+
+  test('of a newer schema, or of a type we do not know, asks for a newer version', () => {
+    const data = encoded({ type: 'VmRetired', data: { vm: 'web' } });
+    expect(codeOf(decode('VmRetired', data, schemaOf('VmRetired') + 1))).toBe('EVENT_NEWER');
+    expect(codeOf(decode('VmTeleported', data))).toBe('EVENT_NEWER');
+    expect(codeOf(decode('toString', data))).toBe('EVENT_NEWER');
+  });
+
+  test('names the field that does not fit', () => {
+    const read = decode('VmRegistered', '{"vm":"web","group":"g","share":"all"}');
+    expect(either.isLeft(read) && read.left.message).toContain('share');
+  });
+});
+
+describe('data that is no such event is refused', () => {
+  const withField = (field: string, json: string): string =>
+    JSON.stringify(COMMITTED).replace(
+      new RegExp(`"${field}":("[^"]*"|[^,}]*)`, 'u'),
+      `"${field}":${json}`,
+    );
+
+  test('unchanged it would be read', () => {
+    expect(either.isRight(decode('CaptureCommitted', withField('written', '5')))).toBe(true);
+  });
+
+  test.each([
+    ['capture', '0'],
+    ['capture', '-1'],
+    ['capture', '1.5'],
+    ['capture', '4294967296'],
+    ['capture', '"1"'],
+    ['capture', 'null'],
+    ['timeMs', 'null'],
+    ['timeMs', '"NaN"'],
+    ['timeMs', '1e999'],
+    ['timeMs', '-1e999'],
+    ['timeMs', '8.65e15'],
+    ['pauseMs', '-1'],
+    ['pauseMs', '1e999'],
+    ['written', '-4'],
+    ['written', '9007199254740992'],
+    ['written', '[]'],
+    ['batches', '1e300'],
+    ['vm', '"../../etc"'],
+    ['vm', '""'],
+    ['hash', '7'],
+  ])('%s: %s', (field, json) => {
+    expect(codeOf(decode('CaptureCommitted', withField(field, json)))).toBe('EVENT_INVALID');
+  });
+
+  test.each(['', 'null', '[]', '7', '{', '{"vm":"web"', '{"vm":"\ud800"}x', '['.repeat(100_000)])(
+    '%.20j',
+    (data) => {
+      expect(codeOf(decode('VmRetired', data))).toBe('EVENT_INVALID');
+    },
+  );
+
+  test('bytes that are no UTF-8', () => {
+    expect(codeOf(decode('VmRetired', Uint8Array.of(0x7b, 0xff, 0x7d)))).toBe('EVENT_INVALID');
+  });
+
+  test.each([
+    [[VM_PAGES_MAX + 1]],
+    [[VM_PAGES_MAX, 1]],
+    [Array.from({ length: 1000 }, () => VM_PAGES_MAX)],
+  ])('a memory of more pages than a VM can have', (sizes) => {
+    const blocks = sizes.map((pages, i) => ({ name: `ram${i}`, pages }));
+    const data = {
+      vm: 'web',
+      group: 'g',
+      share: 'group',
+      memoryMap: { blocks, ranges: [] },
+      parent: null,
+    };
+    expect(codeOf(decode('VmRegistered', JSON.stringify(data)))).toBe('EVENT_INVALID');
+  });
+
+  test('damaged bytes are read or refused, never more than that', () => {
+    const cases = controlEvent.chain((event) =>
+      damaged(encoded(event)).map((bytes) => ({ type: event.type, bytes })),
+    );
+    fc.assert(
+      fc.property(cases, ({ type, bytes }) => {
+        const read = decode(type, bytes);
+        const again = either.isLeft(read) ? codeOf(read) : decode(type, encoded(read.right));
+        expect(again).toEqual(either.isLeft(read) ? 'EVENT_INVALID' : read);
+      }),
+      { numRuns: 300 },
+    );
+  });
+});
+
+describe('what could not be read back is never written', () => {
+  const refused = (event: ControlEvent): string => {
+    const bytes = encodeControl(event);
+    return either.isLeft(bytes) ? bytes.left.code : 'it was written';
+  };
+
+  test.each([NaN, Infinity, -Infinity])('a time of %d', (timeMs) => {
+    expect(refused({ type: 'CaptureCommitted', data: { ...COMMITTED, timeMs } })).toBe(
+      'EVENT_INVALID',
+    );
+  });
+
+  test('a memory map without end', () => {
+    const memoryMap = flatMap(VM_PAGES_MAX + 1);
+    const data = { vm: 'web', group: 'g', share: 'group', memoryMap, parent: null } as const;
+    expect(refused({ type: 'VmRegistered', data })).toBe('EVENT_INVALID');
+  });
+
+  test('an event larger than an event may be', () => {
+    const argv = Array.from({ length: 100 }, () => 'x'.repeat(3000));
+    expect(refused({ type: 'CommandLineObserved', data: { vm: 'web', argv } })).toBe(
+      'EVENT_TOO_LARGE',
+    );
+  });
+});
+
+describe('types of events', () => {
+  test('are of a batch, of a control event, or unknown', () => {
+    expect(['PackWritten', 'PagesWritten', 'DeviceStateWritten'].every(isBatchType)).toBe(true);
+    expect(isBatchType('CaptureCommitted')).toBe(false);
+    expect(isControlType('CaptureCommitted')).toBe(true);
+    expect(isControlType('PagesWritten')).toBe(false);
+    expect(isControlType('hasOwnProperty')).toBe(false);
+  });
+});

@@ -1,0 +1,113 @@
+// Format 1 of every event stays readable, and stays what is written (tests/golden/events-1).
+
+import { hash } from 'node:crypto';
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, test } from '@jest/globals';
+import * as either from 'fp-ts/lib/Either.js';
+import {
+  BATCH_TYPES,
+  CONTROL_CODECS,
+  decodeControl,
+  encodeControl,
+  STORE_TYPES,
+} from '../../../domain/events/control.ts';
+import { toHex } from '../../../domain/values/identifier.ts';
+import { blockStarts, PACK_HEADER_BYTES, packHeader } from '../../../domain/values/pack.ts';
+import { decodePackWritten, encodePackWritten } from '../../../domain/events/pack-written.ts';
+import { decodePageColumns, encodePageColumns } from '../../../domain/events/pages-written.ts';
+import { decodePackRewritten, encodePackRewritten } from '../../../domain/events/pack-rewritten.ts';
+import { batchesHash } from '../../../domain/evidence.ts';
+import {
+  GOLDEN_CONTROL_EVENTS,
+  GOLDEN_DEVICE_COLUMNS,
+  GOLDEN_FOLDER,
+  GOLDEN_PACK,
+  GOLDEN_PAGE_COLUMNS,
+  GOLDEN_PATCHED_PACK,
+  GOLDEN_PATTERN_COLUMNS,
+  GOLDEN_REWRITTEN_PACK,
+  goldenBytes,
+} from '../../support/golden-capture.ts';
+
+const golden = (type: string): Uint8Array => goldenBytes(`events-1/${type}.bin`);
+const sha256 = (bytes: Uint8Array): Uint8Array => hash('sha256', bytes, 'buffer');
+
+describe('events of format 1', () => {
+  test('have one golden file each', () => {
+    const files = readdirSync(join(GOLDEN_FOLDER, 'events-1')).toSorted();
+    const types = [...Object.keys(CONTROL_CODECS), ...BATCH_TYPES, ...STORE_TYPES];
+    expect(files).toEqual(types.map((type) => `${type}.bin`).toSorted());
+    const valued = GOLDEN_CONTROL_EVENTS.map(({ type }) => type);
+    expect(valued.toSorted()).toEqual(Object.keys(CONTROL_CODECS).toSorted());
+  });
+
+  test.each(GOLDEN_CONTROL_EVENTS.map((event) => [event.type, event] as const))(
+    '%s',
+    (type, event) => {
+      const envelope = { type, schema: 1, position: 0n, data: golden(type) };
+      expect(decodeControl(envelope)).toEqual(either.right(event));
+      expect(encodeControl(event)).toEqual(either.right(golden(type)));
+    },
+  );
+
+  test.each([
+    ['PagesWritten', GOLDEN_PAGE_COLUMNS],
+    ['DeviceStateWritten', GOLDEN_DEVICE_COLUMNS],
+  ])('%s', (type, columns) => {
+    expect(decodePageColumns(golden(type))).toEqual(either.right(columns));
+    expect(encodePageColumns(columns)).toEqual(golden(type));
+  });
+
+  test('PackWritten', () => {
+    const read = decodePackWritten(golden('PackWritten'));
+    expect(read).toMatchObject(either.right(GOLDEN_PACK));
+    if (either.isLeft(read)) return;
+    expect(read.right.identifiers.length).toBe(5 * 32);
+    expect(encodePackWritten(read.right)).toEqual(golden('PackWritten'));
+  });
+
+  test('PackRewritten', () => {
+    const data = golden('PackRewritten');
+    expect(decodePackRewritten(data)).toEqual(either.right(GOLDEN_REWRITTEN_PACK));
+    expect(encodePackRewritten(GOLDEN_REWRITTEN_PACK)).toEqual(data);
+  });
+
+  test('the hash of a commit is that of its batches', () => {
+    const digests = BATCH_TYPES.map((type) => sha256(golden(type)));
+    const commit = GOLDEN_CONTROL_EVENTS.find(({ type }) => type === 'CaptureCommitted');
+    expect(commit?.data).toMatchObject({ hash: batchesHash(sha256, digests) });
+  });
+});
+
+describe('events of schema 2', () => {
+  const golden2 = (type: string): Uint8Array => goldenBytes(`events-2/${type}.bin`);
+
+  test('PagesWritten has patterns', () => {
+    const data = golden2('PagesWritten');
+    expect(decodePageColumns(data)).toEqual(either.right(GOLDEN_PATTERN_COLUMNS));
+    expect(encodePageColumns(GOLDEN_PATTERN_COLUMNS)).toEqual(data);
+  });
+
+  test('PackWritten has patches, and patterns after contents', () => {
+    const data = golden2('PackWritten');
+    expect(decodePackWritten(data)).toEqual(either.right(GOLDEN_PATCHED_PACK));
+    expect(encodePackWritten(GOLDEN_PATCHED_PACK)).toEqual(data);
+  });
+});
+
+describe('a pack of format 1', () => {
+  const pack = goldenBytes(`pack-1/${GOLDEN_PACK.name}`);
+
+  test('is named by the SHA-256 of its bytes', () => {
+    expect(toHex(sha256(pack))).toBe(GOLDEN_PACK.name);
+  });
+
+  test('begins with its header and ends with its last block', () => {
+    const random = Uint8Array.from({ length: 16 }, (_, i) => 0xf0 + i);
+    const header = packHeader({ group: GOLDEN_PACK.group, random });
+    expect(pack.slice(0, PACK_HEADER_BYTES)).toEqual(header);
+    expect(pack.length).toBe(GOLDEN_PACK.sizeBytes);
+    expect(blockStarts(GOLDEN_PACK.blocks).offsets.at(-1)).toBe(pack.length);
+  });
+});

@@ -1,0 +1,150 @@
+import { describe, expect, test } from '@jest/globals';
+import * as either from 'fp-ts/lib/Either.js';
+import fc from 'fast-check';
+import {
+  blockStarts,
+  PACK_HEADER_BYTES,
+  PACK_NAME,
+  packHeader,
+  sliceBlocks,
+} from '../../../domain/values/pack.ts';
+import {
+  decodePackWritten,
+  encodePackWritten,
+  packSlotsOf,
+  type PackWritten,
+} from '../../../domain/events/pack-written.ts';
+import { BLOCK_BYTES, EVENT_BYTES_MAX, PACK_PAGES_MAX } from '../../../domain/values/page.ts';
+import { IDENTIFIER_BYTES } from '../../../domain/ports/page-engine.ts';
+import { isGroupName } from '../../../domain/events/streams.ts';
+import { NO_PATCHES } from '../../../domain/events/patches.ts';
+import { damaged, packWritten } from '../../support/arbitraries.ts';
+
+function reasonOf(bytes: Uint8Array): string {
+  const read = decodePackWritten(bytes);
+  if (either.isRight(read)) return 'it was read';
+  expect(read.left.code).toBe('EVENT_INVALID');
+  return read.left.message;
+}
+
+/** The largest pack: as many blocks as pages, each of them a raw page. */
+function largestPack(): PackWritten {
+  const blocks = {
+    codecs: new Uint8Array(PACK_PAGES_MAX),
+    pages: new Uint8Array(PACK_PAGES_MAX).fill(1),
+    lengths: new Uint32Array(PACK_PAGES_MAX).fill(4096),
+    checksums: new Uint32Array(PACK_PAGES_MAX).fill(0xffff_ffff),
+  };
+  return {
+    name: 'fe'.repeat(32),
+    capture: 2 ** 32 - 1,
+    group: 'g'.repeat(63),
+    sizeBytes: PACK_HEADER_BYTES + PACK_PAGES_MAX * 4096,
+    blocks,
+    identifiers: new Uint8Array(PACK_PAGES_MAX * IDENTIFIER_BYTES).fill(0xab),
+    patches: NO_PATCHES,
+  };
+}
+
+/** Whether a table that was read says what its pack holds. */
+function isBounded(pack: PackWritten): boolean {
+  const { slots, offsets } = blockStarts(pack.blocks);
+  const isWhole = slots.at(-1) === packSlotsOf(pack) && offsets.at(-1) === pack.sizeBytes;
+  return isWhole && PACK_NAME.test(pack.name) && isGroupName(pack.group);
+}
+
+describe('the event of a pack', () => {
+  test('reads back as it was written', () => {
+    fc.assert(
+      fc.property(packWritten, (pack) => {
+        expect(decodePackWritten(encodePackWritten(pack))).toEqual(either.right(pack));
+      }),
+      { numRuns: 200 },
+    );
+  });
+
+  test('of the largest pack fits one event', () => {
+    const bytes = encodePackWritten(largestPack());
+    expect(bytes.length).toBeLessThanOrEqual(EVENT_BYTES_MAX);
+    expect(decodePackWritten(bytes)).toEqual(either.right(largestPack()));
+  });
+
+  test('damaged is read as a table within its bounds, or refused', () => {
+    fc.assert(
+      fc.property(
+        packWritten.chain((pack) => damaged(encodePackWritten(pack))),
+        (bytes) => {
+          const read = decodePackWritten(bytes);
+          expect(either.isLeft(read) ? read.left.code : isBounded(read.right)).toBe(
+            either.isLeft(read) ? 'EVENT_INVALID' : true,
+          );
+        },
+      ),
+      { numRuns: 300 },
+    );
+  });
+
+  test.each<[string, (pack: PackWritten) => PackWritten]>([
+    ['no page', (pack) => ({ ...pack, identifiers: new Uint8Array(0) })],
+    [
+      'more pages than a pack has',
+      (pack) => ({ ...pack, identifiers: new Uint8Array((PACK_PAGES_MAX + 1) * 32) }),
+    ],
+    [
+      'blocks of other pages than it has',
+      (pack) => ({ ...pack, identifiers: pack.identifiers.subarray(32) }),
+    ],
+    ['blocks that end elsewhere', (pack) => ({ ...pack, sizeBytes: pack.sizeBytes + 1 })],
+    ['a group that could be a path', (pack) => ({ ...pack, group: '../keys' })],
+    ['no group', (pack) => ({ ...pack, group: '' })],
+  ])('is refused with %s', (_, change) => {
+    expect(reasonOf(encodePackWritten(change(largestPack())))).toContain('malformed');
+  });
+
+  test.each<[string, (pack: PackWritten) => void]>([
+    ['an unknown codec', ({ blocks }) => blocks.codecs.fill(3, 9, 10)],
+    ['no page', ({ blocks }) => blocks.pages.fill(0, 9, 10)],
+    ['too many pages', ({ blocks }) => blocks.pages.fill(65, 9, 10)],
+    ['no byte', ({ blocks }) => blocks.lengths.fill(0, 9, 10)],
+    ['more bytes than its pages', ({ blocks }) => blocks.lengths.fill(BLOCK_BYTES + 1, 9, 10)],
+  ])('is refused where a block has %s', (_, change) => {
+    const pack = largestPack();
+    change(pack);
+    expect(reasonOf(encodePackWritten(pack))).toContain('block 9');
+  });
+});
+
+describe("a pack's header", () => {
+  test('names its group and bears the random bytes', () => {
+    const header = packHeader({ group: 'default', random: new Uint8Array(16).fill(7) });
+    expect(header.length).toBe(PACK_HEADER_BYTES);
+    expect(Buffer.from(header.subarray(0, 4)).toString()).toBe('PLPK');
+    expect(Buffer.from(header.subarray(8, 72)).toString()).toBe(`default${'\0'.repeat(57)}`);
+    expect([...header.subarray(72, 88)]).toEqual(Array.from({ length: 16 }, () => 7));
+    expect([...header.subarray(88)]).toEqual(Array.from({ length: 8 }, () => 0));
+  });
+});
+
+describe('a table of blocks', () => {
+  const blocks = {
+    codecs: Uint8Array.of(0, 1, 1),
+    pages: Uint8Array.of(4, 4, 1),
+    lengths: Uint32Array.of(100, 50, 7),
+    checksums: Uint32Array.of(1, 2, 3),
+  };
+
+  test('says where each block starts, in slots and in bytes', () => {
+    const { slots, offsets } = blockStarts(blocks);
+    expect([...slots]).toEqual([0, 4, 8, 9]);
+    expect([...offsets]).toEqual([96, 196, 246, 253]);
+  });
+
+  test('is cut by rows', () => {
+    expect(sliceBlocks(blocks, 1, 2)).toEqual({
+      codecs: Uint8Array.of(1),
+      pages: Uint8Array.of(4),
+      lengths: Uint32Array.of(50),
+      checksums: Uint32Array.of(2),
+    });
+  });
+});

@@ -1,0 +1,193 @@
+import { describe, expect, test } from '@jest/globals';
+import * as either from 'fp-ts/lib/Either.js';
+import fc from 'fast-check';
+import { InvariantError } from '../../../domain/values/assert.ts';
+import {
+  decodePageColumns,
+  encodePageColumns,
+  fitsEvent,
+  hasReference,
+  holdsContent,
+  KIND_BROKE,
+  KIND_MASK,
+  KIND_MERGED,
+  KIND_PATTERN,
+  KIND_STORED,
+  KIND_ZERO,
+  type PageColumns,
+} from '../../../domain/events/pages-written.ts';
+import { BATCH_ROWS_MAX, EVENT_BYTES_MAX, PACK_SLOTS } from '../../../domain/values/page.ts';
+import { damaged, GFN_MAX, makeColumns, pageColumns } from '../../support/arbitraries.ts';
+
+/** Columns as plain arrays, for comparing. */
+const plain = (columns: PageColumns) => ({
+  ...columns,
+  kinds: [...columns.kinds],
+  gfns: [...columns.gfns],
+  packIndexes: [...columns.packIndexes],
+  slots: [...columns.slots],
+});
+
+function decoded(bytes: Uint8Array): PageColumns {
+  const columns = decodePageColumns(bytes);
+  if (either.isLeft(columns)) throw columns.left;
+  return columns.right;
+}
+
+const reasonOf = (bytes: Uint8Array): string => {
+  const columns = decodePageColumns(bytes);
+  if (either.isRight(columns)) return 'it was read';
+  expect(columns.left.code).toBe('EVENT_INVALID');
+  return columns.left.message;
+};
+
+/** The most packs that fit beside so many rows. */
+function packsBeside(rows: number): number {
+  let packs = 0;
+  while (fitsEvent({ rows, packs: packs + 1 })) packs += 1;
+  return packs;
+}
+
+describe('page columns', () => {
+  test('read back as they were written', () => {
+    fc.assert(
+      fc.property(pageColumns, (columns) => {
+        expect(plain(decoded(encodePageColumns(columns)))).toEqual(plain(columns));
+      }),
+      { numRuns: 150 },
+    );
+  });
+
+  test.each([
+    { rows: BATCH_ROWS_MAX, packs: 0, step: 1 },
+    { rows: BATCH_ROWS_MAX, packs: 1, step: 200 },
+    { rows: BATCH_ROWS_MAX, packs: packsBeside(BATCH_ROWS_MAX), step: 200_000 },
+    { rows: 1, packs: packsBeside(1), step: 2 },
+    { rows: 0, packs: 0, step: 1 },
+  ])('read back at the limits: $rows rows, $packs packs', (shape) => {
+    const columns = makeColumns({ seed: 7, ...shape });
+    const bytes = encodePageColumns(columns);
+    expect(bytes.length).toBeLessThanOrEqual(EVENT_BYTES_MAX);
+    expect(plain(decoded(bytes))).toEqual(plain(columns));
+  });
+
+  test('that fit an event never take more than one, whatever stands in them', () => {
+    const shapes = fc.nat({ max: BATCH_ROWS_MAX }).chain((rows) =>
+      fc.record({
+        rows: fc.constant(rows),
+        packs: fc.nat({ max: packsBeside(rows) }),
+        seed: fc.nat(),
+        step: fc.constantFrom(1, 200_000),
+      }),
+    );
+    fc.assert(
+      fc.property(shapes, (shape) => {
+        expect(encodePageColumns(makeColumns(shape)).length).toBeLessThanOrEqual(EVENT_BYTES_MAX);
+      }),
+      { numRuns: 12 },
+    );
+    expect(fitsEvent({ rows: BATCH_ROWS_MAX + 1, packs: 0 })).toBe(false);
+    expect(fitsEvent({ rows: 0, packs: EVENT_BYTES_MAX / 32 })).toBe(false);
+  });
+
+  test('leave the bytes beside theirs alone: they may lie inside a larger buffer', () => {
+    const columns = makeColumns({ seed: 3, rows: 20, packs: 2, step: 9 });
+    const bytes = encodePageColumns(columns);
+    const larger = new Uint8Array(bytes.length + 11).fill(0xee);
+    larger.set(bytes, 5);
+    expect(plain(decoded(larger.subarray(5, 5 + bytes.length)))).toEqual(plain(columns));
+  });
+
+  test('take three bytes a row where pages follow each other in one pack, and a slot', () => {
+    const rows = 1000;
+    const columns = { ...makeColumns({ seed: 1, rows, packs: 1, step: 1 }) };
+    columns.kinds.fill(KIND_STORED);
+    expect(encodePageColumns(columns).length).toBe(32 + 32 + rows * (1 + 1 + 1 + 2));
+  });
+
+  test('whose gfns do not ascend are our own fault', () => {
+    const columns = makeColumns({ seed: 1, rows: 3, packs: 0, step: 1 });
+    columns.gfns[2] = columns.gfns[1]!;
+    expect(() => encodePageColumns(columns)).toThrow(InvariantError);
+  });
+});
+
+describe('kinds', () => {
+  test('refer to a page or a pattern unless they are zero', () => {
+    const kinds = [KIND_ZERO, KIND_STORED, KIND_MERGED, KIND_PATTERN];
+    expect(kinds.filter(hasReference)).toEqual([KIND_STORED, KIND_MERGED, KIND_PATTERN]);
+    expect(kinds.filter(holdsContent)).toEqual([KIND_STORED, KIND_MERGED]);
+    expect(hasReference(KIND_MERGED | KIND_BROKE)).toBe(true);
+    expect(hasReference(KIND_ZERO | KIND_BROKE)).toBe(false);
+  });
+});
+
+/** What is out of bounds in columns that were read, or null. */
+function faultIn({ kinds, gfns, packIndexes, slots, packs }: PageColumns): string | null {
+  if ([gfns, packIndexes, slots].some(({ length }) => length !== kinds.length)) return 'uneven';
+  for (const [row, gfn] of gfns.entries()) {
+    if (gfn > GFN_MAX || (row > 0 && gfn <= gfns[row - 1]!)) return `gfn ${gfn} in row ${row}`;
+    if (!hasReference(kinds[row]!)) continue;
+    const last = (kinds[row]! & KIND_MASK) === KIND_PATTERN ? packs.length : packs.length - 1;
+    if (packIndexes[row]! > last) return `pack ${packIndexes[row]} in row ${row}`;
+    if (slots[row]! >= PACK_SLOTS) return `slot ${slots[row]} in row ${row}`;
+  }
+  return null;
+}
+
+describe('bytes that are no page columns', () => {
+  const columns = makeColumns({ seed: 5, rows: 200, packs: 3, step: 300 });
+  const bytes = encodePageColumns(columns);
+  const withWord = (at: number, value: number): Uint8Array => {
+    const changed = bytes.slice();
+    new DataView(changed.buffer).setUint32(at, value, true);
+    return changed;
+  };
+
+  test('are read as columns within their bounds, or refused', () => {
+    fc.assert(
+      fc.property(
+        pageColumns.chain((some) => damaged(encodePageColumns(some))),
+        (changed) => {
+          const read = decodePageColumns(changed);
+          expect(either.isLeft(read) ? read.left.code : faultIn(read.right)).toBe(
+            either.isLeft(read) ? 'EVENT_INVALID' : null,
+          );
+        },
+      ),
+      { numRuns: 400 },
+    );
+  });
+
+  test('are refused when any length is cut', () => {
+    for (let length = 0; length < bytes.length; length += 1)
+      expect(reasonOf(bytes.subarray(0, length))).not.toBe('it was read');
+  });
+
+  test.each([
+    ['rows', 8],
+    ['bytes of gfns', 20],
+    ['bytes of packs', 24],
+    ['references', 28],
+  ])('are refused before anything is allocated for a hostile number of %s', (_, at) => {
+    expect(reasonOf(withWord(at, 0xffff_ffff))).toMatch(/claims 4294967295|columns need/u);
+  });
+
+  test('are refused where a reference leads out of the table of packs, or out of a pack', () => {
+    const one: PageColumns = {
+      ...makeColumns({ seed: 5, rows: 1, packs: 1, step: 1 }),
+      kinds: Uint8Array.of(KIND_STORED),
+    };
+    one.slots[0] = PACK_SLOTS;
+    expect(reasonOf(encodePageColumns(one))).toContain(`slot ${PACK_SLOTS}`);
+    one.slots[0] = PACK_SLOTS - 1;
+    one.packIndexes[0] = 1;
+    expect(reasonOf(encodePageColumns(one))).toContain('pack 1 of 1');
+  });
+
+  test('are refused where a gfn is beyond the largest VM', () => {
+    const one = makeColumns({ seed: 5, rows: 1, packs: 0, step: 2 });
+    one.gfns[0] = GFN_MAX + 1;
+    expect(reasonOf(encodePageColumns(one))).toContain('gfns');
+  });
+});

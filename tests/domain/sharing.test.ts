@@ -1,0 +1,301 @@
+import { describe, expect, test } from '@jest/globals';
+import { hash } from 'node:crypto';
+import * as either from 'fp-ts/lib/Either.js';
+import fc from 'fast-check';
+import { identifierAt } from '../../domain/values/identifier.ts';
+import {
+  KIND_BROKE,
+  KIND_MASK,
+  KIND_MERGED,
+  KIND_STORED,
+  KIND_ZERO,
+} from '../../domain/events/pages-written.ts';
+import { CLASS_NONE, CLASS_ZERO, IDENTIFIER_BYTES } from '../../domain/ports/page-engine.ts';
+import {
+  decidePageWrite,
+  decideWrites,
+  evolvePages,
+  type PageEvent,
+  type PagesState,
+  type WritePage,
+  type WritesView,
+} from '../../domain/sharing.ts';
+import { FIRST_CONTENT, isContent, UNKNOWN, type Holding } from '../../domain/values/holding.ts';
+import type { Refusal } from '../../domain/values/refusals.ts';
+import { events, refusal, specify } from '../support/given-when-then.ts';
+
+const PAGES = 16;
+const EMPTY: PagesState = { pageCount: PAGES, pages: new Map(), contents: new Map() };
+
+/** Events of a page bear no VM; here they do, so that several VMs can be told apart. */
+interface OfVm {
+  readonly vm: string;
+  readonly event: PageEvent;
+}
+
+const given = specify<PagesState, WritePage, OfVm, Refusal>({
+  initial: EMPTY,
+  decide: (state) => (write) =>
+    either.map((some: readonly PageEvent[]) => some.map((event) => ({ vm: write.vm, event })))(
+      decidePageWrite(state)(write),
+    ),
+  evolve: (state, { vm, event }) => evolvePages(state, vm, event),
+});
+
+const write = (vm: string, gfn: number, identifier: string): WritePage => ({
+  vm,
+  gfn,
+  patternClass: CLASS_NONE,
+  identifier,
+});
+const writeZero = (vm: string, gfn: number): WritePage => ({
+  vm,
+  gfn,
+  patternClass: CLASS_ZERO,
+  identifier: '',
+});
+const stored = (vm: string, gfn: number, identifier: string): OfVm => ({
+  vm,
+  event: { type: 'PageStored', gfn, identifier },
+});
+const merged = (vm: string, gfn: number, identifier: string, scope: 'intra' | 'inter'): OfVm => ({
+  vm,
+  event: { type: 'PageMerged', gfn, identifier, scope },
+});
+const zeroed = (vm: string, gfn: number): OfVm => ({
+  vm,
+  event: { type: 'PatternPageShared', gfn, pattern: CLASS_ZERO },
+});
+const broken = (vm: string, gfn: number, identifier: string): OfVm => ({
+  vm,
+  event: { type: 'SharingBroken', gfn, identifier },
+});
+
+describe('a page write', () => {
+  test('of content nobody stored is stored', () => {
+    expect(given().when(write('a', 0, 'X'))).toEqual(events(stored('a', 0, 'X')));
+  });
+
+  test('of content the VM itself stored is linked inside the VM', () => {
+    expect(given(stored('a', 0, 'X')).when(write('a', 1, 'X'))).toEqual(
+      events(merged('a', 1, 'X', 'intra')),
+    );
+  });
+
+  test('of content another VM stored is linked between VMs', () => {
+    expect(given(stored('a', 0, 'X')).when(write('b', 7, 'X'))).toEqual(
+      events(merged('b', 7, 'X', 'inter')),
+    );
+  });
+
+  test('of content that no page holds any more is still linked: it is still stored', () => {
+    expect(given(stored('a', 0, 'X'), stored('a', 0, 'Y')).when(write('a', 3, 'X'))).toEqual(
+      events(merged('a', 3, 'X', 'intra')),
+    );
+  });
+
+  test('that a pattern describes is neither stored nor looked up', () => {
+    expect(given().when(writeZero('a', 2))).toEqual(events(zeroed('a', 2)));
+    expect(given(zeroed('b', 0)).when(writeZero('a', 2))).toEqual(events(zeroed('a', 2)));
+  });
+
+  test('of what the page holds already is no event', () => {
+    expect(given(stored('a', 0, 'X')).when(write('a', 0, 'X'))).toEqual(events());
+    expect(given(zeroed('a', 0)).when(writeZero('a', 0))).toEqual(events());
+  });
+
+  test('of what a shared page holds already breaks nothing', () => {
+    expect(
+      given(stored('a', 0, 'X'), merged('b', 0, 'X', 'inter')).when(write('b', 0, 'X')),
+    ).toEqual(events());
+  });
+
+  test('outside the VM is refused', () => {
+    expect(given().when(write('a', PAGES, 'X'))).toEqual(
+      refusal({ _tag: 'GfnOutOfRange', vm: 'a', gfn: PAGES, pages: PAGES }),
+    );
+  });
+});
+
+describe('a sharing is broken', () => {
+  const shared = [stored('a', 0, 'X'), merged('b', 0, 'X', 'inter')];
+
+  test('by a write to a page whose old content another page holds', () => {
+    expect(given(...shared).when(write('b', 0, 'Y'))).toEqual(
+      events(stored('b', 0, 'Y'), broken('b', 0, 'X')),
+    );
+  });
+
+  test('by a write of a pattern, and by a merge with something else', () => {
+    expect(given(...shared).when(writeZero('a', 0))).toEqual(
+      events(zeroed('a', 0), broken('a', 0, 'X')),
+    );
+    expect(given(...shared, stored('a', 1, 'Y')).when(write('a', 0, 'Y'))).toEqual(
+      events(merged('a', 0, 'Y', 'intra'), broken('a', 0, 'X')),
+    );
+  });
+
+  test('inside one VM too', () => {
+    expect(
+      given(stored('a', 0, 'X'), merged('a', 1, 'X', 'intra')).when(write('a', 0, 'Y')),
+    ).toEqual(events(stored('a', 0, 'Y'), broken('a', 0, 'X')));
+  });
+
+  test('by nobody who is the last holder', () => {
+    expect(given(...shared, stored('a', 0, 'Y')).when(write('b', 0, 'Z'))).toEqual(
+      events(stored('b', 0, 'Z')),
+    );
+  });
+
+  test('by nobody who leaves a pattern', () => {
+    expect(given(zeroed('a', 0), zeroed('b', 0)).when(write('a', 0, 'X'))).toEqual(
+      events(stored('a', 0, 'X')),
+    );
+  });
+});
+
+/** The plainest view there is: maps and nothing else. */
+class MapView implements WritesView {
+  readonly contents: string[] = [];
+  readonly tables = new Map<string, Holding[]>();
+  vm = '';
+
+  table(): Holding[] {
+    let table = this.tables.get(this.vm);
+    if (table === undefined) {
+      table = Array.from({ length: PAGES }, () => UNKNOWN);
+      this.tables.set(this.vm, table);
+    }
+    return table;
+  }
+
+  find(identifiers: Uint8Array, row: number): Holding {
+    const content = this.contents.indexOf(identifierAt(identifiers, row));
+    return content < 0 ? -1 : FIRST_CONTENT + content;
+  }
+
+  held(gfn: number): Holding {
+    return this.table()[gfn]!;
+  }
+
+  holders(content: Holding): number {
+    return [...this.tables.values()].flat().filter((held) => held === content).length;
+  }
+
+  store(identifiers: Uint8Array, row: number): Holding {
+    return FIRST_CONTENT + this.contents.push(identifierAt(identifiers, row)) - 1;
+  }
+
+  hold(gfn: number, holding: Holding): void {
+    this.table()[gfn] = holding;
+  }
+}
+
+/** A capture: what each page of a VM holds, as a small number; 0 is zeros. */
+const capture = fc.record({
+  vm: fc.constantFrom('a', 'b', 'c'),
+  pages: fc.uniqueArray(
+    fc.record({ gfn: fc.nat({ max: PAGES - 1 }), content: fc.nat({ max: 6 }) }),
+    {
+      selector: ({ gfn }) => gfn,
+      maxLength: PAGES,
+    },
+  ),
+});
+
+const identifierOf = (content: number): Uint8Array =>
+  hash('sha256', `content ${content}`, 'buffer');
+
+function columnsOf(pages: readonly { gfn: number; content: number }[]) {
+  const identifiers = new Uint8Array(pages.length * IDENTIFIER_BYTES);
+  for (const [row, { content }] of pages.entries())
+    if (content > 0) identifiers.set(identifierOf(content), row * IDENTIFIER_BYTES);
+  return {
+    gfns: Uint32Array.from(pages, ({ gfn }) => gfn),
+    classes: Uint8Array.from(pages, ({ content }) => (content === 0 ? CLASS_ZERO : CLASS_NONE)),
+    identifiers,
+    patterns: new Uint32Array(pages.length),
+  };
+}
+
+/** What the oracle says of one capture: its state after it, and its events by row. */
+function decideOneByOne(
+  before: PagesState,
+  vm: string,
+  columns: ReturnType<typeof columnsOf>,
+): { state: PagesState; byRow: PageEvent[][] } {
+  let state = before;
+  const byRow: PageEvent[][] = [];
+  for (const [row, gfn] of columns.gfns.entries()) {
+    const identifier = identifierAt(columns.identifiers, row);
+    const command = { vm, gfn, patternClass: columns.classes[row]!, identifier };
+    const decided = decidePageWrite(state)(command);
+    if (either.isLeft(decided)) throw new TypeError('the oracle refused a page of the VM');
+    for (const event of decided.right) {
+      // The invariant of preemptive merging, at every event.
+      if (event.type === 'PageStored' && state.contents.has(event.identifier))
+        throw new TypeError(`${event.identifier} is stored twice`);
+      state = evolvePages(state, vm, event);
+    }
+    byRow.push([...decided.right]);
+  }
+  return { state, byRow };
+}
+
+const KINDS: Readonly<Record<string, number>> = {
+  PageStored: KIND_STORED,
+  PageMerged: KIND_MERGED,
+  PatternPageShared: KIND_ZERO,
+};
+
+describe('the decider of whole batches', () => {
+  test('decides as the decider of single pages does, over several VMs and captures', () => {
+    fc.assert(
+      fc.property(fc.array(capture, { maxLength: 8 }), (captures) => {
+        const view = new MapView();
+        let state = EMPTY;
+        for (const { vm, pages } of captures) {
+          const columns = columnsOf(pages.toSorted((a, b) => a.gfn - b.gfn));
+          const oracle = decideOneByOne(state, vm, columns);
+          ({ state } = oracle);
+          view.vm = vm;
+          const decided = decideWrites(view, columns);
+          const rows = oracle.byRow.flatMap((some, row) => (some.length > 0 ? [row] : []));
+          const kinds = rows.map((row) => {
+            const [first, second] = oracle.byRow[row]!;
+            return KINDS[first!.type]! | (second === undefined ? 0 : KIND_BROKE);
+          });
+          expect([...decided.rows]).toEqual(rows);
+          expect([...decided.kinds]).toEqual(kinds);
+          expect(decided.count).toBe(rows.length);
+          expect(decided.unchanged).toBe(columns.gfns.length - rows.length);
+          const stores = rows.filter((_, i) => (kinds[i]! & KIND_MASK) === KIND_STORED);
+          expect([...decided.storeRows]).toEqual(stores);
+          expect(decided.storeRows.length + decided.merged + decided.pattern).toBe(decided.count);
+          for (const [i, row] of rows.entries())
+            expect(textOf(view, decided.holdings[i]!)).toBe(
+              state.pages.get(`${vm}/${columns.gfns[row]}`),
+            );
+        }
+        // Preemptive merging: no content is stored twice.
+        expect(new Set(view.contents).size).toBe(view.contents.length);
+      }),
+      { numRuns: 200 },
+    );
+  });
+
+  test('of nothing decides nothing', () => {
+    const decided = decideWrites(new MapView(), columnsOf([]));
+    expect(decided).toMatchObject({ count: 0, merged: 0, pattern: 0, unchanged: 0 });
+  });
+
+  test('takes equal pages of one batch as one store and links', () => {
+    const view = new MapView();
+    const decided = decideWrites(view, columnsOf([1, 2, 3].map((gfn) => ({ gfn, content: 5 }))));
+    expect([...decided.kinds]).toEqual([KIND_STORED, KIND_MERGED, KIND_MERGED]);
+    expect([...decided.holdings]).toEqual([FIRST_CONTENT, FIRST_CONTENT, FIRST_CONTENT]);
+  });
+});
+
+const textOf = (view: MapView, holding: Holding): string =>
+  isContent(holding) ? view.contents[holding - FIRST_CONTENT]! : `pattern:${holding + CLASS_ZERO}`;

@@ -1,0 +1,134 @@
+import { describe, expect, test } from '@jest/globals';
+import * as either from 'fp-ts/lib/Either.js';
+import { parsePoint } from '../../../domain/values/point.ts';
+import type { Position } from '../../../domain/ports/event-log.ts';
+import { catalogueOf, catalogueText } from '../../../projections/models/catalogue-state.ts';
+import { CAPTURE_WEIGHT, type VmEntry } from '../../../projections/models/catalogue.ts';
+import { HandMadeLedger } from '../../support/hand-made-captures.ts';
+
+const AT = Date.parse('2026-11-20T10:00:00Z');
+const MINUTE = 60_000;
+const PAGES = [1, 2, 3, 4];
+
+/** Three captures of VM a, two minutes apart, b in between, and checkpoints. */
+async function makeLedger(): Promise<{ ledger: HandMadeLedger; positions: Position[] }> {
+  const ledger = new HandMadeLedger();
+  const positions = [
+    await ledger.record({ vm: 'a', pages: PAGES, timeMs: AT }),
+    await ledger.record({ vm: 'a', pages: [1, 2, 3, 5], timeMs: AT + 2 * MINUTE }),
+    await ledger.record({ vm: 'b', pages: PAGES, timeMs: AT }),
+    await ledger.record({ vm: 'a', pages: [1, 2, 3, 6], timeMs: AT + 4 * MINUTE }),
+  ];
+  await ledger.checkpoint('a', 'booted', 2);
+  await ledger.state.catchUp({ heavy: false });
+  return { ledger, positions };
+}
+
+const entryOf = (ledger: HandMadeLedger, vm = 'a'): VmEntry => ledger.state.catalogue.vms.get(vm)!;
+
+/** The number of the capture a point names, or the refusal's tag. */
+function resolved(entry: VmEntry, text: string): number | string {
+  const context = { nowMs: AT + 10 * MINUTE, parseInstant: Date.parse };
+  const found = either.chain(entry.resolve.bind(entry))(parsePoint(text, context));
+  return either.isRight(found) ? found.right.capture : found.left._tag;
+}
+
+describe('a point names a capture', () => {
+  test.each([
+    ['latest', 3],
+    ['@1', 1],
+    ['@3', 3],
+    ['@4', 'NoCapture'],
+    ['time:2026-11-20T10:00:00Z', 1],
+    ['time:2026-11-20T10:01:59.999Z', 1],
+    ['time:2026-11-20T10:02:00Z', 2],
+    ['time:2027-01-01', 3],
+    ['time:2026-11-20T09:59:59Z', 'NoCapture'],
+    ['ago:8m', 2],
+    ['ago:0s', 3],
+    ['ago:1d', 'NoCapture'],
+    ['cp:booted', 2],
+    ['cp:halted', 'CheckpointUnknown'],
+  ])('%s: %s', async (text, expected) => {
+    const { ledger } = await makeLedger();
+    expect(resolved(entryOf(ledger), text)).toBe(expected);
+  });
+
+  test('committed at or before a position, also one that another VM committed at', async () => {
+    const { ledger, positions } = await makeLedger();
+    const [first, second, other, third] = positions;
+    const of = (position: Position): number | string =>
+      resolved(entryOf(ledger), `pos:${position}`);
+    expect(of(first! - 1n)).toBe('NoCapture');
+    expect(
+      [first!, second! - 1n, second!, other!, third! - 1n, third!, 10n ** 30n].map(of),
+    ).toEqual([1, 1, 2, 2, 2, 3, 3]);
+  });
+
+  test('of a VM without captures: none', async () => {
+    const ledger = new HandMadeLedger();
+    await ledger.checkpoint('x', 'early', 1);
+    await ledger.state.catchUp({ heavy: false });
+    for (const text of ['latest', '@1', 'pos:9', 'time:2027-01-01', 'cp:early'])
+      expect(resolved(entryOf(ledger, 'x'), text)).toBe('NoCapture');
+  });
+});
+
+describe('the catalogue', () => {
+  test('counts a capture that is earlier than the last as at its time, so that times ascend', async () => {
+    const { ledger } = await makeLedger();
+    await ledger.record({ vm: 'a', pages: PAGES, timeMs: AT });
+    await ledger.state.catchUp({ heavy: false });
+    expect(entryOf(ledger).captures.map(({ timeMs }) => (timeMs - AT) / MINUTE)).toEqual([
+      0, 2, 4, 4,
+    ]);
+    expect(resolved(entryOf(ledger), 'time:2026-11-20T10:04:00Z')).toBe(4);
+  });
+
+  test('knows the ledger, its groups and its checkpoints', async () => {
+    const { ledger } = await makeLedger();
+    await ledger.appendLedger(
+      { type: 'LedgerCreated', data: { ledger: 'id', format: 1, pageStore: null } },
+      { type: 'GroupCreated', data: { group: 'g', keyCheck: 'first' } },
+      { type: 'GroupCreated', data: { group: 'g', keyCheck: 'second' } },
+    );
+    await ledger.state.catchUp({ heavy: false });
+    const { catalogue } = ledger.state;
+    expect(catalogue.ledger).toEqual({ id: 'id', pageStore: null });
+    expect([...catalogue.groups]).toEqual([['g', 'first']]);
+    expect(entryOf(ledger).checkpoints).toMatchObject([{ name: 'booted', capture: 2 }]);
+  });
+
+  test('reads back from its text, also after a VM was retired', async () => {
+    const { ledger } = await makeLedger();
+    await ledger.retire('b');
+    await ledger.state.catchUp({ heavy: false });
+    const text = catalogueText(ledger.state.catalogue);
+    const read = catalogueOf(text);
+    expect(catalogueText(read)).toBe(text);
+    expect(read.vms.get('a')).toEqual(entryOf(ledger));
+    expect(read.vms.get('b')).toEqual(entryOf(ledger, 'b'));
+    expect(entryOf(ledger, 'b').state.isRetired).toBe(true);
+  });
+
+  test('gives a page-table image to the capture that brings the weight to the page count', async () => {
+    const ledger = new HandMadeLedger();
+    const pages = Array.from({ length: 200 }, (_, i) => i + 1);
+    const captures = 8;
+    let weight = 0;
+    const expected: number[] = [];
+    for (let capture = 1; capture <= captures; capture += 1) {
+      const written = capture === 1 ? 200 : 3;
+      if (capture > 1) pages.splice(0, 3, 1000 * capture, 1000 * capture + 1, 1000 * capture + 2);
+      await ledger.record({ vm: 'a', pages: [...pages] });
+      weight += written + CAPTURE_WEIGHT;
+      if (weight < 200) continue;
+      expected.push(capture);
+      weight = 0;
+    }
+    await ledger.state.catchUp({ heavy: false });
+    expect(entryOf(ledger).images).toEqual(expected);
+    expect(expected.length).toBeGreaterThan(1);
+    expect(await ledger.files.list('tables/')).toEqual(expected.map((n) => `tables/a/${n}`));
+  });
+});
