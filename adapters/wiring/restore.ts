@@ -14,6 +14,7 @@ import { dirname, join, basename } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import type { Writable } from 'node:stream';
 import { fileFailure } from '../files/files.ts';
+import { memoryOfDescriptor } from '../files/memory-file.ts';
 import { resumeGuest, type ResumedGuest } from '../guests/qemu/resume-guest.ts';
 import type { DeviceState } from '../guests/qemu/stream-layout.ts';
 import {
@@ -75,7 +76,7 @@ async function fillFile(
       { engine, store, locator: state.contents },
       {
         table,
-        fd,
+        file: memoryOfDescriptor(fd),
         offsetBytes: 0,
         label,
         ...(file.onProgress === undefined ? {} : { onProgress: file.onProgress }),
@@ -154,7 +155,13 @@ async function streamPoint(
     });
     const zeros = new Uint8Array(new SharedArrayBuffer(table.length));
     for (let gfn = 0; gfn < table.length; gfn += 1) zeros[gfn] = table[gfn] === ZERO ? 1 : 0;
-    const image = { fd, offsetBytes: 0, pageCount: table.length, zeros, label: labelOf(point) };
+    const image = {
+      file: memoryOfDescriptor(fd),
+      offsetBytes: 0,
+      pageCount: table.length,
+      zeros,
+      label: labelOf(point),
+    };
     const { sink, zeros: send } = to;
     await run(
       writeStream({

@@ -2,6 +2,7 @@
 // worker threads or inline; results do not depend on which, nor on the timing of threads.
 
 import type { BlockTable } from '../values/pack.ts';
+import type { Image, MemoryFile } from './guests.ts';
 
 /** Pages scanned as one chunk (4 MiB). */
 export const CHUNK_PAGES = 1024;
@@ -51,17 +52,6 @@ export interface Descriptors {
   /** Where each ends in `bytes`. */
   readonly ends: Uint32Array;
   readonly bytes: Uint8Array;
-}
-
-/** A guest's memory as a file at hand: page p lies at offsetBytes + p * PAGE_BYTES. */
-export interface Image {
-  readonly fd: number;
-  readonly offsetBytes: number;
-  readonly pageCount: number;
-  /** Shared; where [p] is 1, page p is zero whatever the file holds there. Null: believe the file. */
-  readonly zeros: Uint8Array | null;
-  /** What a message calls it. */
-  readonly label: string;
 }
 
 /** The fingerprints of a VM's pages, FINGERPRINT_BYTES each, in gfn order, in shared memory. */
@@ -148,7 +138,7 @@ export interface FillRequest {
   readonly slots: Uint32Array;
   readonly pages: Uint32Array;
   /** Open for writing, and for reading too where the mode is 'xor'. */
-  readonly fd: number;
+  readonly file: MemoryFile;
   readonly offsetBytes: number;
   /** 'xor': onto what the file holds there, which makes a patch the page. Absent: 'write'. */
   readonly mode?: 'write' | 'xor';

@@ -4,6 +4,7 @@
 
 import { closeSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { memoryOfDescriptor } from '../../adapters/files/memory-file.ts';
 import { deriveEngineKeys } from '../../adapters/kernels/keys.ts';
 import { createPageEngine } from '../../adapters/kernels/engine/page-engine.ts';
 import { assert } from '../../domain/values/assert.ts';
@@ -97,7 +98,7 @@ async function decodeSamples(
       blocks,
       slots: pages,
       pages,
-      fd: subject.fd,
+      file: memoryOfDescriptor(subject.fd),
       offsetBytes: 0,
       mode,
       label: 'a pack',
@@ -175,7 +176,13 @@ async function run(context: BenchContext): Promise<readonly Row[]> {
     await engine.useKeys(deriveEngineKeys(new Uint8Array(32).fill(7)));
     const pageCount = CHUNK_PAGES;
     const chunk = await engine.scan({
-      image: { fd: source, offsetBytes: 0, pageCount, zeros: null, label: newer },
+      image: {
+        file: memoryOfDescriptor(source),
+        offsetBytes: 0,
+        pageCount,
+        zeros: null,
+        label: newer,
+      },
       firstPage: 0,
       pageCount,
       previous: null,

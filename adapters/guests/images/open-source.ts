@@ -20,8 +20,9 @@ import * as taskEither from 'fp-ts/lib/TaskEither.js';
 import { LedgerError } from '../../../domain/values/ledger-error.ts';
 import { flatMap } from '../../../domain/values/memory-map.ts';
 import type { MemoryMap } from '../../../domain/values/memory-map.ts';
-import type { Image } from '../../../domain/ports/page-engine.ts';
+import type { Image } from '../../../domain/ports/guests.ts';
 import { PAGE_BYTES, VM_PAGES_MAX } from '../../../domain/values/page.ts';
+import { memoryOfDescriptor } from '../../files/memory-file.ts';
 import { sourceOfFile } from '../qemu/byte-window.ts';
 import { failureOf } from '../qemu/failure.ts';
 import { Spool } from '../qemu/spool.ts';
@@ -182,7 +183,13 @@ function rawSource(file: OpenFile, label: string): MemorySource {
   }
   return {
     format: 'raw',
-    image: { fd: file.fd, offsetBytes: 0, pageCount, zeros: null, label },
+    image: {
+      file: memoryOfDescriptor(file.fd),
+      offsetBytes: 0,
+      pageCount,
+      zeros: null,
+      label,
+    },
     memoryMap: flatMap(pageCount),
     device: null,
     modifiedAtMs: file.modifiedAtMs,

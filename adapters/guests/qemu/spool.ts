@@ -8,7 +8,8 @@ import { join } from 'node:path';
 import { assert } from '../../../domain/values/assert.ts';
 import { LedgerError } from '../../../domain/values/ledger-error.ts';
 import { PAGE_BYTES, VM_PAGES_MAX } from '../../../domain/values/page.ts';
-import type { Image } from '../../../domain/ports/page-engine.ts';
+import type { Image } from '../../../domain/ports/guests.ts';
+import { memoryOfDescriptor } from '../../files/memory-file.ts';
 
 /** Pages gathered before they are written. */
 const RUN_PAGES = 256;
@@ -97,7 +98,13 @@ export class Spool {
   image(label: string): Image {
     assert(this.#runPages === 0, 'a spool is flushed before it is read');
     const { length: pageCount } = this.#zeros;
-    this.#image = { fd: this.#fd, offsetBytes: 0, pageCount, zeros: this.#zeros, label };
+    this.#image = {
+      file: memoryOfDescriptor(this.#fd),
+      offsetBytes: 0,
+      pageCount,
+      zeros: this.#zeros,
+      label,
+    };
     return this.#image;
   }
 

@@ -13,7 +13,7 @@
 // The body of RAM is a run of u64 words, address | flags, each with what its flags ask for, up to
 // EOS. A device's body has no length: the JSON at the end tells it.
 
-import type { Image } from '../../../domain/ports/page-engine.ts';
+import type { Image } from '../../../domain/ports/guests.ts';
 import type { MemoryMap } from '../../../domain/values/memory-map.ts';
 
 export const STREAM_MAGIC = 0x5145_564d;

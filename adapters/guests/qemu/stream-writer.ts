@@ -2,15 +2,16 @@
 // one section with all pages, the devices as they were, their description (stream-layout.ts).
 // Zero pages of main RAM may be left out for a destination that has never run: its memory is zero.
 
-import { read, write } from 'node:fs';
+import { write } from 'node:fs';
 import type { Writable } from 'node:stream';
 import type { TaskEither } from 'fp-ts/lib/TaskEither.js';
 import { assert } from '../../../domain/values/assert.ts';
 import type { LedgerError } from '../../../domain/values/ledger-error.ts';
 import { mainPagesOf, pageCountOf } from '../../../domain/values/memory-map.ts';
 import type { MemoryMap } from '../../../domain/values/memory-map.ts';
-import type { Image } from '../../../domain/ports/page-engine.ts';
+import type { Image } from '../../../domain/ports/guests.ts';
 import { PAGE_BYTES } from '../../../domain/values/page.ts';
+import { readMemory } from '../../files/memory-file.ts';
 import { attempt } from './failure.ts';
 import * as layout from './stream-layout.ts';
 import type { DeviceState } from './stream-layout.ts';
@@ -79,7 +80,7 @@ export async function* runsOfImage(image: Image): AsyncGenerator<PageRun> {
     // One read for the pages and the gaps between them: a read costs more than a page.
     let end = Math.min(pageCount, first + IMAGE_RUN_PAGES);
     while (isZero(end - 1)) end--;
-    await readAll(image, first, buffer.subarray(0, (end - first) * PAGE_BYTES));
+    readAll(image, first, buffer.subarray(0, (end - first) * PAGE_BYTES));
     for (let from = first; from < end;) {
       let to = from + 1;
       while (to < end && !isZero(to)) to++;
@@ -92,15 +93,14 @@ export async function* runsOfImage(image: Image): AsyncGenerator<PageRun> {
   }
 }
 
-async function readAll(image: Image, first: number, pages: Uint8Array): Promise<void> {
+function readAll(image: Image, first: number, pages: Uint8Array): void {
   let done = 0;
   while (done < pages.length) {
-    const position = image.offsetBytes + first * PAGE_BYTES + done;
-    const count = await new Promise<number>((resolve, reject) => {
-      read(image.fd, pages, done, pages.length - done, position, (error, bytes) => {
-        if (error === null) resolve(bytes);
-        else reject(error);
-      });
+    const count = readMemory(image.file, {
+      bytes: pages,
+      at: done,
+      lengthBytes: pages.length - done,
+      offsetBytes: image.offsetBytes + first * PAGE_BYTES + done,
     });
     // A spool is sparse: what was never written past its end reads as zero.
     if (count === 0) {

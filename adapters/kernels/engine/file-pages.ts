@@ -1,13 +1,14 @@
 // Whole reads and writes at a place in a file, with short ones finished and failures told as
 // LedgerError.
 
-import { readSync, writeSync } from 'node:fs';
+import { readMemory, writeMemory, type MemoryPart } from '../../files/memory-file.ts';
+import type { MemoryFile } from '../../../domain/ports/guests.ts';
 import { LedgerError } from '../../../domain/values/ledger-error.ts';
 import type { LedgerErrorCode } from '../../../domain/values/ledger-error.ts';
 
 /** A stretch of a buffer and the place in a file it comes from or goes to. */
 export interface Stretch {
-  readonly fd: number;
+  readonly file: MemoryFile;
   readonly bytes: Uint8Array;
   readonly at: number;
   readonly lengthBytes: number;
@@ -30,14 +31,22 @@ type Shortfall =
   | { readonly _tag: 'failed'; readonly error: unknown }
   | { readonly _tag: 'ended'; readonly endBytes: number };
 
+/** What is left of a stretch after so many bytes. */
+const rest = ({ bytes, at, lengthBytes, offsetBytes }: Stretch, done: number): MemoryPart => ({
+  bytes,
+  at: at + done,
+  lengthBytes: lengthBytes - done,
+  offsetBytes: offsetBytes + done,
+});
+
 /** Reads the stretch; null when all of it was there. */
 function readStretch(stretch: Stretch): Shortfall | null {
-  const { fd, bytes, at, lengthBytes, offsetBytes } = stretch;
+  const { file, lengthBytes, offsetBytes } = stretch;
   let done = 0;
   while (done < lengthBytes) {
     let count: number;
     try {
-      count = readSync(fd, bytes, at + done, lengthBytes - done, offsetBytes + done);
+      count = readMemory(file, rest(stretch, done));
     } catch (error) {
       return { _tag: 'failed', error };
     }
@@ -108,9 +117,8 @@ function writeFailure(stretch: Stretch, errno: string, cause?: unknown): LedgerE
 }
 
 function writeOnce(stretch: Stretch, done: number): number {
-  const { fd, bytes, at, lengthBytes, offsetBytes } = stretch;
   try {
-    return writeSync(fd, bytes, at + done, lengthBytes - done, offsetBytes + done);
+    return writeMemory(stretch.file, rest(stretch, done));
   } catch (error) {
     throw writeFailure(stretch, errnoOf(error), error);
   }

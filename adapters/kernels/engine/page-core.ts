@@ -283,7 +283,7 @@ export class PageCore {
     const pages = slot.address + slot.kept * PAGE_BYTES;
     const firstGfn = request.firstPage + first;
     readFully({
-      fd: request.image.fd,
+      file: request.image.file,
       bytes: this.#bytes,
       at: pages,
       lengthBytes: count * PAGE_BYTES,

@@ -143,7 +143,7 @@ export class PageFiller {
     const pageCount = run.runEnd - run.runStart;
     const firstPage = run.lastPage - pageCount + 1;
     const stretch = {
-      fd: request.fd,
+      file: request.file,
       bytes: this.#staging!,
       at: run.runStart * PAGE_BYTES,
       lengthBytes: pageCount * PAGE_BYTES,

@@ -17,13 +17,13 @@ import {
   CLASS_ZERO,
   IDENTIFIER_BYTES,
   type Fingerprints,
-  type Image,
   type PageEngine,
   type ScannedChunk,
 } from '../../ports/page-engine.ts';
 import { PAGE_BYTES, pagesOf } from '../../values/page.ts';
 import { decideWrites, type DecidedWrites } from '../../sharing.ts';
 import { isContent, UNKNOWN, ZERO, type Holding } from '../../values/holding.ts';
+import type { Image } from '../../ports/guests.ts';
 import type { PageStore } from '../../ports/page-store.ts';
 import type { CaptureView, PageReference } from '../../ports/models.ts';
 import { BatchBuilder } from './batch-builder.ts';

@@ -5,12 +5,8 @@ import * as either from 'fp-ts/lib/Either.js';
 import type { SharePolicy } from '../../events/control.ts';
 import { toHex } from '../../values/identifier.ts';
 import { refuse } from '../../values/refused.ts';
-import {
-  FINGERPRINT_BYTES,
-  type Fingerprints,
-  type Image,
-  type PageEngine,
-} from '../../ports/page-engine.ts';
+import { FINGERPRINT_BYTES, type Fingerprints, type PageEngine } from '../../ports/page-engine.ts';
+import type { Image } from '../../ports/guests.ts';
 import { LedgerError } from '../../values/ledger-error.ts';
 import { pageCountOf, type MemoryMap } from '../../values/memory-map.ts';
 import type { Position } from '../../ports/event-log.ts';

@@ -12,6 +12,7 @@ import { isContent, isKeptPattern, UNKNOWN, ZERO, type Holding } from '../../val
 import { LedgerError } from '../../values/ledger-error.ts';
 import { packLabel, sliceBlocks } from '../../values/pack.ts';
 import { PACK_SLOTS } from '../../values/page.ts';
+import type { MemoryFile } from '../../ports/guests.ts';
 import type { FillRequest, PageEngine } from '../../ports/page-engine.ts';
 import { publicPattern } from '../../patterns/public-patterns.ts';
 import type { PageStore } from '../../ports/page-store.ts';
@@ -36,7 +37,7 @@ export interface RestoreRequest {
   /** What every page holds, from the first one wanted on. */
   readonly table: Uint32Array;
   /** A fresh file of zeros, as long as the table's pages, from offsetBytes on. */
-  readonly fd: number;
+  readonly file: MemoryFile;
   readonly offsetBytes: number;
   /** What a message calls the point. */
   readonly label: string;
@@ -123,7 +124,7 @@ function passPieces(locator: PageLocator, pass: readonly number[], first: number
   return { pieces: piecesOf(locator, places, PIECE_PAGES), places, pages };
 }
 
-type Target = Pick<FillRequest, 'fd' | 'offsetBytes' | 'mode'>;
+type Target = Pick<FillRequest, 'file' | 'offsetBytes' | 'mode'>;
 
 async function readPiece(
   ports: RestorePorts,
@@ -188,7 +189,7 @@ class Crew {
 
 /** Writes the pages of a table into a fresh file. POINT_DAMAGED, PACK_MISSING, PACK_DAMAGED, DISK_FULL. */
 export async function restorePages(ports: RestorePorts, request: RestoreRequest): Promise<void> {
-  const { table, fd, offsetBytes, label, onProgress } = request;
+  const { table, file, offsetBytes, label, onProgress } = request;
   const { engine, locator } = ports;
   assertWhole(table, label);
   let done = 0;
@@ -201,7 +202,7 @@ export async function restorePages(ports: RestorePorts, request: RestoreRequest)
     const { publicPages, passes } = planWindow(locator, table, { first, end });
     for (const [number, pass] of passes.entries()) {
       const crew = new Crew(2 * Math.max(1, engine.threads) + 1);
-      const target: Target = { fd, offsetBytes, mode: number === 0 ? 'write' : 'xor' };
+      const target: Target = { file, offsetBytes, mode: number === 0 ? 'write' : 'xor' };
       if (number === 0)
         for (const [pattern, pages] of publicPages)
           await crew.add(fillPublic(ports, { pattern, pages }, target).then(tell(pages.length)));

@@ -2,6 +2,7 @@ import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync }
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { memoryOfDescriptor } from '../../../adapters/files/memory-file.ts';
 import fc from 'fast-check';
 import { deriveEngineKeys } from '../../../adapters/kernels/keys.ts';
 import { loadKernels } from '../../../adapters/kernels/engine/kernels.ts';
@@ -103,7 +104,13 @@ describe.each([0, 2])('an engine with %i threads', (threads) => {
   async function scanned(name: string, bytes: Uint8Array): Promise<ScannedChunk> {
     const pageCount = bytes.length / PAGE_BYTES;
     const { fd } = fileOf(name, bytes);
-    const image = { fd, offsetBytes: 0, pageCount, zeros: null, label: name };
+    const image = {
+      file: memoryOfDescriptor(fd),
+      offsetBytes: 0,
+      pageCount,
+      zeros: null,
+      label: name,
+    };
     const next = new SharedArrayBuffer(pageCount * FINGERPRINT_BYTES);
     return engine.scan({ image, firstPage: 0, pageCount, previous: null, next });
   }
@@ -203,7 +210,7 @@ describe.each([0, 2])('an engine with %i threads', (threads) => {
           blocks: stored,
           slots: Uint32Array.from(slots),
           pages: Uint32Array.from(slots, pageAt),
-          fd: target.fd,
+          file: memoryOfDescriptor(target.fd),
           offsetBytes: 512,
           mode,
           label: 'pack abc',
@@ -229,7 +236,7 @@ describe.each([0, 2])('an engine with %i threads', (threads) => {
         blocks,
         slots: Uint32Array.of(0),
         pages: Uint32Array.of(page),
-        fd: target.fd,
+        file: memoryOfDescriptor(target.fd),
         offsetBytes: 0,
         mode: 'xor',
         label: 'pack abc',
@@ -255,7 +262,7 @@ describe.each([0, 2])('an engine with %i threads', (threads) => {
       blocks,
       slots,
       pages: slots.map((_, i) => i),
-      fd: target.fd,
+      file: memoryOfDescriptor(target.fd),
       offsetBytes: 0,
       mode: 'xor',
       label: 'pack abc',

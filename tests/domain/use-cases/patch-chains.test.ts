@@ -4,6 +4,7 @@ import { createHash } from 'node:crypto';
 import { closeSync, ftruncateSync, openSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { memoryOfDescriptor } from '../../../adapters/files/memory-file.ts';
 import { crc32 } from 'node:zlib';
 import { createPageEngine } from '../../../adapters/kernels/engine/page-engine.ts';
 import { createMemoryPageStore } from '../../../adapters/stores/page-store-memory/page-store-memory.ts';
@@ -122,7 +123,7 @@ describe('a patch of a patch', () => {
       { engine, store, locator },
       {
         table: HOLDINGS,
-        fd,
+        file: memoryOfDescriptor(fd),
         offsetBytes: 0,
         label: 'a chain',
         onProgress: ({ pages: done }) => told.push(done),

@@ -1,7 +1,7 @@
 // Reading back what a capture left in its image.
 
-import { readSync } from 'node:fs';
-import type { Image } from '../../../domain/ports/page-engine.ts';
+import { readMemory } from '../../../adapters/files/memory-file.ts';
+import type { Image } from '../../../domain/ports/guests.ts';
 import { PAGE_BYTES } from '../../../domain/values/page.ts';
 
 /** All pages of an image, back to back, zeros where its map says so. */
@@ -9,7 +9,12 @@ export function bytesOfImage(image: Image): Buffer {
   const bytes = Buffer.alloc(image.pageCount * PAGE_BYTES);
   let done = 0;
   while (done < bytes.length) {
-    const count = readSync(image.fd, bytes, done, bytes.length - done, image.offsetBytes + done);
+    const count = readMemory(image.file, {
+      bytes,
+      at: done,
+      lengthBytes: bytes.length - done,
+      offsetBytes: image.offsetBytes + done,
+    });
     if (count === 0) break;
     done += count;
   }

@@ -4,7 +4,9 @@ import { writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { memoryOfDescriptor } from '../../../../adapters/files/memory-file.ts';
 import { deriveEngineKeys } from '../../../../adapters/kernels/keys.ts';
+import type { Image } from '../../../../domain/ports/guests.ts';
 import { createPageEngine } from '../../../../adapters/kernels/engine/page-engine.ts';
 import { ThreadRunner } from '../../../../adapters/kernels/engine/page-thread.ts';
 import {
@@ -16,7 +18,6 @@ import {
 } from '../../../../domain/ports/page-engine.ts';
 import type {
   FillRequest,
-  Image,
   PageEngine,
   StoredBlocks,
 } from '../../../../domain/ports/page-engine.ts';
@@ -47,7 +48,8 @@ function fileOf(name: string, bytes: Uint8Array): { path: string; fd: number } {
 
 function imageOf(name: string, bytes: Uint8Array, zeros: Uint8Array | null = null): Image {
   const { fd } = fileOf(name, bytes);
-  return { fd, offsetBytes: 0, pageCount: bytes.length / PAGE_BYTES, zeros, label: name };
+  const pageCount = bytes.length / PAGE_BYTES;
+  return { file: memoryOfDescriptor(fd), offsetBytes: 0, pageCount, zeros, label: name };
 }
 
 const sharedColumn = (pageCount: number): SharedArrayBuffer =>
@@ -70,7 +72,7 @@ function fillRequest(target: { readonly fd: number }, fill: Fill): FillRequest {
     blocks,
     slots: Uint32Array.from(fill.slots),
     pages: Uint32Array.from(fill.pages),
-    fd: target.fd,
+    file: memoryOfDescriptor(target.fd),
     offsetBytes,
     label: 'pack abc',
   };
@@ -254,7 +256,7 @@ describe.each([0, 2])('an engine with %i threads', (threads) => {
   test('refuses an image that is shorter than it was, and goes on with the next', async () => {
     const bytes = textBytes(20 * PAGE_BYTES, 24);
     const image = imageOf(`short-${threads}`, bytes);
-    ftruncateSync(image.fd, 11 * PAGE_BYTES + 5);
+    ftruncateSync(opened.at(-1)!, 11 * PAGE_BYTES + 5);
     for (let i = 0; i <= engine.chunksMax; i += 1)
       await expect(scanOne(image)).rejects.toMatchObject({
         code: 'SOURCE_SIZE',
@@ -369,7 +371,7 @@ test('an engine that is idle and was not closed lets the process end', () => {
   const modules = ['engine/page-engine.js', 'keys.js'].map(
     (name) => new URL(`../../../../adapters/kernels/${name}`, import.meta.url).href,
   );
-  const image = imageOf('idle', textBytes(PAGE_BYTES, 35));
+  imageOf('idle', textBytes(PAGE_BYTES, 35));
   const program = `
     const { createPageEngine } = await import('${modules[0]}');
     const { deriveEngineKeys } = await import('${modules[1]}');
@@ -377,11 +379,11 @@ test('an engine that is idle and was not closed lets the process end', () => {
     const used = createPageEngine({ threads: 1 });
     await used.useKeys(deriveEngineKeys(new Uint8Array(32)));
     const next = new SharedArrayBuffer(${FINGERPRINT_BYTES});
-    const image = { fd: 3, offsetBytes: 0, pageCount: 1, zeros: null, label: 'idle' };
+    const image = { file: { handle: 3 }, offsetBytes: 0, pageCount: 1, zeros: null, label: 'idle' };
     const chunk = await used.scan({ image, firstPage: 0, pageCount: 1, previous: null, next });
     console.log('scanned', chunk.gfns.length);`;
   const ended = spawnSync(process.execPath, ['--input-type=module', '-e', program], {
-    stdio: ['ignore', 'pipe', 'pipe', image.fd],
+    stdio: ['ignore', 'pipe', 'pipe', opened.at(-1)!],
     encoding: 'utf8',
     timeout: 30_000,
   });

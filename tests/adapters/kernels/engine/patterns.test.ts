@@ -4,6 +4,7 @@ import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync }
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { memoryOfDescriptor } from '../../../../adapters/files/memory-file.ts';
 import fc from 'fast-check';
 import { deriveEngineKeys } from '../../../../adapters/kernels/keys.ts';
 import { createPageEngine } from '../../../../adapters/kernels/engine/page-engine.ts';
@@ -49,7 +50,7 @@ const fillOf = (
   blocks: fill.blocks,
   slots: Uint32Array.from(fill.slots),
   pages: Uint32Array.from(fill.pages),
-  fd,
+  file: memoryOfDescriptor(fd),
   offsetBytes: 0,
   label: 'pack abc',
 });
@@ -66,7 +67,13 @@ describe.each([0, 2])('an engine with %i threads', (threads) => {
     const pages = fc.sample(anyPage, { numRuns: 300, seed: 40 });
     const bytes = Buffer.concat(pages);
     const { fd } = fileOf(`patterns-${threads}`, bytes);
-    const image = { fd, offsetBytes: 0, pageCount: pages.length, zeros: null, label: 'patterns' };
+    const image = {
+      file: memoryOfDescriptor(fd),
+      offsetBytes: 0,
+      pageCount: pages.length,
+      zeros: null,
+      label: 'patterns',
+    };
     for (const grammar of [GRAMMAR, []]) {
       await engine.useGrammar(grammar);
       const chunk = await engine.scan({
