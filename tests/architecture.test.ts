@@ -172,6 +172,34 @@ function nameFinding(file: string): string[] {
   return KEBAB_CASE.test(file) ? [] : [`${file}: not in kebab-case`];
 }
 
+/** A room's folders that hold something, at whatever depth, and the room itself. */
+function foldersOf(room: string): string[] {
+  const folders = new Set([room]);
+  for (const entry of readdirSync(join(ROOT, room), { recursive: true, withFileTypes: true })) {
+    let folder = posix.relative(ROOT, entry.parentPath);
+    if (!entry.isFile()) continue;
+    for (; folder !== room; folder = posix.dirname(folder)) folders.add(folder);
+  }
+  return [...folders];
+}
+
+/**
+ * The folders that a drawn tree names, from the root: a line is indented two columns a level, names
+ * end in a slash, several may stand side by side, and two blanks come before the prose after them.
+ */
+function foldersDrawn(drawing: string): string[] {
+  const above: string[] = [];
+  return drawing.split('\n').flatMap((line) => {
+    const drawn = /^( *)((?:[a-z0-9-]+\/(?: {2,}|$))+)/u.exec(line);
+    if (drawn === null) return [];
+    above.length = drawn[1]!.length / 2;
+    const names = drawn[2]!.trim().split(/ +/u);
+    const folders = names.map((name) => posix.join(...above, name).replace(/\/$/u, ''));
+    above.push(names.at(-1)!);
+    return folders;
+  });
+}
+
 /** The codes that docs/errors.md has a row for, in its order. */
 const documentedCodes = (text: string): string[] =>
   [...text.matchAll(/^\| `([A-Z_]+)` +\|/gmu)].map((match) => match[1]!);
@@ -206,6 +234,13 @@ describe('the house', () => {
 
   test('names files after nouns, in kebab-case', () => {
     expect(files.flatMap(nameFinding)).toEqual([]);
+  });
+
+  test('is laid out as docs/architecture.md draws it', () => {
+    const drawing = /^```\n(domain\/[^`]*)^```$/mu.exec(read('docs/architecture.md'))?.[1] ?? '';
+    const drawn = foldersDrawn(drawing).filter((folder) => folder !== 'tests');
+    const there = ROOMS.filter((room) => room !== 'tests').flatMap(foldersOf);
+    expect(drawn.toSorted()).toEqual(there.toSorted());
   });
 
   test('documents every error code, and only those, in their order', () => {
@@ -276,6 +311,11 @@ describe('the checks themselves', () => {
       expect(nameFinding(file)).toHaveLength(1);
     },
   );
+
+  test('read folders, side by side too, and no prose, out of a drawn tree', () => {
+    const drawing = 'a/     of b/ and c/\n  b/   x\n    c/  d/\n  e/\n       x/ y\nf.ts\ng/';
+    expect(foldersDrawn(drawing)).toEqual(['a', 'a/b', 'a/b/c', 'a/b/d', 'a/e', 'g']);
+  });
 
   test('read the codes out of the table and nowhere else', () => {
     expect(documentedCodes('see `DISK_FULL`\n| `IO_FAILED` | x | y |\n|---|\n')).toEqual([

@@ -1,4 +1,4 @@
-// A pack: an immutable run of storage blocks (docs/format.md, "Packs").
+// A pack: an immutable run of blocks of pages (docs/format.md, "Packs").
 //
 //   0   4  magic "PLPK"
 //   4   4  format version, u32 little-endian: 1
@@ -13,11 +13,11 @@
 //
 // A pack's name is the SHA-256 of its bytes in lower-case hex.
 
-export const PACK_MAGIC = 0x4b50_4c50;
+const PACK_MAGIC = 0x4b50_4c50;
 export const PACK_FORMAT = 1;
 export const PACK_HEADER_BYTES = 96;
 export const PACK_GROUP_BYTES = 64;
-export const PACK_RANDOM_BYTES = 16;
+const PACK_RANDOM_BYTES = 16;
 export const PACK_NAME = /^[0-9a-f]{64}$/u;
 
 /** How a block of pages is stored. */

@@ -5,12 +5,10 @@
 export const PAGE_BYTES = 4096;
 /** log2 of PAGE_BYTES. */
 export const PAGE_SHIFT = 12;
-/** Pages in a block of pages: what is compressed, and decompressed, as one. */
+/** Pages in a block of pages that recording writes: what is compressed, and decompressed, as one. */
 export const BLOCK_PAGES = 4;
-/** Bytes in a block of pages before compression. */
+/** Bytes in such a block before compression. */
 export const BLOCK_BYTES = BLOCK_PAGES * PAGE_BYTES;
-/** Blocks of pages in a storage block: what is staged and read as one. */
-export const STORAGE_BLOCK_BLOCKS = 16;
 /** Most pages in a block of pages: compaction makes larger ones than recording. */
 export const BLOCK_PAGES_MAX = 64;
 /** Most contents in a pack. */

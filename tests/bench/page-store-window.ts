@@ -32,7 +32,7 @@ const WINDOWS_KIB = [16, 64, 256, 1024, 4096];
 const CAPTURES = 4;
 /** Reads at once: as many as restoring with two threads has under way. */
 const UNDER_WAY = 5;
-/** A storage block, about: what a guest waits for. */
+/** What a guest waits for: a stretch of a pack that holds the page it asked for. */
 const BLOCK_BYTES = 64 * KIB;
 /** A server elsewhere: this is added to every request. */
 const FAR_MS = 30;

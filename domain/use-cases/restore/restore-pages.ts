@@ -1,4 +1,4 @@
-// Memory at a point into a file: each storage block that is needed is read and decompressed once, and
+// Memory at a point into a file: each block of pages that is needed is read and decompressed once, and
 // all pages of it that the point holds are written where they belong (brief, 3.4). Pages of zeros are
 // left as holes of a fresh file; a public pattern is made, not read.
 //

@@ -1,14 +1,14 @@
-// docs/events.md is what others read the log by, so it says what the sources say: every event with
-// its fields, and the byte layouts line by line.
+// docs/events.md and docs/format.md are what others read a ledger by, so they say what the sources
+// say: every event with its fields and its schema, the byte layouts line by line, and the sizes.
 
-import { existsSync, readFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
 import {
   BATCH_TYPES,
   CONTROL_CODECS,
   PAGE_EVENT_TYPES,
+  schemaOf,
   STORE_TYPES,
 } from '../../../domain/events/control.ts';
 import {
@@ -17,16 +17,24 @@ import {
   STORE_STREAM,
   vmStream,
 } from '../../../domain/events/streams.ts';
+import { REWRITE_BLOCK_PAGES } from '../../../domain/use-cases/compact/policy.ts';
+import { PACK_FORMAT } from '../../../domain/values/pack.ts';
+import {
+  BATCH_ROWS_MAX,
+  BLOCK_PAGES,
+  BLOCK_PAGES_MAX,
+  EVENT_BYTES_MAX,
+  PACK_PAGES_MAX,
+  PACK_PATTERNS_MAX,
+  PACK_SLOTS,
+} from '../../../domain/values/page.ts';
+import { sourceRoot } from '../../support/source-root.ts';
 
-/** The checkout's root: the nearest folder above with a package.json. */
-function findRoot(): string {
-  let folder = dirname(fileURLToPath(import.meta.url));
-  while (!existsSync(join(folder, 'package.json'))) folder = dirname(folder);
-  return folder;
-}
-
-const read = (file: string): string => readFileSync(join(findRoot(), file), 'utf8');
+const read = (file: string): string => readFileSync(join(sourceRoot(), file), 'utf8');
 const DOCUMENT = read('docs/events.md');
+const FORMAT = read('docs/format.md');
+/** As the documents write numbers. */
+const shown = (count: number): string => count.toLocaleString('en-US');
 
 const LAYOUT_LINE = /^ *(?:\d+|-) +(?:\d+|-) {2}\S| {7}- {2}\S/u;
 
@@ -78,6 +86,29 @@ describe('the document of events', () => {
     },
   );
 
+  test('says the schema of every event, in the envelope and in its section', () => {
+    const types = [...Object.keys(CONTROL_CODECS), ...BATCH_TYPES, ...STORE_TYPES];
+    const later = types.filter((type) => schemaOf(type) > 1);
+    const names = later.map((type) => `\`${type}\``).join(' and ');
+    expect(new Set(later.map(schemaOf))).toEqual(new Set([2]));
+    expect(DOCUMENT).toContain(`from 1; today 2 of ${names}, else 1 `);
+    for (const type of types) {
+      const said = /^Schema (\d+)\. /mu.exec(sectionOf(type))?.[1] ?? '1';
+      expect([type, Number(said)]).toEqual([type, schemaOf(type)]);
+    }
+  });
+
+  test('says the sizes of packs and batches', () => {
+    expect(sectionOf('PackWritten')).toContain(
+      `at most ${shown(PACK_PAGES_MAX)}, and patterns of one VM in those after them, at most ` +
+        `${shown(PACK_PATTERNS_MAX)}. They lie in blocks of 1 to ${BLOCK_PAGES_MAX};`,
+    );
+    expect(sectionOf('PagesWritten')).toContain(
+      `At most ${shown(BATCH_ROWS_MAX)} rows and ${EVENT_BYTES_MAX / 1024} KiB.`,
+    );
+    expect(sectionOf('PagesWritten')).toContain(`A slot is below ${shown(PACK_SLOTS)}.`);
+  });
+
   test('has no section for an event that there is not', () => {
     const headings = [...DOCUMENT.matchAll(/^### ([A-Z][A-Za-z]+)$/gmu)].map((match) => match[1]!);
     const types = [
@@ -92,5 +123,18 @@ describe('the document of events', () => {
   test('names the streams as they are named', () => {
     for (const stream of [LEDGER_STREAM, vmStream('NAME'), pointsStream('NAME'), STORE_STREAM])
       expect(DOCUMENT).toContain(`| \`${stream}\``);
+  });
+});
+
+describe('the document of formats', () => {
+  test('says the sizes of blocks and packs', () => {
+    expect(FORMAT).toContain(
+      `**block of pages**: 1 to ${BLOCK_PAGES_MAX} pages compressed as one, or kept raw; recording ` +
+        `writes up to ${BLOCK_PAGES}, compaction up to ${REWRITE_BLOCK_PAGES}.`,
+    );
+    expect(FORMAT).toContain(
+      `at most ${shown(PACK_PAGES_MAX)} contents and ${shown(PACK_PATTERNS_MAX)} patterns`,
+    );
+    expect(FORMAT).toContain(`format version, u32 little-endian: ${PACK_FORMAT} `);
   });
 });
