@@ -17,7 +17,7 @@ export interface ForgetPoints {
 }
 
 /** How many captures before one would be given up. */
-export function forgottenCount({ names, firstKept }: CheckpointState, before: number): number {
+function forgottenCount({ names, firstKept }: CheckpointState, before: number): number {
   const kept = new Set([...names.values()].filter((capture) => capture >= firstKept));
   const keptBefore = [...kept].filter((capture) => capture < before).length;
   return Math.max(0, before - firstKept - keptBefore);

@@ -31,7 +31,7 @@ import { decodePackRewritten, type PackRewritten } from '../domain/events/pack-r
 import { vmOfStream } from '../domain/events/streams.ts';
 
 /** Bytes of unfinished captures kept in memory. */
-export const PENDING_BYTES_MAX = 64 * 1024 * 1024;
+const PENDING_BYTES_MAX = 64 * 1024 * 1024;
 
 /** Where a capture's batches stand in its stream. */
 export interface BatchRange {

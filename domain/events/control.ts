@@ -14,7 +14,7 @@ import { FIRST_ADDED_STRING, PUBLIC_PATTERN_MAX } from '../patterns/grammar.ts';
 import { isGroupName, isName } from './streams.ts';
 
 /** The largest number of a capture. */
-export const CAPTURE_MAX = 2 ** 32 - 1;
+const CAPTURE_MAX = 2 ** 32 - 1;
 /** The farthest instant from 1970 that a calendar date exists for, in milliseconds. */
 const TIME_MS_MAX = 8.64e15;
 

@@ -20,7 +20,7 @@ const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]*$/u;
 /** Most characters of a VM's or a checkpoint's name. */
 export const NAME_CHARACTERS_MAX = 128;
 /** Most characters of a group's name: it stands in a pack's header. */
-export const GROUP_CHARACTERS_MAX = 63;
+const GROUP_CHARACTERS_MAX = 63;
 
 export const isName = (name: string): boolean =>
   NAME.test(name) && name.length <= NAME_CHARACTERS_MAX;

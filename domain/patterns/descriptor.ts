@@ -18,7 +18,7 @@ import type { Body, Pattern, Run } from './grammar.ts';
 import { runsOf } from './runs.ts';
 import { stringOf, writePattern } from './write-page.ts';
 
-export const DESCRIPTOR_VERSION = 1;
+const DESCRIPTOR_VERSION = 1;
 /** Most bytes of a descriptor: a pattern with all edges about the longest unit. */
 export const DESCRIPTOR_BYTES_MAX = 134;
 

@@ -15,7 +15,7 @@ import { primitiveUnit, shortestPeriod } from './periods.ts';
 import { runsBytes, stringOf } from './write-page.ts';
 
 /** Far more than any page's expression has. */
-export const EXPRESSION_CHARACTERS_MAX = 5 * PAGE_BYTES;
+const EXPRESSION_CHARACTERS_MAX = 5 * PAGE_BYTES;
 
 // ---- printing ------------------------------------------------------------------------------------
 

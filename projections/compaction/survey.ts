@@ -24,7 +24,7 @@ import { holdingsOf } from '../models/page-tables.ts';
 import { keptCaptures } from './kept-captures.ts';
 
 /** What of a history is lost, as a sentence, or null. */
-export function lossIn(catalogue: Catalogue): string | null {
+function lossIn(catalogue: Catalogue): string | null {
   if (catalogue.lostStore !== null) return `where content lies: ${catalogue.lostStore}`;
   for (const entry of catalogue.vms.values()) {
     const { vm, captures, lostTail, state } = entry;

@@ -55,8 +55,8 @@ const NUMBERING_DIGITS = 16;
 const NUMBERING_FACTOR = 0x5851_f42d_4c95_7f2dn;
 
 /** Most contents a ledger can number, and most patterns. */
-export const CONTENTS_MAX = PATTERN_BASE - FIRST_CONTENT - 1;
-export const PATTERNS_MAX = UNKNOWN - PATTERN_BASE - 1;
+const CONTENTS_MAX = PATTERN_BASE - FIRST_CONTENT - 1;
+const PATTERNS_MAX = UNKNOWN - PATTERN_BASE - 1;
 
 export class Contents implements PageLocator {
   /** Packs that captures wrote, in log order. */

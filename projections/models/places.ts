@@ -19,7 +19,7 @@ export interface Home {
   readonly slot: number;
 }
 
-export const ordinalOf = (place: number): number => Math.floor(place / PACK_SLOTS);
+const ordinalOf = (place: number): number => Math.floor(place / PACK_SLOTS);
 
 export class Places {
   /** By ordinal of a written pack: where each of its slots lies now. */

@@ -15,14 +15,14 @@ export const INDEX_PREFIX = 'page-index/';
 /** Segments of a level that become one of the next. */
 const FANOUT = 8;
 
-export const RUN_WIDTHS = {
+const RUN_WIDTHS = {
   versions: VERSION_WORDS,
   holdings: HOLDING_WORDS,
   identifiers: IDENTIFIER_WORDS,
 } as const;
 
 export type RunName = keyof typeof RUN_WIDTHS;
-export const RUN_NAMES: readonly RunName[] = ['versions', 'holdings', 'identifiers'];
+const RUN_NAMES: readonly RunName[] = ['versions', 'holdings', 'identifiers'];
 
 /** A segment as the list of them says. */
 export interface Segment {

@@ -14,7 +14,7 @@ interface HeldSpan {
 }
 
 /** When a page began to hold, and when it let go. */
-export function spanOf(catalogue: Catalogue, held: HeldPage): HeldSpan | null {
+function spanOf(catalogue: Catalogue, held: HeldPage): HeldSpan | null {
   const entry = catalogue.vms.get(held.vm);
   const from = entry?.capture(held.from)?.position;
   if (entry === undefined || from === undefined) return null;

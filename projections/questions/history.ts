@@ -43,7 +43,7 @@ export function outcomeOf(kind: number): PageVersion['outcome'] {
 }
 
 /** The class of the pattern that a page event recorded. */
-export function patternClassOf(kind: number): number {
+function patternClassOf(kind: number): number {
   const outcome = kind & KIND_MASK;
   if (outcome === KIND_ZERO) return CLASS_ZERO;
   return outcome === KIND_PATTERN ? classOfKind(kind) : CLASS_NONE;

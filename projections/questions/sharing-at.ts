@@ -51,7 +51,7 @@ export interface SharingReport extends SharingCounts {
 const DESCRIPTOR_CLASS = 1;
 
 /** Class of the pattern that a holding is. */
-export function classOfPattern(contents: Contents, holding: Holding): number {
+function classOfPattern(contents: Contents, holding: Holding): number {
   if (holding === ZERO) return CLASS_ZERO;
   return holding < FIRST_CONTENT
     ? publicPattern(holding)[DESCRIPTOR_CLASS]!
@@ -206,14 +206,4 @@ export async function sharingReport(
     brokenPerMinute: brokenPerMinute(asked),
     vm: { leftPrivate, sharedWith: sharedWith.toSorted((a, b) => b.contents - a.contents) },
   };
-}
-
-/** The counts alone. */
-export async function sharingAt(
-  state: LedgerState,
-  at: Moment & { readonly vm: string | null },
-): Promise<SharingCounts> {
-  const { vms, pages, zero, pattern, unique, mergedIntra, mergedInter, patched } =
-    await sharingReport(state, at);
-  return { vms, pages, zero, pattern, unique, mergedIntra, mergedInter, patched };
 }

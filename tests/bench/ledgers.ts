@@ -77,7 +77,7 @@ const REPORT = 'PAGELEDGER_BENCH_REPORT';
 const BUNDLED = fileURLToPath(new URL('../../bin/main.js', import.meta.url));
 const UNBUNDLED = fileURLToPath(new URL('../../adapters/faces/cli/main.js', import.meta.url));
 /** The command line's entry, as it is installed; where it was compiled but not bundled, as compiled. */
-export const CLI = existsSync(BUNDLED) ? BUNDLED : UNBUNDLED;
+const CLI = existsSync(BUNDLED) ? BUNDLED : UNBUNDLED;
 
 /** A file of this folder, compiled, to be loaded by `--import` before a program. */
 const preload = (name: string): string => new URL(name, import.meta.url).href;

@@ -28,7 +28,7 @@ export interface LogServer {
 }
 
 /** The client package as it comes, without our adapter. */
-export class RawClient {
+class RawClient {
   readonly #client: EventStoreDBClient;
 
   constructor(url: string) {

@@ -103,7 +103,7 @@ warm in the same run, or stands against a stated bound (docs/performance.md). Fi
 with the least and the most of n samples.`;
 
 /** The summary of results. */
-export function summaryText(results: readonly Result[]): string {
+function summaryText(results: readonly Result[]): string {
   const [first] = results;
   if (first === undefined) return `${INTRODUCTION}\n\nNone yet.\n`;
   const { processor, cores, memoryMib, node } = first.machine;

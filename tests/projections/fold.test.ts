@@ -8,7 +8,7 @@ import type { Position } from '../../domain/ports/event-log.ts';
 import { vmStream } from '../../domain/events/streams.ts';
 import { pageRows, type EventRow } from '../../projections/questions/event-rows.ts';
 import { RANK_FIRST } from '../../projections/subscriptions/cursor.ts';
-import { sharingAt } from '../../projections/questions/sharing-at.ts';
+import { sharingAt } from '../support/sharing-counts.ts';
 import { catalogueText } from '../../projections/models/catalogue-state.ts';
 import { CommitAssembler, type CaptureChange } from '../../projections/commits.ts';
 import type { LedgerState } from '../../projections/models/ledger-state.ts';

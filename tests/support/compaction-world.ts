@@ -45,7 +45,7 @@ export function memoryOf(table: readonly ContentNumber[]): Uint8Array {
   return bytes;
 }
 
-export const WORLD_URL = '/disk/ledger';
+const WORLD_URL = '/disk/ledger';
 
 /** A disk in memory whose files were all written at one time. */
 export class WorldDisk extends LossyFiles {
@@ -212,7 +212,7 @@ export class WorldModel {
  * Where the fold breaks its invariants: two contents of a group that are equal and both there, patches
  * that refer to nothing, counts of what lies in a pack that are not those of its slots.
  */
-export function invariantFaults({ state, column }: Ledger): string[] {
+function invariantFaults({ state, column }: Ledger): string[] {
   const { contents } = state;
   const faults: string[] = [];
   const met = new Map<string, number>();

@@ -10,7 +10,7 @@ import { isRefused } from '../../domain/values/refused.ts';
 import { restoredDigest, type Expected } from './small-ledger.ts';
 
 /** Whether a finding's `affects` names a point: `vm@N`, `vm@N..M`, `vm@N..`. */
-export function isAffected(affects: readonly string[], point: string): boolean {
+function isAffected(affects: readonly string[], point: string): boolean {
   const [vm, number] = point.split('@') as [string, string];
   return affects.some((text) => {
     const range = /^(?<vm>.+)@(?<first>\d+)(?<more>\.\.(?<last>\d*))?$/u.exec(text)?.groups;

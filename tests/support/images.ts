@@ -5,14 +5,14 @@ import { assert } from '../../domain/values/assert.ts';
 import { PAGE_BYTES } from '../../domain/values/page.ts';
 
 /** What a page is made of. A `duplicate` is one of a few contents that every image shares. */
-export const PAGE_KINDS = ['zero', 'text', 'random', 'repeated', 'duplicate'] as const;
+const PAGE_KINDS = ['zero', 'text', 'random', 'repeated', 'duplicate'] as const;
 export type PageKind = (typeof PAGE_KINDS)[number];
 
 /** How often each kind comes, relative to the others. */
 export type PageMix = Readonly<Record<PageKind, number>>;
 
 /** About what an idle Linux guest holds. */
-export const GUEST_MIX: PageMix = { zero: 35, text: 35, random: 10, repeated: 8, duplicate: 12 };
+const GUEST_MIX: PageMix = { zero: 35, text: 35, random: 10, repeated: 8, duplicate: 12 };
 
 export interface ImageRequest {
   readonly seed: number;

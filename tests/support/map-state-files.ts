@@ -5,7 +5,7 @@ import { IDENTIFIER_BYTES } from '../../domain/ports/page-engine.ts';
 import type { IdentifierColumn } from '../../projections/models/identifier-index.ts';
 
 /** An identifier column that outlasts who opened it, as a file does. */
-export class KeptIdentifiers implements IdentifierColumn {
+class KeptIdentifiers implements IdentifierColumn {
   readonly kept = new Map<number, Uint8Array>();
 
   append(first: number, identifiers: Uint8Array): void {

@@ -20,7 +20,7 @@ import {
 import { makeTemporaryFolder, type TemporaryFolder } from './temporary-folder.ts';
 
 /** The address of a real EventStoreDB to test against, or null. */
-export const REAL_SERVER = process.env['PAGELEDGER_ESDB_URL'] ?? null;
+const REAL_SERVER = process.env['PAGELEDGER_ESDB_URL'] ?? null;
 
 /** One machine, as far as a ledger is concerned. */
 export interface Host {

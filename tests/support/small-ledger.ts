@@ -24,7 +24,7 @@ export type Expected = Map<string, string>;
 export const digestOf = (bytes: Uint8Array): string =>
   createHash('sha256').update(bytes).digest('hex');
 
-export const SMALL_PAGES = 40;
+const SMALL_PAGES = 40;
 export const SMALL_CHECKPOINT = { vm: 'alpha', name: 'first', capture: 1 };
 
 /** A QEMU stream of one block of RAM with these bytes. */

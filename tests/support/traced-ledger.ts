@@ -13,7 +13,7 @@ export const TRACED_PAGES = 48;
 export type TracedMemory = Readonly<Record<string, readonly Uint8Array[]>>;
 
 /** Bytes that no pattern describes. */
-export function randomPage(seed: number): Uint8Array {
+function randomPage(seed: number): Uint8Array {
   const random = seededRandom(seed);
   return Uint8Array.from({ length: PAGE_BYTES }, () => random(256));
 }

@@ -6,7 +6,7 @@ import { isLedgerError } from '../../../domain/values/ledger-error.ts';
 import { isRefused } from '../../../domain/values/refused.ts';
 
 export const EXIT_FAILED = 1;
-export const EXIT_USAGE = 2;
+const EXIT_USAGE = 2;
 export const EXIT_DAMAGE = 3;
 
 /** Words on the command line that do not fit. */

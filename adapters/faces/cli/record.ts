@@ -19,7 +19,7 @@ interface RecordOptions {
 }
 
 /** Prints a capture as it is committed. */
-export function showCapture(output: Output, vm: string, row: CaptureRow): void {
+function showCapture(output: Output, vm: string, row: CaptureRow): void {
   if (output.isJson) {
     output.json(captureJson(row));
     return;

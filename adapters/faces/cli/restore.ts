@@ -77,7 +77,7 @@ const COLLIDING = new Set([
 ]);
 
 /** The recorded command line without what belongs to the guest that may still run. */
-export function recordedCommand(entry: VmEntry): string[] {
+function recordedCommand(entry: VmEntry): string[] {
   const { argv } = entry.state;
   if (argv === null)
     throw new UsageError(

@@ -123,7 +123,7 @@ const cacheFolder = (): string => {
 };
 
 /** `$PAGELEDGER_KERNEL`, else the newest readable kernel of /boot, else of our cache. */
-export function kernelAtHand(): string | null {
+function kernelAtHand(): string | null {
   const named = process.env['PAGELEDGER_KERNEL'];
   if (named !== undefined && named !== '') {
     if (isAccessible(named, constants.R_OK)) return named;

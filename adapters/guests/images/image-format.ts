@@ -4,7 +4,7 @@
 import { latin1 } from '../qemu/byte-window.ts';
 
 /** Formats that are read. */
-export const READABLE_FORMATS = ['raw', 'qemu', 'libvirt'] as const;
+const READABLE_FORMATS = ['raw', 'qemu', 'libvirt'] as const;
 export type ReadableFormat = (typeof READABLE_FORMATS)[number];
 
 /** Formats that are recognised, and what to do with them instead. */

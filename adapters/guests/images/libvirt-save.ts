@@ -12,7 +12,7 @@
 
 import { LedgerError } from '../../../domain/values/ledger-error.ts';
 
-export const LIBVIRT_HEADER_BYTES = 92;
+const LIBVIRT_HEADER_BYTES = 92;
 const VERSION = 2;
 const DEFINITION_BYTES_MAX = 64 * 1024 * 1024;
 const COMPRESSIONS = ['raw', 'gzip', 'bzip2', 'xz', 'lzop', 'zstd', 'sparse'];

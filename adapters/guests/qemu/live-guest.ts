@@ -74,7 +74,7 @@ const Disks = t.array(
 );
 
 /** A guest we are connected to. One capture at a time. */
-export class LiveGuest {
+class LiveGuest {
   readonly #qmp: QmpClient;
   #mode: CaptureMode | 'auto';
   #process: FoundProcess | null = null;

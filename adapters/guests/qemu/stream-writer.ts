@@ -37,7 +37,7 @@ export interface WriteStreamRequest {
 }
 
 /** Number of the RAM section: QEMU counts sections from 0, so no device has it. */
-export const RAM_SECTION_NUMBER = 0x7fff_0001;
+const RAM_SECTION_NUMBER = 0x7fff_0001;
 const STAGING_BYTES = 1024 * 1024;
 const WORD_BYTES = 8;
 const RECORD_HEAD_BYTES_MAX = WORD_BYTES + 1 + layout.NAME_BYTES_MAX;

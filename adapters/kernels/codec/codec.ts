@@ -22,7 +22,7 @@ import {
 import { decodePatternBlock } from './pattern-blocks.ts';
 
 /** zstd's level for blocks written while recording. */
-export const ZSTD_LEVEL = 1;
+const ZSTD_LEVEL = 1;
 /** A compressed block over this share of its raw bytes is stored raw: decoding must pay. */
 const RAW_SHARE = 15 / 16;
 const ZSTD_MAGIC = 0xfd2f_b528;

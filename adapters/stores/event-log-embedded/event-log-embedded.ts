@@ -43,7 +43,7 @@ const atPort = <T>(run: () => Promise<T>): TE.TaskEither<LedgerError, T> =>
   });
 
 /** Makes the files of an empty log in `folder`, which exists; what is there already is left. */
-export const createEventLog = (folder: string, files: FilePort): TE.TaskEither<LedgerError, void> =>
+const createEventLog = (folder: string, files: FilePort): TE.TaskEither<LedgerError, void> =>
   atPort(async () => {
     const path = join(folder, LOG_FILE);
     await files.makeFolder(join(folder, HEADS_FOLDER));

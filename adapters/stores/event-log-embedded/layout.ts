@@ -35,7 +35,7 @@ export const LOG_FILE = '00000000000000000000.log';
 export const HEADS_FOLDER = 'heads';
 
 export const FRAME_MAGIC = Uint8Array.of(0x9d, 0x1f, 0xe6, 0xb4, 0x50, 0xc3, 0x7a, 0x08);
-export const FRAME_FORMAT = 1;
+const FRAME_FORMAT = 1;
 export const HASH_BYTES = 32;
 export const ID_BYTES = 16;
 export const NAME_BYTES_MAX = 255;

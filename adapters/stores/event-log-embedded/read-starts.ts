@@ -4,7 +4,7 @@
 import type { StreamHeads } from './stream-heads.ts';
 
 /** Checkpoints at least this far apart are kept beside the newest. */
-export const CHECKPOINT_SPACING_BYTES = 32 * 1024 * 1024;
+const CHECKPOINT_SPACING_BYTES = 32 * 1024 * 1024;
 const CHECKPOINTS_MAX = 128;
 
 /** A sorted set of checkpoints. */

@@ -93,7 +93,7 @@ function decodeSlot(bytes: Uint8Array): Witness | string | null {
 }
 
 /** What a witness file's bytes say. */
-export function readWitnessFile(bytes: Uint8Array): WitnessFile {
+function readWitnessFile(bytes: Uint8Array): WitnessFile {
   const damages: SlotDamage[] = [];
   let witness: Witness | null = null;
   let nextOffset = 0;

@@ -17,7 +17,7 @@ import { readFailure, streamDeleted } from './failures.ts';
 import { AT_LEADER, type LedgerStreams } from './streams.ts';
 
 /** Appends that are under way at once, over all streams. */
-export const APPENDS_IN_FLIGHT = 4;
+const APPENDS_IN_FLIGHT = 4;
 
 /** Lets so many through at once; the others wait in the order in which they came. */
 class Turnstile {

@@ -2,9 +2,9 @@
 // reader holds little, and handed on as soon as nothing more is at hand.
 
 /** Most items handed on at once. */
-export const BATCH_ITEMS_MAX = 256;
+const BATCH_ITEMS_MAX = 256;
 /** A batch is handed on when it holds so many bytes of data, or more. */
-export const BATCH_BYTES = 4 * 1024 * 1024;
+const BATCH_BYTES = 4 * 1024 * 1024;
 
 export class ItemBatch<T> {
   #items: T[] = [];

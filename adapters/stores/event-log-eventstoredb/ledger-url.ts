@@ -8,7 +8,7 @@
 import { refuse, type Refused } from '../../../domain/values/refused.ts';
 
 /** Name of a ledger whose URL names none. */
-export const LEDGER_NAME_DEFAULT = 'pageledger';
+const LEDGER_NAME_DEFAULT = 'pageledger';
 const LEDGER_NAME = /^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$/u;
 const PORT_DEFAULT = 2113;
 const PORT_MAX = 65_535;

@@ -39,7 +39,7 @@ export interface LedgerFolderOptions {
   readonly path: string;
 }
 
-export const ledgerPaths = (path: string): LedgerPaths => {
+const ledgerPaths = (path: string): LedgerPaths => {
   const folder = resolve(path);
   return {
     folder,

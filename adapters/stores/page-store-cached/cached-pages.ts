@@ -26,7 +26,7 @@ import { openWindowFolder } from './window-folder.ts';
 import type { WindowFolder } from './window-folder.ts';
 
 /** Bytes of a window unless said otherwise: see tests/bench/results, page-store-window. */
-export const DEFAULT_WINDOW_BYTES = 256 * 1024;
+const DEFAULT_WINDOW_BYTES = 256 * 1024;
 /** Most bytes that are asked for at once; a larger window is asked for by itself. */
 const REQUEST_BYTES_MAX = 4 * 2 ** 20;
 const FETCH_BYTES_MAX = 32 * 2 ** 20;

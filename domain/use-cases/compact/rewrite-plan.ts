@@ -12,7 +12,7 @@ import { PATCH_BYTES_MAX } from '../../events/patches.ts';
 import { NO_GFN, type ContentPlaces, type Survey } from './models.ts';
 
 /** Bytes in which two pages differ, counted up to `max`. */
-export function differingBytes(a: Uint8Array, b: Uint8Array, max: number): number {
+function differingBytes(a: Uint8Array, b: Uint8Array, max: number): number {
   let count = 0;
   for (let i = 0; i < PAGE_BYTES; i += 1)
     if (a[i] !== b[i]) {

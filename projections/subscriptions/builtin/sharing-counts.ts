@@ -24,7 +24,7 @@ interface CountedVm {
 
 const HEAD = t.array(t.strict({ vm: t.string, capture: t.number, isRetired: t.boolean }));
 
-export class SharingTally {
+class SharingTally {
   readonly vms = new Map<string, CountedVm>();
   /** VMs that hold each content. */
   readonly #vmsOf = new Map<Holding, number>();

@@ -2,7 +2,7 @@
 
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { sharingAt } from '../../../projections/questions/sharing-at.ts';
+import { sharingAt } from '../../support/sharing-counts.ts';
 import {
   projectionNamed,
   projectionNames,

@@ -28,7 +28,7 @@ export interface PackageRequest {
   readonly follows: RegExp;
 }
 
-export const guestCache = (): string => {
+const guestCache = (): string => {
   const base = process.env['XDG_CACHE_HOME'];
   const root = base === undefined || base === '' ? join(homedir(), '.cache') : base;
   return join(root, 'pageledger', 'guests');

@@ -202,7 +202,7 @@ export async function startBuiltGuest(
 }
 
 /** Stops a guest and writes its main memory, as QEMU itself writes it, to a file. */
-export async function saveMemory(
+async function saveMemory(
   guest: DemoGuest,
   request: { readonly memoryMib: number; readonly file: string },
 ): Promise<void> {

@@ -52,7 +52,7 @@ export const head = (machine = 'pc-i440fx-7.2', ...subsections: readonly Uint8Ar
 export const subsection = (id: string, body: Uint8Array): Buffer =>
   bytesOf(u8(5), name(id), u32(1), body);
 
-export const RAM_ID = 2;
+const RAM_ID = 2;
 export const footer = (section = RAM_ID): Buffer => bytesOf(u8(0x7e), u32(section));
 export const eos = (): Buffer => u64(RAM_EOS);
 
