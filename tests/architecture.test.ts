@@ -155,6 +155,20 @@ function circleIn(imports: ReadonlyMap<string, readonly string[]>): string[] | n
   return null;
 }
 
+/** What a face reaches for behind a ledger's back: its parts are not the face's business. */
+const BEHIND_A_LEDGER =
+  /\bledger\.(?:state|column|log|store|replay|keys|files|stateFiles|paths)\b|\bledger\.\w+\.\w/u;
+const FACES = 'adapters/faces/';
+
+function reachFindings(file: string, text: string): string[] {
+  if (!file.startsWith(FACES)) return [];
+  return text
+    .split('\n')
+    .flatMap((line, i) => (BEHIND_A_LEDGER.test(line) ? [`${file}:${i + 1}: ${line.trim()}`] : []));
+}
+
+const COMMANDS = 'adapters/faces/cli/commands';
+
 // Written so that this line does not hold what it looks for.
 const MARKERS = /\b(?:T[O]DO|FIX[M]E|X[X]X)\b|\.onl[y]\(/u;
 
@@ -228,6 +242,16 @@ describe('the house', () => {
     expect(read('index.ts')).not.toMatch(/export \*/u);
   });
 
+  test('asks a ledger in its faces, and reaches for nothing behind it', () => {
+    expect(files.flatMap((file) => reachFindings(file, read(file)))).toEqual([]);
+  });
+
+  test('has a line in the list of commands for each command file', () => {
+    const listed = [...read(`${COMMANDS}.ts`).matchAll(/import\('\.\/commands\/([^']+)'\)/gu)];
+    const names = listed.map((match) => match[1]!).toSorted();
+    expect(names).toEqual(readdirSync(join(ROOT, COMMANDS)).toSorted());
+  });
+
   test('has no leftover markers', () => {
     expect(files.flatMap((file) => markerFindings(file, read(file)))).toEqual([]);
   });
@@ -296,6 +320,14 @@ describe('the checks themselves', () => {
     ]);
     expect(circleIn(meeting)).toBeNull();
     expect(circleIn(new Map([...meeting, ['d', ['c']]]))).toEqual(['d', 'c', 'd']);
+  });
+
+  test('find a face that reaches behind a ledger', () => {
+    const face = 'adapters/faces/cli/a.ts';
+    expect(reachFindings(face, 'const { vms } = ledger.state;')).toHaveLength(1);
+    expect(reachFindings(face, 'return ledger.views.vms;')).toHaveLength(1);
+    expect(reachFindings(face, 'return ledger.vms().map((vm) => row(vm));')).toEqual([]);
+    expect(reachFindings('adapters/wiring/a.ts', 'ledger.state')).toEqual([]);
   });
 
   test('find a marker, and no word that only looks like one', () => {

@@ -195,6 +195,13 @@ export class Ledger {
     return this.#parts.isShared;
   }
 
+  /** The VMs that anything is known of, in the order in which they came. */
+  vms(): readonly VmEntry[] {
+    return [...this.state.catalogue.vms.values()].filter(
+      ({ state, captures }) => captures.length > 0 || state.registered !== null,
+    );
+  }
+
   /** The VM of a name. Refused where the ledger has none. */
   vm(name: string): VmEntry {
     const entry = this.state.catalogue.vms.get(name);

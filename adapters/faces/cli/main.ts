@@ -2,17 +2,13 @@
 // The command line's entry. It loads the argument parser only; a command loads what it needs when it
 // runs, so that help and small questions start quickly.
 
-import { buildProgram } from './program.ts';
+import { buildProgram, parsedWords } from './program.ts';
 
-/** They go on to their end when nobody reads what they print any more. */
-const WORKING_COMMANDS: ReadonlySet<string> = new Set(['image', 'qemu', 'copy']);
-
-const program = buildProgram();
 let isSettled = false;
 /** Whether the command does more than it prints. */
 let isWorking = false;
-program.hook('preAction', (_program, command) => {
-  isWorking = WORKING_COMMANDS.has(command.name());
+const program = buildProgram(({ goesOnUnread }) => {
+  isWorking = goesOnUnread ?? false;
 });
 
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
@@ -43,7 +39,7 @@ async function fail(thrown: unknown): Promise<void> {
 }
 
 try {
-  await program.parseAsync(process.argv);
+  await program.parseAsync(parsedWords(process.argv.slice(2)), { from: 'user' });
 } catch (thrown) {
   await fail(thrown);
 }

@@ -1,22 +1,12 @@
 // What commands print: tables for people, or newline-delimited JSON and nothing else (brief, section 5).
 
-/** A cell: what JSON says and what a person reads. */
-export type Row = Readonly<Record<string, unknown>>;
+import { jsonLine, type Row } from '../rows/row.ts';
 
 export interface Column {
   readonly title: string;
   readonly cell: (row: Row) => string;
   readonly align?: 'right';
 }
-
-const replacer = (_key: string, value: unknown): unknown =>
-  typeof value === 'bigint' ? String(value) : value;
-
-/** An object as a line. */
-export const jsonLine = (row: Row): string => `${JSON.stringify(row, replacer)}\n`;
-
-/** An instant as JSON and people read it; null stays null. */
-export const isoTime = (ms: number): string => new Date(ms).toISOString();
 
 /** 1536 -> `1.5 KiB`. */
 export function bytesText(bytes: number): string {

@@ -1,7 +1,7 @@
 // An event as programs read it (brief, section 5): one object for `log` and for `subscribe`.
 
 import type { EventRow } from '../../../projections/questions/event-rows.ts';
-import { isoTime, type Row } from '../cli/output.ts';
+import { isoTime, type Row } from './row.ts';
 
 export const eventJson = ({
   position,

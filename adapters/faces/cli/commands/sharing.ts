@@ -2,18 +2,28 @@
 // would have cost.
 
 import type { Command } from 'commander';
-import { momentOf } from '../../wiring/audit.ts';
-import { PAGE_BYTES } from '../../../domain/values/page.ts';
-import { patternCounts } from '../../../projections/questions/pattern-classes.ts';
-import { Refused } from '../../../domain/values/refused.ts';
-import { sharersOf, sharingOf, whatIfOf } from '../../wiring/pages.ts';
-import { pageCountOf } from '../../../domain/values/memory-map.ts';
-import { type Ledger } from '../../wiring/ledger.ts';
-import { type SharingCounts } from '../../../projections/questions/sharing-at.ts';
-import { UsageError } from './failure.ts';
-import { bytesText, field, numeric, type Output, type Row } from './output.ts';
-import { withLedger } from './session.ts';
-import { HOLDER_COLUMNS, holderJson, holderRow } from './who.ts';
+import { momentOf } from '../../../wiring/audit.ts';
+import { PAGE_BYTES } from '../../../../domain/values/page.ts';
+import { patternCounts } from '../../../../projections/questions/pattern-classes.ts';
+import { Refused } from '../../../../domain/values/refused.ts';
+import { sharersOf, sharingOf, whatIfOf } from '../../../wiring/pages.ts';
+import { pageCountOf } from '../../../../domain/values/memory-map.ts';
+import { type Ledger } from '../../../wiring/ledger.ts';
+import { holderRow } from '../../rows/holder-rows.ts';
+import { savedBytesOf, sharingRow } from '../../rows/sharing-rows.ts';
+import { wholeNumber } from '../argument-values.ts';
+import { UsageError } from '../failure.ts';
+import { bytesText, field, numeric, type Output } from '../output.ts';
+import { withLedger } from '../session.ts';
+import { share, sharingTable } from '../sharing-table.ts';
+import { HOLDER_COLUMNS, holderTexts } from '../tables.ts';
+
+export const declare = (command: Command): Command =>
+  command
+    .option('--vm <name>', 'of one VM, and what it shares with others')
+    .option('--at <point>', 'at latest, pos:, time: or ago: (default: latest)')
+    .option('--page <gfn>', 'who shares this page of the VM', wholeNumber)
+    .option('--what-if', 'what the whole history would have cost under other settings');
 
 interface SharingOptions {
   readonly vm?: string;
@@ -23,60 +33,6 @@ interface SharingOptions {
 }
 
 type Report = Awaited<ReturnType<typeof sharingOf>>;
-
-const perCent = (part: number, all: number): number =>
-  all === 0 ? 0 : Math.round((1000 * part) / all) / 10;
-const share = (part: number, all: number): string =>
-  all === 0 ? '-' : `${perCent(part, all).toFixed(1)} %`;
-
-function sharingRows(counts: SharingCounts, patterns: Readonly<Record<string, number>>): Row[] {
-  const rows: [string, number][] = [
-    ['zero', counts.zero],
-    ['other patterns', counts.pattern],
-    ...Object.entries(patterns).map(([name, pages]): [string, number] => [`  ${name}`, pages]),
-    ['merged inside a VM', counts.mergedIntra],
-    ['merged between VMs', counts.mergedInter],
-    ['unique', counts.unique],
-    ['  of them patched', counts.patched],
-    ['all', counts.pages],
-  ];
-  return rows.map(([what, pages]) => ({
-    what,
-    pages,
-    bytes: bytesText(pages * PAGE_BYTES),
-    share: share(pages, counts.pages),
-  }));
-}
-
-/** The table of what memory is made of; the counts themselves under --json. */
-export function sharingTable(
-  output: Output,
-  counts: SharingCounts,
-  patterns: Readonly<Record<string, number>> = {},
-): void {
-  if (output.isJson) return output.json({ ...counts });
-  output.rows(sharingRows(counts, patterns), [
-    field('what', 'pages that are'),
-    numeric('pages'),
-    numeric('bytes'),
-    numeric('share'),
-  ]);
-}
-
-/** Bytes that pages would take alone, less what they do take. */
-const savedBytesOf = ({ pages, uniqueBytes }: Report): number => pages * PAGE_BYTES - uniqueBytes;
-
-function reportJson(report: Report): Row {
-  const { classes, vm, ...counts } = report;
-  const savedBytes = savedBytesOf(report);
-  return {
-    ...counts,
-    patterns: patternCounts(classes),
-    savedBytes,
-    savedPerCent: perCent(savedBytes, report.pages * PAGE_BYTES),
-    ...(vm === null ? {} : vm),
-  };
-}
 
 function sayReport(output: Output, report: Report, vm: string | null): void {
   const { pages, unique, uniqueBytes, storedBytes, logBytes, brokenPerMinute } = report;
@@ -110,13 +66,13 @@ async function showPage(ledger: Ledger, output: Output, options: SharingOptions)
   const row = ledger.resolve(entry, at);
   const { identifier, holders } = await sharersOf(ledger, { entry, row, gfn }, moment);
   if (output.isJson) {
-    for (const holder of holders) output.json({ ...holderJson(holder), identifier });
+    for (const holder of holders) output.json(holderRow(holder, identifier));
     return;
   }
   if (identifier === null) output.say(`page ${gfn} of ${vm}@${row.capture} is a pattern`);
   else {
     output.say(`page ${gfn} of ${vm}@${row.capture} holds ${identifier}, as these do:`);
-    output.rows(holders.map(holderRow), HOLDER_COLUMNS);
+    output.rows(holders.map(holderTexts), HOLDER_COLUMNS);
   }
 }
 
@@ -149,7 +105,7 @@ async function showWhatIf(ledger: Ledger, output: Output, options: SharingOption
   );
 }
 
-export const sharing = (command: Command): Promise<void> =>
+export const run = (command: Command): Promise<void> =>
   withLedger(command, 'read', async (ledger, output) => {
     const options = command.opts<SharingOptions>();
     if (options.whatIf === true) return showWhatIf(ledger, output, options);
@@ -157,7 +113,7 @@ export const sharing = (command: Command): Promise<void> =>
     const { vm = null, at = 'latest' } = options;
     if (vm !== null) ledger.vm(vm);
     const report = await sharingOf(ledger, { ...momentOf(ledger, at), vm });
-    if (output.isJson) return output.json(reportJson(report));
+    if (output.isJson) return output.json(sharingRow(report));
     sharingTable(output, report, patternCounts(report.classes));
     sayReport(output, report, vm);
   });

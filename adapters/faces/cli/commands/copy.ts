@@ -1,21 +1,26 @@
 // `copy`: a ledger into another, of any kind.
 
 import type { Command } from 'commander';
-import { copyLedger } from '../../wiring/copy.ts';
-import { openLedger } from '../../wiring/open-ledger.ts';
-import { bytesText } from './output.ts';
-import { openOptions, outputOf, progressOf } from './session.ts';
+import { copyLedger } from '../../../wiring/copy.ts';
+import { openLedger } from '../../../wiring/open-ledger.ts';
+import { bytesText } from '../output.ts';
+import { openOptions, outputOf, progressOf } from '../session.ts';
 
-export async function copy(
-  urls: { readonly from: string; readonly to: string },
-  command: Command,
-): Promise<void> {
+export const declare = (command: Command): Command =>
+  command
+    .argument('<from>', 'the ledger to copy')
+    .argument('<to>', 'a new ledger, or an earlier copy of the same one');
+
+/** It goes on when nobody reads what it prints. */
+export const goesOnUnread = true;
+
+export async function run(command: Command): Promise<void> {
   const output = outputOf(command);
   const { pageStore, ...options } = openOptions(command);
-  const from = await openLedger({ ...options, url: urls.from, mode: 'read' });
+  const from = await openLedger({ ...options, url: command.args[0]!, mode: 'read' });
   try {
     const store = pageStore === undefined ? {} : { pageStore };
-    const to = await openLedger({ ...options, ...store, url: urls.to, mode: 'create' });
+    const to = await openLedger({ ...options, ...store, url: command.args[1]!, mode: 'create' });
     const progress = progressOf('copying');
     try {
       const copied = await copyLedger({ from, to }, ({ done, total }) =>

@@ -12,19 +12,20 @@ import {
   secondGuest,
   startDemoGuest,
   ticksOf,
-} from '../../wiring/demo.ts';
-import { openLedger } from '../../wiring/open-ledger.ts';
-import { recordGuest, recordImages } from '../../wiring/record.ts';
-import { resumePoint, restoreToFile } from '../../wiring/restore.ts';
-import { sharingOf } from '../../wiring/pages.ts';
-import { verify } from '../../wiring/audit.ts';
-import { type CaptureRow } from '../../../projections/models/catalogue.ts';
-import { type Ledger } from '../../wiring/ledger.ts';
-import { captureJson, CAPTURE_COLUMNS } from './list.ts';
-import { sharingTable } from './sharing.ts';
-import { EXIT_FAILED } from './failure.ts';
-import { bytesText, type Output } from './output.ts';
-import { outputOf } from './session.ts';
+} from '../../../wiring/demo.ts';
+import { openLedger } from '../../../wiring/open-ledger.ts';
+import { recordGuest, recordImages } from '../../../wiring/record.ts';
+import { resumePoint, restoreToFile } from '../../../wiring/restore.ts';
+import { sharingOf } from '../../../wiring/pages.ts';
+import { momentOf, verify } from '../../../wiring/audit.ts';
+import { type CaptureRow } from '../../../../projections/models/catalogue.ts';
+import { type Ledger } from '../../../wiring/ledger.ts';
+import { captureRows } from '../../rows/capture-rows.ts';
+import { sharingTable } from '../sharing-table.ts';
+import { CAPTURE_COLUMNS } from '../tables.ts';
+import { EXIT_FAILED } from '../failure.ts';
+import { bytesText, type Output } from '../output.ts';
+import { outputOf } from '../session.ts';
 
 const VM = 'demo';
 const CAPTURES = 5;
@@ -32,7 +33,10 @@ const EVERY_MS = 1500;
 const BACK_TO = 2;
 const TICKS_SHOWN = 4;
 
-export async function demo(command: Command): Promise<void> {
+export const declare = (command: Command): Command =>
+  command.option('--keep', 'keep the ledger and say where it is');
+
+export async function run(command: Command): Promise<void> {
   const { keep } = command.opts<{ keep?: boolean }>();
   const output = outputOf(command);
   const folder = demoFolder();
@@ -57,8 +61,8 @@ export async function demo(command: Command): Promise<void> {
 
 async function showRecord(ledger: Ledger, output: Output): Promise<void> {
   const entry = ledger.vm(VM);
-  output.rows(entry.captures.map(captureJson), CAPTURE_COLUMNS);
-  const counts = await sharingOf(ledger, { position: ledger.state.next, vm: null });
+  output.rows(captureRows(entry), CAPTURE_COLUMNS);
+  const counts = await sharingOf(ledger, { ...momentOf(ledger, 'latest'), vm: null });
   sharingTable(output, counts);
   const all = entry.captures.reduce((sum, row) => sum + row.written + row.unchanged, 0) * 4096;
   output.say(

@@ -1,13 +1,23 @@
 // `compact`: what is stored, smaller, and space that nobody needs, back.
 
 import type { Command } from 'commander';
-import { PAGE_BYTES } from '../../../domain/values/page.ts';
-import { compact as compactLedger, graceMsOf } from '../../wiring/compact.ts';
-import { durationMs } from '../../../domain/values/point.ts';
-import type { Compacted } from '../../../domain/use-cases/compact/compact.ts';
-import { UsageError } from './failure.ts';
-import { bytesText, isoTime, type Output } from './output.ts';
-import { progressOf, withLedger } from './session.ts';
+import { PAGE_BYTES } from '../../../../domain/values/page.ts';
+import { compact, graceMsOf } from '../../../wiring/compact.ts';
+import { durationMs } from '../../../../domain/values/point.ts';
+import type { Compacted } from '../../../../domain/use-cases/compact/compact.ts';
+import { compactRow } from '../../rows/compact-rows.ts';
+import { UsageError } from '../failure.ts';
+import { bytesText, type Output } from '../output.ts';
+import { isoTime } from '../../rows/row.ts';
+import { progressOf, withLedger } from '../session.ts';
+
+export const declare = (command: Command): Command =>
+  command
+    .option(
+      '--grace <duration>',
+      'how long emptied packs wait (default: 0s where one host has log and packs, else 1h)',
+    )
+    .option('--dry-run', 'say what it would give, and change nothing');
 
 function graceAsked(text: string | undefined): number | null {
   if (text === undefined) return null;
@@ -48,22 +58,7 @@ function say(
   if (isStopped) output.say('stopped; what was done stays, and compact goes on from there');
 }
 
-const json = ({ rewritten, released, deleted, isStopped }: Compacted, isDryRun: boolean) => ({
-  rewrittenPacks: rewritten.packs,
-  rewrittenPages: rewritten.pages,
-  bytesBefore: rewritten.bytesBefore,
-  bytesAfter: rewritten.bytesAfter,
-  releasedPages: released,
-  deletedPacks: deleted.packs,
-  deletedBytes: deleted.bytes,
-  waitingPacks: deleted.waitingPacks,
-  waitingBytes: deleted.waitingBytes,
-  waitingUntil: deleted.waitingUntilMs === null ? null : isoTime(deleted.waitingUntilMs),
-  stopped: isStopped,
-  dryRun: isDryRun,
-});
-
-export const compact = (command: Command): Promise<void> =>
+export const run = (command: Command): Promise<void> =>
   withLedger(command, 'write', async (ledger, output) => {
     const options = command.opts<{ grace?: string; dryRun?: boolean }>();
     const graceMs = graceAsked(options.grace) ?? graceMsOf(ledger);
@@ -74,7 +69,7 @@ export const compact = (command: Command): Promise<void> =>
     process.once('SIGTERM', stop);
     const progress = progressOf('compacting');
     try {
-      const compacted = await compactLedger(ledger, {
+      const compacted = await compact(ledger, {
         graceMs,
         isDryRun,
         signal: abort.signal,
@@ -82,7 +77,7 @@ export const compact = (command: Command): Promise<void> =>
           progress.bytes(pages * PAGE_BYTES, pageCount * PAGE_BYTES),
       });
       progress.clear();
-      if (output.isJson) output.json(json(compacted, isDryRun));
+      if (output.isJson) output.json(compactRow(compacted, isDryRun));
       else say(output, compacted, isDryRun);
     } finally {
       progress.clear();

@@ -4,23 +4,31 @@
 import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import type { Command } from 'commander';
-import { isEventType } from '../../../domain/events/control.ts';
-import { isName } from '../../../domain/events/streams.ts';
-import { rowArrays, statesOf } from '../../../projections/subscriptions/follow.ts';
+import { isEventType } from '../../../../domain/events/control.ts';
+import { isName } from '../../../../domain/events/streams.ts';
+import { rowArrays, statesOf } from '../../../../projections/subscriptions/follow.ts';
 import {
   projectionNamed,
   type AnyProjection,
-} from '../../../projections/subscriptions/registered.ts';
+} from '../../../../projections/subscriptions/registered.ts';
 import type {
   Control,
   Damaged,
   RowMessage,
   StateMessage,
-} from '../../../projections/subscriptions/messages.ts';
-import { eventJson } from '../rows/event-rows.ts';
-import { UsageError } from './failure.ts';
-import { isoTime, jsonLine, type Row } from './output.ts';
-import { warn, withLedger } from './session.ts';
+} from '../../../../projections/subscriptions/messages.ts';
+import { eventJson } from '../../rows/event-rows.ts';
+import { UsageError } from '../failure.ts';
+import { isoTime, jsonLine, type Row } from '../../rows/row.ts';
+import { warn, withLedger } from '../session.ts';
+
+export const declare = (command: Command): Command =>
+  command
+    .option('--from <place>', 'after this: the place of a row, a position, or latest')
+    .option('--pages', 'expand batches to page events')
+    .option('--type <type>', 'of one type; a page event type matches the batches that hold one')
+    .option('--vm <name>', 'of one VM')
+    .option('--projection <name>', 'states of sharing, vms or writes, or of a module (./mine.js)');
 
 interface SubscribeOptions {
   readonly from?: string;
@@ -123,7 +131,7 @@ function checkOptions(options: SubscribeOptions): void {
     );
 }
 
-export const subscribe = (command: Command): Promise<void> =>
+export const run = (command: Command): Promise<void> =>
   withLedger(command, 'read', async (ledger) => {
     const options = command.opts<SubscribeOptions>();
     checkOptions(options);

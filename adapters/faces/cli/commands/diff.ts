@@ -1,14 +1,22 @@
 // `diff`: the pages, and the bytes, that differ between two points.
 
 import type { Command } from 'commander';
-import { addressOfGfn, pageCountOf } from '../../../domain/values/memory-map.ts';
-import { diffOf } from '../../wiring/pages.ts';
-import { type Ledger } from '../../wiring/ledger.ts';
-import { type PageDifference } from '../../../projections/questions/diff.ts';
-import { type VmPoint } from '../../wiring/restore.ts';
-import { hexLines } from './hex-view.ts';
-import type { Output } from './output.ts';
-import { withLedger } from './session.ts';
+import { addressOfGfn, pageCountOf } from '../../../../domain/values/memory-map.ts';
+import { diffOf } from '../../../wiring/pages.ts';
+import { type Ledger } from '../../../wiring/ledger.ts';
+import { type PageDifference } from '../../../../projections/questions/diff.ts';
+import { type VmPoint } from '../../../wiring/restore.ts';
+import { addressText, differenceRow } from '../../rows/page-rows.ts';
+import { hexLines } from '../hex-view.ts';
+import type { Output } from '../output.ts';
+import { withLedger } from '../session.ts';
+
+export const declare = (command: Command): Command =>
+  command
+    .argument('<a>', 'a point')
+    .argument('<b>', "another one; VM/POINT for another VM's")
+    .requiredOption('--vm <name>', 'the VM')
+    .option('--bytes', 'show the bytes that differ');
 
 /** A point of the VM, or VM/POINT of another. */
 function pointOf(ledger: Ledger, vm: string, text: string): VmPoint {
@@ -17,9 +25,7 @@ function pointOf(ledger: Ledger, vm: string, text: string): VmPoint {
   return { entry, row: ledger.resolve(entry, text.slice(slash + 1)) };
 }
 
-const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex');
-const addressText = (address: number | null): string =>
-  address === null ? '-' : `0x${address.toString(16)}`;
+const shown = (address: number | null): string => (address === null ? '-' : addressText(address));
 
 const memoryMapOf = ({ entry }: VmPoint) =>
   entry.state.registered?.memoryMap ?? { blocks: [], ranges: [] };
@@ -28,22 +34,10 @@ const memoryMapOf = ({ entry }: VmPoint) =>
 const drained = (): Promise<void> =>
   new Promise((resolve) => process.stdout.once('drain', resolve));
 
-function showJson(output: Output, { gfn, ranges }: PageDifference, address: number | null): void {
-  const told = ranges?.map(({ offset, before, after }) => ({
-    offset,
-    length: before.length,
-    before: hex(before),
-    after: hex(after),
-  }));
-  output.json({ gfn, address: address === null ? null : addressText(address), ranges: told });
-}
-
 function showBytes(output: Output, of: PageDifference, address: number | null): void {
   const ranges = of.ranges ?? [];
   const bytes = ranges.reduce((sum, { before }) => sum + before.length, 0);
-  output.say(
-    `page ${of.gfn} at ${addressText(address)}: ${bytes} bytes in ${ranges.length} range(s)`,
-  );
+  output.say(`page ${of.gfn} at ${shown(address)}: ${bytes} bytes in ${ranges.length} range(s)`);
   for (const range of ranges) for (const line of hexLines(range)) output.say(line);
 }
 
@@ -72,16 +66,16 @@ class Runs {
     if (this.#first < 0) return;
     const last = this.#end - 1;
     const pages = last === this.#first ? `page ${last}` : `pages ${this.#first} to ${last}`;
-    this.#output.say(`${pages.padEnd(28)} from ${addressText(this.#address)}`);
+    this.#output.say(`${pages.padEnd(28)} from ${shown(this.#address)}`);
     this.#first = -1;
   }
 }
 
-export const diff = (points: { a: string; b: string }, command: Command): Promise<void> =>
+export const run = (command: Command): Promise<void> =>
   withLedger(command, 'read', async (ledger, output) => {
     const options = command.opts<{ vm: string; bytes?: boolean }>();
-    const a = pointOf(ledger, options.vm, points.a);
-    const b = pointOf(ledger, options.vm, points.b);
+    const a = pointOf(ledger, options.vm, command.args[0]!);
+    const b = pointOf(ledger, options.vm, command.args[1]!);
     const withBytes = options.bytes ?? false;
     const map = memoryMapOf(a);
     const runs = new Runs(output);
@@ -90,7 +84,7 @@ export const diff = (points: { a: string; b: string }, command: Command): Promis
       for (const difference of differing) {
         count += 1;
         const address = addressOfGfn(map, difference.gfn);
-        if (output.isJson) showJson(output, difference, address);
+        if (output.isJson) output.json(differenceRow(difference, address));
         else if (withBytes) showBytes(output, difference, address);
         else runs.add(difference.gfn, address);
         if (process.stdout.writableNeedDrain) await drained();

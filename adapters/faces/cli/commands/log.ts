@@ -1,14 +1,24 @@
 // `log`: the events, with their page events where asked, and what comes.
 
 import type { Command } from 'commander';
-import { followEvents, listEvents, type LogBound } from '../../wiring/audit.ts';
-import { isEventType } from '../../../domain/events/control.ts';
-import { type EventRow } from '../../../projections/questions/event-rows.ts';
-import { type Ledger } from '../../wiring/ledger.ts';
-import { eventJson } from '../rows/event-rows.ts';
-import { UsageError } from './failure.ts';
-import { isoTime, type Output } from './output.ts';
-import { withLedger } from './session.ts';
+import { followEvents, listEvents, type LogBound } from '../../../wiring/audit.ts';
+import { isEventType } from '../../../../domain/events/control.ts';
+import { type EventRow } from '../../../../projections/questions/event-rows.ts';
+import { type Ledger } from '../../../wiring/ledger.ts';
+import { eventJson } from '../../rows/event-rows.ts';
+import { UsageError } from '../failure.ts';
+import { type Output } from '../output.ts';
+import { isoTime } from '../../rows/row.ts';
+import { withLedger } from '../session.ts';
+
+export const declare = (command: Command): Command =>
+  command
+    .option('--vm <name>', 'of one VM')
+    .option('--type <type>', 'of one type; a page event type matches the batches that hold one')
+    .option('--from <point>', 'from here on: a position, pos:, time: or ago:')
+    .option('--to <point>', 'up to here, included')
+    .option('--pages', 'expand batches to page events')
+    .option('--follow', 'go on with what comes');
 
 interface LogOptions {
   readonly vm?: string;
@@ -44,7 +54,7 @@ function show(output: Output, row: EventRow): void {
   );
 }
 
-export const log = (command: Command): Promise<void> =>
+export const run = (command: Command): Promise<void> =>
   withLedger(command, 'read', async (ledger, output) => {
     const options = command.opts<LogOptions>();
     if (options.vm !== undefined) ledger.vm(options.vm);

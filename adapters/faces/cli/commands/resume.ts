@@ -1,67 +1,19 @@
-// `restore` and `resume`.
+// `resume`: starts a guest from a point.
 
 import { tmpdir } from 'node:os';
 import type { Command } from 'commander';
-import { PAGE_BYTES } from '../../../domain/values/page.ts';
-import {
-  resumePoint,
-  restoreToFile,
-  restoreToStream,
-  type RestoreFormat,
-} from '../../wiring/restore.ts';
-import { type VmEntry } from '../../../projections/models/catalogue.ts';
-import { UsageError } from './failure.ts';
-import { bytesText } from './output.ts';
-import { progressOf, withLedger } from './session.ts';
+import { resumePoint } from '../../../wiring/restore.ts';
+import type { VmEntry } from '../../../../projections/models/catalogue.ts';
+import { UsageError } from '../failure.ts';
+import { withLedger } from '../session.ts';
 
-const FORMATS: readonly string[] = ['raw', 'qemu'];
-
-const isFormat = (format: string): format is RestoreFormat => FORMATS.includes(format);
-
-export async function restore(command: Command): Promise<void> {
-  const { vm, at, to, format, force } = command.opts<{
-    vm: string;
-    at: string;
-    to: string;
-    format: string;
-    force?: boolean;
-  }>();
-  if (!isFormat(format))
-    throw new UsageError(
-      `the format ${JSON.stringify(format)} is not known: raw or qemu was expected`,
-    );
-  await withLedger(command, 'read', async (ledger, output) => {
-    const entry = ledger.vm(vm);
-    const row = ledger.resolve(entry, at);
-    const progress = progressOf('restoring');
-    const onProgress = ({ pages, pageCount }: { pages: number; pageCount: number }): void =>
-      progress.bytes(pages * PAGE_BYTES, pageCount * PAGE_BYTES);
-    const started = performance.now();
-    const target = { format, onProgress };
-    try {
-      if (to === '-')
-        await restoreToStream(
-          ledger,
-          { entry, row },
-          { ...target, writable: process.stdout, folder: tmpdir() },
-        );
-      else
-        await restoreToFile(
-          ledger,
-          { entry, row },
-          { ...target, path: to, isForced: force ?? false },
-        );
-    } finally {
-      progress.clear();
-    }
-    if (to === '-') return;
-    const { registered } = entry.state;
-    const seconds = ((performance.now() - started) / 1000).toFixed(2);
-    const bytes = (registered?.memoryMap.blocks[0]?.pages ?? 0) * PAGE_BYTES;
-    if (output.isJson) output.json({ vm, capture: row.capture, to, format });
-    else output.say(`${vm}@${row.capture} restored to ${to}: ${bytesText(bytes)} in ${seconds} s`);
-  });
-}
+export const declare = (command: Command): Command =>
+  command
+    .argument('[command...]', "after --: QEMU's command line (default: the recorded one)")
+    .requiredOption('--vm <name>', 'the VM')
+    .requiredOption('--at <point>', 'the point')
+    .option('--eager', 'send all memory before the guest runs')
+    .option('--disk-ok', 'the disks are as they were at that moment');
 
 /** Options of a recorded command line that would collide with the guest it is from. */
 const COLLIDING = new Set([
@@ -91,7 +43,7 @@ function recordedCommand(entry: VmEntry): string[] {
   return [...kept, '-serial', 'stdio', '-monitor', 'none'];
 }
 
-export async function resume(words: readonly string[], command: Command): Promise<void> {
+export async function run(command: Command): Promise<void> {
   const { vm, at, eager, diskOk } = command.opts<{
     vm: string;
     at: string;
@@ -102,6 +54,7 @@ export async function resume(words: readonly string[], command: Command): Promis
     throw new UsageError(
       'lazy resuming is not there yet: say --eager, which sends all memory before the guest runs',
     );
+  const words = command.args;
   await withLedger(command, 'read', async (ledger, output) => {
     const entry = ledger.vm(vm);
     const row = ledger.resolve(entry, at);

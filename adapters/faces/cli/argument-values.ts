@@ -1,0 +1,22 @@
+// Numbers on the command line.
+
+import { InvalidArgumentError } from 'commander';
+
+export const wholeNumber = (text: string): number => {
+  if (!/^\d{1,15}$/u.test(text))
+    throw new InvalidArgumentError('a whole number from 0 was expected.');
+  return Number(text);
+};
+
+export const positiveNumber = (text: string): number => {
+  const value = wholeNumber(text);
+  if (value < 1) throw new InvalidArgumentError('a whole number from 1 was expected.');
+  return value;
+};
+
+export const address = (text: string): number => {
+  const value = /^(0x[0-9a-f]+|\d+)$/iu.test(text) ? Number(text) : Number.NaN;
+  if (!Number.isSafeInteger(value))
+    throw new InvalidArgumentError('an address was expected, as 0x7fff0000 or in decimal.');
+  return value;
+};

@@ -1,0 +1,45 @@
+// Every command of pageledger, a line each, in the order in which `--help` lists them. What a command
+// takes and does is in its file.
+
+import type { CommandFile, CommandLine } from './command.ts';
+
+const line = (name: string, summary: string, load: () => Promise<CommandFile>): CommandLine => ({
+  name,
+  summary,
+  load,
+});
+
+/** What is common to commands of two words, for `--help`. */
+export const FAMILIES: Readonly<Record<string, string>> = {
+  record: 'record captures of a VM',
+  group: 'sharing groups and their keys',
+};
+
+// prettier-ignore
+export const COMMANDS: readonly CommandLine[] = [
+  line('record image', 'each file is one capture: raw images, QEMU migration streams', () => import('./commands/record-image.ts')),
+  line('record qemu', 'captures of a running QEMU guest, until Ctrl-C', () => import('./commands/record-qemu.ts')),
+  line('restore', 'memory at a point into a file', () => import('./commands/restore.ts')),
+  line('resume', 'start a guest from a point', () => import('./commands/resume.ts')),
+  line('vms', 'the VMs', () => import('./commands/vms.ts')),
+  line('captures', "a VM's captures", () => import('./commands/captures.ts')),
+  line('checkpoints', 'named points', () => import('./commands/checkpoints.ts')),
+  line('log', 'the events', () => import('./commands/log.ts')),
+  line('subscribe', 'events after a place, or the states of a projection, as they come; always JSON', () => import('./commands/subscribe.ts')),
+  line('history', 'every version of a page', () => import('./commands/history.ts')),
+  line('who', 'which VMs and pages hold, or held, a content', () => import('./commands/who.ts')),
+  line('diff', 'pages that differ between two points', () => import('./commands/diff.ts')),
+  line('sharing', 'how memory is made up and what it costs', () => import('./commands/sharing.ts')),
+  line('checkpoint', 'name a point, which keeps it, or give a name up', () => import('./commands/checkpoint.ts')),
+  line('forget', 'give old points up that no checkpoint keeps', () => import('./commands/forget.ts')),
+  line('compact', 'store what is kept smaller, and give back what nobody needs', () => import('./commands/compact.ts')),
+  line('retire', "end a VM's life; its history stays", () => import('./commands/retire.ts')),
+  line('verify', 'read everything back and check it', () => import('./commands/verify.ts')),
+  line('patterns', 'what is recognised in pages, and described instead of stored', () => import('./commands/patterns.ts')),
+  line('patterns add', 'recognise pages of a data string too, in the captures that follow', () => import('./commands/patterns-add.ts')),
+  line('copy', 'a ledger into another, of any kind; goes on where it was interrupted', () => import('./commands/copy.ts')),
+  line('demo', 'record a real guest and resume it from an earlier moment', () => import('./commands/demo.ts')),
+  line('group list', 'the groups, and whether this host has their keys', () => import('./commands/group-list.ts')),
+  line('group export', "a group's key into a file, for another host to record into the group", () => import('./commands/group-export.ts')),
+  line('group import', 'keep a key that another host exported', () => import('./commands/group-import.ts')),
+];

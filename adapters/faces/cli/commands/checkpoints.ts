@@ -1,0 +1,25 @@
+// `checkpoints`: the named points of a VM, or of all.
+
+import type { Command } from 'commander';
+import { checkpointRow } from '../../rows/capture-rows.ts';
+import { field, numeric } from '../output.ts';
+import { withLedger } from '../session.ts';
+
+export const declare = (command: Command): Command => command.option('--vm <name>', 'of one VM');
+
+export const run = (command: Command): Promise<void> =>
+  withLedger(command, 'read', async (ledger, output) => {
+    const { vm } = command.opts<{ vm?: string }>();
+    const entries = vm === undefined ? ledger.vms() : [ledger.vm(vm)];
+    const rows = entries.flatMap((entry) =>
+      entry.checkpoints.map((checkpoint) => checkpointRow(entry.vm, checkpoint)),
+    );
+    output.rows(rows, [
+      field('vm'),
+      field('name'),
+      numeric('capture'),
+      numeric('position'),
+      field('time'),
+    ]);
+    return Promise.resolve();
+  });

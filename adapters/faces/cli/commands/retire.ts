@@ -1,0 +1,16 @@
+// `retire`: ends a VM's life; its history stays.
+
+import type { Command } from 'commander';
+import { retireVm } from '../../../wiring/audit.ts';
+import { withLedger } from '../session.ts';
+
+export const declare = (command: Command): Command =>
+  command.requiredOption('--vm <name>', 'the VM');
+
+export const run = (command: Command): Promise<void> =>
+  withLedger(command, 'write', async (ledger, output) => {
+    const { vm } = command.opts<{ vm: string }>();
+    await retireVm(ledger, vm);
+    if (output.isJson) output.json({ vm, retired: true });
+    else output.say(`${vm} is retired; its ${ledger.vm(vm).captures.length} captures stay`);
+  });

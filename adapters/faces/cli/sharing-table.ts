@@ -1,0 +1,44 @@
+// The table of what memory is made of.
+
+import { PAGE_BYTES } from '../../../domain/values/page.ts';
+import type { SharingCounts } from '../../../projections/questions/sharing-at.ts';
+import type { Row } from '../rows/row.ts';
+import { perCent } from '../rows/sharing-rows.ts';
+import { bytesText, field, numeric, type Output } from './output.ts';
+
+export const share = (part: number, all: number): string =>
+  all === 0 ? '-' : `${perCent(part, all).toFixed(1)} %`;
+
+function sharingRows(counts: SharingCounts, patterns: Readonly<Record<string, number>>): Row[] {
+  const rows: [string, number][] = [
+    ['zero', counts.zero],
+    ['other patterns', counts.pattern],
+    ...Object.entries(patterns).map(([name, pages]): [string, number] => [`  ${name}`, pages]),
+    ['merged inside a VM', counts.mergedIntra],
+    ['merged between VMs', counts.mergedInter],
+    ['unique', counts.unique],
+    ['  of them patched', counts.patched],
+    ['all', counts.pages],
+  ];
+  return rows.map(([what, pages]) => ({
+    what,
+    pages,
+    bytes: bytesText(pages * PAGE_BYTES),
+    share: share(pages, counts.pages),
+  }));
+}
+
+/** The table of what memory is made of; the counts themselves under --json. */
+export function sharingTable(
+  output: Output,
+  counts: SharingCounts,
+  patterns: Readonly<Record<string, number>> = {},
+): void {
+  if (output.isJson) return output.json({ ...counts });
+  output.rows(sharingRows(counts, patterns), [
+    field('what', 'pages that are'),
+    numeric('pages'),
+    numeric('bytes'),
+    numeric('share'),
+  ]);
+}

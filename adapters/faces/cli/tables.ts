@@ -1,0 +1,43 @@
+// Tables that several commands print.
+
+import type { Holder } from '../../../projections/questions/who.ts';
+import { holderRow } from '../rows/holder-rows.ts';
+import type { Row } from '../rows/row.ts';
+import { numeric, field, type Column } from './output.ts';
+
+export const CAPTURE_COLUMNS: readonly Column[] = [
+  numeric('capture'),
+  numeric('position'),
+  field('time'),
+  numeric('written'),
+  numeric('stored'),
+  numeric('merged'),
+  numeric('pattern'),
+  numeric('unchanged'),
+  {
+    title: 'pause',
+    align: 'right',
+    cell: ({ pauseMs }) => (typeof pauseMs === 'number' ? `${pauseMs.toFixed(1)} ms` : '-'),
+  },
+  field('mode'),
+];
+
+export const HOLDER_COLUMNS: readonly Column[] = [
+  field('vm', 'VM'),
+  numeric('gfn'),
+  field('group'),
+  field('fromText', 'from'),
+  field('toText', 'until'),
+];
+
+const endOf = ({ to, retiredAt }: Holder): string => {
+  if (to !== null) return `@${to}`;
+  return retiredAt === null ? 'held' : 'retired';
+};
+
+/** A holding as people read it. */
+export const holderTexts = (holder: Holder): Row => ({
+  ...holderRow(holder, null),
+  fromText: `@${holder.from}`,
+  toText: endOf(holder),
+});

@@ -1,0 +1,37 @@
+// Captures and named points as rows.
+
+import type { CaptureRow, CheckpointRow, VmEntry } from '../../../projections/models/catalogue.ts';
+import { isoTime, type Row } from './row.ts';
+
+/** A capture as `captures` and `record` print it; one that was just recorded is not forgotten. */
+export const captureRow = (vm: string, row: CaptureRow): Row => ({
+  vm,
+  capture: row.capture,
+  position: String(row.position),
+  time: isoTime(row.timeMs),
+  written: row.written,
+  stored: row.stored,
+  merged: row.merged,
+  pattern: row.pattern,
+  unchanged: row.unchanged,
+  sharingBroken: row.broken,
+  pauseMs: row.pauseMs,
+  mode: row.mode,
+  source: row.source,
+  deviceState: row.hasDevice,
+  damage: row.damage,
+  forgotten: false,
+});
+
+/** A VM's captures, oldest first. */
+export const captureRows = (entry: VmEntry): Row[] =>
+  entry.captures.map((row) => ({
+    ...captureRow(entry.vm, row),
+    forgotten: entry.isForgotten(row.capture),
+  }));
+
+/** A named point. */
+export const checkpointRow = (
+  vm: string,
+  { name, capture, position, timeMs }: CheckpointRow,
+): Row => ({ vm, name, capture, position: String(position), time: isoTime(timeMs) });

@@ -1,0 +1,40 @@
+// Versions of pages, and pages that differ, as rows.
+
+import type { PageDifference } from '../../../projections/questions/diff.ts';
+import type { PageVersion } from '../../../projections/questions/history.ts';
+import { patternClassName } from '../../../projections/questions/pattern-classes.ts';
+import { isoTime, type Row } from './row.ts';
+
+/** A version of a page, as `history` lists them. */
+export const versionRow = (
+  version: PageVersion & { readonly identifier: string | null },
+  isForgotten: boolean,
+): Row => ({
+  capture: version.capture,
+  position: String(version.position),
+  time: isoTime(version.timeMs),
+  gfn: version.gfn,
+  outcome: version.outcome,
+  pattern: patternClassName(version.patternClass),
+  identifier: version.identifier,
+  storedBytes: version.storedBytes,
+  sharers: version.sharers,
+  sharersNow: version.sharersNow,
+  forgotten: isForgotten,
+});
+
+const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex');
+
+export const addressText = (address: number): string => `0x${address.toString(16)}`;
+
+/** A page that differs between two points. */
+export const differenceRow = ({ gfn, ranges }: PageDifference, address: number | null): Row => ({
+  gfn,
+  address: address === null ? null : addressText(address),
+  ranges: ranges?.map(({ offset, before, after }) => ({
+    offset,
+    length: before.length,
+    before: hex(before),
+    after: hex(after),
+  })),
+});

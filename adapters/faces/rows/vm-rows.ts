@@ -1,0 +1,26 @@
+// A VM as a row.
+
+import { pageCountOf } from '../../../domain/values/memory-map.ts';
+import { PAGE_BYTES } from '../../../domain/values/page.ts';
+import type { VmEntry } from '../../../projections/models/catalogue.ts';
+import { isoTime, type Row } from './row.ts';
+
+export function vmRow(entry: VmEntry): Row {
+  const { captures, retired } = entry;
+  const { registered, argv } = entry.state;
+  const pages = registered === null ? null : pageCountOf(registered.memoryMap);
+  const last = captures.at(-1);
+  return {
+    vm: entry.vm,
+    group: registered?.group ?? null,
+    share: registered?.share ?? null,
+    pages,
+    bytes: pages === null ? null : pages * PAGE_BYTES,
+    captures: captures.length,
+    firstTime: captures[0] === undefined ? null : isoTime(captures[0].timeMs),
+    lastTime: last === undefined ? null : isoTime(last.timeMs),
+    retired: retired !== null,
+    memoryMap: registered?.memoryMap ?? null,
+    commandLine: argv,
+  };
+}
