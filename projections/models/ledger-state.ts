@@ -6,6 +6,8 @@
 // Invariants: the heavy half is never ahead of the light one; folding the same log gives the same
 // state in every process.
 
+import { RecentMap } from '../../domain/values/recent-map.ts';
+import { Turn } from '../../domain/values/turn.ts';
 import * as t from 'io-ts';
 import { assert } from '../../domain/values/assert.ts';
 import type { ContentReleased } from '../../domain/events/control.ts';
@@ -74,14 +76,14 @@ export class LedgerState {
   #light = START_HALF();
   #sharing: Sharing | null = null;
   #heavy = START_HALF();
-  #current = new Map<string, PageTable>();
+  #current = new RecentMap<string, PageTable>({ max: TABLES_MAX });
   #isLightSaved = true;
   /** Whether there is a state at all: even a log without an event may have lost some. */
   #isKnown = false;
   #hasMetDamage = false;
   #heavyUnsavedRows = 0;
-  /** The end of what folds or saves now; never rejects. */
-  #turn: Promise<unknown> = Promise.resolve();
+  /** One at a time: whoever records, asks and follows in one process shares this state. */
+  readonly #turn = new Turn();
 
   constructor(ports: LedgerStatePorts) {
     this.#ports = ports;
@@ -96,16 +98,6 @@ export class LedgerState {
   /** Where a reader goes on who has seen everything that the light half has. */
   get reached(): AssemblerState {
     return this.#light.from;
-  }
-
-  /** One at a time: whoever records, asks and follows in one process shares this state. */
-  #inTurn<A>(work: () => Promise<A>): Promise<A> {
-    const turn = this.#turn.then(work);
-    this.#turn = turn.then(
-      () => undefined,
-      () => undefined,
-    );
-    return turn;
   }
 
   /** Loads the light half from its state file, if there is one that fits. */
@@ -164,7 +156,7 @@ export class LedgerState {
    * there is something to fold: only it can decide outcomes.
    */
   catchUp(need: { readonly heavy: boolean }): Promise<void> {
-    return this.#inTurn(() => this.#catchUp(need));
+    return this.#turn.run(() => this.#catchUp(need));
   }
 
   /** Folds until past a position that the log gave; at once where that is done. */
@@ -196,7 +188,7 @@ export class LedgerState {
 
   /** Throws everything derived away and folds the log from its start. */
   rebuild(): Promise<void> {
-    return this.#inTurn(async () => {
+    return this.#turn.run(async () => {
       await this.#startAnew();
       await this.#fold();
     });
@@ -222,7 +214,7 @@ export class LedgerState {
    * the last commit folded, everything derived is thrown away.
    */
   confirm(): Promise<void> {
-    return this.#inTurn(async () => {
+    return this.#turn.run(async () => {
       const last = newestCommit(this.catalogue);
       if (last !== null && !(await isInLog(this.#ports.log, last))) await this.#startAnew();
     });
@@ -352,21 +344,13 @@ export class LedgerState {
         before === undefined
           ? new Uint32Array(pageCountOf(registered.memoryMap)).fill(UNKNOWN)
           : await this.tables.at(entry, this.contents, before);
-      this.#keepTable(vm, table);
+      this.#current.set(vm, table);
     }
     if (isWiped) {
       this.sharing.release(table);
       table.fill(UNKNOWN);
     }
     return table;
-  }
-
-  #keepTable(vm: string, table: PageTable): void {
-    if (this.#current.size >= TABLES_MAX) {
-      const [oldest] = this.#current.keys();
-      this.#current.delete(oldest!);
-    }
-    this.#current.set(vm, table);
   }
 
   async #retire(vm: string): Promise<void> {
@@ -394,13 +378,13 @@ export class LedgerState {
     const kept = this.#current.get(entry.vm);
     if (kept !== undefined) return kept.slice();
     const table = await this.tables.at(entry, this.contents, last);
-    this.#keepTable(entry.vm, table);
+    this.#current.set(entry.vm, table);
     return table.slice();
   }
 
   /** Keeps what is worth keeping in the state files; tells whether there was anything. */
   save(): Promise<boolean> {
-    return this.#inTurn(() => this.#save());
+    return this.#turn.run(() => this.#save());
   }
 
   async #save(): Promise<boolean> {

@@ -6,6 +6,7 @@
 // Invariant: segments cover the commits up to a place in the log without gaps, oldest first; the
 // events after it are in memory. Where the log is damaged, or files cannot be kept, all of them are.
 
+import { Turn } from '../../domain/values/turn.ts';
 import { assert } from '../../domain/values/assert.ts';
 import { IDENTIFIER_BYTES } from '../../domain/ports/page-engine.ts';
 import { FIRST_CONTENT, type Holding } from '../../domain/values/holding.ts';
@@ -91,7 +92,7 @@ export class PageIndex {
   /** Whether segments may be kept of what is in memory. */
   #isSound = true;
   readonly #tables: SegmentTables;
-  #turn: Promise<unknown> = Promise.resolve();
+  readonly #turn = new Turn();
 
   constructor(ports: PageIndexPorts) {
     const { files, blocks, ledger } = ports;
@@ -120,12 +121,7 @@ export class PageIndex {
    * damaged the index is made anew and asked again. One question at a time.
    */
   #answer<A>(ask: () => Promise<A>): Promise<A> {
-    const turn = this.#turn.then(() => this.#attempt(ask));
-    this.#turn = turn.then(
-      () => undefined,
-      () => undefined,
-    );
-    return turn;
+    return this.#turn.run(() => this.#attempt(ask));
   }
 
   async #attempt<A>(ask: () => Promise<A>): Promise<A> {

@@ -12,6 +12,7 @@
 //
 // All integers little-endian.
 
+import { RecentMap } from '../../domain/values/recent-map.ts';
 import { FILE_BLOCK_BYTES, type BlockFile } from '../../domain/ports/derived-files.ts';
 import { lastWhere } from '../../domain/values/sorted-search.ts';
 import { StateUnfit } from '../models/state-bytes.ts';
@@ -90,7 +91,7 @@ export class SortedRun {
   readonly #width: number;
   readonly #blocks: number;
   readonly #firsts: Uint32Array;
-  readonly #kept = new Map<number, Records>();
+  readonly #kept = new RecentMap<number, Records>({ max: KEPT_MAX });
   #directory: { readonly number: number; readonly keys: Uint32Array } | null = null;
 
   private constructor(file: BlockFile, width: number, last: Uint8Array) {
@@ -132,10 +133,6 @@ export class SortedRun {
     const kept = this.#kept.get(number);
     if (kept !== undefined) return kept;
     const records = recordsIn(await this.#read(number), this.#width);
-    if (this.#kept.size >= KEPT_MAX) {
-      const [oldest] = this.#kept.keys();
-      this.#kept.delete(oldest!);
-    }
     this.#kept.set(number, records);
     return records;
   }

@@ -3,6 +3,7 @@
 //
 // Invariant: a row is made only after the fold has come past its change, so it says what the fold says.
 
+import { RecentMap } from '../../domain/values/recent-map.ts';
 import { toHex } from '../../domain/values/identifier.ts';
 import { KIND_BROKE } from '../../domain/events/pages-written.ts';
 import { FIRST_CONTENT, isContent, type Holding } from '../../domain/values/holding.ts';
@@ -61,7 +62,9 @@ export class RowLister {
   readonly #column: () => IdentifierColumn;
   readonly #filter: RowFilter;
   /** Tables of VMs as of the capture that was expanded last. */
-  readonly #tables = new Map<string, { readonly capture: number; readonly table: PageTable }>();
+  readonly #tables = new RecentMap<string, { readonly capture: number; readonly table: PageTable }>(
+    { max: TABLES_MAX },
+  );
   /** What the kept tables' numbers are of. */
   #contents: Contents;
 
@@ -146,11 +149,6 @@ export class RowLister {
   }
 
   #keep(vm: string, kept: { readonly capture: number; readonly table: PageTable }): void {
-    this.#tables.delete(vm);
-    if (this.#tables.size >= TABLES_MAX) {
-      const [oldest] = this.#tables.keys();
-      this.#tables.delete(oldest!);
-    }
     this.#tables.set(vm, kept);
   }
 

@@ -2,6 +2,8 @@
 // was lost is answered as before; never "any". One at a time in each stream, in the order asked for,
 // and at most APPENDS_IN_FLIGHT over all streams: a killed server has few to lose track of.
 
+import { Limiter } from '../../../domain/values/limiter.ts';
+import { Turns } from '../../../domain/values/turn.ts';
 import { assert } from '../../../domain/values/assert.ts';
 import { LedgerError } from '../../../domain/values/ledger-error.ts';
 import { APPEND_BYTES_MAX, EVENT_BYTES_MAX } from '../../../domain/values/page.ts';
@@ -19,31 +21,6 @@ import { AT_LEADER, type LedgerStreams } from './streams.ts';
 /** Appends that are under way at once, over all streams. */
 const APPENDS_IN_FLIGHT = 4;
 
-/** Lets so many through at once; the others wait in the order in which they came. */
-class Turnstile {
-  #free: number;
-  readonly #waiting: (() => void)[] = [];
-
-  constructor(count: number) {
-    this.#free = count;
-  }
-
-  async through<T>(work: () => Promise<T>): Promise<T> {
-    if (this.#free > 0) this.#free -= 1;
-    else
-      await new Promise<void>((resolve) => {
-        this.#waiting.push(resolve);
-      });
-    try {
-      return await work();
-    } finally {
-      const next = this.#waiting.shift();
-      if (next === undefined) this.#free += 1;
-      else next();
-    }
-  }
-}
-
 /** An append, ready to be sent again and again. */
 interface Sending {
   readonly stream: string;
@@ -54,9 +31,9 @@ interface Sending {
 export class Appender {
   readonly #connection: Connection;
   readonly #streams: LedgerStreams;
-  readonly #turnstile = new Turnstile(APPENDS_IN_FLIGHT);
-  /** The end of the last append asked for, of streams that have one under way. */
-  readonly #lastOf = new Map<string, Promise<unknown>>();
+  readonly #inFlight = new Limiter(APPENDS_IN_FLIGHT);
+  /** By stream. */
+  readonly #turns = new Turns();
 
   constructor(connection: Connection, streams: LedgerStreams) {
     this.#connection = connection;
@@ -69,19 +46,7 @@ export class Appender {
     assert(expectedRevision >= NO_STREAM, 'an append expects a revision or NO_STREAM');
     checkSizes(request);
     const sending = { stream, expectedRevision, events: request.events.map(toServerEvent) };
-    const before = this.#lastOf.get(stream) ?? Promise.resolve();
-    const appended = before.then(() => this.#turnstile.through(() => this.#send(sending)));
-    // What became of it concerns only its caller: the next one in the stream begins in any case.
-    const ended = appended.then(
-      () => undefined,
-      () => undefined,
-    );
-    this.#lastOf.set(stream, ended);
-    try {
-      return await appended;
-    } finally {
-      if (this.#lastOf.get(stream) === ended) this.#lastOf.delete(stream);
-    }
+    return this.#turns.run(stream, () => this.#inFlight.run(() => this.#send(sending)));
   }
 
   async #send(sending: Sending): Promise<Appended> {

@@ -4,6 +4,7 @@
 // may be a sixteenth above it for a while. What was used least recently goes first, by the files'
 // times and by what this process knows of their use.
 
+import { Turn } from '../../../domain/values/turn.ts';
 import { join } from 'node:path';
 import type { FileFacts, FilePort } from '../../files/files.ts';
 import { TEMPORARY_PREFIX, removeLeftovers } from '../../files/whole-file.ts';
@@ -64,16 +65,14 @@ class Space implements CacheSpace {
   #underWayBytes = 0;
   #temporaryBytes = 0;
   /** Counts and evictions are done one at a time. */
-  #turn: Promise<unknown> = Promise.resolve();
+  readonly #turn = new Turn();
 
   constructor(options: CacheSpaceOptions) {
     this.#options = options;
   }
 
   admit(fileBytes: number): Promise<Admission | null> {
-    const turn = this.#turn.then(() => this.#admit(diskBytes(fileBytes)));
-    this.#turn = turn.catch(() => null);
-    return turn;
+    return this.#turn.run(() => this.#admit(diskBytes(fileBytes)));
   }
 
   used(path: string): void {

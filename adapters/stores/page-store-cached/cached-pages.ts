@@ -7,6 +7,8 @@
 // and RECENT_BYTES_MAX for what was just read, beside what the readers themselves asked for. What is put is not kept: a recorder hardly ever reads it back, and the room is
 // better used for what was read.
 
+import { Limiter } from '../../../domain/values/limiter.ts';
+import { RecentMap } from '../../../domain/values/recent-map.ts';
 import * as either from 'fp-ts/lib/Either.js';
 import { pipe } from 'fp-ts/lib/function.js';
 import * as TaskEither from 'fp-ts/lib/TaskEither.js';
@@ -17,10 +19,8 @@ import type { FilePort } from '../../files/files.ts';
 import { failureOf } from '../../files/failures.ts';
 import { checkPackName, checkRange } from '../page-requests.ts';
 import type { PackRange } from '../page-requests.ts';
-import { createBudget } from './budget.ts';
 import { canBeOfPack, PACK_BYTES_MAX } from './range-source.ts';
 import type { RangeSource } from './range-source.ts';
-import { createRecentWindows } from './recent-windows.ts';
 import type { Window } from './window-file.ts';
 import { openWindowFolder } from './window-folder.ts';
 import type { WindowFolder } from './window-folder.ts';
@@ -100,8 +100,12 @@ class Cache {
   readonly #windowBytes: number;
   readonly #where: string;
   readonly #folder: WindowFolder;
-  readonly #recent = createRecentWindows(RECENT_BYTES_MAX);
-  readonly #budget = createBudget(FETCH_BYTES_MAX);
+  /** The windows read last: a reader goes through a pack in steps that are smaller than a window. */
+  readonly #recent = new RecentMap<string, Window>({
+    max: RECENT_BYTES_MAX,
+    weigh: ({ bytes }) => bytes.length,
+  });
+  readonly #fetching = new Limiter(FETCH_BYTES_MAX);
   /** By key. */
   readonly #awaited = new Map<string, Awaited>();
   readonly #stats = { requests: 0, bytesFetched: 0, bytesServed: 0, hits: 0 };
@@ -127,7 +131,7 @@ class Cache {
     // What is being fetched may be of before: it is forgotten as soon as it is there.
     const underWay = [...this.#awaited].filter(([key]) => key.startsWith(`${name}.`));
     await Promise.all(underWay.map(([, awaited]) => awaited.isKept));
-    this.#recent.drop(`${name}.`);
+    for (const key of this.#recent.keys()) if (key.startsWith(`${name}.`)) this.#recent.delete(key);
     await this.#folder.drop(name);
   }
 
@@ -192,7 +196,7 @@ class Cache {
       const key = this.#keyOf(name, index);
       const recent = this.#recent.get(key);
       let awaited = this.#awaited.get(key);
-      if (awaited === undefined && recent !== null) {
+      if (awaited === undefined && recent !== undefined) {
         this.#stats.hits += 1;
         found.push(Promise.resolve(either.right(recent)));
         continue;
@@ -246,8 +250,16 @@ class Cache {
   async #fetch(name: string, indexes: readonly number[]): Promise<void> {
     const offsetBytes = indexes[0]! * this.#windowBytes;
     const endBytes = Math.min(PACK_BYTES_MAX, offsetBytes + indexes.length * this.#windowBytes);
-    const giveBack = await this.#budget.take(endBytes - offsetBytes);
-    const windows = this.#ask({ name, offsetBytes, lengthBytes: endBytes - offsetBytes });
+    const lengthBytes = endBytes - offsetBytes;
+    await this.#fetching.run(
+      () => this.#fetchRange({ name, offsetBytes, lengthBytes }, indexes),
+      lengthBytes,
+    );
+  }
+
+  async #fetchRange(range: PackRange, indexes: readonly number[]): Promise<void> {
+    const { name } = range;
+    const windows = this.#ask(range);
     for (const [i, index] of indexes.entries())
       this.#awaited
         .get(this.#keyOf(name, index))!
@@ -261,7 +273,6 @@ class Cache {
         this.#end(name, index, window);
       }),
     );
-    giveBack();
   }
 
   /** A stretch of a pack, cut into windows. */

@@ -3,6 +3,7 @@
 // not kept, and the folder may be lost at any moment. It holds memory of guests, so it is the owner's
 // alone.
 
+import { Limiter } from '../../../domain/values/limiter.ts';
 import { join } from 'node:path';
 import type { FilePort } from '../../files/files.ts';
 import { failureOf, isAbsent } from '../../files/failures.ts';
@@ -11,7 +12,6 @@ import {
   SECRET_FOLDER_PERMISSIONS,
   writeWhole,
 } from '../../files/whole-file.ts';
-import { createBudget } from './budget.ts';
 import { createCacheSpace } from './cache-space.ts';
 import { WINDOW_HEADER_BYTES, readWindow, windowHeader } from './window-file.ts';
 import type { Window, WindowId } from './window-file.ts';
@@ -49,7 +49,7 @@ const TOUCHED_MAX = 65_536;
 class Folder implements WindowFolder {
   readonly #options: WindowFolderOptions;
   readonly #space;
-  readonly #loading = createBudget(LOAD_BYTES_MAX);
+  readonly #loading = new Limiter(LOAD_BYTES_MAX);
   readonly #made = new Map<string, Promise<void>>();
   readonly #touchedAtMs = new Map<string, number>();
   readonly #underWay = new Set<Promise<void>>();
@@ -63,11 +63,11 @@ class Folder implements WindowFolder {
 
   async load(id: WindowId): Promise<Window | null> {
     const { windowBytes } = this.#options;
-    const giveBack = await this.#loading.take(Math.max(LOAD_BYTES_MIN, windowBytes));
     const path = this.#pathOf(id);
     // Absent, mostly; and whatever else stands in the way, the store has the window.
-    const file = await this.#read(path).catch(() => new Uint8Array(0));
-    giveBack();
+    const file = await this.#loading
+      .run(() => this.#read(path), Math.max(LOAD_BYTES_MIN, windowBytes))
+      .catch(() => new Uint8Array(0));
     const window = readWindow(file, id, windowBytes);
     if (window === null) return null;
     this.#space.used(path);

@@ -1,6 +1,7 @@
 // Packs that are open for reading: a few, the ones used last. A pack never changes, so an open one
 // stays right for as long as it is open, also when its name is gone.
 
+import { RecentMap } from '../../../domain/values/recent-map.ts';
 import type { OpenFile } from '../../files/files.ts';
 
 /** Packs that stay open when nobody reads them. */
@@ -29,8 +30,7 @@ export interface OpenPacks {
 
 /** A table of open packs; `open` opens one. */
 export function createOpenPacks(open: (name: string) => Promise<OpenPack>): OpenPacks {
-  // In the order of their last use, as a Map keeps the order of its insertions.
-  const table = new Map<string, Holding>();
+  const table = new RecentMap<string, Holding>({ max: OPEN_MAX });
 
   async function closeIfUnused(holding: Holding): Promise<void> {
     if (!holding.isDropped || holding.readers > 0) return;
@@ -40,32 +40,27 @@ export function createOpenPacks(open: (name: string) => Promise<OpenPack>): Open
   }
 
   async function drop(name: string): Promise<void> {
-    const holding = table.get(name);
+    const holding = table.delete(name);
     if (holding === undefined) return;
-    table.delete(name);
     holding.isDropped = true;
     await closeIfUnused(holding);
   }
 
-  async function dropOldest(): Promise<void> {
-    for (const [name, holding] of table) {
-      if (table.size <= OPEN_MAX) return;
-      if (holding.readers === 0) await drop(name);
-    }
-  }
-
-  function take(name: string): Holding {
-    const holding = table.get(name) ?? { pack: open(name), readers: 0, isDropped: false };
-    table.delete(name);
-    table.set(name, holding);
-    holding.readers += 1;
-    return holding;
+  function add(name: string): { readonly holding: Holding; readonly tooMany: readonly Holding[] } {
+    const holding: Holding = { pack: open(name), readers: 0, isDropped: false };
+    const tooMany = table.set(name, holding);
+    for (const dropped of tooMany) dropped.isDropped = true;
+    return { holding, tooMany };
   }
 
   return {
     async use(name, work) {
-      const holding = take(name);
+      const found = table.get(name);
+      const { holding, tooMany } =
+        found === undefined ? add(name) : { holding: found, tooMany: [] };
+      holding.readers += 1;
       try {
+        for (const dropped of tooMany) await closeIfUnused(dropped);
         return await work(await holding.pack);
       } catch (thrown) {
         // Neither a failed opening nor a file that fails to read is kept for the next one.
@@ -75,7 +70,6 @@ export function createOpenPacks(open: (name: string) => Promise<OpenPack>): Open
       } finally {
         holding.readers -= 1;
         await closeIfUnused(holding);
-        if (table.size > OPEN_MAX) await dropOldest();
       }
     },
     drop,
