@@ -5,6 +5,7 @@
 import * as either from 'fp-ts/lib/Either.js';
 import type { Either } from 'fp-ts/lib/Either.js';
 import * as t from 'io-ts';
+import { captureModeOf, type CaptureMode } from '../values/capture-mode.ts';
 import { LedgerError } from '../values/ledger-error.ts';
 import { pageCountOf } from '../values/memory-map.ts';
 import { PACK_NAME } from '../values/pack.ts';
@@ -41,6 +42,13 @@ const memoryMap = t.refinement(
   t.strict({ blocks: t.readonlyArray(block), ranges: t.readonlyArray(range) }),
   (map) => pageCountOf(map) <= VM_PAGES_MAX,
   'memoryMap',
+);
+/** Events of before the modes were closed may say anything. */
+const captureMode = new t.Type<CaptureMode>(
+  'captureMode',
+  (u): u is CaptureMode => typeof u === 'string' && captureModeOf(u) === u,
+  (u, context) => (typeof u === 'string' ? t.success(captureModeOf(u)) : t.failure(u, context)),
+  t.identity,
 );
 const share = t.union([t.literal('group'), t.literal('vm'), t.literal('pattern')]);
 const orNull = <C extends t.Mixed>(codec: C) => t.union([codec, t.null]);
@@ -87,7 +95,7 @@ export const CONTROL_CODECS = {
     pattern: count,
     unchanged: count,
     pauseMs: orNull(durationMs),
-    mode: t.string,
+    mode: captureMode,
     source: t.string,
   }),
   CheckpointTaken: t.strict({ vm: name, name, capture }),

@@ -18,6 +18,7 @@ export const position = new t.Type<bigint, string>(
 );
 
 const { vm: _vm, memoryMap, group, share } = CONTROL_CODECS.VmRegistered.type.props;
+const { mode } = CONTROL_CODECS.CaptureCommitted.type.props;
 
 const capture = t.strict({
   capture: t.number,
@@ -30,7 +31,7 @@ const capture = t.strict({
   unchanged: t.number,
   broken: t.number,
   pauseMs: orNull(t.number),
-  mode: t.string,
+  mode,
   source: t.string,
   revision: t.number,
   range: t.strict({ firstRevision: t.number, count: t.number, fromPosition: position }),

@@ -1,6 +1,7 @@
 // The catalogue: VMs, their captures and checkpoints, as the fold says. Light: `captures`, `vms`,
 // `checkpoints` and the resolution of points need nothing else.
 
+import type { CaptureMode } from '../../domain/values/capture-mode.ts';
 import * as either from 'fp-ts/lib/Either.js';
 import type { Either } from 'fp-ts/lib/Either.js';
 import {
@@ -39,7 +40,7 @@ export interface CaptureRow {
   readonly unchanged: number;
   readonly broken: number;
   readonly pauseMs: number | null;
-  readonly mode: string;
+  readonly mode: CaptureMode;
   readonly source: string;
   /** Of the commit, in the VM's stream. */
   readonly revision: number;

@@ -14,6 +14,7 @@ import type { PageStore } from '../../domain/ports/page-store.ts';
 import type { EventLog, StoredEvent } from '../../domain/ports/event-log.ts';
 import { vmOfStream, vmStream } from '../../domain/events/streams.ts';
 import { batchesHash } from '../../domain/evidence.ts';
+import { mayHaveDevice } from '../../domain/values/capture-mode.ts';
 import type { CaptureRow } from '../models/catalogue.ts';
 import { PageReader } from '../../domain/use-cases/pages/page-reader.ts';
 import type { AnyPack } from '../models/contents.ts';
@@ -67,9 +68,9 @@ export function pointRanges(vm: string, captures: readonly number[]): string[] {
   return ranges;
 }
 
-/** Only an image has no device state: of another capture whose batches are not whole, it is lost. */
+/** Of a capture that may have a device state and whose batches are not whole, it is lost. */
 export const isDeviceLost = (row: CaptureRow): boolean =>
-  row.damage !== null && !row.hasDevice && row.mode !== 'image';
+  row.damage !== null && !row.hasDevice && mayHaveDevice(row.mode);
 
 /** Kind of a finding of what was let go of although it is held. */
 const RELEASED = 'released';

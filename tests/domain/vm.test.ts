@@ -26,7 +26,7 @@ const MEASURED = {
   pattern: 1,
   unchanged: 0,
   pauseMs: null,
-  mode: 'image',
+  mode: 'image' as const,
   source: 'guest.img',
 };
 

@@ -2,6 +2,7 @@
 // damage to bytes.
 
 import fc from 'fast-check';
+import { CAPTURE_MODES } from '../../domain/values/capture-mode.ts';
 import type { ControlEvent } from '../../domain/events/control.ts';
 import type { MemoryMap } from '../../domain/values/memory-map.ts';
 import { CODEC_RAW, CODEC_ZSTD, PACK_HEADER_BYTES } from '../../domain/values/pack.ts';
@@ -185,7 +186,7 @@ const captureCommitted = fc.record({
   pattern: count,
   unchanged: count,
   pauseMs: fc.option(measured),
-  mode: fc.string(),
+  mode: fc.constantFrom(...CAPTURE_MODES),
   source: fc.string(),
 });
 

@@ -3,6 +3,7 @@
 
 import * as either from 'fp-ts/lib/Either.js';
 import type { SharePolicy } from '../../events/control.ts';
+import type { CaptureMode } from '../../values/capture-mode.ts';
 import { toHex } from '../../values/identifier.ts';
 import { refuse } from '../../values/refused.ts';
 import { FINGERPRINT_BYTES, type Fingerprints, type PageEngine } from '../../ports/page-engine.ts';
@@ -29,8 +30,7 @@ export interface Captured {
   readonly argv: readonly string[] | null;
   readonly timeMs: number;
   readonly pauseMs: number | null;
-  /** How it was taken: `image`, `stream`, `background-snapshot`, `migrate`. */
-  readonly mode: string;
+  readonly mode: CaptureMode;
   /** What it was taken from, for people. */
   readonly source: string;
 }

@@ -85,6 +85,17 @@ describe('a control event', () => {
     expect(codeOf(decode('toString', data))).toBe('EVENT_NEWER');
   });
 
+  test.each(['', 'elf', 'Stream', '__proto__', 'a mode of another time'])(
+    'of a capture taken in a mode that we do not know reads as taken in another: %j',
+    (mode) => {
+      const data = JSON.stringify({ ...COMMITTED, mode });
+      const read = decode('CaptureCommitted', data);
+      expect(read).toEqual(
+        either.right({ type: 'CaptureCommitted', data: { ...COMMITTED, mode: 'other' } }),
+      );
+    },
+  );
+
   test('names the field that does not fit', () => {
     const read = decode('VmRegistered', '{"vm":"web","group":"g","share":"all"}');
     expect(either.isLeft(read) && read.left.message).toContain('share');
@@ -123,6 +134,8 @@ describe('data that is no such event is refused', () => {
     ['vm', '"../../etc"'],
     ['vm', '""'],
     ['hash', '7'],
+    ['mode', '7'],
+    ['mode', 'null'],
   ])('%s: %s', (field, json) => {
     expect(codeOf(decode('CaptureCommitted', withField(field, json)))).toBe('EVENT_INVALID');
   });

@@ -11,6 +11,7 @@ import {
   schemaOf,
   STORE_TYPES,
 } from '../../../domain/events/control.ts';
+import { CAPTURE_MODES } from '../../../domain/values/capture-mode.ts';
 import {
   LEDGER_STREAM,
   pointsStream,
@@ -118,6 +119,12 @@ describe('the document of events', () => {
       ...PAGE_EVENT_TYPES,
     ];
     expect(headings.toSorted()).toEqual(types.toSorted());
+  });
+
+  test('has every mode of a capture', () => {
+    const modes = sectionOf('CaptureCommitted').split('A mode is ')[1]!;
+    const told = new Set([...modes.matchAll(/`([a-z-]+)`/gu)].map((match) => match[1]!));
+    expect([...told].toSorted()).toEqual(CAPTURE_MODES.toSorted());
   });
 
   test('names the streams as they are named', () => {
