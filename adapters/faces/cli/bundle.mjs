@@ -33,9 +33,10 @@ await build({
   ],
   minifyWhitespace: true,
   minifySyntax: true,
-  // For dependencies that are CommonJS and ask for node's own modules.
+  // For dependencies that are CommonJS and ask for node's own modules; without `node:`, which a Node.js
+  // too old for us does not know, since main.js bears it as well.
   banner: {
-    js: "import{createRequire as bundleRequire}from'node:module';const require=bundleRequire(import.meta.url);",
+    js: "import{createRequire as bundleRequire}from'module';const require=bundleRequire(import.meta.url);",
   },
   logLevel: 'warning',
 });

@@ -1,6 +1,5 @@
-#!/usr/bin/env node
-// The command line's entry. It loads the argument parser only; a command loads what it needs when it
-// runs, so that help and small questions start quickly.
+// Runs the command line that the process was started with. It loads the argument parser only; a
+// command loads what it needs when it runs, so that help and small questions start quickly.
 
 import { buildProgram, parsedWords } from './program.ts';
 
