@@ -1,7 +1,7 @@
 // docs/events.md and docs/format.md are what others read a ledger by, so they say what the sources
 // say: every event with its fields and its schema, the byte layouts line by line, and the sizes.
 
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
 import {
@@ -29,6 +29,7 @@ import {
   PACK_PATTERNS_MAX,
   PACK_SLOTS,
 } from '../../../domain/values/page.ts';
+import { GOLDEN_FOLDER } from '../../support/golden-capture.ts';
 import { sourceRoot } from '../../support/source-root.ts';
 
 const read = (file: string): string => readFileSync(join(sourceRoot(), file), 'utf8');
@@ -143,5 +144,28 @@ describe('the document of formats', () => {
       `at most ${shown(PACK_PAGES_MAX)} contents and ${shown(PACK_PATTERNS_MAX)} patterns`,
     );
     expect(FORMAT).toContain(`format version, u32 little-endian: ${PACK_FORMAT} `);
+  });
+
+  /** Rows of the table of kinds: what they begin with, and folders of golden bytes. */
+  const kinds = [
+    ...FORMAT.matchAll(/^\|[^|]+\| (.+?) +\| (`[a-z-]+-\d+`(?:, `[a-z-]+-\d+`)*) +\|$/gmu),
+  ];
+  const namesIn = (text: string): string[] => [...text.matchAll(/`([^`]+)`/gu)].map((m) => m[1]!);
+
+  test('lists every kind of golden bytes, and no other', () => {
+    const listed = kinds.flatMap(([, , folders]) => namesIn(folders!));
+    expect(listed.toSorted()).toEqual(readdirSync(GOLDEN_FOLDER).toSorted());
+  });
+
+  test('says what golden files begin with', () => {
+    const whole = kinds.filter(([, begins]) => /^`[^`]+`$/u.test(begins!));
+    expect(whole.length).toBeGreaterThan(8);
+    for (const [, begins, folders] of whole)
+      for (const folder of namesIn(folders!))
+        for (const name of readdirSync(join(GOLDEN_FOLDER, folder))) {
+          const file = readFileSync(join(GOLDEN_FOLDER, folder, name));
+          const magic = namesIn(begins!)[0]!;
+          expect([folder, file.subarray(0, magic.length).toString()]).toEqual([folder, magic]);
+        }
   });
 });
