@@ -5,11 +5,15 @@ import { append } from 'fp-ts/lib/Array.js';
 import * as either from 'fp-ts/lib/Either.js';
 import type { Either } from 'fp-ts/lib/Either.js';
 import type { NonEmptyArray } from 'fp-ts/lib/NonEmptyArray.js';
-import type { CaptureCommitted, ControlEvent, SharePolicy } from './events/control.ts';
+import type { CaptureCommitted, EventOf, SharePolicy } from './events/control.ts';
 import { isSameMemory, pageCountOf, type MemoryMap } from './values/memory-map.ts';
 import { PAGE_BYTES } from './values/page.ts';
 import type { Refusal } from './values/refusals.ts';
 import { isGroupName, isName } from './events/streams.ts';
+
+export type VmEvent = EventOf<
+  'VmRegistered' | 'CommandLineObserved' | 'CaptureCommitted' | 'VmRetired'
+>;
 
 export interface VmState {
   readonly registered: {
@@ -112,13 +116,10 @@ export function captureRefusal(
 const isSameArgv = (a: readonly string[] | null, b: readonly string[]): boolean =>
   a !== null && a.length === b.length && a.every((word, i) => word === b[i]);
 
-function commit(
-  state: VmState,
-  command: CommitCapture,
-): Either<Refusal, NonEmptyArray<ControlEvent>> {
+function commit(state: VmState, command: CommitCapture): Either<Refusal, NonEmptyArray<VmEvent>> {
   const refusal = captureRefusal(state, command);
   if (refusal !== null) return either.left(refusal);
-  const events: ControlEvent[] = [];
+  const events: VmEvent[] = [];
   const { vm, memoryMap, argv } = command;
   if (state.registered === null) {
     const group = command.group ?? DEFAULT_GROUP;
@@ -127,7 +128,7 @@ function commit(
   }
   if (argv !== null && !isSameArgv(state.argv, argv))
     events.push({ type: 'CommandLineObserved', data: { vm, argv } });
-  const committed: ControlEvent = {
+  const committed: VmEvent = {
     type: 'CaptureCommitted',
     data: {
       ...command.measured,
@@ -136,13 +137,13 @@ function commit(
       timeMs: Math.max(state.lastTimeMs, command.timeMs),
     },
   };
-  return either.right(append<ControlEvent>(committed)(events));
+  return either.right(append<VmEvent>(committed)(events));
 }
 
 /** What a command brings about in a VM, or why not. */
 export const decideVm =
   (state: VmState) =>
-  (command: VmCommand): Either<Refusal, NonEmptyArray<ControlEvent>> => {
+  (command: VmCommand): Either<Refusal, NonEmptyArray<VmEvent>> => {
     switch (command._tag) {
       case 'CommitCapture':
         return commit(state, command);
@@ -155,8 +156,8 @@ export const decideVm =
     }
   };
 
-/** A VM after an event; events of other concepts leave it as it is. */
-export function evolveVm(state: VmState, event: ControlEvent): VmState {
+/** A VM after an event. */
+export function evolveVm(state: VmState, event: VmEvent): VmState {
   switch (event.type) {
     case 'VmRegistered': {
       const { vm, group, share, memoryMap } = event.data;
@@ -168,14 +169,6 @@ export function evolveVm(state: VmState, event: ControlEvent): VmState {
       return { ...state, captures: event.data.capture, lastTimeMs: event.data.timeMs };
     case 'VmRetired':
       return { ...state, isRetired: true };
-    case 'LedgerCreated':
-    case 'GroupCreated':
-    case 'PatternAdded':
-    case 'CheckpointTaken':
-    case 'CheckpointDropped':
-    case 'PointsForgotten':
-    case 'ContentReleased':
-      return state;
     default:
       return event satisfies never;
   }

@@ -2,7 +2,7 @@
 
 import type { Holding } from '../../domain/values/holding.ts';
 import * as either from 'fp-ts/lib/Either.js';
-import { decideCheckpoint } from '../../domain/points.ts';
+import { decidePoints } from '../../domain/points.ts';
 import { refuse } from '../../domain/values/refused.ts';
 import { pointsStream, vmStream } from '../../domain/events/streams.ts';
 import { decideVm } from '../../domain/vm.ts';
@@ -128,8 +128,9 @@ export async function takeCheckpoint(
 ): Promise<void> {
   await ledger.appendDecided(pointsStream(request.vm), () => {
     const entry = ledger.vm(request.vm);
-    if (entry.state.isRetired) throw refuse({ _tag: 'VmRetired', vm: request.vm });
-    const decided = decideCheckpoint(entry.checkpointState)({ _tag: 'TakeCheckpoint', ...request });
+    const { isRetired } = entry.state;
+    const command = { _tag: 'TakeCheckpoint', ...request, isRetired } as const;
+    const decided = decidePoints(entry.points)(command);
     if (either.isLeft(decided)) throw refuse(decided.left);
     return decided.right;
   });

@@ -3,8 +3,7 @@
 import { randomBytes } from 'node:crypto';
 import * as either from 'fp-ts/lib/Either.js';
 import { isWritten as isRecorded, lockCompactor } from '../stores/locks/host-locks.ts';
-import { decideCheckpoint } from '../../domain/points.ts';
-import { decideForgetting } from '../../domain/forgetting.ts';
+import { decidePoints } from '../../domain/points.ts';
 import { PACK_SLOTS } from '../../domain/values/page.ts';
 import { refuse } from '../../domain/values/refused.ts';
 import { pointsStream } from '../../domain/events/streams.ts';
@@ -47,7 +46,7 @@ export async function forgetPoints(
     const { capture: before } = ledger.locate(entry, request.before);
     kept = restorable();
     firstKept = before;
-    const decided = decideForgetting(entry.checkpointState)({ _tag: 'ForgetPoints', vm, before });
+    const decided = decidePoints(entry.points)({ _tag: 'ForgetPoints', vm, before });
     if (either.isLeft(decided)) throw refuse(decided.left);
     return decided.right;
   });
@@ -62,10 +61,10 @@ export async function dropCheckpoint(
 ): Promise<{ readonly capture: number; readonly isForgotten: boolean }> {
   let capture = 0;
   await ledger.appendDecided(pointsStream(request.vm), () => {
-    const { checkpointState } = ledger.vm(request.vm);
-    const decided = decideCheckpoint(checkpointState)({ _tag: 'DropCheckpoint', ...request });
+    const { points } = ledger.vm(request.vm);
+    const decided = decidePoints(points)({ _tag: 'DropCheckpoint', ...request });
     if (either.isLeft(decided)) throw refuse(decided.left);
-    capture = checkpointState.names.get(request.name) ?? 0;
+    capture = points.names.get(request.name) ?? 0;
     return decided.right;
   });
   return { capture, isForgotten: ledger.vm(request.vm).isForgotten(capture) };

@@ -230,7 +230,7 @@ export class Ledger {
   resolve(entry: VmEntry, text: string): CaptureRow {
     const row = this.locate(entry, text);
     const { capture } = row;
-    const { firstKept } = entry.checkpointState;
+    const { firstKept } = entry.points;
     if (!entry.isForgotten(capture)) return row;
     throw refuse({ _tag: 'PointForgotten', vm: entry.vm, capture, firstKept });
   }

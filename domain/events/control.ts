@@ -124,6 +124,9 @@ export type ControlEvent = {
   };
 }[ControlType];
 
+/** The control events of some types: what one decider brings about and folds. */
+export type EventOf<T extends ControlType> = Extract<ControlEvent, { readonly type: T }>;
+
 /** Events that are columns of bytes, all parts of a capture: they take effect at its commit. */
 export const BATCH_TYPES = ['PackWritten', 'PagesWritten', 'DeviceStateWritten'] as const;
 export type BatchType = (typeof BATCH_TYPES)[number];

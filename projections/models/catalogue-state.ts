@@ -80,19 +80,10 @@ export const catalogueText = (catalogue: Catalogue): string =>
       })),
       lostStore: catalogue.lostStore,
       vms: [...catalogue.vms.values()].map(
-        ({
+        ({ vm, state, captures, checkpoints, points, registeredAtMs, retired, lostTail }) => ({
           vm,
           state,
-          captures,
-          checkpoints,
-          checkpointState,
-          registeredAtMs,
-          retired,
-          lostTail,
-        }) => ({
-          vm,
-          state,
-          firstKept: checkpointState.firstKept,
+          firstKept: points.firstKept,
           registeredAtMs,
           retired,
           lostTail,
@@ -120,7 +111,7 @@ export function catalogueOf(text: string): Catalogue {
       entry.weigh(row);
     }
     entry.checkpoints.push(...vm.checkpoints);
-    entry.checkpointState = {
+    entry.points = {
       names: new Map(vm.checkpoints.map((row) => [row.name, row.capture])),
       firstKept: vm.firstKept,
     };

@@ -4,12 +4,7 @@
 import type { CaptureMode } from '../../domain/values/capture-mode.ts';
 import * as either from 'fp-ts/lib/Either.js';
 import type { Either } from 'fp-ts/lib/Either.js';
-import {
-  evolveCheckpoints,
-  initialCheckpoints,
-  isForgotten,
-  type CheckpointState,
-} from '../../domain/points.ts';
+import { evolvePoints, initialPoints, isForgotten, type PointsState } from '../../domain/points.ts';
 import type { ControlEvent } from '../../domain/events/control.ts';
 import { pageCountOf } from '../../domain/values/memory-map.ts';
 import {
@@ -70,7 +65,7 @@ export interface FoldedCounts {
 export class VmEntry {
   readonly vm: string;
   state: VmState = initialVm;
-  checkpointState: CheckpointState = initialCheckpoints;
+  points: PointsState = initialPoints;
   readonly captures: CaptureRow[] = [];
   readonly checkpoints: CheckpointRow[] = [];
   /** Captures that a page-table image belongs to, by the rule of page-tables.ts. */
@@ -107,7 +102,7 @@ export class VmEntry {
 
   /** Whether a capture was given up: it is listed, and cannot be restored. */
   isForgotten(capture: number): boolean {
-    return isForgotten(this.checkpointState, capture);
+    return isForgotten(this.points, capture);
   }
 
   /** The newest capture committed at or before a position. */
@@ -149,7 +144,7 @@ export class VmEntry {
     const found = this.find(point);
     if (either.isLeft(found) || !this.isForgotten(found.right.capture)) return found;
     const { capture } = found.right;
-    const { firstKept } = this.checkpointState;
+    const { firstKept } = this.points;
     return either.left({ _tag: 'PointForgotten', vm: this.vm, capture, firstKept });
   }
 
@@ -258,7 +253,7 @@ export class Catalogue {
         break;
       case 'CheckpointTaken': {
         const entry = this.entry(event.data.vm);
-        entry.checkpointState = evolveCheckpoints(entry.checkpointState, event);
+        entry.points = evolvePoints(entry.points, event);
         const { name, capture } = event.data;
         entry.checkpoints.push({ name, capture, position, timeMs });
         break;
@@ -266,8 +261,8 @@ export class Catalogue {
       case 'CheckpointDropped':
       case 'PointsForgotten': {
         const entry = this.entry(event.data.vm);
-        entry.checkpointState = evolveCheckpoints(entry.checkpointState, event);
-        const { names } = entry.checkpointState;
+        entry.points = evolvePoints(entry.points, event);
+        const { names } = entry.points;
         for (let i = entry.checkpoints.length - 1; i >= 0; i -= 1)
           if (!names.has(entry.checkpoints[i]!.name)) entry.checkpoints.splice(i, 1);
         break;

@@ -1,18 +1,20 @@
 import { describe, expect, test } from '@jest/globals';
 import {
-  decideCheckpoint,
-  evolveCheckpoints,
-  initialCheckpoints,
+  decidePoints,
+  evolvePoints,
+  initialPoints,
+  isForgotten,
   type DropCheckpoint,
+  type ForgetPoints,
+  type PointsEvent,
   type TakeCheckpoint,
 } from '../../domain/points.ts';
-import type { ControlEvent } from '../../domain/events/control.ts';
 import { events, refusal, specify } from '../support/given-when-then.ts';
 
 const given = specify({
-  initial: initialCheckpoints,
-  decide: decideCheckpoint,
-  evolve: evolveCheckpoints,
+  initial: initialPoints,
+  decide: decidePoints,
+  evolve: evolvePoints,
 });
 
 const take = (name: string, capture: number): TakeCheckpoint => ({
@@ -20,8 +22,17 @@ const take = (name: string, capture: number): TakeCheckpoint => ({
   vm: 'web',
   name,
   capture,
+  isRetired: false,
 });
-const taken = (name: string, capture: number): ControlEvent => ({
+const dropped = (name: string): PointsEvent => ({
+  type: 'CheckpointDropped',
+  data: { vm: 'web', name },
+});
+const forgotten = (before: number): PointsEvent => ({
+  type: 'PointsForgotten',
+  data: { vm: 'web', before },
+});
+const taken = (name: string, capture: number): PointsEvent => ({
   type: 'CheckpointTaken',
   data: { vm: 'web', name, capture },
 });
@@ -45,19 +56,15 @@ describe('taking a checkpoint', () => {
     expect(given().when(take(name, 1))).toEqual(refusal({ _tag: 'BadCheckpointName', name }));
   });
 
-  test('takes no notice of the events of other concepts', () => {
-    expect(given({ type: 'VmRetired', data: { vm: 'web' } }).when(take('booted', 1))).toEqual(
-      events(taken('booted', 1)),
-    );
+  test('of a retired VM is refused, whatever the name', () => {
+    const retired = refusal({ _tag: 'VmRetired', vm: 'web' });
+    expect(given().when({ ...take('booted', 1), isRetired: true })).toEqual(retired);
+    expect(given().when({ ...take('a b', 1), isRetired: true })).toEqual(retired);
   });
 });
 
 describe('dropping a checkpoint', () => {
   const drop = (name: string): DropCheckpoint => ({ _tag: 'DropCheckpoint', vm: 'web', name });
-  const dropped = (name: string): ControlEvent => ({
-    type: 'CheckpointDropped',
-    data: { vm: 'web', name },
-  });
 
   test('gives its name up', () => {
     expect(given(taken('booted', 3)).when(drop('booted'))).toEqual(events(dropped('booted')));
@@ -77,11 +84,6 @@ describe('dropping a checkpoint', () => {
 });
 
 describe('a forgotten capture', () => {
-  const forgotten = (before: number): ControlEvent => ({
-    type: 'PointsForgotten',
-    data: { vm: 'web', before },
-  });
-
   test('is given no name', () => {
     expect(given(forgotten(5)).when(take('booted', 4))).toEqual(
       refusal({ _tag: 'PointForgotten', vm: 'web', capture: 4, firstKept: 5 }),
@@ -94,4 +96,43 @@ describe('a forgotten capture', () => {
       events(taken('login', 3)),
     );
   });
+});
+
+const forget = (before: number): ForgetPoints => ({ _tag: 'ForgetPoints', vm: 'web', before });
+const nothing = (before: number) =>
+  refusal({ _tag: 'NothingToForget', vm: 'web', before } as const);
+
+describe('forgetting points', () => {
+  test('gives up the captures before one', () => {
+    expect(given().when(forget(4))).toEqual(events(forgotten(4)));
+  });
+
+  test('goes on from what was given up before', () => {
+    expect(given(forgotten(4)).when(forget(6))).toEqual(events(forgotten(6)));
+  });
+
+  test('is refused where nothing would go', () => {
+    expect(given().when(forget(1))).toEqual(nothing(1));
+    expect(given(forgotten(4)).when(forget(4))).toEqual(nothing(4));
+    expect(given(forgotten(4)).when(forget(2))).toEqual(nothing(2));
+  });
+
+  test('is refused where checkpoints keep all that would go', () => {
+    const kept = [taken('a', 1), taken('b', 2), taken('again', 2)];
+    expect(given(...kept).when(forget(3))).toEqual(nothing(3));
+    expect(given(...kept).when(forget(4))).toEqual(events(forgotten(4)));
+  });
+});
+
+test('a capture is forgotten when it lies before the first kept and no checkpoint names it', () => {
+  const past = [
+    taken('a', 2),
+    taken('b', 2),
+    taken('c', 3),
+    forgotten(5),
+    dropped('a'),
+    dropped('c'),
+  ];
+  const state = past.reduce(evolvePoints, initialPoints);
+  expect([1, 2, 3, 4, 5, 6].filter((capture) => isForgotten(state, capture))).toEqual([1, 3, 4]);
 });

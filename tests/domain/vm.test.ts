@@ -1,6 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import type { ControlEvent } from '../../domain/events/control.ts';
 import { flatMap, type MemoryMap } from '../../domain/values/memory-map.ts';
 import { refusalText } from '../../domain/values/refusals.ts';
 import { NAME_CHARACTERS_MAX } from '../../domain/events/streams.ts';
@@ -11,6 +10,7 @@ import {
   initialVm,
   type CommitCapture,
   type VmCommand,
+  type VmEvent,
 } from '../../domain/vm.ts';
 import { events, refusal, specify } from '../support/given-when-then.ts';
 
@@ -42,19 +42,19 @@ const commit = (more: Partial<CommitCapture> = {}): CommitCapture => ({
   ...more,
 });
 
-const registered = (group = 'default', memoryMap: MemoryMap = flatMap(4)): ControlEvent => ({
+const registered = (group = 'default', memoryMap: MemoryMap = flatMap(4)): VmEvent => ({
   type: 'VmRegistered',
   data: { vm: 'web', group, share: 'group', memoryMap, parent: null },
 });
-const committed = (capture: number, timeMs: number): ControlEvent => ({
+const committed = (capture: number, timeMs: number): VmEvent => ({
   type: 'CaptureCommitted',
   data: { ...MEASURED, vm: 'web', capture, timeMs },
 });
-const observed = (...argv: string[]): ControlEvent => ({
+const observed = (...argv: string[]): VmEvent => ({
   type: 'CommandLineObserved',
   data: { vm: 'web', argv },
 });
-const retired: ControlEvent = { type: 'VmRetired', data: { vm: 'web' } };
+const retired: VmEvent = { type: 'VmRetired', data: { vm: 'web' } };
 
 describe('a first capture', () => {
   test('registers the VM in the default group and is its capture 1', () => {
@@ -177,7 +177,7 @@ describe('every command sequence', () => {
     fc.assert(
       fc.property(fc.array(command, { maxLength: 20 }), (commands) => {
         let state = initialVm;
-        const happened: ControlEvent[] = [];
+        const happened: VmEvent[] = [];
         const refusals: string[] = [];
         for (const one of commands) {
           const decided = decideVm(state)(one);

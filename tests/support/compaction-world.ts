@@ -255,8 +255,8 @@ export function placesIn({ state }: Ledger): unknown {
     emptied: contents.all.map((pack) => contents.emptiedAtMs(pack)),
     kept: [...catalogue.vms.values()].map((entry) => [
       entry.vm,
-      entry.checkpointState.firstKept,
-      [...entry.checkpointState.names],
+      entry.points.firstKept,
+      [...entry.points.names],
       entry.captures.map(({ stored, merged }) => [stored, merged]),
     ]),
   };
