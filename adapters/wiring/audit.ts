@@ -189,7 +189,7 @@ export async function verify(
 /** Keys that are there and damaged, or not the ones that the ledger's groups were made with. */
 async function keyFindings(ledger: Ledger): Promise<Finding[]> {
   const findings: Finding[] = [];
-  for (const [group, keyCheck] of ledger.state.catalogue.groups) {
+  for (const [group, keyCheck] of ledger.state.catalogue.facts.groups) {
     const key = await ledger.keys.load({ group, keyCheck })();
     if (either.isRight(key)) findings.push(...key.right.findings);
     else if (key.left.code === 'KEY_DAMAGED')

@@ -20,9 +20,11 @@ export interface GroupRow {
 
 /** The ledger's groups, by name. */
 export async function listGroups(ledger: Ledger): Promise<readonly GroupRow[]> {
-  const { groups, vms } = ledger.state.catalogue;
+  const { facts, vms } = ledger.state.catalogue;
   const rows: GroupRow[] = [];
-  for (const [group, check] of [...groups].toSorted(([left], [right]) => (left < right ? -1 : 1))) {
+  for (const [group, check] of [...facts.groups].toSorted(([left], [right]) =>
+    left < right ? -1 : 1,
+  )) {
     const key = await ledger.keys.load({ group, keyCheck: check })();
     const members = [...vms.values()].filter(({ state }) => state.registered?.group === group);
     rows.push({ group, key: keyStateOf(key), vms: members.length });
@@ -39,7 +41,7 @@ function keyStateOf(key: either.Either<LedgerError, unknown>): GroupRow['key'] {
 
 /** The check value of a group's key, from the event that made the group. NOT_FOUND. */
 function checkOf(ledger: Ledger, group: string): string {
-  const check = ledger.state.catalogue.groups.get(group);
+  const check = ledger.state.catalogue.facts.groups.get(group);
   if (check !== undefined) return check;
   throw new LedgerError(
     'NOT_FOUND',

@@ -166,7 +166,7 @@ export class Ledger {
     this.#engine ??= createPageEngine(
       this.#threads === undefined ? {} : { threads: this.#threads },
     );
-    const { patterns } = this.state.catalogue;
+    const { patterns } = this.state.catalogue.facts;
     if (patterns !== this.#grammar) await this.#engine.useGrammar(patterns);
     this.#grammar = patterns;
     return this.#engine;
@@ -280,8 +280,8 @@ export class Ledger {
   async openGroup(group: string): Promise<void> {
     // What others added to the grammar since the engine was made is recognised from here on.
     await this.engine();
-    if (!this.state.catalogue.groups.has(group)) await this.#makeGroup(group);
-    const check = this.state.catalogue.groups.get(group) ?? null;
+    if (!this.state.catalogue.facts.groups.has(group)) await this.#makeGroup(group);
+    const check = this.state.catalogue.facts.groups.get(group) ?? null;
     const { key } = await run(this.keys.load({ group, keyCheck: check }));
     await this.#useKey(group, key);
   }
@@ -291,11 +291,11 @@ export class Ledger {
     const made = await run(this.keys.create(group));
     const check = keyCheck(made.key);
     await this.appendDecided(LEDGER_STREAM, () =>
-      this.state.catalogue.groups.has(group)
+      this.state.catalogue.facts.groups.has(group)
         ? []
         : [{ type: 'GroupCreated', data: { group, keyCheck: check } }],
     );
-    const isLost = this.state.catalogue.groups.get(group) !== check;
+    const isLost = this.state.catalogue.facts.groups.get(group) !== check;
     if (isLost && made.isNew) await run(this.keys.discard(made));
   }
 
@@ -310,7 +310,7 @@ export class Ledger {
   /** Sets a group's key in the engine where it is at hand. */
   async useKeyAtHand(group: string): Promise<boolean> {
     if (this.#keyed === group) return true;
-    const keyCheckOfGroup = this.state.catalogue.groups.get(group) ?? null;
+    const keyCheckOfGroup = this.state.catalogue.facts.groups.get(group) ?? null;
     const key = await this.keys.load({ group, keyCheck: keyCheckOfGroup })();
     if (either.isLeft(key)) return false;
     await this.#useKey(group, key.right.key);

@@ -85,7 +85,7 @@ async function openFolder(options: OpenLedgerOptions): Promise<Ledger> {
     );
   if (options.pageStore !== undefined) throw ownPacksOnly();
   await ledger.appendDecided(LEDGER_STREAM, () =>
-    ledger.state.catalogue.ledger === null
+    ledger.state.catalogue.facts.ledger === null
       ? [{ type: 'LedgerCreated', data: { ledger: id, format: LEDGER_FORMAT, pageStore: null } }]
       : [],
   );

@@ -89,7 +89,7 @@ export async function* diffOf(
   yield* differences(ports, {
     a: await side(of.a),
     b: await side(of.b),
-    isGrammarWidened: state.catalogue.patterns.length > 0,
+    isGrammarWidened: state.catalogue.facts.patterns.length > 0,
     withBytes: of.withBytes,
   });
 }

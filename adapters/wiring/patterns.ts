@@ -3,13 +3,9 @@
 import * as either from 'fp-ts/lib/Either.js';
 import { assert } from '../../domain/values/assert.ts';
 import { CLASS_STRING } from '../../domain/ports/page-engine.ts';
-import {
-  decidePatterns,
-  PUBLIC_PATTERNS,
-  publicPattern,
-  type AddedPattern,
-} from '../../domain/patterns/index.ts';
+import { PUBLIC_PATTERNS, publicPattern, type AddedPattern } from '../../domain/patterns/index.ts';
 import { refuse } from '../../domain/values/refused.ts';
+import { decideLedger } from '../../domain/ledger.ts';
 import { LEDGER_STREAM } from '../../domain/events/streams.ts';
 import type { Ledger } from './ledger.ts';
 import { patternClassName } from '../../projections/questions/pattern-classes.ts';
@@ -58,13 +54,15 @@ const publicRows = (): PatternRow[] =>
 
 /** The classes of the grammar, the public patterns, and the strings that were added, in this order. */
 export function listPatterns(ledger: Ledger): readonly PatternRow[] {
-  const added = ledger.state.catalogue.patterns.map(({ number, expression, unit }): PatternRow => ({
-    pattern: number,
-    class: patternClassName(CLASS_STRING),
-    expression,
-    origin: 'added',
-    meaning: `a string of ${unit.length} bytes`,
-  }));
+  const added = ledger.state.catalogue.facts.patterns.map(
+    ({ number, expression, unit }): PatternRow => ({
+      pattern: number,
+      class: patternClassName(CLASS_STRING),
+      expression,
+      origin: 'added',
+      meaning: `a string of ${unit.length} bytes`,
+    }),
+  );
   return [...classRows(), ...publicRows(), ...added];
 }
 
@@ -75,14 +73,14 @@ export function listPatterns(ledger: Ledger): readonly PatternRow[] {
 export async function addPattern(ledger: Ledger, expression: string): Promise<AddedPattern> {
   const before = new Set<number>();
   await ledger.appendDecided(LEDGER_STREAM, () => {
-    const { patterns } = ledger.state.catalogue;
+    const { facts } = ledger.state.catalogue;
     before.clear();
-    for (const { number } of patterns) before.add(number);
-    const decided = decidePatterns(patterns)({ _tag: 'AddPattern', expression });
+    for (const { number } of facts.patterns) before.add(number);
+    const decided = decideLedger(facts)({ _tag: 'AddPattern', expression });
     if (either.isLeft(decided)) throw refuse(decided.left);
     return decided.right;
   });
-  const added = ledger.state.catalogue.patterns.find(({ number }) => !before.has(number));
+  const added = ledger.state.catalogue.facts.patterns.find(({ number }) => !before.has(number));
   assert(added !== undefined, 'what was appended is folded');
   return added;
 }

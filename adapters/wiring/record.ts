@@ -48,7 +48,7 @@ function recorderModels(ledger: Ledger, options: RecorderOptions): RecorderModel
  */
 function commitOf(ledger: Ledger, vm: string, at: { readonly capture: number }): bigint {
   const row = ledger.state.catalogue.vms.get(vm)?.capture(at.capture);
-  const { id } = ledger.state.catalogue.ledger ?? { id: ledger.id };
+  const { id } = ledger.state.catalogue.facts.ledger ?? { id: ledger.id };
   const facts = [id, vm, at.capture, row?.position, row?.revision, row?.timeMs, row?.hash];
   const digest = sha256(new TextEncoder().encode(facts.join(' ')));
   return new DataView(digest.buffer, digest.byteOffset).getBigUint64(0, true);

@@ -111,6 +111,7 @@ export const CONTROL_CODECS = {
 export type ControlType = keyof typeof CONTROL_CODECS;
 export type LedgerCreated = t.TypeOf<typeof CONTROL_CODECS.LedgerCreated>;
 export type GroupCreated = t.TypeOf<typeof CONTROL_CODECS.GroupCreated>;
+export type PatternAdded = t.TypeOf<typeof CONTROL_CODECS.PatternAdded>;
 export type VmRegistered = t.TypeOf<typeof CONTROL_CODECS.VmRegistered>;
 export type CaptureCommitted = t.TypeOf<typeof CONTROL_CODECS.CaptureCommitted>;
 export type ContentReleased = t.TypeOf<typeof CONTROL_CODECS.ContentReleased>;

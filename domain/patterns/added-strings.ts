@@ -4,8 +4,7 @@
 
 import * as either from 'fp-ts/lib/Either.js';
 import type { Either } from 'fp-ts/lib/Either.js';
-import type { NonEmptyArray } from 'fp-ts/lib/NonEmptyArray.js';
-import type { ControlEvent } from '../events/control.ts';
+import type { PatternAdded } from '../events/control.ts';
 import { PAGE_BYTES } from '../values/page.ts';
 import { CLASS_NONE, type AddedString } from '../ports/page-engine.ts';
 import type { Refusal } from '../values/refusals.ts';
@@ -22,11 +21,6 @@ export interface AddedPattern extends AddedString {
 /** In the order in which they were added. */
 export type PatternsState = readonly AddedPattern[];
 
-export interface AddPattern {
-  readonly _tag: 'AddPattern';
-  readonly expression: string;
-}
-
 export const initialPatterns: PatternsState = [];
 
 /** What pages of a string are already, for people; null: no pattern. */
@@ -38,29 +32,29 @@ function knownAs(state: PatternsState, unit: Uint8Array): string | null {
   return same === undefined ? null : `pattern ${same.number}, ${same.expression}`;
 }
 
-/** What adding a string brings about, or why not. */
-export const decidePatterns =
-  (state: PatternsState) =>
-  ({ expression }: AddPattern): Either<Refusal, NonEmptyArray<ControlEvent>> => {
-    const unit = stringOfExpression(expression);
-    if (either.isLeft(unit)) return either.left({ _tag: 'BadExpression', why: unit.left });
-    const known = knownAs(state, unit.right);
-    if (known !== null) return either.left({ _tag: 'PatternKnown', known });
-    if (state.length >= ADDED_STRINGS_MAX)
-      return either.left({ _tag: 'TooManyPatterns', patternsMax: ADDED_STRINGS_MAX });
-    const pattern = state.reduce(
-      (next, { number }) => Math.max(next, number + 1),
-      FIRST_ADDED_STRING,
-    );
-    return either.right([
-      { type: 'PatternAdded', data: { pattern, expression: stringForm(unit.right) } },
-    ]);
-  };
+/** The string of an expression with the number that it would have, or why it is not added. */
+export function addedPatternOf(
+  state: PatternsState,
+  expression: string,
+): Either<Refusal, PatternAdded> {
+  const unit = stringOfExpression(expression);
+  if (either.isLeft(unit)) return either.left({ _tag: 'BadExpression', why: unit.left });
+  const known = knownAs(state, unit.right);
+  if (known !== null) return either.left({ _tag: 'PatternKnown', known });
+  if (state.length >= ADDED_STRINGS_MAX)
+    return either.left({ _tag: 'TooManyPatterns', patternsMax: ADDED_STRINGS_MAX });
+  const pattern = state.reduce(
+    (next, { number }) => Math.max(next, number + 1),
+    FIRST_ADDED_STRING,
+  );
+  return either.right({ pattern, expression: stringForm(unit.right) });
+}
 
-/** The strings after an event. Of two that bear one number the first counts. */
-export function evolvePatterns(state: PatternsState, event: ControlEvent): PatternsState {
-  if (event.type !== 'PatternAdded') return state;
-  const { pattern: number, expression } = event.data;
+/** The strings with one more. Of two that bear one number the first counts. */
+export function withPattern(
+  state: PatternsState,
+  { pattern: number, expression }: PatternAdded,
+): PatternsState {
   const unit = stringOfExpression(expression);
   if (either.isLeft(unit) || state.some((added) => added.number === number)) return state;
   return [...state, { number, unit: unit.right, expression }];

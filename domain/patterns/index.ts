@@ -17,10 +17,9 @@ export {
 } from './grammar.ts';
 export { PUBLIC_PATTERNS, publicPattern, publicPatternOf } from './public-patterns.ts';
 export {
-  decidePatterns,
-  evolvePatterns,
+  addedPatternOf,
   initialPatterns,
+  withPattern,
   type AddedPattern,
-  type AddPattern,
   type PatternsState,
 } from './added-strings.ts';

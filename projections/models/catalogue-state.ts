@@ -2,7 +2,7 @@
 
 import * as t from 'io-ts';
 import { CONTROL_CODECS } from '../../domain/events/control.ts';
-import { evolvePatterns } from '../../domain/patterns/index.ts';
+import { initialPatterns, withPattern } from '../../domain/patterns/index.ts';
 import { decodeState } from './state-bytes.ts';
 import { Catalogue, type CaptureRow } from './catalogue.ts';
 
@@ -72,9 +72,9 @@ const STATE = t.strict({
 export const catalogueText = (catalogue: Catalogue): string =>
   JSON.stringify(
     STATE.encode({
-      ledger: catalogue.ledger,
-      groups: [...catalogue.groups],
-      patterns: catalogue.patterns.map(({ number, expression }) => ({
+      ledger: catalogue.facts.ledger,
+      groups: [...catalogue.facts.groups],
+      patterns: catalogue.facts.patterns.map(({ number, expression }) => ({
         pattern: number,
         expression,
       })),
@@ -98,11 +98,12 @@ export const catalogueText = (catalogue: Catalogue): string =>
 export function catalogueOf(text: string): Catalogue {
   const saved = decodeState(text, STATE);
   const catalogue = new Catalogue();
-  catalogue.ledger = saved.ledger;
   catalogue.lostStore = saved.lostStore;
-  for (const [name, check] of saved.groups) catalogue.groups.set(name, check);
-  for (const data of saved.patterns)
-    catalogue.patterns = evolvePatterns(catalogue.patterns, { type: 'PatternAdded', data });
+  catalogue.facts = {
+    ledger: saved.ledger,
+    groups: new Map(saved.groups),
+    patterns: saved.patterns.reduce(withPattern, initialPatterns),
+  };
   for (const vm of saved.vms) {
     const entry = catalogue.entry(vm.vm);
     entry.state = vm.state;

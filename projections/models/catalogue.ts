@@ -7,16 +7,12 @@ import type { Either } from 'fp-ts/lib/Either.js';
 import { evolvePoints, initialPoints, isForgotten, type PointsState } from '../../domain/points.ts';
 import type { ControlEvent } from '../../domain/events/control.ts';
 import { pageCountOf } from '../../domain/values/memory-map.ts';
-import {
-  evolvePatterns,
-  initialPatterns,
-  type PatternsState,
-} from '../../domain/patterns/index.ts';
 import type { Point } from '../../domain/values/point.ts';
 import type { LogDamage, Position } from '../../domain/ports/event-log.ts';
 import type { Refusal } from '../../domain/values/refusals.ts';
 import { lastWhere } from '../../domain/values/sorted-search.ts';
 import { STORE_STREAM, vmOfStream } from '../../domain/events/streams.ts';
+import { evolveLedger, initialLedger, type LedgerFacts } from '../../domain/ledger.ts';
 import { evolveVm, initialVm, type VmState } from '../../domain/vm.ts';
 import type { BatchRange, CaptureChange, Change } from '../commits.ts';
 
@@ -184,10 +180,8 @@ export const isLinkedVm = ({ state }: VmEntry): boolean => state.registered?.sha
 
 export class Catalogue {
   readonly vms = new Map<string, VmEntry>();
-  readonly groups = new Map<string, string>();
-  /** Strings that widen the grammar of patterns: what the page engine is to know. */
-  patterns: PatternsState = initialPatterns;
-  ledger: { readonly id: string; readonly pageStore: string | null } | null = null;
+  /** What the ledger is by its own stream. */
+  facts: LedgerFacts = initialLedger;
   /** Why it may not be known where all content lies; null: it is. */
   lostStore: string | null = null;
 
@@ -242,14 +236,9 @@ export class Catalogue {
     const { position, timeMs } = at;
     switch (event.type) {
       case 'LedgerCreated':
-        this.ledger = { id: event.data.ledger, pageStore: event.data.pageStore };
-        break;
       case 'GroupCreated':
-        if (!this.groups.has(event.data.group))
-          this.groups.set(event.data.group, event.data.keyCheck);
-        break;
       case 'PatternAdded':
-        this.patterns = evolvePatterns(this.patterns, event);
+        this.facts = evolveLedger(this.facts, event);
         break;
       case 'CheckpointTaken': {
         const entry = this.entry(event.data.vm);

@@ -50,7 +50,7 @@ class Digests {
   async fill(): Promise<void> {
     const { contents, catalogue } = this.#ports.state;
     const publics = PUBLIC_PATTERNS.map((_, i) => i + 1);
-    const added = catalogue.patterns.map(({ number }) => number);
+    const added = catalogue.facts.patterns.map(({ number }) => number);
     const holdings: Holding[] = [ZERO, ...publics, ...added];
     for (let i = 0; i < contents.count; i += 1)
       if (!contents.aliases.has(i)) holdings.push(FIRST_CONTENT + i);

@@ -118,7 +118,7 @@ export async function* statesOf<S>(
 ): AsyncGenerator<StateMessage<S>> {
   const { state, log, stateFiles: files } = ledger;
   await state.catchUp({ heavy: false });
-  const id = state.catalogue.ledger?.id ?? ledger.id;
+  const id = state.catalogue.facts.ledger?.id ?? ledger.id;
   const projected = new ProjectedState({ ledger: id, files, state }, projection);
   await projected.load();
   const kept = projected.projected;

@@ -121,7 +121,7 @@ describe('a VM that shares inside itself', () => {
     const image = distinctPages({ pages: 3, seed: 1 });
     await record('alone', image, { share: 'vm' });
     await record(long, image, { share: 'vm' });
-    const groups = [...ledger.state.catalogue.groups.keys()];
+    const groups = [...ledger.state.catalogue.facts.groups.keys()];
     expect(new Set(groups).size).toBe(2);
     for (const group of groups)
       await expect(record('intruder', image, { group })).rejects.toThrow(/no other can be in it/u);

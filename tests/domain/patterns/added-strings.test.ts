@@ -1,28 +1,20 @@
 import { describe as suite, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import * as either from 'fp-ts/lib/Either.js';
-import type { ControlEvent } from '../../../domain/events/control.ts';
 import {
-  ADDED_STRINGS_MAX,
-  decidePatterns,
-  describe,
-  evolvePatterns,
-  initialPatterns,
-  stringForm,
+  decideLedger,
+  evolveLedger,
+  initialLedger,
   type AddPattern,
-  type PatternsState,
-} from '../../../domain/patterns/index.ts';
-import type { Refusal } from '../../../domain/values/refusals.ts';
+  type LedgerEvent,
+} from '../../../domain/ledger.ts';
+import { ADDED_STRINGS_MAX, describe, stringForm } from '../../../domain/patterns/index.ts';
 import { events, refusal, specify } from '../../support/given-when-then.ts';
 import { repeatedPage } from '../../support/pattern-pages.ts';
 
-const given = specify<PatternsState, AddPattern, ControlEvent, Refusal>({
-  initial: initialPatterns,
-  decide: decidePatterns,
-  evolve: evolvePatterns,
-});
+const given = specify({ initial: initialLedger, decide: decideLedger, evolve: evolveLedger });
 const add = (expression: string): AddPattern => ({ _tag: 'AddPattern', expression });
-const added = (pattern: number, text: string): ControlEvent => ({
+const added = (pattern: number, text: string): LedgerEvent => ({
   type: 'PatternAdded',
   data: { pattern, expression: stringForm(new TextEncoder().encode(text)) },
 });
@@ -70,8 +62,9 @@ suite('adding a string to the grammar', () => {
   });
 
   test('counts once where two events bear the same number: the first', () => {
-    const state = [added(64, 'hello'), added(64, 'world')].reduce(evolvePatterns, initialPatterns);
-    expect(state.map(({ number, unit }) => [number, new TextDecoder().decode(unit)])).toEqual([
+    const past = [added(64, 'hello'), added(64, 'world')];
+    const { patterns } = past.reduce(evolveLedger, initialLedger);
+    expect(patterns.map(({ number, unit }) => [number, new TextDecoder().decode(unit)])).toEqual([
       [64, 'hello'],
     ]);
   });
@@ -83,16 +76,16 @@ suite('adding a string to the grammar', () => {
     );
     fc.assert(
       fc.property(words, fc.nat({ max: 20 }), (units, phase) => {
-        let state = initialPatterns;
+        let state = initialLedger;
         for (const unit of units) {
           const expression = stringForm(Uint8Array.from(unit));
-          const decided = decidePatterns(state)(add(expression));
-          if (either.isRight(decided)) state = decided.right.reduce(evolvePatterns, state);
+          const decided = decideLedger(state)(add(expression));
+          if (either.isRight(decided)) state = decided.right.reduce(evolveLedger, state);
         }
         for (const unit of units) {
           const page = repeatedPage(Uint8Array.from(unit), phase);
           const before = describe(page);
-          const after = describe(page, state);
+          const after = describe(page, state.patterns);
           expect(after.patternClass).not.toBe(0);
           expect(
             before.patternClass === 0 || after.descriptor.length === before.descriptor.length,

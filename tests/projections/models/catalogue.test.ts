@@ -94,8 +94,8 @@ describe('the catalogue', () => {
     );
     await ledger.state.catchUp({ heavy: false });
     const { catalogue } = ledger.state;
-    expect(catalogue.ledger).toEqual({ id: 'id', pageStore: null });
-    expect([...catalogue.groups]).toEqual([['g', 'first']]);
+    expect(catalogue.facts.ledger).toEqual({ id: 'id', pageStore: null });
+    expect([...catalogue.facts.groups]).toEqual([['g', 'first']]);
     expect(entryOf(ledger).checkpoints).toMatchObject([{ name: 'booted', capture: 2 }]);
   });
 

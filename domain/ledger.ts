@@ -1,0 +1,101 @@
+// What a ledger is, by its own stream: who it is and where its packs lie, its sharing groups, and the
+// grammar of patterns that its recorders recognise. Several processes may append the same at once; the
+// first in log order counts, and who comes second finds it done.
+
+import * as either from 'fp-ts/lib/Either.js';
+import type { Either } from 'fp-ts/lib/Either.js';
+import { pipe } from 'fp-ts/lib/function.js';
+import type { EventOf } from './events/control.ts';
+import { isGroupName } from './events/streams.ts';
+import {
+  addedPatternOf,
+  initialPatterns,
+  withPattern,
+  type PatternsState,
+} from './patterns/index.ts';
+import type { Refusal } from './values/refusals.ts';
+
+export type LedgerEvent = EventOf<'LedgerCreated' | 'GroupCreated' | 'PatternAdded'>;
+
+export interface LedgerFacts {
+  /** Null: its LedgerCreated is not there, or cannot be read. */
+  readonly ledger: { readonly id: string; readonly pageStore: string | null } | null;
+  /** What a group's key is told from others by, by the group's name. */
+  readonly groups: ReadonlyMap<string, string>;
+  /** Strings that widen the grammar of patterns. */
+  readonly patterns: PatternsState;
+}
+
+export interface CreateLedger {
+  readonly _tag: 'CreateLedger';
+  /** Its identity, made by who creates it. */
+  readonly ledger: string;
+  readonly format: number;
+  /** Where its packs lie; null: with its log. */
+  readonly pageStore: string | null;
+}
+
+export interface CreateGroup {
+  readonly _tag: 'CreateGroup';
+  readonly group: string;
+  readonly keyCheck: string;
+}
+
+export interface AddPattern {
+  readonly _tag: 'AddPattern';
+  readonly expression: string;
+}
+
+export type LedgerCommand = CreateLedger | CreateGroup | AddPattern;
+
+export const initialLedger: LedgerFacts = {
+  ledger: null,
+  groups: new Map(),
+  patterns: initialPatterns,
+};
+
+/** What a command brings about in a ledger: nothing where another has done it, or why not. */
+export const decideLedger =
+  (state: LedgerFacts) =>
+  (command: LedgerCommand): Either<Refusal, readonly LedgerEvent[]> => {
+    switch (command._tag) {
+      case 'CreateLedger': {
+        const { ledger, format, pageStore } = command;
+        if (state.ledger !== null) return either.right([]);
+        return either.right([{ type: 'LedgerCreated', data: { ledger, format, pageStore } }]);
+      }
+      case 'CreateGroup': {
+        const { group, keyCheck } = command;
+        if (!isGroupName(group)) return either.left({ _tag: 'BadGroupName', group });
+        if (state.groups.has(group)) return either.right([]);
+        return either.right([{ type: 'GroupCreated', data: { group, keyCheck } }]);
+      }
+      case 'AddPattern':
+        return pipe(
+          addedPatternOf(state.patterns, command.expression),
+          either.map((data): readonly LedgerEvent[] => [{ type: 'PatternAdded', data }]),
+        );
+      default:
+        return command satisfies never;
+    }
+  };
+
+/** A ledger after an event: the first that makes it, or a group, counts. */
+export function evolveLedger(state: LedgerFacts, event: LedgerEvent): LedgerFacts {
+  switch (event.type) {
+    case 'LedgerCreated': {
+      const { ledger: id, pageStore } = event.data;
+      return state.ledger === null ? { ...state, ledger: { id, pageStore } } : state;
+    }
+    case 'GroupCreated': {
+      const { group, keyCheck } = event.data;
+      return state.groups.has(group)
+        ? state
+        : { ...state, groups: new Map(state.groups).set(group, keyCheck) };
+    }
+    case 'PatternAdded':
+      return { ...state, patterns: withPattern(state.patterns, event.data) };
+    default:
+      return event satisfies never;
+  }
+}

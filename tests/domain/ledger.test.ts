@@ -1,0 +1,73 @@
+import { describe, expect, test } from '@jest/globals';
+import {
+  decideLedger,
+  evolveLedger,
+  initialLedger,
+  type CreateGroup,
+  type CreateLedger,
+  type LedgerEvent,
+} from '../../domain/ledger.ts';
+import { events, refusal, specify } from '../support/given-when-then.ts';
+
+const given = specify({ initial: initialLedger, decide: decideLedger, evolve: evolveLedger });
+
+const create = (ledger: string, pageStore: string | null = null): CreateLedger => ({
+  _tag: 'CreateLedger',
+  ledger,
+  format: 1,
+  pageStore,
+});
+const created = (ledger: string, pageStore: string | null = null): LedgerEvent => ({
+  type: 'LedgerCreated',
+  data: { ledger, format: 1, pageStore },
+});
+const make = (group: string, keyCheck: string): CreateGroup => ({
+  _tag: 'CreateGroup',
+  group,
+  keyCheck,
+});
+const made = (group: string, keyCheck: string): LedgerEvent => ({
+  type: 'GroupCreated',
+  data: { group, keyCheck },
+});
+
+describe('creating a ledger', () => {
+  test('gives it its identity and the place of its packs', () => {
+    expect(given().when(create('one'))).toEqual(events(created('one')));
+    expect(given().when(create('one', 's3://packs/x'))).toEqual(
+      events(created('one', 's3://packs/x')),
+    );
+  });
+
+  test('that another process has created brings nothing about', () => {
+    expect(given(created('one')).when(create('other'))).toEqual(events());
+  });
+
+  test('twice at once makes the first, whatever the second says', () => {
+    const state = [created('one', '/packs'), created('other', '/else')].reduce(
+      evolveLedger,
+      initialLedger,
+    );
+    expect(state.ledger).toEqual({ id: 'one', pageStore: '/packs' });
+  });
+});
+
+describe('creating a group', () => {
+  test('notes what its key is told from others by', () => {
+    expect(given(created('one')).when(make('prod', 'a1'))).toEqual(events(made('prod', 'a1')));
+  });
+
+  test('that is there already brings nothing about, though the key be another', () => {
+    expect(given(made('prod', 'a1')).when(make('prod', 'b2'))).toEqual(events());
+    expect(given(made('prod', 'a1')).when(make('test', 'b2'))).toEqual(events(made('test', 'b2')));
+  });
+
+  test('twice at once keeps the first key', () => {
+    const state = [made('prod', 'a1'), made('prod', 'b2')].reduce(evolveLedger, initialLedger);
+    expect([...state.groups]).toEqual([['prod', 'a1']]);
+  });
+
+  test.each(['', '.x', 'a/b', 'g'.repeat(64)])('under the name %j is refused', (group) => {
+    expect(given().when(make(group, 'a1'))).toEqual(refusal({ _tag: 'BadGroupName', group }));
+  });
+});
