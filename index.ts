@@ -1,6 +1,7 @@
 // pageledger's public API.
 
-export { run, sha256, Ledger, type LedgerMode } from './adapters/wiring/ledger.ts';
+export { run } from './domain/ports/run.ts';
+export { sha256, Ledger, type LedgerMode } from './adapters/wiring/ledger.ts';
 export { openLedger } from './adapters/wiring/open-ledger.ts';
 export { type OpenLedgerOptions } from './adapters/wiring/options.ts';
 export {

@@ -126,23 +126,16 @@ export async function takeCheckpoint(
   ledger: Ledger,
   request: { readonly vm: string; readonly name: string; readonly capture: number },
 ): Promise<void> {
-  await ledger.appendDecided(pointsStream(request.vm), () => {
-    const entry = ledger.vm(request.vm);
-    const { isRetired } = entry.state;
-    const command = { _tag: 'TakeCheckpoint', ...request, isRetired } as const;
-    const decided = decidePoints(entry.points)(command);
-    if (either.isLeft(decided)) throw refuse(decided.left);
-    return decided.right;
+  await ledger.decide(pointsStream(request.vm), () => {
+    const { points, state } = ledger.vm(request.vm);
+    const { isRetired } = state;
+    return decidePoints(points)({ _tag: 'TakeCheckpoint', ...request, isRetired });
   });
 }
 
 /** Ends a VM's life: its history stays, it takes no further captures. */
 export async function retireVm(ledger: Ledger, vm: string): Promise<void> {
-  await ledger.appendDecided(vmStream(vm), () => {
-    const decided = decideVm(ledger.vm(vm).state)({ _tag: 'RetireVm', vm });
-    if (either.isLeft(decided)) throw refuse(decided.left);
-    return decided.right;
-  });
+  await ledger.decide(vmStream(vm), () => decideVm(ledger.vm(vm).state)({ _tag: 'RetireVm', vm }));
 }
 
 const NO_FILES: StateFiles = {

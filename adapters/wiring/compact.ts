@@ -1,11 +1,9 @@
 // Forgetting and compaction, joined (brief, section 5, `forget` and `compact`).
 
 import { randomBytes } from 'node:crypto';
-import * as either from 'fp-ts/lib/Either.js';
 import { isWritten as isRecorded, lockCompactor } from '../stores/locks/host-locks.ts';
 import { decidePoints } from '../../domain/points.ts';
 import { PACK_SLOTS } from '../../domain/values/page.ts';
-import { refuse } from '../../domain/values/refused.ts';
 import { pointsStream } from '../../domain/events/streams.ts';
 import {
   compactLedger,
@@ -15,7 +13,8 @@ import {
 import type { CompactModels, ContentPlaces } from '../../domain/use-cases/compact/models.ts';
 import { surveyOf } from '../../projections/compaction/survey.ts';
 import { versionsOf } from '../../projections/compaction/versions.ts';
-import { run, sha256, type Ledger } from './ledger.ts';
+import { sha256, type Ledger } from './ledger.ts';
+import { run } from '../../domain/ports/run.ts';
 
 export type { Compacted, CompactRequest } from '../../domain/use-cases/compact/compact.ts';
 
@@ -41,14 +40,12 @@ export async function forgetPoints(
     const numbers = entry.captures.map(({ capture }) => capture);
     return numbers.filter((capture) => !entry.isForgotten(capture));
   };
-  await ledger.appendDecided(pointsStream(vm), () => {
+  await ledger.decide(pointsStream(vm), () => {
     const entry = ledger.vm(vm);
     const { capture: before } = ledger.locate(entry, request.before);
     kept = restorable();
     firstKept = before;
-    const decided = decidePoints(entry.points)({ _tag: 'ForgetPoints', vm, before });
-    if (either.isLeft(decided)) throw refuse(decided.left);
-    return decided.right;
+    return decidePoints(entry.points)({ _tag: 'ForgetPoints', vm, before });
   });
   const left = new Set(restorable());
   return { vm, captures: kept.filter((capture) => !left.has(capture)), firstKept };
@@ -60,12 +57,10 @@ export async function dropCheckpoint(
   request: { readonly vm: string; readonly name: string },
 ): Promise<{ readonly capture: number; readonly isForgotten: boolean }> {
   let capture = 0;
-  await ledger.appendDecided(pointsStream(request.vm), () => {
+  await ledger.decide(pointsStream(request.vm), () => {
     const { points } = ledger.vm(request.vm);
-    const decided = decidePoints(points)({ _tag: 'DropCheckpoint', ...request });
-    if (either.isLeft(decided)) throw refuse(decided.left);
     capture = points.names.get(request.name) ?? 0;
-    return decided.right;
+    return decidePoints(points)({ _tag: 'DropCheckpoint', ...request });
   });
   return { capture, isForgotten: ledger.vm(request.vm).isForgotten(capture) };
 }

@@ -17,7 +17,7 @@ import {
 import { ensureTools, type GuestTools } from '../guests/demo-guest/tools.ts';
 import type { LedgerError } from '../../domain/values/ledger-error.ts';
 import { PAGE_BYTES } from '../../domain/values/page.ts';
-import { run } from './ledger.ts';
+import { run } from '../../domain/ports/run.ts';
 
 const TICK = /^T n=\d+/u;
 

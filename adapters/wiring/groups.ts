@@ -7,7 +7,8 @@ import { KEY_FILE_BYTES_MAX } from '../stores/keys/group-key-file.ts';
 import { groupKeyText, keyCheck, readGroupKey } from '../stores/keys/group-keys.ts';
 import { SECRET_FILE_PERMISSIONS, writeWhole } from '../files/whole-file.ts';
 import { LedgerError } from '../../domain/values/ledger-error.ts';
-import { run, type Ledger } from './ledger.ts';
+import { type Ledger } from './ledger.ts';
+import { run } from '../../domain/ports/run.ts';
 
 /** A sharing group as this host has it. */
 export interface GroupRow {

@@ -24,7 +24,9 @@ import type { EventLog, Position } from '../../domain/ports/event-log.ts';
 import { initialPatterns, type PatternsState } from '../../domain/patterns/index.ts';
 import { refuse } from '../../domain/values/refused.ts';
 import { LEDGER_STREAM } from '../../domain/events/streams.ts';
-import { encodeControls } from '../../domain/events/envelope.ts';
+import { decideLedger } from '../../domain/ledger.ts';
+import { accepted, run } from '../../domain/ports/run.ts';
+import { decideInto, type Decide } from '../../domain/use-cases/decide.ts';
 import { PageReader } from '../../domain/use-cases/pages/page-reader.ts';
 import type { CaptureRow, VmEntry } from '../../projections/models/catalogue.ts';
 import {
@@ -48,8 +50,6 @@ import {
 
 const IDENTIFIERS_FILE = 'identifiers';
 const HEADS_FILE = 'log-heads';
-/** Times that an append to a shared stream is decided again after another process's came first. */
-const RETRIES_MAX = 20;
 
 /** What a ledger may do: make it where there is none; append to it; write only what is derived. */
 export type LedgerMode = 'create' | 'write' | 'read';
@@ -99,13 +99,6 @@ export interface LedgerSettings {
   readonly threads?: number;
   readonly files?: FilePort;
   readonly clock?: Clock;
-}
-
-/** The value of a TaskEither, or its failure thrown: for asynchronous code that has one edge. */
-export async function run<A>(task: TaskEither<LedgerError, A>): Promise<A> {
-  const done = await task();
-  if (either.isLeft(done)) throw done.left;
-  return done.right;
 }
 
 /** SHA-256 of bytes. */
@@ -221,9 +214,7 @@ export class Ledger {
 
   /** The point that a text names. */
   point(text: string): Point {
-    const point = parsePoint(text, this.pointContext);
-    if (either.isLeft(point)) throw refuse(point.left);
-    return point.right;
+    return accepted(parsePoint(text, this.pointContext));
   }
 
   /** The capture of a VM that a point names. Refused where it was forgotten; POINT_DAMAGED. */
@@ -249,31 +240,14 @@ export class Ledger {
         `${text} of VM ${entry.vm} is not known: ${doubt}; name a capture that \`pageledger captures --vm ${entry.vm}\` lists, as @N, and run \`pageledger verify\``,
         { vm: entry.vm, point: text },
       );
-    if (either.isLeft(row)) throw refuse(row.left);
-    return row.right;
+    return accepted(row);
   }
 
-  /** Decides again and again until the append finds the stream as the decision did. */
-  async appendDecided(
-    stream: string,
-    decide: () => readonly ControlEvent[],
-  ): Promise<bigint | null> {
-    for (let attempt = 0; ; attempt += 1) {
-      await this.state.catchUp({ heavy: false });
-      const expectedRevision = await run(this.log.streamRevision(stream));
-      await this.state.catchUp({ heavy: false });
-      const decided = decide();
-      if (decided.length === 0) return null;
-      const encoded = encodeControls({ clock: this.clock, randomBytes }, decided);
-      if (either.isLeft(encoded)) throw encoded.left;
-      const request = { stream, expectedRevision, events: encoded.right };
-      const appended = await this.log.append(request)();
-      if (either.isRight(appended)) {
-        await this.state.catchUp({ heavy: false });
-        return appended.right.position;
-      }
-      if (appended.left.code !== 'REVISION_CONFLICT' || attempt >= RETRIES_MAX) throw appended.left;
-    }
+  /** Appends to a stream what is decided on the state as it is folded then. */
+  decide<E extends ControlEvent>(stream: string, decide: Decide<E>): Promise<readonly E[]> {
+    const { log, clock } = this;
+    const catchUp = (): Promise<void> => this.state.catchUp({ heavy: false });
+    return decideInto({ log, clock, randomBytes, catchUp }, stream, decide);
   }
 
   /** Makes sure that a group is in the ledger and the engine has its key. */
@@ -290,11 +264,8 @@ export class Ledger {
   async #makeGroup(group: string): Promise<void> {
     const made = await run(this.keys.create(group));
     const check = keyCheck(made.key);
-    await this.appendDecided(LEDGER_STREAM, () =>
-      this.state.catalogue.facts.groups.has(group)
-        ? []
-        : [{ type: 'GroupCreated', data: { group, keyCheck: check } }],
-    );
+    const command = { _tag: 'CreateGroup', group, keyCheck: check } as const;
+    await this.decide(LEDGER_STREAM, () => decideLedger(this.state.catalogue.facts)(command));
     const isLost = this.state.catalogue.facts.groups.get(group) !== check;
     if (isLost && made.isNew) await run(this.keys.discard(made));
   }

@@ -13,8 +13,10 @@ import { openPagePacks } from '../stores/page-store-folder/page-packs.ts';
 import { LedgerError } from '../../domain/values/ledger-error.ts';
 import { NO_STREAM } from '../../domain/ports/event-log.ts';
 import { refuse, type Refused } from '../../domain/values/refused.ts';
+import { decideLedger } from '../../domain/ledger.ts';
 import { LEDGER_STREAM } from '../../domain/events/streams.ts';
-import { Ledger, run, type LedgerParts } from './ledger.ts';
+import { Ledger, type LedgerParts } from './ledger.ts';
+import { run } from '../../domain/ports/run.ts';
 import type { OpenLedgerOptions } from './options.ts';
 
 /** Bytes in a folder and those below it. */
@@ -84,11 +86,13 @@ async function openFolder(options: OpenLedgerOptions): Promise<Ledger> {
       { path: folder.paths.folder },
     );
   if (options.pageStore !== undefined) throw ownPacksOnly();
-  await ledger.appendDecided(LEDGER_STREAM, () =>
-    ledger.state.catalogue.facts.ledger === null
-      ? [{ type: 'LedgerCreated', data: { ledger: id, format: LEDGER_FORMAT, pageStore: null } }]
-      : [],
-  );
+  const command = {
+    _tag: 'CreateLedger',
+    ledger: id,
+    format: LEDGER_FORMAT,
+    pageStore: null,
+  } as const;
+  await ledger.decide(LEDGER_STREAM, () => decideLedger(ledger.state.catalogue.facts)(command));
   return ledger;
 }
 

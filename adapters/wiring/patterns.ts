@@ -1,10 +1,8 @@
 // The grammar of patterns of a ledger (brief, section 3.6): what is recognised, and what is added to it.
 
-import * as either from 'fp-ts/lib/Either.js';
 import { assert } from '../../domain/values/assert.ts';
 import { CLASS_STRING } from '../../domain/ports/page-engine.ts';
 import { PUBLIC_PATTERNS, publicPattern, type AddedPattern } from '../../domain/patterns/index.ts';
-import { refuse } from '../../domain/values/refused.ts';
 import { decideLedger } from '../../domain/ledger.ts';
 import { LEDGER_STREAM } from '../../domain/events/streams.ts';
 import type { Ledger } from './ledger.ts';
@@ -71,16 +69,12 @@ export function listPatterns(ledger: Ledger): readonly PatternRow[] {
  * on. Refused where it is no string, known already, or one too many. Whoever reads the log reads it.
  */
 export async function addPattern(ledger: Ledger, expression: string): Promise<AddedPattern> {
-  const before = new Set<number>();
-  await ledger.appendDecided(LEDGER_STREAM, () => {
-    const { facts } = ledger.state.catalogue;
-    before.clear();
-    for (const { number } of facts.patterns) before.add(number);
-    const decided = decideLedger(facts)({ _tag: 'AddPattern', expression });
-    if (either.isLeft(decided)) throw refuse(decided.left);
-    return decided.right;
-  });
-  const added = ledger.state.catalogue.facts.patterns.find(({ number }) => !before.has(number));
+  const [event] = await ledger.decide(LEDGER_STREAM, () =>
+    decideLedger(ledger.state.catalogue.facts)({ _tag: 'AddPattern', expression }),
+  );
+  assert(event?.type === 'PatternAdded', 'adding a string is one event, or refused');
+  const { pattern } = event.data;
+  const added = ledger.state.catalogue.facts.patterns.find(({ number }) => number === pattern);
   assert(added !== undefined, 'what was appended is folded');
   return added;
 }

@@ -17,7 +17,8 @@ import { isLinkedVm, type CaptureRow } from '../../projections/models/catalogue.
 import { LayeredCaptureView } from '../../projections/models/capture-view.ts';
 import { IndexUnfit } from '../../projections/models/identifier-index.ts';
 import { UNKNOWN } from '../../domain/values/holding.ts';
-import { run, sha256, type Ledger } from './ledger.ts';
+import { sha256, type Ledger } from './ledger.ts';
+import { run } from '../../domain/ports/run.ts';
 
 function recorderModels(ledger: Ledger, options: RecorderOptions): RecorderModels {
   const { state } = ledger;

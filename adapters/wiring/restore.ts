@@ -35,7 +35,8 @@ import type { CaptureRow, VmEntry } from '../../projections/models/catalogue.ts'
 import { isDeviceLost } from '../../projections/questions/verify.ts';
 import { decodeBatches } from '../../projections/commits.ts';
 import { holdingsOf } from '../../projections/models/page-tables.ts';
-import { run, type Ledger } from './ledger.ts';
+import { type Ledger } from './ledger.ts';
+import { run } from '../../domain/ports/run.ts';
 
 export type RestoreFormat = 'raw' | 'qemu';
 

@@ -20,14 +20,20 @@ import { parsePageStoreUrl, s3Url } from '../stores/page-store-s3/page-store-url
 import { openLocalState, type LocalState } from '../stores/ledger-folder/local-state.ts';
 import { openStateFiles } from '../stores/derived/state-files.ts';
 import { assert } from '../../domain/values/assert.ts';
-import { decodeControl, type LedgerCreated } from '../../domain/events/control.ts';
+import { decodeControl } from '../../domain/events/control.ts';
 import { isLedgerError, LedgerError } from '../../domain/values/ledger-error.ts';
 import { type StateFiles } from '../../domain/ports/derived-files.ts';
-import { NO_STREAM } from '../../domain/ports/event-log.ts';
+import { run, valueOf } from '../../domain/ports/run.ts';
 import { refuse } from '../../domain/values/refused.ts';
 import { LEDGER_STREAM } from '../../domain/events/streams.ts';
-import { encodeControls } from '../../domain/events/envelope.ts';
-import { Ledger, run, type LedgerPages, type LedgerParts } from './ledger.ts';
+import {
+  decideLedger,
+  evolveLedger,
+  initialLedger,
+  type LedgerFacts,
+} from '../../domain/ledger.ts';
+import { decideInto } from '../../domain/use-cases/decide.ts';
+import { Ledger, type LedgerPages, type LedgerParts } from './ledger.ts';
 import type { OpenLedgerOptions } from './options.ts';
 
 /** What is kept of packs in an object store on this host, unless said otherwise. */
@@ -35,6 +41,8 @@ const CACHE_BYTES_MAX = 4 * 1024 ** 3;
 const LOG_BYTES_FILE = 'log-bytes';
 /** What an event takes in the server's log besides its data, about. */
 const EVENT_OVERHEAD_BYTES = 100;
+
+type MadeLedger = NonNullable<LedgerFacts['ledger']>;
 
 /** A page store, and the way to make its place a ledger's. */
 interface ClaimedPages extends LedgerPages {
@@ -137,14 +145,13 @@ function claimedFirst(
   };
 }
 
-/** The event that made the ledger, or null where there is none yet. */
-async function createdIn(log: EventStoreLog): Promise<LedgerCreated | null> {
+/** The ledger as the event that made it says; null where there is none yet. */
+async function madeIn(log: EventStoreLog): Promise<LedgerFacts['ledger']> {
   const range = { stream: LEDGER_STREAM, fromRevision: 0, count: 1, fromPosition: 0n };
   for await (const [first] of log.readStream(range)) {
     if (first === undefined) continue;
-    const event = decodeControl(first);
-    if (either.isLeft(event)) throw event.left;
-    if (event.right.type === 'LedgerCreated') return event.right.data;
+    const event = valueOf(decodeControl(first));
+    if (event.type === 'LedgerCreated') return evolveLedger(initialLedger, event).ledger;
     throw new LedgerError(
       'NOT_A_LEDGER',
       `the first event of stream ${LEDGER_STREAM} is a ${first.type}, and a LedgerCreated was expected: this is no ledger's stream; use another ledger name`,
@@ -155,25 +162,31 @@ async function createdIn(log: EventStoreLog): Promise<LedgerCreated | null> {
 }
 
 /** Makes the ledger: the first LedgerCreated in its stream counts, also where two hosts make it at once. */
-async function create(options: OpenLedgerOptions, log: EventStoreLog): Promise<LedgerCreated> {
+async function create(options: OpenLedgerOptions, log: EventStoreLog): Promise<MadeLedger> {
   const url = pageStoreUrl(options);
   const store = await openPages(options, { url, cache: '' });
   try {
     const isTaken = await run(store.isClaimed());
-    const before = isTaken ? await createdIn(log) : null;
-    if (before !== null) return before;
-    const data = { ledger: randomUUID(), format: LEDGER_FORMAT, pageStore: url };
+    let ledger = isTaken ? await madeIn(log) : null;
+    if (ledger !== null) return ledger;
+    const id = randomUUID();
     // Where it is taken, by another ledger, this says so before there is an event.
-    if (isTaken) await run(store.claim(data.ledger));
-    const ports = { clock: options.clock ?? Date.now, randomBytes };
-    const events = encodeControls(ports, [{ type: 'LedgerCreated', data }]);
-    if (either.isLeft(events)) throw events.left;
-    const request = { stream: LEDGER_STREAM, expectedRevision: NO_STREAM, events: events.right };
-    const appended = await log.append(request)();
-    if (either.isRight(appended)) return data;
-    const other = appended.left.code === 'REVISION_CONFLICT' ? await createdIn(log) : null;
-    if (other === null) throw appended.left;
-    return other;
+    if (isTaken) await run(store.claim(id));
+    const catchUp = async (): Promise<void> => {
+      ledger = await madeIn(log);
+    };
+    const ports = { log, clock: options.clock ?? Date.now, randomBytes, catchUp };
+    const command = {
+      _tag: 'CreateLedger',
+      ledger: id,
+      format: LEDGER_FORMAT,
+      pageStore: url,
+    } as const;
+    await decideInto(ports, LEDGER_STREAM, () =>
+      decideLedger({ ...initialLedger, ledger })(command),
+    );
+    assert(ledger !== null, 'what was appended is read');
+    return ledger;
   } finally {
     await store.close();
   }
@@ -229,17 +242,17 @@ async function partsOf(
   options: OpenLedgerOptions,
   log: EventStoreLog,
   {
-    created,
+    made,
     name,
     hasPacks,
   }: {
-    readonly created: LedgerCreated;
+    readonly made: MadeLedger;
     readonly name: string;
     readonly hasPacks: () => boolean;
   },
 ): Promise<LedgerParts> {
   const files = options.files ?? nodeFiles;
-  const { ledger: id, pageStore } = created;
+  const { id, pageStore } = made;
   const local: LocalState = await run(
     openLocalState({ files, root: stateFolder(options), name, id }),
   );
@@ -271,12 +284,12 @@ export async function openShared(options: OpenLedgerOptions): Promise<Ledger> {
     }),
   );
   try {
-    const found = await createdIn(log);
+    const found = await madeIn(log);
     if (found === null && options.mode !== 'create') throw absent(name);
-    const created = found ?? (await create(options, log));
+    const made = found ?? (await create(options, log));
     let ledger: Ledger | null = null;
     const hasPacks = (): boolean => (ledger?.state.contents.packs.length ?? 0) > 0;
-    ledger = new Ledger(await partsOf(options, log, { created, name, hasPacks }), options);
+    ledger = new Ledger(await partsOf(options, log, { made, name, hasPacks }), options);
     await ledger.load();
     return ledger;
   } catch (thrown) {

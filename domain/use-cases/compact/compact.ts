@@ -9,9 +9,8 @@
 //
 // One compaction appends at a time: the stream `store` arbitrates.
 
-import * as either from 'fp-ts/lib/Either.js';
 import { decideRelease, packsToRewrite, type ReleasedSlots } from '../../store.ts';
-import { LedgerError } from '../../values/ledger-error.ts';
+import { isLedgerError, LedgerError } from '../../values/ledger-error.ts';
 import { PACK_SLOTS } from '../../values/page.ts';
 import { isContent, UNKNOWN, type Holding } from '../../values/holding.ts';
 import type { Clock } from '../../ports/clock.ts';
@@ -19,6 +18,8 @@ import type { EventLog, NewEvent } from '../../ports/event-log.ts';
 import { encodePackRewritten, type PackRewritten } from '../../events/pack-rewritten.ts';
 import { STORE_STREAM } from '../../events/streams.ts';
 import { encodeControls, newEvent } from '../../events/envelope.ts';
+import { valueOf } from '../../ports/run.ts';
+import { StreamEnd } from '../stream-end.ts';
 import { deletePacks, type Deleted, type DeletionPorts } from './deletion.ts';
 import { gainOf, type Gain } from './gain.ts';
 import { GroupRewriter } from './group-rewriter.ts';
@@ -74,20 +75,20 @@ const busy = (cause: LedgerError): LedgerError =>
 /** The stream that says where content lies: this process is the only one to append to it. */
 class StoreStream {
   readonly #ports: CompactPorts;
-  #revision: number;
+  readonly #end: StreamEnd;
 
-  constructor(ports: CompactPorts, revision: number) {
+  constructor(ports: CompactPorts, end: StreamEnd) {
     this.#ports = ports;
-    this.#revision = revision;
+    this.#end = end;
   }
 
   async append(events: readonly NewEvent[]): Promise<void> {
     if (events.length === 0) return;
-    const request = { stream: STORE_STREAM, expectedRevision: this.#revision, events };
-    const done = await this.#ports.log.append(request)();
-    if (either.isLeft(done))
-      throw done.left.code === 'REVISION_CONFLICT' ? busy(done.left) : done.left;
-    this.#revision = done.right.revision;
+    try {
+      await this.#end.append(events);
+    } catch (thrown) {
+      throw isLedgerError(thrown) && thrown.code === 'REVISION_CONFLICT' ? busy(thrown) : thrown;
+    }
   }
 
   async appendPack(pack: PackRewritten): Promise<void> {
@@ -171,9 +172,9 @@ class Compaction {
       pack,
       slots: of.map(({ slot }) => slot).toSorted((a, b) => a - b),
     }));
-    const events = encodeControls(this.#ports, decideRelease(slots, this.#survey.seen));
-    if (either.isLeft(events)) throw events.left;
-    for (const event of events.right) await this.#stream.append([event]);
+    const events = decideRelease(slots, this.#survey.seen);
+    for (const event of valueOf(encodeControls(this.#ports, events)))
+      await this.#stream.append([event]);
     this.#released += released.length;
     if (released.length > 0) await models.catchUp();
   }
@@ -298,12 +299,10 @@ export async function compactLedger(
   request: CompactRequest,
 ): Promise<Compacted> {
   const { models, log } = ports;
-  // The revision first, then what is decided on: an event that comes between makes the append fail.
-  const revision = await log.streamRevision(STORE_STREAM)();
-  if (either.isLeft(revision)) throw revision.left;
+  const end = await StreamEnd.of(log, STORE_STREAM);
   await models.catchUp();
   const survey = await models.survey();
-  const stream = new StoreStream(ports, revision.right);
+  const stream = new StoreStream(ports, end);
   const compaction = new Compaction(ports, { request, survey, stream });
   const jobs = await compaction.plan();
   if (!request.isDryRun) await compaction.run(jobs);

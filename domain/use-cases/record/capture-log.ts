@@ -6,6 +6,7 @@ import { BATCH_TYPES, type BatchType } from '../../events/control.ts';
 import { newEvent, type EnvelopePorts } from '../../events/envelope.ts';
 import { batchesHash } from '../../evidence.ts';
 import type { Appended, EventLog, NewEvent } from '../../ports/event-log.ts';
+import type { StreamEnd } from '../stream-end.ts';
 import { APPEND_BYTES_MAX } from '../../values/page.ts';
 
 export interface CaptureLogPorts extends EnvelopePorts {
@@ -15,20 +16,17 @@ export interface CaptureLogPorts extends EnvelopePorts {
 
 export class CaptureLog {
   readonly #ports: CaptureLogPorts;
-  readonly #stream: string;
+  readonly #end: StreamEnd;
   readonly #digests: Uint8Array[] = [];
   readonly firstRevision: number;
-  #revision: number;
   #group: NewEvent[] = [];
   #groupBytes = 0;
   #chain: Promise<void> = Promise.resolve();
 
-  /** `revision` is the stream's last, exactly. */
-  constructor(ports: CaptureLogPorts, at: { readonly stream: string; readonly revision: number }) {
+  constructor(ports: CaptureLogPorts, end: StreamEnd) {
     this.#ports = ports;
-    this.#stream = at.stream;
-    this.#revision = at.revision;
-    this.firstRevision = at.revision + 1;
+    this.#end = end;
+    this.firstRevision = end.nextRevision;
   }
 
   get count(): number {
@@ -69,11 +67,7 @@ export class CaptureLog {
   }
 
   /** Appends after everything that was appended before. */
-  async append(events: readonly NewEvent[]): Promise<Appended> {
-    const request = { stream: this.#stream, expectedRevision: this.#revision, events };
-    const done = await this.#ports.log.append(request)();
-    if (done._tag === 'Left') throw done.left;
-    this.#revision = done.right.revision;
-    return done.right;
+  append(events: readonly NewEvent[]): Promise<Appended> {
+    return this.#end.append(events);
   }
 }

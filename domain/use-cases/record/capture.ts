@@ -27,6 +27,7 @@ import type { Image } from '../../ports/guests.ts';
 import type { PageStore } from '../../ports/page-store.ts';
 import type { CaptureView, PageReference } from '../../ports/models.ts';
 import { BatchBuilder } from './batch-builder.ts';
+import type { StreamEnd } from '../stream-end.ts';
 import { CaptureLog, type CaptureLogPorts } from './capture-log.ts';
 import { PackPlan } from './pack-plan.ts';
 import { PackStager, type NewContents, type SlotOfPack } from './pack-stager.ts';
@@ -46,8 +47,8 @@ export interface CapturePorts extends CaptureLogPorts {
 
 export interface CaptureRequest {
   readonly vm: string;
-  readonly stream: string;
-  readonly revision: number;
+  /** The end of the VM's stream: nobody else appends to it. */
+  readonly end: StreamEnd;
   readonly group: string;
   readonly capture: number;
   readonly image: Image;
@@ -92,7 +93,7 @@ export class CaptureWriter {
     this.#ports = ports;
     this.#view = view;
     this.#request = request;
-    this.log = new CaptureLog(ports, request);
+    this.log = new CaptureLog(ports, request.end);
     const { capture, group, vm } = request;
     const plan = this.#plan;
     this.#patterns = new PatternPages(ports.engine, { view, plan, vm });

@@ -1,7 +1,6 @@
 // Recording (brief, 3.1): captures of one VM, one after the other, by one recorder. Content is durable
 // before the event that refers to it; an interrupted capture is invisible.
 
-import * as either from 'fp-ts/lib/Either.js';
 import type { SharePolicy } from '../../events/control.ts';
 import type { CaptureMode } from '../../values/capture-mode.ts';
 import { toHex } from '../../values/identifier.ts';
@@ -21,6 +20,8 @@ import {
   type DeviceParts,
 } from './capture.ts';
 import { encodeControls } from '../../events/envelope.ts';
+import { accepted, valueOf } from '../../ports/run.ts';
+import { StreamEnd } from '../stream-end.ts';
 
 /** One consistent memory of a guest, at hand as a file, and what is known of the moment. */
 export interface Captured {
@@ -161,10 +162,7 @@ export class Recorder {
     const { vm } = this.#options;
     const pages = pageCountOf(captured.memoryMap);
     const startedAtMs = clock();
-    const stream = vmStream(vm);
-    // The revision first, then what is decided on: a commit that comes between makes the append refuse.
-    const revision = await log.streamRevision(stream)();
-    if (either.isLeft(revision)) throw revision.left;
+    const end = await StreamEnd.of(log, vmStream(vm));
     await this.check(captured.memoryMap);
     const before = models.vm(vm);
     const view = await models.captureView(vm, pages);
@@ -175,8 +173,7 @@ export class Recorder {
     this.#spare = null;
     const writer = new CaptureWriter(this.#ports, view, {
       vm,
-      stream,
-      revision: revision.right,
+      end,
       group,
       capture: before.captures + 1,
       image: captured.image,
@@ -228,7 +225,7 @@ export class Recorder {
     const { models } = this.#ports;
     const { vm } = this.#options;
     const { memoryMap, argv, timeMs, pauseMs, mode, source } = captured;
-    const decided = decideVm(models.vm(vm))({
+    const decision = decideVm(models.vm(vm))({
       _tag: 'CommitCapture',
       ...this.#asked(),
       memoryMap,
@@ -236,11 +233,9 @@ export class Recorder {
       timeMs,
       measured: { ...counts, pauseMs, mode, source },
     });
-    if (either.isLeft(decided)) throw refuse(decided.left);
-    const encoded = encodeControls(this.#ports, decided.right);
-    if (either.isLeft(encoded)) throw encoded.left;
-    const { position } = await writer.log.append(encoded.right);
-    const last = decided.right.at(-1)!;
+    const events = accepted(decision);
+    const { position } = await writer.log.append(valueOf(encodeControls(this.#ports, events)));
+    const last = events.at(-1)!;
     const time = last.type === 'CaptureCommitted' ? last.data.timeMs : timeMs;
     return { ...counts, capture: models.vm(vm).captures + 1, position, timeMs: time };
   }

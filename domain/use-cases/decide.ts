@@ -1,0 +1,52 @@
+// The handler of commands: load, fold, decide, append, and all of it again where another process came
+// first. What is decided, and on what, are the deciders' (ledger.ts, vm.ts, points.ts, store.ts).
+
+import type { Either } from 'fp-ts/lib/Either.js';
+import type { ControlEvent } from '../events/control.ts';
+import { encodeControls, type EnvelopePorts } from '../events/envelope.ts';
+import type { EventLog } from '../ports/event-log.ts';
+import { accepted, valueOf } from '../ports/run.ts';
+import { isLedgerError } from '../values/ledger-error.ts';
+import type { Refusal } from '../values/refusals.ts';
+import { StreamEnd } from './stream-end.ts';
+
+/** Times that something is decided again after another process's append came first. */
+const RETRIES_MAX = 20;
+
+export interface DecidePorts extends EnvelopePorts {
+  readonly log: EventLog;
+  /** Folds what the log holds beyond the state that is decided on. */
+  readonly catchUp: () => Promise<void>;
+}
+
+/** Decides on the state as it is folded then: asked again after each conflict. */
+export type Decide<E extends ControlEvent> = () => Either<Refusal, readonly E[]>;
+
+const isConflict = (thrown: unknown): boolean =>
+  isLedgerError(thrown) && thrown.code === 'REVISION_CONFLICT';
+
+/**
+ * Appends to a stream what is decided, and folds it. Gives the events: none where there was nothing to
+ * do. Refused where the domain says no.
+ */
+export async function decideInto<E extends ControlEvent>(
+  ports: DecidePorts,
+  stream: string,
+  decide: Decide<E>,
+): Promise<readonly E[]> {
+  for (let attempt = 0; ; attempt += 1) {
+    const end = await StreamEnd.of(ports.log, stream);
+    await ports.catchUp();
+    const events = accepted(decide());
+    if (events.length === 0) return events;
+    const encoded = valueOf(encodeControls(ports, events));
+    try {
+      await end.append(encoded);
+    } catch (thrown) {
+      if (!isConflict(thrown) || attempt >= RETRIES_MAX) throw thrown;
+      continue;
+    }
+    await ports.catchUp();
+    return events;
+  }
+}
