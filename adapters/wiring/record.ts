@@ -7,11 +7,8 @@ import { openSource, type OpenSourceRequest } from '../guests/images/open-source
 import { lockRecorder } from '../stores/locks/host-locks.ts';
 import { refuse } from '../../domain/values/refused.ts';
 import { initialVm, recorderRefusal } from '../../domain/vm.ts';
-import {
-  Recorder,
-  type Captured,
-  type RecorderOptions,
-} from '../../domain/use-cases/record/recorder.ts';
+import { Recorder, type RecorderOptions } from '../../domain/use-cases/record/recorder.ts';
+import type { GuestCapture } from '../../domain/ports/guests.ts';
 import type { RecorderModels } from '../../domain/ports/models.ts';
 import { isLinkedVm, type CaptureRow } from '../../projections/models/catalogue.ts';
 import { LayeredCaptureView } from '../../projections/models/capture-view.ts';
@@ -58,7 +55,7 @@ function commitOf(ledger: Ledger, vm: string, at: { readonly capture: number }):
 /** A recorder of one VM. It holds the VM's lock until closed; a second one is VM_BUSY. */
 export interface VmRecorder {
   /** Records one capture and gives it as the fold sees it. */
-  record(captured: Captured): Promise<CaptureRow>;
+  record(captured: GuestCapture): Promise<CaptureRow>;
   close(): Promise<void>;
 }
 
@@ -103,7 +100,7 @@ export async function openRecorder(ledger: Ledger, options: RecorderOptions): Pr
       options,
     );
   let recorder = make();
-  const record = async (captured: Captured): Promise<CaptureRow> => {
+  const record = async (captured: GuestCapture): Promise<CaptureRow> => {
     const { capture } = await recorder.record(captured);
     return ledger.vm(options.vm).capture(capture)!;
   };
@@ -152,7 +149,7 @@ export async function recordImages(
         const row = await recorder.record({
           image,
           memoryMap,
-          device: device === null ? null : [device.head, device.sections, device.description],
+          device,
           argv: null,
           timeMs: Math.floor(timeMs ?? modifiedAtMs ?? ledger.clock()),
           pauseMs: null,
@@ -229,11 +226,10 @@ export async function recordGuest(
         if (request.signal.aborted) break;
         const timeMs = ledger.clock();
         const captured = await run(guest.capture(spool));
-        const { head, sections, description } = captured.device;
         const row = await recorder.record({
           image: captured.image,
           memoryMap: captured.memoryMap,
-          device: [head, sections, description],
+          device: captured.device,
           argv: commandLine.argv,
           timeMs,
           pauseMs: captured.pauseMs,

@@ -16,7 +16,6 @@ import type { Writable } from 'node:stream';
 import { fileFailure } from '../files/files.ts';
 import { memoryOfDescriptor } from '../files/memory-file.ts';
 import { resumeGuest, type ResumedGuest } from '../guests/qemu/resume-guest.ts';
-import type { DeviceState } from '../guests/qemu/stream-layout.ts';
 import {
   runsOfImage,
   sinkOfFile,
@@ -24,6 +23,7 @@ import {
   type ByteSink,
 } from '../guests/qemu/stream-writer.ts';
 import { assert } from '../../domain/values/assert.ts';
+import type { DeviceState } from '../../domain/values/device-state.ts';
 import { LedgerError } from '../../domain/values/ledger-error.ts';
 import { mainPagesOf, type MemoryMap } from '../../domain/values/memory-map.ts';
 import { PAGE_BYTES } from '../../domain/values/page.ts';
@@ -123,15 +123,10 @@ export async function deviceStateOf(ledger: Ledger, point: VmPoint): Promise<Dev
   const { state } = ledger;
   const { device } = decodeBatches(await state.tables.events(entry.vm, row));
   assert(device !== null, 'a capture with a device state has its event');
-  const [head, sections, description] = await readDevice(await ledger.pageReader(), {
+  return readDevice(await ledger.pageReader(), {
     columns: device,
     holdings: holdingsOf(state.contents, device),
   });
-  assert(
-    head !== undefined && sections !== undefined && description !== undefined,
-    'a device state has three parts',
-  );
-  return { head, sections, description };
 }
 
 /** Writes a point as a QEMU migration stream. */

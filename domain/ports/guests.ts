@@ -1,6 +1,10 @@
 // The ports to guests and to where memory lies. What the domain is given of a file of memory is a
 // thing to hand on: only adapters know how it was opened.
 
+import type { CaptureMode } from '../values/capture-mode.ts';
+import type { DeviceState } from '../values/device-state.ts';
+import type { MemoryMap } from '../values/memory-map.ts';
+
 /** Memory that adapters can read and write by page; opaque here. */
 export interface MemoryFile {
   /** What adapters know it by. */
@@ -16,4 +20,30 @@ export interface Image {
   readonly zeros: Uint8Array | null;
   /** What a message calls it. */
   readonly label: string;
+}
+
+/** One consistent memory of a guest, and what is known of the moment: all that a capture is made of. */
+export interface GuestCapture {
+  readonly image: Image;
+  readonly memoryMap: MemoryMap;
+  /** Null where the source has none. */
+  readonly device: DeviceState | null;
+  /** The guest's command line; null where the source does not know it. */
+  readonly argv: readonly string[] | null;
+  readonly timeMs: number;
+  /** How long the guest stood still for it; null: not known, or no guest. */
+  readonly pauseMs: number | null;
+  readonly mode: CaptureMode;
+  /** What it was taken from, for people. */
+  readonly source: string;
+}
+
+/** Something that a guest's memory is taken from: an image, a stream, a live guest. */
+export interface GuestSource {
+  /**
+   * The guest's memory as it is now, or as it was kept. Valid until the next capture or `close`. A
+   * source that is not alive gives the same capture again.
+   */
+  capture(): Promise<GuestCapture>;
+  close(): Promise<void>;
 }

@@ -26,7 +26,7 @@ import { memoryOfDescriptor } from '../../files/memory-file.ts';
 import { sourceOfFile } from '../qemu/byte-window.ts';
 import { failureOf } from '../qemu/failure.ts';
 import { Spool } from '../qemu/spool.ts';
-import type { DeviceState } from '../qemu/stream-layout.ts';
+import type { DeviceState } from '../../../domain/values/device-state.ts';
 import { readStreamOrThrow } from '../qemu/stream-reader.ts';
 import { sinkOfFile } from '../qemu/stream-writer.ts';
 import { DETECT_BYTES, detectFormat, FOREIGN_FORMATS, isReadable } from './image-format.ts';

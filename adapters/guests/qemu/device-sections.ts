@@ -8,7 +8,7 @@ import { LedgerError } from '../../../domain/values/ledger-error.ts';
 import { PAGE_BYTES } from '../../../domain/values/page.ts';
 import { latin1 } from './byte-window.ts';
 import * as layout from './stream-layout.ts';
-import type { DeviceState } from './stream-layout.ts';
+import type { DeviceState } from '../../../domain/values/device-state.ts';
 
 /** One device's state: `length` bytes at `offset` of `DeviceState.sections`, subsections included. */
 export interface DeviceSection {

@@ -14,6 +14,7 @@
 // EOS. A device's body has no length: the JSON at the end tells it.
 
 import type { Image } from '../../../domain/ports/guests.ts';
+import type { DeviceState } from '../../../domain/values/device-state.ts';
 import type { MemoryMap } from '../../../domain/values/memory-map.ts';
 
 export const STREAM_MAGIC = 0x5145_564d;
@@ -56,16 +57,6 @@ export const HEAD_BYTES_MAX = 64 * 1024;
 export const DEVICE_BYTES_MAX = 64 * 1024 * 1024;
 /** Most bytes of the JSON that describes it. */
 export const DESCRIPTION_BYTES_MAX = 8 * 1024 * 1024;
-
-/** What a guest has beside its memory, as its stream gave it. */
-export interface DeviceState {
-  /** Header and configuration, verbatim. */
-  readonly head: Uint8Array;
-  /** The devices' FULL sections, verbatim, without the EOF that ends them. */
-  readonly sections: Uint8Array;
-  /** The JSON that describes the sections. */
-  readonly description: Uint8Array;
-}
 
 /** A guest as read from a stream. */
 export interface GuestState {

@@ -14,7 +14,8 @@ import { rangesOfMachine } from './ram-blocks.ts';
 import { RamReader } from './ram-reader.ts';
 import type { Spool } from './spool.ts';
 import * as layout from './stream-layout.ts';
-import type { DeviceState, GuestState } from './stream-layout.ts';
+import type { DeviceState } from '../../../domain/values/device-state.ts';
+import type { GuestState } from './stream-layout.ts';
 
 const CAPABILITIES_MAX = 64;
 const UUID_BYTES = 16;

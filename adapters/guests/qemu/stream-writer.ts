@@ -14,7 +14,7 @@ import { PAGE_BYTES } from '../../../domain/values/page.ts';
 import { readMemory } from '../../files/memory-file.ts';
 import { attempt } from './failure.ts';
 import * as layout from './stream-layout.ts';
-import type { DeviceState } from './stream-layout.ts';
+import type { DeviceState } from '../../../domain/values/device-state.ts';
 
 /** Takes bytes in order; they may be reused when the promise resolves. */
 export type ByteSink = (bytes: Uint8Array) => Promise<void>;

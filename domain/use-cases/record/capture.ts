@@ -20,10 +20,11 @@ import {
   type PageEngine,
   type ScannedChunk,
 } from '../../ports/page-engine.ts';
+import { partsOfDevice } from '../../values/device-state.ts';
 import { PAGE_BYTES, pagesOf } from '../../values/page.ts';
 import { decideWrites, type DecidedWrites } from '../../sharing.ts';
 import { isContent, UNKNOWN, ZERO, type Holding } from '../../values/holding.ts';
-import type { Image } from '../../ports/guests.ts';
+import type { GuestCapture } from '../../ports/guests.ts';
 import type { PageStore } from '../../ports/page-store.ts';
 import type { CaptureView, PageReference } from '../../ports/models.ts';
 import { BatchBuilder } from './batch-builder.ts';
@@ -35,9 +36,6 @@ import type { PageReader } from '../pages/page-reader.ts';
 import { PatternPages } from './pattern-pages.ts';
 import { ReferencePages } from './reference-pages.ts';
 
-/** What a guest's device state is made of: its stream's head, its sections, their description. */
-export type DeviceParts = readonly Uint8Array[];
-
 export interface CapturePorts extends CaptureLogPorts {
   readonly engine: PageEngine;
   readonly store: PageStore;
@@ -45,16 +43,15 @@ export interface CapturePorts extends CaptureLogPorts {
   readonly pages: PageReader;
 }
 
-export interface CaptureRequest {
+/** Where a capture goes in the ledger, and what is known of the one before. */
+export interface CapturePlace {
   readonly vm: string;
   /** The end of the VM's stream: nobody else appends to it. */
   readonly end: StreamEnd;
   readonly group: string;
   readonly capture: number;
-  readonly image: Image;
   readonly previous: Fingerprints | null;
   readonly next: Fingerprints;
-  readonly device: DeviceParts | null;
   readonly onProgress: (pagesDone: number) => void;
 }
 
@@ -80,7 +77,8 @@ export type CaptureCounts = Pick<
 export class CaptureWriter {
   readonly #ports: CapturePorts;
   readonly #view: CaptureView;
-  readonly #request: CaptureRequest;
+  readonly #captured: GuestCapture;
+  readonly #place: CapturePlace;
   readonly log: CaptureLog;
   readonly #plan = new PackPlan();
   readonly #batches: BatchBuilder;
@@ -89,12 +87,17 @@ export class CaptureWriter {
   readonly #references: ReferencePages;
   #counts = { written: 0, stored: 0, merged: 0, pattern: 0, unchanged: 0 };
 
-  constructor(ports: CapturePorts, view: CaptureView, request: CaptureRequest) {
+  constructor(
+    ports: CapturePorts,
+    view: CaptureView,
+    of: { readonly captured: GuestCapture; readonly place: CapturePlace },
+  ) {
     this.#ports = ports;
     this.#view = view;
-    this.#request = request;
-    this.log = new CaptureLog(ports, request.end);
-    const { capture, group, vm } = request;
+    this.#captured = of.captured;
+    this.#place = of.place;
+    this.log = new CaptureLog(ports, of.place.end);
+    const { capture, group, vm } = of.place;
     const plan = this.#plan;
     this.#patterns = new PatternPages(ports.engine, { view, plan, vm });
     this.#references = new ReferencePages(ports.pages);
@@ -110,8 +113,8 @@ export class CaptureWriter {
   /** Takes the whole image and the device state in; resolves when every batch is durable. */
   async run(): Promise<CaptureCounts> {
     await this.#takeImage();
-    const { device: parts } = this.#request;
-    const device = parts === null ? null : await this.#takeDevice(parts);
+    const { device: state } = this.#captured;
+    const device = state === null ? null : await this.#takeDevice(partsOfDevice(state));
     this.#plan.finish();
     await this.#stager.finish();
     this.#batches.finish();
@@ -122,7 +125,8 @@ export class CaptureWriter {
   }
 
   async #takeImage(): Promise<void> {
-    const { image, previous, next, onProgress } = this.#request;
+    const { image } = this.#captured;
+    const { previous, next, onProgress } = this.#place;
     const { engine } = this.#ports;
     const chunks = Math.ceil(image.pageCount / CHUNK_PAGES);
     const scans: Promise<ScannedChunk>[] = [];
@@ -227,7 +231,7 @@ export class CaptureWriter {
   }
 
   /** Stores a device state's pages as contents like any other; nothing holds them but the event. */
-  async #takeDevice(parts: DeviceParts): Promise<readonly Holding[]> {
+  async #takeDevice(parts: readonly Uint8Array[]): Promise<readonly Holding[]> {
     const pages = new Uint8Array(
       parts.reduce((sum, part) => sum + pagesOf(part.length), 0) * PAGE_BYTES,
     );
@@ -258,7 +262,8 @@ export class CaptureWriter {
   }
 
   #encodeDevice(holdings: readonly Holding[]): Uint8Array {
-    const { device, capture } = this.#request;
+    const { device } = this.#captured;
+    const { capture } = this.#place;
     assert(device !== null, 'a device state is encoded only where there is one');
     const rows = holdings.length;
     const packs = new Map<string, number>();
@@ -280,7 +285,7 @@ export class CaptureWriter {
       columns.packIndexes[row] = packs.get(name)!;
       columns.slots[row] = slot;
     }
-    const parts = device.map((part) => part.length);
+    const parts = partsOfDevice(device).map((part) => part.length);
     return encodePageColumns({
       capture,
       batch: 0,

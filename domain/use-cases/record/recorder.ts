@@ -2,39 +2,20 @@
 // before the event that refers to it; an interrupted capture is invisible.
 
 import type { SharePolicy } from '../../events/control.ts';
-import type { CaptureMode } from '../../values/capture-mode.ts';
 import { toHex } from '../../values/identifier.ts';
 import { refuse } from '../../values/refused.ts';
 import { FINGERPRINT_BYTES, type Fingerprints, type PageEngine } from '../../ports/page-engine.ts';
-import type { Image } from '../../ports/guests.ts';
+import type { GuestCapture } from '../../ports/guests.ts';
 import { LedgerError } from '../../values/ledger-error.ts';
 import { pageCountOf, type MemoryMap } from '../../values/memory-map.ts';
 import type { Position } from '../../ports/event-log.ts';
 import type { RecorderModels } from '../../ports/models.ts';
 import { vmStream } from '../../events/streams.ts';
 import { captureRefusal, decideVm, DEFAULT_GROUP, privateGroupOf } from '../../vm.ts';
-import {
-  CaptureWriter,
-  type CaptureCounts,
-  type CapturePorts,
-  type DeviceParts,
-} from './capture.ts';
+import { CaptureWriter, type CaptureCounts, type CapturePorts } from './capture.ts';
 import { encodeControls } from '../../events/envelope.ts';
 import { accepted, valueOf } from '../../ports/run.ts';
 import { StreamEnd } from '../stream-end.ts';
-
-/** One consistent memory of a guest, at hand as a file, and what is known of the moment. */
-export interface Captured {
-  readonly image: Image;
-  readonly memoryMap: MemoryMap;
-  readonly device: DeviceParts | null;
-  readonly argv: readonly string[] | null;
-  readonly timeMs: number;
-  readonly pauseMs: number | null;
-  readonly mode: CaptureMode;
-  /** What it was taken from, for people. */
-  readonly source: string;
-}
 
 /** Fingerprints of a VM's last capture, kept with the keys. */
 export interface FingerprintStore {
@@ -131,7 +112,7 @@ export class Recorder {
   }
 
   /** Records one capture. After a failure the recorder refuses further ones. */
-  async record(captured: Captured): Promise<Committed> {
+  async record(captured: GuestCapture): Promise<Committed> {
     if (this.#failure !== null) throw this.#failure;
     try {
       return await this.#record(captured);
@@ -141,7 +122,7 @@ export class Recorder {
     }
   }
 
-  async #record(captured: Captured): Promise<Committed> {
+  async #record(captured: GuestCapture): Promise<Committed> {
     const { models, openGroup } = this.#ports;
     const { vm } = this.#options;
     await this.check(captured.memoryMap);
@@ -157,7 +138,7 @@ export class Recorder {
   }
 
   /** Takes the capture in and commits it; null: compaction took away meanwhile what it links to. */
-  async #attempt(captured: Captured, group: string): Promise<Committed | null> {
+  async #attempt(captured: GuestCapture, group: string): Promise<Committed | null> {
     const { models, log, clock } = this.#ports;
     const { vm } = this.#options;
     const pages = pageCountOf(captured.memoryMap);
@@ -171,17 +152,16 @@ export class Recorder {
     const next =
       this.#spare?.byteLength === pages * FINGERPRINT_BYTES ? this.#spare : newFingerprints(pages);
     this.#spare = null;
-    const writer = new CaptureWriter(this.#ports, view, {
+    const place = {
       vm,
       end,
       group,
       capture: before.captures + 1,
-      image: captured.image,
       previous,
       next,
-      device: captured.device,
-      onProgress: (done) => this.#options.onProgress?.({ pages: done, pageCount: pages }),
-    });
+      onProgress: (done: number) => this.#options.onProgress?.({ pages: done, pageCount: pages }),
+    };
+    const writer = new CaptureWriter(this.#ports, view, { captured, place });
     const counts = await writer.run();
     this.#checkTime(startedAtMs);
     await models.catchUp();
@@ -218,7 +198,7 @@ export class Recorder {
   }
 
   async #commit(
-    captured: Captured,
+    captured: GuestCapture,
     writer: CaptureWriter,
     counts: CaptureCounts,
   ): Promise<Committed> {

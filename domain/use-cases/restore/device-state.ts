@@ -1,16 +1,17 @@
 // A capture's device state, put together again from the pages that its event refers to.
 
+import { deviceOfParts, type DeviceState } from '../../values/device-state.ts';
 import { LedgerError } from '../../values/ledger-error.ts';
 import type { PageColumns } from '../../events/pages-written.ts';
 import { PAGE_BYTES, pagesOf } from '../../values/page.ts';
 import { UNKNOWN } from '../../values/holding.ts';
 import type { PageReader } from '../pages/page-reader.ts';
 
-/** The parts of a device state, whose pages hold `holdings`. POINT_DAMAGED where a pack of it is not known. */
+/** The device state whose pages hold `holdings`. POINT_DAMAGED where a pack of it is not known. */
 export async function readDevice(
   reader: PageReader,
   { columns, holdings }: { readonly columns: PageColumns; readonly holdings: Uint32Array },
-): Promise<Uint8Array[]> {
+): Promise<DeviceState> {
   if (holdings.includes(UNKNOWN))
     throw new LedgerError(
       'POINT_DAMAGED',
@@ -30,5 +31,11 @@ export async function readDevice(
     parts.push(bytes.slice(at, at + length));
     at += pagesOf(length) * PAGE_BYTES;
   }
-  return parts;
+  const device = deviceOfParts(parts);
+  if (device !== null) return device;
+  throw new LedgerError(
+    'EVENT_INVALID',
+    `the device state of capture ${columns.capture} has ${parts.length} parts where three belong; run \`pageledger verify\``,
+    { capture: columns.capture, found: parts.length },
+  );
 }

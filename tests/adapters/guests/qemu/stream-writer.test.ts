@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterAll, describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { Spool } from '../../../../adapters/guests/qemu/spool.ts';
-import type { DeviceState } from '../../../../adapters/guests/qemu/stream-layout.ts';
+import type { DeviceState } from '../../../../domain/values/device-state.ts';
 import { readStream } from '../../../../adapters/guests/qemu/stream-reader.ts';
 import {
   runsOfImage,
