@@ -1,14 +1,12 @@
 // Recording, joined: sources of guests on one side, the recorder on the other.
 
 import { randomBytes } from 'node:crypto';
-import { connectGuest } from '../guests/qemu/live-guest.ts';
-import { Spool } from '../guests/qemu/spool.ts';
-import { openSource, type OpenSourceRequest } from '../guests/images/open-source.ts';
+import { LIVE_GUESTS, openImage, type OpenSourceRequest } from '../guests/sources.ts';
 import { lockRecorder } from '../stores/locks/host-locks.ts';
 import { refuse } from '../../domain/values/refused.ts';
 import { initialVm, recorderRefusal } from '../../domain/vm.ts';
 import { Recorder, type RecorderOptions } from '../../domain/use-cases/record/recorder.ts';
-import type { GuestCapture } from '../../domain/ports/guests.ts';
+import type { GuestCapture, GuestSource } from '../../domain/ports/guests.ts';
 import type { RecorderModels } from '../../domain/ports/models.ts';
 import { isLinkedVm, type CaptureRow } from '../../projections/models/catalogue.ts';
 import { LayeredCaptureView } from '../../projections/models/capture-view.ts';
@@ -126,45 +124,45 @@ export async function openRecorder(ledger: Ledger, options: RecorderOptions): Pr
   };
 }
 
-export interface ImageRequest extends Omit<OpenSourceRequest, 'path'> {
-  readonly files: readonly string[];
-  /** Time of every capture; absent: each file's own. */
-  readonly timeMs: number | null;
-}
-
-/** Records files as captures of a VM, in order; tells of each as it is committed. */
-export async function recordImages(
+/** Records what sources give, one capture each time one comes; tells of each as it is committed. */
+async function recordSources(
   ledger: Ledger,
   options: RecorderOptions,
-  request: ImageRequest,
+  sources: AsyncIterable<GuestSource>,
   onCapture: (row: CaptureRow) => void,
 ): Promise<void> {
   const recorder = await openRecorder(ledger, options);
   try {
-    const { files, timeMs, ...how } = request;
-    for (const path of files) {
-      const source = await run(openSource({ ...how, path }));
-      try {
-        const { image, memoryMap, device, modifiedAtMs, format } = source;
-        const row = await recorder.record({
-          image,
-          memoryMap,
-          device,
-          argv: null,
-          timeMs: Math.floor(timeMs ?? modifiedAtMs ?? ledger.clock()),
-          pauseMs: null,
-          mode: format === 'raw' ? 'image' : 'stream',
-          source: path,
-        });
-        onCapture(row);
-      } finally {
-        source.close();
-      }
-    }
+    for await (const source of sources)
+      onCapture(await recorder.record(await run(source.capture())));
   } finally {
     await recorder.close();
   }
 }
+
+export interface ImageRequest extends Omit<OpenSourceRequest, 'path' | 'clock'> {
+  readonly files: readonly string[];
+}
+
+async function* inTurn(ledger: Ledger, request: ImageRequest): AsyncGenerator<GuestSource> {
+  const { files, ...how } = request;
+  for (const path of files) {
+    const source = await run(openImage({ ...how, path, clock: ledger.clock }));
+    try {
+      yield source;
+    } finally {
+      source.close();
+    }
+  }
+}
+
+/** Records files as captures of a VM, in order. */
+export const recordImages = (
+  ledger: Ledger,
+  options: RecorderOptions,
+  request: ImageRequest,
+  onCapture: (row: CaptureRow) => void,
+): Promise<void> => recordSources(ledger, options, inTurn(ledger, request), onCapture);
 
 export interface GuestRequest {
   readonly qmp: string;
@@ -195,57 +193,42 @@ const sleep = (ms: number, signal: AbortSignal): Promise<void> =>
     signal.addEventListener('abort', done);
   });
 
+/** A live guest at every tick, until it is enough. */
+async function* atTicks(
+  ledger: Ledger,
+  request: GuestRequest,
+  listener: GuestListener,
+): AsyncGenerator<GuestSource> {
+  const { qmp, folder, signal } = request;
+  const count = request.count ?? Infinity;
+  const where = folder === undefined ? {} : { folder };
+  const guest = await run(LIVE_GUESTS.qmp({ qmp, clock: ledger.clock, ...where }));
+  try {
+    for (const sentence of guest.warnings) listener.onWarning(sentence);
+    const start = performance.now();
+    const ticks = new Ticks(request.everyMs);
+    for (let taken = 0; taken < count; taken += 1) {
+      if (taken > 0) {
+        const { waitMs, skipped } = ticks.next(performance.now() - start);
+        if (skipped > 0) listener.onSkip(skipped);
+        await sleep(waitMs, signal);
+      }
+      if (signal.aborted) break;
+      yield guest;
+    }
+  } finally {
+    guest.close();
+  }
+}
+
 /** Records a live guest again and again; an abort lets the capture under way finish. */
-export async function recordGuest(
+export const recordGuest = (
   ledger: Ledger,
   options: RecorderOptions,
   request: GuestRequest,
   listener: GuestListener,
-): Promise<void> {
-  const recorder = await openRecorder(ledger, options);
-  try {
-    const guest = await run(connectGuest({ qmp: request.qmp }));
-    const spool = new Spool(request.folder === undefined ? {} : { folder: request.folder });
-    try {
-      const disks = await run(guest.writableDisks());
-      if (disks.length > 0)
-        listener.onWarning(
-          `the guest can write to ${disks.join(', ')}: a disk is not recorded, and memory resumed without the disk of its moment corrupts the guest`,
-        );
-      const commandLine = await guest.commandLine();
-      if (commandLine.argv === null)
-        listener.onWarning(`the guest's command line is not recorded: ${commandLine.reason}`);
-      const start = performance.now();
-      const ticks = new Ticks(request.everyMs);
-      for (let taken = 0; request.count === null || taken < request.count; taken += 1) {
-        if (taken > 0) {
-          const { waitMs, skipped } = ticks.next(performance.now() - start);
-          if (skipped > 0) listener.onSkip(skipped);
-          await sleep(waitMs, request.signal);
-        }
-        if (request.signal.aborted) break;
-        const timeMs = ledger.clock();
-        const captured = await run(guest.capture(spool));
-        const row = await recorder.record({
-          image: captured.image,
-          memoryMap: captured.memoryMap,
-          device: captured.device,
-          argv: commandLine.argv,
-          timeMs,
-          pauseMs: captured.pauseMs,
-          mode: captured.mode === 'background' ? 'background-snapshot' : 'migrate',
-          source: request.qmp,
-        });
-        listener.onCapture(row);
-      }
-    } finally {
-      spool.close();
-      guest.close();
-    }
-  } finally {
-    await recorder.close();
-  }
-}
+): Promise<void> =>
+  recordSources(ledger, options, atTicks(ledger, request, listener), listener.onCapture);
 
 /** A grid of instants. Those that pass while a capture is under way are skipped, never queued. */
 class Ticks {

@@ -1,8 +1,11 @@
 // The ports to guests and to where memory lies. What the domain is given of a file of memory is a
 // thing to hand on: only adapters know how it was opened.
 
+import type { TaskEither } from 'fp-ts/lib/TaskEither.js';
+import * as taskEither from 'fp-ts/lib/TaskEither.js';
 import type { CaptureMode } from '../values/capture-mode.ts';
 import type { DeviceState } from '../values/device-state.ts';
+import type { LedgerError } from '../values/ledger-error.ts';
 import type { MemoryMap } from '../values/memory-map.ts';
 
 /** Memory that adapters can read and write by page; opaque here. */
@@ -40,10 +43,19 @@ export interface GuestCapture {
 
 /** Something that a guest's memory is taken from: an image, a stream, a live guest. */
 export interface GuestSource {
+  /** What a person should know before a capture is taken. */
+  readonly warnings: readonly string[];
   /**
    * The guest's memory as it is now, or as it was kept. Valid until the next capture or `close`. A
    * source that is not alive gives the same capture again.
    */
-  capture(): Promise<GuestCapture>;
-  close(): Promise<void>;
+  capture(): TaskEither<LedgerError, GuestCapture>;
+  close(): void;
 }
+
+/** A source that is not alive. */
+export const keptSource = (captured: GuestCapture, close: () => void): GuestSource => ({
+  warnings: [],
+  capture: () => taskEither.right(captured),
+  close,
+});

@@ -13,7 +13,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { openSource } from '../../adapters/guests/images/open-source.ts';
+import { openImage } from '../../adapters/guests/sources.ts';
 import { sinkOfFile, writeStreamOrThrow } from '../../adapters/guests/qemu/stream-writer.ts';
 import { fingerprint, PAGE_BYTES, takeCheckpoint, verify, type Ledger } from '../../index.ts';
 import { LedgerCommands } from '../support/command-line.ts';
@@ -357,10 +357,13 @@ describe('a migration stream as a source', () => {
           expect(raw.equals(memory.subarray(0, MAIN.pages * PAGE_BYTES))).toBe(true);
           const again = join(folder, `again-${i}`);
           writeFileSync(again, await restored(ledger, { ...at, format: 'qemu' }));
-          const source = await valueOf(openSource({ path: again }));
-          expect(bytesOfImage(source.image).equals(memory)).toBe(true);
-          expect(source.memoryMap.blocks).toEqual([MAIN, VIDEO]);
-          expect(source.device).toEqual(device);
+          const source = await valueOf(
+            openImage({ path: again, timeMs: null, clock: ledger.clock }),
+          );
+          const captured = await valueOf(source.capture());
+          expect(bytesOfImage(captured.image).equals(memory)).toBe(true);
+          expect(captured.memoryMap.blocks).toEqual([MAIN, VIDEO]);
+          expect(captured.device).toEqual(device);
           source.close();
         }
         const again = memories.map((_, i) => join(folder, `again-${i}`));

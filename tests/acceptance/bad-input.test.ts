@@ -7,7 +7,7 @@ import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { openEventLog } from '../../adapters/stores/event-log-embedded/event-log-embedded.ts';
 import { nodeFiles } from '../../adapters/files/files.ts';
-import { openSource } from '../../adapters/guests/images/open-source.ts';
+import { openImage } from '../../adapters/guests/sources.ts';
 import { sealLines } from '../../adapters/files/checksummed-text.ts';
 import { PAGE_BYTES } from '../../domain/values/page.ts';
 import { LEDGER_STREAM } from '../../domain/events/streams.ts';
@@ -153,10 +153,9 @@ describe('an image that cannot be recorded', () => {
     writeFileSync(image, first);
     const ledger = await openLedger({ url, mode: 'write', threads: 0 });
     const recorder = await openRecorder(ledger, { vm: 'guest', group: null });
-    const source = await valueOf(openSource({ path: image }));
+    const source = await valueOf(openImage({ path: image, timeMs: 1, clock: ledger.clock }));
     truncateSync(image, 5 * PAGE_BYTES);
-    const captured = { ...source, argv: null, pauseMs: null, mode: 'image', device: null };
-    const recording = recorder.record({ ...captured, mode: 'image', timeMs: 1, source: image });
+    const recording = recorder.record(await valueOf(source.capture()));
     await expect(recording).rejects.toMatchObject({
       name: 'LedgerError',
       message: expect.stringContaining('shrinking.raw'),

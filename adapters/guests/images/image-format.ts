@@ -1,11 +1,27 @@
-// Recognises what a file that is to be recorded holds, by its first bytes. Only magic numbers of four
-// bytes or more count: what bears none is a raw image of memory.
+// What a format of memory in a file is, and which one a file has, by its first bytes. Only magic
+// numbers of four bytes or more count: what bears none is a raw image of memory.
 
+import type { GuestSource } from '../../../domain/ports/guests.ts';
 import { latin1 } from '../qemu/byte-window.ts';
+import type { ImageFile } from './image-file.ts';
 
-/** Formats that are read. */
-const READABLE_FORMATS = ['raw', 'qemu', 'libvirt'] as const;
-export type ReadableFormat = (typeof READABLE_FORMATS)[number];
+/** A file of some format, and what its capture is to say. */
+export interface FormatFile {
+  /** Closed with the source that is opened of it. */
+  readonly file: ImageFile;
+  /** Its first bytes. */
+  readonly first: Uint8Array;
+  readonly path: string;
+  readonly timeMs: number;
+  /** For temporary files; absent: the system's. */
+  readonly folder?: string;
+}
+
+export interface ImageFormat {
+  /** What files of it begin with. */
+  readonly magics: readonly string[];
+  open(file: FormatFile): Promise<GuestSource>;
+}
 
 /** Formats that are recognised, and what to do with them instead. */
 export const FOREIGN_FORMATS = {
@@ -25,9 +41,7 @@ export type ForeignFormat = keyof typeof FOREIGN_FORMATS;
 /** Bytes of a file's start that are enough to recognise it. */
 export const DETECT_BYTES = 4096;
 
-const MAGICS: readonly (readonly [string, ForeignFormat | ReadableFormat])[] = [
-  ['QEVM', 'qemu'],
-  ['LibvirtQemudSave', 'libvirt'],
+const FOREIGN_MAGICS: readonly (readonly [string, ForeignFormat])[] = [
   ['LibvirtQemudPart', 'libvirt-unfinished'],
   ['\x7fELF', 'elf'],
   ['KDUMP   ', 'kdump'],
@@ -48,13 +62,19 @@ const MAGICS: readonly (readonly [string, ForeignFormat | ReadableFormat])[] = [
   ['\x1f\x8b\x08\x08', 'compressed'],
 ];
 
-/** The format of a file that begins with these bytes. */
-export function detectFormat(first: Uint8Array): ReadableFormat | ForeignFormat {
+/** The format of a file that begins with these bytes: one that is read, or a foreign one. */
+export function detectFormat(
+  first: Uint8Array,
+  formats: Readonly<Record<string, Pick<ImageFormat, 'magics'>>>,
+): string {
   const text = latin1(first.subarray(0, DETECT_BYTES));
-  const found = MAGICS.find(([magic]) => text.startsWith(magic))?.[1] ?? 'raw';
+  const found = Object.entries(formats).find(([, { magics }]) =>
+    magics.some((magic) => text.startsWith(magic)),
+  )?.[0];
   // A mapped-ram file is a stream whose configuration names the capability.
-  return found === 'qemu' && text.includes('\x0amapped-ram') ? 'mapped-ram' : found;
+  if (found === 'qemu' && text.includes('\x0amapped-ram')) return 'mapped-ram';
+  return found ?? FOREIGN_MAGICS.find(([magic]) => text.startsWith(magic))?.[1] ?? 'raw';
 }
 
-export const isReadable = (format: string): format is ReadableFormat =>
-  READABLE_FORMATS.some((readable) => readable === format);
+export const isForeign = (format: string): format is ForeignFormat =>
+  Object.hasOwn(FOREIGN_FORMATS, format);

@@ -10,15 +10,23 @@
 //
 // Numbers are in the byte order of the machine that wrote it: the version tells which.
 
+import type { GuestSource } from '../../../domain/ports/guests.ts';
 import { LedgerError } from '../../../domain/values/ledger-error.ts';
+import { openStreamFile } from '../qemu/stream-source.ts';
+import type { FormatFile } from './image-format.ts';
 
 const LIBVIRT_HEADER_BYTES = 92;
 const VERSION = 2;
 const DEFINITION_BYTES_MAX = 64 * 1024 * 1024;
 const COMPRESSIONS = ['raw', 'gzip', 'bzip2', 'xz', 'lzop', 'zstd', 'sparse'];
 
+/** Opens the stream behind the header and the definition. */
+export async function openLibvirtSave(of: FormatFile): Promise<GuestSource> {
+  return openStreamFile(of, streamOffsetOf(of.first, of.file.label));
+}
+
 /** Where the QEMU stream begins; throws SOURCE_FORMAT where it cannot be read. */
-export function streamOffsetOf(header: Uint8Array, label: string): number {
+function streamOffsetOf(header: Uint8Array, label: string): number {
   const unreadable = (found: string, instead: string): LedgerError =>
     new LedgerError('SOURCE_FORMAT', `${label} is a libvirt save file ${found}: ${instead}`, {
       label,

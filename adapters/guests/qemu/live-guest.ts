@@ -26,10 +26,10 @@ import { readStreamOrThrow } from './stream-reader.ts';
 import type { GuestState } from './stream-layout.ts';
 
 /** How a capture is taken: QEMU's background snapshot, or a migration and `cont`. */
-export type CaptureMode = 'background' | 'migrate';
+export type LiveMode = 'background' | 'migrate';
 
 export interface LiveCapture extends GuestState {
-  readonly mode: CaptureMode;
+  readonly mode: LiveMode;
   /** How long the guest stood still, by QEMU's own times; 0 for a guest that was paused. */
   readonly pauseMs: number;
   /** Whether the guest ran when it was captured. */
@@ -40,7 +40,7 @@ export interface GuestOptions {
   /** Path of the QMP socket. */
   readonly qmp: string;
   /** `auto`, or absent: background where QEMU allows it. */
-  readonly mode?: CaptureMode | 'auto';
+  readonly mode?: LiveMode | 'auto';
   readonly connectTimeoutMs?: number;
 }
 
@@ -74,16 +74,16 @@ const Disks = t.array(
 );
 
 /** A guest we are connected to. One capture at a time. */
-class LiveGuest {
+export class LiveGuest {
   readonly #qmp: QmpClient;
-  #mode: CaptureMode | 'auto';
+  #mode: LiveMode | 'auto';
   #process: FoundProcess | null = null;
   #ranges: readonly PhysicalRange[] | null = null;
   /** The last capture of a guest that has not run since, and where it lies. */
   #still: { readonly spool: Spool; readonly capture: LiveCapture } | null = null;
   #busy = false;
 
-  constructor(qmp: QmpClient, mode: CaptureMode | 'auto') {
+  constructor(qmp: QmpClient, mode: LiveMode | 'auto') {
     this.#qmp = qmp;
     this.#mode = mode;
     qmp.onEvent(({ event }) => {
@@ -181,7 +181,7 @@ class LiveGuest {
   }
 
   /** In the mode asked for; else in the background, or, where QEMU refuses that, migrating. */
-  async #captureInSomeMode(request: CaptureRequest): Promise<LiveCapture> {
+  async #captureInSomeMode(request: LiveRequest): Promise<LiveCapture> {
     // Up to QEMU 7.2 a background snapshot lets a paused guest run; such a guest waits for nothing.
     if (!request.wasRunning) return this.#captureInMode('migrate', request);
     if (this.#mode !== 'auto') return this.#captureInMode(this.#mode, request);
@@ -196,7 +196,7 @@ class LiveGuest {
     return captured;
   }
 
-  async #captureInMode(mode: CaptureMode, request: CaptureRequest): Promise<LiveCapture> {
+  async #captureInMode(mode: LiveMode, request: LiveRequest): Promise<LiveCapture> {
     assert(mode !== 'background' || request.wasRunning, 'only running guests are snapshotted');
     const { process: found } = await this.#findProcess();
     const owner = found === null ? {} : { uid: found.uid };
@@ -227,7 +227,7 @@ class LiveGuest {
 
   /** Lets QEMU send and reads what it sends; the more telling error where both fail. */
   async #transfer(
-    request: CaptureRequest & { readonly mode: CaptureMode; readonly socket: ListeningSocket },
+    request: LiveRequest & { readonly mode: LiveMode; readonly socket: ListeningSocket },
   ): Promise<GuestState> {
     const { socket, spool } = request;
     const outcome = new Outcome(this.#qmp);
@@ -262,7 +262,7 @@ class LiveGuest {
 
   /** Starts the migration and stays with it until it is complete and the guest goes on. */
   async #finish(
-    request: CaptureRequest & { readonly mode: CaptureMode; readonly socket: ListeningSocket },
+    request: LiveRequest & { readonly mode: LiveMode; readonly socket: ListeningSocket },
     outcome: Outcome,
   ): Promise<void> {
     const { mode, socket, wasRunning } = request;
@@ -319,7 +319,7 @@ class LiveGuest {
   }
 }
 
-interface CaptureRequest {
+interface LiveRequest {
   readonly spool: Spool;
   readonly settings: MigrationSettings;
   readonly wasRunning: boolean;

@@ -1,5 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import { detectFormat } from '../../../../adapters/guests/images/image-format.ts';
+import { IMAGE_FORMATS } from '../../../../adapters/guests/sources.ts';
 import * as stream from '../../../support/guest/stream-bytes.ts';
 
 describe('the first bytes of a file', () => {
@@ -18,12 +19,12 @@ describe('the first bytes of a file', () => {
     ['zeros', Buffer.alloc(4096), 'raw'],
     ['less than a magic number', Buffer.from('Q'), 'raw'],
   ])('that are %s tell it', (_, bytes, format) => {
-    expect(detectFormat(bytes)).toBe(format);
+    expect(detectFormat(bytes, IMAGE_FORMATS)).toBe(format);
   });
 
   test('tell a mapped-ram file from a stream by its capabilities', () => {
     const body = stream.bytesOf(stream.u32(1), stream.name('mapped-ram'));
     const head = stream.head('pc', stream.subsection('configuration/capabilities', body));
-    expect(detectFormat(head)).toBe('mapped-ram');
+    expect(detectFormat(head, IMAGE_FORMATS)).toBe('mapped-ram');
   });
 });

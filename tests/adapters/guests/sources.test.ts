@@ -3,13 +3,13 @@ import { readdirSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { openSource } from '../../../../adapters/guests/images/open-source.ts';
-import { PAGE_BYTES } from '../../../../domain/values/page.ts';
-import { bytesOfImage } from '../../../support/guest/images.ts';
-import * as stream from '../../../support/guest/stream-bytes.ts';
-import { failureOf, valueOf } from '../../../support/outcomes.ts';
-import { makeTemporaryFolder } from '../../../support/temporary-folder.ts';
-import type { TemporaryFolder } from '../../../support/temporary-folder.ts';
+import { openImage, type OpenSourceRequest } from '../../../adapters/guests/sources.ts';
+import { PAGE_BYTES } from '../../../domain/values/page.ts';
+import { bytesOfImage } from '../../support/guest/images.ts';
+import * as stream from '../../support/guest/stream-bytes.ts';
+import { failureOf, valueOf } from '../../support/outcomes.ts';
+import { makeTemporaryFolder } from '../../support/temporary-folder.ts';
+import type { TemporaryFolder } from '../../support/temporary-folder.ts';
 
 let folder: TemporaryFolder;
 beforeAll(async () => {
@@ -17,11 +17,23 @@ beforeAll(async () => {
 });
 afterAll(() => folder.remove());
 
+/** What the clock says. */
+const NOW_MS = 7_000_000;
+
 let files = 0;
 function file(content: Uint8Array): string {
   const path = join(folder.path, `file-${files++}`);
   writeFileSync(path, content);
   return path;
+}
+
+const openSource = (request: Pick<OpenSourceRequest, 'path' | 'format' | 'stdin' | 'folder'>) =>
+  openImage({ timeMs: null, clock: () => NOW_MS, ...request });
+
+/** The source and its capture. */
+async function opened(request: Parameters<typeof openSource>[0]) {
+  const source = await valueOf(openSource(request));
+  return { ...(await valueOf(source.capture())), close: () => source.close() };
 }
 
 const memory = stream.bytesOf(stream.pageOf(1), stream.pageOf(0), stream.pageOf(3));
@@ -51,8 +63,8 @@ describe('a raw file', () => {
   test('is read where it lies, as one block of RAM, at its modification time', async () => {
     const path = file(memory);
     utimesSync(path, 1000, 2000);
-    const source = await valueOf(openSource({ path }));
-    expect(source).toMatchObject({ format: 'raw', device: null, modifiedAtMs: 2_000_000 });
+    const source = await opened({ path });
+    expect(source).toMatchObject({ mode: 'image', device: null, timeMs: 2_000_000, source: path });
     expect(source.memoryMap.blocks).toEqual([{ name: 'ram', pages: 3 }]);
     expect(source.image.zeros).toBeNull();
     expect(bytesOfImage(source.image)).toEqual(memory);
@@ -70,7 +82,7 @@ describe('a raw file', () => {
   test('that looks like something else is raw when that is said', async () => {
     const path = file(stream.bytesOf(Buffer.from('EMiL'), Buffer.alloc(PAGE_BYTES - 4)));
     expect((await failureOf(openSource({ path }))).code).toBe('SOURCE_FORMAT');
-    const source = await valueOf(openSource({ path, format: 'raw' }));
+    const source = await opened({ path, format: 'raw' });
     expect(source.image.pageCount).toBe(1);
     source.close();
   });
@@ -78,8 +90,8 @@ describe('a raw file', () => {
 
 describe('a stream', () => {
   test('in a file gives memory and device state', async () => {
-    const source = await valueOf(openSource({ path: file(guest), folder: folder.path }));
-    expect(source.format).toBe('qemu');
+    const source = await opened({ path: file(guest), folder: folder.path });
+    expect(source.mode).toBe('stream');
     expect(source.memoryMap.blocks).toEqual([{ name: 'pc.ram', pages: 3 }]);
     expect(bytesOfImage(source.image)).toEqual(memory);
     expect(Buffer.from(source.device!.sections)).toEqual(stream.devices().sections);
@@ -89,8 +101,8 @@ describe('a stream', () => {
   test.each([true, false])(
     'in a libvirt save file is found (little-endian: %s)',
     async (little) => {
-      const source = await valueOf(openSource({ path: file(libvirtSave({ little })) }));
-      expect(source.format).toBe('libvirt');
+      const source = await opened({ path: file(libvirtSave({ little })) });
+      expect(source.mode).toBe('stream');
       expect(bytesOfImage(source.image)).toEqual(memory);
       source.close();
     },
@@ -113,13 +125,13 @@ describe('a stream', () => {
 
 describe('standard input', () => {
   test.each([
-    ['raw', memory],
-    ['qemu', guest],
-  ])('with %s memory is read like a file, and leaves none behind', async (format, content) => {
+    ['image', memory],
+    ['stream', guest],
+  ])('as %s is read like a file, and leaves none behind', async (mode, content) => {
     const before = readdirSync(folder.path);
     const stdin = Readable.from([content.subarray(0, 100), content.subarray(100)]);
-    const source = await valueOf(openSource({ path: '-', stdin, folder: folder.path }));
-    expect(source).toMatchObject({ format, modifiedAtMs: null });
+    const source = await opened({ path: '-', stdin, folder: folder.path });
+    expect(source).toMatchObject({ mode, timeMs: NOW_MS });
     expect(bytesOfImage(source.image)).toEqual(memory);
     source.close();
     expect(readdirSync(folder.path)).toEqual(before);
@@ -147,7 +159,7 @@ describe('a path', () => {
       throw new TypeError('mkfifo is part of coreutils');
     const { spawn } = await import('node:child_process');
     const writer = spawn('sh', ['-c', `cat '${content}' > '${path}'`]);
-    const source = await valueOf(openSource({ path, folder: folder.path }));
+    const source = await opened({ path, folder: folder.path });
     expect(bytesOfImage(source.image)).toEqual(memory);
     source.close();
     writer.kill();

@@ -1,0 +1,103 @@
+// The file that a guest's memory is read from. What cannot be read twice (standard input, a pipe) goes
+// through a temporary file without a name.
+
+import {
+  closeSync,
+  createReadStream,
+  fstatSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  rmSync,
+} from 'node:fs';
+import type { Stats } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Readable } from 'node:stream';
+import { LedgerError } from '../../../domain/values/ledger-error.ts';
+import { sinkOfFile } from '../qemu/stream-writer.ts';
+
+export interface ImageFile {
+  readonly fd: number;
+  readonly sizeBytes: number;
+  /** When it was last written, milliseconds since 1970; null for a pipe. */
+  readonly modifiedAtMs: number | null;
+  /** What a message calls it. */
+  readonly label: string;
+  close(): void;
+}
+
+export interface OpenFileRequest {
+  /** A file or block device; `-` is `stdin`. */
+  readonly path: string;
+  readonly stdin?: Readable;
+  /** For temporary files; absent: the system's. */
+  readonly folder?: string;
+}
+
+const SECTOR_BYTES = 512;
+
+/** What a message calls a path. */
+export const labelOfPath = (path: string): string => (path === '-' ? 'standard input' : path);
+
+export async function openImageFile(request: OpenFileRequest): Promise<ImageFile> {
+  const label = labelOfPath(request.path);
+  if (request.path === '-') return spooled(request, request.stdin ?? process.stdin);
+  const fd = openSync(request.path, 'r');
+  try {
+    const stats = fstatSync(fd);
+    const close = (): void => closeSync(fd);
+    if (stats.isFile()) {
+      const modifiedAtMs = Math.floor(stats.mtimeMs);
+      return { fd, sizeBytes: stats.size, modifiedAtMs, label, close };
+    }
+    if (stats.isBlockDevice()) {
+      return { fd, sizeBytes: blockDeviceBytes(stats), modifiedAtMs: null, label, close };
+    }
+    if (stats.isFIFO() || stats.isSocket()) {
+      const pipe = createReadStream('', { fd, autoClose: false });
+      const file = await spooled(request, pipe);
+      closeSync(fd);
+      return file;
+    }
+    throw new LedgerError(
+      'SOURCE_UNREADABLE',
+      `${label} is ${stats.isDirectory() ? 'a folder' : 'a device of characters'}: expected a ` +
+        'file, a block device or a pipe',
+      { label },
+    );
+  } catch (error) {
+    closeSync(fd);
+    throw error;
+  }
+}
+
+/** A block device's size is not in its inode: the kernel lists it by number. */
+function blockDeviceBytes(stats: Stats): number {
+  const major = Math.floor(stats.rdev / 256) % 4096;
+  const minor = (stats.rdev % 256) + Math.floor(stats.rdev / 2 ** 20) * 256;
+  const sectors = Number(readFileSync(`/sys/dev/block/${major}:${minor}/size`, 'utf8'));
+  return sectors * SECTOR_BYTES;
+}
+
+/** A temporary file without a name, filled from what can be read only once. */
+async function spooled(request: OpenFileRequest, input: Readable): Promise<ImageFile> {
+  const folder = mkdtempSync(join(request.folder ?? tmpdir(), 'pageledger-input-'));
+  let fd: number;
+  try {
+    fd = openSync(join(folder, 'bytes'), 'wx+', 0o600);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+  try {
+    const sink = sinkOfFile(fd);
+    const chunks: AsyncIterable<Uint8Array> = input;
+    for await (const chunk of chunks) await sink(chunk);
+    const { size: sizeBytes } = fstatSync(fd);
+    const label = labelOfPath(request.path);
+    return { fd, sizeBytes, modifiedAtMs: null, label, close: () => closeSync(fd) };
+  } catch (error) {
+    closeSync(fd);
+    throw error;
+  }
+}

@@ -1,0 +1,36 @@
+// A raw image of memory: read where it lies.
+
+import { memoryOfDescriptor } from '../../files/memory-file.ts';
+import { keptSource, type GuestSource } from '../../../domain/ports/guests.ts';
+import { LedgerError } from '../../../domain/values/ledger-error.ts';
+import { flatMap } from '../../../domain/values/memory-map.ts';
+import { PAGE_BYTES, VM_PAGES_MAX } from '../../../domain/values/page.ts';
+import type { FormatFile } from './image-format.ts';
+
+/** The whole file as one block of memory. SOURCE_SIZE where that is no whole pages. */
+export async function openRawImage({ file, timeMs, path }: FormatFile): Promise<GuestSource> {
+  const { label } = file;
+  const pageCount = file.sizeBytes / PAGE_BYTES;
+  if (!Number.isInteger(pageCount) || pageCount > VM_PAGES_MAX || pageCount === 0) {
+    throw new LedgerError(
+      'SOURCE_SIZE',
+      `${label} has ${file.sizeBytes} bytes: expected a multiple of ${PAGE_BYTES}, at most ` +
+        `${VM_PAGES_MAX} pages; it is cut short or no raw image of memory`,
+      { label, sizeBytes: file.sizeBytes },
+    );
+  }
+  const memory = memoryOfDescriptor(file.fd);
+  return keptSource(
+    {
+      image: { file: memory, offsetBytes: 0, pageCount, zeros: null, label },
+      memoryMap: flatMap(pageCount),
+      device: null,
+      argv: null,
+      timeMs,
+      pauseMs: null,
+      mode: 'image',
+      source: path,
+    },
+    () => file.close(),
+  );
+}

@@ -1,0 +1,79 @@
+// A running QEMU as a source: each capture is taken anew, into the same spool.
+
+import { pipe } from 'fp-ts/lib/function.js';
+import type { TaskEither } from 'fp-ts/lib/TaskEither.js';
+import * as taskEither from 'fp-ts/lib/TaskEither.js';
+import type { GuestCapture, GuestSource } from '../../../domain/ports/guests.ts';
+import type { LedgerError } from '../../../domain/values/ledger-error.ts';
+import { attempt } from './failure.ts';
+import { connectGuest } from './live-guest.ts';
+import type { LiveMode, GuestOptions, LiveGuest } from './live-guest.ts';
+import { Spool } from './spool.ts';
+
+export interface LiveSourceRequest extends GuestOptions {
+  /** For temporary files; absent: the system's. */
+  readonly folder?: string;
+  readonly clock: () => number;
+}
+
+const MODES: Readonly<Record<LiveMode, GuestCapture['mode']>> = {
+  background: 'background-snapshot',
+  migrate: 'migrate',
+};
+
+/** Connects to a running guest. */
+export const openLiveGuest = (request: LiveSourceRequest): TaskEither<LedgerError, GuestSource> =>
+  pipe(
+    connectGuest(request),
+    taskEither.chain((guest) =>
+      pipe(
+        guest.writableDisks(),
+        taskEither.chain((disks) => sourceOf(guest, { ...request, disks })),
+        taskEither.mapLeft((failure) => {
+          guest.close();
+          return failure;
+        }),
+      ),
+    ),
+  );
+
+const sourceOf = (
+  guest: LiveGuest,
+  request: LiveSourceRequest & { readonly disks: readonly string[] },
+): TaskEither<LedgerError, GuestSource> =>
+  attempt(`cannot record the guest of ${request.qmp}`, async () => {
+    const { qmp, folder, clock, disks } = request;
+    const warnings: string[] = [];
+    if (disks.length > 0)
+      warnings.push(
+        `the guest can write to ${disks.join(', ')}: a disk is not recorded, and memory resumed without the disk of its moment corrupts the guest`,
+      );
+    const commandLine = await guest.commandLine();
+    if (commandLine.argv === null)
+      warnings.push(`the guest's command line is not recorded: ${commandLine.reason}`);
+    const { argv } = commandLine;
+    const spool = new Spool(folder === undefined ? {} : { folder });
+    return {
+      warnings,
+      capture: () => {
+        const timeMs = clock();
+        return pipe(
+          guest.capture(spool),
+          taskEither.map(({ image, memoryMap, device, pauseMs, mode }) => ({
+            image,
+            memoryMap,
+            device,
+            argv,
+            timeMs,
+            pauseMs,
+            mode: MODES[mode],
+            source: qmp,
+          })),
+        );
+      },
+      close: () => {
+        spool.close();
+        guest.close();
+      },
+    };
+  });

@@ -1,0 +1,90 @@
+// What a guest's memory is taken from: a line for each format of file and for each way to a live
+// guest. A new one is a module that gives a GuestSource (domain/ports/guests.ts), and a line here.
+
+import { readSync } from 'node:fs';
+import type { TaskEither } from 'fp-ts/lib/TaskEither.js';
+import * as taskEither from 'fp-ts/lib/TaskEither.js';
+import type { GuestSource } from '../../domain/ports/guests.ts';
+import { assert } from '../../domain/values/assert.ts';
+import { LedgerError } from '../../domain/values/ledger-error.ts';
+import { labelOfPath, openImageFile, type OpenFileRequest } from './images/image-file.ts';
+import {
+  DETECT_BYTES,
+  detectFormat,
+  FOREIGN_FORMATS,
+  isForeign,
+  type ImageFormat,
+} from './images/image-format.ts';
+import { openLibvirtSave } from './images/libvirt-save.ts';
+import { openRawImage } from './images/raw-image.ts';
+import { failureOf } from './qemu/failure.ts';
+import { openLiveGuest } from './qemu/live-source.ts';
+import { openStreamFile } from './qemu/stream-source.ts';
+
+/** Formats of files, and by what first bytes they are known; `raw` is what is left. */
+export const IMAGE_FORMATS = {
+  raw: { magics: [], open: openRawImage },
+  qemu: { magics: ['QEVM'], open: (of) => openStreamFile(of) },
+  libvirt: { magics: ['LibvirtQemudSave'], open: openLibvirtSave },
+} as const satisfies Readonly<Record<string, ImageFormat>>;
+export type ImageFormatName = keyof typeof IMAGE_FORMATS;
+
+/** Ways to a live guest. */
+export const LIVE_GUESTS = { qmp: openLiveGuest } as const;
+
+const isReadable = (format: string): format is ImageFormatName =>
+  Object.hasOwn(IMAGE_FORMATS, format);
+
+export interface OpenSourceRequest extends OpenFileRequest {
+  /** Absent: recognised. */
+  readonly format?: ImageFormatName;
+  /** The capture's time; null: when the file was last written, or now. */
+  readonly timeMs: number | null;
+  readonly clock: () => number;
+}
+
+/** Opens a file as a source; the caller closes it. */
+export const openImage = (request: OpenSourceRequest): TaskEither<LedgerError, GuestSource> =>
+  taskEither.tryCatch(
+    () => open(request),
+    (thrown) =>
+      failureOf(thrown, {
+        code: 'SOURCE_UNREADABLE',
+        doing: `cannot read ${labelOfPath(request.path)}`,
+        data: { path: request.path },
+      }),
+  );
+
+async function open(request: OpenSourceRequest): Promise<GuestSource> {
+  const { path, folder, clock } = request;
+  const file = await openImageFile(request);
+  try {
+    const bytes = new Uint8Array(DETECT_BYTES);
+    const first = bytes.subarray(0, readSync(file.fd, bytes, 0, bytes.length, 0));
+    if (first.length === 0) {
+      throw new LedgerError(
+        'SOURCE_EMPTY',
+        `${file.label} is empty: expected a guest's memory; check how it was written`,
+        { label: file.label },
+      );
+    }
+    const timeMs = Math.floor(request.timeMs ?? file.modifiedAtMs ?? clock());
+    const of = { file, first, path, timeMs, ...(folder === undefined ? {} : { folder }) };
+    return await IMAGE_FORMATS[formatOf(request, first, file.label)].open(of);
+  } catch (error) {
+    file.close();
+    throw error;
+  }
+}
+
+function formatOf(request: OpenSourceRequest, first: Uint8Array, label: string): ImageFormatName {
+  const found = request.format ?? detectFormat(first, IMAGE_FORMATS);
+  if (isReadable(found)) return found;
+  assert(isForeign(found), 'a format that is recognised is one of ours or a foreign one');
+  throw new LedgerError(
+    'SOURCE_FORMAT',
+    `${label} is recognised but not supported yet. It is ${FOREIGN_FORMATS[found]}; if it is raw ` +
+      'memory all the same, say --format raw',
+    { label, format: found },
+  );
+}
