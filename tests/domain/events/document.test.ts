@@ -1,7 +1,8 @@
 // docs/events.md and docs/format.md are what others read a ledger by, so they say what the sources
-// say: every event with its fields and its schema, the byte layouts line by line, and the sizes.
+// say: every event with its fields and its schema, the byte layouts line by line, and the sizes. What
+// decisions name is there.
 
-import { readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
 import {
@@ -131,6 +132,29 @@ describe('the document of events', () => {
   test('names the streams as they are named', () => {
     for (const stream of [LEDGER_STREAM, vmStream('NAME'), pointsStream('NAME'), STORE_STREAM])
       expect(DOCUMENT).toContain(`| \`${stream}\``);
+  });
+});
+
+describe('the record of systems', () => {
+  const record = read('docs/decisions/0005-systems.md');
+  const systems = record.split(/^## /mu).slice(1);
+
+  test('tells of nine systems what each says, and what is done or not built yet', () => {
+    expect(systems.map((system) => Number(system.split('.')[0]))).toEqual([
+      1, 2, 3, 4, 5, 6, 7, 8, 9,
+    ]);
+    for (const system of systems) {
+      expect(system).toContain('**It says:**');
+      expect(system).toMatch(/\*\*(?:Held by|Not built yet)\b/u);
+    }
+  });
+
+  test('names files that are there', () => {
+    const files = [...record.matchAll(/`((?:domain|tests|projections|adapters)\/[^`\s]+)`/gu)];
+    expect(files.length).toBeGreaterThan(15);
+    expect(
+      files.map(([, file]) => file!).filter((file) => !existsSync(join(sourceRoot(), file))),
+    ).toEqual([]);
   });
 });
 
