@@ -2,6 +2,7 @@ export default {
   testEnvironment: 'node',
   roots: ['<rootDir>/dist/tests'],
   testMatch: ['**/*.test.js'],
+  setupFilesAfterEnv: ['<rootDir>/dist/tests/support/byte-equality.js'],
   transform: {},
   injectGlobals: false,
   // A file at a time on every core: most tests wait for processes of their own.
