@@ -64,7 +64,7 @@ export type {
   ObservedRequest,
 } from './projections/subscriptions/messages.ts';
 export type { CaptureChange, Change } from './projections/commits.ts';
-export type { Folded, Projection } from './projections/subscriptions/projection.ts';
+export type { Folded, Projection } from './projections/projection.ts';
 export {
   projectionNamed,
   projectionNames,

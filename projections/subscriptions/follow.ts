@@ -10,7 +10,7 @@ import { readingStart } from '../questions/reading-start.ts';
 import { ensureIdentifiers, RowLister } from '../questions/row-lister.ts';
 import type { AssemblerState, Change } from '../commits.ts';
 import { ProjectedState, type Projected } from './projected-state.ts';
-import type { Projection } from './projection.ts';
+import type { Projection } from '../projection.ts';
 import { projectionNamed } from './registered.ts';
 import { liveChanges, type Arrival } from '../observable.ts';
 import type {

@@ -6,7 +6,7 @@ import type { IdentifierColumn } from '../models/identifier-index.ts';
 import type { LedgerState } from '../models/ledger-state.ts';
 import type { EventRow } from '../questions/event-rows.ts';
 import type { Projected } from './projected-state.ts';
-import type { Projection } from './projection.ts';
+import type { Projection } from '../projection.ts';
 
 /** What of a ledger a subscriber needs: any log will do. */
 export interface FollowedLedger {

@@ -14,7 +14,7 @@ import type { AssemblerState, CaptureChange, Change } from '../commits.ts';
 import { foldedKinds } from '../models/folded-kinds.ts';
 import type { LedgerState } from '../models/ledger-state.ts';
 import { holdingsOf } from '../models/page-tables.ts';
-import type { Folded, Projection } from './projection.ts';
+import type { Folded, Projection } from '../projection.ts';
 
 const FORMAT = 1;
 /** Page events folded since the state was kept, after which it is kept again. */

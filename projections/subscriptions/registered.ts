@@ -2,7 +2,7 @@
 
 import { assert } from '../../domain/values/assert.ts';
 import { refuse } from '../../domain/values/refused.ts';
-import type { Projection } from './projection.ts';
+import type { Projection } from '../projection.ts';
 import { pageWrites } from './builtin/page-writes.ts';
 import { sharingCounts } from './builtin/sharing-counts.ts';
 import { vmCaptures } from './builtin/vm-captures.ts';

@@ -6,7 +6,7 @@ import {
   KIND_MASK,
   KIND_STORED,
 } from '../../../domain/events/pages-written.ts';
-import type { Projection } from '../projection.ts';
+import type { Projection } from '../../projection.ts';
 
 export interface PageWrites {
   readonly vm: string;

@@ -10,7 +10,7 @@ import { isContent, UNKNOWN, ZERO, type Holding } from '../../../domain/values/h
 import { decodeState, StateReader, StateWriter } from '../../models/state-bytes.ts';
 import type { CaptureChange, Change, RewriteChange } from '../../commits.ts';
 import type { PageTable } from '../../models/page-tables.ts';
-import type { Folded, Projection } from '../projection.ts';
+import type { Folded, Projection } from '../../projection.ts';
 
 interface CountedVm {
   /** Null before the VM's memory map is known. */

@@ -1,6 +1,6 @@
 // The projection `vms`: the captures of each VM.
 
-import type { Projection } from '../projection.ts';
+import type { Projection } from '../../projection.ts';
 
 export interface VmCaptures {
   readonly vm: string;

@@ -3,7 +3,7 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import type { Change } from '../../../projections/commits.ts';
-import type { Projection } from '../../../projections/subscriptions/projection.ts';
+import type { Projection } from '../../../projections/projection.ts';
 import { states } from '../../../projections/subscriptions/subscribe.ts';
 import { type FollowedLedger } from '../../../projections/subscriptions/messages.ts';
 import { followed, makeEventfulLedger } from '../../support/followed-ledgers.ts';

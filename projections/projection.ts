@@ -1,18 +1,23 @@
-// A projection: a fold of the ledger's changes into a state of one's own. This is the whole interface
-// that a user of the library implements (docs/events.md, "Projections"); `subscribe` runs it: replay,
-// then live, with its state kept between runs.
+// A projection: a named fold of the ledger's changes into a state. The ledger's own read models are
+// projections (fold.ts has their list), and so are those that a user of the library writes
+// (docs/events.md, "Projections"), which `subscribe` runs: replay, then live, with their states kept
+// between runs.
 
-import type { PageColumns } from '../../domain/events/pages-written.ts';
-import type { CaptureChange, Change } from '../commits.ts';
+import type { PageColumns } from '../domain/events/pages-written.ts';
+import type { CaptureChange, Change } from './commits.ts';
 
-export interface Projection<S> {
+/**
+ * `Seen` is what it sees beside the changes: of a user's projection, what the fold says of a batch.
+ * `Waits` is what `apply` may give beside a state: a promise only for models of the ledger itself.
+ */
+export interface Projection<S, Seen = Folded, Waits = void> {
   /** Its state is kept under this name: `[A-Za-z0-9][A-Za-z0-9._-]*`. */
   readonly name: string;
   /** A whole number from 0. Another version folds the log anew; their states do not disturb each other. */
   readonly version: number;
   initial(): S;
   /** The state after a change: the same one changed in place, where nothing is returned, or another. */
-  apply(state: S, change: Change, folded: Folded): S | undefined | void;
+  apply(state: S, change: Change, seen: Seen): S | undefined | void | Waits;
   /** Bytes to keep, and the state of such bytes. Absent: the state is JSON. Give both or none. */
   save?(state: S): Uint8Array;
   /** May throw, or give what `save` never had: then the log is folded anew. */
