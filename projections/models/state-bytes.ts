@@ -44,8 +44,9 @@ export class StateWriter {
     return this.column(new TextEncoder().encode(text));
   }
 
+  /** What was written so far; valid until more is. */
   bytes(): Uint8Array {
-    return this.#bytes.slice(0, this.#length);
+    return this.#bytes.subarray(0, this.#length);
   }
 }
 
@@ -98,6 +99,13 @@ export class StateReader {
     const length = this.u32();
     const at = this.#take(length);
     return this.#bytes.slice(at, at + length);
+  }
+
+  /** A column where it lies, without a copy: for whoever reads it with a reader of its own. */
+  part(): Uint8Array {
+    const length = this.u32();
+    const at = this.#take(length);
+    return this.#bytes.subarray(at, at + length);
   }
 
   words(): Uint32Array {

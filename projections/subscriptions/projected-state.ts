@@ -11,6 +11,7 @@ import { isName } from '../../domain/events/streams.ts';
 import { decodeState, StateReader, StateUnfit, StateWriter } from '../models/state-bytes.ts';
 import { position } from '../models/catalogue-state.ts';
 import type { AssemblerState, CaptureChange, Change } from '../commits.ts';
+import { stateBytes, stateOf } from '../models/half.ts';
 import { foldedKinds } from '../models/folded-kinds.ts';
 import type { LedgerState } from '../models/ledger-state.ts';
 import { holdingsOf } from '../models/page-tables.ts';
@@ -57,25 +58,11 @@ export interface Projected<S> {
 const fileOf = (projection: Projection<unknown>): string =>
   `projected/${projection.name}/${projection.version}`;
 
-const encode = <S>(projection: Projection<S>, state: S): Uint8Array =>
-  projection.save?.(state) ?? new TextEncoder().encode(JSON.stringify(state));
-
 const isThenable = (value: unknown): boolean =>
   typeof value === 'object' &&
   value !== null &&
   'then' in value &&
   typeof value.then === 'function';
-
-/** The state of bytes. StateUnfit whatever its projection finds wrong with them. */
-function decode<S>(projection: Projection<S>, bytes: Uint8Array): S {
-  try {
-    if (projection.load !== undefined) return projection.load(bytes);
-    const state: S = JSON.parse(new TextDecoder().decode(bytes));
-    return state;
-  } catch {
-    throw new StateUnfit(`the projection ${projection.name} cannot read its state`);
-  }
-}
 
 export class ProjectedState<S> {
   readonly #ports: ProjectedPorts;
@@ -138,7 +125,7 @@ export class ProjectedState<S> {
       const { state } = this.#ports;
       if (head.next > state.next || !this.#isOfLog(head.anchor)) return;
       if (state.contents.numbering(head.packs) !== head.numbering) return;
-      this.#state = decode(this.#projection, reader.column());
+      this.#state = stateOf(this.#projection, reader.column());
       this.#from = { next: head.next, pending: head.pending };
       this.#applied = head.applied;
       this.#timeMs = head.timeMs;
@@ -235,7 +222,7 @@ export class ProjectedState<S> {
       numbering: contents.numbering(packs)!,
     });
     const writer = new StateWriter().u32(FORMAT).text(JSON.stringify(head));
-    writer.column(encode(this.#projection, this.#state));
+    writer.column(stateBytes(this.#projection, this.#state));
     await this.#ports.files.save(fileOf(this.#projection), writer.bytes());
     this.#isSaved = true;
     this.#unsavedRows = 0;

@@ -1,0 +1,123 @@
+// The read models of the ledger itself, in the order in which they fold a change: each is a projection
+// (projection.ts), and a new one is its file and one row here. `ledger-state.ts` runs them.
+//
+// Two halves: the light one, which every command loads, and the heavy one, loaded only by who records
+// or folds. Each half has a state file of its own.
+
+import { catalogueOf, catalogueText } from './models/catalogue-state.ts';
+import { Catalogue, isLinkedVm } from './models/catalogue.ts';
+import { Contents } from './models/contents.ts';
+import { CurrentTables } from './models/current-tables.ts';
+import type { Folding, Model } from './models/folding.ts';
+import type { IdentifierColumn } from './models/identifier-index.ts';
+import type { PageTables } from './models/page-tables.ts';
+import { revivePatches } from './models/releases.ts';
+import { sharingModel } from './models/sharing-fold.ts';
+import { StateReader, StateWriter } from './models/state-bytes.ts';
+import { togglesOf, togglesText, type Toggles } from './models/toggles.ts';
+import type { Change } from './commits.ts';
+
+/** What the models are made of. */
+export interface ModelPorts {
+  /** Page tables at any capture. */
+  readonly tables: PageTables;
+  /** Identifiers by content number, opened when the heavy half is loaded. */
+  readonly identifiers: () => IdentifierColumn;
+}
+
+const encode = (text: string): Uint8Array => new TextEncoder().encode(text);
+const decode = (bytes: Uint8Array): string => new TextDecoder().decode(bytes);
+
+function foldContents(contents: Contents, change: Change, folding: Folding): void {
+  if (change._tag === 'rewrite') contents.rewrite(change.pack, change);
+  if (change._tag !== 'capture') return;
+  const { vm } = change.committed;
+  const entry = folding.catalogue.vms.get(vm);
+  const origin = {
+    vm,
+    position: change.position,
+    isLinked: entry === undefined || isLinkedVm(entry),
+  };
+  for (const pack of change.packs) {
+    revivePatches(folding, pack.patches);
+    contents.add(pack, origin);
+  }
+}
+
+/** What packs hold, and where it lies. */
+const contentsModel: Model<Contents, 'contents'> = {
+  name: 'contents',
+  version: 1,
+  initial: () => new Contents(),
+  apply: foldContents,
+  save(contents) {
+    const writer = new StateWriter();
+    contents.save(writer);
+    return writer.bytes();
+  },
+  load: (bytes) => Contents.load(new StateReader(bytes)),
+};
+
+/** What was recorded of broken sharing and is otherwise. */
+const togglesModel: Model<Toggles, 'toggles'> = {
+  name: 'toggles',
+  version: 1,
+  initial: () => new Map(),
+  apply(toggles, change, { outcome }) {
+    if (change._tag === 'capture' && outcome.toggles.length > 0)
+      toggles.set(change.position, outcome.toggles);
+  },
+  save: (toggles) => encode(togglesText(toggles)),
+  load: (bytes) => togglesOf(decode(bytes)),
+};
+
+/** VMs, captures, checkpoints. */
+const catalogueModel: Model<Catalogue, 'catalogue'> = {
+  name: 'catalogue',
+  version: 1,
+  initial: () => new Catalogue(),
+  apply: (catalogue, change, { outcome }) => catalogue.apply(change, outcome),
+  save: (catalogue) => encode(catalogueText(catalogue)),
+  load: (bytes) => catalogueOf(decode(bytes)),
+};
+
+/** Page tables where the fold stands. Its images are what it keeps (page-tables.ts). */
+const tablesModel = (pages: PageTables): Model<CurrentTables, 'tables'> => ({
+  name: 'tables',
+  version: 1,
+  initial: () => new CurrentTables(pages),
+  apply: (tables, change, folding) => tables.apply(change, folding),
+  save: () => new Uint8Array(0),
+  load: () => new CurrentTables(pages),
+});
+
+const light = <S, Name extends string>(model: Model<S, Name>) =>
+  ({ half: 'light', model }) as const;
+const heavy = <S, Name extends string>(model: Model<S, Name>) =>
+  ({ half: 'heavy', model }) as const;
+
+/** The list. Who comes later sees what those before made of a change. */
+export const modelsOf = ({ tables, identifiers }: ModelPorts) =>
+  [
+    light(contentsModel),
+    heavy(sharingModel(identifiers)),
+    light(togglesModel),
+    light(catalogueModel),
+    heavy(tablesModel(tables)),
+  ] as const;
+
+type ListedRow = ReturnType<typeof modelsOf>[number];
+export type HalfName = ListedRow['half'];
+
+/** The states of all models, by their names. */
+export type States = {
+  [Listed in ListedRow as Listed['model']['name']]: Listed['model'] extends Model<infer S>
+    ? S
+    : never;
+};
+
+/** A row of the list, of whatever state. */
+export interface ModelRow {
+  readonly half: HalfName;
+  readonly model: Model<unknown, keyof States>;
+}

@@ -1,0 +1,73 @@
+// The page tables of VMs where the fold stands. Few are kept in memory; any other is made of an image
+// and the batches since (page-tables.ts), so this model has no state file: its images are what it
+// keeps.
+
+import type { Position } from '../../domain/ports/event-log.ts';
+import { UNKNOWN } from '../../domain/values/holding.ts';
+import { pageCountOf } from '../../domain/values/memory-map.ts';
+import { RecentMap } from '../../domain/values/recent-map.ts';
+import type { Change } from '../commits.ts';
+import type { Catalogue, VmEntry } from './catalogue.ts';
+import type { Contents } from './contents.ts';
+import type { PageTable, PageTables } from './page-tables.ts';
+
+/** Page tables kept in memory between folds. */
+const TABLES_MAX = 64;
+
+interface TablesSee {
+  readonly catalogue: Catalogue;
+  readonly contents: Contents;
+  readonly isNew: boolean;
+}
+
+export class CurrentTables {
+  /** Page tables at any capture. */
+  readonly pages: PageTables;
+  readonly #kept = new RecentMap<string, PageTable>({ max: TABLES_MAX });
+  /** Images of what damage left are not kept: a log that is put back from a copy is folded anew. */
+  #hasMetDamage = false;
+
+  constructor(pages: PageTables) {
+    this.pages = pages;
+  }
+
+  /** A VM's table after its last capture before a position: the one that the fold writes to. */
+  async before(entry: VmEntry, contents: Contents, position: Position): Promise<PageTable | null> {
+    const { registered } = entry.state;
+    const kept = this.#kept.get(entry.vm);
+    if (kept !== undefined || registered === null) return kept ?? null;
+    const last = entry.captures.findLast((row) => row.position < position);
+    const table =
+      last === undefined
+        ? new Uint32Array(pageCountOf(registered.memoryMap)).fill(UNKNOWN)
+        : await this.pages.at(entry, contents, last);
+    this.#kept.set(entry.vm, table);
+    return table;
+  }
+
+  /** A copy of a VM's table where the fold stands; null before its first capture. */
+  async copy(entry: VmEntry, contents: Contents): Promise<PageTable | null> {
+    const last = entry.captures.at(-1);
+    if (last === undefined) return null;
+    let table = this.#kept.get(entry.vm);
+    if (table === undefined) {
+      table = await this.pages.at(entry, contents, last);
+      this.#kept.set(entry.vm, table);
+    }
+    return table.slice();
+  }
+
+  /** Keeps the image of a capture that one belongs to, and forgets VMs that take no more captures. */
+  async apply(change: Change, { catalogue, contents, isNew }: TablesSee): Promise<void> {
+    if (change._tag === 'control' && change.event.type === 'VmRetired')
+      this.#kept.delete(change.event.data.vm);
+    if (change._tag === 'damage') this.#hasMetDamage = true;
+    if (change._tag !== 'capture') return;
+    if (change.damage !== null) this.#hasMetDamage = true;
+    const { vm, capture } = change.committed;
+    const table = this.#kept.get(vm);
+    if (table === undefined || this.#hasMetDamage || !isNew) return;
+    if (catalogue.vms.get(vm)?.images.at(-1) !== capture) return;
+    await this.pages.saveImage({ vm, capture, contents }, table);
+  }
+}

@@ -1,0 +1,44 @@
+// What the ledger's own models see while a change is folded: each other, and what was decided of it.
+
+import type { Change } from '../commits.ts';
+import type { Projection } from '../projection.ts';
+import type { Catalogue, FoldedCounts } from './catalogue.ts';
+import type { Contents } from './contents.ts';
+import type { CurrentTables } from './current-tables.ts';
+import type { Sharing } from './sharing.ts';
+
+/** What sharing decides of a capture, where it differs from what was recorded. */
+export interface Outcome extends FoldedCounts {
+  /** Items whose SharingBroken the recorder saw otherwise. */
+  readonly toggles: readonly number[];
+}
+
+export const AS_RECORDED: Outcome = { overridden: 0, broken: 0, toggles: [] };
+
+export interface Folding {
+  readonly catalogue: Catalogue;
+  readonly contents: Contents;
+  readonly sharing: Sharing;
+  readonly tables: CurrentTables;
+  /** Whether the light models are at the change: they may have come past it before. */
+  readonly isNew: boolean;
+  /** Set by sharing, for the models behind it. */
+  outcome: Outcome;
+}
+
+/** A read model of the ledger itself. */
+export interface Model<S, Name extends string = string> extends Projection<
+  S,
+  Folding,
+  Promise<void>
+> {
+  readonly name: Name;
+}
+
+/** Page events, or slots, that a change has the heavy models look at. */
+export function weightOf(change: Change): number {
+  if (change._tag === 'capture')
+    return change.batches.reduce((rows, { kinds }) => rows + kinds.length, 0);
+  const isRelease = change._tag === 'control' && change.event.type === 'ContentReleased';
+  return isRelease ? change.event.data.packs.length : 0;
+}
