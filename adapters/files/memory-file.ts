@@ -26,9 +26,6 @@ export interface OtherMemory {
 /** The memory of an open file. It stays its opener's to close. */
 export const memoryOfDescriptor = (descriptor: number): MemoryFile => ({ handle: descriptor });
 
-/** Shared memory as a file of its size. */
-export const sharedMemory = (bytes: SharedArrayBuffer): MemoryFile => ({ handle: bytes });
-
 /** Another memory, for an engine without threads. */
 export const otherMemory = (memory: OtherMemory): MemoryFile => ({ handle: memory });
 

@@ -13,7 +13,7 @@ import { keyCheck, openGroupKeys, type GroupKeys } from '../stores/keys/group-ke
 import { openIdentifierFile } from '../stores/derived/identifier-file.ts';
 import { openStateFiles } from '../stores/derived/state-files.ts';
 import type { ControlEvent } from '../../domain/events/control.ts';
-import { isLedgerError, LedgerError } from '../../domain/values/ledger-error.ts';
+import { LedgerError } from '../../domain/values/ledger-error.ts';
 import type { PageEngine } from '../../domain/ports/page-engine.ts';
 import { parsePoint, type Point, type PointContext } from '../../domain/values/point.ts';
 import type { Finding } from '../../domain/values/finding.ts';
@@ -295,7 +295,7 @@ export class Ledger {
     return { logBytes: await this.#parts.logBytes(), storedBytes };
   }
 
-  /** Reads single pages; what it decodes is kept for a while. */
+  /** Reads pages: a few, or a whole memory. */
   async pageReader(): Promise<PageReader> {
     const { store, state } = this;
     this.#pages ??= new PageReader({
@@ -305,20 +305,6 @@ export class Ledger {
       catchUp: () => state.catchUp({ heavy: false }),
     });
     return this.#pages;
-  }
-
-  /**
-   * Does work that reads packs, and does it once more where one is gone: compaction may have deleted
-   * it meanwhile, and says in the log where its content lies now.
-   */
-  async withPacks<A>(work: () => Promise<A>): Promise<A> {
-    try {
-      return await work();
-    } catch (thrown) {
-      if (!isLedgerError(thrown) || thrown.code !== 'PACK_MISSING') throw thrown;
-      await this.state.catchUp({ heavy: false });
-      return work();
-    }
   }
 
   /** What is wrong with where the ledger lies. */

@@ -14,7 +14,7 @@ import { whatIf, type WhatIf } from '../../projections/questions/what-if.ts';
 import { contentNamed, holdersOf, type Holder } from '../../projections/questions/who.ts';
 import { isLinkedVm, type VmEntry } from '../../projections/models/catalogue.ts';
 import { PageIndex } from '../../projections/page-index/page-index.ts';
-import { assertWhole } from '../../domain/use-cases/restore/restore-pages.ts';
+import { assertWhole } from '../../domain/use-cases/pages/patch-chain.ts';
 import { isContent } from '../../domain/values/holding.ts';
 import { refuse } from '../../domain/values/refused.ts';
 import type { Ledger } from './ledger.ts';
@@ -73,20 +73,14 @@ export async function* diffOf(
   ledger: Ledger,
   of: { readonly a: VmPoint; readonly b: VmPoint; readonly withBytes: boolean },
 ): AsyncGenerator<readonly PageDifference[]> {
-  const { state, store } = ledger;
+  const { state } = ledger;
   const side = async ({ entry, row }: VmPoint) => {
     const table = await state.tables.at(entry, state.contents, row);
     assertWhole(table, `${entry.vm}@${row.capture}`);
     const group = isLinkedVm(entry) ? (entry.state.registered?.group ?? null) : null;
     return { table, vm: entry.vm, group };
   };
-  const ports = async () => ({
-    engine: await ledger.engine(),
-    store,
-    locator: state.contents,
-    withPacks: <A>(work: () => Promise<A>): Promise<A> => ledger.withPacks(work),
-  });
-  yield* differences(ports, {
+  yield* differences(() => ledger.pageReader(), {
     a: await side(of.a),
     b: await side(of.b),
     isGrammarWidened: state.catalogue.facts.patterns.length > 0,

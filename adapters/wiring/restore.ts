@@ -30,7 +30,7 @@ import { PAGE_BYTES } from '../../domain/values/page.ts';
 import { ZERO } from '../../domain/values/holding.ts';
 import { refuse } from '../../domain/values/refused.ts';
 import { readDevice } from '../../domain/use-cases/restore/device-state.ts';
-import { assertWhole, restorePages } from '../../domain/use-cases/restore/restore-pages.ts';
+import { assertWhole } from '../../domain/use-cases/pages/patch-chain.ts';
 import type { CaptureRow, VmEntry } from '../../projections/models/catalogue.ts';
 import { isDeviceLost } from '../../projections/questions/verify.ts';
 import { decodeBatches } from '../../projections/commits.ts';
@@ -66,23 +66,14 @@ async function fillFile(
   point: VmPoint,
   file: { readonly fd: number; readonly table: Uint32Array; readonly onProgress?: OnProgress },
 ): Promise<void> {
-  const { state, store } = ledger;
-  const { table, fd } = file;
+  const { table, fd, onProgress } = file;
   const label = labelOf(point);
-  const engine = await ledger.engine();
+  const reader = await ledger.pageReader();
   ftruncateSync(fd, table.length * PAGE_BYTES);
-  // What a first attempt left is written over: only pages of zeros are left out, and were then, too.
-  await ledger.withPacks(() =>
-    restorePages(
-      { engine, store, locator: state.contents },
-      {
-        table,
-        file: memoryOfDescriptor(fd),
-        offsetBytes: 0,
-        label,
-        ...(file.onProgress === undefined ? {} : { onProgress: file.onProgress }),
-      },
-    ),
+  const progress = onProgress === undefined ? {} : { onProgress };
+  await reader.fill(
+    { table, label, ...progress },
+    { file: memoryOfDescriptor(fd), offsetBytes: 0 },
   );
 }
 

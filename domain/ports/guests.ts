@@ -14,6 +14,9 @@ export interface MemoryFile {
   readonly handle: unknown;
 }
 
+/** Shared memory as a file of its size. */
+export const sharedMemory = (bytes: SharedArrayBuffer): MemoryFile => ({ handle: bytes });
+
 /** A guest's memory at hand: page p lies at offsetBytes + p * PAGE_BYTES of the file. */
 export interface Image {
   readonly file: MemoryFile;

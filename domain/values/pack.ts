@@ -53,7 +53,13 @@ export function packHeader(pack: {
 }
 
 /** First slot and byte offset of every block of a pack, and of the end: one entry more than blocks. */
-export function blockStarts(blocks: BlockTable): { slots: Uint32Array; offsets: Uint32Array } {
+export interface BlockStarts {
+  readonly slots: Uint32Array;
+  readonly offsets: Uint32Array;
+}
+
+/** Where a pack's blocks start. */
+export function blockStarts(blocks: BlockTable): BlockStarts {
   const count = blocks.codecs.length;
   const slots = new Uint32Array(count + 1);
   const offsets = new Uint32Array(count + 1);

@@ -12,16 +12,12 @@ import {
   ZERO,
   type Holding,
 } from '../../domain/values/holding.ts';
-import {
-  READ_WINDOW_PAGES,
-  readPages,
-  type ReadPagesPorts,
-} from '../../domain/use-cases/pages/read-pages.ts';
+import type { PageReader } from '../../domain/use-cases/pages/page-reader.ts';
 import type { PageTable } from '../models/page-tables.ts';
 import { differingRanges, type ByteRange } from './byte-ranges.ts';
 
-/** Differences found before pages are read for them. */
-const WINDOW_PAGES = READ_WINDOW_PAGES;
+/** Differences found before pages are read for them (16 MiB of pages on each side). */
+const WINDOW_PAGES = 4096;
 
 /** One side: what the pages hold, and where equal pages have equal numbers. */
 export interface DiffSide {
@@ -81,11 +77,9 @@ function* candidates(request: DiffRequest): Generator<Candidate> {
   }
 }
 
-/** Fills a room with the pages of one side of a window, in its order; zeros where there is none. */
-async function fill(ports: ReadPagesPorts, holdings: Uint32Array, room: Uint8Array): Promise<void> {
-  const known = holdings.map((holding) => (holding === UNKNOWN ? ZERO : holding));
-  await readPages(ports, known, (index, page) => room.set(page, index * PAGE_BYTES));
-}
+/** What to read for pages of one side; zeros where it has none. */
+const readable = (holdings: readonly Holding[]): readonly Holding[] =>
+  holdings.map((holding) => (holding === UNKNOWN ? ZERO : holding));
 
 const isSame = (a: Uint8Array, b: Uint8Array): boolean => {
   for (let i = 0; i < a.length; i += 1) if (a[i] !== b[i]) return false;
@@ -105,7 +99,7 @@ class Rooms {
 
 /** Candidates of a window that differ; bytes are read of those that need it. */
 async function settled(
-  portsToRead: () => Promise<ReadPagesPorts>,
+  pages: () => Promise<PageReader>,
   window: readonly Candidate[],
   { rooms, withBytes }: { readonly rooms: Rooms; readonly withBytes: boolean },
 ): Promise<readonly PageDifference[]> {
@@ -113,18 +107,10 @@ async function settled(
   const read = window.filter(isRead);
   if (read.length === 0)
     return window.map(({ gfn, before, after }) => ({ gfn, before, after, ranges: null }));
-  const ports = await portsToRead();
+  const reader = await pages();
   const [befores, afters] = rooms.get();
-  await fill(
-    ports,
-    Uint32Array.from(read, ({ before }) => before),
-    befores,
-  );
-  await fill(
-    ports,
-    Uint32Array.from(read, ({ after }) => after),
-    afters,
-  );
+  await reader.read(readable(read.map(({ before }) => before)), befores);
+  await reader.read(readable(read.map(({ after }) => after)), afters);
   const differing: PageDifference[] = [];
   let at = 0;
   for (const candidate of window) {
@@ -148,7 +134,7 @@ async function settled(
  * zeros. Ranges are valid until the next window.
  */
 export async function* differences(
-  portsToRead: () => Promise<ReadPagesPorts>,
+  pages: () => Promise<PageReader>,
   request: DiffRequest,
 ): AsyncGenerator<readonly PageDifference[]> {
   const { withBytes } = request;
@@ -157,8 +143,8 @@ export async function* differences(
   for (const candidate of candidates(request)) {
     window.push(candidate);
     if (window.length < WINDOW_PAGES) continue;
-    yield await settled(portsToRead, window, { rooms, withBytes });
+    yield await settled(pages, window, { rooms, withBytes });
     window = [];
   }
-  yield await settled(portsToRead, window, { rooms, withBytes });
+  yield await settled(pages, window, { rooms, withBytes });
 }

@@ -1,6 +1,7 @@
 // Who does the work of an engine: something with a few slots that scans, stores, packs and fills.
 // Inline here; on a worker thread in page-thread.ts.
 
+import { setImmediate } from 'node:timers/promises';
 import type {
   EngineKeys,
   FillRequest,
@@ -58,6 +59,8 @@ export class InlineRunner implements PageRunner {
 
   async fill(request: FillRequest): Promise<void> {
     this.#filler.fill(request);
+    // Many fills follow each other: what came meanwhile is heard between them.
+    await setImmediate();
   }
 
   useGrammar(grammar: Grammar): void {

@@ -1,9 +1,10 @@
 // What has to be read of packs for some places: runs of blocks near each other, each read as one range
 // and decoded block by block.
 
-import { blockStarts } from '../../values/pack.ts';
+import { blockStarts, type BlockStarts } from '../../values/pack.ts';
 import { PACK_SLOTS } from '../../values/page.ts';
 import type { PageLocator, ReadPack } from '../../ports/models.ts';
+import { lastWhere } from '../../values/sorted-search.ts';
 
 /** Unneeded bytes between two needed blocks that are read rather than skipped. */
 const GAP_BYTES_MAX = 64 * 1024;
@@ -21,17 +22,30 @@ export interface Piece {
   end: number;
 }
 
+/** Pages of the blocks read as one piece (2 MiB), but for the last block. */
+export const PIECE_PAGES = 512;
+
+/** The block that a slot lies in. O(log blocks). */
+export const blockOf = ({ slots }: BlockStarts, slot: number): number =>
+  lastWhere(slots.length - 1, (block) => slots[block]! <= slot);
+
 /**
  * The pieces of places, which ascend and may repeat; each of at most about `pagesMax` pages: no block
- * begins beyond that. O(places + blocks of their packs).
+ * begins beyond that, and with 1 each has one block. O(places + blocks that lie between them).
  */
 export function* piecesOf(
   locator: PageLocator,
   places: Float64Array,
-  pagesMax: number,
+  {
+    pagesMax = PIECE_PAGES,
+    startsOf = ({ blocks }) => blockStarts(blocks),
+  }: {
+    readonly pagesMax?: number;
+    readonly startsOf?: (pack: ReadPack) => BlockStarts;
+  } = {},
 ): Generator<Piece> {
   let pack: ReadPack | null = null;
-  let starts: ReturnType<typeof blockStarts> | null = null;
+  let starts: BlockStarts | null = null;
   let block = 0;
   let piece: Piece | null = null;
   for (const [i, place] of places.entries()) {
@@ -40,8 +54,8 @@ export function* piecesOf(
       if (piece !== null) yield piece;
       piece = null;
       pack = locator.packAt(place);
-      starts = blockStarts(pack.blocks);
-      block = 0;
+      starts = startsOf(pack);
+      block = blockOf(starts, place % PACK_SLOTS);
     }
     const { slots, offsets } = starts;
     while (place % PACK_SLOTS >= slots[block + 1]!) block += 1;

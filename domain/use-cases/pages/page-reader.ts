@@ -1,27 +1,28 @@
-// Single pages out of packs, as their VM had them: patterns made, patches put onto their references.
-// Blocks that were decoded are kept for a while, in bounded memory, as pages that are asked for
-// together lie together, and the same references are asked for again and again.
+// The pages of a ledger, as their VMs had them: patterns made, patches put onto their references. All
+// who read pages read them here: a few into memory, at once; whole tables into a file; or in the order
+// of their numbers, for a pipe or a stream, in bounded memory. A few go before many: what somebody
+// waits for is read while a memory is restored.
+//
+// Compaction may move what is read: then the work is done once more where it lies now.
 
 import { assert } from '../../values/assert.ts';
-import { isContent, isKeptPattern, UNKNOWN, ZERO, type Holding } from '../../values/holding.ts';
-import { isLedgerError } from '../../values/ledger-error.ts';
-import { blockStarts, packLabel, sliceBlocks } from '../../values/pack.ts';
-import { PACK_SLOTS, PAGE_BYTES } from '../../values/page.ts';
+import { ZERO, type Holding } from '../../values/holding.ts';
+import { PAGE_BYTES } from '../../values/page.ts';
+import { sharedMemory } from '../../ports/guests.ts';
 import type { PageEngine } from '../../ports/page-engine.ts';
-import { publicPattern } from '../../patterns/public-patterns.ts';
 import type { PageStore } from '../../ports/page-store.ts';
-import type { PageLocator, ReadPack } from '../../ports/models.ts';
-import { lastWhere } from '../../values/sorted-search.ts';
-import { useRange } from './pack-ranges.ts';
-import { assertShort, knownPlaceOf } from '../restore/restore-pages.ts';
+import type { PageLocator } from '../../ports/models.ts';
+import { publicPattern } from '../../patterns/public-patterns.ts';
+import { DecodedBlocks } from './decoded-blocks.ts';
+import { followingMoves } from './moved-packs.ts';
+import { fillPages, type FillPages, type FillTarget, type Losses } from './page-filler.ts';
+import { PLAN_PAGES_MAX, planPages } from './page-plan.ts';
+import { assertWhole } from './patch-chain.ts';
+import { UrgentFirst } from './urgent-first.ts';
 
 const CACHE_BYTES = 64 * 1024 * 1024;
-/** Unneeded bytes between two needed blocks that are read rather than skipped. */
-const GAP_BYTES_MAX = 64 * 1024;
-/** Blocks read and decoded as one. */
-const RUN_BLOCKS_MAX = 64;
-/** References of a patch that are patches themselves: more is no ledger of ours. */
-const DEPTH_MAX = 8;
+/** Pages in memory at once, twice, where they are read in order (16 MiB). */
+const ORDERED_PAGES = 4096;
 
 export interface PageReaderPorts {
   readonly engine: PageEngine;
@@ -31,133 +32,92 @@ export interface PageReaderPorts {
   readonly catchUp?: () => Promise<void>;
 }
 
-/** A block's number in its pack, and the pack. */
-interface BlockPlace {
-  readonly key: string;
-  readonly pack: ReadPack;
-  readonly block: number;
+/** Many pages: what each holds, from the first one wanted on. */
+export interface BulkRequest {
+  readonly table: Uint32Array;
+  /** What a message calls the point. */
+  readonly label: string;
+  readonly onProgress?: (progress: { readonly pages: number; readonly pageCount: number }) => void;
+  /**
+   * Is told which pages are lost, ascending, some at a time: they read as zeros. Absent: the first one
+   * that is lost is thrown.
+   */
+  readonly onLost?: (pages: Uint32Array) => void;
 }
 
-interface Starts {
-  readonly slots: Uint32Array;
-  readonly offsets: Uint32Array;
+/** Consecutive pages. */
+export interface PageRun {
+  readonly firstPage: number;
+  /** Whole pages, in shared memory. Valid until the next run is asked for. */
+  readonly pages: Uint8Array;
 }
 
-/** The block that a slot lies in. O(log blocks). */
-const blockOf = ({ slots }: Starts, slot: number): number =>
-  lastWhere(slots.length - 1, (block) => slots[block]! <= slot);
+/** A window of a table that is filled in as one. */
+interface Window {
+  readonly first: number;
+  readonly end: number;
+}
+
+function* windowsOf(table: Uint32Array, pagesMax: number): Generator<Window> {
+  for (let first = 0; first < table.length; first += pagesMax)
+    yield { first, end: Math.min(table.length, first + pagesMax) };
+}
+
+function xorOnto(page: Uint8Array, mask: Uint8Array): void {
+  for (let i = 0; i < PAGE_BYTES; i += 1) page[i]! ^= mask[i]!;
+}
+
+/** Stretches of a window that hold something: all but zeros and what was lost. */
+function* runsIn(table: Uint32Array, { first, end }: Window, lost: Uint32Array): Generator<Window> {
+  const isAbsent = new Uint8Array(end - first);
+  for (const page of lost) isAbsent[page - first] = 1;
+  const isSome = (page: number): boolean => table[page] !== ZERO && isAbsent[page - first] === 0;
+  for (let from = first; from < end;) {
+    let to = from;
+    while (to < end && isSome(to)) to += 1;
+    if (to > from) yield { first: from, end: to };
+    from = to + 1;
+  }
+}
 
 export class PageReader {
   readonly #ports: PageReaderPorts;
-  readonly #cacheBytesMax: number;
-  /** Decoded blocks, the one used longest ago first. */
-  readonly #blocks = new Map<string, Uint8Array>();
-  #blockBytes = 0;
-  readonly #starts = new Map<string, Starts>();
+  readonly #blocks: DecodedBlocks;
+  readonly #order = new UrgentFirst();
 
   constructor(ports: PageReaderPorts, cacheBytesMax = CACHE_BYTES) {
     this.#ports = ports;
-    this.#cacheBytesMax = cacheBytesMax;
+    this.#blocks = new DecodedBlocks(ports, { bytesMax: cacheBytesMax });
   }
 
   /**
-   * The pages of holdings, PAGE_BYTES each, in their order, into `into`. Blocks that are not kept are
-   * read once each. POINT_DAMAGED, PACK_MISSING, PACK_DAMAGED.
+   * The pages of holdings, PAGE_BYTES each, in their order, into `into`; before all bulk work. They are
+   * decoded on the caller's thread: for few pages. POINT_DAMAGED, PACK_MISSING, PACK_DAMAGED.
    */
   async read(holdings: ArrayLike<Holding>, into: Uint8Array): Promise<Uint8Array> {
     assert(into.length >= holdings.length * PAGE_BYTES, 'there is room for every page');
-    try {
-      return await this.#read(holdings, into);
-    } catch (thrown) {
-      const { catchUp } = this.#ports;
-      const isGone = isLedgerError(thrown) && thrown.code === 'PACK_MISSING';
-      if (!isGone || catchUp === undefined) throw thrown;
-      // Compaction deletes packs once it has said where their content lies now.
-      await catchUp();
-      return this.#read(holdings, into);
-    }
+    return this.#order.urgent(() =>
+      followingMoves(this.#ports.catchUp, () => this.#read(holdings, into)),
+    );
   }
 
   async #read(holdings: ArrayLike<Holding>, into: Uint8Array): Promise<Uint8Array> {
     const locator = this.#ports.locator();
-    // What is XORed together for each page: places, or public patterns at the end.
-    const needed = new Map<string, BlockPlace>();
-    const blocks = new Map<string, Uint8Array>();
-    const chains: number[][] = [];
-    for (let i = 0; i < holdings.length; i += 1) {
-      const chain = this.#chainOf(locator, holdings[i]!);
-      chains.push(chain);
-      for (const place of chain) {
-        const at = this.#blockAt(locator, place);
-        const kept = this.#use(at.key);
-        if (kept === undefined) needed.set(at.key, at);
-        else blocks.set(at.key, kept);
-      }
+    const { made, passes } = planPages(locator, holdings, null);
+    const pageAt = (page: number): Uint8Array =>
+      into.subarray(page * PAGE_BYTES, (page + 1) * PAGE_BYTES);
+    for (let page = 0; page < holdings.length; page += 1)
+      if (holdings[page] === ZERO) pageAt(page).fill(0);
+    for (const [pattern, pages] of made) {
+      const whole = this.#publicPage(pattern);
+      for (const page of pages) pageAt(page).set(whole);
     }
-    const fresh = await this.#load([...needed.values()]);
-    for (const [key, pages] of fresh) blocks.set(key, pages);
-    for (const [i, chain] of chains.entries()) {
-      const page = into.subarray(i * PAGE_BYTES, (i + 1) * PAGE_BYTES);
-      this.#compose(locator, { holding: holdings[i]!, chain, blocks }, page);
-    }
-    this.#keep(fresh);
+    for (const [number, { places, pages }] of passes.entries())
+      await this.#blocks.each(locator, places, (index, stored) => {
+        if (number === 0) pageAt(pages[index]!).set(stored);
+        else xorOnto(pageAt(pages[index]!), stored);
+      });
     return into;
-  }
-
-  /** Places whose pages, XORed, are the page; none for zeros and public patterns. */
-  #chainOf(locator: PageLocator, holding: Holding): number[] {
-    const chain: number[] = [];
-    let next: Holding | null = holding;
-    // What a patch refers to may be lost.
-    while (next !== null && (next === UNKNOWN || isContent(next) || isKeptPattern(next))) {
-      assertShort(chain.length, DEPTH_MAX);
-      const place = knownPlaceOf(locator, next);
-      chain.push(place);
-      next = locator.referenceAt(place);
-    }
-    return chain;
-  }
-
-  #startsOf(pack: ReadPack): Starts {
-    let starts = this.#starts.get(pack.name);
-    if (starts === undefined) {
-      if (this.#starts.size > 1024) this.#starts.clear();
-      starts = blockStarts(pack.blocks);
-      this.#starts.set(pack.name, starts);
-    }
-    return starts;
-  }
-
-  #blockAt(locator: PageLocator, place: number): BlockPlace {
-    const pack = locator.packAt(place);
-    const block = blockOf(this.#startsOf(pack), place % PACK_SLOTS);
-    return { key: `${pack.name}/${block}`, pack, block };
-  }
-
-  #compose(
-    locator: PageLocator,
-    of: {
-      readonly holding: Holding;
-      readonly chain: readonly number[];
-      readonly blocks: ReadonlyMap<string, Uint8Array>;
-    },
-    page: Uint8Array,
-  ): void {
-    const { holding, chain, blocks } = of;
-    if (chain.length === 0) {
-      if (holding === ZERO) page.fill(0);
-      else page.set(this.#publicPage(holding));
-      return;
-    }
-    for (const [depth, place] of chain.entries()) {
-      const { key, pack, block } = this.#blockAt(locator, place);
-      const pages = blocks.get(key);
-      assert(pages !== undefined, 'a block that is needed was decoded');
-      const at = ((place % PACK_SLOTS) - this.#startsOf(pack).slots[block]!) * PAGE_BYTES;
-      const part = pages.subarray(at, at + PAGE_BYTES);
-      if (depth === 0) page.set(part);
-      else for (let i = 0; i < PAGE_BYTES; i += 1) page[i]! ^= part[i]!;
-    }
   }
 
   #publicPage(pattern: Holding): Uint8Array {
@@ -166,64 +126,82 @@ export class PageReader {
     return engine.decode({ bytes, blocks, label: `pattern ${pattern}` });
   }
 
-  #use(key: string): Uint8Array | undefined {
-    const pages = this.#blocks.get(key);
-    if (pages === undefined) return undefined;
-    this.#blocks.delete(key);
-    this.#blocks.set(key, pages);
-    return pages;
-  }
-
-  /** Reads and decodes blocks; neighbours together. */
-  async #load(places: readonly BlockPlace[]): Promise<Map<string, Uint8Array>> {
-    const sorted = places.toSorted((a, b) => a.pack.ordinal - b.pack.ordinal || a.block - b.block);
-    const decoded = new Map<string, Uint8Array>();
-    for (let first = 0; first < sorted.length;) {
-      let end = first + 1;
-      while (end < sorted.length && this.#isNear(sorted, { first, end })) end += 1;
-      await this.#loadRun(sorted.slice(first, end), decoded);
-      first = end;
+  /**
+   * Writes the pages of a table into a file of zeros, page n at n * PAGE_BYTES from `offsetBytes` on;
+   * zeros are left out. POINT_DAMAGED, PACK_MISSING, PACK_DAMAGED, DISK_FULL.
+   */
+  async fill(request: BulkRequest, target: FillTarget): Promise<void> {
+    const { table, onLost } = request;
+    this.#refuseLost(request);
+    for (const window of windowsOf(table, PLAN_PAGES_MAX)) {
+      const lost = await this.#window(request, window, { target, firstPage: window.first });
+      if (lost.length > 0) onLost?.(lost);
     }
-    return decoded;
   }
 
-  #isNear(
-    sorted: readonly BlockPlace[],
-    { first, end }: { readonly first: number; readonly end: number },
-  ): boolean {
-    const [start, before, next] = [sorted[first]!, sorted[end - 1]!, sorted[end]!];
-    if (next.pack !== start.pack || next.block - start.block >= RUN_BLOCKS_MAX) return false;
-    const { offsets } = this.#startsOf(next.pack);
-    return offsets[next.block]! - offsets[before.block + 1]! <= GAP_BYTES_MAX;
-  }
-
-  async #loadRun(run: readonly BlockPlace[], decoded: Map<string, Uint8Array>): Promise<void> {
-    const { engine, store } = this.#ports;
-    const { pack, block: firstBlock } = run[0]!;
-    const { offsets } = this.#startsOf(pack);
-    const offsetBytes = offsets[firstBlock]!;
-    const lengthBytes = offsets[run.at(-1)!.block + 1]! - offsetBytes;
-    const range = { name: pack.name, offsetBytes, lengthBytes };
-    const label = packLabel(pack.name);
-    await useRange(store, range, (bytes) => {
-      for (const { key, block } of run) {
-        const at = offsets[block]! - offsetBytes;
-        const stored = bytes.subarray(at, at + pack.blocks.lengths[block]!);
-        const blocks = sliceBlocks(pack.blocks, block, block + 1);
-        decoded.set(key, engine.decode({ bytes: stored, blocks, label }));
+  /**
+   * The pages of a table in the order of their numbers, in runs; a page in none of them is zeros, or
+   * lost. The next ones are read while a run is used. Blocks are read once for each few thousand pages.
+   * POINT_DAMAGED, PACK_MISSING, PACK_DAMAGED.
+   */
+  async *inOrder(request: BulkRequest): AsyncGenerator<PageRun> {
+    const { table, onLost } = request;
+    this.#refuseLost(request);
+    const rooms = [0, 1].map(
+      () => new SharedArrayBuffer(Math.min(table.length, ORDERED_PAGES) * PAGE_BYTES),
+    );
+    const filled = async (window: Window, room: SharedArrayBuffer) => {
+      const target = { file: sharedMemory(room), offsetBytes: 0 };
+      const lost = await this.#window(request, window, { target, firstPage: 0 });
+      return { window, room, lost };
+    };
+    let ahead: ReturnType<typeof filled> | null = null;
+    try {
+      let number = 0;
+      for (const window of [...windowsOf(table, ORDERED_PAGES), null]) {
+        const ready = await ahead;
+        ahead = window === null ? null : filled(window, rooms[number % 2]!);
+        // Its failure is met when it is asked for.
+        ahead?.catch(() => undefined);
+        number += 1;
+        if (ready === null) continue;
+        if (ready.lost.length > 0) onLost?.(ready.lost);
+        for (const { first, end } of runsIn(table, ready.window, ready.lost)) {
+          const at = (first - ready.window.first) * PAGE_BYTES;
+          const pages = new Uint8Array(ready.room, at, (end - first) * PAGE_BYTES);
+          yield { firstPage: first, pages };
+        }
       }
-    });
+    } finally {
+      // Nobody writes into memory that was given up.
+      await ahead?.catch(() => undefined);
+    }
   }
 
-  #keep(fresh: ReadonlyMap<string, Uint8Array>): void {
-    for (const [key, pages] of fresh) {
-      this.#blockBytes += pages.length - (this.#blocks.get(key)?.length ?? 0);
-      this.#blocks.set(key, pages);
-    }
-    for (const [key, pages] of this.#blocks) {
-      if (this.#blockBytes <= this.#cacheBytesMax) break;
-      this.#blocks.delete(key);
-      this.#blockBytes -= pages.length;
-    }
+  #refuseLost({ table, label, onLost }: BulkRequest): void {
+    if (onLost === undefined) assertWhole(table, label);
+  }
+
+  /** Fills a window in; the pages that are lost, as numbers of the table's. */
+  async #window(
+    { table, onProgress, onLost }: BulkRequest,
+    { first, end }: Window,
+    into: { readonly target: FillTarget; readonly firstPage: number },
+  ): Promise<Uint32Array> {
+    const { engine, store, locator, catchUp } = this.#ports;
+    const holdings = table.subarray(first, end);
+    const lost = await followingMoves(catchUp, (isAgain) => {
+      let losses: Losses = null;
+      if (onLost !== undefined)
+        losses = isAgain ? ['PACK_DAMAGED', 'PACK_MISSING'] : ['PACK_DAMAGED'];
+      let done = first;
+      const onPages = (pages: number): void => {
+        done += pages;
+        onProgress?.({ pages: done, pageCount: table.length });
+      };
+      const request: FillPages = { holdings, ...into, onPages };
+      return fillPages({ engine, store, locator: locator(), order: this.#order }, request, losses);
+    });
+    return lost.map((page) => first + page);
   }
 }

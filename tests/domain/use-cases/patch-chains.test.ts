@@ -15,7 +15,6 @@ import { PACK_SLOTS, PAGE_BYTES } from '../../../domain/values/page.ts';
 import type { PageStore } from '../../../domain/ports/page-store.ts';
 import type { PageLocator, ReadPack } from '../../../domain/ports/models.ts';
 import { PageReader } from '../../../domain/use-cases/pages/page-reader.ts';
-import { restorePages } from '../../../domain/use-cases/restore/restore-pages.ts';
 import { seededRandom } from '../../support/images.ts';
 import { valueOf } from '../../support/outcomes.ts';
 import { makeTemporaryFolder, type TemporaryFolder } from '../../support/temporary-folder.ts';
@@ -119,20 +118,34 @@ describe('a patch of a patch', () => {
     const fd = openSync(path, 'wx+');
     ftruncateSync(fd, EXPECTED.length);
     const told: number[] = [];
-    await restorePages(
-      { engine, store, locator },
-      {
-        table: HOLDINGS,
-        file: memoryOfDescriptor(fd),
-        offsetBytes: 0,
-        label: 'a chain',
-        onProgress: ({ pages: done }) => told.push(done),
-      },
+    const reader = new PageReader({ engine, store, locator: () => locator });
+    const onProgress = ({ pages: done }: { readonly pages: number }) => told.push(done);
+    await reader.fill(
+      { table: HOLDINGS, label: 'a chain', onProgress },
+      { file: memoryOfDescriptor(fd), offsetBytes: 0 },
     );
     closeSync(fd);
     expect(readFileSync(path).equals(EXPECTED)).toBe(true);
     // Zeros are not written, and a page counts once however many masks lie on it.
     expect(told.at(-1)).toBe(HOLDINGS.length - 1);
+  });
+
+  test.each([0, 2])('is read in order, with %d threads', async (threads) => {
+    const threaded = createPageEngine({ threads });
+    const reader = new PageReader({ engine: threaded, store, locator: () => locator });
+    const read = new Uint8Array(EXPECTED.length);
+    const runs: number[][] = [];
+    for await (const run of reader.inOrder({ table: HOLDINGS, label: 'a chain' })) {
+      runs.push([run.firstPage, run.pages.length / PAGE_BYTES]);
+      read.set(run.pages, run.firstPage * PAGE_BYTES);
+    }
+    await threaded.close();
+    expect(EXPECTED.equals(read)).toBe(true);
+    // Zeros are in no run.
+    expect(runs).toEqual([
+      [0, 1],
+      [2, 5],
+    ]);
   });
 
   test('that refers to itself is refused as damage', async () => {

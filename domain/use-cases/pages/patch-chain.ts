@@ -1,0 +1,60 @@
+// From what a page holds to what has to be read for it: the place of its content, and, where that is a
+// patch, the place of what it is a patch of. The pages there, XORed, are the page.
+
+import { isContent, isKeptPattern, UNKNOWN, type Holding } from '../../values/holding.ts';
+import { LedgerError } from '../../values/ledger-error.ts';
+import type { PageLocator } from '../../ports/models.ts';
+
+/**
+ * Patches that may lie upon each other: there are more than one only where several hosts wrote at
+ * once, and more than these are no ledger of ours.
+ */
+const PATCHES_MAX = 8;
+/** Places of the longest chain. */
+export const CHAIN_MAX = PATCHES_MAX + 1;
+
+/** Raises POINT_DAMAGED where a page of the table is not known. */
+export function assertWhole(table: Uint32Array, label: string): void {
+  const gfn = table.indexOf(UNKNOWN);
+  if (gfn < 0) return;
+  throw new LedgerError(
+    'POINT_DAMAGED',
+    `${label} cannot be restored: what page ${gfn} held is lost, because events of this VM or of a pack it used are damaged; \`pageledger verify\` names them and the points that are whole`,
+    { gfn },
+  );
+}
+
+/** Where a holding lies. POINT_DAMAGED where it is gone. */
+function knownPlaceOf(locator: PageLocator, holding: Holding): number {
+  const place = holding === UNKNOWN ? -1 : locator.placeOf(holding);
+  if (place >= 0) return place;
+  throw new LedgerError(
+    'POINT_DAMAGED',
+    'a page cannot be restored: what it held, or what it is a patch of, is lost or was forgotten; run `pageledger verify`',
+  );
+}
+
+/** Whether a page that holds this is read; others are zeros or made. What is lost would have been. */
+export const isRead = (holding: Holding): boolean =>
+  isContent(holding) || isKeptPattern(holding) || holding === UNKNOWN;
+
+/**
+ * Puts the places of a holding that is read into `chain`, which has room for CHAIN_MAX: its own first,
+ * that of a whole page last; how many they are. POINT_DAMAGED where one is gone, or there is no end:
+ * such a chain may go round in circles.
+ */
+export function chainOf(locator: PageLocator, holding: Holding, chain: Float64Array): number {
+  let next: Holding | null = holding;
+  let length = 0;
+  for (; next !== null; length += 1) {
+    if (length === CHAIN_MAX)
+      throw new LedgerError(
+        'POINT_DAMAGED',
+        'a page cannot be restored: it is a patch of a patch, and so on without end; run `pageledger verify`, and restore the log from a copy',
+      );
+    const place = knownPlaceOf(locator, next);
+    chain[length] = place;
+    next = locator.referenceAt(place);
+  }
+  return length;
+}
