@@ -2,15 +2,17 @@
 // looked up among those of all pages stored now. Found: a link. Not found: page and identifier are
 // stored. A page that a pattern describes is neither stored nor looked up.
 //
-// Two deciders of one rule. `decidePageWrite` decides one write and is the oracle; `decideWrites`
-// decides a whole batch of columns in place. A test holds them equal.
+// One rule in three forms. `decidePageWrite` decides one write, in words, and is the oracle.
+// `decideWrites` decides a whole batch of columns as a recorder sees it. Others may have written too by
+// the time it is committed, so what the batch means is decided once more when it is folded, in log
+// order: `foldWrites`. Tests hold both against the oracle.
 //
 // Invariants: written = stored + merged + pattern; in one group no two stored pages are equal;
 // SharingBroken only where the old content had another holder just before the write, in gfn order.
 
 import * as either from 'fp-ts/lib/Either.js';
 import type { Either } from 'fp-ts/lib/Either.js';
-import { isContent, ZERO, type Holding } from './values/holding.ts';
+import { FIRST_CONTENT, isContent, ZERO, type Holding } from './values/holding.ts';
 import { assert } from './values/assert.ts';
 import { CLASS_NONE } from './ports/page-engine.ts';
 import {
@@ -32,7 +34,12 @@ export type PageEvent =
       readonly identifier: string;
       readonly scope: 'intra' | 'inter';
     }
-  | { readonly type: 'PatternPageShared'; readonly gfn: number; readonly pattern: number }
+  | {
+      readonly type: 'PatternPageShared';
+      readonly gfn: number;
+      readonly pattern: number;
+      readonly identifier: string;
+    }
   | { readonly type: 'SharingBroken'; readonly gfn: number; readonly identifier: string };
 
 export interface WritePage {
@@ -40,22 +47,23 @@ export interface WritePage {
   readonly gfn: number;
   /** CLASS_NONE, or the class of the pattern that describes the page. */
   readonly patternClass: number;
-  /** Hex; unused for a pattern page. */
+  /** Hex: of the page, or of the descriptor of its pattern. */
   readonly identifier: string;
 }
 
 /** All VMs of a group, page by page: what each page holds, and who first stored each content. */
 export interface PagesState {
   readonly pageCount: number;
-  /** `vm/gfn` -> identifier, or `pattern:N`. */
+  /** `vm/gfn` -> identifier, or `pattern:CLASS:IDENTIFIER`. */
   readonly pages: ReadonlyMap<string, string>;
   /** identifier -> the VM that stored it. */
   readonly contents: ReadonlyMap<string, string>;
 }
 
-const patternText = (patternClass: number): string => `pattern:${patternClass}`;
+const patternText = (patternClass: number, identifier: string): string =>
+  `pattern:${patternClass}:${identifier}`;
 
-function holders(state: PagesState, held: string): number {
+function holdersOf(state: PagesState, held: string): number {
   let count = 0;
   for (const other of state.pages.values()) if (other === held) count += 1;
   return count;
@@ -68,14 +76,15 @@ export const decidePageWrite =
     const { vm, gfn, patternClass } = write;
     if (gfn >= state.pageCount)
       return either.left({ _tag: 'GfnOutOfRange', vm, gfn, pages: state.pageCount });
+    const { identifier } = write;
     const isOfPattern = patternClass !== CLASS_NONE;
-    const next = isOfPattern ? patternText(patternClass) : write.identifier;
+    const next = isOfPattern ? patternText(patternClass, identifier) : identifier;
     const old = state.pages.get(`${vm}/${gfn}`);
     if (old === next) return either.right([]);
     const events: PageEvent[] = [];
-    const { identifier } = write;
     const holder = state.contents.get(identifier);
-    if (isOfPattern) events.push({ type: 'PatternPageShared', gfn, pattern: patternClass });
+    if (isOfPattern)
+      events.push({ type: 'PatternPageShared', gfn, pattern: patternClass, identifier });
     else if (holder === undefined) events.push({ type: 'PageStored', gfn, identifier });
     else
       events.push({
@@ -84,19 +93,31 @@ export const decidePageWrite =
         identifier,
         scope: holder === vm ? 'intra' : 'inter',
       });
-    if (old !== undefined && !old.startsWith('pattern:') && holders(state, old) > 1)
+    if (old !== undefined && !old.startsWith('pattern:') && holdersOf(state, old) > 1)
       events.push({ type: 'SharingBroken', gfn, identifier: old });
     return either.right(events);
   };
 
 /** The pages after an event of a VM. */
 export function evolvePages(state: PagesState, vm: string, event: PageEvent): PagesState {
-  if (event.type === 'SharingBroken') return state;
-  const held = event.type === 'PatternPageShared' ? patternText(event.pattern) : event.identifier;
-  const pages = new Map(state.pages).set(`${vm}/${event.gfn}`, held);
-  const contents =
-    event.type === 'PageStored' ? new Map(state.contents).set(held, vm) : state.contents;
-  return { ...state, pages, contents };
+  const holding = (held: string): PagesState => ({
+    ...state,
+    pages: new Map(state.pages).set(`${vm}/${event.gfn}`, held),
+  });
+  switch (event.type) {
+    case 'PageStored': {
+      const { identifier } = event;
+      return { ...holding(identifier), contents: new Map(state.contents).set(identifier, vm) };
+    }
+    case 'PageMerged':
+      return holding(event.identifier);
+    case 'PatternPageShared':
+      return holding(patternText(event.pattern, event.identifier));
+    case 'SharingBroken':
+      return state;
+    default:
+      return event satisfies never;
+  }
 }
 
 // ---- a batch of columns: the rule in place -------------------------------------------------------
@@ -189,4 +210,74 @@ export function decideWrites(view: WritesView, columns: WriteColumns): DecidedWr
     pattern,
     unchanged: total - count,
   };
+}
+
+// ---- a recorded batch in log order: the rule has the last word -----------------------------------
+
+/** What pages hold just before a batch is folded: taken on by it. */
+export interface HeldPages {
+  /** What every page of the VM holds. */
+  readonly table: Uint32Array;
+  /** Pages of all VMs that hold a content, by content. */
+  readonly holders: Uint32Array;
+}
+
+export interface RecordedWrites {
+  readonly gfns: Uint32Array;
+  readonly kinds: Uint8Array;
+  /** What each page holds from now on: of equal contents the first in log order. */
+  readonly holdings: Uint32Array;
+  /** What it would hold, had nobody stored the same before. */
+  readonly recorded: Uint32Array;
+}
+
+/** What a recorded batch means once others have written too. */
+export interface FoldedWrites {
+  /** By row: stored, merged or of a pattern, and whether a sharing was broken. */
+  readonly kinds: Uint8Array;
+  /** Stores that another recorder's store came before: they are merges. */
+  readonly overridden: number;
+  /** Rows that broke a sharing. */
+  readonly broken: number;
+  /** Rows whose breaking of a sharing the recorder saw otherwise. */
+  readonly toggled: number;
+}
+
+/**
+ * Folds a recorded batch into the pages. A store of what was stored before, in log order, is a merge; a
+ * sharing is broken where the old content had another holder just before the row. Rows beyond the VM's
+ * pages are of a damaged event and are passed over. O(rows).
+ */
+export function foldWrites({ table, holders }: HeldPages, writes: RecordedWrites): FoldedWrites {
+  const { gfns, holdings, recorded } = writes;
+  const kinds = new Uint8Array(gfns.length);
+  let overridden = 0;
+  let broken = 0;
+  let toggled = 0;
+  for (let row = 0; row < gfns.length; row += 1) {
+    const was = writes.kinds[row]!;
+    kinds[row] = was;
+    const gfn = gfns[row]!;
+    if (gfn >= table.length) continue;
+    const old = table[gfn]!;
+    const next = holdings[row]!;
+    let kind = was & ~KIND_BROKE;
+    // A later number stands for a content that was released and is used again: that was stored.
+    if (kind === KIND_STORED && next < recorded[row]! && isContent(next)) {
+      kind = KIND_MERGED;
+      overridden += 1;
+    }
+    if (isContent(old)) {
+      if (old !== next && holders[old - FIRST_CONTENT]! > 1) {
+        kind |= KIND_BROKE;
+        broken += 1;
+      }
+      holders[old - FIRST_CONTENT]! -= 1;
+    }
+    if (isContent(next)) holders[next - FIRST_CONTENT]! += 1;
+    table[gfn] = next;
+    if (((was ^ kind) & KIND_BROKE) !== 0) toggled += 1;
+    kinds[row] = kind;
+  }
+  return { kinds, overridden, broken, toggled };
 }

@@ -38,17 +38,16 @@ function patternOf(
 }
 
 /**
- * What the rows of a batch hold, in row order; UNKNOWN where a pack is not known. O(rows). With a
- * room they lie in it, valid until its next use.
+ * What the rows of a batch were recorded to hold, in row order, whoever stored the same before; UNKNOWN
+ * where a pack is not known. O(rows). With a room they lie in it, valid until its next use.
  */
-export function holdingsOf(
+export function recordedHoldingsOf(
   contents: Contents,
   columns: PageColumns,
   room?: Uint32Array,
 ): Uint32Array {
   const { kinds, packIndexes, slots } = columns;
   const packs: (KnownPack | undefined)[] = columns.packs.map((name) => contents.byName(name));
-  const hasAliases = contents.aliases.size > 0;
   const bases = new Uint32Array(packs.map((pack) => FIRST_CONTENT + (pack?.firstContent ?? 0)));
   const limits = new Uint32Array(packs.map((pack) => pack?.pages ?? 0));
   const holdings = room?.subarray(0, kinds.length) ?? new Uint32Array(kinds.length);
@@ -59,12 +58,27 @@ export function holdingsOf(
       const index = packIndexes[row]!;
       const slot = slots[row]!;
       if (outcome === KIND_PATTERN) holdings[row] = patternOf(contents, packs, { index, slot });
-      else if (slot >= limits[index]!) holdings[row] = UNKNOWN;
-      else if (hasAliases) holdings[row] = contents.holdingOf(packs[index]!, slot);
-      else holdings[row] = bases[index]! + slot;
+      else holdings[row] = slot >= limits[index]! ? UNKNOWN : bases[index]! + slot;
     }
   }
   return holdings;
+}
+
+/** The first of equal contents for each holding, in place. */
+export function takeFirsts(contents: Contents, holdings: Uint32Array): Uint32Array {
+  if (contents.aliases.size > 0)
+    for (let row = 0; row < holdings.length; row += 1)
+      holdings[row] = contents.firstOf(holdings[row]!);
+  return holdings;
+}
+
+/** What the rows of a batch hold: of equal contents the first. Otherwise as recordedHoldingsOf. */
+export function holdingsOf(
+  contents: Contents,
+  columns: PageColumns,
+  room?: Uint32Array,
+): Uint32Array {
+  return takeFirsts(contents, recordedHoldingsOf(contents, columns, room));
 }
 
 /** Writes a batch into a table; rows beyond it are of a damaged event and are passed over. */

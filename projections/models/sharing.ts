@@ -1,16 +1,12 @@
 // The sharing state at the head of the log: the identifier index and, for every content, how many
 // pages hold it. Heavy: recording needs it, and folding what others recorded; reading does not.
 //
-// It decides, as the fold (brief, section 4, Many recorders), which of two equal stores is the content
-// and which writes broke a sharing. Invariant of preemptive merging: no two contents that are not
+// It has what the fold decides on (domain/sharing.ts): which of two equal stores is the content, and
+// which writes broke a sharing. Invariant of preemptive merging: no two contents that are not
 // aliases have equal identifiers.
 
-import {
-  KIND_BROKE,
-  KIND_MASK,
-  KIND_STORED,
-  type PageColumns,
-} from '../../domain/events/pages-written.ts';
+import { KIND_BROKE, type PageColumns } from '../../domain/events/pages-written.ts';
+import { foldWrites } from '../../domain/sharing.ts';
 import {
   FIRST_CONTENT,
   isContent,
@@ -30,7 +26,7 @@ import {
   type IdentifierColumn,
 } from './identifier-index.ts';
 import { NumberSet } from '../../domain/values/number-set.ts';
-import { holdingsOf, type PageTable } from './page-tables.ts';
+import { recordedHoldingsOf, takeFirsts, type PageTable } from './page-tables.ts';
 
 /** Growth of the column of holders. */
 const GROWTH = 1.125;
@@ -190,31 +186,17 @@ export class Sharing {
     columns: PageColumns,
     toggles: number[],
   ): FoldedCounts {
-    const { gfns, kinds, slots, packIndexes } = columns;
-    const holdings = holdingsOf(contents, columns);
-    const holders = this.#holders;
+    const recorded = recordedHoldingsOf(contents, columns);
     const hasAliases = contents.aliases.size > 0;
-    let broken = 0;
-    let overridden = 0;
-    for (let row = 0; row < gfns.length; row += 1) {
-      const gfn = gfns[row]!;
-      if (gfn >= table.length) continue;
-      const old = table[gfn]!;
-      const next = holdings[row]!;
-      const kind = kinds[row]!;
-      const isBroken = isContent(old) && old !== next && holders[old - FIRST_CONTENT]! > 1;
-      if (isBroken) broken += 1;
-      if (isBroken !== ((kind & KIND_BROKE) !== 0)) toggles.push(2 * (columns.firstRow + row) + 1);
-      if (hasAliases && (kind & KIND_MASK) === KIND_STORED && isContent(next)) {
-        const pack = contents.byName(columns.packs[packIndexes[row]!]!)!;
-        // A later number stands for a content that was released and is used again.
-        if (next < FIRST_CONTENT + pack.firstContent + slots[row]!) overridden += 1;
-      }
-      if (isContent(old)) holders[old - FIRST_CONTENT]! -= 1;
-      if (isContent(next)) holders[next - FIRST_CONTENT]! += 1;
-      table[gfn] = next;
-    }
-    return { overridden, broken };
+    const holdings = hasAliases ? takeFirsts(contents, recorded.slice()) : recorded;
+    const { gfns, kinds, firstRow } = columns;
+    const pages = { table, holders: this.#holders };
+    const folded = foldWrites(pages, { gfns, kinds, holdings, recorded });
+    if (folded.toggled > 0)
+      for (let row = 0; row < kinds.length; row += 1)
+        if (((folded.kinds[row]! ^ kinds[row]!) & KIND_BROKE) !== 0)
+          toggles.push(2 * (firstRow + row) + 1);
+    return folded;
   }
 
   /** The pages of a table hold nothing any more: the VM was retired, or its table was lost. */

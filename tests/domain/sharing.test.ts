@@ -1,16 +1,8 @@
 import { describe, expect, test } from '@jest/globals';
-import { hash } from 'node:crypto';
 import * as either from 'fp-ts/lib/Either.js';
 import fc from 'fast-check';
-import { identifierAt } from '../../domain/values/identifier.ts';
-import {
-  KIND_BROKE,
-  KIND_MASK,
-  KIND_MERGED,
-  KIND_STORED,
-  KIND_ZERO,
-} from '../../domain/events/pages-written.ts';
-import { CLASS_NONE, CLASS_ZERO, IDENTIFIER_BYTES } from '../../domain/ports/page-engine.ts';
+import { KIND_MASK, KIND_MERGED, KIND_STORED } from '../../domain/events/pages-written.ts';
+import { CLASS_NONE, CLASS_ZERO } from '../../domain/ports/page-engine.ts';
 import {
   decidePageWrite,
   decideWrites,
@@ -18,14 +10,21 @@ import {
   type PageEvent,
   type PagesState,
   type WritePage,
-  type WritesView,
 } from '../../domain/sharing.ts';
-import { FIRST_CONTENT, isContent, UNKNOWN, type Holding } from '../../domain/values/holding.ts';
+import { FIRST_CONTENT } from '../../domain/values/holding.ts';
 import type { Refusal } from '../../domain/values/refusals.ts';
 import { events, refusal, specify } from '../support/given-when-then.ts';
-
-const PAGES = 16;
-const EMPTY: PagesState = { pageCount: PAGES, pages: new Map(), contents: new Map() };
+import {
+  PAGES,
+  PATTERN_CLASS,
+  EMPTY,
+  MapView,
+  capture,
+  columnsOf,
+  decideOneByOne,
+  kindOf,
+  textOf,
+} from '../support/page-oracle.ts';
 
 /** Events of a page bear no VM; here they do, so that several VMs can be told apart. */
 interface OfVm {
@@ -64,7 +63,7 @@ const merged = (vm: string, gfn: number, identifier: string, scope: 'intra' | 'i
 });
 const zeroed = (vm: string, gfn: number): OfVm => ({
   vm,
-  event: { type: 'PatternPageShared', gfn, pattern: CLASS_ZERO },
+  event: { type: 'PatternPageShared', gfn, pattern: CLASS_ZERO, identifier: '' },
 });
 const broken = (vm: string, gfn: number, identifier: string): OfVm => ({
   vm,
@@ -97,6 +96,19 @@ describe('a page write', () => {
   test('that a pattern describes is neither stored nor looked up', () => {
     expect(given().when(writeZero('a', 2))).toEqual(events(zeroed('a', 2)));
     expect(given(zeroed('b', 0)).when(writeZero('a', 2))).toEqual(events(zeroed('a', 2)));
+  });
+
+  test('of another pattern of the same class is one', () => {
+    const ofPattern = (identifier: string): WritePage => ({
+      ...write('a', 0, identifier),
+      patternClass: PATTERN_CLASS,
+    });
+    const shared = (identifier: string): OfVm => ({
+      vm: 'a',
+      event: { type: 'PatternPageShared', gfn: 0, pattern: PATTERN_CLASS, identifier },
+    });
+    expect(given(shared('P')).when(ofPattern('Q'))).toEqual(events(shared('Q')));
+    expect(given(shared('P')).when(ofPattern('P'))).toEqual(events());
   });
 
   test('of what the page holds already is no event', () => {
@@ -154,100 +166,6 @@ describe('a sharing is broken', () => {
   });
 });
 
-/** The plainest view there is: maps and nothing else. */
-class MapView implements WritesView {
-  readonly contents: string[] = [];
-  readonly tables = new Map<string, Holding[]>();
-  vm = '';
-
-  table(): Holding[] {
-    let table = this.tables.get(this.vm);
-    if (table === undefined) {
-      table = Array.from({ length: PAGES }, () => UNKNOWN);
-      this.tables.set(this.vm, table);
-    }
-    return table;
-  }
-
-  find(identifiers: Uint8Array, row: number): Holding {
-    const content = this.contents.indexOf(identifierAt(identifiers, row));
-    return content < 0 ? -1 : FIRST_CONTENT + content;
-  }
-
-  held(gfn: number): Holding {
-    return this.table()[gfn]!;
-  }
-
-  holders(content: Holding): number {
-    return [...this.tables.values()].flat().filter((held) => held === content).length;
-  }
-
-  store(identifiers: Uint8Array, row: number): Holding {
-    return FIRST_CONTENT + this.contents.push(identifierAt(identifiers, row)) - 1;
-  }
-
-  hold(gfn: number, holding: Holding): void {
-    this.table()[gfn] = holding;
-  }
-}
-
-/** A capture: what each page of a VM holds, as a small number; 0 is zeros. */
-const capture = fc.record({
-  vm: fc.constantFrom('a', 'b', 'c'),
-  pages: fc.uniqueArray(
-    fc.record({ gfn: fc.nat({ max: PAGES - 1 }), content: fc.nat({ max: 6 }) }),
-    {
-      selector: ({ gfn }) => gfn,
-      maxLength: PAGES,
-    },
-  ),
-});
-
-const identifierOf = (content: number): Uint8Array =>
-  hash('sha256', `content ${content}`, 'buffer');
-
-function columnsOf(pages: readonly { gfn: number; content: number }[]) {
-  const identifiers = new Uint8Array(pages.length * IDENTIFIER_BYTES);
-  for (const [row, { content }] of pages.entries())
-    if (content > 0) identifiers.set(identifierOf(content), row * IDENTIFIER_BYTES);
-  return {
-    gfns: Uint32Array.from(pages, ({ gfn }) => gfn),
-    classes: Uint8Array.from(pages, ({ content }) => (content === 0 ? CLASS_ZERO : CLASS_NONE)),
-    identifiers,
-    patterns: new Uint32Array(pages.length),
-  };
-}
-
-/** What the oracle says of one capture: its state after it, and its events by row. */
-function decideOneByOne(
-  before: PagesState,
-  vm: string,
-  columns: ReturnType<typeof columnsOf>,
-): { state: PagesState; byRow: PageEvent[][] } {
-  let state = before;
-  const byRow: PageEvent[][] = [];
-  for (const [row, gfn] of columns.gfns.entries()) {
-    const identifier = identifierAt(columns.identifiers, row);
-    const command = { vm, gfn, patternClass: columns.classes[row]!, identifier };
-    const decided = decidePageWrite(state)(command);
-    if (either.isLeft(decided)) throw new TypeError('the oracle refused a page of the VM');
-    for (const event of decided.right) {
-      // The invariant of preemptive merging, at every event.
-      if (event.type === 'PageStored' && state.contents.has(event.identifier))
-        throw new TypeError(`${event.identifier} is stored twice`);
-      state = evolvePages(state, vm, event);
-    }
-    byRow.push([...decided.right]);
-  }
-  return { state, byRow };
-}
-
-const KINDS: Readonly<Record<string, number>> = {
-  PageStored: KIND_STORED,
-  PageMerged: KIND_MERGED,
-  PatternPageShared: KIND_ZERO,
-};
-
 describe('the decider of whole batches', () => {
   test('decides as the decider of single pages does, over several VMs and captures', () => {
     fc.assert(
@@ -261,10 +179,7 @@ describe('the decider of whole batches', () => {
           view.vm = vm;
           const decided = decideWrites(view, columns);
           const rows = oracle.byRow.flatMap((some, row) => (some.length > 0 ? [row] : []));
-          const kinds = rows.map((row) => {
-            const [first, second] = oracle.byRow[row]!;
-            return KINDS[first!.type]! | (second === undefined ? 0 : KIND_BROKE);
-          });
+          const kinds = rows.map((row) => kindOf(oracle.byRow[row]!));
           expect([...decided.rows]).toEqual(rows);
           expect([...decided.kinds]).toEqual(kinds);
           expect(decided.count).toBe(rows.length);
@@ -296,6 +211,3 @@ describe('the decider of whole batches', () => {
     expect([...decided.holdings]).toEqual([FIRST_CONTENT, FIRST_CONTENT, FIRST_CONTENT]);
   });
 });
-
-const textOf = (view: MapView, holding: Holding): string =>
-  isContent(holding) ? view.contents[holding - FIRST_CONTENT]! : `pattern:${holding + CLASS_ZERO}`;
