@@ -63,7 +63,8 @@ export type {
   ObservedNamedStates,
   ObservedRequest,
 } from './projections/subscriptions/messages.ts';
-export type { CaptureChange, Change } from './projections/commits.ts';
+export type { AssemblerState, CaptureChange, Change } from './projections/commits.ts';
+export type { ChangesRequest } from './projections/observable.ts';
 export type { Folded, Projection } from './projections/projection.ts';
 export {
   projectionNamed,

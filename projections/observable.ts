@@ -1,10 +1,10 @@
 // Replay, then live: the one file that builds Observables. What flows is whole changes (a capture with
-// its batches, or one control event), or arrays of what was made of them, never a page. Every source is
+// its batches, or one control event), or what was made of them, never a page. Every source is
 // pulled: the next chunk is read when the one before was worked off, so a slow projection slows the
 // reader and nothing piles up.
 
-import { lastValueFrom, Observable } from 'rxjs';
-import type { EventLog, LogChunk } from '../domain/ports/event-log.ts';
+import { ignoreElements, lastValueFrom, Observable } from 'rxjs';
+import type { EventLog } from '../domain/ports/event-log.ts';
 import { CommitAssembler, type AssemblerState, type Change } from './commits.ts';
 
 /** Folds a change; the reader waits for it. */
@@ -37,30 +37,22 @@ const pulled = <T, R>({ open, signal: outer, work }: Pulled<T, R>): Observable<R
     return () => left.abort();
   });
 
-/** Folds what the log holds after a state, up to its end now; gives the state after it. */
-export async function replayCommits(
-  log: EventLog,
-  at: AssemblerState,
-  fold: Fold,
-): Promise<AssemblerState> {
-  const assembler = new CommitAssembler(log, at);
-  const states = pulled<LogChunk, AssemblerState>({
-    open: () => log.read({ from: at.next }),
-    work: async ({ items, next }, emit) => {
-      for (const change of await assembler.take(items)) await fold(change);
-      emit({ next, pending: assembler.pending() });
-    },
-  });
-  return lastValueFrom(states, { defaultValue: at });
-}
-
-/** What a live reader brings, control messages in band and never ahead of the changes. */
+/** What a reader brings, control messages in band and never ahead of the changes. */
 export interface Arrival {
   /** `caughtUp`: all that was there when it was looked for has come. */
   readonly _tag: 'changes' | 'caughtUp' | 'reconnected';
   readonly changes: readonly Change[];
   /** Where another reader goes on who has taken everything up to here. */
   readonly state: AssemblerState;
+}
+
+/** What the log holds after a state, up to its end now: a chunk of the log at a time. */
+async function* replayed(log: EventLog, from: AssemblerState): AsyncGenerator<Arrival> {
+  const assembler = new CommitAssembler(log, from);
+  for await (const { items, next } of log.read({ from: from.next })) {
+    const changes = await assembler.take(items);
+    yield { _tag: 'changes', changes, state: { next, pending: assembler.pending() } };
+  }
 }
 
 /**
@@ -104,3 +96,53 @@ export const observed = <T>({ open, signal, handle }: ObservedSource<T>): Observ
       }
     },
   });
+
+/** What of a log is asked for. */
+export interface ChangesRequest {
+  /** After what this state has seen; absent: from the log's beginning. */
+  readonly from?: AssemblerState;
+  /** Replay, then live until it aborts. Absent: up to the log's end now. */
+  readonly signal?: AbortSignal | undefined;
+  /** Called with each change before it is emitted; the reader waits for it. */
+  readonly handle?: ((change: Change) => Promise<void> | void) | undefined;
+  /** Called when all changes before a place were emitted. */
+  readonly onReached?: (state: AssemblerState) => void;
+}
+
+const START: AssemblerState = { next: 0n, pending: [] };
+
+/**
+ * The changes of a log in their order, replayed and then live: what every projection is a fold over. A
+ * change is a value whole, a capture with its batches, so operators that work at once keep nothing.
+ */
+export function changes$(log: EventLog, request: ChangesRequest = {}): Observable<Change> {
+  const { from = START, signal: until, handle, onReached } = request;
+  return pulled<Arrival, Change>({
+    open: (signal) =>
+      until === undefined ? replayed(log, from) : liveChanges(log, { from, signal }),
+    signal: until,
+    work: async ({ changes, state }, emit, ended) => {
+      for (const change of changes) {
+        if (ended.aborted) return;
+        await handle?.(change);
+        emit(change);
+      }
+      onReached?.(state);
+    },
+  });
+}
+
+/** Folds what the log holds after a state, up to its end now; gives the state after it. */
+export async function replayCommits(
+  log: EventLog,
+  from: AssemblerState,
+  fold: Fold,
+): Promise<AssemblerState> {
+  let after = from;
+  const onReached = (state: AssemblerState): void => {
+    after = state;
+  };
+  const folded = changes$(log, { from, handle: fold, onReached }).pipe(ignoreElements());
+  await lastValueFrom(folded, { defaultValue: undefined });
+  return after;
+}

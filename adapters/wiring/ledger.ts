@@ -34,6 +34,8 @@ import {
   type IdentifierColumn,
 } from '../../projections/models/identifier-index.ts';
 import { LedgerState, type Replay } from '../../projections/models/ledger-state.ts';
+import type { Change } from '../../projections/commits.ts';
+import { changes$, type ChangesRequest } from '../../projections/observable.ts';
 import { rows, states, subscribe } from '../../projections/subscriptions/subscribe.ts';
 import {
   type AnyStatesRequest,
@@ -324,7 +326,12 @@ export class Ledger {
     return states(this, request);
   }
 
-  /** Either of them as an Observable. Work that takes time belongs into `handle`. */
+  /** What projections are folds over: whole changes in log order, replayed; with a signal, then live. */
+  changes$(request?: ChangesRequest): Observable<Change> {
+    return changes$(this.log, request);
+  }
+
+  /** Rows or states as an Observable. Work that takes time belongs into `handle`. */
   subscribe<S>(request: ObservedStates<S>): Observable<StateMessage<S>>;
   subscribe(request: ObservedNamedStates): Observable<StateMessage<unknown>>;
   subscribe(request?: ObservedRows): Observable<RowMessage>;

@@ -1,8 +1,9 @@
 import { describe, expect, test } from '@jest/globals';
-import type { Subscription } from 'rxjs';
+import { lastValueFrom, scan, type Subscription } from 'rxjs';
 import type { EventLog } from '../../domain/ports/event-log.ts';
 import type { AssemblerState, Change } from '../../projections/commits.ts';
 import {
+  changes$,
   liveChanges,
   observed,
   replayCommits,
@@ -147,5 +148,33 @@ describe('a replay', () => {
     });
     expect({ most, folded }).toEqual({ most: 1, folded: 5 });
     expect(state).toEqual({ next: BigInt(ledger.store.events.length), pending: [] });
+  });
+});
+
+describe('the changes of a log', () => {
+  test('are replayed to its end, each a value of its own, for whatever is folded over them', async () => {
+    const ledger = new HandMadeLedger();
+    await ledger.record({ vm: 'a', pages: [1, 2] });
+    await ledger.record({ vm: 'b', pages: [2] });
+    const folded = changes$(ledger.log).pipe(
+      scan((lines, change) => [...lines, lineOf(change)], new Array<string>()),
+    );
+    expect(await lastValueFrom(folded)).toEqual(['VmRegistered', 'a@1', 'VmRegistered', 'b@1']);
+  });
+
+  test('go on live until aborted, after what was seen before', async () => {
+    const ledger = new HandMadeLedger();
+    await ledger.record({ vm: 'a', pages: [1] });
+    const from = await replayCommits(ledger.log, START, () => Promise.resolve());
+    const abort = new AbortController();
+    const lines: string[] = [];
+    const ended = changes$(ledger.log, { from, signal: abort.signal }).forEach((change) => {
+      lines.push(lineOf(change));
+      if (lines.length === 2) abort.abort();
+    });
+    await ledger.record({ vm: 'a', pages: [2] });
+    await ledger.record({ vm: 'a', pages: [3] });
+    await ended;
+    expect(lines).toEqual(['a@2', 'a@3']);
   });
 });
