@@ -3,6 +3,7 @@
 import { randomBytes } from 'node:crypto';
 import { LIVE_GUESTS, openImage, type OpenSourceRequest } from '../guests/sources.ts';
 import { lockRecorder } from '../stores/locks/host-locks.ts';
+import { commitDigest } from '../../domain/evidence.ts';
 import { refuse } from '../../domain/values/refused.ts';
 import { initialVm, recorderRefusal } from '../../domain/vm.ts';
 import { Recorder, type RecorderOptions } from '../../domain/use-cases/record/recorder.ts';
@@ -38,16 +39,13 @@ function recorderModels(ledger: Ledger, options: RecorderOptions): RecorderModel
   };
 }
 
-/**
- * What tells a commit from any other, also of another ledger or of another past of this one: numbers
- * and positions repeat. 64 bits of a digest over what the commit says.
- */
-function commitOf(ledger: Ledger, vm: string, at: { readonly capture: number }): bigint {
-  const row = ledger.state.catalogue.vms.get(vm)?.capture(at.capture);
-  const { id } = ledger.state.catalogue.facts.ledger ?? { id: ledger.id };
-  const facts = [id, vm, at.capture, row?.position, row?.revision, row?.timeMs, row?.hash];
-  const digest = sha256(new TextEncoder().encode(facts.join(' ')));
-  return new DataView(digest.buffer, digest.byteOffset).getBigUint64(0, true);
+/** The digest of a capture's commit; null: there is no such capture. */
+function commitOf(ledger: Ledger, vm: string, capture: number): bigint | null {
+  const { catalogue } = ledger.state;
+  const row = catalogue.vms.get(vm)?.capture(capture);
+  if (row === undefined) return null;
+  const { id } = catalogue.facts.ledger ?? ledger;
+  return commitDigest(sha256, { ...row, ledger: id, vm });
 }
 
 /** A recorder of one VM. It holds the VM's lock until closed; a second one is VM_BUSY. */
@@ -83,16 +81,13 @@ export async function openRecorder(ledger: Ledger, options: RecorderOptions): Pr
           load: async (vm, at) => {
             const kept = await files.load(vm);
             const isOfCapture =
-              kept?.capture === at.capture && kept.commit === commitOf(ledger, vm, at);
+              kept?.capture === at.capture && kept.commit === commitOf(ledger, vm, at.capture);
             return kept !== null && isOfCapture ? kept.body : null;
           },
-          save: (vm, at) =>
-            files.save({
-              vm,
-              capture: at.capture,
-              commit: commitOf(ledger, vm, at),
-              body: at.fingerprints,
-            }),
+          save: async (vm, { capture, fingerprints: body }) => {
+            const commit = commitOf(ledger, vm, capture);
+            if (commit !== null) await files.save({ vm, capture, commit, body });
+          },
         },
       },
       options,

@@ -1,6 +1,7 @@
 // Whether what was folded is of this log's present past: the last commit folded is still where it was.
 
 import * as either from 'fp-ts/lib/Either.js';
+import { isSameCommit, type CommitFacts } from '../../domain/evidence.ts';
 import { decodeControl } from '../../domain/events/control.ts';
 import { isLedgerError } from '../../domain/values/ledger-error.ts';
 import type { EventLog, StoredEvent } from '../../domain/ports/event-log.ts';
@@ -24,22 +25,23 @@ export function newestCommit(catalogue: Catalogue): Commit | null {
   return newest;
 }
 
-const isCommit = (event: StoredEvent, row: CaptureRow): boolean => {
-  if (event.position !== row.position) return false;
+/** What the event of a commit says and where it stands; null: it is none. */
+function commitIn(event: StoredEvent): CommitFacts | null {
   const decoded = decodeControl(event);
-  return (
-    either.isRight(decoded) &&
-    decoded.right.type === 'CaptureCommitted' &&
-    decoded.right.data.hash === row.hash
-  );
-};
+  if (either.isLeft(decoded) || decoded.right.type !== 'CaptureCommitted') return null;
+  const { position, revision } = event;
+  return { ...decoded.right.data, ledger: null, position, revision };
+}
 
 /** Whether the log has that commit at that place. Reads one event. */
 export async function isInLog(log: EventLog, { vm, row }: Commit): Promise<boolean> {
   const range = { stream: vmStream(vm), fromRevision: row.revision, count: 1 };
   try {
-    for await (const [event] of log.readStream({ ...range, fromPosition: row.position }))
-      if (event !== undefined) return isCommit(event, row);
+    for await (const [event] of log.readStream({ ...range, fromPosition: row.position })) {
+      if (event === undefined) continue;
+      const found = commitIn(event);
+      return found !== null && isSameCommit(found, { ...row, ledger: null, vm });
+    }
   } catch (thrown) {
     // What was damaged since is told by who folds the log anew.
     if (!isLedgerError(thrown) || thrown.code !== 'LOG_DAMAGED') throw thrown;
