@@ -25,7 +25,7 @@ import { gainOf, type Gain } from './gain.ts';
 import { GroupRewriter } from './group-rewriter.ts';
 import { descriptorsOf, type KeptDescriptor } from './kept-patterns.ts';
 import type { CompactModels, Survey, SurveyedPack } from './models.ts';
-import { PackWriter, type RewritePorts } from './pack-writer.ts';
+import { PackRewriter, type RewritePorts } from './pack-rewriter.ts';
 import { GAIN_SHARE_MIN, HELD_SHARE_MIN, SMALL_PACK_SLOTS } from './policy.ts';
 import { RewritePlan } from './rewrite-plan.ts';
 
@@ -231,7 +231,7 @@ class Compaction {
       this.#request.onProgress?.({ pages: this.#pages, pageCount });
     };
     const { engine, pages } = this.#ports;
-    const writer = new PackWriter({ ...this.#ports, places, append }, { group, onPages });
+    const writer = new PackRewriter({ ...this.#ports, places, append }, { group, onPages });
     const rewriter = new GroupRewriter({ engine, pages, plan, writer });
     try {
       // What the newest captures hold comes first: nothing of it becomes a patch of another VM's.

@@ -11,7 +11,7 @@ import type { Holding } from '../../values/holding.ts';
 import type { PageReader } from '../pages/page-reader.ts';
 import type { KeptDescriptor } from './kept-patterns.ts';
 import type { VmVersions } from './models.ts';
-import type { PackWriter } from './pack-writer.ts';
+import type { PackRewriter } from './pack-rewriter.ts';
 import { WINDOW_PAGES } from './policy.ts';
 import type { RewritePlan } from './rewrite-plan.ts';
 import { similarOrder } from './similar-order.ts';
@@ -24,7 +24,7 @@ export class GroupRewriter {
   readonly #engine: PageEngine;
   readonly #reader: PageReader;
   readonly #plan: RewritePlan;
-  readonly #writer: PackWriter;
+  readonly #writer: PackRewriter;
   /** Gathered, not yet decided on. Gfns are null for those of a newest capture. */
   #holdings: Holding[] = [];
   #gfns: (number | null)[] = [];
@@ -36,7 +36,7 @@ export class GroupRewriter {
     readonly engine: PageEngine;
     readonly pages: PageReader;
     readonly plan: RewritePlan;
-    readonly writer: PackWriter;
+    readonly writer: PackRewriter;
   }) {
     this.#engine = of.engine;
     this.#reader = of.pages;

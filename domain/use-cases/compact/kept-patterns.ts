@@ -8,7 +8,7 @@ import type { PageEngine } from '../../ports/page-engine.ts';
 import { isKeptPattern } from '../../values/holding.ts';
 import type { PageStore } from '../../ports/page-store.ts';
 import { useRange } from '../pages/pack-ranges.ts';
-import type { SlotOfPack } from '../record/pack-stager.ts';
+import type { SlotOfPack } from '../pages/pack-writer.ts';
 import type { ContentPlaces, Survey, SurveyedPack } from './models.ts';
 
 const LENGTH_BYTES = 2;

@@ -4,7 +4,7 @@
 import { PACK_PAGES_MAX } from '../../values/page.ts';
 import { PATCH_PACKS_MAX } from '../../events/patches.ts';
 import { HOME_PACKS_MAX } from '../../events/pack-rewritten.ts';
-import type { RewrittenSlot } from './pack-builder.ts';
+import type { RewrittenSlot } from './home-columns.ts';
 
 export class PackLimits {
   #slots = 0;

@@ -5,25 +5,23 @@
 // Packs do not depend on the timing of threads. Memory: twice the engine's threads of chunks, their
 // references, and a pack.
 
+import { assert } from '../../values/assert.ts';
 import { CHUNK_PAGES, type PageEngine, type PatchedBlocks } from '../../ports/page-engine.ts';
 import { PACK_PATTERNS_MAX, PAGE_BYTES } from '../../values/page.ts';
 import type { Holding } from '../../values/holding.ts';
-import type { PageStore } from '../../ports/page-store.ts';
 import type { PackRewritten } from '../../events/pack-rewritten.ts';
 import type { PageReader } from '../pages/page-reader.ts';
 import type { KeptDescriptor } from './kept-patterns.ts';
 import type { ContentPlaces } from './models.ts';
-import { PackBuilder, type RewrittenSlot } from './pack-builder.ts';
+import { PackWriter, type PackWriterPorts } from '../pages/pack-writer.ts';
+import { HomeColumns, type RewrittenSlot } from './home-columns.ts';
 import { PackLimits } from './pack-limits.ts';
 import { cutsOf, REWRITE_LEVEL } from './policy.ts';
 
-export interface RewritePorts {
+export interface RewritePorts extends PackWriterPorts {
   readonly engine: PageEngine;
-  readonly store: PageStore;
   readonly pages: PageReader;
   readonly places: ContentPlaces;
-  readonly sha256: (bytes: Uint8Array) => Uint8Array;
-  readonly randomBytes: (count: number) => Uint8Array;
   /** Appends the event of a pack that is durable. */
   readonly append: (pack: PackRewritten) => Promise<void>;
 }
@@ -43,9 +41,8 @@ interface Packing {
 const sharedPages = (count: number): Uint8Array =>
   new Uint8Array(new SharedArrayBuffer(count * PAGE_BYTES));
 
-export class PackWriter {
+export class PackRewriter {
   readonly #ports: RewritePorts;
-  readonly #group: string;
   readonly #onPages: (pages: number) => void;
   readonly #chunksMax: number;
   readonly #limits = new PackLimits();
@@ -53,14 +50,15 @@ export class PackWriter {
   #references: (Holding | null)[] = [];
   #slots: RewrittenSlot[] = [];
   readonly #packing: Packing[] = [];
-  #builder: PackBuilder | null = null;
+  readonly #writer: PackWriter;
+  readonly #homes = new HomeColumns();
 
   constructor(
     ports: RewritePorts,
     of: { readonly group: string; readonly onPages: (pages: number) => void },
   ) {
     this.#ports = ports;
-    this.#group = of.group;
+    this.#writer = new PackWriter(ports, of);
     this.#onPages = of.onPages;
     this.#chunksMax = 2 * Math.max(1, ports.engine.threads);
   }
@@ -135,41 +133,36 @@ export class PackWriter {
   async #takePacked(): Promise<void> {
     const packing = this.#packing.shift()!;
     const { blocks, slots } = await packing.chunk;
-    this.#open().add(blocks, slots);
+    const first = this.#writer.addAll(blocks);
+    assert(
+      this.#writer.slots - first === slots.length,
+      'every page of a rewritten block is a slot',
+    );
+    for (const [i, { home, reference }] of slots.entries()) {
+      this.#homes.add(home);
+      if (reference !== null) this.#writer.refer(first + i, reference);
+    }
     this.#onPages(slots.length);
     if (packing.endsPack) await this.#seal();
   }
 
-  #open(): PackBuilder {
-    const random = this.#ports.randomBytes(16);
-    return (this.#builder ??= new PackBuilder({ group: this.#group, random }));
-  }
-
   /** Puts the pack, and then names it. */
   async #seal(): Promise<void> {
-    const builder = this.#builder;
-    this.#builder = null;
-    if (builder === null) return;
-    const { store, sha256, append } = this.#ports;
-    const { bytes, pack } = builder.build(sha256);
-    const put = await store.put({ name: pack.name, bytes })();
-    if (put._tag === 'Left') throw put.left;
-    await append(pack);
+    if (this.#writer.slots === 0) return;
+    const homes = this.#homes.take();
+    await this.#writer.seal((pack) => this.#ports.append({ ...pack, ...homes }));
+    await this.#writer.finish();
   }
 
   /** Writes what is left; the patterns go into the last packs. */
   async finish(patterns: readonly KeptDescriptor[]): Promise<void> {
     await this.endBlock();
     while (this.#packing.length > 0) await this.#takePacked();
-    const { engine } = this.#ports;
     for (let first = 0; first < patterns.length; first += PACK_PATTERNS_MAX) {
       const some = patterns.slice(first, first + PACK_PATTERNS_MAX);
-      if (!this.#open().hasHomes(some.length)) await this.#seal();
-      const blocks = engine.encodePatterns(some.map(({ descriptor }) => descriptor));
-      this.#open().add(
-        blocks,
-        some.map(({ home }) => ({ home, reference: null })),
-      );
+      if (!this.#homes.hasRoom(some.length)) await this.#seal();
+      this.#writer.addPatterns(some.map(({ descriptor }) => descriptor));
+      for (const { home } of some) this.#homes.add(home);
       await this.#seal();
     }
     await this.#seal();

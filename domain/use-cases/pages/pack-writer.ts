@@ -1,0 +1,213 @@
+// Writes packs: blocks are copied into a staging buffer one after the other (brief, 3.3); sealed, it is
+// put as one pack, whole and durable, before any event names it. What an event says of a pack beyond
+// its blocks and patches is its caller's: identifiers, or what was rewritten.
+//
+// Invariants: packs are announced in the order in which they were sealed; at most PUTS_MAX puts are
+// under way.
+
+import { assert } from '../../values/assert.ts';
+import { toHex } from '../../values/identifier.ts';
+import { PACK_HEADER_BYTES, packHeader, type BlockTable } from '../../values/pack.ts';
+import { PACK_SLOTS } from '../../values/page.ts';
+import type { PageEngine, StoredBlocks } from '../../ports/page-engine.ts';
+import type { PageStore } from '../../ports/page-store.ts';
+import { NO_PATCHES, type PatchTable } from '../../events/patches.ts';
+
+const PUTS_MAX = 2;
+/** Room to begin with: little for the first pack, as most captures are small. */
+const FIRST_STAGING_BYTES = 256 * 1024;
+const STAGING_BYTES = 4 * 1024 * 1024;
+
+export interface PackWriterPorts {
+  readonly store: PageStore;
+  readonly engine: Pick<PageEngine, 'encodePatterns'>;
+  readonly sha256: (bytes: Uint8Array) => Uint8Array;
+  readonly randomBytes: (count: number) => Uint8Array;
+}
+
+/** A content by the pack and slot that gave it its number. */
+export interface SlotOfPack {
+  readonly pack: string;
+  readonly slot: number;
+}
+
+/** What events say of every pack. */
+export interface SealedPack {
+  readonly name: string;
+  readonly group: string;
+  readonly sizeBytes: number;
+  readonly blocks: BlockTable;
+  readonly patches: PatchTable;
+}
+
+class Staging {
+  bytes: Uint8Array;
+  length = 0;
+  pages = 0;
+  blocks = 0;
+  readonly codecs = new Uint8Array(PACK_SLOTS);
+  readonly blockPages = new Uint8Array(PACK_SLOTS);
+  readonly lengths = new Uint32Array(PACK_SLOTS);
+  readonly checksums = new Uint32Array(PACK_SLOTS);
+  /** Of patches: slots, what they refer to, and the packs of that. */
+  readonly patchSlots: number[] = [];
+  readonly references: SlotOfPack[] = [];
+
+  constructor(lengthBytes: number) {
+    this.bytes = new Uint8Array(lengthBytes);
+  }
+
+  start(header: Uint8Array): void {
+    this.bytes.set(header, 0);
+    this.length = PACK_HEADER_BYTES;
+    this.pages = 0;
+    this.blocks = 0;
+    this.patchSlots.length = 0;
+    this.references.length = 0;
+  }
+
+  /** Takes in a block of those stored, whose bytes begin at `offsetBytes`; the slot of its first page. */
+  add(stored: StoredBlocks, block: number, offsetBytes: number): number {
+    const lengthBytes = stored.lengths[block]!;
+    this.#room(lengthBytes);
+    this.bytes.set(stored.bytes.subarray(offsetBytes, offsetBytes + lengthBytes), this.length);
+    this.codecs[this.blocks] = stored.codecs[block]!;
+    this.blockPages[this.blocks] = stored.pages[block]!;
+    this.lengths[this.blocks] = lengthBytes;
+    this.checksums[this.blocks] = stored.checksums[block]!;
+    const slot = this.pages;
+    this.length += lengthBytes;
+    this.pages += stored.pages[block]!;
+    this.blocks += 1;
+    return slot;
+  }
+
+  #room(more: number): void {
+    if (this.length + more <= this.bytes.length) return;
+    const grown = new Uint8Array(Math.max(this.bytes.length * 2, this.length + more));
+    grown.set(this.bytes.subarray(0, this.length));
+    this.bytes = grown;
+  }
+
+  patches(): PatchTable {
+    if (this.patchSlots.length === 0) return NO_PATCHES;
+    const packs = [...new Set(this.references.map(({ pack }) => pack))];
+    const numbers = new Map(packs.map((pack, index) => [pack, index]));
+    return {
+      packs,
+      slots: Uint16Array.from(this.patchSlots),
+      packIndexes: Uint16Array.from(this.references, ({ pack }) => numbers.get(pack)!),
+      references: Uint16Array.from(this.references, ({ slot }) => slot),
+    };
+  }
+
+  table(): BlockTable {
+    const count = this.blocks;
+    return {
+      codecs: this.codecs.slice(0, count),
+      pages: this.blockPages.slice(0, count),
+      lengths: this.lengths.slice(0, count),
+      checksums: this.checksums.slice(0, count),
+    };
+  }
+}
+
+export class PackWriter {
+  readonly #ports: PackWriterPorts;
+  readonly #group: string;
+  readonly #spare: Staging[] = [];
+  #staging: Staging | null = null;
+  #sealed = 0;
+  /** Announcements in order: each waits for its own put and for the one before. */
+  #chain: Promise<void> = Promise.resolve();
+  readonly #puts = new Set<Promise<void>>();
+
+  constructor(ports: PackWriterPorts, { group }: { readonly group: string }) {
+    this.#ports = ports;
+    this.#group = group;
+  }
+
+  /** Slots of the pack under way. */
+  get slots(): number {
+    return this.#staging?.pages ?? 0;
+  }
+
+  /** Packs that were sealed. */
+  get sealed(): number {
+    return this.#sealed;
+  }
+
+  /** Takes in a block of those stored, whose bytes begin at `offsetBytes`; the slot of its first page. */
+  add(stored: StoredBlocks, block: number, offsetBytes: number): number {
+    return (this.#staging ??= this.#begin()).add(stored, block, offsetBytes);
+  }
+
+  /** The page in a slot of the pack under way is a patch. In the order of the slots. */
+  refer(slot: number, reference: SlotOfPack): void {
+    assert(this.#staging !== null && slot < this.#staging.pages, 'a patch lies in a slot');
+    this.#staging.patchSlots.push(slot);
+    this.#staging.references.push(reference);
+  }
+
+  /** Takes in all of some blocks; the slot of their first page. */
+  addAll(stored: StoredBlocks): number {
+    const first = this.slots;
+    let offsetBytes = 0;
+    for (let block = 0; block < stored.codecs.length; block += 1) {
+      this.add(stored, block, offsetBytes);
+      offsetBytes += stored.lengths[block]!;
+    }
+    return first;
+  }
+
+  /** Takes in descriptors of patterns, each in a slot; the first one's. */
+  addPatterns(descriptors: readonly Uint8Array[]): number {
+    return this.addAll(this.#ports.engine.encodePatterns(descriptors));
+  }
+
+  #begin(): Staging {
+    const staging =
+      this.#spare.pop() ?? new Staging(this.#sealed === 0 ? FIRST_STAGING_BYTES : STAGING_BYTES);
+    const random = this.#ports.randomBytes(16);
+    staging.start(packHeader({ group: this.#group, random }));
+    return staging;
+  }
+
+  /**
+   * Ends the pack under way, which has a slot; it is announced when it is durable and those before it
+   * were announced. Resolves when there is room for another.
+   */
+  async seal(announce: (pack: SealedPack) => void | Promise<void>): Promise<void> {
+    const staging = this.#staging;
+    assert(staging !== null && staging.pages > 0, 'a pack has a slot');
+    this.#staging = null;
+    const bytes = staging.bytes.subarray(0, staging.length);
+    const pack: SealedPack = {
+      name: toHex(this.#ports.sha256(bytes)),
+      group: this.#group,
+      sizeBytes: staging.length,
+      blocks: staging.table(),
+      patches: staging.patches(),
+    };
+    this.#sealed += 1;
+    const put = this.#put(pack.name, bytes).finally(() => {
+      this.#puts.delete(put);
+      this.#spare.push(staging);
+    });
+    this.#puts.add(put);
+    this.#chain = Promise.all([this.#chain, put]).then(() => announce(pack));
+    // A failure is met by `finish`, or by the wait just below; never unhandled.
+    this.#chain.catch(() => undefined);
+    if (this.#puts.size >= PUTS_MAX) await Promise.race(this.#puts);
+  }
+
+  async #put(name: string, bytes: Uint8Array): Promise<void> {
+    const done = await this.#ports.store.put({ name, bytes })();
+    if (done._tag === 'Left') throw done.left;
+  }
+
+  /** Resolves when every pack that was sealed is durable and announced. */
+  async finish(): Promise<void> {
+    await this.#chain;
+  }
+}
