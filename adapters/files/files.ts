@@ -7,11 +7,13 @@
 // Failures are LedgerErrors: DISK_FULL, READ_ONLY, or IO_FAILED with the system's own code.
 
 import * as fs from 'node:fs';
+import type { MemoryFile } from '../../domain/ports/guests.ts';
 import {
   LedgerError,
   isLedgerError,
   type LedgerErrorCode,
 } from '../../domain/values/ledger-error.ts';
+import { memoryOfDescriptor } from './memory-file.ts';
 
 /**
  * How a file is opened. `read`: must exist. `edit`: read and write, must exist. `create`: read and
@@ -22,6 +24,8 @@ export type OpenMode = 'read' | 'edit' | 'create' | 'new' | 'append';
 
 export interface OpenFile {
   readonly path: string;
+  /** Its bytes, as the page engine reads and writes them; valid until it is closed. */
+  readonly memory: MemoryFile;
   /** Fills `target` from `offsetBytes`; the bytes read are fewer only at the file's end. */
   read(target: Uint8Array, offsetBytes: number): Promise<number>;
   /** Writes all of `bytes` at `offsetBytes`. */
@@ -39,17 +43,24 @@ export interface FileFacts {
   readonly sizeBytes: number;
   readonly modifiedAtMs: number;
   readonly isFolder: boolean;
+  /** A regular file: neither a folder nor a pipe, a device or a link. */
+  readonly isFile: boolean;
   /** The nine permission bits, where the system has them. */
   readonly permissions?: number;
 }
 
 export interface FilePort {
-  /** `permissions`: of a file that this makes (less the umask); 0o666 where not given. */
+  /**
+   * `permissions`: of a file that this makes, 0o666 less the umask where not given; exactly those of
+   * a `new` one.
+   */
   open(path: string, mode: OpenMode, permissions?: number): Promise<OpenFile>;
   /** A small file's bytes, read at once; null when it is absent. More than `sizeBytesMax` is cut. */
   load(path: string, sizeBytesMax: number): Promise<Uint8Array | null>;
   /** Null when there is nothing of that name. */
   facts(path: string): Promise<FileFacts | null>;
+  /** As `facts`, but of a link itself, also of one that leads nowhere. */
+  nameFacts(path: string): Promise<FileFacts | null>;
   /** Names in a folder, sorted; none when it is absent. */
   list(folder: string): Promise<readonly string[]>;
   /** Makes a folder and those above it; existing ones are fine. `permissions`: 0o777 where not given. */
@@ -147,11 +158,13 @@ const FLAGS: Readonly<Record<OpenMode, number>> = {
 
 class NodeFile implements OpenFile {
   readonly path: string;
+  readonly memory: MemoryFile;
   readonly #fd: number;
 
   constructor(path: string, fd: number) {
     this.path = path;
     this.#fd = fd;
+    this.memory = memoryOfDescriptor(fd);
   }
 
   async read(target: Uint8Array, offsetBytes: number): Promise<number> {
@@ -223,10 +236,11 @@ class NodeFile implements OpenFile {
   }
 }
 
-async function open(path: string, mode: OpenMode, permissions = 0o666): Promise<OpenFile> {
+async function open(path: string, mode: OpenMode, permissions?: number): Promise<OpenFile> {
   const fd = await call<number>('open', path, (done) => {
-    fs.open(path, FLAGS[mode], permissions, done);
+    fs.open(path, FLAGS[mode], permissions ?? 0o666, done);
   });
+  if (mode === 'new' && permissions !== undefined) fs.fchmodSync(fd, permissions);
   return new NodeFile(path, fd);
 }
 
@@ -277,15 +291,16 @@ function watch(path: string, changed: () => void): () => void {
   }
 }
 
-const facts = (path: string): Promise<FileFacts | null> =>
+const factsBy = (path: string, look: typeof fs.stat): Promise<FileFacts | null> =>
   callOr<FileFacts | null>(
     { errno: 'ENOENT', absent: null },
     call<fs.Stats>('look at', path, (done) => {
-      fs.stat(path, done);
+      look(path, done);
     }).then((stats) => ({
       sizeBytes: stats.size,
       modifiedAtMs: stats.mtimeMs,
       isFolder: stats.isDirectory(),
+      isFile: stats.isFile(),
       permissions: stats.mode & 0o777,
     })),
   );
@@ -307,7 +322,8 @@ export const nodeFiles: FilePort = {
     new Promise((resolve) => {
       resolve(loadNow(path, sizeBytesMax));
     }),
-  facts,
+  facts: (path) => factsBy(path, fs.stat),
+  nameFacts: (path) => factsBy(path, fs.lstat),
   list,
   makeFolder: (folder, permissions = 0o777) =>
     call('make the folder', folder, (done) => {

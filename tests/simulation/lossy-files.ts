@@ -8,6 +8,7 @@
 
 import { posix } from 'node:path';
 import type { FileFacts, FilePort, OpenFile, OpenMode } from '../../adapters/files/files.ts';
+import { otherMemory } from '../../adapters/files/memory-file.ts';
 import { fileFailure } from '../../adapters/files/files.ts';
 import { seededRandom, type Random } from '../support/images.ts';
 
@@ -246,14 +247,21 @@ export class LossyFiles implements FilePort {
     const write = (bytes: Uint8Array, offset: number): void => {
       change({ _tag: 'write', node: number, offset, bytes: bytes.slice() });
     };
+    const read = (target: Uint8Array, offset: number): number => {
+      const part = content.bytes.subarray(offset, offset + target.length);
+      target.set(part);
+      return part.length;
+    };
     return {
       path,
-      read: (target, offset) =>
-        attempt(() => {
-          const part = content.bytes.subarray(offset, offset + target.length);
-          target.set(part);
-          return part.length;
-        }),
+      memory: otherMemory({
+        read,
+        write: (bytes, offset) => {
+          write(bytes, offset);
+          return bytes.length;
+        },
+      }),
+      read: (target, offset) => attempt(() => read(target, offset)),
       write: (bytes, offset) =>
         attempt(() => {
           write(bytes, offset);
@@ -290,8 +298,14 @@ export class LossyFiles implements FilePort {
       const node = this.#names.get(path);
       if (node === undefined) return null;
       const sizeBytes = node.content?.sizeBytes ?? 0;
-      return { sizeBytes, modifiedAtMs: 0, isFolder: node.content === null };
+      const isFolder = node.content === null;
+      return { sizeBytes, modifiedAtMs: 0, isFolder, isFile: !isFolder };
     });
+  }
+
+  /** There are no links here that could be followed. */
+  nameFacts(path: string): Promise<FileFacts | null> {
+    return this.facts(path);
   }
 
   list(folder: string): Promise<readonly string[]> {

@@ -15,6 +15,7 @@ function brokenFile(file: OpenFile, before: BeforeStep): OpenFile {
   };
   return {
     path,
+    memory: file.memory,
     read: (target, offsetBytes) => file.read(target, offsetBytes),
     write: (bytes, offsetBytes) => step('write', () => file.write(bytes, offsetBytes)),
     append: (bytes) => step('append to', () => file.append(bytes)),
