@@ -62,3 +62,42 @@ export const keptSource = (captured: GuestCapture, close: () => void): GuestSour
   capture: () => taskEither.right(captured),
   close,
 });
+
+/** Consecutive pages. */
+export interface PageRun {
+  readonly firstPage: number;
+  /** Whole pages. Valid until the next run is asked for. */
+  readonly pages: Uint8Array;
+}
+
+/** A guest as it is restored, but for its pages. */
+export interface RestoredGuest {
+  readonly memoryMap: MemoryMap;
+  /** Null where it has none, or where the target takes none. */
+  readonly device: DeviceState | null;
+}
+
+interface AnyTarget {
+  /** The whole guest with its device state, or the pages of its main RAM alone. */
+  readonly takes: 'guest' | 'main RAM';
+  /** Everything is there. What never hears this was not restored, and must not be taken for whole. */
+  done(): Promise<void>;
+}
+
+/** A target whose memory is filled in place: in any order, on the engine's threads. */
+export interface FilledTarget extends AnyTarget {
+  readonly _tag: 'filled';
+  /** Makes memory of zeros for the guest, whose first page lies at its start. */
+  begin(guest: RestoredGuest): Promise<MemoryFile>;
+}
+
+/** A target that takes pages one after the other: a pipe, a migration stream. */
+export interface RunTarget extends AnyTarget {
+  readonly _tag: 'runs';
+  begin(guest: RestoredGuest): Promise<void>;
+  /** Takes pages; runs ascend, and a page in none of them is zeros. What is written was verified. */
+  write(run: PageRun): Promise<void>;
+}
+
+/** Something that a guest is restored to: a file, a pipe, a QEMU. What it throws is a LedgerError. */
+export type GuestTarget = FilledTarget | RunTarget;

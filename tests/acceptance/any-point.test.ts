@@ -14,11 +14,12 @@ import {
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { openImage } from '../../adapters/guests/sources.ts';
-import { sinkOfFile, writeStreamOrThrow } from '../../adapters/guests/qemu/stream-writer.ts';
+import { sinkOfDescriptor } from '../../adapters/guests/byte-sink.ts';
 import { fingerprint, PAGE_BYTES, takeCheckpoint, verify, type Ledger } from '../../index.ts';
 import { LedgerCommands } from '../support/command-line.ts';
 import { bytesOfImage } from '../support/guest/images.ts';
 import { devices, head } from '../support/guest/stream-bytes.ts';
+import { writeStream } from '../support/guest/written-streams.ts';
 import { imageSeries, makeImage, pageAt, seededRandom } from '../support/images.ts';
 import { valueOf } from '../support/outcomes.ts';
 import {
@@ -322,17 +323,17 @@ describe('a migration stream as a source', () => {
   const memoryMap = { blocks: [MAIN, VIDEO], ranges: [] };
   const device = { head: head(), ...devices() };
 
-  async function writeStream(path: string, memory: Uint8Array): Promise<void> {
-    async function* runs() {
+  async function writeGuest(path: string, memory: Uint8Array): Promise<void> {
+    function* runs() {
       for (let gfn = 0; gfn < memory.length / PAGE_BYTES; gfn += 1)
-        yield await Promise.resolve({ firstPage: gfn, pages: pageAt(memory, gfn) });
+        yield { firstPage: gfn, pages: pageAt(memory, gfn) };
     }
     const fd = openSync(path, 'w');
-    await writeStreamOrThrow({
+    await writeStream({
       device,
       memoryMap,
       runs: runs(),
-      sink: sinkOfFile(fd),
+      sink: sinkOfDescriptor(fd),
       zeros: 'send',
     });
     closeSync(fd);
@@ -343,7 +344,7 @@ describe('a migration stream as a source', () => {
       const pages = MAIN.pages + VIDEO.pages;
       const memories = [...imageSeries({ seed: 8, pages, captures: 3, changedPages: 40 })];
       const files = memories.map((_, i) => join(folder, `stream-${i}`));
-      for (const [i, file] of files.entries()) await writeStream(file, memories[i]!);
+      for (const [i, file] of files.entries()) await writeGuest(file, memories[i]!);
       const url = join(folder, 'ledger');
       await withLedger({ url, mode: 'create' }, async (ledger) => {
         const rows = await recordFiles(ledger, { vm: 'vm', files });
@@ -378,7 +379,7 @@ describe('a migration stream as a source', () => {
     await withTemporaryFolder(async (folder) => {
       const memory = makeImage({ seed: 9, pages: MAIN.pages + VIDEO.pages });
       const path = join(folder, 'stream');
-      await writeStream(path, memory);
+      await writeGuest(path, memory);
       const commands = new LedgerCommands(join(folder, 'ledger'));
       const words = ['record', 'image', '--vm', 'vm', '-'];
       const stdin = readFileSync(path);

@@ -15,7 +15,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { LedgerError } from '../../../domain/values/ledger-error.ts';
-import { sinkOfFile } from '../qemu/stream-writer.ts';
+import { sinkOfDescriptor } from '../byte-sink.ts';
 
 export interface ImageFile {
   readonly fd: number;
@@ -90,7 +90,7 @@ async function spooled(request: OpenFileRequest, input: Readable): Promise<Image
     rmSync(folder, { recursive: true });
   }
   try {
-    const sink = sinkOfFile(fd);
+    const sink = sinkOfDescriptor(fd);
     const chunks: AsyncIterable<Uint8Array> = input;
     for await (const chunk of chunks) await sink(chunk);
     const { size: sizeBytes } = fstatSync(fd);

@@ -7,24 +7,22 @@ import type { ChildProcess, StdioNull, StdioPipe } from 'node:child_process';
 import { connect } from 'node:net';
 import type { Socket } from 'node:net';
 import type { TaskEither } from 'fp-ts/lib/TaskEither.js';
+import type { GuestTarget } from '../../../domain/ports/guests.ts';
 import { isLedgerError, LedgerError } from '../../../domain/values/ledger-error.ts';
+import { sinkOfWritable } from '../byte-sink.ts';
 import { attempt, sentenceOf, systemCodeOf } from './failure.ts';
 import { delay, progressOf, runStateNow } from './migration-control.ts';
 import { PrivateFolder } from './private-socket.ts';
 import { hasMemoryFile, hasOption, writableDisksOf } from './qemu-options.ts';
 import { connectQmp } from './qmp-client.ts';
 import type { QmpClient } from './qmp-client.ts';
-import { sinkOfWritable } from './stream-writer.ts';
-import type { ByteSink } from './stream-writer.ts';
+import { streamTarget } from './stream-target.ts';
 
 export interface ResumeRequest {
   /** The whole command: the program, then its arguments. */
   readonly command: readonly string[];
-  /** Writes the stream; `zeros` is what `writeStream` may do with zero pages. */
-  readonly write: (destination: {
-    readonly sink: ByteSink;
-    readonly zeros: 'omit' | 'send';
-  }) => Promise<void>;
+  /** Restores the guest to the QEMU that waits for it. */
+  readonly restore: (target: GuestTarget) => Promise<void>;
   /** Disks are the caller's business. */
   readonly diskOk?: boolean;
   readonly stdin?: StdioNull | StdioPipe;
@@ -113,7 +111,7 @@ async function takeOver(parts: {
   socket.on('error', () => qemu.note('the stream was cut'));
   try {
     const zeros = hasMemoryFile(request.command) ? 'send' : 'omit';
-    await qemu.whileAlive(request.write({ sink: sinkOfWritable(socket), zeros }));
+    await qemu.whileAlive(request.restore(streamTarget({ sink: sinkOfWritable(socket), zeros })));
     const qmp = await qemu.whileAlive(connectQmp({ path: parts.control }));
     try {
       socket.end();

@@ -8,7 +8,7 @@
 import { assert } from '../../values/assert.ts';
 import { ZERO, type Holding } from '../../values/holding.ts';
 import { PAGE_BYTES } from '../../values/page.ts';
-import { sharedMemory } from '../../ports/guests.ts';
+import { sharedMemory, type PageRun } from '../../ports/guests.ts';
 import type { PageEngine } from '../../ports/page-engine.ts';
 import type { PageStore } from '../../ports/page-store.ts';
 import type { PageLocator } from '../../ports/models.ts';
@@ -43,13 +43,6 @@ export interface BulkRequest {
    * that is lost is thrown.
    */
   readonly onLost?: (pages: Uint32Array) => void;
-}
-
-/** Consecutive pages. */
-export interface PageRun {
-  readonly firstPage: number;
-  /** Whole pages, in shared memory. Valid until the next run is asked for. */
-  readonly pages: Uint8Array;
 }
 
 /** A window of a table that is filled in as one. */

@@ -122,7 +122,7 @@ async function goBack(
   const resumed = await resumePoint(
     ledger,
     { entry, row },
-    { command: second.command, isDiskOk: false, folder: first.folder },
+    { command: second.command, isDiskOk: false },
   );
   try {
     await second.waitForTicks(TICKS_SHOWN);

@@ -1,6 +1,5 @@
 // `restore`: memory at a point into a file.
 
-import { tmpdir } from 'node:os';
 import type { Command } from 'commander';
 import { PAGE_BYTES } from '../../../../domain/values/page.ts';
 import { restoreToFile, restoreToStream, type RestoreFormat } from '../../../wiring/restore.ts';
@@ -42,11 +41,7 @@ export async function run(command: Command): Promise<void> {
     const target = { format, onProgress };
     try {
       if (to === '-')
-        await restoreToStream(
-          ledger,
-          { entry, row },
-          { ...target, writable: process.stdout, folder: tmpdir() },
-        );
+        await restoreToStream(ledger, { entry, row }, { ...target, writable: process.stdout });
       else
         await restoreToFile(
           ledger,

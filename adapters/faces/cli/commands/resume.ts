@@ -1,6 +1,5 @@
 // `resume`: starts a guest from a point.
 
-import { tmpdir } from 'node:os';
 import type { Command } from 'commander';
 import { resumePoint } from '../../../wiring/restore.ts';
 import type { VmEntry } from '../../../../projections/models/catalogue.ts';
@@ -65,7 +64,6 @@ export async function run(command: Command): Promise<void> {
       {
         command: qemu,
         isDiskOk: diskOk ?? false,
-        folder: tmpdir(),
         // A console on standard output is the guest's word to a person, never JSON.
         stdio: output.isJson ? 'ignore' : 'inherit',
         onStderr: (text) => process.stderr.write(text),

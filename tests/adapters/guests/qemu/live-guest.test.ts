@@ -18,7 +18,7 @@ import type { QmpClient } from '../../../../adapters/guests/qemu/qmp-client.ts';
 import { resumeGuest } from '../../../../adapters/guests/qemu/resume-guest.ts';
 import type { ResumedGuest } from '../../../../adapters/guests/qemu/resume-guest.ts';
 import { Spool } from '../../../../adapters/guests/qemu/spool.ts';
-import { runsOfImage, writeStreamOrThrow } from '../../../../adapters/guests/qemu/stream-writer.ts';
+import { restoreTo } from '../../../support/guest/written-streams.ts';
 import { LedgerError } from '../../../../domain/values/ledger-error.ts';
 import { mainPagesOf } from '../../../../domain/values/memory-map.ts';
 import { PAGE_BYTES } from '../../../../domain/values/page.ts';
@@ -105,12 +105,10 @@ describeWithQemu('a live guest', found, (tools) => {
     extra: readonly string[] = [],
   ): Promise<ResumedGuest> {
     const command = guestCommand({ tools, folder: folder.path, memoryMib: 128, name, extra });
-    const { device, memoryMap } = from;
     const guestNow = await valueOf(
       resumeGuest({
         command,
-        write: (to) =>
-          writeStreamOrThrow({ ...to, device, memoryMap, runs: runsOfImage(from.image) }),
+        restore: (to) => restoreTo(to, from),
       }),
     );
     resumed.push(guestNow);
@@ -248,13 +246,11 @@ describeWithQemu('a live guest', found, (tools) => {
     'put back into a machine of another size is QEMU_FAILED in the words of QEMU',
     async () => {
       const captured = await capture('auto');
-      const { device, memoryMap } = captured;
       const command = guestCommand({ tools, folder: folder.path, memoryMib: 64, name: 'small' });
       const error = await failureOf(
         resumeGuest({
           command,
-          write: (to) =>
-            writeStreamOrThrow({ ...to, device, memoryMap, runs: runsOfImage(captured.image) }),
+          restore: (to) => restoreTo(to, captured),
         }),
       );
       expect(error.code).toBe('QEMU_FAILED');

@@ -6,7 +6,7 @@ const resume = (words: string, diskOk = false) =>
   failureOf(
     resumeGuest({
       command: words.split(' ').filter((word) => word !== ''),
-      write: () => Promise.resolve(),
+      restore: () => Promise.resolve(),
       diskOk,
       timeoutMs: 2_000,
     }),

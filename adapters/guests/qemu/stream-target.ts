@@ -1,60 +1,58 @@
-// Writes a QEMU migration stream from what a ledger kept of a guest: head, the list of RAM blocks,
-// one section with all pages, the devices as they were, their description (stream-layout.ts).
-// Zero pages of main RAM may be left out for a destination that has never run: its memory is zero.
+// A QEMU migration stream as a target, in a file or on its way to a QEMU: head, the list of RAM blocks,
+// one section with all pages, the devices as they were, their description (stream-layout.ts). A stream
+// that is not done has no end, so nobody takes it for whole. Zero pages of main RAM may be left out for
+// a destination that has never run: its memory is zero.
 
-import { write } from 'node:fs';
-import type { Writable } from 'node:stream';
-import type { TaskEither } from 'fp-ts/lib/TaskEither.js';
 import { assert } from '../../../domain/values/assert.ts';
-import type { LedgerError } from '../../../domain/values/ledger-error.ts';
 import { mainPagesOf, pageCountOf } from '../../../domain/values/memory-map.ts';
 import type { MemoryMap } from '../../../domain/values/memory-map.ts';
-import type { Image } from '../../../domain/ports/guests.ts';
-import { PAGE_BYTES } from '../../../domain/values/page.ts';
-import { readMemory } from '../../files/memory-file.ts';
-import { attempt } from './failure.ts';
-import * as layout from './stream-layout.ts';
 import type { DeviceState } from '../../../domain/values/device-state.ts';
+import type { PageRun, RunTarget } from '../../../domain/ports/guests.ts';
+import { PAGE_BYTES } from '../../../domain/values/page.ts';
+import type { ByteSink } from '../byte-sink.ts';
+import * as layout from './stream-layout.ts';
 
-/** Takes bytes in order; they may be reused when the promise resolves. */
-export type ByteSink = (bytes: Uint8Array) => Promise<void>;
-
-/** Consecutive pages. */
-export interface PageRun {
-  readonly firstPage: number;
-  /** Whole pages. Valid until the next run is asked for. */
-  readonly pages: Uint8Array;
-}
-
-export interface WriteStreamRequest {
-  readonly device: DeviceState;
-  readonly memoryMap: MemoryMap;
-  /** In any order, each page at most once; a page in none of them is zero. */
-  readonly runs: AsyncIterable<PageRun>;
+export interface StreamTargetRequest {
+  /** Not ended with the stream. */
   readonly sink: ByteSink;
   /** `omit` zero pages of main RAM where the destination's memory is zero; others are always sent. */
   readonly zeros: 'omit' | 'send';
 }
 
 /** Number of the RAM section: QEMU counts sections from 0, so no device has it. */
-const RAM_SECTION_NUMBER = 0x7fff_0001;
+export const RAM_SECTION_NUMBER = 0x7fff_0001;
 const STAGING_BYTES = 1024 * 1024;
 const WORD_BYTES = 8;
 const RECORD_HEAD_BYTES_MAX = WORD_BYTES + 1 + layout.NAME_BYTES_MAX;
-const IMAGE_RUN_PAGES = 256;
 const ZERO_PAGE = Buffer.alloc(PAGE_BYTES);
 
-/** Writes a whole stream; the sink is not ended. */
-export const writeStream = (request: WriteStreamRequest): TaskEither<LedgerError, void> =>
-  attempt('cannot write the migration stream', () => writeStreamOrThrow(request));
+/** Writes one guest as a stream. */
+export function streamTarget({ sink, zeros }: StreamTargetRequest): RunTarget {
+  const staging = new Staging(sink);
+  let begun: { readonly ram: RamWriter; readonly device: DeviceState } | null = null;
+  return {
+    _tag: 'runs',
+    takes: 'guest',
+    begin: async ({ memoryMap, device }) => {
+      assert(begun === null && device !== null, 'a stream is of one guest, with its devices');
+      await staging.bytes(device.head);
+      await writeBlockList(staging, memoryMap);
+      begun = { ram: new RamWriter(staging, { memoryMap, zeros }), device };
+      await begun.ram.begin();
+    },
+    write: async (run) => {
+      assert(begun !== null, 'a stream is begun before pages are written');
+      await begun.ram.write(run);
+    },
+    done: async () => {
+      assert(begun !== null, 'a stream is begun before it is done');
+      await begun.ram.end();
+      await writeDevice(staging, begun.device);
+    },
+  };
+}
 
-/** As `writeStream`; throws what it finds. */
-export async function writeStreamOrThrow(request: WriteStreamRequest): Promise<void> {
-  const staging = new Staging(request.sink);
-  const { device, memoryMap } = request;
-  await staging.bytes(device.head);
-  await writeBlockList(staging, memoryMap);
-  await new RamWriter(staging, request).write();
+async function writeDevice(staging: Staging, device: DeviceState): Promise<void> {
   await staging.bytes(device.sections);
   await staging.reserve(6);
   staging.u8(layout.RECORD_EOF);
@@ -65,77 +63,6 @@ export async function writeStreamOrThrow(request: WriteStreamRequest): Promise<v
   }
   await staging.flush();
 }
-
-/** An image's pages, those that are not known to be zero. */
-export async function* runsOfImage(image: Image): AsyncGenerator<PageRun> {
-  const buffer = new Uint8Array(IMAGE_RUN_PAGES * PAGE_BYTES);
-  const { zeros, pageCount } = image;
-  const isZero = (page: number): boolean => zeros?.[page] === 1;
-  let first = 0;
-  while (first < pageCount) {
-    if (isZero(first)) {
-      first++;
-      continue;
-    }
-    // One read for the pages and the gaps between them: a read costs more than a page.
-    let end = Math.min(pageCount, first + IMAGE_RUN_PAGES);
-    while (isZero(end - 1)) end--;
-    readAll(image, first, buffer.subarray(0, (end - first) * PAGE_BYTES));
-    for (let from = first; from < end;) {
-      let to = from + 1;
-      while (to < end && !isZero(to)) to++;
-      const pages = buffer.subarray((from - first) * PAGE_BYTES, (to - first) * PAGE_BYTES);
-      yield { firstPage: from, pages };
-      while (to < end && isZero(to)) to++;
-      from = to;
-    }
-    first = end;
-  }
-}
-
-function readAll(image: Image, first: number, pages: Uint8Array): void {
-  let done = 0;
-  while (done < pages.length) {
-    const count = readMemory(image.file, {
-      bytes: pages,
-      at: done,
-      lengthBytes: pages.length - done,
-      offsetBytes: image.offsetBytes + first * PAGE_BYTES + done,
-    });
-    // A spool is sparse: what was never written past its end reads as zero.
-    if (count === 0) {
-      pages.fill(0, done);
-      return;
-    }
-    done += count;
-  }
-}
-
-/** Writes to an open file at its position. */
-export function sinkOfFile(fd: number): ByteSink {
-  return async (bytes) => {
-    let done = 0;
-    while (done < bytes.length) {
-      done += await new Promise<number>((resolve, reject) => {
-        write(fd, bytes, done, bytes.length - done, null, (error, count) => {
-          if (error === null) resolve(count);
-          else reject(error);
-        });
-      });
-    }
-  };
-}
-
-/** Writes to a socket or another stream and waits until it has taken the bytes. */
-export const sinkOfWritable =
-  (writable: Writable): ByteSink =>
-  (bytes) =>
-    new Promise((resolve, reject) => {
-      writable.write(bytes, (error) => {
-        if (error === undefined || error === null) resolve();
-        else reject(error);
-      });
-    });
 
 /** Bytes gathered before they go to the sink. */
 class Staging {
@@ -220,7 +147,6 @@ function writeSectionEnd(staging: Staging): void {
 /** The one section with all pages. */
 class RamWriter {
   readonly #staging: Staging;
-  readonly #request: WriteStreamRequest;
   /** First gfn of each block, and the number of all pages as the last. */
   readonly #firsts: readonly number[];
   readonly #named: readonly string[];
@@ -231,9 +157,11 @@ class RamWriter {
   /** The block named last. */
   #block = -1;
 
-  constructor(staging: Staging, request: WriteStreamRequest) {
+  constructor(
+    staging: Staging,
+    request: { readonly memoryMap: MemoryMap; readonly zeros: 'omit' | 'send' },
+  ) {
     this.#staging = staging;
-    this.#request = request;
     const firsts = [0];
     for (const block of request.memoryMap.blocks) firsts.push(firsts.at(-1)! + block.pages);
     this.#firsts = firsts;
@@ -242,11 +170,14 @@ class RamWriter {
     this.#mentioned = new Uint8Array(firsts.at(-1)! - this.#mentionFrom);
   }
 
-  async write(): Promise<void> {
+  async begin(): Promise<void> {
     await this.#staging.reserve(RECORD_HEAD_BYTES_MAX);
     this.#staging.u8(layout.RECORD_END);
     this.#staging.u32(RAM_SECTION_NUMBER);
-    for await (const run of this.#request.runs) await this.#writeRun(run);
+  }
+
+  /** Mentions the pages that were in no run, and ends the section. */
+  async end(): Promise<void> {
     for (let i = 0; i < this.#mentioned.length; i++) {
       if (this.#mentioned[i] === 1) continue;
       if (!this.#hasRoom()) await this.#staging.flush();
@@ -256,7 +187,7 @@ class RamWriter {
     writeSectionEnd(this.#staging);
   }
 
-  async #writeRun(run: PageRun): Promise<void> {
+  async write(run: PageRun): Promise<void> {
     const count = run.pages.length / PAGE_BYTES;
     const within = run.firstPage >= 0 && run.firstPage + count <= this.#firsts.at(-1)!;
     assert(Number.isInteger(count) && within, 'a run is whole pages of the memory map');

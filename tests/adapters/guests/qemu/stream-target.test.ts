@@ -6,17 +6,14 @@ import fc from 'fast-check';
 import { Spool } from '../../../../adapters/guests/qemu/spool.ts';
 import type { DeviceState } from '../../../../domain/values/device-state.ts';
 import { readStream } from '../../../../adapters/guests/qemu/stream-reader.ts';
-import {
-  runsOfImage,
-  sinkOfFile,
-  writeStream,
-} from '../../../../adapters/guests/qemu/stream-writer.ts';
-import type { PageRun } from '../../../../adapters/guests/qemu/stream-writer.ts';
+import { sinkOfDescriptor } from '../../../../adapters/guests/byte-sink.ts';
+import type { PageRun } from '../../../../domain/ports/guests.ts';
 import { pageCountOf } from '../../../../domain/values/memory-map.ts';
 import type { MemoryMap } from '../../../../domain/values/memory-map.ts';
 import { PAGE_BYTES } from '../../../../domain/values/page.ts';
 import { bytesOfImage } from '../../../support/guest/images.ts';
 import { valueOf } from '../../../support/outcomes.ts';
+import { runsOfImage, writeStream } from '../../../support/guest/written-streams.ts';
 import * as stream from '../../../support/guest/stream-bytes.ts';
 
 const spool = new Spool();
@@ -29,10 +26,8 @@ afterAll(() => {
 const device: DeviceState = { head: stream.head(), ...stream.devices() };
 
 /** One page a run, in the given order; the byte that fills each. */
-async function* runsOf(fills: ReadonlyMap<number, number>): AsyncGenerator<PageRun> {
-  for (const [firstPage, fill] of fills) {
-    yield await Promise.resolve({ firstPage, pages: stream.pageOf(fill) });
-  }
+function* runsOf(fills: ReadonlyMap<number, number>): Generator<PageRun> {
+  for (const [firstPage, fill] of fills) yield { firstPage, pages: stream.pageOf(fill) };
 }
 
 async function written(request: {
@@ -47,7 +42,7 @@ async function written(request: {
     return Promise.resolve();
   };
   const runs = runsOf(request.fills);
-  await valueOf(writeStream({ device, ...request, runs, sink }));
+  await writeStream({ device, ...request, runs, sink });
   return Buffer.concat(chunks);
 }
 
@@ -145,10 +140,8 @@ describe('a stream written', () => {
       copy.flush();
       const image = copy.image('the spool');
       const fd = openSync(join(folder, 'stream'), 'w');
-      const sink = sinkOfFile(fd);
-      await valueOf(
-        writeStream({ device, memoryMap, runs: runsOfImage(image), sink, zeros: 'omit' }),
-      );
+      const sink = sinkOfDescriptor(fd);
+      await writeStream({ device, memoryMap, runs: runsOfImage(image), sink, zeros: 'omit' });
       closeSync(fd);
       const state = await readBack(readFileSync(join(folder, 'stream')));
       expect(bytesOfImage(state.image).equals(bytesOfImage(image))).toBe(true);

@@ -1,0 +1,32 @@
+// A guest at a point, to whatever takes it (brief, 3.4). A file's memory is filled in place on the
+// engine's threads, each storage block read once; a pipe or a stream is given runs in the order of
+// their pages, whose blocks were verified before. Where something is damaged the target never hears
+// that it is done, so nobody takes what was sent for whole.
+
+import type { GuestTarget, RestoredGuest } from '../../ports/guests.ts';
+import { mainPagesOf } from '../../values/memory-map.ts';
+import type { BulkRequest, PageReader } from '../pages/page-reader.ts';
+
+export interface RestoreGuestRequest extends BulkRequest {
+  /** What the pages of the table belong to. */
+  readonly guest: RestoredGuest;
+}
+
+/** Restores a guest. POINT_DAMAGED, PACK_MISSING, PACK_DAMAGED, and what the target throws. */
+export async function restoreGuest(
+  reader: PageReader,
+  request: RestoreGuestRequest,
+  target: GuestTarget,
+): Promise<void> {
+  const { guest, ...bulk } = request;
+  const pages = target.takes === 'guest' ? bulk.table.length : mainPagesOf(guest.memoryMap);
+  const wanted = { ...bulk, table: bulk.table.subarray(0, pages) };
+  if (target._tag === 'filled') {
+    const file = await target.begin(guest);
+    await reader.fill(wanted, { file, offsetBytes: 0 });
+  } else {
+    await target.begin(guest);
+    for await (const run of reader.inOrder(wanted)) await target.write(run);
+  }
+  await target.done();
+}
