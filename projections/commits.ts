@@ -17,6 +17,7 @@ import {
   type CaptureCommitted,
   type ControlEvent,
 } from '../domain/events/control.ts';
+import { areCapturedOnce } from '../domain/invariants.ts';
 import { isLedgerError, type LedgerError } from '../domain/values/ledger-error.ts';
 import { decodePackWritten, type PackWritten } from '../domain/events/pack-written.ts';
 import { decodePageColumns, type PageColumns } from '../domain/events/pages-written.ts';
@@ -111,6 +112,7 @@ export function decodeBatches(
     else if (event.type === 'DeviceStateWritten') device = columns.right;
     else batches.push(columns.right);
   }
+  if (!areCapturedOnce(batches)) damage ??= 'its batches name a page twice, or out of order';
   return { packs, batches, device, damage };
 }
 

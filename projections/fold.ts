@@ -4,6 +4,8 @@
 // Two halves: the light one, which every command loads, and the heavy one, loaded only by who records
 // or folds. Each half has a state file of its own.
 
+import { areDense } from '../domain/invariants.ts';
+import { assert } from '../domain/values/assert.ts';
 import { catalogueOf, catalogueText } from './models/catalogue-state.ts';
 import { Catalogue, isLinkedVm } from './models/catalogue.ts';
 import { Contents } from './models/contents.ts';
@@ -13,7 +15,7 @@ import type { IdentifierColumn } from './models/identifier-index.ts';
 import type { PageTables } from './models/page-tables.ts';
 import { revivePatches } from './models/releases.ts';
 import { sharingModel } from './models/sharing-fold.ts';
-import { StateReader, StateWriter } from './models/state-bytes.ts';
+import { StateReader, StateUnfit, StateWriter } from './models/state-bytes.ts';
 import { togglesOf, togglesText, type Toggles } from './models/toggles.ts';
 import type { Change } from './commits.ts';
 
@@ -44,6 +46,9 @@ function foldContents(contents: Contents, change: Change, folding: Folding): voi
   }
 }
 
+const isDense = ({ packs, count, patternCount }: Contents): boolean =>
+  areDense(packs, { contents: count, patterns: patternCount });
+
 /** What packs hold, and where it lies. */
 const contentsModel: Model<Contents, 'contents'> = {
   name: 'contents',
@@ -51,11 +56,16 @@ const contentsModel: Model<Contents, 'contents'> = {
   initial: () => new Contents(),
   apply: foldContents,
   save(contents) {
+    assert(isDense(contents), 'contents are numbered without gaps');
     const writer = new StateWriter();
     contents.save(writer);
     return writer.bytes();
   },
-  load: (bytes) => Contents.load(new StateReader(bytes)),
+  load(bytes) {
+    const contents = Contents.load(new StateReader(bytes));
+    if (!isDense(contents)) throw new StateUnfit('contents are not numbered without gaps');
+    return contents;
+  },
 };
 
 /** What was recorded of broken sharing and is otherwise. */

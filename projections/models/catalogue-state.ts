@@ -1,9 +1,10 @@
 // The catalogue as text, for its state file. Positions are strings: JSON numbers are too small.
 
 import * as t from 'io-ts';
+import { ascends } from '../../domain/invariants.ts';
 import { CONTROL_CODECS } from '../../domain/events/control.ts';
 import { initialPatterns, withPattern } from '../../domain/patterns/index.ts';
-import { decodeState } from './state-bytes.ts';
+import { decodeState, StateUnfit } from './state-bytes.ts';
 import { Catalogue, type CaptureRow } from './catalogue.ts';
 
 const orNull = <C extends t.Mixed>(codec: C) => t.union([codec, t.null]);
@@ -107,6 +108,8 @@ export function catalogueOf(text: string): Catalogue {
   for (const vm of saved.vms) {
     const entry = catalogue.entry(vm.vm);
     entry.state = vm.state;
+    if (!ascends(vm.captures.map((row) => row.position)))
+      throw new StateUnfit('captures are not in log order');
     for (const row of vm.captures satisfies CaptureRow[]) {
       entry.captures.push(row);
       entry.weigh(row);

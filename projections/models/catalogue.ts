@@ -6,6 +6,7 @@ import * as either from 'fp-ts/lib/Either.js';
 import type { Either } from 'fp-ts/lib/Either.js';
 import { evolvePoints, initialPoints, isForgotten, type PointsState } from '../../domain/points.ts';
 import type { ControlEvent } from '../../domain/events/control.ts';
+import { assert } from '../../domain/values/assert.ts';
 import { pageCountOf } from '../../domain/values/memory-map.ts';
 import type { Point } from '../../domain/values/point.ts';
 import type { LogDamage, Position } from '../../domain/ports/event-log.ts';
@@ -297,6 +298,8 @@ export class Catalogue {
       isWiped,
       damage,
     };
+    const before = entry.captures.at(-1)?.position ?? -1n;
+    assert(position > before, 'captures are folded in log order');
     entry.captures.push(row);
     entry.weigh(row);
     entry.lostTail = null;

@@ -272,6 +272,11 @@ export class Contents implements PageLocator {
     return this.#numberings[packs] ?? null;
   }
 
+  /** Contents of the first `packs` written packs. */
+  countOf(packs: number): number {
+    return this.packs[packs]?.firstContent ?? this.count;
+  }
+
   /** The written pack of a name, or undefined: its PackWritten was lost or not read yet. */
   byName(name: string): KnownPack | undefined {
     return this.#byName.get(name);

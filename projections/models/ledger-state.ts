@@ -124,6 +124,8 @@ export class LedgerState {
       const contents = states.contents ?? this.contents;
       if (contents.numbering(packs) !== numbering)
         throw new StateUnfit('its contents have other numbers');
+      if (states.sharing !== undefined && states.sharing.indexed !== contents.countOf(packs))
+        throw new StateUnfit('its identifiers are not those of its contents');
       Object.assign(this.#states, states);
       this.#halves[half] = { from, applied };
       return true;
@@ -276,6 +278,8 @@ export class LedgerState {
       state: this.#states[model.name],
     }));
     const packs = this.contents.packs.length;
+    const isWhole = half === 'light' || this.sharing.indexed === this.contents.count;
+    assert(isWhole, 'sharing knows the identifiers of all contents');
     const numbering = this.contents.numbering(packs)!;
     const bytes = halfBytes(this.#halves[half], { packs, numbering }, models);
     await this.#ports.files.save(FILES[half], bytes);

@@ -19,6 +19,7 @@ import { FIRST_CONTENT, UNKNOWN, ZERO, type Holding } from '../../domain/values/
 import type { StateFiles } from '../../domain/ports/derived-files.ts';
 import type { EventLog, StoredEvent } from '../../domain/ports/event-log.ts';
 import { vmStream } from '../../domain/events/streams.ts';
+import { areNumbered, type Numbered } from '../../domain/invariants.ts';
 import { assert } from '../../domain/values/assert.ts';
 import type { CaptureRow, VmEntry } from './catalogue.ts';
 import { decodeBatches, readBatches } from '../commits.ts';
@@ -93,6 +94,11 @@ export function applyColumns(table: PageTable, columns: PageColumns, holdings: U
 /** After a table: the packs that are numbered, and their numbering. */
 const IMAGE_END_BYTES = 12;
 
+const numberedIn = ({ count, patternCount }: Contents): Numbered => ({
+  contents: count,
+  patterns: patternCount,
+});
+
 const imageName = (vm: string, capture: number): string => `tables/${vm}/${capture}`;
 
 export class PageTables {
@@ -109,6 +115,7 @@ export class PageTables {
     of: { readonly vm: string; readonly capture: number; readonly contents: Contents },
     table: PageTable,
   ): Promise<void> {
+    assert(areNumbered(table, numberedIn(of.contents)), 'a table holds what has a number');
     const packs = of.contents.packs.length;
     const bytes = new Uint8Array(table.byteLength + IMAGE_END_BYTES);
     bytes.set(new Uint8Array(table.buffer, table.byteOffset, table.byteLength));
@@ -126,9 +133,11 @@ export class PageTables {
     if (bytes === null || bytes.length !== pages * 4 + IMAGE_END_BYTES) return null;
     const end = new DataView(bytes.buffer, bytes.byteOffset + pages * 4);
     if (of.contents.numbering(end.getUint32(0, true)) !== end.getBigUint64(4, true)) return null;
-    return bytes.byteOffset % 4 === 0
-      ? new Uint32Array(bytes.buffer, bytes.byteOffset, pages)
-      : new Uint32Array(bytes.slice().buffer, 0, pages);
+    const table =
+      bytes.byteOffset % 4 === 0
+        ? new Uint32Array(bytes.buffer, bytes.byteOffset, pages)
+        : new Uint32Array(bytes.slice().buffer, 0, pages);
+    return areNumbered(table, numberedIn(of.contents)) ? table : null;
   }
 
   /** The page table of a VM right after a capture. O(pages), whatever the history's length. */

@@ -3,6 +3,7 @@
 // Invariant: pages = zero + pattern + unique + mergedIntra + mergedInter. For a content held by v VMs
 // on p pages: unique 1, mergedInter v - 1, mergedIntra p - v.
 
+import { arePagesCounted } from '../../domain/invariants.ts';
 import { assert } from '../../domain/values/assert.ts';
 import { LedgerError } from '../../domain/values/ledger-error.ts';
 import { CLASS_ZERO, CLASSES_MAX } from '../../domain/ports/page-engine.ts';
@@ -142,7 +143,7 @@ function countsOf(
   const zero = own.classes[CLASS_ZERO]!;
   const mergedIntra = pages - patterns - (isWhole ? unique + mergedInter : held);
   const counts = { vms, pages, zero, pattern: patterns - zero, unique, mergedIntra, mergedInter };
-  assert(pages === patterns + unique + mergedIntra + mergedInter, 'every page counts once');
+  assert(arePagesCounted(counts), 'every page counts once');
   return { ...counts, patched, uniqueBytes: Math.round(uniqueBytes) };
 }
 

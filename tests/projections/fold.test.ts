@@ -3,6 +3,7 @@
 
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
+import { arePagesCounted } from '../../domain/invariants.ts';
 import { FIRST_CONTENT, isContent, UNKNOWN, type Holding } from '../../domain/values/holding.ts';
 import type { Position } from '../../domain/ports/event-log.ts';
 import { vmStream } from '../../domain/events/streams.ts';
@@ -210,8 +211,7 @@ async function expectSharing(state: LedgerState, naive: NaiveLedger): Promise<vo
     for (const vm of [null, ...VMS]) {
       const counts = await sharingAt(state, { position, vm });
       expect(counts).toEqual(naive.sharingAt(position, vm));
-      const { pages, zero, pattern, unique, mergedIntra, mergedInter } = counts;
-      expect(zero + pattern + unique + mergedIntra + mergedInter).toBe(pages);
+      expect(arePagesCounted(counts)).toBe(true);
     }
 }
 

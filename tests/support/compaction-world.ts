@@ -6,6 +6,13 @@ import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { openLedger, recordImages, Refused, type CaptureRow, type Ledger } from '../../index.ts';
 import type { FileFacts } from '../../adapters/files/files.ts';
+import {
+  areDense,
+  areNumbered,
+  areWritesCounted,
+  miscountedHolder,
+  repeatedIn,
+} from '../../domain/invariants.ts';
 import { toHex } from '../../domain/values/identifier.ts';
 import { IDENTIFIER_BYTES } from '../../domain/ports/page-engine.ts';
 import { PAGE_BYTES } from '../../domain/values/page.ts';
@@ -204,18 +211,40 @@ export class WorldModel {
         else if (!Buffer.from(memoryOf(table)).equals(found))
           faults.push(`${point} is other memory`);
       }
-    return [...faults, ...invariantFaults(ledger)];
+    return [...faults, ...storedFaults(ledger), ...(await countFaults(ledger))];
   }
 }
 
+/** Where counts and numbers of the fold break their invariants. */
+async function countFaults({ state }: Ledger): Promise<string[]> {
+  const { contents, sharing, catalogue } = state;
+  const faults: string[] = [];
+  const numbered = { contents: contents.count, patterns: contents.patternCount };
+  if (!areDense(contents.packs, numbered)) faults.push('contents are numbered with gaps');
+  const tables: Uint32Array[] = [];
+  for (const entry of catalogue.vms.values()) {
+    for (const row of entry.captures)
+      if (!areWritesCounted(row)) faults.push(`${entry.vm}@${row.capture} is miscounted`);
+    const last = entry.captures.at(-1);
+    if (last === undefined || entry.state.isRetired) continue;
+    const table = await state.tables.at(entry, contents, last);
+    if (!areNumbered(table, numbered)) faults.push(`${entry.vm} holds what has no number`);
+    tables.push(table);
+  }
+  const holders = { contents: contents.count, of: (content: number) => sharing.holders(content) };
+  const miscounted = miscountedHolder(tables, holders);
+  if (miscounted !== null) faults.push(`content ${miscounted} has other holders`);
+  return faults;
+}
+
 /**
- * Where the fold breaks its invariants: two contents of a group that are equal and both there, patches
- * that refer to nothing, counts of what lies in a pack that are not those of its slots.
+ * Where what is stored breaks its invariants: two contents of a group that are equal and both there,
+ * patches that refer to nothing, counts of what lies in a pack that are not those of its slots.
  */
-function invariantFaults({ state, column }: Ledger): string[] {
+function storedFaults({ state, column }: Ledger): string[] {
   const { contents } = state;
   const faults: string[] = [];
-  const met = new Map<string, number>();
+  const stored: string[] = [];
   for (const pack of contents.packs)
     for (let slot = 0; pack.isLinked && slot < pack.pages; slot += 1) {
       const content = pack.firstContent + slot;
@@ -225,10 +254,10 @@ function invariantFaults({ state, column }: Ledger): string[] {
         faults.push(`content ${content} has no identifier`);
         continue;
       }
-      const key = `${pack.group} ${toHex(identifier)}`;
-      if (met.has(key)) faults.push(`contents ${met.get(key)} and ${content} are equal`);
-      met.set(key, content);
+      stored.push(`${pack.group} ${toHex(identifier)}`);
     }
+  const repeated = repeatedIn(stored);
+  if (repeated !== null) faults.push(`${repeated} is stored twice`);
   for (const pack of contents.all) {
     const slots = isWritten(pack) ? pack.pages + pack.patterns : pack.holdings.length;
     let lying = 0;

@@ -50,6 +50,7 @@ export class BatchBuilder {
   #open: OpenBatch | null = null;
   #batch = 0;
   #firstRow = 0;
+  #lastGfn = -1;
 
   constructor(
     of: { readonly capture: number; readonly plan: PackPlan },
@@ -124,6 +125,9 @@ export class BatchBuilder {
 
   #encode(batch: OpenBatch): Uint8Array {
     const { rows } = batch;
+    const gfns = batch.gfns.subarray(0, rows);
+    assert(gfns[0]! > this.#lastGfn, 'a capture has each page once, in order');
+    this.#lastGfn = gfns[rows - 1]!;
     const keys = [...batch.packs.keys()];
     for (let row = 0; row < rows; row += 1) {
       const index = batch.packIndexes[row]!;
@@ -138,7 +142,7 @@ export class BatchBuilder {
       parts: [],
       packs: keys.map((key) => (typeof key === 'string' ? key : this.#names[key]!)),
       kinds: batch.kinds.subarray(0, rows),
-      gfns: batch.gfns.subarray(0, rows),
+      gfns,
       packIndexes: batch.packIndexes.subarray(0, rows),
       slots: batch.slots.subarray(0, rows),
     });

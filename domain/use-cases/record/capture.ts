@@ -2,6 +2,7 @@
 // Chunks are scanned and compressed on the engine's threads ahead of the decision; events do not
 // depend on their timing.
 
+import { areWritesCounted } from '../../invariants.ts';
 import { assert } from '../../values/assert.ts';
 import type { CaptureCommitted } from '../../events/control.ts';
 import { encodePackWritten } from '../../events/pack-written.ts';
@@ -118,7 +119,9 @@ export class CaptureWriter {
     const device = state === null ? null : await this.#takeDevice(partsOfDevice(state));
     this.#plan.finish();
     await this.#stager.finish();
-    this.#batches.finish();
+    const rows = this.#batches.finish();
+    assert(rows === this.#counts.written, 'every written page is a row');
+    assert(areWritesCounted(this.#counts), 'every row is stored, merged or a pattern');
     if (device !== null) this.log.add('DeviceStateWritten', this.#encodeDevice(device));
     await this.log.settle();
     const { count: batches, firstRevision, hash } = this.log;
