@@ -3,8 +3,8 @@
 
 import { readSync } from 'node:fs';
 import type { TaskEither } from 'fp-ts/lib/TaskEither.js';
-import * as taskEither from 'fp-ts/lib/TaskEither.js';
 import type { GuestSource } from '../../domain/ports/guests.ts';
+import { atPort } from '../../domain/ports/run.ts';
 import { assert } from '../../domain/values/assert.ts';
 import { LedgerError } from '../../domain/values/ledger-error.ts';
 import { labelOfPath, openImageFile, type OpenFileRequest } from './images/image-file.ts';
@@ -45,7 +45,7 @@ export interface OpenSourceRequest extends OpenFileRequest {
 
 /** Opens a file as a source; the caller closes it. */
 export const openImage = (request: OpenSourceRequest): TaskEither<LedgerError, GuestSource> =>
-  taskEither.tryCatch(
+  atPort(
     () => open(request),
     (thrown) =>
       failureOf(thrown, {

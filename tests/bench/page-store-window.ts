@@ -5,7 +5,8 @@
 
 import { readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import * as TaskEither from 'fp-ts/lib/TaskEither.js';
+import * as taskEither from 'fp-ts/lib/TaskEither.js';
+import type { TaskEither } from 'fp-ts/lib/TaskEither.js';
 import { nodeFiles } from '../../adapters/files/files.ts';
 import { cachePages } from '../../adapters/stores/page-store-cached/cached-pages.ts';
 import { openPagePacks } from '../../adapters/stores/page-store-folder/page-packs.ts';
@@ -92,15 +93,15 @@ const secondsToRead = (store: PageStore, ranges: readonly Range[]): Promise<numb
     await Promise.all(Array.from({ length: UNDER_WAY }, worker));
   });
 
-const delay: TaskEither.TaskEither<never, void> = TaskEither.fromTask(
+const delay: TaskEither<never, void> = taskEither.fromTask(
   () => new Promise<void>((resolve) => void setTimeout(resolve, FAR_MS)),
 );
 
 /** The store, as if every request took longer. */
 const farAway = (store: S3PageStore): S3PageStore => ({
   ...store,
-  get: (range) => TaskEither.tap(store.get(range), () => delay),
-  find: (range) => TaskEither.tap(store.find(range), () => delay),
+  get: (range) => taskEither.tap(store.get(range), () => delay),
+  find: (range) => taskEither.tap(store.find(range), () => delay),
 });
 
 const whereText = (isFar: boolean): string => (isFar ? `, ${FAR_MS} ms away` : '');

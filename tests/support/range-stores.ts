@@ -1,6 +1,6 @@
 // Page stores that also say how long a pack is, for tests of what reads through them.
 
-import * as TaskEither from 'fp-ts/lib/TaskEither.js';
+import * as taskEither from 'fp-ts/lib/TaskEither.js';
 import { nodeFiles } from '../../adapters/files/files.ts';
 import type { RangeSource } from '../../adapters/stores/page-store-cached/range-source.ts';
 import { openPagePacks } from '../../adapters/stores/page-store-folder/page-packs.ts';
@@ -33,7 +33,7 @@ function withRanges(
       const end = Math.min(range.offsetBytes + range.lengthBytes, sizeBytes);
       const { name } = range;
       const read = store.get({ name, offsetBytes: start, lengthBytes: end - start });
-      return TaskEither.map((bytes: Uint8Array) => ({ bytes, sizeBytes }))(read)();
+      return taskEither.map((bytes: Uint8Array) => ({ bytes, sizeBytes }))(read)();
     },
   };
 }

@@ -1,9 +1,9 @@
 // From what Node and QEMU throw to LedgerError, once, at the edge of the adapter.
 
 import type { TaskEither } from 'fp-ts/lib/TaskEither.js';
-import * as taskEither from 'fp-ts/lib/TaskEither.js';
 import { isNativeError } from 'node:util/types';
 import { isLedgerError, LedgerError } from '../../../domain/values/ledger-error.ts';
+import { atPort } from '../../../domain/ports/run.ts';
 import type { ErrorFacts, LedgerErrorCode } from '../../../domain/values/ledger-error.ts';
 
 /** The code of a system error (`ENOENT`), or an empty string. */
@@ -36,4 +36,4 @@ export function failureOf(
 
 /** Runs what may throw LedgerError or a system error; the latter is IO_FAILED while `doing`. */
 export const attempt = <A>(doing: string, run: () => Promise<A>): TaskEither<LedgerError, A> =>
-  taskEither.tryCatch(run, (thrown) => failureOf(thrown, { code: 'IO_FAILED', doing }));
+  atPort(run, (thrown) => failureOf(thrown, { code: 'IO_FAILED', doing }));

@@ -3,8 +3,10 @@
 
 import { join } from 'node:path';
 import { pipe } from 'fp-ts/lib/function.js';
-import * as TE from 'fp-ts/lib/TaskEither.js';
-import { isLedgerError, type LedgerError } from '../../../domain/values/ledger-error.ts';
+import * as taskEither from 'fp-ts/lib/TaskEither.js';
+import type { TaskEither } from 'fp-ts/lib/TaskEither.js';
+import type { LedgerError } from '../../../domain/values/ledger-error.ts';
+import { atPort } from '../../../domain/ports/run.ts';
 import type { Finding } from '../../../domain/values/finding.ts';
 import type { EventLog, Position } from '../../../domain/ports/event-log.ts';
 import type { FilePort } from '../../files/files.ts';
@@ -22,9 +24,9 @@ export interface EmbeddedEventLog extends EventLog {
   check(): AsyncIterable<Finding>;
   readonly heads: {
     /** The heads of all streams at a position, to begin there another time. O(log) once. */
-    at(position: Position): TE.TaskEither<LedgerError, Uint8Array>;
+    at(position: Position): TaskEither<LedgerError, Uint8Array>;
     /** Takes what `at` gave, perhaps long ago; false: it does not fit the log, nothing is lost. */
-    offer(bytes: Uint8Array): TE.TaskEither<LedgerError, boolean>;
+    offer(bytes: Uint8Array): TaskEither<LedgerError, boolean>;
   };
 }
 
@@ -35,15 +37,8 @@ export interface OpenEventLog {
   readonly readOnly?: boolean;
 }
 
-/** Runs at the port: what is thrown inside is a LedgerError, or a bug, which stays one. */
-const atPort = <T>(run: () => Promise<T>): TE.TaskEither<LedgerError, T> =>
-  TE.tryCatch(run, (thrown) => {
-    if (isLedgerError(thrown)) return thrown;
-    throw thrown;
-  });
-
 /** Makes the files of an empty log in `folder`, which exists; what is there already is left. */
-const createEventLog = (folder: string, files: FilePort): TE.TaskEither<LedgerError, void> =>
+const createEventLog = (folder: string, files: FilePort): TaskEither<LedgerError, void> =>
   atPort(async () => {
     const path = join(folder, LOG_FILE);
     await files.makeFolder(join(folder, HEADS_FOLDER));
@@ -119,10 +114,10 @@ class EmbeddedLog implements EmbeddedEventLog {
  * Opens the log in `folder`; reads nothing of it yet. Where its file is absent, one that is opened
  * for writing makes it, and one opened for reading is empty until someone does.
  */
-export const openEventLog = (request: OpenEventLog): TE.TaskEither<LedgerError, EmbeddedEventLog> =>
+export const openEventLog = (request: OpenEventLog): TaskEither<LedgerError, EmbeddedEventLog> =>
   pipe(
-    request.readOnly === true ? TE.of(undefined) : createIfAbsent(request),
-    TE.flatMap(() =>
+    request.readOnly === true ? taskEither.of(undefined) : createIfAbsent(request),
+    taskEither.flatMap(() =>
       atPort(async () => {
         const path = join(request.folder, LOG_FILE);
         const file =
@@ -134,8 +129,10 @@ export const openEventLog = (request: OpenEventLog): TE.TaskEither<LedgerError, 
     ),
   );
 
-const createIfAbsent = ({ folder, files }: OpenEventLog): TE.TaskEither<LedgerError, void> =>
+const createIfAbsent = ({ folder, files }: OpenEventLog): TaskEither<LedgerError, void> =>
   pipe(
     atPort(() => files.facts(join(folder, LOG_FILE))),
-    TE.flatMap((found) => (found === null ? createEventLog(folder, files) : TE.of(undefined))),
+    taskEither.flatMap((found) =>
+      found === null ? createEventLog(folder, files) : taskEither.of(undefined),
+    ),
   );

@@ -4,8 +4,9 @@
 //
 // Loaded only where a ledger on a server is opened.
 
-import * as TE from 'fp-ts/lib/TaskEither.js';
-import { isLedgerError, type LedgerError } from '../../../domain/values/ledger-error.ts';
+import type { TaskEither } from 'fp-ts/lib/TaskEither.js';
+import type { LedgerError } from '../../../domain/values/ledger-error.ts';
+import { atPort } from '../../../domain/ports/run.ts';
 import type { Finding } from '../../../domain/values/finding.ts';
 import type { EventLog, LogChunk, LogSignal, Position } from '../../../domain/ports/event-log.ts';
 import { Appender } from './appender.ts';
@@ -37,13 +38,6 @@ export interface OpenEventStoreLog {
   readonly onNotice?: (notice: LogNotice) => void;
   readonly limits?: Partial<LogLimits>;
 }
-
-/** Runs at the port: what is thrown inside is a LedgerError, or a bug, which stays one. */
-const atPort = <T>(run: () => Promise<T>): TE.TaskEither<LedgerError, T> =>
-  TE.tryCatch(run, (thrown) => {
-    if (isLedgerError(thrown)) return thrown;
-    throw thrown;
-  });
 
 const never = new AbortController().signal;
 
@@ -147,7 +141,7 @@ class ServerLog implements EventStoreLog {
 /** Opens the log of a ledger on a server. Nothing is sent yet: the first call finds out who answers. */
 export const openEventStoreLog = (
   request: OpenEventStoreLog,
-): TE.TaskEither<LedgerError, EventStoreLog> =>
+): TaskEither<LedgerError, EventStoreLog> =>
   atPort(async () => {
     const settings = parseConnectionString(request.url);
     const { defaultDeadline: callMs } = settings.numbers;

@@ -1,9 +1,9 @@
 // An event log in memory: the port's contract without a disk, for tests and for what need not last.
 // Several handles on one `MemoryLogStore` are what several processes are on a ledger.
 
-import * as TE from 'fp-ts/lib/TaskEither.js';
 import { assert } from '../../../domain/values/assert.ts';
-import { LedgerError, isLedgerError } from '../../../domain/values/ledger-error.ts';
+import { atPort } from '../../../domain/ports/run.ts';
+import { LedgerError } from '../../../domain/values/ledger-error.ts';
 import { APPEND_BYTES_MAX, EVENT_BYTES_MAX } from '../../../domain/values/page.ts';
 import { NO_STREAM } from '../../../domain/ports/event-log.ts';
 import type {
@@ -70,15 +70,6 @@ const copyOf = (event: StoredEvent): StoredEvent => ({
 const isSameId = (left: Uint8Array, right: Uint8Array): boolean =>
   left.length === right.length && left.every((byte, i) => byte === right[i]);
 
-const atPort = <T>(run: () => T): TE.TaskEither<LedgerError, T> =>
-  TE.tryCatch(
-    () => new Promise<T>((resolve) => resolve(run())),
-    (thrown) => {
-      if (isLedgerError(thrown)) return thrown;
-      throw thrown;
-    },
-  );
-
 /** Resolves after the next append, the abort or the close. */
 const nextChange = (store: MemoryLogStore, signal: AbortSignal): Promise<void> =>
   new Promise((resolve) => {
@@ -105,7 +96,7 @@ class MemoryLog implements EventLog {
   }
 
   append: EventLog['append'] = (request) =>
-    atPort(() => {
+    atPort(async () => {
       this.#checkOpen();
       return appendTo(this.#store, request);
     });
@@ -159,13 +150,13 @@ class MemoryLog implements EventLog {
   }
 
   head: EventLog['head'] = () =>
-    atPort(() => {
+    atPort(async () => {
       this.#checkOpen();
       return BigInt(this.#store.events.length);
     });
 
   streamRevision: EventLog['streamRevision'] = (stream) =>
-    atPort(() => {
+    atPort(async () => {
       this.#checkOpen();
       return (this.#store.streams.get(stream)?.length ?? 0) - 1;
     });

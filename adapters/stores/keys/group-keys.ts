@@ -4,8 +4,9 @@
 
 import { randomBytes } from 'node:crypto';
 import { basename, dirname, join } from 'node:path';
-import * as TaskEither from 'fp-ts/lib/TaskEither.js';
+import type { TaskEither } from 'fp-ts/lib/TaskEither.js';
 import { assert } from '../../../domain/values/assert.ts';
+import { atPort } from '../../../domain/ports/run.ts';
 import { LedgerError } from '../../../domain/values/ledger-error.ts';
 import { KEY_BYTES } from '../../../domain/ports/page-engine.ts';
 import type { Finding } from '../../../domain/values/finding.ts';
@@ -40,9 +41,9 @@ export interface MadeKey extends FoundKey {
 
 export interface GroupKeys {
   /** The key of a group, made if there is none yet: for a group that no event names yet. */
-  create(group: string): TaskEither.TaskEither<LedgerError, MadeKey>;
+  create(group: string): TaskEither<LedgerError, MadeKey>;
   /** Removes a key that `create` made and that became nobody's: another host made the group first. */
-  discard(key: GroupKey): TaskEither.TaskEither<LedgerError, void>;
+  discard(key: GroupKey): TaskEither<LedgerError, void>;
   /**
    * The key of a group. KEY_MISSING; KEY_DAMAGED, also where it is not the key whose `keyCheck` the
    * group's event bears (null: not compared).
@@ -50,11 +51,11 @@ export interface GroupKeys {
   load(request: {
     readonly group: string;
     readonly keyCheck: string | null;
-  }): TaskEither.TaskEither<LedgerError, FoundKey>;
+  }): TaskEither<LedgerError, FoundKey>;
   /** Keeps a key from elsewhere; TARGET_EXISTS where the group has another one here. */
-  add(key: GroupKey): TaskEither.TaskEither<LedgerError, void>;
+  add(key: GroupKey): TaskEither<LedgerError, void>;
   /** The groups that have a key here. */
-  groups(): TaskEither.TaskEither<LedgerError, readonly string[]>;
+  groups(): TaskEither<LedgerError, readonly string[]>;
 }
 
 interface Keys {
@@ -173,7 +174,7 @@ async function groups(keys: Keys): Promise<readonly string[]> {
 /** The keys in a folder, which is made when the first one is. */
 export function openGroupKeys(keys: Keys): GroupKeys {
   const attempt = <A>(operation: string, work: () => Promise<A>) =>
-    TaskEither.tryCatch(work, (thrown) => failureOf(thrown, { operation, path: keys.folder }));
+    atPort(work, (thrown) => failureOf(thrown, { operation, path: keys.folder }));
   return {
     create: (group) => attempt('make a key in', () => create(keys, group)),
     discard: (key) => attempt('remove a key in', () => discard(keys, key)),

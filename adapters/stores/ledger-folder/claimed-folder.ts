@@ -2,8 +2,9 @@
 // log is on a server: the packs of page-packs.ts, beside a claim that says whose they are.
 
 import { join } from 'node:path';
-import * as TaskEither from 'fp-ts/lib/TaskEither.js';
+import type { TaskEither } from 'fp-ts/lib/TaskEither.js';
 import { LedgerError } from '../../../domain/values/ledger-error.ts';
+import { atPort } from '../../../domain/ports/run.ts';
 import type { FilePort } from '../../files/files.ts';
 import { failureOf } from '../../files/failures.ts';
 import { openPagePacks, type PagePacks } from '../page-store-folder/page-packs.ts';
@@ -15,11 +16,11 @@ const PACKS_FOLDER = 'packs';
 /** Packs in a folder, and whose they are. */
 export interface ClaimedFolder extends PagePacks {
   /** Makes the place the ledger's, where it is nobody's. STORE_TAKEN. */
-  claim(id: string): TaskEither.TaskEither<LedgerError, void>;
+  claim(id: string): TaskEither<LedgerError, void>;
   /** Makes sure that the place is the ledger's, and writes nothing. STORE_TAKEN, STORE_MISSING. */
-  checkClaim(id: string): TaskEither.TaskEither<LedgerError, void>;
+  checkClaim(id: string): TaskEither<LedgerError, void>;
   /** Whether the place is a ledger's. */
-  isClaimed(): TaskEither.TaskEither<LedgerError, boolean>;
+  isClaimed(): TaskEither<LedgerError, boolean>;
 }
 
 interface Place {
@@ -52,17 +53,17 @@ export function openClaimedFolder(place: Place): ClaimedFolder {
   return {
     ...packs,
     claim: (id) =>
-      TaskEither.tryCatch(
+      atPort(
         () => claim(place, id),
         (thrown) => failureOf(thrown, { operation: 'claim the page store', path: place.folder }),
       ),
     checkClaim: (id) =>
-      TaskEither.tryCatch(
+      atPort(
         () => check(place, id),
         (thrown) => failureOf(thrown, { operation: 'look at the page store', path: place.folder }),
       ),
     isClaimed: () =>
-      TaskEither.tryCatch(
+      atPort(
         async () => (await place.files.facts(join(place.folder, CLAIM_NAME))) !== null,
         (thrown) => failureOf(thrown, { operation: 'look at the page store', path: place.folder }),
       ),

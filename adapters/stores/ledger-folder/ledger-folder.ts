@@ -5,8 +5,9 @@
 
 import { randomUUID } from 'node:crypto';
 import { dirname, join, resolve } from 'node:path';
-import * as TaskEither from 'fp-ts/lib/TaskEither.js';
+import type { TaskEither } from 'fp-ts/lib/TaskEither.js';
 import { LedgerError } from '../../../domain/values/ledger-error.ts';
+import { atPort } from '../../../domain/ports/run.ts';
 import type { Finding } from '../../../domain/values/finding.ts';
 import type { FilePort } from '../../files/files.ts';
 import { failureOf, systemCodeOf } from '../../files/failures.ts';
@@ -206,8 +207,8 @@ async function open(
  */
 export const createLedgerFolder = (
   options: LedgerFolderOptions,
-): TaskEither.TaskEither<LedgerError, LedgerFolder> =>
-  TaskEither.tryCatch(
+): TaskEither<LedgerError, LedgerFolder> =>
+  atPort(
     () => create(options),
     (thrown) => failureOf(thrown, { operation: 'create a ledger in', path: options.path }),
   );
@@ -215,8 +216,8 @@ export const createLedgerFolder = (
 /** Opens a ledger's folder and writes nothing, unless it is absent or empty and to be created. */
 export const openLedgerFolder = (
   options: LedgerFolderOptions & { readonly ifAbsent: 'create' | 'fail' },
-): TaskEither.TaskEither<LedgerError, LedgerFolder> =>
-  TaskEither.tryCatch(
+): TaskEither<LedgerError, LedgerFolder> =>
+  atPort(
     () => open(options),
     (thrown) => failureOf(thrown, { operation: 'open the ledger', path: options.path }),
   );
@@ -224,8 +225,8 @@ export const openLedgerFolder = (
 /** Writes the `format` file anew, with the id that the ledger's first event has. */
 export const repairFormat = (
   options: LedgerFolderOptions & { readonly id: string },
-): TaskEither.TaskEither<LedgerError, void> =>
-  TaskEither.tryCatch(
+): TaskEither<LedgerError, void> =>
+  atPort(
     async () => {
       const paths = ledgerPaths(options.path);
       // One of a newer format is whole: it is not ours to replace.

@@ -4,8 +4,9 @@
 // beginning of its id as well.
 
 import { join } from 'node:path';
-import * as TaskEither from 'fp-ts/lib/TaskEither.js';
+import type { TaskEither } from 'fp-ts/lib/TaskEither.js';
 import { LedgerError } from '../../../domain/values/ledger-error.ts';
+import { atPort } from '../../../domain/ports/run.ts';
 import type { FilePort } from '../../files/files.ts';
 import { openLines, sealLines } from '../../files/checksummed-text.ts';
 import { failureOf } from '../../files/failures.ts';
@@ -84,10 +85,8 @@ async function open(request: LocalStateRequest): Promise<LocalState> {
 }
 
 /** The folders of a ledger on this host. */
-export const openLocalState = (
-  request: LocalStateRequest,
-): TaskEither.TaskEither<LedgerError, LocalState> =>
-  TaskEither.tryCatch(
+export const openLocalState = (request: LocalStateRequest): TaskEither<LedgerError, LocalState> =>
+  atPort(
     () => open(request),
     (thrown) => failureOf(thrown, { operation: 'keep local state in', path: request.root }),
   );

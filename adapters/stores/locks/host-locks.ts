@@ -8,8 +8,9 @@ import { createHash, randomUUID } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { createConnection, createServer } from 'node:net';
 import type { Server, Socket } from 'node:net';
-import * as TaskEither from 'fp-ts/lib/TaskEither.js';
+import type { TaskEither } from 'fp-ts/lib/TaskEither.js';
 import { LedgerError } from '../../../domain/values/ledger-error.ts';
+import { atPort } from '../../../domain/ports/run.ts';
 import { failureOf } from '../../files/failures.ts';
 
 export interface RecorderLock {
@@ -137,7 +138,7 @@ async function lock(
 /** Says that a process writes packs into a ledger, beside any others, until it is released. */
 export const announceWriter = ({
   ledger,
-}: Pick<LockRequest, 'ledger'>): TaskEither.TaskEither<LedgerError, RecorderLock> =>
+}: Pick<LockRequest, 'ledger'>): TaskEither<LedgerError, RecorderLock> =>
   // No VM's name has a space.
   lockRecorder({ ledger, vm: ` ${randomUUID()}` });
 
@@ -151,17 +152,15 @@ export async function isWritten({ ledger }: Pick<LockRequest, 'ledger'>): Promis
 /** Takes the lock of who compacts a ledger, or COMPACTION_BUSY at once. */
 export const lockCompactor = ({
   ledger,
-}: Pick<LockRequest, 'ledger'>): TaskEither.TaskEither<LedgerError, RecorderLock> =>
-  TaskEither.tryCatch(
+}: Pick<LockRequest, 'ledger'>): TaskEither<LedgerError, RecorderLock> =>
+  atPort(
     () => lock(`\0pageledger-compact-${digitsOf(ledger)}`, compacting),
     (thrown) => failureOf(thrown, { operation: 'lock the compaction of', path: 'the ledger' }),
   );
 
 /** Takes the lock of a VM, or VM_BUSY at once. It never keeps the process alive. */
-export const lockRecorder = (
-  request: LockRequest,
-): TaskEither.TaskEither<LedgerError, RecorderLock> =>
-  TaskEither.tryCatch(
+export const lockRecorder = (request: LockRequest): TaskEither<LedgerError, RecorderLock> =>
+  atPort(
     () => lock(socketName(request), (processId) => busy(request.vm, processId)),
     (thrown) => failureOf(thrown, { operation: 'lock the recording of', path: request.vm }),
   );

@@ -8,10 +8,12 @@
 // better used for what was read.
 
 import { Limiter } from '../../../domain/values/limiter.ts';
+import { atPort } from '../../../domain/ports/run.ts';
 import { RecentMap } from '../../../domain/values/recent-map.ts';
 import * as either from 'fp-ts/lib/Either.js';
 import { pipe } from 'fp-ts/lib/function.js';
-import * as TaskEither from 'fp-ts/lib/TaskEither.js';
+import * as taskEither from 'fp-ts/lib/TaskEither.js';
+import type { TaskEither } from 'fp-ts/lib/TaskEither.js';
 import { assert } from '../../../domain/values/assert.ts';
 import type { LedgerError } from '../../../domain/values/ledger-error.ts';
 import type { PageStore } from '../../../domain/ports/page-store.ts';
@@ -304,21 +306,21 @@ export function cachePages(options: CachedPagesOptions): CachedPages {
   const cache = new Cache(options);
   const dropping =
     (name: string) =>
-    <A>(value: A): TaskEither.TaskEither<LedgerError, A> =>
-      TaskEither.fromTask(async () => {
+    <A>(value: A): TaskEither<LedgerError, A> =>
+      taskEither.fromTask(async () => {
         await cache.drop(name);
         return value;
       });
   return {
     get: (range) =>
-      TaskEither.tryCatch(
+      atPort(
         () => cache.get(range),
         (thrown) =>
           failureOf(thrown, { operation: `read pack ${range.name} through`, path: folder }),
       ),
     // What is kept may be of an object that was damaged, which this heals.
-    put: (pack) => pipe(store.put(pack), TaskEither.flatMap(dropping(pack.name))),
-    delete: (name) => pipe(store.delete(name), TaskEither.flatMap(dropping(name))),
+    put: (pack) => pipe(store.put(pack), taskEither.flatMap(dropping(pack.name))),
+    delete: (name) => pipe(store.delete(name), taskEither.flatMap(dropping(name))),
     list: () => store.list(),
     drop: (name) => cache.drop(name),
     stats: () => cache.stats(),

@@ -3,8 +3,9 @@
 // folder synced; so a name always stands for a whole pack, and a put that returned survives a crash.
 
 import { join } from 'node:path';
-import * as TaskEither from 'fp-ts/lib/TaskEither.js';
+import type { TaskEither } from 'fp-ts/lib/TaskEither.js';
 import type { LedgerError } from '../../../domain/values/ledger-error.ts';
+import { atPort } from '../../../domain/ports/run.ts';
 import { PACK_NAME } from '../../../domain/values/pack.ts';
 import type { PackEntry, PageStore } from '../../../domain/ports/page-store.ts';
 import type { FilePort } from '../../files/files.ts';
@@ -28,7 +29,7 @@ export interface PagePacksOptions {
 /** A page store in local files. */
 export interface PagePacks extends PageStore {
   /** Removes what crashes left half written over an hour ago: how many files. */
-  removeLeftovers(nowMs: number): TaskEither.TaskEither<LedgerError, number>;
+  removeLeftovers(nowMs: number): TaskEither<LedgerError, number>;
   close(): Promise<void>;
 }
 
@@ -123,24 +124,24 @@ export function openPagePacks(options: PagePacksOptions): PagePacks {
   };
   return {
     put: (pack) =>
-      TaskEither.tryCatch(
+      atPort(
         () => put(packs, pack),
         (thrown) => failureOf(thrown, { operation: 'write a pack in', path: packs.folder }),
       ),
     get: (range) =>
-      TaskEither.tryCatch(
+      atPort(
         async () => get(packs, range),
         (thrown) =>
           failureOf(thrown, { operation: `read pack ${range.name} in`, path: packs.folder }),
       ),
     list: () => list(packs),
     delete: (name) =>
-      TaskEither.tryCatch(
+      atPort(
         () => remove(packs, name),
         (thrown) => failureOf(thrown, { operation: `delete pack ${name} in`, path: packs.folder }),
       ),
     removeLeftovers: (nowMs) =>
-      TaskEither.tryCatch(
+      atPort(
         () => removeLeftovers({ files: packs.files, folder: packs.folder, nowMs }),
         (thrown) => failureOf(thrown, { operation: 'remove leftovers in', path: packs.folder }),
       ),

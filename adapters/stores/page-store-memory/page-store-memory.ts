@@ -1,8 +1,9 @@
 // A page store that lives as long as its process: for trying things out, and for tests of what
 // stands on the port. It keeps the port's whole contract but durability.
 
-import * as TaskEither from 'fp-ts/lib/TaskEither.js';
+import type { TaskEither } from 'fp-ts/lib/TaskEither.js';
 import type { LedgerError } from '../../../domain/values/ledger-error.ts';
+import { atPort } from '../../../domain/ports/run.ts';
 import type { PackEntry, PageStore } from '../../../domain/ports/page-store.ts';
 import { failureOf } from '../../files/failures.ts';
 import { checkPackBytes, checkPackName, checkRange, packMissing } from '../page-requests.ts';
@@ -18,8 +19,8 @@ interface HeldPack {
 /** Packs that several stores of one process may hold together. */
 export type HeldPacks = Map<string, HeldPack>;
 
-const attempt = <A>(operation: string, work: () => A): TaskEither.TaskEither<LedgerError, A> =>
-  TaskEither.tryCatch(
+const attempt = <A>(operation: string, work: () => A): TaskEither<LedgerError, A> =>
+  atPort(
     // Asynchronous as every other store is, so that callers cannot come to rely on less.
     () => Promise.resolve().then(work),
     (thrown) => failureOf(thrown, { operation, path: WHERE }),

@@ -7,8 +7,9 @@
 // repeated. Nothing rests on conditional requests, which servers disagree about.
 
 import * as either from 'fp-ts/lib/Either.js';
-import * as TaskEither from 'fp-ts/lib/TaskEither.js';
+import type { TaskEither } from 'fp-ts/lib/TaskEither.js';
 import { assert } from '../../../domain/values/assert.ts';
+import { atPort } from '../../../domain/ports/run.ts';
 import { LedgerError } from '../../../domain/values/ledger-error.ts';
 import { PACK_NAME } from '../../../domain/values/pack.ts';
 import type { Clock } from '../../../domain/ports/clock.ts';
@@ -64,11 +65,11 @@ export interface S3PageStoreOptions {
 /** A page store in a bucket. */
 export interface S3PageStore extends PageStore, RangeSource {
   /** Makes the place the ledger's, where it is nobody's. STORE_TAKEN. */
-  claim(ledgerId: string): TaskEither.TaskEither<LedgerError, void>;
+  claim(ledgerId: string): TaskEither<LedgerError, void>;
   /** Makes sure that the place is the ledger's, and writes nothing. STORE_TAKEN, STORE_MISSING. */
-  checkClaim(ledgerId: string): TaskEither.TaskEither<LedgerError, void>;
+  checkClaim(ledgerId: string): TaskEither<LedgerError, void>;
   /** Whether the place is some ledger's. */
-  isClaimed(): TaskEither.TaskEither<LedgerError, boolean>;
+  isClaimed(): TaskEither<LedgerError, boolean>;
   /** Ends what is under way. */
   close(): Promise<void>;
 }
@@ -241,7 +242,7 @@ export function openS3PageStore(options: S3PageStoreOptions): S3PageStore {
   const bucket = openBucket(options);
   const path = bucket.client.address.label;
   const attempt = <A>(operation: string, work: () => Promise<A>) =>
-    TaskEither.tryCatch(work, (thrown) => failureOf(thrown, { operation, path }));
+    atPort(work, (thrown) => failureOf(thrown, { operation, path }));
   const hasPacks = async (): Promise<boolean> => {
     const first = await list(bucket).next();
     return first.done !== true;

@@ -5,7 +5,7 @@ import { closeSync, ftruncateSync, openSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
-import * as TaskEither from 'fp-ts/lib/TaskEither.js';
+import * as taskEither from 'fp-ts/lib/TaskEither.js';
 import { memoryOfDescriptor } from '../../../adapters/files/memory-file.ts';
 import { createPageEngine } from '../../../adapters/kernels/engine/page-engine.ts';
 import { createMemoryPageStore } from '../../../adapters/stores/page-store-memory/page-store-memory.ts';
@@ -84,7 +84,7 @@ afterAll(async () => {
 const damaged = (ordinal: number, block: number): PageStore => ({
   ...store,
   get: (range) =>
-    TaskEither.map((read: Uint8Array) => {
+    taskEither.map((read: Uint8Array) => {
       const { name, blocks } = packs[ordinal]!;
       const lengths = blocks.lengths.subarray(0, block);
       const at = lengths.reduce((sum, length) => sum + length, PACK_HEADER_BYTES);

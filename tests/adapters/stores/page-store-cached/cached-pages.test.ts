@@ -3,7 +3,7 @@
 import { existsSync, mkdirSync, readFileSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
-import * as TaskEither from 'fp-ts/lib/TaskEither.js';
+import * as taskEither from 'fp-ts/lib/TaskEither.js';
 import { nodeFiles } from '../../../../adapters/files/files.ts';
 import { cachePages } from '../../../../adapters/stores/page-store-cached/cached-pages.ts';
 import type { CachedPages } from '../../../../adapters/stores/page-store-cached/cached-pages.ts';
@@ -120,7 +120,7 @@ describe('a cache', () => {
 
   test('passes on what the store says, and keeps nothing of it', async () => {
     const failure = new LedgerError('STORE_UNREACHABLE', 'away');
-    const store = { ...memoryRangeStore(world.packs), find: () => TaskEither.left(failure) };
+    const store = { ...memoryRangeStore(world.packs), find: () => taskEither.left(failure) };
     const pages = cachePages({ store, files: nodeFiles, folder: world.cacheFolder, bytesMax: MIB });
     expect(await failureOf(pages.get(ALL))).toBe(failure);
     expect(world.files()).toEqual([]);
