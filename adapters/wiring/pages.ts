@@ -2,7 +2,7 @@
 // how memory is shared. They are answered from the page index and from page tables; pages are read only
 // where bytes are asked for.
 
-import * as either from 'fp-ts/lib/Either.js';
+import { accepted } from '../../domain/ports/run.ts';
 import { openBlockFiles } from '../stores/derived/block-files.ts';
 import type { PageDifference } from '../../projections/questions/diff.ts';
 import { differences } from '../../projections/questions/diff.ts';
@@ -16,7 +16,6 @@ import { isLinkedVm, type VmEntry } from '../../projections/models/catalogue.ts'
 import { PageIndex } from '../../projections/page-index/page-index.ts';
 import { assertWhole } from '../../domain/use-cases/pages/patch-chain.ts';
 import { isContent } from '../../domain/values/holding.ts';
-import { refuse } from '../../domain/values/refused.ts';
 import type { Ledger } from './ledger.ts';
 import type { VmPoint } from './restore.ts';
 
@@ -59,9 +58,7 @@ export async function whoHolds(
   const { state, column } = ledger;
   await ensureIdentifiers(state, column);
   const ports = { state, column, index: pageIndexOf(ledger) };
-  const named = await contentNamed(ports, of.identifier);
-  if (either.isLeft(named)) throw refuse(named.left);
-  const { identifier, holdings } = named.right;
+  const { identifier, holdings } = accepted(await contentNamed(ports, of.identifier));
   return { identifier, holders: await holdersOf(ports, holdings, of.at) };
 }
 

@@ -7,6 +7,7 @@
 // state in every process.
 
 import { assert } from '../../domain/values/assert.ts';
+import { run } from '../../domain/ports/run.ts';
 import { LedgerError } from '../../domain/values/ledger-error.ts';
 import { Turn } from '../../domain/values/turn.ts';
 import type { StateFiles } from '../../domain/ports/derived-files.ts';
@@ -169,11 +170,10 @@ export class LedgerState {
   }
 
   async #catchUp(need: { readonly heavy: boolean }): Promise<void> {
-    const head = await this.#ports.log.head()();
-    if (head._tag === 'Left') throw head.left;
-    if (!need.heavy && this.#isKnown && head.right === this.#halves.light.from.next) return;
+    const head = await run(this.#ports.log.head());
+    if (!need.heavy && this.#isKnown && head === this.#halves.light.from.next) return;
     // A log that ends before what was folded is not the log that was folded: its end was lost.
-    if (head.right < this.#halves.light.from.next) await this.#startAnew();
+    if (head < this.#halves.light.from.next) await this.#startAnew();
     try {
       await this.#fold();
     } catch (thrown) {

@@ -6,6 +6,7 @@
 // here: clocks do not order the log.
 
 import { isLedgerError } from '../../domain/values/ledger-error.ts';
+import { run } from '../../domain/ports/run.ts';
 import {
   NO_STREAM,
   type EventLog,
@@ -87,12 +88,11 @@ function piecesOf(entry: VmEntry, { from, to }: Stretch): Piece[] {
 async function tailOf(log: EventLog, entry: VmEntry, to: Position | null): Promise<Piece | null> {
   const last = entry.captures.at(-1);
   if (last !== undefined && to !== null && to <= last.position) return null;
-  const revision = await log.streamRevision(vmStream(entry.vm))();
-  if (revision._tag === 'Left') throw revision.left;
+  const revision = await run(log.streamRevision(vmStream(entry.vm)));
   const fromRevision = last?.revision ?? 0;
-  if (revision.right === NO_STREAM || revision.right <= (last?.revision ?? -1)) return null;
+  if (revision === NO_STREAM || revision <= (last?.revision ?? -1)) return null;
   const fromPosition = last?.position ?? 0n;
-  return { fromPosition, fromRevision, endRevision: revision.right, endPosition: fromPosition };
+  return { fromPosition, fromRevision, endRevision: revision, endPosition: fromPosition };
 }
 
 /** Changes of a VM's own stream, ascending; some may lie outside the stretch. */
@@ -122,11 +122,10 @@ async function* ofRecorder(
 /** Changes of a VM's points, ascending. */
 async function* ofPoints({ log }: StretchPorts, entry: VmEntry): AsyncGenerator<Change, undefined> {
   const stream = pointsStream(entry.vm);
-  const revision = await log.streamRevision(stream)();
-  if (revision._tag === 'Left') throw revision.left;
-  if (revision.right === NO_STREAM) return undefined;
+  const revision = await run(log.streamRevision(stream));
+  if (revision === NO_STREAM) return undefined;
   const fromPosition = entry.checkpoints[0]?.position ?? 0n;
-  const range = { stream, fromRevision: 0, count: revision.right + 1, fromPosition };
+  const range = { stream, fromRevision: 0, count: revision + 1, fromPosition };
   const assembler = new CommitAssembler(log);
   for await (const events of log.readStream(range))
     yield* await assembler.take(events.map((event: StoredEvent) => ({ _tag: 'event', event })));

@@ -4,6 +4,7 @@
 // and the points that cannot be restored for it.
 
 import { toHex } from '../../domain/values/identifier.ts';
+import { run } from '../../domain/ports/run.ts';
 import { isLedgerError, type LedgerError } from '../../domain/values/ledger-error.ts';
 import { blockStarts, PACK_HEADER_BYTES, sliceBlocks, slotsOf } from '../../domain/values/pack.ts';
 import { PACK_SLOTS, PAGE_BYTES } from '../../domain/values/page.ts';
@@ -201,9 +202,7 @@ class Verification {
     const { bytes, from, end } = range;
     if (bytes !== null) return bytes.subarray(from, end);
     const part = { name: pack.name, offsetBytes: from, lengthBytes: end - from };
-    const read = await this.#ports.store.get(part)();
-    if (read._tag === 'Left') throw read.left;
-    return read.right;
+    return run(this.#ports.store.get(part));
   }
 
   /** Checks every block of a pack; gives the number of findings. */

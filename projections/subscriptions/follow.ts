@@ -1,7 +1,7 @@
 // Following a ledger (docs/events.md): its rows after a place, or the states of a projection, replayed
 // and then live. What is yielded next is read when it is asked for. Loaded where somebody follows.
 
-import * as either from 'fp-ts/lib/Either.js';
+import { accepted } from '../../domain/ports/run.ts';
 import { assert } from '../../domain/values/assert.ts';
 import type { Position } from '../../domain/ports/event-log.ts';
 import { refuse } from '../../domain/values/refused.ts';
@@ -32,9 +32,7 @@ const placeOf = (from: Exclude<From, 'latest'>): Place => {
     typeof from === 'string'
       ? from
       : `${from.position}${typeof from.item === 'number' ? `/${from.item}` : ''}`;
-  const place = parsePlace(text);
-  if (either.isLeft(place)) throw refuse(place.left);
-  return place.right;
+  return accepted(parsePlace(text));
 };
 
 interface Start {

@@ -6,6 +6,7 @@
 // running, or all that it committed is known; and one that begins later sees everything.
 
 import { deletableAtMs } from '../../store.ts';
+import { run } from '../../ports/run.ts';
 import type { PackEntry, PageStore } from '../../ports/page-store.ts';
 
 /** Orphans are deleted after this time also while somebody records: no capture takes that long. */
@@ -77,8 +78,7 @@ export async function deletePacks(
       waiting.untilMs =
         atMs === null || waiting.untilMs === null ? null : Math.max(waiting.untilMs, atMs);
     if (!isDue || isDryRun) continue;
-    const deleted = await store.delete(pack.name)();
-    if (deleted._tag === 'Left') throw deleted.left;
+    await run(store.delete(pack.name));
   }
   return {
     ...done,

@@ -1,6 +1,7 @@
 // A range of a pack, read for a use that may find it damaged.
 
 import { isLedgerError } from '../../values/ledger-error.ts';
+import { run } from '../../ports/run.ts';
 import type { PageStore } from '../../ports/page-store.ts';
 
 /**
@@ -15,9 +16,7 @@ export async function useRange<A>(
 ): Promise<A> {
   for (let isAgain = false; ; isAgain = true) {
     try {
-      const read = await store.get(range)();
-      if (read._tag === 'Left') throw read.left;
-      return await use(read.right);
+      return await use(await run(store.get(range)));
     } catch (thrown) {
       const isDamaged = isLedgerError(thrown) && thrown.code === 'PACK_DAMAGED';
       if (!isDamaged || isAgain || store.drop === undefined) throw thrown;
