@@ -3,6 +3,8 @@
 
 import type * as t from 'io-ts';
 
+import { grown } from '../../domain/values/grown.ts';
+
 /** Appends values to a growing buffer. */
 export class StateWriter {
   #bytes = new Uint8Array(1024);
@@ -11,10 +13,8 @@ export class StateWriter {
 
   #room(more: number): void {
     if (this.#length + more <= this.#bytes.length) return;
-    const grown = new Uint8Array(Math.max(this.#bytes.length * 2, this.#length + more));
-    grown.set(this.#bytes.subarray(0, this.#length));
-    this.#bytes = grown;
-    this.#view = new DataView(grown.buffer);
+    this.#bytes = grown(this.#bytes, this.#length + more);
+    this.#view = new DataView(this.#bytes.buffer);
   }
 
   u32(value: number): this {

@@ -1,6 +1,7 @@
 // A window over a stream of bytes that is pulled from a file or a socket. What is in the window is
 // parsed synchronously, in place; only the lack of bytes waits.
 
+import { grown } from '../../../domain/values/grown.ts';
 import { read } from 'node:fs';
 import { assert } from '../../../domain/values/assert.ts';
 import { LedgerError } from '../../../domain/values/ledger-error.ts';
@@ -150,11 +151,7 @@ export class ByteWindow {
     do {
       const part = this.bytes.subarray(this.start, this.end);
       if (length + part.length > bytesMax) return null;
-      if (length + part.length > gathered.length) {
-        const larger = new Uint8Array(Math.max(gathered.length * 2, length + part.length));
-        larger.set(gathered.subarray(0, length));
-        gathered = larger;
-      }
+      gathered = grown(gathered, length + part.length);
       gathered.set(part, length);
       length += part.length;
       this.start = this.end;

@@ -5,6 +5,7 @@
 // Invariants: packs are announced in the order in which they were sealed; at most PUTS_MAX puts are
 // under way.
 
+import { grown } from '../../values/grown.ts';
 import { assert } from '../../values/assert.ts';
 import { toHex } from '../../values/identifier.ts';
 import { PACK_HEADER_BYTES, packHeader, type BlockTable } from '../../values/pack.ts';
@@ -41,7 +42,7 @@ export interface SealedPack {
 }
 
 class Staging {
-  bytes: Uint8Array;
+  bytes: Uint8Array<ArrayBuffer>;
   length = 0;
   pages = 0;
   blocks = 0;
@@ -69,7 +70,7 @@ class Staging {
   /** Takes in a block of those stored, whose bytes begin at `offsetBytes`; the slot of its first page. */
   add(stored: StoredBlocks, block: number, offsetBytes: number): number {
     const lengthBytes = stored.lengths[block]!;
-    this.#room(lengthBytes);
+    this.bytes = grown(this.bytes, this.length + lengthBytes);
     this.bytes.set(stored.bytes.subarray(offsetBytes, offsetBytes + lengthBytes), this.length);
     this.codecs[this.blocks] = stored.codecs[block]!;
     this.blockPages[this.blocks] = stored.pages[block]!;
@@ -80,13 +81,6 @@ class Staging {
     this.pages += stored.pages[block]!;
     this.blocks += 1;
     return slot;
-  }
-
-  #room(more: number): void {
-    if (this.length + more <= this.bytes.length) return;
-    const grown = new Uint8Array(Math.max(this.bytes.length * 2, this.length + more));
-    grown.set(this.bytes.subarray(0, this.length));
-    this.bytes = grown;
   }
 
   patches(): PatchTable {
