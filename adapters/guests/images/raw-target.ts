@@ -21,10 +21,14 @@ export const rawFileTarget = (file: OpenFile): FilledTarget => ({
   done: async () => undefined,
 });
 
-/** Writes to a pipe; zeros as well. */
+/**
+ * Writes to a pipe; zeros as well. The last page goes when all are there, so that what was cut is
+ * shorter than the memory.
+ */
 export function rawPipeTarget(sink: ByteSink): RunTarget {
   let pages = 0;
   let next = 0;
+  let last: Uint8Array | null = null;
   const zerosUpTo = async (page: number): Promise<void> => {
     for (let left = (page - next) * PAGE_BYTES; left > 0; left -= ZEROS.length)
       await sink(ZEROS.subarray(0, Math.min(left, ZEROS.length)));
@@ -40,9 +44,10 @@ export function rawPipeTarget(sink: ByteSink): RunTarget {
       const end = run.firstPage + run.pages.length / PAGE_BYTES;
       assert(run.firstPage >= next && end <= pages, 'runs ascend and lie in the memory');
       await zerosUpTo(run.firstPage);
-      await sink(run.pages);
-      next = end;
+      if (end === pages) last = run.pages.slice(-PAGE_BYTES);
+      next = end === pages ? end - 1 : end;
+      await sink(run.pages.subarray(0, (next - run.firstPage) * PAGE_BYTES));
     },
-    done: () => zerosUpTo(pages),
+    done: () => (last === null ? zerosUpTo(pages) : sink(last)),
   };
 }

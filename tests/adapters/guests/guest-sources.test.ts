@@ -1,0 +1,69 @@
+// The contract of sources on images, streams, guests in memory and live guests.
+
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe } from '@jest/globals';
+import { memorySource } from '../../../adapters/guests/memory-guest.ts';
+import { LIVE_GUESTS, openImage } from '../../../adapters/guests/sources.ts';
+import { startGuest } from '../../../adapters/guests/demo-guest/start-guest.ts';
+import { guestSourceContract } from '../../contracts/guest-source.ts';
+import { describeWithQemu, findTools, GUEST_TIMEOUT_MS } from '../../support/guest/real-guest.ts';
+import * as stream from '../../support/guest/stream-bytes.ts';
+import { valueOf } from '../../support/outcomes.ts';
+import { makeTemporaryFolder } from '../../support/temporary-folder.ts';
+
+const clock = (): number => 1_790_000_000_000;
+const pages = stream.bytesOf(stream.pageOf(1), stream.pageOf(0), stream.pageOf(3));
+const guest = stream.bytesOf(
+  stream.head(),
+  stream.start([{ name: 'pc.ram', pages: 3 }]),
+  stream.end(stream.page(0, stream.pageOf(1), 'pc.ram'), stream.page(2, stream.pageOf(3))),
+  stream.tail(),
+);
+
+describe.each([
+  ['a raw image', pages],
+  ['a stream in a file', guest],
+])('%s as a source', (_, bytes) => {
+  guestSourceContract(async () => {
+    const folder = await makeTemporaryFolder();
+    const path = join(folder.path, 'guest');
+    writeFileSync(path, bytes);
+    const source = await valueOf(openImage({ path, timeMs: null, clock, folder: folder.path }));
+    return { source, pages, close: () => folder.remove() };
+  });
+});
+
+describe('a guest in memory as a source', () => {
+  guestSourceContract(async () => ({
+    source: memorySource({
+      pages,
+      memoryMap: { blocks: [{ name: 'pc.ram', pages: 3 }], ranges: [] },
+      device: { head: stream.head(), ...stream.devices() },
+      argv: null,
+      timeMs: clock(),
+      pauseMs: null,
+      mode: 'stream',
+      source: 'memory',
+    }),
+    pages,
+    close: () => Promise.resolve(),
+  }));
+});
+
+describeWithQemu('a live guest as a source', await findTools(), (tools) => {
+  guestSourceContract(async () => {
+    const folder = await makeTemporaryFolder();
+    const live = await valueOf(startGuest({ tools, folder: folder.path, seed: 5, memoryMib: 128 }));
+    await live.waitForLine(/^T n=1 /u);
+    const qmp = { qmp: live.qmpPath, clock, folder: folder.path };
+    return {
+      source: await valueOf(LIVE_GUESTS.qmp(qmp)),
+      pages: null,
+      close: async () => {
+        await live.kill();
+        await folder.remove();
+      },
+    };
+  }, GUEST_TIMEOUT_MS);
+});

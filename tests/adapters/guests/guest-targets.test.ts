@@ -1,0 +1,114 @@
+// The contract of targets on files, pipes, streams and guests in memory; a QEMU that resumes is
+// one in live-guest.test.ts.
+
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe } from '@jest/globals';
+import { nodeFiles } from '../../../adapters/files/files.ts';
+import { openReplacement } from '../../../adapters/files/replacement.ts';
+import { MemoryTarget } from '../../../adapters/guests/memory-guest.ts';
+import { Spool } from '../../../adapters/guests/qemu/spool.ts';
+import { readStream } from '../../../adapters/guests/qemu/stream-reader.ts';
+import { TARGET_FORMATS } from '../../../adapters/guests/targets.ts';
+import type { GuestTarget } from '../../../domain/ports/guests.ts';
+import { PAGE_BYTES } from '../../../domain/values/page.ts';
+import { guestTargetContract, type WholeGuest } from '../../contracts/guest-target.ts';
+import { bytesOfImage } from '../../support/guest/images.ts';
+import * as stream from '../../support/guest/stream-bytes.ts';
+import { makeTemporaryFolder } from '../../support/temporary-folder.ts';
+
+const MAIN_PAGES = 300;
+const blocks = [
+  { name: 'pc.ram', pages: MAIN_PAGES },
+  { name: 'vga.vram', pages: 20 },
+];
+
+/** Every third page of the guest holds something, but for a long stretch of zeros. */
+function pagesOfGuest(): Uint8Array {
+  const pages = new Uint8Array(320 * PAGE_BYTES);
+  for (let page = 0; page < 320; page += 3)
+    if (page < 100 || page > 200) pages.set(stream.pageOf(1 + (page % 200)), page * PAGE_BYTES);
+  return pages;
+}
+
+const guest: WholeGuest = {
+  memoryMap: { blocks, ranges: [] },
+  device: { head: stream.head(), ...stream.devices() },
+  pages: pagesOfGuest(),
+};
+
+/** The pages in a stream; null where it is none that is whole. */
+async function pagesInStream(bytes: Uint8Array): Promise<Uint8Array | null> {
+  const spool = new Spool();
+  try {
+    const source = stream.sourceOfBytes(bytes);
+    const read = await readStream({ source, spool, label: 'the stream' })();
+    return read._tag === 'Left' ? null : bytesOfImage(read.right.image);
+  } finally {
+    spool.close();
+  }
+}
+
+/** A pipe's bytes as pages; null where they are not as many as there should be. */
+const pagesInPipe = async (bytes: Uint8Array): Promise<Uint8Array | null> =>
+  bytes.length === MAIN_PAGES * PAGE_BYTES ? bytes : null;
+
+const READERS = { raw: pagesInPipe, qemu: pagesInStream } as const;
+
+/** The target; what it hears at the end is noted. */
+const heard = (target: GuestTarget, outcome: { isDone: boolean }): GuestTarget => ({
+  ...target,
+  done: async () => {
+    await target.done();
+    outcome.isDone = true;
+  },
+});
+
+let files = 0;
+
+describe.each(['raw', 'qemu'] as const)('a file of format %s as a target', (format) => {
+  guestTargetContract(async () => {
+    const folder = await makeTemporaryFolder();
+    return {
+      guest,
+      restored: async (restore) => {
+        const path = join(folder.path, `restored-${files++}`);
+        const file = await openReplacement({ files: nodeFiles, path, isForced: true });
+        const target = TARGET_FORMATS[format].file(file.file);
+        // As restoring does: what was cut short is thrown away.
+        const outcome = { isDone: false };
+        await restore(heard(target, outcome));
+        await (outcome.isDone ? file.place() : file.discard());
+        return existsSync(path) ? READERS[format](readFileSync(path)) : null;
+      },
+      close: () => folder.remove(),
+    };
+  });
+});
+
+describe.each(['raw', 'qemu'] as const)('a pipe of format %s as a target', (format) => {
+  guestTargetContract(async () => ({
+    guest,
+    restored: async (restore) => {
+      const chunks: Buffer[] = [];
+      const sink = async (bytes: Uint8Array): Promise<void> => {
+        chunks.push(Buffer.from(bytes));
+      };
+      await restore(TARGET_FORMATS[format].pipe(sink));
+      return READERS[format](Buffer.concat(chunks));
+    },
+    close: () => Promise.resolve(),
+  }));
+});
+
+describe('memory as a target', () => {
+  guestTargetContract(async () => ({
+    guest,
+    restored: async (restore) => {
+      const target = new MemoryTarget();
+      await restore(target);
+      return target.guest?.pages ?? null;
+    },
+    close: () => Promise.resolve(),
+  }));
+});
