@@ -1,7 +1,7 @@
 // A recorder that is killed at a random moment: the ledger opens, every committed capture restores
 // byte-equal, `verify` is clean, and recording goes on.
 //
-// PAGELEDGER_KILLS: how many times (`npm run test:crash`: 200). PAGELEDGER_SEED: the seed of the moments.
+// PAGELEDGER_KILLS: how many times (`npm run test:long`: 200). PAGELEDGER_SEED: the seed of the moments.
 
 import { readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
@@ -145,5 +145,5 @@ test(
     expect(faults).toEqual([]);
     expect(kills).toBeGreaterThan(0);
   },
-  120_000 + KILLS * 15_000,
+  300_000 + KILLS * 15_000,
 );

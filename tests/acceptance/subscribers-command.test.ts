@@ -1,7 +1,7 @@
 // `pageledger subscribe` as programs use it: killed at random and resumed from the last whole line it
 // printed, beside recorders in other processes; its ends, its projections, and what it refuses.
 //
-// PAGELEDGER_KILLS: how many times (`npm run test:crash`: 200). PAGELEDGER_SEED: the seed of the moments.
+// PAGELEDGER_KILLS: how many times (`npm run test:long`: 200). PAGELEDGER_SEED: the seed of the moments.
 
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -13,7 +13,7 @@ import { makeTemporaryFolder, type TemporaryFolder } from '../support/temporary-
 
 const KILLS = Number(process.env['PAGELEDGER_KILLS'] ?? 12);
 const SEED = Number(process.env['PAGELEDGER_SEED'] ?? Date.now() % 1_000_000);
-const LONG_MS = 120_000;
+const LONG_MS = 300_000;
 
 const isCommit = (row: JsonRow): boolean => row['type'] === 'CaptureCommitted';
 const placesOf = (rows: readonly JsonRow[]): string[] => rows.map((row) => String(row['place']));
