@@ -7,8 +7,8 @@ export default {
   injectGlobals: false,
   // A file at a time on every core: most tests wait for processes of their own.
   maxWorkers: '100%',
-  // A test that hangs does not end; one on a busy machine does.
-  testTimeout: 60_000,
+  // A guard against what hangs, wide enough for a machine that has fifteen times as much to do.
+  testTimeout: 300_000,
   coverageProvider: 'v8',
   collectCoverageFrom: ['dist/{domain,projections,adapters}/**/*.js'],
 };

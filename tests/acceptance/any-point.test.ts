@@ -42,7 +42,7 @@ const SERIES = { seed: 12, pages: 768, captures: 12, changedPages: 96 };
 const FIRST_MS = Date.parse('2026-11-20T10:00:00Z');
 const HOUR_MS = 3_600_000;
 const NOW_MS = FIRST_MS + 100 * HOUR_MS;
-const LONG_MS = 60_000;
+const LONG_MS = 300_000;
 
 /** Items in a random order, always the same one. */
 function shuffled<T>(items: readonly T[], seed: number): T[] {

@@ -15,7 +15,7 @@ import { imageSeries, makeImage } from '../support/images.ts';
 import { writeImages } from '../support/recorded-images.ts';
 import { makeTemporaryFolder, type TemporaryFolder } from '../support/temporary-folder.ts';
 
-const LONG_MS = 60_000;
+const LONG_MS = 300_000;
 const PAGES = 120;
 const IDENTIFIER = /^[0-9a-f]{64}$/u;
 

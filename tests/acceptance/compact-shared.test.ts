@@ -21,7 +21,7 @@ describeWithS3('a shared ledger', () => {
   let world: SharedWorld;
   beforeAll(async () => {
     world = await startSharedWorld();
-  }, 120_000);
+  }, 300_000);
   afterAll(() => world.remove());
 
   test('is compacted from another host, and nothing goes before its grace is over', async () => {

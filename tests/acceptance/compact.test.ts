@@ -239,7 +239,7 @@ describe('a page that is rewritten in every capture', () => {
     } finally {
       await again.close();
     }
-  }, 60_000);
+  }, 300_000);
 });
 
 test(
@@ -275,7 +275,7 @@ test(
     expect(faults).toEqual([]);
     expect(kills).toBeGreaterThan(0);
   },
-  60_000 + KILLS * 15_000,
+  300_000 + KILLS * 15_000,
 );
 
 describe('a page that is forgotten as a patch in a pack that stays', () => {

@@ -9,7 +9,7 @@ import { makeSmallLedger } from '../support/small-ledger.ts';
 import { sourceRoot } from '../support/source-root.ts';
 import { makeTemporaryFolder, type TemporaryFolder } from '../support/temporary-folder.ts';
 
-const LONG_MS = 60_000;
+const LONG_MS = 300_000;
 const LIBRARY = new URL('../../index.js', import.meta.url).href;
 
 let folder: TemporaryFolder;

@@ -17,8 +17,8 @@ const PROGRAM = (
     bin: { pageledger: string };
   }
 ).bin.pageledger.replace('./', '');
-const INSTALL_MS = 180_000;
-const LONG_MS = 60_000;
+const INSTALL_MS = 300_000;
+const LONG_MS = 300_000;
 
 function run(command: string, words: readonly string[], cwd: string): string {
   const done = spawnSync(command, words, { cwd, encoding: 'utf8', timeout: INSTALL_MS });

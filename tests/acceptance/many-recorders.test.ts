@@ -17,7 +17,7 @@ import {
 import { expectRight, inLogOrder, seriesOf } from '../support/recorded-series.ts';
 import { makeTemporaryFolder, type TemporaryFolder } from '../support/temporary-folder.ts';
 
-const LONG_MS = 120_000;
+const LONG_MS = 300_000;
 let folder: TemporaryFolder;
 let url: string;
 let commands: LedgerCommands;

@@ -13,7 +13,7 @@ import { anyPage, repeatedPage } from '../support/pattern-pages.ts';
 import { recordImage } from '../support/recorded-images.ts';
 import { makeTemporaryFolder, type TemporaryFolder } from '../support/temporary-folder.ts';
 
-const LONG_MS = 60_000;
+const LONG_MS = 300_000;
 const SECRET = 's3cr3t-8';
 
 const encoder = new TextEncoder();

@@ -34,7 +34,7 @@ import {
 } from '../support/recorded-images.ts';
 import { makeTemporaryFolder, type TemporaryFolder } from '../support/temporary-folder.ts';
 
-const LONG_MS = 60_000;
+const LONG_MS = 300_000;
 let folder: TemporaryFolder;
 let url: string;
 let ledger: Ledger;

@@ -31,7 +31,7 @@ import { sourceRoot } from '../support/source-root.ts';
 import { recordBytes, streamOf } from '../support/small-ledger.ts';
 import { makeTemporaryFolder, type TemporaryFolder } from '../support/temporary-folder.ts';
 
-const LONG_MS = 120_000;
+const LONG_MS = 300_000;
 const CONSUMER = join(sourceRoot(), 'examples/subscriber/read_events.py');
 const PAGE_EVENTS = ['PageStored', 'PageMerged', 'PatternPageShared', 'SharingBroken'];
 /** Page events of a first capture: more than a batch takes. */

@@ -57,7 +57,7 @@ test.each([0, 2])(
       expect(row).toMatchObject({ capture: 1, stored: pages });
     });
   },
-  60_000,
+  300_000,
 );
 
 test('fingerprints of another ledger under the same keys are not taken for this one', async () => {

@@ -13,7 +13,7 @@ import {
 import { makeTemporaryFolder, type TemporaryFolder } from '../support/temporary-folder.ts';
 import { OTHER_SECRET, PASSWORD, saying, toldBy, toldIn } from '../support/told-failures.ts';
 
-const LONG_MS = 120_000;
+const LONG_MS = 300_000;
 const PAGE_STORE = 's3://bucket/prefix?endpoint=http://127.0.0.1:1';
 
 let folder: TemporaryFolder;

@@ -19,7 +19,7 @@ import { expectRight, inLogOrder, seriesOf } from '../support/recorded-series.ts
 import { describeWithS3 } from '../support/s3-server/s3-server.ts';
 import { startSharedWorld, type Host, type SharedWorld } from '../support/shared-world.ts';
 
-const LONG_MS = 180_000;
+const LONG_MS = 300_000;
 
 /** Where two texts begin to differ, with what follows; null where they do not. */
 function differenceOf(left: string, right: string): readonly string[] | null {

@@ -15,7 +15,7 @@ import { imageSeries } from '../support/images.ts';
 import { recordFiles, writeImages } from '../support/recorded-images.ts';
 import { withTemporaryFolder } from '../support/temporary-folder.ts';
 
-const LONG_MS = 120_000;
+const LONG_MS = 300_000;
 
 const isReplayed = (message: RowMessage): boolean => message._tag !== 'caughtUp';
 const rowsIn = (messages: readonly RowMessage[]): EventRow[] =>

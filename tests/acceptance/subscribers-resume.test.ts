@@ -23,7 +23,7 @@ import { withServerLogs } from '../support/server-logs.ts';
 import { makeSmallLedger } from '../support/small-ledger.ts';
 import { makeTemporaryFolder, type TemporaryFolder } from '../support/temporary-folder.ts';
 
-const LONG_MS = 120_000;
+const LONG_MS = 300_000;
 const FILTERS: readonly RowsRequest[] = [
   {},
   { pages: true },

@@ -17,7 +17,7 @@ import {
   type TemporaryFolder,
 } from '../support/temporary-folder.ts';
 
-const LONG_MS = 60_000;
+const LONG_MS = 300_000;
 const PAGE_EVENTS = ['PageStored', 'PageMerged', 'PatternPageShared', 'SharingBroken'];
 const isPageEvent = (row: JsonRow): boolean => PAGE_EVENTS.includes(String(row['type']));
 const commitsIn = (rows: readonly JsonRow[]): number =>

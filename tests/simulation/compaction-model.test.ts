@@ -232,5 +232,5 @@ describe('forgetting and compaction', () => {
       }),
       { numRuns: RUNS },
     );
-  }, 120_000);
+  }, 300_000);
 });

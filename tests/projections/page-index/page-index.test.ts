@@ -171,7 +171,7 @@ describe('the page index says what a naive model says', () => {
       }),
       { numRuns: 12 },
     );
-  }, 120_000);
+  }, 300_000);
 });
 
 /** The same log with state files of its own. */

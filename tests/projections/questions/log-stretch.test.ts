@@ -107,7 +107,7 @@ describe('a stretch of the log', () => {
       }),
       { numRuns: 25 },
     );
-  }, 120_000);
+  }, 300_000);
 
   test('reads little more than what it has', async () => {
     const history = new RandomHistory();

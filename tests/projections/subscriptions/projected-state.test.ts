@@ -115,7 +115,7 @@ describe('a projection', () => {
       }),
       { numRuns: 25 },
     );
-  }, 60_000);
+  }, 300_000);
 
   test('of another version folds the log anew, and neither version disturbs the other', async () => {
     const hand = await makeEventfulLedger();

@@ -51,7 +51,7 @@ describe('the projection sharing', () => {
       }),
       { numRuns: 8 },
     );
-  }, 60_000);
+  }, 300_000);
 
   test('counts the same with its state kept after any change', async () => {
     const hand = await makeEventfulLedger(3);

@@ -17,7 +17,7 @@ export const TEST_SECRET = 'sEcReT-of-the-test-server';
 export const TEST_CREDENTIALS = { accessKeyId: TEST_ACCESS_KEY, secretAccessKey: TEST_SECRET };
 
 /** Long enough for a server to start, or to start again, on a busy machine. */
-export const S3_TIMEOUT_MS = 60_000;
+export const S3_TIMEOUT_MS = 300_000;
 
 /** A server in a folder of its own. */
 export interface S3Server {

@@ -117,7 +117,7 @@ describe('a crash at any operation', () => {
     expect(files.operations.length).toBeGreaterThan(50);
     expect(tried.filter(({ refused }) => refused).length).toBeGreaterThan(3);
     expect(faults).toEqual([]);
-  }, 60_000);
+  }, 300_000);
 
   test('lets the append that was under way be tried again, and every stream go on', async () => {
     const { files, tried } = await work();
@@ -150,7 +150,7 @@ describe('a crash at any operation', () => {
       await log.close();
     }
     expect(faults).toEqual([]);
-  }, 60_000);
+  }, 300_000);
 });
 
 describe('a writer that was killed between its write and its sync', () => {

@@ -106,7 +106,7 @@ describe('a bit that flips', () => {
       const expected = where === 'the log' ? ['0', '1', 'log-damaged'] : ['0', 'witness-damaged'];
       expect([...kinds].toSorted()).toEqual(expected);
     },
-    60_000,
+    300_000,
   );
 });
 

@@ -47,7 +47,7 @@ describe('two processes', () => {
         expect(again).toEqual(events);
         expect(await gather(log.check())).toEqual([]);
       }),
-    30_000,
+    300_000,
   );
 
   test(
@@ -72,6 +72,6 @@ describe('two processes', () => {
         }
         expect(await gather(log.check())).toEqual([]);
       }),
-    30_000,
+    300_000,
   );
 });

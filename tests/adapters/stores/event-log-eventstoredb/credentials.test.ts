@@ -23,7 +23,7 @@ import { LEDGER, ServerLogs, withServerLogs } from '../../../support/server-logs
 import { makeTemporaryFolder, type TemporaryFolder } from '../../../support/temporary-folder.ts';
 
 // A server on a busy machine takes its time; what hangs does not end at all.
-jest.setTimeout(60_000);
+jest.setTimeout(300_000);
 
 const USER = 'operator';
 const SECRET = `pw-${randomBytes(8).toString('hex')}/@:%`;

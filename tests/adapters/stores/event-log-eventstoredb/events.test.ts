@@ -17,7 +17,7 @@ import { gather, valueOf } from '../../../support/outcomes.ts';
 import { LEDGER, withServerLogs } from '../../../support/server-logs.ts';
 
 // A server on a busy machine takes its time; what hangs does not end at all.
-jest.setTimeout(60_000);
+jest.setTimeout(300_000);
 
 const bytesOf = (text: string): Uint8Array => new TextEncoder().encode(text);
 const textOf = (bytes: Uint8Array): string => new TextDecoder().decode(bytes);

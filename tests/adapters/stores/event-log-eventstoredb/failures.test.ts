@@ -15,7 +15,7 @@ import { failureOf, gather, valueOf } from '../../../support/outcomes.ts';
 import { LEDGER, withServerLogs, type ServerLogs } from '../../../support/server-logs.ts';
 
 // A server on a busy machine takes its time; what hangs does not end at all.
-jest.setTimeout(60_000);
+jest.setTimeout(300_000);
 
 const STREAM = `${LEDGER}.vm-a`;
 

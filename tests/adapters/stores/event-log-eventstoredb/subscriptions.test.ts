@@ -10,7 +10,7 @@ import { failureOf, gather, valueOf } from '../../../support/outcomes.ts';
 import { withServerLogs } from '../../../support/server-logs.ts';
 
 // A server on a busy machine takes its time; what hangs does not end at all.
-jest.setTimeout(60_000);
+jest.setTimeout(300_000);
 
 const fill = (log: EventStoreLog, count: number, stream = 'vm-a') =>
   valueOf(log.append({ stream, expectedRevision: NO_STREAM, events: makeEvents(count) }));

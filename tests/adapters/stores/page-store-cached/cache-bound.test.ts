@@ -79,7 +79,7 @@ describe('a cache under random reads', () => {
         }),
     );
     await fc.assert(check, { numRuns: 60 });
-  }, 30_000);
+  }, 300_000);
 });
 
 const READER = fileURLToPath(new URL('../../../support/cache-reader.js', import.meta.url));
@@ -113,5 +113,5 @@ describe('processes that share a cache', () => {
       // A sixteenth for each process but one, and a file that each was about to write.
       expect(takenBytes(folder)).toBeLessThanOrEqual(bytesMax + 2 * (bytesMax / 16 + 8192));
     });
-  }, 60_000);
+  }, 300_000);
 });
