@@ -67,7 +67,8 @@ export class CurrentTables {
     const { vm, capture } = change.committed;
     const table = this.#kept.get(vm);
     if (table === undefined || this.#hasMetDamage || !isNew) return;
-    if (catalogue.vms.get(vm)?.images.at(-1) !== capture) return;
-    await this.pages.saveImage({ vm, capture, contents }, table);
+    const entry = catalogue.vms.get(vm);
+    const row = entry?.images.at(-1) === capture ? entry.capture(capture) : undefined;
+    if (row !== undefined) await this.pages.saveImage({ vm, row, contents }, table);
   }
 }

@@ -91,15 +91,25 @@ export function applyColumns(table: PageTable, columns: PageColumns, holdings: U
   }
 }
 
-/** After a table: the packs that are numbered, and their numbering. */
+/** After a table: the packs that are numbered, and their numbering; then which commit it is after. */
 const IMAGE_END_BYTES = 12;
+
+/** An image is of one commit: files that changed places, or are of another past, are none. */
+interface ImageOf {
+  readonly vm: string;
+  readonly row: CaptureRow;
+  readonly contents: Contents;
+}
+
+const commitBytes = ({ vm, row: { capture, position, hash } }: ImageOf): Uint8Array =>
+  new TextEncoder().encode(`${vm} ${capture} ${position} ${hash}`);
 
 const numberedIn = ({ count, patternCount }: Contents): Numbered => ({
   contents: count,
   patterns: patternCount,
 });
 
-const imageName = (vm: string, capture: number): string => `tables/${vm}/${capture}`;
+const imageName = ({ vm, row }: ImageOf): string => `tables/${vm}/${row.capture}`;
 
 export class PageTables {
   readonly #log: EventLog;
@@ -111,26 +121,25 @@ export class PageTables {
   }
 
   /** Keeps a table with what its contents' numbers depend on, which lost events would change. */
-  async saveImage(
-    of: { readonly vm: string; readonly capture: number; readonly contents: Contents },
-    table: PageTable,
-  ): Promise<void> {
+  async saveImage(of: ImageOf, table: PageTable): Promise<void> {
     assert(areNumbered(table, numberedIn(of.contents)), 'a table holds what has a number');
     const packs = of.contents.packs.length;
-    const bytes = new Uint8Array(table.byteLength + IMAGE_END_BYTES);
+    const commit = commitBytes(of);
+    const bytes = new Uint8Array(table.byteLength + IMAGE_END_BYTES + commit.length);
     bytes.set(new Uint8Array(table.buffer, table.byteOffset, table.byteLength));
     const end = new DataView(bytes.buffer, table.byteLength);
     end.setUint32(0, packs, true);
     end.setBigUint64(4, of.contents.numbering(packs)!, true);
-    await this.#files.save(imageName(of.vm, of.capture), bytes);
+    bytes.set(commit, table.byteLength + IMAGE_END_BYTES);
+    await this.#files.save(imageName(of), bytes);
   }
 
-  async #loadImage(
-    of: { readonly vm: string; readonly capture: number; readonly contents: Contents },
-    pages: number,
-  ): Promise<PageTable | null> {
-    const bytes = await this.#files.load(imageName(of.vm, of.capture));
-    if (bytes === null || bytes.length !== pages * 4 + IMAGE_END_BYTES) return null;
+  async #loadImage(of: ImageOf, pages: number): Promise<PageTable | null> {
+    const bytes = await this.#files.load(imageName(of));
+    const commit = commitBytes(of);
+    const commitAt = pages * 4 + IMAGE_END_BYTES;
+    if (bytes?.length !== commitAt + commit.length) return null;
+    if (commit.some((byte, i) => byte !== bytes[commitAt + i])) return null;
     const end = new DataView(bytes.buffer, bytes.byteOffset + pages * 4);
     if (of.contents.numbering(end.getUint32(0, true)) !== end.getBigUint64(4, true)) return null;
     const table =
@@ -150,7 +159,9 @@ export class PageTables {
     let from = 0;
     for (let i = images.length - 1; i >= 0 && table === null; i -= 1) {
       from = images[i]!;
-      table = await this.#loadImage({ vm: entry.vm, capture: from, contents }, pages);
+      const of = entry.capture(from);
+      if (of === undefined) continue;
+      table = await this.#loadImage({ vm: entry.vm, row: of, contents }, pages);
     }
     if (table === null) {
       table = new Uint32Array(pages).fill(UNKNOWN);
@@ -187,11 +198,11 @@ export class PageTables {
     let at = 0;
     const settle = async (revision: number): Promise<void> => {
       for (; at < rows.length; at += 1) {
-        const { range, capture } = rows[at]!;
+        const row = rows[at]!;
+        const { range, capture } = row;
         if (revision < range.firstRevision + range.count) return;
         // Images that were lost are made again on the way past them.
-        if (missing.has(capture))
-          await this.saveImage({ vm: entry.vm, capture, contents }, span.table);
+        if (missing.has(capture)) await this.saveImage({ vm: entry.vm, row, contents }, span.table);
       }
     };
     for await (const event of this.#span(entry.vm, rows)) {
