@@ -214,7 +214,7 @@ describe('a series of twelve images', () => {
       expect(failed.exitCode).toBe(3);
       expect(failed.stderr).toContain('PACK_MISSING');
       expect(readFileSync(into, 'utf8')).toBe('as it was');
-      const left = readdirSync(folder.path).filter((name) => name.endsWith('.tmp'));
+      const left = readdirSync(folder.path).filter((name) => name.startsWith('.pageledger-'));
       expect(left).toEqual([]);
       const piped = await new LedgerCommands(copy).run([...words.slice(0, 6), '-']);
       expect([piped.exitCode, piped.stdout.length]).toEqual([3, 0]);
