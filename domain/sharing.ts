@@ -14,6 +14,7 @@ import * as either from 'fp-ts/lib/Either.js';
 import type { Either } from 'fp-ts/lib/Either.js';
 import { FIRST_CONTENT, isContent, ZERO, type Holding } from './values/holding.ts';
 import { assert } from './values/assert.ts';
+import type { Gfn } from './values/page.ts';
 import { CLASS_NONE } from './ports/page-engine.ts';
 import {
   KIND_BROKE,
@@ -128,15 +129,15 @@ export interface WritesView {
    * The content that a page written to `gfn` may share: the one with the identifier in this row of
    * the column, or -1.
    */
-  find(identifiers: Uint8Array, row: number, gfn: number): Holding;
+  find(identifiers: Uint8Array, row: number, gfn: Gfn): Holding;
   /** What a page of the VM holds now. */
-  held(gfn: number): Holding;
+  held(gfn: Gfn): Holding;
   /** Pages of all VMs that hold a content now. */
   holders(content: Holding): number;
   /** Takes a new content in: from now on `find` finds it. */
   store(identifiers: Uint8Array, row: number): Holding;
   /** The VM's page holds this from now on; counts of holders follow. */
-  hold(gfn: number, holding: Holding): void;
+  hold(gfn: Gfn, holding: Holding): void;
 }
 
 export interface WriteColumns {

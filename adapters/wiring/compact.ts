@@ -1,9 +1,9 @@
 // Forgetting and compaction, joined (brief, section 5, `forget` and `compact`).
 
 import { randomBytes } from 'node:crypto';
+import { slotAt } from '../../domain/values/place.ts';
 import { isWritten as isRecorded, lockCompactor } from '../stores/locks/host-locks.ts';
 import { decidePoints } from '../../domain/points.ts';
-import { PACK_SLOTS } from '../../domain/values/page.ts';
 import { pointsStream } from '../../domain/events/streams.ts';
 import {
   compactLedger,
@@ -74,8 +74,7 @@ function placesOf({ state }: Ledger): ContentPlaces {
     packAt: (place) => state.contents.packAt(place),
     referenceAt: (place) => state.contents.referenceAt(place),
     reference: (holding) => state.contents.reference(holding),
-    holdingOfSlot: (place) =>
-      state.contents.holdingAt(state.contents.packAt(place), place % PACK_SLOTS),
+    holdingOfSlot: (place) => state.contents.holdingAt(state.contents.packAt(place), slotAt(place)),
     referrers: () => state.contents.referrers(),
   };
 }

@@ -3,6 +3,7 @@
 import type { BlockTable } from '../values/pack.ts';
 import type { WritesView } from '../sharing.ts';
 import type { Holding } from '../values/holding.ts';
+import type { Ordinal, Place } from '../values/place.ts';
 import type { PatchTable } from '../events/patches.ts';
 import type { Position } from './event-log.ts';
 import type { VmState } from '../vm.ts';
@@ -53,7 +54,7 @@ export interface RecorderModels {
 /** A pack as a reader needs it. */
 export interface ReadPack {
   /** Among all packs, in log order. */
-  readonly ordinal: number;
+  readonly ordinal: Ordinal;
   readonly name: string;
   readonly sizeBytes: number;
   readonly blocks: BlockTable;
@@ -65,8 +66,8 @@ export interface ReadPack {
 /** Finds what pages hold. A place is a pack's ordinal times PACK_SLOTS, plus a slot. */
 export interface PageLocator {
   /** Where a content or a kept pattern lies; below 0: it was forgotten and is gone. */
-  placeOf(holding: Holding): number;
-  packAt(place: number): ReadPack;
+  placeOf(holding: Holding): Place;
+  packAt(place: Place): ReadPack;
   /** What the patch at a place refers to; null: no patch lies there. */
-  referenceAt(place: number): Holding | null;
+  referenceAt(place: Place): Holding | null;
 }

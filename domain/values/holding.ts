@@ -6,7 +6,11 @@
  * content of that number minus FIRST_CONTENT; from PATTERN_BASE on the pattern of that number minus
  * PATTERN_BASE, whose descriptor lies in a pack. Contents and patterns are numbered in log order.
  */
-export type Holding = number;
+export type Holding = number & { readonly _brand?: 'holding' };
+/** The number of a content, counted from 0 in log order. */
+export type Content = number & { readonly _brand?: 'content' };
+/** The number of a kept pattern, counted from 0 in log order. */
+export type KeptPattern = number & { readonly _brand?: 'kept pattern' };
 export const ZERO: Holding = 0;
 export const FIRST_CONTENT = 256;
 export const PATTERN_BASE = 0xf000_0000;
@@ -21,3 +25,12 @@ export const isKeptPattern = (holding: Holding): boolean =>
 /** Whether a pattern describes the page: zeros, a public one, or one that is kept. */
 export const isPattern = (holding: Holding): boolean =>
   holding < FIRST_CONTENT || isKeptPattern(holding);
+
+/** The number of the content that a page holds. */
+export const contentOf = (holding: Holding): Content => holding - FIRST_CONTENT;
+/** What a page holds that holds a content. */
+export const holdingOfContent = (content: Content): Holding => FIRST_CONTENT + content;
+/** The number of the kept pattern that a page holds. */
+export const keptPatternOf = (holding: Holding): KeptPattern => holding - PATTERN_BASE;
+/** What a page holds that a kept pattern describes. */
+export const holdingOfPattern = (pattern: KeptPattern): Holding => PATTERN_BASE + pattern;

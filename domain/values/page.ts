@@ -1,6 +1,9 @@
 // Sizes and numbers of guest pages (brief, section 2). A page is 4 KiB; a guest frame number (gfn) is
 // a page's place in its VM, counted through the memory map's blocks, main RAM first.
 
+/** A page's number in its VM. */
+export type Gfn = number & { readonly _brand?: 'gfn' };
+
 /** Bytes in a page. */
 export const PAGE_BYTES = 4096;
 /** log2 of PAGE_BYTES. */

@@ -2,15 +2,15 @@
 // the tables of all packs. Memory: four bits a content, and one page table at a time.
 
 import type { ContentReleased } from '../../domain/events/control.ts';
+import { placeAt } from '../../domain/values/place.ts';
 import { LedgerError } from '../../domain/values/ledger-error.ts';
 import { slotsOf } from '../../domain/values/pack.ts';
-import { PACK_SLOTS } from '../../domain/values/page.ts';
 import {
-  FIRST_CONTENT,
+  UNKNOWN,
+  contentOf,
   isContent,
   isKeptPattern,
-  PATTERN_BASE,
-  UNKNOWN,
+  keptPatternOf,
   type Holding,
 } from '../../domain/values/holding.ts';
 import type { Position } from '../../domain/ports/event-log.ts';
@@ -43,14 +43,14 @@ class Holdings {
   readonly #patterns = new NumberSet();
 
   has(holding: Holding): boolean {
-    if (isContent(holding)) return this.#contents.has(holding - FIRST_CONTENT);
-    return isKeptPattern(holding) && this.#patterns.has(holding - PATTERN_BASE);
+    if (isContent(holding)) return this.#contents.has(contentOf(holding));
+    return isKeptPattern(holding) && this.#patterns.has(keptPatternOf(holding));
   }
 
   /** False: it was there, or is of neither kind. */
   add(holding: Holding): boolean {
-    if (isContent(holding)) return this.#contents.add(holding - FIRST_CONTENT);
-    return isKeptPattern(holding) && this.#patterns.add(holding - PATTERN_BASE);
+    if (isContent(holding)) return this.#contents.add(contentOf(holding));
+    return isKeptPattern(holding) && this.#patterns.add(keptPatternOf(holding));
   }
 
   addAll(holdings: Uint32Array): void {
@@ -149,7 +149,7 @@ class LedgerSurvey implements Survey {
 
   #liesAt(pack: AnyPack, slot: number, holding: Holding): boolean {
     if (holding === UNKNOWN) return false;
-    return this.#contents.placeOf(holding) === pack.ordinal * PACK_SLOTS + slot;
+    return this.#contents.placeOf(holding) === placeAt(pack.ordinal, slot);
   }
 
   /** Whether a patch that is needed refers to a patch. */

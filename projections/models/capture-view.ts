@@ -6,10 +6,14 @@ import { NumberSet } from '../../domain/values/number-set.ts';
 import { IDENTIFIER_BYTES } from '../../domain/ports/page-engine.ts';
 import {
   FIRST_CONTENT,
-  isContent,
   PATTERN_BASE,
   UNKNOWN,
   ZERO,
+  contentOf,
+  holdingOfContent,
+  holdingOfPattern,
+  isContent,
+  keptPatternOf,
   type Holding,
 } from '../../domain/values/holding.ts';
 import type { CaptureView, PageReference } from '../../domain/ports/models.ts';
@@ -64,7 +68,7 @@ export class LayeredCaptureView implements CaptureView {
     if (!this.#isLinked) return this.#isSame(identifiers, row, gfn) ? this.held(gfn) : -1;
     const committed = this.#sharing.index.find(identifiers, row);
     // What others committed since this capture began was folded meanwhile, and has numbers of ours.
-    if (committed >= 0 && committed < this.#base) return FIRST_CONTENT + committed;
+    if (committed >= 0 && committed < this.#base) return holdingOfContent(committed);
     const own = this.#own.find(identifiers, row);
     return own < 0 ? -1 : FIRST_CONTENT + this.#base + own;
   }
@@ -72,8 +76,8 @@ export class LayeredCaptureView implements CaptureView {
   /** Whether a page holds what the identifier in a row stands for. */
   #isSame(identifiers: Uint8Array, row: number, gfn: number): boolean {
     const held = this.held(gfn);
-    if (!isContent(held) || held - FIRST_CONTENT >= this.#base) return false;
-    const found = this.#sharing.column.read(held - FIRST_CONTENT);
+    if (!isContent(held) || contentOf(held) >= this.#base) return false;
+    const found = this.#sharing.column.read(contentOf(held));
     const at = row * IDENTIFIER_BYTES;
     return found !== null && found.every((byte, i) => byte === identifiers[at + i]);
   }
@@ -85,7 +89,7 @@ export class LayeredCaptureView implements CaptureView {
   }
 
   holders(content: Holding): number {
-    const number = content - FIRST_CONTENT;
+    const number = contentOf(content);
     const committed = number < this.#base ? this.#sharing.holders(number) : 0;
     return committed + (this.#shift.get(content) ?? 0);
   }
@@ -111,17 +115,17 @@ export class LayeredCaptureView implements CaptureView {
     if (holding < FIRST_CONTENT) return { _tag: 'public', pattern: holding };
     const isOfContent = isContent(holding);
     const number = isOfContent
-      ? holding - FIRST_CONTENT - this.#base
-      : holding - PATTERN_BASE - this.#patternBase;
+      ? contentOf(holding) - this.#base
+      : keptPatternOf(holding) - this.#patternBase;
     if (number >= 0) return { _tag: 'pending', kind: isOfContent ? 'content' : 'pattern', number };
-    if (isOfContent) this.#linked.add(holding - FIRST_CONTENT);
-    else this.#linkedPatterns.add(holding - PATTERN_BASE);
+    if (isOfContent) this.#linked.add(contentOf(holding));
+    else this.#linkedPatterns.add(keptPatternOf(holding));
     return { _tag: 'committed', ...this.#contents.reference(holding) };
   }
 
   findPattern(identifier: Uint8Array): Holding {
     const committed = this.#sharing.findPattern(identifier);
-    if (committed >= 0 && committed < PATTERN_BASE + this.#patternBase) return committed;
+    if (committed >= 0 && committed < holdingOfPattern(this.#patternBase)) return committed;
     const own = this.#ownPatterns.find(identifier, 0);
     return own < 0 ? -1 : PATTERN_BASE + this.#patternBase + own;
   }
@@ -134,12 +138,12 @@ export class LayeredCaptureView implements CaptureView {
   }
 
   patchReference(holding: Holding): Holding | null {
-    if (!isContent(holding) || holding - FIRST_CONTENT >= this.#base) return null;
+    if (!isContent(holding) || contentOf(holding) >= this.#base) return null;
     const place = this.#contents.placeOf(holding);
     if (place < 0) return null;
     const reference = this.#contents.referenceAt(place) ?? holding;
     if (!isContent(reference) || !this.#isWhole(reference)) return null;
-    this.#patchReferences.add(reference - FIRST_CONTENT);
+    this.#patchReferences.add(contentOf(reference));
     return reference;
   }
 
@@ -152,11 +156,11 @@ export class LayeredCaptureView implements CaptureView {
   isOutdated(): boolean {
     if (this.#contents.changes === this.#changes) return false;
     for (const content of this.#linked.numbers())
-      if (this.#contents.isReleased(FIRST_CONTENT + content)) return true;
+      if (this.#contents.isReleased(holdingOfContent(content))) return true;
     for (const pattern of this.#linkedPatterns.numbers())
-      if (this.#contents.isReleased(PATTERN_BASE + pattern)) return true;
+      if (this.#contents.isReleased(holdingOfPattern(pattern))) return true;
     for (const content of this.#patchReferences.numbers())
-      if (!this.#isWhole(FIRST_CONTENT + content)) return true;
+      if (!this.#isWhole(holdingOfContent(content))) return true;
     return false;
   }
 }

@@ -11,19 +11,22 @@
 // Only where a capture referred to it that had not seen the patch, patches refer to one.
 
 import { assert } from '../../domain/values/assert.ts';
+import { ordinalAt, placeAt, slotAt, type Place } from '../../domain/values/place.ts';
 import { contentSlotsOf, slotsOf } from '../../domain/values/pack.ts';
 import type { PackWritten } from '../../domain/events/pack-written.ts';
 import { IDENTIFIER_BYTES } from '../../domain/ports/page-engine.ts';
 import {
   FIRST_CONTENT,
-  isContent,
-  isKeptPattern,
   PATTERN_BASE,
   UNKNOWN,
+  contentOf,
+  holdingOfContent,
+  isContent,
+  isKeptPattern,
+  type Content,
   type Holding,
 } from '../../domain/values/holding.ts';
 import type { PatchTable } from '../../domain/events/patches.ts';
-import { PACK_SLOTS } from '../../domain/values/page.ts';
 import type { PageLocator } from '../../domain/ports/models.ts';
 import type { Position } from '../../domain/ports/event-log.ts';
 import type { PackRewritten } from '../../domain/events/pack-rewritten.ts';
@@ -68,7 +71,7 @@ export class Contents implements PageLocator {
   /** What the numbers of the first so many packs depend on: the packs' names, in their order. */
   readonly #numberings: bigint[] = [0n];
   /** Alias -> first content, as content numbers. */
-  readonly aliases = new Map<number, number>();
+  readonly aliases = new Map<Content, Content>();
   readonly #places = new Places();
   /** By content: slots of patches that lie somewhere and refer to it. Made when it is first needed. */
   #referred: Uint32Array | null = null;
@@ -167,7 +170,7 @@ export class Contents implements PageLocator {
       const isKept = home === null || (reference !== null && this.#isReferred(holding));
       if (isKept) continue;
       const before = this.#patchOf(home);
-      this.#places.move(home, rewritten.ordinal * PACK_SLOTS + slot, change.timeMs);
+      this.#places.move(home, placeAt(rewritten.ordinal, slot), change.timeMs);
       this.#recount(home, before);
     }
     this.changes += 1;
@@ -233,7 +236,7 @@ export class Contents implements PageLocator {
   #refer(reference: Holding, by: number): void {
     const referred = this.#referred;
     if (referred === null || !isContent(reference)) return;
-    const content = reference - FIRST_CONTENT;
+    const content = contentOf(reference);
     if (content >= referred.length) {
       this.#referred = new Uint32Array(Math.max(this.count, 2 * referred.length));
       this.#referred.set(referred);
@@ -250,7 +253,7 @@ export class Contents implements PageLocator {
         for (const [i, slot] of pack.patches.slots.entries())
           if (this.#liesAt(pack, slot)) this.#refer(pack.references[i]!, 1);
     }
-    return (this.#referred[holding - FIRST_CONTENT] ?? 0) > 0;
+    return (this.#referred[contentOf(holding)] ?? 0) > 0;
   }
 
   /** By content: patches that lie somewhere and refer to it. */
@@ -264,7 +267,7 @@ export class Contents implements PageLocator {
   /** Whether what a slot of a pack stands for lies there. */
   #liesAt(pack: AnyPack, slot: number): boolean {
     const home = this.#homeOf(this.holdingAt(pack, slot));
-    return home !== null && this.#places.of(home) === pack.ordinal * PACK_SLOTS + slot;
+    return home !== null && this.#places.of(home) === placeAt(pack.ordinal, slot);
   }
 
   /** A value that tells whether the first `packs` written packs are numbered as they were; null: not so many. */
@@ -288,7 +291,7 @@ export class Contents implements PageLocator {
   }
 
   /** The written pack that gave a content its number. O(log packs). */
-  packOf(content: number): KnownPack {
+  packOf(content: Content): KnownPack {
     const pack = this.#lastFrom((candidate) => candidate.firstContent <= content);
     assert(pack !== undefined && content < pack.firstContent + pack.pages, 'a content has a pack');
     return pack;
@@ -300,7 +303,7 @@ export class Contents implements PageLocator {
 
   /** The written pack that gave a content or a kept pattern its number; null: it has none. */
   homePackOf(holding: Holding): KnownPack | null {
-    if (isContent(holding)) return this.packOf(holding - FIRST_CONTENT);
+    if (isContent(holding)) return this.packOf(contentOf(holding));
     if (!isKeptPattern(holding)) return null;
     const pattern = holding - PATTERN_BASE;
     const pack = this.#lastFrom((candidate) => candidate.firstPattern <= pattern);
@@ -315,7 +318,7 @@ export class Contents implements PageLocator {
     const pack = this.homePackOf(holding);
     if (pack === null) return null;
     const slot = isContent(holding)
-      ? holding - FIRST_CONTENT - pack.firstContent
+      ? contentOf(holding) - pack.firstContent
       : pack.pages + holding - PATTERN_BASE - pack.firstPattern;
     return { ordinal: pack.ordinal, slot };
   }
@@ -328,21 +331,21 @@ export class Contents implements PageLocator {
   }
 
   /** Where a content or a kept pattern lies now; below 0: it is released. O(log packs). */
-  placeOf(holding: Holding): number {
+  placeOf(holding: Holding): Place {
     const home = this.#homeOf(holding);
     assert(home !== null, 'only what lies in a pack has a place');
     return this.#places.of(home);
   }
 
-  packAt(place: number): AnyPack {
-    const pack = this.all[Math.floor(place / PACK_SLOTS)];
+  packAt(place: Place): AnyPack {
+    const pack = this.all[ordinalAt(place)];
     assert(pack !== undefined, 'a place is in a pack');
     return pack;
   }
 
-  referenceAt(place: number): Holding | null {
+  referenceAt(place: Place): Holding | null {
     const { patches, references } = this.packAt(place);
-    const slot = place % PACK_SLOTS;
+    const slot = slotAt(place);
     const at = lastWhere(patches.slots.length, (i) => patches.slots[i]! <= slot);
     return patches.slots[at] === slot ? this.firstOf(references[at]!) : null;
   }
@@ -371,9 +374,9 @@ export class Contents implements PageLocator {
   }
 
   /** The content that a slot of a pack holds; null: it keeps a pattern. */
-  contentAt(pack: AnyPack, slot: number): number | null {
+  contentAt(pack: AnyPack, slot: number): Content | null {
     const holding = this.holdingAt(pack, slot);
-    return isContent(holding) ? holding - FIRST_CONTENT : null;
+    return isContent(holding) ? contentOf(holding) : null;
   }
 
   /** Whether anything lies in a pack still. */
@@ -394,11 +397,11 @@ export class Contents implements PageLocator {
   /** The first of the contents equal to one; anything else as it is. */
   firstOf(holding: Holding): Holding {
     if (this.aliases.size === 0 || !isContent(holding)) return holding;
-    let content = holding - FIRST_CONTENT;
+    let content = contentOf(holding);
     // What stands for a released content may have been released itself since.
     for (let next = this.aliases.get(content); next !== undefined; next = this.aliases.get(content))
       content = next;
-    return FIRST_CONTENT + content;
+    return holdingOfContent(content);
   }
 
   save(writer: StateWriter): void {

@@ -6,7 +6,7 @@
 // may refer to it again; a pack is needed while something lies in it.
 
 import { assert } from '../../domain/values/assert.ts';
-import { PACK_SLOTS } from '../../domain/values/page.ts';
+import { ordinalAt, placeAt } from '../../domain/values/place.ts';
 
 /** A slot that never moved. */
 const STAYS = -1;
@@ -18,8 +18,6 @@ export interface Home {
   readonly ordinal: number;
   readonly slot: number;
 }
-
-const ordinalOf = (place: number): number => Math.floor(place / PACK_SLOTS);
 
 export class Places {
   /** By ordinal of a written pack: where each of its slots lies now. */
@@ -40,7 +38,7 @@ export class Places {
   /** Where a slot lies; below 0: it is released. */
   of({ ordinal, slot }: Home): number {
     const moved = this.#moved.get(ordinal)?.[slot] ?? STAYS;
-    return moved === STAYS ? ordinal * PACK_SLOTS + slot : moved;
+    return moved === STAYS ? placeAt(ordinal, slot) : moved;
   }
 
   #set({ ordinal, slot }: Home, to: number): void {
@@ -54,13 +52,13 @@ export class Places {
   }
 
   #leave(place: number, timeMs: number): void {
-    const ordinal = ordinalOf(place);
+    const ordinal = ordinalAt(place);
     this.#lying[ordinal]! -= 1;
     if (this.#lying[ordinal] === 0) this.#emptiedAtMs.set(ordinal, timeMs);
   }
 
   #enter(place: number): void {
-    const ordinal = ordinalOf(place);
+    const ordinal = ordinalAt(place);
     this.#lying[ordinal]! += 1;
     this.#emptiedAtMs.delete(ordinal);
   }
@@ -120,7 +118,7 @@ export class Places {
       for (const to of moved) {
         if (to === STAYS) continue;
         this.#lying[ordinal]! -= 1;
-        const target = ordinalOf(to);
+        const target = ordinalAt(to);
         if (to >= 0 && target >= this.#lying.length) return false;
         if (to >= 0) this.#lying[target]! += 1;
       }

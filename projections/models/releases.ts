@@ -10,7 +10,7 @@
 import type { ContentReleased } from '../../domain/events/control.ts';
 import { fromHex } from '../../domain/values/identifier.ts';
 import { hasReference, type PageColumns } from '../../domain/events/pages-written.ts';
-import { FIRST_CONTENT, isContent, UNKNOWN, type Holding } from '../../domain/values/holding.ts';
+import { UNKNOWN, contentOf, isContent, type Holding } from '../../domain/values/holding.ts';
 import type { PatchTable } from '../../domain/events/patches.ts';
 import type { CaptureChange } from '../commits.ts';
 import type { Contents } from './contents.ts';
@@ -63,8 +63,7 @@ function revive(models: ReleaseModels, holding: Holding): void {
     contents.revive(holding);
     const reference = contents.referenceAt(contents.placeOf(holding));
     if (reference !== null && reference !== UNKNOWN) revive(models, reference);
-  } else if (isContent(stands))
-    contents.aliases.set(holding - FIRST_CONTENT, stands - FIRST_CONTENT);
+  } else if (isContent(stands)) contents.aliases.set(contentOf(holding), contentOf(stands));
 }
 
 /** Takes back what the rows of a batch refer to. O(rows). */

@@ -9,9 +9,12 @@ import { KIND_BROKE, type PageColumns } from '../../domain/events/pages-written.
 import { foldWrites } from '../../domain/sharing.ts';
 import {
   FIRST_CONTENT,
+  contentOf,
+  holdingOfContent,
+  holdingOfPattern,
   isContent,
   isKeptPattern,
-  PATTERN_BASE,
+  keptPatternOf,
   type Holding,
 } from '../../domain/values/holding.ts';
 import type { PackWritten } from '../../domain/events/pack-written.ts';
@@ -112,7 +115,7 @@ export class Sharing {
   /** The kept pattern with an identifier, or -1. */
   findPattern(identifier: Uint8Array): Holding {
     const found = this.#patterns.find(identifier, 0);
-    return found < 0 ? -1 : PATTERN_BASE + found;
+    return found < 0 ? -1 : holdingOfPattern(found);
   }
 
   /** Whether anything is released: only then what a capture refers to may be. */
@@ -121,19 +124,19 @@ export class Sharing {
   }
 
   isReleased(holding: Holding): boolean {
-    if (isContent(holding)) return this.#released.has(holding - FIRST_CONTENT);
-    return isKeptPattern(holding) && this.#releasedPatterns.has(holding - PATTERN_BASE);
+    if (isContent(holding)) return this.#released.has(contentOf(holding));
+    return isKeptPattern(holding) && this.#releasedPatterns.has(keptPatternOf(holding));
   }
 
   /** A content or a pattern is found by its identifier no more: equal pages are stored anew. */
   releaseHolding(holding: Holding): void {
     if (isContent(holding)) {
-      const content = holding - FIRST_CONTENT;
+      const content = contentOf(holding);
       this.#released.add(content);
       this.index.remove(this.#identifierOf(content), 0, content);
       return;
     }
-    const pattern = holding - PATTERN_BASE;
+    const pattern = keptPatternOf(holding);
     this.#releasedPatterns.add(pattern);
     this.#patterns.remove(this.#patternColumn.read(pattern)!, 0, pattern);
   }
@@ -144,17 +147,17 @@ export class Sharing {
    */
   revive(contents: Contents, holding: Holding): Holding {
     if (!isContent(holding)) {
-      const pattern = holding - PATTERN_BASE;
+      const pattern = keptPatternOf(holding);
       const identifier = this.#patternColumn.read(pattern)!;
       this.#releasedPatterns.delete(pattern);
       if (this.#patterns.find(identifier, 0) < 0) this.#patterns.insert(identifier, 0, pattern);
       return holding;
     }
-    const content = holding - FIRST_CONTENT;
+    const content = contentOf(holding);
     if (contents.packOf(content).isLinked) {
       const identifier = this.#identifierOf(content);
       const found = this.index.find(identifier, 0);
-      if (found >= 0) return FIRST_CONTENT + found;
+      if (found >= 0) return holdingOfContent(found);
       this.index.insert(identifier, 0, content);
     }
     this.#released.delete(content);

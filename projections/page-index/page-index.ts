@@ -9,7 +9,7 @@
 import { Turn } from '../../domain/values/turn.ts';
 import { assert } from '../../domain/values/assert.ts';
 import { IDENTIFIER_BYTES } from '../../domain/ports/page-engine.ts';
-import { FIRST_CONTENT, type Holding } from '../../domain/values/holding.ts';
+import { contentOf, type Holding } from '../../domain/values/holding.ts';
 import { readingStart } from '../questions/reading-start.ts';
 import { StateUnfit } from '../models/state-bytes.ts';
 import type { CaptureChange, Change } from '../commits.ts';
@@ -340,7 +340,7 @@ export class PageIndex {
         const run = await this.#runs.of(segment, 'holdings');
         for (const holders of all) {
           // Nobody held it before it was first stored.
-          if (holders.content - FIRST_CONTENT >= segment.contents[1]) break;
+          if (contentOf(holders.content) >= segment.contents[1]) break;
           await run.find([holders.content], (words, at) => holders.take(words, at));
         }
       }

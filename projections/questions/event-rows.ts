@@ -13,9 +13,10 @@ import {
 import { packSlotsOf } from '../../domain/events/pack-written.ts';
 import {
   FIRST_CONTENT,
-  isContent,
   UNKNOWN,
   ZERO,
+  contentOf,
+  isContent,
   type Holding,
 } from '../../domain/values/holding.ts';
 import type { Position } from '../../domain/ports/event-log.ts';
@@ -208,7 +209,7 @@ function moreOf(
 
 /** The holder that a merge links to: who first stored the content. */
 function linkOf(state: LedgerState, vm: string, holding: Holding): Record<string, unknown> {
-  const pack = state.contents.packOf(holding - FIRST_CONTENT);
+  const pack = state.contents.packOf(contentOf(holding));
   return {
     scope: pack.vm === vm ? 'intra' : 'inter',
     holder: { vm: pack.vm, capture: pack.capture },

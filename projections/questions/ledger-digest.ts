@@ -8,11 +8,14 @@ import { toHex } from '../../domain/values/identifier.ts';
 import { PAGE_BYTES } from '../../domain/values/page.ts';
 import {
   FIRST_CONTENT,
-  isContent,
-  isKeptPattern,
-  PATTERN_BASE,
   UNKNOWN,
   ZERO,
+  contentOf,
+  holdingOfContent,
+  holdingOfPattern,
+  isContent,
+  isKeptPattern,
+  keptPatternOf,
   type Holding,
 } from '../../domain/values/holding.ts';
 import { PUBLIC_PATTERNS } from '../../domain/patterns/public-patterns.ts';
@@ -53,8 +56,8 @@ class Digests {
     const added = catalogue.facts.patterns.map(({ number }) => number);
     const holdings: Holding[] = [ZERO, ...publics, ...added];
     for (let i = 0; i < contents.count; i += 1)
-      if (!contents.aliases.has(i)) holdings.push(FIRST_CONTENT + i);
-    for (let i = 0; i < contents.patternCount; i += 1) holdings.push(PATTERN_BASE + i);
+      if (!contents.aliases.has(i)) holdings.push(holdingOfContent(i));
+    for (let i = 0; i < contents.patternCount; i += 1) holdings.push(holdingOfPattern(i));
     // In the order of places, so that every block is decoded once.
     const ordered = holdings
       .map((holding) => ({ holding, place: isKept(holding) ? contents.placeOf(holding) : 0 }))
@@ -73,8 +76,8 @@ class Digests {
 
   /** The digest of a holding, in place. */
   of(holding: Holding): Uint8Array {
-    if (isContent(holding)) return rowOf(this.#contents, holding - FIRST_CONTENT);
-    if (isKeptPattern(holding)) return rowOf(this.#patterns, holding - PATTERN_BASE);
+    if (isContent(holding)) return rowOf(this.#contents, contentOf(holding));
+    if (isKeptPattern(holding)) return rowOf(this.#patterns, keptPatternOf(holding));
     return rowOf(this.#publics, holding);
   }
 }

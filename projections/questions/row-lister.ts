@@ -6,7 +6,7 @@
 import { RecentMap } from '../../domain/values/recent-map.ts';
 import { toHex } from '../../domain/values/identifier.ts';
 import { KIND_BROKE } from '../../domain/events/pages-written.ts';
-import { FIRST_CONTENT, isContent, type Holding } from '../../domain/values/holding.ts';
+import { contentOf, isContent, type Holding } from '../../domain/values/holding.ts';
 import type { CaptureChange, Change } from '../commits.ts';
 import type { Contents } from '../models/contents.ts';
 import { foldedKinds } from '../models/folded-kinds.ts';
@@ -32,7 +32,7 @@ export interface RowFilter {
 /** Hex of a holding's identifier; null for a pattern or a page that is not known. */
 export function identifierIn(column: IdentifierColumn, holding: Holding): string | null {
   if (!isContent(holding)) return null;
-  const bytes = column.read(holding - FIRST_CONTENT);
+  const bytes = column.read(contentOf(holding));
   return bytes === null ? null : toHex(bytes);
 }
 

@@ -9,9 +9,11 @@ import { LedgerError } from '../../domain/values/ledger-error.ts';
 import { CLASS_ZERO, CLASSES_MAX } from '../../domain/ports/page-engine.ts';
 import {
   FIRST_CONTENT,
-  isContent,
   UNKNOWN,
   ZERO,
+  contentOf,
+  holdingOfContent,
+  isContent,
   type Holding,
 } from '../../domain/values/holding.ts';
 import { publicPattern } from '../../domain/patterns/public-patterns.ts';
@@ -87,7 +89,7 @@ class Tally {
         this.classes[classOfPattern(this.#contents, holding)]! += 1;
         continue;
       }
-      const content = holding - FIRST_CONTENT;
+      const content = contentOf(holding);
       this.pagesOf[content]! += 1;
       if (this.#lastVm[content] === this.#vms) continue;
       this.#lastVm[content] = this.#vms;
@@ -136,8 +138,8 @@ function countsOf(
       continue;
     }
     unique += 1;
-    uniqueBytes += sizes.bytesOf(FIRST_CONTENT + content);
-    if (contents.isPatch(FIRST_CONTENT + content)) patched += 1;
+    uniqueBytes += sizes.bytesOf(holdingOfContent(content));
+    if (contents.isPatch(holdingOfContent(content))) patched += 1;
   }
   const { pages, patterns } = own;
   const zero = own.classes[CLASS_ZERO]!;

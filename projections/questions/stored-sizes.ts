@@ -1,6 +1,6 @@
 // What pages take in the page store: a page's part of its block, as it lies there now.
 
-import { PACK_SLOTS } from '../../domain/values/page.ts';
+import { ordinalAt, slotAt } from '../../domain/values/place.ts';
 import { isContent, isKeptPattern, type Holding } from '../../domain/values/holding.ts';
 import type { AnyPack, Contents } from '../models/contents.ts';
 
@@ -34,12 +34,12 @@ export class StoredSizes {
     if (!isContent(holding) && !isKeptPattern(holding)) return 0;
     const place = this.#contents.placeOf(holding);
     if (place < 0) return 0;
-    const ordinal = Math.floor(place / PACK_SLOTS);
+    const ordinal = ordinalAt(place);
     let bytes = this.#bytes.get(ordinal);
     if (bytes === undefined) {
       bytes = slotBytes(this.#contents.packAt(place));
       this.#bytes.set(ordinal, bytes);
     }
-    return bytes[place % PACK_SLOTS] ?? 0;
+    return bytes[slotAt(place)] ?? 0;
   }
 }

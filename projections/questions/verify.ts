@@ -4,12 +4,18 @@
 // and the points that cannot be restored for it.
 
 import { toHex } from '../../domain/values/identifier.ts';
+import { placeAt } from '../../domain/values/place.ts';
 import { run } from '../../domain/ports/run.ts';
 import { isLedgerError, type LedgerError } from '../../domain/values/ledger-error.ts';
 import { blockStarts, PACK_HEADER_BYTES, sliceBlocks, slotsOf } from '../../domain/values/pack.ts';
-import { PACK_SLOTS, PAGE_BYTES } from '../../domain/values/page.ts';
+import { PAGE_BYTES } from '../../domain/values/page.ts';
 import { IDENTIFIER_BYTES, type PageEngine } from '../../domain/ports/page-engine.ts';
-import { FIRST_CONTENT, PATTERN_BASE, UNKNOWN, type Holding } from '../../domain/values/holding.ts';
+import {
+  UNKNOWN,
+  holdingOfContent,
+  holdingOfPattern,
+  type Holding,
+} from '../../domain/values/holding.ts';
 import type { Finding } from '../../domain/values/finding.ts';
 import type { PageStore } from '../../domain/ports/page-store.ts';
 import type { EventLog, StoredEvent } from '../../domain/ports/event-log.ts';
@@ -160,7 +166,7 @@ class Verification {
     for (let slot = first; slot < end; slot += 1) {
       const holding = contents.holdingAt(pack, slot);
       if (holding === UNKNOWN) continue;
-      if (contents.placeOf(holding) === pack.ordinal * PACK_SLOTS + slot) lying.add(holding);
+      if (contents.placeOf(holding) === placeAt(pack.ordinal, slot)) lying.add(holding);
     }
     return lying;
   }
@@ -251,7 +257,7 @@ class Verification {
     const { contents } = state;
     const whole = pages.slice();
     for (let slot = first; slot < end; slot += 1) {
-      const reference = contents.referenceAt(pack.ordinal * PACK_SLOTS + slot);
+      const reference = contents.referenceAt(placeAt(pack.ordinal, slot));
       if (reference === null) continue;
       const page = await this.#referencePage(reference);
       // Why the reference cannot be read is a finding of its own.
@@ -283,8 +289,8 @@ class Verification {
   released(): void {
     const { contents } = this.#ports.state;
     const numbers = [
-      ...Array.from({ length: contents.count }, (_, i) => FIRST_CONTENT + i),
-      ...Array.from({ length: contents.patternCount }, (_, i) => PATTERN_BASE + i),
+      ...Array.from({ length: contents.count }, (_, i) => holdingOfContent(i)),
+      ...Array.from({ length: contents.patternCount }, (_, i) => holdingOfPattern(i)),
     ];
     const gone = new Set(numbers.filter((holding) => contents.placeOf(holding) < 0));
     if (gone.size === 0) return;
@@ -300,8 +306,7 @@ class Verification {
       for (const [i, slot] of pack.patches.slots.entries()) {
         const patch = contents.holdingAt(pack, slot);
         // What was rewritten since is a patch no more, or of something else.
-        if (patch === UNKNOWN || contents.placeOf(patch) !== pack.ordinal * PACK_SLOTS + slot)
-          continue;
+        if (patch === UNKNOWN || contents.placeOf(patch) !== placeAt(pack.ordinal, slot)) continue;
         const reference = contents.firstOf(pack.references[i]!);
         patches.set(reference, [...(patches.get(reference) ?? []), patch]);
       }

@@ -7,7 +7,7 @@
 // would, without patches; large pages of patterns alone take nothing. What a setting changes in how
 // well neighbours compress together, and in the log, is not in the figures.
 
-import { FIRST_CONTENT, isContent, UNKNOWN, type Holding } from '../../domain/values/holding.ts';
+import { UNKNOWN, contentOf, isContent, type Holding } from '../../domain/values/holding.ts';
 import { PAGE_BYTES } from '../../domain/values/page.ts';
 import type { Contents } from '../models/contents.ts';
 import type { LedgerState, Replay } from '../models/ledger-state.ts';
@@ -65,20 +65,20 @@ class PageSizes {
   }
 
   stored(holding: Holding): number {
-    const known = this.#stored[holding - FIRST_CONTENT]!;
+    const known = this.#stored[contentOf(holding)]!;
     if (!Number.isNaN(known)) return known;
     const bytes = this.#sizes.bytesOf(holding);
-    this.#stored[holding - FIRST_CONTENT] = bytes;
+    this.#stored[contentOf(holding)] = bytes;
     return bytes;
   }
 
   whole(holding: Holding): number {
-    const known = this.#whole[holding - FIRST_CONTENT]!;
+    const known = this.#whole[contentOf(holding)]!;
     if (!Number.isNaN(known)) return known;
     const place = this.#contents.placeOf(holding);
     const reference = place < 0 ? null : this.#contents.referenceAt(place);
     const bytes = this.#sizes.bytesOf(reference ?? holding);
-    this.#whole[holding - FIRST_CONTENT] = bytes;
+    this.#whole[contentOf(holding)] = bytes;
     return bytes;
   }
 }
@@ -172,8 +172,8 @@ export async function whatIf(ports: {
         numbers.set(vm, number);
       }
       if (heldBy.add(number, next)) add(apart, sizes.stored(next));
-      if (isSeen[next - FIRST_CONTENT] === 1) return;
-      isSeen[next - FIRST_CONTENT] = 1;
+      if (isSeen[contentOf(next)] === 1) return;
+      isSeen[contentOf(next)] = 1;
       add(recorded, sizes.stored(next));
       add(whole, bytes);
     },

@@ -5,7 +5,7 @@ import * as either from 'fp-ts/lib/Either.js';
 import type { Either } from 'fp-ts/lib/Either.js';
 import { fromHex, toHex } from '../../domain/values/identifier.ts';
 import { IDENTIFIER_BYTES } from '../../domain/ports/page-engine.ts';
-import { FIRST_CONTENT, type Holding } from '../../domain/values/holding.ts';
+import { holdingOfContent, type Holding } from '../../domain/values/holding.ts';
 import type { Position } from '../../domain/ports/event-log.ts';
 import type { Refusal } from '../../domain/values/refusals.ts';
 import type { IdentifierColumn } from '../models/identifier-index.ts';
@@ -63,7 +63,7 @@ export async function contentNamed(
     const identifier = toHex(bytes);
     if (!identifier.startsWith(asked)) continue;
     const holdings = found.get(identifier) ?? new Set();
-    found.set(identifier, holdings.add(state.contents.firstOf(FIRST_CONTENT + content)));
+    found.set(identifier, holdings.add(state.contents.firstOf(holdingOfContent(content))));
   }
   const [first] = found;
   if (first === undefined) return either.left({ _tag: 'IdentifierUnknown', identifier: asked });

@@ -10,9 +10,9 @@
 // One compaction appends at a time: the stream `store` arbitrates.
 
 import { decideRelease, packsToRewrite, type ReleasedSlots } from '../../store.ts';
+import { placeAt } from '../../values/place.ts';
 import { isLedgerError, LedgerError } from '../../values/ledger-error.ts';
-import { PACK_SLOTS } from '../../values/page.ts';
-import { isContent, UNKNOWN, type Holding } from '../../values/holding.ts';
+import { UNKNOWN, isContent, type Holding } from '../../values/holding.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { EventLog, NewEvent } from '../../ports/event-log.ts';
 import { encodePackRewritten, type PackRewritten } from '../../events/pack-rewritten.ts';
@@ -181,7 +181,7 @@ class Compaction {
 
   #lyingIn(pack: SurveyedPack): Holding[] {
     const { places } = this.#ports.models;
-    const first = pack.ordinal * PACK_SLOTS;
+    const first = placeAt(pack.ordinal, 0);
     const lying: Holding[] = [];
     for (let slot = 0; slot < pack.slots; slot += 1) {
       const holding = places.holdingOfSlot(first + slot);
@@ -196,7 +196,7 @@ class Compaction {
    */
   #deadPatchesIn(pack: SurveyedPack): { readonly pack: string; readonly slot: number }[] {
     const { places } = this.#ports.models;
-    const first = pack.ordinal * PACK_SLOTS;
+    const first = placeAt(pack.ordinal, 0);
     return [...places.packAt(first).patches.slots]
       .map((slot) => ({ place: first + slot, holding: places.holdingOfSlot(first + slot) }))
       .filter(({ place, holding }) => holding !== UNKNOWN && places.placeOf(holding) === place)

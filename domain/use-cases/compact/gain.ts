@@ -2,8 +2,9 @@
 // as rewriting would. It leaves out what better neighbours and new patches give, so it says too little.
 
 import { blockStarts, contentSlotsOf, packLabel, sliceBlocks } from '../../values/pack.ts';
+import { placeAt } from '../../values/place.ts';
 import { CHUNK_PAGES, type PageEngine } from '../../ports/page-engine.ts';
-import { PACK_SLOTS, PAGE_BYTES } from '../../values/page.ts';
+import { PAGE_BYTES } from '../../values/page.ts';
 import type { PageStore } from '../../ports/page-store.ts';
 import { useRange } from '../pages/pack-ranges.ts';
 import type { ContentPlaces, SurveyedPack } from './models.ts';
@@ -27,7 +28,7 @@ async function sampleOf(
   { engine, store, places }: GainPorts,
   pack: SurveyedPack,
 ): Promise<Gain | null> {
-  const { blocks, name } = places.packAt(pack.ordinal * PACK_SLOTS);
+  const { blocks, name } = places.packAt(placeAt(pack.ordinal, 0));
   const { slots, offsets } = blockStarts(blocks);
   const contents = Math.min(CHUNK_PAGES, contentSlotsOf(blocks));
   let end = 0;

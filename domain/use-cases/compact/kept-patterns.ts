@@ -2,8 +2,8 @@
 // descriptors, each after its length as a u16.
 
 import { LedgerError } from '../../values/ledger-error.ts';
+import { placeAt } from '../../values/place.ts';
 import { blockStarts, CODEC_PATTERN, packLabel, sliceBlocks } from '../../values/pack.ts';
-import { PACK_SLOTS } from '../../values/page.ts';
 import type { PageEngine } from '../../ports/page-engine.ts';
 import { isKeptPattern } from '../../values/holding.ts';
 import type { PageStore } from '../../ports/page-store.ts';
@@ -40,7 +40,7 @@ export async function descriptorsOf(
   pack: SurveyedPack,
   survey: Survey,
 ): Promise<KeptDescriptor[]> {
-  const first = pack.ordinal * PACK_SLOTS;
+  const first = placeAt(pack.ordinal, 0);
   const { blocks, name } = places.packAt(first);
   const { slots, offsets } = blockStarts(blocks);
   const kept: KeptDescriptor[] = [];

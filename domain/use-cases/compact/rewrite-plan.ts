@@ -6,8 +6,15 @@
 // rewritten yet refer to stays whole.
 
 import { NumberSet } from '../../values/number-set.ts';
-import { PACK_SLOTS, PAGE_BYTES } from '../../values/page.ts';
-import { FIRST_CONTENT, isContent, UNKNOWN, type Holding } from '../../values/holding.ts';
+import { ordinalAt } from '../../values/place.ts';
+import { PAGE_BYTES } from '../../values/page.ts';
+import {
+  FIRST_CONTENT,
+  UNKNOWN,
+  contentOf,
+  isContent,
+  type Holding,
+} from '../../values/holding.ts';
 import { PATCH_BYTES_MAX } from '../../events/patches.ts';
 import { NO_GFN, type ContentPlaces, type Survey } from './models.ts';
 
@@ -57,25 +64,25 @@ export class RewritePlan {
   }
 
   #isEmptied(place: number): boolean {
-    return this.#emptied.has(Math.floor(place / PACK_SLOTS));
+    return this.#emptied.has(ordinalAt(place));
   }
 
   /** Whether a content is still to be rewritten. */
   isWanted(holding: Holding): boolean {
-    if (!isContent(holding) || this.#isTaken.has(holding - FIRST_CONTENT)) return false;
+    if (!isContent(holding) || this.#isTaken.has(contentOf(holding))) return false;
     const place = this.#places.placeOf(holding);
     return place >= 0 && this.#isEmptied(place);
   }
 
   /** A content is among those that are rewritten; it is decided on next. */
   take(holding: Holding): void {
-    this.#isTaken.add(holding - FIRST_CONTENT);
+    this.#isTaken.add(contentOf(holding));
   }
 
   /** A content as whole, whose patch it may be itself; UNKNOWN: there is none. */
   #wholeOf(holding: Holding): Holding {
     if (!isContent(holding)) return UNKNOWN;
-    const content = holding - FIRST_CONTENT;
+    const content = contentOf(holding);
     if (this.#isDecided.has(content)) {
       const patchOf = this.#patchOf[content]!;
       return patchOf === 0 ? holding : FIRST_CONTENT + patchOf - 1;
@@ -109,15 +116,15 @@ export class RewritePlan {
    * version was; null: it is of the newest.
    */
   decide(holding: Holding, gfn: number | null, pageAtHand: PageAtHand): Holding | null {
-    const content = holding - FIRST_CONTENT;
+    const content = contentOf(holding);
     this.#isDecided.add(content);
     const before = this.#places.referenceAt(this.#places.placeOf(holding));
-    if (before !== null && isContent(before)) this.#referrers[before - FIRST_CONTENT]! -= 1;
+    if (before !== null && isContent(before)) this.#referrers[contentOf(before)]! -= 1;
     const reference =
       this.#referrers[content] === 0 ? this.#nearest(holding, gfn, pageAtHand) : null;
     if (reference !== null) {
-      this.#patchOf[content] = reference - FIRST_CONTENT + 1;
-      this.#referrers[reference - FIRST_CONTENT]! += 1;
+      this.#patchOf[content] = contentOf(reference) + 1;
+      this.#referrers[contentOf(reference)]! += 1;
     } else if (gfn !== null && gfn !== NO_GFN) this.#whole[gfn] = holding;
     return reference;
   }

@@ -2,7 +2,7 @@
 // and decoded block by block.
 
 import { blockStarts, type BlockStarts } from '../../values/pack.ts';
-import { PACK_SLOTS } from '../../values/page.ts';
+import { ordinalAt, slotAt } from '../../values/place.ts';
 import type { PageLocator, ReadPack } from '../../ports/models.ts';
 import { lastWhere } from '../../values/sorted-search.ts';
 
@@ -49,16 +49,16 @@ export function* piecesOf(
   let block = 0;
   let piece: Piece | null = null;
   for (const [i, place] of places.entries()) {
-    const ordinal = Math.floor(place / PACK_SLOTS);
+    const ordinal = ordinalAt(place);
     if (pack === null || starts === null || ordinal !== pack.ordinal) {
       if (piece !== null) yield piece;
       piece = null;
       pack = locator.packAt(place);
       starts = startsOf(pack);
-      block = blockOf(starts, place % PACK_SLOTS);
+      block = blockOf(starts, slotAt(place));
     }
     const { slots, offsets } = starts;
-    while (place % PACK_SLOTS >= slots[block + 1]!) block += 1;
+    while (slotAt(place) >= slots[block + 1]!) block += 1;
     const isFar =
       piece !== null &&
       ((block >= piece.endBlock && slots[block]! - piece.firstSlot >= pagesMax) ||

@@ -3,6 +3,7 @@
 // asked for again and again.
 
 import { packLabel, sliceBlocks, blockStarts, type BlockStarts } from '../../values/pack.ts';
+import { slotAt } from '../../values/place.ts';
 import { PACK_SLOTS, PAGE_BYTES } from '../../values/page.ts';
 import type { PageEngine } from '../../ports/page-engine.ts';
 import type { PageLocator, ReadPack } from '../../ports/models.ts';
@@ -67,7 +68,7 @@ export class DecodedBlocks {
   }
 
   #blockAt(pack: ReadPack, place: number): number {
-    return blockOf(this.#startsOf(pack), place % PACK_SLOTS);
+    return blockOf(this.#startsOf(pack), slotAt(place));
   }
 
   /** Where the places end that are in one block with the first one. */
@@ -86,7 +87,7 @@ export class DecodedBlocks {
   ): void {
     const firstSlot = this.#startsOf(of.pack).slots[of.block]!;
     for (let i = first; i < end; i += 1) {
-      const at = ((places[i]! % PACK_SLOTS) - firstSlot) * PAGE_BYTES;
+      const at = (slotAt(places[i]!) - firstSlot) * PAGE_BYTES;
       take(i, of.pages.subarray(at, at + PAGE_BYTES));
     }
   }

@@ -6,10 +6,11 @@
 // and the pieces under way.
 
 import { assert } from '../../values/assert.ts';
+import { slotAt } from '../../values/place.ts';
 import { isLedgerError, type LedgerErrorCode } from '../../values/ledger-error.ts';
 import { packLabel, sliceBlocks } from '../../values/pack.ts';
-import { PACK_SLOTS, PAGE_BYTES } from '../../values/page.ts';
-import type { Holding } from '../../values/holding.ts';
+import { PAGE_BYTES } from '../../values/page.ts';
+import { type Holding } from '../../values/holding.ts';
 import type { FillRequest, PageEngine } from '../../ports/page-engine.ts';
 import type { PageLocator } from '../../ports/models.ts';
 import type { PageStore } from '../../ports/page-store.ts';
@@ -142,7 +143,7 @@ class Filling {
       blocks: sliceBlocks(pack.blocks, piece.firstBlock, piece.endBlock),
       slots: Uint32Array.from(
         pass.places.subarray(first, end),
-        (place) => (place % PACK_SLOTS) - firstSlot,
+        (place) => slotAt(place) - firstSlot,
       ),
       pages: pass.pages.subarray(first, end).map((page) => firstPage + page),
       ...target,
