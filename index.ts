@@ -98,7 +98,7 @@ export {
   ticksOf,
   makeImages,
 } from './adapters/wiring/demo.ts';
-export { LedgerError, isLedgerError, LEDGER_ERROR_CODES } from './domain/values/ledger-error.ts';
+export { LedgerError, isLedgerError, LEDGER_ERRORS } from './domain/values/ledger-error.ts';
 export { isEventType, type SharePolicy } from './domain/events/control.ts';
 export { Refused, isRefused } from './domain/values/refused.ts';
 export { isDamage } from './projections/questions/verify.ts';

@@ -6,7 +6,8 @@ import { readFileSync, readdirSync } from 'node:fs';
 import { dirname, join, posix } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from '@jest/globals';
-import { LEDGER_ERROR_CODES } from '../domain/values/ledger-error.ts';
+import { LEDGER_ERRORS, type FailureKind } from '../domain/values/ledger-error.ts';
+import { REFUSAL_ERRORS } from '../domain/values/refusals.ts';
 
 /** The checkout's root: the nearest folder above with a package.json. */
 function findRoot(): string {
@@ -214,9 +215,22 @@ function foldersDrawn(drawing: string): string[] {
   });
 }
 
-/** The codes that docs/errors.md has a row for, in its order. */
-const documentedCodes = (text: string): string[] =>
-  [...text.matchAll(/^\| `([A-Z_]+)` +\|/gmu)].map((match) => match[1]!);
+/** What docs/errors.md says of each code, in its order. */
+const documentedErrors = (text: string): { code: string; exit: number; advice: string }[] =>
+  [...text.matchAll(/^\| `([A-Z_]+)` +\| (\d) +\|[^|]*\| ([^|]*?) +\|$/gmu)].map((match) => ({
+    code: match[1]!,
+    exit: Number(match[2]),
+    advice: match[3]!,
+  }));
+
+/** The exit code that docs/errors.md has for each kind of failure. */
+const documentedKinds = (text: string): ReadonlyMap<string, number> =>
+  new Map(
+    [...text.matchAll(/^\| (\d) +\| `([a-z]+)` +\|/gmu)].map((match) => [
+      match[2]!,
+      Number(match[1]),
+    ]),
+  );
 
 describe('the house', () => {
   const files = sourceFiles();
@@ -267,8 +281,15 @@ describe('the house', () => {
     expect(drawn.toSorted()).toEqual(there.toSorted());
   });
 
-  test('documents every error code, and only those, in their order', () => {
-    expect(documentedCodes(read('docs/errors.md'))).toEqual([...LEDGER_ERROR_CODES]);
+  test('documents every error and refusal, and only those, with exit code and advice', () => {
+    const text = read('docs/errors.md');
+    const exits = documentedKinds(text);
+    const known = [...Object.entries(LEDGER_ERRORS), ...Object.entries(REFUSAL_ERRORS)];
+    expect(documentedErrors(text)).toEqual(
+      known.map(([code, { kind, advice }]) => ({ code, exit: exits.get(kind), advice })),
+    );
+    const kinds: readonly FailureKind[] = ['failed', 'usage', 'damage', 'busy', 'absent', 'away'];
+    expect([...exits.keys()]).toEqual(kinds);
   });
 });
 
@@ -350,8 +371,7 @@ describe('the checks themselves', () => {
   });
 
   test('read the codes out of the table and nowhere else', () => {
-    expect(documentedCodes('see `DISK_FULL`\n| `IO_FAILED` | x | y |\n|---|\n')).toEqual([
-      'IO_FAILED',
-    ]);
+    const text = 'see `DISK_FULL`\n| `IO_FAILED` | 6 | x | Do y. |\n|---|\n';
+    expect(documentedErrors(text)).toEqual([{ code: 'IO_FAILED', exit: 6, advice: 'Do y.' }]);
   });
 });

@@ -18,7 +18,7 @@ export function failureOf(
 
 /** What the system answered to a file operation, as ENOENT, or null. */
 export const systemCodeOf = (thrown: unknown): unknown =>
-  isLedgerError(thrown) ? (thrown.data['errno'] ?? null) : null;
+  isLedgerError(thrown) ? (thrown.facts['errno'] ?? null) : null;
 
 /** Whether a file operation failed because there is nothing of that name. */
 export const isAbsent = (thrown: unknown): boolean => systemCodeOf(thrown) === 'ENOENT';

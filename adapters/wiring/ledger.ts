@@ -53,8 +53,11 @@ import {
 const IDENTIFIERS_FILE = 'identifiers';
 const HEADS_FILE = 'log-heads';
 
-/** What a ledger may do: make it where there is none; append to it; write only what is derived. */
-export type LedgerMode = 'create' | 'write' | 'read';
+/**
+ * How a ledger is opened: made, LEDGER_EXISTS where there is one; made where there is none; to append
+ * to; to write only what is derived. In the last two NOT_FOUND where there is none.
+ */
+export type LedgerMode = 'init' | 'create' | 'write' | 'read';
 
 /** A log as a ledger uses it. */
 export interface LedgerLog extends EventLog {

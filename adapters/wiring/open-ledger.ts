@@ -8,7 +8,11 @@ import { nodeFiles, type FilePort } from '../files/files.ts';
 import { openEventLog } from '../stores/event-log-embedded/event-log-embedded.ts';
 import { isServerUrl } from '../stores/event-log-eventstoredb/ledger-url.ts';
 import { LEDGER_FORMAT } from '../stores/ledger-folder/ledger-format.ts';
-import { openLedgerFolder, type LedgerFolder } from '../stores/ledger-folder/ledger-folder.ts';
+import {
+  createLedgerFolder,
+  openLedgerFolder,
+  type LedgerFolder,
+} from '../stores/ledger-folder/ledger-folder.ts';
 import { openPagePacks } from '../stores/page-store-folder/page-packs.ts';
 import { LedgerError } from '../../domain/values/ledger-error.ts';
 import { NO_STREAM } from '../../domain/ports/event-log.ts';
@@ -62,21 +66,29 @@ const ownPacksOnly = (): Refused =>
     why: 'a ledger in a folder keeps its packs in itself; leave --page-store out, or keep the log on a server (esdb://)',
   });
 
+async function folderOf(options: OpenLedgerOptions): Promise<LedgerFolder> {
+  const { mode, url: path, pageStore } = options;
+  const files = options.files ?? nodeFiles;
+  if (mode === 'init') {
+    if (pageStore !== undefined) throw ownPacksOnly();
+    return run(createLedgerFolder({ files, path }));
+  }
+  const isMade = mode === 'create';
+  // What is refused leaves no folder behind.
+  const ifAbsent = isMade && pageStore === undefined ? 'create' : 'fail';
+  const opened = await openLedgerFolder({ files, path, ifAbsent })();
+  if (either.isRight(opened)) return opened.right;
+  const isRefused = isMade && ifAbsent === 'fail' && opened.left.code === 'NOT_FOUND';
+  throw isRefused ? ownPacksOnly() : opened.left;
+}
+
 async function openFolder(options: OpenLedgerOptions): Promise<Ledger> {
   checkFolderUrl(options.url);
-  const files = options.files ?? nodeFiles;
-  const isNew = options.mode === 'create';
-  // What is refused leaves no folder behind.
-  const ifAbsent = isNew && options.pageStore === undefined ? 'create' : 'fail';
-  const opened = await openLedgerFolder({ files, path: options.url, ifAbsent })();
-  if (either.isLeft(opened)) {
-    const isRefused = isNew && ifAbsent === 'fail' && opened.left.code === 'NOT_FOUND';
-    throw isRefused ? ownPacksOnly() : opened.left;
-  }
-  const folder = opened.right;
+  const folder = await folderOf(options);
   const ledger = new Ledger(await folderParts(options, folder), options);
   await ledger.load();
-  if (options.mode !== 'create') return ledger;
+  if (options.mode === 'read') return ledger;
+  // Whoever made the folder may have ended before the first event.
   if ((await run(ledger.log.streamRevision(LEDGER_STREAM))) !== NO_STREAM) return ledger;
   const { id } = folder;
   if (id === null)

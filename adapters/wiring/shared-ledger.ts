@@ -195,7 +195,14 @@ async function create(options: OpenLedgerOptions, log: EventStoreLog): Promise<M
 const absent = (name: string): LedgerError =>
   new LedgerError(
     'NOT_FOUND',
-    `there is no ledger ${name} on that server; \`pageledger record\` with --page-store creates one; to use another, say ?ledger=NAME in --ledger or $PAGELEDGER`,
+    `there is no ledger ${name} on that server; \`pageledger init\` with --page-store makes one; to use another, say ?ledger=NAME in --ledger or $PAGELEDGER`,
+    { ledger: name },
+  );
+
+const exists = (name: string): LedgerError =>
+  new LedgerError(
+    'LEDGER_EXISTS',
+    `there is a ledger ${name} on that server already, and a new one was to be made; record into it, or choose another name`,
     { ledger: name },
   );
 
@@ -285,7 +292,9 @@ export async function openShared(options: OpenLedgerOptions): Promise<Ledger> {
   );
   try {
     const found = await madeIn(log);
-    if (found === null && options.mode !== 'create') throw absent(name);
+    const { mode } = options;
+    if (found !== null && mode === 'init') throw exists(name);
+    if (found === null && mode !== 'init' && mode !== 'create') throw absent(name);
     const made = found ?? (await create(options, log));
     let ledger: Ledger | null = null;
     const hasPacks = (): boolean => (ledger?.state.contents.packs.length ?? 0) > 0;

@@ -1,6 +1,8 @@
 // What the domain says no to, and the sentence a person reads. Exhaustive: a new refusal does not
 // compile until it has its sentence.
 
+import type { FailureFacts } from './ledger-error.ts';
+
 export type Refusal =
   | { readonly _tag: 'BadVmName'; readonly vm: string }
   | { readonly _tag: 'BadGroupName'; readonly group: string }
@@ -70,6 +72,80 @@ export type Refusal =
       readonly among: readonly string[];
     }
   | { readonly _tag: 'NoDeviceState'; readonly vm: string; readonly capture: number };
+
+/** What each refusal is, and what to do, in the order of docs/errors.md, which holds this too. */
+const REFUSALS: Readonly<Record<Refusal['_tag'], FailureFacts>> = {
+  BadVmName: { kind: 'usage', advice: 'Choose another name.' },
+  BadGroupName: { kind: 'usage', advice: 'Choose another name.' },
+  BadCheckpointName: { kind: 'usage', advice: 'Choose another name.' },
+  BadUrl: {
+    kind: 'usage',
+    advice:
+      'Give a folder, or `esdb://HOST?ledger=NAME`; `--page-store` takes `s3://BUCKET/PREFIX` or a folder.',
+  },
+  CopyOntoItself: { kind: 'failed', advice: 'Name another target.' },
+  BadPoint: { kind: 'usage', advice: 'Write the point as one of those that the message names.' },
+  BadPlace: { kind: 'usage', advice: 'Give the `place` of a row, a position, or `latest`.' },
+  ProjectionUnknown: {
+    kind: 'usage',
+    advice: 'Choose one of those that the message names, or give the path of a module.',
+  },
+  VmUnknown: { kind: 'absent', advice: 'See `pageledger vms`; check `--ledger`.' },
+  VmRegisteredAlready: {
+    kind: 'failed',
+    advice: 'Record into the VM that is there, or choose another name.',
+  },
+  VmRetired: { kind: 'failed', advice: 'Record under another name.' },
+  NoCapture: { kind: 'absent', advice: 'See `pageledger captures`.' },
+  MemoryChanged: { kind: 'failed', advice: 'Record under another name.' },
+  GroupFixed: { kind: 'failed', advice: 'Leave `--group` out, or record under another name.' },
+  GroupReserved: { kind: 'failed', advice: 'Choose another group name.' },
+  ShareFixed: { kind: 'failed', advice: 'Leave `--share` out, or record under another name.' },
+  CheckpointExists: { kind: 'failed', advice: 'Choose another name.' },
+  CheckpointUnknown: { kind: 'absent', advice: 'See `pageledger checkpoints`.' },
+  PointForgotten: {
+    kind: 'absent',
+    advice: 'Choose a point that is kept: `pageledger captures` marks those that are not.',
+  },
+  NothingToForget: {
+    kind: 'failed',
+    advice: 'Name a later point, or give a checkpoint up with `pageledger checkpoint --drop`.',
+  },
+  GfnOutOfRange: {
+    kind: 'absent',
+    advice: 'Give a page of the VM; `pageledger vms --json` shows its memory map.',
+  },
+  AddressUnmapped: {
+    kind: 'absent',
+    advice: 'Give an address in memory; `pageledger vms --json` shows the memory map.',
+  },
+  BadExpression: { kind: 'usage', advice: 'See `pageledger patterns` for how they are written.' },
+  PatternKnown: { kind: 'failed', advice: 'There is nothing to do: it is recognised.' },
+  TooManyPatterns: { kind: 'failed', advice: 'Make another ledger for what needs other patterns.' },
+  BadIdentifier: { kind: 'usage', advice: 'Give 64 hex digits, or at least the first 8 of them.' },
+  IdentifierUnknown: {
+    kind: 'absent',
+    advice: 'See `pageledger history` for identifiers of pages.',
+  },
+  IdentifierAmbiguous: { kind: 'failed', advice: 'Give more digits.' },
+  NoDeviceState: {
+    kind: 'failed',
+    advice:
+      'Restore the point to a file, or choose one that was recorded from a live guest or a stream.',
+  },
+};
+
+/** The code of a refusal as programs read it: VM_UNKNOWN of VmUnknown. */
+const codeOfTag = (tag: string): string => tag.replaceAll(/(?<=[a-z])[A-Z]/gu, '_$&').toUpperCase();
+
+export const refusalCode = ({ _tag }: Refusal): string => codeOfTag(_tag);
+
+export const refusalFacts = ({ _tag }: Refusal): FailureFacts => REFUSALS[_tag];
+
+/** All of them by code, for whoever lists them. */
+export const REFUSAL_ERRORS: Readonly<Record<string, FailureFacts>> = Object.fromEntries(
+  Object.entries(REFUSALS).map(([tag, facts]) => [codeOfTag(tag), facts]),
+);
 
 /** The sentence of a refusal: what was found, what was expected, what to do. */
 export function refusalText(refusal: Refusal): string {

@@ -6,7 +6,11 @@
 import { toHex } from '../../domain/values/identifier.ts';
 import { placeAt } from '../../domain/values/place.ts';
 import { run } from '../../domain/ports/run.ts';
-import { isLedgerError, type LedgerError } from '../../domain/values/ledger-error.ts';
+import {
+  isLedgerError,
+  LEDGER_ERRORS,
+  type LedgerError,
+} from '../../domain/values/ledger-error.ts';
 import { blockStarts, PACK_HEADER_BYTES, sliceBlocks, slotsOf } from '../../domain/values/pack.ts';
 import { PAGE_BYTES } from '../../domain/values/page.ts';
 import { IDENTIFIER_BYTES, type PageEngine } from '../../domain/ports/page-engine.ts';
@@ -417,13 +421,6 @@ export async function verifyLedger(
   return { findings, summary };
 }
 
-/** Whether a failure says that stored bytes are damaged: what the exit code 3 stands for. */
+/** Whether a failure says that stored bytes are damaged. */
 export const isDamage = (failure: LedgerError): boolean =>
-  [
-    'LOG_DAMAGED',
-    'PACK_DAMAGED',
-    'PACK_MISSING',
-    'POINT_DAMAGED',
-    'EVENT_INVALID',
-    'KEY_DAMAGED',
-  ].includes(failure.code);
+  LEDGER_ERRORS[failure.code].kind === 'damage';

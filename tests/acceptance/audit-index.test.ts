@@ -59,7 +59,7 @@ describe('audit queries', () => {
     );
     const outcome = await forgetting.run(['diff', '--vm', 'a', '@2', '@3']);
     expect(outcome.stderr).toMatch(/was forgotten/u);
-    expect(outcome.exitCode).toBe(1);
+    expect(outcome.exitCode).toBe(5);
     const recorded = async (of: LedgerCommands) => (await of.json('sharing', '--what-if'))[0]!;
     expect((await recorded(forgetting))['pages']).toBeLessThan(
       Number((await recorded(commands))['pages']),

@@ -210,6 +210,7 @@ describe('audit queries', () => {
     const before = pageAt(TRACED['b']![0]!, 3)[4090]!.toString(16).padStart(2, '0');
     expect(rows).toEqual([
       {
+        vm: 'b',
         gfn: 3,
         address: '0x3000',
         ranges: [{ offset: 4090, length: 1, before, after: '07' }],
@@ -338,13 +339,13 @@ describe('audit queries', () => {
   test.each<readonly [string, readonly string[], number, RegExp]>([
     ['an identifier that is none', ['who', '--identifier', 'xyz'], 2, /64 hex digits/u],
     ['too few digits', ['who', '--identifier', '0123456'], 2, /at least 8/u],
-    ['an unknown identifier', ['who', '--identifier', '01234567'], 1, /no content/u],
+    ['an unknown identifier', ['who', '--identifier', '01234567'], 5, /no content/u],
     ['a page without its VM', ['sharing', '--page', '1'], 2, /give --vm/u],
-    ['a page that is not there', ['sharing', '--vm', 'a', '--page', '48'], 1, /0 to 47/u],
+    ['a page that is not there', ['sharing', '--vm', 'a', '--page', '48'], 5, /0 to 47/u],
     ['a what-if of one VM', ['sharing', '--what-if', '--vm', 'a'], 2, /whole history/u],
-    ['a point of no VM', ['diff', '--vm', 'a', '@1', 'nobody/@1'], 1, /no VM nobody/u],
+    ['a point of no VM', ['diff', '--vm', 'a', '@1', 'nobody/@1'], 5, /no VM nobody/u],
     ['a point that is none', ['diff', '--vm', 'a', '@1', 'b/x'], 2, /not a point/u],
-    ['a capture that is not there', ['diff', '--vm', 'a', '@1', '@9'], 1, /no capture/u],
+    ['a capture that is not there', ['diff', '--vm', 'a', '@1', '@9'], 5, /no capture/u],
   ])('%s is refused', async (_name, words, exitCode, message) => {
     const outcome = await commands.run(words);
     expect(outcome.stderr).toMatch(message);

@@ -189,22 +189,33 @@ describe('exit code', () => {
   });
 
   test.each([
-    [['captures', '--vm', 'none'], 'none'],
-    [['restore', '--vm', 'vm', '--at', '@9', '--to', '-'], '@9'],
-    [['restore', '--vm', 'vm', '--at', 'cp:none', '--to', '-'], 'none'],
-    [['restore', '--vm', 'vm', '--to', '/no/such/folder/file'], '/no/such/folder'],
-    [['resume', '--vm', 'vm', '--at', '@1', '--eager', '--', 'qemu'], 'no device state'],
-    [['checkpoint', '--vm', 'vm', '--name', 'here'], 'here'],
-    [['history', '--vm', 'vm', '--page', String(PAGES)], String(PAGES)],
-    [['history', '--vm', 'vm', '--address', '0xfffffffff'], '0xfffffffff'],
-    [['record', 'image', '--vm', 'vm', '/no/such/image'], '/no/such/image'],
-    [['record', 'qemu', '--vm', 'vm', '--qmp', '/no/such/socket'], '/no/such/socket'],
-    [['retire', '--vm', 'none'], 'none'],
-  ])('1, failed: %j', async (words, named) => {
+    [['captures', '--vm', 'none'], 5, 'none', 'VM_UNKNOWN'],
+    [['restore', '--vm', 'vm', '--at', '@9', '--to', '-'], 5, '@9', 'NO_CAPTURE'],
+    [['restore', '--vm', 'vm', '--at', 'cp:none', '--to', '-'], 5, 'none', 'CHECKPOINT_UNKNOWN'],
+    [['restore', '--vm', 'vm', '--to', '/no/such/folder/file'], 1, '/no/such', 'TARGET_UNWRITABLE'],
+    [['resume', '--vm', 'vm', '--at', '@1', '--eager', '--', 'q'], 1, '@1', 'NO_DEVICE_STATE'],
+    [['checkpoint', '--vm', 'vm', '--name', 'here'], 1, 'here', 'CHECKPOINT_EXISTS'],
+    [['history', '--vm', 'vm', '--page', String(PAGES)], 5, String(PAGES), 'GFN_OUT_OF_RANGE'],
+    [['history', '--vm', 'vm', '--address', '0xfffffffff'], 5, '0xfff', 'ADDRESS_UNMAPPED'],
+    [['record', 'image', '--vm', 'vm', '/no/such/image'], 1, '/no/such', 'SOURCE_UNREADABLE'],
+    [['record', 'qemu', '--vm', 'vm', '--qmp', '/no/such'], 6, '/no/such', 'QMP_UNREACHABLE'],
+    [['retire', '--vm', 'none'], 5, 'none', 'VM_UNKNOWN'],
+    [['captures'], 2, '--vm', 'BAD_USAGE'],
+    [['remember'], 2, 'remember', 'BAD_USAGE'],
+    [['record'], 2, 'command', 'BAD_USAGE'],
+  ])('%j ends with %i, and is one object on standard error', async (words, exit, named, code) => {
     const outcome = await commands.run(['--json', ...words]);
-    expect([outcome.exitCode, outcome.stdout.toString()]).toEqual([1, '']);
-    expect(outcome.stderr).toContain(named);
-    expect(outcome.stderr).not.toContain('unexpected failure');
+    expect([outcome.exitCode, outcome.stdout.toString()]).toEqual([exit, '']);
+    const { error } = JSON.parse(outcome.stderr) as { error: JsonRow };
+    expect(error).toEqual({
+      code,
+      message: expect.stringContaining(named.replace('@1', 'capture 1')),
+      facts: expect.any(Object),
+      advice: expect.stringMatching(/\.$/u),
+    });
+    const told = await commands.run(words);
+    expect([told.exitCode, told.stdout.toString()]).toEqual([exit, '']);
+    expect(told.stderr).toContain(named.replace('@1', 'capture 1'));
   });
 
   test('1, failed: an image of another size, or of none', async () => {
@@ -266,7 +277,7 @@ describe('the ledger', () => {
     const asked = await new RunningCommand(words, { environment }).ended;
     expect(asked.stdout.toString()).toBe((await commands.run(words)).stdout.toString());
     const elsewhere = ['--ledger', join(folder.path, 'none'), ...words];
-    expect((await new RunningCommand(elsewhere, { environment }).ended).exitCode).toBe(1);
+    expect((await new RunningCommand(elsewhere, { environment }).ended).exitCode).toBe(5);
   });
 
   test(
@@ -279,7 +290,7 @@ describe('the ledger', () => {
       expect((await of.run(words, { environment })).exitCode).toBe(0);
       expect(readdirSync(keys)).toContain('default.key');
       const without = await of.run(words);
-      expect(without.exitCode).toBe(1);
+      expect(without.exitCode).toBe(5);
       expect(without.stderr).toContain('KEY_MISSING');
       expect((await of.run(words, { environment })).exitCode).toBe(0);
     },

@@ -96,7 +96,7 @@ describe('forgetting and compacting a ledger', () => {
   };
   const failing = async (...words: string[]): Promise<string> => {
     const { exitCode, stderr } = await commands.run(words);
-    expect(exitCode).toBe(1);
+    expect([1, 5]).toContain(exitCode);
     return stderr;
   };
 
@@ -107,7 +107,14 @@ describe('forgetting and compacting a ledger', () => {
       'no capture at @9',
     );
     expect(await json('forget', '--vm', 'guest', '--before', '@5')).toEqual([
-      { vm: 'guest', forgotten: [1, 3, 4], firstKept: 5 },
+      {
+        summary: 'forget',
+        vm: 'guest',
+        captures: 3,
+        forgotten: [1, 3, 4],
+        firstKept: 5,
+        seconds: expect.any(Number),
+      },
     ]);
     expect(await failing('forget', '--vm', 'guest', '--before', '@5')).toContain('left to forget');
   });

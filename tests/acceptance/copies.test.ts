@@ -116,7 +116,7 @@ describe('a copy', () => {
       const words = ['record', 'image', '--vm', 'red', files[3]!];
       const refused = await copy.run(words);
       expect([refused.exitCode, refused.stderr]).toEqual([
-        1,
+        5,
         expect.stringContaining('KEY_MISSING'),
       ]);
       const key = join(folder.path, 'default.key');

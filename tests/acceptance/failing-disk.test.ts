@@ -75,6 +75,7 @@ const runAsNobody = (ledger: string, words: readonly string[]) =>
     const { status, stderr } = runAsNobody(theirs, [
       'record',
       'image',
+      '--init',
       '--vm',
       'v',
       path('unreadable.raw'),
@@ -120,6 +121,7 @@ const runAsNobody = (ledger: string, words: readonly string[]) =>
     const { status, stderr } = runAsNobody(path('forbidden'), [
       'record',
       'image',
+      '--init',
       '--vm',
       'v',
       path('good.raw'),
@@ -219,7 +221,7 @@ onSmallDisk(`a real disk that is full${why}`, () => {
       const small = new LedgerCommands(copy);
       const full = await small.run(['record', 'image', '--vm', 'large', large]);
       expect({ exitCode: full.exitCode, stderr: full.stderr }).toEqual({
-        exitCode: 1,
+        exitCode: 6,
         stderr: expect.stringContaining('DISK_FULL'),
       });
       expect((await small.run(['verify'])).exitCode).toBe(0);

@@ -92,10 +92,10 @@ describe('the package', () => {
       const pageledger = (...words: string[]): string =>
         run('npx', ['pageledger', ...words], installed);
       expect(pageledger('--help')).toMatch(/^Usage: pageledger/u);
-      const rows = pageledger('--json', 'record', 'image', '--vm', 'vm', ...files)
+      const rows = pageledger('--json', 'record', 'image', '--init', '--vm', 'vm', ...files)
         .trim()
         .split('\n');
-      expect(rows).toHaveLength(3);
+      expect(rows).toHaveLength(files.length + 1);
       pageledger('restore', '--vm', 'vm', '--at', '@2', '--to', 'back');
       expect(readFileSync(join(installed, 'back')).equals(images[1]!)).toBe(true);
       // The ledger is where nothing else is said.

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { openLedger, type Ledger } from '../../index.ts';
 import { PACK_PAGES_MAX } from '../../domain/values/page.ts';
-import { LedgerCommands, jsonRows } from '../support/command-line.ts';
+import { LedgerCommands, jsonRows, withoutSummary } from '../support/command-line.ts';
 import { changeImage, seededRandom } from '../support/images.ts';
 import { distinctPages, recordFiles, writeImages } from '../support/recorded-images.ts';
 import { digestOf, restoredDigest } from '../support/small-ledger.ts';
@@ -66,7 +66,7 @@ async function recordAndKill(url: string, captures: number, afterMs: number): Pr
   command.signal('SIGKILL');
   const { signal, stdout } = await command.ended;
   const lines = stdout.toString('utf8');
-  const rows = jsonRows(lines.slice(0, lines.lastIndexOf('\n') + 1));
+  const rows = withoutSummary(jsonRows(lines.slice(0, lines.lastIndexOf('\n') + 1)));
   return {
     acknowledged: rows.map((row) => Number(row['capture'])),
     isKilled: signal === 'SIGKILL',

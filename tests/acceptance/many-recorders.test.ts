@@ -192,7 +192,7 @@ describe('a second recorder of a VM', () => {
       });
       await recorder.until(({ stdout }) => stdout.includes('\n'));
       const refused = await commands.run(['record', 'image', '--vm', 'vm', path!]);
-      expect(refused.exitCode).toBe(1);
+      expect(refused.exitCode).toBe(4);
       expect(refused.stderr).toContain('VM_BUSY');
       expect(refused.stderr).toContain(`process ${recorder.pid}`);
       const elsewhere = await commands.run(['record', 'image', '--vm', 'another', path!]);

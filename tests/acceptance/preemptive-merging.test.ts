@@ -385,7 +385,7 @@ describe('without its key', () => {
       const commands = new LedgerCommands(url);
       const [file] = writeImages({ folder: folder.path, name: 'again', images: [image] });
       const refused = await commands.run(['record', 'image', '--vm', 'vm', file!]);
-      expect(refused.exitCode).toBe(1);
+      expect(refused.exitCode).toBe(5);
       expect(refused.stderr).toContain('KEY_MISSING');
       expect(refused.stderr).toContain(path);
       const back = await commands.bytes('restore', '--vm', 'vm', '--to', '-');

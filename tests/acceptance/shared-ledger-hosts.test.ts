@@ -96,7 +96,7 @@ describeWithS3('a host of a shared ledger', () => {
               expect(ledger.resolve(ledger.vm('red'), at).capture).toBe(newest);
             }
             const before = `time:${new Date(NOON - 6 * HOUR_MS).toISOString()}`;
-            expect((await toldBy(memoryOf(ledger, before))).exitCode).toBe(1);
+            expect((await toldBy(memoryOf(ledger, before))).exitCode).toBe(5);
           });
         await expectWhole(place, CAPTURES);
       },
@@ -160,7 +160,7 @@ describeWithS3('a host of a shared ledger', () => {
         const none = { ...fresh.options, files: filesFullUnder(fresh.stateFolder) };
         expect(
           await toldBy(withLedger({ ...none, mode: 'read' }, (ledger) => memoryOf(ledger, '@1'))),
-        ).toEqual(saying(1, fresh.stateFolder, '[DISK_FULL]'));
+        ).toEqual(saying(6, fresh.stateFolder, '[DISK_FULL]'));
         const outcome = await record(host, 1, { files: filling }).then(
           () => null,
           (thrown: unknown) => toldBy(Promise.reject(thrown)),
@@ -169,7 +169,7 @@ describeWithS3('a host of a shared ledger', () => {
           { ...place.host('other').options, mode: 'read' },
           (ledger) => Promise.resolve(ledger.vm('red').captures.length),
         );
-        expect([null, saying(1, '[DISK_FULL]')]).toContainEqual(outcome);
+        expect([null, saying(6, '[DISK_FULL]')]).toContainEqual(outcome);
         isFull = false;
         for (let i = captures; i < 3; i += 1) await record(host, i, { files: filling });
         await expectWhole(place, 3);
@@ -247,7 +247,7 @@ describeWithS3('a host of a shared ledger', () => {
         const { commands, stateFolder } = place.host('two');
         const record2 = ['record', 'image', '--vm', 'red', files[1]!];
         expect(toldIn(await commands.run(record2))).toEqual(
-          saying(1, "'default'", 'group export', 'group import', '[KEY_MISSING]'),
+          saying(5, "'default'", 'group export', 'group import', '[KEY_MISSING]'),
         );
         const memory = await commands.bytes('restore', '--vm', 'red', '--to', '-');
         expect(memory.equals(images[0]!)).toBe(true);
@@ -264,7 +264,7 @@ describeWithS3('a host of a shared ledger', () => {
         await commands.json(...record2);
         const keys = join(stateFolder, readdirSync(stateFolder)[0]!, 'keys');
         for (const name of readdirSync(keys)) rmSync(join(keys, name), { recursive: true });
-        expect(toldIn(await commands.run(record2))).toEqual(saying(1, '[KEY_MISSING]'));
+        expect(toldIn(await commands.run(record2))).toEqual(saying(5, '[KEY_MISSING]'));
         await expectWhole(place, 2);
       },
       LONG_MS,

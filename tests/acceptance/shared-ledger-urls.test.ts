@@ -98,7 +98,7 @@ test(
     );
     for (const mode of ['read', 'write'] as const)
       expect(await toldBy(opened({ ...options, pageStore: PAGE_STORE, mode }))).toEqual(
-        saying(1, 'no ledger', '--page-store', '[NOT_FOUND]'),
+        saying(5, 'no ledger', '--page-store', '[NOT_FOUND]'),
       );
     expect(events()).toBe(before);
     const url = join(folder.path, 'embedded');

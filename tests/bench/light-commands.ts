@@ -19,7 +19,7 @@ function run(context: BenchContext): Promise<readonly Row[]> {
   writeFileSync(image, makeImage({ seed: 2, pages: 512 }));
   const at = ['--ledger', folder];
   const vm = ['--vm', 'guest'];
-  const recordWords = [...at, 'record', 'image', ...vm, image];
+  const recordWords = [...at, 'record', 'image', '--init', ...vm, image];
   runCli(recordWords);
   const heavyOpens = (words: readonly string[]): number => {
     const done = runReporting(words, { preload: './preload-opens.js', report });

@@ -44,6 +44,7 @@ function measure(context: BenchContext, image: string, label: string): Row[] {
     ...at,
     'record',
     'image',
+    '--init',
     '--format',
     'raw',
     '--vm',

@@ -42,7 +42,7 @@ export async function mixedImages(context: BenchContext): Promise<readonly Guest
 /** Records each image as a VM of its own, through the command line. */
 function recordAll(folder: string, images: readonly GuestMemory[]): void {
   for (const { vm, file } of images)
-    runCli(['--ledger', folder, 'record', 'image', '--format', 'raw', '--vm', vm, file]);
+    runCli(['--ledger', folder, 'record', 'image', '--init', '--format', 'raw', '--vm', vm, file]);
 }
 
 /** The table of a ledger, and that every image comes back out of it. */

@@ -152,8 +152,18 @@ function firstOf(context: BenchContext, peer: Peer, file: string): number {
 }
 
 const recordInto = (folder: string, files: readonly string[]): number =>
-  runCli(['--ledger', folder, 'record', 'image', '--format', 'raw', '--vm', 'guest', ...files])
-    .seconds;
+  runCli([
+    '--ledger',
+    folder,
+    'record',
+    'image',
+    '--init',
+    '--format',
+    'raw',
+    '--vm',
+    'guest',
+    ...files,
+  ]).seconds;
 
 /** Bytes of a ledger after compaction. */
 function compactedBytes(folder: string): number {

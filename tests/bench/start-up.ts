@@ -23,7 +23,7 @@ async function run(context: BenchContext): Promise<readonly Row[]> {
   const folder = freshFolder(context, 'start-up');
   const image = join(context.folder, 'small.raw');
   writeFileSync(image, makeImage({ seed: 1, pages: 256 }));
-  runCli(['--ledger', folder, 'record', 'image', '--vm', 'guest', image, image, image]);
+  runCli(['--ledger', folder, 'record', 'image', '--init', '--vm', 'guest', image, image, image]);
   const rows: Row[] = [];
   for (const [what, words] of [
     ['pageledger --help', ['--help']],

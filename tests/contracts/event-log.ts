@@ -69,7 +69,7 @@ function contractOfRevisions(current: Current): void {
       const request = { stream: 'vm-a', expectedRevision: expected, events: makeEvents(2) };
       const failure = await failureOf(log.append(request));
       expect(failure.code).toBe('REVISION_CONFLICT');
-      expect(failure.data).toMatchObject({ stream: 'vm-a', expected, actual: held - 1 });
+      expect(failure.facts).toMatchObject({ stream: 'vm-a', expected, actual: held - 1 });
       expect(await eventsOf(log)).toHaveLength(held);
     },
   );

@@ -152,7 +152,7 @@ function contractOfGet(current: Current): void {
     await valueOf(current().store.put(pack));
     const failure = await failureOf(get(offset, length));
     expect(failure.code).toBe('PACK_DAMAGED');
-    expect(failure.data).toMatchObject({
+    expect(failure.facts).toMatchObject({
       name: pack.name,
       foundBytes: 10_000,
       expectedBytes: offset + length,

@@ -28,8 +28,12 @@ export function expectNoSecret(...texts: readonly string[]): void {
 function depthsOf(failure: unknown): string {
   const texts: string[] = [];
   for (let at = failure; at instanceof Object; at = (at as { cause?: unknown }).cause) {
-    const { stack, message, data } = at as { stack?: string; message?: string; data?: unknown };
-    const facts = JSON.stringify(data, (_name, value: unknown) =>
+    const {
+      stack,
+      message,
+      facts: kept,
+    } = at as { stack?: string; message?: string; facts?: unknown };
+    const facts = JSON.stringify(kept, (_name, value: unknown) =>
       typeof value === 'bigint' ? String(value) : value,
     );
     texts.push(stack ?? '', message ?? '', facts ?? '');
@@ -51,13 +55,20 @@ export async function toldBy(work: Promise<unknown>): Promise<Told> {
   return { exitCode: exitCodeOf(failure), sentence };
 }
 
+/** The sentence of an error as --json tells it, as it is without. */
+function sentenceOf(line: string): string {
+  if (!line.startsWith('{')) return line;
+  const { error } = JSON.parse(line) as { error: { code: string; message: string } };
+  return `pageledger: ${error.message} [${error.code}]`;
+}
+
 /** What a command that failed has told, on its last line; notices may stand before it. */
 export function toldIn({ exitCode, stdout, stderr }: Outcome): Told {
   expectNoSecret(stderr, stdout.toString('utf8'));
   const lines = stderr.trimEnd().split('\n');
-  for (const line of lines) expect(line).toMatch(/^pageledger: /u);
+  for (const line of lines) expect(line).toMatch(/^(?:pageledger: |\{"error":)/u);
   expect(stderr).not.toContain('unexpected failure');
-  return { exitCode, sentence: lines.at(-1)! };
+  return { exitCode, sentence: sentenceOf(lines.at(-1)!) };
 }
 
 /** What is told with this exit code and these words in it, in this order. */

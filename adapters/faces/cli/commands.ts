@@ -17,6 +17,7 @@ export const FAMILIES: Readonly<Record<string, string>> = {
 
 // prettier-ignore
 export const COMMANDS: readonly CommandLine[] = [
+  line('init', 'make a ledger', () => import('./commands/init.ts')),
   line('record image', 'each file is one capture: raw images, QEMU migration streams', () => import('./commands/record-image.ts')),
   line('record qemu', 'captures of a running QEMU guest, until Ctrl-C', () => import('./commands/record-qemu.ts')),
   line('restore', 'memory at a point into a file', () => import('./commands/restore.ts')),

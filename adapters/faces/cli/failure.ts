@@ -1,44 +1,43 @@
-// Failures as exit codes and sentences (brief, section 5): 0 done, 1 failed, 2 bad usage, 3 integrity
-// damage found. Under --json the sentence still goes to stderr.
+// Failures as exit codes and as what standard error shows (docs/errors.md): a sentence, or one object
+// under --json.
 
-import { isDamage } from '../../../projections/questions/verify.ts';
 import { isLedgerError } from '../../../domain/values/ledger-error.ts';
-import { isRefused } from '../../../domain/values/refused.ts';
+import { escapedLines } from '../rows/escaped-text.ts';
+import { failureRow, Interrupted, type FailureRow } from '../rows/failure-rows.ts';
+import { jsonLine } from '../rows/row.ts';
+
+export { UsageError } from '../rows/failure-rows.ts';
 
 export const EXIT_FAILED = 1;
-const EXIT_USAGE = 2;
 export const EXIT_DAMAGE = 3;
 
-/** Words on the command line that do not fit. */
-export class UsageError extends Error {
-  override readonly name = 'UsageError';
-}
+const EXIT_CODES: Readonly<Record<FailureRow['kind'], number>> = {
+  failed: EXIT_FAILED,
+  usage: 2,
+  damage: EXIT_DAMAGE,
+  busy: 4,
+  absent: 5,
+  away: 6,
+  interrupted: 130,
+};
 
-const USAGE_REFUSALS = new Set([
-  'BadVmName',
-  'BadGroupName',
-  'BadCheckpointName',
-  'BadPlace',
-  'BadPoint',
-  'BadExpression',
-  'BadIdentifier',
-  'ProjectionUnknown',
-  'BadUrl',
-]);
+const EXIT_TERMINATED = 143;
 
 /** The exit code that a failure stands for. */
-export function exitCodeOf(failure: unknown): number {
-  if (failure instanceof UsageError) return EXIT_USAGE;
-  if (isRefused(failure))
-    return USAGE_REFUSALS.has(failure.refusal._tag) ? EXIT_USAGE : EXIT_FAILED;
-  if (isLedgerError(failure)) return isDamage(failure) ? EXIT_DAMAGE : EXIT_FAILED;
-  return EXIT_FAILED;
+export const exitCodeOf = (failure: unknown): number =>
+  failure instanceof Interrupted && failure.signal === 'SIGTERM'
+    ? EXIT_TERMINATED
+    : EXIT_CODES[failureRow(failure).kind];
+
+/** What standard error shows of a failure. */
+export function failureText(failure: unknown): string {
+  const { code, message } = failureRow(failure);
+  const text = isLedgerError(failure) ? `${message} [${code}]` : message;
+  return escapedLines(`pageledger: ${text}`);
 }
 
-/** The line that stderr shows for a failure. Bugs keep their stack. */
-export function failureText(failure: unknown): string {
-  if (isLedgerError(failure)) return `pageledger: ${failure.message} [${failure.code}]`;
-  if (isRefused(failure) || failure instanceof UsageError) return `pageledger: ${failure.message}`;
-  const text = failure instanceof Error ? (failure.stack ?? failure.message) : String(failure);
-  return `pageledger: unexpected failure, please report it: ${text}`;
+/** The same for programs: one object on a line. */
+export function failureJson(failure: unknown): string {
+  const { code, message, facts, advice } = failureRow(failure);
+  return jsonLine({ error: { code, message, facts, advice } });
 }

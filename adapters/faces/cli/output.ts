@@ -1,5 +1,6 @@
 // What commands print: tables for people, or newline-delimited JSON and nothing else (brief, section 5).
 
+import { escapedText } from '../rows/escaped-text.ts';
 import { jsonLine, type Row } from '../rows/row.ts';
 
 export interface Column {
@@ -23,10 +24,17 @@ export function bytesText(bytes: number): string {
 /** Where output goes; a reader that closes the pipe early ends the process quietly. */
 export class Output {
   readonly isJson: boolean;
+  readonly #isQuiet: boolean;
   readonly #write: (text: string) => void;
+  readonly #startMs = performance.now();
 
-  constructor(options: { readonly isJson: boolean; readonly write: (text: string) => void }) {
+  constructor(options: {
+    readonly isJson: boolean;
+    readonly isQuiet?: boolean;
+    readonly write: (text: string) => void;
+  }) {
     this.isJson = options.isJson;
+    this.#isQuiet = options.isQuiet ?? false;
     this.#write = options.write;
   }
 
@@ -35,9 +43,20 @@ export class Output {
     this.#write(jsonLine(row));
   }
 
-  /** A sentence for people; nothing under --json. */
+  /** A line for people; nothing under --json. */
+  print(text: string): void {
+    if (!this.isJson) this.#write(`${escapedText(text)}\n`);
+  }
+
+  /** A sentence that tells people what was done; nothing under --json or --quiet. */
   say(text: string): void {
-    if (!this.isJson) this.#write(`${text}\n`);
+    if (!this.#isQuiet) this.print(text);
+  }
+
+  /** The last row of a command that works: what was done, and how long it took. */
+  summary(command: string, done: Row): void {
+    const seconds = Math.round(performance.now() - this.#startMs) / 1000;
+    if (this.isJson) this.json({ summary: command, ...done, seconds });
   }
 
   /** Rows as JSON lines, or as a table. */
@@ -47,7 +66,7 @@ export class Output {
   }
 
   #table(rows: readonly Row[], columns: readonly Column[]): void {
-    const cells = rows.map((row) => columns.map((column) => column.cell(row)));
+    const cells = rows.map((row) => columns.map((column) => escapedText(column.cell(row))));
     const widths = columns.map((column, i) =>
       Math.max(column.title.length, ...cells.map((line) => line[i]!.length)),
     );

@@ -7,13 +7,18 @@ import { COMMANDS, FAMILIES } from './commands.ts';
 
 const NOTES = `
 Points: latest, @N (Nth capture), pos:N, time:2026-11-20T10:00:00Z, ago:10s, cp:NAME
-Exit codes: 0 done, 1 failed, 2 bad usage, 3 integrity damage found`;
+Exit codes: 0 done, 1 failed, 2 bad usage, 3 damage found, 4 somebody else is at it, 5 not there,
+6 a server, guest or disk does not answer or is full, 130 and 143 interrupted`;
 
-/** What it is told of the command that is about to run. */
-export type OnCommand = (file: CommandFile) => void;
+export interface ProgramOptions {
+  /** Whether failures are told as JSON: then the parser tells none. */
+  readonly isJson: boolean;
+  /** Told of the command that is about to run. */
+  readonly onCommand: (file: CommandFile) => void;
+}
 
 /** The parser. Commands reject with their failure; usage errors are CommanderErrors. */
-export function buildProgram(onCommand: OnCommand): Command {
+export function buildProgram({ isJson, onCommand }: ProgramOptions): Command {
   const program = new Command('pageledger')
     .description('An event-sourced memory-state ledger for virtual machines.')
     .option(
@@ -22,9 +27,16 @@ export function buildProgram(onCommand: OnCommand): Command {
     )
     .option(
       '--page-store <url>',
-      'where a ledger that is created on a server has its packs: s3://BUCKET/PREFIX, or a folder',
+      'where a ledger that is made on a server has its packs: s3://BUCKET/PREFIX, or a folder',
     )
     .option('--json', 'print newline-delimited JSON')
+    .option('--quiet', 'print what was asked for and errors: no notices, warnings or progress')
+    .option('--wait <duration>', 'wait so long for somebody else who records or compacts')
+    .configureOutput({
+      writeErr: (text) => {
+        if (!isJson) process.stderr.write(text);
+      },
+    })
     .configureHelp({ showGlobalOptions: true })
     .addHelpText('after', NOTES);
   const made = new Map<string, Command>([['', settled(program)]]);
@@ -59,7 +71,11 @@ function addCommand(made: Map<string, Command>, name: string, summary: string): 
   return command;
 }
 
-function declare(command: Command, file: CommandFile, onCommand: OnCommand): Promise<void> {
+function declare(
+  command: Command,
+  file: CommandFile,
+  onCommand: ProgramOptions['onCommand'],
+): Promise<void> {
   file.declare(command).action(async () => {
     onCommand(file);
     await file.run(command);
@@ -70,3 +86,9 @@ function declare(command: Command, file: CommandFile, onCommand: OnCommand): Pro
 /** Words as they are parsed: `help COMMAND` is `COMMAND --help`. */
 export const parsedWords = (words: readonly string[]): readonly string[] =>
   words[0] === 'help' ? [...words.slice(1), '--help'] : words;
+
+/** Whether words ask for JSON; those after -- are another program's. */
+export function wantsJson(words: readonly string[]): boolean {
+  const end = words.indexOf('--');
+  return words.slice(0, end < 0 ? words.length : end).includes('--json');
+}

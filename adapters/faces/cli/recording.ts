@@ -3,15 +3,15 @@
 import type { Command } from 'commander';
 import { PAGE_BYTES } from '../../../domain/values/page.ts';
 import { type CaptureRow } from '../../../projections/models/catalogue.ts';
-import { type Ledger } from '../../wiring/ledger.ts';
+import type { Ledger, LedgerMode } from '../../wiring/ledger.ts';
 import { type SharePolicy } from '../../../domain/events/control.ts';
 import { UsageError } from './failure.ts';
 import { captureRow } from '../rows/capture-rows.ts';
 import { bytesText, type Output } from './output.ts';
-import type { progressOf } from './session.ts';
 
 export const declareRecording = (command: Command): Command =>
   command
+    .option('--init', 'make the ledger first, where there is none')
     .option('--group <group>', 'sharing group of a new VM (default: default)')
     .option(
       '--share <scope>',
@@ -20,12 +20,13 @@ export const declareRecording = (command: Command): Command =>
 
 export interface RecordOptions {
   readonly vm: string;
+  readonly init?: boolean;
   readonly group?: string;
   readonly share?: string;
 }
 
 /** Prints a capture as it is committed. */
-export function showCapture(output: Output, vm: string, row: CaptureRow): void {
+function showCapture(output: Output, vm: string, row: CaptureRow): void {
   if (output.isJson) {
     output.json(captureRow(vm, row));
     return;
@@ -51,14 +52,54 @@ function shareOf({ share, group }: RecordOptions): { share?: SharePolicy } {
   return { share };
 }
 
-export function recorderOptions(options: RecordOptions, progress: ReturnType<typeof progressOf>) {
-  return {
-    vm: options.vm,
-    group: options.group ?? null,
-    ...shareOf(options),
-    onProgress: ({ pages, pageCount }: { pages: number; pageCount: number }) =>
-      progress.bytes(pages * PAGE_BYTES, pageCount * PAGE_BYTES),
-  };
+export const recorderOptions = (
+  options: RecordOptions,
+  onBytes: (done: number, total: number) => void,
+) => ({
+  vm: options.vm,
+  group: options.group ?? null,
+  ...shareOf(options),
+  onProgress: ({ pages, pageCount }: { pages: number; pageCount: number }) =>
+    onBytes(pages * PAGE_BYTES, pageCount * PAGE_BYTES),
+});
+
+/** How a recorder opens the ledger: only --init makes one. */
+export const recordMode = ({ init }: RecordOptions): LedgerMode =>
+  init === true ? 'create' : 'write';
+
+/** Captures as they are committed, and what they come to. */
+export class RecordedCaptures {
+  readonly #output: Output;
+  readonly #vm: string;
+  #captures = 0;
+  readonly #pages = { written: 0, stored: 0, merged: 0, pattern: 0, unchanged: 0 };
+
+  constructor(output: Output, vm: string) {
+    this.#output = output;
+    this.#vm = vm;
+  }
+
+  get count(): number {
+    return this.#captures;
+  }
+
+  add(row: CaptureRow): void {
+    showCapture(this.#output, this.#vm, row);
+    this.#captures += 1;
+    const pages = this.#pages;
+    pages.written += row.written;
+    pages.stored += row.stored;
+    pages.merged += row.merged;
+    pages.pattern += row.pattern;
+    pages.unchanged += row.unchanged;
+  }
+
+  end(): void {
+    const { written, unchanged } = this.#pages;
+    const bytes = (written + unchanged) * PAGE_BYTES;
+    const done = { vm: this.#vm, captures: this.#captures, ...this.#pages, bytes };
+    this.#output.summary('record', done);
+  }
 }
 
 export async function sayCost(ledger: Ledger, output: Output): Promise<void> {

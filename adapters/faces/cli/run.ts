@@ -1,13 +1,19 @@
 // Runs the command line that the process was started with. It loads the argument parser only; a
 // command loads what it needs when it runs, so that help and small questions start quickly.
 
-import { buildProgram, parsedWords } from './program.ts';
+import { buildProgram, parsedWords, wantsJson } from './program.ts';
+import { watchInterruptions } from './interruption.ts';
 
 let isSettled = false;
 /** Whether the command does more than it prints. */
 let isWorking = false;
-const program = buildProgram(({ goesOnUnread }) => {
-  isWorking = goesOnUnread ?? false;
+const words = parsedWords(process.argv.slice(2));
+const isJson = wantsJson(words);
+const program = buildProgram({
+  isJson,
+  onCommand: ({ goesOnUnread }) => {
+    isWorking = goesOnUnread ?? false;
+  },
 });
 
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
@@ -28,17 +34,28 @@ process.once('exit', () => {
 
 async function fail(thrown: unknown): Promise<void> {
   const { CommanderError } = await import('commander');
+  const { exitCodeOf, failureJson, failureText, UsageError } = await import('./failure.ts');
+  let failure = thrown;
   if (thrown instanceof CommanderError) {
-    process.exitCode = thrown.exitCode === 0 ? 0 : 2;
-    return;
+    if (thrown.exitCode === 0) return;
+    const isHelp = thrown.code === 'commander.help';
+    const sentence = isHelp
+      ? 'a command was expected; `pageledger --help` lists them'
+      : thrown.message.replace(/^error: /u, '');
+    failure = new UsageError(sentence);
   }
-  const { exitCodeOf, failureText } = await import('./failure.ts');
-  process.stderr.write(`${failureText(thrown)}\n`);
-  process.exitCode = exitCodeOf(thrown);
+  process.exitCode = exitCodeOf(failure);
+  // The parser has said it already, in its own form.
+  if (isJson) process.stderr.write(failureJson(failure));
+  else if (failure === thrown) process.stderr.write(`${failureText(failure)}\n`);
 }
 
+watchInterruptions((interrupted) => {
+  isSettled = true;
+  void fail(interrupted).then(() => process.exit());
+});
 try {
-  await program.parseAsync(parsedWords(process.argv.slice(2)), { from: 'user' });
+  await program.parseAsync(words, { from: 'user' });
 } catch (thrown) {
   await fail(thrown);
 }

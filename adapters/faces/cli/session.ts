@@ -1,50 +1,76 @@
 // What every command shares: the ledger it is about, where output goes, how it is opened and closed.
 
 import type { Command } from 'commander';
+import { isLedgerError } from '../../../domain/values/ledger-error.ts';
+import { durationMs } from '../../../domain/values/point.ts';
 // Not from index.ts: small questions start quickly when they load no more than they need.
 import type { Ledger, LedgerMode } from '../../wiring/ledger.ts';
 import { openLedger } from '../../wiring/open-ledger.ts';
 import { type OpenLedgerOptions } from '../../wiring/options.ts';
+import { escapedLines } from '../rows/escaped-text.ts';
+import { UsageError } from './failure.ts';
 import { Output } from './output.ts';
 import { Progress } from './progress.ts';
 
 const DEFAULT_LEDGER = './.pageledger';
+/** How often it is tried again where somebody else is at it. */
+const WAIT_STEP_MS = 200;
 
 interface GlobalOptions {
   readonly ledger?: string;
   readonly pageStore?: string;
   readonly json?: boolean;
+  readonly quiet?: boolean;
+  readonly wait?: string;
 }
 
 const globals = (command: Command): GlobalOptions => command.optsWithGlobals<GlobalOptions>();
 
-export const ledgerUrl = (command: Command): string =>
-  globals(command).ledger ?? process.env['PAGELEDGER'] ?? DEFAULT_LEDGER;
+/** A variable of the environment; set and empty it counts as not set. */
+const variable = (name: string): string | undefined => process.env[name] || undefined;
 
-export const outputOf = (command: Command): Output =>
-  new Output({
-    isJson: globals(command).json ?? false,
+/** The ledger that is meant. An empty one is a shell's variable that was never set: refused. */
+export function ledgerUrl(command: Command): string {
+  const { ledger } = globals(command);
+  if (ledger === '')
+    throw new UsageError(
+      '--ledger is empty: a folder or esdb://HOST?ledger=NAME was expected; leave it out for $PAGELEDGER, else ./.pageledger',
+    );
+  return ledger ?? variable('PAGELEDGER') ?? DEFAULT_LEDGER;
+}
+
+export const outputOf = (command: Command): Output => {
+  const { json = false, quiet = false } = globals(command);
+  return new Output({
+    isJson: json,
+    isQuiet: quiet,
     write: (text) => process.stdout.write(text),
   });
+};
 
 /** A line of progress on standard error, where that is a terminal. */
-export const progressOf = (label: string): Progress =>
+export const progressOf = (command: Command, label: string): Progress =>
   new Progress(label, {
-    isTTY: process.stderr.isTTY,
+    isTTY: process.stderr.isTTY && globals(command).quiet !== true,
     write: (text) => process.stderr.write(text),
     now: () => performance.now(),
   });
 
-export const warn = (sentence: string): void => {
-  process.stderr.write(`pageledger: warning: ${sentence}\n`);
-};
+/** A sentence for people beside the output; none with --quiet. */
+export function tell(command: Command, sentence: string): void {
+  if (globals(command).quiet !== true)
+    process.stderr.write(`${escapedLines(`pageledger: ${sentence}`)}\n`);
+}
+
+export const warn = (command: Command, sentence: string): void =>
+  tell(command, `warning: ${sentence}`);
 
 /** What the environment and the command line say about opening any ledger. */
 export function openOptions(command: Command): Omit<OpenLedgerOptions, 'url' | 'mode'> {
-  const keys = process.env['PAGELEDGER_KEYS'];
+  const keys = variable('PAGELEDGER_KEYS');
   const { pageStore } = globals(command);
   return {
-    onNotice: (sentence) => process.stderr.write(`pageledger: ${sentence}\n`),
+    onNotice: (sentence) => tell(command, sentence),
     ...(keys === undefined ? {} : { keys }),
     ...(pageStore === undefined ? {} : { pageStore }),
   };
@@ -56,11 +82,37 @@ export async function withLedger<A>(
   mode: LedgerMode,
   work: (ledger: Ledger, output: Output) => Promise<A>,
 ): Promise<A> {
+  const untilMs = performance.now() + waitOf(command);
   const ledger = await openLedger({ ...openOptions(command), url: ledgerUrl(command), mode });
-  for (const finding of ledger.findings) warn(`${finding.where}: ${finding.reason}`);
+  for (const finding of ledger.findings) warn(command, `${finding.where}: ${finding.reason}`);
   try {
-    return await work(ledger, outputOf(command));
+    return await onceFree(untilMs, () => work(ledger, outputOf(command)));
   } finally {
     await ledger.close();
+  }
+}
+
+function waitOf(command: Command): number {
+  const { wait } = globals(command);
+  if (wait === undefined) return 0;
+  const ms = durationMs(wait);
+  if (ms !== null) return ms;
+  throw new UsageError(`--wait ${wait} is no duration: 30s, 5m or 1h were expected`);
+}
+
+/** Both are met before anything was done. */
+const isTaken = (thrown: unknown): boolean =>
+  isLedgerError(thrown) && (thrown.code === 'VM_BUSY' || thrown.code === 'COMPACTION_BUSY');
+
+async function onceFree<A>(untilMs: number, work: () => Promise<A>): Promise<A> {
+  for (;;) {
+    try {
+      return await work();
+    } catch (thrown) {
+      if (!isTaken(thrown) || performance.now() >= untilMs) throw thrown;
+      await new Promise((resolve) => {
+        setTimeout(resolve, WAIT_STEP_MS);
+      });
+    }
   }
 }

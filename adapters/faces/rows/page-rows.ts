@@ -7,9 +7,11 @@ import { isoTime, type Row } from './row.ts';
 
 /** A version of a page, as `history` lists them. */
 export const versionRow = (
+  vm: string,
   version: PageVersion & { readonly identifier: string | null },
   isForgotten: boolean,
 ): Row => ({
+  vm,
   capture: version.capture,
   position: String(version.position),
   time: isoTime(version.timeMs),
@@ -28,7 +30,12 @@ const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex');
 export const addressText = (address: number): string => `0x${address.toString(16)}`;
 
 /** A page that differs between two points. */
-export const differenceRow = ({ gfn, ranges }: PageDifference, address: number | null): Row => ({
+export const differenceRow = (
+  vm: string,
+  { gfn, ranges }: PageDifference,
+  address: number | null,
+): Row => ({
+  vm,
   gfn,
   address: address === null ? null : addressText(address),
   ranges: ranges?.map(({ offset, before, after }) => ({

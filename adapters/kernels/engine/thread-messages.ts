@@ -40,7 +40,7 @@ export type ThreadFailure =
       readonly _tag: 'ledger';
       readonly code: LedgerErrorCode;
       readonly message: string;
-      readonly data: ErrorFacts;
+      readonly facts: ErrorFacts;
     }
   | { readonly _tag: 'bug'; readonly sentence: string };
 
@@ -59,8 +59,8 @@ export interface ThreadReply {
 /** A thrown thing as it crosses. */
 export function packFailure(thrown: unknown): ThreadFailure {
   if (isLedgerError(thrown)) {
-    const { code, message, data } = thrown;
-    return { _tag: 'ledger', code, message, data };
+    const { code, message, facts } = thrown;
+    return { _tag: 'ledger', code, message, facts };
   }
   const isTraced = typeof thrown === 'object' && thrown !== null && 'stack' in thrown;
   return { _tag: 'bug', sentence: String(isTraced ? thrown.stack : thrown) };
@@ -69,5 +69,5 @@ export function packFailure(thrown: unknown): ThreadFailure {
 /** The thrown thing on the other side. */
 export const unpackFailure = (failure: ThreadFailure): Error =>
   failure._tag === 'ledger'
-    ? new LedgerError(failure.code, failure.message, failure.data)
+    ? new LedgerError(failure.code, failure.message, failure.facts)
     : new InvariantError(`on a worker thread: ${failure.sentence}`);

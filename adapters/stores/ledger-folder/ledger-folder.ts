@@ -195,7 +195,7 @@ async function open(
   if (options.ifAbsent === 'create') return openExisting(files, paths, await build(files, paths));
   throw new LedgerError(
     'NOT_FOUND',
-    `there is no ledger at ${paths.folder} (${place}); \`pageledger record\` creates one; to use ` +
+    `there is no ledger at ${paths.folder} (${place}); \`pageledger init\` makes one; to use ` +
       'another, say --ledger or set $PAGELEDGER',
     { path: paths.folder, found: place },
   );

@@ -23,6 +23,7 @@ export const run = (command: Command): Promise<void> =>
     output.rows(rows, hasForgotten ? [...CAPTURE_COLUMNS, FORGOTTEN] : CAPTURE_COLUMNS);
     if (entry.lostTail !== null)
       warn(
+        command,
         `the history of VM ${entry.vm} is damaged after its last capture here: ${entry.lostTail}`,
       );
     return Promise.resolve();

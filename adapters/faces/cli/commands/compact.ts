@@ -6,7 +6,9 @@ import { compact, graceMsOf } from '../../../wiring/compact.ts';
 import { durationMs } from '../../../../domain/values/point.ts';
 import type { Compacted } from '../../../../domain/use-cases/compact/compact.ts';
 import { compactRow } from '../../rows/compact-rows.ts';
+import { Interrupted } from '../../rows/failure-rows.ts';
 import { UsageError } from '../failure.ts';
+import { untilSignal } from '../interruption.ts';
 import { bytesText, type Output } from '../output.ts';
 import { isoTime } from '../../rows/row.ts';
 import { progressOf, withLedger } from '../session.ts';
@@ -28,11 +30,7 @@ function graceAsked(text: string | undefined): number | null {
 
 const packsText = (count: number): string => (count === 1 ? '1 pack' : `${count} packs`);
 
-function say(
-  output: Output,
-  { rewritten, released, deleted, isStopped }: Compacted,
-  isDryRun: boolean,
-): void {
+function say(output: Output, { rewritten, released, deleted }: Compacted, isDryRun: boolean): void {
   const { packs, bytesBefore, bytesAfter } = rewritten;
   if (packs === 0) output.say('nothing to rewrite');
   else if (isDryRun)
@@ -55,7 +53,6 @@ function say(
           : `from ${isoTime(deleted.waitingUntilMs)} on`
       }: run compact again then`,
     );
-  if (isStopped) output.say('stopped; what was done stays, and compact goes on from there');
 }
 
 export const run = (command: Command): Promise<void> =>
@@ -63,25 +60,21 @@ export const run = (command: Command): Promise<void> =>
     const options = command.opts<{ grace?: string; dryRun?: boolean }>();
     const graceMs = graceAsked(options.grace) ?? graceMsOf(ledger);
     const isDryRun = options.dryRun ?? false;
-    const abort = new AbortController();
-    const stop = (): void => abort.abort();
-    process.once('SIGINT', stop);
-    process.once('SIGTERM', stop);
-    const progress = progressOf('compacting');
-    try {
-      const compacted = await compact(ledger, {
+    const progress = progressOf(command, 'compacting');
+    const { result, signal } = await untilSignal((abort) =>
+      compact(ledger, {
         graceMs,
         isDryRun,
-        signal: abort.signal,
+        signal: abort,
         onProgress: ({ pages, pageCount }) =>
           progress.bytes(pages * PAGE_BYTES, pageCount * PAGE_BYTES),
-      });
-      progress.clear();
-      if (output.isJson) output.json(compactRow(compacted, isDryRun));
-      else say(output, compacted, isDryRun);
-    } finally {
-      progress.clear();
-      process.off('SIGINT', stop);
-      process.off('SIGTERM', stop);
-    }
+      }),
+    ).finally(() => progress.clear());
+    output.summary('compact', compactRow(result, isDryRun));
+    say(output, result, isDryRun);
+    if (signal !== null && result.isStopped)
+      throw new Interrupted(
+        signal,
+        `interrupted by ${signal}: what was rewritten stays, and compact goes on from there`,
+      );
   });

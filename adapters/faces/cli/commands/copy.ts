@@ -3,6 +3,7 @@
 import type { Command } from 'commander';
 import { copyLedger } from '../../../wiring/copy.ts';
 import { openLedger } from '../../../wiring/open-ledger.ts';
+import { interruptible } from '../interruption.ts';
 import { bytesText } from '../output.ts';
 import { openOptions, outputOf, progressOf } from '../session.ts';
 
@@ -21,13 +22,17 @@ export async function run(command: Command): Promise<void> {
   try {
     const store = pageStore === undefined ? {} : { pageStore };
     const to = await openLedger({ ...options, ...store, url: command.args[1]!, mode: 'create' });
-    const progress = progressOf('copying');
+    const progress = progressOf(command, 'copying');
     try {
-      const copied = await copyLedger({ from, to }, ({ done, total }) =>
-        progress.bytes(done, total),
+      const told = (): string => 'what was copied stays, and copy goes on from there';
+      const copied = await interruptible(told, (step) =>
+        copyLedger({ from, to }, ({ done, total }) => {
+          step();
+          progress.bytes(done, total);
+        }),
       );
       progress.clear();
-      if (output.isJson) output.json({ ...copied });
+      output.summary('copy', { ...copied });
       const { events, packs, bytes, fingerprint } = copied;
       output.say(
         `${events} events and ${packs} packs (${bytesText(bytes)}) copied; the fingerprint of both ledgers is ${fingerprint}`,

@@ -2,6 +2,7 @@
 
 import type { Command } from 'commander';
 import { addressOfGfn, pageCountOf } from '../../../../domain/values/memory-map.ts';
+import { PAGE_BYTES } from '../../../../domain/values/page.ts';
 import { diffOf } from '../../../wiring/pages.ts';
 import { type Ledger } from '../../../wiring/ledger.ts';
 import { type PageDifference } from '../../../../projections/questions/diff.ts';
@@ -37,8 +38,8 @@ const drained = (): Promise<void> =>
 function showBytes(output: Output, of: PageDifference, address: number | null): void {
   const ranges = of.ranges ?? [];
   const bytes = ranges.reduce((sum, { before }) => sum + before.length, 0);
-  output.say(`page ${of.gfn} at ${shown(address)}: ${bytes} bytes in ${ranges.length} range(s)`);
-  for (const range of ranges) for (const line of hexLines(range)) output.say(line);
+  output.print(`page ${of.gfn} at ${shown(address)}: ${bytes} bytes in ${ranges.length} range(s)`);
+  for (const range of ranges) for (const line of hexLines(range)) output.print(line);
 }
 
 /** Pages one after the other as one line. */
@@ -66,7 +67,7 @@ class Runs {
     if (this.#first < 0) return;
     const last = this.#end - 1;
     const pages = last === this.#first ? `page ${last}` : `pages ${this.#first} to ${last}`;
-    this.#output.say(`${pages.padEnd(28)} from ${shown(this.#address)}`);
+    this.#output.print(`${pages.padEnd(28)} from ${shown(this.#address)}`);
     this.#first = -1;
   }
 }
@@ -84,12 +85,13 @@ export const run = (command: Command): Promise<void> =>
       for (const difference of differing) {
         count += 1;
         const address = addressOfGfn(map, difference.gfn);
-        if (output.isJson) output.json(differenceRow(difference, address));
+        if (output.isJson) output.json(differenceRow(b.entry.vm, difference, address));
         else if (withBytes) showBytes(output, difference, address);
         else runs.add(difference.gfn, address);
         if (process.stdout.writableNeedDrain) await drained();
       }
     runs.flush();
     const pages = Math.max(pageCountOf(map), pageCountOf(memoryMapOf(b)));
-    output.say(`${count} of ${pages} pages differ`);
+    output.summary('diff', { vm: options.vm, pages, differing: count, bytes: count * PAGE_BYTES });
+    output.print(`${count} of ${pages} pages differ`);
   });

@@ -15,9 +15,8 @@ export const run = (command: Command): Promise<void> =>
   withLedger(command, 'write', async (ledger, output) => {
     const { vm, before } = command.opts<{ vm: string; before: string }>();
     const { captures, firstKept } = await forgetPoints(ledger, { vm, before });
-    if (output.isJson) output.json({ vm, forgotten: captures, firstKept });
-    else
-      output.say(
-        `${pointsText(captures.length)} of ${vm} forgotten (${captures.map((capture) => `@${capture}`).join(', ')}); \`pageledger compact\` gives their space back`,
-      );
+    output.summary('forget', { vm, captures: captures.length, forgotten: captures, firstKept });
+    output.say(
+      `${pointsText(captures.length)} of ${vm} forgotten (${captures.map((capture) => `@${capture}`).join(', ')}); \`pageledger compact\` gives their space back`,
+    );
   });

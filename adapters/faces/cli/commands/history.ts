@@ -39,7 +39,7 @@ export const run = (command: Command): Promise<void> =>
     const entry = ledger.vm(options.vm);
     const gfn = gfnAsked(entry, options);
     const rows = (await historyOf(ledger, entry, gfn)).map((version) =>
-      versionRow(version, entry.isForgotten(version.capture)),
+      versionRow(entry.vm, version, entry.isForgotten(version.capture)),
     );
     output.rows(rows, [
       numeric('capture'),

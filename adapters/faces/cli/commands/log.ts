@@ -49,7 +49,7 @@ function show(output: Output, row: EventRow): void {
     .filter(([, value]) => value !== null && typeof value !== 'object')
     .map(([key, value]) => `${key}=${String(value)}`)
     .join(' ');
-  output.say(
+  output.print(
     `${place.padEnd(14)} ${isoTime(timeMs)} ${type.padEnd(18)} ${of.padEnd(12)} ${told}`.trimEnd(),
   );
 }

@@ -4,11 +4,13 @@ import type { Command } from 'commander';
 import { recordImages } from '../../../wiring/record.ts';
 import type { Ledger } from '../../../wiring/ledger.ts';
 import { UsageError } from '../failure.ts';
+import { interruptible } from '../interruption.ts';
 import {
   declareRecording,
+  RecordedCaptures,
   recorderOptions,
+  recordMode,
   sayCost,
-  showCapture,
   type RecordOptions,
 } from '../recording.ts';
 import { progressOf, withLedger } from '../session.ts';
@@ -42,14 +44,24 @@ function timeOf(ledger: Ledger, text: string): number {
 export async function run(command: Command): Promise<void> {
   const options = command.opts<RecordOptions & { time?: string; format?: string }>();
   const format = formatOf(options.format);
-  await withLedger(command, 'create', async (ledger, output) => {
-    const progress = progressOf('recording');
+  await withLedger(command, recordMode(options), async (ledger, output) => {
+    const progress = progressOf(command, 'recording');
     const timeMs = options.time === undefined ? null : timeOf(ledger, options.time);
     const request = { files: command.args, timeMs, ...format, stdin: process.stdin };
-    await recordImages(ledger, recorderOptions(options, progress), request, (row) => {
-      progress.clear();
-      showCapture(output, options.vm, row);
+    const recorded = new RecordedCaptures(output, options.vm);
+    const told = (): string =>
+      `${recorded.count} of ${command.args.length} captures are in the ledger, and the rest is not`;
+    await interruptible(told, (step) => {
+      const recorder = recorderOptions(options, (done, total) => {
+        step();
+        progress.bytes(done, total);
+      });
+      return recordImages(ledger, recorder, request, (row) => {
+        progress.clear();
+        recorded.add(row);
+      });
     }).finally(() => progress.clear());
+    recorded.end();
     await sayCost(ledger, output);
   });
 }

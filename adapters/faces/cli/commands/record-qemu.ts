@@ -5,14 +5,16 @@ import { durationMs } from '../../../../domain/values/point.ts';
 import { recordGuest } from '../../../wiring/record.ts';
 import { positiveNumber } from '../argument-values.ts';
 import { UsageError } from '../failure.ts';
+import { untilSignal } from '../interruption.ts';
 import {
   declareRecording,
+  RecordedCaptures,
   recorderOptions,
+  recordMode,
   sayCost,
-  showCapture,
   type RecordOptions,
 } from '../recording.ts';
-import { progressOf, warn, withLedger } from '../session.ts';
+import { progressOf, tell, warn, withLedger } from '../session.ts';
 
 export const declare = (command: Command): Command =>
   declareRecording(
@@ -31,37 +33,29 @@ export async function run(command: Command): Promise<void> {
   const everyMs = durationMs(options.every);
   if (everyMs === null || everyMs <= 0)
     throw new UsageError(`--every ${options.every} is no duration: 500ms, 5s, 1m were expected`);
-  const abort = new AbortController();
-  const stop = (): void => {
-    process.stderr.write('pageledger: finishing the capture under way, then stopping\n');
-    abort.abort();
-  };
-  process.once('SIGINT', stop);
-  process.once('SIGTERM', stop);
-  try {
-    await withLedger(command, 'create', async (ledger, output) => {
-      const progress = progressOf('recording');
-      const request = {
-        qmp: options.qmp,
-        everyMs,
-        count: options.count ?? null,
-        signal: abort.signal,
-      };
-      await recordGuest(ledger, recorderOptions(options, progress), request, {
+  await untilSignal(async (signal) => {
+    signal.addEventListener('abort', () =>
+      tell(command, 'finishing the capture under way, then stopping'),
+    );
+    await withLedger(command, recordMode(options), async (ledger, output) => {
+      const progress = progressOf(command, 'recording');
+      const recorded = new RecordedCaptures(output, options.vm);
+      const recorder = recorderOptions(options, (done, total) => progress.bytes(done, total));
+      const request = { qmp: options.qmp, everyMs, count: options.count ?? null, signal };
+      await recordGuest(ledger, recorder, request, {
         onCapture: (row) => {
           progress.clear();
-          showCapture(output, options.vm, row);
+          recorded.add(row);
         },
         onSkip: (ticks) =>
           warn(
+            command,
             `${ticks} tick(s) of --every ${options.every} went by during a capture and were skipped`,
           ),
-        onWarning: warn,
+        onWarning: (sentence) => warn(command, sentence),
       }).finally(() => progress.clear());
+      recorded.end();
       await sayCost(ledger, output);
     });
-  } finally {
-    process.off('SIGINT', stop);
-    process.off('SIGTERM', stop);
-  }
+  });
 }

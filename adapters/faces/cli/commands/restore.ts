@@ -4,6 +4,7 @@ import type { Command } from 'commander';
 import { PAGE_BYTES } from '../../../../domain/values/page.ts';
 import { restoreToFile, restoreToStream, type RestoreFormat } from '../../../wiring/restore.ts';
 import { UsageError } from '../failure.ts';
+import { interruptible } from '../interruption.ts';
 import { bytesText } from '../output.ts';
 import { progressOf, withLedger } from '../session.ts';
 
@@ -34,28 +35,33 @@ export async function run(command: Command): Promise<void> {
   await withLedger(command, 'read', async (ledger, output) => {
     const entry = ledger.vm(vm);
     const row = ledger.resolve(entry, at);
-    const progress = progressOf('restoring');
-    const onProgress = ({ pages, pageCount }: { pages: number; pageCount: number }): void =>
-      progress.bytes(pages * PAGE_BYTES, pageCount * PAGE_BYTES);
+    const progress = progressOf(command, 'restoring');
     const started = performance.now();
-    const target = { format, onProgress };
-    try {
-      if (to === '-')
-        await restoreToStream(ledger, { entry, row }, { ...target, writable: process.stdout });
-      else
-        await restoreToFile(
-          ledger,
-          { entry, row },
-          { ...target, path: to, isForced: force ?? false },
-        );
-    } finally {
-      progress.clear();
-    }
+    const told = (): string =>
+      to === '-' ? 'what was written is not whole' : `nothing was written to ${to}`;
+    await interruptible(told, (step) => {
+      const onProgress = ({ pages, pageCount }: { pages: number; pageCount: number }): void => {
+        step();
+        progress.bytes(pages * PAGE_BYTES, pageCount * PAGE_BYTES);
+      };
+      const point = { entry, row };
+      const target = { format, onProgress };
+      return to === '-'
+        ? restoreToStream(ledger, point, { ...target, writable: process.stdout })
+        : restoreToFile(ledger, point, { ...target, path: to, isForced: force ?? false });
+    }).finally(() => progress.clear());
     if (to === '-') return;
     const { registered } = entry.state;
     const seconds = ((performance.now() - started) / 1000).toFixed(2);
     const bytes = (registered?.memoryMap.blocks[0]?.pages ?? 0) * PAGE_BYTES;
-    if (output.isJson) output.json({ vm, capture: row.capture, to, format });
-    else output.say(`${vm}@${row.capture} restored to ${to}: ${bytesText(bytes)} in ${seconds} s`);
+    output.summary('restore', {
+      vm,
+      capture: row.capture,
+      to,
+      format,
+      pages: bytes / PAGE_BYTES,
+      bytes,
+    });
+    output.say(`${vm}@${row.capture} restored to ${to}: ${bytesText(bytes)} in ${seconds} s`);
   });
 }

@@ -3,8 +3,9 @@
 import type { Command } from 'commander';
 import { resumePoint } from '../../../wiring/restore.ts';
 import type { VmEntry } from '../../../../projections/models/catalogue.ts';
+import { escapedLines } from '../../rows/escaped-text.ts';
 import { UsageError } from '../failure.ts';
-import { withLedger } from '../session.ts';
+import { tell, withLedger } from '../session.ts';
 
 export const declare = (command: Command): Command =>
   command
@@ -66,7 +67,7 @@ export async function run(command: Command): Promise<void> {
         isDiskOk: diskOk ?? false,
         // A console on standard output is the guest's word to a person, never JSON.
         stdio: output.isJson ? 'ignore' : 'inherit',
-        onStderr: (text) => process.stderr.write(text),
+        onStderr: (text) => process.stderr.write(`${escapedLines(text.trimEnd())}\n`),
       },
     );
     const { pid } = guest.process;
@@ -79,8 +80,9 @@ export async function run(command: Command): Promise<void> {
         startMs: guest.startMs,
       });
     else
-      process.stderr.write(
-        `pageledger: ${vm}@${row.capture} is ${guest.runState} after ${guest.startMs.toFixed(0)} ms (process ${pid ?? '?'}); Ctrl-C ends it\n`,
+      tell(
+        command,
+        `${vm}@${row.capture} is ${guest.runState} after ${guest.startMs.toFixed(0)} ms (process ${pid ?? '?'}); Ctrl-C ends it`,
       );
     await new Promise<void>((resolve) => {
       const end = (): void => {

@@ -37,20 +37,20 @@ type Report = Awaited<ReturnType<typeof sharingOf>>;
 function sayReport(output: Output, report: Report, vm: string | null): void {
   const { pages, unique, uniqueBytes, storedBytes, logBytes, brokenPerMinute } = report;
   const all = pages * PAGE_BYTES;
-  output.say(
+  output.print(
     `${report.vms} VM(s) of ${bytesText(all)}; ${bytesText((pages - unique) * PAGE_BYTES)} need no storage (${share(pages - unique, pages)})`,
   );
-  output.say(
+  output.print(
     `the unique pages take ${bytesText(uniqueBytes)} as they are stored: ${bytesText(savedBytesOf(report))} saved (${share(savedBytesOf(report), all)})`,
   );
   if (brokenPerMinute !== null)
-    output.say(`sharing was broken ${brokenPerMinute.toFixed(1)} times a minute`);
-  output.say(
+    output.print(`sharing was broken ${brokenPerMinute.toFixed(1)} times a minute`);
+  output.print(
     `the whole ledger takes ${bytesText(storedBytes)} of pages and ${bytesText(logBytes)} of events`,
   );
   if (report.vm === null) return;
   const { leftPrivate, sharedWith } = report.vm;
-  output.say(`${leftPrivate} pages of other VMs would be private if ${vm} left`);
+  output.print(`${leftPrivate} pages of other VMs would be private if ${vm} left`);
   if (sharedWith.length > 0)
     output.rows([...sharedWith], [field('vm', 'shares with'), numeric('contents')]);
 }
@@ -69,9 +69,9 @@ async function showPage(ledger: Ledger, output: Output, options: SharingOptions)
     for (const holder of holders) output.json(holderRow(holder, identifier));
     return;
   }
-  if (identifier === null) output.say(`page ${gfn} of ${vm}@${row.capture} is a pattern`);
+  if (identifier === null) output.print(`page ${gfn} of ${vm}@${row.capture} is a pattern`);
   else {
-    output.say(`page ${gfn} of ${vm}@${row.capture} holds ${identifier}, as these do:`);
+    output.print(`page ${gfn} of ${vm}@${row.capture} holds ${identifier}, as these do:`);
     output.rows(holders.map(holderTexts), HOLDER_COLUMNS);
   }
 }
@@ -100,8 +100,8 @@ async function showWhatIf(ledger: Ledger, output: Output, options: SharingOption
     numeric('ratio', 'as recorded'),
     field('how'),
   ]);
-  output.say(
-    'Over the whole history, from the record alone: a page counts as its part of its block as it is stored\nnow, a patch as its reference where there are no patches, and what was released as nothing.',
+  output.print(
+    'Over the whole history, from the record alone: a page counts as its part of its block as it is stored now, a patch as its reference where there are no patches, and what was released as nothing.',
   );
 }
 

@@ -19,8 +19,9 @@ import type {
 } from '../../../../projections/subscriptions/messages.ts';
 import { eventJson } from '../../rows/event-rows.ts';
 import { UsageError } from '../failure.ts';
+import { untilSignal } from '../interruption.ts';
 import { isoTime, jsonLine, type Row } from '../../rows/row.ts';
-import { warn, withLedger } from '../session.ts';
+import { tell, warn, withLedger } from '../session.ts';
 
 export const declare = (command: Command): Command =>
   command
@@ -57,28 +58,36 @@ async function print(rows: readonly Row[], signal: AbortSignal): Promise<void> {
 }
 
 /** What is no row: told to people on standard error. */
-function tell(message: Control | Damaged): void {
+function tellOf(command: Command, message: Control | Damaged): void {
   const { _tag, position } = message;
   if (_tag === 'damaged')
     warn(
+      command,
       `events at position ${position} are missing: ${message.reason}; run \`pageledger verify\``,
     );
   else if (_tag === 'reconnected')
-    warn(`the event log was lost and is there again, at position ${position}; nothing was missed`);
-  else if (process.stderr.isTTY) process.stderr.write(`caught up at position ${position}\n`);
+    warn(
+      command,
+      `the event log was lost and is there again, at position ${position}; nothing was missed`,
+    );
+  else if (process.stderr.isTTY) tell(command, `caught up at position ${position}`);
 }
 
-function rowsOf(messages: readonly RowMessage[]): Row[] {
+function rowsOf(command: Command, messages: readonly RowMessage[]): Row[] {
   const printed: Row[] = [];
   for (const message of messages)
     if (message._tag === 'row') printed.push(eventJson(message.row));
-    else tell(message);
+    else tellOf(command, message);
   return printed;
 }
 
-function stateRows(projection: AnyProjection, message: StateMessage<unknown>): Row[] {
+function stateRows(
+  command: Command,
+  projection: AnyProjection,
+  message: StateMessage<unknown>,
+): Row[] {
   if (message._tag !== 'state') {
-    tell(message);
+    tellOf(command, message);
     return [];
   }
   const { position, timeMs } = message;
@@ -136,15 +145,14 @@ export const run = (command: Command): Promise<void> =>
     const options = command.opts<SubscribeOptions>();
     checkOptions(options);
     const { projection: name, ...request } = options;
-    const abort = new AbortController();
-    const { signal } = abort;
-    for (const ending of ['SIGINT', 'SIGTERM'] as const) process.once(ending, () => abort.abort());
-    if (name === undefined) {
-      for await (const messages of rowArrays(ledger, { ...request, signal }))
-        await print(rowsOf(messages), signal);
-      return;
-    }
-    const projection = await projectionOf(name);
-    for await (const message of statesOf(ledger, { projection, signal }))
-      await print(stateRows(projection, message), signal);
+    await untilSignal(async (signal) => {
+      if (name === undefined) {
+        for await (const messages of rowArrays(ledger, { ...request, signal }))
+          await print(rowsOf(command, messages), signal);
+        return;
+      }
+      const projection = await projectionOf(name);
+      for await (const message of statesOf(ledger, { projection, signal }))
+        await print(stateRows(command, projection, message), signal);
+    });
   });

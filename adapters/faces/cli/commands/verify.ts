@@ -4,35 +4,39 @@ import type { Command } from 'commander';
 import { verify } from '../../../wiring/audit.ts';
 import { findingRow } from '../../rows/finding-rows.ts';
 import { EXIT_DAMAGE } from '../failure.ts';
+import { interruptible } from '../interruption.ts';
 import { progressOf, withLedger } from '../session.ts';
 
 export const declare = (command: Command): Command => command;
 
 export const run = (command: Command): Promise<void> =>
   withLedger(command, 'read', async (ledger, output) => {
-    const progress = progressOf('verifying');
-    const { findings, summary } = await verify(ledger, ({ done, total }) =>
-      progress.bytes(done, total),
-    );
-    progress.clear();
+    const progress = progressOf(command, 'verifying');
+    const told = (): string => 'not all was checked, and nothing was changed';
+    const { findings, summary } = await interruptible(told, (step) =>
+      verify(ledger, ({ done, total }) => {
+        step();
+        progress.bytes(done, total);
+      }),
+    ).finally(() => progress.clear());
     if (output.isJson) {
       for (const finding of findings) output.json(findingRow(finding));
-      output.json({
+      output.summary('verify', {
         checked: summary.checked,
         damaged: summary.damaged,
         withoutKey: summary.withoutKey,
       });
     } else {
       for (const { kind, where, affects, reason } of findings)
-        output.say(
+        output.print(
           `damaged ${kind}: ${where}: ${reason}; affects ${affects.length === 0 ? 'no point' : affects.join(', ')}`,
         );
       const { captures, packs, pages } = summary.checked;
-      output.say(
+      output.print(
         `${captures} captures, ${packs} packs, ${pages} stored pages checked; ${summary.damaged} damaged`,
       );
       if (summary.withoutKey.length > 0)
-        output.say(
+        output.print(
           `identifiers were not checked: no key of group ${summary.withoutKey.join(', ')}`,
         );
     }

@@ -21,8 +21,8 @@ export const run = (command: Command): Promise<void> =>
       for (const holder of holders) output.json(holderRow(holder, identifier));
       return;
     }
-    output.say(identifier);
+    output.print(identifier);
     if (holders.length === 0)
-      output.say(at === null ? 'nobody ever held it' : 'nobody holds it at that moment');
+      output.print(at === null ? 'nobody ever held it' : 'nobody holds it at that moment');
     else output.rows(holders.map(holderTexts), HOLDER_COLUMNS);
   });

@@ -208,7 +208,7 @@ describe('a hostile or foreign stream', () => {
     const error = await failing(...flagged(flags));
     expect(error.code).toBe('STREAM_UNSUPPORTED');
     expect(error.message).toContain(what);
-    expect(error.data['offset']).toBe(
+    expect(error.facts['offset']).toBe(
       stream.bytesOf(stream.head(), stream.start(BLOCKS)).length + 5,
     );
   });

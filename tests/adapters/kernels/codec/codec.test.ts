@@ -91,7 +91,7 @@ describe('a damaged block', () => {
       bytes[next() % bytes.length]! ^= 1 << (next() & 7);
       const error = refusal(() => decodeBlock({ ...block, bytes, pages: BLOCK_PAGES }, PLACE));
       expect(error.code).toBe('PACK_DAMAGED');
-      expect(error.data).toMatchObject(PLACE);
+      expect(error.facts).toMatchObject(PLACE);
       expect(error.message).toContain('block 7 of pack abc, at offset 4711');
       expect(error.message).toContain(block.checksum.toString(16));
     }
@@ -120,7 +120,7 @@ describe('a damaged block', () => {
   test('is refused before decoding where it says it holds more than its pages', () => {
     const bomb = compress(new Uint8Array(64 * 1024 * 1024), 1);
     const error = refusal(() => decodeTrusted(bomb, BLOCK_PAGES));
-    expect(error.data).toMatchObject({
+    expect(error.facts).toMatchObject({
       found: `a zstd frame of ${64 * 1024 * 1024} bytes of content`,
       expected: `${BLOCK_BYTES}`,
     });
@@ -129,7 +129,7 @@ describe('a damaged block', () => {
   test('is refused where a second frame follows the first', () => {
     const bomb = compress(new Uint8Array(1024 * 1024), 1);
     const error = refusal(() => decodeTrusted(Buffer.concat([block.bytes, bomb]), BLOCK_PAGES));
-    expect(error.data['found']).toBe(`a zstd frame that ends at byte ${block.bytes.length}`);
+    expect(error.facts['found']).toBe(`a zstd frame that ends at byte ${block.bytes.length}`);
   });
 
   test('is refused where it is of no known codec, or raw and of another length', () => {
@@ -137,11 +137,11 @@ describe('a damaged block', () => {
     const checksum = crc32(raw);
     const decode = (codec: number, count: number) => () =>
       decodeBlock({ bytes: raw, codec, pages: count, checksum }, PLACE);
-    expect(refusal(decode(3, 1)).data).toMatchObject({ found: 'codec 3' });
-    expect(refusal(decode(CODEC_RAW, 2)).data).toMatchObject({
+    expect(refusal(decode(3, 1)).facts).toMatchObject({ found: 'codec 3' });
+    expect(refusal(decode(CODEC_RAW, 2)).facts).toMatchObject({
       found: `${PAGE_BYTES} bytes of content`,
     });
-    expect(refusal(decode(CODEC_RAW, 0)).data).toMatchObject({ found: 'no page' });
+    expect(refusal(decode(CODEC_RAW, 0)).facts).toMatchObject({ found: 'no page' });
   });
 
   test('is refused by the engine where the table does not account for the bytes', () => {
@@ -152,12 +152,12 @@ describe('a damaged block', () => {
     };
     expect(decode({})().byteLength).toBe(10 * PAGE_BYTES);
     const short = refusal(decode({ bytes: blocks.bytes.slice(0, -1) }));
-    expect(short.data['expected']).toContain(`${blocks.bytes.length - 1}`);
+    expect(short.facts['expected']).toContain(`${blocks.bytes.length - 1}`);
     const long = refusal(decode({ bytes: Buffer.concat([blocks.bytes, new Uint8Array(3)]) }));
-    expect(long.data['found']).toBe('3 bytes after the last block');
+    expect(long.facts['found']).toBe('3 bytes after the last block');
     const lengths = blocks.lengths.slice();
     lengths[1] = BLOCK_BYTES + 1;
-    expect(refusal(decode({ lengths })).data).toMatchObject({ block: 1 });
+    expect(refusal(decode({ lengths })).facts).toMatchObject({ block: 1 });
   });
 });
 
@@ -181,7 +181,7 @@ describe('a block of patterns', () => {
     for (let length = 0; length < blocks.bytes.length; length += 1)
       expect(refusal(() => decode(blocks.bytes.slice(0, length))).code).toBe('PACK_DAMAGED');
     const longer = Buffer.concat([blocks.bytes, Uint8Array.of(0)]);
-    expect(refusal(() => decode(longer)).data['found']).toBe('1 bytes after its last descriptor');
+    expect(refusal(() => decode(longer)).facts['found']).toBe('1 bytes after its last descriptor');
     for (const count of [2, 4, 65, 255])
       expect(refusal(() => decode(blocks.bytes, count)).code).toBe('PACK_DAMAGED');
   });
@@ -203,7 +203,7 @@ describe('a block of patterns', () => {
     const descriptor = Uint8Array.of(1, 6, 48, ...secret);
     const error = refusal(() => decode(Uint8Array.of(descriptor.length, 0, ...descriptor), 1));
     expect(error.code).toBe('PACK_DAMAGED');
-    const said = JSON.stringify([error.message, error.data]);
+    const said = JSON.stringify([error.message, error.facts]);
     expect(said).not.toContain('hunter');
     expect(said).not.toContain(Buffer.from('hunter').toString('hex'));
   });

@@ -98,8 +98,8 @@ describe('a server that refuses', () => {
           await flowFailure(log.read({ from })),
           await flowFailure(log.subscribe({ from, signal: new AbortController().signal })),
         ];
-        for (const { code, data } of failures)
-          expect({ code, data }).toMatchObject({ code: 'LOG_REFUSED', data: { position: from } });
+        for (const { code, facts } of failures)
+          expect({ code, facts }).toMatchObject({ code: 'LOG_REFUSED', facts: { position: from } });
       }
       const head = await valueOf(log.head());
       expect(await gather(log.read({ from: head + 5n }))).toEqual([{ items: [], next: head + 5n }]);

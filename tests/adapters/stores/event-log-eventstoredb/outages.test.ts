@@ -212,7 +212,7 @@ describe('readings', () => {
         expect(failure.code).toBe('LOG_UNREACHABLE');
         expect(failure.message).toContain(`esdb://127.0.0.1:${logs.double.port}`);
         expect(failure.message).toContain('what was committed is safe');
-        expect(failure.data['waitedMs']).toBeGreaterThanOrEqual(60);
+        expect(failure.facts['waitedMs']).toBeGreaterThanOrEqual(60);
       }
       expect(logs.notices.map(({ kind }) => kind)).toEqual(['reconnecting']);
       await logs.double.start();

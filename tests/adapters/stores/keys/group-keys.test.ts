@@ -66,7 +66,7 @@ describe('the key of a group', () => {
     const wrong = keyCheck(new Uint8Array(32));
     const failure = await failureOf(keys.load({ group: 'default', keyCheck: wrong }));
     expect(failure.code).toBe('KEY_DAMAGED');
-    expect(JSON.stringify([failure.message, failure.data])).not.toContain(hexOf(key));
+    expect(JSON.stringify([failure.message, failure.facts])).not.toContain(hexOf(key));
   });
 
   test('is refused where it is that of another group', async () => {

@@ -131,7 +131,7 @@ describe('a folder that is no ledger', () => {
   test('is not found where nothing is, and nothing is made', async () => {
     const failure = await failureOf(open());
     expect(failure.code).toBe('NOT_FOUND');
-    expect(failure.message).toContain('pageledger record');
+    expect(failure.message).toContain('pageledger init');
     expect(existsSync(path)).toBe(false);
     mkdirSync(path);
     expect((await failureOf(open())).code).toBe('NOT_FOUND');
@@ -181,7 +181,7 @@ describe('a ledger folder whose format file', () => {
     for (const attempt of [open(), open('create'), repairFormat({ files, path, id: id! })]) {
       const failure = await failureOf(attempt);
       expect(failure.code).toBe('NEWER_FORMAT');
-      expect(failure.data).toMatchObject({ found: 2, expected: 1 });
+      expect(failure.facts).toMatchObject({ found: 2, expected: 1 });
     }
     expect(readFileSync(format(), 'utf8')).toContain('shape round');
   });

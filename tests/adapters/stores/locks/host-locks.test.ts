@@ -39,7 +39,7 @@ onLinux('the lock of a recorder', () => {
     const lock = await valueOf(lockRecorder(request));
     const failure = await failureOf(lockRecorder(request));
     expect(failure.code).toBe('VM_BUSY');
-    expect(failure.data).toEqual({ vm: 'web-1', processId: process.pid });
+    expect(failure.facts).toEqual({ vm: 'web-1', processId: process.pid });
     expect(failure.message).toContain(`process ${process.pid} is recording VM 'web-1'`);
     await lock.release();
   });
@@ -79,7 +79,7 @@ onLinux('the lock of a recorder', () => {
     const request = { ledger: ledger(), vm: 'a' };
     const child = await holdElsewhere(request);
     const failure = await failureOf(lockRecorder(request));
-    expect(failure.data['processId']).toBe(child.pid);
+    expect(failure.facts['processId']).toBe(child.pid);
     await kill(child, 'SIGKILL');
     const lock = await valueOf(lockRecorder(request));
     await lock.release();
@@ -91,7 +91,7 @@ onLinux('the lock of a recorder', () => {
     child.kill('SIGSTOP');
     const failure = await failureOf(lockRecorder(request));
     expect(failure.code).toBe('VM_BUSY');
-    expect(failure.data['processId']).toBeNull();
+    expect(failure.facts['processId']).toBeNull();
     await kill(child, 'SIGKILL');
   });
 
@@ -103,7 +103,7 @@ onLinux('the lock of a recorder', () => {
     server.listen(`\0pageledger-${digits(request.ledger)}-${digits('a')}`);
     await once(server, 'listening');
     const failure = await failureOf(lockRecorder(request));
-    expect(failure.data).toEqual({ vm: 'a', processId: null });
+    expect(failure.facts).toEqual({ vm: 'a', processId: null });
     await new Promise((resolve) => {
       server.close(resolve);
     });

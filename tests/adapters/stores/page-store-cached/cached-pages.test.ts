@@ -186,7 +186,7 @@ describe('a cache', () => {
     const pages = world.open();
     const failure = await failureOf(pages.get(rangeOf(0, 8192)));
     expect(failure.code).toBe('PACK_DAMAGED');
-    expect(failure.data).toMatchObject({ foundBytes: 6000, expectedBytes: 8192 });
+    expect(failure.facts).toMatchObject({ foundBytes: 6000, expectedBytes: 8192 });
     world.putDirectly();
     expect(await readsRight(pages, rangeOf(0, 8192))).toBe(true);
     await pages.close();

@@ -78,7 +78,7 @@ describe('packs in local files', () => {
     truncateSync(pathOf(pack.name), 1234);
     const failure = await failureOf(store.get(whole));
     expect(failure.code).toBe('PACK_DAMAGED');
-    expect(failure.data).toEqual({
+    expect(failure.facts).toEqual({
       name: pack.name,
       foundBytes: 1234,
       expectedBytes: 5000,
@@ -90,7 +90,7 @@ describe('packs in local files', () => {
     await valueOf(store.put(pack));
     await valueOf(store.get(whole));
     truncateSync(pathOf(pack.name), 1234);
-    expect((await failureOf(store.get(whole))).data).toMatchObject({ foundBytes: 1234 });
+    expect((await failureOf(store.get(whole))).facts).toMatchObject({ foundBytes: 1234 });
   });
 
   test('that were damaged are healed by a put of the same pack', async () => {

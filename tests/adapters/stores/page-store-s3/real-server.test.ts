@@ -138,7 +138,7 @@ describeWithS3('a bucket of a real S3 server', () => {
     expect(failure.message).toMatch(
       minutes > 0 ? /s ahead of the server/u : /s behind the server/u,
     );
-    const skewMs = Number(failure.data['clockSkewMs']);
+    const skewMs = Number(failure.facts['clockSkewMs']);
     expect(Math.abs(skewMs + minutes * 60_000)).toBeLessThan(60_000);
   });
 
@@ -161,10 +161,10 @@ describeWithS3('a bucket of a real S3 server', () => {
     await putRaw(packPath(PACK), PACK.bytes.subarray(0, 1234));
     const failure = await failureOf(store.get(WHOLE));
     expect(failure.code).toBe('PACK_DAMAGED');
-    expect(failure.data).toMatchObject({ foundBytes: 1234, expectedBytes: 50_000 });
+    expect(failure.facts).toMatchObject({ foundBytes: 1234, expectedBytes: 50_000 });
     await putRaw(packPath(PACK), '');
     const empty = await failureOf(store.get({ ...WHOLE, offsetBytes: 10, lengthBytes: 10 }));
-    expect(empty.data).toMatchObject({ foundBytes: 0, expectedBytes: 20 });
+    expect(empty.facts).toMatchObject({ foundBytes: 0, expectedBytes: 20 });
     await valueOf(store.put(PACK));
     expect(digestOf(await valueOf(store.get(WHOLE)))).toBe(PACK.name);
   });
@@ -174,7 +174,7 @@ describeWithS3('a bucket of a real S3 server', () => {
     await putRaw(packPath(PACK), huge);
     const read = await failureOf(store.get({ ...WHOLE, lengthBytes: huge.length }));
     expect(read.code).toBe('PACK_DAMAGED');
-    expect(read.data).toMatchObject({ foundBytes: huge.length });
+    expect(read.facts).toMatchObject({ foundBytes: huge.length });
   });
 
   test('lists more packs than one answer holds, and nothing that is not ours', async () => {

@@ -1,0 +1,13 @@
+// `init`: makes a ledger, where there is none.
+
+import type { Command } from 'commander';
+import { withLedger } from '../session.ts';
+
+export const declare = (command: Command): Command => command;
+
+export const run = (command: Command): Promise<void> =>
+  withLedger(command, 'init', (ledger, output) => {
+    if (output.isJson) output.json({ ledger: ledger.id });
+    else output.say(`ledger ${ledger.id ?? ''} is made; \`pageledger record\` records into it`);
+    return Promise.resolve();
+  });
