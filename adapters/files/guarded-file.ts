@@ -2,7 +2,7 @@
 // refused. Without it a read could hit a descriptor that the system has given to another file.
 
 import { LedgerError } from '../../domain/values/ledger-error.ts';
-import type { FilePort, OpenFile } from './files.ts';
+import type { OpenFile } from './files.ts';
 
 export const logClosed = (path: string): LedgerError =>
   new LedgerError(
@@ -21,7 +21,7 @@ export const logReadOnly = (path: string): LedgerError =>
   );
 
 /** What a log needs of its file. */
-export type LogFile = Pick<OpenFile, 'path' | 'read' | 'sizeBytes' | 'append' | 'sync' | 'close'>;
+type LogFile = Pick<OpenFile, 'path' | 'read' | 'sizeBytes' | 'append' | 'sync' | 'close'>;
 
 /** An open file and the operations under way on it. */
 export class GuardedFile {
@@ -69,49 +69,3 @@ export class GuardedFile {
     await this.#file.close();
   }
 }
-
-/** A file for reading that may not be there yet: empty until it is. */
-class AwaitedFile implements LogFile {
-  readonly path: string;
-  readonly #files: FilePort;
-  #file: OpenFile | null = null;
-
-  constructor(files: FilePort, path: string) {
-    this.path = path;
-    this.#files = files;
-  }
-
-  async #found(): Promise<OpenFile | null> {
-    if (this.#file === null && (await this.#files.facts(this.path)) !== null) {
-      const file = await this.#files.open(this.path, 'read');
-      // Two calls may have come here at once.
-      if (this.#file === null) this.#file = file;
-      else await file.close();
-    }
-    return this.#file;
-  }
-
-  async read(target: Uint8Array, offsetBytes: number): Promise<number> {
-    return (await this.#found())?.read(target, offsetBytes) ?? 0;
-  }
-
-  async sizeBytes(): Promise<number> {
-    return (await this.#found())?.sizeBytes() ?? 0;
-  }
-
-  append(): Promise<void> {
-    return Promise.reject(logReadOnly(this.path));
-  }
-
-  sync(): Promise<void> {
-    return Promise.reject(logReadOnly(this.path));
-  }
-
-  async close(): Promise<void> {
-    await this.#file?.close();
-  }
-}
-
-/** Opens a log file for reading, also one that is not there yet. */
-export const openForReading = async (files: FilePort, path: string): Promise<LogFile> =>
-  (await files.facts(path)) === null ? new AwaitedFile(files, path) : files.open(path, 'read');

@@ -5,11 +5,24 @@ import { nodeFiles, type FilePort } from '../../adapters/files/files.ts';
 import {
   openEventLog,
   type EmbeddedEventLog,
+  type OpenEventLog,
 } from '../../adapters/stores/event-log-embedded/event-log-embedded.ts';
 import { HEADS_FOLDER, LOG_FILE } from '../../adapters/stores/event-log-embedded/layout.ts';
 import { LossyFiles } from '../simulation/lossy-files.ts';
 import { valueOf } from './outcomes.ts';
 import { makeTemporaryFolder } from './temporary-folder.ts';
+
+export type LogFormat = 1 | 2;
+export const LOG_FORMATS: readonly LogFormat[] = [1, 2];
+
+/** Makes the files of an empty log as a release made them that knew only format 1. */
+export async function makeFormat1(folder: string, files: FilePort): Promise<void> {
+  await files.makeFolder(join(folder, HEADS_FOLDER));
+  await (await files.open(join(folder, LOG_FILE), 'create')).close();
+  await files.syncFolder(folder);
+}
+
+type OpenOptions = Pick<OpenEventLog, 'readOnly' | 'segmentBytesMax'>;
 
 /** A folder with a log, and the logs opened on it. */
 export class EmbeddedLogFolder {
@@ -19,9 +32,11 @@ export class EmbeddedLogFolder {
   readonly #remove: () => Promise<void>;
 
   /** One on a disk in memory: many times faster. */
-  static inMemory(): EmbeddedLogFolder {
+  static async inMemory(format: LogFormat = 2): Promise<EmbeddedLogFolder> {
     const path = '/log';
-    return new EmbeddedLogFolder(path, new LossyFiles([path]), () => Promise.resolve());
+    const files = new LossyFiles([path]);
+    if (format === 1) await makeFormat1(path, files);
+    return new EmbeddedLogFolder(path, files, () => Promise.resolve());
   }
 
   private constructor(folder: string, files: FilePort, remove: () => Promise<void>) {
@@ -30,8 +45,12 @@ export class EmbeddedLogFolder {
     this.#remove = remove;
   }
 
-  static async make(files: FilePort = nodeFiles): Promise<EmbeddedLogFolder> {
+  static async make(
+    files: FilePort = nodeFiles,
+    format: LogFormat = 2,
+  ): Promise<EmbeddedLogFolder> {
     const temporary = await makeTemporaryFolder();
+    if (format === 1) await makeFormat1(temporary.path, files);
     return new EmbeddedLogFolder(temporary.path, files, () => temporary.remove());
   }
 
@@ -43,7 +62,18 @@ export class EmbeddedLogFolder {
     return join(this.folder, HEADS_FOLDER, stream);
   }
 
-  async open(options: { readonly readOnly?: boolean } = {}): Promise<EmbeddedEventLog> {
+  /** The files of the log, in order. */
+  async segmentPaths(): Promise<string[]> {
+    const names = await this.#files.list(this.folder);
+    return names.filter((name) => name.endsWith('.log')).map((name) => join(this.folder, name));
+  }
+
+  /** The file that is appended to. */
+  async livePath(): Promise<string> {
+    return (await this.segmentPaths()).at(-1)!;
+  }
+
+  async open(options: OpenOptions = {}): Promise<EmbeddedEventLog> {
     const request = { folder: this.folder, files: this.#files, ...options };
     const log = await valueOf(openEventLog(request));
     this.#logs.add(log);
@@ -91,8 +121,9 @@ export class EmbeddedLogFolder {
 /** Runs `work` on an empty folder that is gone afterwards. */
 export async function withLogFolder<T>(
   work: (folder: EmbeddedLogFolder) => Promise<T>,
+  format: LogFormat = 2,
 ): Promise<T> {
-  const folder = await EmbeddedLogFolder.make();
+  const folder = await EmbeddedLogFolder.make(nodeFiles, format);
   try {
     return await work(folder);
   } finally {

@@ -3,18 +3,19 @@
 
 import type { Finding } from '../../../domain/values/finding.ts';
 import type { LogDamage } from '../../../domain/ports/event-log.ts';
-import type { GuardedFile } from '../../files/guarded-file.ts';
 import { LogFold } from './log-fold.ts';
 import { lostEnd } from './log-reader.ts';
+import type { Segment, Segments } from './segments.ts';
 import { StreamHeads } from './stream-heads.ts';
 import { witnessName, type Witness, type Witnesses } from './witness.ts';
 
 export interface CheckedFiles {
-  readonly file: GuardedFile;
+  readonly segments: Segments;
   readonly witnesses: Witnesses;
 }
 
-const ofRecords = (path: string, damage: LogDamage): Finding => {
+const ofRecords = (segments: Segments, damage: LogDamage): Finding => {
+  const path = segments.pathAt(Number(damage.position));
   const [first, last] = damage.revisions ?? [null, null];
   return {
     kind: 'log-damaged',
@@ -32,17 +33,25 @@ const ofWitness = (where: string, reason: string): Finding => ({
   affects: [],
 });
 
+const ofHeader = ({ path }: Segment, copy: number): Finding => ({
+  kind: 'log-damaged',
+  where: `${path}, the ${copy === 0 ? 'first' : 'second'} copy of its header`,
+  reason:
+    'found bytes that are no header, expected the same twice; the other copy is read, and no event is affected',
+  affects: [],
+});
+
 /** Everything that is wrong with a log, as it is now. */
-export async function* checkLog({ file, witnesses }: CheckedFiles): AsyncGenerator<Finding> {
+export async function* checkLog({ segments, witnesses }: CheckedFiles): AsyncGenerator<Finding> {
   const fold = new LogFold(
-    { file, witnessOf: (stream) => witnesses.of(stream) },
+    { segments, witnessOf: (stream) => witnesses.of(stream) },
     { state: new StreamHeads(), eventsFrom: Number.MAX_SAFE_INTEGER },
   );
   const found: Witness[] = [];
   const names = new Set<string>();
   for (let isLast = false; ; isLast = true) {
     for (let judged = await fold.next(); judged !== null; judged = await fold.next()) {
-      if (judged.damage !== null) yield ofRecords(file.path, judged.damage);
+      if (judged.damage !== null) yield ofRecords(segments, judged.damage);
     }
     if (isLast) break;
     for await (const { path, name, file: slots } of witnesses.all()) {
@@ -60,6 +69,10 @@ export async function* checkLog({ file, witnesses }: CheckedFiles): AsyncGenerat
   }
   for (const witness of found) {
     if (witness.revision <= fold.state.of(witness.stream).revision) continue;
-    yield ofRecords(file.path, lostEnd(witness, fold.state));
+    yield ofRecords(segments, lostEnd(witness, fold.state));
+  }
+  for (const segment of segments.all) {
+    const { damaged } = await segments.opened(segment);
+    for (const copy of damaged) yield ofHeader(segment, copy);
   }
 }

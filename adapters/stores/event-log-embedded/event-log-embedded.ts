@@ -2,26 +2,29 @@
 // log"; decision 0001). Any number of processes append and read at once, without a lock.
 
 import { join } from 'node:path';
-import { pipe } from 'fp-ts/lib/function.js';
-import * as taskEither from 'fp-ts/lib/TaskEither.js';
 import type { TaskEither } from 'fp-ts/lib/TaskEither.js';
 import type { LedgerError } from '../../../domain/values/ledger-error.ts';
-import { atPort } from '../../../domain/ports/run.ts';
+import { atPort, run } from '../../../domain/ports/run.ts';
 import type { Finding } from '../../../domain/values/finding.ts';
 import type { EventLog, Position } from '../../../domain/ports/event-log.ts';
 import type { FilePort } from '../../files/files.ts';
 import { checkLog } from './check.ts';
 import { follow } from './follow.ts';
-import { GuardedFile, logClosed, openForReading } from '../../files/guarded-file.ts';
-import { HEADS_FOLDER, LOG_FILE } from './layout.ts';
+import { logClosed } from '../../files/guarded-file.ts';
+import { HEADS_FOLDER } from './layout.ts';
 import { LogReader } from './log-reader.ts';
 import { LogWriter } from './log-writer.ts';
+import { Segments, createFirstSegment } from './segments.ts';
 import { Witnesses } from './witness.ts';
 
 /** An event log in files, and what only such a one has. */
 export interface EmbeddedEventLog extends EventLog {
   /** Reads everything and names each damage: records that are missing, witnesses, with file and offset. */
   check(): AsyncIterable<Finding>;
+  /** 1 where the log goes on in a file of format 1, else 2. */
+  format(): TaskEither<LedgerError, 1 | 2>;
+  /** Ends the segment that is appended to, whatever its format, and begins the next, of format 2. */
+  seal(): TaskEither<LedgerError, void>;
   readonly heads: {
     /** The heads of all streams at a position, to begin there another time. O(log) once. */
     at(position: Position): TaskEither<LedgerError, Uint8Array>;
@@ -35,34 +38,38 @@ export interface OpenEventLog {
   readonly folder: string;
   readonly files: FilePort;
   readonly readOnly?: boolean;
+  /** A segment that has so many bytes is ended by who appends next. */
+  readonly segmentBytesMax?: number;
 }
+
+/** Small enough that a part of a log can be replaced by a smaller one, large enough to be few. */
+const SEGMENT_BYTES_MAX = 64 * 1024 * 1024;
 
 /** Makes the files of an empty log in `folder`, which exists; what is there already is left. */
 const createEventLog = (folder: string, files: FilePort): TaskEither<LedgerError, void> =>
   atPort(async () => {
-    const path = join(folder, LOG_FILE);
     await files.makeFolder(join(folder, HEADS_FOLDER));
     // Several processes may do so at once: a file that another has made is as good.
-    const file = await files.open(path, 'create');
-    await file.close();
-    await files.syncFolder(folder);
+    await createFirstSegment(folder, files);
   });
 
 class EmbeddedLog implements EmbeddedEventLog {
-  readonly #file: GuardedFile;
+  readonly #segments: Segments;
   readonly #files: FilePort;
   readonly #witnesses: Witnesses;
   readonly #reader: LogReader;
   readonly #writer: LogWriter;
   readonly #closing = new AbortController();
 
-  constructor(file: GuardedFile, { folder, files, readOnly = false }: OpenEventLog) {
-    this.#file = file;
+  constructor(segments: Segments, { folder, files, ...options }: OpenEventLog) {
+    this.#segments = segments;
     this.#files = files;
     this.#witnesses = new Witnesses(join(folder, HEADS_FOLDER), files);
-    this.#reader = new LogReader({ file, witnesses: this.#witnesses });
+    this.#reader = new LogReader({ segments, witnesses: this.#witnesses });
     this.#writer = new LogWriter({
-      file: readOnly ? null : file,
+      segments,
+      isReadOnly: options.readOnly ?? false,
+      segmentBytesMax: options.segmentBytesMax ?? SEGMENT_BYTES_MAX,
       reader: this.#reader,
       witnesses: this.#witnesses,
     });
@@ -86,7 +93,8 @@ class EmbeddedLog implements EmbeddedEventLog {
       from: Number(request.from),
       signal,
     });
-    if (this.#closing.signal.aborted && !request.signal.aborted) throw logClosed(this.#file.path);
+    if (this.#closing.signal.aborted && !request.signal.aborted)
+      throw logClosed(this.#segments.path);
   }
 
   head: EventLog['head'] = () => atPort(async () => BigInt(await this.#writer.head()));
@@ -94,45 +102,39 @@ class EmbeddedLog implements EmbeddedEventLog {
   streamRevision: EventLog['streamRevision'] = (stream) =>
     atPort(() => this.#writer.streamRevision(stream));
 
+  format: EmbeddedEventLog['format'] = () => atPort(() => this.#writer.format());
+
+  seal: EmbeddedEventLog['seal'] = () => atPort(() => this.#writer.seal());
+
   readonly heads: EmbeddedEventLog['heads'] = {
     at: (position) => atPort(() => this.#reader.headsAt(Number(position))),
     offer: (bytes) => atPort(() => this.#reader.offerHeads(bytes)),
   };
 
   check(): AsyncIterable<Finding> {
-    return checkLog({ file: this.#file, witnesses: this.#witnesses });
+    return checkLog({ segments: this.#segments, witnesses: this.#witnesses });
   }
 
   async close(): Promise<void> {
     this.#closing.abort();
     await this.#writer.close();
-    await this.#file.close();
+    await this.#segments.close();
   }
 }
 
 /**
- * Opens the log in `folder`; reads nothing of it yet. Where its file is absent, one that is opened
- * for writing makes it, and one opened for reading is empty until someone does.
+ * Opens the log in `folder`; reads nothing of it yet. Where it has no file, one that is opened for
+ * writing makes it, and one opened for reading is empty until someone does.
  */
 export const openEventLog = (request: OpenEventLog): TaskEither<LedgerError, EmbeddedEventLog> =>
-  pipe(
-    request.readOnly === true ? taskEither.of(undefined) : createIfAbsent(request),
-    taskEither.flatMap(() =>
-      atPort(async () => {
-        const path = join(request.folder, LOG_FILE);
-        const file =
-          request.readOnly === true
-            ? await openForReading(request.files, path)
-            : await request.files.open(path, 'append');
-        return new EmbeddedLog(new GuardedFile(file), request);
-      }),
-    ),
-  );
-
-const createIfAbsent = ({ folder, files }: OpenEventLog): TaskEither<LedgerError, void> =>
-  pipe(
-    atPort(() => files.facts(join(folder, LOG_FILE))),
-    taskEither.flatMap((found) =>
-      found === null ? createEventLog(folder, files) : taskEither.of(undefined),
-    ),
-  );
+  atPort(async () => {
+    const { folder, files, readOnly = false } = request;
+    const segments = new Segments(folder, { files, readOnly });
+    await segments.refresh();
+    if (segments.last === null && !readOnly) {
+      await run(createEventLog(folder, files));
+      await segments.refresh();
+    }
+    if (!readOnly) await segments.writable();
+    return new EmbeddedLog(segments, request);
+  });

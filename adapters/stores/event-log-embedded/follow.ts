@@ -11,12 +11,22 @@ export const POLL_MS = 200;
 
 /** Tells whether a file may have changed since it was last asked. */
 class ChangeSignal {
+  readonly #files: FilePort;
+  #path = '';
   #hasChanged = true;
   #wake: (() => void) | null = null;
-  readonly #unwatch: () => void;
+  #unwatch = (): void => undefined;
 
-  constructor(files: FilePort, path: string) {
-    this.#unwatch = files.watch(path, () => {
+  constructor(files: FilePort) {
+    this.#files = files;
+  }
+
+  /** Watches this file from now on, and no other. */
+  watch(path: string): void {
+    if (path === this.#path) return;
+    this.#unwatch();
+    this.#path = path;
+    this.#unwatch = this.#files.watch(path, () => {
       this.#hasChanged = true;
       this.#wake?.();
     });
@@ -58,7 +68,8 @@ const NO_LIMIT = Number.MAX_SAFE_INTEGER;
 export async function* follow(request: FollowRequest): AsyncGenerator<LogSignal> {
   const { reader, files, from, signal } = request;
   if (signal.aborted) return;
-  const changes = new ChangeSignal(files, reader.path);
+  const changes = new ChangeSignal(files);
+  changes.watch(reader.livePath);
   try {
     const fold = reader.fold(from);
     yield* replay(request, fold);
@@ -67,10 +78,12 @@ export async function* follow(request: FollowRequest): AsyncGenerator<LogSignal>
     let sizeBytes = -1;
     while (!signal.aborted) {
       await changes.wait(signal);
+      if (fold.sealedAt !== null) await reader.lookForSegments();
       const found = await reader.sizeBytes();
       if (found === sizeBytes) continue;
       sizeBytes = found;
       yield* advance(request, fold);
+      changes.watch(reader.livePath);
     }
   } finally {
     changes.release();

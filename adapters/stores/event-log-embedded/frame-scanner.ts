@@ -1,74 +1,101 @@
-// Finds the frames of a log file from a position on, in large reads, and verifies each before it is
-// handed out: header checksum, then bounds, then hash. What is no frame is stepped over to the next
-// frame that verifies, and reported as a stretch that is unreadable.
+// Finds what stands in one file of the log from a position on, in large reads, and verifies each piece
+// before it is handed out: header checksum, then bounds, then hash. What is nothing of the log is
+// stepped over to the next piece that verifies, and reported as a stretch that is unreadable; whether
+// a piece behind such a stretch is believed is for the fold to say (log-fold.ts).
 
 import { assert } from '../../../domain/values/assert.ts';
-import type { LogFile } from '../../files/guarded-file.ts';
-import { FRAME_MAGIC, FRAME_PARTS, HASH_BYTES, HEADER_BYTES, ID_BYTES } from './layout.ts';
-import { FRAME_BYTES_MAX, hasSoundHash, readHeader, type FrameHeader } from './layout.ts';
+import type { Frame } from './frame.ts';
+import type { Announced, FrameFormat, Window } from './frame-format.ts';
 
-/** What an event says beyond its place in its stream. */
-export interface FrameEvent {
-  readonly id: Uint8Array;
-  readonly type: string;
-  readonly data: Uint8Array;
+/** Frames that verified together: in format 1 one, in format 2 those of an append. */
+export interface Verified {
+  readonly _tag: 'frames';
+  readonly frames: readonly Frame[];
 }
 
-/** A frame that verified. Its arrays are its own. */
-export interface Frame extends FrameHeader {
-  readonly _tag: 'frame';
-  readonly position: number;
-  readonly stream: string;
-  readonly previous: Uint8Array;
-  readonly hash: Uint8Array;
-  /** Null where the scanner was told not to copy events. */
-  readonly event: FrameEvent | null;
-}
-
-/** Bytes that are no frame, between two frames or before the first. */
+/** Bytes that are nothing of the log, before something that is. */
 export interface Unreadable {
   readonly _tag: 'unreadable';
   readonly position: number;
-  readonly lengthBytes: number;
+  readonly end: number;
+  /** Whether a segment begins at its end, so that what follows stands where it should. */
+  readonly endsSegment: boolean;
 }
 
-export type Piece = Frame | Unreadable;
+/** The end of the segment. */
+export interface End {
+  readonly _tag: 'end';
+  readonly position: number;
+  readonly end: number;
+  /** Whether it says where it stands, and is right. */
+  readonly isPlaced: boolean;
+}
+
+/** Something that only a later release can read. */
+export interface Later {
+  readonly _tag: 'later';
+  readonly position: number;
+  readonly end: number;
+  readonly format: number;
+}
+
+export type Piece = Verified | Unreadable | End | Later;
+
+/** Bytes by their positions in the log; fewer than asked for only at the end of what is there. */
+export interface PositionedBytes {
+  read(target: Uint8Array, position: number): Promise<number>;
+}
+
+export interface ScanRange {
+  readonly from: number;
+  /** Frames before this position are handed out without their events. */
+  readonly eventsFrom: number;
+  readonly format: FrameFormat;
+}
+
+/**
+ * Of pieces that are not what their headers announce, so many bytes are hashed, and so many for each
+ * byte that is searched: else a file of headers could make a search of hours.
+ */
+const VAIN_BYTES_MAX = 64 * 1024 * 1024;
+const VAIN_PER_BYTE = 16;
 
 /** The first read is small, for who wants one event; each further one is twice as large. */
 const READ_BYTES_MIN = 64 * 1024;
 const READ_BYTES_MAX = 1024 * 1024;
-const WINDOW_BYTES = READ_BYTES_MAX + FRAME_BYTES_MAX;
 /** Reads into memory that starts at a page's start are several times slower. */
 const WINDOW_SKEW_BYTES = 48;
 
-/** Reads frames one after another. Not for concurrent use. */
+/** Reads pieces one after another. Not for concurrent use. */
 export class FrameScanner {
-  readonly #file: Pick<LogFile, 'read'>;
-  /** Frames before this position are handed out without their events. */
-  readonly #eventsFrom: number;
+  readonly #file: PositionedBytes;
+  readonly #range: ScanRange;
   #bytes: Buffer = Buffer.alloc(0);
   /** The same bytes: a Buffer's own slices would be views, and Buffers. */
   #plain = new Uint8Array(0);
   #view = new DataView(this.#plain.buffer);
-  /** File position of the window's first byte, and how many of its bytes are read. */
+  /** Position of the window's first byte, and how many of its bytes are read. */
   #windowStart: number;
   #windowBytes = 0;
   #atEnd = false;
   /** The next piece starts here. */
   #position: number;
-  /** From here on the next frame is searched, when there is none at #position. */
+  /** From here on the next piece is searched, when there is none at #position. */
   #searched: number;
   #readBytes = READ_BYTES_MIN;
+  #vainBytes = 0;
 
-  constructor(
-    file: Pick<LogFile, 'read'>,
-    range: { readonly from: number; readonly eventsFrom: number },
-  ) {
+  constructor(file: PositionedBytes, range: ScanRange) {
     this.#file = file;
-    this.#eventsFrom = range.eventsFrom;
+    this.#range = range;
     this.#position = range.from;
     this.#searched = range.from;
     this.#windowStart = range.from;
+  }
+
+  /** The next piece begins here, or somewhere behind. */
+  get position(): number {
+    return this.#position;
   }
 
   /** The file has been looked at up to here. */
@@ -89,15 +116,14 @@ export class FrameScanner {
   take(): Piece | null {
     const found = this.#find();
     if (found === null) return null;
-    if (this.#searched > this.#position) {
-      const position = this.#position;
-      this.#position = this.#searched;
-      return { _tag: 'unreadable', position, lengthBytes: this.#searched - position };
+    const [position, end] = [this.#position, this.#searched];
+    if (end > position) {
+      this.#position = end;
+      return { _tag: 'unreadable', position, end, endsSegment: false };
     }
-    const frame = this.#frameAt(this.#position, found);
     this.#position += found.lengthBytes;
     this.#searched = this.#position;
-    return frame;
+    return found.piece;
   }
 
   /** Reads on; false where the file has no more for now. */
@@ -124,14 +150,16 @@ export class FrameScanner {
 
   /** Moves what is unread to the window's start, and makes room for the next read behind it. */
   #keep(unread: Buffer): void {
-    assert(unread.length < FRAME_BYTES_MAX, 'a scanner keeps less than a frame when it reads');
+    const { lengthBytesMax } = this.#range.format;
+    assert(unread.length < lengthBytesMax, 'a scanner keeps less than a piece when it reads');
     this.#windowBytes = unread.length;
     const neededBytes = unread.length + this.#readBytes;
     if (neededBytes <= this.#bytes.length) {
       this.#bytes.set(unread);
       return;
     }
-    const sizeBytes = this.#readBytes === READ_BYTES_MAX ? WINDOW_BYTES : neededBytes;
+    const isFull = this.#readBytes === READ_BYTES_MAX;
+    const sizeBytes = isFull ? READ_BYTES_MAX + lengthBytesMax : neededBytes;
     const skewed = Buffer.allocUnsafeSlow(WINDOW_SKEW_BYTES + sizeBytes);
     this.#bytes = skewed.subarray(WINDOW_SKEW_BYTES);
     this.#bytes.set(unread);
@@ -139,60 +167,62 @@ export class FrameScanner {
     this.#view = new DataView(skewed.buffer, WINDOW_SKEW_BYTES, sizeBytes);
   }
 
-  /** The header of the next frame that verifies, at #searched; null: not in the window. */
-  #find(): FrameHeader | null {
+  /** The next piece that verifies, at #searched; null: not in the window. */
+  #find(): { readonly lengthBytes: number; readonly piece: Piece } | null {
+    const { format } = this.#range;
     for (;;) {
       const offset = this.#searched - this.#windowStart;
       const available = this.#windowBytes - offset;
-      if (offset < 0 || available < HEADER_BYTES) return null;
-      const header = readHeader(this.#view, offset);
-      if (header !== null) {
-        const { lengthBytes } = header;
+      if (offset < 0 || available < format.headerBytes) return null;
+      const window = {
+        bytes: this.#plain,
+        view: this.#view,
+        offset,
+        position: this.#searched,
+      };
+      const announced = format.announced(window);
+      if (announced !== null) {
+        const { lengthBytes } = announced;
         if (available >= lengthBytes) {
-          if (hasSoundHash(this.#bytes, { offset, lengthBytes })) return header;
+          const piece = this.#verified(window, announced);
+          if (piece !== null) return { lengthBytes, piece };
         } else if (!this.#atEnd) return null;
       }
-      // Either it is no frame, or one cut off by the file's end: another may begin inside it.
+      // Either it is nothing, or cut off by the file's end: something else may begin inside it.
       this.#searchOn(offset + 1);
     }
   }
 
-  /** Moves #searched to the next magic in the window, or to where one may begin at its end. */
+  #verified(window: Window, announced: Announced): Piece | null {
+    const { format, eventsFrom, from } = this.#range;
+    const { position } = window;
+    const { lengthBytes } = announced;
+    const end = position + lengthBytes;
+    if (announced._tag === 'later') {
+      return { _tag: 'later', position, end, format: announced.format };
+    }
+    if (announced._tag === 'end' && announced.seen === null) {
+      return { _tag: 'end', position, end, isPlaced: false };
+    }
+    const isSearched = position > this.#position;
+    const allowed = VAIN_BYTES_MAX + VAIN_PER_BYTE * (position - from);
+    if (isSearched && this.#vainBytes > allowed) return null;
+    if (format.isSound(window, lengthBytes)) {
+      if (announced._tag === 'end')
+        return { _tag: 'end', position, end, isPlaced: announced.seen === position };
+      const frames = format.frames(window, announced, eventsFrom);
+      if (frames !== null) return { _tag: 'frames', frames };
+    }
+    this.#vainBytes += lengthBytes;
+    return null;
+  }
+
+  /** Moves #searched to the next mark in the window, or to where one may begin at its end. */
   #searchOn(offset: number): void {
+    const { mark } = this.#range.format;
     const readable = this.#bytes.subarray(0, this.#windowBytes);
-    const found = readable.indexOf(FRAME_MAGIC, offset);
-    const next = found >= 0 ? found : Math.max(offset, this.#windowBytes - FRAME_MAGIC.length + 1);
+    const found = readable.indexOf(mark, offset);
+    const next = found >= 0 ? found : Math.max(offset, this.#windowBytes - mark.length + 1);
     this.#searched = this.#windowStart + next;
-  }
-
-  #frameAt(position: number, header: FrameHeader): Frame {
-    const start = position - this.#windowStart;
-    const names = start + FRAME_PARTS.names;
-    const stream = this.#bytes.toString('utf8', names, names + header.streamBytes);
-    const hashOffset = start + header.lengthBytes - HASH_BYTES;
-    const previousOffset = start + FRAME_PARTS.previous;
-    return {
-      _tag: 'frame',
-      ...header,
-      position,
-      stream,
-      previous: this.#copy(previousOffset, HASH_BYTES),
-      hash: this.#copy(hashOffset, HASH_BYTES),
-      event: position < this.#eventsFrom ? null : this.#eventAt(start, header),
-    };
-  }
-
-  #eventAt(start: number, header: FrameHeader): FrameEvent {
-    const type = start + FRAME_PARTS.names + header.streamBytes;
-    const data = type + header.typeBytes;
-    return {
-      id: this.#copy(start + FRAME_PARTS.id, ID_BYTES),
-      type: this.#bytes.toString('utf8', type, data),
-      data: this.#copy(data, header.dataBytes),
-    };
-  }
-
-  #copy(offset: number, lengthBytes: number): Uint8Array {
-    return this.#plain.slice(offset, offset + lengthBytes);
   }
 }

@@ -1,4 +1,4 @@
-// The bytes of the embedded event log (docs/format.md, "Event log"). A log file is frames and
+// The bytes of the embedded event log in format 1 (docs/format.md, "Frames"). A file is frames and
 // nothing else; what is no frame is stepped over. Numbers are little-endian.
 //
 // A frame:
@@ -30,7 +30,7 @@ import { LedgerError } from '../../../domain/values/ledger-error.ts';
 import { APPEND_BYTES_MAX, EVENT_BYTES_MAX } from '../../../domain/values/page.ts';
 import type { AppendRequest } from '../../../domain/ports/event-log.ts';
 
-/** In the log's folder: its first file, named by the position of its first byte, and the witnesses. */
+/** In the log's folder: its first file, and the witnesses. */
 export const LOG_FILE = '00000000000000000000.log';
 export const HEADS_FOLDER = 'heads';
 
@@ -66,16 +66,19 @@ const PREVIOUS_OFFSET = 72;
 /** Where the parts of a frame lie that are bytes, counted from the frame's start. */
 export const FRAME_PARTS = { id: ID_OFFSET, previous: PREVIOUS_OFFSET, names: HEADER_BYTES };
 
-const readU64 = (view: DataView, offset: number): number =>
+export const readU64 = (view: DataView, offset: number): number =>
   view.getUint32(offset + 4, true) * 2 ** 32 + view.getUint32(offset, true);
 
-const writeU64 = (view: DataView, offset: number, value: number): void => {
+export const writeU64 = (view: DataView, offset: number, value: number): void => {
   view.setUint32(offset, value >>> 0, true);
   view.setUint32(offset + 4, Math.floor(value / 2 ** 32), true);
 };
 
-/** The header at `offset` of `view`, which holds HEADER_BYTES from there; null if it is none. */
-export function readHeader(view: DataView, offset: number): FrameHeader | null {
+/**
+ * The header at `offset` of `view`, which holds HEADER_BYTES from there; null if it is none, 'later'
+ * if it is one of a later format.
+ */
+export function readHeader(view: DataView, offset: number): FrameHeader | 'later' | null {
   for (let i = 0; i < FRAME_MAGIC.length; i++) {
     if (view.getUint8(offset + i) !== FRAME_MAGIC[i]) return null;
   }
@@ -83,13 +86,7 @@ export function readHeader(view: DataView, offset: number): FrameHeader | null {
   const covered = new Uint8Array(view.buffer, start, HEADER_CRC_OFFSET);
   if (crc32(covered) !== view.getUint32(offset + HEADER_CRC_OFFSET, true)) return null;
   const format = view.getUint16(offset + 8, true);
-  if (format > FRAME_FORMAT) {
-    throw new LedgerError(
-      'NEWER_FORMAT',
-      `found an event log record of format ${format}, expected at most ${FRAME_FORMAT}; use the release that wrote it, or a later one`,
-      { found: format, expected: FRAME_FORMAT },
-    );
-  }
+  if (format > FRAME_FORMAT) return 'later';
   const streamBytes = view.getUint8(offset + 10);
   const typeBytes = view.getUint8(offset + 11);
   const dataBytes = view.getUint32(offset + 16, true);
@@ -137,7 +134,7 @@ export interface EncodedAppend {
 
 const UTF8 = new TextEncoder();
 
-const nameBytes = (name: string): Uint8Array => {
+export const nameBytes = (name: string): Uint8Array => {
   const bytes = UTF8.encode(name);
   assert(bytes.length <= NAME_BYTES_MAX, 'a name of a stream or a type has at most 255 bytes');
   return bytes;

@@ -1,20 +1,26 @@
-// The fold of a log file that decides which records stand: the same in every process, since it looks
-// at nothing but the records (docs/format.md, "Event log"). Per stream one sequence is accepted:
+// The fold of a log that decides which records stand: the same in every process, since it looks at
+// nothing but the records and their witnesses (docs/format.md, "Event log"). Per stream one sequence is
+// accepted:
 //
-// - an append counts when all its frames are there, back to back; what a crash cut off is void;
+// - an append counts when it is there whole; what a crash cut off is void;
 // - it is accepted if its first revision follows the stream's head and its chain value is the
 //   head's; an append of a revision that is taken already lost a race: void;
 // - a first revision beyond head + 1 proves that records between were written and are missing, for
 //   writers build only on what was accepted: damage, and then the append is accepted.
 //
-// Two cases cannot be told from what came before: frames of an append of which some are missing (cut
-// off, or damaged?), and an append whose writer had not yet seen bytes that are unreadable now (did
-// they hold the winner of a race?). There the records that follow decide, then the witness.
+// Three cases cannot be told from what came before: frames of an append of which some are missing (cut
+// off, or damaged?), an append whose writer had not yet seen bytes that are unreadable now (did they
+// hold the winner of a race?), and what stands behind unreadable bytes (a record, or the bytes of one
+// inside an event?). There what follows decides, then the witness (look-ahead.ts). Invariant: the
+// state's position never lies where what follows is in doubt.
 
 import type { LogDamage } from '../../../domain/ports/event-log.ts';
-import type { LogFile } from '../../files/guarded-file.ts';
-import { FrameScanner, type Frame, type Piece } from './frame-scanner.ts';
+import { firstRevision, isWhole, lastRevision, type Frame } from './frame.ts';
+import type { End, Unreadable } from './frame-scanner.ts';
+import { LogScanner } from './log-scanner.ts';
+import { LookAhead, type Later, type LaterAppend, type LookAheadSource } from './look-ahead.ts';
 import { isSameBytes } from './layout.ts';
+import { newerLog } from './segment-header.ts';
 import type { Head, StreamHeads } from './stream-heads.ts';
 
 /** What became of one append, or of the frames of one that are left. */
@@ -23,14 +29,6 @@ export interface Judged {
   readonly isAccepted: boolean;
   /** Records that are missing before `frames`. */
   readonly damage: LogDamage | null;
-}
-
-/** What a stream's witness says, as a head; null: nothing. */
-export type WitnessOf = (stream: string) => Promise<Head | null>;
-
-export interface FoldSource {
-  readonly file: Pick<LogFile, 'read'>;
-  readonly witnessOf: WitnessOf;
 }
 
 export interface FoldStart {
@@ -44,102 +42,166 @@ export interface FoldStart {
   readonly trusted?: Frame;
 }
 
-const firstRevision = (frame: Frame): number => frame.revision - frame.index;
-const lastRevision = (frame: Frame): number => firstRevision(frame) + frame.count - 1;
-/** The place after a frame. */
-export const endOf = (frame: Frame): number => frame.position + frame.lengthBytes;
-
-const continues = (frame: Frame, before: Frame): boolean =>
-  frame.position === endOf(before) &&
-  frame.index === before.index + 1 &&
-  frame.count === before.count &&
-  frame.revision === before.revision + 1 &&
-  frame.stream === before.stream &&
-  isSameBytes(frame.previous, before.hash);
-
-/** Gathers frames to appends. */
-class AppendReader {
-  readonly #scanner: FrameScanner;
-  #gathered: Frame[] = [];
-  #held: Piece | null = null;
-
-  constructor(scanner: FrameScanner) {
-    this.#scanner = scanner;
-  }
-
-  /** The next append, whole or what is left of it, or bytes that are unreadable; null: no more now. */
-  async next(): Promise<readonly Frame[] | Exclude<Piece, Frame> | null> {
-    for (;;) {
-      const piece = this.#held ?? this.#scanner.take() ?? (await this.#scanner.next());
-      this.#held = null;
-      if (piece === null) return null;
-      const before = this.#gathered.at(-1);
-      if (piece._tag === 'unreadable' || (before !== undefined && !continues(piece, before))) {
-        if (before === undefined && piece._tag === 'unreadable') return piece;
-        this.#held = piece;
-        return this.#drain();
-      }
-      this.#gathered.push(piece);
-      if (piece.index === piece.count - 1) return this.#drain();
-    }
-  }
-
-  #drain(): readonly Frame[] {
-    const frames = this.#gathered;
-    this.#gathered = [];
-    return frames;
-  }
+/** A part of the log that begins with unreadable bytes. */
+interface Region {
+  readonly end: number;
+  /** Positions of what counts in it, and of what is proven to have been accepted. */
+  readonly counts: ReadonlySet<number>;
+  readonly proven: ReadonlySet<number>;
 }
 
-const isWhole = (frames: readonly Frame[]): boolean =>
-  frames[0]!.index === 0 && frames.length === frames[0]!.count;
+const NO_REGION: Region = { end: 0, counts: new Set(), proven: new Set() };
 
-/** Folds a file from `state` on. Owns `state`. Not for concurrent use. */
+/** An append that is there and counts for nothing yet. */
+export type Undecided = LaterAppend & Pick<Later, 'position' | 'end'>;
+
+/** Folds a log from `state` on. Owns `state`. Not for concurrent use. */
 export class LogFold {
   readonly state: StreamHeads;
-  readonly #source: FoldSource;
+  readonly #source: LookAheadSource;
+  readonly #eventsFrom: number;
   /** Null: all. */
   readonly #stream: string | null;
-  readonly #scanner: FrameScanner;
-  readonly #appends: AppendReader;
+  #scanner: LogScanner;
+  #readTo = 0;
+  #region = NO_REGION;
+  #ahead: LookAhead | null = null;
   /** The append of which some frames were accepted although others are missing. */
   #broken: Frame | null = null;
+  /** Where the last segment ends, for which there is no next one yet; null: it does not. */
+  sealedAt: number | null = null;
 
-  constructor(source: FoldSource, start: FoldStart) {
+  constructor(source: LookAheadSource, start: FoldStart) {
     this.state = start.state;
     this.#source = source;
     this.#stream = start.stream ?? null;
     this.#broken = start.trusted ?? null;
-    const from = start.state.position;
-    this.#scanner = new FrameScanner(source.file, { from, eventsFrom: start.eventsFrom });
-    this.#appends = new AppendReader(this.#scanner);
+    this.#eventsFrom = start.eventsFrom;
+    this.#scanner = this.#scan();
+  }
+
+  #scan(): LogScanner {
+    const from = this.state.position;
+    return new LogScanner(this.#source.segments, { from, eventsFrom: this.#eventsFrom });
   }
 
   /** All bytes before this place have been looked at, also those that made no frame. */
   get readTo(): number {
-    return this.#scanner.readTo;
+    return Math.max(this.#readTo, this.#scanner.readTo);
   }
 
   /** Judges the next append; null: no further one is whole now. A later call looks again. */
   async next(): Promise<Judged | null> {
     for (;;) {
-      const found = await this.#appends.next();
-      if (found === null) return null;
-      if ('_tag' in found) {
-        const end = found.position + found.lengthBytes;
-        this.state.addStretch({ position: found.position, end });
-        this.state.position = end;
-        continue;
+      const piece = this.#scanner.take() ?? (await this.#scanner.next());
+      if (piece === null) {
+        // The log, and what witnesses say, may be more by the next look.
+        this.#ahead = null;
+        return null;
       }
-      if (this.#stream !== null && found[0]!.stream !== this.#stream) {
-        this.state.position = endOf(found.at(-1)!);
-        continue;
-      }
-      const isAccepted = await this.#isAccepted(found);
-      const damage = isAccepted ? this.#accept(found) : null;
-      this.state.position = endOf(found.at(-1)!);
-      return { frames: found, isAccepted, damage };
+      if (piece._tag === 'append') {
+        const judged = await this.#judge(piece.frames);
+        if (judged !== null) return judged;
+      } else if (piece._tag === 'unreadable') {
+        if (!(await this.#passOver(piece))) return null;
+      } else if (this.#isInDoubt(piece.position)) {
+        // The bytes of an end, or of something later, inside an event.
+      } else if (piece._tag === 'later') throw newerLog(piece.format);
+      else if (!(await this.#end(piece))) return null;
     }
+  }
+
+  #isInDoubt(position: number): boolean {
+    return position < this.#region.end && !this.#region.counts.has(position);
+  }
+
+  async #end(piece: End): Promise<boolean> {
+    const hasPassed = await this.#scanner.pass(piece);
+    this.sealedAt = hasPassed ? null : piece.end;
+    if (hasPassed) this.state.position = piece.end;
+    return hasPassed;
+  }
+
+  /** False: nothing behind these bytes counts yet, so they may be an append that is being written. */
+  async #passOver({ position, end, endsSegment }: Unreadable): Promise<boolean> {
+    if (!endsSegment && position >= this.#region.end) {
+      const region = await this.#regionFrom(position);
+      if (region === null) {
+        this.#readTo = this.readTo;
+        this.#scanner = this.#scan();
+        this.#ahead = null;
+        return false;
+      }
+      this.#region = region;
+    }
+    this.state.addStretch({ position, end });
+    if (endsSegment) this.state.position = end;
+    return true;
+  }
+
+  #aheadFrom(position: number): LookAhead {
+    const known = this.#ahead;
+    if (known?.covers(position, this.readTo) === true) return known;
+    const { heads } = this.state;
+    const ahead = new LookAhead(this.#source, { from: position, heads });
+    this.#ahead = ahead;
+    return ahead;
+  }
+
+  /** What counts behind unreadable bytes; null: nothing yet. */
+  async #regionFrom(position: number): Promise<Region | null> {
+    const ahead = this.#aheadFrom(position);
+    const passed: Later[] = [];
+    let trusted: Later | null = null;
+    for await (const later of ahead.behind(position)) {
+      if (later.isTrusted) {
+        trusted = later;
+        break;
+      }
+      passed.push(later);
+    }
+    const counts = new Set<number>();
+    let proven: ReadonlySet<number> = counts;
+    let end = 0;
+    if (passed.some(({ append }) => append !== null)) {
+      const proofs = await ahead.proofs();
+      ({ proven } = proofs);
+      // What follows a record that counts, without a byte between, is where the log's writers write.
+      let isInOrder = false;
+      for (const later of passed) {
+        isInOrder = later.append !== null && (isInOrder || proofs.vouched.has(later.position));
+        if (!isInOrder) continue;
+        counts.add(later.position);
+        ({ end } = later);
+      }
+    }
+    if (trusted !== null) counts.add(trusted.position);
+    end = trusted === null ? end : trusted.position + 1;
+    return counts.size === 0 ? null : { end, counts, proven };
+  }
+
+  /** Appends that are there behind unreadable bytes and count for nothing yet. */
+  async undecided(): Promise<readonly Undecided[]> {
+    const { position: from, heads } = this.state;
+    const found: Undecided[] = [];
+    const ahead = new LookAhead(this.#source, { from, heads });
+    for await (const { append, position, end } of ahead.behind(from))
+      if (append !== null) found.push({ ...append, position, end });
+    return found;
+  }
+
+  async #judge(frames: readonly Frame[]): Promise<Judged | null> {
+    const first = frames[0]!;
+    const { end } = frames.at(-1)!;
+    if (this.#isInDoubt(first.position)) return null;
+    if (this.#stream !== null && first.stream !== this.#stream) {
+      this.state.position = end;
+      return null;
+    }
+    const isAccepted = await this.#isAccepted(frames);
+    const damage = isAccepted ? this.#accept(frames) : null;
+    this.state.position = end;
+    return { frames, isAccepted, damage };
   }
 
   async #isAccepted(frames: readonly Frame[]): Promise<boolean> {
@@ -149,7 +211,8 @@ export class LogFold {
     if (!isWhole(frames)) {
       if (this.#continuesBroken(first, head)) return true;
       if (base <= head.revision) return false;
-      const isTrue = (await this.#verdict(frames)) === 'stands';
+      const isProven = this.#region.proven.has(first.position);
+      const isTrue = isProven || (await this.#verdict(frames)) === 'stands';
       if (isTrue) this.#broken = first;
       return isTrue;
     }
@@ -181,8 +244,8 @@ export class LogFold {
     this.state.heads.set(first.stream, {
       revision: last.revision,
       hash: last.hash,
-      position: last.position,
-      end: endOf(last),
+      position: last.recordPosition,
+      end: last.end,
     });
     if (first.revision === head.revision + 1) return null;
     const stretch = this.state.stretches.find(
@@ -214,19 +277,12 @@ export class LogFold {
       if (hasLast) return isSameBytes(accepted, last.hash) ? 'stands' : 'void';
       return rivals.some((rival) => isSameBytes(rival, accepted)) ? 'void' : 'stands';
     };
-    const scanner = new FrameScanner(this.#source.file, {
-      from: endOf(last),
-      eventsFrom: Number.MAX_SAFE_INTEGER,
-    });
-    const ahead = new AppendReader(scanner);
-    for (let found = await ahead.next(); found !== null; found = await ahead.next()) {
-      if ('_tag' in found || found[0]!.stream !== stream) continue;
-      const later = found[0]!;
-      const laterBase = firstRevision(later);
-      if (laterBase === base && isWhole(found)) rivals.push(found.at(-1)!.hash);
-      if (laterBase > base && laterBase <= end) return 'void';
-      if (laterBase === end + 1 && later.index === 0) return judge(later.previous);
-      if (laterBase > end + 1) break;
+    const ahead = this.#aheadFrom(last.end);
+    for await (const later of ahead.ofStream(stream, last.end)) {
+      if (later.first === base && later.isWhole) rivals.push(later.hash);
+      if (later.first > base && later.first <= end) return 'void';
+      if (later.first === end + 1 && later.index === 0) return judge(later.previous);
+      if (later.first > end + 1) break;
     }
     const witness = await this.#source.witnessOf(stream);
     if (witness === null || witness.revision < base) return 'open';

@@ -10,10 +10,13 @@ import type {
   StreamRange,
 } from '../../../domain/ports/event-log.ts';
 import { Checkpoints } from './read-starts.ts';
-import { FrameScanner, type Frame } from './frame-scanner.ts';
-import type { GuardedFile } from '../../files/guarded-file.ts';
-import { LogFold, endOf, type Judged } from './log-fold.ts';
+import type { Frame } from './frame.ts';
+import { LogFold, type Judged } from './log-fold.ts';
+import { LogScanner } from './log-scanner.ts';
+import type { LookAheadSource } from './look-ahead.ts';
 import { isSameBytes } from './layout.ts';
+import { MARK_BYTES, recordStart } from './record-layout.ts';
+import type { Segments } from './segments.ts';
 import { StreamHeads, decodeHeads, encodeHeads } from './stream-heads.ts';
 import type { Witness, Witnesses } from './witness.ts';
 
@@ -23,7 +26,7 @@ const CHUNK_ITEMS = 1024;
 const NEVER = Number.MAX_SAFE_INTEGER;
 
 export interface LogFiles {
-  readonly file: GuardedFile;
+  readonly segments: Segments;
   readonly witnesses: Witnesses;
 }
 
@@ -50,12 +53,11 @@ export class ItemChunk {
   /** Adds what of a judged append lies in the range. */
   add(judged: Judged, { from, limit }: { readonly from: number; readonly limit: number }): void {
     if (!judged.isAccepted) return;
-    if (judged.damage !== null && endOf(judged.frames.at(-1)!) > from)
-      this.addDamage(judged.damage);
+    if (judged.damage !== null && judged.frames.at(-1)!.end > from) this.addDamage(judged.damage);
     for (const frame of judged.frames) {
       if (frame.position < from || frame.position >= limit) continue;
       this.items.push({ _tag: 'event', event: storedEvent(frame) });
-      this.#sizeBytes += frame.lengthBytes;
+      this.#sizeBytes += frame.end - frame.position;
     }
   }
 
@@ -104,7 +106,7 @@ class EventChunk {
     for (const frame of frames) {
       if (frame.revision !== this.wanted || this.isDone) continue;
       this.#events.push(storedEvent(frame));
-      this.#sizeBytes += frame.lengthBytes;
+      this.#sizeBytes += frame.end - frame.position;
       this.wanted += 1;
     }
   }
@@ -160,11 +162,21 @@ export class LogReader {
   }
 
   get path(): string {
-    return this.#log.file.path;
+    return this.#log.segments.path;
+  }
+
+  /** The file that is appended to. */
+  get livePath(): string {
+    const { last, path } = this.#log.segments;
+    return last?.path ?? path;
+  }
+
+  lookForSegments(): Promise<void> {
+    return this.#log.segments.refresh();
   }
 
   sizeBytes(): Promise<number> {
-    return this.#log.file.sizeBytes();
+    return this.#log.segments.sizeBytes();
   }
 
   /** A fold that will have judged everything before `from`, from the nearest checkpoint. */
@@ -173,9 +185,9 @@ export class LogReader {
     return new LogFold(this.#source(), { state: start, eventsFrom: from });
   }
 
-  #source(): ConstructorParameters<typeof LogFold>[0] {
-    const { file, witnesses } = this.#log;
-    return { file, witnessOf: (stream) => witnesses.of(stream) };
+  #source(): LookAheadSource {
+    const { segments, witnesses } = this.#log;
+    return { segments, witnessOf: (stream) => witnesses.of(stream) };
   }
 
   /** Keeps what a fold knows, if it is news. */
@@ -185,6 +197,7 @@ export class LogReader {
 
   /** Items from a place on; `until` null: to the end as it is now. */
   async *read({ from, until }: ItemRange): AsyncGenerator<LogChunk> {
+    if (until === null) await this.lookForSegments();
     const limit = until ?? Math.max(from, await this.sizeBytes());
     // Without `until` an append that was half written at the start is given whole, or not at all.
     const given = { from, limit: until ?? NEVER };
@@ -260,7 +273,7 @@ export class LogReader {
         const { damage } = judged;
         if (damage !== null && judged.frames[0]!.revision > chunk.wanted) {
           if (!chunk.isEmpty) yield chunk.take();
-          throw streamDamaged(damage, this.path);
+          throw streamDamaged(damage, this.#pathOf(damage));
         }
         chunk.add(judged.frames);
         if (chunk.isFull) yield chunk.take();
@@ -271,27 +284,49 @@ export class LogReader {
     }
     if (!chunk.isEmpty) yield chunk.take();
     if (witness !== null && witness.revision >= chunk.wanted) {
-      throw streamDamaged(lostEnd(witness, fold.state), this.path);
+      const lost = lostEnd(witness, fold.state);
+      throw streamDamaged(lost, this.#pathOf(lost));
     }
+  }
+
+  #pathOf({ position }: LogDamage): string {
+    return this.#log.segments.pathAt(Number(position));
   }
 
   /** A fold of one stream that starts at the range's place if its event is there, else before. */
   async #streamFold(range: StreamRange): Promise<LogFold> {
     const { stream, fromRevision } = range;
     const from = Number(range.fromPosition);
-    const scanner = new FrameScanner(this.#log.file, { from, eventsFrom: NEVER });
-    const first = await scanner.next();
-    const isThere =
-      first?._tag === 'frame' && first.stream === stream && first.revision === fromRevision;
-    if (isThere) {
-      const place = { position: first.position, end: first.position };
-      const before = { ...place, revision: fromRevision - 1, hash: first.previous };
-      const state = new StreamHeads(from, new Map([[stream, before]]));
+    const frames = await this.#framesAt(from);
+    const found = frames.find(({ position }) => position === from);
+    if (found?.stream === stream && found.revision === fromRevision) {
+      const first = frames[0]!;
+      const { position, previous } = first;
+      const before = { position, end: position, revision: first.revision - 1, hash: previous };
+      const state = new StreamHeads(position, new Map([[stream, before]]));
       return new LogFold(this.#source(), { state, eventsFrom: from, stream, trusted: first });
     }
     const near = this.checkpoints.before(from, (state) => state.of(stream).revision < fromRevision);
     const state = near?.copy() ?? new StreamHeads();
     return new LogFold(this.#source(), { state, eventsFrom: state.position, stream });
+  }
+
+  /** What was verified together with the event at a position; nothing where there is none. */
+  async #framesAt(position: number): Promise<readonly Frame[]> {
+    const { segments } = this.#log;
+    const segment = segments.at(position);
+    if (segment === null) return [];
+    const { format, marker } = await segments.opened(segment);
+    let from = position;
+    if (format.format === 2) {
+      const bytes = new Uint8Array(MARK_BYTES);
+      const got = await segments.read(bytes, position);
+      from = recordStart(bytes.subarray(0, got), position, marker);
+      if (from < segment.start) return [];
+    }
+    const scanner = new LogScanner(segments, { from, eventsFrom: NEVER });
+    const piece = await scanner.next();
+    return piece?._tag === 'append' && piece.frames[0]!.recordPosition === from ? piece.frames : [];
   }
 
   /** The serialised heads at a position, or at the end of the last append before it. */
@@ -315,16 +350,10 @@ export class LogReader {
     if (state === null || state.position > (await this.sizeBytes())) return false;
     const newest = state.newest();
     if (newest !== null) {
-      const scanner = new FrameScanner(this.#log.file, {
-        from: newest.position,
-        eventsFrom: NEVER,
-      });
-      const found = await scanner.next();
-      const isSame =
-        found?._tag === 'frame' &&
-        found.position === newest.position &&
-        isSameBytes(found.hash, newest.hash);
-      if (!isSame) return false;
+      const last = (await this.#framesAt(newest.position)).find(
+        ({ recordPosition, end }) => recordPosition === newest.position && end === newest.end,
+      );
+      if (last === undefined || !isSameBytes(last.hash, newest.hash)) return false;
     }
     this.checkpoints.add(state);
     return true;

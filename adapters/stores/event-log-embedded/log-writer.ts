@@ -1,26 +1,40 @@
-// Appending to the embedded log, without a lock: the frames go to the file's end in one write, are
-// synced, and then the writer reads on and learns from the fold whether they were accepted. Appends
-// of one stream wait for one another; those of different streams do not.
+// Appending to the embedded log, without a lock: an append goes to the end of the last segment in one
+// write, is synced, and then the writer reads on and learns from the fold whether it was accepted. What
+// came to nothing, behind the end of the segment or behind bytes that nobody can read, is repeated.
+// Appends of one stream wait for one another; those of different streams do not.
 
 import { assert } from '../../../domain/values/assert.ts';
 import { LedgerError, isLedgerError } from '../../../domain/values/ledger-error.ts';
 import { NO_STREAM, type Appended, type AppendRequest } from '../../../domain/ports/event-log.ts';
-import { encodeAppend, isSameBytes, refusedSize } from './layout.ts';
-import { logReadOnly, type GuardedFile } from '../../files/guarded-file.ts';
-import { endOf, type Judged, type LogFold } from './log-fold.ts';
+import { encodeAppend, isSameBytes, refusedSize, type EncodedAppend } from './layout.ts';
+import { logReadOnly } from '../../files/guarded-file.ts';
+import type { Judged, LogFold } from './log-fold.ts';
 import type { LogReader } from './log-reader.ts';
+import { encodeRecord } from './record-layout.ts';
+import { mustRoll, rollSegment, segmentFormat, type CaughtUp } from './roll-segment.ts';
+import type { Segments } from './segments.ts';
 import { NO_HEAD, type Head } from './stream-heads.ts';
 import type { Witness, Witnesses } from './witness.ts';
+
+/** Where an append was come upon in the log. */
+interface Found {
+  /** Of its last event, of the bytes that it was verified with, and the place after it. */
+  readonly position: number;
+  readonly recordPosition: number;
+  readonly end: number;
+  readonly isAccepted: boolean;
+}
 
 /** An append that was written and not yet come upon in the log. */
 interface Awaited {
   readonly lastHash: Uint8Array;
-  found: { readonly position: number; readonly end: number; readonly isAccepted: boolean } | null;
+  found: Found | null;
 }
 
 export interface WriterParts {
-  /** Opened for appending; null: the log is open for reading only. */
-  readonly file: GuardedFile | null;
+  readonly segments: Segments;
+  readonly isReadOnly: boolean;
+  readonly segmentBytesMax: number;
   readonly reader: LogReader;
   readonly witnesses: Witnesses;
 }
@@ -28,12 +42,8 @@ export interface WriterParts {
 /** What is known about a stream's end: the log's head, or more where a witness says so. */
 type StreamEnd = Pick<Head, 'revision' | 'hash' | 'end'>;
 
-interface CaughtUp {
-  readonly fold: LogFold;
-  readonly position: number;
-  /** All bytes before this place were looked at. */
-  readonly seen: number;
-}
+/** How often an append that came to nothing is repeated: each time somebody else has gone on. */
+const ATTEMPTS_MAX = 64;
 
 /** The writing side of one open log. */
 export class LogWriter {
@@ -51,6 +61,10 @@ export class LogWriter {
   #lastSeen = 0;
   /** Bytes before this are known to be durable. */
   #syncedTo = 0;
+  /** The last segment whose name is known to be durable. */
+  #namedStart = -1;
+  /** The last roll asked for: they run one after another. */
+  #rolling: Promise<unknown> = Promise.resolve();
   #failure: unknown = null;
 
   constructor(parts: WriterParts) {
@@ -113,7 +127,8 @@ export class LogWriter {
     const last = frames.at(-1)!;
     const awaited = this.#awaited.get(last.stream);
     if (awaited === undefined || !isSameBytes(last.hash, awaited.lastHash)) return;
-    awaited.found = { position: last.position, end: endOf(last), isAccepted };
+    const { position, recordPosition, end } = last;
+    awaited.found = { position, recordPosition, end, isAccepted };
   }
 
   async #endOf(stream: string): Promise<StreamEnd> {
@@ -143,27 +158,46 @@ export class LogWriter {
     return { end: await this.#endOf(stream), seen };
   }
 
+  async format(): Promise<1 | 2> {
+    await this.#catchUp();
+    return segmentFormat(this.#parts.segments);
+  }
+
+  /** Ends the last segment and begins the next. */
+  async seal(): Promise<void> {
+    if (this.#parts.isReadOnly) throw logReadOnly(this.#parts.reader.path);
+    await this.#roll('asked for');
+  }
+
   async #append(request: AppendRequest): Promise<Appended> {
-    const { stream, expectedRevision, events } = request;
-    const { file, witnesses, reader } = this.#parts;
-    assert(events.length > 0, 'an append has an event');
-    if (file === null) throw logReadOnly(reader.path);
+    const { reader, isReadOnly } = this.#parts;
+    assert(request.events.length > 0, 'an append has an event');
+    if (isReadOnly) throw logReadOnly(reader.path);
     if (this.#failure !== null) throw this.#failure;
     const refused = refusedSize(request);
     if (refused !== null) throw refused;
+    for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt += 1) {
+      const appended = await this.#tryAppend(request);
+      if (appended !== null) return appended;
+    }
+    throw notFound(request, reader.path);
+  }
+
+  /** Null: it came to nothing, and is to be repeated. */
+  async #tryAppend(request: AppendRequest): Promise<Appended | null> {
+    const { stream, expectedRevision, events } = request;
+    const { witnesses } = this.#parts;
     const { end, seen } = await this.#startOf(request);
-    if (end.revision !== expectedRevision) return this.#answerAgain(request, { file, end });
+    if (end.revision !== expectedRevision) return this.#answerAgain(request, end);
+    await this.#roll('needed');
     await witnesses.prepare(stream);
-    const encoded = encodeAppend(request, { previous: end.hash, seen });
+    const encoded = await this.#encode(request, { previous: end.hash, seen });
     const awaited: Awaited = { lastHash: encoded.lastHash, found: null };
     this.#awaited.set(stream, awaited);
     try {
-      // Else a crash could lose what this append builds on and keep the append.
-      if (end.end > this.#syncedTo) await this.#sync(file, end.end);
-      await file.append(encoded.bytes);
-      await file.sync();
+      await this.#write(encoded.bytes, end);
       await this.#catchUp();
-      if (awaited.found === null) throw notFound(request, reader.path);
+      if (awaited.found === null) await this.#vouch(request, encoded);
     } catch (error) {
       this.#failure ??= error;
       throw error;
@@ -171,19 +205,83 @@ export class LogWriter {
       this.#awaited.delete(stream);
     }
     const { found } = awaited;
+    if (found === null) return null;
     this.#syncedTo = Math.max(this.#syncedTo, found.end);
     if (!found.isAccepted) {
       // Perhaps it lost against itself, tried again by another process.
-      return this.#answerAgain(request, { file, end: await this.#endOf(stream) });
+      return this.#answerAgain(request, await this.#endOf(stream));
     }
     const revision = expectedRevision + events.length;
-    await this.#witness({ ...found, stream, revision, hash: encoded.lastHash });
+    const { recordPosition: position } = found;
+    await this.#witness({ ...found, position, stream, revision, hash: encoded.lastHash });
     return { position: BigInt(found.position), revision };
   }
 
-  async #sync(file: GuardedFile, end: number): Promise<void> {
+  async #encode(
+    request: AppendRequest,
+    place: { readonly previous: Uint8Array; readonly seen: number },
+  ): Promise<EncodedAppend> {
+    const { segments } = this.#parts;
+    const { format, marker } = await segments.opened(segments.last!);
+    return format.format === 1
+      ? encodeAppend(request, place)
+      : encodeRecord(request, { ...place, marker });
+  }
+
+  async #write(bytes: Uint8Array, after: StreamEnd): Promise<void> {
+    const { segments } = this.#parts;
+    const { start } = segments.last!;
+    // Else a crash could lose what this append builds on and keep the append.
+    await this.#syncUpTo(after.end);
+    if (this.#namedStart < start) await segments.syncNames();
+    this.#namedStart = Math.max(this.#namedStart, start);
+    const file = await segments.writable();
+    await file.append(bytes);
     await file.sync();
+  }
+
+  /** What lies before the last segment was durable before that was made. */
+  async #syncUpTo(end: number): Promise<void> {
+    const { segments } = this.#parts;
+    if (end <= Math.max(this.#syncedTo, segments.last!.start)) return;
+    await (await segments.writable()).sync();
     this.#syncedTo = Math.max(this.#syncedTo, end);
+  }
+
+  /**
+   * In a file of format 1 the first append of a stream behind unreadable bytes counts by its witness
+   * alone, which therefore is durable before the append is said to be.
+   */
+  async #vouch({ stream, expectedRevision, events }: AppendRequest, { lastHash }: EncodedAppend) {
+    const { segments, witnesses } = this.#parts;
+    if ((await segmentFormat(segments)) !== 1) return;
+    const undecided = (await this.#fold!.undecided()).find(({ hash }) =>
+      isSameBytes(hash, lastHash),
+    );
+    if (undecided === undefined) return;
+    const { position, end } = undecided;
+    const revision = expectedRevision + events.length;
+    const witness = { stream, revision, hash: lastHash, position, end };
+    await witnesses.write(witness, { isDurable: true });
+    await this.#catchUp();
+  }
+
+  /** Goes on in a new segment, where that is needed or asked for. */
+  #roll(why: 'needed' | 'asked for'): Promise<void> {
+    const { segments, segmentBytesMax } = this.#parts;
+    const run = async (): Promise<void> => {
+      const caughtUp = this.#fold === null ? await this.#catchUp() : null;
+      const fold = caughtUp?.fold ?? this.#fold!;
+      if (why === 'needed' && !(await mustRoll(segments, fold, segmentBytesMax))) return;
+      await rollSegment(segments, {
+        catchUp: () => this.#catchUp(),
+        isAskedFor: why === 'asked for',
+        segmentBytesMax,
+      });
+    };
+    const rolled = this.#rolling.then(run, run);
+    this.#rolling = rolled;
+    return rolled;
   }
 
   async #witness({ stream, revision, hash, position, end }: Witness): Promise<void> {
@@ -196,10 +294,7 @@ export class LogWriter {
   }
 
   /** The answer given before, if this append is in the log already; else REVISION_CONFLICT. */
-  async #answerAgain(
-    request: AppendRequest,
-    { file, end }: { readonly file: GuardedFile; readonly end: StreamEnd },
-  ): Promise<Appended> {
+  async #answerAgain(request: AppendRequest, end: StreamEnd): Promise<Appended> {
     const { stream, expectedRevision, events } = request;
     const revision = expectedRevision + events.length;
     if (revision > end.revision || expectedRevision < NO_STREAM) {
@@ -224,7 +319,7 @@ export class LogWriter {
     }
     if (count < events.length) throw conflict(request, end.revision);
     // It may be in the log and not yet durable: its writer may have been killed between.
-    if (end.end > this.#syncedTo) await this.#sync(file, end.end);
+    await this.#syncUpTo(end.end);
     return { position, revision };
   }
 }

@@ -162,14 +162,18 @@ export class Witnesses {
     this.#nextOffsets.set(stream, found?.nextOffset ?? 0);
   }
 
-  /** Writes what is durable now. Not synced: a witness that is lost witnesses less, nothing else. */
-  async write(witness: Witness): Promise<void> {
+  /**
+   * Writes what is durable now. Not synced unless asked for: a witness that is lost witnesses less,
+   * nothing else.
+   */
+  async write(witness: Witness, { isDurable = false } = {}): Promise<void> {
     const { stream } = witness;
     const offset = this.#nextOffsets.get(stream) ?? 0;
     const file = this.#idle.get(stream) ?? (await this.#open(stream));
     // While it is written to it is not idle, so that nobody closes it.
     this.#idle.delete(stream);
     await file.write(encodeSlot(witness), offset);
+    if (isDurable) await file.sync();
     this.#nextOffsets.set(stream, SLOT_BYTES - offset);
     await this.#keep(stream, file);
   }

@@ -46,7 +46,7 @@ const EVENTS = [
 ];
 
 async function goldenFolder(): Promise<EmbeddedLogFolder> {
-  const folder = EmbeddedLogFolder.inMemory();
+  const folder = await EmbeddedLogFolder.inMemory(1);
   await folder.with(() => Promise.resolve());
   await folder.write(golden(LOG_FILE));
   for (const stream of WITNESSES)
