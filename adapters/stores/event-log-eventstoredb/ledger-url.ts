@@ -44,6 +44,10 @@ const SCHEME = /^(?:esdb|kurrentdb|kurrent|kdb)(\+discover)?:\/\//iu;
 /** Whether a ledger's URL names a server. */
 export const isServerUrl = (text: string): boolean => SCHEME.test(text.trim());
 
+/** Whatever stands where a port does and is none may be the password of a URL that lost its @HOST. */
+const withoutPassword = (text: string): string =>
+  text.replace(/:(?!\/\/)(?<!\[[^\]]*)(?!\d+(?:[/?,]|$))[^?]*/u, ':***');
+
 /**
  * The text without what stands before its last `@`, and without the values of parameters that are none
  * of ours: fit for messages, whatever was typed.
@@ -51,7 +55,7 @@ export const isServerUrl = (text: string): boolean => SCHEME.test(text.trim());
 export function withoutSecrets(text: string): string {
   const at = text.lastIndexOf('@');
   const scheme = /^[a-z+]*:\/\//iu.exec(text)?.[0] ?? '';
-  const shown = at === -1 ? text : `${scheme}***${text.slice(at)}`;
+  const shown = at === -1 ? withoutPassword(text) : `${scheme}***${text.slice(at)}`;
   return shown.replaceAll(/([?&])([^=&]*)=([^&]*)/gu, (whole, mark: string, name: string) =>
     PARAMETER_OF.has(flat(name)) || flat(name) === 'ledger' ? whole : `${mark}${name}=***`,
   );

@@ -42,6 +42,22 @@ describe('the URL of a ledger on a server', () => {
     expect(parseLedgerUrl(url)).toEqual({ connectionString, ledger });
   });
 
+  test.each([
+    `esdb://admin:${SECRET}`,
+    `esdb://admin:${SECRET}/?ledger=x`,
+    `esdb+discover://admin:${SECRET} 127.0.0.1:1`,
+    `esdb://admin:a/${SECRET}`,
+    `esdb://admin:a,${SECRET}/?tls=no`,
+  ])('%s, which lost its @HOST, is refused without its password', (url) => {
+    expect(refusalOf(url)).not.toContain(SECRET);
+    expect(withoutSecrets(url)).not.toContain(SECRET);
+  });
+
+  test('hosts and ports are shown, also where there is no user', () => {
+    for (const url of ['esdb://one:1,two:2/?ledger=x', 'esdb://[::1]:9'])
+      expect(withoutSecrets(url)).toBe(url);
+  });
+
   test('a connection string says where, as whom and how', () => {
     const settings = parseConnectionString(
       'esdb://us%40er:p%3Aa:%2F@one,two:2114,[::1]:9/?tls=true&tls_ca_file=/ca.pem&keepAliveInterval=20000&nodePreference=Leader&connectionName=me',
