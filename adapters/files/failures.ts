@@ -1,9 +1,53 @@
-// How the stores give what was thrown inside them to their callers: once, at the port.
+// From what the system answers to what a caller is told: the one table of its codes, and how the
+// stores give what was thrown inside them to their callers, once, at the port.
 
 import { InvariantError } from '../../domain/values/assert.ts';
-import { isLedgerError } from '../../domain/values/ledger-error.ts';
-import type { LedgerError } from '../../domain/values/ledger-error.ts';
-import { fileFailure } from './files.ts';
+import {
+  LedgerError,
+  isLedgerError,
+  type LedgerErrorCode,
+} from '../../domain/values/ledger-error.ts';
+
+const CODE_OF_ERRNO: Readonly<Record<string, LedgerErrorCode>> = {
+  ENOSPC: 'DISK_FULL',
+  EDQUOT: 'DISK_FULL',
+  EROFS: 'READ_ONLY',
+  EACCES: 'READ_ONLY',
+  EPERM: 'READ_ONLY',
+};
+
+const ADVICE: Readonly<Partial<Record<LedgerErrorCode, string>>> = {
+  DISK_FULL: 'free some space and try again',
+  READ_ONLY: 'give permission for it or use another place',
+};
+
+/** The system's code of anything thrown, as ENOENT, or null. */
+export const errnoOf = (thrown: unknown): string | null =>
+  typeof thrown === 'object' &&
+  thrown !== null &&
+  'code' in thrown &&
+  typeof thrown.code === 'string'
+    ? thrown.code
+    : null;
+
+/** What the system's code means to a ledger: DISK_FULL, READ_ONLY, and IO_FAILED for all others. */
+export const codeOfErrno = (errno: string): LedgerErrorCode => CODE_OF_ERRNO[errno] ?? 'IO_FAILED';
+
+/** The LedgerError for what the system said about `operation` on `path`. */
+export function fileFailure(
+  cause: unknown,
+  { operation, path }: { readonly operation: string; readonly path: string },
+): LedgerError {
+  const errno = errnoOf(cause) ?? 'unknown error';
+  const code = codeOfErrno(errno);
+  const advice = ADVICE[code] ?? 'see to the device or the path and try again';
+  return new LedgerError(
+    code,
+    `cannot ${operation} ${path}: the system answered ${errno}; ${advice}`,
+    { file: path, operation, errno },
+    cause,
+  );
+}
 
 /** The LedgerError of what was thrown; one that is one stays as it is. */
 export function failureOf(

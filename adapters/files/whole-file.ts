@@ -3,6 +3,7 @@
 
 import { randomBytes } from 'node:crypto';
 import { dirname, join } from 'node:path';
+import { systemCodeOf } from './failures.ts';
 import type { FilePort, OpenFile } from './files.ts';
 
 /** Every temporary name begins so; no name that means something does. */
@@ -22,6 +23,7 @@ export interface WholeFile {
   readonly parts: Iterable<Uint8Array> | AsyncIterable<Uint8Array>;
   /** Where the temporary file goes; absent: beside the file. On the same file system. */
   readonly temporaryFolder?: string;
+  /** As of `FilePort.open`; absent: the owner's alone. */
   readonly permissions?: number;
   /** `durable`: on disk when this returns. `derived`: a crash may lose it. */
   readonly as: 'durable' | 'derived';
@@ -47,11 +49,29 @@ async function writeTemporary(temporary: string, request: WholeFile): Promise<vo
   }
 }
 
+/** What a file system without hard links answers (exFAT, some shares). */
+const NO_LINKS: readonly unknown[] = ['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS'];
+
+/**
+ * A second name at `path` where there is none. Without hard links two processes that do this in the
+ * same instant may both be told that theirs is there: who must know reads it afterwards.
+ */
+async function linkOrRename(temporary: string, { files, path }: WholeFile): Promise<boolean> {
+  try {
+    return await files.link(temporary, path);
+  } catch (thrown) {
+    if (!NO_LINKS.includes(systemCodeOf(thrown))) throw thrown;
+  }
+  if ((await files.nameFacts(path)) !== null) return false;
+  await files.rename(temporary, path);
+  return true;
+}
+
 /** Puts the finished temporary file in its place: false where `keep` found one there. */
 async function place(temporary: string, request: WholeFile): Promise<boolean> {
   const { files, path } = request;
   if (request.existing === 'keep') {
-    const placed = await files.link(temporary, path);
+    const placed = await linkOrRename(temporary, request);
     await files.remove(temporary);
     return placed;
   }

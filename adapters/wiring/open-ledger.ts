@@ -4,7 +4,8 @@
 import { realpathSync } from 'node:fs';
 import { join } from 'node:path';
 import * as either from 'fp-ts/lib/Either.js';
-import { nodeFiles, type FilePort } from '../files/files.ts';
+import type { FilePort } from '../files/files.ts';
+import { nodeFiles } from '../files/node-files.ts';
 import { openEventLog } from '../stores/event-log-embedded/event-log-embedded.ts';
 import { isServerUrl } from '../stores/event-log-eventstoredb/ledger-url.ts';
 import { LEDGER_FORMAT } from '../stores/ledger-folder/ledger-format.ts';

@@ -7,9 +7,16 @@
 // not. Nothing that is durable is ever lost.
 
 import { posix } from 'node:path';
-import type { FileFacts, FilePort, OpenFile, OpenMode } from '../../adapters/files/files.ts';
+import type {
+  FileFacts,
+  FilePort,
+  Locked,
+  LockRequest,
+  OpenFile,
+  OpenMode,
+} from '../../adapters/files/files.ts';
 import { otherMemory } from '../../adapters/files/memory-file.ts';
-import { fileFailure } from '../../adapters/files/files.ts';
+import { fileFailure } from '../../adapters/files/failures.ts';
 import { seededRandom, type Random } from '../support/images.ts';
 
 const SECTOR_BYTES = 512;
@@ -112,6 +119,8 @@ export class LossyFiles implements FilePort {
   readonly #names = new Map<string, Node>();
   readonly #start = new Map<string, Node>();
   readonly #watchers = new Map<string, Set<() => void>>();
+  /** Who holds locks, by path: a count of shared ones, or one alone. */
+  readonly #locks = new Map<string, number | 'alone'>();
   #nodes = 0;
   #held: Promise<void> | null = null;
   #failure: {
@@ -262,10 +271,12 @@ export class LossyFiles implements FilePort {
         },
       }),
       read: (target, offset) => attempt(() => read(target, offset)),
+      readNow: read,
       write: (bytes, offset) =>
         attempt(() => {
           write(bytes, offset);
         }),
+      writeNow: write,
       append: (bytes) =>
         attempt(() => {
           const failure = this.#failureOf('append');
@@ -287,6 +298,13 @@ export class LossyFiles implements FilePort {
         }),
       close: () => Promise.resolve(),
     };
+  }
+
+  async openUnnamed(folder: string): Promise<OpenFile> {
+    const path = posix.join(folder, `unnamed-${this.#nodes}`);
+    const file = await this.open(path, 'new');
+    await this.remove(path);
+    return file;
   }
 
   load(path: string, sizeBytesMax: number): Promise<Uint8Array | null> {
@@ -357,6 +375,19 @@ export class LossyFiles implements FilePort {
       this.#node(folder, 'sync');
       this.operations.push({ _tag: 'syncFolder', path: folder });
     });
+  }
+
+  /** Nobody who holds one waits here for another. */
+  async lock(path: string, { kind }: LockRequest): Promise<Locked> {
+    await this.open(path, 'create');
+    const held = this.#locks.get(path) ?? 0;
+    if (held === 'alone' || (kind === 'exclusive' && held > 0)) return { _tag: 'busy' };
+    this.#locks.set(path, kind === 'exclusive' ? 'alone' : held + 1);
+    const release = async (): Promise<void> => {
+      const now = this.#locks.get(path);
+      this.#locks.set(path, typeof now === 'number' ? now - 1 : 0);
+    };
+    return { _tag: 'lock', release };
   }
 
   watch(path: string, changed: () => void): () => void {

@@ -2,7 +2,9 @@
 // changes anything counts as a step.
 
 import type { FilePort, OpenFile } from '../../adapters/files/files.ts';
-import { fileFailure, nodeFiles } from '../../adapters/files/files.ts';
+import { nodeFiles } from '../../adapters/files/node-files.ts';
+import { otherMemory } from '../../adapters/files/memory-file.ts';
+import { fileFailure } from '../../adapters/files/failures.ts';
 
 /** Called before each step; it may throw. */
 type BeforeStep = (operation: string, path: string) => void;
@@ -13,11 +15,19 @@ function brokenFile(file: OpenFile, before: BeforeStep): OpenFile {
     before(operation, path);
     return work();
   };
+  const writeNow = (bytes: Uint8Array, offsetBytes: number): void => {
+    before('write', path);
+    file.writeNow(bytes, offsetBytes);
+  };
+  const readNow = (target: Uint8Array, offsetBytes: number): number =>
+    file.readNow(target, offsetBytes);
   return {
     path,
     memory: file.memory,
     read: (target, offsetBytes) => file.read(target, offsetBytes),
+    readNow,
     write: (bytes, offsetBytes) => step('write', () => file.write(bytes, offsetBytes)),
+    writeNow,
     append: (bytes) => step('append to', () => file.append(bytes)),
     sync: () => step('sync', () => file.sync()),
     sizeBytes: () => file.sizeBytes(),
@@ -36,6 +46,10 @@ function filesWith(before: BeforeStep): FilePort {
     open: async (path, mode, permissions) => {
       if (mode !== 'read') before('open', path);
       return brokenFile(await nodeFiles.open(path, mode, permissions), before);
+    },
+    openUnnamed: async (folder) => {
+      before('open', folder);
+      return brokenFile(await nodeFiles.openUnnamed(folder), before);
     },
     makeFolder: (path, permissions) =>
       step('make the folder', path, () => nodeFiles.makeFolder(path, permissions)),

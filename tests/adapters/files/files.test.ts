@@ -3,7 +3,9 @@
 
 import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
-import { fileFailure, nodeFiles, type FilePort } from '../../../adapters/files/files.ts';
+import type { FilePort } from '../../../adapters/files/files.ts';
+import { nodeFiles } from '../../../adapters/files/node-files.ts';
+import { fileFailure } from '../../../adapters/files/failures.ts';
 import { LossyFiles } from '../../simulation/lossy-files.ts';
 import { withTemporaryFolder } from '../../support/temporary-folder.ts';
 
@@ -115,12 +117,6 @@ describe('failures of the disk', () => {
     });
     expect(failure.message).toContain(errno);
     expect(failure.message).toContain('/x/y');
-  });
-
-  test('a device without room is DISK_FULL', async () => {
-    const file = await nodeFiles.open('/dev/full', 'append');
-    await expect(file.append(bytes('x'))).rejects.toMatchObject({ code: 'DISK_FULL' });
-    await file.close();
   });
 });
 
