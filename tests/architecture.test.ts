@@ -80,6 +80,16 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   root: ['domain', 'projections', 'adapters/wiring'],
 };
 
+/** Where all storage goes through the file port (adapters/files), but for what is no storage. */
+const THROUGH_PORT = ['adapters/stores', 'adapters/wiring'];
+const NO_STORAGE = [
+  // Makes images of guests that are to be recorded, as a user would.
+  'adapters/wiring/demo.ts',
+  // Writes what is restored to targets that are no files as well.
+  'adapters/wiring/restore.ts',
+];
+const FILE_MODULES = ['node:fs', 'node:fs/promises'];
+
 const PURE_LIBRARIES = ['fp-ts', 'io-ts'];
 const OBSERVABLE = 'projections/observable.ts';
 
@@ -92,6 +102,8 @@ const packageOf = (specifier: string): string =>
 function refusedLibrary(file: string, found: Import, shipped: readonly string[]): string | null {
   const room = roomOf(file);
   const isPure = room === 'domain' || room === 'projections';
+  if (FILE_MODULES.includes(found.specifier) && THROUGH_PORT.includes(room))
+    return NO_STORAGE.includes(file) ? null : `${room} stores through adapters/files alone`;
   if (found.specifier.startsWith('node:')) return isPure ? `${room} imports no node: module` : null;
   const name = packageOf(found.specifier);
   if (name === 'rxjs') {
@@ -251,6 +263,12 @@ describe('the house', () => {
     expect(circleIn(new Map(imports))).toBeNull();
   });
 
+  test('asks nowhere whether its files are those of a test', () => {
+    const asks = /[!=]== nodeFiles|nodeFiles [!=]==/u;
+    const sources = files.filter((file) => roomOf(file) !== 'tests');
+    expect(sources.filter((file) => asks.test(read(file)))).toEqual([]);
+  });
+
   test('has nothing at its root but the public API, every export of it by name', () => {
     expect(files.filter((file) => roomOf(file) === 'root')).toEqual(['index.ts']);
     expect(read('index.ts')).not.toMatch(/export \*/u);
@@ -312,6 +330,8 @@ describe('the checks themselves', () => {
     ['adapters/files/a.ts', `import { a } from '../kernels/a.ts';`],
     ['adapters/stores/a.ts', `import { a } from '../../index.ts';`],
     ['adapters/stores/a.ts', `import { a } from '../../tests/support/a.ts';`],
+    ['adapters/stores/a/b.ts', `import { readSync } from 'node:fs';`],
+    ['adapters/wiring/a.ts', `import { readFile } from 'node:fs/promises';`],
     ['adapters/stores/a.ts', `import fc from 'fast-check';`],
     ['index.ts', `import { a } from './adapters/faces/cli/a.ts';`],
     ['index.ts', `export { a } from './adapters/guests/a.ts';`],
@@ -325,6 +345,7 @@ describe('the checks themselves', () => {
     ['domain/page.ts', `// import { x } from '../projections/x.ts';`],
     [OBSERVABLE, `import { Observable } from 'rxjs';`],
     ['adapters/stores/a/b.ts', `import { join } from 'node:path';\nimport { c } from '../c.ts';`],
+    ['adapters/files/a.ts', `import { readSync } from 'node:fs';`],
     ['adapters/stores/a.ts', `import { files } from '../files/files.ts';`],
     ['adapters/faces/cli/main.ts', `import { open } from '../../wiring/open-ledger.ts';`],
     ['adapters/wiring/a.ts', `import { a } from '../guests/a.ts';`],

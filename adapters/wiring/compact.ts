@@ -2,7 +2,8 @@
 
 import { randomBytes } from 'node:crypto';
 import { slotAt } from '../../domain/values/place.ts';
-import { isWritten as isRecorded, lockCompactor } from '../stores/locks/host-locks.ts';
+import { lockCompactor } from '../stores/locks/compactor-lock.ts';
+import { mayBeWritten } from '../stores/locks/writers-presence.ts';
 import { decidePoints } from '../../domain/points.ts';
 import { pointsStream } from '../../domain/events/streams.ts';
 import {
@@ -102,8 +103,8 @@ export const graceMsOf = (ledger: Ledger): number =>
 
 /** Rewrites what is stored smaller, and gives back what nobody needs. COMPACTION_BUSY. */
 export async function compact(ledger: Ledger, request: CompactRequest): Promise<Compacted> {
-  const { log, store, clock, state, lockName: name } = ledger;
-  const lock = await run(lockCompactor({ ledger: name }));
+  const { log, store, clock, state, locks } = ledger;
+  const lock = ledger.told(await run(lockCompactor(locks)));
   try {
     return await compactLedger(
       {
@@ -115,7 +116,7 @@ export async function compact(ledger: Ledger, request: CompactRequest): Promise<
         engine: await ledger.engine(),
         pages: await ledger.pageReader(),
         models: modelsOf(ledger),
-        isRecorded: () => isRecorded({ ledger: name }),
+        isRecorded: () => mayBeWritten(locks),
         isShared: ledger.isShared,
         emptiedAtMs: (pack) => {
           const known = state.contents.named(pack);

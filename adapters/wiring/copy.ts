@@ -8,7 +8,7 @@
 // holds anything else is refused before anything is appended to the stream in question.
 
 import * as either from 'fp-ts/lib/Either.js';
-import { announceWriter } from '../stores/locks/host-locks.ts';
+import { announceWriter } from '../stores/locks/writers-presence.ts';
 import { fingerprint } from './audit.ts';
 import { LedgerError } from '../../domain/values/ledger-error.ts';
 import { decodePackWritten } from '../../domain/events/pack-written.ts';
@@ -284,7 +284,7 @@ export async function copyLedger(
   const packs = new PackCopier({ from, to, onBytes });
   await packs.look();
   // Packs come before the events that name them: nobody shall take them for what nobody names.
-  const announced = await run(announceWriter({ ledger: to.lockName }));
+  const announced = to.told(await run(announceWriter(to.locks)));
   const events = await copyEvents({ from, to }, packs).finally(() => announced.release());
   await to.state.catchUp({ heavy: false });
   const [expected, found] = [await fingerprint(from), await fingerprint(to)];

@@ -9,10 +9,12 @@ import type { TaskEither } from 'fp-ts/lib/TaskEither.js';
 import type { Observable } from 'rxjs';
 import type { FilePort } from '../files/files.ts';
 import { nodeFiles } from '../files/node-files.ts';
+import type { HeldLock, LockPlace } from '../stores/locks/held-lock.ts';
 import { openFingerprintFiles } from '../stores/keys/fingerprint-files.ts';
 import { keyCheck, openGroupKeys, type GroupKeys } from '../stores/keys/group-keys.ts';
 import { openIdentifierFile } from '../stores/derived/identifier-file.ts';
 import { openStateFiles } from '../stores/derived/state-files.ts';
+import { assert } from '../../domain/values/assert.ts';
 import type { ControlEvent } from '../../domain/events/control.ts';
 import { LedgerError } from '../../domain/values/ledger-error.ts';
 import type { PageEngine } from '../../domain/ports/page-engine.ts';
@@ -30,10 +32,7 @@ import { accepted, run } from '../../domain/ports/run.ts';
 import { decideInto, type Decide } from '../../domain/use-cases/decide.ts';
 import { PageReader } from '../../domain/use-cases/pages/page-reader.ts';
 import type { CaptureRow, VmEntry } from '../../projections/models/catalogue.ts';
-import {
-  MemoryIdentifierColumn,
-  type IdentifierColumn,
-} from '../../projections/models/identifier-index.ts';
+import type { IdentifierColumn } from '../../projections/models/identifier-index.ts';
 import { LedgerState, type Replay } from '../../projections/models/ledger-state.ts';
 import type { Change } from '../../projections/commits.ts';
 import { changes$, type ChangesRequest } from '../../projections/observable.ts';
@@ -89,8 +88,8 @@ export interface LedgerParts {
   readonly store: LedgerPages;
   /** Folders of this host. */
   readonly paths: { readonly keys: string; readonly projections: string };
-  /** What tells this ledger from others on this host, copies of it among them. */
-  readonly lockName: string;
+  /** Where who works on the ledger on this host holds locks. */
+  readonly locks: LockPlace;
   /** Whether other hosts may have the log, or the packs, as well. */
   readonly isShared: boolean;
   /** What is wrong with where the ledger lies, and stops nobody from reading. */
@@ -105,6 +104,8 @@ export interface LedgerSettings {
   readonly threads?: number;
   readonly files?: FilePort;
   readonly clock?: Clock;
+  /** Told what is being waited for, that it is there again, and what cannot be had. */
+  readonly onNotice?: (sentence: string) => void;
 }
 
 /** SHA-256 of bytes. */
@@ -125,6 +126,8 @@ export class Ledger {
   readonly stateFiles: StateFiles;
   readonly #parts: LedgerParts;
   readonly #threads: number | undefined;
+  readonly #onNotice: (sentence: string) => void;
+  #hasToldLocks = false;
   #engine: PageEngine | null = null;
   #column: IdentifierColumn | null = null;
   #pages: PageReader | null = null;
@@ -143,6 +146,7 @@ export class Ledger {
     this.files = settings.files ?? nodeFiles;
     this.clock = settings.clock ?? Date.now;
     this.#threads = settings.threads;
+    this.#onNotice = settings.onNotice ?? (() => undefined);
     const { files } = this;
     this.keys = openGroupKeys({ files, folder: parts.paths.keys });
     this.stateFiles = openStateFiles({ files, folder: parts.paths.projections });
@@ -173,10 +177,7 @@ export class Ledger {
 
   /** Identifiers by content number. */
   get column(): IdentifierColumn {
-    this.#column ??=
-      this.files === nodeFiles
-        ? openIdentifierFile(join(this.paths.projections, IDENTIFIERS_FILE))
-        : new MemoryIdentifierColumn();
+    assert(this.#column !== null, 'a ledger is loaded before it is asked');
     return this.#column;
   }
 
@@ -184,9 +185,20 @@ export class Ledger {
     return openFingerprintFiles({ files: this.files, folder: this.paths.keys });
   }
 
-  /** What tells this ledger from others on this host, copies of it among them. */
-  get lockName(): string {
-    return this.#parts.lockName;
+  /** Where who works on the ledger on this host holds locks. */
+  get locks(): LockPlace {
+    return this.#parts.locks;
+  }
+
+  /** Says, once, where a lock cannot be had. */
+  told(lock: HeldLock): HeldLock {
+    if (lock.unavailable === null || this.#hasToldLocks) return lock;
+    this.#hasToldLocks = true;
+    this.#onNotice(
+      `nothing tells other processes of this host that this one works on the ledger: ${lock.unavailable}; ` +
+        'two at once do no harm, the later one may have to begin again',
+    );
+    return lock;
   }
 
   /** Whether other hosts may have the log, or the packs, as well. */
@@ -347,6 +359,8 @@ export class Ledger {
 
   /** Starts from the derived state, where it is there and fits. */
   async load(): Promise<void> {
+    const path = join(this.paths.projections, IDENTIFIERS_FILE);
+    this.#column = await openIdentifierFile({ files: this.files, path });
     const heads = this.log.heads === undefined ? null : await this.stateFiles.load(HEADS_FILE);
     if (heads !== null) await run(this.log.heads!.offer(heads));
     await this.state.load();

@@ -1,7 +1,6 @@
 // The composition root: makes the parts of the ledger that a URL names, and puts it together. A ledger
 // on a server has a file of its own (shared-ledger.ts), loaded only where one is opened.
 
-import { realpathSync } from 'node:fs';
 import { join } from 'node:path';
 import * as either from 'fp-ts/lib/Either.js';
 import type { FilePort } from '../files/files.ts';
@@ -52,7 +51,7 @@ export async function folderParts(
     log,
     store: openPagePacks({ files, folder: paths.packs }),
     paths: { keys: options.keys ?? paths.keys, projections: paths.projections },
-    lockName: files === nodeFiles ? realpathSync(paths.folder) : `${id ?? ''} ${paths.folder}`,
+    locks: { files, folder: paths.locks },
     isShared: false,
     findings,
     logBytes: () => bytesIn(files, paths.log),

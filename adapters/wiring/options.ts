@@ -15,6 +15,4 @@ export interface OpenLedgerOptions extends LedgerSettings {
   readonly cacheBytesMax?: number;
   /** How long a server that does not answer is waited for; absent: 30 s. */
   readonly patienceMs?: number;
-  /** Told what is being waited for, and that it is there again. */
-  readonly onNotice?: (sentence: string) => void;
 }

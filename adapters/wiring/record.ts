@@ -1,8 +1,10 @@
 // Recording, joined: sources of guests on one side, the recorder on the other.
 
 import { randomBytes } from 'node:crypto';
+import * as either from 'fp-ts/lib/Either.js';
 import { LIVE_GUESTS, openImage, type OpenSourceRequest } from '../guests/sources.ts';
-import { lockRecorder } from '../stores/locks/host-locks.ts';
+import { lockRecorder } from '../stores/locks/recorder-lock.ts';
+import { announceWriter } from '../stores/locks/writers-presence.ts';
 import { commitDigest } from '../../domain/evidence.ts';
 import { refuse } from '../../domain/values/refused.ts';
 import { initialVm, recorderRefusal } from '../../domain/vm.ts';
@@ -55,13 +57,32 @@ export interface VmRecorder {
   close(): Promise<void>;
 }
 
+/** Takes the lock of a VM, and says that packs are written; both end together. */
+async function lockWriting(ledger: Ledger, vm: string): Promise<{ release(): Promise<void> }> {
+  const [recorder, writer] = await Promise.all([
+    lockRecorder(ledger.locks, vm)(),
+    announceWriter(ledger.locks)(),
+  ]);
+  const held = [recorder, writer].flatMap((each) => (either.isRight(each) ? [each.right] : []));
+  const release = async (): Promise<void> => {
+    await Promise.all(held.map((each) => each.release()));
+  };
+  for (const each of [recorder, writer])
+    if (either.isLeft(each)) {
+      await release();
+      throw each.left;
+    }
+  for (const each of held) ledger.told(each);
+  return { release };
+}
+
 /** Opens a recorder of a VM in a ledger. */
 export async function openRecorder(ledger: Ledger, options: RecorderOptions): Promise<VmRecorder> {
   const known = ledger.state.catalogue.vms.get(options.vm)?.state ?? initialVm;
   const refusal = recorderRefusal(known, { share: null, ...options });
   if (refusal !== null) throw refuse(refusal);
   await run(ledger.store.removeLeftovers(ledger.clock()));
-  const lock = await run(lockRecorder({ ledger: ledger.lockName, vm: options.vm }));
+  const lock = await lockWriting(ledger, options.vm);
   const { log, store, clock, fingerprintFiles: files } = ledger;
   const engine = await ledger.engine();
   const pages = await ledger.pageReader();

@@ -271,7 +271,7 @@ async function partsOf(
     log,
     store: claimedFirst(store, { id, hasPacks }),
     paths: { keys: options.keys ?? local.keys, projections: local.projections },
-    lockName: id,
+    locks: { files, folder: local.locks },
     isShared: true,
     findings: [],
     logBytes: () => countBytes(log, stateFiles),

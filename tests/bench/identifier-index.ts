@@ -8,6 +8,7 @@
 import { randomFillSync } from 'node:crypto';
 import { mkdirSync, openSync, readSync, closeSync } from 'node:fs';
 import { join } from 'node:path';
+import { nodeFiles } from '../../adapters/files/node-files.ts';
 import { openIdentifierFile } from '../../adapters/stores/derived/identifier-file.ts';
 import { assert } from '../../domain/values/assert.ts';
 import { IDENTIFIER_BYTES } from '../../domain/ports/page-engine.ts';
@@ -34,11 +35,11 @@ interface Built {
 }
 
 /** Fills an index with random identifiers, a pack at a time, as the fold does. */
-function build(context: BenchContext, entries: number, wanted: number): Built {
+async function build(context: BenchContext, entries: number, wanted: number): Promise<Built> {
   const folder = freshFolder(context, 'index');
   mkdirSync(folder);
   const path = join(folder, 'identifiers');
-  const column = openIdentifierFile(path);
+  const column = await openIdentifierFile({ files: nodeFiles, path });
   const index = new IdentifierIndex(column);
   const found = new Uint8Array(wanted * IDENTIFIER_BYTES);
   const absent = randomFillSync(new Uint8Array(wanted * IDENTIFIER_BYTES));
@@ -134,12 +135,12 @@ async function run(context: BenchContext): Promise<readonly Row[]> {
   const wanted = context.isQuick ? 10_000 : WANTED_MAX;
   const samples = context.isQuick ? 3 : 15;
   context.tell(`an index of ${entries} identifiers`);
-  const rates = await sampled(context.isQuick ? 1 : 3, () => {
-    const built = build(context, entries, wanted);
+  const rates = await sampled(context.isQuick ? 1 : 3, async () => {
+    const built = await build(context, entries, wanted);
     built.close();
     return built.insertsPerSecond / 1e6;
   });
-  const built = build(context, entries, wanted);
+  const built = await build(context, entries, wanted);
   const { index, found, absent, path } = built;
   const array = new Uint32Array(index.byteLength / 4).fill(1).fill(0);
   const places = randomFillSync(new Uint32Array(wanted)).map((draw) => draw % array.length);

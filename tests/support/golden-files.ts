@@ -182,13 +182,15 @@ export const GOLDEN_KINDS: readonly GoldenKind[] = [
   {
     golden: 'identifiers-1/identifiers',
     path: 'identifiers',
-    write(folder) {
+    async write(folder) {
       const path = join(folder, 'identifiers');
-      openIdentifierFile(path).append(0, IDENTIFIERS);
-      return Promise.resolve(fileAt(path));
+      const column = await openIdentifierFile({ files: nodeFiles, path });
+      column.append(0, IDENTIFIERS);
+      return fileAt(path);
     },
-    read(_bytes, folder) {
-      const column = openIdentifierFile(join(folder, 'identifiers'));
+    async read(_bytes, folder) {
+      const path = join(folder, 'identifiers');
+      const column = await openIdentifierFile({ files: nodeFiles, path });
       return [0, 1, 2].map((content) => [...(column.read(content) ?? [])]);
     },
     value: [0, 1, 2].map((content) => [

@@ -2,10 +2,12 @@
 // content n and a check of both. Derived: processes share it without a lock, since the record of a
 // number is the same whoever writes it; a record whose check fails is none, and makes the projections
 // start anew. Reads are synchronous, because the index compares identifiers in the middle of a batch.
+// What there is no room for stays in memory: nothing that only asks needs the disk for it.
 
-import { closeSync, constants, mkdirSync, openSync, readSync, writeSync } from 'node:fs';
 import { dirname } from 'node:path';
+import { isLedgerError } from '../../../domain/values/ledger-error.ts';
 import { IDENTIFIER_BYTES } from '../../../domain/ports/page-engine.ts';
+import type { FilePort, OpenFile } from '../../files/files.ts';
 import {
   MemoryIdentifierColumn,
   type IdentifierColumn,
@@ -27,53 +29,66 @@ function checkOf(view: DataView, at: number, content: number): number {
   return check >>> 0 === 0 ? 1 : check >>> 0;
 }
 
+/** The records of identifiers from number `first` on. */
+function recordsOf(first: number, identifiers: Uint8Array): Uint8Array {
+  const count = identifiers.length / IDENTIFIER_BYTES;
+  const records = new Uint8Array(count * RECORD_BYTES);
+  const words = new Int32Array(records.buffer);
+  const isAligned = identifiers.byteOffset % 4 === 0;
+  const source = isAligned ? identifiers : identifiers.slice();
+  const given = new Int32Array(source.buffer, source.byteOffset, count * IDENTIFIER_WORDS);
+  for (let i = 0; i < count; i += 1) {
+    const from = i * IDENTIFIER_WORDS;
+    const to = i * RECORD_WORDS;
+    let check = Math.imul(first + i + 1, NUMBER_FACTOR);
+    for (let word = 0; word < IDENTIFIER_WORDS; word += 1) {
+      const value = given[from + word]!;
+      words[to + word] = value;
+      check ^= value;
+    }
+    words[to + IDENTIFIER_WORDS] = check === 0 ? 1 : check;
+  }
+  return records;
+}
+
 class IdentifierFile implements IdentifierColumn {
-  readonly #fd: number;
+  readonly #file: OpenFile | null;
+  /** What the file did not take, from the number where that began. */
+  #rest: { readonly first: number; readonly column: MemoryIdentifierColumn } | null = null;
   readonly #window = new Uint8Array(WINDOW_RECORDS * RECORD_BYTES);
   readonly #view = new DataView(this.#window.buffer);
   #windowFirst = 0;
   #windowCount = 0;
 
-  constructor(fd: number) {
-    this.#fd = fd;
+  constructor(file: OpenFile | null) {
+    this.#file = file;
   }
 
   append(first: number, identifiers: Uint8Array): void {
-    const count = identifiers.length / IDENTIFIER_BYTES;
-    const records = new Uint8Array(count * RECORD_BYTES);
-    const words = new Int32Array(records.buffer);
-    const isAligned = identifiers.byteOffset % 4 === 0;
-    const source = isAligned ? identifiers : identifiers.slice();
-    const given = new Int32Array(source.buffer, source.byteOffset, count * IDENTIFIER_WORDS);
-    for (let i = 0; i < count; i += 1) {
-      const from = i * IDENTIFIER_WORDS;
-      const to = i * RECORD_WORDS;
-      let check = Math.imul(first + i + 1, NUMBER_FACTOR);
-      for (let word = 0; word < IDENTIFIER_WORDS; word += 1) {
-        const value = given[from + word]!;
-        words[to + word] = value;
-        check ^= value;
-      }
-      words[to + IDENTIFIER_WORDS] = check === 0 ? 1 : check;
-    }
-    let done = 0;
-    while (done < records.length)
-      done += writeSync(
-        this.#fd,
-        records,
-        done,
-        records.length - done,
-        first * RECORD_BYTES + done,
-      );
     this.#windowCount = 0;
+    if (this.#rest === null && this.#isWritten(first, identifiers)) return;
+    this.#rest ??= { first, column: new MemoryIdentifierColumn() };
+    this.#rest.column.append(first - this.#rest.first, identifiers);
+  }
+
+  #isWritten(first: number, identifiers: Uint8Array): boolean {
+    try {
+      this.#file?.writeNow(recordsOf(first, identifiers), first * RECORD_BYTES);
+      return this.#file !== null;
+    } catch (thrown) {
+      if (!isLedgerError(thrown)) throw thrown;
+      return false;
+    }
   }
 
   /** Valid until the next call. */
   read(content: number): Uint8Array | null {
+    if (this.#rest !== null && content >= this.#rest.first)
+      return this.#rest.column.read(content - this.#rest.first);
     let row = content - this.#windowFirst;
     if (row < 0 || row >= this.#windowCount) {
       this.#windowFirst = content;
-      const read = readSync(this.#fd, this.#window, 0, this.#window.length, content * RECORD_BYTES);
+      const read = this.#file?.readNow(this.#window, content * RECORD_BYTES) ?? 0;
       this.#windowCount = Math.floor(read / RECORD_BYTES);
       row = 0;
       if (this.#windowCount === 0) return null;
@@ -88,19 +103,27 @@ class IdentifierFile implements IdentifierColumn {
   /** Forgets what was read. The file stays: another process may be using it, and records are checked. */
   clear(): void {
     this.#windowCount = 0;
+    this.#rest = null;
   }
 
   close(): void {
-    closeSync(this.#fd);
+    // Nothing is lost with a file that does not close.
+    this.#file?.close().catch(() => undefined);
   }
 }
 
-/** Opens the column in a file; in memory where the file cannot be written. */
-export function openIdentifierFile(path: string): IdentifierColumn {
-  try {
-    mkdirSync(dirname(path), { recursive: true });
-    return new IdentifierFile(openSync(path, constants.O_RDWR | constants.O_CREAT));
-  } catch {
-    return new MemoryIdentifierColumn();
-  }
+/** Opens the column in a file; where the file cannot be had, or not written, memory does for it. */
+export async function openIdentifierFile({
+  files,
+  path,
+}: {
+  readonly files: FilePort;
+  readonly path: string;
+}): Promise<IdentifierColumn> {
+  const opened = await files
+    .makeFolder(dirname(path))
+    .then(() => files.open(path, 'create'))
+    .catch(() => files.open(path, 'read'))
+    .catch(() => null);
+  return new IdentifierFile(opened);
 }

@@ -4,7 +4,6 @@
 // Never load another client of the server in the same process: both put generated code under the same
 // global names, and the first one breaks.
 
-import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import {
   EventStoreDBClient,
@@ -14,7 +13,8 @@ import {
   type GossipClusterOptions,
   type SingleNodeOptions,
 } from '@eventstore/db-client';
-import { failureOf } from '../../files/failures.ts';
+import { fileFailure } from '../../files/failures.ts';
+import { nodeFiles } from '../../files/node-files.ts';
 import type { Endpoint, ServerSettings } from './ledger-url.ts';
 
 const CONNECTION_NAME = 'pageledger';
@@ -34,6 +34,9 @@ const CERTIFICATE_FILES = [
   ['userKeyFile', 'userKeyFile'],
 ] as const;
 
+/** Far more than a chain of certificates takes. */
+const CERTIFICATE_BYTES_MAX = 2 ** 20;
+
 /** Reads the files that the settings name; IO_FAILED names the one that cannot be read. */
 export async function readCertificates({ isTls, texts }: ServerSettings): Promise<Certificates> {
   const certificates: Record<string, Buffer> = {};
@@ -41,11 +44,10 @@ export async function readCertificates({ isTls, texts }: ServerSettings): Promis
     const file = texts[parameter];
     if (!isTls || file === undefined) continue;
     const path = resolve(file);
-    try {
-      certificates[name] = await readFile(path);
-    } catch (error) {
-      throw failureOf(error, { operation: `read the ${parameter}`, path });
-    }
+    const bytes = await nodeFiles.load(path, CERTIFICATE_BYTES_MAX);
+    if (bytes === null)
+      throw fileFailure({ code: 'ENOENT' }, { operation: `read the ${parameter}`, path });
+    certificates[name] = Buffer.from(bytes);
   }
   return certificates;
 }

@@ -12,7 +12,7 @@ import type { Finding } from '../../../domain/values/finding.ts';
 import type { FilePort } from '../../files/files.ts';
 import { failureOf, systemCodeOf } from '../../files/failures.ts';
 import { FORMAT_BYTES_MAX, formatText, looksLikeFormat, readFormat } from './ledger-format.ts';
-import { SECRET_FOLDER_PERMISSIONS, TEMPORARY_PREFIX, writeWhole } from '../../files/whole-file.ts';
+import { TEMPORARY_PREFIX, writeWhole } from '../../files/whole-file.ts';
 
 /** Where things are in a ledger's folder. */
 export interface LedgerPaths {
@@ -21,6 +21,7 @@ export interface LedgerPaths {
   readonly log: string;
   readonly packs: string;
   readonly keys: string;
+  readonly locks: string;
   readonly projections: string;
 }
 
@@ -48,11 +49,12 @@ const ledgerPaths = (path: string): LedgerPaths => {
     log: join(folder, 'log'),
     packs: join(folder, 'packs'),
     keys: join(folder, 'keys'),
+    locks: join(folder, 'locks'),
     projections: join(folder, 'projections'),
   };
 };
 
-const FOLDERS = ['keys', 'log', 'packs', 'projections'];
+const FOLDERS = ['keys', 'locks', 'log', 'packs', 'projections'];
 
 /** What is found at a path. */
 type Place = 'absent' | 'empty' | 'ledger' | 'ledger without format';
@@ -139,9 +141,8 @@ async function foldersToSync(files: FilePort, folder: string): Promise<string[]>
 /** Makes what is missing, `format` last: true where this call wrote it. */
 async function build(files: FilePort, paths: LedgerPaths): Promise<boolean> {
   const above = await foldersToSync(files, dirname(paths.folder));
-  await files.makeFolder(paths.folder, SECRET_FOLDER_PERMISSIONS);
-  await files.makeFolder(paths.keys, SECRET_FOLDER_PERMISSIONS);
-  for (const folder of [paths.log, paths.packs, paths.projections]) await files.makeFolder(folder);
+  await files.makeFolder(paths.folder);
+  for (const name of FOLDERS) await files.makeFolder(join(paths.folder, name));
   for (const folder of [paths.folder, ...above]) await files.syncFolder(folder);
   return writeWhole({
     files,

@@ -1,5 +1,5 @@
 // What a host keeps for itself of a ledger that lies elsewhere (docs/format.md, "Local state"):
-// <root>/<name>/{cache,keys,projections}, made when it is first needed. `ledger` says which ledger it
+// <root>/<name>/{cache,keys,locks,projections}, made when it is first needed. `ledger` says which ledger it
 // is of, so that two servers' ledgers of one name do not share it: a later one's folder bears the
 // beginning of its id as well.
 
@@ -10,7 +10,7 @@ import { atPort } from '../../../domain/ports/run.ts';
 import type { FilePort } from '../../files/files.ts';
 import { openLines, sealLines } from '../../files/checksummed-text.ts';
 import { failureOf } from '../../files/failures.ts';
-import { SECRET_FOLDER_PERMISSIONS, writeWhole } from '../../files/whole-file.ts';
+import { writeWhole } from '../../files/whole-file.ts';
 
 const TITLE = 'pageledger local state';
 const ID = 'id ';
@@ -24,6 +24,7 @@ export interface LocalState {
   readonly folder: string;
   readonly cache: string;
   readonly keys: string;
+  readonly locks: string;
   readonly projections: string;
 }
 
@@ -58,7 +59,7 @@ async function own(request: LocalStateRequest, folder: string): Promise<boolean>
   const { files, id } = request;
   const owner = await ownerOf(files, folder);
   if (owner !== null) return owner === id;
-  await files.makeFolder(folder, SECRET_FOLDER_PERMISSIONS);
+  await files.makeFolder(folder);
   const text = sealLines([TITLE, ID + id]);
   await writeWhole({
     files,
@@ -80,6 +81,7 @@ async function open(request: LocalStateRequest): Promise<LocalState> {
     folder,
     cache: join(folder, 'cache'),
     keys: join(folder, 'keys'),
+    locks: join(folder, 'locks'),
     projections: join(folder, 'projections'),
   };
 }

@@ -44,7 +44,14 @@ describe('a new ledger folder', () => {
     const made = await valueOf(create());
     expect(made.id).toMatch(UUID);
     expect(made).toMatchObject({ isNew: true, findings: [] });
-    expect(readdirSync(path).toSorted()).toEqual(['format', 'keys', 'log', 'packs', 'projections']);
+    expect(readdirSync(path).toSorted()).toEqual([
+      'format',
+      'keys',
+      'locks',
+      'log',
+      'packs',
+      'projections',
+    ]);
     expect(statSync(join(path, 'keys')).mode & 0o777).toBe(0o700);
   });
 
@@ -79,7 +86,7 @@ describe('a new ledger folder', () => {
     expect(new Set(made.map(({ id }) => id)).size).toBe(1);
     expect(made.filter(({ isNew }) => isNew)).toHaveLength(1);
     expect(made.flatMap(({ findings }) => findings)).toEqual([]);
-    expect(readdirSync(path)).toHaveLength(5);
+    expect(readdirSync(path)).toHaveLength(6);
   });
 
   test('that could not be finished is finished by who creates next', async () => {
@@ -95,7 +102,7 @@ describe('a new ledger folder', () => {
       const opened = await valueOf(open('create', at));
       expect(opened.id).toMatch(UUID);
       expect(opened.findings).toEqual([]);
-      expect(readdirSync(at)).toHaveLength(5);
+      expect(readdirSync(at)).toHaveLength(6);
     }
   });
 });

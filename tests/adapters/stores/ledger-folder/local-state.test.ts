@@ -17,6 +17,7 @@ test('a ledger has the folder of its name, which others cannot read, and the sam
       folder: join(root, 'fleet'),
       cache: join(root, 'fleet', 'cache'),
       keys: join(root, 'fleet', 'keys'),
+      locks: join(root, 'fleet', 'locks'),
       projections: join(root, 'fleet', 'projections'),
     });
     expect(statSync(first.folder).mode & 0o077).toBe(0);
