@@ -11,11 +11,6 @@ export const TEMPORARY_PREFIX = 'tmp-';
 /** A temporary file this old is nobody's any more. */
 const LEFTOVER_AGE_MS = 3_600_000;
 
-/** Permissions of files that hold secrets: the owner's alone. */
-export const SECRET_FILE_PERMISSIONS = 0o600;
-/** Permissions of folders that hold secrets. */
-export const SECRET_FOLDER_PERMISSIONS = 0o700;
-
 export interface WholeFile {
   readonly files: FilePort;
   readonly path: string;

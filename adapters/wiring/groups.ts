@@ -5,7 +5,7 @@ import * as either from 'fp-ts/lib/Either.js';
 import { nodeFiles } from '../files/node-files.ts';
 import { KEY_FILE_BYTES_MAX } from '../stores/keys/group-key-file.ts';
 import { groupKeyText, keyCheck, readGroupKey } from '../stores/keys/group-keys.ts';
-import { SECRET_FILE_PERMISSIONS, writeWhole } from '../files/whole-file.ts';
+import { writeWhole } from '../files/whole-file.ts';
 import { LedgerError } from '../../domain/values/ledger-error.ts';
 import { type Ledger } from './ledger.ts';
 import { run } from '../../domain/ports/run.ts';
@@ -67,7 +67,7 @@ export async function exportGroupToFile(
     files: nodeFiles,
     path,
     parts: [text],
-    permissions: SECRET_FILE_PERMISSIONS,
+    permissions: 0o600,
     as: 'durable',
     existing: 'keep',
   });

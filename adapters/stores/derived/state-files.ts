@@ -8,7 +8,8 @@ import { assert } from '../../../domain/values/assert.ts';
 import type { StateFiles } from '../../../domain/ports/derived-files.ts';
 import type { FilePort, OpenFile } from '../../files/files.ts';
 import { decodeStateHeader, encodeStateHeader, STATE_HEADER_BYTES } from './state-file-layout.ts';
-import { removeLeftovers, TEMPORARY_PREFIX, writeWhole } from '../../files/whole-file.ts';
+import { fileNameOf, nameOfFile } from '../../files/file-name.ts';
+import { removeLeftovers, writeWhole } from '../../files/whole-file.ts';
 
 /** Parts of a name, between slashes. */
 const PART = /^[A-Za-z0-9][A-Za-z0-9._-]{0,199}$/u;
@@ -22,16 +23,13 @@ export interface StateFilesOptions {
 
 const isStateName = (name: string): boolean => {
   const parts = name.split('/');
-  return (
-    parts.length <= PARTS_MAX &&
-    parts.every((part) => PART.test(part) && !part.startsWith(TEMPORARY_PREFIX))
-  );
+  return parts.length <= PARTS_MAX && parts.every((part) => PART.test(part));
 };
 
 /** Where a state file lies. */
 export function pathOf(folder: string, name: string): string {
   assert(isStateName(name), `a state file has a plain name, and ${JSON.stringify(name)} is none`);
-  return join(folder, name);
+  return join(folder, ...name.split('/').map(fileNameOf));
 }
 
 /** Runs `work` on a file that is closed afterwards. */
@@ -63,10 +61,13 @@ async function namesBelow(
   depth: number,
 ): Promise<string[]> {
   const names: string[] = [];
-  for (const part of await options.files.list(join(options.folder, folderName))) {
+  const folder = folderName === '' ? options.folder : pathOf(options.folder, folderName);
+  for (const file of await options.files.list(folder)) {
+    const part = nameOfFile(file);
+    if (part === null) continue;
     const name = folderName === '' ? part : `${folderName}/${part}`;
     if (!isStateName(name)) continue;
-    const found = await options.files.facts(join(options.folder, name));
+    const found = await options.files.facts(join(folder, file));
     if (found === null) continue;
     if (!found.isFolder) names.push(name);
     else if (depth < PARTS_MAX) names.push(...(await namesBelow(options, name, depth + 1)));

@@ -9,6 +9,7 @@ import { assert } from '../../../domain/values/assert.ts';
 import { FINGERPRINT_BYTES } from '../../../domain/ports/page-engine.ts';
 import type { Fingerprints } from '../../../domain/ports/page-engine.ts';
 import { isName } from '../../../domain/events/streams.ts';
+import { fileNameOf } from '../../files/file-name.ts';
 import type { FilePort, OpenFile } from '../../files/files.ts';
 import {
   decodeFingerprintsHeader,
@@ -16,11 +17,7 @@ import {
   FINGERPRINTS_HEADER_BYTES,
 } from '../derived/state-file-layout.ts';
 import type { FingerprintsHeader } from '../derived/state-file-layout.ts';
-import {
-  SECRET_FILE_PERMISSIONS,
-  SECRET_FOLDER_PERMISSIONS,
-  writeWhole,
-} from '../../files/whole-file.ts';
+import { writeWhole } from '../../files/whole-file.ts';
 
 /** Bytes that are read, written and checked at once. */
 const WINDOW_BYTES = 2 ** 20;
@@ -97,7 +94,7 @@ export function openFingerprintFiles(options: {
   const { files } = options;
   const pathOf = (vm: string): string => {
     assert(isName(vm), 'fingerprints are of a VM with a name that names may be');
-    return join(options.folder, 'fingerprints', vm);
+    return join(options.folder, 'fingerprints', fileNameOf(vm));
   };
   return {
     async load(vm) {
@@ -116,12 +113,11 @@ export function openFingerprintFiles(options: {
         'fingerprints are whole, one for each page of the VM',
       );
       try {
-        await files.makeFolder(dirname(path), SECRET_FOLDER_PERMISSIONS);
+        await files.makeFolder(dirname(path));
         await writeWhole({
           files,
           path,
           parts: partsOf(state),
-          permissions: SECRET_FILE_PERMISSIONS,
           as: 'derived',
           existing: 'replace',
         });

@@ -15,11 +15,7 @@ import type { FilePort } from '../../files/files.ts';
 import { failureOf } from '../../files/failures.ts';
 import { groupKeyText, keyCheck, KEY_FILE_BYTES_MAX, readGroupKey } from './group-key-file.ts';
 import type { GroupKey } from './group-key-file.ts';
-import {
-  SECRET_FILE_PERMISSIONS,
-  SECRET_FOLDER_PERMISSIONS,
-  writeWhole,
-} from '../../files/whole-file.ts';
+import { writeWhole } from '../../files/whole-file.ts';
 
 export { groupKeyText, keyCheck, readGroupKey } from './group-key-file.ts';
 export type { GroupKey } from './group-key-file.ts';
@@ -70,13 +66,12 @@ function pathOf(keys: Keys, group: string): string {
 
 /** Writes a key where there is none; whose key is there afterwards, only reading tells. */
 async function keep(keys: Keys, key: GroupKey): Promise<void> {
-  await keys.files.makeFolder(keys.folder, SECRET_FOLDER_PERMISSIONS);
+  await keys.files.makeFolder(keys.folder);
   await keys.files.syncFolder(dirname(keys.folder));
   await writeWhole({
     files: keys.files,
     path: pathOf(keys, key.group),
     parts: [new TextEncoder().encode(groupKeyText(key))],
-    permissions: SECRET_FILE_PERMISSIONS,
     as: 'durable',
     existing: 'keep',
   });

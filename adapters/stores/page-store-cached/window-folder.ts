@@ -7,11 +7,7 @@ import { Limiter } from '../../../domain/values/limiter.ts';
 import { join } from 'node:path';
 import type { FilePort } from '../../files/files.ts';
 import { failureOf, isAbsent } from '../../files/failures.ts';
-import {
-  SECRET_FILE_PERMISSIONS,
-  SECRET_FOLDER_PERMISSIONS,
-  writeWhole,
-} from '../../files/whole-file.ts';
+import { writeWhole } from '../../files/whole-file.ts';
 import { createCacheSpace } from './cache-space.ts';
 import { WINDOW_HEADER_BYTES, readWindow, windowHeader } from './window-file.ts';
 import type { Window, WindowId } from './window-file.ts';
@@ -150,7 +146,6 @@ class Folder implements WindowFolder {
       path: this.#pathOf(id),
       temporaryFolder: folder,
       parts: [windowHeader(id, window), window.bytes],
-      permissions: SECRET_FILE_PERMISSIONS,
       as: 'derived',
       existing: 'replace',
     });
@@ -158,8 +153,8 @@ class Folder implements WindowFolder {
 
   async #makeFolder(own: string): Promise<void> {
     const { files, folder } = this.#options;
-    await files.makeFolder(folder, SECRET_FOLDER_PERMISSIONS);
-    await files.makeFolder(own, SECRET_FOLDER_PERMISSIONS);
+    await files.makeFolder(folder);
+    await files.makeFolder(own);
   }
 
   #rest(thrown: unknown): void {
