@@ -85,8 +85,6 @@ const THROUGH_PORT = ['adapters/stores', 'adapters/wiring'];
 const NO_STORAGE = [
   // Makes images of guests that are to be recorded, as a user would.
   'adapters/wiring/demo.ts',
-  // Writes what is restored to targets that are no files as well.
-  'adapters/wiring/restore.ts',
 ];
 const FILE_MODULES = ['node:fs', 'node:fs/promises'];
 

@@ -70,8 +70,6 @@ export interface FilePort {
    * alone, and in a folder of somebody else's, if root makes it, that one's.
    */
   open(path: string, mode: OpenMode, permissions?: number): Promise<OpenFile>;
-  /** A new file in a folder that has no name any more and is gone once closed, the owner's alone. */
-  openUnnamed(folder: string): Promise<OpenFile>;
   /** A small file's bytes, read at once; null when it is absent. More than `sizeBytesMax` is cut. */
   load(path: string, sizeBytesMax: number): Promise<Uint8Array | null>;
   /** Null when there is nothing of that name. */

@@ -1,9 +1,7 @@
 // The disk of this machine, as the stores use it.
 
-import { randomBytes } from 'node:crypto';
 import * as fs from 'node:fs';
-import { join } from 'node:path';
-import type { FileFacts, FilePort, OpenFile } from './files.ts';
+import type { FileFacts, FilePort } from './files.ts';
 import { lockNow } from './flock.ts';
 import { loadNow, makeFolderNow, openNodeFile } from './node-file.ts';
 import { call, callOr, hasDone, noValue } from './system-calls.ts';
@@ -52,18 +50,6 @@ const factsBy = (path: string, look: typeof fs.stat): Promise<FileFacts | null> 
     }).then(factsOf),
   );
 
-async function openUnnamed(folder: string): Promise<OpenFile> {
-  const path = join(folder, `.pageledger-${randomBytes(8).toString('hex')}`);
-  const file = await openNodeFile(path, 'new', 0o600);
-  try {
-    await nodeFiles.remove(path);
-    return file;
-  } catch (thrown) {
-    await file.close();
-    throw thrown;
-  }
-}
-
 const list = async (folder: string): Promise<readonly string[]> => {
   const names = await callOr<string[]>(
     { errno: 'ENOENT', absent: [] },
@@ -77,7 +63,6 @@ const list = async (folder: string): Promise<readonly string[]> => {
 /** The disk of this machine. */
 export const nodeFiles: FilePort = {
   open: openNodeFile,
-  openUnnamed,
   load: (path, sizeBytesMax) =>
     new Promise((resolve) => {
       resolve(loadNow(path, sizeBytesMax));

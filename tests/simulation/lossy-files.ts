@@ -300,13 +300,6 @@ export class LossyFiles implements FilePort {
     };
   }
 
-  async openUnnamed(folder: string): Promise<OpenFile> {
-    const path = posix.join(folder, `unnamed-${this.#nodes}`);
-    const file = await this.open(path, 'new');
-    await this.remove(path);
-    return file;
-  }
-
   load(path: string, sizeBytesMax: number): Promise<Uint8Array | null> {
     return attempt(() => this.#names.get(path)?.content?.bytes.slice(0, sizeBytesMax) ?? null);
   }

@@ -3,7 +3,6 @@
 
 import type { FilePort, OpenFile } from '../../adapters/files/files.ts';
 import { nodeFiles } from '../../adapters/files/node-files.ts';
-import { otherMemory } from '../../adapters/files/memory-file.ts';
 import { fileFailure } from '../../adapters/files/failures.ts';
 
 /** Called before each step; it may throw. */
@@ -19,13 +18,11 @@ function brokenFile(file: OpenFile, before: BeforeStep): OpenFile {
     before('write', path);
     file.writeNow(bytes, offsetBytes);
   };
-  const readNow = (target: Uint8Array, offsetBytes: number): number =>
-    file.readNow(target, offsetBytes);
   return {
     path,
     memory: file.memory,
     read: (target, offsetBytes) => file.read(target, offsetBytes),
-    readNow,
+    readNow: (target, offsetBytes) => file.readNow(target, offsetBytes),
     write: (bytes, offsetBytes) => step('write', () => file.write(bytes, offsetBytes)),
     writeNow,
     append: (bytes) => step('append to', () => file.append(bytes)),
@@ -46,10 +43,6 @@ function filesWith(before: BeforeStep): FilePort {
     open: async (path, mode, permissions) => {
       if (mode !== 'read') before('open', path);
       return brokenFile(await nodeFiles.open(path, mode, permissions), before);
-    },
-    openUnnamed: async (folder) => {
-      before('open', folder);
-      return brokenFile(await nodeFiles.openUnnamed(folder), before);
     },
     makeFolder: (path, permissions) =>
       step('make the folder', path, () => nodeFiles.makeFolder(path, permissions)),
