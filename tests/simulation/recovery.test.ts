@@ -78,7 +78,10 @@ async function digestAt(ledger: Ledger, point: string): Promise<string> {
   const [vm, at] = point.includes('@')
     ? [point.split('@')[0]!, `@${point.split('@')[1]!}`]
     : (point.split(' ') as [string, string]);
-  return (await restoredDigest(ledger, { vm, at, scratch })).slice(0, MEMORY_DIGITS);
+  return (await restoredDigest(ledger, { vm, at, scratch: '/disk/restored' })).slice(
+    0,
+    MEMORY_DIGITS,
+  );
 }
 
 /** Everything that can be seen, as points. */

@@ -2,7 +2,7 @@
 // checkpoint, a device state; and what each of its points must give back.
 
 import { createHash } from 'node:crypto';
-import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import {
   deviceStateOf,
@@ -88,10 +88,10 @@ export async function restoredDigest(
 ): Promise<string> {
   const entry = ledger.vm(point.vm);
   const row = ledger.resolve(entry, point.at);
-  rmSync(point.scratch, { force: true });
+  await ledger.files.remove(point.scratch);
   const target = { path: point.scratch, isForced: false, format: 'raw' as const };
   await restoreToFile(ledger, { entry, row }, target);
-  const memory = digestOf(readFileSync(point.scratch));
+  const memory = digestOf((await ledger.files.load(point.scratch, 2 ** 31))!);
   return memory + (await deviceDigest(ledger, point.vm, point.at));
 }
 

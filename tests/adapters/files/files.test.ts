@@ -74,11 +74,11 @@ describe.each(DISKS)('the disk $disk', ({ use }) => {
     use(async (files, folder) => {
       const path = join(folder, 'a');
       for (const mode of ['read', 'edit', 'append'] as const) {
-        const failure = { code: 'IO_FAILED', data: { errno: 'ENOENT', file: path } };
+        const failure = { code: 'IO_FAILED', facts: { errno: 'ENOENT', file: path } };
         await expect(files.open(path, mode)).rejects.toMatchObject(failure);
       }
       await (await files.open(path, 'create')).close();
-      await expect(files.open(path, 'new')).rejects.toMatchObject({ data: { errno: 'EEXIST' } });
+      await expect(files.open(path, 'new')).rejects.toMatchObject({ facts: { errno: 'EEXIST' } });
     }));
 
   test('tells who watches of an append, until he stops', () =>
@@ -113,7 +113,7 @@ describe('failures of the disk', () => {
     expect(failure).toMatchObject({
       code,
       cause,
-      data: { errno, file: '/x/y', operation: 'sync' },
+      facts: { errno, file: '/x/y', operation: 'sync' },
     });
     expect(failure.message).toContain(errno);
     expect(failure.message).toContain('/x/y');

@@ -41,7 +41,7 @@ describe.each(DISKS)('locks on the disk $disk', ({ use }) => {
       expect(lock.unavailable).toBeNull();
       const failure = await failureOf(lockRecorder(place, 'web-1'));
       expect(failure.code).toBe('VM_BUSY');
-      expect(failure.data).toEqual({ vm: 'web-1', processId: process.pid });
+      expect(failure.facts).toEqual({ vm: 'web-1', processId: process.pid });
       expect(failure.message).toContain(`process ${process.pid} is recording VM 'web-1'`);
       await lock.release();
     }));
@@ -113,7 +113,7 @@ async function saidBy(child: ChildProcess): Promise<string> {
     onDisk(async (place) => {
       const child = lockElsewhere(place.folder, 'setInterval(() => undefined, 1000);');
       expect(await saidBy(child)).toBe('Right\n');
-      expect((await failureOf(lockRecorder(place, 'a'))).data['processId']).toBe(child.pid);
+      expect((await failureOf(lockRecorder(place, 'a'))).facts['processId']).toBe(child.pid);
       child.kill('SIGSTOP');
       expect((await failureOf(lockRecorder(place, 'a'))).code).toBe('VM_BUSY');
       const ended = once(child, 'exit');
