@@ -45,6 +45,7 @@ export {
   whatIfOf,
   type PageSharers,
 } from './adapters/wiring/pages.ts';
+export { classesAt, readPages, type PageClasses } from './adapters/wiring/memory.ts';
 export { rows, states, subscribe } from './projections/subscriptions/subscribe.ts';
 export type {
   FollowedLedger,

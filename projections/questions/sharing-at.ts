@@ -54,7 +54,7 @@ export interface SharingReport extends SharingCounts {
 const DESCRIPTOR_CLASS = 1;
 
 /** Class of the pattern that a holding is. */
-function classOfPattern(contents: Contents, holding: Holding): number {
+export function classOfPattern(contents: Contents, holding: Holding): number {
   if (holding === ZERO) return CLASS_ZERO;
   return holding < FIRST_CONTENT
     ? publicPattern(holding)[DESCRIPTOR_CLASS]!

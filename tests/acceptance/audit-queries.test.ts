@@ -4,10 +4,13 @@
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import {
+  classesAt,
   diffOf,
   historyOf,
   openLedger,
   PAGE_BYTES,
+  patternClassName,
+  readPages,
   sharingOf,
   whatIfOf,
   whoHolds,
@@ -202,6 +205,24 @@ describe('audit queries', () => {
             expect(ranges).toBeNull();
           }
           expect(without).toEqual(differing);
+        }
+    }));
+
+  test('memory at a point is a table of classes, and pages are read from it', () =>
+    withLedger(async (ledger) => {
+      for (const [vm, memories] of Object.entries(TRACED))
+        for (const [i, memory] of memories.entries()) {
+          const entry = ledger.vm(vm);
+          const point = { entry, row: ledger.resolve(entry, `@${i + 1}`) };
+          const { holdings, classes } = await classesAt(ledger, point);
+          const gfns = Array.from(holdings, (_, gfn) => gfn).toReversed();
+          const bytes = Buffer.from(await readPages(ledger, point, gfns));
+          for (const [k, gfn] of gfns.entries()) {
+            const page = pageAt(memory, gfn);
+            expect(bytes.subarray(k * 4096, (k + 1) * 4096).equals(page)).toBe(true);
+            expect([gfn, patternClassName(classes[gfn]!) === 'zero']).toEqual([gfn, isZeros(page)]);
+          }
+          await expect(readPages(ledger, point, [holdings.length])).rejects.toThrow('not in VM');
         }
     }));
 
