@@ -36,6 +36,7 @@ import type { IdentifierColumn } from '../../projections/models/identifier-index
 import { LedgerState, type Replay } from '../../projections/models/ledger-state.ts';
 import type { Change } from '../../projections/commits.ts';
 import { changes$, type ChangesRequest } from '../../projections/observable.ts';
+import type { PageIndex } from '../../projections/page-index/page-index.ts';
 import { rows, states, subscribe } from '../../projections/subscriptions/subscribe.ts';
 import {
   type AnyStatesRequest,
@@ -131,6 +132,7 @@ export class Ledger {
   #engine: PageEngine | null = null;
   #column: IdentifierColumn | null = null;
   #pages: PageReader | null = null;
+  #index: PageIndex | null = null;
   #keyed: string | null = null;
   /** What the engine knows of the grammar of patterns. */
   #grammar: PatternsState = initialPatterns;
@@ -323,6 +325,12 @@ export class Ledger {
       catchUp: () => state.catchUp({ heavy: false }),
     });
     return this.#pages;
+  }
+
+  /** The page index, which is made, and loaded, when it is first asked for. */
+  pageIndex(make: () => PageIndex): PageIndex {
+    this.#index ??= make();
+    return this.#index;
   }
 
   /** What is wrong with where the ledger lies. */

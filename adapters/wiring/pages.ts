@@ -19,18 +19,13 @@ import { isContent } from '../../domain/values/holding.ts';
 import type { Ledger } from './ledger.ts';
 import type { VmPoint } from './restore.ts';
 
-const indexes = new WeakMap<Ledger, PageIndex>();
-
 /** The page index of a ledger. */
-export function pageIndexOf(ledger: Ledger): PageIndex {
-  const known = indexes.get(ledger);
-  if (known !== undefined) return known;
-  const { state, replay, files, paths, stateFiles, id } = ledger;
-  const blocks = openBlockFiles({ files, folder: paths.projections });
-  const index = new PageIndex({ state, replay, files: stateFiles, blocks, ledger: id });
-  indexes.set(ledger, index);
-  return index;
-}
+export const pageIndexOf = (ledger: Ledger): PageIndex =>
+  ledger.pageIndex(() => {
+    const { state, replay, files, paths, stateFiles, id } = ledger;
+    const blocks = openBlockFiles({ files, folder: paths.projections });
+    return new PageIndex({ state, replay, files: stateFiles, blocks, ledger: id });
+  });
 
 /** Versions of a page, oldest first, with identifiers. */
 export async function historyOf(
