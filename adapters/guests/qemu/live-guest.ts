@@ -206,7 +206,7 @@ export class LiveGuest {
       mode === 'background' ? ['events', 'background-snapshot'] : ['events'],
     );
     if (mode === 'migrate') await migration.setQuick(this.#qmp);
-    const folder = new PrivateFolder(owner);
+    const folder = new PrivateFolder();
     const pauses = new PauseLog(this.#qmp);
     try {
       const path = folder.socket('migration.sock');

@@ -1,36 +1,33 @@
 // A unix socket that only we, and the QEMU it is meant for, can reach: in a temporary folder of its
-// own that is removed with it.
+// own that is removed with it. The folder stays ours, so that nobody else can put a link, or another
+// file, where the socket was: of a QEMU of another user only the socket itself becomes its own, and
+// the folder is opened for passing through when that is done.
 
-import { chmodSync, chownSync, mkdtempSync, rmSync } from 'node:fs';
+import { chmodSync, lchownSync, mkdtempSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import type { Server, Socket } from 'node:net';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { LedgerError } from '../../../domain/values/ledger-error.ts';
 
 /** Longest path of a unix socket, without its NUL. */
 const SOCKET_PATH_BYTES_MAX = 107;
 const FOLDER_MODE = 0o700;
+/** Of a folder that another user's QEMU passes through; what lies in it cannot be listed. */
+const PASSAGE_MODE = 0o711;
+const SOCKET_MODE = 0o600;
 
 /** A temporary folder for sockets. */
 export class PrivateFolder {
   readonly path: string;
 
-  constructor(options: { readonly uid?: number } = {}) {
+  constructor() {
     const wanted = join(tmpdir(), 'pageledger-');
     // A long TMPDIR leaves no room for the socket's name.
     const fits =
       Buffer.byteLength(wanted) + 'XXXXXX/migration.sock'.length <= SOCKET_PATH_BYTES_MAX;
     this.path = mkdtempSync(fits ? wanted : '/tmp/pageledger-');
     chmodSync(this.path, FOLDER_MODE);
-    // A QEMU of another user must reach the socket: the folder becomes its own. Only root can.
-    if (
-      options.uid !== undefined &&
-      options.uid !== process.getuid?.() &&
-      process.getuid?.() === 0
-    ) {
-      chownSync(this.path, options.uid, -1);
-    }
   }
 
   socket(name: string): string {
@@ -40,6 +37,15 @@ export class PrivateFolder {
   remove(): void {
     rmSync(this.path, { recursive: true, force: true });
   }
+}
+
+/** Gives the socket to another user's QEMU, which only root can. */
+function admit({ path, uid }: { readonly path: string; readonly uid?: number }): void {
+  const ours = process.getuid?.();
+  if (uid === undefined || uid === ours || ours !== 0) return;
+  chmodSync(path, SOCKET_MODE);
+  lchownSync(path, uid, -1);
+  chmodSync(dirname(path), PASSAGE_MODE);
 }
 
 /** A socket that waits for one connection. */
@@ -62,6 +68,7 @@ export class ListeningSocket {
     });
   }
 
+  /** Listens in a PrivateFolder of ours, for a QEMU of the user `uid` where that is another. */
   static listen(options: {
     readonly path: string;
     readonly uid?: number;
@@ -71,10 +78,13 @@ export class ListeningSocket {
       made.#server.once('error', reject);
       made.#server.listen(options.path, () => {
         made.#server.removeAllListeners('error');
-        if (options.uid !== undefined && process.getuid?.() === 0) {
-          chownSync(options.path, options.uid, -1);
+        try {
+          admit(options);
+          resolve(made);
+        } catch (error) {
+          made.close();
+          reject(error instanceof Error ? error : new Error(String(error)));
         }
-        resolve(made);
       });
     });
   }
