@@ -51,9 +51,51 @@ export function rangesOfMachine(machine: string, main: MemoryBlock): readonly Ph
   return ranges;
 }
 
-/** A line of RAM in QEMU's flat view: first and last address, kind, block, its offset if not 0. */
-const FLAT_LINE =
-  /^\s+([0-9a-f]{16})-([0-9a-f]{16}) \(prio -?\d+, (?:ram|rom)\): (.+?)(?: @([0-9a-f]{16}))?(?: KVM)?\s*$/u;
+/** What a line of RAM in QEMU's flat view begins with: first and last address, and kind. */
+const FLAT_LINE = /^ {1,64}([0-9a-f]{16})-([0-9a-f]{16}) \(prio -?\d{1,10}, (?:ram|rom)\): /u;
+/** Longest line that is looked at. */
+const FLAT_LINE_CHARS_MAX = 1024;
+const ACCELERATOR = ' KVM';
+/** What stands before a block's offset, where that is not 0, and the digits of one. */
+const OFFSET_MARK = ' @';
+const OFFSET = /^[0-9a-f]{16}$/u;
+
+/** Whole pages of a block at guest-physical addresses, from a line of the flat view; else null. */
+function rangeOfLine(line: string): PhysicalRange | null {
+  if (line.length > FLAT_LINE_CHARS_MAX) return null;
+  const match = FLAT_LINE.exec(line);
+  if (match === null) return null;
+  let block = line.slice(match[0].length).trimEnd();
+  if (block.endsWith(ACCELERATOR)) block = block.slice(0, -ACCELERATOR.length);
+  const mark = block.lastIndexOf(OFFSET_MARK);
+  const digits = mark === -1 ? '' : block.slice(mark + OFFSET_MARK.length);
+  const hasOffset = OFFSET.test(digits);
+  const offset = hasOffset ? Number.parseInt(digits, 16) : 0;
+  const address = Number.parseInt(match[1]!, 16);
+  const length = Number.parseInt(match[2]!, 16) - address + 1;
+  const isSound =
+    length > 0 &&
+    Number.isSafeInteger(address + length) &&
+    Number.isSafeInteger(offset + length) &&
+    [address, length, offset].every((bytes) => bytes % PAGE_BYTES === 0);
+  return isSound
+    ? { address, block: hasOffset ? block.slice(0, mark) : block, offset, length }
+    : null;
+}
+
+/** The lines of QEMU's flat view of its memory address space. */
+function memoryLines(text: string): readonly string[] {
+  const lines = text.split('\n');
+  const isView = (line: string): boolean => line.startsWith('FlatView #');
+  let first = 0;
+  for (const [i, line] of lines.entries()) {
+    if (isView(line)) first = i + 1;
+    if (!line.startsWith(' AS "memory"')) continue;
+    const end = lines.findIndex((later, j) => j > i && isView(later));
+    return lines.slice(first, end === -1 ? lines.length : end);
+  }
+  return [];
+}
 
 /**
  * The ranges that QEMU's monitor lists (`info mtree -f`) for its memory address space, whole pages
@@ -64,28 +106,18 @@ export function rangesOfFlatView(
   blocks: readonly MemoryBlock[],
 ): readonly PhysicalRange[] | null {
   const known = new Map(blocks.map((block) => [block.name, block.pages * PAGE_BYTES]));
-  const view = text.split(/^FlatView #\d+\s*$/mu).find((part) => /^ AS "memory"/mu.test(part));
   const ranges: PhysicalRange[] = [];
-  for (const line of (view ?? '').split('\n')) {
-    const match = FLAT_LINE.exec(line);
-    if (match === null) continue;
-    const address = Number.parseInt(match[1]!, 16);
-    const length = Number.parseInt(match[2]!, 16) - address + 1;
-    const offset = Number.parseInt(match[4] ?? '0', 16);
-    const block = match[3]!;
-    const inside = offset + length <= (known.get(block) ?? 0);
-    const whole = [address, length, offset].every((bytes) => bytes % PAGE_BYTES === 0);
-    if (!inside || !whole) continue;
+  for (const line of memoryLines(text)) {
+    const range = rangeOfLine(line);
+    if (range === null || range.offset + range.length > (known.get(range.block) ?? 0)) continue;
     const last = ranges.at(-1);
     if (
-      last?.block === block &&
-      last.address + last.length === address &&
-      last.offset + last.length === offset
-    ) {
-      ranges[ranges.length - 1] = { ...last, length: last.length + length };
-    } else {
-      ranges.push({ address, block, offset, length });
-    }
+      last?.block === range.block &&
+      last.address + last.length === range.address &&
+      last.offset + last.length === range.offset
+    )
+      ranges[ranges.length - 1] = { ...last, length: last.length + range.length };
+    else ranges.push(range);
   }
   return ranges.length === 0 ? null : ranges;
 }

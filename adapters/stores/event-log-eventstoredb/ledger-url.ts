@@ -56,7 +56,7 @@ export function withoutSecrets(text: string): string {
   const at = text.lastIndexOf('@');
   const scheme = /^[a-z+]*:\/\//iu.exec(text)?.[0] ?? '';
   const shown = at === -1 ? withoutPassword(text) : `${scheme}***${text.slice(at)}`;
-  return shown.replaceAll(/([?&])([^=&]*)=([^&]*)/gu, (whole, mark: string, name: string) =>
+  return shown.replaceAll(/([?&])([^=&?]*)=([^&]*)/gu, (whole, mark: string, name: string) =>
     PARAMETER_OF.has(flat(name)) || flat(name) === 'ledger' ? whole : `${mark}${name}=***`,
   );
 }
@@ -129,7 +129,7 @@ function cut(text: string): { readonly head: string; readonly parameters: readon
   if (scheme === null) throw badUrl(text, 'no scheme esdb:// or esdb+discover://');
   const rest = trimmed.slice(scheme[0].length);
   const queryAt = rest.indexOf('?');
-  const authority = (queryAt === -1 ? rest : rest.slice(0, queryAt)).replace(/\/+$/u, '');
+  const authority = (queryAt === -1 ? rest : rest.slice(0, queryAt)).replace(/(?<!\/)\/+$/u, '');
   const query = queryAt === -1 ? '' : rest.slice(queryAt + 1);
   const parameters = query
     .split('&')

@@ -35,6 +35,8 @@ const BUCKET = /^[a-z0-9][a-z0-9._-]{1,61}[a-z0-9]$/u;
 /** Characters that no server and no listing escapes. */
 const PREFIX = /^[A-Za-z0-9._-]+(?:\/[A-Za-z0-9._-]+)*$/u;
 const DOTS_ONLY = /(?:^|\/)\.{1,2}(?:\/|$)/u;
+/** A run of slashes is looked at from its first one only: text from a log may have any number. */
+const TRAILING_SLASHES = /(?<!\/)\/+$/u;
 const REGION = /^[a-z0-9-]{1,64}$/u;
 /** Keys have at most 1,024 bytes; a pack's name and folder take 74. */
 const PREFIX_CHARACTERS_MAX = 512;
@@ -84,7 +86,7 @@ export function checkedEndpoint(given: GivenText): string {
       named,
       why: 'an endpoint is a scheme, a host and a port, without parameters',
     });
-  return `${url.origin}${url.pathname.replace(/\/+$/u, '')}`;
+  return `${url.origin}${url.pathname.replace(TRAILING_SLASHES, '')}`;
 }
 
 /** A region's name. */

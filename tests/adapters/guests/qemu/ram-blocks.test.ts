@@ -98,4 +98,38 @@ describe('guest-physical addresses', () => {
     ]);
     expect(rangesOfFlatView('unknown command', blocks)).toBeNull();
   });
+
+  const rangesOf = (...lines: readonly string[]) =>
+    rangesOfFlatView(['FlatView #1', ' AS "memory", root: system', ...lines].join('\n'), [
+      ram(2 ** 24),
+    ]);
+
+  test.each([
+    ['a last address before its first', '00000000000a0000-000000000009ffff'],
+    ['addresses that no number holds', 'fffffffffff00000-ffffffffffffffff'],
+    ['a first address beyond its last', '0000000100000000-000000000000ffff'],
+  ])('are not taken from a line with %s', (_, addresses) => {
+    expect(rangesOf(`  ${addresses} (prio 0, ram): pc.ram`)).toBeNull();
+  });
+
+  test('are not taken from an offset that no number holds', () => {
+    const line = '  0000000000000000-0000000000000fff (prio 0, ram): pc.ram @fffffffffffff000';
+    expect(rangesOf(line)).toBeNull();
+  });
+
+  test('keep a name as it is, whatever stands in it', () => {
+    const blocks = [{ name: 'a @b (c): d', pages: 1 }];
+    const line = '  0000000000000000-0000000000000fff (prio 0, ram): a @b (c): d @0000000000000000';
+    const text = `FlatView #1\n AS "memory", root: system\n${line}`;
+    expect(rangesOfFlatView(text, blocks)).toEqual([
+      { address: 0, block: 'a @b (c): d', offset: 0, length: PAGE_BYTES },
+    ]);
+  });
+
+  test('are found beside 16 MiB of blanks', () => {
+    const line = '  0000000000000000-0000000000000fff (prio 0, ram): pc.ram';
+    expect(rangesOf(`${line}${' '.repeat(2 ** 24)}x`, line)).toEqual([
+      { address: 0, block: 'pc.ram', offset: 0, length: PAGE_BYTES },
+    ]);
+  });
 });
