@@ -14,6 +14,7 @@ import {
   isStoreType,
   newerEvent,
   schemaOf,
+  streamOf,
   type CaptureCommitted,
   type ControlEvent,
 } from '../domain/events/control.ts';
@@ -29,7 +30,7 @@ import type {
   StoredEvent,
 } from '../domain/ports/event-log.ts';
 import { decodePackRewritten, type PackRewritten } from '../domain/events/pack-rewritten.ts';
-import { vmOfStream } from '../domain/events/streams.ts';
+import { STORE_STREAM } from '../domain/events/streams.ts';
 
 /** Bytes of unfinished captures kept in memory. */
 const PENDING_BYTES_MAX = 64 * 1024 * 1024;
@@ -149,13 +150,24 @@ export interface AssemblerState {
 /** An event that is none of its type counts as lost. EVENT_NEWER is thrown. */
 function damageOf(event: StoredEvent, failure: LedgerError): DamageChange {
   if (failure.code === 'EVENT_NEWER') throw failure;
+  return lostOf(event, failure.message);
+}
+
+/** Whoever may write to one stream says nothing about another's VM. */
+const strayOf = (event: StoredEvent, stream: string): DamageChange =>
+  lostOf(
+    event,
+    `found a ${event.type} at position ${event.position} in the stream ${event.stream}, expected it in ${stream}: it counts for nothing`,
+  );
+
+function lostOf(event: StoredEvent, reason: string): DamageChange {
   const { position, stream, revision } = event;
   const damage = {
     position,
     lengthBytes: event.data.length,
     stream,
     revisions: [revision, revision] as const,
-    reason: failure.message,
+    reason,
   };
   return { _tag: 'damage', position, damage };
 }
@@ -163,6 +175,7 @@ function damageOf(event: StoredEvent, failure: LedgerError): DamageChange {
 function rewriteOf(event: StoredEvent): RewriteChange | DamageChange {
   if (event.schema > schemaOf(event.type)) throw newerEvent(event);
   const { position, timeMs } = event;
+  if (event.stream !== STORE_STREAM) return strayOf(event, STORE_STREAM);
   const decoded = decodePackRewritten(event.data);
   return either.isRight(decoded)
     ? { _tag: 'rewrite', position, timeMs, pack: decoded.right }
@@ -222,6 +235,8 @@ export class CommitAssembler {
     const decoded = decodeControl(event);
     if (either.isLeft(decoded)) return damageOf(event, decoded.left);
     const { position, timeMs, stream } = event;
+    const own = streamOf(decoded.right);
+    if (stream !== own) return strayOf(event, own);
     return decoded.right.type === 'CaptureCommitted'
       ? this.#commit(event, decoded.right.data)
       : { _tag: 'control', position, timeMs, stream, event: decoded.right };
@@ -267,7 +282,6 @@ export class CommitAssembler {
         : await readBatches(this.#log, stream, range);
     const decoded = decodeBatches(read.events);
     const damage = read.damage ?? decoded.damage;
-    const isOfVm = vmOfStream(stream) === committed.vm;
     return {
       _tag: 'capture',
       position,
@@ -276,7 +290,7 @@ export class CommitAssembler {
       revision: event.revision,
       range,
       ...decoded,
-      damage: isOfVm ? damage : `it stands in the stream ${stream}`,
+      damage,
     };
   }
 }

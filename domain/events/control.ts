@@ -12,7 +12,14 @@ import { PACK_NAME } from '../values/pack.ts';
 import { EVENT_BYTES_MAX, PACK_SLOTS, VM_PAGES_MAX } from '../values/page.ts';
 import { stringOfExpression } from '../patterns/expression.ts';
 import { FIRST_ADDED_STRING, PUBLIC_PATTERN_MAX } from '../patterns/grammar.ts';
-import { isGroupName, isName } from './streams.ts';
+import {
+  LEDGER_STREAM,
+  STORE_STREAM,
+  isGroupName,
+  isName,
+  pointsStream,
+  vmStream,
+} from './streams.ts';
 
 /** The largest number of a capture. */
 const CAPTURE_MAX = 2 ** 32 - 1;
@@ -127,6 +134,29 @@ export type ControlEvent = {
 
 /** The control events of some types: what one decider brings about and folds. */
 export type EventOf<T extends ControlType> = Extract<ControlEvent, { readonly type: T }>;
+
+/** The stream that an event belongs to; it counts in no other. */
+export function streamOf(event: ControlEvent): string {
+  switch (event.type) {
+    case 'LedgerCreated':
+    case 'GroupCreated':
+    case 'PatternAdded':
+      return LEDGER_STREAM;
+    case 'ContentReleased':
+      return STORE_STREAM;
+    case 'VmRegistered':
+    case 'CommandLineObserved':
+    case 'CaptureCommitted':
+    case 'VmRetired':
+      return vmStream(event.data.vm);
+    case 'CheckpointTaken':
+    case 'CheckpointDropped':
+    case 'PointsForgotten':
+      return pointsStream(event.data.vm);
+    default:
+      return event satisfies never;
+  }
+}
 
 /** Events that are columns of bytes, all parts of a capture: they take effect at its commit. */
 export const BATCH_TYPES = ['PackWritten', 'PagesWritten', 'DeviceStateWritten'] as const;

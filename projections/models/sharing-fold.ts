@@ -7,7 +7,7 @@ import { assert } from '../../domain/values/assert.ts';
 import { isLedgerError } from '../../domain/values/ledger-error.ts';
 import { UNKNOWN } from '../../domain/values/holding.ts';
 import { decodeBatches, type CaptureChange, type ControlChange } from '../commits.ts';
-import type { CaptureRow } from './catalogue.ts';
+import type { CaptureRow, VmEntry } from './catalogue.ts';
 import { AS_RECORDED, type Folding, type Model } from './folding.ts';
 import { IndexUnfit, type IdentifierColumn } from './identifier-index.ts';
 import type { PageTable } from './page-tables.ts';
@@ -15,12 +15,20 @@ import { releaseSlots, reviveCapture, revivePatches } from './releases.ts';
 import { Sharing } from './sharing.ts';
 import { StateReader, StateWriter } from './state-bytes.ts';
 
+/**
+ * Whether a VM's first capture writes nothing, whatever its memory map says: all its pages are unknown
+ * still, and a table of them would take memory by a number that anybody can write.
+ */
+const isHollow = (entry: VmEntry, { batches, position }: CaptureChange): boolean =>
+  batches.length === 0 && entry.captures.every((row) => row.position >= position);
+
 /** The VM's table just before a capture, wiped where events before it were lost. */
 async function tableBefore(change: CaptureChange, folding: Folding): Promise<PageTable | null> {
   const { catalogue, contents, sharing, tables } = folding;
   const entry = catalogue.vms.get(change.committed.vm);
-  const table = entry && (await tables.before(entry, contents, change.position));
-  if (entry === undefined || table === undefined || table === null) return null;
+  if (entry === undefined || isHollow(entry, change)) return null;
+  const table = await tables.before(entry, contents, change.position);
+  if (table === null) return null;
   const row = entry.capture(change.committed.capture);
   if (row?.isWiped ?? catalogue.isWiped(change)) {
     sharing.release(table);
