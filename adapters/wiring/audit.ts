@@ -16,7 +16,7 @@ import {
   RowLister,
   type RowFilter,
 } from '../../projections/questions/row-lister.ts';
-import { verifyLedger, type VerifySummary } from '../../projections/questions/verify.ts';
+import { damagesIn, verifyLedger, type VerifySummary } from '../../projections/questions/verify.ts';
 import type { AssemblerState, Change } from '../../projections/commits.ts';
 import {
   MemoryIdentifierColumn,
@@ -176,7 +176,7 @@ export async function verify(
     onProgress,
   );
   const all = [...ledger.findings, ...(await keyFindings(ledger)), ...findings];
-  return { findings: all, summary: { ...summary, damaged: all.length } };
+  return { findings: all, summary: { ...summary, damaged: damagesIn(all) } };
 }
 
 /** Keys that are there and damaged, or not the ones that the ledger's groups were made with. */

@@ -16,7 +16,7 @@ import { assertWhole } from '../../domain/use-cases/pages/patch-chain.ts';
 import { readDevice } from '../../domain/use-cases/restore/device-state.ts';
 import { restoreGuest } from '../../domain/use-cases/restore/restore-guest.ts';
 import type { CaptureRow, VmEntry } from '../../projections/models/catalogue.ts';
-import { isDeviceLost } from '../../projections/questions/verify.ts';
+import { isDeviceLost } from '../../projections/questions/affected-points.ts';
 import { decodeBatches } from '../../projections/commits.ts';
 import { holdingsOf } from '../../projections/models/page-tables.ts';
 import type { Ledger } from './ledger.ts';

@@ -11,4 +11,6 @@ export interface Finding {
   readonly affects: readonly string[];
   /** The stream that events are missing from, where it is about that. */
   readonly stream?: string | null;
+  /** It is worth knowing and no damage: what a pageledger reads is not touched by it. */
+  readonly isNote?: boolean;
 }

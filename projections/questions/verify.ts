@@ -3,17 +3,12 @@
 // checksum, every page by its identifier where the group's key is at hand. A finding names what, where,
 // and the points that cannot be restored for it.
 
-import { toHex } from '../../domain/values/identifier.ts';
-import { placeAt } from '../../domain/values/place.ts';
-import { run } from '../../domain/ports/run.ts';
 import {
   isLedgerError,
   LEDGER_ERRORS,
   type LedgerError,
 } from '../../domain/values/ledger-error.ts';
-import { blockStarts, PACK_HEADER_BYTES, sliceBlocks, slotsOf } from '../../domain/values/pack.ts';
-import { PAGE_BYTES } from '../../domain/values/page.ts';
-import { IDENTIFIER_BYTES, type PageEngine } from '../../domain/ports/page-engine.ts';
+import type { PageEngine } from '../../domain/ports/page-engine.ts';
 import {
   UNKNOWN,
   holdingOfContent,
@@ -25,12 +20,15 @@ import type { PageStore } from '../../domain/ports/page-store.ts';
 import type { EventLog, StoredEvent } from '../../domain/ports/event-log.ts';
 import { vmOfStream, vmStream } from '../../domain/events/streams.ts';
 import { batchesHash } from '../../domain/evidence.ts';
-import { mayHaveDevice } from '../../domain/values/capture-mode.ts';
-import type { CaptureRow } from '../models/catalogue.ts';
-import { PageReader } from '../../domain/use-cases/pages/page-reader.ts';
-import type { AnyPack } from '../models/contents.ts';
+import type { CaptureRow, VmEntry } from '../models/catalogue.ts';
+import { decodeBatches } from '../commits.ts';
+import { CHAIN_MAX } from '../../domain/use-cases/pages/patch-chain.ts';
+import { placeAt } from '../../domain/values/place.ts';
+import type { Contents } from '../models/contents.ts';
+import { holdingsOf } from '../models/page-tables.ts';
 import type { LedgerState, Replay } from '../models/ledger-state.ts';
-import { walkTables } from './table-walk.ts';
+import { affected, PATCH, RELEASED, type OpenFinding } from './affected-points.ts';
+import { PackCheck } from './pack-check.ts';
 
 export interface VerifyPorts {
   readonly state: LedgerState;
@@ -59,61 +57,45 @@ export interface VerifySummary {
   readonly withoutKey: readonly string[];
 }
 
-/** A finding whose affected points are filled in once the tables were walked. */
-interface OpenFinding {
-  readonly finding: Omit<Finding, 'affects'>;
-  /** What is lost; null: lost events, so pages became unknown. */
-  readonly lost: ReadonlySet<Holding> | null;
-}
-
-/** `vm@N` or `vm@N..M` for runs of capture numbers. */
-export function pointRanges(vm: string, captures: readonly number[]): string[] {
-  const ranges: string[] = [];
-  let first = 0;
-  for (let i = 0; i < captures.length; i += 1) {
-    if (i + 1 < captures.length && captures[i + 1] === captures[i]! + 1) continue;
-    const [from, to] = [captures[first]!, captures[i]!];
-    ranges.push(from === to ? `${vm}@${from}` : `${vm}@${from}..${to}`);
-    first = i + 1;
+/** Whether the patches that a page is made of end in a page that is whole, or was let go of. */
+function endsWhole(contents: Contents, holding: Holding): boolean {
+  let next: Holding | null = holding;
+  for (let length = 0; next !== null; length += 1) {
+    if (next === UNKNOWN || length === CHAIN_MAX) return false;
+    const place = contents.placeOf(next);
+    next = place < 0 ? null : contents.referenceAt(place);
   }
-  return ranges;
+  return true;
 }
-
-/** Of a capture that may have a device state and whose batches are not whole, it is lost. */
-export const isDeviceLost = (row: CaptureRow): boolean =>
-  row.damage !== null && !row.hasDevice && mayHaveDevice(row.mode);
-
-/** Kind of a finding of what was let go of although it is held. */
-const RELEASED = 'released';
 
 class Verification {
   readonly #ports: VerifyPorts;
   readonly open: OpenFinding[] = [];
-  readonly checked = { captures: 0, packs: 0, pages: 0, events: 0 };
-  readonly withoutKey = new Set<string>();
-
-  readonly #pages: PageReader;
+  readonly checked = { captures: 0, events: 0 };
 
   constructor(ports: VerifyPorts) {
     this.#ports = ports;
-    const { engine, store, state } = ports;
-    this.#pages = new PageReader({ engine, store, locator: () => state.contents });
   }
 
-  find(finding: Omit<Finding, 'affects'>, lost: ReadonlySet<Holding> | null): void {
+  find(finding: OpenFinding['finding'], lost: OpenFinding['lost']): void {
     this.open.push({ finding, lost });
   }
 
   async log(): Promise<void> {
     const damaged = new Set<string | null>();
-    for await (const { kind, where, reason, stream } of this.#ports.checkLog()) {
+    for await (const { kind, where, reason, stream, isNote = false } of this.#ports.checkLog()) {
+      if (isNote) {
+        this.find({ kind, where, reason, isNote }, new Set());
+        continue;
+      }
       // Events of a VM are what its memory, and that of those who share with it, is made of.
       const holdsPages = stream === null || (stream !== undefined && vmOfStream(stream) !== null);
       if (holdsPages) damaged.add(stream);
       this.find({ kind, where, reason }, holdsPages ? null : new Set());
     }
     const { sha256 } = this.#ports;
-    for (const entry of this.#ports.state.catalogue.vms.values())
+    for (const entry of this.#ports.state.catalogue.vms.values()) {
+      this.#repeated(entry);
       for (const row of entry.captures) {
         const events = await this.#events(entry.vm, row, damaged);
         if (events === null) continue;
@@ -129,7 +111,36 @@ class Verification {
         // Where events are missing, the log's own finding has said so.
         if (row.damage === null ? hash !== row.hash : !damaged.has(vmStream(entry.vm)))
           this.find({ kind: 'capture', where, reason }, null);
+        if (row.damage === null) this.#references(where, events);
       }
+    }
+  }
+
+  /** A capture has one commit: what a second one would say of its pages is in doubt. */
+  #repeated({ vm, captures }: VmEntry): void {
+    for (const [i, { capture, position }] of captures.entries()) {
+      const before = captures[i - 1];
+      if (before === undefined || capture > before.capture) continue;
+      const where = `${vm}@${capture} at position ${position}`;
+      const reason = `capture ${before.capture} was committed before it, at position ${before.position}, and numbers of captures were expected to ascend`;
+      this.find({ kind: 'history', where, reason }, null);
+    }
+  }
+
+  /** Every page of a capture is in a slot of a pack that the log names. */
+  #references(where: string, events: readonly StoredEvent[]): void {
+    const { contents } = this.#ports.state;
+    const { batches, device } = decodeBatches(events);
+    const columns = device === null ? batches : [...batches, device];
+    const unknown = columns.filter((batch) => holdingsOf(contents, batch).includes(UNKNOWN));
+    if (unknown.length === 0) return;
+    const packs = unknown.flatMap((batch) => batch.packs);
+    const absent = [...new Set(packs)].filter((name) => contents.byName(name) === undefined);
+    const reason =
+      absent.length === 0
+        ? 'pages refer to slots that their packs do not have'
+        : `pages refer to packs that no event of the log names: ${absent.join(', ')}`;
+    this.find({ kind: 'reference', where, reason }, null);
   }
 
   /** The batches of a capture; null where they cannot be read one by one, which is found once. */
@@ -151,144 +162,6 @@ class Verification {
     }
   }
 
-  async packs(onPack: (done: number) => void): Promise<void> {
-    const { contents } = this.#ports.state;
-    for (const pack of contents.all) {
-      if (contents.isNeeded(pack)) {
-        await this.#pack(pack);
-        this.checked.pages += slotsOf(pack.blocks);
-      }
-      this.checked.packs += 1;
-      onPack(this.checked.packs);
-    }
-  }
-
-  /** What lies in these slots of a pack, and nowhere else. */
-  #lying(pack: AnyPack, { first, end }: { first: number; end: number }): Set<Holding> {
-    const { contents } = this.#ports.state;
-    const lying = new Set<Holding>();
-    for (let slot = first; slot < end; slot += 1) {
-      const holding = contents.holdingAt(pack, slot);
-      if (holding === UNKNOWN) continue;
-      if (contents.placeOf(holding) === placeAt(pack.ordinal, slot)) lying.add(holding);
-    }
-    return lying;
-  }
-
-  async #pack(pack: AnyPack): Promise<void> {
-    const { store, sha256 } = this.#ports;
-    const everything = this.#lying(pack, { first: 0, end: slotsOf(pack.blocks) });
-    const where = `pack ${pack.name}`;
-    const read = await store.get({
-      name: pack.name,
-      offsetBytes: 0,
-      lengthBytes: pack.sizeBytes,
-    })();
-    // Of one that is cut off, the blocks before are whole.
-    if (read._tag === 'Left' && read.left.code !== 'PACK_DAMAGED') {
-      if (read.left.code !== 'PACK_MISSING') throw read.left;
-      this.find({ kind: 'pack', where, reason: read.left.message }, everything);
-      return;
-    }
-    const bytes = read._tag === 'Right' ? read.right : null;
-    const isNamed = bytes !== null && toHex(sha256(bytes)) === pack.name;
-    const lost = await this.#blocks(pack, bytes);
-    if (isNamed || lost > 0) return;
-    this.find(
-      {
-        kind: 'pack',
-        where: `${where}, bytes 0..${PACK_HEADER_BYTES - 1}`,
-        reason: 'its bytes do not have the digest that is its name; its blocks are whole',
-      },
-      new Set(),
-    );
-  }
-
-  /** The stored bytes of a block of a pack that is at hand, or that is not there whole. */
-  async #blockBytes(
-    pack: AnyPack,
-    range: { readonly bytes: Uint8Array | null; readonly from: number; readonly end: number },
-  ): Promise<Uint8Array> {
-    const { bytes, from, end } = range;
-    if (bytes !== null) return bytes.subarray(from, end);
-    const part = { name: pack.name, offsetBytes: from, lengthBytes: end - from };
-    return run(this.#ports.store.get(part));
-  }
-
-  /** Checks every block of a pack; gives the number of findings. */
-  async #blocks(pack: AnyPack, bytes: Uint8Array | null): Promise<number> {
-    const { engine, useKey } = this.#ports;
-    const { slots, offsets } = blockStarts(pack.blocks);
-    const hasKey = await useKey(pack.group);
-    if (!hasKey) this.withoutKey.add(pack.group);
-    let findings = 0;
-    for (let block = 0; block < pack.blocks.codecs.length; block += 1) {
-      const where = `pack ${pack.name}, bytes ${offsets[block]}..${offsets[block + 1]! - 1}`;
-      const range = { first: slots[block]!, end: slots[block + 1]! };
-      let pages: Uint8Array;
-      try {
-        pages = engine.decode({
-          bytes: await this.#blockBytes(pack, {
-            bytes,
-            from: offsets[block]!,
-            end: offsets[block + 1]!,
-          }),
-          blocks: sliceBlocks(pack.blocks, block, block + 1),
-          label: `pack ${pack.name}`,
-        });
-      } catch (thrown) {
-        if (!isLedgerError(thrown)) throw thrown;
-        const lost = this.#lying(pack, range);
-        this.find({ kind: 'block', where, reason: thrown.message }, lost);
-        findings += 1;
-        continue;
-      }
-      if (!hasKey || (await this.#isIdentified(pack, range, pages))) continue;
-      const reason = 'its pages do not have the identifiers that were recorded';
-      this.find({ kind: 'identifier', where, reason }, this.#lying(pack, range));
-      findings += 1;
-    }
-    return findings;
-  }
-
-  /** Whether the pages of a block have the identifiers that were recorded of them. */
-  async #isIdentified(
-    pack: AnyPack,
-    { first, end }: { readonly first: number; readonly end: number },
-    pages: Uint8Array,
-  ): Promise<boolean> {
-    const { engine, identifierOf, state } = this.#ports;
-    const { contents } = state;
-    const whole = pages.slice();
-    for (let slot = first; slot < end; slot += 1) {
-      const reference = contents.referenceAt(placeAt(pack.ordinal, slot));
-      if (reference === null) continue;
-      const page = await this.#referencePage(reference);
-      // Why the reference cannot be read is a finding of its own.
-      if (page === null) return true;
-      const at = (slot - first) * PAGE_BYTES;
-      for (let i = 0; i < PAGE_BYTES; i += 1) whole[at + i]! ^= page[i]!;
-    }
-    const { identifiers } = engine.identify(whole);
-    for (let slot = first; slot < end; slot += 1) {
-      const content = contents.contentAt(pack, slot);
-      const recorded = content === null ? null : identifierOf(content);
-      const at = (slot - first) * IDENTIFIER_BYTES;
-      if (recorded !== null && !recorded.every((byte, i) => byte === identifiers[at + i]))
-        return false;
-    }
-    return true;
-  }
-
-  async #referencePage(reference: Holding): Promise<Uint8Array | null> {
-    try {
-      return await this.#pages.read([reference], new Uint8Array(PAGE_BYTES));
-    } catch (thrown) {
-      if (isLedgerError(thrown)) return null;
-      throw thrown;
-    }
-  }
-
   /** What was let go of, or is a patch of that: no kept point may hold any of it. */
   released(): void {
     const { contents } = this.#ports.state;
@@ -302,82 +175,20 @@ class Verification {
     this.find({ kind: RELEASED, where: 'the events ContentReleased', reason }, gone);
   }
 
-  /** Patches whose references are lost are lost as well. */
-  #addDependents(): OpenFinding[] {
+  /** Patches of what no event of the log names, or that are patches of patches without end. */
+  patches(): void {
     const { contents } = this.#ports.state;
-    const patches = new Map<Holding, Holding[]>();
-    for (const pack of this.open.length === 0 ? [] : contents.all)
-      for (const [i, slot] of pack.patches.slots.entries()) {
-        const patch = contents.holdingAt(pack, slot);
-        // What was rewritten since is a patch no more, or of something else.
-        if (patch === UNKNOWN || contents.placeOf(patch) !== placeAt(pack.ordinal, slot)) continue;
-        const reference = contents.firstOf(pack.references[i]!);
-        patches.set(reference, [...(patches.get(reference) ?? []), patch]);
+    const lost = new Set<Holding>();
+    for (const pack of contents.all)
+      for (const slot of pack.patches.slots) {
+        const holding = contents.holdingAt(pack, slot);
+        const isThere =
+          holding !== UNKNOWN && contents.placeOf(holding) === placeAt(pack.ordinal, slot);
+        if (isThere && !endsWhole(contents, holding)) lost.add(holding);
       }
-    return this.open.map(({ finding, lost }) => {
-      if (lost === null) return { finding, lost };
-      const all = new Set(lost);
-      // A set goes on with what is added to it on the way.
-      for (const holding of all) for (const patch of patches.get(holding) ?? []) all.add(patch);
-      return { finding, lost: all };
-    });
-  }
-
-  /** The findings with the points that each makes unrestorable. */
-  async affected(): Promise<Finding[]> {
-    const open = this.#addDependents();
-    const unknown = new Map<string, number[]>();
-    const points = open.map(() => new Map<string, number[]>());
-    const byHolding = new Map<Holding, number[]>();
-    for (const [i, { lost }] of open.entries())
-      for (const holding of lost ?? [])
-        byHolding.set(holding, [...(byHolding.get(holding) ?? []), i]);
-    const held = open.map(() => new Map<string, number>());
-    const unknownPages = new Map<string, number>();
-    const shift = (vm: string, holding: number, by: number): void => {
-      if (holding === UNKNOWN) unknownPages.set(vm, (unknownPages.get(vm) ?? 0) + by);
-      else
-        for (const i of byHolding.get(holding) ?? [])
-          held[i]!.set(vm, (held[i]!.get(vm) ?? 0) + by);
-    };
-    const seen = new Set<string>();
-    await walkTables(this.#ports, {
-      page: (vm, _gfn, old, next) => {
-        if (old !== UNKNOWN || seen.has(vm)) shift(vm, old, -1);
-        shift(vm, next, 1);
-      },
-      captured: (entry, row, { table, device }) => {
-        const { vm } = entry;
-        const { capture } = row;
-        if (!seen.has(vm))
-          unknownPages.set(
-            vm,
-            table.reduce((sum, holding) => sum + (holding === UNKNOWN ? 1 : 0), 0),
-          );
-        seen.add(vm);
-        // What was given up is not missed.
-        if (entry.isForgotten(capture)) return;
-        if ((unknownPages.get(vm) ?? 0) > 0 || device.includes(UNKNOWN) || isDeviceLost(row))
-          unknown.set(vm, [...(unknown.get(vm) ?? []), capture]);
-        const inDevice = new Set([...device].flatMap((holding) => byHolding.get(holding) ?? []));
-        for (const [i, counts] of held.entries())
-          if ((counts.get(vm) ?? 0) > 0 || inDevice.has(i))
-            points[i]!.set(vm, [...(points[i]!.get(vm) ?? []), capture]);
-      },
-    });
-    for (const entry of this.#ports.state.catalogue.vms.values())
-      if (entry.state.registered === null)
-        unknown.set(
-          entry.vm,
-          entry.captures.map((row) => row.capture),
-        );
-    const findings = open.map(({ finding, lost }, i) => {
-      const at = lost === null ? unknown : points[i]!;
-      const affects = [...at].flatMap(([name, captures]) => pointRanges(name, captures));
-      return { ...finding, affects };
-    });
-    // That something was let go of is no fault, unless it is held.
-    return findings.filter(({ kind, affects }) => kind !== RELEASED || affects.length > 0);
+    const reason =
+      'kept points hold patches of pages that no event of the log names, or patches of patches without end';
+    if (lost.size > 0) this.find({ kind: PATCH, where: 'patches', reason }, lost);
   }
 
   /** Captures whose commits are lost, and histories that may have gone on after what can be read. */
@@ -405,6 +216,10 @@ class Verification {
   }
 }
 
+/** Findings that are damage, and no notes. */
+export const damagesIn = (findings: readonly Finding[]): number =>
+  findings.filter(({ isNote }) => isNote !== true).length;
+
 /** Checks a whole ledger; findings first, in the order of the log, then packs. */
 export async function verifyLedger(
   ports: VerifyPorts,
@@ -412,12 +227,19 @@ export async function verifyLedger(
 ): Promise<{ readonly findings: readonly Finding[]; readonly summary: VerifySummary }> {
   const verification = new Verification(ports);
   await verification.log();
-  const total = ports.state.contents.all.length;
-  await verification.packs((done) => onProgress({ done, total }));
+  const { contents } = ports.state;
+  const packs = new PackCheck({ ...ports, contents }, (finding, lost) =>
+    verification.find(finding, lost),
+  );
+  await packs.run((done) => onProgress({ done, total: contents.all.length }));
   verification.released();
-  const findings = [...(await verification.affected()), ...verification.lostCaptures()];
-  const { checked, withoutKey } = verification;
-  const summary = { checked, damaged: findings.length, withoutKey: [...withoutKey] };
+  verification.patches();
+  const findings = [...(await affected(ports, verification.open)), ...verification.lostCaptures()];
+  const summary = {
+    checked: { ...verification.checked, ...packs.checked },
+    damaged: damagesIn(findings),
+    withoutKey: [...packs.withoutKey],
+  };
   return { findings, summary };
 }
 

@@ -170,6 +170,7 @@ describeWithS3('a shared ledger', () => {
           const findings = await findingsOf(host);
           expect(findings.map(({ kind }) => kind)).toEqual(Array(4).fill('foreign-event'));
           expect(findings.flatMap(({ affects }) => affects)).toEqual([]);
+          expect(findings.every(({ isNote }) => isNote)).toBe(true);
         }
         await recordMore(recorded.host, reds[0]!);
         await expectRestored(recorded.cold(), [...ALL, 'red@4']);

@@ -3,9 +3,10 @@
 import type { Finding } from '../../../domain/values/finding.ts';
 import type { Row } from './row.ts';
 
-export const findingRow = ({ kind, where, affects, reason }: Finding): Row => ({
+export const findingRow = ({ kind, where, affects, reason, isNote }: Finding): Row => ({
   kind,
   where,
   affects,
   reason,
+  note: isNote ?? false,
 });

@@ -39,6 +39,7 @@ const ofForeign = ({ place, streams }: CheckedLog, foreign: Foreign): Finding =>
   where: `${place}, stream ${streams.nameOf(foreign.stream)}, from revision ${foreign.revision} on`,
   reason: `found ${foreign.count} events of type ${foreign.type} that pageledger did not write, expected only its own; they are passed over. Give no one else the right to write to this stream`,
   affects: [],
+  isNote: true,
 });
 
 /** What cannot be read of a stream by its revisions, though the log as a whole shows it. */

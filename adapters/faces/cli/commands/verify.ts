@@ -27,9 +27,9 @@ export const run = (command: Command): Promise<void> =>
         withoutKey: summary.withoutKey,
       });
     } else {
-      for (const { kind, where, affects, reason } of findings)
+      for (const { kind, where, affects, reason, isNote } of findings)
         output.print(
-          `damaged ${kind}: ${where}: ${reason}; affects ${affects.length === 0 ? 'no point' : affects.join(', ')}`,
+          `${isNote === true ? 'note' : 'damaged'} ${kind}: ${where}: ${reason}; affects ${affects.length === 0 ? 'no point' : affects.join(', ')}`,
         );
       const { captures, packs, pages } = summary.checked;
       output.print(

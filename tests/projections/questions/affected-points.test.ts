@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import { pointRanges } from '../../../projections/questions/verify.ts';
+import { pointRanges } from '../../../projections/questions/affected-points.ts';
 
 describe('points that are affected', () => {
   test.each<[readonly number[], readonly string[]]>([

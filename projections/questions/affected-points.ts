@@ -1,0 +1,124 @@
+// Which points a finding makes unrestorable: what is lost, with the patches that need it, is looked for
+// in the page table of every kept point.
+
+import { placeAt } from '../../domain/values/place.ts';
+import { UNKNOWN, type Holding } from '../../domain/values/holding.ts';
+import type { Finding } from '../../domain/values/finding.ts';
+import { mayHaveDevice } from '../../domain/values/capture-mode.ts';
+import type { CaptureRow } from '../models/catalogue.ts';
+import type { Contents } from '../models/contents.ts';
+import type { LedgerState, Replay } from '../models/ledger-state.ts';
+import { walkTables } from './table-walk.ts';
+
+/** A finding whose affected points are filled in once the tables were walked. */
+export interface OpenFinding {
+  readonly finding: Omit<Finding, 'affects'>;
+  /** What is lost; null: lost events, so pages became unknown. */
+  readonly lost: ReadonlySet<Holding> | null;
+}
+
+/** Takes in a finding, and what is lost by it. */
+export type FindLost = (finding: OpenFinding['finding'], lost: OpenFinding['lost']) => void;
+
+/** `vm@N` or `vm@N..M` for runs of capture numbers. */
+export function pointRanges(vm: string, captures: readonly number[]): string[] {
+  const ranges: string[] = [];
+  let first = 0;
+  for (let i = 0; i < captures.length; i += 1) {
+    if (i + 1 < captures.length && captures[i + 1] === captures[i]! + 1) continue;
+    const [from, to] = [captures[first]!, captures[i]!];
+    ranges.push(from === to ? `${vm}@${from}` : `${vm}@${from}..${to}`);
+    first = i + 1;
+  }
+  return ranges;
+}
+
+/** Of a capture that may have a device state and whose batches are not whole, it is lost. */
+export const isDeviceLost = (row: CaptureRow): boolean =>
+  row.damage !== null && !row.hasDevice && mayHaveDevice(row.mode);
+
+/** Kind of a finding of what was let go of although it is held. */
+export const RELEASED = 'released';
+/** Kind of a finding of patches whose references nobody knows. */
+export const PATCH = 'patch';
+
+/** Patches whose references are lost are lost as well. */
+function withDependents(contents: Contents, found: readonly OpenFinding[]): OpenFinding[] {
+  const patches = new Map<Holding, Holding[]>();
+  for (const pack of found.length === 0 ? [] : contents.all)
+    for (const [i, slot] of pack.patches.slots.entries()) {
+      const patch = contents.holdingAt(pack, slot);
+      // What was rewritten since is a patch no more, or of something else.
+      if (patch === UNKNOWN || contents.placeOf(patch) !== placeAt(pack.ordinal, slot)) continue;
+      const reference = contents.firstOf(pack.references[i]!);
+      patches.set(reference, [...(patches.get(reference) ?? []), patch]);
+    }
+  return found.map(({ finding, lost }) => {
+    if (lost === null) return { finding, lost };
+    const all = new Set(lost);
+    // A set goes on with what is added to it on the way.
+    for (const holding of all) for (const patch of patches.get(holding) ?? []) all.add(patch);
+    return { finding, lost: all };
+  });
+}
+
+/** The findings with the points that each makes unrestorable. */
+export async function affected(
+  ports: { readonly state: LedgerState; readonly replay: Replay },
+  found: readonly OpenFinding[],
+): Promise<Finding[]> {
+  const open = withDependents(ports.state.contents, found);
+  const unknown = new Map<string, number[]>();
+  const points = open.map(() => new Map<string, number[]>());
+  const byHolding = new Map<Holding, number[]>();
+  for (const [i, { lost }] of open.entries())
+    for (const holding of lost ?? [])
+      byHolding.set(holding, [...(byHolding.get(holding) ?? []), i]);
+  const held = open.map(() => new Map<string, number>());
+  const unknownPages = new Map<string, number>();
+  const shift = (vm: string, holding: number, by: number): void => {
+    if (holding === UNKNOWN) unknownPages.set(vm, (unknownPages.get(vm) ?? 0) + by);
+    else
+      for (const i of byHolding.get(holding) ?? []) held[i]!.set(vm, (held[i]!.get(vm) ?? 0) + by);
+  };
+  const seen = new Set<string>();
+  await walkTables(ports, {
+    page: (vm, _gfn, old, next) => {
+      if (old !== UNKNOWN || seen.has(vm)) shift(vm, old, -1);
+      shift(vm, next, 1);
+    },
+    captured: (entry, row, { table, device }) => {
+      const { vm } = entry;
+      const { capture } = row;
+      if (!seen.has(vm))
+        unknownPages.set(
+          vm,
+          table.reduce((sum, holding) => sum + (holding === UNKNOWN ? 1 : 0), 0),
+        );
+      seen.add(vm);
+      // What was given up is not missed.
+      if (entry.isForgotten(capture)) return;
+      if ((unknownPages.get(vm) ?? 0) > 0 || device.includes(UNKNOWN) || isDeviceLost(row))
+        unknown.set(vm, [...(unknown.get(vm) ?? []), capture]);
+      const inDevice = new Set([...device].flatMap((holding) => byHolding.get(holding) ?? []));
+      for (const [i, counts] of held.entries())
+        if ((counts.get(vm) ?? 0) > 0 || inDevice.has(i))
+          points[i]!.set(vm, [...(points[i]!.get(vm) ?? []), capture]);
+    },
+  });
+  for (const entry of ports.state.catalogue.vms.values())
+    if (entry.state.registered === null)
+      unknown.set(
+        entry.vm,
+        entry.captures.map((row) => row.capture),
+      );
+  const findings = open.map(({ finding, lost }, i) => {
+    const at = lost === null ? unknown : points[i]!;
+    const affects = [...at].flatMap(([name, captures]) => pointRanges(name, captures));
+    return { ...finding, affects };
+  });
+  // That something was let go of, or cannot be told any more, is no fault, unless it is held.
+  return findings.filter(
+    ({ kind, affects }) => (kind !== RELEASED && kind !== PATCH) || affects.length > 0,
+  );
+}

@@ -1,0 +1,180 @@
+// Whether the bytes of packs are those that were written: every pack by its name, every block by its
+// checksum, every page by its identifier where the group's key is at hand.
+
+import { toHex } from '../../domain/values/identifier.ts';
+import { placeAt } from '../../domain/values/place.ts';
+import { run } from '../../domain/ports/run.ts';
+import { isLedgerError } from '../../domain/values/ledger-error.ts';
+import { blockStarts, PACK_HEADER_BYTES, sliceBlocks, slotsOf } from '../../domain/values/pack.ts';
+import { PAGE_BYTES } from '../../domain/values/page.ts';
+import { IDENTIFIER_BYTES, type PageEngine } from '../../domain/ports/page-engine.ts';
+import { UNKNOWN, type Holding } from '../../domain/values/holding.ts';
+import type { PageStore } from '../../domain/ports/page-store.ts';
+import { PageReader } from '../../domain/use-cases/pages/page-reader.ts';
+import type { AnyPack, Contents } from '../models/contents.ts';
+import type { FindLost } from './affected-points.ts';
+
+export interface PackCheckPorts {
+  readonly contents: Contents;
+  readonly store: PageStore;
+  readonly engine: PageEngine;
+  readonly sha256: (bytes: Uint8Array) => Uint8Array;
+  /** Sets the key of a group; false: it is not at hand. */
+  readonly useKey: (group: string) => Promise<boolean>;
+  /** The identifier that was recorded of a content; null: its event was lost. */
+  readonly identifierOf: (content: number) => Uint8Array | null;
+}
+
+export class PackCheck {
+  readonly #ports: PackCheckPorts;
+  readonly #find: FindLost;
+  readonly #pages: PageReader;
+  readonly checked = { packs: 0, pages: 0 };
+  /** Groups whose identifiers could not be checked: no key. */
+  readonly withoutKey = new Set<string>();
+
+  constructor(ports: PackCheckPorts, find: FindLost) {
+    this.#ports = ports;
+    this.#find = find;
+    const { engine, store, contents } = ports;
+    this.#pages = new PageReader({ engine, store, locator: () => contents });
+  }
+
+  /** Checks every pack in which something lies. */
+  async run(onPack: (done: number) => void): Promise<void> {
+    const { contents } = this.#ports;
+    for (const pack of contents.all) {
+      if (contents.isNeeded(pack)) {
+        await this.#pack(pack);
+        this.checked.pages += slotsOf(pack.blocks);
+      }
+      this.checked.packs += 1;
+      onPack(this.checked.packs);
+    }
+  }
+
+  /** What lies in these slots of a pack, and nowhere else. */
+  #lying(pack: AnyPack, { first, end }: { first: number; end: number }): Set<Holding> {
+    const { contents } = this.#ports;
+    const lying = new Set<Holding>();
+    for (let slot = first; slot < end; slot += 1) {
+      const holding = contents.holdingAt(pack, slot);
+      if (holding === UNKNOWN) continue;
+      if (contents.placeOf(holding) === placeAt(pack.ordinal, slot)) lying.add(holding);
+    }
+    return lying;
+  }
+
+  async #pack(pack: AnyPack): Promise<void> {
+    const { store, sha256 } = this.#ports;
+    const everything = this.#lying(pack, { first: 0, end: slotsOf(pack.blocks) });
+    const where = `pack ${pack.name}`;
+    const read = await store.get({
+      name: pack.name,
+      offsetBytes: 0,
+      lengthBytes: pack.sizeBytes,
+    })();
+    // Of one that is cut off, the blocks before are whole.
+    if (read._tag === 'Left' && read.left.code !== 'PACK_DAMAGED') {
+      if (read.left.code !== 'PACK_MISSING') throw read.left;
+      this.#find({ kind: 'pack', where, reason: read.left.message }, everything);
+      return;
+    }
+    const bytes = read._tag === 'Right' ? read.right : null;
+    const isNamed = bytes !== null && toHex(sha256(bytes)) === pack.name;
+    const lost = await this.#blocks(pack, bytes);
+    if (isNamed || lost > 0) return;
+    this.#find(
+      {
+        kind: 'pack',
+        where: `${where}, bytes 0..${PACK_HEADER_BYTES - 1}`,
+        reason: 'its bytes do not have the digest that is its name; its blocks are whole',
+      },
+      new Set(),
+    );
+  }
+
+  /** The stored bytes of a block of a pack that is at hand, or that is not there whole. */
+  async #blockBytes(
+    pack: AnyPack,
+    range: { readonly bytes: Uint8Array | null; readonly from: number; readonly end: number },
+  ): Promise<Uint8Array> {
+    const { bytes, from, end } = range;
+    if (bytes !== null) return bytes.subarray(from, end);
+    const part = { name: pack.name, offsetBytes: from, lengthBytes: end - from };
+    return run(this.#ports.store.get(part));
+  }
+
+  /** Checks every block of a pack; gives the number of findings. */
+  async #blocks(pack: AnyPack, bytes: Uint8Array | null): Promise<number> {
+    const { engine, useKey } = this.#ports;
+    const { slots, offsets } = blockStarts(pack.blocks);
+    const hasKey = await useKey(pack.group);
+    if (!hasKey) this.withoutKey.add(pack.group);
+    let findings = 0;
+    for (let block = 0; block < pack.blocks.codecs.length; block += 1) {
+      const where = `pack ${pack.name}, bytes ${offsets[block]}..${offsets[block + 1]! - 1}`;
+      const range = { first: slots[block]!, end: slots[block + 1]! };
+      let pages: Uint8Array;
+      try {
+        pages = engine.decode({
+          bytes: await this.#blockBytes(pack, {
+            bytes,
+            from: offsets[block]!,
+            end: offsets[block + 1]!,
+          }),
+          blocks: sliceBlocks(pack.blocks, block, block + 1),
+          label: `pack ${pack.name}`,
+        });
+      } catch (thrown) {
+        if (!isLedgerError(thrown)) throw thrown;
+        const lost = this.#lying(pack, range);
+        this.#find({ kind: 'block', where, reason: thrown.message }, lost);
+        findings += 1;
+        continue;
+      }
+      if (!hasKey || (await this.#isIdentified(pack, range, pages))) continue;
+      const reason = 'its pages do not have the identifiers that were recorded';
+      this.#find({ kind: 'identifier', where, reason }, this.#lying(pack, range));
+      findings += 1;
+    }
+    return findings;
+  }
+
+  /** Whether the pages of a block have the identifiers that were recorded of them. */
+  async #isIdentified(
+    pack: AnyPack,
+    { first, end }: { readonly first: number; readonly end: number },
+    pages: Uint8Array,
+  ): Promise<boolean> {
+    const { engine, identifierOf, contents } = this.#ports;
+    const whole = pages.slice();
+    for (let slot = first; slot < end; slot += 1) {
+      const reference = contents.referenceAt(placeAt(pack.ordinal, slot));
+      if (reference === null) continue;
+      const page = await this.#referencePage(reference);
+      // Why the reference cannot be read is a finding of its own.
+      if (page === null) return true;
+      const at = (slot - first) * PAGE_BYTES;
+      for (let i = 0; i < PAGE_BYTES; i += 1) whole[at + i]! ^= page[i]!;
+    }
+    const { identifiers } = engine.identify(whole);
+    for (let slot = first; slot < end; slot += 1) {
+      const content = contents.contentAt(pack, slot);
+      const recorded = content === null ? null : identifierOf(content);
+      const at = (slot - first) * IDENTIFIER_BYTES;
+      if (recorded !== null && !recorded.every((byte, i) => byte === identifiers[at + i]))
+        return false;
+    }
+    return true;
+  }
+
+  async #referencePage(reference: Holding): Promise<Uint8Array | null> {
+    try {
+      return await this.#pages.read([reference], new Uint8Array(PAGE_BYTES));
+    } catch (thrown) {
+      if (isLedgerError(thrown)) return null;
+      throw thrown;
+    }
+  }
+}
