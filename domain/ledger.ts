@@ -15,11 +15,21 @@ import {
 } from './patterns/index.ts';
 import type { Refusal } from './values/refusals.ts';
 
+/**
+ * Format of what this release writes. In a ledger of an earlier one no event is of a kind that the
+ * releases of its time do not know.
+ */
+export const LEDGER_FORMAT = 2;
+
 export type LedgerEvent = EventOf<'LedgerCreated' | 'GroupCreated' | 'PatternAdded'>;
 
 export interface LedgerFacts {
   /** Null: its LedgerCreated is not there, or cannot be read. */
-  readonly ledger: { readonly id: string; readonly pageStore: string | null } | null;
+  readonly ledger: {
+    readonly id: string;
+    readonly pageStore: string | null;
+    readonly format: number;
+  } | null;
   /** What a group's key is told from others by, by the group's name. */
   readonly groups: ReadonlyMap<string, string>;
   /** Strings that widen the grammar of patterns. */
@@ -30,9 +40,13 @@ export interface CreateLedger {
   readonly _tag: 'CreateLedger';
   /** Its identity, made by who creates it. */
   readonly ledger: string;
-  readonly format: number;
   /** Where its packs lie; null: with its log. */
   readonly pageStore: string | null;
+}
+
+/** Makes room for events of kinds that earlier releases do not know. */
+export interface RaiseFormat {
+  readonly _tag: 'RaiseFormat';
 }
 
 export interface CreateGroup {
@@ -46,7 +60,7 @@ export interface AddPattern {
   readonly expression: string;
 }
 
-export type LedgerCommand = CreateLedger | CreateGroup | AddPattern;
+export type LedgerCommand = CreateLedger | RaiseFormat | CreateGroup | AddPattern;
 
 export const initialLedger: LedgerFacts = {
   ledger: null,
@@ -60,9 +74,16 @@ export const decideLedger =
   (command: LedgerCommand): Either<Refusal, readonly LedgerEvent[]> => {
     switch (command._tag) {
       case 'CreateLedger': {
-        const { ledger, format, pageStore } = command;
+        const { ledger, pageStore } = command;
         if (state.ledger !== null) return either.right([]);
-        return either.right([{ type: 'LedgerCreated', data: { ledger, format, pageStore } }]);
+        const data = { ledger, format: LEDGER_FORMAT, pageStore };
+        return either.right([{ type: 'LedgerCreated', data }]);
+      }
+      case 'RaiseFormat': {
+        if (state.ledger === null || state.ledger.format >= LEDGER_FORMAT) return either.right([]);
+        const { id: ledger, pageStore } = state.ledger;
+        const data = { ledger, format: LEDGER_FORMAT, pageStore };
+        return either.right([{ type: 'LedgerCreated', data }]);
       }
       case 'CreateGroup': {
         const { group, keyCheck } = command;
@@ -80,12 +101,15 @@ export const decideLedger =
     }
   };
 
-/** A ledger after an event: the first that makes it, or a group, counts. */
+/** A ledger after an event: the first that makes it, or a group, counts; a later one raises its format. */
 export function evolveLedger(state: LedgerFacts, event: LedgerEvent): LedgerFacts {
   switch (event.type) {
     case 'LedgerCreated': {
-      const { ledger: id, pageStore } = event.data;
-      return state.ledger === null ? { ...state, ledger: { id, pageStore } } : state;
+      const { ledger: id, pageStore, format } = event.data;
+      const { ledger } = state;
+      if (ledger === null) return { ...state, ledger: { id, pageStore, format } };
+      const isRaised = ledger.id === id && format > ledger.format;
+      return isRaised ? { ...state, ledger: { ...ledger, format } } : state;
     }
     case 'GroupCreated': {
       const { group, keyCheck } = event.data;

@@ -27,7 +27,7 @@ import type { EventLog, Position } from '../../domain/ports/event-log.ts';
 import { initialPatterns, type PatternsState } from '../../domain/patterns/index.ts';
 import { refuse } from '../../domain/values/refused.ts';
 import { LEDGER_STREAM } from '../../domain/events/streams.ts';
-import { decideLedger } from '../../domain/ledger.ts';
+import { decideLedger, LEDGER_FORMAT } from '../../domain/ledger.ts';
 import { accepted, run } from '../../domain/ports/run.ts';
 import { decideInto, type Decide } from '../../domain/use-cases/decide.ts';
 import { PageReader } from '../../domain/use-cases/pages/page-reader.ts';
@@ -64,6 +64,9 @@ export type LedgerMode = 'init' | 'create' | 'write' | 'read';
 export interface LedgerLog extends EventLog {
   /** Reads everything and names each damage. */
   check(): AsyncIterable<Finding>;
+  /** Format of the files that the log is written to, and how to go on in the newest; absent: a server's. */
+  format?(): TaskEither<LedgerError, number>;
+  seal?(): TaskEither<LedgerError, void>;
   /** The heads of all streams at a position, to begin there another time; absent: the log keeps them. */
   readonly heads?: {
     at(position: Position): TaskEither<LedgerError, Uint8Array>;
@@ -268,6 +271,18 @@ export class Ledger {
     const { log, clock } = this;
     const catchUp = (): Promise<void> => this.state.catchUp({ heavy: false });
     return decideInto({ log, clock, randomBytes, catchUp }, stream, decide);
+  }
+
+  /**
+   * Before the first event of a kind that releases of an earlier format do not know: an event that they
+   * refuse, so that none of them records or deletes by what it cannot read.
+   */
+  async raiseFormat(): Promise<void> {
+    const command = { _tag: 'RaiseFormat' } as const;
+    await this.decide(LEDGER_STREAM, () => decideLedger(this.state.catalogue.facts)(command));
+    const { log } = this;
+    if (log.format === undefined || log.seal === undefined) return;
+    if ((await run(log.format())) < LEDGER_FORMAT) await run(log.seal());
   }
 
   /** Makes sure that a group is in the ledger and the engine has its key. */

@@ -7,7 +7,6 @@ import type { FilePort } from '../files/files.ts';
 import { nodeFiles } from '../files/node-files.ts';
 import { openEventLog } from '../stores/event-log-embedded/event-log-embedded.ts';
 import { isServerUrl } from '../stores/event-log-eventstoredb/ledger-url.ts';
-import { LEDGER_FORMAT } from '../stores/ledger-folder/ledger-format.ts';
 import {
   createLedgerFolder,
   openLedgerFolder,
@@ -101,7 +100,6 @@ async function openFolder(options: OpenLedgerOptions): Promise<Ledger> {
   const command = {
     _tag: 'CreateLedger',
     ledger: id,
-    format: LEDGER_FORMAT,
     pageStore: null,
   } as const;
   await ledger.decide(LEDGER_STREAM, () => decideLedger(ledger.state.catalogue.facts)(command));

@@ -15,7 +15,6 @@ import {
   type EventStoreLog,
 } from '../stores/event-log-eventstoredb/event-log-eventstoredb.ts';
 import { parseLedgerUrl, withoutSecrets } from '../stores/event-log-eventstoredb/ledger-url.ts';
-import { LEDGER_FORMAT } from '../stores/ledger-folder/ledger-format.ts';
 import { parsePageStoreUrl, s3Url } from '../stores/page-store-s3/page-store-url.ts';
 import { openLocalState, type LocalState } from '../stores/ledger-folder/local-state.ts';
 import { openStateFiles } from '../stores/derived/state-files.ts';
@@ -179,7 +178,6 @@ async function create(options: OpenLedgerOptions, log: EventStoreLog): Promise<M
     const command = {
       _tag: 'CreateLedger',
       ledger: id,
-      format: LEDGER_FORMAT,
       pageStore: url,
     } as const;
     await decideInto(ports, LEDGER_STREAM, () =>

@@ -174,7 +174,11 @@ export const PAGE_EVENT_TYPES = [
 ] as const;
 
 /** Events whose schema has changed since they were first written, and its version now. */
-const SCHEMAS: Readonly<Record<string, number>> = { PackWritten: 2, PagesWritten: 2 };
+const SCHEMAS: Readonly<Record<string, number>> = {
+  LedgerCreated: 2,
+  PackWritten: 2,
+  PagesWritten: 2,
+};
 /** Current schema version of an event's type. Earlier ones are read as well. */
 export const schemaOf = (type: string): number => SCHEMAS[type] ?? 1;
 

@@ -62,7 +62,7 @@ const vmEntry = t.strict({
 });
 
 const STATE = t.strict({
-  ledger: orNull(t.strict({ id: t.string, pageStore: orNull(t.string) })),
+  ledger: orNull(t.strict({ id: t.string, pageStore: orNull(t.string), format: t.number })),
   groups: t.array(t.tuple([t.string, t.string])),
   patterns: t.array(CONTROL_CODECS.PatternAdded),
   lostStore: orNull(t.string),

@@ -2,6 +2,7 @@ import { describe, expect, test } from '@jest/globals';
 import {
   decideLedger,
   evolveLedger,
+  LEDGER_FORMAT,
   initialLedger,
   type CreateGroup,
   type CreateLedger,
@@ -14,12 +15,15 @@ const given = specify({ initial: initialLedger, decide: decideLedger, evolve: ev
 const create = (ledger: string, pageStore: string | null = null): CreateLedger => ({
   _tag: 'CreateLedger',
   ledger,
-  format: 1,
   pageStore,
 });
-const created = (ledger: string, pageStore: string | null = null): LedgerEvent => ({
+const created = (
+  ledger: string,
+  pageStore: string | null = null,
+  format = LEDGER_FORMAT,
+): LedgerEvent => ({
   type: 'LedgerCreated',
-  data: { ledger, format: 1, pageStore },
+  data: { ledger, format, pageStore },
 });
 const make = (group: string, keyCheck: string): CreateGroup => ({
   _tag: 'CreateGroup',
@@ -48,7 +52,27 @@ describe('creating a ledger', () => {
       evolveLedger,
       initialLedger,
     );
-    expect(state.ledger).toEqual({ id: 'one', pageStore: '/packs' });
+    expect(state.ledger).toEqual({ id: 'one', pageStore: '/packs', format: LEDGER_FORMAT });
+  });
+});
+
+describe('raising the format', () => {
+  const raise = { _tag: 'RaiseFormat' } as const;
+
+  test('says once more who the ledger is, in the newest format', () => {
+    const old = created('one', '/packs', 1);
+    expect(given(old).when(raise)).toEqual(events(created('one', '/packs')));
+    expect(given(old, created('one', '/packs')).when(raise)).toEqual(events());
+  });
+
+  test('of a new ledger, or of one that nobody knows, brings nothing about', () => {
+    expect(given(created('one')).when(raise)).toEqual(events());
+    expect(given().when(raise)).toEqual(events());
+  });
+
+  test('in the name of another ledger raises nothing', () => {
+    const state = [created('one', null, 1), created('other')].reduce(evolveLedger, initialLedger);
+    expect(state.ledger).toEqual({ id: 'one', pageStore: null, format: 1 });
   });
 });
 

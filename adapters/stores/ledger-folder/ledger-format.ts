@@ -2,17 +2,17 @@
 // ledger, in lines that a person can read.
 //
 //   pageledger ledger
-//   format 1
+//   format 2
 //   id 3f2504e0-4f89-41d3-9a0c-0305e82c3301
 //   crc 89abcdef
 //
 // The crc is that of the lines before it, in every version to come; so a number that was damaged is
 // told from a newer format.
 
+import { LEDGER_FORMAT } from '../../../domain/ledger.ts';
 import { LedgerError } from '../../../domain/values/ledger-error.ts';
 import { openLines, sealLines } from '../../files/checksummed-text.ts';
 
-export const LEDGER_FORMAT = 1;
 /** Far more than a format file has; a longer one is not read. */
 export const FORMAT_BYTES_MAX = 4096;
 
@@ -45,7 +45,7 @@ export function readFormat(text: string, path: string): FormatReading {
       { path, found: format, expected: LEDGER_FORMAT },
     );
   const id = ID_LINE.exec(lines[2] ?? '')?.[1];
-  if (lines[0] !== TITLE || format !== LEDGER_FORMAT || id === undefined || lines.length !== 3)
+  if (lines[0] !== TITLE || format === 0 || id === undefined || lines.length !== 3)
     return { _tag: 'damaged', reason: 'its lines are not those of a format file' };
   return { _tag: 'whole', id };
 }

@@ -94,7 +94,7 @@ describe('the catalogue', () => {
     );
     await ledger.state.catchUp({ heavy: false });
     const { catalogue } = ledger.state;
-    expect(catalogue.facts.ledger).toEqual({ id: 'id', pageStore: null });
+    expect(catalogue.facts.ledger).toEqual({ id: 'id', pageStore: null, format: 1 });
     expect([...catalogue.facts.groups]).toEqual([['g', 'first']]);
     expect(entryOf(ledger).checkpoints).toMatchObject([{ name: 'booted', capture: 2 }]);
   });

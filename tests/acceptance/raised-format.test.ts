@@ -1,0 +1,79 @@
+// A ledger of format 1 is read and written as it was until its format is raised, before the first event
+// of a kind that releases of that time do not know. Then those refuse it, by an event and by the log's
+// file, and nothing else has changed.
+
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, test } from '@jest/globals';
+import * as frames from '../../adapters/stores/event-log-embedded/layout.ts';
+import { openEventLog } from '../../adapters/stores/event-log-embedded/event-log-embedded.ts';
+import { nodeFiles } from '../../adapters/files/node-files.ts';
+import { sealLines } from '../../adapters/files/checksummed-text.ts';
+import { openLedgerFolder } from '../../adapters/stores/ledger-folder/ledger-folder.ts';
+import { fingerprint, verify } from '../../index.ts';
+import { makeFormat1 } from '../support/embedded-logs.ts';
+import { imageSeries } from '../support/images.ts';
+import { eventsOf } from '../support/log-events.ts';
+import { valueOf } from '../support/outcomes.ts';
+import { recordFiles, withLedger, writeImages } from '../support/recorded-images.ts';
+import { withTemporaryFolder } from '../support/temporary-folder.ts';
+
+/** A ledger's folder as a release made it that knew only format 1. */
+async function makeOldLedger(url: string): Promise<void> {
+  const { id, paths } = await valueOf(
+    openLedgerFolder({ files: nodeFiles, path: url, ifAbsent: 'create' }),
+  );
+  writeFileSync(paths.format, sealLines(['pageledger ledger', 'format 1', `id ${id}`]));
+  await makeFormat1(paths.log, nodeFiles);
+  const log = await valueOf(openEventLog({ folder: paths.log, files: nodeFiles }));
+  const data = new TextEncoder().encode(JSON.stringify({ ledger: id, format: 1, pageStore: null }));
+  const event = { id: new Uint8Array(16).fill(1), type: 'LedgerCreated', schema: 1, timeMs: 0 };
+  const events = [{ ...event, data }];
+  await valueOf(log.append({ stream: 'ledger', expectedRevision: -1, events }));
+  await log.close();
+}
+
+/** The frames of a log's first file: their formats, one after another. */
+function formatsIn(bytes: Uint8Array): number[] {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const formats: number[] = [];
+  for (let at = 0; at < bytes.length;) {
+    const header = frames.readHeader(view, at);
+    if (header === null) throw new TypeError(`no frame at ${at}`);
+    formats.push(view.getUint16(at + 8, true));
+    at += header === 'later' ? frames.HEADER_BYTES : header.lengthBytes;
+  }
+  return formats;
+}
+
+test('an old ledger is written as it was, and goes on in the newest format once it is raised', () =>
+  withTemporaryFolder(async (path) => {
+    const url = join(path, 'ledger');
+    const images = imageSeries({ seed: 5, pages: 40, captures: 4, changedPages: 6 });
+    const files = writeImages({ folder: path, name: 'image', images });
+    await makeOldLedger(url);
+    const first = (): Uint8Array =>
+      Uint8Array.from(readFileSync(join(url, 'log', frames.LOG_FILE)));
+    const write = <A>(work: Parameters<typeof withLedger<A>>[1]): Promise<A> =>
+      withLedger<A>({ url, mode: 'write' }, work);
+    await write((ledger) => recordFiles(ledger, { vm: 'red', files: files.slice(0, 2) }));
+    expect(new Set(formatsIn(first()))).toEqual(new Set([1]));
+    const before = await write(async (ledger) => {
+      const print = await fingerprint(ledger);
+      for (let i = 0; i < 2; i += 1) await ledger.raiseFormat();
+      expect(await fingerprint(ledger)).toBe(print);
+      return (await eventsOf(ledger.log)).map(({ type, schema }) => `${type} ${schema}`);
+    });
+    expect(before.filter((line) => line.startsWith('LedgerCreated'))).toEqual([
+      'LedgerCreated 1',
+      'LedgerCreated 2',
+    ]);
+    const ended = first();
+    expect(formatsIn(ended).at(-1)).toBe(2);
+    await write(async (ledger) => {
+      await recordFiles(ledger, { vm: 'red', files: files.slice(2) });
+      expect(ledger.vm('red').captures).toHaveLength(4);
+      expect((await verify(ledger, () => undefined)).findings).toEqual([]);
+    });
+    expect(first()).toEqual(ended);
+  }));
