@@ -112,5 +112,5 @@ export type { Holder } from './projections/questions/who.ts';
 export type { PageDifference } from './projections/questions/diff.ts';
 export type { WhatIf } from './projections/questions/what-if.ts';
 export { addressOfGfn, gfnOfAddress, pageCountOf } from './domain/values/memory-map.ts';
-export { durationMs } from './domain/values/point.ts';
+export { durationMs } from './domain/values/instant.ts';
 export { PAGE_BYTES } from './domain/values/page.ts';

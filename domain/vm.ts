@@ -6,6 +6,7 @@ import * as either from 'fp-ts/lib/Either.js';
 import type { Either } from 'fp-ts/lib/Either.js';
 import type { NonEmptyArray } from 'fp-ts/lib/NonEmptyArray.js';
 import type { CaptureCommitted, EventOf, SharePolicy } from './events/control.ts';
+import { instantText } from './values/instant.ts';
 import { isSameMemory, pageCountOf, type MemoryMap } from './values/memory-map.ts';
 import { PAGE_BYTES } from './values/page.ts';
 import type { Refusal } from './values/refusals.ts';
@@ -23,8 +24,6 @@ export interface VmState {
     readonly memoryMap: MemoryMap;
   } | null;
   readonly captures: number;
-  /** Time of the last capture; 0 before the first. */
-  readonly lastTimeMs: number;
   readonly argv: readonly string[] | null;
   readonly isRetired: boolean;
 }
@@ -39,7 +38,7 @@ export interface CommitCapture {
   readonly memoryMap: MemoryMap;
   /** The guest's command line where the source knows it. */
   readonly argv: readonly string[] | null;
-  /** The capture's own time; one before the VM's last counts as the last one's. */
+  /** The capture's own time, kept as it is: also before the VM's last, or ahead of the clock. */
   readonly timeMs: number;
   readonly measured: Omit<CaptureCommitted, 'vm' | 'capture' | 'timeMs'>;
 }
@@ -51,7 +50,6 @@ export const DEFAULT_GROUP = 'default';
 export const initialVm: VmState = {
   registered: null,
   captures: 0,
-  lastTimeMs: 0,
   argv: null,
   isRetired: false,
 };
@@ -134,7 +132,7 @@ function commit(state: VmState, command: CommitCapture): Either<Refusal, NonEmpt
       ...command.measured,
       vm,
       capture: state.captures + 1,
-      timeMs: Math.max(state.lastTimeMs, command.timeMs),
+      timeMs: command.timeMs,
     },
   };
   return either.right(append<VmEvent>(committed)(events));
@@ -156,6 +154,30 @@ export const decideVm =
     }
   };
 
+/** How far a capture's time may be ahead of the recorder's clock before it is warned about. */
+export const CLOCK_AHEAD_MS_MAX = 60_000;
+
+/** A capture's own time, and the recorder's clock at its commit. */
+export interface CaptureTimes {
+  readonly timeMs: number;
+  readonly recordedAtMs: number;
+}
+
+/** What is doubtful in the time of a capture, as a sentence; null: nothing. The time is kept as it is. */
+export function timeDoubt(
+  vm: string,
+  row: CaptureTimes & { readonly capture: number },
+  before: CaptureTimes | undefined,
+): string | null {
+  const of = `the time of ${vm}@${row.capture}, ${instantText(row.timeMs)},`;
+  const kept = 'it is kept as it is, and time: and ago: go by it';
+  if (row.timeMs > row.recordedAtMs + CLOCK_AHEAD_MS_MAX)
+    return `${of} is ahead of this host's clock, ${instantText(row.recordedAtMs)}: ${kept}`;
+  if (before !== undefined && row.timeMs < before.timeMs)
+    return `${of} is before that of the capture before it, ${instantText(before.timeMs)}: ${kept}`;
+  return null;
+}
+
 /** A VM after an event. */
 export function evolveVm(state: VmState, event: VmEvent): VmState {
   switch (event.type) {
@@ -166,7 +188,7 @@ export function evolveVm(state: VmState, event: VmEvent): VmState {
     case 'CommandLineObserved':
       return { ...state, argv: event.data.argv };
     case 'CaptureCommitted':
-      return { ...state, captures: event.data.capture, lastTimeMs: event.data.timeMs };
+      return { ...state, captures: event.data.capture };
     case 'VmRetired':
       return { ...state, isRetired: true };
     default:

@@ -18,7 +18,8 @@ import { assert } from '../../domain/values/assert.ts';
 import type { ControlEvent } from '../../domain/events/control.ts';
 import { LedgerError } from '../../domain/values/ledger-error.ts';
 import type { PageEngine } from '../../domain/ports/page-engine.ts';
-import { parsePoint, type Point, type PointContext } from '../../domain/values/point.ts';
+import { UTC, type InstantContext, type Zone } from '../../domain/values/instant.ts';
+import { parsePoint, type Point } from '../../domain/values/point.ts';
 import type { Finding } from '../../domain/values/finding.ts';
 import type { Clock } from '../../domain/ports/clock.ts';
 import type { StateFiles } from '../../domain/ports/derived-files.ts';
@@ -110,6 +111,8 @@ export interface LedgerSettings {
   readonly clock?: Clock;
   /** Told what is being waited for, that it is there again, and what cannot be had. */
   readonly onNotice?: (sentence: string) => void;
+  /** Of times that bear no zone; absent: UTC. */
+  readonly zone?: Zone;
 }
 
 /** SHA-256 of bytes. */
@@ -132,6 +135,7 @@ export class Ledger {
   readonly #threads: number | undefined;
   readonly #onNotice: (sentence: string) => void;
   #hasToldLocks = false;
+  readonly #zone: Zone;
   #engine: PageEngine | null = null;
   #column: IdentifierColumn | null = null;
   #pages: PageReader | null = null;
@@ -152,6 +156,7 @@ export class Ledger {
     this.clock = settings.clock ?? Date.now;
     this.#threads = settings.threads;
     this.#onNotice = settings.onNotice ?? (() => undefined);
+    this.#zone = settings.zone ?? UTC;
     const { files } = this;
     this.keys = openGroupKeys({ files, folder: parts.paths.keys });
     this.stateFiles = openStateFiles({ files, folder: parts.paths.projections });
@@ -231,13 +236,14 @@ export class Ledger {
     );
   }
 
-  get pointContext(): PointContext {
-    return { nowMs: this.clock(), parseInstant: Date.parse };
+  /** What instants are told from that people write. */
+  get #instants(): InstantContext {
+    return { nowMs: this.clock(), zone: this.#zone };
   }
 
   /** The point that a text names. */
   point(text: string): Point {
-    return accepted(parsePoint(text, this.pointContext));
+    return accepted(parsePoint(text, this.#instants));
   }
 
   /** The capture of a VM that a point names. Refused where it was forgotten; POINT_DAMAGED. */

@@ -7,7 +7,7 @@ import { lockRecorder } from '../stores/locks/recorder-lock.ts';
 import { announceWriter } from '../stores/locks/writers-presence.ts';
 import { commitDigest } from '../../domain/evidence.ts';
 import { refuse } from '../../domain/values/refused.ts';
-import { initialVm, recorderRefusal } from '../../domain/vm.ts';
+import { initialVm, recorderRefusal, timeDoubt } from '../../domain/vm.ts';
 import { Recorder, type RecorderOptions } from '../../domain/use-cases/record/recorder.ts';
 import type { GuestCapture, GuestSource } from '../../domain/ports/guests.ts';
 import type { RecorderModels } from '../../domain/ports/models.ts';
@@ -140,17 +140,29 @@ export async function openRecorder(ledger: Ledger, options: RecorderOptions): Pr
   };
 }
 
+/** Told of what is recorded. */
+export interface RecordListener {
+  readonly onCapture: (row: CaptureRow) => void;
+  /** What a person should know: the time of a capture is kept as it is, whatever it is. */
+  readonly onWarning: (sentence: string) => void;
+}
+
 /** Records what sources give, one capture each time one comes; tells of each as it is committed. */
 async function recordSources(
   ledger: Ledger,
   options: RecorderOptions,
   sources: AsyncIterable<GuestSource>,
-  onCapture: (row: CaptureRow) => void,
+  listener: RecordListener,
 ): Promise<void> {
   const recorder = await openRecorder(ledger, options);
+  const { vm } = options;
   try {
-    for await (const source of sources)
-      onCapture(await recorder.record(await run(source.capture())));
+    for await (const source of sources) {
+      const row = await recorder.record(await run(source.capture()));
+      listener.onCapture(row);
+      const doubt = timeDoubt(vm, row, ledger.vm(vm).captures.at(-2));
+      if (doubt !== null) listener.onWarning(doubt);
+    }
   } finally {
     await recorder.close();
   }
@@ -177,8 +189,12 @@ export const recordImages = (
   ledger: Ledger,
   options: RecorderOptions,
   request: ImageRequest,
-  onCapture: (row: CaptureRow) => void,
-): Promise<void> => recordSources(ledger, options, inTurn(ledger, request), onCapture);
+  onCapture: RecordListener['onCapture'],
+  onWarning: RecordListener['onWarning'] = () => undefined,
+): Promise<void> => {
+  const sources = inTurn(ledger, request);
+  return recordSources(ledger, options, sources, { onCapture, onWarning });
+};
 
 export interface GuestRequest {
   readonly qmp: string;
@@ -190,11 +206,9 @@ export interface GuestRequest {
   readonly folder?: string;
 }
 
-export interface GuestListener {
-  readonly onCapture: (row: CaptureRow) => void;
+export interface GuestListener extends RecordListener {
   /** A tick came while the capture before it was still being recorded. */
   readonly onSkip: (ticks: number) => void;
-  readonly onWarning: (sentence: string) => void;
 }
 
 const sleep = (ms: number, signal: AbortSignal): Promise<void> =>
@@ -243,8 +257,7 @@ export const recordGuest = (
   options: RecorderOptions,
   request: GuestRequest,
   listener: GuestListener,
-): Promise<void> =>
-  recordSources(ledger, options, atTicks(ledger, request, listener), listener.onCapture);
+): Promise<void> => recordSources(ledger, options, atTicks(ledger, request, listener), listener);
 
 /** A grid of instants. Those that pass while a capture is under way are skipped, never queued. */
 class Ticks {

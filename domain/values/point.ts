@@ -4,6 +4,7 @@ import * as either from 'fp-ts/lib/Either.js';
 import type { Either } from 'fp-ts/lib/Either.js';
 import type { Refusal } from './refusals.ts';
 import { isName } from '../events/streams.ts';
+import { durationMs, instantMs, type InstantContext } from './instant.ts';
 
 export type Point =
   | { readonly _tag: 'latest' }
@@ -12,38 +13,8 @@ export type Point =
   | { readonly _tag: 'time'; readonly timeMs: number }
   | { readonly _tag: 'checkpoint'; readonly name: string };
 
-const UNIT_MS: Readonly<Record<string, number>> = {
-  ms: 1,
-  s: 1000,
-  m: 60_000,
-  h: 3_600_000,
-  d: 86_400_000,
-};
-const INSTANT = /^\d{4}-\d{2}-\d{2}(T\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-]\d{2}:?\d{2})?)?$/u;
-
-/** Milliseconds of a duration such as `10s`, `500ms`, `1.5h`; null where it is none. */
-export function durationMs(text: string): number | null {
-  const match = /^(\d+(?:\.\d+)?)(ms|s|m|h|d)$/u.exec(text);
-  return match === null ? null : Number(match[1]) * UNIT_MS[match[2]!]!;
-}
-
-/** Milliseconds since 1970 of an ISO 8601 instant (UTC where it names no zone); null where it is none. */
-export function instantMs(text: string, parse: (iso: string) => number): number | null {
-  if (!INSTANT.test(text)) return null;
-  const zoned = text.includes('T') && !/(Z|[+-]\d{2}:?\d{2})$/u.test(text) ? `${text}Z` : text;
-  const ms = parse(zoned);
-  return Number.isFinite(ms) ? ms : null;
-}
-
-export interface PointContext {
-  /** Now, milliseconds since 1970: what `ago:` counts from. */
-  readonly nowMs: number;
-  /** Milliseconds of an ISO 8601 string, NaN where it is none. */
-  readonly parseInstant: (iso: string) => number;
-}
-
 /** The point that a text names. BadPoint says what is wrong with it. */
-export function parsePoint(text: string, context: PointContext): Either<Refusal, Point> {
+export function parsePoint(text: string, context: InstantContext): Either<Refusal, Point> {
   const bad = (why: string): Either<Refusal, Point> => either.left({ _tag: 'BadPoint', text, why });
   if (text === 'latest') return either.right({ _tag: 'latest' });
   if (text.startsWith('@')) {
@@ -60,10 +31,8 @@ export function parsePoint(text: string, context: PointContext): Either<Refusal,
         ? either.right({ _tag: 'position', position: BigInt(value) })
         : bad('a position is a whole number');
     case 'time': {
-      const timeMs = instantMs(value, context.parseInstant);
-      return timeMs === null
-        ? bad('the time is no ISO 8601 instant')
-        : either.right({ _tag: 'time', timeMs });
+      const timeMs = instantMs(value, context);
+      return typeof timeMs === 'string' ? bad(timeMs) : either.right({ _tag: 'time', timeMs });
     }
     case 'ago': {
       const ms = durationMs(value);

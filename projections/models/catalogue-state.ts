@@ -25,6 +25,7 @@ const capture = t.strict({
   capture: t.number,
   position,
   timeMs: t.number,
+  recordedAtMs: t.number,
   written: t.number,
   stored: t.number,
   merged: t.number,
@@ -49,7 +50,6 @@ const vmEntry = t.strict({
   state: t.strict({
     registered: orNull(t.strict({ vm: t.string, group, share, memoryMap })),
     captures: t.number,
-    lastTimeMs: t.number,
     argv: orNull(t.readonlyArray(t.string)),
     isRetired: t.boolean,
   }),

@@ -8,6 +8,7 @@ import { evolvePoints, initialPoints, isForgotten, type PointsState } from '../.
 import type { ControlEvent } from '../../domain/events/control.ts';
 import { assert } from '../../domain/values/assert.ts';
 import { pageCountOf } from '../../domain/values/memory-map.ts';
+import { instantText } from '../../domain/values/instant.ts';
 import type { Point } from '../../domain/values/point.ts';
 import type { LogDamage, Position } from '../../domain/ports/event-log.ts';
 import type { Refusal } from '../../domain/values/refusals.ts';
@@ -24,7 +25,10 @@ export const CAPTURE_WEIGHT = 64;
 export interface CaptureRow {
   readonly capture: number;
   readonly position: Position;
+  /** When the memory was as captured, as its source says: it need not ascend. */
   readonly timeMs: number;
+  /** The recorder's clock at the commit. */
+  readonly recordedAtMs: number;
   readonly written: number;
   readonly stored: number;
   readonly merged: number;
@@ -107,6 +111,15 @@ export class VmEntry {
     return this.captures[this.#lastWhere((row) => row.position <= position)];
   }
 
+  /** The kept capture with the greatest time at or before one; of equals the last. O(captures). */
+  atTime(timeMs: number): CaptureRow | undefined {
+    let found: CaptureRow | undefined;
+    for (const row of this.captures)
+      if (row.timeMs <= timeMs && row.timeMs >= (found?.timeMs ?? -Infinity))
+        if (!this.isForgotten(row.capture)) found = row;
+    return found;
+  }
+
   /** Captures of which it is known that there were some, and nothing else: first and last number. */
   gaps(): (readonly [number, number])[] {
     const gaps: (readonly [number, number])[] = [];
@@ -159,10 +172,7 @@ export class VmEntry {
       case 'position':
         return found(this.at(point.position), `pos:${point.position}`);
       case 'time':
-        return found(
-          this.captures[this.#lastWhere((row) => row.timeMs <= point.timeMs)],
-          `${point.timeMs} ms since 1970 or before`,
-        );
+        return found(this.atTime(point.timeMs), `${instantText(point.timeMs)} or before`);
       case 'checkpoint': {
         const { name } = point;
         const checkpoint = this.checkpoints.find((row) => row.name === name);
@@ -282,6 +292,7 @@ export class Catalogue {
       capture: committed.capture,
       position,
       timeMs: committed.timeMs,
+      recordedAtMs: change.timeMs,
       written: committed.written,
       stored: committed.stored - folded.overridden,
       merged: committed.merged + folded.overridden,

@@ -151,7 +151,7 @@ function countsOf(
 
 const MINUTE_MS = 60_000;
 
-/** Broken sharings a minute up to the rows that VMs are at. */
+/** Broken sharings a minute up to the rows that VMs are at, by their own times. */
 function brokenPerMinute(vms: readonly VmAt[]): number | null {
   let broken = 0;
   let first = Number.POSITIVE_INFINITY;

@@ -66,7 +66,7 @@ describeWithS3('a host of a shared ledger', () => {
       ['hours ahead', 5 * HOUR_MS],
     ];
     test.each(offsets)(
-      'by %s records captures whose times never go back, and time: points fit',
+      'by %s records captures that keep their times, and time: points fit',
       async (_name, offsetMs) => {
         const place = world.another();
         const [right, wrong] = [place.host('right'), place.host('wrong')];
@@ -85,15 +85,13 @@ describeWithS3('a host of a shared ledger', () => {
             ),
           );
         }
-        const expected = clocks.map((_, i) => Math.max(...clocks.slice(0, i + 1)));
         for (const host of [right, wrong])
           await withLedger({ ...host.options, mode: 'read' }, async (ledger) => {
             const { captures } = ledger.vm('red');
-            expect(captures.map(({ timeMs }) => timeMs)).toEqual(expected);
-            for (const timeMs of new Set(expected)) {
+            expect(captures.map(({ timeMs }) => timeMs)).toEqual(clocks);
+            for (const [i, timeMs] of clocks.entries()) {
               const at = `time:${new Date(timeMs).toISOString()}`;
-              const newest = expected.lastIndexOf(timeMs) + 1;
-              expect(ledger.resolve(ledger.vm('red'), at).capture).toBe(newest);
+              expect(ledger.resolve(ledger.vm('red'), at).capture).toBe(i + 1);
             }
             const before = `time:${new Date(NOON - 6 * HOUR_MS).toISOString()}`;
             expect((await toldBy(memoryOf(ledger, before))).exitCode).toBe(5);

@@ -7,6 +7,7 @@ import { COMMANDS, FAMILIES } from './commands.ts';
 
 const NOTES = `
 Points: latest, @N (Nth capture), pos:N, time:2026-11-20T10:00:00Z, ago:10s, cp:NAME
+Times: UTC unless they bear a zone (Z, +02:00) or --local is said; 2026-11-20, 2026-11-20T10:00, 10:00, yesterday
 Exit codes: 0 done, 1 failed, 2 bad usage, 3 damage found, 4 somebody else is at it, 5 not there,
 6 a server, guest or disk does not answer or is full, 130 and 143 interrupted`;
 
@@ -31,6 +32,7 @@ export function buildProgram({ isJson, onCommand }: ProgramOptions): Command {
     )
     .option('--json', 'print newline-delimited JSON')
     .option('--quiet', 'print what was asked for and errors: no notices, warnings or progress')
+    .option('--local', "times without a zone are of this host's zone, not UTC")
     .option('--wait <duration>', 'wait so long for somebody else who records or compacts')
     .configureOutput({
       writeErr: (text) => {

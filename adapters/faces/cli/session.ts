@@ -2,10 +2,11 @@
 
 import type { Command } from 'commander';
 import { isLedgerError } from '../../../domain/values/ledger-error.ts';
-import { durationMs } from '../../../domain/values/point.ts';
+import { durationMs } from '../../../domain/values/instant.ts';
 // Not from index.ts: small questions start quickly when they load no more than they need.
 import type { Ledger, LedgerMode } from '../../wiring/ledger.ts';
 import { openLedger } from '../../wiring/open-ledger.ts';
+import { LOCAL } from '../../wiring/local-zone.ts';
 import { type OpenLedgerOptions } from '../../wiring/options.ts';
 import { escapedLines } from '../rows/escaped-text.ts';
 import { UsageError } from './failure.ts';
@@ -22,6 +23,7 @@ interface GlobalOptions {
   readonly json?: boolean;
   readonly quiet?: boolean;
   readonly wait?: string;
+  readonly local?: boolean;
 }
 
 const globals = (command: Command): GlobalOptions => command.optsWithGlobals<GlobalOptions>();
@@ -68,8 +70,9 @@ export const warn = (command: Command, sentence: string): void =>
 /** What the environment and the command line say about opening any ledger. */
 export function openOptions(command: Command): Omit<OpenLedgerOptions, 'url' | 'mode'> {
   const keys = variable('PAGELEDGER_KEYS');
-  const { pageStore } = globals(command);
+  const { pageStore, local } = globals(command);
   return {
+    ...(local === true ? { zone: LOCAL } : {}),
     onNotice: (sentence) => tell(command, sentence),
     ...(keys === undefined ? {} : { keys }),
     ...(pageStore === undefined ? {} : { pageStore }),

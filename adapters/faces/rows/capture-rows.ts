@@ -9,6 +9,7 @@ export const captureRow = (vm: string, row: CaptureRow): Row => ({
   capture: row.capture,
   position: String(row.position),
   time: isoTime(row.timeMs),
+  recordedAt: isoTime(row.recordedAtMs),
   written: row.written,
   stored: row.stored,
   merged: row.merged,

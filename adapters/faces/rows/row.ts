@@ -11,4 +11,4 @@ const replacer = (_key: string, value: unknown): unknown =>
 export const jsonLine = (row: Row): string => `${escapedJson(JSON.stringify(row, replacer))}\n`;
 
 /** An instant as JSON and people read it. */
-export const isoTime = (ms: number): string => new Date(ms).toISOString();
+export { instantText as isoTime } from '../../../domain/values/instant.ts';

@@ -215,9 +215,7 @@ export class Recorder {
     });
     const events = accepted(decision);
     const { position } = await writer.log.append(valueOf(encodeControls(this.#ports, events)));
-    const last = events.at(-1)!;
-    const time = last.type === 'CaptureCommitted' ? last.data.timeMs : timeMs;
-    return { ...counts, capture: models.vm(vm).captures + 1, position, timeMs: time };
+    return { ...counts, capture: models.vm(vm).captures + 1, position, timeMs };
   }
 
   /** Keeps the fingerprints of the last capture for the next recorder. */

@@ -1,5 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import * as either from 'fp-ts/lib/Either.js';
+import { UTC } from '../../../domain/values/instant.ts';
 import { parsePoint } from '../../../domain/values/point.ts';
 import type { Position } from '../../../domain/ports/event-log.ts';
 import { catalogueOf, catalogueText } from '../../../projections/models/catalogue-state.ts';
@@ -28,7 +29,7 @@ const entryOf = (ledger: HandMadeLedger, vm = 'a'): VmEntry => ledger.state.cata
 
 /** The number of the capture a point names, or the refusal's tag. */
 function resolved(entry: VmEntry, text: string): number | string {
-  const context = { nowMs: AT + 10 * MINUTE, parseInstant: Date.parse };
+  const context = { nowMs: AT + 10 * MINUTE, zone: UTC };
   const found = either.chain(entry.resolve.bind(entry))(parsePoint(text, context));
   return either.isRight(found) ? found.right.capture : found.left._tag;
 }
@@ -75,14 +76,21 @@ describe('a point names a capture', () => {
 });
 
 describe('the catalogue', () => {
-  test('counts a capture that is earlier than the last as at its time, so that times ascend', async () => {
+  test('keeps times as they are, and finds by them the greatest at or before, of equals the last', async () => {
     const { ledger } = await makeLedger();
-    await ledger.record({ vm: 'a', pages: PAGES, timeMs: AT });
+    for (const minutes of [600, 3, 3, 5])
+      await ledger.record({ vm: 'a', pages: PAGES, timeMs: AT + minutes * MINUTE });
     await ledger.state.catchUp({ heavy: false });
-    expect(entryOf(ledger).captures.map(({ timeMs }) => (timeMs - AT) / MINUTE)).toEqual([
-      0, 2, 4, 4,
+    const entry = entryOf(ledger);
+    expect(entry.captures.map(({ timeMs }) => (timeMs - AT) / MINUTE)).toEqual([
+      0, 2, 4, 600, 3, 3, 5,
     ]);
-    expect(resolved(entryOf(ledger), 'time:2026-11-20T10:04:00Z')).toBe(4);
+    expect(resolved(entry, 'time:2026-11-20T10:02:59Z')).toBe(2);
+    expect(resolved(entry, 'time:2026-11-20T10:03:00Z')).toBe(6);
+    expect(resolved(entry, 'time:2026-11-20T10:04:00Z')).toBe(3);
+    expect(resolved(entry, 'time:2026-11-20T12:00:00Z')).toBe(7);
+    expect(resolved(entry, 'time:2026-11-21')).toBe(4);
+    expect(resolved(entry, 'latest')).toBe(7);
   });
 
   test('knows the ledger, its groups and its checkpoints', async () => {

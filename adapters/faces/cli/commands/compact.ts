@@ -3,7 +3,7 @@
 import type { Command } from 'commander';
 import { PAGE_BYTES } from '../../../../domain/values/page.ts';
 import { compact, graceMsOf } from '../../../wiring/compact.ts';
-import { durationMs } from '../../../../domain/values/point.ts';
+import { durationMs } from '../../../../domain/values/instant.ts';
 import type { Compacted } from '../../../../domain/use-cases/compact/compact.ts';
 import { compactRow } from '../../rows/compact-rows.ts';
 import { Interrupted } from '../../rows/failure-rows.ts';

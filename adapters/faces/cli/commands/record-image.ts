@@ -3,6 +3,7 @@
 import type { Command } from 'commander';
 import { recordImages } from '../../../wiring/record.ts';
 import type { Ledger } from '../../../wiring/ledger.ts';
+import { type CaptureRow } from '../../../../projections/models/catalogue.ts';
 import { UsageError } from '../failure.ts';
 import { interruptible } from '../interruption.ts';
 import {
@@ -13,7 +14,7 @@ import {
   sayCost,
   type RecordOptions,
 } from '../recording.ts';
-import { progressOf, withLedger } from '../session.ts';
+import { progressOf, warn, withLedger } from '../session.ts';
 
 export const declare = (command: Command): Command =>
   declareRecording(
@@ -56,10 +57,13 @@ export async function run(command: Command): Promise<void> {
         step();
         progress.bytes(done, total);
       });
-      return recordImages(ledger, recorder, request, (row) => {
+      const onCapture = (row: CaptureRow): void => {
         progress.clear();
         recorded.add(row);
-      });
+      };
+      return recordImages(ledger, recorder, request, onCapture, (sentence) =>
+        warn(command, sentence),
+      );
     }).finally(() => progress.clear());
     recorded.end();
     await sayCost(ledger, output);

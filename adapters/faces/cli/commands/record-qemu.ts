@@ -1,7 +1,7 @@
 // `record qemu`: captures of a running guest, until stopped.
 
 import type { Command } from 'commander';
-import { durationMs } from '../../../../domain/values/point.ts';
+import { durationMs } from '../../../../domain/values/instant.ts';
 import { recordGuest } from '../../../wiring/record.ts';
 import { positiveNumber } from '../argument-values.ts';
 import { UsageError } from '../failure.ts';
