@@ -298,13 +298,13 @@ describe('the ledger', () => {
   );
 
   test(
-    'takes the time of its captures from --time, and never goes back',
+    'takes the time of its captures from --time, as it is',
     async () => {
       const of = new LedgerCommands(join(folder.path, 'timed'));
       const at = async (time: string): Promise<unknown> =>
         (await of.json('record', 'image', '--vm', 'vm', '--time', time, files[0]!))[0]!['time'];
       expect(await at('2026-11-20T10:00:00Z')).toBe('2026-11-20T10:00:00.000Z');
-      expect(await at('2026-11-19')).toBe('2026-11-20T10:00:00.000Z');
+      expect(await at('2026-11-19')).toBe('2026-11-19T00:00:00.000Z');
       expect(await at('2026-11-20T12:00:00+01:00')).toBe('2026-11-20T11:00:00.000Z');
     },
     LONG_MS,
