@@ -190,7 +190,7 @@ describeWithS3('a host of a shared ledger', () => {
           ['restore', '--vm', 'red', '--to', '-'],
           ['captures', '--vm', 'red'],
         ])
-          expect(toldIn(await commands.run(words, { environment }))).toEqual(saying(1, file));
+          expect(toldIn(await commands.run(words, { environment }))).toEqual(saying(6, file));
         await expectWhole(place, 1);
       },
       LONG_MS,

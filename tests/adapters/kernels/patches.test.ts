@@ -243,7 +243,7 @@ describe.each([0, 2])('an engine with %i threads', (threads) => {
       });
     await expect(fill(3)).rejects.toMatchObject({
       code: 'IO_FAILED',
-      data: { label: 'pack abc', offsetBytes: 3 * PAGE_BYTES, errno: 'no byte read' },
+      facts: { label: 'pack abc', offsetBytes: 3 * PAGE_BYTES, errno: 'no byte read' },
     });
     await fill(2);
   });

@@ -182,7 +182,7 @@ describe('damage that is told page by page', () => {
     await expect(pages(Uint32Array.of(whole(0)))).rejects.toMatchObject({ code: 'PACK_DAMAGED' });
     await expect(pages(Uint32Array.of(UNKNOWN))).rejects.toMatchObject({
       code: 'POINT_DAMAGED',
-      data: { gfn: 0 },
+      facts: { gfn: 0 },
     });
     await expect(reader.read([whole(0)], new Uint8Array(PAGE_BYTES))).rejects.toMatchObject({
       code: 'PACK_DAMAGED',

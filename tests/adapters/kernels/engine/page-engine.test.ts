@@ -260,7 +260,7 @@ describe.each([0, 2])('an engine with %i threads', (threads) => {
     for (let i = 0; i <= engine.chunksMax; i += 1)
       await expect(scanOne(image)).rejects.toMatchObject({
         code: 'SOURCE_SIZE',
-        data: { found: 11 * PAGE_BYTES + 5, expected: 20 * PAGE_BYTES, label: image.label },
+        facts: { found: 11 * PAGE_BYTES + 5, expected: 20 * PAGE_BYTES, label: image.label },
       });
     (await scanOne(imageOf(`whole-${threads}`, bytes))).release();
   });
@@ -336,7 +336,7 @@ describe.each([0, 2])('an engine with %i threads', (threads) => {
     await expect(fillInto(target, { blocks, slots: [9], pages: [0] })).rejects.toMatchObject({
       name: 'LedgerError',
       code: 'PACK_DAMAGED',
-      data: { label: 'pack abc', block: 2, offsetBytes },
+      facts: { label: 'pack abc', block: 2, offsetBytes },
     });
   });
 
@@ -405,7 +405,7 @@ describe('a worker thread', () => {
       parentPort.on('message', () => process.exit(3));`;
     const entry = new URL(`data:text/javascript,${encodeURIComponent(program)}`);
     const runner = new ThreadRunner({ entry });
-    const dies = { code: 'IO_FAILED', data: { reason: 'exit code 3', waiting: 2 } };
+    const dies = { code: 'IO_FAILED', facts: { reason: 'exit code 3', waiting: 2 } };
     const both = await Promise.allSettled([
       runner.scan(0, request('dies'), KEYS),
       runner.store(1, { rows: Uint32Array.of(0), cuts: [] }),

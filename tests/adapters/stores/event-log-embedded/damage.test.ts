@@ -150,7 +150,7 @@ describe.each(LOG_FORMATS)('reading a stream with damage (format %d)', (format) 
         })();
         await expect(reading).rejects.toMatchObject({
           code: 'LOG_DAMAGED',
-          data: { stream: 'a', first: 2, last: 2, offset: positions[2] },
+          facts: { stream: 'a', first: 2, last: 2, offset: positions[2] },
         });
         expect(found).toEqual([0, 1]);
         const later = { from: 3, count: 2, position: positions[3]! };
@@ -364,7 +364,7 @@ describe('a log opened for reading', () => {
       expect(await eventsOf(reader)).toEqual([]);
       const request = { stream: 'a', expectedRevision: -1, events: makeEvents(1) };
       expect((await failureOf(reader.append(request))).code).toBe('READ_ONLY');
-      await expect(folder.bytes()).rejects.toMatchObject({ data: { errno: 'ENOENT' } });
+      await expect(folder.bytes()).rejects.toMatchObject({ facts: { errno: 'ENOENT' } });
       const writer = await folder.open();
       await valueOf(writer.append(request));
       expect(await eventsOf(reader)).toHaveLength(1);

@@ -94,7 +94,7 @@ describe('appends', () => {
       const others = { ...request, events: [request.events[0]!, makeEvent()] };
       await expect(new Appender(liar, streams).append(others)).rejects.toMatchObject({
         code: 'REVISION_CONFLICT',
-        data: { stream: 'vm-a', expected: NO_STREAM, actual: 2 },
+        facts: { stream: 'vm-a', expected: NO_STREAM, actual: 2 },
       });
       await connection.close();
     });
