@@ -1,6 +1,7 @@
-// Numbers on the command line.
+// Numbers, and what else has a form of its own, on the command line.
 
 import { InvalidArgumentError } from 'commander';
+import { headOf, type LogHead } from '../../../domain/evidence.ts';
 
 export const wholeNumber = (text: string): number => {
   if (!/^\d{1,15}$/u.test(text))
@@ -19,4 +20,11 @@ export const address = (text: string): number => {
   if (!Number.isSafeInteger(value))
     throw new InvalidArgumentError('an address was expected, as 0x7fff0000 or in decimal.');
   return value;
+};
+
+export const logHead = (text: string): LogHead => {
+  const head = headOf(text);
+  if (head === null)
+    throw new InvalidArgumentError('what `pageledger head` printed was expected: SIZE:DIGEST.');
+  return head;
 };

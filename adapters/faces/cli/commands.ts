@@ -35,6 +35,7 @@ export const COMMANDS: readonly CommandLine[] = [
   line('forget', 'give old points up that no checkpoint keeps', () => import('./commands/forget.ts')),
   line('compact', 'store what is kept smaller, and give back what nobody needs', () => import('./commands/compact.ts')),
   line('retire', "end a VM's life; its history stays", () => import('./commands/retire.ts')),
+  line('head', 'a digest of the log, to write down for `verify --since`', () => import('./commands/head.ts')),
   line('verify', 'read everything back and check it', () => import('./commands/verify.ts')),
   line('patterns', 'what is recognised in pages, and described instead of stored', () => import('./commands/patterns.ts')),
   line('patterns add', 'recognise pages of a data string too, in the captures that follow', () => import('./commands/patterns-add.ts')),
