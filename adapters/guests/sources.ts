@@ -7,12 +7,18 @@ import type { GuestSource } from '../../domain/ports/guests.ts';
 import { atPort } from '../../domain/ports/run.ts';
 import { assert } from '../../domain/values/assert.ts';
 import { LedgerError } from '../../domain/values/ledger-error.ts';
-import { labelOfPath, openImageFile, type OpenFileRequest } from './images/image-file.ts';
+import {
+  labelOfPath,
+  openImageFile,
+  type ImageFile,
+  type OpenFileRequest,
+} from './images/image-file.ts';
+import { FOREIGN_FORMATS, isForeign } from './images/foreign-formats.ts';
 import {
   DETECT_BYTES,
+  DETECT_TAIL_BYTES,
   detectFormat,
-  FOREIGN_FORMATS,
-  isForeign,
+  type FileEnds,
   type ImageFormat,
 } from './images/image-format.ts';
 import { openLibvirtSave } from './images/libvirt-save.ts';
@@ -59,8 +65,7 @@ async function open(request: OpenSourceRequest): Promise<GuestSource> {
   const { path, folder, clock } = request;
   const file = await openImageFile(request);
   try {
-    const bytes = new Uint8Array(DETECT_BYTES);
-    const first = bytes.subarray(0, readSync(file.fd, bytes, 0, bytes.length, 0));
+    const first = bytesAt(file, 0, DETECT_BYTES);
     if (first.length === 0) {
       throw new LedgerError(
         'SOURCE_EMPTY',
@@ -70,21 +75,30 @@ async function open(request: OpenSourceRequest): Promise<GuestSource> {
     }
     const timeMs = Math.floor(request.timeMs ?? file.modifiedAtMs ?? clock());
     const of = { file, first, path, timeMs, ...(folder === undefined ? {} : { folder }) };
-    return await IMAGE_FORMATS[formatOf(request, first, file.label)].open(of);
+    return await IMAGE_FORMATS[formatOf(request, file, first)].open(of);
   } catch (error) {
     file.close();
     throw error;
   }
 }
 
-function formatOf(request: OpenSourceRequest, first: Uint8Array, label: string): ImageFormatName {
-  const found = request.format ?? detectFormat(first, IMAGE_FORMATS);
+function bytesAt({ fd }: ImageFile, offset: number, length: number): Uint8Array {
+  const bytes = new Uint8Array(length);
+  return bytes.subarray(0, readSync(fd, bytes, 0, length, offset));
+}
+
+function formatOf(request: OpenSourceRequest, file: ImageFile, first: Uint8Array): ImageFormatName {
+  const { label, sizeBytes } = file;
+  const endAt = Math.max(0, sizeBytes - DETECT_TAIL_BYTES);
+  const ends = (): FileEnds => ({ first, last: bytesAt(file, endAt, DETECT_TAIL_BYTES) });
+  const found = request.format ?? detectFormat(ends(), IMAGE_FORMATS);
   if (isReadable(found)) return found;
   assert(isForeign(found), 'a format that is recognised is one of ours or a foreign one');
+  const { is, instead } = FOREIGN_FORMATS[found];
   throw new LedgerError(
     'SOURCE_FORMAT',
-    `${label} is recognised but not supported yet. It is ${FOREIGN_FORMATS[found]}; if it is raw ` +
-      'memory all the same, say --format raw',
+    `${label} is ${is}, which is not read as memory: ${instead}. If it is raw memory all the ` +
+      'same, say --format raw',
     { label, format: found },
   );
 }
