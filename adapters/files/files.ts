@@ -33,6 +33,8 @@ export interface OpenFile {
   /** Makes the bytes written so far durable (fdatasync). */
   sync(): Promise<void>;
   sizeBytes(): Promise<number>;
+  /** Whether its name still stands for it: another file may have taken its place. */
+  isNamed(): Promise<boolean>;
   truncate(sizeBytes: number): Promise<void>;
   close(): Promise<void>;
 }

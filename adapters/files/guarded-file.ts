@@ -21,7 +21,10 @@ export const logReadOnly = (path: string): LedgerError =>
   );
 
 /** What a log needs of its file. */
-type LogFile = Pick<OpenFile, 'path' | 'read' | 'sizeBytes' | 'append' | 'sync' | 'close'>;
+type LogFile = Pick<
+  OpenFile,
+  'path' | 'read' | 'sizeBytes' | 'isNamed' | 'append' | 'sync' | 'close'
+>;
 
 /** An open file and the operations under way on it. */
 export class GuardedFile {
@@ -60,6 +63,10 @@ export class GuardedFile {
 
   sizeBytes(): Promise<number> {
     return this.#run(() => this.#file.sizeBytes());
+  }
+
+  isNamed(): Promise<boolean> {
+    return this.#run(() => this.#file.isNamed());
   }
 
   async close(): Promise<void> {

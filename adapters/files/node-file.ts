@@ -101,6 +101,15 @@ class NodeFile implements OpenFile {
     return stats.size;
   }
 
+  async isNamed(): Promise<boolean> {
+    const look = call<fs.BigIntStats>('look at', this.path, (done) => {
+      fs.stat(this.path, { bigint: true }, done);
+    });
+    const named = await callOr<fs.BigIntStats | null>({ errno: 'ENOENT', absent: null }, look);
+    const own = fs.fstatSync(this.#fd, { bigint: true });
+    return named !== null && named.ino === own.ino && named.dev === own.dev;
+  }
+
   truncate(sizeBytes: number): Promise<void> {
     return call('truncate', this.path, (done) => {
       fs.ftruncate(this.#fd, sizeBytes, noValue(done));

@@ -3,7 +3,8 @@
 // early return). Nothing here names a file, a socket or a server.
 
 import type { TaskEither } from 'fp-ts/lib/TaskEither.js';
-import type { LedgerError } from '../values/ledger-error.ts';
+import { toHex } from '../values/identifier.ts';
+import { LedgerError } from '../values/ledger-error.ts';
 
 /** A place in the log: opaque, ordered; every event's is greater than those before. Embedded: bytes; EventStoreDB: commit. */
 export type Position = bigint & { readonly _brand?: 'position' };
@@ -27,6 +28,16 @@ export interface StoredEvent extends NewEvent {
   readonly stream: string;
   /** Number inside the stream, from 0, without gaps. */
   readonly revision: number;
+}
+
+/**
+ * An event by what no other one has, and its place: tells the log that it was read from apart from
+ * another past of it, one that was put back from a copy or lost its end, and was written on since.
+ */
+export interface EventMark {
+  readonly position: Position;
+  /** Hex of the event's id; its first digits do where room counts. */
+  readonly id: string;
 }
 
 /** A stretch of the log that cannot be read. Unknown stream or revisions are null. */
@@ -76,7 +87,24 @@ export interface ReadRange {
   readonly from: Position;
   /** Events at or after this position are not read; absent: the log's end when reading starts. */
   readonly until?: Position;
+  /** What was read last before `from`: LOG_REPLACED where the log does not have it there. Null: nothing. */
+  readonly after?: EventMark | null;
 }
+
+/** The mark of an event. */
+export const markOf = ({ position, id }: StoredEvent): EventMark => ({ position, id: toHex(id) });
+
+/** Whether that is the event that a mark was made of. */
+export const isMarked = ({ position, id }: EventMark, event: StoredEvent): boolean =>
+  event.position === position && toHex(event.id).startsWith(id);
+
+/** The failure of a log that does not have what was read of it; `where` is the log's place. */
+export const logReplaced = (where: string, position: Position): LedgerError =>
+  new LedgerError(
+    'LOG_REPLACED',
+    `${where} does not have the event that was read at position ${position} before: it was put back from a copy, or lost its end, and perhaps was written on since; run this again, and what is derived is made anew`,
+    { place: where, position },
+  );
 
 export interface StreamRange {
   readonly stream: string;
@@ -100,10 +128,16 @@ export interface EventLog {
   /** Replay from `from`, then live until `signal` aborts. Bounded buffering: a slow consumer slows the reader. */
   subscribe(request: {
     readonly from: Position;
+    /** As of `read`; a log that is put back while it is followed is LOG_REPLACED too. */
+    readonly after?: EventMark | null;
     readonly signal: AbortSignal;
   }): AsyncIterable<LogSignal>;
-  /** The place after the last event now: what `from` is for a reader who wants only what comes. */
-  head(): TaskEither<LedgerError, Position>;
+  /**
+   * The place after the last event now: what `from` is for a reader who wants only what comes.
+   * LOG_REPLACED where the log ends without an event that was read; where it has grown since, perhaps
+   * only whoever reads on finds that out.
+   */
+  head(after?: EventMark | null): TaskEither<LedgerError, Position>;
   /** The revision of a stream's last event, or NO_STREAM. */
   streamRevision(stream: string): TaskEither<LedgerError, number>;
   close(): Promise<void>;

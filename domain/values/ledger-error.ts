@@ -55,6 +55,11 @@ export const LEDGER_ERRORS = {
     advice:
       'Run `pageledger verify`; it names the captures that are affected. Restore the log from a copy.',
   },
+  LOG_REPLACED: {
+    kind: 'failed',
+    advice:
+      'Run the command again: what is derived is made anew. A subscriber begins anew; see docs/backup.md.',
+  },
   LOG_UNREACHABLE: {
     kind: 'away',
     advice:

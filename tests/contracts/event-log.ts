@@ -3,7 +3,7 @@
 
 import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
 import { APPEND_BYTES_MAX, EVENT_BYTES_MAX } from '../../domain/values/page.ts';
-import { NO_STREAM } from '../../domain/ports/event-log.ts';
+import { markOf, NO_STREAM, type EventLog, type EventMark } from '../../domain/ports/event-log.ts';
 import { seededRandom } from '../support/images.ts';
 import { eventsOf, lineOf, makeEvent, makeEvents } from '../support/log-events.ts';
 import { randomBytes, streamOf } from '../support/log-events.ts';
@@ -35,6 +35,7 @@ export function eventLogContract(name: string, factory: () => Promise<EventLogWo
     contractOfContent(current);
     contractOfReading(current);
     contractOfStreams(current);
+    contractOfPasts(current);
     contractOfSubscribing(current);
     contractOfTakingTurns(current);
     contractOfClosing(current);
@@ -103,6 +104,66 @@ function contractOfRevisions(current: Current): void {
     }
     const events = await eventsOf(log);
     expect(events.map((event) => event.revision)).toEqual(events.map((_, i) => i));
+  });
+}
+
+/** Takes the first signal of a subscription, or its failure. */
+async function firstSignal(log: EventLog, after: EventMark): Promise<unknown> {
+  const stop = new AbortController();
+  const from = after.position + 1n;
+  try {
+    for await (const signal of log.subscribe({ from, after, signal: stop.signal })) return signal;
+    return null;
+  } finally {
+    stop.abort();
+  }
+}
+
+function contractOfPasts(current: Current): void {
+  test('a reader goes on after the event that it read last', async () => {
+    const { log } = current();
+    await append(log, 'vm-a', NO_STREAM, 3);
+    const after = markOf((await eventsOf(log)).at(-1)!);
+    const next = await valueOf(log.head(after));
+    expect(next).toBe(await valueOf(log.head()));
+    expect((await gather(log.read({ from: next, after }))).flatMap(({ items }) => items)).toEqual(
+      [],
+    );
+    await append(log, 'vm-b', NO_STREAM, 2);
+    await valueOf(log.head(after));
+    const chunks = await gather(log.read({ from: next, after }));
+    expect(chunks.flatMap(({ items }) => items)).toHaveLength(2);
+    expect(await firstSignal(log, after)).toMatchObject({ _tag: expect.any(String) });
+  });
+
+  test.each([
+    { which: 'the last event', at: -1 },
+    { which: 'an earlier one', at: 0 },
+  ])('a log in which $which is another than was read is not gone on with', async ({ at }) => {
+    const { log } = current();
+    await append(log, 'vm-a', NO_STREAM, 2);
+    const { position } = (await eventsOf(log)).at(at)!;
+    const after = { position, id: '00'.repeat(16) };
+    const next = await valueOf(log.head());
+    const refused = { code: 'LOG_REPLACED' };
+    await expect(gather(log.read({ from: next, after }))).rejects.toMatchObject(refused);
+    await append(log, 'vm-a', 1, 1);
+    await expect(gather(log.read({ from: next, after }))).rejects.toMatchObject(refused);
+    await expect(firstSignal(log, after)).rejects.toMatchObject(refused);
+    const newest = (await eventsOf(log)).at(-1)!;
+    expect(await failureOf(log.head({ ...after, position: newest.position }))).toMatchObject(
+      refused,
+    );
+  });
+
+  test('a log that ends before what was read is not gone on with', async () => {
+    const { log } = current();
+    await append(log, 'vm-a', NO_STREAM, 2);
+    const head = await valueOf(log.head());
+    const after = { position: head + 1000n, id: '00'.repeat(16) };
+    expect(await failureOf(log.head(after))).toMatchObject({ code: 'LOG_REPLACED' });
+    const reading = gather(log.read({ from: after.position + 1n, after }));
+    await expect(reading).rejects.toMatchObject({ code: 'LOG_REPLACED' });
   });
 }
 

@@ -292,6 +292,7 @@ export class LossyFiles implements FilePort {
         this.operations.push({ _tag: 'sync', node: number });
       },
       sizeBytes: () => attempt(() => content.sizeBytes),
+      isNamed: () => attempt(() => this.#names.get(path)?.number === number),
       truncate: (sizeBytes) =>
         attempt(() => {
           change({ _tag: 'truncate', node: number, sizeBytes });

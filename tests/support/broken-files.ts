@@ -28,6 +28,7 @@ function brokenFile(file: OpenFile, before: BeforeStep): OpenFile {
     append: (bytes) => step('append to', () => file.append(bytes)),
     sync: () => step('sync', () => file.sync()),
     sizeBytes: () => file.sizeBytes(),
+    isNamed: () => file.isNamed(),
     truncate: (sizeBytes) => step('truncate', () => file.truncate(sizeBytes)),
     close: () => file.close(),
   };

@@ -77,8 +77,9 @@ class EmbeddedLog implements EmbeddedEventLog {
 
   append: EventLog['append'] = (request) => atPort(() => this.#writer.append(request));
 
-  read: EventLog['read'] = ({ from, until }) =>
+  read: EventLog['read'] = ({ from, until, after = null }) =>
     this.#reader.read({
+      after,
       from: Number(from),
       until: until === undefined ? null : Number(until),
     });
@@ -91,13 +92,18 @@ class EmbeddedLog implements EmbeddedEventLog {
       reader: this.#reader,
       files: this.#files,
       from: Number(request.from),
+      after: request.after ?? null,
       signal,
     });
     if (this.#closing.signal.aborted && !request.signal.aborted)
       throw logClosed(this.#segments.path);
   }
 
-  head: EventLog['head'] = () => atPort(async () => BigInt(await this.#writer.head()));
+  head: EventLog['head'] = (after = null) =>
+    atPort(async () => {
+      await this.#reader.check(after);
+      return BigInt(await this.#writer.head());
+    });
 
   streamRevision: EventLog['streamRevision'] = (stream) =>
     atPort(() => this.#writer.streamRevision(stream));

@@ -1,7 +1,13 @@
 // Subscriptions to the embedded log: replay, `caughtUp` behind the items, then live. A change is
 // noticed by watching the file; where the system does not tell, by looking at its size.
 
-import type { LogSignal } from '../../../domain/ports/event-log.ts';
+import {
+  logReplaced,
+  markOf,
+  type EventMark,
+  type LogItem,
+  type LogSignal,
+} from '../../../domain/ports/event-log.ts';
 import type { FilePort } from '../../files/files.ts';
 import { ItemChunk, lostEnd, type LogReader } from './log-reader.ts';
 import type { LogFold } from './log-fold.ts';
@@ -55,10 +61,33 @@ class ChangeSignal {
   }
 }
 
+/** Remembers the last event that was told of: where it is not there any more, the log was replaced. */
+class Seen {
+  last: EventMark | null;
+
+  constructor(last: EventMark | null) {
+    this.last = last;
+  }
+
+  async *told(signals: AsyncGenerator<LogSignal>): AsyncGenerator<LogSignal> {
+    for await (const signal of signals) {
+      if (signal._tag === 'items') this.#note(signal.items);
+      yield signal;
+    }
+  }
+
+  #note(items: readonly LogItem[]): void {
+    const item = items.findLast(({ _tag }) => _tag === 'event');
+    if (item?._tag === 'event') this.last = markOf(item.event);
+  }
+}
+
 export interface FollowRequest {
   readonly reader: LogReader;
   readonly files: FilePort;
   readonly from: number;
+  /** What was read last. */
+  readonly after: EventMark | null;
   readonly signal: AbortSignal;
 }
 
@@ -68,21 +97,25 @@ const NO_LIMIT = Number.MAX_SAFE_INTEGER;
 export async function* follow(request: FollowRequest): AsyncGenerator<LogSignal> {
   const { reader, files, from, signal } = request;
   if (signal.aborted) return;
+  await reader.check(request.after);
   const changes = new ChangeSignal(files);
   changes.watch(reader.livePath);
+  const seen = new Seen(request.after);
   try {
     const fold = reader.fold(from);
-    yield* replay(request, fold);
+    yield* seen.told(replay(request, fold));
     if (signal.aborted) return;
     yield { _tag: 'caughtUp', next: placeOf(fold, from) };
     let sizeBytes = -1;
     while (!signal.aborted) {
       await changes.wait(signal);
       if (fold.sealedAt !== null) await reader.lookForSegments();
+      if (!(await reader.isNamed())) throw logReplaced(reader.path, BigInt(fold.state.position));
       const found = await reader.sizeBytes();
       if (found === sizeBytes) continue;
       sizeBytes = found;
-      yield* advance(request, fold);
+      await reader.check(seen.last);
+      yield* seen.told(advance(request, fold));
       changes.watch(reader.livePath);
     }
   } finally {

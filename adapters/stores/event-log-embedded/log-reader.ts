@@ -2,12 +2,15 @@
 // missing at the ends of streams according to their witnesses.
 
 import { LedgerError } from '../../../domain/values/ledger-error.ts';
-import type {
-  LogChunk,
-  LogDamage,
-  LogItem,
-  StoredEvent,
-  StreamRange,
+import {
+  isMarked,
+  logReplaced,
+  type EventMark,
+  type LogChunk,
+  type LogDamage,
+  type LogItem,
+  type StoredEvent,
+  type StreamRange,
 } from '../../../domain/ports/event-log.ts';
 import { Checkpoints } from './read-starts.ts';
 import type { Frame } from './frame.ts';
@@ -17,7 +20,7 @@ import type { LookAheadSource } from './look-ahead.ts';
 import { isSameBytes } from './layout.ts';
 import { MARK_BYTES, recordStart } from './record-layout.ts';
 import type { Segments } from './segments.ts';
-import { StreamHeads, decodeHeads, encodeHeads } from './stream-heads.ts';
+import { StreamHeads, decodeHeads, encodeHeads, type Head } from './stream-heads.ts';
 import type { Witness, Witnesses } from './witness.ts';
 
 /** A chunk of items ends when its events' data reach this size, or at so many items. */
@@ -148,6 +151,8 @@ export interface ItemRange {
   readonly from: number;
   /** Null: the log's end when reading starts. */
   readonly until: number | null;
+  /** What was read last. */
+  readonly after: EventMark | null;
 }
 
 /** The reading side of one open log. */
@@ -195,8 +200,32 @@ export class LogReader {
     if (this.checkpoints.wants(fold.state.position)) this.checkpoints.add(fold.state);
   }
 
+  /** LOG_REPLACED where the log does not have an event that was read, or other files are in its place. */
+  async check(after: EventMark | null): Promise<void> {
+    if (after === null) return;
+    const found = (await this.#framesAt(Number(after.position), 0)).find(
+      ({ position }) => BigInt(position) === after.position,
+    );
+    const isThere = found !== undefined && isMarked(after, storedEvent(found));
+    if (!isThere || !(await this.isNamed())) throw logReplaced(this.path, after.position);
+  }
+
+  /** Whether the log has a record that a fold came upon. */
+  async has({ position, end, hash }: Head): Promise<boolean> {
+    const last = (await this.#framesAt(position)).find(
+      (frame) => frame.recordPosition === position && frame.end === end,
+    );
+    return last !== undefined && isSameBytes(last.hash, hash);
+  }
+
+  /** Whether the file that is appended to is the one of its name still. */
+  isNamed(): Promise<boolean> {
+    return this.#log.segments.isNamed();
+  }
+
   /** Items from a place on; `until` null: to the end as it is now. */
-  async *read({ from, until }: ItemRange): AsyncGenerator<LogChunk> {
+  async *read({ from, until, after }: ItemRange): AsyncGenerator<LogChunk> {
+    await this.check(after);
     if (until === null) await this.lookForSegments();
     const limit = until ?? Math.max(from, await this.sizeBytes());
     // Without `until` an append that was half written at the start is given whole, or not at all.
@@ -312,7 +341,7 @@ export class LogReader {
   }
 
   /** What was verified together with the event at a position; nothing where there is none. */
-  async #framesAt(position: number): Promise<readonly Frame[]> {
+  async #framesAt(position: number, eventsFrom = NEVER): Promise<readonly Frame[]> {
     const { segments } = this.#log;
     const segment = segments.at(position);
     if (segment === null) return [];
@@ -324,7 +353,7 @@ export class LogReader {
       from = recordStart(bytes.subarray(0, got), position, marker);
       if (from < segment.start) return [];
     }
-    const scanner = new LogScanner(segments, { from, eventsFrom: NEVER });
+    const scanner = new LogScanner(segments, { from, eventsFrom });
     const piece = await scanner.next();
     return piece?._tag === 'append' && piece.frames[0]!.recordPosition === from ? piece.frames : [];
   }
@@ -349,12 +378,7 @@ export class LogReader {
     const state = decodeHeads(bytes);
     if (state === null || state.position > (await this.sizeBytes())) return false;
     const newest = state.newest();
-    if (newest !== null) {
-      const last = (await this.#framesAt(newest.position)).find(
-        ({ recordPosition, end }) => recordPosition === newest.position && end === newest.end,
-      );
-      if (last === undefined || !isSameBytes(last.hash, newest.hash)) return false;
-    }
+    if (newest !== null && !(await this.has(newest))) return false;
     this.checkpoints.add(state);
     return true;
   }

@@ -5,7 +5,12 @@
 
 import { assert } from '../../../domain/values/assert.ts';
 import { LedgerError, isLedgerError } from '../../../domain/values/ledger-error.ts';
-import { NO_STREAM, type Appended, type AppendRequest } from '../../../domain/ports/event-log.ts';
+import {
+  NO_STREAM,
+  logReplaced,
+  type Appended,
+  type AppendRequest,
+} from '../../../domain/ports/event-log.ts';
 import { encodeAppend, isSameBytes, refusedSize, type EncodedAppend } from './layout.ts';
 import { logReadOnly } from '../../files/guarded-file.ts';
 import type { Judged, LogFold } from './log-fold.ts';
@@ -59,6 +64,8 @@ export class LogWriter {
   readonly #ends = new Map<string, StreamEnd>();
   /** Up to where the last catch-up had looked. */
   #lastSeen = 0;
+  /** The record that the fold accepted last. */
+  #newest: Head | null = null;
   /** Bytes before this are known to be durable. */
   #syncedTo = 0;
   /** The last segment whose name is known to be durable. */
@@ -114,6 +121,7 @@ export class LogWriter {
     const { reader } = this.#parts;
     const isFirst = this.#fold === null;
     const fold = (this.#fold ??= reader.fold(Number.MAX_SAFE_INTEGER));
+    if (isFirst) this.#newest = fold.state.newest();
     for (let judged = await fold.next(); judged !== null; judged = await fold.next()) {
       this.#notice(judged);
       reader.remember(fold);
@@ -125,6 +133,7 @@ export class LogWriter {
 
   #notice({ frames, isAccepted }: Judged): void {
     const last = frames.at(-1)!;
+    if (isAccepted) this.#newest = this.#fold!.state.of(last.stream);
     const awaited = this.#awaited.get(last.stream);
     if (awaited === undefined || !isSameBytes(last.hash, awaited.lastHash)) return;
     const { position, recordPosition, end } = last;
@@ -186,7 +195,7 @@ export class LogWriter {
   /** Null: it came to nothing, and is to be repeated. */
   async #tryAppend(request: AppendRequest): Promise<Appended | null> {
     const { stream, expectedRevision, events } = request;
-    const { witnesses } = this.#parts;
+    const { witnesses, reader } = this.#parts;
     const { end, seen } = await this.#startOf(request);
     if (end.revision !== expectedRevision) return this.#answerAgain(request, end);
     await this.#roll('needed');
@@ -195,8 +204,10 @@ export class LogWriter {
     const awaited: Awaited = { lastHash: encoded.lastHash, found: null };
     this.#awaited.set(stream, awaited);
     try {
+      await this.#checkLog();
       await this.#write(encoded.bytes, end);
       await this.#catchUp();
+      if (!(await reader.isNamed())) throw logReplaced(reader.path, BigInt(end.end));
       if (awaited.found === null) await this.#vouch(request, encoded);
     } catch (error) {
       this.#failure ??= error;
@@ -215,6 +226,14 @@ export class LogWriter {
     const { recordPosition: position } = found;
     await this.#witness({ ...found, position, stream, revision, hash: encoded.lastHash });
     return { position: BigInt(found.position), revision };
+  }
+
+  /** LOG_REPLACED where the log is not the one that was folded: nobody appends to one put back. */
+  async #checkLog(): Promise<void> {
+    const { reader } = this.#parts;
+    const newest = this.#newest;
+    if ((newest === null || (await reader.has(newest))) && (await reader.isNamed())) return;
+    throw logReplaced(reader.path, BigInt(newest?.position ?? 0));
   }
 
   async #encode(

@@ -188,6 +188,12 @@ export class Segments implements PositionedBytes {
     return this.#file(last);
   }
 
+  /** Whether the file that is appended to is still the one of its name, as far as it is open. */
+  async isNamed(): Promise<boolean> {
+    const { last } = this;
+    return last === null || (await (await this.#file(last)).isNamed());
+  }
+
   /** Makes the segment that begins at `start`, unless somebody has, and durable either way. */
   async create(start: number): Promise<void> {
     await createSegment({ folder: this.folder, files: this.#files, start });

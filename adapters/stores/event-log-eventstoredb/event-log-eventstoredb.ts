@@ -8,7 +8,15 @@ import type { TaskEither } from 'fp-ts/lib/TaskEither.js';
 import type { LedgerError } from '../../../domain/values/ledger-error.ts';
 import { atPort } from '../../../domain/ports/run.ts';
 import type { Finding } from '../../../domain/values/finding.ts';
-import type { EventLog, LogChunk, LogSignal, Position } from '../../../domain/ports/event-log.ts';
+import {
+  isMarked,
+  logReplaced,
+  type EventLog,
+  type EventMark,
+  type LogChunk,
+  type LogSignal,
+  type Position,
+} from '../../../domain/ports/event-log.ts';
 import { Appender } from './appender.ts';
 import { checkLog } from './check.ts';
 import { readCertificates } from './client.ts';
@@ -19,8 +27,8 @@ import {
   type LogNotice,
   type OperationTries,
 } from './connection.ts';
-import { follow } from './follow.ts';
-import { LedgerStreams } from './streams.ts';
+import { checkMark, follow } from './follow.ts';
+import { LedgerStreams, type PlacedEvent } from './streams.ts';
 import { parseConnectionString } from './ledger-url.ts';
 
 /** An event log on a server, and what only such a one has. */
@@ -54,13 +62,15 @@ class ServerLog implements EventStoreLog {
 
   append: EventLog['append'] = (request) => atPort(() => this.#appender.append(request));
 
-  async *read({ from, until }: Parameters<EventLog['read']>[0]): AsyncGenerator<LogChunk> {
+  async *read(request: Parameters<EventLog['read']>[0]): AsyncGenerator<LogChunk> {
+    const { from, until, after = null } = request;
     const head = await this.#head();
     const bound = until === undefined || until > head ? head : until;
     let next = from;
     let isEmpty = true;
+    if (from >= bound && after !== null) await this.#checkMark(after);
     if (from < bound)
-      for await (const signal of this.#follow({ from, head, bound, signal: never })) {
+      for await (const signal of this.#follow({ from, after, head, bound, signal: never })) {
         if (signal._tag === 'caughtUp') break;
         if (signal._tag === 'reconnected') continue;
         const { items } = signal;
@@ -77,19 +87,26 @@ class ServerLog implements EventStoreLog {
   readStream: EventLog['readStream'] = (range) => this.#streams.read(range);
 
   async *subscribe(request: Parameters<EventLog['subscribe']>[0]): AsyncGenerator<LogSignal> {
-    const { from } = request;
+    const { from, after = null } = request;
     const { closing } = this.#connection;
     const signal = AbortSignal.any([request.signal, closing]);
     if (!signal.aborted) {
       const tries = { operation: 'following the log', giveUpAfterMs: Infinity, signal };
       const head = await this.#headOrNull(tries);
-      if (head !== null) yield* this.#follow({ from, head, bound: null, signal });
+      if (head !== null) yield* this.#follow({ from, after, head, bound: null, signal });
     }
     if (!request.signal.aborted) throw this.#connection.closed();
   }
 
+  /** LOG_REPLACED where an event that was read is not there. */
+  async #checkMark(mark: EventMark): Promise<void> {
+    const parts = { connection: this.#connection, streams: this.#streams };
+    await this.#connection.call('reading the log', (client) => checkMark(parts, client, mark));
+  }
+
   #follow(request: {
     readonly from: Position;
+    readonly after: EventMark | null;
     readonly head: Position;
     readonly bound: Position | null;
     readonly signal: AbortSignal;
@@ -100,12 +117,30 @@ class ServerLog implements EventStoreLog {
     return follow({ ...parts, ...request, giveUpAfterMs });
   }
 
-  async #head(tries?: OperationTries): Promise<Position> {
+  #newest(tries?: OperationTries): Promise<PlacedEvent | null> {
     const operation = "looking for the log's end";
-    const newest = await this.#connection.call(tries ?? operation, (client) =>
+    return this.#connection.call(tries ?? operation, (client) =>
       this.#streams.readOne(client, 'newest'),
     );
+  }
+
+  async #head(tries?: OperationTries): Promise<Position> {
+    const newest = await this.#newest(tries);
     return newest === null ? 0n : newest.place.commit + 1n;
+  }
+
+  /** Where others have not written since, the newest event is the one that was read last, or should be. */
+  async #headAfter(after: EventMark): Promise<Position> {
+    const newest = await this.#newest();
+    const head = newest === null ? 0n : newest.place.commit + 1n;
+    const found = newest === null ? null : this.#streams.found(newest);
+    // Of what came since, the reading that follows finds out; of others' events nobody reads.
+    if (head > after.position + 1n) {
+      if (found === null) await this.#checkMark(after);
+      return head;
+    }
+    if (found !== null && isMarked(after, found.event)) return head;
+    throw logReplaced(this.#connection.place, after.position);
   }
 
   /** The head, for as long as it takes; null: the tries were aborted. */
@@ -120,7 +155,8 @@ class ServerLog implements EventStoreLog {
     }
   }
 
-  head: EventLog['head'] = () => atPort(() => this.#head());
+  head: EventLog['head'] = (after = null) =>
+    atPort(() => (after === null ? this.#head() : this.#headAfter(after)));
 
   streamRevision: EventLog['streamRevision'] = (stream) =>
     atPort(() => this.#streams.revision(stream));

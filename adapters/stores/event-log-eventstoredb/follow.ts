@@ -7,7 +7,15 @@
 
 import type { AllStreamResolvedEvent } from '@eventstore/db-client';
 import { LedgerError } from '../../../domain/values/ledger-error.ts';
-import type { LogItem, LogSignal, Position } from '../../../domain/ports/event-log.ts';
+import {
+  isMarked,
+  logReplaced,
+  markOf,
+  type EventMark,
+  type LogItem,
+  type LogSignal,
+  type Position,
+} from '../../../domain/ports/event-log.ts';
 import type { LogClient } from './client.ts';
 import { Tries, type Connection } from './connection.ts';
 import { FlowEnded, readFailure } from './failures.ts';
@@ -20,6 +28,8 @@ export interface FollowRequest {
   readonly connection: Connection;
   readonly streams: LedgerStreams;
   readonly from: Position;
+  /** What was read last before it. */
+  readonly after: EventMark | null;
   /** The log's head when this began: the place that being caught up means. */
   readonly head: Position;
   /** Events at or after it are not given, and the first one ends it; null: there is no such bound. */
@@ -43,7 +53,7 @@ const noSuchPlace = (from: Position, place: string): LedgerError =>
 
 /** The first event at or after a commit position; `none` where the server has no record there. */
 async function lookUp(
-  { streams }: FollowRequest,
+  { streams }: Pick<FollowRequest, 'streams'>,
   client: LogClient,
   commit: bigint,
 ): Promise<PlacedEvent | 'none' | 'end'> {
@@ -55,12 +65,45 @@ async function lookUp(
   }
 }
 
+/** What was found at a mark's place, which is what was marked: LOG_REPLACED. */
+async function checked(
+  { streams, connection }: Pick<FollowRequest, 'streams' | 'connection'>,
+  mark: EventMark,
+  looked: Promise<PlacedEvent | 'none' | 'end'>,
+): Promise<PlacedEvent> {
+  const found = await looked;
+  const event = typeof found === 'string' ? null : streams.found(found);
+  if (typeof found === 'string' || event === null || !isMarked(mark, event.event))
+    throw logReplaced(connection.place, mark.position);
+  return found;
+}
+
+/** LOG_REPLACED where the log does not have an event that was read. */
+export const checkMark = (
+  request: Pick<FollowRequest, 'streams' | 'connection'>,
+  client: LogClient,
+  mark: EventMark,
+): Promise<PlacedEvent> => checked(request, mark, lookUp(request, client, mark.position));
+
 /** Finds the record to start after, such that the next event is the first at or after `from`. */
 async function findStart(
   request: FollowRequest,
   client: LogClient,
-  from: Position,
+  { from, after }: { readonly from: Position; readonly after: EventMark | null },
 ): Promise<Start> {
+  if (after?.position === from - 1n) {
+    const found = await checked(request, after, lookUp(request, client, after.position));
+    return { after: found.place, first: null };
+  }
+  if (after !== null) {
+    const start = findStart(request, client, { from, after: null });
+    const found = checked(request, after, lookUp(request, client, after.position));
+    // Whose failure is told must not hang on which comes first.
+    const [place, there] = await Promise.allSettled([start, found]);
+    if (there.status === 'rejected') throw there.reason;
+    if (place.status === 'rejected') throw place.reason;
+    return place.value;
+  }
   if (from === 0n) return { after: null, first: null };
   // A place where reading goes on is the one just after a record's. Else it is an event's own.
   for (const commit of [from - 1n, from]) {
@@ -76,6 +119,8 @@ async function findStart(
 /** One following, over all its connections. */
 class Following {
   next: Position;
+  /** The last event that was taken. */
+  #last: EventMark | null;
   isCaughtUp = false;
   readonly #request: FollowRequest;
   readonly #check: RevisionCheck;
@@ -85,6 +130,7 @@ class Following {
   constructor(request: FollowRequest) {
     this.#request = request;
     this.next = request.from;
+    this.#last = request.after;
     this.#check = new RevisionCheck(request.from);
   }
 
@@ -105,7 +151,10 @@ class Following {
     }
     const damage = this.#check.take(event);
     if (damage !== null) this.#batch.add({ _tag: 'damage', damage }, 0);
-    if (!isTombstone(event)) this.#batch.add({ _tag: 'event', event }, event.data.length);
+    if (!isTombstone(event)) {
+      this.#batch.add({ _tag: 'event', event }, event.data.length);
+      this.#last = markOf(event);
+    }
     this.next = event.position + 1n;
   }
 
@@ -127,7 +176,8 @@ class Following {
     { tries, isAgain }: { readonly tries: Tries; readonly isAgain: boolean },
   ): AsyncGenerator<LogSignal> {
     const { streams, signal, connection } = this.#request;
-    const start = await findStart(this.#request, client, this.next);
+    const at = { from: this.next, after: this.#last };
+    const start = await findStart(this.#request, client, at);
     if (signal.aborted) return;
     const feed = streams.follow(client, start.after);
     try {

@@ -5,11 +5,12 @@ import { assert } from '../../../domain/values/assert.ts';
 import { atPort } from '../../../domain/ports/run.ts';
 import { LedgerError } from '../../../domain/values/ledger-error.ts';
 import { APPEND_BYTES_MAX, EVENT_BYTES_MAX } from '../../../domain/values/page.ts';
-import { NO_STREAM } from '../../../domain/ports/event-log.ts';
+import { NO_STREAM, isMarked, logReplaced } from '../../../domain/ports/event-log.ts';
 import type {
   AppendRequest,
   Appended,
   EventLog,
+  EventMark,
   LogChunk,
   LogItem,
   LogSignal,
@@ -101,7 +102,16 @@ class MemoryLog implements EventLog {
       return appendTo(this.#store, request);
     });
 
-  async *read({ from, until }: Parameters<EventLog['read']>[0]): AsyncGenerator<LogChunk> {
+  /** LOG_REPLACED where an event that was read is not there. */
+  #check(mark: EventMark | null | undefined): void {
+    if (mark === null || mark === undefined) return;
+    const found = this.#store.events[Number(mark.position)];
+    if (found === undefined || !isMarked(mark, found))
+      throw logReplaced('the log in memory', mark.position);
+  }
+
+  async *read({ from, until, after }: Parameters<EventLog['read']>[0]): AsyncGenerator<LogChunk> {
+    this.#check(after);
     const { events } = this.#store;
     const end = until === undefined ? events.length : Math.min(Number(until), events.length);
     let at = Number(from);
@@ -134,6 +144,7 @@ class MemoryLog implements EventLog {
   async *subscribe(request: Parameters<EventLog['subscribe']>[0]): AsyncGenerator<LogSignal> {
     const signal = AbortSignal.any([request.signal, this.#closing.signal]);
     let next = request.from;
+    this.#check(request.after);
     for (let isCaughtUp = false; !signal.aborted; isCaughtUp = true) {
       if (next < BigInt(this.#store.events.length)) {
         for await (const chunk of this.read({ from: next })) {
@@ -149,9 +160,10 @@ class MemoryLog implements EventLog {
     if (!request.signal.aborted) throw closed();
   }
 
-  head: EventLog['head'] = () =>
+  head: EventLog['head'] = (after) =>
     atPort(async () => {
       this.#checkOpen();
+      this.#check(after);
       return BigInt(this.#store.events.length);
     });
 

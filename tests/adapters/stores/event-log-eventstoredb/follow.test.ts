@@ -95,7 +95,7 @@ async function positionsFrom(records: readonly ModelRecord[], from: bigint): Pro
   const connection = new Connection({ settings, certificates: {}, limits: LOG_LIMITS, onNotice });
   const head = records.at(-1)!.commit + 1n;
   const signals: LogSignal[] = [];
-  const request = { connection, streams: tidiedUp(records), from, head, bound: null };
+  const request = { connection, streams: tidiedUp(records), from, head, after: null, bound: null };
   for await (const signal of follow({ ...request, giveUpAfterMs: 0, signal: never })) {
     signals.push(signal);
     if (signal._tag === 'caughtUp') break;
