@@ -33,10 +33,6 @@ export interface CommitFacts {
 const textOf = ({ ledger, vm, capture, position, revision, timeMs, hash }: CommitFacts): string =>
   [ledger, vm, capture, position, revision, timeMs, hash].join(' ');
 
-/** Whether two commits are one. */
-export const isSameCommit = (one: CommitFacts, other: CommitFacts): boolean =>
-  textOf(one) === textOf(other);
-
 /** The digest of a commit: the first 64 bits of SHA-256 over its facts. */
 export function commitDigest(sha256: Sha256, commit: CommitFacts): bigint {
   const digest = sha256(new TextEncoder().encode(textOf(commit)));

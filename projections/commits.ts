@@ -22,12 +22,14 @@ import { areCapturedOnce } from '../domain/invariants.ts';
 import { isLedgerError, type LedgerError } from '../domain/values/ledger-error.ts';
 import { decodePackWritten, type PackWritten } from '../domain/events/pack-written.ts';
 import { decodePageColumns, type PageColumns } from '../domain/events/pages-written.ts';
-import type {
-  EventLog,
-  LogDamage,
-  LogItem,
-  Position,
-  StoredEvent,
+import {
+  markOf,
+  type EventLog,
+  type EventMark,
+  type LogDamage,
+  type LogItem,
+  type Position,
+  type StoredEvent,
 } from '../domain/ports/event-log.ts';
 import { decodePackRewritten, type PackRewritten } from '../domain/events/pack-rewritten.ts';
 import { STORE_STREAM } from '../domain/events/streams.ts';
@@ -47,6 +49,8 @@ export interface BatchRange {
 export interface CaptureChange {
   readonly _tag: 'capture';
   readonly position: Position;
+  /** Hex of the commit's id, which no other event has. */
+  readonly id: string;
   readonly timeMs: number;
   readonly committed: CaptureCommitted;
   /** Of the commit, in its stream. */
@@ -62,6 +66,7 @@ export interface CaptureChange {
 export interface ControlChange {
   readonly _tag: 'control';
   readonly position: Position;
+  readonly id: string;
   readonly timeMs: number;
   readonly stream: string;
   readonly event: ControlEvent;
@@ -71,6 +76,7 @@ export interface ControlChange {
 export interface RewriteChange {
   readonly _tag: 'rewrite';
   readonly position: Position;
+  readonly id: string;
   readonly timeMs: number;
   readonly pack: PackRewritten;
 }
@@ -140,6 +146,8 @@ export async function readBatches(
 /** What an assembler needs to go on where it stopped. */
 export interface AssemblerState {
   readonly next: Position;
+  /** The last event before `next`, which a log that is the same one has; null: none is known. */
+  readonly last: EventMark | null;
   readonly pending: readonly {
     readonly stream: string;
     readonly revision: number;
@@ -174,15 +182,20 @@ function lostOf(event: StoredEvent, reason: string): DamageChange {
 
 function rewriteOf(event: StoredEvent): RewriteChange | DamageChange {
   if (event.schema > schemaOf(event.type)) throw newerEvent(event);
-  const { position, timeMs } = event;
+  const { timeMs } = event;
   if (event.stream !== STORE_STREAM) return strayOf(event, STORE_STREAM);
   const decoded = decodePackRewritten(event.data);
   return either.isRight(decoded)
-    ? { _tag: 'rewrite', position, timeMs, pack: decoded.right }
+    ? { _tag: 'rewrite', ...markOf(event), timeMs, pack: decoded.right }
     : damageOf(event, decoded.left);
 }
 
+/** Nothing was read yet. */
+export const LOG_START: AssemblerState = { next: 0n, last: null, pending: [] };
+
 export class CommitAssembler {
+  /** The last event that was taken. */
+  #last: EventMark | null;
   readonly #log: EventLog;
   readonly #pendingBytesMax: number;
   readonly #pending = new Map<string, Pending>();
@@ -191,6 +204,7 @@ export class CommitAssembler {
   constructor(log: EventLog, state?: AssemblerState, pendingBytesMax = PENDING_BYTES_MAX) {
     this.#log = log;
     this.#pendingBytesMax = pendingBytesMax;
+    this.#last = state?.last ?? null;
     for (const { stream, revision, position } of state?.pending ?? [])
       this.#pending.set(stream, {
         firstRevision: revision,
@@ -200,13 +214,14 @@ export class CommitAssembler {
       });
   }
 
-  /** What to keep with a projection's position, so that it can go on from `next`. */
-  pending(): AssemblerState['pending'] {
-    return [...this.#pending].map(([stream, { firstRevision, firstPosition }]) => ({
+  /** What to keep, so that another one can go on from `next`, where the items that were taken end. */
+  stateAt(next: Position): AssemblerState {
+    const pending = [...this.#pending].map(([stream, { firstRevision, firstPosition }]) => ({
       stream,
       revision: firstRevision,
       position: firstPosition,
     }));
+    return { next, last: this.#last, pending };
   }
 
   /** The changes that these items bring about, in order. */
@@ -216,6 +231,7 @@ export class CommitAssembler {
       if (item._tag === 'damage')
         changes.push({ _tag: 'damage', position: item.damage.position, damage: item.damage });
       else {
+        this.#last = markOf(item.event);
         const change = await this.#takeEvent(item.event);
         if (change !== null) changes.push(change);
       }
@@ -234,12 +250,12 @@ export class CommitAssembler {
     if (!isControlType(event.type)) return null;
     const decoded = decodeControl(event);
     if (either.isLeft(decoded)) return damageOf(event, decoded.left);
-    const { position, timeMs, stream } = event;
+    const { timeMs, stream } = event;
     const own = streamOf(decoded.right);
     if (stream !== own) return strayOf(event, own);
     return decoded.right.type === 'CaptureCommitted'
       ? this.#commit(event, decoded.right.data)
-      : { _tag: 'control', position, timeMs, stream, event: decoded.right };
+      : { _tag: 'control', ...markOf(event), timeMs, stream, event: decoded.right };
   }
 
   #keep(event: StoredEvent): void {
@@ -284,7 +300,7 @@ export class CommitAssembler {
     const damage = read.damage ?? decoded.damage;
     return {
       _tag: 'capture',
-      position,
+      ...markOf(event),
       timeMs,
       committed,
       revision: event.revision,

@@ -5,7 +5,7 @@
 
 import { ignoreElements, lastValueFrom, Observable } from 'rxjs';
 import type { EventLog } from '../domain/ports/event-log.ts';
-import { CommitAssembler, type AssemblerState, type Change } from './commits.ts';
+import { CommitAssembler, LOG_START, type AssemblerState, type Change } from './commits.ts';
 
 /** Folds a change; the reader waits for it. */
 export type Fold = (change: Change) => Promise<void>;
@@ -49,9 +49,9 @@ export interface Arrival {
 /** What the log holds after a state, up to its end now: a chunk of the log at a time. */
 async function* replayed(log: EventLog, from: AssemblerState): AsyncGenerator<Arrival> {
   const assembler = new CommitAssembler(log, from);
-  for await (const { items, next } of log.read({ from: from.next })) {
+  for await (const { items, next } of log.read({ from: from.next, after: from.last })) {
     const changes = await assembler.take(items);
-    yield { _tag: 'changes', changes, state: { next, pending: assembler.pending() } };
+    yield { _tag: 'changes', changes, state: assembler.stateAt(next) };
   }
 }
 
@@ -61,13 +61,14 @@ async function* replayed(log: EventLog, from: AssemblerState): AsyncGenerator<Ar
  */
 export async function* liveChanges(
   log: EventLog,
-  at: { readonly from: AssemblerState; readonly signal: AbortSignal },
+  { from, signal }: { readonly from: AssemblerState; readonly signal: AbortSignal },
 ): AsyncGenerator<Arrival> {
-  const assembler = new CommitAssembler(log, at.from);
-  for await (const arrived of log.subscribe({ from: at.from.next, signal: at.signal })) {
+  const assembler = new CommitAssembler(log, from);
+  const request = { from: from.next, after: from.last, signal };
+  for await (const arrived of log.subscribe(request)) {
     const isItems = arrived._tag === 'items';
     const changes = isItems ? await assembler.take(arrived.items) : [];
-    const state = { next: arrived.next, pending: assembler.pending() };
+    const state = assembler.stateAt(arrived.next);
     yield { _tag: isItems ? 'changes' : arrived._tag, changes, state };
   }
 }
@@ -109,14 +110,12 @@ export interface ChangesRequest {
   readonly onReached?: (state: AssemblerState) => void;
 }
 
-const START: AssemblerState = { next: 0n, pending: [] };
-
 /**
  * The changes of a log in their order, replayed and then live: what every projection is a fold over. A
  * change is a value whole, a capture with its batches, so operators that work at once keep nothing.
  */
 export function changes$(log: EventLog, request: ChangesRequest = {}): Observable<Change> {
-  const { from = START, signal: until, handle, onReached } = request;
+  const { from = LOG_START, signal: until, handle, onReached } = request;
   return pulled<Arrival, Change>({
     open: (signal) =>
       until === undefined ? replayed(log, from) : liveChanges(log, { from, signal }),

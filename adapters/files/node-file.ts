@@ -9,7 +9,7 @@ import { LedgerError } from '../../domain/values/ledger-error.ts';
 import { errnoOf, fileFailure, systemCodeOf } from './failures.ts';
 import type { OpenFile, OpenMode } from './files.ts';
 import { memoryOfDescriptor } from './memory-file.ts';
-import { call, callNow, noValue } from './system-calls.ts';
+import { call, callNow, callOr, noValue } from './system-calls.ts';
 
 /** Permissions of files where nothing else is said: all that is written holds memory or keys. */
 const FILE_PERMISSIONS = 0o600;

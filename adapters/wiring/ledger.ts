@@ -393,8 +393,6 @@ export class Ledger {
     const heads = this.log.heads === undefined ? null : await this.stateFiles.load(HEADS_FILE);
     if (heads !== null) await run(this.log.heads!.offer(heads));
     await this.state.load();
-    // A log with heads of its own tells by them whether its past is still the same.
-    if (this.log.heads === undefined) await this.state.confirm();
   }
 
   /** Keeps the derived state, so that the next opening reads little. */

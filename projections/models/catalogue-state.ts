@@ -24,6 +24,7 @@ const { mode } = CONTROL_CODECS.CaptureCommitted.type.props;
 const capture = t.strict({
   capture: t.number,
   position,
+  id: t.string,
   timeMs: t.number,
   recordedAtMs: t.number,
   written: t.number,

@@ -25,6 +25,8 @@ export const CAPTURE_WEIGHT = 64;
 export interface CaptureRow {
   readonly capture: number;
   readonly position: Position;
+  /** Hex of the commit's id. */
+  readonly id: string;
   /** When the memory was as captured, as its source says: it need not ascend. */
   readonly timeMs: number;
   /** The recorder's clock at the commit. */
@@ -286,11 +288,12 @@ export class Catalogue {
 
   #capture(change: CaptureChange, folded: FoldedCounts): void {
     const isWiped = this.isWiped(change);
-    const { committed, position, revision, range, damage } = change;
+    const { committed, position, id, revision, range, damage } = change;
     const entry = this.entry(committed.vm);
     const row: CaptureRow = {
       capture: committed.capture,
       position,
+      id,
       timeMs: committed.timeMs,
       recordedAtMs: change.timeMs,
       written: committed.written,

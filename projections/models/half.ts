@@ -2,17 +2,14 @@
 // All models of a half are in one file, each with its name, version and bytes, behind what they are
 // bound to: one that misses, or that is of another version, makes the half be folded anew.
 
-import * as t from 'io-ts';
 import { isLedgerError } from '../../domain/values/ledger-error.ts';
 import type { Position } from '../../domain/ports/event-log.ts';
 import type { Projection } from '../projection.ts';
-import type { AssemblerState } from '../commits.ts';
+import { LOG_START, type AssemblerState } from '../commits.ts';
+import { assemblerState } from './assembler-state.ts';
 import { decodeState, StateUnfit, StateReader, StateWriter } from './state-bytes.ts';
 
-const FORMAT = 4;
-const PENDING = t.array(t.tuple([t.string, t.number, t.string]));
-
-const START: AssemblerState = { next: 0n, pending: [] };
+const FORMAT = 5;
 
 /** Where a half stands. */
 export interface Half {
@@ -23,7 +20,7 @@ export interface Half {
 }
 
 /** Nothing is folded yet. */
-export const START_HALF = (): Half => ({ from: START, applied: -1n });
+export const START_HALF = (): Half => ({ from: LOG_START, applied: -1n });
 
 /** How contents are numbered, which states speak of by their numbers. */
 export interface Numbering {
@@ -39,16 +36,11 @@ export interface Modelled {
 
 /** The bytes of a half's state file. */
 export function halfBytes(half: Half, of: Numbering, models: readonly Modelled[]): Uint8Array {
-  const pending = half.from.pending.map(({ stream, revision, position }) => [
-    stream,
-    revision,
-    String(position),
-  ]);
+  const from = assemblerState.encode({ ...half.from, pending: [...half.from.pending] });
   const writer = new StateWriter()
     .u32(FORMAT)
-    .u64(half.from.next)
+    .text(JSON.stringify(from))
     .u64(half.applied + 1n)
-    .text(JSON.stringify(pending))
     .u32(of.packs)
     .u64(of.numbering)
     .u32(models.length);
@@ -82,19 +74,14 @@ export interface SavedHalf extends Half, Numbering {
 export function halfOf(bytes: Uint8Array): SavedHalf {
   const reader = new StateReader(bytes);
   if (reader.u32() !== FORMAT) throw new StateUnfit('another format');
-  const next = reader.u64();
+  const from = decodeState(reader.text(), assemblerState);
   const applied = reader.u64() - 1n;
-  const pending = decodeState(reader.text(), PENDING).map(([stream, revision, position]) => ({
-    stream,
-    revision,
-    position: BigInt(position),
-  }));
   const numbering = { packs: reader.u32(), numbering: reader.u64() };
   const states = new Map<string, { readonly version: number; readonly bytes: Uint8Array }>();
   for (let left = reader.u32(); left > 0; left -= 1)
     states.set(reader.text(), { version: reader.u32(), bytes: reader.part() });
   return {
-    from: { next, pending },
+    from,
     applied,
     ...numbering,
     state: (model) => {

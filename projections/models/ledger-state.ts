@@ -8,7 +8,7 @@
 
 import { assert } from '../../domain/values/assert.ts';
 import { run } from '../../domain/ports/run.ts';
-import { LedgerError } from '../../domain/values/ledger-error.ts';
+import { isLedgerError, LedgerError } from '../../domain/values/ledger-error.ts';
 import { Turn } from '../../domain/values/turn.ts';
 import type { StateFiles } from '../../domain/ports/derived-files.ts';
 import type { EventLog, Position } from '../../domain/ports/event-log.ts';
@@ -19,14 +19,18 @@ import type { Contents } from './contents.ts';
 import { AS_RECORDED, weightOf, type Folding } from './folding.ts';
 import { halfBytes, halfOf, START_HALF, type Half } from './half.ts';
 import { IndexUnfit, type IdentifierColumn } from './identifier-index.ts';
-import { isInLog, newestCommit } from './last-commit.ts';
 import { PageTables, type PageTable } from './page-tables.ts';
 import type { Sharing } from './sharing.ts';
 import { StateUnfit } from './state-bytes.ts';
 import type { Toggles } from './toggles.ts';
 
 const FILES: Readonly<Record<HalfName, string>> = { light: 'catalogue', heavy: 'sharing' };
-const IMAGES_PREFIX = 'tables/';
+/** All that is derived and kept by name, of this state and of others that stand on it. */
+const DERIVED = [...Object.values(FILES), 'tables/', 'projected/', 'page-index/', 'log-bytes'];
+
+const isReplaced = (thrown: unknown): boolean =>
+  isLedgerError(thrown) && thrown.code === 'LOG_REPLACED';
+
 /** The heavy state is saved when so many page events, and an eighth of its contents, came since. */
 const HEAVY_SAVE_ROWS = 4096;
 const HEAVY_SAVE_FRACTION = 8;
@@ -56,6 +60,7 @@ export class LedgerState {
   #isKnown = false;
   #hasMetDamage = false;
   #heavyUnsavedRows = 0;
+  #pasts = 0;
   /** Whoever records, asks and follows in one process shares this state. */
   readonly #turn = new Turn();
 
@@ -98,6 +103,11 @@ export class LedgerState {
   /** Where a reader goes on who has seen everything that the light half has. */
   get reached(): AssemblerState {
     return this.#halves.light.from;
+  }
+
+  /** Counts how often what was known turned out to be of another past of the log, and was thrown away. */
+  get pasts(): number {
+    return this.#pasts;
   }
 
   #rowsIn(half: HalfName): readonly ModelRow[] {
@@ -170,16 +180,28 @@ export class LedgerState {
   }
 
   async #catchUp(need: { readonly heavy: boolean }): Promise<void> {
-    const head = await run(this.#ports.log.head());
-    if (!need.heavy && this.#isKnown && head === this.#halves.light.from.next) return;
-    // A log that ends before what was folded is not the log that was folded: its end was lost.
-    if (head < this.#halves.light.from.next) await this.#startAnew();
     try {
+      const { next, last } = this.#halves.light.from;
+      const head = await run(this.#ports.log.head(last));
+      if (!need.heavy && this.#isKnown && head === next) return;
+      // A log that ends before what was folded is not the log that was folded: its end was lost.
+      if (head < next) await this.#startAnew();
       await this.#fold();
     } catch (thrown) {
-      if (!(thrown instanceof IndexUnfit)) throw thrown;
+      if (!(thrown instanceof IndexUnfit) && !isReplaced(thrown)) throw thrown;
       await this.#startAnew();
       await this.#fold();
+    }
+  }
+
+  /** Whether the log has the event that was read last before a place. */
+  async isInLog({ next: from, last: after }: AssemblerState): Promise<boolean> {
+    try {
+      for await (const _ of this.#ports.log.read({ from, until: from, after })) break;
+      return true;
+    } catch (thrown) {
+      if (isReplaced(thrown)) return false;
+      throw thrown;
     }
   }
 
@@ -191,30 +213,26 @@ export class LedgerState {
     });
   }
 
-  /** Derived state that contradicts itself is thrown away whole; the log is the truth. */
+  /**
+   * Derived state that contradicts itself, or is of another past of the log, is thrown away whole; the
+   * log is the truth. What others keep in the same place bears what it is of, and goes as well.
+   */
   async #startAnew(): Promise<void> {
+    this.#pasts += 1;
     for (const { model } of this.#rowsIn('heavy')) delete this.#states[model.name];
     this.#begin('light');
-    for (const name of Object.values(FILES)) await this.#ports.files.drop(name);
-    for (const name of await this.#ports.files.list(IMAGES_PREFIX))
-      await this.#ports.files.drop(name);
-  }
-
-  /**
-   * Makes sure that the state that was loaded is of this log and of its present past: a server may
-   * have been put back from a copy, and recorded into since. One read of one event; where that is not
-   * the last commit folded, everything derived is thrown away.
-   */
-  confirm(): Promise<void> {
-    return this.#turn.run(async () => {
-      const last = newestCommit(this.catalogue);
-      if (last !== null && !(await isInLog(this.#ports.log, last))) await this.#startAnew();
-    });
+    for (const prefix of DERIVED)
+      for (const name of await this.#ports.files.list(prefix)) await this.#ports.files.drop(name);
   }
 
   async #fold(): Promise<void> {
     await this.#loadHeavy();
     const { light, heavy } = this.#halves;
+    // What reading on compares is the last event of the half that stands further back.
+    if (heavy.from.next < light.from.next && !(await this.isInLog(light.from)))
+      throw new IndexUnfit('the log has another past than the catalogue');
+    if (heavy.from.next === light.from.next && heavy.from.last?.id !== light.from.last?.id)
+      throw new IndexUnfit('the halves are of two pasts');
     const from = heavy.from.next < light.from.next ? heavy.from : light.from;
     this.sharing.room(this.contents.count);
     const after = await this.#ports.replay(from, (change) => this.#apply(change));

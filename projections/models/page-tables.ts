@@ -101,8 +101,9 @@ interface ImageOf {
   readonly contents: Contents;
 }
 
-const commitBytes = ({ vm, row: { capture, position, hash } }: ImageOf): Uint8Array =>
-  new TextEncoder().encode(`${vm} ${capture} ${position} ${hash}`);
+/** An event's id is of no other ledger, and of no other past of this one. */
+const commitBytes = ({ vm, row: { capture, position, id } }: ImageOf): Uint8Array =>
+  new TextEncoder().encode(`${vm} ${capture} ${position} ${id}`);
 
 const numberedIn = ({ count, patternCount }: Contents): Numbered => ({
   contents: count,

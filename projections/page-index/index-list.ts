@@ -5,21 +5,21 @@
 import * as t from 'io-ts';
 import type { StateFiles } from '../../domain/ports/derived-files.ts';
 import { decodeState, StateUnfit } from '../models/state-bytes.ts';
+import { assemblerState } from '../models/assembler-state.ts';
 import { position } from '../models/catalogue-state.ts';
 import type { AssemblerState } from '../commits.ts';
 import type { LedgerState } from '../models/ledger-state.ts';
 import { INDEX_PREFIX, type Segment } from './segments.ts';
 
-const FORMAT = 1;
+const FORMAT = 2;
 const FILE = `${INDEX_PREFIX}list`;
 
 const LIST = t.strict({
   format: t.literal(FORMAT),
   ledger: t.string,
-  next: position,
-  pending: t.array(t.strict({ stream: t.string, revision: t.number, position })),
-  /** The last commit; its hash and position tell this past of the log from another. */
-  commit: t.strict({ vm: t.string, capture: t.number, position, hash: t.string }),
+  from: assemblerState,
+  /** The last commit; its id and position tell this past of the log from another. */
+  commit: t.strict({ vm: t.string, capture: t.number, position, id: t.string }),
   captures: t.number,
   packs: t.number,
   contents: t.number,
@@ -83,8 +83,7 @@ export async function saveList(
   const list = LIST.encode({
     format: FORMAT,
     ledger,
-    next: from.next,
-    pending: [...from.pending],
+    from: { ...from, pending: [...from.pending] },
     commit,
     captures,
     packs,
@@ -114,19 +113,19 @@ export async function loadList({
   if (bytes === null) return null;
   try {
     const list = decodeState(new TextDecoder().decode(bytes), LIST);
-    const { commit, next, pending } = list;
+    const { commit, from } = list;
     // Another process may have come further than this one looked.
-    if (next > state.next) await state.catchUp({ heavy: false });
+    if (from.next > state.next) await state.catchUp({ heavy: false });
     const row = state.catalogue.vms.get(commit.vm)?.capture(commit.capture);
     const isOfPast =
       list.ledger === ledger &&
-      next <= state.next &&
+      from.next <= state.next &&
       row?.position === commit.position &&
-      row.hash === commit.hash &&
+      row.id === commit.id &&
       state.contents.numbering(list.packs) === list.numbering &&
       revivalsIn(state.contents) === list.revivals &&
       wholeCaptures(state, commit.position) === list.captures;
-    return isOfPast ? { ...list, from: { next, pending } } : null;
+    return isOfPast ? list : null;
   } catch (thrown) {
     if (thrown instanceof StateUnfit) return null;
     throw thrown;

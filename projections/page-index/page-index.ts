@@ -12,7 +12,7 @@ import { IDENTIFIER_BYTES } from '../../domain/ports/page-engine.ts';
 import { contentOf, type Holding } from '../../domain/values/holding.ts';
 import { readingStart } from '../questions/reading-start.ts';
 import { StateUnfit } from '../models/state-bytes.ts';
-import type { CaptureChange, Change } from '../commits.ts';
+import { LOG_START, type CaptureChange, type Change } from '../commits.ts';
 import { foldedKinds } from '../models/folded-kinds.ts';
 import type { LedgerState, Replay } from '../models/ledger-state.ts';
 import { holdingsOf } from '../models/page-tables.ts';
@@ -101,14 +101,13 @@ export class PageIndex {
     this.#segmentPorts = { files, blocks, id: idOf(ledger ?? '') };
     this.#runs = new OpenRuns(this.#segmentPorts);
     this.#tables = new SegmentTables(ports.state);
-    this.#from = { next: 0n, pending: [] };
+    this.#from = LOG_START;
     this.#indexed = this.#nothing();
     this.#see();
   }
 
   #nothing(): MaybeIndexed {
-    const from = { next: 0n, pending: [] };
-    return { from, commit: null, packs: 0, contents: 0, vms: [], segments: [] };
+    return { from: LOG_START, commit: null, packs: 0, contents: 0, vms: [], segments: [] };
   }
 
   /** Segments there are. */
@@ -198,7 +197,7 @@ export class PageIndex {
     const commit = this.#lastCommit;
     if (commit === null) return this.#from.next <= state.next;
     const row = state.catalogue.vms.get(commit.vm)?.capture(commit.capture);
-    return row?.position === commit.position && row.hash === commit.hash;
+    return row?.position === commit.position && row.id === commit.id;
   }
 
   async #take(change: Change): Promise<void> {
@@ -216,7 +215,8 @@ export class PageIndex {
 
   #takeCapture(change: CaptureChange): void {
     const { state } = this.#ports;
-    const { vm, capture, hash } = change.committed;
+    const { vm, capture } = change.committed;
+    const { id } = change;
     const row = state.catalogue.vms.get(vm)?.capture(capture);
     if (row === undefined || row.position !== change.position) return;
     if (row.isWiped || change.damage !== null) this.#isSound = false;
@@ -237,7 +237,7 @@ export class PageIndex {
     }
     const { isWiped } = row;
     this.#recent.add({ vm: number, capture, isWiped, gfns, holdings, kinds });
-    this.#lastCommit = { vm, capture, position: change.position, hash };
+    this.#lastCommit = { vm, capture, position: change.position, id };
   }
 
   #takeIdentifiers({ packs }: CaptureChange): void {

@@ -15,14 +15,12 @@ import {
 } from '../../domain/ports/event-log.ts';
 import { pointsStream, vmStream } from '../../domain/events/streams.ts';
 import type { CaptureRow, VmEntry } from '../models/catalogue.ts';
-import { CommitAssembler, type AssemblerState, type Change } from '../commits.ts';
+import { CommitAssembler, LOG_START, type Change } from '../commits.ts';
 import type { LedgerState } from '../models/ledger-state.ts';
 import { readingStart } from './reading-start.ts';
 
 /** Positions between two captures that are read rather than sought past. */
 const GAP_MAX = 4n * 1024n * 1024n;
-/** The log's beginning. */
-const START: AssemblerState = { next: 0n, pending: [] };
 
 export interface Stretch {
   readonly vm: string | null;
@@ -42,7 +40,7 @@ async function* ofAll(
   { from, to }: Stretch,
   end: Position,
 ): AsyncGenerator<Change> {
-  const start = from === null ? START : readingStart(state, from);
+  const start = from === null ? LOG_START : readingStart(state, from);
   const until = to === null || to >= end ? end : to + 1n;
   if (start.next >= until) return;
   const assembler = new CommitAssembler(log, start);

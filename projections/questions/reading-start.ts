@@ -28,5 +28,6 @@ export function readingStart(state: LedgerState, position: Position): AssemblerS
   }
   // What is under way at the head may have been so for long.
   for (const open of state.reached.pending) if (open.position < next) pending.push(open);
-  return { next, pending };
+  // The state itself was compared with the log.
+  return { next, last: null, pending };
 }

@@ -5,7 +5,7 @@ import { pageCountOf } from '../../domain/values/memory-map.ts';
 import { UNKNOWN, type Holding } from '../../domain/values/holding.ts';
 import type { Position } from '../../domain/ports/event-log.ts';
 import type { CaptureRow, VmEntry } from '../models/catalogue.ts';
-import type { Change } from '../commits.ts';
+import { LOG_START, type Change } from '../commits.ts';
 import type { LedgerState, Replay } from '../models/ledger-state.ts';
 import { holdingsOf, type PageTable } from '../models/page-tables.ts';
 
@@ -74,7 +74,7 @@ export async function walkTables(
 ): Promise<void> {
   const walk: Walk = { state: ports.state, tables: new Map(), visitor };
   const end: Position = ports.state.next;
-  await ports.replay({ next: 0n, pending: [] }, async (change) => {
+  await ports.replay(LOG_START, async (change) => {
     if (change.position < end) walkChange(walk, change);
   });
 }

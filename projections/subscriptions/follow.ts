@@ -8,7 +8,7 @@ import { refuse } from '../../domain/values/refused.ts';
 import { parsePlace, RANK_FIRST, RANK_LAST, type Place } from './cursor.ts';
 import { readingStart } from '../questions/reading-start.ts';
 import { ensureIdentifiers, RowLister } from '../questions/row-lister.ts';
-import type { AssemblerState, Change } from '../commits.ts';
+import { LOG_START, type AssemblerState, type Change } from '../commits.ts';
 import { ProjectedState, type Projected } from './projected-state.ts';
 import type { Projection } from '../projection.ts';
 import { projectionNamed } from './registered.ts';
@@ -43,7 +43,7 @@ interface Start {
 
 /** Where to read from. The ledger's state is at the log's head. */
 function startAt({ state }: FollowedLedger, from: From | undefined): Start {
-  if (from === undefined) return { at: { next: 0n, pending: [] }, after: null };
+  if (from === undefined) return { at: LOG_START, after: null };
   if (from === 'latest') return { at: state.reached, after: null };
   const after = placeOf(from);
   if (after.position >= state.next)

@@ -1,6 +1,5 @@
 // A projection's state and where in the log it stands, as it is kept between runs. It is bound to the
-// projection's name and version, to the ledger, to the last commit folded and to how contents are
-// numbered: whatever does not fit is not there, and the log is folded from its start.
+// projection's name and version, to the ledger, to the last event read and to how contents are numbered: whatever does not fit is not there, and the log is folded from its start.
 
 import * as t from 'io-ts';
 import { assert } from '../../domain/values/assert.ts';
@@ -10,35 +9,30 @@ import type { Position } from '../../domain/ports/event-log.ts';
 import { isName } from '../../domain/events/streams.ts';
 import { decodeState, StateReader, StateUnfit, StateWriter } from '../models/state-bytes.ts';
 import { position } from '../models/catalogue-state.ts';
-import type { AssemblerState, CaptureChange, Change } from '../commits.ts';
+import { LOG_START, type AssemblerState, type CaptureChange, type Change } from '../commits.ts';
+import { assemblerState } from '../models/assembler-state.ts';
 import { stateBytes, stateOf } from '../models/half.ts';
 import { foldedKinds } from '../models/folded-kinds.ts';
 import type { LedgerState } from '../models/ledger-state.ts';
 import { holdingsOf } from '../models/page-tables.ts';
 import type { Folded, Projection } from '../projection.ts';
 
-const FORMAT = 1;
+const FORMAT = 2;
 /** Page events folded since the state was kept, after which it is kept again. */
 const SAVE_ROWS = 1_000_000;
 
 const orNull = <C extends t.Mixed>(codec: C) => t.union([codec, t.null]);
-const anchor = t.strict({ vm: t.string, capture: t.number, position, hash: t.string });
 const HEAD = t.strict({
   ledger: t.string,
   name: t.string,
   version: t.number,
-  next: position,
+  from: assemblerState,
   applied: orNull(position),
   timeMs: t.number,
-  pending: t.array(t.strict({ stream: t.string, revision: t.number, position })),
-  anchor: orNull(anchor),
   /** Of the ledger's contents: their numbers stand in states. */
   packs: t.number,
   numbering: position,
 });
-
-/** The last commit that was folded: tells this log from another past of it. */
-type Anchor = t.TypeOf<typeof anchor>;
 
 export interface ProjectedPorts {
   /** The ledger's id; null where it is not known: then nothing is kept. */
@@ -69,11 +63,10 @@ export class ProjectedState<S> {
   readonly #projection: Projection<S>;
   readonly #folded: Folded;
   #state: S;
-  #from: AssemblerState = { next: 0n, pending: [] };
+  #from: AssemblerState = LOG_START;
   /** Changes up to here are in the state, also those that come after `#from`. */
   #applied: Position | null = null;
   #timeMs = 0;
-  #anchor: Anchor | null = null;
   #unsavedRows = 0;
   #isSaved = true;
   /**
@@ -123,22 +116,15 @@ export class ProjectedState<S> {
       const { ledger } = this.#ports;
       if (head.name !== name || head.version !== version || head.ledger !== ledger) return;
       const { state } = this.#ports;
-      if (head.next > state.next || !this.#isOfLog(head.anchor)) return;
+      if (head.from.next > state.next || !(await state.isInLog(head.from))) return;
       if (state.contents.numbering(head.packs) !== head.numbering) return;
       this.#state = stateOf(this.#projection, reader.column());
-      this.#from = { next: head.next, pending: head.pending };
+      this.#from = head.from;
       this.#applied = head.applied;
       this.#timeMs = head.timeMs;
-      this.#anchor = head.anchor;
     } catch (thrown) {
       if (!(thrown instanceof StateUnfit)) throw thrown;
     }
-  }
-
-  #isOfLog(of: Anchor | null): boolean {
-    if (of === null) return true;
-    const row = this.#ports.state.catalogue.vms.get(of.vm)?.capture(of.capture);
-    return row?.position === of.position && row.hash === of.hash;
   }
 
   /** Folds a change that the ledger's own state has come past; null for one that is folded already. */
@@ -182,10 +168,8 @@ export class ProjectedState<S> {
     );
   }
 
-  #note({ committed, position: at, batches, damage }: CaptureChange): void {
-    const { vm, capture, hash, timeMs } = committed;
-    this.#timeMs = timeMs;
-    this.#anchor = { vm, capture, position: at, hash };
+  #note({ committed, batches, damage }: CaptureChange): void {
+    this.#timeMs = committed.timeMs;
     if (damage !== null) this.#isSound = false;
     for (const columns of batches) this.#unsavedRows += columns.kinds.length;
   }
@@ -213,11 +197,9 @@ export class ProjectedState<S> {
       ledger,
       name,
       version,
-      next: this.#from.next,
+      from: { ...this.#from, pending: [...this.#from.pending] },
       applied: this.#applied,
       timeMs: this.#timeMs,
-      pending: [...this.#from.pending],
-      anchor: this.#anchor,
       packs,
       numbering: contents.numbering(packs)!,
     });

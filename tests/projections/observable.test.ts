@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import { lastValueFrom, scan, type Subscription } from 'rxjs';
-import type { EventLog } from '../../domain/ports/event-log.ts';
+import { markOf, type EventLog } from '../../domain/ports/event-log.ts';
 import type { AssemblerState, Change } from '../../projections/commits.ts';
 import {
   changes$,
@@ -12,7 +12,7 @@ import {
 import { vmStream } from '../../domain/events/streams.ts';
 import { HandMadeLedger, planCapture } from '../support/hand-made-captures.ts';
 
-const START: AssemblerState = { next: 0n, pending: [] };
+const START: AssemblerState = { next: 0n, last: null, pending: [] };
 
 const lineOf = (change: Change): string => {
   if (change._tag === 'capture') return `${change.committed.vm}@${change.committed.capture}`;
@@ -147,7 +147,11 @@ describe('a replay', () => {
       folded += 1;
     });
     expect({ most, folded }).toEqual({ most: 1, folded: 5 });
-    expect(state).toEqual({ next: BigInt(ledger.store.events.length), pending: [] });
+    expect(state).toEqual({
+      next: BigInt(ledger.store.events.length),
+      last: markOf(ledger.store.events.at(-1)!),
+      pending: [],
+    });
   });
 });
 

@@ -360,10 +360,62 @@ describe('a state that is loaded beside a log', () => {
     // The log was put back from a copy, and another second capture was recorded.
     const after = other.open(files);
     await after.load();
-    await after.confirm();
-    expect([...files.kept.keys()]).toEqual([]);
+    await after.catchUp({ heavy: true });
+    expect(after.pasts).toBe(1);
+    expect(await everything(after)).toEqual(await everything(other.state));
+  });
+
+  test('is made anew also after the other past has grown beyond it', async () => {
+    const [one, other] = await twoPasts();
+    const files = new MapStateFiles();
+    const before = one.open(files);
+    await before.catchUp({ heavy: true });
+    await before.save();
+    for (let value = 2; value < 6; value += 1)
+      await other.record({ vm: 'a', pages: [value, 8, 0] });
+    await other.state.catchUp({ heavy: true });
+    const after = other.open(files);
+    await after.load();
+    await after.catchUp({ heavy: false });
+    expect(after.pasts).toBe(1);
     await after.catchUp({ heavy: true });
     expect(await everything(after)).toEqual(await everything(other.state));
+  });
+
+  test.each(['catalogue', 'sharing'] as const)(
+    'with a %s of another past beside the other half is made anew',
+    async (name) => {
+      const [one, other] = await twoPasts();
+      const kept = await Promise.all(
+        [one, other].map(async (ledger) => {
+          const files = new MapStateFiles();
+          const state = ledger.open(files);
+          await state.catchUp({ heavy: true });
+          await state.save();
+          return files;
+        }),
+      );
+      const mixed = kept[1]!;
+      if (kept[0]!.kept.has(name)) mixed.kept.set(name, kept[0]!.kept.get(name)!);
+      const after = other.open(mixed);
+      await after.load();
+      await after.catchUp({ heavy: true });
+      expect(await everything(after)).toEqual(await everything(other.state));
+    },
+  );
+
+  test('throws away what others keep of the past that is gone', async () => {
+    const [one, other] = await twoPasts();
+    const files = new MapStateFiles();
+    const before = one.open(files);
+    await before.catchUp({ heavy: true });
+    await before.save();
+    for (const name of ['tables/a/1', 'projected/mine/1', 'page-index/list', 'log-bytes'])
+      await files.save(name, new Uint8Array(1));
+    const after = other.open(files);
+    await after.load();
+    await after.catchUp({ heavy: false });
+    expect([...files.kept.keys()].filter((name) => !name.startsWith('tables/'))).toEqual([]);
   });
 
   test('whose past is the same goes on from there', async () => {
@@ -375,8 +427,8 @@ describe('a state that is loaded beside a log', () => {
     const after = one.open(files);
     await after.load();
     const { next } = after;
-    await after.confirm();
-    expect(after.next).toBe(next);
+    await after.catchUp({ heavy: false });
+    expect(after.pasts).toBe(0);
     expect(next).toBe(one.state.next);
   });
 });

@@ -26,7 +26,7 @@ const vmOf = (change: Change): string | null => {
 
 async function allOf(ledger: HandMadeLedger): Promise<Change[]> {
   const changes: Change[] = [];
-  await replayCommits(ledger.log, { next: 0n, pending: [] }, async (change) => {
+  await replayCommits(ledger.log, { next: 0n, last: null, pending: [] }, async (change) => {
     changes.push(change);
   });
   return changes;
