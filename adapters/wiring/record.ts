@@ -21,6 +21,7 @@ import { run } from '../../domain/ports/run.ts';
 function recorderModels(ledger: Ledger, options: RecorderOptions): RecorderModels {
   const { state } = ledger;
   return {
+    pasts: () => state.pasts,
     catchUp: () => state.catchUp({ heavy: true }),
     vm: (vm) => state.catalogue.vms.get(vm)?.state ?? initialVm,
     position: (vm, capture) => state.catalogue.vms.get(vm)?.capture(capture)?.position ?? null,

@@ -38,6 +38,8 @@ export interface CaptureView extends WritesView {
 
 /** What recording reads. */
 export interface RecorderModels {
+  /** Counts the pasts of the log that were thrown away: a capture is of one. */
+  pasts(): number;
   /** Folds what the log holds beyond the models. */
   catchUp(): Promise<void>;
   vm(vm: string): VmState;

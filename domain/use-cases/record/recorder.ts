@@ -145,6 +145,7 @@ export class Recorder {
     const startedAtMs = clock();
     const end = await StreamEnd.of(log, vmStream(vm));
     await this.check(captured.memoryMap);
+    const past = models.pasts();
     const before = models.vm(vm);
     const view = await models.captureView(vm, pages);
     // What damage took is written anew, also where it did not change.
@@ -165,6 +166,8 @@ export class Recorder {
     const counts = await writer.run();
     this.#checkTime(startedAtMs);
     await models.catchUp();
+    // What was decided stands on events that are not in the log any more.
+    if (models.pasts() !== past) throw replaced(vm);
     if (view.isOutdated()) {
       this.#spare = next;
       return null;
@@ -231,6 +234,13 @@ export class Recorder {
 const ATTEMPTS_MAX = 3;
 /** Longest time from a capture's first pack to its commit. */
 const CAPTURE_MS_MAX = 12 * 3_600_000;
+
+const replaced = (vm: string): LedgerError =>
+  new LedgerError(
+    'LOG_REPLACED',
+    `the log was put back from a copy, or lost its end, while a capture of VM ${vm} was recorded; nothing of the capture counts: record again`,
+    { vm },
+  );
 
 const outrun = (vm: string): LedgerError =>
   new LedgerError(
