@@ -3,7 +3,7 @@
 
 import { randomBytes, randomUUID } from 'node:crypto';
 import { homedir } from 'node:os';
-import { isAbsolute, join, resolve } from 'node:path';
+import { isAbsolute, join } from 'node:path';
 import * as either from 'fp-ts/lib/Either.js';
 import { pipe } from 'fp-ts/lib/function.js';
 import * as taskEither from 'fp-ts/lib/TaskEither.js';
@@ -15,7 +15,6 @@ import {
   type EventStoreLog,
 } from '../stores/event-log-eventstoredb/event-log-eventstoredb.ts';
 import { parseLedgerUrl, withoutSecrets } from '../stores/event-log-eventstoredb/ledger-url.ts';
-import { parsePageStoreUrl, s3Url } from '../stores/page-store-s3/page-store-url.ts';
 import { openLocalState, type LocalState } from '../stores/ledger-folder/local-state.ts';
 import { openStateFiles } from '../stores/derived/state-files.ts';
 import { assert } from '../../domain/values/assert.ts';
@@ -32,6 +31,7 @@ import {
   type LedgerFacts,
 } from '../../domain/ledger.ts';
 import { decideInto } from '../../domain/use-cases/decide.ts';
+import { agreedStore, storeUrl } from './agreed-store.ts';
 import { Ledger, type LedgerPages, type LedgerParts } from './ledger.ts';
 import type { OpenLedgerOptions } from './options.ts';
 
@@ -62,8 +62,7 @@ function pageStoreUrl(options: OpenLedgerOptions): string {
       url: withoutSecrets(options.url),
       why: 'there is no ledger yet, and one on a server is created with a place for its packs: say --page-store s3://BUCKET/PREFIX, or a folder that all its hosts see',
     });
-  const place = parsePageStoreUrl(pageStore);
-  return place._tag === 's3' ? s3Url(place) : resolve(place.path);
+  return storeUrl(pageStore);
 }
 
 /** Packs in a folder that all hosts see. */
@@ -144,13 +143,25 @@ function claimedFirst(
   };
 }
 
+/** As ids of ledgers are made; folders and locks of this host bear them. */
+const LEDGER_ID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/u;
+
+function checked(made: LedgerFacts['ledger']): LedgerFacts['ledger'] {
+  if (made === null || LEDGER_ID.test(made.id)) return made;
+  throw new LedgerError(
+    'NOT_A_LEDGER',
+    `the first event of stream ${LEDGER_STREAM} names a ledger ${made.id}, and an identifier of 32 hex digits was expected: it is no event of this program; use another ledger name`,
+    { found: made.id },
+  );
+}
+
 /** The ledger as the event that made it says; null where there is none yet. */
 async function madeIn(log: EventStoreLog): Promise<LedgerFacts['ledger']> {
   const range = { stream: LEDGER_STREAM, fromRevision: 0, count: 1, fromPosition: 0n };
   for await (const [first] of log.readStream(range)) {
     if (first === undefined) continue;
     const event = valueOf(decodeControl(first));
-    if (event.type === 'LedgerCreated') return evolveLedger(initialLedger, event).ledger;
+    if (event.type === 'LedgerCreated') return checked(evolveLedger(initialLedger, event).ledger);
     throw new LedgerError(
       'NOT_A_LEDGER',
       `the first event of stream ${LEDGER_STREAM} is a ${first.type}, and a LedgerCreated was expected: this is no ledger's stream; use another ledger name`,
@@ -261,8 +272,17 @@ async function partsOf(
   const local: LocalState = await run(
     openLocalState({ files, root: stateFolder(options), name, id }),
   );
-  assert(pageStore !== null, 'a ledger on a server has its packs elsewhere');
-  const store = await openPages(options, { url: pageStore, cache: local.cache });
+  const agreed = await agreedStore({
+    ledger: name,
+    inLog: pageStore,
+    told: options.pageStore,
+    at: { files, folder: local.folder },
+    onNotice: options.onNotice ?? (() => undefined),
+  });
+  const store = await openPages(options, { url: agreed.url, cache: local.cache });
+  // Another place than the log says has to be the ledger's already.
+  if (agreed.isOther) await run(store.checkClaim(id));
+  await agreed.remember();
   const stateFiles = openStateFiles({ files, folder: local.projections });
   return {
     id,

@@ -92,6 +92,10 @@ export const LEDGER_ERRORS = {
       "See the reason in the message; check the AWS environment variables and files, and this machine's clock.",
   },
   STORE_MISSING: { kind: 'absent', advice: "Create it, or check the page store's URL." },
+  STORE_UNCONFIRMED: {
+    kind: 'usage',
+    advice: 'Say `--page-store URL` once, if that is where the packs lie.',
+  },
   STORE_TAKEN: { kind: 'failed', advice: 'Give another prefix or folder.' },
   POINT_DAMAGED: {
     kind: 'damage',
