@@ -1,10 +1,11 @@
-// The file port: the real disk and the one that loses what was not synced do the same, as long as
-// nothing crashes; and what a crash leaves of the latter.
+// The file port: the real disk, files in memory and the disk that loses what was not synced do the
+// same, as long as nothing crashes; and what a crash leaves of the latter.
 
 import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
 import type { FilePort } from '../../../adapters/files/files.ts';
 import { nodeFiles } from '../../../adapters/files/node-files.ts';
+import { MemoryFiles } from '../../../adapters/files/memory-files.ts';
 import { fileFailure } from '../../../adapters/files/failures.ts';
 import { LossyFiles } from '../../simulation/lossy-files.ts';
 import { withTemporaryFolder } from '../../support/temporary-folder.ts';
@@ -20,8 +21,14 @@ const DISKS = [
     disk: 'of this machine',
     use: (work: Work) => withTemporaryFolder((path) => work(nodeFiles, path)),
   },
-  { disk: 'in memory', use: (work: Work) => work(new LossyFiles(['/disk']), '/disk') },
+  { disk: 'in memory', use: (work: Work) => inMemory(work) },
+  { disk: 'that crashes', use: (work: Work) => work(new LossyFiles(['/disk']), '/disk') },
 ];
+async function inMemory(work: Work): Promise<void> {
+  const files = new MemoryFiles();
+  await files.makeFolder('/disk');
+  await work(files, '/disk');
+}
 type Work = (files: FilePort, folder: string) => Promise<void>;
 
 describe.each(DISKS)('the disk $disk', ({ use }) => {
