@@ -1,7 +1,9 @@
 // pageledger's public API.
 
 export { run } from './domain/ports/run.ts';
-export { sha256, Ledger, type LedgerMode } from './adapters/wiring/ledger.ts';
+export { sha256 } from './adapters/wiring/digest.ts';
+export { Ledger } from './adapters/wiring/ledger.ts';
+export type { LedgerMode } from './adapters/wiring/ledger-parts.ts';
 export { openLedger } from './adapters/wiring/open-ledger.ts';
 export { type OpenLedgerOptions } from './adapters/wiring/options.ts';
 export {

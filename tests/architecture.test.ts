@@ -168,7 +168,7 @@ function circleIn(imports: ReadonlyMap<string, readonly string[]>): string[] | n
 
 /** What a face reaches for behind a ledger's back: its parts are not the face's business. */
 const BEHIND_A_LEDGER =
-  /\bledger\.(?:state|column|log|store|replay|keys|files|stateFiles|paths)\b|\bledger\.\w+\.\w/u;
+  /\bledger\.(?:state|column|log|store|replay|keys|files|stateFiles|local)\b|\bledger\.\w+\.\w/u;
 const FACES = 'adapters/faces/';
 
 function reachFindings(file: string, text: string): string[] {

@@ -2,7 +2,7 @@
 // agreed on when it was told first. What the log says of it, anybody who can write there may have
 // written: it is shown, and followed only where the host was told the same.
 
-import { isAbsolute, resolve } from 'node:path';
+import { isAbsolute } from 'node:path';
 import { LedgerError } from '../../domain/values/ledger-error.ts';
 import { isRefused } from '../../domain/values/refused.ts';
 import {
@@ -10,13 +10,7 @@ import {
   saveAgreedStore,
   type AgreedStoreFile,
 } from '../stores/ledger-folder/agreed-store.ts';
-import { parsePageStoreUrl, s3Url } from '../stores/page-store-s3/page-store-url.ts';
-
-/** A place as it was told, in the one form that a ledger remembers it in. BadUrl is thrown. */
-export function storeUrl(told: string): string {
-  const place = parsePageStoreUrl(told);
-  return place._tag === 's3' ? s3Url(place) : resolve(place.path);
-}
+import { placeUrl } from './page-places.ts';
 
 const unfit = (ledger: string, found: string): LedgerError =>
   new LedgerError(
@@ -28,10 +22,10 @@ const unfit = (ledger: string, found: string): LedgerError =>
 /** The place that a ledger's first event names. NOT_A_LEDGER where it is none. */
 function storeInLog(ledger: string, pageStore: string | null): string {
   if (pageStore === null) throw unfit(ledger, 'that they lie with its log');
-  const isBucket = pageStore.startsWith('s3://');
-  if (!isBucket && !isAbsolute(pageStore)) throw unfit(ledger, pageStore);
+  const isFolder = !pageStore.includes('://');
+  if (isFolder && !isAbsolute(pageStore)) throw unfit(ledger, pageStore);
   try {
-    return storeUrl(pageStore);
+    return placeUrl(pageStore);
   } catch (thrown) {
     if (isRefused(thrown)) throw unfit(ledger, thrown.message);
     throw thrown;
@@ -70,7 +64,7 @@ export async function agreedStore(question: StoreQuestion): Promise<AgreedStore>
   const { ledger, at, onNotice } = question;
   const inLog = storeInLog(ledger, question.inLog);
   const known = await loadAgreedStore(at);
-  const told = question.told === undefined ? null : storeUrl(question.told);
+  const told = question.told === undefined ? null : placeUrl(question.told);
   const url = told ?? known;
   if (url === null) throw unconfirmed(ledger, inLog);
   if (url !== inLog)

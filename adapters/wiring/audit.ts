@@ -26,7 +26,8 @@ import { LedgerState } from '../../projections/models/ledger-state.ts';
 import type { Finding } from '../../domain/values/finding.ts';
 import type { StateFiles } from '../../domain/ports/derived-files.ts';
 import type { Position } from '../../domain/ports/event-log.ts';
-import { sha256, type Ledger } from './ledger.ts';
+import { sha256 } from './digest.ts';
+import type { Ledger } from './ledger.ts';
 
 /** Hex of a holding's identifier; null for a pattern or a page that is not known. */
 export const identifierOf = (ledger: Ledger, holding: Holding): string | null =>

@@ -14,7 +14,8 @@ import {
 import type { CompactModels, ContentPlaces } from '../../domain/use-cases/compact/models.ts';
 import { surveyOf } from '../../projections/compaction/survey.ts';
 import { versionsOf } from '../../projections/compaction/versions.ts';
-import { sha256, type Ledger } from './ledger.ts';
+import { sha256 } from './digest.ts';
+import type { Ledger } from './ledger.ts';
 import { run } from '../../domain/ports/run.ts';
 
 export type { Compacted, CompactRequest } from '../../domain/use-cases/compact/compact.ts';

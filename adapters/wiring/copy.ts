@@ -18,7 +18,8 @@ import { refuse } from '../../domain/values/refused.ts';
 import { decodePackRewritten } from '../../domain/events/pack-rewritten.ts';
 import { LEDGER_STREAM } from '../../domain/events/streams.ts';
 import { toHex } from '../../domain/values/identifier.ts';
-import { sha256, type Ledger } from './ledger.ts';
+import { sha256 } from './digest.ts';
+import type { Ledger } from './ledger.ts';
 import { run } from '../../domain/ports/run.ts';
 
 /** Packs under way at once. */

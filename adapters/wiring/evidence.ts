@@ -4,7 +4,8 @@ import type { LogHead } from '../../domain/evidence.ts';
 import type { Finding } from '../../domain/values/finding.ts';
 import { isLedgerError } from '../../domain/values/ledger-error.ts';
 import { headFinding, logHead } from '../../projections/questions/log-head.ts';
-import { sha256, type Ledger } from './ledger.ts';
+import { sha256 } from './digest.ts';
+import type { Ledger } from './ledger.ts';
 
 /** A head, and the ledger that it is of. */
 export interface LedgerHead extends LogHead {

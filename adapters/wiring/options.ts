@@ -1,6 +1,6 @@
 // What opening a ledger may be told.
 
-import type { LedgerSettings } from './ledger.ts';
+import type { LedgerSettings } from './ledger-parts.ts';
 
 export interface OpenLedgerOptions extends LedgerSettings {
   /** A folder, or `esdb://HOST?ledger=NAME` for a log on EventStoreDB. */

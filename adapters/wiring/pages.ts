@@ -22,8 +22,8 @@ import type { VmPoint } from './restore.ts';
 /** The page index of a ledger. */
 export const pageIndexOf = (ledger: Ledger): PageIndex =>
   ledger.pageIndex(() => {
-    const { state, replay, files, paths, stateFiles, id } = ledger;
-    const blocks = openBlockFiles({ files, folder: paths.projections });
+    const { state, replay, local, stateFiles, id } = ledger;
+    const blocks = openBlockFiles({ files: local.files, folder: local.projections });
     return new PageIndex({ state, replay, files: stateFiles, blocks, ledger: id });
   });
 

@@ -3,6 +3,7 @@
 import { randomBytes } from 'node:crypto';
 import * as either from 'fp-ts/lib/Either.js';
 import { LIVE_GUESTS, openImage, type OpenSourceRequest } from '../guests/sources.ts';
+import { openFingerprintFiles } from '../stores/keys/fingerprint-files.ts';
 import { lockRecorder } from '../stores/locks/recorder-lock.ts';
 import { announceWriter } from '../stores/locks/writers-presence.ts';
 import { commitDigest } from '../../domain/evidence.ts';
@@ -15,7 +16,8 @@ import { isLinkedVm, type CaptureRow } from '../../projections/models/catalogue.
 import { LayeredCaptureView } from '../../projections/models/capture-view.ts';
 import { IndexUnfit } from '../../projections/models/identifier-index.ts';
 import { UNKNOWN } from '../../domain/values/holding.ts';
-import { sha256, type Ledger } from './ledger.ts';
+import { sha256 } from './digest.ts';
+import type { Ledger } from './ledger.ts';
 import { run } from '../../domain/ports/run.ts';
 
 function recorderModels(ledger: Ledger, options: RecorderOptions): RecorderModels {
@@ -84,7 +86,8 @@ export async function openRecorder(ledger: Ledger, options: RecorderOptions): Pr
   if (refusal !== null) throw refuse(refusal);
   await run(ledger.store.removeLeftovers(ledger.clock()));
   const lock = await lockWriting(ledger, options.vm);
-  const { log, store, clock, fingerprintFiles: files } = ledger;
+  const { log, store, clock, local } = ledger;
+  const files = openFingerprintFiles({ files: local.files, folder: local.keys });
   const engine = await ledger.engine();
   const pages = await ledger.pageReader();
   const make = (): Recorder =>

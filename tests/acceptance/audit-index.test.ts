@@ -78,8 +78,8 @@ describe('audit queries', () => {
     ];
     const answers = (at: string) =>
       withLedger(async (ledger) => {
-        const { state, replay, files, paths, stateFiles } = ledger;
-        const blocks = openBlockFiles({ files, folder: paths.projections });
+        const { state, replay, files, local, stateFiles } = ledger;
+        const blocks = openBlockFiles({ files, folder: local.projections });
         const ports = { state, replay, blocks, files: stateFiles, ledger: ledger.id };
         return ask(new PageIndex({ ...ports, segmentRows: 40 }));
       }, at);

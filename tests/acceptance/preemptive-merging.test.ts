@@ -149,18 +149,18 @@ describe('an image that did not change', () => {
   ])('writes nothing either where its fingerprints %s', async (_how, spoil) => {
     await record('vm', image);
     await reopen();
-    spoil(join(ledger.paths.keys, 'fingerprints', 'vm'));
+    spoil(join(ledger.local.keys, 'fingerprints', 'vm'));
     const changed = Buffer.from(image);
     pageAt(changed, 17).set([1, 2, 3]);
     expect(await record('vm', changed)).toMatchObject({ written: 1, unchanged: 599 });
     await reopen();
-    rmSync(join(ledger.paths.keys, 'fingerprints', 'vm'));
+    rmSync(join(ledger.local.keys, 'fingerprints', 'vm'));
     expect(await record('vm', changed)).toMatchObject({ written: 0, unchanged: 600 });
   });
 
   test('is recorded rightly with the fingerprints of another capture or VM', async () => {
     const series = [...imageSeries({ seed: 2, pages: 600, captures: 4, changedPages: 30 })];
-    const fingerprints = join(ledger.paths.keys, 'fingerprints');
+    const fingerprints = join(ledger.local.keys, 'fingerprints');
     await record('vm', series[0]!);
     cpSync(join(fingerprints, 'vm'), join(folder.path, 'old'));
     await record('vm', series[1]!);
@@ -379,8 +379,8 @@ describe('without its key', () => {
     async () => {
       await record('vm', image);
       await ledger.close();
-      const [key] = readdirSync(ledger.paths.keys).filter((name) => name.endsWith('.key'));
-      const path = join(ledger.paths.keys, key!);
+      const [key] = readdirSync(ledger.local.keys).filter((name) => name.endsWith('.key'));
+      const path = join(ledger.local.keys, key!);
       renameSync(path, join(folder.path, 'key'));
       const commands = new LedgerCommands(url);
       const [file] = writeImages({ folder: folder.path, name: 'again', images: [image] });
@@ -403,7 +403,7 @@ describe('without its key', () => {
     await record('vm', image);
     await record('other', image, 'spare');
     await reopen();
-    rmSync(join(ledger.paths.keys, 'default.key'));
+    rmSync(join(ledger.local.keys, 'default.key'));
     await expect(record('vm', image)).rejects.toMatchObject({ code: 'KEY_MISSING' });
     expect(await record('other', image)).toMatchObject({ written: 0 });
   });
@@ -414,7 +414,7 @@ describe('without its key', () => {
     await withLedger({ url: join(folder.path, 'stranger'), mode: 'create' }, async (stranger) => {
       const request = { vm: 'vm', image, folder: folder.path };
       await recordImage(stranger, request);
-      cpSync(join(stranger.paths.keys, 'default.key'), join(ledger.paths.keys, 'default.key'));
+      cpSync(join(stranger.local.keys, 'default.key'), join(ledger.local.keys, 'default.key'));
     });
     await expect(record('vm', image)).rejects.toMatchObject({ name: 'LedgerError' });
     expect(ledger.vm('vm').captures).toHaveLength(1);

@@ -154,7 +154,7 @@ async function sampleShared(setting: Setting, times: Times): Promise<number> {
   const place = { url: server.freshUrl(), pageStore: s3.url(bucket, prefix), stateFolder };
   const cache = await closing(await openLedger({ ...place, mode: 'create' }), async (ledger) => {
     times.record.push(await recordSeconds(setting, ledger));
-    return join(dirname(ledger.paths.projections), 'cache');
+    return join(dirname(ledger.local.projections), 'cache');
   });
   // What a recorder puts is not kept, but what it read to compare is.
   rmSync(cache, { recursive: true, force: true });

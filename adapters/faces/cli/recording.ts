@@ -3,7 +3,8 @@
 import type { Command } from 'commander';
 import { PAGE_BYTES } from '../../../domain/values/page.ts';
 import { type CaptureRow } from '../../../projections/models/catalogue.ts';
-import type { Ledger, LedgerMode } from '../../wiring/ledger.ts';
+import type { Ledger } from '../../wiring/ledger.ts';
+import type { LedgerMode } from '../../wiring/ledger-parts.ts';
 import { type SharePolicy } from '../../../domain/events/control.ts';
 import { UsageError } from './failure.ts';
 import { captureRow } from '../rows/capture-rows.ts';

@@ -4,7 +4,8 @@ import type { Command } from 'commander';
 import { isLedgerError } from '../../../domain/values/ledger-error.ts';
 import { durationMs } from '../../../domain/values/instant.ts';
 // Not from index.ts: small questions start quickly when they load no more than they need.
-import type { Ledger, LedgerMode } from '../../wiring/ledger.ts';
+import type { Ledger } from '../../wiring/ledger.ts';
+import type { LedgerMode } from '../../wiring/ledger-parts.ts';
 import { openLedger } from '../../wiring/open-ledger.ts';
 import { LOCAL } from '../../wiring/local-zone.ts';
 import { type OpenLedgerOptions } from '../../wiring/options.ts';

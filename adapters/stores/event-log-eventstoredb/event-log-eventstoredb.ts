@@ -6,7 +6,7 @@
 
 import type { TaskEither } from 'fp-ts/lib/TaskEither.js';
 import type { LedgerError } from '../../../domain/values/ledger-error.ts';
-import { atPort } from '../../../domain/ports/run.ts';
+import { atPort, run } from '../../../domain/ports/run.ts';
 import type { Finding } from '../../../domain/values/finding.ts';
 import {
   isMarked,
@@ -29,7 +29,7 @@ import {
 } from './connection.ts';
 import { checkMark, follow } from './follow.ts';
 import { LedgerStreams, type PlacedEvent } from './streams.ts';
-import { parseConnectionString } from './ledger-url.ts';
+import { parseConnectionString, parseLedgerUrl, withoutSecrets } from './ledger-url.ts';
 
 /** An event log on a server, and what only such a one has. */
 export interface EventStoreLog extends EventLog {
@@ -189,3 +189,30 @@ export const openEventStoreLog = (
     });
     return new ServerLog(connection, request.ledger);
   });
+
+/** A ledger's log on a server, and what the ledger is called there. */
+export interface NamedLog {
+  readonly log: EventStoreLog;
+  readonly name: string;
+  /** The server's URL, as it may be repeated: without secrets. */
+  readonly shownUrl: string;
+}
+
+/** Opens the log that a ledger's URL names; `patienceMs` is how long a server is waited for. */
+export async function openSharedLog(request: {
+  readonly url: string;
+  readonly onNotice?: (sentence: string) => void;
+  readonly patienceMs?: number;
+}): Promise<NamedLog> {
+  const { connectionString, ledger: name } = parseLedgerUrl(request.url);
+  const { onNotice, patienceMs } = request;
+  const log = await run(
+    openEventStoreLog({
+      url: connectionString,
+      ledger: name,
+      ...(onNotice === undefined ? {} : { onNotice: ({ text }) => onNotice(text) }),
+      ...(patienceMs === undefined ? {} : { limits: { giveUpAfterMs: patienceMs } }),
+    }),
+  );
+  return { log, name, shownUrl: withoutSecrets(request.url) };
+}

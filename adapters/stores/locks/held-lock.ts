@@ -66,3 +66,17 @@ export async function holdLock(
   if (request.kind === 'exclusive') await signIn(files, path);
   return { release: once(() => locked.release()), unavailable: null };
 }
+
+/** Hands locks on, and says, once, where one cannot be had. */
+export function tellOnce(onNotice: (sentence: string) => void): (lock: HeldLock) => HeldLock {
+  let hasTold = false;
+  return (lock) => {
+    if (lock.unavailable === null || hasTold) return lock;
+    hasTold = true;
+    onNotice(
+      `nothing tells other processes of this host that this one works on the ledger: ${lock.unavailable}; ` +
+        'two at once do no harm, the later one may have to begin again',
+    );
+    return lock;
+  };
+}
