@@ -2,8 +2,9 @@
 
 import type { LedgerSettings } from './ledger-parts.ts';
 
+/** What opens a ledger: where it lies, and how it is to be used. */
 export interface OpenLedgerOptions extends LedgerSettings {
-  /** A folder, or `esdb://HOST?ledger=NAME` for a log on EventStoreDB. */
+  /** A folder; `esdb://HOST?ledger=NAME` for a log on EventStoreDB; `memory:` for one that ends with the process. */
   readonly url: string;
   /** Where packs lie, for a ledger on a server that is created: a folder, or s3://BUCKET/PREFIX. */
   readonly pageStore?: string;

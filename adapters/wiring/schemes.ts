@@ -5,6 +5,7 @@ import { isServerUrl } from '../stores/event-log-eventstoredb/ledger-url.ts';
 import { refuse } from '../../domain/values/refused.ts';
 import { openFolder } from './folder-ledger.ts';
 import type { Ledger } from './ledger.ts';
+import { isMemoryUrl } from './memory-url.ts';
 import type { OpenLedgerOptions } from './options.ts';
 
 /** A kind of ledger. */
@@ -15,6 +16,9 @@ interface LedgerScheme {
 
 /** Of any URL, and of a server's also where its slashes were forgotten. */
 const SCHEME = /^(?:[A-Za-z][A-Za-z0-9+.-]*:\/\/|(?:esdb|kurrentdb|kurrent|kdb)(?:\+discover)?:)/iu;
+
+const openMemory: LedgerScheme['open'] = async (options) =>
+  (await import('./memory-ledger.ts')).openMemory(options);
 
 const openOnEventStoreDb: LedgerScheme['open'] = async (options) => {
   const [{ openShared }, { openSharedLog }] = await Promise.all([
@@ -35,6 +39,7 @@ function refuseUrl({ url }: OpenLedgerOptions): never {
 
 /** The first that takes a URL has it. */
 export const SCHEMES: readonly LedgerScheme[] = [
+  { takes: isMemoryUrl, open: openMemory },
   { takes: isServerUrl, open: openOnEventStoreDb },
   { takes: (url) => SCHEME.test(url), open: refuseUrl },
   { takes: () => true, open: openFolder },

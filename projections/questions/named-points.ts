@@ -50,7 +50,11 @@ export function captureNamed(entry: VmEntry, text: string, context: InstantConte
 }
 
 /** The same of a capture that can be restored: refused where it was forgotten. */
-export function keptCaptureNamed(entry: VmEntry, text: string, context: InstantContext): CaptureRow {
+export function keptCaptureNamed(
+  entry: VmEntry,
+  text: string,
+  context: InstantContext,
+): CaptureRow {
   const row = captureNamed(entry, text, context);
   const { capture } = row;
   const { firstKept } = entry.points;

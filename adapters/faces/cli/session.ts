@@ -6,6 +6,7 @@ import { durationMs } from '../../../domain/values/instant.ts';
 // Not from index.ts: small questions start quickly when they load no more than they need.
 import type { Ledger } from '../../wiring/ledger.ts';
 import type { LedgerMode } from '../../wiring/ledger-parts.ts';
+import { isMemoryUrl } from '../../wiring/memory-url.ts';
 import { openLedger } from '../../wiring/open-ledger.ts';
 import { LOCAL } from '../../wiring/local-zone.ts';
 import { type OpenLedgerOptions } from '../../wiring/options.ts';
@@ -39,7 +40,15 @@ export function ledgerUrl(command: Command): string {
     throw new UsageError(
       '--ledger is empty: a folder or esdb://HOST?ledger=NAME was expected; leave it out for $PAGELEDGER, else ./.pageledger',
     );
-  return ledger ?? variable('PAGELEDGER') ?? DEFAULT_LEDGER;
+  return lasting(ledger ?? variable('PAGELEDGER') ?? DEFAULT_LEDGER);
+}
+
+/** The URL, unless it is of a ledger that would end with the command. */
+export function lasting(url: string): string {
+  if (!isMemoryUrl(url)) return url;
+  throw new UsageError(
+    `a ledger at ${url} ends with its process, and is for programs; name a folder or esdb://HOST?ledger=NAME`,
+  );
 }
 
 export const outputOf = (command: Command): Output => {

@@ -5,7 +5,7 @@ import { copyLedger } from '../../../wiring/copy.ts';
 import { openLedger } from '../../../wiring/open-ledger.ts';
 import { interruptible } from '../interruption.ts';
 import { bytesText } from '../output.ts';
-import { openOptions, outputOf, progressOf } from '../session.ts';
+import { lasting, openOptions, outputOf, progressOf } from '../session.ts';
 
 export const declare = (command: Command): Command =>
   command
@@ -18,10 +18,15 @@ export const goesOnUnread = true;
 export async function run(command: Command): Promise<void> {
   const output = outputOf(command);
   const { pageStore, ...options } = openOptions(command);
-  const from = await openLedger({ ...options, url: command.args[0]!, mode: 'read' });
+  const from = await openLedger({ ...options, url: lasting(command.args[0]!), mode: 'read' });
   try {
     const store = pageStore === undefined ? {} : { pageStore };
-    const to = await openLedger({ ...options, ...store, url: command.args[1]!, mode: 'create' });
+    const to = await openLedger({
+      ...options,
+      ...store,
+      url: lasting(command.args[1]!),
+      mode: 'create',
+    });
     const progress = progressOf(command, 'copying');
     try {
       const told = (): string => 'what was copied stays, and copy goes on from there';
