@@ -18,7 +18,7 @@ import { restoreGuest } from '../../domain/use-cases/restore/restore-guest.ts';
 import type { CaptureRow, VmEntry } from '../../projections/models/catalogue.ts';
 import { isDeviceLost } from '../../projections/questions/affected-points.ts';
 import { decodeBatches } from '../../projections/commits.ts';
-import { holdingsOf } from '../../projections/models/page-tables.ts';
+import { holdingsOf } from '../../projections/table.ts';
 import type { Ledger } from './ledger.ts';
 
 export type RestoreFormat = TargetFormatName;

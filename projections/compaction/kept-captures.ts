@@ -4,7 +4,7 @@
 import type { VmEntry, CaptureRow } from '../models/catalogue.ts';
 import { decodeBatches } from '../commits.ts';
 import type { LedgerState } from '../models/ledger-state.ts';
-import { holdingsOf, type PageTable } from '../models/page-tables.ts';
+import { holdingsOf, type PageTable } from '../table.ts';
 
 /** What a kept capture holds beside, or instead of, what the one before it in its run does. */
 export interface KeptCapture {

@@ -20,7 +20,7 @@ import { decodeBatches } from '../commits.ts';
 import { isWritten, type AnyPack, type Contents } from '../models/contents.ts';
 import type { LedgerState } from '../models/ledger-state.ts';
 import { NumberSet } from '../../domain/values/number-set.ts';
-import { holdingsOf } from '../models/page-tables.ts';
+import { holdingsOf } from '../table.ts';
 import { keptCaptures } from './kept-captures.ts';
 
 /** What of a history is lost, as a sentence, or null. */

@@ -7,7 +7,7 @@ import { NO_GFN, type Versions, type VmVersions } from '../../domain/use-cases/c
 import type { CaptureRow, VmEntry } from '../models/catalogue.ts';
 import { decodeBatches } from '../commits.ts';
 import type { LedgerState } from '../models/ledger-state.ts';
-import { holdingsOf, type PageTable } from '../models/page-tables.ts';
+import { holdingsOf, type PageTable } from '../table.ts';
 import { keptCaptures, type KeptCapture } from './kept-captures.ts';
 
 /** Contents of one capture and where they are, those left out that were met before. */

@@ -19,7 +19,7 @@ import {
 import type { CaptureView, PageReference } from '../../domain/ports/models.ts';
 import type { Contents } from './contents.ts';
 import { IdentifierIndex, MemoryIdentifierColumn } from './identifier-index.ts';
-import type { PageTable } from './page-tables.ts';
+import type { PageTable } from '../table.ts';
 import type { Sharing } from './sharing.ts';
 
 export class LayeredCaptureView implements CaptureView {

@@ -3,13 +3,12 @@
 // keeps.
 
 import type { Position } from '../../domain/ports/event-log.ts';
-import { UNKNOWN } from '../../domain/values/holding.ts';
-import { pageCountOf } from '../../domain/values/memory-map.ts';
 import { RecentMap } from '../../domain/values/recent-map.ts';
 import type { Change } from '../commits.ts';
 import type { Catalogue, VmEntry } from './catalogue.ts';
 import type { Contents } from './contents.ts';
-import type { PageTable, PageTables } from './page-tables.ts';
+import type { PageTables } from './page-tables.ts';
+import { unknownTable, type PageTable } from '../table.ts';
 
 /** Page tables kept in memory between folds. */
 const TABLES_MAX = 64;
@@ -39,7 +38,7 @@ export class CurrentTables {
     const last = entry.captures.findLast((row) => row.position < position);
     const table =
       last === undefined
-        ? new Uint32Array(pageCountOf(registered.memoryMap)).fill(UNKNOWN)
+        ? unknownTable(registered.memoryMap)
         : await this.pages.at(entry, contents, last);
     this.#kept.set(entry.vm, table);
     return table;

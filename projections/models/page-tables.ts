@@ -4,18 +4,10 @@
 // the VM's page count, so a point costs the same in a history of any length.
 
 import * as either from 'fp-ts/lib/Either.js';
-import {
-  ColumnsRoom,
-  decodePageColumns,
-  KIND_MASK,
-  KIND_PATTERN,
-  KIND_ZERO,
-  type PageColumns,
-} from '../../domain/events/pages-written.ts';
+import { ColumnsRoom, decodePageColumns } from '../../domain/events/pages-written.ts';
 import { BATCH_ROWS_MAX } from '../../domain/values/page.ts';
 import { isLedgerError } from '../../domain/values/ledger-error.ts';
 import { pageCountOf } from '../../domain/values/memory-map.ts';
-import { FIRST_CONTENT, UNKNOWN, ZERO, type Holding } from '../../domain/values/holding.ts';
 import type { StateFiles } from '../../domain/ports/derived-files.ts';
 import type { EventLog, StoredEvent } from '../../domain/ports/event-log.ts';
 import { vmStream } from '../../domain/events/streams.ts';
@@ -23,73 +15,8 @@ import { areNumbered, type Numbered } from '../../domain/invariants.ts';
 import { assert } from '../../domain/values/assert.ts';
 import type { CaptureRow, VmEntry } from './catalogue.ts';
 import { decodeBatches, readBatches } from '../commits.ts';
-import type { Contents, KnownPack } from './contents.ts';
-
-export type PageTable = Uint32Array;
-
-/** What a row of a pattern holds; UNKNOWN where its pack is not known. */
-function patternOf(
-  contents: Contents,
-  packs: readonly (KnownPack | undefined)[],
-  { index, slot }: { readonly index: number; readonly slot: number },
-): Holding {
-  if (index === packs.length) return slot > ZERO && slot < FIRST_CONTENT ? slot : UNKNOWN;
-  const pack = packs[index];
-  return pack === undefined || slot < pack.pages ? UNKNOWN : contents.holdingOf(pack, slot);
-}
-
-/**
- * What the rows of a batch were recorded to hold, in row order, whoever stored the same before; UNKNOWN
- * where a pack is not known. O(rows). With a room they lie in it, valid until its next use.
- */
-export function recordedHoldingsOf(
-  contents: Contents,
-  columns: PageColumns,
-  room?: Uint32Array,
-): Uint32Array {
-  const { kinds, packIndexes, slots } = columns;
-  const packs: (KnownPack | undefined)[] = columns.packs.map((name) => contents.byName(name));
-  const bases = new Uint32Array(packs.map((pack) => FIRST_CONTENT + (pack?.firstContent ?? 0)));
-  const limits = new Uint32Array(packs.map((pack) => pack?.pages ?? 0));
-  const holdings = room?.subarray(0, kinds.length) ?? new Uint32Array(kinds.length);
-  for (let row = 0; row < kinds.length; row += 1) {
-    const outcome = kinds[row]! & KIND_MASK;
-    if (outcome === KIND_ZERO) holdings[row] = ZERO;
-    else {
-      const index = packIndexes[row]!;
-      const slot = slots[row]!;
-      if (outcome === KIND_PATTERN) holdings[row] = patternOf(contents, packs, { index, slot });
-      else holdings[row] = slot >= limits[index]! ? UNKNOWN : bases[index]! + slot;
-    }
-  }
-  return holdings;
-}
-
-/** The first of equal contents for each holding, in place. */
-export function takeFirsts(contents: Contents, holdings: Uint32Array): Uint32Array {
-  if (contents.aliases.size > 0)
-    for (let row = 0; row < holdings.length; row += 1)
-      holdings[row] = contents.firstOf(holdings[row]!);
-  return holdings;
-}
-
-/** What the rows of a batch hold: of equal contents the first. Otherwise as recordedHoldingsOf. */
-export function holdingsOf(
-  contents: Contents,
-  columns: PageColumns,
-  room?: Uint32Array,
-): Uint32Array {
-  return takeFirsts(contents, recordedHoldingsOf(contents, columns, room));
-}
-
-/** Writes a batch into a table; rows beyond it are of a damaged event and are passed over. */
-export function applyColumns(table: PageTable, columns: PageColumns, holdings: Uint32Array): void {
-  const { gfns } = columns;
-  for (let row = 0; row < gfns.length; row += 1) {
-    const gfn = gfns[row]!;
-    if (gfn < table.length) table[gfn] = holdings[row]!;
-  }
-}
+import { applyColumns, applyWrites, holdingsOf, unknownTable, type PageTable } from '../table.ts';
+import type { Contents } from './contents.ts';
 
 /** After a table: the packs that are numbered, and their numbering; then which commit it is after. */
 const IMAGE_END_BYTES = 12;
@@ -165,7 +92,7 @@ export class PageTables {
       table = await this.#loadImage({ vm: entry.vm, row: of, contents }, pages);
     }
     if (table === null) {
-      table = new Uint32Array(pages).fill(UNKNOWN);
+      table = unknownTable(registered.memoryMap);
       from = 0;
     }
     const missing = new Set(images.filter((capture) => capture > from));
@@ -188,10 +115,8 @@ export class PageTables {
     let rows = entry.captures.filter((row) => row.capture > span.from && row.capture <= span.to);
     const wiped = rows.findLastIndex((row) => row.isWiped);
     if (wiped >= 0) {
-      const row = rows[wiped]!;
-      span.table.fill(UNKNOWN);
-      for await (const columns of this.batches(entry.vm, row))
-        applyColumns(span.table, columns, holdingsOf(contents, columns));
+      const { batches } = decodeBatches(await this.events(entry.vm, rows[wiped]!));
+      applyWrites(span.table, contents, { batches, isWiped: true });
       rows = rows.slice(wiped + 1);
     }
     const room = new ColumnsRoom();
@@ -230,9 +155,8 @@ export class PageTables {
     for (const row of entry.captures) {
       if (row.capture <= span.from || row.capture > span.to) continue;
       const { events, damage } = await readBatches(this.#log, vmStream(entry.vm), row.range);
-      if (row.isWiped || damage !== null) span.table.fill(UNKNOWN);
-      for (const columns of decodeBatches(events).batches)
-        applyColumns(span.table, columns, holdingsOf(contents, columns));
+      const { batches } = decodeBatches(events);
+      applyWrites(span.table, contents, { batches, isWiped: row.isWiped || damage !== null });
     }
   }
 
@@ -251,12 +175,6 @@ export class PageTables {
       fromPosition,
     }))
       yield* chunk;
-  }
-
-  /** The page batches of one capture, read from the log by range; nothing after what is damaged. */
-  async *batches(vm: string, row: CaptureRow): AsyncGenerator<PageColumns> {
-    const events = await this.events(vm, row);
-    for (const columns of decodeBatches(events).batches) yield columns;
   }
 
   /** The batch events of one capture. Of a damaged capture: those that can be read. */

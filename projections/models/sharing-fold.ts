@@ -10,7 +10,7 @@ import { decodeBatches, type CaptureChange, type ControlChange } from '../commit
 import type { CaptureRow, VmEntry } from './catalogue.ts';
 import { AS_RECORDED, type Folding, type Model } from './folding.ts';
 import { IndexUnfit, type IdentifierColumn } from './identifier-index.ts';
-import type { PageTable } from './page-tables.ts';
+import type { PageTable } from '../table.ts';
 import { releaseSlots, reviveCapture, revivePatches } from './releases.ts';
 import { Sharing } from './sharing.ts';
 import { StateReader, StateWriter } from './state-bytes.ts';

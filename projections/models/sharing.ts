@@ -29,7 +29,7 @@ import {
   type IdentifierColumn,
 } from './identifier-index.ts';
 import { NumberSet } from '../../domain/values/number-set.ts';
-import { recordedHoldingsOf, takeFirsts, type PageTable } from './page-tables.ts';
+import { recordedHoldingsOf, takeFirsts, type PageTable } from '../table.ts';
 
 /** Growth of the column of holders. */
 const GROWTH = 1.125;

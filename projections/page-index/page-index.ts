@@ -15,7 +15,7 @@ import { StateUnfit } from '../models/state-bytes.ts';
 import { LOG_START, type CaptureChange, type Change } from '../commits.ts';
 import { foldedKinds } from '../models/folded-kinds.ts';
 import type { LedgerState, Replay } from '../models/ledger-state.ts';
-import { holdingsOf } from '../models/page-tables.ts';
+import { holdingsOf } from '../table.ts';
 import { ContentHolders, NOT_HERE, type PageHolding } from './holding-records.ts';
 import {
   dropIndex,

@@ -4,7 +4,7 @@ import { assert } from '../../domain/values/assert.ts';
 import { UNKNOWN } from '../../domain/values/holding.ts';
 import { pagesOfVm } from '../questions/moment.ts';
 import type { LedgerState } from '../models/ledger-state.ts';
-import type { PageTable } from '../models/page-tables.ts';
+import type { PageTable } from '../table.ts';
 import type { RecentEvents } from './recent-events.ts';
 
 /** Page tables kept from one segment to the next. */

@@ -13,7 +13,7 @@ import {
   type Holding,
 } from '../../domain/values/holding.ts';
 import type { PageReader } from '../../domain/use-cases/pages/page-reader.ts';
-import type { PageTable } from '../models/page-tables.ts';
+import type { PageTable } from '../table.ts';
 import { differingRanges, type ByteRange } from './byte-ranges.ts';
 
 /** Differences found before pages are read for them (16 MiB of pages on each side). */

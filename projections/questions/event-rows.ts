@@ -23,7 +23,7 @@ import type { Position } from '../../domain/ports/event-log.ts';
 import type { CaptureChange, Change, RewriteChange } from '../commits.ts';
 import { foldedKinds } from '../models/folded-kinds.ts';
 import type { LedgerState } from '../models/ledger-state.ts';
-import { holdingsOf, type PageTable } from '../models/page-tables.ts';
+import { holdingsOf, type PageTable } from '../table.ts';
 import { patternClassName } from './pattern-classes.ts';
 import { slotsIn } from '../models/releases.ts';
 import { placeText, rankOf, type Rank, type RowPart } from '../subscriptions/cursor.ts';

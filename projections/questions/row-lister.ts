@@ -12,7 +12,7 @@ import type { Contents } from '../models/contents.ts';
 import { foldedKinds } from '../models/folded-kinds.ts';
 import type { IdentifierColumn } from '../models/identifier-index.ts';
 import type { LedgerState } from '../models/ledger-state.ts';
-import { applyColumns, holdingsOf, type PageTable } from '../models/page-tables.ts';
+import { applyWrites, type PageTable } from '../table.ts';
 import { eventRows, holdsType, pageRows, type EventRow, type RankedRow } from './event-rows.ts';
 import { RANK_FIRST, type Rank } from '../subscriptions/cursor.ts';
 
@@ -163,8 +163,7 @@ export class RowLister {
       this.#tables.delete(vm);
       return;
     }
-    for (const columns of change.batches)
-      applyColumns(kept.table, columns, holdingsOf(contents, columns));
+    applyWrites(kept.table, contents, { batches: change.batches, isWiped: false });
     this.#keep(vm, { capture, table: kept.table });
   }
 }

@@ -1,13 +1,19 @@
 // Walks the whole history in log order and tells a visitor of every change of every page table. For
 // questions that need all VMs at every event; O(page events), memory one table a VM.
 
-import { pageCountOf } from '../../domain/values/memory-map.ts';
-import { UNKNOWN, type Holding } from '../../domain/values/holding.ts';
+import type { Holding } from '../../domain/values/holding.ts';
 import type { Position } from '../../domain/ports/event-log.ts';
 import type { CaptureRow, VmEntry } from '../models/catalogue.ts';
 import { LOG_START, type Change } from '../commits.ts';
 import type { LedgerState, Replay } from '../models/ledger-state.ts';
-import { holdingsOf, type PageTable } from '../models/page-tables.ts';
+import {
+  applyTold,
+  applyWrites,
+  holdingsOf,
+  unknownTable,
+  type PageTable,
+  type TableWrites,
+} from '../table.ts';
 
 export interface TableVisitor {
   /** A page of a VM holds `next` instead of `old` (UNKNOWN before its first write). */
@@ -28,21 +34,22 @@ interface Walk {
   readonly visitor: TableVisitor;
 }
 
-function setPage(walk: Walk, vm: string, table: PageTable, gfn: number, next: Holding): void {
-  const old = table[gfn]!;
-  table[gfn] = next;
-  if (old !== next) walk.visitor.page?.(vm, gfn, old, next);
-}
-
-function wipe(walk: Walk, vm: string, table: PageTable): void {
-  for (let gfn = 0; gfn < table.length; gfn += 1) setPage(walk, vm, table, gfn, UNKNOWN);
+/** Writes into a VM's table, and tells the visitor what that changed. */
+function write(walk: Walk, vm: string, writes: TableWrites): void {
+  const { page } = walk.visitor;
+  const table = walk.tables.get(vm)!;
+  if (page === undefined) applyWrites(table, walk.state.contents, writes);
+  else
+    applyTold(table, walk.state.contents, writes, (gfn, old, next) => {
+      page(vm, gfn, old, next);
+    });
 }
 
 function walkChange(walk: Walk, change: Change): void {
   const { state, tables, visitor } = walk;
   if (change._tag === 'control' && change.event.type === 'VmRetired') {
-    const table = tables.get(change.event.data.vm);
-    if (table !== undefined) wipe(walk, change.event.data.vm, table);
+    const { vm } = change.event.data;
+    if (tables.has(vm)) write(walk, vm, { batches: [], isWiped: true });
   }
   if (change._tag !== 'capture') return;
   const { vm, capture } = change.committed;
@@ -50,19 +57,9 @@ function walkChange(walk: Walk, change: Change): void {
   const row = entry?.capture(capture);
   const registered = entry?.state.registered ?? null;
   if (entry === undefined || row === undefined || registered === null) return;
-  let table = tables.get(vm);
-  if (table === undefined) {
-    table = new Uint32Array(pageCountOf(registered.memoryMap)).fill(UNKNOWN);
-    tables.set(vm, table);
-  }
-  if (row.isWiped) wipe(walk, vm, table);
-  for (const columns of change.batches) {
-    const holdings = holdingsOf(state.contents, columns);
-    for (let i = 0; i < holdings.length; i += 1) {
-      const gfn = columns.gfns[i]!;
-      if (gfn < table.length) setPage(walk, vm, table, gfn, holdings[i]!);
-    }
-  }
+  const table = tables.get(vm) ?? unknownTable(registered.memoryMap);
+  tables.set(vm, table);
+  write(walk, vm, { batches: change.batches, isWiped: row.isWiped });
   const device = change.device === null ? [] : [...holdingsOf(state.contents, change.device)];
   visitor.captured?.(entry, row, { table, device });
 }

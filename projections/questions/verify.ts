@@ -25,7 +25,7 @@ import { decodeBatches } from '../commits.ts';
 import { CHAIN_MAX } from '../../domain/use-cases/pages/patch-chain.ts';
 import { placeAt } from '../../domain/values/place.ts';
 import type { Contents } from '../models/contents.ts';
-import { holdingsOf } from '../models/page-tables.ts';
+import { holdingsOf } from '../table.ts';
 import type { LedgerState, Replay } from '../models/ledger-state.ts';
 import { affected, PATCH, RELEASED, type OpenFinding } from './affected-points.ts';
 import { PackCheck } from './pack-check.ts';

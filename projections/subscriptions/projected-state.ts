@@ -14,7 +14,7 @@ import { assemblerState } from '../models/assembler-state.ts';
 import { stateBytes, stateOf } from '../models/half.ts';
 import { foldedKinds } from '../models/folded-kinds.ts';
 import type { LedgerState } from '../models/ledger-state.ts';
-import { holdingsOf } from '../models/page-tables.ts';
+import { holdingsOf } from '../table.ts';
 import type { Folded, Projection } from '../projection.ts';
 
 const FORMAT = 2;

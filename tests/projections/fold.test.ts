@@ -13,7 +13,7 @@ import { sharingAt } from '../support/sharing-counts.ts';
 import { catalogueText } from '../../projections/models/catalogue-state.ts';
 import { CommitAssembler, type CaptureChange } from '../../projections/commits.ts';
 import type { LedgerState } from '../../projections/models/ledger-state.ts';
-import type { PageTable } from '../../projections/models/page-tables.ts';
+import type { PageTable } from '../../projections/table.ts';
 import { HandMadeLedger, identifierOf, planCapture } from '../support/hand-made-captures.ts';
 import { seededRandom } from '../support/images.ts';
 import { MapStateFiles } from '../support/map-state-files.ts';

@@ -9,7 +9,7 @@ import { pageCountOf } from '../../../domain/values/memory-map.ts';
 import { isContent, UNKNOWN, ZERO, type Holding } from '../../../domain/values/holding.ts';
 import { decodeState, StateReader, StateWriter } from '../../models/state-bytes.ts';
 import type { CaptureChange, Change, RewriteChange } from '../../commits.ts';
-import type { PageTable } from '../../models/page-tables.ts';
+import type { PageTable } from '../../table.ts';
 import type { Folded, Projection } from '../../projection.ts';
 
 interface CountedVm {
