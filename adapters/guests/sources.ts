@@ -44,6 +44,8 @@ const isReadable = (format: string): format is ImageFormatName =>
 export interface OpenSourceRequest extends OpenFileRequest {
   /** Absent: recognised. */
   readonly format?: ImageFormatName;
+  /** Whether the file's holes are pages that did not change: it is a raw one. */
+  readonly isDifference?: boolean;
   /** The capture's time; null: when the file was last written, or now. */
   readonly timeMs: number | null;
   readonly clock: () => number;
@@ -74,7 +76,14 @@ async function open(request: OpenSourceRequest): Promise<GuestSource> {
       );
     }
     const timeMs = Math.floor(request.timeMs ?? file.modifiedAtMs ?? clock());
-    const of = { file, first, path, timeMs, ...(folder === undefined ? {} : { folder }) };
+    const of = {
+      file,
+      first,
+      path,
+      timeMs,
+      isDifference: request.isDifference === true,
+      ...(folder === undefined ? {} : { folder }),
+    };
     return await IMAGE_FORMATS[formatOf(request, file, first)].open(of);
   } catch (error) {
     file.close();
@@ -92,7 +101,14 @@ function formatOf(request: OpenSourceRequest, file: ImageFile, first: Uint8Array
   const endAt = Math.max(0, sizeBytes - DETECT_TAIL_BYTES);
   const ends = (): FileEnds => ({ first, last: bytesAt(file, endAt, DETECT_TAIL_BYTES) });
   const found = request.format ?? detectFormat(ends(), IMAGE_FORMATS);
-  if (isReadable(found)) return found;
+  if (isReadable(found)) {
+    if (request.isDifference !== true || (found === 'raw' && file.isShared)) return found;
+    throw new LedgerError(
+      'SOURCE_FORMAT',
+      `${label} is no sparse file of raw memory, so it cannot be a difference; leave --diff out`,
+      { label, format: found },
+    );
+  }
   assert(isForeign(found), 'a format that is recognised is one of ours or a foreign one');
   const { is, instead } = FOREIGN_FORMATS[found];
   throw new LedgerError(

@@ -42,6 +42,12 @@ export interface GuestCapture {
   readonly mode: CaptureMode;
   /** What it was taken from, for people. */
   readonly source: string;
+  /** True where zeros of the image may be pages that were left out of it. Absent: they are zeros. */
+  readonly mayLackPages?: boolean;
+  /** Where [p] is 1, page p is as in the capture before, and zero in the image. Absent: none is. */
+  readonly asBefore?: Uint8Array;
+  /** Asked once all pages were read: whether they may have changed meanwhile. Absent: they cannot. */
+  readonly mayHaveChanged?: () => Promise<boolean>;
 }
 
 /** Something that a guest's memory is taken from: an image, a stream, a live guest. */

@@ -113,6 +113,10 @@ export const LEDGER_ERRORS = {
     kind: 'failed',
     advice: 'Give a complete image of the same VM, and nothing that is still being written.',
   },
+  SOURCE_CHANGED: {
+    kind: 'failed',
+    advice: 'Stop what writes to it, or copy it while nothing does, and record it again.',
+  },
   SOURCE_FORMAT: {
     kind: 'failed',
     advice: 'Name it with `--format`, or give a raw image or a QEMU migration stream.',

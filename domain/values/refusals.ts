@@ -27,6 +27,13 @@ export type Refusal =
       readonly now: string;
     }
   | {
+      readonly _tag: 'ZerosDoubtful';
+      readonly vm: string;
+      readonly zeroed: number;
+      readonly was: number;
+    }
+  | { readonly _tag: 'NothingBefore'; readonly vm: string }
+  | {
       readonly _tag: 'GroupFixed';
       readonly vm: string;
       readonly group: string;
@@ -98,6 +105,11 @@ const REFUSALS: Readonly<Record<Refusal['_tag'], FailureFacts>> = {
   VmRetired: { kind: 'failed', advice: 'Record under another name.' },
   NoCapture: { kind: 'absent', advice: 'See `pageledger captures`.' },
   MemoryChanged: { kind: 'failed', advice: 'Record under another name.' },
+  ZerosDoubtful: {
+    kind: 'failed',
+    advice: 'Say `--diff` where its holes are what did not change, `--full` where they are zeros.',
+  },
+  NothingBefore: { kind: 'failed', advice: 'Record a whole image first.' },
   GroupFixed: { kind: 'failed', advice: 'Leave `--group` out, or record under another name.' },
   GroupReserved: { kind: 'failed', advice: 'Choose another group name.' },
   ShareFixed: { kind: 'failed', advice: 'Leave `--share` out, or record under another name.' },
@@ -176,6 +188,10 @@ export function refusalText(refusal: Refusal): string {
       return `the VM ${refusal.vm} has no capture at ${refusal.at}; \`pageledger captures --vm ${refusal.vm}\` lists those it has`;
     case 'MemoryChanged':
       return `the memory of VM ${refusal.vm} is ${refusal.was} in this ledger, but the source has ${refusal.now}: a VM's memory map is fixed at its first capture; record under another name`;
+    case 'ZerosDoubtful':
+      return `the file is sparse, and would turn ${refusal.zeroed} of the ${refusal.was} pages of VM ${refusal.vm} that hold something to zero: it may be a difference, which holds changed pages only; nothing of it is in the ledger; say --diff to record it as one, or --full where its holes are zeros`;
+    case 'NothingBefore':
+      return `the VM ${refusal.vm} has no capture that a difference could be on top of; record a whole image first`;
     case 'GroupFixed':
       return `the VM ${refusal.vm} is in group ${refusal.group}, not ${refusal.asked}: a VM's group is fixed at its first capture; leave --group out or record under another name`;
     case 'GroupReserved':

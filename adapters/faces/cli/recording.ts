@@ -24,6 +24,7 @@ export interface RecordOptions {
   readonly init?: boolean;
   readonly group?: string;
   readonly share?: string;
+  readonly full?: boolean;
 }
 
 /** Prints a capture as it is committed. */
@@ -60,6 +61,7 @@ export const recorderOptions = (
   vm: options.vm,
   group: options.group ?? null,
   ...shareOf(options),
+  isFull: options.full === true,
   onProgress: ({ pages, pageCount }: { pages: number; pageCount: number }) =>
     onBytes(pages * PAGE_BYTES, pageCount * PAGE_BYTES),
 });

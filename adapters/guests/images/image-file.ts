@@ -24,6 +24,8 @@ export interface ImageFile {
   readonly modifiedAtMs: number | null;
   /** What a message calls it. */
   readonly label: string;
+  /** Whether others may have it too, and write to it. */
+  readonly isShared: boolean;
   close(): void;
 }
 
@@ -49,10 +51,11 @@ export async function openImageFile(request: OpenFileRequest): Promise<ImageFile
     const close = (): void => closeSync(fd);
     if (stats.isFile()) {
       const modifiedAtMs = Math.floor(stats.mtimeMs);
-      return { fd, sizeBytes: stats.size, modifiedAtMs, label, close };
+      return { fd, sizeBytes: stats.size, modifiedAtMs, label, isShared: true, close };
     }
     if (stats.isBlockDevice()) {
-      return { fd, sizeBytes: blockDeviceBytes(stats), modifiedAtMs: null, label, close };
+      const sizeBytes = blockDeviceBytes(stats);
+      return { fd, sizeBytes, modifiedAtMs: null, label, isShared: true, close };
     }
     if (stats.isFIFO() || stats.isSocket()) {
       const pipe = createReadStream('', { fd, autoClose: false });
@@ -95,7 +98,8 @@ async function spooled(request: OpenFileRequest, input: Readable): Promise<Image
     for await (const chunk of chunks) await sink(chunk);
     const { size: sizeBytes } = fstatSync(fd);
     const label = labelOfPath(request.path);
-    return { fd, sizeBytes, modifiedAtMs: null, label, close: () => closeSync(fd) };
+    const close = (): void => closeSync(fd);
+    return { fd, sizeBytes, modifiedAtMs: null, label, isShared: false, close };
   } catch (error) {
     closeSync(fd);
     throw error;

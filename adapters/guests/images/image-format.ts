@@ -15,6 +15,8 @@ export interface FormatFile {
   readonly first: Uint8Array;
   readonly path: string;
   readonly timeMs: number;
+  /** Whether its holes are pages that did not change since the capture before. */
+  readonly isDifference?: boolean;
   /** For temporary files; absent: the system's. */
   readonly folder?: string;
 }

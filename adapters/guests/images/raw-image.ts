@@ -5,10 +5,13 @@ import { keptSource, type GuestSource } from '../../../domain/ports/guests.ts';
 import { LedgerError } from '../../../domain/values/ledger-error.ts';
 import { flatMap } from '../../../domain/values/memory-map.ts';
 import { PAGE_BYTES, VM_PAGES_MAX } from '../../../domain/values/page.ts';
+import { holesOf, isSparse } from './file-holes.ts';
 import type { FormatFile } from './image-format.ts';
+import { WatchedFile } from './watched-file.ts';
 
 /** The whole file as one block of memory. SOURCE_SIZE where that is no whole pages. */
-export async function openRawImage({ file, timeMs, path }: FormatFile): Promise<GuestSource> {
+export async function openRawImage(of: FormatFile): Promise<GuestSource> {
+  const { file, timeMs, path } = of;
   const { label } = file;
   const pageCount = file.sizeBytes / PAGE_BYTES;
   if (!Number.isInteger(pageCount) || pageCount > VM_PAGES_MAX || pageCount === 0) {
@@ -19,10 +22,17 @@ export async function openRawImage({ file, timeMs, path }: FormatFile): Promise<
       { label, sizeBytes: file.sizeBytes },
     );
   }
-  const memory = memoryOfDescriptor(file.fd);
+  const watched = file.isShared ? new WatchedFile(file) : null;
+  const holes = of.isDifference === true ? holesOf(file, pageCount) : null;
   return keptSource(
     {
-      image: { file: memory, offsetBytes: 0, pageCount, zeros: null, label },
+      image: {
+        file: memoryOfDescriptor(file.fd),
+        offsetBytes: 0,
+        pageCount,
+        zeros: holes,
+        label,
+      },
       memoryMap: flatMap(pageCount),
       device: null,
       argv: null,
@@ -30,6 +40,9 @@ export async function openRawImage({ file, timeMs, path }: FormatFile): Promise<
       pauseMs: null,
       mode: 'image',
       source: path,
+      mayLackPages: holes === null && isSparse(file),
+      ...(holes === null ? {} : { asBefore: holes }),
+      ...(watched === null ? {} : { mayHaveChanged: async () => watched.mayHaveChanged() }),
     },
     () => file.close(),
   );

@@ -179,6 +179,7 @@ export class CaptureWriter {
 
   #decide(scanned: ScannedChunk): StoreRows {
     const patterns = this.#patterns.resolve(scanned);
+    this.#keepBefore(scanned, patterns);
     const decided = decideWrites(this.#view, { ...scanned, patterns });
     const { rows, kinds, holdings, count } = decided;
     const stored = this.#planContents(decided);
@@ -194,6 +195,14 @@ export class CaptureWriter {
     counts.pattern += decided.pattern;
     counts.unchanged += scanned.unchanged + decided.unchanged;
     return stored;
+  }
+
+  /** What is as before is written as what it holds, which is no write. */
+  #keepBefore({ gfns }: ScannedChunk, patterns: Uint32Array): void {
+    const { asBefore } = this.#captured;
+    if (asBefore === undefined) return;
+    for (const [row, gfn] of gfns.entries())
+      if (asBefore[gfn] === 1) patterns[row] = this.#view.held(gfn);
   }
 
   /** Gives new contents their places, and what they may be patches of. */

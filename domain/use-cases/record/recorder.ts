@@ -13,6 +13,7 @@ import type { RecorderModels } from '../../ports/models.ts';
 import { vmStream } from '../../events/streams.ts';
 import { captureRefusal, decideVm, DEFAULT_GROUP, privateGroupOf } from '../../vm.ts';
 import { CaptureWriter, type CaptureCounts, type CapturePorts } from './capture.ts';
+import { keepFingerprints, refuseChanged, ZeroedPages } from './doubtful-image.ts';
 import { encodeControls } from '../../events/envelope.ts';
 import { accepted, valueOf } from '../../ports/run.ts';
 import { StreamEnd } from '../stream-end.ts';
@@ -55,6 +56,8 @@ export interface RecorderOptions {
   readonly group: string | null;
   /** What the VM may share; absent: as it is, else with its group. */
   readonly share?: SharePolicy;
+  /** Whether zeros of an image that may lack pages are zeros. */
+  readonly isFull?: boolean;
   readonly onProgress?: (progress: { readonly pages: number; readonly pageCount: number }) => void;
 }
 
@@ -147,6 +150,8 @@ export class Recorder {
     await this.check(captured.memoryMap);
     const past = models.pasts();
     const before = models.vm(vm);
+    if (captured.asBefore !== undefined && before.captures === 0)
+      throw refuse({ _tag: 'NothingBefore', vm });
     const view = await models.captureView(vm, pages);
     // What damage took is written anew, also where it did not change.
     const previous = view.isWhole ? await this.#previous(before.captures, pages) : null;
@@ -163,7 +168,10 @@ export class Recorder {
       onProgress: (done: number) => this.#options.onProgress?.({ pages: done, pageCount: pages }),
     };
     const writer = new CaptureWriter(this.#ports, view, { captured, place });
+    const zeroed = new ZeroedPages(view, captured);
     const counts = await writer.run();
+    await this.#checkImage(captured, { zeroed, taken: next });
+    keepFingerprints(captured, { previous, next });
     this.#checkTime(startedAtMs);
     await models.catchUp();
     // What was decided stands on events that are not in the log any more.
@@ -178,6 +186,17 @@ export class Recorder {
     const { capture, position } = committed;
     this.#fingerprints = { capture, position, pages, current: next };
     return committed;
+  }
+
+  /** Refuses an image that is not the VM's whole memory at one moment. */
+  async #checkImage(
+    captured: GuestCapture,
+    of: { readonly zeroed: ZeroedPages; readonly taken: Fingerprints },
+  ): Promise<void> {
+    const refusal = this.#options.isFull === true ? null : of.zeroed.refusal(this.#options.vm);
+    if (refusal !== null) throw refuse(refusal);
+    if ((await captured.mayHaveChanged?.()) === true)
+      await refuseChanged(this.#ports.engine, captured.image, of.taken);
   }
 
   /** What was put so long ago may have been deleted as what nobody names. */

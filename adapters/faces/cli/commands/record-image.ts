@@ -23,7 +23,9 @@ export const declare = (command: Command): Command =>
       .requiredOption('--vm <name>', 'the VM they are of'),
   )
     .option('--time <time>', "time of the captures (default: each file's modification time)")
-    .option('--format <format>', 'raw or qemu (default: recognised)');
+    .option('--format <format>', 'raw or qemu (default: recognised)')
+    .option('--diff', 'sparse files on top of the capture before: their holes did not change')
+    .option('--full', 'holes of sparse files are zeros, however many');
 
 /** It goes on when nobody reads what it prints. */
 export const goesOnUnread = true;
@@ -43,12 +45,17 @@ function timeOf(ledger: Ledger, text: string): number {
 }
 
 export async function run(command: Command): Promise<void> {
-  const options = command.opts<RecordOptions & { time?: string; format?: string }>();
+  const options = command.opts<
+    RecordOptions & { time?: string; format?: string; diff?: boolean; full?: boolean }
+  >();
   const format = formatOf(options.format);
+  const isDifference = options.diff === true;
+  if (isDifference && options.full === true)
+    throw new UsageError('--diff and --full say opposite things of the holes of a file');
   await withLedger(command, recordMode(options), async (ledger, output) => {
     const progress = progressOf(command, 'recording');
     const timeMs = options.time === undefined ? null : timeOf(ledger, options.time);
-    const request = { files: command.args, timeMs, ...format, stdin: process.stdin };
+    const request = { files: command.args, timeMs, isDifference, ...format, stdin: process.stdin };
     const recorded = new RecordedCaptures(output, options.vm);
     const told = (): string =>
       `${recorded.count} of ${command.args.length} captures are in the ledger, and the rest is not`;

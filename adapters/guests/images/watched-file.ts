@@ -1,0 +1,74 @@
+// Whether a file stays as it is while it is read: by its size and times, by a sample of its pages, and
+// by whether a process has it mapped to write to. A page that is mapped and dirty already moves no
+// time, and processes of other users and containers are not seen: hence all three.
+
+import { fstatSync, readdirSync, readFileSync, readSync } from 'node:fs';
+import type { BigIntStats } from 'node:fs';
+import { PAGE_BYTES } from '../../../domain/values/page.ts';
+import type { ImageFile } from './image-file.ts';
+
+const SAMPLES = 64;
+/** Times of files move by ticks of the kernel's clock: what was written just now may be again. */
+const TICK_NS = 20_000_000n;
+
+export class WatchedFile {
+  readonly #file: ImageFile;
+  readonly #before: BigIntStats;
+  readonly #sample: Buffer;
+  readonly #openedAtNs = BigInt(Date.now()) * 1_000_000n;
+
+  constructor(file: ImageFile) {
+    this.#file = file;
+    this.#before = fstatSync(file.fd, { bigint: true });
+    this.#sample = sampleOf(file);
+  }
+
+  /** Whether a process that is seen has it mapped to write to. */
+  #hasWriter(): boolean {
+    const { dev, ino } = this.#before;
+    const minor = (dev & 0xffn) | ((dev >> 12n) & 0xfff00n);
+    const major = (dev >> 8n) & 0xfffn;
+    const hex = (part: bigint): string => part.toString(16).padStart(2, '0');
+    const mapped = new RegExp(`^\\S+ .w.s \\S+ ${hex(major)}:${hex(minor)} ${ino} `, 'mu');
+    return readdirSync('/proc').some(
+      (name) => /^\d+$/u.test(name) && mapped.test(textOf(`/proc/${name}/maps`)),
+    );
+  }
+
+  /** Whether it may have changed since this watch began. */
+  mayHaveChanged(): boolean {
+    const { size, mtimeNs, ctimeNs } = fstatSync(this.#file.fd, { bigint: true });
+    const before = this.#before;
+    return (
+      size !== before.size ||
+      mtimeNs !== before.mtimeNs ||
+      ctimeNs !== before.ctimeNs ||
+      isNear(mtimeNs, this.#openedAtNs) ||
+      !sampleOf(this.#file).equals(this.#sample) ||
+      this.#hasWriter()
+    );
+  }
+}
+
+const isNear = (a: bigint, b: bigint): boolean => a - b < TICK_NS && b - a < TICK_NS;
+
+/** Pages at even distances, the first and the last among them. */
+function sampleOf({ fd, sizeBytes }: ImageFile): Buffer {
+  const pages = Math.floor(sizeBytes / PAGE_BYTES);
+  const count = Math.min(SAMPLES, pages);
+  const sample = Buffer.alloc(count * PAGE_BYTES);
+  for (let i = 0; i < count; i += 1) {
+    const page = count === 1 ? 0 : Math.floor((i * (pages - 1)) / (count - 1));
+    readSync(fd, sample, i * PAGE_BYTES, PAGE_BYTES, page * PAGE_BYTES);
+  }
+  return sample;
+}
+
+/** A file of /proc; empty where it cannot be read, as its process has ended or is another user's. */
+function textOf(path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch {
+    return '';
+  }
+}
