@@ -6,6 +6,7 @@ import * as either from 'fp-ts/lib/Either.js';
 import type { Either } from 'fp-ts/lib/Either.js';
 import type { NonEmptyArray } from 'fp-ts/lib/NonEmptyArray.js';
 import type { CaptureCommitted, EventOf, SharePolicy } from './events/control.ts';
+import { recordedCommand } from './values/command-line.ts';
 import { instantText } from './values/instant.ts';
 import { isSameMemory, pageCountOf, type MemoryMap } from './values/memory-map.ts';
 import { PAGE_BYTES } from './values/page.ts';
@@ -124,8 +125,9 @@ function commit(state: VmState, command: CommitCapture): Either<Refusal, NonEmpt
     const share = command.share ?? 'group';
     events.push({ type: 'VmRegistered', data: { vm, group, share, memoryMap, parent: null } });
   }
-  if (argv !== null && !isSameArgv(state.argv, argv))
-    events.push({ type: 'CommandLineObserved', data: { vm, argv } });
+  const observed = argv === null ? null : recordedCommand(argv).argv;
+  if (observed !== null && !isSameArgv(state.argv, observed))
+    events.push({ type: 'CommandLineObserved', data: { vm, argv: observed } });
   const committed: VmEvent = {
     type: 'CaptureCommitted',
     data: {

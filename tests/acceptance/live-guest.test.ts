@@ -159,10 +159,10 @@ describeWithQemu('a guest recorded while it runs', found, (tools) => {
   );
 
   test(
-    'goes on with its recorded command line where none is given, its console on standard output',
+    'goes on with its recorded command line where that is said, its console on standard output',
     async () => {
       const at = ['--vm', 'guest', '--at', `@${BACK_TO}`];
-      const command = commands.start(['resume', ...at, '--eager']);
+      const command = commands.start(['resume', ...at, '--eager', '--as-recorded']);
       running.push(command);
       const lines = (): string[] =>
         ticksOf(command.stdout.toString('latin1').replaceAll('\r', '').split('\n').slice(0, -1));

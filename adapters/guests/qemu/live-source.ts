@@ -4,6 +4,7 @@ import { pipe } from 'fp-ts/lib/function.js';
 import type { TaskEither } from 'fp-ts/lib/TaskEither.js';
 import * as taskEither from 'fp-ts/lib/TaskEither.js';
 import type { GuestCapture, GuestSource } from '../../../domain/ports/guests.ts';
+import { recordedCommand } from '../../../domain/values/command-line.ts';
 import type { LedgerError } from '../../../domain/values/ledger-error.ts';
 import { attempt } from './failure.ts';
 import { connectGuest } from './live-guest.ts';
@@ -52,6 +53,11 @@ const sourceOf = (
     if (commandLine.argv === null)
       warnings.push(`the guest's command line is not recorded: ${commandLine.reason}`);
     const { argv } = commandLine;
+    const leftOut = argv === null ? [] : recordedCommand(argv).leftOut;
+    if (leftOut.length > 0)
+      warnings.push(
+        `the guest's command line is recorded without what is secret in it (${leftOut.join(', ')}): to resume from it, give a whole one`,
+      );
     const spool = new Spool(folder === undefined ? {} : { folder });
     return {
       warnings,

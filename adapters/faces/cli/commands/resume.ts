@@ -2,6 +2,7 @@
 
 import type { Command } from 'commander';
 import { resumePoint } from '../../../wiring/restore.ts';
+import { isIncomplete, LEFT_OUT } from '../../../../domain/values/command-line.ts';
 import type { VmEntry } from '../../../../projections/models/catalogue.ts';
 import { escapedLines } from '../../rows/escaped-text.ts';
 import { UsageError } from '../failure.ts';
@@ -9,10 +10,11 @@ import { tell, withLedger } from '../session.ts';
 
 export const declare = (command: Command): Command =>
   command
-    .argument('[command...]', "after --: QEMU's command line (default: the recorded one)")
+    .argument('[command...]', "after --: QEMU's command line")
     .requiredOption('--vm <name>', 'the VM')
     .requiredOption('--at <point>', 'the point')
     .option('--eager', 'send all memory before the guest runs')
+    .option('--as-recorded', 'run the recorded command line, which was shown without this')
     .option('--disk-ok', 'the disks are as they were at that moment');
 
 /** Options of a recorded command line that would collide with the guest it is from. */
@@ -43,12 +45,39 @@ function recordedCommand(entry: VmEntry): string[] {
   return [...kept, '-serial', 'stdio', '-monitor', 'none'];
 }
 
+/** A word as a shell takes it. */
+const quoted = (word: string): string =>
+  /^[A-Za-z0-9_@%+=:,./-]+$/u.test(word) ? word : `'${word.replaceAll("'", String.raw`'\''`)}'`;
+
+/** What is run: the words given, or the recorded ones where that was said. A ledger may be anybody's. */
+function commandOf(
+  entry: VmEntry,
+  words: readonly string[],
+  isAsRecorded: boolean,
+): readonly string[] {
+  if (words.length > 0) {
+    if (isAsRecorded) throw new UsageError('--as-recorded takes no command line after --');
+    return words;
+  }
+  const recorded = recordedCommand(entry);
+  const shown = recorded.map(quoted).join(' ');
+  if (isIncomplete(recorded))
+    throw new UsageError(
+      `the recorded command line of VM ${entry.vm} lacks what was secret in it (${LEFT_OUT}): give a whole one after --\n${shown}`,
+    );
+  if (isAsRecorded) return recorded;
+  throw new UsageError(
+    `no command line was given; say --as-recorded to run what this ledger has of VM ${entry.vm}, with your rights, or give another after --\n${shown}`,
+  );
+}
+
 export async function run(command: Command): Promise<void> {
-  const { vm, at, eager, diskOk } = command.opts<{
+  const { vm, at, eager, diskOk, asRecorded } = command.opts<{
     vm: string;
     at: string;
     eager?: boolean;
     diskOk?: boolean;
+    asRecorded?: boolean;
   }>();
   if (eager !== true)
     throw new UsageError(
@@ -58,7 +87,7 @@ export async function run(command: Command): Promise<void> {
   await withLedger(command, 'read', async (ledger, output) => {
     const entry = ledger.vm(vm);
     const row = ledger.resolve(entry, at);
-    const qemu = words.length > 0 ? words : recordedCommand(entry);
+    const qemu = commandOf(entry, words, asRecorded ?? false);
     const guest = await resumePoint(
       ledger,
       { entry, row },
