@@ -176,8 +176,23 @@ export async function verify(
     },
     onProgress,
   );
-  const all = [...ledger.findings, ...(await keyFindings(ledger)), ...findings];
+  const lost = state.catalogue.facts.ledger === null ? await lostLogFindings(ledger) : [];
+  const all = [...ledger.findings, ...lost, ...(await keyFindings(ledger)), ...findings];
   return { findings: all, summary: { ...summary, damaged: damagesIn(all) } };
+}
+
+/** Packs without the event that made their ledger. */
+async function lostLogFindings({ store }: Ledger): Promise<Finding[]> {
+  for await (const { name } of store.list())
+    return [
+      {
+        kind: 'log',
+        where: 'the log',
+        reason: `it has no event that made the ledger, and the page store has packs (${name}): the log was lost, or its beginning; put it back from a copy`,
+        affects: [],
+      },
+    ];
+  return [];
 }
 
 /** Keys that are there and damaged, or not the ones that the ledger's groups were made with. */

@@ -102,6 +102,13 @@ const SHARED_GRACE_MS = 3_600_000;
 export const graceMsOf = (ledger: Ledger): number =>
   ledger.isShared || process.platform !== 'linux' ? SHARED_GRACE_MS : 0;
 
+/** Why events may be missing from the log; null: it has all that were ever in it, as far as can be told. */
+async function doubtOf({ log, state }: Ledger): Promise<string | null> {
+  if (state.catalogue.facts.ledger === null) return 'the log has no event that made the ledger';
+  for await (const { isNote, reason } of log.check()) if (isNote !== true) return reason;
+  return null;
+}
+
 /** Rewrites what is stored smaller, and gives back what nobody needs. COMPACTION_BUSY. */
 export async function compact(ledger: Ledger, request: CompactRequest): Promise<Compacted> {
   const { log, store, clock, state, locks } = ledger;
@@ -118,7 +125,7 @@ export async function compact(ledger: Ledger, request: CompactRequest): Promise<
         pages: await ledger.pageReader(),
         models: modelsOf(ledger),
         isRecorded: () => mayBeWritten(locks),
-        isShared: ledger.isShared,
+        doubt: () => doubtOf(ledger),
         emptiedAtMs: (pack) => {
           const known = state.contents.named(pack);
           return known === undefined ? undefined : state.contents.emptiedAtMs(known);

@@ -84,6 +84,18 @@ async function folderOf(options: OpenLedgerOptions): Promise<LedgerFolder> {
   throw isRefused ? ownPacksOnly() : opened.left;
 }
 
+/** LOG_DAMAGED where there are packs and no event: a new history is not begun over a log that was lost. */
+async function checkUnused(ledger: Ledger): Promise<void> {
+  for await (const { name } of ledger.store.list()) {
+    await ledger.close();
+    throw new LedgerError(
+      'LOG_DAMAGED',
+      `the log has no event, and the page store has packs (${name}): the log was lost, and a new history is not begun over them; put the log back from a copy`,
+      { pack: name },
+    );
+  }
+}
+
 /** Opens a ledger in a folder; makes it first where the mode says so. */
 export async function openFolder(options: OpenLedgerOptions): Promise<Ledger> {
   const folder = await folderOf(options);
@@ -100,6 +112,7 @@ export async function openFolder(options: OpenLedgerOptions): Promise<Ledger> {
       { path: folder.paths.folder },
     );
   if (options.pageStore !== undefined) throw ownPacksOnly();
+  await checkUnused(ledger);
   const command = {
     _tag: 'CreateLedger',
     ledger: id,

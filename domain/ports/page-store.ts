@@ -6,7 +6,7 @@ import type { LedgerError } from '../values/ledger-error.ts';
 export interface PackEntry {
   readonly name: string;
   readonly sizeBytes: number;
-  /** Milliseconds since 1970. */
+  /** Milliseconds since 1970, by the clock of where the pack lies. */
   readonly writtenAtMs: number;
 }
 
@@ -24,6 +24,8 @@ export interface PageStore {
   }): TaskEither<LedgerError, Uint8Array>;
   list(): AsyncIterable<PackEntry>;
   delete(name: string): TaskEither<LedgerError, void>;
+  /** What a pack would bear as `writtenAtMs` that were written now, whatever this host's clock says. */
+  now(): TaskEither<LedgerError, number>;
   /** Forgets what is kept of a pack nearer than where it lies; absent: nothing is. */
   readonly drop?: (name: string) => Promise<void>;
 }

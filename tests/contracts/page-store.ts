@@ -201,6 +201,14 @@ function contractOfList(current: Current): void {
     for (const entry of entries) expect(entry.writtenAtMs).toBeGreaterThan(before - 2000);
   });
 
+  test('has a clock, by which a pack that was just written is new', async () => {
+    await valueOf(current().store.put(makePack({ seed: 150, sizeBytes: 64 })));
+    const [entry] = await gather(current().store.list());
+    const ageMs = (await valueOf(current().store.now())) - entry!.writtenAtMs;
+    expect(Math.abs(ageMs)).toBeLessThan(60_000);
+    expect(await gather(current().store.list())).toHaveLength(1);
+  });
+
   test('lists every pack that was there all the time, while others come and go', async () => {
     const stay = Array.from({ length: 20 }, (_, i) => makePack({ seed: 200 + i, sizeBytes: 64 }));
     const go = Array.from({ length: 20 }, (_, i) => makePack({ seed: 300 + i, sizeBytes: 64 }));

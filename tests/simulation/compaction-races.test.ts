@@ -245,22 +245,49 @@ describe('a pack', () => {
     await expectWhole();
   });
 
-  test('that no event names goes when nobody records, or after a day', async () => {
-    let now = 1_000_000;
-    files.writtenAtMs = now;
-    const one = await open(() => now);
+  /** A ledger with a pack that no event names, of a capture that ended before its commit. */
+  async function withOrphan(clock: () => number): Promise<Ledger> {
+    files.writtenAtMs = clock();
+    const one = await open(clock);
     await record(one, 'a', [32, 48]);
     const kept = await packsOf(one);
-    // A capture that puts its pack and ends before it commits.
     const two = await open();
     beforeAppend(two, 'CaptureCommitted', () => Promise.reject(new TypeError('ended here')));
+    // It died, and took nothing back.
+    two.store.delete = () => () => Promise.reject(new TypeError('ended here'));
     await expect(record(two, 'b', [80, 96])).rejects.toThrow('ended here');
     expect(await packsOf(one)).toHaveLength(kept.length + 1);
-    const recorder = await openRecorder(one, { vm: 'busy', group: null });
-    expect((await compact(one, NOW)).deleted.packs).toBe(0);
-    now += 24 * 3_600_000;
+    return one;
+  }
+
+  test('that no event names goes after a day, by the clock of where it lies', async () => {
+    let now = 1_000_000;
+    const one = await withOrphan(() => now);
+    // Two days ahead is the clock of who compacts, and not that of the disk.
+    now += 48 * 3_600_000;
+    const early = await compact(one, NOW);
+    expect(early.deleted).toMatchObject({ packs: 0, doubt: null });
+    expect(early.deleted.waitingPacks).toBeGreaterThan(0);
+    files.nowMs = files.writtenAtMs + 24 * 3_600_000;
     expect((await compact(one, NOW)).deleted.packs).toBeGreaterThan(0);
-    await recorder.close();
+    await expectWhole();
+  });
+
+  test('that no event names stays while something about the log is a finding', async () => {
+    const one = await withOrphan(() => 1_000_000);
+    files.nowMs = files.writtenAtMs + 24 * 3_600_000;
+    const check = one.log.check.bind(one.log);
+    one.log.check = async function* found() {
+      yield { kind: 'log', where: 'here', reason: 'a witness is missing', affects: [] };
+    };
+    const { deleted } = await compact(one, NOW);
+    expect(deleted).toMatchObject({
+      packs: 0,
+      doubt: 'a witness is missing',
+      waitingUntilMs: null,
+    });
+    one.log.check = check;
+    expect((await compact(one, NOW)).deleted.packs).toBeGreaterThan(0);
     await expectWhole();
   });
 });

@@ -3,7 +3,7 @@
 
 import { randomBytes } from 'node:crypto';
 import { rmSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, posix } from 'node:path';
 import { openLedger, recordImages, Refused, type CaptureRow, type Ledger } from '../../index.ts';
 import type { FileFacts } from '../../adapters/files/files.ts';
 import {
@@ -18,6 +18,7 @@ import { IDENTIFIER_BYTES } from '../../domain/ports/page-engine.ts';
 import { PAGE_BYTES } from '../../domain/values/page.ts';
 import { FIRST_CONTENT } from '../../domain/values/holding.ts';
 import { isWritten } from '../../projections/models/contents.ts';
+import { TEMPORARY_PREFIX } from '../../adapters/files/whole-file.ts';
 import { LossyFiles } from '../simulation/lossy-files.ts';
 import { seededRandom } from './images.ts';
 
@@ -54,13 +55,17 @@ export function memoryOf(table: readonly ContentNumber[]): Uint8Array {
 
 const WORLD_URL = '/disk/ledger';
 
-/** A disk in memory whose files were all written at one time. */
+/** A disk in memory whose files were all written at one time, but for what is written for its clock. */
 export class WorldDisk extends LossyFiles {
   writtenAtMs = Date.now();
+  /** What its clock says since; absent: the time at which all was written. */
+  nowMs: number | null = null;
 
   override async facts(path: string): Promise<FileFacts | null> {
     const facts = await super.facts(path);
-    return facts === null ? null : { ...facts, modifiedAtMs: this.writtenAtMs };
+    const isProbe = posix.basename(path).startsWith(TEMPORARY_PREFIX);
+    const modifiedAtMs = (isProbe ? this.nowMs : null) ?? this.writtenAtMs;
+    return facts === null ? null : { ...facts, modifiedAtMs };
   }
 }
 

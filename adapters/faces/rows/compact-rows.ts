@@ -17,6 +17,7 @@ export const compactRow = (
   waitingPacks: deleted.waitingPacks,
   waitingBytes: deleted.waitingBytes,
   waitingUntil: deleted.waitingUntilMs === null ? null : isoTime(deleted.waitingUntilMs),
+  doubt: deleted.doubt,
   stopped: isStopped,
   dryRun: isDryRun,
 });

@@ -322,6 +322,7 @@ export function cachePages(options: CachedPagesOptions): CachedPages {
     put: (pack) => pipe(store.put(pack), taskEither.flatMap(dropping(pack.name))),
     delete: (name) => pipe(store.delete(name), taskEither.flatMap(dropping(name))),
     list: () => store.list(),
+    now: () => store.now(),
     drop: (name) => cache.drop(name),
     stats: () => cache.stats(),
     close: () => cache.close(),

@@ -2,6 +2,7 @@
 // pack is written whole under a temporary name in packs/, synced, renamed into place, and its
 // folder synced; so a name always stands for a whole pack, and a put that returned survives a crash.
 
+import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import type { TaskEither } from 'fp-ts/lib/TaskEither.js';
 import type { LedgerError } from '../../../domain/values/ledger-error.ts';
@@ -14,7 +15,7 @@ import { createOpenPacks } from './open-packs.ts';
 import type { OpenPack, OpenPacks } from './open-packs.ts';
 import { checkPackBytes, checkPackName, checkRange, packMissing } from '../page-requests.ts';
 import type { PackRange } from '../page-requests.ts';
-import { removeLeftovers, writeWhole } from '../../files/whole-file.ts';
+import { removeLeftovers, TEMPORARY_PREFIX, writeWhole } from '../../files/whole-file.ts';
 
 /** Hex digits of a pack's name that its folder is called. */
 const FOLDER_DIGITS = 2;
@@ -95,6 +96,19 @@ async function remove(packs: Packs, name: string): Promise<void> {
   await packs.open.drop(name);
 }
 
+/** The time of a file that is written for it: of the server where another one keeps the folder. */
+async function now({ files, folder }: Packs): Promise<number> {
+  const path = join(folder, TEMPORARY_PREFIX + randomBytes(12).toString('hex'));
+  const file = await files.open(path, 'new');
+  try {
+    await file.close();
+    const found = await files.facts(path);
+    return found?.modifiedAtMs ?? Number.NaN;
+  } finally {
+    await files.remove(path);
+  }
+}
+
 async function* entriesIn(packs: Packs, folderName: string): AsyncGenerator<PackEntry> {
   const folder = join(packs.folder, folderName);
   for (const name of await packs.files.list(folder)) {
@@ -135,6 +149,11 @@ export function openPagePacks(options: PagePacksOptions): PagePacks {
           failureOf(thrown, { operation: `read pack ${range.name} in`, path: packs.folder }),
       ),
     list: () => list(packs),
+    now: () =>
+      atPort(
+        () => now(packs),
+        (thrown) => failureOf(thrown, { operation: 'look at the clock of', path: packs.folder }),
+      ),
     delete: (name) =>
       atPort(
         () => remove(packs, name),

@@ -50,6 +50,7 @@ export function createMemoryPageStore(packs: HeldPacks = new Map()): PageStore {
         yield { name, sizeBytes: held.bytes.length, writtenAtMs: held.writtenAtMs };
       }
     },
+    now: () => attempt('look at the clock', () => Date.now()),
     delete: (name) =>
       attempt('delete a pack', () => {
         checkPackName(name);

@@ -177,6 +177,20 @@ const askListing = (bucket: Bucket, continuation: string | null): Promise<Listin
         : either.left(`status ${answer.status} for a listing`),
   });
 
+/** The server's time, as each of its answers bears it. */
+const now = (bucket: Bucket): Promise<number> =>
+  bucket.client.send({
+    method: 'GET',
+    key: '',
+    operation: "look at the server's clock",
+    query: { 'list-type': '2', 'max-keys': '1', prefix: packsPrefix(bucket) },
+    partOf: () => NOTHING,
+    read: ({ headers }) => {
+      const ms = Date.parse(headers.date ?? '');
+      return Number.isNaN(ms) ? either.left('no date in an answer') : either.right(ms);
+    },
+  });
+
 /** The pack that an object is; null: something that is not ours, and is left alone. */
 function entryOf(bucket: Bucket, object: ListedObject): PackEntry | null {
   const name = object.key.slice(-64);
@@ -252,6 +266,7 @@ export function openS3PageStore(options: S3PageStoreOptions): S3PageStore {
     get: (range) => attempt(`read pack ${range.name} in`, () => get(bucket, range)),
     find: (range) => attempt(`read pack ${range.name} in`, () => find(bucket, range)),
     list: () => list(bucket),
+    now: () => attempt('look at the clock of', () => now(bucket)),
     delete: (name) => attempt(`delete pack ${name} in`, () => remove(bucket, name)),
     claim: (id) => attempt('claim', () => claimPlace(bucket, { id, hasPacks })),
     checkClaim: (id) => attempt('look at the claim of', () => checkClaimOf(bucket, id)),

@@ -5,11 +5,12 @@
 // to its head. So a recorder that had begun before what emptied a pack was appended is either found
 // running, or all that it committed is known; and one that begins later sees everything.
 
+import * as either from 'fp-ts/lib/Either.js';
 import { deletableAtMs } from '../../store.ts';
 import { run } from '../../ports/run.ts';
 import type { PackEntry, PageStore } from '../../ports/page-store.ts';
 
-/** Orphans are deleted after this time also while somebody records: no capture takes that long. */
+/** What no event names is deleted after this time: no capture takes that long. */
 const ORPHAN_MS = 24 * 3_600_000;
 /** A grace from which on nobody comes any more who looked before it began and commits after. */
 const SAFE_GRACE_MS = 600_000;
@@ -21,10 +22,10 @@ export interface DeletionPorts {
   readonly catchUp: () => Promise<void>;
   /** Whether anybody may be recording on this host. */
   readonly isRecorded: () => Promise<boolean>;
-  /** Whether others than this host's processes may record. */
-  readonly isShared: boolean;
   /** A pack that events name: since when nothing lies in it, or null; undefined: no event names it. */
   readonly emptiedAtMs: (name: string) => number | null | undefined;
+  /** Why events may be missing from the log, so that what none names may be needed; null: none are. */
+  readonly doubt: () => Promise<string | null>;
 }
 
 /** What was given back, and what will be. */
@@ -33,8 +34,10 @@ export interface Deleted {
   readonly bytes: number;
   readonly waitingPacks: number;
   readonly waitingBytes: number;
-  /** When the last of those may go; null: when nobody records. */
+  /** When the last of those may go; null: when nobody records, or what is in doubt was seen to. */
   readonly waitingUntilMs: number | null;
+  /** Why packs that no event names stay although they are old enough; null: none do. */
+  readonly doubt: string | null;
 }
 
 export interface DeletionRequest {
@@ -48,37 +51,35 @@ async function listed(store: PageStore): Promise<PackEntry[]> {
   return packs;
 }
 
-/** Deletes what may be deleted now. */
-export async function deletePacks(
-  ports: DeletionPorts,
-  { graceMs, isDryRun }: DeletionRequest,
-): Promise<Deleted> {
-  const { store, clock, catchUp, isRecorded, isShared } = ports;
-  const packs = await listed(store);
-  const isBusy = await isRecorded();
-  await catchUp();
-  const now = clock();
-  const mayBeUnseen = isBusy && graceMs < SAFE_GRACE_MS;
-  const whenOf = ({ name, writtenAtMs }: PackEntry): number | null | undefined => {
-    const emptiedAtMs = ports.emptiedAtMs(name);
-    if (emptiedAtMs === null) return undefined;
-    if (emptiedAtMs === undefined) return isBusy || isShared ? writtenAtMs + ORPHAN_MS : now;
-    return deletableAtMs({ emptiedAtMs }, { graceMs, mayBeUnseen });
-  };
+/** How long the store has had a pack, by its own clock; 0 where that cannot be told. */
+async function agesIn(store: PageStore): Promise<(pack: PackEntry) => number> {
+  const now = await store.now()();
+  return ({ writtenAtMs }) => (either.isRight(now) ? now.right - writtenAtMs : 0);
+}
+
+/** When a pack may go, by this host's clock: null: it is not known; undefined: never. */
+type WhenOf = (pack: PackEntry) => number | null | undefined;
+
+/** Deletes what may be deleted now, or only counts it. */
+async function deleteDue(
+  ports: Pick<DeletionPorts, 'store'>,
+  packs: readonly PackEntry[],
+  of: { readonly whenOf: WhenOf; readonly now: number; readonly isDryRun: boolean },
+): Promise<Omit<Deleted, 'doubt'>> {
   const done = { packs: 0, bytes: 0 };
   const waiting = { packs: 0, bytes: 0, untilMs: 0 as number | null };
   for (const pack of packs) {
-    const atMs = whenOf(pack);
+    const atMs = of.whenOf(pack);
     if (atMs === undefined) continue;
-    const isDue = atMs !== null && atMs <= now;
+    const isDue = atMs !== null && atMs <= of.now;
     const count = isDue ? done : waiting;
     count.packs += 1;
     count.bytes += pack.sizeBytes;
     if (!isDue)
       waiting.untilMs =
         atMs === null || waiting.untilMs === null ? null : Math.max(waiting.untilMs, atMs);
-    if (!isDue || isDryRun) continue;
-    await run(store.delete(pack.name));
+    if (!isDue || of.isDryRun) continue;
+    await run(ports.store.delete(pack.name));
   }
   return {
     ...done,
@@ -86,4 +87,32 @@ export async function deletePacks(
     waitingBytes: waiting.bytes,
     waitingUntilMs: waiting.packs === 0 ? null : waiting.untilMs,
   };
+}
+
+/**
+ * Deletes what may be deleted now. What no event names is judged by its age where it lies, and stays
+ * for as long as the log may have lost the event that does.
+ */
+export async function deletePacks(
+  ports: DeletionPorts,
+  { graceMs, isDryRun }: DeletionRequest,
+): Promise<Deleted> {
+  const { store, clock, catchUp, isRecorded } = ports;
+  const packs = await listed(store);
+  const isBusy = await isRecorded();
+  await catchUp();
+  const now = clock();
+  const mayBeUnseen = isBusy && graceMs < SAFE_GRACE_MS;
+  const orphans = packs.filter(({ name }) => ports.emptiedAtMs(name) === undefined);
+  const ageOf = orphans.length === 0 ? () => 0 : await agesIn(store);
+  const isOld = (pack: PackEntry): boolean => ageOf(pack) >= ORPHAN_MS;
+  const doubt = orphans.some(isOld) ? await ports.doubt() : null;
+  const whenOf: WhenOf = (pack) => {
+    const emptiedAtMs = ports.emptiedAtMs(pack.name);
+    if (emptiedAtMs === null) return undefined;
+    if (emptiedAtMs !== undefined) return deletableAtMs({ emptiedAtMs }, { graceMs, mayBeUnseen });
+    if (!isOld(pack)) return now + ORPHAN_MS - ageOf(pack);
+    return doubt === null ? now : null;
+  };
+  return { ...(await deleteDue(ports, packs, { whenOf, now, isDryRun })), doubt };
 }

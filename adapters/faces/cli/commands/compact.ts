@@ -49,9 +49,15 @@ function say(output: Output, { rewritten, released, deleted }: Compacted, isDryR
     output.say(
       `${bytesText(deleted.waitingBytes)} more (${packsText(deleted.waitingPacks)}) may go ${
         deleted.waitingUntilMs === null
-          ? 'when nobody records into this ledger'
+          ? deleted.doubt === null
+            ? 'when nobody records into this ledger'
+            : 'once nobody records into this ledger and the log is whole'
           : `from ${isoTime(deleted.waitingUntilMs)} on`
       }: run compact again then`,
+    );
+  if (deleted.doubt !== null)
+    output.say(
+      `packs that no event names stay, for events may be missing from the log: ${deleted.doubt}; run \`pageledger verify\``,
     );
 }
 
