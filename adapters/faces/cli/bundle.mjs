@@ -1,14 +1,18 @@
 // Bundles the compiled command line into dist/bin, a chunk for each command. Loading the hundreds of
 // small modules of fp-ts, io-ts and rxjs one by one costs more than most questions take to answer; of
-// their ES modules only what is used is kept. The page worker is an entry of its own, and it and the
-// kernels lie beside the chunks, where new URL('./...', import.meta.url) finds them.
+// their ES modules only what is used is kept. The page worker and the guard of guests are entries of
+// their own, and they and the kernels lie beside the chunks, where new URL('./...', import.meta.url) finds them.
 
 import { copyFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 
 await build({
-  entryPoints: ['dist/adapters/faces/cli/main.js', 'dist/adapters/kernels/engine/page-worker.js'],
+  entryPoints: [
+    'dist/adapters/faces/cli/main.js',
+    'dist/adapters/kernels/engine/page-worker.js',
+    'dist/adapters/guests/qemu/guard-process.js',
+  ],
   outdir: 'dist/bin',
   entryNames: '[name]',
   bundle: true,

@@ -10,18 +10,20 @@ import { assert } from '../../../domain/values/assert.ts';
 import { isLedgerError, LedgerError } from '../../../domain/values/ledger-error.ts';
 import type { PhysicalRange } from '../../../domain/values/memory-map.ts';
 import { sourceOfChunks } from './byte-window.ts';
-import type { ByteSource } from './byte-window.ts';
 import { attempt, systemCodeOf } from './failure.ts';
+import { Guard } from './guard.ts';
 import * as migration from './migration-control.ts';
 import type { MigrationSettings } from './migration-control.ts';
+import { MigrationOutcome } from './migration-outcome.ts';
 import { PauseLog } from './pause-log.ts';
-import { ListeningSocket, PrivateFolder } from './private-socket.ts';
+import { PrivateFolder } from './private-socket.ts';
 import { processOfSocket } from './qemu-process.ts';
 import type { FoundProcess } from './qemu-process.ts';
 import { connectQmp } from './qmp-client.ts';
-import type { QmpClient, QmpEvent } from './qmp-client.ts';
+import type { QmpClient } from './qmp-client.ts';
 import { rangesOfFlatView } from './ram-blocks.ts';
 import type { Spool } from './spool.ts';
+import { checkRunState } from './run-states.ts';
 import { readStreamOrThrow } from './stream-reader.ts';
 import type { GuestState } from './stream-layout.ts';
 
@@ -60,11 +62,9 @@ const PROGRESS_EVERY_MS = 100;
 const PASSES_MAX = 4;
 const MIGRATION_MS_MAX = 5_000;
 const RESUME_TIMEOUT_MS = 2_000;
-/** How long a background snapshot that we gave up may still send. */
-const DRAIN_TIMEOUT_MS = 30_000;
-const DRAIN_BYTES = 1024 * 1024;
-/** What a guest that we stopped, and failed to let go on, may be in. */
-const STOPPED_BY_US = new Set(['paused', 'postmigrate', 'finish-migrate']);
+/** How long a guard is waited for, and how long where QEMU has not answered before. */
+const GIVE_UP_TIMEOUT_MS = 30_000;
+const SILENT_TIMEOUT_MS = 1_000;
 
 const Disks = t.array(
   t.intersection([
@@ -82,6 +82,7 @@ export class LiveGuest {
   /** The last capture of a guest that has not run since, and where it lies. */
   #still: { readonly spool: Spool; readonly capture: LiveCapture } | null = null;
   #busy = false;
+  #guard: Guard | null = null;
 
   constructor(qmp: QmpClient, mode: LiveMode | 'auto') {
     this.#qmp = qmp;
@@ -131,6 +132,7 @@ export class LiveGuest {
 
   close(): void {
     this.#qmp.close();
+    this.#guard?.close();
   }
 
   async #findProcess(): Promise<FoundProcess> {
@@ -142,7 +144,8 @@ export class LiveGuest {
     const runState = await migration.runStateNow(this.#qmp);
     const now = await migration.progressOf(this.#qmp);
     const before = now.status === 'cancelling' ? await migration.untilIdle(this.#qmp) : now;
-    if (!migration.isIdle(before) || runState === 'inmigrate') {
+    checkRunState(this.#qmp.path, runState);
+    if (!migration.isIdle(before)) {
       throw new LedgerError(
         'QMP_REFUSED',
         `${this.#qmp.path}: a migration is already under way (${before.status}); wait for its end ` +
@@ -153,14 +156,10 @@ export class LiveGuest {
     if (runState === 'postmigrate') return this.#captureAgain(spool);
     const wasRunning = runState === 'running';
     const settings = await migration.settingsOf(this.#qmp);
-    try {
-      const captured = await this.#captureInSomeMode({ spool, settings, wasRunning });
-      const capture = { ...captured, ...(await this.#refined(captured)) };
-      this.#still = wasRunning ? null : { spool, capture };
-      return capture;
-    } finally {
-      await this.#cleanUp({ settings, wasRunning });
-    }
+    const captured = await this.#captureInSomeMode({ spool, settings, wasRunning });
+    const capture = { ...captured, ...(await this.#refined(captured)) };
+    this.#still = wasRunning ? null : { spool, capture };
+    return capture;
   }
 
   /**
@@ -188,8 +187,7 @@ export class LiveGuest {
     try {
       return await this.#captureInMode('background', request);
     } catch (error) {
-      if (!isLedgerError(error) || error.code !== 'QMP_REFUSED') throw error;
-      await this.#letRun();
+      if (!isRefusal(error)) throw error;
     }
     const captured = await this.#captureInMode('migrate', request);
     this.#mode = 'migrate';
@@ -200,73 +198,117 @@ export class LiveGuest {
     assert(mode !== 'background' || request.wasRunning, 'only running guests are snapshotted');
     const { process: found } = await this.#findProcess();
     const owner = found === null ? {} : { uid: found.uid };
-    await migration.setOnly(
-      this.#qmp,
-      request.settings,
-      mode === 'background' ? ['events', 'background-snapshot'] : ['events'],
-    );
-    if (mode === 'migrate') await migration.setQuick(this.#qmp);
     const folder = new PrivateFolder();
-    const pauses = new PauseLog(this.#qmp);
     try {
-      const path = folder.socket('migration.sock');
-      const socket = await ListeningSocket.listen({ path, ...owner });
+      const guard = this.#guardNow();
+      await guard.begin({
+        kind: 'begin',
+        qmp: this.#qmp.path,
+        folder: folder.path,
+        socket: folder.socket('migration.sock'),
+        ...owner,
+        wasRunning: request.wasRunning,
+        isCancellable: mode === 'migrate',
+        settings: request.settings,
+      });
       try {
-        const state = await this.#transfer({ mode, socket, ...request });
-        if (request.wasRunning) await pauses.untilResumed(RESUME_TIMEOUT_MS);
-        const { wasRunning } = request;
-        return { ...state, mode, pauseMs: wasRunning ? pauses.pauseMs : 0, wasRunning };
-      } finally {
-        socket.close();
+        const captured = await this.#captureGuarded({ ...request, mode, guard, folder });
+        await guard.end();
+        return captured;
+      } catch (error) {
+        throw await this.#afterFailure(error, { ...request, guard });
       }
     } finally {
-      pauses.close();
       folder.remove();
     }
   }
 
-  /** Lets QEMU send and reads what it sends; the more telling error where both fail. */
-  async #transfer(
-    request: LiveRequest & { readonly mode: LiveMode; readonly socket: ListeningSocket },
-  ): Promise<GuestState> {
-    const { socket, spool } = request;
-    const outcome = new Outcome(this.#qmp);
-    // QEMU 7.2 may stand still for ever when the socket of a background snapshot is closed early:
-    // what nobody wants any more is read to its end instead. A migration may be cut.
-    const isPatient = request.mode === 'background';
+  #guardNow(): Guard {
+    if (this.#guard === null || this.#guard.isGone) this.#guard = Guard.start(this.#qmp);
+    return this.#guard;
+  }
+
+  async #captureGuarded(request: GuardedRequest): Promise<LiveCapture> {
+    const { mode, settings, wasRunning } = request;
+    const pauses = new PauseLog(this.#qmp);
     try {
-      const label = `the migration stream of ${this.#qmp.path}`;
-      const finishing = this.#finish(request, outcome).catch((error: unknown) => {
-        socket.abandon(isPatient ? DRAIN_TIMEOUT_MS : 0);
+      await migration.setOnly(
+        this.#qmp,
+        settings,
+        mode === 'background' ? ['events', 'background-snapshot'] : ['events'],
+      );
+      if (mode === 'migrate') await migration.setQuick(this.#qmp);
+      const state = await this.#transfer(request);
+      if (wasRunning) await pauses.untilResumed(RESUME_TIMEOUT_MS);
+      await this.#putBack(request);
+      return { ...state, mode, pauseMs: wasRunning ? pauses.pauseMs : 0, wasRunning };
+    } finally {
+      pauses.close();
+    }
+  }
+
+  /**
+   * What QEMU refused leaves nothing behind but settings. Anything else is left to the guard, and
+   * the connection with it.
+   */
+  async #afterFailure(
+    error: unknown,
+    request: LiveRequest & { readonly guard: Guard },
+  ): Promise<unknown> {
+    const { guard } = request;
+    if (isRefusal(error)) {
+      try {
+        await this.#putBack(request);
+        await guard.end();
+        return error;
+      } catch (second) {
+        if (!isLedgerError(second)) throw second;
+      }
+    }
+    const isSilent = this.#qmp.lost?.code === 'QMP_PROTOCOL';
+    this.#qmp.leave();
+    const isSettled = await guard.giveUp(isSilent ? SILENT_TIMEOUT_MS : GIVE_UP_TIMEOUT_MS);
+    if (guard.taken !== null) return guard.taken;
+    if (isSettled || guard.isGone || !isLedgerError(error)) return error;
+    return new LedgerError(
+      error.code,
+      `${error.message}; QEMU does not answer: process ${guard.pid} waits for it, and lets the ` +
+        'guest run on when it does',
+      { ...error.facts, guard: guard.pid },
+      error,
+    );
+  }
+
+  /** Lets QEMU send and reads what it sends; the more telling error where both fail. */
+  async #transfer(request: GuardedRequest): Promise<GuestState> {
+    const outcome = new MigrationOutcome(this.#qmp);
+    try {
+      const finishing = this.#finish(request, outcome);
+      const reading = this.#read(request).catch(async (error: unknown) => {
+        // Why it was cut QEMU may tell.
+        if (isCut(error)) await finishing;
         throw error;
       });
-      const reading = socket.connection(CONNECTION_TIMEOUT_MS).then(async (chunks) => {
-        const source = sourceOfChunks(chunks);
-        try {
-          return await readStreamOrThrow({ source, spool, label });
-        } catch (error) {
-          if (isPatient) await drain(source);
-          else socket.close();
-          throw error;
-        }
-      });
-      const [read, finished] = await Promise.allSettled([reading, finishing]);
-      if (read.status === 'rejected' && !isCut(read.reason)) throw read.reason;
-      if (finished.status === 'rejected') throw finished.reason;
-      if (read.status === 'rejected') throw read.reason;
-      return read.value;
+      const [state] = await Promise.all([reading, finishing]);
+      return state;
     } finally {
       outcome.close();
     }
   }
 
+  async #read({ guard, spool }: GuardedRequest): Promise<GuestState> {
+    const source = sourceOfChunks(await guard.stream(CONNECTION_TIMEOUT_MS));
+    return readStreamOrThrow({
+      source,
+      spool,
+      label: `the migration stream of ${this.#qmp.path}`,
+    });
+  }
+
   /** Starts the migration and stays with it until it is complete and the guest goes on. */
-  async #finish(
-    request: LiveRequest & { readonly mode: LiveMode; readonly socket: ListeningSocket },
-    outcome: Outcome,
-  ): Promise<void> {
-    const { mode, socket, wasRunning } = request;
-    await this.#qmp.execute('migrate', { uri: `unix:${socket.path}` });
+  async #finish(request: GuardedRequest, outcome: MigrationOutcome): Promise<void> {
+    const { mode, folder, wasRunning } = request;
+    await this.#qmp.execute('migrate', { uri: `unix:${folder.socket('migration.sock')}` });
     const started = performance.now();
     let forced = mode === 'background';
     for (;;) {
@@ -300,22 +342,10 @@ export class LiveGuest {
     return { memoryMap: { blocks, ranges: this.#ranges } };
   }
 
-  async #cleanUp(request: {
-    readonly settings: MigrationSettings;
-    readonly wasRunning: boolean;
-  }): Promise<void> {
-    // Nothing can be put right on a connection that is gone.
-    if (this.#qmp.lost !== null) return;
-    const progress = await migration.progressOf(this.#qmp);
-    if (!migration.isIdle(progress)) await this.#qmp.execute('migrate_cancel');
+  async #putBack({ settings, wasRunning }: LiveRequest): Promise<void> {
     await migration.untilIdle(this.#qmp);
-    if (request.wasRunning) await this.#letRun();
-    await migration.restoreSettings(this.#qmp, request.settings);
-  }
-
-  async #letRun(): Promise<void> {
-    const runState = await migration.runStateNow(this.#qmp);
-    if (STOPPED_BY_US.has(runState)) await migration.continueGuest(this.#qmp);
+    if (wasRunning) await migration.letRun(this.#qmp);
+    await migration.restoreSettings(this.#qmp, settings);
   }
 }
 
@@ -325,51 +355,17 @@ interface LiveRequest {
   readonly wasRunning: boolean;
 }
 
-/** Reads what is left of a stream that is of no use any more. */
-async function drain(source: ByteSource): Promise<void> {
-  const buffer = new Uint8Array(DRAIN_BYTES);
-  try {
-    while ((await source(buffer)) > 0);
-  } catch (error) {
-    // The end of the stream, by whatever means, is what is waited for.
-    if (systemCodeOf(error) === '') throw error;
-  }
+interface GuardedRequest extends LiveRequest {
+  readonly mode: LiveMode;
+  readonly guard: Guard;
+  readonly folder: PrivateFolder;
 }
+
+const isRefusal = (thrown: unknown): boolean =>
+  isLedgerError(thrown) && thrown.code === 'QMP_REFUSED';
 
 /** Whether an error only says that the stream stopped, as it does when QEMU gives up. */
 const isCut = (thrown: unknown): boolean =>
   isLedgerError(thrown)
     ? thrown.code === 'STREAM_TRUNCATED'
     : ['ERR_STREAM_PREMATURE_CLOSE', 'ECONNRESET'].includes(systemCodeOf(thrown));
-
-/** The end of a migration, from QEMU's events. */
-class Outcome {
-  readonly #stop: () => void;
-  #status: string | null = null;
-  #wake: (() => void) | null = null;
-
-  constructor(qmp: QmpClient) {
-    this.#stop = qmp.onEvent((event: QmpEvent) => {
-      const status = event.event === 'MIGRATION' ? event.data['status'] : null;
-      if (status !== 'completed' && status !== 'failed' && status !== 'cancelled') return;
-      this.#status = status;
-      this.#wake?.();
-    });
-  }
-
-  /** What the migration ended as, null where it did not within `ms`. */
-  async within(ms: number): Promise<string | null> {
-    if (this.#status !== null) return this.#status;
-    let timer: NodeJS.Timeout | undefined;
-    await new Promise<void>((resolve) => {
-      this.#wake = resolve;
-      timer = setTimeout(resolve, ms);
-    });
-    clearTimeout(timer);
-    return this.#status;
-  }
-
-  close(): void {
-    this.#stop();
-  }
-}

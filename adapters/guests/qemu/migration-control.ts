@@ -31,6 +31,8 @@ export interface MigrationSettings {
   readonly parameters: t.TypeOf<typeof Parameters>;
 }
 
+/** What a guest that a capture stopped, and failed to let go on, may be in. */
+const STOPPED_BY_CAPTURE = new Set(['paused', 'postmigrate', 'finish-migrate']);
 /** A migration in one of these is over, or was never begun. */
 const IDLE = new Set(['none', 'completed', 'failed', 'cancelled']);
 /** Bytes a second: more than memory moves, so that never the limit is what a guest waits for. */
@@ -113,16 +115,19 @@ export async function restoreSettings(qmp: QmpClient, settings: MigrationSetting
   }
 }
 
-/** Waits until no migration is under way; what it ended as. */
-export async function untilIdle(qmp: QmpClient): Promise<MigrationProgress> {
-  const limit = performance.now() + SETTLE_TIMEOUT_MS;
+/** Waits until no migration is under way, at most `timeoutMs`; what it ended as. */
+export async function untilIdle(
+  qmp: QmpClient,
+  timeoutMs: number = SETTLE_TIMEOUT_MS,
+): Promise<MigrationProgress> {
+  const limit = performance.now() + timeoutMs;
   for (;;) {
     const progress = await progressOf(qmp);
     if (isIdle(progress)) return progress;
     if (performance.now() > limit) {
       throw new LedgerError(
         'QMP_PROTOCOL',
-        `${qmp.path}: the migration is still ${progress.status} after ${SETTLE_TIMEOUT_MS} ms; ` +
+        `${qmp.path}: the migration is still ${progress.status} after ${timeoutMs} ms; ` +
           'look at query-migrate, and end it with migrate_cancel',
         { path: qmp.path, status: progress.status },
       );
@@ -147,4 +152,9 @@ export async function continueGuest(qmp: QmpClient): Promise<void> {
     }
     await delay(1);
   }
+}
+
+/** Lets a guest run that a capture stopped; any other is left as it is. */
+export async function letRun(qmp: QmpClient): Promise<void> {
+  if (STOPPED_BY_CAPTURE.has(await runStateNow(qmp))) await continueGuest(qmp);
 }

@@ -8,7 +8,6 @@ import { createServer } from 'node:net';
 import type { Server, Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { LedgerError } from '../../../domain/values/ledger-error.ts';
 
 /** Longest path of a unix socket, without its NUL. */
 const SOCKET_PATH_BYTES_MAX = 107;
@@ -48,24 +47,13 @@ function admit({ path, uid }: { readonly path: string; readonly uid?: number }):
   chmodSync(dirname(path), PASSAGE_MODE);
 }
 
-/** A socket that waits for one connection. */
+/** A socket that waits for one connection, and reads nothing of it. */
 export class ListeningSocket {
   readonly path: string;
-  readonly #server: Server = createServer();
-  readonly #connection: Promise<Socket | null>;
-  #socket: Socket | null = null;
-  #grace: NodeJS.Timeout | undefined;
+  readonly #server: Server = createServer({ pauseOnConnect: true });
 
   private constructor(path: string) {
     this.path = path;
-    this.#connection = new Promise((resolve) => {
-      this.#server.once('connection', (socket) => {
-        this.#socket = socket;
-        resolve(socket);
-        this.#server.close();
-      });
-      this.#server.once('close', () => resolve(null));
-    });
   }
 
   /** Listens in a PrivateFolder of ours, for a QEMU of the user `uid` where that is another. */
@@ -89,32 +77,15 @@ export class ListeningSocket {
     });
   }
 
-  /** The one connection; STREAM_TRUNCATED where there is none within `timeoutMs` or before `close`. */
-  async connection(timeoutMs: number): Promise<Socket> {
-    let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<null>((resolve) => {
-      timer = setTimeout(() => resolve(null), timeoutMs);
+  /** Calls back with the one connection. */
+  onConnection(take: (socket: Socket) => void): void {
+    this.#server.once('connection', (socket) => {
+      this.#server.close();
+      take(socket);
     });
-    const socket = await Promise.race([this.#connection, late]);
-    clearTimeout(timer);
-    if (socket !== null) return socket;
-    throw new LedgerError(
-      'STREAM_TRUNCATED',
-      `${this.path}: QEMU did not connect (waited up to ${timeoutMs} ms) to where its stream ` +
-        'should go; it must see the same files as this program',
-      { path: this.path, timeoutMs },
-    );
-  }
-
-  /** Closes what nobody wants any more: at once without a connection, else after `graceMs`. */
-  abandon(graceMs: number): void {
-    if (this.#socket === null || graceMs === 0) this.close();
-    else this.#grace = setTimeout(() => this.close(), graceMs);
   }
 
   close(): void {
-    clearTimeout(this.#grace);
-    this.#socket?.destroy();
     this.#server.close();
   }
 }

@@ -14,6 +14,10 @@ import { sentenceOf, systemCodeOf } from './failure.ts';
 const LINE_CHARS_MAX = 16 * 1024 * 1024;
 const CONNECT_TIMEOUT_MS = 5_000;
 const COMMAND_TIMEOUT_MS = 30_000;
+/** First number of what is asked on an adopted connection: far from those asked there before. */
+const ADOPTED_ID = 2 ** 40;
+/** Longest limit that a timer takes. */
+const PATIENCE_MS = 2 ** 31 - 1;
 
 const Greeting = t.type({
   QMP: t.type({
@@ -67,15 +71,20 @@ export class QmpClient {
   #lost: LedgerError | null = null;
   #version = '';
   #onGreeting: ((error: LedgerError | null) => void) | null;
+  /** Somebody else spoke here before: the first line may be a part, and answers may be theirs. */
+  readonly #isAdopted: boolean;
+  #isFirstLine = true;
 
   constructor(
     socket: Socket,
-    options: QmpOptions & { readonly onGreeting: (error: LedgerError | null) => void },
+    options: QmpOptions & { readonly onGreeting: ((error: LedgerError | null) => void) | null },
   ) {
     this.path = options.path;
     this.#socket = socket;
     this.#commandTimeoutMs = options.commandTimeoutMs ?? COMMAND_TIMEOUT_MS;
     this.#onGreeting = options.onGreeting;
+    this.#isAdopted = options.onGreeting === null;
+    if (this.#isAdopted) this.#nextId = ADOPTED_ID;
     socket.setEncoding('utf8');
     socket.on('data', (text: string) => this.#takeText(text));
     socket.on('error', (error) => this.#lose('QMP_LOST', `: ${error.message}`));
@@ -130,17 +139,37 @@ export class QmpClient {
     return () => this.#listeners.delete(listener);
   }
 
-  close(): void {
-    this.#lose('QMP_LOST', ': it was closed here');
-    this.#socket.destroy();
+  /** Lets a new process have the connection too; it is read here all the same. */
+  share<A>(withSocket: (socket: Socket) => A): A {
+    const made = withSocket(this.#socket);
+    // Node stops reading what it gives to a child.
+    this.#socket.resume();
+    return made;
   }
 
-  /** Fails everything under way, once. */
+  /** Ends the connection, for a process that shares it too. */
+  close(): void {
+    if (this.#lost === null) this.#socket.end();
+    this.#fail(this.#error('QMP_LOST', ': it was closed here'));
+    this.#socket.destroySoon();
+  }
+
+  /** Has no more to do with the connection, which goes on where it is shared. */
+  leave(): void {
+    this.#lose('QMP_LOST', ': it was given up here');
+  }
+
+  /** Fails everything under way, once, and leaves the connection. */
   #lose(code: 'QMP_LOST' | 'QMP_PROTOCOL', found: string): void {
     if (this.#lost !== null) return;
     // Before the greeting nothing shows that QEMU is at the other end.
     const greeted = this.#onGreeting === null;
-    const error = this.#error(greeted ? code : 'QMP_PROTOCOL', found);
+    this.#fail(this.#error(greeted ? code : 'QMP_PROTOCOL', found));
+    this.#socket.destroy();
+  }
+
+  #fail(error: LedgerError): void {
+    if (this.#lost !== null) return;
     this.#lost = error;
     this.#onGreeting?.(error);
     this.#onGreeting = null;
@@ -149,7 +178,6 @@ export class QmpClient {
       pending.reject(error);
     }
     this.#pending.clear();
-    this.#socket.destroy();
   }
 
   #error(code: 'QMP_LOST' | 'QMP_PROTOCOL', found: string): LedgerError {
@@ -179,10 +207,13 @@ export class QmpClient {
   }
 
   #takeLine(line: string): void {
+    const mayBePart = this.#isAdopted && this.#isFirstLine;
+    this.#isFirstLine = false;
     let message: unknown;
     try {
       message = JSON.parse(line);
     } catch {
+      if (mayBePart) return;
       this.#lose('QMP_PROTOCOL', ': a line that is no JSON');
       return;
     }
@@ -216,7 +247,7 @@ export class QmpClient {
     const id = Answer.is(message) || Failure.is(message) ? message.id : -1;
     const pending = this.#pending.get(id);
     if (pending === undefined) {
-      this.#lose('QMP_PROTOCOL', ': an answer to nothing that was asked');
+      if (!this.#isAdopted) this.#lose('QMP_PROTOCOL', ': an answer to nothing that was asked');
       return;
     }
     this.#pending.delete(id);
@@ -268,6 +299,14 @@ export async function connectQmp(options: QmpOptions): Promise<QmpClient> {
   }
   return client;
 }
+
+/** Goes on with a connection that another process used, for as long as QEMU lives. */
+export const adoptQmp = (of: { readonly socket: Socket; readonly path: string }): QmpClient =>
+  new QmpClient(of.socket, {
+    path: of.path,
+    commandTimeoutMs: PATIENCE_MS,
+    onGreeting: null,
+  });
 
 /** Connects to a unix socket; QMP_UNREACHABLE. */
 function connectUnix(path: string, timeoutMs: number): Promise<Socket> {

@@ -1,0 +1,162 @@
+// The guard of a guest that is recorded: a process of its own, in a session of its own, that ends
+// well what the recorder may not live to end. It holds QEMU's control connection (descriptor 3) and
+// takes QEMU's connection for the stream, which it gives to the recorder and keeps open. While the
+// recorder lives the guard reads neither. Once the recorder is gone, gives up or stands still, the
+// guard reads the stream to its end, lets a guest run that ran, and puts QEMU's settings back.
+
+import { Socket } from 'node:net';
+import { rmSync } from 'node:fs';
+import { isLedgerError } from '../../../domain/values/ledger-error.ts';
+import { sentenceOf, systemCodeOf } from './failure.ts';
+import { FROZEN_AFTER_MS, type FromGuard, type ToGuard, type Watch } from './guard-messages.ts';
+import * as migration from './migration-control.ts';
+import { ListeningSocket } from './private-socket.ts';
+import { adoptQmp, type QmpClient } from './qmp-client.ts';
+
+const QMP_DESCRIPTOR = 3;
+const LOOK_EVERY_MS = 250;
+const RETRY_MS = 50;
+
+/** Tells the recorder; resolves when that has gone out, or cannot any more. */
+const say = (message: FromGuard, socket?: Socket): Promise<void> =>
+  new Promise((resolve) => {
+    // The recorder may go while it is told.
+    const whenSent = (): void => resolve();
+    if (!process.connected) resolve();
+    else if (socket === undefined) process.send?.(message, whenSent);
+    else process.send?.(message, socket, { keepOpen: true }, whenSent);
+  });
+
+/** A capture that is watched. */
+class Watched {
+  readonly #watch: Watch;
+  readonly #listening: ListeningSocket;
+  #stream: Socket | null = null;
+  #isTaken = false;
+  #heardMs = performance.now();
+  readonly #look: NodeJS.Timeout;
+
+  private constructor(watch: Watch, listening: ListeningSocket) {
+    this.#watch = watch;
+    this.#listening = listening;
+    listening.onConnection((stream) => this.#connected(stream));
+    this.#look = setInterval(() => this.#lookAtRecorder(), LOOK_EVERY_MS);
+  }
+
+  static async begin(watch: Watch): Promise<Watched> {
+    const { socket: path, uid } = watch;
+    const listening = await ListeningSocket.listen({ path, ...(uid === undefined ? {} : { uid }) });
+    return new Watched(watch, listening);
+  }
+
+  hear(): void {
+    this.#heardMs = performance.now();
+  }
+
+  /** Nothing is left to do; false where the guard has taken over before. */
+  end(): boolean {
+    if (this.#isTaken) return false;
+    clearInterval(this.#look);
+    this.#stream?.destroy();
+    this.#listening.close();
+    return true;
+  }
+
+  /** Brings the capture to its end for the guest's sake, once. */
+  async takeOver(): Promise<void> {
+    if (this.#isTaken) return;
+    this.#isTaken = true;
+    clearInterval(this.#look);
+    void say({ kind: 'taken' });
+    const drained = this.#drain();
+    const socket = new Socket({ fd: QMP_DESCRIPTOR });
+    const qmp = adoptQmp({ socket, path: this.#watch.qmp });
+    try {
+      await this.#putBack(qmp);
+    } catch (error) {
+      // A connection that is gone means a QEMU that is gone, but for what it has yet to send.
+      if (!isLedgerError(error)) throw error;
+      await drained;
+    }
+    this.#listening.close();
+    rmSync(this.#watch.folder, { recursive: true, force: true });
+    await say({ kind: 'settled' });
+    process.exit();
+  }
+
+  async #putBack(qmp: QmpClient): Promise<void> {
+    const { wasRunning, isCancellable, settings } = this.#watch;
+    for (;;) {
+      try {
+        const isIdle = migration.isIdle(await migration.progressOf(qmp));
+        if (isCancellable && !isIdle) await qmp.execute('migrate_cancel');
+        await migration.untilIdle(qmp, Infinity);
+        if (wasRunning) await migration.letRun(qmp);
+        await migration.restoreSettings(qmp, settings);
+        return;
+      } catch (error) {
+        if (qmp.lost !== null) throw error;
+      }
+      await migration.delay(RETRY_MS);
+    }
+  }
+
+  #connected(stream: Socket): void {
+    this.#stream = stream;
+    stream.on('error', () => undefined);
+    if (this.#isTaken) stream.resume();
+    else void say({ kind: 'stream' }, stream);
+  }
+
+  /** Reads and throws away; resolves at the stream's end, at once where there is none. */
+  #drain(): Promise<void> {
+    const stream = this.#stream;
+    if (stream === null) return Promise.resolve();
+    const ended = new Promise<void>((resolve) => {
+      stream.once('close', () => resolve());
+    });
+    stream.resume();
+    return ended;
+  }
+
+  #lookAtRecorder(): void {
+    if (this.#stream === null || performance.now() - this.#heardMs < FROZEN_AFTER_MS) return;
+    void this.takeOver();
+  }
+}
+
+let watched: Watched | null = null;
+
+async function take(message: ToGuard): Promise<void> {
+  watched?.hear();
+  switch (message.kind) {
+    case 'begin':
+      try {
+        watched = await Watched.begin(message);
+        void say({ kind: 'listening' });
+        // The recorder may have gone while the socket was made.
+        if (!process.connected) await watched.takeOver();
+      } catch (error) {
+        void say({ kind: 'deaf', code: systemCodeOf(error), sentence: sentenceOf(error) });
+      }
+      return;
+    case 'end':
+      if (watched === null || !watched.end()) return;
+      watched = null;
+      void say({ kind: 'ended' });
+      return;
+    case 'give up':
+      await watched?.takeOver();
+      return;
+    case 'alive':
+  }
+}
+
+// What ends the recorder, or a whole service, must not end its guard before the guest goes on.
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT', 'SIGTSTP'] as const)
+  process.on(signal, () => undefined);
+process.on('message', (message: ToGuard) => void take(message));
+process.once('disconnect', () => {
+  if (watched === null) process.exit();
+  void watched.takeOver();
+});
