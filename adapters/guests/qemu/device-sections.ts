@@ -30,7 +30,9 @@ const Described = t.intersection([
   t.partial({ subsections: t.array(t.unknown) }),
 ]);
 const Device = t.intersection([
-  t.type({ name: t.string, instance_id: t.number, version: t.number }),
+  t.type({ name: t.string, instance_id: t.number }),
+  // Devices that QEMU saves by a function of their own (the user network) have none here.
+  t.partial({ version: t.number }),
   Described,
 ]);
 const Subsection = t.intersection([t.type({ vmsd_name: t.string, version: t.number }), Described]);
@@ -126,7 +128,8 @@ function sectionOf(walk: Walk, device: t.TypeOf<typeof Device>): DeviceSection {
   const section = walk.u32(what);
   walk.expect('its name', { found: walk.name(what), expected: device.name });
   walk.expect(`the instance of ${what}`, { found: walk.u32(what), expected: device.instance_id });
-  walk.expect(`the version of ${what}`, { found: walk.u32(what), expected: device.version });
+  const version = walk.u32(what);
+  walk.expect(`the version of ${what}`, { found: version, expected: device.version ?? version });
   const offset = walk.at;
   walk.fields(device, what);
   // A stack of our own: how deep subsections nest is the input's choice.
@@ -140,7 +143,7 @@ function sectionOf(walk: Walk, device: t.TypeOf<typeof Device>): DeviceSection {
     walk.fields(subsection, part);
     for (const nested of (subsection.subsections ?? []).toReversed()) waiting.push(nested);
   }
-  const { name, instance_id: instance, version } = device;
+  const { name, instance_id: instance } = device;
   const found = { name, instance, version, section, offset, length: walk.at - offset };
   walk.expect(`the footer of ${what}`, { found: walk.u8(what), expected: layout.RECORD_FOOTER });
   walk.expect(`the footer of ${what}`, { found: walk.u32(what), expected: section });
