@@ -211,6 +211,8 @@ export interface GuestRequest {
 }
 
 export interface GuestListener extends RecordListener {
+  /** Whether the guest is at work on a capture; meanwhile it is best waited for. */
+  readonly onSending?: (isSending: boolean) => void;
   /** A tick came while the capture before it was still being recorded. */
   readonly onSkip: (ticks: number) => void;
 }
@@ -227,6 +229,20 @@ const sleep = (ms: number, signal: AbortSignal): Promise<void> =>
     signal.addEventListener('abort', done);
   });
 
+/** A guest whose captures are told of while they are taken. */
+const toldOf = (guest: GuestSource, onSending: (isSending: boolean) => void): GuestSource => ({
+  warnings: guest.warnings,
+  capture: () => async () => {
+    onSending(true);
+    try {
+      return await guest.capture()();
+    } finally {
+      onSending(false);
+    }
+  },
+  close: () => guest.close(),
+});
+
 /** A live guest at every tick, until it is enough. */
 async function* atTicks(
   ledger: Ledger,
@@ -236,7 +252,10 @@ async function* atTicks(
   const { qmp, folder, signal } = request;
   const count = request.count ?? Infinity;
   const where = folder === undefined ? {} : { folder };
-  const guest = await run(LIVE_GUESTS.qmp({ qmp, clock: ledger.clock, ...where }));
+  const guest = toldOf(
+    await run(LIVE_GUESTS.qmp({ qmp, clock: ledger.clock, ...where })),
+    listener.onSending ?? (() => undefined),
+  );
   try {
     for (const sentence of guest.warnings) listener.onWarning(sentence);
     const start = performance.now();

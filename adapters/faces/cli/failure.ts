@@ -3,7 +3,12 @@
 
 import { isLedgerError } from '../../../domain/values/ledger-error.ts';
 import { escapedLines } from '../rows/escaped-text.ts';
-import { failureRow, Interrupted, type FailureRow } from '../rows/failure-rows.ts';
+import {
+  failureRow,
+  Interrupted,
+  type FailureRow,
+  type Interrupting,
+} from '../rows/failure-rows.ts';
 import { jsonLine } from '../rows/row.ts';
 
 export { UsageError } from '../rows/failure-rows.ts';
@@ -21,12 +26,18 @@ const EXIT_CODES: Readonly<Record<FailureRow['kind'], number>> = {
   interrupted: 130,
 };
 
-const EXIT_TERMINATED = 143;
+/** As a shell shows the end by a signal: 128 and its number. */
+const SIGNAL_CODES: Readonly<Record<Interrupting, number>> = {
+  SIGINT: EXIT_CODES.interrupted,
+  SIGTERM: 143,
+  SIGHUP: 129,
+  SIGQUIT: 131,
+};
 
 /** The exit code that a failure stands for. */
 export const exitCodeOf = (failure: unknown): number =>
-  failure instanceof Interrupted && failure.signal === 'SIGTERM'
-    ? EXIT_TERMINATED
+  failure instanceof Interrupted
+    ? SIGNAL_CODES[failure.signal]
     : EXIT_CODES[failureRow(failure).kind];
 
 /** What standard error shows of a failure. */

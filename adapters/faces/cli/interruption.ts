@@ -1,13 +1,10 @@
-// SIGINT and SIGTERM: work that can end cleanly is told to, ends at its next step and says what is done
-// and what is left; other work ends at once, as all does at a second signal.
+// Signals that interrupt: work that can end cleanly is told to, ends at its next step and says what is
+// done and what is left; other work ends at once, as all does at a second signal, unless it holds that.
 
-import { Interrupted } from '../rows/failure-rows.ts';
+import { Interrupted, INTERRUPTING, type Interrupting } from '../rows/failure-rows.ts';
 
 /** How long the next step of work is waited for. */
 const UNTIL_STEP_MS = 3000;
-
-const SIGNALS = ['SIGINT', 'SIGTERM'] as const;
-type Signal = (typeof SIGNALS)[number];
 
 /** Reports what is done and left. */
 type Told = () => string;
@@ -15,18 +12,20 @@ type Told = () => string;
 /** What an interrupted command shows, and the code that it ends with; set by the entry. */
 type End = (failure: Interrupted) => void;
 
-const state: { signal: Signal | null; told: Told; isStepping: boolean } = {
+const state: { signal: Interrupting | null; told: Told; isStepping: boolean; end: End } = {
   signal: null,
   told: () => 'nothing was changed',
   isStepping: false,
+  end: () => undefined,
 };
 
-const interruptedBy = (signal: Signal): Interrupted =>
+const interruptedBy = (signal: Interrupting): Interrupted =>
   new Interrupted(signal, `interrupted by ${signal}: ${state.told()}`);
 
 /** Watches for signals, for commands that do not themselves. */
 export function watchInterruptions(end: End): void {
-  for (const signal of SIGNALS)
+  state.end = end;
+  for (const signal of INTERRUPTING)
     process.on(signal, () => {
       // A command that has handlers of its own goes on to its end.
       if (process.listenerCount(signal) > 1) return;
@@ -59,18 +58,23 @@ export async function interruptible<A>(
   }
 }
 
-/** Gives a signal that aborts at SIGINT or SIGTERM, to work that ends cleanly by itself. */
+/**
+ * Gives a signal that aborts when the command is interrupted, to work that ends cleanly by itself. The
+ * next signal ends it at once, unless `holds` answers that: then it is of no effect.
+ */
 export async function untilSignal<A>(
   work: (abort: AbortSignal) => Promise<A>,
-): Promise<{ readonly result: A; readonly signal: Signal | null }> {
+  holds: () => boolean = () => false,
+): Promise<{ readonly result: A; readonly signal: Interrupting | null }> {
   const abort = new AbortController();
-  let met: Signal | null = null;
-  const handlers = SIGNALS.map((signal) => {
+  let met: Interrupting | null = null;
+  const handlers = INTERRUPTING.map((signal) => {
     const stop = (): void => {
-      met = signal;
+      if (met !== null && !holds()) state.end(interruptedBy(signal));
+      met ??= signal;
       abort.abort();
     };
-    process.once(signal, stop);
+    process.on(signal, stop);
     return { signal, stop };
   });
   try {

@@ -16,14 +16,26 @@ const program = buildProgram({
   },
 });
 
+let isUnread = false;
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  // The reader of a pipe went away: that is no failure of ours, and no reason to leave work half done.
-  if (error.code === 'EPIPE' && isWorking) return;
+  // The reader of a pipe went away, or a disk is full: no reason to leave work half done.
+  const isFirst = !isUnread;
+  isUnread = true;
+  const sentence = `standard output cannot be written: ${error.message}`;
+  if (isWorking) {
+    if (isFirst && error.code !== 'EPIPE')
+      process.stderr.write(
+        `pageledger: warning: ${sentence}; what it would show is in the ledger\n`,
+      );
+    return;
+  }
   isSettled = true;
   if (error.code === 'EPIPE') process.exit(0);
-  process.stderr.write(`pageledger: standard output cannot be written: ${error.message}\n`);
+  process.stderr.write(`pageledger: ${sentence}\n`);
   process.exit(1);
 });
+// A sentence for people that cannot be written is lost, and nothing else.
+process.stderr.on('error', () => undefined);
 
 // An event loop that runs dry before a command has ended is no success.
 process.once('exit', () => {

@@ -16,11 +16,15 @@ export class UsageError extends Error {
 }
 
 /** Work that a signal ended. The message says what is done and what is left. */
+/** Signals that interrupt a command: a person, a service manager, a terminal that is closed. */
+export const INTERRUPTING = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT'] as const;
+export type Interrupting = (typeof INTERRUPTING)[number];
+
 export class Interrupted extends Error {
   override readonly name = 'Interrupted';
-  readonly signal: 'SIGINT' | 'SIGTERM';
+  readonly signal: Interrupting;
 
-  constructor(signal: 'SIGINT' | 'SIGTERM', message: string) {
+  constructor(signal: Interrupting, message: string) {
     super(message);
     this.signal = signal;
   }

@@ -33,6 +33,11 @@ export async function run(command: Command): Promise<void> {
   const everyMs = durationMs(options.every);
   if (everyMs === null || everyMs <= 0)
     throw new UsageError(`--every ${options.every} is no duration: 500ms, 5s, 1m were expected`);
+  let isSending = false;
+  const isHeld = (): boolean => {
+    if (isSending) tell(command, 'QEMU is still sending: that is read to its end first');
+    return isSending;
+  };
   await untilSignal(async (signal) => {
     signal.addEventListener('abort', () =>
       tell(command, 'finishing the capture under way, then stopping'),
@@ -47,6 +52,9 @@ export async function run(command: Command): Promise<void> {
           progress.clear();
           recorded.add(row);
         },
+        onSending: (sends) => {
+          isSending = sends;
+        },
         onSkip: (ticks) =>
           warn(
             command,
@@ -57,5 +65,5 @@ export async function run(command: Command): Promise<void> {
       recorded.end();
       await sayCost(ledger, output);
     });
-  });
+  }, isHeld);
 }
