@@ -116,6 +116,11 @@ export class RunningCommand {
     this.#child.stdout?.destroy();
   }
 
+  /** Likewise of what it tells people. */
+  closeError(): void {
+    this.#child.stderr?.destroy();
+  }
+
   signal(name: NodeJS.Signals): void {
     this.#child.kill(name);
   }

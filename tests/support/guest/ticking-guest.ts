@@ -1,0 +1,111 @@
+// A guest without a kernel: a boot sector that writes to every page of its memory over and over and
+// says '.' after each round. Whether it runs is seen from its console.
+
+import { spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
+import { existsSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import * as t from 'io-ts';
+import { delay } from '../../../adapters/guests/qemu/migration-control.ts';
+import { connectQmp, type QmpClient } from '../../../adapters/guests/qemu/qmp-client.ts';
+
+const SECTOR_BYTES = 512;
+const FLOPPY_BYTES = 1_474_560;
+const SIGNATURE = [0x55, 0xaa];
+/** Enters protected mode; then for every page from 1 MiB to 112 MiB `incl (%edi)`, and '.' to COM1. */
+const TICKING =
+  'fa0f0116507c0f20c00c010f22c0ea137c080066b810008ed8bf00001000ff0781c70010000081ff0000f00772f066' +
+  'baf803b02eeeebe2000000000000000000ffff0000009acf00ffff00000092cf001700387c0000';
+/** ACPI sleep S3 of the machine `pc`: out 0x604, 0x2400; then halts. */
+const SLEEPING = 'ba0406b80024eff4ebfd';
+
+const SECTORS = { ticking: TICKING, sleeping: SLEEPING } as const;
+
+const Status = t.type({ status: t.string });
+const Settings = t.tuple([
+  t.array(t.type({ capability: t.string, state: t.boolean })),
+  t.type({ 'max-bandwidth': t.number, 'downtime-limit': t.number }),
+]);
+
+export interface BootSectorOptions {
+  readonly qemu: string;
+  readonly folder: string;
+  readonly sector: keyof typeof SECTORS;
+  readonly memoryMib: number;
+  readonly extra?: readonly string[];
+}
+
+/** A QEMU that runs a boot sector. */
+export class BootSectorGuest {
+  readonly qmpPath: string;
+  readonly process: ChildProcess;
+  readonly #consolePath: string;
+
+  constructor({ qemu, folder, sector, memoryMib, extra = [] }: BootSectorOptions) {
+    const disk = join(folder, 'boot.img');
+    const bytes = Buffer.alloc(FLOPPY_BYTES);
+    bytes.set(Buffer.from(SECTORS[sector], 'hex'));
+    bytes.set(SIGNATURE, SECTOR_BYTES - SIGNATURE.length);
+    writeFileSync(disk, bytes);
+    this.qmpPath = join(folder, 'guest.qmp');
+    // Of a guest before it in this folder.
+    rmSync(this.qmpPath, { force: true });
+    this.#consolePath = join(folder, 'console');
+    const machine = ['-machine', 'pc', '-accel', 'tcg', '-m', String(memoryMib)];
+    const plain = ['-nodefaults', '-no-user-config', '-display', 'none'];
+    const boot = ['-drive', `if=floppy,file=${disk},format=raw,readonly=on`];
+    const ways = ['-serial', `file:${this.#consolePath}`, '-qmp'];
+    const qmp = `unix:${this.qmpPath},server=on,wait=off`;
+    this.process = spawn(qemu, [...machine, ...plain, ...boot, ...ways, qmp, ...extra], {
+      stdio: 'ignore',
+    });
+  }
+
+  get #ticks(): number {
+    return existsSync(this.#consolePath) ? statSync(this.#consolePath).size : 0;
+  }
+
+  /** Waits until the guest has ticked so many times more; how long that took. */
+  async ticksOn(times = 2): Promise<number> {
+    const began = performance.now();
+    const wanted = this.#ticks + times;
+    while (this.#ticks < wanted) await delay(10);
+    return performance.now() - began;
+  }
+
+  async withQmp<A>(work: (qmp: QmpClient) => Promise<A>): Promise<A> {
+    for (;;)
+      if (existsSync(this.qmpPath)) break;
+      else await delay(10);
+    const qmp = await connectQmp({ path: this.qmpPath, connectTimeoutMs: 60_000 });
+    try {
+      return await work(qmp);
+    } finally {
+      qmp.close();
+    }
+  }
+
+  runState(): Promise<string> {
+    return this.withQmp(async (qmp) => (await qmp.ask('query-status', Status)).status);
+  }
+
+  /** Migration capabilities and parameters that a capture changes. */
+  settings(): Promise<unknown> {
+    return this.withQmp(async (qmp) =>
+      Settings.encode([
+        await qmp.ask('query-migrate-capabilities', Settings.types[0]),
+        await qmp.ask('query-migrate-parameters', Settings.types[1]),
+      ]),
+    );
+  }
+
+  /** Ends it; resolves when it has gone. */
+  async kill(): Promise<void> {
+    if (this.process.exitCode !== null || this.process.signalCode !== null) return;
+    const gone = new Promise((resolve) => {
+      this.process.once('exit', resolve);
+    });
+    this.process.kill('SIGKILL');
+    await gone;
+  }
+}
