@@ -3,7 +3,6 @@
 
 import type { ContentReleased } from '../../domain/events/control.ts';
 import type { StoredEvent } from '../../domain/ports/event-log.ts';
-import { assert } from '../../domain/values/assert.ts';
 import { isLedgerError } from '../../domain/values/ledger-error.ts';
 import { UNKNOWN } from '../../domain/values/holding.ts';
 import { decodeBatches, type CaptureChange, type ControlChange } from '../commits.ts';
@@ -46,7 +45,8 @@ async function foldCapture(change: CaptureChange, folding: Folding): Promise<voi
     throw new IndexUnfit(`${vm}@${capture} was damaged after it was folded`);
   for (const pack of change.packs) {
     const known = contents.byName(pack.name);
-    assert(known !== undefined, 'contents fold a pack before sharing does');
+    // Contents fold a pack before sharing does: those of a file that no program wrote may lack it.
+    if (known === undefined) throw new IndexUnfit(`pack ${pack.name} is not among the contents`);
     // Contents that are past it cannot take back what its patches refer to: all is folded anew then.
     if (!isNew) revivePatches(folding, pack.patches);
     if (!sharing.hasPack(known)) sharing.addPack(contents, known, pack);

@@ -140,7 +140,7 @@ describe('a series of twelve images', () => {
       const early = new Date(FIRST_MS - 1).toISOString();
       for (const at of ['pos:0', `time:${early}`, '@13', 'ago:101h', 'cp:none'])
         expect(() => ledger.resolve(entry, at)).toThrow(/no capture|no checkpoint/u);
-      for (const at of ['', '@0', '@x', 'pos:-1', 'time:yesterday', 'ago:5', 'cp:', '7'])
+      for (const at of ['', '@0', '@x', 'pos:-1', 'time:someday', 'ago:5', 'cp:', '7'])
         expect(() => ledger.resolve(entry, at)).toThrow(/is not a point/u);
       return Promise.resolve();
     });
@@ -295,7 +295,7 @@ test(
           const rows = await recordFiles(ledger, { vm: 'vm', files });
           const events = await eventsOf(ledger, { isExpanded: true, vm: 'vm' });
           return {
-            counts: rows.map(({ position: _position, hash: _hash, ...row }) => row),
+            counts: rows.map(({ position: _p, hash: _h, id: _i, recordedAtMs: _r, ...row }) => row),
             // Positions count bytes of events with ids; identifiers and pack names follow from random keys.
             events: events.map(({ item, type, capture, facts }) => {
               const { gfn, scope, holder, pages, bytes, rows: count } = facts;

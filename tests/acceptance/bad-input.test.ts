@@ -276,7 +276,7 @@ describe('a ledger of a later release', () => {
     const url = path('copy-format');
     cpSync(commands.ledger, url, { recursive: true });
     const id = /^id .*$/mu.exec(readFileSync(join(url, 'format'), 'utf8'))![0];
-    writeFileSync(join(url, 'format'), sealLines(['pageledger ledger', 'format 2', id]));
+    writeFileSync(join(url, 'format'), sealLines(['pageledger ledger', 'format 3', id]));
     const before = takeSnapshot(url);
     for (const words of [['vms'], ['record', 'image', '--vm', 'guest', path('good.raw')]]) {
       const { exitCode, stderr } = await new LedgerCommands(url).run(words);
@@ -318,7 +318,7 @@ describe('words that do not fit', () => {
     ['record image --vm new --group .hidden GOOD', 2, '.hidden'],
     ['record image --vm guest --group other GOOD', 1, 'other'],
     ['record image --vm guest --format zip GOOD', 2, 'zip'],
-    ['record image --vm guest --time yesterday GOOD', 2, 'yesterday'],
+    ['record image --vm guest --time someday GOOD', 2, 'someday'],
     ['record image GOOD', 2, '--vm'],
     ['record image --vm guest', 2, 'file'],
     ['record qemu --vm live --qmp absent --every 0', 2, '--every 0'],
@@ -351,7 +351,7 @@ describe('words that do not fit', () => {
     ['history --vm guest', 2, '--page'],
     ['sharing --at @1', 2, '@1'],
     ['sharing --vm nobody', 5, 'nobody'],
-    ['log --from yesterday', 2, 'yesterday'],
+    ['log --from someday', 2, 'someday'],
     ['retire --vm nobody', 5, 'nobody'],
     ['remember everything', 2, 'remember'],
     ['vms --colour', 2, '--colour'],
