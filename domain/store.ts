@@ -2,7 +2,7 @@
 // may be deleted. Pure; a use case carries it out (use-cases/compact).
 
 import type { ContentReleased, ControlEvent } from './events/control.ts';
-import { toHex } from './values/identifier.ts';
+import { setOfSlots } from './values/slot-set.ts';
 import { EVENT_BYTES_MAX } from './values/page.ts';
 
 /** A pack, as far as compaction is concerned. */
@@ -43,8 +43,11 @@ export function packsToRewrite<P extends PackUse>(
   return needed.filter((pack) => isPoor(pack) || (hasOthers && small.includes(pack)));
 }
 
-/** Slots of a pack that are let go. */
-export interface ReleasedSlots {
+/** What an event says of slots of packs. */
+type SlotSets = ContentReleased['packs'];
+
+/** Slots of a pack. */
+export interface PackSlots {
   readonly pack: string;
   /** Ascending. */
   readonly slots: readonly number[];
@@ -55,37 +58,34 @@ const PACKS_BYTES_MAX = EVENT_BYTES_MAX - 4096;
 /** Bytes of a pack in an event, beside its slots. */
 const PACK_BYTES = 96;
 
-const setOf = (slots: readonly number[]): string => {
-  const bytes = new Uint8Array(1 + ((slots.at(-1) ?? 0) >>> 3));
-  for (const slot of slots) bytes[slot >>> 3]! |= 1 << (slot & 7);
-  return toHex(bytes);
-};
-
 /**
  * The events that let slots go, as many as their size needs. `seen` is the last commit that was known
  * when it was found out that nobody holds them.
  */
-export function decideRelease(
-  released: readonly ReleasedSlots[],
+export const decideRelease = (
+  released: readonly PackSlots[],
   seen: ContentReleased['seen'],
-): ControlEvent[] {
-  const events: ControlEvent[] = [];
+): ControlEvent[] =>
+  slotSets(released).map((packs) => ({ type: 'ContentReleased', data: { seen, packs } }));
+
+/** Slots of packs as events name them, as many at once as go into one event. */
+export function slotSets(named: readonly PackSlots[]): SlotSets[] {
+  const sets: SlotSets[] = [];
   let packs: { pack: string; slots: string }[] = [];
   let bytes = 0;
-  const close = (): void => {
-    if (packs.length > 0) events.push({ type: 'ContentReleased', data: { seen, packs } });
-    packs = [];
-    bytes = 0;
-  };
-  for (const { pack, slots } of released) {
+  for (const { pack, slots } of named) {
     if (slots.length === 0) continue;
-    const set = setOf(slots);
-    if (bytes + PACK_BYTES + set.length > PACKS_BYTES_MAX) close();
+    const set = setOfSlots(slots);
+    if (bytes + PACK_BYTES + set.length > PACKS_BYTES_MAX) {
+      sets.push(packs);
+      packs = [];
+      bytes = 0;
+    }
     packs.push({ pack, slots: set });
     bytes += PACK_BYTES + set.length;
   }
-  close();
-  return events;
+  if (packs.length > 0) sets.push(packs);
+  return sets;
 }
 
 /**

@@ -14,6 +14,8 @@ import type { Folding, Model } from './models/folding.ts';
 import type { IdentifierColumn } from './models/identifier-index.ts';
 import type { PageTables } from './models/page-tables.ts';
 import { revivePatches } from './models/releases.ts';
+import { changeLosses, Losses } from './models/losses.ts';
+import { lossesOf, lossesText } from './models/losses-state.ts';
 import { sharingModel } from './models/sharing-fold.ts';
 import { StateReader, StateUnfit, StateWriter } from './models/state-bytes.ts';
 import { togglesOf, togglesText, type Toggles } from './models/toggles.ts';
@@ -52,7 +54,7 @@ const isDense = ({ packs, count, patternCount }: Contents): boolean =>
 /** What packs hold, and where it lies. */
 const contentsModel: Model<Contents, 'contents'> = {
   name: 'contents',
-  version: 1,
+  version: 2,
   initial: () => new Contents(),
   apply: foldContents,
   save(contents) {
@@ -66,6 +68,21 @@ const contentsModel: Model<Contents, 'contents'> = {
     if (!isDense(contents)) throw new StateUnfit('contents are not numbered without gaps');
     return contents;
   },
+};
+
+/** What the log says is lost. */
+const lossesModel: Model<Losses, 'losses'> = {
+  name: 'losses',
+  version: 1,
+  initial: () => new Losses(),
+  apply(losses, change, folding) {
+    if (change._tag !== 'control') return;
+    const { event } = change;
+    if (event.type === 'ContentLost' || event.type === 'ContentFound')
+      changeLosses(folding, () => losses.evolve(event));
+  },
+  save: (losses) => encode(lossesText(losses.slots)),
+  load: (bytes) => new Losses(lossesOf(decode(bytes))),
 };
 
 /** What was recorded of broken sharing and is otherwise. */
@@ -111,6 +128,7 @@ export const modelsOf = ({ tables, identifiers }: ModelPorts) =>
   [
     light(contentsModel),
     heavy(sharingModel(identifiers)),
+    light(lossesModel),
     light(togglesModel),
     light(catalogueModel),
     heavy(tablesModel(tables)),

@@ -54,7 +54,7 @@ export function recordedHoldingsOf(
 
 /** The first of equal contents for each holding, in place. */
 export function takeFirsts(contents: Contents, holdings: Uint32Array): Uint32Array {
-  if (contents.aliases.size > 0)
+  if (contents.hasAliases)
     for (let row = 0; row < holdings.length; row += 1)
       holdings[row] = contents.firstOf(holdings[row]!);
   return holdings;

@@ -28,6 +28,7 @@ import type { StateFiles } from '../../domain/ports/derived-files.ts';
 import type { Position } from '../../domain/ports/event-log.ts';
 import { sha256 } from './digest.ts';
 import type { Ledger } from './ledger.ts';
+import { keepSuspects } from './losses.ts';
 
 /** Hex of a holding's identifier; null for a pattern or a page that is not known. */
 export const identifierOf = (ledger: Ledger, holding: Holding): string | null =>
@@ -162,7 +163,7 @@ export async function verify(
   const engine = await ledger.engine();
   const column = new MemoryIdentifierColumn();
   const state = await foldedAnew(ledger, column);
-  const { findings, summary } = await verifyLedger(
+  const { findings, summary, damagedPacks } = await verifyLedger(
     {
       state,
       replay,
@@ -176,6 +177,7 @@ export async function verify(
     },
     onProgress,
   );
+  await keepSuspects(ledger, damagedPacks);
   const lost = state.catalogue.facts.ledger === null ? await lostLogFindings(ledger) : [];
   const all = [...ledger.findings, ...lost, ...(await keyFindings(ledger)), ...findings];
   return { findings: all, summary: { ...summary, damaged: damagesIn(all) } };

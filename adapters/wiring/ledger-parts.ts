@@ -36,6 +36,8 @@ export interface LedgerLog extends EventLog {
 export interface LedgerPages extends PageStore {
   /** The place itself, past what this host keeps of it: for whoever checks it. Absent: this is it. */
   readonly origin?: PageStore;
+  /** Whether the place says that it is this ledger's; absent: it lies with its log. */
+  readonly isOurs?: () => TaskEither<LedgerError, void>;
   /** Removes what crashes left half written over an hour ago: how many. */
   removeLeftovers(nowMs: number): TaskEither<LedgerError, number>;
   close(): Promise<void>;

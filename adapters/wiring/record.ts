@@ -18,6 +18,7 @@ import { IndexUnfit } from '../../projections/models/identifier-index.ts';
 import { UNKNOWN } from '../../domain/values/holding.ts';
 import { sha256 } from './digest.ts';
 import type { Ledger } from './ledger.ts';
+import { noticeLosses, tellFailure } from './losses.ts';
 import { run } from '../../domain/ports/run.ts';
 
 function recorderModels(ledger: Ledger, options: RecorderOptions): RecorderModels {
@@ -38,8 +39,8 @@ function recorderModels(ledger: Ledger, options: RecorderOptions): RecorderModel
         entry === undefined || entry.state.registered === null
           ? options.share !== 'pattern'
           : isLinkedVm(entry);
-      const { contents, sharing } = state;
-      return new LayeredCaptureView({ contents, sharing, table, isLinked });
+      const { contents, sharing, losses } = state;
+      return new LayeredCaptureView({ contents, sharing, losses, table, isLinked });
     },
   };
 }
@@ -88,6 +89,10 @@ export async function openRecorder(ledger: Ledger, options: RecorderOptions): Pr
   const lock = await lockWriting(ledger, options.vm);
   const { log, store, clock, local } = ledger;
   const files = openFingerprintFiles({ files: local.files, folder: local.keys });
+  await noticeLosses(ledger).catch(async (thrown: unknown) => {
+    await lock.release();
+    throw thrown;
+  });
   const engine = await ledger.engine();
   const pages = await ledger.pageReader();
   const make = (): Recorder =>
@@ -127,9 +132,9 @@ export async function openRecorder(ledger: Ledger, options: RecorderOptions): Pr
       try {
         return await record(captured);
       } catch (thrown) {
-        if (!(thrown instanceof IndexUnfit)) throw thrown;
         // Derived state was damaged: it is made anew from the log, and nothing was committed.
-        await ledger.state.rebuild();
+        if (thrown instanceof IndexUnfit) await ledger.state.rebuild();
+        else if (!(await tellFailure(ledger, thrown))) throw thrown;
         recorder = make();
         return record(captured);
       }

@@ -69,6 +69,7 @@ function claimedFirst(
   };
   return {
     ...store,
+    isOurs: () => store.checkClaim(id),
     put: (pack) =>
       pipe(
         claimed,

@@ -112,6 +112,8 @@ export const CONTROL_CODECS = {
     seen: orNull(t.strict({ vm: name, capture })),
     packs: t.readonlyArray(t.strict({ pack: packName, slots: slotSet })),
   }),
+  ContentLost: t.strict({ packs: t.readonlyArray(t.strict({ pack: packName, slots: slotSet })) }),
+  ContentFound: t.strict({ packs: t.readonlyArray(t.strict({ pack: packName, slots: slotSet })) }),
   VmRetired: t.strict({ vm: name }),
 } as const;
 
@@ -122,6 +124,7 @@ export type PatternAdded = t.TypeOf<typeof CONTROL_CODECS.PatternAdded>;
 export type VmRegistered = t.TypeOf<typeof CONTROL_CODECS.VmRegistered>;
 export type CaptureCommitted = t.TypeOf<typeof CONTROL_CODECS.CaptureCommitted>;
 export type ContentReleased = t.TypeOf<typeof CONTROL_CODECS.ContentReleased>;
+export type ContentLost = t.TypeOf<typeof CONTROL_CODECS.ContentLost>;
 export type SharePolicy = VmRegistered['share'];
 
 /** A control event: JSON that people can read in any log's own tools. */
@@ -143,6 +146,8 @@ export function streamOf(event: ControlEvent): string {
     case 'PatternAdded':
       return LEDGER_STREAM;
     case 'ContentReleased':
+    case 'ContentLost':
+    case 'ContentFound':
       return STORE_STREAM;
     case 'VmRegistered':
     case 'CommandLineObserved':

@@ -59,6 +59,7 @@ export type Refusal =
       readonly capture: number;
       readonly firstKept: number;
     }
+  | { readonly _tag: 'ManyPacksLost'; readonly lost: number; readonly packs: number }
   | { readonly _tag: 'NothingToForget'; readonly vm: string; readonly before: number }
   | {
       readonly _tag: 'GfnOutOfRange';
@@ -118,6 +119,11 @@ const REFUSALS: Readonly<Record<Refusal['_tag'], FailureFacts>> = {
   PointForgotten: {
     kind: 'absent',
     advice: 'Choose a point that is kept: `pageledger captures` marks those that are not.',
+  },
+  ManyPacksLost: {
+    kind: 'damage',
+    advice:
+      'See that all of this page store is there; then run `pageledger verify --repair --yes`.',
   },
   NothingToForget: {
     kind: 'failed',
@@ -204,6 +210,8 @@ export function refusalText(refusal: Refusal): string {
       return `the VM ${refusal.vm} has no checkpoint ${refusal.name}; \`pageledger checkpoints\` lists those it has`;
     case 'PointForgotten':
       return `capture ${refusal.capture} of VM ${refusal.vm} was forgotten: its memory can no longer be given back; captures from ${refusal.firstKept} on are kept, and those that \`pageledger checkpoints --vm ${refusal.vm}\` lists`;
+    case 'ManyPacksLost':
+      return `${refusal.lost} of ${refusal.packs} packs are missing or damaged, which is more than a hundredth of them, so they are not taken for lost: this may be a wrong or half mounted page store`;
     case 'NothingToForget':
       return `no capture of VM ${refusal.vm} before ${refusal.before} is left to forget: each was forgotten before or has a checkpoint; \`pageledger checkpoint --drop\` gives one up`;
     case 'GfnOutOfRange':

@@ -20,12 +20,16 @@ import type { CaptureView, PageReference } from '../../domain/ports/models.ts';
 import type { Contents } from './contents.ts';
 import { IdentifierIndex, MemoryIdentifierColumn } from './identifier-index.ts';
 import type { PageTable } from '../table.ts';
+import type { Losses } from './losses.ts';
 import type { Sharing } from './sharing.ts';
 
 export class LayeredCaptureView implements CaptureView {
   readonly #contents: Contents;
   readonly #sharing: Sharing;
   readonly #table: PageTable;
+  readonly #losses: Losses;
+  /** What could not be read when this capture began. */
+  readonly #lost: ReadonlySet<Holding>;
   readonly isWhole: boolean;
   readonly #isLinked: boolean;
   /** Contents of this capture are numbered from here. */
@@ -51,6 +55,7 @@ export class LayeredCaptureView implements CaptureView {
     readonly contents: Contents;
     readonly sharing: Sharing;
     readonly table: PageTable;
+    readonly losses: Losses;
     /** Whether the VM may share anything but patterns. */
     readonly isLinked: boolean;
   }) {
@@ -61,7 +66,12 @@ export class LayeredCaptureView implements CaptureView {
     this.#base = models.contents.count;
     this.#patternBase = models.contents.patternCount;
     this.#changes = models.contents.changes;
-    this.isWhole = !models.table.includes(UNKNOWN);
+    this.#losses = models.losses;
+    const { table } = models;
+    const lost = models.losses.of(models.contents);
+    this.#lost = lost;
+    const isLost = (holding: Holding): boolean => lost.has(holding);
+    this.isWhole = !table.includes(UNKNOWN) && (lost.size === 0 || !table.some(isLost));
   }
 
   find(identifiers: Uint8Array, row: number, gfn: number): Holding {
@@ -76,7 +86,7 @@ export class LayeredCaptureView implements CaptureView {
   /** Whether a page holds what the identifier in a row stands for. */
   #isSame(identifiers: Uint8Array, row: number, gfn: number): boolean {
     const held = this.held(gfn);
-    if (!isContent(held) || contentOf(held) >= this.#base) return false;
+    if (!isContent(held) || contentOf(held) >= this.#base || this.#lost.has(held)) return false;
     const found = this.#sharing.column.read(contentOf(held));
     const at = row * IDENTIFIER_BYTES;
     return found !== null && found.every((byte, i) => byte === identifiers[at + i]);
@@ -125,7 +135,8 @@ export class LayeredCaptureView implements CaptureView {
 
   findPattern(identifier: Uint8Array): Holding {
     const committed = this.#sharing.findPattern(identifier);
-    if (committed >= 0 && committed < holdingOfPattern(this.#patternBase)) return committed;
+    const isKnown = committed >= 0 && committed < holdingOfPattern(this.#patternBase);
+    if (isKnown && !this.#lost.has(committed)) return committed;
     const own = this.#ownPatterns.find(identifier, 0);
     return own < 0 ? -1 : PATTERN_BASE + this.#patternBase + own;
   }
@@ -142,7 +153,8 @@ export class LayeredCaptureView implements CaptureView {
     const place = this.#contents.placeOf(holding);
     if (place < 0) return null;
     const reference = this.#contents.referenceAt(place) ?? holding;
-    if (!isContent(reference) || !this.#isWhole(reference)) return null;
+    if (!isContent(reference) || !this.#isWhole(reference) || this.#lost.has(reference))
+      return null;
     this.#patchReferences.add(contentOf(reference));
     return reference;
   }
@@ -156,11 +168,17 @@ export class LayeredCaptureView implements CaptureView {
   isOutdated(): boolean {
     if (this.#contents.changes === this.#changes) return false;
     for (const content of this.#linked.numbers())
-      if (this.#contents.isReleased(holdingOfContent(content))) return true;
+      if (this.#isGone(holdingOfContent(content))) return true;
     for (const pattern of this.#linkedPatterns.numbers())
-      if (this.#contents.isReleased(holdingOfPattern(pattern))) return true;
+      if (this.#isGone(holdingOfPattern(pattern))) return true;
     for (const content of this.#patchReferences.numbers())
-      if (!this.#isWhole(holdingOfContent(content))) return true;
+      if (!this.#isWhole(holdingOfContent(content)) || this.#isGone(holdingOfContent(content)))
+        return true;
     return false;
+  }
+
+  /** Whether something was released, or is lost. */
+  #isGone(holding: Holding): boolean {
+    return this.#contents.isReleased(holding) || this.#losses.of(this.#contents).has(holding);
   }
 }

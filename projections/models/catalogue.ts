@@ -270,6 +270,8 @@ export class Catalogue {
         break;
       }
       case 'ContentReleased':
+      case 'ContentLost':
+      case 'ContentFound':
         break;
       case 'VmRegistered':
       case 'CommandLineObserved':

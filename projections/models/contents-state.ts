@@ -19,6 +19,7 @@ const REWRITTEN = 1;
 interface SavedContents {
   readonly all: readonly AnyPack[];
   readonly aliases: ReadonlyMap<number, number>;
+  readonly patternAliases: ReadonlyMap<number, number>;
   readonly places: Places['saved'];
   readonly classes: Uint8Array;
 }
@@ -43,6 +44,7 @@ function writePack(writer: StateWriter, pack: AnyPack): void {
 export function writeContents(writer: StateWriter, saved: SavedContents): void {
   writer.column(saved.classes);
   writeAliases(writer, saved.aliases);
+  writeAliases(writer, saved.patternAliases);
   writer.u32(saved.all.length);
   for (const pack of saved.all) writePack(writer, pack);
   const { moved, emptiedAtMs } = saved.places;
@@ -60,6 +62,11 @@ function writeAliases(writer: StateWriter, map: ReadonlyMap<number, number>): vo
     at += 2;
   }
   writer.column(aliases);
+}
+
+function readAliases(reader: StateReader, into: Map<number, number>): void {
+  const aliases = reader.words();
+  for (let i = 0; i + 1 < aliases.length; i += 2) into.set(aliases[i]!, aliases[i + 1]!);
 }
 
 function readBlocks(reader: StateReader): BlockTable {
@@ -96,6 +103,7 @@ function readDoubles(reader: StateReader): Float64Array {
 /** The contents that a state is read into. */
 interface ContentsTarget {
   readonly aliases: Map<number, number>;
+  readonly patternAliases: Map<number, number>;
   readonly patternCount: number;
   insert(pack: CountedPack, classes: Uint8Array): KnownPack;
   insertRewritten(pack: HeldPack): RewrittenPack;
@@ -107,9 +115,8 @@ export function contentsOf(
   contents: ContentsTarget,
 ): { readonly places: Places['saved'] } {
   const classes = reader.column();
-  const aliases = reader.words();
-  for (let i = 0; i + 1 < aliases.length; i += 2)
-    contents.aliases.set(aliases[i]!, aliases[i + 1]!);
+  readAliases(reader, contents.aliases);
+  readAliases(reader, contents.patternAliases);
   const count = reader.u32();
   for (let i = 0; i < count; i += 1) {
     const kind = reader.u32();

@@ -22,7 +22,10 @@ import {
   contentOf,
   holdingOfContent,
   isContent,
+  holdingOfPattern,
   isKeptPattern,
+  keptPatternOf,
+  type KeptPattern,
   type Content,
   type Holding,
 } from '../../domain/values/holding.ts';
@@ -72,6 +75,10 @@ export class Contents implements PageLocator {
   readonly #numberings: bigint[] = [0n];
   /** Alias -> first content, as content numbers. */
   readonly aliases = new Map<Content, Content>();
+  /** Lost pattern -> the one of equal descriptors that stands for it, as pattern numbers. */
+  readonly patternAliases = new Map<KeptPattern, KeptPattern>();
+  /** Whether a later content stands for an earlier one; and for how many aliases that was found out. */
+  readonly #renewed = { aliases: 0, isAny: false };
   readonly #places = new Places();
   /** By content: slots of patches that lie somewhere and refer to it. Made when it is first needed. */
   #referred: Uint32Array | null = null;
@@ -396,6 +403,7 @@ export class Contents implements PageLocator {
 
   /** The first of the contents equal to one; anything else as it is. */
   firstOf(holding: Holding): Holding {
+    if (isKeptPattern(holding)) return this.#firstPattern(holding);
     if (this.aliases.size === 0 || !isContent(holding)) return holding;
     let content = contentOf(holding);
     // What stands for a released content may have been released itself since.
@@ -404,10 +412,38 @@ export class Contents implements PageLocator {
     return holdingOfContent(content);
   }
 
+  #firstPattern(holding: Holding): Holding {
+    if (this.patternAliases.size === 0) return holding;
+    let pattern = keptPatternOf(holding);
+    for (
+      let next = this.patternAliases.get(pattern);
+      next !== undefined;
+      next = this.patternAliases.get(pattern)
+    )
+      pattern = next;
+    return holdingOfPattern(pattern);
+  }
+
+  /** Whether anything stands for anything. */
+  get hasAliases(): boolean {
+    return this.aliases.size > 0 || this.patternAliases.size > 0;
+  }
+
+  /** Whether a later content stands for an earlier one, which page tables of before name. */
+  get hasRenewed(): boolean {
+    const renewed = this.#renewed;
+    if (renewed.aliases !== this.aliases.size) {
+      renewed.aliases = this.aliases.size;
+      renewed.isAny = [...this.aliases].some(([alias, first]) => first > alias);
+    }
+    return renewed.isAny || this.patternAliases.size > 0;
+  }
+
   save(writer: StateWriter): void {
     writeContents(writer, {
       all: this.all,
       aliases: this.aliases,
+      patternAliases: this.patternAliases,
       places: this.#places.saved,
       classes: this.#classes.subarray(0, this.patternCount),
     });

@@ -8,7 +8,7 @@ import type { Change } from '../commits.ts';
 import type { Catalogue, VmEntry } from './catalogue.ts';
 import type { Contents } from './contents.ts';
 import type { PageTables } from './page-tables.ts';
-import { unknownTable, type PageTable } from '../table.ts';
+import { takeFirsts, unknownTable, type PageTable } from '../table.ts';
 
 /** Page tables kept in memory between folds. */
 const TABLES_MAX = 64;
@@ -54,6 +54,11 @@ export class CurrentTables {
       this.#kept.set(entry.vm, table);
     }
     return table.slice();
+  }
+
+  /** Pages hold what stands now for what they held. */
+  renumber(contents: Contents): void {
+    for (const table of this.#kept.values()) takeFirsts(contents, table);
   }
 
   /** Keeps the image of a capture that one belongs to, and forgets VMs that take no more captures. */

@@ -5,6 +5,7 @@ import type { Projection } from '../projection.ts';
 import type { Catalogue, FoldedCounts } from './catalogue.ts';
 import type { Contents } from './contents.ts';
 import type { CurrentTables } from './current-tables.ts';
+import type { Losses } from './losses.ts';
 import type { Sharing } from './sharing.ts';
 
 /** What sharing decides of a capture, where it differs from what was recorded. */
@@ -19,6 +20,7 @@ export interface Folding {
   readonly catalogue: Catalogue;
   readonly contents: Contents;
   readonly sharing: Sharing;
+  readonly losses: Losses;
   readonly tables: CurrentTables;
   /** Whether the light models are at the change: they may have come past it before. */
   readonly isNew: boolean;

@@ -19,6 +19,7 @@ import type { Contents } from './contents.ts';
 import { AS_RECORDED, weightOf, type Folding } from './folding.ts';
 import { halfBytes, halfOf, START_HALF, type Half } from './half.ts';
 import { IndexUnfit, type IdentifierColumn } from './identifier-index.ts';
+import type { Losses } from './losses.ts';
 import { PageTables } from './page-tables.ts';
 import type { PageTable } from '../table.ts';
 import type { Sharing } from './sharing.ts';
@@ -84,6 +85,11 @@ export class LedgerState {
 
   get contents(): Contents {
     return this.#of('contents');
+  }
+
+  /** What the log says is lost. */
+  get losses(): Losses {
+    return this.#of('losses');
   }
 
   /** Items, by commit, whose SharingBroken the fold decides otherwise than was recorded. */
@@ -155,7 +161,11 @@ export class LedgerState {
   async #loadHeavy(): Promise<void> {
     if (this.#states.sharing !== undefined) return;
     this.#heavyUnsavedRows = 0;
-    if (await this.#load('heavy')) return;
+    if (await this.#load('heavy')) {
+      // Patterns are indexed anew when they are loaded.
+      for (const holding of this.losses.of(this.contents)) this.sharing.hide(holding);
+      return;
+    }
     this.#begin('heavy');
     this.#heavyUnsavedRows = Number.POSITIVE_INFINITY;
   }
@@ -264,9 +274,9 @@ export class LedgerState {
   }
 
   #folding(isNew: boolean): Folding {
-    const { catalogue, contents, sharing } = this;
+    const { catalogue, contents, sharing, losses } = this;
     const tables = this.#of('tables');
-    return { catalogue, contents, sharing, tables, isNew, outcome: AS_RECORDED };
+    return { catalogue, contents, sharing, losses, tables, isNew, outcome: AS_RECORDED };
   }
 
   /** A copy of a VM's table at the log's head, which the heavy half is at; null before its first capture. */

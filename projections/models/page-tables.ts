@@ -15,7 +15,14 @@ import { areNumbered, type Numbered } from '../../domain/invariants.ts';
 import { assert } from '../../domain/values/assert.ts';
 import type { CaptureRow, VmEntry } from './catalogue.ts';
 import { decodeBatches, readBatches } from '../commits.ts';
-import { applyColumns, applyWrites, holdingsOf, unknownTable, type PageTable } from '../table.ts';
+import {
+  applyColumns,
+  applyWrites,
+  holdingsOf,
+  takeFirsts,
+  unknownTable,
+  type PageTable,
+} from '../table.ts';
 import type { Contents } from './contents.ts';
 
 /** After a table: the packs that are numbered, and their numbering; then which commit it is after. */
@@ -95,6 +102,8 @@ export class PageTables {
       table = unknownTable(registered.memoryMap);
       from = 0;
     }
+    // An image that is older than what stands for a lost content names that.
+    if (contents.hasRenewed) takeFirsts(contents, table);
     const missing = new Set(images.filter((capture) => capture > from));
     const span = { table, from, to: row.capture };
     try {

@@ -8,7 +8,7 @@
 // of a group there is one.
 
 import type { ContentReleased } from '../../domain/events/control.ts';
-import { fromHex } from '../../domain/values/identifier.ts';
+import { slotsIn } from '../../domain/values/slot-set.ts';
 import { hasReference, type PageColumns } from '../../domain/events/pages-written.ts';
 import { UNKNOWN, contentOf, isContent, type Holding } from '../../domain/values/holding.ts';
 import type { PatchTable } from '../../domain/events/patches.ts';
@@ -22,16 +22,6 @@ export interface ReleaseModels {
   readonly sharing: Sharing;
   /** Whether the contents are at the change: the light half may have come past it before. */
   readonly isNew: boolean;
-}
-
-/** Bits of a slot set, eight slots a byte. */
-const SLOTS_A_BYTE = 8;
-
-/** Slots that a set names, ascending. */
-export function* slotsIn(set: string): Generator<number> {
-  for (const [i, byte] of fromHex(set).entries())
-    for (let bit = 0; bit < SLOTS_A_BYTE; bit += 1)
-      if ((byte & (1 << bit)) !== 0) yield i * SLOTS_A_BYTE + bit;
 }
 
 /** Lets go of the slots that an event names. Packs that are not known are passed over. */

@@ -7,9 +7,12 @@ import { isLedgerError } from '../../domain/values/ledger-error.ts';
 import { UNKNOWN } from '../../domain/values/holding.ts';
 import { decodeBatches, type CaptureChange, type ControlChange } from '../commits.ts';
 import type { CaptureRow, VmEntry } from './catalogue.ts';
+import type { PackWritten } from '../../domain/events/pack-written.ts';
+import type { KnownPack } from './contents.ts';
 import { AS_RECORDED, type Folding, type Model } from './folding.ts';
 import { IndexUnfit, type IdentifierColumn } from './identifier-index.ts';
 import type { PageTable } from '../table.ts';
+import { changeLosses, standFor } from './losses.ts';
 import { releaseSlots, reviveCapture, revivePatches } from './releases.ts';
 import { Sharing } from './sharing.ts';
 import { StateReader, StateWriter } from './state-bytes.ts';
@@ -36,6 +39,20 @@ async function tableBefore(change: CaptureChange, folding: Folding): Promise<Pag
   return table;
 }
 
+/** A new pack stands for what was lost, where it has the same. */
+function takeInLosses(folding: Folding, known: KnownPack, pack: PackWritten): void {
+  const { contents, losses, tables, isNew } = folding;
+  if (losses.of(contents).size === 0) return;
+  let isAny = false;
+  changeLosses(folding, () => {
+    isAny = standFor(folding, known, pack);
+    losses.change();
+  });
+  if (!isAny) return;
+  if (!isNew) throw new IndexUnfit('what was lost is stored anew in a past that was folded');
+  tables.renumber(contents);
+}
+
 async function foldCapture(change: CaptureChange, folding: Folding): Promise<void> {
   const { vm, capture } = change.committed;
   const { catalogue, contents, sharing, isNew } = folding;
@@ -50,6 +67,7 @@ async function foldCapture(change: CaptureChange, folding: Folding): Promise<voi
     // Contents that are past it cannot take back what its patches refer to: all is folded anew then.
     if (!isNew) revivePatches(folding, pack.patches);
     if (!sharing.hasPack(known)) sharing.addPack(contents, known, pack);
+    takeInLosses(folding, known, pack);
   }
   reviveCapture(folding, change);
   const table = await tableBefore(change, folding);
@@ -124,6 +142,10 @@ export const sharingModel = (identifiers: () => IdentifierColumn): Model<Sharing
     if (change._tag !== 'control') return;
     const { event } = change;
     if (event.type === 'VmRetired') await foldRetirement(change, event.data.vm, folding);
+    const isLoss = event.type === 'ContentLost' || event.type === 'ContentFound';
+    // What it takes along cannot be told by contents that are past it: all is folded anew then.
+    if (isLoss && !folding.isNew)
+      throw new IndexUnfit('content is lost, or found, in a past that was folded');
     if (event.type === 'ContentReleased') await foldRelease(change, event.data, folding);
   },
   save(sharing) {

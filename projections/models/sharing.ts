@@ -15,6 +15,7 @@ import {
   isContent,
   isKeptPattern,
   keptPatternOf,
+  type Content,
   type Holding,
 } from '../../domain/values/holding.ts';
 import type { PackWritten } from '../../domain/events/pack-written.ts';
@@ -133,7 +134,7 @@ export class Sharing {
     if (isContent(holding)) {
       const content = contentOf(holding);
       this.#released.add(content);
-      this.index.remove(this.#identifierOf(content), 0, content);
+      this.index.remove(this.identifierOf(content), 0, content);
       return;
     }
     const pattern = keptPatternOf(holding);
@@ -155,7 +156,7 @@ export class Sharing {
     }
     const content = contentOf(holding);
     if (contents.packOf(content).isLinked) {
-      const identifier = this.#identifierOf(content);
+      const identifier = this.identifierOf(content);
       const found = this.index.find(identifier, 0);
       if (found >= 0) return holdingOfContent(found);
       this.index.insert(identifier, 0, content);
@@ -164,7 +165,49 @@ export class Sharing {
     return holding;
   }
 
-  #identifierOf(content: number): Uint8Array {
+  /** Something is lost: it is found by its identifier no more, and is not released. */
+  hide(holding: Holding): void {
+    if (isContent(holding)) {
+      this.index.remove(this.identifierOf(contentOf(holding)), 0, contentOf(holding));
+      return;
+    }
+    const pattern = keptPatternOf(holding);
+    const identifier = this.#patternColumn.read(pattern);
+    if (identifier !== null) this.#patterns.remove(identifier, 0, pattern);
+  }
+
+  /** What was lost is there again, unless it was released, or equal content was stored meanwhile. */
+  show(contents: Contents, holding: Holding): void {
+    if (this.isReleased(holding)) return;
+    if (!isContent(holding)) {
+      const pattern = keptPatternOf(holding);
+      const identifier = this.#patternColumn.read(pattern);
+      if (identifier !== null && this.#patterns.find(identifier, 0) < 0)
+        this.#patterns.insert(identifier, 0, pattern);
+      return;
+    }
+    const content = contentOf(holding);
+    if (!contents.packOf(content).isLinked) return;
+    const identifier = this.identifierOf(content);
+    if (this.index.find(identifier, 0) < 0) this.index.insert(identifier, 0, content);
+  }
+
+  /** Pages that hold a content hold another, which stands for it. */
+  moveHolders(from: Content, to: Content): void {
+    this.#holders[to]! += this.#holders[from]!;
+    this.#holders[from] = 0;
+  }
+
+  /** The identifier of a content or a kept pattern. IndexUnfit where it cannot be read. */
+  identifierAt(holding: Holding): Uint8Array {
+    if (isContent(holding)) return this.identifierOf(contentOf(holding));
+    const identifier = this.#patternColumn.read(keptPatternOf(holding));
+    if (identifier === null) throw new IndexUnfit('the identifier of a pattern is not there');
+    return identifier;
+  }
+
+  /** The identifier of a content. IndexUnfit where it cannot be read. */
+  identifierOf(content: Content): Uint8Array {
     const identifier = this.column.read(content);
     if (identifier === null) throw new IndexUnfit(`identifier ${content} cannot be read`);
     // A copy: the column may give the same bytes for the next one that is read.
@@ -190,8 +233,7 @@ export class Sharing {
     toggles: number[],
   ): FoldedCounts {
     const recorded = recordedHoldingsOf(contents, columns);
-    const hasAliases = contents.aliases.size > 0;
-    const holdings = hasAliases ? takeFirsts(contents, recorded.slice()) : recorded;
+    const holdings = contents.hasAliases ? takeFirsts(contents, recorded.slice()) : recorded;
     const { gfns, kinds, firstRow } = columns;
     const pages = { table, holders: this.#holders };
     const folded = foldWrites(pages, { gfns, kinds, holdings, recorded });

@@ -1,7 +1,7 @@
 // Events as people and programs read them (brief, section 5, `log`): one row an event; where asked, a
 // batch is expanded to its page events, lazily. Outcomes are what the fold says.
 
-import type { ContentReleased, ControlEvent } from '../../domain/events/control.ts';
+import type { ContentLost, ControlEvent } from '../../domain/events/control.ts';
 import {
   classOfKind,
   holdsContent,
@@ -25,7 +25,7 @@ import { foldedKinds } from '../models/folded-kinds.ts';
 import type { LedgerState } from '../models/ledger-state.ts';
 import { holdingsOf, type PageTable } from '../table.ts';
 import { patternClassName } from './pattern-classes.ts';
-import { slotsIn } from '../models/releases.ts';
+import { slotsIn } from '../../domain/values/slot-set.ts';
 import { placeText, rankOf, type Rank, type RowPart } from '../subscriptions/cursor.ts';
 
 export interface EventRow {
@@ -52,14 +52,17 @@ export interface RankedRow {
 const WHOLE = { _tag: 'whole' } as const;
 const vmOf = (event: ControlEvent): string | null => ('vm' in event.data ? event.data.vm : null);
 
+function factsOf({ type, data }: ControlEvent): EventRow['facts'] {
+  if (type === 'ContentReleased') return { seen: data.seen, ...slotFacts(data.packs) };
+  if (type === 'ContentLost' || type === 'ContentFound') return slotFacts(data.packs);
+  return Object.fromEntries(
+    Object.entries(data).filter(([key]) => key !== 'vm' && key !== 'capture'),
+  );
+}
+
 function controlRow(change: Change & { _tag: 'control' }): RankedRow {
   const { position, timeMs, event } = change;
-  const facts =
-    event.type === 'ContentReleased'
-      ? releasedFacts(event.data)
-      : Object.fromEntries(
-          Object.entries(event.data).filter(([key]) => key !== 'vm' && key !== 'capture'),
-        );
+  const facts = factsOf(event);
   const capture = 'capture' in event.data ? event.data.capture : null;
   const place = placeText(position, WHOLE);
   const { type } = event;
@@ -85,9 +88,8 @@ function rewriteRow(change: RewriteChange): RankedRow {
   return { row: { position, ...of, facts }, rank: rankOf(WHOLE), columns: null };
 }
 
-/** What was released, counted: names and slots are for programs that read the event itself. */
-const releasedFacts = ({ seen, packs }: ContentReleased): EventRow['facts'] => ({
-  seen,
+/** Slots of packs, counted: names and slots are for programs that read the event itself. */
+const slotFacts = (packs: ContentLost['packs']): EventRow['facts'] => ({
   packs: packs.length,
   pages: packs.reduce((sum, { slots }) => sum + [...slotsIn(slots)].length, 0),
 });

@@ -4,7 +4,7 @@
 import { toHex } from '../../domain/values/identifier.ts';
 import { placeAt } from '../../domain/values/place.ts';
 import { run } from '../../domain/ports/run.ts';
-import { isLedgerError } from '../../domain/values/ledger-error.ts';
+import { isLedgerError, type LedgerErrorCode } from '../../domain/values/ledger-error.ts';
 import { blockStarts, PACK_HEADER_BYTES, sliceBlocks, slotsOf } from '../../domain/values/pack.ts';
 import { PAGE_BYTES } from '../../domain/values/page.ts';
 import { IDENTIFIER_BYTES, type PageEngine } from '../../domain/ports/page-engine.ts';
@@ -25,11 +25,17 @@ export interface PackCheckPorts {
   readonly identifierOf: (content: number) => Uint8Array | null;
 }
 
+/** Whether a failure says that bytes are missing or others, and not that nobody could be asked. */
+const isLoss = (code: LedgerErrorCode): boolean =>
+  code === 'PACK_MISSING' || code === 'PACK_DAMAGED';
+
 export class PackCheck {
   readonly #ports: PackCheckPorts;
   readonly #find: FindLost;
   readonly #pages: PageReader;
   readonly checked = { packs: 0, pages: 0 };
+  /** Names of packs of which something is lost. */
+  readonly damaged = new Set<string>();
   /** Groups whose identifiers could not be checked: no key. */
   readonly withoutKey = new Set<string>();
 
@@ -45,7 +51,7 @@ export class PackCheck {
     const { contents } = this.#ports;
     for (const pack of contents.all) {
       if (contents.isNeeded(pack)) {
-        await this.#pack(pack);
+        await this.check(pack);
         this.checked.pages += slotsOf(pack.blocks);
       }
       this.checked.packs += 1;
@@ -65,7 +71,21 @@ export class PackCheck {
     return lying;
   }
 
-  async #pack(pack: AnyPack): Promise<void> {
+  /** Checks a pack. A place that does not answer is thrown. */
+  async check(pack: AnyPack): Promise<void> {
+    let isLost = false;
+    await this.#check(pack, (finding, lost) => {
+      const { contents } = this.#ports;
+      // What an equal content stands for is not read any more: that is no damage to any point.
+      const read = new Set([...(lost ?? [])].filter((each) => contents.firstOf(each) === each));
+      const isNote = lost !== null && lost.size > 0 && read.size === 0;
+      isLost ||= read.size > 0;
+      this.#find(isNote ? { ...finding, isNote } : finding, read);
+    });
+    if (isLost) this.damaged.add(pack.name);
+  }
+
+  async #check(pack: AnyPack, find: FindLost): Promise<void> {
     const { store, sha256 } = this.#ports;
     const everything = this.#lying(pack, { first: 0, end: slotsOf(pack.blocks) });
     const where = `pack ${pack.name}`;
@@ -77,14 +97,14 @@ export class PackCheck {
     // Of one that is cut off, the blocks before are whole.
     if (read._tag === 'Left' && read.left.code !== 'PACK_DAMAGED') {
       if (read.left.code !== 'PACK_MISSING') throw read.left;
-      this.#find({ kind: 'pack', where, reason: read.left.message }, everything);
+      find({ kind: 'pack', where, reason: read.left.message }, everything);
       return;
     }
     const bytes = read._tag === 'Right' ? read.right : null;
     const isNamed = bytes !== null && toHex(sha256(bytes)) === pack.name;
-    const lost = await this.#blocks(pack, bytes);
+    const lost = await this.#blocks(pack, bytes, find);
     if (isNamed || lost > 0) return;
-    this.#find(
+    find(
       {
         kind: 'pack',
         where: `${where}, bytes 0..${PACK_HEADER_BYTES - 1}`,
@@ -106,7 +126,7 @@ export class PackCheck {
   }
 
   /** Checks every block of a pack; gives the number of findings. */
-  async #blocks(pack: AnyPack, bytes: Uint8Array | null): Promise<number> {
+  async #blocks(pack: AnyPack, bytes: Uint8Array | null, find: FindLost): Promise<number> {
     const { engine, useKey } = this.#ports;
     const { slots, offsets } = blockStarts(pack.blocks);
     const hasKey = await useKey(pack.group);
@@ -127,15 +147,15 @@ export class PackCheck {
           label: `pack ${pack.name}`,
         });
       } catch (thrown) {
-        if (!isLedgerError(thrown)) throw thrown;
+        if (!isLedgerError(thrown) || !isLoss(thrown.code)) throw thrown;
         const lost = this.#lying(pack, range);
-        this.#find({ kind: 'block', where, reason: thrown.message }, lost);
+        find({ kind: 'block', where, reason: thrown.message }, lost);
         findings += 1;
         continue;
       }
       if (!hasKey || (await this.#isIdentified(pack, range, pages))) continue;
       const reason = 'its pages do not have the identifiers that were recorded';
-      this.#find({ kind: 'identifier', where, reason }, this.#lying(pack, range));
+      find({ kind: 'identifier', where, reason }, this.#lying(pack, range));
       findings += 1;
     }
     return findings;

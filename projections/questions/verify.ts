@@ -220,11 +220,19 @@ class Verification {
 export const damagesIn = (findings: readonly Finding[]): number =>
   findings.filter(({ isNote }) => isNote !== true).length;
 
+/** What a check of a whole ledger comes to. */
+export interface Verified {
+  readonly findings: readonly Finding[];
+  readonly summary: VerifySummary;
+  /** Names of packs of which something is lost. */
+  readonly damagedPacks: readonly string[];
+}
+
 /** Checks a whole ledger; findings first, in the order of the log, then packs. */
 export async function verifyLedger(
   ports: VerifyPorts,
   onProgress: (progress: { readonly done: number; readonly total: number }) => void,
-): Promise<{ readonly findings: readonly Finding[]; readonly summary: VerifySummary }> {
+): Promise<Verified> {
   const verification = new Verification(ports);
   await verification.log();
   const { contents } = ports.state;
@@ -240,7 +248,7 @@ export async function verifyLedger(
     damaged: damagesIn(findings),
     withoutKey: [...packs.withoutKey],
   };
-  return { findings, summary };
+  return { findings, summary, damagedPacks: [...packs.damaged] };
 }
 
 /** Whether a failure says that stored bytes are damaged. */

@@ -6,10 +6,10 @@ import {
   deletableAtMs,
   packsToRewrite,
   type PackUse,
-  type ReleasedSlots,
+  type PackSlots,
 } from '../../domain/store.ts';
 import { encodeControl, type ControlEvent } from '../../domain/events/control.ts';
-import { slotsIn } from '../../projections/models/releases.ts';
+import { slotsIn } from '../../domain/values/slot-set.ts';
 
 const RULES = { heldShareMin: 0.75, smallPackSlots: 100 };
 
@@ -68,7 +68,7 @@ const released = fc.array(
   { maxLength: 8 },
 );
 
-const slotsOf = (events: readonly ControlEvent[]): ReleasedSlots[] =>
+const slotsOf = (events: readonly ControlEvent[]): PackSlots[] =>
   events.flatMap((event) =>
     event.type === 'ContentReleased'
       ? event.data.packs.map(({ pack, slots }) => ({ pack, slots: [...slotsIn(slots)] }))

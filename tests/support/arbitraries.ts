@@ -230,6 +230,11 @@ export const controlEvent: fc.Arbitrary<ControlEvent> = fc.oneof(
       packs: fc.array(fc.record({ pack: hex32, slots: hexBytes(640) })),
     })
     .map((data): ControlEvent => ({ type: 'ContentReleased', data })),
+  fc
+    .record({ packs: fc.array(fc.record({ pack: hex32, slots: hexBytes(640) })) })
+    .chain((data) =>
+      fc.constantFrom<ControlEvent>({ type: 'ContentLost', data }, { type: 'ContentFound', data }),
+    ),
   fc.record({ vm: name }).map((data): ControlEvent => ({ type: 'VmRetired', data })),
 );
 

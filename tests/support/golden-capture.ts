@@ -227,5 +227,7 @@ export const GOLDEN_CONTROL_EVENTS: readonly ControlEvent[] = [
       ],
     },
   },
+  { type: 'ContentLost', data: { packs: [{ pack: 'ab'.repeat(32), slots: '05' }] } },
+  { type: 'ContentFound', data: { packs: [{ pack: 'ab'.repeat(32), slots: '04' }] } },
   { type: 'VmRetired', data: { vm: 'web-1' } },
 ];

@@ -200,8 +200,8 @@ export async function planCapture(
   const group = entry?.state.registered?.group ?? request.group ?? 'default';
   const known = entry === undefined ? null : await state.currentTable(entry);
   const table = known ?? new Uint32Array(pages.length).fill(UNKNOWN);
-  const { contents, sharing } = state;
-  const view = new LayeredCaptureView({ contents, sharing, table, isLinked: true });
+  const { contents, sharing, losses } = state;
+  const view = new LayeredCaptureView({ contents, sharing, losses, table, isLinked: true });
   const identifiers = new Uint8Array(pages.length * IDENTIFIER_BYTES);
   for (const [gfn, content] of pages.entries())
     if (content > 0) identifiers.set(identifierOf(content, group), gfn * IDENTIFIER_BYTES);

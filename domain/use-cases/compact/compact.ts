@@ -9,7 +9,7 @@
 //
 // One compaction appends at a time: the stream `store` arbitrates.
 
-import { decideRelease, packsToRewrite, type ReleasedSlots } from '../../store.ts';
+import { decideRelease, packsToRewrite, type PackSlots } from '../../store.ts';
 import { placeAt } from '../../values/place.ts';
 import { isLedgerError, LedgerError } from '../../values/ledger-error.ts';
 import { UNKNOWN, isContent, type Holding } from '../../values/holding.ts';
@@ -168,7 +168,7 @@ class Compaction {
       ...(packs.length === 0 ? [] : others.flatMap((pack) => this.#deadPatchesIn(pack))),
     ];
     const byPack = groupedBy(released, ({ pack }) => pack);
-    const slots: ReleasedSlots[] = [...byPack].map(([pack, of]) => ({
+    const slots: PackSlots[] = [...byPack].map(([pack, of]) => ({
       pack,
       slots: of.map(({ slot }) => slot).toSorted((a, b) => a - b),
     }));

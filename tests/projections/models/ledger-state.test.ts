@@ -274,9 +274,9 @@ describe('the view of a capture', () => {
     await ledger.record({ vm: 'a', pages: [7, 8] });
     const { state } = ledger;
     await state.catchUp({ heavy: true });
-    const { contents, sharing } = state;
+    const { contents, sharing, losses } = state;
     const table = new Uint32Array(3).fill(UNKNOWN);
-    const view = new LayeredCaptureView({ contents, sharing, table, isLinked: true });
+    const view = new LayeredCaptureView({ contents, sharing, losses, table, isLinked: true });
     const known = identifierOf(8);
     const fresh = identifierOf(9);
     const eight = FIRST_CONTENT + 1;

@@ -1,0 +1,156 @@
+// What is lost, joined (brief, section 4, Lost content): what somebody suspects is read a second time,
+// where it lies and past all caches; what cannot be read then is said in the log. A mere reader keeps
+// what it found for itself, for this host's next recorder.
+
+import { accepted, run } from '../../domain/ports/run.ts';
+import { decideLosses, type LossCommand } from '../../domain/losses.ts';
+import type { PackSlots } from '../../domain/store.ts';
+import { STORE_STREAM } from '../../domain/events/streams.ts';
+import type { Holding } from '../../domain/values/holding.ts';
+import { isLedgerError } from '../../domain/values/ledger-error.ts';
+import type { AnyPack, Contents } from '../../projections/models/contents.ts';
+import { PackCheck } from '../../projections/questions/pack-check.ts';
+import { sha256 } from './digest.ts';
+import type { Ledger } from './ledger.ts';
+
+/** Where a reader keeps the names of packs in which it found damage. */
+const SUSPECTS_FILE = 'suspects';
+/** Most names that are kept, and asked for. */
+const SUSPECTS_MAX = 4096;
+const PACK_OF_LABEL = /^pack (?<name>[0-9a-f]{16})/u;
+
+/** What events call contents and patterns by. */
+export function slotsOfHoldings(contents: Contents, holdings: Iterable<Holding>): PackSlots[] {
+  const slots = new Map<string, number[]>();
+  for (const holding of holdings) {
+    const { pack, slot } = contents.reference(holding);
+    slots.set(pack, [...(slots.get(pack) ?? []), slot]);
+  }
+  return [...slots].map(([pack, of]) => ({ pack, slots: of }));
+}
+
+/** Appends events that the first release does not know: from then on it refuses the ledger. */
+async function appendLosses(ledger: Ledger, command: () => LossCommand): Promise<number> {
+  const { state } = ledger;
+  const decide = () => decideLosses(state.losses.slots)(command());
+  if (accepted(decide()).length === 0) return 0;
+  await ledger.raiseFormat();
+  return (await ledger.decide(STORE_STREAM, decide)).length;
+}
+
+const neededPacks = ({ state: { contents } }: Ledger): AnyPack[] =>
+  contents.all.filter((pack) => contents.isNeeded(pack));
+
+/** Says what is lost, where it was not said; false: nothing is new. Refused where it is too much at once. */
+export async function tellLost(
+  ledger: Ledger,
+  of: {
+    readonly lost: ReadonlySet<Holding>;
+    readonly packs: number;
+    readonly isConfirmed: boolean;
+  },
+): Promise<boolean> {
+  if (of.lost.size === 0) return false;
+  const { state } = ledger;
+  // What moved since was read there.
+  const places = new Map([...of.lost].map((each) => [each, state.contents.placeOf(each)]));
+  const count = await appendLosses(ledger, () => ({
+    _tag: 'LoseContent',
+    lost: slotsOfHoldings(
+      state.contents,
+      [...places].filter(([each, at]) => state.contents.placeOf(each) === at).map(([each]) => each),
+    ),
+    damagedPacks: of.packs,
+    packs: neededPacks(ledger).length,
+    isConfirmed: of.isConfirmed,
+  }));
+  return count > 0;
+}
+
+/** Says that what was lost is there again. */
+export const tellFound = (ledger: Ledger, found: readonly PackSlots[]): Promise<number> =>
+  appendLosses(ledger, () => ({ _tag: 'FindContent', found }));
+
+/** What cannot be read of packs, each read whole where it lies; a place that does not answer is thrown. */
+async function lostIn(
+  ledger: Ledger,
+  packs: readonly AnyPack[],
+): Promise<{ readonly lost: ReadonlySet<Holding>; readonly packs: number }> {
+  const { store, state, column } = ledger;
+  if (store.isOurs !== undefined) await run(store.isOurs());
+  const lost = new Set<Holding>();
+  const check = new PackCheck(
+    {
+      contents: state.contents,
+      store: store.origin ?? store,
+      engine: await ledger.engine(),
+      sha256,
+      useKey: (group) => ledger.useKeyAtHand(group),
+      identifierOf: (content) => column.read(content),
+    },
+    (_finding, holdings) => {
+      for (const holding of holdings ?? []) lost.add(holding);
+    },
+  );
+  let damaged = 0;
+  for (const pack of packs) {
+    const before = lost.size;
+    await check.check(pack);
+    if (lost.size > before) damaged += 1;
+  }
+  return { lost, packs: damaged };
+}
+
+/** The pack that a failure to read names; undefined: it names none that is needed. */
+function packOfFailure(ledger: Ledger, thrown: unknown): AnyPack | undefined {
+  if (!isLedgerError(thrown)) return undefined;
+  if (thrown.code !== 'PACK_MISSING' && thrown.code !== 'PACK_DAMAGED') return undefined;
+  const { name, label } = thrown.facts;
+  const start =
+    typeof name === 'string' ? name : PACK_OF_LABEL.exec(String(label))?.groups?.['name'];
+  return start === undefined
+    ? undefined
+    : neededPacks(ledger).find((pack) => pack.name.startsWith(start));
+}
+
+/** Says what is lost of the pack that a recorder could not read; false: nothing is, or it was said. */
+export async function tellFailure(ledger: Ledger, thrown: unknown): Promise<boolean> {
+  const pack = packOfFailure(ledger, thrown);
+  if (pack === undefined) return false;
+  return tellLost(ledger, { ...(await lostIn(ledger, [pack])), isConfirmed: false });
+}
+
+/** Keeps the packs in which a reader found damage, or that there is none any more. */
+export async function keepSuspects(ledger: Ledger, names: readonly string[]): Promise<void> {
+  const known = await ledger.stateFiles.load(SUSPECTS_FILE);
+  if ((known === null || known.length === 0) && names.length === 0) return;
+  const text = names.slice(0, SUSPECTS_MAX).join('\n');
+  await ledger.stateFiles.save(SUSPECTS_FILE, new TextEncoder().encode(text));
+}
+
+async function suspects(ledger: Ledger): Promise<ReadonlySet<string>> {
+  const bytes = await ledger.stateFiles.load(SUSPECTS_FILE);
+  return new Set(bytes === null ? [] : new TextDecoder().decode(bytes).split('\n'));
+}
+
+/**
+ * Before anything is recorded: the packs that it may link to are compared with those that are there,
+ * and what a reader of this host found is read again. What is lost is said, so that it is stored anew.
+ */
+export async function noticeLosses(ledger: Ledger): Promise<void> {
+  const { state, store } = ledger;
+  await state.catchUp({ heavy: true });
+  const needed = neededPacks(ledger);
+  if (needed.length === 0) return;
+  const sizes = new Map<string, number>();
+  for await (const { name, sizeBytes } of (store.origin ?? store).list())
+    sizes.set(name, sizeBytes);
+  const suspected = await suspects(ledger);
+  const doubtful = needed.filter(
+    ({ name, sizeBytes }) => sizes.get(name) !== sizeBytes || suspected.has(name),
+  );
+  const isKnown = (holding: Holding): boolean => state.losses.of(state.contents).has(holding);
+  const { lost, packs } = await lostIn(ledger, doubtful);
+  if (![...lost].every(isKnown)) await tellLost(ledger, { lost, packs, isConfirmed: false });
+  await keepSuspects(ledger, []);
+}

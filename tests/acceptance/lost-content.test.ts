@@ -1,0 +1,130 @@
+// What is lost is remembered and healed: recording stores it anew instead of linking to it, and every
+// point that held it is whole again.
+
+import { readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { listEvents, openLedger, verify, type Ledger } from '../../index.ts';
+import { isRefused } from '../../domain/values/refused.ts';
+import { judge } from '../support/damaged-ledger.ts';
+import { changeImage, makeImage } from '../support/images.ts';
+import { digestOf, recordBytes, type Expected } from '../support/small-ledger.ts';
+import { makeTemporaryFolder, type TemporaryFolder } from '../support/temporary-folder.ts';
+
+const PAGES = 40;
+let folder: TemporaryFolder;
+let url: string;
+let scratch: string;
+let expected: Expected;
+
+beforeEach(async () => {
+  folder = await makeTemporaryFolder();
+  url = join(folder.path, 'ledger');
+  scratch = join(folder.path, 'scratch');
+  expected = new Map();
+});
+afterEach(() => folder.remove());
+
+async function opened<A>(mode: 'create' | 'write' | 'read', work: (ledger: Ledger) => Promise<A>) {
+  const ledger = await openLedger({ url, mode, threads: 0 });
+  try {
+    return await work(ledger);
+  } finally {
+    await ledger.close();
+  }
+}
+
+const record = (vm: string, bytes: Uint8Array): Promise<void> =>
+  opened('create', async (ledger) => {
+    const capture = await recordBytes(ledger, { vm, bytes, scratch });
+    expected.set(`${vm}@${capture}`, digestOf(bytes));
+  });
+
+const packFiles = (): string[] =>
+  readdirSync(join(url, 'packs'), { recursive: true, encoding: 'utf8' })
+    .filter((name) => /[0-9a-f]{64}$/u.test(name))
+    .map((name) => join(url, 'packs', name));
+
+function flip(file: string, at: number): void {
+  const bytes = readFileSync(file);
+  bytes[at]! ^= 16;
+  writeFileSync(file, bytes);
+}
+
+const damages = (): Promise<number> =>
+  opened('read', async (ledger) => (await verify(ledger, () => undefined)).summary.damaged);
+
+async function typesOf(type: string): Promise<number> {
+  let count = 0;
+  const filter = { from: null, to: null, vm: null, type, isExpanded: false };
+  await opened('read', (ledger) =>
+    listEvents(ledger, filter, (row) => {
+      if (row.type === type) count += 1;
+      return Promise.resolve();
+    }),
+  );
+  return count;
+}
+
+/** Nothing is amiss: with what is derived, and folded anew from the log. */
+async function expectWhole(): Promise<void> {
+  for (const derived of ['kept', 'gone'] as const) {
+    const { faults, failed } = await judge({ url, expected, scratch, derived });
+    expect(faults).toEqual([]);
+    expect([...failed]).toEqual([]);
+  }
+}
+
+describe('content that is lost', () => {
+  test('is stored anew once verify has found it damaged, and its old points heal', async () => {
+    const image = makeImage({ seed: 1, pages: PAGES });
+    await record('web', image);
+    const [pack] = packFiles();
+    flip(pack!, readFileSync(pack!).length >> 1);
+    expect(await damages()).toBe(1);
+    await record('web2', image);
+    expect(await typesOf('ContentLost')).toBe(1);
+    await expectWhole();
+    expect(await damages()).toBe(0);
+    await record('web', changeImage(image, { seed: 2, changedPages: 3 }));
+    await expectWhole();
+    expect(await typesOf('ContentLost')).toBe(1);
+  });
+
+  test('is stored anew where its pack is gone, also of a page that did not change', async () => {
+    const image = makeImage({ seed: 3, pages: PAGES });
+    const next = changeImage(image, { seed: 4, changedPages: 5 });
+    await record('web', image);
+    const before = new Set(packFiles());
+    await record('web', next);
+    const newer = packFiles().find((file) => !before.has(file));
+    rmSync(newer!);
+    await record('web', next);
+    expect(await typesOf('ContentLost')).toBe(1);
+    await expectWhole();
+  });
+
+  test('stays lost where nobody records it again, and takes nothing else along', async () => {
+    const image = makeImage({ seed: 5, pages: PAGES });
+    await record('web', image);
+    rmSync(packFiles()[0]!);
+    const other = makeImage({ seed: 6, pages: PAGES });
+    await record('db', other);
+    const { faults, failed } = await judge({ url, expected, scratch, derived: 'gone' });
+    expect(faults).toEqual([]);
+    expect([...failed.keys()]).toEqual(['web@1']);
+  });
+
+  test('is not said of many packs at once: that may be a wrong place', async () => {
+    const images = [7, 8, 9].map((seed) => makeImage({ seed, pages: PAGES }));
+    for (const image of images) await record('web', image);
+    const away = packFiles().map((file, i) => [file, join(folder.path, String(i))] as const);
+    for (const [file, place] of away) renameSync(file, place);
+    const thrown: unknown = await record('db', images[0]!).catch((error: unknown) => error);
+    expect(isRefused(thrown) && thrown.refusal._tag).toBe('ManyPacksLost');
+    for (const [file, place] of away) renameSync(place, file);
+    expect(await typesOf('ContentLost')).toBe(0);
+    await record('db', images[0]!);
+    await expectWhole();
+  });
+});
