@@ -19,8 +19,8 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import type { FilePort } from '../../adapters/files/files.ts';
 import { isLedgerError } from '../../domain/values/ledger-error.ts';
-import { openLedger, verify } from '../../index.ts';
-import { countSteps, filesThatFail } from '../support/broken-files.ts';
+import { compact, forgetPoints, openLedger, openRecorder, verify } from '../../index.ts';
+import { countSteps, filesFullUnder, filesThatFail } from '../support/broken-files.ts';
 import { COMMAND_LINE, LedgerCommands } from '../support/command-line.ts';
 import { takeSnapshot, type Snapshot } from '../support/folder-snapshot.ts';
 import { changeImage, makeImage } from '../support/images.ts';
@@ -198,6 +198,65 @@ test.each([
   },
   600_000,
 );
+
+describe('a disk that has no room left', () => {
+  const copied = (): string => {
+    const copy = path('copy-roomless');
+    rmSync(copy, { recursive: true, force: true });
+    cpSync(url, copy, { recursive: true });
+    return copy;
+  };
+  /** Names and bytes of what lies under packs/. */
+  const packsOf = (ledgerUrl: string): string[] =>
+    [...takeSnapshot(ledgerUrl).keys()].filter((name) => /^packs\/../u.test(name)).toSorted();
+
+  test('keeps no pack of a capture that failed', async () => {
+    const copy = copied();
+    const before = packsOf(copy);
+    let isFull = false;
+    const files = filesFullUnder(join(copy, 'log'), () => isFull);
+    const ledger = await openLedger({ url: copy, mode: 'write', threads: 0, files });
+    const scratch = path('scratch-roomless');
+    isFull = true;
+    const failed = recordBytes(ledger, { vm: 'guest', bytes: third, scratch });
+    await expect(failed).rejects.toMatchObject({ code: 'DISK_FULL' });
+    await ledger.close();
+    const packs = (names: readonly string[]): string[] =>
+      names.filter((name) => /[0-9a-f]{64}$/u.test(name));
+    expect(packs(packsOf(copy))).toEqual(packs(before));
+    expect(await faultsAfter(copy, 'with room again')).toEqual([]);
+  });
+
+  test('gets room by compaction, which deletes first what waited to be deleted', async () => {
+    const copy = copied();
+    let isFull = false;
+    const files = filesFullUnder(copy, () => isFull);
+    const ledger = await openLedger({ url: copy, mode: 'write', threads: 0, files });
+    try {
+      const scratch = path('scratch-roomless');
+      const forgotten = async (vm: string, seed: number): Promise<void> => {
+        const bytes = makeImage({ seed, pages: PAGES });
+        await recordBytes(ledger, { vm, bytes, scratch });
+        await recordBytes(ledger, { vm, bytes: third, scratch });
+        await forgetPoints(ledger, { vm, before: '@2' });
+      };
+      await forgotten('other', 77);
+      const recorder = await openRecorder(ledger, { vm: 'busy', group: null });
+      const now = { graceMs: 0, isDryRun: false };
+      const { deleted } = await compact(ledger, now);
+      await recorder.close();
+      expect(deleted.waitingPacks).toBeGreaterThan(0);
+      await forgotten('more', 78);
+      const before = packsOf(copy).length;
+      isFull = true;
+      await expect(compact(ledger, now)).rejects.toMatchObject({ code: 'DISK_FULL' });
+      expect(before - packsOf(copy).length).toBeGreaterThanOrEqual(deleted.waitingPacks);
+      isFull = false;
+    } finally {
+      await ledger.close();
+    }
+  });
+});
 
 const place = mkdtempSync(join(tmpdir(), 'pageledger-small-disk-'));
 /** Why no small file system can be mounted there; null: one was. */

@@ -1,6 +1,7 @@
 // Compaction (brief, 3.8 and section 4, Forgetting), step by step; after each one the ledger is whole,
 // and whoever comes next goes on from what is there:
 //
+//   0. delete what earlier ones left to delete, as that alone needs no room
 //   1. find out what kept points need, and which packs are worth emptying
 //   2. let go, in an event, of what nobody needs in those packs
 //   3. write what is needed of them into new packs, each named in an event once it is durable
@@ -293,6 +294,13 @@ const isUnheld = ({ held }: SurveyedPack): boolean => held === 0;
 const bytesOf = (packs: readonly SurveyedPack[]): number =>
   packs.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
 
+/** What was deleted at first and in the end; what waits is what waited in the end. */
+const together = (first: Deleted | null, last: Deleted): Deleted => ({
+  ...last,
+  packs: last.packs + (first?.packs ?? 0),
+  bytes: last.bytes + (first?.bytes ?? 0),
+});
+
 /** Compacts a ledger. COMPACTION_BUSY, LOG_DAMAGED, and what reading and writing packs may say. */
 export async function compactLedger(
   ports: CompactPorts,
@@ -301,12 +309,20 @@ export async function compactLedger(
   const { models, log } = ports;
   const end = await StreamEnd.of(log, STORE_STREAM);
   await models.catchUp();
+  const catchUp = (): Promise<void> => models.catchUp();
+  const deletion = { ...ports, catchUp };
+  // First what needs no writing: on a full disk it makes the room for all that does.
+  const before = request.isDryRun ? null : await deletePacks(deletion, request);
   const survey = await models.survey();
   const stream = new StoreStream(ports, end);
   const compaction = new Compaction(ports, { request, survey, stream });
   const jobs = await compaction.plan();
-  if (!request.isDryRun) await compaction.run(jobs);
-  const catchUp = (): Promise<void> => models.catchUp();
-  const deleted = await deletePacks({ ...ports, catchUp }, request);
-  return compaction.done(jobs, deleted);
+  try {
+    if (!request.isDryRun) await compaction.run(jobs);
+  } catch (thrown) {
+    // What was rewritten before it failed gives its room back, so that the next one comes further.
+    await deletePacks(deletion, request).catch(() => undefined);
+    throw thrown;
+  }
+  return compaction.done(jobs, together(before, await deletePacks(deletion, request)));
 }

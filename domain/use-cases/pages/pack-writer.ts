@@ -111,7 +111,8 @@ export class PackWriter {
   readonly #group: string;
   readonly #spare: Staging[] = [];
   #staging: Staging | null = null;
-  #sealed = 0;
+  /** Of the packs that were sealed. */
+  readonly #names: string[] = [];
   /** Announcements in order: each waits for its own put and for the one before. */
   #chain: Promise<void> = Promise.resolve();
   readonly #puts = new Set<Promise<void>>();
@@ -128,7 +129,7 @@ export class PackWriter {
 
   /** Packs that were sealed. */
   get sealed(): number {
-    return this.#sealed;
+    return this.#names.length;
   }
 
   /** Takes in a block of those stored, whose bytes begin at `offsetBytes`; the slot of its first page. */
@@ -161,7 +162,7 @@ export class PackWriter {
 
   #begin(): Staging {
     const staging =
-      this.#spare.pop() ?? new Staging(this.#sealed === 0 ? FIRST_STAGING_BYTES : STAGING_BYTES);
+      this.#spare.pop() ?? new Staging(this.sealed === 0 ? FIRST_STAGING_BYTES : STAGING_BYTES);
     const random = this.#ports.randomBytes(16);
     staging.start(packHeader({ group: this.#group, random }));
     return staging;
@@ -183,7 +184,7 @@ export class PackWriter {
       blocks: staging.table(),
       patches: staging.patches(),
     };
-    this.#sealed += 1;
+    this.#names.push(pack.name);
     const put = this.#put(pack.name, bytes).finally(() => {
       this.#puts.delete(put);
       this.#spare.push(staging);
@@ -203,5 +204,17 @@ export class PackWriter {
   /** Resolves when every pack that was sealed is durable and announced. */
   async finish(): Promise<void> {
     await this.#chain;
+  }
+
+  /**
+   * Deletes every pack that was put, where nothing that names one was or will be appended. What cannot
+   * be deleted stays, as what nobody names.
+   */
+  async takeBack(): Promise<void> {
+    await Promise.allSettled([this.#chain, ...this.#puts]);
+    for (const name of this.#names) {
+      const done = await this.#ports.store.delete(name)();
+      if (done._tag === 'Left') return;
+    }
   }
 }

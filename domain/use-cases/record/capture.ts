@@ -128,6 +128,11 @@ export class CaptureWriter {
     return { batches, firstRevision, hash, ...this.#counts };
   }
 
+  /** Deletes the packs of a capture that failed before its commit was sent. */
+  takeBack(): Promise<void> {
+    return this.#stager.takeBack();
+  }
+
   async #takeImage(): Promise<void> {
     const { image } = this.#captured;
     const { previous, next, onProgress } = this.#place;

@@ -90,4 +90,9 @@ export class PackStager {
     assert(this.#writer.sealed === this.#plan.count, 'every planned pack is written');
     await this.#writer.finish();
   }
+
+  /** Deletes what was written of a capture that is not committed. */
+  takeBack(): Promise<void> {
+    return this.#writer.takeBack();
+  }
 }

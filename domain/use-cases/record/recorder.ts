@@ -1,12 +1,12 @@
 // Recording (brief, 3.1): captures of one VM, one after the other, by one recorder. Content is durable
 // before the event that refers to it; an interrupted capture is invisible.
 
-import type { SharePolicy } from '../../events/control.ts';
+import type { ControlEvent, SharePolicy } from '../../events/control.ts';
 import { toHex } from '../../values/identifier.ts';
 import { refuse } from '../../values/refused.ts';
 import { FINGERPRINT_BYTES, type Fingerprints, type PageEngine } from '../../ports/page-engine.ts';
 import type { GuestCapture } from '../../ports/guests.ts';
-import { LedgerError } from '../../values/ledger-error.ts';
+import { isLedgerError, LedgerError } from '../../values/ledger-error.ts';
 import { pageCountOf, type MemoryMap } from '../../values/memory-map.ts';
 import type { Position } from '../../ports/event-log.ts';
 import type { RecorderModels } from '../../ports/models.ts';
@@ -169,18 +169,21 @@ export class Recorder {
     };
     const writer = new CaptureWriter(this.#ports, view, { captured, place });
     const zeroed = new ZeroedPages(view, captured);
-    const counts = await writer.run();
-    await this.#checkImage(captured, { zeroed, taken: next });
-    keepFingerprints(captured, { previous, next });
-    this.#checkTime(startedAtMs);
-    await models.catchUp();
-    // What was decided stands on events that are not in the log any more.
-    if (models.pasts() !== past) throw replaced(vm);
-    if (view.isOutdated()) {
+    const ready = await this.#unlessFailed(writer, async () => {
+      const counts = await writer.run();
+      await this.#checkImage(captured, { zeroed, taken: next });
+      keepFingerprints(captured, { previous, next });
+      this.#checkTime(startedAtMs);
+      await models.catchUp();
+      // What was decided stands on events that are not in the log any more.
+      if (models.pasts() !== past) throw replaced(vm);
+      return view.isOutdated() ? null : { counts, events: this.#commitOf(captured, counts) };
+    });
+    if (ready === null) {
       this.#spare = next;
       return null;
     }
-    const committed = await this.#commit(captured, writer, counts);
+    const committed = await this.#commit(captured, writer, ready);
     await models.catchUp();
     this.#spare = previous;
     const { capture, position } = committed;
@@ -197,6 +200,26 @@ export class Recorder {
     if (refusal !== null) throw refuse(refusal);
     if ((await captured.mayHaveChanged?.()) === true)
       await refuseChanged(this.#ports.engine, captured.image, of.taken);
+  }
+
+  /**
+   * Makes a capture ready to be committed. Where that fails, or gives null, its packs are taken back:
+   * on a full disk they would be what fills it. Once a commit was sent they stay, whatever was
+   * answered.
+   */
+  async #unlessFailed<A>(writer: CaptureWriter, work: () => Promise<A | null>): Promise<A | null> {
+    let ready: A | null = null;
+    let isAnswered = true;
+    try {
+      ready = await work();
+      return ready;
+    } catch (thrown) {
+      // A store that is away would be waited for once more.
+      isAnswered = !isLedgerError(thrown) || thrown.code !== 'STORE_UNREACHABLE';
+      throw thrown;
+    } finally {
+      if (ready === null && isAnswered) await writer.takeBack();
+    }
   }
 
   /** What was put so long ago may have been deleted as what nobody names. */
@@ -219,15 +242,9 @@ export class Recorder {
     return this.#ports.fingerprints.load(this.#options.vm, { capture, position, pages });
   }
 
-  async #commit(
-    captured: GuestCapture,
-    writer: CaptureWriter,
-    counts: CaptureCounts,
-  ): Promise<Committed> {
-    const { models } = this.#ports;
-    const { vm } = this.#options;
+  #commitOf(captured: GuestCapture, counts: CaptureCounts): readonly ControlEvent[] {
     const { memoryMap, argv, timeMs, pauseMs, mode, source } = captured;
-    const decision = decideVm(models.vm(vm))({
+    const decision = decideVm(this.#ports.models.vm(this.#options.vm))({
       _tag: 'CommitCapture',
       ...this.#asked(),
       memoryMap,
@@ -235,9 +252,17 @@ export class Recorder {
       timeMs,
       measured: { ...counts, pauseMs, mode, source },
     });
-    const events = accepted(decision);
-    const { position } = await writer.log.append(valueOf(encodeControls(this.#ports, events)));
-    return { ...counts, capture: models.vm(vm).captures + 1, position, timeMs };
+    return accepted(decision);
+  }
+
+  async #commit(
+    { timeMs }: GuestCapture,
+    writer: CaptureWriter,
+    of: { readonly counts: CaptureCounts; readonly events: readonly ControlEvent[] },
+  ): Promise<Committed> {
+    const capture = this.#ports.models.vm(this.#options.vm).captures + 1;
+    const { position } = await writer.log.append(valueOf(encodeControls(this.#ports, of.events)));
+    return { ...of.counts, capture, position, timeMs };
   }
 
   /** Keeps the fingerprints of the last capture for the next recorder. */
