@@ -32,7 +32,7 @@ import {
   type StoredEvent,
 } from '../domain/ports/event-log.ts';
 import { decodePackRewritten, type PackRewritten } from '../domain/events/pack-rewritten.ts';
-import { STORE_STREAM } from '../domain/events/streams.ts';
+import { LEDGER_STREAM, STORE_STREAM } from '../domain/events/streams.ts';
 
 /** Bytes of unfinished captures kept in memory. */
 const PENDING_BYTES_MAX = 64 * 1024 * 1024;
@@ -108,6 +108,10 @@ export function decodeBatches(
   let device: PageColumns | null = null;
   let damage: string | null = null;
   for (const event of events) {
+    if (event.schema > schemaOf(event.type)) {
+      damage ??= newerEvent(event).message;
+      continue;
+    }
     if (event.type === 'PackWritten') {
       const pack = decodePackWritten(event.data);
       if (either.isLeft(pack)) damage ??= `position ${event.position}: ${pack.left.message}`;
@@ -155,9 +159,13 @@ export interface AssemblerState {
   }[];
 }
 
-/** An event that is none of its type counts as lost. EVENT_NEWER is thrown. */
+/**
+ * An event that is none of its type, or of a later release's schema, counts as lost: it closes the VM,
+ * or the store, whose stream it stands in. In the ledger's own stream a later release tells earlier
+ * ones to keep away: EVENT_NEWER is thrown.
+ */
 function damageOf(event: StoredEvent, failure: LedgerError): DamageChange {
-  if (failure.code === 'EVENT_NEWER') throw failure;
+  if (failure.code === 'EVENT_NEWER' && event.stream === LEDGER_STREAM) throw failure;
   return lostOf(event, failure.message);
 }
 
@@ -181,7 +189,7 @@ function lostOf(event: StoredEvent, reason: string): DamageChange {
 }
 
 function rewriteOf(event: StoredEvent): RewriteChange | DamageChange {
-  if (event.schema > schemaOf(event.type)) throw newerEvent(event);
+  if (event.schema > schemaOf(event.type)) return damageOf(event, newerEvent(event));
   const { timeMs } = event;
   if (event.stream !== STORE_STREAM) return strayOf(event, STORE_STREAM);
   const decoded = decodePackRewritten(event.data);
@@ -241,7 +249,6 @@ export class CommitAssembler {
 
   async #takeEvent(event: StoredEvent): Promise<Change | null> {
     if (isBatchType(event.type)) {
-      if (event.schema > schemaOf(event.type)) throw newerEvent(event);
       this.#keep(event);
       return null;
     }

@@ -236,14 +236,39 @@ describe('events of a newer version', () => {
     expect(await changesOf(ledger)).toEqual([]);
   });
 
-  test.each(['VmRetired', 'PagesWritten', 'PackWritten'])(
-    'of the type %s are not taken for ours',
+  test.each([
+    ['VmRetired', 'vm-a'],
+    ['CheckpointTaken', 'points-a'],
+    ['PackRewritten', 'store'],
+    ['GroupCreated', 'vm-a'],
+  ])('of the type %s are lost events of the stream %s', async (type, stream) => {
+    const ledger = new HandMadeLedger();
+    await ledger.append(stream, [{ ...eventOf(type, new Uint8Array(0)), schema: 3 }]);
+    await ledger.record(request('b', 1));
+    const changes = await changesOf(ledger);
+    const reason = expect.stringContaining('schema 3, which this version does not know');
+    expect(changes[0]).toMatchObject({ _tag: 'damage', damage: { stream, reason } });
+    expect(capturesIn(changes)).toHaveLength(1);
+  });
+
+  test.each(['PagesWritten', 'PackWritten', 'DeviceStateWritten'])(
+    'of the type %s damage the capture that they are of, and nothing without a commit',
     async (type) => {
       const ledger = new HandMadeLedger();
-      await ledger.append('vm-a', [{ ...eventOf(type, new Uint8Array(0)), schema: 3 }]);
-      await expect(changesOf(ledger)).rejects.toMatchObject({ code: 'EVENT_NEWER' });
+      const newer = { ...eventOf(type, new Uint8Array(0)), schema: 3 };
+      await ledger.append('vm-a', [newer]);
+      expect(await changesOf(ledger)).toEqual([]);
+      await ledger.append('vm-a', committing('a', 1));
+      const [capture] = capturesIn(await changesOf(ledger));
+      expect(capture!.damage).toContain('schema 3, which this version does not know');
     },
   );
+
+  test("in the ledger's own stream keep this release away", async () => {
+    const ledger = new HandMadeLedger();
+    await ledger.append('ledger', [{ ...eventOf('GroupCreated', new Uint8Array(0)), schema: 3 }]);
+    await expect(changesOf(ledger)).rejects.toMatchObject({ code: 'EVENT_NEWER' });
+  });
 
   test('that are no events at all are damage, and the log goes on', async () => {
     const ledger = new HandMadeLedger();
