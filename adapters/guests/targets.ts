@@ -15,8 +15,8 @@ interface TargetFormat {
 export const TARGET_FORMATS = {
   raw: { file: rawFileTarget, pipe: rawPipeTarget },
   qemu: {
-    file: (file) => streamTarget({ sink: sinkOfFile(file), zeros: 'send' }),
-    pipe: (sink) => streamTarget({ sink, zeros: 'send' }),
+    file: (file) => streamTarget(sinkOfFile(file)),
+    pipe: streamTarget,
   },
 } as const satisfies Readonly<Record<string, TargetFormat>>;
 export type TargetFormatName = keyof typeof TARGET_FORMATS;

@@ -334,7 +334,6 @@ describe('a migration stream as a source', () => {
       memoryMap,
       runs: runs(),
       sink: sinkOfDescriptor(fd),
-      zeros: 'send',
     });
     closeSync(fd);
   }

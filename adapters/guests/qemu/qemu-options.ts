@@ -111,11 +111,3 @@ export function writableDisksOf(argv: readonly string[]): readonly string[] {
 /** Whether a command line has an option that takes a value or none. */
 export const hasOption = (argv: readonly string[], name: string): boolean =>
   optionsOf(argv).some((option) => option.name === name);
-
-/** Whether the guest's memory lies in a file that may hold something before the guest runs. */
-export const hasMemoryFile = (argv: readonly string[]): boolean =>
-  optionsOf(argv).some(
-    ({ name, value }) =>
-      name === 'mem-path' ||
-      (name === 'object' && /memory-backend-(?:file|shm)|"memory-backend-file"/u.test(value)),
-  );

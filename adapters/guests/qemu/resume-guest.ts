@@ -13,7 +13,7 @@ import { sinkOfWritable } from '../byte-sink.ts';
 import { attempt, sentenceOf, systemCodeOf } from './failure.ts';
 import { delay, progressOf, runStateNow } from './migration-control.ts';
 import { PrivateFolder } from './private-socket.ts';
-import { hasMemoryFile, hasOption, writableDisksOf } from './qemu-options.ts';
+import { hasOption, writableDisksOf } from './qemu-options.ts';
 import { connectQmp } from './qmp-client.ts';
 import type { QmpClient } from './qmp-client.ts';
 import { streamTarget } from './stream-target.ts';
@@ -110,8 +110,7 @@ async function takeOver(parts: {
   // Without a listener an error between two writes would end the process; the writes report it.
   socket.on('error', () => qemu.note('the stream was cut'));
   try {
-    const zeros = hasMemoryFile(request.command) ? 'send' : 'omit';
-    await qemu.whileAlive(request.restore(streamTarget({ sink: sinkOfWritable(socket), zeros })));
+    await qemu.whileAlive(request.restore(streamTarget(sinkOfWritable(socket))));
     const qmp = await qemu.whileAlive(connectQmp({ path: parts.control }));
     try {
       socket.end();

@@ -1,23 +1,16 @@
 // A QEMU migration stream as a target, in a file or on its way to a QEMU: head, the list of RAM blocks,
 // one section with all pages, the devices as they were, their description (stream-layout.ts). A stream
-// that is not done has no end, so nobody takes it for whole. Zero pages of main RAM may be left out for
-// a destination that has never run: its memory is zero.
+// that is not done has no end, so nobody takes it for whole. Zero pages are sent too: a destination's
+// memory may lie in a file that an earlier run has filled, and no word of its command line need say so.
 
 import { assert } from '../../../domain/values/assert.ts';
-import { mainPagesOf, pageCountOf } from '../../../domain/values/memory-map.ts';
+import { pageCountOf } from '../../../domain/values/memory-map.ts';
 import type { MemoryMap } from '../../../domain/values/memory-map.ts';
 import type { DeviceState } from '../../../domain/values/device-state.ts';
 import type { PageRun, RunTarget } from '../../../domain/ports/guests.ts';
 import { PAGE_BYTES } from '../../../domain/values/page.ts';
 import type { ByteSink } from '../byte-sink.ts';
 import * as layout from './stream-layout.ts';
-
-export interface StreamTargetRequest {
-  /** Not ended with the stream. */
-  readonly sink: ByteSink;
-  /** `omit` zero pages of main RAM where the destination's memory is zero; others are always sent. */
-  readonly zeros: 'omit' | 'send';
-}
 
 /** Number of the RAM section: QEMU counts sections from 0, so no device has it. */
 export const RAM_SECTION_NUMBER = 0x7fff_0001;
@@ -26,8 +19,8 @@ const WORD_BYTES = 8;
 const RECORD_HEAD_BYTES_MAX = WORD_BYTES + 1 + layout.NAME_BYTES_MAX;
 const ZERO_PAGE = Buffer.alloc(PAGE_BYTES);
 
-/** Writes one guest as a stream. */
-export function streamTarget({ sink, zeros }: StreamTargetRequest): RunTarget {
+/** Writes one guest as a stream to a sink, which is not ended with it. */
+export function streamTarget(sink: ByteSink): RunTarget {
   const staging = new Staging(sink);
   let begun: { readonly ram: RamWriter; readonly device: DeviceState } | null = null;
   return {
@@ -37,7 +30,7 @@ export function streamTarget({ sink, zeros }: StreamTargetRequest): RunTarget {
       assert(begun === null && device !== null, 'a stream is of one guest, with its devices');
       await staging.bytes(device.head);
       await writeBlockList(staging, memoryMap);
-      begun = { ram: new RamWriter(staging, { memoryMap, zeros }), device };
+      begun = { ram: new RamWriter(staging, memoryMap), device };
       await begun.ram.begin();
     },
     write: async (run) => {
@@ -150,24 +143,18 @@ class RamWriter {
   /** First gfn of each block, and the number of all pages as the last. */
   readonly #firsts: readonly number[];
   readonly #named: readonly string[];
-  /** Pages below this one need no mention if they are zero. */
-  readonly #mentionFrom: number;
-  /** From `#mentionFrom` on: whether the page was mentioned. */
+  /** Whether each page was mentioned. */
   readonly #mentioned: Uint8Array;
   /** The block named last. */
   #block = -1;
 
-  constructor(
-    staging: Staging,
-    request: { readonly memoryMap: MemoryMap; readonly zeros: 'omit' | 'send' },
-  ) {
+  constructor(staging: Staging, memoryMap: MemoryMap) {
     this.#staging = staging;
     const firsts = [0];
-    for (const block of request.memoryMap.blocks) firsts.push(firsts.at(-1)! + block.pages);
+    for (const block of memoryMap.blocks) firsts.push(firsts.at(-1)! + block.pages);
     this.#firsts = firsts;
-    this.#named = request.memoryMap.blocks.map((block) => block.name);
-    this.#mentionFrom = request.zeros === 'omit' ? mainPagesOf(request.memoryMap) : 0;
-    this.#mentioned = new Uint8Array(firsts.at(-1)! - this.#mentionFrom);
+    this.#named = memoryMap.blocks.map((block) => block.name);
+    this.#mentioned = new Uint8Array(firsts.at(-1)!);
   }
 
   async begin(): Promise<void> {
@@ -181,7 +168,7 @@ class RamWriter {
     for (let i = 0; i < this.#mentioned.length; i++) {
       if (this.#mentioned[i] === 1) continue;
       if (!this.#hasRoom()) await this.#staging.flush();
-      this.#zero(this.#mentionFrom + i);
+      this.#zero(i);
     }
     await this.#staging.reserve(RECORD_HEAD_BYTES_MAX);
     writeSectionEnd(this.#staging);
@@ -194,11 +181,9 @@ class RamWriter {
     for (let i = 0; i < count; i++) {
       const gfn = run.firstPage + i;
       const page = run.pages.subarray(i * PAGE_BYTES, (i + 1) * PAGE_BYTES);
-      const isZero = ZERO_PAGE.equals(page);
-      if (isZero && gfn < this.#mentionFrom) continue;
-      if (gfn >= this.#mentionFrom) this.#mentioned[gfn - this.#mentionFrom] = 1;
+      this.#mentioned[gfn] = 1;
       if (!this.#hasRoom()) await this.#staging.flush();
-      if (isZero) {
+      if (ZERO_PAGE.equals(page)) {
         this.#zero(gfn);
       } else {
         this.#recordHead(gfn, layout.RAM_PAGE);

@@ -23,9 +23,8 @@ export async function restoreRuns(target: RunTarget, guest: GivenGuest): Promise
 }
 
 /** Writes a stream. */
-export const writeStream = (
-  request: GivenGuest & { readonly sink: ByteSink; readonly zeros: 'omit' | 'send' },
-): Promise<void> => restoreRuns(streamTarget(request), request);
+export const writeStream = (request: GivenGuest & { readonly sink: ByteSink }): Promise<void> =>
+  restoreRuns(streamTarget(request.sink), request);
 
 /** All pages of an image, a few a run. */
 export function* runsOfImage(image: Image): Generator<PageRun> {

@@ -1,9 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import {
-  hasMemoryFile,
-  hasOption,
-  writableDisksOf,
-} from '../../../../adapters/guests/qemu/qemu-options.ts';
+import { hasOption, writableDisksOf } from '../../../../adapters/guests/qemu/qemu-options.ts';
 
 const command = (words: string): readonly string[] => ['qemu-system-x86_64', ...words.split(' ')];
 
@@ -49,11 +45,5 @@ describe('a command line', () => {
     expect(hasOption(command('-incoming defer'), 'incoming')).toBe(true);
     expect(hasOption(command('--incoming defer'), 'incoming')).toBe(true);
     expect(hasOption(command('-name -incoming'), 'incoming')).toBe(false);
-  });
-
-  test('with memory in a file is told from one without', () => {
-    expect(hasMemoryFile(command('-object memory-backend-file,id=m,mem-path=a'))).toBe(true);
-    expect(hasMemoryFile(command('-mem-path /hugepages'))).toBe(true);
-    expect(hasMemoryFile(command('-object memory-backend-ram,id=m,size=1G'))).toBe(false);
   });
 });
