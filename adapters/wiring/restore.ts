@@ -8,10 +8,16 @@ import { TARGET_FORMATS, type TargetFormatName } from '../guests/targets.ts';
 import { assert } from '../../domain/values/assert.ts';
 import type { DeviceState } from '../../domain/values/device-state.ts';
 import { LedgerError } from '../../domain/values/ledger-error.ts';
-import type { MemoryMap } from '../../domain/values/memory-map.ts';
+import { flatMap, type MemoryMap } from '../../domain/values/memory-map.ts';
+import {
+  layOut,
+  rawLayoutOf,
+  type RawLayout,
+  type RawLayoutName,
+} from '../../domain/values/raw-layout.ts';
 import { refuse } from '../../domain/values/refused.ts';
 import type { GuestTarget } from '../../domain/ports/guests.ts';
-import { run } from '../../domain/ports/run.ts';
+import { accepted, run } from '../../domain/ports/run.ts';
 import { assertWhole } from '../../domain/use-cases/pages/patch-chain.ts';
 import { readDevice } from '../../domain/use-cases/restore/device-state.ts';
 import { restoreGuest } from '../../domain/use-cases/restore/restore-guest.ts';
@@ -33,7 +39,8 @@ type OnProgress = (progress: { readonly pages: number; readonly pageCount: numbe
 
 const labelOf = ({ entry, row }: VmPoint): string => `capture ${row.capture} of VM ${entry.vm}`;
 
-function memoryMapOf({ entry, row }: VmPoint): MemoryMap {
+/** The memory map at a point. POINT_DAMAGED where the event that describes it cannot be read. */
+export function memoryMapOf({ entry, row }: VmPoint): MemoryMap {
   const { registered } = entry.state;
   if (registered !== null) return registered.memoryMap;
   throw new LedgerError(
@@ -74,17 +81,36 @@ export async function deviceStateOf(ledger: Ledger, point: VmPoint): Promise<Dev
   });
 }
 
+/** How a raw image of a point is laid out; null: as tools expect it. */
+export const layoutOf = (point: VmPoint, asked: RawLayoutName | null): RawLayout =>
+  accepted(rawLayoutOf(memoryMapOf(point), asked));
+
+/** What a raw image is of: one block of memory. */
+function rawGuestOf(point: VmPoint, asked: RawLayoutName | null) {
+  const layout = layoutOf(point, asked);
+  return { device: null, memoryMap: flatMap(layout.pages), layout };
+}
+
 /** Restores a point to a target. Refused, before any work, where the target wants devices and there are none. */
 async function restorePoint(
   ledger: Ledger,
   point: VmPoint,
-  to: { readonly target: GuestTarget; readonly onProgress?: OnProgress },
+  to: {
+    readonly target: GuestTarget;
+    readonly layout?: RawLayoutName | null;
+    readonly onProgress?: OnProgress;
+  },
 ): Promise<void> {
   const { target, onProgress } = to;
-  const device = target.takes === 'guest' ? await deviceStateOf(ledger, point) : null;
+  const wanted =
+    target.takes === 'guest'
+      ? { device: await deviceStateOf(ledger, point), memoryMap: memoryMapOf(point), layout: null }
+      : rawGuestOf(point, to.layout ?? null);
+  const { device, memoryMap, layout } = wanted;
+  const table = await tableOf(ledger, point);
   const request = {
-    guest: { memoryMap: memoryMapOf(point), device },
-    table: await tableOf(ledger, point),
+    guest: { memoryMap, device },
+    table: layout === null ? table : layOut(layout, table),
     label: labelOf(point),
     ...(onProgress === undefined ? {} : { onProgress }),
   };
@@ -93,6 +119,8 @@ async function restorePoint(
 
 export interface RestoreRequest {
   readonly format: RestoreFormat;
+  /** Of a raw image; null: as tools expect it. */
+  readonly layout?: RawLayoutName | null;
   readonly onProgress?: OnProgress;
 }
 

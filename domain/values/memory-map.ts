@@ -27,7 +27,27 @@ export interface MemoryMap {
 export const pageCountOf = (map: MemoryMap): number =>
   map.blocks.reduce((sum, block) => sum + block.pages, 0);
 
-/** Pages of main RAM, the first block: what a raw image holds. */
+/** What a block is for. */
+export type BlockKind = 'ram' | 'rom' | 'video' | 'unknown';
+
+/** Smallest block that is RAM without being called so: QEMU's smallest DIMM. */
+const RAM_PAGES_MIN = 256;
+const ROM = /rom|bios|flash|firmware/u;
+const VIDEO = /vram|vga|video|framebuffer|qxl|blob/u;
+
+/**
+ * The kind of a block by its name: QEMU names those of devices by their path or their purpose, and
+ * RAM by the machine (`pc.ram`) or as the user does (`-object memory-backend-ram,id=node0`).
+ */
+export function kindOfBlock({ name, pages }: MemoryBlock): BlockKind {
+  const word = name.toLowerCase();
+  if (word.startsWith('/rom@') || ROM.test(word)) return 'rom';
+  if (VIDEO.test(word)) return 'video';
+  if (word.includes('/') && !word.endsWith('.ram')) return 'unknown';
+  return pages >= RAM_PAGES_MIN || word.endsWith('ram') ? 'ram' : 'unknown';
+}
+
+/** Pages of main RAM, the first block. */
 export const mainPagesOf = (map: MemoryMap): number => map.blocks[0]?.pages ?? 0;
 
 /** One block of RAM from address 0: what a raw image tells of its VM. */

@@ -1,12 +1,23 @@
 // `restore`: memory at a point into a file.
 
 import type { Command } from 'commander';
+import { kindOfBlock, pageCountOf, type MemoryMap } from '../../../../domain/values/memory-map.ts';
 import { PAGE_BYTES } from '../../../../domain/values/page.ts';
-import { restoreToFile, restoreToStream, type RestoreFormat } from '../../../wiring/restore.ts';
+import type { RawLayout, RawLayoutName } from '../../../../domain/values/raw-layout.ts';
+import {
+  layoutOf,
+  memoryMapOf,
+  restoreToFile,
+  restoreToStream,
+  type RestoreFormat,
+} from '../../../wiring/restore.ts';
 import { UsageError } from '../failure.ts';
 import { interruptible } from '../interruption.ts';
 import { bytesText } from '../output.ts';
 import { progressOf, withLedger } from '../session.ts';
+
+/** Blocks that a sentence names. */
+const NAMED_MAX = 6;
 
 const FORMATS: readonly string[] = ['raw', 'qemu'];
 
@@ -18,23 +29,52 @@ export const declare = (command: Command): Command =>
     .option('--at <point>', 'the point', 'latest')
     .requiredOption('--to <file>', 'the file; - is standard output')
     .option('--format <format>', 'raw or qemu', 'raw')
+    .option(
+      '--layout <layout>',
+      'of a raw image: physical (RAM at its guest-physical addresses) or packed (default: as tools expect it)',
+    )
     .option('--force', 'replace an existing file');
 
+/** The layout that was asked for; null: as tools expect it. */
+function layoutAsked(layout: string | undefined, format: string): RawLayoutName | null {
+  if (layout === undefined) return null;
+  if (layout !== 'packed' && layout !== 'physical')
+    throw new UsageError(
+      `the layout ${JSON.stringify(layout)} is not known: packed or physical was expected`,
+    );
+  if (format === 'raw') return layout;
+  throw new UsageError(`--layout is of raw images, and ${format} was asked for`);
+}
+
+/** What a person should know of a raw image: nobody misses the firmware's ROM in one. */
+function layoutText({ name, leftOut }: RawLayout, { blocks }: MemoryMap): string {
+  const at = name === 'physical' ? ', RAM at its guest-physical addresses' : '';
+  const isRom = (left: string): boolean =>
+    blocks.some((block) => block.name === left && kindOfBlock(block) === 'rom');
+  const missed = leftOut.filter((left) => !isRom(left));
+  const named = missed.slice(0, NAMED_MAX).join(', ') + (missed.length > NAMED_MAX ? ', ...' : '');
+  return missed.length === 0 ? at : `${at}; without ${named} (--format qemu has all)`;
+}
+
 export async function run(command: Command): Promise<void> {
-  const { vm, at, to, format, force } = command.opts<{
+  const { vm, at, to, format, layout, force } = command.opts<{
     vm: string;
     at: string;
     to: string;
     format: string;
+    layout?: string;
     force?: boolean;
   }>();
   if (!isFormat(format))
     throw new UsageError(
       `the format ${JSON.stringify(format)} is not known: raw or qemu was expected`,
     );
+  const asked = layoutAsked(layout, format);
   await withLedger(command, 'read', async (ledger, output) => {
     const entry = ledger.vm(vm);
     const row = ledger.resolve(entry, at);
+    const point = { entry, row };
+    const laid = format === 'raw' ? layoutOf(point, asked) : null;
     const progress = progressOf(command, 'restoring');
     const started = performance.now();
     const told = (): string =>
@@ -44,24 +84,26 @@ export async function run(command: Command): Promise<void> {
         step();
         progress.bytes(pages * PAGE_BYTES, pageCount * PAGE_BYTES);
       };
-      const point = { entry, row };
-      const target = { format, onProgress };
+      const target = { format, layout: asked, onProgress };
       return to === '-'
         ? restoreToStream(ledger, point, { ...target, writable: process.stdout })
         : restoreToFile(ledger, point, { ...target, path: to, isForced: force ?? false });
     }).finally(() => progress.clear());
     if (to === '-') return;
-    const { registered } = entry.state;
     const seconds = ((performance.now() - started) / 1000).toFixed(2);
-    const bytes = (registered?.memoryMap.blocks[0]?.pages ?? 0) * PAGE_BYTES;
+    const pages = laid?.pages ?? pageCountOf(memoryMapOf(point));
+    const bytes = pages * PAGE_BYTES;
     output.summary('restore', {
       vm,
       capture: row.capture,
       to,
       format,
-      pages: bytes / PAGE_BYTES,
+      layout: laid?.name ?? null,
+      leftOut: laid?.leftOut ?? [],
+      pages,
       bytes,
     });
-    output.say(`${vm}@${row.capture} restored to ${to}: ${bytesText(bytes)} in ${seconds} s`);
+    const how = laid === null ? '' : layoutText(laid, memoryMapOf(point));
+    output.say(`${vm}@${row.capture} restored to ${to}: ${bytesText(bytes)} in ${seconds} s${how}`);
   });
 }
