@@ -24,6 +24,7 @@ interface GlobalOptions {
   readonly pageStore?: string;
   readonly json?: boolean;
   readonly quiet?: boolean;
+  readonly patience?: string;
   readonly wait?: string;
   readonly local?: boolean;
 }
@@ -77,15 +78,23 @@ export function tell(command: Command, sentence: string): void {
 export const warn = (command: Command, sentence: string): void =>
   tell(command, `warning: ${sentence}`);
 
+function patienceOf(text: string): number {
+  const ms = durationMs(text);
+  if (ms === null)
+    throw new UsageError(`--patience ${text}: a duration such as 30s, 5m or 2h was expected`);
+  return ms;
+}
+
 /** What the environment and the command line say about opening any ledger. */
 export function openOptions(command: Command): Omit<OpenLedgerOptions, 'url' | 'mode'> {
   const keys = variable('PAGELEDGER_KEYS');
-  const { pageStore, local } = globals(command);
+  const { pageStore, local, patience } = globals(command);
   return {
     ...(local === true ? { zone: LOCAL } : {}),
     onNotice: (sentence) => tell(command, sentence),
     ...(keys === undefined ? {} : { keys }),
     ...(pageStore === undefined ? {} : { pageStore }),
+    ...(patience === undefined ? {} : { patienceMs: patienceOf(patience) }),
   };
 }
 

@@ -7,7 +7,7 @@ import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
 import { Agent as HttpsAgent, request as sendSecure } from 'node:https';
 import type { Socket } from 'node:net';
 
-export type HttpMethod = 'GET' | 'PUT' | 'DELETE';
+export type HttpMethod = 'GET' | 'HEAD' | 'PUT' | 'DELETE';
 
 export interface HttpHead {
   readonly status: number;
@@ -31,6 +31,8 @@ export interface HttpRequest {
   /** Asks first whether the body is wanted, so that a refusal is heard before it is sent. */
   readonly asksFirst: boolean;
   readonly partOf: (head: HttpHead) => BodyPart;
+  /** Told when the server has been silent for long, and is still waited for. */
+  readonly onSilence: (what: string) => void;
 }
 
 export interface HttpAnswer extends HttpHead {
@@ -77,6 +79,9 @@ export interface HttpClient {
 const CONNECTIONS_MAX = 16;
 /** A server that says nothing when it is asked first gets the body all the same. */
 const ASK_MS_MAX = 1000;
+
+/** Silence after which somebody is told of it. */
+const SILENCE_MS_TOLD = 2000;
 
 const UNTRUSTED = /^(?:CERT_|ERR_TLS|ERR_SSL|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO|EPROTO)/u;
 const CUT = ['ECONNRESET', 'EPIPE', 'ECONNABORTED'];
@@ -159,8 +164,13 @@ function watch(
     // Of a secure connection this is only the beginning.
     if (!('encrypted' in socket)) socket.once('connect', connected);
   });
-  sent.setTimeout(limits.idleMsMax, () => {
-    late(`silent for ${seconds(limits.idleMsMax)}`);
+  const toldMs = Math.min(SILENCE_MS_TOLD, limits.idleMsMax / 2);
+  sent.setTimeout(toldMs);
+  sent.once('timeout', () => {
+    request.onSilence(`silent for ${seconds(toldMs)}`);
+    sent.setTimeout(limits.idleMsMax - toldMs, () => {
+      late(`silent for ${seconds(limits.idleMsMax)}`);
+    });
   });
   return {
     stop: () => {

@@ -33,6 +33,8 @@ export interface Attempts {
 /** What the requests of one store have to do with each other when the server is away. */
 export interface Outage {
   begin(): Attempts;
+  /** The server says nothing, and is still waited for. */
+  silent(what: string): void;
   /** The server answered. */
   over(): void;
   /** Ends all waiting. */
@@ -55,7 +57,7 @@ export function createOutage({ label, patienceMs, onNotice }: OutageOptions): Ou
     toldAtMs = performance.now();
     const seconds = Math.ceil(patienceMs / 1000);
     onNotice(
-      `the object store ${label} does not answer as it should (${what}); trying again for up to ${seconds} s`,
+      `the object store ${label} does not answer as it should (${what}); waiting and trying again for up to ${seconds} s`,
     );
   }
 
@@ -85,6 +87,7 @@ export function createOutage({ label, patienceMs, onNotice }: OutageOptions): Ou
         },
       };
     },
+    silent: tell,
     over() {
       if (toldAtMs === null) return;
       const seconds = ((performance.now() - toldAtMs) / 1000).toFixed(1);

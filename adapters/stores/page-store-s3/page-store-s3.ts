@@ -3,8 +3,8 @@
 // they are.
 //
 // A pack has at most 17 MiB, so that one PUT always does. Each is signed with the SHA-256 that is the
-// pack's name: what arrived otherwise is not stored, what was stored is whole, and a put may be
-// repeated. Nothing rests on conditional requests, which servers disagree about.
+// pack's name: what arrived otherwise is not stored, and a put may be repeated. It counts when the store
+// says the pack's size afterwards, as gateways before a full disk answer 200 and keep a part. Nothing rests on conditional requests, which servers disagree about.
 
 import * as either from 'fp-ts/lib/Either.js';
 import type { TaskEither } from 'fp-ts/lib/TaskEither.js';
@@ -36,6 +36,9 @@ import type { CredentialProvider } from './s3-signer.ts';
 
 /** Hex digits of a pack's name that its key has before it, as its folder has on a disk. */
 const FOLDER_DIGITS = 2;
+/** Puts of one pack of which the store keeps something else. */
+const PUT_ATTEMPTS_MAX = 2;
+const LENGTH = /^[0-9]{1,15}$/u;
 /** Listings without a pack in a row, after which a server is not believed any more. */
 const EMPTY_LISTINGS_MAX = 1000;
 
@@ -78,6 +81,8 @@ interface Bucket {
   readonly client: S3Client;
   /** Of every key here: empty, or ends in a slash. */
   readonly prefix: string;
+  /** Called for a delete that left a version behind. */
+  readonly onVersionKept: () => void;
 }
 
 const packsPrefix = ({ prefix }: Bucket): string => `${prefix}packs/`;
@@ -87,10 +92,46 @@ const keyOf = (bucket: Bucket, name: string): string =>
 const whereOf = (bucket: Bucket, key: string): string =>
   `object ${key} of ${bucket.client.address.label}`;
 
+/** What the store says of an object's size, where it says any; null: there is no object. */
+const askSize = (bucket: Bucket, name: string): Promise<number | null> =>
+  bucket.client.send({
+    method: 'HEAD',
+    key: keyOf(bucket, name),
+    operation: `look at pack ${name}`,
+    partOf: () => NOTHING,
+    read: ({ status, headers }) => {
+      const length = headers['content-length'] ?? '';
+      if (status === 404) return either.right(null);
+      return status === 200 && LENGTH.test(length)
+        ? either.right(Number(length))
+        : either.left(`status ${status} without a size for a HEAD`);
+    },
+  });
+
+const notKept = (bucket: Bucket, pack: { name: string; bytes: Uint8Array }, found: number | null) =>
+  new LedgerError(
+    'STORE_UNREACHABLE',
+    `cannot store pack ${pack.name}: the object store took its ${pack.bytes.length} bytes and then ` +
+      `had ${found ?? 'none of them'} (${whereOf(bucket, keyOf(bucket, pack.name))}), twice; see ` +
+      'whether it is full, then run the command again: what was committed is safe',
+    { name: pack.name, expectedBytes: pack.bytes.length, foundBytes: found },
+  );
+
+/** Stores a pack. It counts as stored when the store says so after it took it: not all keep what they take. */
 async function put(bucket: Bucket, pack: { name: string; bytes: Uint8Array }): Promise<void> {
   checkPackBytes(pack);
   assert(pack.bytes.length <= PACK_BYTES_MAX, 'a pack is small enough to be read again');
-  await bucket.client.send({
+  let found: number | null = null;
+  for (let attempt = 0; attempt < PUT_ATTEMPTS_MAX; attempt += 1) {
+    await send(bucket, pack);
+    found = await askSize(bucket, pack.name);
+    if (found === pack.bytes.length) return;
+  }
+  throw notKept(bucket, pack, found);
+}
+
+const send = (bucket: Bucket, pack: { name: string; bytes: Uint8Array }): Promise<void> =>
+  bucket.client.send({
     method: 'PUT',
     key: keyOf(bucket, pack.name),
     operation: `store pack ${pack.name}`,
@@ -100,7 +141,6 @@ async function put(bucket: Bucket, pack: { name: string; bytes: Uint8Array }): P
     read: ({ status }) =>
       status < 300 ? either.right(undefined) : either.left(`status ${status} for a PUT`),
   });
-}
 
 const ask = (bucket: Bucket, name: string, range: ObjectRange): Promise<RangeAnswer> =>
   bucket.client.send({
@@ -154,9 +194,24 @@ async function remove(bucket: Bucket, name: string): Promise<void> {
     key: keyOf(bucket, name),
     operation: `delete pack ${name}`,
     partOf: () => NOTHING,
-    read: ({ status }) =>
-      status === 416 ? either.left('status 416 for a DELETE') : either.right(undefined),
+    read: ({ status, headers }) => {
+      if (status === 416) return either.left('status 416 for a DELETE');
+      if (headers['x-amz-delete-marker'] === 'true') bucket.onVersionKept();
+      return either.right(undefined);
+    },
   });
+}
+
+/** Says once that the bucket keeps what is deleted. */
+function versionNotice(onNotice: (text: string) => void, label: string): () => void {
+  let isTold = false;
+  return () => {
+    if (!isTold)
+      onNotice(
+        `the bucket of ${label} keeps versions: packs that are deleted take up their space until a lifecycle rule of the bucket ends noncurrent versions`,
+      );
+    isTold = true;
+  };
 }
 
 const askListing = (bucket: Bucket, continuation: string | null): Promise<Listing> =>
@@ -248,7 +303,11 @@ function openBucket(options: S3PageStoreOptions): Bucket {
     patienceMs: options.patienceMs ?? DEFAULT_PATIENCE_MS,
     onNotice: options.onNotice ?? (() => undefined),
   });
-  return { client, prefix: place.prefix === '' ? '' : `${place.prefix}/` };
+  return {
+    client,
+    prefix: place.prefix === '' ? '' : `${place.prefix}/`,
+    onVersionKept: versionNotice(options.onNotice ?? (() => undefined), client.address.label),
+  };
 }
 
 /** A page store in a bucket. Nothing is asked of the server yet; BadUrl is thrown at once. */

@@ -106,8 +106,9 @@ function judge<A>(
   if (answer.code === 'NoSuchBucket' && hasBucket) return again(troubleOfAnswer(answer), answer);
   if (isExpired(answer)) return { _tag: 'renew' };
   // A server of another kind has its own 404, which says nothing about packs.
-  const isAbsent = status === 404 && answer.code === 'NoSuchKey';
-  if (status === 404 && answer.code === null)
+  const isBare = request.method === 'HEAD';
+  const isAbsent = status === 404 && (isBare || answer.code === 'NoSuchKey');
+  if (status === 404 && answer.code === null && !isBare)
     return again(nonsense('status 404 without the error of an object store'));
   if (!isSuccess(status) && !isAbsent && status !== 416) return { _tag: 'refused', answer };
   const read = request.read(answer);
@@ -209,6 +210,7 @@ class Client implements S3Client {
       headers,
       body: body?.bytes ?? null,
       asksFirst,
+      onSilence: (what) => this.#outage.silent(what),
       partOf: (head) =>
         isSuccess(head.status)
           ? request.partOf(head)
