@@ -1,70 +1,87 @@
-// pageledger's public API.
+// pageledger's public API. What each export promises is said where it is defined.
 
-export { run } from './domain/ports/run.ts';
-export { sha256 } from './adapters/wiring/digest.ts';
-export { Ledger } from './adapters/wiring/ledger.ts';
-export type { LedgerMode } from './adapters/wiring/ledger-parts.ts';
+// A ledger, opened.
 export { openLedger } from './adapters/wiring/open-ledger.ts';
-export { type OpenLedgerOptions } from './adapters/wiring/options.ts';
+export type { OpenLedgerOptions } from './adapters/wiring/options.ts';
+export type { LedgerMode } from './adapters/wiring/ledger-parts.ts';
+export { Ledger } from './adapters/wiring/ledger.ts';
+
+// Recording.
 export {
   openRecorder,
-  recordImages,
   recordGuest,
-  type VmRecorder,
-  type ImageRequest,
-  type GuestRequest,
+  recordImages,
   type GuestListener,
+  type GuestRequest,
+  type ImageRequest,
+  type VmRecorder,
 } from './adapters/wiring/record.ts';
+export type { SharePolicy } from './domain/events/control.ts';
+export { retireVm, takeCheckpoint } from './adapters/wiring/vm-life.ts';
+
+// Memory at a point.
 export {
   deviceStateOf,
   restoreToFile,
   restoreToStream,
   resumePoint,
   type RestoreFormat,
-  type VmPoint,
   type RestoreRequest,
   type ResumePointRequest,
+  type VmPoint,
 } from './adapters/wiring/restore.ts';
+export { classesAt, readPages, type PageClasses } from './adapters/wiring/memory.ts';
+export { addressOfGfn, gfnOfAddress, pageCountOf } from './domain/values/memory-map.ts';
+export { PAGE_BYTES } from './domain/values/page.ts';
+
+// Questions.
+export type { CaptureRow, CheckpointRow, VmEntry } from './projections/models/catalogue.ts';
 export {
+  followEvents,
   identifierOf,
   listEvents,
-  followEvents,
-  takeCheckpoint,
-  retireVm,
-  verify,
-  fingerprint,
-  momentOf,
-  type LogFilter,
   type LogBound,
-} from './adapters/wiring/audit.ts';
+  type LogFilter,
+} from './adapters/wiring/events.ts';
+export type { EventRow } from './projections/questions/event-rows.ts';
+export { isEventType } from './domain/events/control.ts';
 export {
-  pageIndexOf,
-  historyOf,
-  whoHolds,
   diffOf,
-  sharingOf,
+  historyOf,
+  pageIndexOf,
   sharersOf,
+  sharingOf,
   whatIfOf,
+  whoHolds,
   type PageSharers,
 } from './adapters/wiring/pages.ts';
-export { classesAt, readPages, type PageClasses } from './adapters/wiring/memory.ts';
+export type { PageDifference } from './projections/questions/diff.ts';
+export type { PageVersion } from './projections/questions/history.ts';
+export { patternClassName, patternCounts } from './projections/questions/pattern-classes.ts';
+export type { SharingCounts, SharingReport } from './projections/questions/sharing-at.ts';
+export type { WhatIf } from './projections/questions/what-if.ts';
+export type { Holder } from './projections/questions/who.ts';
+export { momentOf } from './adapters/wiring/moments.ts';
+export { durationMs } from './domain/values/instant.ts';
+
+// Following a ledger, and projections of one's own.
 export { rows, states, subscribe } from './projections/subscriptions/subscribe.ts';
 export type {
-  FollowedLedger,
-  From,
-  RowsRequest,
-  StatesRequest,
-  NamedStatesRequest,
   AnyStatesRequest,
   Control,
   Damaged,
-  RowMessage,
-  StateMessage,
+  FollowedLedger,
+  From,
   Handling,
-  ObservedRows,
-  ObservedStates,
+  NamedStatesRequest,
   ObservedNamedStates,
   ObservedRequest,
+  ObservedRows,
+  ObservedStates,
+  RowMessage,
+  RowsRequest,
+  StateMessage,
+  StatesRequest,
 } from './projections/subscriptions/messages.ts';
 export type { AssemblerState, CaptureChange, Change } from './projections/commits.ts';
 export type { ChangesRequest } from './projections/observable.ts';
@@ -75,44 +92,44 @@ export {
   registerProjection,
   type AnyProjection,
 } from './projections/subscriptions/registered.ts';
+
+// Keeping a ledger: verified, compared, copied, forgotten, compacted.
+export { verify } from './adapters/wiring/verify.ts';
+export { isDamage } from './projections/questions/verify.ts';
+export { fingerprint } from './adapters/wiring/fingerprint.ts';
+export { copyLedger, type Copied, type CopyProgress } from './adapters/wiring/copy.ts';
 export {
-  listGroups,
+  compact,
+  dropCheckpoint,
+  forgetPoints,
+  graceMsOf,
+  type Forgotten,
+} from './adapters/wiring/compact.ts';
+export type { Compacted, CompactRequest } from './domain/use-cases/compact/compact.ts';
+
+// Sharing groups and patterns.
+export {
   exportGroup,
   exportGroupToFile,
   importGroup,
   importGroupFromFile,
+  listGroups,
   type GroupRow,
 } from './adapters/wiring/groups.ts';
-export { listPatterns, addPattern, type PatternRow } from './adapters/wiring/patterns.ts';
-export { copyLedger, type Copied, type CopyProgress } from './adapters/wiring/copy.ts';
+export { addPattern, listPatterns, type PatternRow } from './adapters/wiring/patterns.ts';
+
+// What is thrown, and how a TaskEither of a port is awaited.
+export { isLedgerError, LEDGER_ERRORS, LedgerError } from './domain/values/ledger-error.ts';
+export { isRefused, Refused } from './domain/values/refused.ts';
+export { run } from './domain/ports/run.ts';
+export { sha256 } from './adapters/wiring/digest.ts';
+
+// The demonstration.
 export {
-  forgetPoints,
-  dropCheckpoint,
-  graceMsOf,
-  compact,
-  type Forgotten,
-} from './adapters/wiring/compact.ts';
-export type { Compacted, CompactRequest } from './domain/use-cases/compact/compact.ts';
-export {
-  demoTools,
   demoFolder,
-  startDemoGuest,
-  secondGuest,
-  ticksOf,
+  demoTools,
   makeImages,
+  secondGuest,
+  startDemoGuest,
+  ticksOf,
 } from './adapters/wiring/demo.ts';
-export { LedgerError, isLedgerError, LEDGER_ERRORS } from './domain/values/ledger-error.ts';
-export { isEventType, type SharePolicy } from './domain/events/control.ts';
-export { Refused, isRefused } from './domain/values/refused.ts';
-export { isDamage } from './projections/questions/verify.ts';
-export type { CaptureRow, CheckpointRow, VmEntry } from './projections/models/catalogue.ts';
-export type { EventRow } from './projections/questions/event-rows.ts';
-export { patternClassName, patternCounts } from './projections/questions/pattern-classes.ts';
-export type { PageVersion } from './projections/questions/history.ts';
-export type { SharingCounts, SharingReport } from './projections/questions/sharing-at.ts';
-export type { Holder } from './projections/questions/who.ts';
-export type { PageDifference } from './projections/questions/diff.ts';
-export type { WhatIf } from './projections/questions/what-if.ts';
-export { addressOfGfn, gfnOfAddress, pageCountOf } from './domain/values/memory-map.ts';
-export { durationMs } from './domain/values/instant.ts';
-export { PAGE_BYTES } from './domain/values/page.ts';

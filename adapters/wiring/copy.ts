@@ -9,7 +9,7 @@
 
 import * as either from 'fp-ts/lib/Either.js';
 import { announceWriter } from '../stores/locks/writers-presence.ts';
-import { fingerprint } from './audit.ts';
+import { fingerprint } from './fingerprint.ts';
 import { LedgerError } from '../../domain/values/ledger-error.ts';
 import { decodePackWritten } from '../../domain/events/pack-written.ts';
 import { APPEND_BYTES_MAX } from '../../domain/values/page.ts';
@@ -27,6 +27,7 @@ const PACKS_AT_ONCE = 4;
 /** Most events of one append. */
 const APPEND_EVENTS_MAX = 256;
 
+/** What a copy brought over. */
 export interface Copied {
   /** Events and packs that this copy appended and put. */
   readonly events: number;
@@ -36,6 +37,7 @@ export interface Copied {
   readonly fingerprint: string;
 }
 
+/** How far a copy is. */
 export interface CopyProgress {
   /** Bytes of packs that are in the target, and of all. */
   readonly done: number;

@@ -177,6 +177,7 @@ async function recordSources(
   }
 }
 
+/** What `recordImages` records: files, each a capture, oldest first. */
 export interface ImageRequest extends Omit<OpenSourceRequest, 'path' | 'clock'> {
   readonly files: readonly string[];
 }
@@ -205,6 +206,7 @@ export const recordImages = (
   return recordSources(ledger, options, sources, { onCapture, onWarning });
 };
 
+/** What `recordGuest` records: the live guest of a QMP socket, at every tick. */
 export interface GuestRequest {
   readonly qmp: string;
   readonly everyMs: number;
@@ -215,6 +217,7 @@ export interface GuestRequest {
   readonly folder?: string;
 }
 
+/** Who is told how recording a live guest goes on. */
 export interface GuestListener extends RecordListener {
   /** Whether the guest is at work on a capture; meanwhile it is best waited for. */
   readonly onSending?: (isSending: boolean) => void;

@@ -27,6 +27,7 @@ import { decodeBatches } from '../../projections/commits.ts';
 import { holdingsOf } from '../../projections/table.ts';
 import type { Ledger } from './ledger.ts';
 
+/** What memory is restored as: a raw image, or a QEMU migration stream. */
 export type RestoreFormat = TargetFormatName;
 
 /** A point of a VM: an entry of the catalogue and one of its captures. */
@@ -117,6 +118,7 @@ async function restorePoint(
   await restoreGuest(await ledger.pageReader(), request, target);
 }
 
+/** What `restoreToFile` and `restoreToStream` make, and who is told how far they are. */
 export interface RestoreRequest {
   readonly format: RestoreFormat;
   /** Of a raw image; null: as tools expect it. */
@@ -159,6 +161,7 @@ export async function restoreToStream(
   await restorePoint(ledger, point, { ...request, target });
 }
 
+/** How `resumePoint` starts QEMU. */
 export interface ResumePointRequest {
   /** The whole command; empty: the one that was recorded with the VM. */
   readonly command: readonly string[];

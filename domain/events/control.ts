@@ -125,6 +125,7 @@ export type VmRegistered = t.TypeOf<typeof CONTROL_CODECS.VmRegistered>;
 export type CaptureCommitted = t.TypeOf<typeof CONTROL_CODECS.CaptureCommitted>;
 export type ContentReleased = t.TypeOf<typeof CONTROL_CODECS.ContentReleased>;
 export type ContentLost = t.TypeOf<typeof CONTROL_CODECS.ContentLost>;
+/** What a VM shares: patterns alone, contents inside itself, or contents of its group. */
 export type SharePolicy = VmRegistered['share'];
 
 /** A control event: JSON that people can read in any log's own tools. */

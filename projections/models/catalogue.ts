@@ -51,6 +51,7 @@ export interface CaptureRow {
   readonly damage: string | null;
 }
 
+/** A name of a point, as `takeCheckpoint` gave it. */
 export interface CheckpointRow {
   readonly name: string;
   readonly capture: number;
@@ -65,6 +66,7 @@ export interface FoldedCounts {
   readonly broken: number;
 }
 
+/** What the log says of a VM: its captures, its points, and what of it is lost. */
 export class VmEntry {
   readonly vm: string;
   state: VmState = initialVm;

@@ -36,6 +36,7 @@ export interface DiffRequest {
   readonly withBytes: boolean;
 }
 
+/** A page that differs between two points, and in which bytes. */
 export interface PageDifference {
   readonly gfn: number;
   /** What the page holds on either side; UNKNOWN where that side has no such page. */

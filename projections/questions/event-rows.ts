@@ -28,6 +28,7 @@ import { patternClassName } from './pattern-classes.ts';
 import { slotsIn } from '../../domain/values/slot-set.ts';
 import { placeText, rankOf, type Rank, type RowPart } from '../subscriptions/cursor.ts';
 
+/** An event as a row, and what it says as named facts (docs/events.md, "Rows"). */
 export interface EventRow {
   readonly position: Position;
   /** Number inside the capture; null for an event that is not part of one. */

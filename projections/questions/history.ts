@@ -18,6 +18,7 @@ import type { PageIndex } from '../page-index/page-index.ts';
 import { HolderCounts } from './held-pages.ts';
 import { StoredSizes } from './stored-sizes.ts';
 
+/** What a page held from a capture on. */
 export interface PageVersion {
   readonly capture: number;
   readonly position: Position;

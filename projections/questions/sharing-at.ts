@@ -22,6 +22,7 @@ import type { LedgerState } from '../models/ledger-state.ts';
 import { vmsAt, type Moment, type VmAt } from './moment.ts';
 import { StoredSizes } from './stored-sizes.ts';
 
+/** How many pages there are, by how they are kept. */
 export interface SharingCounts {
   readonly vms: number;
   readonly pages: number;
@@ -34,6 +35,7 @@ export interface SharingCounts {
   readonly patched: number;
 }
 
+/** How memory is made up at a moment, and what its contents take. */
 export interface SharingReport extends SharingCounts {
   /** Pages by the class of their pattern, zeros among them. */
   readonly classes: Float64Array;

@@ -26,6 +26,7 @@ export const SETTINGS = [
 
 export type Setting = (typeof SETTINGS)[number];
 
+/** What a setting of sharing would have stored. */
 export interface WhatIf {
   readonly setting: Setting;
   /** Bytes of a page under the setting. */

@@ -20,6 +20,7 @@ const DIGITS_MIN = 8;
 /** Identifiers told of those that a short one may mean. */
 const TOLD_MAX = 5;
 
+/** A page that holds a content, or held it, from one capture to another. */
 export interface Holder {
   readonly vm: string;
   readonly gfn: number;

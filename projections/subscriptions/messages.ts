@@ -20,6 +20,7 @@ export interface FollowedLedger {
 /** Where a subscriber goes on: after a row's `place`; after a position, or an item there; `latest`. */
 export type From = string | { readonly position: Position; readonly item?: number | null };
 
+/** Which rows are followed, and from where. */
 export interface RowsRequest {
   /** After this. Absent: from the ledger's beginning. */
   readonly from?: From;
@@ -33,6 +34,7 @@ export interface RowsRequest {
   readonly signal?: AbortSignal;
 }
 
+/** The states of a projection of the caller's own. */
 export interface StatesRequest<S> {
   readonly projection: Projection<S>;
   readonly signal?: AbortSignal;
@@ -44,6 +46,7 @@ export interface NamedStatesRequest {
   readonly signal?: AbortSignal;
 }
 
+/** A projection, by itself or by its name. */
 export type AnyStatesRequest = StatesRequest<unknown> | NamedStatesRequest;
 
 /** Told in band, behind all that came before it. */
@@ -61,6 +64,7 @@ export interface Damaged {
   readonly reason: string;
 }
 
+/** What a follower of rows is told: a row, what is damaged, or where it stands. */
 export type RowMessage = { readonly _tag: 'row'; readonly row: EventRow } | Damaged | Control;
 
 /** `state` is valid until the next message is asked for. */
@@ -72,12 +76,16 @@ export interface Handling<T> {
   readonly handle?: (message: T) => void | Promise<void>;
 }
 
+/** `subscribe` to rows: as `rows`, pushed, with work that is waited for. */
 export interface ObservedRows extends RowsRequest, Handling<RowMessage> {
   readonly projection?: never;
 }
 
+/** `subscribe` to the states of a projection. */
 export interface ObservedStates<S> extends StatesRequest<S>, Handling<StateMessage<S>> {}
 
+/** `subscribe` to the states of a registered projection. */
 export interface ObservedNamedStates extends NamedStatesRequest, Handling<StateMessage<unknown>> {}
 
+/** Whatever `subscribe` can be asked for. */
 export type ObservedRequest = ObservedStates<unknown> | ObservedNamedStates | ObservedRows;

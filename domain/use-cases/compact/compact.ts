@@ -37,6 +37,7 @@ export interface CompactPorts
   readonly models: CompactModels;
 }
 
+/** How a compaction goes: what waits how long before it is deleted, and whether it only says what it would do. */
 export interface CompactRequest {
   readonly graceMs: number;
   readonly isDryRun: boolean;

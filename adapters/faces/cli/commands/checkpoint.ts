@@ -1,7 +1,7 @@
 // `checkpoint`: names a point, which keeps it, or gives a name up.
 
 import type { Command } from 'commander';
-import { takeCheckpoint } from '../../../wiring/audit.ts';
+import { takeCheckpoint } from '../../../wiring/vm-life.ts';
 import { dropCheckpoint } from '../../../wiring/compact.ts';
 import { UsageError } from '../failure.ts';
 import { withLedger } from '../session.ts';

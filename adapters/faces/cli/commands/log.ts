@@ -1,7 +1,7 @@
 // `log`: the events, with their page events where asked, and what comes.
 
 import type { Command } from 'commander';
-import { followEvents, listEvents, type LogBound } from '../../../wiring/audit.ts';
+import { followEvents, listEvents, type LogBound } from '../../../wiring/events.ts';
 import { isEventType } from '../../../../domain/events/control.ts';
 import { type EventRow } from '../../../../projections/questions/event-rows.ts';
 import { type Ledger } from '../../../wiring/ledger.ts';

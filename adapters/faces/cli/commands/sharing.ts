@@ -2,7 +2,7 @@
 // would have cost.
 
 import type { Command } from 'commander';
-import { momentOf } from '../../../wiring/audit.ts';
+import { momentOf } from '../../../wiring/moments.ts';
 import { PAGE_BYTES } from '../../../../domain/values/page.ts';
 import { patternCounts } from '../../../../projections/questions/pattern-classes.ts';
 import { Refused } from '../../../../domain/values/refused.ts';

@@ -2,7 +2,7 @@
 
 import type { Command } from 'commander';
 import { headText, type LogHead } from '../../../../domain/evidence.ts';
-import { verify } from '../../../wiring/audit.ts';
+import { verify } from '../../../wiring/verify.ts';
 import { checkHead, headUnlessDamaged } from '../../../wiring/evidence.ts';
 import { findingRow } from '../../rows/finding-rows.ts';
 import { logHead } from '../argument-values.ts';

@@ -1,7 +1,7 @@
 // `who`: which VMs and pages hold, or held, a content.
 
 import type { Command } from 'commander';
-import { momentOf } from '../../../wiring/audit.ts';
+import { momentOf } from '../../../wiring/moments.ts';
 import { whoHolds } from '../../../wiring/pages.ts';
 import { holderRow } from '../../rows/holder-rows.ts';
 import { withLedger } from '../session.ts';

@@ -1,0 +1,88 @@
+// Verifying, joined: the log and its packs where they lie, against nothing that was derived.
+
+import * as either from 'fp-ts/lib/Either.js';
+import { damagesIn, verifyLedger, type VerifySummary } from '../../projections/questions/verify.ts';
+import {
+  MemoryIdentifierColumn,
+  type IdentifierColumn,
+} from '../../projections/models/identifier-index.ts';
+import { LedgerState } from '../../projections/models/ledger-state.ts';
+import type { Finding } from '../../domain/values/finding.ts';
+import type { StateFiles } from '../../domain/ports/derived-files.ts';
+import { sha256 } from './digest.ts';
+import type { Ledger } from './ledger.ts';
+import { keepSuspects } from './losses.ts';
+
+const NO_FILES: StateFiles = {
+  load: () => Promise.resolve(null),
+  save: () => Promise.resolve(),
+  list: () => Promise.resolve([]),
+  drop: () => Promise.resolve(),
+};
+
+/** The log folded from its start, without anything derived that could hide what the log has lost. */
+async function foldedAnew({ log, replay }: Ledger, column: IdentifierColumn): Promise<LedgerState> {
+  const state = new LedgerState({ log, replay, files: NO_FILES, identifiers: () => column });
+  await state.catchUp({ heavy: false });
+  return state;
+}
+
+/** Reads everything back, where it lies, and checks it. */
+export async function verify(
+  ledger: Ledger,
+  onProgress: (progress: { readonly done: number; readonly total: number }) => void,
+): Promise<{ readonly findings: readonly Finding[]; readonly summary: VerifySummary }> {
+  const { replay, log, store } = ledger;
+  const engine = await ledger.engine();
+  const column = new MemoryIdentifierColumn();
+  const state = await foldedAnew(ledger, column);
+  const { findings, summary, damagedPacks } = await verifyLedger(
+    {
+      state,
+      replay,
+      log,
+      store: store.origin ?? store,
+      engine,
+      sha256,
+      checkLog: () => log.check(),
+      useKey: (group) => ledger.useKeyAtHand(group),
+      identifierOf: (content) => column.read(content),
+    },
+    onProgress,
+  );
+  await keepSuspects(ledger, damagedPacks);
+  const lost = state.catalogue.facts.ledger === null ? await lostLogFindings(ledger) : [];
+  const all = [...ledger.findings, ...lost, ...(await keyFindings(ledger)), ...findings];
+  return { findings: all, summary: { ...summary, damaged: damagesIn(all) } };
+}
+
+/** Packs without the event that made their ledger. */
+async function lostLogFindings({ store }: Ledger): Promise<Finding[]> {
+  for await (const { name } of store.list())
+    return [
+      {
+        kind: 'log',
+        where: 'the log',
+        reason: `it has no event that made the ledger, and the page store has packs (${name}): the log was lost, or its beginning; put it back from a copy`,
+        affects: [],
+      },
+    ];
+  return [];
+}
+
+/** Keys that are there and damaged, or not the ones that the ledger's groups were made with. */
+async function keyFindings(ledger: Ledger): Promise<Finding[]> {
+  const findings: Finding[] = [];
+  for (const [group, keyCheck] of ledger.state.catalogue.facts.groups) {
+    const key = await ledger.keys.load({ group, keyCheck })();
+    if (either.isRight(key)) findings.push(...key.right.findings);
+    else if (key.left.code === 'KEY_DAMAGED')
+      findings.push({
+        kind: 'key',
+        where: `group ${group}`,
+        reason: key.left.message,
+        affects: [],
+      });
+  }
+  return findings;
+}
