@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from '@jest/globals';
 import { LEDGER_ERRORS, type FailureKind } from '../domain/values/ledger-error.ts';
 import { REFUSAL_ERRORS } from '../domain/values/refusals.ts';
+import { exportsOf, reExportsOf, timesIn } from './support/source-exports.ts';
 
 /** The checkout's root: the nearest folder above with a package.json. */
 function findRoot(): string {
@@ -78,6 +79,21 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   ],
   'adapters/faces': ['domain', 'projections', 'adapters/wiring'],
   root: ['domain', 'projections', 'adapters/wiring'],
+};
+
+const COMMANDS = 'adapters/faces/cli/commands';
+/** What the list of commands (commands.ts) takes of each file, whatever the file. */
+const OF_A_COMMAND = ['declare', 'run', 'goesOnUnread'];
+
+/** Exports that only tests use, and why they are there all the same. */
+const FOR_TESTS: Readonly<Record<string, string>> = {
+  'adapters/guests/demo-guest/tools.ts: toolsAtHand': 'benches fetch nothing',
+  'adapters/wiring/losses.ts: tellFound': 'said by who repairs a ledger',
+  'domain/invariants.ts: miscountedHolder': 'asked of whole ledgers, which no command does',
+  'domain/invariants.ts: repeatedIn': 'asked of whole ledgers, which no command does',
+  'domain/sharing.ts: decidePageWrite': 'the rule in words, which the columns are held against',
+  'domain/sharing.ts: evolvePages': 'the rule in words, which the columns are held against',
+  'domain/values/refusals.ts: REFUSAL_ERRORS': 'docs/errors.md is held against it',
 };
 
 /** Where all storage goes through the file port (adapters/files), but for what is no storage. */
@@ -166,6 +182,26 @@ function circleIn(imports: ReadonlyMap<string, readonly string[]>): string[] | n
   return null;
 }
 
+/**
+ * Functions, constants and classes that product files export and no product code uses, as `file: name`.
+ * Types are left out: an interface may be there to say what a function takes.
+ */
+function unusedExports(files: readonly string[]): string[] {
+  const sources = files.filter((file) => roomOf(file) !== 'tests');
+  const texts = new Map(sources.map((file) => [file, read(file)]));
+  const users = new Map<string, string[]>();
+  for (const [file, text] of texts)
+    for (const imported of filesImportedBy(file, text))
+      users.set(imported, [...(users.get(imported) ?? []), text]);
+  return [...texts].flatMap(([file, text]) =>
+    exportsOf(text)
+      .filter(({ name, isType }) => !isType && timesIn(text, name) === 1)
+      .filter(({ name }) => !(users.get(file) ?? []).some((user) => timesIn(user, name) > 0))
+      .filter(({ name }) => !file.startsWith(COMMANDS) || !OF_A_COMMAND.includes(name))
+      .map(({ name }) => `${file}: ${name}`),
+  );
+}
+
 /** What a face reaches for behind a ledger's back: its parts are not the face's business. */
 const BEHIND_A_LEDGER =
   /\bledger\.(?:state|column|log|store|replay|keys|files|stateFiles|local)\b|\bledger\.\w+\.\w/u;
@@ -177,8 +213,6 @@ function reachFindings(file: string, text: string): string[] {
     .split('\n')
     .flatMap((line, i) => (BEHIND_A_LEDGER.test(line) ? [`${file}:${i + 1}: ${line.trim()}`] : []));
 }
-
-const COMMANDS = 'adapters/faces/cli/commands';
 
 // Written so that this line does not hold what it looks for.
 const MARKERS = /\b(?:T[O]DO|FIX[M]E|X[X]X)\b|\.onl[y]\(/u;
@@ -272,6 +306,18 @@ describe('the house', () => {
     expect(read('index.ts')).not.toMatch(/export \*/u);
   });
 
+  test('says of everything public, where it is defined, what it promises', () => {
+    const undocumented = reExportsOf('index.ts', read('index.ts')).filter(
+      ({ name, from }) =>
+        !exportsOf(read(from)).some((each) => each.name === name && each.isDocumented),
+    );
+    expect(undocumented).toEqual([]);
+  });
+
+  test('exports nothing that only tests use', () => {
+    expect(unusedExports(files).filter((name) => !(name in FOR_TESTS))).toEqual([]);
+  });
+
   test('asks a ledger in its faces, and reaches for nothing behind it', () => {
     expect(files.flatMap((file) => reachFindings(file, read(file)))).toEqual([]);
   });
@@ -360,6 +406,24 @@ describe('the checks themselves', () => {
     ]);
     expect(circleIn(meeting)).toBeNull();
     expect(circleIn(new Map([...meeting, ['d', ['c']]]))).toEqual(['d', 'c', 'd']);
+  });
+
+  test('find what is exported and used nowhere, and what is public and undocumented', () => {
+    const text =
+      '/** A. */\nexport const a = 1;\nexport async function b() {}\nexport interface C {}\n';
+    expect(exportsOf(text)).toEqual([
+      { name: 'a', isDocumented: true, isType: false },
+      { name: 'b', isDocumented: false, isType: false },
+      { name: 'C', isDocumented: false, isType: true },
+    ]);
+    const index = "export { a, type B } from './x/y.ts';\nexport type { C } from './z.ts';\n";
+    expect(reExportsOf('index.ts', index)).toEqual([
+      { name: 'a', from: 'x/y.ts' },
+      { name: 'B', from: 'x/y.ts' },
+      { name: 'C', from: 'z.ts' },
+    ]);
+    expect(timesIn('// ab\n/** ab */\nab(abc, ab); // ab', 'ab')).toBe(3);
+    expect(timesIn('a$(1); ba$', 'a$')).toBe(1);
   });
 
   test('find a face that reaches behind a ledger', () => {

@@ -1,7 +1,5 @@
 // Content identifiers (brief, section 2): keyed BLAKE3-256 of a page, 32 bytes, shown as hex.
 
-import { IDENTIFIER_BYTES } from '../ports/page-engine.ts';
-
 const HEX = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'));
 
 /** Lower-case hex of bytes. */
@@ -18,7 +16,3 @@ export function fromHex(text: string): Uint8Array {
     bytes[i] = Number.parseInt(text.slice(2 * i, 2 * i + 2), 16);
   return bytes;
 }
-
-/** Hex of the identifier in row `row` of a column of identifiers. */
-export const identifierAt = (column: Uint8Array, row: number): string =>
-  toHex(column.subarray(row * IDENTIFIER_BYTES, (row + 1) * IDENTIFIER_BYTES));

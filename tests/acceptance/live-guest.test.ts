@@ -11,7 +11,7 @@ import {
   startGuest,
   type DemoGuest,
 } from '../../adapters/guests/demo-guest/start-guest.ts';
-import { TICK_LINE } from '../../adapters/guests/demo-guest/workload.ts';
+import { TICK_LINE } from '../support/guest/watched-guest.ts';
 import {
   LedgerCommands,
   type JsonRow,

@@ -4,7 +4,7 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import { memorySource } from '../../adapters/guests/memory-guest.ts';
+import { memorySource } from '../support/guest/memory-guest.ts';
 import { flatMap } from '../../domain/values/memory-map.ts';
 import { PAGE_BYTES } from '../../domain/values/page.ts';
 import { openLedger, openRecorder } from '../../index.ts';

@@ -4,7 +4,7 @@
 import { hash } from 'node:crypto';
 import * as either from 'fp-ts/lib/Either.js';
 import fc from 'fast-check';
-import { identifierAt } from '../../domain/values/identifier.ts';
+import { toHex } from '../../domain/values/identifier.ts';
 import {
   KIND_BROKE,
   KIND_MERGED,
@@ -28,6 +28,10 @@ import {
   ZERO,
   type Holding,
 } from '../../domain/values/holding.ts';
+
+/** Hex of the identifier in row `row` of a column of identifiers. */
+export const identifierAt = (column: Uint8Array, row: number): string =>
+  toHex(column.subarray(row * IDENTIFIER_BYTES, (row + 1) * IDENTIFIER_BYTES));
 
 export const PAGES = 16;
 /** Any class but that of zeros. */

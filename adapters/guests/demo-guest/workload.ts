@@ -80,6 +80,3 @@ export function workloadFiles(busybox: Uint8Array): readonly ArchiveEntry[] {
     { path: 'workload.awk', kind: 'file', content: WORKLOAD, mode: 0o644 },
   ];
 }
-
-/** A tick's line on the console: its number. */
-export const TICK_LINE = /^T n=(\d+) sum=\d+ md5=[0-9a-f]+/u;

@@ -24,7 +24,7 @@ import type { QmpClient } from './qmp-client.ts';
 import { rangesOfFlatView } from './ram-blocks.ts';
 import type { Spool } from './spool.ts';
 import { checkRunState } from './run-states.ts';
-import { readStreamOrThrow } from './stream-reader.ts';
+import { readStream } from './stream-reader.ts';
 import type { GuestState } from './stream-layout.ts';
 
 /** How a capture is taken: QEMU's background snapshot, or a migration and `cont`. */
@@ -298,7 +298,7 @@ export class LiveGuest {
 
   async #read({ guard, spool }: GuardedRequest): Promise<GuestState> {
     const source = sourceOfChunks(await guard.stream(CONNECTION_TIMEOUT_MS));
-    return readStreamOrThrow({
+    return readStream({
       source,
       spool,
       label: `the migration stream of ${this.#qmp.path}`,

@@ -3,13 +3,11 @@
 // an END), with several passes over memory, from QEMU 7.2 and 10.0. Foreign bytes: every length is
 // bounded before it is believed, nothing recurses, and the device state is walked to its last byte.
 
-import type { TaskEither } from 'fp-ts/lib/TaskEither.js';
 import { LedgerError } from '../../../domain/values/ledger-error.ts';
 import { VM_PAGES_MAX } from '../../../domain/values/page.ts';
 import { ByteWindow } from './byte-window.ts';
 import type { ByteSource } from './byte-window.ts';
 import { deviceSectionsOf, runStateOf } from './device-sections.ts';
-import { attempt } from './failure.ts';
 import { rangesOfMachine } from './ram-blocks.ts';
 import { RamReader } from './ram-reader.ts';
 import type { Spool } from './spool.ts';
@@ -32,11 +30,7 @@ export interface ReadStreamRequest {
 }
 
 /** Reads a stream to its end. The image lies in the spool. */
-export const readStream = (request: ReadStreamRequest): TaskEither<LedgerError, GuestState> =>
-  attempt(`cannot read ${request.label}`, () => readStreamOrThrow(request));
-
-/** As `readStream`; throws what it finds. */
-export async function readStreamOrThrow(request: ReadStreamRequest): Promise<GuestState> {
+export async function readStream(request: ReadStreamRequest): Promise<GuestState> {
   const window = new ByteWindow({ source: request.source, label: request.label });
   const { head, machine } = await new HeadReader(window).read();
   const ram = new RamReader({

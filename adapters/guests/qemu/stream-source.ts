@@ -4,7 +4,7 @@ import { keptSource, type GuestSource } from '../../../domain/ports/guests.ts';
 import type { FormatFile } from '../images/image-format.ts';
 import { sourceOfFile } from './byte-window.ts';
 import { Spool } from './spool.ts';
-import { readStreamOrThrow } from './stream-reader.ts';
+import { readStream } from './stream-reader.ts';
 
 /** Reads the stream that begins at `offsetBytes` of the file. */
 export async function openStreamFile(of: FormatFile, offsetBytes = 0): Promise<GuestSource> {
@@ -12,7 +12,7 @@ export async function openStreamFile(of: FormatFile, offsetBytes = 0): Promise<G
   const spool = new Spool(folder === undefined ? {} : { folder });
   try {
     const source = sourceOfFile({ fd: file.fd, offsetBytes });
-    const { image, memoryMap, device } = await readStreamOrThrow({
+    const { image, memoryMap, device } = await readStream({
       source,
       spool,
       label: file.label,

@@ -41,7 +41,6 @@ export const ID_BYTES = 16;
 export const NAME_BYTES_MAX = 255;
 const HEADER_CRC_OFFSET = 104;
 export const HEADER_BYTES = HEADER_CRC_OFFSET + 4;
-export const FRAME_BYTES_MAX = HEADER_BYTES + 2 * NAME_BYTES_MAX + EVENT_BYTES_MAX + HASH_BYTES;
 /** The chain value before a stream's first record. */
 export const NO_HASH = new Uint8Array(HASH_BYTES);
 

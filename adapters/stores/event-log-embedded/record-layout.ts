@@ -36,7 +36,6 @@ import { LebReader, lebBytes, writeLeb } from './leb128.ts';
 export const RECORD_HEADER_BYTES = 76;
 /** An append's data takes at most 960 KiB; the rest is room for what stands around it. */
 export const RECORD_BYTES_MAX = 2 * 1024 * 1024;
-export const RECORD_EVENTS_MAX = 65_535;
 export const MARK_BYTES = 8;
 const CHECKED_OFFSET = 12;
 const PREVIOUS_OFFSET = 44;

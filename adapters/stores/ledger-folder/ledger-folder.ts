@@ -222,23 +222,3 @@ export const openLedgerFolder = (
     () => open(options),
     (thrown) => failureOf(thrown, { operation: 'open the ledger', path: options.path }),
   );
-
-/** Writes the `format` file anew, with the id that the ledger's first event has. */
-export const repairFormat = (
-  options: LedgerFolderOptions & { readonly id: string },
-): TaskEither<LedgerError, void> =>
-  atPort(
-    async () => {
-      const paths = ledgerPaths(options.path);
-      // One of a newer format is whole: it is not ours to replace.
-      readFormat(await textOf(options.files, paths.format), paths.folder);
-      await writeWhole({
-        files: options.files,
-        path: paths.format,
-        parts: [new TextEncoder().encode(formatText(options.id))],
-        as: 'durable',
-        existing: 'replace',
-      });
-    },
-    (thrown) => failureOf(thrown, { operation: 'repair the ledger', path: options.path }),
-  );

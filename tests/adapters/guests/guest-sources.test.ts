@@ -3,7 +3,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe } from '@jest/globals';
-import { memorySource } from '../../../adapters/guests/memory-guest.ts';
+import { memorySource } from '../../support/guest/memory-guest.ts';
 import { LIVE_GUESTS, openImage } from '../../../adapters/guests/sources.ts';
 import { startGuest } from '../../../adapters/guests/demo-guest/start-guest.ts';
 import { guestSourceContract } from '../../contracts/guest-source.ts';

@@ -4,7 +4,7 @@
 import { Blake3Hasher } from '@napi-rs/blake-hash';
 import { describe, expect, test } from '@jest/globals';
 import { checkTable, decodeBlockAt } from '../../../adapters/kernels/codec/codec.ts';
-import { identifierAt } from '../../../domain/values/identifier.ts';
+import { identifierAt } from '../../support/page-oracle.ts';
 import { PACK_HEADER_BYTES } from '../../../domain/values/pack.ts';
 import { decodePackWritten } from '../../../domain/events/pack-written.ts';
 import {

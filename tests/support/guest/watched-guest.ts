@@ -3,8 +3,10 @@
 
 import { readFileSync, rmSync } from 'node:fs';
 import { consoleLine, consoleLines } from '../../../adapters/guests/demo-guest/start-guest.ts';
-import { TICK_LINE } from '../../../adapters/guests/demo-guest/workload.ts';
 import { connectQmp } from '../../../adapters/guests/qemu/qmp-client.ts';
+
+/** A tick's line on the console of the demonstration's guest: its number. */
+export const TICK_LINE = /^T n=(\d+) sum=\d+ md5=[0-9a-f]+/u;
 
 /** The lines that the guest's workload counts with. */
 export const ticksOf = (lines: readonly string[]): string[] =>

@@ -10,7 +10,7 @@ import {
   startGuest,
 } from '../../../../adapters/guests/demo-guest/start-guest.ts';
 import type { DemoGuest } from '../../../../adapters/guests/demo-guest/start-guest.ts';
-import { TICK_LINE } from '../../../../adapters/guests/demo-guest/workload.ts';
+import { TICK_LINE } from '../../../support/guest/watched-guest.ts';
 import { connectGuest } from '../../../../adapters/guests/qemu/live-guest.ts';
 import type { LiveCapture } from '../../../../adapters/guests/qemu/live-guest.ts';
 import { connectQmp } from '../../../../adapters/guests/qemu/qmp-client.ts';

@@ -1,7 +1,7 @@
 import { afterAll, describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { Spool } from '../../../../adapters/guests/qemu/spool.ts';
-import { readStream } from '../../../../adapters/guests/qemu/stream-reader.ts';
+import { readStream } from '../../../support/guest/read-stream.ts';
 import type { GuestState } from '../../../../adapters/guests/qemu/stream-layout.ts';
 import type { LedgerError } from '../../../../domain/values/ledger-error.ts';
 import { PAGE_BYTES } from '../../../../domain/values/page.ts';

@@ -5,7 +5,7 @@ import { afterAll, describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { Spool } from '../../../../adapters/guests/qemu/spool.ts';
 import type { DeviceState } from '../../../../domain/values/device-state.ts';
-import { readStream } from '../../../../adapters/guests/qemu/stream-reader.ts';
+import { readStream } from '../../../support/guest/read-stream.ts';
 import { sinkOfDescriptor } from '../../../../adapters/guests/byte-sink.ts';
 import type { PageRun } from '../../../../domain/ports/guests.ts';
 import { pageCountOf } from '../../../../domain/values/memory-map.ts';

@@ -5,11 +5,11 @@ import {
   sharedMemory,
   type GuestCapture,
   type GuestSource,
-} from '../../domain/ports/guests.ts';
-import type { FilledTarget, RestoredGuest } from '../../domain/ports/guests.ts';
-import { assert } from '../../domain/values/assert.ts';
-import { pageCountOf } from '../../domain/values/memory-map.ts';
-import { PAGE_BYTES } from '../../domain/values/page.ts';
+} from '../../../domain/ports/guests.ts';
+import type { FilledTarget, RestoredGuest } from '../../../domain/ports/guests.ts';
+import { assert } from '../../../domain/values/assert.ts';
+import { pageCountOf } from '../../../domain/values/memory-map.ts';
+import { PAGE_BYTES } from '../../../domain/values/page.ts';
 
 /** What is said of a guest in memory. */
 export type MemoryGuest = Omit<GuestCapture, 'image'> & {
