@@ -226,6 +226,12 @@ export class Contents implements PageLocator {
     return home !== null && this.#places.of(home) < 0;
   }
 
+  /** Another content stands for one from now on: what referred to it is counted anew when it is asked. */
+  alias(content: Content, first: Content): void {
+    this.aliases.set(content, first);
+    this.#referred = null;
+  }
+
   /** What the slot at its place refers to, if that is a patch; null: it is none, or it is released. */
   #patchOf(home: Home): Holding | null {
     const place = this.#places.of(home);
@@ -240,8 +246,10 @@ export class Contents implements PageLocator {
     if (before !== null) this.#refer(before, -1);
   }
 
-  #refer(reference: Holding, by: number): void {
+  #refer(of: Holding, by: number): void {
     const referred = this.#referred;
+    // As `referenceAt` tells it: what is counted and what is taken back have to be of one content.
+    const reference = this.firstOf(of);
     if (referred === null || !isContent(reference)) return;
     const content = contentOf(reference);
     if (content >= referred.length) {

@@ -53,7 +53,7 @@ function revive(models: ReleaseModels, holding: Holding): void {
     contents.revive(holding);
     const reference = contents.referenceAt(contents.placeOf(holding));
     if (reference !== null && reference !== UNKNOWN) revive(models, reference);
-  } else if (isContent(stands)) contents.aliases.set(contentOf(holding), contentOf(stands));
+  } else if (isContent(stands)) contents.alias(contentOf(holding), contentOf(stands));
 }
 
 /** Takes back what the rows of a batch refer to. O(rows). */

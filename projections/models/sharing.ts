@@ -88,7 +88,7 @@ export class Sharing {
     for (let slot = 0; slot < looked; slot += 1) {
       const first = this.index.find(pack.identifiers, slot);
       if (first < 0) this.index.insert(pack.identifiers, slot, firstContent + slot);
-      else contents.aliases.set(firstContent + slot, first);
+      else contents.alias(firstContent + slot, first);
     }
     this.#addPatterns(pack.identifiers.subarray(end));
     this.indexed = firstContent + pages;

@@ -45,11 +45,11 @@ export const run = (command: Command): Promise<void> =>
         output.print(
           `${isNote === true ? 'note' : 'damaged'} ${kind}: ${where}: ${reason}; affects ${affects.length === 0 ? 'no point' : affects.join(', ')}`,
         );
+      if (head !== null) output.print(`head ${headText(head)}`);
       const { captures, packs, pages } = summary.checked;
       output.print(
         `${captures} captures, ${packs} packs, ${pages} stored pages checked; ${summary.damaged} damaged`,
       );
-      if (head !== null) output.print(`head ${headText(head)}`);
       if (summary.withoutKey.length > 0)
         output.print(
           `identifiers were not checked: no key of group ${summary.withoutKey.join(', ')}`,
