@@ -72,7 +72,7 @@ export const tellFound = (ledger: Ledger, found: readonly PackSlots[]): Promise<
   appendLosses(ledger, () => ({ _tag: 'FindContent', found }));
 
 /** What cannot be read of packs, each read whole where it lies; a place that does not answer is thrown. */
-async function lostIn(
+export async function lostIn(
   ledger: Ledger,
   packs: readonly AnyPack[],
 ): Promise<{ readonly lost: ReadonlySet<Holding>; readonly packs: number }> {

@@ -51,10 +51,14 @@ export function memoryMapOf({ entry, row }: VmPoint): MemoryMap {
   );
 }
 
-async function tableOf(ledger: Ledger, point: VmPoint): Promise<Uint32Array> {
+async function tableOf(
+  ledger: Ledger,
+  point: VmPoint,
+  { isWhole }: { readonly isWhole: boolean },
+): Promise<Uint32Array> {
   memoryMapOf(point);
   const table = await ledger.state.tables.at(point.entry, ledger.state.contents, point.row);
-  assertWhole(table, labelOf(point));
+  if (isWhole) assertWhole(table, labelOf(point));
   return table;
 }
 
@@ -99,21 +103,21 @@ async function restorePoint(
   to: {
     readonly target: GuestTarget;
     readonly layout?: RawLayoutName | null;
-    readonly onProgress?: OnProgress;
-  },
+  } & Pick<RestoreRequest, 'onProgress' | 'onLost'>,
 ): Promise<void> {
-  const { target, onProgress } = to;
+  const { target, onProgress, onLost } = to;
   const wanted =
     target.takes === 'guest'
       ? { device: await deviceStateOf(ledger, point), memoryMap: memoryMapOf(point), layout: null }
       : rawGuestOf(point, to.layout ?? null);
   const { device, memoryMap, layout } = wanted;
-  const table = await tableOf(ledger, point);
+  const table = await tableOf(ledger, point, { isWhole: onLost === undefined });
   const request = {
     guest: { memoryMap, device },
     table: layout === null ? table : layOut(layout, table),
     label: labelOf(point),
     ...(onProgress === undefined ? {} : { onProgress }),
+    ...(onLost === undefined ? {} : { onLost }),
   };
   await restoreGuest(await ledger.pageReader(), request, target);
 }
@@ -124,6 +128,8 @@ export interface RestoreRequest {
   /** Of a raw image; null: as tools expect it. */
   readonly layout?: RawLayoutName | null;
   readonly onProgress?: OnProgress;
+  /** Is told which pages are lost, ascending: they are zeros then. Absent: the first one is thrown. */
+  readonly onLost?: (pages: Uint32Array) => void;
 }
 
 /**

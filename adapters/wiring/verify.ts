@@ -1,7 +1,7 @@
 // Verifying, joined: the log and its packs where they lie, against nothing that was derived.
 
 import * as either from 'fp-ts/lib/Either.js';
-import { damagesIn, verifyLedger, type VerifySummary } from '../../projections/questions/verify.ts';
+import { damagesIn, verifyLedger, type Verified } from '../../projections/questions/verify.ts';
 import {
   MemoryIdentifierColumn,
   type IdentifierColumn,
@@ -31,7 +31,7 @@ async function foldedAnew({ log, replay }: Ledger, column: IdentifierColumn): Pr
 export async function verify(
   ledger: Ledger,
   onProgress: (progress: { readonly done: number; readonly total: number }) => void,
-): Promise<{ readonly findings: readonly Finding[]; readonly summary: VerifySummary }> {
+): Promise<Verified> {
   const { replay, log, store } = ledger;
   const engine = await ledger.engine();
   const column = new MemoryIdentifierColumn();
@@ -53,7 +53,7 @@ export async function verify(
   await keepSuspects(ledger, damagedPacks);
   const lost = state.catalogue.facts.ledger === null ? await lostLogFindings(ledger) : [];
   const all = [...ledger.findings, ...lost, ...(await keyFindings(ledger)), ...findings];
-  return { findings: all, summary: { ...summary, damaged: damagesIn(all) } };
+  return { findings: all, summary: { ...summary, damaged: damagesIn(all) }, damagedPacks };
 }
 
 /** Packs without the event that made their ledger. */

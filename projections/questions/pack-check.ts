@@ -34,7 +34,7 @@ export class PackCheck {
   readonly #find: FindLost;
   readonly #pages: PageReader;
   readonly checked = { packs: 0, pages: 0 };
-  /** Names of packs of which something is lost. */
+  /** Names of packs whose bytes are missing, or others than were written. */
   readonly damaged = new Set<string>();
   /** Groups whose identifiers could not be checked: no key. */
   readonly withoutKey = new Set<string>();
@@ -73,16 +73,16 @@ export class PackCheck {
 
   /** Checks a pack. A place that does not answer is thrown. */
   async check(pack: AnyPack): Promise<void> {
-    let isLost = false;
+    let isDamaged = false;
     await this.#check(pack, (finding, lost) => {
       const { contents } = this.#ports;
       // What an equal content stands for is not read any more: that is no damage to any point.
       const read = new Set([...(lost ?? [])].filter((each) => contents.firstOf(each) === each));
       const isNote = lost !== null && lost.size > 0 && read.size === 0;
-      isLost ||= read.size > 0;
+      isDamaged ||= !isNote;
       this.#find(isNote ? { ...finding, isNote } : finding, read);
     });
-    if (isLost) this.damaged.add(pack.name);
+    if (isDamaged) this.damaged.add(pack.name);
   }
 
   async #check(pack: AnyPack, find: FindLost): Promise<void> {

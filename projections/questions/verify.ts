@@ -224,7 +224,7 @@ export const damagesIn = (findings: readonly Finding[]): number =>
 export interface Verified {
   readonly findings: readonly Finding[];
   readonly summary: VerifySummary;
-  /** Names of packs of which something is lost. */
+  /** Names of packs whose bytes are missing, or others than were written. */
   readonly damagedPacks: readonly string[];
 }
 

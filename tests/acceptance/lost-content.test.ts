@@ -1,10 +1,12 @@
 // What is lost is remembered and healed: recording stores it anew instead of linking to it, and every
 // point that held it is whole again.
 
-import { readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
-import { listEvents, openLedger, verify, type Ledger } from '../../index.ts';
+import { listEvents, openLedger, restoreToFile, verify, type Ledger } from '../../index.ts';
+import { repair } from '../../adapters/wiring/repair.ts';
+import { PAGE_BYTES } from '../../domain/values/page.ts';
 import { isRefused } from '../../domain/values/refused.ts';
 import { judge } from '../support/damaged-ledger.ts';
 import { changeImage, makeImage } from '../support/images.ts';
@@ -126,5 +128,72 @@ describe('content that is lost', () => {
     expect(await typesOf('ContentLost')).toBe(0);
     await record('db', images[0]!);
     await expectWhole();
+  });
+});
+
+describe('repair', () => {
+  const repaired = (from: string | null) =>
+    opened('write', async (ledger) => {
+      const other =
+        from === null ? null : await openLedger({ url: from, mode: 'read', threads: 0 });
+      const done = await repair(ledger, {
+        from: other,
+        isConfirmed: false,
+        onProgress: () => undefined,
+      });
+      await other?.close();
+      return done;
+    });
+
+  test('puts back from another ledger what is damaged or gone', async () => {
+    const image = makeImage({ seed: 10, pages: PAGES });
+    await record('web', image);
+    await record('web', changeImage(image, { seed: 11, changedPages: 4 }));
+    const copy = join(folder.path, 'copy');
+    cpSync(url, copy, { recursive: true });
+    const [one] = packFiles();
+    flip(one!, readFileSync(one!).length >> 1);
+    const { packs, summary } = await repaired(copy);
+    expect([packs, summary.damaged]).toEqual([1, 0]);
+    expect(await typesOf('ContentLost')).toBe(0);
+    await expectWhole();
+  });
+
+  test('says what is lost, and what is there again once its pack was put back', async () => {
+    const image = makeImage({ seed: 12, pages: PAGES });
+    await record('web', image);
+    const [pack] = packFiles();
+    const away = join(folder.path, 'away');
+    renameSync(pack!, away);
+    expect((await repaired(null)).summary.damaged).toBe(1);
+    expect([await typesOf('ContentLost'), await typesOf('ContentFound')]).toEqual([1, 0]);
+    renameSync(away, pack!);
+    expect((await repaired(null)).summary.damaged).toBe(0);
+    expect(await typesOf('ContentFound')).toBe(1);
+    await record('web', image);
+    await expectWhole();
+  });
+});
+
+describe('restoring a point of which pages are lost', () => {
+  test('gives back the rest, and says what is missing', async () => {
+    const image = makeImage({ seed: 13, pages: PAGES });
+    await record('web', image);
+    const [pack] = packFiles();
+    flip(pack!, readFileSync(pack!).length >> 1);
+    const target = join(folder.path, 'restored');
+    const lost: number[] = [];
+    await opened('read', async (ledger) => {
+      const entry = ledger.vm('web');
+      const point = { entry, row: ledger.resolve(entry, 'latest') };
+      const onLost = (pages: Uint32Array): void => {
+        lost.push(...pages);
+      };
+      await restoreToFile(ledger, point, { path: target, isForced: false, format: 'raw', onLost });
+    });
+    expect(lost.length).toBeGreaterThan(0);
+    const zeroed = Buffer.from(image);
+    for (const gfn of lost) zeroed.fill(0, gfn * PAGE_BYTES, (gfn + 1) * PAGE_BYTES);
+    expect(digestOf(readFileSync(target))).toBe(digestOf(zeroed));
   });
 });

@@ -1,6 +1,6 @@
 // `restore`: memory at a point into a file.
 
-import type { Command } from 'commander';
+import { Option, type Command } from 'commander';
 import { kindOfBlock, pageCountOf, type MemoryMap } from '../../../../domain/values/memory-map.ts';
 import { PAGE_BYTES } from '../../../../domain/values/page.ts';
 import type { RawLayout, RawLayoutName } from '../../../../domain/values/raw-layout.ts';
@@ -11,10 +11,10 @@ import {
   restoreToStream,
   type RestoreFormat,
 } from '../../../wiring/restore.ts';
-import { UsageError } from '../failure.ts';
+import { EXIT_DAMAGE, UsageError } from '../failure.ts';
 import { interruptible } from '../interruption.ts';
 import { bytesText } from '../output.ts';
-import { progressOf, withLedger } from '../session.ts';
+import { progressOf, warn, withLedger } from '../session.ts';
 
 /** Blocks that a sentence names. */
 const NAMED_MAX = 6;
@@ -33,7 +33,24 @@ export const declare = (command: Command): Command =>
       '--layout <layout>',
       'of a raw image: physical (RAM at its guest-physical addresses) or packed (default: as tools expect it)',
     )
-    .option('--force', 'replace an existing file');
+    .option('--force', 'replace an existing file')
+    .addOption(
+      new Option('--damaged <how>', 'what becomes of pages that are lost').choices(['zero']),
+    );
+
+/** Stretches of pages of the file: the first of each, and how many. */
+function stretchesOf(pages: readonly number[]): { page: number; pages: number }[] {
+  const stretches: { page: number; pages: number }[] = [];
+  for (const page of pages) {
+    const last = stretches.at(-1);
+    if (last !== undefined && last.page + last.pages === page) last.pages += 1;
+    else stretches.push({ page, pages: 1 });
+  }
+  return stretches;
+}
+
+const lostText = ({ page, pages }: { page: number; pages: number }): string =>
+  `lost, and zeros now: pages ${page} to ${page + pages - 1} of the file`;
 
 /** The layout that was asked for; null: as tools expect it. */
 function layoutAsked(layout: string | undefined, format: string): RawLayoutName | null {
@@ -57,13 +74,14 @@ function layoutText({ name, leftOut }: RawLayout, { blocks }: MemoryMap): string
 }
 
 export async function run(command: Command): Promise<void> {
-  const { vm, at, to, format, layout, force } = command.opts<{
+  const { vm, at, to, format, layout, force, damaged } = command.opts<{
     vm: string;
     at: string;
     to: string;
     format: string;
     layout?: string;
     force?: boolean;
+    damaged?: string;
   }>();
   if (!isFormat(format))
     throw new UsageError(
@@ -77,6 +95,7 @@ export async function run(command: Command): Promise<void> {
     const laid = format === 'raw' ? layoutOf(point, asked) : null;
     const progress = progressOf(command, 'restoring');
     const started = performance.now();
+    const lost: number[] = [];
     const told = (): string =>
       to === '-' ? 'what was written is not whole' : `nothing was written to ${to}`;
     await interruptible(told, (step) => {
@@ -84,11 +103,23 @@ export async function run(command: Command): Promise<void> {
         step();
         progress.bytes(pages * PAGE_BYTES, pageCount * PAGE_BYTES);
       };
-      const target = { format, layout: asked, onProgress };
+      const onLost = (pages: Uint32Array): void => {
+        for (const page of pages) lost.push(page);
+      };
+      const target = {
+        format,
+        layout: asked,
+        onProgress,
+        ...(damaged === undefined ? {} : { onLost }),
+      };
       return to === '-'
         ? restoreToStream(ledger, point, { ...target, writable: process.stdout })
         : restoreToFile(ledger, point, { ...target, path: to, isForced: force ?? false });
     }).finally(() => progress.clear());
+    if (lost.length > 0) process.exitCode = EXIT_DAMAGE;
+    for (const stretch of stretchesOf(lost))
+      if (output.isJson && to !== '-') output.json({ vm, capture: row.capture, ...stretch });
+      else warn(command, lostText(stretch));
     if (to === '-') return;
     const seconds = ((performance.now() - started) / 1000).toFixed(2);
     const pages = laid?.pages ?? pageCountOf(memoryMapOf(point));
@@ -101,6 +132,7 @@ export async function run(command: Command): Promise<void> {
       layout: laid?.name ?? null,
       leftOut: laid?.leftOut ?? [],
       pages,
+      lost: lost.length,
       bytes,
     });
     const how = laid === null ? '' : layoutText(laid, memoryMapOf(point));

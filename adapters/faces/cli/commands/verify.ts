@@ -3,27 +3,66 @@
 import type { Command } from 'commander';
 import { headText, type LogHead } from '../../../../domain/evidence.ts';
 import { verify } from '../../../wiring/verify.ts';
+import type { Ledger } from '../../../wiring/ledger.ts';
+import { openLedger } from '../../../wiring/open-ledger.ts';
+import { repair } from '../../../wiring/repair.ts';
 import { checkHead, headUnlessDamaged } from '../../../wiring/evidence.ts';
 import { findingRow } from '../../rows/finding-rows.ts';
 import { logHead } from '../argument-values.ts';
-import { EXIT_DAMAGE } from '../failure.ts';
+import { EXIT_DAMAGE, UsageError } from '../failure.ts';
 import { interruptible } from '../interruption.ts';
-import { progressOf, withLedger } from '../session.ts';
+import { openOptions, progressOf, withLedger } from '../session.ts';
 
 export const declare = (command: Command): Command =>
-  command.option(
-    '--since <head>',
-    'check that all that a head was of, printed by `head`, is there as it was',
-    logHead,
-  );
+  command
+    .option(
+      '--since <head>',
+      'check that all that a head was of, printed by `head`, is there as it was',
+      logHead,
+    )
+    .option('--repair', 'put back what can be, and say in the log what is lost')
+    .option('--from <ledger>', 'with --repair: a ledger that may have what is damaged')
+    .option('--yes', 'with --repair: also where very much is lost');
 
-export const run = (command: Command): Promise<void> =>
-  withLedger(command, 'read', async (ledger, output) => {
+interface VerifyOptions {
+  readonly since?: LogHead;
+  readonly repair?: boolean;
+  readonly from?: string;
+  readonly yes?: boolean;
+}
+
+type OnProgress = (progress: { readonly done: number; readonly total: number }) => void;
+
+/** Repairs first where that is asked for. */
+async function check(command: Command, ledger: Ledger, onProgress: OnProgress) {
+  const { repair: isRepair, from: url, yes: isConfirmed = false } = command.opts<VerifyOptions>();
+  if (isRepair !== true) return { ...(await verify(ledger, onProgress)), packs: null };
+  const { pageStore: _, ...options } = openOptions(command);
+  const from = url === undefined ? null : await openLedger({ ...options, url, mode: 'read' });
+  try {
+    return await repair(ledger, { from, isConfirmed, onProgress });
+  } finally {
+    await from?.close();
+  }
+}
+
+export async function run(command: Command): Promise<void> {
+  const { repair: isRepair = false, from, yes } = command.opts<VerifyOptions>();
+  if (!isRepair && (from !== undefined || yes !== undefined))
+    throw new UsageError('--from and --yes say how to repair: --repair was expected with them');
+  await withLedger(command, isRepair ? 'write' : 'read', async (ledger, output) => {
     const progress = progressOf(command, 'verifying');
-    const told = (): string => 'not all was checked, and nothing was changed';
-    const { since } = command.opts<{ since?: LogHead }>();
-    const { findings: found, summary: checked } = await interruptible(told, (step) =>
-      verify(ledger, ({ done, total }) => {
+    const told = (): string =>
+      isRepair
+        ? 'not all was repaired; what was stays'
+        : 'not all was checked, and nothing was changed';
+    const { since } = command.opts<VerifyOptions>();
+    const {
+      findings: found,
+      summary: checked,
+      packs: putBack,
+    } = await interruptible(told, (step) =>
+      check(command, ledger, ({ done, total }) => {
         step();
         progress.bytes(done, total);
       }),
@@ -38,6 +77,7 @@ export const run = (command: Command): Promise<void> =>
         checked: summary.checked,
         damaged: summary.damaged,
         withoutKey: summary.withoutKey,
+        putBack,
         head: head === null ? null : headText(head),
       });
     } else {
@@ -46,6 +86,7 @@ export const run = (command: Command): Promise<void> =>
           `${isNote === true ? 'note' : 'damaged'} ${kind}: ${where}: ${reason}; affects ${affects.length === 0 ? 'no point' : affects.join(', ')}`,
         );
       if (head !== null) output.print(`head ${headText(head)}`);
+      if (putBack !== null) output.print(`${putBack} packs put back`);
       const { captures, packs, pages } = summary.checked;
       output.print(
         `${captures} captures, ${packs} packs, ${pages} stored pages checked; ${summary.damaged} damaged`,
@@ -57,3 +98,4 @@ export const run = (command: Command): Promise<void> =>
     }
     if (summary.damaged > 0) process.exitCode = EXIT_DAMAGE;
   });
+}

@@ -1,0 +1,85 @@
+// Repair (brief, section 5, `verify --repair`): what is damaged is put back from another ledger where
+// that has the same pack whole; what stays lost is said in the log, and what is there again as well; what
+// is derived is made anew. No event is altered, and nothing is deleted.
+
+import * as either from 'fp-ts/lib/Either.js';
+import type { Finding } from '../../domain/values/finding.ts';
+import { toHex } from '../../domain/values/identifier.ts';
+import type { Holding } from '../../domain/values/holding.ts';
+import { run } from '../../domain/ports/run.ts';
+import type { AnyPack } from '../../projections/models/contents.ts';
+import type { VerifySummary } from '../../projections/questions/verify.ts';
+import { verify } from './verify.ts';
+import { sha256 } from './digest.ts';
+import type { Ledger } from './ledger.ts';
+import { lostIn, slotsOfHoldings, tellFound, tellLost } from './losses.ts';
+
+export interface RepairRequest {
+  /** Another ledger that may have what is damaged here; null: none. */
+  readonly from: Ledger | null;
+  /** Somebody has said that many packs may be lost. */
+  readonly isConfirmed: boolean;
+  readonly onProgress: (progress: { readonly done: number; readonly total: number }) => void;
+}
+
+export interface Repaired {
+  /** What is amiss still. */
+  readonly findings: readonly Finding[];
+  readonly summary: VerifySummary;
+  /** Packs that were put back from the other ledger. */
+  readonly packs: number;
+}
+
+/** Puts a pack back that the other ledger has whole; false: it has it not. */
+async function putBack(ledger: Ledger, from: Ledger, pack: AnyPack): Promise<boolean> {
+  const { name, sizeBytes } = pack;
+  const source = from.store.origin ?? from.store;
+  const read = await source.get({ name, offsetBytes: 0, lengthBytes: sizeBytes })();
+  if (either.isLeft(read)) {
+    if (read.left.code === 'PACK_MISSING' || read.left.code === 'PACK_DAMAGED') return false;
+    throw read.left;
+  }
+  if (toHex(sha256(read.right)) !== name) return false;
+  await run(ledger.store.put({ name, bytes: read.right }));
+  await ledger.store.drop?.(name);
+  return true;
+}
+
+/** Repairs what can be, and checks everything once more. Refused where very much is lost. */
+export async function repair(ledger: Ledger, request: RepairRequest): Promise<Repaired> {
+  const { from, isConfirmed, onProgress } = request;
+  const { state } = ledger;
+  const { damagedPacks } = await verify(ledger, onProgress);
+  await state.catchUp({ heavy: true });
+  const { contents } = state;
+  const damaged = damagedPacks.flatMap((name) => contents.named(name) ?? []);
+  let packs = 0;
+  for (const pack of damaged) if (from !== null && (await putBack(ledger, from, pack))) packs += 1;
+  await tellLost(ledger, { ...(await lostIn(ledger, damaged)), isConfirmed });
+  await findAgain(ledger);
+  await state.rebuild();
+  const { findings, summary } = await verify(ledger, onProgress);
+  return { findings, summary, packs };
+}
+
+/** Says what was lost, as the log says, and can be read now. */
+async function findAgain(ledger: Ledger): Promise<void> {
+  const { contents, losses } = ledger.state;
+  const named: Holding[] = [...losses.slots].flatMap(([name, slots]) => {
+    const pack = contents.byName(name);
+    return pack === undefined ? [] : [...slots].map((slot) => contents.holdingAt(pack, slot));
+  });
+  // What another stands for is not read any more.
+  const isRead = (each: Holding): boolean =>
+    contents.firstOf(each) === each && contents.placeOf(each) >= 0;
+  const there = named.filter(isRead);
+  const packs = new Set(there.map((each) => contents.packAt(contents.placeOf(each))));
+  const { lost } = await lostIn(ledger, [...packs]);
+  await tellFound(
+    ledger,
+    slotsOfHoldings(
+      contents,
+      there.filter((each) => !lost.has(each)),
+    ),
+  );
+}
