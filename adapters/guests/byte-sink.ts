@@ -4,7 +4,7 @@
 import { write } from 'node:fs';
 import type { Writable } from 'node:stream';
 import type { OpenFile } from '../files/files.ts';
-import { failureOf } from './qemu/failure.ts';
+import { guestFailure } from './qemu/failure.ts';
 
 /** Takes bytes in order; they may be reused when the promise resolves. */
 export type ByteSink = (bytes: Uint8Array) => Promise<void>;
@@ -40,6 +40,6 @@ export const sinkOfWritable =
     new Promise((resolve, reject) => {
       writable.write(bytes, (error) => {
         if (error === undefined || error === null) resolve();
-        else reject(failureOf(error, { code: 'IO_FAILED', doing: 'cannot write to the pipe' }));
+        else reject(guestFailure(error, { code: 'IO_FAILED', doing: 'cannot write to the pipe' }));
       });
     });

@@ -23,7 +23,7 @@ import {
 } from './images/image-format.ts';
 import { openLibvirtSave } from './images/libvirt-save.ts';
 import { openRawImage } from './images/raw-image.ts';
-import { failureOf } from './qemu/failure.ts';
+import { guestFailure } from './qemu/failure.ts';
 import { openLiveGuest } from './qemu/live-source.ts';
 import { openStreamFile } from './qemu/stream-source.ts';
 
@@ -56,7 +56,7 @@ export const openImage = (request: OpenSourceRequest): TaskEither<LedgerError, G
   atPort(
     () => open(request),
     (thrown) =>
-      failureOf(thrown, {
+      guestFailure(thrown, {
         code: 'SOURCE_UNREADABLE',
         doing: `cannot read ${labelOfPath(request.path)}`,
         data: { path: request.path },

@@ -49,7 +49,7 @@ async function* ofAll(
 }
 
 /** Consecutive events of a VM's stream, and a place where they begin. */
-interface Piece {
+interface VmStretch {
   readonly fromPosition: Position;
   readonly fromRevision: number;
   endRevision: number;
@@ -57,8 +57,8 @@ interface Piece {
 }
 
 /** What of a VM's stream is read for the captures from `from` to `to`; their events are in order. */
-function piecesOf(entry: VmEntry, { from, to }: Stretch): Piece[] {
-  const pieces: Piece[] = [];
+function piecesOf(entry: VmEntry, { from, to }: Stretch): VmStretch[] {
+  const pieces: VmStretch[] = [];
   let before: CaptureRow | null = null;
   for (const row of entry.captures) {
     // Events between two commits are up to the later one: also those before it that are wanted.
@@ -68,7 +68,7 @@ function piecesOf(entry: VmEntry, { from, to }: Stretch): Piece[] {
       const { firstRevision, count, fromPosition } = row.range;
       // Events between two captures are found from the commit before them, whose place is known.
       const isRight = count > 0 && firstRevision === (before?.revision ?? -1) + 1;
-      const start: Omit<Piece, 'endRevision' | 'endPosition'> = isRight
+      const start: Omit<VmStretch, 'endRevision' | 'endPosition'> = isRight
         ? { fromPosition, fromRevision: firstRevision }
         : { fromPosition: before?.position ?? 0n, fromRevision: before?.revision ?? 0 };
       const last = pieces.at(-1);
@@ -83,7 +83,11 @@ function piecesOf(entry: VmEntry, { from, to }: Stretch): Piece[] {
 }
 
 /** The piece after the last commit, where the stream goes on. */
-async function tailOf(log: EventLog, entry: VmEntry, to: Position | null): Promise<Piece | null> {
+async function tailOf(
+  log: EventLog,
+  entry: VmEntry,
+  to: Position | null,
+): Promise<VmStretch | null> {
   const last = entry.captures.at(-1);
   if (last !== undefined && to !== null && to <= last.position) return null;
   const revision = await run(log.streamRevision(vmStream(entry.vm)));

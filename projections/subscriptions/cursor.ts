@@ -16,8 +16,8 @@ import type { Refusal } from '../../domain/values/refusals.ts';
 /** Ranks order the rows of one position. */
 export type Rank = number;
 
-/** A place: whoever goes on from it sees the rows of higher rank there, and all of later positions. */
-export interface Place {
+/** Where a subscriber stands: whoever goes on from it sees the rows of higher rank there, and all of later positions. */
+export interface Cursor {
   readonly position: Position;
   readonly rank: Rank;
 }
@@ -86,7 +86,7 @@ function partOf(groups: Readonly<Record<string, string | undefined>>): RowPart {
 }
 
 /** The place that a text names; BadPlace where it is none. */
-export function parsePlace(text: string): Either<Refusal, Place> {
+export function parseCursor(text: string): Either<Refusal, Cursor> {
   const groups = PLACE.exec(text)?.groups;
   if (groups === undefined)
     return either.left({

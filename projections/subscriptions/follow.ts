@@ -5,7 +5,7 @@ import { accepted } from '../../domain/ports/run.ts';
 import { assert } from '../../domain/values/assert.ts';
 import type { Position } from '../../domain/ports/event-log.ts';
 import { refuse } from '../../domain/values/refused.ts';
-import { parsePlace, RANK_FIRST, RANK_LAST, type Place } from './cursor.ts';
+import { parseCursor, RANK_FIRST, RANK_LAST, type Cursor } from './cursor.ts';
 import { readingStart } from '../questions/reading-start.ts';
 import { ensureIdentifiers, RowLister } from '../questions/row-lister.ts';
 import { LOG_START, type AssemblerState, type Change } from '../commits.ts';
@@ -27,18 +27,18 @@ import type {
 
 const FOREVER = new AbortController().signal;
 
-const placeOf = (from: Exclude<From, 'latest'>): Place => {
+const placeOf = (from: Exclude<From, 'latest'>): Cursor => {
   const text =
     typeof from === 'string'
       ? from
       : `${from.position}${typeof from.item === 'number' ? `/${from.item}` : ''}`;
-  return accepted(parsePlace(text));
+  return accepted(parseCursor(text));
 };
 
 interface Start {
   readonly at: AssemblerState;
   /** Changes before it were seen. */
-  readonly after: Place | null;
+  readonly after: Cursor | null;
 }
 
 /** Where to read from. The ledger's state is at the log's head. */
@@ -56,7 +56,7 @@ function startAt({ state }: FollowedLedger, from: From | undefined): Start {
 }
 
 /** The rank that rows at a position must be above; null: all of them were seen. */
-function rankAfter(after: Place | null, position: Position): number | null {
+function rankAfter(after: Cursor | null, position: Position): number | null {
   if (after === null || position > after.position) return RANK_FIRST;
   return position < after.position || after.rank === RANK_LAST ? null : after.rank;
 }

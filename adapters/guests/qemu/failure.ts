@@ -2,30 +2,25 @@
 
 import type { TaskEither } from 'fp-ts/lib/TaskEither.js';
 import { isNativeError } from 'node:util/types';
+import { codeOfErrno, errnoOf } from '../../files/failures.ts';
 import { isLedgerError, LedgerError } from '../../../domain/values/ledger-error.ts';
 import { atPort } from '../../../domain/ports/run.ts';
 import type { ErrorFacts, LedgerErrorCode } from '../../../domain/values/ledger-error.ts';
-
-/** The code of a system error (`ENOENT`), or an empty string. */
-export function systemCodeOf(thrown: unknown): string {
-  if (typeof thrown !== 'object' || thrown === null || !('code' in thrown)) return '';
-  return typeof thrown.code === 'string' ? thrown.code : '';
-}
 
 /** The sentence of anything thrown. */
 export const sentenceOf = (thrown: unknown): string =>
   isNativeError(thrown) ? thrown.message : String(thrown);
 
 /** A failure of the system, seen while `doing` something; our own bugs pass through unchanged. */
-export function failureOf(
+export function guestFailure(
   thrown: unknown,
   otherwise: { readonly code: LedgerErrorCode; readonly doing: string; readonly data?: ErrorFacts },
 ): LedgerError {
   if (isLedgerError(thrown)) return thrown;
-  const system = systemCodeOf(thrown);
+  const system = errnoOf(thrown);
   // Without a system's code it is no failure of the world: it must reach the process's edge.
-  if (system === '') throw thrown;
-  const full = system === 'ENOSPC' || system === 'EDQUOT';
+  if (system === null) throw thrown;
+  const full = codeOfErrno(system) === 'DISK_FULL';
   return new LedgerError(
     full ? 'DISK_FULL' : otherwise.code,
     `${otherwise.doing}: ${sentenceOf(thrown)}${full ? '; free some space and try again' : ''}`,
@@ -36,4 +31,4 @@ export function failureOf(
 
 /** Runs what may throw LedgerError or a system error; the latter is IO_FAILED while `doing`. */
 export const attempt = <A>(doing: string, run: () => Promise<A>): TaskEither<LedgerError, A> =>
-  atPort(run, (thrown) => failureOf(thrown, { code: 'IO_FAILED', doing }));
+  atPort(run, (thrown) => guestFailure(thrown, { code: 'IO_FAILED', doing }));

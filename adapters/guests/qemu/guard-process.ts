@@ -6,8 +6,9 @@
 
 import { Socket } from 'node:net';
 import { rmSync } from 'node:fs';
+import { errnoOf } from '../../files/failures.ts';
 import { isLedgerError } from '../../../domain/values/ledger-error.ts';
-import { sentenceOf, systemCodeOf } from './failure.ts';
+import { sentenceOf } from './failure.ts';
 import { FROZEN_AFTER_MS, type FromGuard, type ToGuard, type Watch } from './guard-messages.ts';
 import * as migration from './migration-control.ts';
 import { ListeningSocket } from './private-socket.ts';
@@ -137,7 +138,7 @@ async function take(message: ToGuard): Promise<void> {
         // The recorder may have gone while the socket was made.
         if (!process.connected) await watched.takeOver();
       } catch (error) {
-        void say({ kind: 'deaf', code: systemCodeOf(error), sentence: sentenceOf(error) });
+        void say({ kind: 'deaf', code: errnoOf(error) ?? '', sentence: sentenceOf(error) });
       }
       return;
     case 'end':

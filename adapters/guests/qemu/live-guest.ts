@@ -6,11 +6,12 @@
 
 import * as t from 'io-ts';
 import type { TaskEither } from 'fp-ts/lib/TaskEither.js';
+import { errnoOf } from '../../files/failures.ts';
 import { assert } from '../../../domain/values/assert.ts';
 import { isLedgerError, LedgerError } from '../../../domain/values/ledger-error.ts';
 import type { PhysicalRange } from '../../../domain/values/memory-map.ts';
 import { sourceOfChunks } from './byte-window.ts';
-import { attempt, systemCodeOf } from './failure.ts';
+import { attempt } from './failure.ts';
 import { Guard } from './guard.ts';
 import * as migration from './migration-control.ts';
 import type { MigrationSettings } from './migration-control.ts';
@@ -368,4 +369,4 @@ const isRefusal = (thrown: unknown): boolean =>
 const isCut = (thrown: unknown): boolean =>
   isLedgerError(thrown)
     ? thrown.code === 'STREAM_TRUNCATED'
-    : ['ERR_STREAM_PREMATURE_CLOSE', 'ECONNRESET'].includes(systemCodeOf(thrown));
+    : ['ERR_STREAM_PREMATURE_CLOSE', 'ECONNRESET'].includes(errnoOf(thrown) ?? '');

@@ -7,8 +7,9 @@ import { connect } from 'node:net';
 import type { Socket } from 'node:net';
 import * as t from 'io-ts';
 import { isRight } from 'fp-ts/lib/Either.js';
+import { errnoOf } from '../../files/failures.ts';
 import { LedgerError } from '../../../domain/values/ledger-error.ts';
-import { sentenceOf, systemCodeOf } from './failure.ts';
+import { sentenceOf } from './failure.ts';
 
 /** Longest line taken: `query-qmp-schema`, the longest answer known, has 250 KB. */
 const LINE_CHARS_MAX = 16 * 1024 * 1024;
@@ -320,7 +321,7 @@ function connectUnix(path: string, timeoutMs: number): Promise<Socket> {
           'QMP_UNREACHABLE',
           `${path}: no QEMU answers there (${found}); start the guest with ` +
             `-qmp unix:${path},server=on,wait=off or give the path of its socket`,
-          { path, system: systemCodeOf(cause) },
+          { path, system: errnoOf(cause) ?? '' },
           cause,
         ),
       );

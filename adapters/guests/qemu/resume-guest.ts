@@ -7,10 +7,11 @@ import type { ChildProcess, StdioNull, StdioPipe } from 'node:child_process';
 import { connect } from 'node:net';
 import type { Socket } from 'node:net';
 import type { TaskEither } from 'fp-ts/lib/TaskEither.js';
+import { errnoOf } from '../../files/failures.ts';
 import type { GuestTarget } from '../../../domain/ports/guests.ts';
 import { isLedgerError, LedgerError } from '../../../domain/values/ledger-error.ts';
 import { sinkOfWritable } from '../byte-sink.ts';
-import { attempt, sentenceOf, systemCodeOf } from './failure.ts';
+import { attempt, sentenceOf } from './failure.ts';
 import { delay, progressOf, runStateNow } from './migration-control.ts';
 import { PrivateFolder } from './private-socket.ts';
 import { hasOption, writableDisksOf } from './qemu-options.ts';
@@ -151,7 +152,7 @@ async function connectWhenUp(target: {
     try {
       return await target.qemu.whileAlive(connected(target.path));
     } catch (error) {
-      const isEarly = ['ENOENT', 'ECONNREFUSED'].includes(systemCodeOf(error));
+      const isEarly = ['ENOENT', 'ECONNREFUSED'].includes(errnoOf(error) ?? '');
       if (!isEarly) throw error;
       if (performance.now() > limit) {
         throw new LedgerError(
@@ -171,7 +172,7 @@ const CUT_STREAM_CODES = ['EPIPE', 'ECONNRESET', 'ERR_STREAM_DESTROYED'];
 /** Whether a failed write is at the bottom of a failure; the stream's writer wraps it. */
 function isCutStream(thrown: unknown): boolean {
   const cause = isLedgerError(thrown) ? thrown.cause : thrown;
-  return CUT_STREAM_CODES.includes(systemCodeOf(cause));
+  return CUT_STREAM_CODES.includes(errnoOf(cause) ?? '');
 }
 
 function connected(path: string): Promise<Socket> {
@@ -205,7 +206,7 @@ class StartingQemu {
     });
     this.#ended = new Promise((resolve) => {
       this.#child.once('error', (error) => {
-        this.#isMissing = systemCodeOf(error) === 'ENOENT';
+        this.#isMissing = errnoOf(error) === 'ENOENT';
         resolve(`it cannot be started: ${error.message}`);
       });
       this.#child.once('close', (code, signal) => resolve(`it ended with ${signal ?? code}`));

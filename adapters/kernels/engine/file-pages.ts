@@ -1,6 +1,7 @@
 // Whole reads and writes at a place in a file, with short ones finished and failures told as
 // LedgerError.
 
+import { codeOfErrno, errnoOf } from '../../files/failures.ts';
 import { readMemory, writeMemory, type MemoryPart } from '../../files/memory-file.ts';
 import type { MemoryFile } from '../../../domain/ports/guests.ts';
 import { LedgerError } from '../../../domain/values/ledger-error.ts';
@@ -17,14 +18,11 @@ export interface Stretch {
   readonly label: string;
 }
 
-function errnoOf(error: unknown): string {
-  const isCoded = typeof error === 'object' && error !== null && 'code' in error;
-  return isCoded ? String(error.code) : 'an unknown error';
-}
+/** What the system said, for a message. */
+const saidOf = (error: unknown): string => errnoOf(error) ?? 'an unknown error';
 
-/** Codes of a write's failure that mean that there is no room. */
-const NO_ROOM: readonly string[] = ['ENOSPC', 'EDQUOT'];
-const UNWRITABLE: readonly string[] = ['EBADF', 'EROFS', 'EPERM', 'EACCES', 'EFBIG', 'ESPIPE'];
+/** Codes that say that this file cannot be written, whatever the disk. */
+const UNWRITABLE: readonly string[] = ['EBADF', 'EFBIG', 'ESPIPE'];
 
 /** How the reading of a stretch ended, where not with all of it. */
 type Shortfall =
@@ -69,7 +67,7 @@ export function readFully(stretch: Stretch): void {
         `Record it again when nobody changes it.`,
       { label, found: shortfall.endBytes, expected: offsetBytes + lengthBytes },
     );
-  const errno = errnoOf(shortfall.error);
+  const errno = saidOf(shortfall.error);
   throw new LedgerError(
     'SOURCE_UNREADABLE',
     `reading ${lengthBytes} bytes at offset ${offsetBytes} of ${label} failed with ` +
@@ -85,7 +83,7 @@ export function readBack(stretch: Stretch): void {
   if (shortfall === null) return;
   const { lengthBytes, offsetBytes, label } = stretch;
   const isShort = shortfall._tag === 'ended';
-  const errno = isShort ? 'no byte read' : errnoOf(shortfall.error);
+  const errno = isShort ? 'no byte read' : saidOf(shortfall.error);
   throw new LedgerError(
     'IO_FAILED',
     `reading back ${lengthBytes} bytes at offset ${offsetBytes} of the target, which patches of ` +
@@ -100,10 +98,11 @@ function writeFailure(stretch: Stretch, errno: string, cause?: unknown): LedgerE
   const { label, lengthBytes, offsetBytes } = stretch;
   let code: LedgerErrorCode = 'IO_FAILED';
   let advice = 'Check the disk it is on.';
-  if (NO_ROOM.includes(errno)) {
+  const meant = codeOfErrno(errno);
+  if (meant === 'DISK_FULL') {
     code = 'DISK_FULL';
     advice = 'Free some space and run it again.';
-  } else if (UNWRITABLE.includes(errno)) {
+  } else if (meant === 'READ_ONLY' || UNWRITABLE.includes(errno)) {
     code = 'TARGET_UNWRITABLE';
     advice = 'Choose another target.';
   }
@@ -120,7 +119,7 @@ function writeOnce(stretch: Stretch, done: number): number {
   try {
     return writeMemory(stretch.file, rest(stretch, done));
   } catch (error) {
-    throw writeFailure(stretch, errnoOf(error), error);
+    throw writeFailure(stretch, saidOf(error), error);
   }
 }
 

@@ -66,12 +66,12 @@ class IdentifierFile implements IdentifierColumn {
 
   append(first: number, identifiers: Uint8Array): void {
     this.#windowCount = 0;
-    if (this.#rest === null && this.#isWritten(first, identifiers)) return;
+    if (this.#rest === null && this.#hasWritten(first, identifiers)) return;
     this.#rest ??= { first, column: new MemoryIdentifierColumn() };
     this.#rest.column.append(first - this.#rest.first, identifiers);
   }
 
-  #isWritten(first: number, identifiers: Uint8Array): boolean {
+  #hasWritten(first: number, identifiers: Uint8Array): boolean {
     try {
       this.#file?.writeNow(recordsOf(first, identifiers), first * RECORD_BYTES);
       return this.#file !== null;

@@ -39,7 +39,7 @@ export interface Later {
   readonly format: number;
 }
 
-export type Piece = Verified | Unreadable | End | Later;
+export type FramePiece = Verified | Unreadable | End | Later;
 
 /** Bytes by their positions in the log; fewer than asked for only at the end of what is there. */
 export interface PositionedBytes {
@@ -104,7 +104,7 @@ export class FrameScanner {
   }
 
   /** The next piece, or null: nothing further in the file now (a later call looks again). */
-  async next(): Promise<Piece | null> {
+  async next(): Promise<FramePiece | null> {
     for (;;) {
       const piece = this.take();
       if (piece !== null) return piece;
@@ -113,7 +113,7 @@ export class FrameScanner {
   }
 
   /** The next piece if what was read holds one; null: `fill` first. */
-  take(): Piece | null {
+  take(): FramePiece | null {
     const found = this.#find();
     if (found === null) return null;
     const [position, end] = [this.#position, this.#searched];
@@ -168,7 +168,7 @@ export class FrameScanner {
   }
 
   /** The next piece that verifies, at #searched; null: not in the window. */
-  #find(): { readonly lengthBytes: number; readonly piece: Piece } | null {
+  #find(): { readonly lengthBytes: number; readonly piece: FramePiece } | null {
     const { format } = this.#range;
     for (;;) {
       const offset = this.#searched - this.#windowStart;
@@ -193,7 +193,7 @@ export class FrameScanner {
     }
   }
 
-  #verified(window: Window, announced: Announced): Piece | null {
+  #verified(window: Window, announced: Announced): FramePiece | null {
     const { format, eventsFrom, from } = this.#range;
     const { position } = window;
     const { lengthBytes } = announced;

@@ -7,7 +7,7 @@ import {
   FrameScanner,
   type End,
   type Later,
-  type Piece,
+  type FramePiece,
   type PositionedBytes,
   type Unreadable,
 } from './frame-scanner.ts';
@@ -47,7 +47,7 @@ export class LogScanner {
   #segment: Segment | null = null;
   #scanner: FrameScanner | null = null;
   #gathered: Frame[] = [];
-  #held: Piece | null = null;
+  #held: FramePiece | null = null;
   /** Whether the segments were looked at since something unreadable was met at their end. */
   #hasLooked = false;
 
@@ -89,7 +89,7 @@ export class LogScanner {
   }
 
   /** Null: the frames of an append are gathered that is not whole yet. */
-  #gather(piece: Piece): LogPiece | null {
+  #gather(piece: FramePiece): LogPiece | null {
     const before = this.#gathered.at(-1);
     if (piece._tag !== 'frames') {
       if (before === undefined) return piece;

@@ -23,12 +23,12 @@ export interface ClaimedFolder extends PagePacks {
   isClaimed(): TaskEither<LedgerError, boolean>;
 }
 
-interface Place {
+interface PacksFolder {
   readonly files: FilePort;
   readonly folder: string;
 }
 
-async function claim({ files, folder }: Place, id: string): Promise<void> {
+async function claim({ files, folder }: PacksFolder, id: string): Promise<void> {
   const path = join(folder, CLAIM_NAME);
   await files.makeFolder(join(folder, PACKS_FOLDER));
   await writeWhole({ files, path, parts: [claimBytes(id)], as: 'durable', existing: 'keep' });
@@ -36,7 +36,7 @@ async function claim({ files, folder }: Place, id: string): Promise<void> {
   checkClaim(found ?? new Uint8Array(0), { id, where: folder });
 }
 
-async function check({ files, folder }: Place, id: string): Promise<void> {
+async function check({ files, folder }: PacksFolder, id: string): Promise<void> {
   const found = await files.load(join(folder, CLAIM_NAME), CLAIM_BYTES_MAX);
   if (found !== null) return checkClaim(found, { id, where: folder });
   throw new LedgerError(
@@ -48,7 +48,7 @@ async function check({ files, folder }: Place, id: string): Promise<void> {
 }
 
 /** The page store in a folder, absolute. Nothing is read or made yet. */
-export function openClaimedFolder(place: Place): ClaimedFolder {
+export function openClaimedFolder(place: PacksFolder): ClaimedFolder {
   const packs = openPagePacks({ files: place.files, folder: join(place.folder, PACKS_FOLDER) });
   return {
     ...packs,

@@ -57,7 +57,7 @@ const ledgerPaths = (path: string): LedgerPaths => {
 const FOLDERS = ['keys', 'locks', 'log', 'packs', 'projections'];
 
 /** What is found at a path. */
-type Place = 'absent' | 'empty' | 'ledger' | 'ledger without format';
+type FolderState = 'absent' | 'empty' | 'ledger' | 'ledger without format';
 
 const notALedger = (folder: string, found: string): LedgerError =>
   new LedgerError(
@@ -103,7 +103,7 @@ async function isUnfinished(
   return true;
 }
 
-async function lookAt(files: FilePort, paths: LedgerPaths): Promise<Place> {
+async function lookAt(files: FilePort, paths: LedgerPaths): Promise<FolderState> {
   const names = await namesIn(files, paths.folder);
   if (names === null) return 'absent';
   const hasStores = names.includes('log') && names.includes('packs');

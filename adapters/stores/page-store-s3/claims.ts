@@ -14,15 +14,15 @@ import {
 } from '../ledger-folder/store-claim.ts';
 import { NOTHING, type S3Client } from './s3-client.ts';
 
-interface Place {
+interface BucketPart {
   readonly client: S3Client;
   readonly prefix: string;
 }
 
-const keyOf = ({ prefix }: Place): string => prefix + CLAIM_NAME;
+const keyOf = ({ prefix }: BucketPart): string => prefix + CLAIM_NAME;
 
 /** The claim's bytes, those of a large object cut; null where there is none. */
-const readClaim = (place: Place): Promise<Uint8Array | null> =>
+const readClaim = (place: BucketPart): Promise<Uint8Array | null> =>
   place.client.send({
     method: 'GET',
     key: keyOf(place),
@@ -34,7 +34,7 @@ const readClaim = (place: Place): Promise<Uint8Array | null> =>
     },
   });
 
-async function writeClaim(place: Place, id: string): Promise<void> {
+async function writeClaim(place: BucketPart, id: string): Promise<void> {
   const bytes = claimBytes(id);
   await place.client.send({
     method: 'PUT',
@@ -48,7 +48,7 @@ async function writeClaim(place: Place, id: string): Promise<void> {
   });
 }
 
-const nobodys = (place: Place, id: string): LedgerError =>
+const nobodys = (place: BucketPart, id: string): LedgerError =>
   new LedgerError(
     'STORE_TAKEN',
     `the place for packs ${place.client.address.label} was expected to be free or ledger ${id}'s, ` +
@@ -59,7 +59,7 @@ const nobodys = (place: Place, id: string): LedgerError =>
 
 /** Makes the place the ledger's, where it is nobody's. STORE_TAKEN. */
 export async function claimPlace(
-  place: Place,
+  place: BucketPart,
   { id, hasPacks }: { readonly id: string; readonly hasPacks: () => Promise<boolean> },
 ): Promise<void> {
   const where = place.client.address.label;
@@ -77,7 +77,7 @@ export async function claimPlace(
 }
 
 /** Makes sure that the place is the ledger's. STORE_TAKEN, or STORE_MISSING without a claim. */
-export async function checkClaimOf(place: Place, id: string): Promise<void> {
+export async function checkClaimOf(place: BucketPart, id: string): Promise<void> {
   const where = place.client.address.label;
   const found = await readClaim(place);
   if (found === null)
@@ -91,4 +91,5 @@ export async function checkClaimOf(place: Place, id: string): Promise<void> {
 }
 
 /** Whether the place is some ledger's, or has something else under the claim's name. */
-export const hasClaim = async (place: Place): Promise<boolean> => (await readClaim(place)) !== null;
+export const hasClaim = async (place: BucketPart): Promise<boolean> =>
+  (await readClaim(place)) !== null;

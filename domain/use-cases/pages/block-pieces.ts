@@ -10,7 +10,7 @@ import { lastWhere } from '../../values/sorted-search.ts';
 const GAP_BYTES_MAX = 64 * 1024;
 
 /** Consecutive blocks of a pack, and which of the places lie in them. */
-export interface Piece {
+export interface BlockPiece {
   readonly pack: ReadPack;
   readonly firstBlock: number;
   endBlock: number;
@@ -43,11 +43,11 @@ export function* piecesOf(
     readonly pagesMax?: number;
     readonly startsOf?: (pack: ReadPack) => BlockStarts;
   } = {},
-): Generator<Piece> {
+): Generator<BlockPiece> {
   let pack: ReadPack | null = null;
   let starts: BlockStarts | null = null;
   let block = 0;
-  let piece: Piece | null = null;
+  let piece: BlockPiece | null = null;
   for (const [i, place] of places.entries()) {
     const ordinal = ordinalAt(place);
     if (pack === null || starts === null || ordinal !== pack.ordinal) {

@@ -9,7 +9,7 @@ import type { PageEngine } from '../../ports/page-engine.ts';
 import type { PageLocator, ReadPack } from '../../ports/models.ts';
 import type { PageStore } from '../../ports/page-store.ts';
 import { RecentMap } from '../../values/recent-map.ts';
-import { blockOf, piecesOf, type Piece } from './block-pieces.ts';
+import { blockOf, piecesOf, type BlockPiece } from './block-pieces.ts';
 import { Crew } from './crew.ts';
 import { useRange } from './pack-ranges.ts';
 
@@ -92,7 +92,7 @@ export class DecodedBlocks {
     }
   }
 
-  async #read(piece: Piece, places: Float64Array, take: TakePage): Promise<void> {
+  async #read(piece: BlockPiece, places: Float64Array, take: TakePage): Promise<void> {
     const { engine, store } = this.#ports;
     const { pack, offsetBytes, lengthBytes } = piece;
     const { offsets } = this.#startsOf(pack);

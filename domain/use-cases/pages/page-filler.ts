@@ -15,7 +15,7 @@ import type { FillRequest, PageEngine } from '../../ports/page-engine.ts';
 import type { PageLocator } from '../../ports/models.ts';
 import type { PageStore } from '../../ports/page-store.ts';
 import { publicPattern } from '../../patterns/public-patterns.ts';
-import { piecesOf, type Piece } from './block-pieces.ts';
+import { piecesOf, type BlockPiece } from './block-pieces.ts';
 import { Crew } from './crew.ts';
 import { useRange } from './pack-ranges.ts';
 import { planPages, type PlannedPass } from './page-plan.ts';
@@ -114,7 +114,7 @@ class Filling {
   /** Reads a piece of a pass and writes its pages; where losses are told, block by block if need be. */
   async #piece(
     pass: PlannedPass,
-    { piece, mode }: { readonly piece: Piece; readonly mode: 'write' | 'xor' },
+    { piece, mode }: { readonly piece: BlockPiece; readonly mode: 'write' | 'xor' },
   ): Promise<void> {
     try {
       await this.#ports.order.bulk(() => this.#fill(pass, { piece, mode }));
@@ -134,7 +134,7 @@ class Filling {
 
   async #fill(
     pass: PlannedPass,
-    { piece, mode }: { readonly piece: Piece; readonly mode: 'write' | 'xor' },
+    { piece, mode }: { readonly piece: BlockPiece; readonly mode: 'write' | 'xor' },
   ): Promise<void> {
     const { store, engine } = this.#ports;
     const { firstPage, target } = this.#request;

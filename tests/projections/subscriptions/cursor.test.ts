@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import {
-  parsePlace,
+  parseCursor,
   placeText,
   rankOf,
   type RowPart,
@@ -20,7 +20,7 @@ describe('a place', () => {
   test('is read back as it was written, at any position', () => {
     fc.assert(
       fc.property(fc.bigInt({ min: 0n, max: 2n ** 127n }), part, (position, of) => {
-        expect(parsePlace(placeText(position, of))).toMatchObject({
+        expect(parseCursor(placeText(position, of))).toMatchObject({
           _tag: 'Right',
           right: { position, rank: rankOf(of) },
         });
@@ -63,12 +63,12 @@ describe('a place', () => {
   test('is nothing else, and is refused with what was given', () => {
     fc.assert(
       fc.property(fc.string(), (text) => {
-        const parsed = parsePlace(text);
+        const parsed = parseCursor(text);
         const isSaid = parsed._tag === 'Right' || parsed.left._tag === 'BadPlace';
         expect(isSaid && (parsed._tag === 'Left' || /^\d/u.test(text))).toBe(true);
       }),
     );
     for (const text of ['', '/', '1/', '1/p', '1/p-1', '1 /2', '1/2/3', '٣', '1e3', '0x10'])
-      expect(parsePlace(text)._tag).toBe('Left');
+      expect(parseCursor(text)._tag).toBe('Left');
   });
 });
