@@ -167,15 +167,26 @@ export const REFUSAL_ERRORS: Readonly<Record<string, FailureFacts>> = Object.fro
   Object.entries(REFUSALS).map(([tag, facts]) => [codeOfTag(tag), facts]),
 );
 
+type BadName = Extract<
+  Refusal,
+  { readonly _tag: 'BadVmName' | 'BadGroupName' | 'BadCheckpointName' }
+>;
+
+function badNameText(refusal: BadName): string {
+  const allowed = (what: string, name: string, charactersMax: number): string =>
+    `the ${what} name ${JSON.stringify(name)} is not allowed: names are [A-Za-z0-9][A-Za-z0-9._-]*, at most ${charactersMax} characters`;
+  if (refusal._tag === 'BadVmName') return allowed('VM', refusal.vm, 128);
+  if (refusal._tag === 'BadGroupName') return allowed('group', refusal.group, 63);
+  return allowed('checkpoint', refusal.name, 128);
+}
+
 /** The sentence of a refusal: what was found, what was expected, what to do. */
 export function refusalText(refusal: Refusal): string {
   switch (refusal._tag) {
     case 'BadVmName':
-      return `the VM name ${JSON.stringify(refusal.vm)} is not allowed: names are [A-Za-z0-9][A-Za-z0-9._-]*, at most 128 characters`;
     case 'BadGroupName':
-      return `the group name ${JSON.stringify(refusal.group)} is not allowed: names are [A-Za-z0-9][A-Za-z0-9._-]*, at most 63 characters`;
     case 'BadCheckpointName':
-      return `the checkpoint name ${JSON.stringify(refusal.name)} is not allowed: names are [A-Za-z0-9][A-Za-z0-9._-]*, at most 128 characters`;
+      return badNameText(refusal);
     case 'BadUrl':
       return `${JSON.stringify(refusal.url)} cannot be used here: ${refusal.why}`;
     case 'CopyOntoItself':
