@@ -180,6 +180,19 @@ function badNameText(refusal: BadName): string {
   return allowed('checkpoint', refusal.name, 128);
 }
 
+type BadSharing = Extract<
+  Refusal,
+  { readonly _tag: 'GroupFixed' | 'GroupReserved' | 'ShareFixed' }
+>;
+
+function sharingText(refusal: BadSharing): string {
+  if (refusal._tag === 'GroupFixed')
+    return `the VM ${refusal.vm} is in group ${refusal.group}, not ${refusal.asked}: a VM's group is fixed at its first capture; leave --group out or record under another name`;
+  if (refusal._tag === 'GroupReserved')
+    return `the group name ${refusal.group} is that of a VM which shares with nobody: no other can be in it; choose another name`;
+  return `the VM ${refusal.vm} was registered with --share ${refusal.share}, not ${refusal.asked}: what a VM may share is fixed at its first capture; leave --share out or record under another name`;
+}
+
 /** The sentence of a refusal: what was found, what was expected, what to do. */
 export function refusalText(refusal: Refusal): string {
   switch (refusal._tag) {
@@ -212,11 +225,9 @@ export function refusalText(refusal: Refusal): string {
     case 'NothingBefore':
       return `the VM ${refusal.vm} has no capture that a difference could be on top of; record a whole image first`;
     case 'GroupFixed':
-      return `the VM ${refusal.vm} is in group ${refusal.group}, not ${refusal.asked}: a VM's group is fixed at its first capture; leave --group out or record under another name`;
     case 'GroupReserved':
-      return `the group name ${refusal.group} is that of a VM which shares with nobody: no other can be in it; choose another name`;
     case 'ShareFixed':
-      return `the VM ${refusal.vm} was registered with --share ${refusal.share}, not ${refusal.asked}: what a VM may share is fixed at its first capture; leave --share out or record under another name`;
+      return sharingText(refusal);
     case 'CheckpointExists':
       return `the VM ${refusal.vm} has a checkpoint ${refusal.name} already, at capture ${refusal.capture}; choose another name`;
     case 'CheckpointUnknown':
