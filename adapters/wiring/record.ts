@@ -14,6 +14,7 @@ import type { GuestCapture, GuestSource } from '../../domain/ports/guests.ts';
 import type { RecorderModels } from '../../domain/ports/models.ts';
 import { isLinkedVm, type CaptureRow } from '../../projections/models/catalogue.ts';
 import { LayeredCaptureView } from '../../projections/models/capture-view.ts';
+import { assert } from '../../domain/values/assert.ts';
 import { IndexUnfit } from '../../projections/models/identifier-index.ts';
 import { UNKNOWN } from '../../domain/values/holding.ts';
 import { sha256 } from './digest.ts';
@@ -125,7 +126,13 @@ export async function openRecorder(ledger: Ledger, options: RecorderOptions): Pr
   let recorder = make();
   const record = async (captured: GuestCapture): Promise<CaptureRow> => {
     const { capture } = await recorder.record(captured);
-    return ledger.vm(options.vm).capture(capture)!;
+    const folded = (): CaptureRow | undefined =>
+      ledger.state.catalogue.vms.get(options.vm)?.capture(capture);
+    // Whoever follows the ledger in this process may just be folding it anew.
+    if (folded() === undefined) await ledger.state.catchUp({ heavy: false });
+    const row = folded();
+    assert(row !== undefined, 'a capture that was committed is folded');
+    return row;
   };
   return {
     record: async (captured) => {

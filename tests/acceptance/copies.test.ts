@@ -66,9 +66,10 @@ async function codeOf(work: Promise<unknown>): Promise<string> {
 const answers = (url: string) =>
   withLedger({ url, mode: 'read' }, async (ledger) => {
     const { events: _events, ...rest } = await answersOf(ledger, [0, 5, 899]);
-    // What the log's own files take is theirs, and keys are not copied.
+    // What the log's own files take is theirs, positions in them too, and keys are not copied.
+    const ofTheLog = ['logBytes', 'position', 'fromPosition', 'withoutKey'];
     const text = JSON.stringify(rest, (name, value: unknown) => {
-      if (name === 'logBytes' || name === 'withoutKey') return null;
+      if (ofTheLog.includes(name)) return null;
       return typeof value === 'bigint' ? String(value) : value;
     });
     return JSON.parse(text) as Readonly<Record<string, unknown>>;
