@@ -3,6 +3,7 @@
 import type { Writable } from 'node:stream';
 import { openReplacement } from '../files/replacement.ts';
 import { sinkOfWritable } from '../guests/byte-sink.ts';
+export { resumableCommand } from '../guests/qemu/recorded-command.ts';
 import { resumeGuest, type ResumedGuest } from '../guests/qemu/resume-guest.ts';
 import { TARGET_FORMATS, type TargetFormatName } from '../guests/targets.ts';
 import { assert } from '../../domain/values/assert.ts';

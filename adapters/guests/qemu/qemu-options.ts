@@ -2,10 +2,12 @@
 // have changed since (memory without the disk of its moment corrupts a guest), and options that get
 // in the way. Read conservatively: what may be a writable disk counts as one.
 
+import { readFileSync } from 'node:fs';
+
 /** Options that take no value; every other one takes the word after it. */
-const FLAGS = new Set(
+export const FLAGS = new Set(
   (
-    'h help version S snapshot nographic daemonize nodefaults no-user-config no-reboot ' +
+    'h help version s S snapshot nographic daemonize nodefaults no-user-config no-reboot ' +
     'no-shutdown no-acpi no-hpet no-fd-bootchk enable-kvm full-screen usb singlestep ' +
     'one-insn-per-tick only-migratable preconfig win2k-hack mem-prealloc sdl curses ' +
     'alt-grab ctrl-grab no-quit portrait show-cursor xen-attach xen-domid-restrict old-param ' +
@@ -40,7 +42,7 @@ function optionsOf(argv: readonly string[]): readonly Option[] {
 }
 
 /** `a=b,c` as a map; a key without value is there with an empty one, a first word as `""`. */
-function propertiesOf(value: string): ReadonlyMap<string, string> {
+export function propertiesOf(value: string): ReadonlyMap<string, string> {
   // A doubled comma stands for one inside a value.
   const parts = value.replaceAll(',,', '\0').split(',');
   return new Map(
@@ -82,11 +84,21 @@ function isSafeNode(value: string): boolean {
   return isOn(node.get('read-only')) || EMPTY_DRIVERS.has(driver);
 }
 
+/** A configuration file without a drive, as Proxmox has for a machine's buses; one that can be read. */
+function isSafeConfiguration(path: string): boolean {
+  try {
+    return !/^\s*\[\s*(?:drive|blockdev)\b/mu.test(readFileSync(path, 'utf8'));
+  } catch {
+    return false;
+  }
+}
+
 function isSafe(option: Option): boolean {
   switch (option.name) {
     case '':
-    case 'readconfig':
       return false;
+    case 'readconfig':
+      return isSafeConfiguration(option.value);
     case 'drive':
       return isSafeDrive(option.value);
     case 'blockdev':

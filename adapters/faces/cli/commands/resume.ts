@@ -1,7 +1,7 @@
 // `resume`: starts a guest from a point.
 
 import type { Command } from 'commander';
-import { resumePoint } from '../../../wiring/restore.ts';
+import { resumableCommand, resumePoint } from '../../../wiring/restore.ts';
 import { isIncomplete, LEFT_OUT } from '../../../../domain/values/command-line.ts';
 import type { VmEntry } from '../../../../projections/models/catalogue.ts';
 import { escapedLines } from '../../rows/escaped-text.ts';
@@ -17,32 +17,14 @@ export const declare = (command: Command): Command =>
     .option('--as-recorded', 'run the recorded command line, which was shown without this')
     .option('--disk-ok', 'the disks are as they were at that moment');
 
-/** Options of a recorded command line that would collide with the guest it is from. */
-const COLLIDING = new Set([
-  '-qmp',
-  '-monitor',
-  '-serial',
-  '-pidfile',
-  '-chardev',
-  '-mon',
-  '-gdb',
-  '-vnc',
-  '-incoming',
-]);
-
 /** The recorded command line without what belongs to the guest that may still run. */
-function recordedCommand(entry: VmEntry): string[] {
+function recordedCommand(entry: VmEntry): readonly string[] {
   const { argv } = entry.state;
   if (argv === null)
     throw new UsageError(
       `no command line is recorded with VM ${entry.vm}; give one: pageledger resume --vm ${entry.vm} --at POINT --eager -- qemu-system-x86_64 ARGS...`,
     );
-  const kept: string[] = [];
-  for (let i = 0; i < argv.length; i += 1) {
-    if (COLLIDING.has(argv[i]!.replace(/^--/u, '-'))) i += 1;
-    else kept.push(argv[i]!);
-  }
-  return [...kept, '-serial', 'stdio', '-monitor', 'none'];
+  return resumableCommand(argv);
 }
 
 /** A word as a shell takes it. */

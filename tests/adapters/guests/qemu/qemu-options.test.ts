@@ -1,3 +1,6 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
 import { hasOption, writableDisksOf } from '../../../../adapters/guests/qemu/qemu-options.ts';
 
@@ -39,6 +42,16 @@ describe('a command line', () => {
     ['-blockdev {"driver":', '-blockdev {"driver":'],
   ])('with %s names it', (words, found) => {
     expect(writableDisksOf(command(words))).toEqual([found]);
+  });
+
+  test('with a configuration file is judged by what the file says', () => {
+    const folder = mkdtempSync(join(tmpdir(), 'pageledger-test-'));
+    const [buses, disk] = [join(folder, 'buses.cfg'), join(folder, 'disk.cfg')];
+    writeFileSync(buses, '[device "ehci"]\n  driver = "ich9-usb-ehci1"\n');
+    writeFileSync(disk, '[machine]\n  type = "pc"\n[drive]\n  file = "disk.img"\n');
+    expect(writableDisksOf(command(`-readconfig ${buses}`))).toEqual([]);
+    expect(writableDisksOf(command(`-readconfig ${disk}`))).toEqual([`-readconfig ${disk}`]);
+    rmSync(folder, { recursive: true });
   });
 
   test('is searched for options, not for their values', () => {
