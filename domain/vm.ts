@@ -8,13 +8,14 @@ import type { NonEmptyArray } from 'fp-ts/lib/NonEmptyArray.js';
 import type { CaptureCommitted, EventOf, SharePolicy } from './events/control.ts';
 import { recordedCommand } from './values/command-line.ts';
 import { instantText } from './values/instant.ts';
-import { isSameMemory, pageCountOf, type MemoryMap } from './values/memory-map.ts';
+import { isLive, type CaptureMode } from './values/capture-mode.ts';
+import { isSameMemory, isSameRanges, pageCountOf, type MemoryMap } from './values/memory-map.ts';
 import { PAGE_BYTES } from './values/page.ts';
 import type { Refusal } from './values/refusals.ts';
 import { isGroupName, isName } from './events/streams.ts';
 
 export type VmEvent = EventOf<
-  'VmRegistered' | 'CommandLineObserved' | 'CaptureCommitted' | 'VmRetired'
+  'VmRegistered' | 'MemoryMapChanged' | 'CommandLineObserved' | 'CaptureCommitted' | 'VmRetired'
 >;
 
 export interface VmState {
@@ -112,6 +113,18 @@ export function captureRefusal(
   return null;
 }
 
+/**
+ * Whether a capture's guest has its memory at other addresses than before: firmware moves ROM and
+ * the windows of devices. Only a guest that was asked for them counts.
+ */
+function isMapChanged(
+  { registered }: VmState,
+  { memoryMap, mode }: { readonly memoryMap: MemoryMap; readonly mode: CaptureMode },
+): boolean {
+  if (registered === null || !isLive(mode) || memoryMap.ranges.length === 0) return false;
+  return !isSameRanges(registered.memoryMap, memoryMap);
+}
+
 const isSameArgv = (a: readonly string[] | null, b: readonly string[]): boolean =>
   a !== null && a.length === b.length && a.every((word, i) => word === b[i]);
 
@@ -125,6 +138,9 @@ function commit(state: VmState, command: CommitCapture): Either<Refusal, NonEmpt
     const share = command.share ?? 'group';
     events.push({ type: 'VmRegistered', data: { vm, group, share, memoryMap, parent: null } });
   }
+  const { mode } = command.measured;
+  if (isMapChanged(state, { memoryMap, mode }))
+    events.push({ type: 'MemoryMapChanged', data: { vm, memoryMap } });
   const observed = argv === null ? null : recordedCommand(argv).argv;
   if (observed !== null && !isSameArgv(state.argv, observed))
     events.push({ type: 'CommandLineObserved', data: { vm, argv: observed } });
@@ -186,6 +202,11 @@ export function evolveVm(state: VmState, event: VmEvent): VmState {
     case 'VmRegistered': {
       const { vm, group, share, memoryMap } = event.data;
       return { ...state, registered: { vm, group, share, memoryMap } };
+    }
+    case 'MemoryMapChanged': {
+      const { registered } = state;
+      if (registered === null) return state;
+      return { ...state, registered: { ...registered, memoryMap: event.data.memoryMap } };
     }
     case 'CommandLineObserved':
       return { ...state, argv: event.data.argv };

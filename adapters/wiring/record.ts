@@ -108,6 +108,7 @@ export async function openRecorder(ledger: Ledger, options: RecorderOptions): Pr
         randomBytes,
         models: recorderModels(ledger, options),
         openGroup: (group) => ledger.openGroup(group),
+        raiseFormat: () => ledger.raiseFormat(),
         fingerprints: {
           load: async (vm, at) => {
             const kept = await files.load(vm);

@@ -43,8 +43,8 @@ const labelOf = ({ entry, row }: VmPoint): string => `capture ${row.capture} of 
 
 /** The memory map at a point. POINT_DAMAGED where the event that describes it cannot be read. */
 export function memoryMapOf({ entry, row }: VmPoint): MemoryMap {
-  const { registered } = entry.state;
-  if (registered !== null) return registered.memoryMap;
+  const memoryMap = entry.mapAt(row.capture);
+  if (memoryMap !== null) return memoryMap;
   throw new LedgerError(
     'POINT_DAMAGED',
     `capture ${row.capture} of VM ${entry.vm} cannot be restored: the event that describes its memory is damaged; run \`pageledger verify\``,

@@ -88,6 +88,7 @@ export const CONTROL_CODECS = {
     memoryMap,
     parent: orNull(t.strict({ vm: name, capture })),
   }),
+  MemoryMapChanged: t.strict({ vm: name, memoryMap }),
   CommandLineObserved: t.strict({ vm: name, argv: t.readonlyArray(t.string) }),
   CaptureCommitted: t.strict({
     vm: name,
@@ -151,6 +152,7 @@ export function streamOf(event: ControlEvent): string {
     case 'ContentFound':
       return STORE_STREAM;
     case 'VmRegistered':
+    case 'MemoryMapChanged':
     case 'CommandLineObserved':
     case 'CaptureCommitted':
     case 'VmRetired':

@@ -63,6 +63,19 @@ export const isSameMemory = (a: MemoryMap, b: MemoryMap): boolean =>
     (block, i) => block.pages === b.blocks[i]!.pages && block.name === b.blocks[i]!.name,
   );
 
+/** Whether guest-physical addresses lead to the same places. */
+export const isSameRanges = (a: MemoryMap, b: MemoryMap): boolean =>
+  a.ranges.length === b.ranges.length &&
+  a.ranges.every((range, i) => {
+    const other = b.ranges[i]!;
+    return (
+      range.address === other.address &&
+      range.block === other.block &&
+      range.offset === other.offset &&
+      range.length === other.length
+    );
+  });
+
 /** The gfn that holds a guest-physical address. */
 export function gfnOfAddress(
   map: MemoryMap,

@@ -46,8 +46,11 @@ const capture = t.strict({
 
 const checkpoint = t.strict({ name: t.string, capture: t.number, position, timeMs: t.number });
 
+const map = t.strict({ capture: t.number, memoryMap });
+
 const vmEntry = t.strict({
   vm: t.string,
+  maps: t.array(map),
   state: t.strict({
     registered: orNull(t.strict({ vm: t.string, group, share, memoryMap })),
     captures: t.number,
@@ -82,8 +85,19 @@ export const catalogueText = (catalogue: Catalogue): string =>
       })),
       lostStore: catalogue.lostStore,
       vms: [...catalogue.vms.values()].map(
-        ({ vm, state, captures, checkpoints, points, registeredAtMs, retired, lostTail }) => ({
+        ({
           vm,
+          maps,
+          state,
+          captures,
+          checkpoints,
+          points,
+          registeredAtMs,
+          retired,
+          lostTail,
+        }) => ({
+          vm,
+          maps: [...maps],
           state,
           firstKept: points.firstKept,
           registeredAtMs,
@@ -109,6 +123,7 @@ export function catalogueOf(text: string): Catalogue {
   for (const vm of saved.vms) {
     const entry = catalogue.entry(vm.vm);
     entry.state = vm.state;
+    entry.maps.push(...vm.maps);
     if (!ascends(vm.captures.map((row) => row.position)))
       throw new StateUnfit('captures are not in log order');
     for (const row of vm.captures satisfies CaptureRow[]) {

@@ -7,7 +7,7 @@ import type { Either } from 'fp-ts/lib/Either.js';
 import { evolvePoints, initialPoints, isForgotten, type PointsState } from '../../domain/points.ts';
 import type { ControlEvent } from '../../domain/events/control.ts';
 import { assert } from '../../domain/values/assert.ts';
-import { pageCountOf } from '../../domain/values/memory-map.ts';
+import { pageCountOf, type MemoryMap } from '../../domain/values/memory-map.ts';
 import { instantText } from '../../domain/values/instant.ts';
 import type { Point } from '../../domain/values/point.ts';
 import type { LogDamage, Position } from '../../domain/ports/event-log.ts';
@@ -59,6 +59,12 @@ export interface CheckpointRow {
   readonly timeMs: number;
 }
 
+/** A VM's memory map, from a capture on. */
+export interface MapRow {
+  readonly capture: number;
+  readonly memoryMap: MemoryMap;
+}
+
 /** What the fold of sharing says of a capture, beside what was recorded. */
 export interface FoldedCounts {
   /** Recorded stores that fold as merges. */
@@ -73,6 +79,8 @@ export class VmEntry {
   points: PointsState = initialPoints;
   readonly captures: CaptureRow[] = [];
   readonly checkpoints: CheckpointRow[] = [];
+  /** Memory maps, each with the first capture that it is of; ascending. */
+  readonly maps: MapRow[] = [];
   /** Captures that a page-table image belongs to, by the rule of page-tables.ts. */
   readonly images: number[] = [];
   imageWeight = 0;
@@ -103,6 +111,12 @@ export class VmEntry {
 
   #lastWhere(holds: (row: CaptureRow) => boolean): number {
     return lastWhere(this.captures.length, (i) => holds(this.captures[i]!));
+  }
+
+  /** The memory map at a capture; null: the event that describes it cannot be read. */
+  mapAt(capture: number): MemoryMap | null {
+    const at = lastWhere(this.maps.length, (i) => this.maps[i]!.capture <= capture);
+    return this.maps[at]?.memoryMap ?? null;
   }
 
   /** Whether a capture was given up: it is listed, and cannot be restored. */
@@ -276,10 +290,15 @@ export class Catalogue {
       case 'ContentFound':
         break;
       case 'VmRegistered':
+      case 'MemoryMapChanged':
       case 'CommandLineObserved':
       case 'CaptureCommitted':
       case 'VmRetired': {
         const entry = this.entry(event.data.vm);
+        if (event.type === 'VmRegistered' || event.type === 'MemoryMapChanged') {
+          const { memoryMap } = event.data;
+          entry.maps.push({ capture: entry.state.captures + 1, memoryMap });
+        }
         entry.state = evolveVm(entry.state, event);
         if (event.type === 'VmRegistered') entry.registeredAtMs = timeMs;
         if (event.type === 'VmRetired') entry.retired = { position, timeMs };

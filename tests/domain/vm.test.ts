@@ -2,6 +2,7 @@ import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { flatMap, type MemoryMap } from '../../domain/values/memory-map.ts';
 import { refusalText } from '../../domain/values/refusals.ts';
+import { PAGE_BYTES } from '../../domain/values/page.ts';
 import { NAME_CHARACTERS_MAX } from '../../domain/events/streams.ts';
 import {
   captureRefusal,
@@ -79,6 +80,36 @@ describe('a further capture', () => {
   test('has the next number and nothing else to say', () => {
     expect(given(registered(), committed(1, 1000)).when(commit({ timeMs: 2000 }))).toEqual(
       events(committed(2, 2000)),
+    );
+  });
+
+  test('of a live guest that has its memory elsewhere says so, once', () => {
+    const moved: MemoryMap = {
+      ...flatMap(4),
+      ranges: [{ address: 2 ** 32, block: 'ram', offset: 0, length: 4 * PAGE_BYTES }],
+    };
+    const live = { ...MEASURED, mode: 'migrate' as const };
+    const changed: VmEvent = { type: 'MemoryMapChanged', data: { vm: 'web', memoryMap: moved } };
+    const asked = commit({ memoryMap: moved, measured: live });
+    const captured = (capture: number): VmEvent => ({
+      type: 'CaptureCommitted',
+      data: { ...live, vm: 'web', capture, timeMs: 1000 },
+    });
+    expect(given(registered(), committed(1, 1000)).when(asked)).toEqual(
+      events(changed, captured(2)),
+    );
+    expect(given(registered(), committed(1, 1000), changed, captured(2)).when(asked)).toEqual(
+      events(captured(3)),
+    );
+  });
+
+  test('of a file, or of a guest that does not say, leaves addresses as they are', () => {
+    const moved = { ...flatMap(4), ranges: [] };
+    const before = given(registered(), committed(1, 1000));
+    expect(before.when(commit({ memoryMap: moved }))).toEqual(events(committed(2, 1000)));
+    const live = { ...MEASURED, mode: 'migrate' as const };
+    expect(before.when(commit({ memoryMap: moved, measured: live }))).toEqual(
+      events({ type: 'CaptureCommitted', data: { ...live, vm: 'web', capture: 2, timeMs: 1000 } }),
     );
   });
 

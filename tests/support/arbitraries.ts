@@ -214,6 +214,9 @@ export const controlEvent: fc.Arbitrary<ControlEvent> = fc.oneof(
     })
     .map((data): ControlEvent => ({ type: 'VmRegistered', data })),
   fc
+    .record({ vm: name, memoryMap })
+    .map((data): ControlEvent => ({ type: 'MemoryMapChanged', data })),
+  fc
     .record({ vm: name, argv: fc.array(fc.string()) })
     .map((data): ControlEvent => ({ type: 'CommandLineObserved', data })),
   captureCommitted.map((data): ControlEvent => ({ type: 'CaptureCommitted', data })),

@@ -194,6 +194,19 @@ export const GOLDEN_CONTROL_EVENTS: readonly ControlEvent[] = [
       parent: { vm: 'master', capture: 3 },
     },
   },
+  {
+    type: 'MemoryMapChanged',
+    data: {
+      vm: 'web-1',
+      memoryMap: {
+        blocks: [
+          { name: 'pc.ram', pages: 1_048_576 },
+          { name: 'vga.vram', pages: 4096 },
+        ],
+        ranges: [{ address: 4_244_635_648, block: 'vga.vram', offset: 0, length: 16_777_216 }],
+      },
+    },
+  },
   { type: 'CommandLineObserved', data: { vm: 'web-1', argv: ['qemu-system-x86_64', '-m', '4G'] } },
   {
     type: 'CaptureCommitted',

@@ -336,10 +336,11 @@ export class LiveGuest {
     );
   }
 
-  /** Guest-physical ranges as QEMU itself lists them, asked for once. */
+  /** Guest-physical ranges as QEMU itself lists them now; as before where it does not answer. */
   async #refined(state: GuestState): Promise<Pick<GuestState, 'memoryMap'>> {
     const { blocks, ranges } = state.memoryMap;
-    this.#ranges ??= rangesOfFlatView(await this.#qmp.monitor('info mtree -f'), blocks) ?? ranges;
+    const asked = rangesOfFlatView(await this.#qmp.monitor('info mtree -f'), blocks);
+    this.#ranges = asked ?? this.#ranges ?? ranges;
     return { memoryMap: { blocks, ranges: this.#ranges } };
   }
 

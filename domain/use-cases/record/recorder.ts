@@ -43,6 +43,8 @@ export interface RecordPorts extends CapturePorts {
   readonly models: RecorderModels;
   readonly fingerprints: FingerprintStore;
   readonly openGroup: OpenGroup;
+  /** Before the first event of a kind that earlier releases do not know. */
+  readonly raiseFormat: () => Promise<void>;
 }
 
 export interface Committed extends CaptureCounts {
@@ -261,6 +263,7 @@ export class Recorder {
     of: { readonly counts: CaptureCounts; readonly events: readonly ControlEvent[] },
   ): Promise<Committed> {
     const capture = this.#ports.models.vm(this.#options.vm).captures + 1;
+    if (of.events.some(({ type }) => type === 'MemoryMapChanged')) await this.#ports.raiseFormat();
     const { position } = await writer.log.append(valueOf(encodeControls(this.#ports, of.events)));
     return { ...of.counts, capture, position, timeMs };
   }

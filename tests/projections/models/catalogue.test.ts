@@ -119,6 +119,26 @@ describe('the catalogue', () => {
     expect(entryOf(ledger, 'b').state.isRetired).toBe(true);
   });
 
+  test('knows the memory map of each capture, also after it is read back', async () => {
+    const { ledger } = await makeLedger();
+    const { catalogue } = ledger.state;
+    const first = entryOf(ledger).mapAt(1)!;
+    const memoryMap = { ...first, ranges: [] };
+    const event = { type: 'MemoryMapChanged', data: { vm: 'a', memoryMap } } as const;
+    catalogue.apply(
+      { _tag: 'control', event, position: 10_000n, timeMs: AT, id: 'e', stream: 'vm-a' },
+      { overridden: 0, broken: 0 },
+    );
+    for (const read of [catalogue, catalogueOf(catalogueText(catalogue))]) {
+      const entry = read.vms.get('a')!;
+      expect(entry.mapAt(1)).toEqual(first);
+      expect(entry.mapAt(3)).toEqual(first);
+      expect(entry.mapAt(4)).toEqual(memoryMap);
+      expect(entry.state.registered?.memoryMap).toEqual(memoryMap);
+      expect(read.vms.get('b')!.mapAt(1)).toEqual(first);
+    }
+  });
+
   test('gives a page-table image to the capture that brings the weight to the page count', async () => {
     const ledger = new HandMadeLedger();
     const pages = Array.from({ length: 200 }, (_, i) => i + 1);

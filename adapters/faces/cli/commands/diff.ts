@@ -28,8 +28,8 @@ function pointOf(ledger: Ledger, vm: string, text: string): VmPoint {
 
 const shown = (address: number | null): string => (address === null ? '-' : addressText(address));
 
-const memoryMapOf = ({ entry }: VmPoint) =>
-  entry.state.registered?.memoryMap ?? { blocks: [], ranges: [] };
+const memoryMapOf = ({ entry, row }: VmPoint) =>
+  entry.mapAt(row.capture) ?? { blocks: [], ranges: [] };
 
 /** Waits until what was printed so far is taken: a difference may be larger than memory. */
 const drained = (): Promise<void> =>
@@ -78,7 +78,7 @@ export const run = (command: Command): Promise<void> =>
     const a = pointOf(ledger, options.vm, command.args[0]!);
     const b = pointOf(ledger, options.vm, command.args[1]!);
     const withBytes = options.bytes ?? false;
-    const map = memoryMapOf(a);
+    const map = memoryMapOf(b);
     const runs = new Runs(output);
     let count = 0;
     for await (const differing of diffOf(ledger, { a, b, withBytes }))
@@ -91,7 +91,7 @@ export const run = (command: Command): Promise<void> =>
         if (process.stdout.writableNeedDrain) await drained();
       }
     runs.flush();
-    const pages = Math.max(pageCountOf(map), pageCountOf(memoryMapOf(b)));
+    const pages = Math.max(pageCountOf(map), pageCountOf(memoryMapOf(a)));
     output.summary('diff', { vm: options.vm, pages, differing: count, bytes: count * PAGE_BYTES });
     output.print(`${count} of ${pages} pages differ`);
   });
