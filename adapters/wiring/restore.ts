@@ -9,7 +9,7 @@ import { TARGET_FORMATS, type TargetFormatName } from '../guests/targets.ts';
 import { assert } from '../../domain/values/assert.ts';
 import type { DeviceState } from '../../domain/values/device-state.ts';
 import { LedgerError } from '../../domain/values/ledger-error.ts';
-import { flatMap, type MemoryMap } from '../../domain/values/memory-map.ts';
+import { flatMap } from '../../domain/values/memory-map.ts';
 import {
   layOut,
   rawLayoutOf,
@@ -23,6 +23,7 @@ import { assertWhole } from '../../domain/use-cases/pages/patch-chain.ts';
 import { readDevice } from '../../domain/use-cases/restore/device-state.ts';
 import { restoreGuest } from '../../domain/use-cases/restore/restore-guest.ts';
 import type { CaptureRow, VmEntry } from '../../projections/models/catalogue.ts';
+import { memoryMapOf } from '../../projections/models/page-tables.ts';
 import { isDeviceLost } from '../../projections/questions/affected-points.ts';
 import { decodeBatches } from '../../projections/commits.ts';
 import { holdingsOf } from '../../projections/table.ts';
@@ -41,23 +42,11 @@ type OnProgress = (progress: { readonly pages: number; readonly pageCount: numbe
 
 const labelOf = ({ entry, row }: VmPoint): string => `capture ${row.capture} of VM ${entry.vm}`;
 
-/** The memory map at a point. POINT_DAMAGED where the event that describes it cannot be read. */
-export function memoryMapOf({ entry, row }: VmPoint): MemoryMap {
-  const memoryMap = entry.mapAt(row.capture);
-  if (memoryMap !== null) return memoryMap;
-  throw new LedgerError(
-    'POINT_DAMAGED',
-    `capture ${row.capture} of VM ${entry.vm} cannot be restored: the event that describes its memory is damaged; run \`pageledger verify\``,
-    { vm: entry.vm },
-  );
-}
-
 async function tableOf(
   ledger: Ledger,
   point: VmPoint,
   { isWhole }: { readonly isWhole: boolean },
 ): Promise<Uint32Array> {
-  memoryMapOf(point);
   const table = await ledger.state.tables.at(point.entry, ledger.state.contents, point.row);
   if (isWhole) assertWhole(table, labelOf(point));
   return table;

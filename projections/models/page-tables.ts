@@ -6,8 +6,8 @@
 import * as either from 'fp-ts/lib/Either.js';
 import { ColumnsRoom, decodePageColumns } from '../../domain/events/pages-written.ts';
 import { BATCH_ROWS_MAX } from '../../domain/values/page.ts';
-import { isLedgerError } from '../../domain/values/ledger-error.ts';
-import { pageCountOf } from '../../domain/values/memory-map.ts';
+import { isLedgerError, LedgerError } from '../../domain/values/ledger-error.ts';
+import { pageCountOf, type MemoryMap } from '../../domain/values/memory-map.ts';
 import type { StateFiles } from '../../domain/ports/derived-files.ts';
 import type { EventLog, StoredEvent } from '../../domain/ports/event-log.ts';
 import { vmStream } from '../../domain/events/streams.ts';
@@ -24,6 +24,18 @@ import {
   type PageTable,
 } from '../table.ts';
 import type { Contents } from './contents.ts';
+
+/** The memory map at a point. POINT_DAMAGED where the event that describes it cannot be read. */
+export function memoryMapOf(of: { readonly entry: VmEntry; readonly row: CaptureRow }): MemoryMap {
+  const { entry, row } = of;
+  const memoryMap = entry.mapAt(row.capture);
+  if (memoryMap !== null) return memoryMap;
+  throw new LedgerError(
+    'POINT_DAMAGED',
+    `capture ${row.capture} of VM ${entry.vm} cannot be restored: the event that describes its memory is damaged; run \`pageledger verify\``,
+    { vm: entry.vm },
+  );
+}
 
 /** After a table: the packs that are numbered, and their numbering; then which commit it is after. */
 const IMAGE_END_BYTES = 12;
@@ -86,9 +98,9 @@ export class PageTables {
 
   /** The page table of a VM right after a capture. O(pages), whatever the history's length. */
   async at(entry: VmEntry, contents: Contents, row: CaptureRow): Promise<PageTable> {
-    const { registered } = entry.state;
-    assert(registered !== null, 'a VM with a page table is registered');
-    const pages = pageCountOf(registered.memoryMap);
+    // Of the VM as it is now: a map grows at its end.
+    const memoryMap = entry.state.registered?.memoryMap ?? memoryMapOf({ entry, row });
+    const pages = pageCountOf(memoryMap);
     const images = entry.images.filter((capture) => capture <= row.capture);
     let table: PageTable | null = null;
     let from = 0;
@@ -99,7 +111,7 @@ export class PageTables {
       table = await this.#loadImage({ vm: entry.vm, row: of, contents }, pages);
     }
     if (table === null) {
-      table = unknownTable(registered.memoryMap);
+      table = unknownTable(memoryMap);
       from = 0;
     }
     // An image that is older than what stands for a lost content names that.

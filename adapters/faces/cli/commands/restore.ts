@@ -6,11 +6,11 @@ import { PAGE_BYTES } from '../../../../domain/values/page.ts';
 import type { RawLayout, RawLayoutName } from '../../../../domain/values/raw-layout.ts';
 import {
   layoutOf,
-  memoryMapOf,
   restoreToFile,
   restoreToStream,
   type RestoreFormat,
 } from '../../../wiring/restore.ts';
+import { memoryMapOf } from '../../../../projections/models/page-tables.ts';
 import { EXIT_DAMAGE, UsageError } from '../failure.ts';
 import { interruptible } from '../interruption.ts';
 import { bytesText } from '../output.ts';
