@@ -3,46 +3,32 @@
 // about such a ledger is answered or refused with a clear error: no broken invariant, nothing
 // unexpected.
 //
-// PAGELEDGER_MUTATIONS: how many events are changed; PAGELEDGER_SEED: the seed they are drawn by.
+// PAGELEDGER_CHANGED_EVENTS: how many events are changed; PAGELEDGER_SEED: the seed they are drawn by.
 
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { openEventLog } from '../../adapters/stores/event-log-embedded/event-log-embedded.ts';
 import type { StoredEvent } from '../../domain/ports/event-log.ts';
-import { compact, forgetPoints, takeCheckpoint, verify, type Ledger } from '../../index.ts';
-import { freshDisk, openWorld, recordTable, tableAt } from '../support/compaction-world.ts';
+import { compact, forgetPoints, verify, type Ledger } from '../../index.ts';
+import { openWorld, recordTable, tableAt } from '../support/compaction-world.ts';
 import { clearCode } from '../support/damaged-ledger.ts';
 import { seededRandom } from '../support/images.ts';
 import { mutated } from '../support/mutations.ts';
 import { valueOf } from '../support/outcomes.ts';
+import { recordSeries } from '../support/spoiled-series.ts';
 import { makeTemporaryFolder, type TemporaryFolder } from '../support/temporary-folder.ts';
 import type { LossyFiles } from './lossy-files.ts';
 
-const MUTATIONS = Number(process.env['PAGELEDGER_MUTATIONS'] ?? 30);
+const CHANGES = Number(process.env['PAGELEDGER_CHANGED_EVENTS'] ?? 30);
 const SEED = Number(process.env['PAGELEDGER_SEED'] ?? 20_267);
 const LOG = '/disk/ledger/log';
 
 let folder: TemporaryFolder;
 let files: LossyFiles;
-let events: StoredEvent[];
+let events: readonly StoredEvent[];
 
 beforeAll(async () => {
   folder = await makeTemporaryFolder();
-  files = freshDisk();
-  const ledger = await openWorld(files);
-  const record = (vm: string, table: readonly number[]): Promise<unknown> =>
-    recordTable(ledger, { vm, group: null, table, folder: folder.path });
-  await record('a', [32, 48, 1, 64]);
-  await record('b', [32, 80, 2, 3]);
-  await record('a', [33, 48, 1, 65]);
-  await takeCheckpoint(ledger, { vm: 'a', name: 'named', capture: 1 });
-  await record('a', [34, 49, 4, 65]);
-  await forgetPoints(ledger, { vm: 'a', before: '@3' });
-  await compact(ledger, { graceMs: 3_600_000, isDryRun: false });
-  await record('b', [34, 81, 2, 3]);
-  events = [];
-  for await (const chunk of ledger.log.read({ from: 0n }))
-    for (const item of chunk.items) if (item._tag === 'event') events.push(item.event);
-  await ledger.close();
+  ({ files, events } = await recordSeries(folder.path));
 });
 afterAll(() => folder.remove());
 
@@ -98,11 +84,11 @@ async function faultsOf(changed: readonly StoredEvent[]): Promise<string[]> {
   return faults;
 }
 
-test(`${MUTATIONS} changed events break nothing (PAGELEDGER_SEED=${SEED})`, async () => {
+test(`${CHANGES} changed events break nothing (PAGELEDGER_SEED=${SEED})`, async () => {
   expect(await faultsOf(events)).toEqual([]);
   const random = seededRandom(SEED);
   const faults: string[] = [];
-  for (let i = 0; i < MUTATIONS && faults.length < 5; i += 1) {
+  for (let i = 0; i < CHANGES && faults.length < 5; i += 1) {
     const at = random(events.length);
     const { type, data } = events[at]!;
     const changed = events.with(at, { ...events[at]!, data: mutated(data, random) });

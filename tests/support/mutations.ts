@@ -77,7 +77,8 @@ const MUTATIONS: readonly Mutation[] = [
 
 /** Bytes with one to three changes. */
 export function mutated(bytes: Uint8Array, random: Random): Uint8Array {
-  let changed = bytes;
+  // Of a Buffer, `slice` would be a view.
+  let changed: Uint8Array = new Uint8Array(bytes);
   for (let left = 1 + random(3); left > 0; left -= 1)
     if (changed.length > 0) changed = MUTATIONS[random(MUTATIONS.length)]!(changed, random);
   return changed;
