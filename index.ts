@@ -99,12 +99,15 @@ export { isDamage } from './projections/questions/verify.ts';
 export { fingerprint } from './adapters/wiring/fingerprint.ts';
 export { copyLedger, type Copied, type CopyProgress } from './adapters/wiring/copy.ts';
 export {
-  compact,
   dropCheckpoint,
+  dropVm,
   forgetPoints,
-  graceMsOf,
+  type ForgetRequest,
+  type ForgetRow,
   type Forgotten,
-} from './adapters/wiring/compact.ts';
+} from './adapters/wiring/forget.ts';
+export type { KeepRules } from './domain/retention.ts';
+export { compact, graceMsOf } from './adapters/wiring/compact.ts';
 export type { Compacted, CompactRequest } from './domain/use-cases/compact/compact.ts';
 
 // Sharing groups and patterns.

@@ -1,12 +1,12 @@
-// Points that are kept (brief, section 4, Forgetting): a VM's captures from one on, and before it those
-// that checkpoints name. One stream beside the VM's own says so, so that a point can be named while its
+// Points that are kept (brief, section 4, Forgetting): a VM's captures, but for those that were given up
+// and have no checkpoint. One stream beside the VM's own says so, so that a point can be named while its
 // VM is recorded, and none is named and forgotten at once. The events of forgotten pages stay in the
 // log; what only they held is released and given back by compaction.
 
 import * as either from 'fp-ts/lib/Either.js';
 import type { Either } from 'fp-ts/lib/Either.js';
-import type { NonEmptyArray } from 'fp-ts/lib/NonEmptyArray.js';
 import type { EventOf } from './events/control.ts';
+import { isInRanges, unionOf, type CaptureRanges } from './values/capture-ranges.ts';
 import type { Refusal } from './values/refusals.ts';
 import { isName } from './events/streams.ts';
 
@@ -16,8 +16,8 @@ export type PointsEvent = EventOf<'CheckpointTaken' | 'CheckpointDropped' | 'Poi
 export interface PointsState {
   /** Captures by checkpoint name. */
   readonly names: ReadonlyMap<string, number>;
-  /** Captures from this one on are kept, whether they have names or not. */
-  readonly firstKept: number;
+  /** Captures that nothing but a name keeps. */
+  readonly givenUp: CaptureRanges;
 }
 
 export interface TakeCheckpoint {
@@ -36,51 +36,100 @@ export interface DropCheckpoint {
   readonly name: string;
 }
 
+/** Gives captures up: those that have a checkpoint stay for as long as they have. */
 export interface ForgetPoints {
   readonly _tag: 'ForgetPoints';
   readonly vm: string;
-  /** An existing capture of the VM: the first that is kept. */
-  readonly before: number;
+  readonly captures: CaptureRanges;
+  /** The VM's newest capture, as its own stream says: it stays. */
+  readonly newest: number;
 }
 
-export type PointsCommand = TakeCheckpoint | DropCheckpoint | ForgetPoints;
-
-export const initialPoints: PointsState = { names: new Map(), firstKept: 1 };
-
-/** Whether a capture cannot be restored any more. O(checkpoints) for one before the first kept. */
-export function isForgotten({ names, firstKept }: PointsState, capture: number): boolean {
-  if (capture >= firstKept) return false;
-  for (const named of names.values()) if (named === capture) return false;
-  return true;
+/** Gives all of a VM up, its checkpoints and its newest capture too. Its life has ended. */
+export interface ForgetVm {
+  readonly _tag: 'ForgetVm';
+  readonly vm: string;
+  readonly newest: number;
 }
 
-/** How many captures before one would be given up. */
-function forgottenCount({ names, firstKept }: PointsState, before: number): number {
-  const kept = new Set([...names.values()].filter((capture) => capture >= firstKept));
-  const keptBefore = [...kept].filter((capture) => capture < before).length;
-  return Math.max(0, before - firstKept - keptBefore);
+export type PointsCommand = TakeCheckpoint | DropCheckpoint | ForgetPoints | ForgetVm;
+
+export const initialPoints: PointsState = { names: new Map(), givenUp: [] };
+
+/** Ranges of one event: below EVENT_BYTES_MAX whatever the numbers are. */
+const EVENT_RANGES_MAX = 8192;
+
+const isNamed = ({ names }: PointsState, capture: number): boolean => {
+  for (const named of names.values()) if (named === capture) return true;
+  return false;
+};
+
+/** Whether a capture cannot be restored any more. O(log ranges), and O(checkpoints) of one given up. */
+export const isForgotten = (state: PointsState, capture: number): boolean =>
+  isInRanges(state.givenUp, capture) && !isNamed(state, capture);
+
+/** The kept capture nearest to one, downwards or upwards; null: there is none. */
+function nearestKept(
+  state: PointsState,
+  { from, step, newest }: { readonly from: number; readonly step: 1 | -1; readonly newest: number },
+): number | null {
+  for (let capture = from + step; capture >= 1 && capture <= newest; capture += step)
+    if (!isForgotten(state, capture)) return capture;
+  return null;
 }
+
+/** The refusal of a capture that is forgotten. */
+export const pointForgotten = (
+  state: PointsState,
+  {
+    vm,
+    capture,
+    newest,
+  }: { readonly vm: string; readonly capture: number; readonly newest: number },
+): Refusal => ({
+  _tag: 'PointForgotten',
+  vm,
+  capture,
+  before: nearestKept(state, { from: capture, step: -1, newest }),
+  after: nearestKept(state, { from: capture, step: 1, newest }),
+});
 
 function take(
   state: PointsState,
   { vm, name, capture, isRetired }: TakeCheckpoint,
-): Either<Refusal, NonEmptyArray<PointsEvent>> {
+): Either<Refusal, readonly PointsEvent[]> {
   if (isRetired) return either.left({ _tag: 'VmRetired', vm });
   if (!isName(name)) return either.left({ _tag: 'BadCheckpointName', name });
   const existing = state.names.get(name);
   if (existing !== undefined)
     return either.left({ _tag: 'CheckpointExists', vm, name, capture: existing });
-  if (isForgotten(state, capture)) {
-    const { firstKept } = state;
-    return either.left({ _tag: 'PointForgotten', vm, capture, firstKept });
-  }
+  // The newest capture of a VM that is not retired is kept.
+  const newest = Number.POSITIVE_INFINITY;
+  if (isForgotten(state, capture))
+    return either.left(pointForgotten(state, { vm, capture, newest }));
   return either.right([{ type: 'CheckpointTaken', data: { vm, name, capture } }]);
 }
 
-/** What naming a point, giving a name up or forgetting brings about, or why not. */
+/** The events that give captures up, as many as their size needs; none where all were before. */
+function giveUp(state: PointsState, vm: string, captures: CaptureRanges): readonly PointsEvent[] {
+  const isNews = captures.some(([first, last]) => {
+    for (let capture = first; capture <= last; capture += 1)
+      if (!isInRanges(state.givenUp, capture)) return true;
+    return false;
+  });
+  const events: PointsEvent[] = [];
+  if (!isNews) return events;
+  for (let at = 0; at < captures.length; at += EVENT_RANGES_MAX) {
+    const some = captures.slice(at, at + EVENT_RANGES_MAX);
+    events.push({ type: 'PointsForgotten', data: { vm, captures: some } });
+  }
+  return events;
+}
+
+/** What naming a point, giving a name up or forgetting brings about: nothing where it is done, or why not. */
 export const decidePoints =
   (state: PointsState) =>
-  (command: PointsCommand): Either<Refusal, NonEmptyArray<PointsEvent>> => {
+  (command: PointsCommand): Either<Refusal, readonly PointsEvent[]> => {
     const { vm } = command;
     switch (command._tag) {
       case 'TakeCheckpoint':
@@ -92,10 +141,19 @@ export const decidePoints =
           : either.left({ _tag: 'CheckpointUnknown', vm, name });
       }
       case 'ForgetPoints': {
-        const { before } = command;
-        return forgottenCount(state, before) === 0
-          ? either.left({ _tag: 'NothingToForget', vm, before })
-          : either.right([{ type: 'PointsForgotten', data: { vm, before } }]);
+        const { captures, newest: capture } = command;
+        return captures.length > 0 && captures.at(-1)![1] >= capture
+          ? either.left({ _tag: 'NewestKept', vm, capture })
+          : either.right(giveUp(state, vm, captures));
+      }
+      case 'ForgetVm': {
+        const names = [...state.names.keys()];
+        const dropped = names.map((name): PointsEvent => ({
+          type: 'CheckpointDropped',
+          data: { vm, name },
+        }));
+        const captures: CaptureRanges = command.newest === 0 ? [] : [[1, command.newest]];
+        return either.right([...dropped, ...giveUp(state, vm, captures)]);
       }
       default:
         return command satisfies never;
@@ -113,7 +171,7 @@ export function evolvePoints(state: PointsState, event: PointsEvent): PointsStat
       return { ...state, names };
     }
     case 'PointsForgotten':
-      return { ...state, firstKept: Math.max(state.firstKept, event.data.before) };
+      return { ...state, givenUp: unionOf(state.givenUp, event.data.captures) };
     default:
       return event satisfies never;
   }

@@ -1,11 +1,9 @@
-// Forgetting and compaction, joined (brief, section 5, `forget` and `compact`).
+// Compaction, joined (brief, section 5, `compact`).
 
 import { randomBytes } from 'node:crypto';
 import { slotAt } from '../../domain/values/place.ts';
 import { lockCompactor } from '../stores/locks/compactor-lock.ts';
 import { mayBeWritten } from '../stores/locks/writers-presence.ts';
-import { decidePoints } from '../../domain/points.ts';
-import { pointsStream } from '../../domain/events/streams.ts';
 import {
   compactLedger,
   type Compacted,
@@ -19,53 +17,6 @@ import type { Ledger } from './ledger.ts';
 import { run } from '../../domain/ports/run.ts';
 
 export type { Compacted, CompactRequest } from '../../domain/use-cases/compact/compact.ts';
-
-/** What was given up. */
-export interface Forgotten {
-  readonly vm: string;
-  /** Captures that cannot be restored any more, and could before. */
-  readonly captures: readonly number[];
-  /** The first that is kept, whatever checkpoints name. */
-  readonly firstKept: number;
-}
-
-/** Gives up a VM's captures before a point, but for those that checkpoints name. */
-export async function forgetPoints(
-  ledger: Ledger,
-  request: { readonly vm: string; readonly before: string },
-): Promise<Forgotten> {
-  const { vm } = request;
-  let kept: readonly number[] = [];
-  let firstKept = 1;
-  const restorable = (): number[] => {
-    const entry = ledger.vm(vm);
-    const numbers = entry.captures.map(({ capture }) => capture);
-    return numbers.filter((capture) => !entry.isForgotten(capture));
-  };
-  await ledger.decide(pointsStream(vm), () => {
-    const entry = ledger.vm(vm);
-    const { capture: before } = ledger.locate(entry, request.before);
-    kept = restorable();
-    firstKept = before;
-    return decidePoints(entry.points)({ _tag: 'ForgetPoints', vm, before });
-  });
-  const left = new Set(restorable());
-  return { vm, captures: kept.filter((capture) => !left.has(capture)), firstKept };
-}
-
-/** Gives a checkpoint's name up: what only it kept is forgotten. Gives the capture that it named. */
-export async function dropCheckpoint(
-  ledger: Ledger,
-  request: { readonly vm: string; readonly name: string },
-): Promise<{ readonly capture: number; readonly isForgotten: boolean }> {
-  let capture = 0;
-  await ledger.decide(pointsStream(request.vm), () => {
-    const { points } = ledger.vm(request.vm);
-    capture = points.names.get(request.name) ?? 0;
-    return decidePoints(points)({ _tag: 'DropCheckpoint', ...request });
-  });
-  return { capture, isForgotten: ledger.vm(request.vm).isForgotten(capture) };
-}
 
 function placesOf({ state }: Ledger): ContentPlaces {
   return {

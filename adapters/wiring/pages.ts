@@ -57,9 +57,13 @@ export async function whoHolds(
   return { identifier, holders: await holdersOf(ports, holdings, of.at) };
 }
 
+const isForgotten = ({ entry, row }: VmPoint): boolean => entry.isForgotten(row.capture);
+
 /**
  * The pages that differ between two points, ascending, some thousands at a time; with their changed
- * bytes where asked. Ranges are valid until the next ones are asked for.
+ * bytes where asked. Ranges are valid until the next ones are asked for. Of forgotten captures the
+ * events tell what differs, and nothing tells the bytes: ranges are null, and pages that only their
+ * bytes would tell apart count as differing.
  */
 export async function* diffOf(
   ledger: Ledger,
@@ -77,6 +81,7 @@ export async function* diffOf(
     b: await side(of.b),
     isGrammarWidened: state.catalogue.facts.patterns.length > 0,
     withBytes: of.withBytes,
+    hasPages: !isForgotten(of.a) && !isForgotten(of.b),
   });
 }
 

@@ -5,6 +5,7 @@
 import * as either from 'fp-ts/lib/Either.js';
 import type { Either } from 'fp-ts/lib/Either.js';
 import * as t from 'io-ts';
+import { areRanges } from '../values/capture-ranges.ts';
 import { captureModeOf, type CaptureMode } from '../values/capture-mode.ts';
 import { LedgerError } from '../values/ledger-error.ts';
 import { pageCountOf } from '../values/memory-map.ts';
@@ -40,6 +41,12 @@ const capture = t.refinement(count, (n) => n >= 1 && n <= CAPTURE_MAX, 'capture'
 /** JSON can write 1e999, which reads as infinity and is no instant that a calendar knows. */
 const timeMs = t.refinement(t.number, (ms) => Math.abs(ms) <= TIME_MS_MAX, 'timeMs');
 const durationMs = t.refinement(timeMs, (ms) => ms >= 0, 'durationMs');
+/** Captures, in ranges. */
+const captureRanges = t.refinement(
+  t.readonlyArray(t.readonly(t.tuple([capture, capture]))),
+  areRanges,
+  'captureRanges',
+);
 /** Names become those of streams, files and keys: nothing else passes. */
 const name = t.refinement(t.string, isName, 'name');
 const groupName = t.refinement(t.string, isGroupName, 'groupName');
@@ -108,7 +115,7 @@ export const CONTROL_CODECS = {
   }),
   CheckpointTaken: t.strict({ vm: name, name, capture }),
   CheckpointDropped: t.strict({ vm: name, name }),
-  PointsForgotten: t.strict({ vm: name, before: capture }),
+  PointsForgotten: t.strict({ vm: name, captures: captureRanges }),
   ContentReleased: t.strict({
     seen: orNull(t.strict({ vm: name, capture })),
     packs: t.readonlyArray(t.strict({ pack: packName, slots: slotSet })),
@@ -124,6 +131,7 @@ export type GroupCreated = t.TypeOf<typeof CONTROL_CODECS.GroupCreated>;
 export type PatternAdded = t.TypeOf<typeof CONTROL_CODECS.PatternAdded>;
 export type VmRegistered = t.TypeOf<typeof CONTROL_CODECS.VmRegistered>;
 export type CaptureCommitted = t.TypeOf<typeof CONTROL_CODECS.CaptureCommitted>;
+export type PointsForgotten = t.TypeOf<typeof CONTROL_CODECS.PointsForgotten>;
 export type ContentReleased = t.TypeOf<typeof CONTROL_CODECS.ContentReleased>;
 export type ContentLost = t.TypeOf<typeof CONTROL_CODECS.ContentLost>;
 /** What a VM shares: patterns alone, contents inside itself, or contents of its group. */
@@ -186,6 +194,7 @@ const SCHEMAS: Readonly<Record<string, number>> = {
   LedgerCreated: 2,
   PackWritten: 2,
   PagesWritten: 2,
+  PointsForgotten: 2,
 };
 /** Current schema version of an event's type. Earlier ones are read as well. */
 export const schemaOf = (type: string): number => SCHEMAS[type] ?? 1;
@@ -255,6 +264,15 @@ export const newerEvent = ({ type, schema, position }: Envelope): LedgerError =>
     { type, schema, position },
   );
 
+const POINTS_FORGOTTEN_1 = t.strict({ vm: name, before: capture });
+
+/** A PointsForgotten of schema 1 says the first capture that is kept. */
+const forgottenBefore = (json: unknown): t.Validation<PointsForgotten> =>
+  either.map(({ vm, before }: t.TypeOf<typeof POINTS_FORGOTTEN_1>) => ({
+    vm,
+    captures: before === 1 ? [] : ([[1, before - 1]] as const),
+  }))(POINTS_FORGOTTEN_1.decode(json));
+
 /** The control event in an envelope: EVENT_NEWER for a schema we do not know, EVENT_INVALID for bytes that are no such event. */
 export function decodeControl(envelope: Envelope): Either<LedgerError, ControlEvent> {
   const where = `the event at position ${envelope.position}`;
@@ -276,7 +294,8 @@ export function decodeControl(envelope: Envelope): Either<LedgerError, ControlEv
     return invalid('its data is not JSON');
   }
   const codec: t.Mixed = CONTROL_CODECS[envelope.type];
-  const decoded = codec.decode(json);
+  const isOld = envelope.type === 'PointsForgotten' && envelope.schema === 1;
+  const decoded = isOld ? forgottenBefore(json) : codec.decode(json);
   // The codec of a type decodes that type's data.
   if (either.isRight(decoded)) return either.right({ type: envelope.type, data: decoded.right });
   return invalid(`the field ${fieldOf(decoded.left)} does not fit`);

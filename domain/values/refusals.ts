@@ -57,10 +57,12 @@ export type Refusal =
       readonly _tag: 'PointForgotten';
       readonly vm: string;
       readonly capture: number;
-      readonly firstKept: number;
+      /** The nearest captures that are kept, before it and after; null: there is none. */
+      readonly before: number | null;
+      readonly after: number | null;
     }
   | { readonly _tag: 'ManyPacksLost'; readonly lost: number; readonly packs: number }
-  | { readonly _tag: 'NothingToForget'; readonly vm: string; readonly before: number }
+  | { readonly _tag: 'NewestKept'; readonly vm: string; readonly capture: number }
   | {
       readonly _tag: 'GfnOutOfRange';
       readonly vm: string;
@@ -126,9 +128,9 @@ const REFUSALS: Readonly<Record<Refusal['_tag'], FailureFacts>> = {
     advice:
       'See that all of this page store is there; then run `pageledger verify --repair --yes`.',
   },
-  NothingToForget: {
+  NewestKept: {
     kind: 'failed',
-    advice: 'Name a later point, or give a checkpoint up with `pageledger checkpoint --drop`.',
+    advice: 'End the VM with all of its captures: `pageledger drop`.',
   },
   GfnOutOfRange: {
     kind: 'absent',
@@ -193,6 +195,14 @@ function sharingText(refusal: BadSharing): string {
   return `the VM ${refusal.vm} was registered with --share ${refusal.share}, not ${refusal.asked}: what a VM may share is fixed at its first capture; leave --share out or record under another name`;
 }
 
+/** The points that are kept nearest to one that is not. */
+function nearestText({ before, after }: Refusal & { readonly _tag: 'PointForgotten' }): string {
+  if (before === null && after === null) return 'no capture of the VM is kept';
+  if (after === null) return `the nearest that is kept is @${before}, before it`;
+  if (before === null) return `the nearest that is kept is @${after}, after it`;
+  return `the nearest that are kept are @${before} and @${after}`;
+}
+
 /** The sentence of a refusal: what was found, what was expected, what to do. */
 export function refusalText(refusal: Refusal): string {
   switch (refusal._tag) {
@@ -233,11 +243,11 @@ export function refusalText(refusal: Refusal): string {
     case 'CheckpointUnknown':
       return `the VM ${refusal.vm} has no checkpoint ${refusal.name}; \`pageledger checkpoints\` lists those it has`;
     case 'PointForgotten':
-      return `capture ${refusal.capture} of VM ${refusal.vm} was forgotten: its memory can no longer be given back; captures from ${refusal.firstKept} on are kept, and those that \`pageledger checkpoints --vm ${refusal.vm}\` lists`;
+      return `capture ${refusal.capture} of VM ${refusal.vm} was forgotten: its memory can no longer be given back; ${nearestText(refusal)}`;
     case 'ManyPacksLost':
       return `${refusal.lost} of ${refusal.packs} packs are missing or damaged, which is more than a hundredth of them, so they are not taken for lost: this may be a wrong or half mounted page store`;
-    case 'NothingToForget':
-      return `no capture of VM ${refusal.vm} before ${refusal.before} is left to forget: each was forgotten before or has a checkpoint; \`pageledger checkpoint --drop\` gives one up`;
+    case 'NewestKept':
+      return `capture ${refusal.capture} is the newest of VM ${refusal.vm}, which is always kept: \`pageledger drop --vm ${refusal.vm}\` ends the VM with all of its captures`;
     case 'GfnOutOfRange':
       return `page ${refusal.gfn} is not in VM ${refusal.vm}, whose pages are 0 to ${refusal.pages - 1}`;
     case 'AddressUnmapped':

@@ -18,15 +18,24 @@ export interface KeptCapture {
 
 const NOTHING = new Uint32Array(0);
 
-/** Captures of a VM that can be restored, oldest first. O(pages) a run and O(page events). */
+/** Whether a capture of a VM is meant. */
+export type CaptureFilter = (entry: VmEntry, capture: number) => boolean;
+
+const isKept: CaptureFilter = (entry, capture) => !entry.isForgotten(capture);
+
+/**
+ * Captures of a VM, oldest first: those that can be restored, or others. O(pages) a run and O(page
+ * events).
+ */
 export async function* keptCaptures(
   state: LedgerState,
   entry: VmEntry,
+  isMeant = isKept,
 ): AsyncGenerator<KeptCapture> {
   const { contents, tables } = state;
   let before: CaptureRow | null = null;
   for (const row of entry.captures) {
-    if (entry.isForgotten(row.capture)) continue;
+    if (!isMeant(entry, row.capture)) continue;
     const follows = before !== null && before.capture === row.capture - 1;
     before = row;
     const needsEvents = follows || row.hasDevice;

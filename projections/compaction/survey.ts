@@ -5,23 +5,16 @@ import type { ContentReleased } from '../../domain/events/control.ts';
 import { placeAt } from '../../domain/values/place.ts';
 import { LedgerError } from '../../domain/values/ledger-error.ts';
 import { slotsOf } from '../../domain/values/pack.ts';
-import {
-  UNKNOWN,
-  contentOf,
-  isContent,
-  isKeptPattern,
-  keptPatternOf,
-  type Holding,
-} from '../../domain/values/holding.ts';
+import { UNKNOWN, type Holding } from '../../domain/values/holding.ts';
 import type { Position } from '../../domain/ports/event-log.ts';
 import type { Survey, SurveyedPack } from '../../domain/use-cases/compact/models.ts';
 import type { Catalogue } from '../models/catalogue.ts';
 import { decodeBatches } from '../commits.ts';
 import { isWritten, type AnyPack, type Contents } from '../models/contents.ts';
 import type { LedgerState } from '../models/ledger-state.ts';
-import { NumberSet } from '../../domain/values/number-set.ts';
 import { holdingsOf } from '../table.ts';
-import { keptCaptures } from './kept-captures.ts';
+import { HoldingSet } from './holding-set.ts';
+import { keptCaptures, type CaptureFilter } from './kept-captures.ts';
 
 /** What of a history is lost, as a sentence, or null. */
 function lossIn(catalogue: Catalogue): string | null {
@@ -37,32 +30,11 @@ function lossIn(catalogue: Catalogue): string | null {
   return null;
 }
 
-/** Contents and kept patterns. */
-class Holdings {
-  readonly #contents = new NumberSet();
-  readonly #patterns = new NumberSet();
-
-  has(holding: Holding): boolean {
-    if (isContent(holding)) return this.#contents.has(contentOf(holding));
-    return isKeptPattern(holding) && this.#patterns.has(keptPatternOf(holding));
-  }
-
-  /** False: it was there, or is of neither kind. */
-  add(holding: Holding): boolean {
-    if (isContent(holding)) return this.#contents.add(contentOf(holding));
-    return isKeptPattern(holding) && this.#patterns.add(keptPatternOf(holding));
-  }
-
-  addAll(holdings: Uint32Array): void {
-    for (const holding of holdings) this.add(holding);
-  }
-}
-
 class LedgerSurvey implements Survey {
   readonly #state: LedgerState;
-  readonly #held = new Holdings();
+  readonly #held = new HoldingSet();
   /** Not held, but what patches that are needed refer to. */
-  readonly #referred = new Holdings();
+  readonly #referred = new HoldingSet();
   #seenAt: Position = -1n;
   seen: ContentReleased['seen'] = null;
   packs: readonly SurveyedPack[] = [];
@@ -83,11 +55,11 @@ class LedgerSurvey implements Survey {
     return this.#held.has(holding) || this.#referred.has(holding);
   }
 
-  async take(): Promise<void> {
+  async take(isKept?: CaptureFilter): Promise<void> {
     this.#note();
     for (const entry of this.#state.catalogue.vms.values()) {
       if (entry.state.registered === null) continue;
-      for await (const { row, table, writes, device } of keptCaptures(this.#state, entry)) {
+      for await (const { row, table, writes, device } of keptCaptures(this.#state, entry, isKept)) {
         if (table !== null) this.#refuseUnknown(table, `${entry.vm}@${row.capture}`);
         if (table !== null) this.#held.addAll(table);
         for (const { holdings } of writes) this.#held.addAll(holdings);
@@ -180,8 +152,11 @@ class LedgerSurvey implements Survey {
   }
 }
 
-/** What is where, and what of it kept points need. LOG_DAMAGED where that cannot be told. */
-export async function surveyOf(state: LedgerState): Promise<Survey> {
+/**
+ * What is where, and what of it points need: those that are kept, or others. LOG_DAMAGED where that
+ * cannot be told.
+ */
+export async function surveyOf(state: LedgerState, isKept?: CaptureFilter): Promise<Survey> {
   const loss = lossIn(state.catalogue);
   if (loss !== null)
     throw new LedgerError(
@@ -189,6 +164,6 @@ export async function surveyOf(state: LedgerState): Promise<Survey> {
       `events are lost, so it cannot be told what is needed (${loss}); nothing is rewritten or deleted: run \`pageledger verify\`, and restore the log from a copy`,
     );
   const survey = new LedgerSurvey(state);
-  await survey.take();
+  await survey.take(isKept);
   return survey;
 }

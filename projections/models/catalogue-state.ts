@@ -19,6 +19,7 @@ export const position = new t.Type<bigint, string>(
 );
 
 const { vm: _vm, memoryMap, group, share } = CONTROL_CODECS.VmRegistered.type.props;
+const { captures: givenUp } = CONTROL_CODECS.PointsForgotten.type.props;
 const { mode } = CONTROL_CODECS.CaptureCommitted.type.props;
 
 const capture = t.strict({
@@ -59,7 +60,7 @@ const vmEntry = t.strict({
   }),
   captures: t.array(capture),
   checkpoints: t.array(checkpoint),
-  firstKept: t.number,
+  givenUp,
   registeredAtMs: t.number,
   retired: orNull(t.strict({ position, timeMs: t.number })),
   lostTail: orNull(t.string),
@@ -99,7 +100,7 @@ export const catalogueText = (catalogue: Catalogue): string =>
           vm,
           maps: [...maps],
           state,
-          firstKept: points.firstKept,
+          givenUp: points.givenUp,
           registeredAtMs,
           retired,
           lostTail,
@@ -133,7 +134,7 @@ export function catalogueOf(text: string): Catalogue {
     entry.checkpoints.push(...vm.checkpoints);
     entry.points = {
       names: new Map(vm.checkpoints.map((row) => [row.name, row.capture])),
-      firstKept: vm.firstKept,
+      givenUp: vm.givenUp,
     };
     entry.registeredAtMs = vm.registeredAtMs;
     entry.retired = vm.retired;

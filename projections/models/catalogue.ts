@@ -4,7 +4,13 @@
 import type { CaptureMode } from '../../domain/values/capture-mode.ts';
 import * as either from 'fp-ts/lib/Either.js';
 import type { Either } from 'fp-ts/lib/Either.js';
-import { evolvePoints, initialPoints, isForgotten, type PointsState } from '../../domain/points.ts';
+import {
+  evolvePoints,
+  initialPoints,
+  isForgotten,
+  pointForgotten,
+  type PointsState,
+} from '../../domain/points.ts';
 import type { ControlEvent } from '../../domain/events/control.ts';
 import { assert } from '../../domain/values/assert.ts';
 import { pageCountOf, type MemoryMap } from '../../domain/values/memory-map.ts';
@@ -167,13 +173,18 @@ export class VmEntry {
     return `captures ${number + 1} to ${next.capture - 1} are lost: the events that committed them cannot be read`;
   }
 
+  /** The refusal of a capture that is forgotten: it names the nearest that are kept. */
+  forgottenRefusal(capture: number): Refusal {
+    const newest = this.captures.at(-1)?.capture ?? 0;
+    return pointForgotten(this.points, { vm: this.vm, capture, newest });
+  }
+
   /** The capture that a point names, if it can be restored. */
   resolve(point: Point): Either<Refusal, CaptureRow> {
     const found = this.find(point);
     if (either.isLeft(found) || !this.isForgotten(found.right.capture)) return found;
     const { capture } = found.right;
-    const { firstKept } = this.points;
-    return either.left({ _tag: 'PointForgotten', vm: this.vm, capture, firstKept });
+    return either.left(this.forgottenRefusal(capture));
   }
 
   /** The capture that a point names, though it may have been forgotten. */

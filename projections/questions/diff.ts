@@ -34,6 +34,8 @@ export interface DiffRequest {
   /** Whether patterns were added to the grammar: what was a content before may be a pattern since. */
   readonly isGrammarWidened: boolean;
   readonly withBytes: boolean;
+  /** Whether pages can be read; else what only their bytes would tell apart counts as differing. */
+  readonly hasPages: boolean;
 }
 
 /** A page that differs between two points, and in which bytes. */
@@ -42,7 +44,7 @@ export interface PageDifference {
   /** What the page holds on either side; UNKNOWN where that side has no such page. */
   readonly before: Holding;
   readonly after: Holding;
-  /** Where bytes were asked for; null: they were not. */
+  /** Where bytes were asked for; null: they were not, or a side is forgotten. */
   readonly ranges: readonly ByteRange[] | null;
 }
 
@@ -74,7 +76,12 @@ function* candidates(request: DiffRequest): Generator<Candidate> {
     const before = a.table[gfn] ?? UNKNOWN;
     const after = b.table[gfn] ?? UNKNOWN;
     if (before === after) continue;
-    yield { gfn, before, after, isCompared: mayBeEqual({ before, after }, request) };
+    yield {
+      gfn,
+      before,
+      after,
+      isCompared: request.hasPages && mayBeEqual({ before, after }, request),
+    };
   }
 }
 
@@ -138,7 +145,7 @@ export async function* differences(
   pages: () => Promise<PageReader>,
   request: DiffRequest,
 ): AsyncGenerator<readonly PageDifference[]> {
-  const { withBytes } = request;
+  const withBytes = request.withBytes && request.hasPages;
   const rooms = new Rooms();
   let window: Candidate[] = [];
   for (const candidate of candidates(request)) {

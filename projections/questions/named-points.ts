@@ -57,7 +57,6 @@ export function keptCaptureNamed(
 ): CaptureRow {
   const row = captureNamed(entry, text, context);
   const { capture } = row;
-  const { firstKept } = entry.points;
-  if (!entry.isForgotten(capture)) return row;
-  throw refuse({ _tag: 'PointForgotten', vm: entry.vm, capture, firstKept });
+  if (entry.isForgotten(capture)) throw refuse(entry.forgottenRefusal(capture));
+  return row;
 }

@@ -57,9 +57,8 @@ describe('audit queries', () => {
     expect(await forgetting.json('who', '--identifier', identifier)).toEqual(
       await commands.json('who', '--identifier', identifier),
     );
-    const outcome = await forgetting.run(['diff', '--vm', 'a', '@2', '@3']);
-    expect(outcome.stderr).toMatch(/was forgotten/u);
-    expect(outcome.exitCode).toBe(5);
+    const differing = ['diff', '--vm', 'a', '@2', '@3'];
+    expect(await forgetting.json(...differing)).toEqual(await commands.json(...differing));
     const recorded = async (of: LedgerCommands) => (await of.json('sharing', '--what-if'))[0]!;
     expect((await recorded(forgetting))['pages']).toBeLessThan(
       Number((await recorded(commands))['pages']),

@@ -1,4 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
+import * as either from 'fp-ts/lib/Either.js';
 import {
   decidePoints,
   evolvePoints,
@@ -9,6 +10,8 @@ import {
   type PointsEvent,
   type TakeCheckpoint,
 } from '../../domain/points.ts';
+import { encodeControl } from '../../domain/events/control.ts';
+import type { CaptureRanges } from '../../domain/values/capture-ranges.ts';
 import { events, refusal, specify } from '../support/given-when-then.ts';
 
 const given = specify({
@@ -28,9 +31,9 @@ const dropped = (name: string): PointsEvent => ({
   type: 'CheckpointDropped',
   data: { vm: 'web', name },
 });
-const forgotten = (before: number): PointsEvent => ({
+const forgotten = (...captures: CaptureRanges): PointsEvent => ({
   type: 'PointsForgotten',
-  data: { vm: 'web', before },
+  data: { vm: 'web', captures },
 });
 const taken = (name: string, capture: number): PointsEvent => ({
   type: 'CheckpointTaken',
@@ -83,56 +86,88 @@ describe('dropping a checkpoint', () => {
   });
 });
 
+const forget = (captures: CaptureRanges, newest = 9): ForgetPoints => ({
+  _tag: 'ForgetPoints',
+  vm: 'web',
+  captures,
+  newest,
+});
+
 describe('a forgotten capture', () => {
-  test('is given no name', () => {
-    expect(given(forgotten(5)).when(take('booted', 4))).toEqual(
-      refusal({ _tag: 'PointForgotten', vm: 'web', capture: 4, firstKept: 5 }),
+  test('is given no name, and the nearest kept ones are told', () => {
+    expect(given(forgotten([1, 4])).when(take('booted', 4))).toEqual(
+      refusal({ _tag: 'PointForgotten', vm: 'web', capture: 4, before: null, after: 5 }),
     );
-    expect(given(forgotten(5)).when(take('booted', 5))).toEqual(events(taken('booted', 5)));
+    expect(given(forgotten([2, 2], [4, 6])).when(take('booted', 5))).toEqual(
+      refusal({ _tag: 'PointForgotten', vm: 'web', capture: 5, before: 3, after: 7 }),
+    );
+    expect(given(forgotten([1, 4])).when(take('booted', 5))).toEqual(events(taken('booted', 5)));
   });
 
   test('may get a second name while a first one keeps it', () => {
-    expect(given(taken('booted', 3), forgotten(5)).when(take('login', 3))).toEqual(
+    expect(given(taken('booted', 3), forgotten([1, 4])).when(take('login', 3))).toEqual(
       events(taken('login', 3)),
     );
   });
 });
 
-const forget = (before: number): ForgetPoints => ({ _tag: 'ForgetPoints', vm: 'web', before });
-const nothing = (before: number) =>
-  refusal({ _tag: 'NothingToForget', vm: 'web', before } as const);
-
 describe('forgetting points', () => {
-  test('gives up the captures before one', () => {
-    expect(given().when(forget(4))).toEqual(events(forgotten(4)));
+  test('gives captures up, also in the middle', () => {
+    expect(given().when(forget([[1, 3]]))).toEqual(events(forgotten([1, 3])));
+    const some = [
+      [2, 2],
+      [4, 8],
+    ] as const;
+    expect(given().when(forget(some))).toEqual(events(forgotten(...some)));
   });
 
   test('goes on from what was given up before', () => {
-    expect(given(forgotten(4)).when(forget(6))).toEqual(events(forgotten(6)));
+    expect(given(forgotten([1, 3])).when(forget([[1, 5]]))).toEqual(events(forgotten([1, 5])));
   });
 
-  test('is refused where nothing would go', () => {
-    expect(given().when(forget(1))).toEqual(nothing(1));
-    expect(given(forgotten(4)).when(forget(4))).toEqual(nothing(4));
-    expect(given(forgotten(4)).when(forget(2))).toEqual(nothing(2));
+  test('brings nothing about where all were given up before', () => {
+    expect(given().when(forget([]))).toEqual(events());
+    expect(given(forgotten([1, 3])).when(forget([[1, 3]]))).toEqual(events());
+    expect(given(forgotten([1, 1], [2, 5])).when(forget([[2, 4]]))).toEqual(events());
   });
 
-  test('is refused where checkpoints keep all that would go', () => {
-    const kept = [taken('a', 1), taken('b', 2), taken('again', 2)];
-    expect(given(...kept).when(forget(3))).toEqual(nothing(3));
-    expect(given(...kept).when(forget(4))).toEqual(events(forgotten(4)));
+  test('is refused for the newest capture', () => {
+    for (const captures of [[[9, 9]], [[1, 9]], [[4, 12]]] as const)
+      expect(given().when(forget(captures))).toEqual(
+        refusal({ _tag: 'NewestKept', vm: 'web', capture: 9 }),
+      );
+  });
+
+  test('of more ranges than an event holds is several events of one append', () => {
+    const captures = Array.from({ length: 20_000 }, (_, i) => [3 * i + 1, 3 * i + 1] as const);
+    const decided = given().when(forget(captures, 100_000));
+    const told = either.isRight(decided) ? decided.right : [];
+    expect(told.length).toBe(3);
+    for (const event of told) expect(either.isRight(encodeControl(event))).toBe(true);
+    const state = told.reduce(evolvePoints, initialPoints);
+    expect(state.givenUp).toEqual(captures);
   });
 });
 
-test('a capture is forgotten when it lies before the first kept and no checkpoint names it', () => {
+test('forgetting a VM drops its checkpoints and gives up all of its captures', () => {
+  const command = { _tag: 'ForgetVm', vm: 'web', newest: 9 } as const;
+  expect(given(taken('a', 2), forgotten([1, 3])).when(command)).toEqual(
+    events(dropped('a'), forgotten([1, 9])),
+  );
+  expect(given(forgotten([1, 9])).when(command)).toEqual(events());
+});
+
+test('a capture is forgotten when it was given up and no checkpoint names it', () => {
   const past = [
     taken('a', 2),
     taken('b', 2),
     taken('c', 3),
-    forgotten(5),
+    forgotten([1, 4]),
+    forgotten([6, 6]),
     dropped('a'),
     dropped('c'),
   ];
   const state = past.reduce(evolvePoints, initialPoints);
-  expect([1, 2, 3, 4, 5, 6].filter((capture) => isForgotten(state, capture))).toEqual([1, 3, 4]);
+  const numbers = [1, 2, 3, 4, 5, 6, 7];
+  expect(numbers.filter((capture) => isForgotten(state, capture))).toEqual([1, 3, 4, 6]);
 });

@@ -9,6 +9,7 @@ import fc from 'fast-check';
 import {
   compact,
   dropCheckpoint,
+  dropVm,
   forgetPoints,
   fingerprint,
   momentOf,
@@ -51,8 +52,12 @@ type Step =
       readonly vm: number;
       readonly changes: readonly (readonly [number, number])[];
     }
-  | { readonly _tag: 'checkpoint' | 'forget'; readonly vm: number; readonly at: number }
-  | { readonly _tag: 'drop' | 'retire'; readonly vm: number }
+  | {
+      readonly _tag: 'checkpoint' | 'forget' | 'forgetAt';
+      readonly vm: number;
+      readonly at: number;
+    }
+  | { readonly _tag: 'drop' | 'retire' | 'dropVm'; readonly vm: number }
   | { readonly _tag: 'compact'; readonly packsMax: number | null }
   | { readonly _tag: 'reopen'; readonly isAnew: boolean };
 
@@ -70,13 +75,24 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   {
     weight: 4,
     arbitrary: fc.record({
-      _tag: fc.constantFrom('checkpoint' as const, 'forget' as const, 'forget' as const),
+      _tag: fc.constantFrom(
+        'checkpoint' as const,
+        'forget' as const,
+        'forgetAt' as const,
+        'forgetAt' as const,
+      ),
       vm: vmNumber,
       at: fc.nat({ max: 9 }),
     }),
   },
   { weight: 2, arbitrary: fc.record({ _tag: fc.constant('drop' as const), vm: vmNumber }) },
-  { weight: 1, arbitrary: fc.record({ _tag: fc.constant('retire' as const), vm: vmNumber }) },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      _tag: fc.constantFrom('retire' as const, 'retire' as const, 'dropVm' as const),
+      vm: vmNumber,
+    }),
+  },
   {
     weight: 4,
     arbitrary: fc.record({
@@ -144,7 +160,15 @@ class History {
         vm.checkpoints.delete(label!);
       } else if (of._tag === 'forget') {
         await forgetPoints(ledger, { vm: name, before: `@${capture}` });
-        vm.firstKept = Math.max(vm.firstKept, capture);
+        this.model.forgetBefore(name, capture);
+      } else if (of._tag === 'forgetAt') {
+        await forgetPoints(ledger, { vm: name, at: [`@${capture}`] });
+        vm.givenUp.add(capture);
+      } else if (of._tag === 'dropVm') {
+        await dropVm(ledger, name);
+        this.model.forgetBefore(name, vm.captures.length + 1);
+        vm.checkpoints.clear();
+        vm.isRetired = true;
       } else {
         await retireVm(ledger, name);
         vm.isRetired = true;

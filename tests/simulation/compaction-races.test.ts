@@ -58,7 +58,7 @@ async function record(ledger: Ledger, vm: string, table: readonly number[]) {
 
 async function forget(ledger: Ledger, vm: string, before: number): Promise<void> {
   await forgetPoints(ledger, { vm, before: `@${before}` });
-  model.vm(vm).firstKept = before;
+  model.forgetBefore(vm, before);
 }
 
 /** Does something just before the first append that an event of this type is in. */

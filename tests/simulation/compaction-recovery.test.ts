@@ -42,7 +42,7 @@ async function compactedSeries(): Promise<Series> {
   await record('a', [96, 112, 4, 65]);
   await record('a', [97, 128, 0, 66]);
   await forgetPoints(ledger, { vm: 'a', before: '@4' });
-  model.vm('a').firstKept = 4;
+  model.forgetBefore('a', 4);
   await ledger.close();
   const before = files.operations.length;
   ledger = await openWorld(files);

@@ -2,6 +2,7 @@
 // damage to bytes.
 
 import fc from 'fast-check';
+import { rangesOf } from '../../domain/values/capture-ranges.ts';
 import { CAPTURE_MODES } from '../../domain/values/capture-mode.ts';
 import type { ControlEvent } from '../../domain/events/control.ts';
 import type { MemoryMap } from '../../domain/values/memory-map.ts';
@@ -225,7 +226,7 @@ export const controlEvent: fc.Arbitrary<ControlEvent> = fc.oneof(
     .map((data): ControlEvent => ({ type: 'CheckpointTaken', data })),
   fc.record({ vm: name, name }).map((data): ControlEvent => ({ type: 'CheckpointDropped', data })),
   fc
-    .record({ vm: name, before: fc.integer({ min: 1, max: U32_MAX }) })
+    .record({ vm: name, captures: fc.array(fc.integer({ min: 1, max: U32_MAX })).map(rangesOf) })
     .map((data): ControlEvent => ({ type: 'PointsForgotten', data })),
   fc
     .record({

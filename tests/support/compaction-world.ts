@@ -94,18 +94,16 @@ export async function recordTable(
     readonly vm: string;
     readonly table: readonly ContentNumber[];
     readonly folder: string;
+    readonly timeMs?: number;
   },
 ): Promise<CaptureRow> {
-  const { vm, table, folder, ...kind } = request;
+  const { vm, table, folder, timeMs = null, ...kind } = request;
   const path = join(folder, `image-${randomBytes(6).toString('hex')}`);
   writeFileSync(path, memoryOf(table));
   const rows: CaptureRow[] = [];
   try {
-    await recordImages(
-      ledger,
-      { vm, ...kind },
-      { files: [path], timeMs: null, format: 'raw' },
-      (row) => rows.push(row),
+    await recordImages(ledger, { vm, ...kind }, { files: [path], timeMs, format: 'raw' }, (row) =>
+      rows.push(row),
     );
   } finally {
     rmSync(path, { force: true });
@@ -136,7 +134,8 @@ export interface ModelVm {
   readonly kind: VmKind;
   readonly captures: (readonly ContentNumber[])[];
   readonly checkpoints: Map<string, number>;
-  firstKept: number;
+  /** Captures that only a checkpoint keeps. */
+  readonly givenUp: Set<number>;
   isRetired: boolean;
 }
 
@@ -147,14 +146,20 @@ export class WorldModel {
   vm(name: string, kind: VmKind = { group: null }): ModelVm {
     let vm = this.vms.get(name);
     if (vm === undefined) {
-      vm = { kind, captures: [], checkpoints: new Map(), firstKept: 1, isRetired: false };
+      vm = { kind, captures: [], checkpoints: new Map(), givenUp: new Set(), isRetired: false };
       this.vms.set(name, vm);
     }
     return vm;
   }
 
-  isKept({ checkpoints, firstKept }: ModelVm, capture: number): boolean {
-    return capture >= firstKept || [...checkpoints.values()].includes(capture);
+  isKept({ checkpoints, givenUp }: ModelVm, capture: number): boolean {
+    return !givenUp.has(capture) || [...checkpoints.values()].includes(capture);
+  }
+
+  /** Gives up all captures of a VM before one. */
+  forgetBefore(name: string, before: number): void {
+    const { givenUp } = this.vm(name);
+    for (let capture = 1; capture < before; capture += 1) givenUp.add(capture);
   }
 
   /** Contents that kept captures of the VMs that share in a group hold. */
@@ -289,7 +294,7 @@ export function placesIn({ state }: Ledger): unknown {
     emptied: contents.all.map((pack) => contents.emptiedAtMs(pack)),
     kept: [...catalogue.vms.values()].map((entry) => [
       entry.vm,
-      entry.points.firstKept,
+      entry.points.givenUp,
       [...entry.points.names],
       entry.captures.map(({ stored, merged }) => [stored, merged]),
     ]),

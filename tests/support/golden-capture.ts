@@ -229,7 +229,7 @@ export const GOLDEN_CONTROL_EVENTS: readonly ControlEvent[] = [
   },
   { type: 'CheckpointTaken', data: { vm: 'web-1', name: 'booted', capture: 1 } },
   { type: 'CheckpointDropped', data: { vm: 'web-1', name: 'booted' } },
-  { type: 'PointsForgotten', data: { vm: 'web-1', before: 7 } },
+  { type: 'PointsForgotten', data: { vm: 'web-1', captures: [[1, 6]] } },
   {
     type: 'ContentReleased',
     data: {

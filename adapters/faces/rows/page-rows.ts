@@ -38,10 +38,11 @@ export const differenceRow = (
   vm,
   gfn,
   address: address === null ? null : addressText(address),
-  ranges: ranges?.map(({ offset, before, after }) => ({
-    offset,
-    length: before.length,
-    before: hex(before),
-    after: hex(after),
-  })),
+  ranges:
+    ranges?.map(({ offset, before, after }) => ({
+      offset,
+      length: before.length,
+      before: hex(before),
+      after: hex(after),
+    })) ?? null,
 });

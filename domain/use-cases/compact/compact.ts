@@ -10,7 +10,7 @@
 //
 // One compaction appends at a time: the stream `store` arbitrates.
 
-import { decideRelease, packsToRewrite, type PackSlots } from '../../store.ts';
+import { decideRelease, type PackSlots } from '../../store.ts';
 import { placeAt } from '../../values/place.ts';
 import { isLedgerError, LedgerError } from '../../values/ledger-error.ts';
 import { UNKNOWN, isContent, type Holding } from '../../values/holding.ts';
@@ -27,7 +27,7 @@ import { GroupRewriter } from './group-rewriter.ts';
 import { descriptorsOf, type KeptDescriptor } from './kept-patterns.ts';
 import type { CompactModels, Survey, SurveyedPack } from './models.ts';
 import { PackRewriter, type RewritePorts } from './pack-rewriter.ts';
-import { GAIN_SHARE_MIN, HELD_SHARE_MIN, SMALL_PACK_SLOTS } from './policy.ts';
+import { candidatesIn, chosenOf } from './policy.ts';
 import { RewritePlan } from './rewrite-plan.ts';
 
 export interface CompactPorts
@@ -62,9 +62,6 @@ interface Job {
   readonly packs: readonly SurveyedPack[];
   readonly gain: Gain;
 }
-
-/** Few packs are joined only where that saves bytes. */
-const MANY_PACKS = 8;
 
 const busy = (cause: LedgerError): LedgerError =>
   new LedgerError(
@@ -130,15 +127,10 @@ class Compaction {
     const groups = groupedBy(this.#survey.packs, ({ group }) => group);
     const jobs: Job[] = [];
     for (const [group, all] of groups) {
-      const rules = { heldShareMin: HELD_SHARE_MIN, smallPackSlots: SMALL_PACK_SLOTS };
-      const packs = packsToRewrite(all, rules);
+      const packs = candidatesIn(all);
       if (packs.length === 0) continue;
       const gain = await gainOf({ engine, store, places: models.places }, packs);
-      const isWorth =
-        gain.bytesAfter <= (1 - GAIN_SHARE_MIN) * gain.bytesBefore ||
-        packs.length >= MANY_PACKS ||
-        packs.some(({ hasChains }) => hasChains);
-      const chosen = isWorth ? packs : packs.filter(isUnheld);
+      const chosen = chosenOf(packs, gain);
       if (chosen.length > 0) jobs.push({ group, packs: chosen, gain });
     }
     return jobs;
@@ -291,7 +283,6 @@ function groupedBy<A>(items: readonly A[], keyOf: (item: A) => string): Map<stri
   return groups;
 }
 
-const isUnheld = ({ held }: SurveyedPack): boolean => held === 0;
 const bytesOf = (packs: readonly SurveyedPack[]): number =>
   packs.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
 

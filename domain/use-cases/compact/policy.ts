@@ -1,6 +1,7 @@
 // How compaction stores: every figure that it is a matter of trade to choose, in one place. Measured
 // on guests' memory (docs/performance.md, "Compaction").
 
+import { packsToRewrite, type PackUse } from '../../store.ts';
 import { PACK_PAGES_MAX } from '../../values/page.ts';
 
 /** zstd's level for what is rewritten. */
@@ -12,13 +13,32 @@ export const GROUP_PAGES = 64;
 /** Pages that are put in order, and whose similar ones are found, together (1 GiB). */
 export const WINDOW_PAGES = 2 ** 18;
 /** A rewritten pack is rewritten again where less than this share of it is held. */
-export const HELD_SHARE_MIN = 0.75;
+const HELD_SHARE_MIN = 0.75;
 /** A rewritten pack of fewer slots is joined with others. */
-export const SMALL_PACK_SLOTS = PACK_PAGES_MAX / 4;
+const SMALL_PACK_SLOTS = PACK_PAGES_MAX / 4;
 /** A group is left as it is where rewriting gives back less than this share of what it would read. */
-export const GAIN_SHARE_MIN = 0.01;
+const GAIN_SHARE_MIN = 0.01;
 /** Packs that are sampled to tell what rewriting would give. */
 export const SAMPLE_CHUNKS = 3;
+
+/** Few packs are joined only where that saves bytes. */
+const MANY_PACKS = 8;
+
+/** The packs of a group to empty, where that is worth it. */
+export const candidatesIn = <P extends PackUse>(packs: readonly P[]): P[] =>
+  packsToRewrite(packs, { heldShareMin: HELD_SHARE_MIN, smallPackSlots: SMALL_PACK_SLOTS });
+
+/** Those of the candidates that are emptied, by what rewriting them all would give. */
+export function chosenOf<P extends PackUse>(
+  packs: readonly P[],
+  { bytesBefore, bytesAfter }: { readonly bytesBefore: number; readonly bytesAfter: number },
+): readonly P[] {
+  const isWorth =
+    bytesAfter <= (1 - GAIN_SHARE_MIN) * bytesBefore ||
+    packs.length >= MANY_PACKS ||
+    packs.some(({ hasChains }) => hasChains);
+  return isWorth ? packs : packs.filter(({ held }) => held === 0);
+}
 
 /** Row counts after which a block ends. */
 export function cutsOf(pages: number): number[] {

@@ -2,7 +2,7 @@
 
 import type { Command } from 'commander';
 import { takeCheckpoint } from '../../../wiring/vm-life.ts';
-import { dropCheckpoint } from '../../../wiring/compact.ts';
+import { dropCheckpoint } from '../../../wiring/forget.ts';
 import { UsageError } from '../failure.ts';
 import { withLedger } from '../session.ts';
 

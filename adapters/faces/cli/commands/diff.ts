@@ -23,7 +23,7 @@ export const declare = (command: Command): Command =>
 function pointOf(ledger: Ledger, vm: string, text: string): VmPoint {
   const slash = text.indexOf('/');
   const entry = ledger.vm(slash < 0 ? vm : text.slice(0, slash));
-  return { entry, row: ledger.resolve(entry, text.slice(slash + 1)) };
+  return { entry, row: ledger.locate(entry, text.slice(slash + 1)) };
 }
 
 const shown = (address: number | null): string => (address === null ? '-' : addressText(address));
@@ -36,7 +36,11 @@ const drained = (): Promise<void> =>
   new Promise((resolve) => process.stdout.once('drain', resolve));
 
 function showBytes(output: Output, of: PageDifference, address: number | null): void {
-  const ranges = of.ranges ?? [];
+  const { ranges } = of;
+  if (ranges === null) {
+    output.print(`page ${of.gfn} at ${shown(address)}: its bytes were forgotten`);
+    return;
+  }
   const bytes = ranges.reduce((sum, { before }) => sum + before.length, 0);
   output.print(`page ${of.gfn} at ${shown(address)}: ${bytes} bytes in ${ranges.length} range(s)`);
   for (const range of ranges) for (const line of hexLines(range)) output.print(line);

@@ -1,22 +1,124 @@
-// `forget`: gives old points up.
+// `forget`: gives points up that nothing keeps, and says of each why it stays or goes.
 
 import type { Command } from 'commander';
-import { forgetPoints } from '../../../wiring/compact.ts';
+import { BUCKETS, type KeepRules } from '../../../../domain/retention.ts';
+import { durationMs } from '../../../../domain/values/instant.ts';
+import { forgetPoints, type Forgotten, type ForgetRequest } from '../../../wiring/forget.ts';
+import { forgetRow } from '../../rows/forget-rows.ts';
+import { positiveNumber } from '../argument-values.ts';
+import { UsageError } from '../failure.ts';
+import { bytesText, field, numeric, type Column, type Output } from '../output.ts';
 import { withLedger } from '../session.ts';
 
-const pointsText = (count: number): string => (count === 1 ? '1 capture' : `${count} captures`);
+const collected = (text: string, before: readonly string[] = []): readonly string[] => [
+  ...before,
+  text,
+];
 
-export const declare = (command: Command): Command =>
+export function declare(command: Command): Command {
   command
-    .requiredOption('--vm <name>', 'the VM')
-    .requiredOption('--before <point>', 'the first point that is kept');
-
-export const run = (command: Command): Promise<void> =>
-  withLedger(command, 'write', async (ledger, output) => {
-    const { vm, before } = command.opts<{ vm: string; before: string }>();
-    const { captures, firstKept } = await forgetPoints(ledger, { vm, before });
-    output.summary('forget', { vm, captures: captures.length, forgotten: captures, firstKept });
-    output.say(
-      `${pointsText(captures.length)} of ${vm} forgotten (${captures.map((capture) => `@${capture}`).join(', ')}); \`pageledger compact\` gives their space back`,
+    .option(
+      '--vm <glob>',
+      'VMs, by name or with * and ?; may be repeated (default: all)',
+      collected,
+    )
+    .option('--keep-last <n>', 'keep the last N captures', positiveNumber);
+  for (const bucket of BUCKETS)
+    command.option(
+      `--keep-${bucket} <n>`,
+      `keep the last of each of N ${UNITS[bucket]}`,
+      positiveNumber,
     );
+  return command
+    .option('--keep-within <duration>', 'keep what is not older')
+    .option('--before <point>', 'forget what lies before; of a time, what is older')
+    .option('--at <point>', 'forget this point; may be repeated', collected)
+    .option('--dry-run', 'say what would go, and change nothing');
+}
+
+const UNITS = {
+  hourly: 'hours',
+  daily: 'days',
+  weekly: 'weeks',
+  monthly: 'months',
+  yearly: 'years',
+} as const satisfies Readonly<Record<(typeof BUCKETS)[number], string>>;
+
+interface ForgetOptions {
+  readonly vm?: readonly string[];
+  readonly keepLast?: number;
+  readonly keepHourly?: number;
+  readonly keepDaily?: number;
+  readonly keepWeekly?: number;
+  readonly keepMonthly?: number;
+  readonly keepYearly?: number;
+  readonly keepWithin?: string;
+  readonly before?: string;
+  readonly at?: readonly string[];
+  readonly dryRun?: boolean;
+}
+
+function withinMs(text: string): number {
+  const ms = durationMs(text);
+  if (ms !== null) return ms;
+  throw new UsageError(`--keep-within ${text} is no duration: 90m, 24h or 7d were expected`);
+}
+
+function rulesOf(options: ForgetOptions): KeepRules | null {
+  const { keepLast: last, keepHourly: hourly, keepDaily: daily, keepWithin } = options;
+  const { keepWeekly: weekly, keepMonthly: monthly, keepYearly: yearly } = options;
+  const within = keepWithin === undefined ? undefined : withinMs(keepWithin);
+  const said = { last, hourly, daily, weekly, monthly, yearly, withinMs: within };
+  const rules = Object.entries(said).filter(([, value]) => value !== undefined);
+  return rules.length === 0 ? null : Object.fromEntries(rules);
+}
+
+/** Rules, a point before which all goes, or points that go: exactly one of these. */
+function requestOf(options: ForgetOptions): ForgetRequest {
+  const { vm, before, at, dryRun: isDryRun = false } = options;
+  const keep = rulesOf(options);
+  const asked = [
+    ...(keep === null ? [] : [{ keep }]),
+    ...(before === undefined ? [] : [{ before }]),
+    ...(at === undefined ? [] : [{ at }]),
+  ];
+  if (asked.length !== 1)
+    throw new UsageError(
+      `${asked.length === 0 ? 'nothing says what goes' : 'two things say what goes'}: rules (--keep-last, --keep-hourly, --keep-daily, --keep-weekly, --keep-monthly, --keep-yearly, --keep-within), --before or --at were expected, one of the three`,
+    );
+  return { ...(vm === undefined ? {} : { vm }), ...asked[0], isDryRun };
+}
+
+const COLUMNS: readonly Column[] = [
+  field('vm'),
+  numeric('capture'),
+  { title: '', cell: ({ keep }) => (keep === true ? 'stays' : 'goes') },
+  field('reason', 'why'),
+  {
+    title: 'frees at least',
+    align: 'right',
+    cell: ({ keep, bytes }) => (keep === true || typeof bytes !== 'number' ? '' : bytesText(bytes)),
+  },
+];
+
+const capturesText = (count: number): string => (count === 1 ? '1 capture' : `${count} captures`);
+
+function say(output: Output, { forgotten, kept, bytes }: Forgotten, isDryRun: boolean): void {
+  if (forgotten === 0) return output.say(`nothing to forget; ${capturesText(kept)} stay`);
+  const freed = bytes === null ? '' : ` at least ${bytesText(bytes)} of`;
+  output.say(
+    `${capturesText(forgotten)} ${isDryRun ? 'would be ' : ''}forgotten, ${capturesText(kept)} stay; \`pageledger compact\` ${isDryRun ? 'would give' : 'gives'}${freed} their space back`,
+  );
+}
+
+export async function run(command: Command): Promise<void> {
+  const request = requestOf(command.opts<ForgetOptions>());
+  const isDryRun = request.isDryRun === true;
+  await withLedger(command, isDryRun ? 'read' : 'write', async (ledger, output) => {
+    const done = await forgetPoints(ledger, request);
+    const { rows, forgotten, kept, bytes } = done;
+    if (output.isJson || rows.length > 0) output.rows(rows.map(forgetRow), COLUMNS);
+    output.summary('forget', { captures: forgotten, kept, bytes, dryRun: isDryRun });
+    say(output, done, isDryRun);
   });
+}
