@@ -216,7 +216,10 @@ export const recordImages = (
 
 /** What `recordGuest` records: the live guest of a QMP socket, at every tick. */
 export interface GuestRequest {
+  /** Path of the guest's QMP socket, or its address in QEMU's words. */
   readonly qmp: string;
+  /** Where the socket that QEMU sends to is made; absent: where temporary files are. */
+  readonly socketFolder?: string;
   readonly everyMs: number;
   /** Captures to take; null: until stopped. */
   readonly count: number | null;
@@ -265,9 +268,12 @@ async function* atTicks(
   request: GuestRequest,
   listener: GuestListener,
 ): AsyncGenerator<GuestSource> {
-  const { qmp, folder, signal } = request;
+  const { qmp, folder, socketFolder, signal } = request;
   const count = request.count ?? Infinity;
-  const where = folder === undefined ? {} : { folder };
+  const where = {
+    ...(folder === undefined ? {} : { folder }),
+    ...(socketFolder === undefined ? {} : { socketFolder }),
+  };
   const guest = toldOf(
     await run(LIVE_GUESTS.qmp({ qmp, clock: ledger.clock, ...where })),
     listener.onSending ?? (() => undefined),

@@ -11,9 +11,9 @@ export interface TemporaryFolder {
 }
 
 /** Makes an empty folder; `remove` takes it away with all that is in it. */
-export async function makeTemporaryFolder(): Promise<TemporaryFolder> {
+export async function makeTemporaryFolder(place = tmpdir()): Promise<TemporaryFolder> {
   // The real path: where /tmp is a link, paths in messages would differ from those asked for.
-  const path = await realpath(await mkdtemp(join(tmpdir(), 'pageledger-test-')));
+  const path = await realpath(await mkdtemp(join(place, 'pageledger-test-')));
   return { path, remove: () => rm(path, { recursive: true, force: true }) };
 }
 

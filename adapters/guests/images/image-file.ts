@@ -1,21 +1,13 @@
 // The file that a guest's memory is read from. What cannot be read twice (standard input, a pipe) goes
 // through a temporary file without a name.
 
-import {
-  closeSync,
-  createReadStream,
-  fstatSync,
-  mkdtempSync,
-  openSync,
-  readFileSync,
-  rmSync,
-} from 'node:fs';
+import { closeSync, createReadStream, fstatSync, openSync, readFileSync, rmSync } from 'node:fs';
 import type { Stats } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { LedgerError } from '../../../domain/values/ledger-error.ts';
 import { sinkOfDescriptor } from '../byte-sink.ts';
+import { makeTemporaryFolder } from '../temporary-folder.ts';
 
 export interface ImageFile {
   readonly fd: number;
@@ -85,7 +77,7 @@ function blockDeviceBytes(stats: Stats): number {
 
 /** A temporary file without a name, filled from what can be read only once. */
 async function spooled(request: OpenFileRequest, input: Readable): Promise<ImageFile> {
-  const folder = mkdtempSync(join(request.folder ?? tmpdir(), 'pageledger-input-'));
+  const folder = makeTemporaryFolder('pageledger-input-', request.folder);
   let fd: number;
   try {
     fd = openSync(join(folder, 'bytes'), 'wx+', 0o600);

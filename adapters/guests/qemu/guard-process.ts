@@ -17,6 +17,8 @@ import { adoptQmp, type QmpClient } from './qmp-client.ts';
 const QMP_DESCRIPTOR = 3;
 const LOOK_EVERY_MS = 250;
 const RETRY_MS = 50;
+/** QEMU answers while the guest stands still: not too often. */
+const POLL_MS = 20;
 
 /** Tells the recorder; resolves when that has gone out, or cannot any more. */
 const say = (message: FromGuard, socket?: Socket): Promise<void> =>
@@ -91,7 +93,7 @@ class Watched {
       try {
         const isIdle = migration.isIdle(await migration.progressOf(qmp));
         if (isCancellable && !isIdle) await qmp.execute('migrate_cancel');
-        await migration.untilIdle(qmp, Infinity);
+        await migration.untilIdle(qmp, { timeoutMs: Infinity, pollMs: POLL_MS });
         if (wasRunning) await migration.letRun(qmp);
         await migration.restoreSettings(qmp, settings);
         return;

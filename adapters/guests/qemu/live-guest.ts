@@ -40,8 +40,10 @@ export interface LiveCapture extends GuestState {
 }
 
 export interface GuestOptions {
-  /** Path of the QMP socket. */
+  /** Path of the QMP socket, or its address in QEMU's words. */
   readonly qmp: string;
+  /** Where the socket for the stream is made; absent: where temporary files are, for QEMU too. */
+  readonly socketFolder?: string;
   /** `auto`, or absent: background where QEMU allows it. */
   readonly mode?: LiveMode | 'auto';
   readonly connectTimeoutMs?: number;
@@ -50,11 +52,11 @@ export interface GuestOptions {
 /** Connects to a running QEMU. */
 export const connectGuest = (options: GuestOptions): TaskEither<LedgerError, LiveGuest> =>
   attempt(`cannot connect to ${options.qmp}`, async () => {
-    const { qmp: path, connectTimeoutMs } = options;
+    const { qmp: path, connectTimeoutMs, socketFolder } = options;
     const qmp = await connectQmp(
       connectTimeoutMs === undefined ? { path } : { path, connectTimeoutMs },
     );
-    return new LiveGuest(qmp, options.mode ?? 'auto');
+    return new LiveGuest(qmp, options.mode ?? 'auto', socketFolder);
   });
 
 const CONNECTION_TIMEOUT_MS = 10_000;
@@ -77,6 +79,7 @@ const Disks = t.array(
 /** A guest we are connected to. One capture at a time. */
 export class LiveGuest {
   readonly #qmp: QmpClient;
+  readonly #socketFolder: string | undefined;
   #mode: LiveMode | 'auto';
   #process: FoundProcess | null = null;
   #ranges: readonly PhysicalRange[] | null = null;
@@ -85,8 +88,9 @@ export class LiveGuest {
   #busy = false;
   #guard: Guard | null = null;
 
-  constructor(qmp: QmpClient, mode: LiveMode | 'auto') {
+  constructor(qmp: QmpClient, mode: LiveMode | 'auto', socketFolder: string | undefined) {
     this.#qmp = qmp;
+    this.#socketFolder = socketFolder;
     this.#mode = mode;
     qmp.onEvent(({ event }) => {
       if (event === 'RESUME' || event === 'RESET') this.#still = null;
@@ -199,7 +203,10 @@ export class LiveGuest {
     assert(mode !== 'background' || request.wasRunning, 'only running guests are snapshotted');
     const { process: found } = await this.#findProcess();
     const owner = found === null ? {} : { uid: found.uid };
-    const folder = new PrivateFolder();
+    const folder = new PrivateFolder({
+      ...(this.#socketFolder === undefined ? {} : { within: this.#socketFolder }),
+      ...(found === null ? {} : { seenBy: found.pid }),
+    });
     try {
       const guard = this.#guardNow();
       await guard.begin({
@@ -309,7 +316,7 @@ export class LiveGuest {
   /** Starts the migration and stays with it until it is complete and the guest goes on. */
   async #finish(request: GuardedRequest, outcome: MigrationOutcome): Promise<void> {
     const { mode, folder, wasRunning } = request;
-    await this.#qmp.execute('migrate', { uri: `unix:${folder.socket('migration.sock')}` });
+    await this.#qmp.execute('migrate', { uri: `unix:${folder.seen('migration.sock')}` });
     const started = performance.now();
     let forced = mode === 'background';
     for (;;) {
@@ -317,7 +324,7 @@ export class LiveGuest {
       if (status === 'completed') break;
       const progress = await migration.progressOf(this.#qmp);
       if (progress.status === 'completed') break;
-      if (migration.isIdle(progress)) throw this.#failed(progress);
+      if (migration.isIdle(progress)) throw this.#failed(progress, folder.path);
       const late = performance.now() - started > MIGRATION_MS_MAX;
       if (!forced && (late || progress.passes > PASSES_MAX)) {
         await migration.forceCompletion(this.#qmp);
@@ -327,11 +334,17 @@ export class LiveGuest {
     if (mode === 'migrate' && wasRunning) await migration.continueGuest(this.#qmp);
   }
 
-  #failed(progress: migration.MigrationProgress): LedgerError {
+  #failed(progress: migration.MigrationProgress, folder: string): LedgerError {
+    const reason = progress.error ?? 'it gives no reason';
+    const isUnseen = /connect.*(?:No such file|Permission denied)/u.test(reason);
+    const way = isUnseen
+      ? ` (QEMU does not see ${folder}, as in a container, under PrivateTmp or AppArmor: give a ` +
+        'folder that both see and may use, with --socket-dir)'
+      : '';
     return new LedgerError(
       'QMP_REFUSED',
-      `${this.#qmp.path}: QEMU's migration ended as ${progress.status}: ` +
-        `${progress.error ?? 'it gives no reason'}; the guest was left as it was`,
+      `${this.#qmp.path}: QEMU's migration ended as ${progress.status}: ${reason}${way}; the guest ` +
+        'was left as it was',
       { path: this.#qmp.path, status: progress.status },
     );
   }

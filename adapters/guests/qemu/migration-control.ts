@@ -115,10 +115,10 @@ export async function restoreSettings(qmp: QmpClient, settings: MigrationSetting
   }
 }
 
-/** Waits until no migration is under way, at most `timeoutMs`; what it ended as. */
+/** Waits until no migration is under way; what it ended as. */
 export async function untilIdle(
   qmp: QmpClient,
-  timeoutMs: number = SETTLE_TIMEOUT_MS,
+  { timeoutMs = SETTLE_TIMEOUT_MS, pollMs = POLL_MS } = {},
 ): Promise<MigrationProgress> {
   const limit = performance.now() + timeoutMs;
   for (;;) {
@@ -132,7 +132,7 @@ export async function untilIdle(
         { path: qmp.path, status: progress.status },
       );
     }
-    await delay(POLL_MS);
+    await delay(pollMs);
   }
 }
 

@@ -10,6 +10,7 @@ import { isRight } from 'fp-ts/lib/Either.js';
 import { errnoOf } from '../../files/failures.ts';
 import { LedgerError } from '../../../domain/values/ledger-error.ts';
 import { sentenceOf } from './failure.ts';
+import { qmpAddressOf, qmpLabelOf, qmpOptionOf, type QmpAddress } from './qmp-address.ts';
 
 /** Longest line taken: `query-qmp-schema`, the longest answer known, has 250 KB. */
 const LINE_CHARS_MAX = 16 * 1024 * 1024;
@@ -53,6 +54,7 @@ interface Pending {
 }
 
 export interface QmpOptions {
+  /** A socket's path, or an address in QEMU's words. */
   readonly path: string;
   /** Limit for connecting and for the greeting. */
   readonly connectTimeoutMs?: number;
@@ -270,21 +272,24 @@ export class QmpClient {
 /** Connects, takes the greeting and enters command mode. */
 export async function connectQmp(options: QmpOptions): Promise<QmpClient> {
   const timeoutMs = options.connectTimeoutMs ?? CONNECT_TIMEOUT_MS;
-  const socket = await connectUnix(options.path, timeoutMs);
+  const address = qmpAddressOf(options.path);
+  const path = qmpLabelOf(address);
+  const socket = await connectTo(address, timeoutMs);
   const client = await new Promise<QmpClient>((resolve, reject) => {
     const timer = setTimeout(() => {
       reject(
         new LedgerError(
           'QMP_PROTOCOL',
-          `${options.path}: no greeting within ${timeoutMs} ms; is it QEMU's -qmp socket, and is ` +
-            'no other program connected to it? It serves one at a time',
-          { path: options.path },
+          `${path}: no greeting within ${timeoutMs} ms: another program holds it (QEMU serves one ` +
+            `at a time at each), or it is no -qmp socket. ${wayBesides(path)}`,
+          { path },
         ),
       );
       socket.destroy();
     }, timeoutMs);
     const made: QmpClient = new QmpClient(socket, {
       ...options,
+      path,
       onGreeting: (error) => {
         clearTimeout(timer);
         if (error === null) resolve(made);
@@ -309,10 +314,21 @@ export const adoptQmp = (of: { readonly socket: Socket; readonly path: string })
     onGreeting: null,
   });
 
-/** Connects to a unix socket; QMP_UNREACHABLE. */
-function connectUnix(path: string, timeoutMs: number): Promise<Socket> {
+/** How to a monitor that somebody else holds. */
+const wayBesides = (path: string): string =>
+  path.includes('/libvirt/')
+    ? 'libvirt keeps its monitors to itself: give the domain a second one, with <qemu:arg> -qmp and ' +
+      'unix:PATH,server=on,wait=off in <qemu:commandline>'
+    : 'Close that program, or start QEMU with a second -qmp for pageledger';
+
+/** Connects; QMP_UNREACHABLE. */
+function connectTo(address: QmpAddress, timeoutMs: number): Promise<Socket> {
+  const path = qmpLabelOf(address);
   return new Promise((resolve, reject) => {
-    const socket = connect({ path });
+    const socket =
+      address.kind === 'unix'
+        ? connect({ path: address.path })
+        : connect({ host: address.host, port: address.port });
     const fail = (found: string, cause?: unknown): void => {
       clearTimeout(timer);
       socket.destroy();
@@ -320,7 +336,7 @@ function connectUnix(path: string, timeoutMs: number): Promise<Socket> {
         new LedgerError(
           'QMP_UNREACHABLE',
           `${path}: no QEMU answers there (${found}); start the guest with ` +
-            `-qmp unix:${path},server=on,wait=off or give the path of its socket`,
+            `${qmpOptionOf(address)} or give the address of its socket`,
           { path, system: errnoOf(cause) ?? '' },
           cause,
         ),

@@ -2,14 +2,15 @@
 // name, and a map of the pages that are zero. Pages are written as they come, the last version wins.
 // A spool is used again for the next capture: what its file held before is hidden by the map.
 
-import { closeSync, mkdtempSync, openSync, rmSync, writeSync } from 'node:fs';
-import { tmpdir, totalmem } from 'node:os';
+import { closeSync, openSync, rmSync, writeSync } from 'node:fs';
+import { totalmem } from 'node:os';
 import { join } from 'node:path';
 import { assert } from '../../../domain/values/assert.ts';
 import { LedgerError } from '../../../domain/values/ledger-error.ts';
 import { PAGE_BYTES, VM_PAGES_MAX } from '../../../domain/values/page.ts';
 import type { Image } from '../../../domain/ports/guests.ts';
 import { memoryOfDescriptor } from '../../files/memory-file.ts';
+import { makeTemporaryFolder, temporaryFailure } from '../temporary-folder.ts';
 
 /** Pages gathered before they are written. */
 const RUN_PAGES = 256;
@@ -21,6 +22,7 @@ const IS_CONTENT = 0;
 /** Takes pages in any order; nothing waits for a disk's sync. */
 export class Spool {
   readonly #fd: number;
+  readonly #place: string | undefined;
   /** Consecutive pages, not yet written: `#runPages` of them from `#runFirst` on. */
   readonly #run = new Uint8Array(RUN_PAGES * PAGE_BYTES);
   #runFirst = 0;
@@ -31,7 +33,8 @@ export class Spool {
   #image: Image | null = null;
 
   constructor(options: { readonly folder?: string } = {}) {
-    const folder = mkdtempSync(join(options.folder ?? tmpdir(), 'pageledger-spool-'));
+    this.#place = options.folder;
+    const folder = makeTemporaryFolder('pageledger-spool-', options.folder);
     try {
       this.#fd = openSync(join(folder, 'pages'), 'wx+', 0o600);
     } finally {
@@ -82,15 +85,12 @@ export class Spool {
   flush(): void {
     const bytes = this.#run.subarray(0, this.#runPages * PAGE_BYTES);
     this.#runPages = 0;
-    let done = 0;
-    while (done < bytes.length) {
-      done += writeSync(
-        this.#fd,
-        bytes,
-        done,
-        bytes.length - done,
-        this.#runFirst * PAGE_BYTES + done,
-      );
+    const first = this.#runFirst * PAGE_BYTES;
+    try {
+      for (let done = 0; done < bytes.length;)
+        done += writeSync(this.#fd, bytes, done, bytes.length - done, first + done);
+    } catch (error) {
+      throw temporaryFailure(error, this.#place);
     }
   }
 

@@ -5,7 +5,7 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 
-const QEMU_TIMEOUT_MS = 60_000;
+const QEMU_TIMEOUT_MS = 30_000;
 
 const DRIVE = ['-blockdev', 'driver=null-co,node-name=d0,size=1048576,read-zeroes=on'];
 const CHARACTERS = ['-chardev', 'null,id=c0'];
@@ -80,6 +80,8 @@ export function deviceStream(qemu: string, folder: string, device: string): Devi
         encoding: 'utf8',
         timeout: QEMU_TIMEOUT_MS,
       });
+      // One that waits for somebody else does so with everything beside it.
+      if (status === null) return { path: null, reason: 'QEMU waits' };
       if (status !== 0) {
         reason = stderr.trim().split('\n').at(-1) ?? '';
         continue;

@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import * as t from 'io-ts';
 import { delay } from '../../../adapters/guests/qemu/migration-control.ts';
 import { connectQmp, type QmpClient } from '../../../adapters/guests/qemu/qmp-client.ts';
+import { isLedgerError } from '../../../domain/values/ledger-error.ts';
 
 const SECTOR_BYTES = 512;
 const FLOPPY_BYTES = 1_474_560;
@@ -33,6 +34,8 @@ export interface BootSectorOptions {
   readonly sector: keyof typeof SECTORS;
   readonly memoryMib: number;
   readonly extra?: readonly string[];
+  /** A command that starts QEMU, in place of this program. */
+  readonly wrapper?: readonly string[];
 }
 
 /** A QEMU that runs a boot sector. */
@@ -41,7 +44,7 @@ export class BootSectorGuest {
   readonly process: ChildProcess;
   readonly #consolePath: string;
 
-  constructor({ qemu, folder, sector, memoryMib, extra = [] }: BootSectorOptions) {
+  constructor({ qemu, folder, sector, memoryMib, extra = [], wrapper = [] }: BootSectorOptions) {
     const disk = join(folder, 'boot.img');
     const bytes = Buffer.alloc(FLOPPY_BYTES);
     bytes.set(Buffer.from(SECTORS[sector], 'hex'));
@@ -56,9 +59,8 @@ export class BootSectorGuest {
     const boot = ['-drive', `if=floppy,file=${disk},format=raw,readonly=on`];
     const ways = ['-serial', `file:${this.#consolePath}`, '-qmp'];
     const qmp = `unix:${this.qmpPath},server=on,wait=off`;
-    this.process = spawn(qemu, [...machine, ...plain, ...boot, ...ways, qmp, ...extra], {
-      stdio: 'ignore',
-    });
+    const command = [...wrapper, qemu, ...machine, ...plain, ...boot, ...ways, qmp, ...extra];
+    this.process = spawn(command[0]!, command.slice(1), { stdio: 'ignore' });
   }
 
   get #ticks(): number {
@@ -74,15 +76,24 @@ export class BootSectorGuest {
   }
 
   async withQmp<A>(work: (qmp: QmpClient) => Promise<A>): Promise<A> {
-    for (;;)
-      if (existsSync(this.qmpPath)) break;
-      else await delay(10);
-    const qmp = await connectQmp({ path: this.qmpPath, connectTimeoutMs: 60_000 });
+    const qmp = await this.#connected();
     try {
       return await work(qmp);
     } finally {
       qmp.close();
     }
+  }
+
+  /** Connects as soon as QEMU listens. */
+  async #connected(): Promise<QmpClient> {
+    for (;;)
+      try {
+        return await connectQmp({ path: this.qmpPath, connectTimeoutMs: 60_000 });
+      } catch (error) {
+        const isEarly = isLedgerError(error) && error.code === 'QMP_UNREACHABLE';
+        if (!isEarly || this.process.exitCode !== null) throw error;
+        await delay(10);
+      }
   }
 
   runState(): Promise<string> {

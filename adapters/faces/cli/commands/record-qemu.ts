@@ -1,5 +1,6 @@
 // `record qemu`: captures of a running guest, until stopped.
 
+import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import { durationMs } from '../../../../domain/values/instant.ts';
 import { recordGuest } from '../../../wiring/record.ts';
@@ -20,16 +21,27 @@ export const declare = (command: Command): Command =>
   declareRecording(
     command
       .requiredOption('--vm <name>', 'the VM it is')
-      .requiredOption('--qmp <socket>', "path of the guest's QMP socket"),
+      .requiredOption(
+        '--qmp <socket>',
+        "the guest's QMP socket: a path, unix:PATH or tcp:HOST:PORT",
+      ),
   )
     .option('--every <duration>', 'time from one capture to the next', '5s')
+    .option('--socket-dir <folder>', 'where QEMU connects to; both must see it (default: $TMPDIR)')
     .option('--count <n>', 'captures to take (default: until stopped)', positiveNumber);
 
 /** It goes on when nobody reads what it prints. */
 export const goesOnUnread = true;
 
+interface GuestRecordOptions extends RecordOptions {
+  readonly qmp: string;
+  readonly every: string;
+  readonly count?: number;
+  readonly socketDir?: string;
+}
+
 export async function run(command: Command): Promise<void> {
-  const options = command.opts<RecordOptions & { qmp: string; every: string; count?: number }>();
+  const options = command.opts<GuestRecordOptions>();
   const everyMs = durationMs(options.every);
   if (everyMs === null || everyMs <= 0)
     throw new UsageError(`--every ${options.every} is no duration: 500ms, 5s, 1m were expected`);
@@ -46,7 +58,9 @@ export async function run(command: Command): Promise<void> {
       const progress = progressOf(command, 'recording');
       const recorded = new RecordedCaptures(output, options.vm);
       const recorder = recorderOptions(options, (done, total) => progress.bytes(done, total));
-      const request = { qmp: options.qmp, everyMs, count: options.count ?? null, signal };
+      const { qmp, count = null, socketDir } = options;
+      const where = socketDir === undefined ? {} : { socketFolder: resolve(socketDir) };
+      const request = { qmp, everyMs, count, signal, ...where };
       await recordGuest(ledger, recorder, request, {
         onCapture: (row) => {
           progress.clear();
