@@ -9,7 +9,11 @@ import { announceWriter } from '../stores/locks/writers-presence.ts';
 import { commitDigest } from '../../domain/evidence.ts';
 import { refuse } from '../../domain/values/refused.ts';
 import { initialVm, recorderRefusal, timeDoubt } from '../../domain/vm.ts';
-import { Recorder, type RecorderOptions } from '../../domain/use-cases/record/recorder.ts';
+import {
+  Recorder,
+  type RecorderOptions,
+  type RecordPorts,
+} from '../../domain/use-cases/record/recorder.ts';
 import type { GuestCapture, GuestSource } from '../../domain/ports/guests.ts';
 import type { RecorderModels } from '../../domain/ports/models.ts';
 import { isLinkedVm, type CaptureRow } from '../../projections/models/catalogue.ts';
@@ -81,6 +85,34 @@ async function lockWriting(ledger: Ledger, vm: string): Promise<{ release(): Pro
   return { release };
 }
 
+/** Fingerprints of a VM's last capture, as this host keeps them: of that very commit, or none. */
+function fingerprintsOf(ledger: Ledger): RecordPorts['fingerprints'] {
+  const { local } = ledger;
+  const files = openFingerprintFiles({ files: local.files, folder: local.keys });
+  return {
+    load: async (vm, at) => {
+      const kept = await files.load(vm);
+      const isOfCapture =
+        kept?.capture === at.capture && kept.commit === commitOf(ledger, vm, at.capture);
+      return kept !== null && isOfCapture ? kept.body : null;
+    },
+    save: async (vm, { capture, fingerprints: body }) => {
+      const commit = commitOf(ledger, vm, capture);
+      if (commit !== null) await files.save({ vm, capture, commit, body });
+    },
+  };
+}
+
+/** A capture that was committed just now, as the fold has it. */
+async function foldedRow(ledger: Ledger, vm: string, capture: number): Promise<CaptureRow> {
+  const folded = (): CaptureRow | undefined => ledger.state.catalogue.vms.get(vm)?.capture(capture);
+  // Whoever follows the ledger in this process may just be folding it anew.
+  if (folded() === undefined) await ledger.state.catchUp({ heavy: false });
+  const row = folded();
+  assert(row !== undefined, 'a capture that was committed is folded');
+  return row;
+}
+
 /** Opens a recorder of a VM in a ledger. */
 export async function openRecorder(ledger: Ledger, options: RecorderOptions): Promise<VmRecorder> {
   const known = ledger.state.catalogue.vms.get(options.vm)?.state ?? initialVm;
@@ -88,8 +120,7 @@ export async function openRecorder(ledger: Ledger, options: RecorderOptions): Pr
   if (refusal !== null) throw refuse(refusal);
   await run(ledger.store.removeLeftovers(ledger.clock()));
   const lock = await lockWriting(ledger, options.vm);
-  const { log, store, clock, local } = ledger;
-  const files = openFingerprintFiles({ files: local.files, folder: local.keys });
+  const { log, store, clock } = ledger;
   await noticeLosses(ledger).catch(async (thrown: unknown) => {
     await lock.release();
     throw thrown;
@@ -109,32 +140,13 @@ export async function openRecorder(ledger: Ledger, options: RecorderOptions): Pr
         models: recorderModels(ledger, options),
         openGroup: (group) => ledger.openGroup(group),
         raiseFormat: () => ledger.raiseFormat(),
-        fingerprints: {
-          load: async (vm, at) => {
-            const kept = await files.load(vm);
-            const isOfCapture =
-              kept?.capture === at.capture && kept.commit === commitOf(ledger, vm, at.capture);
-            return kept !== null && isOfCapture ? kept.body : null;
-          },
-          save: async (vm, { capture, fingerprints: body }) => {
-            const commit = commitOf(ledger, vm, capture);
-            if (commit !== null) await files.save({ vm, capture, commit, body });
-          },
-        },
+        fingerprints: fingerprintsOf(ledger),
       },
       options,
     );
   let recorder = make();
-  const record = async (captured: GuestCapture): Promise<CaptureRow> => {
-    const { capture } = await recorder.record(captured);
-    const folded = (): CaptureRow | undefined =>
-      ledger.state.catalogue.vms.get(options.vm)?.capture(capture);
-    // Whoever follows the ledger in this process may just be folding it anew.
-    if (folded() === undefined) await ledger.state.catchUp({ heavy: false });
-    const row = folded();
-    assert(row !== undefined, 'a capture that was committed is folded');
-    return row;
-  };
+  const record = async (captured: GuestCapture): Promise<CaptureRow> =>
+    foldedRow(ledger, options.vm, (await recorder.record(captured)).capture);
   return {
     record: async (captured) => {
       try {

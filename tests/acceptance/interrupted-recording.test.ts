@@ -100,14 +100,14 @@ async function faultsAfter(url: string, killed: Killed): Promise<string[]> {
 async function wholeRunMs(): Promise<number> {
   const url = join(folder.path, 'whole');
   const start = performance.now();
-  const { exitCode, stderr } = await new LedgerCommands(url).run([
+  const { exitCode } = await new LedgerCommands(url).run([
     'record',
     'image',
     '--vm',
     VM,
     ...filesFrom(1, 2 * images.length),
   ]);
-  expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: '' });
+  expect(exitCode).toBe(0);
   const packs = readdirSync(join(url, 'packs'), { recursive: true }).length;
   expect(packs).toBeGreaterThan(3);
   rmSync(url, { recursive: true });

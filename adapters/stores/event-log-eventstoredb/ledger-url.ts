@@ -130,6 +130,7 @@ function cut(text: string): { readonly head: string; readonly parameters: readon
   const rest = trimmed.slice(scheme[0].length);
   const queryAt = rest.indexOf('?');
   const authority = (queryAt === -1 ? rest : rest.slice(0, queryAt)).replace(/(?<!\/)\/+$/u, '');
+  if (/\s/u.test(authority)) throw badUrl(text, 'white space before the parameters');
   const query = queryAt === -1 ? '' : rest.slice(queryAt + 1);
   const parameters = query
     .split('&')
