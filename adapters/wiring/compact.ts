@@ -14,6 +14,7 @@ import { surveyOf } from '../../projections/compaction/survey.ts';
 import { versionsOf } from '../../projections/compaction/versions.ts';
 import { sha256 } from './digest.ts';
 import type { Ledger } from './ledger.ts';
+import { Unreadable } from './losses.ts';
 import { run } from '../../domain/ports/run.ts';
 
 export type { Compacted, CompactRequest } from '../../domain/use-cases/compact/compact.ts';
@@ -34,7 +35,10 @@ function placesOf({ state }: Ledger): ContentPlaces {
 
 function modelsOf(ledger: Ledger): CompactModels {
   const { state } = ledger;
+  const unreadable = new Unreadable(ledger);
   return {
+    unreadable: () => unreadable.ordinals(),
+    passOver: (thrown) => unreadable.add(thrown),
     catchUp: () => state.catchUp({ heavy: false }),
     survey: () => surveyOf(state),
     vmsOf: (group) =>

@@ -3,12 +3,14 @@
 // what it found for itself, for this host's next recorder.
 
 import { accepted, run } from '../../domain/ports/run.ts';
-import { decideLosses, type LossCommand } from '../../domain/losses.ts';
-import type { PackSlots } from '../../domain/store.ts';
+import { decideLosses, evolveLosses, type LossCommand } from '../../domain/losses.ts';
+import { slotSets, type PackSlots } from '../../domain/store.ts';
 import { STORE_STREAM } from '../../domain/events/streams.ts';
 import type { Holding } from '../../domain/values/holding.ts';
+import { ordinalAt } from '../../domain/values/place.ts';
 import { isLedgerError } from '../../domain/values/ledger-error.ts';
 import type { AnyPack, Contents } from '../../projections/models/contents.ts';
+import { Losses } from '../../projections/models/losses.ts';
 import { PackCheck } from '../../projections/questions/pack-check.ts';
 import { sha256 } from './digest.ts';
 import type { Ledger } from './ledger.ts';
@@ -118,6 +120,41 @@ export async function tellFailure(ledger: Ledger, thrown: unknown): Promise<bool
   const pack = packOfFailure(ledger, thrown);
   if (pack === undefined) return false;
   return tellLost(ledger, { ...(await lostIn(ledger, [pack])), isConfirmed: false });
+}
+
+/** What the log says is lost, and what whoever reads on finds unreadable meanwhile. */
+export class Unreadable {
+  readonly #ledger: Ledger;
+  readonly #found: PackSlots[] = [];
+
+  constructor(ledger: Ledger) {
+    this.#ledger = ledger;
+  }
+
+  /** What cannot be read, patches of it too. */
+  #holdings(): ReadonlySet<Holding> {
+    const { losses, contents } = this.#ledger.state;
+    if (this.#found.length === 0) return losses.of(contents);
+    const data = { packs: slotSets(this.#found).flat() };
+    return new Losses(evolveLosses(losses.slots, { type: 'ContentLost', data })).of(contents);
+  }
+
+  /** Ordinals of the packs in which something of it lies. */
+  ordinals(): ReadonlySet<number> {
+    const { contents } = this.#ledger.state;
+    return new Set([...this.#holdings()].map((each) => ordinalAt(contents.placeOf(each))));
+  }
+
+  /** Reads the pack that a failure names once more; false: nothing new is lost in it. */
+  async add(thrown: unknown): Promise<boolean> {
+    const pack = packOfFailure(this.#ledger, thrown);
+    if (pack === undefined) return false;
+    await this.#ledger.state.catchUp({ heavy: true });
+    const known = this.#holdings();
+    const lost = [...(await lostIn(this.#ledger, [pack])).lost].filter((each) => !known.has(each));
+    this.#found.push(...slotsOfHoldings(this.#ledger.state.contents, lost));
+    return lost.length > 0;
+  }
 }
 
 /** Keeps the packs in which a reader found damage, or that there is none any more. */

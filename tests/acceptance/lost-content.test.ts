@@ -4,7 +4,14 @@
 import { cpSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
-import { listEvents, openLedger, restoreToFile, verify, type Ledger } from '../../index.ts';
+import {
+  compact,
+  listEvents,
+  openLedger,
+  restoreToFile,
+  verify,
+  type Ledger,
+} from '../../index.ts';
 import { repair } from '../../adapters/wiring/repair.ts';
 import { PAGE_BYTES } from '../../domain/values/page.ts';
 import { isRefused } from '../../domain/values/refused.ts';
@@ -171,6 +178,50 @@ describe('repair', () => {
     expect((await repaired(null)).summary.damaged).toBe(0);
     expect(await typesOf('ContentFound')).toBe(1);
     await record('web', image);
+    await expectWhole();
+  });
+});
+
+describe('compaction', () => {
+  const compacted = () =>
+    opened('write', (ledger) => compact(ledger, { graceMs: 0, isDryRun: false }));
+
+  test.each(['damaged', 'gone'])('passes over a pack that is %s, and keeps it', async (how) => {
+    const image = makeImage({ seed: 14, pages: PAGES });
+    await record('web', image);
+    const [pack] = packFiles();
+    const next = makeImage({ seed: 15, pages: PAGES });
+    await record('web', next);
+    await record('web', changeImage(next, { seed: 16, changedPages: 9 }));
+    const away = join(folder.path, 'away');
+    cpSync(pack!, away);
+    if (how === 'gone') rmSync(pack!);
+    else flip(pack!, readFileSync(pack!).length >> 1);
+    const failing = async (): Promise<readonly string[]> => {
+      const { faults, failed } = await judge({ url, expected, scratch, derived: 'gone' });
+      expect(faults).toEqual([]);
+      return [...failed.keys()];
+    };
+    const before = await failing();
+    expect(before).toContain('web@1');
+    const { rewritten, unreadable } = await compacted();
+    expect([rewritten.packs, unreadable.packs]).toEqual([2, 1]);
+    expect(await failing()).toEqual(before);
+    cpSync(away, pack!);
+    await expectWhole();
+    expect((await compacted()).unreadable.packs).toBe(0);
+    await expectWhole();
+  });
+
+  test('empties a pack whose lost pages were stored anew', async () => {
+    const image = makeImage({ seed: 17, pages: PAGES });
+    await record('web', image);
+    const [pack] = packFiles();
+    flip(pack!, readFileSync(pack!).length >> 1);
+    expect(await damages()).toBe(1);
+    await record('web2', image);
+    const { unreadable } = await compacted();
+    expect([unreadable.packs, packFiles().includes(pack!)]).toEqual([0, false]);
     await expectWhole();
   });
 });

@@ -4,7 +4,7 @@ import type { Compacted } from '../../../domain/use-cases/compact/compact.ts';
 import { isoTime, type Row } from './row.ts';
 
 export const compactRow = (
-  { rewritten, released, deleted, isStopped }: Compacted,
+  { rewritten, released, deleted, unreadable, isStopped }: Compacted,
   isDryRun: boolean,
 ): Row => ({
   rewrittenPacks: rewritten.packs,
@@ -18,6 +18,8 @@ export const compactRow = (
   waitingBytes: deleted.waitingBytes,
   waitingUntil: deleted.waitingUntilMs === null ? null : isoTime(deleted.waitingUntilMs),
   doubt: deleted.doubt,
+  unreadablePacks: unreadable.packs,
+  unreadableBytes: unreadable.bytes,
   stopped: isStopped,
   dryRun: isDryRun,
 });

@@ -8,6 +8,8 @@
 //   4. let go of what only patches needed that were rewritten
 //   5. delete the packs in which nothing lies any more, when nobody can refer to them again
 //
+// What cannot be read is passed over: its packs stay as they are, and nothing refers to them anew.
+//
 // One compaction appends at a time: the stream `store` arbitrates.
 
 import { decideRelease, type PackSlots } from '../../store.ts';
@@ -53,6 +55,8 @@ export interface Compacted {
   /** Contents and patterns that nobody needed. */
   readonly released: number;
   readonly deleted: Deleted;
+  /** Packs with pages that kept points need, which were passed over: not all in them can be read. */
+  readonly unreadable: { readonly packs: number; readonly bytes: number };
   readonly isStopped: boolean;
 }
 
@@ -101,7 +105,9 @@ class Compaction {
   readonly #ports: CompactPorts;
   readonly #request: CompactRequest;
   readonly #stream: StoreStream;
-  readonly #survey: Survey;
+  #survey: Survey;
+  #unreadable: ReadonlySet<number> = new Set();
+  readonly #planned = new Set<Job>();
   readonly #finished = new Set<Job>();
   #released = 0;
   #pages = 0;
@@ -121,10 +127,36 @@ class Compaction {
     return this.#request.signal?.aborted ?? false;
   }
 
+  /** What holds pages that are needed, and cannot be read. */
+  #passedOver(): SurveyedPack[] {
+    return this.#survey.packs.filter((pack) => pack.held > 0 && this.#unreadable.has(pack.ordinal));
+  }
+
+  /** Compacts, or, where it is a dry run, plans it; what proves unreadable meanwhile is passed over. */
+  async compact(): Promise<void> {
+    const { models } = this.#ports;
+    for (let isDone = false; !isDone;) {
+      this.#unreadable = models.unreadable();
+      try {
+        const jobs = await this.#plan();
+        for (const job of jobs) this.#planned.add(job);
+        if (!this.#request.isDryRun) await this.#run(jobs);
+        isDone = true;
+      } catch (thrown) {
+        if (!(await models.passOver(thrown))) throw thrown;
+        for (const job of this.#planned) if (!this.#finished.has(job)) this.#planned.delete(job);
+        await models.catchUp();
+        this.#survey = await models.survey();
+      }
+    }
+  }
+
   /** What is worth doing, by group. */
-  async plan(): Promise<Job[]> {
+  async #plan(): Promise<Job[]> {
     const { models, engine, store } = this.#ports;
-    const groups = groupedBy(this.#survey.packs, ({ group }) => group);
+    const passedOver = new Set(this.#passedOver());
+    const readable = this.#survey.packs.filter((pack) => !passedOver.has(pack));
+    const groups = groupedBy(readable, ({ group }) => group);
     const jobs: Job[] = [];
     for (const [group, all] of groups) {
       const packs = candidatesIn(all);
@@ -136,7 +168,7 @@ class Compaction {
     return jobs;
   }
 
-  async run(jobs: readonly Job[]): Promise<void> {
+  async #run(jobs: readonly Job[]): Promise<void> {
     const { models } = this.#ports;
     const packs = jobs.flatMap((job) => job.packs);
     const pageCount = packs.reduce((sum, { held }) => sum + held, 0);
@@ -214,7 +246,12 @@ class Compaction {
     const { models, signal } = { ...this.#ports, ...this.#request };
     const { places } = models;
     const emptied = new Set(packs.map(({ ordinal }) => ordinal));
-    const plan = new RewritePlan({ places, survey: this.#survey, emptied });
+    const plan = new RewritePlan({
+      places,
+      survey: this.#survey,
+      emptied,
+      unreadable: this.#unreadable,
+    });
     const append = async (pack: PackRewritten): Promise<void> => {
       await this.#stream.appendPack(pack);
       this.#bytesAfter += pack.sizeBytes;
@@ -258,8 +295,8 @@ class Compaction {
   }
 
   /** Of a compaction that was stopped, only groups that it came to the end of count. */
-  done(planned: readonly Job[], deleted: Deleted): Compacted {
-    const jobs = this.#isStopped ? planned.filter((job) => this.#finished.has(job)) : planned;
+  done(deleted: Deleted): Compacted {
+    const jobs = [...(this.#isStopped ? this.#finished : this.#planned)];
     const packs = jobs.reduce((sum, job) => sum + job.packs.length, 0);
     const bytesBefore = jobs.reduce((sum, job) => sum + bytesOf(job.packs), 0);
     const { isDryRun } = this.#request;
@@ -267,7 +304,10 @@ class Compaction {
       ? jobs.reduce((sum, { gain }) => sum + gain.bytesAfter, 0)
       : this.#bytesAfter;
     const rewritten = { packs, pages: this.#pages, bytesBefore, bytesAfter };
-    return { rewritten, released: this.#released, deleted, isStopped: this.#isStopped };
+    const passedOver = this.#passedOver();
+    const unreadable = { packs: passedOver.length, bytes: bytesOf(passedOver) };
+    const isStopped = this.#isStopped;
+    return { rewritten, released: this.#released, deleted, unreadable, isStopped };
   }
 }
 
@@ -308,13 +348,12 @@ export async function compactLedger(
   const survey = await models.survey();
   const stream = new StoreStream(ports, end);
   const compaction = new Compaction(ports, { request, survey, stream });
-  const jobs = await compaction.plan();
   try {
-    if (!request.isDryRun) await compaction.run(jobs);
+    await compaction.compact();
   } catch (thrown) {
     // What was rewritten before it failed gives its room back, so that the next one comes further.
-    await deletePacks(deletion, request).catch(() => undefined);
+    if (!request.isDryRun) await deletePacks(deletion, request).catch(() => undefined);
     throw thrown;
   }
-  return compaction.done(jobs, together(before, await deletePacks(deletion, request)));
+  return compaction.done(together(before, await deletePacks(deletion, request)));
 }

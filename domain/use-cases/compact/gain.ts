@@ -2,6 +2,7 @@
 // as rewriting would. It leaves out what better neighbours and new patches give, so it says too little.
 
 import { blockStarts, contentSlotsOf, packLabel, sliceBlocks } from '../../values/pack.ts';
+import { isLedgerError, LEDGER_ERRORS } from '../../values/ledger-error.ts';
 import { placeAt } from '../../values/place.ts';
 import { CHUNK_PAGES, type PageEngine } from '../../ports/page-engine.ts';
 import { PAGE_BYTES } from '../../values/page.ts';
@@ -48,6 +49,16 @@ async function sampleOf(
   return { bytesBefore, bytesAfter: packed.bytes.length };
 }
 
+/** A sample as above; null also where the blocks cannot be read: whether they are needed shows later. */
+async function readableSampleOf(ports: GainPorts, pack: SurveyedPack): Promise<Gain | null> {
+  try {
+    return await sampleOf(ports, pack);
+  } catch (thrown) {
+    if (!isLedgerError(thrown) || LEDGER_ERRORS[thrown.code].kind !== 'damage') throw thrown;
+    return null;
+  }
+}
+
 /** What rewriting would give at least. O(1) packs are read. */
 export async function gainOf(ports: GainPorts, packs: readonly SurveyedPack[]): Promise<Gain> {
   const written = packs.filter(({ isRewritten, held }) => !isRewritten && held > 0);
@@ -55,7 +66,7 @@ export async function gainOf(ports: GainPorts, packs: readonly SurveyedPack[]): 
   let before = 0;
   let after = 0;
   for (let i = 0; i < written.length; i += step) {
-    const sample = await sampleOf(ports, written[i]!);
+    const sample = await readableSampleOf(ports, written[i]!);
     before += sample?.bytesBefore ?? 0;
     after += sample?.bytesAfter ?? 0;
   }

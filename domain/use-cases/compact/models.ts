@@ -63,4 +63,8 @@ export interface CompactModels {
   /** Null: the VM has no kept capture. */
   versions(vm: string): Promise<VmVersions | null>;
   readonly places: ContentPlaces;
+  /** Ordinals of the packs in which something lies that is lost, or a patch of such. */
+  unreadable(): ReadonlySet<number>;
+  /** Reads what a failure names once more, past all caches; true: it is among `unreadable` from now on. */
+  passOver(thrown: unknown): Promise<boolean>;
 }

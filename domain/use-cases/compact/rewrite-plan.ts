@@ -37,6 +37,8 @@ export class RewritePlan {
   readonly #survey: Survey;
   /** Ordinals of the packs to empty. */
   readonly #emptied: ReadonlySet<number>;
+  /** Ordinals of the packs that cannot be read: nothing becomes a patch of what lies there. */
+  readonly #unreadable: ReadonlySet<number>;
   readonly #isTaken = new NumberSet();
   readonly #isDecided = new NumberSet();
   /** By content that is decided on, what it is a patch of in its new place, plus 1; 0: whole. */
@@ -50,10 +52,12 @@ export class RewritePlan {
     readonly places: ContentPlaces;
     readonly survey: Survey;
     readonly emptied: ReadonlySet<number>;
+    readonly unreadable: ReadonlySet<number>;
   }) {
     this.#places = of.places;
     this.#survey = of.survey;
     this.#emptied = of.emptied;
+    this.#unreadable = of.unreadable;
     this.#patchOf = new Uint32Array(of.places.count);
     this.#referrers = of.places.referrers();
   }
@@ -65,6 +69,11 @@ export class RewritePlan {
 
   #isEmptied(place: number): boolean {
     return this.#emptied.has(ordinalAt(place));
+  }
+
+  /** Whether what lies there stays there, and can be read. */
+  #stays(place: number): boolean {
+    return place >= 0 && !this.#isEmptied(place) && !this.#unreadable.has(ordinalAt(place));
   }
 
   /** Whether a content is still to be rewritten. */
@@ -88,13 +97,11 @@ export class RewritePlan {
       return patchOf === 0 ? holding : FIRST_CONTENT + patchOf - 1;
     }
     const place = this.#places.placeOf(holding);
-    if (place < 0 || this.#isEmptied(place)) return UNKNOWN;
+    if (!this.#stays(place)) return UNKNOWN;
     const reference = this.#places.referenceAt(place);
     if (reference === null) return holding;
     const of = this.#places.placeOf(reference);
-    return of >= 0 && !this.#isEmptied(of) && this.#places.referenceAt(of) === null
-      ? reference
-      : UNKNOWN;
+    return this.#stays(of) && this.#places.referenceAt(of) === null ? reference : UNKNOWN;
   }
 
   /** What a content is a patch of now, where that is held for itself and stays where it is, whole. */

@@ -30,7 +30,11 @@ function graceAsked(text: string | undefined): number | null {
 
 const packsText = (count: number): string => (count === 1 ? '1 pack' : `${count} packs`);
 
-function say(output: Output, { rewritten, released, deleted }: Compacted, isDryRun: boolean): void {
+function say(
+  output: Output,
+  { rewritten, released, deleted, unreadable }: Compacted,
+  isDryRun: boolean,
+): void {
   const { packs, bytesBefore, bytesAfter } = rewritten;
   if (packs === 0) output.say('nothing to rewrite');
   else if (isDryRun)
@@ -54,6 +58,10 @@ function say(output: Output, { rewritten, released, deleted }: Compacted, isDryR
             : 'once nobody records into this ledger and the log is whole'
           : `from ${isoTime(deleted.waitingUntilMs)} on`
       }: run compact again then`,
+    );
+  if (unreadable.packs > 0)
+    output.say(
+      `${packsText(unreadable.packs)} of ${bytesText(unreadable.bytes)} passed over, for not all in them can be read: nothing of them was rewritten or deleted; run \`pageledger verify --repair\``,
     );
   if (deleted.doubt !== null)
     output.say(
