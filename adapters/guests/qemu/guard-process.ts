@@ -17,6 +17,8 @@ import { adoptQmp, type QmpClient } from './qmp-client.ts';
 const QMP_DESCRIPTOR = 3;
 const LOOK_EVERY_MS = 250;
 const RETRY_MS = 50;
+/** A recorder that has gone hears nothing. */
+const LAST_WORD_MS = 1_000;
 /** QEMU answers while the guest stands still: not too often. */
 const POLL_MS = 20;
 
@@ -83,7 +85,7 @@ class Watched {
     }
     this.#listening.close();
     rmSync(this.#watch.folder, { recursive: true, force: true });
-    await say({ kind: 'settled' });
+    await Promise.race([say({ kind: 'settled' }), migration.delay(LAST_WORD_MS)]);
     process.exit();
   }
 

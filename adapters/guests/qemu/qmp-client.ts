@@ -18,6 +18,9 @@ const CONNECT_TIMEOUT_MS = 5_000;
 const COMMAND_TIMEOUT_MS = 30_000;
 /** First number of what is asked on an adopted connection: far from those asked there before. */
 const ADOPTED_ID = 2 ** 40;
+/** When it is asked again there, at first and at last. */
+const AGAIN_AFTER_MS = 500;
+const AGAIN_AFTER_MS_MAX = 60_000;
 /** Longest limit that a timer takes. */
 const PATIENCE_MS = 2 ** 31 - 1;
 
@@ -74,9 +77,11 @@ export class QmpClient {
   #lost: LedgerError | null = null;
   #version = '';
   #onGreeting: ((error: LedgerError | null) => void) | null;
-  /** Somebody else spoke here before: the first line may be a part, and answers may be theirs. */
+  /**
+   * Somebody else speaks here too, until told otherwise: a line may be a part, answers may be theirs,
+   * and ours may go to them, so that what is not answered is asked again.
+   */
   readonly #isAdopted: boolean;
-  #isFirstLine = true;
 
   constructor(
     socket: Socket,
@@ -117,10 +122,18 @@ export class QmpClient {
         this.#lose('QMP_PROTOCOL', `: no answer to ${command} ${limit}; is QEMU stopped?`);
       }, this.#commandTimeoutMs);
       this.#pending.set(id, { command, resolve, reject, timer });
-      this.#socket.write(
-        `${JSON.stringify({ execute: command, arguments: commandArguments, id })}\n`,
-      );
+      const line = `${JSON.stringify({ execute: command, arguments: commandArguments, id })}\n`;
+      this.#socket.write(line);
+      if (this.#isAdopted) this.#askAgain(id, line, AGAIN_AFTER_MS);
     });
+  }
+
+  #askAgain(id: number, line: string, afterMs: number): void {
+    setTimeout(() => {
+      if (!this.#pending.has(id)) return;
+      this.#socket.write(line);
+      this.#askAgain(id, line, Math.min(2 * afterMs, AGAIN_AFTER_MS_MAX));
+    }, afterMs).unref();
   }
 
   /** Runs one command and checks the shape of its answer. */
@@ -210,13 +223,11 @@ export class QmpClient {
   }
 
   #takeLine(line: string): void {
-    const mayBePart = this.#isAdopted && this.#isFirstLine;
-    this.#isFirstLine = false;
     let message: unknown;
     try {
       message = JSON.parse(line);
     } catch {
-      if (mayBePart) return;
+      if (this.#isAdopted) return;
       this.#lose('QMP_PROTOCOL', ': a line that is no JSON');
       return;
     }
