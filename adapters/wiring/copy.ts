@@ -21,6 +21,12 @@ import { toHex } from '../../domain/values/identifier.ts';
 import { sha256 } from './digest.ts';
 import type { Ledger } from './ledger.ts';
 import { run } from '../../domain/ports/run.ts';
+import { assert } from '../../domain/values/assert.ts';
+import type { Finding } from '../../domain/values/finding.ts';
+import { UNKNOWN, type Holding } from '../../domain/values/holding.ts';
+import { slotsOf } from '../../domain/values/pack.ts';
+import { placeAt } from '../../domain/values/place.ts';
+import { affected } from '../../projections/questions/affected-points.ts';
 
 /** Packs under way at once. */
 const PACKS_AT_ONCE = 4;
@@ -33,8 +39,10 @@ export interface Copied {
   readonly events: number;
   readonly packs: number;
   readonly bytes: number;
-  /** Of both ledgers. */
-  readonly fingerprint: string;
+  /** Packs that points need and that could not be copied, with those points; the rest is whole. */
+  readonly findings: readonly Finding[];
+  /** Of both ledgers; null where something could not be copied. */
+  readonly fingerprint: string | null;
 }
 
 /** How far a copy is. */
@@ -109,6 +117,8 @@ class PackCopier {
   readonly #to: Ledger;
   readonly #held = new Map<string, number>();
   readonly #onBytes: (bytes: number) => void;
+  /** By name: why a pack that is needed could not be copied. */
+  readonly missed = new Map<string, string>();
   packs = 0;
   bytes = 0;
 
@@ -126,7 +136,7 @@ class PackCopier {
     for await (const { name, sizeBytes } of this.#to.store.list()) this.#held.set(name, sizeBytes);
   }
 
-  /** Every pack that these events name, and that is needed, is in the target when this resolves. */
+  /** Every pack that these events name, and that is needed and whole, is in the target when this resolves. */
   async bring(events: readonly StoredEvent[]): Promise<void> {
     const wanted = events.filter(namesPack).map(packOf);
     const next = wanted.values();
@@ -143,17 +153,18 @@ class PackCopier {
     return pack === undefined ? null : contents.isNeeded(pack);
   }
 
-  /** The bytes of a pack; null where nobody needs it any more. */
+  /** The bytes of a pack; null where nobody needs it any more, or it is missed. */
   async #read({ name, sizeBytes }: NamedPack): Promise<Uint8Array | null> {
     const whole = { name, offsetBytes: 0, lengthBytes: sizeBytes };
     // What this host keeps of packs is for those who read a part of them again.
     const { store } = this.#from;
     const read = await (store.origin ?? store).get(whole)();
     if (either.isRight(read)) return read.right;
-    if (read.left.code !== 'PACK_MISSING') throw read.left;
+    const { code, message } = read.left;
+    if (code !== 'PACK_MISSING' && code !== 'PACK_DAMAGED') throw read.left;
     // Compaction may have deleted it just now, and said so before.
     await this.#from.state.catchUp({ heavy: false });
-    if (this.#isNeeded(name) === true) throw read.left;
+    if (this.#isNeeded(name) === true) this.missed.set(name, message);
     return null;
   }
 
@@ -163,12 +174,10 @@ class PackCopier {
     if (this.#held.get(name) === sizeBytes) return;
     const bytes = await this.#read({ name, sizeBytes });
     if (bytes === null) return;
-    if (toHex(sha256(bytes)) !== name)
-      throw new LedgerError(
-        'PACK_DAMAGED',
-        `pack ${name} of the ledger that is copied does not have the bytes that were written; run \`pageledger verify\` there, and copy again when it is repaired`,
-        { name },
-      );
+    if (toHex(sha256(bytes)) !== name) {
+      this.missed.set(name, 'its bytes are others than were written');
+      return;
+    }
     await run(this.#to.store.put({ name, bytes }));
     this.#held.set(name, sizeBytes);
     this.packs += 1;
@@ -256,6 +265,24 @@ async function copyChunk(
   return copied;
 }
 
+/** What was not copied, and the points that cannot be restored from the copy for it. */
+function missedFindings(from: Ledger, missed: ReadonlyMap<string, string>): Promise<Finding[]> {
+  const { state, replay } = from;
+  const { contents } = state;
+  const found = [...missed].map(([name, reason]) => {
+    const pack = contents.named(name);
+    assert(pack !== undefined, 'a pack that is needed is known');
+    const lost = new Set<Holding>();
+    for (let slot = 0; slot < slotsOf(pack.blocks); slot += 1) {
+      const holding = contents.holdingAt(pack, slot);
+      if (holding !== UNKNOWN && contents.placeOf(holding) === placeAt(pack.ordinal, slot))
+        lost.add(holding);
+    }
+    return { finding: { kind: 'pack', where: `pack ${name}`, reason }, lost };
+  });
+  return affected({ state, replay }, found);
+}
+
 /** VMs that only the target has. */
 function checkVms(from: Ledger, to: Ledger): void {
   const stranger = [...to.state.catalogue.vms.keys()].find(
@@ -266,7 +293,8 @@ function checkVms(from: Ledger, to: Ledger): void {
 
 /**
  * Copies what a ledger holds now into another, which is new or an earlier copy of it, and compares
- * their fingerprints. Keys are not copied: the copy restores at once, and records after `group
+ * their fingerprints. Packs that are damaged or gone are left out and named; a copy made again, when
+ * the source has them whole, brings them. Keys are not copied: the copy restores at once, and records after `group
  * import`. LEDGER_DIVERGED where the target holds anything else.
  */
 export async function copyLedger(
@@ -290,11 +318,14 @@ export async function copyLedger(
   const announced = to.told(await run(announceWriter(to.locks)));
   const events = await copyEvents({ from, to }, packs).finally(() => announced.release());
   await to.state.catchUp({ heavy: false });
+  const copied = { events, packs: packs.packs, bytes: packs.bytes };
+  if (packs.missed.size > 0)
+    return { ...copied, findings: await missedFindings(from, packs.missed), fingerprint: null };
   const [expected, found] = [await fingerprint(from), await fingerprint(to)];
   if (found !== expected)
     throw diverged(`its fingerprint is ${found} and the source's is ${expected}`, {
       found,
       expected,
     });
-  return { events, packs: packs.packs, bytes: packs.bytes, fingerprint: found };
+  return { ...copied, findings: [], fingerprint: found };
 }

@@ -3,7 +3,7 @@
 // from and to servers are in shared-ledger.test.ts.
 
 import { cpSync, readdirSync, rmSync, statSync, truncateSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import {
   copyLedger,
@@ -11,6 +11,7 @@ import {
   isLedgerError,
   openLedger,
   takeCheckpoint,
+  verify,
   type Copied,
 } from '../../index.ts';
 import { LedgerCommands } from '../support/command-line.ts';
@@ -215,7 +216,7 @@ describe('what is no beginning of the source is refused as a target, and left as
 
 describe('a source that is damaged', () => {
   test(
-    'is not copied as if it were whole, and what was copied before is',
+    'is not copied as if it were whole: the copy has what is whole, and the rest when it is healed',
     async () => {
       const broken = join(folder.path, 'broken');
       const to = join(folder.path, 'of-broken');
@@ -224,8 +225,23 @@ describe('a source that is damaged', () => {
         (name) => name.length > 60,
       );
       truncateSync(join(broken, 'packs', pack!), 100);
-      expect(['PACK_DAMAGED', 'PACK_MISSING']).toContain(await codeOf(copied(broken, to)));
-      await copied(source, to);
+      const { findings, fingerprint: print } = await copied(broken, to);
+      expect([findings.length, print]).toEqual([1, null]);
+      const missed = new Set(findings[0]!.affects);
+      const points = await withLedger({ url: to, mode: 'read' }, async (ledger) => {
+        const found = await verify(ledger, () => undefined);
+        return found.findings.flatMap(({ affects }) => affects);
+      });
+      expect(new Set(points)).toEqual(missed);
+      const again = await new LedgerCommands(to).run(['--json', 'copy', broken, to]);
+      const rows = again.stdout.toString().trim().split('\n');
+      expect([again.exitCode, again.stderr]).toEqual([3, '']);
+      expect(rows.map((row) => JSON.parse(row) as unknown)).toEqual([
+        expect.objectContaining({ where: `pack ${basename(pack!)}`, affects: [...missed] }),
+        expect.objectContaining({ events: 0, packs: 0, missed: 1, fingerprint: null }),
+      ]);
+      cpSync(join(source, 'packs', pack!), join(broken, 'packs', pack!));
+      expect((await copied(broken, to)).findings).toEqual([]);
       const ledger = await openLedger({ url: to, mode: 'read', threads: 0 });
       expect(await fingerprint(ledger)).toBe(
         await withLedger({ url: source, mode: 'read' }, fingerprint),

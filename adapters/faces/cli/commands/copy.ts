@@ -1,11 +1,14 @@
 // `copy`: a ledger into another, of any kind.
 
 import type { Command } from 'commander';
+import type { Finding } from '../../../../domain/values/finding.ts';
 import { copyLedger } from '../../../wiring/copy.ts';
 import { openLedger } from '../../../wiring/open-ledger.ts';
+import { findingRow } from '../../rows/finding-rows.ts';
+import { EXIT_DAMAGE } from '../failure.ts';
 import { interruptible } from '../interruption.ts';
 import { bytesText } from '../output.ts';
-import { lasting, openOptions, outputOf, progressOf } from '../session.ts';
+import { lasting, openOptions, outputOf, progressOf, warn } from '../session.ts';
 
 export const declare = (command: Command): Command =>
   command
@@ -14,6 +17,9 @@ export const declare = (command: Command): Command =>
 
 /** It goes on when nobody reads what it prints. */
 export const goesOnUnread = true;
+
+const missedText = ({ where, reason, affects }: Finding): string =>
+  `${where} was not copied: ${reason}; affects ${affects.length === 0 ? 'no point' : affects.join(', ')}`;
 
 export async function run(command: Command): Promise<void> {
   const output = outputOf(command);
@@ -37,11 +43,18 @@ export async function run(command: Command): Promise<void> {
         }),
       );
       progress.clear();
-      output.summary('copy', { ...copied });
-      const { events, packs, bytes, fingerprint } = copied;
+      const { events, packs, bytes, findings, fingerprint } = copied;
+      if (output.isJson) for (const finding of findings) output.json(findingRow(finding));
+      else for (const finding of findings) warn(command, missedText(finding));
+      output.summary('copy', { events, packs, bytes, missed: findings.length, fingerprint });
       output.say(
-        `${events} events and ${packs} packs (${bytesText(bytes)}) copied; the fingerprint of both ledgers is ${fingerprint}`,
+        `${events} events and ${packs} packs (${bytesText(bytes)}) copied; ${
+          fingerprint === null
+            ? `${findings.length} packs are missing: run \`pageledger verify --repair\` on the original, and copy again`
+            : `the fingerprint of both ledgers is ${fingerprint}`
+        }`,
       );
+      if (findings.length > 0) process.exitCode = EXIT_DAMAGE;
     } finally {
       progress.clear();
       await to.close();
