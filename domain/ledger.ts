@@ -21,6 +21,9 @@ import type { Refusal } from './values/refusals.ts';
  */
 export const LEDGER_FORMAT = 2;
 
+/** Formats from this one on have salted blocks. */
+const SALTED_FORMAT = 2;
+
 export type LedgerEvent = EventOf<'LedgerCreated' | 'GroupCreated' | 'PatternAdded'>;
 
 export interface LedgerFacts {
@@ -100,6 +103,10 @@ export const decideLedger =
         return command satisfies never;
     }
   };
+
+/** Whether packs of a ledger have salted blocks: releases of the time of format 1 read none. */
+export const areBlocksSalted = ({ ledger }: LedgerFacts): boolean =>
+  ledger !== null && ledger.format >= SALTED_FORMAT;
 
 /** A ledger after an event: the first that makes it, or a group, counts; a later one raises its format. */
 export function evolveLedger(state: LedgerFacts, event: LedgerEvent): LedgerFacts {

@@ -4,6 +4,7 @@ import { randomBytes } from 'node:crypto';
 import { slotAt } from '../../domain/values/place.ts';
 import { lockCompactor } from '../stores/locks/compactor-lock.ts';
 import { mayBeWritten } from '../stores/locks/writers-presence.ts';
+import { areBlocksSalted } from '../../domain/ledger.ts';
 import {
   compactLedger,
   type Compacted,
@@ -79,6 +80,7 @@ export async function compact(ledger: Ledger, request: CompactRequest): Promise<
         engine: await ledger.engine(),
         pages: await ledger.pageReader(),
         models: modelsOf(ledger),
+        areBlocksSalted: () => areBlocksSalted(state.catalogue.facts),
         isRecorded: () => mayBeWritten(locks),
         doubt: () => doubtOf(ledger),
         emptiedAtMs: (pack) => {

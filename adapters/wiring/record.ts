@@ -7,6 +7,7 @@ import { openFingerprintFiles } from '../stores/keys/fingerprint-files.ts';
 import { lockRecorder } from '../stores/locks/recorder-lock.ts';
 import { announceWriter } from '../stores/locks/writers-presence.ts';
 import { commitDigest } from '../../domain/evidence.ts';
+import { areBlocksSalted } from '../../domain/ledger.ts';
 import { refuse } from '../../domain/values/refused.ts';
 import { initialVm, recorderRefusal, timeDoubt } from '../../domain/vm.ts';
 import {
@@ -138,6 +139,7 @@ export async function openRecorder(ledger: Ledger, options: RecorderOptions): Pr
         sha256,
         randomBytes,
         models: recorderModels(ledger, options),
+        areBlocksSalted: () => areBlocksSalted(ledger.state.catalogue.facts),
         openGroup: (group) => ledger.openGroup(group),
         raiseFormat: () => ledger.raiseFormat(),
         fingerprints: fingerprintsOf(ledger),

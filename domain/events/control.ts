@@ -192,7 +192,8 @@ export const PAGE_EVENT_TYPES = [
 /** Events whose schema has changed since they were first written, and its version now. */
 const SCHEMAS: Readonly<Record<string, number>> = {
   LedgerCreated: 2,
-  PackWritten: 2,
+  PackRewritten: 2,
+  PackWritten: 3,
   PagesWritten: 2,
   PointsForgotten: 2,
 };

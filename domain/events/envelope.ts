@@ -12,14 +12,14 @@ export interface EnvelopePorts {
   readonly randomBytes: (count: number) => Uint8Array;
 }
 
-/** An event ready to append. */
+/** An event ready to append; of its type's current schema, where no other is said. */
 export const newEvent = (
   ports: EnvelopePorts,
-  event: { readonly type: string; readonly data: Uint8Array },
+  event: { readonly type: string; readonly schema?: number; readonly data: Uint8Array },
 ): NewEvent => ({
   id: ports.randomBytes(16),
   type: event.type,
-  schema: schemaOf(event.type),
+  schema: event.schema ?? schemaOf(event.type),
   timeMs: ports.clock(),
   data: event.data,
 });

@@ -20,7 +20,9 @@ import * as either from 'fp-ts/lib/Either.js';
 import type { Either } from 'fp-ts/lib/Either.js';
 import { fromHex, toHex } from '../values/identifier.ts';
 import { LedgerError } from '../values/ledger-error.ts';
+import { codecOf, saltBytesOf } from '../values/block-salt.ts';
 import {
+  areSalted,
   CODEC_PATTERN,
   contentSlotsOf,
   PACK_GROUP_BYTES,
@@ -49,6 +51,9 @@ export interface PackWritten {
 /** Slots of a pack. */
 export const packSlotsOf = (pack: PackWritten): number =>
   pack.identifiers.length / IDENTIFIER_BYTES;
+
+/** Schema of the event of a pack with these blocks: earlier releases know none that are salted. */
+export const packWrittenSchema = (blocks: BlockTable): number => (areSalted(blocks) ? 3 : 2);
 
 /** The bytes of a PackWritten event's data. */
 export function encodePackWritten(pack: PackWritten): Uint8Array {
@@ -95,14 +100,18 @@ export function blocksFault(
 ): string | null {
   let slots = 0;
   let length = PACK_HEADER_BYTES;
+  let isAfterPatterns = false;
   const { codecs, lengths } = blocks;
   for (let i = 0; i < codecs.length; i += 1) {
     const inBlock = blocks.pages[i]!;
-    if (codecs[i]! > CODEC_PATTERN) return `block ${i} has codec ${codecs[i]}`;
-    if (i > 0 && codecs[i - 1] === CODEC_PATTERN && codecs[i] !== CODEC_PATTERN)
+    const codec = codecOf(codecs[i]!);
+    const saltBytes = saltBytesOf(codecs[i]!);
+    if (codec > CODEC_PATTERN) return `block ${i} has codec ${codecs[i]}`;
+    if (isAfterPatterns && codec !== CODEC_PATTERN)
       return `block ${i} holds contents after patterns`;
+    isAfterPatterns = codec === CODEC_PATTERN;
     if (inBlock < 1 || inBlock > BLOCK_PAGES_MAX) return `block ${i} has ${inBlock} pages`;
-    if (lengths[i]! < 1 || lengths[i]! > inBlock * PAGE_BYTES)
+    if (lengths[i]! <= saltBytes || lengths[i]! > inBlock * PAGE_BYTES + saltBytes)
       return `block ${i} has ${lengths[i]} bytes`;
     slots += inBlock;
     length += lengths[i]!;

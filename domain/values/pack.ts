@@ -6,21 +6,24 @@
 //  72  16  random bytes, so that two writings never share a name
 //  88   8  zero
 //  96   -  blocks of pages, back to back; their table stands in the event that names the pack:
-//          first those of contents, then those of patterns
+//          first those of contents, then those of patterns; behind each its salt, if it has one
+//          (block-salt.ts)
 //
 // Slots count through the blocks. A slot of a content holds the page, or, where the event names a
 // reference for it, the page XOR the reference (a patch). A slot of a pattern holds its descriptor.
 //
 // A pack's name is the SHA-256 of its bytes in lower-case hex.
 
+import { CODEC_SALTED, codecOf } from './block-salt.ts';
+
 const PACK_MAGIC = 0x4b50_4c50;
 export const PACK_FORMAT = 1;
 export const PACK_HEADER_BYTES = 96;
 export const PACK_GROUP_BYTES = 64;
-const PACK_RANDOM_BYTES = 16;
+export const PACK_RANDOM_BYTES = 16;
 export const PACK_NAME = /^[0-9a-f]{64}$/u;
 
-/** How a block of pages is stored. */
+/** How a block of pages is stored; a bit beside it says that the block is salted. */
 export const CODEC_RAW = 0;
 export const CODEC_ZSTD = 1;
 /** Descriptors of patterns (patterns.ts), each after its length as a u16. */
@@ -29,7 +32,7 @@ export const CODEC_PATTERN = 2;
 /**
  * The table of a pack's blocks, as columns. Block b holds `pages[b]` pages (slots count through the
  * blocks) in `lengths[b]` bytes, right after block b - 1. `checksums` are CRC-32 (IEEE) of the
- * stored bytes.
+ * stored bytes. Both are with the salt.
  */
 export interface BlockTable {
   readonly codecs: Uint8Array;
@@ -74,10 +77,14 @@ export function blockStarts(blocks: BlockTable): BlockStarts {
 /** How many of a pack's slots hold contents; those after them hold patterns. */
 export function contentSlotsOf(blocks: BlockTable): number {
   let slots = 0;
-  for (let i = 0; i < blocks.codecs.length && blocks.codecs[i] !== CODEC_PATTERN; i += 1)
+  for (let i = 0; i < blocks.codecs.length && codecOf(blocks.codecs[i]!) !== CODEC_PATTERN; i += 1)
     slots += blocks.pages[i]!;
   return slots;
 }
+
+/** Whether a block of a pack is salted. */
+export const areSalted = (blocks: BlockTable): boolean =>
+  blocks.codecs.some((codec) => (codec & CODEC_SALTED) !== 0);
 
 /** All slots of a pack. */
 export const slotsOf = (blocks: BlockTable): number =>

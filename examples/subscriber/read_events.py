@@ -21,7 +21,7 @@ import sys
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 
-SCHEMAS = {"PackWritten": 2, "PagesWritten": 2}  # of any other type: 1
+SCHEMAS = {"PackRewritten": 2, "PackWritten": 3, "PagesWritten": 2}  # of any other type: 1
 CONTROL_TYPES = ("VmRegistered", "CaptureCommitted", "VmRetired", "ContentReleased")
 BATCH_TYPES = ("PackWritten", "PagesWritten", "DeviceStateWritten")
 OUTCOMES = ZERO, STORED, MERGED, PATTERN = range(4)
@@ -33,6 +33,7 @@ ROWS_MAX = 16_384
 PACK_CONTENTS_MAX = 4_096
 PACK_SLOTS = 8_192
 PATTERN_CODEC = 2
+SALTED = 0x10  # in a codec: 4 random bytes follow the block
 GFN_MAX = 2**32 - 2
 EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
@@ -71,7 +72,7 @@ def read_pack(data):
     check(len(data) >= identifiers_at + 32 * slots, "a pack's columns do not fit its event")
     codecs, pages = data[112 : 112 + blocks], data[112 + blocks : 112 + 2 * blocks]
     check(sum(pages) == slots, "a pack's blocks hold other slots than it has")
-    contents = sum(n for codec, n in zip(codecs, pages) if codec != PATTERN_CODEC)
+    contents = sum(n for codec, n in zip(codecs, pages) if (codec & ~SALTED) != PATTERN_CODEC)
     check(contents <= PACK_CONTENTS_MAX, "a pack holds too many contents")
     identifiers = hashes(data, identifiers_at, contents)
     return Pack(name.hex(), capture, group.rstrip(b"\0").decode("ascii"), identifiers)

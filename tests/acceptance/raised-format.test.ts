@@ -10,12 +10,12 @@ import { openEventLog } from '../../adapters/stores/event-log-embedded/event-log
 import { nodeFiles } from '../../adapters/files/node-files.ts';
 import { sealLines } from '../../adapters/files/checksummed-text.ts';
 import { openLedgerFolder } from '../../adapters/stores/ledger-folder/ledger-folder.ts';
-import { fingerprint, verify } from '../../index.ts';
+import { compact, copyLedger, fingerprint, verify, type Ledger } from '../../index.ts';
 import { makeFormat1 } from '../support/embedded-logs.ts';
 import { imageSeries } from '../support/images.ts';
 import { eventsOf } from '../support/log-events.ts';
 import { valueOf } from '../support/outcomes.ts';
-import { recordFiles, withLedger, writeImages } from '../support/recorded-images.ts';
+import { recordFiles, restored, withLedger, writeImages } from '../support/recorded-images.ts';
 import { withTemporaryFolder } from '../support/temporary-folder.ts';
 
 /** A ledger's folder as a release made it that knew only format 1. */
@@ -76,4 +76,59 @@ test('an old ledger is written as it was, and goes on in the newest format once 
       expect((await verify(ledger, () => undefined)).findings).toEqual([]);
     });
     expect(first()).toEqual(ended);
+  }));
+
+/** Types and schemas of the events that name packs. */
+const packSchemas = async (ledger: Ledger): Promise<string[]> => {
+  const named = (await eventsOf(ledger.log)).filter(({ type }) => type.startsWith('Pack'));
+  return named.map(({ type, schema }) => `${type} ${schema}`);
+};
+
+test('an old ledger has unsalted packs until it is raised; with both it is read, copied and compacted', () =>
+  withTemporaryFolder(async (path) => {
+    const url = join(path, 'ledger');
+    const images = [...imageSeries({ seed: 6, pages: 200, captures: 4, changedPages: 150 })];
+    const files = writeImages({ folder: path, name: 'image', images });
+    await makeOldLedger(url);
+    await withLedger({ url, mode: 'write' }, async (ledger) => {
+      await recordFiles(ledger, { vm: 'red', files: files.slice(0, 2) });
+      expect(new Set(await packSchemas(ledger))).toEqual(new Set(['PackWritten 2']));
+      await ledger.raiseFormat();
+      await recordFiles(ledger, { vm: 'red', files: files.slice(2) });
+      expect(new Set(await packSchemas(ledger))).toEqual(
+        new Set(['PackWritten 2', 'PackWritten 3']),
+      );
+    });
+    const readBack = async (ledger: Ledger): Promise<void> => {
+      expect((await verify(ledger, () => undefined)).findings).toEqual([]);
+      for (const [i, image] of images.entries())
+        expect(await restored(ledger, { vm: 'red', at: `@${i + 1}`, folder: path })).toEqual(image);
+    };
+    await withLedger({ url, mode: 'write' }, async (ledger) => {
+      await readBack(ledger);
+      await withLedger({ url: join(path, 'copy'), mode: 'create' }, async (copy) => {
+        await copyLedger({ from: ledger, to: copy });
+        expect(await packSchemas(copy)).toEqual(await packSchemas(ledger));
+        await readBack(copy);
+      });
+      await compact(ledger, { graceMs: 0, isDryRun: false });
+      expect(await packSchemas(ledger)).toContain('PackRewritten 2');
+      await readBack(ledger);
+    });
+  }));
+
+test('an old ledger that is not raised is compacted as its releases can read', () =>
+  withTemporaryFolder(async (path) => {
+    const url = join(path, 'ledger');
+    const images = imageSeries({ seed: 8, pages: 200, captures: 3, changedPages: 150 });
+    const files = writeImages({ folder: path, name: 'image', images });
+    await makeOldLedger(url);
+    await withLedger({ url, mode: 'write' }, async (ledger) => {
+      await recordFiles(ledger, { vm: 'red', files });
+      await compact(ledger, { graceMs: 0, isDryRun: false });
+      expect(new Set(await packSchemas(ledger))).toEqual(
+        new Set(['PackWritten 2', 'PackRewritten 1']),
+      );
+      expect((await verify(ledger, () => undefined)).findings).toEqual([]);
+    });
   }));

@@ -1,5 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import {
+  areBlocksSalted,
   decideLedger,
   evolveLedger,
   LEDGER_FORMAT,
@@ -33,6 +34,18 @@ const make = (group: string, keyCheck: string): CreateGroup => ({
 const made = (group: string, keyCheck: string): LedgerEvent => ({
   type: 'GroupCreated',
   data: { group, keyCheck },
+});
+
+describe('the format of a ledger', () => {
+  const factsAfter = (...past: readonly LedgerEvent[]) => past.reduce(evolveLedger, initialLedger);
+
+  test('says whether blocks are salted: from 2 on', () => {
+    const old = created('one', null, 1);
+    expect(areBlocksSalted(factsAfter())).toBe(false);
+    expect(areBlocksSalted(factsAfter(old))).toBe(false);
+    expect(areBlocksSalted(factsAfter(old, created('one')))).toBe(true);
+    expect(areBlocksSalted(factsAfter(created('one')))).toBe(true);
+  });
 });
 
 describe('creating a ledger', () => {

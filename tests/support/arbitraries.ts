@@ -6,6 +6,7 @@ import { rangesOf } from '../../domain/values/capture-ranges.ts';
 import { CAPTURE_MODES } from '../../domain/values/capture-mode.ts';
 import type { ControlEvent } from '../../domain/events/control.ts';
 import type { MemoryMap } from '../../domain/values/memory-map.ts';
+import { CODEC_SALTED, SALT_BYTES } from '../../domain/values/block-salt.ts';
 import { CODEC_RAW, CODEC_ZSTD, PACK_HEADER_BYTES } from '../../domain/values/pack.ts';
 import type { PackWritten } from '../../domain/events/pack-written.ts';
 import {
@@ -132,6 +133,7 @@ export const packWritten: fc.Arbitrary<PackWritten> = fc
         pages: fc.integer({ min: 1, max: BLOCK_PAGES }),
         length: fc.integer({ min: 1, max: BLOCK_BYTES }),
         isRaw: fc.boolean(),
+        isSalted: fc.boolean(),
         checksum: u32,
       }),
       { minLength: 1, maxLength: 40 },
@@ -140,15 +142,19 @@ export const packWritten: fc.Arbitrary<PackWritten> = fc
   })
   .map(({ blocks, seed, ...pack }) => {
     const random = seededRandom(seed);
-    const lengths = blocks.map(({ isRaw, pages, length }) =>
-      isRaw ? pages * PAGE_BYTES : Math.min(length, pages * PAGE_BYTES),
-    );
+    const lengths = blocks.map(({ isRaw, isSalted, pages, length }) => {
+      const saltBytes = isSalted ? SALT_BYTES : 0;
+      return saltBytes + (isRaw ? pages * PAGE_BYTES : Math.min(length, pages * PAGE_BYTES));
+    });
     const pages = blocks.reduce((sum, block) => sum + block.pages, 0);
     return {
       ...pack,
       sizeBytes: lengths.reduce((sum, length) => sum + length, PACK_HEADER_BYTES),
       blocks: {
-        codecs: Uint8Array.from(blocks, ({ isRaw }) => (isRaw ? CODEC_RAW : CODEC_ZSTD)),
+        codecs: Uint8Array.from(
+          blocks,
+          ({ isRaw, isSalted }) => (isRaw ? CODEC_RAW : CODEC_ZSTD) | (isSalted ? CODEC_SALTED : 0),
+        ),
         pages: Uint8Array.from(blocks, (block) => block.pages),
         lengths: Uint32Array.from(lengths),
         checksums: Uint32Array.from(blocks, ({ checksum }) => checksum),

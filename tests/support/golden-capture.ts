@@ -5,6 +5,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { ControlEvent } from '../../domain/events/control.ts';
+import { CODEC_SALTED } from '../../domain/values/block-salt.ts';
 import {
   CODEC_PATTERN,
   CODEC_RAW,
@@ -70,6 +71,27 @@ export const GOLDEN_PACK: Omit<PackWritten, 'identifiers'> = {
     pages: Uint8Array.of(2, 3),
     lengths: Uint32Array.of(8192, 64),
     checksums: Uint32Array.of(0x169cf5c1, 0x422cb32d),
+  },
+};
+
+/** The pages of the golden pack whose blocks are salted: those of the other one, and a pattern. */
+export const GOLDEN_SALTED_PAGES: readonly Uint8Array[] = [
+  ...GOLDEN_PAGES,
+  new Uint8Array(PAGE_BYTES).fill(0x5a),
+];
+
+/** As schema 3 has it: the same with salts, and a pattern. */
+export const GOLDEN_SALTED_PACK: Omit<PackWritten, 'identifiers'> = {
+  ...GOLDEN_PACK,
+  name: 'cdb642f371289f6456a0070a81ec72a429737233651fb44e08d2225215feb73f',
+  sizeBytes: 8370,
+  blocks: {
+    codecs: Uint8Array.of(CODEC_RAW, CODEC_ZSTD, CODEC_PATTERN).map(
+      (codec) => codec | CODEC_SALTED,
+    ),
+    pages: Uint8Array.of(2, 3, 1),
+    lengths: Uint32Array.of(8196, 68, 10),
+    checksums: Uint32Array.of(0x2842eb45, 0x15e7a3a4, 0x7506be9c),
   },
 };
 
@@ -150,6 +172,15 @@ export const GOLDEN_REWRITTEN_PACK: PackRewritten = {
     packIndexes: Uint16Array.of(0),
     references: Uint16Array.of(258),
   },
+};
+
+/** As schema 2 has it: with salted blocks. */
+export const GOLDEN_SALTED_REWRITTEN: PackRewritten = {
+  ...GOLDEN_REWRITTEN_PACK,
+  sizeBytes: GOLDEN_SALTED_PACK.sizeBytes,
+  blocks: GOLDEN_SALTED_PACK.blocks,
+  homeIndexes: Uint16Array.of(0, 1, 0, 1, 1, 1),
+  homeSlots: Uint16Array.of(4, 4095, 0, 17, 2, 5119),
 };
 
 export const GOLDEN_DEVICE_COLUMNS: PageColumns = {

@@ -1,6 +1,7 @@
 // The codec of blocks of pages (docs/format.md, "Packs"): zstd, or raw where that does not pay. What
 // is decoded may be anybody's bytes, so nothing is believed in this order: the table's row against
-// the bytes at hand, the checksum, the zstd frame (its content size and that it ends where the block
+// the bytes at hand, the checksum, which is over the salt
+// too, the zstd frame (its content size and that it ends where the block
 // ends, walked before anything is allocated), the length that came out.
 //
 // The WebAssembly build of zstd has an instance a thread; the native build keeps its contexts in
@@ -9,6 +10,7 @@
 import { crc32 } from 'node:zlib';
 import { compress, decompress } from '@cloudpss/zstd/wasm';
 import { assert } from '../../../domain/values/assert.ts';
+import { codecOf, saltBytesOf, unsalted } from '../../../domain/values/block-salt.ts';
 import { LedgerError } from '../../../domain/values/ledger-error.ts';
 import { CODEC_PATTERN, CODEC_RAW, CODEC_ZSTD } from '../../../domain/values/pack.ts';
 import type { BlockTable } from '../../../domain/values/pack.ts';
@@ -178,14 +180,15 @@ export function decodeBlock(
       found: `CRC-32 ${checksum.toString(16)}`,
       expected: block.checksum.toString(16),
     });
-  if (block.codec === CODEC_PATTERN) return regenerateBlock(block, place, grammar);
-  if (block.codec !== CODEC_RAW && block.codec !== CODEC_ZSTD)
+  const codec = codecOf(block.codec);
+  const bytes = unsalted(block.bytes, block.codec);
+  if (codec === CODEC_PATTERN) return regenerateBlock({ ...block, bytes }, place, grammar);
+  if (codec !== CODEC_RAW && codec !== CODEC_ZSTD)
     throw damaged(place, {
       found: `codec ${block.codec}`,
-      expected: '0 (raw), 1 (zstd) or 2 (patterns)',
+      expected: '0 (raw), 1 (zstd) or 2 (patterns), or 16 more (salted)',
     });
-  const content =
-    block.codec === CODEC_RAW ? block.bytes : unpack(block.bytes, place, contentBytes);
+  const content = codec === CODEC_RAW ? bytes : unpack(bytes, place, contentBytes);
   if (content.byteLength !== contentBytes)
     throw damaged(place, {
       found: `${content.byteLength} bytes of content`,
@@ -218,10 +221,11 @@ export function checkTable({ bytes, blocks, label }: BlockRun): number {
     const place = { label, block, offsetBytes };
     const lengthBytes = blocks.lengths[block]!;
     const contentBytes = blocks.pages[block]! * PAGE_BYTES;
-    if (lengthBytes > contentBytes)
+    const saltBytes = saltBytesOf(blocks.codecs[block]!);
+    if (lengthBytes > contentBytes + saltBytes)
       throw damaged(place, {
         found: `${lengthBytes} stored bytes`,
-        expected: `at most the ${contentBytes} of its pages`,
+        expected: `at most the ${contentBytes} of its pages and ${saltBytes} of its salt`,
       });
     pages += blocks.pages[block]!;
     if (pages > PACK_PAGES_MAX + PACK_PATTERNS_MAX)

@@ -18,7 +18,11 @@ import { isLedgerError, LedgerError } from '../../values/ledger-error.ts';
 import { UNKNOWN, isContent, type Holding } from '../../values/holding.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { EventLog, NewEvent } from '../../ports/event-log.ts';
-import { encodePackRewritten, type PackRewritten } from '../../events/pack-rewritten.ts';
+import {
+  encodePackRewritten,
+  packRewrittenSchema,
+  type PackRewritten,
+} from '../../events/pack-rewritten.ts';
 import { STORE_STREAM } from '../../events/streams.ts';
 import { encodeControls, newEvent } from '../../events/envelope.ts';
 import { valueOf } from '../../ports/run.ts';
@@ -96,7 +100,8 @@ class StoreStream {
 
   async appendPack(pack: PackRewritten): Promise<void> {
     const data = encodePackRewritten(pack);
-    await this.append([newEvent(this.#ports, { type: 'PackRewritten', data })]);
+    const schema = packRewrittenSchema(pack.blocks);
+    await this.append([newEvent(this.#ports, { type: 'PackRewritten', schema, data })]);
     await this.#ports.models.catchUp();
   }
 }

@@ -3,6 +3,7 @@
 
 import { LedgerError } from '../../values/ledger-error.ts';
 import { placeAt } from '../../values/place.ts';
+import { codecOf, unsalted } from '../../values/block-salt.ts';
 import { blockStarts, CODEC_PATTERN, packLabel, sliceBlocks } from '../../values/pack.ts';
 import type { PageEngine } from '../../ports/page-engine.ts';
 import { isKeptPattern } from '../../values/holding.ts';
@@ -25,7 +26,7 @@ export interface DescriptorPorts {
   readonly places: ContentPlaces;
 }
 
-/** Splits the stored bytes of a block, whose checksum and descriptors were checked. */
+/** Splits the stored bytes of a block without its salt, whose checksum and descriptors were checked. */
 function* descriptorsIn(stored: Uint8Array): Generator<Uint8Array> {
   for (let at = 0; at + LENGTH_BYTES <= stored.length;) {
     const end = at + LENGTH_BYTES + (stored[at]! | (stored[at + 1]! << 8));
@@ -45,7 +46,7 @@ export async function descriptorsOf(
   const { slots, offsets } = blockStarts(blocks);
   const kept: KeptDescriptor[] = [];
   for (let block = 0; block < blocks.codecs.length; block += 1) {
-    if (blocks.codecs[block] !== CODEC_PATTERN) continue;
+    if (codecOf(blocks.codecs[block]!) !== CODEC_PATTERN) continue;
     const isNeeded = (slot: number): boolean => {
       const holding = places.holdingOfSlot(first + slot);
       if (!isKeptPattern(holding) || !survey.isNeeded(holding)) return false;
@@ -62,7 +63,7 @@ export async function descriptorsOf(
         blocks: sliceBlocks(blocks, block, block + 1),
         label: packLabel(name),
       });
-      return [...descriptorsIn(bytes)];
+      return [...descriptorsIn(unsalted(bytes, blocks.codecs[block]!))];
     });
     if (descriptors.length !== inBlock.length) throw uneven(name, inBlock.length);
     for (const [i, slot] of inBlock.entries())

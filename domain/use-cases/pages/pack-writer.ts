@@ -1,5 +1,5 @@
 // Writes packs: blocks are copied into a staging buffer one after the other (brief, 3.3); sealed, it is
-// put as one pack, whole and durable, before any event names it. What an event says of a pack beyond
+// put as one pack, whole and durable, before any event names it. Salts come in when it is sealed. What an event says of a pack beyond
 // its blocks and patches is its caller's: identifiers, or what was rewritten.
 //
 // Invariants: packs are announced in the order in which they were sealed; at most PUTS_MAX puts are
@@ -8,7 +8,13 @@
 import { grown } from '../../values/grown.ts';
 import { assert } from '../../values/assert.ts';
 import { toHex } from '../../values/identifier.ts';
-import { PACK_HEADER_BYTES, packHeader, type BlockTable } from '../../values/pack.ts';
+import { CODEC_SALTED, SALT_BYTES, saltedChecksum } from '../../values/block-salt.ts';
+import {
+  PACK_HEADER_BYTES,
+  PACK_RANDOM_BYTES,
+  packHeader,
+  type BlockTable,
+} from '../../values/pack.ts';
 import { PACK_SLOTS } from '../../values/page.ts';
 import type { PageEngine, StoredBlocks } from '../../ports/page-engine.ts';
 import type { PageStore } from '../../ports/page-store.ts';
@@ -24,6 +30,8 @@ export interface PackWriterPorts {
   readonly engine: Pick<PageEngine, 'encodePatterns'>;
   readonly sha256: (bytes: Uint8Array) => Uint8Array;
   readonly randomBytes: (count: number) => Uint8Array;
+  /** Whether blocks are salted: not in a ledger that releases read which know no salts. */
+  readonly areBlocksSalted: () => boolean;
 }
 
 /** A content by the pack and slot that gave it its number. */
@@ -46,6 +54,8 @@ class Staging {
   length = 0;
   pages = 0;
   blocks = 0;
+  /** Of each block, left free behind it. */
+  #saltBytes = 0;
   readonly codecs = new Uint8Array(PACK_SLOTS);
   readonly blockPages = new Uint8Array(PACK_SLOTS);
   readonly lengths = new Uint32Array(PACK_SLOTS);
@@ -58,8 +68,8 @@ class Staging {
     this.bytes = new Uint8Array(lengthBytes);
   }
 
-  start(header: Uint8Array): void {
-    this.bytes.set(header, 0);
+  start(saltBytes: number): void {
+    this.#saltBytes = saltBytes;
     this.length = PACK_HEADER_BYTES;
     this.pages = 0;
     this.blocks = 0;
@@ -69,9 +79,10 @@ class Staging {
 
   /** Takes in a block of those stored, whose bytes begin at `offsetBytes`; the slot of its first page. */
   add(stored: StoredBlocks, block: number, offsetBytes: number): number {
-    const lengthBytes = stored.lengths[block]!;
+    const storedBytes = stored.lengths[block]!;
+    const lengthBytes = storedBytes + this.#saltBytes;
     this.bytes = grown(this.bytes, this.length + lengthBytes);
-    this.bytes.set(stored.bytes.subarray(offsetBytes, offsetBytes + lengthBytes), this.length);
+    this.bytes.set(stored.bytes.subarray(offsetBytes, offsetBytes + storedBytes), this.length);
     this.codecs[this.blocks] = stored.codecs[block]!;
     this.blockPages[this.blocks] = stored.pages[block]!;
     this.lengths[this.blocks] = lengthBytes;
@@ -81,6 +92,27 @@ class Staging {
     this.pages += stored.pages[block]!;
     this.blocks += 1;
     return slot;
+  }
+
+  /** Bytes that `complete` takes: of the header, and a salt a block. */
+  get randomCount(): number {
+    return PACK_RANDOM_BYTES + this.blocks * this.#saltBytes;
+  }
+
+  /** Fills the header and the salts in, from random bytes. */
+  complete(group: string, random: Uint8Array): void {
+    this.bytes.set(packHeader({ group, random }), 0);
+    if (this.#saltBytes === 0) return;
+    const salts = new DataView(random.buffer, random.byteOffset + PACK_RANDOM_BYTES);
+    const view = new DataView(this.bytes.buffer);
+    let end = PACK_HEADER_BYTES;
+    for (let block = 0; block < this.blocks; block += 1) {
+      const salt = salts.getUint32(block * SALT_BYTES, true);
+      end += this.lengths[block]!;
+      view.setUint32(end - SALT_BYTES, salt, true);
+      this.codecs[block]! |= CODEC_SALTED;
+      this.checksums[block] = saltedChecksum(this.checksums[block]!, salt);
+    }
   }
 
   patches(): PatchTable {
@@ -163,8 +195,7 @@ export class PackWriter {
   #begin(): Staging {
     const staging =
       this.#spare.pop() ?? new Staging(this.sealed === 0 ? FIRST_STAGING_BYTES : STAGING_BYTES);
-    const random = this.#ports.randomBytes(16);
-    staging.start(packHeader({ group: this.#group, random }));
+    staging.start(this.#ports.areBlocksSalted() ? SALT_BYTES : 0);
     return staging;
   }
 
@@ -176,6 +207,7 @@ export class PackWriter {
     const staging = this.#staging;
     assert(staging !== null && staging.pages > 0, 'a pack has a slot');
     this.#staging = null;
+    staging.complete(this.#group, this.#ports.randomBytes(staging.randomCount));
     const bytes = staging.bytes.subarray(0, staging.length);
     const pack: SealedPack = {
       name: toHex(this.#ports.sha256(bytes)),

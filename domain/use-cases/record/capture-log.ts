@@ -38,11 +38,16 @@ export class CaptureLog {
   }
 
   /** Takes a batch; it is appended when enough wait. A failure is met by `settle`. */
-  add(type: BatchType, data: Uint8Array): void {
+  add(batch: {
+    readonly type: BatchType;
+    readonly schema?: number;
+    readonly data: Uint8Array;
+  }): void {
+    const { type, data } = batch;
     assert(BATCH_TYPES.includes(type), 'only batches go before a commit');
     this.#digests.push(this.#ports.sha256(data));
     if (this.#groupBytes + data.length > APPEND_BYTES_MAX) this.#flush();
-    this.#group.push(newEvent(this.#ports, { type, data }));
+    this.#group.push(newEvent(this.#ports, batch));
     this.#groupBytes += data.length;
   }
 

@@ -5,7 +5,7 @@
 import { areWritesCounted } from '../../invariants.ts';
 import { assert } from '../../values/assert.ts';
 import type { CaptureCommitted } from '../../events/control.ts';
-import { encodePackWritten } from '../../events/pack-written.ts';
+import { encodePackWritten, packWrittenSchema } from '../../events/pack-written.ts';
 import {
   encodePageColumns,
   hasReference,
@@ -41,6 +41,8 @@ import { ReferencePages } from './reference-pages.ts';
 export interface CapturePorts extends CaptureLogPorts {
   readonly engine: PageEngine;
   readonly store: PageStore;
+  /** As a pack writer has it. */
+  readonly areBlocksSalted: () => boolean;
   /** Reads what the VM's pages held before. */
   readonly pages: PageReader;
 }
@@ -104,10 +106,11 @@ export class CaptureWriter {
     this.#patterns = new PatternPages(ports.engine, { view, plan, vm });
     this.#references = new ReferencePages(ports.pages);
     this.#batches = new BatchBuilder({ capture, plan }, (data) =>
-      this.log.add('PagesWritten', data),
+      this.log.add({ type: 'PagesWritten', data }),
     );
     this.#stager = new PackStager(ports, { capture, group, plan }, (pack, ordinal) => {
-      this.log.add('PackWritten', encodePackWritten(pack));
+      const schema = packWrittenSchema(pack.blocks);
+      this.log.add({ type: 'PackWritten', schema, data: encodePackWritten(pack) });
       this.#batches.named(pack.name, ordinal);
     });
   }
@@ -122,7 +125,8 @@ export class CaptureWriter {
     const rows = this.#batches.finish();
     assert(rows === this.#counts.written, 'every written page is a row');
     assert(areWritesCounted(this.#counts), 'every row is stored, merged or a pattern');
-    if (device !== null) this.log.add('DeviceStateWritten', this.#encodeDevice(device));
+    if (device !== null)
+      this.log.add({ type: 'DeviceStateWritten', data: this.#encodeDevice(device) });
     await this.log.settle();
     const { count: batches, firstRevision, hash } = this.log;
     return { batches, firstRevision, hash, ...this.#counts };

@@ -1,36 +1,43 @@
-// A pack of format 1 stays readable (tests/golden/pack-1): its blocks are the pages they were, and the
-// pages have the identifiers they had. What is written may be compressed otherwise.
+// A pack of format 1 stays readable (tests/golden/pack-1, with salts pack-2): its blocks are the pages
+// they were, and the pages have the identifiers they had. What is written may be compressed otherwise.
 
 import { Blake3Hasher } from '@napi-rs/blake-hash';
 import { describe, expect, test } from '@jest/globals';
 import { checkTable, decodeBlockAt } from '../../../adapters/kernels/codec/codec.ts';
 import { identifierAt } from '../../support/page-oracle.ts';
-import { PACK_HEADER_BYTES } from '../../../domain/values/pack.ts';
-import { decodePackWritten } from '../../../domain/events/pack-written.ts';
+import { PACK_HEADER_BYTES, slotsOf } from '../../../domain/values/pack.ts';
+import { decodePackWritten, type PackWritten } from '../../../domain/events/pack-written.ts';
 import {
   GOLDEN_KEY,
   GOLDEN_PACK,
   GOLDEN_PAGES,
+  GOLDEN_SALTED_PACK,
+  GOLDEN_SALTED_PAGES,
   goldenBytes,
 } from '../../support/golden-capture.ts';
 
-const { blocks } = GOLDEN_PACK;
-const run = {
-  bytes: goldenBytes(`pack-1/${GOLDEN_PACK.name}`).subarray(PACK_HEADER_BYTES),
-  blocks,
-  label: 'the golden pack',
-};
+/** The pages of a golden pack. */
+function pagesIn(folder: string, { name, blocks }: Omit<PackWritten, 'identifiers'>): Buffer {
+  const bytes = goldenBytes(`${folder}/${name}`).subarray(PACK_HEADER_BYTES);
+  const run = { bytes, blocks, label: 'the golden pack' };
+  const pages: Uint8Array[] = [];
+  let offsetBytes = 0;
+  expect(checkTable(run)).toBe(slotsOf(blocks));
+  for (let block = 0; block < blocks.lengths.length; block += 1) {
+    pages.push(decodeBlockAt(run, { block, offsetBytes }));
+    offsetBytes += blocks.lengths[block]!;
+  }
+  return Buffer.concat(pages);
+}
 
 describe('a pack of format 1', () => {
   test('holds the pages that it held, raw and compressed', () => {
-    expect(checkTable(run)).toBe(GOLDEN_PAGES.length);
-    const pages: Uint8Array[] = [];
-    let offsetBytes = 0;
-    for (let block = 0; block < blocks.lengths.length; block += 1) {
-      pages.push(decodeBlockAt(run, { block, offsetBytes }));
-      offsetBytes += blocks.lengths[block]!;
-    }
-    expect(Buffer.concat(pages).equals(Buffer.concat(GOLDEN_PAGES))).toBe(true);
+    expect(pagesIn('pack-1', GOLDEN_PACK).equals(Buffer.concat(GOLDEN_PAGES))).toBe(true);
+  });
+
+  test('holds the pages that it held, raw, compressed and a pattern, each block salted', () => {
+    const pages = pagesIn('pack-2', GOLDEN_SALTED_PACK);
+    expect(pages.equals(Buffer.concat(GOLDEN_SALTED_PAGES))).toBe(true);
   });
 
   test('is recorded with the keyed BLAKE3 of each page', () => {

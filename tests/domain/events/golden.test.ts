@@ -14,9 +14,17 @@ import {
 } from '../../../domain/events/control.ts';
 import { toHex } from '../../../domain/values/identifier.ts';
 import { blockStarts, PACK_HEADER_BYTES, packHeader } from '../../../domain/values/pack.ts';
-import { decodePackWritten, encodePackWritten } from '../../../domain/events/pack-written.ts';
+import {
+  decodePackWritten,
+  encodePackWritten,
+  packWrittenSchema,
+} from '../../../domain/events/pack-written.ts';
 import { decodePageColumns, encodePageColumns } from '../../../domain/events/pages-written.ts';
-import { decodePackRewritten, encodePackRewritten } from '../../../domain/events/pack-rewritten.ts';
+import {
+  decodePackRewritten,
+  encodePackRewritten,
+  packRewrittenSchema,
+} from '../../../domain/events/pack-rewritten.ts';
 import { batchesHash } from '../../../domain/evidence.ts';
 import {
   GOLDEN_CONTROL_EVENTS,
@@ -27,10 +35,13 @@ import {
   GOLDEN_PATCHED_PACK,
   GOLDEN_PATTERN_COLUMNS,
   GOLDEN_REWRITTEN_PACK,
+  GOLDEN_SALTED_PACK,
+  GOLDEN_SALTED_REWRITTEN,
   goldenBytes,
 } from '../../support/golden-capture.ts';
 
 const golden = (type: string): Uint8Array => goldenBytes(`events-1/${type}.bin`);
+const golden2 = (type: string): Uint8Array => goldenBytes(`events-2/${type}.bin`);
 const sha256 = (bytes: Uint8Array): Uint8Array => hash('sha256', bytes, 'buffer');
 
 describe('events of format 1', () => {
@@ -88,8 +99,6 @@ describe('events of format 1', () => {
 });
 
 describe('events of schema 2', () => {
-  const golden2 = (type: string): Uint8Array => goldenBytes(`events-2/${type}.bin`);
-
   test('PagesWritten has patterns', () => {
     const data = golden2('PagesWritten');
     expect(decodePageColumns(data)).toEqual(either.right(GOLDEN_PATTERN_COLUMNS));
@@ -113,6 +122,30 @@ describe('events of schema 2', () => {
     const data = golden2('PackWritten');
     expect(decodePackWritten(data)).toEqual(either.right(GOLDEN_PATCHED_PACK));
     expect(encodePackWritten(GOLDEN_PATCHED_PACK)).toEqual(data);
+  });
+});
+
+describe('events of salted blocks', () => {
+  test('PackWritten of schema 3', () => {
+    const data = goldenBytes('events-3/PackWritten.bin');
+    const read = decodePackWritten(data);
+    expect(read).toMatchObject(either.right(GOLDEN_SALTED_PACK));
+    if (either.isLeft(read)) return;
+    expect(encodePackWritten(read.right)).toEqual(data);
+    const schemas = [GOLDEN_SALTED_PACK, GOLDEN_PATCHED_PACK].map(({ blocks }) =>
+      packWrittenSchema(blocks),
+    );
+    expect(schemas).toEqual([3, 2]);
+  });
+
+  test('PackRewritten of schema 2', () => {
+    const data = golden2('PackRewritten');
+    expect(decodePackRewritten(data)).toEqual(either.right(GOLDEN_SALTED_REWRITTEN));
+    expect(encodePackRewritten(GOLDEN_SALTED_REWRITTEN)).toEqual(data);
+    const schemas = [GOLDEN_SALTED_REWRITTEN, GOLDEN_REWRITTEN_PACK].map(({ blocks }) =>
+      packRewrittenSchema(blocks),
+    );
+    expect(schemas).toEqual([2, 1]);
   });
 });
 

@@ -1,6 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import * as either from 'fp-ts/lib/Either.js';
+import { CODEC_SALTED, saltBytesOf } from '../../../domain/values/block-salt.ts';
 import {
   CODEC_PATTERN,
   CODEC_RAW,
@@ -44,10 +45,13 @@ function makePack({ seed, contents, patterns, homes: wanted, isPatched }: Shape)
     for (let left = total; left > 0;) {
       const inBlock = Math.min(left, 1 + random(BLOCK_PAGES_MAX));
       pages.push(inBlock);
-      codecs.push(codec < 0 ? [CODEC_RAW, CODEC_ZSTD][random(2)]! : codec);
+      const bare = codec < 0 ? [CODEC_RAW, CODEC_ZSTD][random(2)]! : codec;
+      codecs.push(bare | [0, CODEC_SALTED][random(2)]!);
       left -= inBlock;
     }
-  const lengths = Uint32Array.from(pages, (inBlock) => 1 + random(inBlock * 4096));
+  const lengths = Uint32Array.from(pages, (inBlock, block) => {
+    return 1 + random(inBlock * 4096) + saltBytesOf(codecs[block]!);
+  });
   const slots = contents + patterns;
   const homes = Math.min(wanted, slots);
   const hex = (): string => Array.from({ length: 64 }, () => random(16).toString(16)).join('');

@@ -1,6 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import * as either from 'fp-ts/lib/Either.js';
 import fc from 'fast-check';
+import { CODEC_SALTED } from '../../../domain/values/block-salt.ts';
 import {
   blockStarts,
   PACK_HEADER_BYTES,
@@ -111,6 +112,30 @@ describe('the event of a pack', () => {
     const pack = largestPack();
     change(pack);
     expect(reasonOf(encodePackWritten(pack))).toContain('block 9');
+  });
+
+  test.each([
+    [4, 'block 9 has 4 bytes'],
+    [4097, 'its blocks end at'],
+    [4100, 'its blocks end at'],
+    [4101, 'block 9 has 4101 bytes'],
+  ])('bounds a salted block of a page and %i bytes', (length, reason) => {
+    const pack = largestPack();
+    pack.blocks.codecs.fill(CODEC_SALTED, 9, 10);
+    pack.blocks.lengths.fill(length, 9, 10);
+    expect(reasonOf(encodePackWritten(pack))).toContain(reason);
+  });
+
+  test('is refused where contents come after patterns, salted or not', () => {
+    for (const [patterns, contents] of [
+      [2, 0],
+      [2 | CODEC_SALTED, 0],
+      [2, CODEC_SALTED],
+    ] as const) {
+      const pack = largestPack();
+      pack.blocks.codecs.fill(patterns, 8, 9).fill(contents, 9, 10);
+      expect(reasonOf(encodePackWritten(pack))).toContain('block 9 holds contents after patterns');
+    }
   });
 });
 

@@ -6,6 +6,7 @@ import { decodeBlock, encodeBlock } from '../../../../adapters/kernels/codec/cod
 import { createPageEngine } from '../../../../adapters/kernels/engine/page-engine.ts';
 import { isLedgerError } from '../../../../domain/values/ledger-error.ts';
 import type { LedgerError } from '../../../../domain/values/ledger-error.ts';
+import { CODEC_SALTED } from '../../../../domain/values/block-salt.ts';
 import { CODEC_PATTERN, CODEC_RAW, CODEC_ZSTD } from '../../../../domain/values/pack.ts';
 import { BLOCK_BYTES, BLOCK_PAGES, PAGE_BYTES } from '../../../../domain/values/page.ts';
 import { describe as describePage } from '../../../../domain/patterns/index.ts';
@@ -158,6 +159,55 @@ describe('a damaged block', () => {
     const lengths = blocks.lengths.slice();
     lengths[1] = BLOCK_BYTES + 1;
     expect(refusal(decode({ lengths })).facts).toMatchObject({ block: 1 });
+  });
+});
+
+describe('a salted block', () => {
+  const text = textBytes(BLOCK_BYTES, 12);
+  const salt = Uint8Array.of(1, 2, 3, 4);
+  const salted = (bytes: Uint8Array, codec: number) => {
+    const stored = Buffer.concat([bytes, salt]);
+    return { bytes: stored, codec: codec | CODEC_SALTED, checksum: crc32(stored) };
+  };
+
+  test.each([
+    ['raw', text, CODEC_RAW],
+    ['compressed', encodeBlock(text).bytes, CODEC_ZSTD],
+  ] as const)('is decoded without its salt: %s', (_, bytes, codec) => {
+    const block = { ...salted(bytes, codec), pages: BLOCK_PAGES };
+    expect(same(decodeBlock(block, PLACE), text)).toBe(true);
+    for (const wrong of [{ codec }, { bytes: block.bytes.subarray(0, -1) }]) {
+      const of = { ...block, ...wrong };
+      const forged = { ...of, checksum: crc32(of.bytes) };
+      expect(refusal(() => decodeBlock(forged, PLACE)).code).toBe('PACK_DAMAGED');
+    }
+  });
+
+  test.each([CODEC_RAW, CODEC_ZSTD, CODEC_PATTERN])(
+    'of codec %i is refused where there is nothing but a salt, or a part of one',
+    (codec) => {
+      for (let length = 0; length <= salt.length; length += 1) {
+        const bytes = salt.subarray(0, length);
+        const block = { bytes, codec: codec | CODEC_SALTED, pages: 1, checksum: crc32(bytes) };
+        expect(refusal(() => decodeBlock(block, PLACE)).code).toBe('PACK_DAMAGED');
+      }
+    },
+  );
+
+  test('may be its salt longer than its pages, and no more', () => {
+    const raw = randomBytes(PAGE_BYTES, 13);
+    const decode = (bytes: Uint8Array) => () => {
+      const blocks = {
+        codecs: Uint8Array.of(CODEC_RAW | CODEC_SALTED),
+        pages: Uint8Array.of(1),
+        lengths: Uint32Array.of(bytes.length),
+        checksums: Uint32Array.of(crc32(bytes)),
+      };
+      return engine.decode({ bytes, blocks, label: 'pack abc' });
+    };
+    expect(same(decode(Buffer.concat([raw, salt]))(), raw)).toBe(true);
+    const long = refusal(decode(Buffer.concat([raw, salt, salt.subarray(0, 1)])));
+    expect(long.facts['found']).toBe(`${PAGE_BYTES + 5} stored bytes`);
   });
 });
 
