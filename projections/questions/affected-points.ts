@@ -62,11 +62,14 @@ function withDependents(contents: Contents, found: readonly OpenFinding[]): Open
   });
 }
 
-/** The findings with the points that each makes unrestorable. */
-export async function affected(
+/** Kept captures by VM. */
+type CapturesByVm = ReadonlyMap<string, readonly number[]>;
+
+/** By finding, the captures that it makes unrestorable. O(page events). */
+async function affectedCaptures(
   ports: { readonly state: LedgerState; readonly replay: Replay },
   found: readonly OpenFinding[],
-): Promise<Finding[]> {
+): Promise<readonly CapturesByVm[]> {
   const open = withDependents(ports.state.contents, found);
   const unknown = new Map<string, number[]>();
   const points = open.map(() => new Map<string, number[]>());
@@ -112,9 +115,43 @@ export async function affected(
         entry.vm,
         entry.captures.map((row) => row.capture),
       );
-  const findings = open.map(({ finding, lost }, i) => {
-    const at = lost === null ? unknown : points[i]!;
-    const affects = [...at].flatMap(([name, captures]) => pointRanges(name, captures));
+  return open.map(({ lost }, i) => (lost === null ? unknown : points[i]!));
+}
+
+/** By VM, kept captures of which something is lost, as the log says. O(VMs) where nothing is. */
+export async function damagedCaptures(ports: {
+  readonly state: LedgerState;
+  readonly replay: Replay;
+}): Promise<ReadonlyMap<string, ReadonlySet<number>>> {
+  const { catalogue, contents, losses } = ports.state;
+  const damaged = new Map<string, Set<number>>();
+  const lost = losses.of(contents);
+  const entries = [...catalogue.vms.values()];
+  const isHurt = entries.some(
+    ({ state, captures }) =>
+      captures.some(({ damage, isWiped }) => damage !== null || isWiped) ||
+      state.registered === null,
+  );
+  if (lost.size === 0 && !isHurt) return damaged;
+  const finding = { kind: 'pack', where: 'the log', reason: 'content is lost' };
+  const found = await affectedCaptures(ports, [
+    { finding, lost },
+    { finding, lost: null },
+  ]);
+  for (const by of found)
+    for (const [vm, captures] of by)
+      damaged.set(vm, new Set([...(damaged.get(vm) ?? []), ...captures]));
+  return damaged;
+}
+
+/** The findings with the points that each makes unrestorable. */
+export async function affected(
+  ports: { readonly state: LedgerState; readonly replay: Replay },
+  found: readonly OpenFinding[],
+): Promise<Finding[]> {
+  const captures = await affectedCaptures(ports, found);
+  const findings = found.map(({ finding }, i) => {
+    const affects = [...captures[i]!].flatMap(([name, of]) => pointRanges(name, of));
     return { ...finding, affects };
   });
   // That something was let go of, or cannot be told any more, is no fault, unless it is held.

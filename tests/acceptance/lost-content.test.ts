@@ -14,6 +14,8 @@ import {
 } from '../../index.ts';
 import { repair } from '../../adapters/wiring/repair.ts';
 import { PAGE_BYTES } from '../../domain/values/page.ts';
+import { damagedCaptures } from '../../projections/questions/affected-points.ts';
+import { jsonRows, LedgerCommands } from '../support/command-line.ts';
 import { isRefused } from '../../domain/values/refused.ts';
 import { judge } from '../support/damaged-ledger.ts';
 import { changeImage, makeImage } from '../support/images.ts';
@@ -122,6 +124,29 @@ describe('content that is lost', () => {
     const { faults, failed } = await judge({ url, expected, scratch, derived: 'gone' });
     expect(faults).toEqual([]);
     expect([...failed.keys()]).toEqual(['web@1']);
+  });
+
+  test('marks the captures that need it, and no others', async () => {
+    const marks = (): Promise<unknown> =>
+      opened('read', async (ledger) =>
+        [...(await damagedCaptures(ledger))].map(([vm, of]) => [vm, [...of]]),
+      );
+    const image = makeImage({ seed: 18, pages: PAGES });
+    await record('web', image);
+    const [pack] = packFiles();
+    await record('web', changeImage(image, { seed: 19, changedPages: 2 }));
+    expect(await marks()).toEqual([]);
+    rmSync(pack!);
+    await record('db', makeImage({ seed: 20, pages: PAGES }));
+    expect(await marks()).toEqual([['web', [1, 2]]]);
+    const { stdout } = await new LedgerCommands(url).run(['--json', 'captures', '--vm', 'web']);
+    const rows = jsonRows(stdout);
+    expect(rows.map(({ damaged, damage }) => [damaged, damage])).toEqual([
+      [true, null],
+      [true, null],
+    ]);
+    const { failed } = await judge({ url, expected, scratch, derived: 'gone' });
+    expect([...failed.keys()]).toEqual(['web@1', 'web@2']);
   });
 
   test('is not said of many packs at once: that may be a wrong place', async () => {

@@ -21,13 +21,15 @@ export const captureRow = (vm: string, row: CaptureRow): Row => ({
   source: row.source,
   deviceState: row.hasDevice,
   damage: row.damage,
+  damaged: row.damage !== null,
   forgotten: false,
 });
 
-/** A VM's captures, oldest first. */
-export const captureRows = (entry: VmEntry): Row[] =>
+/** A VM's captures, oldest first; `damaged` are those of which something that they need is lost. */
+export const captureRows = (entry: VmEntry, damaged: ReadonlySet<number> = new Set()): Row[] =>
   entry.captures.map((row) => ({
     ...captureRow(entry.vm, row),
+    damaged: row.damage !== null || damaged.has(row.capture),
     forgotten: entry.isForgotten(row.capture),
   }));
 
