@@ -5,7 +5,8 @@ Written from docs/events.md alone, with Python 3.11's standard library: it uses 
 Standard input is newline-delimited JSON, one object an event, in the log's order:
 
     {"stream": "vm-web", "revision": 3, "position": "4711", "type": "PagesWritten",
-     "schema": 2, "time": 1790000000000, "data": "<the event's data in base64>"}
+     "schema": 2, "time": 1790000000000, "id": "<the event's id, 32 hex digits>",
+     "data": "<the event's data in base64>"}
 
 as a reader of EventStoreDB's $all has them (--prefix 'pageledger.' takes the ledger's name off the
 streams). Standard output is newline-delimited JSON as `pageledger log --json --pages` prints page
@@ -154,6 +155,7 @@ def read_pages(data):
 @dataclass
 class Capture:
     position: int
+    id: str
     vm: str
     capture: int
     time_ms: float
@@ -169,8 +171,9 @@ def capture_of(event, committed, kept):
     digests = b"".join(hashlib.sha256(batch["data"]).digest() for batch in batches)
     is_whole = hashlib.sha256(digests).hexdigest() == committed["hash"]
     check(is_whole, "the batches are not those that were committed")
-    numbers = (event["position"], committed["vm"], committed["capture"], committed["timeMs"])
-    capture = Capture(*numbers)
+    place = (event["position"], event["id"])
+    numbers = (committed["vm"], committed["capture"], committed["timeMs"])
+    capture = Capture(*place, *numbers)
     for batch in batches:
         if batch["type"] == "PackWritten":
             capture.packs.append(read_pack(batch["data"]))
@@ -270,7 +273,7 @@ def page_events(capture, fold, recorded):
         return {
             "position": str(capture.position),
             "item": item,
-            "place": f"{capture.position}/{item}",
+            "place": f"{capture.position}/{item}@{capture.id[:16]}",
             "type": kind,
             "vm": vm,
             "time": iso(capture.time_ms),

@@ -65,7 +65,7 @@ function controlRow(change: Change & { _tag: 'control' }): RankedRow {
   const { position, timeMs, event } = change;
   const facts = factsOf(event);
   const capture = 'capture' in event.data ? event.data.capture : null;
-  const place = placeText(position, WHOLE);
+  const place = placeText(change, WHOLE);
   const { type } = event;
   const row = { position, item: null, place, type, vm: vmOf(event), timeMs, capture, facts };
   return { row, rank: rankOf(WHOLE), columns: null };
@@ -84,7 +84,7 @@ function rewriteRow(change: RewriteChange): RankedRow {
     sizeBytes,
     from: homes.length,
   };
-  const place = placeText(position, WHOLE);
+  const place = placeText(change, WHOLE);
   const of = { item: null, place, type: 'PackRewritten', vm: null, timeMs, capture: null };
   return { row: { position, ...of, facts }, rank: rankOf(WHOLE), columns: null };
 }
@@ -132,7 +132,7 @@ export function* eventRows(change: Change): Generator<RankedRow> {
     columns: PageColumns | null = null,
   ): RankedRow => {
     const item = part._tag === 'batch' ? part.item : null;
-    const place = placeText(position, part);
+    const place = placeText(change, part);
     return {
       row: { position, item, place, vm, timeMs, capture, ...of },
       rank: rankOf(part),
@@ -177,7 +177,7 @@ export function* pageRows(
   const kinds = foldedKinds(state, change, columns);
   const holdings = holdingsOf(state.contents, columns);
   const rowAt = (item: number, type: string, facts: EventRow['facts']): EventRow => {
-    const place = placeText(position, { _tag: 'page', item });
+    const place = placeText(change, { _tag: 'page', item });
     return { position, item, place, type, vm, timeMs, capture, facts };
   };
   for (let row = 0; row < holdings.length; row += 1) {

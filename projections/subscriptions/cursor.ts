@@ -7,10 +7,13 @@
 //   POSITION/bITEM    the batch whose first page event is that item
 //   POSITION/ITEM     a page event
 //   POSITION/d        the device state
+//
+// Behind it, `@` and the first digits of the id of the event at the position: a place of another past of
+// the log, which was put back from a copy, is told from one of this. A place may be without it.
 
 import * as either from 'fp-ts/lib/Either.js';
 import type { Either } from 'fp-ts/lib/Either.js';
-import type { Position } from '../../domain/ports/event-log.ts';
+import type { EventMark, Position } from '../../domain/ports/event-log.ts';
 import type { Refusal } from '../../domain/values/refusals.ts';
 
 /** Ranks order the rows of one position. */
@@ -20,6 +23,8 @@ export type Rank = number;
 export interface Cursor {
   readonly position: Position;
   readonly rank: Rank;
+  /** The beginning of the id, in hex, of the event there; null: the place does not say. */
+  readonly id: string | null;
 }
 
 /** More than any item: a capture has less than 2^32 rows, and two items each. */
@@ -56,26 +61,32 @@ export function rankOf(part: RowPart): Rank {
   }
 }
 
-/** A row's place as text. */
-export function placeText(position: Position, part: RowPart): string {
+function partText(part: RowPart): string {
   switch (part._tag) {
     case 'whole':
-      return String(position);
+      return '';
     case 'device':
-      return `${position}/d`;
+      return '/d';
     case 'pack':
-      return `${position}/p${part.number}`;
+      return `/p${part.number}`;
     case 'batch':
-      return `${position}/b${part.item}`;
+      return `/b${part.item}`;
     case 'page':
-      return `${position}/${part.item}`;
+      return `/${part.item}`;
     default:
       return part satisfies never;
   }
 }
 
+/** Digits of an event's id in a place: more than chance gives to two pasts of a log. */
+const ID_DIGITS = 16;
+
+/** A row's place as text, of the event or the commit that it belongs to. */
+export const placeText = ({ position, id }: EventMark, part: RowPart): string =>
+  `${position}${partText(part)}@${id.slice(0, ID_DIGITS)}`;
+
 const PLACE =
-  /^(?<position>\d{1,39})(?:\/(?:p(?<pack>\d{1,10})|b(?<batch>\d{1,10})|(?<page>\d{1,10})|(?<device>d)))?$/u;
+  /^(?<position>\d{1,39})(?:\/(?:p(?<pack>\d{1,10})|b(?<batch>\d{1,10})|(?<page>\d{1,10})|(?<device>d)))?(?:@(?<id>[0-9a-f]{8,32}))?$/u;
 
 function partOf(groups: Readonly<Record<string, string | undefined>>): RowPart {
   const { pack, batch, page, device } = groups;
@@ -92,7 +103,8 @@ export function parseCursor(text: string): Either<Refusal, Cursor> {
     return either.left({
       _tag: 'BadPlace',
       text,
-      why: 'a place is a position, perhaps with a slash and an item',
+      why: 'a place is a position, perhaps with a slash and an item, and an @ and the beginning of an id',
     });
-  return either.right({ position: BigInt(groups['position']!), rank: rankOf(partOf(groups)) });
+  const id = groups['id'] ?? null;
+  return either.right({ position: BigInt(groups['position']!), rank: rankOf(partOf(groups)), id });
 }

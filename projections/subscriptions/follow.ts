@@ -42,7 +42,7 @@ interface Start {
 }
 
 /** Where to read from. The ledger's state is at the log's head. */
-function startAt({ state }: FollowedLedger, from: From | undefined): Start {
+async function startAt({ state }: FollowedLedger, from: From | undefined): Promise<Start> {
   if (from === undefined) return { at: LOG_START, after: null };
   if (from === 'latest') return { at: state.reached, after: null };
   const after = placeOf(from);
@@ -52,7 +52,17 @@ function startAt({ state }: FollowedLedger, from: From | undefined): Start {
       text: String(after.position),
       why: `the log ends at ${state.next}, so it is a place of another ledger or of an older copy of this one`,
     });
-  return { at: readingStart(state, after.position), after };
+  const { position, id } = after;
+  if (id !== null) {
+    const at = { next: position + 1n, last: { position, id }, pending: [] };
+    if (!(await state.isInLog(at)))
+      throw refuse({
+        _tag: 'BadPlace',
+        text: `${position}@${id}`,
+        why: 'the log has another event there, or none, so it is a place of another ledger or of another past of this one: the log was put back from a copy; begin anew',
+      });
+  }
+  return { at: readingStart(state, position), after };
 }
 
 /** The rank that rows at a position must be above; null: all of them were seen. */
@@ -81,7 +91,7 @@ export async function* rowArrays(
   const { vm = null, type = null, pages: isExpanded = false, signal = FOREVER } = request;
   const { state, log } = ledger;
   await state.catchUp({ heavy: false });
-  const { at, after } = startAt(ledger, request.from);
+  const { at, after } = await startAt(ledger, request.from);
   if (isExpanded) await ensureIdentifiers(state, ledger.column);
   const models = { state, column: () => ledger.column };
   const lister = new RowLister(models, { vm, type, isExpanded });

@@ -81,6 +81,37 @@ describe('a log that was put back while nobody had it open', () => {
   });
 });
 
+/** The places of all rows. */
+async function placesIn(ledger: Ledger, from?: string): Promise<string[]> {
+  const places: string[] = [];
+  for await (const message of ledger.rows(from === undefined ? {} : { from })) {
+    if (message._tag === 'caughtUp') break;
+    if (message._tag === 'row') places.push(message.row.place);
+  }
+  return places;
+}
+
+test('a place of a past that is gone is refused, also where the log has grown past it', async () => {
+  await record('places', [0]);
+  cpSync(pathOf('places'), pathOf('places-copy'), { recursive: true });
+  await record('places', [1]);
+  const places = await opened('places', placesIn);
+  putBack('places-copy', 'places', ['log', 'keys']);
+  await record('places', [2, 3, 4]);
+  await opened('places', async (ledger) => {
+    await expect(placesIn(ledger, places.at(-1))).rejects.toMatchObject({
+      refusal: { _tag: 'BadPlace' },
+    });
+    const now = await placesIn(ledger);
+    const common = places.filter((place) => now.includes(place));
+    expect(common.length).toBeGreaterThan(2);
+    const rest = await placesIn(ledger, common.at(-1));
+    expect(rest).toEqual(now.slice(now.indexOf(common.at(-1)!) + 1));
+    // One that an earlier release gave.
+    expect(await placesIn(ledger, common.at(-1)!.replace(/@.*/u, ''))).toEqual(rest);
+  });
+});
+
 describe('a log that is put back while it is open', () => {
   const takeTurns = {
     'in the place of its files': (name: string) => putBack(`${name}-copy`, name, ['log']),

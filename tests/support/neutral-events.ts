@@ -11,18 +11,20 @@ export interface NeutralEvent {
   readonly type: string;
   readonly schema: number;
   readonly time: number;
+  readonly id: string;
   readonly data: string;
 }
 
 export async function neutralEvents(log: EventLog): Promise<NeutralEvent[]> {
   const events = await eventsOf(log);
-  return events.map(({ stream, revision, position, type, schema, timeMs: time, data }) => ({
+  return events.map(({ stream, revision, position, type, schema, timeMs: time, id, data }) => ({
     stream,
     revision,
     position: String(position),
     type,
     schema,
     time,
+    id: Buffer.from(id).toString('hex'),
     data: Buffer.from(data).toString('base64'),
   }));
 }

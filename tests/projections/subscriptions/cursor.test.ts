@@ -7,6 +7,7 @@ import {
   type RowPart,
 } from '../../../projections/subscriptions/cursor.ts';
 
+const ID = '0123456789abcdef0123456789abcdef';
 const ITEM_MAX = 2 * (2 ** 32 - 1) + 1;
 
 const part: fc.Arbitrary<RowPart> = fc.oneof(
@@ -20,9 +21,9 @@ describe('a place', () => {
   test('is read back as it was written, at any position', () => {
     fc.assert(
       fc.property(fc.bigInt({ min: 0n, max: 2n ** 127n }), part, (position, of) => {
-        expect(parseCursor(placeText(position, of))).toMatchObject({
+        expect(parseCursor(placeText({ position, id: ID }, of))).toMatchObject({
           _tag: 'Right',
-          right: { position, rank: rankOf(of) },
+          right: { position, rank: rankOf(of), id: ID.slice(0, 16) },
         });
       }),
     );
@@ -45,7 +46,9 @@ describe('a place', () => {
     const ranks = parts.map(rankOf);
     expect(ranks).toEqual(ranks.toSorted((a, b) => a - b));
     expect(new Set(ranks).size).toBe(parts.length);
-    expect(parts.map((of) => placeText(7n, of))).toEqual([
+    expect(
+      parts.map((of) => placeText({ position: 7n, id: ID }, of).replace(`@${ID.slice(0, 16)}`, '')),
+    ).toEqual([
       '7/p0',
       '7/p1',
       '7/b0',
@@ -60,6 +63,10 @@ describe('a place', () => {
     ]);
   });
 
+  test.each(['7', '7/p1', '7/b4', '7/2', '7/d'])('is read without an id: %s', (text) => {
+    expect(parseCursor(text)).toMatchObject({ _tag: 'Right', right: { position: 7n, id: null } });
+  });
+
   test('is nothing else, and is refused with what was given', () => {
     fc.assert(
       fc.property(fc.string(), (text) => {
@@ -68,7 +75,20 @@ describe('a place', () => {
         expect(isSaid && (parsed._tag === 'Left' || /^\d/u.test(text))).toBe(true);
       }),
     );
-    for (const text of ['', '/', '1/', '1/p', '1/p-1', '1 /2', '1/2/3', '٣', '1e3', '0x10'])
+    for (const text of [
+      '',
+      '/',
+      '1/',
+      '1/p',
+      '1/p-1',
+      '1 /2',
+      '1/2/3',
+      '٣',
+      '1e3',
+      '0x10',
+      '1@',
+      '1@ABCDEF01',
+    ])
       expect(parseCursor(text)._tag).toBe('Left');
   });
 });
