@@ -126,7 +126,7 @@ describe('content that is lost', () => {
     expect([...failed.keys()]).toEqual(['web@1']);
   });
 
-  test('marks the captures that need it, and no others', async () => {
+  test('marks the captures that need it, until it is stored anew', async () => {
     const marks = (): Promise<unknown> =>
       opened('read', async (ledger) =>
         [...(await damagedCaptures(ledger))].map(([vm, of]) => [vm, [...of]]),
@@ -147,6 +147,10 @@ describe('content that is lost', () => {
     ]);
     const { failed } = await judge({ url, expected, scratch, derived: 'gone' });
     expect([...failed.keys()]).toEqual(['web@1', 'web@2']);
+    // What a pattern keeps is its VM's own, so that it is this VM that heals it.
+    await record('web', image);
+    expect(await marks()).toEqual([]);
+    await expectWhole();
   });
 
   test('is not said of many packs at once: that may be a wrong place', async () => {
