@@ -75,6 +75,11 @@ function claimedFirst(
         claimed,
         taskEither.flatMap(() => store.put(pack)),
       ),
+    putMark: (mark) =>
+      pipe(
+        claimed,
+        taskEither.flatMap(() => store.putMark(mark)),
+      ),
     delete: (name) =>
       pipe(
         claimed,

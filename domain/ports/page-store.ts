@@ -2,6 +2,7 @@
 
 import type { TaskEither } from 'fp-ts/lib/TaskEither.js';
 import type { LedgerError } from '../values/ledger-error.ts';
+import type { EventMark } from './event-log.ts';
 
 export interface PackEntry {
   readonly name: string;
@@ -26,6 +27,10 @@ export interface PageStore {
   delete(name: string): TaskEither<LedgerError, void>;
   /** What a pack would bear as `writtenAtMs` that were written now, whatever this host's clock says. */
   now(): TaskEither<LedgerError, number>;
+  /** Which event the log must have, as packs were deleted by what it and those before it say. */
+  marks(): TaskEither<LedgerError, readonly EventMark[]>;
+  /** Puts a mark, durable when it returns, in the place of those there. Before packs are deleted. */
+  putMark(mark: EventMark): TaskEither<LedgerError, void>;
   /** Forgets what is kept of a pack nearer than where it lies; absent: nothing is. */
   readonly drop?: (name: string) => Promise<void>;
 }

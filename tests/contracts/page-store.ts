@@ -49,6 +49,7 @@ export function pageStoreContract(name: string, factory: () => Promise<PageStore
     contractOfGet(current);
     contractOfList(current);
     contractOfDelete(current);
+    contractOfMarks(current);
     contractOfModel(factory);
   });
 }
@@ -269,6 +270,21 @@ function contractOfDelete(current: Current): void {
     );
     const right = digestOf(pack.bytes.subarray(1000, 151_000));
     expect(answers.filter((answer) => answer !== 'PACK_MISSING' && answer !== right)).toEqual([]);
+  });
+}
+
+function contractOfMarks(current: Current): void {
+  const first = { position: 4711n, id: '0b8c1e5de1b94bd2a54a0c2f7f1f3c55' };
+  const second = { position: 2n ** 62n, id: 'f'.repeat(32) };
+
+  test('keeps the last mark, for other instances too, and lists it as no pack', async () => {
+    expect(await valueOf(current().store.marks())).toEqual([]);
+    await valueOf(current().store.putMark(first));
+    await valueOf(current().store.putMark(first));
+    expect(await valueOf((await current().another()).marks())).toEqual([first]);
+    await valueOf(current().store.putMark(second));
+    expect(await valueOf((await current().another()).marks())).toEqual([second]);
+    expect(await gather(current().store.list())).toEqual([]);
   });
 }
 

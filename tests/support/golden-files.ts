@@ -12,12 +12,14 @@ import {
   encodeHeads,
   StreamHeads,
 } from '../../adapters/stores/event-log-embedded/stream-heads.ts';
+import { markName } from '../../adapters/stores/compaction-mark.ts';
 import { openFingerprintFiles } from '../../adapters/stores/keys/fingerprint-files.ts';
 import { groupKeyText, readGroupKey } from '../../adapters/stores/keys/group-key-file.ts';
 import { formatText, readFormat } from '../../adapters/stores/ledger-folder/ledger-format.ts';
 import { openLocalState } from '../../adapters/stores/ledger-folder/local-state.ts';
 import { checkClaim, claimBytes } from '../../adapters/stores/ledger-folder/store-claim.ts';
 import { readWindow, windowHeader } from '../../adapters/stores/page-store-cached/window-file.ts';
+import { openPagePacks } from '../../adapters/stores/page-store-folder/page-packs.ts';
 import { FINGERPRINT_BYTES, IDENTIFIER_BYTES } from '../../domain/ports/page-engine.ts';
 import { runBlocks, SortedRun } from '../../projections/page-index/sorted-run.ts';
 import { valueOf } from './outcomes.ts';
@@ -58,6 +60,7 @@ const HEADS = new StreamHeads(
   [{ position: 100, end: 140 }],
 );
 
+const COMPACTION = { position: 4711n, id: '0b8c1e5de1b94bd2a54a0c2f7f1f3c55' };
 const IDENTIFIERS = countUp(3 * IDENTIFIER_BYTES, 77);
 
 /** A kind of file: what writes it below an empty folder, and what reads it there. */
@@ -100,6 +103,18 @@ export const GOLDEN_KINDS: readonly GoldenKind[] = [
       checkClaim(bytes, { id: ID, where: 'here' });
     },
     value: undefined,
+  },
+  {
+    golden: `compaction-1/${markName(COMPACTION)}`,
+    path: `packs/compacted/${markName(COMPACTION)}`,
+    async write(folder) {
+      const packs = openPagePacks({ files: nodeFiles, folder: join(folder, 'packs') });
+      await valueOf(packs.putMark(COMPACTION));
+      return fileAt(join(folder, 'packs/compacted', markName(COMPACTION)));
+    },
+    read: (_bytes, folder) =>
+      valueOf(openPagePacks({ files: nodeFiles, folder: join(folder, 'packs') }).marks()),
+    value: [COMPACTION],
   },
   {
     golden: 'local-state-1/ledger',

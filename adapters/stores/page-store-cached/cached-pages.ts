@@ -323,6 +323,8 @@ export function cachePages(options: CachedPagesOptions): CachedPages {
     delete: (name) => pipe(store.delete(name), taskEither.flatMap(dropping(name))),
     list: () => store.list(),
     now: () => store.now(),
+    marks: () => store.marks(),
+    putMark: (mark) => store.putMark(mark),
     drop: (name) => cache.drop(name),
     stats: () => cache.stats(),
     close: () => cache.close(),

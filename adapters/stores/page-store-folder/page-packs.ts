@@ -11,6 +11,7 @@ import { PACK_NAME } from '../../../domain/values/pack.ts';
 import type { PackEntry, PageStore } from '../../../domain/ports/page-store.ts';
 import type { FilePort } from '../../files/files.ts';
 import { failureOf, isAbsent } from '../../files/failures.ts';
+import { marksIn, putMark } from './marks.ts';
 import { createOpenPacks } from './open-packs.ts';
 import type { OpenPack, OpenPacks } from './open-packs.ts';
 import { checkPackBytes, checkPackName, checkRange, packMissing } from '../page-requests.ts';
@@ -153,6 +154,16 @@ export function openPagePacks(options: PagePacksOptions): PagePacks {
       atPort(
         () => now(packs),
         (thrown) => failureOf(thrown, { operation: 'look at the clock of', path: packs.folder }),
+      ),
+    marks: () =>
+      atPort(
+        () => marksIn(packs),
+        (thrown) => failureOf(thrown, { operation: 'look for marks in', path: packs.folder }),
+      ),
+    putMark: (mark) =>
+      atPort(
+        () => putMark(packs, mark),
+        (thrown) => failureOf(thrown, { operation: 'write a mark in', path: packs.folder }),
       ),
     delete: (name) =>
       atPort(

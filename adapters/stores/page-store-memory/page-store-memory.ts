@@ -5,6 +5,7 @@ import type { TaskEither } from 'fp-ts/lib/TaskEither.js';
 import type { LedgerError } from '../../../domain/values/ledger-error.ts';
 import { atPort } from '../../../domain/ports/run.ts';
 import type { PackEntry, PageStore } from '../../../domain/ports/page-store.ts';
+import type { EventMark } from '../../../domain/ports/event-log.ts';
 import { failureOf } from '../../files/failures.ts';
 import { checkPackBytes, checkPackName, checkRange, packMissing } from '../page-requests.ts';
 import type { PackRange } from '../page-requests.ts';
@@ -18,6 +19,9 @@ interface HeldPack {
 
 /** Packs that several stores of one process may hold together. */
 export type HeldPacks = Map<string, HeldPack>;
+
+/** The marks beside packs, for as long as those are held. */
+const MARKS = new WeakMap<HeldPacks, EventMark>();
 
 const attempt = <A>(operation: string, work: () => A): TaskEither<LedgerError, A> =>
   atPort(
@@ -51,6 +55,15 @@ export function createMemoryPageStore(packs: HeldPacks = new Map()): PageStore {
       }
     },
     now: () => attempt('look at the clock', () => Date.now()),
+    marks: () =>
+      attempt('look for marks', () => {
+        const mark = MARKS.get(packs);
+        return mark === undefined ? [] : [mark];
+      }),
+    putMark: (mark) =>
+      attempt('write a mark', () => {
+        MARKS.set(packs, mark);
+      }),
     delete: (name) =>
       attempt('delete a pack', () => {
         checkPackName(name);

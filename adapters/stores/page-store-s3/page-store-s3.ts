@@ -1,10 +1,11 @@
 // The page store in a bucket of an S3-compatible object store (docs/format.md, "Page store"): packs as
-// objects PREFIX/packs/<first two hex digits>/<name>, and the claim PREFIX/pageledger, which says whose
-// they are.
+// objects PREFIX/packs/<first two hex digits>/<name>, marks of compactions, and the claim
+// PREFIX/pageledger, which says whose they are.
 //
 // A pack has at most 17 MiB, so that one PUT always does. Each is signed with the SHA-256 that is the
 // pack's name: what arrived otherwise is not stored, and a put may be repeated. It counts when the store
-// says the pack's size afterwards, as gateways before a full disk answer 200 and keep a part. Nothing rests on conditional requests, which servers disagree about.
+// says the pack's size afterwards, as gateways before a full disk answer 200 and keep a part. Nothing
+// rests on conditional requests, which servers disagree about.
 
 import * as either from 'fp-ts/lib/Either.js';
 import type { TaskEither } from 'fp-ts/lib/TaskEither.js';
@@ -22,6 +23,7 @@ import { checkPackBytes, checkPackName, checkRange, packMissing } from '../page-
 import type { PackRange } from '../page-requests.ts';
 import { claimPlace, checkClaimOf, hasClaim } from './claims.ts';
 import type { HttpLimits } from './http-exchange.ts';
+import { marksIn, putMark } from './marks.ts';
 import { partOfRange, rangeHeader, readRange } from './pack-ranges.ts';
 import type { ObjectRange, RangeAnswer } from './pack-ranges.ts';
 import { parsePageStoreUrl } from './page-store-url.ts';
@@ -189,10 +191,16 @@ async function get(bucket: Bucket, range: PackRange): Promise<Uint8Array> {
 
 async function remove(bucket: Bucket, name: string): Promise<void> {
   checkPackName(name);
+  await removeObject(bucket, { key: keyOf(bucket, name), operation: `delete pack ${name}` });
+}
+
+async function removeObject(
+  bucket: Bucket,
+  of: { readonly key: string; readonly operation: string },
+): Promise<void> {
   await bucket.client.send({
     method: 'DELETE',
-    key: keyOf(bucket, name),
-    operation: `delete pack ${name}`,
+    ...of,
     partOf: () => NOTHING,
     read: ({ status, headers }) => {
       if (status === 416) return either.left('status 416 for a DELETE');
@@ -326,6 +334,13 @@ export function openS3PageStore(options: S3PageStoreOptions): S3PageStore {
     find: (range) => attempt(`read pack ${range.name} in`, () => find(bucket, range)),
     list: () => list(bucket),
     now: () => attempt('look at the clock of', () => now(bucket)),
+    marks: () => attempt('look for marks in', () => marksIn(bucket)),
+    putMark: (mark) =>
+      attempt('write a mark in', () =>
+        putMark(bucket, mark, (key) =>
+          removeObject(bucket, { key, operation: 'delete an old mark of a compaction' }),
+        ),
+      ),
     delete: (name) => attempt(`delete pack ${name} in`, () => remove(bucket, name)),
     claim: (id) => attempt('claim', () => claimPlace(bucket, { id, hasPacks })),
     checkClaim: (id) => attempt('look at the claim of', () => checkClaimOf(bucket, id)),
