@@ -13,6 +13,7 @@ import {
 import type { CompactModels, ContentPlaces } from '../../domain/use-cases/compact/models.ts';
 import { surveyOf } from '../../projections/compaction/survey.ts';
 import { versionsOf } from '../../projections/compaction/versions.ts';
+import { checkMarks, markDeletion, olderThanPacks } from './compaction-marks.ts';
 import { sha256 } from './digest.ts';
 import type { Ledger } from './ledger.ts';
 import { Unreadable } from './losses.ts';
@@ -59,17 +60,21 @@ export const graceMsOf = (ledger: Ledger): number =>
   ledger.isShared || process.platform !== 'linux' ? SHARED_GRACE_MS : 0;
 
 /** Why events may be missing from the log; null: it has all that were ever in it, as far as can be told. */
-async function doubtOf({ log, state }: Ledger): Promise<string | null> {
+async function doubtOf(ledger: Ledger): Promise<string | null> {
+  const { log, state } = ledger;
   if (state.catalogue.facts.ledger === null) return 'the log has no event that made the ledger';
+  const tooOld = await olderThanPacks(ledger);
+  if (tooOld !== null) return tooOld.message;
   for await (const { isNote, reason } of log.check()) if (isNote !== true) return reason;
   return null;
 }
 
-/** Rewrites what is stored smaller, and gives back what nobody needs. COMPACTION_BUSY. */
+/** Rewrites what is stored smaller, and gives back what nobody needs. COMPACTION_BUSY, LOG_TOO_OLD. */
 export async function compact(ledger: Ledger, request: CompactRequest): Promise<Compacted> {
   const { log, store, clock, state, locks } = ledger;
   const lock = ledger.told(await run(lockCompactor(locks)));
   try {
+    await checkMarks(ledger);
     return await compactLedger(
       {
         log,
@@ -82,6 +87,7 @@ export async function compact(ledger: Ledger, request: CompactRequest): Promise<
         models: modelsOf(ledger),
         areBlocksSalted: () => areBlocksSalted(state.catalogue.facts),
         isRecorded: () => mayBeWritten(locks),
+        markDeletion: () => markDeletion(ledger),
         doubt: () => doubtOf(ledger),
         emptiedAtMs: (pack) => {
           const known = state.contents.named(pack);

@@ -12,6 +12,7 @@ import { isLedgerError } from '../../domain/values/ledger-error.ts';
 import type { AnyPack, Contents } from '../../projections/models/contents.ts';
 import { Losses } from '../../projections/models/losses.ts';
 import { PackCheck } from '../../projections/questions/pack-check.ts';
+import { checkMarks } from './compaction-marks.ts';
 import { sha256 } from './digest.ts';
 import type { Ledger } from './ledger.ts';
 
@@ -172,10 +173,11 @@ async function suspects(ledger: Ledger): Promise<ReadonlySet<string>> {
 
 /**
  * Before anything is recorded: the packs that it may link to are compared with those that are there,
- * and what a reader of this host found is read again. What is lost is said, so that it is stored anew.
+ * and what a reader of this host found is read again. What is lost is said, so that it is stored anew. LOG_TOO_OLD comes before all that.
  */
 export async function noticeLosses(ledger: Ledger): Promise<void> {
   const { state, store } = ledger;
+  await checkMarks(ledger);
   await state.catchUp({ heavy: true });
   const needed = neededPacks(ledger);
   if (needed.length === 0) return;

@@ -22,6 +22,7 @@ import { LayeredCaptureView } from '../../projections/models/capture-view.ts';
 import { assert } from '../../domain/values/assert.ts';
 import { IndexUnfit } from '../../projections/models/identifier-index.ts';
 import { UNKNOWN } from '../../domain/values/holding.ts';
+import { checkMarks } from './compaction-marks.ts';
 import { sha256 } from './digest.ts';
 import type { Ledger } from './ledger.ts';
 import { noticeLosses, tellFailure } from './losses.ts';
@@ -140,6 +141,7 @@ export async function openRecorder(ledger: Ledger, options: RecorderOptions): Pr
         randomBytes,
         models: recorderModels(ledger, options),
         areBlocksSalted: () => areBlocksSalted(ledger.state.catalogue.facts),
+        checkPast: () => checkMarks(ledger),
         openGroup: (group) => ledger.openGroup(group),
         raiseFormat: () => ledger.raiseFormat(),
         fingerprints: fingerprintsOf(ledger),

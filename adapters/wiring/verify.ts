@@ -9,6 +9,7 @@ import {
 import { LedgerState } from '../../projections/models/ledger-state.ts';
 import type { Finding } from '../../domain/values/finding.ts';
 import type { StateFiles } from '../../domain/ports/derived-files.ts';
+import { olderThanPacks } from './compaction-marks.ts';
 import { sha256 } from './digest.ts';
 import type { Ledger } from './ledger.ts';
 import { keepSuspects } from './losses.ts';
@@ -52,8 +53,16 @@ export async function verify(
   );
   await keepSuspects(ledger, damagedPacks);
   const lost = state.catalogue.facts.ledger === null ? await lostLogFindings(ledger) : [];
-  const all = [...ledger.findings, ...lost, ...(await keyFindings(ledger)), ...findings];
+  const tooOld = await tooOldFindings(ledger);
+  const all = [...ledger.findings, ...lost, ...tooOld, ...(await keyFindings(ledger)), ...findings];
   return { findings: all, summary: { ...summary, damaged: damagesIn(all) }, damagedPacks };
+}
+
+/** What says that the log is older than the last compaction. */
+async function tooOldFindings(ledger: Ledger): Promise<Finding[]> {
+  const failure = await olderThanPacks(ledger);
+  if (failure === null) return [];
+  return [{ kind: 'log', where: 'the log', reason: failure.message, affects: [] }];
 }
 
 /** Packs without the event that made their ledger. */

@@ -60,6 +60,11 @@ export const LEDGER_ERRORS = {
     advice:
       'Run the command again: what is derived is made anew. A subscriber begins anew; see docs/backup.md.',
   },
+  LOG_TOO_OLD: {
+    kind: 'failed',
+    advice:
+      'Put back the log that was there when compaction ran, or one that is newer; or put the packs of the same backup beside this one, see docs/backup.md.',
+  },
   LOG_UNREACHABLE: {
     kind: 'away',
     advice:

@@ -26,7 +26,11 @@ function bytesIn(path: string): number {
   if (!facts.isDirectory()) return facts.size;
   return readdirSync(path).reduce((sum, name) => sum + bytesIn(join(path, name)), 0);
 }
-const packBytes = (url: string): number => bytesIn(join(url, 'packs'));
+/** Bytes of packs; the mark of a compaction lies beside them. */
+const packBytes = (url: string): number =>
+  readdirSync(join(url, 'packs'))
+    .filter((name) => name !== 'compacted')
+    .reduce((sum, name) => sum + bytesIn(join(url, 'packs', name)), 0);
 
 /** A ledger of one VM with so many captures; gives their images' digests. */
 async function makeLedger(

@@ -9,6 +9,7 @@ import * as either from 'fp-ts/lib/Either.js';
 import { deletableAtMs } from '../../store.ts';
 import { run } from '../../ports/run.ts';
 import type { PackEntry, PageStore } from '../../ports/page-store.ts';
+import { isLedgerError } from '../../values/ledger-error.ts';
 
 /** What no event names is deleted after this time: no capture takes that long. */
 const ORPHAN_MS = 24 * 3_600_000;
@@ -24,6 +25,8 @@ export interface DeletionPorts {
   readonly isRecorded: () => Promise<boolean>;
   /** A pack that events name: since when nothing lies in it, or null; undefined: no event names it. */
   readonly emptiedAtMs: (name: string) => number | null | undefined;
+  /** Says beside the packs which event the log must have, before any that it names is deleted. */
+  readonly markDeletion: () => Promise<void>;
   /** Why events may be missing from the log, so that what none names may be needed; null: none are. */
   readonly doubt: () => Promise<string | null>;
 }
@@ -60,13 +63,41 @@ async function agesIn(store: PageStore): Promise<(pack: PackEntry) => number> {
 /** When a pack may go, by this host's clock: null: it is not known; undefined: never. */
 type WhenOf = (pack: PackEntry) => number | null | undefined;
 
+/** Marks a deletion; false: there is no room for the mark. */
+async function isMarked({ markDeletion }: DeletionPorts): Promise<boolean> {
+  try {
+    await markDeletion();
+    return true;
+  } catch (thrown) {
+    if (isLedgerError(thrown) && thrown.code === 'DISK_FULL') return false;
+    throw thrown;
+  }
+}
+
+/**
+ * Deletes packs. Before any that events name the deletion is marked; on a full disk as soon as those
+ * that went have made room for it.
+ */
+async function deleteAll(ports: DeletionPorts, packs: readonly PackEntry[]): Promise<void> {
+  const isOrphan = ({ name }: PackEntry): boolean => ports.emptiedAtMs(name) === undefined;
+  const named = packs.filter((pack) => !isOrphan(pack));
+  for (const { name } of packs.filter(isOrphan)) await run(ports.store.delete(name));
+  let isDone = named.length === 0;
+  for (const { name } of named) {
+    isDone ||= await isMarked(ports);
+    await run(ports.store.delete(name));
+  }
+  if (!isDone) await ports.markDeletion();
+}
+
 /** Deletes what may be deleted now, or only counts it. */
 async function deleteDue(
-  ports: Pick<DeletionPorts, 'store'>,
+  ports: DeletionPorts,
   packs: readonly PackEntry[],
   of: { readonly whenOf: WhenOf; readonly now: number; readonly isDryRun: boolean },
 ): Promise<Omit<Deleted, 'doubt'>> {
   const done = { packs: 0, bytes: 0 };
+  const due: PackEntry[] = [];
   const waiting = { packs: 0, bytes: 0, untilMs: 0 as number | null };
   for (const pack of packs) {
     const atMs = of.whenOf(pack);
@@ -78,9 +109,9 @@ async function deleteDue(
     if (!isDue)
       waiting.untilMs =
         atMs === null || waiting.untilMs === null ? null : Math.max(waiting.untilMs, atMs);
-    if (!isDue || of.isDryRun) continue;
-    await run(ports.store.delete(pack.name));
+    else due.push(pack);
   }
+  if (!of.isDryRun) await deleteAll(ports, due);
   return {
     ...done,
     waitingPacks: waiting.packs,

@@ -45,6 +45,8 @@ export interface RecordPorts extends CapturePorts {
   readonly openGroup: OpenGroup;
   /** Before the first event of a kind that earlier releases do not know. */
   readonly raiseFormat: () => Promise<void>;
+  /** LOG_TOO_OLD where packs were deleted by what the log does not have. */
+  readonly checkPast: () => Promise<void>;
 }
 
 export interface Committed extends CaptureCounts {
@@ -179,6 +181,7 @@ export class Recorder {
       await models.catchUp();
       // What was decided stands on events that are not in the log any more.
       if (models.pasts() !== past) throw replaced(vm);
+      await this.#ports.checkPast();
       return view.isOutdated() ? null : { counts, events: this.#commitOf(captured, counts) };
     });
     if (ready === null) {
