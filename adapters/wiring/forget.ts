@@ -141,6 +141,7 @@ async function forgetOf(
 /** Gives up points that nothing keeps, and says of each why it stays or goes. */
 export async function forgetPoints(ledger: Ledger, request: ForgetRequest): Promise<Forgotten> {
   const { isDryRun = false, before, at = [] } = request;
+  await ledger.state.catchUp({ heavy: false });
   const entries = vmsOf(ledger, request.vm);
   const names = typeof request.vm === 'string' ? [request.vm] : (request.vm ?? []);
   const isOne = names.length === 1 && nameMatcher(names[0]!).isName;
@@ -176,6 +177,7 @@ export async function forgetPoints(ledger: Ledger, request: ForgetRequest): Prom
  * Gives the captures that could be restored before. What is done already is passed over.
  */
 export async function dropVm(ledger: Ledger, vm: string): Promise<readonly number[]> {
+  await ledger.state.catchUp({ heavy: false });
   const kept = (entry: VmEntry): number[] =>
     entry.captures.flatMap(({ capture }) => (entry.isForgotten(capture) ? [] : [capture]));
   const before = kept(ledger.vm(vm));

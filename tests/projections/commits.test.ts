@@ -243,10 +243,10 @@ describe('events of a newer version', () => {
     ['GroupCreated', 'vm-a'],
   ])('of the type %s are lost events of the stream %s', async (type, stream) => {
     const ledger = new HandMadeLedger();
-    await ledger.append(stream, [{ ...eventOf(type, new Uint8Array(0)), schema: 3 }]);
+    await ledger.append(stream, [{ ...eventOf(type, new Uint8Array(0)), schema: 9 }]);
     await ledger.record(request('b', 1));
     const changes = await changesOf(ledger);
-    const reason = expect.stringContaining('schema 3, which this version does not know');
+    const reason = expect.stringContaining('schema 9, which this version does not know');
     expect(changes[0]).toMatchObject({ _tag: 'damage', damage: { stream, reason } });
     expect(capturesIn(changes)).toHaveLength(1);
   });
@@ -255,18 +255,18 @@ describe('events of a newer version', () => {
     'of the type %s damage the capture that they are of, and nothing without a commit',
     async (type) => {
       const ledger = new HandMadeLedger();
-      const newer = { ...eventOf(type, new Uint8Array(0)), schema: 3 };
+      const newer = { ...eventOf(type, new Uint8Array(0)), schema: 9 };
       await ledger.append('vm-a', [newer]);
       expect(await changesOf(ledger)).toEqual([]);
       await ledger.append('vm-a', committing('a', 1));
       const [capture] = capturesIn(await changesOf(ledger));
-      expect(capture!.damage).toContain('schema 3, which this version does not know');
+      expect(capture!.damage).toContain('schema 9, which this version does not know');
     },
   );
 
   test("in the ledger's own stream keep this release away", async () => {
     const ledger = new HandMadeLedger();
-    await ledger.append('ledger', [{ ...eventOf('GroupCreated', new Uint8Array(0)), schema: 3 }]);
+    await ledger.append('ledger', [{ ...eventOf('GroupCreated', new Uint8Array(0)), schema: 9 }]);
     await expect(changesOf(ledger)).rejects.toMatchObject({ code: 'EVENT_NEWER' });
   });
 
