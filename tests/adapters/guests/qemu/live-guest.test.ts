@@ -1,6 +1,7 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
 import * as t from 'io-ts';
 import {
@@ -220,6 +221,8 @@ describeWithQemu('a live guest', found, (tools) => {
       await withQmp(async (qmp) => {
         await qmp.execute('migrate-set-parameters', { 'max-bandwidth': 1024 * 1024 });
         await qmp.execute('migrate', { uri: 'exec:cat > /dev/null' });
+        // What is still being set up cannot be cancelled for good.
+        while ((await qmp.ask('query-migrate', Status)).status === 'setup') await sleep(20);
       });
       const live = await valueOf(connectGuest({ qmp: guest.qmpPath }));
       const error = await failureOf(live.capture(spool));
