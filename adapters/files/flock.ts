@@ -6,7 +6,7 @@
 import { spawn } from 'node:child_process';
 import { close } from 'node:fs';
 import { failureOf } from './failures.ts';
-import type { Locked, LockRequest } from './files.ts';
+import type { Locked, LockRequest } from './file-port.ts';
 import { openDescriptor } from './node-file.ts';
 import { call, noValue } from './system-calls.ts';
 

@@ -2,7 +2,7 @@
 // refused. Without it a read could hit a descriptor that the system has given to another file.
 
 import { LedgerError } from '../../domain/values/ledger-error.ts';
-import type { OpenFile } from './files.ts';
+import type { OpenFile } from './file-port.ts';
 
 export const logClosed = (path: string): LedgerError =>
   new LedgerError(

@@ -13,7 +13,7 @@ import type {
   LockRequest,
   OpenFile,
   OpenMode,
-} from './files.ts';
+} from './file-port.ts';
 import { otherMemory } from './memory-file.ts';
 
 interface HeldFile {

@@ -7,7 +7,7 @@ import { dirname } from 'node:path';
 import type { MemoryFile } from '../../domain/ports/guests.ts';
 import { LedgerError } from '../../domain/values/ledger-error.ts';
 import { errnoOf, fileFailure, systemCodeOf } from './failures.ts';
-import type { OpenFile, OpenMode } from './files.ts';
+import type { OpenFile, OpenMode } from './file-port.ts';
 import { memoryOfDescriptor } from './memory-file.ts';
 import { call, callNow, callOr, noValue } from './system-calls.ts';
 

@@ -4,7 +4,7 @@
 import { randomBytes } from 'node:crypto';
 import { dirname, join } from 'node:path';
 import { isLedgerError, LedgerError } from '../../domain/values/ledger-error.ts';
-import type { FileFacts, FilePort, OpenFile } from './files.ts';
+import type { FileFacts, FilePort, OpenFile } from './file-port.ts';
 
 /** Permissions where nothing is replaced: the owner's alone. */
 const PRIVATE = 0o600;

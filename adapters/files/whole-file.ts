@@ -4,7 +4,7 @@
 import { randomBytes } from 'node:crypto';
 import { dirname, join } from 'node:path';
 import { systemCodeOf } from './failures.ts';
-import type { FilePort, OpenFile } from './files.ts';
+import type { FilePort, OpenFile } from './file-port.ts';
 
 /** Every temporary name begins so; no name that means something does. */
 export const TEMPORARY_PREFIX = 'tmp-';

@@ -3,7 +3,7 @@
 
 import { write } from 'node:fs';
 import type { Writable } from 'node:stream';
-import type { OpenFile } from '../files/files.ts';
+import type { OpenFile } from '../files/file-port.ts';
 import { guestFailure } from './qemu/failure.ts';
 
 /** Takes bytes in order; they may be reused when the promise resolves. */

@@ -1,7 +1,7 @@
 // What a guest can be restored to, by format: a line each, for a file and for a pipe. A new one is a
 // module that gives a GuestTarget (domain/ports/guests.ts), and a line here.
 
-import type { OpenFile } from '../files/files.ts';
+import type { OpenFile } from '../files/file-port.ts';
 import type { GuestTarget } from '../../domain/ports/guests.ts';
 import { sinkOfFile, type ByteSink } from './byte-sink.ts';
 import { rawFileTarget, rawPipeTarget } from './images/raw-target.ts';

@@ -2,8 +2,8 @@
 
 import { join } from 'node:path';
 import * as either from 'fp-ts/lib/Either.js';
-import type { FilePort } from '../files/files.ts';
-import { nodeFiles } from '../files/node-files.ts';
+import type { FilePort } from '../files/file-port.ts';
+import { nodeFiles } from '../files/files.ts';
 import { openEventLog } from '../stores/event-log-embedded/event-log-embedded.ts';
 import {
   createLedgerFolder,

@@ -2,7 +2,7 @@
 // and comes to another one by `importGroup`.
 
 import * as either from 'fp-ts/lib/Either.js';
-import { nodeFiles } from '../files/node-files.ts';
+import { nodeFiles } from '../files/files.ts';
 import { KEY_FILE_BYTES_MAX } from '../stores/keys/group-key-file.ts';
 import { groupKeyText, keyCheck, readGroupKey } from '../stores/keys/group-keys.ts';
 import { writeWhole } from '../files/whole-file.ts';

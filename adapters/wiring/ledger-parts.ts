@@ -1,7 +1,7 @@
 // What a ledger is made of, whatever its URL: a log, a page store, and what this host keeps of it.
 
 import type { TaskEither } from 'fp-ts/lib/TaskEither.js';
-import type { FilePort } from '../files/files.ts';
+import type { FilePort } from '../files/file-port.ts';
 import type { ControlEvent } from '../../domain/events/control.ts';
 import type { Clock } from '../../domain/ports/clock.ts';
 import type { EventLog, Position } from '../../domain/ports/event-log.ts';

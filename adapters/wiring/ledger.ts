@@ -4,8 +4,8 @@
 
 import { randomBytes } from 'node:crypto';
 import type { Observable } from 'rxjs';
-import type { FilePort } from '../files/files.ts';
-import { nodeFiles } from '../files/node-files.ts';
+import type { FilePort } from '../files/file-port.ts';
+import { nodeFiles } from '../files/files.ts';
 import { openStateFiles } from '../stores/derived/state-files.ts';
 import { openGroupKeys, type GroupKeys } from '../stores/keys/group-keys.ts';
 import { tellOnce, type HeldLock, type LockPlace } from '../stores/locks/held-lock.ts';

@@ -4,7 +4,7 @@
 import { resolve } from 'node:path';
 import * as taskEither from 'fp-ts/lib/TaskEither.js';
 import type { TaskEither } from 'fp-ts/lib/TaskEither.js';
-import { nodeFiles } from '../files/node-files.ts';
+import { nodeFiles } from '../files/files.ts';
 import { openClaimedFolder } from '../stores/ledger-folder/claimed-folder.ts';
 import { parsePageStoreUrl, s3Url } from '../stores/page-store-s3/page-store-url.ts';
 import type { LedgerError } from '../../domain/values/ledger-error.ts';

@@ -8,7 +8,7 @@ import * as either from 'fp-ts/lib/Either.js';
 import { pipe } from 'fp-ts/lib/function.js';
 import * as taskEither from 'fp-ts/lib/TaskEither.js';
 import type { TaskEither } from 'fp-ts/lib/TaskEither.js';
-import { nodeFiles } from '../files/node-files.ts';
+import { nodeFiles } from '../files/files.ts';
 import { openStateFiles } from '../stores/derived/state-files.ts';
 import { openLocalState } from '../stores/ledger-folder/local-state.ts';
 import { decodeControl } from '../../domain/events/control.ts';

@@ -6,7 +6,7 @@ import { chmodSync, cpSync, mkdirSync, readFileSync, truncateSync, writeFileSync
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { openEventLog } from '../../adapters/stores/event-log-embedded/event-log-embedded.ts';
-import { nodeFiles } from '../../adapters/files/node-files.ts';
+import { nodeFiles } from '../../adapters/files/files.ts';
 import { openImage } from '../../adapters/guests/sources.ts';
 import { sealLines } from '../../adapters/files/checksummed-text.ts';
 import { PAGE_BYTES } from '../../domain/values/page.ts';

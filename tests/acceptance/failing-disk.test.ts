@@ -17,7 +17,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import type { FilePort } from '../../adapters/files/files.ts';
+import type { FilePort } from '../../adapters/files/file-port.ts';
 import { isLedgerError } from '../../domain/values/ledger-error.ts';
 import { compact, forgetPoints, openLedger, openRecorder, verify } from '../../index.ts';
 import { countSteps, filesFullUnder, filesThatFail } from '../support/broken-files.ts';

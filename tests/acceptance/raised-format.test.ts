@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { expect, test } from '@jest/globals';
 import * as frames from '../../adapters/stores/event-log-embedded/layout.ts';
 import { openEventLog } from '../../adapters/stores/event-log-embedded/event-log-embedded.ts';
-import { nodeFiles } from '../../adapters/files/node-files.ts';
+import { nodeFiles } from '../../adapters/files/files.ts';
 import { sealLines } from '../../adapters/files/checksummed-text.ts';
 import { openLedgerFolder } from '../../adapters/stores/ledger-folder/ledger-folder.ts';
 import { compact, copyLedger, fingerprint, verify, type Ledger } from '../../index.ts';

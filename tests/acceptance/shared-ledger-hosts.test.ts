@@ -6,7 +6,7 @@ import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import type { FilePort } from '../../adapters/files/files.ts';
+import type { FilePort } from '../../adapters/files/file-port.ts';
 import { exportGroup, importGroup, recordImages, verify, type Ledger } from '../../index.ts';
 import { filesFullUnder } from '../support/broken-files.ts';
 import { COMMAND_LINE, type Outcome } from '../support/command-line.ts';

@@ -8,7 +8,7 @@ import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { openEventStoreLog } from '../../adapters/stores/event-log-eventstoredb/event-log-eventstoredb.ts';
-import { nodeFiles } from '../../adapters/files/node-files.ts';
+import { nodeFiles } from '../../adapters/files/files.ts';
 import { openClaimedFolder } from '../../adapters/stores/ledger-folder/claimed-folder.ts';
 import { openLedger, type OpenLedgerOptions } from '../../index.ts';
 import {

@@ -5,7 +5,7 @@ import { cpSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { compact, forgetPoints, openLedger } from '../../index.ts';
-import { nodeFiles } from '../../adapters/files/node-files.ts';
+import { nodeFiles } from '../../adapters/files/files.ts';
 import { openEventLog } from '../../adapters/stores/event-log-embedded/event-log-embedded.ts';
 import { NO_STREAM, type NewEvent, type StoredEvent } from '../../domain/ports/event-log.ts';
 import { PAGE_BYTES } from '../../domain/values/page.ts';

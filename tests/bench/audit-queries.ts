@@ -3,7 +3,7 @@
 
 import { readdirSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { nodeFiles } from '../../adapters/files/node-files.ts';
+import { nodeFiles } from '../../adapters/files/files.ts';
 import { assert } from '../../domain/values/assert.ts';
 import { FIRST_CONTENT, isContent } from '../../domain/values/holding.ts';
 import { PAGE_BYTES } from '../../domain/values/page.ts';

@@ -5,7 +5,7 @@
 
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { nodeFiles } from '../../adapters/files/node-files.ts';
+import { nodeFiles } from '../../adapters/files/files.ts';
 import { openEventLog } from '../../adapters/stores/event-log-embedded/event-log-embedded.ts';
 import { openLedgerFolder } from '../../adapters/stores/ledger-folder/ledger-folder.ts';
 import { assert } from '../../domain/values/assert.ts';

@@ -13,7 +13,7 @@ import {
   writeSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import { nodeFiles } from '../../adapters/files/node-files.ts';
+import { nodeFiles } from '../../adapters/files/files.ts';
 import { openEventLog } from '../../adapters/stores/event-log-embedded/event-log-embedded.ts';
 import { openEventStoreLog } from '../../adapters/stores/event-log-eventstoredb/event-log-eventstoredb.ts';
 import { parseLedgerUrl } from '../../adapters/stores/event-log-eventstoredb/ledger-url.ts';

@@ -8,7 +8,7 @@
 import { randomFillSync } from 'node:crypto';
 import { mkdirSync, openSync, readSync, closeSync } from 'node:fs';
 import { join } from 'node:path';
-import { nodeFiles } from '../../adapters/files/node-files.ts';
+import { nodeFiles } from '../../adapters/files/files.ts';
 import { openIdentifierFile } from '../../adapters/stores/derived/identifier-file.ts';
 import { assert } from '../../domain/values/assert.ts';
 import { IDENTIFIER_BYTES } from '../../domain/ports/page-engine.ts';

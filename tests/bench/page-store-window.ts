@@ -7,7 +7,7 @@ import { readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import * as taskEither from 'fp-ts/lib/TaskEither.js';
 import type { TaskEither } from 'fp-ts/lib/TaskEither.js';
-import { nodeFiles } from '../../adapters/files/node-files.ts';
+import { nodeFiles } from '../../adapters/files/files.ts';
 import { cachePages } from '../../adapters/stores/page-store-cached/cached-pages.ts';
 import { openPagePacks } from '../../adapters/stores/page-store-folder/page-packs.ts';
 import { openS3PageStore } from '../../adapters/stores/page-store-s3/page-store-s3.ts';

@@ -14,7 +14,7 @@ import type {
   LockRequest,
   OpenFile,
   OpenMode,
-} from '../../adapters/files/files.ts';
+} from '../../adapters/files/file-port.ts';
 import { otherMemory } from '../../adapters/files/memory-file.ts';
 import { fileFailure } from '../../adapters/files/failures.ts';
 import { seededRandom, type Random } from '../support/images.ts';

@@ -1,8 +1,8 @@
 // Disks on which one operation fails, for tests of what a store leaves behind. Every operation that
 // changes anything counts as a step.
 
-import type { FilePort, OpenFile } from '../../adapters/files/files.ts';
-import { nodeFiles } from '../../adapters/files/node-files.ts';
+import type { FilePort, OpenFile } from '../../adapters/files/file-port.ts';
+import { nodeFiles } from '../../adapters/files/files.ts';
 import { fileFailure } from '../../adapters/files/failures.ts';
 
 /** Called before each step; it may throw. */

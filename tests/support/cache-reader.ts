@@ -2,7 +2,7 @@
 // packs' folder, the cache's, the bound, the bytes of a window, a seed and a number of reads. Each read
 // is compared with the packs themselves. Prints, as JSON, how many were wrong and what it was told.
 
-import { nodeFiles } from '../../adapters/files/node-files.ts';
+import { nodeFiles } from '../../adapters/files/files.ts';
 import { cachePages } from '../../adapters/stores/page-store-cached/cached-pages.ts';
 import { seededRandom } from './images.ts';
 import { gather, valueOf } from './outcomes.ts';

@@ -3,8 +3,8 @@
 
 import { existsSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import type { FilePort } from '../../adapters/files/files.ts';
-import { nodeFiles } from '../../adapters/files/node-files.ts';
+import type { FilePort } from '../../adapters/files/file-port.ts';
+import { nodeFiles } from '../../adapters/files/files.ts';
 import {
   cachePages,
   type CachedPages,

@@ -5,7 +5,7 @@ import { randomBytes } from 'node:crypto';
 import { rmSync, writeFileSync } from 'node:fs';
 import { join, posix } from 'node:path';
 import { openLedger, recordImages, Refused, type CaptureRow, type Ledger } from '../../index.ts';
-import type { FileFacts } from '../../adapters/files/files.ts';
+import type { FileFacts } from '../../adapters/files/file-port.ts';
 import {
   areDense,
   areNumbered,

@@ -1,8 +1,8 @@
 // Embedded event logs in folders that are gone afterwards, on this machine's disk or in memory.
 
 import { join } from 'node:path';
-import type { FilePort } from '../../adapters/files/files.ts';
-import { nodeFiles } from '../../adapters/files/node-files.ts';
+import type { FilePort } from '../../adapters/files/file-port.ts';
+import { nodeFiles } from '../../adapters/files/files.ts';
 import {
   openEventLog,
   type EmbeddedEventLog,

@@ -3,7 +3,7 @@
 
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { nodeFiles } from '../../adapters/files/node-files.ts';
+import { nodeFiles } from '../../adapters/files/files.ts';
 import { openBlockFiles } from '../../adapters/stores/derived/block-files.ts';
 import { openIdentifierFile } from '../../adapters/stores/derived/identifier-file.ts';
 import { openStateFiles } from '../../adapters/stores/derived/state-files.ts';

@@ -2,7 +2,7 @@
 // name for itself and a number of appends. It takes the revision that is next, and tries again where
 // another was first. Prints, as JSON, what it was told: revisions, and how often it came too late.
 
-import { nodeFiles } from '../../adapters/files/node-files.ts';
+import { nodeFiles } from '../../adapters/files/files.ts';
 import { openEventLog } from '../../adapters/stores/event-log-embedded/event-log-embedded.ts';
 import { valueOf } from './outcomes.ts';
 

@@ -1,7 +1,7 @@
 // Page stores that also say how long a pack is, for tests of what reads through them.
 
 import * as taskEither from 'fp-ts/lib/TaskEither.js';
-import { nodeFiles } from '../../adapters/files/node-files.ts';
+import { nodeFiles } from '../../adapters/files/files.ts';
 import type { RangeSource } from '../../adapters/stores/page-store-cached/range-source.ts';
 import { openPagePacks } from '../../adapters/stores/page-store-folder/page-packs.ts';
 import { createMemoryPageStore } from '../../adapters/stores/page-store-memory/page-store-memory.ts';

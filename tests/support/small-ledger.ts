@@ -12,7 +12,7 @@ import {
   takeCheckpoint,
   type Ledger,
 } from '../../index.ts';
-import type { FilePort } from '../../adapters/files/files.ts';
+import type { FilePort } from '../../adapters/files/file-port.ts';
 import { PAGE_BYTES } from '../../domain/values/page.ts';
 import { takeSnapshot, type Snapshot } from './folder-snapshot.ts';
 import * as stream from './guest/stream-bytes.ts';

@@ -1,7 +1,7 @@
 // A raw image of memory as a target: a file that is filled in place, or a pipe. It takes main RAM only,
 // as a raw image has no place for other memory and for devices.
 
-import type { OpenFile } from '../../files/files.ts';
+import type { OpenFile } from '../../files/file-port.ts';
 import type { FilledTarget, RunTarget } from '../../../domain/ports/guests.ts';
 import { assert } from '../../../domain/values/assert.ts';
 import { mainPagesOf } from '../../../domain/values/memory-map.ts';

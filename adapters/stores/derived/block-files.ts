@@ -10,7 +10,7 @@ import {
   type BlockFile,
   type BlockFiles,
 } from '../../../domain/ports/derived-files.ts';
-import type { FilePort, OpenFile } from '../../files/files.ts';
+import type { FilePort, OpenFile } from '../../files/file-port.ts';
 import { pathOf, type StateFilesOptions } from './state-files.ts';
 import { removeLeftovers, writeWhole } from '../../files/whole-file.ts';
 

@@ -7,7 +7,7 @@
 import { dirname } from 'node:path';
 import { isLedgerError } from '../../../domain/values/ledger-error.ts';
 import { IDENTIFIER_BYTES } from '../../../domain/ports/page-engine.ts';
-import type { FilePort, OpenFile } from '../../files/files.ts';
+import type { FilePort, OpenFile } from '../../files/file-port.ts';
 import {
   MemoryIdentifierColumn,
   type IdentifierColumn,

@@ -6,7 +6,7 @@ import { dirname, join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { assert } from '../../../domain/values/assert.ts';
 import type { StateFiles } from '../../../domain/ports/derived-files.ts';
-import type { FilePort, OpenFile } from '../../files/files.ts';
+import type { FilePort, OpenFile } from '../../files/file-port.ts';
 import { decodeStateHeader, encodeStateHeader, STATE_HEADER_BYTES } from './state-file-layout.ts';
 import { fileNameOf, nameOfFile } from '../../files/file-name.ts';
 import { removeLeftovers, writeWhole } from '../../files/whole-file.ts';

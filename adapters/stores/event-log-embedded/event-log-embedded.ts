@@ -7,7 +7,7 @@ import type { LedgerError } from '../../../domain/values/ledger-error.ts';
 import { atPort, run } from '../../../domain/ports/run.ts';
 import type { Finding } from '../../../domain/values/finding.ts';
 import type { EventLog, Position } from '../../../domain/ports/event-log.ts';
-import type { FilePort } from '../../files/files.ts';
+import type { FilePort } from '../../files/file-port.ts';
 import { checkLog } from './check.ts';
 import { follow } from './follow.ts';
 import { logClosed } from '../../files/guarded-file.ts';

@@ -8,7 +8,7 @@ import {
   type LogItem,
   type LogSignal,
 } from '../../../domain/ports/event-log.ts';
-import type { FilePort } from '../../files/files.ts';
+import type { FilePort } from '../../files/file-port.ts';
 import { ItemChunk, lostEnd, type LogReader } from './log-reader.ts';
 import type { LogFold } from './log-fold.ts';
 

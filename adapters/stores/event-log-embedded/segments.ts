@@ -5,7 +5,7 @@
 import { join } from 'node:path';
 import { randomBytes } from 'node:crypto';
 import { GuardedFile, logClosed, logReadOnly } from '../../files/guarded-file.ts';
-import type { FilePort } from '../../files/files.ts';
+import type { FilePort } from '../../files/file-port.ts';
 import { writeWhole } from '../../files/whole-file.ts';
 import { FORMAT_1, format2, type FrameFormat } from './frame-format.ts';
 import type { PositionedBytes } from './frame-scanner.ts';

@@ -17,7 +17,7 @@
 import { hash } from 'node:crypto';
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
-import type { FilePort, OpenFile } from '../../files/files.ts';
+import type { FilePort, OpenFile } from '../../files/file-port.ts';
 import { HASH_BYTES } from './layout.ts';
 import type { Head } from './stream-heads.ts';
 

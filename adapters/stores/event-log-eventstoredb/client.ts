@@ -14,7 +14,7 @@ import {
   type SingleNodeOptions,
 } from '@eventstore/db-client';
 import { fileFailure } from '../../files/failures.ts';
-import { nodeFiles } from '../../files/node-files.ts';
+import { nodeFiles } from '../../files/files.ts';
 import type { Endpoint, ServerSettings } from './ledger-url.ts';
 
 const CONNECTION_NAME = 'pageledger';

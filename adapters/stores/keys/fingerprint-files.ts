@@ -10,7 +10,7 @@ import { FINGERPRINT_BYTES } from '../../../domain/ports/page-engine.ts';
 import type { Fingerprints } from '../../../domain/ports/page-engine.ts';
 import { isName } from '../../../domain/events/streams.ts';
 import { fileNameOf } from '../../files/file-name.ts';
-import type { FilePort, OpenFile } from '../../files/files.ts';
+import type { FilePort, OpenFile } from '../../files/file-port.ts';
 import {
   decodeFingerprintsHeader,
   encodeFingerprintsHeader,

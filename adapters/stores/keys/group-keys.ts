@@ -11,7 +11,7 @@ import { LedgerError } from '../../../domain/values/ledger-error.ts';
 import { KEY_BYTES } from '../../../domain/ports/page-engine.ts';
 import type { Finding } from '../../../domain/values/finding.ts';
 import { isGroupName } from '../../../domain/events/streams.ts';
-import type { FilePort } from '../../files/files.ts';
+import type { FilePort } from '../../files/file-port.ts';
 import { failureOf } from '../../files/failures.ts';
 import { groupKeyText, keyCheck, KEY_FILE_BYTES_MAX, readGroupKey } from './group-key-file.ts';
 import type { GroupKey } from './group-key-file.ts';

@@ -3,7 +3,7 @@
 // place bear this host's credentials.
 
 import { join } from 'node:path';
-import type { FilePort } from '../../files/files.ts';
+import type { FilePort } from '../../files/file-port.ts';
 import { openLines, sealLines } from '../../files/checksummed-text.ts';
 import { writeWhole } from '../../files/whole-file.ts';
 

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import type { TaskEither } from 'fp-ts/lib/TaskEither.js';
 import { LedgerError } from '../../../domain/values/ledger-error.ts';
 import { atPort } from '../../../domain/ports/run.ts';
-import type { FilePort } from '../../files/files.ts';
+import type { FilePort } from '../../files/file-port.ts';
 import { failureOf } from '../../files/failures.ts';
 import { openPagePacks, type PagePacks } from '../page-store-folder/page-packs.ts';
 import { CLAIM_BYTES_MAX, CLAIM_NAME, checkClaim, claimBytes } from './store-claim.ts';

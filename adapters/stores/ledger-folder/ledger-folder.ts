@@ -9,7 +9,7 @@ import type { TaskEither } from 'fp-ts/lib/TaskEither.js';
 import { LedgerError } from '../../../domain/values/ledger-error.ts';
 import { atPort } from '../../../domain/ports/run.ts';
 import type { Finding } from '../../../domain/values/finding.ts';
-import type { FilePort } from '../../files/files.ts';
+import type { FilePort } from '../../files/file-port.ts';
 import { failureOf, systemCodeOf } from '../../files/failures.ts';
 import { FORMAT_BYTES_MAX, formatText, looksLikeFormat, readFormat } from './ledger-format.ts';
 import { TEMPORARY_PREFIX, writeWhole } from '../../files/whole-file.ts';

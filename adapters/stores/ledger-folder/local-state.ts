@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import type { TaskEither } from 'fp-ts/lib/TaskEither.js';
 import { LedgerError } from '../../../domain/values/ledger-error.ts';
 import { atPort } from '../../../domain/ports/run.ts';
-import type { FilePort } from '../../files/files.ts';
+import type { FilePort } from '../../files/file-port.ts';
 import { openLines, sealLines } from '../../files/checksummed-text.ts';
 import { failureOf } from '../../files/failures.ts';
 import { writeWhole } from '../../files/whole-file.ts';

@@ -5,7 +5,7 @@
 
 import { join } from 'node:path';
 import type { LedgerError } from '../../../domain/values/ledger-error.ts';
-import type { FilePort, LockRequest } from '../../files/files.ts';
+import type { FilePort, LockRequest } from '../../files/file-port.ts';
 
 /** The folder of a ledger's locks. */
 export interface LockPlace {

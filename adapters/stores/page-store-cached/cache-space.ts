@@ -6,7 +6,7 @@
 
 import { Turn } from '../../../domain/values/turn.ts';
 import { join } from 'node:path';
-import type { FileFacts, FilePort } from '../../files/files.ts';
+import type { FileFacts, FilePort } from '../../files/file-port.ts';
 import { TEMPORARY_PREFIX, removeLeftovers } from '../../files/whole-file.ts';
 
 export interface CacheSpaceOptions {

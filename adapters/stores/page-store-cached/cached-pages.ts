@@ -17,7 +17,7 @@ import type { TaskEither } from 'fp-ts/lib/TaskEither.js';
 import { assert } from '../../../domain/values/assert.ts';
 import type { LedgerError } from '../../../domain/values/ledger-error.ts';
 import type { PageStore } from '../../../domain/ports/page-store.ts';
-import type { FilePort } from '../../files/files.ts';
+import type { FilePort } from '../../files/file-port.ts';
 import { failureOf } from '../../files/failures.ts';
 import { checkPackName, checkRange } from '../page-requests.ts';
 import type { PackRange } from '../page-requests.ts';

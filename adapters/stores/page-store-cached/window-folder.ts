@@ -5,7 +5,7 @@
 
 import { Limiter } from '../../../domain/values/limiter.ts';
 import { join } from 'node:path';
-import type { FilePort } from '../../files/files.ts';
+import type { FilePort } from '../../files/file-port.ts';
 import { failureOf, isAbsent } from '../../files/failures.ts';
 import { writeWhole } from '../../files/whole-file.ts';
 import { createCacheSpace } from './cache-space.ts';

@@ -2,7 +2,7 @@
 
 import { join } from 'node:path';
 import type { EventMark } from '../../../domain/ports/event-log.ts';
-import type { FilePort } from '../../files/files.ts';
+import type { FilePort } from '../../files/file-port.ts';
 import { isAbsent } from '../../files/failures.ts';
 import { writeWhole } from '../../files/whole-file.ts';
 import { markBytes, markName, MARKS_FOLDER, marksNamed } from '../compaction-mark.ts';

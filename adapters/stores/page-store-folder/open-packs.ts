@@ -2,7 +2,7 @@
 // stays right for as long as it is open, also when its name is gone.
 
 import { RecentMap } from '../../../domain/values/recent-map.ts';
-import type { OpenFile } from '../../files/files.ts';
+import type { OpenFile } from '../../files/file-port.ts';
 
 /** Packs that stay open when nobody reads them. */
 const OPEN_MAX = 64;

@@ -9,7 +9,7 @@ import type { LedgerError } from '../../../domain/values/ledger-error.ts';
 import { atPort } from '../../../domain/ports/run.ts';
 import { PACK_NAME } from '../../../domain/values/pack.ts';
 import type { PackEntry, PageStore } from '../../../domain/ports/page-store.ts';
-import type { FilePort } from '../../files/files.ts';
+import type { FilePort } from '../../files/file-port.ts';
 import { failureOf, isAbsent } from '../../files/failures.ts';
 import { marksIn, putMark } from './marks.ts';
 import { createOpenPacks } from './open-packs.ts';

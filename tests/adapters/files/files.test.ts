@@ -3,8 +3,8 @@
 
 import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
-import type { FilePort } from '../../../adapters/files/files.ts';
-import { nodeFiles } from '../../../adapters/files/node-files.ts';
+import type { FilePort } from '../../../adapters/files/file-port.ts';
+import { nodeFiles } from '../../../adapters/files/files.ts';
 import { MemoryFiles } from '../../../adapters/files/memory-files.ts';
 import { fileFailure } from '../../../adapters/files/failures.ts';
 import { LossyFiles } from '../../simulation/lossy-files.ts';

@@ -4,7 +4,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe } from '@jest/globals';
-import { nodeFiles } from '../../../adapters/files/node-files.ts';
+import { nodeFiles } from '../../../adapters/files/files.ts';
 import { openReplacement } from '../../../adapters/files/replacement.ts';
 import { MemoryTarget } from '../../support/guest/memory-guest.ts';
 import { Spool } from '../../../adapters/guests/qemu/spool.ts';

@@ -2,7 +2,7 @@ import { readFileSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { nodeFiles } from '../../../../adapters/files/node-files.ts';
+import { nodeFiles } from '../../../../adapters/files/files.ts';
 import { openBlockFiles } from '../../../../adapters/stores/derived/block-files.ts';
 import { openStateFiles } from '../../../../adapters/stores/derived/state-files.ts';
 import { FILE_BLOCK_BYTES, type BlockFiles } from '../../../../domain/ports/derived-files.ts';

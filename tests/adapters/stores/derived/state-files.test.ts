@@ -9,7 +9,7 @@ import {
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { nodeFiles } from '../../../../adapters/files/node-files.ts';
+import { nodeFiles } from '../../../../adapters/files/files.ts';
 import { openStateFiles } from '../../../../adapters/stores/derived/state-files.ts';
 import type { StateFiles } from '../../../../domain/ports/derived-files.ts';
 import { countSteps, filesThatFail } from '../../../support/broken-files.ts';

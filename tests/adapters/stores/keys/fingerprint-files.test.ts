@@ -1,7 +1,7 @@
 import { readFileSync, readdirSync, renameSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
-import { nodeFiles } from '../../../../adapters/files/node-files.ts';
+import { nodeFiles } from '../../../../adapters/files/files.ts';
 import { openFingerprintFiles } from '../../../../adapters/stores/keys/fingerprint-files.ts';
 import type {
   FingerprintFiles,

@@ -2,7 +2,7 @@ import { hkdfSync } from 'node:crypto';
 import { chmodSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
-import { nodeFiles } from '../../../../adapters/files/node-files.ts';
+import { nodeFiles } from '../../../../adapters/files/files.ts';
 import {
   groupKeyText,
   keyCheck,

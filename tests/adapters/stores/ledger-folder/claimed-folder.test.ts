@@ -1,7 +1,7 @@
 import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
-import { nodeFiles } from '../../../../adapters/files/node-files.ts';
+import { nodeFiles } from '../../../../adapters/files/files.ts';
 import {
   openClaimedFolder,
   type ClaimedFolder,

@@ -11,7 +11,7 @@ import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { nodeFiles } from '../../../../adapters/files/node-files.ts';
+import { nodeFiles } from '../../../../adapters/files/files.ts';
 import {
   createLedgerFolder,
   openLedgerFolder,

@@ -1,7 +1,7 @@
 import { readdirSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from '@jest/globals';
-import { nodeFiles } from '../../../../adapters/files/node-files.ts';
+import { nodeFiles } from '../../../../adapters/files/files.ts';
 import { openLocalState } from '../../../../adapters/stores/ledger-folder/local-state.ts';
 import { failureOf, valueOf } from '../../../support/outcomes.ts';
 import { withTemporaryFolder } from '../../../support/temporary-folder.ts';

@@ -6,7 +6,7 @@ import { once } from 'node:events';
 import { chmodSync, mkdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
-import { nodeFiles } from '../../../../adapters/files/node-files.ts';
+import { nodeFiles } from '../../../../adapters/files/files.ts';
 import { lockCompactor } from '../../../../adapters/stores/locks/compactor-lock.ts';
 import type { LockPlace } from '../../../../adapters/stores/locks/held-lock.ts';
 import { lockRecorder } from '../../../../adapters/stores/locks/recorder-lock.ts';
@@ -93,7 +93,7 @@ describe.each(DISKS)('locks on the disk $disk', ({ use }) => {
 function lockElsewhere(folder: string, then: string): ChildProcess {
   const script = `
     const { lockRecorder } = await import(${moduleUrl('stores/locks/recorder-lock.js')});
-    const { nodeFiles } = await import(${moduleUrl('files/node-files.js')});
+    const { nodeFiles } = await import(${moduleUrl('files/files.js')});
     const place = { files: nodeFiles, folder: ${JSON.stringify(folder)} };
     console.log((await lockRecorder(place, 'a')())._tag);
     ${then}
@@ -156,7 +156,7 @@ describe('where there are no locks', () => {
       const script = `
         const { lockRecorder } = await import(${moduleUrl('stores/locks/recorder-lock.js')});
         const { mayBeWritten } = await import(${moduleUrl('stores/locks/writers-presence.js')});
-        const { nodeFiles } = await import(${moduleUrl('files/node-files.js')});
+        const { nodeFiles } = await import(${moduleUrl('files/files.js')});
         const place = { files: nodeFiles, folder: ${JSON.stringify(folder)} };
         const first = await lockRecorder(place, 'a')();
         const second = await lockRecorder(place, 'a')();

@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { nodeFiles } from '../../../../adapters/files/node-files.ts';
+import { nodeFiles } from '../../../../adapters/files/files.ts';
 import { cachePages } from '../../../../adapters/stores/page-store-cached/cached-pages.ts';
 import type { CacheStats } from '../../../../adapters/stores/page-store-cached/cached-pages.ts';
 import type { HeldPacks } from '../../../../adapters/stores/page-store-memory/page-store-memory.ts';

@@ -14,8 +14,8 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeEach, describe, expect, test } from '@jest/globals';
-import type { FilePort } from '../../../../adapters/files/files.ts';
-import { nodeFiles } from '../../../../adapters/files/node-files.ts';
+import type { FilePort } from '../../../../adapters/files/file-port.ts';
+import { nodeFiles } from '../../../../adapters/files/files.ts';
 import { cachePages } from '../../../../adapters/stores/page-store-cached/cached-pages.ts';
 import { countSteps, filesThatFail } from '../../../support/broken-files.ts';
 import {

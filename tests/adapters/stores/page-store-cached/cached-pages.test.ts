@@ -4,7 +4,7 @@ import { existsSync, mkdirSync, readFileSync, statSync, utimesSync, writeFileSyn
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import * as taskEither from 'fp-ts/lib/TaskEither.js';
-import { nodeFiles } from '../../../../adapters/files/node-files.ts';
+import { nodeFiles } from '../../../../adapters/files/files.ts';
 import { cachePages } from '../../../../adapters/stores/page-store-cached/cached-pages.ts';
 import type { CachedPages } from '../../../../adapters/stores/page-store-cached/cached-pages.ts';
 import type { HeldPacks } from '../../../../adapters/stores/page-store-memory/page-store-memory.ts';

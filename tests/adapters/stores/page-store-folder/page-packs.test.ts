@@ -14,7 +14,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { openPagePacks } from '../../../../adapters/stores/page-store-folder/page-packs.ts';
 import type { PagePacks } from '../../../../adapters/stores/page-store-folder/page-packs.ts';
-import { nodeFiles } from '../../../../adapters/files/node-files.ts';
+import { nodeFiles } from '../../../../adapters/files/files.ts';
 import { makePack, pageStoreContract } from '../../../contracts/page-store.ts';
 import { countSteps, filesThatFail } from '../../../support/broken-files.ts';
 import { failureOf, gather, valueOf } from '../../../support/outcomes.ts';

@@ -3,7 +3,7 @@
 
 import { join } from 'node:path';
 import { afterAll, beforeAll, jest } from '@jest/globals';
-import { nodeFiles } from '../../../../adapters/files/node-files.ts';
+import { nodeFiles } from '../../../../adapters/files/files.ts';
 import { cachePages } from '../../../../adapters/stores/page-store-cached/cached-pages.ts';
 import { openS3PageStore } from '../../../../adapters/stores/page-store-s3/page-store-s3.ts';
 import type { S3PageStore } from '../../../../adapters/stores/page-store-s3/page-store-s3.ts';
