@@ -7,15 +7,15 @@ import type { StateFiles } from '../../domain/ports/derived-files.ts';
 import { run } from '../../domain/ports/run.ts';
 import type { IdentifierColumn } from '../../projections/models/identifier-index.ts';
 import type { LedgerState } from '../../projections/models/ledger-state.ts';
-import { openIdentifierFile } from '../stores/derived/identifier-file.ts';
+import { identifierFile } from '../stores/derived/identifier-file.ts';
 import type { LedgerLog, LocalPlace } from './ledger-parts.ts';
 
 const IDENTIFIERS_FILE = 'identifiers';
 const HEADS_FILE = 'log-heads';
 
 /** The column of identifiers that this host keeps. */
-export const openIdentifiers = ({ files, projections }: LocalPlace): Promise<IdentifierColumn> =>
-  openIdentifierFile({ files, path: join(projections, IDENTIFIERS_FILE) });
+export const identifiersOf = ({ files, projections }: LocalPlace): IdentifierColumn =>
+  identifierFile({ files, path: join(projections, IDENTIFIERS_FILE) });
 
 interface Kept {
   readonly log: LedgerLog;

@@ -15,7 +15,6 @@ import type { StateFiles } from '../../domain/ports/derived-files.ts';
 import type { PageEngine } from '../../domain/ports/page-engine.ts';
 import { decideInto, type Decide } from '../../domain/use-cases/decide.ts';
 import { PageReader } from '../../domain/use-cases/pages/page-reader.ts';
-import { assert } from '../../domain/values/assert.ts';
 import type { Finding } from '../../domain/values/finding.ts';
 import { UTC, type InstantContext, type Zone } from '../../domain/values/instant.ts';
 import type { Point } from '../../domain/values/point.ts';
@@ -45,7 +44,7 @@ import type {
   StateMessage,
   StatesRequest,
 } from '../../projections/subscriptions/messages.ts';
-import { loadDerived, openIdentifiers, saveDerived } from './derived-state.ts';
+import { identifiersOf, loadDerived, saveDerived } from './derived-state.ts';
 import { LedgerEngine } from './ledger-engine.ts';
 import { raiseFormat } from './raised-format.ts';
 import type {
@@ -71,12 +70,13 @@ export class Ledger {
   readonly mode: LedgerMode;
   /** Derived state by name, kept on this host. */
   readonly stateFiles: StateFiles;
+  /** Identifiers by content number. */
+  readonly column: IdentifierColumn;
   /** Says, once, where a lock cannot be had. */
   readonly told: (lock: HeldLock) => HeldLock;
   readonly #zone: Zone;
   readonly #parts: LedgerParts;
   readonly #engine: LedgerEngine;
-  #column: IdentifierColumn | null = null;
   #pages: PageReader | null = null;
   #index: PageIndex | null = null;
 
@@ -94,6 +94,7 @@ export class Ledger {
     this.told = tellOnce(settings.onNotice ?? (() => undefined));
     this.keys = openGroupKeys({ files, folder: local.keys });
     this.stateFiles = openStateFiles({ files, folder: local.projections });
+    this.column = identifiersOf(local);
     // RxJS and what builds on it is loaded only where something is folded.
     this.replay = async (from, consume) => {
       const { replayCommits } = await import('../../projections/observable.ts');
@@ -116,12 +117,6 @@ export class Ledger {
   /** The page engine, loaded and started when it is first used: questions do without it. */
   engine(): Promise<PageEngine> {
     return this.#engine.started();
-  }
-
-  /** Identifiers by content number. */
-  get column(): IdentifierColumn {
-    assert(this.#column !== null, 'a ledger is loaded before it is asked');
-    return this.#column;
   }
 
   /** What this host keeps of the ledger. */
@@ -252,7 +247,6 @@ export class Ledger {
 
   /** Starts from the derived state, where it is there and fits. */
   async load(): Promise<void> {
-    this.#column = await openIdentifiers(this.local);
     await loadDerived(this);
   }
 
@@ -260,7 +254,7 @@ export class Ledger {
   async close(): Promise<void> {
     await saveDerived(this);
     await this.#engine.close();
-    this.#column?.close();
+    this.column.close();
     await this.store.close();
     await this.log.close();
   }

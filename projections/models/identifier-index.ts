@@ -13,6 +13,8 @@ import { StateUnfit, type StateReader, type StateWriter } from './state-bytes.ts
 
 /** Identifiers by content number. Reading one that is absent or damaged gives null. */
 export interface IdentifierColumn {
+  /** Makes ready to read and append; absent: it always is. Whoever reads no identifier never asks. */
+  readonly ready?: () => Promise<void>;
   append(first: number, identifiers: Uint8Array): void;
   read(content: number): Uint8Array | null;
   /** Forgets everything: the column is about to be written anew. */

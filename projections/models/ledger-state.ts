@@ -160,6 +160,7 @@ export class LedgerState {
 
   async #loadHeavy(): Promise<void> {
     if (this.#states.sharing !== undefined) return;
+    await this.#ports.identifiers().ready?.();
     this.#heavyUnsavedRows = 0;
     if (await this.#load('heavy')) {
       // Patterns are indexed anew when they are loaded.

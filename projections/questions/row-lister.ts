@@ -43,6 +43,7 @@ export async function ensureIdentifiers(
 ): Promise<void> {
   const { count } = state.contents;
   if (count === 0) return;
+  await column.ready?.();
   if (column.read(0) === null || column.read(count - 1) === null) await state.rebuild();
 }
 

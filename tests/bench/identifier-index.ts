@@ -9,7 +9,7 @@ import { randomFillSync } from 'node:crypto';
 import { mkdirSync, openSync, readSync, closeSync } from 'node:fs';
 import { join } from 'node:path';
 import { nodeFiles } from '../../adapters/files/files.ts';
-import { openIdentifierFile } from '../../adapters/stores/derived/identifier-file.ts';
+import { identifierFile } from '../../adapters/stores/derived/identifier-file.ts';
 import { assert } from '../../domain/values/assert.ts';
 import { IDENTIFIER_BYTES } from '../../domain/ports/page-engine.ts';
 import { PACK_PAGES_MAX } from '../../domain/values/page.ts';
@@ -39,7 +39,8 @@ async function build(context: BenchContext, entries: number, wanted: number): Pr
   const folder = freshFolder(context, 'index');
   mkdirSync(folder);
   const path = join(folder, 'identifiers');
-  const column = await openIdentifierFile({ files: nodeFiles, path });
+  const column = identifierFile({ files: nodeFiles, path });
+  await column.ready();
   const index = new IdentifierIndex(column);
   const found = new Uint8Array(wanted * IDENTIFIER_BYTES);
   const absent = randomFillSync(new Uint8Array(wanted * IDENTIFIER_BYTES));

@@ -5,7 +5,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { nodeFiles } from '../../adapters/files/files.ts';
 import { openBlockFiles } from '../../adapters/stores/derived/block-files.ts';
-import { openIdentifierFile } from '../../adapters/stores/derived/identifier-file.ts';
+import { identifierFile } from '../../adapters/stores/derived/identifier-file.ts';
 import { openStateFiles } from '../../adapters/stores/derived/state-files.ts';
 import {
   decodeHeads,
@@ -199,13 +199,15 @@ export const GOLDEN_KINDS: readonly GoldenKind[] = [
     path: 'identifiers',
     async write(folder) {
       const path = join(folder, 'identifiers');
-      const column = await openIdentifierFile({ files: nodeFiles, path });
+      const column = identifierFile({ files: nodeFiles, path });
+      await column.ready();
       column.append(0, IDENTIFIERS);
       return fileAt(path);
     },
     async read(_bytes, folder) {
       const path = join(folder, 'identifiers');
-      const column = await openIdentifierFile({ files: nodeFiles, path });
+      const column = identifierFile({ files: nodeFiles, path });
+      await column.ready();
       return [0, 1, 2].map((content) => [...(column.read(content) ?? [])]);
     },
     value: [0, 1, 2].map((content) => [

@@ -51,8 +51,15 @@ function recordsOf(first: number, identifiers: Uint8Array): Uint8Array {
   return records;
 }
 
+interface IdentifierPlace {
+  readonly files: FilePort;
+  readonly path: string;
+}
+
 class IdentifierFile implements IdentifierColumn {
-  readonly #file: OpenFile | null;
+  readonly #place: IdentifierPlace;
+  #file: OpenFile | null = null;
+  #opening: Promise<void> | null = null;
   /** What the file did not take, from the number where that began. */
   #rest: { readonly first: number; readonly column: MemoryIdentifierColumn } | null = null;
   readonly #window = new Uint8Array(WINDOW_RECORDS * RECORD_BYTES);
@@ -60,8 +67,20 @@ class IdentifierFile implements IdentifierColumn {
   #windowFirst = 0;
   #windowCount = 0;
 
-  constructor(file: OpenFile | null) {
-    this.#file = file;
+  constructor(place: IdentifierPlace) {
+    this.#place = place;
+  }
+
+  /** Opens the file, once. Where it cannot be had, or not written, memory does for it. */
+  readonly ready = (): Promise<void> => (this.#opening ??= this.#open());
+
+  async #open(): Promise<void> {
+    const { files, path } = this.#place;
+    this.#file = await files
+      .makeFolder(dirname(path))
+      .then(() => files.open(path, 'create'))
+      .catch(() => files.open(path, 'read'))
+      .catch(() => null);
   }
 
   append(first: number, identifiers: Uint8Array): void {
@@ -112,18 +131,7 @@ class IdentifierFile implements IdentifierColumn {
   }
 }
 
-/** Opens the column in a file; where the file cannot be had, or not written, memory does for it. */
-export async function openIdentifierFile({
-  files,
-  path,
-}: {
-  readonly files: FilePort;
-  readonly path: string;
-}): Promise<IdentifierColumn> {
-  const opened = await files
-    .makeFolder(dirname(path))
-    .then(() => files.open(path, 'create'))
-    .catch(() => files.open(path, 'read'))
-    .catch(() => null);
-  return new IdentifierFile(opened);
-}
+/** The column in a file, which is opened when the first identifier is asked for. */
+export const identifierFile = (
+  place: IdentifierPlace,
+): IdentifierColumn & { ready(): Promise<void> } => new IdentifierFile(place);
