@@ -50,8 +50,8 @@ test(
     const path = join(folder.path, 'largest.mjs');
     writeFileSync(path, examples[1]!);
     const subscriber = commands.start(['subscribe', '--projection', path]);
-    const { place } = (await commands.json('log')).at(-1)!;
-    await subscriber.until((command) => command.rows().at(-1)?.['position'] === place);
+    const { position } = (await commands.json('log')).at(-1)!;
+    await subscriber.until((command) => command.rows().at(-1)?.['position'] === position);
     subscriber.signal('SIGTERM');
     expect((await subscriber.ended).exitCode).toBe(0);
     const largest: Record<string, number> = {};

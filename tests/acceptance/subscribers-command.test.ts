@@ -182,8 +182,8 @@ describe('subscribe --projection', () => {
     'sharing prints what the command sharing counts at each position',
     async () => {
       const subscriber = commands.start(['subscribe', '--projection', 'sharing']);
-      const { place } = (await commands.json('log')).at(-1)!;
-      await subscriber.until((command) => command.rows().at(-1)?.['position'] === place);
+      const { position } = (await commands.json('log')).at(-1)!;
+      await subscriber.until((command) => command.rows().at(-1)?.['position'] === position);
       subscriber.signal('SIGTERM');
       expect((await subscriber.ended).exitCode).toBe(0);
       const states = subscriber.rows();
@@ -230,8 +230,8 @@ describe('subscribe --projection', () => {
       ] as const) {
         write(version, field);
         const subscriber = commands.start(['subscribe', '--projection', path]);
-        const { place } = (await commands.json('log')).at(-1)!;
-        await subscriber.until((command) => command.rows().at(-1)?.['position'] === place);
+        const { position } = (await commands.json('log')).at(-1)!;
+        await subscriber.until((command) => command.rows().at(-1)?.['position'] === position);
         subscriber.signal('SIGINT');
         expect((await subscriber.ended).exitCode).toBe(0);
         const last = subscriber.rows().at(-1)!;
