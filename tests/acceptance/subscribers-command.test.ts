@@ -182,8 +182,8 @@ describe('subscribe --projection', () => {
     'sharing prints what the command sharing counts at each position',
     async () => {
       const subscriber = commands.start(['subscribe', '--projection', 'sharing']);
-      const { position } = (await commands.json('log')).at(-1)!;
-      await subscriber.until((command) => command.rows().at(-1)?.['position'] === position);
+      const { position: last } = (await commands.json('log')).at(-1)!;
+      await subscriber.until((command) => command.rows().at(-1)?.['position'] === last);
       subscriber.signal('SIGTERM');
       expect((await subscriber.ended).exitCode).toBe(0);
       const states = subscriber.rows();
