@@ -15,6 +15,12 @@ export const positiveNumber = (text: string): number => {
   return value;
 };
 
+/** What an option that may be repeated was given, in order. */
+export const collected = (text: string, before: readonly string[] = []): readonly string[] => [
+  ...before,
+  text,
+];
+
 export const address = (text: string): number => {
   const value = /^(0x[0-9a-f]+|\d+)$/iu.test(text) ? Number(text) : Number.NaN;
   if (!Number.isSafeInteger(value))

@@ -5,15 +5,10 @@ import { BUCKETS, type KeepRules } from '../../../../domain/retention.ts';
 import { durationMs } from '../../../../domain/values/instant.ts';
 import { forgetPoints, type Forgotten, type ForgetRequest } from '../../../wiring/forget.ts';
 import { forgetRow } from '../../rows/forget-rows.ts';
-import { positiveNumber } from '../argument-values.ts';
+import { collected, positiveNumber } from '../argument-values.ts';
 import { UsageError } from '../failure.ts';
 import { bytesText, field, numeric, type Column, type Output } from '../output.ts';
 import { withLedger } from '../session.ts';
-
-const collected = (text: string, before: readonly string[] = []): readonly string[] => [
-  ...before,
-  text,
-];
 
 export function declare(command: Command): Command {
   command
