@@ -11,11 +11,17 @@ export {
   openRecorder,
   recordGuest,
   recordImages,
+  type BesideRequest,
   type GuestListener,
   type GuestRequest,
   type ImageRequest,
   type VmRecorder,
 } from './adapters/wiring/record.ts';
+export {
+  attachmentOfBytes,
+  type Attachment,
+  type AttachmentEntry,
+} from './domain/values/attachment.ts';
 export type { SharePolicy } from './domain/events/control.ts';
 export { retireVm, takeCheckpoint } from './adapters/wiring/vm-life.ts';
 
@@ -30,6 +36,12 @@ export {
   type ResumePointRequest,
   type VmPoint,
 } from './adapters/wiring/restore.ts';
+export {
+  attachmentOfFile,
+  attachmentsOf,
+  readyAttachments,
+  type ReadyFiles,
+} from './adapters/wiring/attachments.ts';
 export { classesAt, readPages, type PageClasses } from './adapters/wiring/memory.ts';
 export { addressOfGfn, gfnOfAddress, pageCountOf } from './domain/values/memory-map.ts';
 export { PAGE_BYTES } from './domain/values/page.ts';

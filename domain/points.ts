@@ -6,6 +6,7 @@
 import * as either from 'fp-ts/lib/Either.js';
 import type { Either } from 'fp-ts/lib/Either.js';
 import type { EventOf } from './events/control.ts';
+import { noteRefusal } from './values/attachment.ts';
 import { isInRanges, unionOf, type CaptureRanges } from './values/capture-ranges.ts';
 import type { Refusal } from './values/refusals.ts';
 import { isName } from './events/streams.ts';
@@ -26,6 +27,8 @@ export interface TakeCheckpoint {
   readonly name: string;
   /** An existing capture of the VM: the point that the name shall keep. */
   readonly capture: number;
+  /** What a person says of it. Absent: nothing. */
+  readonly note?: string;
   /** Whether the VM is retired, as its own stream says. */
   readonly isRetired: boolean;
 }
@@ -96,7 +99,7 @@ export const pointForgotten = (
 
 function take(
   state: PointsState,
-  { vm, name, capture, isRetired }: TakeCheckpoint,
+  { vm, name, capture, note: said, isRetired }: TakeCheckpoint,
 ): Either<Refusal, readonly PointsEvent[]> {
   if (isRetired) return either.left({ _tag: 'VmRetired', vm });
   if (!isName(name)) return either.left({ _tag: 'BadCheckpointName', name });
@@ -107,7 +110,10 @@ function take(
   const newest = Number.POSITIVE_INFINITY;
   if (isForgotten(state, capture))
     return either.left(pointForgotten(state, { vm, capture, newest }));
-  return either.right([{ type: 'CheckpointTaken', data: { vm, name, capture } }]);
+  const note = said ?? null;
+  const refusal = noteRefusal(note);
+  if (refusal !== null) return either.left(refusal);
+  return either.right([{ type: 'CheckpointTaken', data: { vm, name, capture, note } }]);
 }
 
 /** The events that give captures up, as many as their size needs; none where all were before. */

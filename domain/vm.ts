@@ -6,6 +6,7 @@ import * as either from 'fp-ts/lib/Either.js';
 import type { Either } from 'fp-ts/lib/Either.js';
 import type { NonEmptyArray } from 'fp-ts/lib/NonEmptyArray.js';
 import type { CaptureCommitted, EventOf, SharePolicy } from './events/control.ts';
+import { attachmentsRefusal, noteRefusal } from './values/attachment.ts';
 import { recordedCommand } from './values/command-line.ts';
 import { instantText } from './values/instant.ts';
 import { isLive, type CaptureMode } from './values/capture-mode.ts';
@@ -30,6 +31,11 @@ export interface VmState {
   readonly isRetired: boolean;
 }
 
+/** What a capture has beside what was measured of its memory. */
+export type Beside = Pick<CaptureCommitted, 'note' | 'attachments' | 'image'>;
+
+const NOTHING_BESIDE: Beside = { note: null, attachments: [], image: null };
+
 export interface CommitCapture {
   readonly _tag: 'CommitCapture';
   readonly vm: string;
@@ -42,7 +48,9 @@ export interface CommitCapture {
   readonly argv: readonly string[] | null;
   /** The capture's own time, kept as it is: also before the VM's last, or ahead of the clock. */
   readonly timeMs: number;
-  readonly measured: Omit<CaptureCommitted, 'vm' | 'capture' | 'timeMs'>;
+  readonly measured: Omit<CaptureCommitted, 'vm' | 'capture' | 'timeMs' | keyof Beside>;
+  /** What is known and kept of it beside its memory. Absent: nothing. */
+  readonly beside?: Beside;
 }
 
 export type VmCommand = CommitCapture | { readonly _tag: 'RetireVm'; readonly vm: string };
@@ -129,7 +137,11 @@ const isSameArgv = (a: readonly string[] | null, b: readonly string[]): boolean 
   a !== null && a.length === b.length && a.every((word, i) => word === b[i]);
 
 function commit(state: VmState, command: CommitCapture): Either<Refusal, NonEmptyArray<VmEvent>> {
-  const refusal = captureRefusal(state, command);
+  const { measured, beside = NOTHING_BESIDE } = command;
+  const refusal =
+    captureRefusal(state, command) ??
+    noteRefusal(beside.note) ??
+    attachmentsRefusal(beside.attachments.map(({ name }) => name));
   if (refusal !== null) return either.left(refusal);
   const events: VmEvent[] = [];
   const { vm, memoryMap, argv } = command;
@@ -138,7 +150,7 @@ function commit(state: VmState, command: CommitCapture): Either<Refusal, NonEmpt
     const share = command.share ?? 'group';
     events.push({ type: 'VmRegistered', data: { vm, group, share, memoryMap, parent: null } });
   }
-  const { mode } = command.measured;
+  const { mode } = measured;
   if (isMapChanged(state, { memoryMap, mode }))
     events.push({ type: 'MemoryMapChanged', data: { vm, memoryMap } });
   const observed = argv === null ? null : recordedCommand(argv).argv;
@@ -147,10 +159,11 @@ function commit(state: VmState, command: CommitCapture): Either<Refusal, NonEmpt
   const committed: VmEvent = {
     type: 'CaptureCommitted',
     data: {
-      ...command.measured,
+      ...measured,
       vm,
       capture: state.captures + 1,
       timeMs: command.timeMs,
+      ...beside,
     },
   };
   return either.right(append<VmEvent>(committed)(events));

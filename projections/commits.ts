@@ -59,6 +59,8 @@ export interface CaptureChange {
   readonly packs: readonly PackWritten[];
   readonly batches: readonly PageColumns[];
   readonly device: PageColumns | null;
+  /** Pages of its attachments, in the order of their commit's list. */
+  readonly attachments: readonly PageColumns[];
   /** What of the capture could not be read; null: it is whole. */
   readonly damage: string | null;
 }
@@ -102,9 +104,10 @@ interface Pending {
 /** A capture's batches, decoded; a sentence where they are not whole. */
 export function decodeBatches(
   events: readonly StoredEvent[],
-): Pick<CaptureChange, 'packs' | 'batches' | 'device' | 'damage'> {
+): Pick<CaptureChange, 'packs' | 'batches' | 'device' | 'attachments' | 'damage'> {
   const packs: PackWritten[] = [];
   const batches: PageColumns[] = [];
+  const attachments: PageColumns[] = [];
   let device: PageColumns | null = null;
   let damage: string | null = null;
   for (const event of events) {
@@ -121,11 +124,19 @@ export function decodeBatches(
     const columns = decodePageColumns(event.data);
     if (either.isLeft(columns)) damage ??= `position ${event.position}: ${columns.left.message}`;
     else if (event.type === 'DeviceStateWritten') device = columns.right;
+    else if (event.type === 'AttachmentsWritten') attachments.push(columns.right);
     else batches.push(columns.right);
   }
   if (!areCapturedOnce(batches)) damage ??= 'its batches name a page twice, or out of order';
-  return { packs, batches, device, damage };
+  return { packs, batches, device, attachments, damage };
 }
+
+/** Columns of pages that are no memory: of a device state and of attachments. */
+export const besideOf = ({
+  device,
+  attachments,
+}: Pick<CaptureChange, 'device' | 'attachments'>): readonly PageColumns[] =>
+  device === null ? attachments : [device, ...attachments];
 
 /** The events of a capture's batches, read from the log; damage as a sentence, never a throw. */
 export async function readBatches(

@@ -69,6 +69,18 @@ export function holdingsOf(
   return takeFirsts(contents, recordedHoldingsOf(contents, columns, room));
 }
 
+/** What the rows of several batches hold, one after the other. */
+export function allHoldingsOf(contents: Contents, batches: readonly PageColumns[]): Uint32Array {
+  const rows = batches.reduce((sum, { kinds }) => sum + kinds.length, 0);
+  const holdings = new Uint32Array(rows);
+  let at = 0;
+  for (const columns of batches) {
+    holdings.set(holdingsOf(contents, columns), at);
+    at += columns.kinds.length;
+  }
+  return holdings;
+}
+
 /** The table of a memory of which nothing is known yet. */
 export const unknownTable = (memoryMap: MemoryMap): PageTable =>
   new Uint32Array(pageCountOf(memoryMap)).fill(UNKNOWN);

@@ -8,6 +8,7 @@ import { lockRecorder } from '../stores/locks/recorder-lock.ts';
 import { announceWriter } from '../stores/locks/writers-presence.ts';
 import { commitDigest } from '../../domain/evidence.ts';
 import { areBlocksSalted } from '../../domain/ledger.ts';
+import type { Attachment } from '../../domain/values/attachment.ts';
 import { refuse } from '../../domain/values/refused.ts';
 import { initialVm, recorderRefusal, timeDoubt } from '../../domain/vm.ts';
 import {
@@ -180,18 +181,25 @@ export interface RecordListener {
   readonly onWarning: (sentence: string) => void;
 }
 
+/** What a person wants kept beside captures. */
+export interface BesideRequest {
+  readonly note?: string;
+  readonly attachments?: readonly Attachment[];
+}
+
 /** Records what sources give, one capture each time one comes; tells of each as it is committed. */
 async function recordSources(
   ledger: Ledger,
   options: RecorderOptions,
   sources: AsyncIterable<GuestSource>,
   listener: RecordListener,
+  beside: BesideRequest = {},
 ): Promise<void> {
   const recorder = await openRecorder(ledger, options);
   const { vm } = options;
   try {
     for await (const source of sources) {
-      const row = await recorder.record(await run(source.capture()));
+      const row = await recorder.record({ ...(await run(source.capture())), ...beside });
       listener.onCapture(row);
       const doubt = timeDoubt(vm, row, ledger.vm(vm).captures.at(-2));
       if (doubt !== null) listener.onWarning(doubt);
@@ -204,10 +212,12 @@ async function recordSources(
 /** What `recordImages` records: files, each a capture, oldest first. */
 export interface ImageRequest extends Omit<OpenSourceRequest, 'path' | 'clock'> {
   readonly files: readonly string[];
+  /** Kept beside each capture; absent: nothing. */
+  readonly beside?: BesideRequest;
 }
 
 async function* inTurn(ledger: Ledger, request: ImageRequest): AsyncGenerator<GuestSource> {
-  const { files, ...how } = request;
+  const { files, beside: _, ...how } = request;
   for (const path of files) {
     const source = await run(openImage({ ...how, path, clock: ledger.clock }));
     try {
@@ -227,7 +237,8 @@ export const recordImages = (
   onWarning: RecordListener['onWarning'] = () => undefined,
 ): Promise<void> => {
   const sources = inTurn(ledger, request);
-  return recordSources(ledger, options, sources, { onCapture, onWarning });
+  const { beside } = request;
+  return recordSources(ledger, options, sources, { onCapture, onWarning }, beside);
 };
 
 /** What `recordGuest` records: the live guest of a QMP socket, at every tick. */

@@ -8,8 +8,15 @@ import type { Ledger } from './ledger.ts';
 /** Names a point. */
 export async function takeCheckpoint(
   ledger: Ledger,
-  request: { readonly vm: string; readonly name: string; readonly capture: number },
+  request: {
+    readonly vm: string;
+    readonly name: string;
+    readonly capture: number;
+    /** What a person says of it. */
+    readonly note?: string;
+  },
 ): Promise<void> {
+  if (request.note !== undefined) await ledger.raiseFormat();
   await ledger.decide(pointsStream(request.vm), () => {
     const { points, state } = ledger.vm(request.vm);
     const { isRetired } = state;

@@ -5,6 +5,7 @@
 import * as either from 'fp-ts/lib/Either.js';
 import type { Either } from 'fp-ts/lib/Either.js';
 import * as t from 'io-ts';
+import { isNote, ATTACHMENT_BYTES_MAX, ATTACHMENTS_MAX } from '../values/attachment.ts';
 import { areRanges } from '../values/capture-ranges.ts';
 import { captureModeOf, type CaptureMode } from '../values/capture-mode.ts';
 import { LedgerError } from '../values/ledger-error.ts';
@@ -72,6 +73,22 @@ const isSlotSet = (text: string): boolean =>
   /^(?:[0-9a-f]{2})+$/u.test(text) && text.length <= PACK_SLOTS / 4;
 const slotSet = t.refinement(t.string, isSlotSet, 'slotSet');
 
+const sha256 = t.refinement(t.string, (text) => /^[0-9a-f]{64}$/u.test(text), 'sha256');
+const note = t.refinement(t.string, isNote, 'note');
+const attachments = t.refinement(
+  t.readonlyArray(
+    t.strict({
+      name,
+      bytes: t.refinement(count, (n) => n <= ATTACHMENT_BYTES_MAX, 'attachmentBytes'),
+      sha256,
+    }),
+  ),
+  (list) => list.length <= ATTACHMENTS_MAX,
+  'attachments',
+);
+/** Nanoseconds since 1970, as text: JSON numbers are too small. */
+const timeNs = t.refinement(t.string, (text) => /^-?\d{1,20}$/u.test(text), 'timeNs');
+
 const addedPattern = t.refinement(
   count,
   (n) => n >= FIRST_ADDED_STRING && n <= PUBLIC_PATTERN_MAX,
@@ -112,8 +129,11 @@ export const CONTROL_CODECS = {
     pauseMs: orNull(durationMs),
     mode: captureMode,
     source: t.string,
+    note: orNull(note),
+    attachments,
+    image: orNull(t.strict({ name: t.string, bytes: count, timeNs })),
   }),
-  CheckpointTaken: t.strict({ vm: name, name, capture }),
+  CheckpointTaken: t.strict({ vm: name, name, capture, note: orNull(note) }),
   CheckpointDropped: t.strict({ vm: name, name }),
   PointsForgotten: t.strict({ vm: name, captures: captureRanges }),
   ContentReleased: t.strict({
@@ -175,7 +195,12 @@ export function streamOf(event: ControlEvent): string {
 }
 
 /** Events that are columns of bytes, all parts of a capture: they take effect at its commit. */
-export const BATCH_TYPES = ['PackWritten', 'PagesWritten', 'DeviceStateWritten'] as const;
+export const BATCH_TYPES = [
+  'PackWritten',
+  'PagesWritten',
+  'DeviceStateWritten',
+  'AttachmentsWritten',
+] as const;
 export type BatchType = (typeof BATCH_TYPES)[number];
 
 /** Events that are columns of bytes and take effect by themselves. */
@@ -192,6 +217,8 @@ export const PAGE_EVENT_TYPES = [
 /** Events whose schema has changed since they were first written, and its version now. */
 const SCHEMAS: Readonly<Record<string, number>> = {
   LedgerCreated: 2,
+  CaptureCommitted: 2,
+  CheckpointTaken: 2,
   PackRewritten: 2,
   PackWritten: 3,
   PagesWritten: 2,
@@ -199,6 +226,37 @@ const SCHEMAS: Readonly<Record<string, number>> = {
 };
 /** Current schema version of an event's type. Earlier ones are read as well. */
 export const schemaOf = (type: string): number => SCHEMAS[type] ?? 1;
+
+/** Fields that came with schema 2, by type, and what says nothing in each. */
+const ADDED: Readonly<Partial<Record<ControlType, Readonly<Record<string, unknown>>>>> = {
+  CaptureCommitted: { note: null, attachments: [], image: null },
+  CheckpointTaken: { note: null },
+};
+
+const isNothing = (value: unknown): boolean =>
+  value === null || (Array.isArray(value) && value.length === 0);
+
+/**
+ * Schema that a control event is written as: the earlier one where it says nothing that this one did
+ * not have, so that releases of its time read it.
+ */
+export function schemaOfControl({ type, data }: ControlEvent): number {
+  const added = ADDED[type];
+  if (added === undefined) return schemaOf(type);
+  const fields: Readonly<Record<string, unknown>> = data;
+  return Object.keys(added).every((key) => isNothing(fields[key])) ? 1 : schemaOf(type);
+}
+
+/** Whether releases of ledger format 1 cannot read an event of a type that they know. */
+export const isOfLaterSchema = (event: ControlEvent): boolean =>
+  ADDED[event.type] !== undefined && schemaOfControl(event) > 1;
+
+/** The data of a control event as its schema has it. */
+function writtenData(event: ControlEvent): unknown {
+  const added = ADDED[event.type];
+  if (added === undefined || schemaOfControl(event) > 1) return event.data;
+  return Object.fromEntries(Object.entries(event.data).filter(([key]) => !(key in added)));
+}
 
 export const isBatchType = (type: string): type is BatchType =>
   (BATCH_TYPES as readonly string[]).includes(type);
@@ -231,7 +289,7 @@ export function encodeControl(event: ControlEvent): Either<LedgerError, Uint8Arr
         { type: event.type },
       ),
     );
-  const bytes = encoder.encode(JSON.stringify(event.data));
+  const bytes = encoder.encode(JSON.stringify(writtenData(event)));
   return bytes.length <= EVENT_BYTES_MAX
     ? either.right(bytes)
     : either.left(
@@ -274,6 +332,14 @@ const forgottenBefore = (json: unknown): t.Validation<PointsForgotten> =>
     captures: before === 1 ? [] : ([[1, before - 1]] as const),
   }))(POINTS_FORGOTTEN_1.decode(json));
 
+/** Data of schema 1, as what it means today. */
+function decodeFirst(type: ControlType, json: unknown): ReturnType<t.Mixed['decode']> {
+  if (type === 'PointsForgotten') return forgottenBefore(json);
+  const codec: t.Mixed = CONTROL_CODECS[type];
+  const isObject = typeof json === 'object' && json !== null && !Array.isArray(json);
+  return codec.decode(isObject ? { ...json, ...ADDED[type] } : json);
+}
+
 /** The control event in an envelope: EVENT_NEWER for a schema we do not know, EVENT_INVALID for bytes that are no such event. */
 export function decodeControl(envelope: Envelope): Either<LedgerError, ControlEvent> {
   const where = `the event at position ${envelope.position}`;
@@ -295,8 +361,7 @@ export function decodeControl(envelope: Envelope): Either<LedgerError, ControlEv
     return invalid('its data is not JSON');
   }
   const codec: t.Mixed = CONTROL_CODECS[envelope.type];
-  const isOld = envelope.type === 'PointsForgotten' && envelope.schema === 1;
-  const decoded = isOld ? forgottenBefore(json) : codec.decode(json);
+  const decoded = envelope.schema === 1 ? decodeFirst(envelope.type, json) : codec.decode(json);
   // The codec of a type decodes that type's data.
   if (either.isRight(decoded)) return either.right({ type: envelope.type, data: decoded.right });
   return invalid(`the field ${fieldOf(decoded.left)} does not fit`);

@@ -4,7 +4,7 @@ import * as either from 'fp-ts/lib/Either.js';
 import type { Clock } from '../ports/clock.ts';
 import type { NewEvent } from '../ports/event-log.ts';
 import type { LedgerError } from '../values/ledger-error.ts';
-import { encodeControl, schemaOf, type ControlEvent } from './control.ts';
+import { encodeControl, schemaOf, schemaOfControl, type ControlEvent } from './control.ts';
 
 /** What an envelope takes from the world. */
 export interface EnvelopePorts {
@@ -33,7 +33,9 @@ export function encodeControls(
   for (const event of events) {
     const data = encodeControl(event);
     if (either.isLeft(data)) return data;
-    encoded.push(newEvent(ports, { type: event.type, data: data.right }));
+    encoded.push(
+      newEvent(ports, { type: event.type, schema: schemaOfControl(event), data: data.right }),
+    );
   }
   return either.right(encoded);
 }

@@ -3,6 +3,7 @@
 
 import type { TaskEither } from 'fp-ts/lib/TaskEither.js';
 import * as taskEither from 'fp-ts/lib/TaskEither.js';
+import type { Attachment } from '../values/attachment.ts';
 import type { CaptureMode } from '../values/capture-mode.ts';
 import type { DeviceState } from '../values/device-state.ts';
 import type { LedgerError } from '../values/ledger-error.ts';
@@ -42,6 +43,10 @@ export interface GuestCapture {
   readonly mode: CaptureMode;
   /** What it was taken from, for people. */
   readonly source: string;
+  /** What a person says of it. Absent: nothing. */
+  readonly note?: string;
+  /** Files to keep beside it. Absent: none. */
+  readonly attachments?: readonly Attachment[];
   /** True where zeros of the image may be pages that were left out of it. Absent: they are zeros. */
   readonly mayLackPages?: boolean;
   /** Where [p] is 1, page p is as in the capture before, and zero in the image. Absent: none is. */

@@ -7,7 +7,7 @@ export interface Finding {
   readonly where: string;
   /** What was found and what was expected. */
   readonly reason: string;
-  /** The VMs and points that cannot be restored for it, as `vm@N` or `vm@N..M`. */
+  /** The VMs and points that cannot be restored for it, as `vm@N` or `vm@N..M`; attachments as `vm@N (NAME)`. */
   readonly affects: readonly string[];
   /** The stream that events are missing from, where it is about that. */
   readonly stream?: string | null;

@@ -7,6 +7,8 @@ export type Refusal =
   | { readonly _tag: 'BadVmName'; readonly vm: string }
   | { readonly _tag: 'BadGroupName'; readonly group: string }
   | { readonly _tag: 'BadCheckpointName'; readonly name: string }
+  | { readonly _tag: 'BadAttachment'; readonly name: string; readonly why: string }
+  | { readonly _tag: 'BadNote'; readonly bytes: number; readonly bytesMax: number }
   | { readonly _tag: 'BadUrl'; readonly url: string; readonly why: string }
   | { readonly _tag: 'CopyOntoItself'; readonly ledger: string }
   | { readonly _tag: 'BadPoint'; readonly text: string; readonly why: string }
@@ -89,6 +91,11 @@ const REFUSALS: Readonly<Record<Refusal['_tag'], FailureFacts>> = {
   BadVmName: { kind: 'usage', advice: 'Choose another name.' },
   BadGroupName: { kind: 'usage', advice: 'Choose another name.' },
   BadCheckpointName: { kind: 'usage', advice: 'Choose another name.' },
+  BadAttachment: {
+    kind: 'usage',
+    advice: 'See to the files that are to be kept beside the capture.',
+  },
+  BadNote: { kind: 'usage', advice: 'Shorten the note.' },
   BadUrl: {
     kind: 'usage',
     advice:
@@ -182,6 +189,20 @@ function badNameText(refusal: BadName): string {
   return allowed('checkpoint', refusal.name, 128);
 }
 
+type BadBeside = Extract<Refusal, { readonly _tag: 'BadAttachment' | 'BadNote' }>;
+
+const besideText = (refusal: BadBeside): string =>
+  refusal._tag === 'BadNote'
+    ? `the note has ${refusal.bytes} bytes: 1 to ${refusal.bytesMax} were expected; shorten it`
+    : `${JSON.stringify(refusal.name)} cannot be kept beside a capture: ${refusal.why}`;
+
+type BadLedger = Extract<Refusal, { readonly _tag: 'BadUrl' | 'CopyOntoItself' }>;
+
+const ledgerText = (refusal: BadLedger): string =>
+  refusal._tag === 'BadUrl'
+    ? `${JSON.stringify(refusal.url)} cannot be used here: ${refusal.why}`
+    : `source and target are the same ledger, ${refusal.ledger}: nothing was copied; name another target`;
+
 type BadSharing = Extract<
   Refusal,
   { readonly _tag: 'GroupFixed' | 'GroupReserved' | 'ShareFixed' }
@@ -210,10 +231,12 @@ export function refusalText(refusal: Refusal): string {
     case 'BadGroupName':
     case 'BadCheckpointName':
       return badNameText(refusal);
+    case 'BadAttachment':
+    case 'BadNote':
+      return besideText(refusal);
     case 'BadUrl':
-      return `${JSON.stringify(refusal.url)} cannot be used here: ${refusal.why}`;
     case 'CopyOntoItself':
-      return `source and target are the same ledger, ${refusal.ledger}: nothing was copied; name another target`;
+      return ledgerText(refusal);
     case 'BadPoint':
       return `${JSON.stringify(refusal.text)} is not a point: ${refusal.why}; points are latest, @N, pos:N, time:2026-11-20T10:00:00Z, ago:10s, cp:NAME`;
     case 'BadPlace':

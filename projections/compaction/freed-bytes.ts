@@ -56,8 +56,8 @@ export async function freedBytes(state: LedgerState, goes: CaptureFilter): Promi
   for (const entry of catalogue.vms.values()) {
     if (entry.state.registered === null) continue;
     const byCapture = new Map<number, number>();
-    for await (const { row, table, writes, device } of keptCaptures(state, entry, goes)) {
-      let bytes = bytesOf(device);
+    for await (const { row, table, writes, beside } of keptCaptures(state, entry, goes)) {
+      let bytes = bytesOf(beside);
       if (table !== null) bytes += bytesOf(table);
       for (const { holdings } of writes) bytes += bytesOf(holdings);
       byCapture.set(row.capture, bytes);

@@ -2,9 +2,9 @@
 // and the page events of the others.
 
 import type { VmEntry, CaptureRow } from '../models/catalogue.ts';
-import { decodeBatches } from '../commits.ts';
+import { besideOf, decodeBatches } from '../commits.ts';
 import type { LedgerState } from '../models/ledger-state.ts';
-import { holdingsOf, type PageTable } from '../table.ts';
+import { allHoldingsOf, holdingsOf, type PageTable } from '../table.ts';
 
 /** What a kept capture holds beside, or instead of, what the one before it in its run does. */
 export interface KeptCapture {
@@ -12,11 +12,13 @@ export interface KeptCapture {
   /** The whole table, of the first of a run; the others' writes are in `writes`. Valid until the next. */
   readonly table: PageTable | null;
   readonly writes: readonly { readonly gfns: Uint32Array; readonly holdings: Uint32Array }[];
-  /** What the pages of its device state hold. */
-  readonly device: Uint32Array;
+  /** What the pages of its device state and its attachments hold. */
+  readonly beside: Uint32Array;
 }
 
-const NOTHING = new Uint32Array(0);
+/** Whether a capture has pages that are no memory. */
+export const hasBeside = ({ hasDevice, attachments }: CaptureRow): boolean =>
+  hasDevice || attachments.length > 0;
 
 /** Whether a capture of a VM is meant. */
 export type CaptureFilter = (entry: VmEntry, capture: number) => boolean;
@@ -38,20 +40,18 @@ export async function* keptCaptures(
     if (!isMeant(entry, row.capture)) continue;
     const follows = before !== null && before.capture === row.capture - 1;
     before = row;
-    const needsEvents = follows || row.hasDevice;
-    const { batches, device } = decodeBatches(
-      needsEvents ? await tables.events(entry.vm, row) : [],
-    );
+    const needsEvents = follows || hasBeside(row);
+    const decoded = decodeBatches(needsEvents ? await tables.events(entry.vm, row) : []);
     yield {
       row,
       table: follows ? null : await tables.at(entry, contents, row),
       writes: follows
-        ? batches.map((columns) => ({
+        ? decoded.batches.map((columns) => ({
             gfns: columns.gfns,
             holdings: holdingsOf(contents, columns),
           }))
         : [],
-      device: device === null ? NOTHING : holdingsOf(contents, device),
+      beside: allHoldingsOf(contents, besideOf(decoded)),
     };
   }
 }

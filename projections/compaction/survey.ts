@@ -9,7 +9,7 @@ import { UNKNOWN, type Holding } from '../../domain/values/holding.ts';
 import type { Position } from '../../domain/ports/event-log.ts';
 import type { Survey, SurveyedPack } from '../../domain/use-cases/compact/models.ts';
 import type { Catalogue } from '../models/catalogue.ts';
-import { decodeBatches } from '../commits.ts';
+import { besideOf, decodeBatches } from '../commits.ts';
 import { isWritten, type AnyPack, type Contents } from '../models/contents.ts';
 import type { LedgerState } from '../models/ledger-state.ts';
 import { holdingsOf } from '../table.ts';
@@ -59,11 +59,11 @@ class LedgerSurvey implements Survey {
     this.#note();
     for (const entry of this.#state.catalogue.vms.values()) {
       if (entry.state.registered === null) continue;
-      for await (const { row, table, writes, device } of keptCaptures(this.#state, entry, isKept)) {
+      for await (const { row, table, writes, beside } of keptCaptures(this.#state, entry, isKept)) {
         if (table !== null) this.#refuseUnknown(table, `${entry.vm}@${row.capture}`);
         if (table !== null) this.#held.addAll(table);
         for (const { holdings } of writes) this.#held.addAll(holdings);
-        this.#held.addAll(device);
+        this.#held.addAll(beside);
       }
     }
     this.#addReferences();
@@ -94,8 +94,9 @@ class LedgerSurvey implements Survey {
     const before = this.#seenAt;
     for (const { vm, captures } of catalogue.vms.values())
       for (let i = captures.length - 1; i >= 0 && captures[i]!.position > before; i -= 1) {
-        const { batches, device, packs } = decodeBatches(await tables.events(vm, captures[i]!));
-        for (const columns of device === null ? batches : [...batches, device])
+        const decoded = decodeBatches(await tables.events(vm, captures[i]!));
+        const { batches, packs } = decoded;
+        for (const columns of [...batches, ...besideOf(decoded)])
           this.#held.addAll(holdingsOf(this.#contents, columns));
         for (const { name } of packs)
           for (const reference of this.#contents.byName(name)?.references ?? [])

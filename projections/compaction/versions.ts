@@ -5,10 +5,10 @@ import { NumberSet } from '../../domain/values/number-set.ts';
 import { isContent } from '../../domain/values/holding.ts';
 import { NO_GFN, type Versions, type VmVersions } from '../../domain/use-cases/compact/models.ts';
 import type { CaptureRow, VmEntry } from '../models/catalogue.ts';
-import { decodeBatches } from '../commits.ts';
+import { besideOf, decodeBatches } from '../commits.ts';
 import type { LedgerState } from '../models/ledger-state.ts';
-import { holdingsOf, type PageTable } from '../table.ts';
-import { keptCaptures, type KeptCapture } from './kept-captures.ts';
+import { allHoldingsOf, type PageTable } from '../table.ts';
+import { hasBeside, keptCaptures, type KeptCapture } from './kept-captures.ts';
 
 /** Contents of one capture and where they are, those left out that were met before. */
 class Gathered {
@@ -30,15 +30,15 @@ class Gathered {
     for (const [gfn, holding] of table.entries()) this.add(holding, gfn);
   }
 
-  addDevice(device: Uint32Array): void {
-    for (const holding of device) this.add(holding, NO_GFN);
+  addBeside(beside: Uint32Array): void {
+    for (const holding of beside) this.add(holding, NO_GFN);
   }
 
-  addCapture({ table, writes, device }: KeptCapture): void {
+  addCapture({ table, writes, beside }: KeptCapture): void {
     if (table !== null) this.addTable(table);
     for (const { gfns, holdings } of writes)
       for (const [i, holding] of holdings.entries()) this.add(holding, gfns[i]!);
-    this.addDevice(device);
+    this.addBeside(beside);
   }
 
   take(): Versions {
@@ -46,11 +46,10 @@ class Gathered {
   }
 }
 
-async function deviceOf(state: LedgerState, vm: string, row: CaptureRow): Promise<Uint32Array> {
-  const { device } = row.hasDevice
-    ? decodeBatches(await state.tables.events(vm, row))
-    : { device: null };
-  return device === null ? new Uint32Array(0) : holdingsOf(state.contents, device);
+async function besideIn(state: LedgerState, vm: string, row: CaptureRow): Promise<Uint32Array> {
+  if (!hasBeside(row)) return new Uint32Array(0);
+  const decoded = decodeBatches(await state.tables.events(vm, row));
+  return allHoldingsOf(state.contents, besideOf(decoded));
 }
 
 async function olderOf(
@@ -81,6 +80,6 @@ export async function versionsOf(state: LedgerState, vm: string): Promise<VmVers
   const table = await state.tables.at(entry, state.contents, last);
   const newest = new Gathered(new NumberSet());
   newest.addTable(table);
-  newest.addDevice(await deviceOf(state, vm, last));
+  newest.addBeside(await besideIn(state, vm, last));
   return { newest: newest.take(), table, older: () => olderOf(state, entry, { last, table }) };
 }

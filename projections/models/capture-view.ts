@@ -85,7 +85,8 @@ export class LayeredCaptureView implements CaptureView {
 
   /** Whether a page holds what the identifier in a row stands for. */
   #isSame(identifiers: Uint8Array, row: number, gfn: number): boolean {
-    const held = this.held(gfn);
+    // Pages of a device state or an attachment are not in the memory.
+    const held = this.#table[gfn] ?? UNKNOWN;
     if (!isContent(held) || contentOf(held) >= this.#base || this.#lost.has(held)) return false;
     const found = this.#sharing.column.read(contentOf(held));
     const at = row * IDENTIFIER_BYTES;

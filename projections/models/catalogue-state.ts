@@ -20,7 +20,7 @@ export const position = new t.Type<bigint, string>(
 
 const { vm: _vm, memoryMap, group, share } = CONTROL_CODECS.VmRegistered.type.props;
 const { captures: givenUp } = CONTROL_CODECS.PointsForgotten.type.props;
-const { mode } = CONTROL_CODECS.CaptureCommitted.type.props;
+const { mode, note, attachments } = CONTROL_CODECS.CaptureCommitted.type.props;
 
 const capture = t.strict({
   capture: t.number,
@@ -40,12 +40,20 @@ const capture = t.strict({
   revision: t.number,
   range: t.strict({ firstRevision: t.number, count: t.number, fromPosition: position }),
   hasDevice: t.boolean,
+  note,
+  attachments,
   hash: t.string,
   isWiped: t.boolean,
   damage: orNull(t.string),
 });
 
-const checkpoint = t.strict({ name: t.string, capture: t.number, position, timeMs: t.number });
+const checkpoint = t.strict({
+  name: t.string,
+  capture: t.number,
+  note,
+  position,
+  timeMs: t.number,
+});
 
 const map = t.strict({ capture: t.number, memoryMap });
 

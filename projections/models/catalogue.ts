@@ -13,6 +13,7 @@ import {
 } from '../../domain/points.ts';
 import type { ControlEvent } from '../../domain/events/control.ts';
 import { assert } from '../../domain/values/assert.ts';
+import type { AttachmentEntry } from '../../domain/values/attachment.ts';
 import { pageCountOf, type MemoryMap } from '../../domain/values/memory-map.ts';
 import { instantText } from '../../domain/values/instant.ts';
 import type { Point } from '../../domain/values/point.ts';
@@ -50,6 +51,10 @@ export interface CaptureRow {
   readonly revision: number;
   readonly range: BatchRange;
   readonly hasDevice: boolean;
+  /** What a person said of it; null: nothing. */
+  readonly note: string | null;
+  /** Files that are kept beside it. */
+  readonly attachments: readonly AttachmentEntry[];
   /** Digest of the capture's batches, as its commit says. */
   readonly hash: string;
   /** Nothing known of the pages before this capture holds after it: events were lost. */
@@ -61,6 +66,8 @@ export interface CaptureRow {
 export interface CheckpointRow {
   readonly name: string;
   readonly capture: number;
+  /** What a person said of it; null: nothing. */
+  readonly note: string | null;
   readonly position: Position;
   readonly timeMs: number;
 }
@@ -283,8 +290,8 @@ export class Catalogue {
       case 'CheckpointTaken': {
         const entry = this.entry(event.data.vm);
         entry.points = evolvePoints(entry.points, event);
-        const { name, capture } = event.data;
-        entry.checkpoints.push({ name, capture, position, timeMs });
+        const { name, capture, note } = event.data;
+        entry.checkpoints.push({ name, capture, note, position, timeMs });
         break;
       }
       case 'CheckpointDropped':
@@ -342,6 +349,8 @@ export class Catalogue {
       revision,
       range,
       hasDevice: change.device !== null,
+      note: committed.note,
+      attachments: committed.attachments,
       hash: committed.hash,
       isWiped,
       damage,

@@ -12,7 +12,7 @@ import { slotsIn } from '../../domain/values/slot-set.ts';
 import { hasReference, type PageColumns } from '../../domain/events/pages-written.ts';
 import { UNKNOWN, contentOf, isContent, type Holding } from '../../domain/values/holding.ts';
 import type { PatchTable } from '../../domain/events/patches.ts';
-import type { CaptureChange } from '../commits.ts';
+import { besideOf, type CaptureChange } from '../commits.ts';
 import type { Contents } from './contents.ts';
 import { IndexUnfit } from './identifier-index.ts';
 import type { Sharing } from './sharing.ts';
@@ -79,11 +79,11 @@ export function revivePatches(models: ReleaseModels, patches: PatchTable): void 
   }
 }
 
-/** Takes back what the pages and the device state of a capture refer to. */
+/** Takes back what the pages, the device state and the attachments of a capture refer to. */
 export function reviveCapture(
   models: ReleaseModels,
-  { batches, device }: Pick<CaptureChange, 'batches' | 'device'>,
+  change: Pick<CaptureChange, 'batches' | 'device' | 'attachments'>,
 ): void {
-  for (const columns of batches) reviveRows(models, columns);
-  if (device !== null) reviveRows(models, device);
+  for (const columns of change.batches) reviveRows(models, columns);
+  for (const columns of besideOf(change)) reviveRows(models, columns);
 }

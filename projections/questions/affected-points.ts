@@ -62,17 +62,46 @@ function withDependents(contents: Contents, found: readonly OpenFinding[]): Open
   });
 }
 
-/** Kept captures by VM. */
-type CapturesByVm = ReadonlyMap<string, readonly number[]>;
+/** What of the kept captures a finding takes. */
+class Taken {
+  readonly #captures = new Map<string, number[]>();
+  /** Attachments that it takes from captures whose memory is whole. */
+  readonly #attachments: {
+    readonly vm: string;
+    readonly capture: number;
+    readonly name: string;
+  }[] = [];
+
+  addCapture(vm: string, capture: number): void {
+    this.#captures.set(vm, [...(this.#captures.get(vm) ?? []), capture]);
+  }
+
+  addAttachment(vm: string, capture: number, name: string): void {
+    if (this.#captures.get(vm)?.at(-1) !== capture) this.#attachments.push({ vm, capture, name });
+  }
+
+  /** The points that cannot be restored, and the attachments. */
+  texts(): readonly string[] {
+    return [
+      ...[...this.#captures].flatMap(([vm, captures]) => pointRanges(vm, captures)),
+      ...this.#attachments.map(({ vm, capture, name }) => `${vm}@${capture} (${name})`),
+    ];
+  }
+
+  *all(): Generator<readonly [string, readonly number[]]> {
+    yield* this.#captures;
+    for (const { vm, capture } of this.#attachments) yield [vm, [capture]];
+  }
+}
 
 /** By finding, the captures that it makes unrestorable. O(page events). */
 async function affectedCaptures(
   ports: { readonly state: LedgerState; readonly replay: Replay },
   found: readonly OpenFinding[],
-): Promise<readonly CapturesByVm[]> {
+): Promise<readonly Taken[]> {
   const open = withDependents(ports.state.contents, found);
-  const unknown = new Map<string, number[]>();
-  const points = open.map(() => new Map<string, number[]>());
+  const unknown = new Taken();
+  const points = open.map(() => new Taken());
   const byHolding = new Map<Holding, number[]>();
   for (const [i, { lost }] of open.entries())
     for (const holding of lost ?? [])
@@ -90,7 +119,7 @@ async function affectedCaptures(
       if (old !== UNKNOWN || seen.has(vm)) shift(vm, old, -1);
       shift(vm, next, 1);
     },
-    captured: (entry, row, { table, device }) => {
+    captured: (entry, row, { table, device, attached }) => {
       const { vm } = entry;
       const { capture } = row;
       if (!seen.has(vm))
@@ -102,19 +131,21 @@ async function affectedCaptures(
       // What was given up is not missed.
       if (entry.isForgotten(capture)) return;
       if ((unknownPages.get(vm) ?? 0) > 0 || device.includes(UNKNOWN) || isDeviceLost(row))
-        unknown.set(vm, [...(unknown.get(vm) ?? []), capture]);
+        unknown.addCapture(vm, capture);
       const inDevice = new Set([...device].flatMap((holding) => byHolding.get(holding) ?? []));
       for (const [i, counts] of held.entries())
-        if ((counts.get(vm) ?? 0) > 0 || inDevice.has(i))
-          points[i]!.set(vm, [...(points[i]!.get(vm) ?? []), capture]);
+        if ((counts.get(vm) ?? 0) > 0 || inDevice.has(i)) points[i]!.addCapture(vm, capture);
+      for (const [number, holdings] of attached.entries()) {
+        const { name } = row.attachments[number]!;
+        if (holdings.includes(UNKNOWN)) unknown.addAttachment(vm, capture, name);
+        for (const i of new Set([...holdings].flatMap((holding) => byHolding.get(holding) ?? [])))
+          points[i]!.addAttachment(vm, capture, name);
+      }
     },
   });
   for (const entry of ports.state.catalogue.vms.values())
     if (entry.state.registered === null)
-      unknown.set(
-        entry.vm,
-        entry.captures.map((row) => row.capture),
-      );
+      for (const row of entry.captures) unknown.addCapture(entry.vm, row.capture);
   return open.map(({ lost }, i) => (lost === null ? unknown : points[i]!));
 }
 
@@ -138,8 +169,8 @@ export async function damagedCaptures(ports: {
     { finding, lost },
     { finding, lost: null },
   ]);
-  for (const by of found)
-    for (const [vm, captures] of by)
+  for (const taken of found)
+    for (const [vm, captures] of taken.all())
       damaged.set(vm, new Set([...(damaged.get(vm) ?? []), ...captures]));
   return damaged;
 }
@@ -149,11 +180,8 @@ export async function affected(
   ports: { readonly state: LedgerState; readonly replay: Replay },
   found: readonly OpenFinding[],
 ): Promise<Finding[]> {
-  const captures = await affectedCaptures(ports, found);
-  const findings = found.map(({ finding }, i) => {
-    const affects = [...captures[i]!].flatMap(([name, of]) => pointRanges(name, of));
-    return { ...finding, affects };
-  });
+  const taken = await affectedCaptures(ports, found);
+  const findings = found.map(({ finding }, i) => ({ ...finding, affects: taken[i]!.texts() }));
   // That something was let go of, or cannot be told any more, is no fault, unless it is held.
   return findings.filter(
     ({ kind, affects }) => (kind !== RELEASED && kind !== PATCH) || affects.length > 0,

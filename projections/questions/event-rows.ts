@@ -124,7 +124,7 @@ export function* eventRows(change: Change): Generator<RankedRow> {
     yield rewriteRow(change);
     return;
   }
-  const { position, committed, packs, batches, device } = change;
+  const { position, committed, packs, batches, device, attachments } = change;
   const { vm, capture, timeMs, ...facts } = committed;
   const ranked = (
     part: RowPart,
@@ -153,6 +153,10 @@ export function* eventRows(change: Change): Generator<RankedRow> {
       { _tag: 'device' },
       { type: 'DeviceStateWritten', facts: { parts: device.parts } },
     );
+  for (const { batch: number, kinds } of attachments) {
+    const of = { type: 'AttachmentsWritten', facts: { pages: kinds.length } };
+    yield ranked({ _tag: 'attachments', number }, of);
+  }
   yield ranked(WHOLE, { type: 'CaptureCommitted', facts });
 }
 

@@ -4,6 +4,7 @@
 import type { Holding } from '../../domain/values/holding.ts';
 import type { Position } from '../../domain/ports/event-log.ts';
 import type { CaptureRow, VmEntry } from '../models/catalogue.ts';
+import { attachedHoldings } from '../attachments.ts';
 import { LOG_START, type Change } from '../commits.ts';
 import type { LedgerState, Replay } from '../models/ledger-state.ts';
 import {
@@ -26,6 +27,8 @@ export interface CapturedMemory {
   readonly table: PageTable;
   /** What the pages of the device state hold; empty where there is none. */
   readonly device: readonly Holding[];
+  /** What the pages of each attachment hold, in the order of the commit's list. */
+  readonly attached: readonly Uint32Array[];
 }
 
 interface Walk {
@@ -61,7 +64,8 @@ function walkChange(walk: Walk, change: Change): void {
   tables.set(vm, table);
   write(walk, vm, { batches: change.batches, isWiped: row.isWiped });
   const device = change.device === null ? [] : [...holdingsOf(state.contents, change.device)];
-  visitor.captured?.(entry, row, { table, device });
+  const attached = attachedHoldings(state.contents, row.attachments, change.attachments);
+  visitor.captured?.(entry, row, { table, device, attached });
 }
 
 /** Walks the log from its start to the position the state is folded to. */

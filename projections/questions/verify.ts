@@ -21,7 +21,7 @@ import type { EventLog, StoredEvent } from '../../domain/ports/event-log.ts';
 import { vmOfStream, vmStream } from '../../domain/events/streams.ts';
 import { batchesHash } from '../../domain/evidence.ts';
 import type { CaptureRow, VmEntry } from '../models/catalogue.ts';
-import { decodeBatches } from '../commits.ts';
+import { besideOf, decodeBatches } from '../commits.ts';
 import { CHAIN_MAX } from '../../domain/use-cases/pages/patch-chain.ts';
 import { placeAt } from '../../domain/values/place.ts';
 import type { Contents } from '../models/contents.ts';
@@ -130,8 +130,8 @@ class Verification {
   /** Every page of a capture is in a slot of a pack that the log names. */
   #references(where: string, events: readonly StoredEvent[]): void {
     const { contents } = this.#ports.state;
-    const { batches, device } = decodeBatches(events);
-    const columns = device === null ? batches : [...batches, device];
+    const decoded = decodeBatches(events);
+    const columns = [...decoded.batches, ...besideOf(decoded)];
     const unknown = columns.filter((batch) => holdingsOf(contents, batch).includes(UNKNOWN));
     if (unknown.length === 0) return;
     const packs = unknown.flatMap((batch) => batch.packs);

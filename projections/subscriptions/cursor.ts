@@ -1,12 +1,13 @@
 // Places: where a subscriber goes on (docs/events.md, "Following a ledger"). All rows that a ledger can
 // show have one total order, whatever of them was asked for: by position, and inside a capture packs,
-// then each batch followed by its page events, then the device state, then the commit.
+// then each batch followed by its page events, then the device state, the attachments, the commit.
 //
 //   POSITION          the row of an event of its own, or of a commit: after everything there
 //   POSITION/pN       the Nth pack of the capture that was committed there, from 0
 //   POSITION/bITEM    the batch whose first page event is that item
 //   POSITION/ITEM     a page event
 //   POSITION/d        the device state
+//   POSITION/aN       the Nth batch of attachments, from 0
 //
 // Behind it, `@` and the first digits of the id of the event at the position: a place of another past of
 // the log, which was put back from a copy, is told from one of this. A place may be without it.
@@ -41,7 +42,7 @@ const RANK_DEVICE: Rank = ITEMS_MAX;
 /** What of a row tells its place. */
 export type RowPart =
   | { readonly _tag: 'whole' | 'device' }
-  | { readonly _tag: 'pack'; readonly number: number }
+  | { readonly _tag: 'pack' | 'attachments'; readonly number: number }
   | { readonly _tag: 'batch' | 'page'; readonly item: number };
 
 export function rankOf(part: RowPart): Rank {
@@ -50,6 +51,8 @@ export function rankOf(part: RowPart): Rank {
       return RANK_LAST;
     case 'device':
       return RANK_DEVICE;
+    case 'attachments':
+      return RANK_DEVICE + 1 + part.number;
     case 'pack':
       return part.number - ITEMS_MAX;
     case 'batch':
@@ -67,6 +70,8 @@ function partText(part: RowPart): string {
       return '';
     case 'device':
       return '/d';
+    case 'attachments':
+      return `/a${part.number}`;
     case 'pack':
       return `/p${part.number}`;
     case 'batch':
@@ -86,12 +91,13 @@ export const placeText = ({ position, id }: EventMark, part: RowPart): string =>
   `${position}${partText(part)}@${id.slice(0, ID_DIGITS)}`;
 
 const PLACE =
-  /^(?<position>\d{1,39})(?:\/(?:p(?<pack>\d{1,10})|b(?<batch>\d{1,10})|(?<page>\d{1,10})|(?<device>d)))?(?:@(?<id>[0-9a-f]{8,32}))?$/u;
+  /^(?<position>\d{1,39})(?:\/(?:p(?<pack>\d{1,10})|b(?<batch>\d{1,10})|(?<page>\d{1,10})|a(?<attached>\d{1,10})|(?<device>d)))?(?:@(?<id>[0-9a-f]{8,32}))?$/u;
 
 function partOf(groups: Readonly<Record<string, string | undefined>>): RowPart {
-  const { pack, batch, page, device } = groups;
+  const { pack, batch, page, attached, device } = groups;
   if (pack !== undefined) return { _tag: 'pack', number: Number(pack) };
   if (batch !== undefined) return { _tag: 'batch', item: Number(batch) };
+  if (attached !== undefined) return { _tag: 'attachments', number: Number(attached) };
   if (page !== undefined) return { _tag: 'page', item: Number(page) };
   return { _tag: device === undefined ? 'whole' : 'device' };
 }

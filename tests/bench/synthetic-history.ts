@@ -169,6 +169,9 @@ function eventsOf(
         pauseMs: null,
         mode: 'image',
         source: 'synthetic',
+        note: null,
+        attachments: [],
+        image: null,
       },
     },
   ]);

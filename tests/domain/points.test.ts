@@ -37,12 +37,22 @@ const forgotten = (...captures: CaptureRanges): PointsEvent => ({
 });
 const taken = (name: string, capture: number): PointsEvent => ({
   type: 'CheckpointTaken',
-  data: { vm: 'web', name, capture },
+  data: { vm: 'web', name, capture, note: null },
 });
 
 describe('taking a checkpoint', () => {
   test('names a capture', () => {
     expect(given().when(take('booted', 3))).toEqual(events(taken('booted', 3)));
+  });
+
+  test('may say something of it, in so many bytes', () => {
+    const note = 'before the upgrade';
+    expect(given().when({ ...take('booted', 3), note })).toEqual(
+      events({ type: 'CheckpointTaken', data: { vm: 'web', name: 'booted', capture: 3, note } }),
+    );
+    expect(given().when({ ...take('booted', 3), note: '' })).toEqual(
+      refusal({ _tag: 'BadNote', bytes: 0, bytesMax: 1024 }),
+    );
   });
 
   test('may give one capture several names', () => {

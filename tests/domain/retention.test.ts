@@ -129,9 +129,9 @@ describe('captures are judged', () => {
   }));
   const points: PointsState = (
     [
-      { type: 'CheckpointTaken', data: { vm: 'v', name: 'one', capture: 1 } },
-      { type: 'CheckpointTaken', data: { vm: 'v', name: 'two', capture: 2 } },
-      { type: 'CheckpointTaken', data: { vm: 'v', name: 'again', capture: 2 } },
+      { type: 'CheckpointTaken', data: { vm: 'v', name: 'one', capture: 1, note: null } },
+      { type: 'CheckpointTaken', data: { vm: 'v', name: 'two', capture: 2, note: null } },
+      { type: 'CheckpointTaken', data: { vm: 'v', name: 'again', capture: 2, note: null } },
       {
         type: 'PointsForgotten',
         data: {

@@ -1,5 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
+import type { CaptureCommitted } from '../../domain/events/control.ts';
 import { flatMap, type MemoryMap } from '../../domain/values/memory-map.ts';
 import { refusalText } from '../../domain/values/refusals.ts';
 import { PAGE_BYTES } from '../../domain/values/page.ts';
@@ -48,9 +49,14 @@ const registered = (group = 'default', memoryMap: MemoryMap = flatMap(4)): VmEve
   type: 'VmRegistered',
   data: { vm: 'web', group, share: 'group', memoryMap, parent: null },
 });
-const committed = (capture: number, timeMs: number): VmEvent => ({
+const NOTHING_BESIDE = { note: null, attachments: [], image: null };
+const committed = (
+  capture: number,
+  timeMs: number,
+  more: Partial<CaptureCommitted> = {},
+): VmEvent => ({
   type: 'CaptureCommitted',
-  data: { ...MEASURED, vm: 'web', capture, timeMs },
+  data: { ...MEASURED, ...NOTHING_BESIDE, vm: 'web', capture, timeMs, ...more },
 });
 const observed = (...argv: string[]): VmEvent => ({
   type: 'CommandLineObserved',
@@ -76,6 +82,29 @@ describe('a first capture', () => {
   });
 });
 
+describe('what is kept beside a capture', () => {
+  const state = { name: 'vmstate', bytes: 5000, sha256: 'cd'.repeat(32) };
+
+  test('stands in its commit', () => {
+    const beside = { note: 'before the upgrade', attachments: [state], image: null };
+    expect(given(registered(), committed(1, 1000)).when(commit({ beside }))).toEqual(
+      events(committed(2, 1000, beside)),
+    );
+  });
+
+  test('is refused with a name that is a path, and where the note is too long', () => {
+    const before = given(registered(), committed(1, 1000));
+    const attachments = [{ ...state, name: '../vmstate' }];
+    expect(before.when(commit({ beside: { ...NOTHING_BESIDE, attachments } }))).toMatchObject(
+      refusal({ _tag: 'BadAttachment', name: '../vmstate' }),
+    );
+    const note = 'x'.repeat(1025);
+    expect(before.when(commit({ beside: { ...NOTHING_BESIDE, note } }))).toEqual(
+      refusal({ _tag: 'BadNote', bytes: 1025, bytesMax: 1024 }),
+    );
+  });
+});
+
 describe('a further capture', () => {
   test('has the next number and nothing else to say', () => {
     expect(given(registered(), committed(1, 1000)).when(commit({ timeMs: 2000 }))).toEqual(
@@ -91,10 +120,7 @@ describe('a further capture', () => {
     const live = { ...MEASURED, mode: 'migrate' as const };
     const changed: VmEvent = { type: 'MemoryMapChanged', data: { vm: 'web', memoryMap: moved } };
     const asked = commit({ memoryMap: moved, measured: live });
-    const captured = (capture: number): VmEvent => ({
-      type: 'CaptureCommitted',
-      data: { ...live, vm: 'web', capture, timeMs: 1000 },
-    });
+    const captured = (capture: number): VmEvent => committed(capture, 1000, live);
     expect(given(registered(), committed(1, 1000)).when(asked)).toEqual(
       events(changed, captured(2)),
     );
@@ -109,7 +135,7 @@ describe('a further capture', () => {
     expect(before.when(commit({ memoryMap: moved }))).toEqual(events(committed(2, 1000)));
     const live = { ...MEASURED, mode: 'migrate' as const };
     expect(before.when(commit({ memoryMap: moved, measured: live }))).toEqual(
-      events({ type: 'CaptureCommitted', data: { ...live, vm: 'web', capture: 2, timeMs: 1000 } }),
+      events(committed(2, 1000, live)),
     );
   });
 

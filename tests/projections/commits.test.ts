@@ -204,6 +204,9 @@ const committing = (vm: string, batches: number): NewEvent[] =>
       pauseMs: null,
       mode: 'image',
       source: 'made by hand',
+      note: null,
+      attachments: [],
+      image: null,
     },
   });
 

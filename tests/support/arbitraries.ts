@@ -2,6 +2,7 @@
 // damage to bytes.
 
 import fc from 'fast-check';
+import { ATTACHMENT_BYTES_MAX } from '../../domain/values/attachment.ts';
 import { rangesOf } from '../../domain/values/capture-ranges.ts';
 import { CAPTURE_MODES } from '../../domain/values/capture-mode.ts';
 import type { ControlEvent } from '../../domain/events/control.ts';
@@ -180,6 +181,18 @@ const finite = fc.double({ noNaN: true, noDefaultInfinity: true, min: 0, max: 8e
 /** JSON has no negative zero. */
 const measured = finite.map((number) => number + 0);
 
+const noteText = fc.option(fc.string({ minLength: 1, maxLength: 40 }));
+const attachmentEntry = fc.record({
+  name,
+  bytes: fc.nat({ max: ATTACHMENT_BYTES_MAX }),
+  sha256: hex32,
+});
+const imageFile = fc.record({
+  name: fc.string(),
+  bytes: count,
+  timeNs: fc.bigInt({ min: 0n, max: 10n ** 19n }).map(String),
+});
+
 const captureCommitted = fc.record({
   vm: name,
   capture: fc.integer({ min: 1, max: U32_MAX }),
@@ -195,6 +208,9 @@ const captureCommitted = fc.record({
   pauseMs: fc.option(measured),
   mode: fc.constantFrom(...CAPTURE_MODES),
   source: fc.string(),
+  note: noteText,
+  attachments: fc.array(attachmentEntry, { maxLength: 3 }),
+  image: fc.option(imageFile),
 });
 
 /** Every control event. */
@@ -228,7 +244,7 @@ export const controlEvent: fc.Arbitrary<ControlEvent> = fc.oneof(
     .map((data): ControlEvent => ({ type: 'CommandLineObserved', data })),
   captureCommitted.map((data): ControlEvent => ({ type: 'CaptureCommitted', data })),
   fc
-    .record({ vm: name, name, capture: fc.integer({ min: 1, max: U32_MAX }) })
+    .record({ vm: name, name, capture: fc.integer({ min: 1, max: U32_MAX }), note: noteText })
     .map((data): ControlEvent => ({ type: 'CheckpointTaken', data })),
   fc.record({ vm: name, name }).map((data): ControlEvent => ({ type: 'CheckpointDropped', data })),
   fc

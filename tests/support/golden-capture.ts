@@ -116,6 +116,52 @@ export const GOLDEN_PAGE_COLUMNS: PageColumns = {
   slots: Uint16Array.of(0, 1, 4095, 0, 0, 258),
 };
 
+/** Pages of two attachments: one of two pages, one of zeros. */
+export const GOLDEN_ATTACHMENT_COLUMNS: PageColumns = {
+  capture: 1,
+  batch: 1,
+  firstRow: 3,
+  parts: [],
+  packs: [GOLDEN_PACK.name, OTHER_PACK],
+  kinds: Uint8Array.of(KIND_STORED, KIND_MERGED, KIND_ZERO),
+  gfns: Uint32Array.of(3, 4, 5),
+  packIndexes: Uint16Array.of(0, 1, 0),
+  slots: Uint16Array.of(2, 4095, 0),
+};
+
+/** As schema 2 has them: what is kept beside a capture, and what a person said. */
+export const GOLDEN_BESIDE_EVENTS: readonly ControlEvent[] = [
+  {
+    type: 'CaptureCommitted',
+    data: {
+      vm: 'web-1',
+      capture: 2,
+      timeMs: 1_790_000_000_000,
+      batches: 2,
+      firstRevision: 4,
+      hash: 'ab'.repeat(32),
+      written: 1,
+      stored: 1,
+      merged: 0,
+      pattern: 0,
+      unchanged: 3,
+      pauseMs: null,
+      mode: 'image',
+      source: '/var/snapshots/mem.raw',
+      note: 'before the upgrade: "a\u0007b"',
+      attachments: [
+        { name: 'vmstate', bytes: 5000, sha256: 'cd'.repeat(32) },
+        { name: 'config.json', bytes: 0, sha256: 'ef'.repeat(32) },
+      ],
+      image: { name: 'mem.raw', bytes: 16_384, timeNs: '1790000000000000001' },
+    },
+  },
+  {
+    type: 'CheckpointTaken',
+    data: { vm: 'web-1', name: 'booted', capture: 2, note: 'it still works' },
+  },
+];
+
 /** As schema 2 has it: a pattern that a pack keeps, and a public one. */
 export const GOLDEN_PATTERN_COLUMNS: PageColumns = {
   ...GOLDEN_PAGE_COLUMNS,
@@ -256,9 +302,12 @@ export const GOLDEN_CONTROL_EVENTS: readonly ControlEvent[] = [
       pauseMs: 12.25,
       mode: 'background-snapshot',
       source: 'qmp:/run/vm.sock',
+      note: null,
+      attachments: [],
+      image: null,
     },
   },
-  { type: 'CheckpointTaken', data: { vm: 'web-1', name: 'booted', capture: 1 } },
+  { type: 'CheckpointTaken', data: { vm: 'web-1', name: 'booted', capture: 1, note: null } },
   { type: 'CheckpointDropped', data: { vm: 'web-1', name: 'booted' } },
   { type: 'PointsForgotten', data: { vm: 'web-1', captures: [[1, 6]] } },
   {

@@ -3,7 +3,7 @@
 // and appended later, batch by batch, so that recorders can be interleaved in any way.
 
 import { hash } from 'node:crypto';
-import type { CaptureCommitted, ControlEvent } from '../../domain/events/control.ts';
+import type { ControlEvent } from '../../domain/events/control.ts';
 import { flatMap } from '../../domain/values/memory-map.ts';
 import { CODEC_RAW, PACK_HEADER_BYTES, type BlockTable } from '../../domain/values/pack.ts';
 import { encodePackWritten } from '../../domain/events/pack-written.ts';
@@ -23,7 +23,7 @@ import type { EventLog, NewEvent, Position } from '../../domain/ports/event-log.
 import { LEDGER_STREAM, pointsStream, vmStream } from '../../domain/events/streams.ts';
 import { batchesHash } from '../../domain/evidence.ts';
 import { encodeControls } from '../../domain/events/envelope.ts';
-import { decideVm } from '../../domain/vm.ts';
+import { decideVm, type CommitCapture } from '../../domain/vm.ts';
 import { LayeredCaptureView } from '../../projections/models/capture-view.ts';
 import { LedgerState } from '../../projections/models/ledger-state.ts';
 import { replayCommits } from '../../projections/observable.ts';
@@ -224,7 +224,7 @@ export async function planCapture(
     vm,
     batches,
     commit: (firstRevision) => {
-      const measured: Omit<CaptureCommitted, 'vm' | 'capture' | 'timeMs'> = {
+      const measured: CommitCapture['measured'] = {
         batches: batches.length,
         firstRevision,
         hash: batchesHash(
@@ -298,7 +298,10 @@ export class HandMadeLedger {
   }
 
   async checkpoint(vm: string, name: string, capture: number): Promise<Position> {
-    const events = controlEvents({ type: 'CheckpointTaken', data: { vm, name, capture } });
+    const events = controlEvents({
+      type: 'CheckpointTaken',
+      data: { vm, name, capture, note: null },
+    });
     return this.append(pointsStream(vm), events);
   }
 

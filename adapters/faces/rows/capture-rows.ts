@@ -20,6 +20,8 @@ export const captureRow = (vm: string, row: CaptureRow): Row => ({
   mode: row.mode,
   source: row.source,
   deviceState: row.hasDevice,
+  note: row.note,
+  attachments: row.attachments,
   damage: row.damage,
   damaged: row.damage !== null,
   forgotten: false,
@@ -36,5 +38,5 @@ export const captureRows = (entry: VmEntry, damaged: ReadonlySet<number> = new S
 /** A named point. */
 export const checkpointRow = (
   vm: string,
-  { name, capture, position, timeMs }: CheckpointRow,
-): Row => ({ vm, name, capture, position: String(position), time: isoTime(timeMs) });
+  { name, capture, note, position, timeMs }: CheckpointRow,
+): Row => ({ vm, name, capture, position: String(position), time: isoTime(timeMs), note });

@@ -26,7 +26,7 @@ export interface Survey {
 /** Contents of one capture that later ones do not hold, each once, in gfn order. */
 export interface Versions {
   readonly holdings: Uint32Array;
-  /** Where each was. NO_GFN: in a device state. */
+  /** Where each was. NO_GFN: in a device state or an attachment. */
   readonly gfns: Uint32Array;
 }
 
@@ -40,7 +40,7 @@ export interface VmVersions {
   older(): Promise<readonly Versions[]>;
 }
 
-/** Gfn of a content that is in a device state. */
+/** Gfn of a content that is in a device state or an attachment. */
 export const NO_GFN = 0xffff_ffff;
 
 /** Where content lies, and by what it is known. */

@@ -15,7 +15,6 @@ import {
 } from '../../events/pages-written.ts';
 import {
   CHUNK_PAGES,
-  CLASS_ZERO,
   IDENTIFIER_BYTES,
   type Fingerprints,
   type PageEngine,
@@ -24,13 +23,15 @@ import {
 import { partsOfDevice } from '../../values/device-state.ts';
 import { PAGE_BYTES, pagesOf } from '../../values/page.ts';
 import { decideWrites, type DecidedWrites } from '../../sharing.ts';
-import { isContent, UNKNOWN, ZERO, type Holding } from '../../values/holding.ts';
+import { isContent, UNKNOWN, type Holding } from '../../values/holding.ts';
 import type { GuestCapture } from '../../ports/guests.ts';
 import type { PageStore } from '../../ports/page-store.ts';
 import type { CaptureView, PageReference } from '../../ports/models.ts';
+import { AttachedFiles } from './attached-files.ts';
 import { BatchBuilder } from './batch-builder.ts';
 import type { StreamEnd } from '../stream-end.ts';
 import { CaptureLog, type CaptureLogPorts } from './capture-log.ts';
+import { LoosePages } from './loose-pages.ts';
 import { PackPlan } from './pack-plan.ts';
 import { PackStager, type NewContents } from './pack-stager.ts';
 import type { SlotOfPack } from '../pages/pack-writer.ts';
@@ -69,13 +70,18 @@ interface StoreRows {
   readonly references: readonly (SlotOfPack | null)[];
 }
 
-/** Pages of a device state have no gfn. */
-const NO_GFN = 0xffff_ffff;
-
 /** What a capture measured of itself. */
 export type CaptureCounts = Pick<
   CaptureCommitted,
-  'batches' | 'firstRevision' | 'hash' | 'written' | 'stored' | 'merged' | 'pattern' | 'unchanged'
+  | 'batches'
+  | 'firstRevision'
+  | 'hash'
+  | 'written'
+  | 'stored'
+  | 'merged'
+  | 'pattern'
+  | 'unchanged'
+  | 'attachments'
 >;
 
 export class CaptureWriter {
@@ -89,6 +95,8 @@ export class CaptureWriter {
   readonly #stager: PackStager;
   readonly #patterns: PatternPages;
   readonly #references: ReferencePages;
+  readonly #loose: LoosePages;
+  readonly #attached: BatchBuilder;
   #counts = { written: 0, stored: 0, merged: 0, pattern: 0, unchanged: 0 };
 
   constructor(
@@ -112,14 +120,20 @@ export class CaptureWriter {
       const schema = packWrittenSchema(pack.blocks);
       this.log.add({ type: 'PackWritten', schema, data: encodePackWritten(pack) });
       this.#batches.named(pack.name, ordinal);
+      this.#attached.named(pack.name, ordinal);
     });
+    this.#attached = new BatchBuilder({ capture, plan }, (data) =>
+      this.log.add({ type: 'AttachmentsWritten', data }),
+    );
+    this.#loose = new LoosePages({ engine: ports.engine, view, plan, stager: this.#stager });
   }
 
-  /** Takes the whole image and the device state in; resolves when every batch is durable. */
+  /** Takes the whole image, the device state and the attachments in; resolves when every batch is durable. */
   async run(): Promise<CaptureCounts> {
     await this.#takeImage();
     const { device: state } = this.#captured;
     const device = state === null ? null : await this.#takeDevice(partsOfDevice(state));
+    const attachments = await this.#takeAttachments();
     this.#plan.finish();
     await this.#stager.finish();
     const rows = this.#batches.finish();
@@ -127,9 +141,16 @@ export class CaptureWriter {
     assert(areWritesCounted(this.#counts), 'every row is stored, merged or a pattern');
     if (device !== null)
       this.log.add({ type: 'DeviceStateWritten', data: this.#encodeDevice(device) });
+    this.#attached.finish();
     await this.log.settle();
     const { count: batches, firstRevision, hash } = this.log;
-    return { batches, firstRevision, hash, ...this.#counts };
+    return { batches, firstRevision, hash, ...this.#counts, attachments };
+  }
+
+  #takeAttachments(): Promise<CaptureCounts['attachments']> {
+    const { sha256 } = this.#ports;
+    const files = { view: this.#view, loose: this.#loose, batches: this.#attached, sha256 };
+    return new AttachedFiles(files).take(this.#captured.attachments ?? []);
   }
 
   /** Deletes the packs of a capture that failed before its commit was sent. */
@@ -252,7 +273,7 @@ export class CaptureWriter {
     }
   }
 
-  /** Stores a device state's pages as contents like any other; nothing holds them but the event. */
+  /** Stores a device state's pages, each part from a page of its own. */
   async #takeDevice(parts: readonly Uint8Array[]): Promise<readonly Holding[]> {
     const pages = new Uint8Array(
       parts.reduce((sum, part) => sum + pagesOf(part.length), 0) * PAGE_BYTES,
@@ -262,25 +283,7 @@ export class CaptureWriter {
       pages.set(part, at);
       at += pagesOf(part.length) * PAGE_BYTES;
     }
-    const { engine } = this.#ports;
-    const { classes, identifiers } = engine.identify(pages);
-    const holdings: Holding[] = [];
-    for (let page = 0; page < classes.length; page += 1) {
-      if (classes[page] === CLASS_ZERO) {
-        holdings.push(ZERO);
-        continue;
-      }
-      const found = this.#view.find(identifiers, page, NO_GFN);
-      if (found < 0) {
-        const range = pages.subarray(page * PAGE_BYTES, (page + 1) * PAGE_BYTES);
-        const id = identifiers.subarray(page * IDENTIFIER_BYTES, (page + 1) * IDENTIFIER_BYTES);
-        this.#plan.addContent();
-        const blocks = engine.encode(range);
-        await this.#stager.add({ blocks, identifiers: id, references: [null] });
-      }
-      holdings.push(found < 0 ? this.#view.store(identifiers, page) : found);
-    }
-    return holdings;
+    return this.#loose.store(pages);
   }
 
   #encodeDevice(holdings: readonly Holding[]): Uint8Array {

@@ -1,7 +1,8 @@
 // Recording (brief, 3.1): captures of one VM, one after the other, by one recorder. Content is durable
 // before the event that refers to it; an interrupted capture is invisible.
 
-import type { ControlEvent, SharePolicy } from '../../events/control.ts';
+import { isOfLaterSchema, type ControlEvent, type SharePolicy } from '../../events/control.ts';
+import { attachmentsRefusal, noteRefusal } from '../../values/attachment.ts';
 import { toHex } from '../../values/identifier.ts';
 import { refuse } from '../../values/refused.ts';
 import { FINGERPRINT_BYTES, type Fingerprints, type PageEngine } from '../../ports/page-engine.ts';
@@ -132,7 +133,11 @@ export class Recorder {
   async #record(captured: GuestCapture): Promise<Committed> {
     const { models, openGroup } = this.#ports;
     const { vm } = this.#options;
+    const { note = null, attachments = [] } = captured;
+    const refusal = noteRefusal(note) ?? attachmentsRefusal(attachments.map(({ name }) => name));
+    if (refusal !== null) throw refuse(refusal);
     await this.check(captured.memoryMap);
+    if (attachments.length > 0) await this.#ports.raiseFormat();
     const group = models.vm(vm).registered?.group ?? this.#asked().group ?? DEFAULT_GROUP;
     await openGroup(group);
     const pages = pageCountOf(captured.memoryMap);
@@ -248,14 +253,16 @@ export class Recorder {
   }
 
   #commitOf(captured: GuestCapture, counts: CaptureCounts): readonly ControlEvent[] {
-    const { memoryMap, argv, timeMs, pauseMs, mode, source } = captured;
+    const { memoryMap, argv, timeMs, pauseMs, mode, source, note = null } = captured;
+    const { attachments, ...counted } = counts;
     const decision = decideVm(this.#ports.models.vm(this.#options.vm))({
       _tag: 'CommitCapture',
       ...this.#asked(),
       memoryMap,
       argv,
       timeMs,
-      measured: { ...counts, pauseMs, mode, source },
+      measured: { ...counted, pauseMs, mode, source },
+      beside: { note, attachments, image: null },
     });
     return accepted(decision);
   }
@@ -266,7 +273,9 @@ export class Recorder {
     of: { readonly counts: CaptureCounts; readonly events: readonly ControlEvent[] },
   ): Promise<Committed> {
     const capture = this.#ports.models.vm(this.#options.vm).captures + 1;
-    if (of.events.some(({ type }) => type === 'MemoryMapChanged')) await this.#ports.raiseFormat();
+    const isNews = (event: ControlEvent): boolean =>
+      event.type === 'MemoryMapChanged' || isOfLaterSchema(event);
+    if (of.events.some(isNews)) await this.#ports.raiseFormat();
     const { position } = await writer.log.append(valueOf(encodeControls(this.#ports, of.events)));
     return { ...of.counts, capture, position, timeMs };
   }

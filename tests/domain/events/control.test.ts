@@ -8,6 +8,7 @@ import {
   isBatchType,
   isControlType,
   schemaOf,
+  schemaOfControl,
   type CaptureCommitted,
   type ControlEvent,
 } from '../../../domain/events/control.ts';
@@ -52,13 +53,32 @@ const COMMITTED: CaptureCommitted = {
   pauseMs: null,
   mode: 'image',
   source: 'guest.img',
+  note: null,
+  attachments: [],
+  image: null,
 };
 
 describe('a control event', () => {
+  test('that says nothing which its first schema did not have is written as that', () => {
+    const taken = (note: string | null): ControlEvent => ({
+      type: 'CheckpointTaken',
+      data: { vm: 'a', name: 'b', capture: 1, note },
+    });
+    expect([taken(null), taken('why')].map(schemaOfControl)).toEqual([1, 2]);
+    const textOf = (event: ControlEvent): string => new TextDecoder().decode(encoded(event));
+    expect(textOf(taken(null))).toBe('{"vm":"a","name":"b","capture":1}');
+    expect(textOf(taken('why'))).toBe('{"vm":"a","name":"b","capture":1,"note":"why"}');
+    expect(decode('CheckpointTaken', '{"vm":"a","name":"b","capture":1,"note":"x"}', 1)).toEqual(
+      either.right(taken(null)),
+    );
+  });
+
   test('of any type reads back as it was written', () => {
     fc.assert(
       fc.property(controlEvent, (event) => {
-        expect(decode(event.type, encoded(event))).toEqual(either.right(event));
+        expect(decode(event.type, encoded(event), schemaOfControl(event))).toEqual(
+          either.right(event),
+        );
       }),
       { numRuns: 300 },
     );
@@ -169,12 +189,18 @@ describe('data that is no such event is refused', () => {
 
   test('damaged bytes are read or refused, never more than that', () => {
     const cases = controlEvent.chain((event) =>
-      damaged(encoded(event)).map((bytes) => ({ type: event.type, bytes })),
+      damaged(encoded(event)).map((bytes) => ({
+        type: event.type,
+        schema: schemaOfControl(event),
+        bytes,
+      })),
     );
     fc.assert(
-      fc.property(cases, ({ type, bytes }) => {
-        const read = decode(type, bytes);
-        const again = either.isLeft(read) ? codeOf(read) : decode(type, encoded(read.right));
+      fc.property(cases, ({ type, schema, bytes }) => {
+        const read = decode(type, bytes, schema);
+        const again = either.isLeft(read)
+          ? codeOf(read)
+          : decode(type, encoded(read.right), schemaOfControl(read.right));
         expect(again).toEqual(either.isLeft(read) ? 'EVENT_INVALID' : read);
       }),
       { numRuns: 300 },

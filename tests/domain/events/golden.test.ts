@@ -27,6 +27,8 @@ import {
 } from '../../../domain/events/pack-rewritten.ts';
 import { batchesHash } from '../../../domain/evidence.ts';
 import {
+  GOLDEN_ATTACHMENT_COLUMNS,
+  GOLDEN_BESIDE_EVENTS,
   GOLDEN_CONTROL_EVENTS,
   GOLDEN_DEVICE_COLUMNS,
   GOLDEN_FOLDER,
@@ -72,6 +74,7 @@ describe('events of format 1', () => {
   test.each([
     ['PagesWritten', GOLDEN_PAGE_COLUMNS],
     ['DeviceStateWritten', GOLDEN_DEVICE_COLUMNS],
+    ['AttachmentsWritten', GOLDEN_ATTACHMENT_COLUMNS],
   ])('%s', (type, columns) => {
     expect(decodePageColumns(golden(type))).toEqual(either.right(columns));
     expect(encodePageColumns(columns)).toEqual(golden(type));
@@ -92,7 +95,8 @@ describe('events of format 1', () => {
   });
 
   test('the hash of a commit is that of its batches', () => {
-    const digests = BATCH_TYPES.map((type) => sha256(golden(type)));
+    const batches = ['PackWritten', 'PagesWritten', 'DeviceStateWritten'];
+    const digests = batches.map((type) => sha256(golden(type)));
     const commit = GOLDEN_CONTROL_EVENTS.find(({ type }) => type === 'CaptureCommitted');
     expect(commit?.data).toMatchObject({ hash: batchesHash(sha256, digests) });
   });
@@ -117,6 +121,15 @@ describe('events of schema 2', () => {
     expect(decodeControl({ type, schema: 2, position: 0n, data })).toEqual(either.right(event));
     expect(encodeControl(event)).toEqual(either.right(data));
   });
+
+  test.each(GOLDEN_BESIDE_EVENTS.map((event) => [event.type, event] as const))(
+    '%s says what is kept beside it',
+    (type, event) => {
+      const data = golden2(type);
+      expect(decodeControl({ type, schema: 2, position: 0n, data })).toEqual(either.right(event));
+      expect(encodeControl(event)).toEqual(either.right(data));
+    },
+  );
 
   test('PackWritten has patches, and patterns after contents', () => {
     const data = golden2('PackWritten');

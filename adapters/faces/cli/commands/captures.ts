@@ -3,7 +3,9 @@
 import type { Command } from 'commander';
 import { damagedCaptures } from '../../../../projections/questions/affected-points.ts';
 import { captureRows } from '../../rows/capture-rows.ts';
-import type { Column } from '../output.ts';
+import type { AttachmentEntry } from '../../../../domain/values/attachment.ts';
+import type { Row } from '../../rows/row.ts';
+import { field, type Column } from '../output.ts';
 import { warn, withLedger } from '../session.ts';
 import { CAPTURE_COLUMNS } from '../tables.ts';
 
@@ -17,12 +19,32 @@ const STATE: Column = {
     forgotten === true ? 'forgotten' : damaged === true ? 'damaged' : '',
 };
 
+/** Names of what is kept beside a capture, and its note. */
+const BESIDE: Column = {
+  title: 'beside',
+  cell: ({ attachments }) =>
+    Array.isArray(attachments) && attachments.length > 0
+      ? attachments.map((entry: AttachmentEntry) => entry.name).join(' ')
+      : '-',
+};
+
+/** The columns of these rows: some only where there is something to tell of. */
+function columnsOf(rows: readonly Row[]): readonly Column[] {
+  const has = (holds: (row: Row) => boolean, column: Column): readonly Column[] =>
+    rows.some(holds) ? [column] : [];
+  return [
+    ...CAPTURE_COLUMNS,
+    ...has(({ attachments }) => Array.isArray(attachments) && attachments.length > 0, BESIDE),
+    ...has(({ note }) => note !== null, field('note')),
+    ...has(({ forgotten, damaged }) => forgotten === true || damaged === true, STATE),
+  ];
+}
+
 export const run = (command: Command): Promise<void> =>
   withLedger(command, 'read', async (ledger, output) => {
     const entry = ledger.vm(command.opts<{ vm: string }>().vm);
     const rows = captureRows(entry, (await damagedCaptures(ledger)).get(entry.vm));
-    const hasState = rows.some(({ forgotten, damaged }) => forgotten === true || damaged === true);
-    output.rows(rows, hasState ? [...CAPTURE_COLUMNS, STATE] : CAPTURE_COLUMNS);
+    output.rows(rows, columnsOf(rows));
     if (entry.lostTail !== null)
       warn(
         command,

@@ -2,10 +2,18 @@
 
 import type { Command } from 'commander';
 import { checkpointRow } from '../../rows/capture-rows.ts';
-import { field, numeric } from '../output.ts';
+import { field, numeric, type Column } from '../output.ts';
 import { withLedger } from '../session.ts';
 
 export const declare = (command: Command): Command => command.option('--vm <name>', 'of one VM');
+
+const COLUMNS: readonly Column[] = [
+  field('vm'),
+  field('name'),
+  numeric('capture'),
+  numeric('position'),
+  field('time'),
+];
 
 export const run = (command: Command): Promise<void> =>
   withLedger(command, 'read', async (ledger, output) => {
@@ -14,12 +22,7 @@ export const run = (command: Command): Promise<void> =>
     const rows = entries.flatMap((entry) =>
       entry.checkpoints.map((checkpoint) => checkpointRow(entry.vm, checkpoint)),
     );
-    output.rows(rows, [
-      field('vm'),
-      field('name'),
-      numeric('capture'),
-      numeric('position'),
-      field('time'),
-    ]);
+    const hasNote = rows.some(({ note }) => note !== null);
+    output.rows(rows, hasNote ? [...COLUMNS, field('note')] : COLUMNS);
     return Promise.resolve();
   });

@@ -1,9 +1,12 @@
 // `record image`: each file is one capture, in order.
 
 import type { Command } from 'commander';
+import type { Attachment } from '../../../../domain/values/attachment.ts';
+import { attachmentOfFile } from '../../../wiring/attachments.ts';
 import { recordImages } from '../../../wiring/record.ts';
 import type { Ledger } from '../../../wiring/ledger.ts';
 import { type CaptureRow } from '../../../../projections/models/catalogue.ts';
+import { collected } from '../argument-values.ts';
 import { UsageError } from '../failure.ts';
 import { interruptible } from '../interruption.ts';
 import {
@@ -23,6 +26,12 @@ export const declare = (command: Command): Command =>
       .requiredOption('--vm <name>', 'the VM they are of'),
   )
     .option('--time <time>', "time of the captures (default: each file's modification time)")
+    .option(
+      '--with <name=file>',
+      'keep a file of up to 64 MiB beside the capture; may be repeated',
+      collected,
+    )
+    .option('--note <text>', 'what to say of the captures, up to 1 KiB')
     .option('--format <format>', 'raw or qemu (default: recognised)')
     .option('--diff', 'sparse files on top of the capture before: their holes did not change')
     .option('--full', 'holes of sparse files are zeros, however many');
@@ -44,18 +53,51 @@ function timeOf(ledger: Ledger, text: string): number {
   return point.timeMs;
 }
 
+/** The files that are to be kept beside the capture. */
+async function attachmentsOf(given: readonly string[] | undefined): Promise<readonly Attachment[]> {
+  const attachments: Attachment[] = [];
+  for (const text of given ?? []) {
+    const at = text.indexOf('=');
+    if (at < 1 || at === text.length - 1)
+      throw new UsageError(`--with ${JSON.stringify(text)}: NAME=FILE was expected`);
+    attachments.push(await attachmentOfFile(text.slice(0, at), text.slice(at + 1)));
+  }
+  return attachments;
+}
+
 export async function run(command: Command): Promise<void> {
   const options = command.opts<
-    RecordOptions & { time?: string; format?: string; diff?: boolean; full?: boolean }
+    RecordOptions & {
+      time?: string;
+      format?: string;
+      diff?: boolean;
+      full?: boolean;
+      with?: string[];
+      note?: string;
+    }
   >();
   const format = formatOf(options.format);
   const isDifference = options.diff === true;
   if (isDifference && options.full === true)
     throw new UsageError('--diff and --full say opposite things of the holes of a file');
+  const { note } = options;
+  if (options.with !== undefined && command.args.length > 1)
+    throw new UsageError(
+      `--with keeps a file beside one capture, and ${command.args.length} images are given: name one`,
+    );
+  const attachments = await attachmentsOf(options.with);
+  const beside = { attachments, ...(note === undefined ? {} : { note }) };
   await withLedger(command, recordMode(options), async (ledger, output) => {
     const progress = progressOf(command, 'recording');
     const timeMs = options.time === undefined ? null : timeOf(ledger, options.time);
-    const request = { files: command.args, timeMs, isDifference, ...format, stdin: process.stdin };
+    const request = {
+      files: command.args,
+      timeMs,
+      isDifference,
+      beside,
+      ...format,
+      stdin: process.stdin,
+    };
     const recorded = new RecordedCaptures(output, options.vm);
     const told = (): string =>
       `${recorded.count} of ${command.args.length} captures are in the ledger, and the rest is not`;

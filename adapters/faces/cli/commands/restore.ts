@@ -9,7 +9,10 @@ import {
   restoreToFile,
   restoreToStream,
   type RestoreFormat,
+  type VmPoint,
 } from '../../../wiring/restore.ts';
+import { readyAttachments } from '../../../wiring/attachments.ts';
+import type { Ledger } from '../../../wiring/ledger.ts';
 import { memoryMapOf } from '../../../../projections/models/page-tables.ts';
 import { EXIT_DAMAGE, UsageError } from '../failure.ts';
 import { interruptible } from '../interruption.ts';
@@ -33,6 +36,7 @@ export const declare = (command: Command): Command =>
       '--layout <layout>',
       'of a raw image: physical (RAM at its guest-physical addresses) or packed (default: as tools expect it)',
     )
+    .option('--with <folder>', 'give back what was kept beside the capture into this folder too')
     .option('--force', 'replace an existing file')
     .addOption(
       new Option('--damaged <how>', 'what becomes of pages that are lost').choices(['zero']),
@@ -73,16 +77,45 @@ function layoutText({ name, leftOut }: RawLayout, { blocks }: MemoryMap): string
   return missed.length === 0 ? at : `${at}; without ${named} (--format qemu has all)`;
 }
 
+/**
+ * Restores memory, and gives back what was kept beside it: written before, named after it. Gives the
+ * paths.
+ */
+async function restoreBeside(
+  of: { readonly ledger: Ledger; readonly point: VmPoint; readonly options: RestoreOptions },
+  restoreMemory: () => Promise<void>,
+): Promise<readonly string[]> {
+  const { ledger, point, options } = of;
+  const { with: folder, force: isForced = false } = options;
+  if (folder === undefined) {
+    await restoreMemory();
+    return [];
+  }
+  const ready = await readyAttachments(ledger, point, { folder, isForced });
+  try {
+    await restoreMemory();
+    await ready.place();
+  } catch (thrown) {
+    await ready.discard();
+    throw thrown;
+  }
+  return ready.paths;
+}
+
+interface RestoreOptions {
+  readonly vm: string;
+  readonly at: string;
+  readonly to: string;
+  readonly format: string;
+  readonly layout?: string;
+  readonly force?: boolean;
+  readonly damaged?: string;
+  readonly with?: string;
+}
+
 export async function run(command: Command): Promise<void> {
-  const { vm, at, to, format, layout, force, damaged } = command.opts<{
-    vm: string;
-    at: string;
-    to: string;
-    format: string;
-    layout?: string;
-    force?: boolean;
-    damaged?: string;
-  }>();
+  const options = command.opts<RestoreOptions>();
+  const { vm, at, to, format, layout, force, damaged } = options;
   if (!isFormat(format))
     throw new UsageError(
       `the format ${JSON.stringify(format)} is not known: raw or qemu was expected`,
@@ -98,7 +131,7 @@ export async function run(command: Command): Promise<void> {
     const lost: number[] = [];
     const told = (): string =>
       to === '-' ? 'what was written is not whole' : `nothing was written to ${to}`;
-    await interruptible(told, (step) => {
+    const paths = await interruptible(told, (step) => {
       const onProgress = ({ pages, pageCount }: { pages: number; pageCount: number }): void => {
         step();
         progress.bytes(pages * PAGE_BYTES, pageCount * PAGE_BYTES);
@@ -112,14 +145,18 @@ export async function run(command: Command): Promise<void> {
         onProgress,
         ...(damaged === undefined ? {} : { onLost }),
       };
-      return to === '-'
-        ? restoreToStream(ledger, point, { ...target, writable: process.stdout })
-        : restoreToFile(ledger, point, { ...target, path: to, isForced: force ?? false });
+      return restoreBeside({ ledger, point, options }, () =>
+        to === '-'
+          ? restoreToStream(ledger, point, { ...target, writable: process.stdout })
+          : restoreToFile(ledger, point, { ...target, path: to, isForced: force ?? false }),
+      );
     }).finally(() => progress.clear());
     if (lost.length > 0) process.exitCode = EXIT_DAMAGE;
     for (const stretch of stretchesOf(lost))
       if (output.isJson && to !== '-') output.json({ vm, capture: row.capture, ...stretch });
       else warn(command, lostText(stretch));
+    if (options.with !== undefined && paths.length === 0)
+      warn(command, `nothing was kept beside ${vm}@${row.capture}`);
     if (to === '-') return;
     const seconds = ((performance.now() - started) / 1000).toFixed(2);
     const pages = laid?.pages ?? pageCountOf(memoryMapOf(point));
@@ -134,8 +171,10 @@ export async function run(command: Command): Promise<void> {
       pages,
       lost: lost.length,
       bytes,
+      attachments: paths,
     });
     const how = laid === null ? '' : layoutText(laid, memoryMapOf(point));
     output.say(`${vm}@${row.capture} restored to ${to}: ${bytesText(bytes)} in ${seconds} s${how}`);
+    if (paths.length > 0) output.say(`kept beside it: ${paths.join(', ')}`);
   });
 }
