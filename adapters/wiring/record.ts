@@ -243,10 +243,12 @@ export const recordImages = (
 
 /** What `recordGuest` records: the live guest of a QMP socket, at every tick. */
 export interface GuestRequest {
-  /** Path of the guest's QMP socket, or its address in QEMU's words. */
+  /** Path of the guest's QMP socket, its address in QEMU's words, or `libvirt:DOMAIN`. */
   readonly qmp: string;
   /** Where the socket that QEMU sends to is made; absent: where temporary files are. */
   readonly socketFolder?: string;
+  /** How QEMU reaches this program: `unix` (a socket in a folder; the default) or `tcp`. */
+  readonly stream?: 'unix' | 'tcp';
   readonly everyMs: number;
   /** Captures to take; null: until stopped. */
   readonly count: number | null;
@@ -295,11 +297,12 @@ async function* atTicks(
   request: GuestRequest,
   listener: GuestListener,
 ): AsyncGenerator<GuestSource> {
-  const { qmp, folder, socketFolder, signal } = request;
+  const { qmp, folder, socketFolder, stream, signal } = request;
   const count = request.count ?? Infinity;
   const where = {
     ...(folder === undefined ? {} : { folder }),
     ...(socketFolder === undefined ? {} : { socketFolder }),
+    ...(stream === undefined ? {} : { stream }),
   };
   const guest = toldOf(
     await run(LIVE_GUESTS.qmp({ qmp, clock: ledger.clock, ...where })),

@@ -1,18 +1,17 @@
 // What a recorder and the guard of its guest say to each other.
 
 import type { MigrationSettings } from './migration-control.ts';
+import type { ListenAt } from './stream-place.ts';
 
 /** A capture that begins: what the guard must know to bring it to an end by itself. */
 export interface Watch {
   readonly kind: 'begin';
-  /** Path of the QMP socket, for messages. */
+  /** The address of the monitor: messages call it so, and libvirt's is reached by it. */
   readonly qmp: string;
-  /** The folder that goes when the capture has ended. */
-  readonly folder: string;
-  /** Where in it QEMU connects to. */
-  readonly socket: string;
-  /** The user QEMU runs as; absent: not known. */
-  readonly uid?: number;
+  /** The folder that goes when the capture has ended; null: none. */
+  readonly folder: string | null;
+  /** Where QEMU connects to. */
+  readonly listen: ListenAt;
   readonly wasRunning: boolean;
   /** A background snapshot must be read to its end; a migration may be cancelled first. */
   readonly isCancellable: boolean;
@@ -29,7 +28,8 @@ export type ToGuard =
   | { readonly kind: 'give up' };
 
 export type FromGuard =
-  | { readonly kind: 'listening' }
+  /** At that port, where it listens at one. */
+  | { readonly kind: 'listening'; readonly port: number }
   /** It cannot listen; the system's code and sentence. */
   | { readonly kind: 'deaf'; readonly code: string; readonly sentence: string }
   /** QEMU has connected: the stream's socket comes with this. */
@@ -43,3 +43,5 @@ export type FromGuard =
 /** How often a recorder says that it is alive, and after what silence it is taken for frozen. */
 export const ALIVE_EVERY_MS = 500;
 export const FROZEN_AFTER_MS = 5_000;
+/** The same of a recorder that the kernel says was stopped (SIGSTOP, Ctrl-Z, a debugger). */
+export const STOPPED_AFTER_MS = 1_000;

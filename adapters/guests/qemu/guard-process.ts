@@ -4,15 +4,23 @@
 // recorder lives the guard reads neither. Once the recorder is gone, gives up or stands still, the
 // guard reads the stream to its end, lets a guest run that ran, and puts QEMU's settings back.
 
-import { Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import { rmSync } from 'node:fs';
 import { errnoOf } from '../../files/failures.ts';
 import { isLedgerError } from '../../../domain/values/ledger-error.ts';
 import { sentenceOf } from './failure.ts';
-import { FROZEN_AFTER_MS, type FromGuard, type ToGuard, type Watch } from './guard-messages.ts';
+import {
+  FROZEN_AFTER_MS,
+  STOPPED_AFTER_MS,
+  type FromGuard,
+  type ToGuard,
+  type Watch,
+} from './guard-messages.ts';
 import * as migration from './migration-control.ts';
-import { ListeningSocket } from './private-socket.ts';
-import { adoptQmp, type QmpClient } from './qmp-client.ts';
+import { adoptMonitor } from './monitors.ts';
+import { isStopped } from './qemu-process.ts';
+import type { Qmp } from './qmp.ts';
+import { listenAt } from './stream-place.ts';
 
 const QMP_DESCRIPTOR = 3;
 const LOOK_EVERY_MS = 250;
@@ -32,16 +40,18 @@ const say = (message: FromGuard, socket?: Socket): Promise<void> =>
     else process.send?.(message, socket, { keepOpen: true }, whenSent);
   });
 
+type Listening = Awaited<ReturnType<typeof listenAt>>;
+
 /** A capture that is watched. */
 class Watched {
   readonly #watch: Watch;
-  readonly #listening: ListeningSocket;
+  readonly #listening: Listening;
   #stream: Socket | null = null;
   #isTaken = false;
   #heardMs = performance.now();
   readonly #look: NodeJS.Timeout;
 
-  private constructor(watch: Watch, listening: ListeningSocket) {
+  private constructor(watch: Watch, listening: Listening) {
     this.#watch = watch;
     this.#listening = listening;
     listening.onConnection((stream) => this.#connected(stream));
@@ -49,9 +59,11 @@ class Watched {
   }
 
   static async begin(watch: Watch): Promise<Watched> {
-    const { socket: path, uid } = watch;
-    const listening = await ListeningSocket.listen({ path, ...(uid === undefined ? {} : { uid }) });
-    return new Watched(watch, listening);
+    return new Watched(watch, await listenAt(watch.listen));
+  }
+
+  get port(): number {
+    return this.#listening.port;
   }
 
   hear(): void {
@@ -74,8 +86,7 @@ class Watched {
     clearInterval(this.#look);
     void say({ kind: 'taken' });
     const drained = this.#drain();
-    const socket = new Socket({ fd: QMP_DESCRIPTOR });
-    const qmp = adoptQmp({ socket, path: this.#watch.qmp });
+    const qmp = adoptMonitor(this.#watch.qmp, QMP_DESCRIPTOR);
     try {
       await this.#putBack(qmp);
     } catch (error) {
@@ -84,12 +95,13 @@ class Watched {
       await drained;
     }
     this.#listening.close();
-    rmSync(this.#watch.folder, { recursive: true, force: true });
+    const { folder } = this.#watch;
+    if (folder !== null) rmSync(folder, { recursive: true, force: true });
     await Promise.race([say({ kind: 'settled' }), migration.delay(LAST_WORD_MS)]);
     process.exit();
   }
 
-  async #putBack(qmp: QmpClient): Promise<void> {
+  async #putBack(qmp: Qmp): Promise<void> {
     const { wasRunning, isCancellable, settings } = this.#watch;
     for (;;) {
       try {
@@ -125,8 +137,9 @@ class Watched {
   }
 
   #lookAtRecorder(): void {
-    if (this.#stream === null || performance.now() - this.#heardMs < FROZEN_AFTER_MS) return;
-    void this.takeOver();
+    const silentMs = performance.now() - this.#heardMs;
+    if (this.#stream === null || silentMs < STOPPED_AFTER_MS) return;
+    if (silentMs >= FROZEN_AFTER_MS || isStopped(process.ppid)) void this.takeOver();
   }
 }
 
@@ -138,7 +151,7 @@ async function take(message: ToGuard): Promise<void> {
     case 'begin':
       try {
         watched = await Watched.begin(message);
-        void say({ kind: 'listening' });
+        void say({ kind: 'listening', port: watched.port });
         // The recorder may have gone while the socket was made.
         if (!process.connected) await watched.takeOver();
       } catch (error) {

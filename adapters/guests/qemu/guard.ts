@@ -8,7 +8,7 @@ import { Socket } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import { LedgerError } from '../../../domain/values/ledger-error.ts';
 import { ALIVE_EVERY_MS, type FromGuard, type ToGuard, type Watch } from './guard-messages.ts';
-import type { QmpClient } from './qmp-client.ts';
+import type { Qmp } from './qmp.ts';
 
 const ENTRY = fileURLToPath(new URL('./guard-process.js', import.meta.url));
 
@@ -16,18 +16,19 @@ type Heard = Exclude<FromGuard['kind'], 'stream' | 'taken'>;
 
 export class Guard {
   readonly #child: ChildProcess;
-  readonly #qmp: QmpClient;
+  readonly #qmp: Qmp;
   #alive: NodeJS.Timeout | undefined;
   #isGone = false;
   #isLeft = false;
   #taken: LedgerError | null = null;
   #stream: Socket | null = null;
   #deaf = '';
+  #port = 0;
   readonly #heard = new Set<Heard>();
   /** Those who wait, and look again at what has changed. */
   readonly #waiting = new Set<() => void>();
 
-  private constructor(child: ChildProcess, qmp: QmpClient) {
+  private constructor(child: ChildProcess, qmp: Qmp) {
     this.#child = child;
     this.#qmp = qmp;
     child.on('message', (message: FromGuard, socket: unknown) => this.#hear(message, socket));
@@ -42,13 +43,13 @@ export class Guard {
   }
 
   /** Starts a guard that shares the connection. */
-  static start(qmp: QmpClient): Guard {
-    const child = qmp.share((socket) =>
+  static start(qmp: Qmp): Guard {
+    const child = qmp.share((descriptor) =>
       spawn(process.execPath, [ENTRY, qmp.path], {
         detached: true,
         cwd: '/',
         // Not our standard error: whoever reads that would wait for the guard.
-        stdio: ['ignore', 'ignore', 'ignore', socket, 'ipc'],
+        stdio: ['ignore', 'ignore', 'ignore', descriptor, 'ipc'],
       }),
     );
     return new Guard(child, qmp);
@@ -67,24 +68,27 @@ export class Guard {
     return this.#taken;
   }
 
-  /** Begins to watch a capture: from here on the guest is looked after. */
-  async begin(watch: Watch): Promise<void> {
+  /** Begins to watch a capture: from here on the guest is looked after. The port it listens at. */
+  async begin(watch: Watch): Promise<number> {
     this.#stream = null;
     this.#heard.clear();
     this.#say(watch);
     await this.#until(
       () => this.#isGone || this.#heard.has('listening') || this.#heard.has('deaf'),
     );
+    const { folder } = watch;
+    const where = folder === null ? '' : ` in ${folder}`;
     if (!this.#heard.has('listening'))
       throw new LedgerError(
         'IO_FAILED',
         `${this.#qmp.path}: the process that guards the guest while it is recorded ` +
-          `${this.#isGone ? 'ended' : `cannot make a socket in ${watch.folder} (${this.#deaf})`}; ` +
+          `${this.#isGone ? 'ended' : `cannot make a socket${where} (${this.#deaf})`}; ` +
           'the guest was not touched',
-        { path: this.#qmp.path, folder: watch.folder },
+        { path: this.#qmp.path, ...(folder === null ? {} : { folder }) },
       );
     this.#alive = setInterval(() => this.#say({ kind: 'alive' }), ALIVE_EVERY_MS);
     this.#alive.unref();
+    return this.#port;
   }
 
   /** QEMU's connection; STREAM_TRUNCATED where there is none within `timeoutMs`. */
@@ -147,6 +151,9 @@ export class Guard {
         this.#heard.add('deaf');
         break;
       case 'listening':
+        this.#port = message.port;
+        this.#heard.add('listening');
+        break;
       case 'ended':
       case 'settled':
         this.#heard.add(message.kind);

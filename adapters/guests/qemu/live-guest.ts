@@ -16,15 +16,14 @@ import { Guard } from './guard.ts';
 import * as migration from './migration-control.ts';
 import type { MigrationSettings } from './migration-control.ts';
 import { MigrationOutcome } from './migration-outcome.ts';
+import { connectMonitor } from './monitors.ts';
 import { PauseLog } from './pause-log.ts';
-import { PrivateFolder } from './private-socket.ts';
-import { processOfSocket } from './qemu-process.ts';
 import type { FoundProcess } from './qemu-process.ts';
-import { connectQmp } from './qmp-client.ts';
-import type { QmpClient } from './qmp-client.ts';
+import type { Qmp } from './qmp.ts';
 import { rangesOfFlatView } from './ram-blocks.ts';
 import type { Spool } from './spool.ts';
 import { checkRunState } from './run-states.ts';
+import { makeStreamPlace, type LiveStream } from './stream-place.ts';
 import { readStream } from './stream-reader.ts';
 import type { GuestState } from './stream-layout.ts';
 
@@ -33,8 +32,8 @@ export type LiveMode = 'background' | 'migrate';
 
 export interface LiveCapture extends GuestState {
   readonly mode: LiveMode;
-  /** How long the guest stood still, by QEMU's own times; 0 for a guest that was paused. */
-  readonly pauseMs: number;
+  /** How long the guest stood still, by QEMU's own times; 0 for one that was paused, null: not told. */
+  readonly pauseMs: number | null;
   /** Whether the guest ran when it was captured. */
   readonly wasRunning: boolean;
 }
@@ -44,6 +43,8 @@ export interface GuestOptions {
   readonly qmp: string;
   /** Where the socket for the stream is made; absent: where temporary files are, for QEMU too. */
   readonly socketFolder?: string;
+  /** How QEMU reaches us; absent: a unix socket. */
+  readonly stream?: LiveStream;
   /** `auto`, or absent: background where QEMU allows it. */
   readonly mode?: LiveMode | 'auto';
   readonly connectTimeoutMs?: number;
@@ -52,15 +53,17 @@ export interface GuestOptions {
 /** Connects to a running QEMU. */
 export const connectGuest = (options: GuestOptions): TaskEither<LedgerError, LiveGuest> =>
   attempt(`cannot connect to ${options.qmp}`, async () => {
-    const { qmp: path, connectTimeoutMs, socketFolder } = options;
-    const qmp = await connectQmp(
+    const { qmp: path, connectTimeoutMs } = options;
+    const qmp = await connectMonitor(
       connectTimeoutMs === undefined ? { path } : { path, connectTimeoutMs },
     );
-    return new LiveGuest(qmp, options.mode ?? 'auto', socketFolder);
+    return new LiveGuest(qmp, options);
   });
 
 const CONNECTION_TIMEOUT_MS = 10_000;
 const PROGRESS_EVERY_MS = 100;
+/** The same where no event tells the end. */
+const PROGRESS_ASKED_EVERY_MS = 5;
 /** A migration with more passes, or longer, does not converge by itself. */
 const PASSES_MAX = 4;
 const MIGRATION_MS_MAX = 5_000;
@@ -78,8 +81,11 @@ const Disks = t.array(
 
 /** A guest we are connected to. One capture at a time. */
 export class LiveGuest {
-  readonly #qmp: QmpClient;
-  readonly #socketFolder: string | undefined;
+  readonly #qmp: Qmp;
+  readonly #where: {
+    readonly within?: string | undefined;
+    readonly stream?: LiveStream | undefined;
+  };
   #mode: LiveMode | 'auto';
   #process: FoundProcess | null = null;
   #ranges: readonly PhysicalRange[] | null = null;
@@ -88,9 +94,10 @@ export class LiveGuest {
   #busy = false;
   #guard: Guard | null = null;
 
-  constructor(qmp: QmpClient, mode: LiveMode | 'auto', socketFolder: string | undefined) {
+  constructor(qmp: Qmp, options: GuestOptions) {
+    const { socketFolder, stream, mode = 'auto' } = options;
     this.#qmp = qmp;
-    this.#socketFolder = socketFolder;
+    this.#where = { within: socketFolder, stream };
     this.#mode = mode;
     qmp.onEvent(({ event }) => {
       if (event === 'RESUME' || event === 'RESET') this.#still = null;
@@ -141,7 +148,7 @@ export class LiveGuest {
   }
 
   async #findProcess(): Promise<FoundProcess> {
-    this.#process ??= await processOfSocket(this.#qmp.path);
+    this.#process ??= await this.#qmp.process();
     return this.#process;
   }
 
@@ -163,7 +170,8 @@ export class LiveGuest {
     const settings = await migration.settingsOf(this.#qmp);
     const captured = await this.#captureInSomeMode({ spool, settings, wasRunning });
     const capture = { ...captured, ...(await this.#refined(captured)) };
-    this.#still = wasRunning ? null : { spool, capture };
+    // Without events nothing would tell that it ran.
+    this.#still = wasRunning || !this.#qmp.hasEvents ? null : { spool, capture };
     return capture;
   }
 
@@ -173,7 +181,8 @@ export class LiveGuest {
    */
   #captureAgain(spool: Spool): LiveCapture {
     const still = this.#still;
-    if (still !== null && still.spool === spool && spool.holds(still.capture.image)) {
+    const isTold = still !== null && this.#qmp.hasEvents;
+    if (isTold && still.spool === spool && spool.holds(still.capture.image)) {
       return still.capture;
     }
     throw new LedgerError(
@@ -201,33 +210,34 @@ export class LiveGuest {
 
   async #captureInMode(mode: LiveMode, request: LiveRequest): Promise<LiveCapture> {
     assert(mode !== 'background' || request.wasRunning, 'only running guests are snapshotted');
-    const { process: found } = await this.#findProcess();
-    const owner = found === null ? {} : { uid: found.uid };
-    const folder = new PrivateFolder({
-      ...(this.#socketFolder === undefined ? {} : { within: this.#socketFolder }),
-      ...(found === null ? {} : { seenBy: found.pid }),
+    const { within, stream } = this.#where;
+    const place = makeStreamPlace({
+      stream: stream ?? 'unix',
+      ...(within === undefined ? {} : { within }),
+      found: await this.#findProcess(),
+      label: this.#qmp.path,
     });
     try {
       const guard = this.#guardNow();
-      await guard.begin({
+      const port = await guard.begin({
         kind: 'begin',
         qmp: this.#qmp.path,
-        folder: folder.path,
-        socket: folder.socket('migration.sock'),
-        ...owner,
+        folder: place.folder,
+        listen: place.listen,
         wasRunning: request.wasRunning,
         isCancellable: mode === 'migrate',
         settings: request.settings,
       });
+      const uri = place.uri(port);
       try {
-        const captured = await this.#captureGuarded({ ...request, mode, guard, folder });
+        const captured = await this.#captureGuarded({ ...request, mode, guard, uri });
         await guard.end();
         return captured;
       } catch (error) {
         throw await this.#afterFailure(error, { ...request, guard });
       }
     } finally {
-      folder.remove();
+      place.remove();
     }
   }
 
@@ -315,16 +325,17 @@ export class LiveGuest {
 
   /** Starts the migration and stays with it until it is complete and the guest goes on. */
   async #finish(request: GuardedRequest, outcome: MigrationOutcome): Promise<void> {
-    const { mode, folder, wasRunning } = request;
-    await this.#qmp.execute('migrate', { uri: `unix:${folder.seen('migration.sock')}` });
+    const { mode, uri, wasRunning } = request;
+    await this.#qmp.execute('migrate', { uri });
     const started = performance.now();
     let forced = mode === 'background';
     for (;;) {
-      const status = await outcome.within(PROGRESS_EVERY_MS);
+      const { hasEvents } = this.#qmp;
+      const status = await outcome.within(hasEvents ? PROGRESS_EVERY_MS : PROGRESS_ASKED_EVERY_MS);
       if (status === 'completed') break;
       const progress = await migration.progressOf(this.#qmp);
       if (progress.status === 'completed') break;
-      if (migration.isIdle(progress)) throw this.#failed(progress, folder.path);
+      if (migration.isIdle(progress)) throw this.#failed(progress, uri);
       const late = performance.now() - started > MIGRATION_MS_MAX;
       if (!forced && (late || progress.passes > PASSES_MAX)) {
         await migration.forceCompletion(this.#qmp);
@@ -334,12 +345,13 @@ export class LiveGuest {
     if (mode === 'migrate' && wasRunning) await migration.continueGuest(this.#qmp);
   }
 
-  #failed(progress: migration.MigrationProgress, folder: string): LedgerError {
+  #failed(progress: migration.MigrationProgress, uri: string): LedgerError {
     const reason = progress.error ?? 'it gives no reason';
-    const isUnseen = /connect.*(?:No such file|Permission denied)/u.test(reason);
+    const isUnseen = /connect.*(?:No such file|Permission denied|refused)/u.test(reason);
     const way = isUnseen
-      ? ` (QEMU does not see ${folder}, as in a container, under PrivateTmp or AppArmor: give a ` +
-        'folder that both see and may use, with --socket-dir)'
+      ? ` (QEMU does not reach ${uri}, as in a container, under PrivateTmp or AppArmor: give a ` +
+        'folder that both see and may use, with --socket-dir, or --stream tcp where both share ' +
+        "the host's network)"
       : '';
     return new LedgerError(
       'QMP_REFUSED',
@@ -373,7 +385,8 @@ interface LiveRequest {
 interface GuardedRequest extends LiveRequest {
   readonly mode: LiveMode;
   readonly guard: Guard;
-  readonly folder: PrivateFolder;
+  /** Where QEMU migrates to. */
+  readonly uri: string;
 }
 
 const isRefusal = (thrown: unknown): boolean =>

@@ -4,7 +4,7 @@
 import * as t from 'io-ts';
 import { LedgerError } from '../../../domain/values/ledger-error.ts';
 import { sentenceOf } from './failure.ts';
-import type { QmpClient } from './qmp-client.ts';
+import type { Qmp } from './qmp.ts';
 
 const Status = t.type({ status: t.string });
 const Progress = t.partial({
@@ -52,11 +52,11 @@ export const delay = (ms: number): Promise<void> =>
   });
 
 /** QEMU's word for what the guest does: `running`, `paused`, `postmigrate`, ... */
-export async function runStateNow(qmp: QmpClient): Promise<string> {
+export async function runStateNow(qmp: Qmp): Promise<string> {
   return (await qmp.ask('query-status', Status)).status;
 }
 
-export async function progressOf(qmp: QmpClient): Promise<MigrationProgress> {
+export async function progressOf(qmp: Qmp): Promise<MigrationProgress> {
   const answer = await qmp.ask('query-migrate', Progress);
   return {
     status: answer.status ?? 'none',
@@ -65,7 +65,7 @@ export async function progressOf(qmp: QmpClient): Promise<MigrationProgress> {
   };
 }
 
-export async function settingsOf(qmp: QmpClient): Promise<MigrationSettings> {
+export async function settingsOf(qmp: Qmp): Promise<MigrationSettings> {
   return {
     capabilities: await qmp.ask('query-migrate-capabilities', Capabilities),
     parameters: await qmp.ask('query-migrate-parameters', Parameters),
@@ -74,7 +74,7 @@ export async function settingsOf(qmp: QmpClient): Promise<MigrationSettings> {
 
 /** Every capability off but the named ones: most of the others change what the stream holds. */
 export async function setOnly(
-  qmp: QmpClient,
+  qmp: Qmp,
   settings: MigrationSettings,
   wanted: readonly string[],
 ): Promise<void> {
@@ -89,7 +89,7 @@ export async function setOnly(
   await qmp.execute('migrate-set-capabilities', { capabilities });
 }
 
-export async function setQuick(qmp: QmpClient): Promise<void> {
+export async function setQuick(qmp: Qmp): Promise<void> {
   await qmp.execute('migrate-set-parameters', {
     'max-bandwidth': BANDWIDTH_BYTES_MAX,
     'downtime-limit': DOWNTIME_LIMIT_MS,
@@ -97,12 +97,12 @@ export async function setQuick(qmp: QmpClient): Promise<void> {
 }
 
 /** Makes a migration that does not converge end with the pass under way. */
-export async function forceCompletion(qmp: QmpClient): Promise<void> {
+export async function forceCompletion(qmp: Qmp): Promise<void> {
   await qmp.execute('migrate-set-parameters', { 'downtime-limit': DOWNTIME_LIMIT_MS_MAX });
 }
 
 /** Everything `setOnly` and `setQuick` may have changed, as it was. */
-export async function restoreSettings(qmp: QmpClient, settings: MigrationSettings): Promise<void> {
+export async function restoreSettings(qmp: Qmp, settings: MigrationSettings): Promise<void> {
   const now = await qmp.ask('query-migrate-capabilities', Capabilities);
   const changed = settings.capabilities.filter(({ capability, state }) =>
     now.some((other) => other.capability === capability && other.state !== state),
@@ -117,7 +117,7 @@ export async function restoreSettings(qmp: QmpClient, settings: MigrationSetting
 
 /** Waits until no migration is under way; what it ended as. */
 export async function untilIdle(
-  qmp: QmpClient,
+  qmp: Qmp,
   { timeoutMs = SETTLE_TIMEOUT_MS, pollMs = POLL_MS } = {},
 ): Promise<MigrationProgress> {
   const limit = performance.now() + timeoutMs;
@@ -140,7 +140,7 @@ export async function untilIdle(
  * Lets a guest run again. Just after a migration QEMU may refuse because the migration "is not
  * finalized yet": that, and only that, is tried again.
  */
-export async function continueGuest(qmp: QmpClient): Promise<void> {
+export async function continueGuest(qmp: Qmp): Promise<void> {
   const limit = performance.now() + SETTLE_TIMEOUT_MS;
   for (;;) {
     try {
@@ -155,6 +155,6 @@ export async function continueGuest(qmp: QmpClient): Promise<void> {
 }
 
 /** Lets a guest run that a capture stopped; any other is left as it is. */
-export async function letRun(qmp: QmpClient): Promise<void> {
+export async function letRun(qmp: Qmp): Promise<void> {
   if (STOPPED_BY_CAPTURE.has(await runStateNow(qmp))) await continueGuest(qmp);
 }

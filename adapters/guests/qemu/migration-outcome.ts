@@ -1,13 +1,13 @@
 // The end of a migration, from QEMU's events.
 
-import type { QmpClient, QmpEvent } from './qmp-client.ts';
+import type { Qmp, QmpEvent } from './qmp.ts';
 
 export class MigrationOutcome {
   readonly #stop: () => void;
   #status: string | null = null;
   #wake: (() => void) | null = null;
 
-  constructor(qmp: QmpClient) {
+  constructor(qmp: Qmp) {
     this.#stop = qmp.onEvent((event: QmpEvent) => {
       const status = event.event === 'MIGRATION' ? event.data['status'] : null;
       if (status !== 'completed' && status !== 'failed' && status !== 'cancelled') return;

@@ -91,6 +91,8 @@ function admit({ path, uid }: { readonly path: string; readonly uid?: number }):
 /** A socket that waits for one connection, and reads nothing of it. */
 export class ListeningSocket {
   readonly path: string;
+  /** It has none. */
+  readonly port = 0;
   readonly #server: Server = createServer({ pauseOnConnect: true });
 
   private constructor(path: string) {

@@ -1,6 +1,7 @@
 // The process behind a QMP socket, for what QMP does not tell: its command line. The way goes from
 // the socket's path over its inode in /proc/net/unix to the process that has it open.
 
+import { readFileSync } from 'node:fs';
 import { readdir, readFile, readlink, realpath, stat } from 'node:fs/promises';
 import { basename, isAbsolute, resolve } from 'node:path';
 
@@ -40,7 +41,7 @@ export async function processOfSocket(path: string): Promise<FoundProcess> {
     for (const socket of sockets) {
       if (!inodes.has(socket.inode)) continue;
       const bound = await boundPath(entry, socket.path);
-      if (bound === wanted) return describe(entry);
+      if (bound === wanted) return processOf(entry);
     }
   }
   return absent(
@@ -50,7 +51,8 @@ export async function processOfSocket(path: string): Promise<FoundProcess> {
 
 const absent = (reason: string): FoundProcess => ({ process: null, reason });
 
-async function describe(pid: string): Promise<FoundProcess> {
+/** The process of that number. */
+export async function processOf(pid: string): Promise<FoundProcess> {
   try {
     const line = await readFile(`/proc/${pid}/cmdline`, 'utf8');
     const { uid } = await stat(`/proc/${pid}`);
@@ -74,7 +76,7 @@ async function socketsNamed(name: string): Promise<readonly BoundSocket[]> {
 }
 
 /** Inodes of a process's sockets; null where they are not shown to us. */
-async function socketInodesOf(pid: string): Promise<ReadonlySet<string> | null> {
+export async function socketInodesOf(pid: string): Promise<ReadonlySet<string> | null> {
   const folder = `/proc/${pid}/fd`;
   let names: readonly string[];
   try {
@@ -95,4 +97,15 @@ async function boundPath(pid: string, path: string): Promise<string> {
   const folder = isAbsolute(path) ? '/' : await readlink(`/proc/${pid}/cwd`).catch(() => '/');
   const absolute = resolve(folder, path);
   return realpath(absolute).catch(() => absolute);
+}
+
+/** Whether a process was stopped by a signal or a debugger; false where that cannot be told. */
+export function isStopped(pid: number): boolean {
+  try {
+    const line = readFileSync(`/proc/${pid}/stat`, 'latin1');
+    // The state follows the name, which may hold anything, in parentheses.
+    return /^\) [Tt]/u.test(line.slice(line.lastIndexOf(')')));
+  } catch {
+    return false;
+  }
 }

@@ -6,10 +6,11 @@
 import { connect } from 'node:net';
 import type { Socket } from 'node:net';
 import * as t from 'io-ts';
-import { isRight } from 'fp-ts/lib/Either.js';
 import { errnoOf } from '../../files/failures.ts';
 import { LedgerError } from '../../../domain/values/ledger-error.ts';
 import { sentenceOf } from './failure.ts';
+import { processOfSocket, type FoundProcess } from './qemu-process.ts';
+import { Qmp, type QmpArguments } from './qmp.ts';
 import { qmpAddressOf, qmpLabelOf, qmpOptionOf, type QmpAddress } from './qmp-address.ts';
 
 /** Longest line taken: `query-qmp-schema`, the longest answer known, has 250 KB. */
@@ -41,14 +42,6 @@ const Event = t.intersection([
   t.partial({ data: t.UnknownRecord }),
 ]);
 
-/** Something QEMU tells unasked. */
-export interface QmpEvent {
-  readonly event: string;
-  readonly data: Readonly<Record<string, unknown>>;
-  /** Milliseconds since 1970 by the clock of QEMU's host, in fractions. */
-  readonly timeMs: number;
-}
-
 interface Pending {
   readonly command: string;
   readonly resolve: (value: unknown) => void;
@@ -65,12 +58,11 @@ export interface QmpOptions {
 }
 
 /** A connection to one QEMU. Made by `connectQmp`. */
-export class QmpClient {
+export class QmpClient extends Qmp {
   readonly path: string;
   readonly #socket: Socket;
   readonly #commandTimeoutMs: number;
   readonly #pending = new Map<number, Pending>();
-  readonly #listeners = new Set<(event: QmpEvent) => void>();
   readonly #parts: string[] = [];
   #partChars = 0;
   #nextId = 1;
@@ -87,6 +79,7 @@ export class QmpClient {
     socket: Socket,
     options: QmpOptions & { readonly onGreeting: ((error: LedgerError | null) => void) | null },
   ) {
+    super();
     this.path = options.path;
     this.#socket = socket;
     this.#commandTimeoutMs = options.commandTimeoutMs ?? COMMAND_TIMEOUT_MS;
@@ -99,21 +92,19 @@ export class QmpClient {
     socket.on('close', () => this.#lose('QMP_LOST', ''));
   }
 
-  /** QEMU's version, as `7.2.22`. */
   get version(): string {
     return this.#version;
   }
 
-  /** Why the connection is no longer of use, or null. */
   get lost(): LedgerError | null {
     return this.#lost;
   }
 
-  /** Runs one command. QMP_REFUSED bears QEMU's own sentence. */
-  execute(
-    command: string,
-    commandArguments: Readonly<Record<string, unknown>> = {},
-  ): Promise<unknown> {
+  get hasEvents(): boolean {
+    return this.#lost === null;
+  }
+
+  execute(command: string, commandArguments: QmpArguments = {}): Promise<unknown> {
     if (this.#lost !== null) return Promise.reject(this.#lost);
     const id = this.#nextId++;
     return new Promise((resolve, reject) => {
@@ -136,26 +127,11 @@ export class QmpClient {
     }, afterMs).unref();
   }
 
-  /** Runs one command and checks the shape of its answer. */
-  async ask<A>(command: string, codec: t.Type<A, unknown>): Promise<A> {
-    const decoded = codec.decode(await this.execute(command));
-    if (isRight(decoded)) return decoded.right;
-    throw this.#error('QMP_PROTOCOL', `: the answer to ${command} has another shape than expected`);
+  process(): Promise<FoundProcess> {
+    return processOfSocket(this.path);
   }
 
-  /** A command of the human monitor, and its text. */
-  async monitor(line: string): Promise<string> {
-    const text = await this.execute('human-monitor-command', { 'command-line': line });
-    return typeof text === 'string' ? text : '';
-  }
-
-  /** Calls back for every event until the returned function is called. */
-  onEvent(listener: (event: QmpEvent) => void): () => void {
-    this.#listeners.add(listener);
-    return () => this.#listeners.delete(listener);
-  }
-
-  /** Lets a new process have the connection too; it is read here all the same. */
+  /** It is read here all the same. */
   share<A>(withSocket: (socket: Socket) => A): A {
     const made = withSocket(this.#socket);
     // Node stops reading what it gives to a child.
@@ -163,14 +139,12 @@ export class QmpClient {
     return made;
   }
 
-  /** Ends the connection, for a process that shares it too. */
   close(): void {
     if (this.#lost === null) this.#socket.end();
     this.#fail(this.#error('QMP_LOST', ': it was closed here'));
     this.#socket.destroySoon();
   }
 
-  /** Has no more to do with the connection, which goes on where it is shared. */
   leave(): void {
     this.#lose('QMP_LOST', ': it was given up here');
   }
@@ -194,6 +168,10 @@ export class QmpClient {
       pending.reject(error);
     }
     this.#pending.clear();
+  }
+
+  protected misshapen(found: string): LedgerError {
+    return this.#error('QMP_PROTOCOL', `: ${found}`);
   }
 
   #error(code: 'QMP_LOST' | 'QMP_PROTOCOL', found: string): LedgerError {
@@ -238,8 +216,7 @@ export class QmpClient {
     if (Event.is(message)) {
       const { seconds, microseconds } = message.timestamp;
       const timeMs = seconds * 1000 + microseconds / 1000;
-      const event = { event: message.event, data: message.data ?? {}, timeMs };
-      for (const listener of this.#listeners) listener(event);
+      this.tell({ event: message.event, data: message.data ?? {}, timeMs });
       return;
     }
     this.#takeAnswer(message);

@@ -21,23 +21,43 @@ export const declare = (command: Command): Command =>
   declareRecording(
     command
       .requiredOption('--vm <name>', 'the VM it is')
-      .requiredOption(
-        '--qmp <socket>',
-        "the guest's QMP socket: a path, unix:PATH or tcp:HOST:PORT",
-      ),
+      .option('--qmp <socket>', "the guest's QMP socket: a path, unix:PATH or tcp:HOST:PORT")
+      .option('--libvirt <domain>', 'a domain of libvirt, whose monitor virsh reaches'),
   )
     .option('--every <duration>', 'time from one capture to the next', '5s')
     .option('--socket-dir <folder>', 'where QEMU connects to; both must see it (default: $TMPDIR)')
+    .option(
+      '--stream <way>',
+      'how QEMU reaches this program: unix (a socket), or tcp (a port of loopback)',
+      'unix',
+    )
     .option('--count <n>', 'captures to take (default: until stopped)', positiveNumber);
 
 /** It goes on when nobody reads what it prints. */
 export const goesOnUnread = true;
 
 interface GuestRecordOptions extends RecordOptions {
-  readonly qmp: string;
+  readonly qmp?: string;
+  readonly libvirt?: string;
   readonly every: string;
   readonly count?: number;
   readonly socketDir?: string;
+  readonly stream: string;
+}
+
+/** The address of the guest's monitor. */
+function monitorOf({ qmp, libvirt }: GuestRecordOptions): string {
+  if ((qmp === undefined) === (libvirt === undefined))
+    throw new UsageError('say which guest: either --qmp SOCKET or --libvirt DOMAIN was expected');
+  return qmp ?? `libvirt:${libvirt}`;
+}
+
+function streamOf({ stream, socketDir }: GuestRecordOptions): 'unix' | 'tcp' {
+  if (stream !== 'unix' && stream !== 'tcp')
+    throw new UsageError(`--stream ${stream} is not known: unix or tcp was expected`);
+  if (stream === 'tcp' && socketDir !== undefined)
+    throw new UsageError('--stream tcp makes no socket, so there is nothing for --socket-dir');
+  return stream;
 }
 
 export async function run(command: Command): Promise<void> {
@@ -45,6 +65,8 @@ export async function run(command: Command): Promise<void> {
   const everyMs = durationMs(options.every);
   if (everyMs === null || everyMs <= 0)
     throw new UsageError(`--every ${options.every} is no duration: 500ms, 5s, 1m were expected`);
+  const qmp = monitorOf(options);
+  const stream = streamOf(options);
   let isSending = false;
   const isHeld = (): boolean => {
     if (isSending) tell(command, 'QEMU is still sending: that is read to its end first');
@@ -58,9 +80,9 @@ export async function run(command: Command): Promise<void> {
       const progress = progressOf(command, 'recording');
       const recorded = new RecordedCaptures(output, options.vm);
       const recorder = recorderOptions(options, (done, total) => progress.bytes(done, total));
-      const { qmp, count = null, socketDir } = options;
+      const { count = null, socketDir } = options;
       const where = socketDir === undefined ? {} : { socketFolder: resolve(socketDir) };
-      const request = { qmp, everyMs, count, signal, ...where };
+      const request = { qmp, stream, everyMs, count, signal, ...where };
       await recordGuest(ledger, recorder, request, {
         onCapture: (row) => {
           progress.clear();

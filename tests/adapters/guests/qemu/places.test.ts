@@ -129,6 +129,34 @@ const hasNamespaces =
     GUEST_TIMEOUT_MS,
   );
 
+  test(
+    'sends over TCP where that is asked for, and nobody else can',
+    async () => {
+      start();
+      await guest.ticksOn();
+      expect(await isCaptured({ qmp: guest.qmpPath, stream: 'tcp' })).toBe(true);
+    },
+    GUEST_TIMEOUT_MS,
+  );
+
+  test(
+    'whose process cannot be seen is not asked to send over TCP',
+    async () => {
+      const qmp = `tcp:127.0.0.1:${await freePort()}`;
+      start({ extra: ['-qmp', `${qmp},server=on,wait=off`] });
+      await guest.ticksOn();
+      const live = await valueOf(connectGuest({ qmp, stream: 'tcp' }));
+      const error = await failureOf(live.capture(spool));
+      live.close();
+      expect([error.code, error.message]).toEqual([
+        'QMP_UNREACHABLE',
+        expect.stringMatching(/process cannot be seen.*leave --stream tcp out/u),
+      ]);
+      await guest.ticksOn();
+    },
+    GUEST_TIMEOUT_MS,
+  );
+
   (hasNamespaces ? describe : describe.skip)('in a mount namespace', () => {
     test(
       'that has a /tmp of its own is captured all the same',

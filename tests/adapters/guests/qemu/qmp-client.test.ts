@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import * as t from 'io-ts';
 import { connectQmp } from '../../../../adapters/guests/qemu/qmp-client.ts';
-import type { QmpEvent } from '../../../../adapters/guests/qemu/qmp-client.ts';
+import type { QmpEvent } from '../../../../adapters/guests/qemu/qmp.ts';
 import { answer, greeting, GREETING, serveFakeQmp } from '../../../support/guest/fake-qmp.ts';
 import type { FakeQmp } from '../../../support/guest/fake-qmp.ts';
 import { makeTemporaryFolder } from '../../../support/temporary-folder.ts';
