@@ -1,132 +1,157 @@
-// Whatever happens to a recorder while QEMU sends, the guest runs on, QEMU's settings are as they
-// were, and the guest can be recorded again.
+// Whatever happens to a recorder while QEMU sends, and whatever stands still, the guest runs on, QEMU's
+// settings are as they were, and the guest can be recorded again. A second guest of the same kind
+// beside it is never recorded: what a busy machine does to both is seen in that one.
 //
-// PAGELEDGER_KILLS: how many times, all ways together (`npm run test:long`: 200).
+// PAGELEDGER_KILLS: how often, all kills together, and as often all freezes (`npm run test:long`: 200).
+// PAGELEDGER_QEMU: the program to run as QEMU. PAGELEDGER_FAULTS_FILE: where the figures are written.
 
-import { existsSync, mkdirSync, readdirSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { loadavg } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { programPath, QEMU_PROGRAM } from '../../adapters/guests/demo-guest/tools.ts';
 import { delay } from '../../adapters/guests/qemu/migration-control.ts';
 import { LedgerCommands, type RunningCommand } from '../support/command-line.ts';
+import { GuestWatch } from '../support/guest/guest-watch.ts';
 import { GUEST_TIMEOUT_MS } from '../support/guest/real-guest.ts';
+import { FREEZES, KILLS } from '../support/guest/recorder-faults.ts';
 import { BootSectorGuest } from '../support/guest/ticking-guest.ts';
 import { makeTemporaryFolder, type TemporaryFolder } from '../support/temporary-folder.ts';
 
 const LONG = process.env['PAGELEDGER_KILLS'];
-const KILLS = Number(LONG ?? 11);
-const QEMU = programPath(QEMU_PROGRAM);
+const QEMU = process.env['PAGELEDGER_QEMU'] ?? programPath(QEMU_PROGRAM);
 /** Instants after QEMU was told where to send are spread over so many ms. */
 const SPREAD_MS = 700;
+/** Between the instant at which QEMU stops a guest, or its clock, and the one that it tells of. */
+const TOLD_WITHIN_MS = 100;
 
-/** What becomes of a recorder; each resolves when it has ended. */
-const WAYS: Readonly<Record<string, (recorder: RunningCommand) => Promise<void>>> = {
-  'killed (SIGKILL)': (recorder) => told(recorder, 'SIGKILL'),
-  'sent SIGABRT': (recorder) => told(recorder, 'SIGABRT'),
-  'whose terminal is closed (SIGHUP)': (recorder) => told(recorder, 'SIGHUP'),
-  'sent SIGQUIT': (recorder) => told(recorder, 'SIGQUIT'),
-  'sent SIGTERM': (recorder) => told(recorder, 'SIGTERM'),
-  'sent SIGINT again and again': (recorder) => told(recorder, 'SIGINT', 'SIGINT', 'SIGINT'),
-  'sent SIGINT after its readers have gone': async (recorder) => {
-    recorder.closeOutput();
-    recorder.closeError();
-    await told(recorder, 'SIGINT', 'SIGINT');
-  },
-  'that stood still before it was killed': async (recorder) => {
-    recorder.signal('SIGSTOP');
-    await delay(300);
-    await told(recorder, 'SIGKILL');
-  },
-  'that stood still before it was interrupted': async (recorder) => {
-    recorder.signal('SIGSTOP');
-    await delay(300);
-    recorder.signal('SIGINT');
-    recorder.signal('SIGCONT');
-    await recorder.ended;
-  },
-  'that stands still': async (recorder) => {
-    recorder.signal('SIGSTOP');
-    await guest.ticksOn();
-    recorder.signal('SIGCONT');
-    await told(recorder, 'SIGINT');
-  },
-  'killed while QEMU stands still': async (recorder) => {
-    guest.process.kill('SIGSTOP');
-    await told(recorder, 'SIGKILL');
-    await delay(300);
-    guest.process.kill('SIGCONT');
-  },
-};
-
-async function told(recorder: RunningCommand, ...signals: NodeJS.Signals[]): Promise<void> {
-  for (const signal of signals) {
-    recorder.signal(signal);
-    await delay(20);
-  }
-  await recorder.ended;
+/** A guest, and what a test sees of it by a second monitor. */
+interface WatchedGuest {
+  readonly guest: BootSectorGuest;
+  readonly watch: GuestWatch;
 }
 
 let folder: TemporaryFolder;
 let sockets: string;
-let guest: BootSectorGuest;
+let recorded: WatchedGuest;
+let control: WatchedGuest;
 let before: unknown;
+/** Figures of each way, for people. */
+const figures: Record<string, unknown>[] = [];
+
+async function start(name: string): Promise<WatchedGuest> {
+  const inside = join(folder.path, name);
+  mkdirSync(inside);
+  const monitor = join(inside, 'watch.qmp');
+  const extra = ['-qmp', `unix:${monitor},server=on,wait=off`];
+  const where = { qemu: QEMU ?? '', folder: inside };
+  const guest = new BootSectorGuest({ ...where, sector: 'ticking', memoryMib: 128, extra });
+  await guest.ticksOn(20);
+  const watch = await GuestWatch.connect(monitor);
+  await watch.look();
+  return { guest, watch };
+}
 
 beforeAll(async () => {
   folder = await makeTemporaryFolder();
   sockets = join(folder.path, 't');
   mkdirSync(sockets);
   if (QEMU === null) return;
-  const where = { qemu: QEMU, folder: folder.path };
-  guest = new BootSectorGuest({ ...where, sector: 'ticking', memoryMib: 128 });
-  await guest.ticksOn(20);
-  before = await guest.settings();
+  recorded = await start('recorded');
+  control = await start('control');
+  before = await recorded.guest.settings();
 }, GUEST_TIMEOUT_MS);
 afterAll(async () => {
-  if (QEMU !== null) await guest.kill();
+  for (const { guest, watch } of QEMU === null ? [] : [recorded, control]) {
+    watch.close();
+    await guest.kill();
+  }
   await folder.remove();
 });
 
 const isSending = (): boolean =>
   readdirSync(sockets).some((name) => existsSync(join(sockets, name, 'migration.sock')));
 
-function record(vm: string): RunningCommand {
+function record(): RunningCommand {
   const commands = new LedgerCommands(join(folder.path, 'ledger'));
-  const words = ['--qmp', guest.qmpPath, '--every', '100ms'];
-  return commands.start(['record', 'qemu', '--vm', vm, ...words], {
+  const words = ['--qmp', recorded.guest.qmpPath, '--every', '100ms'];
+  return commands.start(['record', 'qemu', '--vm', 'guest', ...words], {
     environment: { TMPDIR: sockets },
   });
 }
 
-const names = Object.keys(WAYS);
-const TIMES = Array.from({ length: Math.max(names.length, KILLS) }, (_, i) => i);
-const rounds = names.map((name, way): [string, number[]] => [
-  name,
-  TIMES.filter((i) => i % names.length === way),
-]);
+/** Waits until both have ticked on; how long each took. */
+async function bothTickOn(): Promise<{ recordedMs: number; controlMs: number }> {
+  const [recordedMs, controlMs] = await Promise.all([
+    recorded.guest.ticksOn(),
+    control.guest.ticksOn(),
+  ]);
+  return { recordedMs, controlMs };
+}
+
+async function lookAtClocks(): Promise<void> {
+  await Promise.all([recorded.watch.look(), control.watch.look()]);
+}
+
+/** The instants of each way, one list of all of them dealt out in turn. */
+function dealt(ways: Readonly<Record<string, unknown>>): [string, number[]][] {
+  const names = Object.keys(ways);
+  const count = Math.max(names.length, Number(LONG ?? 0));
+  const instants = Array.from({ length: count }, (_, i) => (i * SPREAD_MS) / count);
+  return names.map((name, way) => [name, instants.filter((_, i) => i % names.length === way)]);
+}
+
+const worst = (all: readonly number[]): number => Math.round(Math.max(0, ...all));
 
 const describeWhere = QEMU === null ? describe.skip : describe;
 
-describeWhere('a guest that is recorded', () => {
-  test.each(rounds)(
-    'runs on after a recorder %s',
+describeWhere('a guest that is recorded runs on after', () => {
+  test.each([...dealt(KILLS), ...dealt(FREEZES)])(
+    '%s',
     async (name, instants) => {
-      const tickedAfterMs: number[] = [];
+      const fault = (KILLS[name] ?? FREEZES[name])!;
+      const ticked: { recordedMs: number; controlMs: number }[] = [];
+      recorded.watch.takePauses();
       for (const instant of instants) {
-        const recorder = record('guest');
+        const recorder = record();
         while (!isSending()) await delay(1);
-        await delay((instant * SPREAD_MS) / TIMES.length);
-        await WAYS[name]!(recorder);
-        tickedAfterMs.push(await guest.ticksOn());
+        await delay(instant);
+        await fault({ recorder, guest: recorded.guest });
+        ticked.push(await bothTickOn());
+        await lookAtClocks();
       }
-      expect(await guest.runState()).toBe('running');
-      expect(await guest.settings()).toEqual(before);
+      expect(await recorded.guest.runState()).toBe('running');
+      expect(await recorded.guest.settings()).toEqual(before);
       expect(readdirSync(sockets)).toEqual([]);
-      const worst = Math.round(Math.max(...tickedAfterMs));
-      if (LONG !== undefined)
-        process.stderr.write(
-          `${name}: ${instants.length} times, ticked after ${worst} ms at worst\n`,
-        );
+      const pauses = recorded.watch.takePauses();
+      figures.push({
+        what: name,
+        times: instants.length,
+        tickedAfterMsMax: worst(ticked.map(({ recordedMs }) => recordedMs)),
+        controlTickedAfterMsMax: worst(ticked.map(({ controlMs }) => controlMs)),
+        pauses: pauses.length,
+        pauseMsMax: worst(pauses),
+      });
     },
-    GUEST_TIMEOUT_MS + KILLS * 15_000,
+    GUEST_TIMEOUT_MS + Number(LONG ?? 0) * 15_000,
   );
+
+  test('all of these, its clock as far behind as it stood still, and the control not at all', async () => {
+    await lookAtClocks();
+    const pauses = { recordedMs: recorded.watch.stoodMs, controlMs: control.watch.stoodMs };
+    const clocks = { recorded: recorded.watch.drift, control: control.watch.drift };
+    const file = process.env['PAGELEDGER_FAULTS_FILE'];
+    if (file !== undefined) {
+      const qemu = await recorded.guest.withQmp((qmp) => Promise.resolve(qmp.version));
+      const found = { qemu, load: loadavg()[0], stoodMs: pauses.recordedMs, clocks };
+      writeFileSync(file, `${JSON.stringify({ ...found, faults: figures }, null, 2)}\n`);
+    }
+    expect(pauses.controlMs).toBe(0);
+    const unseenMs = ({ withinMs }: { withinMs: number }): number => withinMs + TOLD_WITHIN_MS;
+    expect(Math.abs(clocks.control.behindMs)).toBeLessThan(unseenMs(clocks.control));
+    const told = figures.reduce((sum, figure) => sum + Number(figure['pauses']), 0);
+    expect(Math.abs(clocks.recorded.behindMs - pauses.recordedMs)).toBeLessThan(
+      unseenMs(clocks.recorded) + told * TOLD_WITHIN_MS,
+    );
+  });
 });
