@@ -15,6 +15,7 @@ export {
   type GuestListener,
   type GuestRequest,
   type ImageRequest,
+  type RecordedImages,
   type VmRecorder,
 } from './adapters/wiring/record.ts';
 export {

@@ -104,6 +104,10 @@ export const decideLedger =
     }
   };
 
+/** Whether a ledger's format is what this release writes. */
+export const isOfThisFormat = ({ ledger }: LedgerFacts): boolean =>
+  ledger !== null && ledger.format >= LEDGER_FORMAT;
+
 /** Whether packs of a ledger have salted blocks: releases of the time of format 1 read none. */
 export const areBlocksSalted = ({ ledger }: LedgerFacts): boolean =>
   ledger !== null && ledger.format >= SALTED_FORMAT;

@@ -2,8 +2,10 @@
 // guest. A new one is a module that gives a GuestSource (domain/ports/guests.ts), and a line here.
 
 import { readSync } from 'node:fs';
+import { pipe } from 'fp-ts/lib/function.js';
 import type { TaskEither } from 'fp-ts/lib/TaskEither.js';
-import type { GuestSource } from '../../domain/ports/guests.ts';
+import * as taskEither from 'fp-ts/lib/TaskEither.js';
+import type { GuestCapture, GuestSource, ImageFacts } from '../../domain/ports/guests.ts';
 import { atPort } from '../../domain/ports/run.ts';
 import { assert } from '../../domain/values/assert.ts';
 import { LedgerError } from '../../domain/values/ledger-error.ts';
@@ -84,11 +86,22 @@ async function open(request: OpenSourceRequest): Promise<GuestSource> {
       isDifference: request.isDifference === true,
       ...(folder === undefined ? {} : { folder }),
     };
-    return await IMAGE_FORMATS[formatOf(request, file, first)].open(of);
+    return ofFile(await IMAGE_FORMATS[formatOf(request, file, first)].open(of), file.facts);
   } catch (error) {
     file.close();
     throw error;
   }
+}
+
+/** A source whose captures say which file they are of. */
+function ofFile(source: GuestSource, facts: ImageFacts | null): GuestSource {
+  if (facts === null) return source;
+  const capture = (): TaskEither<LedgerError, GuestCapture> =>
+    pipe(
+      source.capture(),
+      taskEither.map((captured) => ({ ...captured, file: facts })),
+    );
+  return { warnings: source.warnings, capture, close: () => source.close() };
 }
 
 function bytesAt({ fd }: ImageFile, offset: number, length: number): Uint8Array {

@@ -2,12 +2,13 @@
 
 import { randomBytes } from 'node:crypto';
 import * as either from 'fp-ts/lib/Either.js';
+import { findImages } from '../guests/images/image-folder.ts';
 import { LIVE_GUESTS, openImage, type OpenSourceRequest } from '../guests/sources.ts';
 import { openFingerprintFiles } from '../stores/keys/fingerprint-files.ts';
 import { lockRecorder } from '../stores/locks/recorder-lock.ts';
 import { announceWriter } from '../stores/locks/writers-presence.ts';
 import { commitDigest } from '../../domain/evidence.ts';
-import { areBlocksSalted } from '../../domain/ledger.ts';
+import { areBlocksSalted, isOfThisFormat } from '../../domain/ledger.ts';
 import type { Attachment } from '../../domain/values/attachment.ts';
 import { refuse } from '../../domain/values/refused.ts';
 import { initialVm, recorderRefusal, timeDoubt } from '../../domain/vm.ts';
@@ -16,7 +17,7 @@ import {
   type RecorderOptions,
   type RecordPorts,
 } from '../../domain/use-cases/record/recorder.ts';
-import type { GuestCapture, GuestSource } from '../../domain/ports/guests.ts';
+import type { GuestCapture, GuestSource, ImageFacts } from '../../domain/ports/guests.ts';
 import type { RecorderModels } from '../../domain/ports/models.ts';
 import { isLinkedVm, type CaptureRow } from '../../projections/models/catalogue.ts';
 import { LayeredCaptureView } from '../../projections/models/capture-view.ts';
@@ -144,6 +145,7 @@ export async function openRecorder(ledger: Ledger, options: RecorderOptions): Pr
         areBlocksSalted: () => areBlocksSalted(ledger.state.catalogue.facts),
         checkPast: () => checkMarks(ledger),
         openGroup: (group) => ledger.openGroup(group),
+        isRaised: () => isOfThisFormat(ledger.state.catalogue.facts),
         raiseFormat: () => ledger.raiseFormat(),
         fingerprints: fingerprintsOf(ledger),
       },
@@ -212,14 +214,44 @@ async function recordSources(
 /** What `recordImages` records: files, each a capture, oldest first. */
 export interface ImageRequest extends Omit<OpenSourceRequest, 'path' | 'clock'> {
   readonly files: readonly string[];
+  /**
+   * Files that the VM has a capture of already (the same name, size and time) are passed over, also where
+   * that was forgotten; a folder is the regular files in it, oldest first.
+   */
+  readonly isNew?: boolean;
   /** Kept beside each capture; absent: nothing. */
   readonly beside?: BesideRequest;
 }
 
-async function* inTurn(ledger: Ledger, request: ImageRequest): AsyncGenerator<GuestSource> {
-  const { files, beside: _, ...how } = request;
-  for (const path of files) {
-    const source = await run(openImage({ ...how, path, clock: ledger.clock }));
+const keyOf = ({ name, bytes, timeNs }: ImageFacts): string => `${timeNs} ${bytes} ${name}`;
+
+/** Whether a VM has a capture of a file; asked of its captures as they are now. */
+class KnownImages {
+  readonly #keys = new Set<string>();
+  readonly #captures: () => readonly CaptureRow[];
+  #seen = 0;
+
+  constructor(ledger: Ledger, vm: string) {
+    this.#captures = () => ledger.state.catalogue.vms.get(vm)?.captures ?? [];
+  }
+
+  has(facts: ImageFacts | null): boolean {
+    const captures = this.#captures();
+    for (; this.#seen < captures.length; this.#seen += 1) {
+      const { image } = captures[this.#seen]!;
+      if (image !== null) this.#keys.add(keyOf(image));
+    }
+    return facts !== null && this.#keys.has(keyOf(facts));
+  }
+}
+
+async function* inTurn(
+  ledger: Ledger,
+  request: Omit<ImageRequest, 'files' | 'isNew' | 'beside'>,
+  files: AsyncIterable<string> | Iterable<string>,
+): AsyncGenerator<GuestSource> {
+  for await (const path of files) {
+    const source = await run(openImage({ ...request, path, clock: ledger.clock }));
     try {
       yield source;
     } finally {
@@ -228,18 +260,42 @@ async function* inTurn(ledger: Ledger, request: ImageRequest): AsyncGenerator<Gu
   }
 }
 
+/** What became of the files that were to be recorded. */
+export interface RecordedImages {
+  /** Files that the VM had already. */
+  readonly passedOver: number;
+}
+
 /** Records files as captures of a VM, in order. */
-export const recordImages = (
+export async function recordImages(
   ledger: Ledger,
   options: RecorderOptions,
   request: ImageRequest,
   onCapture: RecordListener['onCapture'],
   onWarning: RecordListener['onWarning'] = () => undefined,
-): Promise<void> => {
-  const sources = inTurn(ledger, request);
-  const { beside } = request;
-  return recordSources(ledger, options, sources, { onCapture, onWarning }, beside);
-};
+): Promise<RecordedImages> {
+  const { files, isNew = false, beside, ...how } = request;
+  const listener = { onCapture, onWarning };
+  if (!isNew) {
+    await recordSources(ledger, options, inTurn(ledger, how, files), listener, beside);
+    return { passedOver: 0 };
+  }
+  const found = await findImages(files);
+  const known = new KnownImages(ledger, options.vm);
+  await ledger.state.catchUp({ heavy: false });
+  if (found.every(({ facts }) => known.has(facts))) return { passedOver: found.length };
+  await ledger.raiseFormat();
+  let passedOver = 0;
+  // Asked again one by one: the recorder is alone now, and a file may be named twice.
+  async function* fresh(): AsyncGenerator<string> {
+    await ledger.state.catchUp({ heavy: false });
+    for (const { path, facts } of found)
+      if (known.has(facts)) passedOver += 1;
+      else yield path;
+  }
+  await recordSources(ledger, options, inTurn(ledger, how, fresh()), listener, beside);
+  return { passedOver };
+}
 
 /** What `recordGuest` records: the live guest of a QMP socket, at every tick. */
 export interface GuestRequest {

@@ -29,6 +29,15 @@ export interface Image {
   readonly label: string;
 }
 
+/** What a file is known by, so that it is not recorded twice. */
+export interface ImageFacts {
+  /** Its name, without the folder. */
+  readonly name: string;
+  readonly bytes: number;
+  /** When it was last written: nanoseconds since 1970, as text. */
+  readonly timeNs: string;
+}
+
 /** One consistent memory of a guest, and what is known of the moment: all that a capture is made of. */
 export interface GuestCapture {
   readonly image: Image;
@@ -43,6 +52,8 @@ export interface GuestCapture {
   readonly mode: CaptureMode;
   /** What it was taken from, for people. */
   readonly source: string;
+  /** The file that it is of. Absent: of none that has a name. */
+  readonly file?: ImageFacts;
   /** What a person says of it. Absent: nothing. */
   readonly note?: string;
   /** Files to keep beside it. Absent: none. */

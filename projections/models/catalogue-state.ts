@@ -20,7 +20,7 @@ export const position = new t.Type<bigint, string>(
 
 const { vm: _vm, memoryMap, group, share } = CONTROL_CODECS.VmRegistered.type.props;
 const { captures: givenUp } = CONTROL_CODECS.PointsForgotten.type.props;
-const { mode, note, attachments } = CONTROL_CODECS.CaptureCommitted.type.props;
+const { mode, note, image, attachments } = CONTROL_CODECS.CaptureCommitted.type.props;
 
 const capture = t.strict({
   capture: t.number,
@@ -41,6 +41,7 @@ const capture = t.strict({
   range: t.strict({ firstRevision: t.number, count: t.number, fromPosition: position }),
   hasDevice: t.boolean,
   note,
+  image,
   attachments,
   hash: t.string,
   isWiped: t.boolean,

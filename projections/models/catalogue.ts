@@ -17,6 +17,7 @@ import type { AttachmentEntry } from '../../domain/values/attachment.ts';
 import { pageCountOf, type MemoryMap } from '../../domain/values/memory-map.ts';
 import { instantText } from '../../domain/values/instant.ts';
 import type { Point } from '../../domain/values/point.ts';
+import type { ImageFacts } from '../../domain/ports/guests.ts';
 import type { LogDamage, Position } from '../../domain/ports/event-log.ts';
 import type { Refusal } from '../../domain/values/refusals.ts';
 import { lastWhere } from '../../domain/values/sorted-search.ts';
@@ -53,6 +54,8 @@ export interface CaptureRow {
   readonly hasDevice: boolean;
   /** What a person said of it; null: nothing. */
   readonly note: string | null;
+  /** The file that it was recorded from; null: it is not known. */
+  readonly image: ImageFacts | null;
   /** Files that are kept beside it. */
   readonly attachments: readonly AttachmentEntry[];
   /** Digest of the capture's batches, as its commit says. */
@@ -350,6 +353,7 @@ export class Catalogue {
       range,
       hasDevice: change.device !== null,
       note: committed.note,
+      image: committed.image,
       attachments: committed.attachments,
       hash: committed.hash,
       isWiped,

@@ -8,6 +8,7 @@ import type { LedgerMode } from '../../wiring/ledger-parts.ts';
 import { type SharePolicy } from '../../../domain/events/control.ts';
 import { UsageError } from './failure.ts';
 import { captureRow } from '../rows/capture-rows.ts';
+import type { Row } from '../rows/row.ts';
 import { bytesText, type Output } from './output.ts';
 
 export const declareRecording = (command: Command): Command =>
@@ -97,10 +98,11 @@ export class RecordedCaptures {
     pages.unchanged += row.unchanged;
   }
 
-  end(): void {
+  /** `more`: what else a summary says. */
+  end(more: Row = {}): void {
     const { written, unchanged } = this.#pages;
     const bytes = (written + unchanged) * PAGE_BYTES;
-    const done = { vm: this.#vm, captures: this.#captures, ...this.#pages, bytes };
+    const done = { vm: this.#vm, captures: this.#captures, ...this.#pages, bytes, ...more };
     this.#output.summary('record', done);
   }
 }

@@ -19,6 +19,7 @@ export const captureRow = (vm: string, row: CaptureRow): Row => ({
   pauseMs: row.pauseMs,
   mode: row.mode,
   source: row.source,
+  image: row.image,
   deviceState: row.hasDevice,
   note: row.note,
   attachments: row.attachments,

@@ -2,10 +2,12 @@
 // through a temporary file without a name.
 
 import { closeSync, createReadStream, fstatSync, openSync, readFileSync, rmSync } from 'node:fs';
-import type { Stats } from 'node:fs';
+import type { BigIntStats } from 'node:fs';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { LedgerError } from '../../../domain/values/ledger-error.ts';
+import type { ImageFacts } from '../../../domain/ports/guests.ts';
+import { imageFactsOf } from './image-folder.ts';
 import { sinkOfDescriptor } from '../byte-sink.ts';
 import { makeTemporaryFolder } from '../temporary-folder.ts';
 
@@ -16,6 +18,8 @@ export interface ImageFile {
   readonly modifiedAtMs: number | null;
   /** What a message calls it. */
   readonly label: string;
+  /** What it is known by; null: it is no regular file. */
+  readonly facts: ImageFacts | null;
   /** Whether others may have it too, and write to it. */
   readonly isShared: boolean;
   close(): void;
@@ -39,15 +43,16 @@ export async function openImageFile(request: OpenFileRequest): Promise<ImageFile
   if (request.path === '-') return spooled(request, request.stdin ?? process.stdin);
   const fd = openSync(request.path, 'r');
   try {
-    const stats = fstatSync(fd);
+    const stats = fstatSync(fd, { bigint: true });
     const close = (): void => closeSync(fd);
     if (stats.isFile()) {
-      const modifiedAtMs = Math.floor(stats.mtimeMs);
-      return { fd, sizeBytes: stats.size, modifiedAtMs, label, isShared: true, close };
+      const facts = imageFactsOf(request.path, stats);
+      const modifiedAtMs = Number(stats.mtimeMs);
+      return { fd, sizeBytes: facts.bytes, modifiedAtMs, facts, label, isShared: true, close };
     }
     if (stats.isBlockDevice()) {
       const sizeBytes = blockDeviceBytes(stats);
-      return { fd, sizeBytes, modifiedAtMs: null, label, isShared: true, close };
+      return { fd, sizeBytes, modifiedAtMs: null, facts: null, label, isShared: true, close };
     }
     if (stats.isFIFO() || stats.isSocket()) {
       const pipe = createReadStream('', { fd, autoClose: false });
@@ -58,7 +63,7 @@ export async function openImageFile(request: OpenFileRequest): Promise<ImageFile
     throw new LedgerError(
       'SOURCE_UNREADABLE',
       `${label} is ${stats.isDirectory() ? 'a folder' : 'a device of characters'}: expected a ` +
-        'file, a block device or a pipe',
+        `file, a block device or a pipe${stats.isDirectory() ? '; --new takes folders' : ''}`,
       { label },
     );
   } catch (error) {
@@ -68,9 +73,10 @@ export async function openImageFile(request: OpenFileRequest): Promise<ImageFile
 }
 
 /** A block device's size is not in its inode: the kernel lists it by number. */
-function blockDeviceBytes(stats: Stats): number {
-  const major = Math.floor(stats.rdev / 256) % 4096;
-  const minor = (stats.rdev % 256) + Math.floor(stats.rdev / 2 ** 20) * 256;
+function blockDeviceBytes(stats: BigIntStats): number {
+  const number = Number(stats.rdev);
+  const major = Math.floor(number / 256) % 4096;
+  const minor = (number % 256) + Math.floor(number / 2 ** 20) * 256;
   const sectors = Number(readFileSync(`/sys/dev/block/${major}:${minor}/size`, 'utf8'));
   return sectors * SECTOR_BYTES;
 }
@@ -91,7 +97,7 @@ async function spooled(request: OpenFileRequest, input: Readable): Promise<Image
     const { size: sizeBytes } = fstatSync(fd);
     const label = labelOfPath(request.path);
     const close = (): void => closeSync(fd);
-    return { fd, sizeBytes, modifiedAtMs: null, label, isShared: false, close };
+    return { fd, sizeBytes, modifiedAtMs: null, facts: null, label, isShared: false, close };
   } catch (error) {
     closeSync(fd);
     throw error;

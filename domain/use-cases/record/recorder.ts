@@ -44,6 +44,8 @@ export interface RecordPorts extends CapturePorts {
   readonly models: RecorderModels;
   readonly fingerprints: FingerprintStore;
   readonly openGroup: OpenGroup;
+  /** Whether the ledger's format is that of this release. */
+  readonly isRaised: () => boolean;
   /** Before the first event of a kind that earlier releases do not know. */
   readonly raiseFormat: () => Promise<void>;
   /** LOG_TOO_OLD where packs were deleted by what the log does not have. */
@@ -137,7 +139,7 @@ export class Recorder {
     const refusal = noteRefusal(note) ?? attachmentsRefusal(attachments.map(({ name }) => name));
     if (refusal !== null) throw refuse(refusal);
     await this.check(captured.memoryMap);
-    if (attachments.length > 0) await this.#ports.raiseFormat();
+    if (attachments.length > 0 && !this.#ports.isRaised()) await this.#ports.raiseFormat();
     const group = models.vm(vm).registered?.group ?? this.#asked().group ?? DEFAULT_GROUP;
     await openGroup(group);
     const pages = pageCountOf(captured.memoryMap);
@@ -253,7 +255,7 @@ export class Recorder {
   }
 
   #commitOf(captured: GuestCapture, counts: CaptureCounts): readonly ControlEvent[] {
-    const { memoryMap, argv, timeMs, pauseMs, mode, source, note = null } = captured;
+    const { memoryMap, argv, timeMs, pauseMs, mode, source, note = null, file = null } = captured;
     const { attachments, ...counted } = counts;
     const decision = decideVm(this.#ports.models.vm(this.#options.vm))({
       _tag: 'CommitCapture',
@@ -262,7 +264,7 @@ export class Recorder {
       argv,
       timeMs,
       measured: { ...counted, pauseMs, mode, source },
-      beside: { note, attachments, image: null },
+      beside: { note, attachments, image: this.#ports.isRaised() ? file : null },
     });
     return accepted(decision);
   }
@@ -274,7 +276,7 @@ export class Recorder {
   ): Promise<Committed> {
     const capture = this.#ports.models.vm(this.#options.vm).captures + 1;
     const isNews = (event: ControlEvent): boolean =>
-      event.type === 'MemoryMapChanged' || isOfLaterSchema(event);
+      event.type === 'MemoryMapChanged' || (isOfLaterSchema(event) && !this.#ports.isRaised());
     if (of.events.some(isNews)) await this.#ports.raiseFormat();
     const { position } = await writer.log.append(valueOf(encodeControls(this.#ports, of.events)));
     return { ...of.counts, capture, position, timeMs };

@@ -26,6 +26,7 @@ export const declare = (command: Command): Command =>
       .requiredOption('--vm <name>', 'the VM they are of'),
   )
     .option('--time <time>', "time of the captures (default: each file's modification time)")
+    .option('--new', 'pass over files that the VM has; a folder is what is in it, oldest first')
     .option(
       '--with <name=file>',
       'keep a file of up to 64 MiB beside the capture; may be repeated',
@@ -53,6 +54,8 @@ function timeOf(ledger: Ledger, text: string): number {
   return point.timeMs;
 }
 
+const filesText = (count: number): string => (count === 1 ? '1 file' : `${count} files`);
+
 /** The files that are to be kept beside the capture. */
 async function attachmentsOf(given: readonly string[] | undefined): Promise<readonly Attachment[]> {
   const attachments: Attachment[] = [];
@@ -68,6 +71,7 @@ async function attachmentsOf(given: readonly string[] | undefined): Promise<read
 export async function run(command: Command): Promise<void> {
   const options = command.opts<
     RecordOptions & {
+      new?: boolean;
       time?: string;
       format?: string;
       diff?: boolean;
@@ -81,6 +85,10 @@ export async function run(command: Command): Promise<void> {
   if (isDifference && options.full === true)
     throw new UsageError('--diff and --full say opposite things of the holes of a file');
   const { note } = options;
+  if (options.new === true && command.args.includes('-'))
+    throw new UsageError('--new goes by names of files, and standard input has none');
+  if (options.with !== undefined && options.new === true)
+    throw new UsageError('--with keeps a file beside one capture, and --new may record many');
   if (options.with !== undefined && command.args.length > 1)
     throw new UsageError(
       `--with keeps a file beside one capture, and ${command.args.length} images are given: name one`,
@@ -93,6 +101,7 @@ export async function run(command: Command): Promise<void> {
     const request = {
       files: command.args,
       timeMs,
+      isNew: options.new === true,
       isDifference,
       beside,
       ...format,
@@ -100,8 +109,10 @@ export async function run(command: Command): Promise<void> {
     };
     const recorded = new RecordedCaptures(output, options.vm);
     const told = (): string =>
-      `${recorded.count} of ${command.args.length} captures are in the ledger, and the rest is not`;
-    await interruptible(told, (step) => {
+      options.new === true
+        ? `${recorded.count} captures are in the ledger, and what is left is not`
+        : `${recorded.count} of ${command.args.length} captures are in the ledger, and the rest is not`;
+    const { passedOver } = await interruptible(told, (step) => {
       const recorder = recorderOptions(options, (done, total) => {
         step();
         progress.bytes(done, total);
@@ -114,7 +125,8 @@ export async function run(command: Command): Promise<void> {
         warn(command, sentence),
       );
     }).finally(() => progress.clear());
-    recorded.end();
+    recorded.end({ passedOver });
+    if (passedOver > 0) output.say(`${filesText(passedOver)} passed over: ${options.vm} has them`);
     await sayCost(ledger, output);
   });
 }

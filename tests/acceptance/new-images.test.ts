@@ -1,0 +1,111 @@
+// `record image --new` (brief, section 5): a timer names a folder, and what the VM has a capture of is
+// passed over, whatever became of that capture since.
+
+import { mkdirSync, rmSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { compact, forgetPoints, recordImages, type Ledger } from '../../index.ts';
+import { jsonRows, LedgerCommands } from '../support/command-line.ts';
+import { makeImage } from '../support/images.ts';
+import { restored, withLedger } from '../support/recorded-images.ts';
+import { makeTemporaryFolder, type TemporaryFolder } from '../support/temporary-folder.ts';
+
+let folder: TemporaryFolder;
+let url: string;
+let images: string;
+beforeEach(async () => {
+  folder = await makeTemporaryFolder();
+  url = join(folder.path, 'ledger');
+  images = join(folder.path, 'images');
+  mkdirSync(images);
+});
+afterEach(() => folder.remove());
+
+const imageOf = (seed: number): Uint8Array => makeImage({ seed, pages: 3 });
+
+/** Writes an image that was last written so many seconds after 2026 began. */
+function put(name: string, seed: number, seconds: number): string {
+  const path = join(images, name);
+  writeFileSync(path, imageOf(seed));
+  const time = Date.UTC(2026, 0, 1) / 1000 + seconds;
+  utimesSync(path, time, time);
+  return path;
+}
+
+async function recordNew(
+  ledger: Ledger,
+  ...files: string[]
+): Promise<{ sources: string[]; passedOver: number }> {
+  const sources: string[] = [];
+  const { passedOver } = await recordImages(
+    ledger,
+    { vm: 'web', group: null },
+    { files, timeMs: null, isNew: true },
+    ({ image }) => sources.push(image!.name),
+  );
+  return { sources, passedOver };
+}
+
+describe('a folder that is recorded again and again', () => {
+  test('gives what is new of it, oldest first, then by name', async () => {
+    put('c.raw', 3, 1);
+    put('b.raw', 2, 2);
+    put('a.raw', 1, 2);
+    put('.partial', 9, 0);
+    mkdirSync(join(images, 'deeper'));
+    symlinkSync('a.raw', join(images, 'link'));
+    await withLedger({ url, mode: 'create' }, async (ledger) => {
+      const first = await recordNew(ledger, images);
+      expect(first).toEqual({ sources: ['c.raw', 'a.raw', 'b.raw'], passedOver: 0 });
+      expect(await recordNew(ledger, images)).toEqual({ sources: [], passedOver: 3 });
+      put('d.raw', 4, 0);
+      const twice = await recordNew(ledger, images, join(images, 'd.raw'));
+      expect(twice).toEqual({ sources: ['d.raw'], passedOver: 4 });
+      expect(await restored(ledger, { vm: 'web', at: '@4', folder: folder.path })).toEqual(
+        Buffer.from(imageOf(4)),
+      );
+    });
+  });
+
+  test('knows its files by name, size and time, in a new process and once forgotten', async () => {
+    put('a.raw', 1, 1);
+    put('b.raw', 2, 2);
+    await withLedger({ url, mode: 'create' }, (ledger) => recordNew(ledger, images));
+    await withLedger({ url, mode: 'write' }, async (ledger) => {
+      await forgetPoints(ledger, { vm: 'web', at: ['@1'] });
+      await compact(ledger, { graceMs: 0, isDryRun: false });
+    });
+    rmSync(join(url, 'projections'), { recursive: true });
+    await withLedger({ url, mode: 'write' }, async (ledger) => {
+      expect(await recordNew(ledger, images)).toEqual({ sources: [], passedOver: 2 });
+      put('a.raw', 1, 3);
+      put('b.raw', 7, 2);
+      // Only the time tells: content is not compared.
+      expect(await recordNew(ledger, images)).toEqual({ sources: ['a.raw'], passedOver: 1 });
+    });
+  });
+
+  test('that has nothing needs no recorder', () =>
+    withLedger({ url, mode: 'create' }, async (ledger) => {
+      expect(await recordNew(ledger, images)).toEqual({ sources: [], passedOver: 0 });
+      expect(ledger.vms()).toEqual([]);
+    }));
+});
+
+test('the command line passes over what the VM has, and a folder without --new is refused', async () => {
+  const commands = new LedgerCommands(url);
+  put('a.raw', 1, 1);
+  put('b.raw', 2, 2);
+  const run = (...words: string[]) =>
+    commands.run(['--json', 'record', 'image', '--vm', 'web', ...words]);
+  const refused = await run(images);
+  expect([refused.exitCode, refused.stderr]).toEqual([1, expect.stringContaining('--new')]);
+  const summary = async () => jsonRows((await run('--new', images)).stdout).at(-1);
+  expect(await summary()).toMatchObject({ captures: 2, passedOver: 0 });
+  expect(await summary()).toMatchObject({ captures: 0, passedOver: 2 });
+  const rows = await commands.json('captures', '--vm', 'web');
+  expect(rows.map(({ image }) => image)).toEqual([
+    { name: 'a.raw', bytes: 12_288, timeNs: '1767225601000000000' },
+    { name: 'b.raw', bytes: 12_288, timeNs: '1767225602000000000' },
+  ]);
+}, 120_000);
