@@ -209,6 +209,12 @@ export function timeDoubt(
   return null;
 }
 
+/**
+ * Whether a commit comes a second time: the numbers of captures ascend, so of two commits of one
+ * capture the first in log order counts, and the other says nothing.
+ */
+export const isRepeated = ({ captures }: VmState, capture: number): boolean => capture <= captures;
+
 /** A VM after an event. */
 export function evolveVm(state: VmState, event: VmEvent): VmState {
   switch (event.type) {
@@ -224,7 +230,9 @@ export function evolveVm(state: VmState, event: VmEvent): VmState {
     case 'CommandLineObserved':
       return { ...state, argv: event.data.argv };
     case 'CaptureCommitted':
-      return { ...state, captures: event.data.capture };
+      return isRepeated(state, event.data.capture)
+        ? state
+        : { ...state, captures: event.data.capture };
     case 'VmRetired':
       return { ...state, isRetired: true };
     default:

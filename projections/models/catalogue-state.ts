@@ -56,6 +56,8 @@ const checkpoint = t.strict({
   timeMs: t.number,
 });
 
+const repeated = t.strict({ capture: t.number, position });
+
 const map = t.strict({ capture: t.number, memoryMap });
 
 const vmEntry = t.strict({
@@ -69,6 +71,7 @@ const vmEntry = t.strict({
   }),
   captures: t.array(capture),
   checkpoints: t.array(checkpoint),
+  repeated: t.array(repeated),
   givenUp,
   registeredAtMs: t.number,
   retired: orNull(t.strict({ position, timeMs: t.number })),
@@ -101,6 +104,7 @@ export const catalogueText = (catalogue: Catalogue): string =>
           state,
           captures,
           checkpoints,
+          repeated: again,
           points,
           registeredAtMs,
           retired,
@@ -115,6 +119,7 @@ export const catalogueText = (catalogue: Catalogue): string =>
           lostTail,
           captures: [...captures],
           checkpoints: [...checkpoints],
+          repeated: [...again],
         }),
       ),
     }),
@@ -141,6 +146,7 @@ export function catalogueOf(text: string): Catalogue {
       entry.weigh(row);
     }
     entry.checkpoints.push(...vm.checkpoints);
+    entry.repeated.push(...vm.repeated);
     entry.points = {
       names: new Map(vm.checkpoints.map((row) => [row.name, row.capture])),
       givenUp: vm.givenUp,

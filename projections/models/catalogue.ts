@@ -23,7 +23,7 @@ import type { Refusal } from '../../domain/values/refusals.ts';
 import { lastWhere } from '../../domain/values/sorted-search.ts';
 import { STORE_STREAM, vmOfStream } from '../../domain/events/streams.ts';
 import { evolveLedger, initialLedger, type LedgerFacts } from '../../domain/ledger.ts';
-import { evolveVm, initialVm, type VmState } from '../../domain/vm.ts';
+import { evolveVm, initialVm, isRepeated, type VmState } from '../../domain/vm.ts';
 import type { BatchRange, CaptureChange, Change } from '../commits.ts';
 
 /** Page events that a capture counts as, beside its own, towards the next page-table image. */
@@ -75,6 +75,12 @@ export interface CheckpointRow {
   readonly timeMs: number;
 }
 
+/** A commit of a capture that was committed before it: it counts for nothing. */
+export interface RepeatedCommit {
+  readonly capture: number;
+  readonly position: Position;
+}
+
 /** A VM's memory map, from a capture on. */
 export interface MapRow {
   readonly capture: number;
@@ -95,6 +101,7 @@ export class VmEntry {
   points: PointsState = initialPoints;
   readonly captures: CaptureRow[] = [];
   readonly checkpoints: CheckpointRow[] = [];
+  readonly repeated: RepeatedCommit[] = [];
   /** Memory maps, each with the first capture that it is of; ascending. */
   readonly maps: MapRow[] = [];
   /** Captures that a page-table image belongs to, by the rule of page-tables.ts. */
@@ -253,6 +260,19 @@ export class Catalogue {
     const { vm, capture } = change.committed;
     const entry = this.vms.get(vm);
     return change.damage !== null || capture !== (entry?.captures.at(-1)?.capture ?? 0) + 1;
+  }
+
+  /** Whether a capture was committed before this commit, be it folded already or about to be. */
+  isRepeated({ committed: { vm, capture }, position }: CaptureChange): boolean {
+    const entry = this.vms.get(vm);
+    if (entry === undefined) return false;
+    const row = entry.capture(capture);
+    return row === undefined ? isRepeated(entry.state, capture) : row.position !== position;
+  }
+
+  /** Keeps in mind that a capture was committed again; nothing else comes of it. */
+  repeat({ committed: { vm, capture }, position }: CaptureChange): void {
+    this.entry(vm).repeated.push({ capture, position });
   }
 
   apply(change: Change, folded: FoldedCounts): void {

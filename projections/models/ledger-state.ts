@@ -262,6 +262,11 @@ export class LedgerState {
       isDamage || change.position > this.#halves[half].applied;
     if (isDamage || (change._tag === 'capture' && change.damage !== null))
       this.#hasMetDamage = true;
+    if (change._tag === 'capture' && this.catalogue.isRepeated(change)) {
+      if (isNewTo('light')) this.catalogue.repeat(change);
+      this.#passed(change);
+      return;
+    }
     const folding = this.#folding(isNewTo('light'));
     if (isNewTo('heavy')) this.#heavyUnsavedRows += weightOf(change);
     for (const { half, model } of this.#rows) {
@@ -269,7 +274,12 @@ export class LedgerState {
       const next = await model.apply(this.#states[model.name], change, folding);
       if (next !== undefined) Object.assign(this.#states, { [model.name]: next });
     }
-    if (isDamage) return;
+    this.#passed(change);
+  }
+
+  /** Both halves have come past a change. */
+  #passed(change: Change): void {
+    if (change._tag === 'damage') return;
     for (const half of Object.values(this.#halves))
       if (change.position > half.applied) half.applied = change.position;
   }

@@ -85,6 +85,7 @@ export class RowLister {
     if (change._tag === 'damage') return;
     if (change._tag === 'capture' && vm !== null && change.committed.vm !== vm) return;
     await this.#state.foldPast(change.position);
+    if (change._tag === 'capture' && this.#state.catalogue.isRepeated(change)) return;
     const before = change._tag === 'capture' ? await this.#before(change) : NO_TABLE;
     const rows = this.#selected(change, { after, before });
     for (;;) {

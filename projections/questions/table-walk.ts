@@ -59,7 +59,9 @@ function walkChange(walk: Walk, change: Change): void {
   const entry = state.catalogue.vms.get(vm);
   const row = entry?.capture(capture);
   const registered = entry?.state.registered ?? null;
-  if (entry === undefined || row === undefined || registered === null) return;
+  if (entry === undefined || registered === null) return;
+  // A commit that comes a second time is not the one that the row is of.
+  if (row === undefined || row.position !== change.position) return;
   const table = tables.get(vm) ?? unknownTable(registered.memoryMap);
   tables.set(vm, table);
   write(walk, vm, { batches: change.batches, isWiped: row.isWiped });

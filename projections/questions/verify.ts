@@ -116,14 +116,13 @@ class Verification {
     }
   }
 
-  /** A capture has one commit: what a second one would say of its pages is in doubt. */
-  #repeated({ vm, captures }: VmEntry): void {
-    for (const [i, { capture, position }] of captures.entries()) {
-      const before = captures[i - 1];
-      if (before === undefined || capture > before.capture) continue;
+  /** A capture has one commit: the first counts, so that a second one takes no point. */
+  #repeated({ vm, captures, repeated }: VmEntry): void {
+    for (const { capture, position } of repeated) {
+      const first = captures.findLast((row) => row.position < position);
       const where = `${vm}@${capture} at position ${position}`;
-      const reason = `capture ${before.capture} was committed before it, at position ${before.position}, and numbers of captures were expected to ascend`;
-      this.find({ kind: 'history', where, reason }, null);
+      const reason = `capture ${first?.capture ?? 0} was committed before it, at position ${first?.position ?? 0n}, and numbers of captures were expected to ascend: this commit counts for nothing`;
+      this.find({ kind: 'history', where, reason }, new Set());
     }
   }
 

@@ -136,6 +136,7 @@ export async function* statesOf<S>(
       for (const change of arrived.changes) {
         if (signal.aborted) return;
         if (change._tag !== 'damage') await state.foldPast(change.position);
+        if (change._tag === 'capture' && state.catalogue.isRepeated(change)) continue;
         const next = projected.apply(change);
         if (next !== null) yield stateMessage(projection, next);
       }

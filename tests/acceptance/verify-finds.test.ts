@@ -123,7 +123,7 @@ describe('verify names the points whose pages', () => {
     expect(lostPoints.size).toBeGreaterThan(images.length / 2);
   });
 
-  test('are told by a capture that was committed twice', async () => {
+  test('would be in doubt if a capture that was committed twice had not its first commit', async () => {
     const image = makeImage({ seed: 4, pages: 24 });
     const next = Buffer.from(image);
     next.set(makeImage({ seed: 5, pages: 2 }));

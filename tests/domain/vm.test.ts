@@ -105,6 +105,15 @@ describe('what is kept beside a capture', () => {
   });
 });
 
+describe('of two commits of one capture', () => {
+  test('the first counts', () => {
+    const past = [registered(), committed(1, 1000), committed(2, 2000)];
+    const next = commit({ timeMs: 3000 });
+    for (const again of [committed(2, 9000), committed(1, 9000)])
+      expect(given(...past, again).when(next)).toEqual(events(committed(3, 3000)));
+  });
+});
+
 describe('a further capture', () => {
   test('has the next number and nothing else to say', () => {
     expect(given(registered(), committed(1, 1000)).when(commit({ timeMs: 2000 }))).toEqual(
