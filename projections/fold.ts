@@ -33,7 +33,16 @@ const encode = (text: string): Uint8Array => new TextEncoder().encode(text);
 const decode = (bytes: Uint8Array): string => new TextDecoder().decode(bytes);
 
 function foldContents(contents: Contents, change: Change, folding: Folding): void {
-  if (change._tag === 'rewrite') contents.rewrite(change.pack, change);
+  if (change._tag === 'rewrite') {
+    const { losses } = folding;
+    if (losses.slots.size === 0) contents.rewrite(change.pack, change);
+    // A patch of what is lost may lie whole elsewhere from now on.
+    else
+      changeLosses(folding, () => {
+        contents.rewrite(change.pack, change);
+        losses.change();
+      });
+  }
   if (change._tag !== 'capture') return;
   const { vm } = change.committed;
   const entry = folding.catalogue.vms.get(vm);

@@ -21,7 +21,8 @@ import { run } from '../../domain/ports/run.ts';
 
 export type { Compacted, CompactRequest } from '../../domain/use-cases/compact/compact.ts';
 
-function placesOf({ state }: Ledger): ContentPlaces {
+/** Where the content of a ledger lies. */
+export function placesOf({ state }: Ledger): ContentPlaces {
   return {
     get count() {
       return state.contents.count;

@@ -1,6 +1,6 @@
 // Repair (brief, section 5, `verify --repair`): what is damaged is put back from another ledger where
-// that has the same pack whole; what stays lost is said in the log, and what is there again as well; what
-// is derived is made anew. No event is altered, and nothing is deleted.
+// that has the same pack whole; what stays lost is said in the log, looked for by identifier (heal.ts), and
+// said again where it is there; what is derived is made anew. No event is altered, and nothing is deleted.
 
 import * as either from 'fp-ts/lib/Either.js';
 import type { Finding } from '../../domain/values/finding.ts';
@@ -12,11 +12,10 @@ import type { VerifySummary } from '../../projections/questions/verify.ts';
 import { verify } from './verify.ts';
 import { sha256 } from './digest.ts';
 import type { Ledger } from './ledger.ts';
+import { checkImages, heal, type HealSources } from './heal.ts';
 import { lostIn, slotsOfHoldings, tellFound, tellLost } from './losses.ts';
 
-export interface RepairRequest {
-  /** Another ledger that may have what is damaged here; null: none. */
-  readonly from: Ledger | null;
+export interface RepairRequest extends HealSources {
   /** Somebody has said that many packs may be lost. */
   readonly isConfirmed: boolean;
   readonly onProgress: (progress: { readonly done: number; readonly total: number }) => void;
@@ -28,6 +27,10 @@ export interface Repaired {
   readonly summary: VerifySummary;
   /** Packs that were put back from the other ledger. */
   readonly packs: number;
+  /** Pages and patterns that were found by identifier, and stored anew. */
+  readonly healed: number;
+  /** Groups of which content is lost and was not looked for: their keys are not at hand. */
+  readonly withoutKey: readonly string[];
 }
 
 /** Puts a pack back that the other ledger has whole; false: it has it not. */
@@ -47,8 +50,9 @@ async function putBack(ledger: Ledger, from: Ledger, pack: AnyPack): Promise<boo
 
 /** Repairs what can be, and checks everything once more. Refused where very much is lost. */
 export async function repair(ledger: Ledger, request: RepairRequest): Promise<Repaired> {
-  const { from, isConfirmed, onProgress } = request;
+  const { from, images, isConfirmed, onProgress } = request;
   const { state } = ledger;
+  await checkImages(ledger, images);
   const { damagedPacks } = await verify(ledger, onProgress);
   await state.catchUp({ heavy: true });
   const { contents } = state;
@@ -56,10 +60,14 @@ export async function repair(ledger: Ledger, request: RepairRequest): Promise<Re
   let packs = 0;
   for (const pack of damaged) if (from !== null && (await putBack(ledger, from, pack))) packs += 1;
   await tellLost(ledger, { ...(await lostIn(ledger, damaged)), isConfirmed });
+  const isLooked = from !== null || images.length > 0;
+  const { pages: healed, withoutKey } = isLooked
+    ? await heal(ledger, { from, images })
+    : { pages: 0, withoutKey: [] };
   await findAgain(ledger);
   await state.rebuild();
   const { findings, summary } = await verify(ledger, onProgress);
-  return { findings, summary, packs };
+  return { findings, summary, packs, healed, withoutKey };
 }
 
 /** Says what was lost, as the log says, and can be read now. */

@@ -76,9 +76,10 @@ export class PackCheck {
     let isDamaged = false;
     await this.#check(pack, (finding, lost) => {
       const { contents } = this.#ports;
-      // What an equal content stands for is not read any more: that is no damage to any point.
+      // What an equal content stands for, or was stored anew, is not read any more: no point needs it.
       const read = new Set([...(lost ?? [])].filter((each) => contents.firstOf(each) === each));
-      const isNote = lost !== null && lost.size > 0 && read.size === 0;
+      const isOfSlots = finding.kind !== 'pack' || (lost !== null && lost.size > 0);
+      const isNote = isOfSlots && lost !== null && read.size === 0;
       isDamaged ||= !isNote;
       this.#find(isNote ? { ...finding, isNote } : finding, read);
     });

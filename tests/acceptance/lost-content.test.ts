@@ -19,7 +19,14 @@ import { jsonRows, LedgerCommands } from '../support/command-line.ts';
 import { isRefused } from '../../domain/values/refused.ts';
 import { judge } from '../support/damaged-ledger.ts';
 import { changeImage, makeImage } from '../support/images.ts';
-import { digestOf, recordBytes, type Expected } from '../support/small-ledger.ts';
+import {
+  digestOf,
+  makeSmallLedger,
+  recordBytes,
+  smallImages,
+  streamOf,
+  type Expected,
+} from '../support/small-ledger.ts';
 import { makeTemporaryFolder, type TemporaryFolder } from '../support/temporary-folder.ts';
 
 const PAGES = 40;
@@ -174,6 +181,7 @@ describe('repair', () => {
         from === null ? null : await openLedger({ url: from, mode: 'read', threads: 0 });
       const done = await repair(ledger, {
         from: other,
+        images: [],
         isConfirmed: false,
         onProgress: () => undefined,
       });
@@ -208,6 +216,97 @@ describe('repair', () => {
     expect(await typesOf('ContentFound')).toBe(1);
     await record('web', image);
     await expectWhole();
+  });
+});
+
+describe('repair by identifier', () => {
+  const healed = async (
+    sources: { readonly from?: string; readonly images?: readonly string[] },
+    isConfirmed = true,
+  ) =>
+    opened('write', async (ledger) => {
+      const { from, images = [] } = sources;
+      const other =
+        from === undefined ? null : await openLedger({ url: from, mode: 'read', threads: 0 });
+      const onProgress = (): void => undefined;
+      const done = await repair(ledger, { from: other, images, isConfirmed, onProgress });
+      await other?.close();
+      return done;
+    });
+
+  const fileOf = (name: string, bytes: Uint8Array): string => {
+    const path = join(folder.path, name);
+    writeFileSync(path, bytes);
+    return path;
+  };
+
+  test('brings all of a series back from the images, patterns and device states too', async () => {
+    expected = await makeSmallLedger({ url, scratch: folder.path });
+    const { alpha, beta } = smallImages();
+    const images = [
+      ...alpha.map((bytes, i) => fileOf(`alpha-${i}`, bytes)),
+      ...beta.map((bytes, i) => fileOf(`beta-${i}`, streamOf(bytes))),
+    ];
+    const files = packFiles();
+    expect(files.length).toBeGreaterThan(2);
+    flip(files[0]!, readFileSync(files[0]!).length >> 1);
+    for (const file of files.slice(1)) rmSync(file);
+    const { packs, healed: pages, summary } = await healed({ images });
+    expect([packs, summary.damaged]).toEqual([0, 0]);
+    expect(pages).toBeGreaterThan(0);
+    expect(await typesOf('ContentLost')).toBe(await typesOf('ContentFound'));
+    await expectWhole();
+    await record('gamma', alpha[0]!);
+    await expectWhole();
+    await opened('write', (ledger) => compact(ledger, { graceMs: 0, isDryRun: false }));
+    await expectWhole();
+    expect(await damages()).toBe(0);
+  });
+
+  test('finds what another ledger has in packs of its own', async () => {
+    expected = await makeSmallLedger({ url, scratch: folder.path });
+    const copy = join(folder.path, 'copy');
+    cpSync(url, copy, { recursive: true });
+    const other = await openLedger({ url: copy, mode: 'write', threads: 0 });
+    await compact(other, { graceMs: 0, isDryRun: false });
+    await other.close();
+    for (const file of packFiles()) rmSync(file);
+    const { packs, healed: pages, summary } = await healed({ from: copy });
+    expect([packs, summary.damaged]).toEqual([0, 0]);
+    expect(pages).toBeGreaterThan(0);
+    await expectWhole();
+  });
+
+  test('gives a patch back whole where what it was a patch of is found nowhere', async () => {
+    const image = makeImage({ seed: 30, pages: PAGES });
+    const next = Buffer.from(image);
+    for (let page = 0; page < PAGES; page += 1) next[page * PAGE_BYTES + 99]! ^= 255;
+    await record('web', image);
+    await record('web', next);
+    for (const file of packFiles()) rmSync(file);
+    await healed({ images: [fileOf('next', next)] });
+    const { faults, failed } = await judge({ url, expected, scratch, derived: 'gone' });
+    expect(faults).toEqual([]);
+    expect([...failed.keys()]).toEqual(['web@1']);
+    await healed({ images: [fileOf('image', image)] });
+    await expectWhole();
+  });
+
+  test('says for which groups there is no key, and changes nothing of theirs', async () => {
+    const image = makeImage({ seed: 31, pages: PAGES });
+    await record('web', image);
+    rmSync(packFiles()[0]!);
+    rmSync(join(url, 'keys'), { recursive: true });
+    const found = await healed({ images: [fileOf('image', image)] });
+    expect([found.healed, found.withoutKey, found.summary.damaged]).toEqual([0, ['default'], 1]);
+  });
+
+  test('refuses a file that is not there before it begins', async () => {
+    await record('web', makeImage({ seed: 32, pages: PAGES }));
+    rmSync(packFiles()[0]!);
+    const images = [join(folder.path, 'nowhere')];
+    await expect(healed({ images })).rejects.toMatchObject({ code: 'SOURCE_UNREADABLE' });
+    expect(await typesOf('ContentLost')).toBe(0);
   });
 });
 

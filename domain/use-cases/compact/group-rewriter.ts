@@ -22,7 +22,7 @@ const pageIn = (pages: Uint8Array, number: number): Uint8Array =>
 
 export class GroupRewriter {
   readonly #engine: PageEngine;
-  readonly #reader: PageReader;
+  readonly #reader: Pick<PageReader, 'read'>;
   readonly #plan: RewritePlan;
   readonly #writer: PackRewriter;
   /** Gathered, not yet decided on. Gfns are null for those of a newest capture. */
@@ -34,7 +34,7 @@ export class GroupRewriter {
 
   constructor(of: {
     readonly engine: PageEngine;
-    readonly pages: PageReader;
+    readonly pages: Pick<PageReader, 'read'>;
     readonly plan: RewritePlan;
     readonly writer: PackRewriter;
   }) {

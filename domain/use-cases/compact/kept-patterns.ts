@@ -38,8 +38,8 @@ function* descriptorsIn(stored: Uint8Array): Generator<Uint8Array> {
 /** The patterns that lie in a pack and are needed. PACK_MISSING, PACK_DAMAGED. */
 export async function descriptorsOf(
   { engine, store, places }: DescriptorPorts,
-  pack: SurveyedPack,
-  survey: Survey,
+  pack: Pick<SurveyedPack, 'ordinal'>,
+  survey: Pick<Survey, 'isNeeded'>,
 ): Promise<KeptDescriptor[]> {
   const first = placeAt(pack.ordinal, 0);
   const { blocks, name } = places.packAt(first);

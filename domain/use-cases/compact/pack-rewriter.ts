@@ -20,8 +20,8 @@ import { cutsOf, REWRITE_LEVEL } from './policy.ts';
 
 export interface RewritePorts extends PackWriterPorts {
   readonly engine: PageEngine;
-  readonly pages: PageReader;
-  readonly places: ContentPlaces;
+  readonly pages: Pick<PageReader, 'read'>;
+  readonly places: Pick<ContentPlaces, 'reference'>;
   /** Appends the event of a pack that is durable. */
   readonly append: (pack: PackRewritten) => Promise<void>;
 }

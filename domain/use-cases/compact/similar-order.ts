@@ -18,7 +18,7 @@ export async function similarPages(
 
 /** Sketches of contents, in their order; each block is read about once. */
 async function sketchesOf(
-  ports: { readonly engine: PageEngine; readonly pages: PageReader },
+  ports: { readonly engine: PageEngine; readonly pages: Pick<PageReader, 'read'> },
   holdings: readonly Holding[],
 ): Promise<Uint32Array> {
   const under: Promise<Uint32Array>[] = [];
@@ -45,7 +45,7 @@ async function sketchesOf(
 
 /** Contents with similar ones side by side. */
 export async function similarOrder(
-  ports: { readonly engine: PageEngine; readonly pages: PageReader },
+  ports: { readonly engine: PageEngine; readonly pages: Pick<PageReader, 'read'> },
   holdings: readonly Holding[],
 ): Promise<readonly Holding[]> {
   const ordered: Holding[] = [];

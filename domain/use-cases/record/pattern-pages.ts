@@ -16,11 +16,37 @@ const KNOWN_MAX = 65_536;
 /** Bytes as a key of a map. */
 const keyOf = (bytes: Uint8Array): string => String.fromCharCode(...bytes);
 
+/** A pattern of a VM. */
+export interface NamedPattern {
+  readonly descriptor: Uint8Array;
+  readonly patternClass: number;
+  readonly vm: string;
+}
+
+/**
+ * By what a kept pattern is known. Keyed, with the class as its first byte: who folds the pack's event
+ * counts pages by class.
+ */
+export function keptPatternIdentifier(
+  engine: Pick<PageEngine, 'identify'>,
+  { descriptor, patternClass, vm }: NamedPattern,
+): Uint8Array {
+  const name = new TextEncoder().encode(vm);
+  const page = new Uint8Array(PAGE_BYTES);
+  page.set(descriptor, 0);
+  page.set(name, PAGE_BYTES - name.length);
+  new DataView(page.buffer).setUint16(PAGE_BYTES / 2 + PAGE_BYTES / 4, descriptor.length, true);
+  const { identifiers } = engine.identify(page);
+  const identifier = identifiers.slice(0, IDENTIFIER_BYTES);
+  identifier[0] = patternClass;
+  return identifier;
+}
+
 export class PatternPages {
   readonly #engine: Pick<PageEngine, 'identify'>;
   readonly #view: CaptureView;
   readonly #plan: PackPlan;
-  readonly #name: Uint8Array;
+  readonly #vm: string;
   readonly #known = new Map<string, Holding>();
 
   constructor(
@@ -30,7 +56,7 @@ export class PatternPages {
     this.#engine = engine;
     this.#view = of.view;
     this.#plan = of.plan;
-    this.#name = new TextEncoder().encode(of.vm);
+    this.#vm = of.vm;
   }
 
   /** What the rows of a chunk hold that patterns describe; patterns not met before go into the plan. */
@@ -59,22 +85,14 @@ export class PatternPages {
   }
 
   #keptPattern(descriptor: Uint8Array, patternClass: number): Holding {
-    const identifier = this.#identifierOf(descriptor, patternClass);
+    const identifier = keptPatternIdentifier(this.#engine, {
+      descriptor,
+      patternClass,
+      vm: this.#vm,
+    });
     const found = this.#view.findPattern(identifier);
     if (found > ZERO) return found;
     this.#plan.addPattern({ descriptor: descriptor.slice(), identifier });
     return this.#view.storePattern(identifier);
-  }
-
-  /** Keyed, with the class as its first byte: who folds the pack's event counts pages by class. */
-  #identifierOf(descriptor: Uint8Array, patternClass: number): Uint8Array {
-    const page = new Uint8Array(PAGE_BYTES);
-    page.set(descriptor, 0);
-    page.set(this.#name, PAGE_BYTES - this.#name.length);
-    new DataView(page.buffer).setUint16(PAGE_BYTES / 2 + PAGE_BYTES / 4, descriptor.length, true);
-    const { identifiers } = this.#engine.identify(page);
-    const identifier = identifiers.slice(0, IDENTIFIER_BYTES);
-    identifier[0] = patternClass;
-    return identifier;
   }
 }
