@@ -37,6 +37,12 @@ import { LEDGER_STREAM, STORE_STREAM } from '../domain/events/streams.ts';
 /** Bytes of unfinished captures kept in memory. */
 const PENDING_BYTES_MAX = 64 * 1024 * 1024;
 
+/** How types of events of ours are written: what others wrote into a server's streams is called otherwise. */
+const OWN_TYPE = /^[A-Z][A-Za-z]*$/u;
+
+/** An event of ours, of a type that this release does not know: it changes nothing that is known. */
+export type PassedOver = Pick<StoredEvent, 'type' | 'position' | 'stream'>;
+
 /** Where a capture's batches stand in its stream. */
 export interface BatchRange {
   readonly firstRevision: number;
@@ -212,17 +218,24 @@ function rewriteOf(event: StoredEvent): RewriteChange | DamageChange {
 /** Nothing was read yet. */
 export const LOG_START: AssemblerState = { next: 0n, last: null, pending: [] };
 
+export interface AssemblerOptions {
+  readonly pendingBytesMax?: number;
+  readonly onPassedOver?: ((event: PassedOver) => void) | undefined;
+}
+
 export class CommitAssembler {
   /** The last event that was taken. */
   #last: EventMark | null;
   readonly #log: EventLog;
   readonly #pendingBytesMax: number;
+  readonly #onPassedOver: (event: PassedOver) => void;
   readonly #pending = new Map<string, Pending>();
   #pendingBytes = 0;
 
-  constructor(log: EventLog, state?: AssemblerState, pendingBytesMax = PENDING_BYTES_MAX) {
+  constructor(log: EventLog, state?: AssemblerState, options: AssemblerOptions = {}) {
     this.#log = log;
-    this.#pendingBytesMax = pendingBytesMax;
+    this.#pendingBytesMax = options.pendingBytesMax ?? PENDING_BYTES_MAX;
+    this.#onPassedOver = options.onPassedOver ?? (() => undefined);
     this.#last = state?.last ?? null;
     for (const { stream, revision, position } of state?.pending ?? [])
       this.#pending.set(stream, {
@@ -265,7 +278,10 @@ export class CommitAssembler {
     }
     if (isStoreType(event.type)) return rewriteOf(event);
     // Events of a newer catalogue are for newer readers; they change nothing that we know.
-    if (!isControlType(event.type)) return null;
+    if (!isControlType(event.type)) {
+      if (OWN_TYPE.test(event.type)) this.#onPassedOver(event);
+      return null;
+    }
     const decoded = decodeControl(event);
     if (either.isLeft(decoded)) return damageOf(event, decoded.left);
     const { timeMs, stream } = event;

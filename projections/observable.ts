@@ -5,7 +5,13 @@
 
 import { ignoreElements, lastValueFrom, Observable } from 'rxjs';
 import type { EventLog } from '../domain/ports/event-log.ts';
-import { CommitAssembler, LOG_START, type AssemblerState, type Change } from './commits.ts';
+import {
+  CommitAssembler,
+  LOG_START,
+  type AssemblerState,
+  type Change,
+  type PassedOver,
+} from './commits.ts';
 
 /** Folds a change; the reader waits for it. */
 export type Fold = (change: Change) => Promise<void>;
@@ -47,8 +53,12 @@ export interface Arrival {
 }
 
 /** What the log holds after a state, up to its end now: a chunk of the log at a time. */
-async function* replayed(log: EventLog, from: AssemblerState): AsyncGenerator<Arrival> {
-  const assembler = new CommitAssembler(log, from);
+async function* replayed(
+  log: EventLog,
+  from: AssemblerState,
+  onPassedOver?: (event: PassedOver) => void,
+): AsyncGenerator<Arrival> {
+  const assembler = new CommitAssembler(log, from, { onPassedOver });
   for await (const { items, next } of log.read({ from: from.next, after: from.last })) {
     const changes = await assembler.take(items);
     yield { _tag: 'changes', changes, state: assembler.stateAt(next) };
@@ -108,6 +118,8 @@ export interface ChangesRequest {
   readonly handle?: ((change: Change) => Promise<void> | void) | undefined;
   /** Called when all changes before a place were emitted. */
   readonly onReached?: (state: AssemblerState) => void;
+  /** Called with each event of a type that this release does not know; only where there is no signal. */
+  readonly onPassedOver?: ((event: PassedOver) => void) | undefined;
 }
 
 /**
@@ -115,10 +127,10 @@ export interface ChangesRequest {
  * change is a value whole, a capture with its batches, so operators that work at once keep nothing.
  */
 export function changes$(log: EventLog, request: ChangesRequest = {}): Observable<Change> {
-  const { from = LOG_START, signal: until, handle, onReached } = request;
+  const { from = LOG_START, signal: until, handle, onReached, onPassedOver } = request;
   return pulled<Arrival, Change>({
     open: (signal) =>
-      until === undefined ? replayed(log, from) : liveChanges(log, { from, signal }),
+      until === undefined ? replayed(log, from, onPassedOver) : liveChanges(log, { from, signal }),
     signal: until,
     work: async ({ changes, state }, emit, ended) => {
       for (const change of changes) {
@@ -136,12 +148,15 @@ export async function replayCommits(
   log: EventLog,
   from: AssemblerState,
   fold: Fold,
+  onPassedOver?: (event: PassedOver) => void,
 ): Promise<AssemblerState> {
   let after = from;
   const onReached = (state: AssemblerState): void => {
     after = state;
   };
-  const folded = changes$(log, { from, handle: fold, onReached }).pipe(ignoreElements());
+  const folded = changes$(log, { from, handle: fold, onReached, onPassedOver }).pipe(
+    ignoreElements(),
+  );
   await lastValueFrom(folded, { defaultValue: undefined });
   return after;
 }

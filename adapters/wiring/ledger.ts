@@ -46,6 +46,7 @@ import type {
 } from '../../projections/subscriptions/messages.ts';
 import { identifiersOf, loadDerived, saveDerived } from './derived-state.ts';
 import { LedgerEngine } from './ledger-engine.ts';
+import { tellPassedOver } from './passed-over.ts';
 import { raiseFormat } from './raised-format.ts';
 import type {
   LedgerLog,
@@ -95,10 +96,11 @@ export class Ledger {
     this.keys = openGroupKeys({ files, folder: local.keys });
     this.stateFiles = openStateFiles({ files, folder: local.projections });
     this.column = identifiersOf(local);
+    const passedOver = tellPassedOver(settings.onNotice ?? (() => undefined));
     // RxJS and what builds on it is loaded only where something is folded.
     this.replay = async (from, consume) => {
       const { replayCommits } = await import('../../projections/observable.ts');
-      return replayCommits(log, from, consume);
+      return replayCommits(log, from, consume, passedOver);
     };
     this.state = new LedgerState({
       log,

@@ -6,13 +6,14 @@ import {
   MemoryIdentifierColumn,
   type IdentifierColumn,
 } from '../../projections/models/identifier-index.ts';
-import { LedgerState } from '../../projections/models/ledger-state.ts';
+import { LedgerState, type Replay } from '../../projections/models/ledger-state.ts';
 import type { Finding } from '../../domain/values/finding.ts';
 import type { StateFiles } from '../../domain/ports/derived-files.ts';
 import { olderThanPacks } from './compaction-marks.ts';
 import { sha256 } from './digest.ts';
 import type { Ledger } from './ledger.ts';
 import { keepSuspects } from './losses.ts';
+import { PassedOverNotes } from './passed-over.ts';
 
 const NO_FILES: StateFiles = {
   load: () => Promise.resolve(null),
@@ -22,7 +23,13 @@ const NO_FILES: StateFiles = {
 };
 
 /** The log folded from its start, without anything derived that could hide what the log has lost. */
-async function foldedAnew({ log, replay }: Ledger, column: IdentifierColumn): Promise<LedgerState> {
+async function foldedAnew(
+  { log }: Ledger,
+  column: IdentifierColumn,
+  onPassedOver: PassedOverNotes['add'],
+): Promise<LedgerState> {
+  const { replayCommits } = await import('../../projections/observable.ts');
+  const replay: Replay = (from, consume) => replayCommits(log, from, consume, onPassedOver);
   const state = new LedgerState({ log, replay, files: NO_FILES, identifiers: () => column });
   await state.catchUp({ heavy: false });
   return state;
@@ -36,7 +43,8 @@ export async function verify(
   const { replay, log, store } = ledger;
   const engine = await ledger.engine();
   const column = new MemoryIdentifierColumn();
-  const state = await foldedAnew(ledger, column);
+  const passedOver = new PassedOverNotes();
+  const state = await foldedAnew(ledger, column, passedOver.add);
   const { findings, summary, damagedPacks } = await verifyLedger(
     {
       state,
@@ -54,7 +62,14 @@ export async function verify(
   await keepSuspects(ledger, damagedPacks);
   const lost = state.catalogue.facts.ledger === null ? await lostLogFindings(ledger) : [];
   const tooOld = await tooOldFindings(ledger);
-  const all = [...ledger.findings, ...lost, ...tooOld, ...(await keyFindings(ledger)), ...findings];
+  const all = [
+    ...ledger.findings,
+    ...lost,
+    ...tooOld,
+    ...(await keyFindings(ledger)),
+    ...findings,
+    ...passedOver.findings(),
+  ];
   return { findings: all, summary: { ...summary, damaged: damagesIn(all) }, damagedPacks };
 }
 

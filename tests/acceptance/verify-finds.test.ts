@@ -137,11 +137,36 @@ describe('verify names the points whose pages', () => {
       commits += 1;
       return commits === 2 ? [event, { ...event, id: Buffer.alloc(16, 7) }] : [event];
     });
-    // An image of what was folded before the second commit still gives the point back.
-    const { faults, findings } = await judged('helps');
-    expect(faults).toEqual([]);
-    expect(findings.map(({ reason }) => reason)).toEqual([
-      expect.stringContaining('capture 2 was committed before it'),
-    ]);
+    for (const derived of ['helps', 'gone'] as const) {
+      const { faults, failed, findings } = await judged(derived);
+      expect(faults).toEqual([]);
+      expect([...failed]).toEqual([]);
+      expect(findings.map(({ reason, affects }) => [reason, affects])).toEqual([
+        [expect.stringContaining('capture 2 was committed before it'), []],
+      ]);
+    }
+    await record([['web', image]]);
+    expect([...expected.keys()]).toEqual(['web@1', 'web@2', 'web@3']);
+    expect((await judged()).faults).toEqual([]);
   });
+});
+
+test('events of a later release are passed over with a word, and are a note', async () => {
+  await record([['web', makeImage({ seed: 6, pages: 24 })]]);
+  await relog((event) =>
+    event.stream === 'ledger'
+      ? [event, { ...event, id: Buffer.alloc(16, 9), type: 'PageTeleported' }]
+      : [event],
+  );
+  rmSync(join(url, 'projections'), { recursive: true });
+  const told: string[] = [];
+  const onNotice = (sentence: string): number => told.push(sentence);
+  const ledger = await openLedger({ url, mode: 'read', threads: 0, onNotice });
+  await ledger.state.catchUp({ heavy: false });
+  await ledger.close();
+  expect(told).toEqual([expect.stringContaining('found an event of type PageTeleported')]);
+  const { faults, failed, findings } = await judged();
+  expect(faults).toEqual([]);
+  expect([...failed]).toEqual([]);
+  expect(findings).toEqual([expect.objectContaining({ kind: 'newer-event', isNote: true })]);
 });

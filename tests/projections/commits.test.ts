@@ -48,6 +48,23 @@ const request = (vm: string, first: number) => ({
   packPagesMax: 16,
 });
 
+test('an event of ours of a later type is passed over with a word, and one of others without', async () => {
+  const ledger = new HandMadeLedger();
+  await ledger.record({ vm: 'a', pages: [1, 2] });
+  const before = await changesOf(ledger);
+  await ledger.append(vmStream('a'), [
+    eventOf('PageTeleported', new Uint8Array(3)),
+    eventOf('foreign:Note', new Uint8Array(0)),
+  ]);
+  const passedOver: string[] = [];
+  const assembler = new CommitAssembler(ledger.log, undefined, {
+    onPassedOver: ({ type }) => passedOver.push(type),
+  });
+  const items = await itemsOf(ledger.log);
+  expect(await assembler.take(items)).toEqual(before);
+  expect(passedOver).toEqual(['PageTeleported']);
+});
+
 describe('batches', () => {
   test('come with their commit, in the order of the commits', async () => {
     const ledger = new HandMadeLedger();
@@ -170,7 +187,9 @@ describe('an assembler', () => {
     });
     const sizeOf = ({ batches }: PlannedCapture): number =>
       batches.reduce((sum, { data }) => sum + data.length, 0);
-    const assembler = new CommitAssembler(log, undefined, Math.max(sizeOf(a) - 1, sizeOf(b)));
+    const assembler = new CommitAssembler(log, undefined, {
+      pendingBytesMax: Math.max(sizeOf(a) - 1, sizeOf(b)),
+    });
     expect(await assembler.take(await itemsOf(ledger.log))).toEqual([]);
     await ledger.commit(a);
     await ledger.commit(b);
