@@ -38,6 +38,8 @@ export interface LedgerPages extends PageStore {
   readonly origin?: PageStore;
   /** Whether the place says that it is this ledger's; absent: it lies with its log. */
   readonly isOurs?: () => TaskEither<LedgerError, void>;
+  /** Forgets what this host keeps of all packs; absent: nothing is. */
+  readonly dropAll?: () => Promise<void>;
   /** Removes what crashes left half written over an hour ago: how many. */
   removeLeftovers(nowMs: number): TaskEither<LedgerError, number>;
   close(): Promise<void>;

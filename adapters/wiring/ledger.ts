@@ -107,6 +107,7 @@ export class Ledger {
       files: this.stateFiles,
       identifiers: () => this.column,
       replay: this.replay,
+      forgetPast: async () => parts.store.dropAll?.(),
     });
     this.#engine = new LedgerEngine({
       threads: settings.threads,

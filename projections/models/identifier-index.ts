@@ -19,6 +19,8 @@ export interface IdentifierColumn {
   read(content: number): Uint8Array | null;
   /** Forgets everything: the column is about to be written anew. */
   clear(): void;
+  /** As `clear`, and gives the room back; absent: there is none. Nobody else is hurt who reads on. */
+  readonly forget?: () => Promise<void>;
   close(): void;
 }
 

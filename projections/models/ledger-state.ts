@@ -30,6 +30,9 @@ const FILES: Readonly<Record<HalfName, string>> = { light: 'catalogue', heavy: '
 /** All that is derived and kept by name, of this state and of others that stand on it. */
 const DERIVED = [...Object.values(FILES), 'tables/', 'projected/', 'page-index/', 'log-bytes'];
 
+/** What was derived is of another past than the log. */
+class OtherPast extends IndexUnfit {}
+
 const isReplaced = (thrown: unknown): boolean =>
   isLedgerError(thrown) && thrown.code === 'LOG_REPLACED';
 
@@ -48,6 +51,8 @@ export interface LedgerStatePorts {
   readonly files: StateFiles;
   readonly identifiers: () => IdentifierColumn;
   readonly replay: Replay;
+  /** Lets go of what else this host keeps of a past that the log has no more; absent: nothing. */
+  readonly forgetPast?: () => Promise<void>;
 }
 
 export class LedgerState {
@@ -197,11 +202,11 @@ export class LedgerState {
       const head = await run(this.#ports.log.head(last));
       if (!need.heavy && this.#isKnown && head === next) return;
       // A log that ends before what was folded is not the log that was folded: its end was lost.
-      if (head < next) await this.#startAnew();
+      if (head < next) await this.#startAnew({ isOtherPast: true });
       await this.#fold();
     } catch (thrown) {
       if (!(thrown instanceof IndexUnfit) && !isReplaced(thrown)) throw thrown;
-      await this.#startAnew();
+      await this.#startAnew({ isOtherPast: thrown instanceof OtherPast || isReplaced(thrown) });
       await this.#fold();
     }
   }
@@ -220,7 +225,7 @@ export class LedgerState {
   /** Throws everything derived away and folds the log from its start. */
   rebuild(): Promise<void> {
     return this.#turn.run(async () => {
-      await this.#startAnew();
+      await this.#startAnew({ isOtherPast: false });
       await this.#fold();
     });
   }
@@ -229,12 +234,15 @@ export class LedgerState {
    * Derived state that contradicts itself, or is of another past of the log, is thrown away whole; the
    * log is the truth. What others keep in the same place bears what it is of, and goes as well.
    */
-  async #startAnew(): Promise<void> {
+  async #startAnew({ isOtherPast }: { readonly isOtherPast: boolean }): Promise<void> {
     this.#pasts += 1;
     for (const { model } of this.#rowsIn('heavy')) delete this.#states[model.name];
     this.#begin('light');
     for (const prefix of DERIVED)
       for (const name of await this.#ports.files.list(prefix)) await this.#ports.files.drop(name);
+    if (!isOtherPast) return;
+    await this.#ports.identifiers().forget?.();
+    await this.#ports.forgetPast?.();
   }
 
   async #fold(): Promise<void> {
@@ -242,9 +250,9 @@ export class LedgerState {
     const { light, heavy } = this.#halves;
     // What reading on compares is the last event of the half that stands further back.
     if (heavy.from.next < light.from.next && !(await this.isInLog(light.from)))
-      throw new IndexUnfit('the log has another past than the catalogue');
+      throw new OtherPast('the log has another past than the catalogue');
     if (heavy.from.next === light.from.next && heavy.from.last?.id !== light.from.last?.id)
-      throw new IndexUnfit('the halves are of two pasts');
+      throw new OtherPast('the halves are of two pasts');
     const from = heavy.from.next < light.from.next ? heavy.from : light.from;
     this.sharing.room(this.contents.count);
     const after = await this.#ports.replay(from, (change) => this.#apply(change));

@@ -1,7 +1,7 @@
 // A ledger whose log is another one since it was last opened, or while it is open: put back from a
 // copy, swapped for a copy that was recorded into, cut off.
 
-import { cpSync, readFileSync, renameSync, rmSync } from 'node:fs';
+import { cpSync, readFileSync, renameSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { restoreToFile, verify, type Ledger } from '../../index.ts';
@@ -79,6 +79,18 @@ describe('a log that was put back while nobody had it open', () => {
     await record('d', [1]);
     expect(await opened('d', restored)).toEqual([0, 3, 4, 5, 1]);
   });
+});
+
+test('identifiers of contents that are gone give their room back', async () => {
+  const sizeBytes = (): number => statSync(join(pathOf('room'), 'projections/identifiers')).size;
+  await record('room', [0]);
+  cpSync(pathOf('room'), pathOf('room-copy'), { recursive: true });
+  const before = sizeBytes();
+  await record('room', [1, 2]);
+  expect(sizeBytes()).toBeGreaterThan(before);
+  putBack('room-copy', 'room', ['log', 'keys']);
+  expect(await opened('room', restored)).toEqual([0]);
+  expect(sizeBytes()).toBe(before);
 });
 
 /** The places of all rows. */

@@ -265,12 +265,13 @@ export class HandMadeLedger {
   readonly state = this.open();
 
   /** A state of its own over the same log, as another process has one. */
-  open(files = this.files): LedgerState {
+  open(files = this.files, forgetPast = (): Promise<void> => Promise.resolve()): LedgerState {
     return new LedgerState({
       log: this.log,
       files,
       identifiers: () => files.identifiers,
       replay: (from, consume) => replayCommits(this.log, from, consume),
+      forgetPast,
     });
   }
 

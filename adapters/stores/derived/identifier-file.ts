@@ -125,6 +125,19 @@ class IdentifierFile implements IdentifierColumn {
     this.#rest = null;
   }
 
+  /** Other processes that have the file open keep it, without its name. */
+  readonly forget = async (): Promise<void> => {
+    this.clear();
+    await this.#opening;
+    const file = this.#file;
+    this.#file = null;
+    this.#opening = null;
+    await file?.close().catch(() => undefined);
+    const { files, path } = this.#place;
+    // What cannot be removed is written over: each record says whether it is right.
+    await files.remove(path).catch(() => false);
+  };
+
   close(): void {
     // Nothing is lost with a file that does not close.
     this.#file?.close().catch(() => undefined);

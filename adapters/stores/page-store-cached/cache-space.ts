@@ -47,9 +47,10 @@ const PARTS_LEFT = 12;
 const DISK_BLOCK_BYTES = 4096;
 /** Files looked at together. */
 const LOOKED_AT_ONCE = 32;
-const CACHE_FOLDER_NAME = /^[0-9a-f]{2}$/u;
+/** Folders in a cache. Others are not ours. */
+export const CACHE_FOLDER_NAME = /^[0-9a-f]{2}$/u;
 /** <pack>.<bytes of a window>.<number of the window>. Other files are not ours. */
-const CACHE_FILE_NAME = /^[0-9a-f]{64}\.[1-9][0-9]{0,9}\.[0-9]{1,9}$/u;
+export const CACHE_FILE_NAME = /^[0-9a-f]{64}\.[1-9][0-9]{0,9}\.[0-9]{1,9}$/u;
 
 /** What a file of so many bytes takes on a disk. */
 export const diskBytes = (sizeBytes: number): number =>

@@ -59,6 +59,8 @@ export interface CacheStats {
 export interface CachedPages extends PageStore {
   /** Forgets what is kept of a pack: for a reader who found that it is damaged. */
   drop(name: string): Promise<void>;
+  /** Forgets what is kept of all packs. */
+  dropAll(): Promise<void>;
   stats(): CacheStats;
   /** Waits for what is being kept. The store stays open. */
   close(): Promise<void>;
@@ -135,6 +137,12 @@ class Cache {
     await Promise.all(underWay.map(([, awaited]) => awaited.isKept));
     for (const key of this.#recent.keys()) if (key.startsWith(`${name}.`)) this.#recent.delete(key);
     await this.#folder.drop(name);
+  }
+
+  async dropAll(): Promise<void> {
+    await Promise.all([...this.#awaited.values()].map((awaited) => awaited.isKept));
+    for (const key of this.#recent.keys()) this.#recent.delete(key);
+    await this.#folder.dropAll();
   }
 
   stats(): CacheStats {
@@ -326,6 +334,7 @@ export function cachePages(options: CachedPagesOptions): CachedPages {
     marks: () => store.marks(),
     putMark: (mark) => store.putMark(mark),
     drop: (name) => cache.drop(name),
+    dropAll: () => cache.dropAll(),
     stats: () => cache.stats(),
     close: () => cache.close(),
   };

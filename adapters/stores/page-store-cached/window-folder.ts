@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import type { FilePort } from '../../files/file-port.ts';
 import { failureOf, isAbsent } from '../../files/failures.ts';
 import { writeWhole } from '../../files/whole-file.ts';
-import { createCacheSpace } from './cache-space.ts';
+import { CACHE_FILE_NAME, CACHE_FOLDER_NAME, createCacheSpace } from './cache-space.ts';
 import { WINDOW_HEADER_BYTES, readWindow, windowHeader } from './window-file.ts';
 import type { Window, WindowId } from './window-file.ts';
 
@@ -27,6 +27,8 @@ export interface WindowFolder {
   keep(id: WindowId, window: Window): Promise<void>;
   /** Forgets all windows of a pack. */
   drop(name: string): Promise<void>;
+  /** Forgets all windows. */
+  dropAll(): Promise<void>;
   /** Waits for what is under way. */
   close(): Promise<void>;
 }
@@ -87,6 +89,22 @@ class Folder implements WindowFolder {
         if (!file.startsWith(`${name}.`)) continue;
         await this.#options.files.remove(join(folder, file));
         this.#space.removed(join(folder, file));
+      }
+    } catch (thrown) {
+      this.#rest(thrown);
+    }
+  }
+
+  async dropAll(): Promise<void> {
+    const { files, folder } = this.#options;
+    try {
+      for (const name of await files.list(folder)) {
+        if (!CACHE_FOLDER_NAME.test(name)) continue;
+        for (const file of await files.list(join(folder, name))) {
+          if (!CACHE_FILE_NAME.test(file)) continue;
+          await files.remove(join(folder, name, file));
+          this.#space.removed(join(folder, name, file));
+        }
       }
     } catch (thrown) {
       this.#rest(thrown);

@@ -412,9 +412,14 @@ describe('a state that is loaded beside a log', () => {
     await before.save();
     for (const name of ['tables/a/1', 'projected/mine/1', 'page-index/list', 'log-bytes'])
       await files.save(name, new Uint8Array(1));
-    const after = other.open(files);
+    let count = 0;
+    const after = other.open(files, async () => {
+      count += 1;
+    });
     await after.load();
     await after.catchUp({ heavy: false });
+    await after.rebuild();
+    expect(count).toBe(1);
     expect([...files.kept.keys()].filter((name) => !name.startsWith('tables/'))).toEqual([]);
   });
 

@@ -94,6 +94,22 @@ describe('a cache', () => {
     expect(statSync(world.fileOf(10)).size).toBe(64 + 100);
   });
 
+  test('forgets all that is kept, and nothing in its folder that is not its own', async () => {
+    world.putDirectly();
+    world.putDirectly(OTHER);
+    const pages = world.open();
+    for (const pack of [PACK, OTHER])
+      expect(await readsRight(pages, rangeOf(0, 5000, pack), pack)).toBe(true);
+    const others = join(world.cacheFolder, 'notes');
+    writeFileSync(others, 'mine');
+    await pages.dropAll();
+    expect(world.files()).toEqual([others]);
+    const asked = world.asked.length;
+    expect(await readsRight(pages, rangeOf(0, 5000))).toBe(true);
+    expect(world.asked.length).toBeGreaterThan(asked);
+    await pages.close();
+  });
+
   test('fetches a window once for all readers who wait for it', async () => {
     world.putDirectly();
     const pages = world.open();
