@@ -59,6 +59,7 @@ export {
 export type { EventRow } from './projections/questions/event-rows.ts';
 export { isEventType } from './domain/events/control.ts';
 export {
+  addressHistoryOf,
   diffOf,
   historyOf,
   pageIndexOf,
@@ -67,6 +68,7 @@ export {
   whatIfOf,
   whoHolds,
   type PageSharers,
+  type ShownVersion,
 } from './adapters/wiring/pages.ts';
 export type { PageDifference } from './projections/questions/diff.ts';
 export type { PageVersion } from './projections/questions/history.ts';

@@ -6,6 +6,7 @@ import { accepted } from '../../domain/ports/run.ts';
 import { openBlockFiles } from '../stores/derived/block-files.ts';
 import type { PageDifference } from '../../projections/questions/diff.ts';
 import { differences } from '../../projections/questions/diff.ts';
+import { placesOfAddress, versionsAt } from '../../projections/questions/address-places.ts';
 import { pageHistory, type PageVersion } from '../../projections/questions/history.ts';
 import type { Moment } from '../../projections/questions/moment.ts';
 import { ensureIdentifiers, identifierIn } from '../../projections/questions/row-lister.ts';
@@ -16,6 +17,7 @@ import { isLinkedVm, type VmEntry } from '../../projections/models/catalogue.ts'
 import { PageIndex } from '../../projections/page-index/page-index.ts';
 import { assertWhole } from '../../domain/use-cases/pages/patch-chain.ts';
 import { isContent } from '../../domain/values/holding.ts';
+import { refuse } from '../../domain/values/refused.ts';
 import type { Ledger } from './ledger.ts';
 import type { VmPoint } from './restore.ts';
 
@@ -27,19 +29,45 @@ export const pageIndexOf = (ledger: Ledger): PageIndex =>
     return new PageIndex({ state, replay, files: stateFiles, blocks, ledger: id });
   });
 
+/** A version of a page as it is shown. */
+export interface ShownVersion extends PageVersion {
+  /** Null: it is a pattern, or what it held is lost. */
+  readonly identifier: string | null;
+  /** The first capture at which the page, or the address asked about, held it. */
+  readonly from: number;
+}
+
 /** Versions of a page, oldest first, with identifiers. */
 export async function historyOf(
   ledger: Ledger,
   entry: VmEntry,
   gfn: number,
-): Promise<readonly (PageVersion & { readonly identifier: string | null })[]> {
+): Promise<readonly ShownVersion[]> {
   const { state, column } = ledger;
   await ensureIdentifiers(state, column);
   const versions = await pageHistory({ state, index: pageIndexOf(ledger) }, entry, gfn);
   return versions.map((version) => ({
     ...version,
     identifier: identifierIn(column, version.holding),
+    from: version.capture,
   }));
+}
+
+/**
+ * What a guest-physical address held, oldest first: the versions of the pages that it led to, by the
+ * memory map of each capture. ADDRESS_UNMAPPED where it never led to one.
+ */
+export async function addressHistoryOf(
+  ledger: Ledger,
+  entry: VmEntry,
+  address: number,
+): Promise<readonly ShownVersion[]> {
+  const places = placesOfAddress(entry, address);
+  if (places.length === 0) throw refuse({ _tag: 'AddressUnmapped', address });
+  const versions: ShownVersion[] = [];
+  for (const place of places)
+    versions.push(...versionsAt(place, await historyOf(ledger, entry, place.gfn)));
+  return versions;
 }
 
 /**

@@ -1,18 +1,19 @@
 // Versions of pages, and pages that differ, as rows.
 
 import type { PageDifference } from '../../../projections/questions/diff.ts';
-import type { PageVersion } from '../../../projections/questions/history.ts';
 import { patternClassName } from '../../../projections/questions/pattern-classes.ts';
+import type { ShownVersion } from '../../wiring/pages.ts';
 import { isoTime, type Row } from './row.ts';
 
 /** A version of a page, as `history` lists them. */
 export const versionRow = (
   vm: string,
-  version: PageVersion & { readonly identifier: string | null },
+  version: ShownVersion,
   isForgotten: boolean,
 ): Row => ({
   vm,
   capture: version.capture,
+  from: version.from,
   position: String(version.position),
   time: isoTime(version.timeMs),
   gfn: version.gfn,

@@ -1,11 +1,11 @@
 // `history`: every version of a page.
 
 import type { Command } from 'commander';
-import * as either from 'fp-ts/lib/Either.js';
-import { gfnOfAddress } from '../../../../domain/values/memory-map.ts';
-import { historyOf } from '../../../wiring/pages.ts';
+import type { Ledger } from '../../../wiring/ledger.ts';
+import { addressHistoryOf, historyOf, type ShownVersion } from '../../../wiring/pages.ts';
 import { Refused } from '../../../../domain/values/refused.ts';
 import { type VmEntry } from '../../../../projections/models/catalogue.ts';
+import { pagesOfVm } from '../../../../projections/questions/moment.ts';
 import { UsageError } from '../failure.ts';
 import { field, numeric } from '../output.ts';
 import { versionRow } from '../../rows/page-rows.ts';
@@ -18,31 +18,30 @@ export const declare = (command: Command): Command =>
     .option('--page <gfn>', "the page's number", wholeNumber)
     .option('--address <address>', 'a guest-physical address in the page', address);
 
-function gfnAsked(entry: VmEntry, options: { page?: number; address?: number }): number {
-  if ((options.page === undefined) === (options.address === undefined))
-    throw new UsageError('either --page or --address was expected');
-  const map = entry.state.registered?.memoryMap;
-  if (options.page !== undefined) {
-    const pages = map?.blocks.reduce((sum, block) => sum + block.pages, 0) ?? 0;
-    if (options.page >= pages)
-      throw new Refused({ _tag: 'GfnOutOfRange', vm: entry.vm, gfn: options.page, pages });
-    return options.page;
+function versionsAsked(
+  ledger: Ledger,
+  entry: VmEntry,
+  { page: gfn, address: at }: { page?: number; address?: number },
+): Promise<readonly ShownVersion[]> {
+  if (gfn !== undefined && at === undefined) {
+    const pages = pagesOfVm(entry);
+    if (gfn >= pages) throw new Refused({ _tag: 'GfnOutOfRange', vm: entry.vm, gfn, pages });
+    return historyOf(ledger, entry, gfn);
   }
-  const found = gfnOfAddress(map ?? { blocks: [], ranges: [] }, options.address ?? 0);
-  if (either.isLeft(found)) throw new Refused(found.left);
-  return found.right.gfn;
+  if (at !== undefined && gfn === undefined) return addressHistoryOf(ledger, entry, at);
+  throw new UsageError('either --page or --address was expected');
 }
 
 export const run = (command: Command): Promise<void> =>
   withLedger(command, 'read', async (ledger, output) => {
     const options = command.opts<{ vm: string; page?: number; address?: number }>();
     const entry = ledger.vm(options.vm);
-    const gfn = gfnAsked(entry, options);
-    const rows = (await historyOf(ledger, entry, gfn)).map((version) =>
+    const rows = (await versionsAsked(ledger, entry, options)).map((version) =>
       versionRow(entry.vm, version, entry.isForgotten(version.capture)),
     );
     output.rows(rows, [
       numeric('capture'),
+      ...(options.address === undefined ? [] : [numeric('from')]),
       field('time'),
       numeric('gfn'),
       field('outcome'),
