@@ -9,8 +9,13 @@ import type { CaptureCommitted, EventOf, SharePolicy } from './events/control.ts
 import { attachmentsRefusal, noteRefusal } from './values/attachment.ts';
 import { recordedCommand } from './values/command-line.ts';
 import { instantText } from './values/instant.ts';
-import { isLive, type CaptureMode } from './values/capture-mode.ts';
-import { isSameMemory, isSameRanges, pageCountOf, type MemoryMap } from './values/memory-map.ts';
+import {
+  isContinued,
+  isExtended,
+  isSameRanges,
+  pageCountOf,
+  type MemoryMap,
+} from './values/memory-map.ts';
 import { PAGE_BYTES } from './values/page.ts';
 import type { Refusal } from './values/refusals.ts';
 import { isGroupName, isName } from './events/streams.ts';
@@ -44,6 +49,8 @@ export interface CommitCapture {
   /** What the VM may share, or null: as it is, else with its group. */
   readonly share: SharePolicy | null;
   readonly memoryMap: MemoryMap;
+  /** Whether somebody said where the memory lies: the guest, or who gave its file. */
+  readonly areRangesTold: boolean;
   /** The guest's command line where the source knows it. */
   readonly argv: readonly string[] | null;
   /** The capture's own time, kept as it is: also before the VM's last, or ahead of the clock. */
@@ -111,7 +118,7 @@ export function captureRefusal(
   const refusal = recorderRefusal(state, asked);
   if (refusal !== null || state.registered === null) return refusal;
   const { memoryMap } = state.registered;
-  if (!isSameMemory(memoryMap, asked.memoryMap))
+  if (!isContinued(memoryMap, asked.memoryMap))
     return {
       _tag: 'MemoryChanged',
       vm: asked.vm,
@@ -122,15 +129,20 @@ export function captureRefusal(
 }
 
 /**
- * Whether a capture's guest has its memory at other addresses than before: firmware moves ROM and
- * the windows of devices. Only a guest that was asked for them counts.
+ * The memory map from a capture on, where it is another one than before: firmware moves ROM and the
+ * windows of devices, and a block that is new lies behind the others. Null: it is as before.
  */
-function isMapChanged(
+function changedMap(
   { registered }: VmState,
-  { memoryMap, mode }: { readonly memoryMap: MemoryMap; readonly mode: CaptureMode },
-): boolean {
-  if (registered === null || !isLive(mode) || memoryMap.ranges.length === 0) return false;
-  return !isSameRanges(registered.memoryMap, memoryMap);
+  { memoryMap, areRangesTold }: Pick<CommitCapture, 'memoryMap' | 'areRangesTold'>,
+): MemoryMap | null {
+  if (registered === null) return null;
+  const before = registered.memoryMap;
+  const { blocks } = memoryMap;
+  const isTold = areRangesTold && memoryMap.ranges.length > 0;
+  const ranges = isTold ? memoryMap.ranges : before.ranges;
+  const isOther = isExtended(before, memoryMap) || !isSameRanges(before, { blocks, ranges });
+  return isOther ? { blocks, ranges } : null;
 }
 
 const isSameArgv = (a: readonly string[] | null, b: readonly string[]): boolean =>
@@ -150,9 +162,8 @@ function commit(state: VmState, command: CommitCapture): Either<Refusal, NonEmpt
     const share = command.share ?? 'group';
     events.push({ type: 'VmRegistered', data: { vm, group, share, memoryMap, parent: null } });
   }
-  const { mode } = measured;
-  if (isMapChanged(state, { memoryMap, mode }))
-    events.push({ type: 'MemoryMapChanged', data: { vm, memoryMap } });
+  const changed = changedMap(state, command);
+  if (changed !== null) events.push({ type: 'MemoryMapChanged', data: { vm, memoryMap: changed } });
   const observed = argv === null ? null : recordedCommand(argv).argv;
   if (observed !== null && !isSameArgv(state.argv, observed))
     events.push({ type: 'CommandLineObserved', data: { vm, argv: observed } });
@@ -215,17 +226,19 @@ export function timeDoubt(
  */
 export const isRepeated = ({ captures }: VmState, capture: number): boolean => capture <= captures;
 
-/** A VM after an event. */
+/** A VM after an event. Of a damaged log: what gives pages other numbers counts for nothing. */
 export function evolveVm(state: VmState, event: VmEvent): VmState {
   switch (event.type) {
     case 'VmRegistered': {
       const { vm, group, share, memoryMap } = event.data;
+      if (state.registered !== null) return state;
       return { ...state, registered: { vm, group, share, memoryMap } };
     }
     case 'MemoryMapChanged': {
       const { registered } = state;
-      if (registered === null) return state;
-      return { ...state, registered: { ...registered, memoryMap: event.data.memoryMap } };
+      const { memoryMap } = event.data;
+      if (registered === null || !isContinued(registered.memoryMap, memoryMap)) return state;
+      return { ...state, registered: { ...registered, memoryMap } };
     }
     case 'CommandLineObserved':
       return { ...state, argv: event.data.argv };

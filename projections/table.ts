@@ -9,7 +9,6 @@ import {
   type PageColumns,
 } from '../domain/events/pages-written.ts';
 import { FIRST_CONTENT, UNKNOWN, ZERO, type Holding } from '../domain/values/holding.ts';
-import { pageCountOf, type MemoryMap } from '../domain/values/memory-map.ts';
 import type { Contents, KnownPack } from './models/contents.ts';
 
 export type PageTable = Uint32Array;
@@ -81,9 +80,16 @@ export function allHoldingsOf(contents: Contents, batches: readonly PageColumns[
   return holdings;
 }
 
-/** The table of a memory of which nothing is known yet. */
-export const unknownTable = (memoryMap: MemoryMap): PageTable =>
-  new Uint32Array(pageCountOf(memoryMap)).fill(UNKNOWN);
+/** The table of so many pages of which nothing is known yet. */
+export const unknownTable = (pages: number): PageTable => new Uint32Array(pages).fill(UNKNOWN);
+
+/** A table with room for so many pages: itself, or one with unknown pages at the end. */
+export function grownTable(table: PageTable, pages: number): PageTable {
+  if (pages <= table.length) return table;
+  const grown = unknownTable(pages);
+  grown.set(table);
+  return grown;
+}
 
 /** Writes a batch into a table; rows beyond it are of a damaged event and are passed over. */
 export function applyColumns(table: PageTable, columns: PageColumns, holdings: Uint32Array): void {

@@ -14,6 +14,7 @@ import { sharingReport, type SharingReport } from '../../projections/questions/s
 import { whatIf, type WhatIf } from '../../projections/questions/what-if.ts';
 import { contentNamed, holdersOf, type Holder } from '../../projections/questions/who.ts';
 import { isLinkedVm, type VmEntry } from '../../projections/models/catalogue.ts';
+import { memoryMapOf } from '../../projections/models/page-tables.ts';
 import { PageIndex } from '../../projections/page-index/page-index.ts';
 import { assertWhole } from '../../domain/use-cases/pages/patch-chain.ts';
 import { isContent } from '../../domain/values/holding.ts';
@@ -99,6 +100,7 @@ export async function* diffOf(
 ): AsyncGenerator<readonly PageDifference[]> {
   const { state } = ledger;
   const side = async ({ entry, row }: VmPoint) => {
+    memoryMapOf({ entry, row });
     const table = await state.tables.at(entry, state.contents, row);
     assertWhole(table, `${entry.vm}@${row.capture}`);
     const group = isLinkedVm(entry) ? (entry.state.registered?.group ?? null) : null;

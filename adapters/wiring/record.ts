@@ -23,7 +23,6 @@ import { isLinkedVm, type CaptureRow } from '../../projections/models/catalogue.
 import { LayeredCaptureView } from '../../projections/models/capture-view.ts';
 import { assert } from '../../domain/values/assert.ts';
 import { IndexUnfit } from '../../projections/models/identifier-index.ts';
-import { UNKNOWN } from '../../domain/values/holding.ts';
 import { checkMarks } from './compaction-marks.ts';
 import { sha256 } from './digest.ts';
 import type { Ledger } from './ledger.ts';
@@ -41,15 +40,16 @@ function recorderModels(ledger: Ledger, options: RecorderOptions): RecorderModel
     lostStore: () => state.catalogue.lostStore,
     captureView: async (vm, pageCount) => {
       const entry = state.catalogue.vms.get(vm);
-      const current = entry === undefined ? null : await state.currentTable(entry);
-      const table = current ?? new Uint32Array(pageCount).fill(UNKNOWN);
+      const known =
+        (entry === undefined ? null : await state.currentTable(entry)) ?? new Uint32Array(0);
       // Before its first capture, what was asked for counts.
       const isLinked =
         entry === undefined || entry.state.registered === null
           ? options.share !== 'pattern'
           : isLinkedVm(entry);
       const { contents, sharing, losses } = state;
-      return new LayeredCaptureView({ contents, sharing, losses, table, isLinked });
+      const models = { contents, sharing, losses, isLinked };
+      return new LayeredCaptureView({ ...models, known, pages: pageCount });
     },
   };
 }

@@ -42,6 +42,8 @@ export interface ImageFacts {
 export interface GuestCapture {
   readonly image: Image;
   readonly memoryMap: MemoryMap;
+  /** True where somebody said where the memory lies: the guest, or who gave its file. */
+  readonly areRangesTold?: boolean;
   /** Null where the source has none. */
   readonly device: DeviceState | null;
   /** The guest's command line; null where the source does not know it. */

@@ -17,10 +17,6 @@ export const isCaptureMode = (text: string): text is CaptureMode =>
 /** The mode that a text says: what it does not know is `other`, since once any text was written. */
 export const captureModeOf = (text: string): CaptureMode => (isCaptureMode(text) ? text : 'other');
 
-/** Whether a source of this mode was asked where its memory lies: files tell what their kind tells. */
-export const isLive = (mode: CaptureMode): boolean =>
-  mode === 'background-snapshot' || mode === 'migrate';
-
 /** Whether a capture of this mode comes with a device state, or may: of one not known nobody can say. */
 export function mayHaveDevice(mode: CaptureMode): boolean {
   switch (mode) {

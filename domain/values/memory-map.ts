@@ -56,12 +56,33 @@ export const flatMap = (pages: number): MemoryMap => ({
   ranges: [{ address: 0, block: 'ram', offset: 0, length: pages * PAGE_BYTES }],
 });
 
-/** Whether captures of these two maps can stand in one VM: same blocks, same sizes, same order. */
-export const isSameMemory = (a: MemoryMap, b: MemoryMap): boolean =>
-  a.blocks.length === b.blocks.length &&
-  a.blocks.every(
-    (block, i) => block.pages === b.blocks[i]!.pages && block.name === b.blocks[i]!.name,
-  );
+const isSameBlock = (a: MemoryBlock, b: MemoryBlock | undefined): boolean =>
+  a.name === b?.name && a.pages === b.pages;
+
+/**
+ * Whether a capture of the later map can stand in a VM of the earlier one: it has the same blocks in
+ * the same order, and perhaps further ones behind them, so that every page keeps its number.
+ */
+export const isContinued = (earlier: MemoryMap, later: MemoryMap): boolean =>
+  earlier.blocks.every((block, i) => isSameBlock(block, later.blocks[i]));
+
+/** Whether the later map has blocks behind those of the earlier one: a DIMM was plugged in. */
+export const isExtended = (earlier: MemoryMap, later: MemoryMap): boolean =>
+  isContinued(earlier, later) && later.blocks.length > earlier.blocks.length;
+
+/**
+ * Blocks in the order of a VM that has some of them: those first, then the others as they come. The
+ * blocks as they are where the VM's are not all among them.
+ */
+export function inOrderOf(
+  known: readonly MemoryBlock[],
+  blocks: readonly MemoryBlock[],
+): readonly MemoryBlock[] {
+  const isAmong = (some: readonly MemoryBlock[], block: MemoryBlock): boolean =>
+    some.some((each) => isSameBlock(each, block));
+  if (!known.every((block) => isAmong(blocks, block))) return blocks;
+  return [...known, ...blocks.filter((block) => !isAmong(known, block))];
+}
 
 /** Whether guest-physical addresses lead to the same places. */
 export const isSameRanges = (a: MemoryMap, b: MemoryMap): boolean =>

@@ -252,7 +252,7 @@ export function refusalText(refusal: Refusal): string {
     case 'NoCapture':
       return `the VM ${refusal.vm} has no capture at ${refusal.at}; \`pageledger captures --vm ${refusal.vm}\` lists those it has`;
     case 'MemoryChanged':
-      return `the memory of VM ${refusal.vm} is ${refusal.was} in this ledger, but the source has ${refusal.now}: a VM's memory map is fixed at its first capture; record under another name`;
+      return `the memory of VM ${refusal.vm} is ${refusal.was} in this ledger, but the source has ${refusal.now}: a VM takes blocks behind those that it has, and no other change of them; record under another name`;
     case 'ZerosDoubtful':
       return `the file is sparse, and would turn ${refusal.zeroed} of the ${refusal.was} pages of VM ${refusal.vm} that hold something to zero: it may be a difference, which holds changed pages only; nothing of it is in the ledger; say --diff to record it as one, or --full where its holes are zeros`;
     case 'NothingBefore':

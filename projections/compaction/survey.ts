@@ -20,12 +20,12 @@ import { keptCaptures, type CaptureFilter } from './kept-captures.ts';
 function lossIn(catalogue: Catalogue): string | null {
   if (catalogue.lostStore !== null) return `where content lies: ${catalogue.lostStore}`;
   for (const entry of catalogue.vms.values()) {
-    const { vm, captures, lostTail, state } = entry;
+    const { vm, captures, lostTail } = entry;
     const damaged = captures.find(({ damage }) => damage !== null);
     if (lostTail !== null) return `the end of VM ${vm}: ${lostTail}`;
     if (damaged !== undefined) return `capture ${damaged.capture} of VM ${vm}: ${damaged.damage}`;
     if (entry.gaps().length > 0) return `captures of VM ${vm}`;
-    if (captures.length > 0 && state.registered === null) return `the memory map of VM ${vm}`;
+    if (entry.isMapLost) return `the memory map of VM ${vm}`;
   }
   return null;
 }

@@ -19,7 +19,7 @@ import {
 import type { CaptureView, PageReference } from '../../domain/ports/models.ts';
 import type { Contents } from './contents.ts';
 import { IdentifierIndex, MemoryIdentifierColumn } from './identifier-index.ts';
-import type { PageTable } from '../table.ts';
+import { grownTable, type PageTable } from '../table.ts';
 import type { Losses } from './losses.ts';
 import type { Sharing } from './sharing.ts';
 
@@ -50,28 +50,32 @@ export class LayeredCaptureView implements CaptureView {
   /** What this capture adds to, or takes from, the holders of a content. */
   readonly #shift = new Map<Holding, number>();
 
-  /** `table` is the VM's own, as a copy: this view writes to it. */
+  /**
+   * `known` is the VM's table as a copy: this view writes to it. The capture has so many `pages`,
+   * perhaps more at the end.
+   */
   constructor(models: {
     readonly contents: Contents;
     readonly sharing: Sharing;
-    readonly table: PageTable;
+    readonly known: PageTable;
+    readonly pages: number;
     readonly losses: Losses;
     /** Whether the VM may share anything but patterns. */
     readonly isLinked: boolean;
   }) {
     this.#contents = models.contents;
     this.#sharing = models.sharing;
-    this.#table = models.table;
+    this.#table = grownTable(models.known, models.pages);
     this.#isLinked = models.isLinked;
     this.#base = models.contents.count;
     this.#patternBase = models.contents.patternCount;
     this.#changes = models.contents.changes;
     this.#losses = models.losses;
-    const { table } = models;
+    const { known } = models;
     const lost = models.losses.of(models.contents);
     this.#lost = lost;
     const isLost = (holding: Holding): boolean => lost.has(holding);
-    this.isWhole = !table.includes(UNKNOWN) && (lost.size === 0 || !table.some(isLost));
+    this.isWhole = !known.includes(UNKNOWN) && (lost.size === 0 || !known.some(isLost));
   }
 
   find(identifiers: Uint8Array, row: number, gfn: number): Holding {

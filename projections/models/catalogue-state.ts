@@ -59,10 +59,12 @@ const checkpoint = t.strict({
 const repeated = t.strict({ capture: t.number, position });
 
 const map = t.strict({ capture: t.number, memoryMap });
+const commandLine = t.strict({ capture: t.number, argv: t.readonlyArray(t.string) });
 
 const vmEntry = t.strict({
   vm: t.string,
   maps: t.array(map),
+  commandLines: t.array(commandLine),
   state: t.strict({
     registered: orNull(t.strict({ vm: t.string, group, share, memoryMap })),
     captures: t.number,
@@ -101,6 +103,7 @@ export const catalogueText = (catalogue: Catalogue): string =>
         ({
           vm,
           maps,
+          commandLines,
           state,
           captures,
           checkpoints,
@@ -112,6 +115,7 @@ export const catalogueText = (catalogue: Catalogue): string =>
         }) => ({
           vm,
           maps: [...maps],
+          commandLines: [...commandLines],
           state,
           givenUp: points.givenUp,
           registeredAtMs,
@@ -139,6 +143,7 @@ export function catalogueOf(text: string): Catalogue {
     const entry = catalogue.entry(vm.vm);
     entry.state = vm.state;
     entry.maps.push(...vm.maps);
+    entry.commandLines.push(...vm.commandLines);
     if (!ascends(vm.captures.map((row) => row.position)))
       throw new StateUnfit('captures are not in log order');
     for (const row of vm.captures satisfies CaptureRow[]) {

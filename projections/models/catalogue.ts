@@ -87,6 +87,12 @@ export interface MapRow {
   readonly memoryMap: MemoryMap;
 }
 
+/** The command line of a VM's guest, from a capture on. */
+export interface CommandLineRow {
+  readonly capture: number;
+  readonly argv: readonly string[];
+}
+
 /** What the fold of sharing says of a capture, beside what was recorded. */
 export interface FoldedCounts {
   /** Recorded stores that fold as merges. */
@@ -104,6 +110,8 @@ export class VmEntry {
   readonly repeated: RepeatedCommit[] = [];
   /** Memory maps, each with the first capture that it is of; ascending. */
   readonly maps: MapRow[] = [];
+  /** Command lines, each with the first capture that it is of; ascending. */
+  readonly commandLines: CommandLineRow[] = [];
   /** Captures that a page-table image belongs to, by the rule of page-tables.ts. */
   readonly images: number[] = [];
   imageWeight = 0;
@@ -118,10 +126,10 @@ export class VmEntry {
 
   /** Notes a capture's weight; an image belongs to the one that brings it to the page count. */
   weigh(row: CaptureRow): void {
-    const { registered } = this.state;
-    if (registered === null) return;
+    const pages = this.pagesAt(row.capture);
+    if (pages === 0) return;
     this.imageWeight += row.written + CAPTURE_WEIGHT;
-    if (this.imageWeight < pageCountOf(registered.memoryMap)) return;
+    if (this.imageWeight < pages) return;
     this.images.push(row.capture);
     this.imageWeight = 0;
   }
@@ -136,10 +144,42 @@ export class VmEntry {
     return lastWhere(this.captures.length, (i) => holds(this.captures[i]!));
   }
 
-  /** The memory map at a capture; null: the event that describes it cannot be read. */
+  /** The newest of these rows at or before a capture. */
+  #from<A extends { readonly capture: number }>(rows: readonly A[], capture: number) {
+    return rows[lastWhere(rows.length, (i) => rows[i]!.capture <= capture)];
+  }
+
+  /**
+   * The memory map at a capture; null: the event that describes it cannot be read, as the capture's
+   * commit counts other pages.
+   */
   mapAt(capture: number): MemoryMap | null {
-    const at = lastWhere(this.maps.length, (i) => this.maps[i]!.capture <= capture);
-    return this.maps[at]?.memoryMap ?? null;
+    const memoryMap = this.#from(this.maps, capture)?.memoryMap ?? null;
+    const row = this.capture(capture);
+    const isOther = row !== undefined && row.written + row.unchanged !== this.pagesAt(capture);
+    return isOther ? null : memoryMap;
+  }
+
+  /** Whether an event is lost that says how many pages the VM has, at some capture. O(captures). */
+  get isMapLost(): boolean {
+    let known = 0;
+    let pages = 0;
+    return this.captures.some(({ capture, written, unchanged }) => {
+      for (; (this.maps[known]?.capture ?? Infinity) <= capture; known += 1)
+        pages = pageCountOf(this.maps[known]!.memoryMap);
+      return written + unchanged !== pages;
+    });
+  }
+
+  /** Pages of the VM at a capture, as far as its maps are known: they become more, and never fewer. */
+  pagesAt(capture: number): number {
+    const row = this.#from(this.maps, capture);
+    return row === undefined ? 0 : pageCountOf(row.memoryMap);
+  }
+
+  /** The command line of the guest at a capture; null: none is known. */
+  argvAt(capture: number): readonly string[] | null {
+    return this.#from(this.commandLines, capture)?.argv ?? null;
   }
 
   /** Whether a capture was given up: it is listed, and cannot be restored. */
@@ -336,11 +376,14 @@ export class Catalogue {
       case 'CaptureCommitted':
       case 'VmRetired': {
         const entry = this.entry(event.data.vm);
-        if (event.type === 'VmRegistered' || event.type === 'MemoryMapChanged') {
-          const { memoryMap } = event.data;
-          entry.maps.push({ capture: entry.state.captures + 1, memoryMap });
-        }
-        entry.state = evolveVm(entry.state, event);
+        const before = entry.state;
+        entry.state = evolveVm(before, event);
+        const capture = before.captures + 1;
+        const { registered } = entry.state;
+        if (registered !== null && registered !== before.registered)
+          entry.maps.push({ capture, memoryMap: registered.memoryMap });
+        if (event.type === 'CommandLineObserved')
+          entry.commandLines.push({ capture, argv: event.data.argv });
         if (event.type === 'VmRegistered') entry.registeredAtMs = timeMs;
         if (event.type === 'VmRetired') entry.retired = { position, timeMs };
         break;

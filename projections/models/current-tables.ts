@@ -8,7 +8,7 @@ import type { Change } from '../commits.ts';
 import type { Catalogue, VmEntry } from './catalogue.ts';
 import type { Contents } from './contents.ts';
 import type { PageTables } from './page-tables.ts';
-import { takeFirsts, unknownTable, type PageTable } from '../table.ts';
+import { grownTable, takeFirsts, unknownTable, type PageTable } from '../table.ts';
 
 /** Page tables kept in memory between folds. */
 const TABLES_MAX = 64;
@@ -30,18 +30,23 @@ export class CurrentTables {
     this.pages = pages;
   }
 
-  /** A VM's table after its last capture before a position: the one that the fold writes to. */
-  async before(entry: VmEntry, contents: Contents, position: Position): Promise<PageTable | null> {
-    const { registered } = entry.state;
+  /**
+   * A VM's table after its last capture before a position: the one that the fold writes to. With room
+   * for so many pages at least.
+   */
+  async before(
+    entry: VmEntry,
+    contents: Contents,
+    { position, pages }: { readonly position: Position; readonly pages: number },
+  ): Promise<PageTable | null> {
     const kept = this.#kept.get(entry.vm);
-    if (kept !== undefined || registered === null) return kept ?? null;
+    if (kept === undefined && entry.state.registered === null) return null;
     const last = entry.captures.findLast((row) => row.position < position);
     const table =
-      last === undefined
-        ? unknownTable(registered.memoryMap)
-        : await this.pages.at(entry, contents, last);
-    this.#kept.set(entry.vm, table);
-    return table;
+      kept ?? (last === undefined ? unknownTable(0) : await this.pages.at(entry, contents, last));
+    const grown = grownTable(table, pages);
+    if (grown !== kept) this.#kept.set(entry.vm, grown);
+    return grown;
   }
 
   /** A copy of a VM's table where the fold stands; null before its first capture. */

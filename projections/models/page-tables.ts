@@ -7,7 +7,7 @@ import * as either from 'fp-ts/lib/Either.js';
 import { ColumnsRoom, decodePageColumns } from '../../domain/events/pages-written.ts';
 import { BATCH_ROWS_MAX } from '../../domain/values/page.ts';
 import { isLedgerError, LedgerError } from '../../domain/values/ledger-error.ts';
-import { pageCountOf, type MemoryMap } from '../../domain/values/memory-map.ts';
+import type { MemoryMap } from '../../domain/values/memory-map.ts';
 import type { StateFiles } from '../../domain/ports/derived-files.ts';
 import type { EventLog, StoredEvent } from '../../domain/ports/event-log.ts';
 import { vmStream } from '../../domain/events/streams.ts';
@@ -18,6 +18,7 @@ import { decodeBatches, readBatches } from '../commits.ts';
 import {
   applyColumns,
   applyWrites,
+  grownTable,
   holdingsOf,
   takeFirsts,
   unknownTable,
@@ -96,11 +97,13 @@ export class PageTables {
     return areNumbered(table, numberedIn(of.contents)) ? table : null;
   }
 
-  /** The page table of a VM right after a capture. O(pages), whatever the history's length. */
+  /**
+   * The page table of a VM right after a capture, of the pages that it had then. O(pages), whatever
+   * the history's length.
+   */
   async at(entry: VmEntry, contents: Contents, row: CaptureRow): Promise<PageTable> {
-    // Of the VM as it is now: a map grows at its end.
-    const memoryMap = entry.state.registered?.memoryMap ?? memoryMapOf({ entry, row });
-    const pages = pageCountOf(memoryMap);
+    if (entry.maps.length === 0) memoryMapOf({ entry, row });
+    const pages = entry.pagesAt(row.capture);
     const images = entry.images.filter((capture) => capture <= row.capture);
     let table: PageTable | null = null;
     let from = 0;
@@ -108,12 +111,11 @@ export class PageTables {
       from = images[i]!;
       const of = entry.capture(from);
       if (of === undefined) continue;
-      table = await this.#loadImage({ vm: entry.vm, row: of, contents }, pages);
+      const image = { vm: entry.vm, row: of, contents };
+      table = await this.#loadImage(image, entry.pagesAt(from));
     }
-    if (table === null) {
-      table = unknownTable(memoryMap);
-      from = 0;
-    }
+    if (table === null) from = 0;
+    table = grownTable(table ?? unknownTable(0), pages);
     // An image that is older than what stands for a lost content names that.
     if (contents.hasRenewed) takeFirsts(contents, table);
     const missing = new Set(images.filter((capture) => capture > from));
@@ -149,7 +151,9 @@ export class PageTables {
         const { range, capture } = row;
         if (revision < range.firstRevision + range.count) return;
         // Images that were lost are made again on the way past them.
-        if (missing.has(capture)) await this.saveImage({ vm: entry.vm, row, contents }, span.table);
+        if (!missing.has(capture)) continue;
+        const table = span.table.subarray(0, entry.pagesAt(capture));
+        await this.saveImage({ vm: entry.vm, row, contents }, table);
       }
     };
     for await (const event of this.#span(entry.vm, rows)) {

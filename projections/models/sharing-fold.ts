@@ -29,9 +29,13 @@ async function tableBefore(change: CaptureChange, folding: Folding): Promise<Pag
   const { catalogue, contents, sharing, tables } = folding;
   const entry = catalogue.vms.get(change.committed.vm);
   if (entry === undefined || isHollow(entry, change)) return null;
-  const table = await tables.before(entry, contents, change.position);
+  const { capture } = change.committed;
+  // A capture without writes brings no pages, whatever the map says.
+  const pages = change.batches.length === 0 ? 0 : entry.pagesAt(capture);
+  const { position } = change;
+  const table = await tables.before(entry, contents, { position, pages });
   if (table === null) return null;
-  const row = entry.capture(change.committed.capture);
+  const row = entry.capture(capture);
   if (row?.isWiped ?? catalogue.isWiped(change)) {
     sharing.release(table);
     table.fill(UNKNOWN);
@@ -123,7 +127,8 @@ async function foldRetirement(change: ControlChange, vm: string, folding: Foldin
   const { catalogue, contents, sharing, tables } = folding;
   const entry = catalogue.vms.get(vm);
   if (entry === undefined || entry.captures.length === 0) return;
-  const table = await tables.before(entry, contents, change.position);
+  const { position } = change;
+  const table = await tables.before(entry, contents, { position, pages: 0 });
   if (table !== null) sharing.release(table);
 }
 

@@ -1,10 +1,9 @@
 // Page tables as they were before the events that a segment is made of: what a write put an end to.
 
 import { assert } from '../../domain/values/assert.ts';
-import { UNKNOWN } from '../../domain/values/holding.ts';
 import { pagesOfVm } from '../questions/moment.ts';
 import type { LedgerState } from '../models/ledger-state.ts';
-import type { PageTable } from '../table.ts';
+import { grownTable, unknownTable, type PageTable } from '../table.ts';
 import type { RecentEvents } from './recent-events.ts';
 
 /** Page tables kept from one segment to the next. */
@@ -22,7 +21,10 @@ export class SegmentTables {
     this.#kept.clear();
   }
 
-  /** Tables just before the first of the events, by the VMs' numbers; `vms` are the names. O(pages). */
+  /**
+   * Tables just before the first of the events, with room for all pages that the VMs have now, by the
+   * VMs' numbers; `vms` are the names. O(pages).
+   */
   async before(recent: RecentEvents, vms: readonly string[]): Promise<Map<number, PageTable>> {
     const { catalogue, contents, tables: images } = this.#state;
     const tables = new Map<number, PageTable>();
@@ -32,9 +34,11 @@ export class SegmentTables {
       assert(entry !== undefined, 'a VM that was captured is in the catalogue');
       const before = entry.captures.findLast((row) => row.capture < first.capture);
       const kept = this.#kept.get(number);
-      if (before === undefined) tables.set(number, new Uint32Array(pagesOfVm(entry)).fill(UNKNOWN));
-      else if (kept?.capture === before.capture) tables.set(number, kept.table);
-      else tables.set(number, await images.at(entry, contents, before));
+      let table = unknownTable(0);
+      if (before !== undefined)
+        table =
+          kept?.capture === before.capture ? kept.table : await images.at(entry, contents, before);
+      tables.set(number, grownTable(table, pagesOfVm(entry)));
     }
     return tables;
   }

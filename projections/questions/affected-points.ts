@@ -113,24 +113,19 @@ async function affectedCaptures(
     else
       for (const i of byHolding.get(holding) ?? []) held[i]!.set(vm, (held[i]!.get(vm) ?? 0) + by);
   };
-  const seen = new Set<string>();
   await walkTables(ports, {
+    added: (vm, pages) => shift(vm, UNKNOWN, pages),
     page: (vm, _gfn, old, next) => {
-      if (old !== UNKNOWN || seen.has(vm)) shift(vm, old, -1);
+      shift(vm, old, -1);
       shift(vm, next, 1);
     },
-    captured: (entry, row, { table, device, attached }) => {
+    captured: (entry, row, { device, attached }) => {
       const { vm } = entry;
       const { capture } = row;
-      if (!seen.has(vm))
-        unknownPages.set(
-          vm,
-          table.reduce((sum, holding) => sum + (holding === UNKNOWN ? 1 : 0), 0),
-        );
-      seen.add(vm);
       // What was given up is not missed.
       if (entry.isForgotten(capture)) return;
-      if ((unknownPages.get(vm) ?? 0) > 0 || device.includes(UNKNOWN) || isDeviceLost(row))
+      const isUnknown = (unknownPages.get(vm) ?? 0) > 0 || entry.mapAt(capture) === null;
+      if (isUnknown || device.includes(UNKNOWN) || isDeviceLost(row))
         unknown.addCapture(vm, capture);
       const inDevice = new Set([...device].flatMap((holding) => byHolding.get(holding) ?? []));
       for (const [i, counts] of held.entries())
@@ -159,9 +154,8 @@ export async function damagedCaptures(ports: {
   const lost = losses.of(contents);
   const entries = [...catalogue.vms.values()];
   const isHurt = entries.some(
-    ({ state, captures }) =>
-      captures.some(({ damage, isWiped }) => damage !== null || isWiped) ||
-      state.registered === null,
+    (entry) =>
+      entry.captures.some(({ damage, isWiped }) => damage !== null || isWiped) || entry.isMapLost,
   );
   if (lost.size === 0 && !isHurt) return damaged;
   const finding = { kind: 'pack', where: 'the log', reason: 'content is lost' };

@@ -48,6 +48,12 @@ export interface PageDifference {
   readonly ranges: readonly ByteRange[] | null;
 }
 
+/** On which side a page that differs is not there, since the VM had fewer pages; null: it is on both. */
+export function absentFrom({ before, after }: PageDifference): 'before' | 'after' | null {
+  if (before === UNKNOWN) return 'before';
+  return after === UNKNOWN ? 'after' : null;
+}
+
 /** Whether two different numbers may stand for equal pages. */
 function mayBeEqual(
   { before, after }: { readonly before: Holding; readonly after: Holding },

@@ -12,7 +12,7 @@ import type { Contents } from '../models/contents.ts';
 import { foldedKinds } from '../models/folded-kinds.ts';
 import type { IdentifierColumn } from '../models/identifier-index.ts';
 import type { LedgerState } from '../models/ledger-state.ts';
-import { applyWrites, type PageTable } from '../table.ts';
+import { applyWrites, grownTable, type PageTable } from '../table.ts';
 import { eventRows, holdsType, pageRows, type EventRow, type RankedRow } from './event-rows.ts';
 import { RANK_FIRST, type Rank } from '../subscriptions/cursor.ts';
 
@@ -165,7 +165,8 @@ export class RowLister {
       this.#tables.delete(vm);
       return;
     }
-    applyWrites(kept.table, contents, { batches: change.batches, isWiped: false });
-    this.#keep(vm, { capture, table: kept.table });
+    const table = grownTable(kept.table, this.#state.catalogue.vms.get(vm)?.pagesAt(capture) ?? 0);
+    applyWrites(table, contents, { batches: change.batches, isWiped: false });
+    this.#keep(vm, { capture, table });
   }
 }

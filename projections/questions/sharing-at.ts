@@ -19,6 +19,7 @@ import {
 import { publicPattern } from '../../domain/patterns/public-patterns.ts';
 import type { Contents } from '../models/contents.ts';
 import type { LedgerState } from '../models/ledger-state.ts';
+import { memoryMapOf } from '../models/page-tables.ts';
 import { vmsAt, type Moment, type VmAt } from './moment.ts';
 import { StoredSizes } from './stored-sizes.ts';
 
@@ -107,6 +108,7 @@ class Tally {
 
 /** A VM's table, whole. */
 async function tableOf(state: LedgerState, { entry, row }: VmAt): Promise<Uint32Array> {
+  memoryMapOf({ entry, row });
   const table = await state.tables.at(entry, state.contents, row);
   if (table.includes(UNKNOWN))
     throw new LedgerError(

@@ -10,6 +10,7 @@ import type { LedgerState, Replay } from '../models/ledger-state.ts';
 import {
   applyTold,
   applyWrites,
+  grownTable,
   holdingsOf,
   unknownTable,
   type PageTable,
@@ -17,6 +18,8 @@ import {
 } from '../table.ts';
 
 export interface TableVisitor {
+  /** A VM has so many pages more, of which nothing is known yet: with its first capture, or a later one. */
+  readonly added?: (vm: string, pages: number) => void;
   /** A page of a VM holds `next` instead of `old` (UNKNOWN before its first write). */
   readonly page?: (vm: string, gfn: number, old: Holding, next: Holding) => void;
   /** A capture was folded whole. The memory is the walk's own: read it, do not keep it. */
@@ -58,12 +61,13 @@ function walkChange(walk: Walk, change: Change): void {
   const { vm, capture } = change.committed;
   const entry = state.catalogue.vms.get(vm);
   const row = entry?.capture(capture);
-  const registered = entry?.state.registered ?? null;
-  if (entry === undefined || registered === null) return;
+  if (entry === undefined || entry.state.registered === null) return;
   // A commit that comes a second time is not the one that the row is of.
   if (row === undefined || row.position !== change.position) return;
-  const table = tables.get(vm) ?? unknownTable(registered.memoryMap);
+  const before = tables.get(vm) ?? unknownTable(0);
+  const table = grownTable(before, entry.pagesAt(capture));
   tables.set(vm, table);
+  if (table !== before) visitor.added?.(vm, table.length - before.length);
   write(walk, vm, { batches: change.batches, isWiped: row.isWiped });
   const device = change.device === null ? [] : [...holdingsOf(state.contents, change.device)];
   const attached = attachedHoldings(state.contents, row.attachments, change.attachments);

@@ -97,6 +97,7 @@ class Verification {
     for (const entry of this.#ports.state.catalogue.vms.values()) {
       this.#repeated(entry);
       for (const row of entry.captures) {
+        if (!damaged.has(vmStream(entry.vm))) this.#counted(entry, row);
         const events = await this.#events(entry.vm, row, damaged);
         if (events === null) continue;
         const hash = batchesHash(
@@ -124,6 +125,14 @@ class Verification {
       const reason = `capture ${first?.capture ?? 0} was committed before it, at position ${first?.position ?? 0n}, and numbers of captures were expected to ascend: this commit counts for nothing`;
       this.find({ kind: 'history', where, reason }, new Set());
     }
+  }
+
+  /** A capture has as many pages as its VM has then: else what added some is lost. */
+  #counted(entry: VmEntry, row: CaptureRow): void {
+    if (entry.state.registered === null || entry.mapAt(row.capture) !== null) return;
+    const where = `${entry.vm}@${row.capture} at position ${row.position}`;
+    const reason = `its commit counts ${row.written + row.unchanged} pages, but ${entry.pagesAt(row.capture)} are in the VM by the events that say so`;
+    this.find({ kind: 'history', where, reason }, null);
   }
 
   /** Every page of a capture is in a slot of a pack that the log names. */

@@ -39,6 +39,7 @@ const commit = (more: Partial<CommitCapture> = {}): CommitCapture => ({
   vm: 'web',
   group: null,
   memoryMap: flatMap(4),
+  areRangesTold: false,
   argv: null,
   timeMs: 1000,
   measured: MEASURED,
@@ -128,7 +129,7 @@ describe('a further capture', () => {
     };
     const live = { ...MEASURED, mode: 'migrate' as const };
     const changed: VmEvent = { type: 'MemoryMapChanged', data: { vm: 'web', memoryMap: moved } };
-    const asked = commit({ memoryMap: moved, measured: live });
+    const asked = commit({ memoryMap: moved, areRangesTold: true, measured: live });
     const captured = (capture: number): VmEvent => committed(capture, 1000, live);
     expect(given(registered(), committed(1, 1000)).when(asked)).toEqual(
       events(changed, captured(2)),
@@ -143,9 +144,61 @@ describe('a further capture', () => {
     const before = given(registered(), committed(1, 1000));
     expect(before.when(commit({ memoryMap: moved }))).toEqual(events(committed(2, 1000)));
     const live = { ...MEASURED, mode: 'migrate' as const };
-    expect(before.when(commit({ memoryMap: moved, measured: live }))).toEqual(
+    expect(before.when(commit({ memoryMap: moved, areRangesTold: true, measured: live }))).toEqual(
       events(committed(2, 1000, live)),
     );
+  });
+
+  describe('with a block behind those that the VM has', () => {
+    const { blocks, ranges } = flatMap(4);
+    const dimm = { name: 'dimm0', pages: 2 };
+    const grown: MemoryMap = { blocks: [...blocks, dimm], ranges };
+    const changed: VmEvent = { type: 'MemoryMapChanged', data: { vm: 'web', memoryMap: grown } };
+
+    test('extends the map, once', () => {
+      const past = [registered(), committed(1, 1000)];
+      expect(given(...past).when(commit({ memoryMap: grown }))).toEqual(
+        events(changed, committed(2, 1000)),
+      );
+      expect(
+        given(...past, changed, committed(2, 1000)).when(commit({ memoryMap: grown })),
+      ).toEqual(events(committed(3, 1000)));
+    });
+
+    test('has it where the guest says, and nowhere where nobody does', () => {
+      const there = { address: 2 ** 32, block: 'dimm0', offset: 0, length: 2 * PAGE_BYTES };
+      const told: MemoryMap = { ...grown, ranges: [...ranges, there] };
+      const past = given(registered(), committed(1, 1000));
+      const said: VmEvent = { type: 'MemoryMapChanged', data: { vm: 'web', memoryMap: told } };
+      expect(past.when(commit({ memoryMap: told, areRangesTold: true }))).toEqual(
+        events(said, committed(2, 1000)),
+      );
+      expect(past.when(commit({ memoryMap: told }))).toEqual(events(changed, committed(2, 1000)));
+    });
+
+    test.each([
+      ['without it again', flatMap(4)],
+      ['with it before the others', { blocks: [dimm, ...blocks], ranges }],
+      ['with another in its place', { blocks: [...blocks, { ...dimm, pages: 3 }], ranges }],
+    ])('is the last of its kind: one %s is refused', (_, memoryMap) => {
+      const outcome = given(registered(), committed(1, 1), changed, committed(2, 1)).when(
+        commit({ memoryMap }),
+      );
+      expect(outcome).toMatchObject({ _tag: 'Left', left: { _tag: 'MemoryChanged' } });
+    });
+
+    test('is not taken for one that gives pages other numbers, as a damaged log might', () => {
+      const other: VmEvent = {
+        type: 'MemoryMapChanged',
+        data: { vm: 'web', memoryMap: { blocks: [dimm], ranges: [] } },
+      };
+      const state = [registered(), other, registered('other', flatMap(9))].reduce(
+        evolveVm,
+        initialVm,
+      );
+      expect(state.registered?.memoryMap).toEqual(flatMap(4));
+      expect(state.registered?.group).toBe('default');
+    });
   });
 
   test('earlier than the last one keeps its time', () => {

@@ -36,6 +36,8 @@ interface Round {
   readonly vms: readonly string[];
   readonly changes: number;
   readonly retires: string | null;
+  /** Pages that are plugged in to each of them before. */
+  readonly grows: number;
   /** The recording process ends and another one goes on from the state files. */
   readonly isLast: boolean;
 }
@@ -45,6 +47,7 @@ const round: fc.Arbitrary<Round> = fc.record({
   vms: fc.shuffledSubarray(VMS, { minLength: 1 }),
   changes: fc.constantFrom(0, 1, 5, 40),
   retires: fc.option(fc.constantFrom(...VMS), { freq: 12 }),
+  grows: fc.constantFrom(0, 0, 0, 13),
   isLast: fc.boolean(),
 });
 
@@ -57,15 +60,19 @@ async function play(rounds: readonly Round[]): Promise<World> {
   const ledger = new HandMadeLedger();
   const naive = new NaiveLedger();
   const memories = new Map(VMS.map((vm) => [vm, Array.from({ length: PAGES }, () => 0)]));
+  const blocks = new Map(VMS.map((vm) => [vm, [PAGES]]));
   let { state } = ledger;
-  for (const { seed, vms, changes, retires, isLast } of rounds) {
+  for (const { seed, vms, changes, retires, grows, isLast } of rounds) {
     const random = seededRandom(seed);
     const there = vms.filter((vm) => !naive.retired.has(vm));
     const plans = [];
     for (const vm of there) {
       const pages = memories.get(vm)!;
-      for (let i = 0; i < changes; i += 1) pages[random(PAGES)] = random(CONTENTS);
-      plans.push(await planCapture(state, { vm, pages: [...pages], rowsMax: 1 + random(40) }));
+      if (grows > 0) blocks.get(vm)!.push(grows);
+      for (let i = 0; i < grows; i += 1) pages.push(0);
+      for (let i = 0; i < changes; i += 1) pages[random(pages.length)] = random(CONTENTS);
+      const memory = { vm, pages: [...pages], blocks: [...blocks.get(vm)!] };
+      plans.push(await planCapture(state, { ...memory, rowsMax: 1 + random(40) }));
     }
     const waiting = plans.flatMap(({ vm, batches }) => batches.map((batch) => ({ vm, batch })));
     // Batches of one VM stay in order; those of different VMs come as they come.
@@ -191,7 +198,7 @@ async function expectPageEvents({ ledger, naive }: World, state: LedgerState): P
     const row = entry.capture(of.capture - 1);
     const before =
       row === undefined
-        ? new Uint32Array(PAGES).fill(UNKNOWN)
+        ? new Uint32Array(of.table.length).fill(UNKNOWN)
         : await state.tables.at(entry, state.contents, row);
     const context = { before, identifierOf: identifier };
     const rows = change.batches.flatMap((columns) => [

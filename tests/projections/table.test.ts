@@ -21,13 +21,13 @@ async function history() {
   const captures = await Promise.all(
     entry.captures.map(async (row) => decodeBatches(await tables.events('a', row)).batches),
   );
-  return { contents, memoryMap: entry.state.registered!.memoryMap, captures, entry, tables };
+  return { contents, captures, entry, tables };
 }
 
 describe('the fold of page events into a table', () => {
   test('gives the memory at each capture, from nothing known at the start', async () => {
-    const { contents, memoryMap, captures, entry, tables } = await history();
-    const table = unknownTable(memoryMap);
+    const { contents, captures, entry, tables } = await history();
+    const table = unknownTable(PAGES);
     expect(new Set(table)).toEqual(new Set([UNKNOWN]));
     for (const [i, batches] of captures.entries()) {
       applyWrites(table, contents, { batches, isWiped: false });
@@ -36,9 +36,9 @@ describe('the fold of page events into a table', () => {
   });
 
   test.each([false, true])('tells of just the pages that change; wiped: %s', async (isWiped) => {
-    const { contents, memoryMap, captures } = await history();
+    const { contents, captures } = await history();
     const [first, ...others] = captures;
-    const table = unknownTable(memoryMap);
+    const table = unknownTable(PAGES);
     applyWrites(table, contents, { batches: first!, isWiped: false });
     const told: PageTable = table.slice();
     const plain = table.slice();

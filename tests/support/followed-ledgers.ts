@@ -58,11 +58,13 @@ export async function copyEvents(source: EventLog, target: EventLog): Promise<vo
 }
 
 const EVENTFUL_PAGES = 24;
+/** What the pages hold that are plugged in: zeros, contents that others have, and a new one. */
+const PLUGGED = [0, 3, 3, 77, 5];
 
 /**
  * A ledger in which everything happens that a log can hold: captures of several VMs under way at once,
  * in many packs and batches, equal contents stored twice, device states, batches that nobody commits,
- * a capture without a change, a checkpoint, a VM's end.
+ * memory that is plugged in, a capture without a change, a checkpoint, a VM's end.
  */
 export async function makeEventfulLedger(seed = 1, id = LEDGER_ID): Promise<HandMadeLedger> {
   const hand = new HandMadeLedger();
@@ -75,9 +77,12 @@ export async function makeEventfulLedger(seed = 1, id = LEDGER_ID): Promise<Hand
     const changes = round < 3 ? 9 : 0;
     const plans = [];
     for (const [vm, pages] of memories) {
+      if (vm === 'red' && round === 2) pages.push(...PLUGGED);
       for (let i = 0; i < changes; i += 1) pages[random(EVENTFUL_PAGES)] = random(12);
       const how = { rowsMax: 4, packPagesMax: 3, hasDevice: vm === 'red' };
-      plans.push(await planCapture(hand.state, { vm, pages: [...pages], ...how }));
+      const more = pages.length - EVENTFUL_PAGES;
+      const blocks = [EVENTFUL_PAGES, ...(more > 0 ? [more] : [])];
+      plans.push(await planCapture(hand.state, { vm, pages: [...pages], blocks, ...how }));
     }
     // All are under way before the first one commits, and blue's is left behind once.
     for (const [i, plan] of plans.entries()) {

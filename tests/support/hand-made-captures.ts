@@ -4,7 +4,7 @@
 
 import { hash } from 'node:crypto';
 import type { ControlEvent } from '../../domain/events/control.ts';
-import { flatMap } from '../../domain/values/memory-map.ts';
+import { flatMap, type MemoryMap } from '../../domain/values/memory-map.ts';
 import { CODEC_RAW, PACK_HEADER_BYTES, type BlockTable } from '../../domain/values/pack.ts';
 import { encodePackWritten } from '../../domain/events/pack-written.ts';
 import {
@@ -18,7 +18,6 @@ import { BLOCK_PAGES, PAGE_BYTES } from '../../domain/values/page.ts';
 import { assert } from '../../domain/values/assert.ts';
 import { NO_PATCHES } from '../../domain/events/patches.ts';
 import { decideWrites, type DecidedWrites } from '../../domain/sharing.ts';
-import { UNKNOWN } from '../../domain/values/holding.ts';
 import type { EventLog, NewEvent, Position } from '../../domain/ports/event-log.ts';
 import { LEDGER_STREAM, pointsStream, vmStream } from '../../domain/events/streams.ts';
 import { batchesHash } from '../../domain/evidence.ts';
@@ -44,6 +43,8 @@ export interface CaptureRequest {
   readonly vm: string;
   /** What each page holds, by gfn. */
   readonly pages: readonly number[];
+  /** Pages of the blocks of memory, in order; absent: all are in one. */
+  readonly blocks?: readonly number[];
   readonly group?: string;
   readonly timeMs?: number;
   readonly argv?: readonly string[];
@@ -53,6 +54,13 @@ export interface CaptureRequest {
   readonly packPagesMax?: number;
   /** Whether it has a device state, of one page of zeros. */
   readonly hasDevice?: boolean;
+}
+
+/** Blocks of so many pages. */
+function mapOf([main = 0, ...more]: readonly number[]): MemoryMap {
+  const { blocks, ranges } = flatMap(main);
+  const added = more.map((pages, i) => ({ name: `dimm${i}`, pages }));
+  return { blocks: [...blocks, ...added], ranges };
 }
 
 /** A capture that was decided and is not in the log yet. */
@@ -198,10 +206,11 @@ export async function planCapture(
   await state.catchUp({ heavy: true });
   const entry = state.catalogue.vms.get(vm);
   const group = entry?.state.registered?.group ?? request.group ?? 'default';
-  const known = entry === undefined ? null : await state.currentTable(entry);
-  const table = known ?? new Uint32Array(pages.length).fill(UNKNOWN);
+  const current = entry === undefined ? null : await state.currentTable(entry);
+  const known = current ?? new Uint32Array(0);
   const { contents, sharing, losses } = state;
-  const view = new LayeredCaptureView({ contents, sharing, losses, table, isLinked: true });
+  const models = { contents, sharing, losses, isLinked: true };
+  const view = new LayeredCaptureView({ ...models, known, pages: pages.length });
   const identifiers = new Uint8Array(pages.length * IDENTIFIER_BYTES);
   for (const [gfn, content] of pages.entries())
     if (content > 0) identifiers.set(identifierOf(content, group), gfn * IDENTIFIER_BYTES);
@@ -245,7 +254,8 @@ export async function planCapture(
         share: null,
         vm,
         group,
-        memoryMap: flatMap(pages.length),
+        memoryMap: mapOf(request.blocks ?? [pages.length]),
+        areRangesTold: false,
         argv: request.argv ?? null,
         timeMs: request.timeMs ?? PORTS.clock(),
         measured,

@@ -9,6 +9,10 @@ import { NaiveLedger } from './naive-ledger.ts';
 
 export const HISTORY_VMS = ['a', 'b', 'c'];
 export const HISTORY_PAGES = 60;
+/** Pages that are plugged in at once, and the most that a VM comes to have. */
+const GROWN_PAGES = 9;
+const ROUNDS_MAX = 7;
+export const HISTORY_PAGES_MAX = HISTORY_PAGES + ROUNDS_MAX * GROWN_PAGES;
 /** Few contents, so that pages are often equal; 0 is zeros. */
 export const HISTORY_CONTENTS = 30;
 
@@ -18,6 +22,8 @@ export interface Round {
   readonly vms: readonly string[];
   readonly changes: number;
   readonly retires: string | null;
+  /** Pages that are plugged in to each of them before. */
+  readonly grows: number;
 }
 
 export const rounds: fc.Arbitrary<readonly Round[]> = fc.array(
@@ -26,8 +32,9 @@ export const rounds: fc.Arbitrary<readonly Round[]> = fc.array(
     vms: fc.shuffledSubarray(HISTORY_VMS, { minLength: 1 }),
     changes: fc.constantFrom(0, 1, 5, 40),
     retires: fc.option(fc.constantFrom(...HISTORY_VMS), { freq: 12 }),
+    grows: fc.constantFrom(0, 0, 0, GROWN_PAGES),
   }),
-  { minLength: 1, maxLength: 7 },
+  { minLength: 1, maxLength: ROUNDS_MAX },
 );
 
 export class RandomHistory {
@@ -37,16 +44,19 @@ export class RandomHistory {
     HISTORY_VMS.map((vm) => [vm, Array.from({ length: HISTORY_PAGES }, () => 0)]),
   );
 
-  async play({ seed, vms, changes, retires }: Round): Promise<void> {
+  readonly #blocks = new Map(HISTORY_VMS.map((vm) => [vm, [HISTORY_PAGES]]));
+
+  async play({ seed, vms, changes, retires, grows }: Round): Promise<void> {
     const { ledger, naive } = this;
     const random = seededRandom(seed);
     const plans = [];
     for (const vm of vms.filter((one) => !naive.retired.has(one))) {
       const pages = this.#memories.get(vm)!;
-      for (let i = 0; i < changes; i += 1) pages[random(HISTORY_PAGES)] = random(HISTORY_CONTENTS);
-      plans.push(
-        await planCapture(ledger.state, { vm, pages: [...pages], rowsMax: 1 + random(40) }),
-      );
+      if (grows > 0) this.#blocks.get(vm)!.push(grows);
+      for (let i = 0; i < grows; i += 1) pages.push(0);
+      for (let i = 0; i < changes; i += 1) pages[random(pages.length)] = random(HISTORY_CONTENTS);
+      const memory = { vm, pages: [...pages], blocks: [...this.#blocks.get(vm)!] };
+      plans.push(await planCapture(ledger.state, { ...memory, rowsMax: 1 + random(40) }));
     }
     for (const plan of plans)
       if (plan.batches.length > 0) await ledger.append(vmStream(plan.vm), plan.batches);

@@ -68,6 +68,7 @@ const sourceOf = (
           taskEither.map(({ image, memoryMap, device, pauseMs, mode }) => ({
             image,
             memoryMap,
+            areRangesTold: true,
             device,
             argv,
             timeMs,

@@ -14,6 +14,9 @@ import { UNKNOWN, ZERO } from '../../values/holding.ts';
 import { LedgerError } from '../../values/ledger-error.ts';
 import type { Refusal } from '../../values/refusals.ts';
 
+/** Every byte of the fingerprint that no page has. */
+const NO_PAGE = 0xff;
+
 /** The pages of a VM that held something, before a capture whose image may lack pages. */
 export class ZeroedPages {
   readonly #view: Pick<CaptureView, 'held'>;
@@ -71,6 +74,17 @@ export async function refuseChanged(
   );
 }
 
+/** The fingerprints of a VM that has more pages than before; null where it has fewer. */
+export function grownFingerprints(known: Fingerprints, pages: number): Fingerprints | null {
+  const bytes = pages * FINGERPRINT_BYTES;
+  if (known.byteLength >= bytes) return known.byteLength === bytes ? known : null;
+  const grown: Fingerprints = new SharedArrayBuffer(bytes);
+  const view = new Uint8Array(grown);
+  view.set(new Uint8Array(known));
+  view.fill(NO_PAGE, known.byteLength);
+  return grown;
+}
+
 /** Gives pages that are as before the fingerprints that they had, or one that no page has. */
 export function keepFingerprints(
   { asBefore }: Pick<GuestCapture, 'asBefore'>,
@@ -82,7 +96,7 @@ export function keepFingerprints(
   for (const [gfn, is] of asBefore.entries()) {
     if (is === 0) continue;
     const at = gfn * FINGERPRINT_BYTES;
-    if (previous === null) next.fill(0xff, at, at + FINGERPRINT_BYTES);
+    if (previous === null) next.fill(NO_PAGE, at, at + FINGERPRINT_BYTES);
     else next.set(previous.subarray(at, at + FINGERPRINT_BYTES), at);
   }
 }

@@ -14,7 +14,12 @@ import type { RecorderModels } from '../../ports/models.ts';
 import { vmStream } from '../../events/streams.ts';
 import { captureRefusal, decideVm, DEFAULT_GROUP, privateGroupOf } from '../../vm.ts';
 import { CaptureWriter, type CaptureCounts, type CapturePorts } from './capture.ts';
-import { keepFingerprints, refuseChanged, ZeroedPages } from './doubtful-image.ts';
+import {
+  grownFingerprints,
+  keepFingerprints,
+  refuseChanged,
+  ZeroedPages,
+} from './doubtful-image.ts';
 import { encodeControls } from '../../events/envelope.ts';
 import { accepted, valueOf } from '../../ports/run.ts';
 import { StreamEnd } from '../stream-end.ts';
@@ -24,7 +29,7 @@ export interface FingerprintStore {
   /** Null where there are none for exactly this capture. */
   load(
     vm: string,
-    at: { readonly capture: number; readonly position: Position; readonly pages: number },
+    at: { readonly capture: number; readonly position: Position },
   ): Promise<Fingerprints | null>;
   save(
     vm: string,
@@ -71,12 +76,7 @@ export interface RecorderOptions {
 export class Recorder {
   readonly #ports: RecordPorts;
   readonly #options: RecorderOptions;
-  #fingerprints: {
-    capture: number;
-    position: Position;
-    pages: number;
-    current: Fingerprints;
-  } | null = null;
+  #fingerprints: { capture: number; position: Position; current: Fingerprints } | null = null;
   #spare: Fingerprints | null = null;
   #failure: unknown = null;
 
@@ -199,7 +199,7 @@ export class Recorder {
     await models.catchUp();
     this.#spare = previous;
     const { capture, position } = committed;
-    this.#fingerprints = { capture, position, pages, current: next };
+    this.#fingerprints = { capture, position, current: next };
     return committed;
   }
 
@@ -245,22 +245,29 @@ export class Recorder {
     );
   }
 
+  /** Fingerprints of the last capture; pages that it did not have, have one that no page has. */
   async #previous(capture: number, pages: number): Promise<Fingerprints | null> {
     if (capture === 0) return null;
-    const kept = this.#fingerprints;
-    if (kept !== null && kept.capture === capture && kept.pages === pages) return kept.current;
+    const known = await this.#known(capture);
+    return known === null ? null : grownFingerprints(known, pages);
+  }
+
+  async #known(capture: number): Promise<Fingerprints | null> {
+    if (this.#fingerprints?.capture === capture) return this.#fingerprints.current;
     const position = this.#ports.models.position(this.#options.vm, capture);
     if (position === null) return null;
-    return this.#ports.fingerprints.load(this.#options.vm, { capture, position, pages });
+    return this.#ports.fingerprints.load(this.#options.vm, { capture, position });
   }
 
   #commitOf(captured: GuestCapture, counts: CaptureCounts): readonly ControlEvent[] {
     const { memoryMap, argv, timeMs, pauseMs, mode, source, note = null, file = null } = captured;
+    const { areRangesTold = false } = captured;
     const { attachments, ...counted } = counts;
     const decision = decideVm(this.#ports.models.vm(this.#options.vm))({
       _tag: 'CommitCapture',
       ...this.#asked(),
       memoryMap,
+      areRangesTold,
       argv,
       timeMs,
       measured: { ...counted, pauseMs, mode, source },

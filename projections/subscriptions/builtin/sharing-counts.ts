@@ -4,17 +4,20 @@
 // Invariant: pages = zero + pattern + unique + mergedIntra + mergedInter + unknown.
 
 import * as t from 'io-ts';
+import type { EventOf } from '../../../domain/events/control.ts';
 import { KIND_MASK, KIND_STORED, type PageColumns } from '../../../domain/events/pages-written.ts';
 import { pageCountOf } from '../../../domain/values/memory-map.ts';
 import { isContent, UNKNOWN, ZERO, type Holding } from '../../../domain/values/holding.ts';
 import { decodeState, StateReader, StateWriter } from '../../models/state-bytes.ts';
 import type { CaptureChange, Change, RewriteChange } from '../../commits.ts';
-import type { PageTable } from '../../table.ts';
+import { grownTable, unknownTable, type PageTable } from '../../table.ts';
 import type { Folded, Projection } from '../../projection.ts';
 
 interface CountedVm {
-  /** Null before the VM's memory map is known. */
+  /** Null before the VM's memory map is known. Of the pages that its newest capture has. */
   table: PageTable | null;
+  /** Pages that its next capture has. */
+  pages: number;
   /** Its newest capture; 0 before the first. */
   capture: number;
   isRetired: boolean;
@@ -22,7 +25,9 @@ interface CountedVm {
   readonly pagesOf: Map<Holding, number>;
 }
 
-const HEAD = t.array(t.strict({ vm: t.string, capture: t.number, isRetired: t.boolean }));
+const HEAD = t.array(
+  t.strict({ vm: t.string, capture: t.number, pages: t.number, isRetired: t.boolean }),
+);
 
 class SharingTally {
   readonly vms = new Map<string, CountedVm>();
@@ -43,7 +48,7 @@ class SharingTally {
   vm(vm: string): CountedVm {
     let of = this.vms.get(vm);
     if (of === undefined) {
-      of = { table: null, capture: 0, isRetired: false, pagesOf: new Map() };
+      of = { table: null, pages: 0, capture: 0, isRetired: false, pagesOf: new Map() };
       this.vms.set(vm, of);
     }
     return of;
@@ -81,9 +86,9 @@ class SharingTally {
     if (this.#vmsOf.has(holding)) this.#patched += by;
   }
 
-  /** Counts all pages of a table in, or out. */
-  shiftAll(of: CountedVm, by: 1 | -1): void {
-    for (const holding of of.table ?? []) this.shift(of, holding, by);
+  /** Counts all pages of a table, or those from one on, in or out. */
+  shiftAll(of: CountedVm, by: 1 | -1, from = 0): void {
+    for (const holding of of.table?.subarray(from) ?? []) this.shift(of, holding, by);
   }
 
   counts(): Readonly<Record<string, number>> {
@@ -106,14 +111,16 @@ class SharingTally {
 
 function applyCapture(tally: SharingTally, change: CaptureChange, folded: Folded): void {
   const of = tally.vm(change.committed.vm);
-  const { table } = of;
+  const { table: before } = of;
   const { capture } = change.committed;
-  if (table === null) return;
+  if (before === null) return;
   // Nothing is known of the other pages where a commit or a batch before was lost.
   const isWiped = change.damage !== null || capture !== of.capture + 1;
   if (isWiped && of.capture > 0) tally.shiftAll(of, -1);
+  const table = grownTable(before, of.pages);
+  of.table = table;
   if (isWiped) table.fill(UNKNOWN);
-  if (isWiped || of.capture === 0) tally.shiftAll(of, 1);
+  tally.shiftAll(of, 1, isWiped || of.capture === 0 ? 0 : before.length);
   of.capture = capture;
   const patched = patchedSlots(change);
   for (const columns of change.batches) {
@@ -177,15 +184,21 @@ function applyRewrite(tally: SharingTally, { pack }: RewriteChange, folded: Fold
     if (isContent(holding)) tally.store(holding, patched.has(slot) ? 'patch' : 'page');
 }
 
+/** The next capture may have more pages, and has never fewer. */
+function applyMap(of: CountedVm, event: EventOf<'VmRegistered' | 'MemoryMapChanged'>): void {
+  const isFirst = event.type === 'VmRegistered';
+  if (isFirst !== (of.table === null) || of.isRetired) return;
+  of.table ??= unknownTable(0);
+  of.pages = Math.max(of.pages, pageCountOf(event.data.memoryMap));
+}
+
 function apply(tally: SharingTally, change: Change, folded: Folded): void {
   if (change._tag === 'capture') applyCapture(tally, change, folded);
   if (change._tag === 'rewrite') applyRewrite(tally, change, folded);
   if (change._tag !== 'control') return;
   const { event } = change;
-  if (event.type === 'VmRegistered')
-    tally.vm(event.data.vm).table = new Uint32Array(pageCountOf(event.data.memoryMap)).fill(
-      UNKNOWN,
-    );
+  if (event.type === 'VmRegistered' || event.type === 'MemoryMapChanged')
+    applyMap(tally.vm(event.data.vm), event);
   if (event.type !== 'VmRetired') return;
   const of = tally.vm(event.data.vm);
   if (of.capture > 0) tally.shiftAll(of, -1);
@@ -194,7 +207,12 @@ function apply(tally: SharingTally, change: Change, folded: Folded): void {
 }
 
 function save(tally: SharingTally): Uint8Array {
-  const head = [...tally.vms].map(([vm, { capture, isRetired }]) => ({ vm, capture, isRetired }));
+  const head = [...tally.vms].map(([vm, { capture, pages, isRetired }]) => ({
+    vm,
+    capture,
+    pages,
+    isRetired,
+  }));
   const writer = new StateWriter().text(JSON.stringify(head));
   writer.column(Uint32Array.from(tally.patches));
   for (const { table } of tally.vms.values())
@@ -207,11 +225,12 @@ function load(bytes: Uint8Array): SharingTally {
   const tally = new SharingTally();
   const head = decodeState(reader.text(), HEAD);
   for (const holding of reader.words()) tally.store(holding, 'patch');
-  for (const { vm, capture, isRetired } of head) {
+  for (const { vm, capture, pages, isRetired } of head) {
     const of = tally.vm(vm);
     const isThere = reader.u32() === 1;
     const table = reader.words();
     of.capture = capture;
+    of.pages = pages;
     of.isRetired = isRetired;
     of.table = isThere ? table : null;
     if (capture > 0) tally.shiftAll(of, 1);
@@ -221,7 +240,7 @@ function load(bytes: Uint8Array): SharingTally {
 
 export const sharingCounts: Projection<SharingTally> = {
   name: 'sharing',
-  version: 2,
+  version: 3,
   initial: () => new SharingTally(),
   apply,
   save,

@@ -4,7 +4,9 @@ import fc from 'fast-check';
 import {
   flatMap,
   gfnOfAddress,
-  isSameMemory,
+  inOrderOf,
+  isContinued,
+  isExtended,
   mainPagesOf,
   pageCountOf,
   type MemoryMap,
@@ -74,12 +76,38 @@ describe('a memory map', () => {
   });
 });
 
-describe('two memory maps are of the same memory', () => {
+describe('a memory map continues another', () => {
+  const DIMM = { name: 'dimm0', pages: 512 };
+  const grown: MemoryMap = { ...PC, blocks: [...PC.blocks, DIMM] };
+
   test('where blocks, sizes and order are the same, wherever they are mapped', () => {
-    expect(isSameMemory(PC, { ...PC, ranges: [] })).toBe(true);
-    expect(isSameMemory(PC, { ...PC, blocks: PC.blocks.toReversed() })).toBe(false);
-    expect(isSameMemory(PC, { ...PC, blocks: [PC.blocks[0]!] })).toBe(false);
-    expect(isSameMemory(flatMap(4), flatMap(5))).toBe(false);
-    expect(isSameMemory({ blocks: [{ name: 'a', pages: 4 }], ranges: [] }, flatMap(4))).toBe(false);
+    expect(isContinued(PC, { ...PC, ranges: [] })).toBe(true);
+    expect(isContinued(PC, { ...PC, blocks: PC.blocks.toReversed() })).toBe(false);
+    expect(isContinued(PC, { ...PC, blocks: [PC.blocks[0]!] })).toBe(false);
+    expect(isContinued(flatMap(4), flatMap(5))).toBe(false);
+    expect(isContinued({ blocks: [{ name: 'a', pages: 4 }], ranges: [] }, flatMap(4))).toBe(false);
+  });
+
+  test('where blocks were added at the end, and nowhere else', () => {
+    expect(isContinued(PC, grown)).toBe(true);
+    expect(isExtended(PC, grown)).toBe(true);
+    expect(isExtended(PC, { ...PC, ranges: [] })).toBe(false);
+    expect(isContinued(grown, PC)).toBe(false);
+    const [main, ...others] = PC.blocks;
+    expect(isContinued(PC, { ...PC, blocks: [main!, DIMM, ...others] })).toBe(false);
+  });
+});
+
+describe('blocks in the order of a VM', () => {
+  const [a, b, c] = ['a', 'b', 'c'].map((name) => ({ name, pages: 4 }));
+
+  test('are those that it has, and then what is new as it comes', () => {
+    expect(inOrderOf([c!, a!], [a!, b!, c!])).toEqual([c, a, b]);
+    expect(inOrderOf([], [a!, b!])).toEqual([a, b]);
+  });
+
+  test('are as they come where one of its blocks is not there, or of another size', () => {
+    expect(inOrderOf([c!, a!], [a!, b!])).toEqual([a, b]);
+    expect(inOrderOf([{ ...a!, pages: 5 }], [b!, a!])).toEqual([b, a]);
   });
 });

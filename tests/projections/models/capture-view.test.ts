@@ -9,8 +9,9 @@ test('a capture does not take what was committed and folded since it began for i
   const { state } = ledger;
   await state.catchUp({ heavy: true });
   const { contents, sharing, losses } = state;
-  const table = (await state.currentTable(state.catalogue.vms.get('a')!))!;
-  const view = new LayeredCaptureView({ contents, sharing, losses, table, isLinked: true });
+  const known = (await state.currentTable(state.catalogue.vms.get('a')!))!;
+  const models = { contents, sharing, losses, isLinked: true };
+  const view = new LayeredCaptureView({ ...models, known, pages: 2 });
   // Another recorder's commit is folded in the middle: its contents get the numbers 2 and 3.
   await ledger.record({ vm: 'b', pages: [3, 4, 4] });
   await state.catchUp({ heavy: true });

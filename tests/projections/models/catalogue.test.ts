@@ -5,7 +5,13 @@ import { parsePoint } from '../../../domain/values/point.ts';
 import type { Position } from '../../../domain/ports/event-log.ts';
 import { catalogueOf, catalogueText } from '../../../projections/models/catalogue-state.ts';
 import { CAPTURE_WEIGHT, type VmEntry } from '../../../projections/models/catalogue.ts';
-import { HandMadeLedger } from '../../support/hand-made-captures.ts';
+import { vmStream } from '../../../domain/events/streams.ts';
+import { surveyOf } from '../../../projections/compaction/survey.ts';
+import type { AssemblerState, Change } from '../../../projections/commits.ts';
+import { memoryMapOf } from '../../../projections/models/page-tables.ts';
+import { replayCommits } from '../../../projections/observable.ts';
+import { damagedCaptures } from '../../../projections/questions/affected-points.ts';
+import { HandMadeLedger, planCapture } from '../../support/hand-made-captures.ts';
 
 const AT = Date.parse('2026-11-20T10:00:00Z');
 const MINUTE = 60_000;
@@ -137,6 +143,31 @@ describe('the catalogue', () => {
       expect(entry.state.registered?.memoryMap).toEqual(memoryMap);
       expect(read.vms.get('b')!.mapAt(1)).toEqual(first);
     }
+  });
+
+  test('knows of a capture with pages that no map has that its map is lost', async () => {
+    const ledger = new HandMadeLedger();
+    await ledger.record({ vm: 'a', pages: [1, 2] });
+    const grown = { vm: 'a', pages: [1, 2, 3, 3], blocks: [2, 2] };
+    const plan = await planCapture(ledger.state, grown);
+    // The event that says what was plugged in is taken away.
+    const commit = (first: number) =>
+      plan.commit(first).filter(({ type }) => type !== 'MemoryMapChanged');
+    await ledger.append(vmStream('a'), plan.batches);
+    await ledger.commit({ ...plan, commit });
+    const { state } = ledger;
+    await state.catchUp({ heavy: true });
+    const entry = entryOf(ledger);
+    expect([entry.isMapLost, entry.mapAt(1) === null, entry.mapAt(2)]).toEqual([true, false, null]);
+    const at = { entry, row: entry.capture(2)! };
+    expect(() => memoryMapOf(at)).toThrow('describes its memory');
+    // The rest of the ledger is there, and nothing of it is given back.
+    expect([...(await state.tables.at(entry, state.contents, at.row))]).toHaveLength(2);
+    const replay = (from: AssemblerState, take: (change: Change) => Promise<void>) =>
+      replayCommits(ledger.log, from, take);
+    const damaged = await damagedCaptures({ state, replay });
+    expect([...damaged]).toEqual([['a', new Set([2])]]);
+    await expect(surveyOf(state)).rejects.toThrow('the memory map of VM a');
   });
 
   test('gives a page-table image to the capture that brings the weight to the page count', async () => {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { FIRST_CONTENT, UNKNOWN } from '../../../domain/values/holding.ts';
+import { FIRST_CONTENT } from '../../../domain/values/holding.ts';
 import { vmStream } from '../../../domain/events/streams.ts';
 import { LayeredCaptureView } from '../../../projections/models/capture-view.ts';
 import { catalogueText } from '../../../projections/models/catalogue-state.ts';
@@ -275,8 +275,8 @@ describe('the view of a capture', () => {
     const { state } = ledger;
     await state.catchUp({ heavy: true });
     const { contents, sharing, losses } = state;
-    const table = new Uint32Array(3).fill(UNKNOWN);
-    const view = new LayeredCaptureView({ contents, sharing, losses, table, isLinked: true });
+    const models = { contents, sharing, losses, isLinked: true };
+    const view = new LayeredCaptureView({ ...models, known: new Uint32Array(0), pages: 3 });
     const known = identifierOf(8);
     const fresh = identifierOf(9);
     const eight = FIRST_CONTENT + 1;

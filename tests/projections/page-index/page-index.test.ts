@@ -12,7 +12,7 @@ import { MapStateFiles } from '../../support/map-state-files.ts';
 import type { NaiveCapture, NaiveLedger } from '../../support/naive-ledger.ts';
 import {
   HISTORY_CONTENTS,
-  HISTORY_PAGES,
+  HISTORY_PAGES_MAX,
   HISTORY_VMS,
   RandomHistory,
   rounds,
@@ -67,7 +67,7 @@ async function expectHistories({ state, index }: Opened, naive: NaiveLedger): Pr
   for (const vm of HISTORY_VMS) {
     const entry = state.catalogue.vms.get(vm);
     if (entry === undefined) continue;
-    for (let gfn = 0; gfn < HISTORY_PAGES; gfn += 7) {
+    for (let gfn = 0; gfn < HISTORY_PAGES_MAX; gfn += 7) {
       const expected = naive.captures
         .filter((capture) => capture.vm === vm)
         .flatMap(({ capture, position, events }) =>
@@ -108,7 +108,7 @@ function spansIn(naive: NaiveLedger, content: number): string[] {
   const spans: string[] = [];
   for (const vm of HISTORY_VMS) {
     const captures = naive.captures.filter((capture) => capture.vm === vm);
-    for (let gfn = 0; gfn < HISTORY_PAGES; gfn += 1) {
+    for (let gfn = 0; gfn < HISTORY_PAGES_MAX; gfn += 1) {
       let from = 0;
       for (const { capture, table } of captures) {
         if (table[gfn] === content && from === 0) from = capture;

@@ -118,6 +118,7 @@ describe('a stretch of the log', () => {
         vms: i % 10 === 4 ? ['b'] : ['a'],
         changes: 40,
         retires: null,
+        grows: 0,
       });
     await ledger.state.catchUp({ heavy: true });
     const whole = (await allOf(ledger)).length;
@@ -136,7 +137,7 @@ describe('a stretch of the log', () => {
     const history = new RandomHistory();
     const { ledger } = history;
     for (let i = 0; i < 6; i += 1)
-      await history.play({ seed: i, vms: ['a', 'b'], changes: 5, retires: null });
+      await history.play({ seed: i, vms: ['a', 'b'], changes: 5, retires: null, grows: 0 });
     await ledger.state.catchUp({ heavy: true });
     const whole = await changesOf(ledger, { vm: 'b', from: null, to: null });
     const { log } = counted(ledger.log);

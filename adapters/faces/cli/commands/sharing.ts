@@ -7,7 +7,6 @@ import { PAGE_BYTES } from '../../../../domain/values/page.ts';
 import { patternCounts } from '../../../../projections/questions/pattern-classes.ts';
 import { Refused } from '../../../../domain/values/refused.ts';
 import { sharersOf, sharingOf, whatIfOf } from '../../../wiring/pages.ts';
-import { pageCountOf } from '../../../../domain/values/memory-map.ts';
 import { type Ledger } from '../../../wiring/ledger.ts';
 import { holderRow } from '../../rows/holder-rows.ts';
 import { savedBytesOf, sharingRow } from '../../rows/sharing-rows.ts';
@@ -59,11 +58,10 @@ async function showPage(ledger: Ledger, output: Output, options: SharingOptions)
   const { vm, page: gfn, at = 'latest' } = options;
   if (vm === undefined || gfn === undefined) throw new UsageError('--page is of a VM: give --vm');
   const entry = ledger.vm(vm);
-  const map = entry.state.registered?.memoryMap;
-  const pages = map === undefined ? 0 : pageCountOf(map);
-  if (gfn >= pages) throw new Refused({ _tag: 'GfnOutOfRange', vm, gfn, pages });
   const moment = momentOf(ledger, at);
   const row = ledger.resolve(entry, at);
+  const pages = entry.pagesAt(row.capture);
+  if (gfn >= pages) throw new Refused({ _tag: 'GfnOutOfRange', vm, gfn, pages });
   const { identifier, holders } = await sharersOf(ledger, { entry, row, gfn }, moment);
   if (output.isJson) {
     for (const holder of holders) output.json(holderRow(holder, identifier));
