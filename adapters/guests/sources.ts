@@ -9,6 +9,7 @@ import type { GuestCapture, GuestSource, ImageFacts } from '../../domain/ports/g
 import { atPort } from '../../domain/ports/run.ts';
 import { assert } from '../../domain/values/assert.ts';
 import { LedgerError } from '../../domain/values/ledger-error.ts';
+import type { MemoryBlock } from '../../domain/values/memory-map.ts';
 import {
   labelOfPath,
   openImageFile,
@@ -51,6 +52,8 @@ export interface OpenSourceRequest extends OpenFileRequest {
   /** The capture's time; null: when the file was last written, or now. */
   readonly timeMs: number | null;
   readonly clock: () => number;
+  /** The blocks of memory that the VM has, which keep their order; absent: none. */
+  readonly known?: readonly MemoryBlock[];
 }
 
 /** Opens a file as a source; the caller closes it. */
@@ -66,7 +69,7 @@ export const openImage = (request: OpenSourceRequest): TaskEither<LedgerError, G
   );
 
 async function open(request: OpenSourceRequest): Promise<GuestSource> {
-  const { path, folder, clock } = request;
+  const { path, folder, clock, known } = request;
   const file = await openImageFile(request);
   try {
     const first = bytesAt(file, 0, DETECT_BYTES);
@@ -85,6 +88,7 @@ async function open(request: OpenSourceRequest): Promise<GuestSource> {
       timeMs,
       isDifference: request.isDifference === true,
       ...(folder === undefined ? {} : { folder }),
+      ...(known === undefined ? {} : { known }),
     };
     return ofFile(await IMAGE_FORMATS[formatOf(request, file, first)].open(of), file.facts);
   } catch (error) {

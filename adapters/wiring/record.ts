@@ -19,6 +19,7 @@ import {
 } from '../../domain/use-cases/record/recorder.ts';
 import type { GuestCapture, GuestSource, ImageFacts } from '../../domain/ports/guests.ts';
 import type { RecorderModels } from '../../domain/ports/models.ts';
+import type { MemoryBlock } from '../../domain/values/memory-map.ts';
 import { isLinkedVm, type CaptureRow } from '../../projections/models/catalogue.ts';
 import { LayeredCaptureView } from '../../projections/models/capture-view.ts';
 import { assert } from '../../domain/values/assert.ts';
@@ -212,7 +213,7 @@ async function recordSources(
 }
 
 /** What `recordImages` records: files, each a capture, oldest first. */
-export interface ImageRequest extends Omit<OpenSourceRequest, 'path' | 'clock'> {
+export interface ImageRequest extends Omit<OpenSourceRequest, 'path' | 'clock' | 'known'> {
   readonly files: readonly string[];
   /**
    * Files that the VM has a capture of already (the same name, size and time) are passed over, also where
@@ -245,13 +246,16 @@ class KnownImages {
   }
 }
 
+/** The blocks of memory that a VM has, as far as is folded. */
+const blocksOf = (ledger: Ledger, vm: string): readonly MemoryBlock[] =>
+  ledger.state.catalogue.vms.get(vm)?.state.registered?.memoryMap.blocks ?? [];
+
 async function* inTurn(
-  ledger: Ledger,
-  request: Omit<ImageRequest, 'files' | 'isNew' | 'beside'>,
+  open: (path: string) => ReturnType<typeof openImage>,
   files: AsyncIterable<string> | Iterable<string>,
 ): AsyncGenerator<GuestSource> {
   for await (const path of files) {
-    const source = await run(openImage({ ...request, path, clock: ledger.clock }));
+    const source = await run(open(path));
     try {
       yield source;
     } finally {
@@ -276,8 +280,10 @@ export async function recordImages(
 ): Promise<RecordedImages> {
   const { files, isNew = false, beside, ...how } = request;
   const listener = { onCapture, onWarning };
+  const open = (path: string): ReturnType<typeof openImage> =>
+    openImage({ ...how, path, known: blocksOf(ledger, options.vm), clock: ledger.clock });
   if (!isNew) {
-    await recordSources(ledger, options, inTurn(ledger, how, files), listener, beside);
+    await recordSources(ledger, options, inTurn(open, files), listener, beside);
     return { passedOver: 0 };
   }
   const found = await findImages(files);
@@ -293,7 +299,7 @@ export async function recordImages(
       if (known.has(facts)) passedOver += 1;
       else yield path;
   }
-  await recordSources(ledger, options, inTurn(ledger, how, fresh()), listener, beside);
+  await recordSources(ledger, options, inTurn(open, fresh()), listener, beside);
   return { passedOver };
 }
 
@@ -350,12 +356,14 @@ const toldOf = (guest: GuestSource, onSending: (isSending: boolean) => void): Gu
 /** A live guest at every tick, until it is enough. */
 async function* atTicks(
   ledger: Ledger,
+  vm: string,
   request: GuestRequest,
   listener: GuestListener,
 ): AsyncGenerator<GuestSource> {
   const { qmp, folder, socketFolder, stream, signal } = request;
   const count = request.count ?? Infinity;
   const where = {
+    known: () => blocksOf(ledger, vm),
     ...(folder === undefined ? {} : { folder }),
     ...(socketFolder === undefined ? {} : { socketFolder }),
     ...(stream === undefined ? {} : { stream }),
@@ -388,7 +396,8 @@ export const recordGuest = (
   options: RecorderOptions,
   request: GuestRequest,
   listener: GuestListener,
-): Promise<void> => recordSources(ledger, options, atTicks(ledger, request, listener), listener);
+): Promise<void> =>
+  recordSources(ledger, options, atTicks(ledger, options.vm, request, listener), listener);
 
 /** A grid of instants. Those that pass while a capture is under way are skipped, never queued. */
 class Ticks {

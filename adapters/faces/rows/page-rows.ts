@@ -1,16 +1,12 @@
 // Versions of pages, and pages that differ, as rows.
 
-import type { PageDifference } from '../../../projections/questions/diff.ts';
+import { absentFrom, type PageDifference } from '../../../projections/questions/diff.ts';
 import { patternClassName } from '../../../projections/questions/pattern-classes.ts';
 import type { ShownVersion } from '../../wiring/pages.ts';
 import { isoTime, type Row } from './row.ts';
 
 /** A version of a page, as `history` lists them. */
-export const versionRow = (
-  vm: string,
-  version: ShownVersion,
-  isForgotten: boolean,
-): Row => ({
+export const versionRow = (vm: string, version: ShownVersion, isForgotten: boolean): Row => ({
   vm,
   capture: version.capture,
   from: version.from,
@@ -33,14 +29,15 @@ export const addressText = (address: number): string => `0x${address.toString(16
 /** A page that differs between two points. */
 export const differenceRow = (
   vm: string,
-  { gfn, ranges }: PageDifference,
+  difference: PageDifference,
   address: number | null,
 ): Row => ({
   vm,
-  gfn,
+  gfn: difference.gfn,
   address: address === null ? null : addressText(address),
+  absent: absentFrom(difference),
   ranges:
-    ranges?.map(({ offset, before, after }) => ({
+    difference.ranges?.map(({ offset, before, after }) => ({
       offset,
       length: before.length,
       before: hex(before),

@@ -2,6 +2,7 @@
 // of any is a raw image of memory.
 
 import type { GuestSource } from '../../../domain/ports/guests.ts';
+import type { MemoryBlock } from '../../../domain/values/memory-map.ts';
 import { latin1 } from '../qemu/byte-window.ts';
 import { formatOfStructure } from './file-structures.ts';
 import { FOREIGN_SIGNS } from './foreign-formats.ts';
@@ -19,6 +20,8 @@ export interface FormatFile {
   readonly isDifference?: boolean;
   /** For temporary files; absent: the system's. */
   readonly folder?: string;
+  /** The blocks of memory that its VM has, which keep their order; absent: none. */
+  readonly known?: readonly MemoryBlock[];
 }
 
 export interface ImageFormat {

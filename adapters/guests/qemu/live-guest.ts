@@ -9,7 +9,7 @@ import type { TaskEither } from 'fp-ts/lib/TaskEither.js';
 import { errnoOf } from '../../files/failures.ts';
 import { assert } from '../../../domain/values/assert.ts';
 import { isLedgerError, LedgerError } from '../../../domain/values/ledger-error.ts';
-import type { PhysicalRange } from '../../../domain/values/memory-map.ts';
+import type { MemoryBlock, PhysicalRange } from '../../../domain/values/memory-map.ts';
 import { sourceOfChunks } from './byte-window.ts';
 import { attempt } from './failure.ts';
 import { Guard } from './guard.ts';
@@ -18,6 +18,7 @@ import type { MigrationSettings } from './migration-control.ts';
 import { MigrationOutcome } from './migration-outcome.ts';
 import { connectMonitor } from './monitors.ts';
 import { PauseLog } from './pause-log.ts';
+import { pluggedMemory } from './plugged-memory.ts';
 import type { FoundProcess } from './qemu-process.ts';
 import type { Qmp } from './qmp.ts';
 import { rangesOfFlatView } from './ram-blocks.ts';
@@ -31,6 +32,8 @@ import type { GuestState } from './stream-layout.ts';
 export type LiveMode = 'background' | 'migrate';
 
 export interface LiveCapture extends GuestState {
+  /** Options for the memory that was plugged in since QEMU began: its command line lacks them. */
+  readonly plugged: readonly string[];
   readonly mode: LiveMode;
   /** How long the guest stood still, by QEMU's own times; 0 for one that was paused, null: not told. */
   readonly pauseMs: number | null;
@@ -109,13 +112,13 @@ export class LiveGuest {
     return this.#qmp.version;
   }
 
-  /** Captures the guest into the spool. */
-  capture(spool: Spool): TaskEither<LedgerError, LiveCapture> {
+  /** Captures the guest into the spool. `known` are the blocks that its VM has: they come first. */
+  capture(spool: Spool, known: readonly MemoryBlock[] = []): TaskEither<LedgerError, LiveCapture> {
     return attempt(`cannot capture the guest of ${this.#qmp.path}`, async () => {
       assert(!this.#busy, 'one capture of a guest at a time');
       this.#busy = true;
       try {
-        return await this.#capture(spool);
+        return await this.#capture(spool, known);
       } finally {
         this.#busy = false;
       }
@@ -152,7 +155,7 @@ export class LiveGuest {
     return this.#process;
   }
 
-  async #capture(spool: Spool): Promise<LiveCapture> {
+  async #capture(spool: Spool, known: readonly MemoryBlock[]): Promise<LiveCapture> {
     const runState = await migration.runStateNow(this.#qmp);
     const now = await migration.progressOf(this.#qmp);
     const before = now.status === 'cancelling' ? await migration.untilIdle(this.#qmp) : now;
@@ -168,8 +171,9 @@ export class LiveGuest {
     if (runState === 'postmigrate') return this.#captureAgain(spool);
     const wasRunning = runState === 'running';
     const settings = await migration.settingsOf(this.#qmp);
-    const captured = await this.#captureInSomeMode({ spool, settings, wasRunning });
-    const capture = { ...captured, ...(await this.#refined(captured)) };
+    const captured = await this.#captureInSomeMode({ spool, known, settings, wasRunning });
+    const plugged = await pluggedMemory(this.#qmp);
+    const capture = { ...captured, plugged, ...(await this.#refined(captured)) };
     // Without events nothing would tell that it ran.
     this.#still = wasRunning || !this.#qmp.hasEvents ? null : { spool, capture };
     return capture;
@@ -194,7 +198,7 @@ export class LiveGuest {
   }
 
   /** In the mode asked for; else in the background, or, where QEMU refuses that, migrating. */
-  async #captureInSomeMode(request: LiveRequest): Promise<LiveCapture> {
+  async #captureInSomeMode(request: LiveRequest): Promise<TakenCapture> {
     // Up to QEMU 7.2 a background snapshot lets a paused guest run; such a guest waits for nothing.
     if (!request.wasRunning) return this.#captureInMode('migrate', request);
     if (this.#mode !== 'auto') return this.#captureInMode(this.#mode, request);
@@ -208,7 +212,7 @@ export class LiveGuest {
     return captured;
   }
 
-  async #captureInMode(mode: LiveMode, request: LiveRequest): Promise<LiveCapture> {
+  async #captureInMode(mode: LiveMode, request: LiveRequest): Promise<TakenCapture> {
     assert(mode !== 'background' || request.wasRunning, 'only running guests are snapshotted');
     const { within, stream } = this.#where;
     const place = makeStreamPlace({
@@ -246,7 +250,7 @@ export class LiveGuest {
     return this.#guard;
   }
 
-  async #captureGuarded(request: GuardedRequest): Promise<LiveCapture> {
+  async #captureGuarded(request: GuardedRequest): Promise<TakenCapture> {
     const { mode, settings, wasRunning } = request;
     const pauses = new PauseLog(this.#qmp);
     try {
@@ -314,11 +318,12 @@ export class LiveGuest {
     }
   }
 
-  async #read({ guard, spool }: GuardedRequest): Promise<GuestState> {
+  async #read({ guard, spool, known }: GuardedRequest): Promise<GuestState> {
     const source = sourceOfChunks(await guard.stream(CONNECTION_TIMEOUT_MS));
     return readStream({
       source,
       spool,
+      known,
       label: `the migration stream of ${this.#qmp.path}`,
     });
   }
@@ -376,8 +381,11 @@ export class LiveGuest {
   }
 }
 
+type TakenCapture = Omit<LiveCapture, 'plugged'>;
+
 interface LiveRequest {
   readonly spool: Spool;
+  readonly known: readonly MemoryBlock[];
   readonly settings: MigrationSettings;
   readonly wasRunning: boolean;
 }

@@ -6,6 +6,7 @@ import * as taskEither from 'fp-ts/lib/TaskEither.js';
 import type { GuestCapture, GuestSource } from '../../../domain/ports/guests.ts';
 import { recordedCommand } from '../../../domain/values/command-line.ts';
 import type { LedgerError } from '../../../domain/values/ledger-error.ts';
+import type { MemoryBlock } from '../../../domain/values/memory-map.ts';
 import { attempt } from './failure.ts';
 import { connectGuest } from './live-guest.ts';
 import type { LiveMode, GuestOptions, LiveGuest } from './live-guest.ts';
@@ -15,6 +16,8 @@ export interface LiveSourceRequest extends GuestOptions {
   /** For temporary files; absent: the system's. */
   readonly folder?: string;
   readonly clock: () => number;
+  /** The blocks of memory that the VM has by now, which keep their order; absent: none. */
+  readonly known?: () => readonly MemoryBlock[];
 }
 
 const MODES: Readonly<Record<LiveMode, GuestCapture['mode']>> = {
@@ -43,7 +46,7 @@ const sourceOf = (
   request: LiveSourceRequest & { readonly disks: readonly string[] },
 ): TaskEither<LedgerError, GuestSource> =>
   attempt(`cannot record the guest of ${request.qmp}`, async () => {
-    const { qmp, folder, clock, disks } = request;
+    const { qmp, folder, clock, disks, known = () => [] } = request;
     const warnings: string[] = [];
     if (disks.length > 0)
       warnings.push(
@@ -64,13 +67,13 @@ const sourceOf = (
       capture: () => {
         const timeMs = clock();
         return pipe(
-          guest.capture(spool),
-          taskEither.map(({ image, memoryMap, device, pauseMs, mode }) => ({
+          guest.capture(spool, known()),
+          taskEither.map(({ image, memoryMap, device, plugged, pauseMs, mode }) => ({
             image,
             memoryMap,
             areRangesTold: true,
             device,
-            argv,
+            argv: argv === null ? null : [...argv, ...plugged],
             timeMs,
             pauseMs,
             mode: MODES[mode],

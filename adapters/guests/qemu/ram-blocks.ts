@@ -1,10 +1,16 @@
 // Blocks of RAM: their order in a ledger, and where guest-physical addresses lead.
 //
 // Main RAM is the first block whose name ends in `.ram` (QEMU's own names: `pc.ram`), else the
-// largest, the earlier of two equals; the others follow in the stream's order. Where guest-physical
-// addresses lead is QEMU's rule for the machine type; a live guest is asked instead.
+// largest, the earlier of two equals; the others follow in the stream's order. QEMU lists blocks by
+// their size, so one that is plugged in comes somewhere between: those that the VM has come first.
+// Where guest-physical addresses lead is QEMU's rule for the machine type; a live guest is asked
+// instead.
 
-import type { MemoryBlock, PhysicalRange } from '../../../domain/values/memory-map.ts';
+import {
+  inOrderOf,
+  type MemoryBlock,
+  type PhysicalRange,
+} from '../../../domain/values/memory-map.ts';
 import { PAGE_BYTES } from '../../../domain/values/page.ts';
 
 /** Where RAM that does not fit below the devices goes on. */
@@ -23,8 +29,14 @@ const SPLIT_RULES: readonly SplitRule[] = [
   { machine: /^microvm$/u, from: 0xc000_0001, low: 0xc000_0000 },
 ];
 
-/** The blocks with main RAM first. */
-export function inLedgerOrder(blocks: readonly MemoryBlock[]): readonly MemoryBlock[] {
+/** The blocks that the VM has in its order, else main RAM first; then the others. */
+export const inLedgerOrder = (
+  blocks: readonly MemoryBlock[],
+  known: readonly MemoryBlock[] = [],
+): readonly MemoryBlock[] =>
+  known.length === 0 ? mainFirst(blocks) : inOrderOf(known, mainFirst(blocks));
+
+function mainFirst(blocks: readonly MemoryBlock[]): readonly MemoryBlock[] {
   const largest = Math.max(...blocks.map((block) => block.pages));
   const main =
     blocks.find((block) => block.name.endsWith('.ram')) ??

@@ -37,6 +37,7 @@ export class RamReader {
   readonly #window: ByteWindow;
   readonly #spool: Spool;
   readonly #pagesMax: number;
+  readonly #known: readonly MemoryBlock[];
   #blocks: ReadonlyMap<string, PlacedBlock> | null = null;
   /** The block named last: CONTINUE refers to it, in later sections too. */
   #block: PlacedBlock | null = null;
@@ -45,11 +46,14 @@ export class RamReader {
     readonly window: ByteWindow;
     readonly spool: Spool;
     readonly pagesMax: number;
+    /** The VM's blocks so far. */
+    readonly known: readonly MemoryBlock[];
   }) {
     assert(options.pagesMax <= VM_PAGES_MAX, 'a VM has at most VM_PAGES_MAX pages');
     this.#window = options.window;
     this.#spool = options.spool;
     this.#pagesMax = options.pagesMax;
+    this.#known = options.known;
   }
 
   /** The blocks in the ledger's order; null before they were listed. */
@@ -145,7 +149,7 @@ export class RamReader {
       rest -= length;
     }
     if (listed.length === 0) throw this.#invalid('no block of RAM');
-    this.#place(inLedgerOrder(listed));
+    this.#place(inLedgerOrder(listed, this.#known));
   }
 
   #place(blocks: readonly MemoryBlock[]): void {

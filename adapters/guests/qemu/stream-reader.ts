@@ -4,6 +4,7 @@
 // bounded before it is believed, nothing recurses, and the device state is walked to its last byte.
 
 import { LedgerError } from '../../../domain/values/ledger-error.ts';
+import type { MemoryBlock } from '../../../domain/values/memory-map.ts';
 import { VM_PAGES_MAX } from '../../../domain/values/page.ts';
 import { ByteWindow } from './byte-window.ts';
 import type { ByteSource } from './byte-window.ts';
@@ -27,6 +28,8 @@ export interface ReadStreamRequest {
   readonly label: string;
   /** Most pages of all blocks; absent: what a ledger can hold. */
   readonly pagesMax?: number;
+  /** The VM's blocks so far, which keep their order; absent: none. */
+  readonly known?: readonly MemoryBlock[];
 }
 
 /** Reads a stream to its end. The image lies in the spool. */
@@ -37,6 +40,7 @@ export async function readStream(request: ReadStreamRequest): Promise<GuestState
     window,
     spool: request.spool,
     pagesMax: request.pagesMax ?? VM_PAGES_MAX,
+    known: request.known ?? [],
   });
   await readRamSections(window, ram);
   const blocks = ram.blocks;

@@ -8,7 +8,7 @@ import { readStream } from './stream-reader.ts';
 
 /** Reads the stream that begins at `offsetBytes` of the file. */
 export async function openStreamFile(of: FormatFile, offsetBytes = 0): Promise<GuestSource> {
-  const { file, timeMs, folder, path } = of;
+  const { file, timeMs, folder, path, known } = of;
   const spool = new Spool(folder === undefined ? {} : { folder });
   try {
     const source = sourceOfFile({ fd: file.fd, offsetBytes });
@@ -16,6 +16,7 @@ export async function openStreamFile(of: FormatFile, offsetBytes = 0): Promise<G
       source,
       spool,
       label: file.label,
+      ...(known === undefined ? {} : { known }),
     });
     // Everything is in the spool.
     file.close();

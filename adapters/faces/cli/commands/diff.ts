@@ -5,7 +5,7 @@ import { addressOfGfn, pageCountOf } from '../../../../domain/values/memory-map.
 import { PAGE_BYTES } from '../../../../domain/values/page.ts';
 import { diffOf } from '../../../wiring/pages.ts';
 import { type Ledger } from '../../../wiring/ledger.ts';
-import { type PageDifference } from '../../../../projections/questions/diff.ts';
+import { absentFrom, type PageDifference } from '../../../../projections/questions/diff.ts';
 import { type VmPoint } from '../../../wiring/restore.ts';
 import { addressText, differenceRow } from '../../rows/page-rows.ts';
 import { hexLines } from '../hex-view.ts';
@@ -42,9 +42,16 @@ function showBytes(output: Output, of: PageDifference, address: number | null): 
     return;
   }
   const bytes = ranges.reduce((sum, { before }) => sum + before.length, 0);
-  output.print(`page ${of.gfn} at ${shown(address)}: ${bytes} bytes in ${ranges.length} range(s)`);
+  const where = `page ${of.gfn} at ${shown(address)}${ABSENT[absentFrom(of) ?? 'neither']}`;
+  output.print(`${where}: ${bytes} bytes in ${ranges.length} range(s)`);
   for (const range of ranges) for (const line of hexLines(range)) output.print(line);
 }
+
+const ABSENT = {
+  before: ', not there before',
+  after: ', not there after',
+  neither: '',
+} as const;
 
 /** Pages one after the other as one line. */
 class Runs {
@@ -52,18 +59,22 @@ class Runs {
   #first = -1;
   #end = -1;
   #address: number | null = null;
+  #absent: 'before' | 'after' | null = null;
 
   constructor(output: Output) {
     this.#output = output;
   }
 
-  add(gfn: number, address: number | null): void {
-    if (gfn === this.#end) this.#end += 1;
+  add(difference: PageDifference, address: number | null): void {
+    const { gfn } = difference;
+    const absent = absentFrom(difference);
+    if (gfn === this.#end && absent === this.#absent) this.#end += 1;
     else {
       this.flush();
       this.#first = gfn;
       this.#end = gfn + 1;
       this.#address = address;
+      this.#absent = absent;
     }
   }
 
@@ -71,7 +82,9 @@ class Runs {
     if (this.#first < 0) return;
     const last = this.#end - 1;
     const pages = last === this.#first ? `page ${last}` : `pages ${this.#first} to ${last}`;
-    this.#output.print(`${pages.padEnd(28)} from ${shown(this.#address)}`);
+    this.#output.print(
+      `${pages.padEnd(28)} from ${shown(this.#address)}${ABSENT[this.#absent ?? 'neither']}`,
+    );
     this.#first = -1;
   }
 }
@@ -82,20 +95,26 @@ export const run = (command: Command): Promise<void> =>
     const a = pointOf(ledger, options.vm, command.args[0]!);
     const b = pointOf(ledger, options.vm, command.args[1]!);
     const withBytes = options.bytes ?? false;
+    const mapBefore = memoryMapOf(a);
     const map = memoryMapOf(b);
     const runs = new Runs(output);
     let count = 0;
+    let absent = 0;
     for await (const differing of diffOf(ledger, { a, b, withBytes }))
       for (const difference of differing) {
         count += 1;
-        const address = addressOfGfn(map, difference.gfn);
+        const isGone = absentFrom(difference) === 'after';
+        const address = addressOfGfn(isGone ? mapBefore : map, difference.gfn);
+        if (absentFrom(difference) !== null) absent += 1;
         if (output.isJson) output.json(differenceRow(b.entry.vm, difference, address));
         else if (withBytes) showBytes(output, difference, address);
-        else runs.add(difference.gfn, address);
+        else runs.add(difference, address);
         if (process.stdout.writableNeedDrain) await drained();
       }
     runs.flush();
-    const pages = Math.max(pageCountOf(map), pageCountOf(memoryMapOf(a)));
-    output.summary('diff', { vm: options.vm, pages, differing: count, bytes: count * PAGE_BYTES });
-    output.print(`${count} of ${pages} pages differ`);
+    const pages = Math.max(pageCountOf(map), pageCountOf(mapBefore));
+    const bytes = count * PAGE_BYTES;
+    output.summary('diff', { vm: options.vm, pages, differing: count, absent, bytes });
+    const apart = absent === 0 ? '' : `, ${absent} of them as they are at one of the points only`;
+    output.print(`${count} of ${pages} pages differ${apart}`);
   });

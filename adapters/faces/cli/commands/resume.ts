@@ -1,9 +1,8 @@
 // `resume`: starts a guest from a point.
 
 import type { Command } from 'commander';
-import { resumableCommand, resumePoint } from '../../../wiring/restore.ts';
+import { resumableCommand, resumePoint, type VmPoint } from '../../../wiring/restore.ts';
 import { isIncomplete, LEFT_OUT } from '../../../../domain/values/command-line.ts';
-import type { VmEntry } from '../../../../projections/models/catalogue.ts';
 import { escapedLines } from '../../rows/escaped-text.ts';
 import { UsageError } from '../failure.ts';
 import { tell, withLedger } from '../session.ts';
@@ -18,11 +17,11 @@ export const declare = (command: Command): Command =>
     .option('--disk-ok', 'the disks are as they were at that moment');
 
 /** The recorded command line without what belongs to the guest that may still run. */
-function recordedCommand(entry: VmEntry): readonly string[] {
-  const { argv } = entry.state;
+function recordedCommand({ entry, row }: VmPoint): readonly string[] {
+  const argv = entry.argvAt(row.capture);
   if (argv === null)
     throw new UsageError(
-      `no command line is recorded with VM ${entry.vm}; give one: pageledger resume --vm ${entry.vm} --at POINT --eager -- qemu-system-x86_64 ARGS...`,
+      `no command line is recorded with ${entry.vm}@${row.capture}; give one: pageledger resume --vm ${entry.vm} --at POINT --eager -- qemu-system-x86_64 ARGS...`,
     );
   return resumableCommand(argv);
 }
@@ -33,7 +32,7 @@ const quoted = (word: string): string =>
 
 /** What is run: the words given, or the recorded ones where that was said. A ledger may be anybody's. */
 function commandOf(
-  entry: VmEntry,
+  point: VmPoint,
   words: readonly string[],
   isAsRecorded: boolean,
 ): readonly string[] {
@@ -41,15 +40,16 @@ function commandOf(
     if (isAsRecorded) throw new UsageError('--as-recorded takes no command line after --');
     return words;
   }
-  const recorded = recordedCommand(entry);
+  const { vm } = point.entry;
+  const recorded = recordedCommand(point);
   const shown = recorded.map(quoted).join(' ');
   if (isIncomplete(recorded))
     throw new UsageError(
-      `the recorded command line of VM ${entry.vm} lacks what was secret in it (${LEFT_OUT}): give a whole one after --\n${shown}`,
+      `the recorded command line of VM ${vm} lacks what was secret in it (${LEFT_OUT}): give a whole one after --\n${shown}`,
     );
   if (isAsRecorded) return recorded;
   throw new UsageError(
-    `no command line was given; say --as-recorded to run what this ledger has of VM ${entry.vm}, with your rights, or give another after --\n${shown}`,
+    `no command line was given; say --as-recorded to run what this ledger has of VM ${vm}, with your rights, or give another after --\n${shown}`,
   );
 }
 
@@ -69,7 +69,7 @@ export async function run(command: Command): Promise<void> {
   await withLedger(command, 'read', async (ledger, output) => {
     const entry = ledger.vm(vm);
     const row = ledger.resolve(entry, at);
-    const qemu = commandOf(entry, words, asRecorded ?? false);
+    const qemu = commandOf({ entry, row }, words, asRecorded ?? false);
     const guest = await resumePoint(
       ledger,
       { entry, row },
