@@ -23,6 +23,7 @@ export {
   type Attachment,
   type AttachmentEntry,
 } from './domain/values/attachment.ts';
+export type { ToldLayout } from './domain/values/raw-layout.ts';
 export type { SharePolicy } from './domain/events/control.ts';
 export { retireVm, takeCheckpoint } from './adapters/wiring/vm-life.ts';
 

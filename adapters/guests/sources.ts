@@ -10,6 +10,7 @@ import { atPort } from '../../domain/ports/run.ts';
 import { assert } from '../../domain/values/assert.ts';
 import { LedgerError } from '../../domain/values/ledger-error.ts';
 import type { MemoryBlock } from '../../domain/values/memory-map.ts';
+import type { ToldLayout } from '../../domain/values/raw-layout.ts';
 import {
   labelOfPath,
   openImageFile,
@@ -52,6 +53,8 @@ export interface OpenSourceRequest extends OpenFileRequest {
   /** The capture's time; null: when the file was last written, or now. */
   readonly timeMs: number | null;
   readonly clock: () => number;
+  /** How the file lies, of a raw one; absent: nothing is said. */
+  readonly told?: ToldLayout;
   /** The blocks of memory that the VM has, which keep their order; absent: none. */
   readonly known?: readonly MemoryBlock[];
 }
@@ -69,7 +72,7 @@ export const openImage = (request: OpenSourceRequest): TaskEither<LedgerError, G
   );
 
 async function open(request: OpenSourceRequest): Promise<GuestSource> {
-  const { path, folder, clock, known } = request;
+  const { path, folder, clock, known, told } = request;
   const file = await openImageFile(request);
   try {
     const first = bytesAt(file, 0, DETECT_BYTES);
@@ -89,6 +92,7 @@ async function open(request: OpenSourceRequest): Promise<GuestSource> {
       isDifference: request.isDifference === true,
       ...(folder === undefined ? {} : { folder }),
       ...(known === undefined ? {} : { known }),
+      ...(told === undefined ? {} : { told }),
     };
     return ofFile(await IMAGE_FORMATS[formatOf(request, file, first)].open(of), file.facts);
   } catch (error) {
@@ -119,6 +123,12 @@ function formatOf(request: OpenSourceRequest, file: ImageFile, first: Uint8Array
   const ends = (): FileEnds => ({ first, last: bytesAt(file, endAt, DETECT_TAIL_BYTES) });
   const found = request.format ?? detectFormat(ends(), IMAGE_FORMATS);
   if (isReadable(found)) {
+    if (request.told !== undefined && found !== 'raw')
+      throw new LedgerError(
+        'SOURCE_FORMAT',
+        `${label} is no raw memory (it is of the format ${found}) and says itself where its memory lies; leave --layout and --machine out`,
+        { label, format: found },
+      );
     if (request.isDifference !== true || (found === 'raw' && file.isShared)) return found;
     throw new LedgerError(
       'SOURCE_FORMAT',

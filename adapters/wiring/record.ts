@@ -3,6 +3,7 @@
 import { randomBytes } from 'node:crypto';
 import * as either from 'fp-ts/lib/Either.js';
 import { findImages } from '../guests/images/image-folder.ts';
+export { isMachineKnown } from '../guests/qemu/ram-blocks.ts';
 import { LIVE_GUESTS, openImage, type OpenSourceRequest } from '../guests/sources.ts';
 import { openFingerprintFiles } from '../stores/keys/fingerprint-files.ts';
 import { lockRecorder } from '../stores/locks/recorder-lock.ts';
@@ -253,10 +254,12 @@ const blocksOf = (ledger: Ledger, vm: string): readonly MemoryBlock[] =>
 async function* inTurn(
   open: (path: string) => ReturnType<typeof openImage>,
   files: AsyncIterable<string> | Iterable<string>,
+  onWarning: RecordListener['onWarning'],
 ): AsyncGenerator<GuestSource> {
   for await (const path of files) {
     const source = await run(open(path));
     try {
+      for (const sentence of source.warnings) onWarning(sentence);
       yield source;
     } finally {
       source.close();
@@ -283,7 +286,7 @@ export async function recordImages(
   const open = (path: string): ReturnType<typeof openImage> =>
     openImage({ ...how, path, known: blocksOf(ledger, options.vm), clock: ledger.clock });
   if (!isNew) {
-    await recordSources(ledger, options, inTurn(open, files), listener, beside);
+    await recordSources(ledger, options, inTurn(open, files, onWarning), listener, beside);
     return { passedOver: 0 };
   }
   const found = await findImages(files);
@@ -299,7 +302,7 @@ export async function recordImages(
       if (known.has(facts)) passedOver += 1;
       else yield path;
   }
-  await recordSources(ledger, options, inTurn(open, fresh()), listener, beside);
+  await recordSources(ledger, options, inTurn(open, fresh(), onWarning), listener, beside);
   return { passedOver };
 }
 

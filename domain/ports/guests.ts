@@ -8,6 +8,7 @@ import type { CaptureMode } from '../values/capture-mode.ts';
 import type { DeviceState } from '../values/device-state.ts';
 import type { LedgerError } from '../values/ledger-error.ts';
 import type { MemoryMap } from '../values/memory-map.ts';
+import { PAGE_BYTES } from '../values/page.ts';
 
 /** Memory that adapters can read and write by page; opaque here. */
 export interface MemoryFile {
@@ -18,11 +19,21 @@ export interface MemoryFile {
 /** Shared memory as a file of its size. */
 export const sharedMemory = (bytes: SharedArrayBuffer): MemoryFile => ({ handle: bytes });
 
+/** Bytes of a file that are none of the memory in it. */
+export interface ImageGap {
+  /** The page before which they lie: the first of a chunk. */
+  readonly page: number;
+  /** As many as so many pages have. */
+  readonly pages: number;
+}
+
 /** A guest's memory at hand: page p lies at offsetBytes + p * PAGE_BYTES of the file. */
 export interface Image {
   readonly file: MemoryFile;
   readonly offsetBytes: number;
   readonly pageCount: number;
+  /** Pages from it on lie behind it. Absent: there is none. */
+  readonly gap?: ImageGap;
   /** Shared; where [p] is 1, page p is zero whatever the file holds there. Null: believe the file. */
   readonly zeros: Uint8Array | null;
   /** What a message calls it. */
@@ -68,6 +79,10 @@ export interface GuestCapture {
   readonly mayHaveChanged?: () => Promise<boolean>;
 }
 
+/** Where a page of an image lies in its file. */
+export const offsetOfPage = ({ offsetBytes, gap }: Image, page: number): number =>
+  offsetBytes + (gap !== undefined && page >= gap.page ? page + gap.pages : page) * PAGE_BYTES;
+
 /** Something that a guest's memory is taken from: an image, a stream, a live guest. */
 export interface GuestSource {
   /** What a person should know before a capture is taken. */
@@ -81,8 +96,12 @@ export interface GuestSource {
 }
 
 /** A source that is not alive. */
-export const keptSource = (captured: GuestCapture, close: () => void): GuestSource => ({
-  warnings: [],
+export const keptSource = (
+  captured: GuestCapture,
+  close: () => void,
+  warnings: readonly string[] = [],
+): GuestSource => ({
+  warnings,
   capture: () => taskEither.right(captured),
   close,
 });

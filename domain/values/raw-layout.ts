@@ -12,6 +12,13 @@ import type { Refusal } from './refusals.ts';
 export const RAW_LAYOUTS = ['packed', 'physical'] as const;
 export type RawLayoutName = (typeof RAW_LAYOUTS)[number];
 
+/** What is said of how a raw file that is recorded holds a guest's memory. */
+export interface ToldLayout {
+  readonly layout: RawLayoutName;
+  /** The guest's machine type, as QEMU names it (`pc`, `q35`, `microvm`); null: it is not known. */
+  readonly machine: string | null;
+}
+
 /** Consecutive pages of the VM that are consecutive in the image. */
 interface Piece {
   readonly gfn: number;

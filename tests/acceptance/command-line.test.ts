@@ -172,6 +172,8 @@ describe('exit code', () => {
     [['captures', '--vm', 'vm', '--no-such-option'], 'unknown option'],
     [['restore', '--vm', 'vm', '--to', '-', '--at', 'tomorrow'], 'tomorrow'],
     [['restore', '--vm', 'vm', '--to', '-', '--format', 'png'], 'png'],
+    [['record', 'image', '--vm', 'vm', '--machine', 'virt', 'a.raw'], 'pc, q35, microvm'],
+    [['record', 'image', '--vm', 'vm', '--layout', 'flat', 'a.raw'], 'packed or physical'],
     [['checkpoint', '--vm', 'vm', '--name', '../x'], '../x'],
     [['history', '--vm', 'vm'], '--page'],
     [['history', '--vm', 'vm', '--page', 'seven'], 'seven'],

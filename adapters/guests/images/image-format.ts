@@ -3,6 +3,7 @@
 
 import type { GuestSource } from '../../../domain/ports/guests.ts';
 import type { MemoryBlock } from '../../../domain/values/memory-map.ts';
+import type { ToldLayout } from '../../../domain/values/raw-layout.ts';
 import { latin1 } from '../qemu/byte-window.ts';
 import { formatOfStructure } from './file-structures.ts';
 import { FOREIGN_SIGNS } from './foreign-formats.ts';
@@ -20,6 +21,8 @@ export interface FormatFile {
   readonly isDifference?: boolean;
   /** For temporary files; absent: the system's. */
   readonly folder?: string;
+  /** How it lies, of a raw file; absent: nothing is said. */
+  readonly told?: ToldLayout;
   /** The blocks of memory that its VM has, which keep their order; absent: none. */
   readonly known?: readonly MemoryBlock[];
 }

@@ -3,18 +3,22 @@
 import { memoryOfDescriptor } from '../../files/memory-file.ts';
 import { keptSource, type GuestSource } from '../../../domain/ports/guests.ts';
 import { LedgerError } from '../../../domain/values/ledger-error.ts';
-import { flatMap } from '../../../domain/values/memory-map.ts';
+import { pageCountOf } from '../../../domain/values/memory-map.ts';
 import { PAGE_BYTES, VM_PAGES_MAX } from '../../../domain/values/page.ts';
 import { holesOf, isSparse } from './file-holes.ts';
 import type { FormatFile } from './image-format.ts';
+import { fileLayoutOf, withoutGap } from './told-layout.ts';
 import { WatchedFile } from './watched-file.ts';
 
-/** The whole file as one block of memory. SOURCE_SIZE where that is no whole pages. */
+/**
+ * The file as one block of memory. SOURCE_SIZE where that is no whole pages, or not what was said of
+ * how they lie.
+ */
 export async function openRawImage(of: FormatFile): Promise<GuestSource> {
   const { file, timeMs, path } = of;
   const { label } = file;
-  const pageCount = file.sizeBytes / PAGE_BYTES;
-  if (!Number.isInteger(pageCount) || pageCount > VM_PAGES_MAX || pageCount === 0) {
+  const pages = file.sizeBytes / PAGE_BYTES;
+  if (!Number.isInteger(pages) || pages > VM_PAGES_MAX || pages === 0) {
     throw new LedgerError(
       'SOURCE_SIZE',
       `${label} has ${file.sizeBytes} bytes: expected a multiple of ${PAGE_BYTES}, at most ` +
@@ -23,17 +27,23 @@ export async function openRawImage(of: FormatFile): Promise<GuestSource> {
     );
   }
   const watched = file.isShared ? new WatchedFile(file) : null;
-  const holes = of.isDifference === true ? holesOf(file, pageCount) : null;
+  const { memoryMap, areRangesTold, gap, warnings } = fileLayoutOf(
+    { label, pages },
+    of.told ?? null,
+  );
+  const holes = of.isDifference === true ? withoutGap(holesOf(file, pages), gap) : null;
   return keptSource(
     {
       image: {
         file: memoryOfDescriptor(file.fd),
         offsetBytes: 0,
-        pageCount,
+        pageCount: pageCountOf(memoryMap),
+        ...(gap === null ? {} : { gap }),
         zeros: holes,
         label,
       },
-      memoryMap: flatMap(pageCount),
+      memoryMap,
+      areRangesTold,
       device: null,
       argv: null,
       timeMs,
@@ -45,5 +55,6 @@ export async function openRawImage(of: FormatFile): Promise<GuestSource> {
       ...(watched === null ? {} : { mayHaveChanged: async () => watched.mayHaveChanged() }),
     },
     () => file.close(),
+    warnings,
   );
 }

@@ -14,20 +14,30 @@ import {
 import { PAGE_BYTES } from '../../../domain/values/page.ts';
 
 /** Where RAM that does not fit below the devices goes on. */
-const HIGH_ADDRESS = 2 ** 32;
+export const HIGH_ADDRESS = 2 ** 32;
 
 /** RAM of `from` bytes or more is split after `low` bytes: the rest lies at HIGH_ADDRESS. */
-interface SplitRule {
+export interface SplitRule {
+  /** Names of machine types, as people give them and as streams bear them. */
   readonly machine: RegExp;
   readonly from: number;
   readonly low: number;
 }
 
 const SPLIT_RULES: readonly SplitRule[] = [
-  { machine: /^pc-i440fx-/u, from: 0xe000_0000, low: 0xc000_0000 },
-  { machine: /^pc-q35-/u, from: 0xb000_0000, low: 0x8000_0000 },
+  { machine: /^pc(?:-i440fx-.*)?$/u, from: 0xe000_0000, low: 0xc000_0000 },
+  { machine: /^(?:pc-)?q35(?:-.*)?$/u, from: 0xb000_0000, low: 0x8000_0000 },
   { machine: /^microvm$/u, from: 0xc000_0001, low: 0xc000_0000 },
 ];
+/** RAM of less than this is in one piece from address 0 in all of them. */
+export const SPLIT_BYTES_MIN = Math.min(...SPLIT_RULES.map(({ from }) => from));
+
+/** The rule of a machine type; null: it is not known. */
+export const splitRuleOf = (machine: string): SplitRule | null =>
+  SPLIT_RULES.find((rule) => rule.machine.test(machine)) ?? null;
+
+/** Whether it is known where machines of a type have their RAM. */
+export const isMachineKnown = (machine: string): boolean => splitRuleOf(machine) !== null;
 
 /** The blocks that the VM has in its order, else main RAM first; then the others. */
 export const inLedgerOrder = (
@@ -47,8 +57,8 @@ function mainFirst(blocks: readonly MemoryBlock[]): readonly MemoryBlock[] {
 
 /** Where main RAM lies in a machine of this type; none where the type is not known. */
 export function rangesOfMachine(machine: string, main: MemoryBlock): readonly PhysicalRange[] {
-  const rule = SPLIT_RULES.find((candidate) => candidate.machine.test(machine));
-  if (rule === undefined) return [];
+  const rule = splitRuleOf(machine);
+  if (rule === null) return [];
   const bytes = main.pages * PAGE_BYTES;
   const low = bytes >= rule.from ? rule.low : bytes;
   const ranges = [{ address: 0, block: main.name, offset: 0, length: low }];

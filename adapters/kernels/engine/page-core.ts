@@ -4,6 +4,7 @@
 // behind the pages kept so far and, once it is fingerprinted, compared and classified, only its
 // candidates are kept, closed up. So an unchanged image runs through the same few cache lines.
 
+import { offsetOfPage } from '../../../domain/ports/guests.ts';
 import { assert } from '../../../domain/values/assert.ts';
 import { CHUNK_PAGES, CLASS_NONE, CLASS_ZERO } from '../../../domain/ports/page-engine.ts';
 import {
@@ -162,6 +163,8 @@ export class PageCore {
     const { image, firstPage, pageCount, previous, next } = request;
     assert(pageCount > 0 && pageCount <= CHUNK_PAGES, 'a chunk has 1 to CHUNK_PAGES pages');
     assert(firstPage + pageCount <= image.pageCount, 'a chunk lies in its image');
+    const { gap } = image;
+    assert(gap === undefined || gap.page % CHUNK_PAGES === 0, 'no chunk lies about a gap');
     const slot = this.#slot(slotNumber);
     slot.rows = 0;
     slot.kept = 0;
@@ -287,7 +290,7 @@ export class PageCore {
       bytes: this.#bytes,
       at: pages,
       lengthBytes: count * PAGE_BYTES,
-      offsetBytes: request.image.offsetBytes + firstGfn * PAGE_BYTES,
+      offsetBytes: offsetOfPage(request.image, firstGfn),
       label: request.image.label,
     });
     const next = this.#arena + NEXT + first * FINGERPRINT_BYTES;

@@ -2,8 +2,9 @@
 
 import type { Command } from 'commander';
 import type { Attachment } from '../../../../domain/values/attachment.ts';
+import type { ToldLayout } from '../../../../domain/values/raw-layout.ts';
 import { attachmentOfFile } from '../../../wiring/attachments.ts';
-import { recordImages } from '../../../wiring/record.ts';
+import { isMachineKnown, recordImages } from '../../../wiring/record.ts';
 import type { Ledger } from '../../../wiring/ledger.ts';
 import { type CaptureRow } from '../../../../projections/models/catalogue.ts';
 import { collected } from '../argument-values.ts';
@@ -34,8 +35,18 @@ export const declare = (command: Command): Command =>
     )
     .option('--note <text>', 'what to say of the captures, up to 1 KiB')
     .option('--format <format>', 'raw or qemu (default: recognised)')
+    .option(
+      '--layout <layout>',
+      'how raw files lie: physical (each page at its address: the default) or packed (all RAM in one piece: the default with --machine)',
+    )
+    .option('--machine <type>', 'machine type of the guest: pc, q35, microvm, or a version of one')
     .option('--diff', 'sparse files on top of the capture before: their holes did not change')
     .option('--full', 'holes of sparse files are zeros, however many');
+
+interface LayoutOptions {
+  readonly layout?: string;
+  readonly machine?: string;
+}
 
 /** It goes on when nobody reads what it prints. */
 export const goesOnUnread = true;
@@ -46,6 +57,20 @@ function formatOf(format: string | undefined): { format?: 'raw' | 'qemu' } {
   throw new UsageError(
     `the format ${JSON.stringify(format)} is not known: raw or qemu was expected`,
   );
+}
+
+/** What is said of how the files lie; nothing, where nothing is. */
+function toldOf({ layout, machine }: LayoutOptions): { told?: ToldLayout } {
+  if (layout === undefined && machine === undefined) return {};
+  if (layout !== undefined && layout !== 'packed' && layout !== 'physical')
+    throw new UsageError(
+      `the layout ${JSON.stringify(layout)} is not known: packed or physical was expected`,
+    );
+  if (machine !== undefined && !isMachineKnown(machine))
+    throw new UsageError(
+      `it is not known where a machine ${JSON.stringify(machine)} has its RAM: pc, q35, microvm or a version of one (pc-q35-7.2) was expected`,
+    );
+  return { told: { layout: layout ?? 'packed', machine: machine ?? null } };
 }
 
 function timeOf(ledger: Ledger, text: string): number {
@@ -70,17 +95,18 @@ async function attachmentsOf(given: readonly string[] | undefined): Promise<read
 
 export async function run(command: Command): Promise<void> {
   const options = command.opts<
-    RecordOptions & {
-      new?: boolean;
-      time?: string;
-      format?: string;
-      diff?: boolean;
-      full?: boolean;
-      with?: string[];
-      note?: string;
-    }
+    RecordOptions &
+      LayoutOptions & {
+        new?: boolean;
+        time?: string;
+        format?: string;
+        diff?: boolean;
+        full?: boolean;
+        with?: string[];
+        note?: string;
+      }
   >();
-  const format = formatOf(options.format);
+  const how = { ...formatOf(options.format), ...toldOf(options) };
   const isDifference = options.diff === true;
   if (isDifference && options.full === true)
     throw new UsageError('--diff and --full say opposite things of the holes of a file');
@@ -104,7 +130,7 @@ export async function run(command: Command): Promise<void> {
       isNew: options.new === true,
       isDifference,
       beside,
-      ...format,
+      ...how,
       stdin: process.stdin,
     };
     const recorded = new RecordedCaptures(output, options.vm);
