@@ -4,6 +4,7 @@
 export { openLedger } from './adapters/wiring/open-ledger.ts';
 export type { OpenLedgerOptions } from './adapters/wiring/options.ts';
 export type { LedgerMode } from './adapters/wiring/ledger-parts.ts';
+export type { Actor } from './domain/events/actor.ts';
 export { Ledger } from './adapters/wiring/ledger.ts';
 
 // Recording.

@@ -16,8 +16,9 @@ import {
   schemaOf,
   streamOf,
   type CaptureCommitted,
-  type ControlEvent,
+  type ToldEvent,
 } from '../domain/events/control.ts';
+import type { Actor } from '../domain/events/actor.ts';
 import { areCapturedOnce } from '../domain/invariants.ts';
 import { isLedgerError, type LedgerError } from '../domain/values/ledger-error.ts';
 import { decodePackWritten, type PackWritten } from '../domain/events/pack-written.ts';
@@ -59,6 +60,8 @@ export interface CaptureChange {
   readonly id: string;
   readonly timeMs: number;
   readonly committed: CaptureCommitted;
+  /** Who recorded it; absent: the commit does not say. */
+  readonly by?: Actor;
   /** Of the commit, in its stream. */
   readonly revision: number;
   readonly range: BatchRange;
@@ -77,7 +80,7 @@ export interface ControlChange {
   readonly id: string;
   readonly timeMs: number;
   readonly stream: string;
-  readonly event: ControlEvent;
+  readonly event: ToldEvent;
 }
 
 /** Content that compaction moved. */
@@ -287,9 +290,11 @@ export class CommitAssembler {
     const { timeMs, stream } = event;
     const own = streamOf(decoded.right);
     if (stream !== own) return strayOf(event, own);
-    return decoded.right.type === 'CaptureCommitted'
-      ? this.#commit(event, decoded.right.data)
-      : { _tag: 'control', ...markOf(event), timeMs, stream, event: decoded.right };
+    const told = decoded.right;
+    if (told.type !== 'CaptureCommitted')
+      return { _tag: 'control', ...markOf(event), timeMs, stream, event: told };
+    const change = await this.#commit(event, told.data);
+    return told.by === undefined ? change : { ...change, by: told.by };
   }
 
   #keep(event: StoredEvent): void {

@@ -72,7 +72,7 @@ async function doubtOf(ledger: Ledger): Promise<string | null> {
 
 /** Rewrites what is stored smaller, and gives back what nobody needs. COMPACTION_BUSY, LOG_TOO_OLD. */
 export async function compact(ledger: Ledger, request: CompactRequest): Promise<Compacted> {
-  const { log, store, clock, state, locks } = ledger;
+  const { log, store, clock, by, state, locks } = ledger;
   const lock = ledger.told(await run(lockCompactor(locks)));
   try {
     await checkMarks(ledger);
@@ -81,6 +81,7 @@ export async function compact(ledger: Ledger, request: CompactRequest): Promise<
         log,
         store,
         clock,
+        by,
         sha256,
         randomBytes,
         engine: await ledger.engine(),

@@ -2,6 +2,7 @@
 
 import type { TaskEither } from 'fp-ts/lib/TaskEither.js';
 import type { FilePort } from '../files/file-port.ts';
+import type { Actor } from '../../domain/events/actor.ts';
 import type { ControlEvent } from '../../domain/events/control.ts';
 import type { Clock } from '../../domain/ports/clock.ts';
 import type { EventLog, Position } from '../../domain/ports/event-log.ts';
@@ -85,4 +86,6 @@ export interface LedgerSettings {
   readonly onNotice?: (sentence: string) => void;
   /** Of times that bear no zone; absent: UTC. */
   readonly zone?: Zone;
+  /** Who is said to bring events about; absent: the user of this process, this host and release. */
+  readonly by?: Actor;
 }

@@ -9,6 +9,7 @@ import { nodeFiles } from '../files/files.ts';
 import { openStateFiles } from '../stores/derived/state-files.ts';
 import { openGroupKeys, type GroupKeys } from '../stores/keys/group-keys.ts';
 import { tellOnce, type HeldLock, type LockPlace } from '../stores/locks/held-lock.ts';
+import type { Actor } from '../../domain/events/actor.ts';
 import type { ControlEvent } from '../../domain/events/control.ts';
 import type { Clock } from '../../domain/ports/clock.ts';
 import type { StateFiles } from '../../domain/ports/derived-files.ts';
@@ -44,6 +45,7 @@ import type {
   StateMessage,
   StatesRequest,
 } from '../../projections/subscriptions/messages.ts';
+import { thisActor } from './actor.ts';
 import { identifiersOf, loadDerived, saveDerived } from './derived-state.ts';
 import { LedgerEngine } from './ledger-engine.ts';
 import { tellPassedOver } from './passed-over.ts';
@@ -68,6 +70,8 @@ export class Ledger {
   /** The disk of this host: where files go that somebody names. */
   readonly files: FilePort;
   readonly clock: Clock;
+  /** Who is said to bring events about. */
+  readonly by: Actor;
   readonly mode: LedgerMode;
   /** Derived state by name, kept on this host. */
   readonly stateFiles: StateFiles;
@@ -91,6 +95,7 @@ export class Ledger {
     this.mode = settings.mode;
     this.files = settings.files ?? nodeFiles;
     this.clock = settings.clock ?? Date.now;
+    this.by = settings.by ?? thisActor();
     this.#zone = settings.zone ?? UTC;
     this.told = tellOnce(settings.onNotice ?? (() => undefined));
     this.keys = openGroupKeys({ files, folder: local.keys });
@@ -170,9 +175,9 @@ export class Ledger {
 
   /** Appends to a stream what is decided on the state as it is folded then. */
   decide<E extends ControlEvent>(stream: string, decide: Decide<E>): Promise<readonly E[]> {
-    const { log, clock } = this;
+    const { log, clock, by } = this;
     const catchUp = (): Promise<void> => this.state.catchUp({ heavy: false });
-    return decideInto({ log, clock, randomBytes, catchUp }, stream, decide);
+    return decideInto({ log, clock, by, randomBytes, catchUp }, stream, decide);
   }
 
   /** Raises the format, before the first event of a kind that earlier releases do not know. */

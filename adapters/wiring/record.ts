@@ -126,7 +126,7 @@ export async function openRecorder(ledger: Ledger, options: RecorderOptions): Pr
   if (refusal !== null) throw refuse(refusal);
   await run(ledger.store.removeLeftovers(ledger.clock()));
   const lock = await lockWriting(ledger, options.vm);
-  const { log, store, clock } = ledger;
+  const { log, store, clock, by } = ledger;
   await noticeLosses(ledger).catch(async (thrown: unknown) => {
     await lock.release();
     throw thrown;
@@ -139,6 +139,7 @@ export async function openRecorder(ledger: Ledger, options: RecorderOptions): Pr
         log,
         store,
         clock,
+        by,
         engine,
         pages,
         sha256,

@@ -24,6 +24,7 @@ import { decideInto } from '../../domain/use-cases/decide.ts';
 import { assert } from '../../domain/values/assert.ts';
 import { LedgerError } from '../../domain/values/ledger-error.ts';
 import { refuse } from '../../domain/values/refused.ts';
+import { thisActor } from './actor.ts';
 import { agreedStore } from './agreed-store.ts';
 import { Ledger } from './ledger.ts';
 import type { LedgerLog, LedgerPages, LedgerParts } from './ledger-parts.ts';
@@ -131,7 +132,8 @@ async function create(options: OpenLedgerOptions, shared: SharedLog): Promise<Ma
     const catchUp = async (): Promise<void> => {
       ledger = await madeIn(log);
     };
-    const ports = { log, clock: options.clock ?? Date.now, randomBytes, catchUp };
+    const { clock = Date.now, by = thisActor() } = options;
+    const ports = { log, clock, by, randomBytes, catchUp };
     const command = {
       _tag: 'CreateLedger',
       ledger: id,

@@ -14,6 +14,7 @@ import { PACK_NAME } from '../values/pack.ts';
 import { EVENT_BYTES_MAX, PACK_SLOTS, VM_PAGES_MAX } from '../values/page.ts';
 import { stringOfExpression } from '../patterns/expression.ts';
 import { FIRST_ADDED_STRING, PUBLIC_PATTERN_MAX } from '../patterns/grammar.ts';
+import { actorIn, boundedActor, type Actor } from './actor.ts';
 import {
   LEDGER_STREAM,
   STORE_STREAM,
@@ -165,6 +166,9 @@ export type ControlEvent = {
   };
 }[ControlType];
 
+/** A control event as a log has it: with who brought it about, where it says so. */
+export type ToldEvent = ControlEvent & { readonly by?: Actor };
+
 /** The control events of some types: what one decider brings about and folds. */
 export type EventOf<T extends ControlType> = Extract<ControlEvent, { readonly type: T }>;
 
@@ -252,7 +256,7 @@ export const isOfLaterSchema = (event: ControlEvent): boolean =>
   ADDED[event.type] !== undefined && schemaOfControl(event) > 1;
 
 /** The data of a control event as its schema has it. */
-function writtenData(event: ControlEvent): unknown {
+function writtenData(event: ControlEvent): object {
   const added = ADDED[event.type];
   if (added === undefined || schemaOfControl(event) > 1) return event.data;
   return Object.fromEntries(Object.entries(event.data).filter(([key]) => !(key in added)));
@@ -278,7 +282,10 @@ const decoder = new TextDecoder('utf-8', { fatal: true });
  * Bytes of a control event's data. EVENT_TOO_LARGE above EVENT_BYTES_MAX; EVENT_INVALID for what could
  * not be read back, which therefore is never written.
  */
-export function encodeControl(event: ControlEvent): Either<LedgerError, Uint8Array> {
+export function encodeControl(
+  event: ControlEvent,
+  by: Actor | null = null,
+): Either<LedgerError, Uint8Array> {
   const codec: t.Mixed = CONTROL_CODECS[event.type];
   const checked = codec.decode(event.data);
   if (either.isLeft(checked))
@@ -289,7 +296,8 @@ export function encodeControl(event: ControlEvent): Either<LedgerError, Uint8Arr
         { type: event.type },
       ),
     );
-  const bytes = encoder.encode(JSON.stringify(writtenData(event)));
+  const data = by === null ? writtenData(event) : { ...writtenData(event), by: boundedActor(by) };
+  const bytes = encoder.encode(JSON.stringify(data));
   return bytes.length <= EVENT_BYTES_MAX
     ? either.right(bytes)
     : either.left(
@@ -341,7 +349,7 @@ function decodeFirst(type: ControlType, json: unknown): ReturnType<t.Mixed['deco
 }
 
 /** The control event in an envelope: EVENT_NEWER for a schema we do not know, EVENT_INVALID for bytes that are no such event. */
-export function decodeControl(envelope: Envelope): Either<LedgerError, ControlEvent> {
+export function decodeControl(envelope: Envelope): Either<LedgerError, ToldEvent> {
   const where = `the event at position ${envelope.position}`;
   if (envelope.schema > schemaOf(envelope.type) || !isControlType(envelope.type))
     return either.left(newerEvent(envelope));
@@ -362,7 +370,9 @@ export function decodeControl(envelope: Envelope): Either<LedgerError, ControlEv
   }
   const codec: t.Mixed = CONTROL_CODECS[envelope.type];
   const decoded = envelope.schema === 1 ? decodeFirst(envelope.type, json) : codec.decode(json);
+  if (either.isLeft(decoded)) return invalid(`the field ${fieldOf(decoded.left)} does not fit`);
+  const by = actorIn(json);
   // The codec of a type decodes that type's data.
-  if (either.isRight(decoded)) return either.right({ type: envelope.type, data: decoded.right });
-  return invalid(`the field ${fieldOf(decoded.left)} does not fit`);
+  const event: ControlEvent = { type: envelope.type, data: decoded.right };
+  return either.right(by === null ? event : { ...event, by });
 }

@@ -4,12 +4,15 @@ import * as either from 'fp-ts/lib/Either.js';
 import type { Clock } from '../ports/clock.ts';
 import type { NewEvent } from '../ports/event-log.ts';
 import type { LedgerError } from '../values/ledger-error.ts';
+import type { Actor } from './actor.ts';
 import { encodeControl, schemaOf, schemaOfControl, type ControlEvent } from './control.ts';
 
 /** What an envelope takes from the world. */
 export interface EnvelopePorts {
   readonly clock: Clock;
   readonly randomBytes: (count: number) => Uint8Array;
+  /** Who brings control events about; absent: they do not say. */
+  readonly by?: Actor;
 }
 
 /** An event ready to append; of its type's current schema, where no other is said. */
@@ -31,7 +34,7 @@ export function encodeControls(
 ): either.Either<LedgerError, NewEvent[]> {
   const encoded: NewEvent[] = [];
   for (const event of events) {
-    const data = encodeControl(event);
+    const data = encodeControl(event, ports.by);
     if (either.isLeft(data)) return data;
     encoded.push(
       newEvent(ports, { type: event.type, schema: schemaOfControl(event), data: data.right }),

@@ -1,7 +1,7 @@
 // Events as people and programs read them (brief, section 5, `log`): one row an event; where asked, a
 // batch is expanded to its page events, lazily. Outcomes are what the fold says.
 
-import type { ContentLost, ControlEvent } from '../../domain/events/control.ts';
+import type { ContentLost, ControlEvent, ToldEvent } from '../../domain/events/control.ts';
 import {
   classOfKind,
   holdsContent,
@@ -53,13 +53,19 @@ export interface RankedRow {
 const WHOLE = { _tag: 'whole' } as const;
 const vmOf = (event: ControlEvent): string | null => ('vm' in event.data ? event.data.vm : null);
 
-function factsOf({ type, data }: ControlEvent): EventRow['facts'] {
+function saidBy({ type, data }: ControlEvent): EventRow['facts'] {
   if (type === 'ContentReleased') return { seen: data.seen, ...slotFacts(data.packs) };
   if (type === 'ContentLost' || type === 'ContentFound') return slotFacts(data.packs);
   return Object.fromEntries(
     Object.entries(data).filter(([key]) => key !== 'vm' && key !== 'capture'),
   );
 }
+
+/** What a control event says, and who brought it about: null where it does not say. */
+const factsOf = (event: ToldEvent): EventRow['facts'] => ({
+  ...saidBy(event),
+  by: event.by ?? null,
+});
 
 function controlRow(change: Change & { _tag: 'control' }): RankedRow {
   const { position, timeMs, event } = change;
@@ -124,7 +130,7 @@ export function* eventRows(change: Change): Generator<RankedRow> {
     yield rewriteRow(change);
     return;
   }
-  const { position, committed, packs, batches, device, attachments } = change;
+  const { position, committed, packs, batches, device, attachments, by = null } = change;
   const { vm, capture, timeMs, ...facts } = committed;
   const ranked = (
     part: RowPart,
@@ -157,7 +163,7 @@ export function* eventRows(change: Change): Generator<RankedRow> {
     const of = { type: 'AttachmentsWritten', facts: { pages: kinds.length } };
     yield ranked({ _tag: 'attachments', number }, of);
   }
-  yield ranked(WHOLE, { type: 'CaptureCommitted', facts });
+  yield ranked(WHOLE, { type: 'CaptureCommitted', facts: { ...facts, by } });
 }
 
 /** Hex of a holding's identifier; null for a pattern. */

@@ -24,6 +24,7 @@ import {
   type PackRewritten,
 } from '../../events/pack-rewritten.ts';
 import { STORE_STREAM } from '../../events/streams.ts';
+import type { Actor } from '../../events/actor.ts';
 import { encodeControls, newEvent } from '../../events/envelope.ts';
 import { valueOf } from '../../ports/run.ts';
 import { StreamEnd } from '../stream-end.ts';
@@ -40,6 +41,8 @@ export interface CompactPorts
   extends Omit<RewritePorts, 'append' | 'places'>, Omit<DeletionPorts, 'catchUp' | 'clock'> {
   readonly log: EventLog;
   readonly clock: Clock;
+  /** Who compacts, as events say; absent: they do not. */
+  readonly by?: Actor;
   readonly models: CompactModels;
 }
 

@@ -91,6 +91,42 @@ describe('a control event', () => {
     expect([...seen].toSorted()).toEqual(Object.keys(CONTROL_CODECS).toSorted());
   });
 
+  describe('bears who brought it about', () => {
+    const retired = { type: 'VmRetired', data: { vm: 'web' } } as const;
+    const by = { user: 'ann', host: 'one', version: '1.2.3' };
+
+    test('beside what it says, of any type', () => {
+      fc.assert(
+        fc.property(controlEvent, (event) => {
+          const data = encodeControl(event, by);
+          if (either.isLeft(data)) throw data.left;
+          const read = decode(event.type, data.right, schemaOfControl(event));
+          expect(read).toEqual(either.right({ ...event, by }));
+        }),
+        { numRuns: 100 },
+      );
+    });
+
+    test('in texts that are cut where they are long', () => {
+      const long = { ...by, user: 'u'.repeat(1000) };
+      const data = encodeControl(retired, long);
+      if (either.isLeft(data)) throw data.left;
+      const told = { ...by, user: 'u'.repeat(64) };
+      expect(decode('VmRetired', data.right)).toEqual(either.right({ ...retired, by: told }));
+    });
+
+    test.each([
+      'null',
+      '7',
+      '{}',
+      '{"user":"ann","host":"one"}',
+      '{"user":"ann","host":null,"version":"1"}',
+      `{"user":"${'u'.repeat(65)}","host":"one","version":"1"}`,
+    ])('and means the same where that cannot be: %.40s', (unfit) => {
+      expect(decode('VmRetired', `{"vm":"web","by":${unfit}}`)).toEqual(either.right(retired));
+    });
+  });
+
   test('loses fields that its schema does not have', () => {
     const data = '{"vm":"web","more":1,"__proto__":{"x":1}}';
     expect(decode('VmRetired', data)).toEqual(

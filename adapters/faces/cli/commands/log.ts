@@ -2,6 +2,7 @@
 
 import type { Command } from 'commander';
 import { followEvents, listEvents, type LogBound } from '../../../wiring/events.ts';
+import { actorIn } from '../../../../domain/events/actor.ts';
 import { isEventType } from '../../../../domain/events/control.ts';
 import { type EventRow } from '../../../../projections/questions/event-rows.ts';
 import { type Ledger } from '../../../wiring/ledger.ts';
@@ -49,8 +50,10 @@ function show(output: Output, row: EventRow): void {
     .filter(([, value]) => value !== null && typeof value !== 'object')
     .map(([key, value]) => `${key}=${String(value)}`)
     .join(' ');
+  const by = actorIn(facts);
+  const whose = by === null ? '' : ` by=${by.user}@${by.host}`;
   output.print(
-    `${place.padEnd(14)} ${isoTime(timeMs)} ${type.padEnd(18)} ${of.padEnd(12)} ${told}`.trimEnd(),
+    `${place.padEnd(14)} ${isoTime(timeMs)} ${type.padEnd(18)} ${of.padEnd(12)} ${told}${whose}`.trimEnd(),
   );
 }
 
