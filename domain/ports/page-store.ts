@@ -11,6 +11,9 @@ export interface PackEntry {
   readonly writtenAtMs: number;
 }
 
+/** How long what a store said of a pack after it took it counts: half of what nobody names is left for. */
+export const LOOK_COUNTS_MS = 12 * 3_600_000;
+
 /**
  * The page store: packs, immutable, named by the SHA-256 (lower-case hex) of their bytes. A put is
  * durable when it returns and may be repeated. There is no append.
@@ -25,6 +28,11 @@ export interface PageStore {
   }): TaskEither<LedgerError, Uint8Array>;
   list(): AsyncIterable<PackEntry>;
   delete(name: string): TaskEither<LedgerError, void>;
+  /**
+   * Whether a pack that was put is there still, whole: asked before an event that refers to it counts. A
+   * store that looked after it took the pack may go by that, for at most LOOK_COUNTS_MS.
+   */
+  has(pack: Pick<PackEntry, 'name' | 'sizeBytes'>): TaskEither<LedgerError, boolean>;
   /** What a pack would bear as `writtenAtMs` that were written now, whatever this host's clock says. */
   now(): TaskEither<LedgerError, number>;
   /** Which event the log must have, as packs were deleted by what it and those before it say. */

@@ -105,6 +105,22 @@ function contractOfPut(current: Current): void {
     for (const store of stores) expect(digestOf(await valueOf(store.get(whole)))).toBe(pack.name);
   });
 
+  test('says whether a pack that was put is there, of its length', async () => {
+    const { store } = current();
+    const { name, bytes } = makePack({ seed: 6, sizeBytes: 5000 });
+    const other = await current().another();
+    const asked = async (sizeBytes: number): Promise<readonly boolean[]> => [
+      await valueOf(store.has({ name, sizeBytes })),
+      await valueOf(other.has({ name, sizeBytes })),
+    ];
+    expect(await asked(5000)).toEqual([false, false]);
+    await valueOf(store.put({ name, bytes }));
+    expect(await asked(5000)).toEqual([true, true]);
+    expect(await asked(4999)).toEqual([false, false]);
+    await valueOf(store.delete(name));
+    expect(await asked(5000)).toEqual([false, false]);
+  });
+
   test('refuses bytes that are not what the name says, and stores nothing', async () => {
     const pack = makePack({ seed: 5, sizeBytes: 5000 });
     const bytes = pack.bytes.slice();

@@ -55,7 +55,7 @@ export interface CacheStats {
   readonly hits: number;
 }
 
-/** A page store read through a cache. `list` and `put` go to the store itself. */
+/** A page store read through a cache. `list`, `has` and `put` go to the store itself. */
 export interface CachedPages extends PageStore {
   /** Forgets what is kept of a pack: for a reader who found that it is damaged. */
   drop(name: string): Promise<void>;
@@ -330,6 +330,7 @@ export function cachePages(options: CachedPagesOptions): CachedPages {
     put: (pack) => pipe(store.put(pack), taskEither.flatMap(dropping(pack.name))),
     delete: (name) => pipe(store.delete(name), taskEither.flatMap(dropping(name))),
     list: () => store.list(),
+    has: (pack) => store.has(pack),
     now: () => store.now(),
     marks: () => store.marks(),
     putMark: (mark) => store.putMark(mark),

@@ -91,6 +91,12 @@ async function get(packs: Packs, range: PackRange): Promise<Uint8Array> {
   });
 }
 
+async function has(packs: Packs, pack: { name: string; sizeBytes: number }): Promise<boolean> {
+  checkPackName(pack.name);
+  const found = await packs.files.facts(pathOf(packs, pack.name));
+  return found !== null && !found.isFolder && found.sizeBytes === pack.sizeBytes;
+}
+
 async function remove(packs: Packs, name: string): Promise<void> {
   checkPackName(name);
   await packs.files.remove(pathOf(packs, name));
@@ -150,6 +156,12 @@ export function openPagePacks(options: PagePacksOptions): PagePacks {
           failureOf(thrown, { operation: `read pack ${range.name} in`, path: packs.folder }),
       ),
     list: () => list(packs),
+    has: (pack) =>
+      atPort(
+        () => has(packs, pack),
+        (thrown) =>
+          failureOf(thrown, { operation: `look for pack ${pack.name} in`, path: packs.folder }),
+      ),
     now: () =>
       atPort(
         () => now(packs),

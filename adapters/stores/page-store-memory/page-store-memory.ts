@@ -54,6 +54,11 @@ export function createMemoryPageStore(packs: HeldPacks = new Map()): PageStore {
         yield { name, sizeBytes: held.bytes.length, writtenAtMs: held.writtenAtMs };
       }
     },
+    has: ({ name, sizeBytes }) =>
+      attempt('look for a pack', () => {
+        checkPackName(name);
+        return packs.get(name)?.bytes.length === sizeBytes;
+      }),
     now: () => attempt('look at the clock', () => Date.now()),
     marks: () =>
       attempt('look for marks', () => {

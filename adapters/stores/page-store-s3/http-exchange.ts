@@ -232,6 +232,11 @@ function exchange(
       const head = { status: answer.statusCode ?? 0, headers: answer.headers };
       const part = request.partOf(head);
       timing.answering(part.skipBytes + part.bytesMax);
+      // Some servers send a body after a HEAD that they refuse: what follows is no HTTP, and concerns nobody.
+      if (request.method === 'HEAD' && head.status !== 200) {
+        finish({ _tag: 'answer', answer: { ...head, body: new Uint8Array(0) } });
+        return;
+      }
       gather(answer, part, (body) => {
         if (body instanceof Uint8Array) finish({ _tag: 'answer', answer: { ...head, body } });
         else fail(body);

@@ -14,7 +14,12 @@ import { atPort } from '../../../domain/ports/run.ts';
 import { LedgerError } from '../../../domain/values/ledger-error.ts';
 import { PACK_NAME } from '../../../domain/values/pack.ts';
 import type { Clock } from '../../../domain/ports/clock.ts';
-import type { PackEntry, PageStore } from '../../../domain/ports/page-store.ts';
+import {
+  LOOK_COUNTS_MS,
+  type PackEntry,
+  type PageStore,
+} from '../../../domain/ports/page-store.ts';
+import { RecentMap } from '../../../domain/values/recent-map.ts';
 import { refuse } from '../../../domain/values/refused.ts';
 import { canBeOfPack, PACK_BYTES_MAX } from '../page-store-cached/range-source.ts';
 import type { FoundRange, RangeSource } from '../page-store-cached/range-source.ts';
@@ -41,6 +46,8 @@ const FOLDER_DIGITS = 2;
 /** Puts of one pack of which the store keeps something else. */
 const PUT_ATTEMPTS_MAX = 2;
 const LENGTH = /^[0-9]{1,15}$/u;
+/** Packs that are remembered as seen after their put. */
+const SEEN_MAX = 4096;
 /** Listings without a pack in a row, after which a server is not believed any more. */
 const EMPTY_LISTINGS_MAX = 1000;
 
@@ -83,6 +90,9 @@ interface Bucket {
   readonly client: S3Client;
   /** Of every key here: empty, or ends in a slash. */
   readonly prefix: string;
+  /** Packs that the store had whole when it was asked after a put: how long they are, and when that was. */
+  readonly seen: RecentMap<string, { readonly sizeBytes: number; readonly atMs: number }>;
+  readonly clock: Clock;
   /** Called for a delete that left a version behind. */
   readonly onVersionKept: () => void;
 }
@@ -126,8 +136,11 @@ async function put(bucket: Bucket, pack: { name: string; bytes: Uint8Array }): P
   let found: number | null = null;
   for (let attempt = 0; attempt < PUT_ATTEMPTS_MAX; attempt += 1) {
     await send(bucket, pack);
+    const atMs = bucket.clock();
     found = await askSize(bucket, pack.name);
-    if (found === pack.bytes.length) return;
+    if (found !== pack.bytes.length) continue;
+    bucket.seen.set(pack.name, { sizeBytes: found, atMs });
+    return;
   }
   throw notKept(bucket, pack, found);
 }
@@ -143,6 +156,17 @@ const send = (bucket: Bucket, pack: { name: string; bytes: Uint8Array }): Promis
     read: ({ status }) =>
       status < 300 ? either.right(undefined) : either.left(`status ${status} for a PUT`),
   });
+
+/** Whether a pack is there: as the store said after its put, where that is not long ago. */
+async function has(bucket: Bucket, pack: { name: string; sizeBytes: number }): Promise<boolean> {
+  checkPackName(pack.name);
+  const seen = bucket.seen.get(pack.name);
+  const ageMs = seen === undefined ? Infinity : bucket.clock() - seen.atMs;
+  // An age below zero is of a clock that was set back: nobody knows how old it is.
+  if (seen !== undefined && ageMs >= 0 && ageMs < LOOK_COUNTS_MS)
+    return seen.sizeBytes === pack.sizeBytes;
+  return (await askSize(bucket, pack.name)) === pack.sizeBytes;
+}
 
 const ask = (bucket: Bucket, name: string, range: ObjectRange): Promise<RangeAnswer> =>
   bucket.client.send({
@@ -191,6 +215,7 @@ async function get(bucket: Bucket, range: PackRange): Promise<Uint8Array> {
 
 async function remove(bucket: Bucket, name: string): Promise<void> {
   checkPackName(name);
+  bucket.seen.delete(name);
   await removeObject(bucket, { key: keyOf(bucket, name), operation: `delete pack ${name}` });
 }
 
@@ -303,10 +328,11 @@ function placeOf(url: string): S3Place {
 
 function openBucket(options: S3PageStoreOptions): Bucket {
   const place = placeOf(options.url);
+  const { clock = Date.now } = options;
   const client = createS3Client({
     address: addressOf(place, options.environment ?? process.env),
     credentials: options.credentials ?? null,
-    clock: options.clock ?? Date.now,
+    clock,
     limits: { ...DEFAULT_LIMITS, ...options.limits },
     patienceMs: options.patienceMs ?? DEFAULT_PATIENCE_MS,
     onNotice: options.onNotice ?? (() => undefined),
@@ -314,6 +340,8 @@ function openBucket(options: S3PageStoreOptions): Bucket {
   return {
     client,
     prefix: place.prefix === '' ? '' : `${place.prefix}/`,
+    seen: new RecentMap({ max: SEEN_MAX }),
+    clock,
     onVersionKept: versionNotice(options.onNotice ?? (() => undefined), client.address.label),
   };
 }
@@ -333,6 +361,7 @@ export function openS3PageStore(options: S3PageStoreOptions): S3PageStore {
     get: (range) => attempt(`read pack ${range.name} in`, () => get(bucket, range)),
     find: (range) => attempt(`read pack ${range.name} in`, () => find(bucket, range)),
     list: () => list(bucket),
+    has: (pack) => attempt(`look for pack ${pack.name} in`, () => has(bucket, pack)),
     now: () => attempt('look at the clock of', () => now(bucket)),
     marks: () => attempt('look for marks in', () => marksIn(bucket)),
     putMark: (mark) =>

@@ -18,6 +18,7 @@ import {
 import { PACK_SLOTS } from '../../values/page.ts';
 import type { PageEngine, StoredBlocks } from '../../ports/page-engine.ts';
 import type { PageStore } from '../../ports/page-store.ts';
+import { run } from '../../ports/run.ts';
 import { NO_PATCHES, type PatchTable } from '../../events/patches.ts';
 
 const PUTS_MAX = 2;
@@ -143,8 +144,8 @@ export class PackWriter {
   readonly #group: string;
   readonly #spare: Staging[] = [];
   #staging: Staging | null = null;
-  /** Of the packs that were sealed. */
-  readonly #names: string[] = [];
+  /** The packs that were sealed. */
+  readonly #sealed: { readonly name: string; readonly sizeBytes: number }[] = [];
   /** Announcements in order: each waits for its own put and for the one before. */
   #chain: Promise<void> = Promise.resolve();
   readonly #puts = new Set<Promise<void>>();
@@ -161,7 +162,7 @@ export class PackWriter {
 
   /** Packs that were sealed. */
   get sealed(): number {
-    return this.#names.length;
+    return this.#sealed.length;
   }
 
   /** Takes in a block of those stored, whose bytes begin at `offsetBytes`; the slot of its first page. */
@@ -216,7 +217,7 @@ export class PackWriter {
       blocks: staging.table(),
       patches: staging.patches(),
     };
-    this.#names.push(pack.name);
+    this.#sealed.push({ name: pack.name, sizeBytes: pack.sizeBytes });
     const put = this.#put(pack.name, bytes).finally(() => {
       this.#puts.delete(put);
       this.#spare.push(staging);
@@ -238,13 +239,19 @@ export class PackWriter {
     await this.#chain;
   }
 
+  /** Whether every pack that was sealed is in the store, after `finish`. */
+  async areThere(): Promise<boolean> {
+    for (const pack of this.#sealed) if (!(await run(this.#ports.store.has(pack)))) return false;
+    return true;
+  }
+
   /**
    * Deletes every pack that was put, where nothing that names one was or will be appended. What cannot
    * be deleted stays, as what nobody names.
    */
   async takeBack(): Promise<void> {
     await Promise.allSettled([this.#chain, ...this.#puts]);
-    for (const name of this.#names) {
+    for (const { name } of this.#sealed) {
       const done = await this.#ports.store.delete(name)();
       if (done._tag === 'Left') return;
     }

@@ -153,6 +153,11 @@ export class CaptureWriter {
     return new AttachedFiles(files).take(this.#captured.attachments ?? []);
   }
 
+  /** Whether what the capture refers to is in the store, after `run`. */
+  arePacksThere(): Promise<boolean> {
+    return this.#stager.areThere();
+  }
+
   /** Deletes the packs of a capture that failed before its commit was sent. */
   takeBack(): Promise<void> {
     return this.#stager.takeBack();

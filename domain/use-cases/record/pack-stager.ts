@@ -91,6 +91,11 @@ export class PackStager {
     await this.#writer.finish();
   }
 
+  /** Whether the packs are in the store, after `finish`. */
+  areThere(): Promise<boolean> {
+    return this.#writer.areThere();
+  }
+
   /** Deletes what was written of a capture that is not committed. */
   takeBack(): Promise<void> {
     return this.#writer.takeBack();

@@ -10,6 +10,7 @@ import type { GuestCapture } from '../../ports/guests.ts';
 import { isLedgerError, LedgerError } from '../../values/ledger-error.ts';
 import { pageCountOf, type MemoryMap } from '../../values/memory-map.ts';
 import type { Position } from '../../ports/event-log.ts';
+import { LOOK_COUNTS_MS } from '../../ports/page-store.ts';
 import type { RecorderModels } from '../../ports/models.ts';
 import { vmStream } from '../../events/streams.ts';
 import { captureRefusal, decideVm, DEFAULT_GROUP, privateGroupOf } from '../../vm.ts';
@@ -144,15 +145,17 @@ export class Recorder {
     await openGroup(group);
     const pages = pageCountOf(captured.memoryMap);
     refuseSize(captured.image.label, pages);
+    let obstacle: Obstacle | null = null;
     for (let attempt = 1; attempt <= ATTEMPTS_MAX; attempt += 1) {
-      const committed = await this.#attempt(captured, group);
-      if (committed !== null) return committed;
+      const tried = await this.#attempt(captured, group);
+      if (typeof tried !== 'string') return tried;
+      obstacle = tried;
     }
-    throw outrun(vm);
+    throw obstacle === 'vanished' ? vanished(vm) : outrun(vm);
   }
 
-  /** Takes the capture in and commits it; null: compaction took away meanwhile what it links to. */
-  async #attempt(captured: GuestCapture, group: string): Promise<Committed | null> {
+  /** Takes the capture in and commits it, or says what came between. */
+  async #attempt(captured: GuestCapture, group: string): Promise<Committed | Obstacle> {
     const { models, log, clock } = this.#ports;
     const { vm } = this.#options;
     const pages = pageCountOf(captured.memoryMap);
@@ -180,6 +183,7 @@ export class Recorder {
     };
     const writer = new CaptureWriter(this.#ports, view, { captured, place });
     const zeroed = new ZeroedPages(view, captured);
+    let isComplete = true;
     const ready = await this.#unlessFailed(writer, async () => {
       const counts = await writer.run();
       await this.#checkImage(captured, { zeroed, taken: next });
@@ -189,11 +193,14 @@ export class Recorder {
       // What was decided stands on events that are not in the log any more.
       if (models.pasts() !== past) throw replaced(vm);
       await this.#ports.checkPast();
-      return view.isOutdated() ? null : { counts, events: this.#commitOf(captured, counts) };
+      if (view.isOutdated()) return null;
+      // Last, as whoever takes them for what nobody needs may do so until the commit is there.
+      isComplete = await writer.arePacksThere();
+      return isComplete ? { counts, events: this.#commitOf(captured, counts) } : null;
     });
     if (ready === null) {
       this.#spare = next;
-      return null;
+      return isComplete ? 'outdated' : 'vanished';
     }
     const committed = await this.#commit(captured, writer, ready);
     await models.catchUp();
@@ -298,10 +305,16 @@ export class Recorder {
   }
 }
 
-/** How often a capture is taken in before it is given up because of compaction. */
+/**
+ * What may come between a capture and its commit, so that it is taken in once more: compaction gave back
+ * what it links to, or somebody took away what it stored.
+ */
+type Obstacle = 'outdated' | 'vanished';
+
+/** How often a capture is taken in before it is given up. */
 const ATTEMPTS_MAX = 3;
 /** Longest time from a capture's first pack to its commit. */
-const CAPTURE_MS_MAX = 12 * 3_600_000;
+const CAPTURE_MS_MAX = LOOK_COUNTS_MS;
 
 const replaced = (vm: string): LedgerError =>
   new LedgerError(
@@ -314,6 +327,13 @@ const outrun = (vm: string): LedgerError =>
   new LedgerError(
     'COMPACTION_BUSY',
     `what the capture of VM ${vm} shares was given back by compaction ${ATTEMPTS_MAX} times while it was recorded; nothing of it is in the ledger: record again when no compaction runs`,
+    { vm },
+  );
+
+const vanished = (vm: string): LedgerError =>
+  new LedgerError(
+    'PACK_MISSING',
+    `packs that a capture of VM ${vm} stored were gone before its commit, ${ATTEMPTS_MAX} times in a row; nothing of it is in the ledger: see what deletes files or objects in the page store, then record again`,
     { vm },
   );
 

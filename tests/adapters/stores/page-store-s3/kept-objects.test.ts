@@ -50,6 +50,33 @@ test('a pack that is whole the second time is stored', async () => {
   expect(stores.requests()).toBe(4);
 });
 
+test('what was seen after a put counts for 12 h, then it is asked again', async () => {
+  let now = Date.now();
+  let objects = 0;
+  const { store } = await stores.before(
+    keeping((_, bytes) => {
+      objects += 1;
+      return objects === 1 ? bytes : null;
+    }),
+    { clock: () => now },
+  );
+  const { name, bytes } = PACK;
+  const pack = { name, sizeBytes: bytes.length };
+  await valueOf(store.put(PACK));
+  const requests = stores.requests();
+  now += 12 * 3_600_000 - 1;
+  expect(await valueOf(store.has(pack))).toBe(true);
+  expect(stores.requests()).toBe(requests);
+  now += 1;
+  expect(await valueOf(store.has(pack))).toBe(true);
+  expect(stores.requests()).toBe(requests + 1);
+  // A clock that was set back says nothing about how long ago it was.
+  now -= 24 * 3_600_000;
+  expect(await valueOf(store.has(pack))).toBe(true);
+  expect(stores.requests()).toBe(requests + 2);
+  expect(await valueOf(store.has({ ...pack, sizeBytes: 1 }))).toBe(false);
+});
+
 test('a delete that leaves a version behind is told, once', async () => {
   const { store, notices } = await stores.before((_, response) =>
     response.writeHead(204, { 'x-amz-delete-marker': 'true' }).end(),
