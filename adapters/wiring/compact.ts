@@ -13,7 +13,6 @@ import {
 import type { CompactModels, ContentPlaces } from '../../domain/use-cases/compact/models.ts';
 import { surveyOf } from '../../projections/compaction/survey.ts';
 import { versionsOf } from '../../projections/compaction/versions.ts';
-import { checkMarks, markDeletion, olderThanPacks } from './compaction-marks.ts';
 import { sha256 } from './digest.ts';
 import type { Ledger } from './ledger.ts';
 import { Unreadable } from './losses.ts';
@@ -64,7 +63,7 @@ export const graceMsOf = (ledger: Ledger): number =>
 async function doubtOf(ledger: Ledger): Promise<string | null> {
   const { log, state } = ledger;
   if (state.catalogue.facts.ledger === null) return 'the log has no event that made the ledger';
-  const tooOld = await olderThanPacks(ledger);
+  const tooOld = await ledger.marks.failure();
   if (tooOld !== null) return tooOld.message;
   for await (const { isNote, reason } of log.check()) if (isNote !== true) return reason;
   return null;
@@ -75,7 +74,7 @@ export async function compact(ledger: Ledger, request: CompactRequest): Promise<
   const { log, store, clock, by, state, locks } = ledger;
   const lock = ledger.told(await run(lockCompactor(locks)));
   try {
-    await checkMarks(ledger);
+    await ledger.marks.check();
     return await compactLedger(
       {
         log,
@@ -89,7 +88,7 @@ export async function compact(ledger: Ledger, request: CompactRequest): Promise<
         models: modelsOf(ledger),
         areBlocksSalted: () => areBlocksSalted(state.catalogue.facts),
         isRecorded: () => mayBeWritten(locks),
-        markDeletion: () => markDeletion(ledger),
+        markDeletion: () => ledger.marks.markDeletion(),
         doubt: () => doubtOf(ledger),
         emptiedAtMs: (pack) => {
           const known = state.contents.named(pack);

@@ -295,7 +295,7 @@ function checkVms(from: Ledger, to: Ledger): void {
  * Copies what a ledger holds now into another, which is new or an earlier copy of it, and compares
  * their fingerprints. Packs that are damaged or gone are left out and named; a copy made again, when
  * the source has them whole, brings them. Keys are not copied: the copy restores at once, and records after `group
- * import`. LEDGER_DIVERGED where the target holds anything else.
+ * import`. LEDGER_DIVERGED where the target holds anything else, LOG_TOO_OLD.
  */
 export async function copyLedger(
   { from, to }: { readonly from: Ledger; readonly to: Ledger },
@@ -304,6 +304,7 @@ export async function copyLedger(
   if (from.id !== null && from.id === to.id)
     throw refuse({ _tag: 'CopyOntoItself', ledger: from.id });
   checkVms(from, to);
+  await to.marks.check();
   const { contents } = from.state;
   const needed = contents.all.filter((pack) => contents.isNeeded(pack));
   const total = needed.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);

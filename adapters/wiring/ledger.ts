@@ -46,6 +46,7 @@ import type {
   StatesRequest,
 } from '../../projections/subscriptions/messages.ts';
 import { thisActor } from './actor.ts';
+import { CompactionMarks } from './compaction-marks.ts';
 import { identifiersOf, loadDerived, saveDerived } from './derived-state.ts';
 import { LedgerEngine } from './ledger-engine.ts';
 import { tellPassedOver } from './passed-over.ts';
@@ -79,6 +80,8 @@ export class Ledger {
   readonly column: IdentifierColumn;
   /** Says, once, where a lock cannot be had. */
   readonly told: (lock: HeldLock) => HeldLock;
+  /** What compactions have said beside the packs. */
+  readonly marks: CompactionMarks;
   readonly #zone: Zone;
   readonly #parts: LedgerParts;
   readonly #engine: LedgerEngine;
@@ -114,6 +117,7 @@ export class Ledger {
       replay: this.replay,
       forgetPast: async () => parts.store.dropAll?.(),
     });
+    this.marks = new CompactionMarks(this);
     this.#engine = new LedgerEngine({
       threads: settings.threads,
       state: this.state,
@@ -173,11 +177,12 @@ export class Ledger {
     return captureNamed(entry, text, this.#instants);
   }
 
-  /** Appends to a stream what is decided on the state as it is folded then. */
+  /** Appends to a stream what is decided on the state as it is folded then. LOG_TOO_OLD. */
   decide<E extends ControlEvent>(stream: string, decide: Decide<E>): Promise<readonly E[]> {
     const { log, clock, by } = this;
     const catchUp = (): Promise<void> => this.state.catchUp({ heavy: false });
-    return decideInto({ log, clock, by, randomBytes, catchUp }, stream, decide);
+    const checkPast = (): Promise<void> => this.marks.check();
+    return decideInto({ log, clock, by, randomBytes, catchUp, checkPast }, stream, decide);
   }
 
   /** Raises the format, before the first event of a kind that earlier releases do not know. */

@@ -12,7 +12,6 @@ import { isLedgerError } from '../../domain/values/ledger-error.ts';
 import type { AnyPack, Contents } from '../../projections/models/contents.ts';
 import { Losses } from '../../projections/models/losses.ts';
 import { PackCheck } from '../../projections/questions/pack-check.ts';
-import { checkMarks } from './compaction-marks.ts';
 import { sha256 } from './digest.ts';
 import type { Ledger } from './ledger.ts';
 
@@ -177,8 +176,7 @@ async function suspects(ledger: Ledger): Promise<ReadonlySet<string>> {
  */
 export async function noticeLosses(ledger: Ledger): Promise<void> {
   const { state, store } = ledger;
-  await checkMarks(ledger);
-  await state.catchUp({ heavy: true });
+  await Promise.all([ledger.marks.check(), state.catchUp({ heavy: true })]);
   const needed = neededPacks(ledger);
   if (needed.length === 0) return;
   const sizes = new Map<string, number>();

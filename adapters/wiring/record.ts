@@ -25,7 +25,6 @@ import { isLinkedVm, type CaptureRow } from '../../projections/models/catalogue.
 import { LayeredCaptureView } from '../../projections/models/capture-view.ts';
 import { assert } from '../../domain/values/assert.ts';
 import { IndexUnfit } from '../../projections/models/identifier-index.ts';
-import { checkMarks } from './compaction-marks.ts';
 import { sha256 } from './digest.ts';
 import type { Ledger } from './ledger.ts';
 import { noticeLosses, tellFailure } from './losses.ts';
@@ -146,7 +145,7 @@ export async function openRecorder(ledger: Ledger, options: RecorderOptions): Pr
         randomBytes,
         models: recorderModels(ledger, options),
         areBlocksSalted: () => areBlocksSalted(ledger.state.catalogue.facts),
-        checkPast: () => checkMarks(ledger),
+        checkPast: () => ledger.marks.check(),
         openGroup: (group) => ledger.openGroup(group),
         isRaised: () => isOfThisFormat(ledger.state.catalogue.facts),
         raiseFormat: () => ledger.raiseFormat(),

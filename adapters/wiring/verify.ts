@@ -9,7 +9,6 @@ import {
 import { LedgerState, type Replay } from '../../projections/models/ledger-state.ts';
 import type { Finding } from '../../domain/values/finding.ts';
 import type { StateFiles } from '../../domain/ports/derived-files.ts';
-import { olderThanPacks } from './compaction-marks.ts';
 import { sha256 } from './digest.ts';
 import type { Ledger } from './ledger.ts';
 import { keepSuspects } from './losses.ts';
@@ -75,7 +74,7 @@ export async function verify(
 
 /** What says that the log is older than the last compaction. */
 async function tooOldFindings(ledger: Ledger): Promise<Finding[]> {
-  const failure = await olderThanPacks(ledger);
+  const failure = await ledger.marks.failure();
   if (failure === null) return [];
   return [{ kind: 'log', where: 'the log', reason: failure.message, affects: [] }];
 }

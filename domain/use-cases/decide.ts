@@ -17,6 +17,8 @@ export interface DecidePorts extends EnvelopePorts {
   readonly log: EventLog;
   /** Folds what the log holds beyond the state that is decided on. */
   readonly catchUp: () => Promise<void>;
+  /** LOG_TOO_OLD where packs were deleted by what the log does not have; absent: there are none. */
+  readonly checkPast?: () => Promise<void>;
 }
 
 /** Decides on the state as it is folded then: asked again after each conflict. */
@@ -39,6 +41,7 @@ export async function decideInto<E extends ControlEvent>(
     await ports.catchUp();
     const events = accepted(decide());
     if (events.length === 0) return events;
+    await ports.checkPast?.();
     const encoded = valueOf(encodeControls(ports, events));
     try {
       await end.append(encoded);

@@ -3,7 +3,17 @@
 import { cpSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import { compact, forgetPoints, verify, type Ledger } from '../../index.ts';
+import {
+  compact,
+  dropCheckpoint,
+  dropVm,
+  forgetPoints,
+  retireVm,
+  takeCheckpoint,
+  verify,
+  type Ledger,
+} from '../../index.ts';
+import { addPattern } from '../../adapters/wiring/patterns.ts';
 import { makeImage } from '../support/images.ts';
 import { valueOf } from '../support/outcomes.ts';
 import { recordFiles, withLedger, writeImages } from '../support/recorded-images.ts';
@@ -50,8 +60,10 @@ const TOO_OLD = /older than the last compaction/u;
 
 test('is told when it is opened and verified; nothing is recorded onto it or deleted by it', async () => {
   await record([0, 1]);
+  await opened((ledger) => takeCheckpoint(ledger, { vm: 'web', name: 'first', capture: 1 }));
   cpSync(url, join(folder.path, 'before'), { recursive: true });
   const { value: marks } = await opened(async (ledger) => {
+    await dropCheckpoint(ledger, { vm: 'web', name: 'first' });
     await forgetPoints(ledger, { vm: 'web', before: '@2' });
     expect((await squeeze(ledger)).deleted.packs).toBeGreaterThan(0);
     return valueOf(ledger.store.marks());
@@ -65,7 +77,19 @@ test('is told when it is opened and verified; nothing is recorded onto it or del
   const { notices, value: findings } = await opened(async (ledger) => {
     const more = recordFiles(ledger, { vm: 'web', files: [files[3]!] });
     await expect(more).rejects.toMatchObject({ code: 'LOG_TOO_OLD', facts: marks[0] });
-    await expect(squeeze(ledger)).rejects.toMatchObject({ code: 'LOG_TOO_OLD' });
+    const attempts = [
+      () => squeeze(ledger),
+      () => takeCheckpoint(ledger, { vm: 'web', name: 'here', capture: 2 }),
+      () => dropCheckpoint(ledger, { vm: 'web', name: 'first' }),
+      () => forgetPoints(ledger, { vm: 'web', before: '@2' }),
+      () => retireVm(ledger, 'web'),
+      () => dropVm(ledger, 'web'),
+      () => addPattern(ledger, '(?:pageledger)+'),
+    ];
+    for (const attempt of attempts)
+      await expect(attempt()).rejects.toMatchObject({ code: 'LOG_TOO_OLD' });
+    // What brings nothing about is done.
+    await forgetPoints(ledger, { vm: 'web', before: '@1' });
     return (await verify(ledger, () => undefined)).findings;
   });
   expect(notices.join('\n')).toMatch(TOO_OLD);

@@ -189,10 +189,15 @@ export class Recorder {
       await this.#checkImage(captured, { zeroed, taken: next });
       keepFingerprints(captured, { previous, next });
       this.#checkTime(startedAtMs);
-      await models.catchUp();
+      // Each of them asks another server, where there are two.
+      const [outdated, old] = await Promise.allSettled([
+        models.catchUp(),
+        this.#ports.checkPast(),
+      ]);
+      if (outdated.status === 'rejected') throw outdated.reason;
       // What was decided stands on events that are not in the log any more.
       if (models.pasts() !== past) throw replaced(vm);
-      await this.#ports.checkPast();
+      if (old.status === 'rejected') throw old.reason;
       if (view.isOutdated()) return null;
       // Last, as whoever takes them for what nobody needs may do so until the commit is there.
       isComplete = await writer.arePacksThere();

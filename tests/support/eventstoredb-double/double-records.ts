@@ -102,6 +102,22 @@ export class DoubleRecords {
     return this.lastStart;
   }
 
+  /** Makes a copy of all there is; what it gives puts that back, with no server on the records. */
+  backUp(): () => void {
+    const { end, lastStart } = this;
+    const all = [...this.all];
+    const streams = [...this.streams].map(([name, records]) => [name, [...records]] as const);
+    const hidden = [...this.hidden];
+    return () => {
+      this.all.splice(0, Number.POSITIVE_INFINITY, ...all);
+      this.streams.clear();
+      for (const [name, records] of streams) this.streams.set(name, [...records]);
+      this.hidden.clear();
+      for (const position of hidden) this.hidden.add(position);
+      Object.assign(this, { end, lastStart });
+    };
+  }
+
   /** A server has started on these records: a new epoch, and what was only in memory is lost. */
   beginEpoch(): void {
     this.recentIds = new Map();
