@@ -8,14 +8,17 @@ import { setTimeout as pause } from 'node:timers/promises';
 import type { LedgerError } from '../../../domain/values/ledger-error.ts';
 import { createClient, type Certificates, type LogClient } from './client.ts';
 import {
+  isOfTransport,
   isTransient,
   logClosed,
   NoAnswer,
+  otherwiseSecured,
   readFailure,
   refused,
   unreachable,
   type ServerFailure,
 } from './failures.ts';
+import { spokenBy, type Spoken } from '../spoken-tls.ts';
 import { placeOf, type Endpoint, type ServerSettings } from './ledger-url.ts';
 
 /** What the user is told while the server does not answer. */
@@ -61,6 +64,8 @@ export class Connection {
   readonly #running = new Set<Promise<unknown>>();
   #generation = 0;
   #client: LogClient;
+  #hasAnswered = false;
+  #spoken: Promise<Spoken | null> | null = null;
   #lostAtMs: number | null = null;
   #noticedAtMs = 0;
 
@@ -114,10 +119,24 @@ export class Connection {
 
   /** The server answered. */
   answered(): void {
+    this.#hasAnswered = true;
     if (this.#lostAtMs === null) return;
     const seconds = ((performance.now() - this.#lostAtMs) / 1000).toFixed(1);
     this.#lostAtMs = null;
     this.#notify('reconnected', `${this.place} answers again after ${seconds} s`);
+  }
+
+  /**
+   * What a server speaks that has never answered, where it was called otherwise: with TLS, or without.
+   * It is asked once.
+   */
+  async spokenOtherwise(failure: ServerFailure): Promise<Spoken | null> {
+    if (this.#hasAnswered || !isOfTransport(failure)) return null;
+    const { endpoints, isTls } = this.#options.settings;
+    const { address: host, port } = endpoints[0]!;
+    this.#spoken ??= spokenBy({ host, port });
+    const spoken = await this.#spoken;
+    return spoken === (isTls ? 'plain' : 'tls') ? spoken : null;
   }
 
   #notify(kind: LogNotice['kind'], text: string): void {
@@ -224,6 +243,9 @@ export class Tries {
     const failure = readFailure(thrown);
     const { place, limits } = this.#connection;
     const doing = { operation: this.#operation, place };
+    const spoken = await this.#connection.spokenOtherwise(failure);
+    this.#connection.checkOpen();
+    if (spoken !== null) throw otherwiseSecured(failure, { ...doing, spoken });
     if (!isTransient(failure)) throw refused(failure, doing);
     this.#connection.lost(client, failure);
     const nowMs = performance.now();

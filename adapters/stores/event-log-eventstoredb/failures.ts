@@ -2,6 +2,7 @@
 // Errors are told apart by their fields: some that the client lets through are no classes of its own.
 
 import { isLedgerError, LedgerError } from '../../../domain/values/ledger-error.ts';
+import type { Spoken } from '../spoken-tls.ts';
 import { NO_STREAM } from '../../../domain/ports/event-log.ts';
 
 /**
@@ -14,6 +15,7 @@ export type FailureKind =
   | 'notLeader'
   | 'tooSlow'
   | 'refused'
+  | 'invalid'
   | 'absent'
   | 'deleted'
   | 'tooLarge'
@@ -62,7 +64,7 @@ const KIND_OF_TYPE: Readonly<Record<string, FailureKind>> = {
   'stream-not-found': 'absent',
   'no-stream': 'absent',
   'access-denied': 'refused',
-  'invalid-argument': 'refused',
+  'invalid-argument': 'invalid',
   unsupported: 'refused',
   'invalid-transaction': 'refused',
   'missing-required-metadata-property': 'refused',
@@ -74,7 +76,7 @@ const KIND_OF_TYPE: Readonly<Record<string, FailureKind>> = {
 /** Status codes of gRPC. */
 const KIND_OF_CODE: Readonly<Record<number, FailureKind>> = {
   1: 'unreachable', // cancelled
-  3: 'refused', // invalid argument
+  3: 'invalid', // invalid argument
   4: 'unreachable', // deadline exceeded
   7: 'refused', // permission denied
   8: 'tooLarge', // resource exhausted: a message above the server's bound
@@ -90,6 +92,8 @@ const BROKEN_OFF = /RST_STREAM|ECONNRESET|EPIPE|socket hang up|write after end|G
 const NO_LEADER_YET = /No leader info available|Failed to discover after/u;
 /** A certificate that is not trusted stays so. */
 const CERTIFICATE = /certificate|altnames|unable to verify|wrong version number/iu;
+/** Nobody listens there, or there is no such place: it speaks nothing at all. */
+const NOBODY = /ECONNREFUSED|EHOSTUNREACH|ENETUNREACH|ENOTFOUND|EAI_AGAIN|Name resolution/u;
 const TOO_SLOW = /Consumer too slow/u;
 
 function kindOf({ type, code }: Thrown, text: string): FailureKind | null {
@@ -120,6 +124,17 @@ export function readFailure(thrown: unknown): ServerFailure {
 /** Whether making the call again may help. */
 export const isTransient = ({ kind }: ServerFailure): boolean =>
   kind === 'unreachable' || kind === 'notLeader' || kind === 'tooSlow';
+
+/** Whether a call may have failed because one side speaks TLS and the other does not. */
+export const isOfTransport = ({ kind, text }: ServerFailure): boolean =>
+  (kind === 'unreachable' && !NOBODY.test(text)) || (kind === 'refused' && CERTIFICATE.test(text));
+
+/**
+ * Whether a server says so of a read from a position that is no record's: one kind answers UNKNOWN, another
+ * INVALID_ARGUMENT.
+ */
+export const isNoRecord = ({ kind }: ServerFailure): boolean =>
+  kind === 'other' || kind === 'invalid';
 
 /** What was being done, where, for messages. */
 export interface Doing {
@@ -154,6 +169,20 @@ export const refused = (failure: ServerFailure, { operation, place }: Doing): Le
         { place, operation, answer: failure.text },
         failure.thrown,
       );
+
+/** The failure of a call to a server that speaks TLS where none was expected, or the reverse. */
+export const otherwiseSecured = (
+  failure: ServerFailure,
+  { operation, place, spoken }: Doing & { readonly spoken: Spoken },
+): LedgerError =>
+  new LedgerError(
+    'LOG_REFUSED',
+    spoken === 'plain'
+      ? `${place} speaks without TLS, and was called with TLS while ${operation}; if that is the server that is meant, say tls=false in the ledger's URL: all then crosses the network in the clear`
+      : `${place} speaks TLS, and was called without while ${operation}; leave tls=false out of the ledger's URL, and name the authority of a certificate of one's own with tlsCAFile`,
+    { place, operation, answer: failure.text, spoken },
+    failure.thrown,
+  );
 
 export const streamDeleted = (
   stream: string,

@@ -18,7 +18,7 @@ import {
 } from '../../../domain/ports/event-log.ts';
 import type { LogClient } from './client.ts';
 import { Tries, type Connection } from './connection.ts';
-import { FlowEnded, readFailure } from './failures.ts';
+import { FlowEnded, isNoRecord, readFailure } from './failures.ts';
 import type { Feed } from './feed.ts';
 import { ItemBatch } from './item-batch.ts';
 import { isTombstone, RevisionCheck } from './revision-check.ts';
@@ -60,7 +60,7 @@ async function lookUp(
   try {
     return (await streams.readOne(client, { commit, prepare: commit })) ?? 'end';
   } catch (thrown) {
-    if (readFailure(thrown).kind === 'other') return 'none';
+    if (isNoRecord(readFailure(thrown))) return 'none';
     throw thrown;
   }
 }

@@ -21,6 +21,7 @@ import { ERROR_BYTES_MAX, errorCodeOf } from './s3-answers.ts';
 import {
   isExpired,
   isForNow,
+  otherwiseSecured,
   refusal,
   storeClosed,
   troubleOfAnswer,
@@ -28,6 +29,7 @@ import {
   type Doing,
   type S3Answer,
 } from './s3-failures.ts';
+import { spokenBy, type Spoken } from '../spoken-tls.ts';
 import { createSigner, type CredentialProvider, type S3Signer } from './s3-signer.ts';
 
 /** A request for an object, or for the bucket where the key is empty, and how its answer is read. */
@@ -65,6 +67,9 @@ export interface S3Client {
 const NO_BYTES_SHA256 = createHash('sha256').digest('hex');
 /** Of a body that nobody reads. */
 export const NOTHING: BodyPart = { skipBytes: 0, bytesMax: 0, excess: 'cut' };
+
+/** A connection that stood, and ended without an answer. */
+const CUT_OFF = /ECONNRESET|EPIPE|ECONNABORTED/u;
 
 const isSuccess = (status: number): boolean => status >= 200 && status < 300;
 
@@ -121,6 +126,18 @@ const withCode = (answer: HttpAnswer): S3Answer => ({
   code: isSuccess(answer.status) ? null : errorCodeOf(answer.body),
 });
 
+/**
+ * Whether an attempt may have failed because one side speaks TLS and the other does not: some servers
+ * say that with a status and no code of an object store.
+ */
+function isOfTransport(verdict: Verdict<unknown>): boolean {
+  if (verdict._tag === 'refused')
+    return verdict.answer.status === 400 && verdict.answer.code === null;
+  if (verdict._tag !== 'again') return false;
+  const { kind, what } = verdict.trouble;
+  return kind === 'untrusted' || kind === 'nonsense' || CUT_OFF.test(what);
+}
+
 class Client implements S3Client {
   readonly address: S3Address;
   readonly #options: S3ClientOptions;
@@ -130,6 +147,7 @@ class Client implements S3Client {
   #isClosed = false;
   /** Whether a request has succeeded. */
   #hasBucket = false;
+  #spoken: Promise<Spoken | null> | null = null;
 
   constructor(options: S3ClientOptions) {
     const { address, patienceMs, onNotice } = options;
@@ -159,6 +177,7 @@ class Client implements S3Client {
         this.#hasBucket = true;
         return verdict.value;
       }
+      if (isOfTransport(verdict)) await this.#checkSpoken(doing);
       if (verdict._tag === 'refused') throw refusal(verdict.answer, doing);
       if (verdict._tag === 'renew') {
         this.#signer.renew();
@@ -178,6 +197,16 @@ class Client implements S3Client {
     this.#isClosed = true;
     this.#outage.close();
     this.#http.close();
+  }
+
+  /** Of a server that has never answered: whether it speaks TLS as its endpoint says. It is asked once. */
+  async #checkSpoken(doing: Doing): Promise<void> {
+    if (this.#hasBucket) return;
+    const { protocol, hostname: host, port } = this.address;
+    const isTls = protocol === 'https:';
+    this.#spoken ??= spokenBy({ host, port: port ?? (isTls ? 443 : 80) });
+    const spoken = await this.#spoken;
+    if (spoken === (isTls ? 'plain' : 'tls')) throw otherwiseSecured(spoken, doing);
   }
 
   async #attempt<A>(

@@ -2,6 +2,7 @@
 // status and its error code are repeated: a longer text may give back parts of the request.
 
 import { LedgerError, type ErrorFacts } from '../../../domain/values/ledger-error.ts';
+import type { Spoken } from '../spoken-tls.ts';
 import type { HttpAnswer, HttpTrouble } from './http-exchange.ts';
 import type { S3Address } from './s3-address.ts';
 
@@ -143,6 +144,16 @@ export function unreachable(
     factsOf(doing, { attempts: tries.attempts, found: trouble.what }),
   );
 }
+
+/** The failure of a server that speaks TLS where its endpoint says none, or the reverse. */
+export const otherwiseSecured = (spoken: Spoken, doing: Doing): LedgerError =>
+  new LedgerError(
+    'STORE_UNREACHABLE',
+    spoken === 'plain'
+      ? `cannot ${doing.operation}: the object store ${doing.address.label} speaks without TLS, and its endpoint says https:; if that is the server that is meant, say http: there: all then crosses the network in the clear`
+      : `cannot ${doing.operation}: the object store ${doing.address.label} speaks TLS, and its endpoint says http:; say https: there`,
+    factsOf(doing, { spoken }),
+  );
 
 /** The failure of a store that was closed under a request. */
 export const storeClosed = (doing: Doing): LedgerError =>

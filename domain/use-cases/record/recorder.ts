@@ -190,10 +190,7 @@ export class Recorder {
       keepFingerprints(captured, { previous, next });
       this.#checkTime(startedAtMs);
       // Each of them asks another server, where there are two.
-      const [outdated, old] = await Promise.allSettled([
-        models.catchUp(),
-        this.#ports.checkPast(),
-      ]);
+      const [outdated, old] = await Promise.allSettled([models.catchUp(), this.#ports.checkPast()]);
       if (outdated.status === 'rejected') throw outdated.reason;
       // What was decided stands on events that are not in the log any more.
       if (models.pasts() !== past) throw replaced(vm);

@@ -10,7 +10,7 @@
 
 import { createServer, type AddressInfo, type Server as TcpServer, type Socket } from 'node:net';
 import { once } from 'node:events';
-import { Server, ServerCredentials } from '@grpc/grpc-js';
+import { Server, ServerCredentials, status } from '@grpc/grpc-js';
 import featureServices from '@eventstore/db-client/generated/serverfeatures_grpc_pb.js';
 import gossipServices from '@eventstore/db-client/generated/gossip_grpc_pb.js';
 import streamsServices from '@eventstore/db-client/generated/streams_grpc_pb.js';
@@ -52,6 +52,8 @@ export interface DoubleOptions {
   readonly records?: DoubleRecords;
   /** Live events that a subscriber may lag behind; absent: any number. A server holds 32 and a page. */
   readonly lagEventsMax?: number;
+  /** The status of a read of $all from a place that is no record's; absent: UNKNOWN, as measured. */
+  readonly noRecordStatus?: status;
 }
 
 export interface EventStoreDouble {
@@ -90,6 +92,7 @@ export async function startEventStoreDouble(
     credentials: options.credentials ?? null,
     appendBytesMax: options.appendBytesMax ?? APPEND_BYTES_DEFAULT,
     lagEventsMax: options.lagEventsMax ?? null,
+    noRecordStatus: options.noRecordStatus ?? status.UNKNOWN,
   };
   let running: RunningServer | null = await run(services, options, options.port ?? 0);
   const { port } = running;

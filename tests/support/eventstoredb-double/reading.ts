@@ -56,15 +56,15 @@ async function serve(services: Services, flow: OpenFlow, options: Options): Prom
     // As measured on 23.10.6: it is never answered.
     if (countMax === 0n) return flow.wait(new Promise(() => {}));
     return backwards
-      ? readAllBackwards(records, flow, options, countMax)
-      : readAllForwards(records, flow, options, countMax);
+      ? readAllBackwards(services, flow, options, countMax)
+      : readAllForwards(services, flow, options, countMax);
   }
   if (countMax === 0n) throw new Refused(unknown(READ_STREAM_FAILED));
   return readStream(records, flow, options, { countMax, backwards });
 }
 
 async function readAllForwards(
-  records: DoubleRecords,
+  { records, noRecordStatus }: Services,
   flow: OpenFlow,
   options: Options,
   countMax: bigint,
@@ -75,7 +75,7 @@ async function readAllForwards(
   const from = all.hasPosition() ? positionOf(all.getPosition()!) : 0n;
   if (all.hasEnd() || from === null || from > records.lastPosition) return;
   if (all.hasPosition() && from !== 0n && !records.isRecord(from))
-    throw new Refused(unknown(READ_ALL_FAILED));
+    throw new Refused(refusal(noRecordStatus, READ_ALL_FAILED));
   let sent = 0n;
   for (let at = records.indexAt(from); at < records.all.length && sent < countMax; at++) {
     const record = records.all[at]!;
@@ -86,7 +86,7 @@ async function readAllForwards(
 }
 
 async function readAllBackwards(
-  records: DoubleRecords,
+  { records, noRecordStatus }: Services,
   flow: OpenFlow,
   options: Options,
   countMax: bigint,
@@ -97,7 +97,7 @@ async function readAllBackwards(
   const end = records.endPosition;
   const before = (all.hasPosition() ? positionOf(all.getPosition()!) : null) ?? end;
   if (before !== end && before !== 0n && !records.isRecord(before))
-    throw new Refused(unknown(READ_ALL_FAILED));
+    throw new Refused(refusal(noRecordStatus, READ_ALL_FAILED));
   let sent = 0n;
   for (let at = records.indexAt(before) - 1; at >= 0 && sent < countMax; at--) {
     const record = records.all[at]!;

@@ -3,7 +3,7 @@
 
 import { Buffer } from 'node:buffer';
 import type { EventEmitter } from 'node:events';
-import type { Metadata, sendUnaryData } from '@grpc/grpc-js';
+import type { Metadata, sendUnaryData, status } from '@grpc/grpc-js';
 import type { DoubleRecords } from './double-records.ts';
 import type { Faults, Flow, Method } from './faults.ts';
 import { accessDenied, unauthenticated, unknown, type Refusal } from './refusals.ts';
@@ -22,6 +22,8 @@ export interface Services {
   readonly appendBytesMax: number;
   /** Live events that a subscriber may lag behind before the server drops it; null: any number. */
   readonly lagEventsMax: number | null;
+  /** Of a read of $all from a place that is no record's. */
+  readonly noRecordStatus: status;
 }
 
 /** A refusal on its way to the call that it ends. */

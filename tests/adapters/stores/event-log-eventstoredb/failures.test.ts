@@ -255,6 +255,8 @@ describe('a failure', () => {
     [{ type: 'unavailable', code: 14, message: 'self-signed certificate' }, 'refused'],
     [{ type: 'access-denied', code: 7 }, 'refused'],
     [{ type: 'unknown', code: 2, message: 'Unexpected ReadAllResult: Error' }, 'other'],
+    [{ type: 'invalid-argument', code: 3 }, 'invalid'],
+    [{ code: 3, message: '3 INVALID_ARGUMENT: no such position' }, 'invalid'],
     [{ type: 'unknown', code: 8, message: 'Received message larger than max' }, 'tooLarge'],
   ])('%j is read as %s', (thrown, kind) => {
     const failure = readFailure(Object.assign(new Error(thrown.message), thrown));

@@ -101,6 +101,36 @@ describe('a subscription', () => {
     });
   });
 
+  test.each([
+    ['cancelled', status.CANCELLED],
+    ['made unavailable', status.UNAVAILABLE],
+    ['ended as too slow', status.ABORTED],
+    ['broken off', status.INTERNAL],
+  ])('that is %s twice, with nothing in between, comes back', async (_, code) => {
+    await withServerLogs(async (logs) => {
+      const { faults } = logs.double;
+      const message =
+        code === status.ABORTED ? 'Consumer too slow' : 'Received RST_STREAM with code 2';
+      const log = await logs.open();
+      await fill(log, 3);
+      const drop = (): void => faults.cut({ flow: 'subscribe', status: code, message });
+      const signals = await follow(log, 3 + 4, async (got) => {
+        const again = got.filter(({ _tag }) => _tag === 'reconnected').length;
+        const last = got.at(-1)!;
+        if (last._tag === 'caughtUp') drop();
+        // It stands again, and before anything came it is dropped once more, and not let in at first.
+        if (last._tag === 'reconnected' && again === 1) {
+          faults.fail({ method: 'subscribe', status: code, message, count: 2 });
+          drop();
+        }
+        if (last._tag !== 'reconnected' || again !== 2) return;
+        await valueOf(log.append({ stream: 'vm-a', expectedRevision: 2, events: makeEvents(4) }));
+      });
+      await expectWhole(log, signals);
+      expect(signals.filter(({ _tag }) => _tag === 'reconnected')).toHaveLength(2);
+    });
+  });
+
   test('does not give up while the server is away, and ends promptly when it is aborted', async () => {
     await withServerLogs(async (logs) => {
       const log = await logs.open({ limits: { giveUpAfterMs: 1 } });

@@ -342,14 +342,14 @@ describe('below HTTP', () => {
     expect(message).toContain('HPE_');
   });
 
-  test('a server without TLS where TLS was asked for is not trusted, at once', async () => {
+  test('a server without TLS where TLS was asked for is said to be one, at once', async () => {
     const port = await freePort();
     const plain = createServer((_, r) => r.end());
     await new Promise<void>((resolve) => plain.listen(port, '127.0.0.1', resolve));
     const { store } = stores.at(`https://127.0.0.1:${port}`);
     const { code, message } = told(await failureOf(store.get(RANGE)));
     expect(code).toBe('STORE_UNREACHABLE');
-    expect(message).toContain('not trusted');
+    expect(message).toContain('speaks without TLS');
     await new Promise((resolve) => plain.close(resolve));
   });
 
