@@ -26,8 +26,7 @@
 import { hash } from 'node:crypto';
 import { crc32 } from 'node:zlib';
 import { assert } from '../../../domain/values/assert.ts';
-import { LedgerError } from '../../../domain/values/ledger-error.ts';
-import { APPEND_BYTES_MAX, EVENT_BYTES_MAX } from '../../../domain/values/page.ts';
+import { EVENT_BYTES_MAX } from '../../../domain/values/page.ts';
 import type { AppendRequest } from '../../../domain/ports/event-log.ts';
 
 /** In the log's folder: its first file, and the witnesses. */
@@ -138,26 +137,6 @@ export const nameBytes = (name: string): Uint8Array => {
   assert(bytes.length <= NAME_BYTES_MAX, 'a name of a stream or a type has at most 255 bytes');
   return bytes;
 };
-
-const tooLarge = (found: number, expected: number, what: string): LedgerError =>
-  new LedgerError(
-    'EVENT_TOO_LARGE',
-    `found ${what} of ${found} bytes, expected at most ${expected}; cut it into smaller ones`,
-    { found, expected },
-  );
-
-/** What makes an append impossible whatever the log holds, or null. */
-export function refusedSize(request: AppendRequest): LedgerError | null {
-  let sizeBytes = 0;
-  for (const event of request.events) {
-    if (event.data.length > EVENT_BYTES_MAX) {
-      return tooLarge(event.data.length, EVENT_BYTES_MAX, `an event for ${request.stream}`);
-    }
-    sizeBytes += event.data.length;
-  }
-  if (sizeBytes <= APPEND_BYTES_MAX) return null;
-  return tooLarge(sizeBytes, APPEND_BYTES_MAX, `an append to ${request.stream}`);
-}
 
 /** The frames of an append that follows the record with chain value `previous`. */
 export function encodeAppend(

@@ -3,15 +3,15 @@
 // came to nothing, behind the end of the segment or behind bytes that nobody can read, is repeated.
 // Appends of one stream wait for one another; those of different streams do not.
 
-import { assert } from '../../../domain/values/assert.ts';
 import { LedgerError, isLedgerError } from '../../../domain/values/ledger-error.ts';
 import {
-  NO_STREAM,
   logReplaced,
   type Appended,
   type AppendRequest,
+  type StoredEvent,
 } from '../../../domain/ports/event-log.ts';
-import { encodeAppend, isSameBytes, refusedSize, type EncodedAppend } from './layout.ts';
+import { answeredBefore, checkAppend, conflict, revisionsOf } from '../append-requests.ts';
+import { encodeAppend, isSameBytes, type EncodedAppend } from './layout.ts';
 import { logReadOnly } from '../../files/guarded-file.ts';
 import type { Judged, LogFold } from './log-fold.ts';
 import type { LogReader } from './log-reader.ts';
@@ -180,11 +180,9 @@ export class LogWriter {
 
   async #append(request: AppendRequest): Promise<Appended> {
     const { reader, isReadOnly } = this.#parts;
-    assert(request.events.length > 0, 'an append has an event');
+    checkAppend(request);
     if (isReadOnly) throw logReadOnly(reader.path);
     if (this.#failure !== null) throw this.#failure;
-    const refused = refusedSize(request);
-    if (refused !== null) throw refused;
     for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt += 1) {
       const appended = await this.#tryAppend(request);
       if (appended !== null) return appended;
@@ -314,41 +312,24 @@ export class LogWriter {
 
   /** The answer given before, if this append is in the log already; else REVISION_CONFLICT. */
   async #answerAgain(request: AppendRequest, end: StreamEnd): Promise<Appended> {
-    const { stream, expectedRevision, events } = request;
-    const revision = expectedRevision + events.length;
-    if (revision > end.revision || expectedRevision < NO_STREAM) {
-      throw conflict(request, end.revision);
-    }
-    let position = 0n;
-    let count = 0;
-    const range = { stream, fromRevision: expectedRevision + 1, count: events.length };
+    const { stream } = request;
+    const { revision: actual } = end;
+    const range = revisionsOf(request, actual);
+    if (range === null) throw conflict(request, actual);
+    const found: StoredEvent[] = [];
     try {
-      for await (const chunk of this.#parts.reader.readStream({ ...range, fromPosition: 0n })) {
-        for (const event of chunk) {
-          if (!isSameBytes(event.id, events[count]!.id)) throw conflict(request, end.revision);
-          count += 1;
-          position = event.position;
-        }
-      }
+      const from = { stream, ...range, fromPosition: 0n };
+      for await (const events of this.#parts.reader.readStream(from)) found.push(...events);
     } catch (error) {
-      if (isLedgerError(error) && error.code === 'LOG_DAMAGED') {
-        throw conflict(request, end.revision);
-      }
+      if (isLedgerError(error) && error.code === 'LOG_DAMAGED') throw conflict(request, actual);
       throw error;
     }
-    if (count < events.length) throw conflict(request, end.revision);
+    const appended = answeredBefore(request, { found, actual });
     // It may be in the log and not yet durable: its writer may have been killed between.
     await this.#syncUpTo(end.end);
-    return { position, revision };
+    return appended;
   }
 }
-
-const conflict = ({ stream, expectedRevision }: AppendRequest, actual: number): LedgerError =>
-  new LedgerError(
-    'REVISION_CONFLICT',
-    `found stream ${stream} at revision ${actual}, expected ${expectedRevision}: another writer was first; read on and decide again`,
-    { stream, expected: expectedRevision, actual },
-  );
 
 const notFound = ({ stream }: AppendRequest, path: string): LedgerError =>
   new LedgerError(

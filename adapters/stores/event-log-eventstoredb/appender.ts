@@ -5,16 +5,21 @@
 import { Limiter } from '../../../domain/values/limiter.ts';
 import { Turns } from '../../../domain/values/turn.ts';
 import { assert } from '../../../domain/values/assert.ts';
-import { LedgerError } from '../../../domain/values/ledger-error.ts';
-import { APPEND_BYTES_MAX, EVENT_BYTES_MAX } from '../../../domain/values/page.ts';
-import { NO_STREAM, type Appended, type AppendRequest } from '../../../domain/ports/event-log.ts';
+import type { LedgerError } from '../../../domain/values/ledger-error.ts';
+import {
+  NO_STREAM,
+  type Appended,
+  type AppendRequest,
+  type StoredEvent,
+} from '../../../domain/ports/event-log.ts';
+import { answeredBefore, checkAppend, conflict, revisionsOf } from '../append-requests.ts';
 import {
   NO_STREAM as NO_STREAM_AT_SERVER,
   type AppendResult,
   type EventData,
 } from '@eventstore/db-client';
 import type { Connection } from './connection.ts';
-import { toServerEvent, uuidOf } from './event-codec.ts';
+import { toServerEvent } from './event-codec.ts';
 import { readFailure, streamDeleted } from './failures.ts';
 import { AT_LEADER, type LedgerStreams } from './streams.ts';
 
@@ -23,8 +28,8 @@ const APPENDS_IN_FLIGHT = 4;
 
 /** An append, ready to be sent again and again. */
 interface Sending {
-  readonly stream: string;
-  readonly expectedRevision: number;
+  readonly request: AppendRequest;
+  /** Its events as they are sent. */
   readonly events: readonly EventData[];
 }
 
@@ -44,14 +49,14 @@ export class Appender {
     this.#connection.checkOpen();
     const { stream, expectedRevision } = request;
     assert(expectedRevision >= NO_STREAM, 'an append expects a revision or NO_STREAM');
-    checkSizes(request);
-    const sending = { stream, expectedRevision, events: request.events.map(toServerEvent) };
+    checkAppend(request);
+    const sending = { request, events: request.events.map(toServerEvent) };
     return this.#turns.run(stream, () => this.#inFlight.run(() => this.#send(sending)));
   }
 
   async #send(sending: Sending): Promise<Appended> {
-    const name = this.#streams.nameOf(sending.stream);
-    const { expectedRevision } = sending;
+    const { stream: streamName, expectedRevision } = sending.request;
+    const name = this.#streams.nameOf(streamName);
     const answer = await this.#connection.call(`appending to stream ${name}`, async (client) => {
       try {
         return await client.appendToStream(name, [...sending.events], {
@@ -76,7 +81,7 @@ export class Appender {
     sending: Sending,
     { nextExpectedRevision, position }: AppendResult,
   ): Promise<Appended> {
-    const { stream, expectedRevision, events } = sending;
+    const { stream, expectedRevision, events } = sending.request;
     const revision = expectedRevision + events.length;
     // A stream that was deleted softly takes its next event as if it were new, under a later revision.
     if (Number(nextExpectedRevision) !== revision)
@@ -91,48 +96,16 @@ export class Appender {
   }
 
   /** Another writer was first, unless what it wrote are these very events, sent before. */
-  async #decide({ stream, expectedRevision, events }: Sending, actual: number): Promise<Appended> {
-    const ids: string[] = [];
-    let last: Appended | null = null;
-    const range = { stream, fromRevision: expectedRevision + 1, count: events.length };
-    if (actual >= expectedRevision + events.length)
-      for await (const found of this.#streams.read(range))
-        for (const { id, position, revision } of found) {
-          ids.push(uuidOf(id));
-          last = { position, revision };
-        }
-    if (last !== null && events.every(({ id }, i) => id === ids[i])) return last;
-    throw new LedgerError(
-      'REVISION_CONFLICT',
-      `found stream ${stream} at revision ${actual}, expected ${expectedRevision}: another writer was first; read on and decide again`,
-      { stream, expected: expectedRevision, actual },
-    );
+  async #decide({ request }: Sending, actual: number): Promise<Appended> {
+    const range = revisionsOf(request, actual);
+    if (range === null) throw conflict(request, actual);
+    const found: StoredEvent[] = [];
+    const { stream } = request;
+    for await (const events of this.#streams.read({ stream, ...range })) found.push(...events);
+    return answeredBefore(request, { found, actual });
   }
 
   #deleted(name: string, found: string): LedgerError {
     return streamDeleted(name, { place: this.#connection.place, found });
   }
 }
-
-/** The same bounds as in every log, before anything is sent. */
-function checkSizes({ stream, events }: AppendRequest): void {
-  assert(events.length > 0, 'an append has an event');
-  let sizeBytes = 0;
-  for (const { data } of events) {
-    if (data.length > EVENT_BYTES_MAX)
-      throw tooLarge(`an event for ${stream}`, { found: data.length, expected: EVENT_BYTES_MAX });
-    sizeBytes += data.length;
-  }
-  if (sizeBytes > APPEND_BYTES_MAX)
-    throw tooLarge(`an append to ${stream}`, { found: sizeBytes, expected: APPEND_BYTES_MAX });
-}
-
-const tooLarge = (
-  what: string,
-  { found, expected }: { readonly found: number; readonly expected: number },
-): LedgerError =>
-  new LedgerError(
-    'EVENT_TOO_LARGE',
-    `found ${what} of ${found} bytes, expected at most ${expected}; cut it into smaller ones`,
-    { found, expected },
-  );

@@ -5,8 +5,8 @@ import { assert } from '../../../domain/values/assert.ts';
 import { atPort } from '../../../domain/ports/run.ts';
 import type { Finding } from '../../../domain/values/finding.ts';
 import { LedgerError } from '../../../domain/values/ledger-error.ts';
-import { APPEND_BYTES_MAX, EVENT_BYTES_MAX } from '../../../domain/values/page.ts';
-import { NO_STREAM, isMarked, logReplaced } from '../../../domain/ports/event-log.ts';
+import { answeredBefore, checkAppend, conflict, revisionsOf } from '../append-requests.ts';
+import { isMarked, logReplaced } from '../../../domain/ports/event-log.ts';
 import type {
   AppendRequest,
   Appended,
@@ -73,9 +73,6 @@ const copyOf = (event: StoredEvent): StoredEvent => ({
   id: event.id.slice(),
   data: event.data.slice(),
 });
-
-const isSameId = (left: Uint8Array, right: Uint8Array): boolean =>
-  left.length === right.length && left.every((byte, i) => byte === right[i]);
 
 /** Resolves after the next append, the abort or the close. */
 const nextChange = (store: MemoryLogStore, signal: AbortSignal): Promise<void> =>
@@ -192,16 +189,8 @@ class MemoryLog implements CheckedLog {
 }
 
 function appendTo(store: MemoryLogStore, request: AppendRequest): Appended {
+  checkAppend(request);
   const { stream, expectedRevision, events } = request;
-  assert(events.length > 0, 'an append has an event');
-  let sizeBytes = 0;
-  for (const { data } of events) {
-    if (data.length > EVENT_BYTES_MAX)
-      throw tooLarge(`an event for ${stream}`, { found: data.length, expected: EVENT_BYTES_MAX });
-    sizeBytes += data.length;
-  }
-  if (sizeBytes > APPEND_BYTES_MAX)
-    throw tooLarge(`an append to ${stream}`, { found: sizeBytes, expected: APPEND_BYTES_MAX });
   const known = store.streams.get(stream) ?? [];
   const actual = known.length - 1;
   if (actual === expectedRevision) {
@@ -211,34 +200,14 @@ function appendTo(store: MemoryLogStore, request: AppendRequest): Appended {
     store.notify();
     return { position: last.position, revision: last.revision };
   }
-  const first = expectedRevision + 1;
-  const before = expectedRevision < NO_STREAM ? [] : known.slice(first, first + events.length);
-  const isAgain =
-    before.length === events.length && before.every(({ id }, i) => isSameId(id, events[i]!.id));
-  if (!isAgain) throw conflict(stream, { expected: expectedRevision, actual });
-  const { position, revision } = before.at(-1)!;
-  return { position, revision };
+  const range = revisionsOf(request, actual);
+  if (range === null) throw conflict(request, actual);
+  const { fromRevision, count } = range;
+  return answeredBefore(request, {
+    found: known.slice(fromRevision, fromRevision + count),
+    actual,
+  });
 }
-
-const tooLarge = (
-  what: string,
-  { found, expected }: { readonly found: number; readonly expected: number },
-): LedgerError =>
-  new LedgerError(
-    'EVENT_TOO_LARGE',
-    `found ${what} of ${found} bytes, expected at most ${expected}; cut it into smaller ones`,
-    { found, expected },
-  );
-
-const conflict = (
-  stream: string,
-  { expected, actual }: { readonly expected: number; readonly actual: number },
-): LedgerError =>
-  new LedgerError(
-    'REVISION_CONFLICT',
-    `found stream ${stream} at revision ${actual}, expected ${expected}: another writer was first; read on and decide again`,
-    { stream, expected, actual },
-  );
 
 /** A log in memory; give the same store to several for a log that several use. */
 export const createMemoryEventLog = (store: MemoryLogStore = new MemoryLogStore()): CheckedLog =>
