@@ -3,6 +3,7 @@
 // what it found for itself, for this host's next recorder.
 
 import { accepted, run } from '../../domain/ports/run.ts';
+import type { PageStore } from '../../domain/ports/page-store.ts';
 import { decideLosses, evolveLosses, type LossCommand } from '../../domain/losses.ts';
 import { slotSets, type PackSlots } from '../../domain/store.ts';
 import { STORE_STREAM } from '../../domain/events/streams.ts';
@@ -170,24 +171,35 @@ async function suspects(ledger: Ledger): Promise<ReadonlySet<string>> {
   return new Set(bytes === null ? [] : new TextDecoder().decode(bytes).split('\n'));
 }
 
+/** The packs that are there, and how long they are. */
+async function packSizes(store: PageStore): Promise<ReadonlyMap<string, number>> {
+  const sizes = new Map<string, number>();
+  for await (const { name, sizeBytes } of store.list()) sizes.set(name, sizeBytes);
+  return sizes;
+}
+
 /**
  * Before anything is recorded: the packs that it may link to are compared with those that are there,
  * and what a reader of this host found is read again. What is lost is said, so that it is stored anew. LOG_TOO_OLD comes before all that.
  */
 export async function noticeLosses(ledger: Ledger): Promise<void> {
   const { state, store } = ledger;
-  await Promise.all([ledger.marks.check(), state.catchUp({ heavy: true })]);
+  // One look, at both places at once. What came or went meanwhile is read again, as what is doubtful.
+  const [sizes] = await Promise.all([
+    packSizes(store.origin ?? store),
+    ledger.marks.check(),
+    state.catchUp({ heavy: true }),
+  ]);
   const needed = neededPacks(ledger);
-  if (needed.length === 0) return;
-  const sizes = new Map<string, number>();
-  for await (const { name, sizeBytes } of (store.origin ?? store).list())
-    sizes.set(name, sizeBytes);
   const suspected = await suspects(ledger);
   const doubtful = needed.filter(
     ({ name, sizeBytes }) => sizes.get(name) !== sizeBytes || suspected.has(name),
   );
-  const isKnown = (holding: Holding): boolean => state.losses.of(state.contents).has(holding);
-  const { lost, packs } = await lostIn(ledger, doubtful);
-  if (![...lost].every(isKnown)) await tellLost(ledger, { lost, packs, isConfirmed: false });
+  if (doubtful.length > 0) {
+    const { lost, packs } = await lostIn(ledger, doubtful);
+    const known = state.losses.of(state.contents);
+    const isNews = [...lost].some((holding) => !known.has(holding));
+    if (isNews) await tellLost(ledger, { lost, packs, isConfirmed: false });
+  }
   await keepSuspects(ledger, []);
 }

@@ -17,7 +17,7 @@ import type { Frame } from './frame.ts';
 import { LogFold, type Judged } from './log-fold.ts';
 import { LogScanner } from './log-scanner.ts';
 import type { LookAheadSource } from './look-ahead.ts';
-import { isSameBytes } from './layout.ts';
+import { HASH_BYTES, isSameBytes } from './layout.ts';
 import { MARK_BYTES, recordStart } from './record-layout.ts';
 import type { Segments } from './segments.ts';
 import { StreamHeads, decodeHeads, encodeHeads, type Head } from './stream-heads.ts';
@@ -210,12 +210,22 @@ export class LogReader {
     if (!isThere || !(await this.isNamed())) throw logReplaced(this.path, after.position);
   }
 
-  /** Whether the log has a record that a fold came upon. */
+  /** Whether the log has a record that a fold came upon, whole. */
   async has({ position, end, hash }: Head): Promise<boolean> {
     const last = (await this.#framesAt(position)).find(
       (frame) => frame.recordPosition === position && frame.end === end,
     );
     return last !== undefined && isSameBytes(last.hash, hash);
+  }
+
+  /**
+   * Whether a record that a fold came upon is in its place still: by its chain value, with which records
+   * of both formats end, and which no other record and no other past has. One read of so many bytes.
+   */
+  async isInPlace({ end, hash }: Head): Promise<boolean> {
+    const bytes = new Uint8Array(HASH_BYTES);
+    const found = await this.#log.segments.read(bytes, end - HASH_BYTES);
+    return found === HASH_BYTES && isSameBytes(bytes, hash);
   }
 
   /** Whether the file that is appended to is the one of its name still. */

@@ -230,7 +230,7 @@ export class LogWriter {
   async #checkLog(): Promise<void> {
     const { reader } = this.#parts;
     const newest = this.#newest;
-    if ((newest === null || (await reader.has(newest))) && (await reader.isNamed())) return;
+    if ((newest === null || (await reader.isInPlace(newest))) && (await reader.isNamed())) return;
     throw logReplaced(reader.path, BigInt(newest?.position ?? 0));
   }
 
