@@ -60,9 +60,19 @@ export function failureOf(
   return fileFailure(thrown, doing);
 }
 
+/** What opening something is answered that is no regular file (node-file.ts). */
+const NO_FILE: readonly unknown[] = ['EISDIR', 'EINVAL'];
+
 /** What the system answered to a file operation, as ENOENT, or null. */
 export const systemCodeOf = (thrown: unknown): unknown =>
   isLedgerError(thrown) ? (thrown.facts['errno'] ?? null) : null;
 
 /** Whether a file operation failed because there is nothing of that name. */
 export const isAbsent = (thrown: unknown): boolean => systemCodeOf(thrown) === 'ENOENT';
+
+/**
+ * Whether a file could not be had because what stands there is none, but a folder, a pipe, a device. That
+ * will not pass, and nobody refused anything.
+ */
+export const isNoFile = (thrown: unknown): boolean =>
+  isLedgerError(thrown) && NO_FILE.includes(systemCodeOf(thrown));

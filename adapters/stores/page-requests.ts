@@ -65,3 +65,12 @@ export const packMissing = (name: string, where: string): LedgerError =>
       'the ledger',
     { name, where },
   );
+
+/** The failure of a pack in whose place something else stands. */
+export const packNoFile = (name: string, cause: unknown): LedgerError =>
+  new LedgerError(
+    'PACK_DAMAGED',
+    `pack ${name} cannot be read: ${cause instanceof Error ? cause.message : 'it is no file'}`,
+    { name },
+    cause,
+  );

@@ -17,6 +17,8 @@
 import { hash } from 'node:crypto';
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
+import { isLedgerError } from '../../../domain/values/ledger-error.ts';
+import { isNoFile } from '../../files/failures.ts';
 import type { FilePort, OpenFile } from '../../files/file-port.ts';
 import { HASH_BYTES } from './layout.ts';
 import type { Head } from './stream-heads.ts';
@@ -139,8 +141,14 @@ export class Witnesses {
   }
 
   async #load(name: string): Promise<WitnessFile | null> {
-    const bytes = await this.#files.load(join(this.folder, name), WITNESS_BYTES);
-    return bytes === null ? null : readWitnessFile(bytes);
+    try {
+      const bytes = await this.#files.load(join(this.folder, name), WITNESS_BYTES);
+      return bytes === null ? null : readWitnessFile(bytes);
+    } catch (thrown) {
+      if (!isLedgerError(thrown) || !isNoFile(thrown)) throw thrown;
+      const damage = { offsetBytes: 0, reason: thrown.message };
+      return { witness: null, damages: [damage], nextOffset: 0 };
+    }
   }
 
   /** All witness files, by name. */

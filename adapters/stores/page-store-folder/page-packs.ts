@@ -10,11 +10,17 @@ import { atPort } from '../../../domain/ports/run.ts';
 import { PACK_NAME } from '../../../domain/values/pack.ts';
 import type { PackEntry, PageStore } from '../../../domain/ports/page-store.ts';
 import type { FilePort } from '../../files/file-port.ts';
-import { failureOf, isAbsent } from '../../files/failures.ts';
+import { failureOf, isAbsent, isNoFile } from '../../files/failures.ts';
 import { marksIn, putMark } from './marks.ts';
 import { createOpenPacks } from './open-packs.ts';
 import type { OpenPack, OpenPacks } from './open-packs.ts';
-import { checkPackBytes, checkPackName, checkRange, packMissing } from '../page-requests.ts';
+import {
+  checkPackBytes,
+  checkPackName,
+  checkRange,
+  packMissing,
+  packNoFile,
+} from '../page-requests.ts';
 import type { PackRange } from '../page-requests.ts';
 import { removeLeftovers, TEMPORARY_PREFIX, writeWhole } from '../../files/whole-file.ts';
 
@@ -74,7 +80,8 @@ async function openPack(packs: PagePacksOptions, name: string): Promise<OpenPack
     const file = await packs.files.open(path, 'read');
     return { file, sizeBytes: await file.sizeBytes() };
   } catch (thrown) {
-    throw isAbsent(thrown) ? packMissing(name, path) : thrown;
+    if (isAbsent(thrown)) throw packMissing(name, path);
+    throw isNoFile(thrown) ? packNoFile(name, thrown) : thrown;
   }
 }
 
