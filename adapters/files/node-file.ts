@@ -9,7 +9,7 @@ import { LedgerError } from '../../domain/values/ledger-error.ts';
 import { errnoOf, fileFailure, systemCodeOf } from './failures.ts';
 import type { OpenFile, OpenMode } from './file-port.ts';
 import { memoryOfDescriptor } from './memory-file.ts';
-import { call, callNow, callOr, noValue } from './system-calls.ts';
+import { asOwnersOwn, call, callNow, callOr, noValue } from './system-calls.ts';
 
 /** Permissions of files where nothing else is said: all that is written holds memory or keys. */
 const FILE_PERMISSIONS = 0o600;
@@ -224,7 +224,7 @@ export function loadNow(path: string, sizeBytesMax: number): Uint8Array | null {
 /** Makes one folder below one that is there; false: there is something of that name. */
 function makeOneFolder(folder: string, permissions: number | undefined): boolean {
   try {
-    fs.mkdirSync(folder, { mode: permissions ?? FOLDER_PERMISSIONS });
+    asOwnersOwn(() => fs.mkdirSync(folder, { mode: permissions ?? FOLDER_PERMISSIONS }));
   } catch (error) {
     if (errnoOf(error) === 'EEXIST') return false;
     throw error;

@@ -1,5 +1,6 @@
 // The callback functions of node:fs as promises whose failures are LedgerErrors.
 
+import { isMainThread } from 'node:worker_threads';
 import { isLedgerError } from '../../domain/values/ledger-error.ts';
 import { errnoOf, fileFailure } from './failures.ts';
 
@@ -51,3 +52,20 @@ export const callOr = async <T>(
     throw error;
   }
 };
+
+/** Permissions of others. */
+const OTHERS = 0o077;
+
+/**
+ * Makes a folder that its owner can use, also where the umask takes that away: permissions could be given
+ * to it only once it is open. Threads have no umask of their own to change.
+ */
+export function asOwnersOwn<T>(make: () => T): T {
+  if (!isMainThread) return make();
+  const before = process.umask(OTHERS);
+  try {
+    return make();
+  } finally {
+    process.umask(before);
+  }
+}

@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { LedgerError } from '../../domain/values/ledger-error.ts';
 import { codeOfErrno, errnoOf } from '../files/failures.ts';
+import { asOwnersOwn } from '../files/system-calls.ts';
 import { sentenceOf } from './qemu/failure.ts';
 
 /** What a message calls a place for temporary files. */
@@ -15,7 +16,7 @@ export const temporaryPlace = (folder: string | undefined): string =>
 /** A new folder in `folder`, or in the system's place for temporary files. */
 export function makeTemporaryFolder(prefix: string, folder?: string): string {
   try {
-    return mkdtempSync(join(folder ?? tmpdir(), prefix));
+    return asOwnersOwn(() => mkdtempSync(join(folder ?? tmpdir(), prefix)));
   } catch (error) {
     throw temporaryFailure(error, folder);
   }
