@@ -66,20 +66,14 @@ async function tryPoints(
 }
 
 /** `latest` is the last capture that was recorded, or refused: never an earlier one. */
-async function tryLatest(
-  ledger: Ledger,
-  request: { readonly expected: Expected; readonly scratch: string },
-  faults: string[],
-): Promise<void> {
-  const last = new Map(
-    [...request.expected].map(([point, digest]) => [point.split('@')[0]!, digest]),
-  );
-  for (const [vm, digest] of last) {
+function checkLatest(ledger: Ledger, expected: Expected, faults: string[]): void {
+  const last = new Map([...expected.keys()].map((point) => point.split('@') as [string, string]));
+  for (const [vm, capture] of last) {
     try {
-      const found = await restoredDigest(ledger, { vm, at: 'latest', scratch: request.scratch });
-      if (found !== digest) faults.push(`${vm} latest is not its last capture`);
+      const row = ledger.resolve(ledger.vm(vm), 'latest');
+      if (row.capture !== Number(capture)) faults.push(`${vm} latest is not its last capture`);
     } catch (thrown) {
-      if (clearCode(thrown) === null) faults.push(unclear(`restore latest of ${vm}`, thrown));
+      if (clearCode(thrown) === null) faults.push(unclear(`resolve latest of ${vm}`, thrown));
     }
   }
 }
@@ -97,14 +91,22 @@ export interface JudgeRequest {
 }
 
 /** Opens the ledger, restores every point, verifies, and compares the two. */
-export async function judge(request: JudgeRequest): Promise<Judgement> {
+export function judge(request: JudgeRequest): Promise<Judgement> {
+  const { url, derived } = request;
+  if (derived === 'gone') rmSync(join(url, 'projections'), { recursive: true, force: true });
+  return judgeOpened(request, () => openLedger({ url, mode: 'read', threads: 0 }));
+}
+
+/** The same of a ledger that lies anywhere; `scratch` is on its disk. */
+export async function judgeOpened(
+  request: Omit<JudgeRequest, 'url'>,
+  open: () => Promise<Ledger>,
+): Promise<Judgement> {
   const faults: string[] = [];
-  if (request.derived === 'gone')
-    rmSync(join(request.url, 'projections'), { recursive: true, force: true });
   const everything = new Map([...request.expected.keys()].map((point) => [point, 'not opened']));
   let ledger: Ledger;
   try {
-    ledger = await openLedger({ url: request.url, mode: 'read', threads: 0 });
+    ledger = await open();
   } catch (thrown) {
     const refusal = clearCode(thrown);
     if (refusal === null) faults.push(unclear('open', thrown));
@@ -112,7 +114,7 @@ export async function judge(request: JudgeRequest): Promise<Judgement> {
   }
   try {
     const failed = await tryPoints(ledger, request, faults);
-    await tryLatest(ledger, request, faults);
+    checkLatest(ledger, request.expected, faults);
     const { findings } = await verify(ledger, () => undefined);
     const affects = findings.flatMap((finding) => finding.affects);
     for (const point of request.expected.keys()) {
