@@ -113,6 +113,7 @@ export {
 // Keeping a ledger: verified, compared, copied, forgotten, compacted.
 export { verify } from './adapters/wiring/verify.ts';
 export { isDamage } from './projections/questions/verify.ts';
+export { ledgerCosts, type CostRow, type LedgerCosts } from './adapters/wiring/costs.ts';
 export { fingerprint } from './adapters/wiring/fingerprint.ts';
 export { copyLedger, type Copied, type CopyProgress } from './adapters/wiring/copy.ts';
 export {

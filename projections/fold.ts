@@ -110,7 +110,7 @@ const togglesModel: Model<Toggles, 'toggles'> = {
 /** VMs, captures, checkpoints. */
 const catalogueModel: Model<Catalogue, 'catalogue'> = {
   name: 'catalogue',
-  version: 7,
+  version: 8,
   initial: () => new Catalogue(),
   apply: (catalogue, change, { outcome }) => catalogue.apply(change, outcome),
   save: (catalogue) => encode(catalogueText(catalogue)),

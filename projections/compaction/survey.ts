@@ -17,7 +17,7 @@ import { HoldingSet } from './holding-set.ts';
 import { keptCaptures, type CaptureFilter } from './kept-captures.ts';
 
 /** What of a history is lost, as a sentence, or null. */
-function lossIn(catalogue: Catalogue): string | null {
+export function lossIn(catalogue: Catalogue): string | null {
   if (catalogue.lostStore !== null) return `where content lies: ${catalogue.lostStore}`;
   for (const entry of catalogue.vms.values()) {
     const { vm, captures, lostTail } = entry;

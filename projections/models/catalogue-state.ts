@@ -34,6 +34,7 @@ const capture = t.strict({
   pattern: t.number,
   unchanged: t.number,
   broken: t.number,
+  addedBytes: t.number,
   pauseMs: orNull(t.number),
   mode,
   source: t.string,

@@ -45,6 +45,8 @@ export interface CaptureRow {
   readonly pattern: number;
   readonly unchanged: number;
   readonly broken: number;
+  /** Bytes of the packs that it wrote, as they were written. */
+  readonly addedBytes: number;
   readonly pauseMs: number | null;
   readonly mode: CaptureMode;
   readonly source: string;
@@ -409,6 +411,7 @@ export class Catalogue {
       pattern: committed.pattern,
       unchanged: committed.unchanged,
       broken: folded.broken,
+      addedBytes: change.packs.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0),
       pauseMs: committed.pauseMs,
       mode: committed.mode,
       source: committed.source,

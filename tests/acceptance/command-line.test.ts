@@ -57,7 +57,9 @@ function expectFields(
 describe('--json', () => {
   test('of record and captures is a capture a line, oldest first', async () => {
     const captures = await commands.json('captures', '--vm', 'vm');
-    expect(captures).toEqual(recorded);
+    // What only it needs is worked out when it is asked for.
+    const cost = { ownBytes: expect.any(Number), sharedBytes: expect.any(Number) };
+    expect(captures).toEqual(recorded.map((row) => ({ ...row, ...cost })));
     expect(captures.map(({ capture }) => capture)).toEqual([1, 2, 3]);
     expectFields(captures, {
       capture: isCount,

@@ -91,6 +91,16 @@ export const field = (name: string, title = name): Column => ({
   },
 });
 
+/** A column that shows a number of bytes. */
+export const inBytes = (name: string, title = name): Column => ({
+  title,
+  align: 'right',
+  cell: (row) => {
+    const value = row[name];
+    return typeof value === 'number' ? bytesText(value) : '-';
+  },
+});
+
 /** The same, right-aligned: a number. */
 export const numeric = (name: string, title = name): Column => ({
   ...field(name, title),

@@ -1,10 +1,14 @@
 // Captures and named points as rows.
 
 import type { CaptureRow, CheckpointRow, VmEntry } from '../../../projections/models/catalogue.ts';
+import type { CostRow, LedgerCosts } from '../../wiring/costs.ts';
 import { isoTime, type Row } from './row.ts';
 
+/** Nothing was worked out. */
+const NO_COST: CostRow = { ownBytes: null, sharedBytes: null };
+
 /** A capture as `captures` and `record` print it; one that was just recorded is not forgotten. */
-export const captureRow = (vm: string, row: CaptureRow): Row => ({
+export const captureRow = (vm: string, row: CaptureRow, cost: CostRow | null = null): Row => ({
   vm,
   capture: row.capture,
   position: String(row.position),
@@ -20,6 +24,8 @@ export const captureRow = (vm: string, row: CaptureRow): Row => ({
   mode: row.mode,
   source: row.source,
   image: row.image,
+  addedBytes: row.addedBytes,
+  ...(cost ?? NO_COST),
   deviceState: row.hasDevice,
   note: row.note,
   attachments: row.attachments,
@@ -29,9 +35,13 @@ export const captureRow = (vm: string, row: CaptureRow): Row => ({
 });
 
 /** A VM's captures, oldest first; `damaged` are those of which something that they need is lost. */
-export const captureRows = (entry: VmEntry, damaged: ReadonlySet<number> = new Set()): Row[] =>
+export const captureRows = (
+  entry: VmEntry,
+  damaged: ReadonlySet<number> = new Set(),
+  costs: LedgerCosts | null = null,
+): Row[] =>
   entry.captures.map((row) => ({
-    ...captureRow(entry.vm, row),
+    ...captureRow(entry.vm, row, costs?.capture(entry.vm, row.capture)),
     damaged: row.damage !== null || damaged.has(row.capture),
     forgotten: entry.isForgotten(row.capture),
   }));

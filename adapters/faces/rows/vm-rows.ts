@@ -3,9 +3,10 @@
 import { pageCountOf } from '../../../domain/values/memory-map.ts';
 import { PAGE_BYTES } from '../../../domain/values/page.ts';
 import type { VmEntry } from '../../../projections/models/catalogue.ts';
+import type { LedgerCosts } from '../../wiring/costs.ts';
 import { isoTime, type Row } from './row.ts';
 
-export function vmRow(entry: VmEntry): Row {
+export function vmRow(entry: VmEntry, costs: LedgerCosts): Row {
   const { captures, retired } = entry;
   const { registered, argv } = entry.state;
   const pages = registered === null ? null : pageCountOf(registered.memoryMap);
@@ -19,6 +20,8 @@ export function vmRow(entry: VmEntry): Row {
     captures: captures.length,
     firstTime: captures[0] === undefined ? null : isoTime(captures[0].timeMs),
     lastTime: last === undefined ? null : isoTime(last.timeMs),
+    addedBytes: captures.reduce((sum, { addedBytes }) => sum + addedBytes, 0),
+    ...costs.vm(entry.vm),
     retired: retired !== null,
     memoryMap: registered?.memoryMap ?? null,
     commandLine: argv,

@@ -5,12 +5,13 @@ import { damagedCaptures } from '../../../../projections/questions/affected-poin
 import { captureRows } from '../../rows/capture-rows.ts';
 import type { AttachmentEntry } from '../../../../domain/values/attachment.ts';
 import type { Row } from '../../rows/row.ts';
+import { COST_COLUMNS, costsFor, declareCosts } from '../costs.ts';
 import { field, type Column } from '../output.ts';
 import { warn, withLedger } from '../session.ts';
 import { CAPTURE_COLUMNS } from '../tables.ts';
 
 export const declare = (command: Command): Command =>
-  command.requiredOption('--vm <name>', 'the VM');
+  declareCosts(command.requiredOption('--vm <name>', 'the VM'));
 
 /** Only where there is one to tell of. */
 const STATE: Column = {
@@ -34,6 +35,7 @@ function columnsOf(rows: readonly Row[]): readonly Column[] {
     rows.some(holds) ? [column] : [];
   return [
     ...CAPTURE_COLUMNS,
+    ...COST_COLUMNS,
     ...has(({ attachments }) => Array.isArray(attachments) && attachments.length > 0, BESIDE),
     ...has(({ note }) => note !== null, field('note')),
     ...has(({ forgotten, damaged }) => forgotten === true || damaged === true, STATE),
@@ -43,7 +45,8 @@ function columnsOf(rows: readonly Row[]): readonly Column[] {
 export const run = (command: Command): Promise<void> =>
   withLedger(command, 'read', async (ledger, output) => {
     const entry = ledger.vm(command.opts<{ vm: string }>().vm);
-    const rows = captureRows(entry, (await damagedCaptures(ledger)).get(entry.vm));
+    const damaged = (await damagedCaptures(ledger)).get(entry.vm);
+    const rows = captureRows(entry, damaged, await costsFor(command, ledger));
     output.rows(rows, columnsOf(rows));
     if (entry.lostTail !== null)
       warn(

@@ -2,27 +2,28 @@
 
 import type { Command } from 'commander';
 import { vmRow } from '../../rows/vm-rows.ts';
-import { bytesText, field, numeric, type Column } from '../output.ts';
+import { COST_COLUMNS, costsFor, declareCosts } from '../costs.ts';
+import { field, inBytes, numeric, type Column } from '../output.ts';
 import { withLedger } from '../session.ts';
 
-export const declare = (command: Command): Command => command;
+export const declare = declareCosts;
 
 const COLUMNS: readonly Column[] = [
   field('vm'),
   field('group'),
-  {
-    title: 'memory',
-    align: 'right',
-    cell: ({ bytes }) => (typeof bytes === 'number' ? bytesText(bytes) : '-'),
-  },
+  inBytes('bytes', 'memory'),
   numeric('captures'),
   field('firstTime', 'first'),
   field('lastTime', 'last'),
+  ...COST_COLUMNS,
   { title: '', cell: ({ retired }) => (retired === true ? 'retired' : '') },
 ];
 
 export const run = (command: Command): Promise<void> =>
   withLedger(command, 'read', async (ledger, output) => {
-    output.rows(ledger.vms().map(vmRow), COLUMNS);
-    return Promise.resolve();
+    const costs = await costsFor(command, ledger);
+    output.rows(
+      ledger.vms().map((entry) => vmRow(entry, costs)),
+      COLUMNS,
+    );
   });
