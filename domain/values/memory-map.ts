@@ -27,6 +27,26 @@ export interface MemoryMap {
 export const pageCountOf = (map: MemoryMap): number =>
   map.blocks.reduce((sum, block) => sum + block.pages, 0);
 
+/** Pages of a guest that is small enough to make a table of, whatever its captures tell of. */
+const SMALL_PAGES = 2 ** 16;
+/** Most pages that come with a map for one that its capture tells of. */
+const PAGES_A_TOLD_ONE_MAX = 16;
+
+/**
+ * Pages that a table has from a map on, whose first capture tells of so many: as many as the map says,
+ * unless nothing stands behind them. Recorders write each page that comes; a number that anybody can
+ * write must not take memory.
+ */
+export function tablePages(of: {
+  readonly before: number;
+  readonly claimed: number;
+  readonly told: number;
+}): number {
+  const { before, claimed, told } = of;
+  const most = Math.max(SMALL_PAGES, before + PAGES_A_TOLD_ONE_MAX * told);
+  return Math.max(before, Math.min(claimed, most));
+}
+
 /** What a block is for. */
 export type BlockKind = 'ram' | 'rom' | 'video' | 'unknown';
 

@@ -59,7 +59,7 @@ const checkpoint = t.strict({
 
 const repeated = t.strict({ capture: t.number, position });
 
-const map = t.strict({ capture: t.number, memoryMap });
+const map = t.strict({ capture: t.number, memoryMap, pages: orNull(t.number) });
 const commandLine = t.strict({ capture: t.number, argv: t.readonlyArray(t.string) });
 
 const vmEntry = t.strict({

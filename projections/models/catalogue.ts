@@ -14,7 +14,7 @@ import {
 import type { ControlEvent } from '../../domain/events/control.ts';
 import { assert } from '../../domain/values/assert.ts';
 import type { AttachmentEntry } from '../../domain/values/attachment.ts';
-import { pageCountOf, type MemoryMap } from '../../domain/values/memory-map.ts';
+import { pageCountOf, tablePages, type MemoryMap } from '../../domain/values/memory-map.ts';
 import { instantText } from '../../domain/values/instant.ts';
 import type { Point } from '../../domain/values/point.ts';
 import type { ImageFacts } from '../../domain/ports/guests.ts';
@@ -87,6 +87,8 @@ export interface RepeatedCommit {
 export interface MapRow {
   readonly capture: number;
   readonly memoryMap: MemoryMap;
+  /** Pages that tables have from it on; null before its first capture. */
+  pages: number | null;
 }
 
 /** The command line of a VM's guest, from a capture on. */
@@ -153,30 +155,56 @@ export class VmEntry {
 
   /**
    * The memory map at a capture; null: the event that describes it cannot be read, as the capture's
-   * commit counts other pages.
+   * commit counts other pages, or says more than any capture tells of.
    */
   mapAt(capture: number): MemoryMap | null {
     const memoryMap = this.#from(this.maps, capture)?.memoryMap ?? null;
     const row = this.capture(capture);
-    const isOther = row !== undefined && row.written + row.unchanged !== this.pagesAt(capture);
-    return isOther ? null : memoryMap;
+    const pages = this.pagesAt(capture);
+    const isOther = row !== undefined && row.written + row.unchanged !== pages;
+    return isOther || memoryMap === null || pageCountOf(memoryMap) !== pages ? null : memoryMap;
   }
 
   /** Whether an event is lost that says how many pages the VM has, at some capture. O(captures). */
   get isMapLost(): boolean {
     let known = 0;
     let pages = 0;
+    let isShort = false;
     return this.captures.some(({ capture, written, unchanged }) => {
-      for (; (this.maps[known]?.capture ?? Infinity) <= capture; known += 1)
-        pages = pageCountOf(this.maps[known]!.memoryMap);
-      return written + unchanged !== pages;
+      for (; (this.maps[known]?.capture ?? Infinity) <= capture; known += 1) {
+        const { memoryMap, pages: inTables } = this.maps[known]!;
+        pages = pageCountOf(memoryMap);
+        isShort = pages !== inTables;
+      }
+      return isShort || written + unchanged !== pages;
     });
   }
 
-  /** Pages of the VM at a capture, as far as its maps are known: they become more, and never fewer. */
-  pagesAt(capture: number): number {
-    const row = this.#from(this.maps, capture);
-    return row === undefined ? 0 : pageCountOf(row.memoryMap);
+  /**
+   * Pages of the VM's tables at a capture: those of its map, unless nothing stands behind them. They
+   * become more, and never fewer. `told`: page events of the capture, where it is not folded yet.
+   */
+  pagesAt(capture: number, told = 0): number {
+    let pages = 0;
+    for (const row of this.maps) {
+      if (row.capture > capture) break;
+      const claimed = pageCountOf(row.memoryMap);
+      pages = row.pages ?? tablePages({ before: pages, claimed, told });
+    }
+    return pages;
+  }
+
+  /** A capture is folded that tells of so many pages: what its map brings is known. */
+  #count(told: number): void {
+    for (const row of this.maps) row.pages ??= this.pagesAt(row.capture, told);
+  }
+
+  /** Takes a capture in, the next one. */
+  add(row: CaptureRow, told: number): void {
+    this.#count(told);
+    this.captures.push(row);
+    this.weigh(row);
+    this.lostTail = null;
   }
 
   /** The command line of the guest at a capture; null: none is known. */
@@ -273,6 +301,10 @@ export class VmEntry {
     }
   }
 }
+
+/** Page events of a capture, as far as they could be read. */
+export const rowsOf = ({ batches }: Pick<CaptureChange, 'batches'>): number =>
+  batches.reduce((sum, { kinds }) => sum + kinds.length, 0);
 
 /** Whether a VM may share anything but patterns. */
 export const isLinkedVm = ({ state }: VmEntry): boolean => state.registered?.share !== 'pattern';
@@ -383,7 +415,7 @@ export class Catalogue {
         const capture = before.captures + 1;
         const { registered } = entry.state;
         if (registered !== null && registered !== before.registered)
-          entry.maps.push({ capture, memoryMap: registered.memoryMap });
+          entry.maps.push({ capture, memoryMap: registered.memoryMap, pages: null });
         if (event.type === 'CommandLineObserved')
           entry.commandLines.push({ capture, argv: event.data.argv });
         if (event.type === 'VmRegistered') entry.registeredAtMs = timeMs;
@@ -427,9 +459,7 @@ export class Catalogue {
     };
     const before = entry.captures.at(-1)?.position ?? -1n;
     assert(position > before, 'captures are folded in log order');
-    entry.captures.push(row);
-    entry.weigh(row);
-    entry.lostTail = null;
+    entry.add(row, rowsOf(change));
     entry.state = evolveVm(entry.state, { type: 'CaptureCommitted', data: committed });
   }
 }

@@ -33,7 +33,7 @@ export function memoryMapOf(of: { readonly entry: VmEntry; readonly row: Capture
   if (memoryMap !== null) return memoryMap;
   throw new LedgerError(
     'POINT_DAMAGED',
-    `capture ${row.capture} of VM ${entry.vm} cannot be restored: the event that describes its memory is damaged; run \`pageledger verify\``,
+    `capture ${row.capture} of VM ${entry.vm} cannot be restored: the event that describes its memory is damaged, or claims more than its captures tell of; run \`pageledger verify\``,
     { vm: entry.vm },
   );
 }

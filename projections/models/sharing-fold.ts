@@ -6,7 +6,7 @@ import type { StoredEvent } from '../../domain/ports/event-log.ts';
 import { isLedgerError } from '../../domain/values/ledger-error.ts';
 import { UNKNOWN } from '../../domain/values/holding.ts';
 import { decodeBatches, type CaptureChange, type ControlChange } from '../commits.ts';
-import type { CaptureRow, VmEntry } from './catalogue.ts';
+import { rowsOf, type CaptureRow } from './catalogue.ts';
 import type { PackWritten } from '../../domain/events/pack-written.ts';
 import type { KnownPack } from './contents.ts';
 import { AS_RECORDED, type Folding, type Model } from './folding.ts';
@@ -17,21 +17,13 @@ import { releaseSlots, reviveCapture, revivePatches } from './releases.ts';
 import { Sharing } from './sharing.ts';
 import { StateReader, StateWriter } from './state-bytes.ts';
 
-/**
- * Whether a VM's first capture writes nothing, whatever its memory map says: all its pages are unknown
- * still, and a table of them would take memory by a number that anybody can write.
- */
-const isHollow = (entry: VmEntry, { batches, position }: CaptureChange): boolean =>
-  batches.length === 0 && entry.captures.every((row) => row.position >= position);
-
 /** The VM's table just before a capture, wiped where events before it were lost. */
 async function tableBefore(change: CaptureChange, folding: Folding): Promise<PageTable | null> {
   const { catalogue, contents, sharing, tables } = folding;
   const entry = catalogue.vms.get(change.committed.vm);
-  if (entry === undefined || isHollow(entry, change)) return null;
+  if (entry === undefined) return null;
   const { capture } = change.committed;
-  // A capture without writes brings no pages, whatever the map says.
-  const pages = change.batches.length === 0 ? 0 : entry.pagesAt(capture);
+  const pages = entry.pagesAt(capture, rowsOf(change));
   const { position } = change;
   const table = await tables.before(entry, contents, { position, pages });
   if (table === null) return null;

@@ -1,7 +1,6 @@
 // Page tables as they were before the events that a segment is made of: what a write put an end to.
 
 import { assert } from '../../domain/values/assert.ts';
-import { pagesOfVm } from '../questions/moment.ts';
 import type { LedgerState } from '../models/ledger-state.ts';
 import { grownTable, unknownTable, type PageTable } from '../table.ts';
 import type { RecentEvents } from './recent-events.ts';
@@ -38,7 +37,7 @@ export class SegmentTables {
       if (before !== undefined)
         table =
           kept?.capture === before.capture ? kept.table : await images.at(entry, contents, before);
-      tables.set(number, grownTable(table, pagesOfVm(entry)));
+      tables.set(number, grownTable(table, entry.pagesAt(Infinity)));
     }
     return tables;
   }

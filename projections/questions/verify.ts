@@ -131,7 +131,7 @@ class Verification {
   #counted(entry: VmEntry, row: CaptureRow): void {
     if (entry.state.registered === null || entry.mapAt(row.capture) !== null) return;
     const where = `${entry.vm}@${row.capture} at position ${row.position}`;
-    const reason = `its commit counts ${row.written + row.unchanged} pages, but ${entry.pagesAt(row.capture)} are in the VM by the events that say so`;
+    const reason = `its commit counts ${row.written + row.unchanged} pages, but ${entry.pagesAt(row.capture)} are in the VM's tables, by the events that say so and the pages that captures tell of`;
     this.find({ kind: 'history', where, reason }, null);
   }
 

@@ -6,7 +6,7 @@
 import * as t from 'io-ts';
 import type { EventOf } from '../../../domain/events/control.ts';
 import { KIND_MASK, KIND_STORED, type PageColumns } from '../../../domain/events/pages-written.ts';
-import { pageCountOf } from '../../../domain/values/memory-map.ts';
+import { pageCountOf, tablePages } from '../../../domain/values/memory-map.ts';
 import { isContent, UNKNOWN, ZERO, type Holding } from '../../../domain/values/holding.ts';
 import { decodeState, StateReader, StateWriter } from '../../models/state-bytes.ts';
 import type { CaptureChange, Change, RewriteChange } from '../../commits.ts';
@@ -117,7 +117,10 @@ function applyCapture(tally: SharingTally, change: CaptureChange, folded: Folded
   // Nothing is known of the other pages where a commit or a batch before was lost.
   const isWiped = change.damage !== null || capture !== of.capture + 1;
   if (isWiped && of.capture > 0) tally.shiftAll(of, -1);
-  const table = grownTable(before, of.pages);
+  const told = change.batches.reduce((rows, { kinds }) => rows + kinds.length, 0);
+  const pages = tablePages({ before: before.length, claimed: of.pages, told });
+  const table = grownTable(before, pages);
+  of.pages = pages;
   of.table = table;
   if (isWiped) table.fill(UNKNOWN);
   tally.shiftAll(of, 1, isWiped || of.capture === 0 ? 0 : before.length);
@@ -240,7 +243,7 @@ function load(bytes: Uint8Array): SharingTally {
 
 export const sharingCounts: Projection<SharingTally> = {
   name: 'sharing',
-  version: 3,
+  version: 4,
   initial: () => new SharingTally(),
   apply,
   save,

@@ -20,7 +20,7 @@ const mapTo = (block: string | null, page = 0): MemoryMap => ({
 
 function entryOf(...maps: readonly (readonly [number, MemoryMap])[]): VmEntry {
   const entry = new VmEntry('web');
-  entry.maps.push(...maps.map(([capture, memoryMap]) => ({ capture, memoryMap })));
+  entry.maps.push(...maps.map(([capture, memoryMap]) => ({ capture, memoryMap, pages: 8 })));
   return entry;
 }
 
