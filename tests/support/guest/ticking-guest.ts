@@ -20,7 +20,10 @@ const TICKING =
 /** ACPI sleep S3 of the machine `pc`: out 0x604, 0x2400; then halts. */
 const SLEEPING = 'ba0406b80024eff4ebfd';
 
-const SECTORS = { ticking: TICKING, sleeping: SLEEPING } as const;
+/** Says '.' to COM1 once, as the firmware is done; halts, and halts again after each interrupt. */
+const HALTING = 'b02ebaf803eefbf4ebfd';
+
+const SECTORS = { ticking: TICKING, sleeping: SLEEPING, halting: HALTING } as const;
 
 const Status = t.type({ status: t.string });
 const Settings = t.tuple([
