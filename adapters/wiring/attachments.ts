@@ -6,6 +6,7 @@ import { openReplacement, type Replacement } from '../files/replacement.ts';
 import { sharedMemory } from '../../domain/ports/guests.ts';
 import { assertWhole } from '../../domain/use-cases/pages/patch-chain.ts';
 import type { Attachment, AttachmentEntry } from '../../domain/values/attachment.ts';
+import { commandEndOf } from '../../domain/values/command-outcome.ts';
 import { toHex } from '../../domain/values/identifier.ts';
 import { LedgerError } from '../../domain/values/ledger-error.ts';
 import { PAGE_BYTES } from '../../domain/values/page.ts';
@@ -65,6 +66,25 @@ export async function* attachmentsOf(
     const bytes = await bytesOf(ledger, point, { attachment, holdings: holdings[i]! });
     yield { name: attachment.name, bytes };
   }
+}
+
+/** What a command left that ran while a point's guest stood still. */
+export interface CommandWord {
+  /** How it ended: `exit-0`, `signal-SIGKILL`, `late`, ... */
+  readonly end: string;
+  /** What it printed, at most 64 KiB. */
+  readonly output: Uint8Array;
+}
+
+/** Of the point's own attachment, or null where no command ran. POINT_DAMAGED, PACK_MISSING, PACK_DAMAGED. */
+export async function commandWordOf(ledger: Ledger, point: VmPoint): Promise<CommandWord | null> {
+  const { attachments } = point.row;
+  const at = attachments.findIndex(({ name }) => commandEndOf(name) !== null);
+  const attachment = attachments[at];
+  if (attachment === undefined) return null;
+  const holdings = (await holdingsOfPoint(ledger, point))[at]!;
+  const output = await bytesOf(ledger, point, { attachment, holdings });
+  return { end: commandEndOf(attachment.name)!, output };
 }
 
 /** Files that are whole and wait to be given their names. */

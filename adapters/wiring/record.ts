@@ -314,6 +314,11 @@ export interface GuestRequest {
   readonly socketFolder?: string;
   /** How QEMU reaches this program: `unix` (a socket in a folder; the default) or `tcp`. */
   readonly stream?: 'unix' | 'tcp';
+  /**
+   * What /bin/sh runs while the guest stands still for a capture, and after what time it is killed;
+   * its output, at most 64 KiB, is kept beside the capture. Absent: nothing.
+   */
+  readonly atCapture?: { readonly command: string; readonly timeoutMs: number };
   readonly everyMs: number;
   /** Captures to take; null: until stopped. */
   readonly count: number | null;
@@ -356,6 +361,22 @@ const toldOf = (guest: GuestSource, onSending: (isSending: boolean) => void): Gu
   close: () => guest.close(),
 });
 
+/** How a live guest is reached, and what runs while it stands still. */
+function howOf(ledger: Ledger, vm: string, request: GuestRequest, listener: GuestListener) {
+  const { folder, socketFolder, stream, atCapture } = request;
+  const environment = { PAGELEDGER_VM: vm };
+  return {
+    onDoubt: listener.onWarning,
+    known: () => blocksOf(ledger, vm),
+    ...(folder === undefined ? {} : { folder }),
+    ...(socketFolder === undefined ? {} : { socketFolder }),
+    ...(stream === undefined ? {} : { stream }),
+    ...(atCapture === undefined
+      ? {}
+      : { atCapture: { ...atCapture, folder: process.cwd(), environment } }),
+  };
+}
+
 /** A live guest at every tick, until it is enough. */
 async function* atTicks(
   ledger: Ledger,
@@ -363,16 +384,12 @@ async function* atTicks(
   request: GuestRequest,
   listener: GuestListener,
 ): AsyncGenerator<GuestSource> {
-  const { qmp, folder, socketFolder, stream, signal } = request;
+  const { qmp, signal } = request;
   const count = request.count ?? Infinity;
-  const where = {
-    known: () => blocksOf(ledger, vm),
-    ...(folder === undefined ? {} : { folder }),
-    ...(socketFolder === undefined ? {} : { socketFolder }),
-    ...(stream === undefined ? {} : { stream }),
-  };
   const guest = toldOf(
-    await run(LIVE_GUESTS.qmp({ qmp, clock: ledger.clock, ...where })),
+    await run(
+      LIVE_GUESTS.qmp({ qmp, clock: ledger.clock, ...howOf(ledger, vm, request, listener) }),
+    ),
     listener.onSending ?? (() => undefined),
   );
   try {

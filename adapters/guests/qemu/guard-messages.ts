@@ -1,5 +1,7 @@
 // What a recorder and the guard of its guest say to each other.
 
+import type { CommandOutcome } from '../../../domain/values/command-outcome.ts';
+import type { CommandRequest } from './bounded-command.ts';
 import type { MigrationSettings } from './migration-control.ts';
 import type { ListenAt } from './stream-place.ts';
 
@@ -18,8 +20,15 @@ export interface Watch {
   readonly settings: MigrationSettings;
 }
 
+/** As messages take it: the output in base64. */
+export interface SentOutcome extends Omit<CommandOutcome, 'output'> {
+  readonly output: string;
+}
+
 export type ToGuard =
   | Watch
+  /** A command is to run while the guest stands still. */
+  | { readonly kind: 'run'; readonly request: CommandRequest }
   /** The recorder is not standing still. */
   | { readonly kind: 'alive' }
   /** The capture is over, and the guest as it was. */
@@ -34,6 +43,8 @@ export type FromGuard =
   | { readonly kind: 'deaf'; readonly code: string; readonly sentence: string }
   /** QEMU has connected: the stream's socket comes with this. */
   | { readonly kind: 'stream' }
+  /** The command that was to run has ended. */
+  | { readonly kind: 'ran'; readonly outcome: SentOutcome }
   | { readonly kind: 'ended' }
   /** The recorder stood still for too long: what it reads from now on is not the stream. */
   | { readonly kind: 'taken' }

@@ -8,6 +8,7 @@ import type { Socket } from 'node:net';
 import { rmSync } from 'node:fs';
 import { errnoOf } from '../../files/failures.ts';
 import { isLedgerError } from '../../../domain/values/ledger-error.ts';
+import { BoundedCommand, type CommandRequest } from './bounded-command.ts';
 import { sentenceOf } from './failure.ts';
 import {
   FROZEN_AFTER_MS,
@@ -48,6 +49,7 @@ class Watched {
   readonly #listening: Listening;
   #stream: Socket | null = null;
   #isTaken = false;
+  #command: BoundedCommand | null = null;
   #heardMs = performance.now();
   readonly #look: NodeJS.Timeout;
 
@@ -70,6 +72,16 @@ class Watched {
     this.#heardMs = performance.now();
   }
 
+  /** Runs a command while the guest stands still, and tells what came of it. */
+  async run(request: CommandRequest): Promise<void> {
+    if (this.#isTaken) return;
+    this.#command = new BoundedCommand(request);
+    const outcome = await this.#command.ended;
+    this.#command = null;
+    const output = Buffer.from(outcome.output).toString('base64');
+    void say({ kind: 'ran', outcome: { ...outcome, output } });
+  }
+
   /** Nothing is left to do; false where the guard has taken over before. */
   end(): boolean {
     if (this.#isTaken) return false;
@@ -85,6 +97,8 @@ class Watched {
     this.#isTaken = true;
     clearInterval(this.#look);
     void say({ kind: 'taken' });
+    // The guest is about to go on.
+    this.#command?.kill();
     const drained = this.#drain();
     const qmp = adoptMonitor(this.#watch.qmp, QMP_DESCRIPTOR);
     try {
@@ -157,6 +171,9 @@ async function take(message: ToGuard): Promise<void> {
       } catch (error) {
         void say({ kind: 'deaf', code: errnoOf(error) ?? '', sentence: sentenceOf(error) });
       }
+      return;
+    case 'run':
+      await watched?.run(message.request);
       return;
     case 'end':
       if (watched === null || !watched.end()) return;

@@ -6,13 +6,15 @@ import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { Socket } from 'node:net';
 import { fileURLToPath } from 'node:url';
+import type { CommandOutcome } from '../../../domain/values/command-outcome.ts';
 import { LedgerError } from '../../../domain/values/ledger-error.ts';
+import type { CommandRequest } from './bounded-command.ts';
 import { ALIVE_EVERY_MS, type FromGuard, type ToGuard, type Watch } from './guard-messages.ts';
 import type { Qmp } from './qmp.ts';
 
 const ENTRY = fileURLToPath(new URL('./guard-process.js', import.meta.url));
 
-type Heard = Exclude<FromGuard['kind'], 'stream' | 'taken'>;
+type Heard = Exclude<FromGuard['kind'], 'stream' | 'taken' | 'ran'>;
 
 export class Guard {
   readonly #child: ChildProcess;
@@ -24,6 +26,7 @@ export class Guard {
   #stream: Socket | null = null;
   #deaf = '';
   #port = 0;
+  #ran: CommandOutcome | null = null;
   readonly #heard = new Set<Heard>();
   /** Those who wait, and look again at what has changed. */
   readonly #waiting = new Set<() => void>();
@@ -104,6 +107,19 @@ export class Guard {
     );
   }
 
+  /** Has a command run while the guest stands still; it ends with its time, or with this guard's. */
+  async run(request: CommandRequest): Promise<CommandOutcome> {
+    this.#ran = null;
+    this.#say({ kind: 'run', request });
+    await this.#until(() => this.#ran !== null || this.#isGone || this.#taken !== null);
+    if (this.#ran !== null && this.#taken === null) return this.#ran;
+    const { path } = this.#qmp;
+    throw (
+      this.#taken ??
+      new LedgerError('IO_FAILED', `${path}: the process that guards the guest ended`, { path })
+    );
+  }
+
   /** The guest is as it was. Throws where the guard had to see to that. */
   async end(): Promise<void> {
     clearInterval(this.#alive);
@@ -145,6 +161,9 @@ export class Guard {
         break;
       case 'taken':
         this.#beTaken();
+        break;
+      case 'ran':
+        this.#ran = { ...message.outcome, output: Buffer.from(message.outcome.output, 'base64') };
         break;
       case 'deaf':
         this.#deaf = message.sentence;

@@ -6,10 +6,12 @@
 
 import * as t from 'io-ts';
 import type { TaskEither } from 'fp-ts/lib/TaskEither.js';
+import type { CommandOutcome } from '../../../domain/values/command-outcome.ts';
 import { errnoOf } from '../../files/failures.ts';
 import { assert } from '../../../domain/values/assert.ts';
 import { isLedgerError, LedgerError } from '../../../domain/values/ledger-error.ts';
 import type { MemoryBlock, PhysicalRange } from '../../../domain/values/memory-map.ts';
+import type { CommandRequest } from './bounded-command.ts';
 import { sourceOfChunks } from './byte-window.ts';
 import { attempt } from './failure.ts';
 import { Guard } from './guard.ts';
@@ -39,6 +41,8 @@ export interface LiveCapture extends GuestState {
   readonly pauseMs: number | null;
   /** Whether the guest ran when it was captured. */
   readonly wasRunning: boolean;
+  /** What came of the command that ran meanwhile; null: there was none. */
+  readonly command: CommandOutcome | null;
 }
 
 export interface GuestOptions {
@@ -48,8 +52,10 @@ export interface GuestOptions {
   readonly socketFolder?: string;
   /** How QEMU reaches us; absent: a unix socket. */
   readonly stream?: LiveStream;
-  /** `auto`, or absent: background where QEMU allows it. */
+  /** `auto`, or absent: background where QEMU allows it, and no command is to run. */
   readonly mode?: LiveMode | 'auto';
+  /** What runs while the guest stands still for a capture; absent: nothing. */
+  readonly atCapture?: CommandRequest;
   readonly connectTimeoutMs?: number;
 }
 
@@ -89,6 +95,7 @@ export class LiveGuest {
     readonly within?: string | undefined;
     readonly stream?: LiveStream | undefined;
   };
+  readonly #atCapture: CommandRequest | null;
   #mode: LiveMode | 'auto';
   #process: FoundProcess | null = null;
   #ranges: readonly PhysicalRange[] | null = null;
@@ -98,10 +105,12 @@ export class LiveGuest {
   #guard: Guard | null = null;
 
   constructor(qmp: Qmp, options: GuestOptions) {
-    const { socketFolder, stream, mode = 'auto' } = options;
+    const { socketFolder, stream, atCapture, mode = 'auto' } = options;
     this.#qmp = qmp;
     this.#where = { within: socketFolder, stream };
-    this.#mode = mode;
+    this.#atCapture = atCapture ?? null;
+    // During a background snapshot the guest stands still for as long as QEMU wants.
+    this.#mode = mode === 'auto' && atCapture !== undefined ? 'migrate' : mode;
     qmp.onEvent(({ event }) => {
       if (event === 'RESUME' || event === 'RESET') this.#still = null;
     });
@@ -214,6 +223,7 @@ export class LiveGuest {
 
   async #captureInMode(mode: LiveMode, request: LiveRequest): Promise<TakenCapture> {
     assert(mode !== 'background' || request.wasRunning, 'only running guests are snapshotted');
+    assert(mode === 'migrate' || this.#atCapture === null, 'a command runs while the guest stands');
     const { within, stream } = this.#where;
     const place = makeStreamPlace({
       stream: stream ?? 'unix',
@@ -260,10 +270,10 @@ export class LiveGuest {
         mode === 'background' ? ['events', 'background-snapshot'] : ['events'],
       );
       if (mode === 'migrate') await migration.setQuick(this.#qmp);
-      const state = await this.#transfer(request);
+      const [state, command] = await this.#transfer(request);
       if (wasRunning) await pauses.untilResumed(RESUME_TIMEOUT_MS);
       await this.#putBack(request);
-      return { ...state, mode, pauseMs: wasRunning ? pauses.pauseMs : 0, wasRunning };
+      return { ...state, mode, pauseMs: wasRunning ? pauses.pauseMs : 0, wasRunning, command };
     } finally {
       pauses.close();
     }
@@ -302,7 +312,7 @@ export class LiveGuest {
   }
 
   /** Lets QEMU send and reads what it sends; the more telling error where both fail. */
-  async #transfer(request: GuardedRequest): Promise<GuestState> {
+  async #transfer(request: GuardedRequest): Promise<[GuestState, CommandOutcome | null]> {
     const outcome = new MigrationOutcome(this.#qmp);
     try {
       const finishing = this.#finish(request, outcome);
@@ -311,8 +321,7 @@ export class LiveGuest {
         if (isCut(error)) await finishing;
         throw error;
       });
-      const [state] = await Promise.all([reading, finishing]);
-      return state;
+      return await Promise.all([reading, finishing]);
     } finally {
       outcome.close();
     }
@@ -328,9 +337,15 @@ export class LiveGuest {
     });
   }
 
-  /** Starts the migration and stays with it until it is complete and the guest goes on. */
-  async #finish(request: GuardedRequest, outcome: MigrationOutcome): Promise<void> {
-    const { mode, uri, wasRunning } = request;
+  /**
+   * Starts the migration and stays with it until it is complete, the command has run that is to run
+   * then, and the guest goes on.
+   */
+  async #finish(
+    request: GuardedRequest,
+    outcome: MigrationOutcome,
+  ): Promise<CommandOutcome | null> {
+    const { mode, uri, wasRunning, guard } = request;
     await this.#qmp.execute('migrate', { uri });
     const started = performance.now();
     let forced = mode === 'background';
@@ -347,7 +362,9 @@ export class LiveGuest {
         forced = true;
       }
     }
+    const command = this.#atCapture === null ? null : await guard.run(this.#atCapture);
     if (mode === 'migrate' && wasRunning) await migration.continueGuest(this.#qmp);
+    return command;
   }
 
   #failed(progress: migration.MigrationProgress, uri: string): LedgerError {

@@ -4,6 +4,11 @@ import { pipe } from 'fp-ts/lib/function.js';
 import type { TaskEither } from 'fp-ts/lib/TaskEither.js';
 import * as taskEither from 'fp-ts/lib/TaskEither.js';
 import type { GuestCapture, GuestSource } from '../../../domain/ports/guests.ts';
+import {
+  attachmentOfOutcome,
+  commandDoubt,
+  type CommandOutcome,
+} from '../../../domain/values/command-outcome.ts';
 import { recordedCommand } from '../../../domain/values/command-line.ts';
 import type { LedgerError } from '../../../domain/values/ledger-error.ts';
 import type { MemoryBlock } from '../../../domain/values/memory-map.ts';
@@ -18,6 +23,18 @@ export interface LiveSourceRequest extends GuestOptions {
   readonly clock: () => number;
   /** The blocks of memory that the VM has by now, which keep their order; absent: none. */
   readonly known?: () => readonly MemoryBlock[];
+  /** Told of a command that did not do well while a guest was captured. */
+  readonly onDoubt?: (sentence: string) => void;
+}
+
+/** What is kept, and said, of the command that ran while the guest stood still. */
+function keptOf(
+  command: CommandOutcome,
+  { atCapture, onDoubt }: LiveSourceRequest,
+): Pick<GuestCapture, 'attachments'> {
+  const doubt = commandDoubt(command, atCapture?.timeoutMs ?? 0);
+  if (doubt !== null) onDoubt?.(doubt);
+  return { attachments: [attachmentOfOutcome(command)] };
 }
 
 const MODES: Readonly<Record<LiveMode, GuestCapture['mode']>> = {
@@ -68,7 +85,7 @@ const sourceOf = (
         const timeMs = clock();
         return pipe(
           guest.capture(spool, known()),
-          taskEither.map(({ image, memoryMap, device, plugged, pauseMs, mode }) => ({
+          taskEither.map(({ image, memoryMap, device, plugged, pauseMs, mode, command }) => ({
             image,
             memoryMap,
             areRangesTold: true,
@@ -78,6 +95,7 @@ const sourceOf = (
             pauseMs,
             mode: MODES[mode],
             source: qmp,
+            ...(command === null ? {} : keptOf(command, request)),
           })),
         );
       },

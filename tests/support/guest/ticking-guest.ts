@@ -23,7 +23,29 @@ const SLEEPING = 'ba0406b80024eff4ebfd';
 /** Says '.' to COM1 once, as the firmware is done; halts, and halts again after each interrupt. */
 const HALTING = 'b02ebaf803eefbf4ebfd';
 
-const SECTORS = { ticking: TICKING, sleeping: SLEEPING, halting: HALTING } as const;
+/**
+ * In real mode, ten times a second: reads a counter from the second sector of its disk, says '=' where it
+ * is the one in memory, else '!', counts on in both, and says the number.
+ */
+const COUNTING =
+  'fa31c08ed88ec08ed0bc007cfbfcbb0080b402e86a0066a1008066a30006bb0080b402e85a00b03d668b0e0006663b0e' +
+  '00807402b021e85200668b0e0006664166890e000666890e0082bb0082b403e82e00668b2e0006b9080066c1c50489e8' +
+  '240f04303c3976020427e81e00e2ebb00ae81700b90100baa086b486cd15eb9eb001b90200ba8000cd13c352baf803ee5ac3';
+
+const SECTORS = {
+  ticking: TICKING,
+  sleeping: SLEEPING,
+  halting: HALTING,
+  counting: COUNTING,
+} as const;
+
+/** The first sector of a disk that a machine boots from. */
+export function bootSector(sector: keyof typeof SECTORS): Buffer {
+  const bytes = Buffer.alloc(SECTOR_BYTES);
+  bytes.set(Buffer.from(SECTORS[sector], 'hex'));
+  bytes.set(SIGNATURE, SECTOR_BYTES - SIGNATURE.length);
+  return bytes;
+}
 
 const Status = t.type({ status: t.string });
 const Settings = t.tuple([
@@ -50,8 +72,7 @@ export class BootSectorGuest {
   constructor({ qemu, folder, sector, memoryMib, extra = [], wrapper = [] }: BootSectorOptions) {
     const disk = join(folder, 'boot.img');
     const bytes = Buffer.alloc(FLOPPY_BYTES);
-    bytes.set(Buffer.from(SECTORS[sector], 'hex'));
-    bytes.set(SIGNATURE, SECTOR_BYTES - SIGNATURE.length);
+    bytes.set(bootSector(sector));
     writeFileSync(disk, bytes);
     this.qmpPath = join(folder, 'guest.qmp');
     // Of a guest before it in this folder.

@@ -31,7 +31,12 @@ export const declare = (command: Command): Command =>
       'how QEMU reaches this program: unix (a socket), or tcp (a port of loopback)',
       'unix',
     )
+    .option('--at-capture <command>', 'what to run while the guest stands still for a capture')
+    .option('--at-capture-within <duration>', 'when it is killed, and the guest goes on', '30s')
     .option('--count <n>', 'captures to take (default: until stopped)', positiveNumber);
+
+/** No guest stands still for longer, whoever asks for it. */
+const STANDING_MS_MAX = 86_400_000;
 
 /** It goes on when nobody reads what it prints. */
 export const goesOnUnread = true;
@@ -43,6 +48,8 @@ interface GuestRecordOptions extends RecordOptions {
   readonly count?: number;
   readonly socketDir?: string;
   readonly stream: string;
+  readonly atCapture?: string;
+  readonly atCaptureWithin: string;
 }
 
 /** The address of the guest's monitor. */
@@ -60,11 +67,29 @@ function streamOf({ stream, socketDir }: GuestRecordOptions): 'unix' | 'tcp' {
   return stream;
 }
 
+/** What runs at each capture, and for how long. */
+function commandOf({ atCapture: command, atCaptureWithin }: GuestRecordOptions): {
+  readonly atCapture?: { readonly command: string; readonly timeoutMs: number };
+} {
+  const timeoutMs = positiveDuration('--at-capture-within', atCaptureWithin);
+  if (timeoutMs > STANDING_MS_MAX)
+    throw new UsageError(`--at-capture-within ${atCaptureWithin} is more than a day`);
+  if (command === undefined) return {};
+  if (command.trim() === '') throw new UsageError('--at-capture is empty: a command was expected');
+  return { atCapture: { command, timeoutMs } };
+}
+
+function positiveDuration(option: string, text: string): number {
+  const ms = durationMs(text);
+  if (ms === null || ms <= 0)
+    throw new UsageError(`${option} ${text} is no duration: 500ms, 5s, 1m were expected`);
+  return ms;
+}
+
 export async function run(command: Command): Promise<void> {
   const options = command.opts<GuestRecordOptions>();
-  const everyMs = durationMs(options.every);
-  if (everyMs === null || everyMs <= 0)
-    throw new UsageError(`--every ${options.every} is no duration: 500ms, 5s, 1m were expected`);
+  const everyMs = positiveDuration('--every', options.every);
+  const atCapture = commandOf(options);
   const qmp = monitorOf(options);
   const stream = streamOf(options);
   let isSending = false;
@@ -82,7 +107,7 @@ export async function run(command: Command): Promise<void> {
       const recorder = recorderOptions(options, (done, total) => progress.bytes(done, total));
       const { count = null, socketDir } = options;
       const where = socketDir === undefined ? {} : { socketFolder: resolve(socketDir) };
-      const request = { qmp, stream, everyMs, count, signal, ...where };
+      const request = { qmp, stream, everyMs, count, signal, ...where, ...atCapture };
       await recordGuest(ledger, recorder, request, {
         onCapture: (row) => {
           progress.clear();

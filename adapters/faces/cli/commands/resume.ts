@@ -1,6 +1,8 @@
 // `resume`: starts a guest from a point.
 
 import type { Command } from 'commander';
+import { commandWordOf } from '../../../wiring/attachments.ts';
+import type { Ledger } from '../../../wiring/ledger.ts';
 import { resumableCommand, resumePoint, type VmPoint } from '../../../wiring/restore.ts';
 import { isIncomplete, LEFT_OUT } from '../../../../domain/values/command-line.ts';
 import { escapedLines } from '../../rows/escaped-text.ts';
@@ -53,6 +55,17 @@ function commandOf(
   );
 }
 
+/** What a command said that ran while the guest stood still: the disk of that moment, perhaps. */
+async function wordOf(command: Command, ledger: Ledger, point: VmPoint): Promise<object | null> {
+  const word = await commandWordOf(ledger, point);
+  if (word === null) return null;
+  const { end } = word;
+  const output = Buffer.from(word.output).toString('utf8');
+  tell(command, `at this capture a command ran (${end.replace('-', ' ')}) and printed:`);
+  tell(command, escapedLines(output.trimEnd()));
+  return { end, output };
+}
+
 export async function run(command: Command): Promise<void> {
   const { vm, at, eager, diskOk, asRecorded } = command.opts<{
     vm: string;
@@ -69,6 +82,8 @@ export async function run(command: Command): Promise<void> {
   await withLedger(command, 'read', async (ledger, output) => {
     const entry = ledger.vm(vm);
     const row = ledger.resolve(entry, at);
+    // Before all else: which disk goes with the memory is what the command line is made of.
+    const atCapture = await wordOf(command, ledger, { entry, row });
     const qemu = commandOf({ entry, row }, words, asRecorded ?? false);
     const guest = await resumePoint(
       ledger,
@@ -89,6 +104,7 @@ export async function run(command: Command): Promise<void> {
         pid: pid ?? null,
         state: guest.runState,
         startMs: guest.startMs,
+        atCapture,
       });
     else
       tell(
