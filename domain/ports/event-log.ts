@@ -140,5 +140,14 @@ export interface EventLog {
   head(after?: EventMark | null): TaskEither<LedgerError, Position>;
   /** The revision of a stream's last event, or NO_STREAM. */
   streamRevision(stream: string): TaskEither<LedgerError, number>;
+  /** A stream's last event; null: it has none, or none that was not let go. */
+  last(stream: string): TaskEither<LedgerError, StoredEvent | null>;
+  /**
+   * Lets go of the beginnings of streams: events before these revisions need not be there any more, in
+   * whole appends, as far as the store gives room back. Whoever reads on before the last that went may
+   * be given some of them, or none, or LOG_REPLACED. What stays keeps its position and its revision, and
+   * a stream goes on as it would have. Killed at any instant, what is to stay is there.
+   */
+  cut(firstKept: ReadonlyMap<string, number>): TaskEither<LedgerError, void>;
   close(): Promise<void>;
 }

@@ -53,6 +53,8 @@ function noting(log: LedgerLog, noted: AppendRequest[]): LedgerLog {
     subscribe: (request) => log.subscribe(request),
     head: () => log.head(),
     streamRevision: (stream) => log.streamRevision(stream),
+    last: (stream) => log.last(stream),
+    cut: (firstKept) => log.cut(firstKept),
     check: () => log.check(),
     close: () => log.close(),
   };

@@ -13,6 +13,7 @@ import {
   contractOfSubscribing,
   contractOfTakingTurns,
 } from './event-log-live.ts';
+import { contractOfCuts } from './event-log-cuts.ts';
 import { contractOfModel } from './event-log-model.ts';
 import { append, fill, type Current, type EventLogWorld } from './event-log-world.ts';
 
@@ -36,6 +37,7 @@ export function eventLogContract(name: string, factory: () => Promise<EventLogWo
     contractOfReading(current);
     contractOfStreams(current);
     contractOfPasts(current);
+    contractOfCuts(current);
     contractOfSubscribing(current);
     contractOfTakingTurns(current);
     contractOfClosing(current);

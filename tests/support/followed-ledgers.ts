@@ -133,6 +133,8 @@ export function logThrough(
     subscribe: (request) => between(log.subscribe(request)),
     head: () => log.head(),
     streamRevision: (stream) => log.streamRevision(stream),
+    last: (stream) => log.last(stream),
+    cut: (firstKept) => log.cut(firstKept),
     close: () => log.close(),
   };
 }

@@ -108,6 +108,14 @@ class EmbeddedLog implements EmbeddedEventLog {
   streamRevision: EventLog['streamRevision'] = (stream) =>
     atPort(() => this.#writer.streamRevision(stream));
 
+  last: EventLog['last'] = (stream) =>
+    atPort(async () => {
+      const head = await this.#writer.last(stream);
+      return head === null ? null : this.#reader.eventAt(head, stream);
+    });
+
+  cut: EventLog['cut'] = (cuts) => atPort(() => this.#writer.cut(cuts));
+
   format: EmbeddedEventLog['format'] = () => atPort(() => this.#writer.format());
 
   seal: EmbeddedEventLog['seal'] = () => atPort(() => this.#writer.seal());

@@ -129,6 +129,7 @@ const placeOf = (fold: LogFold, from: number): bigint =>
 
 async function* advance(request: FollowRequest, fold: LogFold): AsyncGenerator<LogSignal> {
   const { reader, from, signal } = request;
+  const { pasts } = reader;
   const chunk = new ItemChunk();
   while (!signal.aborted) {
     const judged = await fold.next();
@@ -137,6 +138,7 @@ async function* advance(request: FollowRequest, fold: LogFold): AsyncGenerator<L
       reader.remember(fold);
     }
     if (chunk.isFull || (judged === null && chunk.items.length > 0)) {
+      reader.checkPast(pasts, from);
       yield { _tag: 'items', ...chunk.take(fold, { from, limit: NO_LIMIT }) };
     }
     if (judged === null) return;

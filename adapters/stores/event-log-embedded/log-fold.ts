@@ -68,6 +68,8 @@ export class LogFold {
   #ahead: LookAhead | null = null;
   /** The append of which some frames were accepted although others are missing. */
   #broken: Frame | null = null;
+  /** What was let go when the heads were looked at last. */
+  #cuts: ReadonlyMap<string, Head> | null = null;
   /** Where the last segment ends, for which there is no next one yet; null: it does not. */
   sealedAt: number | null = null;
 
@@ -78,6 +80,16 @@ export class LogFold {
     this.#broken = start.trusted ?? null;
     this.#eventsFrom = start.eventsFrom;
     this.#scanner = this.#scan();
+    this.#passCuts();
+  }
+
+  /** Streams go on behind what was let go of them; what is left of one comes after that. */
+  #passCuts(): void {
+    const { cuts } = this.#source.segments;
+    if (cuts === this.#cuts) return;
+    this.#cuts = cuts;
+    for (const [stream, head] of cuts)
+      if (head.revision > this.state.of(stream).revision) this.state.heads.set(stream, head);
   }
 
   #scan(): LogScanner {
@@ -193,6 +205,7 @@ export class LogFold {
   async #judge(frames: readonly Frame[]): Promise<Judged | null> {
     const first = frames[0]!;
     const { end } = frames.at(-1)!;
+    this.#passCuts();
     if (this.#isInDoubt(first.position)) return null;
     if (this.#stream !== null && first.stream !== this.#stream) {
       this.state.position = end;

@@ -190,6 +190,11 @@ export class LogReader {
     return new LogFold(this.#source(), { state: start, eventsFrom: from });
   }
 
+  /** A fold of all there is, without events. */
+  foldAll(): LogFold {
+    return new LogFold(this.#source(), { state: new StreamHeads(), eventsFrom: NEVER });
+  }
+
   #source(): LookAheadSource {
     const { segments, witnesses } = this.#log;
     return { segments, witnessOf: (stream) => witnesses.of(stream) };
@@ -228,6 +233,14 @@ export class LogReader {
     return found === HASH_BYTES && isSameBytes(bytes, hash);
   }
 
+  /** The event that a record of a stream ends with; null: it was let go. */
+  async eventAt({ position, revision }: Head, stream: string): Promise<StoredEvent | null> {
+    const found = (await this.#framesAt(position, 0)).findLast(
+      (frame) => frame.stream === stream && frame.revision === revision,
+    );
+    return found === undefined ? null : storedEvent(found);
+  }
+
   /** Whether the file that is appended to is the one of its name still. */
   isNamed(): Promise<boolean> {
     return this.#log.segments.isNamed();
@@ -237,6 +250,7 @@ export class LogReader {
   async *read({ from, until, after }: ItemRange): AsyncGenerator<LogChunk> {
     await this.check(after);
     if (until === null) await this.lookForSegments();
+    const { pasts } = this.#log.segments;
     const limit = until ?? Math.max(from, await this.sizeBytes());
     // Without `until` an append that was half written at the start is given whole, or not at all.
     const given = { from, limit: until ?? NEVER };
@@ -249,7 +263,9 @@ export class LogReader {
         if (judged === null) break;
         chunk.add(judged, given);
         this.remember(fold);
-        if (chunk.isFull) yield chunk.take(fold, given);
+        if (!chunk.isFull) continue;
+        this.checkPast(pasts, from);
+        yield chunk.take(fold, given);
       }
       if (witnesses !== null) break;
       // A writer may have ended between: the fold goes on once more before a witness is believed.
@@ -259,7 +275,21 @@ export class LogReader {
     const lost = await this.lostEnds(fold.state, { witnesses, from, limit });
     if (until === null) this.#suspects = new Set(lost.map(({ stream }) => stream));
     for (const witness of lost) chunk.addDamage(lostEnd(witness, fold.state));
+    this.checkPast(pasts, from);
     yield chunk.take(fold, given);
+  }
+
+  /** How often the log was found to be what is left of the one that was read before. */
+  get pasts(): number {
+    return this.#log.segments.pasts;
+  }
+
+  /** LOG_REPLACED where a part of the log was let go, behind a place, while it was read from there. */
+  checkPast(pasts: number, from: number): void {
+    const { segments } = this.#log;
+    if (segments.pasts === pasts) return;
+    for (const { end } of segments.cuts.values())
+      if (end > from) throw logReplaced(this.path, BigInt(from));
   }
 
   /** All witnesses the first time, later those that said more than the log gave. */

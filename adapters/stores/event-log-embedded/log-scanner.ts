@@ -13,13 +13,17 @@ import {
 } from './frame-scanner.ts';
 import { isSameBytes } from './layout.ts';
 import type { Opened, Segment } from './segments.ts';
+import type { Head } from './stream-heads.ts';
 
 /** What a scanner needs of a log's segments. */
 export interface ScannedSegments extends PositionedBytes {
   readonly last: Segment | null;
   refresh(): Promise<void>;
+  /** By stream: its last record that was let go. */
+  readonly cuts: ReadonlyMap<string, Head>;
   at(position: number): Segment | null;
   after(segment: Segment): Segment | null;
+  endOf(segment: Segment): number;
   opened(segment: Segment): Promise<Opened>;
 }
 
@@ -123,7 +127,8 @@ export class LogScanner {
   async #enter(segment: Segment): Promise<void> {
     const { format } = await this.#segments.opened(segment);
     this.#segment = segment;
-    const from = Math.max(this.#from, segment.start + format.startBytes);
+    const startBytes = segment.stretch === null ? format.startBytes : 0;
+    const from = Math.max(this.#from, segment.start + startBytes);
     this.#scanner = new FrameScanner(this.#segments, {
       from,
       eventsFrom: this.#eventsFrom,
@@ -144,11 +149,10 @@ export class LogScanner {
     if (after === null) return 'nothing';
     if (this.#gathered.length > 0) return this.#drain();
     const { position } = scanner;
+    const end = this.#segments.endOf(segment);
     this.#from = after.start;
     await this.#enter(after);
-    return position < after.start
-      ? { _tag: 'unreadable', position, end: after.start, endsSegment: true }
-      : 'next';
+    return position < end ? { _tag: 'unreadable', position, end, endsSegment: true } : 'next';
   }
 
   #isDirty(scanner: FrameScanner): boolean {
@@ -166,7 +170,7 @@ export class LogScanner {
       this.#held = end;
       return false;
     }
-    if (after.start === end.end) {
+    if (end.end === this.#segments.endOf(segment)) {
       this.#from = after.start;
       await this.#enter(after);
     }

@@ -14,6 +14,7 @@ import { answeredBefore, checkAppend, conflict, revisionsOf } from '../append-re
 import { encodeAppend, isSameBytes, type EncodedAppend } from './layout.ts';
 import { logReadOnly } from '../../files/guarded-file.ts';
 import type { Judged, LogFold } from './log-fold.ts';
+import { cutSegments, planCut } from './cut-segments.ts';
 import type { LogReader } from './log-reader.ts';
 import { encodeRecord } from './record-layout.ts';
 import { mustRoll, rollSegment, segmentFormat, type CaughtUp } from './roll-segment.ts';
@@ -178,6 +179,23 @@ export class LogWriter {
     await this.#roll('asked for');
   }
 
+  /** Lets go of the beginnings of streams: ended segments are replaced by what is left of them. */
+  async cut(cuts: ReadonlyMap<string, number>): Promise<void> {
+    const { segments, reader, isReadOnly } = this.#parts;
+    if (isReadOnly) throw logReadOnly(reader.path);
+    await segments.refresh();
+    const plan = await planCut(reader, segments, cuts);
+    if (plan.isLastMeant) await this.seal();
+    await cutSegments(segments, plan.isLastMeant ? await planCut(reader, segments, cuts) : plan);
+  }
+
+  /** Where the last record of a stream stands, or its event at the end of it. */
+  async last(stream: string): Promise<Head | null> {
+    await this.#catchUp();
+    const head = this.#fold!.state.of(stream);
+    return head.revision < 0 ? null : head;
+  }
+
   async #append(request: AppendRequest): Promise<Appended> {
     const { reader, isReadOnly } = this.#parts;
     checkAppend(request);
@@ -198,12 +216,14 @@ export class LogWriter {
     if (end.revision !== expectedRevision) return this.#answerAgain(request, end);
     await this.#roll('needed');
     await witnesses.prepare(stream);
+    const { start } = this.#parts.segments.last!;
     const encoded = await this.#encode(request, { previous: end.hash, seen });
     const awaited: Awaited = { lastHash: encoded.lastHash, found: null };
     this.#awaited.set(stream, awaited);
     try {
       await this.#checkLog();
-      await this.#write(encoded.bytes, end);
+      // Somebody ended the segment meanwhile: its mark is not the next one's.
+      if (!(await this.#write(encoded.bytes, { after: end, start }))) return null;
       await this.#catchUp();
       if (!(await reader.isNamed())) throw logReplaced(reader.path, BigInt(end.end));
       if (awaited.found === null) await this.#vouch(request, encoded);
@@ -245,16 +265,21 @@ export class LogWriter {
       : encodeRecord(request, { ...place, marker });
   }
 
-  async #write(bytes: Uint8Array, after: StreamEnd): Promise<void> {
+  /** False: another segment than the one from `start` on is appended to. */
+  async #write(
+    bytes: Uint8Array,
+    { after, start }: { readonly after: StreamEnd; readonly start: number },
+  ): Promise<boolean> {
     const { segments } = this.#parts;
-    const { start } = segments.last!;
     // Else a crash could lose what this append builds on and keep the append.
     await this.#syncUpTo(after.end);
     if (this.#namedStart < start) await segments.syncNames();
     this.#namedStart = Math.max(this.#namedStart, start);
     const file = await segments.writable();
+    if (segments.last!.start !== start) return false;
     await file.append(bytes);
     await file.sync();
+    return true;
   }
 
   /** What lies before the last segment was durable before that was made. */

@@ -1,15 +1,22 @@
 // The files of a log, one after another: positions count through them, and each is named by that of
 // its first byte (docs/format.md, "Segments"). What a file holds beyond the start of the next counts
 // nothing. Files are opened when they are read, and few stay open.
+//
+// An ended file may be replaced by what is left of it (left-segment.ts), by another process too: then its
+// segments are the stretches that are left, with nothing between them. Whoever has it open goes on in
+// what was.
 
 import { join } from 'node:path';
 import { randomBytes } from 'node:crypto';
+import { LedgerError } from '../../../domain/values/ledger-error.ts';
 import { GuardedFile, logClosed, logReadOnly } from '../../files/guarded-file.ts';
-import type { FilePort } from '../../files/file-port.ts';
+import { assert } from '../../../domain/values/assert.ts';
+import type { FilePort, OpenFile } from '../../files/file-port.ts';
 import { writeWhole } from '../../files/whole-file.ts';
 import { FORMAT_1, format2, type FrameFormat } from './frame-format.ts';
 import type { PositionedBytes } from './frame-scanner.ts';
 import { LOG_FILE } from './layout.ts';
+import { readLeftTable, type LeftTable } from './left-segment.ts';
 import {
   MARKER_BYTES,
   SEGMENT_HEADER_BYTES,
@@ -18,24 +25,38 @@ import {
   segmentName,
   segmentStart,
 } from './segment-header.ts';
+import type { Head } from './stream-heads.ts';
 
 /** Segments that are not written to, and stay open for who reads on. */
 const OPEN_FILES_MAX = 32;
 
-/** One file of the log. */
+/** A file of the log, or one of the stretches that are left in it. */
 export interface Segment {
   /** Position of its first byte. */
   readonly start: number;
   readonly path: string;
+  /** Of a stretch: the position after it, and where in its file it lies; null: it is the whole file. */
+  readonly stretch: { readonly end: number; readonly offset: number } | null;
+  /** Position that its file is named by. */
+  readonly fileStart: number;
 }
 
-/** What a segment's first bytes say. */
+/** What a file's first bytes say. */
 export interface Opened {
   readonly format: FrameFormat;
   /** Empty in format 1. */
   readonly marker: Uint8Array;
   /** Copies of the header that are damaged. */
   readonly damaged: readonly number[];
+  /** What is left of the segment; null: it is as it was appended. */
+  readonly left: LeftTable | null;
+}
+
+/** A file of the log. */
+interface LogFile {
+  readonly start: number;
+  readonly path: string;
+  opened: Opened | null;
 }
 
 /** Makes the first segment of an empty log in `folder`, unless there is one. */
@@ -57,27 +78,58 @@ function createSegment(request: {
   });
 }
 
+async function openedOf(
+  file: Pick<OpenFile, 'read' | 'sizeBytes'>,
+  start: number,
+): Promise<Opened | null> {
+  const bytes = new Uint8Array(SEGMENT_HEADER_BYTES);
+  const got = await file.read(bytes, 0);
+  // One without a byte may be about to get its first.
+  if (got === 0) return null;
+  const header = readSegmentHeader(bytes.subarray(0, got), start);
+  const none = { format: FORMAT_1, marker: new Uint8Array(0) };
+  if (header === null) return { ...none, damaged: [], left: null };
+  const { marker, leftAt, damaged } = header;
+  const left = leftAt === null ? null : await readLeftTable(file, leftAt);
+  const of = marker === null ? none : { format: format2(marker), marker };
+  return { ...of, damaged, left };
+}
+
+/** The segments of a file: itself, or what is left of it. */
+function segmentsOf({ start, path, opened }: LogFile): Segment[] {
+  const left = opened?.left ?? null;
+  if (left === null) return [{ start, path, stretch: null, fileStart: start }];
+  let offset = left.startBytes;
+  return left.stretches.map(({ position, end }) => {
+    const segment = { start: position, path, stretch: { end, offset }, fileStart: start };
+    offset += end - position;
+    return segment;
+  });
+}
+
 /** The segments of one open log. */
 export class Segments implements PositionedBytes {
   readonly folder: string;
-  readonly #files: FilePort;
+  readonly #port: FilePort;
   readonly #isReadOnly: boolean;
   /** By their starts, ascending. */
+  #files: LogFile[] = [];
   #segments: Segment[] = [];
-  readonly #opened = new Map<number, Opened>();
-  /** By their starts, the one that was used last at the end. */
+  #cuts: ReadonlyMap<string, Head> = new Map();
+  #pasts = 0;
+  /** By the starts of files, the one that was used last at the end. */
   readonly #open = new Map<number, GuardedFile>();
   #isClosed = false;
 
   constructor(folder: string, { files, readOnly }: { files: FilePort; readOnly: boolean }) {
     this.folder = folder;
-    this.#files = files;
+    this.#port = files;
     this.#isReadOnly = readOnly;
   }
 
   /** Where the log's first file is, or would be. */
   get path(): string {
-    return this.#segments[0]?.path ?? join(this.folder, LOG_FILE);
+    return this.#files[0]?.path ?? join(this.folder, LOG_FILE);
   }
 
   get all(): readonly Segment[] {
@@ -88,19 +140,51 @@ export class Segments implements PositionedBytes {
     return this.#segments.at(-1) ?? null;
   }
 
-  /** Looks which segments there are; they only ever get more. */
-  async refresh(): Promise<void> {
-    if (this.#isClosed) throw logClosed(this.path);
-    const starts = (await this.#files.list(this.folder))
-      .map(segmentStart)
-      .filter((start) => start !== null);
-    if (starts.length <= this.#segments.length) return;
-    this.#segments = starts
-      .toSorted((a, b) => a - b)
-      .map((start) => ({ start, path: join(this.folder, segmentName(start)) }));
+  /** Starts of the files, ascending. */
+  get fileStarts(): readonly number[] {
+    return this.#files.map(({ start }) => start);
   }
 
-  /** The segment that holds a position; null: there is none yet. */
+  /** Counts how often a file was found to be what is left of the one that was read before. */
+  get pasts(): number {
+    return this.#pasts;
+  }
+
+  /** By stream: its last record that was let go. */
+  get cuts(): ReadonlyMap<string, Head> {
+    return this.#cuts;
+  }
+
+  /** Looks which segments there are; their files only ever get more. */
+  async refresh(): Promise<void> {
+    if (this.#isClosed) throw logClosed(this.path);
+    const starts = (await this.#port.list(this.folder))
+      .map(segmentStart)
+      .filter((start) => start !== null);
+    if (starts.length <= this.#files.length) return;
+    const known = new Map(this.#files.map((file) => [file.start, file]));
+    this.#files = starts
+      .toSorted((a, b) => a - b)
+      .map(
+        (start) =>
+          known.get(start) ?? { start, path: join(this.folder, segmentName(start)), opened: null },
+      );
+    this.#arrange();
+    // What was replaced says so; the last file never is.
+    for (const file of this.#files.slice(0, -1)) if (file.opened === null) await this.#file(file);
+  }
+
+  /** Lays the segments out as the files are known. */
+  #arrange(): void {
+    this.#segments = this.#files.flatMap(segmentsOf);
+    const cuts = new Map<string, Head>();
+    for (const { opened } of this.#files)
+      for (const [stream, head] of opened?.left?.cuts ?? [])
+        if (head.revision > (cuts.get(stream)?.revision ?? -1)) cuts.set(stream, head);
+    this.#cuts = cuts;
+  }
+
+  /** The segment that holds a position, or is before it; null: there is none yet. */
   at(position: number): Segment | null {
     return this.#segments.findLast(({ start }) => start <= position) ?? this.#segments[0] ?? null;
   }
@@ -112,56 +196,115 @@ export class Segments implements PositionedBytes {
 
   /** Where a segment's bytes end to count; Infinity for the last. */
   endOf(segment: Segment): number {
-    return this.after(segment)?.start ?? Number.POSITIVE_INFINITY;
+    if (segment.stretch !== null) return segment.stretch.end;
+    const next = this.#files.find(({ start }) => start > segment.fileStart);
+    return next?.start ?? Number.POSITIVE_INFINITY;
   }
 
   pathAt(position: number): string {
     return this.at(position)?.path ?? this.path;
   }
 
-  async opened(segment: Segment): Promise<Opened> {
-    const known = this.#opened.get(segment.start);
-    if (known !== undefined) return known;
-    const bytes = new Uint8Array(SEGMENT_HEADER_BYTES);
-    const file = await this.#file(segment);
-    const got = await file.read(bytes, 0);
-    const header = readSegmentHeader(bytes.subarray(0, got), segment.start);
-    const none = { format: FORMAT_1, marker: new Uint8Array(0), damaged: [] };
-    const opened = header === null ? none : { ...header, format: format2(header.marker) };
-    // One without a byte may be about to get its first.
-    if (got > 0) this.#opened.set(segment.start, opened);
-    return opened;
+  async opened({ fileStart }: Segment): Promise<Opened> {
+    const file = this.#fileAt(fileStart);
+    if (file.opened === null) {
+      const opened = await this.#file(file);
+      file.opened ??= await openedOf(opened, fileStart);
+    }
+    const nothing = { format: FORMAT_1, marker: new Uint8Array(0), damaged: [], left: null };
+    return file.opened ?? nothing;
   }
 
-  async #file(segment: Segment): Promise<GuardedFile> {
-    if (this.#isClosed) throw logClosed(segment.path);
-    const { start } = segment;
-    const known = this.#open.get(start);
-    if (known !== undefined) {
+  #fileAt(start: number): LogFile {
+    const file = this.#files.find((candidate) => candidate.start === start);
+    assert(file !== undefined, 'a segment has a file');
+    return file;
+  }
+
+  async #file(known: LogFile): Promise<GuardedFile> {
+    if (this.#isClosed) throw logClosed(known.path);
+    const { start } = known;
+    const before = this.#open.get(start);
+    if (before !== undefined) {
       this.#open.delete(start);
-      this.#open.set(start, known);
-      return known;
+      this.#open.set(start, before);
+      return before;
     }
-    const isWritten = !this.#isReadOnly && start === this.last?.start;
-    const file = await this.#files.open(segment.path, isWritten ? 'append' : 'read');
+    const isLast = start === this.#files.at(-1)?.start;
+    const isWritten = !this.#isReadOnly && isLast;
+    const file = await this.#port.open(known.path, isWritten ? 'append' : 'read');
+    const opened = isLast && known.opened !== null ? known.opened : await openedOf(file, start);
+    if (isLast && opened?.left != null) {
+      // It was ended and replaced since the names were looked at: it is not the last one.
+      await file.close();
+      await this.refresh();
+      return this.#file(known);
+    }
     const other = this.#open.get(start);
     if (other !== undefined || this.#isClosed) {
       await file.close();
-      if (other === undefined) throw logClosed(segment.path);
+      if (other === undefined) throw logClosed(known.path);
       return other;
     }
+    this.#take(known, opened);
     const guarded = new GuardedFile(file);
     this.#open.set(start, guarded);
     await this.#closeIdle();
     return guarded;
   }
 
+  /** A file may have been replaced since it was looked at. */
+  #take(file: LogFile, opened: Opened | null): void {
+    const before = file.opened;
+    file.opened = opened;
+    if (before?.left?.digest === opened?.left?.digest) return;
+    if (before !== null) this.#pasts += 1;
+    this.#arrange();
+  }
+
   async #closeIdle(): Promise<void> {
     if (this.#open.size <= OPEN_FILES_MAX) return;
-    const oldest = [...this.#open].find(([start]) => start !== this.last?.start);
+    const last = this.#files.at(-1)?.start;
+    const oldest = [...this.#open].find(([start]) => start !== last);
     if (oldest === undefined) return;
     this.#open.delete(oldest[0]);
     await oldest[1].close();
+  }
+
+  /** The port that the files are reached by. */
+  get files(): FilePort {
+    return this.#port;
+  }
+
+  /** What is left of a file; null: all of it, as far as is known. */
+  leftOf(fileStart: number): LeftTable | null {
+    return this.#fileAt(fileStart).opened?.left ?? null;
+  }
+
+  /** The marker of a file's records; null: they are of format 1. */
+  async markerOf(fileStart: number): Promise<Uint8Array | null> {
+    const file = this.#fileAt(fileStart);
+    if (file.opened === null) await this.#file(file);
+    const { format, marker } = file.opened ?? { format: FORMAT_1, marker: new Uint8Array(0) };
+    return format.format === 1 ? null : marker;
+  }
+
+  /** What is said where a file has fewer bytes than were read of it before. */
+  endsEarly(position: number): LedgerError {
+    const path = this.pathAt(position);
+    return new LedgerError(
+      'IO_FAILED',
+      `${path} has no bytes at position ${position}, where there were some; see to the device`,
+      { file: path, position },
+    );
+  }
+
+  /** Looks at a file anew that this log itself has replaced. */
+  async replaced(fileStart: number): Promise<void> {
+    const open = this.#open.get(fileStart);
+    this.#open.delete(fileStart);
+    await open?.close();
+    await this.#file(this.#fileAt(fileStart));
   }
 
   /** Reads in the segment that holds `position`, not beyond it. */
@@ -169,8 +312,10 @@ export class Segments implements PositionedBytes {
     const segment = this.at(position);
     if (segment === null || position < segment.start) return 0;
     const room = Math.min(target.length, this.endOf(segment) - position);
-    const file = await this.#file(segment);
-    return file.read(target.subarray(0, room), position - segment.start);
+    if (room <= 0) return 0;
+    const file = await this.#file(this.#fileAt(segment.fileStart));
+    const offset = segment.stretch?.offset ?? 0;
+    return file.read(target.subarray(0, room), position - segment.start + offset);
   }
 
   /** Position of the log's end. */
@@ -178,31 +323,41 @@ export class Segments implements PositionedBytes {
     if (this.last === null) await this.refresh();
     const { last } = this;
     if (last === null) return 0;
-    return last.start + (await (await this.#file(last)).sizeBytes());
+    return last.start + (await (await this.#file(this.#fileAt(last.fileStart))).sizeBytes());
   }
 
   /** The last segment, to append to. */
   async writable(): Promise<GuardedFile> {
     const { last } = this;
     if (last === null || this.#isReadOnly) throw logReadOnly(this.path);
-    return this.#file(last);
+    return this.#file(this.#fileAt(last.fileStart));
   }
 
-  /** Whether the file that is appended to is still the one of its name, as far as it is open. */
+  /**
+   * Whether the file that is appended to is still the one of its name, as far as it is open. One that was
+   * ended and replaced meanwhile is not the one that is appended to.
+   */
   async isNamed(): Promise<boolean> {
+    if (await this.#isLastNamed()) return true;
+    await this.refresh();
+    return this.#isLastNamed();
+  }
+
+  async #isLastNamed(): Promise<boolean> {
     const { last } = this;
-    return last === null || (await (await this.#file(last)).isNamed());
+    if (last === null) return true;
+    return (await this.#file(this.#fileAt(last.fileStart))).isNamed();
   }
 
   /** Makes the segment that begins at `start`, unless somebody has, and durable either way. */
   async create(start: number): Promise<void> {
-    await createSegment({ folder: this.folder, files: this.#files, start });
+    await createSegment({ folder: this.folder, files: this.#port, start });
     await this.refresh();
   }
 
   /** Makes sure that the names of the segments are durable. */
   syncNames(): Promise<void> {
-    return this.#files.syncFolder(this.folder);
+    return this.#port.syncFolder(this.folder);
   }
 
   async close(): Promise<void> {

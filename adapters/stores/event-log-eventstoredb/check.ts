@@ -55,7 +55,11 @@ async function ofStream(
     stream,
   });
   try {
-    const ends = [0, revision].map((at) => ({ stream, fromRevision: at, count: 1 }));
+    const ends = [await streams.firstKept(stream), revision].map((at) => ({
+      stream,
+      fromRevision: at,
+      count: 1,
+    }));
     for (const range of ends) {
       let count = 0;
       for await (const events of streams.read(range)) count += events.length;

@@ -161,6 +161,13 @@ class ServerLog implements EventStoreLog {
   streamRevision: EventLog['streamRevision'] = (stream) =>
     atPort(() => this.#streams.revision(stream));
 
+  last: EventLog['last'] = (stream) => atPort(() => this.#streams.last(stream));
+
+  cut: EventLog['cut'] = (firstKept) =>
+    atPort(async () => {
+      for (const [stream, revision] of firstKept) await this.#streams.cut(stream, revision);
+    });
+
   check(): AsyncIterable<Finding> {
     return checkLog({
       place: this.#connection.place,

@@ -139,6 +139,14 @@ class Following {
   }
 
   /** Takes an event in; what it makes is in the batch. */
+  async #takeIn(placed: PlacedEvent | null): Promise<void> {
+    const { streams } = this.#request;
+    const event = placed === null ? undefined : streams.found(placed)?.event;
+    if (event !== undefined && this.#check.asks(event))
+      this.#check.tell(event.stream, await streams.firstKept(event.stream));
+    this.#take(placed);
+  }
+
   #take(placed: PlacedEvent | null): void {
     if (placed === null) return;
     const found = this.#request.streams.found(placed);
@@ -188,7 +196,7 @@ class Following {
       }
       connection.answered();
       if (isAgain) yield { _tag: 'reconnected', next: this.next };
-      this.#take(start.first);
+      await this.#takeIn(start.first);
       yield* this.#fed(feed, tries);
     } finally {
       await feed.release();
@@ -202,7 +210,7 @@ class Following {
       const resolved = isEnd ? null : await this.#next(feed);
       if (resolved !== null) {
         tries.progressed();
-        this.#take(placedOf(resolved));
+        await this.#takeIn(placedOf(resolved));
       }
       if (this.#batch.isFull || (resolved === null && !this.#batch.isEmpty)) yield this.#items();
       else if (isEnd) {

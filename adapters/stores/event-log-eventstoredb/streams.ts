@@ -52,6 +52,9 @@ export const placedOf = (resolved: AllStreamResolvedEvent): PlacedEvent | null =
 
 /** What the server keeps about a stream, as far as it is looked at: events before `$tb` are gone. */
 const StreamSettings = t.type({ $tb: t.number });
+/** Where this ledger let go of a stream's beginning, as it notes beside the server's own `$tb`. */
+const CUT_FIELD = 'pageledgerFirst';
+const CutSettings = t.type({ [CUT_FIELD]: t.number });
 
 const nothing = new AbortController().signal;
 
@@ -143,6 +146,33 @@ export class LedgerStreams {
         name,
         `deleted or cut off: nothing is there from revision ${revision} on`,
       );
+  }
+
+  /** The first revision that stays of a stream of which the ledger let a beginning go; 0: of all. */
+  async firstKept(stream: string): Promise<number> {
+    const settings = await this.#last(`$$${this.nameOf(stream)}`);
+    const parsed = CutSettings.decode(settings?.data);
+    return either.isRight(parsed) ? parsed.right[CUT_FIELD]! : 0;
+  }
+
+  /** Tells the server that events before a revision may go: it tidies them up when it scavenges. */
+  async cut(stream: string, firstKept: number): Promise<void> {
+    const name = this.nameOf(stream);
+    if ((await this.firstKept(stream)) >= firstKept) return;
+    await this.#connection.call(`cutting stream ${name}`, async (client) => {
+      const { metadata } = await client.getStreamMetadata(name, AT_LEADER);
+      const settings = { ...metadata, truncateBefore: firstKept, [CUT_FIELD]: firstKept };
+      await client.setStreamMetadata(name, settings, AT_LEADER);
+    });
+  }
+
+  /** A stream's last event; null: it has none. */
+  async last(stream: string): Promise<StoredEvent | null> {
+    const revision = await this.revision(stream);
+    if (revision === NO_STREAM) return null;
+    const range = { stream, fromRevision: revision, count: 1 };
+    for await (const [event] of this.read(range)) return event ?? null;
+    return null;
   }
 
   async revision(stream: string): Promise<number> {

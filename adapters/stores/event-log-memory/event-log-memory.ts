@@ -30,6 +30,8 @@ const CHUNK_ITEMS = 256;
 export class MemoryLogStore {
   readonly events: StoredEvent[] = [];
   readonly streams = new Map<string, StoredEvent[]>();
+  /** Positions of events that were let go. */
+  readonly #gone = new Set<bigint>();
   readonly #listeners = new Set<() => void>();
 
   add(stream: string, event: NewEvent): StoredEvent {
@@ -47,6 +49,18 @@ export class MemoryLogStore {
     this.streams.set(stream, inStream);
     this.events.push(stored);
     return stored;
+  }
+
+  /** Lets go of the beginning of a stream: what is left keeps its place. */
+  cut(stream: string, firstKept: number): void {
+    for (const event of this.streams.get(stream)?.slice(0, firstKept) ?? []) {
+      this.#gone.add(event.position);
+      Object.assign(event, { data: new Uint8Array(0) });
+    }
+  }
+
+  isThere({ position }: StoredEvent): boolean {
+    return !this.#gone.has(position);
   }
 
   get listenerCount(): number {
@@ -87,6 +101,13 @@ const nextChange = (store: MemoryLogStore, signal: AbortSignal): Promise<void> =
     if (signal.aborted) done();
   });
 
+const letGo = (stream: string, revision: number): LedgerError =>
+  new LedgerError(
+    'LOG_DAMAGED',
+    `events of ${stream} from revision ${revision} on were let go; read what is left of it`,
+    { stream, first: revision },
+  );
+
 class MemoryLog implements CheckedLog {
   readonly #store: MemoryLogStore;
   readonly #closing = new AbortController();
@@ -109,7 +130,7 @@ class MemoryLog implements CheckedLog {
   #check(mark: EventMark | null | undefined): void {
     if (mark === null || mark === undefined) return;
     const found = this.#store.events[Number(mark.position)];
-    if (found === undefined || !isMarked(mark, found))
+    if (found === undefined || !this.#store.isThere(found) || !isMarked(mark, found))
       throw logReplaced('the log in memory', mark.position);
   }
 
@@ -124,6 +145,7 @@ class MemoryLog implements CheckedLog {
       const chunkEnd = Math.max(at, Math.min(end, at + CHUNK_ITEMS));
       const items = events
         .slice(at, chunkEnd)
+        .filter((event) => this.#store.isThere(event))
         .map((event): LogItem => ({ _tag: 'event', event: copyOf(event) }));
       at = chunkEnd;
       yield { items, next: BigInt(at) };
@@ -140,7 +162,9 @@ class MemoryLog implements CheckedLog {
     for (let at = fromRevision; at < end; at += CHUNK_ITEMS) {
       await Promise.resolve();
       this.#checkOpen();
-      yield events.slice(at, Math.min(end, at + CHUNK_ITEMS)).map(copyOf);
+      const some = events.slice(at, Math.min(end, at + CHUNK_ITEMS));
+      if (!some.every((event) => this.#store.isThere(event))) throw letGo(stream, at);
+      yield some.map(copyOf);
     }
   }
 
@@ -174,6 +198,19 @@ class MemoryLog implements CheckedLog {
     atPort(async () => {
       this.#checkOpen();
       return (this.#store.streams.get(stream)?.length ?? 0) - 1;
+    });
+
+  last: EventLog['last'] = (stream) =>
+    atPort(async () => {
+      this.#checkOpen();
+      const last = this.#store.streams.get(stream)?.at(-1);
+      return last === undefined || !this.#store.isThere(last) ? null : copyOf(last);
+    });
+
+  cut: EventLog['cut'] = (firstKept) =>
+    atPort(async () => {
+      this.#checkOpen();
+      for (const [stream, revision] of firstKept) this.#store.cut(stream, revision);
     });
 
   /** What is in memory is as it was written. */

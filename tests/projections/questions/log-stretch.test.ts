@@ -52,6 +52,8 @@ function counted(log: EventLog): { readonly log: EventLog; readonly read: () => 
     append: (request) => log.append(request),
     head: () => log.head(),
     streamRevision: (stream) => log.streamRevision(stream),
+    last: (stream) => log.last(stream),
+    cut: (firstKept) => log.cut(firstKept),
     subscribe: (request) => log.subscribe(request),
     close: () => log.close(),
     async *read(range) {

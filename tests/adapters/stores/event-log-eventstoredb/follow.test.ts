@@ -54,6 +54,7 @@ function tidiedUp(records: readonly ModelRecord[]): LedgerStreams {
     place: { commit: record.commit, prepare: record.commit },
   });
   const streams = {
+    firstKept: () => Promise.resolve(0),
     readOne: (_: unknown, { commit }: ServerPlace) => {
       const [first] = from(commit);
       return Promise.resolve(first === undefined ? null : placed(first));

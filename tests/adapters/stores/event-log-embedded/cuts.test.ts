@@ -1,0 +1,120 @@
+// The embedded log gives room back: what is left of ended segments takes their place, whole or not at
+// all, wherever a crash strikes, while others append and read.
+
+import { describe, expect, test } from '@jest/globals';
+import { openEventLog } from '../../../../adapters/stores/event-log-embedded/event-log-embedded.ts';
+import type { EventLog, StoredEvent } from '../../../../domain/ports/event-log.ts';
+import { LOG_FORMATS, withLogFolder } from '../../../support/embedded-logs.ts';
+import { eventsOf, lineOf, makeEvents, streamOf } from '../../../support/log-events.ts';
+import { gather, valueOf } from '../../../support/outcomes.ts';
+import { LossyFiles } from '../../../simulation/lossy-files.ts';
+
+const FOLDER = '/log';
+const STREAMS = ['a', 'b', 'c'];
+const CUTS = new Map([
+  ['a', 25],
+  ['b', 9],
+]);
+
+/** Appends to three streams in turn, in several segments; gives all events. */
+async function fill(log: EventLog & { seal?: () => unknown }, rounds: number) {
+  for (let i = 0; i < rounds; i += 1)
+    for (const stream of STREAMS) {
+      const expectedRevision = await valueOf(log.streamRevision(stream));
+      await valueOf(log.append({ stream, expectedRevision, events: makeEvents(1 + (i % 3)) }));
+    }
+  return eventsOf(log);
+}
+
+const keptOf = (events: readonly StoredEvent[]): StoredEvent[] =>
+  events.filter(({ stream, revision }) => revision >= (CUTS.get(stream) ?? 0));
+
+/** Every event that stays is there, and whatever is there was. */
+async function check(log: EventLog, before: readonly StoredEvent[]): Promise<void> {
+  const lines = new Set((await eventsOf(log)).map(lineOf));
+  for (const event of keptOf(before)) expect(lines).toContain(lineOf(event));
+  for (const event of keptOf(before).filter((_, i) => i % 5 === 0)) {
+    const { stream, revision: from, position } = event;
+    expect((await streamOf(log, stream, { from, count: 1, position })).map(lineOf)).toEqual([
+      lineOf(event),
+    ]);
+  }
+}
+
+describe.each(LOG_FORMATS)('a log of format %d whose beginnings are let go', (format) => {
+  test('takes less room, and nothing of it is called damage', () =>
+    withLogFolder(async (folder) => {
+      const log = await folder.open({ segmentBytesMax: 3000 });
+      const before = await fill(log, 30);
+      const reader = await folder.open({ readOnly: true });
+      await check(reader, before);
+      await valueOf(log.cut(CUTS));
+      for (const each of [log, reader, await folder.open({ readOnly: true })]) {
+        expect(await gather(each.check())).toEqual([]);
+        await check(each, before);
+      }
+      const fresh = await folder.open();
+      const left = await eventsOf(fresh);
+      // Whole appends go, of at most three events.
+      expect(left.length).toBeLessThan(keptOf(before).length + 6);
+      const later = await fill(fresh, 3);
+      await check(log, later);
+      expect(await gather(fresh.check())).toEqual([]);
+    }, format));
+
+  test('is read by who began before, or told to begin anew', () =>
+    withLogFolder(async (folder) => {
+      const log = await folder.open({ segmentBytesMax: 3000 });
+      const before = await fill(log, 30);
+      const reader = await folder.open({ readOnly: true });
+      const found: string[] = [];
+      let failure: unknown = null;
+      try {
+        for await (const { items } of reader.read({ from: 0n })) {
+          if (found.length === 0) await valueOf(log.cut(CUTS));
+          for (const item of items)
+            found.push(item._tag === 'event' ? lineOf(item.event) : 'damage');
+        }
+      } catch (thrown) {
+        failure = thrown;
+      }
+      if (failure === null) expect(found).toEqual(before.map(lineOf));
+      else expect(failure).toMatchObject({ code: 'LOG_REPLACED' });
+    }, format));
+});
+
+test('killed at any instant, a log has all that was to stay, and goes on', async () => {
+  const files = new LossyFiles([FOLDER]);
+  const open = (disk: LossyFiles) =>
+    valueOf(openEventLog({ folder: FOLDER, files: disk, segmentBytesMax: 2000 }));
+  const log = await open(files);
+  const before = await fill(log, 12);
+  const other = await open(files);
+  const first = files.operations.length;
+  const acknowledged: { readonly at: number; readonly revision: number }[] = [];
+  const appending = async (): Promise<void> => {
+    for (let i = 0; i < 6; i += 1) {
+      const expectedRevision = await valueOf(other.streamRevision('c'));
+      const events = makeEvents(1);
+      const { revision } = await valueOf(other.append({ stream: 'c', expectedRevision, events }));
+      acknowledged.push({ at: files.operations.length, revision });
+    }
+  };
+  const cutting = valueOf(log.cut(new Map([...CUTS].map(([stream]) => [stream, 8]))));
+  await Promise.all([cutting, appending()]);
+  const stays = before.filter(({ stream, revision }) => stream === 'c' || revision >= 8);
+  for (let at = first; at <= files.operations.length; at += 1)
+    for (const kept of ['all', 'none', { seed: at }] as const) {
+      const disk = files.afterCrash(at, kept);
+      const after = await open(disk);
+      const lines = new Set((await eventsOf(after)).map(lineOf));
+      for (const event of stays) expect(lines).toContain(lineOf(event));
+      const told = acknowledged.filter((of) => of.at <= at).at(-1);
+      const revision = await valueOf(after.streamRevision('c'));
+      if (told !== undefined) expect(revision).toBeGreaterThanOrEqual(told.revision);
+      const request = { stream: 'c', expectedRevision: revision, events: makeEvents(1) };
+      expect((await valueOf(after.append(request))).revision).toBe(revision + 1);
+      await valueOf(after.cut(new Map([['a', 8]])));
+      expect(await gather(after.check())).toEqual([]);
+    }
+});
