@@ -68,9 +68,9 @@ export function areDense(
     readonly patterns: number;
   }>,
   numbered: Numbered,
+  from: Numbered = { contents: 0, patterns: 0 },
 ): boolean {
-  let contents = 0;
-  let patterns = 0;
+  let { contents, patterns } = from;
   for (const pack of packs) {
     if (pack.firstContent !== contents || pack.firstPattern !== patterns) return false;
     contents += pack.pages;

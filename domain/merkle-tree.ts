@@ -4,11 +4,29 @@
 
 import { assert } from './values/assert.ts';
 
-type Sha256 = (bytes: Uint8Array) => Uint8Array;
+/** SHA-256. */
+export type Sha256 = (bytes: Uint8Array) => Uint8Array;
 
 export const TREE_HASH_BYTES = 32;
 const LEAF = 0;
 const NODE = 1;
+
+/** The hash of two subtrees of one size. */
+export function nodeHash(sha256: Sha256, left: Uint8Array, right: Uint8Array): Uint8Array {
+  const bytes = new Uint8Array(1 + 2 * TREE_HASH_BYTES);
+  bytes[0] = NODE;
+  bytes.set(left, 1);
+  bytes.set(right, 1 + TREE_HASH_BYTES);
+  return sha256(bytes);
+}
+
+/** The hash of a leaf. */
+export function leafHash(sha256: Sha256, leaf: Uint8Array): Uint8Array {
+  const bytes = new Uint8Array(1 + leaf.length);
+  bytes[0] = LEAF;
+  bytes.set(leaf, 1);
+  return sha256(bytes);
+}
 
 /** How many subtrees a tree of this size is the sum of: the ones in its binary form. */
 export function subtreesOf(size: number): number {
@@ -45,30 +63,28 @@ export class MerkleTree {
     return this.#subtrees;
   }
 
-  #node(left: Uint8Array, right: Uint8Array): Uint8Array {
-    const bytes = new Uint8Array(1 + 2 * TREE_HASH_BYTES);
-    bytes[0] = NODE;
-    bytes.set(left, 1);
-    bytes.set(right, 1 + TREE_HASH_BYTES);
-    return this.#sha256(bytes);
+  add(leaf: Uint8Array): void {
+    this.addSubtree(0, leafHash(this.#sha256, leaf));
   }
 
-  add(leaf: Uint8Array): void {
-    const bytes = new Uint8Array(1 + leaf.length);
-    bytes[0] = LEAF;
-    bytes.set(leaf, 1);
-    let hash = this.#sha256(bytes);
+  /** Adds 2^level leaves by the hash of the subtree that they are. */
+  addSubtree(level: number, subtree: Uint8Array): void {
+    const leaves = 2 ** level;
+    assert(this.#size % leaves === 0, 'a subtree begins at a multiple of its size');
+    let hash = subtree;
     // As many ones as the size ends with, so many subtrees become one.
-    for (let rest = this.#size; rest % 2 === 1; rest = Math.floor(rest / 2))
-      hash = this.#node(this.#subtrees.pop()!, hash);
+    for (let rest = this.#size / leaves; rest % 2 === 1; rest = Math.floor(rest / 2))
+      hash = nodeHash(this.#sha256, this.#subtrees.pop()!, hash);
     this.#subtrees.push(hash);
-    this.#size += 1;
+    this.#size += leaves;
   }
 
   /** The hash that stands for the whole tree. */
   root(): Uint8Array {
     const last = this.#subtrees.at(-1);
     if (last === undefined) return this.#sha256(new Uint8Array(0));
-    return this.#subtrees.slice(0, -1).reduceRight((right, left) => this.#node(left, right), last);
+    return this.#subtrees
+      .slice(0, -1)
+      .reduceRight((right, left) => nodeHash(this.#sha256, left, right), last);
   }
 }

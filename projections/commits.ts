@@ -11,6 +11,7 @@ import {
   decodeControl,
   isBatchType,
   isControlType,
+  isEventType,
   isStoreType,
   newerEvent,
   schemaOf,
@@ -34,6 +35,7 @@ import {
 } from '../domain/ports/event-log.ts';
 import { decodePackRewritten, type PackRewritten } from '../domain/events/pack-rewritten.ts';
 import { LEDGER_STREAM, STORE_STREAM } from '../domain/events/streams.ts';
+import type { MemoryMap } from '../domain/values/memory-map.ts';
 
 /** Bytes of unfinished captures kept in memory. */
 const PENDING_BYTES_MAX = 64 * 1024 * 1024;
@@ -98,8 +100,32 @@ export interface DamageChange {
   readonly damage: LogDamage;
 }
 
+/** A VM as it was where history begins. */
+export interface BaselineVm {
+  readonly vm: string;
+  /** Its newest capture there; 0: it had none. */
+  readonly capture: number;
+  readonly timeMs: number | null;
+  readonly memoryMap: MemoryMap;
+  readonly isRetired: boolean;
+  /** What its pages held; empty of a VM that was retired. The receiver's own. */
+  readonly holdings: Uint32Array;
+}
+
+/** What stands for everything before the first change, where events have left the log. */
+export interface BaselineChange {
+  readonly _tag: 'baseline';
+  /** Everything up to this place is before history. */
+  readonly position: Position;
+  readonly id: string;
+  readonly timeMs: number;
+  readonly vms: readonly BaselineVm[];
+  /** Contents that are stored as patches. */
+  readonly patches: Uint32Array;
+}
+
 /** What projections fold, in log order. */
-export type Change = CaptureChange | ControlChange | RewriteChange | DamageChange;
+export type Change = BaselineChange | CaptureChange | ControlChange | RewriteChange | DamageChange;
 
 interface Pending {
   /** Revision and position of the oldest batch kept for the stream. */
@@ -282,7 +308,8 @@ export class CommitAssembler {
     if (isStoreType(event.type)) return rewriteOf(event);
     // Events of a newer catalogue are for newer readers; they change nothing that we know.
     if (!isControlType(event.type)) {
-      if (OWN_TYPE.test(event.type)) this.#onPassedOver(event);
+      const isLater = !isEventType(event.type) && OWN_TYPE.test(event.type);
+      if (isLater) this.#onPassedOver(event);
       return null;
     }
     const decoded = decodeControl(event);

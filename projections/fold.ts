@@ -57,14 +57,23 @@ function foldContents(contents: Contents, change: Change, folding: Folding): voi
   }
 }
 
-const isDense = ({ packs, count, patternCount }: Contents): boolean =>
-  areDense(packs, { contents: count, patterns: patternCount });
+/** Of packs before the start some may be gone, with their numbers. */
+function isDense({ packs, count, patternCount, numbers }: Contents): boolean {
+  const later = packs.slice(numbers.start.listed);
+  const [first] = later;
+  const from =
+    numbers.start.written === 0
+      ? { contents: 0, patterns: 0 }
+      : { contents: first?.firstContent ?? count, patterns: first?.firstPattern ?? patternCount };
+  return areDense(later, { contents: count, patterns: patternCount }, from);
+}
 
 /** What packs hold, and where it lies. */
 const contentsModel: Model<Contents, 'contents'> = {
   name: 'contents',
-  version: 2,
+  version: 3,
   initial: () => new Contents(),
+  begin: ({ contents }) => Contents.load(new StateReader(contents)),
   apply: foldContents,
   save(contents) {
     assert(isDense(contents), 'contents are numbered without gaps');
@@ -84,6 +93,7 @@ const lossesModel: Model<Losses, 'losses'> = {
   name: 'losses',
   version: 1,
   initial: () => new Losses(),
+  begin: ({ losses }) => new Losses(lossesOf(losses)),
   apply(losses, change, folding) {
     if (change._tag !== 'control') return;
     const { event } = change;
@@ -99,6 +109,8 @@ const togglesModel: Model<Toggles, 'toggles'> = {
   name: 'toggles',
   version: 1,
   initial: () => new Map(),
+  // Of what was before, nobody is told outcomes.
+  begin: () => new Map(),
   apply(toggles, change, { outcome }) {
     if (change._tag === 'capture' && outcome.toggles.length > 0)
       toggles.set(change.position, outcome.toggles);
@@ -110,8 +122,13 @@ const togglesModel: Model<Toggles, 'toggles'> = {
 /** VMs, captures, checkpoints. */
 const catalogueModel: Model<Catalogue, 'catalogue'> = {
   name: 'catalogue',
-  version: 8,
+  version: 9,
   initial: () => new Catalogue(),
+  begin({ catalogue: text, position, at, id, timeMs, from }) {
+    const catalogue = catalogueOf(text);
+    catalogue.history = { position, at, id, timeMs, from };
+    return catalogue;
+  },
   apply: (catalogue, change, { outcome }) => catalogue.apply(change, outcome),
   save: (catalogue) => encode(catalogueText(catalogue)),
   load: (bytes) => catalogueOf(decode(bytes)),
@@ -122,6 +139,7 @@ const tablesModel = (pages: PageTables): Model<CurrentTables, 'tables'> => ({
   name: 'tables',
   version: 1,
   initial: () => new CurrentTables(pages),
+  begin: () => new CurrentTables(pages),
   apply: (tables, change, folding) => tables.apply(change, folding),
   save: () => new Uint8Array(0),
   load: () => new CurrentTables(pages),

@@ -52,12 +52,24 @@ export interface Arrival {
   readonly state: AssemblerState;
 }
 
+/** Where reading begins, and what is told before anything else. */
+export interface ReadFrom {
+  readonly from: AssemblerState;
+  readonly first?: Change | null | undefined;
+}
+
+function* told({ from, first }: ReadFrom): Generator<Arrival> {
+  if (first != null) yield { _tag: 'changes', changes: [first], state: from };
+}
+
 /** What the log holds after a state, up to its end now: a chunk of the log at a time. */
 async function* replayed(
   log: EventLog,
-  from: AssemblerState,
+  read: ReadFrom,
   onPassedOver?: (event: PassedOver) => void,
 ): AsyncGenerator<Arrival> {
+  const { from } = read;
+  yield* told(read);
   const assembler = new CommitAssembler(log, from, { onPassedOver });
   for await (const { items, next } of log.read({ from: from.next, after: from.last })) {
     const changes = await assembler.take(items);
@@ -71,8 +83,10 @@ async function* replayed(
  */
 export async function* liveChanges(
   log: EventLog,
-  { from, signal }: { readonly from: AssemblerState; readonly signal: AbortSignal },
+  { signal, ...read }: ReadFrom & { readonly signal: AbortSignal },
 ): AsyncGenerator<Arrival> {
+  const { from } = read;
+  yield* told(read);
   const assembler = new CommitAssembler(log, from);
   const request = { from: from.next, after: from.last, signal };
   for await (const arrived of log.subscribe(request)) {
@@ -112,6 +126,8 @@ export const observed = <T>({ open, signal, handle }: ObservedSource<T>): Observ
 export interface ChangesRequest {
   /** After what this state has seen; absent: from the log's beginning. */
   readonly from?: AssemblerState;
+  /** Where that is, and what is told first, where the log tells of no more than that. */
+  readonly begin?: (() => Promise<ReadFrom>) | undefined;
   /** Replay, then live until it aborts. Absent: up to the log's end now. */
   readonly signal?: AbortSignal | undefined;
   /** Called with each change before it is emitted; the reader waits for it. */
@@ -127,10 +143,15 @@ export interface ChangesRequest {
  * change is a value whole, a capture with its batches, so operators that work at once keep nothing.
  */
 export function changes$(log: EventLog, request: ChangesRequest = {}): Observable<Change> {
-  const { from = LOG_START, signal: until, handle, onReached, onPassedOver } = request;
+  const { from, begin, signal: until, handle, onReached, onPassedOver } = request;
+  async function* open(signal: AbortSignal): AsyncGenerator<Arrival> {
+    const beginning = async (): Promise<ReadFrom> => (await begin?.()) ?? { from: LOG_START };
+    const read = from === undefined ? await beginning() : { from };
+    if (until === undefined) yield* replayed(log, read, onPassedOver);
+    else yield* liveChanges(log, { ...read, signal });
+  }
   return pulled<Arrival, Change>({
-    open: (signal) =>
-      until === undefined ? replayed(log, from, onPassedOver) : liveChanges(log, { from, signal }),
+    open,
     signal: until,
     work: async ({ changes, state }, emit, ended) => {
       for (const change of changes) {

@@ -10,6 +10,7 @@ import {
   type RowFilter,
 } from '../../projections/questions/row-lister.ts';
 import type { AssemblerState, Change } from '../../projections/commits.ts';
+import { checkInHistory } from '../../projections/models/beginning.ts';
 import type { Position } from '../../domain/ports/event-log.ts';
 import type { Ledger } from './ledger.ts';
 
@@ -91,6 +92,8 @@ export async function listEvents(
   const { reached } = state;
   const list = listing(ledger, filter, consume);
   const stretch = { vm, from: positionOf(from), to: positionOf(to) };
+  checkInHistory(state.catalogue, stretch.from);
+  checkInHistory(state.catalogue, stretch.to);
   for await (const change of changesIn({ log, state }, stretch)) await list(change);
   return reached;
 }

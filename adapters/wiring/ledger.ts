@@ -23,7 +23,8 @@ import type { Change } from '../../projections/commits.ts';
 import type { CaptureRow, VmEntry } from '../../projections/models/catalogue.ts';
 import type { IdentifierColumn } from '../../projections/models/identifier-index.ts';
 import { LedgerState, type Replay } from '../../projections/models/ledger-state.ts';
-import { changes$, type ChangesRequest } from '../../projections/observable.ts';
+import { beginningOf } from '../../projections/models/beginning.ts';
+import { changes$, type ChangesRequest, type ReadFrom } from '../../projections/observable.ts';
 import type { PageIndex } from '../../projections/page-index/page-index.ts';
 import {
   captureNamed,
@@ -245,7 +246,13 @@ export class Ledger {
 
   /** What projections are folds over: whole changes in log order, replayed; with a signal, then live. */
   changes$(request?: ChangesRequest): Observable<Change> {
-    return changes$(this.log, request);
+    const { state, log } = this;
+    const begin = async (): Promise<ReadFrom> => {
+      await state.catchUp({ heavy: false });
+      const { from, baseline: first } = await beginningOf(state);
+      return { from, first };
+    };
+    return changes$(log, { begin, ...request });
   }
 
   /** Rows or states as an Observable. Work that takes time belongs into `handle`. */

@@ -13,6 +13,7 @@ import { ensureIdentifiers, identifierIn } from '../../projections/questions/row
 import { sharingReport, type SharingReport } from '../../projections/questions/sharing-at.ts';
 import { whatIf, type WhatIf } from '../../projections/questions/what-if.ts';
 import { contentNamed, holdersOf, type Holder } from '../../projections/questions/who.ts';
+import { checkMoment } from '../../projections/models/beginning.ts';
 import { isLinkedVm, type VmEntry } from '../../projections/models/catalogue.ts';
 import { memoryMapOf } from '../../projections/models/page-tables.ts';
 import { PageIndex } from '../../projections/page-index/page-index.ts';
@@ -27,7 +28,8 @@ export const pageIndexOf = (ledger: Ledger): PageIndex =>
   ledger.pageIndex(() => {
     const { state, replay, local, stateFiles, id } = ledger;
     const blocks = openBlockFiles({ files: local.files, folder: local.projections });
-    return new PageIndex({ state, replay, files: stateFiles, blocks, ledger: id });
+    const { column } = ledger;
+    return new PageIndex({ state, replay, column, files: stateFiles, blocks, ledger: id });
   });
 
 /** A version of a page as it is shown. */
@@ -80,6 +82,7 @@ export async function whoHolds(
   of: { readonly identifier: string; readonly at: Moment | null },
 ): Promise<{ readonly identifier: string; readonly holders: readonly Holder[] }> {
   const { state, column } = ledger;
+  checkMoment(state.catalogue, of.at);
   await ensureIdentifiers(state, column);
   const ports = { state, column, index: pageIndexOf(ledger) };
   const { identifier, holdings } = accepted(await contentNamed(ports, of.identifier));
@@ -120,6 +123,7 @@ export async function sharingOf(
   ledger: Ledger,
   at: Moment & { readonly vm: string | null },
 ): Promise<SharingReport & { readonly storedBytes: number; readonly logBytes: number }> {
+  checkMoment(ledger.state.catalogue, at);
   return { ...(await sharingReport(ledger.state, at)), ...(await ledger.storedBytes()) };
 }
 
@@ -138,6 +142,7 @@ export async function sharersOf(
 ): Promise<PageSharers> {
   const { state, column } = ledger;
   const { entry, row, gfn } = page;
+  checkMoment(state.catalogue, at);
   await ensureIdentifiers(state, column);
   const index = pageIndexOf(ledger);
   const versions = await index.versions(entry.vm, gfn);

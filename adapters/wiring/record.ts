@@ -21,7 +21,7 @@ import {
 import type { GuestCapture, GuestSource, ImageFacts } from '../../domain/ports/guests.ts';
 import type { RecorderModels } from '../../domain/ports/models.ts';
 import type { MemoryBlock } from '../../domain/values/memory-map.ts';
-import { isLinkedVm, type CaptureRow } from '../../projections/models/catalogue.ts';
+import { isLinkedVm, type CaptureRow, type VmEntry } from '../../projections/models/catalogue.ts';
 import { LayeredCaptureView } from '../../projections/models/capture-view.ts';
 import { assert } from '../../domain/values/assert.ts';
 import { IndexUnfit } from '../../projections/models/identifier-index.ts';
@@ -230,19 +230,31 @@ const keyOf = ({ name, bytes, timeNs }: ImageFacts): string => `${timeNs} ${byte
 /** Whether a VM has a capture of a file; asked of its captures as they are now. */
 class KnownImages {
   readonly #keys = new Set<string>();
-  readonly #captures: () => readonly CaptureRow[];
+  readonly #entryNow: () => VmEntry | undefined;
+  #entry: VmEntry | undefined;
   #seen = 0;
 
   constructor(ledger: Ledger, vm: string) {
-    this.#captures = () => ledger.state.catalogue.vms.get(vm)?.captures ?? [];
+    this.#entryNow = () => ledger.state.catalogue.vms.get(vm);
+  }
+
+  /** What is known of the VM may have been made anew, and some of its captures be gone by now. */
+  #look(): void {
+    const entry = this.#entryNow();
+    if (entry !== this.#entry) this.#seen = 0;
+    this.#entry = entry;
+    if (entry === undefined) return;
+    if (this.#seen === 0) for (const image of entry.gone?.images ?? []) this.#add(image);
+    for (; this.#seen < entry.captures.length; this.#seen += 1)
+      this.#add(entry.captures[this.#seen]!.image);
+  }
+
+  #add(image: ImageFacts | null): void {
+    if (image !== null) this.#keys.add(keyOf(image));
   }
 
   has(facts: ImageFacts | null): boolean {
-    const captures = this.#captures();
-    for (; this.#seen < captures.length; this.#seen += 1) {
-      const { image } = captures[this.#seen]!;
-      if (image !== null) this.#keys.add(keyOf(image));
-    }
+    this.#look();
     return facts !== null && this.#keys.has(keyOf(facts));
   }
 }

@@ -16,6 +16,7 @@ import { stringOfExpression } from '../patterns/expression.ts';
 import { FIRST_ADDED_STRING, PUBLIC_PATTERN_MAX } from '../patterns/grammar.ts';
 import { actorIn, boundedActor, type Actor } from './actor.ts';
 import {
+  HISTORY_STREAM,
   LEDGER_STREAM,
   STORE_STREAM,
   isGroupName,
@@ -68,6 +69,12 @@ const captureMode = new t.Type<CaptureMode>(
 );
 const share = t.union([t.literal('group'), t.literal('vm'), t.literal('pattern')]);
 const orNull = <C extends t.Mixed>(codec: C) => t.union([codec, t.null]);
+/** A position of the log: more digits than a number of JSON holds exactly. */
+const positionDigits = t.refinement(
+  t.string,
+  (text) => /^(?:0|[1-9]\d{0,18})$/u.test(text),
+  'position',
+);
 const packName = t.refinement(t.string, (text) => PACK_NAME.test(text), 'packName');
 /** Slots as bits, eight to two hex digits, the lowest slot the lowest bit of the first. */
 const isSlotSet = (text: string): boolean =>
@@ -144,6 +151,13 @@ export const CONTROL_CODECS = {
   ContentLost: t.strict({ packs: t.readonlyArray(t.strict({ pack: packName, slots: slotSet })) }),
   ContentFound: t.strict({ packs: t.readonlyArray(t.strict({ pack: packName, slots: slotSet })) }),
   VmRetired: t.strict({ vm: name }),
+  HistoryForgotten: t.strict({
+    position: positionDigits,
+    parts: count,
+    firstRevision: count,
+    from: positionDigits,
+    bytes: count,
+  }),
 } as const;
 
 export type ControlType = keyof typeof CONTROL_CODECS;
@@ -154,6 +168,7 @@ export type VmRegistered = t.TypeOf<typeof CONTROL_CODECS.VmRegistered>;
 export type CaptureCommitted = t.TypeOf<typeof CONTROL_CODECS.CaptureCommitted>;
 export type PointsForgotten = t.TypeOf<typeof CONTROL_CODECS.PointsForgotten>;
 export type ContentReleased = t.TypeOf<typeof CONTROL_CODECS.ContentReleased>;
+export type HistoryForgotten = t.TypeOf<typeof CONTROL_CODECS.HistoryForgotten>;
 export type ContentLost = t.TypeOf<typeof CONTROL_CODECS.ContentLost>;
 /** What a VM shares: patterns alone, contents inside itself, or contents of its group. */
 export type SharePolicy = VmRegistered['share'];
@@ -193,6 +208,8 @@ export function streamOf(event: ControlEvent): string {
     case 'CheckpointDropped':
     case 'PointsForgotten':
       return pointsStream(event.data.vm);
+    case 'HistoryForgotten':
+      return HISTORY_STREAM;
     default:
       return event satisfies never;
   }
@@ -209,6 +226,11 @@ export type BatchType = (typeof BATCH_TYPES)[number];
 
 /** Events that are columns of bytes and take effect by themselves. */
 export const STORE_TYPES = ['PackRewritten'] as const;
+
+/** A part of a baseline: bytes that take effect with the HistoryForgotten behind them. */
+export const BASELINE_TYPE = 'BaselineWritten';
+/** In a copy, in the place of an event that is gone at the source: it says nothing. */
+export const BLANK_TYPE = 'EventForgotten';
 
 /** Per-page events: never stored one by one, only expanded from a batch for who asks. */
 export const PAGE_EVENT_TYPES = [
@@ -271,6 +293,8 @@ export const isEventType = (type: string): boolean =>
   isBatchType(type) ||
   isControlType(type) ||
   isStoreType(type) ||
+  type === BASELINE_TYPE ||
+  type === BLANK_TYPE ||
   (PAGE_EVENT_TYPES as readonly string[]).includes(type);
 export const isControlType = (type: string): type is ControlType =>
   Object.hasOwn(CONTROL_CODECS, type);

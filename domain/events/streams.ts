@@ -5,6 +5,8 @@
 export const LEDGER_STREAM = 'ledger';
 /** What compaction did to the page store. */
 export const STORE_STREAM = 'store';
+/** What was let go of the log, and what stands for it. */
+export const HISTORY_STREAM = 'history';
 const VM_PREFIX = 'vm-';
 const POINTS_PREFIX = 'points-';
 

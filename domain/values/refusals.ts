@@ -63,6 +63,14 @@ export type Refusal =
       readonly before: number | null;
       readonly after: number | null;
     }
+  | {
+      readonly _tag: 'HistoryForgotten';
+      /** Null: all of the ledger's history is meant. */
+      readonly vm: string | null;
+      readonly at: string;
+      /** The first point, or the place after which, there is history. */
+      readonly begins: string;
+    }
   | { readonly _tag: 'ManyPacksLost'; readonly lost: number; readonly packs: number }
   | { readonly _tag: 'NewestKept'; readonly vm: string; readonly capture: number }
   | {
@@ -129,6 +137,10 @@ const REFUSALS: Readonly<Record<Refusal['_tag'], FailureFacts>> = {
   PointForgotten: {
     kind: 'absent',
     advice: 'Choose a point that is kept: `pageledger captures` marks those that are not.',
+  },
+  HistoryForgotten: {
+    kind: 'absent',
+    advice: 'Ask from where history begins; the points that are kept are restored as before.',
   },
   ManyPacksLost: {
     kind: 'damage',
@@ -224,6 +236,18 @@ function nearestText({ before, after }: Refusal & { readonly _tag: 'PointForgott
   return `the nearest that are kept are @${before} and @${after}`;
 }
 
+function forgottenText(
+  refusal: Refusal & { readonly _tag: 'PointForgotten' | 'HistoryForgotten' | 'NewestKept' },
+): string {
+  if (refusal._tag === 'NewestKept')
+    return `capture ${refusal.capture} is the newest of VM ${refusal.vm}, which is always kept: \`pageledger drop --vm ${refusal.vm}\` ends the VM with all of its captures`;
+  if (refusal._tag === 'PointForgotten')
+    return `capture ${refusal.capture} of VM ${refusal.vm} was forgotten: its memory can no longer be given back; ${nearestText(refusal)}`;
+  const { vm, at, begins } = refusal;
+  const whose = vm === null ? "the ledger's history" : `the history of VM ${vm}`;
+  return `${at} is before ${whose}, which begins at ${begins}: what was before was forgotten`;
+}
+
 /** The sentence of a refusal: what was found, what was expected, what to do. */
 export function refusalText(refusal: Refusal): string {
   switch (refusal._tag) {
@@ -266,11 +290,11 @@ export function refusalText(refusal: Refusal): string {
     case 'CheckpointUnknown':
       return `the VM ${refusal.vm} has no checkpoint ${refusal.name}; \`pageledger checkpoints\` lists those it has`;
     case 'PointForgotten':
-      return `capture ${refusal.capture} of VM ${refusal.vm} was forgotten: its memory can no longer be given back; ${nearestText(refusal)}`;
+    case 'HistoryForgotten':
+    case 'NewestKept':
+      return forgottenText(refusal);
     case 'ManyPacksLost':
       return `${refusal.lost} of ${refusal.packs} packs are missing or damaged, which is more than a hundredth of them, so they are not taken for lost: this may be a wrong or half mounted page store`;
-    case 'NewestKept':
-      return `capture ${refusal.capture} is the newest of VM ${refusal.vm}, which is always kept: \`pageledger drop --vm ${refusal.vm}\` ends the VM with all of its captures`;
     case 'GfnOutOfRange':
       return `page ${refusal.gfn} is not in VM ${refusal.vm}, whose pages are 0 to ${refusal.pages - 1}`;
     case 'AddressUnmapped':

@@ -62,8 +62,17 @@ const repeated = t.strict({ capture: t.number, position });
 const map = t.strict({ capture: t.number, memoryMap, pages: orNull(t.number) });
 const commandLine = t.strict({ capture: t.number, argv: t.readonlyArray(t.string) });
 
+const goneCapture = t.strict({
+  capture: t.number,
+  position,
+  id: t.string,
+  revision: t.number,
+  images: t.readonlyArray(image.types[0]),
+});
+
 const vmEntry = t.strict({
   vm: t.string,
+  gone: orNull(goneCapture),
   maps: t.array(map),
   commandLines: t.array(commandLine),
   state: t.strict({
@@ -81,11 +90,27 @@ const vmEntry = t.strict({
   lostTail: orNull(t.string),
 });
 
+/** Where in the log a fold stands, with the last event that was read: it tells the log from another past. */
+export const assemblerState = t.strict({
+  next: position,
+  last: orNull(t.strict({ position, id: t.string })),
+  pending: t.array(t.strict({ stream: t.string, revision: t.number, position })),
+});
+
+const historyStart = t.strict({
+  position,
+  at: position,
+  id: t.string,
+  timeMs: t.number,
+  from: assemblerState,
+});
+
 const STATE = t.strict({
   ledger: orNull(t.strict({ id: t.string, pageStore: orNull(t.string), format: t.number })),
   groups: t.array(t.tuple([t.string, t.string])),
   patterns: t.array(CONTROL_CODECS.PatternAdded),
   lostStore: orNull(t.string),
+  history: orNull(historyStart),
   vms: t.array(vmEntry),
 });
 
@@ -100,9 +125,20 @@ export const catalogueText = (catalogue: Catalogue): string =>
         expression,
       })),
       lostStore: catalogue.lostStore,
+      history:
+        catalogue.history === null
+          ? null
+          : {
+              ...catalogue.history,
+              from: {
+                ...catalogue.history.from,
+                pending: [...catalogue.history.from.pending],
+              },
+            },
       vms: [...catalogue.vms.values()].map(
         ({
           vm,
+          gone,
           maps,
           commandLines,
           state,
@@ -115,6 +151,7 @@ export const catalogueText = (catalogue: Catalogue): string =>
           lostTail,
         }) => ({
           vm,
+          gone,
           maps: [...maps],
           commandLines: [...commandLines],
           state,
@@ -135,6 +172,7 @@ export function catalogueOf(text: string): Catalogue {
   const saved = decodeState(text, STATE);
   const catalogue = new Catalogue();
   catalogue.lostStore = saved.lostStore;
+  catalogue.history = saved.history;
   catalogue.facts = {
     ledger: saved.ledger,
     groups: new Map(saved.groups),
@@ -143,6 +181,7 @@ export function catalogueOf(text: string): Catalogue {
   for (const vm of saved.vms) {
     const entry = catalogue.entry(vm.vm);
     entry.state = vm.state;
+    entry.gone = vm.gone;
     entry.maps.push(...vm.maps);
     entry.commandLines.push(...vm.commandLines);
     if (!ascends(vm.captures.map((row) => row.position)))

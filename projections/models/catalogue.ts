@@ -24,7 +24,7 @@ import { lastWhere } from '../../domain/values/sorted-search.ts';
 import { STORE_STREAM, vmOfStream } from '../../domain/events/streams.ts';
 import { evolveLedger, initialLedger, type LedgerFacts } from '../../domain/ledger.ts';
 import { evolveVm, initialVm, isRepeated, type VmState } from '../../domain/vm.ts';
-import type { BatchRange, CaptureChange, Change } from '../commits.ts';
+import type { AssemblerState, BatchRange, CaptureChange, Change } from '../commits.ts';
 
 /** Page events that a capture counts as, beside its own, towards the next page-table image. */
 export const CAPTURE_WEIGHT = 64;
@@ -97,6 +97,29 @@ export interface CommandLineRow {
   readonly argv: readonly string[];
 }
 
+/** The last capture that is gone from the log; where a VM's history begins is behind it. */
+export interface GoneCapture {
+  readonly capture: number;
+  readonly position: Position;
+  /** Hex of its commit's id, and the commit's revision in the VM's stream. */
+  readonly id: string;
+  readonly revision: number;
+  /** Files that it, and those before it, were recorded from. */
+  readonly images: readonly ImageFacts[];
+}
+
+/** Where the history of all VMs begins. */
+export interface HistoryStart {
+  /** Events up to this place are before it; what VMs were there stands in the baseline. */
+  readonly position: Position;
+  /** The event that said so. */
+  readonly at: Position;
+  readonly id: string;
+  readonly timeMs: number;
+  /** Where folding goes on behind it. */
+  readonly from: AssemblerState;
+}
+
 /** What the fold of sharing says of a capture, beside what was recorded. */
 export interface FoldedCounts {
   /** Recorded stores that fold as merges. */
@@ -119,6 +142,8 @@ export class VmEntry {
   /** Captures that a page-table image belongs to, by the rule of page-tables.ts. */
   readonly images: number[] = [];
   imageWeight = 0;
+  /** Captures up to this one left the log; null: none did. */
+  gone: GoneCapture | null = null;
   registeredAtMs = 0;
   retired: { readonly position: Position; readonly timeMs: number } | null = null;
   /** Why the history after the last capture may be longer than what can be read; null: it is not. */
@@ -234,7 +259,7 @@ export class VmEntry {
   /** Captures of which it is known that there were some, and nothing else: first and last number. */
   gaps(): (readonly [number, number])[] {
     const gaps: (readonly [number, number])[] = [];
-    let before = 0;
+    let before = this.gone?.capture ?? 0;
     for (const { capture } of this.captures) {
       if (capture > before + 1) gaps.push([before + 1, capture - 1]);
       before = capture;
@@ -254,7 +279,7 @@ export class VmEntry {
       point._tag === 'capture' ? row.capture < point.capture : row === found;
     const at = this.captures.findLastIndex(isBefore);
     const next = this.captures[at + 1];
-    const number = this.captures[at]?.capture ?? 0;
+    const number = this.captures[at]?.capture ?? this.gone?.capture ?? 0;
     if (next === undefined) return this.lostTail;
     if (next.capture === number + 1) return null;
     return `captures ${number + 1} to ${next.capture - 1} are lost: the events that committed them cannot be read`;
@@ -262,22 +287,43 @@ export class VmEntry {
 
   /** The refusal of a capture that is forgotten: it names the nearest that are kept. */
   forgottenRefusal(capture: number): Refusal {
-    const newest = this.captures.at(-1)?.capture ?? 0;
+    const newest = this.captures.at(-1)?.capture ?? this.gone?.capture ?? 0;
     return pointForgotten(this.points, { vm: this.vm, capture, newest });
   }
 
   /** The capture that a point names, if it can be restored. */
   resolve(point: Point): Either<Refusal, CaptureRow> {
+    if (point._tag === 'capture' && this.isGone(point.capture))
+      return either.left(this.forgottenRefusal(point.capture));
     const found = this.find(point);
     if (either.isLeft(found) || !this.isForgotten(found.right.capture)) return found;
     const { capture } = found.right;
     return either.left(this.forgottenRefusal(capture));
   }
 
+  /** Whether a capture is before the VM's history: nothing is known of it but its number. */
+  isGone(capture: number): boolean {
+    return capture >= 1 && capture <= (this.gone?.capture ?? 0);
+  }
+
+  /** Of a point that names no capture: whether it may have named one that is gone. */
+  #isBeforeHistory(point: Point): boolean {
+    if (point._tag === 'capture') return this.isGone(point.capture);
+    return point._tag === 'position' && this.gone !== null;
+  }
+
+  /** The refusal of what is before the VM's history. */
+  goneRefusal(at: string): Refusal {
+    const { vm, gone } = this;
+    assert(gone !== null, 'only what began later can be asked for too early');
+    return { _tag: 'HistoryForgotten', vm, at, begins: `@${gone.capture + 1}` };
+  }
+
   /** The capture that a point names, though it may have been forgotten. */
   find(point: Point): Either<Refusal, CaptureRow> {
     const { vm } = this;
-    const none = (at: string): Refusal => ({ _tag: 'NoCapture', vm, at });
+    const none = (at: string): Refusal =>
+      this.#isBeforeHistory(point) ? this.goneRefusal(at) : { _tag: 'NoCapture', vm, at };
     const found = (row: CaptureRow | undefined, at: string): Either<Refusal, CaptureRow> =>
       row === undefined ? either.left(none(at)) : either.right(row);
     switch (point._tag) {
@@ -315,6 +361,8 @@ export class Catalogue {
   facts: LedgerFacts = initialLedger;
   /** Why it may not be known where all content lies; null: it is. */
   lostStore: string | null = null;
+  /** Where history begins; null: with the log. */
+  history: HistoryStart | null = null;
 
   /** The entry of a VM, made where there is none. */
   entry(vm: string): VmEntry {
@@ -333,7 +381,8 @@ export class Catalogue {
   isWiped(change: CaptureChange): boolean {
     const { vm, capture } = change.committed;
     const entry = this.vms.get(vm);
-    return change.damage !== null || capture !== (entry?.captures.at(-1)?.capture ?? 0) + 1;
+    const before = entry?.captures.at(-1)?.capture ?? entry?.gone?.capture ?? 0;
+    return change.damage !== null || capture !== before + 1;
   }
 
   /** Whether a capture was committed before this commit, be it folded already or about to be. */
@@ -364,6 +413,7 @@ export class Catalogue {
         break;
       }
       case 'rewrite':
+      case 'baseline':
         break;
       default:
         change satisfies never;
@@ -372,7 +422,7 @@ export class Catalogue {
 
   /** Only what lies after the last commit leaves the end open; a later commit closes it. */
   #damage(entry: VmEntry, { revisions, reason }: LogDamage): void {
-    const last = entry.captures.at(-1)?.revision ?? -1;
+    const last = entry.captures.at(-1)?.revision ?? entry.gone?.revision ?? -1;
     if (revisions === null || revisions[1] > last) entry.lostTail = reason;
   }
 
@@ -403,6 +453,7 @@ export class Catalogue {
       case 'ContentReleased':
       case 'ContentLost':
       case 'ContentFound':
+      case 'HistoryForgotten':
         break;
       case 'VmRegistered':
       case 'MemoryMapChanged':

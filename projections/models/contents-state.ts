@@ -9,6 +9,8 @@ import {
   type CountedPack,
   type HeldPack,
   type KnownPack,
+  type NumberingStart,
+  type PackNumbers,
   type RewrittenPack,
 } from './packs.ts';
 import type { Places } from './places.ts';
@@ -16,7 +18,11 @@ import type { Places } from './places.ts';
 const WRITTEN = 0;
 const REWRITTEN = 1;
 
-interface SavedContents {
+/** What is kept of contents. */
+export interface SavedContents {
+  readonly start: NumberingStart;
+  /** The numbers that the next pack gets. */
+  readonly next: PackNumbers;
   readonly all: readonly AnyPack[];
   readonly aliases: ReadonlyMap<number, number>;
   readonly patternAliases: ReadonlyMap<number, number>;
@@ -26,6 +32,7 @@ interface SavedContents {
 
 function writePack(writer: StateWriter, pack: AnyPack): void {
   writer.u32(isWritten(pack) ? WRITTEN : REWRITTEN);
+  writer.u32(pack.ordinal);
   writer.text(pack.name).text(pack.group).u64(pack.position).u32(pack.sizeBytes);
   const { codecs, pages, lengths, checksums } = pack.blocks;
   writer.column(codecs).column(pages).column(lengths).column(checksums);
@@ -36,12 +43,17 @@ function writePack(writer: StateWriter, pack: AnyPack): void {
       .text(pack.vm)
       .u32(pack.capture)
       .u32(pack.isLinked ? 1 : 0)
+      .u32(pack.firstContent)
       .u32(pack.pages)
+      .u32(pack.firstPattern)
       .u32(pack.patterns);
   else writer.column(pack.holdings);
 }
 
 export function writeContents(writer: StateWriter, saved: SavedContents): void {
+  const { start, next } = saved;
+  writer.u32(start.written).u32(start.listed).u64(start.numbering);
+  writer.u32(next.ordinal).u32(next.firstContent).u32(next.firstPattern);
   writer.column(saved.classes);
   writeAliases(writer, saved.aliases);
   writeAliases(writer, saved.patternAliases);
@@ -104,35 +116,62 @@ function readDoubles(reader: StateReader): Float64Array {
 interface ContentsTarget {
   readonly aliases: Map<number, number>;
   readonly patternAliases: Map<number, number>;
-  readonly patternCount: number;
-  insert(pack: CountedPack, classes: Uint8Array): KnownPack;
-  insertRewritten(pack: HeldPack): RewrittenPack;
+  /** The numbers that the next pack would get. */
+  readonly numbers: { readonly next: PackNumbers };
+  startAt(start: NumberingStart): void;
+  insert(pack: CountedPack, classes: Uint8Array, numbers: PackNumbers): KnownPack;
+  insertRewritten(pack: HeldPack, numbers: PackNumbers): RewrittenPack;
+}
+
+/** Numbers that are greater than those before. */
+function checkNumbers(numbers: PackNumbers, { next }: ContentsTarget['numbers']): PackNumbers {
+  const isFit =
+    numbers.ordinal >= next.ordinal &&
+    numbers.firstContent >= next.firstContent &&
+    numbers.firstPattern >= next.firstPattern;
+  if (!isFit) throw new StateUnfit('packs are numbered twice, or out of order');
+  return numbers;
 }
 
 /** Takes the packs and aliases in, and gives what moved. StateUnfit where it is none. */
 export function contentsOf(
   reader: StateReader,
   contents: ContentsTarget,
-): { readonly places: Places['saved'] } {
+): { readonly places: Places['saved']; readonly next: PackNumbers } {
+  const start = { written: reader.u32(), listed: reader.u32(), numbering: reader.u64() };
+  contents.startAt(start);
+  const next = {
+    ordinal: reader.u32(),
+    firstContent: reader.u32(),
+    firstPattern: reader.u32(),
+  };
   const classes = reader.column();
+  if (classes.length !== next.firstPattern) throw new StateUnfit('patterns have no class each');
   readAliases(reader, contents.aliases);
   readAliases(reader, contents.patternAliases);
   const count = reader.u32();
   for (let i = 0; i < count; i += 1) {
     const kind = reader.u32();
+    const ordinal = reader.u32();
     const of = { name: reader.text(), group: reader.text(), position: reader.u64() };
     const sizeBytes = reader.u32();
     const stored = { ...of, sizeBytes, blocks: readBlocks(reader), patches: readPatches(reader) };
     if (kind === REWRITTEN) {
-      contents.insertRewritten({ ...stored, holdings: reader.words() });
+      const holdings = reader.words();
+      const numbers = { ...contents.numbers.next, ordinal };
+      contents.insertRewritten({ ...stored, holdings }, checkNumbers(numbers, contents.numbers));
       continue;
     }
     const origin = { vm: reader.text(), capture: reader.u32(), isLinked: reader.u32() === 1 };
-    const counts = { pages: reader.u32(), patterns: reader.u32() };
-    const first = contents.patternCount;
+    const firstContent = reader.u32();
+    const pages = reader.u32();
+    const firstPattern = reader.u32();
+    const patterns = reader.u32();
+    const numbers = checkNumbers({ ordinal, firstContent, firstPattern }, contents.numbers);
     contents.insert(
-      { ...stored, ...origin, ...counts },
-      classes.subarray(first, first + counts.patterns),
+      { ...stored, ...origin, pages, patterns },
+      classes.subarray(firstPattern, firstPattern + patterns),
+      numbers,
     );
   }
   const moved = new Map<number, Float64Array>();
@@ -141,5 +180,6 @@ export function contentsOf(
   const emptiedAtMs = new Map<number, number>();
   const emptied = readDoubles(reader);
   for (let i = 0; i + 1 < emptied.length; i += 2) emptiedAtMs.set(emptied[i]!, emptied[i + 1]!);
-  return { places: { moved, emptiedAtMs } };
+  checkNumbers(next, contents.numbers);
+  return { places: { moved, emptiedAtMs }, next };
 }

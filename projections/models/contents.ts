@@ -34,14 +34,18 @@ import type { PageLocator } from '../../domain/ports/models.ts';
 import type { Position } from '../../domain/ports/event-log.ts';
 import type { PackRewritten } from '../../domain/events/pack-rewritten.ts';
 import { lastWhere } from '../../domain/values/sorted-search.ts';
-import { contentsOf, writeContents } from './contents-state.ts';
+import { contentsOf, writeContents, type SavedContents } from './contents-state.ts';
 import { StateUnfit, type StateReader, type StateWriter } from './state-bytes.ts';
 import {
   isWritten,
+  NUMBERED_FROM_ZERO,
+  numberingAfter,
   type AnyPack,
   type CountedPack,
   type HeldPack,
   type KnownPack,
+  type NumberingStart,
+  type PackNumbers,
   type PackOrigin,
   type RewrittenPack,
 } from './packs.ts';
@@ -55,11 +59,6 @@ export interface PlaceChange {
   readonly timeMs: number;
 }
 
-/** Digits of a pack's name that its numbering value takes: names are hashes, so a few do. */
-const NUMBERING_DIGITS = 16;
-/** Odd, so that the order of packs counts. */
-const NUMBERING_FACTOR = 0x5851_f42d_4c95_7f2dn;
-
 /** Most contents a ledger can number, and most patterns. */
 const CONTENTS_MAX = PATTERN_BASE - FIRST_CONTENT - 1;
 const PATTERNS_MAX = UNKNOWN - PATTERN_BASE - 1;
@@ -67,11 +66,14 @@ const PATTERNS_MAX = UNKNOWN - PATTERN_BASE - 1;
 export class Contents implements PageLocator {
   /** Packs that captures wrote, in log order. */
   readonly packs: KnownPack[] = [];
-  /** All packs, by ordinal. */
+  /** All packs, in the order of their ordinals: every one has its own, and those that are gone had. */
   readonly all: AnyPack[] = [];
+  readonly #byOrdinal = new Map<number, AnyPack>();
+  /** Where numbering was taken up: after so many written packs, of which fewer are here. */
+  #start: NumberingStart = NUMBERED_FROM_ZERO;
   readonly #byName = new Map<string, KnownPack>();
   readonly #rewrittenByName = new Map<string, RewrittenPack>();
-  /** What the numbers of the first so many packs depend on: the packs' names, in their order. */
+  /** What the numbers of packs depend on that follow the start: the packs' names, in their order. */
   readonly #numberings: bigint[] = [0n];
   /** Alias -> first content, as content numbers. */
   readonly aliases = new Map<Content, Content>();
@@ -103,11 +105,12 @@ export class Contents implements PageLocator {
   }
 
   /** Takes a written pack in whose table was counted. */
-  insert(pack: CountedPack, classes: Uint8Array): KnownPack {
+  insert(pack: CountedPack, classes: Uint8Array, numbers?: PackNumbers): KnownPack {
+    if (numbers !== undefined) this.#skipTo(numbers);
     assert(this.count + pack.pages <= CONTENTS_MAX, 'contents fit their numbers');
     assert(this.patternCount + pack.patterns <= PATTERNS_MAX, 'patterns fit their numbers');
     const known: KnownPack = {
-      ordinal: this.all.length,
+      ordinal: this.#places.count,
       name: pack.name,
       vm: pack.vm,
       group: pack.group,
@@ -126,16 +129,51 @@ export class Contents implements PageLocator {
     const ordinal = this.#places.add(pack.pages + pack.patterns);
     assert(ordinal === known.ordinal, 'packs and their places have the same ordinals');
     this.all.push(known);
+    this.#byOrdinal.set(known.ordinal, known);
     this.packs.push(known);
     this.#byName.set(known.name, known);
     if (this.#referred !== null)
       for (const reference of known.references) this.#refer(reference, 1);
-    const before = this.#numberings.at(-1)!;
-    const name = BigInt(`0x${known.name.slice(0, NUMBERING_DIGITS)}`);
-    this.#numberings.push(BigInt.asUintN(64, before * NUMBERING_FACTOR + name));
+    if (this.packs.length > this.#start.listed)
+      this.#numberings.push(numberingAfter(this.#numberings.at(-1)!, known.name));
     this.count += known.pages;
     this.#addClasses(classes);
     return known;
+  }
+
+  /** Numbers of packs that are gone stay theirs. */
+  #skipTo({ ordinal, firstContent, firstPattern }: PackNumbers): void {
+    this.#places.skipTo(ordinal);
+    this.count = Math.max(this.count, firstContent);
+    if (firstPattern > this.patternCount)
+      this.#addClasses(new Uint8Array(firstPattern - this.patternCount));
+  }
+
+  /** Takes numbering up where packs before it may be gone. The packs that are here come next. */
+  startAt(start: NumberingStart): void {
+    assert(this.packs.length === 0, 'numbering is taken up before any pack comes');
+    this.#start = start;
+    this.#numberings[0] = start.numbering;
+  }
+
+  /** How numbering was taken up, and where it is. */
+  get numbers(): { readonly start: NumberingStart; readonly next: PackNumbers } {
+    const next = {
+      ordinal: this.#places.count,
+      firstContent: this.count,
+      firstPattern: this.patternCount,
+    };
+    return { start: this.#start, next };
+  }
+
+  /** Packs that captures ever wrote. */
+  get written(): number {
+    return this.#start.written + this.packs.length - this.#start.listed;
+  }
+
+  /** Whether a content, or a kept pattern, is of a pack that is here. */
+  isHere(holding: Holding): boolean {
+    return this.homePackOf(holding) !== null;
   }
 
   #addClasses(classes: Uint8Array): void {
@@ -185,7 +223,8 @@ export class Contents implements PageLocator {
   }
 
   /** Takes a rewritten pack in whose slots lie where they are known to lie. */
-  insertRewritten(pack: HeldPack): RewrittenPack {
+  insertRewritten(pack: HeldPack, numbers?: PackNumbers): RewrittenPack {
+    if (numbers !== undefined) this.#skipTo(numbers);
     const rewritten: RewrittenPack = {
       ordinal: this.#places.add(0),
       name: pack.name,
@@ -198,6 +237,7 @@ export class Contents implements PageLocator {
       holdings: pack.holdings,
     };
     this.all.push(rewritten);
+    this.#byOrdinal.set(rewritten.ordinal, rewritten);
     this.#rewrittenByName.set(rewritten.name, rewritten);
     return rewritten;
   }
@@ -287,12 +327,14 @@ export class Contents implements PageLocator {
 
   /** A value that tells whether the first `packs` written packs are numbered as they were; null: not so many. */
   numbering(packs: number): bigint | null {
-    return this.#numberings[packs] ?? null;
+    return this.#numberings[packs - this.#start.written] ?? null;
   }
 
   /** Contents of the first `packs` written packs. */
   countOf(packs: number): number {
-    return this.packs[packs]?.firstContent ?? this.count;
+    const { written, listed } = this.#start;
+    if (packs < written) return 0;
+    return this.packs[packs - written + listed]?.firstContent ?? this.count;
   }
 
   /** The written pack of a name, or undefined: its PackWritten was lost or not read yet. */
@@ -307,8 +349,8 @@ export class Contents implements PageLocator {
 
   /** The written pack that gave a content its number. O(log packs). */
   packOf(content: Content): KnownPack {
-    const pack = this.#lastFrom((candidate) => candidate.firstContent <= content);
-    assert(pack !== undefined && content < pack.firstContent + pack.pages, 'a content has a pack');
+    const pack = this.#packWith(content);
+    assert(pack !== null, 'a content has a pack');
     return pack;
   }
 
@@ -318,15 +360,16 @@ export class Contents implements PageLocator {
 
   /** The written pack that gave a content or a kept pattern its number; null: it has none. */
   homePackOf(holding: Holding): KnownPack | null {
-    if (isContent(holding)) return this.packOf(contentOf(holding));
+    if (isContent(holding)) return this.#packWith(contentOf(holding));
     if (!isKeptPattern(holding)) return null;
     const pattern = holding - PATTERN_BASE;
     const pack = this.#lastFrom((candidate) => candidate.firstPattern <= pattern);
-    assert(
-      pack !== undefined && pattern < pack.firstPattern + pack.patterns,
-      'a pattern has a pack',
-    );
-    return pack;
+    return pack !== undefined && pattern < pack.firstPattern + pack.patterns ? pack : null;
+  }
+
+  #packWith(content: Content): KnownPack | null {
+    const pack = this.#lastFrom((candidate) => candidate.firstContent <= content);
+    return pack !== undefined && content < pack.firstContent + pack.pages ? pack : null;
   }
 
   #homeOf(holding: Holding): Home | null {
@@ -342,7 +385,7 @@ export class Contents implements PageLocator {
   reference(holding: Holding): { readonly pack: string; readonly slot: number } {
     const home = this.#homeOf(holding);
     assert(home !== null, 'only what lies in a pack has a reference');
-    return { pack: this.all[home.ordinal]!.name, slot: home.slot };
+    return { pack: this.#byOrdinal.get(home.ordinal)!.name, slot: home.slot };
   }
 
   /** Where a content or a kept pattern lies now; below 0: it is released. O(log packs). */
@@ -353,7 +396,7 @@ export class Contents implements PageLocator {
   }
 
   packAt(place: Place): AnyPack {
-    const pack = this.all[ordinalAt(place)];
+    const pack = this.#byOrdinal.get(ordinalAt(place));
     assert(pack !== undefined, 'a place is in a pack');
     return pack;
   }
@@ -447,19 +490,26 @@ export class Contents implements PageLocator {
     return renewed.isAny || this.patternAliases.size > 0;
   }
 
-  save(writer: StateWriter): void {
-    writeContents(writer, {
+  /** All that is kept of them. */
+  get saved(): SavedContents {
+    return {
+      ...this.numbers,
       all: this.all,
       aliases: this.aliases,
       patternAliases: this.patternAliases,
       places: this.#places.saved,
       classes: this.#classes.subarray(0, this.patternCount),
-    });
+    };
+  }
+
+  save(writer: StateWriter): void {
+    writeContents(writer, this.saved);
   }
 
   static load(reader: StateReader): Contents {
     const contents = new Contents();
-    const { places } = contentsOf(reader, contents);
+    const { places, next } = contentsOf(reader, contents);
+    contents.#skipTo(next);
     if (!contents.#places.load(places)) throw new StateUnfit('places do not fit their packs');
     return contents;
   }

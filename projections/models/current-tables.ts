@@ -8,7 +8,7 @@ import type { Change } from '../commits.ts';
 import type { Catalogue, VmEntry } from './catalogue.ts';
 import type { Contents } from './contents.ts';
 import type { PageTables } from './page-tables.ts';
-import { grownTable, takeFirsts, unknownTable, type PageTable } from '../table.ts';
+import { grownTable, takeFirsts, type PageTable } from '../table.ts';
 
 /** Page tables kept in memory between folds. */
 const TABLES_MAX = 64;
@@ -43,7 +43,10 @@ export class CurrentTables {
     if (kept === undefined && entry.state.registered === null) return null;
     const last = entry.captures.findLast((row) => row.position < position);
     const table =
-      kept ?? (last === undefined ? unknownTable(0) : await this.pages.at(entry, contents, last));
+      kept ??
+      (last === undefined
+        ? await this.pages.start(entry)
+        : await this.pages.at(entry, contents, last));
     const grown = grownTable(table, pages);
     if (grown !== kept) this.#kept.set(entry.vm, grown);
     return grown;

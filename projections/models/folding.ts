@@ -2,6 +2,7 @@
 
 import type { Change } from '../commits.ts';
 import type { Projection } from '../projection.ts';
+import type { Baseline } from './baseline.ts';
 import type { Catalogue, FoldedCounts } from './catalogue.ts';
 import type { Contents } from './contents.ts';
 import type { CurrentTables } from './current-tables.ts';
@@ -35,6 +36,8 @@ export interface Model<S, Name extends string = string> extends Projection<
   Promise<void>
 > {
   readonly name: Name;
+  /** The state where history begins. */
+  begin(baseline: Baseline): S;
 }
 
 /** Page events, or slots, that a change has the heavy models look at. */

@@ -6,7 +6,7 @@ import { isLedgerError } from '../../domain/values/ledger-error.ts';
 import type { Position } from '../../domain/ports/event-log.ts';
 import type { Projection } from '../projection.ts';
 import { LOG_START, type AssemblerState } from '../commits.ts';
-import { assemblerState } from './assembler-state.ts';
+import { assemblerState } from './catalogue-state.ts';
 import { decodeState, StateUnfit, StateReader, StateWriter } from './state-bytes.ts';
 
 const FORMAT = 5;

@@ -193,15 +193,17 @@ export class MemoryIdentifierColumn implements IdentifierColumn {
   #count = 0;
 
   append(first: number, identifiers: Uint8Array): void {
-    assert(first === this.#count, 'identifiers come in order');
+    assert(first >= this.#count, 'identifiers come in order');
     const end = first * IDENTIFIER_BYTES + identifiers.length;
     if (end > this.#bytes.length) {
       const grown = new Uint8Array(Math.max(end, this.#bytes.length * 2));
       grown.set(this.#bytes);
       this.#bytes = grown;
     }
+    // Of contents that are gone there is none between.
+    this.#bytes.fill(0, this.#count * IDENTIFIER_BYTES, first * IDENTIFIER_BYTES);
     this.#bytes.set(identifiers, first * IDENTIFIER_BYTES);
-    this.#count += identifiers.length / IDENTIFIER_BYTES;
+    this.#count = first + identifiers.length / IDENTIFIER_BYTES;
   }
 
   read(content: number): Uint8Array | null {

@@ -11,9 +11,10 @@ import { run } from '../../domain/ports/run.ts';
 import { isLedgerError, LedgerError } from '../../domain/values/ledger-error.ts';
 import { Turn } from '../../domain/values/turn.ts';
 import type { StateFiles } from '../../domain/ports/derived-files.ts';
-import type { EventLog, Position } from '../../domain/ports/event-log.ts';
-import type { AssemblerState, Change } from '../commits.ts';
+import { logReplaced, type EventLog, type Position } from '../../domain/ports/event-log.ts';
+import { LOG_START, type AssemblerState, type Change } from '../commits.ts';
 import { modelsOf, type HalfName, type ModelRow, type States } from '../fold.ts';
+import { readBaseline, type Baseline } from './baseline.ts';
 import type { Catalogue, VmEntry } from './catalogue.ts';
 import type { Contents } from './contents.ts';
 import { AS_RECORDED, weightOf, type Folding } from './folding.ts';
@@ -68,14 +69,18 @@ export class LedgerState {
   #hasMetDamage = false;
   #heavyUnsavedRows = 0;
   #pasts = 0;
+  /** Where history begins, once it was looked for; it may not be yet. */
+  #begins: { readonly baseline: Baseline | null } | null = null;
   /** Whoever records, asks and follows in one process shares this state. */
   readonly #turn = new Turn();
 
   constructor(ports: LedgerStatePorts) {
     this.#ports = ports;
-    this.tables = new PageTables(ports);
+    const starts = async (vm: string): Promise<PageTable | null> =>
+      (await this.#baseline())?.tables.get(vm) ?? null;
+    this.tables = new PageTables({ ...ports, starts });
     this.#rows = modelsOf({ tables: this.tables, identifiers: ports.identifiers });
-    this.#begin('light');
+    this.#begin('light', null);
   }
 
   #of<Name extends keyof States>(name: Name): States[Name] {
@@ -117,6 +122,11 @@ export class LedgerState {
     return this.#halves.light.from;
   }
 
+  /** Where a reader begins who has seen nothing: with the log, or where history begins. */
+  get start(): AssemblerState {
+    return this.catalogue.history?.from ?? LOG_START;
+  }
+
   /** Counts how often what was known turned out to be of another past of the log, and was thrown away. */
   get pasts(): number {
     return this.#pasts;
@@ -126,11 +136,24 @@ export class LedgerState {
     return this.#rows.filter((row) => row.half === half);
   }
 
-  /** Begins a half's models anew. */
-  #begin(half: HalfName): void {
-    for (const { model } of this.#rowsIn(half))
-      Object.assign(this.#states, { [model.name]: model.initial() });
-    this.#halves[half] = START_HALF();
+  /** Begins a half's models anew: where history begins, or with the log. */
+  #begin(half: HalfName, baseline: Baseline | null): void {
+    for (const { model } of this.#rowsIn(half)) {
+      const state = baseline === null ? model.initial() : model.begin(baseline);
+      Object.assign(this.#states, { [model.name]: state });
+    }
+    this.#halves[half] =
+      baseline === null ? START_HALF() : { from: baseline.from, applied: baseline.position };
+  }
+
+  /** What stands for the events that are gone, as the catalogue knows of it. LOG_REPLACED where it is another. */
+  async #baseline(): Promise<Baseline | null> {
+    const { history } = this.catalogue;
+    if (history === null) return null;
+    this.#begins ??= { baseline: await readBaseline(this.#ports.log) };
+    const { baseline } = this.#begins;
+    if (baseline?.id !== history.id) throw logReplaced('the log', history.at);
+    return baseline;
   }
 
   /** Takes up a half from its state file; false: there is none that fits. */
@@ -172,7 +195,7 @@ export class LedgerState {
       for (const holding of this.losses.of(this.contents)) this.sharing.hide(holding);
       return;
     }
-    this.#begin('heavy');
+    this.#begin('heavy', await this.#baseline());
     this.#heavyUnsavedRows = Number.POSITIVE_INFINITY;
   }
 
@@ -198,6 +221,7 @@ export class LedgerState {
 
   async #catchUp(need: { readonly heavy: boolean }): Promise<void> {
     try {
+      if (!this.#isKnown) await this.#beginLight();
       const { next, last } = this.#halves.light.from;
       const head = await run(this.#ports.log.head(last));
       if (!need.heavy && this.#isKnown && head === next) return;
@@ -209,6 +233,13 @@ export class LedgerState {
       await this.#startAnew({ isOtherPast: thrown instanceof OtherPast || isReplaced(thrown) });
       await this.#fold();
     }
+  }
+
+  /** Begins with the history that the log tells of. */
+  async #beginLight(): Promise<void> {
+    const baseline = await readBaseline(this.#ports.log);
+    this.#begins = { baseline };
+    if (baseline !== null) this.#begin('light', baseline);
   }
 
   /** Whether the log has the event that was read last before a place. */
@@ -237,7 +268,8 @@ export class LedgerState {
   async #startAnew({ isOtherPast }: { readonly isOtherPast: boolean }): Promise<void> {
     this.#pasts += 1;
     for (const { model } of this.#rowsIn('heavy')) delete this.#states[model.name];
-    this.#begin('light');
+    this.#begin('light', null);
+    await this.#beginLight();
     for (const prefix of DERIVED)
       for (const name of await this.#ports.files.list(prefix)) await this.#ports.files.drop(name);
     if (!isOtherPast) return;
@@ -270,6 +302,7 @@ export class LedgerState {
       isDamage || change.position > this.#halves[half].applied;
     if (isDamage || (change._tag === 'capture' && change.damage !== null))
       this.#hasMetDamage = true;
+    this.#checkHistory(change);
     if (change._tag === 'capture' && this.catalogue.isRepeated(change)) {
       if (isNewTo('light')) this.catalogue.repeat(change);
       this.#passed(change);
@@ -290,6 +323,14 @@ export class LedgerState {
     if (change._tag === 'damage') return;
     for (const half of Object.values(this.#halves))
       if (change.position > half.applied) half.applied = change.position;
+  }
+
+  /** Where history begins later than it did, what was folded of what is before it is let go of. */
+  #checkHistory(change: Change): void {
+    if (change._tag !== 'control' || change.event.type !== 'HistoryForgotten') return;
+    const { history } = this.catalogue;
+    if (history === null || change.position > history.at)
+      throw new IndexUnfit('history begins later');
   }
 
   #folding(isNew: boolean): Folding {
@@ -325,7 +366,7 @@ export class LedgerState {
       model,
       state: this.#states[model.name],
     }));
-    const packs = this.contents.packs.length;
+    const packs = this.contents.written;
     const isWhole = half === 'light' || this.sharing.indexed === this.contents.count;
     assert(isWhole, 'sharing knows the identifiers of all contents');
     const numbering = this.contents.numbering(packs)!;

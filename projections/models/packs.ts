@@ -35,6 +35,20 @@ export interface PackOrigin {
   readonly isLinked: boolean;
 }
 
+/** Where a pack's numbers begin. */
+export interface PackNumbers {
+  readonly ordinal: number;
+  readonly firstContent: number;
+  readonly firstPattern: number;
+}
+
+/** Where the numbering of packs is taken up: after `written` of them, `listed` of which are known still. */
+export interface NumberingStart {
+  readonly written: number;
+  readonly listed: number;
+  readonly numbering: bigint;
+}
+
 /** A written pack whose slots were counted, before it has numbers. */
 export type CountedPack = PackOrigin &
   Pick<KnownPack, 'name' | 'group' | 'capture' | 'sizeBytes' | 'blocks' | 'patches'> &
@@ -47,3 +61,14 @@ export type HeldPack = Pick<
 >;
 
 export const isWritten = (pack: AnyPack): pack is KnownPack => 'firstContent' in pack;
+
+/** Digits of a pack's name that its numbering value takes: names are hashes, so a few do. */
+const NUMBERING_DIGITS = 16;
+/** Odd, so that the order of packs counts. */
+const NUMBERING_FACTOR = 0x5851_f42d_4c95_7f2dn;
+
+export const NUMBERED_FROM_ZERO: NumberingStart = { written: 0, listed: 0, numbering: 0n };
+
+/** The numbering of packs once one more has come. */
+export const numberingAfter = (before: bigint, name: string): bigint =>
+  BigInt.asUintN(64, before * NUMBERING_FACTOR + BigInt(`0x${name.slice(0, NUMBERING_DIGITS)}`));

@@ -44,7 +44,7 @@ const IMAGE_END_BYTES = 12;
 /** An image is of one commit: files that changed places, or are of another past, are none. */
 interface ImageOf {
   readonly vm: string;
-  readonly row: CaptureRow;
+  readonly row: Pick<CaptureRow, 'capture' | 'position' | 'id'>;
   readonly contents: Contents;
 }
 
@@ -59,19 +59,35 @@ const numberedIn = ({ count, patternCount }: Contents): Numbered => ({
 
 const imageName = ({ vm, row }: ImageOf): string => `tables/${vm}/${row.capture}`;
 
+/** The table that a VM's history begins with; null: none is told of. */
+export type StartTables = (vm: string) => Promise<PageTable | null>;
+
 export class PageTables {
   readonly #log: EventLog;
   readonly #files: StateFiles;
+  readonly #starts: StartTables;
 
-  constructor(ports: { readonly log: EventLog; readonly files: StateFiles }) {
+  constructor(ports: {
+    readonly log: EventLog;
+    readonly files: StateFiles;
+    /** Absent: all history is there. */
+    readonly starts?: StartTables;
+  }) {
     this.#log = ports.log;
     this.#files = ports.files;
+    this.#starts = ports.starts ?? (() => Promise.resolve(null));
+  }
+
+  /** The table before a VM's first capture, or after the last one that is gone; the caller's own. */
+  async start({ vm, gone }: VmEntry): Promise<PageTable> {
+    const start = gone === null ? null : await this.#starts(vm);
+    return start?.slice() ?? unknownTable(0);
   }
 
   /** Keeps a table with what its contents' numbers depend on, which lost events would change. */
   async saveImage(of: ImageOf, table: PageTable): Promise<void> {
     assert(areNumbered(table, numberedIn(of.contents)), 'a table holds what has a number');
-    const packs = of.contents.packs.length;
+    const packs = of.contents.written;
     const commit = commitBytes(of);
     const bytes = new Uint8Array(table.byteLength + IMAGE_END_BYTES + commit.length);
     bytes.set(new Uint8Array(table.buffer, table.byteOffset, table.byteLength));
@@ -114,8 +130,8 @@ export class PageTables {
       const image = { vm: entry.vm, row: of, contents };
       table = await this.#loadImage(image, entry.pagesAt(from));
     }
-    if (table === null) from = 0;
-    table = grownTable(table ?? unknownTable(0), pages);
+    if (table === null) from = entry.gone?.capture ?? 0;
+    table = grownTable(table ?? (await this.start(entry)), pages);
     // An image that is older than what stands for a lost content names that.
     if (contents.hasRenewed) takeFirsts(contents, table);
     const missing = new Set(images.filter((capture) => capture > from));

@@ -25,14 +25,22 @@ export class Places {
   /** By ordinal: slots of a written pack (0: compaction wrote it), and how many lie in a pack. */
   readonly #slots: number[] = [];
   readonly #lying: number[] = [];
+  /** The ordinal that the next pack gets. */
+  count = 0;
   /** By ordinal of a pack that is not needed: since when, by the clock of who emptied it. */
   readonly #emptiedAtMs = new Map<number, number>();
 
   /** Takes the next pack in. Nothing lies yet in one that compaction wrote: its slots move there. */
   add(writtenSlots: number): number {
-    this.#slots.push(writtenSlots);
-    this.#lying.push(writtenSlots);
-    return this.#slots.length - 1;
+    this.#slots[this.count] = writtenSlots;
+    this.#lying[this.count] = writtenSlots;
+    this.count += 1;
+    return this.count - 1;
+  }
+
+  /** Ordinals before this one that were not taken in are of packs that nobody needs any more. */
+  skipTo(ordinal: number): void {
+    this.count = Math.max(this.count, ordinal);
   }
 
   /** Where a slot lies; below 0: it is released. */
@@ -95,7 +103,7 @@ export class Places {
 
   /** Slots that lie in a pack. */
   lyingIn(ordinal: number): number {
-    return this.#lying[ordinal]!;
+    return this.#lying[ordinal] ?? 0;
   }
 
   /** Since when nothing lies in a pack; null: something does. */
@@ -119,7 +127,7 @@ export class Places {
         if (to === STAYS) continue;
         this.#lying[ordinal]! -= 1;
         const target = ordinalAt(to);
-        if (to >= 0 && target >= this.#lying.length) return false;
+        if (to >= 0 && this.#lying[target] === undefined) return false;
         if (to >= 0) this.#lying[target]! += 1;
       }
       this.#moved.set(ordinal, moved);

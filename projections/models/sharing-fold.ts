@@ -14,6 +14,7 @@ import { IndexUnfit, type IdentifierColumn } from './identifier-index.ts';
 import type { PageTable } from '../table.ts';
 import { changeLosses, standFor } from './losses.ts';
 import { releaseSlots, reviveCapture, revivePatches } from './releases.ts';
+import { sharingAt } from './sharing-baseline.ts';
 import { Sharing } from './sharing.ts';
 import { StateReader, StateWriter } from './state-bytes.ts';
 
@@ -105,7 +106,9 @@ async function foldRelease(
   const seen = data.seen === null ? undefined : vms.get(data.seen.vm);
   // Where that commit is lost, one before it: too much is looked at then, not too little.
   const from = seen?.captures.findLast(({ capture }) => capture <= data.seen!.capture);
-  const after = from?.position ?? -1n;
+  // Where that commit left the log, all that is told of since history begins is looked at.
+  const gone = data.seen !== null && (seen?.isGone(data.seen.capture) ?? false);
+  const after = from?.position ?? (gone ? seen!.gone!.position : -1n);
   for (const { vm, captures } of vms.values())
     for (const row of captures) {
       if (row.position <= after || row.position >= change.position) continue;
@@ -133,6 +136,7 @@ export const sharingModel = (identifiers: () => IdentifierColumn): Model<Sharing
     column.clear();
     return new Sharing(column);
   },
+  begin: (baseline) => sharingAt(baseline, identifiers()),
   async apply(_sharing, change, folding) {
     folding.outcome = AS_RECORDED;
     if (change._tag === 'capture') await foldCapture(change, folding);

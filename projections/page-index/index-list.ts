@@ -5,8 +5,7 @@
 import * as t from 'io-ts';
 import type { StateFiles } from '../../domain/ports/derived-files.ts';
 import { decodeState, StateUnfit } from '../models/state-bytes.ts';
-import { assemblerState } from '../models/assembler-state.ts';
-import { position } from '../models/catalogue-state.ts';
+import { assemblerState, position } from '../models/catalogue-state.ts';
 import type { AssemblerState } from '../commits.ts';
 import type { LedgerState } from '../models/ledger-state.ts';
 import { INDEX_PREFIX, type Segment } from './segments.ts';
@@ -25,6 +24,8 @@ const LIST = t.strict({
   contents: t.number,
   numbering: position,
   revivals: t.number,
+  /** The event that says where history begins; null: with the log. */
+  history: t.union([t.string, t.null]),
   vms: t.array(t.string),
   segments: t.array(
     t.strict({
@@ -90,6 +91,7 @@ export async function saveList(
     contents,
     numbering,
     revivals: revivalsIn(state.contents),
+    history: state.catalogue.history?.id ?? null,
     vms: [...vms],
     segments: segments.map((segment) => ({
       ...segment,
@@ -124,6 +126,7 @@ export async function loadList({
       row.id === commit.id &&
       state.contents.numbering(list.packs) === list.numbering &&
       revivalsIn(state.contents) === list.revivals &&
+      list.history === (state.catalogue.history?.id ?? null) &&
       wholeCaptures(state, commit.position) === list.captures;
     return isOfPast ? list : null;
   } catch (thrown) {

@@ -11,8 +11,12 @@ import { assert } from '../../domain/values/assert.ts';
 import { IDENTIFIER_BYTES } from '../../domain/ports/page-engine.ts';
 import { contentOf, type Holding } from '../../domain/values/holding.ts';
 import { readingStart } from '../questions/reading-start.ts';
+import { ensureIdentifiers } from '../questions/row-lister.ts';
 import { StateUnfit } from '../models/state-bytes.ts';
-import { LOG_START, type CaptureChange, type Change } from '../commits.ts';
+import type { CaptureChange, Change } from '../commits.ts';
+import { baselineChange } from '../models/beginning.ts';
+import type { KnownPack } from '../models/contents.ts';
+import type { IdentifierColumn } from '../models/identifier-index.ts';
 import { foldedKinds } from '../models/folded-kinds.ts';
 import type { LedgerState, Replay } from '../models/ledger-state.ts';
 import { holdingsOf } from '../table.ts';
@@ -25,7 +29,7 @@ import {
   wholeCaptures,
   type Indexed,
 } from './index-list.ts';
-import { IDENTIFIER_WORDS, RecentEvents, type VersionRecord } from './recent-events.ts';
+import { IDENTIFIER_WORDS, KIND_HELD, RecentEvents, type VersionRecord } from './recent-events.ts';
 import {
   mergeSegments,
   OpenRuns,
@@ -44,6 +48,8 @@ const ATTEMPTS_MAX = 3;
 export interface PageIndexPorts extends Omit<SegmentPorts, 'id'> {
   readonly state: LedgerState;
   readonly replay: Replay;
+  /** Identifiers by content number, for what is there where history begins. */
+  readonly column: IdentifierColumn;
   /** The ledger's id; null where it is not known: then nothing is kept. */
   readonly ledger: string | null;
   /** Absent: SEGMENT_ROWS. */
@@ -87,7 +93,7 @@ export class PageIndex {
   #contents = 0;
   #lastCommit: Indexed['commit'] | null = null;
   /** How contents were numbered when the log was read last. */
-  #seen = { packs: 0, numbering: 0n, revivals: 0 };
+  #seen = { packs: 0, numbering: 0n, revivals: 0, history: '' };
   #vms: string[] = [];
   /** Whether segments may be kept of what is in memory. */
   #isSound = true;
@@ -101,13 +107,14 @@ export class PageIndex {
     this.#segmentPorts = { files, blocks, id: idOf(ledger ?? '') };
     this.#runs = new OpenRuns(this.#segmentPorts);
     this.#tables = new SegmentTables(ports.state);
-    this.#from = LOG_START;
     this.#indexed = this.#nothing();
+    this.#from = this.#indexed.from;
     this.#see();
   }
 
   #nothing(): MaybeIndexed {
-    return { from: LOG_START, commit: null, packs: 0, contents: 0, vms: [], segments: [] };
+    const { start: from } = this.#ports.state;
+    return { from, commit: null, packs: 0, contents: 0, vms: [], segments: [] };
   }
 
   /** Segments there are. */
@@ -175,23 +182,58 @@ export class PageIndex {
     if (!this.#isLoaded) await this.#load();
     if (!this.#isOfState()) await this.#startAnew({ isKept: false });
     if (this.#from.next === state.next) return;
+    if (this.#lastCommit === null && this.#from.next === state.start.next) await this.#takeStart();
     const after = await replay(this.#from, (change) => this.#take(change));
     this.#from = after;
     this.#see();
     if (this.#recent.rows >= this.#segmentRows) await this.#cut();
   }
 
+  /** Where history begins, pages hold what they do without a write that is told of. */
+  async #takeStart(): Promise<void> {
+    const { state, column } = this.#ports;
+    const { history } = state.catalogue;
+    if (history === null || this.#recent.rows > 0) return;
+    await ensureIdentifiers(state, column);
+    const { vms } = await baselineChange(state, history);
+    for (const { vm, capture, holdings } of vms) {
+      const number = this.#vms.push(vm) - 1;
+      const kinds = new Uint8Array(holdings.length).fill(KIND_HELD);
+      const gfns = Uint32Array.from(holdings.keys());
+      this.#recent.add({ vm: number, capture, isWiped: false, gfns, holdings, kinds });
+    }
+    for (const pack of state.contents.packs)
+      if (pack.position <= history.position) this.#takeIdentifiersOf(pack);
+  }
+
+  #takeIdentifiersOf({ firstContent, pages }: KnownPack): void {
+    const { state, column } = this.#ports;
+    const words: number[] = [];
+    for (let content = firstContent; content < firstContent + pages; content += 1) {
+      const identifier = state.contents.aliases.has(content) ? null : column.read(content);
+      if (identifier !== null) words.push(beWord(identifier, 0), beWord(identifier, 4), content);
+    }
+    this.#recent.addIdentifiers(Uint32Array.from(words));
+    this.#contents = firstContent + pages;
+  }
+
+  /** The event that says where history begins. */
+  get #history(): string {
+    return this.#ports.state.catalogue.history?.id ?? '';
+  }
+
   #see(): void {
     const { contents } = this.#ports.state;
-    const packs = contents.packs.length;
+    const packs = contents.written;
     const numbering = contents.numbering(packs)!;
-    this.#seen = { packs, numbering, revivals: revivalsIn(contents) };
+    this.#seen = { packs, numbering, revivals: revivalsIn(contents), history: this.#history };
   }
 
   /** Whether what was taken in is of the past that the state has now. */
   #isOfState(): boolean {
     const { state } = this.#ports;
-    const { packs, numbering, revivals } = this.#seen;
+    const { packs, numbering, revivals, history } = this.#seen;
+    if (history !== this.#history) return false;
     if (state.contents.numbering(packs) !== numbering) return false;
     if (revivalsIn(state.contents) !== revivals) return false;
     const commit = this.#lastCommit;

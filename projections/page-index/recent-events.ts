@@ -17,6 +17,9 @@ export const VERSION_WORDS = 5;
 /** Words of a record of an identifier: its first eight bytes, then the content. */
 export const IDENTIFIER_WORDS = 3;
 
+/** In the place of a kind: what a page held where history begins, whatever write brought it there. */
+export const KIND_HELD = 0xff;
+
 /** One capture's page events. */
 export interface RecentCapture {
   /** The VM's number in the index. */

@@ -3,7 +3,7 @@
 import { assert } from '../../domain/values/assert.ts';
 import type { LedgerState } from '../models/ledger-state.ts';
 import { grownTable, unknownTable, type PageTable } from '../table.ts';
-import type { RecentEvents } from './recent-events.ts';
+import { KIND_HELD, type RecentEvents } from './recent-events.ts';
 
 /** Page tables kept from one segment to the next. */
 const TABLES_MAX = 16;
@@ -31,7 +31,10 @@ export class SegmentTables {
       const first = recent.captures.find(({ vm }) => vm === number)!;
       const entry = catalogue.vms.get(vms[number]!);
       assert(entry !== undefined, 'a VM that was captured is in the catalogue');
-      const before = entry.captures.findLast((row) => row.capture < first.capture);
+      const isStart = first.kinds[0] === KIND_HELD;
+      const before = isStart
+        ? undefined
+        : entry.captures.findLast((row) => row.capture < first.capture);
       const kept = this.#kept.get(number);
       let table = unknownTable(0);
       if (before !== undefined)

@@ -20,7 +20,7 @@ import {
   type Holding,
 } from '../../domain/values/holding.ts';
 import type { Position } from '../../domain/ports/event-log.ts';
-import type { CaptureChange, Change, RewriteChange } from '../commits.ts';
+import type { BaselineChange, CaptureChange, Change, RewriteChange } from '../commits.ts';
 import { foldedKinds } from '../models/folded-kinds.ts';
 import type { LedgerState } from '../models/ledger-state.ts';
 import { holdingsOf, type PageTable } from '../table.ts';
@@ -77,6 +77,18 @@ function controlRow(change: Change & { _tag: 'control' }): RankedRow {
   return { row, rank: rankOf(WHOLE), columns: null };
 }
 
+/** Where history begins, for who reads from there. */
+function baselineRow(change: BaselineChange): RankedRow {
+  const { position, timeMs, vms } = change;
+  const facts = { vms: vms.map(({ vm, capture, isRetired }) => ({ vm, capture, isRetired })) };
+  const of = { item: null, place: placeText(change, WHOLE), type: 'baseline', vm: null };
+  return {
+    row: { position, ...of, timeMs, capture: null, facts },
+    rank: rankOf(WHOLE),
+    columns: null,
+  };
+}
+
 /** A pack that compaction wrote; what moved there stands in its table, not in a row. */
 function rewriteRow(change: RewriteChange): RankedRow {
   const { position, timeMs, pack } = change;
@@ -124,6 +136,10 @@ export function* eventRows(change: Change): Generator<RankedRow> {
   if (change._tag === 'damage') return;
   if (change._tag === 'control') {
     yield controlRow(change);
+    return;
+  }
+  if (change._tag === 'baseline') {
+    yield baselineRow(change);
     return;
   }
   if (change._tag === 'rewrite') {

@@ -13,10 +13,18 @@ interface HeldSpan {
   readonly to: Position | null;
 }
 
+/** Where a page began to hold: at the latest where history begins. */
+export function startOf(catalogue: Catalogue, { vm, from }: HeldPage): Position | undefined {
+  const entry = catalogue.vms.get(vm);
+  const position = entry?.capture(from)?.position;
+  if (position !== undefined || entry?.isGone(from) !== true) return position;
+  return entry.gone?.position;
+}
+
 /** When a page began to hold, and when it let go. */
 function spanOf(catalogue: Catalogue, held: HeldPage): HeldSpan | null {
   const entry = catalogue.vms.get(held.vm);
-  const from = entry?.capture(held.from)?.position;
+  const from = startOf(catalogue, held);
   if (entry === undefined || from === undefined) return null;
   const ended = held.to === null ? null : (entry.capture(held.to)?.position ?? null);
   return { from, to: ended ?? entry.retired?.position ?? null };

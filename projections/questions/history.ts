@@ -10,12 +10,15 @@ import {
   KIND_ZERO,
 } from '../../domain/events/pages-written.ts';
 import { CLASS_NONE, CLASS_ZERO } from '../../domain/ports/page-engine.ts';
-import { isContent, type Holding } from '../../domain/values/holding.ts';
+import { isContent, isPattern, type Holding } from '../../domain/values/holding.ts';
 import type { Position } from '../../domain/ports/event-log.ts';
 import type { VmEntry } from '../models/catalogue.ts';
+import type { Contents } from '../models/contents.ts';
 import type { LedgerState } from '../models/ledger-state.ts';
 import type { PageIndex } from '../page-index/page-index.ts';
+import { KIND_HELD } from '../page-index/recent-events.ts';
 import { HolderCounts } from './held-pages.ts';
+import { classOfPattern } from './sharing-at.ts';
 import { StoredSizes } from './stored-sizes.ts';
 
 /** What a page held from a capture on. */
@@ -24,7 +27,8 @@ export interface PageVersion {
   readonly position: Position;
   readonly timeMs: number;
   readonly gfn: number;
-  readonly outcome: 'stored' | 'merged' | 'pattern';
+  /** Null: what it held where history begins, whatever write brought it there. */
+  readonly outcome: 'stored' | 'merged' | 'pattern' | null;
   /** Of a pattern, its class; else CLASS_NONE. */
   readonly patternClass: number;
   readonly holding: Holding;
@@ -38,13 +42,16 @@ export interface PageVersion {
 
 /** What became of a page event, as the fold says. */
 export function outcomeOf(kind: number): PageVersion['outcome'] {
+  if (kind === KIND_HELD) return null;
   const outcome = kind & KIND_MASK;
   if (outcome === KIND_ZERO || outcome === KIND_PATTERN) return 'pattern';
   return outcome === KIND_STORED ? 'stored' : 'merged';
 }
 
 /** The class of the pattern that a page event recorded. */
-function patternClassOf(kind: number): number {
+function patternClassOf(contents: Contents, kind: number, holding: Holding): number {
+  if (kind === KIND_HELD)
+    return isPattern(holding) ? classOfPattern(contents, holding) : CLASS_NONE;
   const outcome = kind & KIND_MASK;
   if (outcome === KIND_ZERO) return CLASS_ZERO;
   return outcome === KIND_PATTERN ? classOfKind(kind) : CLASS_NONE;
@@ -72,9 +79,10 @@ export async function pageHistory(
   );
   const versions: PageVersion[] = [];
   for (const { capture, holding, kind } of records) {
-    const row = entry.capture(capture);
-    if (row === undefined) continue;
-    const { position, timeMs } = row;
+    const at = kind === KIND_HELD ? catalogue.history : entry.capture(capture);
+    if (at === null || at === undefined) continue;
+    const { position } = at;
+    const timeMs = entry.capture(capture)?.timeMs ?? at.timeMs;
     const outcome = outcomeOf(kind);
     const of = counts.get(holding);
     versions.push({
@@ -83,7 +91,7 @@ export async function pageHistory(
       timeMs,
       gfn,
       outcome,
-      patternClass: patternClassOf(kind),
+      patternClass: patternClassOf(contents, kind, holding),
       holding,
       storedBytes: outcome === 'stored' ? Math.round(sizes.bytesOf(holding)) : 0,
       sharers: of === undefined ? 0 : of.all.at(position) - 1,

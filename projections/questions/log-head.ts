@@ -5,11 +5,13 @@
 import { leafOf, type LogHead } from '../../domain/evidence.ts';
 import { MerkleTree, TREE_HASH_BYTES, subtreesOf } from '../../domain/merkle-tree.ts';
 import type { StateFiles } from '../../domain/ports/derived-files.ts';
-import type { EventLog, Position, StoredEvent } from '../../domain/ports/event-log.ts';
+import type { EventLog, Position } from '../../domain/ports/event-log.ts';
 import type { Finding } from '../../domain/values/finding.ts';
 import { toHex } from '../../domain/values/identifier.ts';
-import { isLedgerError, LedgerError } from '../../domain/values/ledger-error.ts';
+import { isLedgerError } from '../../domain/values/ledger-error.ts';
+import { readBaseline } from '../models/baseline.ts';
 import { StateReader, StateUnfit, StateWriter } from '../models/state-bytes.ts';
+import { eventsFrom, leavesOf, type LogLeaf } from './log-leaves.ts';
 
 const STATE_FILE = 'head';
 const STATE_FORMAT = 1;
@@ -54,20 +56,6 @@ async function save({ files }: HeadPorts, { tree, position, leaf }: Kept): Promi
   await files.save(STATE_FILE, writer.column(leaf).column(hashes).bytes());
 }
 
-/** Events from a position on; what is damaged cannot be vouched for. */
-async function* eventsFrom(log: EventLog, from: Position): AsyncGenerator<StoredEvent> {
-  for await (const { items } of log.read({ from }))
-    for (const item of items) {
-      if (item._tag === 'damage')
-        throw new LedgerError(
-          'LOG_DAMAGED',
-          `${item.damage.reason}; a log with damage has no head: verify the ledger, and restore the log from a copy`,
-          { position: item.damage.position, stream: item.damage.stream },
-        );
-      yield item.event;
-    }
-}
-
 const isSame = (one: Uint8Array, other: Uint8Array): boolean => toHex(one) === toHex(other);
 
 /** Whether the log has the event that a tree ends with, where it was. */
@@ -77,19 +65,31 @@ async function isInLog({ log, sha256 }: HeadPorts, kept: Kept): Promise<boolean>
   return false;
 }
 
+/** Leaves of events behind the one that a tree ends with. */
+async function* after(log: EventLog, { position }: Kept): AsyncGenerator<LogLeaf> {
+  for await (const event of eventsFrom(log, position))
+    if (event.position !== position) yield { _tag: 'event', event };
+}
+
 /** The head of the log now. */
 export async function logHead(ports: HeadPorts): Promise<LogHead> {
   const { log, sha256 } = ports;
+  const baseline = await readBaseline(log);
   const kept = await load(ports);
-  const start = kept !== null && (await isInLog(ports, kept)) ? kept : null;
+  const isOfLog =
+    kept !== null && kept.position >= (baseline?.leavesTo ?? 0n) && (await isInLog(ports, kept));
+  const start = isOfLog ? kept : null;
   const tree = start?.tree ?? new MerkleTree(sha256);
   let last = start;
-  for await (const event of eventsFrom(log, start?.position ?? 0n)) {
-    const { position } = event;
-    if (position === start?.position) continue;
-    const leaf = leafOf(sha256, event);
-    tree.add(leaf);
-    last = { tree, position, leaf };
+  for await (const leaf of start === null ? leavesOf(log, baseline) : after(log, start)) {
+    if (leaf._tag === 'gone') {
+      tree.addSubtree(leaf.level, leaf.hash);
+      continue;
+    }
+    const { event } = leaf;
+    const own = leafOf(sha256, event);
+    tree.add(own);
+    last = { tree, position: event.position, leaf: own };
   }
   if (last !== null && last !== start) await save(ports, last);
   return { size: tree.size, root: toHex(tree.root()) };
@@ -102,16 +102,30 @@ const finding = (since: LogHead, reason: string): Finding => ({
   affects: [],
 });
 
+/** The head lies inside of what left the log as a whole: it cannot be compared, and nothing is wrong. */
+const notProvable = (since: LogHead, at: Position): Finding => ({
+  ...finding(
+    since,
+    `not provable since position ${at}: history was forgotten there, and of what this head ends in only a digest of more is kept; write down a new head`,
+  ),
+  kind: 'head-forgotten',
+  isNote: true,
+});
+
 /** What has become of the events that a head was of; null: they are there, all and as they were. */
 export async function headFinding(
   { log, sha256 }: Pick<HeadPorts, 'log' | 'sha256'>,
   since: LogHead,
 ): Promise<Finding | null> {
   const tree = new MerkleTree(sha256);
+  const baseline = await readBaseline(log);
   try {
-    for await (const event of eventsFrom(log, 0n)) {
+    for await (const leaf of leavesOf(log, baseline)) {
       if (tree.size === since.size) break;
-      tree.add(leafOf(sha256, event));
+      if (leaf._tag === 'event') tree.add(leafOf(sha256, leaf.event));
+      else if (tree.size + 2 ** leaf.level > since.size)
+        return notProvable(since, baseline?.at ?? 0n);
+      else tree.addSubtree(leaf.level, leaf.hash);
     }
   } catch (thrown) {
     if (!isLedgerError(thrown) || thrown.code !== 'LOG_DAMAGED') throw thrown;

@@ -15,7 +15,7 @@ import {
 } from '../../domain/ports/event-log.ts';
 import { pointsStream, vmStream } from '../../domain/events/streams.ts';
 import type { CaptureRow, VmEntry } from '../models/catalogue.ts';
-import { CommitAssembler, LOG_START, type Change } from '../commits.ts';
+import { CommitAssembler, type Change } from '../commits.ts';
 import type { LedgerState } from '../models/ledger-state.ts';
 import { readingStart } from './reading-start.ts';
 
@@ -40,7 +40,7 @@ async function* ofAll(
   { from, to }: Stretch,
   end: Position,
 ): AsyncGenerator<Change> {
-  const start = from === null ? LOG_START : readingStart(state, from);
+  const start = from === null ? state.start : readingStart(state, from);
   const until = to === null || to >= end ? end : to + 1n;
   if (start.next >= until) return;
   const assembler = new CommitAssembler(log, start);
@@ -56,26 +56,36 @@ interface VmStretch {
   endPosition: Position;
 }
 
+/** Where reading behind a commit begins: with it, so that it is found, unless it is gone. */
+function startAfter(
+  before: Pick<CaptureRow, 'position' | 'revision'> | null,
+  gone: VmEntry['gone'],
+): Pick<VmStretch, 'fromPosition' | 'fromRevision'> {
+  if (before === null) return { fromPosition: 0n, fromRevision: 0 };
+  const { position: fromPosition, revision } = before;
+  return { fromPosition, fromRevision: before === gone ? revision + 1 : revision };
+}
+
 /** What of a VM's stream is read for the captures from `from` to `to`; their events are in order. */
-function piecesOf(entry: VmEntry, { from, to }: Stretch): VmStretch[] {
+function piecesOf(entry: VmEntry, { from, to }: Stretch, start: Position): VmStretch[] {
   const pieces: VmStretch[] = [];
-  let before: CaptureRow | null = null;
+  let before: Pick<CaptureRow, 'position' | 'revision'> | null = entry.gone;
   for (const row of entry.captures) {
     // Events between two commits are up to the later one: also those before it that are wanted.
     const isBeyond = to !== null && before !== null && before.position >= to;
-    const isWanted = (from === null || row.position >= from) && !isBeyond;
+    const isWanted = (from === null || row.position >= from) && row.position > start && !isBeyond;
     if (isWanted) {
       const { firstRevision, count, fromPosition } = row.range;
       // Events between two captures are found from the commit before them, whose place is known.
       const isRight = count > 0 && firstRevision === (before?.revision ?? -1) + 1;
-      const start: Omit<VmStretch, 'endRevision' | 'endPosition'> = isRight
+      const first: Omit<VmStretch, 'endRevision' | 'endPosition'> = isRight
         ? { fromPosition, fromRevision: firstRevision }
-        : { fromPosition: before?.position ?? 0n, fromRevision: before?.revision ?? 0 };
+        : startAfter(before, entry.gone);
       const last = pieces.at(-1);
       const end = { endRevision: row.revision, endPosition: row.position };
-      if (last !== undefined && start.fromPosition - last.endPosition <= GAP_MAX)
+      if (last !== undefined && first.fromPosition - last.endPosition <= GAP_MAX)
         Object.assign(last, end);
-      else pieces.push({ ...start, ...end });
+      else pieces.push({ ...first, ...end });
     }
     before = row;
   }
@@ -88,10 +98,10 @@ async function tailOf(
   entry: VmEntry,
   to: Position | null,
 ): Promise<VmStretch | null> {
-  const last = entry.captures.at(-1);
-  if (last !== undefined && to !== null && to <= last.position) return null;
+  const last = entry.captures.at(-1) ?? entry.gone;
+  if (last !== null && to !== null && to <= last.position) return null;
   const revision = await run(log.streamRevision(vmStream(entry.vm)));
-  const fromRevision = last?.revision ?? 0;
+  const { fromRevision } = startAfter(last, entry.gone);
   if (revision === NO_STREAM || revision <= (last?.revision ?? -1)) return null;
   const fromPosition = last?.position ?? 0n;
   return { fromPosition, fromRevision, endRevision: revision, endPosition: fromPosition };
@@ -99,12 +109,12 @@ async function tailOf(
 
 /** Changes of a VM's own stream, ascending; some may lie outside the stretch. */
 async function* ofRecorder(
-  { log }: StretchPorts,
+  { log, state }: StretchPorts,
   entry: VmEntry,
   stretch: Stretch,
 ): AsyncGenerator<Change> {
   const assembler = new CommitAssembler(log);
-  const pieces = piecesOf(entry, stretch);
+  const pieces = piecesOf(entry, stretch, state.catalogue.history?.position ?? -1n);
   const tail = await tailOf(log, entry, stretch.to);
   if (tail !== null) pieces.push(tail);
   const stream = vmStream(entry.vm);
@@ -160,6 +170,7 @@ const isWhole = (entry: VmEntry): boolean =>
  */
 export async function* changesIn(ports: StretchPorts, stretch: Stretch): AsyncGenerator<Change> {
   const end = ports.state.next;
+  const start = ports.state.catalogue.history?.position ?? -1n;
   const entry = stretch.vm === null ? undefined : ports.state.catalogue.vms.get(stretch.vm);
   if (entry === undefined || !isWhole(entry)) {
     yield* ofAll(ports, stretch, end);
@@ -168,7 +179,7 @@ export async function* changesIn(ports: StretchPorts, stretch: Stretch): AsyncGe
   let last: Position | null = null;
   try {
     for await (const change of merged(ofRecorder(ports, entry, stretch), ofPoints(ports, entry))) {
-      if (change.position >= end) continue;
+      if (change.position >= end || change.position <= start) continue;
       last = change.position;
       yield change;
     }

@@ -55,6 +55,10 @@ export function keptCaptureNamed(
   text: string,
   context: InstantContext,
 ): CaptureRow {
+  const point = pointNamed(text, context);
+  // What is known of one that is before history is that it was forgotten.
+  if (point._tag === 'capture' && entry.isGone(point.capture))
+    throw refuse(entry.forgottenRefusal(point.capture));
   const row = captureNamed(entry, text, context);
   const { capture } = row;
   if (entry.isForgotten(capture)) throw refuse(entry.forgottenRefusal(capture));

@@ -28,6 +28,8 @@ export function readingStart(state: LedgerState, position: Position): AssemblerS
   }
   // What is under way at the head may have been so for long.
   for (const open of state.reached.pending) if (open.position < next) pending.push(open);
+  // Nothing is read of what is before history.
+  if (next < state.start.next) return state.start;
   // The state itself was compared with the log.
   return { next, last: null, pending };
 }

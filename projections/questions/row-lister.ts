@@ -44,7 +44,9 @@ export async function ensureIdentifiers(
   const { count } = state.contents;
   if (count === 0) return;
   await column.ready?.();
-  if (column.read(0) === null || column.read(count - 1) === null) await state.rebuild();
+  // Of what was before history only the last record is sure to be there.
+  const isWhole = state.catalogue.history !== null || column.read(0) !== null;
+  if (!isWhole || column.read(count - 1) === null) await state.rebuild();
 }
 
 /** Takes up to ROWS_MAX rows. */

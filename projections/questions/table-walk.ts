@@ -5,7 +5,7 @@ import type { Holding } from '../../domain/values/holding.ts';
 import type { Position } from '../../domain/ports/event-log.ts';
 import type { CaptureRow, VmEntry } from '../models/catalogue.ts';
 import { attachedHoldings } from '../attachments.ts';
-import { LOG_START, type Change } from '../commits.ts';
+import { decodeBatches, type CaptureChange, type Change } from '../commits.ts';
 import type { LedgerState, Replay } from '../models/ledger-state.ts';
 import {
   applyTold,
@@ -64,14 +64,60 @@ function walkChange(walk: Walk, change: Change): void {
   if (entry === undefined || entry.state.registered === null) return;
   // A commit that comes a second time is not the one that the row is of.
   if (row === undefined || row.position !== change.position) return;
+  const table = grow(walk, vm, entry.pagesAt(capture));
+  write(walk, vm, { batches: change.batches, isWiped: row.isWiped });
+  visitor.captured?.(entry, row, { table, ...besideOf(walk, row, change) });
+}
+
+/** Makes room in a VM's table, and tells the visitor. */
+function grow({ tables, visitor }: Walk, vm: string, pages: number): PageTable {
   const before = tables.get(vm) ?? unknownTable(0);
-  const table = grownTable(before, entry.pagesAt(capture));
+  const table = grownTable(before, pages);
   tables.set(vm, table);
   if (table !== before) visitor.added?.(vm, table.length - before.length);
-  write(walk, vm, { batches: change.batches, isWiped: row.isWiped });
-  const device = change.device === null ? [] : [...holdingsOf(state.contents, change.device)];
-  const attached = attachedHoldings(state.contents, row.attachments, change.attachments);
-  visitor.captured?.(entry, row, { table, device, attached });
+  return table;
+}
+
+/** What the pages beside a capture's memory hold. */
+function besideOf(
+  { state }: Walk,
+  row: CaptureRow,
+  of: Pick<CaptureChange, 'device' | 'attachments'>,
+): Omit<CapturedMemory, 'table'> {
+  const device = of.device === null ? [] : [...holdingsOf(state.contents, of.device)];
+  const attached = attachedHoldings(state.contents, row.attachments, of.attachments);
+  return { device, attached };
+}
+
+/** Walks what is left of a VM from before history: the captures that stay, one VM after another. */
+async function walkBefore(walk: Walk, entry: VmEntry): Promise<void> {
+  const { state, visitor } = walk;
+  const { history } = state.catalogue;
+  const { vm, gone, retired } = entry;
+  if (history === null) return;
+  const rows = entry.captures.filter(({ position }) => position <= history.position);
+  if (gone === null && rows.length === 0) return;
+  const start = await state.tables.start(entry);
+  grow(walk, vm, start.length);
+  hold(walk, vm, start);
+  for (const row of rows) {
+    const decoded = decodeBatches(await state.tables.events(vm, row));
+    const table = grow(walk, vm, entry.pagesAt(row.capture));
+    write(walk, vm, { batches: decoded.batches, isWiped: row.isWiped });
+    visitor.captured?.(entry, row, { table, ...besideOf(walk, row, decoded) });
+  }
+  if (retired !== null && retired.position <= history.position)
+    write(walk, vm, { batches: [], isWiped: true });
+}
+
+/** The pages of a VM hold this, whatever brought it about. */
+function hold({ tables, visitor }: Walk, vm: string, holdings: PageTable): void {
+  const table = tables.get(vm)!;
+  for (const [gfn, next] of holdings.entries()) {
+    const old = table[gfn]!;
+    table[gfn] = next;
+    if (old !== next) visitor.page?.(vm, gfn, old, next);
+  }
 }
 
 /** Walks the log from its start to the position the state is folded to. */
@@ -80,8 +126,10 @@ export async function walkTables(
   visitor: TableVisitor,
 ): Promise<void> {
   const walk: Walk = { state: ports.state, tables: new Map(), visitor };
-  const end: Position = ports.state.next;
-  await ports.replay(LOG_START, async (change) => {
+  const { state } = ports;
+  const end: Position = state.next;
+  for (const entry of state.catalogue.vms.values()) await walkBefore(walk, entry);
+  await ports.replay(state.start, async (change) => {
     if (change.position < end) walkChange(walk, change);
   });
 }

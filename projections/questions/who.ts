@@ -11,7 +11,7 @@ import type { Refusal } from '../../domain/values/refusals.ts';
 import type { IdentifierColumn } from '../models/identifier-index.ts';
 import type { LedgerState } from '../models/ledger-state.ts';
 import type { PageIndex } from '../page-index/page-index.ts';
-import { isHeldAt } from './held-pages.ts';
+import { isHeldAt, startOf } from './held-pages.ts';
 import type { Moment } from './moment.ts';
 
 /** Hex digits of an identifier, and the fewest that name one. */
@@ -85,7 +85,7 @@ export async function holdersOf(
   for (const page of pages) {
     if (moment !== null && !isHeldAt(catalogue, page, moment)) continue;
     const entry = catalogue.vms.get(page.vm);
-    const position = entry?.capture(page.from)?.position;
+    const position = startOf(catalogue, page);
     if (entry === undefined || position === undefined) continue;
     const group = entry.state.registered?.group ?? '';
     const retiredAt = page.to === null ? (entry.retired?.position ?? null) : null;

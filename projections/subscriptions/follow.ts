@@ -8,7 +8,8 @@ import { refuse } from '../../domain/values/refused.ts';
 import { parseCursor, RANK_FIRST, RANK_LAST, type Cursor } from './cursor.ts';
 import { readingStart } from '../questions/reading-start.ts';
 import { ensureIdentifiers, RowLister } from '../questions/row-lister.ts';
-import { LOG_START, type AssemblerState, type Change } from '../commits.ts';
+import type { AssemblerState, BaselineChange, Change } from '../commits.ts';
+import { beforeHistory, beginningOf } from '../models/beginning.ts';
 import { ProjectedState, type Projected } from './projected-state.ts';
 import type { Projection } from '../projection.ts';
 import { projectionNamed } from './registered.ts';
@@ -37,13 +38,18 @@ const placeOf = (from: Exclude<From, 'latest'>): Cursor => {
 
 interface Start {
   readonly at: AssemblerState;
+  /** What is told first; null: nothing. */
+  readonly first?: BaselineChange | null;
   /** Changes before it were seen. */
   readonly after: Cursor | null;
 }
 
 /** Where to read from. The ledger's state is at the log's head. */
 async function startAt({ state }: FollowedLedger, from: From | undefined): Promise<Start> {
-  if (from === undefined) return { at: LOG_START, after: null };
+  if (from === undefined) {
+    const { from: at, baseline: first } = await beginningOf(state);
+    return { at, first, after: null };
+  }
   if (from === 'latest') return { at: state.reached, after: null };
   const after = placeOf(from);
   if (after.position >= state.next)
@@ -53,7 +59,10 @@ async function startAt({ state }: FollowedLedger, from: From | undefined): Promi
       why: `the log ends at ${state.next}, so it is a place of another ledger or of an older copy of this one`,
     });
   const { position, id } = after;
-  if (id !== null) {
+  const { history } = state.catalogue;
+  // Behind the last event that is gone all there is comes after.
+  if (history !== null && position < history.position) throw beforeHistory(history, position);
+  if (id !== null && position !== history?.position) {
     const at = { next: position + 1n, last: { position, id }, pending: [] };
     if (!(await state.isInLog(at)))
       throw refuse({
@@ -73,7 +82,7 @@ function rankAfter(after: Cursor | null, position: Position): number | null {
 
 /** What a change says of events that cannot be read, or null. */
 function damageOf(change: Change): Damaged | null {
-  if (change._tag === 'control' || change._tag === 'rewrite') return null;
+  if (change._tag !== 'capture' && change._tag !== 'damage') return null;
   const reason = change._tag === 'damage' ? change.damage.reason : change.damage;
   return reason === null ? null : { _tag: 'damaged', position: change.position, reason };
 }
@@ -91,11 +100,11 @@ export async function* rowArrays(
   const { vm = null, type = null, pages: isExpanded = false, signal = FOREVER } = request;
   const { state, log } = ledger;
   await state.catchUp({ heavy: false });
-  const { at, after } = await startAt(ledger, request.from);
+  const { at, first, after } = await startAt(ledger, request.from);
   if (isExpanded) await ensureIdentifiers(state, ledger.column);
   const models = { state, column: () => ledger.column };
   const lister = new RowLister(models, { vm, type, isExpanded });
-  for await (const arrived of liveChanges(log, { from: at, signal })) {
+  for await (const arrived of liveChanges(log, { from: at, first, signal })) {
     for (const change of arrived.changes) {
       const rank = rankAfter(after, change.position);
       if (rank === null) continue;
@@ -129,10 +138,12 @@ export async function* statesOf<S>(
   const id = state.catalogue.facts.ledger?.id ?? ledger.id;
   const projected = new ProjectedState({ ledger: id, files, state }, projection);
   await projected.load();
+  const { baseline: first } = projected.isAnew ? await beginningOf(state) : { baseline: null };
   const kept = projected.projected;
   if (kept !== null) yield stateMessage(projection, kept);
   try {
-    for await (const arrived of liveChanges(log, { from: projected.from, signal })) {
+    const { from } = projected;
+    for await (const arrived of liveChanges(log, { from, first, signal })) {
       for (const change of arrived.changes) {
         if (signal.aborted) return;
         if (change._tag !== 'damage') await state.foldPast(change.position);

@@ -8,9 +8,8 @@ import type { StateFiles } from '../../domain/ports/derived-files.ts';
 import type { Position } from '../../domain/ports/event-log.ts';
 import { isName } from '../../domain/events/streams.ts';
 import { decodeState, StateReader, StateUnfit, StateWriter } from '../models/state-bytes.ts';
-import { position } from '../models/catalogue-state.ts';
-import { LOG_START, type AssemblerState, type CaptureChange, type Change } from '../commits.ts';
-import { assemblerState } from '../models/assembler-state.ts';
+import { assemblerState, position } from '../models/catalogue-state.ts';
+import type { AssemblerState, CaptureChange, Change } from '../commits.ts';
 import { stateBytes, stateOf } from '../models/half.ts';
 import { foldedKinds } from '../models/folded-kinds.ts';
 import type { LedgerState } from '../models/ledger-state.ts';
@@ -63,7 +62,7 @@ export class ProjectedState<S> {
   readonly #projection: Projection<S>;
   readonly #folded: Folded;
   #state: S;
-  #from: AssemblerState = LOG_START;
+  #from: AssemblerState;
   /** Changes up to here are in the state, also those that come after `#from`. */
   #applied: Position | null = null;
   #timeMs = 0;
@@ -87,6 +86,7 @@ export class ProjectedState<S> {
     this.#projection = projection;
     this.#state = projection.initial();
     const { state } = ports;
+    this.#from = state.start;
     this.#folded = {
       kinds: (change, columns) => foldedKinds(state, change, columns),
       holdings: (columns) => holdingsOf(state.contents, columns),
@@ -96,6 +96,11 @@ export class ProjectedState<S> {
   /** Where the log is read on from. */
   get from(): AssemblerState {
     return this.#from;
+  }
+
+  /** Whether nothing was folded yet. */
+  get isAnew(): boolean {
+    return this.#applied === null && this.#from === this.#ports.state.start;
   }
 
   /** The state as it is now; null before the first change. */
@@ -116,6 +121,8 @@ export class ProjectedState<S> {
       const { ledger } = this.#ports;
       if (head.name !== name || head.version !== version || head.ledger !== ledger) return;
       const { state } = this.#ports;
+      // What lies before history was folded of events that are not there any more.
+      if (head.from.next < state.start.next) return;
       if (head.from.next > state.next || !(await state.isInLog(head.from))) return;
       if (state.contents.numbering(head.packs) !== head.numbering) return;
       this.#state = stateOf(this.#projection, reader.column());
@@ -139,7 +146,7 @@ export class ProjectedState<S> {
     this.#isSound = isSound;
     this.#isSaved = false;
     if (this.#applied === null || change.position > this.#applied) this.#applied = change.position;
-    if (change._tag === 'control') this.#timeMs = change.timeMs;
+    if (change._tag === 'control' || change._tag === 'baseline') this.#timeMs = change.timeMs;
     if (change._tag === 'capture') this.#note(change);
     return this.projected;
   }
@@ -192,7 +199,7 @@ export class ProjectedState<S> {
     if (ledger === null || this.#isSaved || !this.#isSound) return;
     const { name, version } = this.#projection;
     const { contents } = this.#ports.state;
-    const packs = contents.packs.length;
+    const packs = contents.written;
     const head = HEAD.encode({
       ledger,
       name,

@@ -79,7 +79,8 @@ describe('audit queries', () => {
       withLedger(async (ledger) => {
         const { state, replay, files, local, stateFiles } = ledger;
         const blocks = openBlockFiles({ files, folder: local.projections });
-        const ports = { state, replay, blocks, files: stateFiles, ledger: ledger.id };
+        const { column } = ledger;
+        const ports = { state, replay, column, blocks, files: stateFiles, ledger: ledger.id };
         return ask(new PageIndex({ ...ports, segmentRows: 40 }));
       }, at);
     const expected = await withLedger((ledger) => ask(pageIndexOf(ledger)));

@@ -39,6 +39,8 @@ export const GFN_MAX = 2 ** 32 - 2;
 export const name = fc.stringMatching(/^[A-Za-z0-9][A-Za-z0-9._-]{0,40}$/u);
 const u32 = fc.nat({ max: U32_MAX });
 const count = fc.nat({ max: Number.MAX_SAFE_INTEGER });
+/** A position of a log, as events write it. */
+const digits = fc.bigInt({ min: 0n, max: 2n ** 62n }).map(String);
 const hex32 = fc
   .uint8Array({ minLength: 32, maxLength: 32 })
   .map((bytes) => Buffer.from(bytes).toString('hex'));
@@ -262,6 +264,9 @@ export const controlEvent: fc.Arbitrary<ControlEvent> = fc.oneof(
       fc.constantFrom<ControlEvent>({ type: 'ContentLost', data }, { type: 'ContentFound', data }),
     ),
   fc.record({ vm: name }).map((data): ControlEvent => ({ type: 'VmRetired', data })),
+  fc
+    .record({ position: digits, parts: count, firstRevision: count, from: digits, bytes: count })
+    .map((data): ControlEvent => ({ type: 'HistoryForgotten', data })),
 );
 
 /** Bytes after something happened to them: bits flipped, cut short, lengthened, or made up. */

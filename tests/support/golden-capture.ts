@@ -323,4 +323,14 @@ export const GOLDEN_CONTROL_EVENTS: readonly ControlEvent[] = [
   { type: 'ContentLost', data: { packs: [{ pack: 'ab'.repeat(32), slots: '05' }] } },
   { type: 'ContentFound', data: { packs: [{ pack: 'ab'.repeat(32), slots: '04' }] } },
   { type: 'VmRetired', data: { vm: 'web-1' } },
+  {
+    type: 'HistoryForgotten',
+    data: {
+      position: '9007199254740993',
+      parts: 2,
+      firstRevision: 5,
+      from: '51804',
+      bytes: 300_000,
+    },
+  },
 ];

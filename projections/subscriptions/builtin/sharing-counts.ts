@@ -9,7 +9,7 @@ import { KIND_MASK, KIND_STORED, type PageColumns } from '../../../domain/events
 import { pageCountOf, tablePages } from '../../../domain/values/memory-map.ts';
 import { isContent, UNKNOWN, ZERO, type Holding } from '../../../domain/values/holding.ts';
 import { decodeState, StateReader, StateWriter } from '../../models/state-bytes.ts';
-import type { CaptureChange, Change, RewriteChange } from '../../commits.ts';
+import type { BaselineChange, CaptureChange, Change, RewriteChange } from '../../commits.ts';
 import { grownTable, unknownTable, type PageTable } from '../../table.ts';
 import type { Folded, Projection } from '../../projection.ts';
 
@@ -109,6 +109,19 @@ class SharingTally {
   }
 }
 
+/** What VMs held where history begins. */
+function applyBaseline(tally: SharingTally, { vms, patches }: BaselineChange): void {
+  for (const holding of patches) tally.store(holding, 'patch');
+  for (const { vm, capture, isRetired, holdings } of vms) {
+    const of = tally.vm(vm);
+    of.capture = capture;
+    of.isRetired = isRetired;
+    of.table = isRetired ? null : holdings;
+    of.pages = holdings.length;
+    tally.shiftAll(of, 1);
+  }
+}
+
 function applyCapture(tally: SharingTally, change: CaptureChange, folded: Folded): void {
   const of = tally.vm(change.committed.vm);
   const { table: before } = of;
@@ -196,6 +209,7 @@ function applyMap(of: CountedVm, event: EventOf<'VmRegistered' | 'MemoryMapChang
 }
 
 function apply(tally: SharingTally, change: Change, folded: Folded): void {
+  if (change._tag === 'baseline') applyBaseline(tally, change);
   if (change._tag === 'capture') applyCapture(tally, change, folded);
   if (change._tag === 'rewrite') applyRewrite(tally, change, folded);
   if (change._tag !== 'control') return;

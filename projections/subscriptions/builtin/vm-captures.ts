@@ -5,7 +5,7 @@ import type { Projection } from '../../projection.ts';
 export interface VmCaptures {
   readonly vm: string;
   captures: number;
-  /** Page events of all of them, as recorded. */
+  /** Page events of all of them since history begins, as recorded. */
   written: number;
   /** Of the newest one; null before the first. */
   capture: number | null;
@@ -36,6 +36,17 @@ export const vmCaptures: Projection<VmsState> = {
   version: 1,
   initial: () => ({}),
   apply(state, change) {
+    if (change._tag === 'baseline')
+      for (const { vm, capture, timeMs, isRetired } of change.vms) {
+        const position = String(change.position);
+        Object.assign(entryOf(state, vm), {
+          captures: capture,
+          capture,
+          position,
+          timeMs,
+          isRetired,
+        });
+      }
     if (change._tag === 'control' && change.event.type === 'VmRegistered')
       entryOf(state, change.event.data.vm);
     if (change._tag === 'control' && change.event.type === 'VmRetired')

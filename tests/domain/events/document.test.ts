@@ -6,6 +6,8 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
 import {
+  BASELINE_TYPE,
+  BLANK_TYPE,
   BATCH_TYPES,
   CONTROL_CODECS,
   PAGE_EVENT_TYPES,
@@ -123,6 +125,8 @@ describe('the document of events', () => {
       ...BATCH_TYPES,
       ...STORE_TYPES,
       ...PAGE_EVENT_TYPES,
+      BASELINE_TYPE,
+      BLANK_TYPE,
     ];
     expect(headings.toSorted()).toEqual(types.toSorted());
   });

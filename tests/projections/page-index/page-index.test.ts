@@ -4,6 +4,7 @@ import { FIRST_CONTENT } from '../../../domain/values/holding.ts';
 import { pageHistory } from '../../../projections/questions/history.ts';
 import { contentNamed, holdersOf } from '../../../projections/questions/who.ts';
 import type { LedgerState } from '../../../projections/models/ledger-state.ts';
+import { MemoryIdentifierColumn } from '../../../projections/models/identifier-index.ts';
 import { PageIndex } from '../../../projections/page-index/page-index.ts';
 import { replayCommits } from '../../../projections/observable.ts';
 import { HandMadeLedger, identifierOf } from '../../support/hand-made-captures.ts';
@@ -40,6 +41,7 @@ function openIndex(
   const index = new PageIndex({
     state,
     replay: (from, consume) => replayCommits(ledger.log, from, consume),
+    column: new MemoryIdentifierColumn(),
     files,
     blocks,
     ledger: 'hand-made',

@@ -2,6 +2,7 @@ import { describe, expect, test } from '@jest/globals';
 import { FIRST_CONTENT, isContent } from '../../../domain/values/holding.ts';
 import { PAGE_BYTES } from '../../../domain/values/page.ts';
 import { pageHistory } from '../../../projections/questions/history.ts';
+import { MemoryIdentifierColumn } from '../../../projections/models/identifier-index.ts';
 import { PageIndex } from '../../../projections/page-index/page-index.ts';
 import { rowOfGfn } from '../../../projections/page-index/recent-events.ts';
 import { replayCommits } from '../../../projections/observable.ts';
@@ -15,6 +16,7 @@ async function historyOf(ledger: HandMadeLedger, vm: string, gfn: number) {
   const index = new PageIndex({
     state,
     replay: (from, consume) => replayCommits(log, from, consume),
+    column: new MemoryIdentifierColumn(),
     files,
     blocks: new MapBlockFiles(files),
     ledger: 'hand-made',

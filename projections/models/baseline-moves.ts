@@ -1,0 +1,50 @@
+// A baseline for a copy of the log, whose events stand at other positions.
+
+import type { Position } from '../../domain/ports/event-log.ts';
+import type { BaselineState } from './baseline.ts';
+import { catalogueOf, catalogueText } from './catalogue-state.ts';
+import { Contents } from './contents.ts';
+import { writeContents } from './contents-state.ts';
+import { StateReader, StateWriter } from './state-bytes.ts';
+
+/** Where an event stands, or the last one before a place that has none. */
+type Moved = (position: Position) => Position;
+
+function movedCatalogue(text: string, moved: Moved): string {
+  const catalogue = catalogueOf(text);
+  for (const entry of catalogue.vms.values()) {
+    const { gone, retired } = entry;
+    if (gone !== null) entry.gone = { ...gone, position: moved(gone.position) };
+    if (retired !== null) entry.retired = { ...retired, position: moved(retired.position) };
+    for (const [i, row] of entry.captures.entries()) {
+      const range = { ...row.range, fromPosition: moved(row.range.fromPosition) };
+      entry.captures[i] = { ...row, position: moved(row.position), range };
+    }
+    for (const [i, row] of entry.repeated.entries())
+      entry.repeated[i] = { ...row, position: moved(row.position) };
+    for (const [i, row] of entry.checkpoints.entries())
+      entry.checkpoints[i] = { ...row, position: moved(row.position) };
+  }
+  return catalogueText(catalogue);
+}
+
+function movedContents(bytes: Uint8Array, moved: Moved): Uint8Array {
+  const { saved } = Contents.load(new StateReader(bytes));
+  const all = saved.all.map((pack) => ({ ...pack, position: moved(pack.position) }));
+  const writer = new StateWriter();
+  writeContents(writer, { ...saved, all });
+  return writer.bytes().slice();
+}
+
+/** The same baseline by other positions. What it says of the log's tree is the copy's own to say. */
+export function movedBaseline(baseline: BaselineState, moved: Moved): BaselineState {
+  const { position, from } = baseline;
+  const pending = from.pending.map((of) => ({ ...of, position: moved(of.position) }));
+  return {
+    ...baseline,
+    position: moved(position),
+    from: { next: moved(from.next), last: null, pending },
+    catalogue: movedCatalogue(baseline.catalogue, moved),
+    contents: movedContents(baseline.contents, moved),
+  };
+}

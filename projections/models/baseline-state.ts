@@ -1,0 +1,228 @@
+// What a baseline says: the state of a fold that has come to where history is to begin, without what
+// nobody needs from there on. A pack stays while anything lies in it, or did a day before; while a
+// capture that stays wrote it; and while a page of a table that stays holds something of it.
+
+import type { HistoryCut } from '../../domain/history.ts';
+import { FIRST_CONTENT, isContent, UNKNOWN, type Holding } from '../../domain/values/holding.ts';
+import { IDENTIFIER_BYTES } from '../../domain/ports/page-engine.ts';
+import type { Position } from '../../domain/ports/event-log.ts';
+import { assert } from '../../domain/values/assert.ts';
+import { slotsOf } from '../../domain/values/pack.ts';
+import type { AssemblerState } from '../commits.ts';
+import type { PageTable } from '../table.ts';
+import type { BaselineState, KeptSlots } from './baseline.ts';
+import { Catalogue, type CaptureRow, type GoneCapture, type VmEntry } from './catalogue.ts';
+import { catalogueText } from './catalogue-state.ts';
+import { isWritten, type AnyPack, type Contents, type KnownPack } from './contents.ts';
+import { writeContents } from './contents-state.ts';
+import type { LedgerState } from './ledger-state.ts';
+import { lossesText } from './losses-state.ts';
+import { StateWriter } from './state-bytes.ts';
+
+/** Packs that were emptied so long before stay: a capture that was under way may refer to them. */
+const RECENT_MS = 24 * 3_600_000;
+
+export interface BaselineRequest {
+  /** A fold, the heavy half too, that has come to `position`. */
+  readonly state: LedgerState;
+  readonly position: Position;
+  readonly timeMs: number;
+  /** Where folding goes on behind it. */
+  readonly from: AssemblerState;
+  readonly streams: ReadonlyMap<string, number>;
+  readonly cuts: readonly HistoryCut[];
+  /** Slots that were released a short while before. */
+  readonly released: ReadonlySet<Holding>;
+  readonly leaves: Uint8Array;
+  readonly leavesTo: Position;
+}
+
+function goneOf(entry: VmEntry, { capture, position, id, revision }: CaptureRow): GoneCapture {
+  const rows = entry.captures.filter((row) => row.capture <= capture);
+  const images = rows.flatMap(({ image }) => (image === null ? [] : [image]));
+  return { capture, position, id, revision, images: [...(entry.gone?.images ?? []), ...images] };
+}
+
+/** What holds from a capture on, of rows that each hold from theirs on. */
+function since<R extends { readonly capture: number }>(rows: readonly R[], first: number): R[] {
+  const at = rows.findLastIndex(({ capture }) => capture <= first);
+  return rows.slice(Math.max(0, at));
+}
+
+/** A VM as it is told of behind a cut. */
+function cutEntry(entry: VmEntry, to: number | undefined): VmEntry {
+  const cut = new Catalogue().entry(entry.vm);
+  const row = to === undefined ? undefined : entry.capture(to);
+  assert(to === undefined || row !== undefined, 'what goes last was there');
+  cut.gone = row === undefined ? entry.gone : goneOf(entry, row);
+  cut.state = entry.state;
+  cut.points = entry.points;
+  cut.registeredAtMs = entry.registeredAtMs;
+  cut.retired = entry.retired;
+  cut.lostTail = entry.lostTail;
+  const first = (cut.gone?.capture ?? 0) + 1;
+  cut.maps.push(...since(entry.maps, first));
+  cut.commandLines.push(...since(entry.commandLines, first));
+  cut.captures.push(...entry.captures.filter(({ capture }) => capture >= first));
+  cut.checkpoints.push(...entry.checkpoints);
+  cut.repeated.push(...entry.repeated.filter(({ capture }) => capture >= first));
+  return cut;
+}
+
+function cutCatalogue(catalogue: Catalogue, cuts: readonly HistoryCut[]): Catalogue {
+  const cut = new Catalogue();
+  cut.facts = catalogue.facts;
+  cut.lostStore = catalogue.lostStore;
+  const ends = new Map(cuts.map(({ vm, capture }) => [vm, capture]));
+  for (const entry of catalogue.vms.values())
+    cut.vms.set(entry.vm, cutEntry(entry, ends.get(entry.vm)));
+  return cut;
+}
+
+/** The table that each VM's history begins with, where it goes on. */
+async function startTables(state: LedgerState, catalogue: Catalogue) {
+  const tables = new Map<string, PageTable>();
+  for (const { vm, gone } of catalogue.vms.values()) {
+    const before = state.catalogue.vms.get(vm);
+    if (gone === null || before === undefined) continue;
+    if (gone.capture === before.state.captures && before.retired !== null) continue;
+    const row = before.capture(gone.capture);
+    const { contents, tables: pages } = state;
+    const table =
+      row === undefined ? await pages.start(before) : await pages.at(before, contents, row);
+    tables.set(vm, table);
+  }
+  return tables;
+}
+
+/** What stays of the contents. */
+class KeptContents {
+  readonly packs = new Set<AnyPack>();
+  readonly #contents: Contents;
+  readonly #held = new Set<Holding>();
+
+  constructor(contents: Contents) {
+    this.#contents = contents;
+  }
+
+  hold(holdings: Iterable<Holding>): void {
+    for (const holding of holdings)
+      if (this.#contents.homePackOf(holding) !== null) this.#held.add(holding);
+  }
+
+  /** Packs that fit, those of what is held, and those of what stands for anything in these. */
+  take(fits: (pack: AnyPack) => boolean): void {
+    for (const pack of this.#contents.all) if (fits(pack)) this.packs.add(pack);
+    for (const holding of this.#held) this.packs.add(this.#contents.homePackOf(holding)!);
+    // What is come upon later in the set is looked at as well.
+    for (const pack of this.packs)
+      for (let slot = 0; slot < slotsOf(pack.blocks); slot += 1) {
+        const holding = this.#contents.holdingAt(pack, slot);
+        if (holding === UNKNOWN) continue;
+        const home = this.#contents.homePackOf(this.#contents.firstOf(holding));
+        if (home !== null) this.packs.add(home);
+      }
+  }
+
+  isKept(holding: Holding, released: ReadonlySet<Holding>): boolean {
+    const isThere = !this.#contents.isReleased(holding);
+    return isThere || this.#held.has(holding) || released.has(holding);
+  }
+
+  /** The state of the contents, of the packs that stay. */
+  bytes(): Uint8Array {
+    const contents = this.#contents;
+    const all = contents.all.filter((pack) => this.packs.has(pack));
+    const written = all.filter(isWritten);
+    const ordinals = new Set(all.map(({ ordinal }) => ordinal));
+    const writer = new StateWriter();
+    const { next } = contents.numbers;
+    const start = {
+      written: contents.written,
+      listed: written.length,
+      numbering: contents.numbering(contents.written)!,
+    };
+    const { moved, emptiedAtMs } = contents.saved.places;
+    writeContents(writer, {
+      ...contents.saved,
+      start,
+      next,
+      all,
+      aliases: aliasesIn(contents, written),
+      places: {
+        moved: new Map([...moved].filter(([ordinal]) => ordinals.has(ordinal))),
+        emptiedAtMs: new Map([...emptiedAtMs].filter(([ordinal]) => ordinals.has(ordinal))),
+      },
+    });
+    return writer.bytes();
+  }
+}
+
+/** Aliases of contents of packs that stay. */
+function aliasesIn(contents: Contents, written: readonly KnownPack[]): Map<number, number> {
+  const kept = new Set(written);
+  const home = (content: number) => contents.homePackOf(FIRST_CONTENT + content);
+  return new Map(
+    [...contents.aliases].filter(([alias, first]) => {
+      const packs = [home(alias), home(first)];
+      return packs.every((pack) => pack !== null && kept.has(pack));
+    }),
+  );
+}
+
+function keptSlots(
+  { contents, sharing }: Pick<LedgerState, 'contents' | 'sharing'>,
+  pack: KnownPack,
+  isKept: (holding: Holding) => boolean,
+): KeptSlots {
+  const slots = new Uint8Array(Math.ceil((pack.pages + pack.patterns) / 8));
+  const identifiers: Uint8Array[] = [];
+  const holders: number[] = [];
+  for (let slot = 0; slot < pack.pages + pack.patterns; slot += 1) {
+    const holding = contents.holdingAt(pack, slot);
+    if (!isKept(holding)) continue;
+    slots[slot >> 3]! |= 1 << (slot & 7);
+    identifiers.push(sharing.identifierAt(holding).slice());
+    if (isContent(holding)) holders.push(sharing.holders(holding - FIRST_CONTENT));
+  }
+  const column = new Uint8Array(identifiers.length * IDENTIFIER_BYTES);
+  for (const [i, identifier] of identifiers.entries()) column.set(identifier, i * IDENTIFIER_BYTES);
+  return { ordinal: pack.ordinal, slots, identifiers: column, holders: Uint32Array.from(holders) };
+}
+
+/** The state of a fold as a baseline says it. O(pages of all VMs, and slots of the packs that stay). */
+export async function baselineState(request: BaselineRequest): Promise<BaselineState> {
+  const { state, position, timeMs, from, streams, cuts, released, leaves, leavesTo } = request;
+  const { contents, losses } = state;
+  const catalogue = cutCatalogue(state.catalogue, cuts);
+  const tables = await startTables(state, catalogue);
+  const kept = new KeptContents(contents);
+  for (const table of tables.values()) kept.hold(table);
+  for (const entry of state.catalogue.vms.values()) {
+    const table = entry.retired === null ? await state.currentTable(entry) : null;
+    if (table !== null) kept.hold(table);
+  }
+  const goneTo = (vm: string): number => catalogue.vms.get(vm)?.gone?.capture ?? 0;
+  kept.take((pack) => {
+    if (contents.isNeeded(pack)) return true;
+    if (isWritten(pack) && pack.capture > goneTo(pack.vm)) return true;
+    return (contents.emptiedAtMs(pack) ?? 0) > timeMs - RECENT_MS;
+  });
+  const written = contents.packs.filter((pack) => kept.packs.has(pack));
+  return {
+    position,
+    timeMs,
+    from,
+    streams,
+    catalogue: catalogueText(catalogue),
+    losses: lossesText(losses.slots),
+    contents: kept.bytes().slice(),
+    kept: written.map((pack) =>
+      keptSlots(state, pack, (holding) => kept.isKept(holding, released)),
+    ),
+    hidden: Uint32Array.from(losses.of(contents)),
+    tables,
+    leaves,
+    leavesTo,
+  };
+}
