@@ -124,6 +124,12 @@ export {
   type ForgetRow,
   type Forgotten,
 } from './adapters/wiring/forget.ts';
+export {
+  forgetHistory,
+  type ForgetHistoryRequest,
+  type HistoryForgotten,
+} from './adapters/wiring/history.ts';
+export type { HeldHistory, HistoryCut } from './domain/history.ts';
 export type { KeepRules } from './domain/retention.ts';
 export { compact, graceMsOf } from './adapters/wiring/compact.ts';
 export type { Compacted, CompactRequest } from './domain/use-cases/compact/compact.ts';

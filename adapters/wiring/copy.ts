@@ -9,6 +9,7 @@
 
 import * as either from 'fp-ts/lib/Either.js';
 import { announceWriter } from '../stores/locks/writers-presence.ts';
+import { HistoryCopier } from './copy-history.ts';
 import { fingerprint } from './fingerprint.ts';
 import { LedgerError } from '../../domain/values/ledger-error.ts';
 import { decodePackWritten } from '../../domain/events/pack-written.ts';
@@ -146,6 +147,13 @@ class PackCopier {
     await Promise.all(Array.from({ length: PACKS_AT_ONCE }, work));
   }
 
+  /** The same of packs that points need, and that events named which are gone. */
+  async bringNeeded(): Promise<void> {
+    const { contents } = this.#from.state;
+    for (const pack of contents.all)
+      if (contents.isNeeded(pack) && !this.#held.has(pack.name)) await this.#bringOne(pack);
+  }
+
   /** Whether the source's points need a pack; null: no capture that is committed names it. */
   #isNeeded(name: string): boolean | null {
     const { contents } = this.#from.state;
@@ -228,16 +236,20 @@ async function copyEvents(
   packs: PackCopier,
 ): Promise<number> {
   const streams = new TargetStreams(to);
+  const history = new HistoryCopier({ from, to });
+  await history.begin(diverged);
   let copied = 0;
   // While it is read the source may be compacted: what then lies elsewhere comes with a later event.
   for (let next = 0n, until = -1n; until < from.state.next;) {
     until = from.state.next;
     for await (const chunk of from.log.read({ from: next, until })) {
-      copied += await copyChunk({ to, streams, packs }, chunk.items);
+      copied += await copyChunk({ to, streams, packs, history }, chunk.items);
       ({ next } = chunk);
     }
   }
   streams.checkEnds();
+  await packs.bringNeeded();
+  await history.finish();
   return copied;
 }
 
@@ -246,13 +258,20 @@ async function copyChunk(
     to,
     streams,
     packs,
-  }: { readonly to: Ledger; readonly streams: TargetStreams; readonly packs: PackCopier },
+    history,
+  }: {
+    readonly to: Ledger;
+    readonly streams: TargetStreams;
+    readonly packs: PackCopier;
+    readonly history: HistoryCopier;
+  },
   items: readonly LogItem[],
 ): Promise<number> {
   let copied = 0;
   const missing: StoredEvent[] = [];
   for (const item of items) {
     const event = eventOf(item);
+    if (!history.takes(event)) continue;
     if (await streams.lacks(event)) missing.push(event);
     else if (namesPack(event)) await packs.bring([event]);
   }

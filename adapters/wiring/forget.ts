@@ -46,8 +46,8 @@ export interface Forgotten {
   readonly bytes: number | null;
 }
 
-/** The VMs that are meant. Refused where a name, which is no pattern, is none's. */
-function vmsOf(ledger: Ledger, vm: ForgetRequest['vm']): readonly VmEntry[] {
+/** The VMs that are meant, all where none is named. Refused where a name, which is no pattern, is none's. */
+export function vmsOf(ledger: Ledger, vm: ForgetRequest['vm']): readonly VmEntry[] {
   if (vm === undefined) return ledger.vms();
   const names = typeof vm === 'string' ? [vm] : vm;
   const matchers = names.map(nameMatcher);

@@ -152,7 +152,7 @@ export class LedgerStreams {
   async firstKept(stream: string): Promise<number> {
     const settings = await this.#last(`$$${this.nameOf(stream)}`);
     const parsed = CutSettings.decode(settings?.data);
-    return either.isRight(parsed) ? parsed.right[CUT_FIELD]! : 0;
+    return either.isRight(parsed) ? parsed.right[CUT_FIELD] : 0;
   }
 
   /** Tells the server that events before a revision may go: it tidies them up when it scavenges. */

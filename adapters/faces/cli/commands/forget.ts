@@ -4,7 +4,9 @@ import type { Command } from 'commander';
 import { BUCKETS, type KeepRules } from '../../../../domain/retention.ts';
 import { durationMs } from '../../../../domain/values/instant.ts';
 import { forgetPoints, type Forgotten, type ForgetRequest } from '../../../wiring/forget.ts';
-import { forgetRow } from '../../rows/forget-rows.ts';
+import { forgetHistory, type HistoryForgotten } from '../../../wiring/history.ts';
+import type { HeldHistory } from '../../../../domain/history.ts';
+import { forgetRow, historyRow } from '../../rows/forget-rows.ts';
 import { collected, positiveNumber } from '../argument-values.ts';
 import { UsageError } from '../failure.ts';
 import { bytesText, field, numeric, type Column, type Output } from '../output.ts';
@@ -28,6 +30,7 @@ export function declare(command: Command): Command {
     .option('--keep-within <duration>', 'keep what is not older')
     .option('--before <point>', 'forget what lies before; of a time, what is older')
     .option('--at <point>', 'forget this point; may be repeated', collected)
+    .option('--history', 'let the log forget what was before the oldest kept captures, too')
     .option('--dry-run', 'say what would go, and change nothing');
 }
 
@@ -50,6 +53,7 @@ interface ForgetOptions {
   readonly keepWithin?: string;
   readonly before?: string;
   readonly at?: readonly string[];
+  readonly history?: boolean;
   readonly dryRun?: boolean;
 }
 
@@ -68,8 +72,8 @@ function rulesOf(options: ForgetOptions): KeepRules | null {
   return rules.length === 0 ? null : Object.fromEntries(rules);
 }
 
-/** Rules, a point before which all goes, or points that go: exactly one of these. */
-function requestOf(options: ForgetOptions): ForgetRequest {
+/** Rules, a point before which all goes, or points that go: exactly one of these, or history alone. */
+function requestOf(options: ForgetOptions): ForgetRequest | null {
   const { vm, before, at, dryRun: isDryRun = false } = options;
   const keep = rulesOf(options);
   const asked = [
@@ -77,6 +81,7 @@ function requestOf(options: ForgetOptions): ForgetRequest {
     ...(before === undefined ? [] : [{ before }]),
     ...(at === undefined ? [] : [{ at }]),
   ];
+  if (asked.length === 0 && options.history === true) return null;
   if (asked.length !== 1)
     throw new UsageError(
       `${asked.length === 0 ? 'nothing says what goes' : 'two things say what goes'}: rules (--keep-last, --keep-hourly, --keep-daily, --keep-weekly, --keep-monthly, --keep-yearly, --keep-within), --before or --at were expected, one of the three`,
@@ -106,14 +111,50 @@ function say(output: Output, { forgotten, kept, bytes }: Forgotten, isDryRun: bo
   );
 }
 
+const NOTHING_ASKED: Forgotten = { rows: [], forgotten: 0, kept: 0, bytes: 0 };
+
+const nameText = ({ vm, capture, checkpoints }: HeldHistory): string =>
+  `${vm}@${capture}${checkpoints.length === 0 ? '' : ` (checkpoint ${checkpoints.join(', ')})`}`;
+
+function sayHistory(output: Output, history: HistoryForgotten, isDryRun: boolean): void {
+  const { cuts, held, begins, logBytes } = history;
+  for (const of of held)
+    output.say(`${nameText(of)} is kept, and holds back what ${of.vm} has after it`);
+  if (cuts.length === 0) {
+    const where = begins === null ? '' : `; history begins after position ${begins}`;
+    return output.say(`no more history goes${where}`);
+  }
+  const which = cuts.map(({ vm, capture }) => `${vm} up to @${capture}`).join(', ');
+  if (isDryRun) return output.say(`history would go: ${which}`);
+  output.say(
+    `history went: ${which}; it begins after position ${begins}, and the log takes ${bytesText(logBytes)} less`,
+  );
+}
+
 export async function run(command: Command): Promise<void> {
-  const request = requestOf(command.opts<ForgetOptions>());
-  const isDryRun = request.isDryRun === true;
+  const options = command.opts<ForgetOptions>();
+  const request = requestOf(options);
+  const { history: hasHistory = false, dryRun: isDryRun = false, vm } = options;
   await withLedger(command, isDryRun ? 'read' : 'write', async (ledger, output) => {
-    const done = await forgetPoints(ledger, request);
+    const done = request === null ? NOTHING_ASKED : await forgetPoints(ledger, request);
     const { rows, forgotten, kept, bytes } = done;
     if (output.isJson || rows.length > 0) output.rows(rows.map(forgetRow), COLUMNS);
-    output.summary('forget', { captures: forgotten, kept, bytes, dryRun: isDryRun });
-    say(output, done, isDryRun);
+    const asIfForgotten = isDryRun ? rows.filter(({ isKept }) => !isKept) : [];
+    const history = hasHistory
+      ? await forgetHistory(ledger, {
+          ...(vm === undefined ? {} : { vm }),
+          isDryRun,
+          asIfForgotten,
+        })
+      : null;
+    output.summary('forget', {
+      captures: forgotten,
+      kept,
+      bytes,
+      dryRun: isDryRun,
+      history: history === null ? null : historyRow(history),
+    });
+    if (request !== null) say(output, done, isDryRun);
+    if (history !== null) sayHistory(output, history, isDryRun);
   });
 }

@@ -3,6 +3,7 @@
 
 import { describe, expect, test } from '@jest/globals';
 import { openEventLog } from '../../../../adapters/stores/event-log-embedded/event-log-embedded.ts';
+import { isLedgerError } from '../../../../domain/values/ledger-error.ts';
 import type { EventLog, StoredEvent } from '../../../../domain/ports/event-log.ts';
 import { LOG_FORMATS, withLogFolder } from '../../../support/embedded-logs.ts';
 import { eventsOf, lineOf, makeEvents, streamOf } from '../../../support/log-events.ts';
@@ -68,18 +69,20 @@ describe.each(LOG_FORMATS)('a log of format %d whose beginnings are let go', (fo
       const before = await fill(log, 30);
       const reader = await folder.open({ readOnly: true });
       const found: string[] = [];
-      let failure: unknown = null;
-      try {
+      const reading = async (): Promise<string> => {
         for await (const { items } of reader.read({ from: 0n })) {
           if (found.length === 0) await valueOf(log.cut(CUTS));
           for (const item of items)
             found.push(item._tag === 'event' ? lineOf(item.event) : 'damage');
         }
-      } catch (thrown) {
-        failure = thrown;
-      }
-      if (failure === null) expect(found).toEqual(before.map(lineOf));
-      else expect(failure).toMatchObject({ code: 'LOG_REPLACED' });
+        return 'all';
+      };
+      const end = await reading().catch((thrown: unknown) =>
+        isLedgerError(thrown) ? thrown.code : thrown,
+      );
+      const all = before.map(lineOf);
+      expect(['all', 'LOG_REPLACED']).toContain(end);
+      expect(found).toEqual(end === 'all' ? all : all.slice(0, found.length));
     }, format));
 });
 
@@ -109,9 +112,9 @@ test('killed at any instant, a log has all that was to stay, and goes on', async
       const after = await open(disk);
       const lines = new Set((await eventsOf(after)).map(lineOf));
       for (const event of stays) expect(lines).toContain(lineOf(event));
-      const told = acknowledged.filter((of) => of.at <= at).at(-1);
+      const told = acknowledged.filter((of) => of.at <= at).at(-1)?.revision ?? 0;
       const revision = await valueOf(after.streamRevision('c'));
-      if (told !== undefined) expect(revision).toBeGreaterThanOrEqual(told.revision);
+      expect(revision).toBeGreaterThanOrEqual(told);
       const request = { stream: 'c', expectedRevision: revision, events: makeEvents(1) };
       expect((await valueOf(after.append(request))).revision).toBe(revision + 1);
       await valueOf(after.cut(new Map([['a', 8]])));

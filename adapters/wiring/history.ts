@@ -1,0 +1,293 @@
+// Letting history go, joined (brief, section 5, `forget --history`): what VMs have before their oldest
+// kept captures leaves the log. A baseline says first what is left to know (projections/models/
+// baseline.ts); from its commit on history begins there for everybody. Then the log lets go of the
+// events, as its store can. What was interrupted between the two is done by the next who asks.
+
+import { randomBytes } from 'node:crypto';
+import * as taskEither from 'fp-ts/lib/TaskEither.js';
+import { MemoryFiles } from '../files/memory-files.ts';
+import { openStateFiles } from '../stores/derived/state-files.ts';
+import { lockCompactor } from '../stores/locks/compactor-lock.ts';
+import { BASELINE_TYPE } from '../../domain/events/control.ts';
+import { encodeControls, newEvent } from '../../domain/events/envelope.ts';
+import { HISTORY_STREAM, STORE_STREAM, vmStream } from '../../domain/events/streams.ts';
+import {
+  decideHistory,
+  heldHistory,
+  type HeldHistory,
+  type HistoryCut,
+  type VmHistory,
+} from '../../domain/history.ts';
+import type { EventLog, NewEvent, Position } from '../../domain/ports/event-log.ts';
+import { NO_STREAM } from '../../domain/ports/event-log.ts';
+import { run, valueOf } from '../../domain/ports/run.ts';
+import { StreamEnd } from '../../domain/use-cases/stream-end.ts';
+import { assert } from '../../domain/values/assert.ts';
+import { rangesOf, unionOf } from '../../domain/values/capture-ranges.ts';
+import type { Holding } from '../../domain/values/holding.ts';
+import { LedgerError } from '../../domain/values/ledger-error.ts';
+import { slotsIn } from '../../domain/values/slot-set.ts';
+import type { Change } from '../../projections/commits.ts';
+import {
+  baselineBytes,
+  lastForgotten,
+  partsOf,
+  readBaseline,
+  type BaselineState,
+} from '../../projections/models/baseline.ts';
+import { baselineState } from '../../projections/models/baseline-state.ts';
+import { goneLeaves } from '../../projections/questions/log-leaves.ts';
+import { sha256 } from './digest.ts';
+import type { VmEntry } from '../../projections/models/catalogue.ts';
+import { MemoryIdentifierColumn } from '../../projections/models/identifier-index.ts';
+import { LedgerState } from '../../projections/models/ledger-state.ts';
+import { vmsOf, type ForgetRequest } from './forget.ts';
+import type { Ledger } from './ledger.ts';
+
+/** Releases so long before where history begins are told of with their slots' identifiers. */
+const RECENT_MS = 24 * 3_600_000;
+/** Parts in one append. */
+const PARTS_AT_ONCE = 3;
+
+/** Whose history is to go, before their oldest kept captures. */
+export interface ForgetHistoryRequest {
+  /** Names of VMs, or patterns of them; absent: all. */
+  readonly vm?: ForgetRequest['vm'];
+  readonly isDryRun: boolean;
+  /** Captures that count as forgotten though they are not: those of a dry run. */
+  readonly asIfForgotten?: readonly { readonly vm: string; readonly capture: number }[];
+}
+
+/** What of the history went, or would. */
+export interface HistoryForgotten {
+  readonly cuts: readonly HistoryCut[];
+  /** VMs whose oldest kept capture holds back what is forgotten after it. */
+  readonly held: readonly HeldHistory[];
+  /** Where history begins now; null: with the log. */
+  readonly begins: Position | null;
+  /** Bytes that the log takes less than before; of a server's log what it gives back when it tidies up. */
+  readonly logBytes: number;
+}
+
+function historyOf(
+  { vm, gone, points, state }: VmEntry,
+  asIfForgotten: ForgetHistoryRequest['asIfForgotten'] = [],
+): VmHistory {
+  const more = asIfForgotten.flatMap((of) => (of.vm === vm ? [of.capture] : []));
+  const givenUp = unionOf(points.givenUp, rangesOf(more));
+  return {
+    vm,
+    goneTo: gone?.capture ?? 0,
+    newest: state.captures,
+    points: { ...points, givenUp },
+  };
+}
+
+/** A log that ends at a place. */
+const logUntil = (log: EventLog, end: Position): EventLog => ({
+  append: (request) => log.append(request),
+  read: ({ until = end, ...range }) => log.read({ ...range, until: until < end ? until : end }),
+  readStream: (range) => log.readStream(range),
+  subscribe: (request) => log.subscribe(request),
+  head: () => taskEither.of(end),
+  streamRevision: (stream) => log.streamRevision(stream),
+  last: (stream) => log.last(stream),
+  cut: (streams) => log.cut(streams),
+  close: () => Promise.resolve(),
+});
+
+/** What was released while a fold came past it. */
+class Releases {
+  readonly #met: { readonly timeMs: number; readonly holdings: readonly Holding[] }[] = [];
+
+  take(state: LedgerState, change: Change): void {
+    if (change._tag !== 'control' || change.event.type !== 'ContentReleased') return;
+    const { contents } = state;
+    const holdings = change.event.data.packs.flatMap(({ pack: name, slots }) => {
+      const pack = contents.byName(name);
+      if (pack === undefined) return [];
+      return [...slotsIn(slots)].map((slot) => contents.holdingAt(pack, slot));
+    });
+    this.#met.push({ timeMs: change.timeMs, holdings });
+  }
+
+  since(timeMs: number): ReadonlySet<Holding> {
+    return new Set(
+      this.#met.filter((of) => of.timeMs >= timeMs).flatMap(({ holdings }) => holdings),
+    );
+  }
+}
+
+/** The fold as it was at a place, made anew in memory. */
+async function stateUntil({ log }: Ledger, end: Position) {
+  const bounded = logUntil(log, end);
+  const column = new MemoryIdentifierColumn();
+  const releases = new Releases();
+  const { replayCommits } = await import('../../projections/observable.ts');
+  const state: LedgerState = new LedgerState({
+    log: bounded,
+    files: openStateFiles({ files: new MemoryFiles(), folder: '/projections' }),
+    identifiers: () => column,
+    replay: (from, consume) =>
+      replayCommits(bounded, from, async (change) => {
+        await consume(change);
+        releases.take(state, change);
+      }),
+  });
+  await state.catchUp({ heavy: true });
+  return { state, releases };
+}
+
+/** The first event behind a place that stays: there is one, for something was forgotten since. */
+async function nextAfter(
+  { log }: Ledger,
+  position: Position,
+  streams: ReadonlyMap<string, number>,
+): Promise<Position> {
+  for await (const { items } of log.read({ from: position + 1n }))
+    for (const item of items)
+      if (item._tag === 'event' && item.event.revision >= (streams.get(item.event.stream) ?? 0))
+        return item.event.position;
+  throw new LedgerError(
+    'LOG_DAMAGED',
+    `the log ends at position ${position}, behind which captures were forgotten; verify the ledger`,
+    { position },
+  );
+}
+
+/** By stream: the first revision that stays. A stream's last event always does. */
+async function firstKept(
+  ledger: Ledger,
+  cuts: readonly HistoryCut[],
+  position: Position,
+): Promise<Map<string, number>> {
+  const { log, state } = ledger;
+  const kept = new Map<string, number>();
+  for (const { vm, capture } of cuts) {
+    const row = ledger.vm(vm).capture(capture);
+    assert(row !== undefined, 'what goes last was there');
+    const last = await run(log.streamRevision(vmStream(vm)));
+    kept.set(vmStream(vm), Math.min(row.revision + 1, last));
+  }
+  const store = await storeKept(log, position);
+  if (store > 0) kept.set(STORE_STREAM, store);
+  const before = state.catalogue.history === null ? null : await readBaseline(log);
+  const history = await run(log.streamRevision(HISTORY_STREAM));
+  // What is appended next is the new baseline; those before it stand for nothing any more.
+  kept.set(HISTORY_STREAM, history + 1);
+  for (const [stream, revision] of before?.streams ?? [])
+    if (!kept.has(stream)) kept.set(stream, revision);
+  return kept;
+}
+
+/** The first event of the store's stream behind a place, or its last. */
+async function storeKept(log: EventLog, position: Position): Promise<number> {
+  const last = await run(log.streamRevision(STORE_STREAM));
+  if (last === NO_STREAM) return 0;
+  for await (const { items } of log.read({ from: position + 1n }))
+    for (const item of items)
+      if (item._tag === 'event' && item.event.stream === STORE_STREAM) return item.event.revision;
+  return last;
+}
+
+/** Appends the parts of a baseline, and then what makes them count. */
+export async function appendBaseline(ledger: Ledger, made: BaselineState): Promise<void> {
+  const { log, clock } = ledger;
+  const ports = { clock, randomBytes: (count: number) => randomBytes(count) };
+  const before = await lastForgotten(log);
+  const end = await StreamEnd.of(log, HISTORY_STREAM);
+  const bytes = baselineBytes(made);
+  const parts = [...partsOf(bytes, before)].map((data): NewEvent =>
+    newEvent(ports, { type: BASELINE_TYPE, data }),
+  );
+  const firstRevision = end.nextRevision;
+  let from: Position | null = null;
+  for (let at = 0; at < parts.length; at += PARTS_AT_ONCE) {
+    await end.append(parts.slice(at, at + PARTS_AT_ONCE));
+    from ??= await positionOf(log, firstRevision);
+  }
+  const data = {
+    position: String(made.position),
+    parts: parts.length,
+    firstRevision,
+    from: String(from ?? 0n),
+    bytes: bytes.length,
+  };
+  await end.append(valueOf(encodeControls(ports, [{ type: 'HistoryForgotten', data }])));
+}
+
+async function positionOf(log: EventLog, revision: number): Promise<Position> {
+  const last = await run(log.last(HISTORY_STREAM));
+  const range = { stream: HISTORY_STREAM, fromRevision: revision, count: 1 };
+  for await (const [event] of log.readStream({ ...range, fromPosition: last?.position ?? 0n }))
+    if (event !== undefined) return event.position;
+  throw new LedgerError(
+    'LOG_DAMAGED',
+    'what was just appended is not there; verify the ledger',
+    {},
+  );
+}
+
+/** Has the log let go of what its baseline stands for: also of what was interrupted before. */
+async function cutLog({ log }: Ledger): Promise<void> {
+  const baseline = await readBaseline(log);
+  if (baseline !== null) await run(log.cut(baseline.streams));
+}
+
+async function forget(ledger: Ledger, cuts: readonly HistoryCut[]): Promise<void> {
+  const rows = cuts.map(({ vm, capture }) => ledger.vm(vm).capture(capture)!);
+  const before = ledger.state.catalogue.history?.position ?? -1n;
+  const position = rows.reduce((max, row) => (row.position > max ? row.position : max), before);
+  const timeMs = rows.reduce((max, row) => Math.max(max, row.recordedAtMs), 0);
+  const streams = await firstKept(ledger, cuts, position);
+  const next = await nextAfter(ledger, position, streams);
+  const { state, releases } = await stateUntil(ledger, next);
+  const { log } = ledger;
+  const leavesTo = await run(log.head());
+  const tree = { before: await readBaseline(log), streams, until: leavesTo };
+  const made = await baselineState({
+    state,
+    position,
+    timeMs,
+    from: { ...state.reached, next, last: null },
+    streams,
+    cuts,
+    released: releases.since(timeMs - RECENT_MS),
+    leaves: await goneLeaves({ log, sha256 }, tree),
+    leavesTo,
+  });
+  await appendBaseline(ledger, made);
+}
+
+/** Lets go of what is up to these captures, which are forgotten, and of what was interrupted before. */
+export async function forgetUpTo(ledger: Ledger, cuts: readonly HistoryCut[]): Promise<void> {
+  const { state, locks } = ledger;
+  const lock = ledger.told(await run(lockCompactor(locks)));
+  try {
+    await ledger.raiseFormat();
+    if (cuts.length > 0) await forget(ledger, cuts);
+    await state.catchUp({ heavy: false });
+    await cutLog(ledger);
+  } finally {
+    await lock.release();
+  }
+}
+
+/** Lets go of the history of VMs before their oldest kept captures. */
+export async function forgetHistory(
+  ledger: Ledger,
+  { vm, isDryRun, asIfForgotten }: ForgetHistoryRequest,
+): Promise<HistoryForgotten> {
+  const { state } = ledger;
+  await state.catchUp({ heavy: false });
+  const histories = vmsOf(ledger, vm).map((entry) => historyOf(entry, asIfForgotten));
+  const held = histories.flatMap((of) => heldHistory(of) ?? []);
+  const cuts = decideHistory(histories);
+  const begins = (): Position | null => state.catalogue.history?.position ?? null;
+  if (isDryRun || (cuts.length === 0 && begins() === null))
+    return { cuts, held, begins: begins(), logBytes: 0 };
+  const { logBytes: before } = await ledger.storedBytes();
+  await forgetUpTo(ledger, cuts);
+  const { logBytes: after } = await ledger.storedBytes();
+  return { cuts, held, begins: begins(), logBytes: Math.max(0, before - after) };
+}
