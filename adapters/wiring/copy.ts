@@ -11,13 +11,13 @@ import * as either from 'fp-ts/lib/Either.js';
 import { announceWriter } from '../stores/locks/writers-presence.ts';
 import { HistoryCopier } from './copy-history.ts';
 import { fingerprint } from './fingerprint.ts';
-import { LedgerError } from '../../domain/values/ledger-error.ts';
+import { isLedgerError, LEDGER_ERRORS, LedgerError } from '../../domain/values/ledger-error.ts';
 import { decodePackWritten } from '../../domain/events/pack-written.ts';
 import { APPEND_BYTES_MAX } from '../../domain/values/page.ts';
-import type { LogItem, StoredEvent } from '../../domain/ports/event-log.ts';
+import type { LogDamage, LogItem, StoredEvent } from '../../domain/ports/event-log.ts';
 import { refuse } from '../../domain/values/refused.ts';
 import { decodePackRewritten } from '../../domain/events/pack-rewritten.ts';
-import { LEDGER_STREAM } from '../../domain/events/streams.ts';
+import { LEDGER_STREAM, vmOfStream } from '../../domain/events/streams.ts';
 import { toHex } from '../../domain/values/identifier.ts';
 import { sha256 } from './digest.ts';
 import type { Ledger } from './ledger.ts';
@@ -27,7 +27,7 @@ import type { Finding } from '../../domain/values/finding.ts';
 import { UNKNOWN, type Holding } from '../../domain/values/holding.ts';
 import { slotsOf } from '../../domain/values/pack.ts';
 import { placeAt } from '../../domain/values/place.ts';
-import { affected } from '../../projections/questions/affected-points.ts';
+import { affected, pointRanges } from '../../projections/questions/affected-points.ts';
 
 /** Packs under way at once. */
 const PACKS_AT_ONCE = 4;
@@ -71,24 +71,46 @@ class TargetStreams {
   readonly #to: Ledger;
   /** Of streams met so far: the target's last revision before this copy. */
   readonly #held = new Map<string, number>();
+  /** The revision that the target takes next. */
+  readonly #next = new Map<string, number>();
   /** The source's last revision met. */
   readonly #met = new Map<string, number>();
+  /** Streams of which the source has lost events: the target has what comes before. */
+  readonly #broken = new Set<string>();
+  /** What of the source's log cannot be read. */
+  readonly damages: LogDamage[] = [];
 
   constructor(to: Ledger) {
     this.#to = to;
   }
 
-  /** Whether the target lacks the event. LEDGER_DIVERGED where it has another one in its place. */
-  async lacks(event: StoredEvent): Promise<boolean> {
+  /** Events of the source that cannot be read. */
+  miss(damage: LogDamage): void {
+    this.damages.push(damage);
+    if (damage.stream !== null) this.#broken.add(damage.stream);
+  }
+
+  /**
+   * Whether the target has the event, lacks it and takes it, or cannot take it, as one before it is
+   * lost. LEDGER_DIVERGED where it has another one in its place.
+   */
+  async place(event: StoredEvent): Promise<'held' | 'next' | 'beyond'> {
     const { stream, revision } = event;
     let held = this.#held.get(stream);
     if (held === undefined) {
       held = await run(this.#to.log.streamRevision(stream));
       this.#held.set(stream, held);
+      this.#next.set(stream, held + 1);
     }
     this.#met.set(stream, revision);
     if (revision === held) await this.#compare(event);
-    return revision > held;
+    if (revision <= held) return 'held';
+    if (revision > this.#next.get(stream)!) {
+      this.#broken.add(stream);
+      return 'beyond';
+    }
+    this.#next.set(stream, revision + 1);
+    return 'next';
   }
 
   /** The last event that the target has of a stream is the source's. */
@@ -106,7 +128,7 @@ class TargetStreams {
   checkEnds(): void {
     for (const [stream, held] of this.#held) {
       const met = this.#met.get(stream)!;
-      if (held > met)
+      if (held > met && !this.#broken.has(stream))
         throw diverged(`its stream ${stream} has ${held - met} events more`, { stream });
     }
   }
@@ -204,15 +226,6 @@ function packOf(event: StoredEvent): NamedPack {
   throw pack.left;
 }
 
-const eventOf = (item: LogItem): StoredEvent => {
-  if (item._tag === 'event') return item.event;
-  throw new LedgerError(
-    'LOG_DAMAGED',
-    `the log of the ledger that is copied is damaged at position ${item.damage.position}: ${item.damage.reason}; run \`pageledger verify\` there`,
-    { position: item.damage.position },
-  );
-};
-
 /** Events as appends: neighbours of one stream together, as far as an append goes. */
 function* appendsOf(events: readonly StoredEvent[]): Generator<readonly StoredEvent[]> {
   let group: StoredEvent[] = [];
@@ -234,8 +247,8 @@ function* appendsOf(events: readonly StoredEvent[]): Generator<readonly StoredEv
 async function copyEvents(
   { from, to }: { readonly from: Ledger; readonly to: Ledger },
   packs: PackCopier,
+  streams: TargetStreams,
 ): Promise<number> {
-  const streams = new TargetStreams(to);
   const history = new HistoryCopier({ from, to });
   await history.begin(diverged);
   let copied = 0;
@@ -270,10 +283,15 @@ async function copyChunk(
   let copied = 0;
   const missing: StoredEvent[] = [];
   for (const item of items) {
-    const event = eventOf(item);
+    if (item._tag === 'damage') {
+      streams.miss(item.damage);
+      continue;
+    }
+    const { event } = item;
     if (!history.takes(event)) continue;
-    if (await streams.lacks(event)) missing.push(event);
-    else if (namesPack(event)) await packs.bring([event]);
+    const place = await streams.place(event);
+    if (place === 'next') missing.push(event);
+    else if (place === 'held' && namesPack(event)) await packs.bring([event]);
   }
   await packs.bring(missing);
   for (const events of appendsOf(missing)) {
@@ -286,6 +304,7 @@ async function copyChunk(
 
 /** What was not copied, and the points that cannot be restored from the copy for it. */
 function missedFindings(from: Ledger, missed: ReadonlyMap<string, string>): Promise<Finding[]> {
+  if (missed.size === 0) return Promise.resolve([]);
   const { state, replay } = from;
   const { contents } = state;
   const found = [...missed].map(([name, reason]) => {
@@ -302,6 +321,49 @@ function missedFindings(from: Ledger, missed: ReadonlyMap<string, string>): Prom
   return affected({ state, replay }, found);
 }
 
+/** By VM: kept captures of the source that the target has not, as events are lost. */
+function capturesMissed(from: Ledger, to: Ledger): Map<string, readonly number[]> {
+  const missed = new Map<string, readonly number[]>();
+  for (const entry of from.vms()) {
+    const copied = to.state.catalogue.vms.get(entry.vm);
+    const of = entry.captures
+      .map(({ capture }) => capture)
+      .filter((capture) => !entry.isForgotten(capture) && copied?.capture(capture) === undefined);
+    if (of.length > 0) missed.set(entry.vm, of);
+  }
+  return missed;
+}
+
+/** What of the source's log could not be copied, and the points that the target lacks for it. */
+async function lostEvents(
+  { from, to }: { readonly from: Ledger; readonly to: Ledger },
+  damages: readonly LogDamage[],
+): Promise<Finding[]> {
+  if (damages.length === 0) return [];
+  const missed = capturesMissed(from, to);
+  const findings = damages.map(({ position, stream, reason }) => {
+    const vm = stream === null ? null : vmOfStream(stream);
+    if (vm !== null) missed.delete(vm);
+    const last = vm === null ? 0 : (to.state.catalogue.vms.get(vm)?.captures.at(-1)?.capture ?? 0);
+    const where = `the log at position ${position}${stream === null ? '' : `, stream ${stream}`}`;
+    const affects = vm === null ? [] : [`${vm}@${last + 1}..`];
+    return { kind: 'log-damaged', where, reason, affects };
+  });
+  const reason = 'events before them, or of VMs whose pages they share, are lost';
+  const rest = { kind: 'log-damaged', where: 'the log', reason };
+  const [unknown] = await affected(to, [{ finding: rest, lost: null }]);
+  const absent = [...missed].flatMap(([vm, of]) => pointRanges(vm, of));
+  const affects = [...absent, ...(unknown?.affects ?? [])];
+  return affects.length === 0 ? findings : [...findings, { ...rest, affects }];
+}
+
+/** What says that the fingerprints could not be compared. */
+function uncompared(thrown: unknown): Finding {
+  if (!isLedgerError(thrown) || LEDGER_ERRORS[thrown.code].kind !== 'damage') throw thrown;
+  const reason = `the fingerprints of both ledgers could not be compared: ${thrown.message}`;
+  return { kind: 'fingerprint', where: 'the packs', reason, affects: [] };
+}
+
 /** VMs that only the target has. */
 function checkVms(from: Ledger, to: Ledger): void {
   const stranger = [...to.state.catalogue.vms.keys()].find(
@@ -312,8 +374,8 @@ function checkVms(from: Ledger, to: Ledger): void {
 
 /**
  * Copies what a ledger holds now into another, which is new or an earlier copy of it, and compares
- * their fingerprints. Packs that are damaged or gone are left out and named; a copy made again, when
- * the source has them whole, brings them. Keys are not copied: the copy restores at once, and records after `group
+ * their fingerprints. Packs that are damaged or gone are left out and named, and so is what comes in a
+ * stream after events that are lost; a copy made again, when the source has them whole, brings them. Keys are not copied: the copy restores at once, and records after `group
  * import`. LEDGER_DIVERGED where the target holds anything else, LOG_TOO_OLD.
  */
 export async function copyLedger(
@@ -336,12 +398,23 @@ export async function copyLedger(
   await packs.look();
   // Packs come before the events that name them: nobody shall take them for what nobody names.
   const announced = to.told(await run(announceWriter(to.locks)));
-  const events = await copyEvents({ from, to }, packs).finally(() => announced.release());
+  const streams = new TargetStreams(to);
+  const copying = copyEvents({ from, to }, packs, streams);
+  const events = await copying.finally(() => announced.release());
   await to.state.catchUp({ heavy: false });
   const copied = { events, packs: packs.packs, bytes: packs.bytes };
-  if (packs.missed.size > 0)
-    return { ...copied, findings: await missedFindings(from, packs.missed), fingerprint: null };
-  const [expected, found] = [await fingerprint(from), await fingerprint(to)];
+  const findings = [
+    ...(await lostEvents({ from, to }, streams.damages)),
+    ...(await missedFindings(from, packs.missed)),
+  ];
+  if (findings.length > 0) return { ...copied, findings, fingerprint: null };
+  let expected: string;
+  let found: string;
+  try {
+    [expected, found] = [await fingerprint(from), await fingerprint(to)];
+  } catch (thrown) {
+    return { ...copied, findings: [uncompared(thrown)], fingerprint: null };
+  }
   if (found !== expected)
     throw diverged(`its fingerprint is ${found} and the source's is ${expected}`, {
       found,

@@ -57,7 +57,8 @@ class Digests {
     const holdings: Holding[] = [ZERO, ...publics, ...added];
     for (let i = 0; i < contents.count; i += 1)
       if (!contents.aliases.has(i)) holdings.push(holdingOfContent(i));
-    for (let i = 0; i < contents.patternCount; i += 1) holdings.push(holdingOfPattern(i));
+    for (let i = 0; i < contents.patternCount; i += 1)
+      if (!contents.patternAliases.has(i)) holdings.push(holdingOfPattern(i));
     const isThere = (holding: Holding): boolean => !isKept(holding) || contents.isHere(holding);
     // In the order of places, so that every block is decoded once.
     const ordered = holdings

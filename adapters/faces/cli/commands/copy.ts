@@ -50,7 +50,7 @@ export async function run(command: Command): Promise<void> {
       output.say(
         `${events} events and ${packs} packs (${bytesText(bytes)}) copied; ${
           fingerprint === null
-            ? `${findings.length} packs are missing: run \`pageledger verify --repair\` on the original, and copy again`
+            ? `the rest is missing: run \`pageledger verify --repair\` on the original, and copy again`
             : `the fingerprint of both ledgers is ${fingerprint}`
         }`,
       );
