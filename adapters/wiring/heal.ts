@@ -22,15 +22,18 @@ import {
 } from '../../domain/ports/page-engine.ts';
 import { run } from '../../domain/ports/run.ts';
 import { partsOfDevice } from '../../domain/values/device-state.ts';
-import { holdingOfContent, type Holding } from '../../domain/values/holding.ts';
+import { holdingOfContent, isContent, UNKNOWN, type Holding } from '../../domain/values/holding.ts';
 import { fromHex } from '../../domain/values/identifier.ts';
 import { isLedgerError } from '../../domain/values/ledger-error.ts';
 import { PAGE_BYTES, pagesOf } from '../../domain/values/page.ts';
-import { ordinalAt } from '../../domain/values/place.ts';
+import { slotsOf } from '../../domain/values/pack.ts';
+import { ordinalAt, placeAt } from '../../domain/values/place.ts';
 import { descriptorsOf } from '../../domain/use-cases/compact/kept-patterns.ts';
+import { PackRewriter } from '../../domain/use-cases/compact/pack-rewriter.ts';
 import { Healer } from '../../domain/use-cases/repair/healer.ts';
 import { LostContent, type LostHolding } from '../../domain/use-cases/repair/lost-content.ts';
 import { StreamEnd } from '../../domain/use-cases/stream-end.ts';
+import type { AnyPack } from '../../projections/models/contents.ts';
 import { openImage } from '../guests/sources.ts';
 import { lockCompactor } from '../stores/locks/compactor-lock.ts';
 import { placesOf } from './compact.ts';
@@ -49,6 +52,8 @@ export interface HealSources {
 export interface Healed {
   /** Pages and patterns that were found. */
   readonly pages: number;
+  /** Pages and patterns that were whole in damaged packs. */
+  readonly rescued: number;
   /** Groups of which content is lost and was not looked for: their keys are not at hand. */
   readonly withoutKey: readonly string[];
 }
@@ -122,7 +127,7 @@ async function lookInLedger(from: Ledger, healer: Healer, lost: LostContent): Pr
     const identifier = from.column.read(content);
     if (identifier === null || !lost.isContentLost(identifier, 0)) continue;
     const holding = holdingOfContent(content);
-    if (contents.placeOf(holding) >= 0) found.push(holding);
+    if (contents.isHere(holding) && contents.placeOf(holding) >= 0) found.push(holding);
     if (found.length < READ_PAGES) continue;
     await addReadable(from, healer, found);
     found = [];
@@ -134,7 +139,7 @@ async function lookInLedger(from: Ledger, healer: Healer, lost: LostContent): Pr
 async function lookForPattern(from: Ledger, healer: Healer, identifier: Uint8Array): Promise<void> {
   const { contents, sharing } = from.state;
   const holding = sharing.findPattern(identifier);
-  if (holding < 0) return;
+  if (holding < 0 || !contents.isHere(holding) || contents.placeOf(holding) < 0) return;
   const ports = { engine: await from.engine(), store: from.store, places: placesOf(from) };
   const ordinal = ordinalAt(contents.placeOf(holding));
   const isNeeded = (each: Holding): boolean => each === holding;
@@ -211,26 +216,27 @@ export async function checkImages(ledger: Ledger, images: readonly string[]): Pr
       (await run(openImage({ path, timeMs: null, clock }))).close();
 }
 
+/** What writing packs takes of a ledger, beside what is written. */
+function writerPorts(ledger: Ledger) {
+  const { store, state } = ledger;
+  return {
+    store,
+    sha256,
+    randomBytes,
+    areBlocksSalted: () => areBlocksSalted(state.catalogue.facts),
+    append: (pack: PackRewritten) => appendPack(ledger, pack),
+  };
+}
+
 /** Heals what is lost of a group, whose key the engine has: how many pages and patterns. */
 async function healGroup(
   ledger: Ledger,
   { from, images }: HealSources,
   of: { readonly group: string; readonly lost: LostContent },
 ): Promise<number> {
-  const { store, state } = ledger;
   const { lost } = of;
-  const healer = new Healer(
-    {
-      store,
-      sha256,
-      randomBytes,
-      engine: await ledger.engine(),
-      places: placesOf(ledger),
-      areBlocksSalted: () => areBlocksSalted(state.catalogue.facts),
-      append: (pack) => appendPack(ledger, pack),
-    },
-    of,
-  );
+  const engine = await ledger.engine();
+  const healer = new Healer({ ...writerPorts(ledger), engine, places: placesOf(ledger) }, of);
   try {
     if (from !== null) await lookInLedger(from, healer, lost);
     for (const path of images) if (!lost.isFound) await lookInImage(ledger, path, { healer, lost });
@@ -240,12 +246,64 @@ async function healGroup(
   }
 }
 
-/** Looks for what the log says is lost, and stores what is found anew. COMPACTION_BUSY. */
-export async function heal(ledger: Ledger, sources: HealSources): Promise<Healed> {
+/** What of a pack can be read still, and lies in it. */
+function wholeIn({ state: { contents, losses } }: Ledger, pack: AnyPack): Holding[] {
+  const lost = losses.of(contents);
+  const whole: Holding[] = [];
+  for (let slot = 0; slot < slotsOf(pack.blocks); slot += 1) {
+    const holding = contents.holdingAt(pack, slot);
+    if (holding === UNKNOWN || lost.has(contents.firstOf(holding))) continue;
+    if (contents.placeOf(holding) === placeAt(pack.ordinal, slot)) whole.push(holding);
+  }
+  return whole;
+}
+
+/**
+ * Stores anew what can still be read of damaged packs, so that nothing that is whole lies in one: how
+ * many pages and patterns.
+ */
+async function rescue(ledger: Ledger, packs: readonly AnyPack[]): Promise<number> {
+  const { store, state } = ledger;
+  const engine = await ledger.engine();
+  const pages = await ledger.pageReader();
+  let rescued = 0;
+  for (const pack of packs) {
+    const whole = wholeIn(ledger, pack);
+    if (whole.length === 0) continue;
+    const places = placesOf(ledger);
+    const rewriter = new PackRewriter(
+      { ...writerPorts(ledger), engine, pages, places },
+      { group: pack.group, onPages: () => {} },
+    );
+    try {
+      const kept = new Set(whole);
+      const isNeeded = (holding: Holding): boolean => kept.has(holding);
+      const patterns = await descriptorsOf({ engine, store, places }, pack, { isNeeded });
+      for (const holding of whole) if (isContent(holding)) await rewriter.add(holding, null);
+      await rewriter.finish(patterns);
+    } finally {
+      await rewriter.abandon();
+    }
+    rescued += whole.length;
+    await state.catchUp({ heavy: true });
+  }
+  return rescued;
+}
+
+/**
+ * Looks for what the log says is lost, and stores what is found anew, and what damaged packs have that
+ * is whole. COMPACTION_BUSY.
+ */
+export async function heal(
+  ledger: Ledger,
+  sources: HealSources,
+  damaged: readonly AnyPack[],
+): Promise<Healed> {
   const { state, locks } = ledger;
   const lock = ledger.told(await run(lockCompactor(locks)));
   try {
     await state.catchUp({ heavy: true });
+    const rescued = await rescue(ledger, damaged);
     const withoutKey: string[] = [];
     let pages = 0;
     if (sources.from !== null) await sources.from.state.catchUp({ heavy: true });
@@ -254,7 +312,7 @@ export async function heal(ledger: Ledger, sources: HealSources): Promise<Healed
         pages += await healGroup(ledger, sources, { group, lost: new LostContent(of) });
       else withoutKey.push(group);
     }
-    return { pages, withoutKey };
+    return { pages, rescued, withoutKey };
   } finally {
     await lock.release();
   }

@@ -29,6 +29,8 @@ export interface Repaired {
   readonly packs: number;
   /** Pages and patterns that were found by identifier, and stored anew. */
   readonly healed: number;
+  /** Pages and patterns that were whole in damaged packs, and lie in others now. */
+  readonly rescued: number;
   /** Groups of which content is lost and was not looked for: their keys are not at hand. */
   readonly withoutKey: readonly string[];
 }
@@ -57,17 +59,23 @@ export async function repair(ledger: Ledger, request: RepairRequest): Promise<Re
   await state.catchUp({ heavy: true });
   const { contents } = state;
   const damaged = damagedPacks.flatMap((name) => contents.named(name) ?? []);
-  let packs = 0;
-  for (const pack of damaged) if (from !== null && (await putBack(ledger, from, pack))) packs += 1;
+  const left: AnyPack[] = [];
+  for (const pack of damaged)
+    if (from === null || !(await putBack(ledger, from, pack))) left.push(pack);
   await tellLost(ledger, { ...(await lostIn(ledger, damaged)), isConfirmed });
-  const isLooked = from !== null || images.length > 0;
-  const { pages: healed, withoutKey } = isLooked
-    ? await heal(ledger, { from, images })
-    : { pages: 0, withoutKey: [] };
+  const isWork = from !== null || images.length > 0 || left.length > 0;
+  const {
+    pages: healed,
+    rescued,
+    withoutKey,
+  } = isWork
+    ? await heal(ledger, { from, images }, left)
+    : { pages: 0, rescued: 0, withoutKey: [] };
   await findAgain(ledger);
   await state.rebuild();
   const { findings, summary } = await verify(ledger, onProgress);
-  return { findings, summary, packs, healed, withoutKey };
+  const packs = damaged.length - left.length;
+  return { findings, summary, packs, healed, rescued, withoutKey };
 }
 
 /** Says what was lost, as the log says, and can be read now. */

@@ -45,6 +45,7 @@ type Checked = Pick<Repaired, 'findings' | 'summary' | 'withoutKey'> & RepairCou
 interface RepairCounts {
   readonly packs: number | null;
   readonly healed: number | null;
+  readonly rescued: number | null;
 }
 
 /** Repairs first where that is asked for. */
@@ -52,7 +53,13 @@ async function check(command: Command, ledger: Ledger, onProgress: OnProgress): 
   const asked = command.opts<VerifyOptions>();
   const { repair: isRepair, from: url, fromImage: images = [], yes: isConfirmed = false } = asked;
   if (isRepair !== true)
-    return { ...(await verify(ledger, onProgress)), packs: null, healed: null, withoutKey: [] };
+    return {
+      ...(await verify(ledger, onProgress)),
+      packs: null,
+      healed: null,
+      rescued: null,
+      withoutKey: [],
+    };
   const { pageStore: _, ...options } = openOptions(command);
   const from = url === undefined ? null : await openLedger({ ...options, url, mode: 'read' });
   try {
@@ -63,7 +70,7 @@ async function check(command: Command, ledger: Ledger, onProgress: OnProgress): 
 }
 
 function printJson(output: Output, checked: Checked, head: string | null): void {
-  const { findings, summary, packs: putBack, healed, withoutKey: notLookedFor } = checked;
+  const { findings, summary, packs: putBack, healed, rescued, withoutKey: notLookedFor } = checked;
   for (const finding of findings) output.json(findingRow(finding));
   output.summary('verify', {
     checked: summary.checked,
@@ -71,20 +78,23 @@ function printJson(output: Output, checked: Checked, head: string | null): void 
     withoutKey: summary.withoutKey,
     putBack,
     healed,
+    rescued,
     notLookedFor,
     head,
   });
 }
 
 function print(output: Output, checked: Checked, head: string | null): void {
-  const { findings, summary, packs: putBack, healed } = checked;
+  const { findings, summary, packs: putBack, healed, rescued } = checked;
   for (const { kind, where, affects, reason, isNote } of findings)
     output.print(
       `${isNote === true ? 'note' : 'damaged'} ${kind}: ${where}: ${reason}; affects ${affects.length === 0 ? 'no point' : affects.join(', ')}`,
     );
   if (head !== null) output.print(`head ${head}`);
   if (putBack !== null)
-    output.print(`${putBack} packs put back, ${healed} pages found by identifier and stored anew`);
+    output.print(
+      `${putBack} packs put back, ${healed} pages found by identifier and stored anew, ${rescued} that were whole in damaged packs`,
+    );
   const { captures, packs, pages } = summary.checked;
   output.print(
     `${captures} captures, ${packs} packs, ${pages} stored pages checked; ${summary.damaged} damaged`,
