@@ -1,5 +1,4 @@
-// The contract of targets on files, pipes, streams and guests in memory; a QEMU that resumes is
-// one in live-guest.test.ts.
+// The contract of targets on files, pipes, streams, guests in memory and a QEMU that resumes.
 
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -7,6 +6,9 @@ import { describe } from '@jest/globals';
 import { nodeFiles } from '../../../adapters/files/files.ts';
 import { openReplacement } from '../../../adapters/files/replacement.ts';
 import { MemoryTarget } from '../../support/guest/memory-guest.ts';
+import { programPath, QEMU_PROGRAM } from '../../../adapters/guests/demo-guest/tools.ts';
+import { connectGuest } from '../../../adapters/guests/qemu/live-guest.ts';
+import { resumeGuest } from '../../../adapters/guests/qemu/resume-guest.ts';
 import { Spool } from '../../../adapters/guests/qemu/spool.ts';
 import { readStream } from '../../support/guest/read-stream.ts';
 import { TARGET_FORMATS } from '../../../adapters/guests/targets.ts';
@@ -14,6 +16,10 @@ import type { GuestTarget } from '../../../domain/ports/guests.ts';
 import { PAGE_BYTES } from '../../../domain/values/page.ts';
 import { guestTargetContract, type WholeGuest } from '../../contracts/guest-target.ts';
 import { bytesOfImage } from '../../support/guest/images.ts';
+import { GUEST_TIMEOUT_MS } from '../../support/guest/real-guest.ts';
+import { StillGuest } from '../../support/guest/still-guest.ts';
+import { dumpedMemory } from '../../support/guest/watched-guest.ts';
+import { valueOf } from '../../support/outcomes.ts';
 import * as stream from '../../support/guest/stream-bytes.ts';
 import { makeTemporaryFolder } from '../../support/temporary-folder.ts';
 
@@ -111,4 +117,66 @@ describe('memory as a target', () => {
     },
     close: () => Promise.resolve(),
   }));
+});
+
+const QEMU = programPath(QEMU_PROGRAM);
+const MEMORY_BYTES = 16 * 2 ** 20;
+const MACHINE = ['-machine', 'pc', '-m', '16', '-accel', 'tcg'];
+const BARE = ['-nodefaults', '-no-user-config', '-display', 'none'];
+/** Guest-physical pages in which the guest sees firmware and video memory instead of its RAM. */
+const SHADOWED = [0xa0, 0x100] as const;
+
+/** A guest as a real one is, with something in its memory. */
+async function realGuest(folder: string): Promise<WholeGuest> {
+  const words = [...MACHINE, ...BARE, '-qmp', 'unix:QMP,server=on,wait=off'];
+  const still = await StillGuest.start({ qemu: QEMU ?? '', folder, words });
+  const live = await valueOf(connectGuest({ qmp: still.qmpPath }));
+  const spool = new Spool();
+  try {
+    const { image, memoryMap, device } = await valueOf(live.capture(spool));
+    const pages = bytesOfImage(image);
+    for (let page = SHADOWED[1]; page < MEMORY_BYTES / PAGE_BYTES; page += 7)
+      pages.set(stream.pageOf(1 + (page % 200)), page * PAGE_BYTES);
+    return { memoryMap, device, pages };
+  } finally {
+    spool.close();
+    live.close();
+    await still.kill();
+  }
+}
+
+/** The memory of a QEMU that stands, where the guest sees its RAM; else as it should be. */
+async function memoryOf(qmpPath: string, scratch: string, pages: Uint8Array): Promise<Buffer> {
+  const memory = await dumpedMemory({ qmpPath, memoryBytes: MEMORY_BYTES, scratch });
+  const [from, to] = [SHADOWED[0] * PAGE_BYTES, SHADOWED[1] * PAGE_BYTES];
+  memory.set(pages.subarray(from, to), from);
+  return memory;
+}
+
+(QEMU === null ? describe.skip : describe)('a QEMU that resumes as a target', () => {
+  guestTargetContract(async () => {
+    const folder = await makeTemporaryFolder();
+    const real = await realGuest(folder.path);
+    const qmpPath = join(folder.path, 'resumed.qmp');
+    const control = ['-S', '-qmp', `unix:${qmpPath},server=on,wait=off`];
+    const command = [QEMU ?? '', ...MACHINE, ...BARE, ...control];
+    return {
+      guest: real,
+      restored: async (restore) => {
+        const resumed = await resumeGuest({ command, restore })();
+        if (resumed._tag === 'Left') return null;
+        const { process: child } = resumed.right;
+        const gone = new Promise((resolve) => {
+          child.once('exit', resolve);
+        });
+        try {
+          return await memoryOf(qmpPath, join(folder.path, 'dump'), real.pages);
+        } finally {
+          child.kill('SIGKILL');
+          await gone;
+        }
+      },
+      close: () => folder.remove(),
+    };
+  }, GUEST_TIMEOUT_MS);
 });
