@@ -234,6 +234,7 @@ describe('audit queries', () => {
         vm: 'b',
         gfn: 3,
         address: '0x3000',
+        absent: null,
         ranges: [{ offset: 4090, length: 1, before, after: '07' }],
       },
     ]);
