@@ -63,7 +63,7 @@ const RETRIES_MAX = 20;
 /** Contents of another ledger that are read at once. */
 const READ_PAGES = 64;
 
-/** Names a pack that is durable. What is lost is not moved by who compacts meanwhile, so it is as it was. */
+/** Names a pack that is durable. What is lost is not moved by who compacts meanwhile, so it is as it was. LOG_TOO_OLD. */
 async function appendPack(ledger: Ledger, pack: PackRewritten): Promise<void> {
   const { log, clock, state } = ledger;
   const data = encodePackRewritten(pack);
@@ -72,6 +72,7 @@ async function appendPack(ledger: Ledger, pack: PackRewritten): Promise<void> {
   for (let attempt = 0; ; attempt += 1) {
     const end = await StreamEnd.of(log, STORE_STREAM);
     await state.catchUp({ heavy: true });
+    await ledger.marks.check();
     try {
       await end.append([event]);
       break;

@@ -192,8 +192,8 @@ async function storeKept(log: EventLog, position: Position): Promise<number> {
 
 /** Appends the parts of a baseline, and then what makes them count. */
 export async function appendBaseline(ledger: Ledger, made: BaselineState): Promise<void> {
-  const { log, clock } = ledger;
-  const ports = { clock, randomBytes: (count: number) => randomBytes(count) };
+  const { log, clock, by } = ledger;
+  const ports = { clock, by, randomBytes: (count: number) => randomBytes(count) };
   const before = await lastForgotten(log);
   const end = await StreamEnd.of(log, HISTORY_STREAM);
   const bytes = baselineBytes(made);
@@ -259,11 +259,12 @@ async function forget(ledger: Ledger, cuts: readonly HistoryCut[]): Promise<void
   await appendBaseline(ledger, made);
 }
 
-/** Lets go of what is up to these captures, which are forgotten, and of what was interrupted before. */
+/** Lets go of what is up to these captures, which are forgotten, and of what was interrupted before. LOG_TOO_OLD. */
 export async function forgetUpTo(ledger: Ledger, cuts: readonly HistoryCut[]): Promise<void> {
   const { state, locks } = ledger;
   const lock = ledger.told(await run(lockCompactor(locks)));
   try {
+    await ledger.marks.check();
     await ledger.raiseFormat();
     if (cuts.length > 0) await forget(ledger, cuts);
     await state.catchUp({ heavy: false });

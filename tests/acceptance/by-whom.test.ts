@@ -9,6 +9,7 @@ import {
   copyLedger,
   dropCheckpoint,
   dropVm,
+  forgetHistory,
   forgetPoints,
   retireVm,
   takeCheckpoint,
@@ -73,6 +74,9 @@ test('every control event says who it is by, and a copy keeps it', () =>
       const users = copied.map(({ facts }) => actorIn(facts)?.user);
       expect(users).toEqual(['bob', ...rows.slice(1).map(() => 'ann')]);
     });
+    await forgetHistory(ledger, { isDryRun: false });
+    const [history] = await eventsOf(ledger, { type: 'HistoryForgotten' });
+    expect(history?.facts['by']).toEqual(ANN);
   }));
 
 test('where nobody says otherwise it is the user of this host, with this release', () =>
