@@ -45,6 +45,19 @@ export class CompactionMarks {
     return null;
   }
 
+  /** The same, as far as it is known in time: who records, compacts or decides anything waits for it. */
+  async failureWithin(msMax: number): Promise<LedgerError | null> {
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<null>((resolve) => {
+      timer = setTimeout(() => resolve(null), msMax);
+    });
+    try {
+      return await Promise.race([this.failure().catch(() => null), late]);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
   /** LOG_TOO_OLD where the log does not have what packs were deleted by. */
   async check(): Promise<void> {
     const failure = await this.failure();

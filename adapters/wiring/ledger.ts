@@ -61,6 +61,9 @@ import type {
   LocalPlace,
 } from './ledger-parts.ts';
 
+/** How long the packs' server is waited for to say how old the log is. */
+const ASK_MS_MAX = 2000;
+
 /** An open ledger. Whoever opened it closes it. */
 export class Ledger {
   readonly id: string | null;
@@ -88,6 +91,8 @@ export class Ledger {
   readonly #engine: LedgerEngine;
   #pages: PageReader | null = null;
   #index: PageIndex | null = null;
+  readonly #onNotice: ((sentence: string) => void) | null;
+  #toldPast: Promise<void> | null = null;
 
   constructor(parts: LedgerParts, settings: LedgerSettings) {
     const { log, local } = parts;
@@ -101,6 +106,7 @@ export class Ledger {
     this.clock = settings.clock ?? Date.now;
     this.by = settings.by ?? thisActor();
     this.#zone = settings.zone ?? UTC;
+    this.#onNotice = settings.onNotice ?? null;
     this.told = tellOnce(settings.onNotice ?? (() => undefined));
     this.keys = openGroupKeys({ files, folder: local.keys });
     this.stateFiles = openStateFiles({ files, folder: local.projections });
@@ -186,6 +192,18 @@ export class Ledger {
     return decideInto({ log, clock, by, randomBytes, catchUp, checkPast }, stream, decide);
   }
 
+  /** Says, once, that the log is older than the packs; of servers as far as that is known in time. */
+  tellPast(): Promise<void> {
+    return (this.#toldPast ??= this.#tellPast());
+  }
+
+  async #tellPast(): Promise<void> {
+    if (this.#onNotice === null) return;
+    const { marks, isShared } = this;
+    const failure = await (isShared ? marks.failureWithin(ASK_MS_MAX) : marks.failure());
+    if (failure !== null) this.#onNotice(failure.message);
+  }
+
   /** Raises the format, before the first event of a kind that earlier releases do not know. */
   raiseFormat(): Promise<void> {
     const { log, state } = this;
@@ -212,6 +230,8 @@ export class Ledger {
   /** Reads pages: a few, or a whole memory. */
   async pageReader(): Promise<PageReader> {
     const { store, state } = this;
+    // The answer comes beside the pages.
+    this.tellPast().catch(() => undefined);
     this.#pages ??= new PageReader({
       engine: await this.engine(),
       store,
