@@ -3,7 +3,7 @@
 
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { programPath, QEMU_PROGRAM } from '../../adapters/guests/demo-guest/tools.ts';
@@ -184,6 +184,7 @@ const IMAGES = programPath('qemu-img');
       return [QEMU!, '-machine', 'pc', '-accel', 'tcg', '-m', '16', '-nodefaults', ...ways];
     }
 
+    /** Lines of the console of this image's last guest. */
     async function linesOf(image: string, atLeast: number): Promise<string[]> {
       for (;;) {
         const path = `${inside(image)}.console`;
@@ -207,28 +208,37 @@ const IMAGES = programPath('qemu-img');
         const qemu = spawn(program!, options, { stdio: 'ignore' });
         await linesOf('disk', 5);
         const commands = new LedgerCommands(inside('ledger'));
-        const snapshot = `${IMAGES!} snapshot -c moment ${inside('disk')}`;
-        const more = ['--qmp', qmp, '--count', '1', '--at-capture', snapshot];
-        const [row] = await commands.json('record', 'qemu', '--vm', 'guest', ...more);
-        expect(row!['attachments']).toMatchObject([{ name: 'at-capture.exit-0' }]);
+        /** The first line of a guest resumed from a capture with this disk. */
+        async function resumed(capture: number, image: string): Promise<string> {
+          const at = ['--vm', 'guest', '--at', `@${capture}`, '--eager', '--disk-ok', '--'];
+          rmSync(`${inside(image)}.console`, { force: true });
+          const second = commands.start(['resume', ...at, ...commandOf(image)]);
+          const [line] = await linesOf(image, 1);
+          second.signal('SIGTERM');
+          await second.ended;
+          return line!;
+        }
+        // A capture may come between the two halves of a line: the next one will not.
+        let capture = 0;
+        let first = '';
+        while (!/^[=!]/u.test(first)) {
+          capture += 1;
+          const image = `moment-${capture}`;
+          const snapshot = `${IMAGES!} snapshot -c ${image} ${inside('disk')}`;
+          const more = ['--qmp', qmp, '--count', '1', '--at-capture', snapshot];
+          const [row] = await commands.json('record', 'qemu', '--vm', 'guest', ...more);
+          expect(row!['attachments']).toMatchObject([{ name: 'at-capture.exit-0' }]);
+          const from = ['-l', `snapshot.name=${image}`, '-O', 'qcow2', inside('disk')];
+          images('convert', '-U', ...from, inside(image));
+          first = await resumed(capture, image);
+        }
         const { length } = await linesOf('disk', 0);
         const lines = await linesOf('disk', length + 5);
         // It writes out what it knows of its disk when it is asked to end.
         qemu.kill('SIGTERM');
         await once(qemu, 'exit');
-        const moment = ['-l', 'snapshot.name=moment', '-O', 'qcow2'];
-        images('convert', '-U', ...moment, inside('disk'), inside('moment'));
-        images('convert', '-U', '-O', 'qcow2', inside('disk'), inside('today'));
-        const first: string[] = [];
-        for (const image of ['moment', 'today']) {
-          const resume = ['resume', '--vm', 'guest', '--at', '@1', '--eager', '--disk-ok', '--'];
-          const second = commands.start([...resume, ...commandOf(image)]);
-          first.push((await linesOf(image, 1))[0]!);
-          second.signal('SIGTERM');
-          await second.ended;
-        }
-        expect(first[1]).toBe(first[0]!.replace('=', '!'));
-        expect(lines).toContain(first[0]);
+        expect(await resumed(capture, 'disk')).toBe(first.replace('=', '!'));
+        expect(lines).toContain(first);
         expect(lines.every((line) => line.startsWith('='))).toBe(true);
       },
       GUEST_TIMEOUT_MS,

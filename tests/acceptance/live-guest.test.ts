@@ -13,6 +13,7 @@ import {
 } from '../../adapters/guests/demo-guest/start-guest.ts';
 import { TICK_LINE } from '../support/guest/watched-guest.ts';
 import {
+  asRecorded,
   LedgerCommands,
   type JsonRow,
   type Outcome,
@@ -70,6 +71,9 @@ describeWithQemu('a guest recorded while it runs', found, (tools) => {
     await folder.remove();
   });
 
+  const capturesOf = async (vm: string): Promise<JsonRow[]> =>
+    asRecorded(await commands.json('captures', '--vm', vm));
+
   /** Resumes from capture 3 as a guest of this name; gives its console and control socket. */
   async function resume(
     from: LedgerCommands,
@@ -116,7 +120,7 @@ describeWithQemu('a guest recorded while it runs', found, (tools) => {
 
   test('has the captures that were asked for, each told as it was committed', () => {
     expect([outcome.exitCode, recorded.length]).toEqual([0, CAPTURES]);
-    expect(captures).toEqual(recorded);
+    expect(asRecorded(captures)).toEqual(recorded);
   });
 
   test('has captures that tell how long it stood still, and how they were taken', () => {
@@ -257,7 +261,7 @@ describeWithQemu('a guest recorded while it runs', found, (tools) => {
       expect(done.exitCode).toBe(0);
       expect(done.stderr).toContain('finishing the capture');
       expect(done.stderr).toMatch(/\d+ tick\(s\) of --every 20ms .* skipped/u);
-      expect(await commands.json('captures', '--vm', 'stopped')).toEqual(recorder.rows());
+      expect(await capturesOf('stopped')).toEqual(recorder.rows());
       const [summary, ...more] = await commands.json('verify');
       expect([summary!['damaged'], more]).toEqual([0, []]);
       // And the guest runs on.
@@ -277,7 +281,7 @@ describeWithQemu('a guest recorded while it runs', found, (tools) => {
       const done = await recorder.ended;
       expect([1, 6]).toContain(done.exitCode);
       expect(done.stderr).toMatch(/QMP_(LOST|UNREACHABLE)|STREAM_TRUNCATED/u);
-      expect(await commands.json('captures', '--vm', 'ended')).toEqual(recorder.rows());
+      expect(await capturesOf('ended')).toEqual(recorder.rows());
       const [summary] = await commands.json('verify');
       expect(summary!['damaged']).toBe(0);
     },

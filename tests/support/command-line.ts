@@ -38,6 +38,10 @@ export const jsonRows = (text: Uint8Array | string): JsonRow[] =>
 export const withoutSummary = (rows: readonly JsonRow[]): JsonRow[] =>
   rows.filter((row) => row['summary'] === undefined);
 
+/** Rows of captures as `record` told of them: what a capture costs is known afterwards. */
+export const asRecorded = (rows: readonly JsonRow[]): JsonRow[] =>
+  rows.map((row) => ({ ...row, ownBytes: null, sharedBytes: null }));
+
 /** A command that runs. */
 export class RunningCommand {
   readonly #child: ChildProcess;
