@@ -1,8 +1,12 @@
-// Compaction (brief, 3.8 and section 4, Forgetting): what is worth rewriting, what is let go, and what
-// may be deleted. Pure; a use case carries it out (use-cases/compact).
+// Where content lies (brief, 3.8 and section 4, Forgetting): what is written anew, what is let go, and,
+// beside that, what is worth rewriting and what may be deleted. Use cases carry it out (use-cases/compact,
+// use-cases/repair); what is lost has a decider of its own in the same stream (losses.ts).
 
-import type { ContentReleased, ControlEvent } from './events/control.ts';
-import { setOfSlots } from './values/slot-set.ts';
+import * as either from 'fp-ts/lib/Either.js';
+import type { Either } from 'fp-ts/lib/Either.js';
+import type { ContentReleased, EventOf } from './events/control.ts';
+import type { PackRewritten } from './events/pack-rewritten.ts';
+import { setOfSlots, slotsIn } from './values/slot-set.ts';
 import { EVENT_BYTES_MAX } from './values/page.ts';
 
 /** A pack, as far as compaction is concerned. */
@@ -58,15 +62,74 @@ const PACKS_BYTES_MAX = EVENT_BYTES_MAX - 4096;
 /** Bytes of a pack in an event, beside its slots. */
 const PACK_BYTES = 96;
 
-/**
- * The events that let slots go, as many as their size needs. `seen` is the last commit that was known
- * when it was found out that nobody holds them.
- */
-export const decideRelease = (
-  released: readonly PackSlots[],
-  seen: ContentReleased['seen'],
-): ControlEvent[] =>
-  slotSets(released).map((packs) => ({ type: 'ContentReleased', data: { seen, packs } }));
+export type StoreEvent =
+  EventOf<'ContentReleased'> | { readonly type: 'PackRewritten'; readonly data: PackRewritten };
+
+/** What was said of where content lies, as far as a command asks. */
+export interface StoreState {
+  /** Slots that were let go of, by the packs that first held them. */
+  readonly released: ReadonlyMap<string, ReadonlySet<number>>;
+  /** Names of packs that content was written into anew. */
+  readonly rewritten: ReadonlySet<string>;
+}
+
+/** Lets slots go that nobody holds, as of `seen`, the last commit that was known then. */
+export interface ReleaseContent {
+  readonly _tag: 'ReleaseContent';
+  readonly released: readonly PackSlots[];
+  readonly seen: ContentReleased['seen'];
+}
+
+/** Names a pack, which is durable, for the content that it holds. */
+export interface RewriteContent {
+  readonly _tag: 'RewriteContent';
+  readonly pack: PackRewritten;
+}
+
+export type StoreCommand = ReleaseContent | RewriteContent;
+
+export const initialStore: StoreState = { released: new Map(), rewritten: new Set() };
+
+/** What a command brings about: nothing of what was said before. It is never refused. */
+export const decideStore =
+  (state: StoreState) =>
+  (command: StoreCommand): Either<never, readonly StoreEvent[]> => {
+    switch (command._tag) {
+      case 'ReleaseContent': {
+        const { seen } = command;
+        const news = command.released.map(({ pack, slots }) => {
+          const gone = state.released.get(pack);
+          return { pack, slots: slots.filter((slot) => gone?.has(slot) !== true) };
+        });
+        return either.right(
+          slotSets(news).map((packs) => ({ type: 'ContentReleased', data: { seen, packs } })),
+        );
+      }
+      case 'RewriteContent': {
+        const { pack: data } = command;
+        if (state.rewritten.has(data.name)) return either.right([]);
+        return either.right([{ type: 'PackRewritten', data }]);
+      }
+      default:
+        return command satisfies never;
+    }
+  };
+
+/** Where content lies after an event. A slot that was let go of stays so, also where it is written anew. */
+export function evolveStore(state: StoreState, event: StoreEvent): StoreState {
+  switch (event.type) {
+    case 'ContentReleased': {
+      const released = new Map(state.released);
+      for (const { pack, slots } of event.data.packs)
+        released.set(pack, new Set([...(released.get(pack) ?? []), ...slotsIn(slots)]));
+      return { ...state, released };
+    }
+    case 'PackRewritten':
+      return { ...state, rewritten: new Set(state.rewritten).add(event.data.name) };
+    default:
+      return event satisfies never;
+  }
+}
 
 /** Slots of packs as events name them, as many at once as go into one event. */
 export function slotSets(named: readonly PackSlots[]): SlotSets[] {

@@ -4,12 +4,7 @@
 
 import { randomBytes } from 'node:crypto';
 import { areBlocksSalted } from '../../domain/ledger.ts';
-import { newEvent } from '../../domain/events/envelope.ts';
-import {
-  encodePackRewritten,
-  packRewrittenSchema,
-  type PackRewritten,
-} from '../../domain/events/pack-rewritten.ts';
+import type { PackRewritten } from '../../domain/events/pack-rewritten.ts';
 import { STORE_STREAM } from '../../domain/events/streams.ts';
 import type { GuestCapture } from '../../domain/ports/guests.ts';
 import {
@@ -20,7 +15,8 @@ import {
   type PageEngine,
   type ScannedChunk,
 } from '../../domain/ports/page-engine.ts';
-import { run } from '../../domain/ports/run.ts';
+import { run, valueOf } from '../../domain/ports/run.ts';
+import { decideStore, initialStore } from '../../domain/store.ts';
 import { partsOfDevice } from '../../domain/values/device-state.ts';
 import { holdingOfContent, isContent, UNKNOWN, type Holding } from '../../domain/values/holding.ts';
 import { fromHex } from '../../domain/values/identifier.ts';
@@ -29,6 +25,7 @@ import { PAGE_BYTES, pagesOf } from '../../domain/values/page.ts';
 import { slotsOf } from '../../domain/values/pack.ts';
 import { ordinalAt, placeAt } from '../../domain/values/place.ts';
 import { descriptorsOf } from '../../domain/use-cases/compact/kept-patterns.ts';
+import { encodeStoreEvent } from '../../domain/use-cases/compact/store-events.ts';
 import { PackRewriter } from '../../domain/use-cases/compact/pack-rewriter.ts';
 import { Healer } from '../../domain/use-cases/repair/healer.ts';
 import { LostContent, type LostHolding } from '../../domain/use-cases/repair/lost-content.ts';
@@ -66,15 +63,17 @@ const READ_PAGES = 64;
 /** Names a pack that is durable. What is lost is not moved by who compacts meanwhile, so it is as it was. LOG_TOO_OLD. */
 async function appendPack(ledger: Ledger, pack: PackRewritten): Promise<void> {
   const { log, clock, state } = ledger;
-  const data = encodePackRewritten(pack);
-  const schema = packRewrittenSchema(pack.blocks);
-  const event = newEvent({ clock, randomBytes }, { type: 'PackRewritten', schema, data });
+  const command = { _tag: 'RewriteContent', pack } as const;
   for (let attempt = 0; ; attempt += 1) {
     const end = await StreamEnd.of(log, STORE_STREAM);
     await state.catchUp({ heavy: true });
     await ledger.marks.check();
+    const isNamed = state.contents.named(pack.name) !== undefined;
+    const said = { ...initialStore, rewritten: new Set(isNamed ? [pack.name] : []) };
+    const [event] = valueOf(decideStore(said)(command));
+    if (event === undefined) return;
     try {
-      await end.append([event]);
+      await end.append(valueOf(encodeStoreEvent({ clock, randomBytes }, event)));
       break;
     } catch (thrown) {
       const isConflict = isLedgerError(thrown) && thrown.code === 'REVISION_CONFLICT';

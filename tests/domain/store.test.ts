@@ -2,14 +2,20 @@ import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import * as either from 'fp-ts/lib/Either.js';
 import {
-  decideRelease,
+  decideStore,
   deletableAtMs,
+  evolveStore,
+  initialStore,
   packsToRewrite,
   type PackUse,
   type PackSlots,
+  type StoreEvent,
 } from '../../domain/store.ts';
-import { encodeControl, type ControlEvent } from '../../domain/events/control.ts';
+import { NO_PATCHES } from '../../domain/events/patches.ts';
+import type { PackRewritten } from '../../domain/events/pack-rewritten.ts';
+import { encodeStoreEvent } from '../../domain/use-cases/compact/store-events.ts';
 import { slotsIn } from '../../domain/values/slot-set.ts';
+import { events, specify } from '../support/given-when-then.ts';
 
 const RULES = { heldShareMin: 0.75, smallPackSlots: 100 };
 
@@ -68,19 +74,60 @@ const released = fc.array(
   { maxLength: 8 },
 );
 
-const slotsOf = (events: readonly ControlEvent[]): PackSlots[] =>
-  events.flatMap((event) =>
+const A = 'a'.repeat(64);
+const B = 'b'.repeat(64);
+const SEEN = { vm: 'web', capture: 3 };
+const given = specify({ initial: initialStore, decide: decideStore, evolve: evolveStore });
+
+const release = (...packs: PackSlots[]) =>
+  ({ _tag: 'ReleaseContent', released: packs, seen: SEEN }) as const;
+const goes = (...packs: { pack: string; slots: string }[]): StoreEvent => ({
+  type: 'ContentReleased',
+  data: { seen: SEEN, packs },
+});
+const rewrittenPack = (name: string): PackRewritten => ({
+  name,
+  group: 'default',
+  sizeBytes: 100,
+  blocks: {
+    codecs: Uint8Array.of(0),
+    pages: Uint8Array.of(1),
+    lengths: Uint32Array.of(4),
+    checksums: Uint32Array.of(0),
+  },
+  homes: [B],
+  homeIndexes: Uint16Array.of(0),
+  homeSlots: Uint16Array.of(7),
+  patches: NO_PATCHES,
+});
+const rewrite = (name: string) => ({ _tag: 'RewriteContent', pack: rewrittenPack(name) }) as const;
+const lies = (name: string): StoreEvent => ({ type: 'PackRewritten', data: rewrittenPack(name) });
+
+const slotsOf = (outcome: either.Either<never, readonly StoreEvent[]>): PackSlots[] =>
+  (either.isRight(outcome) ? outcome.right : []).flatMap((event) =>
     event.type === 'ContentReleased'
       ? event.data.packs.map(({ pack, slots }) => ({ pack, slots: [...slotsIn(slots)] }))
       : [],
   );
 
 describe('letting slots go', () => {
+  test('names them, and those alone that were not let go of', () => {
+    expect(given().when(release({ pack: A, slots: [0, 2] }))).toEqual(
+      events(goes({ pack: A, slots: '05' })),
+    );
+    const past = goes({ pack: A, slots: '05' });
+    expect(given(past).when(release({ pack: A, slots: [0, 1, 2] }))).toEqual(
+      events(goes({ pack: A, slots: '02' })),
+    );
+    expect(given(past).when(release({ pack: A, slots: [0] }))).toEqual(events());
+  });
+
   test('names exactly them', () => {
     fc.assert(
       fc.property(released, (asked) => {
-        const events = decideRelease(asked, { vm: 'web', capture: 3 });
-        expect(slotsOf(events)).toEqual(asked.filter(({ slots }) => slots.length > 0));
+        expect(slotsOf(given().when(release(...asked)))).toEqual(
+          asked.filter(({ slots }) => slots.length > 0),
+        );
       }),
     );
   });
@@ -91,15 +138,30 @@ describe('letting slots go', () => {
       pack: i.toString(16).padStart(64, '0'),
       slots: all,
     }));
-    const events = decideRelease(many, null);
-    expect(events.length).toBeGreaterThan(4);
-    expect(events.map((event) => encodeControl(event)).filter(either.isLeft)).toEqual([]);
-    expect(slotsOf(events)).toHaveLength(1000);
+    const outcome = given().when(release(...many));
+    const made = either.isRight(outcome) ? outcome.right : [];
+    expect(made.length).toBeGreaterThan(4);
+    const ports = { clock: () => 0, randomBytes: (count: number) => new Uint8Array(count) };
+    expect(made.map((event) => encodeStoreEvent(ports, event)).filter(either.isLeft)).toEqual([]);
+    expect(slotsOf(outcome)).toHaveLength(1000);
   });
 
   test('is no event where there is nothing to let go', () => {
-    expect(decideRelease([], null)).toEqual([]);
-    expect(decideRelease([{ pack: 'ab'.repeat(32), slots: [] }], null)).toEqual([]);
+    expect(given().when(release())).toEqual(events());
+    expect(given().when(release({ pack: A, slots: [] }))).toEqual(events());
+  });
+});
+
+describe('content that is written anew', () => {
+  test('lies in the pack that is named for it, once', () => {
+    expect(given().when(rewrite(A))).toEqual(events(lies(A)));
+    expect(given(lies(A)).when(rewrite(A))).toEqual(events());
+    expect(given(lies(A)).when(rewrite(B))).toEqual(events(lies(B)));
+  });
+
+  test('stays let go of where it was', () => {
+    const past = [goes({ pack: B, slots: '80' }), lies(A)];
+    expect(given(...past).when(release({ pack: B, slots: [7] }))).toEqual(events());
   });
 });
 

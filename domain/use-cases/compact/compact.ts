@@ -12,20 +12,24 @@
 //
 // One compaction appends at a time: the stream `store` arbitrates.
 
-import { decideRelease, type PackSlots } from '../../store.ts';
+import {
+  decideStore,
+  evolveStore,
+  initialStore,
+  type PackSlots,
+  type StoreCommand,
+  type StoreEvent,
+  type StoreState,
+} from '../../store.ts';
 import { placeAt } from '../../values/place.ts';
 import { isLedgerError, LedgerError } from '../../values/ledger-error.ts';
 import { UNKNOWN, isContent, type Holding } from '../../values/holding.ts';
 import type { Clock } from '../../ports/clock.ts';
-import type { EventLog, NewEvent } from '../../ports/event-log.ts';
-import {
-  encodePackRewritten,
-  packRewrittenSchema,
-  type PackRewritten,
-} from '../../events/pack-rewritten.ts';
+import type { EventLog } from '../../ports/event-log.ts';
+import type { PackRewritten } from '../../events/pack-rewritten.ts';
 import { STORE_STREAM } from '../../events/streams.ts';
 import type { Actor } from '../../events/actor.ts';
-import { encodeControls, newEvent } from '../../events/envelope.ts';
+import { encodeStoreEvent } from './store-events.ts';
 import { valueOf } from '../../ports/run.ts';
 import { StreamEnd } from '../stream-end.ts';
 import { deletePacks, type Deleted, type DeletionPorts } from './deletion.ts';
@@ -86,26 +90,30 @@ const busy = (cause: LedgerError): LedgerError =>
 class StoreStream {
   readonly #ports: CompactPorts;
   readonly #end: StreamEnd;
+  /** Since it began: it finds in the models what was said before. */
+  #said: StoreState = initialStore;
 
   constructor(ports: CompactPorts, end: StreamEnd) {
     this.#ports = ports;
     this.#end = end;
   }
 
-  async append(events: readonly NewEvent[]): Promise<void> {
-    if (events.length === 0) return;
+  async #append(event: StoreEvent): Promise<void> {
     try {
-      await this.#end.append(events);
+      await this.#end.append(valueOf(encodeStoreEvent(this.#ports, event)));
     } catch (thrown) {
       throw isLedgerError(thrown) && thrown.code === 'REVISION_CONFLICT' ? busy(thrown) : thrown;
     }
   }
 
-  async appendPack(pack: PackRewritten): Promise<void> {
-    const data = encodePackRewritten(pack);
-    const schema = packRewrittenSchema(pack.blocks);
-    await this.append([newEvent(this.#ports, { type: 'PackRewritten', schema, data })]);
-    await this.#ports.models.catchUp();
+  /** Says what a command brings about, beside what this compaction has said. */
+  async decide(command: StoreCommand): Promise<void> {
+    const events = valueOf(decideStore(this.#said)(command));
+    for (const event of events) {
+      await this.#append(event);
+      this.#said = evolveStore(this.#said, event);
+    }
+    if (events.length > 0) await this.#ports.models.catchUp();
   }
 }
 
@@ -194,7 +202,6 @@ class Compaction {
 
   /** Lets go of what lies in these packs and nobody needs. */
   async #release(packs: readonly SurveyedPack[]): Promise<void> {
-    const { models } = this.#ports;
     const emptied = new Set(packs);
     const others = this.#survey.packs.filter((pack) => !emptied.has(pack));
     const released = [
@@ -206,11 +213,9 @@ class Compaction {
       pack,
       slots: of.map(({ slot }) => slot).toSorted((a, b) => a - b),
     }));
-    const events = decideRelease(slots, this.#survey.seen);
-    for (const event of valueOf(encodeControls(this.#ports, events)))
-      await this.#stream.append([event]);
+    const { seen } = this.#survey;
+    await this.#stream.decide({ _tag: 'ReleaseContent', released: slots, seen });
     this.#released += released.length;
-    if (released.length > 0) await models.catchUp();
   }
 
   #lyingIn(pack: SurveyedPack): Holding[] {
@@ -261,7 +266,7 @@ class Compaction {
       unreadable: this.#unreadable,
     });
     const append = async (pack: PackRewritten): Promise<void> => {
-      await this.#stream.appendPack(pack);
+      await this.#stream.decide({ _tag: 'RewriteContent', pack });
       this.#bytesAfter += pack.sizeBytes;
       signal?.throwIfAborted();
     };
