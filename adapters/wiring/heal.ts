@@ -127,7 +127,7 @@ async function lookInLedger(from: Ledger, healer: Healer, lost: LostContent): Pr
     const identifier = from.column.read(content);
     if (identifier === null || !lost.isContentLost(identifier, 0)) continue;
     const holding = holdingOfContent(content);
-    if (contents.isHere(holding) && contents.placeOf(holding) >= 0) found.push(holding);
+    if (contents.placeOf(holding) >= 0) found.push(holding);
     if (found.length < READ_PAGES) continue;
     await addReadable(from, healer, found);
     found = [];
@@ -139,7 +139,7 @@ async function lookInLedger(from: Ledger, healer: Healer, lost: LostContent): Pr
 async function lookForPattern(from: Ledger, healer: Healer, identifier: Uint8Array): Promise<void> {
   const { contents, sharing } = from.state;
   const holding = sharing.findPattern(identifier);
-  if (holding < 0 || !contents.isHere(holding) || contents.placeOf(holding) < 0) return;
+  if (holding < 0 || contents.placeOf(holding) < 0) return;
   const ports = { engine: await from.engine(), store: from.store, places: placesOf(from) };
   const ordinal = ordinalAt(contents.placeOf(holding));
   const isNeeded = (each: Holding): boolean => each === holding;

@@ -207,7 +207,7 @@ export async function appendBaseline(ledger: Ledger, made: BaselineState): Promi
     from ??= await positionOf(log, firstRevision);
   }
   const data = {
-    position: String(made.position),
+    begins: String(made.position),
     parts: parts.length,
     firstRevision,
     from: String(from ?? 0n),

@@ -49,7 +49,8 @@ function recorderModels(ledger: Ledger, options: RecorderOptions): RecorderModel
           ? options.share !== 'pattern'
           : isLinkedVm(entry);
       const { contents, sharing, losses } = state;
-      const models = { contents, sharing, losses, isLinked };
+      const areReplaced = (): boolean => state.contents !== contents;
+      const models = { contents, sharing, losses, isLinked, areReplaced };
       return new LayeredCaptureView({ ...models, known, pages: pageCount });
     },
   };

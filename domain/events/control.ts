@@ -152,7 +152,7 @@ export const CONTROL_CODECS = {
   ContentFound: t.strict({ packs: t.readonlyArray(t.strict({ pack: packName, slots: slotSet })) }),
   VmRetired: t.strict({ vm: name }),
   HistoryForgotten: t.strict({
-    position: positionDigits,
+    begins: positionDigits,
     parts: count,
     firstRevision: count,
     from: positionDigits,

@@ -43,6 +43,7 @@ export class LayeredCaptureView implements CaptureView {
   readonly #ownPatterns = new IdentifierIndex(this.#patternColumn);
   /** What moved or was released when this capture began. */
   readonly #changes: number;
+  readonly #areReplaced: () => boolean;
   /** Committed contents and patterns that this capture refers to, and what its patches may refer to. */
   readonly #linked = new NumberSet();
   readonly #linkedPatterns = new NumberSet();
@@ -62,6 +63,8 @@ export class LayeredCaptureView implements CaptureView {
     readonly losses: Losses;
     /** Whether the VM may share anything but patterns. */
     readonly isLinked: boolean;
+    /** Whether others stand in the place of these models, as history begins later; absent: never. */
+    readonly areReplaced?: () => boolean;
   }) {
     this.#contents = models.contents;
     this.#sharing = models.sharing;
@@ -71,6 +74,7 @@ export class LayeredCaptureView implements CaptureView {
     this.#patternBase = models.contents.patternCount;
     this.#changes = models.contents.changes;
     this.#losses = models.losses;
+    this.#areReplaced = models.areReplaced ?? (() => false);
     const { known } = models;
     const lost = models.losses.of(models.contents);
     this.#lost = lost;
@@ -171,6 +175,7 @@ export class LayeredCaptureView implements CaptureView {
   }
 
   isOutdated(): boolean {
+    if (this.#areReplaced()) return true;
     if (this.#contents.changes === this.#changes) return false;
     for (const content of this.#linked.numbers())
       if (this.#isGone(holdingOfContent(content))) return true;

@@ -59,6 +59,9 @@ export interface PlaceChange {
   readonly timeMs: number;
 }
 
+/** Of what was in a pack that is not here any more. */
+const GONE: Place = -2;
+
 /** Most contents a ledger can number, and most patterns. */
 const CONTENTS_MAX = PATTERN_BASE - FIRST_CONTENT - 1;
 const PATTERNS_MAX = UNKNOWN - PATTERN_BASE - 1;
@@ -171,11 +174,6 @@ export class Contents implements PageLocator {
     return this.#start.written + this.packs.length - this.#start.listed;
   }
 
-  /** Whether a content, or a kept pattern, is of a pack that is here. */
-  isHere(holding: Holding): boolean {
-    return this.homePackOf(holding) !== null;
-  }
-
   #addClasses(classes: Uint8Array): void {
     const count = this.patternCount + classes.length;
     if (count > this.#classes.length) {
@@ -262,8 +260,7 @@ export class Contents implements PageLocator {
   }
 
   isReleased(holding: Holding): boolean {
-    const home = this.#homeOf(holding);
-    return home !== null && this.#places.of(home) < 0;
+    return (isContent(holding) || isKeptPattern(holding)) && this.placeOf(holding) < 0;
   }
 
   /** Another content stands for one from now on: what referred to it is counted anew when it is asked. */
@@ -388,11 +385,11 @@ export class Contents implements PageLocator {
     return { pack: this.#byOrdinal.get(home.ordinal)!.name, slot: home.slot };
   }
 
-  /** Where a content or a kept pattern lies now; below 0: it is released. O(log packs). */
+  /** Where a content or a kept pattern lies now; below 0: it is released, or its pack is gone. O(log packs). */
   placeOf(holding: Holding): Place {
+    assert(isContent(holding) || isKeptPattern(holding), 'only what lies in a pack has a place');
     const home = this.#homeOf(holding);
-    assert(home !== null, 'only what lies in a pack has a place');
-    return this.#places.of(home);
+    return home === null ? GONE : this.#places.of(home);
   }
 
   packAt(place: Place): AnyPack {

@@ -41,6 +41,9 @@ const isReplaced = (thrown: unknown): boolean =>
 const HEAVY_SAVE_ROWS = 4096;
 const HEAVY_SAVE_FRACTION = 8;
 
+/** Raised where history begins later than what was folded: all is folded anew from there. */
+class HistoryLater extends IndexUnfit {}
+
 /** Replays the log from a state and hands each change on; gives the state after it. */
 export type Replay = (
   from: AssemblerState,
@@ -230,7 +233,8 @@ export class LedgerState {
       await this.#fold();
     } catch (thrown) {
       if (!(thrown instanceof IndexUnfit) && !isReplaced(thrown)) throw thrown;
-      await this.#startAnew({ isOtherPast: thrown instanceof OtherPast || isReplaced(thrown) });
+      const isOtherPast = thrown instanceof OtherPast || isReplaced(thrown);
+      await this.#startAnew({ isOtherPast, isLater: thrown instanceof HistoryLater });
       await this.#fold();
     }
   }
@@ -265,8 +269,15 @@ export class LedgerState {
    * Derived state that contradicts itself, or is of another past of the log, is thrown away whole; the
    * log is the truth. What others keep in the same place bears what it is of, and goes as well.
    */
-  async #startAnew({ isOtherPast }: { readonly isOtherPast: boolean }): Promise<void> {
-    this.#pasts += 1;
+  async #startAnew({
+    isOtherPast,
+    isLater = false,
+  }: {
+    readonly isOtherPast: boolean;
+    /** It is the same past, of which less is there. */
+    readonly isLater?: boolean;
+  }): Promise<void> {
+    if (!isLater) this.#pasts += 1;
     for (const { model } of this.#rowsIn('heavy')) delete this.#states[model.name];
     this.#begin('light', null);
     await this.#beginLight();
@@ -330,7 +341,7 @@ export class LedgerState {
     if (change._tag !== 'control' || change.event.type !== 'HistoryForgotten') return;
     const { history } = this.catalogue;
     if (history === null || change.position > history.at)
-      throw new IndexUnfit('history begins later');
+      throw new HistoryLater('history begins later');
   }
 
   #folding(isNew: boolean): Folding {

@@ -59,10 +59,8 @@ class Digests {
       if (!contents.aliases.has(i)) holdings.push(holdingOfContent(i));
     for (let i = 0; i < contents.patternCount; i += 1)
       if (!contents.patternAliases.has(i)) holdings.push(holdingOfPattern(i));
-    const isThere = (holding: Holding): boolean => !isKept(holding) || contents.isHere(holding);
     // In the order of places, so that every block is decoded once.
     const ordered = holdings
-      .filter(isThere)
       .map((holding) => ({ holding, place: isKept(holding) ? contents.placeOf(holding) : 0 }))
       .filter(({ place }) => place >= 0)
       .toSorted((a, b) => a.place - b.place);

@@ -265,7 +265,7 @@ export const controlEvent: fc.Arbitrary<ControlEvent> = fc.oneof(
     ),
   fc.record({ vm: name }).map((data): ControlEvent => ({ type: 'VmRetired', data })),
   fc
-    .record({ position: digits, parts: count, firstRevision: count, from: digits, bytes: count })
+    .record({ begins: digits, parts: count, firstRevision: count, from: digits, bytes: count })
     .map((data): ControlEvent => ({ type: 'HistoryForgotten', data })),
 );
 

@@ -326,7 +326,7 @@ export const GOLDEN_CONTROL_EVENTS: readonly ControlEvent[] = [
   {
     type: 'HistoryForgotten',
     data: {
-      position: '9007199254740993',
+      begins: '9007199254740993',
       parts: 2,
       firstRevision: 5,
       from: '51804',

@@ -157,6 +157,14 @@ export class DoubleRecords {
     return added;
   }
 
+  /** Tidies up as a scavenge does: $all does not show any more what `$tb` has hidden in streams. */
+  scavenge(): void {
+    const kept = this.all.filter(
+      ({ stream, revision }) => revision >= this.limitsOf(stream).truncateBefore,
+    );
+    this.all.splice(0, Number.POSITIVE_INFINITY, ...kept);
+  }
+
   /** Writes `$$stream`, as a client's setStreamMetadata does. */
   setStreamMetadata(stream: string, metadata: Readonly<Record<string, unknown>>): DoubleRecord {
     return this.addForeign({

@@ -1,0 +1,75 @@
+// The log on a server after history was forgotten and the server was scavenged: what the ledger let go
+// of is no damage, and what somebody else cut off is.
+
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import {
+  openEventStoreLog,
+  type EventStoreLog,
+} from '../../../../adapters/stores/event-log-eventstoredb/event-log-eventstoredb.ts';
+import { parseLedgerUrl } from '../../../../adapters/stores/event-log-eventstoredb/ledger-url.ts';
+import { fill } from '../../../contracts/event-log-world.ts';
+import {
+  startEventStoreDouble,
+  type EventStoreDouble,
+} from '../../../support/eventstoredb-double/eventstoredb-double.ts';
+import { eventsOf, lineOf, makeEvents } from '../../../support/log-events.ts';
+import { gather, valueOf } from '../../../support/outcomes.ts';
+
+let double: EventStoreDouble;
+beforeAll(async () => {
+  double = await startEventStoreDouble();
+});
+afterAll(() => double.stop());
+
+async function withLog(
+  ledger: string,
+  work: (open: () => Promise<EventStoreLog>) => Promise<void>,
+) {
+  const { connectionString: url } = parseLedgerUrl(double.url);
+  const logs: EventStoreLog[] = [];
+  const open = async (): Promise<EventStoreLog> => {
+    logs.push(await valueOf(openEventStoreLog({ url, ledger })));
+    return logs.at(-1)!;
+  };
+  await work(open);
+  for (const log of logs) await log.close();
+}
+
+test('what was let go of is not missed, and keeps what else is said of its streams', () =>
+  withLog('tidy', async (open) => {
+    const log = await open();
+    const before = await fill(log, 30);
+    double.records.setStreamMetadata('tidy.vm-0', { $acl: { $r: 'auditor' } });
+    await valueOf(
+      log.cut(
+        new Map([
+          ['vm-0', 7],
+          ['vm-1', 3],
+        ]),
+      ),
+    );
+    expect(await gather(log.check())).toEqual([]);
+    double.records.scavenge();
+    const after = await open();
+    const cuts: Readonly<Record<string, number>> = { 'vm-0': 7, 'vm-1': 3 };
+    const kept = before.filter(({ stream, revision }) => revision >= (cuts[stream] ?? 0));
+    expect((await eventsOf(after)).map(lineOf)).toEqual(kept.map(lineOf));
+    expect(await gather(after.check())).toEqual([]);
+    const expectedRevision = await valueOf(after.streamRevision('vm-0'));
+    const events = makeEvents(1);
+    await valueOf(after.append({ stream: 'vm-0', expectedRevision, events }));
+    const settings = Buffer.from(double.records.list('$$tidy.vm-0').at(-1)!.data).toString();
+    expect(JSON.parse(settings)).toMatchObject({ $acl: { $r: 'auditor' }, $tb: 7 });
+  }));
+
+test('what somebody else cut off is damage', () =>
+  withLog('cut', async (open) => {
+    await fill(await open(), 30);
+    double.records.setStreamMetadata('cut.vm-0', { $tb: 5 });
+    double.records.scavenge();
+    const findings = await gather((await open()).check());
+    expect(findings.map(({ kind, stream }) => [kind, stream])).toContainEqual([
+      'log-damaged',
+      'vm-0',
+    ]);
+  }));
