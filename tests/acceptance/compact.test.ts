@@ -125,6 +125,7 @@ describe('forgetting and compacting a ledger', () => {
         kept: 3,
         bytes: expect.any(Number),
         dryRun: false,
+        history: null,
         seconds: expect.any(Number),
       },
     ]);
