@@ -244,6 +244,21 @@ function rewriteOf(event: StoredEvent): RewriteChange | DamageChange {
     : damageOf(event, decoded.left);
 }
 
+/** The captures among changes in log order: of two commits of one the first counts. */
+export class MetCaptures {
+  /** By VM, the last number. */
+  readonly #last = new Map<string, number>();
+
+  /** Whether a change is a commit of a capture that came before. It has come then. */
+  isRepeated(change: Change): boolean {
+    if (change._tag !== 'capture') return false;
+    const { vm, capture } = change.committed;
+    if (capture <= (this.#last.get(vm) ?? 0)) return true;
+    this.#last.set(vm, capture);
+    return false;
+  }
+}
+
 /** Nothing was read yet. */
 export const LOG_START: AssemblerState = { next: 0n, last: null, pending: [] };
 

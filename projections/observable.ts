@@ -8,6 +8,7 @@ import type { EventLog } from '../domain/ports/event-log.ts';
 import {
   CommitAssembler,
   LOG_START,
+  MetCaptures,
   type AssemblerState,
   type Change,
   type PassedOver,
@@ -134,6 +135,8 @@ export interface ChangesRequest {
   readonly handle?: ((change: Change) => Promise<void> | void) | undefined;
   /** Called when all changes before a place were emitted. */
   readonly onReached?: (state: AssemblerState) => void;
+  /** Also commits of captures that were committed before, which count for nothing; absent: left out. */
+  readonly isEveryCommit?: boolean;
   /** Called with each event of a type that this release does not know; only where there is no signal. */
   readonly onPassedOver?: ((event: PassedOver) => void) | undefined;
 }
@@ -144,6 +147,7 @@ export interface ChangesRequest {
  */
 export function changes$(log: EventLog, request: ChangesRequest = {}): Observable<Change> {
   const { from, begin, signal: until, handle, onReached, onPassedOver } = request;
+  const met = new MetCaptures();
   async function* open(signal: AbortSignal): AsyncGenerator<Arrival> {
     const beginning = async (): Promise<ReadFrom> => (await begin?.()) ?? { from: LOG_START };
     const read = from === undefined ? await beginning() : { from };
@@ -156,6 +160,7 @@ export function changes$(log: EventLog, request: ChangesRequest = {}): Observabl
     work: async ({ changes, state }, emit, ended) => {
       for (const change of changes) {
         if (ended.aborted) return;
+        if (met.isRepeated(change) && request.isEveryCommit !== true) continue;
         await handle?.(change);
         emit(change);
       }
@@ -175,9 +180,8 @@ export async function replayCommits(
   const onReached = (state: AssemblerState): void => {
     after = state;
   };
-  const folded = changes$(log, { from, handle: fold, onReached, onPassedOver }).pipe(
-    ignoreElements(),
-  );
+  const request = { from, handle: fold, onReached, onPassedOver, isEveryCommit: true };
+  const folded = changes$(log, request).pipe(ignoreElements());
   await lastValueFrom(folded, { defaultValue: undefined });
   return after;
 }

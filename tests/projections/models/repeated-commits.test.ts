@@ -3,6 +3,7 @@
 import { expect, test } from '@jest/globals';
 import { vmStream } from '../../../domain/events/streams.ts';
 import { catalogueText } from '../../../projections/models/catalogue-state.ts';
+import { changes$ } from '../../../projections/observable.ts';
 import type { LedgerState } from '../../../projections/models/ledger-state.ts';
 import { HandMadeLedger, planCapture } from '../../support/hand-made-captures.ts';
 import { MapStateFiles } from '../../support/map-state-files.ts';
@@ -46,6 +47,12 @@ test.each([
   const { state } = ledger;
   expect(state.catalogue.vms.get('a')!.repeated.map(({ capture }) => capture)).toEqual([2]);
   expect(await heldIn(state)).toEqual(await heldIn(whole.state));
+  const captures: string[] = [];
+  await changes$(ledger.log).forEach((change) => {
+    if (change._tag === 'capture')
+      captures.push(`${change.committed.vm}@${change.committed.capture}`);
+  });
+  expect(captures).toEqual(['a@1', 'b@1', 'a@2', 'a@3']);
   await state.save();
   for (const files of [ledger.files, new MapStateFiles()]) {
     const opened = ledger.open(files);
