@@ -1,0 +1,102 @@
+// A baseline as bytes: of any kind it reads back, of format 1 it stays what is written (tests/golden/
+// baseline-1), and its parts are joined again whatever was left behind them.
+
+import assert from 'node:assert';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, test } from '@jest/globals';
+import * as either from 'fp-ts/lib/Either.js';
+import { BASELINE_TYPE, encodeControl } from '../../../domain/events/control.ts';
+import { HISTORY_STREAM } from '../../../domain/events/streams.ts';
+import { createMemoryEventLog } from '../../../adapters/stores/event-log-memory/event-log-memory.ts';
+import {
+  baselineBytes,
+  baselineOf,
+  partsOf,
+  readBaseline,
+  type BaselineState,
+} from '../../../projections/models/baseline.ts';
+import { StateUnfit } from '../../../projections/models/state-bytes.ts';
+import { GOLDEN_FOLDER } from '../../support/golden-capture.ts';
+import { makeEvent } from '../../support/log-events.ts';
+import { valueOf } from '../../support/outcomes.ts';
+
+const BASELINE: BaselineState = {
+  position: 9_007_199_254_740_993n,
+  timeMs: 1_790_000_000_000,
+  leavesTo: 9_007_199_254_750_000n,
+  from: {
+    next: 9_007_199_254_741_000n,
+    last: null,
+    pending: [{ stream: 'vm-b', revision: 4, position: 9_007_199_254_740_000n }],
+  },
+  streams: new Map([
+    ['vm-a', 12],
+    ['history', 3],
+  ]),
+  catalogue: '{"a catalogue":1}',
+  losses: '[]',
+  contents: Uint8Array.of(1, 2, 3),
+  kept: [
+    {
+      ordinal: 7,
+      slots: Uint8Array.of(0b101),
+      identifiers: Uint8Array.from({ length: 64 }, (_, i) => i),
+      holders: Uint32Array.of(2, 0),
+    },
+  ],
+  hidden: Uint32Array.of(300),
+  tables: new Map([['a', Uint32Array.of(0, 1, 256, 4_294_967_295)]]),
+  leaves: Uint8Array.of(0, 5, 0, 0, 0),
+};
+
+const golden = (): Uint8Array =>
+  Uint8Array.from(readFileSync(join(GOLDEN_FOLDER, 'baseline-1', 'baseline.bin')));
+
+/** Appends parts, and what commits them where that is said. */
+async function appended(states: readonly (readonly [Uint8Array, 'committed' | 'left'])[]) {
+  const log = createMemoryEventLog();
+  let revision = -1;
+  for (const [bytes, fate] of states) {
+    const firstRevision = revision + 1;
+    const parts = [...partsOf(bytes, null)];
+    const events = parts.map((data) => ({ ...makeEvent(), type: BASELINE_TYPE, schema: 1, data }));
+    const data = {
+      begins: '1',
+      parts: parts.length,
+      firstRevision,
+      from: '0',
+      bytes: bytes.length,
+    };
+    const encoded = encodeControl({ type: 'HistoryForgotten', data });
+    assert.ok(either.isRight(encoded));
+    const last = encoded.right;
+    if (fate === 'committed')
+      events.push({ ...makeEvent(), type: 'HistoryForgotten', schema: 1, data: last });
+    const request = { stream: HISTORY_STREAM, expectedRevision: revision, events };
+    ({ revision } = await valueOf(log.append(request)));
+  }
+  return log;
+}
+
+describe('a baseline', () => {
+  test('of format 1 is read, and written, as it was', () => {
+    expect(baselineOf(golden())).toEqual(BASELINE);
+    expect(Uint8Array.from(baselineBytes(BASELINE))).toEqual(golden());
+  });
+
+  test('that ends anywhere is none', () => {
+    const bytes = baselineBytes(BASELINE);
+    for (let end = 0; end < bytes.length; end += 1)
+      expect(() => baselineOf(bytes.slice(0, end))).toThrow(StateUnfit);
+  });
+
+  test('counts once it is committed, in as many parts as it needs', async () => {
+    const large = { ...BASELINE, contents: new Uint8Array(600_000).fill(7) };
+    const log = await appended([[baselineBytes(large), 'committed']]);
+    expect(await readBaseline(log)).toMatchObject(large);
+    expect(await readBaseline(createMemoryEventLog())).toBeNull();
+    const left = await appended([[baselineBytes(large), 'left']]);
+    expect(await readBaseline(left)).toBeNull();
+  });
+});
