@@ -1,7 +1,7 @@
 // A VM that comes to have more memory (brief, section 2: a block added at the end extends the map):
 // every question and every restore answers for the pages that it had at the point asked about.
 
-import { cpSync, readFileSync } from 'node:fs';
+import { cpSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import type { MemoryMap } from '../../domain/values/memory-map.ts';
@@ -15,6 +15,8 @@ import {
   forgetPoints,
   openRecorder,
   PAGE_BYTES,
+  readPages,
+  recordImages,
   restoreToFile,
   sharingOf,
   verify,
@@ -22,6 +24,7 @@ import {
   type Ledger,
   type PageDifference,
 } from '../../index.ts';
+import * as stream from '../support/guest/stream-bytes.ts';
 import { memorySource } from '../support/guest/memory-guest.ts';
 import { seededRandom } from '../support/images.ts';
 import { valueOf } from '../support/outcomes.ts';
@@ -62,6 +65,19 @@ function memories(): Uint8Array[] {
   ]);
   plugged.set(plugged.subarray(PAGE_BYTES, 2 * PAGE_BYTES), (RAM + ROM + 1) * PAGE_BYTES);
   return [first, second, plugged, next(plugged)];
+}
+
+/** A QEMU stream of blocks, each page filled with a byte of its own. */
+function streamOf(
+  blocks: readonly { readonly name: string; readonly pages: number }[],
+  byteOf: (name: string, page: number) => number,
+): Buffer {
+  const records = blocks.flatMap(({ name, pages }) =>
+    Array.from({ length: pages }, (_, page) =>
+      stream.page(page, stream.pageOf(byteOf(name, page)), name),
+    ),
+  );
+  return stream.bytesOf(stream.head(), stream.start(blocks), stream.end(...records), stream.tail());
 }
 
 const MEMORIES = memories();
@@ -174,6 +190,31 @@ describe('a VM that comes to have more memory', () => {
       expect(await told(3 * PAGE_BYTES)).toEqual([1, 2, 3, 4].map((capture) => [3, capture]));
       await expect(told(HIGH + DIMM * PAGE_BYTES)).rejects.toThrow('no memory lies');
       expect([1, 2, 3].map((capture) => entry.argvAt(capture)?.length)).toEqual([3, 3, 5]);
+    }));
+
+  test('is recorded from streams that list the new block between the others', () =>
+    withLedger({ url: 'memory:', mode: 'create' }, async (copy) => {
+      const files = [
+        streamOf([ram, rom], (name, page) => (name === 'pc.ram' ? 1 : 2) + (page % 3)),
+        streamOf([ram, dimm, rom], (name, page) => (name === dimm.name ? 9 : 1) + (page % 5)),
+      ].map((bytes, i) => {
+        const path = join(folder.path, `${i}.stream`);
+        writeFileSync(path, bytes);
+        return path;
+      });
+      const options = { vm: 'web', group: null };
+      await recordImages(
+        copy,
+        options,
+        { files, timeMs: 1e12, folder: folder.path },
+        () => undefined,
+      );
+      const { blocks, ranges } = copy.vm('web').mapAt(2)!;
+      expect(blocks).toEqual([ram, rom, dimm]);
+      expect(ranges).toEqual(copy.vm('web').mapAt(1)!.ranges);
+      const [one] = await readPages(copy, point(copy, 2), [RAM + ROM + 3]);
+      const [other] = await readPages(copy, point(copy, 2), [RAM + 3]);
+      expect([one, other]).toEqual([9 + 3, 1 + 3]);
     }));
 
   test('is the same when everything derived is made anew, and in a copy', async () => {
