@@ -77,10 +77,38 @@ async function keep(keys: Keys, key: GroupKey): Promise<void> {
   });
 }
 
+/** Whether the file system gives every file the same permissions, whatever is asked for. */
+async function hasNoPermissions({ files, folder }: Keys, found: number): Promise<boolean> {
+  const probe = join(folder, `.probe-${process.pid}`);
+  try {
+    if ((await files.facts(folder))?.permissions !== found) return false;
+    const file = await files.open(probe, 'new');
+    await file.close();
+    const made = (await files.facts(probe))?.permissions;
+    await files.remove(probe);
+    return made === found;
+  } catch {
+    // Where nothing can be written, nothing can be told.
+    return false;
+  }
+}
+
 async function permissionFindings(keys: Keys, path: string): Promise<readonly Finding[]> {
   const permissions = (await keys.files.facts(path))?.permissions;
   if (permissions === undefined || (permissions & OTHERS) === 0) return [];
   const found = permissions.toString(8).padStart(4, '0');
+  if (await hasNoPermissions(keys, permissions))
+    return [
+      {
+        kind: 'key permissions',
+        where: path,
+        reason:
+          `this file system keeps no permissions, and shows ${found}: whoever reaches it reads this ` +
+          'secret; mount it for its owner alone (umask=077), or keep the ledger elsewhere',
+        affects: [],
+        isNote: true,
+      },
+    ];
   return [
     {
       kind: 'key permissions',

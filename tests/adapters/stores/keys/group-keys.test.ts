@@ -2,6 +2,7 @@ import { hkdfSync } from 'node:crypto';
 import { chmodSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import type { FilePort } from '../../../../adapters/files/file-port.ts';
 import { nodeFiles } from '../../../../adapters/files/files.ts';
 import {
   groupKeyText,
@@ -105,6 +106,27 @@ describe('the key of a group', () => {
       { kind: 'key permissions', where: fileOf('default'), affects: [] },
     ]);
     expect(found.findings[0]!.reason).toContain('0640');
+  });
+
+  test('on a file system without permissions is a note', async () => {
+    const flat: FilePort = {
+      ...nodeFiles,
+      facts: async (path) => {
+        const facts = await nodeFiles.facts(path);
+        return facts === null ? null : { ...facts, permissions: 0o755 };
+      },
+    };
+    const there = openGroupKeys({ files: flat, folder });
+    const { findings } = await valueOf(there.create('default'));
+    expect(findings).toMatchObject([
+      { isNote: true, reason: expect.stringMatching(/keeps no permissions.*0755/u) },
+    ]);
+    expect(readdirSync(folder)).toEqual(['default.key']);
+    // Files that were all made open are a finding as before.
+    for (const path of [folder, fileOf('default')]) chmodSync(path, 0o755);
+    const found = await valueOf(keys.load({ group: 'default', keyCheck: null }));
+    expect(found.findings).toMatchObject([{ kind: 'key permissions' }]);
+    expect(found.findings[0]).not.toHaveProperty('isNote');
   });
 
   test('that could not be written whole is not there', async () => {
