@@ -151,13 +151,16 @@ export function slotSets(named: readonly PackSlots[]): SlotSets[] {
   return sets;
 }
 
+/** A grace from which on nobody comes any more who looked before it began and commits after. */
+export const SAFE_GRACE_MS = 600_000;
+
 /**
  * When an emptied pack may be deleted: nobody who has not seen that it is empty refers to it any more.
- * Null: not while recorders run that may not have.
+ * Where recorders run that may not have, that is not before a grace is over which is safe with them.
  */
 export function deletableAtMs(
   { emptiedAtMs }: { readonly emptiedAtMs: number },
   { graceMs, mayBeUnseen }: { readonly graceMs: number; readonly mayBeUnseen: boolean },
-): number | null {
-  return mayBeUnseen ? null : emptiedAtMs + graceMs;
+): number {
+  return emptiedAtMs + (mayBeUnseen ? Math.max(graceMs, SAFE_GRACE_MS) : graceMs);
 }

@@ -7,6 +7,7 @@ import {
   evolveStore,
   initialStore,
   packsToRewrite,
+  SAFE_GRACE_MS,
   type PackUse,
   type PackSlots,
   type StoreEvent,
@@ -165,8 +166,10 @@ describe('content that is written anew', () => {
   });
 });
 
-test('an emptied pack may be deleted after the grace, and not while somebody may not have seen it', () => {
+test('an emptied pack may be deleted after the grace, and while somebody may not have seen it after a safe one', () => {
   const emptied = { emptiedAtMs: 1000 };
   expect(deletableAtMs(emptied, { graceMs: 500, mayBeUnseen: false })).toBe(1500);
-  expect(deletableAtMs(emptied, { graceMs: 500, mayBeUnseen: true })).toBeNull();
+  expect(deletableAtMs(emptied, { graceMs: 500, mayBeUnseen: true })).toBe(1000 + SAFE_GRACE_MS);
+  const long = { graceMs: 2 * SAFE_GRACE_MS, mayBeUnseen: true };
+  expect(deletableAtMs(emptied, long)).toBe(1000 + 2 * SAFE_GRACE_MS);
 });

@@ -11,6 +11,7 @@ import {
   type Ledger,
 } from '../../index.ts';
 import { encodeControl } from '../../domain/events/control.ts';
+import { SAFE_GRACE_MS } from '../../domain/store.ts';
 import { FIRST_CONTENT } from '../../domain/values/holding.ts';
 import type { AppendRequest } from '../../domain/ports/event-log.ts';
 import {
@@ -125,7 +126,7 @@ describe('a capture that links to content which compaction lets go', () => {
       expect(released).toBe(1);
       // One who records may not have seen it: nothing is deleted.
       expect(deleted.packs).toBe(0);
-      expect(deleted.waitingUntilMs).toBeNull();
+      expect(deleted.waitingUntilMs).toBeGreaterThan(Date.now());
     });
     const row = await record(one, 'b', [32, 80]);
     expect(row).toMatchObject({ stored: 1, merged: 1 });
@@ -216,16 +217,25 @@ describe('a pack', () => {
     await expectWhole();
   });
 
-  test('stays while anybody records, and goes with the next compaction', async () => {
-    const [one, two] = await withForgotten();
+  test.each([
+    ['goes with the next compaction once nobody does', 0],
+    ['goes after a safe grace while somebody goes on', SAFE_GRACE_MS],
+  ])('stays while anybody records, and %s', async (_, laterMs) => {
+    let now = 1_000_000;
+    const [one, two] = [await open(() => now), await open(() => now)];
+    await record(one, 'a', [32, 48]);
+    await record(one, 'a', [64, 48]);
+    await forget(one, 'a', 2);
     const recorder = await openRecorder(one, { vm: 'busy', group: null });
     const first = await compact(two, NOW);
-    expect(first.deleted).toMatchObject({ packs: 0, waitingUntilMs: null });
+    expect(first.deleted).toMatchObject({ packs: 0, waitingUntilMs: now + SAFE_GRACE_MS });
     expect(first.deleted.waitingPacks).toBeGreaterThan(0);
-    await recorder.close();
+    now += laterMs;
+    if (laterMs === 0) await recorder.close();
     const second = await compact(two, NOW);
     expect(second.rewritten.packs).toBe(0);
     expect(second.deleted.packs).toBe(first.deleted.waitingPacks);
+    await recorder.close();
     await expectWhole();
   });
 

@@ -13,8 +13,6 @@ import { isLedgerError } from '../../values/ledger-error.ts';
 
 /** What no event names is deleted after this time: no capture takes that long. */
 const ORPHAN_MS = 24 * 3_600_000;
-/** A grace from which on nobody comes any more who looked before it began and commits after. */
-const SAFE_GRACE_MS = 600_000;
 
 export interface DeletionPorts {
   readonly store: PageStore;
@@ -37,7 +35,7 @@ export interface Deleted {
   readonly bytes: number;
   readonly waitingPacks: number;
   readonly waitingBytes: number;
-  /** When the last of those may go; null: when nobody records, or what is in doubt was seen to. */
+  /** When the last of those may go; null: when what is in doubt was seen to. */
   readonly waitingUntilMs: number | null;
   /** Why packs that no event names stay although they are old enough; null: none do. */
   readonly doubt: string | null;
@@ -133,7 +131,6 @@ export async function deletePacks(
   const isBusy = await isRecorded();
   await catchUp();
   const now = clock();
-  const mayBeUnseen = isBusy && graceMs < SAFE_GRACE_MS;
   const orphans = packs.filter(({ name }) => ports.emptiedAtMs(name) === undefined);
   const ageOf = orphans.length === 0 ? () => 0 : await agesIn(store);
   const isOld = (pack: PackEntry): boolean => ageOf(pack) >= ORPHAN_MS;
@@ -141,7 +138,8 @@ export async function deletePacks(
   const whenOf: WhenOf = (pack) => {
     const emptiedAtMs = ports.emptiedAtMs(pack.name);
     if (emptiedAtMs === null) return undefined;
-    if (emptiedAtMs !== undefined) return deletableAtMs({ emptiedAtMs }, { graceMs, mayBeUnseen });
+    if (emptiedAtMs !== undefined)
+      return deletableAtMs({ emptiedAtMs }, { graceMs, mayBeUnseen: isBusy });
     if (!isOld(pack)) return now + ORPHAN_MS - ageOf(pack);
     return doubt === null ? now : null;
   };

@@ -53,9 +53,7 @@ function say(
     output.say(
       `${bytesText(deleted.waitingBytes)} more (${packsText(deleted.waitingPacks)}) may go ${
         deleted.waitingUntilMs === null
-          ? deleted.doubt === null
-            ? 'when nobody records into this ledger'
-            : 'once nobody records into this ledger and the log is whole'
+          ? 'once the log is whole'
           : `from ${isoTime(deleted.waitingUntilMs)} on`
       }: run compact again then`,
     );
