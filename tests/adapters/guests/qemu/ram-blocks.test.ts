@@ -24,13 +24,13 @@ describe('main RAM', () => {
   });
 
   test('and what a VM has already come first, what was plugged in behind them', () => {
-    const ram = { name: 'pc.ram', pages: 1024 };
+    const main = { name: 'pc.ram', pages: 1024 };
     const bios = { name: 'pc.bios', pages: 64 };
     const dimm = { name: 'dimm0', pages: 512 };
-    expect(inLedgerOrder([ram, dimm, bios], [ram, bios])).toEqual([ram, bios, dimm]);
-    expect(inLedgerOrder([dimm, ram, bios])).toEqual([ram, dimm, bios]);
+    expect(inLedgerOrder([main, dimm, bios], [main, bios])).toEqual([main, bios, dimm]);
+    expect(inLedgerOrder([dimm, main, bios])).toEqual([main, dimm, bios]);
     // Nothing of a VM whose memory is another one: it is refused as it is.
-    expect(inLedgerOrder([dimm, ram], [ram, bios])).toEqual([ram, dimm]);
+    expect(inLedgerOrder([dimm, main], [main, bios])).toEqual([main, dimm]);
   });
 
   test('is the largest block where none is named so', () => {
