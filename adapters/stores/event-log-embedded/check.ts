@@ -5,7 +5,7 @@ import type { Finding } from '../../../domain/values/finding.ts';
 import type { LogDamage } from '../../../domain/ports/event-log.ts';
 import { LogFold } from './log-fold.ts';
 import { lostEnd } from './log-reader.ts';
-import type { Segment, Segments } from './segments.ts';
+import type { Segments } from './segments.ts';
 import { StreamHeads } from './stream-heads.ts';
 import { witnessName, type Witness, type Witnesses } from './witness.ts';
 
@@ -33,7 +33,15 @@ const ofWitness = (where: string, reason: string): Finding => ({
   affects: [],
 });
 
-const ofHeader = ({ path }: Segment, copy: number): Finding => ({
+const ofTable = (path: string, copy: number): Finding => ({
+  kind: 'log-damaged',
+  where: `${path}, the ${copy === 0 ? 'first' : 'second'} copy of the table of what is left`,
+  reason:
+    'found bytes that are no table, expected the same twice; where the other copy can be read, no event is affected',
+  affects: [],
+});
+
+const ofHeader = (path: string, copy: number): Finding => ({
   kind: 'log-damaged',
   where: `${path}, the ${copy === 0 ? 'first' : 'second'} copy of its header`,
   reason:
@@ -71,8 +79,9 @@ export async function* checkLog({ segments, witnesses }: CheckedFiles): AsyncGen
     if (witness.revision <= fold.state.of(witness.stream).revision) continue;
     yield ofRecords(segments, lostEnd(witness, fold.state));
   }
-  for (const segment of segments.all) {
-    const { damaged } = await segments.opened(segment);
-    for (const copy of damaged) yield ofHeader(segment, copy);
+  for (const start of segments.fileStarts) {
+    const { path, opened } = await segments.file(start);
+    for (const copy of opened?.damaged ?? []) yield ofHeader(path, copy);
+    for (const copy of opened?.left?.damaged ?? []) yield ofTable(path, copy);
   }
 }

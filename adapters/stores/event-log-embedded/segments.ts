@@ -8,7 +8,7 @@
 
 import { join } from 'node:path';
 import { randomBytes } from 'node:crypto';
-import { LedgerError } from '../../../domain/values/ledger-error.ts';
+import { isLedgerError, LedgerError } from '../../../domain/values/ledger-error.ts';
 import { GuardedFile, logClosed, logReadOnly } from '../../files/guarded-file.ts';
 import { assert } from '../../../domain/values/assert.ts';
 import type { FilePort, OpenFile } from '../../files/file-port.ts';
@@ -93,6 +93,12 @@ async function openedOf(
   const left = leftAt === null ? null : await readLeftTable(file, leftAt);
   const of = marker === null ? none : { format: format2(marker), marker };
   return { ...of, damaged, left };
+}
+
+/** What only a later release can read is told of by who reads it. */
+function nothingYet(thrown: unknown): null {
+  if (isLedgerError(thrown) && thrown.code === 'NEWER_FORMAT') return null;
+  throw thrown;
 }
 
 /** The segments of a file: itself, or what is left of it. */
@@ -233,7 +239,8 @@ export class Segments implements PositionedBytes {
     const isLast = start === this.#files.at(-1)?.start;
     const isWritten = !this.#isReadOnly && isLast;
     const file = await this.#port.open(known.path, isWritten ? 'append' : 'read');
-    const opened = isLast && known.opened !== null ? known.opened : await openedOf(file, start);
+    const isKnown = isLast && known.opened !== null;
+    const opened = isKnown ? known.opened : await openedOf(file, start).catch(nothingYet);
     if (isLast && opened?.left != null) {
       // It was ended and replaced since the names were looked at: it is not the last one.
       await file.close();
@@ -281,10 +288,16 @@ export class Segments implements PositionedBytes {
     return this.#fileAt(fileStart).opened?.left ?? null;
   }
 
-  /** The marker of a file's records; null: they are of format 1. */
-  async markerOf(fileStart: number): Promise<Uint8Array | null> {
+  /** A file by its start, and what its first bytes say; null: it has none. */
+  async file(fileStart: number): Promise<Pick<LogFile, 'path' | 'opened'>> {
     const file = this.#fileAt(fileStart);
     if (file.opened === null) await this.#file(file);
+    return file;
+  }
+
+  /** The marker of a file's records; null: they are of format 1. */
+  async markerOf(fileStart: number): Promise<Uint8Array | null> {
+    const file = await this.file(fileStart);
     const { format, marker } = file.opened ?? { format: FORMAT_1, marker: new Uint8Array(0) };
     return format.format === 1 ? null : marker;
   }

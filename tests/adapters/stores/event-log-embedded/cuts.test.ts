@@ -6,7 +6,14 @@ import { openEventLog } from '../../../../adapters/stores/event-log-embedded/eve
 import { isLedgerError } from '../../../../domain/values/ledger-error.ts';
 import type { EventLog, StoredEvent } from '../../../../domain/ports/event-log.ts';
 import { LOG_FORMATS, withLogFolder } from '../../../support/embedded-logs.ts';
-import { eventsOf, lineOf, makeEvents, streamOf } from '../../../support/log-events.ts';
+import {
+  eventsOf,
+  itemsOf,
+  lineOf,
+  lineOfItem,
+  makeEvents,
+  streamOf,
+} from '../../../support/log-events.ts';
 import { gather, valueOf } from '../../../support/outcomes.ts';
 import { LossyFiles } from '../../../simulation/lossy-files.ts';
 
@@ -121,3 +128,30 @@ test('killed at any instant, a log has all that was to stay, and goes on', async
       expect(await gather(after.check())).toEqual([]);
     }
 });
+
+test.each([
+  { copies: [0], damages: 1, isRead: true },
+  { copies: [1], damages: 1, isRead: true },
+  { copies: [0, 1], damages: 3, isRead: false },
+])('a table of what is left of which copies $copies are damaged is told of', (given) =>
+  withLogFolder(async (folder) => {
+    const log = await folder.open({ segmentBytesMax: 3000 });
+    const before = await fill(log, 30);
+    await valueOf(log.cut(CUTS));
+    const left = await eventsOf(await folder.open());
+    const bytes = await folder.bytes();
+    // Behind the header the first copy begins with its length.
+    const tableBytes = new DataView(bytes.buffer).getUint32(216, true);
+    for (const copy of given.copies) bytes[216 + copy * tableBytes + 20]! ^= 1;
+    await folder.write(bytes);
+    const spoiled = await folder.open({ readOnly: true });
+    const findings = await gather(spoiled.check());
+    expect(findings.length).toBeGreaterThanOrEqual(given.damages);
+    expect(findings.every(({ kind }) => kind === 'log-damaged')).toBe(true);
+    const lines = (await itemsOf(spoiled)).map(lineOfItem);
+    const all = left.map((event) => lineOfItem({ _tag: 'event', event }));
+    expect(lines.join('\n') === all.join('\n')).toBe(given.isRead);
+    const [newest] = before.toReversed();
+    expect(lines).toContain(lineOfItem({ _tag: 'event', event: newest! }));
+  }),
+);
