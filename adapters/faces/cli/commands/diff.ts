@@ -115,6 +115,6 @@ export const run = (command: Command): Promise<void> =>
     const pages = Math.max(pageCountOf(map), pageCountOf(mapBefore));
     const bytes = count * PAGE_BYTES;
     output.summary('diff', { vm: options.vm, pages, differing: count, absent, bytes });
-    const apart = absent === 0 ? '' : `, ${absent} of them as they are at one of the points only`;
+    const apart = absent === 0 ? '' : `, ${absent} of them there at one of the points only`;
     output.print(`${count} of ${pages} pages differ${apart}`);
   });
