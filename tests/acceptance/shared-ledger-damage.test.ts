@@ -210,7 +210,10 @@ describeWithS3('a shared ledger', () => {
         server().addForeign({ stream, type: 'PagesDreamt', data: 'of', metadata });
         await recordMore(recorded.host, reds[0]!);
         await expectRestored(recorded.cold(), [...ALL, 'red@4']);
-        expect(await findingsOf(recorded.cold())).toEqual([]);
+        const [note, ...others] = await findingsOf(recorded.cold());
+        expect(others).toEqual([]);
+        expect(note).toMatchObject({ kind: 'newer-event', isNote: true, affects: [] });
+        expect(note!.reason).toContain('PagesDreamt');
       },
       LONG_MS,
     );
