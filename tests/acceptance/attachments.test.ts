@@ -11,6 +11,7 @@ import {
   attachmentsOf,
   compact,
   copyLedger,
+  forgetHistory,
   forgetPoints,
   readyAttachments,
   recordImages,
@@ -115,6 +116,28 @@ describe('files beside a capture', () => {
         await copyLedger({ from: ledger, to: copy });
         await whole(copy);
         expect(await eventsOf(copy)).toHaveLength((await eventsOf(ledger)).length);
+      });
+    });
+  });
+
+  test('come back when the history before them has gone, also where it had stored the same', async () => {
+    const next = changeImage(IMAGE, { seed: 2, changedPages: 5 });
+    await withLedger({ url, mode: 'create' }, async (ledger) => {
+      await record(ledger, { image: IMAGE, attachments: ATTACHMENTS });
+      await record(ledger, { image: next, attachments: ATTACHMENTS });
+      await forgetPoints(ledger, { vm: 'web', at: ['@1'] });
+      const { cuts } = await forgetHistory(ledger, { isDryRun: false });
+      expect(cuts).toEqual([{ vm: 'web', capture: 1 }]);
+      await compact(ledger, { graceMs: 0, isDryRun: false });
+      expect(await attached(ledger, '@2')).toEqual(FILES);
+    });
+    rmSync(join(url, 'projections'), { recursive: true });
+    await withLedger({ url, mode: 'write' }, async (ledger) => {
+      expect(await attached(ledger, '@2')).toEqual(FILES);
+      expect((await verify(ledger, () => undefined)).findings).toEqual([]);
+      await withLedger({ url: join(folder.path, 'copy'), mode: 'create' }, async (copy) => {
+        await copyLedger({ from: ledger, to: copy });
+        expect(await attached(copy, '@2')).toEqual(FILES);
       });
     });
   });
