@@ -19,12 +19,14 @@ import {
 } from './guard-messages.ts';
 import * as migration from './migration-control.ts';
 import { adoptMonitor } from './monitors.ts';
-import { isStopped } from './qemu-process.ts';
+import { stateOf } from './qemu-process.ts';
 import type { Qmp } from './qmp.ts';
 import { listenAt } from './stream-place.ts';
 
 const QMP_DESCRIPTOR = 3;
-const LOOK_EVERY_MS = 250;
+/** Who has started this. */
+const RECORDER = process.ppid;
+const LOOK_EVERY_MS = 100;
 const RETRY_MS = 50;
 /** A recorder that has gone hears nothing. */
 const LAST_WORD_MS = 1_000;
@@ -151,9 +153,11 @@ class Watched {
   }
 
   #lookAtRecorder(): void {
+    const state = stateOf(RECORDER);
     const silentMs = performance.now() - this.#heardMs;
-    if (this.#stream === null || silentMs < STOPPED_AFTER_MS) return;
-    if (silentMs >= FROZEN_AFTER_MS || isStopped(process.ppid)) void this.takeOver();
+    const waitMs = state === 'stopped' ? STOPPED_AFTER_MS : FROZEN_AFTER_MS;
+    const isSilent = this.#stream !== null && silentMs >= waitMs;
+    if (state === 'ending' || isSilent) void this.takeOver();
   }
 }
 

@@ -99,13 +99,26 @@ async function boundPath(pid: string, path: string): Promise<string> {
   return realpath(absolute).catch(() => absolute);
 }
 
-/** Whether a process was stopped by a signal or a debugger; false where that cannot be told. */
-export function isStopped(pid: number): boolean {
+/** What the kernel says of a process: it lives, was stopped, or is about to be gone. */
+export type ProcessState = 'alive' | 'stopped' | 'ending';
+
+/** SIGKILL among the signals of a mask, which is hexadecimal. */
+const KILLED = /^(?:SigPnd|ShdPnd):\s*[0-9a-f]*[13579bdf][0-9a-f]{2}$/mu;
+/** Its first thread has ended; or it writes its core. */
+const ENDING = /^State:\s*[ZX]|^CoreDumping:\s*1/mu;
+const STOPPED = /^State:\s*[Tt]/mu;
+
+/**
+ * The state of a process; `alive` where that cannot be told. One that was killed keeps its files open
+ * until the last of its threads has ended, which may wait for a disk.
+ */
+export function stateOf(pid: number): ProcessState {
+  let status: string;
   try {
-    const line = readFileSync(`/proc/${pid}/stat`, 'latin1');
-    // The state follows the name, which may hold anything, in parentheses.
-    return /^\) [Tt]/u.test(line.slice(line.lastIndexOf(')')));
+    status = readFileSync(`/proc/${pid}/status`, 'latin1');
   } catch {
-    return false;
+    return 'alive';
   }
+  if (ENDING.test(status) || KILLED.test(status)) return 'ending';
+  return STOPPED.test(status) ? 'stopped' : 'alive';
 }

@@ -1,0 +1,35 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { afterEach, describe, expect, test } from '@jest/globals';
+import { stateOf } from '../../../../adapters/guests/qemu/qemu-process.ts';
+
+describe('what the kernel says of a process', () => {
+  let child: ChildProcess;
+  afterEach(() => {
+    child.kill('SIGKILL');
+  });
+
+  async function untilState(pid: number, state: string): Promise<string> {
+    while (stateOf(pid) !== state) await new Promise(setImmediate);
+    return state;
+  }
+
+  test('is that it lives, and then that it was stopped', async () => {
+    child = spawn('sleep', ['60']);
+    expect(stateOf(child.pid!)).toBe('alive');
+    child.kill('SIGSTOP');
+    expect(await untilState(child.pid!, 'stopped')).toBe('stopped');
+  });
+
+  test('is that it is ending, once its first thread has ended', async () => {
+    // A child that its parent, which has become another program, never looks after.
+    child = spawn('sh', ['-c', 'true & echo $!; exec sleep 60'], { stdio: 'pipe' });
+    const [text] = (await once(child.stdout!, 'data')) as [Buffer];
+    expect(await untilState(Number(text), 'ending')).toBe('ending');
+  });
+
+  test('is nothing of one that is not there', () => {
+    child = spawn('sleep', ['60']);
+    expect(stateOf(2 ** 31 - 1)).toBe('alive');
+  });
+});
