@@ -123,13 +123,19 @@ interface ContentsTarget {
   insertRewritten(pack: HeldPack, numbers: PackNumbers): RewrittenPack;
 }
 
-/** Numbers that are greater than those before. */
-function checkNumbers(numbers: PackNumbers, { next }: ContentsTarget['numbers']): PackNumbers {
-  const isFit =
-    numbers.ordinal >= next.ordinal &&
-    numbers.firstContent >= next.firstContent &&
-    numbers.firstPattern >= next.firstPattern;
-  if (!isFit) throw new StateUnfit('packs are numbered twice, or out of order');
+const areInOrder = (before: PackNumbers, after: PackNumbers): boolean =>
+  before.ordinal <= after.ordinal &&
+  before.firstContent <= after.firstContent &&
+  before.firstPattern <= after.firstPattern;
+
+/** Numbers that are not below those that the next pack would get, nor beyond the last. */
+function checkNumbers(
+  numbers: PackNumbers,
+  { next }: ContentsTarget['numbers'],
+  end: PackNumbers,
+): PackNumbers {
+  if (!areInOrder(next, numbers) || !areInOrder(numbers, end))
+    throw new StateUnfit('packs are numbered twice, or out of order');
   return numbers;
 }
 
@@ -159,7 +165,10 @@ export function contentsOf(
     if (kind === REWRITTEN) {
       const holdings = reader.words();
       const numbers = { ...contents.numbers.next, ordinal };
-      contents.insertRewritten({ ...stored, holdings }, checkNumbers(numbers, contents.numbers));
+      contents.insertRewritten(
+        { ...stored, holdings },
+        checkNumbers(numbers, contents.numbers, next),
+      );
       continue;
     }
     const origin = { vm: reader.text(), capture: reader.u32(), isLinked: reader.u32() === 1 };
@@ -167,7 +176,14 @@ export function contentsOf(
     const pages = reader.u32();
     const firstPattern = reader.u32();
     const patterns = reader.u32();
-    const numbers = checkNumbers({ ordinal, firstContent, firstPattern }, contents.numbers);
+    const first = { ordinal, firstContent, firstPattern };
+    const numbers = checkNumbers(first, contents.numbers, next);
+    const after = {
+      ordinal: ordinal + 1,
+      firstContent: firstContent + pages,
+      firstPattern: firstPattern + patterns,
+    };
+    checkNumbers(after, contents.numbers, next);
     contents.insert(
       { ...stored, ...origin, pages, patterns },
       classes.subarray(firstPattern, firstPattern + patterns),
@@ -180,6 +196,6 @@ export function contentsOf(
   const emptiedAtMs = new Map<number, number>();
   const emptied = readDoubles(reader);
   for (let i = 0; i + 1 < emptied.length; i += 2) emptiedAtMs.set(emptied[i]!, emptied[i + 1]!);
-  checkNumbers(next, contents.numbers);
+  checkNumbers(next, contents.numbers, next);
   return { places: { moved, emptiedAtMs }, next };
 }

@@ -16,7 +16,11 @@ import {
   readBaseline,
   type BaselineState,
 } from '../../../projections/models/baseline.ts';
-import { StateUnfit } from '../../../projections/models/state-bytes.ts';
+import { Contents } from '../../../projections/models/contents.ts';
+import { MemoryIdentifierColumn } from '../../../projections/models/identifier-index.ts';
+import { lossesOf } from '../../../projections/models/losses-state.ts';
+import { sharingAt } from '../../../projections/models/sharing-baseline.ts';
+import { StateReader, StateUnfit } from '../../../projections/models/state-bytes.ts';
 import { GOLDEN_FOLDER } from '../../support/golden-capture.ts';
 import { makeEvent } from '../../support/log-events.ts';
 import { valueOf } from '../../support/outcomes.ts';
@@ -50,8 +54,9 @@ const BASELINE: BaselineState = {
   leaves: Uint8Array.of(0, 5, 0, 0, 0),
 };
 
-const golden = (): Uint8Array =>
-  Uint8Array.from(readFileSync(join(GOLDEN_FOLDER, 'baseline-1', 'baseline.bin')));
+const bytesOf = (name: string): Uint8Array =>
+  Uint8Array.from(readFileSync(join(GOLDEN_FOLDER, 'baseline-1', name)));
+const golden = (): Uint8Array => bytesOf('baseline.bin');
 
 /** Appends parts, and what commits them where that is said. */
 async function appended(states: readonly (readonly [Uint8Array, 'committed' | 'left'])[]) {
@@ -83,6 +88,16 @@ describe('a baseline', () => {
   test('of format 1 is read, and written, as it was', () => {
     expect(baselineOf(golden())).toEqual(BASELINE);
     expect(Uint8Array.from(baselineBytes(BASELINE))).toEqual(golden());
+  });
+
+  test('of a ledger that was is begun with', () => {
+    const of = baselineOf(bytesOf('whole.bin'));
+    const contents = Contents.load(new StateReader(of.contents));
+    const sharing = sharingAt({ ...of, at: 0n, id: '00' }, new MemoryIdentifierColumn());
+    expect(sharing.indexed).toBe(contents.count);
+    expect(contents.all.length).toBeGreaterThan(0);
+    expect(lossesOf(of.losses).size).toBe(0);
+    expect([...of.tables.keys()]).toEqual(['web', 'db']);
   });
 
   test('that ends anywhere is none', () => {
