@@ -172,7 +172,7 @@ const SHORT: Plan = {
 };
 const YEAR: Plan = {
   days: YEAR_DAYS,
-  perDay: 24,
+  perDay: Number(process.env['PAGELEDGER_PER_DAY'] ?? 24),
   pages: 256,
   changed: 8,
   keep: { hourly: 24, daily: 14, weekly: 8 },
@@ -186,7 +186,7 @@ describe('months of history', () => {
       const months = new Months(plan, { url: join(folder.path, 'months') });
       expect(await faultsIn(months, await months.live())).toEqual([]);
       const { sizes } = months;
-      if (IS_YEAR) keepFigures(sizes);
+      if (IS_YEAR) keepFigures(plan, sizes);
       expect(growth(sizes, IS_YEAR ? 80 : 3)).toBeLessThan(1.35);
     },
     PATIENCE_MS,
@@ -212,11 +212,22 @@ describe('months of history', () => {
   });
 });
 
-/** Sizes month by month. */
-function keepFigures(sizes: readonly Size[]): void {
+/** Sizes month by month, beside the results of the benches. */
+function keepFigures(plan: Plan, sizes: readonly Size[]): void {
   const results = join(process.cwd(), 'tests', 'bench', 'results');
   mkdirSync(results, { recursive: true });
+  const { days, perDay, pages, changed, keep } = plan;
   const monthly = sizes.filter(({ day }) => day % 30 === 0 || day === sizes.length);
-  const text = JSON.stringify({ vms: VMS.length, ...YEAR, sizes: monthly }, null, 2);
-  writeFileSync(join(results, 'year.json'), `${text}\n`);
+  const row = (of: Size): string =>
+    `| ${of.day} | ${of.kept} | ${of.logBytes} | ${of.storedBytes} |`;
+  const text = [
+    '# Months of history',
+    `Written by tests/acceptance/history-year.test.ts with PAGELEDGER_YEAR; not edited by hand. ${VMS.length} VMs of ${pages} pages, ${perDay} captures a day each for ${days} days, ${changed} pages changed; every night \`forget ${JSON.stringify(keep)} --history\` and \`compact\`. Every kept point was equal at the end, also folded anew, and \`verify\` clean.`,
+    [
+      '| day | kept points | log, bytes | packs, bytes |',
+      '| --- | --- | --- | --- |',
+      ...monthly.map(row),
+    ].join('\n'),
+  ].join('\n\n');
+  writeFileSync(join(results, 'history-year.md'), `${text}\n`);
 }
