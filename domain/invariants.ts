@@ -12,7 +12,7 @@ export const areWritesCounted = (of: {
   readonly pattern: number;
 }): boolean => of.written === of.stored + of.merged + of.pattern;
 
-/** Every page of a VM, or of all, is counted as one of five. */
+/** Every page of a VM, or of all, is counted as one of five, or as unknown where what it holds is lost. */
 export const arePagesCounted = (of: {
   readonly pages: number;
   readonly zero: number;
@@ -20,7 +20,10 @@ export const arePagesCounted = (of: {
   readonly unique: number;
   readonly mergedIntra: number;
   readonly mergedInter: number;
-}): boolean => of.pages === of.zero + of.pattern + of.unique + of.mergedIntra + of.mergedInter;
+  readonly unknown?: number;
+}): boolean =>
+  of.pages ===
+  of.zero + of.pattern + of.unique + of.mergedIntra + of.mergedInter + (of.unknown ?? 0);
 
 /** Each is greater than the one before it. O(values). */
 export function ascends(values: ArrayLike<number> | ArrayLike<bigint>): boolean {

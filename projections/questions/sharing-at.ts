@@ -1,11 +1,11 @@
 // How the memory of VMs is made up at a moment (brief, section 5, `sharing`).
 //
-// Invariant: pages = zero + pattern + unique + mergedIntra + mergedInter. For a content held by v VMs
-// on p pages: unique 1, mergedInter v - 1, mergedIntra p - v.
+// Invariant: pages = zero + pattern + unique + mergedIntra + mergedInter + unknown. For a content held
+// by v VMs on p pages: unique 1, mergedInter v - 1, mergedIntra p - v. Pages are unknown where the events
+// that tell of them are damaged: one VM's damage is no reason not to answer of the others.
 
 import { arePagesCounted } from '../../domain/invariants.ts';
 import { assert } from '../../domain/values/assert.ts';
-import { LedgerError } from '../../domain/values/ledger-error.ts';
 import { CLASS_ZERO, CLASSES_MAX } from '../../domain/ports/page-engine.ts';
 import {
   FIRST_CONTENT,
@@ -19,7 +19,6 @@ import {
 import { publicPattern } from '../../domain/patterns/public-patterns.ts';
 import type { Contents } from '../models/contents.ts';
 import type { LedgerState } from '../models/ledger-state.ts';
-import { memoryMapOf } from '../models/page-tables.ts';
 import { vmsAt, type Moment, type VmAt } from './moment.ts';
 import { StoredSizes } from './stored-sizes.ts';
 
@@ -38,6 +37,10 @@ export interface SharingCounts {
 
 /** How memory is made up at a moment, and what its contents take. */
 export interface SharingReport extends SharingCounts {
+  /** Pages of which nobody knows what they hold: the events that tell of them are damaged. */
+  readonly unknown: number;
+  /** The counted VMs, and those they are compared with, of which that is so of a page, or of all. */
+  readonly damagedVms: readonly string[];
   /** Pages by the class of their pattern, zeros among them. */
   readonly classes: Float64Array;
   /** What the unique contents take in the page store: their parts of their blocks. */
@@ -68,6 +71,7 @@ export function classOfPattern(contents: Contents, holding: Holding): number {
 class Tally {
   readonly #contents: Contents;
   pages = 0;
+  unknown = 0;
   readonly classes = new Float64Array(CLASSES_MAX);
   /** Pages, and VMs, that hold each content. */
   readonly pagesOf: Uint32Array;
@@ -88,6 +92,10 @@ class Tally {
     this.#vms += 1;
     this.pages += table.length;
     for (const holding of table) {
+      if (holding === UNKNOWN) {
+        this.unknown += 1;
+        continue;
+      }
       if (!isContent(holding)) {
         this.classes[classOfPattern(this.#contents, holding)]! += 1;
         continue;
@@ -106,24 +114,21 @@ class Tally {
   }
 }
 
-/** A VM's table, whole. */
-async function tableOf(state: LedgerState, { entry, row }: VmAt): Promise<Uint32Array> {
-  memoryMapOf({ entry, row });
+/** A VM's table, and whether something of it is not known; none where not even its memory map is. */
+async function tableOf(
+  state: LedgerState,
+  { entry, row }: VmAt,
+): Promise<{ readonly table: Uint32Array; readonly isDamaged: boolean }> {
+  if (entry.mapAt(row.capture) === null) return { table: new Uint32Array(0), isDamaged: true };
   const table = await state.tables.at(entry, state.contents, row);
-  if (table.includes(UNKNOWN))
-    throw new LedgerError(
-      'POINT_DAMAGED',
-      `the memory of VM ${entry.vm} at capture ${row.capture} is not whole, so it cannot be counted; \`pageledger verify\` names the damage`,
-      { vm: entry.vm, capture: row.capture },
-    );
-  return table;
+  return { table, isDamaged: table.includes(UNKNOWN) };
 }
 
 /** What the pages of the asked VM, or of all, come to. */
 function countsOf(
   state: LedgerState,
   { all, own, vms }: { all: Tally; own: Tally; vms: number },
-): SharingCounts & { readonly uniqueBytes: number } {
+): SharingCounts & Pick<SharingReport, 'uniqueBytes' | 'unknown'> {
   const { contents } = state;
   const sizes = new StoredSizes(contents);
   const isWhole = all === own;
@@ -145,12 +150,12 @@ function countsOf(
     uniqueBytes += sizes.bytesOf(holdingOfContent(content));
     if (contents.isPatch(holdingOfContent(content))) patched += 1;
   }
-  const { pages, patterns } = own;
+  const { pages, patterns, unknown } = own;
   const zero = own.classes[CLASS_ZERO]!;
-  const mergedIntra = pages - patterns - (isWhole ? unique + mergedInter : held);
+  const mergedIntra = pages - patterns - unknown - (isWhole ? unique + mergedInter : held);
   const counts = { vms, pages, zero, pattern: patterns - zero, unique, mergedIntra, mergedInter };
-  assert(arePagesCounted(counts), 'every page counts once');
-  return { ...counts, patched, uniqueBytes: Math.round(uniqueBytes) };
+  assert(arePagesCounted({ ...counts, unknown }), 'every page counts once');
+  return { ...counts, patched, unknown, uniqueBytes: Math.round(uniqueBytes) };
 }
 
 const MINUTE_MS = 60_000;
@@ -180,16 +185,22 @@ export async function sharingReport(
 ): Promise<SharingReport> {
   const vms = vmsAt(state.catalogue, at);
   const all = new Tally(state.contents);
+  const damagedVms: string[] = [];
+  const tableOfVm = async (vm: VmAt): Promise<Uint32Array> => {
+    const { table, isDamaged } = await tableOf(state, vm);
+    if (isDamaged) damagedVms.push(vm.entry.vm);
+    return table;
+  };
   if (at.vm === null) {
-    for (const vm of vms) all.add(await tableOf(state, vm));
+    for (const vm of vms) all.add(await tableOfVm(vm));
     const counts = countsOf(state, { all, own: all, vms: vms.length });
     const { classes } = all;
-    return { ...counts, classes, brokenPerMinute: brokenPerMinute(vms), vm: null };
+    return { ...counts, damagedVms, classes, brokenPerMinute: brokenPerMinute(vms), vm: null };
   }
   const asked = vms.filter(({ entry }) => entry.vm === at.vm);
   const own = new Tally(state.contents);
   for (const vm of asked) {
-    const table = await tableOf(state, vm);
+    const table = await tableOfVm(vm);
     own.add(table);
     all.add(table);
   }
@@ -197,7 +208,7 @@ export async function sharingReport(
   for (const vm of vms) {
     if (vm.entry.vm === at.vm) continue;
     let contents = 0;
-    all.add(await tableOf(state, vm), (content) => {
+    all.add(await tableOfVm(vm), (content) => {
       if (own.pagesOf[content]! > 0) contents += 1;
     });
     if (contents > 0) sharedWith.push({ vm: vm.entry.vm, contents });
@@ -209,6 +220,7 @@ export async function sharingReport(
   }
   return {
     ...countsOf(state, { all, own, vms: asked.length }),
+    damagedVms,
     classes: own.classes,
     brokenPerMinute: brokenPerMinute(asked),
     vm: { leftPrivate, sharedWith: sharedWith.toSorted((a, b) => b.contents - a.contents) },

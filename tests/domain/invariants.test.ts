@@ -30,6 +30,7 @@ describe('counts', () => {
     const counts = { zero: 1, pattern: 2, unique: 3, mergedIntra: 4, mergedInter: 5 };
     expect(arePagesCounted({ pages: 15, ...counts })).toBe(true);
     expect(arePagesCounted({ pages: 14, ...counts })).toBe(false);
+    expect(arePagesCounted({ pages: 21, ...counts, unknown: 6 })).toBe(true);
   });
 
   test('of holders are the pages that hold, of all tables', () => {

@@ -94,15 +94,18 @@ describe('sharing', () => {
     });
   });
 
-  test('does not count a memory that is not whole', async () => {
+  test('counts pages as unknown whose events are damaged, and those of other VMs as ever', async () => {
     const ledger = new HandMadeLedger();
-    const position = await ledger.record({ vm: 'a', pages: [5] });
+    await ledger.record({ vm: 'a', pages: [5] });
     const batch = ledger.store.events.find(({ type }) => type === 'PagesWritten')!;
     Object.assign(batch, { data: new Uint8Array(3) });
+    const position = await ledger.record({ vm: 'b', pages: [6, 0] });
     await ledger.state.catchUp({ heavy: true });
-    await expect(sharingAt(ledger.state, { position, vm: null })).rejects.toMatchObject({
-      code: 'POINT_DAMAGED',
-    });
+    const report = (vm: string | null) => sharingReport(ledger.state, { position, vm });
+    const whole = { pages: 2, zero: 1, unique: 1, unknown: 0 };
+    expect(await report(null)).toMatchObject({ ...whole, pages: 3, unknown: 1, damagedVms: ['a'] });
+    expect(await report('a')).toMatchObject({ pages: 1, unique: 0, unknown: 1, damagedVms: ['a'] });
+    expect(await report('b')).toMatchObject({ ...whole, damagedVms: ['a'] });
   });
 
   test('of one VM tells what would be private without it, and whom it shares with', async () => {

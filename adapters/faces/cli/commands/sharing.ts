@@ -47,6 +47,11 @@ function sayReport(output: Output, report: Report, vm: string | null): void {
   output.print(
     `the whole ledger takes ${bytesText(storedBytes)} of pages and ${bytesText(logBytes)} of events`,
   );
+  const { damagedVms, unknown } = report;
+  if (damagedVms.length > 0)
+    output.print(
+      `${unknown} pages are not counted in any class: the events that tell of them are damaged, in the VMs ${damagedVms.join(', ')}; \`pageledger verify\` names the damage`,
+    );
   if (report.vm === null) return;
   const { leftPrivate, sharedWith } = report.vm;
   output.print(`${leftPrivate} pages of other VMs would be private if ${vm} left`);
