@@ -28,6 +28,7 @@ import { recordNew } from './record-new.ts';
 import { replay } from './replay.ts';
 import { loadNow, machine, resultsFolder, sectionText, writeResult } from './report.ts';
 import { restore } from './restore.ts';
+import { retention } from './retention.ts';
 import { startUp } from './start-up.ts';
 
 const BENCHES: readonly Bench[] = [
@@ -37,6 +38,7 @@ const BENCHES: readonly Bench[] = [
   eventLayer,
   peers,
   compaction,
+  retention,
   restore,
   historyLength,
   replay,

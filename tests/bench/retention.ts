@@ -1,0 +1,195 @@
+// A guest that is captured again and again for three days, under `--keep-within 1h --keep-hourly 24`
+// and a compaction an hour: what the ledger takes must be flat from the second day. The days are
+// simulated: a clock is moved on, and nobody waits.
+
+import { join } from 'node:path';
+import { mkdirSync } from 'node:fs';
+import { assert } from '../../domain/values/assert.ts';
+import { sharedMemory } from '../../domain/ports/guests.ts';
+import { flatMap } from '../../domain/values/memory-map.ts';
+import { PAGE_BYTES } from '../../domain/values/page.ts';
+import {
+  compact,
+  forgetHistory,
+  forgetPoints,
+  openLedger,
+  openRecorder,
+  readPages,
+  type Ledger,
+} from '../../index.ts';
+import { seededRandom, type Random } from '../support/images.ts';
+import type { Bench, BenchContext } from './bench.ts';
+import { diskBytes, freshFolder } from './ledgers.ts';
+import { figureOf, rowOf, type Figure, type Row } from './measure.ts';
+
+const PAGES = 2048;
+const CHANGED_PAGES = 4;
+const HOUR_S = 3600;
+const DAYS = 3;
+const HOURS_A_DAY = 24;
+/** Hours from one look at the ledger to the next. */
+const LOOK_HOURS = 4;
+/** Seconds between captures where PAGELEDGER_EVERY_S says nothing: one a second takes an hour or more. */
+const EVERY_S = 120;
+const QUICK_EVERY_S = 900;
+const KEEP = { withinMs: HOUR_S * 1000, hourly: 24 };
+const VM = 'guest';
+const START_MS = Date.UTC(2026, 0, 1);
+
+/** What a ledger takes at an hour. */
+interface Look {
+  readonly logBytes: number;
+  readonly packBytes: number;
+  readonly derivedBytes: number;
+  readonly heapBytes: number;
+  readonly openMs: number;
+  readonly pointMs: number;
+}
+
+/** A guest's memory, a little of which changes. */
+class Memory {
+  readonly shared = new SharedArrayBuffer(PAGES * PAGE_BYTES);
+  readonly bytes = new Uint8Array(this.shared);
+  readonly #random: Random = seededRandom(4);
+
+  constructor() {
+    for (let gfn = 0; gfn < PAGES; gfn += 1) this.#write(gfn, PAGE_BYTES / 2);
+  }
+
+  #write(gfn: number, bytes: number): void {
+    const at = gfn * PAGE_BYTES;
+    for (let i = 0; i < bytes; i += 1) this.bytes[at + i] = this.#random(256);
+  }
+
+  change(): void {
+    for (let i = 0; i < CHANGED_PAGES; i += 1) this.#write(this.#random(PAGES), 256);
+  }
+}
+
+/** What this process holds after a collection of garbage, where one can be asked for. */
+function heapBytes(): number {
+  globalThis.gc?.();
+  const { heapUsed, external, arrayBuffers } = process.memoryUsage();
+  return heapUsed + external + arrayBuffers;
+}
+
+interface Simulation {
+  readonly url: string;
+  readonly clock: () => number;
+  readonly memory: Memory;
+}
+
+const opened = ({ url, clock }: Simulation): Promise<Ledger> =>
+  openLedger({ url, mode: 'create', threads: 0, clock });
+
+const bytesOf = (url: string, name: string): number => diskBytes(join(url, name));
+
+/** Opens the ledger as a process does that comes new to it, and reads its newest point. */
+async function look(of: Simulation): Promise<Look> {
+  const { url, memory } = of;
+  const startMs = performance.now();
+  const ledger = await opened(of);
+  const openMs = performance.now() - startMs;
+  const entry = ledger.vm(VM);
+  const row = ledger.resolve(entry, 'latest');
+  const gfns = Array.from({ length: PAGES }, (_, gfn) => gfn);
+  const pointMs = performance.now();
+  const pages = await readPages(ledger, { entry, row }, gfns);
+  const took = performance.now() - pointMs;
+  assert(Buffer.from(pages).equals(memory.bytes), 'the newest point is the memory as it is');
+  await ledger.close();
+  return {
+    logBytes: bytesOf(url, 'log'),
+    packBytes: bytesOf(url, 'packs'),
+    derivedBytes: bytesOf(url, 'projections'),
+    heapBytes: heapBytes(),
+    openMs,
+    pointMs: took,
+  };
+}
+
+/** What a timer does each hour, in a process of its own. */
+async function tidy(of: Simulation): Promise<void> {
+  const ledger = await opened(of);
+  await forgetPoints(ledger, { vm: VM, keep: KEEP });
+  await forgetHistory(ledger, { isDryRun: false });
+  await compact(ledger, { graceMs: 0, isDryRun: false });
+  await ledger.close();
+}
+
+/** Three days; gives what was seen, by day. */
+async function simulate(context: BenchContext, everyS: number): Promise<readonly Look[][]> {
+  const url = freshFolder(context, 'retention');
+  mkdirSync(context.folder, { recursive: true });
+  let nowMs = START_MS;
+  const memory = new Memory();
+  const of: Simulation = { url, clock: () => nowMs, memory };
+  const ledger = await opened(of);
+  const recorder = await openRecorder(ledger, { vm: VM, group: null });
+  const file = sharedMemory(memory.shared);
+  const image = { file, offsetBytes: 0, pageCount: PAGES, zeros: null, label: 'a guest' };
+  const days: Look[][] = [];
+  for (let hour = 1; hour <= DAYS * HOURS_A_DAY; hour += 1) {
+    for (let second = 0; second < HOUR_S; second += everyS) {
+      nowMs += everyS * 1000;
+      memory.change();
+      await recorder.record({
+        image,
+        memoryMap: flatMap(PAGES),
+        device: null,
+        argv: null,
+        timeMs: nowMs,
+        pauseMs: null,
+        mode: 'image',
+        source: 'simulated',
+      });
+    }
+    await tidy(of);
+    if (hour % LOOK_HOURS !== 0) continue;
+    const day = Math.floor((hour - 1) / HOURS_A_DAY);
+    const seen = await look(of);
+    (days[day] ??= []).push(seen);
+    context.tell(`hour ${hour}: ${JSON.stringify(seen)}`);
+  }
+  await recorder.close();
+  await ledger.close();
+  return days;
+}
+
+const FLAT = { sense: 'at most', bound: 1.1 } as const;
+/** Times of a busy machine. */
+const FLAT_TIME = { sense: 'at most', bound: 1.5 } as const;
+
+async function run(context: BenchContext): Promise<readonly Row[]> {
+  const said = Number(process.env['PAGELEDGER_EVERY_S'] ?? 0);
+  const everyS = said > 0 ? said : context.isQuick ? QUICK_EVERY_S : EVERY_S;
+  const [, second = [], third = []] = await simulate(context, everyS);
+  const note = `a capture every ${everyS} s of a guest of ${PAGES} pages, ${CHANGED_PAGES} of them written; an hour apart forget, forget --history and compact`;
+  const figure = (looks: readonly Look[], field: keyof Look, unit: string, by: number): Figure =>
+    figureOf(
+      looks.map((each) => each[field] / by),
+      unit,
+    );
+  const row = (what: string, field: keyof Look, unit: string, by = 1): Row =>
+    rowOf({
+      what: `${what}, the third day`,
+      measured: figure(third, field, unit, by),
+      limit: { what: 'the second', figure: figure(second, field, unit, by) },
+      target: unit === 'ms' ? FLAT_TIME : FLAT,
+      note,
+    });
+  return [
+    row('log', 'logBytes', 'KiB', 1024),
+    row('packs', 'packBytes', 'KiB', 1024),
+    row('derived state', 'derivedBytes', 'KiB', 1024),
+    row('memory of a process that records all the time', 'heapBytes', 'KiB', 1024),
+    row('to open', 'openMs', 'ms'),
+    row('to read the newest point', 'pointMs', 'ms'),
+  ];
+}
+
+export const retention: Bench = {
+  name: 'retention',
+  title: 'Three days under rules',
+  run,
+};
