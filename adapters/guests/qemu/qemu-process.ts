@@ -102,11 +102,26 @@ async function boundPath(pid: string, path: string): Promise<string> {
 /** What the kernel says of a process: it lives, was stopped, or is about to be gone. */
 export type ProcessState = 'alive' | 'stopped' | 'ending';
 
-/** SIGKILL among the signals of a mask, which is hexadecimal. */
-const KILLED = /^(?:SigPnd|ShdPnd):\s*[0-9a-f]*[13579bdf][0-9a-f]{2}$/mu;
+/** Signals that end a process unless it catches them: ILL, TRAP, ABRT, BUS, FPE, KILL, SEGV, SYS. */
+const DEADLY = [4, 5, 6, 7, 8, 9, 11, 31].reduce(
+  (mask, signal) => mask | (1n << BigInt(signal - 1)),
+  0n,
+);
 /** Its first thread has ended; or it writes its core. */
 const ENDING = /^State:\s*[ZX]|^CoreDumping:\s*1/mu;
 const STOPPED = /^State:\s*[Tt]/mu;
+
+/** The signals that a line of /proc/PID/status names. */
+const signalsOf = (status: string, name: string): bigint =>
+  BigInt(`0x${new RegExp(`^${name}:\\s*([0-9a-f]+)$`, 'mu').exec(status)?.[1] ?? '0'}`);
+
+/** Whether a process was sent what ends it, though a thread of its own has yet to hear of it. */
+function isKilled(status: string): boolean {
+  const [own, all, caught, ignored] = ['SigPnd', 'ShdPnd', 'SigCgt', 'SigIgn'].map((name) =>
+    signalsOf(status, name),
+  );
+  return ((own! | all!) & DEADLY & ~(caught! | ignored!)) !== 0n;
+}
 
 /**
  * The state of a process; `alive` where that cannot be told. One that was killed keeps its files open
@@ -119,6 +134,6 @@ export function stateOf(pid: number): ProcessState {
   } catch {
     return 'alive';
   }
-  if (ENDING.test(status) || KILLED.test(status)) return 'ending';
+  if (ENDING.test(status) || isKilled(status)) return 'ending';
   return STOPPED.test(status) ? 'stopped' : 'alive';
 }

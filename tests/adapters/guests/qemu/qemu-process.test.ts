@@ -28,6 +28,17 @@ describe('what the kernel says of a process', () => {
     expect(await untilState(Number(text), 'ending')).toBe('ending');
   });
 
+  test('is that it is ending, once it was sent what it has yet to hear of', async () => {
+    // It is stopped, and so takes no signal.
+    child = spawn('sleep', ['60']);
+    child.kill('SIGSTOP');
+    await untilState(child.pid!, 'stopped');
+    child.kill('SIGTERM');
+    expect(stateOf(child.pid!)).toBe('stopped');
+    child.kill('SIGABRT');
+    expect(await untilState(child.pid!, 'ending')).toBe('ending');
+  });
+
   test('is nothing of one that is not there', () => {
     child = spawn('sleep', ['60']);
     expect(stateOf(2 ** 31 - 1)).toBe('alive');
