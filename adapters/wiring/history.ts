@@ -10,7 +10,12 @@ import { openStateFiles } from '../stores/derived/state-files.ts';
 import { lockCompactor } from '../stores/locks/compactor-lock.ts';
 import { BASELINE_TYPE } from '../../domain/events/control.ts';
 import { encodeControls, newEvent } from '../../domain/events/envelope.ts';
-import { HISTORY_STREAM, STORE_STREAM, vmStream } from '../../domain/events/streams.ts';
+import {
+  HISTORY_STREAM,
+  pointsStream,
+  STORE_STREAM,
+  vmStream,
+} from '../../domain/events/streams.ts';
 import {
   decideHistory,
   heldHistory,
@@ -19,7 +24,6 @@ import {
   type VmHistory,
 } from '../../domain/history.ts';
 import type { EventLog, NewEvent, Position } from '../../domain/ports/event-log.ts';
-import { NO_STREAM } from '../../domain/ports/event-log.ts';
 import { run, valueOf } from '../../domain/ports/run.ts';
 import { StreamEnd } from '../../domain/use-cases/stream-end.ts';
 import { assert } from '../../domain/values/assert.ts';
@@ -169,8 +173,12 @@ async function firstKept(
     const last = await run(log.streamRevision(vmStream(vm)));
     kept.set(vmStream(vm), Math.min(row.revision + 1, last));
   }
-  const store = await storeKept(log, position);
-  if (store > 0) kept.set(STORE_STREAM, store);
+  const behind = await firstBehind(log, position);
+  for (const stream of [STORE_STREAM, ...ledger.vms().map(({ vm }) => pointsStream(vm))]) {
+    const last = await run(log.streamRevision(stream));
+    const first = behind.get(stream) ?? last;
+    if (first > 0) kept.set(stream, first);
+  }
   const before = state.catalogue.history === null ? null : await readBaseline(log);
   const history = await run(log.streamRevision(HISTORY_STREAM));
   // What is appended next is the new baseline; those before it stand for nothing any more.
@@ -180,14 +188,14 @@ async function firstKept(
   return kept;
 }
 
-/** The first event of the store's stream behind a place, or its last. */
-async function storeKept(log: EventLog, position: Position): Promise<number> {
-  const last = await run(log.streamRevision(STORE_STREAM));
-  if (last === NO_STREAM) return 0;
+/** By stream: the revision of its first event behind a place. */
+async function firstBehind(log: EventLog, position: Position): Promise<Map<string, number>> {
+  const first = new Map<string, number>();
   for await (const { items } of log.read({ from: position + 1n }))
     for (const item of items)
-      if (item._tag === 'event' && item.event.stream === STORE_STREAM) return item.event.revision;
-  return last;
+      if (item._tag === 'event' && !first.has(item.event.stream))
+        first.set(item.event.stream, item.event.revision);
+  return first;
 }
 
 /** Appends the parts of a baseline, and then what makes them count. */

@@ -10,6 +10,7 @@ import { run } from '../../domain/ports/run.ts';
 import {
   NO_STREAM,
   type EventLog,
+  type LogItem,
   type Position,
   type StoredEvent,
 } from '../../domain/ports/event-log.ts';
@@ -132,8 +133,19 @@ async function* ofRecorder(
 }
 
 /** Changes of a VM's points, ascending. */
-async function* ofPoints({ log }: StretchPorts, entry: VmEntry): AsyncGenerator<Change, undefined> {
+async function* ofPoints(
+  { log, state }: StretchPorts,
+  entry: VmEntry,
+): AsyncGenerator<Change, undefined> {
   const stream = pointsStream(entry.vm);
+  // Where its beginning is gone, it begins somewhere behind that.
+  if (state.catalogue.history !== null) {
+    const later = new CommitAssembler(log, state.start);
+    const isOwn = (item: LogItem): boolean => item._tag === 'event' && item.event.stream === stream;
+    for await (const { items } of log.read({ from: state.start.next }))
+      yield* await later.take(items.filter(isOwn));
+    return undefined;
+  }
   const revision = await run(log.streamRevision(stream));
   if (revision === NO_STREAM) return undefined;
   const fromPosition = entry.checkpoints[0]?.position ?? 0n;
