@@ -38,6 +38,10 @@ export interface Parser {
   readonly name: string;
   readonly examples: readonly Uint8Array[];
   readonly parse: (bytes: Uint8Array) => unknown;
+  /** Sound as they are, they are refused. */
+  readonly isRefused?: true;
+  /** Others are given so many times as many inputs: this one is slow. Absent: 1. */
+  readonly slowness?: number;
 }
 
 const bytesOf = (text: string): Uint8Array => new TextEncoder().encode(text);

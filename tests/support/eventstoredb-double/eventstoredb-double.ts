@@ -54,6 +54,8 @@ export interface DoubleOptions {
   readonly lagEventsMax?: number;
   /** The status of a read of $all from a place that is no record's; absent: UNKNOWN, as measured. */
   readonly noRecordStatus?: status;
+  /** Given each message of an answer to a reading; what it gives back is sent instead. */
+  readonly onAnswer?: (bytes: Uint8Array) => Uint8Array;
 }
 
 export interface EventStoreDouble {
@@ -145,7 +147,7 @@ async function run(
     injector.injectConnection(socket);
   });
   const bound = await listen(listener, port);
-  addServices(server, services, bound);
+  addServices(server, { services, port: bound, streams: streamsOf(options) });
   services.records.beginEpoch();
   return {
     port: bound,
@@ -173,8 +175,24 @@ function credentialsOf(options: DoubleOptions): ServerCredentials {
   ]);
 }
 
-function addServices(server: Server, services: Services, port: number): void {
-  server.addService(streamsServices.StreamsService, {
+type Streams = typeof streamsServices.StreamsService;
+
+/** The service of streams, whose answers to readings are changed on their way where that is asked for. */
+function streamsOf({ onAnswer }: DoubleOptions): Streams {
+  const { StreamsService } = streamsServices;
+  if (onAnswer === undefined) return StreamsService;
+  const { read } = StreamsService;
+  const responseSerialize: typeof read.responseSerialize = (answer) =>
+    Buffer.from(onAnswer(read.responseSerialize(answer)));
+  return { ...StreamsService, read: { ...read, responseSerialize } };
+}
+
+function addServices(
+  server: Server,
+  of: { readonly services: Services; readonly port: number; readonly streams: Streams },
+): void {
+  const { services, port, streams } = of;
+  server.addService(streams, {
     read: (call: Parameters<typeof serveRead>[1]) => serveRead(services, call),
     append: (
       call: Parameters<typeof serveAppend>[1],

@@ -1,0 +1,246 @@
+// What reads what other programs say or leave: QEMU at its monitor, EventStoreDB, whole files of guests'
+// memory. Each with sound examples to spoil (parsers.ts).
+
+import { writeFileSync } from 'node:fs';
+import type { Socket } from 'node:net';
+import { join } from 'node:path';
+import { Duplex } from 'node:stream';
+import * as t from 'io-ts';
+import { QmpClient } from '../../adapters/guests/qemu/qmp-client.ts';
+import { openImage } from '../../adapters/guests/sources.ts';
+import { fromServerEvent } from '../../adapters/stores/event-log-eventstoredb/event-codec.ts';
+import type { EventStoreLog } from '../../adapters/stores/event-log-eventstoredb/event-log-eventstoredb.ts';
+import { NO_STREAM } from '../../domain/ports/event-log.ts';
+import { isLedgerError, type LedgerError } from '../../domain/values/ledger-error.ts';
+import { GREETING } from './guest/fake-qmp.ts';
+import { bytesOfImage } from './guest/images.ts';
+import * as stream from './guest/stream-bytes.ts';
+import { makeEvent } from './log-events.ts';
+import { gather, valueOf } from './outcomes.ts';
+import type { Parser } from './parsers.ts';
+import { ServerLogs } from './server-logs.ts';
+
+const bytesOf = (text: string): Uint8Array => new TextEncoder().encode(text);
+const textOf = (bytes: Uint8Array): string => new TextDecoder().decode(bytes);
+
+const QMP_LINES = [
+  GREETING.trim(),
+  '{"return": {}, "id": 1}',
+  '{"timestamp": {"seconds": 1700000000, "microseconds": 12}, "event": "STOP", "data": {"a": 1}}',
+  '{"return": {"status": "running", "running": true}, "id": 2}',
+  '{"return": "FlatView #0\\r\\n", "id": 3}',
+  '{"id": 4, "error": {"class": "GenericError", "desc": "not now"}}',
+  '',
+].join('\r\n');
+
+/** A socket that takes what is written and says only what it is told to. */
+const silentSocket = (): Socket =>
+  new Duplex({
+    read: () => undefined,
+    write: (_chunk, _encoding, done) => {
+      done();
+    },
+  }) as unknown as Socket;
+
+/** What four commands are answered by these lines. */
+async function parseQmp(bytes: Uint8Array): Promise<unknown> {
+  const socket = silentSocket();
+  const failures: LedgerError[] = [];
+  const onGreeting = (failure: LedgerError | null): void => {
+    if (failure !== null) failures.push(failure);
+  };
+  const qmp = new QmpClient(socket, { path: '/run/qmp', onGreeting });
+  qmp.onEvent(({ timeMs }) => timeMs);
+  const asked = Promise.allSettled([
+    qmp.execute('qmp_capabilities'),
+    qmp.ask('query-status', t.type({ status: t.string, running: t.boolean })),
+    qmp.monitor('info mtree -f'),
+    qmp.execute('stop'),
+  ]);
+  socket.emit('data', textOf(bytes));
+  qmp.leave();
+  const answers = await asked;
+  for (const answer of answers) {
+    if (answer.status === 'fulfilled') continue;
+    if (!isLedgerError(answer.reason)) throw answer.reason;
+    // One of them is refused by QEMU itself.
+    if (answer.reason.code !== 'QMP_REFUSED') failures.push(answer.reason);
+  }
+  if (failures[0] !== undefined) throw failures[0];
+  return answers;
+}
+
+const SERVER_EVENT = JSON.stringify({
+  id: '3f2504e0-4f89-41d3-9a0c-0305e82c3301',
+  type: 'VmRegistered',
+  isJson: true,
+  revision: 7,
+  createdMs: 1_790_000_000_000,
+  metadata: { schema: 2, timeMs: 1_790_000_000_000.5 },
+  data: { vm: 'web', group: 'default', pages: 4096 },
+});
+
+/** An event as the server's client hands it on: of the kinds that it says, and of any content. */
+function parseServerEvent(bytes: Uint8Array): unknown {
+  let given: Record<string, unknown>;
+  try {
+    given = JSON.parse(textOf(bytes)) as Record<string, unknown>;
+  } catch {
+    return null;
+  }
+  if (typeof given !== 'object' || given === null) return null;
+  const { id, type, isJson, revision, createdMs, metadata, data } = given;
+  const recorded = {
+    streamId: 'here.vm-web',
+    id: String(id),
+    type: String(type),
+    revision: BigInt(Math.trunc(Number(revision)) || 0),
+    created: new Date(Number(createdMs)),
+    metadata,
+    ...(isJson === true
+      ? { isJson: true as const, data }
+      : { isJson: false as const, data: bytesOf(JSON.stringify(data) ?? '') }),
+  };
+  return fromServerEvent(recorded as Parameters<typeof fromServerEvent>[0], {
+    stream: 'vm-web',
+    position: 7n,
+  });
+}
+
+/** A server of which one answer of a reading is replaced by other bytes. */
+export class SpoiledServer {
+  readonly #logs: ServerLogs;
+  readonly #log: EventStoreLog;
+  readonly examples: readonly Uint8Array[];
+  readonly #spoil: (bytes: Uint8Array | null) => void;
+
+  private constructor(of: {
+    readonly logs: ServerLogs;
+    readonly log: EventStoreLog;
+    readonly examples: readonly Uint8Array[];
+    readonly spoil: (bytes: Uint8Array | null) => void;
+  }) {
+    this.#logs = of.logs;
+    this.#log = of.log;
+    this.examples = of.examples;
+    this.#spoil = of.spoil;
+  }
+
+  static async start(): Promise<SpoiledServer> {
+    const seen: Uint8Array[] = [];
+    let instead: Uint8Array | null = null;
+    const logs = await ServerLogs.start({
+      onAnswer: (bytes) => {
+        seen.push(bytes);
+        const other = instead ?? bytes;
+        instead = null;
+        return other;
+      },
+    });
+    // One try: an answer that cannot be read is no reason to ask again for long.
+    const log = await logs.open({ limits: { giveUpAfterMs: 1, callMs: 2000 } });
+    const events = [makeEvent('{"vm":"web"}'), makeEvent(Uint8Array.of(0, 255, 123))];
+    await valueOf(log.append({ stream: 'vm-web', expectedRevision: NO_STREAM, events }));
+    seen.length = 0;
+    await gather(log.read({ from: 0n }));
+    const spoil = (bytes: Uint8Array | null): void => {
+      instead = bytes;
+    };
+    return new SpoiledServer({ logs, log, examples: [...seen], spoil });
+  }
+
+  async parse(bytes: Uint8Array): Promise<unknown> {
+    this.#spoil(bytes);
+    return gather(this.#log.read({ from: 0n })).finally(() => this.#spoil(null));
+  }
+
+  close(): Promise<void> {
+    return this.#logs.close();
+  }
+}
+
+const MEMORY = stream.bytesOf(stream.pageOf(1), stream.pageOf(0), stream.pageOf(3));
+const GUEST = stream.bytesOf(
+  stream.head(),
+  stream.start([{ name: 'pc.ram', pages: 3 }]),
+  stream.end(stream.page(0, stream.pageOf(1), 'pc.ram'), stream.zero(2)),
+  stream.tail(),
+);
+const LIBVIRT_HEADER_BYTES = 92;
+
+/** A save of libvirt's: its header, a definition of the guest, and a stream. */
+function libvirtSave(): Uint8Array {
+  const header = Buffer.alloc(LIBVIRT_HEADER_BYTES);
+  header.write('LibvirtQemudSave');
+  const definition = Buffer.from('<domain type="kvm"><name>web</name></domain>\0');
+  for (const [i, field] of [2, definition.length, 1, 0].entries())
+    header.writeUInt32LE(field, 16 + 4 * i);
+  return stream.bytesOf(header, definition, GUEST);
+}
+
+/** An ELF core of two segments of memory. */
+function elfCore(): Uint8Array {
+  const header = Buffer.alloc(64 + 2 * 56);
+  header.write('\x7fELF\x02\x01\x01', 'latin1');
+  header.writeUInt16LE(4, 16);
+  header.writeUInt16LE(62, 18);
+  header.writeUInt32LE(1, 20);
+  header.writeBigUInt64LE(64n, 32);
+  for (const [at, field] of [
+    [52, 64],
+    [54, 56],
+    [56, 2],
+  ] as const)
+    header.writeUInt16LE(field, at);
+  for (const [i, fields] of [
+    [4096n, 0n, 0n, 4096n, 4096n],
+    [8192n, 0n, 0x1_0000n, 8192n, 8192n],
+  ].entries()) {
+    const at = 64 + 56 * i;
+    header.writeUInt32LE(1, at);
+    for (const [n, field] of fields.entries()) header.writeBigUInt64LE(field, at + 8 + 8 * n);
+  }
+  return stream.bytesOf(header, Buffer.alloc(4096 - header.length), MEMORY);
+}
+
+/** Opens a file of memory, of whatever format it turns out to be, and reads all of it. */
+async function parseImage(path: string, bytes: Uint8Array): Promise<unknown> {
+  writeFileSync(path, bytes);
+  const source = await valueOf(openImage({ path, timeMs: 1, clock: () => 1 }));
+  try {
+    const { image } = await valueOf(source.capture());
+    return bytesOfImage(image);
+  } finally {
+    source.close();
+  }
+}
+
+/** A file or a call of a server for each input. */
+const SLOWNESS = 6;
+
+/** Parsers of what others say. `folder` is for a file. */
+export function peerParsers(of: {
+  readonly folder: string;
+  readonly server: SpoiledServer;
+}): readonly Parser[] {
+  const path = join(of.folder, 'image');
+  const image = (name: string, example: Uint8Array): Parser => ({
+    name,
+    examples: [example],
+    parse: (bytes) => parseImage(path, bytes),
+    slowness: SLOWNESS,
+  });
+  return [
+    { name: 'lines of QMP', examples: [bytesOf(QMP_LINES)], parse: parseQmp },
+    { name: 'events of EventStoreDB', examples: [bytesOf(SERVER_EVENT)], parse: parseServerEvent },
+    {
+      name: 'answers of EventStoreDB',
+      examples: of.server.examples,
+      parse: (bytes) => of.server.parse(bytes),
+      slowness: SLOWNESS,
+    },
+    image('saves of libvirt', libvirtSave()),
+    { ...image('ELF cores', elfCore()), isRefused: true },
+    image('raw images', MEMORY),
+  ];
+}
