@@ -167,6 +167,35 @@ export class LossyFiles implements FilePort {
     return failure;
   }
 
+  /**
+   * The disk that the end of a process in the middle of operation `count` leaves: what was done before is
+   * done, and half of what it was writing.
+   */
+  afterKill(count: number): LossyFiles {
+    const disk = this.afterCrash(count, 'all');
+    const next = this.operations[count];
+    if (next?._tag !== 'write') return disk;
+    const { node, offset, bytes } = next;
+    const name = this.#nameOf(node, count);
+    const found = name === null ? undefined : disk.#names.get(name);
+    found?.content?.write(bytes.subarray(0, bytes.length >>> 1), offset);
+    return disk;
+  }
+
+  /** The name that a file has after the first `count` operations; null: none. */
+  #nameOf(node: number, count: number): string | null {
+    const names = new Map<string, number>(
+      [...this.#start].map(([path, { number }]) => [path, number]),
+    );
+    for (const operation of this.operations.slice(0, count)) {
+      if (operation._tag !== 'name') continue;
+      if (operation.from !== null) names.delete(operation.from);
+      if (operation.node === null) names.delete(operation.path);
+      else names.set(operation.path, operation.node);
+    }
+    return [...names].find(([, number]) => number === node)?.[0] ?? null;
+  }
+
   /** The disk that a crash after the first `count` operations may leave. */
   afterCrash(count: number, kept: Kept): LossyFiles {
     const random: Random | null = typeof kept === 'object' ? seededRandom(kept.seed) : null;
