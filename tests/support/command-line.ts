@@ -25,6 +25,8 @@ export interface RunOptions {
   /** `open`: standard input stays open until `endInput`. Absent: empty. */
   readonly stdin?: Uint8Array | 'open';
   readonly environment?: Readonly<Record<string, string>>;
+  /** A program and its words that becomes the command: it has the same process. */
+  readonly through?: readonly string[];
 }
 
 /** Objects of newline-delimited JSON; throws where a line is none. */
@@ -53,7 +55,8 @@ export class RunningCommand {
   readonly ended: Promise<Outcome>;
 
   constructor(words: readonly string[], options: RunOptions = {}) {
-    const child = spawn(process.execPath, [COMMAND_LINE, ...words], {
+    const line = [...(options.through ?? []), process.execPath, COMMAND_LINE, ...words];
+    const child = spawn(line[0]!, line.slice(1), {
       stdio: ['pipe', 'pipe', 'pipe'],
       env: { ...process.env, ...options.environment },
     });
