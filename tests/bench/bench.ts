@@ -15,6 +15,8 @@ export interface Bench {
   readonly title: string;
   /** Runs only when named or with --peers: it needs other programs. */
   readonly isPeer?: boolean;
+  /** Runs only when named: it takes long, and shows that something holds, not how quick it is. */
+  readonly isLong?: boolean;
   run(context: BenchContext): Promise<readonly Row[]>;
 }
 

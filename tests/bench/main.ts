@@ -17,6 +17,7 @@ import { identifierIndex } from './identifier-index.ts';
 import { ksm } from './ksm.ts';
 import { lightCommands } from './light-commands.ts';
 import { memoryBound } from './memory-bound.ts';
+import { longRuns } from './long-runs.ts';
 import { mixedGuests } from './mixed-guests.ts';
 import { objectStore } from './object-store.ts';
 import { pageStoreWindow } from './page-store-window.ts';
@@ -53,6 +54,7 @@ const BENCHES: readonly Bench[] = [
   auditQueries,
   mixedGuests,
   ksm,
+  ...longRuns,
 ];
 const ORDER = BENCHES.map(({ name }) => name);
 
@@ -92,8 +94,8 @@ if (unknown.length > 0) {
   process.stderr.write(`no bench is called ${unknown.join(', ')}: there are ${ORDER.join(', ')}\n`);
   process.exit(2);
 }
-const benches = BENCHES.filter(({ name, isPeer }) =>
-  named.length === 0 ? options.peers || isPeer !== true : named.includes(name),
+const benches = BENCHES.filter(({ name, isPeer, isLong }) =>
+  named.length === 0 ? isLong !== true && (options.peers || isPeer !== true) : named.includes(name),
 );
 if (options.inside) await runInside(benches[0]!, options.folder!);
 else {
