@@ -117,7 +117,9 @@ export function writeResult(folder: string, result: Result, order: readonly stri
   writeFileSync(join(folder, `${result.bench}.json`), `${JSON.stringify(result, null, 2)}\n`);
   const results = readdirSync(folder)
     .filter((name) => name.endsWith('.json'))
-    .map((name) => JSON.parse(readFileSync(join(folder, name), 'utf8')) as Result)
+    .map((name) => JSON.parse(readFileSync(join(folder, name), 'utf8')) as Partial<Result>)
+    // Figures that a test keeps beside them have another form.
+    .filter((kept): kept is Result => kept.machine !== undefined)
     .toSorted((a, b) => order.indexOf(a.bench) - order.indexOf(b.bench));
   writeFileSync(join(folder, 'README.md'), summaryText(results));
 }
