@@ -1,4 +1,4 @@
-// Where history begins (brief, section 4, Forgetting): the captures of a VM before its oldest kept one
+// Where history begins: the captures of a VM before its oldest kept one
 // may leave the log, events and all, once a baseline states what is left to know of them. Positions,
 // revisions and numbers stay as they were.
 

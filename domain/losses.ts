@@ -1,4 +1,4 @@
-// Content that is lost (brief, section 4, Lost content): what a recorder, or a repair, found missing or
+// Content that is lost: what a recorder, or a repair, found missing or
 // damaged is said in the log, so that every host's next recorder stores such pages anew instead of
 // linking to them. It permits no deletion. What is found again is said as well.
 //

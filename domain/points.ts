@@ -1,4 +1,4 @@
-// Points that are kept (brief, section 4, Forgetting): a VM's captures, but for those that were given up
+// Points that are kept: a VM's captures, but for those that were given up
 // and have no checkpoint. One stream beside the VM's own says so, so that a point can be named while its
 // VM is recorded, and none is named and forgotten at once. The events of forgotten pages stay in the
 // log; what only they held is released and given back by compaction.

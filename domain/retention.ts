@@ -1,4 +1,4 @@
-// What rules keep of a VM's captures (brief, section 5, `forget`). Pure: it is told what there is and
+// What rules keep of a VM's captures. Pure: it is told what there is and
 // what time it is. Hours to years are buckets of `time` in UTC, and of a bucket the capture with the
 // greatest time is kept, of equals the last; `last` goes by number. A time ahead of the clock says
 // nothing of when a capture was taken: such a capture is kept, and is in no bucket, so that one wrong

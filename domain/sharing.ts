@@ -1,4 +1,4 @@
-// Preemptive merging (brief, 3.1; after IBM's US9471363): before a page is stored, its identifier is
+// Preemptive merging (after IBM's US9471363): before a page is stored, its identifier is
 // looked up among those of all pages stored now. Found: a link. Not found: page and identifier are
 // stored. A page that a pattern describes is neither stored nor looked up.
 //

@@ -1,4 +1,4 @@
-// Where content lies (brief, 3.8 and section 4, Forgetting): what is written anew, what is let go, and,
+// Where content lies: what is written anew, what is let go, and,
 // beside that, what is worth rewriting and what may be deleted. Use cases carry it out (use-cases/compact,
 // use-cases/repair); what is lost has a decider of its own in the same stream (losses.ts).
 

@@ -1,4 +1,4 @@
-// Log order as the brief means it (section 4, Commit): a capture's batches take effect at its
+// Log order is the order of the commits: a capture's batches take effect at its
 // CaptureCommitted and are handed on just before it, in order of the commits; batches without a
 // commit are ignored for ever. This assembler turns log items into that order. Its memory is bounded:
 // past PENDING_BYTES_MAX the batches of an unfinished capture are dropped and read again at its commit.

@@ -1,4 +1,4 @@
-// Keys of the kernels, derived from a sharing group's key (brief, section 2). Identifiers are shown
+// Keys of the kernels, derived from a sharing group's key. Identifiers are shown
 // and stored, fingerprints never leave the host: the two keys are derived under labels of their own,
 // so that nothing about one follows from the other.
 

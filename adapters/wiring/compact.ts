@@ -1,4 +1,4 @@
-// Compaction, joined (brief, section 5, `compact`).
+// Compaction, joined.
 
 import { randomBytes } from 'node:crypto';
 import { slotAt } from '../../domain/values/place.ts';

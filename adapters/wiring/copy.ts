@@ -1,4 +1,4 @@
-// Copying a ledger into another, of any kind (brief, section 5, `copy`). No event refers to a position
+// Copying a ledger into another, of any kind. No event refers to a position
 // of the log, so a copy holds the same events, each with its id, in the same streams and order; only
 // the first one differs, which says the copy's own id and where its packs lie. Packs go before the
 // events that name them.

@@ -1,4 +1,4 @@
-// Forgetting, joined (brief, section 5, `forget`, `drop` and `checkpoint --drop`): the rules are those of
+// Forgetting, joined: the rules are those of
 // domain/retention.ts, and what a VM's own stream of points says is decided there.
 
 import { pointsStream, vmStream } from '../../domain/events/streams.ts';

@@ -1,4 +1,4 @@
-// Sharing groups and their keys, joined (brief, section 2): a key leaves a host only by `exportGroup`,
+// Sharing groups and their keys, joined: a key leaves a host only by `exportGroup`,
 // and comes to another one by `importGroup`.
 
 import * as either from 'fp-ts/lib/Either.js';

@@ -1,4 +1,4 @@
-// Healing, joined (brief, section 4, Lost content, and section 5, `verify --repair`): what the log says is
+// Healing, joined: what the log says is
 // lost is looked for by identifier in another ledger and in files that hold memory, and what is found is
 // stored anew. Identifiers are keyed: a group is healed where its key is at hand.
 

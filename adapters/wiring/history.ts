@@ -1,4 +1,4 @@
-// Letting history go, joined (brief, section 5, `forget --history`): what VMs have before their oldest
+// Letting history go, joined: what VMs have before their oldest
 // kept captures leaves the log. A baseline says first what is left to know (projections/models/
 // baseline.ts); from its commit on history begins there for everybody. Then the log lets go of the
 // events, as its store can. What was interrupted between the two is done by the next who asks.

@@ -1,4 +1,4 @@
-// What is lost, joined (brief, section 4, Lost content): what somebody suspects is read a second time,
+// What is lost, joined: what somebody suspects is read a second time,
 // where it lies and past all caches; what cannot be read then is said in the log. A mere reader keeps
 // what it found for itself, for this host's next recorder.
 

@@ -1,4 +1,4 @@
-// The grammar of patterns of a ledger (brief, section 3.6): what is recognised, and what is added to it.
+// The grammar of patterns of a ledger: what is recognised, and what is added to it.
 
 import { assert } from '../../domain/values/assert.ts';
 import { CLASS_STRING } from '../../domain/ports/page-engine.ts';

@@ -1,4 +1,4 @@
-// Repair (brief, section 5, `verify --repair`): what is damaged is put back from another ledger where
+// Repair: what is damaged is put back from another ledger where
 // that has the same pack whole; what stays lost is said in the log, looked for by identifier (heal.ts), and
 // said again where it is there; what is derived is made anew. No event is altered, and nothing is deleted.
 

@@ -1,4 +1,4 @@
-// Patches (brief, 3.8; after Difference Engine): a page kept as what it differs in from a reference.
+// Patches (after Difference Engine): a page kept as what it differs in from a reference.
 // The slot of a patch holds the page XOR its reference, which compresses to little. Where a pack's
 // patches lie and what they refer to stands in the pack's event:
 //

@@ -1,4 +1,4 @@
-// The grammar of pattern pages (brief, section 3.6; after US9152573). A page is a pattern where it is
+// The grammar of pattern pages (after US9152573). A page is a pattern where it is
 //
 //   zeros, or a unit of 1 to 64 bytes over and over   (zero, repeat)
 //   runs of known bytes, perhaps over and over        (runs)

@@ -1,4 +1,4 @@
-// Pattern pages (brief, section 3.6): what the rest of the ledger asks of their grammar.
+// Pattern pages: what the rest of the ledger asks of their grammar.
 
 export { describe, patternOf, type Described } from './describe.ts';
 export {

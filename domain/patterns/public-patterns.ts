@@ -1,4 +1,4 @@
-// Public patterns (brief, section 4, "Where page content lies"): content that many systems fill memory
+// Public patterns: content that many systems fill memory
 // with, so that naming it tells nothing of one guest. Only these stand in events in clear, by number;
 // a number is that of the holding (domain/sharing.ts). Numbers never change their meaning: the list
 // only grows, and `patterns add` gives those from FIRST_ADDED_STRING on.

@@ -1,4 +1,4 @@
-// What is kept beside a capture (brief, section 5, `record image`): a few small files that belong to it,
+// What is kept beside a capture: a few small files that belong to it,
 // such as the device state that a VMM writes next to its memory, and a note. Their sizes are bounded
 // before anything is read.
 

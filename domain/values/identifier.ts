@@ -1,4 +1,4 @@
-// Content identifiers (brief, section 2): keyed BLAKE3-256 of a page, 32 bytes, shown as hex.
+// Content identifiers: keyed BLAKE3-256 of a page, 32 bytes, shown as hex.
 
 const HEX = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'));
 

@@ -1,5 +1,5 @@
 // A VM's memory map: RAM blocks in page-number order, main RAM first, and where guest-physical
-// addresses lead (brief, section 2).
+// addresses lead.
 
 import * as either from 'fp-ts/lib/Either.js';
 import { PAGE_BYTES } from './page.ts';

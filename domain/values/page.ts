@@ -1,4 +1,4 @@
-// Sizes and numbers of guest pages (brief, section 2). A page is 4 KiB; a guest frame number (gfn) is
+// Sizes and numbers of guest pages. A page is 4 KiB; a guest frame number (gfn) is
 // a page's place in its VM, counted through the memory map's blocks, main RAM first.
 
 /** A page's number in its VM. */

@@ -1,4 +1,4 @@
-// Points (brief, section 2): places in a VM's history, as people write them.
+// Points: places in a VM's history, as people write them.
 
 import * as either from 'fp-ts/lib/Either.js';
 import type { Either } from 'fp-ts/lib/Either.js';

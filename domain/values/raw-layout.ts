@@ -1,4 +1,4 @@
-// How a raw image of a VM's memory is laid out (brief, section 2): `packed`, all blocks of RAM one
+// How a raw image of a VM's memory is laid out: `packed`, all blocks of RAM one
 // after the other, or `physical`, RAM at its guest-physical addresses with holes between. What is no
 // RAM has no place in a raw image, and is named.
 

@@ -1,4 +1,4 @@
-// Puts pages with common stretches of bytes side by side (brief, section 3.8), so that a block that
+// Puts pages with common stretches of bytes side by side, so that a block that
 // is compressed as one holds them together. Pages are known by their sketches (page-engine.ts).
 //
 // Greedy, in one pass: each page joins the group that most of its features were last seen in, where

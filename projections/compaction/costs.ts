@@ -1,4 +1,4 @@
-// What captures and VMs cost (brief, section 5, `captures`): the stored bytes that only one of them
+// What captures and VMs cost: the stored bytes that only one of them
 // needs, and its share of those that several need. Forgetting it alone frees the first; the second is
 // shared out evenly, so that all of it sums up to what is stored and needed.
 //

@@ -1,4 +1,4 @@
-// Kinds of page events as the fold says them (brief, section 4, Many recorders): a recorder saw what
+// Kinds of page events as the fold says them: a recorder saw what
 // was committed when it began, and the log decides.
 
 import {

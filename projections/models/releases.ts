@@ -1,7 +1,7 @@
 // What is released, and what of it is used again. Compaction names in an event what no kept point
 // holds; a capture that was recorded without knowing of it may still refer to some of that, whether
 // its commit comes before the event or after. Every reference from such a capture counts: what it
-// refers to is not released (brief, section 4, Forgetting). Only bytes that are given back are gone,
+// refers to is not released. Only bytes that are given back are gone,
 // and they are given back when no such capture can come any more.
 //
 // Where equal content was stored anew meanwhile, that stands for what was released: of equal contents

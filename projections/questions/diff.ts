@@ -1,4 +1,4 @@
-// The pages that differ between two points (brief, section 5, `diff`). Inside a sharing group equal
+// The pages that differ between two points. Inside a sharing group equal
 // pages have equal numbers, so two tables are compared and no page is read; contents of different
 // groups, and patterns of different VMs, are compared by their bytes. Cost: O(pages of the two tables),
 // and each block once a window of those pages that bytes are needed of. Memory: the two tables, and

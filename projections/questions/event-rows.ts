@@ -1,4 +1,4 @@
-// Events as people and programs read them (brief, section 5, `log`): one row an event; where asked, a
+// Events as people and programs read them: one row an event; where asked, a
 // batch is expanded to its page events, lazily. Outcomes are what the fold says.
 
 import type { ContentLost, ControlEvent, ToldEvent } from '../../domain/events/control.ts';

@@ -1,4 +1,4 @@
-// Every version of one page (brief, section 5, `history`), from the page index. Cost: O(segments)
+// Every version of one page, from the page index. Cost: O(segments)
 // blocks of 16 KiB for the page, as many for each content that it ever held, and the holdings of those
 // contents; the length of the history does not count.
 

@@ -1,4 +1,4 @@
-// A ledger's fingerprint (brief, section 4): a digest over (VM, capture, gfn, SHA-256 of content) of the
+// A ledger's fingerprint: a digest over (VM, capture, gfn, SHA-256 of content) of the
 // captures that can be restored and the checkpoints, nothing else, so that equal recordings in different stores have equal fingerprints.
 //
 // Each VM has a running sum, modulo 2^256, of SHA-256(gfn, content digest) over its pages; a page

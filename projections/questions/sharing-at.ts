@@ -1,4 +1,4 @@
-// How the memory of VMs is made up at a moment (brief, section 5, `sharing`).
+// How the memory of VMs is made up at a moment.
 //
 // Invariant: pages = zero + pattern + unique + mergedIntra + mergedInter + unknown. For a content held
 // by v VMs on p pages: unique 1, mergedInter v - 1, mergedIntra p - v. Pages are unknown where the events

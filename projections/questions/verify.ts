@@ -1,4 +1,4 @@
-// Reads everything back and checks it (brief, section 5, `verify`): every event by its checksum and
+// Reads everything back and checks it: every event by its checksum and
 // chain, every commit by the digest of its batches, every pack by its name, every block by its
 // checksum, every page by its identifier where the group's key is at hand. A finding names what, where,
 // and the points that cannot be restored for it.

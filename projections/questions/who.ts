@@ -1,4 +1,4 @@
-// Which VMs and pages hold, or held, a content (brief, section 5, `who`), from the page index. Cost:
+// Which VMs and pages hold, or held, a content, from the page index. Cost:
 // O(segments) blocks of 16 KiB for the identifier and as many for the content, and its holdings.
 
 import * as either from 'fp-ts/lib/Either.js';

@@ -1,4 +1,4 @@
-// Restoring any point (brief, section 4): whatever was recorded comes back byte for byte, by every
+// Restoring any point: whatever was recorded comes back byte for byte, by every
 // name of its point, in any order, from the ledger, from a copy of it, and with nothing derived left.
 
 import {

@@ -1,4 +1,4 @@
-// What is kept beside a capture (brief, section 5, `record image --with`): small files, given back byte
+// What is kept beside a capture: small files, given back byte
 // for byte for as long as the capture is kept, whatever becomes of the rest; and notes.
 
 import { randomBytes } from 'node:crypto';

@@ -1,4 +1,4 @@
-// Times as they were (brief, section 2): what a source says stands in the ledger as it is, is warned
+// Times as they were: what a source says stands in the ledger as it is, is warned
 // about where it is doubtful, and one wrong clock spoils one capture.
 
 import { utimesSync, writeFileSync } from 'node:fs';

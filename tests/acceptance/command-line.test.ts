@@ -1,4 +1,4 @@
-// What programs rely on at the command line (brief, section 5): fields of --json, nothing else on
+// What programs rely on at the command line: fields of --json, nothing else on
 // standard output, exit codes, and errors that say what was found and what to do.
 
 import { spawnSync } from 'node:child_process';

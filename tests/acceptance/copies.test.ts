@@ -1,4 +1,4 @@
-// A ledger copied into another folder (brief, section 5, `copy`): the same memory at every point, also
+// A ledger copied into another folder: the same memory at every point, also
 // where the copy was interrupted, and nothing overwritten where the target is something else. Copies
 // from and to servers are in shared-ledger.test.ts.
 

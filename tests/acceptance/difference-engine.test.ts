@@ -1,4 +1,4 @@
-// Difference Engine's experiment (brief, section 3.8) on real guests: two kernels and three workloads
+// Difference Engine's experiment on real guests: two kernels and three workloads
 // of Debian's packages, recorded into one group. What the ledger counts is held against the images
 // alone, before and after compaction; docs/sharing.md has the table at size (`npm run bench`).
 

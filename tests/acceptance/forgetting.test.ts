@@ -1,4 +1,4 @@
-// Forgetting (brief, section 4): any captures but a VM's newest may go, and every other point of every
+// Forgetting: any captures but a VM's newest may go, and every other point of every
 // VM stays what it was, before and after compaction, in a copy, and with everything derived made anew.
 // What a forgotten capture still answers comes from the events.
 

@@ -1,4 +1,4 @@
-// History that was forgotten (brief, section 4): the log gives room back, every point that is kept stays
+// History that was forgotten: the log gives room back, every point that is kept stays
 // what it was, and from where history begins on all questions are answered as before, by who folded the
 // log all along and by who begins with the baseline.
 

@@ -1,4 +1,4 @@
-// A real guest, recorded while it runs and taken back to an earlier moment (brief, sections 4 and 6):
+// A real guest, recorded while it runs and taken back to an earlier moment:
 // the second guest's console goes on with the very lines that the first printed after that moment,
 // and its memory differs in no page.
 

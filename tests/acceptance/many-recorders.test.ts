@@ -1,4 +1,4 @@
-// Many recorders (brief, section 4): any number of processes record different VMs into one ledger
+// Many recorders: any number of processes record different VMs into one ledger
 // while others read. The log arbitrates and the fold decides: every point is right and every count.
 
 import { readdirSync, rmSync } from 'node:fs';

@@ -1,4 +1,4 @@
-// `record image --new` (brief, section 5): a timer names a folder, and what the VM has a capture of is
+// `record image --new`: a timer names a folder, and what the VM has a capture of is
 // passed over, whatever became of that capture since.
 
 import { mkdirSync, rmSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';

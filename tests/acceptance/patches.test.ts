@@ -1,4 +1,4 @@
-// Pages kept as patches (brief, 3.8): a page that changed a little is stored as what it differs in
+// Pages kept as patches: a page that changed a little is stored as what it differs in
 // from a reference, which is no patch itself; whoever reads a page never sees the difference.
 
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';

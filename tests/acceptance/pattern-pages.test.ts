@@ -1,4 +1,4 @@
-// Pattern pages (brief, section 3.6), as people meet them: pages that the grammar describes are not
+// Pattern pages, as people meet them: pages that the grammar describes are not
 // stored, come back byte for byte, are shared inside their VM only, and stand nowhere in the events.
 
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';

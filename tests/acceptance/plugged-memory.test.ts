@@ -1,4 +1,4 @@
-// A VM that comes to have more memory (brief, section 2: a block added at the end extends the map):
+// A VM that comes to have more memory (a block added at the end extends the map):
 // every question and every restore answers for the pages that it had at the point asked about.
 
 import { cpSync, readFileSync, writeFileSync } from 'node:fs';

@@ -1,4 +1,4 @@
-// Preemptive merging (brief, 3.1): a page's identifier is looked up before the page is stored, so no
+// Preemptive merging: a page's identifier is looked up before the page is stored, so no
 // content is stored twice, ever. Counts are held against a count made from the images alone.
 
 import { cpSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';

@@ -1,4 +1,4 @@
-// Groups and keys of a ledger that hosts share (brief, section 2): of several hosts that make a group at
+// Groups and keys of a ledger that hosts share: of several hosts that make a group at
 // once one makes it, and no other records under a key that is not the group's. The log is on the double,
 // the packs in a folder that both see.
 

@@ -1,4 +1,4 @@
-// A ledger that hosts share (brief, section 2): the log on EventStoreDB, the packs in an object store, on
+// A ledger that hosts share: the log on EventStoreDB, the packs in an object store, on
 // each host only what is derived, and its keys. It behaves as the one in a folder does. The log is on
 // the double of the server's services unless PAGELEDGER_ESDB_URL names a real one; the object store is
 // a real server.

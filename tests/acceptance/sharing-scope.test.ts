@@ -1,4 +1,4 @@
-// What a VM may share (brief, section 2): nothing but patterns, its own pages, or its group's. Every
+// What a VM may share: nothing but patterns, its own pages, or its group's. Every
 // test of what is not shared is paired with one of what is: "nothing was shared" alone would hold of a
 // ledger whose sharing is broken.
 

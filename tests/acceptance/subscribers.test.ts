@@ -1,4 +1,4 @@
-// The log as others read it (brief, sections 4 and 5): followed from another process while somebody
+// The log as others read it: followed from another process while somebody
 // records, bounded by positions and times, filtered by type, batches expanded to page events.
 
 import { join } from 'node:path';

@@ -1,4 +1,4 @@
-// What commands print: tables for people, or newline-delimited JSON and nothing else (brief, section 5).
+// What commands print: tables for people, or newline-delimited JSON and nothing else.
 
 import { escapedText } from '../rows/escaped-text.ts';
 import { jsonLine, type Row } from '../rows/row.ts';

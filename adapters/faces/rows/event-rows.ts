@@ -1,4 +1,4 @@
-// An event as programs read it (brief, section 5): one object for `log` and for `subscribe`.
+// An event as programs read it: one object for `log` and for `subscribe`.
 
 import type { EventRow } from '../../../projections/questions/event-rows.ts';
 import { isoTime, type Row } from './row.ts';

@@ -1,4 +1,4 @@
-// Classes of pages (brief, section 3.6): which pattern describes a page, if any.
+// Classes of pages: which pattern describes a page, if any.
 
 import { matchPattern, probe } from './patterns';
 

@@ -1,4 +1,4 @@
-// Patches (brief, section 3.8): a page as what it differs in from a reference. The mask is the page
+// Patches: a page as what it differs in from a reference. The mask is the page
 // XOR the reference, so the same operation gives the page back.
 
 const PAGE_BYTES: usize = 4096;

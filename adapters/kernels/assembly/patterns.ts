@@ -1,4 +1,4 @@
-// Patterns of pages (brief, section 3.6): the grammar of domain/patterns in the kernel. Its oracle is
+// Patterns of pages: the grammar of domain/patterns in the kernel. Its oracle is
 // domain/patterns/describe.ts; a test holds them equal.
 //
 // A body's unit stands everywhere but within 64 bytes of the page's ends. So two cache lines in the

@@ -1,5 +1,5 @@
 // Sketches by which pages with common stretches of bytes are found, wherever in the pages these lie:
-// a database's page and its copy in a journal, a string and its copy on a heap (brief, section 3.8).
+// a database's page and its copy in a journal, a string and its copy on a heap.
 //
 // A rolling hash of the last 32 bytes, h = 2h + gear[byte] modulo 2^32, goes through the page. Where
 // its top six bits are zero, which is at one place in 64 and depends on those 32 bytes alone, they

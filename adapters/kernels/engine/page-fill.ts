@@ -1,5 +1,5 @@
 // Filling pages of a file from stored blocks: each needed block is checked and decoded once, and
-// pages that lie side by side in the file are written with one call. Patches (brief, section 3.8) are
+// pages that lie side by side in the file are written with one call. Patches are
 // laid onto what the file holds: such a run is read with one call before it is written.
 
 import { crc32 } from 'node:zlib';

@@ -1,5 +1,4 @@
-// One recorder of a VM (brief, section 4: a second recorder of the same VM is refused at once, before
-// any work was done).
+// One recorder of a VM (a second recorder of the same VM is refused at once, before any work was done).
 
 import type { TaskEither } from 'fp-ts/lib/TaskEither.js';
 import { atPort } from '../../../domain/ports/run.ts';

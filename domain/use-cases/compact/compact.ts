@@ -1,4 +1,4 @@
-// Compaction (brief, 3.8 and section 4, Forgetting), step by step; after each one the ledger is whole,
+// Compaction, step by step; after each one the ledger is whole,
 // and whoever comes next goes on from what is there:
 //
 //   0. delete what earlier ones left to delete, as that alone needs no room

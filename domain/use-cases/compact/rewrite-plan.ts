@@ -1,5 +1,5 @@
-// Decides, page by page, which content is kept whole and which as a patch of which (brief, 3.8: a patch is kept where under half of the bytes differ; a reference is
-// never itself a patch).
+// Decides, page by page, which content is kept whole and which as a patch of which (a patch is kept
+// where under half of the bytes differ; a reference is never itself a patch).
 //
 // The newest version of a page is whole, or stays a patch of a content that is held and stays where it
 // is; an older one is a patch of the nearest newer one that is whole. What patches that were not

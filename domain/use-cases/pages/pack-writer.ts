@@ -1,4 +1,4 @@
-// Writes packs: blocks are copied into a staging buffer one after the other (brief, 3.3); sealed, it is
+// Writes packs: blocks are copied into a staging buffer one after the other; sealed, it is
 // put as one pack, whole and durable, before any event names it. Salts come in when it is sealed. What an event says of a pack beyond
 // its blocks and patches is its caller's: identifiers, or what was rewritten.
 //

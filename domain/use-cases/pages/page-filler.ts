@@ -1,6 +1,6 @@
 // Pages in bulk, into a file or into memory: each storage block that is needed is read and decompressed
 // once a window, on the engine's threads, and all pages of it that are wanted are written where they
-// belong (brief, 3.4). Zeros are left as they are in the target; a public pattern is made, not read.
+// belong. Zeros are left as they are in the target; a public pattern is made, not read.
 //
 // Passes do not overlap: a mask is XORed once what it goes onto is there. Memory is bounded by the plan
 // and the pieces under way.

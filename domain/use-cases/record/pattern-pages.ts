@@ -1,4 +1,4 @@
-// Pages that a pattern describes, while they are recorded (brief, 3.6): public patterns stand in events
+// Pages that a pattern describes, while they are recorded: public patterns stand in events
 // by number; of any other, the descriptor is kept in a pack, once for its VM. A kept pattern is found
 // again by a keyed identifier over the descriptor and the VM's name, so it is never shared between VMs.
 

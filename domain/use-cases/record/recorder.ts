@@ -1,4 +1,4 @@
-// Recording (brief, 3.1): captures of one VM, one after the other, by one recorder. Content is durable
+// Recording: captures of one VM, one after the other, by one recorder. Content is durable
 // before the event that refers to it; an interrupted capture is invisible.
 
 import { isOfLaterSchema, type ControlEvent, type SharePolicy } from '../../events/control.ts';

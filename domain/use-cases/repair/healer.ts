@@ -1,4 +1,4 @@
-// Gives lost content of one group a new place (brief, section 4, Lost content): what somebody found
+// Gives lost content of one group a new place: what somebody found
 // elsewhere is compared with the identifiers that were recorded, stored in new packs, and each is named
 // by a PackRewritten once it is durable: from then on what was lost lies there. Whole pages, be they
 // patches that were lost or what patches refer to.

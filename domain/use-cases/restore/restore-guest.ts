@@ -1,4 +1,4 @@
-// A guest at a point, to whatever takes it (brief, 3.4). A file's memory is filled in place on the
+// A guest at a point, to whatever takes it. A file's memory is filled in place on the
 // engine's threads, each storage block read once; a pipe or a stream is given runs in the order of
 // their pages, whose blocks were verified before. Where something is damaged the target never hears
 // that it is done, so nobody takes what was sent for whole.

@@ -1,4 +1,4 @@
-// `demo` (brief, section 6): boots a real guest, records it while it runs, shows what was recorded and
+// `demo`: boots a real guest, records it while it runs, shows what was recorded and
 // saved, goes back to an earlier capture and resumes a second QEMU from there, whose console goes on
 // from exactly that point. Where QEMU cannot run, the same with images that it makes.
 
