@@ -1,6 +1,7 @@
 // Page tables: what every page of a VM holds at a capture, a 32-bit holding a page. Memory at a point
-// is the nearest page-table image at or before it and the page events since. An image is written
-// when the page events since the last, plus 64 for each capture, reach the VM's page count, so a point costs the same in a history of any length.
+// is the nearest page-table image at or before it and the page events since. An image is written when
+// the page events since the last, plus 64 for each capture, reach the VM's page count, so a point
+// costs the same in a history of any length.
 
 import * as either from 'fp-ts/lib/Either.js';
 import { ColumnsRoom, decodePageColumns } from '../../domain/events/pages-written.ts';

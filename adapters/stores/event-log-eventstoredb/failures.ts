@@ -46,6 +46,12 @@ export class FlowEnded extends Error {
   readonly type = 'cancelled';
 }
 
+/** The server's answer is none that the client understands. */
+export class UnreadableAnswer extends Error {
+  override readonly name = 'UnreadableAnswer';
+  readonly type = 'unreadable-answer';
+}
+
 /** What the fields of the client's errors hold; nothing of it is certain. */
 interface Thrown {
   readonly type?: unknown;
@@ -66,6 +72,7 @@ const KIND_OF_TYPE: Readonly<Record<string, FailureKind>> = {
   'access-denied': 'refused',
   'invalid-argument': 'invalid',
   unsupported: 'refused',
+  'unreadable-answer': 'refused',
   'invalid-transaction': 'refused',
   'missing-required-metadata-property': 'refused',
   'stream-deleted': 'deleted',

@@ -2,8 +2,9 @@
 // events that it has read but not handed on, so each is kept until everything before it was taken.
 // Back-pressure goes through: what is not taken is not asked for beyond EVENTS_AHEAD.
 
+import type { TransformCallback } from 'node:stream';
 import { setImmediate as turn } from 'node:timers/promises';
-import { FlowEnded, NoAnswer } from './failures.ts';
+import { FlowEnded, NoAnswer, UnreadableAnswer } from './failures.ts';
 
 /** Events that the client reads ahead of whoever takes them. */
 export const EVENTS_AHEAD = 32;
@@ -17,6 +18,25 @@ export interface Source<E> {
   destroy(): unknown;
   readonly cancel?: () => Promise<void>;
   readonly unsubscribe?: () => Promise<void>;
+  /** How the client reads an answer; it throws, or rejects, where that is none. */
+  _transform?(answer: unknown, encoding: BufferEncoding, next: TransformCallback): unknown;
+}
+
+/**
+ * Lets a source fail with what its client throws over an answer that it cannot read. The client does so
+ * where nobody can catch it: inside the call that hands it the answer, or in a promise of its own.
+ */
+function failOverAnswers<E>(source: Source<E>): void {
+  const read = source._transform?.bind(source);
+  if (read === undefined) return;
+  source._transform = async (answer, encoding, next) => {
+    try {
+      await read(answer, encoding, next);
+    } catch (thrown) {
+      const what = thrown instanceof Error ? thrown.message : String(thrown);
+      next(new UnreadableAnswer(`an answer that is none: ${what}`));
+    }
+  };
 }
 
 export class Feed<E> {
@@ -35,6 +55,7 @@ export class Feed<E> {
   constructor(source: Source<E>, closing: AbortSignal) {
     this.#source = source;
     this.#closing = closing;
+    failOverAnswers(source);
     source.on('readable', this.#woken);
     source.on('confirmation', () => {
       this.#isConfirmed = true;
