@@ -1,5 +1,6 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { stateOf } from '../../../../adapters/guests/qemu/qemu-process.ts';
 
@@ -10,7 +11,7 @@ describe('what the kernel says of a process', () => {
   });
 
   async function untilState(pid: number, state: string): Promise<string> {
-    while (stateOf(pid) !== state) await new Promise(setImmediate);
+    while (stateOf(pid) !== state) await sleep(5);
     return state;
   }
 
@@ -22,8 +23,8 @@ describe('what the kernel says of a process', () => {
   });
 
   test('is that it is ending, once its first thread has ended', async () => {
-    // A child that its parent, which has become another program, never looks after.
-    child = spawn('sh', ['-c', 'true & echo $!; exec sleep 60'], { stdio: 'pipe' });
+    // A child that its parent never looks after: that has become another program when the child ends.
+    child = spawn('sh', ['-c', 'sleep 1 & echo $!; exec sleep 60'], { stdio: 'pipe' });
     const [text] = (await once(child.stdout!, 'data')) as [Buffer];
     expect(await untilState(Number(text), 'ending')).toBe('ending');
   });
