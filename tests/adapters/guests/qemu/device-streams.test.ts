@@ -5,8 +5,7 @@
 // PAGELEDGER_DEVICES: `all` of them (`npm run test:long`), else a few of each kind; `write` all, and the
 // table is written.
 
-import { createReadStream, readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { createReadStream } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { programPath, QEMU_PROGRAM } from '../../../../adapters/guests/demo-guest/tools.ts';
 import { sourceOfChunks } from '../../../../adapters/guests/qemu/byte-window.ts';
@@ -22,7 +21,7 @@ import {
 } from '../../../support/guest/device-guests.ts';
 import { GUEST_TIMEOUT_MS } from '../../../support/guest/real-guest.ts';
 import { restoreTo } from '../../../support/guest/written-streams.ts';
-import { sourceRoot } from '../../../support/source-root.ts';
+import { MadePart } from '../../../support/made-part.ts';
 import { makeTemporaryFolder, type TemporaryFolder } from '../../../support/temporary-folder.ts';
 
 const QEMU = programPath(QEMU_PROGRAM);
@@ -42,7 +41,6 @@ const FEW = new Set([
 ]);
 const DEVICES = QEMU === null ? [] : devicesOf(QEMU).filter(({ name }) => IS_LONG || FEW.has(name));
 const LONG_MS = GUEST_TIMEOUT_MS + DEVICES.length * 20_000;
-const DOCUMENT = join(sourceRoot(), 'docs', 'qemu.md');
 
 /** What comes of a device, as the rows of the table. */
 const OUTCOMES = {
@@ -66,16 +64,10 @@ function tableOf(names: ReadonlyMap<Outcome, readonly string[]>): string {
   return rows.join('\n');
 }
 
-const MARK = '<!-- made by tests/adapters/guests/qemu/device-streams.test.ts -->';
-
-/** The document before, in and behind the table. */
-const partsOfDocument = (): readonly string[] => readFileSync(DOCUMENT, 'utf8').split(`${MARK}\n`);
-const tableOfDocument = (): string => partsOfDocument()[1] ?? '';
-
-function writeTable(table: string): void {
-  const [before = '', , behind = ''] = partsOfDocument();
-  writeFileSync(DOCUMENT, `${before}${MARK}\n\n${table}\n\n${MARK}\n${behind}`);
-}
+const DOCUMENTED = new MadePart(
+  'docs/qemu.md',
+  'tests/adapters/guests/qemu/device-streams.test.ts',
+);
 
 (QEMU === null ? describe.skip : describe)('guests with one device', () => {
   let folder: TemporaryFolder;
@@ -126,8 +118,8 @@ function writeTable(table: string): void {
         names.set(outcome, [...(names.get(outcome) ?? []), device.name]);
       }
       expect(faults).toEqual([]);
-      if (ASKED === 'write') writeTable(tableOf(names));
-      const documented = tableOfDocument().split('\n');
+      if (ASKED === 'write') DOCUMENTED.write(tableOf(names));
+      const documented = DOCUMENTED.text.split('\n');
       const isDocumented = (outcome: Outcome, name: string): boolean =>
         documented.some((row) => row.includes(OUTCOMES[outcome]) && row.includes(code(name)));
       // The table is of one version of QEMU's: others migrate more.

@@ -6,6 +6,7 @@ import { connectGuest } from '../../../../adapters/guests/qemu/live-guest.ts';
 import { delay } from '../../../../adapters/guests/qemu/migration-control.ts';
 import { checkRunState } from '../../../../adapters/guests/qemu/run-states.ts';
 import { Spool } from '../../../../adapters/guests/qemu/spool.ts';
+import { MadePart } from '../../../support/made-part.ts';
 import { GUEST_TIMEOUT_MS } from '../../../support/guest/real-guest.ts';
 import { BootSectorGuest } from '../../../support/guest/ticking-guest.ts';
 import { failureOf, valueOf } from '../../../support/outcomes.ts';
@@ -14,21 +15,59 @@ import { makeTemporaryFolder, type TemporaryFolder } from '../../../support/temp
 const QEMU = programPath(QEMU_PROGRAM);
 const describeWhere = QEMU === null ? describe.skip : describe;
 
-test.each(['running', 'paused', 'prelaunch', 'postmigrate'])('%s is captured', (state) => {
-  expect(() => checkRunState('a.qmp', state)).not.toThrow();
+/** States of QEMU's, each with what comes of a capture. */
+const CAPTURED = ['running', 'paused', 'prelaunch', 'postmigrate'];
+const REFUSED = [
+  'suspended',
+  'guest-panicked',
+  'shutdown',
+  'io-error',
+  'watchdog',
+  'internal-error',
+  'debug',
+  'inmigrate',
+  'finish-migrate',
+  'save-vm',
+  'restore-vm',
+  'colo',
+  'preconfig',
+];
+const LATER = 'of-a-later-qemu';
+
+/** What is said of a guest in a state; null: it is captured. */
+function saidOf(state: string): string | null {
+  try {
+    checkRunState('a.qmp', state);
+    return null;
+  } catch (error) {
+    return (error as Error).message;
+  }
+}
+
+test.each(CAPTURED)('%s is captured', (state) => {
+  expect(saidOf(state)).toBeNull();
 });
 
-test.each(['suspended', 'guest-panicked', 'shutdown', 'io-error', 'watchdog', 'of-a-later-qemu'])(
-  '%s is refused with its name and what to do',
-  (state) => {
-    expect(() => checkRunState('a.qmp', state)).toThrow(
-      expect.objectContaining({
-        code: 'QMP_REFUSED',
-        message: expect.stringMatching(new RegExp(`a\\.qmp.*${state}.*not touched`, 'u')),
-      }),
-    );
-  },
-);
+test.each([...REFUSED, LATER])('%s is refused with its name and what to do', (state) => {
+  expect(() => checkRunState('a.qmp', state)).toThrow(
+    expect.objectContaining({
+      code: 'QMP_REFUSED',
+      message: expect.stringMatching(new RegExp(`a\\.qmp.*${state}.*not touched`, 'u')),
+    }),
+  );
+});
+
+test('each state stands in docs/qemu.md with what is said of it', () => {
+  const document = new MadePart('docs/qemu.md', 'tests/adapters/guests/qemu/run-states.test.ts');
+  const why = (state: string): string =>
+    /not captured; (.*)\. It was not touched/u.exec(saidOf(state) ?? '')?.[1] ?? '';
+  const made = [
+    `- **captured**: ${CAPTURED.map((state) => `\`${state}\``).join(', ')}.`,
+    ...REFUSED.map((state) => `- **\`${state}\` is refused**: ${why(state)}.`),
+    `- **any other is refused**: ${why(LATER)}.`,
+  ].join('\n');
+  expect(document.heldAgainst(made)).toBe(made);
+});
 
 describeWhere('a guest of QEMU', () => {
   let folder: TemporaryFolder;
