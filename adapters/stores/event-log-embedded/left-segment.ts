@@ -17,7 +17,7 @@ import { toHex } from '../../../domain/values/identifier.ts';
 import type { OpenFile } from '../../files/file-port.ts';
 import { HASH_BYTES, isSameBytes } from './layout.ts';
 import { SEGMENT_HEADER_BYTES } from './segment-header.ts';
-import type { Head } from './stream-heads.ts';
+import { namedHeadsBytes, putNamedHeads, readNamedHeads, type Head } from './stream-heads.ts';
 
 /** Bytes of a segment that are left, where they were. */
 export interface LeftStretch {
@@ -44,17 +44,12 @@ export interface LeftTable extends Left {
 
 const FIXED_BYTES = 12;
 const STRETCH_BYTES = 16;
-const CUT_BYTES = 1 + 24 + HASH_BYTES;
 const COPIES = [0, 1] as const;
 
 /** The bytes of a table. */
 export function encodeLeft({ stretches, cuts }: Left): Uint8Array {
-  const named = [...cuts].map(([stream, head]) => ({ name: Buffer.from(stream), head }));
   const sizeBytes =
-    FIXED_BYTES +
-    stretches.length * STRETCH_BYTES +
-    named.reduce((sum, { name }) => sum + CUT_BYTES + name.length, 0) +
-    HASH_BYTES;
+    FIXED_BYTES + stretches.length * STRETCH_BYTES + namedHeadsBytes(cuts) + HASH_BYTES;
   const bytes = new Uint8Array(sizeBytes);
   const view = new DataView(bytes.buffer);
   const putU64 = (at: number, value: number): void => {
@@ -62,23 +57,14 @@ export function encodeLeft({ stretches, cuts }: Left): Uint8Array {
   };
   view.setUint32(0, sizeBytes, true);
   view.setUint32(4, stretches.length, true);
-  view.setUint32(8, named.length, true);
+  view.setUint32(8, cuts.size, true);
   let at = FIXED_BYTES;
   for (const { position, end } of stretches) {
     putU64(at, position);
     putU64(at + 8, end - position);
     at += STRETCH_BYTES;
   }
-  for (const { name, head } of named) {
-    view.setUint8(at, name.length);
-    bytes.set(name, at + 1);
-    at += 1 + name.length;
-    putU64(at, head.revision);
-    putU64(at + 8, head.position);
-    putU64(at + 16, head.end);
-    bytes.set(head.hash, at + 24);
-    at += 24 + HASH_BYTES;
-  }
+  at = putNamedHeads(bytes, at, cuts);
   bytes.set(hash('sha256', bytes.subarray(0, at), 'buffer'), at);
   return bytes;
 }
@@ -109,21 +95,9 @@ function decodeLeft(bytes: Uint8Array): Left | null {
   const stretches = stretchesOf(view, count);
   if (stretches === null) return null;
   const cuts = new Map<string, Head>();
-  let at = FIXED_BYTES + count * STRETCH_BYTES;
-  for (let left = view.getUint32(8, true); left > 0; left -= 1) {
-    if (at + CUT_BYTES > end) return null;
-    const nameEnd = at + 1 + bytes[at]!;
-    if (nameEnd + CUT_BYTES - 1 > end) return null;
-    const u64 = (from: number): number => Number(view.getBigUint64(from, true));
-    cuts.set(Buffer.from(bytes.subarray(at + 1, nameEnd)).toString('utf8'), {
-      revision: u64(nameEnd),
-      position: u64(nameEnd + 8),
-      end: u64(nameEnd + 16),
-      hash: bytes.slice(nameEnd + 24, nameEnd + 24 + HASH_BYTES),
-    });
-    at = nameEnd + 24 + HASH_BYTES;
-  }
-  return at === end ? { stretches, cuts } : null;
+  const at = FIXED_BYTES + count * STRETCH_BYTES;
+  const cutsEnd = readNamedHeads(bytes, { at, end, count: view.getUint32(8, true) }, cuts);
+  return cutsEnd === end ? { stretches, cuts } : null;
 }
 
 /** Nothing is known to be left. */

@@ -65,18 +65,74 @@ export class StreamHeads {
   }
 }
 
+/** Bytes of a head and its stream, but for the stream's name. */
+const NAMED_HEAD_FIXED_BYTES = 1 + 24 + HASH_BYTES;
+
+/** Bytes that heads take as they are serialised, with the names of their streams. */
+export function namedHeadsBytes(heads: ReadonlyMap<string, Head>): number {
+  let sum = 0;
+  for (const stream of heads.keys()) sum += NAMED_HEAD_FIXED_BYTES + Buffer.byteLength(stream);
+  return sum;
+}
+
+/** Writes heads from `at` on; gives the place after them. */
+export function putNamedHeads(
+  bytes: Uint8Array,
+  at: number,
+  heads: ReadonlyMap<string, Head>,
+): number {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  for (const [stream, head] of heads) {
+    const name = Buffer.from(stream);
+    view.setUint8(at, name.length);
+    bytes.set(name, at + 1);
+    at += 1 + name.length;
+    view.setBigUint64(at, BigInt(head.revision), true);
+    view.setBigUint64(at + 8, BigInt(head.position), true);
+    view.setBigUint64(at + 16, BigInt(head.end), true);
+    bytes.set(head.hash, at + 24);
+    at += 24 + HASH_BYTES;
+  }
+  return at;
+}
+
+/**
+ * Reads so many heads from `at` on into `heads`; gives the place after them, or null: they do not end
+ * before `end`. Names and numbers are believed: a hash vouches for the bytes.
+ */
+export function readNamedHeads(
+  bytes: Uint8Array,
+  { at, end, count }: { readonly at: number; readonly end: number; readonly count: number },
+  heads: Map<string, Head>,
+): number | null {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const u64 = (from: number): number => Number(view.getBigUint64(from, true));
+  let next = at;
+  for (let left = count; left > 0; left -= 1) {
+    if (next + NAMED_HEAD_FIXED_BYTES > end) return null;
+    const nameEnd = next + 1 + view.getUint8(next);
+    if (nameEnd + NAMED_HEAD_FIXED_BYTES - 1 > end) return null;
+    heads.set(Buffer.from(bytes.subarray(next + 1, nameEnd)).toString('utf8'), {
+      revision: u64(nameEnd),
+      position: u64(nameEnd + 8),
+      end: u64(nameEnd + 16),
+      hash: bytes.slice(nameEnd + 24, nameEnd + 24 + HASH_BYTES),
+    });
+    next = nameEnd + 24 + HASH_BYTES;
+  }
+  return next;
+}
+
 const MAGIC = 0x4853_4c50;
 const FORMAT = 1;
 const PREFIX_BYTES = 24;
-const HEAD_FIXED_BYTES = 1 + 24 + HASH_BYTES;
 const STRETCH_BYTES = 16;
 
 /** The serialised heads. */
 export function encodeHeads(state: StreamHeads): Uint8Array {
-  const names = [...state.heads].map(([name, head]) => ({ name: Buffer.from(name), head }));
   const sizeBytes =
     PREFIX_BYTES +
-    names.reduce((sum, { name }) => sum + HEAD_FIXED_BYTES + name.length, 0) +
+    namedHeadsBytes(state.heads) +
     state.stretches.length * STRETCH_BYTES +
     HASH_BYTES;
   const bytes = new Uint8Array(sizeBytes);
@@ -87,19 +143,9 @@ export function encodeHeads(state: StreamHeads): Uint8Array {
   view.setUint32(0, MAGIC, true);
   view.setUint32(4, FORMAT, true);
   putU64(8, state.position);
-  view.setUint32(16, names.length, true);
+  view.setUint32(16, state.heads.size, true);
   view.setUint32(20, state.stretches.length, true);
-  let at = PREFIX_BYTES;
-  for (const { name, head } of names) {
-    view.setUint8(at, name.length);
-    bytes.set(name, at + 1);
-    at += 1 + name.length;
-    putU64(at, head.revision);
-    putU64(at + 8, head.position);
-    putU64(at + 16, head.end);
-    bytes.set(head.hash, at + 24);
-    at += 24 + HASH_BYTES;
-  }
+  let at = putNamedHeads(bytes, PREFIX_BYTES, state.heads);
   for (const stretch of state.stretches) {
     putU64(at, stretch.position);
     putU64(at + 8, stretch.end);
@@ -121,20 +167,9 @@ export function decodeHeads(bytes: Uint8Array): StreamHeads | null {
   const readU64 = (at: number): number => Number(view.getBigUint64(at, true));
   const state = new StreamHeads(readU64(8));
   // The hash vouches for lengths only if an encoder of ours wrote them, so they are bounded too.
-  let at = PREFIX_BYTES;
-  for (let i = view.getUint32(16, true); i > 0; i--) {
-    if (at + HEAD_FIXED_BYTES > end) return null;
-    const nameEnd = at + 1 + view.getUint8(at);
-    if (nameEnd + HEAD_FIXED_BYTES - 1 > end) return null;
-    const name = Buffer.from(bytes.subarray(at + 1, nameEnd)).toString('utf8');
-    state.heads.set(name, {
-      revision: readU64(nameEnd),
-      position: readU64(nameEnd + 8),
-      end: readU64(nameEnd + 16),
-      hash: bytes.slice(nameEnd + 24, nameEnd + 24 + HASH_BYTES),
-    });
-    at = nameEnd + 24 + HASH_BYTES;
-  }
+  const count = view.getUint32(16, true);
+  let at = readNamedHeads(bytes, { at: PREFIX_BYTES, end, count }, state.heads);
+  if (at === null) return null;
   for (let i = view.getUint32(20, true); i > 0; i--) {
     if (at + STRETCH_BYTES > end) return null;
     state.stretches.push({ position: readU64(at), end: readU64(at + 8) });
