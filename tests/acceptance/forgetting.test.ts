@@ -19,18 +19,13 @@ import {
   type Ledger,
 } from '../../index.ts';
 import { LedgerCommands } from '../support/command-line.ts';
-import { memoryOf, recordTable, tableAt, type VmKind } from '../support/compaction-world.ts';
+import { recordTable } from '../support/compaction-world.ts';
 import { eventsOf } from '../support/recorded-images.ts';
+import { PAGES, pointsOf, recordSteps, stepsUpTo, type Tables } from '../support/several-vms.ts';
 import { makeTemporaryFolder, type TemporaryFolder } from '../support/temporary-folder.ts';
 
 const RUNS = Number(process.env['PAGELEDGER_RUNS'] ?? 4);
 const LONG_MS = 300_000;
-const PAGES = 24;
-const VMS: readonly (readonly [string, VmKind])[] = [
-  ['a', { group: null }],
-  ['b', { group: null }],
-  ['alone', { group: 'other' }],
-];
 
 let folder: TemporaryFolder;
 let made = 0;
@@ -39,50 +34,12 @@ beforeAll(async () => {
 });
 afterAll(() => folder.remove());
 
-type Tables = ReadonlyMap<string, readonly (readonly number[])[]>;
-
-/** Families of similar pages, so that patches, merges and patterns all come about. */
-const content = fc.oneof(fc.nat({ max: 3 }), fc.integer({ min: 16, max: 16 + 6 * 16 - 1 }));
-const changes = fc.array(fc.tuple(fc.nat({ max: PAGES - 1 }), content), { maxLength: 12 });
-const history = fc.array(fc.tuple(fc.nat({ max: VMS.length - 1 }), changes), {
-  minLength: 8,
-  maxLength: 20,
-});
+const history = stepsUpTo({ captures: 20, pages: 12 });
 /** For each capture in the order of recording: whether it goes, and whether a checkpoint names it. */
 const fates = fc.array(fc.tuple(fc.boolean(), fc.nat({ max: 5 })), {
   minLength: 20,
   maxLength: 20,
 });
-
-async function record(
-  ledger: Ledger,
-  steps: readonly (readonly [number, readonly (readonly [number, number])[]])[],
-): Promise<Tables> {
-  const tables = new Map<string, number[][]>();
-  for (const [number, changed] of steps) {
-    const [vm, kind] = VMS[number]!;
-    const of = tables.get(vm) ?? [];
-    const table = [
-      ...(of.at(-1) ?? Array.from({ length: PAGES }, (_, gfn) => 16 + 16 * (gfn % 6))),
-    ];
-    for (const [gfn, to] of changed) table[gfn] = to;
-    await recordTable(ledger, { vm, ...kind, table, folder: folder.path });
-    tables.set(vm, [...of, table]);
-  }
-  return tables;
-}
-
-/** What every point gives back, or the refusal's name. */
-async function pointsOf(ledger: Ledger, tables: Tables): Promise<ReadonlyMap<string, string>> {
-  const points = new Map<string, string>();
-  for (const [vm, of] of tables)
-    for (const [i, table] of of.entries()) {
-      const found = await tableAt(ledger, { vm, capture: i + 1 });
-      const isEqual = typeof found !== 'string' && Buffer.from(memoryOf(table)).equals(found);
-      points.set(`${vm}@${i + 1}`, typeof found === 'string' ? found : isEqual ? 'equal' : 'other');
-    }
-  return points;
-}
 
 /** What history and diff say that does not depend on where content lies. */
 async function answersOf(ledger: Ledger, tables: Tables): Promise<unknown> {
@@ -131,7 +88,8 @@ describe('forgetting any captures', () => {
           made += 1;
           const url = join(folder.path, `ledger-${made}`);
           let ledger = await openLedger({ url, mode: 'create', threads: 0 });
-          const tables = await record(ledger, steps);
+          const tables: Tables = new Map();
+          await recordSteps(ledger, steps, { tables, folder: folder.path });
           const expected = new Map<string, string>();
           const at = new Map<string, string[]>();
           let number = 0;

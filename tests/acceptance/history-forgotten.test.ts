@@ -23,19 +23,20 @@ import {
   type LogFilter,
 } from '../../index.ts';
 import { checkHead, headOfLedger } from '../../adapters/wiring/evidence.ts';
-import { memoryOf, recordTable, tableAt, type VmKind } from '../support/compaction-world.ts';
+import {
+  PAGES,
+  pointsOf,
+  recordSteps,
+  stepsUpTo,
+  type Steps,
+  type Tables,
+} from '../support/several-vms.ts';
 import { makeTemporaryFolder, type TemporaryFolder } from '../support/temporary-folder.ts';
 
 /** A disk makes the same slower, and differs in the log alone. */
 const RUNS = { memory: 2, folder: 1 };
 const FACTOR = Number(process.env['PAGELEDGER_RUNS'] ?? 1);
 const LONG_MS = 300_000;
-const PAGES = 24;
-const VMS: readonly (readonly [string, VmKind])[] = [
-  ['a', { group: null }],
-  ['b', { group: null }],
-  ['alone', { group: 'other' }],
-];
 
 let folder: TemporaryFolder;
 beforeAll(async () => {
@@ -43,46 +44,15 @@ beforeAll(async () => {
 });
 afterAll(() => folder.remove());
 
-type Tables = Map<string, (readonly number[])[]>;
-
-const content = fc.oneof(fc.nat({ max: 3 }), fc.integer({ min: 16, max: 16 + 6 * 16 - 1 }));
-const changes = fc.array(fc.tuple(fc.nat({ max: PAGES - 1 }), content), { maxLength: 8 });
-const steps = fc.array(fc.tuple(fc.nat({ max: VMS.length - 1 }), changes), {
-  minLength: 8,
-  maxLength: 16,
-});
+const steps = stepsUpTo({ captures: 16, pages: 8 });
 /** Of each capture in the order of recording: whether it goes, and whether a checkpoint names it. */
 const fates = fc.array(fc.tuple(fc.integer({ max: 9, min: 0 }), fc.nat({ max: 9 })), {
   minLength: 16,
   maxLength: 16,
 });
 
-type Steps = readonly (readonly [number, readonly (readonly [number, number])[]])[];
-
-async function record(ledger: Ledger, tables: Tables, some: Steps): Promise<void> {
-  for (const [number, changed] of some) {
-    const [vm, kind] = VMS[number]!;
-    const of = tables.get(vm) ?? [];
-    const table = [
-      ...(of.at(-1) ?? Array.from({ length: PAGES }, (_, gfn) => 16 + 16 * (gfn % 6))),
-    ];
-    for (const [gfn, to] of changed) table[gfn] = to;
-    await recordTable(ledger, { vm, ...kind, table, folder: folder.path });
-    tables.set(vm, [...of, table]);
-  }
-}
-
-/** What every point gives back, or the refusal's name. */
-async function pointsOf(ledger: Ledger, tables: Tables): Promise<ReadonlyMap<string, string>> {
-  const points = new Map<string, string>();
-  for (const [vm, of] of tables)
-    for (const [i, table] of of.entries()) {
-      const found = await tableAt(ledger, { vm, capture: i + 1 });
-      const isEqual = typeof found !== 'string' && Buffer.from(memoryOf(table)).equals(found);
-      points.set(`${vm}@${i + 1}`, typeof found === 'string' ? found : isEqual ? 'equal' : 'other');
-    }
-  return points;
-}
+const record = (ledger: Ledger, tables: Tables, some: Steps): Promise<void> =>
+  recordSteps(ledger, some, { tables, folder: folder.path });
 
 const ALL: LogFilter = { vm: null, type: null, isExpanded: true, from: null, to: null };
 
