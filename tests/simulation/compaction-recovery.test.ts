@@ -8,7 +8,8 @@ import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { compact, forgetPoints, takeCheckpoint, verify } from '../../index.ts';
 import { openWorld, recordTable, WorldModel } from '../support/compaction-world.ts';
 import { makeTemporaryFolder, type TemporaryFolder } from '../support/temporary-folder.ts';
-import { LossyFiles, type Kept } from './lossy-files.ts';
+import { crashKinds, faultsAtEveryCrash } from './crashes.ts';
+import { LossyFiles } from './lossy-files.ts';
 
 const SEED = Number(process.env['PAGELEDGER_SEED'] ?? 20_265);
 const STEP = Number(process.env['PAGELEDGER_STEP'] ?? 3);
@@ -75,25 +76,6 @@ async function faultsAfter({ model }: Series, files: LossyFiles): Promise<string
   }
 }
 
-async function faultsAtEvery(
-  series: Series,
-  { first, keptAt }: { readonly first: number; readonly keptAt: (count: number) => Kept },
-): Promise<string[]> {
-  const faults: string[] = [];
-  const { files, before } = series;
-  for (let count = before + (first % STEP); count <= files.operations.length; count += STEP) {
-    const kept = keptAt(count);
-    const found = await faultsAfter(series, files.afterCrash(count, kept)).catch(
-      (thrown: unknown) => [
-        thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown),
-      ],
-    );
-    for (const fault of found)
-      faults.push(`after operation ${count}, kept ${JSON.stringify(kept)}: ${fault}`);
-  }
-  return faults;
-}
-
 let series: Series | null = null;
 const seriesOnce = async (): Promise<Series> => (series ??= await compactedSeries());
 
@@ -102,16 +84,14 @@ test('compaction syncs what it says, over many operations', async () => {
   expect(files.operations.length - before).toBeGreaterThan(20);
 });
 
-const CHOICES: readonly (readonly [string, number, (count: number) => Kept])[] = [
-  ['loses all that was not synced', 0, () => 'none'],
-  ['loses nothing', 1, () => 'all'],
-  ['loses some of what was not synced', 2, (count) => ({ seed: SEED * 1000 + count })],
-];
-
-test.each(CHOICES)(
+test.each(crashKinds(SEED))(
   'a crash after any file operation that %s loses nothing that is kept',
   async (_name, first, keptAt) => {
-    expect(await faultsAtEvery(await seriesOnce(), { first, keptAt })).toEqual([]);
+    const of = await seriesOnce();
+    const { files, before } = of;
+    const faultsThen = (left: LossyFiles): Promise<string[]> => faultsAfter(of, left);
+    const at = { files, from: before + (first % STEP), step: STEP, keptAt };
+    expect(await faultsAtEveryCrash({ ...at, faultsAfter: faultsThen })).toEqual([]);
   },
   300_000,
 );

@@ -9,7 +9,8 @@ import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { forgetHistory, forgetPoints, verify, type Ledger } from '../../index.ts';
 import { openWorld, recordTable, WorldModel } from '../support/compaction-world.ts';
 import { makeTemporaryFolder, type TemporaryFolder } from '../support/temporary-folder.ts';
-import { LossyFiles, type Kept } from './lossy-files.ts';
+import { crashKinds, faultsAtEveryCrash } from './crashes.ts';
+import { LossyFiles } from './lossy-files.ts';
 
 const SEED = Number(process.env['PAGELEDGER_SEED'] ?? 20_265);
 const STEP = Number(process.env['PAGELEDGER_STEP'] ?? 6);
@@ -105,32 +106,15 @@ async function faultsAfter(of: Series, files: LossyFiles, count: number): Promis
 let made: Series | null = null;
 const once = async (): Promise<Series> => (made ??= await series());
 
-const CHOICES: readonly (readonly [string, number, (count: number) => Kept])[] = [
-  ['loses all that was not synced', 0, () => 'none'],
-  ['loses nothing', 2, () => 'all'],
-  ['loses some of what was not synced', 4, (count) => ({ seed: SEED * 1000 + count })],
-];
-
-test.each(CHOICES)(
+test.each(crashKinds(SEED, 2))(
   'a crash after any file operation that %s loses nothing that is kept, and no capture',
   async (_name, first, keptAt) => {
     const of = await once();
-    const faults: string[] = [];
-    for (
-      let count = of.before + (first % STEP);
-      count <= of.files.operations.length;
-      count += STEP
-    ) {
-      const kept = keptAt(count);
-      const found = await faultsAfter(of, of.files.afterCrash(count, kept), count).catch(
-        (thrown: unknown) => [
-          thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown),
-        ],
-      );
-      for (const fault of found)
-        faults.push(`after operation ${count}, kept ${JSON.stringify(kept)}: ${fault}`);
-    }
-    expect(faults).toEqual([]);
+    const { files, before } = of;
+    const faultsThen = (left: LossyFiles, count: number): Promise<string[]> =>
+      faultsAfter(of, left, count);
+    const at = { files, from: before + (first % STEP), step: STEP, keptAt };
+    expect(await faultsAtEveryCrash({ ...at, faultsAfter: faultsThen })).toEqual([]);
   },
   300_000,
 );

@@ -11,7 +11,8 @@ import { openLedger, takeCheckpoint, verify, type Ledger } from '../../index.ts'
 import { changeImage, makeImage } from '../support/images.ts';
 import { digestOf, recordBytes, restoredDigest, streamOf } from '../support/small-ledger.ts';
 import { makeTemporaryFolder, type TemporaryFolder } from '../support/temporary-folder.ts';
-import { LossyFiles, type Kept } from './lossy-files.ts';
+import { crashKinds, faultsAtEveryCrash } from './crashes.ts';
+import { LossyFiles } from './lossy-files.ts';
 
 const SEED = Number(process.env['PAGELEDGER_SEED'] ?? 20_262);
 const STEP = Number(process.env['PAGELEDGER_STEP'] ?? 5);
@@ -127,23 +128,6 @@ async function faultsAfter(series: Series, count: number, files: LossyFiles): Pr
   return fault === null ? faults : [...faults, fault];
 }
 
-async function faultsAtEvery(
-  series: Series,
-  { first, keptAt }: { readonly first: number; readonly keptAt: (count: number) => Kept },
-): Promise<string[]> {
-  const faults: string[] = [];
-  for (let count = first % STEP; count <= series.files.operations.length; count += STEP) {
-    const kept = keptAt(count);
-    const files = series.files.afterCrash(count, kept);
-    const found = await faultsAfter(series, count, files).catch((thrown: unknown) => [
-      thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown),
-    ]);
-    for (const fault of found)
-      faults.push(`after operation ${count}, kept ${JSON.stringify(kept)}: ${fault}`);
-  }
-  return faults;
-}
-
 let series: Series | null = null;
 const seriesOnce = async (): Promise<Series> => (series ??= await recordSeries());
 
@@ -160,16 +144,15 @@ test('the recording syncs what it acknowledges, over many operations', async () 
   expect(files.operations.length).toBeGreaterThan(60);
 });
 
-const CHOICES: readonly (readonly [string, number, (count: number) => Kept])[] = [
-  ['loses all that was not synced', 0, () => 'none'],
-  ['loses nothing', 1, () => 'all'],
-  ['loses some of what was not synced', 2, (count) => ({ seed: SEED * 1000 + count })],
-];
-
-test.each(CHOICES)(
+test.each(crashKinds(SEED))(
   'a crash after any file operation that %s leaves a whole ledger',
   async (_name, first, keptAt) => {
-    expect(await faultsAtEvery(await seriesOnce(), { first, keptAt })).toEqual([]);
+    const of = await seriesOnce();
+    const { files } = of;
+    const faultsThen = (left: LossyFiles, count: number): Promise<string[]> =>
+      faultsAfter(of, count, left);
+    const at = { files, from: first % STEP, step: STEP, keptAt };
+    expect(await faultsAtEveryCrash({ ...at, faultsAfter: faultsThen })).toEqual([]);
   },
   300_000,
 );
