@@ -13,6 +13,7 @@ import { changeImage, seededRandom } from '../support/images.ts';
 import { distinctPages, recordFiles, writeImages } from '../support/recorded-images.ts';
 import { digestOf, restoredDigest } from '../support/small-ledger.ts';
 import { makeTemporaryFolder, type TemporaryFolder } from '../support/temporary-folder.ts';
+import { thrownText } from '../support/outcomes.ts';
 
 const KILLS = Number(process.env['PAGELEDGER_KILLS'] ?? 12);
 const SEED = Number(process.env['PAGELEDGER_SEED'] ?? Date.now() % 1_000_000);
@@ -134,9 +135,7 @@ test(
       if (killed.isKilled) kills += 1;
       if (random(4) === 0) rmSync(join(url, 'projections'), { recursive: true, force: true });
       const where = `kill ${i} after ${afterMs} ms, seed ${SEED}`;
-      const found = await faultsAfter(url, killed).catch((thrown: unknown) => [
-        thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown),
-      ]);
+      const found = await faultsAfter(url, killed).catch((thrown: unknown) => [thrownText(thrown)]);
       faults.push(...found.map((fault) => `${where}: ${fault}`));
       const ledger = await openLedger({ url, mode: 'read', threads: 0 });
       captures = capturesIn(ledger).length;

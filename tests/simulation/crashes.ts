@@ -2,6 +2,7 @@
 // not synced, and what is wrong with what it leaves.
 
 import type { Kept, LossyFiles } from './lossy-files.ts';
+import { thrownText } from '../support/outcomes.ts';
 
 /** A way to crash, for messages, and what it keeps after so many operations. */
 type CrashKind = readonly [string, number, (count: number) => Kept];
@@ -30,9 +31,7 @@ export async function faultsAtEveryCrash(of: {
   for (let count = from; count <= files.operations.length; count += step) {
     const kept = keptAt(count);
     const found = await faultsAfter(files.afterCrash(count, kept), count).catch(
-      (thrown: unknown) => [
-        thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown),
-      ],
+      (thrown: unknown) => [thrownText(thrown)],
     );
     for (const fault of found)
       faults.push(`after operation ${count}, kept ${JSON.stringify(kept)}: ${fault}`);

@@ -14,6 +14,7 @@ import { ledgerActions, openAt, type LedgerAction } from '../support/ledger-acti
 import { makeTemporaryFolder, type TemporaryFolder } from '../support/temporary-folder.ts';
 import { FailingFiles, type Failure } from './failing-files.ts';
 import type { LossyFiles } from './lossy-files.ts';
+import { thrownText } from '../support/outcomes.ts';
 
 const STEP = Number(process.env['PAGELEDGER_ACTION_STEP'] ?? 0);
 /** Calls that are looked at where no step is said. */
@@ -44,11 +45,6 @@ beforeAll(async () => {
   actions = new Map(made.map((action) => [action.name, action]));
 });
 afterAll(() => folder.remove());
-
-const textOf = (thrown: unknown): string =>
-  thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown);
-
-const copyOf = (disk: LossyFiles): LossyFiles => disk.afterCrash(disk.operations.length, 'all');
 
 /** The least that is wrong, whichever of the models it is to be. */
 async function stateFaults(ledger: Ledger, models: LedgerAction['before'][]): Promise<string[]> {
@@ -93,7 +89,7 @@ async function faultsAfter(
   try {
     await action.run(files);
   } catch (thrown) {
-    if (clearCode(thrown) === null) faults.push(`repeated: ${textOf(thrown)}`);
+    if (clearCode(thrown) === null) faults.push(`repeated: ${thrownText(thrown)}`);
   }
   const repeated = await ledgerFaults(files, { models: [after, again], mayBeDamaged: false });
   const more = await action.faults(files);
@@ -126,7 +122,7 @@ test('the actions are all that commands do that write', () => {
 describe.each(NAMES)('%s', (name) => {
   test('stopped at any call leaves a whole ledger, and is done when it is repeated', async () => {
     const action = named(name);
-    const disk = copyOf(action.disk);
+    const disk = action.disk.copy();
     await action.run(disk);
     const total = disk.operations.length;
     expect(total).toBeGreaterThan(name === 'retire' ? 1 : 2);
@@ -135,7 +131,7 @@ describe.each(NAMES)('%s', (name) => {
       for (const count of [...someOf(total, i), total]) {
         const isDone = count === total && !how.includes('crash');
         const found = await faultsAfter(action, { files: stop(disk, count), isDone }).catch(
-          (thrown: unknown) => [textOf(thrown)],
+          (thrown: unknown) => [thrownText(thrown)],
         );
         faults.push(...found.map((fault) => `${how}, ${count} of ${total}: ${fault}`));
       }
@@ -144,7 +140,7 @@ describe.each(NAMES)('%s', (name) => {
 
   test('refused at any call says so clearly, and is done when it is repeated', async () => {
     const action = named(name);
-    const counting = new FailingFiles(copyOf(action.disk));
+    const counting = new FailingFiles(action.disk.copy());
     await action.run(counting.port);
     const total = counting.calls;
     const faults: string[] = [];
@@ -152,7 +148,7 @@ describe.each(NAMES)('%s', (name) => {
       for (const call of someOf(total, i)) {
         const what = `${JSON.stringify(kind)}, ${call} of ${total}`;
         const found = await refusedAt(action, { ...kind, call }).catch((thrown: unknown) => [
-          textOf(thrown),
+          thrownText(thrown),
         ]);
         faults.push(...found.map((fault) => `${what}: ${fault}`));
       }
@@ -170,14 +166,14 @@ const FAILURES: readonly Omit<Failure, 'call'>[] = [
 
 /** What is wrong where a call was refused. */
 async function refusedAt(action: LedgerAction, failure: Failure): Promise<string[]> {
-  const files = copyOf(action.disk);
+  const files = action.disk.copy();
   let isDone = true;
   const faults: string[] = [];
   try {
     await action.run(new FailingFiles(files, failure).port);
   } catch (thrown) {
     isDone = false;
-    if (clearCode(thrown) === null) faults.push(textOf(thrown));
+    if (clearCode(thrown) === null) faults.push(thrownText(thrown));
   }
   return [...faults, ...(await faultsAfter(action, { files, isDone }))];
 }

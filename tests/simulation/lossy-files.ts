@@ -196,6 +196,11 @@ export class LossyFiles implements FilePort {
     return [...names].find(([, number]) => number === node)?.[0] ?? null;
   }
 
+  /** Another disk with what is on this one now. */
+  copy(): LossyFiles {
+    return this.afterCrash(this.operations.length, 'all');
+  }
+
   /** The disk that a crash after the first `count` operations may leave. */
   afterCrash(count: number, kept: Kept): LossyFiles {
     const random: Random | null = typeof kept === 'object' ? seededRandom(kept.seed) : null;

@@ -13,7 +13,7 @@ import { openWorld, recordTable, tableAt } from '../support/compaction-world.ts'
 import { clearCode } from '../support/damaged-ledger.ts';
 import { seededRandom } from '../support/images.ts';
 import { mutated } from '../support/mutations.ts';
-import { valueOf } from '../support/outcomes.ts';
+import { thrownText, valueOf } from '../support/outcomes.ts';
 import { recordSeries } from '../support/spoiled-series.ts';
 import { makeTemporaryFolder, type TemporaryFolder } from '../support/temporary-folder.ts';
 import type { LossyFiles } from './lossy-files.ts';
@@ -34,7 +34,7 @@ afterAll(() => folder.remove());
 
 /** The disk with these events for a log. */
 async function diskWith(changed: readonly StoredEvent[]): Promise<LossyFiles> {
-  const disk = files.afterCrash(files.operations.length, 'all');
+  const disk = files.copy();
   for (const place of [LOG, `${LOG}/heads`, '/disk/ledger/projections'])
     for (const name of await disk.list(place)) {
       const facts = await disk.facts(`${place}/${name}`);
@@ -66,7 +66,7 @@ async function faultsOf(changed: readonly StoredEvent[]): Promise<string[]> {
   const faults: string[] = [];
   const meet = (thrown: unknown): void => {
     if (clearCode(thrown) !== null) return;
-    faults.push(thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown));
+    faults.push(thrownText(thrown));
   };
   const disk = await diskWith(changed);
   for (const round of ['folded anew', 'from what was kept']) {

@@ -8,6 +8,7 @@ import { isLedgerError } from '../../domain/values/ledger-error.ts';
 import type { Finding } from '../../domain/values/finding.ts';
 import { isRefused } from '../../domain/values/refused.ts';
 import { restoredDigest, type Expected } from './small-ledger.ts';
+import { thrownText } from './outcomes.ts';
 
 /** Whether a finding's `affects` names a point: `vm@N`, `vm@N..M`, `vm@N..`. */
 function isAffected(affects: readonly string[], point: string): boolean {
@@ -39,7 +40,7 @@ export function clearCode(thrown: unknown): string | null {
 }
 
 const unclear = (doing: string, thrown: unknown): string =>
-  `${doing}: unclear failure: ${thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown)}`;
+  `${doing}: unclear failure: ${thrownText(thrown)}`;
 
 async function tryPoints(
   ledger: Ledger,

@@ -9,6 +9,7 @@ import { compact, openLedger, recordImages, verify, type Ledger } from '../../in
 import { jsonRows, LedgerCommands, withoutSummary, type Outcome } from './command-line.ts';
 import { changeImage, makeImage, seededRandom, type Random } from './images.ts';
 import { digestOf, restoredDigest } from './small-ledger.ts';
+import { thrownText } from './outcomes.ts';
 
 const PAGES = 384;
 const IMAGES = 5;
@@ -63,9 +64,6 @@ const sleep = (ms: number): Promise<void> =>
   new Promise((resolve) => {
     setTimeout(resolve, ms);
   });
-
-const textOf = (thrown: unknown): string =>
-  thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown);
 
 /** Images of the VMs: capture N is of the Nth one, round and round, whoever recorded it. */
 class Images {
@@ -228,7 +226,7 @@ class Crowd {
   async #workOn(work: () => Promise<void>): Promise<void> {
     while (this.#killsLeft > 0 && this.faults.length === 0)
       await work().catch((thrown: unknown) => {
-        this.faults.push(textOf(thrown));
+        this.faults.push(thrownText(thrown));
       });
   }
 
@@ -300,7 +298,7 @@ export async function runCrowd(request: CrowdRequest): Promise<CrowdRun> {
     const crowd = new Crowd({ url, images, random, kills });
     await crowd.work();
     await crowd.check().catch((thrown: unknown) => {
-      faults.push(textOf(thrown));
+      faults.push(thrownText(thrown));
     });
     for (const kind of Object.keys(total.killed) as Kind[]) {
       total.killed[kind] += crowd.killed[kind];

@@ -99,16 +99,14 @@ async function makeDisk(folder: string): Promise<LossyFiles> {
   return files;
 }
 
-const copyOf = (disk: LossyFiles): LossyFiles => disk.afterCrash(disk.operations.length, 'all');
-
 /** The disk once something more was done. */
 async function after(
   disk: LossyFiles,
   work: (files: LossyFiles) => Promise<unknown>,
 ): Promise<LossyFiles> {
-  const files = copyOf(disk);
+  const files = disk.copy();
   await work(files);
-  return copyOf(files);
+  return files.copy();
 }
 
 function modelOf(...changes: readonly (Change | undefined)[]): WorldModel {
@@ -211,7 +209,7 @@ export async function ledgerActions(folder: string): Promise<readonly LedgerActi
   };
   let keyText = '';
   await withOpen(
-    copyOf(disk),
+    disk.copy(),
     async (ledger) => {
       keyText = await exportGroup(ledger, 'default');
     },

@@ -23,3 +23,7 @@ export async function gather<A>(items: AsyncIterable<A>): Promise<A[]> {
   for await (const item of items) gathered.push(item);
   return gathered;
 }
+
+/** What was thrown, with where it was thrown, for messages. */
+export const thrownText = (thrown: unknown): string =>
+  thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown);

@@ -10,6 +10,7 @@ import { mutated } from './mutations.ts';
 import { parsersOf, type Parser } from './parsers.ts';
 import { peerParsers, SpoiledServer } from './peer-parsers.ts';
 import { recordSeries } from './spoiled-series.ts';
+import { thrownText } from './outcomes.ts';
 
 /** What a parser made of its inputs. */
 export interface ParserOutcome {
@@ -42,9 +43,6 @@ const FAULTS_MAX = 3;
 const isClear = (thrown: unknown): boolean =>
   clearCode(thrown) !== null || thrown instanceof StateUnfit;
 
-const textOf = (thrown: unknown): string =>
-  thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown);
-
 /** Fails where a parser does not do with its sound examples what it does with them. */
 async function checkExamples({ name, examples, parse, isRefused }: Parser): Promise<string[]> {
   const faults: string[] = [];
@@ -53,7 +51,7 @@ async function checkExamples({ name, examples, parse, isRefused }: Parser): Prom
       await parse(example);
     } catch (thrown) {
       if (isRefused !== true || !isClear(thrown))
-        faults.push(`${name}, a sound example: ${textOf(thrown)}`);
+        faults.push(`${name}, a sound example: ${thrownText(thrown)}`);
     }
   }
   return faults;
@@ -75,7 +73,7 @@ async function outcomeOf(parser: Parser, { mutations, seed }: RunRequest): Promi
       await parse(bytes);
     } catch (thrown) {
       refused += 1;
-      if (!isClear(thrown)) faults.push(`${name}, mutation ${inputs}: ${textOf(thrown)}`);
+      if (!isClear(thrown)) faults.push(`${name}, mutation ${inputs}: ${thrownText(thrown)}`);
     }
     slowestMs = Math.max(slowestMs, performance.now() - beganMs);
   }
