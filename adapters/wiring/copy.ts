@@ -24,9 +24,8 @@ import type { Ledger } from './ledger.ts';
 import { run } from '../../domain/ports/run.ts';
 import { assert } from '../../domain/values/assert.ts';
 import type { Finding } from '../../domain/values/finding.ts';
-import { UNKNOWN, type Holding } from '../../domain/values/holding.ts';
+import type { Holding } from '../../domain/values/holding.ts';
 import { slotsOf } from '../../domain/values/pack.ts';
-import { placeAt } from '../../domain/values/place.ts';
 import { affected, pointRanges } from '../../projections/questions/affected-points.ts';
 
 /** Packs under way at once. */
@@ -311,11 +310,8 @@ function missedFindings(from: Ledger, missed: ReadonlyMap<string, string>): Prom
     const pack = contents.named(name);
     assert(pack !== undefined, 'a pack that is needed is known');
     const lost = new Set<Holding>();
-    for (let slot = 0; slot < slotsOf(pack.blocks); slot += 1) {
-      const holding = contents.holdingAt(pack, slot);
-      if (holding !== UNKNOWN && contents.placeOf(holding) === placeAt(pack.ordinal, slot))
-        lost.add(holding);
-    }
+    for (let slot = 0; slot < slotsOf(pack.blocks); slot += 1)
+      if (contents.liesAt(pack, slot)) lost.add(contents.holdingAt(pack, slot));
     return { finding: { kind: 'pack', where: `pack ${name}`, reason }, lost };
   });
   return affected({ state, replay }, found);

@@ -18,12 +18,12 @@ import {
 import { run, valueOf } from '../../domain/ports/run.ts';
 import { decideStore, initialStore } from '../../domain/store.ts';
 import { partsOfDevice } from '../../domain/values/device-state.ts';
-import { holdingOfContent, isContent, UNKNOWN, type Holding } from '../../domain/values/holding.ts';
+import { holdingOfContent, isContent, type Holding } from '../../domain/values/holding.ts';
 import { fromHex } from '../../domain/values/identifier.ts';
 import { isLedgerError } from '../../domain/values/ledger-error.ts';
 import { PAGE_BYTES, pagesOf } from '../../domain/values/page.ts';
 import { slotsOf } from '../../domain/values/pack.ts';
-import { ordinalAt, placeAt } from '../../domain/values/place.ts';
+import { ordinalAt } from '../../domain/values/place.ts';
 import { descriptorsOf } from '../../domain/use-cases/compact/kept-patterns.ts';
 import { encodeStoreEvent } from '../../domain/use-cases/compact/store-events.ts';
 import { PackRewriter } from '../../domain/use-cases/compact/pack-rewriter.ts';
@@ -252,8 +252,7 @@ function wholeIn({ state: { contents, losses } }: Ledger, pack: AnyPack): Holdin
   const whole: Holding[] = [];
   for (let slot = 0; slot < slotsOf(pack.blocks); slot += 1) {
     const holding = contents.holdingAt(pack, slot);
-    if (holding === UNKNOWN || lost.has(contents.firstOf(holding))) continue;
-    if (contents.placeOf(holding) === placeAt(pack.ordinal, slot)) whole.push(holding);
+    if (contents.liesAt(pack, slot) && !lost.has(contents.firstOf(holding))) whole.push(holding);
   }
   return whole;
 }

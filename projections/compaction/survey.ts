@@ -2,7 +2,6 @@
 // the tables of all packs. Memory: four bits a content, and one page table at a time.
 
 import type { ContentReleased } from '../../domain/events/control.ts';
-import { placeAt } from '../../domain/values/place.ts';
 import { LedgerError } from '../../domain/values/ledger-error.ts';
 import { slotsOf } from '../../domain/values/pack.ts';
 import { UNKNOWN, type Holding } from '../../domain/values/holding.ts';
@@ -113,16 +112,11 @@ class LedgerSurvey implements Survey {
       for (const pack of this.#contents.all)
         for (const [i, slot] of pack.patches.slots.entries()) {
           const holding = this.#contents.holdingAt(pack, slot);
-          if (!this.isNeeded(holding) || !this.#liesAt(pack, slot, holding)) continue;
+          if (!this.isNeeded(holding) || !this.#contents.liesAt(pack, slot)) continue;
           const reference = this.#contents.firstOf(pack.references[i]!);
           if (!this.isNeeded(reference) && this.#referred.add(reference)) isMore = true;
         }
     }
-  }
-
-  #liesAt(pack: AnyPack, slot: number, holding: Holding): boolean {
-    if (holding === UNKNOWN) return false;
-    return this.#contents.placeOf(holding) === placeAt(pack.ordinal, slot);
   }
 
   /** Whether a patch that is needed refers to a patch. */
@@ -130,7 +124,7 @@ class LedgerSurvey implements Survey {
     for (const [i, slot] of pack.patches.slots.entries()) {
       const holding = this.#contents.holdingAt(pack, slot);
       const reference = this.#contents.firstOf(pack.references[i]!);
-      if (!this.isNeeded(holding) || !this.#liesAt(pack, slot, holding)) continue;
+      if (!this.isNeeded(holding) || !this.#contents.liesAt(pack, slot)) continue;
       if (this.#contents.isPatch(reference)) return true;
     }
     return false;
@@ -142,10 +136,9 @@ class LedgerSurvey implements Survey {
     let lying = 0;
     let held = 0;
     for (let slot = 0; slot < slots && this.#contents.isNeeded(pack); slot += 1) {
-      const holding = this.#contents.holdingAt(pack, slot);
-      if (!this.#liesAt(pack, slot, holding)) continue;
+      if (!this.#contents.liesAt(pack, slot)) continue;
       lying += 1;
-      if (this.isNeeded(holding)) held += 1;
+      if (this.isNeeded(this.#contents.holdingAt(pack, slot))) held += 1;
     }
     const isRewritten = !isWritten(pack);
     const hasChains = this.#hasChains(pack);

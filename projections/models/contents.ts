@@ -303,7 +303,7 @@ export class Contents implements PageLocator {
       this.#referred = new Uint32Array(this.count + 1);
       for (const pack of this.all)
         for (const [i, slot] of pack.patches.slots.entries())
-          if (this.#liesAt(pack, slot)) this.#refer(pack.references[i]!, 1);
+          if (this.liesAt(pack, slot)) this.#refer(pack.references[i]!, 1);
     }
     return (this.#referred[contentOf(holding)] ?? 0) > 0;
   }
@@ -317,7 +317,7 @@ export class Contents implements PageLocator {
   }
 
   /** Whether what a slot of a pack stands for lies there. */
-  #liesAt(pack: AnyPack, slot: number): boolean {
+  liesAt(pack: AnyPack, slot: number): boolean {
     const home = this.#homeOf(this.holdingAt(pack, slot));
     return home !== null && this.#places.of(home) === placeAt(pack.ordinal, slot);
   }

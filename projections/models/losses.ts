@@ -9,7 +9,6 @@ import {
   UNKNOWN,
   type Holding,
 } from '../../domain/values/holding.ts';
-import { placeAt } from '../../domain/values/place.ts';
 import {
   evolveLosses,
   initialLosses,
@@ -19,12 +18,8 @@ import {
 import { IDENTIFIER_BYTES } from '../../domain/ports/page-engine.ts';
 import { toHex } from '../../domain/values/identifier.ts';
 import type { PackWritten } from '../../domain/events/pack-written.ts';
-import type { AnyPack, Contents, KnownPack } from './contents.ts';
+import type { Contents, KnownPack } from './contents.ts';
 import type { Sharing } from './sharing.ts';
-
-/** Whether a slot of a pack holds what it stands for, and nothing else does. */
-const liesAt = (contents: Contents, pack: AnyPack, slot: number, holding: Holding): boolean =>
-  holding !== UNKNOWN && contents.placeOf(holding) === placeAt(pack.ordinal, slot);
 
 export class Losses {
   /** As the log says. */
@@ -75,8 +70,7 @@ export class Losses {
       for (const pack of contents.all)
         for (const [i, slot] of pack.patches.slots.entries()) {
           if (!lost.has(contents.firstOf(pack.references[i]!))) continue;
-          const patch = contents.holdingAt(pack, slot);
-          if (liesAt(contents, pack, slot, patch)) lost.add(patch);
+          if (contents.liesAt(pack, slot)) lost.add(contents.holdingAt(pack, slot));
         }
     }
     return lost;

@@ -1,7 +1,6 @@
 // Which points a finding makes unrestorable: what is lost, with the patches that need it, is looked for
 // in the page table of every kept point.
 
-import { placeAt } from '../../domain/values/place.ts';
 import { UNKNOWN, type Holding } from '../../domain/values/holding.ts';
 import type { Finding } from '../../domain/values/finding.ts';
 import { mayHaveDevice } from '../../domain/values/capture-mode.ts';
@@ -47,9 +46,9 @@ function withDependents(contents: Contents, found: readonly OpenFinding[]): Open
   const patches = new Map<Holding, Holding[]>();
   for (const pack of found.length === 0 ? [] : contents.all)
     for (const [i, slot] of pack.patches.slots.entries()) {
-      const patch = contents.holdingAt(pack, slot);
       // What was rewritten since is a patch no more, or of something else.
-      if (patch === UNKNOWN || contents.placeOf(patch) !== placeAt(pack.ordinal, slot)) continue;
+      if (!contents.liesAt(pack, slot)) continue;
+      const patch = contents.holdingAt(pack, slot);
       const reference = contents.firstOf(pack.references[i]!);
       patches.set(reference, [...(patches.get(reference) ?? []), patch]);
     }

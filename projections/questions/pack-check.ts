@@ -8,7 +8,7 @@ import { isLedgerError, type LedgerErrorCode } from '../../domain/values/ledger-
 import { blockStarts, PACK_HEADER_BYTES, sliceBlocks, slotsOf } from '../../domain/values/pack.ts';
 import { PAGE_BYTES } from '../../domain/values/page.ts';
 import { IDENTIFIER_BYTES, type PageEngine } from '../../domain/ports/page-engine.ts';
-import { UNKNOWN, type Holding } from '../../domain/values/holding.ts';
+import type { Holding } from '../../domain/values/holding.ts';
 import type { PageStore } from '../../domain/ports/page-store.ts';
 import { PageReader } from '../../domain/use-cases/pages/page-reader.ts';
 import type { AnyPack, Contents } from '../models/contents.ts';
@@ -63,11 +63,8 @@ export class PackCheck {
   #lying(pack: AnyPack, { first, end }: { first: number; end: number }): Set<Holding> {
     const { contents } = this.#ports;
     const lying = new Set<Holding>();
-    for (let slot = first; slot < end; slot += 1) {
-      const holding = contents.holdingAt(pack, slot);
-      if (holding === UNKNOWN) continue;
-      if (contents.placeOf(holding) === placeAt(pack.ordinal, slot)) lying.add(holding);
-    }
+    for (let slot = first; slot < end; slot += 1)
+      if (contents.liesAt(pack, slot)) lying.add(contents.holdingAt(pack, slot));
     return lying;
   }
 

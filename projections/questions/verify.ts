@@ -23,7 +23,6 @@ import { batchesHash } from '../../domain/evidence.ts';
 import type { CaptureRow, VmEntry } from '../models/catalogue.ts';
 import { besideOf, decodeBatches } from '../commits.ts';
 import { CHAIN_MAX } from '../../domain/use-cases/pages/patch-chain.ts';
-import { placeAt } from '../../domain/values/place.ts';
 import type { Contents } from '../models/contents.ts';
 import { holdingsOf } from '../table.ts';
 import type { LedgerState, Replay } from '../models/ledger-state.ts';
@@ -190,9 +189,7 @@ class Verification {
     for (const pack of contents.all)
       for (const slot of pack.patches.slots) {
         const holding = contents.holdingAt(pack, slot);
-        const isThere =
-          holding !== UNKNOWN && contents.placeOf(holding) === placeAt(pack.ordinal, slot);
-        if (isThere && !endsWhole(contents, holding)) lost.add(holding);
+        if (contents.liesAt(pack, slot) && !endsWhole(contents, holding)) lost.add(holding);
       }
     const reason =
       'kept points hold patches of pages that no event of the log names, or patches of patches without end';
