@@ -83,7 +83,7 @@ export function baselineBytes(state: BaselineState): Uint8Array {
     position: at,
     timeMs,
     leavesTo,
-    from: { ...from, pending: [...from.pending] },
+    from,
     streams: [...streams],
   });
   const writer = new StateWriter().u32(FORMAT).text(JSON.stringify(head));

@@ -94,7 +94,7 @@ const vmEntry = t.strict({
 export const assemblerState = t.strict({
   next: position,
   last: orNull(t.strict({ position, id: t.string })),
-  pending: t.array(t.strict({ stream: t.string, revision: t.number, position })),
+  pending: t.readonlyArray(t.strict({ stream: t.string, revision: t.number, position })),
 });
 
 const historyStart = t.strict({
@@ -125,16 +125,7 @@ export const catalogueText = (catalogue: Catalogue): string =>
         expression,
       })),
       lostStore: catalogue.lostStore,
-      history:
-        catalogue.history === null
-          ? null
-          : {
-              ...catalogue.history,
-              from: {
-                ...catalogue.history.from,
-                pending: [...catalogue.history.from.pending],
-              },
-            },
+      history: catalogue.history,
       vms: [...catalogue.vms.values()].map(
         ({
           vm,
@@ -152,16 +143,16 @@ export const catalogueText = (catalogue: Catalogue): string =>
         }) => ({
           vm,
           gone,
-          maps: [...maps],
-          commandLines: [...commandLines],
+          maps,
+          commandLines,
           state,
           givenUp: points.givenUp,
           registeredAtMs,
           retired,
           lostTail,
-          captures: [...captures],
-          checkpoints: [...checkpoints],
-          repeated: [...again],
+          captures,
+          checkpoints,
+          repeated: again,
         }),
       ),
     }),

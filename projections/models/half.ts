@@ -36,7 +36,7 @@ export interface Modelled {
 
 /** The bytes of a half's state file. */
 export function halfBytes(half: Half, of: Numbering, models: readonly Modelled[]): Uint8Array {
-  const from = assemblerState.encode({ ...half.from, pending: [...half.from.pending] });
+  const from = assemblerState.encode(half.from);
   const writer = new StateWriter()
     .u32(FORMAT)
     .text(JSON.stringify(from))

@@ -84,7 +84,7 @@ export async function saveList(
   const list = LIST.encode({
     format: FORMAT,
     ledger,
-    from: { ...from, pending: [...from.pending] },
+    from,
     commit,
     captures,
     packs,

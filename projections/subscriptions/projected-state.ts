@@ -204,7 +204,7 @@ export class ProjectedState<S> {
       ledger,
       name,
       version,
-      from: { ...this.#from, pending: [...this.#from.pending] },
+      from: this.#from,
       applied: this.#applied,
       timeMs: this.#timeMs,
       packs,
