@@ -166,6 +166,10 @@ export function decodeBatches(
   return { packs, batches, device, attachments, damage };
 }
 
+/** Page events of a capture, as far as they could be read. */
+export const rowsOf = ({ batches }: Pick<CaptureChange, 'batches'>): number =>
+  batches.reduce((sum, { kinds }) => sum + kinds.length, 0);
+
 /** Columns of pages that are no memory: of a device state and of attachments. */
 export const besideOf = ({
   device,

@@ -9,6 +9,7 @@ import {
   type PageColumns,
 } from '../domain/events/pages-written.ts';
 import { FIRST_CONTENT, UNKNOWN, ZERO, type Holding } from '../domain/values/holding.ts';
+import { rowsOf } from './commits.ts';
 import type { Contents, KnownPack } from './models/contents.ts';
 
 export type PageTable = Uint32Array;
@@ -70,8 +71,7 @@ export function holdingsOf(
 
 /** What the rows of several batches hold, one after the other. */
 export function allHoldingsOf(contents: Contents, batches: readonly PageColumns[]): Uint32Array {
-  const rows = batches.reduce((sum, { kinds }) => sum + kinds.length, 0);
-  const holdings = new Uint32Array(rows);
+  const holdings = new Uint32Array(rowsOf({ batches }));
   let at = 0;
   for (const columns of batches) {
     holdings.set(holdingsOf(contents, columns), at);

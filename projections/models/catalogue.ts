@@ -24,7 +24,13 @@ import { lastWhere } from '../../domain/values/sorted-search.ts';
 import { STORE_STREAM, vmOfStream } from '../../domain/events/streams.ts';
 import { evolveLedger, initialLedger, type LedgerFacts } from '../../domain/ledger.ts';
 import { evolveVm, initialVm, isRepeated, type VmState } from '../../domain/vm.ts';
-import type { AssemblerState, BatchRange, CaptureChange, Change } from '../commits.ts';
+import {
+  rowsOf,
+  type AssemblerState,
+  type BatchRange,
+  type CaptureChange,
+  type Change,
+} from '../commits.ts';
 
 /** Page events that a capture counts as, beside its own, towards the next page-table image. */
 export const CAPTURE_WEIGHT = 64;
@@ -347,10 +353,6 @@ export class VmEntry {
     }
   }
 }
-
-/** Page events of a capture, as far as they could be read. */
-export const rowsOf = ({ batches }: Pick<CaptureChange, 'batches'>): number =>
-  batches.reduce((sum, { kinds }) => sum + kinds.length, 0);
 
 /** Whether a VM may share anything but patterns. */
 export const isLinkedVm = ({ state }: VmEntry): boolean => state.registered?.share !== 'pattern';

@@ -1,6 +1,6 @@
 // What the ledger's own models see while a change is folded: each other, and what was decided of it.
 
-import type { Change } from '../commits.ts';
+import { rowsOf, type Change } from '../commits.ts';
 import type { Projection } from '../projection.ts';
 import type { Baseline } from './baseline.ts';
 import type { Catalogue, FoldedCounts } from './catalogue.ts';
@@ -42,8 +42,7 @@ export interface Model<S, Name extends string = string> extends Projection<
 
 /** Page events, or slots, that a change has the heavy models look at. */
 export function weightOf(change: Change): number {
-  if (change._tag === 'capture')
-    return change.batches.reduce((rows, { kinds }) => rows + kinds.length, 0);
+  if (change._tag === 'capture') return rowsOf(change);
   const isRelease = change._tag === 'control' && change.event.type === 'ContentReleased';
   return isRelease ? change.event.data.packs.length : 0;
 }

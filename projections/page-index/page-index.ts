@@ -13,7 +13,7 @@ import { contentOf, type Holding } from '../../domain/values/holding.ts';
 import { readingStart } from '../questions/reading-start.ts';
 import { ensureIdentifiers } from '../questions/row-lister.ts';
 import { StateUnfit } from '../models/state-bytes.ts';
-import type { CaptureChange, Change } from '../commits.ts';
+import { rowsOf, type CaptureChange, type Change } from '../commits.ts';
 import { baselineChange } from '../models/beginning.ts';
 import type { KnownPack } from '../models/contents.ts';
 import type { IdentifierColumn } from '../models/identifier-index.ts';
@@ -266,7 +266,7 @@ export class PageIndex {
     let number = this.#vms.indexOf(vm);
     if (number < 0) number = this.#vms.push(vm) - 1;
     const batches = change.batches;
-    const rows = batches.reduce((sum, { kinds }) => sum + kinds.length, 0);
+    const rows = rowsOf(change);
     const gfns = new Uint32Array(rows);
     const holdings = new Uint32Array(rows);
     const kinds = new Uint8Array(rows);

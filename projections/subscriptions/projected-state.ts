@@ -9,7 +9,7 @@ import type { Position } from '../../domain/ports/event-log.ts';
 import { isName } from '../../domain/events/streams.ts';
 import { decodeState, StateReader, StateUnfit, StateWriter } from '../models/state-bytes.ts';
 import { assemblerState, position } from '../models/catalogue-state.ts';
-import type { AssemblerState, CaptureChange, Change } from '../commits.ts';
+import { rowsOf, type AssemblerState, type CaptureChange, type Change } from '../commits.ts';
 import { stateBytes, stateOf } from '../models/half.ts';
 import { foldedKinds } from '../models/folded-kinds.ts';
 import type { LedgerState } from '../models/ledger-state.ts';
@@ -175,10 +175,10 @@ export class ProjectedState<S> {
     );
   }
 
-  #note({ committed, batches, damage }: CaptureChange): void {
-    this.#timeMs = committed.timeMs;
-    if (damage !== null) this.#isSound = false;
-    for (const columns of batches) this.#unsavedRows += columns.kinds.length;
+  #note(change: CaptureChange): void {
+    this.#timeMs = change.committed.timeMs;
+    if (change.damage !== null) this.#isSound = false;
+    this.#unsavedRows += rowsOf(change);
   }
 
   /** All changes before this place are folded. */

@@ -9,7 +9,13 @@ import { KIND_MASK, KIND_STORED, type PageColumns } from '../../../domain/events
 import { pageCountOf, tablePages } from '../../../domain/values/memory-map.ts';
 import { isContent, UNKNOWN, ZERO, type Holding } from '../../../domain/values/holding.ts';
 import { decodeState, StateReader, StateWriter } from '../../models/state-bytes.ts';
-import type { BaselineChange, CaptureChange, Change, RewriteChange } from '../../commits.ts';
+import {
+  rowsOf,
+  type BaselineChange,
+  type CaptureChange,
+  type Change,
+  type RewriteChange,
+} from '../../commits.ts';
 import { grownTable, unknownTable, type PageTable } from '../../table.ts';
 import type { Folded, Projection } from '../../projection.ts';
 
@@ -130,8 +136,7 @@ function applyCapture(tally: SharingTally, change: CaptureChange, folded: Folded
   // Nothing is known of the other pages where a commit or a batch before was lost.
   const isWiped = change.damage !== null || capture !== of.capture + 1;
   if (isWiped && of.capture > 0) tally.shiftAll(of, -1);
-  const told = change.batches.reduce((rows, { kinds }) => rows + kinds.length, 0);
-  const pages = tablePages({ before: before.length, claimed: of.pages, told });
+  const pages = tablePages({ before: before.length, claimed: of.pages, told: rowsOf(change) });
   const table = grownTable(before, pages);
   of.pages = pages;
   of.table = table;
