@@ -50,7 +50,7 @@ export { addressOfGfn, gfnOfAddress, pageCountOf } from './domain/values/memory-
 export { PAGE_BYTES } from './domain/values/page.ts';
 
 // Questions.
-export type { CaptureRow, CheckpointRow, VmEntry } from './projections/models/catalogue.ts';
+export type { CaptureRow, CheckpointRow, VmEntry } from './projections/models/vm-entry.ts';
 export {
   followEvents,
   identifierOf,

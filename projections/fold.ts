@@ -7,7 +7,8 @@
 import { areDense } from '../domain/invariants.ts';
 import { assert } from '../domain/values/assert.ts';
 import { catalogueOf, catalogueText } from './models/catalogue-state.ts';
-import { Catalogue, isLinkedVm } from './models/catalogue.ts';
+import { Catalogue } from './models/catalogue.ts';
+import { isLinkedVm } from './models/vm-entry.ts';
 import { Contents } from './models/contents.ts';
 import { CurrentTables } from './models/current-tables.ts';
 import type { Folding, Model } from './models/folding.ts';

@@ -11,7 +11,7 @@ import { nameMatcher } from '../../domain/values/name-pattern.ts';
 import { Refused, refuse } from '../../domain/values/refused.ts';
 import { decideVm } from '../../domain/vm.ts';
 import { freedBytes, type FreedBytes } from '../../projections/compaction/freed-bytes.ts';
-import type { VmEntry } from '../../projections/models/catalogue.ts';
+import type { VmEntry } from '../../projections/models/vm-entry.ts';
 import type { Ledger } from './ledger.ts';
 
 /** What is asked to go: exactly one of `keep`, `before` and `at`. */

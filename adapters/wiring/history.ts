@@ -42,7 +42,7 @@ import {
 import { baselineState } from '../../projections/models/baseline-state.ts';
 import { goneLeaves } from '../../projections/questions/log-leaves.ts';
 import { sha256 } from './digest.ts';
-import type { VmEntry } from '../../projections/models/catalogue.ts';
+import type { VmEntry } from '../../projections/models/vm-entry.ts';
 import { MemoryIdentifierColumn } from '../../projections/models/identifier-index.ts';
 import { LedgerState } from '../../projections/models/ledger-state.ts';
 import { vmsOf, type ForgetRequest } from './forget.ts';

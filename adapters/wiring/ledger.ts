@@ -20,7 +20,7 @@ import type { Finding } from '../../domain/values/finding.ts';
 import { UTC, type InstantContext, type Zone } from '../../domain/values/instant.ts';
 import type { Point } from '../../domain/values/point.ts';
 import type { Change } from '../../projections/commits.ts';
-import type { CaptureRow, VmEntry } from '../../projections/models/catalogue.ts';
+import type { CaptureRow, VmEntry } from '../../projections/models/vm-entry.ts';
 import type { IdentifierColumn } from '../../projections/models/identifier-index.ts';
 import { LedgerState, type Replay } from '../../projections/models/ledger-state.ts';
 import { beginningOf } from '../../projections/models/beginning.ts';

@@ -14,7 +14,7 @@ import { sharingReport, type SharingReport } from '../../projections/questions/s
 import { whatIf, type WhatIf } from '../../projections/questions/what-if.ts';
 import { contentNamed, holdersOf, type Holder } from '../../projections/questions/who.ts';
 import { checkMoment } from '../../projections/models/beginning.ts';
-import { isLinkedVm, type VmEntry } from '../../projections/models/catalogue.ts';
+import { isLinkedVm, type VmEntry } from '../../projections/models/vm-entry.ts';
 import { memoryMapOf } from '../../projections/models/page-tables.ts';
 import { PageIndex } from '../../projections/page-index/page-index.ts';
 import { assertWhole } from '../../domain/use-cases/pages/patch-chain.ts';

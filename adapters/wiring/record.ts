@@ -21,7 +21,7 @@ import {
 import type { GuestCapture, GuestSource, ImageFacts } from '../../domain/ports/guests.ts';
 import type { RecorderModels } from '../../domain/ports/models.ts';
 import type { MemoryBlock } from '../../domain/values/memory-map.ts';
-import { isLinkedVm, type CaptureRow, type VmEntry } from '../../projections/models/catalogue.ts';
+import { isLinkedVm, type CaptureRow, type VmEntry } from '../../projections/models/vm-entry.ts';
 import { LayeredCaptureView } from '../../projections/models/capture-view.ts';
 import { assert } from '../../domain/values/assert.ts';
 import { IndexUnfit } from '../../projections/models/identifier-index.ts';

@@ -22,7 +22,7 @@ import { accepted, run } from '../../domain/ports/run.ts';
 import { assertWhole } from '../../domain/use-cases/pages/patch-chain.ts';
 import { readDevice } from '../../domain/use-cases/restore/device-state.ts';
 import { restoreGuest } from '../../domain/use-cases/restore/restore-guest.ts';
-import type { CaptureRow, VmEntry } from '../../projections/models/catalogue.ts';
+import type { CaptureRow, VmEntry } from '../../projections/models/vm-entry.ts';
 import { memoryMapOf } from '../../projections/models/page-tables.ts';
 import { isDeviceLost } from '../../projections/questions/affected-points.ts';
 import { decodeBatches } from '../../projections/commits.ts';

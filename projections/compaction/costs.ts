@@ -17,7 +17,8 @@ import {
   type Holding,
 } from '../../domain/values/holding.ts';
 import { pageCountOf } from '../../domain/values/memory-map.ts';
-import type { Catalogue, CaptureRow, VmEntry } from '../models/catalogue.ts';
+import type { Catalogue } from '../models/catalogue.ts';
+import type { CaptureRow, VmEntry } from '../models/vm-entry.ts';
 import type { Contents } from '../models/contents.ts';
 import type { LedgerState } from '../models/ledger-state.ts';
 import { StoredSizes } from '../questions/stored-sizes.ts';

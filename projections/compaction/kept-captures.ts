@@ -1,7 +1,7 @@
 // The kept captures of a VM, in runs of captures that follow each other: the page table of the first,
 // and the page events of the others.
 
-import type { VmEntry, CaptureRow } from '../models/catalogue.ts';
+import type { VmEntry, CaptureRow } from '../models/vm-entry.ts';
 import { besideOf, decodeBatches } from '../commits.ts';
 import type { LedgerState } from '../models/ledger-state.ts';
 import { allHoldingsOf, holdingsOf, type PageTable } from '../table.ts';

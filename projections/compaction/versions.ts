@@ -4,7 +4,7 @@
 import { NumberSet } from '../../domain/values/number-set.ts';
 import { isContent } from '../../domain/values/holding.ts';
 import { NO_GFN, type Versions, type VmVersions } from '../../domain/use-cases/compact/models.ts';
-import type { CaptureRow, VmEntry } from '../models/catalogue.ts';
+import type { CaptureRow, VmEntry } from '../models/vm-entry.ts';
 import { besideOf, decodeBatches } from '../commits.ts';
 import type { LedgerState } from '../models/ledger-state.ts';
 import { allHoldingsOf, type PageTable } from '../table.ts';

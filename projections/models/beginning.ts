@@ -6,7 +6,8 @@ import type { Holding } from '../../domain/values/holding.ts';
 import type { Position } from '../../domain/ports/event-log.ts';
 import type { AssemblerState, BaselineChange, BaselineVm } from '../commits.ts';
 import type { Moment } from '../questions/moment.ts';
-import type { Catalogue, HistoryStart, VmEntry } from './catalogue.ts';
+import type { Catalogue, HistoryStart } from './catalogue.ts';
+import type { VmEntry } from './vm-entry.ts';
 import type { Contents } from './contents.ts';
 import type { LedgerState } from './ledger-state.ts';
 

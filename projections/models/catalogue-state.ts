@@ -5,7 +5,8 @@ import { ascends } from '../../domain/invariants.ts';
 import { CONTROL_CODECS } from '../../domain/events/control.ts';
 import { initialPatterns, withPattern } from '../../domain/patterns/index.ts';
 import { decodeState, StateUnfit } from './state-bytes.ts';
-import { Catalogue, type CaptureRow } from './catalogue.ts';
+import { Catalogue } from './catalogue.ts';
+import type { CaptureRow } from './vm-entry.ts';
 
 const orNull = <C extends t.Mixed>(codec: C) => t.union([codec, t.null]);
 const isDigits = (u: unknown): u is string => typeof u === 'string' && /^\d+$/u.test(u);

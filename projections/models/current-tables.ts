@@ -5,7 +5,8 @@
 import type { Position } from '../../domain/ports/event-log.ts';
 import { RecentMap } from '../../domain/values/recent-map.ts';
 import type { Change } from '../commits.ts';
-import type { Catalogue, VmEntry } from './catalogue.ts';
+import type { Catalogue } from './catalogue.ts';
+import type { VmEntry } from './vm-entry.ts';
 import type { Contents } from './contents.ts';
 import type { PageTables } from './page-tables.ts';
 import { grownTable, takeFirsts, type PageTable } from '../table.ts';

@@ -15,7 +15,8 @@ import { logReplaced, type EventLog, type Position } from '../../domain/ports/ev
 import { LOG_START, type AssemblerState, type Change } from '../commits.ts';
 import { modelsOf, type HalfName, type ModelRow, type States } from '../fold.ts';
 import { readBaseline, type Baseline } from './baseline.ts';
-import type { Catalogue, VmEntry } from './catalogue.ts';
+import type { Catalogue } from './catalogue.ts';
+import type { VmEntry } from './vm-entry.ts';
 import type { Contents } from './contents.ts';
 import { AS_RECORDED, weightOf, type Folding } from './folding.ts';
 import { halfBytes, halfOf, START_HALF, type Half } from './half.ts';

@@ -13,7 +13,7 @@ import type { EventLog, StoredEvent } from '../../domain/ports/event-log.ts';
 import { vmStream } from '../../domain/events/streams.ts';
 import { areNumbered, type Numbered } from '../../domain/invariants.ts';
 import { assert } from '../../domain/values/assert.ts';
-import type { CaptureRow, VmEntry } from './catalogue.ts';
+import type { CaptureRow, VmEntry } from './vm-entry.ts';
 import { decodeBatches, readBatches } from '../commits.ts';
 import {
   applyColumns,

@@ -6,7 +6,7 @@ import type { StoredEvent } from '../../domain/ports/event-log.ts';
 import { isLedgerError } from '../../domain/values/ledger-error.ts';
 import { UNKNOWN } from '../../domain/values/holding.ts';
 import { decodeBatches, rowsOf, type CaptureChange, type ControlChange } from '../commits.ts';
-import type { CaptureRow } from './catalogue.ts';
+import type { CaptureRow } from './vm-entry.ts';
 import type { PackWritten } from '../../domain/events/pack-written.ts';
 import type { KnownPack } from './contents.ts';
 import { AS_RECORDED, type Folding, type Model } from './folding.ts';

@@ -3,7 +3,7 @@
 
 import * as either from 'fp-ts/lib/Either.js';
 import { gfnOfAddress } from '../../domain/values/memory-map.ts';
-import type { VmEntry } from '../models/catalogue.ts';
+import type { VmEntry } from '../models/vm-entry.ts';
 
 /** Captures at which an address led to one page. */
 export interface AddressPlace {

@@ -4,7 +4,7 @@
 import { UNKNOWN, type Holding } from '../../domain/values/holding.ts';
 import type { Finding } from '../../domain/values/finding.ts';
 import { mayHaveDevice } from '../../domain/values/capture-mode.ts';
-import type { CaptureRow } from '../models/catalogue.ts';
+import type { CaptureRow } from '../models/vm-entry.ts';
 import type { Contents } from '../models/contents.ts';
 import type { LedgerState, Replay } from '../models/ledger-state.ts';
 import { walkTables } from './table-walk.ts';

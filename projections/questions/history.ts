@@ -12,7 +12,7 @@ import {
 import { CLASS_NONE, CLASS_ZERO } from '../../domain/ports/page-engine.ts';
 import { isContent, isPattern, type Holding } from '../../domain/values/holding.ts';
 import type { Position } from '../../domain/ports/event-log.ts';
-import type { VmEntry } from '../models/catalogue.ts';
+import type { VmEntry } from '../models/vm-entry.ts';
 import type { Contents } from '../models/contents.ts';
 import type { LedgerState } from '../models/ledger-state.ts';
 import type { PageIndex } from '../page-index/page-index.ts';

@@ -15,7 +15,7 @@ import {
   type StoredEvent,
 } from '../../domain/ports/event-log.ts';
 import { pointsStream, vmStream } from '../../domain/events/streams.ts';
-import type { CaptureRow, VmEntry } from '../models/catalogue.ts';
+import type { CaptureRow, VmEntry } from '../models/vm-entry.ts';
 import { CommitAssembler, type Change } from '../commits.ts';
 import type { LedgerState } from '../models/ledger-state.ts';
 import { readingStart } from './reading-start.ts';

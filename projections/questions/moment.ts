@@ -2,7 +2,8 @@
 
 import { pageCountOf } from '../../domain/values/memory-map.ts';
 import type { Position } from '../../domain/ports/event-log.ts';
-import type { CaptureRow, Catalogue, VmEntry } from '../models/catalogue.ts';
+import type { Catalogue } from '../models/catalogue.ts';
+import type { CaptureRow, VmEntry } from '../models/vm-entry.ts';
 
 /**
  * A moment of the whole ledger: a log position, or a time, at which each VM is as its newest capture

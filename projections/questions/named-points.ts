@@ -7,7 +7,8 @@ import { LedgerError } from '../../domain/values/ledger-error.ts';
 import type { InstantContext } from '../../domain/values/instant.ts';
 import { parsePoint, type Point } from '../../domain/values/point.ts';
 import { refuse } from '../../domain/values/refused.ts';
-import type { CaptureRow, Catalogue, VmEntry } from '../models/catalogue.ts';
+import type { Catalogue } from '../models/catalogue.ts';
+import type { CaptureRow, VmEntry } from '../models/vm-entry.ts';
 
 /** The VMs that anything is known of, in the order in which they came. */
 export const knownVms = (catalogue: Catalogue): readonly VmEntry[] =>

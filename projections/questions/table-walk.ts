@@ -3,7 +3,7 @@
 
 import type { Holding } from '../../domain/values/holding.ts';
 import type { Position } from '../../domain/ports/event-log.ts';
-import type { CaptureRow, VmEntry } from '../models/catalogue.ts';
+import type { CaptureRow, VmEntry } from '../models/vm-entry.ts';
 import { attachedHoldings } from '../attachments.ts';
 import { decodeBatches, type CaptureChange, type Change } from '../commits.ts';
 import type { LedgerState, Replay } from '../models/ledger-state.ts';

@@ -20,7 +20,7 @@ import type { PageStore } from '../../domain/ports/page-store.ts';
 import type { EventLog, StoredEvent } from '../../domain/ports/event-log.ts';
 import { vmOfStream, vmStream } from '../../domain/events/streams.ts';
 import { batchesHash } from '../../domain/evidence.ts';
-import type { CaptureRow, VmEntry } from '../models/catalogue.ts';
+import type { CaptureRow, VmEntry } from '../models/vm-entry.ts';
 import { besideOf, decodeBatches } from '../commits.ts';
 import { CHAIN_MAX } from '../../domain/use-cases/pages/patch-chain.ts';
 import type { Contents } from '../models/contents.ts';

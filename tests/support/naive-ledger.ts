@@ -2,7 +2,7 @@
 // Contents are those of hand-made captures: 0 is zeros, undefined is not written yet.
 
 import type { SharingCounts } from '../../projections/questions/sharing-at.ts';
-import type { CaptureRow } from '../../projections/models/catalogue.ts';
+import type { CaptureRow } from '../../projections/models/vm-entry.ts';
 import type { Position } from '../../domain/ports/event-log.ts';
 
 export interface NaivePageEvent {

@@ -2,7 +2,7 @@
 
 import type { Command } from 'commander';
 import { PAGE_BYTES } from '../../../domain/values/page.ts';
-import { type CaptureRow } from '../../../projections/models/catalogue.ts';
+import type { CaptureRow } from '../../../projections/models/vm-entry.ts';
 import type { Ledger } from '../../wiring/ledger.ts';
 import type { LedgerMode } from '../../wiring/ledger-parts.ts';
 import { type SharePolicy } from '../../../domain/events/control.ts';

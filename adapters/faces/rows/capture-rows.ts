@@ -1,6 +1,6 @@
 // Captures and named points as rows.
 
-import type { CaptureRow, CheckpointRow, VmEntry } from '../../../projections/models/catalogue.ts';
+import type { CaptureRow, CheckpointRow, VmEntry } from '../../../projections/models/vm-entry.ts';
 import type { CostRow, LedgerCosts } from '../../wiring/costs.ts';
 import { isoTime, type Row } from './row.ts';
 

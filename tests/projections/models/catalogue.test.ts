@@ -4,7 +4,7 @@ import { UTC } from '../../../domain/values/instant.ts';
 import { parsePoint } from '../../../domain/values/point.ts';
 import type { Position } from '../../../domain/ports/event-log.ts';
 import { catalogueOf, catalogueText } from '../../../projections/models/catalogue-state.ts';
-import { CAPTURE_WEIGHT, type VmEntry } from '../../../projections/models/catalogue.ts';
+import { CAPTURE_WEIGHT, type VmEntry } from '../../../projections/models/vm-entry.ts';
 import { vmStream } from '../../../domain/events/streams.ts';
 import { surveyOf } from '../../../projections/compaction/survey.ts';
 import type { AssemblerState, Change } from '../../../projections/commits.ts';

@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import type { MemoryMap } from '../../../domain/values/memory-map.ts';
 import { PAGE_BYTES } from '../../../domain/values/page.ts';
-import { VmEntry } from '../../../projections/models/catalogue.ts';
+import { VmEntry } from '../../../projections/models/vm-entry.ts';
 import { placesOfAddress, versionsAt } from '../../../projections/questions/address-places.ts';
 
 const blocks = [

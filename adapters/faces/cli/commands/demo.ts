@@ -19,7 +19,7 @@ import { resumePoint, restoreToFile } from '../../../wiring/restore.ts';
 import { sharingOf } from '../../../wiring/pages.ts';
 import { momentOf } from '../../../wiring/moments.ts';
 import { verify } from '../../../wiring/verify.ts';
-import { type CaptureRow } from '../../../../projections/models/catalogue.ts';
+import type { CaptureRow } from '../../../../projections/models/vm-entry.ts';
 import { type Ledger } from '../../../wiring/ledger.ts';
 import { captureRows } from '../../rows/capture-rows.ts';
 import { sharingTable } from '../sharing-table.ts';

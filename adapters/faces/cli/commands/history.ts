@@ -4,7 +4,7 @@ import type { Command } from 'commander';
 import type { Ledger } from '../../../wiring/ledger.ts';
 import { addressHistoryOf, historyOf, type ShownVersion } from '../../../wiring/pages.ts';
 import { Refused } from '../../../../domain/values/refused.ts';
-import { type VmEntry } from '../../../../projections/models/catalogue.ts';
+import type { VmEntry } from '../../../../projections/models/vm-entry.ts';
 import { pagesOfVm } from '../../../../projections/questions/moment.ts';
 import { UsageError } from '../failure.ts';
 import { field, numeric } from '../output.ts';

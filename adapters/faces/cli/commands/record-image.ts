@@ -6,7 +6,7 @@ import type { ToldLayout } from '../../../../domain/values/raw-layout.ts';
 import { attachmentOfFile } from '../../../wiring/attachments.ts';
 import { isMachineKnown, recordImages } from '../../../wiring/record.ts';
 import type { Ledger } from '../../../wiring/ledger.ts';
-import { type CaptureRow } from '../../../../projections/models/catalogue.ts';
+import type { CaptureRow } from '../../../../projections/models/vm-entry.ts';
 import { collected } from '../argument-values.ts';
 import { UsageError } from '../failure.ts';
 import { interruptible } from '../interruption.ts';
