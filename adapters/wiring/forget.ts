@@ -1,7 +1,7 @@
 // Forgetting, joined: the rules are those of
 // domain/retention.ts, and what a VM's own stream of points says is decided there.
 
-import { pointsStream, vmStream } from '../../domain/events/streams.ts';
+import { pointsStream } from '../../domain/events/streams.ts';
 import { decidePoints } from '../../domain/points.ts';
 import { judge, type Forgetting, type Judged, type KeepRules } from '../../domain/retention.ts';
 import { accepted } from '../../domain/ports/run.ts';
@@ -9,10 +9,10 @@ import { rangesOf } from '../../domain/values/capture-ranges.ts';
 import { isLedgerError } from '../../domain/values/ledger-error.ts';
 import { nameMatcher } from '../../domain/values/name-pattern.ts';
 import { Refused, refuse } from '../../domain/values/refused.ts';
-import { decideVm } from '../../domain/vm.ts';
 import { freedBytes, type FreedBytes } from '../../projections/compaction/freed-bytes.ts';
 import type { VmEntry } from '../../projections/models/vm-entry.ts';
 import type { Ledger } from './ledger.ts';
+import { retireVm } from './vm-life.ts';
 
 /** What is asked to go: exactly one of `keep`, `before` and `at`. */
 export interface ForgetRequest {
@@ -181,10 +181,7 @@ export async function dropVm(ledger: Ledger, vm: string): Promise<readonly numbe
   const kept = (entry: VmEntry): number[] =>
     entry.captures.flatMap(({ capture }) => (entry.isForgotten(capture) ? [] : [capture]));
   const before = kept(ledger.vm(vm));
-  if (!ledger.vm(vm).state.isRetired)
-    await ledger.decide(vmStream(vm), () =>
-      decideVm(ledger.vm(vm).state)({ _tag: 'RetireVm', vm }),
-    );
+  if (!ledger.vm(vm).state.isRetired) await retireVm(ledger, vm);
   if (before.length > 0) await ledger.raiseFormat();
   await ledger.decide(pointsStream(vm), () => {
     const { points, captures } = ledger.vm(vm);
