@@ -20,15 +20,16 @@ const DISKS = new Set(['hda', 'hdb', 'hdc', 'hdd', 'sd', 'fda', 'fdb', 'pflash',
 const EMPTY_DRIVERS = new Set(['null-co', 'null-aio']);
 const ON = new Set(['on', 'true', 'yes', '']);
 
-interface Option {
+export interface QemuOption {
   /** Without dashes; empty for a disk image named without an option. */
   readonly name: string;
+  /** Empty where it takes none. */
   readonly value: string;
 }
 
 /** The options of a command line, the program apart. */
-function optionsOf(argv: readonly string[]): readonly Option[] {
-  const options: Option[] = [];
+export function optionsOf(argv: readonly string[]): readonly QemuOption[] {
+  const options: QemuOption[] = [];
   for (let i = 1; i < argv.length; i++) {
     const word = argv[i]!;
     if (!word.startsWith('-') || word === '-') {
@@ -93,7 +94,7 @@ function isSafeConfiguration(path: string): boolean {
   }
 }
 
-function isSafe(option: Option): boolean {
+function isSafe(option: QemuOption): boolean {
   switch (option.name) {
     case '':
       return false;

@@ -5,7 +5,7 @@
 
 import { statSync } from 'node:fs';
 import { LedgerError } from '../../../domain/values/ledger-error.ts';
-import { FLAGS, propertiesOf } from './qemu-options.ts';
+import { FLAGS, optionsOf, propertiesOf, type QemuOption } from './qemu-options.ts';
 
 /** Options that go, with their value where they have one. */
 const DROPPED = new Set(
@@ -31,11 +31,6 @@ const FILE_PROPERTIES = [
 ];
 
 type Properties = ReadonlyMap<string, string>;
-interface Option {
-  readonly name: string;
-  /** Null: it takes none. */
-  readonly value: string | null;
-}
 
 /** A value as properties; what QEMU takes as JSON as well. */
 function parsed(value: string): { readonly properties: Properties; readonly isJson: boolean } {
@@ -58,19 +53,6 @@ function kindOf(properties: Properties, key: string): string {
 }
 
 const escaped = (text: string): string => text.replaceAll(',', ',,');
-
-function optionsOf(argv: readonly string[]): readonly Option[] {
-  const options: Option[] = [];
-  for (let i = 1; i < argv.length; i += 1) {
-    const word = argv[i]!;
-    const isOption = word.startsWith('-') && word !== '-';
-    const name = isOption ? word.replace(/^--?/u, '') : '';
-    const takesValue = isOption && !FLAGS.has(name);
-    if (takesValue) i += 1;
-    options.push({ name, value: isOption ? (takesValue ? (argv[i] ?? '') : null) : word });
-  }
-  return options;
-}
 
 const isFolder = (path: string): boolean =>
   statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
@@ -108,7 +90,7 @@ function networkOf(value: string): string {
 }
 
 class ResumableCommand {
-  readonly #options: readonly Option[];
+  readonly #options: readonly QemuOption[];
   readonly #words: string[];
   /** The character device that becomes the console; null: none. */
   readonly #console: string | null;
@@ -132,17 +114,17 @@ class ResumableCommand {
   /** The character device of the first serial port that is a device of its own. */
   #serialDevice(): string | null {
     for (const { name, value } of this.#options) {
-      const { properties } = parsed(name === 'device' ? (value ?? '') : '');
+      const { properties } = parsed(name === 'device' ? value : '');
       const id = properties.get('chardev');
       if (id !== undefined && SERIAL_DEVICE.test(kindOf(properties, 'driver'))) return id;
     }
     return null;
   }
 
-  #add({ name, value }: Option): void {
-    if (name === '') this.#words.push(value ?? '');
+  #add({ name, value }: QemuOption): void {
+    if (name === '') this.#words.push(value);
     else if (DROPPED.has(name)) return;
-    else if (value === null) this.#words.push(`-${name}`);
+    else if (FLAGS.has(name)) this.#words.push(`-${name}`);
     else {
       const changed = this.#valueOf(name, value);
       if (changed !== null) this.#words.push(`-${name}`, changed);
