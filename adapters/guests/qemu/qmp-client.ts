@@ -10,7 +10,7 @@ import { errnoOf } from '../../files/failures.ts';
 import { LedgerError } from '../../../domain/values/ledger-error.ts';
 import { sentenceOf } from './failure.ts';
 import { processOfSocket, type FoundProcess } from './qemu-process.ts';
-import { Qmp, type QmpArguments } from './qmp.ts';
+import { Qmp, QmpVersion, versionText, type QmpArguments } from './qmp.ts';
 import { qmpAddressOf, qmpLabelOf, qmpOptionOf, type QmpAddress } from './qmp-address.ts';
 
 /** Longest line taken: `query-qmp-schema`, the longest answer known, has 250 KB. */
@@ -25,13 +25,7 @@ const AGAIN_AFTER_MS_MAX = 60_000;
 /** Longest limit that a timer takes. */
 const PATIENCE_MS = 2 ** 31 - 1;
 
-const Greeting = t.type({
-  QMP: t.type({
-    version: t.type({
-      qemu: t.type({ major: t.number, minor: t.number, micro: t.number }),
-    }),
-  }),
-});
+const Greeting = t.type({ QMP: t.type({ version: QmpVersion }) });
 const Answer = t.type({ id: t.number, return: t.unknown });
 const Failure = t.type({ id: t.number, error: t.type({ class: t.string, desc: t.string }) });
 const Event = t.intersection([
@@ -227,8 +221,7 @@ export class QmpClient extends Qmp {
       this.#lose('QMP_PROTOCOL', ': no greeting');
       return;
     }
-    const { major, minor, micro } = message.QMP.version.qemu;
-    this.#version = `${major}.${minor}.${micro}`;
+    this.#version = versionText(message.QMP.version);
     const greeted = this.#onGreeting;
     this.#onGreeting = null;
     greeted?.(null);
@@ -247,13 +240,7 @@ export class QmpClient extends Qmp {
       pending.resolve(Answer.is(message) ? message.return : null);
       return;
     }
-    pending.reject(
-      new LedgerError(
-        'QMP_REFUSED',
-        `${this.path}: QEMU refused ${pending.command}: ${message.error.desc}`,
-        { path: this.path, command: pending.command, description: message.error.desc },
-      ),
-    );
+    pending.reject(this.refused(pending.command, message.error.desc));
   }
 }
 

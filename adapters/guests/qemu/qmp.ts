@@ -2,9 +2,9 @@
 // (qmp-client.ts), or libvirt (virsh-monitor.ts).
 
 import type { Socket } from 'node:net';
-import type * as t from 'io-ts';
+import * as t from 'io-ts';
 import { isRight } from 'fp-ts/lib/Either.js';
-import type { LedgerError } from '../../../domain/values/ledger-error.ts';
+import { LedgerError } from '../../../domain/values/ledger-error.ts';
 import type { FoundProcess } from './qemu-process.ts';
 
 /** Something QEMU tells unasked. */
@@ -17,6 +17,15 @@ export interface QmpEvent {
 
 /** Arguments of a command. */
 export type QmpArguments = Readonly<Record<string, unknown>>;
+
+/** What QEMU says of its version. */
+export const QmpVersion = t.type({
+  qemu: t.type({ major: t.number, minor: t.number, micro: t.number }),
+});
+
+/** A version as `7.2.22`. */
+export const versionText = ({ qemu }: t.TypeOf<typeof QmpVersion>): string =>
+  `${qemu.major}.${qemu.minor}.${qemu.micro}`;
 
 export abstract class Qmp {
   readonly #listeners = new Set<(event: QmpEvent) => void>();
@@ -66,6 +75,15 @@ export abstract class Qmp {
 
   protected tell(event: QmpEvent): void {
     for (const listener of this.#listeners) listener(event);
+  }
+
+  /** What QEMU says no to, and why. */
+  protected refused(command: string, description: string): LedgerError {
+    return new LedgerError('QMP_REFUSED', `${this.path}: QEMU refused ${command}: ${description}`, {
+      path: this.path,
+      command,
+      description,
+    });
   }
 
   /** QMP_PROTOCOL: an answer that QEMU would not give. */

@@ -10,7 +10,7 @@ import * as t from 'io-ts';
 import { errnoOf } from '../../files/failures.ts';
 import { LedgerError } from '../../../domain/values/ledger-error.ts';
 import { processOf, type FoundProcess } from './qemu-process.ts';
-import { Qmp, type QmpArguments } from './qmp.ts';
+import { Qmp, QmpVersion, versionText, type QmpArguments } from './qmp.ts';
 
 const PREFIX = 'libvirt:';
 const VIRSH = 'virsh';
@@ -22,9 +22,6 @@ const EVENT_CHARS_MAX = 1024 * 1024;
 const EVENT_LINE = /^event (\S+) at (\d+)\.(\d{6}) for domain .*?: (\{.*\}|<null>)$/u;
 const IS_GONE = /domain is not running|domain not found|failed to get domain/iu;
 
-const Version = t.type({
-  qemu: t.type({ major: t.number, minor: t.number, micro: t.number }),
-});
 const Answer = t.type({ return: t.unknown });
 const Failure = t.type({ error: t.type({ desc: t.string }) });
 
@@ -84,8 +81,7 @@ export class VirshMonitor extends Qmp {
   static async connect(domain: string): Promise<VirshMonitor> {
     const made = new VirshMonitor(domain, false);
     try {
-      const { qemu } = await made.ask('query-version', Version);
-      made.#version = `${qemu.major}.${qemu.minor}.${qemu.micro}`;
+      made.#version = versionText(await made.ask('query-version', QmpVersion));
     } catch (error) {
       if (!(error instanceof LedgerError) || error.code !== 'QMP_LOST') throw error;
       throw new LedgerError('QMP_UNREACHABLE', error.message, error.facts, error);
@@ -166,14 +162,7 @@ export class VirshMonitor extends Qmp {
     } catch {
       throw this.misshapen(`virsh gave no JSON as the answer to ${command}`);
     }
-    if (Failure.is(message)) {
-      const { desc: description } = message.error;
-      throw new LedgerError(
-        'QMP_REFUSED',
-        `${this.path}: QEMU refused ${command}: ${description}`,
-        { path: this.path, command, description },
-      );
-    }
+    if (Failure.is(message)) throw this.refused(command, message.error.desc);
     if (Answer.is(message)) return message.return;
     throw this.misshapen(`virsh gave no answer of QEMU's to ${command}`);
   }
