@@ -61,6 +61,12 @@ export const outputOf = (command: Command): Output => {
   });
 };
 
+/** Waits until what was printed so far is taken: all of it may be larger than memory. */
+export async function drained(): Promise<void> {
+  if (process.stdout.writableNeedDrain)
+    await new Promise<void>((resolve) => process.stdout.once('drain', () => resolve()));
+}
+
 /** A line of progress on standard error, where that is a terminal. */
 export const progressOf = (command: Command, label: string): Progress =>
   new Progress(label, {

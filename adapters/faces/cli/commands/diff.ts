@@ -10,7 +10,7 @@ import { type VmPoint } from '../../../wiring/restore.ts';
 import { addressText, differenceRow } from '../../rows/page-rows.ts';
 import { hexLines } from '../hex-view.ts';
 import type { Output } from '../output.ts';
-import { withLedger } from '../session.ts';
+import { drained, withLedger } from '../session.ts';
 
 export const declare = (command: Command): Command =>
   command
@@ -30,10 +30,6 @@ const shown = (address: number | null): string => (address === null ? '-' : addr
 
 const memoryMapOf = ({ entry, row }: VmPoint) =>
   entry.mapAt(row.capture) ?? { blocks: [], ranges: [] };
-
-/** Waits until what was printed so far is taken: a difference may be larger than memory. */
-const drained = (): Promise<void> =>
-  new Promise((resolve) => process.stdout.once('drain', resolve));
 
 function showBytes(output: Output, of: PageDifference, address: number | null): void {
   const { ranges } = of;
@@ -109,7 +105,7 @@ export const run = (command: Command): Promise<void> =>
         if (output.isJson) output.json(differenceRow(b.entry.vm, difference, address));
         else if (withBytes) showBytes(output, difference, address);
         else runs.add(difference, address);
-        if (process.stdout.writableNeedDrain) await drained();
+        await drained();
       }
     runs.flush();
     const pages = Math.max(pageCountOf(map), pageCountOf(mapBefore));

@@ -10,7 +10,7 @@ import { eventJson } from '../../rows/event-rows.ts';
 import { UsageError } from '../failure.ts';
 import { type Output } from '../output.ts';
 import { isoTime } from '../../rows/row.ts';
-import { withLedger } from '../session.ts';
+import { drained, withLedger } from '../session.ts';
 
 export const declare = (command: Command): Command =>
   command
@@ -77,8 +77,7 @@ export const run = (command: Command): Promise<void> =>
     const print = async (row: EventRow): Promise<void> => {
       if (abort.signal.aborted) return;
       show(output, row);
-      if (process.stdout.writableNeedDrain)
-        await new Promise<void>((resolve) => process.stdout.once('drain', () => resolve()));
+      await drained();
     };
     const reached = await listEvents(ledger, filter, print);
     if (options.follow !== true) return;
