@@ -11,6 +11,7 @@ import {
 } from '../../projections/questions/row-lister.ts';
 import type { AssemblerState, Change } from '../../projections/commits.ts';
 import { checkInHistory } from '../../projections/models/beginning.ts';
+import { liveChanges } from '../../projections/observable.ts';
 import type { Position } from '../../domain/ports/event-log.ts';
 import type { Ledger } from './ledger.ts';
 
@@ -105,7 +106,6 @@ export async function followEvents(
   at: { readonly from: AssemblerState; readonly signal: AbortSignal },
   consume: (row: EventRow) => Promise<void>,
 ): Promise<void> {
-  const { liveChanges } = await import('../../projections/observable.ts');
   const list = listing(ledger, filter, consume);
   for await (const { changes } of liveChanges(ledger.log, at))
     for (const change of changes) await list(change);

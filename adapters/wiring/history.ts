@@ -45,6 +45,7 @@ import { sha256 } from './digest.ts';
 import type { VmEntry } from '../../projections/models/vm-entry.ts';
 import { MemoryIdentifierColumn } from '../../projections/models/identifier-index.ts';
 import { LedgerState } from '../../projections/models/ledger-state.ts';
+import { replayCommits } from '../../projections/observable.ts';
 import { vmsOf, type ForgetRequest } from './forget.ts';
 import type { Ledger } from './ledger.ts';
 
@@ -127,7 +128,6 @@ async function stateUntil({ log }: Ledger, end: Position) {
   const bounded = logUntil(log, end);
   const column = new MemoryIdentifierColumn();
   const releases = new Releases();
-  const { replayCommits } = await import('../../projections/observable.ts');
   const state: LedgerState = new LedgerState({
     log: bounded,
     files: openStateFiles({ files: new MemoryFiles(), folder: '/projections' }),

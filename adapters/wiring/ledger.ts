@@ -24,7 +24,12 @@ import type { CaptureRow, VmEntry } from '../../projections/models/vm-entry.ts';
 import type { IdentifierColumn } from '../../projections/models/identifier-index.ts';
 import { LedgerState, type Replay } from '../../projections/models/ledger-state.ts';
 import { beginningOf } from '../../projections/models/beginning.ts';
-import { changes$, type ChangesRequest, type ReadFrom } from '../../projections/observable.ts';
+import {
+  changes$,
+  replayCommits,
+  type ChangesRequest,
+  type ReadFrom,
+} from '../../projections/observable.ts';
 import type { PageIndex } from '../../projections/page-index/page-index.ts';
 import {
   captureNamed,
@@ -112,11 +117,7 @@ export class Ledger {
     this.stateFiles = openStateFiles({ files, folder: local.projections });
     this.column = identifiersOf(local);
     const passedOver = tellPassedOver(settings.onNotice ?? (() => undefined));
-    // RxJS and what builds on it is loaded only where something is folded.
-    this.replay = async (from, consume) => {
-      const { replayCommits } = await import('../../projections/observable.ts');
-      return replayCommits(log, from, consume, passedOver);
-    };
+    this.replay = (from, consume) => replayCommits(log, from, consume, passedOver);
     this.state = new LedgerState({
       log,
       files: this.stateFiles,

@@ -7,6 +7,7 @@ import {
   type IdentifierColumn,
 } from '../../projections/models/identifier-index.ts';
 import { LedgerState, type Replay } from '../../projections/models/ledger-state.ts';
+import { replayCommits } from '../../projections/observable.ts';
 import type { Finding } from '../../domain/values/finding.ts';
 import type { StateFiles } from '../../domain/ports/derived-files.ts';
 import { sha256 } from './digest.ts';
@@ -27,7 +28,6 @@ async function foldedAnew(
   column: IdentifierColumn,
   onPassedOver: PassedOverNotes['add'],
 ): Promise<LedgerState> {
-  const { replayCommits } = await import('../../projections/observable.ts');
   const replay: Replay = (from, consume) => replayCommits(log, from, consume, onPassedOver);
   const state = new LedgerState({ log, replay, files: NO_FILES, identifiers: () => column });
   await state.catchUp({ heavy: false });
