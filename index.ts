@@ -8,17 +8,17 @@ export type { Actor } from './domain/events/actor.ts';
 export { Ledger } from './adapters/wiring/ledger.ts';
 
 // Recording.
+export { openRecorder, type BesideRequest, type VmRecorder } from './adapters/wiring/record.ts';
 export {
-  openRecorder,
-  recordGuest,
   recordImages,
-  type BesideRequest,
-  type GuestListener,
-  type GuestRequest,
   type ImageRequest,
   type RecordedImages,
-  type VmRecorder,
-} from './adapters/wiring/record.ts';
+} from './adapters/wiring/record-images.ts';
+export {
+  recordGuest,
+  type GuestListener,
+  type GuestRequest,
+} from './adapters/wiring/record-guest.ts';
 export {
   attachmentOfBytes,
   type Attachment,

@@ -14,7 +14,8 @@ import {
   ticksOf,
 } from '../../../wiring/demo.ts';
 import { openLedger } from '../../../wiring/open-ledger.ts';
-import { recordGuest, recordImages } from '../../../wiring/record.ts';
+import { recordGuest } from '../../../wiring/record-guest.ts';
+import { recordImages } from '../../../wiring/record-images.ts';
 import { resumePoint, restoreToFile } from '../../../wiring/restore.ts';
 import { sharingOf } from '../../../wiring/pages.ts';
 import { momentOf } from '../../../wiring/moments.ts';

@@ -4,7 +4,7 @@ import type { Command } from 'commander';
 import type { Attachment } from '../../../../domain/values/attachment.ts';
 import type { ToldLayout } from '../../../../domain/values/raw-layout.ts';
 import { attachmentOfFile } from '../../../wiring/attachments.ts';
-import { isMachineKnown, recordImages } from '../../../wiring/record.ts';
+import { isMachineKnown, recordImages } from '../../../wiring/record-images.ts';
 import type { Ledger } from '../../../wiring/ledger.ts';
 import type { CaptureRow } from '../../../../projections/models/vm-entry.ts';
 import { collected } from '../argument-values.ts';
