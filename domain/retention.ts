@@ -4,6 +4,7 @@
 // nothing of when a capture was taken: such a capture is kept, and is in no bucket, so that one wrong
 // clock never makes all others old. The newest capture by number stays whatever the rules say.
 
+import { addTo } from './values/grouped.ts';
 import { isInRanges, rangesOf, type CaptureRanges } from './values/capture-ranges.ts';
 import { calendarDayOf, DAY_MS } from './values/instant.ts';
 import { isForgotten, type PointsState } from './points.ts';
@@ -68,11 +69,7 @@ export function keptByRules(
   { rules, nowMs }: { readonly rules: KeepRules; readonly nowMs: number },
 ): ReadonlyMap<number, readonly string[]> {
   const kept = new Map<number, string[]>();
-  const keep = (capture: number, reason: string): void => {
-    const reasons = kept.get(capture);
-    if (reasons === undefined) kept.set(capture, [reason]);
-    else reasons.push(reason);
-  };
+  const keep = (capture: number, reason: string): void => addTo(kept, capture, reason);
   const newest = captures.at(-1);
   if (newest !== undefined) keep(newest.capture, NEWEST);
   const { last = 0, withinMs } = rules;
@@ -138,8 +135,7 @@ export function judge(
   const open = captures.filter(({ capture }) => !isInRanges(points.givenUp, capture));
   const kept = reasonsToKeep(open, asked);
   const named = new Map<number, string[]>();
-  for (const [name, capture] of points.names)
-    named.set(capture, [...(named.get(capture) ?? []), `checkpoint ${name}`]);
+  for (const [name, capture] of points.names) addTo(named, capture, `checkpoint ${name}`);
   const verdicts = captures
     .filter(({ capture }) => !isForgotten(points, capture))
     .map(({ capture }): Verdict => {

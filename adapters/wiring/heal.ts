@@ -17,6 +17,7 @@ import {
 } from '../../domain/ports/page-engine.ts';
 import { run, valueOf } from '../../domain/ports/run.ts';
 import { decideStore, initialStore } from '../../domain/store.ts';
+import { addTo } from '../../domain/values/grouped.ts';
 import { partsOfDevice } from '../../domain/values/device-state.ts';
 import { holdingOfContent, isContent, type Holding } from '../../domain/values/holding.ts';
 import { fromHex } from '../../domain/values/identifier.ts';
@@ -91,10 +92,7 @@ function lostByGroup({ state }: Ledger): Map<string, LostHolding[]> {
     const pack = contents.homePackOf(holding);
     if (pack === null) continue;
     const { group, vm } = pack;
-    const lost = { holding, identifier: sharing.identifierAt(holding).slice(), vm };
-    const of = groups.get(group);
-    if (of === undefined) groups.set(group, [lost]);
-    else of.push(lost);
+    addTo(groups, group, { holding, identifier: sharing.identifierAt(holding).slice(), vm });
   }
   return groups;
 }

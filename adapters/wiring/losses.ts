@@ -7,6 +7,7 @@ import type { PageStore } from '../../domain/ports/page-store.ts';
 import { decideLosses, evolveLosses, type LossCommand } from '../../domain/losses.ts';
 import { slotSets, type PackSlots } from '../../domain/store.ts';
 import { STORE_STREAM } from '../../domain/events/streams.ts';
+import { addTo } from '../../domain/values/grouped.ts';
 import type { Holding } from '../../domain/values/holding.ts';
 import { ordinalAt } from '../../domain/values/place.ts';
 import { isLedgerError } from '../../domain/values/ledger-error.ts';
@@ -27,7 +28,7 @@ export function slotsOfHoldings(contents: Contents, holdings: Iterable<Holding>)
   const slots = new Map<string, number[]>();
   for (const holding of holdings) {
     const { pack, slot } = contents.reference(holding);
-    slots.set(pack, [...(slots.get(pack) ?? []), slot]);
+    addTo(slots, pack, slot);
   }
   return [...slots].map(([pack, of]) => ({ pack, slots: of }));
 }

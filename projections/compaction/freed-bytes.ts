@@ -4,6 +4,7 @@
 
 import { candidatesIn, chosenOf } from '../../domain/use-cases/compact/policy.ts';
 import type { SurveyedPack } from '../../domain/use-cases/compact/models.ts';
+import { groupedBy } from '../../domain/values/grouped.ts';
 import { ordinalAt } from '../../domain/values/place.ts';
 import type { LedgerState } from '../models/ledger-state.ts';
 import { StoredSizes } from '../questions/stored-sizes.ts';
@@ -13,10 +14,8 @@ import { surveyOf } from './survey.ts';
 
 /** Ordinals of packs that compaction would empty. */
 function emptiedIn(packs: readonly SurveyedPack[]): Set<number> {
-  const groups = new Map<string, SurveyedPack[]>();
-  for (const pack of packs) groups.set(pack.group, [...(groups.get(pack.group) ?? []), pack]);
   const emptied = new Set<number>();
-  for (const all of groups.values()) {
+  for (const all of groupedBy(packs, ({ group }) => group).values()) {
     const candidates = candidatesIn(all);
     let bytesBefore = 0;
     let bytesAfter = 0;

@@ -1,6 +1,7 @@
 // Which points a finding makes unrestorable: what is lost, with the patches that need it, is looked for
 // in the page table of every kept point.
 
+import { addTo } from '../../domain/values/grouped.ts';
 import { UNKNOWN, type Holding } from '../../domain/values/holding.ts';
 import type { Finding } from '../../domain/values/finding.ts';
 import { mayHaveDevice } from '../../domain/values/capture-mode.ts';
@@ -48,9 +49,8 @@ function withDependents(contents: Contents, found: readonly OpenFinding[]): Open
     for (const [i, slot] of pack.patches.slots.entries()) {
       // What was rewritten since is a patch no more, or of something else.
       if (!contents.liesAt(pack, slot)) continue;
-      const patch = contents.holdingAt(pack, slot);
       const reference = contents.firstOf(pack.references[i]!);
-      patches.set(reference, [...(patches.get(reference) ?? []), patch]);
+      addTo(patches, reference, contents.holdingAt(pack, slot));
     }
   return found.map(({ finding, lost }) => {
     if (lost === null) return { finding, lost };
@@ -72,7 +72,7 @@ class Taken {
   }[] = [];
 
   addCapture(vm: string, capture: number): void {
-    this.#captures.set(vm, [...(this.#captures.get(vm) ?? []), capture]);
+    addTo(this.#captures, vm, capture);
   }
 
   addAttachment(vm: string, capture: number, name: string): void {
@@ -103,8 +103,7 @@ async function affectedCaptures(
   const points = open.map(() => new Taken());
   const byHolding = new Map<Holding, number[]>();
   for (const [i, { lost }] of open.entries())
-    for (const holding of lost ?? [])
-      byHolding.set(holding, [...(byHolding.get(holding) ?? []), i]);
+    for (const holding of lost ?? []) addTo(byHolding, holding, i);
   const held = open.map(() => new Map<string, number>());
   const unknownPages = new Map<string, number>();
   const shift = (vm: string, holding: number, by: number): void => {

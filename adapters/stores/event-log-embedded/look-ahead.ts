@@ -3,6 +3,7 @@
 // an event, so nothing is believed there until something that no writer of content can have made: an
 // append that bears the chain value of its stream's head, or a record that says where it stands.
 
+import { addTo } from '../../../domain/values/grouped.ts';
 import { LogScanner, type LogPiece, type ScannedSegments } from './log-scanner.ts';
 import { firstRevision, isWhole, lastRevision } from './frame.ts';
 import { isSameBytes } from './layout.ts';
@@ -123,10 +124,7 @@ export class LookAhead {
     }
     this.#found.push(later);
     if (later.append === null) return true;
-    const { stream } = later.append;
-    const ofStream = this.#byStream.get(stream);
-    if (ofStream === undefined) this.#byStream.set(stream, [later]);
-    else ofStream.push(later);
+    addTo(this.#byStream, later.append.stream, later);
     return true;
   }
 

@@ -21,6 +21,7 @@ import {
   type StoreEvent,
   type StoreState,
 } from '../../store.ts';
+import { groupedBy } from '../../values/grouped.ts';
 import { placeAt } from '../../values/place.ts';
 import { isLedgerError, LedgerError } from '../../values/ledger-error.ts';
 import { UNKNOWN, isContent, type Holding } from '../../values/holding.ts';
@@ -322,18 +323,6 @@ class Compaction {
     const isStopped = this.#isStopped;
     return { rewritten, released: this.#released, deleted, unreadable, isStopped };
   }
-}
-
-/** Items by a key, in their order. */
-function groupedBy<A>(items: readonly A[], keyOf: (item: A) => string): Map<string, A[]> {
-  const groups = new Map<string, A[]>();
-  for (const item of items) {
-    const key = keyOf(item);
-    const group = groups.get(key);
-    if (group === undefined) groups.set(key, [item]);
-    else group.push(item);
-  }
-  return groups;
 }
 
 const bytesOf = (packs: readonly SurveyedPack[]): number =>

@@ -3,6 +3,7 @@
 // to in the place of the patch; then the masks of patches are XORed onto what is there. Patches upon
 // patches take more passes. In a pass places ascend, so that each block is read once.
 
+import { addTo } from '../../values/grouped.ts';
 import { isLedgerError } from '../../values/ledger-error.ts';
 import { ZERO, type Holding } from '../../values/holding.ts';
 import type { PageLocator } from '../../ports/models.ts';
@@ -52,9 +53,7 @@ export function planPages(
     const holding = holdings[page]!;
     if (holding === ZERO) continue;
     if (!isRead(holding)) {
-      const pages = made.get(holding);
-      if (pages === undefined) made.set(holding, [page]);
-      else pages.push(page);
+      addTo(made, holding, page);
       continue;
     }
     let length: number;

@@ -1,6 +1,7 @@
 // What of one sharing group is lost, by identifier: what a repair looks for in other places.
 
 import { IDENTIFIER_BYTES } from '../../ports/page-engine.ts';
+import { addTo } from '../../values/grouped.ts';
 import { toHex } from '../../values/identifier.ts';
 import { isContent, type Holding } from '../../values/holding.ts';
 
@@ -36,8 +37,7 @@ export class LostContent {
     const vms = new Set<string>();
     for (const { holding, identifier, vm } of lost) {
       const of = isContent(holding) ? this.#contents : this.#patterns;
-      const key = toHex(identifier);
-      of.set(key, [...(of.get(key) ?? []), holding]);
+      addTo(of, toHex(identifier), holding);
       if (isContent(holding)) this.#words.add(wordAt(identifier, 0));
       else vms.add(vm);
     }
