@@ -11,6 +11,7 @@ import { randomBytes } from 'node:crypto';
 import { isLedgerError, LedgerError } from '../../../domain/values/ledger-error.ts';
 import { GuardedFile, logClosed, logReadOnly } from '../../files/guarded-file.ts';
 import { assert } from '../../../domain/values/assert.ts';
+import { lastWhere } from '../../../domain/values/sorted-search.ts';
 import type { FilePort, OpenFile } from '../../files/file-port.ts';
 import { writeWhole } from '../../files/whole-file.ts';
 import { FORMAT_1, format2, type FrameFormat } from './frame-format.ts';
@@ -113,6 +114,10 @@ function segmentsOf({ start, path, opened }: LogFile): Segment[] {
   });
 }
 
+/** Of what is in order, the number of the last that begins at a position or before it; -1: none does. */
+const lastUpTo = (ordered: readonly { readonly start: number }[], position: number): number =>
+  lastWhere(ordered.length, (number) => ordered[number]!.start <= position);
+
 /** The segments of one open log. */
 export class Segments implements PositionedBytes {
   readonly folder: string;
@@ -136,10 +141,6 @@ export class Segments implements PositionedBytes {
   /** Where the log's first file is, or would be. */
   get path(): string {
     return this.#files[0]?.path ?? join(this.folder, LOG_FILE);
-  }
-
-  get all(): readonly Segment[] {
-    return this.#segments;
   }
 
   get last(): Segment | null {
@@ -192,18 +193,18 @@ export class Segments implements PositionedBytes {
 
   /** The segment that holds a position, or is before it; null: there is none yet. */
   at(position: number): Segment | null {
-    return this.#segments.findLast(({ start }) => start <= position) ?? this.#segments[0] ?? null;
+    return this.#segments[Math.max(0, lastUpTo(this.#segments, position))] ?? null;
   }
 
   /** The segment behind another, or null. */
   after(segment: Segment): Segment | null {
-    return this.#segments.find(({ start }) => start > segment.start) ?? null;
+    return this.#segments[lastUpTo(this.#segments, segment.start) + 1] ?? null;
   }
 
   /** Where a segment's bytes end to count; Infinity for the last. */
   endOf(segment: Segment): number {
     if (segment.stretch !== null) return segment.stretch.end;
-    const next = this.#files.find(({ start }) => start > segment.fileStart);
+    const next = this.#files[lastUpTo(this.#files, segment.fileStart) + 1];
     return next?.start ?? Number.POSITIVE_INFINITY;
   }
 
@@ -222,8 +223,8 @@ export class Segments implements PositionedBytes {
   }
 
   #fileAt(start: number): LogFile {
-    const file = this.#files.find((candidate) => candidate.start === start);
-    assert(file !== undefined, 'a segment has a file');
+    const file = this.#files[lastUpTo(this.#files, start)];
+    assert(file?.start === start, 'a segment has a file');
     return file;
   }
 
