@@ -114,6 +114,22 @@ function segmentsOf({ start, path, opened }: LogFile): Segment[] {
   });
 }
 
+/** The segments of a log's files, as far as those are known. */
+interface Layout {
+  /** By their starts, ascending. */
+  readonly segments: readonly Segment[];
+  /** By stream: its last record that was let go. */
+  readonly cuts: ReadonlyMap<string, Head>;
+}
+
+function layoutOf(files: readonly LogFile[]): Layout {
+  const cuts = new Map<string, Head>();
+  for (const { opened } of files)
+    for (const [stream, head] of opened?.left?.cuts ?? [])
+      if (head.revision > (cuts.get(stream)?.revision ?? -1)) cuts.set(stream, head);
+  return { segments: files.flatMap(segmentsOf), cuts };
+}
+
 /** Of what is in order, the number of the last that begins at a position or before it; -1: none does. */
 const lastUpTo = (ordered: readonly { readonly start: number }[], position: number): number =>
   lastWhere(ordered.length, (number) => ordered[number]!.start <= position);
@@ -125,8 +141,8 @@ export class Segments implements PositionedBytes {
   readonly #isReadOnly: boolean;
   /** By their starts, ascending. */
   #files: LogFile[] = [];
-  #segments: Segment[] = [];
-  #cuts: ReadonlyMap<string, Head> = new Map();
+  /** Null: the files are known otherwise than when it was looked at last. */
+  #layout: Layout | null = null;
   #pasts = 0;
   /** By the starts of files, the one that was used last at the end. */
   readonly #open = new Map<number, GuardedFile>();
@@ -141,6 +157,10 @@ export class Segments implements PositionedBytes {
   /** Where the log's first file is, or would be. */
   get path(): string {
     return this.#files[0]?.path ?? join(this.folder, LOG_FILE);
+  }
+
+  get #segments(): readonly Segment[] {
+    return this.#laidOut().segments;
   }
 
   get last(): Segment | null {
@@ -159,7 +179,11 @@ export class Segments implements PositionedBytes {
 
   /** By stream: its last record that was let go. */
   get cuts(): ReadonlyMap<string, Head> {
-    return this.#cuts;
+    return this.#laidOut().cuts;
+  }
+
+  #laidOut(): Layout {
+    return (this.#layout ??= layoutOf(this.#files));
   }
 
   /** Looks which segments there are; their files only ever get more. */
@@ -176,19 +200,9 @@ export class Segments implements PositionedBytes {
         (start) =>
           known.get(start) ?? { start, path: join(this.folder, segmentName(start)), opened: null },
       );
-    this.#arrange();
+    this.#layout = null;
     // What was replaced says so; the last file never is.
     for (const file of this.#files.slice(0, -1)) if (file.opened === null) await this.#file(file);
-  }
-
-  /** Lays the segments out as the files are known. */
-  #arrange(): void {
-    this.#segments = this.#files.flatMap(segmentsOf);
-    const cuts = new Map<string, Head>();
-    for (const { opened } of this.#files)
-      for (const [stream, head] of opened?.left?.cuts ?? [])
-        if (head.revision > (cuts.get(stream)?.revision ?? -1)) cuts.set(stream, head);
-    this.#cuts = cuts;
   }
 
   /** The segment that holds a position, or is before it; null: there is none yet. */
@@ -267,7 +281,7 @@ export class Segments implements PositionedBytes {
     file.opened = opened;
     if (before?.left?.digest === opened?.left?.digest) return;
     if (before !== null) this.#pasts += 1;
-    this.#arrange();
+    this.#layout = null;
   }
 
   async #closeIdle(): Promise<void> {
