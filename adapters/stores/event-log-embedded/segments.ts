@@ -53,6 +53,9 @@ export interface Opened {
   readonly left: LeftTable | null;
 }
 
+/** A file without a header: it is of format 1. */
+const NO_HEADER: Opened = { format: FORMAT_1, marker: new Uint8Array(0), damaged: [], left: null };
+
 /** A file of the log. */
 interface LogFile {
   readonly start: number;
@@ -88,12 +91,11 @@ async function openedOf(
   // One without a byte may be about to get its first.
   if (got === 0) return null;
   const header = readSegmentHeader(bytes.subarray(0, got), start);
-  const none = { format: FORMAT_1, marker: new Uint8Array(0) };
-  if (header === null) return { ...none, damaged: [], left: null };
+  if (header === null) return NO_HEADER;
   const { marker, leftAt, damaged } = header;
   const left = leftAt === null ? null : await readLeftTable(file, leftAt);
-  const of = marker === null ? none : { format: format2(marker), marker };
-  return { ...of, damaged, left };
+  if (marker === null) return { ...NO_HEADER, damaged, left };
+  return { format: format2(marker), marker, damaged, left };
 }
 
 /** What only a later release can read is told of by who reads it. */
@@ -232,8 +234,7 @@ export class Segments implements PositionedBytes {
       const opened = await this.#file(file);
       file.opened ??= await openedOf(opened, fileStart);
     }
-    const nothing = { format: FORMAT_1, marker: new Uint8Array(0), damaged: [], left: null };
-    return file.opened ?? nothing;
+    return file.opened ?? NO_HEADER;
   }
 
   #fileAt(start: number): LogFile {
@@ -312,8 +313,7 @@ export class Segments implements PositionedBytes {
 
   /** The marker of a file's records; null: they are of format 1. */
   async markerOf(fileStart: number): Promise<Uint8Array | null> {
-    const file = await this.file(fileStart);
-    const { format, marker } = file.opened ?? { format: FORMAT_1, marker: new Uint8Array(0) };
+    const { format, marker } = (await this.file(fileStart)).opened ?? NO_HEADER;
     return format.format === 1 ? null : marker;
   }
 
