@@ -3,16 +3,9 @@
 
 import type { Finding } from '../../../domain/values/finding.ts';
 import type { LogDamage } from '../../../domain/ports/event-log.ts';
-import { LogFold } from './log-fold.ts';
-import { lostEnd } from './log-reader.ts';
+import { lostEnd, type LogFiles, type LogReader } from './log-reader.ts';
 import type { Segments } from './segments.ts';
-import { StreamHeads } from './stream-heads.ts';
-import { witnessName, type Witness, type Witnesses } from './witness.ts';
-
-export interface CheckedFiles {
-  readonly segments: Segments;
-  readonly witnesses: Witnesses;
-}
+import { witnessName, type Witness } from './witness.ts';
 
 const ofRecords = (segments: Segments, damage: LogDamage): Finding => {
   const path = segments.pathAt(Number(damage.position));
@@ -50,11 +43,11 @@ const ofHeader = (path: string, copy: number): Finding => ({
 });
 
 /** Everything that is wrong with a log, as it is now. */
-export async function* checkLog({ segments, witnesses }: CheckedFiles): AsyncGenerator<Finding> {
-  const fold = new LogFold(
-    { segments, witnessOf: (stream) => witnesses.of(stream) },
-    { state: new StreamHeads(), eventsFrom: Number.MAX_SAFE_INTEGER },
-  );
+export async function* checkLog(
+  reader: LogReader,
+  { segments, witnesses }: LogFiles,
+): AsyncGenerator<Finding> {
+  const fold = reader.foldAll();
   const found: Witness[] = [];
   const names = new Set<string>();
   for (let isLast = false; ; isLast = true) {

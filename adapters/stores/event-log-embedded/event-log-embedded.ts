@@ -126,7 +126,7 @@ class EmbeddedLog implements EmbeddedEventLog {
   };
 
   check(): AsyncIterable<Finding> {
-    return checkLog({ segments: this.#segments, witnesses: this.#witnesses });
+    return checkLog(this.#reader, { segments: this.#segments, witnesses: this.#witnesses });
   }
 
   async close(): Promise<void> {
