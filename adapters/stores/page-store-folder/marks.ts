@@ -3,7 +3,6 @@
 import { join } from 'node:path';
 import type { EventMark } from '../../../domain/ports/event-log.ts';
 import type { FilePort } from '../../files/file-port.ts';
-import { isAbsent } from '../../files/failures.ts';
 import { writeWhole } from '../../files/whole-file.ts';
 import { markBytes, markName, MARKS_FOLDER, marksNamed } from '../compaction-mark.ts';
 
@@ -14,14 +13,8 @@ interface MarkedFolder {
 }
 
 /** The marks that are there. */
-export async function marksIn({ files, folder }: MarkedFolder): Promise<readonly EventMark[]> {
-  try {
-    return marksNamed(await files.list(join(folder, MARKS_FOLDER)));
-  } catch (thrown) {
-    if (isAbsent(thrown)) return [];
-    throw thrown;
-  }
-}
+export const marksIn = async ({ files, folder }: MarkedFolder): Promise<readonly EventMark[]> =>
+  marksNamed(await files.list(join(folder, MARKS_FOLDER)));
 
 /** Writes a mark, durably, then removes those before it. */
 export async function putMark(place: MarkedFolder, mark: EventMark): Promise<void> {
