@@ -74,5 +74,5 @@ export const isAbsent = (thrown: unknown): boolean => systemCodeOf(thrown) === '
  * Whether a file could not be had because what stands there is none, but a folder, a pipe, a device. That
  * will not pass, and nobody refused anything.
  */
-export const isNoFile = (thrown: unknown): boolean =>
+export const isNoFile = (thrown: unknown): thrown is LedgerError =>
   isLedgerError(thrown) && NO_FILE.includes(systemCodeOf(thrown));

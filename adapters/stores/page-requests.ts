@@ -67,10 +67,5 @@ export const packMissing = (name: string, where: string): LedgerError =>
   );
 
 /** The failure of a pack in whose place something else stands. */
-export const packNoFile = (name: string, cause: unknown): LedgerError =>
-  new LedgerError(
-    'PACK_DAMAGED',
-    `pack ${name} cannot be read: ${cause instanceof Error ? cause.message : 'it is no file'}`,
-    { name },
-    cause,
-  );
+export const packNoFile = (name: string, cause: LedgerError): LedgerError =>
+  new LedgerError('PACK_DAMAGED', `pack ${name} cannot be read: ${cause.message}`, { name }, cause);

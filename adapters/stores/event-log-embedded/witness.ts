@@ -17,7 +17,6 @@
 import { hash } from 'node:crypto';
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
-import { isLedgerError } from '../../../domain/values/ledger-error.ts';
 import { isNoFile } from '../../files/failures.ts';
 import type { FilePort, OpenFile } from '../../files/file-port.ts';
 import { HASH_BYTES } from './layout.ts';
@@ -145,7 +144,7 @@ export class Witnesses {
       const bytes = await this.#files.load(join(this.folder, name), WITNESS_BYTES);
       return bytes === null ? null : readWitnessFile(bytes);
     } catch (thrown) {
-      if (!isLedgerError(thrown) || !isNoFile(thrown)) throw thrown;
+      if (!isNoFile(thrown)) throw thrown;
       const damage = { offsetBytes: 0, reason: thrown.message };
       return { witness: null, damages: [damage], nextOffset: 0 };
     }
