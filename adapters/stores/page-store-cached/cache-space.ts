@@ -48,9 +48,23 @@ const DISK_BLOCK_BYTES = 4096;
 /** Files looked at together. */
 const LOOKED_AT_ONCE = 32;
 /** Folders in a cache. Others are not ours. */
-export const CACHE_FOLDER_NAME = /^[0-9a-f]{2}$/u;
+const CACHE_FOLDER_NAME = /^[0-9a-f]{2}$/u;
 /** <pack>.<bytes of a window>.<number of the window>. Other files are not ours. */
-export const CACHE_FILE_NAME = /^[0-9a-f]{64}\.[1-9][0-9]{0,9}\.[0-9]{1,9}$/u;
+const CACHE_FILE_NAME = /^[0-9a-f]{64}\.[1-9][0-9]{0,9}\.[0-9]{1,9}$/u;
+
+/** The files of a cache, by their paths, folder by folder; `names` are in the cache's own. */
+export async function* cacheFiles(
+  { files, folder }: Pick<CacheSpaceOptions, 'files' | 'folder'>,
+  names: readonly string[],
+): AsyncGenerator<readonly string[]> {
+  for (const name of names) {
+    if (!CACHE_FOLDER_NAME.test(name)) continue;
+    const found = await files.list(join(folder, name));
+    yield found
+      .filter((file) => CACHE_FILE_NAME.test(file))
+      .map((file) => join(folder, name, file));
+  }
+}
 
 /** What a file of so many bytes takes on a disk. */
 export const diskBytes = (sizeBytes: number): number =>
@@ -129,11 +143,9 @@ class Space implements CacheSpace {
     this.#held = new Map();
     this.#heldBytes = 0;
     const names = await files.list(folder);
-    for (const name of names.filter((each) => CACHE_FOLDER_NAME.test(each)))
-      for (const file of await files.list(join(folder, name))) {
-        const path = join(folder, name, file);
+    for await (const paths of cacheFiles(this.#options, names))
+      for (const path of paths) {
         const held = known.get(path);
-        if (!CACHE_FILE_NAME.test(file)) continue;
         if (held === undefined) unknown.push(path);
         else this.#hold(path, held);
       }

@@ -141,7 +141,7 @@ class Cache {
 
   async dropAll(): Promise<void> {
     await Promise.all([...this.#awaited.values()].map((awaited) => awaited.isKept));
-    for (const key of this.#recent.keys()) this.#recent.delete(key);
+    this.#recent.clear();
     await this.#folder.dropAll();
   }
 

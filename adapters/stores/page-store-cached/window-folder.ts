@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import type { FilePort } from '../../files/file-port.ts';
 import { failureOf, isAbsent } from '../../files/failures.ts';
 import { writeWhole } from '../../files/whole-file.ts';
-import { CACHE_FILE_NAME, CACHE_FOLDER_NAME, createCacheSpace } from './cache-space.ts';
+import { cacheFiles, createCacheSpace } from './cache-space.ts';
 import { WINDOW_HEADER_BYTES, readWindow, windowHeader } from './window-file.ts';
 import type { Window, WindowId } from './window-file.ts';
 
@@ -98,14 +98,11 @@ class Folder implements WindowFolder {
   async dropAll(): Promise<void> {
     const { files, folder } = this.#options;
     try {
-      for (const name of await files.list(folder)) {
-        if (!CACHE_FOLDER_NAME.test(name)) continue;
-        for (const file of await files.list(join(folder, name))) {
-          if (!CACHE_FILE_NAME.test(file)) continue;
-          await files.remove(join(folder, name, file));
-          this.#space.removed(join(folder, name, file));
+      for await (const paths of cacheFiles(this.#options, await files.list(folder)))
+        for (const path of paths) {
+          await files.remove(path);
+          this.#space.removed(path);
         }
-      }
     } catch (thrown) {
       this.#rest(thrown);
     }
