@@ -12,12 +12,7 @@ import {
   checkClaim,
   claimBytes,
 } from '../ledger-folder/store-claim.ts';
-import { NOTHING, type S3Client } from './s3-client.ts';
-
-interface BucketPart {
-  readonly client: S3Client;
-  readonly prefix: string;
-}
+import { putObject, type BucketPart } from './objects.ts';
 
 const keyOf = ({ prefix }: BucketPart): string => prefix + CLAIM_NAME;
 
@@ -36,15 +31,11 @@ const readClaim = (place: BucketPart): Promise<Uint8Array | null> =>
 
 async function writeClaim(place: BucketPart, id: string): Promise<void> {
   const bytes = claimBytes(id);
-  await place.client.send({
-    method: 'PUT',
+  await putObject(place.client, {
     key: keyOf(place),
     operation: 'write whose packs these are',
-    headers: { 'content-type': 'text/plain' },
+    contentType: 'text/plain',
     body: { bytes, sha256: createHash('sha256').update(bytes).digest('hex') },
-    partOf: () => NOTHING,
-    read: ({ status }) =>
-      status < 300 ? either.right(undefined) : either.left(`status ${status} for a PUT`),
   });
 }
 

@@ -29,16 +29,16 @@ import type { PackRange } from '../page-requests.ts';
 import { claimPlace, checkClaimOf, hasClaim } from './claims.ts';
 import type { HttpLimits } from './http-exchange.ts';
 import { marksIn, putMark } from './marks.ts';
+import { listObjects, putObject } from './objects.ts';
+import type { BucketPart } from './objects.ts';
 import { partOfRange, rangeHeader, readRange } from './pack-ranges.ts';
 import type { ObjectRange, RangeAnswer } from './pack-ranges.ts';
 import { parsePageStoreUrl } from './page-store-url.ts';
 import type { S3Place } from './page-store-url.ts';
 import { addressOf } from './s3-address.ts';
 import type { Environment } from './s3-address.ts';
-import { LISTING_BYTES_MAX, LISTING_KEYS_MAX, readListing } from './s3-answers.ts';
 import type { ListedObject, Listing } from './s3-answers.ts';
 import { createS3Client, NOTHING } from './s3-client.ts';
-import type { S3Client } from './s3-client.ts';
 import type { CredentialProvider } from './s3-signer.ts';
 
 /** Hex digits of a pack's name that its key has before it, as its folder has on a disk. */
@@ -86,10 +86,7 @@ export interface S3PageStore extends PageStore, RangeSource {
   close(): Promise<void>;
 }
 
-interface Bucket {
-  readonly client: S3Client;
-  /** Of every key here: empty, or ends in a slash. */
-  readonly prefix: string;
+interface Bucket extends BucketPart {
   /** Packs that the store had whole when it was asked after a put: how long they are, and when that was. */
   readonly seen: RecentMap<string, { readonly sizeBytes: number; readonly atMs: number }>;
   readonly clock: Clock;
@@ -146,15 +143,11 @@ async function put(bucket: Bucket, pack: { name: string; bytes: Uint8Array }): P
 }
 
 const send = (bucket: Bucket, pack: { name: string; bytes: Uint8Array }): Promise<void> =>
-  bucket.client.send({
-    method: 'PUT',
+  putObject(bucket.client, {
     key: keyOf(bucket, pack.name),
     operation: `store pack ${pack.name}`,
-    headers: { 'content-type': 'application/octet-stream' },
+    contentType: 'application/octet-stream',
     body: { bytes: pack.bytes, sha256: pack.name },
-    partOf: () => NOTHING,
-    read: ({ status }) =>
-      status < 300 ? either.right(undefined) : either.left(`status ${status} for a PUT`),
   });
 
 /** Whether a pack is there: as the store said after its put, where that is not long ago. */
@@ -247,24 +240,6 @@ function versionNotice(onNotice: (text: string) => void, label: string): () => v
   };
 }
 
-const askListing = (bucket: Bucket, continuation: string | null): Promise<Listing> =>
-  bucket.client.send({
-    method: 'GET',
-    key: '',
-    operation: 'list the packs',
-    query: {
-      ...(continuation === null ? {} : { 'continuation-token': continuation }),
-      'list-type': '2',
-      'max-keys': String(LISTING_KEYS_MAX),
-      prefix: packsPrefix(bucket),
-    },
-    partOf: () => ({ skipBytes: 0, bytesMax: LISTING_BYTES_MAX, excess: 'refuse' }),
-    read: (answer) =>
-      answer.status === 200
-        ? readListing(answer.body)
-        : either.left(`status ${answer.status} for a listing`),
-  });
-
 /** The server's time, as each of its answers bears it. */
 const now = (bucket: Bucket): Promise<number> =>
   bucket.client.send({
@@ -295,11 +270,12 @@ const endlessListing = (bucket: Bucket, why: string): LedgerError =>
   );
 
 async function* list(bucket: Bucket): AsyncGenerator<PackEntry> {
+  const [prefix, operation] = [packsPrefix(bucket), 'list the packs'];
   let continuation: string | null = null;
   let lastName = '';
   let emptyListings = 0;
   do {
-    const listing: Listing = await askListing(bucket, continuation);
+    const listing: Listing = await listObjects(bucket.client, { prefix, operation, continuation });
     const before = lastName;
     for (const object of listing.objects) {
       const entry = entryOf(bucket, object);
