@@ -15,6 +15,7 @@ import {
   type LogItem,
   type LogSignal,
   type Position,
+  type StoredEvent,
 } from '../../../domain/ports/event-log.ts';
 import type { LogClient } from './client.ts';
 import { Tries, type Connection } from './connection.ts';
@@ -142,16 +143,14 @@ class Following {
   async #takeIn(placed: PlacedEvent | null): Promise<void> {
     const { streams } = this.#request;
     const event = placed === null ? undefined : streams.found(placed)?.event;
-    if (event !== undefined && this.#check.asks(event))
+    if (event === undefined) return;
+    if (this.#check.asks(event))
       this.#check.tell(event.stream, await streams.firstKept(event.stream));
-    this.#take(placed);
+    this.#take(event);
   }
 
-  #take(placed: PlacedEvent | null): void {
-    if (placed === null) return;
-    const found = this.#request.streams.found(placed);
-    if (found === null || found.event.position < this.next) return;
-    const { event } = found;
+  #take(event: StoredEvent): void {
+    if (event.position < this.next) return;
     const { bound } = this.#request;
     if (bound !== null && event.position >= bound) {
       this.#isPastBound = true;
