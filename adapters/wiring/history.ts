@@ -295,8 +295,8 @@ export async function forgetHistory(
   const begins = (): Position | null => state.catalogue.history?.position ?? null;
   if (isDryRun || (cuts.length === 0 && begins() === null))
     return { cuts, held, begins: begins(), logBytes: 0 };
-  const { logBytes: before } = await ledger.storedBytes();
+  const before = await ledger.logBytes();
   await forgetUpTo(ledger, cuts);
-  const { logBytes: after } = await ledger.storedBytes();
+  const after = await ledger.logBytes();
   return { cuts, held, begins: begins(), logBytes: Math.max(0, before - after) };
 }

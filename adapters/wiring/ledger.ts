@@ -221,11 +221,16 @@ export class Ledger {
     return this.#engine.useKeyAtHand(group);
   }
 
+  /** Bytes of the log where it is kept. */
+  logBytes(): Promise<number> {
+    return this.#parts.logBytes();
+  }
+
   /** Bytes of the log and of the packs where they are kept. */
   async storedBytes(): Promise<{ readonly logBytes: number; readonly storedBytes: number }> {
     let storedBytes = 0;
     for await (const pack of this.store.list()) storedBytes += pack.sizeBytes;
-    return { logBytes: await this.#parts.logBytes(), storedBytes };
+    return { logBytes: await this.logBytes(), storedBytes };
   }
 
   /** Reads pages: a few, or a whole memory. */
