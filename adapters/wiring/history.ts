@@ -37,6 +37,7 @@ import {
   lastForgotten,
   partsOf,
   readBaseline,
+  type Baseline,
   type BaselineState,
 } from '../../projections/models/baseline.ts';
 import { baselineState } from '../../projections/models/baseline-state.ts';
@@ -163,9 +164,9 @@ async function nextAfter(
 async function firstKept(
   ledger: Ledger,
   cuts: readonly HistoryCut[],
-  position: Position,
+  { position, baseline }: { readonly position: Position; readonly baseline: Baseline | null },
 ): Promise<Map<string, number>> {
-  const { log, state } = ledger;
+  const { log } = ledger;
   const kept = new Map<string, number>();
   for (const { vm, capture } of cuts) {
     const row = ledger.vm(vm).capture(capture);
@@ -179,11 +180,10 @@ async function firstKept(
     const first = behind.get(stream) ?? last;
     if (first > 0) kept.set(stream, first);
   }
-  const before = state.catalogue.history === null ? null : await readBaseline(log);
   const history = await run(log.streamRevision(HISTORY_STREAM));
   // What is appended next is the new baseline; those before it stand for nothing any more.
   kept.set(HISTORY_STREAM, history + 1);
-  for (const [stream, revision] of before?.streams ?? [])
+  for (const [stream, revision] of baseline?.streams ?? [])
     if (!kept.has(stream)) kept.set(stream, revision);
   return kept;
 }
@@ -247,12 +247,13 @@ async function forget(ledger: Ledger, cuts: readonly HistoryCut[]): Promise<void
   const before = ledger.state.catalogue.history?.position ?? -1n;
   const position = rows.reduce((max, row) => (row.position > max ? row.position : max), before);
   const timeMs = rows.reduce((max, row) => Math.max(max, row.recordedAtMs), 0);
-  const streams = await firstKept(ledger, cuts, position);
+  const { log } = ledger;
+  const baseline = await readBaseline(log);
+  const streams = await firstKept(ledger, cuts, { position, baseline });
   const next = await nextAfter(ledger, position, streams);
   const { state, releases } = await stateUntil(ledger, next);
-  const { log } = ledger;
   const leavesTo = await run(log.head());
-  const tree = { before: await readBaseline(log), streams, until: leavesTo };
+  const tree = { before: baseline, streams, until: leavesTo };
   const made = await baselineState({
     state,
     position,
