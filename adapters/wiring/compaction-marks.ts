@@ -4,14 +4,12 @@
 // Cost: one look beside the packs (a folder's names, a listing). The log is asked for a mark's event once:
 // a log that has what was folded after it has it too.
 
-import { markOf, NO_STREAM, type EventMark, type Position } from '../../domain/ports/event-log.ts';
+import { eventAt, markOf, NO_STREAM, type EventMark } from '../../domain/ports/event-log.ts';
 import { STORE_STREAM } from '../../domain/events/streams.ts';
 import { run } from '../../domain/ports/run.ts';
 import { LedgerError } from '../../domain/values/ledger-error.ts';
 import type { LedgerState } from '../../projections/models/ledger-state.ts';
 import type { LedgerLog, LedgerPages } from './ledger-parts.ts';
-
-const LOG_START: Position = 0n;
 
 const tooOld = ({ position, id }: EventMark): LedgerError =>
   new LedgerError(
@@ -70,14 +68,9 @@ export class CompactionMarks {
     const { log, store } = this.#of;
     const revision = await run(log.streamRevision(STORE_STREAM));
     if (revision === NO_STREAM) return;
-    const range = {
-      stream: STORE_STREAM,
-      fromRevision: revision,
-      count: 1,
-      fromPosition: LOG_START,
-    };
-    for await (const events of log.readStream(range))
-      for (const event of events) await run(store.putMark(markOf(event)));
+    const range = { stream: STORE_STREAM, fromRevision: revision, fromPosition: 0n };
+    const event = await eventAt(log, range);
+    if (event !== null) await run(store.putMark(markOf(event)));
   }
 
   async #isInLog(mark: EventMark): Promise<boolean> {

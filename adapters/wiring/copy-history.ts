@@ -9,7 +9,12 @@ import { BLANK_TYPE } from '../../domain/events/control.ts';
 import { newEvent } from '../../domain/events/envelope.ts';
 import { HISTORY_STREAM } from '../../domain/events/streams.ts';
 import type { HistoryCut } from '../../domain/history.ts';
-import { NO_STREAM, type Position, type StoredEvent } from '../../domain/ports/event-log.ts';
+import {
+  eventAt,
+  NO_STREAM,
+  type Position,
+  type StoredEvent,
+} from '../../domain/ports/event-log.ts';
 import { run } from '../../domain/ports/run.ts';
 import { StreamEnd } from '../../domain/use-cases/stream-end.ts';
 import type { LedgerError } from '../../domain/values/ledger-error.ts';
@@ -82,9 +87,8 @@ export class HistoryCopier {
   /** Whether a stream of the copy begins with blanks, as of a copy that was interrupted. */
   async #begins(stream: string): Promise<boolean> {
     if (this.#to.state.catalogue.history !== null) return false;
-    const range = { stream, fromRevision: 0, count: 1, fromPosition: 0n };
-    for await (const [event] of this.#to.log.readStream(range)) return event?.type === BLANK_TYPE;
-    return false;
+    const first = await eventAt(this.#to.log, { stream, fromRevision: 0, fromPosition: 0n });
+    return first?.type === BLANK_TYPE;
   }
 
   /** Once all events are there: history begins in the copy where it does in the source. */

@@ -14,7 +14,12 @@ import { fingerprint } from './fingerprint.ts';
 import { isLedgerError, LEDGER_ERRORS, LedgerError } from '../../domain/values/ledger-error.ts';
 import { decodePackWritten } from '../../domain/events/pack-written.ts';
 import { APPEND_BYTES_MAX } from '../../domain/values/page.ts';
-import type { LogDamage, LogItem, StoredEvent } from '../../domain/ports/event-log.ts';
+import {
+  eventAt,
+  type LogDamage,
+  type LogItem,
+  type StoredEvent,
+} from '../../domain/ports/event-log.ts';
 import { refuse } from '../../domain/values/refused.ts';
 import { decodePackRewritten } from '../../domain/events/pack-rewritten.ts';
 import { LEDGER_STREAM, vmOfStream } from '../../domain/events/streams.ts';
@@ -117,9 +122,8 @@ class TargetStreams {
     const { stream, revision: fromRevision } = event;
     // The target's own creation is in the place of the source's.
     if (stream === LEDGER_STREAM && fromRevision === 0) return;
-    const range = { stream, fromRevision, count: 1, fromPosition: 0n };
-    for await (const [found] of this.#to.log.readStream(range))
-      if (found !== undefined && toHex(found.id) === toHex(event.id)) return;
+    const found = await eventAt(this.#to.log, { stream, fromRevision, fromPosition: 0n });
+    if (found !== null && toHex(found.id) === toHex(event.id)) return;
     throw diverged(`event ${fromRevision} of its stream ${stream} is another one`, { stream });
   }
 

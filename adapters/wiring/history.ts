@@ -23,7 +23,12 @@ import {
   type HistoryCut,
   type VmHistory,
 } from '../../domain/history.ts';
-import type { EventLog, NewEvent, Position } from '../../domain/ports/event-log.ts';
+import {
+  eventAt,
+  type EventLog,
+  type NewEvent,
+  type Position,
+} from '../../domain/ports/event-log.ts';
 import { run, valueOf } from '../../domain/ports/run.ts';
 import { StreamEnd } from '../../domain/use-cases/stream-end.ts';
 import { assert } from '../../domain/values/assert.ts';
@@ -226,9 +231,10 @@ export async function appendBaseline(ledger: Ledger, made: BaselineState): Promi
 
 async function positionOf(log: EventLog, revision: number): Promise<Position> {
   const last = await run(log.last(HISTORY_STREAM));
-  const range = { stream: HISTORY_STREAM, fromRevision: revision, count: 1 };
-  for await (const [event] of log.readStream({ ...range, fromPosition: last?.position ?? 0n }))
-    if (event !== undefined) return event.position;
+  const fromPosition = last?.position ?? 0n;
+  const range = { stream: HISTORY_STREAM, fromRevision: revision, fromPosition };
+  const event = await eventAt(log, range);
+  if (event !== null) return event.position;
   throw new LedgerError(
     'LOG_DAMAGED',
     'what was just appended is not there; verify the ledger',

@@ -13,6 +13,7 @@ import { openStateFiles } from '../stores/derived/state-files.ts';
 import { openLocalState } from '../stores/ledger-folder/local-state.ts';
 import { decodeControl } from '../../domain/events/control.ts';
 import { LEDGER_STREAM } from '../../domain/events/streams.ts';
+import { eventAt } from '../../domain/ports/event-log.ts';
 import {
   decideLedger,
   evolveLedger,
@@ -103,18 +104,16 @@ function checked(made: LedgerFacts['ledger']): LedgerFacts['ledger'] {
 
 /** The ledger as the event that made it says; null where there is none yet. */
 async function madeIn(log: LedgerLog): Promise<LedgerFacts['ledger']> {
-  const range = { stream: LEDGER_STREAM, fromRevision: 0, count: 1, fromPosition: 0n };
-  for await (const [first] of log.readStream(range)) {
-    if (first === undefined) continue;
-    const event = valueOf(decodeControl(first));
-    if (event.type === 'LedgerCreated') return checked(evolveLedger(initialLedger, event).ledger);
-    throw new LedgerError(
-      'NOT_A_LEDGER',
-      `the first event of stream ${LEDGER_STREAM} is a ${first.type}, and a LedgerCreated was expected: this is no ledger's stream; use another ledger name`,
-      { type: first.type },
-    );
-  }
-  return null;
+  const range = { stream: LEDGER_STREAM, fromRevision: 0, fromPosition: 0n };
+  const first = await eventAt(log, range);
+  if (first === null) return null;
+  const event = valueOf(decodeControl(first));
+  if (event.type === 'LedgerCreated') return checked(evolveLedger(initialLedger, event).ledger);
+  throw new LedgerError(
+    'NOT_A_LEDGER',
+    `the first event of stream ${LEDGER_STREAM} is a ${first.type}, and a LedgerCreated was expected: this is no ledger's stream; use another ledger name`,
+    { type: first.type },
+  );
 }
 
 /** Makes the ledger: the first LedgerCreated in its stream counts, also where two hosts make it at once. */

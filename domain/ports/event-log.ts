@@ -151,3 +151,13 @@ export interface EventLog {
   cut(firstKept: ReadonlyMap<string, number>): TaskEither<LedgerError, void>;
   close(): Promise<void>;
 }
+
+/** The event of a stream at a revision; null: it is not there. */
+export async function eventAt(
+  log: EventLog,
+  range: Omit<StreamRange, 'count'>,
+): Promise<StoredEvent | null> {
+  for await (const [event] of log.readStream({ ...range, count: 1 }))
+    if (event !== undefined) return event;
+  return null;
+}

@@ -10,6 +10,7 @@ import * as either from 'fp-ts/lib/Either.js';
 import { BASELINE_TYPE } from '../../domain/events/control.ts';
 import { HISTORY_STREAM } from '../../domain/events/streams.ts';
 import {
+  eventAt,
   markOf,
   type EventLog,
   type Position,
@@ -144,12 +145,6 @@ const damaged = (at: StoredEvent, why: string): LedgerError =>
     { position: at.position, stream: HISTORY_STREAM },
   );
 
-async function eventAt(log: EventLog, { position: at, revision }: HistoryPlace) {
-  const range = { stream: HISTORY_STREAM, fromRevision: revision, count: 1, fromPosition: at };
-  for await (const [event] of log.readStream(range)) return event ?? null;
-  return null;
-}
-
 /** The newest HistoryForgotten; parts behind it are of a baseline that was never committed. */
 export async function lastForgotten(log: EventLog): Promise<StoredEvent | null> {
   const last = await run(log.last(HISTORY_STREAM));
@@ -157,7 +152,9 @@ export async function lastForgotten(log: EventLog): Promise<StoredEvent | null> 
   if (last.data.length < PART_HEADER_BYTES) throw damaged(last, 'a part of it is too short');
   const view = new DataView(last.data.buffer, last.data.byteOffset, PART_HEADER_BYTES);
   const revision = view.getUint32(8, true) - 1;
-  return revision < 0 ? null : eventAt(log, { position: view.getBigUint64(0, true), revision });
+  if (revision < 0) return null;
+  const fromPosition = view.getBigUint64(0, true);
+  return eventAt(log, { stream: HISTORY_STREAM, fromRevision: revision, fromPosition });
 }
 
 /** The bytes of the parts that an event commits. */
