@@ -76,7 +76,7 @@ export class HistoryCopier {
         { stream },
       );
     const end = await StreamEnd.of(log, stream);
-    const ports = { clock, randomBytes: (count: number) => randomBytes(count) };
+    const ports = { clock, randomBytes };
     while (end.nextRevision < firstKept) {
       const count = Math.min(BLANKS_AT_ONCE, firstKept - end.nextRevision);
       const blank = { type: BLANK_TYPE, data: new Uint8Array(0) };

@@ -206,7 +206,7 @@ async function firstBehind(log: EventLog, position: Position): Promise<Map<strin
 /** Appends the parts of a baseline, and then what makes them count. */
 export async function appendBaseline(ledger: Ledger, made: BaselineState): Promise<void> {
   const { log, clock, by } = ledger;
-  const ports = { clock, by, randomBytes: (count: number) => randomBytes(count) };
+  const ports = { clock, by, randomBytes };
   const before = await lastForgotten(log);
   const end = await StreamEnd.of(log, HISTORY_STREAM);
   const bytes = baselineBytes(made);
