@@ -2,6 +2,8 @@
 
 import { InvalidArgumentError } from 'commander';
 import { headOf, type LogHead } from '../../../domain/evidence.ts';
+import type { RawLayoutName } from '../../../domain/values/raw-layout.ts';
+import { UsageError } from './failure.ts';
 
 export const wholeNumber = (text: string): number => {
   if (!/^\d{1,15}$/u.test(text))
@@ -34,3 +36,11 @@ export const logHead = (text: string): LogHead => {
     throw new InvalidArgumentError('what `pageledger head` printed was expected: SIZE:DIGEST.');
   return head;
 };
+
+/** The layout of a raw file that a text names. */
+export function layoutNamed(text: string): RawLayoutName {
+  if (text === 'packed' || text === 'physical') return text;
+  throw new UsageError(
+    `the layout ${JSON.stringify(text)} is not known: packed or physical was expected`,
+  );
+}

@@ -7,7 +7,7 @@ import { attachmentOfFile } from '../../../wiring/attachments.ts';
 import { isMachineKnown, recordImages } from '../../../wiring/record-images.ts';
 import type { Ledger } from '../../../wiring/ledger.ts';
 import type { CaptureRow } from '../../../../projections/models/vm-entry.ts';
-import { collected } from '../argument-values.ts';
+import { collected, layoutNamed } from '../argument-values.ts';
 import { UsageError } from '../failure.ts';
 import { interruptible } from '../interruption.ts';
 import {
@@ -62,15 +62,12 @@ function formatOf(format: string | undefined): { format?: 'raw' | 'qemu' } {
 /** What is said of how the files lie; nothing, where nothing is. */
 function toldOf({ layout, machine }: LayoutOptions): { told?: ToldLayout } {
   if (layout === undefined && machine === undefined) return {};
-  if (layout !== undefined && layout !== 'packed' && layout !== 'physical')
-    throw new UsageError(
-      `the layout ${JSON.stringify(layout)} is not known: packed or physical was expected`,
-    );
+  const named = layout === undefined ? 'packed' : layoutNamed(layout);
   if (machine !== undefined && !isMachineKnown(machine))
     throw new UsageError(
       `it is not known where a machine ${JSON.stringify(machine)} has its RAM: pc, q35, microvm or a version of one (pc-q35-7.2) was expected`,
     );
-  return { told: { layout: layout ?? 'packed', machine: machine ?? null } };
+  return { told: { layout: named, machine: machine ?? null } };
 }
 
 function timeOf(ledger: Ledger, text: string): number {

@@ -14,6 +14,7 @@ import {
 import { readyAttachments } from '../../../wiring/attachments.ts';
 import type { Ledger } from '../../../wiring/ledger.ts';
 import { memoryMapOf } from '../../../../projections/models/page-tables.ts';
+import { layoutNamed } from '../argument-values.ts';
 import { EXIT_DAMAGE, UsageError } from '../failure.ts';
 import { interruptible } from '../interruption.ts';
 import { bytesText } from '../output.ts';
@@ -59,11 +60,8 @@ const lostText = ({ page, pages }: { page: number; pages: number }): string =>
 /** The layout that was asked for; null: as tools expect it. */
 function layoutAsked(layout: string | undefined, format: string): RawLayoutName | null {
   if (layout === undefined) return null;
-  if (layout !== 'packed' && layout !== 'physical')
-    throw new UsageError(
-      `the layout ${JSON.stringify(layout)} is not known: packed or physical was expected`,
-    );
-  if (format === 'raw') return layout;
+  const named = layoutNamed(layout);
+  if (format === 'raw') return named;
   throw new UsageError(`--layout is of raw images, and ${format} was asked for`);
 }
 
