@@ -140,12 +140,12 @@ class Following {
   }
 
   /** Takes an event in; what it makes is in the batch. */
-  async #takeIn(placed: PlacedEvent | null): Promise<void> {
+  async #takeIn(client: LogClient, placed: PlacedEvent | null): Promise<void> {
     const { streams } = this.#request;
     const event = placed === null ? undefined : streams.found(placed)?.event;
     if (event === undefined) return;
     if (this.#check.asks(event))
-      this.#check.tell(event.stream, await streams.firstKept(event.stream));
+      this.#check.tell(event.stream, await streams.firstKept(event.stream, client));
     this.#take(event);
   }
 
@@ -195,21 +195,25 @@ class Following {
       }
       connection.answered();
       if (isAgain) yield { _tag: 'reconnected', next: this.next };
-      await this.#takeIn(start.first);
-      yield* this.#fed(feed, tries);
+      await this.#takeIn(client, start.first);
+      yield* this.#fed(client, feed, tries);
     } finally {
       await feed.release();
     }
   }
 
-  async *#fed(feed: Feed<AllStreamResolvedEvent>, tries: Tries): AsyncGenerator<LogSignal> {
+  async *#fed(
+    client: LogClient,
+    feed: Feed<AllStreamResolvedEvent>,
+    tries: Tries,
+  ): AsyncGenerator<LogSignal> {
     const { signal, head } = this.#request;
     while (!this.#isOver) {
       const isEnd = feed.isCaughtUp && !this.isCaughtUp;
       const resolved = isEnd ? null : await this.#next(feed);
       if (resolved !== null) {
         tries.progressed();
-        await this.#takeIn(placedOf(resolved));
+        await this.#takeIn(client, placedOf(resolved));
       }
       if (this.#batch.isFull || (resolved === null && !this.#batch.isEmpty)) yield this.#items();
       else if (isEnd) {

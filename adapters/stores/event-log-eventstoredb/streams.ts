@@ -107,23 +107,26 @@ export class LedgerStreams {
   }
 
   /** The last event of a stream, whoever wrote it; null: the stream has none. */
-  async #last(name: string): Promise<RecordedEvent | null> {
+  #last(name: string): Promise<RecordedEvent | null> {
+    return this.#connection.call(`reading stream ${name}`, (client) => this.#lastBy(client, name));
+  }
+
+  /** The same, by one call. */
+  async #lastBy(client: LogClient, name: string): Promise<RecordedEvent | null> {
     const { closing, limits } = this.#connection;
-    return this.#connection.call(`reading stream ${name}`, async (client) => {
-      const source = client.readStream(
-        name,
-        { direction: BACKWARDS, fromRevision: END, maxCount: 1, ...AT_LEADER },
-        AHEAD,
-      );
-      const feed = new Feed<ResolvedEvent>(source, closing);
-      let last: RecordedEvent | null = null;
-      try {
-        for await (const { event } of drain(feed, limits.callMs)) last ??= event ?? null;
-      } catch (thrown) {
-        if (!this.#isAbsent(name, thrown)) throw thrown;
-      }
-      return last;
-    });
+    const source = client.readStream(
+      name,
+      { direction: BACKWARDS, fromRevision: END, maxCount: 1, ...AT_LEADER },
+      AHEAD,
+    );
+    const feed = new Feed<ResolvedEvent>(source, closing);
+    let last: RecordedEvent | null = null;
+    try {
+      for await (const { event } of drain(feed, limits.callMs)) last ??= event ?? null;
+    } catch (thrown) {
+      if (!this.#isAbsent(name, thrown)) throw thrown;
+    }
+    return last;
   }
 
   /** Whether that is the server's word for a stream without events; LOG_DAMAGED for one deleted. */
@@ -148,9 +151,13 @@ export class LedgerStreams {
       );
   }
 
-  /** The first revision that stays of a stream of which the ledger let a beginning go; 0: of all. */
-  async firstKept(stream: string): Promise<number> {
-    const settings = await this.#last(`$$${this.nameOf(stream)}`);
+  /**
+   * The first revision that stays of a stream of which the ledger let a beginning go; 0: of all. Given a
+   * client, by one call of it: who follows the log tries again as a whole, for as long as it wants to.
+   */
+  async firstKept(stream: string, client?: LogClient): Promise<number> {
+    const name = `$$${this.nameOf(stream)}`;
+    const settings = await (client === undefined ? this.#last(name) : this.#lastBy(client, name));
     const parsed = CutSettings.decode(settings?.data);
     return either.isRight(parsed) ? parsed.right[CUT_FIELD] : 0;
   }

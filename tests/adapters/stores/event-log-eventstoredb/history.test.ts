@@ -1,18 +1,21 @@
 // The log on a server after history was forgotten and the server was scavenged: what the ledger let go
 // of is no damage, and what somebody else cut off is.
 
+import { status } from '@grpc/grpc-js';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import {
   openEventStoreLog,
   type EventStoreLog,
 } from '../../../../adapters/stores/event-log-eventstoredb/event-log-eventstoredb.ts';
+import type { LogLimits } from '../../../../adapters/stores/event-log-eventstoredb/connection.ts';
 import { parseLedgerUrl } from '../../../../adapters/stores/event-log-eventstoredb/ledger-url.ts';
+import type { LogItem } from '../../../../domain/ports/event-log.ts';
 import { fill } from '../../../contracts/event-log-world.ts';
 import {
   startEventStoreDouble,
   type EventStoreDouble,
 } from '../../../support/eventstoredb-double/eventstoredb-double.ts';
-import { eventsOf, lineOf, makeEvents } from '../../../support/log-events.ts';
+import { eventsOf, lineOf, lineOfItem, makeEvents } from '../../../support/log-events.ts';
 import { gather, valueOf } from '../../../support/outcomes.ts';
 
 let double: EventStoreDouble;
@@ -23,12 +26,12 @@ afterAll(() => double.stop());
 
 async function withLog(
   ledger: string,
-  work: (open: () => Promise<EventStoreLog>) => Promise<void>,
+  work: (open: (limits?: Partial<LogLimits>) => Promise<EventStoreLog>) => Promise<void>,
 ) {
   const { connectionString: url } = parseLedgerUrl(double.url);
   const logs: EventStoreLog[] = [];
-  const open = async (): Promise<EventStoreLog> => {
-    logs.push(await valueOf(openEventStoreLog({ url, ledger })));
+  const open = async (limits: Partial<LogLimits> = {}): Promise<EventStoreLog> => {
+    logs.push(await valueOf(openEventStoreLog({ url, ledger, limits })));
     return logs.at(-1)!;
   };
   await work(open);
@@ -72,4 +75,27 @@ test('what somebody else cut off is damage', () =>
       'log-damaged',
       'vm-0',
     ]);
+  }));
+
+test('who follows waits for a server that is away just when it is asked what was let go of', () =>
+  withLog('away', async (open) => {
+    const before = await fill(await open(), 30);
+    await valueOf((await open()).cut(new Map([['vm-0', 7]])));
+    double.records.scavenge();
+    const log = await open({ giveUpAfterMs: 1, pauseFirstMs: 1, pauseMaxMs: 20 });
+    const hold = double.faults.hold('subscribe');
+    const { signal } = new AbortController();
+    const following = log.subscribe({ from: 0n, signal })[Symbol.asyncIterator]();
+    const first = following.next();
+    await hold.reached(1);
+    double.faults.fail({ method: 'read', status: status.UNAVAILABLE, count: 5 });
+    hold.release();
+    const items: LogItem[] = [];
+    for (let { value } = await first; value._tag !== 'caughtUp'; { value } = await following.next())
+      if (value._tag === 'items') items.push(...value.items);
+    await following.return?.();
+    const kept = before.filter(({ stream, revision }) => stream !== 'vm-0' || revision >= 7);
+    expect(items.map(lineOfItem)).toEqual(
+      kept.map((event) => lineOfItem({ _tag: 'event', event })),
+    );
   }));
