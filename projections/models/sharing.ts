@@ -131,15 +131,9 @@ export class Sharing {
 
   /** A content or a pattern is found by its identifier no more: equal pages are stored anew. */
   releaseHolding(holding: Holding): void {
-    if (isContent(holding)) {
-      const content = contentOf(holding);
-      this.#released.add(content);
-      this.index.remove(this.identifierOf(content), 0, content);
-      return;
-    }
-    const pattern = keptPatternOf(holding);
-    this.#releasedPatterns.add(pattern);
-    this.#patterns.remove(this.#patternColumn.read(pattern)!, 0, pattern);
+    if (isContent(holding)) this.#released.add(contentOf(holding));
+    else this.#releasedPatterns.add(keptPatternOf(holding));
+    this.hide(holding);
   }
 
   /**
@@ -148,10 +142,8 @@ export class Sharing {
    */
   revive(contents: Contents, holding: Holding): Holding {
     if (!isContent(holding)) {
-      const pattern = keptPatternOf(holding);
-      const identifier = this.#patternColumn.read(pattern)!;
-      this.#releasedPatterns.delete(pattern);
-      if (this.#patterns.find(identifier, 0) < 0) this.#patterns.insert(identifier, 0, pattern);
+      this.#releasedPatterns.delete(keptPatternOf(holding));
+      this.show(contents, holding);
       return holding;
     }
     const content = contentOf(holding);
@@ -165,7 +157,7 @@ export class Sharing {
     return holding;
   }
 
-  /** Something is lost: it is found by its identifier no more, and is not released. */
+  /** Something is found by its identifier no more: it is lost, or it was released. */
   hide(holding: Holding): void {
     if (isContent(holding)) {
       this.index.remove(this.identifierOf(contentOf(holding)), 0, contentOf(holding));
