@@ -45,7 +45,7 @@ import {
   type Baseline,
   type BaselineState,
 } from '../../projections/models/baseline.ts';
-import { baselineState } from '../../projections/models/baseline-state.ts';
+import { baselineState, RECENT_MS } from '../../projections/models/baseline-state.ts';
 import { goneLeaves } from '../../projections/questions/log-leaves.ts';
 import { sha256 } from './digest.ts';
 import type { VmEntry } from '../../projections/models/vm-entry.ts';
@@ -55,8 +55,6 @@ import { replayCommits } from '../../projections/observable.ts';
 import { vmsOf, type ForgetRequest } from './forget.ts';
 import type { Ledger } from './ledger.ts';
 
-/** Releases so long before where history begins are told of with their slots' identifiers. */
-const RECENT_MS = 24 * 3_600_000;
 /** Parts in one append. */
 const PARTS_AT_ONCE = 3;
 

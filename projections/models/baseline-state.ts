@@ -7,6 +7,7 @@ import { FIRST_CONTENT, isContent, UNKNOWN, type Holding } from '../../domain/va
 import { IDENTIFIER_BYTES } from '../../domain/ports/page-engine.ts';
 import type { Position } from '../../domain/ports/event-log.ts';
 import { assert } from '../../domain/values/assert.ts';
+import { DAY_MS } from '../../domain/values/instant.ts';
 import { slotsOf } from '../../domain/values/pack.ts';
 import type { AssemblerState } from '../commits.ts';
 import type { PageTable } from '../table.ts';
@@ -20,8 +21,11 @@ import type { LedgerState } from './ledger-state.ts';
 import { lossesText } from './losses-state.ts';
 import { StateWriter } from './state-bytes.ts';
 
-/** Packs that were emptied so long before stay: a capture that was under way may refer to them. */
-const RECENT_MS = 24 * 3_600_000;
+/**
+ * Packs that were emptied, and slots that were released, so long before are told of still: a capture
+ * that was under way may refer to them.
+ */
+export const RECENT_MS = DAY_MS;
 
 export interface BaselineRequest {
   /** A fold, the heavy half too, that has come to `position`. */
