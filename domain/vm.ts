@@ -79,6 +79,10 @@ const sizeText = (map: MemoryMap): string =>
 
 type AskedGroup = Pick<CommitCapture, 'vm' | 'group' | 'share'>;
 
+/** Whether a VM shares with nobody: it has a group of its own then. */
+export const isAlone = (share: SharePolicy | null): boolean =>
+  share === 'vm' || share === 'pattern';
+
 /** Groups of VMs that share with nobody: such a name is given, never asked for. */
 const PRIVATE_GROUP = /^vmh?\./u;
 
@@ -99,8 +103,9 @@ export function recorderRefusal(state: VmState, asked: AskedGroup): Refusal | nu
   if (state.isRetired) return { _tag: 'VmRetired', vm: asked.vm };
   if (state.registered === null) {
     const isReserved = asked.group !== null && PRIVATE_GROUP.test(asked.group);
-    const isAlone = asked.share === 'vm' || asked.share === 'pattern';
-    return isReserved && !isAlone ? { _tag: 'GroupReserved', group: asked.group } : null;
+    return isReserved && !isAlone(asked.share)
+      ? { _tag: 'GroupReserved', group: asked.group }
+      : null;
   }
   const { group, share } = state.registered;
   if (asked.share !== null && asked.share !== share)

@@ -13,7 +13,7 @@ import type { Position } from '../../ports/event-log.ts';
 import { LOOK_COUNTS_MS } from '../../ports/page-store.ts';
 import type { RecorderModels } from '../../ports/models.ts';
 import { vmStream } from '../../events/streams.ts';
-import { captureRefusal, decideVm, DEFAULT_GROUP, privateGroupOf } from '../../vm.ts';
+import { captureRefusal, decideVm, DEFAULT_GROUP, isAlone, privateGroupOf } from '../../vm.ts';
 import { CaptureWriter, type CaptureCounts, type CapturePorts } from './capture.ts';
 import {
   grownFingerprints,
@@ -95,8 +95,7 @@ export class Recorder {
     const { vm, group, share = null } = this.#options;
     const digest = (text: string): string =>
       toHex(this.#ports.sha256(new TextEncoder().encode(text)));
-    const isAlone = share === 'vm' || share === 'pattern';
-    return { vm, share, group: isAlone ? privateGroupOf(vm, digest) : group };
+    return { vm, share, group: isAlone(share) ? privateGroupOf(vm, digest) : group };
   }
 
   /** Refuses a source that the VM cannot take, before any work. */
