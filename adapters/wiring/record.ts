@@ -125,12 +125,14 @@ export async function openRecorder(ledger: Ledger, options: RecorderOptions): Pr
   await run(ledger.store.removeLeftovers(ledger.clock()));
   const lock = await lockWriting(ledger, options.vm);
   const { log, store, clock, by } = ledger;
-  await noticeLosses(ledger).catch(async (thrown: unknown) => {
+  const readied = async () => {
+    await noticeLosses(ledger);
+    return { engine: await ledger.engine(), pages: await ledger.pageReader() };
+  };
+  const { engine, pages } = await readied().catch(async (thrown: unknown) => {
     await lock.release();
     throw thrown;
   });
-  const engine = await ledger.engine();
-  const pages = await ledger.pageReader();
   const make = (): Recorder =>
     new Recorder(
       {

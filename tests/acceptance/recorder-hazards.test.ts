@@ -60,6 +60,20 @@ test.each([0, 2])(
   300_000,
 );
 
+test('a recorder that cannot be made ready does not keep its VM', () =>
+  withLedger(
+    { url: join(folder.path, 'not-ready'), mode: 'create', threads: 0 },
+    async (ledger) => {
+      const engine = ledger.engine.bind(ledger);
+      const options = { vm: 'a', group: null };
+      ledger.engine = () => Promise.reject(new LedgerError('DISK_FULL', 'planted', {}));
+      await expect(openRecorder(ledger, options)).rejects.toMatchObject({ code: 'DISK_FULL' });
+      ledger.engine = engine;
+      const recorder = await openRecorder(ledger, options);
+      await recorder.close();
+    },
+  ));
+
 test('fingerprints of another ledger under the same keys are not taken for this one', async () => {
   const keys = join(folder.path, 'shared-keys');
   mkdirSync(keys);
