@@ -76,9 +76,9 @@ function writeAliases(writer: StateWriter, map: ReadonlyMap<number, number>): vo
   writer.column(aliases);
 }
 
-function readAliases(reader: StateReader, into: Map<number, number>): void {
+function readAliases(reader: StateReader, take: (alias: number, first: number) => void): void {
   const aliases = reader.words();
-  for (let i = 0; i + 1 < aliases.length; i += 2) into.set(aliases[i]!, aliases[i + 1]!);
+  for (let i = 0; i + 1 < aliases.length; i += 2) take(aliases[i]!, aliases[i + 1]!);
 }
 
 function readBlocks(reader: StateReader): BlockTable {
@@ -114,8 +114,8 @@ function readDoubles(reader: StateReader): Float64Array {
 
 /** The contents that a state is read into. */
 interface ContentsTarget {
-  readonly aliases: Map<number, number>;
-  readonly patternAliases: Map<number, number>;
+  alias(content: number, first: number): void;
+  aliasPattern(pattern: number, first: number): void;
   /** The numbers that the next pack would get. */
   readonly numbers: { readonly next: PackNumbers };
   startAt(start: NumberingStart): void;
@@ -153,8 +153,8 @@ export function contentsOf(
   };
   const classes = reader.column();
   if (classes.length !== next.firstPattern) throw new StateUnfit('patterns have no class each');
-  readAliases(reader, contents.aliases);
-  readAliases(reader, contents.patternAliases);
+  readAliases(reader, (alias, first) => contents.alias(alias, first));
+  readAliases(reader, (alias, first) => contents.aliasPattern(alias, first));
   const count = reader.u32();
   for (let i = 0; i < count; i += 1) {
     const kind = reader.u32();

@@ -66,6 +66,13 @@ const GONE: Place = -2;
 const CONTENTS_MAX = PATTERN_BASE - FIRST_CONTENT - 1;
 const PATTERNS_MAX = UNKNOWN - PATTERN_BASE - 1;
 
+/** What stands for a number in the end: what stands for one that is gone may be gone itself since. */
+function endOf(aliases: ReadonlyMap<number, number>, number: number): number {
+  let end = number;
+  for (let next = aliases.get(end); next !== undefined; next = aliases.get(end)) end = next;
+  return end;
+}
+
 export class Contents implements PageLocator {
   /** Packs that captures wrote, in log order. */
   readonly packs: KnownPack[] = [];
@@ -78,10 +85,8 @@ export class Contents implements PageLocator {
   readonly #rewrittenByName = new Map<string, RewrittenPack>();
   /** What the numbers of packs depend on that follow the start: the packs' names, in their order. */
   readonly #numberings: bigint[] = [0n];
-  /** Alias -> first content, as content numbers. */
-  readonly aliases = new Map<Content, Content>();
-  /** Lost pattern -> the one of equal descriptors that stands for it, as pattern numbers. */
-  readonly patternAliases = new Map<KeptPattern, KeptPattern>();
+  readonly #aliases = new Map<Content, Content>();
+  readonly #patternAliases = new Map<KeptPattern, KeptPattern>();
   /** Whether a later content stands for an earlier one; and for how many aliases that was found out. */
   readonly #renewed = { aliases: 0, isAny: false };
   readonly #places = new Places();
@@ -265,8 +270,23 @@ export class Contents implements PageLocator {
 
   /** Another content stands for one from now on: what referred to it is counted anew when it is asked. */
   alias(content: Content, first: Content): void {
-    this.aliases.set(content, first);
+    this.#aliases.set(content, first);
     this.#referred = null;
+  }
+
+  /** Another pattern stands for one from now on. */
+  aliasPattern(pattern: KeptPattern, first: KeptPattern): void {
+    this.#patternAliases.set(pattern, first);
+  }
+
+  /** Alias -> first content, as content numbers. */
+  get aliases(): ReadonlyMap<Content, Content> {
+    return this.#aliases;
+  }
+
+  /** Lost pattern -> the one of equal descriptors that stands for it, as pattern numbers. */
+  get patternAliases(): ReadonlyMap<KeptPattern, KeptPattern> {
+    return this.#patternAliases;
   }
 
   /** What the slot at its place refers to, if that is a patch; null: it is none, or it is released. */
@@ -451,40 +471,27 @@ export class Contents implements PageLocator {
 
   /** The first of the contents equal to one; anything else as it is. */
   firstOf(holding: Holding): Holding {
-    if (isKeptPattern(holding)) return this.#firstPattern(holding);
-    if (this.aliases.size === 0 || !isContent(holding)) return holding;
-    let content = contentOf(holding);
-    // What stands for a released content may have been released itself since.
-    for (let next = this.aliases.get(content); next !== undefined; next = this.aliases.get(content))
-      content = next;
-    return holdingOfContent(content);
-  }
-
-  #firstPattern(holding: Holding): Holding {
-    if (this.patternAliases.size === 0) return holding;
-    let pattern = keptPatternOf(holding);
-    for (
-      let next = this.patternAliases.get(pattern);
-      next !== undefined;
-      next = this.patternAliases.get(pattern)
-    )
-      pattern = next;
-    return holdingOfPattern(pattern);
+    if (!this.hasAliases) return holding;
+    if (isKeptPattern(holding))
+      return holdingOfPattern(endOf(this.#patternAliases, keptPatternOf(holding)));
+    return isContent(holding)
+      ? holdingOfContent(endOf(this.#aliases, contentOf(holding)))
+      : holding;
   }
 
   /** Whether anything stands for anything. */
   get hasAliases(): boolean {
-    return this.aliases.size > 0 || this.patternAliases.size > 0;
+    return this.#aliases.size > 0 || this.#patternAliases.size > 0;
   }
 
   /** Whether a later content stands for an earlier one, which page tables of before name. */
   get hasRenewed(): boolean {
     const renewed = this.#renewed;
-    if (renewed.aliases !== this.aliases.size) {
-      renewed.aliases = this.aliases.size;
-      renewed.isAny = [...this.aliases].some(([alias, first]) => first > alias);
+    if (renewed.aliases !== this.#aliases.size) {
+      renewed.aliases = this.#aliases.size;
+      renewed.isAny = [...this.#aliases].some(([alias, first]) => first > alias);
     }
-    return renewed.isAny || this.patternAliases.size > 0;
+    return renewed.isAny || this.#patternAliases.size > 0;
   }
 
   /** All that is kept of them. */
@@ -492,8 +499,8 @@ export class Contents implements PageLocator {
     return {
       ...this.numbers,
       all: this.all,
-      aliases: this.aliases,
-      patternAliases: this.patternAliases,
+      aliases: this.#aliases,
+      patternAliases: this.#patternAliases,
       places: this.#places.saved,
       classes: this.#classes.subarray(0, this.patternCount),
     };

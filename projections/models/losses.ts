@@ -127,9 +127,9 @@ export function standFor(models: LossModels, known: KnownPack, pack: PackWritten
     if (stands === holding || all.has(stands)) continue;
     isAny = true;
     if (isOfContent) {
-      contents.aliases.set(contentOf(holding), contentOf(stands));
+      contents.alias(contentOf(holding), contentOf(stands));
       sharing.moveHolders(contentOf(holding), contentOf(stands));
-    } else contents.patternAliases.set(keptPatternOf(holding), keptPatternOf(stands));
+    } else contents.aliasPattern(keptPatternOf(holding), keptPatternOf(stands));
   }
   return isAny;
 }
