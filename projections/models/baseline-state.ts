@@ -115,18 +115,30 @@ class KeptContents {
       if (this.#contents.homePackOf(holding) !== null) this.#held.add(holding);
   }
 
-  /** Packs that fit, those of what is held, and those of what stands for anything in these. */
+  /** Packs that fit, those of what is held, those of what stands for anything in these, and those that patches name. */
   take(fits: (pack: AnyPack) => boolean): void {
     for (const pack of this.#contents.all) if (fits(pack)) this.packs.add(pack);
     for (const holding of this.#held) this.packs.add(this.#contents.homePackOf(holding)!);
     // What is come upon later in the set is looked at as well.
-    for (const pack of this.packs)
+    for (const pack of this.packs) {
       for (let slot = 0; slot < slotsOf(pack.blocks); slot += 1) {
         const holding = this.#contents.holdingAt(pack, slot);
         if (holding === UNKNOWN) continue;
         const home = this.#contents.homePackOf(this.#contents.firstOf(holding));
         if (home !== null) this.packs.add(home);
       }
+      this.#takeReferences(pack);
+    }
+  }
+
+  /** Patches name what they are patches of by where that was written, though another stands for it since. */
+  #takeReferences(pack: AnyPack): void {
+    const { slots, packs, packIndexes } = pack.patches;
+    for (const [i, slot] of slots.entries()) {
+      if (!this.#contents.liesAt(pack, slot)) continue;
+      const home = this.#contents.byName(packs[packIndexes[i]!]!);
+      if (home !== undefined) this.packs.add(home);
+    }
   }
 
   isKept(holding: Holding, released: ReadonlySet<Holding>): boolean {
@@ -163,16 +175,17 @@ class KeptContents {
   }
 }
 
-/** Aliases of contents of packs that stay. */
+/** Aliases of contents of packs that stay, each of the last that stands for it: those between may go. */
 function aliasesIn(contents: Contents, written: readonly KnownPack[]): Map<number, number> {
-  const kept = new Set(written);
-  const home = (content: number) => contents.homePackOf(FIRST_CONTENT + content);
-  return new Map(
-    [...contents.aliases].filter(([alias, first]) => {
-      const packs = [home(alias), home(first)];
-      return packs.every((pack) => pack !== null && kept.has(pack));
-    }),
-  );
+  const kept = new Set<KnownPack | null>(written);
+  const aliases = new Map<number, number>();
+  for (const alias of contents.aliases.keys()) {
+    const holding = FIRST_CONTENT + alias;
+    const stands = contents.firstOf(holding);
+    if (!kept.has(contents.homePackOf(holding)) || !kept.has(contents.homePackOf(stands))) continue;
+    aliases.set(alias, stands - FIRST_CONTENT);
+  }
+  return aliases;
 }
 
 function keptSlots(
