@@ -15,7 +15,8 @@ import type { FilePort } from '../../files/file-port.ts';
 import { failureOf } from '../../files/failures.ts';
 import { groupKeyText, keyCheck, KEY_FILE_BYTES_MAX, readGroupKey } from './group-key-file.ts';
 import type { GroupKey } from './group-key-file.ts';
-import { writeWhole } from '../../files/whole-file.ts';
+import { freshFacts } from '../../files/fresh-file.ts';
+import { removeLeftovers, writeWhole } from '../../files/whole-file.ts';
 
 export { groupKeyText, keyCheck, readGroupKey } from './group-key-file.ts';
 export type { GroupKey } from './group-key-file.ts';
@@ -66,10 +67,13 @@ function pathOf(keys: Keys, group: string): string {
 
 /** Writes a key where there is none; whose key is there afterwards, only reading tells. */
 async function keep(keys: Keys, key: GroupKey): Promise<void> {
-  await keys.files.makeFolder(keys.folder);
-  await keys.files.syncFolder(dirname(keys.folder));
+  const { files, folder } = keys;
+  await files.makeFolder(folder);
+  await files.syncFolder(dirname(folder));
+  // What a kill left here may hold a key.
+  await removeLeftovers({ files, folder, nowMs: Date.now() });
   await writeWhole({
-    files: keys.files,
+    files,
     path: pathOf(keys, key.group),
     parts: [new TextEncoder().encode(groupKeyText(key))],
     as: 'durable',
@@ -79,14 +83,10 @@ async function keep(keys: Keys, key: GroupKey): Promise<void> {
 
 /** Whether the file system gives every file the same permissions, whatever is asked for. */
 async function hasNoPermissions({ files, folder }: Keys, found: number): Promise<boolean> {
-  const probe = join(folder, `.probe-${process.pid}`);
   try {
     if ((await files.facts(folder))?.permissions !== found) return false;
-    const file = await files.open(probe, 'new');
-    await file.close();
-    const made = (await files.facts(probe))?.permissions;
-    await files.remove(probe);
-    return made === found;
+    await removeLeftovers({ files, folder, nowMs: Date.now() });
+    return (await freshFacts({ files, folder }))?.permissions === found;
   } catch {
     // Where nothing can be written, nothing can be told.
     return false;

@@ -2,7 +2,6 @@
 // pack is written whole under a temporary name in packs/, synced, renamed into place, and its
 // folder synced; so a name always stands for a whole pack, and a put that returned survives a crash.
 
-import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import type { TaskEither } from 'fp-ts/lib/TaskEither.js';
 import type { LedgerError } from '../../../domain/values/ledger-error.ts';
@@ -22,7 +21,8 @@ import {
   packNoFile,
 } from '../page-requests.ts';
 import type { PackRange } from '../page-requests.ts';
-import { removeLeftovers, TEMPORARY_PREFIX, writeWhole } from '../../files/whole-file.ts';
+import { freshFacts } from '../../files/fresh-file.ts';
+import { removeLeftovers, writeWhole } from '../../files/whole-file.ts';
 
 /** Hex digits of a pack's name that its folder is called. */
 const FOLDER_DIGITS = 2;
@@ -111,16 +111,8 @@ async function remove(packs: Packs, name: string): Promise<void> {
 }
 
 /** The time of a file that is written for it: of the server where another one keeps the folder. */
-async function now({ files, folder }: Packs): Promise<number> {
-  const path = join(folder, TEMPORARY_PREFIX + randomBytes(12).toString('hex'));
-  const file = await files.open(path, 'new');
-  try {
-    await file.close();
-    const found = await files.facts(path);
-    return found?.modifiedAtMs ?? Number.NaN;
-  } finally {
-    await files.remove(path);
-  }
+async function now(packs: Packs): Promise<number> {
+  return (await freshFacts(packs))?.modifiedAtMs ?? Number.NaN;
 }
 
 async function* entriesIn(packs: Packs, folderName: string): AsyncGenerator<PackEntry> {

@@ -1,5 +1,13 @@
 import { hkdfSync } from 'node:crypto';
-import { chmodSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import type { FilePort } from '../../../../adapters/files/file-port.ts';
@@ -127,6 +135,47 @@ describe('the key of a group', () => {
     const found = await valueOf(keys.load({ group: 'default', keyCheck: null }));
     expect(found.findings).toMatchObject([{ kind: 'key permissions' }]);
     expect(found.findings[0]).not.toHaveProperty('isNote');
+  });
+
+  test('leaves nothing of what was tried on its file system, whatever failed or was killed', async () => {
+    const flat = (facts: FilePort['facts']): FilePort => ({ ...nodeFiles, facts });
+    const open = {
+      sizeBytes: 0,
+      modifiedAtMs: 0,
+      isFolder: false,
+      isFile: true,
+      permissions: 0o755,
+    };
+    const isTried = (path: string): boolean => path !== folder && !path.endsWith('.key');
+    const broken = openGroupKeys({
+      files: flat((path) =>
+        isTried(path) ? Promise.reject(new TypeError('planted')) : Promise.resolve(open),
+      ),
+      folder,
+    });
+    const { findings } = await valueOf(broken.create('default'));
+    expect(findings[0]).not.toHaveProperty('isNote');
+    expect(readdirSync(folder)).toEqual(['default.key']);
+    const left = join(folder, 'tmp-0123');
+    writeFileSync(left, '');
+    utimesSync(left, 1, 1);
+    const whole = flat(async (path) => {
+      const facts = await nodeFiles.facts(path);
+      return facts === null ? null : { ...facts, permissions: 0o755 };
+    });
+    await valueOf(
+      openGroupKeys({ files: whole, folder }).load({ group: 'default', keyCheck: null }),
+    );
+    expect(readdirSync(folder)).toEqual(['default.key']);
+  });
+
+  test('that a kill left half made is taken away when the next one is made', async () => {
+    await valueOf(keys.create('default'));
+    const left = join(folder, 'tmp-0123');
+    writeFileSync(left, readFileSync(fileOf('default')));
+    utimesSync(left, 1, 1);
+    await valueOf(keys.create('blue'));
+    expect(readdirSync(folder)).toEqual(['blue.key', 'default.key']);
   });
 
   test('that could not be written whole is not there', async () => {
