@@ -75,6 +75,8 @@ class Space implements CacheSpace {
   /** What the last count found, and what was done since. */
   #held = new Map<string, Held>();
   readonly #usedAtMs = new Map<string, number>();
+  /** Files that were kept or removed since the count under way began; null: none is. */
+  #changed: Set<string> | null = null;
   #heldBytes = 0;
   #addedBytes = 0;
   #underWayBytes = 0;
@@ -98,6 +100,7 @@ class Space implements CacheSpace {
   }
 
   removed(path: string): void {
+    this.#changed?.add(path);
     this.#heldBytes -= this.#held.get(path)?.sizeBytes ?? 0;
     this.#held.delete(path);
   }
@@ -135,27 +138,44 @@ class Space implements CacheSpace {
     this.#heldBytes += held.sizeBytes;
   }
 
-  /** Finds out what is there; only files that nobody knew are looked at. */
+  /** Finds out what is there. What is kept or removed meanwhile is known better than by looking. */
   async #count(): Promise<void> {
-    const { files, folder } = this.#options;
-    const known = this.#held;
+    this.#changed = new Set();
+    try {
+      const { files, folder } = this.#options;
+      const names = await files.list(folder);
+      const found = await this.#look(names);
+      await this.#countTemporary(names);
+      // From here on nothing is waited for.
+      for (const path of this.#changed) {
+        const held = this.#held.get(path);
+        if (held === undefined) found.delete(path);
+        else found.set(path, held);
+      }
+      this.#held = found;
+      this.#heldBytes = [...found.values()].reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
+      this.#usedAtMs.clear();
+      this.#addedBytes = 0;
+    } finally {
+      this.#changed = null;
+    }
+  }
+
+  /** The files that are there; only those that nobody knew are looked at one by one. */
+  async #look(names: readonly string[]): Promise<Map<string, Held>> {
+    const found = new Map<string, Held>();
     const unknown: string[] = [];
-    this.#held = new Map();
-    this.#heldBytes = 0;
-    const names = await files.list(folder);
     for await (const paths of cacheFiles(this.#options, names))
       for (const path of paths) {
-        const held = known.get(path);
+        const held = this.#held.get(path);
         if (held === undefined) unknown.push(path);
-        else this.#hold(path, held);
+        else found.set(path, held);
       }
     for (const [path, facts] of await this.#factsOf(unknown)) {
       const usedAtMs = Math.max(facts.modifiedAtMs, this.#usedAtMs.get(path) ?? 0);
-      this.#hold(path, { sizeBytes: diskBytes(facts.sizeBytes), usedAtMs });
+      found.set(path, { sizeBytes: diskBytes(facts.sizeBytes), usedAtMs });
     }
-    this.#usedAtMs.clear();
-    await this.#countTemporary(names);
-    this.#addedBytes = 0;
+    return found;
   }
 
   /** Files that somebody writes now, or left half written. */
