@@ -63,7 +63,7 @@ describe('the package', () => {
       'dist/index.js',
       'dist/index.d.ts',
       PROGRAM,
-      'dist/adapters/kernels/engine/kernels.wasm',
+      'dist/adapters/kernels/kernels.wasm',
       'dist/adapters/kernels/engine/page-worker.js',
     ])
       expect(packed).toContain(path);

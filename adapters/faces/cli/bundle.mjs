@@ -27,8 +27,6 @@ await build({
     rxjs: fileURLToPath(new URL('../../../node_modules/rxjs/dist/esm/index.js', import.meta.url)),
   },
   external: [
-    // It loads its WebAssembly from beside itself.
-    '@cloudpss/zstd',
     // Needed for ledgers on servers only, and large.
     '@eventstore/db-client',
     '@aws-sdk/credential-provider-node',
@@ -44,4 +42,5 @@ await build({
   },
   logLevel: 'warning',
 });
-copyFileSync('dist/adapters/kernels/engine/kernels.wasm', 'dist/bin/kernels.wasm');
+for (const name of ['kernels.wasm', 'zstd.wasm'])
+  copyFileSync(`dist/adapters/kernels/${name}`, `dist/bin/${name}`);

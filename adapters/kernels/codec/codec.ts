@@ -3,12 +3,8 @@
 // the bytes at hand, the checksum, which is over the salt
 // too, the zstd frame (its content size and that it ends where the block
 // ends, walked before anything is allocated), the length that came out.
-//
-// The WebAssembly build of zstd has an instance a thread; the native build keeps its contexts in
-// static variables of the process and so is not safe on worker threads.
 
 import { crc32 } from 'node:zlib';
-import { compress, decompress } from '@cloudpss/zstd/wasm';
 import { assert } from '../../../domain/values/assert.ts';
 import { codecOf, saltBytesOf, unsalted } from '../../../domain/values/block-salt.ts';
 import { LedgerError } from '../../../domain/values/ledger-error.ts';
@@ -22,6 +18,7 @@ import {
   PAGE_BYTES,
 } from '../../../domain/values/page.ts';
 import { decodePatternBlock } from './pattern-blocks.ts';
+import { compress, decompress } from './zstd.ts';
 
 /** zstd's level for blocks written while recording. */
 const ZSTD_LEVEL = 1;
@@ -140,7 +137,7 @@ function unpack(packed: Uint8Array, place: BlockPlace, contentBytes: number): Ui
       expected: `byte ${packed.byteLength}`,
     });
   try {
-    return decompress(packed);
+    return decompress(packed, contentBytes);
   } catch (error) {
     throw damaged(place, {
       found: `content that zstd refuses (${String(error)})`,

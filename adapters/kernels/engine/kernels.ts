@@ -2,11 +2,11 @@
 // key material, then an arena that the caller lays out. Addresses are bytes from the memory's start.
 // Views of `bytes` stay valid for the instance's life, since its memory never grows again.
 
-import { readFileSync } from 'node:fs';
 import { assert } from '../../../domain/values/assert.ts';
 import { KEY_BYTES } from '../../../domain/ports/page-engine.ts';
 import type { EngineKeys } from '../../../domain/ports/page-engine.ts';
 import { PAGE_BYTES } from '../../../domain/values/page.ts';
+import { instanceOf } from '../compiled.ts';
 
 /** Bytes of the fingerprint's key: a page, and 32 bytes for each pass after the first. */
 export const FINGERPRINT_KEY_BYTES = PAGE_BYTES + 2 * 32;
@@ -35,11 +35,7 @@ interface Exports {
   similarity(pages: number, count: number, out: number): void;
 }
 
-/** The part of the WebAssembly interface used here; the project's type libraries have none. */
-declare const WebAssembly: {
-  readonly Module: new (bytes: Uint8Array) => object;
-  readonly Instance: new (module: object, imports: object) => { readonly exports: Exports };
-};
+const isKernels = (exports: object): exports is Exports => 'arenaBase' in exports;
 
 /** A list of pages: u32 page numbers at `list`, counted from address `pages`. */
 export interface PageList {
@@ -90,8 +86,8 @@ export interface Kernels {
 
 /** Loads an instance with an arena of `arenaBytes`. Its keys are zero until setKeys. */
 export function loadKernels({ arenaBytes }: { readonly arenaBytes: number }): Kernels {
-  const code = readFileSync(new URL('./kernels.wasm', import.meta.url));
-  const wasm = new WebAssembly.Instance(new WebAssembly.Module(code), {}).exports;
+  const wasm = instanceOf('kernels', {});
+  assert(isKernels(wasm), 'the kernels are those of this release');
   const identifierKey = Math.ceil(wasm.arenaBase() / PAGE_BYTES) * PAGE_BYTES;
   const fingerprintKey = identifierKey + 2 * KEY_BYTES;
   const arena = identifierKey + KEYS_BYTES;
