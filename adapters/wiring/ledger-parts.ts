@@ -78,7 +78,7 @@ export type LedgerDecide = <E extends ControlEvent>(
 /** What a program may say of any ledger that it opens. */
 export interface LedgerSettings {
   readonly mode: LedgerMode;
-  /** Worker threads; absent: one a core where there is more than one. 0: inline. */
+  /** Worker threads; absent: one a core where there is more than one, once there is much to do. 0: inline. */
   readonly threads?: number;
   readonly files?: FilePort;
   readonly clock?: Clock;

@@ -1,5 +1,8 @@
 // The page engine (domain/ports/page-engine.ts): the same core inline or on a pool of worker threads. The
 // engine only decides which runner does what, and makes callers wait while all slots are taken.
+//
+// Starting threads takes longer than all work on a small VM. So an engine whose threads nobody asked for
+// does its first work inline, and starts them when there turns out to be more.
 
 import { availableParallelism } from 'node:os';
 import { assert } from '../../../domain/values/assert.ts';
@@ -21,19 +24,17 @@ import { BLOCK_BYTES, PAGE_BYTES } from '../../../domain/values/page.ts';
 import { BlockWriter } from './block-writer.ts';
 import { checkTable, decodeBlockAt } from '../codec/codec.ts';
 import type { BlockRun } from '../codec/codec.ts';
+import { Crew } from './crew.ts';
 import { PageCore } from './page-core.ts';
 import type { ChunkColumns, StoreRequest } from './page-core.ts';
 import { InlineRunner, RUNNER_SLOTS } from './page-runner.ts';
 import type { PageRunner } from './page-runner.ts';
 import { ThreadRunner } from './page-thread.ts';
 import { encodePatternBlocks } from '../codec/pattern-blocks.ts';
-import { Tickets } from './tickets.ts';
-import type { Ticket } from './tickets.ts';
+import type { Ticket, Tickets } from './tickets.ts';
 
-/** Fills that may be with one runner at once: one is written while the next one's bytes are copied. */
-const RUNNER_FILLS = 2;
-/** Likewise what is to be packed. */
-const RUNNER_PACKS = 2;
+/** Pages of work that are done before threads are started (8 MiB): what takes about as long. */
+const UNTHREADED_PAGES = 2 * CHUNK_PAGES;
 
 /** Threads where nothing is asked for: one for each processor, none where there is only one. */
 function defaultThreads(): number {
@@ -41,11 +42,14 @@ function defaultThreads(): number {
   return processors > 1 ? processors : 0;
 }
 
-/** An engine with `threads` worker threads; with 0 all work is done inline. */
+/**
+ * An engine with `threads` worker threads; with 0 all work is done inline. Absent: as many as there are
+ * processors, and little work is done without them.
+ */
 export function createPageEngine(options: { readonly threads?: number } = {}): PageEngine {
   const threads = options.threads ?? defaultThreads();
   assert(Number.isInteger(threads) && threads >= 0, 'a number of threads is 0 or more');
-  return new RunnerEngine(threads);
+  return new RunnerEngine(threads, options.threads === undefined ? UNTHREADED_PAGES : 0);
 }
 
 const closed = (): LedgerError =>
@@ -57,26 +61,46 @@ const closed = (): LedgerError =>
 class RunnerEngine implements PageEngine {
   readonly threads: number;
   readonly chunksMax: number;
-  readonly #core: PageCore;
-  readonly #runners: readonly PageRunner[];
-  readonly #slots: Tickets<PageRunner>;
-  readonly #fills: Tickets<PageRunner>;
-  readonly #packs: Tickets<PageRunner>;
+  #core: PageCore | null = null;
+  #inline: Crew | null = null;
+  #threaded: Crew | null = null;
+  /** Pages of work that may still be done before threads are started. */
+  #unthreadedPages: number;
   #keys: EngineKeys | null = null;
   #grammar: Grammar = [];
   #isClosed = false;
 
-  constructor(threads: number) {
+  constructor(threads: number, unthreadedPages: number) {
     this.threads = threads;
-    this.#core = new PageCore({ slots: threads === 0 ? RUNNER_SLOTS : 0 });
-    this.#runners =
-      threads === 0
-        ? [new InlineRunner(this.#core)]
-        : Array.from({ length: threads }, () => new ThreadRunner());
-    this.chunksMax = this.#runners.length * RUNNER_SLOTS;
-    this.#slots = new Tickets({ owners: this.#runners, perOwner: RUNNER_SLOTS });
-    this.#fills = new Tickets({ owners: this.#runners, perOwner: RUNNER_FILLS });
-    this.#packs = new Tickets({ owners: this.#runners, perOwner: RUNNER_PACKS });
+    this.chunksMax = Math.max(threads, 1) * RUNNER_SLOTS;
+    this.#unthreadedPages = threads === 0 ? Infinity : unthreadedPages;
+  }
+
+  /** Who does the next `pages` of work, of which `following` come after them for sure. */
+  #crew(pages: number, following = 0): Crew {
+    if (this.#isClosed) throw closed();
+    if (this.#threaded !== null) return this.#threaded;
+    if (pages + following <= this.#unthreadedPages) {
+      this.#unthreadedPages -= pages;
+      return (this.#inline ??= this.#started([new InlineRunner(this.#inlineCore())]));
+    }
+    const runners = Array.from({ length: this.threads }, () => new ThreadRunner());
+    return (this.#threaded = this.#started(runners));
+  }
+
+  #started(runners: readonly PageRunner[]): Crew {
+    for (const runner of runners) runner.useGrammar(this.#grammar);
+    return new Crew(runners);
+  }
+
+  /** The core on the caller's thread. */
+  #inlineCore(): PageCore {
+    if (this.#core === null) {
+      const isWorking = this.#unthreadedPages > 0;
+      this.#core = new PageCore({ slots: isWorking ? RUNNER_SLOTS : 0 });
+      this.#core.useGrammar(this.#grammar);
+    }
+    return this.#core;
   }
 
   async useKeys(keys: EngineKeys): Promise<void> {
@@ -90,30 +114,29 @@ class RunnerEngine implements PageEngine {
   async useGrammar(grammar: Grammar): Promise<void> {
     // Copies: a view would be sent to the threads with its whole buffer.
     this.#grammar = grammar.map(({ number, unit }) => ({ number, unit: unit.slice() }));
-    this.#core.useGrammar(this.#grammar);
-    for (const runner of this.#runners) runner.useGrammar(this.#grammar);
+    this.#core?.useGrammar(this.#grammar);
+    for (const crew of [this.#inline, this.#threaded])
+      for (const runner of crew?.runners ?? []) runner.useGrammar(this.#grammar);
   }
 
   async scan(request: ScanRequest): Promise<ScannedChunk> {
     const keys = this.#keys;
     assert(keys !== null, 'keys are set before the first scan');
-    const ticket = await this.#slots.take();
+    const { pageCount, firstPage, image } = request;
+    const { slots } = this.#crew(pageCount, image.pageCount - firstPage - pageCount);
+    const ticket = await slots.take();
     try {
       const columns = await ticket.owner.scan(ticket.number, request, keys);
-      return new Chunk(columns, { ticket, giveBack: () => this.#slots.give(ticket) });
+      return new Chunk(columns, { ticket, giveBack: () => slots.give(ticket) });
     } catch (error) {
-      this.#slots.give(ticket);
+      slots.give(ticket);
       throw error;
     }
   }
 
   async fill(request: FillRequest): Promise<void> {
-    const ticket = await this.#fills.take();
-    try {
-      await ticket.owner.fill(request);
-    } finally {
-      this.#fills.give(ticket);
-    }
+    const { fills } = this.#crew(request.pages.length);
+    return during(fills, (runner) => runner.fill(request));
   }
 
   decode(run: BlockRun): Uint8Array {
@@ -141,36 +164,39 @@ class RunnerEngine implements PageEngine {
   }
 
   async pack(request: PackRequest): Promise<PatchedBlocks> {
-    const ticket = await this.#packs.take();
-    try {
-      return await ticket.owner.pack(request);
-    } finally {
-      this.#packs.give(ticket);
-    }
+    const { packs } = this.#crew(request.pages.byteLength / PAGE_BYTES);
+    return during(packs, (runner) => runner.pack(request));
   }
 
   async sketch(pages: Uint8Array): Promise<Uint32Array> {
-    const ticket = await this.#packs.take();
-    try {
-      return await ticket.owner.sketch(pages);
-    } finally {
-      this.#packs.give(ticket);
-    }
+    const { packs } = this.#crew(pages.byteLength / PAGE_BYTES);
+    return during(packs, (runner) => runner.sketch(pages));
   }
 
   identify(pages: Uint8Array): { readonly classes: Uint8Array; readonly identifiers: Uint8Array } {
     assert(this.#keys !== null, 'keys are set before pages are identified');
-    this.#core.useKeys(this.#keys);
-    return this.#core.identify(pages);
+    const core = this.#inlineCore();
+    core.useKeys(this.#keys);
+    return core.identify(pages);
   }
 
   async close(): Promise<void> {
     if (this.#isClosed) return;
     this.#isClosed = true;
-    this.#slots.close(closed());
-    this.#fills.close(closed());
-    this.#packs.close(closed());
-    await Promise.all(this.#runners.map((runner) => runner.close()));
+    for (const crew of [this.#inline, this.#threaded]) await crew?.close(closed());
+  }
+}
+
+/** Work on a ticket that is given back when it is done. */
+async function during<A>(
+  tickets: Tickets<PageRunner>,
+  work: (runner: PageRunner) => Promise<A>,
+): Promise<A> {
+  const ticket = await tickets.take();
+  try {
+    return await work(ticket.owner);
+  } finally {
+    tickets.give(ticket);
   }
 }
 
