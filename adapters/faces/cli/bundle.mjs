@@ -1,22 +1,28 @@
-// Bundles the compiled command line into dist/bin, a chunk for each command. Loading the hundreds of
-// small modules of fp-ts, io-ts and rxjs one by one costs more than most questions take to answer; of
-// their ES modules only what is used is kept. The page worker and the guard of guests are entries of
-// their own, and they and the kernels lie beside the chunks, where new URL('./...', import.meta.url) finds them.
+// Bundles the compiled command line into dist/bin. Node takes about a millisecond for each module that
+// it loads: for the hundreds of small ones of fp-ts, io-ts and rxjs most of all, but also for the dozens of
+// chunks that a bundler cuts what commands share into. So what small questions load is one chunk, whoever
+// loads a part of it, and what else a command needs follows in others. The page worker and the guard of
+// guests are programs of one file each. They and the kernels lie beside the chunks, where
+// new URL('./...', import.meta.url) finds them.
 
-import { copyFileSync } from 'node:fs';
+import { copyFileSync, readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 
-await build({
-  entryPoints: [
-    'dist/adapters/faces/cli/main.js',
-    'dist/adapters/kernels/engine/page-worker.js',
-    'dist/adapters/guests/qemu/guard-process.js',
-  ],
+const CLI = 'dist/adapters/faces/cli';
+const MAIN = `${CLI}/main.js`;
+/** What every command line loads, also one that only asks for help. */
+const PROGRAM = `${CLI}/run.js`;
+/** The small questions: what these load is loaded at once. */
+const QUESTIONS = ['captures', 'history'].map((name) => `${CLI}/commands/${name}.js`);
+/** The name of a module that imports it all. */
+const COMMON = 'what-questions-load';
+
+const options = {
   outdir: 'dist/bin',
   entryNames: '[name]',
   bundle: true,
-  splitting: true,
   platform: 'node',
   target: 'node20',
   format: 'esm',
@@ -35,12 +41,83 @@ await build({
   ],
   minifyWhitespace: true,
   minifySyntax: true,
+  logLevel: 'warning',
+};
+
+/** What each module imports at once, and which modules are imported when they are needed. */
+async function importsOf(entryPoint) {
+  const asked = { ...options, entryPoints: [entryPoint], splitting: true, write: false };
+  const { inputs } = (await build({ ...asked, metafile: true })).metafile;
+  const atOnce = new Map();
+  const later = new Set();
+  for (const [name, { imports }] of Object.entries(inputs)) {
+    const known = imports.filter(({ path }) => inputs[path] !== undefined);
+    for (const { path, kind } of known) if (kind === 'dynamic-import') later.add(path);
+    const others = known.filter(({ kind }) => kind !== 'dynamic-import');
+    atOnce.set(
+      name,
+      others.map(({ path }) => path),
+    );
+  }
+  return { atOnce, later };
+}
+
+/** The modules and all that they load at once. */
+function closureOf(modules, atOnce) {
+  const found = new Set();
+  const left = [...modules];
+  for (let name = left.pop(); name !== undefined; name = left.pop()) {
+    if (found.has(name)) continue;
+    found.add(name);
+    left.push(...atOnce.get(name));
+  }
+  return found;
+}
+
+/** Lets whatever is loaded later load all that questions load: a bundler keeps together what has the same users. */
+function questionsTogether({ atOnce, later }) {
+  const common = [...closureOf(QUESTIONS, atOnce)].filter((name) => !later.has(name));
+  const users = new Set([...later].filter((name) => name !== PROGRAM).map((name) => resolve(name)));
+  return {
+    name: COMMON,
+    setup({ onResolve, onLoad }) {
+      onResolve({ filter: new RegExp(`^${COMMON}$`) }, () => ({
+        path: COMMON,
+        namespace: COMMON,
+        sideEffects: true,
+      }));
+      onLoad({ filter: /.*/, namespace: COMMON }, () => ({
+        contents: common.map((name) => `import ${JSON.stringify(resolve(name))};`).join('\n'),
+        resolveDir: process.cwd(),
+      }));
+      onLoad({ filter: /\.js$/ }, ({ path }) =>
+        users.has(path)
+          ? { contents: `${readFileSync(path, 'utf8')}\nimport '${COMMON}';` }
+          : undefined,
+      );
+    },
+  };
+}
+
+await build({
+  ...options,
+  entryPoints: [MAIN],
+  splitting: true,
+  plugins: [questionsTogether(await importsOf(MAIN))],
+  // That modules without side effects are imported for nothing is what is wanted.
+  logOverride: { 'ignored-bare-import': 'silent' },
   // For dependencies that are CommonJS and ask for node's own modules; without `node:`, which a Node.js
   // too old for us does not know, since main.js bears it as well.
   banner: {
     js: "import{createRequire as bundleRequire}from'module';const require=bundleRequire(import.meta.url);",
   },
-  logLevel: 'warning',
+});
+await build({
+  ...options,
+  entryPoints: [
+    'dist/adapters/kernels/engine/page-worker.js',
+    'dist/adapters/guests/qemu/guard-process.js',
+  ],
 });
 for (const name of ['kernels.wasm', 'zstd.wasm'])
   copyFileSync(`dist/adapters/kernels/${name}`, `dist/bin/${name}`);

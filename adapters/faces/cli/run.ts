@@ -1,6 +1,7 @@
 // Runs the command line that the process was started with. It loads the argument parser only; a
 // command loads what it needs when it runs, so that help and small questions start quickly.
 
+import { CommanderError } from 'commander';
 import { buildProgram, parsedWords, wantsJson } from './program.ts';
 import { watchInterruptions } from './interruption.ts';
 
@@ -45,11 +46,11 @@ process.once('exit', () => {
 });
 
 async function fail(thrown: unknown): Promise<void> {
-  const { CommanderError } = await import('commander');
+  // What was thrown where help was printed is no failure.
+  if (thrown instanceof CommanderError && thrown.exitCode === 0) return;
   const { exitCodeOf, failureJson, failureText, UsageError } = await import('./failure.ts');
   let failure = thrown;
   if (thrown instanceof CommanderError) {
-    if (thrown.exitCode === 0) return;
     const isHelp = thrown.code === 'commander.help';
     const sentence = isHelp
       ? 'a command was expected; `pageledger --help` lists them'
