@@ -4,6 +4,7 @@
 
 import * as t from 'io-ts';
 import { isRight } from 'fp-ts/lib/Either.js';
+import { assert } from '../../../domain/values/assert.ts';
 import { LedgerError } from '../../../domain/values/ledger-error.ts';
 import { PAGE_BYTES } from '../../../domain/values/page.ts';
 import { latin1 } from './byte-window.ts';
@@ -172,4 +173,22 @@ export function runStateOf(device: DeviceState, sections: readonly DeviceSection
   const word = device.sections.subarray(section.offset + 4, section.offset + section.length);
   const end = word.indexOf(0);
   return latin1(end === -1 ? word : word.subarray(0, end));
+}
+
+/** Bytes of the word, NULs included, that every QEMU keeps for what the guest was doing. */
+const RUN_STATE_BYTES = 32;
+
+/** The same devices, with another word for what the guest was doing; as they are where none is said. */
+export function withRunState(
+  device: DeviceState,
+  { runState, label }: { readonly runState: string; readonly label: string },
+): DeviceState {
+  const section = deviceSectionsOf(device, label).find(({ name }) => name === 'globalstate');
+  if (section === undefined || section.length < 4 + RUN_STATE_BYTES) return device;
+  assert(runState.length < RUN_STATE_BYTES, "the word for a guest's doing is short");
+  const sections = Buffer.from(device.sections);
+  sections.writeUInt32BE(runState.length + 1, section.offset);
+  const word = section.offset + 4;
+  sections.fill(0, word, word + RUN_STATE_BYTES).write(runState, word, 'latin1');
+  return { ...device, sections };
 }

@@ -1,8 +1,9 @@
 // Captures a running guest through QMP: QEMU migrates it to a socket of ours. Where QEMU may track
 // writes it takes a background snapshot (the guest stands still for a moment at the start and each
-// page is sent once), else it migrates and is told to go on. Invariants, also when something fails
-// half-way: a guest that ran runs, a guest that was paused is paused, migration capabilities and
-// parameters are what they were, and nothing of ours is left behind.
+// page is sent once), else it migrates and is told to go on; a guest whose writes QEMU may lose sight
+// of stands still meanwhile. Invariants, also when something fails half-way: a guest that ran runs, a
+// guest that was paused is paused, migration capabilities and parameters are what they were, and
+// nothing of ours is left behind.
 
 import * as t from 'io-ts';
 import type { TaskEither } from 'fp-ts/lib/TaskEither.js';
@@ -13,6 +14,7 @@ import { isLedgerError, LedgerError } from '../../../domain/values/ledger-error.
 import type { MemoryBlock, PhysicalRange } from '../../../domain/values/memory-map.ts';
 import type { CommandRequest } from './bounded-command.ts';
 import { sourceOfChunks } from './byte-window.ts';
+import { withRunState } from './device-sections.ts';
 import { attempt } from './failure.ts';
 import { Guard } from './guard.ts';
 import * as migration from './migration-control.ts';
@@ -98,6 +100,7 @@ export class LiveGuest {
   readonly #atCapture: CommandRequest | null;
   #mode: LiveMode | 'auto';
   #process: FoundProcess | null = null;
+  #tracksWrites: boolean | null = null;
   #ranges: readonly PhysicalRange[] | null = null;
   /** The last capture of a guest that has not run since, and where it lies. */
   #still: { readonly spool: Spool; readonly capture: LiveCapture } | null = null;
@@ -224,6 +227,8 @@ export class LiveGuest {
   async #captureInMode(mode: LiveMode, request: LiveRequest): Promise<TakenCapture> {
     assert(mode !== 'background' || request.wasRunning, 'only running guests are snapshotted');
     assert(mode === 'migrate' || this.#atCapture === null, 'a command runs while the guest stands');
+    this.#tracksWrites ??= await migration.tracksWrites(this.#qmp);
+    const standsAllAlong = mode === 'migrate' && request.wasRunning && !this.#tracksWrites;
     const { within, stream } = this.#where;
     const place = makeStreamPlace({
       stream: stream ?? 'unix',
@@ -244,7 +249,8 @@ export class LiveGuest {
       });
       const uri = place.uri(port);
       try {
-        const captured = await this.#captureGuarded({ ...request, mode, guard, uri });
+        const how = { mode, standsAllAlong, guard, uri };
+        const captured = await this.#captureGuarded({ ...request, ...how });
         await guard.end();
         return captured;
       } catch (error) {
@@ -261,7 +267,7 @@ export class LiveGuest {
   }
 
   async #captureGuarded(request: GuardedRequest): Promise<TakenCapture> {
-    const { mode, settings, wasRunning } = request;
+    const { mode, settings, wasRunning, standsAllAlong } = request;
     const pauses = new PauseLog(this.#qmp);
     try {
       await migration.setOnly(
@@ -273,10 +279,19 @@ export class LiveGuest {
       const [state, command] = await this.#transfer(request);
       if (wasRunning) await pauses.untilResumed(RESUME_TIMEOUT_MS);
       await this.#putBack(request);
-      return { ...state, mode, pauseMs: wasRunning ? pauses.pauseMs : 0, wasRunning, command };
+      const pauseMs = wasRunning ? pauses.pauseMs : 0;
+      const told = standsAllAlong ? this.#asRunning(state) : state;
+      return { ...told, mode, pauseMs, wasRunning, command };
     } finally {
       pauses.close();
     }
+  }
+
+  /** A guest that stood only while it was sent is one that runs. */
+  #asRunning(state: GuestState): GuestState {
+    const runState = 'running';
+    const device = withRunState(state.device, { runState, label: this.#qmp.path });
+    return { ...state, device, runState };
   }
 
   /**
@@ -345,7 +360,8 @@ export class LiveGuest {
     request: GuardedRequest,
     outcome: MigrationOutcome,
   ): Promise<CommandOutcome | null> {
-    const { mode, uri, wasRunning, guard } = request;
+    const { mode, uri, wasRunning, standsAllAlong, guard } = request;
+    if (standsAllAlong) await this.#qmp.execute('stop');
     await this.#qmp.execute('migrate', { uri });
     const started = performance.now();
     let forced = mode === 'background';
@@ -409,6 +425,8 @@ interface LiveRequest {
 
 interface GuardedRequest extends LiveRequest {
   readonly mode: LiveMode;
+  /** Whether a guest that ran stands while its memory is sent. */
+  readonly standsAllAlong: boolean;
   readonly guard: Guard;
   /** Where QEMU migrates to. */
   readonly uri: string;

@@ -7,6 +7,7 @@ import { sentenceOf } from './failure.ts';
 import type { Qmp } from './qmp.ts';
 
 const Status = t.type({ status: t.string });
+const Kvm = t.type({ enabled: t.boolean });
 const Progress = t.partial({
   status: t.string,
   'error-desc': t.string,
@@ -54,6 +55,15 @@ export const delay = (ms: number): Promise<void> =>
 /** QEMU's word for what the guest does: `running`, `paused`, `postmigrate`, ... */
 export async function runStateNow(qmp: Qmp): Promise<string> {
   return (await qmp.ask('query-status', Status)).status;
+}
+
+/**
+ * Whether QEMU finds what a guest writes while it is migrated: KVM does. Without it (TCG), QEMU up to
+ * 8.2 leaves pages writable, unseen, that it takes for unwritten, and later ones do so for a moment at
+ * the start: a page sent before may be missing its last writes.
+ */
+export async function tracksWrites(qmp: Qmp): Promise<boolean> {
+  return (await qmp.ask('query-kvm', Kvm)).enabled;
 }
 
 export async function progressOf(qmp: Qmp): Promise<MigrationProgress> {

@@ -1,0 +1,119 @@
+// A QEMU for what a real one does when nobody can wait for it: it speaks QMP, and to a migration it sends
+// the bytes that a test gives it and ends it as the test says.
+
+import { connect } from 'node:net';
+import type { Socket } from 'node:net';
+import { answer, greeting, serveFakeQmp, type FakeCommand, type FakeQmp } from './fake-qmp.ts';
+
+export interface FakeQemuOptions {
+  readonly path: string;
+  /** What it sends. */
+  readonly stream: Uint8Array;
+  /** Its word for how a migration ended. */
+  readonly ends?: 'completed' | 'failed' | 'cancelled';
+  readonly hasKvm?: boolean;
+  /** Whether it may take background snapshots. */
+  readonly hasSnapshots?: boolean;
+}
+
+interface SentCommand extends FakeCommand {
+  readonly arguments?: Readonly<Record<string, unknown>>;
+}
+
+export class FakeQemu {
+  /** The names of what it was told to do, questions apart. */
+  readonly told: string[] = [];
+  readonly #options: FakeQemuOptions;
+  #served: FakeQmp | null = null;
+  #runState = 'running';
+  #migration = 'none';
+
+  private constructor(options: FakeQemuOptions) {
+    this.#options = options;
+  }
+
+  static async start(options: FakeQemuOptions): Promise<FakeQemu> {
+    const made = new FakeQemu(options);
+    made.#served = await serveFakeQmp(
+      options.path,
+      greeting((command, socket) => made.#take(command, socket)),
+    );
+    return made;
+  }
+
+  get runState(): string {
+    return this.#runState;
+  }
+
+  async close(): Promise<void> {
+    await this.#served?.close();
+  }
+
+  #take(command: SentCommand, socket: Socket): void {
+    const { execute } = command;
+    if (!execute.startsWith('query-')) this.told.push(execute);
+    switch (execute) {
+      case 'query-status':
+        answer(socket, command, { status: this.#runState });
+        return;
+      case 'query-migrate':
+        answer(socket, command, { status: this.#migration });
+        return;
+      case 'query-kvm':
+        answer(socket, command, { enabled: this.#options.hasKvm === true, present: true });
+        return;
+      case 'query-migrate-capabilities':
+        answer(socket, command, []);
+        return;
+      case 'migrate-set-capabilities':
+        this.#setCapabilities(command, socket);
+        return;
+      case 'stop':
+        this.#become('paused', socket);
+        break;
+      case 'cont':
+        this.#become('running', socket);
+        break;
+      case 'migrate':
+        this.#migrate(String(command.arguments?.['uri']), socket);
+    }
+    answer(socket, command, execute === 'query-block' ? [] : {});
+  }
+
+  #setCapabilities(command: SentCommand, socket: Socket): void {
+    const isAsked = JSON.stringify(command.arguments).includes('background-snapshot');
+    if (!isAsked || this.#options.hasSnapshots === true) answer(socket, command, {});
+    else this.#say(socket, { id: command.id, error: { class: 'GenericError', desc: 'not here' } });
+  }
+
+  #become(runState: string, socket: Socket): void {
+    if (runState === this.#runState) return;
+    this.#runState = runState;
+    this.#tell(socket, runState === 'running' ? 'RESUME' : 'STOP');
+  }
+
+  #migrate(uri: string, socket: Socket): void {
+    const { stream, ends = 'completed' } = this.#options;
+    this.#migration = 'active';
+    this.#tell(socket, 'MIGRATION', { status: 'setup' });
+    const to = connect({ path: uri.slice('unix:'.length) }, () => {
+      to.end(stream, () => {
+        if (ends === 'completed') this.#become('postmigrate', socket);
+        this.#migration = ends;
+        this.#tell(socket, 'MIGRATION', { status: ends });
+      });
+    });
+    to.on('error', () => undefined);
+  }
+
+  #tell(socket: Socket, event: string, data: Readonly<Record<string, unknown>> = {}): void {
+    const milliseconds = Date.now();
+    const seconds = Math.floor(milliseconds / 1000);
+    const microseconds = (milliseconds % 1000) * 1000;
+    this.#say(socket, { event, data, timestamp: { seconds, microseconds } });
+  }
+
+  #say(socket: Socket, message: unknown): void {
+    socket.write(`${JSON.stringify(message)}\r\n`);
+  }
+}
