@@ -10,6 +10,7 @@ import { programPath, QEMU_PROGRAM } from '../../adapters/guests/demo-guest/tool
 import { delay } from '../../adapters/guests/qemu/migration-control.ts';
 import { LedgerCommands, type JsonRow, type RunningCommand } from '../support/command-line.ts';
 import { GUEST_TIMEOUT_MS } from '../support/guest/real-guest.ts';
+import { killGuards } from '../support/guest/guards.ts';
 import { bootSector, BootSectorGuest } from '../support/guest/ticking-guest.ts';
 import { makeTemporaryFolder, type TemporaryFolder } from '../support/temporary-folder.ts';
 
@@ -145,6 +146,24 @@ function processesWith(mark: string): string[] {
       expect(processesWith(`sleep\0${mark}`)).toEqual([]);
       const rows: JsonRow[] = await commands.json('captures', '--vm', 'guest');
       expect(rows).toHaveLength(captures);
+    },
+    GUEST_TIMEOUT_MS,
+  );
+
+  test(
+    'ends with its guard, and the guest runs on',
+    async () => {
+      const mark = `1000.${process.pid}3`;
+      const recorder = record(`sleep ${mark}`);
+      while (processesWith(`sleep\0${mark}`).length === 0) await delay(5);
+      killGuards(recorder.pid);
+      const { exitCode, stderr } = await recorder.ended;
+      const said = /IO_FAILED.*its guard has ended, so this program brought the guest back/u;
+      expect([exitCode, stderr]).toEqual([6, expect.stringMatching(said)]);
+      await guest.ticksOn();
+      expect([await guest.runState(), await guest.settings()]).toEqual(['running', before]);
+      expect(processesWith(`sleep\0${mark}`)).toEqual([]);
+      expect(readdirSync(sockets)).toEqual([]);
     },
     GUEST_TIMEOUT_MS,
   );

@@ -20,6 +20,16 @@ const OUTPUT_BYTES_MAX = 64 * 1024;
 /** What it started may hold its output open when it has ended: that is not waited for. */
 const LAST_OUTPUT_MS = 100;
 
+/** Ends all processes of a group, those that are left. */
+export function killGroup(group: number): void {
+  if (group === 0) return;
+  try {
+    process.kill(-group, 'SIGKILL');
+  } catch {
+    // All of them have ended.
+  }
+}
+
 /** Runs `command` in a group of its own; `kill` ends it at once. */
 export class BoundedCommand {
   readonly ended: Promise<CommandOutcome>;
@@ -45,14 +55,13 @@ export class BoundedCommand {
     this.ended = this.#outcome().finally(() => clearTimeout(timer));
   }
 
+  /** The number of its group; 0 where it could not be started. */
+  get group(): number {
+    return this.#child.pid ?? 0;
+  }
+
   kill(): void {
-    const { pid } = this.#child;
-    if (pid === undefined) return;
-    try {
-      process.kill(-pid, 'SIGKILL');
-    } catch {
-      // All of them have ended.
-    }
+    killGroup(this.group);
   }
 
   /** Further output is read, so that nothing waits for it, and thrown away. */

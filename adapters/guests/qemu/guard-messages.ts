@@ -2,11 +2,11 @@
 
 import type { CommandOutcome } from '../../../domain/values/command-outcome.ts';
 import type { CommandRequest } from './bounded-command.ts';
-import type { MigrationSettings } from './migration-control.ts';
+import type { Unfinished } from './migration-control.ts';
 import type { ListenAt } from './stream-place.ts';
 
 /** A capture that begins: what the guard must know to bring it to an end by itself. */
-export interface Watch {
+export interface Watch extends Unfinished {
   readonly kind: 'begin';
   /** The address of the monitor: messages call it so, and libvirt's is reached by it. */
   readonly qmp: string;
@@ -14,10 +14,6 @@ export interface Watch {
   readonly folder: string | null;
   /** Where QEMU connects to. */
   readonly listen: ListenAt;
-  readonly wasRunning: boolean;
-  /** A background snapshot must be read to its end; a migration may be cancelled first. */
-  readonly isCancellable: boolean;
-  readonly settings: MigrationSettings;
 }
 
 /** As messages take it: the output in base64. */
@@ -43,7 +39,9 @@ export type FromGuard =
   | { readonly kind: 'deaf'; readonly code: string; readonly sentence: string }
   /** QEMU has connected: the stream's socket comes with this. */
   | { readonly kind: 'stream' }
-  /** The command that was to run has ended. */
+  /** The command that was to run does, in the group of processes of that number. */
+  | { readonly kind: 'runs'; readonly group: number }
+  /** It has ended. */
   | { readonly kind: 'ran'; readonly outcome: SentOutcome }
   | { readonly kind: 'ended' }
   /** The recorder stood still for too long: what it reads from now on is not the stream. */

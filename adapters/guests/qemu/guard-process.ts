@@ -20,18 +20,14 @@ import {
 import * as migration from './migration-control.ts';
 import { adoptMonitor } from './monitors.ts';
 import { stateOf } from './qemu-process.ts';
-import type { Qmp } from './qmp.ts';
 import { listenAt } from './stream-place.ts';
 
 const QMP_DESCRIPTOR = 3;
 /** Who has started this. */
 const RECORDER = process.ppid;
 const LOOK_EVERY_MS = 100;
-const RETRY_MS = 50;
 /** A recorder that has gone hears nothing. */
 const LAST_WORD_MS = 1_000;
-/** QEMU answers while the guest stands still: not too often. */
-const POLL_MS = 20;
 
 /** Tells the recorder; resolves when that has gone out, or cannot any more. */
 const say = (message: FromGuard, socket?: Socket): Promise<void> =>
@@ -78,6 +74,7 @@ class Watched {
   async run(request: CommandRequest): Promise<void> {
     if (this.#isTaken) return;
     this.#command = new BoundedCommand(request);
+    void say({ kind: 'runs', group: this.#command.group });
     const outcome = await this.#command.ended;
     this.#command = null;
     const output = Buffer.from(outcome.output).toString('base64');
@@ -104,7 +101,7 @@ class Watched {
     const drained = this.#drain();
     const qmp = adoptMonitor(this.#watch.qmp, QMP_DESCRIPTOR);
     try {
-      await this.#putBack(qmp);
+      await migration.settle(qmp, this.#watch);
     } catch (error) {
       // A connection that is gone means a QEMU that is gone, but for what it has yet to send.
       if (!isLedgerError(error)) throw error;
@@ -115,23 +112,6 @@ class Watched {
     if (folder !== null) rmSync(folder, { recursive: true, force: true });
     await Promise.race([say({ kind: 'settled' }), migration.delay(LAST_WORD_MS)]);
     process.exit();
-  }
-
-  async #putBack(qmp: Qmp): Promise<void> {
-    const { wasRunning, isCancellable, settings } = this.#watch;
-    for (;;) {
-      try {
-        const isIdle = migration.isIdle(await migration.progressOf(qmp));
-        if (isCancellable && !isIdle) await qmp.execute('migrate_cancel');
-        await migration.untilIdle(qmp, { timeoutMs: Infinity, pollMs: POLL_MS });
-        if (wasRunning) await migration.letRun(qmp);
-        await migration.restoreSettings(qmp, settings);
-        return;
-      } catch (error) {
-        if (qmp.lost !== null) throw error;
-      }
-      await migration.delay(RETRY_MS);
-    }
   }
 
   #connected(stream: Socket): void {

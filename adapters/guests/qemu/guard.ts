@@ -8,13 +8,14 @@ import { Socket } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import type { CommandOutcome } from '../../../domain/values/command-outcome.ts';
 import { LedgerError } from '../../../domain/values/ledger-error.ts';
-import type { CommandRequest } from './bounded-command.ts';
+import { killGroup, type CommandRequest } from './bounded-command.ts';
 import { ALIVE_EVERY_MS, type FromGuard, type ToGuard, type Watch } from './guard-messages.ts';
 import type { Qmp } from './qmp.ts';
+import { ReceivedStream } from './received-stream.ts';
 
 const ENTRY = fileURLToPath(new URL('./guard-process.js', import.meta.url));
 
-type Heard = Exclude<FromGuard['kind'], 'stream' | 'taken' | 'ran'>;
+type Heard = Exclude<FromGuard['kind'], 'stream' | 'taken' | 'runs' | 'ran'>;
 
 export class Guard {
   readonly #child: ChildProcess;
@@ -23,9 +24,10 @@ export class Guard {
   #isGone = false;
   #isLeft = false;
   #taken: LedgerError | null = null;
-  #stream: Socket | null = null;
+  #stream: ReceivedStream | null = null;
   #deaf = '';
   #port = 0;
+  #commandGroup = 0;
   #ran: CommandOutcome | null = null;
   readonly #heard = new Set<Heard>();
   /** Those who wait, and look again at what has changed. */
@@ -35,7 +37,8 @@ export class Guard {
     this.#child = child;
     this.#qmp = qmp;
     child.on('message', (message: FromGuard, socket: unknown) => this.#hear(message, socket));
-    for (const event of ['exit', 'error', 'disconnect'] as const)
+    // What it has said before it ended is heard before the channel closes, not before its exit.
+    for (const event of ['error', 'disconnect'] as const)
       child.once(event, () => {
         this.#isGone = true;
         clearInterval(this.#alive);
@@ -95,10 +98,11 @@ export class Guard {
   }
 
   /** QEMU's connection; STREAM_TRUNCATED where there is none within `timeoutMs`. */
-  async stream(timeoutMs: number): Promise<Socket> {
+  async stream(timeoutMs: number): Promise<ReceivedStream> {
     const isOver = (): boolean => this.#isGone || this.#isLeft || this.#taken !== null;
     await this.#until(() => this.#stream !== null || isOver(), timeoutMs);
     if (this.#stream !== null && !isOver()) return this.#stream;
+    if (this.#isGone) throw this.#ended();
     throw new LedgerError(
       'STREAM_TRUNCATED',
       `${this.#qmp.path}: QEMU did not connect (waited up to ${timeoutMs} ms) to where its stream ` +
@@ -113,11 +117,9 @@ export class Guard {
     this.#say({ kind: 'run', request });
     await this.#until(() => this.#ran !== null || this.#isGone || this.#taken !== null);
     if (this.#ran !== null && this.#taken === null) return this.#ran;
-    const { path } = this.#qmp;
-    throw (
-      this.#taken ??
-      new LedgerError('IO_FAILED', `${path}: the process that guards the guest ended`, { path })
-    );
+    // The guest is about to go on.
+    killGroup(this.#commandGroup);
+    throw this.#taken ?? this.#ended();
   }
 
   /** The guest is as it was. Throws where the guard had to see to that. */
@@ -125,22 +127,31 @@ export class Guard {
     clearInterval(this.#alive);
     this.#say({ kind: 'end' });
     await this.#until(() => this.#heard.has('ended') || this.#taken !== null || this.#isGone);
-    this.#stream?.destroy();
+    this.#stream?.close();
     if (this.#taken !== null) throw this.#taken;
   }
 
   /**
    * Leaves the capture to the guard. Whether the guest was as it had been within `timeoutMs`: until
-   * it is, the guard stays with it, whatever becomes of this program.
+   * it is, the guard stays with it, whatever becomes of this program; where it ends before, `drain`
+   * is left.
    */
   async giveUp(timeoutMs: number): Promise<boolean> {
     clearInterval(this.#alive);
     this.#isLeft = true;
-    this.#stream?.destroy();
+    this.#stream?.leave();
     this.#look();
     this.#say({ kind: 'give up' });
     await this.#until(() => this.#heard.has('settled') || this.#isGone, timeoutMs);
-    return this.#heard.has('settled');
+    const isSettled = this.#heard.has('settled');
+    if (isSettled || !this.#isGone) this.#stream?.close();
+    return isSettled;
+  }
+
+  /** Reads what QEMU sends to its end, in the place of a guard that is gone. */
+  async drain(): Promise<void> {
+    await this.#stream?.drain();
+    this.#stream?.close();
   }
 
   /** A guard that watches nothing ends. */
@@ -157,12 +168,16 @@ export class Guard {
   #hear(message: FromGuard, socket: unknown): void {
     switch (message.kind) {
       case 'stream':
-        if (socket instanceof Socket) this.#stream = socket;
+        if (socket instanceof Socket) this.#stream = new ReceivedStream(socket);
         break;
       case 'taken':
         this.#beTaken();
         break;
+      case 'runs':
+        this.#commandGroup = message.group;
+        break;
       case 'ran':
+        this.#commandGroup = 0;
         this.#ran = { ...message.outcome, output: Buffer.from(message.outcome.output, 'base64') };
         break;
       case 'deaf':
@@ -190,8 +205,18 @@ export class Guard {
         'that the guest could go on: this capture is not whole; record again',
       { path },
     );
-    this.#stream?.destroy();
+    this.#stream?.leave();
     this.#qmp.leave();
+  }
+
+  #ended(): LedgerError {
+    const { path } = this.#qmp;
+    return new LedgerError(
+      'IO_FAILED',
+      `${path}: the process that guards the guest ended while it was captured (was it killed?); ` +
+        'record again',
+      { path },
+    );
   }
 
   #look(): void {

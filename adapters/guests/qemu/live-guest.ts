@@ -13,8 +13,8 @@ import { assert } from '../../../domain/values/assert.ts';
 import { isLedgerError, LedgerError } from '../../../domain/values/ledger-error.ts';
 import type { MemoryBlock, PhysicalRange } from '../../../domain/values/memory-map.ts';
 import type { CommandRequest } from './bounded-command.ts';
-import { sourceOfChunks } from './byte-window.ts';
 import { withRunState } from './device-sections.ts';
+import { abandon } from './failed-capture.ts';
 import { attempt } from './failure.ts';
 import { Guard } from './guard.ts';
 import * as migration from './migration-control.ts';
@@ -43,6 +43,8 @@ export interface LiveCapture extends GuestState {
   readonly pauseMs: number | null;
   /** Whether the guest ran when it was captured. */
   readonly wasRunning: boolean;
+  /** Whether its guard was there to the end. */
+  readonly isGuarded: boolean;
   /** What came of the command that ran meanwhile; null: there was none. */
   readonly command: CommandOutcome | null;
 }
@@ -79,9 +81,6 @@ const PROGRESS_ASKED_EVERY_MS = 5;
 const PASSES_MAX = 4;
 const MIGRATION_MS_MAX = 5_000;
 const RESUME_TIMEOUT_MS = 2_000;
-/** How long a guard is waited for, and how long where QEMU has not answered before. */
-const GIVE_UP_TIMEOUT_MS = 30_000;
-const SILENT_TIMEOUT_MS = 1_000;
 
 const Disks = t.array(
   t.intersection([
@@ -228,7 +227,6 @@ export class LiveGuest {
     assert(mode !== 'background' || request.wasRunning, 'only running guests are snapshotted');
     assert(mode === 'migrate' || this.#atCapture === null, 'a command runs while the guest stands');
     this.#tracksWrites ??= await migration.tracksWrites(this.#qmp);
-    const standsAllAlong = mode === 'migrate' && request.wasRunning && !this.#tracksWrites;
     const { within, stream } = this.#where;
     const place = makeStreamPlace({
       stream: stream ?? 'unix',
@@ -236,6 +234,9 @@ export class LiveGuest {
       found: await this.#findProcess(),
       label: this.#qmp.path,
     });
+    const { wasRunning, settings } = request;
+    const standsAllAlong = mode === 'migrate' && wasRunning && !this.#tracksWrites;
+    const unfinished = { wasRunning, settings, isCancellable: mode === 'migrate' };
     try {
       const guard = this.#guardNow();
       const port = await guard.begin({
@@ -243,18 +244,16 @@ export class LiveGuest {
         qmp: this.#qmp.path,
         folder: place.folder,
         listen: place.listen,
-        wasRunning: request.wasRunning,
-        isCancellable: mode === 'migrate',
-        settings: request.settings,
+        ...unfinished,
       });
       const uri = place.uri(port);
       try {
         const how = { mode, standsAllAlong, guard, uri };
         const captured = await this.#captureGuarded({ ...request, ...how });
         await guard.end();
-        return captured;
+        return { ...captured, isGuarded: !guard.isGone };
       } catch (error) {
-        throw await this.#afterFailure(error, { ...request, guard });
+        throw await this.#afterFailure(error, { ...request, ...unfinished, guard });
       }
     } finally {
       place.remove();
@@ -266,7 +265,7 @@ export class LiveGuest {
     return this.#guard;
   }
 
-  async #captureGuarded(request: GuardedRequest): Promise<TakenCapture> {
+  async #captureGuarded(request: GuardedRequest): Promise<Omit<TakenCapture, 'isGuarded'>> {
     const { mode, settings, wasRunning, standsAllAlong } = request;
     const pauses = new PauseLog(this.#qmp);
     try {
@@ -300,30 +299,18 @@ export class LiveGuest {
    */
   async #afterFailure(
     error: unknown,
-    request: LiveRequest & { readonly guard: Guard },
+    request: LiveRequest & migration.Unfinished & { readonly guard: Guard },
   ): Promise<unknown> {
-    const { guard } = request;
     if (isRefusal(error)) {
       try {
         await this.#putBack(request);
-        await guard.end();
+        await request.guard.end();
         return error;
       } catch (second) {
         if (!isLedgerError(second)) throw second;
       }
     }
-    const isSilent = this.#qmp.lost?.code === 'QMP_PROTOCOL';
-    this.#qmp.leave();
-    const isSettled = await guard.giveUp(isSilent ? SILENT_TIMEOUT_MS : GIVE_UP_TIMEOUT_MS);
-    if (guard.taken !== null) return guard.taken;
-    if (isSettled || guard.isGone || !isLedgerError(error)) return error;
-    return new LedgerError(
-      error.code,
-      `${error.message}; QEMU does not answer: process ${guard.pid} waits for it, and lets the ` +
-        'guest run on when it does',
-      { ...error.facts, guard: guard.pid },
-      error,
-    );
+    return abandon(error, { ...request, qmp: this.#qmp });
   }
 
   /** Lets QEMU send and reads what it sends; the more telling error where both fail. */
@@ -343,7 +330,7 @@ export class LiveGuest {
   }
 
   async #read({ guard, spool, known }: GuardedRequest): Promise<GuestState> {
-    const source = sourceOfChunks(await guard.stream(CONNECTION_TIMEOUT_MS));
+    const { source } = await guard.stream(CONNECTION_TIMEOUT_MS);
     return readStream({
       source,
       spool,

@@ -23,9 +23,13 @@ export interface LiveSourceRequest extends GuestOptions {
   readonly clock: () => number;
   /** The blocks of memory that the VM has by now, which keep their order; absent: none. */
   readonly known?: () => readonly MemoryBlock[];
-  /** Told of a command that did not do well while a guest was captured. */
+  /** Told of what did not do well while a guest was captured: a command, its guard. */
   readonly onDoubt?: (sentence: string) => void;
 }
+
+const UNGUARDED =
+  'the process that guards the guest ended while it was captured (was it killed?): the capture was ' +
+  'finished without it, and the next one has a guard of its own';
 
 /** What is kept, and said, of the command that ran while the guest stood still. */
 function keptOf(
@@ -85,6 +89,9 @@ const sourceOf = (
         const timeMs = clock();
         return pipe(
           guest.capture(spool, known()),
+          taskEither.chainFirstIOK(({ isGuarded }) => () => {
+            if (!isGuarded) request.onDoubt?.(UNGUARDED);
+          }),
           taskEither.map(({ image, memoryMap, device, plugged, pauseMs, mode, command }) => ({
             image,
             memoryMap,

@@ -32,6 +32,15 @@ export interface MigrationSettings {
   readonly parameters: t.TypeOf<typeof Parameters>;
 }
 
+/** What must be known of a capture to bring it to an end for the guest's sake. */
+export interface Unfinished {
+  /** Whether the guest ran before. */
+  readonly wasRunning: boolean;
+  /** A background snapshot must be read to its end; a migration may be cancelled first. */
+  readonly isCancellable: boolean;
+  readonly settings: MigrationSettings;
+}
+
 /** What a guest that a capture stopped, and failed to let go on, may be in. */
 const STOPPED_BY_CAPTURE = new Set(['paused', 'postmigrate', 'finish-migrate']);
 /** A migration in one of these is over, or was never begun. */
@@ -44,6 +53,9 @@ const DOWNTIME_LIMIT_MS = 20;
 const DOWNTIME_LIMIT_MS_MAX = 2_000_000;
 const SETTLE_TIMEOUT_MS = 10_000;
 const POLL_MS = 2;
+/** Where nobody reads what QEMU says of a migration: not too often, the guest stands still. */
+const ABANDONED_POLL_MS = 20;
+const RETRY_MS = 50;
 
 export const isIdle = (progress: MigrationProgress): boolean => IDLE.has(progress.status);
 
@@ -167,4 +179,29 @@ export async function continueGuest(qmp: Qmp): Promise<void> {
 /** Lets a guest run that a capture stopped; any other is left as it is. */
 export async function letRun(qmp: Qmp): Promise<void> {
   if (STOPPED_BY_CAPTURE.has(await runStateNow(qmp))) await continueGuest(qmp);
+}
+
+/**
+ * Brings a migration that nobody records any more to its end, lets a guest run that ran, and puts
+ * QEMU's settings back; what fails is tried again, for as long as QEMU is there and `timeoutMs` lasts.
+ * Meanwhile somebody must read what QEMU sends.
+ */
+export async function settle(
+  qmp: Qmp,
+  { wasRunning, isCancellable, settings }: Unfinished,
+  timeoutMs = Infinity,
+): Promise<void> {
+  const limit = performance.now() + timeoutMs;
+  for (;;) {
+    try {
+      if (isCancellable && !isIdle(await progressOf(qmp))) await qmp.execute('migrate_cancel');
+      await untilIdle(qmp, { timeoutMs: limit - performance.now(), pollMs: ABANDONED_POLL_MS });
+      if (wasRunning) await letRun(qmp);
+      await restoreSettings(qmp, settings);
+      return;
+    } catch (error) {
+      if (qmp.lost !== null || performance.now() > limit) throw error;
+    }
+    await delay(RETRY_MS);
+  }
 }

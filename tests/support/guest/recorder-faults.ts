@@ -2,6 +2,7 @@
 
 import { delay } from '../../../adapters/guests/qemu/migration-control.ts';
 import type { RunningCommand } from '../command-line.ts';
+import { killGuards } from './guards.ts';
 import type { BootSectorGuest } from './ticking-guest.ts';
 
 /** What a fault may reach; it has done its worst, and the recorder has ended, when it resolves. */
@@ -35,6 +36,11 @@ export const KILLS: Readonly<Record<string, Fault>> = {
     recorder.closeOutput();
     recorder.closeError();
     await told(recorder, 'SIGINT', 'SIGINT');
+  },
+  "a recorder's guard killed (SIGKILL)": async ({ recorder, guest }) => {
+    killGuards(recorder.pid);
+    await guest.ticksOn();
+    await told(recorder, 'SIGINT');
   },
   'a recorder that stood still before it was killed': async ({ recorder }) => {
     recorder.signal('SIGSTOP');

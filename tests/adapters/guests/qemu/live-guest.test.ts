@@ -19,6 +19,7 @@ import type { QmpClient } from '../../../../adapters/guests/qemu/qmp-client.ts';
 import { resumeGuest } from '../../../../adapters/guests/qemu/resume-guest.ts';
 import type { ResumedGuest } from '../../../../adapters/guests/qemu/resume-guest.ts';
 import { Spool } from '../../../../adapters/guests/qemu/spool.ts';
+import { killGuards } from '../../../support/guest/guards.ts';
 import { restoreTo } from '../../../support/guest/written-streams.ts';
 import { LedgerError } from '../../../../domain/values/ledger-error.ts';
 import { mainPagesOf } from '../../../../domain/values/memory-map.ts';
@@ -48,6 +49,22 @@ class FullSpool extends Spool {
   #left = 2000;
   override write(page: number, source: Uint8Array, offset: number): void {
     if (this.#left-- === 0) throw new LedgerError('DISK_FULL', 'the disk is full');
+    super.write(page, source, offset);
+  }
+}
+
+/** Kills the guard after so many pages, and then fails itself or does not. */
+class GuardlessSpool extends Spool {
+  readonly #isFull: boolean;
+  #left = 2000;
+  constructor(isFull = false) {
+    super();
+    this.#isFull = isFull;
+  }
+  override write(page: number, source: Uint8Array, offset: number): void {
+    this.#left--;
+    if (this.#left === 1000) killGuards(process.pid);
+    if (this.#left === 0 && this.#isFull) throw new LedgerError('DISK_FULL', 'the disk is full');
     super.write(page, source, offset);
   }
 }
@@ -211,6 +228,26 @@ describeWithQemu('a live guest', found, (tools) => {
           capabilities: [{ capability: 'xbzrle', state: false }],
         }),
       );
+    },
+    GUEST_TIMEOUT_MS,
+  );
+
+  test.each(['background', 'migrate'] as const)(
+    'is captured (%s) to the end without its guard, and brought to it where the disk is full too',
+    async (mode) => {
+      const before = await settings();
+      const alone = new GuardlessSpool();
+      expect(await capture(mode, alone)).toMatchObject({ mode, isGuarded: false });
+      alone.close();
+      expect([await runState(), await settings()]).toEqual(['running', before]);
+      const full = new GuardlessSpool(true);
+      await expect(capture(mode, full)).rejects.toMatchObject({
+        code: 'DISK_FULL',
+        message: expect.stringContaining('this program brought the guest back'),
+      });
+      full.close();
+      expect([await runState(), await settings()]).toEqual(['running', before]);
+      expect(await capture(mode)).toMatchObject({ mode, isGuarded: true });
     },
     GUEST_TIMEOUT_MS,
   );
