@@ -2,7 +2,8 @@
 // what is left of it (left-segment.ts). The new file is whole and durable before it takes the name, so
 // a crash leaves the one or the other; and segments are replaced from the first on, so that what is
 // left of a stream is always its end. Nothing that counts for nothing is kept: lost races, the torn ends
-// of crashes and the segments' own ends go as well, so what is left counts by its chain alone.
+// of crashes and the segments' own ends go as well, so what is left counts by its chain alone. A file of
+// which nothing is left is removed in the end, where others say of each of its streams what went later.
 
 import { join } from 'node:path';
 import { writeWhole } from '../../files/whole-file.ts';
@@ -23,11 +24,15 @@ interface FilePlan {
   readonly cuts: Map<string, Head>;
   /** Whether anything in it goes that was there. */
   hasGoing: boolean;
+  /** Whether it is what is left of a segment already. */
+  readonly isLeft: boolean;
 }
 
 export interface CutPlan {
   /** Of all files but the last, ascending. */
   readonly files: readonly FilePlan[];
+  /** Those of them of which nothing is left, and which nothing depends on. */
+  readonly empty: ReadonlySet<FilePlan>;
   /** Whether something goes that lies in the file that is appended to. */
   readonly isLastMeant: boolean;
 }
@@ -75,8 +80,9 @@ export async function planCut(
 ): Promise<CutPlan> {
   const starts = segments.fileStarts;
   const plans = starts.map((start): FilePlan => {
-    const before = segments.leftOf(start)?.cuts ?? [];
-    return { start, stretches: [], cuts: new Map(before), hasGoing: false };
+    const left = segments.leftOf(start);
+    const before = new Map(left?.cuts);
+    return { start, stretches: [], cuts: before, hasGoing: false, isLeft: left !== null };
   });
   const fold = reader.foldAll();
   let at = 0;
@@ -85,8 +91,29 @@ export async function planCut(
     while (at + 1 < plans.length && plans[at + 1]!.start <= position) at += 1;
     if (judged.isAccepted) take(plans[at]!, judged.frames, cuts);
   }
-  return { files: plans.slice(0, -1), isLastMeant: plans.at(-1)?.hasGoing ?? false };
+  const files = plans.slice(0, -1);
+  return { files, empty: emptyIn(files), isLastMeant: plans.at(-1)?.hasGoing ?? false };
 }
+
+/** Files of which nothing is left, each stream's last record that is gone being told of by another. */
+function emptyIn(files: readonly FilePlan[]): ReadonlySet<FilePlan> {
+  const tellers = new Map<string, FilePlan>();
+  for (const file of files)
+    for (const [stream, { revision }] of file.cuts)
+      if (revision >= (tellers.get(stream)?.cuts.get(stream)?.revision ?? -1))
+        tellers.set(stream, file);
+  const needed = new Set(tellers.values());
+  return new Set(
+    files.filter((file, i) => {
+      const isEmpty = file.stretches.length === 0 && (file.hasGoing || file.isLeft);
+      return i > 0 && isEmpty && !needed.has(file);
+    }),
+  );
+}
+
+/** Whether a file is to be replaced: also so that it says where it ends itself, where the next one goes. */
+const isReplaced = (file: FilePlan, next: FilePlan | undefined, { empty }: CutPlan): boolean =>
+  file.hasGoing || (!file.isLeft && next !== undefined && empty.has(next));
 
 async function* copyOf(
   segments: Segments,
@@ -112,10 +139,10 @@ async function* partsOf(segments: Segments, plan: FilePlan): AsyncGenerator<Uint
   yield* copyOf(segments, stretches);
 }
 
-/** Replaces the files of which something goes, one after another. */
+/** Replaces the files of which something goes, one after another, and removes those that nothing is left of. */
 export async function cutSegments(segments: Segments, plan: CutPlan): Promise<void> {
-  for (const file of plan.files) {
-    if (!file.hasGoing) continue;
+  for (const [i, file] of plan.files.entries()) {
+    if (!isReplaced(file, plan.files[i + 1], plan)) continue;
     await writeWhole({
       files: segments.files,
       path: join(segments.folder, segmentName(file.start)),
@@ -125,4 +152,5 @@ export async function cutSegments(segments: Segments, plan: CutPlan): Promise<vo
     });
     await segments.replaced(file.start);
   }
+  for (const { start } of plan.empty) await segments.remove(start);
 }

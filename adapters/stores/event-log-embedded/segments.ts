@@ -3,12 +3,14 @@
 // nothing. Files are opened when they are read, and few stay open.
 //
 // An ended file may be replaced by what is left of it (left-segment.ts), by another process too: then its
-// segments are the stretches that are left, with nothing between them. Whoever has it open goes on in
-// what was.
+// segments are the stretches that are left, with nothing between them. One of which nothing is left may
+// be removed. Whoever has it open goes on in what was.
 
 import { join } from 'node:path';
 import { randomBytes } from 'node:crypto';
+import { logReplaced } from '../../../domain/ports/event-log.ts';
 import { isLedgerError, LedgerError } from '../../../domain/values/ledger-error.ts';
+import { isAbsent } from '../../files/failures.ts';
 import { GuardedFile, logClosed, logReadOnly } from '../../files/guarded-file.ts';
 import { assert } from '../../../domain/values/assert.ts';
 import { lastWhere } from '../../../domain/values/sorted-search.ts';
@@ -30,6 +32,8 @@ import type { Head } from './stream-heads.ts';
 
 /** Segments that are not written to, and stay open for who reads on. */
 const OPEN_FILES_MAX = 32;
+/** How often it is looked for segments while others remove some. */
+const LOOKS_MAX = 16;
 
 /** A file of the log, or one of the stretches that are left in it. */
 export interface Segment {
@@ -146,6 +150,8 @@ export class Segments implements PositionedBytes {
   /** Null: the files are known otherwise than when it was looked at last. */
   #layout: Layout | null = null;
   #pasts = 0;
+  /** Whether files were replaced, or are gone, so that all are to be looked at again. */
+  #isStale = false;
   /** By the starts of files, the one that was used last at the end. */
   readonly #open = new Map<number, GuardedFile>();
   #isClosed = false;
@@ -188,23 +194,54 @@ export class Segments implements PositionedBytes {
     return (this.#layout ??= layoutOf(this.#files));
   }
 
-  /** Looks which segments there are; their files only ever get more. */
+  /** Looks which segments there are. */
   async refresh(): Promise<void> {
+    for (let attempt = 1; ; attempt += 1)
+      try {
+        await this.#look();
+        return;
+      } catch (thrown) {
+        // Somebody removed one of which nothing is left: the next look does not find it.
+        if (!isAbsent(thrown) || attempt === LOOKS_MAX) throw thrown;
+      }
+  }
+
+  async #look(): Promise<void> {
     if (this.#isClosed) throw logClosed(this.path);
     const starts = (await this.#port.list(this.folder))
       .map(segmentStart)
-      .filter((start) => start !== null);
-    if (starts.length <= this.#files.length) return;
+      .filter((start) => start !== null)
+      .toSorted((a, b) => a - b);
+    // The last file is never removed: a look that does not find it is older than what is known.
+    if ((starts.at(-1) ?? -1) < (this.#files.at(-1)?.start ?? -1)) return;
+    const gone = this.#files.filter(({ start }) => !starts.includes(start));
+    if (gone.length > 0) this.#isStale = true;
+    if (starts.length === this.#files.length && !this.#isStale) return;
     const known = new Map(this.#files.map((file) => [file.start, file]));
-    this.#files = starts
-      .toSorted((a, b) => a - b)
-      .map(
-        (start) =>
-          known.get(start) ?? { start, path: join(this.folder, segmentName(start)), opened: null },
-      );
+    this.#files = starts.map(
+      (start) =>
+        known.get(start) ?? { start, path: join(this.folder, segmentName(start)), opened: null },
+    );
     this.#layout = null;
-    // What was replaced says so; the last file never is.
-    for (const file of this.#files.slice(0, -1)) if (file.opened === null) await this.#file(file);
+    for (const { start } of gone) await this.#forget(start);
+    await this.#openNew();
+  }
+
+  /** What was replaced says so; the last file never is. */
+  async #openNew(): Promise<void> {
+    const isStale = this.#isStale;
+    for (const file of this.#files.slice(0, -1)) {
+      if (isStale) await this.#forget(file.start);
+      if (isStale || file.opened === null) await this.#file(file);
+    }
+    if (isStale) this.#isStale = false;
+  }
+
+  /** Closes a file, if it is open. */
+  async #forget(start: number): Promise<void> {
+    const open = this.#open.get(start);
+    this.#open.delete(start);
+    await open?.close();
   }
 
   /** The segment that holds a position, or is before it; null: there is none yet. */
@@ -231,10 +268,20 @@ export class Segments implements PositionedBytes {
   async opened({ fileStart }: Segment): Promise<Opened> {
     const file = this.#fileAt(fileStart);
     if (file.opened === null) {
-      const opened = await this.#file(file);
+      const opened = await this.#fileFor(file);
       file.opened ??= await openedOf(opened, fileStart);
     }
     return file.opened ?? NO_HEADER;
+  }
+
+  /** A file, for who reads in it: LOG_REPLACED where it was removed, as nothing is left of it. */
+  async #fileFor(known: LogFile): Promise<GuardedFile> {
+    try {
+      return await this.#file(known);
+    } catch (thrown) {
+      if (!isAbsent(thrown) || known.start === this.#files.at(-1)?.start) throw thrown;
+      throw logReplaced(known.path, BigInt(known.start));
+    }
   }
 
   #fileAt(start: number): LogFile {
@@ -254,7 +301,7 @@ export class Segments implements PositionedBytes {
     }
     const isLast = start === this.#files.at(-1)?.start;
     const isWritten = !this.#isReadOnly && isLast;
-    const file = await this.#port.open(known.path, isWritten ? 'append' : 'read');
+    const file = await this.#opening(known, isWritten ? 'append' : 'read');
     const isKnown = isLast && known.opened !== null;
     const opened = isKnown ? known.opened : await openedOf(file, start).catch(nothingYet);
     if (isLast && opened?.left != null) {
@@ -276,22 +323,31 @@ export class Segments implements PositionedBytes {
     return guarded;
   }
 
+  async #opening({ path }: LogFile, as: 'append' | 'read'): Promise<OpenFile> {
+    try {
+      return await this.#port.open(path, as);
+    } catch (thrown) {
+      if (isAbsent(thrown)) this.#isStale = true;
+      throw thrown;
+    }
+  }
+
   /** A file may have been replaced since it was looked at. */
   #take(file: LogFile, opened: Opened | null): void {
     const before = file.opened;
     file.opened = opened;
     if (before?.left?.digest === opened?.left?.digest) return;
     if (before !== null) this.#pasts += 1;
+    // Where one was replaced, more may have been.
+    if (before !== null) this.#isStale = true;
     this.#layout = null;
   }
 
   async #closeIdle(): Promise<void> {
     if (this.#open.size <= OPEN_FILES_MAX) return;
     const last = this.#files.at(-1)?.start;
-    const oldest = [...this.#open].find(([start]) => start !== last);
-    if (oldest === undefined) return;
-    this.#open.delete(oldest[0]);
-    await oldest[1].close();
+    const oldest = [...this.#open.keys()].find((start) => start !== last);
+    if (oldest !== undefined) await this.#forget(oldest);
   }
 
   /** The port that the files are reached by. */
@@ -329,10 +385,19 @@ export class Segments implements PositionedBytes {
 
   /** Looks at a file anew that this log itself has replaced. */
   async replaced(fileStart: number): Promise<void> {
-    const open = this.#open.get(fileStart);
-    this.#open.delete(fileStart);
-    await open?.close();
+    const isStale = this.#isStale;
+    await this.#forget(fileStart);
     await this.#file(this.#fileAt(fileStart));
+    this.#isStale = isStale;
+  }
+
+  /** Removes a file of which nothing is left. */
+  async remove(fileStart: number): Promise<void> {
+    const { path } = this.#fileAt(fileStart);
+    await this.#forget(fileStart);
+    await this.#port.remove(path);
+    this.#files = this.#files.filter(({ start }) => start !== fileStart);
+    this.#layout = null;
   }
 
   /** Reads in the segment that holds `position`, not beyond it. */
@@ -341,7 +406,7 @@ export class Segments implements PositionedBytes {
     if (segment === null || position < segment.start) return 0;
     const room = Math.min(target.length, this.endOf(segment) - position);
     if (room <= 0) return 0;
-    const file = await this.#file(this.#fileAt(segment.fileStart));
+    const file = await this.#fileFor(this.#fileAt(segment.fileStart));
     const offset = segment.stretch?.offset ?? 0;
     return file.read(target.subarray(0, room), position - segment.start + offset);
   }

@@ -93,6 +93,44 @@ describe.each(LOG_FORMATS)('a log of format %d whose beginnings are let go', (fo
     }, format));
 });
 
+test('goes again and again: files of which nothing is left go, and who has read all along reads on', () =>
+  withLogFolder(async (folder) => {
+    const log = await folder.open();
+    const reader = await folder.open({ readOnly: true });
+    const other = await folder.open();
+    let told = 0;
+    for (let round = 0; round < 50; round += 1) {
+      for (const stream of STREAMS) {
+        // One stream stands still from here on.
+        if (stream === 'c' && round > 2) continue;
+        const writer = round % 2 === 0 ? log : other;
+        const expectedRevision = await valueOf(writer.streamRevision(stream));
+        await valueOf(writer.append({ stream, expectedRevision, events: makeEvents(2) }));
+      }
+      const revision = await valueOf(log.streamRevision('a'));
+      await valueOf(log.cut(new Map(['a', 'b'].map((stream) => [stream, revision - 3]))));
+      const all = await eventsOf(await folder.open());
+      for (let attempt = 0; attempt < 3; attempt += 1)
+        try {
+          // What it has open it may go on to read.
+          const lines = (await eventsOf(reader)).map(lineOf);
+          expect(lines).toEqual(expect.arrayContaining(all.map(lineOf)));
+          break;
+        } catch (thrown) {
+          if (!isLedgerError(thrown) || thrown.code !== 'LOG_REPLACED') throw thrown;
+          told += 1;
+        }
+    }
+    // Each time it is told at most once.
+    expect(told).toBeLessThanOrEqual(50);
+    expect((await folder.segmentPaths()).length).toBeLessThan(8);
+    for (const each of [log, other, reader, await folder.open()]) {
+      expect(await gather(each.check())).toEqual([]);
+      expect(await valueOf(each.streamRevision('c'))).toBe(5);
+      expect(await valueOf(each.streamRevision('a'))).toBe(99);
+    }
+  }));
+
 test('killed at any instant, a log has all that was to stay, and goes on', async () => {
   const files = new LossyFiles([FOLDER]);
   const open = (disk: LossyFiles) =>
@@ -110,8 +148,12 @@ test('killed at any instant, a log has all that was to stay, and goes on', async
       acknowledged.push({ at: files.operations.length, revision });
     }
   };
-  const cutting = valueOf(log.cut(new Map([...CUTS].map(([stream]) => [stream, 8]))));
-  await Promise.all([cutting, appending()]);
+  const cutting = async (): Promise<void> => {
+    // By the second time, files are left in which nothing is.
+    for (const revision of [5, 8])
+      await valueOf(log.cut(new Map([...CUTS].map(([stream]) => [stream, revision]))));
+  };
+  await Promise.all([cutting(), appending()]);
   const stays = before.filter(({ stream, revision }) => stream === 'c' || revision >= 8);
   for (let at = first; at <= files.operations.length; at += 1)
     for (const kept of ['all', 'none', { seed: at }] as const) {
