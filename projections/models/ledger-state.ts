@@ -42,6 +42,16 @@ const isReplaced = (thrown: unknown): boolean =>
 const HEAVY_SAVE_ROWS = 4096;
 const HEAVY_SAVE_FRACTION = 8;
 
+/** Why all is folded anew. */
+interface StartedAnew {
+  readonly isOtherPast: boolean;
+  /** It is the same past, of which less is there. */
+  readonly isLater?: boolean;
+}
+
+/** How often a fold begins anew while the log is being cut. */
+const ATTEMPTS_MAX = 8;
+
 /** Raised where history begins later than what was folded: all is folded anew from there. */
 class HistoryLater extends IndexUnfit {}
 
@@ -224,20 +234,31 @@ export class LedgerState {
   }
 
   async #catchUp(need: { readonly heavy: boolean }): Promise<void> {
-    try {
-      if (!this.#isKnown) await this.#beginLight();
-      const { next, last } = this.#halves.light.from;
-      const head = await run(this.#ports.log.head(last));
-      if (!need.heavy && this.#isKnown && head === next) return;
-      // A log that ends before what was folded is not the log that was folded: its end was lost.
-      if (head < next) await this.#startAnew({ isOtherPast: true });
-      await this.#fold();
-    } catch (thrown) {
-      if (!(thrown instanceof IndexUnfit) && !isReplaced(thrown)) throw thrown;
-      const isOtherPast = thrown instanceof OtherPast || isReplaced(thrown);
-      await this.#startAnew({ isOtherPast, isLater: thrown instanceof HistoryLater });
-      await this.#fold();
-    }
+    let isLater = false;
+    let anew: StartedAnew | null = null;
+    for (let attempt = 1; ; attempt += 1)
+      try {
+        if (anew !== null) await this.#startAnew(anew);
+        await this.#foldUp(need);
+        return;
+      } catch (thrown) {
+        if (!(thrown instanceof IndexUnfit) && !isReplaced(thrown)) throw thrown;
+        if (attempt >= (isReplaced(thrown) ? ATTEMPTS_MAX : 2)) throw thrown;
+        // Once a newer baseline was met in the log that was folded, it is that one which is being cut.
+        isLater ||= thrown instanceof HistoryLater;
+        const isOtherPast = thrown instanceof OtherPast || (isReplaced(thrown) && !isLater);
+        anew = { isOtherPast, isLater };
+      }
+  }
+
+  async #foldUp(need: { readonly heavy: boolean }): Promise<void> {
+    if (!this.#isKnown) await this.#beginLight();
+    const { next, last } = this.#halves.light.from;
+    const head = await run(this.#ports.log.head(last));
+    if (!need.heavy && this.#isKnown && head === next) return;
+    // A log that ends before what was folded is not the log that was folded: its end was lost.
+    if (head < next) await this.#startAnew({ isOtherPast: true });
+    await this.#fold();
   }
 
   /** Begins with the history that the log tells of. */
@@ -270,14 +291,7 @@ export class LedgerState {
    * Derived state that contradicts itself, or is of another past of the log, is thrown away whole; the
    * log is the truth. What others keep in the same place bears what it is of, and goes as well.
    */
-  async #startAnew({
-    isOtherPast,
-    isLater = false,
-  }: {
-    readonly isOtherPast: boolean;
-    /** It is the same past, of which less is there. */
-    readonly isLater?: boolean;
-  }): Promise<void> {
+  async #startAnew({ isOtherPast, isLater = false }: StartedAnew): Promise<void> {
     if (!isLater) this.#pasts += 1;
     for (const { model } of this.#rowsIn('heavy')) delete this.#states[model.name];
     this.#begin('light', null);
