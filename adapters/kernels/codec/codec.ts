@@ -1,8 +1,7 @@
 // The codec of blocks of pages (docs/format.md, "Packs"): zstd, or raw where that does not pay. What
 // is decoded may be anybody's bytes, so nothing is believed in this order: the table's row against
-// the bytes at hand, the checksum, which is over the salt
-// too, the zstd frame (its content size and that it ends where the block
-// ends, walked before anything is allocated), the length that came out.
+// the bytes at hand, the checksum, which is over the salt too, the frame (zstd-frame.ts), the length
+// that came out.
 
 import { crc32 } from 'node:zlib';
 import { assert } from '../../../domain/values/assert.ts';
@@ -18,17 +17,13 @@ import {
   PAGE_BYTES,
 } from '../../../domain/values/page.ts';
 import { decodePatternBlock } from './pattern-blocks.ts';
-import { compress, decompress } from './zstd.ts';
+import { compress } from './zstd.ts';
+import { unpackFrame, type BlockFault } from './zstd-frame.ts';
 
 /** zstd's level for blocks written while recording. */
 const ZSTD_LEVEL = 1;
 /** A compressed block over this share of its raw bytes is stored raw: decoding must pay. */
 const RAW_SHARE = 15 / 16;
-const ZSTD_MAGIC = 0xfd2f_b528;
-const ZSTD_BLOCK_RLE = 1;
-const ZSTD_BLOCK_RESERVED = 3;
-const ZSTD_BLOCK_HEADER_BYTES = 3;
-const ZSTD_CHECKSUM_BYTES = 4;
 
 /** A block of pages as it is stored. */
 export interface EncodedBlock {
@@ -57,9 +52,9 @@ export interface BlockPlace {
   readonly offsetBytes: number;
 }
 
-function damaged(place: BlockPlace, facts: { found: string; expected: string }): LedgerError {
+function damaged(place: BlockPlace, fault: BlockFault): LedgerError {
   const { label, block, offsetBytes } = place;
-  const { found, expected } = facts;
+  const { found, expected } = fault;
   return new LedgerError(
     'PACK_DAMAGED',
     `block ${block} of ${label}, at offset ${offsetBytes} of the blocks read, has ${found}; ` +
@@ -67,83 +62,6 @@ function damaged(place: BlockPlace, facts: { found: string; expected: string }):
       'from a copy of the ledger',
     { label, block, offsetBytes, found, expected },
   );
-}
-
-/** What a zstd frame says it holds, and where it ends; or why it is none, as a sentence's end. */
-type Frame = { readonly contentBytes: number; readonly lengthBytes: number } | string;
-
-/** Bytes of the content size field, by the frame header's two top bits. */
-function contentSizeBytes(descriptor: number): number {
-  const flag = descriptor >>> 6;
-  const isSingleSegment = (descriptor & 0x20) !== 0;
-  return flag === 0 ? Number(isSingleSegment) : 2 ** flag;
-}
-
-function readContentSize(view: DataView, field: { at: number; lengthBytes: number }): number {
-  switch (field.lengthBytes) {
-    case 1:
-      return view.getUint8(field.at);
-    case 2:
-      return view.getUint16(field.at, true) + 256;
-    case 4:
-      return view.getUint32(field.at, true);
-    default:
-      return Number(view.getBigUint64(field.at, true));
-  }
-}
-
-/** Where the frame's blocks end, from the first one at `at`; or why they do not. */
-function endOfBlocks(view: DataView, first: number): number | string {
-  let at = first;
-  for (;;) {
-    if (at + ZSTD_BLOCK_HEADER_BYTES > view.byteLength) return 'a zstd frame cut short';
-    const header = view.getUint16(at, true) | (view.getUint8(at + 2) << 16);
-    const type = (header >>> 1) & 3;
-    if (type === ZSTD_BLOCK_RESERVED) return 'a zstd block of the reserved type';
-    at += ZSTD_BLOCK_HEADER_BYTES + (type === ZSTD_BLOCK_RLE ? 1 : header >>> 3);
-    if ((header & 1) === 1) return at;
-  }
-}
-
-/** Reads a frame's header and walks its blocks, without decoding them. */
-function readFrame(bytes: Uint8Array): Frame {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  if (bytes.byteLength < 5 || view.getUint32(0, true) !== ZSTD_MAGIC) return 'no zstd frame';
-  const descriptor = view.getUint8(4);
-  if ((descriptor & 0x0b) !== 0) return 'a zstd frame with a dictionary or a reserved bit';
-  const sizeBytes = contentSizeBytes(descriptor);
-  if (sizeBytes === 0) return 'a zstd frame without a content size';
-  const at = (descriptor & 0x20) === 0 ? 6 : 5;
-  if (bytes.byteLength < at + sizeBytes) return 'a zstd frame cut short';
-  const contentBytes = readContentSize(view, { at, lengthBytes: sizeBytes });
-  const end = endOfBlocks(view, at + sizeBytes);
-  if (typeof end === 'string') return end;
-  const checksumBytes = (descriptor & 0x04) === 0 ? 0 : ZSTD_CHECKSUM_BYTES;
-  return { contentBytes, lengthBytes: end + checksumBytes };
-}
-
-function unpack(packed: Uint8Array, place: BlockPlace, contentBytes: number): Uint8Array {
-  const frame = readFrame(packed);
-  if (typeof frame === 'string')
-    throw damaged(place, { found: frame, expected: `one zstd frame of ${contentBytes} bytes` });
-  if (frame.contentBytes !== contentBytes)
-    throw damaged(place, {
-      found: `a zstd frame of ${frame.contentBytes} bytes of content`,
-      expected: `${contentBytes}`,
-    });
-  if (frame.lengthBytes !== packed.byteLength)
-    throw damaged(place, {
-      found: `a zstd frame that ends at byte ${frame.lengthBytes}`,
-      expected: `byte ${packed.byteLength}`,
-    });
-  try {
-    return decompress(packed, contentBytes);
-  } catch (error) {
-    throw damaged(place, {
-      found: `content that zstd refuses (${String(error)})`,
-      expected: `${contentBytes} bytes`,
-    });
-  }
 }
 
 /** A stored block with its row of the table. */
@@ -185,7 +103,8 @@ export function decodeBlock(
       found: `codec ${block.codec}`,
       expected: '0 (raw), 1 (zstd) or 2 (patterns), or 16 more (salted)',
     });
-  const content = codec === CODEC_RAW ? bytes : unpack(bytes, place, contentBytes);
+  const content = codec === CODEC_RAW ? bytes : unpackFrame(bytes, contentBytes);
+  if ('found' in content) throw damaged(place, content);
   if (content.byteLength !== contentBytes)
     throw damaged(place, {
       found: `${content.byteLength} bytes of content`,
