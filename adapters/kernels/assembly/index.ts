@@ -6,6 +6,7 @@ export { classify } from './classify';
 export { changedRows } from './compare';
 export { fingerprint } from './fingerprint';
 export { identify } from './identify';
+export { packPages, unpackPages } from './pack-pages';
 export { patch } from './patch';
 export { similarity } from './similarity';
 
