@@ -13,6 +13,8 @@ import {
   withPattern,
   type PatternsState,
 } from './patterns/index.ts';
+import type { Compression } from './ports/page-engine.ts';
+import { CODEC_PACKED, CODEC_ZSTD } from './values/pack.ts';
 import type { Refusal } from './values/refusals.ts';
 
 /**
@@ -21,8 +23,10 @@ import type { Refusal } from './values/refusals.ts';
  */
 export const LEDGER_FORMAT = 2;
 
-/** Formats from this one on have salted blocks. */
+/** Formats from this one on have salted blocks, and packed ones. */
 const SALTED_FORMAT = 2;
+/** zstd's level for what is recorded into a ledger without packed blocks. */
+const RECORDED_LEVEL = 1;
 
 export type LedgerEvent = EventOf<'LedgerCreated' | 'GroupCreated' | 'PatternAdded'>;
 
@@ -111,6 +115,10 @@ export const isOfThisFormat = ({ ledger }: LedgerFacts): boolean =>
 /** Whether packs of a ledger have salted blocks: releases of the time of format 1 read none. */
 export const areBlocksSalted = ({ ledger }: LedgerFacts): boolean =>
   ledger !== null && ledger.format >= SALTED_FORMAT;
+
+/** How recorders compress pages: releases of the time of format 1 read no packed ones. */
+export const recordedCompression = (facts: LedgerFacts): Compression =>
+  areBlocksSalted(facts) ? { codec: CODEC_PACKED } : { codec: CODEC_ZSTD, level: RECORDED_LEVEL };
 
 /** A ledger after an event: the first that makes it, or a group, counts; a later one raises its format. */
 export function evolveLedger(state: LedgerFacts, event: LedgerEvent): LedgerFacts {

@@ -245,8 +245,8 @@ const SCHEMAS: Readonly<Record<string, number>> = {
   LedgerCreated: 2,
   CaptureCommitted: 2,
   CheckpointTaken: 2,
-  PackRewritten: 2,
-  PackWritten: 3,
+  PackRewritten: 3,
+  PackWritten: 4,
   PagesWritten: 2,
   PointsForgotten: 2,
 };

@@ -21,7 +21,13 @@ import * as either from 'fp-ts/lib/Either.js';
 import type { Either } from 'fp-ts/lib/Either.js';
 import { fromHex, toHex } from '../values/identifier.ts';
 import { LedgerError } from '../values/ledger-error.ts';
-import { areSalted, contentSlotsOf, PACK_GROUP_BYTES, type BlockTable } from '../values/pack.ts';
+import {
+  arePacked,
+  areSalted,
+  contentSlotsOf,
+  PACK_GROUP_BYTES,
+  type BlockTable,
+} from '../values/pack.ts';
 import { blocksFault } from './pack-written.ts';
 import { PACK_PAGES_MAX, PACK_PATTERNS_MAX, PACK_SLOTS } from '../values/page.ts';
 import { decodePatches, encodePatches, type PatchTable } from './patches.ts';
@@ -47,8 +53,11 @@ export interface PackRewritten {
   readonly patches: PatchTable;
 }
 
-/** Schema of the event of a pack with these blocks: earlier releases know none that are salted. */
-export const packRewrittenSchema = (blocks: BlockTable): number => (areSalted(blocks) ? 2 : 1);
+/** Schema of the event of a pack with these blocks: earlier releases know none that are packed, or salted. */
+export function packRewrittenSchema(blocks: BlockTable): number {
+  if (arePacked(blocks)) return 3;
+  return areSalted(blocks) ? 2 : 1;
+}
 
 /** The bytes of a PackRewritten event's data. */
 export function encodePackRewritten(pack: PackRewritten): Uint8Array {

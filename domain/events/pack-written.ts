@@ -22,11 +22,14 @@ import { fromHex, toHex } from '../values/identifier.ts';
 import { LedgerError } from '../values/ledger-error.ts';
 import { codecOf, saltBytesOf } from '../values/block-salt.ts';
 import {
+  arePacked,
   areSalted,
+  CODEC_PACKED,
   CODEC_PATTERN,
   contentSlotsOf,
   PACK_GROUP_BYTES,
   PACK_HEADER_BYTES,
+  PACKED_PAGES_MAX,
   type BlockTable,
 } from '../values/pack.ts';
 import { BLOCK_PAGES_MAX, PACK_PAGES_MAX, PACK_PATTERNS_MAX, PAGE_BYTES } from '../values/page.ts';
@@ -52,8 +55,11 @@ export interface PackWritten {
 export const packSlotsOf = (pack: PackWritten): number =>
   pack.identifiers.length / IDENTIFIER_BYTES;
 
-/** Schema of the event of a pack with these blocks: earlier releases know none that are salted. */
-export const packWrittenSchema = (blocks: BlockTable): number => (areSalted(blocks) ? 3 : 2);
+/** Schema of the event of a pack with these blocks: earlier releases know none that are packed, or salted. */
+export function packWrittenSchema(blocks: BlockTable): number {
+  if (arePacked(blocks)) return 4;
+  return areSalted(blocks) ? 3 : 2;
+}
 
 /** The bytes of a PackWritten event's data. */
 export function encodePackWritten(pack: PackWritten): Uint8Array {
@@ -106,11 +112,12 @@ export function blocksFault(
     const inBlock = blocks.pages[i]!;
     const codec = codecOf(codecs[i]!);
     const saltBytes = saltBytesOf(codecs[i]!);
-    if (codec > CODEC_PATTERN) return `block ${i} has codec ${codecs[i]}`;
+    if (codec > CODEC_PACKED) return `block ${i} has codec ${codecs[i]}`;
     if (isAfterPatterns && codec !== CODEC_PATTERN)
       return `block ${i} holds contents after patterns`;
     isAfterPatterns = codec === CODEC_PATTERN;
-    if (inBlock < 1 || inBlock > BLOCK_PAGES_MAX) return `block ${i} has ${inBlock} pages`;
+    const pagesMax = codec === CODEC_PACKED ? PACKED_PAGES_MAX : BLOCK_PAGES_MAX;
+    if (inBlock < 1 || inBlock > pagesMax) return `block ${i} has ${inBlock} pages`;
     if (lengths[i]! <= saltBytes || lengths[i]! > inBlock * PAGE_BYTES + saltBytes)
       return `block ${i} has ${lengths[i]} bytes`;
     slots += inBlock;

@@ -1,7 +1,7 @@
 // The port to the data plane: whole batches of pages in, columns out. An engine runs its work on
 // worker threads or inline; results do not depend on which, nor on the timing of threads.
 
-import type { BlockTable } from '../values/pack.ts';
+import type { BlockTable, CODEC_PACKED, CODEC_ZSTD } from '../values/pack.ts';
 import type { Image, MemoryFile } from './guests.ts';
 
 /** Pages scanned as one chunk (4 MiB). */
@@ -68,6 +68,11 @@ export interface ScanRequest {
   readonly next: Fingerprints;
 }
 
+/** How pages are compressed: packed, or as a zstd frame of a level from 1 to ZSTD_LEVEL_MAX. */
+export type Compression =
+  | { readonly codec: typeof CODEC_PACKED }
+  | { readonly codec: typeof CODEC_ZSTD; readonly level: number };
+
 /** Stored blocks of one chunk, in order. */
 export interface StoredBlocks extends BlockTable {
   /** The blocks' stored bytes, back to back. Valid until `release`. */
@@ -123,6 +128,8 @@ export interface ScannedChunk {
   store(request: {
     readonly rows: Uint32Array;
     readonly cuts: readonly number[];
+    /** Absent: packed. */
+    readonly compression?: Compression;
     /** Absent: no row becomes a patch. */
     readonly references?: PatchReferences | null;
   }): Promise<PatchedBlocks>;
@@ -171,8 +178,8 @@ export interface PageEngine {
     readonly blocks: BlockTable;
     readonly label: string;
   }): Uint8Array;
-  /** Compresses whole pages at hand into blocks. Inline. */
-  encode(pages: Uint8Array): StoredBlocks;
+  /** Compresses whole pages at hand into blocks; where nothing else is said, packed. Inline. */
+  encode(pages: Uint8Array, compression?: Compression): StoredBlocks;
   /** Makes blocks of pages that these descriptors describe, in their order. Inline. */
   encodePatterns(descriptors: readonly Uint8Array[]): StoredBlocks;
   /** As `encode`, into blocks of other sizes and with another effort, on a thread. */

@@ -28,6 +28,9 @@ export const CODEC_RAW = 0;
 export const CODEC_ZSTD = 1;
 /** Descriptors of patterns (patterns.ts), each after its length as a u16. */
 export const CODEC_PATTERN = 2;
+/** Packed pages (docs/format.md), of which a block has at most so many. */
+export const CODEC_PACKED = 3;
+export const PACKED_PAGES_MAX = 15;
 
 /**
  * The table of a pack's blocks, as columns. Block b holds `pages[b]` pages (slots count through the
@@ -85,6 +88,10 @@ export function contentSlotsOf(blocks: BlockTable): number {
 /** Whether a block of a pack is salted. */
 export const areSalted = (blocks: BlockTable): boolean =>
   blocks.codecs.some((codec) => (codec & CODEC_SALTED) !== 0);
+
+/** Whether a block of a pack is of packed pages. */
+export const arePacked = (blocks: BlockTable): boolean =>
+  blocks.codecs.some((codec) => codecOf(codec) === CODEC_PACKED);
 
 /** All slots of a pack. */
 export const slotsOf = (blocks: BlockTable): number =>

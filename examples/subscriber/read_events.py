@@ -22,7 +22,7 @@ import sys
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 
-SCHEMAS = {"CaptureCommitted": 2, "PackRewritten": 2, "PackWritten": 3, "PagesWritten": 2}  # of any other type: 1
+SCHEMAS = {"CaptureCommitted": 2, "PackRewritten": 3, "PackWritten": 4, "PagesWritten": 2}  # of any other type: 1
 CONTROL_TYPES = ("VmRegistered", "CaptureCommitted", "VmRetired", "ContentReleased")
 BATCH_TYPES = ("PackWritten", "PagesWritten", "DeviceStateWritten", "AttachmentsWritten")
 OUTCOMES = ZERO, STORED, MERGED, PATTERN = range(4)

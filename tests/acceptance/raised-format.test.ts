@@ -96,7 +96,7 @@ test('an old ledger has unsalted packs until it is raised; with both it is read,
       await ledger.raiseFormat();
       await recordFiles(ledger, { vm: 'red', files: files.slice(2) });
       expect(new Set(await packSchemas(ledger))).toEqual(
-        new Set(['PackWritten 2', 'PackWritten 3']),
+        new Set(['PackWritten 2', 'PackWritten 4']),
       );
     });
     const readBack = async (ledger: Ledger): Promise<void> => {

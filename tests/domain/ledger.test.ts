@@ -5,10 +5,12 @@ import {
   evolveLedger,
   LEDGER_FORMAT,
   initialLedger,
+  recordedCompression,
   type CreateGroup,
   type CreateLedger,
   type LedgerEvent,
 } from '../../domain/ledger.ts';
+import { CODEC_PACKED, CODEC_ZSTD } from '../../domain/values/pack.ts';
 import { events, refusal, specify } from '../support/given-when-then.ts';
 
 const given = specify({ initial: initialLedger, decide: decideLedger, evolve: evolveLedger });
@@ -45,6 +47,16 @@ describe('the format of a ledger', () => {
     expect(areBlocksSalted(factsAfter(old))).toBe(false);
     expect(areBlocksSalted(factsAfter(old, created('one')))).toBe(true);
     expect(areBlocksSalted(factsAfter(created('one')))).toBe(true);
+  });
+
+  test('says how pages are compressed: packed from 2 on, as earlier releases read them before', () => {
+    const old = created('one', null, 1);
+    const zstd = { codec: CODEC_ZSTD, level: 1 };
+    expect(recordedCompression(factsAfter())).toEqual(zstd);
+    expect(recordedCompression(factsAfter(old))).toEqual(zstd);
+    const packed = { codec: CODEC_PACKED };
+    expect(recordedCompression(factsAfter(old, created('one')))).toEqual(packed);
+    expect(recordedCompression(factsAfter(created('one')))).toEqual(packed);
   });
 });
 

@@ -8,7 +8,12 @@ import { CAPTURE_MODES } from '../../domain/values/capture-mode.ts';
 import type { ControlEvent } from '../../domain/events/control.ts';
 import type { MemoryMap } from '../../domain/values/memory-map.ts';
 import { CODEC_SALTED, SALT_BYTES } from '../../domain/values/block-salt.ts';
-import { CODEC_RAW, CODEC_ZSTD, PACK_HEADER_BYTES } from '../../domain/values/pack.ts';
+import {
+  CODEC_PACKED,
+  CODEC_RAW,
+  CODEC_ZSTD,
+  PACK_HEADER_BYTES,
+} from '../../domain/values/pack.ts';
 import type { PackWritten } from '../../domain/events/pack-written.ts';
 import {
   hasReference,
@@ -135,7 +140,7 @@ export const packWritten: fc.Arbitrary<PackWritten> = fc
       fc.record({
         pages: fc.integer({ min: 1, max: BLOCK_PAGES }),
         length: fc.integer({ min: 1, max: BLOCK_BYTES }),
-        isRaw: fc.boolean(),
+        codec: fc.constantFrom(CODEC_RAW, CODEC_ZSTD, CODEC_PACKED),
         isSalted: fc.boolean(),
         checksum: u32,
       }),
@@ -145,9 +150,10 @@ export const packWritten: fc.Arbitrary<PackWritten> = fc
   })
   .map(({ blocks, seed, ...pack }) => {
     const random = seededRandom(seed);
-    const lengths = blocks.map(({ isRaw, isSalted, pages, length }) => {
+    const lengths = blocks.map(({ codec, isSalted, pages, length }) => {
       const saltBytes = isSalted ? SALT_BYTES : 0;
-      return saltBytes + (isRaw ? pages * PAGE_BYTES : Math.min(length, pages * PAGE_BYTES));
+      const contentBytes = pages * PAGE_BYTES;
+      return saltBytes + (codec === CODEC_RAW ? contentBytes : Math.min(length, contentBytes));
     });
     const pages = blocks.reduce((sum, block) => sum + block.pages, 0);
     return {
@@ -156,7 +162,7 @@ export const packWritten: fc.Arbitrary<PackWritten> = fc
       blocks: {
         codecs: Uint8Array.from(
           blocks,
-          ({ isRaw, isSalted }) => (isRaw ? CODEC_RAW : CODEC_ZSTD) | (isSalted ? CODEC_SALTED : 0),
+          ({ codec, isSalted }) => codec | (isSalted ? CODEC_SALTED : 0),
         ),
         pages: Uint8Array.from(blocks, (block) => block.pages),
         lengths: Uint32Array.from(lengths),

@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url';
 import type { ControlEvent } from '../../domain/events/control.ts';
 import { CODEC_SALTED } from '../../domain/values/block-salt.ts';
 import {
+  CODEC_PACKED,
   CODEC_PATTERN,
   CODEC_RAW,
   CODEC_ZSTD,
@@ -92,6 +93,21 @@ export const GOLDEN_SALTED_PACK: Omit<PackWritten, 'identifiers'> = {
     pages: Uint8Array.of(2, 3, 1),
     lengths: Uint32Array.of(8196, 68, 10),
     checksums: Uint32Array.of(0x2842eb45, 0x15e7a3a4, 0x7506be9c),
+  },
+};
+
+/** As schema 4 has it: the same, packed. */
+export const GOLDEN_PACKED_PACK: Omit<PackWritten, 'identifiers'> = {
+  ...GOLDEN_SALTED_PACK,
+  name: '3a86023eb10111c4e91fc30732cb9a6287849adbd6272a39eacfba0daf3c3b90',
+  sizeBytes: 8357,
+  blocks: {
+    ...GOLDEN_SALTED_PACK.blocks,
+    codecs: Uint8Array.of(CODEC_RAW, CODEC_PACKED, CODEC_PATTERN).map(
+      (codec) => codec | CODEC_SALTED,
+    ),
+    lengths: Uint32Array.of(8196, 55, 10),
+    checksums: Uint32Array.of(0x559ede6a, 0x0cfa97b4, 0x82a65c96),
   },
 };
 
@@ -227,6 +243,13 @@ export const GOLDEN_SALTED_REWRITTEN: PackRewritten = {
   blocks: GOLDEN_SALTED_PACK.blocks,
   homeIndexes: Uint16Array.of(0, 1, 0, 1, 1, 1),
   homeSlots: Uint16Array.of(4, 4095, 0, 17, 2, 5119),
+};
+
+/** As schema 3 has it: with packed blocks. */
+export const GOLDEN_PACKED_REWRITTEN: PackRewritten = {
+  ...GOLDEN_SALTED_REWRITTEN,
+  sizeBytes: GOLDEN_PACKED_PACK.sizeBytes,
+  blocks: GOLDEN_PACKED_PACK.blocks,
 };
 
 export const GOLDEN_DEVICE_COLUMNS: PageColumns = {

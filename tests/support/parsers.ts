@@ -1,7 +1,6 @@
 // What reads bytes or texts from outside, each with sound examples to spoil. A parser gives a value,
 // perhaps one that says what is wrong, or fails with a LedgerError or a refusal.
 
-import { decodeBlock, encodeBlock } from '../../adapters/kernels/codec/codec.ts';
 import { encodePatternBlocks } from '../../adapters/kernels/codec/pattern-blocks.ts';
 import { detectFormat } from '../../adapters/guests/images/image-format.ts';
 import { deviceSectionsOf, runStateOf } from '../../adapters/guests/qemu/device-sections.ts';
@@ -21,7 +20,7 @@ import { decodePackWritten } from '../../domain/events/pack-written.ts';
 import { decodePageColumns } from '../../domain/events/pages-written.ts';
 import { describe, pageOfExpression } from '../../domain/patterns/index.ts';
 import { durationMs, UTC } from '../../domain/values/instant.ts';
-import { CODEC_PATTERN } from '../../domain/values/pack.ts';
+import { CODEC_PACKED, CODEC_PATTERN, CODEC_ZSTD } from '../../domain/values/pack.ts';
 import { parsePoint } from '../../domain/values/point.ts';
 import { crc32 } from 'node:zlib';
 import { parseCursor } from '../../projections/subscriptions/cursor.ts';
@@ -31,6 +30,7 @@ import { Contents } from '../../projections/models/contents.ts';
 import { stateOf } from '../../projections/models/half.ts';
 import type { Projection } from '../../projections/projection.ts';
 import { StateReader } from '../../projections/models/state-bytes.ts';
+import { blockCodec } from './block-codec.ts';
 import * as stream from './guest/stream-bytes.ts';
 import type { SpoiledSeries } from './spoiled-series.ts';
 
@@ -108,9 +108,10 @@ function eventParsers(events: readonly StoredEvent[]): Parser[] {
 }
 
 const PAGES = 3;
-const { bytes: PACKED, codec: PACKED_CODEC } = encodeBlock(
-  Uint8Array.from({ length: PAGES * 4096 }, (_, i) => (i * i) % 7),
-);
+const CODEC = blockCodec();
+const TO_PACK = Uint8Array.from({ length: PAGES * 4096 }, (_, i) => (i * i) % 7);
+const FRAME = CODEC.encode(TO_PACK, { codec: CODEC_ZSTD, level: 1 }).bytes.slice();
+const PACKED = CODEC.encode(TO_PACK, { codec: CODEC_PACKED }).bytes.slice();
 const DESCRIBED = encodePatternBlocks([
   describe(Uint8Array.from({ length: 4096 }, (_, i) => [0xde, 0xad, 1][i % 3]!)).descriptor,
 ]);
@@ -119,9 +120,9 @@ const blockParser = (name: string, example: Uint8Array, codec: number, pages: nu
   examples: [example],
   // Its checksum is right: what spoiled it was whoever wrote it.
   parse: (bytes) =>
-    decodeBlock(
+    CODEC.decode(
       { bytes, codec, pages, checksum: crc32(bytes) },
-      { label: 'pack', block: 0, offsetBytes: 64 },
+      { place: { label: 'pack', block: 0, offsetBytes: 64 } },
     ),
 });
 
@@ -243,7 +244,8 @@ const loadedBy = <S>(load: (bytes: Uint8Array) => S): Projection<S, never, unkno
 export const parsersOf = (of: SpoiledSeries & { readonly spool: Spool }): readonly Parser[] => [
   ...LOG_FORMATS,
   ...eventParsers(of.events),
-  blockParser('blocks of pages', PACKED, PACKED_CODEC, PAGES),
+  blockParser('blocks of packed pages', PACKED, CODEC_PACKED, PAGES),
+  blockParser('blocks of pages, zstd', FRAME, CODEC_ZSTD, PAGES),
   blockParser('blocks of patterns', DESCRIBED.bytes, CODEC_PATTERN, 1),
   ...stateParsers(of),
   streamParser(of.spool),

@@ -1,47 +1,54 @@
-// The codec of blocks of pages (docs/format.md, "Packs"): zstd, or raw where that does not pay. What
-// is decoded may be anybody's bytes, so nothing is believed in this order: the table's row against
-// the bytes at hand, the checksum, which is over the salt too, the frame (zstd-frame.ts), the length
-// that came out.
+// The codec of blocks of pages (docs/format.md, "Packs"): packed by the kernels, zstd, or raw where
+// neither pays. What is decoded may be anybody's bytes, so nothing is believed in this order: the table's
+// row against the bytes at hand, the checksum, which is over the salt too, what the block itself says
+// (the kernels for packed pages, zstd-frame.ts for a frame), the length that came out.
 
 import { crc32 } from 'node:zlib';
 import { assert } from '../../../domain/values/assert.ts';
 import { codecOf, saltBytesOf, unsalted } from '../../../domain/values/block-salt.ts';
 import { LedgerError } from '../../../domain/values/ledger-error.ts';
-import { CODEC_PATTERN, CODEC_RAW, CODEC_ZSTD } from '../../../domain/values/pack.ts';
+import {
+  CODEC_PACKED,
+  CODEC_PATTERN,
+  CODEC_RAW,
+  CODEC_ZSTD,
+  PACKED_PAGES_MAX,
+} from '../../../domain/values/pack.ts';
 import type { BlockTable } from '../../../domain/values/pack.ts';
-import { ZSTD_LEVEL_MAX, type Grammar } from '../../../domain/ports/page-engine.ts';
+import type { Compression, Grammar } from '../../../domain/ports/page-engine.ts';
 import {
   BLOCK_PAGES_MAX,
   PACK_PAGES_MAX,
   PACK_PATTERNS_MAX,
   PAGE_BYTES,
 } from '../../../domain/values/page.ts';
+import {
+  PACKED_ROOM_BYTES,
+  PACKING_SLACK_BYTES,
+  type Bytes,
+  type Kernels,
+} from '../engine/kernels.ts';
 import { decodePatternBlock } from './pattern-blocks.ts';
-import { compress } from './zstd.ts';
-import { unpackFrame, type BlockFault } from './zstd-frame.ts';
+import { packFrame, unpackFrame, type BlockFault } from './zstd-frame.ts';
 
-/** zstd's level for blocks written while recording. */
-const ZSTD_LEVEL = 1;
 /** A compressed block over this share of its raw bytes is stored raw: decoding must pay. */
 const RAW_SHARE = 15 / 16;
+/** Literals of packed pages are coded where that saves this share of them, as a shift. */
+const LITERAL_SHIFT = 4;
+
+/** Offsets in a codec's area: pages, then what they are packed to. */
+const PAGES = 0;
+const PACKED = PAGES + (PACKED_PAGES_MAX + 1) * PAGE_BYTES;
+/** Bytes of the area that a codec works in. */
+export const CODEC_BYTES =
+  PACKED + Math.ceil((PACKED_ROOM_BYTES + PACKING_SLACK_BYTES) / PAGE_BYTES) * PAGE_BYTES;
 
 /** A block of pages as it is stored. */
 export interface EncodedBlock {
   readonly codec: number;
-  /** May be a view of the input. */
+  /** May be a view of the input, or of the kernels' memory: valid until the next block. */
   readonly bytes: Uint8Array;
   readonly checksum: number;
-}
-
-/** Encodes whole pages, at most BLOCK_PAGES_MAX, as one block. */
-export function encodeBlock(pages: Uint8Array, level: number = ZSTD_LEVEL): EncodedBlock {
-  assert(pages.byteLength > 0 && pages.byteLength % PAGE_BYTES === 0, 'a block is whole pages');
-  assert(pages.byteLength <= BLOCK_PAGES_MAX * PAGE_BYTES, 'a block is no larger than it may be');
-  assert(level >= 1 && level <= ZSTD_LEVEL_MAX, 'a level is one of those that are used');
-  const packed = compress(pages, level);
-  if (packed.byteLength > pages.byteLength * RAW_SHARE)
-    return { codec: CODEC_RAW, bytes: pages, checksum: crc32(pages) };
-  return { codec: CODEC_ZSTD, bytes: packed, checksum: crc32(packed) };
 }
 
 /** Where a block stands, for messages. */
@@ -72,45 +79,146 @@ export interface StoredBlock {
   readonly checksum: number;
 }
 
-function regenerateBlock(block: StoredBlock, place: BlockPlace, grammar: Grammar): Uint8Array {
-  const content = decodePatternBlock(block.bytes, block.pages, grammar);
-  if (typeof content !== 'string') return content;
-  throw damaged(place, { found: content, expected: `descriptors of ${block.pages} patterns` });
+/** Who asks for a block's pages: where it stands, and the strings that widen the grammar of patterns. */
+export interface BlockQuestion {
+  readonly place: BlockPlace;
+  readonly grammar?: Grammar;
 }
 
-/**
- * Checks and decodes one block: its pages, back to back, perhaps as a view of the stored bytes. Pages
- * that patterns describe are regenerated.
- */
-export function decodeBlock(
-  block: StoredBlock,
-  place: BlockPlace,
-  grammar: Grammar = [],
-): Uint8Array {
-  const contentBytes = block.pages * PAGE_BYTES;
-  if (contentBytes === 0) throw damaged(place, { found: 'no page', expected: 'at least one' });
-  const checksum = crc32(block.bytes);
-  if (checksum !== block.checksum)
-    throw damaged(place, {
-      found: `CRC-32 ${checksum.toString(16)}`,
-      expected: block.checksum.toString(16),
-    });
-  const codec = codecOf(block.codec);
-  const bytes = unsalted(block.bytes, block.codec);
-  if (codec === CODEC_PATTERN) return regenerateBlock({ ...block, bytes }, place, grammar);
-  if (codec !== CODEC_RAW && codec !== CODEC_ZSTD)
-    throw damaged(place, {
-      found: `codec ${block.codec}`,
-      expected: '0 (raw), 1 (zstd) or 2 (patterns), or 16 more (salted)',
-    });
-  const content = codec === CODEC_RAW ? bytes : unpackFrame(bytes, contentBytes);
-  if ('found' in content) throw damaged(place, content);
-  if (content.byteLength !== contentBytes)
-    throw damaged(place, {
-      found: `${content.byteLength} bytes of content`,
-      expected: `${contentBytes}`,
-    });
-  return content;
+/** Codes blocks with some kernels, in an area of their memory that the caller sets aside. */
+export class BlockCodec {
+  readonly #kernels: Kernels;
+  readonly #area: number;
+
+  /** `area` is the address of CODEC_BYTES, a multiple of PAGE_BYTES, with PACKING_SLACK_BYTES behind. */
+  constructor({ kernels, area }: { readonly kernels: Kernels; readonly area: number }) {
+    this.#kernels = kernels;
+    this.#area = area;
+  }
+
+  /**
+   * Encodes whole pages as one block, at most BLOCK_PAGES_MAX, of packed ones PACKED_PAGES_MAX. Pages in
+   * the kernels' memory are not copied; PACKING_SLACK_BYTES behind them are read.
+   */
+  encode(pages: Uint8Array, how: Compression): EncodedBlock {
+    assert(pages.byteLength > 0 && pages.byteLength % PAGE_BYTES === 0, 'a block is whole pages');
+    assert(pages.byteLength <= BLOCK_PAGES_MAX * PAGE_BYTES, 'a block is no larger than it may be');
+    const bytes = how.codec === CODEC_ZSTD ? packFrame(pages, how.level) : this.#pack(pages);
+    if (bytes.byteLength > pages.byteLength * RAW_SHARE)
+      return { codec: CODEC_RAW, bytes: pages, checksum: crc32(pages) };
+    return { codec: how.codec, bytes, checksum: crc32(bytes) };
+  }
+
+  /**
+   * Checks and decodes one block: its pages, back to back, as a view that is valid until the next block
+   * is coded, perhaps of the stored bytes. Pages that patterns describe are regenerated. Stored bytes in
+   * the kernels' memory are not copied; PACKING_SLACK_BYTES behind them are read.
+   */
+  decode(block: StoredBlock, asked: BlockQuestion): Uint8Array {
+    return this.#decode(block, asked, this.#area + PAGES);
+  }
+
+  /**
+   * As `decode`, to an address of the kernels' memory; PACKING_SLACK_BYTES behind the pages may be
+   * written too, also where the block is refused.
+   */
+  decodeTo(target: number, block: StoredBlock, asked: BlockQuestion): void {
+    const content = this.#decode(block, asked, target);
+    const { bytes } = this.#kernels;
+    if (content.buffer !== bytes.buffer || content.byteOffset !== target)
+      bytes.set(content, target);
+  }
+
+  /** Block `block` of a run whose table was checked, from byte `offsetBytes` of it. */
+  decodeAt(
+    run: BlockRun,
+    at: { readonly block: number; readonly offsetBytes: number },
+    grammar: Grammar = [],
+  ): Uint8Array {
+    const { block, offsetBytes } = at;
+    const { blocks } = run;
+    return this.decode(
+      {
+        bytes: run.bytes.subarray(offsetBytes, offsetBytes + blocks.lengths[block]!),
+        codec: blocks.codecs[block]!,
+        pages: blocks.pages[block]!,
+        checksum: blocks.checksums[block]!,
+      },
+      { place: { label: run.label, block, offsetBytes }, grammar },
+    );
+  }
+
+  #decode(block: StoredBlock, { place, grammar = [] }: BlockQuestion, target: number): Uint8Array {
+    const contentBytes = block.pages * PAGE_BYTES;
+    if (contentBytes === 0) throw damaged(place, { found: 'no page', expected: 'at least one' });
+    const checksum = crc32(block.bytes);
+    if (checksum !== block.checksum)
+      throw damaged(place, {
+        found: `CRC-32 ${checksum.toString(16)}`,
+        expected: block.checksum.toString(16),
+      });
+    const bytes = unsalted(block.bytes, block.codec);
+    const content = this.#contentOf({ ...block, bytes }, target, grammar);
+    if ('found' in content) throw damaged(place, content);
+    if (content.byteLength !== contentBytes)
+      throw damaged(place, {
+        found: `${content.byteLength} bytes of content`,
+        expected: `${contentBytes}`,
+      });
+    return content;
+  }
+
+  /** What a block without its salt holds, which a checksum has vouched for. */
+  #contentOf(block: StoredBlock, target: number, grammar: Grammar): Uint8Array | BlockFault {
+    const { bytes, pages } = block;
+    switch (codecOf(block.codec)) {
+      case CODEC_RAW:
+        return bytes;
+      case CODEC_ZSTD:
+        return unpackFrame(bytes, pages * PAGE_BYTES);
+      case CODEC_PATTERN: {
+        const content = decodePatternBlock(bytes, pages, grammar);
+        const expected = `descriptors of ${pages} patterns`;
+        return typeof content === 'string' ? { found: content, expected } : content;
+      }
+      case CODEC_PACKED:
+        return this.#unpack(bytes, { at: target, lengthBytes: pages * PAGE_BYTES });
+      default:
+        return {
+          found: `codec ${block.codec}`,
+          expected: '0 (raw), 1 (zstd), 2 (patterns) or 3 (packed pages), or 16 more (salted)',
+        };
+    }
+  }
+
+  /** The address of bytes in the kernels' memory: where they lie, or a copy in the area. */
+  #addressOf(bytes: Uint8Array, offset: number): number {
+    const memory = this.#kernels.bytes;
+    if (bytes.buffer === memory.buffer) return bytes.byteOffset;
+    memory.set(bytes, this.#area + offset);
+    return this.#area + offset;
+  }
+
+  #pack(pages: Uint8Array): Uint8Array {
+    const { byteLength: lengthBytes } = pages;
+    assert(lengthBytes <= PACKED_PAGES_MAX * PAGE_BYTES, 'packed pages are not too many');
+    const out = this.#area + PACKED;
+    const at = this.#addressOf(pages, PAGES);
+    const packedBytes = this.#kernels.packPages({ at, lengthBytes }, out, LITERAL_SHIFT);
+    return this.#kernels.bytes.subarray(out, out + packedBytes);
+  }
+
+  #unpack(packed: Uint8Array, target: Bytes): Uint8Array | BlockFault {
+    const { byteLength } = packed;
+    const { at, lengthBytes } = target;
+    const expected = `packed pages, ${lengthBytes} bytes of them`;
+    if (lengthBytes > PACKED_PAGES_MAX * PAGE_BYTES || byteLength > PACKED_ROOM_BYTES)
+      return { found: `${byteLength} bytes that stand for ${lengthBytes}`, expected };
+    const from = this.#addressOf(packed, PACKED);
+    return this.#kernels.unpackPages({ at: from, lengthBytes: byteLength }, target)
+      ? this.#kernels.bytes.subarray(at, at + lengthBytes)
+      : { found: 'no such block', expected };
+  }
 }
 
 /** Blocks of one pack, back to back. */
@@ -162,24 +270,4 @@ export function checkTable({ bytes, blocks, label }: BlockRun): number {
       { found: `${bytes.byteLength - offsetBytes} bytes after the last block`, expected: 'none' },
     );
   return pages;
-}
-
-/** Block `block` of a run whose table was checked, from byte `offsetBytes` of it. */
-export function decodeBlockAt(
-  run: BlockRun,
-  at: { readonly block: number; readonly offsetBytes: number },
-  grammar: Grammar = [],
-): Uint8Array {
-  const { block, offsetBytes } = at;
-  const { blocks } = run;
-  return decodeBlock(
-    {
-      bytes: run.bytes.subarray(offsetBytes, offsetBytes + blocks.lengths[block]!),
-      codec: blocks.codecs[block]!,
-      pages: blocks.pages[block]!,
-      checksum: blocks.checksums[block]!,
-    },
-    { label: run.label, block, offsetBytes },
-    grammar,
-  );
 }

@@ -2,7 +2,9 @@
 // header is read, and its blocks walked, before anything is allocated: its content size, and that it ends
 // where the stored bytes end, so that no second frame asks for more.
 
-import { decompress } from './zstd.ts';
+import { assert } from '../../../domain/values/assert.ts';
+import { ZSTD_LEVEL_MAX } from '../../../domain/ports/page-engine.ts';
+import { compress, decompress } from './zstd.ts';
 
 const ZSTD_MAGIC = 0xfd2f_b528;
 const ZSTD_BLOCK_RLE = 1;
@@ -14,6 +16,12 @@ const ZSTD_CHECKSUM_BYTES = 4;
 export interface BlockFault {
   readonly found: string;
   readonly expected: string;
+}
+
+/** A frame of these bytes. */
+export function packFrame(content: Uint8Array, level: number): Uint8Array {
+  assert(level >= 1 && level <= ZSTD_LEVEL_MAX, 'a level is one of those that are used');
+  return compress(content, level);
 }
 
 /** What a zstd frame says it holds, and where it ends; or why it is none, as a sentence's end. */

@@ -2,12 +2,13 @@
 // columns of their table (domain/values/pack.ts).
 
 import { assert } from '../../../domain/values/assert.ts';
-import type { StoredBlocks } from '../../../domain/ports/page-engine.ts';
+import type { Compression, StoredBlocks } from '../../../domain/ports/page-engine.ts';
 import { PAGE_BYTES } from '../../../domain/values/page.ts';
-import { encodeBlock } from '../codec/codec.ts';
+import type { BlockCodec } from '../codec/codec.ts';
 
 /** Collects blocks; its room is allocated once and used again after each `take`. */
 export class BlockWriter {
+  readonly #codec: BlockCodec;
   readonly #bytes: Uint8Array;
   readonly #codecs: Uint8Array;
   readonly #pages: Uint8Array;
@@ -17,7 +18,8 @@ export class BlockWriter {
   #usedBytes = 0;
 
   /** Room for as many pages as `pagesMax`, in blocks of any size. */
-  constructor({ pagesMax }: { readonly pagesMax: number }) {
+  constructor({ codec, pagesMax }: { readonly codec: BlockCodec; readonly pagesMax: number }) {
+    this.#codec = codec;
     this.#bytes = new Uint8Array(pagesMax * PAGE_BYTES);
     this.#codecs = new Uint8Array(pagesMax);
     this.#pages = new Uint8Array(pagesMax);
@@ -25,9 +27,9 @@ export class BlockWriter {
     this.#checksums = new Uint32Array(pagesMax);
   }
 
-  /** Encodes whole pages as the next block; where no level is named, with recording's. */
-  add(pages: Uint8Array, level?: number): void {
-    const block = encodeBlock(pages, level);
+  /** Encodes whole pages as the next block. */
+  add(pages: Uint8Array, compression: Compression): void {
+    const block = this.#codec.encode(pages, compression);
     const end = this.#usedBytes + block.bytes.byteLength;
     assert(end <= this.#bytes.byteLength, 'encoded blocks are never larger than their pages');
     this.#bytes.set(block.bytes, this.#usedBytes);

@@ -5,6 +5,7 @@
 import { assert } from '../../../domain/values/assert.ts';
 import { KEY_BYTES } from '../../../domain/ports/page-engine.ts';
 import type { EngineKeys } from '../../../domain/ports/page-engine.ts';
+import { PACKED_PAGES_MAX } from '../../../domain/values/pack.ts';
 import { PAGE_BYTES } from '../../../domain/values/page.ts';
 import { instanceOf } from '../compiled.ts';
 
@@ -33,6 +34,8 @@ interface Exports {
   changedRows(previous: number, next: number, rows: number, out: number): number;
   patch(page: number, reference: number, out: number): number;
   similarity(pages: number, count: number, out: number): void;
+  packPages(source: number, size: number, out: number, literalShift: number): number;
+  unpackPages(source: number, size: number, target: number, targetSize: number): number;
 }
 
 const isKernels = (exports: object): exports is Exports => 'arenaBase' in exports;
@@ -82,7 +85,28 @@ export interface Kernels {
   patch(pages: { readonly page: number; readonly reference: number }, out: number): number;
   /** Sketches of `count` consecutive pages, SKETCH_FEATURES u32 each, to `out`. */
   similarity(pages: { readonly pages: number; readonly count: number }, out: number): void;
+  /**
+   * Packs whole pages, at most PACKED_PAGES_MAX, to `out`, where PACKED_ROOM_BYTES are free; returns how
+   * many bytes they take. PACKING_SLACK_BYTES behind them are read.
+   */
+  packPages(pages: Bytes, out: number, literalShift: number): number;
+  /**
+   * Unpacks what packPages made to exactly `lengthBytes` at `target.at`; false where it is no packed
+   * form of so many. PACKING_SLACK_BYTES are read behind it, and written behind the target.
+   */
+  unpackPages(packed: Bytes, target: Bytes): boolean;
 }
+
+/** A stretch of the kernels' memory. */
+export interface Bytes {
+  readonly at: number;
+  readonly lengthBytes: number;
+}
+
+/** What packing reads behind its pages; what unpacking reads and writes behind source and target. */
+export const PACKING_SLACK_BYTES = 64;
+/** Room for any packed form: an eighth more than its pages, and a head. */
+export const PACKED_ROOM_BYTES = PACKED_PAGES_MAX * (PAGE_BYTES + PAGE_BYTES / 8) + 128;
 
 /** Loads an instance with an arena of `arenaBytes`. Its keys are zero until setKeys. */
 export function loadKernels({ arenaBytes }: { readonly arenaBytes: number }): Kernels {
@@ -116,5 +140,9 @@ export function loadKernels({ arenaBytes }: { readonly arenaBytes: number }): Ke
     changedRows: ({ previous, next, rows }, out) => wasm.changedRows(previous, next, rows, out),
     patch: ({ page, reference }, out) => wasm.patch(page, reference, out),
     similarity: ({ pages, count }, out) => wasm.similarity(pages, count, out),
+    packPages: ({ at, lengthBytes }, out, literalShift) =>
+      wasm.packPages(at, lengthBytes, out, literalShift),
+    unpackPages: (packed, target) =>
+      wasm.unpackPages(packed.at, packed.lengthBytes, target.at, target.lengthBytes) === 1,
   };
 }

@@ -13,6 +13,7 @@ import {
   SKETCH_FEATURES,
 } from '../../../domain/ports/page-engine.ts';
 import type {
+  Compression,
   Descriptors,
   EngineKeys,
   Grammar,
@@ -21,11 +22,13 @@ import type {
   PatchReferences,
   ScanRequest,
 } from '../../../domain/ports/page-engine.ts';
+import { CODEC_PACKED, CODEC_ZSTD } from '../../../domain/values/pack.ts';
 import { BLOCK_PAGES, BLOCK_PAGES_MAX, PAGE_BYTES } from '../../../domain/values/page.ts';
 import { ASSEMBLER_BYTES, BlockAssembler, checkReferences } from './block-assembler.ts';
+import { BlockCodec, CODEC_BYTES } from '../codec/codec.ts';
 import { BlockWriter } from './block-writer.ts';
 import { readFully } from './file-pages.ts';
-import { loadKernels } from './kernels.ts';
+import { loadKernels, PACKING_SLACK_BYTES } from './kernels.ts';
 import type { Kernels } from './kernels.ts';
 import {
   classifierBytes,
@@ -53,8 +56,12 @@ const IDENTIFIERS = FRESH + WINDOW_PAGES * Math.max(IDENTIFIER_BYTES, SKETCH_BYT
 const ZERO_FINGERPRINT = IDENTIFIERS + CHUNK_PAGES * IDENTIFIER_BYTES;
 const CLASSIFIER = ZERO_FINGERPRINT + Math.ceil(FINGERPRINT_BYTES / 64) * 64;
 const BLOCK = Math.ceil((CLASSIFIER + classifierBytes(WINDOW_PAGES)) / PAGE_BYTES) * PAGE_BYTES;
-const WINDOW = BLOCK + ASSEMBLER_BYTES;
+const CODEC = BLOCK + ASSEMBLER_BYTES;
+const WINDOW = CODEC + CODEC_BYTES;
 const SLOTS = WINDOW + WINDOW_PAGES * PAGE_BYTES;
+
+/** How blocks are compressed where nothing else is said. */
+export const PACKED: Compression = { codec: CODEC_PACKED };
 
 /** What a scan tells of a chunk: the data of a ScannedChunk. */
 export interface ChunkColumns {
@@ -69,6 +76,7 @@ export interface ChunkColumns {
 export interface StoreRequest {
   readonly rows: Uint32Array;
   readonly cuts: readonly number[];
+  readonly compression?: Compression;
   readonly references?: PatchReferences | null;
 }
 
@@ -106,6 +114,8 @@ interface Part {
 }
 
 export class PageCore {
+  /** Codes blocks in this core's memory. */
+  readonly codec: BlockCodec;
   readonly #kernels: Kernels;
   readonly #bytes: Uint8Array;
   readonly #arena: number;
@@ -122,9 +132,10 @@ export class PageCore {
   #keys: EngineKeys | null = null;
 
   constructor({ slots }: { readonly slots: number }) {
-    this.#kernels = loadKernels({ arenaBytes: SLOTS + slots * CHUNK_BYTES });
+    this.#kernels = loadKernels({ arenaBytes: SLOTS + slots * CHUNK_BYTES + PACKING_SLACK_BYTES });
     this.#bytes = this.#kernels.bytes;
     this.#arena = this.#kernels.arena;
+    this.codec = new BlockCodec({ kernels: this.#kernels, area: this.#arena + CODEC });
     this.#assembler = new BlockAssembler({ kernels: this.#kernels, area: this.#arena + BLOCK });
     this.#classifier = new PageClassifier({
       kernels: this.#kernels,
@@ -191,17 +202,19 @@ export class PageCore {
   }
 
   /** Compresses kept pages of a scanned chunk. */
-  store(slotNumber: number, { rows, cuts, references = null }: StoreRequest): PatchedBlocks {
+  store(slotNumber: number, request: StoreRequest): PatchedBlocks {
+    const { rows, cuts, compression = PACKED, references = null } = request;
     const slot = this.#slot(slotNumber);
     assert(rows.length <= CHUNK_PAGES, 'a chunk stores no more pages than it has');
     if (references !== null) checkReferences(references, rows.length);
-    this.#writer ??= new BlockWriter({ pagesMax: CHUNK_PAGES });
+    const writer = this.#blockWriter();
     const patched = new Uint8Array(rows.length);
     for (const [first, end] of blockSpans({ count: rows.length, cuts, pagesMax: BLOCK_PAGES })) {
       const addresses = Array.from(rows.subarray(first, end), (row) => this.#addressOf(slot, row));
-      this.#writer.add(this.#assembler.gather(addresses, { first, references, patched }));
+      const pages = this.#assembler.gather(addresses, { first, references, patched });
+      writer.add(pages, compression);
     }
-    return { ...this.#writer.take(), patched };
+    return { ...writer.take(), patched };
   }
 
   /** Compresses pages at hand. */
@@ -210,13 +223,14 @@ export class PageCore {
     const count = pages.byteLength / PAGE_BYTES;
     assert(count <= CHUNK_PAGES, 'no more pages are packed at once than a chunk has');
     if (references !== null) checkReferences(references, count);
-    this.#writer ??= new BlockWriter({ pagesMax: CHUNK_PAGES });
+    const writer = this.#blockWriter();
     const patched = new Uint8Array(count);
     for (const [first, end] of blockSpans({ count, cuts, pagesMax: BLOCK_PAGES_MAX })) {
       const block = pages.subarray(first * PAGE_BYTES, end * PAGE_BYTES);
-      this.#writer.add(this.#assembler.copy(block, { first, references, patched }), level);
+      const held = this.#assembler.copy(block, { first, references, patched });
+      writer.add(held, { codec: CODEC_ZSTD, level });
     }
-    return { ...this.#writer.take(), patched };
+    return { ...writer.take(), patched };
   }
 
   /** Sketches of whole pages at hand. */
@@ -256,6 +270,11 @@ export class PageCore {
       );
     }
     return { classes, identifiers };
+  }
+
+  #blockWriter(): BlockWriter {
+    this.#writer ??= new BlockWriter({ codec: this.codec, pagesMax: CHUNK_PAGES });
+    return this.#writer;
   }
 
   #slot(slotNumber: number): Slot {

@@ -9,6 +9,7 @@ import { assert } from '../../../domain/values/assert.ts';
 import { LedgerError } from '../../../domain/values/ledger-error.ts';
 import { CHUNK_PAGES } from '../../../domain/ports/page-engine.ts';
 import type {
+  Compression,
   Descriptors,
   EngineKeys,
   FillRequest,
@@ -22,10 +23,10 @@ import type {
 } from '../../../domain/ports/page-engine.ts';
 import { BLOCK_BYTES, PAGE_BYTES } from '../../../domain/values/page.ts';
 import { BlockWriter } from './block-writer.ts';
-import { checkTable, decodeBlockAt } from '../codec/codec.ts';
+import { checkTable } from '../codec/codec.ts';
 import type { BlockRun } from '../codec/codec.ts';
 import { Crew } from './crew.ts';
-import { PageCore } from './page-core.ts';
+import { PACKED, PageCore } from './page-core.ts';
 import type { ChunkColumns, StoreRequest } from './page-core.ts';
 import { InlineRunner, RUNNER_SLOTS } from './page-runner.ts';
 import type { PageRunner } from './page-runner.ts';
@@ -141,10 +142,11 @@ class RunnerEngine implements PageEngine {
 
   decode(run: BlockRun): Uint8Array {
     const pages = new Uint8Array(checkTable(run) * PAGE_BYTES);
+    const { codec } = this.#inlineCore();
     let at = 0;
     let offsetBytes = 0;
     for (let block = 0; block < run.blocks.lengths.length; block += 1) {
-      const content = decodeBlockAt(run, { block, offsetBytes }, this.#grammar);
+      const content = codec.decodeAt(run, { block, offsetBytes }, this.#grammar);
       pages.set(content, at);
       at += content.byteLength;
       offsetBytes += run.blocks.lengths[block]!;
@@ -152,10 +154,11 @@ class RunnerEngine implements PageEngine {
     return pages;
   }
 
-  encode(pages: Uint8Array): StoredBlocks {
-    const writer = new BlockWriter({ pagesMax: pages.byteLength / PAGE_BYTES });
+  encode(pages: Uint8Array, compression: Compression = PACKED): StoredBlocks {
+    const pagesMax = pages.byteLength / PAGE_BYTES;
+    const writer = new BlockWriter({ codec: this.#inlineCore().codec, pagesMax });
     for (let at = 0; at < pages.byteLength; at += BLOCK_BYTES)
-      writer.add(pages.subarray(at, at + BLOCK_BYTES));
+      writer.add(pages.subarray(at, at + BLOCK_BYTES), compression);
     return writer.take();
   }
 

@@ -6,7 +6,7 @@ import { crc32 } from 'node:zlib';
 import { assert } from '../../../domain/values/assert.ts';
 import type { FillRequest, Grammar } from '../../../domain/ports/page-engine.ts';
 import { PAGE_BYTES } from '../../../domain/values/page.ts';
-import { checkTable, decodeBlockAt } from '../codec/codec.ts';
+import { checkTable, type BlockCodec } from '../codec/codec.ts';
 import { readBack, writeFully } from './file-pages.ts';
 
 /** Pages staged for writing (4 MiB). */
@@ -43,17 +43,21 @@ function xorOnto(
   for (let i = 0; i < count; i += 1) target[i]! ^= source[i]!;
 }
 
-/** Decodes and writes; its staging buffer is allocated at the first use and kept. */
+/** Decodes and writes; its buffers are allocated at the first use and kept. */
 export class PageFiller {
+  readonly #codec: BlockCodec;
+  /** Pages as they were decoded, until they are laid out. */
+  #decoded: Uint8Array | null = null;
   #staging: Uint8Array | null = null;
   /** What the file holds where a run of patches goes. */
   #held: Uint8Array | null = null;
-  /** The decoded block of each page staged: at most all those of a pack. */
-  readonly #contents: Uint8Array[] = [];
-  readonly #offsets = new Uint32Array(STAGED_PAGES_MAX);
   readonly #targets = new Uint32Array(STAGED_PAGES_MAX);
   #staged = 0;
   #grammar: Grammar = [];
+
+  constructor(codec: BlockCodec) {
+    this.#codec = codec;
+  }
 
   /** Sets the strings that widen the grammar of patterns, for what follows. */
   useGrammar(grammar: Grammar): void {
@@ -67,7 +71,6 @@ export class PageFiller {
     const pageCount = checkTable(request);
     if (request.mode === 'xor') this.#checkAll(request);
     this.#staged = 0;
-    this.#contents.length = 0;
     const rows = rowsBySlot(slots);
     let next = 0;
     let firstSlot = 0;
@@ -75,7 +78,7 @@ export class PageFiller {
     for (let block = 0; block < blocks.lengths.length && next < rows.length; block += 1) {
       const endSlot = firstSlot + blocks.pages[block]!;
       if (slots[rows[next]!]! < endSlot) {
-        const content = decodeBlockAt(request, { block, offsetBytes }, this.#grammar);
+        const content = this.#codec.decodeAt(request, { block, offsetBytes }, this.#grammar);
         while (next < rows.length && slots[rows[next]!]! < endSlot) {
           const row = rows[next]!;
           this.#stage(request, { content, slot: slots[row]! - firstSlot, page: pages[row]! });
@@ -97,7 +100,7 @@ export class PageFiller {
       const stored = bytes.subarray(offsetBytes, offsetBytes + blocks.lengths[block]!);
       // Decoding tells what is wrong, and where.
       if (crc32(stored) !== blocks.checksums[block])
-        decodeBlockAt(request, { block, offsetBytes }, this.#grammar);
+        this.#codec.decodeAt(request, { block, offsetBytes }, this.#grammar);
       offsetBytes += blocks.lengths[block]!;
     }
   }
@@ -107,8 +110,9 @@ export class PageFiller {
     from: { readonly content: Uint8Array; readonly slot: number; readonly page: number },
   ): void {
     if (this.#staged === STAGED_PAGES_MAX) this.#flush(request);
-    this.#contents[this.#staged] = from.content;
-    this.#offsets[this.#staged] = from.slot * PAGE_BYTES;
+    this.#decoded ??= stagingRoom();
+    const at = from.slot * PAGE_BYTES;
+    this.#decoded.set(from.content.subarray(at, at + PAGE_BYTES), this.#staged * PAGE_BYTES);
     this.#targets[this.#staged] = from.page;
     this.#staged += 1;
   }
@@ -123,9 +127,8 @@ export class PageFiller {
     let runStart = 0;
     for (let place = 0; place < count; place += 1) {
       const i = order[place]! % STAGED_BOUND;
-      const from = this.#offsets[i]!;
-      const page = this.#contents[i]!.subarray(from, from + PAGE_BYTES);
-      this.#staging.set(page, place * PAGE_BYTES);
+      const from = i * PAGE_BYTES;
+      this.#staging.set(this.#decoded!.subarray(from, from + PAGE_BYTES), place * PAGE_BYTES);
       const target = this.#targets[i]!;
       const following = place + 1 === count ? -1 : Math.floor(order[place + 1]! / STAGED_BOUND);
       if (following === target + 1) continue;
@@ -133,7 +136,6 @@ export class PageFiller {
       runStart = place + 1;
     }
     this.#staged = 0;
-    this.#contents.length = 0;
   }
 
   #write(

@@ -34,10 +34,11 @@ export interface PageRunner {
 export class InlineRunner implements PageRunner {
   readonly pending = 0;
   readonly #core: PageCore;
-  readonly #filler = new PageFiller();
+  readonly #filler: PageFiller;
 
   constructor(core: PageCore) {
     this.#core = core;
+    this.#filler = new PageFiller(core.codec);
   }
 
   async scan(slot: number, request: ScanRequest, keys: EngineKeys): Promise<ChunkColumns> {

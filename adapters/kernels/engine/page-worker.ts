@@ -13,7 +13,7 @@ import type { ThreadAnswer, ThreadCall, ThreadReply, ThreadWork } from './thread
 assert(parentPort !== null, 'this file is the entry of a worker thread');
 const port = parentPort;
 const core = new PageCore({ slots: RUNNER_SLOTS });
-const filler = new PageFiller();
+const filler = new PageFiller(core.codec);
 
 function work(asked: ThreadWork): ThreadAnswer {
   switch (asked._tag) {

@@ -16,6 +16,7 @@ import {
 import {
   CHUNK_PAGES,
   IDENTIFIER_BYTES,
+  type Compression,
   type Fingerprints,
   type PageEngine,
   type ScannedChunk,
@@ -44,6 +45,8 @@ export interface CapturePorts extends CaptureLogPorts {
   readonly store: PageStore;
   /** As a pack writer has it. */
   readonly areBlocksSalted: () => boolean;
+  /** How pages are compressed. */
+  readonly compression: () => Compression;
   /** Reads what the VM's pages held before. */
   readonly pages: PageReader;
 }
@@ -125,7 +128,8 @@ export class CaptureWriter {
     this.#attached = new BatchBuilder({ capture, plan }, (data) =>
       this.log.add({ type: 'AttachmentsWritten', data }),
     );
-    this.#loose = new LoosePages({ engine: ports.engine, view, plan, stager: this.#stager });
+    const { engine, compression } = ports;
+    this.#loose = new LoosePages({ engine, compression, view, plan, stager: this.#stager });
   }
 
   /** Takes the whole image, the device state and the attachments in; resolves when every batch is durable. */
@@ -262,7 +266,12 @@ export class CaptureWriter {
     if (rows.length === 0) return null;
     const loan = await this.#references.load(over);
     try {
-      const blocks = await scanned.store({ rows, cuts, references: loan?.references ?? null });
+      const blocks = await scanned.store({
+        rows,
+        cuts,
+        compression: this.#ports.compression(),
+        references: loan?.references ?? null,
+      });
       const identifiers = new Uint8Array(rows.length * IDENTIFIER_BYTES);
       for (const [i, row] of rows.entries())
         identifiers.set(

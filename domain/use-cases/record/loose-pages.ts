@@ -2,7 +2,12 @@
 // contents like any other, found again and stored once; nothing holds them but the event that names
 // them.
 
-import { CLASS_ZERO, IDENTIFIER_BYTES, type PageEngine } from '../../ports/page-engine.ts';
+import {
+  CLASS_ZERO,
+  IDENTIFIER_BYTES,
+  type Compression,
+  type PageEngine,
+} from '../../ports/page-engine.ts';
 import type { CaptureView } from '../../ports/models.ts';
 import { BLOCK_PAGES, PAGE_BYTES } from '../../values/page.ts';
 import { ZERO, type Holding } from '../../values/holding.ts';
@@ -11,6 +16,15 @@ import type { PackStager } from './pack-stager.ts';
 
 /** Such pages have no gfn. */
 const NO_GFN = 0xffff_ffff;
+
+interface LoosePorts {
+  readonly engine: PageEngine;
+  /** How pages are compressed. */
+  readonly compression: () => Compression;
+  readonly view: CaptureView;
+  readonly plan: PackPlan;
+  readonly stager: PackStager;
+}
 
 /** New contents that become one block. */
 class OpenBlock {
@@ -24,36 +38,27 @@ class OpenBlock {
     this.count += 1;
   }
 
-  async stage(engine: PageEngine, stager: PackStager): Promise<void> {
+  async stage({ engine, compression, stager }: LoosePorts): Promise<void> {
     if (this.count === 0) return;
     const identifiers = this.#identifiers.slice(0, this.count * IDENTIFIER_BYTES);
     const references = Array.from({ length: this.count }, () => null);
-    const blocks = engine.encode(this.#pages.subarray(0, this.count * PAGE_BYTES));
+    const pages = this.#pages.subarray(0, this.count * PAGE_BYTES);
+    const blocks = engine.encode(pages, compression());
     this.count = 0;
     await stager.add({ blocks, identifiers, references });
   }
 }
 
 export class LoosePages {
-  readonly #ports: {
-    readonly engine: PageEngine;
-    readonly view: CaptureView;
-    readonly plan: PackPlan;
-    readonly stager: PackStager;
-  };
+  readonly #ports: LoosePorts;
 
-  constructor(ports: {
-    readonly engine: PageEngine;
-    readonly view: CaptureView;
-    readonly plan: PackPlan;
-    readonly stager: PackStager;
-  }) {
+  constructor(ports: LoosePorts) {
     this.#ports = ports;
   }
 
   /** Stores what is new of whole pages; gives what each holds. */
   async store(pages: Uint8Array): Promise<readonly Holding[]> {
-    const { engine, view, plan, stager } = this.#ports;
+    const { engine, view, plan } = this.#ports;
     const { classes, identifiers } = engine.identify(pages);
     const holdings: Holding[] = [];
     const block = new OpenBlock();
@@ -69,14 +74,14 @@ export class LoosePages {
       }
       // A block lies in one pack.
       const begins = plan.addContent();
-      if (begins || block.count === BLOCK_PAGES) await block.stage(engine, stager);
+      if (begins || block.count === BLOCK_PAGES) await block.stage(this.#ports);
       block.add(
         pages.subarray(page * PAGE_BYTES, (page + 1) * PAGE_BYTES),
         identifiers.subarray(page * IDENTIFIER_BYTES, (page + 1) * IDENTIFIER_BYTES),
       );
       holdings.push(view.store(identifiers, page));
     }
-    await block.stage(engine, stager);
+    await block.stage(this.#ports);
     return holdings;
   }
 }

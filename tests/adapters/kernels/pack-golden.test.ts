@@ -1,20 +1,24 @@
-// A pack of format 1 stays readable (tests/golden/pack-1, with salts pack-2): its blocks are the pages
+// A pack of format 1 stays readable (tests/golden/pack-1, with salts pack-2, packed pack-3): its blocks are the pages
 // they were, and the pages have the identifiers they had. What is written may be compressed otherwise.
 
 import { Blake3Hasher } from '@napi-rs/blake-hash';
 import { describe, expect, test } from '@jest/globals';
-import { checkTable, decodeBlockAt } from '../../../adapters/kernels/codec/codec.ts';
+import { checkTable } from '../../../adapters/kernels/codec/codec.ts';
+import { blockCodec } from '../../support/block-codec.ts';
 import { identifierAt } from '../../support/page-oracle.ts';
 import { PACK_HEADER_BYTES, slotsOf } from '../../../domain/values/pack.ts';
 import { decodePackWritten, type PackWritten } from '../../../domain/events/pack-written.ts';
 import {
   GOLDEN_KEY,
   GOLDEN_PACK,
+  GOLDEN_PACKED_PACK,
   GOLDEN_PAGES,
   GOLDEN_SALTED_PACK,
   GOLDEN_SALTED_PAGES,
   goldenBytes,
 } from '../../support/golden-capture.ts';
+
+const codec = blockCodec();
 
 /** The pages of a golden pack. */
 function pagesIn(folder: string, { name, blocks }: Omit<PackWritten, 'identifiers'>): Buffer {
@@ -24,7 +28,7 @@ function pagesIn(folder: string, { name, blocks }: Omit<PackWritten, 'identifier
   let offsetBytes = 0;
   expect(checkTable(run)).toBe(slotsOf(blocks));
   for (let block = 0; block < blocks.lengths.length; block += 1) {
-    pages.push(decodeBlockAt(run, { block, offsetBytes }));
+    pages.push(codec.decodeAt(run, { block, offsetBytes }).slice());
     offsetBytes += blocks.lengths[block]!;
   }
   return Buffer.concat(pages);
@@ -37,6 +41,11 @@ describe('a pack of format 1', () => {
 
   test('holds the pages that it held, raw, compressed and a pattern, each block salted', () => {
     const pages = pagesIn('pack-2', GOLDEN_SALTED_PACK);
+    expect(pages.equals(Buffer.concat(GOLDEN_SALTED_PAGES))).toBe(true);
+  });
+
+  test('holds the pages that it held, packed', () => {
+    const pages = pagesIn('pack-3', GOLDEN_PACKED_PACK);
     expect(pages.equals(Buffer.concat(GOLDEN_SALTED_PAGES))).toBe(true);
   });
 

@@ -98,8 +98,8 @@ describe('the document of events', () => {
         .filter((type) => schemaOf(type) === schema)
         .map((type) => `\`${type}\``)
         .join(' and ');
-    expect(Math.max(...types.map(schemaOf))).toBe(3);
-    const later = `3 of ${namesOf(3)}, 2 of ${namesOf(2)}`;
+    expect(Math.max(...types.map(schemaOf))).toBe(4);
+    const later = `4 of ${namesOf(4)}, 3 of ${namesOf(3)}, 2 of ${namesOf(2)}`;
     expect(DOCUMENT).toContain(`from 1; today ${later}, else 1 `);
     for (const type of types) {
       const said = /^Schema (\d+)\. /mu.exec(sectionOf(type))?.[1] ?? '1';
@@ -170,7 +170,7 @@ describe('the document of formats', () => {
   test('says the sizes of blocks and packs', () => {
     expect(FORMAT).toContain(
       `**block of pages**: 1 to ${BLOCK_PAGES_MAX} pages compressed as one, or kept raw; recording ` +
-        `writes up to ${BLOCK_PAGES}, compaction up to ${REWRITE_BLOCK_PAGES}.`,
+        `writes up to ${BLOCK_PAGES}, packed, compaction up to ${REWRITE_BLOCK_PAGES}, as zstd frames.`,
     );
     expect(FORMAT).toContain(
       `at most ${shown(PACK_PAGES_MAX)} contents and ${shown(PACK_PATTERNS_MAX)} patterns`,

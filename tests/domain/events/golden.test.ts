@@ -33,6 +33,8 @@ import {
   GOLDEN_DEVICE_COLUMNS,
   GOLDEN_FOLDER,
   GOLDEN_PACK,
+  GOLDEN_PACKED_PACK,
+  GOLDEN_PACKED_REWRITTEN,
   GOLDEN_PAGE_COLUMNS,
   GOLDEN_PATCHED_PACK,
   GOLDEN_PATTERN_COLUMNS,
@@ -159,6 +161,24 @@ describe('events of salted blocks', () => {
       packRewrittenSchema(blocks),
     );
     expect(schemas).toEqual([2, 1]);
+  });
+});
+
+describe('events of packed blocks', () => {
+  test('PackWritten of schema 4', () => {
+    const data = goldenBytes('events-4/PackWritten.bin');
+    const read = decodePackWritten(data);
+    expect(read).toMatchObject(either.right(GOLDEN_PACKED_PACK));
+    if (either.isLeft(read)) return;
+    expect(encodePackWritten(read.right)).toEqual(data);
+    expect(packWrittenSchema(GOLDEN_PACKED_PACK.blocks)).toBe(4);
+  });
+
+  test('PackRewritten of schema 3', () => {
+    const data = goldenBytes('events-3/PackRewritten.bin');
+    expect(decodePackRewritten(data)).toEqual(either.right(GOLDEN_PACKED_REWRITTEN));
+    expect(encodePackRewritten(GOLDEN_PACKED_REWRITTEN)).toEqual(data);
+    expect(packRewrittenSchema(GOLDEN_PACKED_REWRITTEN.blocks)).toBe(3);
   });
 });
 

@@ -3,9 +3,11 @@ import fc from 'fast-check';
 import * as either from 'fp-ts/lib/Either.js';
 import { CODEC_SALTED, saltBytesOf } from '../../../domain/values/block-salt.ts';
 import {
+  CODEC_PACKED,
   CODEC_PATTERN,
   CODEC_RAW,
   CODEC_ZSTD,
+  PACKED_PAGES_MAX,
   PACK_HEADER_BYTES,
 } from '../../../domain/values/pack.ts';
 import { BLOCK_PAGES_MAX, PACK_PAGES_MAX, PACK_SLOTS } from '../../../domain/values/page.ts';
@@ -45,7 +47,8 @@ function makePack({ seed, contents, patterns, homes: wanted, isPatched }: Shape)
     for (let left = total; left > 0;) {
       const inBlock = Math.min(left, 1 + random(BLOCK_PAGES_MAX));
       pages.push(inBlock);
-      const bare = codec < 0 ? [CODEC_RAW, CODEC_ZSTD][random(2)]! : codec;
+      const compressed = inBlock > PACKED_PAGES_MAX ? CODEC_ZSTD : CODEC_PACKED;
+      const bare = codec < 0 ? [CODEC_RAW, CODEC_ZSTD, compressed][random(3)]! : codec;
       codecs.push(bare | [0, CODEC_SALTED][random(2)]!);
       left -= inBlock;
     }

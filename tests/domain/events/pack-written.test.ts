@@ -4,9 +4,11 @@ import fc from 'fast-check';
 import { CODEC_SALTED } from '../../../domain/values/block-salt.ts';
 import {
   blockStarts,
+  CODEC_PACKED,
   PACK_HEADER_BYTES,
   PACK_NAME,
   packHeader,
+  PACKED_PAGES_MAX,
   sliceBlocks,
 } from '../../../domain/values/pack.ts';
 import {
@@ -103,9 +105,16 @@ describe('the event of a pack', () => {
   });
 
   test.each<[string, (pack: PackWritten) => void]>([
-    ['an unknown codec', ({ blocks }) => blocks.codecs.fill(3, 9, 10)],
+    ['an unknown codec', ({ blocks }) => blocks.codecs.fill(4, 9, 10)],
     ['no page', ({ blocks }) => blocks.pages.fill(0, 9, 10)],
     ['too many pages', ({ blocks }) => blocks.pages.fill(65, 9, 10)],
+    [
+      'too many packed pages',
+      ({ blocks }) => {
+        blocks.codecs.fill(CODEC_PACKED | CODEC_SALTED, 9, 10);
+        blocks.pages.fill(PACKED_PAGES_MAX + 1, 9, 10);
+      },
+    ],
     ['no byte', ({ blocks }) => blocks.lengths.fill(0, 9, 10)],
     ['more bytes than its pages', ({ blocks }) => blocks.lengths.fill(BLOCK_BYTES + 1, 9, 10)],
   ])('is refused where a block has %s', (_, change) => {

@@ -8,10 +8,16 @@ import { createMemoryPageStore } from '../../../adapters/stores/page-store-memor
 import { packWrittenSchema } from '../../../domain/events/pack-written.ts';
 import { packRewrittenSchema } from '../../../domain/events/pack-rewritten.ts';
 import { describe as describePage } from '../../../domain/patterns/index.ts';
-import type { PageEngine } from '../../../domain/ports/page-engine.ts';
+import type { Compression, PageEngine } from '../../../domain/ports/page-engine.ts';
 import { CODEC_SALTED, codecOf, SALT_BYTES } from '../../../domain/values/block-salt.ts';
 import { isLedgerError } from '../../../domain/values/ledger-error.ts';
-import { blockStarts, contentSlotsOf, PACK_HEADER_BYTES } from '../../../domain/values/pack.ts';
+import {
+  blockStarts,
+  CODEC_PACKED,
+  CODEC_ZSTD,
+  contentSlotsOf,
+  PACK_HEADER_BYTES,
+} from '../../../domain/values/pack.ts';
 import { PAGE_BYTES } from '../../../domain/values/page.ts';
 import { PackWriter, type SealedPack } from '../../../domain/use-cases/pages/pack-writer.ts';
 import { mixedImage } from '../../adapters/kernels/random-pages.ts';
@@ -33,7 +39,10 @@ interface Written {
 }
 
 /** Two packs that hold the same, one after the other by one writer. */
-async function twoPacks(isSalted: boolean): Promise<readonly [Written, Written]> {
+async function twoPacks(
+  isSalted: boolean,
+  compression?: Compression,
+): Promise<readonly [Written, Written]> {
   const store = createMemoryPageStore();
   const sha256 = (bytes: Uint8Array): Uint8Array => createHash('sha256').update(bytes).digest();
   const areBlocksSalted = (): boolean => isSalted;
@@ -43,7 +52,7 @@ async function twoPacks(isSalted: boolean): Promise<readonly [Written, Written]>
   );
   const packs: SealedPack[] = [];
   for (let i = 0; i < 2; i += 1) {
-    writer.addAll(engine.encode(image));
+    writer.addAll(engine.encode(image, compression));
     writer.addPatterns([describePage(pattern).descriptor]);
     await writer.seal((pack) => void packs.push(pack));
     // What the writer kept of the first pack is used for the second one.
@@ -80,9 +89,12 @@ describe.each([
   });
 
   test('are in events of the schema of their time', async () => {
-    const [{ pack }] = await twoPacks(isSalted);
+    const [{ pack }] = await twoPacks(isSalted, { codec: CODEC_ZSTD, level: 1 });
     expect(packWrittenSchema(pack.blocks)).toBe(isSalted ? 3 : 2);
     expect(packRewrittenSchema(pack.blocks)).toBe(isSalted ? 2 : 1);
+    const [{ pack: packed }] = await twoPacks(isSalted, { codec: CODEC_PACKED });
+    expect(packWrittenSchema(packed.blocks)).toBe(4);
+    expect(packRewrittenSchema(packed.blocks)).toBe(3);
   });
 
   test('tell by their checksums that they are equal only where they are unsalted', async () => {

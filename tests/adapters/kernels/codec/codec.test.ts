@@ -2,18 +2,48 @@ import { crc32 } from 'node:zlib';
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { compress } from '@cloudpss/zstd/wasm';
-import { decodeBlock, encodeBlock } from '../../../../adapters/kernels/codec/codec.ts';
+import {
+  BlockCodec,
+  CODEC_BYTES,
+  type EncodedBlock,
+  type StoredBlock,
+} from '../../../../adapters/kernels/codec/codec.ts';
+import { loadKernels } from '../../../../adapters/kernels/engine/kernels.ts';
 import { createPageEngine } from '../../../../adapters/kernels/engine/page-engine.ts';
 import { isLedgerError } from '../../../../domain/values/ledger-error.ts';
 import type { LedgerError } from '../../../../domain/values/ledger-error.ts';
 import { CODEC_SALTED } from '../../../../domain/values/block-salt.ts';
-import { CODEC_PATTERN, CODEC_RAW, CODEC_ZSTD } from '../../../../domain/values/pack.ts';
+import {
+  CODEC_PACKED,
+  CODEC_PATTERN,
+  CODEC_RAW,
+  CODEC_ZSTD,
+  PACKED_PAGES_MAX,
+} from '../../../../domain/values/pack.ts';
 import { BLOCK_BYTES, BLOCK_PAGES, PAGE_BYTES } from '../../../../domain/values/page.ts';
 import { describe as describePage } from '../../../../domain/patterns/index.ts';
+import { blockCodec } from '../../../support/block-codec.ts';
 import { mixedImage, numbers, randomBytes, textBytes } from '../random-pages.ts';
 
 const PLACE = { label: 'pack abc', block: 7, offsetBytes: 4711 };
 const engine = createPageEngine({ threads: 0 });
+
+const codecOfBlocks = blockCodec();
+const ZSTD = { codec: CODEC_ZSTD, level: 1 } as const;
+const PACKED = { codec: CODEC_PACKED } as const;
+const COMPRESSIONS = [
+  ['packed', PACKED],
+  ['zstd', ZSTD],
+] as const;
+
+/** A block of its own: what a codec gives is valid until the next one. */
+function encodeBlock(pages: Uint8Array, how: typeof ZSTD | typeof PACKED = ZSTD): EncodedBlock {
+  const block = codecOfBlocks.encode(pages, how);
+  return { ...block, bytes: block.bytes.slice() };
+}
+
+const decodeBlock = (block: StoredBlock, place: typeof PLACE): Uint8Array =>
+  codecOfBlocks.decode(block, { place }).slice();
 
 const same = (a: Uint8Array, b: Uint8Array): boolean => Buffer.compare(a, b) === 0;
 
@@ -42,28 +72,28 @@ const decodeTrusted = (bytes: Uint8Array, pages: number): Uint8Array =>
   decodeBlock({ bytes, codec: CODEC_ZSTD, pages, checksum: crc32(bytes) }, PLACE);
 
 describe('a block of pages', () => {
-  test('comes back as it was, compressed where that pays', () => {
+  test.each(COMPRESSIONS)('comes back as it was, compressed where that pays: %s', (_, how) => {
     const pages = textBytes(BLOCK_BYTES, 1);
-    const block = encodeBlock(pages);
-    expect(block.codec).toBe(CODEC_ZSTD);
+    const block = encodeBlock(pages, how);
+    expect(block.codec).toBe(how.codec);
     expect(block.bytes.byteLength).toBeLessThan(BLOCK_BYTES / 2);
     expect(same(decodeBlock({ ...block, pages: BLOCK_PAGES }, PLACE), pages)).toBe(true);
   });
 
-  test('is stored raw where compression does not pay', () => {
+  test.each(COMPRESSIONS)('is stored raw where compression does not pay: %s', (_, how) => {
     const pages = randomBytes(BLOCK_BYTES, 2);
-    const block = encodeBlock(pages);
+    const block = encodeBlock(pages, how);
     expect(block.codec).toBe(CODEC_RAW);
     expect(same(block.bytes, pages)).toBe(true);
     expect(same(decodeBlock({ ...block, pages: BLOCK_PAGES }, PLACE), pages)).toBe(true);
   });
 
-  test('is raw also where compression saves only a little', () => {
+  test.each(COMPRESSIONS)('is raw also where compression saves only a little: %s', (_, how) => {
     const pages = randomBytes(BLOCK_BYTES, 3);
     pages.fill(0, 0, 512);
-    expect(encodeBlock(pages).codec).toBe(CODEC_RAW);
+    expect(encodeBlock(pages, how).codec).toBe(CODEC_RAW);
     pages.fill(0, 0, 2048);
-    expect(encodeBlock(pages).codec).toBe(CODEC_ZSTD);
+    expect(encodeBlock(pages, how).codec).toBe(how.codec);
   });
 
   test('of any whole pages survives a round trip through the engine', () => {
@@ -138,7 +168,7 @@ describe('a damaged block', () => {
     const checksum = crc32(raw);
     const decode = (codec: number, count: number) => () =>
       decodeBlock({ bytes: raw, codec, pages: count, checksum }, PLACE);
-    expect(refusal(decode(3, 1)).facts).toMatchObject({ found: 'codec 3' });
+    expect(refusal(decode(4, 1)).facts).toMatchObject({ found: 'codec 4' });
     expect(refusal(decode(CODEC_RAW, 2)).facts).toMatchObject({
       found: `${PAGE_BYTES} bytes of content`,
     });
@@ -162,6 +192,76 @@ describe('a damaged block', () => {
   });
 });
 
+describe('a damaged block of packed pages', () => {
+  const pages = textBytes(BLOCK_BYTES, 14);
+  const block = encodeBlock(pages, PACKED);
+  const decode =
+    (bytes: Uint8Array, count = BLOCK_PAGES) =>
+    () =>
+      decodeBlock({ bytes, codec: CODEC_PACKED, pages: count, checksum: crc32(bytes) }, PLACE);
+
+  test('is refused by its checksum', () => {
+    const bytes = block.bytes.slice();
+    bytes[40]! ^= 1;
+    const error = refusal(() => decodeBlock({ ...block, bytes, pages: BLOCK_PAGES }, PLACE));
+    expect(error.facts).toMatchObject({ ...PLACE, expected: block.checksum.toString(16) });
+  });
+
+  test('is refused wherever it is cut short, and where it is of another number of pages', () => {
+    for (let length = 0; length < block.bytes.length; length += 1)
+      expect(refusal(decode(block.bytes.slice(0, length))).code).toBe('PACK_DAMAGED');
+    for (const count of [1, 3, 5, PACKED_PAGES_MAX, PACKED_PAGES_MAX + 1, 64, 255])
+      expect(refusal(decode(block.bytes, count)).code).toBe('PACK_DAMAGED');
+  });
+
+  test('is refused where it has more bytes than any such block, before they are read', () => {
+    const error = refusal(decode(new Uint8Array(1024 * 1024), PACKED_PAGES_MAX));
+    expect(error.facts['found']).toBe(
+      `${1024 * 1024} bytes that stand for ${PACKED_PAGES_MAX * PAGE_BYTES}`,
+    );
+  });
+
+  test('gives its pages or a refusal, and nothing else, where the checksum was forged', () => {
+    const next = numbers(15);
+    for (let i = 0; i < 1500; i += 1) {
+      const bytes = block.bytes.slice();
+      for (let flips = 1 + (i % 3); flips > 0; flips -= 1)
+        bytes[next() % Math.min(bytes.length, i % 2 === 0 ? 24 : bytes.length)]! ^=
+          1 << (next() & 7);
+      expect(outcomeOf(decode(bytes))).toMatch(
+        new RegExp(`^(PACK_DAMAGED|${BLOCK_BYTES} bytes)$`, 'u'),
+      );
+    }
+  });
+});
+
+describe('blocks in the memory of the kernels', () => {
+  const kernels = loadKernels({ arenaBytes: CODEC_BYTES + 4 * BLOCK_BYTES });
+  const codec = new BlockCodec({ kernels, area: kernels.arena });
+  const target = kernels.arena + CODEC_BYTES + BLOCK_BYTES;
+  const stored = target + 2 * BLOCK_BYTES;
+  const at = (address: number, lengthBytes: number): Uint8Array =>
+    kernels.bytes.subarray(address, address + lengthBytes);
+
+  test.each([
+    ['packed', PACKED, textBytes(BLOCK_BYTES, 16)],
+    ['zstd', ZSTD, textBytes(BLOCK_BYTES, 17)],
+    ['raw', PACKED, randomBytes(BLOCK_BYTES, 18)],
+  ] as const)('are read and written where they lie: %s', (_, how, pages) => {
+    const block = encodeBlock(pages, how);
+    at(target, BLOCK_BYTES).set(pages);
+    expect(same(codec.encode(at(target, BLOCK_BYTES), how).bytes, block.bytes)).toBe(true);
+    at(target, BLOCK_BYTES).fill(0xee);
+    at(stored, block.bytes.length).set(block.bytes);
+    const row = { ...block, bytes: at(stored, block.bytes.length), pages: BLOCK_PAGES };
+    codec.decodeTo(target, row, { place: PLACE });
+    expect(same(at(target, BLOCK_BYTES), pages)).toBe(true);
+    expect(same(at(stored, block.bytes.length), block.bytes)).toBe(true);
+    at(stored, 1)[0]! ^= 1;
+    expect(refusal(() => codec.decodeTo(target, row, { place: PLACE })).code).toBe('PACK_DAMAGED');
+  });
+});
+
 describe('a salted block', () => {
   const text = textBytes(BLOCK_BYTES, 12);
   const salt = Uint8Array.of(1, 2, 3, 4);
@@ -173,6 +273,7 @@ describe('a salted block', () => {
   test.each([
     ['raw', text, CODEC_RAW],
     ['compressed', encodeBlock(text).bytes, CODEC_ZSTD],
+    ['packed', encodeBlock(text, PACKED).bytes, CODEC_PACKED],
   ] as const)('is decoded without its salt: %s', (_, bytes, codec) => {
     const block = { ...salted(bytes, codec), pages: BLOCK_PAGES };
     expect(same(decodeBlock(block, PLACE), text)).toBe(true);
@@ -183,7 +284,7 @@ describe('a salted block', () => {
     }
   });
 
-  test.each([CODEC_RAW, CODEC_ZSTD, CODEC_PATTERN])(
+  test.each([CODEC_RAW, CODEC_ZSTD, CODEC_PATTERN, CODEC_PACKED])(
     'of codec %i is refused where there is nothing but a salt, or a part of one',
     (codec) => {
       for (let length = 0; length <= salt.length; length += 1) {
