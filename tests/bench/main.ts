@@ -9,6 +9,7 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { auditQueries } from './audit-queries.ts';
 import type { Bench } from './bench.ts';
+import { codec } from './codec.ts';
 import { compaction } from './compact.ts';
 import { eventLayer } from './event-layer.ts';
 import { eventLogs } from './event-logs.ts';
@@ -37,6 +38,7 @@ const BENCHES: readonly Bench[] = [
   recordNew,
   patches,
   eventLayer,
+  codec,
   peers,
   compaction,
   retention,

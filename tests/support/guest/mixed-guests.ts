@@ -20,7 +20,8 @@ import * as workload from './debian-workloads.ts';
 
 export type GuestKind = 'database' | 'compiler' | 'script' | 'queue' | 'tables' | 'words';
 
-interface Userland {
+/** What runs on a kernel: packages, and the work that they do. */
+export interface Userland {
   readonly packages: PackageRequest;
   readonly isLeftOut?: (path: string) => boolean;
   readonly work: string;
@@ -102,8 +103,8 @@ export const SMALL_MIXED: readonly GuestKind[] = ['queue', 'tables', 'words'];
 const APPLETS = 'sh mount mkdir awk sleep ls cat ifconfig find sort sed nc'.split(' ');
 
 /** A guest that could be started here: its kernel and its first file system. */
-export interface BuiltGuest {
-  readonly kind: GuestKind;
+export interface BuiltGuest<Kind extends string = GuestKind> {
+  readonly kind: Kind;
   readonly tools: GuestTools;
   readonly initramfs: Uint8Array;
   /** What it is, for the note of a result. */
@@ -136,12 +137,18 @@ function ownEntries(busybox: string, userland: Userland, scale: number): readonl
 }
 
 /** Builds a guest of this kind; `scale` is about the megabytes that its workload holds. */
-export async function buildGuest(
+export const buildGuest = (
   tools: GuestTools,
   request: { readonly kind: GuestKind; readonly scale: number },
-): Promise<FoundGuests<BuiltGuest>> {
-  const { kind, scale } = request;
-  const userland = USERLANDS[kind];
+): Promise<FoundGuests<BuiltGuest>> =>
+  buildUserland(tools, { ...request, userland: USERLANDS[request.kind] });
+
+/** Builds a guest of this userland. */
+export async function buildUserland<Kind extends string>(
+  tools: GuestTools,
+  request: { readonly kind: Kind; readonly scale: number; readonly userland: Userland },
+): Promise<FoundGuests<BuiltGuest<Kind>>> {
+  const { kind, scale, userland } = request;
   const found = await packageTree(userland.packages);
   if (found.tree === null) return { guests: null, reason: found.reason };
   let { kernel } = tools;
@@ -177,7 +184,7 @@ export async function buildGuests(
 
 /** Starts a built guest in a folder of its own; right when QEMU's control socket is there. */
 export async function startBuiltGuest(
-  guest: BuiltGuest,
+  guest: BuiltGuest<string>,
   request: {
     readonly folder: string;
     readonly memoryMib: number;
@@ -223,14 +230,17 @@ export interface RunRequest {
 }
 
 /** The memory of a guest that worked. */
-export interface GuestMemory {
-  readonly vm: GuestKind;
+export interface GuestMemory<Kind extends string = GuestKind> {
+  readonly vm: Kind;
   readonly file: string;
   readonly told: string;
 }
 
 /** Runs one guest until it has ticked so often, and gives its memory. */
-async function runGuest(guest: BuiltGuest, request: RunRequest): Promise<GuestMemory> {
+async function runGuest<Kind extends string>(
+  guest: BuiltGuest<Kind>,
+  request: RunRequest,
+): Promise<GuestMemory<Kind>> {
   const { folder, memoryMib, ticks } = request;
   const own = join(folder, guest.kind);
   const started = await startBuiltGuest(guest, { folder: own, memoryMib });
@@ -246,10 +256,10 @@ async function runGuest(guest: BuiltGuest, request: RunRequest): Promise<GuestMe
 }
 
 /** Runs guests at the same time, each as `runGuest` does. All are gone afterwards, also on failure. */
-export async function runGuests(
-  guests: readonly BuiltGuest[],
+export async function runGuests<Kind extends string>(
+  guests: readonly BuiltGuest<Kind>[],
   request: RunRequest,
-): Promise<readonly GuestMemory[]> {
+): Promise<readonly GuestMemory<Kind>[]> {
   const ended = await Promise.allSettled(guests.map((guest) => runGuest(guest, request)));
   return ended.map((outcome) => {
     if (outcome.status === 'rejected') throw outcome.reason;
