@@ -3,7 +3,7 @@
 
 import { createHash } from 'node:crypto';
 import { assert } from '../../domain/values/assert.ts';
-import { LedgerError } from '../../domain/values/ledger-error.ts';
+import { isLedgerError, LedgerError } from '../../domain/values/ledger-error.ts';
 import { PACK_NAME } from '../../domain/values/pack.ts';
 
 /** A part of a pack. */
@@ -65,6 +65,24 @@ export const packMissing = (name: string, where: string): LedgerError =>
       'the ledger',
     { name, where },
   );
+
+/** What the system answers that is about one file, whatever becomes of others. */
+const OF_ONE_FILE: readonly unknown[] = [
+  'EACCES',
+  'EBADMSG',
+  'EIO',
+  'ELOOP',
+  'ENODATA',
+  'EPERM',
+  'EUCLEAN',
+];
+
+/** A failure to read a pack, told of as the pack's own where it is about its file alone. */
+export function packFailure(name: string, thrown: unknown): unknown {
+  if (!isLedgerError(thrown) || !OF_ONE_FILE.includes(thrown.facts['errno'])) return thrown;
+  const { message, facts } = thrown;
+  return new LedgerError('PACK_UNREADABLE', message, { ...facts, name }, thrown);
+}
 
 /** The failure of a pack in whose place something else stands. */
 export const packNoFile = (name: string, cause: LedgerError): LedgerError =>

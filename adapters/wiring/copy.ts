@@ -12,6 +12,7 @@ import { announceWriter } from '../stores/locks/writers-presence.ts';
 import { HistoryCopier } from './copy-history.ts';
 import { fingerprint } from './fingerprint.ts';
 import { isLedgerError, LEDGER_ERRORS, LedgerError } from '../../domain/values/ledger-error.ts';
+import { isOfPack } from '../../domain/ports/page-store.ts';
 import { decodePackWritten } from '../../domain/events/pack-written.ts';
 import { APPEND_BYTES_MAX } from '../../domain/values/page.ts';
 import {
@@ -193,11 +194,10 @@ class PackCopier {
     const { store } = this.#from;
     const read = await (store.origin ?? store).get(whole)();
     if (either.isRight(read)) return read.right;
-    const { code, message } = read.left;
-    if (code !== 'PACK_MISSING' && code !== 'PACK_DAMAGED') throw read.left;
+    if (!isOfPack(read.left)) throw read.left;
     // Compaction may have deleted it just now, and said so before.
     await this.#from.state.catchUp({ heavy: false });
-    if (this.#isNeeded(name) === true) this.missed.set(name, message);
+    if (this.#isNeeded(name) === true) this.missed.set(name, read.left.message);
     return null;
   }
 

@@ -15,6 +15,7 @@ import {
   type PageEngine,
   type ScannedChunk,
 } from '../../domain/ports/page-engine.ts';
+import { isOfPack } from '../../domain/ports/page-store.ts';
 import { run, valueOf } from '../../domain/ports/run.ts';
 import { decideStore, initialStore } from '../../domain/store.ts';
 import { addTo } from '../../domain/values/grouped.ts';
@@ -37,6 +38,7 @@ import { lockCompactor } from '../stores/locks/compactor-lock.ts';
 import { placesOf } from './compact.ts';
 import { sha256 } from './digest.ts';
 import type { Ledger } from './ledger.ts';
+import { slotsOfHoldings, unreadableWith, type Lost } from './losses.ts';
 
 /** Where lost content may be. */
 export interface HealSources {
@@ -84,11 +86,11 @@ async function appendPack(ledger: Ledger, pack: PackRewritten): Promise<void> {
   await state.catchUp({ heavy: true });
 }
 
-/** What is lost, by sharing group. */
-function lostByGroup({ state }: Ledger): Map<string, LostHolding[]> {
-  const { contents, losses, sharing } = state;
+/** What cannot be read, by sharing group. */
+function lostByGroup({ state }: Ledger, unreadable: Iterable<Holding>): Map<string, LostHolding[]> {
+  const { contents, sharing } = state;
   const groups = new Map<string, LostHolding[]>();
-  for (const holding of losses.of(contents)) {
+  for (const holding of unreadable) {
     const pack = contents.homePackOf(holding);
     if (pack === null) continue;
     const { group, vm } = pack;
@@ -98,7 +100,7 @@ function lostByGroup({ state }: Ledger): Map<string, LostHolding[]> {
 }
 
 const isUnreadable = (thrown: unknown): boolean =>
-  isLedgerError(thrown) && ['PACK_MISSING', 'PACK_DAMAGED', 'POINT_DAMAGED'].includes(thrown.code);
+  isOfPack(thrown) || (isLedgerError(thrown) && thrown.code === 'POINT_DAMAGED');
 
 /** Gives the pages of another ledger that can be read there. */
 async function addReadable(
@@ -245,12 +247,16 @@ async function healGroup(
 }
 
 /** What of a pack can be read still, and lies in it. */
-function wholeIn({ state: { contents, losses } }: Ledger, pack: AnyPack): Holding[] {
-  const lost = losses.of(contents);
+function wholeIn(
+  { state: { contents } }: Ledger,
+  pack: AnyPack,
+  unreadable: ReadonlySet<Holding>,
+): Holding[] {
   const whole: Holding[] = [];
   for (let slot = 0; slot < slotsOf(pack.blocks); slot += 1) {
     const holding = contents.holdingAt(pack, slot);
-    if (contents.liesAt(pack, slot) && !lost.has(contents.firstOf(holding))) whole.push(holding);
+    if (contents.liesAt(pack, slot) && !unreadable.has(contents.firstOf(holding)))
+      whole.push(holding);
   }
   return whole;
 }
@@ -259,13 +265,17 @@ function wholeIn({ state: { contents, losses } }: Ledger, pack: AnyPack): Holdin
  * Stores anew what can still be read of damaged packs, so that nothing that is whole lies in one: how
  * many pages and patterns.
  */
-async function rescue(ledger: Ledger, packs: readonly AnyPack[]): Promise<number> {
+async function rescue(
+  ledger: Ledger,
+  packs: readonly AnyPack[],
+  unreadable: ReadonlySet<Holding>,
+): Promise<number> {
   const { store, state } = ledger;
   const engine = await ledger.engine();
   const pages = await ledger.pageReader();
   let rescued = 0;
   for (const pack of packs) {
-    const whole = wholeIn(ledger, pack);
+    const whole = wholeIn(ledger, pack, unreadable);
     if (whole.length === 0) continue;
     const places = placesOf(ledger);
     const rewriter = new PackRewriter(
@@ -294,17 +304,22 @@ async function rescue(ledger: Ledger, packs: readonly AnyPack[]): Promise<number
 export async function heal(
   ledger: Ledger,
   sources: HealSources,
-  damaged: readonly AnyPack[],
+  damaged: { readonly packs: readonly AnyPack[]; readonly found: Lost },
 ): Promise<Healed> {
   const { state, locks } = ledger;
   const lock = ledger.told(await run(lockCompactor(locks)));
   try {
     await state.catchUp({ heavy: true });
-    const rescued = await rescue(ledger, damaged);
+    const { lost, unread } = damaged.found;
+    const unreadable = unreadableWith(
+      ledger,
+      slotsOfHoldings(state.contents, [...lost, ...unread]),
+    );
+    const rescued = await rescue(ledger, damaged.packs, unreadable);
     const withoutKey: string[] = [];
     let pages = 0;
     if (sources.from !== null) await sources.from.state.catchUp({ heavy: true });
-    for (const [group, of] of lostByGroup(ledger)) {
+    for (const [group, of] of lostByGroup(ledger, unreadable)) {
       if (await ledger.useKeyAtHand(group))
         pages += await healGroup(ledger, sources, { group, lost: new LostContent(of) });
       else withoutKey.push(group);

@@ -3,17 +3,16 @@
 // what it found for itself, for this host's next recorder.
 
 import { accepted, run } from '../../domain/ports/run.ts';
-import type { PageStore } from '../../domain/ports/page-store.ts';
+import { isOfPack, type PageStore } from '../../domain/ports/page-store.ts';
 import { decideLosses, evolveLosses, type LossCommand } from '../../domain/losses.ts';
 import { slotSets, type PackSlots } from '../../domain/store.ts';
 import { STORE_STREAM } from '../../domain/events/streams.ts';
 import { addTo } from '../../domain/values/grouped.ts';
 import type { Holding } from '../../domain/values/holding.ts';
 import { ordinalAt } from '../../domain/values/place.ts';
-import { isLedgerError } from '../../domain/values/ledger-error.ts';
 import type { AnyPack, Contents } from '../../projections/models/contents.ts';
 import { Losses } from '../../projections/models/losses.ts';
-import { PackCheck } from '../../projections/questions/pack-check.ts';
+import { PackCheck, UNREADABLE } from '../../projections/questions/pack-check.ts';
 import { sha256 } from './digest.ts';
 import type { Ledger } from './ledger.ts';
 
@@ -75,14 +74,21 @@ export async function tellLost(
 export const tellFound = (ledger: Ledger, found: readonly PackSlots[]): Promise<number> =>
   appendLosses(ledger, () => ({ _tag: 'FindContent', found }));
 
+/** What cannot be read of some packs. */
+export interface Lost {
+  /** Missing, or others than were written. */
+  readonly lost: ReadonlySet<Holding>;
+  /** Packs in which something is lost. */
+  readonly packs: number;
+  /** What its place does not give, so that nobody can tell: the log never says of it that it is lost. */
+  readonly unread: ReadonlySet<Holding>;
+}
+
 /** What cannot be read of packs, each read whole where it lies; a place that does not answer is thrown. */
-export async function lostIn(
-  ledger: Ledger,
-  packs: readonly AnyPack[],
-): Promise<{ readonly lost: ReadonlySet<Holding>; readonly packs: number }> {
+export async function lostIn(ledger: Ledger, packs: readonly AnyPack[]): Promise<Lost> {
   const { store, state, column } = ledger;
   if (store.isOurs !== undefined) await run(store.isOurs());
-  const lost = new Set<Holding>();
+  const [lost, unread] = [new Set<Holding>(), new Set<Holding>()];
   const check = new PackCheck(
     {
       contents: state.contents,
@@ -92,8 +98,8 @@ export async function lostIn(
       useKey: (group) => ledger.useKeyAtHand(group),
       identifierOf: (content) => column.read(content),
     },
-    (_finding, holdings) => {
-      for (const holding of holdings ?? []) lost.add(holding);
+    ({ kind }, holdings) => {
+      for (const holding of holdings ?? []) (kind === UNREADABLE ? unread : lost).add(holding);
     },
   );
   let damaged = 0;
@@ -102,13 +108,12 @@ export async function lostIn(
     await check.check(pack);
     if (lost.size > before) damaged += 1;
   }
-  return { lost, packs: damaged };
+  return { lost, packs: damaged, unread };
 }
 
 /** The pack that a failure to read names; undefined: it names none that is needed. */
 function packOfFailure(ledger: Ledger, thrown: unknown): AnyPack | undefined {
-  if (!isLedgerError(thrown)) return undefined;
-  if (thrown.code !== 'PACK_MISSING' && thrown.code !== 'PACK_DAMAGED') return undefined;
+  if (!isOfPack(thrown)) return undefined;
   const { name, label } = thrown.facts;
   const start =
     typeof name === 'string' ? name : PACK_OF_LABEL.exec(String(label))?.groups?.['name'];
@@ -124,6 +129,16 @@ export async function tellFailure(ledger: Ledger, thrown: unknown): Promise<bool
   return tellLost(ledger, { ...(await lostIn(ledger, [pack])), isConfirmed: false });
 }
 
+/** What cannot be read, patches of it too: as the log says, and as somebody found. */
+export function unreadableWith(
+  { state: { losses, contents } }: Ledger,
+  found: readonly PackSlots[],
+): ReadonlySet<Holding> {
+  if (found.length === 0) return losses.of(contents);
+  const data = { packs: slotSets(found).flat() };
+  return new Losses(evolveLosses(losses.slots, { type: 'ContentLost', data })).of(contents);
+}
+
 /** What the log says is lost, and what whoever reads on finds unreadable meanwhile. */
 export class Unreadable {
   readonly #ledger: Ledger;
@@ -133,12 +148,8 @@ export class Unreadable {
     this.#ledger = ledger;
   }
 
-  /** What cannot be read, patches of it too. */
   #holdings(): ReadonlySet<Holding> {
-    const { losses, contents } = this.#ledger.state;
-    if (this.#found.length === 0) return losses.of(contents);
-    const data = { packs: slotSets(this.#found).flat() };
-    return new Losses(evolveLosses(losses.slots, { type: 'ContentLost', data })).of(contents);
+    return unreadableWith(this.#ledger, this.#found);
   }
 
   /** Ordinals of the packs in which something of it lies. */
@@ -153,9 +164,10 @@ export class Unreadable {
     if (pack === undefined) return false;
     await this.#ledger.state.catchUp({ heavy: true });
     const known = this.#holdings();
-    const lost = [...(await lostIn(this.#ledger, [pack])).lost].filter((each) => !known.has(each));
-    this.#found.push(...slotsOfHoldings(this.#ledger.state.contents, lost));
-    return lost.length > 0;
+    const found = await lostIn(this.#ledger, [pack]);
+    const news = [...found.lost, ...found.unread].filter((each) => !known.has(each));
+    this.#found.push(...slotsOfHoldings(this.#ledger.state.contents, news));
+    return news.length > 0;
   }
 }
 

@@ -6,6 +6,7 @@ import * as either from 'fp-ts/lib/Either.js';
 import type { Finding } from '../../domain/values/finding.ts';
 import { toHex } from '../../domain/values/identifier.ts';
 import type { Holding } from '../../domain/values/holding.ts';
+import { isOfPack } from '../../domain/ports/page-store.ts';
 import { run } from '../../domain/ports/run.ts';
 import type { AnyPack } from '../../projections/models/contents.ts';
 import type { VerifySummary } from '../../projections/questions/verify.ts';
@@ -41,7 +42,7 @@ async function putBack(ledger: Ledger, from: Ledger, pack: AnyPack): Promise<boo
   const source = from.store.origin ?? from.store;
   const read = await source.get({ name, offsetBytes: 0, lengthBytes: sizeBytes })();
   if (either.isLeft(read)) {
-    if (read.left.code === 'PACK_MISSING' || read.left.code === 'PACK_DAMAGED') return false;
+    if (isOfPack(read.left)) return false;
     throw read.left;
   }
   if (toHex(sha256(read.right)) !== name) return false;
@@ -62,14 +63,15 @@ export async function repair(ledger: Ledger, request: RepairRequest): Promise<Re
   const left: AnyPack[] = [];
   for (const pack of damaged)
     if (from === null || !(await putBack(ledger, from, pack))) left.push(pack);
-  await tellLost(ledger, { ...(await lostIn(ledger, damaged)), isConfirmed });
+  const found = await lostIn(ledger, damaged);
+  await tellLost(ledger, { ...found, isConfirmed });
   const isWork = from !== null || images.length > 0 || left.length > 0;
   const {
     pages: healed,
     rescued,
     withoutKey,
   } = isWork
-    ? await heal(ledger, { from, images }, left)
+    ? await heal(ledger, { from, images }, { packs: left, found })
     : { pages: 0, rescued: 0, withoutKey: [] };
   await findAgain(ledger);
   await state.rebuild();
@@ -90,12 +92,12 @@ async function findAgain(ledger: Ledger): Promise<void> {
     contents.firstOf(each) === each && contents.placeOf(each) >= 0;
   const there = named.filter(isRead);
   const packs = new Set(there.map((each) => contents.packAt(contents.placeOf(each))));
-  const { lost } = await lostIn(ledger, [...packs]);
+  const { lost, unread } = await lostIn(ledger, [...packs]);
   await tellFound(
     ledger,
     slotsOfHoldings(
       contents,
-      there.filter((each) => !lost.has(each)),
+      there.filter((each) => !lost.has(each) && !unread.has(each)),
     ),
   );
 }

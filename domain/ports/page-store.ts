@@ -1,7 +1,7 @@
 // The page store as the domain asks for it: whole packs in, ranges out.
 
 import type { TaskEither } from 'fp-ts/lib/TaskEither.js';
-import type { LedgerError } from '../values/ledger-error.ts';
+import { isLedgerError, type LedgerError } from '../values/ledger-error.ts';
 import type { EventMark } from './event-log.ts';
 
 export interface PackEntry {
@@ -10,6 +10,14 @@ export interface PackEntry {
   /** Milliseconds since 1970, by the clock of where the pack lies. */
   readonly writtenAtMs: number;
 }
+
+/** Whether a failure says that bytes of a pack are missing, or others than were written. */
+export const isPackLost = (thrown: unknown): thrown is LedgerError =>
+  isLedgerError(thrown) && (thrown.code === 'PACK_MISSING' || thrown.code === 'PACK_DAMAGED');
+
+/** Whether a failure is of one pack: its bytes are lost, or nobody can tell as they are not given. */
+export const isOfPack = (thrown: unknown): thrown is LedgerError =>
+  isPackLost(thrown) || (isLedgerError(thrown) && thrown.code === 'PACK_UNREADABLE');
 
 /** How long what a store said of a pack after it took it counts: half of what nobody names is left for. */
 export const LOOK_COUNTS_MS = 12 * 3_600_000;
@@ -20,7 +28,7 @@ export const LOOK_COUNTS_MS = 12 * 3_600_000;
  */
 export interface PageStore {
   put(pack: { readonly name: string; readonly bytes: Uint8Array }): TaskEither<LedgerError, void>;
-  /** Exactly `lengthBytes` bytes from `offsetBytes`; PACK_MISSING or PACK_DAMAGED (too short). */
+  /** Exactly `lengthBytes` bytes from `offsetBytes`; PACK_MISSING, PACK_DAMAGED (too short), PACK_UNREADABLE. */
   get(range: {
     readonly name: string;
     readonly offsetBytes: number;

@@ -86,6 +86,11 @@ export const LEDGER_ERRORS = {
     advice:
       'Run `pageledger verify`; it names the captures that are affected. Repair from a copy of the ledger.',
   },
+  PACK_UNREADABLE: {
+    kind: 'away',
+    advice:
+      'See to the disk or the permissions the message names. Where it stays so, move the file away and run `verify --repair` with whatever may have its pages.',
+  },
   STORE_UNREACHABLE: {
     kind: 'away',
     advice:

@@ -4,15 +4,15 @@
 import { toHex } from '../../domain/values/identifier.ts';
 import { placeAt } from '../../domain/values/place.ts';
 import { run } from '../../domain/ports/run.ts';
-import { isLedgerError, type LedgerErrorCode } from '../../domain/values/ledger-error.ts';
+import { isLedgerError } from '../../domain/values/ledger-error.ts';
 import { blockStarts, PACK_HEADER_BYTES, sliceBlocks, slotsOf } from '../../domain/values/pack.ts';
 import { PAGE_BYTES } from '../../domain/values/page.ts';
 import { IDENTIFIER_BYTES, type PageEngine } from '../../domain/ports/page-engine.ts';
 import type { Holding } from '../../domain/values/holding.ts';
-import type { PageStore } from '../../domain/ports/page-store.ts';
+import { isOfPack, isPackLost, type PageStore } from '../../domain/ports/page-store.ts';
 import { PageReader } from '../../domain/use-cases/pages/page-reader.ts';
 import type { AnyPack, Contents } from '../models/contents.ts';
-import type { FindLost } from './affected-points.ts';
+import type { FindLost, OpenFinding } from './affected-points.ts';
 
 export interface PackCheckPorts {
   readonly contents: Contents;
@@ -25,16 +25,15 @@ export interface PackCheckPorts {
   readonly identifierOf: (content: number) => Uint8Array | null;
 }
 
-/** Whether a failure says that bytes are missing or others, and not that nobody could be asked. */
-const isLoss = (code: LedgerErrorCode): boolean =>
-  code === 'PACK_MISSING' || code === 'PACK_DAMAGED';
+/** Kind of a finding of what its place does not give: whether it is whole, nobody can tell. */
+export const UNREADABLE = 'unreadable';
 
 export class PackCheck {
   readonly #ports: PackCheckPorts;
   readonly #find: FindLost;
   readonly #pages: PageReader;
   readonly checked = { packs: 0, pages: 0 };
-  /** Names of packs whose bytes are missing, or others than were written. */
+  /** Names of packs whose bytes are missing, or others than were written, or cannot be read. */
   readonly damaged = new Set<string>();
   /** Groups whose identifiers could not be checked: no key. */
   readonly withoutKey = new Set<string>();
@@ -92,16 +91,22 @@ export class PackCheck {
       offsetBytes: 0,
       lengthBytes: pack.sizeBytes,
     })();
-    // Of one that is cut off, the blocks before are whole.
-    if (read._tag === 'Left' && read.left.code !== 'PACK_DAMAGED') {
-      if (read.left.code !== 'PACK_MISSING') throw read.left;
+    if (read._tag === 'Left' && read.left.code === 'PACK_MISSING') {
       find({ kind: 'pack', where, reason: read.left.message }, everything);
       return;
     }
+    if (read._tag === 'Left' && !isOfPack(read.left)) throw read.left;
+    // Of one that is cut off, or has a place that cannot be read, other blocks are whole.
     const bytes = read._tag === 'Right' ? read.right : null;
     const isNamed = bytes !== null && toHex(sha256(bytes)) === pack.name;
-    const lost = await this.#blocks(pack, bytes, find);
-    if (isNamed || lost > 0) return;
+    const found = await this.#blocks(pack, bytes);
+    const isNowhereRead =
+      found.length === pack.blocks.codecs.length &&
+      found.every(({ finding: { kind } }) => kind === UNREADABLE);
+    if (isNowhereRead)
+      find({ kind: UNREADABLE, where, reason: found[0]!.finding.reason }, everything);
+    else for (const { finding, lost } of found) find(finding, lost);
+    if (isNamed || found.length > 0) return;
     find(
       {
         kind: 'pack',
@@ -123,13 +128,13 @@ export class PackCheck {
     return run(this.#ports.store.get(part));
   }
 
-  /** Checks every block of a pack; gives the number of findings. */
-  async #blocks(pack: AnyPack, bytes: Uint8Array | null, find: FindLost): Promise<number> {
+  /** Checks every block of a pack. */
+  async #blocks(pack: AnyPack, bytes: Uint8Array | null): Promise<OpenFinding[]> {
     const { engine, useKey } = this.#ports;
     const { slots, offsets } = blockStarts(pack.blocks);
     const hasKey = await useKey(pack.group);
     if (!hasKey) this.withoutKey.add(pack.group);
-    let findings = 0;
+    const findings: OpenFinding[] = [];
     for (let block = 0; block < pack.blocks.codecs.length; block += 1) {
       const where = `pack ${pack.name}, bytes ${offsets[block]}..${offsets[block + 1]! - 1}`;
       const range = { first: slots[block]!, end: slots[block + 1]! };
@@ -145,16 +150,16 @@ export class PackCheck {
           label: `pack ${pack.name}`,
         });
       } catch (thrown) {
-        if (!isLedgerError(thrown) || !isLoss(thrown.code)) throw thrown;
+        if (!isOfPack(thrown)) throw thrown;
+        const kind = isPackLost(thrown) ? 'block' : UNREADABLE;
         const lost = this.#lying(pack, range);
-        find({ kind: 'block', where, reason: thrown.message }, lost);
-        findings += 1;
+        findings.push({ finding: { kind, where, reason: thrown.message }, lost });
         continue;
       }
       if (!hasKey || (await this.#isIdentified(pack, range, pages))) continue;
       const reason = 'its pages do not have the identifiers that were recorded';
-      find({ kind: 'identifier', where, reason }, this.#lying(pack, range));
-      findings += 1;
+      const lost = this.#lying(pack, range);
+      findings.push({ finding: { kind: 'identifier', where, reason }, lost });
     }
     return findings;
   }

@@ -229,7 +229,7 @@ export const damagesIn = (findings: readonly Finding[]): number =>
 export interface Verified {
   readonly findings: readonly Finding[];
   readonly summary: VerifySummary;
-  /** Names of packs whose bytes are missing, or others than were written. */
+  /** Names of packs whose bytes are missing, or others than were written, or cannot be read. */
   readonly damagedPacks: readonly string[];
 }
 

@@ -17,6 +17,7 @@ import {
   checkPackBytes,
   checkPackName,
   checkRange,
+  packFailure,
   packMissing,
   packNoFile,
 } from '../page-requests.ts';
@@ -152,7 +153,10 @@ export function openPagePacks(options: PagePacksOptions): PagePacks {
       atPort(
         async () => get(packs, range),
         (thrown) =>
-          failureOf(thrown, { operation: `read pack ${range.name} in`, path: packs.folder }),
+          failureOf(packFailure(range.name, thrown), {
+            operation: `read pack ${range.name} in`,
+            path: packs.folder,
+          }),
       ),
     list: () => list(packs),
     has: (pack) =>

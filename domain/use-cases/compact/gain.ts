@@ -2,11 +2,10 @@
 // as rewriting would. It leaves out what better neighbours and new patches give, so it says too little.
 
 import { blockStarts, contentSlotsOf, packLabel, sliceBlocks } from '../../values/pack.ts';
-import { isLedgerError, LEDGER_ERRORS } from '../../values/ledger-error.ts';
 import { placeAt } from '../../values/place.ts';
 import { CHUNK_PAGES, type PageEngine } from '../../ports/page-engine.ts';
 import { PAGE_BYTES } from '../../values/page.ts';
-import type { PageStore } from '../../ports/page-store.ts';
+import { isOfPack, type PageStore } from '../../ports/page-store.ts';
 import { useRange } from '../pages/pack-ranges.ts';
 import type { ContentPlaces, SurveyedPack } from './models.ts';
 import { cutsOf, REWRITE_LEVEL, SAMPLE_CHUNKS } from './policy.ts';
@@ -54,7 +53,7 @@ async function readableSampleOf(ports: GainPorts, pack: SurveyedPack): Promise<G
   try {
     return await sampleOf(ports, pack);
   } catch (thrown) {
-    if (!isLedgerError(thrown) || LEDGER_ERRORS[thrown.code].kind !== 'damage') throw thrown;
+    if (!isOfPack(thrown)) throw thrown;
     return null;
   }
 }

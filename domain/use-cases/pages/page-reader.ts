@@ -20,6 +20,8 @@ import { PLAN_PAGES_MAX, planPages } from './page-plan.ts';
 import { assertWhole } from './patch-chain.ts';
 import { UrgentFirst } from './urgent-first.ts';
 
+/** Failures to read a part of a pack, after which others of it may be whole. */
+const DAMAGED = ['PACK_DAMAGED', 'PACK_UNREADABLE'] as const;
 const CACHE_BYTES = 64 * 1024 * 1024;
 /** Pages in memory at once, twice, where they are read in order (16 MiB). */
 const ORDERED_PAGES = 4096;
@@ -185,8 +187,7 @@ export class PageReader {
     const holdings = table.subarray(first, end);
     const lost = await followingMoves(catchUp, (isAgain) => {
       let losses: Losses = null;
-      if (onLost !== undefined)
-        losses = isAgain ? ['PACK_DAMAGED', 'PACK_MISSING'] : ['PACK_DAMAGED'];
+      if (onLost !== undefined) losses = isAgain ? [...DAMAGED, 'PACK_MISSING'] : DAMAGED;
       let done = first;
       const onPages = (pages: number): void => {
         done += pages;
