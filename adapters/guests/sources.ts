@@ -12,6 +12,7 @@ import { LedgerError } from '../../domain/values/ledger-error.ts';
 import type { MemoryBlock } from '../../domain/values/memory-map.ts';
 import type { ToldLayout } from '../../domain/values/raw-layout.ts';
 import {
+  isReadOnce,
   labelOfPath,
   openImageFile,
   type ImageFile,
@@ -59,30 +60,56 @@ export interface OpenSourceRequest extends OpenFileRequest {
   readonly known?: readonly MemoryBlock[];
 }
 
+const atSource = <A>({ path }: OpenFileRequest, work: () => Promise<A>) =>
+  atPort(work, (thrown) =>
+    guestFailure(thrown, {
+      code: 'SOURCE_UNREADABLE',
+      doing: `cannot read ${labelOfPath(path)}`,
+      data: { path },
+    }),
+  );
+
 /** Opens a file as a source; the caller closes it. */
 export const openImage = (request: OpenSourceRequest): TaskEither<LedgerError, GuestSource> =>
-  atPort(
-    () => open(request),
-    (thrown) =>
-      guestFailure(thrown, {
-        code: 'SOURCE_UNREADABLE',
-        doing: `cannot read ${labelOfPath(request.path)}`,
-        data: { path: request.path },
-      }),
+  atSource(request, () => open(request));
+
+/**
+ * Refuses a file that no source can be opened from, as its first bytes and its size tell; what can be
+ * read only once is not looked at.
+ */
+export const checkImage = (
+  request: Omit<OpenSourceRequest, 'timeMs'>,
+): TaskEither<LedgerError, void> => atSource(request, () => check({ ...request, timeMs: null }));
+
+async function check(request: OpenSourceRequest): Promise<void> {
+  const { path, clock } = request;
+  if (path === '-' || isReadOnce(path)) return;
+  const file = await openImageFile(request);
+  try {
+    const first = firstBytes(file);
+    const isRaw = formatOf(request, file, first) === 'raw';
+    // Others are read through to be opened.
+    if (isRaw) await openRawImage({ file, first, path, timeMs: clock(), isDifference: false });
+  } finally {
+    file.close();
+  }
+}
+
+function firstBytes(file: ImageFile): Uint8Array {
+  const first = bytesAt(file, 0, DETECT_BYTES);
+  if (first.length > 0) return first;
+  throw new LedgerError(
+    'SOURCE_EMPTY',
+    `${file.label} is empty: expected a guest's memory; check how it was written`,
+    { label: file.label },
   );
+}
 
 async function open(request: OpenSourceRequest): Promise<GuestSource> {
   const { path, folder, clock, known, told } = request;
   const file = await openImageFile(request);
   try {
-    const first = bytesAt(file, 0, DETECT_BYTES);
-    if (first.length === 0) {
-      throw new LedgerError(
-        'SOURCE_EMPTY',
-        `${file.label} is empty: expected a guest's memory; check how it was written`,
-        { label: file.label },
-      );
-    }
+    const first = firstBytes(file);
     const timeMs = Math.floor(request.timeMs ?? file.modifiedAtMs ?? clock());
     const of = {
       file,

@@ -1,11 +1,6 @@
-// Healing, joined: what the log says is
-// lost is looked for by identifier in another ledger and in files that hold memory, and what is found is
-// stored anew. Identifiers are keyed: a group is healed where its key is at hand.
+// Healing, joined: what cannot be read is looked for by identifier in another ledger and in files that
+// hold memory, and what is found is stored anew. Identifiers are keyed: a group is healed where its key is at hand.
 
-import { randomBytes } from 'node:crypto';
-import { areBlocksSalted } from '../../domain/ledger.ts';
-import type { PackRewritten } from '../../domain/events/pack-rewritten.ts';
-import { STORE_STREAM } from '../../domain/events/streams.ts';
 import type { GuestCapture } from '../../domain/ports/guests.ts';
 import {
   CHUNK_PAGES,
@@ -16,29 +11,22 @@ import {
   type ScannedChunk,
 } from '../../domain/ports/page-engine.ts';
 import { isOfPack } from '../../domain/ports/page-store.ts';
-import { run, valueOf } from '../../domain/ports/run.ts';
-import { decideStore, initialStore } from '../../domain/store.ts';
+import { run } from '../../domain/ports/run.ts';
 import { addTo } from '../../domain/values/grouped.ts';
 import { partsOfDevice } from '../../domain/values/device-state.ts';
-import { holdingOfContent, isContent, type Holding } from '../../domain/values/holding.ts';
+import { holdingOfContent, type Holding } from '../../domain/values/holding.ts';
 import { fromHex } from '../../domain/values/identifier.ts';
 import { isLedgerError } from '../../domain/values/ledger-error.ts';
 import { PAGE_BYTES, pagesOf } from '../../domain/values/page.ts';
-import { slotsOf } from '../../domain/values/pack.ts';
 import { ordinalAt } from '../../domain/values/place.ts';
 import { descriptorsOf } from '../../domain/use-cases/compact/kept-patterns.ts';
-import { encodeStoreEvent } from '../../domain/use-cases/compact/store-events.ts';
-import { PackRewriter } from '../../domain/use-cases/compact/pack-rewriter.ts';
 import { Healer } from '../../domain/use-cases/repair/healer.ts';
 import { LostContent, type LostHolding } from '../../domain/use-cases/repair/lost-content.ts';
-import { StreamEnd } from '../../domain/use-cases/stream-end.ts';
-import type { AnyPack } from '../../projections/models/contents.ts';
 import { openImage } from '../guests/sources.ts';
-import { lockCompactor } from '../stores/locks/compactor-lock.ts';
 import { placesOf } from './compact.ts';
-import { sha256 } from './digest.ts';
 import type { Ledger } from './ledger.ts';
-import { slotsOfHoldings, unreadableWith, type Lost } from './losses.ts';
+import { unreadableIn, type Lost } from './losses.ts';
+import { alone, packPorts } from './repair-packs.ts';
 
 /** Where lost content may be. */
 export interface HealSources {
@@ -52,39 +40,12 @@ export interface HealSources {
 export interface Healed {
   /** Pages and patterns that were found. */
   readonly pages: number;
-  /** Pages and patterns that were whole in damaged packs. */
-  readonly rescued: number;
   /** Groups of which content is lost and was not looked for: their keys are not at hand. */
   readonly withoutKey: readonly string[];
 }
 
-/** Times that a pack is named again after another process's append came first. */
-const RETRIES_MAX = 20;
 /** Contents of another ledger that are read at once. */
 const READ_PAGES = 64;
-
-/** Names a pack that is durable. What is lost is not moved by who compacts meanwhile, so it is as it was. LOG_TOO_OLD. */
-async function appendPack(ledger: Ledger, pack: PackRewritten): Promise<void> {
-  const { log, clock, state } = ledger;
-  const command = { _tag: 'RewriteContent', pack } as const;
-  for (let attempt = 0; ; attempt += 1) {
-    const end = await StreamEnd.of(log, STORE_STREAM);
-    await state.catchUp({ heavy: true });
-    await ledger.marks.check();
-    const isNamed = state.contents.named(pack.name) !== undefined;
-    const said = { ...initialStore, rewritten: new Set(isNamed ? [pack.name] : []) };
-    const [event] = valueOf(decideStore(said)(command));
-    if (event === undefined) return;
-    try {
-      await end.append(valueOf(encodeStoreEvent({ clock, randomBytes }, event)));
-      break;
-    } catch (thrown) {
-      const isConflict = isLedgerError(thrown) && thrown.code === 'REVISION_CONFLICT';
-      if (!isConflict || attempt >= RETRIES_MAX) throw thrown;
-    }
-  }
-  await state.catchUp({ heavy: true });
-}
 
 /** What cannot be read, by sharing group. */
 function lostByGroup({ state }: Ledger, unreadable: Iterable<Holding>): Map<string, LostHolding[]> {
@@ -208,26 +169,6 @@ async function lookInImage(
   }
 }
 
-/** Refuses files that are not there before any work is done. */
-export async function checkImages(ledger: Ledger, images: readonly string[]): Promise<void> {
-  const { files, clock } = ledger;
-  for (const path of images)
-    if ((await files.facts(path)) === null)
-      (await run(openImage({ path, timeMs: null, clock }))).close();
-}
-
-/** What writing packs takes of a ledger, beside what is written. */
-function writerPorts(ledger: Ledger) {
-  const { store, state } = ledger;
-  return {
-    store,
-    sha256,
-    randomBytes,
-    areBlocksSalted: () => areBlocksSalted(state.catalogue.facts),
-    append: (pack: PackRewritten) => appendPack(ledger, pack),
-  };
-}
-
 /** Heals what is lost of a group, whose key the engine has: how many pages and patterns. */
 async function healGroup(
   ledger: Ledger,
@@ -236,7 +177,7 @@ async function healGroup(
 ): Promise<number> {
   const { lost } = of;
   const engine = await ledger.engine();
-  const healer = new Healer({ ...writerPorts(ledger), engine, places: placesOf(ledger) }, of);
+  const healer = new Healer({ ...packPorts(ledger), engine, places: placesOf(ledger) }, of);
   try {
     if (from !== null) await lookInLedger(from, healer, lost);
     for (const path of images) if (!lost.isFound) await lookInImage(ledger, path, { healer, lost });
@@ -246,86 +187,20 @@ async function healGroup(
   }
 }
 
-/** What of a pack can be read still, and lies in it. */
-function wholeIn(
-  { state: { contents } }: Ledger,
-  pack: AnyPack,
-  unreadable: ReadonlySet<Holding>,
-): Holding[] {
-  const whole: Holding[] = [];
-  for (let slot = 0; slot < slotsOf(pack.blocks); slot += 1) {
-    const holding = contents.holdingAt(pack, slot);
-    if (contents.liesAt(pack, slot) && !unreadable.has(contents.firstOf(holding)))
-      whole.push(holding);
-  }
-  return whole;
-}
-
 /**
- * Stores anew what can still be read of damaged packs, so that nothing that is whole lies in one: how
- * many pages and patterns.
+ * Looks for what cannot be read, as the log says and as was just found, and stores what is found anew.
+ * COMPACTION_BUSY.
  */
-async function rescue(
-  ledger: Ledger,
-  packs: readonly AnyPack[],
-  unreadable: ReadonlySet<Holding>,
-): Promise<number> {
-  const { store, state } = ledger;
-  const engine = await ledger.engine();
-  const pages = await ledger.pageReader();
-  let rescued = 0;
-  for (const pack of packs) {
-    const whole = wholeIn(ledger, pack, unreadable);
-    if (whole.length === 0) continue;
-    const places = placesOf(ledger);
-    const rewriter = new PackRewriter(
-      { ...writerPorts(ledger), engine, pages, places },
-      { group: pack.group, onPages: () => {} },
-    );
-    try {
-      const kept = new Set(whole);
-      const isNeeded = (holding: Holding): boolean => kept.has(holding);
-      const patterns = await descriptorsOf({ engine, store, places }, pack, { isNeeded });
-      for (const holding of whole) if (isContent(holding)) await rewriter.add(holding, null);
-      await rewriter.finish(patterns);
-    } finally {
-      await rewriter.abandon();
-    }
-    rescued += whole.length;
-    await state.catchUp({ heavy: true });
-  }
-  return rescued;
-}
-
-/**
- * Looks for what the log says is lost, and stores what is found anew, and what damaged packs have that
- * is whole. COMPACTION_BUSY.
- */
-export async function heal(
-  ledger: Ledger,
-  sources: HealSources,
-  damaged: { readonly packs: readonly AnyPack[]; readonly found: Lost },
-): Promise<Healed> {
-  const { state, locks } = ledger;
-  const lock = ledger.told(await run(lockCompactor(locks)));
-  try {
-    await state.catchUp({ heavy: true });
-    const { lost, unread } = damaged.found;
-    const unreadable = unreadableWith(
-      ledger,
-      slotsOfHoldings(state.contents, [...lost, ...unread]),
-    );
-    const rescued = await rescue(ledger, damaged.packs, unreadable);
+export function heal(ledger: Ledger, sources: HealSources, found: Lost): Promise<Healed> {
+  return alone(ledger, async () => {
     const withoutKey: string[] = [];
     let pages = 0;
     if (sources.from !== null) await sources.from.state.catchUp({ heavy: true });
-    for (const [group, of] of lostByGroup(ledger, unreadable)) {
+    for (const [group, of] of lostByGroup(ledger, unreadableIn(ledger, found))) {
       if (await ledger.useKeyAtHand(group))
         pages += await healGroup(ledger, sources, { group, lost: new LostContent(of) });
       else withoutKey.push(group);
     }
-    return { pages, rescued, withoutKey };
-  } finally {
-    await lock.release();
-  }
+    return { pages, withoutKey };
+  });
 }

@@ -130,7 +130,7 @@ export async function tellFailure(ledger: Ledger, thrown: unknown): Promise<bool
 }
 
 /** What cannot be read, patches of it too: as the log says, and as somebody found. */
-export function unreadableWith(
+function unreadableWith(
   { state: { losses, contents } }: Ledger,
   found: readonly PackSlots[],
 ): ReadonlySet<Holding> {
@@ -138,6 +138,10 @@ export function unreadableWith(
   const data = { packs: slotSets(found).flat() };
   return new Losses(evolveLosses(losses.slots, { type: 'ContentLost', data })).of(contents);
 }
+
+/** What cannot be read: as the log says, and as was just found. */
+export const unreadableIn = (ledger: Ledger, { lost, unread }: Lost): ReadonlySet<Holding> =>
+  unreadableWith(ledger, slotsOfHoldings(ledger.state.contents, [...lost, ...unread]));
 
 /** What the log says is lost, and what whoever reads on finds unreadable meanwhile. */
 export class Unreadable {

@@ -1,6 +1,7 @@
-// Repair: what is damaged is put back from another ledger where
-// that has the same pack whole; what stays lost is said in the log, looked for by identifier (heal.ts), and
-// said again where it is there; what is derived is made anew. No event is altered, and nothing is deleted.
+// Repair: what is damaged is put back from another ledger where that has the same pack whole, or looked
+// for by identifier (heal.ts); what stays lost is said in the log, and what is there again is said as
+// well; what is whole in damaged packs is stored anew (rescue.ts), and what is derived is made anew. No
+// event is altered, and nothing is deleted.
 
 import * as either from 'fp-ts/lib/Either.js';
 import type { Finding } from '../../domain/values/finding.ts';
@@ -13,7 +14,9 @@ import type { VerifySummary } from '../../projections/questions/verify.ts';
 import { verify } from './verify.ts';
 import { sha256 } from './digest.ts';
 import type { Ledger } from './ledger.ts';
-import { checkImages, heal, type HealSources } from './heal.ts';
+import { checkImage } from '../guests/sources.ts';
+import { heal, type HealSources } from './heal.ts';
+import { rescue } from './rescue.ts';
 import { lostIn, slotsOfHoldings, tellFound, tellLost } from './losses.ts';
 
 export interface RepairRequest extends HealSources {
@@ -54,8 +57,8 @@ async function putBack(ledger: Ledger, from: Ledger, pack: AnyPack): Promise<boo
 /** Repairs what can be, and checks everything once more. Refused where very much is lost. */
 export async function repair(ledger: Ledger, request: RepairRequest): Promise<Repaired> {
   const { from, images, isConfirmed, onProgress } = request;
-  const { state } = ledger;
-  await checkImages(ledger, images);
+  const { state, clock } = ledger;
+  for (const path of images) await run(checkImage({ path, clock }));
   const { damagedPacks } = await verify(ledger, onProgress);
   await state.catchUp({ heavy: true });
   const { contents } = state;
@@ -63,16 +66,14 @@ export async function repair(ledger: Ledger, request: RepairRequest): Promise<Re
   const left: AnyPack[] = [];
   for (const pack of damaged)
     if (from === null || !(await putBack(ledger, from, pack))) left.push(pack);
-  const found = await lostIn(ledger, damaged);
-  await tellLost(ledger, { ...found, isConfirmed });
-  const isWork = from !== null || images.length > 0 || left.length > 0;
-  const {
-    pages: healed,
-    rescued,
-    withoutKey,
-  } = isWork
-    ? await heal(ledger, { from, images }, { packs: left, found })
-    : { pages: 0, rescued: 0, withoutKey: [] };
+  const isSought = from !== null || images.length > 0;
+  const { pages: healed, withoutKey } = isSought
+    ? await heal(ledger, { from, images }, await lostIn(ledger, left))
+    : { pages: 0, withoutKey: [] };
+  // What was found is not lost: only what stays so is said, and may be too much.
+  const stays = await lostIn(ledger, left);
+  await tellLost(ledger, { ...stays, isConfirmed });
+  const rescued = left.length === 0 ? 0 : await rescue(ledger, left, stays);
   await findAgain(ledger);
   await state.rebuild();
   const { findings, summary } = await verify(ledger, onProgress);

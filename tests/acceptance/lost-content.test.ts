@@ -1,7 +1,15 @@
 // What is lost is remembered and healed: recording stores it anew instead of linking to it, and every
 // point that held it is whole again.
 
-import { cpSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  cpSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import {
@@ -251,10 +259,11 @@ describe('repair by identifier', () => {
     expect(files.length).toBeGreaterThan(2);
     flip(files[0]!, readFileSync(files[0]!).length >> 1);
     for (const file of files.slice(1)) rmSync(file);
-    const { packs, healed: pages, summary } = await healed({ images });
+    // That almost all packs are gone is said by nobody: nothing of them is lost.
+    const { packs, healed: pages, summary } = await healed({ images }, false);
     expect([packs, summary.damaged]).toEqual([0, 0]);
     expect(pages).toBeGreaterThan(0);
-    expect(await typesOf('ContentLost')).toBe(await typesOf('ContentFound'));
+    expect(await typesOf('ContentLost')).toBe(0);
     await expectWhole();
     await record('gamma', alpha[0]!);
     await expectWhole();
@@ -301,12 +310,37 @@ describe('repair by identifier', () => {
     expect([found.healed, found.withoutKey, found.summary.damaged]).toEqual([0, ['default'], 1]);
   });
 
-  test('refuses a file that is not there before it begins', async () => {
+  test('asks before it says that very much is lost, of what is found nowhere', async () => {
+    const images = [40, 41, 42].map((seed) => makeImage({ seed, pages: PAGES }));
+    for (const [i, image] of images.entries()) await record(`vm${i}`, image);
+    for (const file of packFiles()) rmSync(file);
+    const one = [fileOf('one', images[0]!)];
+    const thrown: unknown = await healed({ images: one }, false).catch((error: unknown) => error);
+    expect(isRefused(thrown) && thrown.refusal).toMatchObject({ _tag: 'ManyPacksLost', lost: 2 });
+    expect(await typesOf('ContentLost')).toBe(0);
+    const { failed } = await judge({ url, expected, scratch, derived: 'gone' });
+    expect([...failed.keys()]).toEqual(['vm1@1', 'vm2@1']);
+    await healed({ images: one });
+    expect(await typesOf('ContentLost')).toBeGreaterThan(0);
+  });
+
+  test.each([
+    ['that is not there', 'SOURCE_UNREADABLE', null],
+    ['that is a folder', 'SOURCE_UNREADABLE', 'folder'],
+    ['that is none of memory', 'SOURCE_FORMAT', Uint8Array.of(0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3)],
+    ['that is no whole pages', 'SOURCE_SIZE', makeImage({ seed: 33, pages: 3 }).subarray(7)],
+    ['without a byte', 'SOURCE_EMPTY', new Uint8Array(0)],
+  ])('refuses a file %s before it begins', async (_what, code, bytes) => {
     await record('web', makeImage({ seed: 32, pages: PAGES }));
     rmSync(packFiles()[0]!);
-    const images = [join(folder.path, 'nowhere')];
-    await expect(healed({ images })).rejects.toMatchObject({ code: 'SOURCE_UNREADABLE' });
-    expect(await typesOf('ContentLost')).toBe(0);
+    const images = [join(folder.path, 'given')];
+    if (bytes === 'folder') mkdirSync(images[0]!);
+    else if (bytes !== null) fileOf('given', bytes as Uint8Array);
+    let done = 0;
+    const request = { from: null, images, isConfirmed: true, onProgress: () => (done += 1) };
+    const repairing = opened('write', (ledger) => repair(ledger, request));
+    await expect(repairing).rejects.toMatchObject({ code });
+    expect([done, await typesOf('ContentLost')]).toEqual([0, 0]);
   });
 });
 

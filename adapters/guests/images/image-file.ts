@@ -1,7 +1,15 @@
 // The file that a guest's memory is read from. What cannot be read twice (standard input, a pipe) goes
 // through a temporary file without a name.
 
-import { closeSync, createReadStream, fstatSync, openSync, readFileSync, rmSync } from 'node:fs';
+import {
+  closeSync,
+  createReadStream,
+  fstatSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  statSync,
+} from 'node:fs';
 import type { BigIntStats } from 'node:fs';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
@@ -37,6 +45,12 @@ const SECTOR_BYTES = 512;
 
 /** What a message calls a path. */
 export const labelOfPath = (path: string): string => (path === '-' ? 'standard input' : path);
+
+/** Whether what stands there can be read only once: a pipe, a socket. */
+export function isReadOnce(path: string): boolean {
+  const stats = statSync(path);
+  return stats.isFIFO() || stats.isSocket();
+}
 
 export async function openImageFile(request: OpenFileRequest): Promise<ImageFile> {
   const label = labelOfPath(request.path);
