@@ -1,9 +1,9 @@
 // A guest without a kernel: a boot sector that writes to every page of its memory over and over and
-// says '.' after each round. Whether it runs is seen from its console.
+// counts its rounds. Whether it runs, and whether its memory is what it wrote, is seen from its console.
 
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
-import { existsSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import * as t from 'io-ts';
 import { delay } from '../../../adapters/guests/qemu/migration-control.ts';
@@ -11,12 +11,19 @@ import { connectQmp, type QmpClient } from '../../../adapters/guests/qemu/qmp-cl
 import { isLedgerError } from '../../../domain/values/ledger-error.ts';
 
 const SECTOR_BYTES = 512;
+/** `0000002A 59D048A1` and a newline: what a round is told as; other guests say a letter at a time. */
+const TICK_BYTES = 18;
 const FLOPPY_BYTES = 1_474_560;
 const SIGNATURE = [0x55, 0xaa];
-/** Enters protected mode; then for every page from 1 MiB to 112 MiB `incl (%edi)`, and '.' to COM1. */
+/**
+ * Enters protected mode; then for every page from 1 MiB to 112 MiB counts its first word on (`incl`) and
+ * adds it to a sum. After each round it says to COM1 which round that was and the sum, eight digits each.
+ */
 const TICKING =
-  'fa0f0116507c0f20c00c010f22c0ea137c080066b810008ed8bf00001000ff0781c70010000081ff0000f00772f066' +
-  'baf803b02eeeebe2000000000000000000ffff0000009acf00ffff00000092cf001700387c0000';
+  'fa0f0116a07c0f20c00c010f22c0ea137c080066b810008ed88ed0bc007c000031ed31dbbf00001000ff07031f81c7' +
+  '0010000081ff0000000772ee89e8b908000000e81d000000b020e82b00000089d8b908000000e80a000000b00ae818' +
+  '00000045ebc0c1c00450240f049027144027e80400000058e2ecc35066bafd03eca82074fb58b2f8eec30000000000' +
+  '000000ffff0000009acf00ffff00000092cf001700887c0000';
 /** ACPI sleep S3 of the machine `pc`: out 0x604, 0x2400; then halts. */
 const SLEEPING = 'ba0406b80024eff4ebfd';
 
@@ -68,6 +75,7 @@ export class BootSectorGuest {
   readonly qmpPath: string;
   readonly process: ChildProcess;
   readonly #consolePath: string;
+  readonly #tickBytes: number;
 
   constructor({ qemu, folder, sector, memoryMib, extra = [], wrapper = [] }: BootSectorOptions) {
     const disk = join(folder, 'boot.img');
@@ -78,6 +86,7 @@ export class BootSectorGuest {
     // Of a guest before it in this folder.
     rmSync(this.qmpPath, { force: true });
     this.#consolePath = join(folder, 'console');
+    this.#tickBytes = sector === 'ticking' ? TICK_BYTES : 1;
     const machine = ['-machine', 'pc', '-accel', 'tcg', '-m', String(memoryMib)];
     const plain = ['-nodefaults', '-no-user-config', '-display', 'none'];
     const boot = ['-drive', `if=floppy,file=${disk},format=raw,readonly=on`];
@@ -88,7 +97,13 @@ export class BootSectorGuest {
   }
 
   get #ticks(): number {
-    return existsSync(this.#consolePath) ? statSync(this.#consolePath).size : 0;
+    if (!existsSync(this.#consolePath)) return 0;
+    return Math.floor(statSync(this.#consolePath).size / this.#tickBytes);
+  }
+
+  /** The whole lines of its console. */
+  lines(): string[] {
+    return readFileSync(this.#consolePath, 'latin1').split('\n').slice(0, -1);
   }
 
   /** Waits until the guest has ticked so many times more; how long that took. */
