@@ -203,6 +203,13 @@ describe('a QMP socket', () => {
     expect(stderr).toContain(code);
   });
 
+  test('that says nothing is somebody who does not answer', async () => {
+    const server = await serveFakeQmp(path('qmp'), () => undefined);
+    const { exitCode, stderr } = await refused(words());
+    await server.close();
+    expect([exitCode, stderr]).toEqual([6, expect.stringMatching(/no greeting.*QMP_UNREACHABLE/u)]);
+  });
+
   test('that goes away at once, or in the middle of a capture, is named', async () => {
     const closing = await serveFakeQmp(path('qmp'), (socket) => socket.end());
     const atOnce = await refused(words());

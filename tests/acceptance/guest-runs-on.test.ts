@@ -1,6 +1,7 @@
 // Whatever happens to a recorder while QEMU sends, and whatever stands still, the guest runs on, QEMU's
 // settings are as they were, and the guest can be recorded again. A second guest of the same kind
-// beside it is never recorded: what a busy machine does to both is seen in that one.
+// beside it is never recorded: what a busy machine does to both is seen in that one, and on both consoles
+// the same lines come after each other, whose sums are of all memory that the guests write.
 //
 // PAGELEDGER_KILLS: how often, all kills together, and as often all freezes (`npm run test:long`: 200).
 // PAGELEDGER_QEMU: the program to run as QEMU. PAGELEDGER_FAULTS_FILE: where the figures are written.
@@ -14,6 +15,7 @@ import { delay } from '../../adapters/guests/qemu/migration-control.ts';
 import { LedgerCommands, type RunningCommand } from '../support/command-line.ts';
 import { GuestWatch } from '../support/guest/guest-watch.ts';
 import { GUEST_TIMEOUT_MS } from '../support/guest/real-guest.ts';
+import { MonitorRelay } from '../support/guest/monitor-relay.ts';
 import { FREEZES, KILLS } from '../support/guest/recorder-faults.ts';
 import { BootSectorGuest } from '../support/guest/ticking-guest.ts';
 import { makeTemporaryFolder, type TemporaryFolder } from '../support/temporary-folder.ts';
@@ -72,16 +74,30 @@ afterAll(async () => {
 const isSending = (): boolean =>
   readdirSync(sockets).some((name) => existsSync(join(sockets, name, 'migration.sock')));
 
-function record(): RunningCommand {
+function record(qmp = recorded.guest.qmpPath): RunningCommand {
   const commands = new LedgerCommands(join(folder.path, 'ledger'));
-  const words = ['--qmp', recorded.guest.qmpPath, '--every', '100ms'];
+  const words = ['--qmp', qmp, '--every', '100ms'];
   return commands.start(['record', 'qemu', '--vm', 'guest', ...words], {
     environment: { TMPDIR: sockets },
   });
 }
 
-/** Waits until both have ticked on; how long each took. */
-async function bothTickOn(): Promise<{ recordedMs: number; controlMs: number }> {
+/** Begins to record, and waits until so many ms after QEMU was told where to send. */
+async function recordUntil(instant: number, qmp?: string): Promise<RunningCommand> {
+  const recorder = record(qmp);
+  while (!isSending()) await delay(1);
+  await delay(instant);
+  return recorder;
+}
+
+/** How long each took to tick on. */
+interface Ticked {
+  readonly recordedMs: number;
+  readonly controlMs: number;
+}
+
+/** Waits until both have ticked on. */
+async function bothTickOn(): Promise<Ticked> {
   const [recordedMs, controlMs] = await Promise.all([
     recorded.guest.ticksOn(),
     control.guest.ticksOn(),
@@ -93,10 +109,9 @@ async function lookAtClocks(): Promise<void> {
   await Promise.all([recorded.watch.look(), control.watch.look()]);
 }
 
-/** The instants of each way, one list of all of them dealt out in turn. */
-function dealt(ways: Readonly<Record<string, unknown>>): [string, number[]][] {
-  const names = Object.keys(ways);
-  const count = Math.max(names.length, Number(LONG ?? 0));
+/** The instants of each way, one list of so many for all of them dealt out in turn. */
+function dealt(names: readonly string[], wanted = Number(LONG ?? 0)): [string, number[]][] {
+  const count = Math.max(names.length, wanted);
   const instants = Array.from({ length: count }, (_, i) => (i * SPREAD_MS) / count);
   return names.map((name, way) => [name, instants.filter((_, i) => i % names.length === way)]);
 }
@@ -108,47 +123,89 @@ async function writeFigures(): Promise<void> {
   const qemu = await recorded.guest.withQmp((qmp) => Promise.resolve(qmp.version));
   const clocks = { recorded: recorded.watch.drift, control: control.watch.drift };
   const stoodMs = { recorded: recorded.watch.stoodMs, control: control.watch.stoodMs };
-  const found = { qemu, load: loadavg()[0], stoodMs, clocks, faults: figures };
+  const lines = { recorded: recorded.guest.lines().length, control: control.guest.lines().length };
+  const found = { qemu, load: loadavg()[0], stoodMs, clocks, lines, faults: figures };
   writeFileSync(file, `${JSON.stringify(found, null, 2)}\n`);
 }
 
 const worst = (all: readonly number[]): number => Math.round(Math.max(0, ...all));
 
+/** The guest is as it was before, and what came of one way to harm it is kept. */
+async function expectUnharmed(what: string, ticked: readonly Ticked[]): Promise<void> {
+  expect(await recorded.guest.runState()).toBe('running');
+  expect(await recorded.guest.settings()).toEqual(before);
+  expect(readdirSync(sockets)).toEqual([]);
+  const pauses = recorded.watch.takePauses();
+  figures.push({
+    what,
+    times: ticked.length,
+    tickedWithin2s: ticked.filter(({ recordedMs }) => recordedMs < 2_000).length,
+    controlTickedWithin2s: ticked.filter(({ controlMs }) => controlMs < 2_000).length,
+    tickedAfterMsMax: worst(ticked.map(({ recordedMs }) => recordedMs)),
+    controlTickedAfterMsMax: worst(ticked.map(({ controlMs }) => controlMs)),
+    pauses: pauses.length,
+    pauseMsMax: worst(pauses),
+  });
+  await writeFigures();
+}
+
 const describeWhere = QEMU === null ? describe.skip : describe;
 
 describeWhere('a guest that is recorded runs on after', () => {
-  test.each([...dealt(KILLS), ...dealt(FREEZES)])(
+  test.each([...dealt(Object.keys(KILLS)), ...dealt(Object.keys(FREEZES))])(
     '%s',
     async (name, instants) => {
       const fault = (KILLS[name] ?? FREEZES[name])!;
-      const ticked: { recordedMs: number; controlMs: number }[] = [];
+      const ticked: Ticked[] = [];
       recorded.watch.takePauses();
       for (const instant of instants) {
-        const recorder = record();
-        while (!isSending()) await delay(1);
-        await delay(instant);
+        const recorder = await recordUntil(instant);
         await fault({ recorder, guest: recorded.guest });
         ticked.push(await bothTickOn());
         await lookAtClocks();
       }
-      expect(await recorded.guest.runState()).toBe('running');
-      expect(await recorded.guest.settings()).toEqual(before);
-      expect(readdirSync(sockets)).toEqual([]);
-      const pauses = recorded.watch.takePauses();
-      figures.push({
-        what: name,
-        times: instants.length,
-        tickedWithin2s: ticked.filter(({ recordedMs }) => recordedMs < 2_000).length,
-        controlTickedWithin2s: ticked.filter(({ controlMs }) => controlMs < 2_000).length,
-        tickedAfterMsMax: worst(ticked.map(({ recordedMs }) => recordedMs)),
-        controlTickedAfterMsMax: worst(ticked.map(({ controlMs }) => controlMs)),
-        pauses: pauses.length,
-        pauseMsMax: worst(pauses),
-      });
-      await writeFigures();
+      expect(ticked).toHaveLength(instants.length);
+      await expectUnharmed(name, ticked);
     },
     GUEST_TIMEOUT_MS + Number(LONG ?? 0) * 15_000,
   );
+
+  // It takes half a minute until a monitor is taken for silent.
+  test.each(dealt(['a monitor that fell silent'], Number(LONG ?? 0) / 20))(
+    '%s',
+    async (name, instants) => {
+      const ticked: Ticked[] = [];
+      recorded.watch.takePauses();
+      const path = join(folder.path, 'relay.qmp');
+      const relay = await MonitorRelay.start(path, recorded.guest.qmpPath);
+      for (const instant of instants) {
+        const recorder = await recordUntil(instant, path);
+        relay.silence();
+        ticked.push(await bothTickOn());
+        const { exitCode, stderr } = await recorder.ended;
+        const said = /no answer to \S+ within 30000 ms; is QEMU stopped\?.*QMP_UNREACHABLE/u;
+        expect([exitCode, stderr]).toEqual([6, expect.stringMatching(said)]);
+        ticked.push(await bothTickOn());
+        await lookAtClocks();
+        relay.speak();
+        // Its guard ends when it was answered.
+        while (readdirSync(sockets).length > 0) await delay(10);
+      }
+      await relay.close();
+      await expectUnharmed(name, ticked);
+    },
+    GUEST_TIMEOUT_MS + Number(LONG ?? 0) * 5_000,
+  );
+
+  test('all of these, with the lines of the control: none is missing, changed or told again', () => {
+    const consoles = [recorded.guest.lines(), control.guest.lines()] as const;
+    const common = Math.min(...consoles.map((lines) => lines.length));
+    expect(common).toBeGreaterThan(20);
+    const [found, expected] = consoles.map((lines) => lines.slice(0, common));
+    expect(found!.find((line, i) => line !== expected![i])).toBeUndefined();
+    for (const lines of consoles)
+      expect(lines.find((line, i) => Number.parseInt(line, 16) !== i)).toBeUndefined();
+  });
 
   test('all of these, its clock as far behind as it stood still, and the control not at all', async () => {
     await lookAtClocks();

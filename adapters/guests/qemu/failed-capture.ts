@@ -20,7 +20,7 @@ export interface FailedCapture extends Unfinished {
 /** Leaves a capture, and the connection with it, to who can end it well; what is to be thrown. */
 export async function abandon(error: unknown, capture: FailedCapture): Promise<unknown> {
   const { qmp, guard } = capture;
-  const isSilent = qmp.lost?.code === 'QMP_PROTOCOL';
+  const isSilent = qmp.lost?.code === 'QMP_UNREACHABLE';
   // Both at once would take answers from each other.
   if (!guard.isGone) qmp.leave();
   const isSettled = await guard.giveUp(isSilent ? SILENT_TIMEOUT_MS : GIVE_UP_TIMEOUT_MS);

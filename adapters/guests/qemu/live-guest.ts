@@ -73,7 +73,7 @@ export const connectGuest = (options: GuestOptions): TaskEither<LedgerError, Liv
     return new LiveGuest(qmp, options);
   });
 
-const CONNECTION_TIMEOUT_MS = 10_000;
+const CONNECTION_TIMEOUT_MS = 30_000;
 const PROGRESS_EVERY_MS = 100;
 /** The same where no event tells the end. */
 const PROGRESS_ASKED_EVERY_MS = 5;

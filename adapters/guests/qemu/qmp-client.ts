@@ -15,7 +15,8 @@ import { qmpAddressOf, qmpLabelOf, qmpOptionOf, type QmpAddress } from './qmp-ad
 
 /** Longest line taken: `query-qmp-schema`, the longest answer known, has 250 KB. */
 const LINE_CHARS_MAX = 16 * 1024 * 1024;
-const CONNECT_TIMEOUT_MS = 5_000;
+/** A host that has too much to do is not one that does not answer. */
+const CONNECT_TIMEOUT_MS = 10_000;
 const COMMAND_TIMEOUT_MS = 30_000;
 /** First number of what is asked on an adopted connection: far from those asked there before. */
 const ADOPTED_ID = 2 ** 40;
@@ -35,6 +36,14 @@ const Event = t.intersection([
   }),
   t.partial({ data: t.UnknownRecord }),
 ]);
+
+/** Why a connection is of no use any more. */
+const LOST = {
+  QMP_LOST: 'the connection ended',
+  QMP_PROTOCOL: 'this is not QMP as QEMU speaks it',
+  QMP_UNREACHABLE: 'QEMU does not answer',
+} as const;
+type Lost = keyof typeof LOST;
 
 interface Pending {
   readonly command: string;
@@ -104,7 +113,7 @@ export class QmpClient extends Qmp {
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => {
         const limit = `within ${this.#commandTimeoutMs} ms`;
-        this.#lose('QMP_PROTOCOL', `: no answer to ${command} ${limit}; is QEMU stopped?`);
+        this.#lose('QMP_UNREACHABLE', `: no answer to ${command} ${limit}; is QEMU stopped?`);
       }, this.#commandTimeoutMs);
       this.#pending.set(id, { command, resolve, reject, timer });
       const line = `${JSON.stringify({ execute: command, arguments: commandArguments, id })}\n`;
@@ -144,7 +153,7 @@ export class QmpClient extends Qmp {
   }
 
   /** Fails everything under way, once, and leaves the connection. */
-  #lose(code: 'QMP_LOST' | 'QMP_PROTOCOL', found: string): void {
+  #lose(code: Lost, found: string): void {
     if (this.#lost !== null) return;
     // Before the greeting nothing shows that QEMU is at the other end.
     const greeted = this.#onGreeting === null;
@@ -168,11 +177,10 @@ export class QmpClient extends Qmp {
     return this.#error('QMP_PROTOCOL', `: ${found}`);
   }
 
-  #error(code: 'QMP_LOST' | 'QMP_PROTOCOL', found: string): LedgerError {
-    const what = code === 'QMP_LOST' ? 'the connection ended' : 'this is not QMP as QEMU speaks it';
+  #error(code: Lost, found: string): LedgerError {
     return new LedgerError(
       code,
-      `${this.path}: ${what}${found}; check that the guest runs and that this is the path of its ` +
+      `${this.path}: ${LOST[code]}${found}; check that the guest runs and that this is the path of its ` +
         '-qmp option',
       { path: this.path },
     );
@@ -254,7 +262,7 @@ export async function connectQmp(options: QmpOptions): Promise<QmpClient> {
     const timer = setTimeout(() => {
       reject(
         new LedgerError(
-          'QMP_PROTOCOL',
+          'QMP_UNREACHABLE',
           `${path}: no greeting within ${timeoutMs} ms: another program holds it (QEMU serves one ` +
             `at a time at each), or it is no -qmp socket. ${wayBesides(path)}`,
           { path },

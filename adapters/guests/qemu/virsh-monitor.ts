@@ -179,7 +179,12 @@ export class VirshMonitor extends Qmp {
         { path: this.path },
       );
     const error = why.isLate
-      ? this.misshapen(`no answer to ${command} within ${COMMAND_TIMEOUT_MS} ms`)
+      ? new LedgerError(
+          'QMP_UNREACHABLE',
+          `${this.path}: no answer to ${command} within ${COMMAND_TIMEOUT_MS} ms; is QEMU stopped, ` +
+            'or libvirt?',
+          { path: this.path },
+        )
       : this.#lostBecause(`virsh failed at ${command}: ${why.failure}`);
     if (IS_GONE.test(why.failure) || !this.#isPatient) this.#lost = error;
     return error;

@@ -102,7 +102,7 @@ const hasNamespaces =
       await guest.withQmp(async () => {
         const second = connectQmp({ path: guest.qmpPath, connectTimeoutMs: 300 });
         await expect(second).rejects.toMatchObject({
-          code: 'QMP_PROTOCOL',
+          code: 'QMP_UNREACHABLE',
           message: expect.stringMatching(/another program holds it.*second -qmp/u),
         });
       });

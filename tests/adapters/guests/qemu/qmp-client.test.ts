@@ -41,10 +41,10 @@ describe('a socket that is no QEMU', () => {
     await expect(connectQmp({ path })).rejects.toMatchObject({ code: 'QMP_UNREACHABLE' });
   });
 
-  test('and says nothing is QMP_PROTOCOL after the limit', async () => {
+  test('and says nothing is QMP_UNREACHABLE after the limit', async () => {
     const path = await serve(() => undefined);
     await expect(connectQmp({ path, connectTimeoutMs: 50 })).rejects.toMatchObject({
-      code: 'QMP_PROTOCOL',
+      code: 'QMP_UNREACHABLE',
       message: expect.stringContaining('one at a time'),
     });
   });
@@ -144,11 +144,11 @@ describe('a connection', () => {
     await expect(qmp.execute('c')).rejects.toMatchObject({ code: 'QMP_LOST' });
   });
 
-  test('that never answers is given up after the limit', async () => {
+  test('that never answers is QMP_UNREACHABLE after the limit', async () => {
     const path = await serve(greeting(() => undefined));
     const qmp = await connectQmp({ path, commandTimeoutMs: 50 });
     await expect(qmp.execute('query-status')).rejects.toMatchObject({
-      code: 'QMP_PROTOCOL',
+      code: 'QMP_UNREACHABLE',
       message: expect.stringContaining('query-status'),
     });
   });
