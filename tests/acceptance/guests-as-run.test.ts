@@ -258,6 +258,45 @@ const Dimms = t.array(t.type({ data: t.type({ addr: t.number }) }));
     GUEST_TIMEOUT_MS,
   );
 
+  test.each([
+    ['nvdimm', { 'label-size': 131_072 }],
+    ['virtio-mem-pci', { 'requested-size': 32 * MIB }],
+    ['virtio-pmem-pci', {}],
+  ])(
+    'that a device %s is plugged in to is resumed with it by its recorded command line',
+    async (driver, properties) => {
+      const guest = new BootSectorGuest({
+        qemu: QEMU ?? '',
+        folder: folder.path,
+        sector: 'halting',
+        memoryMib: 16,
+        extra: ['-machine', 'nvdimm=on', '-m', 'slots=2,maxmem=1G'],
+      });
+      ending.push(() => guest.kill());
+      const Listed = t.array(t.UnknownRecord);
+      const devices = await guest.withQmp(async (qmp) => {
+        await qmp.execute('object-add', {
+          'qom-type': 'memory-backend-ram',
+          id: 'm1',
+          size: 128 * MIB,
+        });
+        await qmp.execute('device_add', { driver, id: 'd1', memdev: 'm1', ...properties });
+        return qmp.ask('query-memory-devices', Listed);
+      });
+      await record(driver, guest.qmpPath);
+      expect(devices).toHaveLength(1);
+      const { qmpPath, runState } = await resume(driver, 'latest', asRecorded(driver));
+      expect(runState).toBe('running');
+      const resumed = await withQmp(qmpPath, (qmp) => qmp.ask('query-memory-devices', Listed));
+      const place = ({ type, data }: { readonly [key: string]: unknown }): unknown => [
+        type,
+        { ...(data as object), hotplugged: null },
+      ];
+      expect(resumed.map(place)).toEqual(devices.map(place));
+    },
+    GUEST_TIMEOUT_MS,
+  );
+
   test.each(['a start script', '-readconfig'])(
     'is resumed by %s into a file of an earlier run, and has none of that',
     async (way) => {

@@ -22,7 +22,7 @@ import type { MigrationSettings } from './migration-control.ts';
 import { MigrationOutcome } from './migration-outcome.ts';
 import { connectMonitor } from './monitors.ts';
 import { PauseLog } from './pause-log.ts';
-import { pluggedMemory } from './plugged-memory.ts';
+import { pluggedMemory, type PluggedMemory } from './plugged-memory.ts';
 import type { FoundProcess } from './qemu-process.ts';
 import type { Qmp } from './qmp.ts';
 import { rangesOfFlatView } from './ram-blocks.ts';
@@ -36,8 +36,8 @@ import type { GuestState } from './stream-layout.ts';
 export type LiveMode = 'background' | 'migrate';
 
 export interface LiveCapture extends GuestState {
-  /** Options for the memory that was plugged in since QEMU began: its command line lacks them. */
-  readonly plugged: readonly string[];
+  /** The memory that was plugged in since QEMU began: its command line lacks that. */
+  readonly plugged: PluggedMemory;
   readonly mode: LiveMode;
   /** How long the guest stood still, by QEMU's own times; 0 for one that was paused, null: not told. */
   readonly pauseMs: number | null;

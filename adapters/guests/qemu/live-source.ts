@@ -31,6 +31,10 @@ const UNGUARDED =
   'the process that guards the guest ended while it was captured (was it killed?): the capture was ' +
   'finished without it, and the next one has a guard of its own';
 
+const notHad = (types: readonly string[]): string =>
+  `memory was plugged in (${types.join(', ')}) that QEMU does not say enough of: the recorded command ` +
+  'line lacks it; give such a device an id when it is plugged in, or resume with a command of your own';
+
 /** What is kept, and said, of the command that ran while the guest stood still. */
 function keptOf(
   command: CommandOutcome,
@@ -89,15 +93,16 @@ const sourceOf = (
         const timeMs = clock();
         return pipe(
           guest.capture(spool, known()),
-          taskEither.chainFirstIOK(({ isGuarded }) => () => {
+          taskEither.chainFirstIOK(({ isGuarded, plugged: { without } }) => () => {
             if (!isGuarded) request.onDoubt?.(UNGUARDED);
+            if (without.length > 0) request.onDoubt?.(notHad(without));
           }),
           taskEither.map(({ image, memoryMap, device, plugged, pauseMs, mode, command }) => ({
             image,
             memoryMap,
             areRangesTold: true,
             device,
-            argv: argv === null ? null : [...argv, ...plugged],
+            argv: argv === null ? null : [...argv, ...plugged.options],
             timeMs,
             pauseMs,
             mode: MODES[mode],

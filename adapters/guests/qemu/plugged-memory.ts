@@ -1,47 +1,149 @@
 // Memory that was plugged in while the guest ran. QEMU's command line does not have it, and a QEMU that
-// is to take the guest over needs it: as options, each DIMM where it is.
+// is to take the guest over needs it: as options, each device where it is.
 
 import * as t from 'io-ts';
 import { isRight } from 'fp-ts/lib/Either.js';
 import type { Qmp } from './qmp.ts';
 
-const Dimm = t.intersection([
-  t.type({
-    memdev: t.string,
-    size: t.number,
+const Memory = t.intersection([
+  t.type({ memdev: t.string }),
+  t.partial({
+    id: t.string,
+    // Of DIMMs.
     addr: t.number,
     slot: t.number,
     hotplugged: t.boolean,
+    // Of virtio.
+    memaddr: t.number,
+    'requested-size': t.number,
+    'block-size': t.number,
   }),
-  t.partial({ id: t.string }),
 ]);
+type Memory = t.TypeOf<typeof Memory>;
 const Devices = t.array(t.type({ type: t.string, data: t.unknown }));
-/** Objects of the user's have paths below this. */
+
+/** A property of one of QEMU's objects; null where it has none. */
+export type PropertyOf = (path: string, property: string) => Promise<unknown>;
+
+/** Objects, and devices, of the user's have paths below these. */
 const OBJECTS = '/objects/';
+const DEVICES = '/machine/peripheral/';
 
-/** The options for one DIMM; none where it was there from the start, or cannot be had so. */
-function optionsOf(data: unknown): readonly string[] {
-  const decoded = Dimm.decode(data);
-  if (!isRight(decoded)) return [];
-  const { memdev, size, addr, slot, hotplugged, id } = decoded.right;
-  if (!hotplugged || !memdev.startsWith(OBJECTS)) return [];
-  const backend = memdev.slice(OBJECTS.length);
-  const device = `pc-dimm${id === undefined ? '' : `,id=${id}`},memdev=${backend}`;
-  return [
-    '-object',
-    `memory-backend-ram,id=${backend},size=${size}`,
-    '-device',
-    `${device},slot=${slot},addr=${addr}`,
-  ];
+export interface PluggedMemory {
+  /** Options for what was plugged in, in QEMU's order. */
+  readonly options: readonly string[];
+  /** What was plugged in that there are none for, by its type. */
+  readonly without: readonly string[];
 }
 
-/** Options for the DIMMs that QEMU lists as plugged in, in their order. */
-export function pluggedOptions(devices: unknown): readonly string[] {
+type Words = readonly (readonly [name: string, value: string | number | undefined])[];
+
+const textOf = (driver: string, words: Words): string =>
+  [
+    driver,
+    ...words.filter(([, value]) => value !== undefined).map(([name, value]) => `${name}=${value}`),
+  ].join(',');
+
+/** One memory device that QEMU lists. */
+class PluggedDevice {
+  readonly #type: string;
+  readonly #memory: Memory;
+  readonly #object: PropertyOf;
+
+  constructor(type: string, memory: Memory, object: PropertyOf) {
+    this.#type = type;
+    this.#memory = memory;
+    this.#object = object;
+  }
+
+  /** Its options; none where it was there from the start, null where they cannot be told. */
+  async options(): Promise<readonly string[] | null> {
+    const { memdev, hotplugged } = this.#memory;
+    // One of virtio without a name cannot be asked: it is of the command line, where names are rare.
+    if ((hotplugged ?? (await this.#property('hotplugged'))) !== true) return [];
+    const size = await this.#object(memdev, 'size');
+    const device = await this.#device();
+    if (!memdev.startsWith(OBJECTS) || typeof size !== 'number' || device === null) return null;
+    const backend: Words = [
+      ['id', this.#backend],
+      ['size', size],
+    ];
+    return ['-object', textOf('memory-backend-ram', backend), '-device', device];
+  }
+
+  get #backend(): string {
+    return this.#memory.memdev.slice(OBJECTS.length);
+  }
+
+  /** Of the device; null for one without a name. */
+  async #property(name: string): Promise<unknown> {
+    const { id } = this.#memory;
+    return id === undefined ? null : this.#object(`${DEVICES}${id}`, name);
+  }
+
+  async #device(): Promise<string | null> {
+    const { id, slot, addr } = this.#memory;
+    const named: Words = [
+      ['id', id],
+      ['memdev', this.#backend],
+    ];
+    const dimm: Words = [
+      ['slot', slot],
+      ['addr', addr],
+    ];
+    switch (this.#type) {
+      case 'dimm':
+        return textOf('pc-dimm', [...named, ...dimm]);
+      case 'nvdimm': {
+        const label = await this.#property('label-size');
+        if (typeof label !== 'number') return null;
+        return textOf('nvdimm', [...named, ...dimm, ['label-size', label]]);
+      }
+      case 'virtio-mem':
+      case 'virtio-pmem':
+        return this.#virtio(named);
+      default:
+        return null;
+    }
+  }
+
+  /** On its bus, at its place. */
+  async #virtio(named: Words): Promise<string | null> {
+    const driver = await this.#property('type');
+    const bus = await this.#property('parent_bus');
+    const at = await this.#property('addr');
+    if (typeof driver !== 'string' || typeof bus !== 'string' || typeof at !== 'number')
+      return null;
+    const { memaddr, 'requested-size': requested, 'block-size': block } = this.#memory;
+    return textOf(driver, [
+      ...named,
+      ['bus', bus.slice(bus.lastIndexOf('/') + 1)],
+      ['addr', `${at >> 3}.${at & 7}`],
+      ['memaddr', memaddr],
+      ['requested-size', requested],
+      ['block-size', block],
+    ]);
+  }
+}
+
+/** What was plugged in of the memory devices that QEMU lists. */
+export async function pluggedOf(devices: unknown, object: PropertyOf): Promise<PluggedMemory> {
   const decoded = Devices.decode(devices);
-  if (!isRight(decoded)) return [];
-  return decoded.right.flatMap(({ type, data }) => (type === 'dimm' ? optionsOf(data) : []));
+  const options: string[] = [];
+  const without: string[] = [];
+  for (const { type, data } of isRight(decoded) ? decoded.right : []) {
+    const memory = Memory.decode(data);
+    const found = isRight(memory)
+      ? await new PluggedDevice(type, memory.right, object).options()
+      : null;
+    if (found === null) without.push(type);
+    else options.push(...found);
+  }
+  return { options, without };
 }
 
-/** Options for the memory that was plugged in; none where QEMU does not say. */
-export const pluggedMemory = async (qmp: Qmp): Promise<readonly string[]> =>
-  pluggedOptions(await qmp.execute('query-memory-devices').catch(() => null));
+/** Memory that was plugged in; none where QEMU does not say. */
+export const pluggedMemory = async (qmp: Qmp): Promise<PluggedMemory> =>
+  pluggedOf(await qmp.execute('query-memory-devices').catch(() => null), (path, property) =>
+    qmp.execute('qom-get', { path, property }).catch(() => null),
+  );
