@@ -4,9 +4,10 @@
 // PAGELEDGER_FILE_SYSTEMS: `all` tries all of them and compares the table, `write` writes it. Without it
 // the cheap one is tried.
 
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { linkSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { errnoOf } from '../../adapters/files/failures.ts';
 import { LedgerCommands } from '../support/command-line.ts';
 import { FILE_SYSTEMS, makeReadOnly, NotHere, type Mounted } from '../support/file-systems.ts';
 import { sourceRoot } from '../support/source-root.ts';
@@ -18,9 +19,29 @@ const DOCUMENT = join(sourceRoot(), 'docs/file-systems.md');
 const PAGE = 4096;
 const isRoot = process.getuid?.() === 0;
 
-/** The commands that each is put to, in a ledger that lies there. */
-const STEPS = ['record', 'restore', 'forget', 'compact', 'verify', 'read-only'] as const;
+/** What each is put to: commands in a ledger that lies there, and whether a file can have two names. */
+const STEPS = [
+  'record',
+  'restore',
+  'forget',
+  'compact',
+  'verify',
+  'read-only',
+  'hard links',
+] as const;
 type Results = Readonly<Record<(typeof STEPS)[number], string>>;
+
+/** Whether a file can have two names there. */
+function hardLinksIn(path: string): string {
+  const [first, second] = [join(path, 'one-name'), join(path, 'other-name')];
+  writeFileSync(first, 'bytes');
+  try {
+    linkSync(first, second);
+    return 'yes';
+  } catch (error) {
+    return `no (${errnoOf(error)})`;
+  }
+}
 
 let folder: TemporaryFolder;
 let count = 0;
@@ -60,6 +81,7 @@ async function outcomesOn(mounted: Mounted): Promise<Results> {
   const { stdout, exitCode } = await commands.run(['verify']);
   const notes = [...stdout.toString().matchAll(/^note ([a-z ]+):/gmu)].map((match) => match[1]);
   const verify = exitCode === 0 ? ['ok', ...notes].join(', note: ') : `exit ${exitCode}`;
+  const hardLinks = hardLinksIn(there);
   makeReadOnly(mounted);
   const refused = await commands.run(['record', 'image', '--vm', 'v', before]);
   const reads = await ends(['captures', '--vm', 'v']);
@@ -74,6 +96,7 @@ async function outcomesOn(mounted: Mounted): Promise<Results> {
       isRefused && reads === 'ok'
         ? 'reads; record: READ_ONLY'
         : `${reads}; ${refused.stderr.split('\n')[0]}`,
+    'hard links': hardLinks,
   };
 }
 
