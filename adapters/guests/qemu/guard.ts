@@ -24,6 +24,8 @@ export class Guard {
   #isGone = false;
   #isLeft = false;
   #taken: LedgerError | null = null;
+  /** How many captures were begun: who waits for the stream of one has nothing of the next. */
+  #begun = 0;
   #stream: ReceivedStream | null = null;
   #deaf = '';
   #port = 0;
@@ -76,6 +78,7 @@ export class Guard {
 
   /** Begins to watch a capture: from here on the guest is looked after. The port it listens at. */
   async begin(watch: Watch): Promise<number> {
+    this.#begun += 1;
     this.#stream = null;
     this.#heard.clear();
     this.#say(watch);
@@ -99,7 +102,9 @@ export class Guard {
 
   /** QEMU's connection; STREAM_TRUNCATED where there is none within `timeoutMs`. */
   async stream(timeoutMs: number): Promise<ReceivedStream> {
-    const isOver = (): boolean => this.#isGone || this.#isLeft || this.#taken !== null;
+    const begun = this.#begun;
+    const isOver = (): boolean =>
+      this.#isGone || this.#isLeft || this.#taken !== null || this.#begun !== begun;
     await this.#until(() => this.#stream !== null || isOver(), timeoutMs);
     if (this.#stream !== null && !isOver()) return this.#stream;
     if (this.#isGone) throw this.#ended();

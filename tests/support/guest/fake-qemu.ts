@@ -5,6 +5,8 @@ import { connect } from 'node:net';
 import type { Socket } from 'node:net';
 import { answer, greeting, serveFakeQmp, type FakeCommand, type FakeQmp } from './fake-qmp.ts';
 
+const SNAPSHOT = 'background-snapshot';
+
 export interface FakeQemuOptions {
   readonly path: string;
   /** What it sends. */
@@ -12,12 +14,15 @@ export interface FakeQemuOptions {
   /** Its word for how a migration ended. */
   readonly ends?: 'completed' | 'failed' | 'cancelled';
   readonly hasKvm?: boolean;
-  /** Whether it may take background snapshots. */
-  readonly hasSnapshots?: boolean;
+  /** Whether it takes background snapshots, or when it refuses to; absent: when the capability is set. */
+  readonly snapshots?: 'taken' | 'refused when set' | 'refused when begun';
 }
 
 interface SentCommand extends FakeCommand {
-  readonly arguments?: Readonly<Record<string, unknown>>;
+  readonly arguments?: {
+    readonly uri?: string;
+    readonly capabilities?: readonly { readonly capability: string; readonly state: boolean }[];
+  };
 }
 
 export class FakeQemu {
@@ -27,6 +32,10 @@ export class FakeQemu {
   #served: FakeQmp | null = null;
   #runState = 'running';
   #migration = 'none';
+  readonly #capabilities = new Map([
+    ['events', false],
+    [SNAPSHOT, false],
+  ]);
 
   private constructor(options: FakeQemuOptions) {
     this.#options = options;
@@ -63,7 +72,11 @@ export class FakeQemu {
         answer(socket, command, { enabled: this.#options.hasKvm === true, present: true });
         return;
       case 'query-migrate-capabilities':
-        answer(socket, command, []);
+        answer(
+          socket,
+          command,
+          [...this.#capabilities].map(([capability, state]) => ({ capability, state })),
+        );
         return;
       case 'migrate-set-capabilities':
         this.#setCapabilities(command, socket);
@@ -75,15 +88,29 @@ export class FakeQemu {
         this.#become('running', socket);
         break;
       case 'migrate':
-        this.#migrate(String(command.arguments?.['uri']), socket);
+        if (this.#options.snapshots === 'refused when begun' && this.#capabilities.get(SNAPSHOT)) {
+          this.#refuse(command, socket);
+          return;
+        }
+        this.#migrate(command.arguments?.uri ?? '', socket);
     }
     answer(socket, command, execute === 'query-block' ? [] : {});
   }
 
   #setCapabilities(command: SentCommand, socket: Socket): void {
-    const isAsked = JSON.stringify(command.arguments).includes('background-snapshot');
-    if (!isAsked || this.#options.hasSnapshots === true) answer(socket, command, {});
-    else this.#say(socket, { id: command.id, error: { class: 'GenericError', desc: 'not here' } });
+    const { snapshots = 'refused when set' } = this.#options;
+    const wanted = command.arguments?.capabilities ?? [];
+    const isAsked = wanted.some(({ capability, state }) => capability === SNAPSHOT && state);
+    if (isAsked && snapshots === 'refused when set') {
+      this.#refuse(command, socket);
+      return;
+    }
+    for (const { capability, state } of wanted) this.#capabilities.set(capability, state);
+    answer(socket, command, {});
+  }
+
+  #refuse({ id }: SentCommand, socket: Socket): void {
+    this.#say(socket, { id, error: { class: 'GenericError', desc: 'not here' } });
   }
 
   #become(runState: string, socket: Socket): void {

@@ -65,11 +65,17 @@ describe('a guest that runs', () => {
   });
 
   test('is not made to stand by a background snapshot', async () => {
-    const options = { stream: WHOLE, hasSnapshots: true };
+    const options = { stream: WHOLE, snapshots: 'taken' as const };
     const { capture, qemu: asked } = await captured(options, 'background');
     expect((await valueOf(capture)).mode).toBe('background');
     expect(asked.told).not.toContain('stop');
   });
+});
+
+test('a capture whose first attempt QEMU refused late is of the second one alone', async () => {
+  const options = { stream: WHOLE, snapshots: 'refused when begun' as const };
+  const { capture } = await captured(options, 'auto');
+  expect(await valueOf(capture)).toMatchObject({ mode: 'migrate', streamBytes: WHOLE.length });
 });
 
 describe.each(['migrate', 'background'] as const)('no capture (%s) is', (mode) => {
@@ -78,7 +84,7 @@ describe.each(['migrate', 'background'] as const)('no capture (%s) is', (mode) =
   const cuts = [0, 5, ...ends.flatMap((at) => [at - 1, at]), WHOLE.length - 1];
 
   test.each(cuts)('a stream that ends after %d bytes, though QEMU says completed', async (cut) => {
-    const options = { stream: WHOLE.subarray(0, cut), hasSnapshots: true };
+    const options = { stream: WHOLE.subarray(0, cut), snapshots: 'taken' as const };
     const { capture, qemu: left } = await captured(options, mode);
     expect((await failureOf(capture)).code).toMatch(/^STREAM_(?:TRUNCATED|INVALID)$/u);
     expect(left.runState).toBe('running');
@@ -87,7 +93,7 @@ describe.each(['migrate', 'background'] as const)('no capture (%s) is', (mode) =
   test.each(['failed', 'cancelled'] as const)(
     'a whole stream whose migration QEMU says is %s',
     async (how) => {
-      const options = { stream: WHOLE, ends: how, hasSnapshots: true };
+      const options = { stream: WHOLE, ends: how, snapshots: 'taken' as const };
       const { capture, qemu: left } = await captured(options, mode);
       expect(await failureOf(capture)).toMatchObject({
         code: 'QMP_REFUSED',
