@@ -1,5 +1,5 @@
 // Healing, joined: what cannot be read is looked for by identifier in another ledger and in files that
-// hold memory, and what is found is stored anew. Identifiers are keyed: a group is healed where its key is at hand.
+// hold memory or were kept beside a capture, and what is found is stored anew. Identifiers are keyed: a group is healed where its key is at hand.
 
 import type { GuestCapture } from '../../domain/ports/guests.ts';
 import {
@@ -17,13 +17,14 @@ import { partsOfDevice } from '../../domain/values/device-state.ts';
 import { holdingOfContent, type Holding } from '../../domain/values/holding.ts';
 import { fromHex } from '../../domain/values/identifier.ts';
 import { isLedgerError } from '../../domain/values/ledger-error.ts';
-import { PAGE_BYTES, pagesOf } from '../../domain/values/page.ts';
+import { PAGE_BYTES, wholePages } from '../../domain/values/page.ts';
 import { ordinalAt } from '../../domain/values/place.ts';
 import { descriptorsOf } from '../../domain/use-cases/compact/kept-patterns.ts';
 import { Healer } from '../../domain/use-cases/repair/healer.ts';
 import { LostContent, type LostHolding } from '../../domain/use-cases/repair/lost-content.ts';
 import { openImage } from '../guests/sources.ts';
 import { placesOf } from './compact.ts';
+import { bytesOfFile, type HealFile } from './heal-files.ts';
 import type { Ledger } from './ledger.ts';
 import { unreadableIn, type Lost } from './losses.ts';
 import { alone, packPorts } from './repair-packs.ts';
@@ -32,8 +33,7 @@ import { alone, packPorts } from './repair-packs.ts';
 export interface HealSources {
   /** Another ledger; null: none. */
   readonly from: Ledger | null;
-  /** Files that hold memory, in any format that is recorded. */
-  readonly images: readonly string[];
+  readonly files: readonly HealFile[];
 }
 
 /** What came of looking for lost content. */
@@ -148,11 +148,17 @@ async function lookInGuest(
       scanned.release();
     }
   }
-  for (const part of device === null ? [] : partsOfDevice(device)) {
-    const pages = new Uint8Array(pagesOf(part.length) * PAGE_BYTES);
-    pages.set(part);
-    await healer.addPages(pages);
-  }
+  for (const part of device === null ? [] : partsOfDevice(device))
+    await healer.addPages(wholePages(part));
+}
+
+async function lookInFile(
+  ledger: Ledger,
+  { path, isImage, isAttachment }: HealFile,
+  of: { readonly healer: Healer; readonly lost: LostContent },
+): Promise<void> {
+  if (isAttachment) await of.healer.addPages(wholePages(await bytesOfFile(path)));
+  if (isImage) await lookInImage(ledger, path, of);
 }
 
 async function lookInImage(
@@ -172,7 +178,7 @@ async function lookInImage(
 /** Heals what is lost of a group, whose key the engine has: how many pages and patterns. */
 async function healGroup(
   ledger: Ledger,
-  { from, images }: HealSources,
+  { from, files }: HealSources,
   of: { readonly group: string; readonly lost: LostContent },
 ): Promise<number> {
   const { lost } = of;
@@ -180,7 +186,7 @@ async function healGroup(
   const healer = new Healer({ ...packPorts(ledger), engine, places: placesOf(ledger) }, of);
   try {
     if (from !== null) await lookInLedger(from, healer, lost);
-    for (const path of images) if (!lost.isFound) await lookInImage(ledger, path, { healer, lost });
+    for (const file of files) if (!lost.isFound) await lookInFile(ledger, file, { healer, lost });
     return await healer.finish();
   } finally {
     await healer.abandon();

@@ -14,12 +14,14 @@ import type { VerifySummary } from '../../projections/questions/verify.ts';
 import { verify } from './verify.ts';
 import { sha256 } from './digest.ts';
 import type { Ledger } from './ledger.ts';
-import { checkImage } from '../guests/sources.ts';
+import { healFilesOf } from './heal-files.ts';
 import { heal, type HealSources } from './heal.ts';
 import { rescue } from './rescue.ts';
 import { lostIn, slotsOfHoldings, tellFound, tellLost } from './losses.ts';
 
-export interface RepairRequest extends HealSources {
+export interface RepairRequest extends Pick<HealSources, 'from'> {
+  /** Files of memory, or such as were kept beside a capture. */
+  readonly images: readonly string[];
   /** Somebody has said that many packs may be lost. */
   readonly isConfirmed: boolean;
   readonly onProgress: (progress: { readonly done: number; readonly total: number }) => void;
@@ -57,8 +59,8 @@ async function putBack(ledger: Ledger, from: Ledger, pack: AnyPack): Promise<boo
 /** Repairs what can be, and checks everything once more. Refused where very much is lost. */
 export async function repair(ledger: Ledger, request: RepairRequest): Promise<Repaired> {
   const { from, images, isConfirmed, onProgress } = request;
-  const { state, clock } = ledger;
-  for (const path of images) await run(checkImage({ path, clock }));
+  const { state } = ledger;
+  const files = await healFilesOf(ledger, images);
   const { damagedPacks } = await verify(ledger, onProgress);
   await state.catchUp({ heavy: true });
   const { contents } = state;
@@ -68,7 +70,7 @@ export async function repair(ledger: Ledger, request: RepairRequest): Promise<Re
     if (from === null || !(await putBack(ledger, from, pack))) left.push(pack);
   const isSought = from !== null || images.length > 0;
   const { pages: healed, withoutKey } = isSought
-    ? await heal(ledger, { from, images }, await lostIn(ledger, left))
+    ? await heal(ledger, { from, files }, await lostIn(ledger, left))
     : { pages: 0, withoutKey: [] };
   // What was found is not lost: only what stays so is said, and may be too much.
   const stays = await lostIn(ledger, left);

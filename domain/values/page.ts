@@ -34,3 +34,12 @@ export const APPEND_BYTES_MAX = 960 * 1024;
 
 /** Pages that hold `bytes` bytes, the last one perhaps in part. */
 export const pagesOf = (bytes: number): number => Math.ceil(bytes / PAGE_BYTES);
+
+/** Whole pages of some bytes, with zeros after their end. */
+export function wholePages(bytes: Uint8Array): Uint8Array {
+  const length = pagesOf(bytes.length) * PAGE_BYTES;
+  if (length === bytes.length) return bytes;
+  const pages = new Uint8Array(length);
+  pages.set(bytes);
+  return pages;
+}

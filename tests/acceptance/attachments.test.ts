@@ -20,6 +20,7 @@ import {
   type Attachment,
   type Ledger,
 } from '../../index.ts';
+import { repair } from '../../adapters/wiring/repair.ts';
 import { ATTACHMENT_BYTES_MAX } from '../../domain/values/attachment.ts';
 import { PAGE_BYTES } from '../../domain/values/page.ts';
 import { damagedCaptures } from '../../projections/questions/affected-points.ts';
@@ -89,6 +90,45 @@ async function recordThree(ledger: Ledger): Promise<void> {
   await record(ledger, { image: next, attachments: ATTACHMENTS, note: 'before the upgrade' });
   await record(ledger, { image: changeImage(next, { seed: 3, changedPages: 5 }) });
 }
+
+describe('files beside a capture that are lost', () => {
+  const given = (name: string, bytes: Uint8Array): string => {
+    const path = join(folder.path, name);
+    writeFileSync(path, bytes);
+    return path;
+  };
+  const repaired = (files: readonly string[]) =>
+    withLedger({ url, mode: 'write' }, (ledger) =>
+      repair(ledger, { from: null, images: files, isConfirmed: true, onProgress: () => undefined }),
+    );
+
+  beforeEach(async () => {
+    await withLedger({ url, mode: 'create' }, async (ledger) => {
+      await record(ledger, { image: IMAGE, attachments: ATTACHMENTS });
+    });
+    for (const name of readdirSync(join(url, 'packs')))
+      rmSync(join(url, 'packs', name), { recursive: true });
+  });
+
+  test('are found in the same files, whole pages or not', async () => {
+    const image = given('memory', IMAGE);
+    const { summary } = await repaired([image]);
+    expect(summary.damaged).toBeGreaterThan(0);
+    const files = [...FILES].map(([name, bytes]) => given(name, bytes));
+    const done = await repaired(files);
+    expect(done.healed).toBeGreaterThan(0);
+    expect(done.summary.damaged).toBe(0);
+    await withLedger({ url, mode: 'read' }, async (ledger) => {
+      expect(await attached(ledger, '@1')).toEqual(FILES);
+    });
+  });
+
+  test('are not found in others of their length, which are refused', async () => {
+    const other = Uint8Array.from(FILES.get('vmstate')!);
+    other[77]! ^= 1;
+    await expect(repaired([given('other', other)])).rejects.toMatchObject({ code: 'SOURCE_SIZE' });
+  });
+});
 
 describe('files beside a capture', () => {
   test('come back byte for byte: after forgetting, compaction, with nothing derived, from a copy', async () => {

@@ -11,7 +11,7 @@ import {
 } from '../../values/attachment.ts';
 import { isContent, type Holding } from '../../values/holding.ts';
 import { toHex } from '../../values/identifier.ts';
-import { PAGE_BYTES, pagesOf } from '../../values/page.ts';
+import { PAGE_BYTES, wholePages } from '../../values/page.ts';
 import type { BatchBuilder } from './batch-builder.ts';
 import type { LoosePages } from './loose-pages.ts';
 
@@ -23,15 +23,6 @@ export interface AttachedFilesPorts {
   readonly loose: LoosePages;
   readonly batches: BatchBuilder;
   readonly sha256: (bytes: Uint8Array) => Uint8Array;
-}
-
-/** Whole pages of some bytes, with zeros after their end. */
-function wholePages(bytes: Uint8Array): Uint8Array {
-  const length = pagesOf(bytes.length) * PAGE_BYTES;
-  if (length === bytes.length) return bytes;
-  const pages = new Uint8Array(length);
-  pages.set(bytes);
-  return pages;
 }
 
 export class AttachedFiles {

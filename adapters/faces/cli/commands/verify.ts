@@ -25,7 +25,7 @@ export const declare = (command: Command): Command =>
     .option('--from <ledger>', 'with --repair: a ledger that may have what is damaged')
     .option(
       '--from-image <file...>',
-      'with --repair: files of memory that may have what is damaged',
+      'with --repair: files of memory, or such as were kept beside a capture, that may have what is damaged',
     )
     .option('--yes', 'with --repair: also where very much is lost');
 
