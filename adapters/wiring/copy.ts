@@ -12,7 +12,7 @@ import { announceWriter } from '../stores/locks/writers-presence.ts';
 import { HistoryCopier } from './copy-history.ts';
 import { fingerprint } from './fingerprint.ts';
 import { isLedgerError, LEDGER_ERRORS, LedgerError } from '../../domain/values/ledger-error.ts';
-import { isOfPack } from '../../domain/ports/page-store.ts';
+import type { PageStore } from '../../domain/ports/page-store.ts';
 import { decodePackWritten } from '../../domain/events/pack-written.ts';
 import { APPEND_BYTES_MAX } from '../../domain/values/page.ts';
 import {
@@ -25,14 +25,16 @@ import { refuse } from '../../domain/values/refused.ts';
 import { decodePackRewritten } from '../../domain/events/pack-rewritten.ts';
 import { LEDGER_STREAM, vmOfStream } from '../../domain/events/streams.ts';
 import { toHex } from '../../domain/values/identifier.ts';
-import { sha256 } from './digest.ts';
 import type { Ledger } from './ledger.ts';
 import { run } from '../../domain/ports/run.ts';
 import { assert } from '../../domain/values/assert.ts';
 import type { Finding } from '../../domain/values/finding.ts';
-import type { Holding } from '../../domain/values/holding.ts';
-import { slotsOf } from '../../domain/values/pack.ts';
-import { affected, pointRanges } from '../../projections/questions/affected-points.ts';
+import {
+  affected,
+  pointRanges,
+  type OpenFinding,
+} from '../../projections/questions/affected-points.ts';
+import { damagesOf, lyingIn, readablePart, wholePack } from './pack-parts.ts';
 
 /** Packs under way at once. */
 const PACKS_AT_ONCE = 4;
@@ -45,7 +47,7 @@ export interface Copied {
   readonly events: number;
   readonly packs: number;
   readonly bytes: number;
-  /** Packs that points need and that could not be copied, with those points; the rest is whole. */
+  /** What points need and could not be copied, with those points; the rest is whole. */
   readonly findings: readonly Finding[];
   /** Of both ledgers; null where something could not be copied. */
   readonly fingerprint: string | null;
@@ -138,13 +140,13 @@ class TargetStreams {
   }
 }
 
-/** Packs of the source that the target lacks, copied whole and checked. */
+/** Packs of the source that the target lacks, copied and checked. */
 class PackCopier {
   readonly #from: Ledger;
   readonly #to: Ledger;
   readonly #held = new Map<string, number>();
   readonly #onBytes: (bytes: number) => void;
-  /** By name: why a pack that is needed could not be copied. */
+  /** By name: why a pack that is needed could not be copied whole. */
   readonly missed = new Map<string, string>();
   packs = 0;
   bytes = 0;
@@ -159,11 +161,17 @@ class PackCopier {
     this.#onBytes = ports.onBytes;
   }
 
+  /** Where packs lie: what this host keeps of them is for those who read a part of them again. */
+  get #store(): PageStore {
+    const { store } = this.#from;
+    return store.origin ?? store;
+  }
+
   async look(): Promise<void> {
     for await (const { name, sizeBytes } of this.#to.store.list()) this.#held.set(name, sizeBytes);
   }
 
-  /** Every pack that these events name, and that is needed and whole, is in the target when this resolves. */
+  /** Every pack that these events name, and that is needed, is in the target when this resolves, as far as it can be read. */
   async bring(events: readonly StoredEvent[]): Promise<void> {
     const wanted = events.filter(namesPack).map(packOf);
     const next = wanted.values();
@@ -187,34 +195,24 @@ class PackCopier {
     return pack === undefined ? null : contents.isNeeded(pack);
   }
 
-  /** The bytes of a pack; null where nobody needs it any more, or it is missed. */
-  async #read({ name, sizeBytes }: NamedPack): Promise<Uint8Array | null> {
-    const whole = { name, offsetBytes: 0, lengthBytes: sizeBytes };
-    // What this host keeps of packs is for those who read a part of them again.
-    const { store } = this.#from;
-    const read = await (store.origin ?? store).get(whole)();
-    if (either.isRight(read)) return read.right;
-    if (!isOfPack(read.left)) throw read.left;
-    // Compaction may have deleted it just now, and said so before.
-    await this.#from.state.catchUp({ heavy: false });
-    if (this.#isNeeded(name) === true) this.missed.set(name, read.left.message);
-    return null;
-  }
-
   async #bringOne({ name, sizeBytes }: NamedPack): Promise<void> {
     if (this.#isNeeded(name) === false) return;
     this.#onBytes(sizeBytes);
     if (this.#held.get(name) === sizeBytes) return;
-    const bytes = await this.#read({ name, sizeBytes });
-    if (bytes === null) return;
-    if (toHex(sha256(bytes)) !== name) {
-      this.missed.set(name, 'its bytes are others than were written');
+    const found = await wholePack(this.#store, { name, sizeBytes });
+    if (found._tag === 'whole') {
+      await run(this.#to.store.put({ name, bytes: found.bytes }));
+      this.#held.set(name, sizeBytes);
+      this.packs += 1;
+      this.bytes += sizeBytes;
       return;
     }
-    await run(this.#to.store.put({ name, bytes }));
-    this.#held.set(name, sizeBytes);
-    this.packs += 1;
-    this.bytes += sizeBytes;
+    // Compaction may have deleted it just now, and said so before.
+    await this.#from.state.catchUp({ heavy: false });
+    if (this.#isNeeded(name) !== true) return;
+    this.missed.set(name, found.reason);
+    const part = await readablePart(this.#store, this.#from.state.contents.named(name)!);
+    if (part !== null) await run(this.#to.store.putPart({ name, bytes: part }));
   }
 }
 
@@ -305,20 +303,26 @@ async function copyChunk(
   return copied;
 }
 
-/** What was not copied, and the points that cannot be restored from the copy for it. */
-function missedFindings(from: Ledger, missed: ReadonlyMap<string, string>): Promise<Finding[]> {
-  if (missed.size === 0) return Promise.resolve([]);
+/** What of packs was not copied, and the points that cannot be restored from the copy for it. */
+async function missedFindings(
+  from: Ledger,
+  missed: ReadonlyMap<string, string>,
+): Promise<Finding[]> {
+  if (missed.size === 0) return [];
   const { state, replay } = from;
   const { contents } = state;
-  const found = [...missed].map(([name, reason]) => {
+  const open: OpenFinding[] = [];
+  for (const [name, reason] of missed) {
     const pack = contents.named(name);
     assert(pack !== undefined, 'a pack that is needed is known');
-    const lost = new Set<Holding>();
-    for (let slot = 0; slot < slotsOf(pack.blocks); slot += 1)
-      if (contents.liesAt(pack, slot)) lost.add(contents.holdingAt(pack, slot));
-    return { finding: { kind: 'pack', where: `pack ${name}`, reason }, lost };
-  });
-  return affected({ state, replay }, found);
+    const found = await damagesOf(from, pack);
+    // Of which nothing is whole, the pack is named; what can be read by now was not copied all the same.
+    const isAll = found.length === 0 || found.length >= pack.blocks.codecs.length;
+    const where = `pack ${name}`;
+    const all = { finding: { kind: 'pack', where, reason }, lost: lyingIn(contents, pack) };
+    open.push(...(isAll ? [all] : found.filter(({ finding }) => finding.isNote !== true)));
+  }
+  return affected({ state, replay }, open);
 }
 
 /** By VM: kept captures of the source that the target has not, as events are lost. */
@@ -374,8 +378,9 @@ function checkVms(from: Ledger, to: Ledger): void {
 
 /**
  * Copies what a ledger holds now into another, which is new or an earlier copy of it, and compares
- * their fingerprints. Packs that are damaged or gone are left out and named, and so is what comes in a
- * stream after events that are lost; a copy made again, when the source has them whole, brings them. Keys are not copied: the copy restores at once, and records after `group
+ * their fingerprints. Of damaged packs it has what can be read, and names what cannot; it leaves out what
+ * comes in a stream after events that are lost. A copy made again, when the source has all that whole,
+ * brings it. Keys are not copied: the copy restores at once, and records after `group
  * import`. LEDGER_DIVERGED where the target holds anything else, LOG_TOO_OLD.
  */
 export async function copyLedger(

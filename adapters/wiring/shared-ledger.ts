@@ -77,6 +77,11 @@ function claimedFirst(
         claimed,
         taskEither.flatMap(() => store.put(pack)),
       ),
+    putPart: (part) =>
+      pipe(
+        claimed,
+        taskEither.flatMap(() => store.putPart(part)),
+      ),
     putMark: (mark) =>
       pipe(
         claimed,

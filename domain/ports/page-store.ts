@@ -28,6 +28,14 @@ export const LOOK_COUNTS_MS = 12 * 3_600_000;
  */
 export interface PageStore {
   put(pack: { readonly name: string; readonly bytes: Uint8Array }): TaskEither<LedgerError, void>;
+  /**
+   * Puts what can be read of a pack that cannot be had whole, under its name: `bytes` are not as many as
+   * the pack's, so that nobody takes it for whole. A put of the pack takes its place.
+   */
+  putPart(part: {
+    readonly name: string;
+    readonly bytes: Uint8Array;
+  }): TaskEither<LedgerError, void>;
   /** Exactly `lengthBytes` bytes from `offsetBytes`; PACK_MISSING, PACK_DAMAGED (too short), PACK_UNREADABLE. */
   get(range: {
     readonly name: string;

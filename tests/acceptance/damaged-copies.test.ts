@@ -1,10 +1,26 @@
 // Copies of damaged ledgers have whatever is whole, say what is not, and have the rest once the original
 // is healed.
 
-import { cpSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import {
+  cpSync,
+  existsSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
+import { basename, join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
-import { copyLedger, fingerprint, openLedger, type Copied } from '../../index.ts';
+import {
+  copyLedger,
+  fingerprint,
+  openLedger,
+  restoreToFile,
+  verify,
+  type Copied,
+} from '../../index.ts';
 import { repair } from '../../adapters/wiring/repair.ts';
 import { judge } from '../support/damaged-ledger.ts';
 import { withLedger } from '../support/recorded-images.ts';
@@ -70,6 +86,60 @@ test('a copy has the other VMs of a ledger whose log has lost an event', async (
   expect(again.findings).toEqual([]);
   expect(again.fingerprint).toBe(await withLedger({ url: whole, mode: 'read' }, fingerprint));
   expect(await failing(to)).toEqual([]);
+});
+
+const packs = (): string[] =>
+  readdirSync(join(url, 'packs'), { recursive: true, encoding: 'utf8' })
+    .filter((name) => /[0-9a-f]{64}$/u.test(name))
+    .map((name) => join(url, 'packs', name));
+
+/** How many pages each point lacks. */
+const lacking = (of: string): Promise<Record<string, number>> =>
+  withLedger({ url: of, mode: 'read' }, async (ledger) => {
+    const lost: Record<string, number> = {};
+    for (const point of expected.keys()) {
+      const [vm, capture] = point.split('@') as [string, string];
+      const entry = ledger.vm(vm);
+      const target = { path: join(folder.path, 'out'), isForced: true, format: 'raw' as const };
+      lost[point] = 0;
+      const onLost = (pages: Uint32Array): void => {
+        lost[point]! += pages.length;
+      };
+      const row = entry.capture(Number(capture))!;
+      await restoreToFile(ledger, { entry, row }, { ...target, onLost });
+    }
+    return lost;
+  });
+
+test.each([
+  ['a byte of which is another', (file: string) => flip(file, 3000)],
+  ['that are cut off', (file: string) => truncateSync(file, statSync(file).size >> 1)],
+])(
+  'a copy has what is whole in packs %s, and the rest once the original has it',
+  async (_how, damage) => {
+    for (const file of packs()) damage(file);
+    const before = await lacking(url);
+    const { findings, fingerprint: print } = await copied();
+    expect([print, findings.length > 0]).toEqual([null, true]);
+    expect(await lacking(to)).toEqual(before);
+    expect(Object.values(before).some((pages) => pages > 0)).toBe(true);
+    expect(await failing(to)).toEqual(await failing(url));
+    cpSync(join(whole, 'packs'), join(url, 'packs'), { recursive: true });
+    expect((await copied()).findings).toEqual([]);
+    expect(await failing(to)).toEqual([]);
+    const { summary } = await withLedger({ url: to, mode: 'read' }, (ledger) =>
+      verify(ledger, () => undefined),
+    );
+    expect(summary.damaged).toBe(0);
+  },
+);
+
+test('a copy says of a pack that is gone which points need it, and has nothing in its place', async () => {
+  const [file] = packs();
+  rmSync(file!);
+  const { findings } = await copied();
+  expect(findings.map(({ where }) => where)).toEqual([`pack ${basename(file!)}`]);
+  expect(existsSync(join(to, 'packs', basename(file!).slice(0, 2), basename(file!)))).toBe(false);
 });
 
 test('a repair stores anew what is whole in damaged packs, so that copies have it', async () => {

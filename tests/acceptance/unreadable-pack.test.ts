@@ -131,6 +131,15 @@ describe.each([
     expect(await restored('web', '@1')).toBe(digestOf(WEB));
   });
 
+  test('a copy has the rest, and names it', async () => {
+    const to = join(folder.path, 'copy');
+    const copy = await openLedger({ url: to, mode: 'create', threads: 0 });
+    const { findings: found } = await opened('read', (from) => copyLedger({ from, to: copy }));
+    expect(found).toMatchObject([{ where: `pack ${basename(pack)}`, affects: ['web@1..2'] }]);
+    expect(await restoredDigest(copy, { vm: 'db', at: '@1', scratch })).toBe(digestOf(DB));
+    await copy.close();
+  });
+
   test('repair puts it back from another ledger', async () => {
     const from = join(folder.path, 'copy');
     const copy = await openLedger({ url: from, mode: 'create', threads: 0 });

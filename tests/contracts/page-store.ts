@@ -121,6 +121,24 @@ function contractOfPut(current: Current): void {
     expect(await asked(5000)).toEqual([false, false]);
   });
 
+  test('keeps a part of a pack that cannot be had whole, until the pack is put', async () => {
+    const { store } = current();
+    const pack = makePack({ seed: 7, sizeBytes: 5000 });
+    const { name } = pack;
+    const bytes = new Uint8Array(5001);
+    bytes.set(pack.bytes.subarray(0, 3000));
+    await valueOf(store.putPart({ name, bytes }));
+    expect(await valueOf(store.has({ name, sizeBytes: 5000 }))).toBe(false);
+    const start = { name, offsetBytes: 0, lengthBytes: 3000 };
+    expect(await valueOf(store.get(start))).toEqual(pack.bytes.subarray(0, 3000));
+    await valueOf(store.put(pack));
+    expect(await valueOf(store.has({ name, sizeBytes: 5000 }))).toBe(true);
+    const whole = { name, offsetBytes: 0, lengthBytes: 5000 };
+    for (const each of [store, await current().another()])
+      expect(digestOf(await valueOf(each.get(whole)))).toBe(name);
+    expect((await gather(store.list())).map(nameOf)).toEqual([name]);
+  });
+
   test('refuses bytes that are not what the name says, and stores nothing', async () => {
     const pack = makePack({ seed: 5, sizeBytes: 5000 });
     const bytes = pack.bytes.slice();

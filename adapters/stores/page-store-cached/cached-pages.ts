@@ -328,6 +328,7 @@ export function cachePages(options: CachedPagesOptions): CachedPages {
       ),
     // What is kept may be of an object that was damaged, which this heals.
     put: (pack) => pipe(store.put(pack), taskEither.flatMap(dropping(pack.name))),
+    putPart: (part) => pipe(store.putPart(part), taskEither.flatMap(dropping(part.name))),
     delete: (name) => pipe(store.delete(name), taskEither.flatMap(dropping(name))),
     list: () => store.list(),
     has: (pack) => store.has(pack),

@@ -62,6 +62,15 @@ async function syncedFolder(packs: Packs, folder: string): Promise<void> {
 
 async function put(packs: Packs, pack: { name: string; bytes: Uint8Array }): Promise<void> {
   checkPackBytes(pack);
+  await write(packs, pack);
+}
+
+async function putPart(packs: Packs, part: { name: string; bytes: Uint8Array }): Promise<void> {
+  checkPackName(part.name);
+  await write(packs, part);
+}
+
+async function write(packs: Packs, pack: { name: string; bytes: Uint8Array }): Promise<void> {
   await syncedFolder(packs, folderOf(packs, pack.name));
   // Written again where it is there already: that costs little, is rare, and heals a damaged one.
   await writeWhole({
@@ -148,6 +157,12 @@ export function openPagePacks(options: PagePacksOptions): PagePacks {
       atPort(
         () => put(packs, pack),
         (thrown) => failureOf(thrown, { operation: 'write a pack in', path: packs.folder }),
+      ),
+    putPart: (part) =>
+      atPort(
+        () => putPart(packs, part),
+        (thrown) =>
+          failureOf(thrown, { operation: 'write a part of a pack in', path: packs.folder }),
       ),
     get: (range) =>
       atPort(

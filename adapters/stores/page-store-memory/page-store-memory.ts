@@ -38,6 +38,11 @@ export function createMemoryPageStore(packs: HeldPacks = new Map()): PageStore {
         checkPackBytes(pack);
         packs.set(pack.name, { bytes: pack.bytes.slice(), writtenAtMs: Date.now() });
       }),
+    putPart: ({ name, bytes }) =>
+      attempt('store a part of a pack', () => {
+        checkPackName(name);
+        packs.set(name, { bytes: bytes.slice(), writtenAtMs: Date.now() });
+      }),
     get: (range: PackRange) =>
       attempt('read a pack', () => {
         checkPackName(range.name);

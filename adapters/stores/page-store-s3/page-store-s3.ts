@@ -3,10 +3,11 @@
 // PREFIX/pageledger, which says whose they are.
 //
 // A pack has at most 17 MiB, so that one PUT always does. Each is signed with the SHA-256 that is the
-// pack's name: what arrived otherwise is not stored, and a put may be repeated. It counts when the store
+// pack's name (of a part of one, its own): what arrived otherwise is not stored, and a put may be repeated. It counts when the store
 // says the pack's size afterwards, as gateways before a full disk answer 200 and keep a part. Nothing
 // rests on conditional requests, which servers disagree about.
 
+import { createHash } from 'node:crypto';
 import * as either from 'fp-ts/lib/Either.js';
 import type { TaskEither } from 'fp-ts/lib/TaskEither.js';
 import { assert } from '../../../domain/values/assert.ts';
@@ -130,24 +131,42 @@ const notKept = (bucket: Bucket, pack: { name: string; bytes: Uint8Array }, foun
 async function put(bucket: Bucket, pack: { name: string; bytes: Uint8Array }): Promise<void> {
   checkPackBytes(pack);
   assert(pack.bytes.length <= PACK_BYTES_MAX, 'a pack is small enough to be read again');
+  const atMs = await putObjectOf(bucket, pack, pack.name);
+  bucket.seen.set(pack.name, { sizeBytes: pack.bytes.length, atMs });
+}
+
+async function putPart(bucket: Bucket, part: { name: string; bytes: Uint8Array }): Promise<void> {
+  checkPackName(part.name);
+  bucket.seen.delete(part.name);
+  await putObjectOf(bucket, part, createHash('sha256').update(part.bytes).digest('hex'));
+}
+
+/** Puts bytes under a pack's name; when they were sent. */
+async function putObjectOf(
+  bucket: Bucket,
+  pack: { name: string; bytes: Uint8Array },
+  sha256: string,
+): Promise<number> {
   let found: number | null = null;
   for (let attempt = 0; attempt < PUT_ATTEMPTS_MAX; attempt += 1) {
-    await send(bucket, pack);
+    await send(bucket, pack, sha256);
     const atMs = bucket.clock();
     found = await askSize(bucket, pack.name);
-    if (found !== pack.bytes.length) continue;
-    bucket.seen.set(pack.name, { sizeBytes: found, atMs });
-    return;
+    if (found === pack.bytes.length) return atMs;
   }
   throw notKept(bucket, pack, found);
 }
 
-const send = (bucket: Bucket, pack: { name: string; bytes: Uint8Array }): Promise<void> =>
+const send = (
+  bucket: Bucket,
+  pack: { name: string; bytes: Uint8Array },
+  sha256: string,
+): Promise<void> =>
   putObject(bucket.client, {
     key: keyOf(bucket, pack.name),
     operation: `store pack ${pack.name}`,
     contentType: 'application/octet-stream',
-    body: { bytes: pack.bytes, sha256: pack.name },
+    body: { bytes: pack.bytes, sha256 },
   });
 
 /** Whether a pack is there: as the store said after its put, where that is not long ago. */
@@ -334,6 +353,7 @@ export function openS3PageStore(options: S3PageStoreOptions): S3PageStore {
   };
   return {
     put: (pack) => attempt('store a pack in', () => put(bucket, pack)),
+    putPart: (part) => attempt('store a part of a pack in', () => putPart(bucket, part)),
     get: (range) => attempt(`read pack ${range.name} in`, () => get(bucket, range)),
     find: (range) => attempt(`read pack ${range.name} in`, () => find(bucket, range)),
     list: () => list(bucket),

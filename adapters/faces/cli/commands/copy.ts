@@ -19,7 +19,7 @@ export const declare = (command: Command): Command =>
 export const goesOnUnread = true;
 
 const missedText = ({ where, reason, affects }: Finding): string =>
-  `${where} was not copied: ${reason}; affects ${affects.length === 0 ? 'no point' : affects.join(', ')}`;
+  `${where} was not copied whole: ${reason}; affects ${affects.length === 0 ? 'no point' : affects.join(', ')}`;
 
 export async function run(command: Command): Promise<void> {
   const output = outputOf(command);
