@@ -72,6 +72,8 @@ export interface FilePort {
    * alone, and in a folder of somebody else's, if root makes it, that one's.
    */
   open(path: string, mode: OpenMode, permissions?: number): Promise<OpenFile>;
+  /** A file to be opened where it is read, on any thread. Absent: open files alone can be read. */
+  readonly memoryOf?: (path: string) => MemoryFile;
   /** A small file's bytes, read at once; null when it is absent. More than `sizeBytesMax` is cut. */
   load(path: string, sizeBytesMax: number): Promise<Uint8Array | null>;
   /** Null when there is nothing of that name. */

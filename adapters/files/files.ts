@@ -2,6 +2,7 @@
 
 import * as fs from 'node:fs';
 import type { FileFacts, FilePort } from './file-port.ts';
+import { memoryOfPath } from './memory-file.ts';
 import { lockNow } from './flock.ts';
 import { loadNow, makeFolderNow, openNodeFile } from './node-file.ts';
 import { call, callOr, hasDone, noValue } from './system-calls.ts';
@@ -63,6 +64,7 @@ const list = async (folder: string): Promise<readonly string[]> => {
 /** The disk of this machine. */
 export const nodeFiles: FilePort = {
   open: openNodeFile,
+  memoryOf: memoryOfPath,
   load: (path, sizeBytesMax) =>
     new Promise((resolve) => {
       resolve(loadNow(path, sizeBytesMax));

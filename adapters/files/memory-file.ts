@@ -1,8 +1,8 @@
-// What a MemoryFile (domain/ports/guests.ts) is to adapters: an open file's descriptor or shared
-// memory, both of which threads can use, or a disk of another kind, which only the thread that has it
-// can. Reads and writes are synchronous, as the page engine's are, and may be short.
+// What a MemoryFile (domain/ports/guests.ts) is to adapters: an open file's descriptor, the path of one
+// to be opened, or shared memory, which all threads can use, or a disk of another kind, which only the
+// thread that has it can. Reads and writes are synchronous, as the page engine's are, and may be short.
 
-import { readSync, writeSync } from 'node:fs';
+import { closeSync, constants, openSync, readSync, writeSync } from 'node:fs';
 import { types } from 'node:util';
 import { assert } from '../../domain/values/assert.ts';
 import type { MemoryFile } from '../../domain/ports/guests.ts';
@@ -26,11 +26,33 @@ export interface OtherMemory {
 /** The memory of an open file. It stays its opener's to close. */
 export const memoryOfDescriptor = (descriptor: number): MemoryFile => ({ handle: descriptor });
 
-/** Another memory, for an engine without threads. */
+/** The memory of a file that is opened, for reading, where it is used. */
+export const memoryOfPath = (path: string): MemoryFile => ({ handle: { path } });
+
+/** Another memory, which only the thread can use that has it. */
 export const otherMemory = (memory: OtherMemory): MemoryFile => ({ handle: memory });
 
 const isOther = (handle: unknown): handle is OtherMemory =>
   typeof handle === 'object' && handle !== null && 'read' in handle && 'write' in handle;
+
+const isPath = (handle: unknown): handle is { readonly path: string } =>
+  typeof handle === 'object' && handle !== null && 'path' in handle;
+
+/** Calls `use` with a memory that can be read, opened for it if need be. */
+export function withOpenMemory<A>(file: MemoryFile, use: (open: MemoryFile) => A): A {
+  const { handle } = file;
+  if (!isPath(handle)) return use(file);
+  // What is no regular file makes nobody wait.
+  const descriptor = openSync(handle.path, constants.O_RDONLY | constants.O_NONBLOCK);
+  try {
+    return use(memoryOfDescriptor(descriptor));
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
+/** Whether other threads can read and write a memory, too. */
+export const isOfThreads = ({ handle }: MemoryFile): boolean => !isOther(handle);
 
 /** The part of the shared memory that there is. */
 function sharedPart(shared: SharedArrayBuffer, part: MemoryPart): Uint8Array {

@@ -3,6 +3,7 @@
 import type { TaskEither } from 'fp-ts/lib/TaskEither.js';
 import { isLedgerError, type LedgerError } from '../values/ledger-error.ts';
 import type { EventMark } from './event-log.ts';
+import type { MemoryFile } from './guests.ts';
 
 export interface PackEntry {
   readonly name: string;
@@ -42,6 +43,11 @@ export interface PageStore {
     readonly offsetBytes: number;
     readonly lengthBytes: number;
   }): TaskEither<LedgerError, Uint8Array>;
+  /**
+   * A pack as a file, opened where it is read: what cannot be read there is asked of `get`. Absent: packs
+   * lie in no files.
+   */
+  readonly fileOf?: (name: string) => MemoryFile;
   list(): AsyncIterable<PackEntry>;
   delete(name: string): TaskEither<LedgerError, void>;
   /**

@@ -4,6 +4,7 @@
 import { createHash } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
+import { readMemory, withOpenMemory } from '../../adapters/files/memory-file.ts';
 import type { PackEntry, PageStore } from '../../domain/ports/page-store.ts';
 import { seededRandom } from '../support/images.ts';
 import { failureOf, gather, valueOf } from '../support/outcomes.ts';
@@ -47,6 +48,7 @@ export function pageStoreContract(name: string, factory: () => Promise<PageStore
     const current = (): PageStoreWorld => world;
     contractOfPut(current);
     contractOfGet(current);
+    contractOfFiles(current);
     contractOfList(current);
     contractOfDelete(current);
     contractOfMarks(current);
@@ -216,6 +218,28 @@ function contractOfGet(current: Current): void {
       await failureOf(current().store.delete(name)),
     ].map((failure) => failure.code);
     expect(codes).toEqual(['PACK_DAMAGED', 'PACK_DAMAGED', 'PACK_DAMAGED']);
+  });
+}
+
+/** What stores keep whose packs lie in files; others have nothing to keep. */
+function contractOfFiles(current: Current): void {
+  const pack = makePack({ seed: 21, sizeBytes: 5000 });
+
+  test('gives a pack as a file, opened when it is read', async () => {
+    const { store } = current();
+    if (store.fileOf === undefined) return;
+    const file = store.fileOf(pack.name);
+    const read = (): string => {
+      const bytes = new Uint8Array(pack.bytes.length);
+      const part = { bytes, at: 0, lengthBytes: bytes.length, offsetBytes: 0 };
+      expect(withOpenMemory(file, (open) => readMemory(open, part))).toBe(bytes.length);
+      return digestOf(bytes);
+    };
+    expect(read).toThrow('ENOENT');
+    await valueOf(store.put(pack));
+    expect(read()).toBe(pack.name);
+    await valueOf(store.delete(pack.name));
+    expect(read).toThrow('ENOENT');
   });
 }
 

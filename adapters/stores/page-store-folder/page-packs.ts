@@ -8,6 +8,7 @@ import type { LedgerError } from '../../../domain/values/ledger-error.ts';
 import { atPort } from '../../../domain/ports/run.ts';
 import { PACK_NAME } from '../../../domain/values/pack.ts';
 import type { PackEntry, PageStore } from '../../../domain/ports/page-store.ts';
+import type { MemoryFile } from '../../../domain/ports/guests.ts';
 import type { FilePort } from '../../files/file-port.ts';
 import { failureOf, isAbsent, isNoFile } from '../../files/failures.ts';
 import { marksIn, putMark } from './marks.ts';
@@ -152,7 +153,11 @@ export function openPagePacks(options: PagePacksOptions): PagePacks {
     open: createOpenPacks((name) => openPack(options, name)),
     syncedFolders: new Set(),
   };
+  const { memoryOf } = options.files;
   return {
+    ...(memoryOf === undefined
+      ? {}
+      : { fileOf: (name: string): MemoryFile => memoryOf(pathOf(packs, name)) }),
     put: (pack) =>
       atPort(
         () => put(packs, pack),
