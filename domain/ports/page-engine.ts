@@ -137,20 +137,40 @@ export interface ScannedChunk {
   release(): void;
 }
 
-export interface FillRequest {
-  /** Stored bytes of consecutive blocks of one pack, back to back. */
-  readonly bytes: Uint8Array;
-  readonly blocks: BlockTable;
-  /** What to write where: page `slots[i]`, counted from the first block's first page, to page `pages[i]` of the file. */
-  readonly slots: Uint32Array;
-  readonly pages: Uint32Array;
-  /** Open for writing, and for reading too where the mode is 'xor'. */
-  readonly file: MemoryFile;
+/** Most pages filled in at once (4 MiB). */
+export const FILL_PAGES_MAX = 1024;
+
+/** Stored bytes of a pack that are read as one, with blocks among them. */
+export interface FillPiece {
+  /** The bytes, or a file that they are read from. */
+  readonly from: Uint8Array | MemoryFile;
+  /** Where they lie in the file. */
   readonly offsetBytes: number;
-  /** 'xor': onto what the file holds there, which makes a patch the page. Absent: 'write'. */
-  readonly mode?: 'write' | 'xor';
+  readonly lengthBytes: number;
+  /** Its blocks are those of the request after the piece before, up to this one. */
+  readonly endBlock: number;
   /** What a message calls the pack. */
   readonly label: string;
+}
+
+/** Pages to make of blocks and to write. Columns of blocks have a row a block, piece by piece. */
+export interface FillRequest {
+  readonly pieces: readonly FillPiece[];
+  readonly blocks: BlockTable;
+  /** Where each block begins in its piece. */
+  readonly starts: Uint32Array;
+  /** By block, the row after its last one in the next two columns. */
+  readonly rowEnds: Uint32Array;
+  /** Which page of the block is laid, by XOR, onto which of `pages`. */
+  readonly slots: Uint8Array;
+  readonly rooms: Uint32Array;
+  /** Where the pages go in the file, ascending; at most FILL_PAGES_MAX. Each is in some row. */
+  readonly pages: Uint32Array;
+  /** Open for writing. */
+  readonly file: MemoryFile;
+  readonly offsetBytes: number;
+  /** How many pages are filled in after these for sure: what is little is done without threads. */
+  readonly following: number;
 }
 
 /** Keys of one sharing group as the kernels want them. Secret. */
@@ -170,8 +190,11 @@ export interface PageEngine {
   /** Sets the strings that widen the grammar, for all that follows. Without a call there are none. */
   useGrammar(grammar: Grammar): Promise<void>;
   scan(request: ScanRequest): Promise<ScannedChunk>;
-  /** Checks, decompresses and writes pages into a file. PACK_DAMAGED names block and pack. */
-  fill(request: FillRequest): Promise<void>;
+  /**
+   * Reads and checks blocks, makes pages of them and writes these into a file. Where blocks cannot be
+   * read or are damaged: which of them, and nothing was written. Throws what the file does.
+   */
+  fill(request: FillRequest): Promise<readonly number[]>;
   /** Checks and decompresses blocks: their pages back to back. Inline. */
   decode(request: {
     readonly bytes: Uint8Array;

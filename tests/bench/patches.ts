@@ -4,13 +4,21 @@
 
 import { closeSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { crc32 } from 'node:zlib';
 import { memoryOfDescriptor } from '../../adapters/files/memory-file.ts';
 import { deriveEngineKeys } from '../../adapters/kernels/keys.ts';
 import { createPageEngine } from '../../adapters/kernels/engine/page-engine.ts';
 import { assert } from '../../domain/values/assert.ts';
 import { CHUNK_PAGES, FINGERPRINT_BYTES } from '../../domain/ports/page-engine.ts';
-import type { PageEngine, PatchedBlocks, ScannedChunk } from '../../domain/ports/page-engine.ts';
+import type {
+  PageEngine,
+  PatchedBlocks,
+  ScannedChunk,
+  StoredBlocks,
+} from '../../domain/ports/page-engine.ts';
+import { CODEC_RAW } from '../../domain/values/pack.ts';
 import { PAGE_BYTES } from '../../domain/values/page.ts';
+import { fillRequest, joined } from '../support/fill-requests.ts';
 import { seededRandom } from '../support/images.ts';
 import type { Bench, BenchContext } from './bench.ts';
 import { guestImage } from './ledgers.ts';
@@ -58,6 +66,20 @@ async function microsecondsOf(work: () => unknown): Promise<number> {
   return ((performance.now() - start) * 1000) / CHUNK_PAGES;
 }
 
+/** Pages as blocks of a page each that are stored as they are. */
+function rawBlocks(pages: Buffer): StoredBlocks {
+  const count = pages.length / PAGE_BYTES;
+  const pageAt = (page: number): Buffer =>
+    pages.subarray(page * PAGE_BYTES, (page + 1) * PAGE_BYTES);
+  return {
+    bytes: pages,
+    codecs: new Uint8Array(count).fill(CODEC_RAW),
+    pages: new Uint8Array(count).fill(1),
+    lengths: new Uint32Array(count).fill(PAGE_BYTES),
+    checksums: Uint32Array.from({ length: count }, (_, page) => crc32(pageAt(page))),
+  };
+}
+
 interface Subject {
   readonly engine: PageEngine;
   readonly chunk: ScannedChunk;
@@ -91,22 +113,23 @@ async function decodeSamples(
   stored: { readonly plain: PatchedBlocks; readonly patches: PatchedBlocks },
   count: number,
 ): Promise<Samples> {
-  const pages = Uint32Array.from({ length: CHUNK_PAGES }, (_, page) => page);
-  const fill = (blocks: PatchedBlocks, mode: 'write' | 'xor') =>
-    subject.engine.fill({
-      bytes: blocks.bytes,
-      blocks,
-      slots: pages,
-      pages,
-      file: memoryOfDescriptor(subject.fd),
-      offsetBytes: 0,
-      mode,
-      label: 'a pack',
-    });
+  const pages = Array.from({ length: CHUNK_PAGES }, (_, page) => page);
+  // What patches go onto is at hand, as it is.
+  const onto = rawBlocks(subject.references);
+  const twice = [...pages, ...pages];
+  const requests = {
+    write: fillRequest(subject, { blocks: stored.plain, slots: pages, pages }),
+    xor: fillRequest(subject, {
+      blocks: joined(onto, stored.patches),
+      slots: twice.map((_, row) => row),
+      pages: twice,
+    }),
+  };
+  const fill = (mode: 'write' | 'xor') => subject.engine.fill(requests[mode]);
   const samples: Samples = { plain: [], patch: [] };
   for (let sample = -1; sample < count; sample += 1) {
-    const plain = await microsecondsOf(() => fill(stored.plain, 'write'));
-    const patch = await microsecondsOf(() => fill(stored.patches, 'xor'));
+    const plain = await microsecondsOf(() => fill('write'));
+    const patch = await microsecondsOf(() => fill('xor'));
     if (sample < 0) continue;
     samples.plain.push(plain);
     samples.patch.push(patch);

@@ -77,23 +77,6 @@ export function readFully(stretch: Stretch): void {
   );
 }
 
-/** Reads a whole stretch of a target that was written before: what patches are laid onto. */
-export function readBack(stretch: Stretch): void {
-  const shortfall = readStretch(stretch);
-  if (shortfall === null) return;
-  const { lengthBytes, offsetBytes, label } = stretch;
-  const isShort = shortfall._tag === 'ended';
-  const errno = isShort ? 'no byte read' : saidOf(shortfall.error);
-  throw new LedgerError(
-    'IO_FAILED',
-    `reading back ${lengthBytes} bytes at offset ${offsetBytes} of the target, which patches of ` +
-      `${label} go onto, failed with ${errno}; expected the pages written there before. ` +
-      'Restore again into a file that nobody else changes.',
-    { label, offsetBytes, lengthBytes, errno },
-    isShort ? undefined : shortfall.error,
-  );
-}
-
 function writeFailure(stretch: Stretch, errno: string, cause?: unknown): LedgerError {
   const { label, lengthBytes, offsetBytes } = stretch;
   let code: LedgerErrorCode = 'IO_FAILED';

@@ -25,9 +25,11 @@ import { BLOCK_BYTES, PAGE_BYTES } from '../../../domain/values/page.ts';
 import { BlockWriter } from './block-writer.ts';
 import { checkTable } from '../codec/codec.ts';
 import type { BlockRun } from '../codec/codec.ts';
+import { isOfThreads } from '../../files/memory-file.ts';
 import { Crew } from './crew.ts';
 import { PACKED, PageCore } from './page-core.ts';
 import type { ChunkColumns, StoreRequest } from './page-core.ts';
+import { areBytes } from './page-fill.ts';
 import { InlineRunner, RUNNER_SLOTS } from './page-runner.ts';
 import type { PageRunner } from './page-runner.ts';
 import { ThreadRunner } from './page-thread.ts';
@@ -52,6 +54,10 @@ export function createPageEngine(options: { readonly threads?: number } = {}): P
   assert(Number.isInteger(threads) && threads >= 0, 'a number of threads is 0 or more');
   return new RunnerEngine(threads, options.threads === undefined ? UNTHREADED_PAGES : 0);
 }
+
+/** Whether threads can read and write all files of a fill. */
+const canCross = ({ file, pieces }: FillRequest): boolean =>
+  isOfThreads(file) && pieces.every(({ from }) => areBytes(from) || isOfThreads(from));
 
 const closed = (): LedgerError =>
   new LedgerError(
@@ -83,10 +89,15 @@ class RunnerEngine implements PageEngine {
     if (this.#threaded !== null) return this.#threaded;
     if (pages + following <= this.#unthreadedPages) {
       this.#unthreadedPages -= pages;
-      return (this.#inline ??= this.#started([new InlineRunner(this.#inlineCore())]));
+      return this.#inlineCrew();
     }
     const runners = Array.from({ length: this.threads }, () => new ThreadRunner());
     return (this.#threaded = this.#started(runners));
+  }
+
+  /** Who works on the caller's thread. */
+  #inlineCrew(): Crew {
+    return (this.#inline ??= this.#started([new InlineRunner(this.#inlineCore())]));
   }
 
   #started(runners: readonly PageRunner[]): Crew {
@@ -135,8 +146,10 @@ class RunnerEngine implements PageEngine {
     }
   }
 
-  async fill(request: FillRequest): Promise<void> {
-    const { fills } = this.#crew(request.pages.length);
+  async fill(request: FillRequest): Promise<readonly number[]> {
+    const crew = this.#crew(request.pages.length, request.following);
+    // Some memory is this thread's alone.
+    const { fills } = canCross(request) ? crew : this.#inlineCrew();
     return during(fills, (runner) => runner.fill(request));
   }
 

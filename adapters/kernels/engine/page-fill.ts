@@ -1,58 +1,51 @@
-// Filling pages of a file from stored blocks: each needed block is checked and decoded once, and
-// pages that lie side by side in the file are written with one call. Patches are
-// laid onto what the file holds: such a run is read with one call before it is written.
+// Making pages of stored blocks and writing them: each block is read, checked and decoded once, its
+// pages are laid into memory, and pages that lie side by side in the file are written with one call. A
+// page that is a patch is made of several: the first one laid into its room is copied, the others are
+// XORed onto it, in whatever order they come. Nothing is written before all blocks were found sound.
 
-import { crc32 } from 'node:zlib';
 import { assert } from '../../../domain/values/assert.ts';
-import type { FillRequest, Grammar } from '../../../domain/ports/page-engine.ts';
-import { PAGE_BYTES } from '../../../domain/values/page.ts';
-import { checkTable, type BlockCodec } from '../codec/codec.ts';
-import { readBack, writeFully } from './file-pages.ts';
+import { saltBytesOf } from '../../../domain/values/block-salt.ts';
+import { isLedgerError } from '../../../domain/values/ledger-error.ts';
+import { FILL_PAGES_MAX } from '../../../domain/ports/page-engine.ts';
+import type { FillPiece, FillRequest, Grammar } from '../../../domain/ports/page-engine.ts';
+import { BLOCK_PAGES_MAX, PAGE_BYTES } from '../../../domain/values/page.ts';
+import { errnoOf } from '../../files/failures.ts';
+import { withOpenMemory } from '../../files/memory-file.ts';
+import type { BlockCodec } from '../codec/codec.ts';
+import { readFully, writeFully } from './file-pages.ts';
 
-/** Pages staged for writing (4 MiB). */
-const STAGED_PAGES_MAX = 1024;
-const STAGED_BYTES_MAX = STAGED_PAGES_MAX * PAGE_BYTES;
+const WORDS = PAGE_BYTES / Int32Array.BYTES_PER_ELEMENT;
 /** A buffer begins 16 bytes into a machine page, and reading to there is slow: to a line it is not. */
 const LINE_START_BYTES = 48;
-/** Keys for sorting hold two numbers below these bounds, exactly, in a double. */
-const ROW_BOUND = 2 ** 32;
-const STAGED_BOUND = 2 ** 20;
+/** Room for what is read as one; larger pieces get a larger one. */
+const READ_BYTES = 1.5 * 1024 * 1024;
+const TARGET_LABEL = 'pages';
 
-/** The rows of a request in the order of their slots. */
-function rowsBySlot(slots: Uint32Array): Uint32Array {
-  const rows = Uint32Array.from(slots.keys());
-  const isAscending = slots.every((slot, row) => row === 0 || slots[row - 1]! <= slot);
-  if (isAscending) return rows;
-  const keys = Float64Array.from(slots, (slot, row) => slot * ROW_BOUND + row).toSorted();
-  return rows.map((_, place) => keys[place]! % ROW_BOUND);
+/** Room that files are read into fast. */
+const roomOf = (lengthBytes: number): Uint8Array =>
+  new Uint8Array(new ArrayBuffer(LINE_START_BYTES + lengthBytes), LINE_START_BYTES);
+
+/** Whether a piece's bytes are at hand. */
+export const areBytes = (from: FillPiece['from']): from is Uint8Array => ArrayBuffer.isView(from);
+
+/** Whether a row of a table can be of a block in `lengthBytes` bytes from `start` on. */
+function isPossible(
+  { blocks, starts }: FillRequest,
+  { block, lengthBytes }: { readonly block: number; readonly lengthBytes: number },
+): boolean {
+  const pages = blocks.pages[block]!;
+  const length = blocks.lengths[block]!;
+  const lengthMax = pages * PAGE_BYTES + saltBytesOf(blocks.codecs[block]!);
+  return pages <= BLOCK_PAGES_MAX && length <= lengthMax && starts[block]! + length <= lengthBytes;
 }
 
-/** Room for staged pages, which files are read into fast. */
-const stagingRoom = (): Uint8Array =>
-  new Uint8Array(new ArrayBuffer(LINE_START_BYTES + STAGED_BYTES_MAX), LINE_START_BYTES);
-
-/** XORs the first `lengthBytes` of `held` onto those of `bytes` at `at`; all are multiples of 4. */
-function xorOnto(
-  bytes: Uint8Array,
-  held: Uint8Array,
-  span: { readonly at: number; readonly lengthBytes: number },
-): void {
-  const count = span.lengthBytes / Int32Array.BYTES_PER_ELEMENT;
-  const target = new Int32Array(bytes.buffer, bytes.byteOffset + span.at, count);
-  const source = new Int32Array(held.buffer, held.byteOffset, count);
-  for (let i = 0; i < count; i += 1) target[i]! ^= source[i]!;
-}
-
-/** Decodes and writes; its buffers are allocated at the first use and kept. */
+/** Reads, decodes and writes; its rooms are allocated at the first use and kept. */
 export class PageFiller {
   readonly #codec: BlockCodec;
-  /** Pages as they were decoded, until they are laid out. */
-  #decoded: Uint8Array | null = null;
-  #staging: Uint8Array | null = null;
-  /** What the file holds where a run of patches goes. */
-  #held: Uint8Array | null = null;
-  readonly #targets = new Uint32Array(STAGED_PAGES_MAX);
-  #staged = 0;
+  #pages: Uint8Array | null = null;
+  #words: Int32Array = new Int32Array(0);
+  #stored: Uint8Array = new Uint8Array(0);
+  readonly #isBegun = new Uint8Array(FILL_PAGES_MAX);
   #grammar: Grammar = [];
 
   constructor(codec: BlockCodec) {
@@ -65,98 +58,101 @@ export class PageFiller {
   }
 
   /** As PageEngine.fill. */
-  fill(request: FillRequest): void {
-    const { slots, pages, blocks } = request;
-    assert(slots.length === pages.length, 'a fill has a page for each slot');
-    const pageCount = checkTable(request);
-    if (request.mode === 'xor') this.#checkAll(request);
-    this.#staged = 0;
-    const rows = rowsBySlot(slots);
-    let next = 0;
-    let firstSlot = 0;
-    let offsetBytes = 0;
-    for (let block = 0; block < blocks.lengths.length && next < rows.length; block += 1) {
-      const endSlot = firstSlot + blocks.pages[block]!;
-      if (slots[rows[next]!]! < endSlot) {
-        const content = this.#codec.decodeAt(request, { block, offsetBytes }, this.#grammar);
-        while (next < rows.length && slots[rows[next]!]! < endSlot) {
-          const row = rows[next]!;
-          this.#stage(request, { content, slot: slots[row]! - firstSlot, page: pages[row]! });
-          next += 1;
-        }
-      }
-      firstSlot = endSlot;
-      offsetBytes += blocks.lengths[block]!;
+  fill(request: FillRequest): readonly number[] {
+    assert(
+      request.pages.length <= FILL_PAGES_MAX,
+      'no more pages are filled in than there is room',
+    );
+    this.#pages ??= roomOf(FILL_PAGES_MAX * PAGE_BYTES);
+    this.#words = new Int32Array(
+      this.#pages.buffer,
+      this.#pages.byteOffset,
+      FILL_PAGES_MAX * WORDS,
+    );
+    this.#isBegun.fill(0, 0, request.pages.length);
+    const failed: number[] = [];
+    let firstBlock = 0;
+    for (const piece of request.pieces) {
+      const bytes = this.#bytesOf(piece);
+      for (let block = firstBlock; block < piece.endBlock; block += 1)
+        if (bytes === null || !this.#lay(request, { piece, block, bytes })) failed.push(block);
+      firstBlock = piece.endBlock;
     }
-    assert(next === rows.length, `slots of a fill are below its blocks' ${pageCount} pages`);
-    this.#flush(request);
+    assert(firstBlock === request.blocks.lengths.length, 'every block is in a piece');
+    if (failed.length === 0) this.#write(request);
+    return failed;
   }
 
-  /** A mask is XORed once only, so damage is found before the first one is: who asks may ask again. */
-  #checkAll(request: FillRequest): void {
-    const { bytes, blocks } = request;
-    let offsetBytes = 0;
-    for (let block = 0; block < blocks.lengths.length; block += 1) {
-      const stored = bytes.subarray(offsetBytes, offsetBytes + blocks.lengths[block]!);
-      // Decoding tells what is wrong, and where.
-      if (crc32(stored) !== blocks.checksums[block])
-        this.#codec.decodeAt(request, { block, offsetBytes }, this.#grammar);
-      offsetBytes += blocks.lengths[block]!;
+  /** The bytes of a piece; null: they cannot be read. */
+  #bytesOf({ from, offsetBytes, lengthBytes, label }: FillPiece): Uint8Array | null {
+    if (areBytes(from)) return from;
+    if (this.#stored.length < lengthBytes) this.#stored = roomOf(Math.max(READ_BYTES, lengthBytes));
+    const stretch = { bytes: this.#stored, at: 0, lengthBytes, offsetBytes, label };
+    try {
+      withOpenMemory(from, (file) => readFully({ ...stretch, file }));
+    } catch (thrown) {
+      // Who asked reads it again, and tells why it cannot be read.
+      if (isLedgerError(thrown) || errnoOf(thrown) !== null) return null;
+      throw thrown;
     }
+    return this.#stored.subarray(0, lengthBytes);
   }
 
-  #stage(
+  /** Lays the pages of a block into their rooms; false: it is damaged. */
+  #lay(
     request: FillRequest,
-    from: { readonly content: Uint8Array; readonly slot: number; readonly page: number },
-  ): void {
-    if (this.#staged === STAGED_PAGES_MAX) this.#flush(request);
-    this.#decoded ??= stagingRoom();
-    const at = from.slot * PAGE_BYTES;
-    this.#decoded.set(from.content.subarray(at, at + PAGE_BYTES), this.#staged * PAGE_BYTES);
-    this.#targets[this.#staged] = from.page;
-    this.#staged += 1;
+    of: { readonly piece: FillPiece; readonly block: number; readonly bytes: Uint8Array },
+  ): boolean {
+    const { piece, block, bytes } = of;
+    const { blocks, starts, rowEnds, slots, rooms } = request;
+    if (!isPossible(request, { block, lengthBytes: bytes.length })) return false;
+    let content: Uint8Array;
+    try {
+      const run = { bytes, blocks, label: piece.label };
+      content = this.#codec.decodeAt(run, { block, offsetBytes: starts[block]! }, this.#grammar);
+    } catch (thrown) {
+      if (isLedgerError(thrown)) return false;
+      throw thrown;
+    }
+    // Words are XORed, so pages begin on one.
+    if (content.byteOffset % Int32Array.BYTES_PER_ELEMENT !== 0) content = content.slice();
+    for (let row = block === 0 ? 0 : rowEnds[block - 1]!; row < rowEnds[block]!; row += 1) {
+      const slot = slots[row]!;
+      const room = rooms[row]!;
+      assert(slot < blocks.pages[block]! && room < request.pages.length, 'a row is of its block');
+      if (this.#isBegun[room] === 1) this.#xor(content, slot, room);
+      else this.#copy(content, slot, room);
+    }
+    return true;
   }
 
-  /** Lays the staged pages out in the file's order and writes each run of neighbours at once. */
-  #flush(request: FillRequest): void {
-    const count = this.#staged;
-    this.#staging ??= stagingRoom();
-    const order = new Float64Array(count);
-    for (let i = 0; i < count; i += 1) order[i] = this.#targets[i]! * STAGED_BOUND + i;
-    order.sort();
-    let runStart = 0;
-    for (let place = 0; place < count; place += 1) {
-      const i = order[place]! % STAGED_BOUND;
-      const from = i * PAGE_BYTES;
-      this.#staging.set(this.#decoded!.subarray(from, from + PAGE_BYTES), place * PAGE_BYTES);
-      const target = this.#targets[i]!;
-      const following = place + 1 === count ? -1 : Math.floor(order[place + 1]! / STAGED_BOUND);
-      if (following === target + 1) continue;
-      this.#write(request, { runStart, runEnd: place + 1, lastPage: target });
-      runStart = place + 1;
-    }
-    this.#staged = 0;
+  #copy(content: Uint8Array, slot: number, room: number): void {
+    this.#isBegun[room] = 1;
+    const page = content.subarray(slot * PAGE_BYTES, (slot + 1) * PAGE_BYTES);
+    this.#pages!.set(page, room * PAGE_BYTES);
   }
 
-  #write(
-    request: FillRequest,
-    run: { readonly runStart: number; readonly runEnd: number; readonly lastPage: number },
-  ): void {
-    const pageCount = run.runEnd - run.runStart;
-    const firstPage = run.lastPage - pageCount + 1;
-    const stretch = {
-      file: request.file,
-      bytes: this.#staging!,
-      at: run.runStart * PAGE_BYTES,
-      lengthBytes: pageCount * PAGE_BYTES,
-      offsetBytes: request.offsetBytes + firstPage * PAGE_BYTES,
-      label: request.label,
-    };
-    if (request.mode === 'xor') {
-      this.#held ??= stagingRoom();
-      readBack({ ...stretch, bytes: this.#held, at: 0 });
-      xorOnto(stretch.bytes, this.#held, stretch);
+  #xor(content: Uint8Array, slot: number, room: number): void {
+    const words = this.#words;
+    const at = room * WORDS;
+    const stored = new Int32Array(content.buffer, content.byteOffset + slot * PAGE_BYTES, WORDS);
+    for (let i = 0; i < WORDS; i += 1) words[at + i]! ^= stored[i]!;
+  }
+
+  /** Writes each run of neighbours at once. */
+  #write({ pages, file, offsetBytes }: FillRequest): void {
+    for (let first = 0; first < pages.length;) {
+      let end = first + 1;
+      while (end < pages.length && pages[end] === pages[end - 1]! + 1) end += 1;
+      writeFully({
+        file,
+        bytes: this.#pages!,
+        at: first * PAGE_BYTES,
+        lengthBytes: (end - first) * PAGE_BYTES,
+        offsetBytes: offsetBytes + pages[first]! * PAGE_BYTES,
+        label: TARGET_LABEL,
+      });
+      first = end;
     }
-    writeFully(stretch);
   }
 }

@@ -24,7 +24,7 @@ export interface PageRunner {
   store(slot: number, request: StoreRequest): Promise<PatchedBlocks>;
   pack(request: PackRequest): Promise<PatchedBlocks>;
   sketch(pages: Uint8Array): Promise<Uint32Array>;
-  fill(request: FillRequest): Promise<void>;
+  fill(request: FillRequest): Promise<readonly number[]>;
   /** Sets the strings that widen the grammar, for the calls that follow. */
   useGrammar(grammar: Grammar): void;
   close(): Promise<void>;
@@ -58,10 +58,11 @@ export class InlineRunner implements PageRunner {
     return this.#core.sketch(pages);
   }
 
-  async fill(request: FillRequest): Promise<void> {
-    this.#filler.fill(request);
+  async fill(request: FillRequest): Promise<readonly number[]> {
+    const failed = this.#filler.fill(request);
     // Many fills follow each other: what came meanwhile is heard between them.
     await setImmediate();
+    return failed;
   }
 
   useGrammar(grammar: Grammar): void {

@@ -16,6 +16,7 @@ import type {
 } from '../../../domain/ports/page-engine.ts';
 import { compiledModules, type PageThreadData } from '../compiled.ts';
 import type { ChunkColumns, StoreRequest } from './page-core.ts';
+import { areBytes } from './page-fill.ts';
 import type { PageRunner } from './page-runner.ts';
 import { unpackFailure } from './thread-messages.ts';
 import type { ThreadAnswer, ThreadCall, ThreadReply, ThreadWork } from './thread-messages.ts';
@@ -104,23 +105,15 @@ export class ThreadRunner implements PageRunner {
     }
   }
 
-  async fill(request: FillRequest): Promise<void> {
-    const { blocks } = request;
+  async fill(request: FillRequest): Promise<readonly number[]> {
     const lent: SharedArrayBuffer[] = [];
-    const copy: FillRequest = {
-      ...request,
-      bytes: this.#shared(request.bytes, lent),
-      blocks: {
-        codecs: blocks.codecs.slice(),
-        pages: blocks.pages.slice(),
-        lengths: blocks.lengths.slice(),
-        checksums: blocks.checksums.slice(),
-      },
-      slots: request.slots.slice(),
-      pages: request.pages.slice(),
-    };
+    const pieces = request.pieces.map((piece) =>
+      areBytes(piece.from) ? { ...piece, from: this.#shared(piece.from, lent) } : piece,
+    );
     try {
-      await this.#call({ _tag: 'fill', request: copy });
+      const answer = await this.#call({ _tag: 'fill', request: { ...request, pieces } });
+      assert(answer._tag === 'filled', 'a fill is answered with the blocks that failed');
+      return answer.failed;
     } finally {
       this.#buffers.push(...lent);
     }

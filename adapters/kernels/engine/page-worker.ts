@@ -27,8 +27,7 @@ function work(asked: ThreadWork): ThreadAnswer {
     case 'sketch':
       return { _tag: 'sketched', sketches: core.sketch(asked.pages) };
     case 'fill':
-      filler.fill(asked.request);
-      return { _tag: 'filled' };
+      return { _tag: 'filled', failed: filler.fill(asked.request) };
     default:
       return asked satisfies never;
   }

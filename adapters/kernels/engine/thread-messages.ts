@@ -48,7 +48,7 @@ export type ThreadAnswer =
   | { readonly _tag: 'scanned'; readonly columns: ChunkColumns }
   | { readonly _tag: 'stored'; readonly blocks: PatchedBlocks }
   | { readonly _tag: 'sketched'; readonly sketches: Uint32Array }
-  | { readonly _tag: 'filled' }
+  | { readonly _tag: 'filled'; readonly failed: readonly number[] }
   | { readonly _tag: 'failed'; readonly failure: ThreadFailure };
 
 export interface ThreadReply {

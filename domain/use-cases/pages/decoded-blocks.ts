@@ -2,29 +2,41 @@
 // in bounded memory, as pages that are asked for together lie together, and the same references are
 // asked for again and again.
 
-import { packLabel, sliceBlocks, blockStarts, type BlockStarts } from '../../values/pack.ts';
-import { slotAt } from '../../values/place.ts';
-import { PACK_SLOTS, PAGE_BYTES } from '../../values/page.ts';
+import { sliceBlocks } from '../../values/pack.ts';
+import { PAGE_BYTES } from '../../values/page.ts';
 import type { PageEngine } from '../../ports/page-engine.ts';
-import type { PageLocator, ReadPack } from '../../ports/models.ts';
 import type { PageStore } from '../../ports/page-store.ts';
 import { RecentMap } from '../../values/recent-map.ts';
-import { blockOf, piecesOf, type BlockPiece } from './block-pieces.ts';
+import { piecesOf, spanOf, type BlockPiece } from './block-pieces.ts';
 import { Crew } from './crew.ts';
 import { useRange } from './pack-ranges.ts';
+import type { PageBatch } from './page-batches.ts';
+import { packOfBlock, type PagePlan, type PlannedPack } from './page-plan.ts';
 
-/** Packs whose blocks' starts are kept. */
-const STARTS_MAX = 1024;
 /** Ranges read at once. */
 const READS_MAX = 4;
 
-/** Takes the page at a place, and the number of that place among those asked for. */
-export type TakePage = (index: number, page: Uint8Array) => void;
+/** Takes the page of a row of a batch. */
+export type TakePage = (row: number, page: Uint8Array) => void;
+
+/** The block of a plan, to be known by. */
+const keyOf = ({ label, name, firstBlock }: PlannedPack, block: number): string =>
+  `${name ?? label}/${block - firstBlock}`;
+
+/** Checks and decodes a block from the bytes that are its own. */
+export function decodeBlockOf(
+  engine: PageEngine,
+  { pack, block }: { readonly pack: PlannedPack; readonly block: number },
+  bytes: Uint8Array,
+): Uint8Array {
+  const at = block - pack.firstBlock;
+  const blocks = sliceBlocks(pack.table, at, at + 1);
+  return engine.decode({ bytes, blocks, label: pack.label });
+}
 
 export class DecodedBlocks {
   readonly #ports: { readonly engine: PageEngine; readonly store: PageStore };
   readonly #blocks: RecentMap<string, Uint8Array>;
-  readonly #starts = new RecentMap<string, BlockStarts>({ max: STARTS_MAX });
 
   constructor(
     ports: { readonly engine: PageEngine; readonly store: PageStore },
@@ -35,86 +47,56 @@ export class DecodedBlocks {
   }
 
   /**
-   * Hands on the pages at places, which ascend and may repeat, as they are stored. Blocks that are not
-   * kept are read once each, neighbours together.
+   * Hands on the pages of a batch's rows, as they are stored. Blocks that are not kept are read once
+   * each, neighbours together.
    */
-  async each(locator: PageLocator, places: Float64Array, take: TakePage): Promise<void> {
+  async each(plan: PagePlan, batch: PageBatch, take: TakePage): Promise<void> {
+    const { blocks } = batch;
     const missing: number[] = [];
-    for (let first = 0; first < places.length;) {
-      const pack = locator.packAt(places[first]!);
-      const end = this.#endOf(pack, places, first);
-      const block = this.#blockAt(pack, places[first]!);
-      const pages = this.#blocks.get(`${pack.name}/${block}`);
-      if (pages === undefined) for (let i = first; i < end; i += 1) missing.push(i);
-      else this.#take({ pack, block, pages }, { places, first, end }, take);
-      first = end;
+    for (let i = 0; i < blocks.length; i += 1) {
+      const pages = this.#blocks.get(keyOf(packOfBlock(plan, blocks[i]!), blocks[i]!));
+      if (pages === undefined) missing.push(i);
+      else this.#take(batch, { i, pages }, take);
     }
     if (missing.length === 0) return;
-    const absent = Float64Array.from(missing, (i) => places[i]!);
-    const found: TakePage = (i, page) => take(missing[i]!, page);
+    const absent = Uint32Array.from(missing, (i) => blocks[i]!);
     const crew = new Crew(READS_MAX);
-    const startsOf = (pack: ReadPack): BlockStarts => this.#startsOf(pack);
-    for (const piece of piecesOf(locator, absent, { startsOf }))
-      if (!(await crew.add(this.#read(piece, absent, found)))) break;
+    for (const piece of piecesOf(plan, absent)) {
+      const read = async (): Promise<void> => {
+        const decoded = await this.#read(piece, absent);
+        for (const [n, pages] of decoded.entries()) {
+          const i = missing[piece.first + n]!;
+          this.#take(batch, { i, pages }, take);
+          this.#blocks.set(keyOf(piece.pack, blocks[i]!), pages);
+        }
+      };
+      if (!(await crew.add(read()))) break;
+    }
     await crew.settle();
   }
 
-  #startsOf(pack: ReadPack): BlockStarts {
-    const known = this.#starts.get(pack.name);
-    if (known !== undefined) return known;
-    const starts = blockStarts(pack.blocks);
-    this.#starts.set(pack.name, starts);
-    return starts;
-  }
-
-  #blockAt(pack: ReadPack, place: number): number {
-    return blockOf(this.#startsOf(pack), slotAt(place));
-  }
-
-  /** Where the places end that are in one block with the first one. */
-  #endOf(pack: ReadPack, places: Float64Array, first: number): number {
-    const block = this.#blockAt(pack, places[first]!);
-    const after = pack.ordinal * PACK_SLOTS + this.#startsOf(pack).slots[block + 1]!;
-    let end = first + 1;
-    while (end < places.length && places[end]! < after) end += 1;
-    return end;
-  }
-
   #take(
-    of: { readonly pack: ReadPack; readonly block: number; readonly pages: Uint8Array },
-    { places, first, end }: { places: Float64Array; first: number; end: number },
+    { rowEnds, slots }: PageBatch,
+    { i, pages }: { readonly i: number; readonly pages: Uint8Array },
     take: TakePage,
   ): void {
-    const firstSlot = this.#startsOf(of.pack).slots[of.block]!;
-    for (let i = first; i < end; i += 1) {
-      const at = (slotAt(places[i]!) - firstSlot) * PAGE_BYTES;
-      take(i, of.pages.subarray(at, at + PAGE_BYTES));
+    for (let row = i === 0 ? 0 : rowEnds[i - 1]!; row < rowEnds[i]!; row += 1) {
+      const at = slots[row]! * PAGE_BYTES;
+      take(row, pages.subarray(at, at + PAGE_BYTES));
     }
   }
 
-  async #read(piece: BlockPiece, places: Float64Array, take: TakePage): Promise<void> {
+  /** The blocks of a piece, decoded. */
+  async #read(piece: BlockPiece, blocks: Uint32Array): Promise<readonly Uint8Array[]> {
     const { engine, store } = this.#ports;
-    const { pack, offsetBytes, lengthBytes } = piece;
-    const { offsets } = this.#startsOf(pack);
-    const label = packLabel(pack.name);
-    const decoded = new Map<number, Uint8Array>();
-    await useRange(store, { name: pack.name, offsetBytes, lengthBytes }, (bytes) => {
-      for (let first = piece.first; first < piece.end;) {
-        const block = this.#blockAt(pack, places[first]!);
-        const at = offsets[block]! - offsetBytes;
-        const stored = bytes.subarray(at, at + pack.blocks.lengths[block]!);
-        const blocks = sliceBlocks(pack.blocks, block, block + 1);
-        decoded.set(block, engine.decode({ bytes: stored, blocks, label }));
-        first = this.#endOf(pack, places, first);
-      }
-    });
-    for (let first = piece.first; first < piece.end;) {
-      const block = this.#blockAt(pack, places[first]!);
-      const end = this.#endOf(pack, places, first);
-      const pages = decoded.get(block)!;
-      this.#take({ pack, block, pages }, { places, first, end }, take);
-      this.#blocks.set(`${pack.name}/${block}`, pages);
-      first = end;
-    }
+    const { pack, first, end, offsetBytes, lengthBytes } = piece;
+    const decode = (bytes: Uint8Array): readonly Uint8Array[] =>
+      Array.from(blocks.subarray(first, end), (block) => {
+        const span = spanOf(pack, block);
+        const own = bytes.subarray(span.offsetBytes - offsetBytes, span.endBytes - offsetBytes);
+        return decodeBlockOf(engine, { pack, block }, own);
+      });
+    if (pack.name === null) return decode(pack.bytes!);
+    return useRange(store, { name: pack.name, offsetBytes, lengthBytes }, decode);
   }
 }

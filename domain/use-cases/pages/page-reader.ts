@@ -12,10 +12,19 @@ import { sharedMemory, type PageRun } from '../../ports/guests.ts';
 import type { PageEngine } from '../../ports/page-engine.ts';
 import type { PageStore } from '../../ports/page-store.ts';
 import type { PageLocator } from '../../ports/models.ts';
-import { publicPattern } from '../../patterns/public-patterns.ts';
+import type { ReadPack } from '../../ports/models.ts';
+import { blockStarts, type BlockStarts } from '../../values/pack.ts';
+import { RecentMap } from '../../values/recent-map.ts';
 import { DecodedBlocks } from './decoded-blocks.ts';
 import { followingMoves } from './moved-packs.ts';
-import { fillPages, type FillPages, type FillTarget, type Losses } from './page-filler.ts';
+import { wholeBatch } from './page-batches.ts';
+import {
+  fillPages,
+  patternBlockOf,
+  type FillPages,
+  type FillTarget,
+  type Losses,
+} from './page-filler.ts';
 import { PLAN_PAGES_MAX, planPages } from './page-plan.ts';
 import { assertWhole } from './patch-chain.ts';
 import { UrgentFirst } from './urgent-first.ts';
@@ -23,6 +32,8 @@ import { UrgentFirst } from './urgent-first.ts';
 /** Failures to read a part of a pack, after which others of it may be whole. */
 const DAMAGED = ['PACK_DAMAGED', 'PACK_UNREADABLE'] as const;
 const CACHE_BYTES = 64 * 1024 * 1024;
+/** Packs whose blocks' starts are kept. */
+const STARTS_MAX = 1024;
 /** Pages in memory at once, twice, where they are read in order (16 MiB). */
 const ORDERED_PAGES = 4096;
 
@@ -58,8 +69,9 @@ function* windowsOf(table: Uint32Array, pagesMax: number): Generator<Window> {
     yield { first, end: Math.min(table.length, first + pagesMax) };
 }
 
-function xorOnto(page: Uint8Array, mask: Uint8Array): void {
-  for (let i = 0; i < PAGE_BYTES; i += 1) page[i]! ^= mask[i]!;
+/** Lays a stored page onto what of it is there. */
+function xorOnto(page: Uint8Array, stored: Uint8Array): void {
+  for (let i = 0; i < PAGE_BYTES; i += 1) page[i]! ^= stored[i]!;
 }
 
 /** Stretches of a window that hold something: all but zeros and what was lost. */
@@ -79,6 +91,7 @@ export class PageReader {
   readonly #ports: PageReaderPorts;
   readonly #blocks: DecodedBlocks;
   readonly #order = new UrgentFirst();
+  readonly #starts = new RecentMap<string, BlockStarts>({ max: STARTS_MAX });
 
   constructor(ports: PageReaderPorts, cacheBytesMax = CACHE_BYTES) {
     this.#ports = ports;
@@ -97,28 +110,35 @@ export class PageReader {
   }
 
   async #read(holdings: ArrayLike<Holding>, into: Uint8Array): Promise<Uint8Array> {
-    const locator = this.#ports.locator();
-    const { made, passes } = planPages(locator, holdings, null);
+    const { locator, engine } = this.#ports;
+    const ports = {
+      locator: locator(),
+      patternBlock: patternBlockOf(engine),
+      startsOf: (pack: ReadPack) => this.#startsOf(pack),
+    };
+    const plan = planPages(ports, holdings, null);
     const pageAt = (page: number): Uint8Array =>
       into.subarray(page * PAGE_BYTES, (page + 1) * PAGE_BYTES);
     for (let page = 0; page < holdings.length; page += 1)
       if (holdings[page] === ZERO) pageAt(page).fill(0);
-    for (const [pattern, pages] of made) {
-      const whole = this.#publicPage(pattern);
-      for (const page of pages) pageAt(page).set(whole);
-    }
-    for (const [number, { places, pages }] of passes.entries())
-      await this.#blocks.each(locator, places, (index, stored) => {
-        if (number === 0) pageAt(pages[index]!).set(stored);
-        else xorOnto(pageAt(pages[index]!), stored);
-      });
+    const batch = wholeBatch(plan);
+    const isBegun = new Uint8Array(batch.pages.length);
+    await this.#blocks.each(plan, batch, (row, stored) => {
+      const room = batch.rooms[row]!;
+      const page = pageAt(batch.pages[room]!);
+      if (isBegun[room] === 0) page.set(stored);
+      else xorOnto(page, stored);
+      isBegun[room] = 1;
+    });
     return into;
   }
 
-  #publicPage(pattern: Holding): Uint8Array {
-    const { engine } = this.#ports;
-    const { bytes, ...blocks } = engine.encodePatterns([publicPattern(pattern)]);
-    return engine.decode({ bytes, blocks, label: `pattern ${pattern}` });
+  #startsOf(pack: ReadPack): BlockStarts {
+    const known = this.#starts.get(pack.name);
+    if (known !== undefined) return known;
+    const starts = blockStarts(pack.blocks);
+    this.#starts.set(pack.name, starts);
+    return starts;
   }
 
   /**
@@ -184,17 +204,24 @@ export class PageReader {
     into: { readonly target: FillTarget; readonly firstPage: number },
   ): Promise<Uint32Array> {
     const { engine, store, locator, catchUp } = this.#ports;
-    const holdings = table.subarray(first, end);
+    let holdings = table.subarray(first, end);
+    const isDone = new Uint8Array(holdings.length);
+    let done = 0;
+    const onPages = (pages: Uint32Array): void => {
+      for (const page of pages) isDone[page] = 1;
+      done += pages.length;
+      onProgress?.({ pages: first + done, pageCount: table.length });
+    };
     const lost = await followingMoves(catchUp, (isAgain) => {
       let losses: Losses = null;
       if (onLost !== undefined) losses = isAgain ? [...DAMAGED, 'PACK_MISSING'] : DAMAGED;
-      let done = first;
-      const onPages = (pages: number): void => {
-        done += pages;
-        onProgress?.({ pages: done, pageCount: table.length });
-      };
+      // What was made before a pack was found to be gone is not made again.
+      if (done > 0)
+        holdings = holdings.map((holding, page) => (isDone[page] === 1 ? ZERO : holding));
       const request: FillPages = { holdings, ...into, onPages };
-      return fillPages({ engine, store, locator: locator(), order: this.#order }, request, losses);
+      const startsOf = (pack: ReadPack): BlockStarts => this.#startsOf(pack);
+      const ports = { engine, store, locator: locator(), order: this.#order, startsOf };
+      return fillPages(ports, request, losses);
     });
     return lost.map((page) => first + page);
   }

@@ -11,6 +11,7 @@ import { FINGERPRINT_BYTES } from '../../../domain/ports/page-engine.ts';
 import type { PageEngine, PatchedBlocks, ScannedChunk } from '../../../domain/ports/page-engine.ts';
 import { BLOCK_PAGES, BLOCK_PAGES_MAX, PAGE_BYTES } from '../../../domain/values/page.ts';
 import { PATCH_BYTES_MAX } from '../../../domain/events/patches.ts';
+import { fillRequest, joined } from '../../support/fill-requests.ts';
 import { numbers, randomBytes, textBytes } from './random-pages.ts';
 
 const pageOf = (bytes: Uint8Array, page: number): Uint8Array =>
@@ -192,83 +193,32 @@ describe.each([0, 2])('an engine with %i threads', (threads) => {
     chunk.release();
   });
 
-  test('lays patches onto what a file holds, wherever they go', async () => {
-    const counts = Array.from({ length: 1300 }, (_, i) => (i % 5 === 0 ? null : 1 + (i % 300)));
+  test('lays patches onto what they are patches of, wherever they go', async () => {
+    const counts = Array.from({ length: 650 }, (_, i) => (i % 5 === 0 ? null : 1 + (i % 300)));
     const { old, young, of } = versions(counts, 14);
-    const chunks = [0, 1].map((half) => half * 650 * PAGE_BYTES);
     const target = fileOf(`xor-${threads}`, new Uint8Array(0));
-    for (const [half, from] of chunks.entries()) {
-      const part = young.subarray(from, from + 650 * PAGE_BYTES);
-      const references = { pages: old, of: of.subarray(half * 650, half * 650 + 650) };
-      const chunk = await scanned(`xor-source-${threads}-${half}`, part);
-      const rows = Uint32Array.from({ length: 650 }, (_, row) => row);
-      const blocks = await chunk.store({ rows, cuts: [], references });
-      const pageAt = (slot: number): number => (half * 650 + slot * 7) % 1300;
-      const fill = async (slots: number[], mode: 'write' | 'xor', stored: PatchedBlocks) =>
-        engine.fill({
-          bytes: stored.bytes,
-          blocks: stored,
-          slots: Uint32Array.from(slots),
-          pages: Uint32Array.from(slots, pageAt),
-          file: memoryOfDescriptor(target.fd),
-          offsetBytes: 512,
-          mode,
-          label: 'pack abc',
-        });
-      const patched = [...rows].filter((row) => blocks.patched[row] === 1);
-      const held = engine.encode(old.subarray(from, from + 650 * PAGE_BYTES));
-      await fill(patched, 'write', { ...held, patched: new Uint8Array(0) });
-      await fill(patched, 'xor', blocks);
-      const found = readFileSync(target.path).subarray(512);
-      expect(patched.length).toBe(520);
-      for (const row of patched)
-        expect(same(pageOf(found, pageAt(row)), pageOf(part, row))).toBe(true);
-      chunk.release();
-    }
-  });
-
-  test('says where a file does not hold what patches go onto', async () => {
-    const blocks = engine.encode(textBytes(PAGE_BYTES, 15));
-    const target = fileOf(`short-${threads}`, new Uint8Array(3 * PAGE_BYTES + 100));
-    const fill = (page: number) =>
-      engine.fill({
-        bytes: blocks.bytes,
-        blocks,
-        slots: Uint32Array.of(0),
-        pages: Uint32Array.of(page),
-        file: memoryOfDescriptor(target.fd),
-        offsetBytes: 0,
-        mode: 'xor',
-        label: 'pack abc',
-      });
-    await expect(fill(3)).rejects.toMatchObject({
-      code: 'IO_FAILED',
-      facts: { label: 'pack abc', offsetBytes: 3 * PAGE_BYTES, errno: 'no byte read' },
-    });
-    await fill(2);
-  });
-
-  test('lays no patch onto a file where one of those asked for is damaged', async () => {
-    const pages = textBytes(2 * PAGE_BYTES, 15);
-    const blocks = await engine.pack({ pages, cuts: [1], level: 1 });
-    const damaged = blocks.bytes.slice();
-    damaged[damaged.length - 1]! ^= 1;
-    const before = new Uint8Array(1200 * PAGE_BYTES).fill(7);
-    const target = fileOf(`damaged-${threads}`, before);
-    // More pages of the sound block than are staged at once, before the one that is damaged.
-    const slots = Uint32Array.from({ length: 1200 }, (_, i) => (i < 1199 ? 0 : 1));
-    const fill = engine.fill({
-      bytes: damaged,
-      blocks,
-      slots,
-      pages: slots.map((_, i) => i),
-      file: memoryOfDescriptor(target.fd),
-      offsetBytes: 0,
-      mode: 'xor',
-      label: 'pack abc',
-    });
-    await expect(fill).rejects.toMatchObject({ code: 'PACK_DAMAGED' });
-    expect(same(readFileSync(target.path), before)).toBe(true);
+    const chunk = await scanned(`xor-source-${threads}`, young);
+    const rows = Uint32Array.from({ length: 650 }, (_, row) => row);
+    const references = { pages: old, of };
+    const blocks = await chunk.store({ rows, cuts: [], references });
+    const patched = [...rows].filter((row) => blocks.patched[row] === 1);
+    expect(patched.length).toBe(520);
+    const pageAt = (row: number): number => (row * 7) % 650;
+    const onto = engine.encode(old);
+    const failed = await engine.fill(
+      fillRequest(target, {
+        // Masks come first, and then what they go onto.
+        blocks: joined(blocks, onto),
+        slots: [...patched, ...patched.map((row) => 650 + of[row]!)],
+        pages: [...patched, ...patched].map(pageAt),
+        offsetBytes: 512,
+      }),
+    );
+    expect(failed).toEqual([]);
+    const found = readFileSync(target.path).subarray(512);
+    for (const row of patched)
+      expect(same(pageOf(found, pageAt(row)), pageOf(young, row))).toBe(true);
+    chunk.release();
   });
 
   test('packs pages into blocks of up to the most pages, each level giving them back', async () => {

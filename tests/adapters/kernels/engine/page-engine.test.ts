@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { closeSync, ftruncateSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
+import { closeSync, ftruncateSync, mkdtempSync, openSync, rmSync } from 'node:fs';
 import { writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -16,12 +16,8 @@ import {
   FINGERPRINT_BYTES,
   IDENTIFIER_BYTES,
 } from '../../../../domain/ports/page-engine.ts';
-import type {
-  FillRequest,
-  PageEngine,
-  StoredBlocks,
-} from '../../../../domain/ports/page-engine.ts';
-import { BLOCK_PAGES, PAGE_BYTES } from '../../../../domain/values/page.ts';
+import type { PageEngine } from '../../../../domain/ports/page-engine.ts';
+import { PAGE_BYTES } from '../../../../domain/values/page.ts';
 import { mixedImage, numbers, randomBytes, textBytes } from '../random-pages.ts';
 
 const KEYS = deriveEngineKeys(randomBytes(32, 1));
@@ -57,26 +53,6 @@ const sharedColumn = (pageCount: number): SharedArrayBuffer =>
 const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex');
 const pageOf = (bytes: Uint8Array, page: number): Uint8Array =>
   bytes.subarray(page * PAGE_BYTES, (page + 1) * PAGE_BYTES);
-
-interface Fill {
-  readonly blocks: StoredBlocks;
-  readonly slots: readonly number[];
-  readonly pages: readonly number[];
-  readonly offsetBytes?: number;
-}
-
-function fillRequest(target: { readonly fd: number }, fill: Fill): FillRequest {
-  const { blocks, offsetBytes = 0 } = fill;
-  return {
-    bytes: blocks.bytes,
-    blocks,
-    slots: Uint32Array.from(fill.slots),
-    pages: Uint32Array.from(fill.pages),
-    file: memoryOfDescriptor(target.fd),
-    offsetBytes,
-    label: 'pack abc',
-  };
-}
 
 /** A whole scan in one comparable value. */
 async function scanAll(
@@ -288,68 +264,6 @@ describe.each([0, 2])('an engine with %i threads', (threads) => {
     expect(firstExpected).not.toBe(secondExpected);
     (await first).release();
     second.release();
-  });
-
-  const fillInto = (target: { fd: number }, fill: Fill) => engine.fill(fillRequest(target, fill));
-
-  test('fills any pages of a file from any slots, many at once', async () => {
-    const bytes = mixedImage(300, 27);
-    const blocks = engine.encode(bytes);
-    const next = numbers(28);
-    const expected = randomBytes(3000 * PAGE_BYTES, 29);
-    const target = fileOf(`fill-${threads}`, expected);
-    const fills = [];
-    for (let part = 0; part < 6; part += 1) {
-      const pages = new Set<number>();
-      while (pages.size < 80 * part) pages.add(part * 500 + (next() % 500));
-      const slots = [...pages].map(() => next() % 300);
-      for (const [i, page] of [...pages].entries())
-        pageOf(expected, page).set(pageOf(bytes, slots[i]!));
-      fills.push(fillInto(target, { blocks, slots, pages: [...pages] }));
-    }
-    await Promise.all(fills);
-    expect(Buffer.compare(readFileSync(target.path), expected)).toBe(0);
-  });
-
-  test('fills one page over and over, more than are staged at once', async () => {
-    const bytes = textBytes(2 * PAGE_BYTES, 30);
-    const blocks = engine.encode(bytes);
-    const target = fileOf(`same-${threads}`, new Uint8Array(0));
-    const pages = Array.from({ length: 2500 }, (_, page) => page);
-    await fillInto(target, { blocks, slots: pages.map(() => 1), pages, offsetBytes: 512 });
-    const found = readFileSync(target.path).subarray(512);
-    expect(found.length).toBe(2500 * PAGE_BYTES);
-    const page = Buffer.from(pageOf(bytes, 1));
-    expect(pages.every((p) => page.equals(pageOf(found, p)))).toBe(true);
-  });
-
-  test('fills past a damaged block that nobody asks for, and names one that is asked for', async () => {
-    const bytes = textBytes(5 * BLOCK_PAGES * PAGE_BYTES, 31);
-    const blocks = engine.encode(bytes);
-    const offsetBytes = blocks.lengths[0]! + blocks.lengths[1]!;
-    blocks.bytes[offsetBytes + 9]! ^= 1;
-    const target = fileOf(`past-${threads}`, new Uint8Array(0));
-    await fillInto(target, { blocks, slots: [0, 7, 12, 19], pages: [0, 1, 2, 3] });
-    const found = readFileSync(target.path);
-    for (const [page, slot] of [0, 7, 12, 19].entries())
-      expect(hex(pageOf(found, page))).toBe(hex(pageOf(bytes, slot)));
-    await expect(fillInto(target, { blocks, slots: [9], pages: [0] })).rejects.toMatchObject({
-      name: 'LedgerError',
-      code: 'PACK_DAMAGED',
-      facts: { label: 'pack abc', block: 2, offsetBytes },
-    });
-  });
-
-  test('says that the disk is full, and that a target cannot be written', async () => {
-    const blocks = engine.encode(textBytes(PAGE_BYTES, 32));
-    const full = openSync('/dev/full', 'r+');
-    const readable = openSync(join(folder, 'both'), 'r');
-    opened.push(full, readable);
-    const fill = { blocks, slots: [0], pages: [0] };
-    await expect(fillInto({ fd: full }, fill)).rejects.toMatchObject({ code: 'DISK_FULL' });
-    await expect(fillInto({ fd: readable }, fill)).rejects.toMatchObject({
-      code: 'TARGET_UNWRITABLE',
-    });
   });
 });
 
