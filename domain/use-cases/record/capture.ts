@@ -66,7 +66,10 @@ export interface CapturePlace {
 /** Pages of a chunk to store: their rows, what each is patched over, and where that lies. */
 interface StoreRows {
   readonly rows: Uint32Array;
-  /** Row counts after which a pack is full, so that no block lies in two packs. */
+  /**
+   * Row counts after which a pack is full, so that no block lies in two packs, or pages come that are
+   * no neighbours: they change each in its own time, and a block is decoded for every page of it.
+   */
   readonly cuts: readonly number[];
   /** UNKNOWN where a page is no patch. */
   readonly over: Uint32Array;
@@ -221,7 +224,7 @@ export class CaptureWriter {
     this.#keepBefore(scanned, patterns);
     const decided = decideWrites(this.#view, { ...scanned, patterns });
     const { rows, kinds, holdings, count } = decided;
-    const stored = this.#planContents(decided);
+    const stored = this.#planContents(decided, scanned.gfns);
     for (let i = 0; i < count; i += 1) {
       const kind = kinds[i]!;
       const reference = hasReference(kind) ? this.#view.reference(holdings[i]!) : null;
@@ -245,12 +248,14 @@ export class CaptureWriter {
   }
 
   /** Gives new contents their places, and what they may be patches of. */
-  #planContents({ storeRows, storeOver }: DecidedWrites): StoreRows {
+  #planContents({ storeRows, storeOver }: DecidedWrites, gfns: Uint32Array): StoreRows {
+    const isFar = (i: number): boolean => gfns[storeRows[i]!]! !== gfns[storeRows[i - 1]!]! + 1;
     const cuts: number[] = [];
     const over = new Uint32Array(storeRows.length);
     const references: (SlotOfPack | null)[] = [];
     for (let i = 0; i < storeRows.length; i += 1) {
-      if (this.#plan.addContent() && i > 0) cuts.push(i);
+      const beginsPack = this.#plan.addContent();
+      if (i > 0 && (beginsPack || isFar(i))) cuts.push(i);
       const reference = this.#view.patchReference(storeOver[i]!);
       const slot = reference === null ? null : slotOf(this.#view.reference(reference));
       const isPatch = slot !== null && this.#plan.mayRefer(slot.pack);
