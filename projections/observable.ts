@@ -4,7 +4,7 @@
 // reader and nothing piles up.
 
 import { ignoreElements, lastValueFrom, Observable } from 'rxjs';
-import type { EventLog } from '../domain/ports/event-log.ts';
+import type { EventLog, Position } from '../domain/ports/event-log.ts';
 import {
   CommitAssembler,
   LOG_START,
@@ -67,12 +67,13 @@ function* told({ from, first }: ReadFrom): Generator<Arrival> {
 async function* replayed(
   log: EventLog,
   read: ReadFrom,
-  onPassedOver?: (event: PassedOver) => void,
+  more: Pick<ChangesRequest, 'onPassedOver' | 'reached'> = {},
 ): AsyncGenerator<Arrival> {
   const { from } = read;
+  const { onPassedOver, reached } = more;
   yield* told(read);
   const assembler = new CommitAssembler(log, from, { onPassedOver });
-  for await (const { items, next } of log.read({ from: from.next, after: from.last })) {
+  for await (const { items, next } of log.read({ from: from.next, after: from.last, reached })) {
     const changes = await assembler.take(items);
     yield { _tag: 'changes', changes, state: assembler.stateAt(next) };
   }
@@ -139,6 +140,8 @@ export interface ChangesRequest {
   readonly isEveryCommit?: boolean;
   /** Called with each event of a type that this release does not know; only where there is no signal. */
   readonly onPassedOver?: ((event: PassedOver) => void) | undefined;
+  /** A place that the log has reached, which need not be asked for; only where there is no signal. */
+  readonly reached?: Position | undefined;
 }
 
 /**
@@ -146,12 +149,12 @@ export interface ChangesRequest {
  * change is a value whole, a capture with its batches, so operators that work at once keep nothing.
  */
 export function changes$(log: EventLog, request: ChangesRequest = {}): Observable<Change> {
-  const { from, begin, signal: until, handle, onReached, onPassedOver } = request;
+  const { from, begin, signal: until, handle, onReached } = request;
   const met = new MetCaptures();
   async function* open(signal: AbortSignal): AsyncGenerator<Arrival> {
     const beginning = async (): Promise<ReadFrom> => (await begin?.()) ?? { from: LOG_START };
     const read = from === undefined ? await beginning() : { from };
-    if (until === undefined) yield* replayed(log, read, onPassedOver);
+    if (until === undefined) yield* replayed(log, read, request);
     else yield* liveChanges(log, { ...read, signal });
   }
   return pulled<Arrival, Change>({
@@ -174,13 +177,13 @@ export async function replayCommits(
   log: EventLog,
   from: AssemblerState,
   fold: Fold,
-  onPassedOver?: (event: PassedOver) => void,
+  more: Pick<ChangesRequest, 'onPassedOver' | 'reached'> = {},
 ): Promise<AssemblerState> {
   let after = from;
   const onReached = (state: AssemblerState): void => {
     after = state;
   };
-  const request = { from, handle: fold, onReached, onPassedOver, isEveryCommit: true };
+  const request = { ...more, from, handle: fold, onReached, isEveryCommit: true };
   const folded = changes$(log, request).pipe(ignoreElements());
   await lastValueFrom(folded, { defaultValue: undefined });
   return after;

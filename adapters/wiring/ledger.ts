@@ -116,8 +116,9 @@ export class Ledger {
     this.keys = openGroupKeys({ files, folder: local.keys });
     this.stateFiles = openStateFiles({ files, folder: local.projections });
     this.column = identifiersOf(local);
-    const passedOver = tellPassedOver(settings.onNotice ?? (() => undefined));
-    this.replay = (from, consume) => replayCommits(log, from, consume, passedOver);
+    const onPassedOver = tellPassedOver(settings.onNotice ?? (() => undefined));
+    this.replay = (from, consume, reached) =>
+      replayCommits(log, from, consume, { onPassedOver, reached });
     this.state = new LedgerState({
       log,
       files: this.stateFiles,

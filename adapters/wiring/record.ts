@@ -32,7 +32,7 @@ function recorderModels(ledger: Ledger, options: RecorderOptions): RecorderModel
   const { state } = ledger;
   return {
     pasts: () => state.pasts,
-    catchUp: () => state.catchUp({ heavy: true }),
+    catchUp: (past) => state.catchUp({ heavy: true, ...(past === undefined ? {} : { past }) }),
     vm: (vm) => state.catalogue.vms.get(vm)?.state ?? initialVm,
     position: (vm, capture) => state.catalogue.vms.get(vm)?.capture(capture)?.position ?? null,
     lostTail: (vm) => state.catalogue.vms.get(vm)?.lostTail ?? null,

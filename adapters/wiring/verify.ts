@@ -28,7 +28,7 @@ async function foldedAnew(
   column: IdentifierColumn,
   onPassedOver: PassedOverNotes['add'],
 ): Promise<LedgerState> {
-  const replay: Replay = (from, consume) => replayCommits(log, from, consume, onPassedOver);
+  const replay: Replay = (from, consume) => replayCommits(log, from, consume, { onPassedOver });
   const state = new LedgerState({ log, replay, files: NO_FILES, identifiers: () => column });
   await state.catchUp({ heavy: false });
   return state;

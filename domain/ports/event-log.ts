@@ -89,6 +89,8 @@ export interface ReadRange {
   readonly until?: Position;
   /** What was read last before `from`: LOG_REPLACED where the log does not have it there. Null: nothing. */
   readonly after?: EventMark | null;
+  /** A place that the log has reached, as it said: one that would have to ask for its end may take it for that. */
+  readonly reached?: Position | undefined;
 }
 
 /** The mark of an event. */

@@ -40,8 +40,8 @@ export interface CaptureView extends WritesView {
 export interface RecorderModels {
   /** Counts the pasts of the log that were thrown away: a capture is of one. */
   pasts(): number;
-  /** Folds what the log holds beyond the models. */
-  catchUp(): Promise<void>;
+  /** Folds what the log holds beyond the models; `past`: past this event at least, which the log gave. */
+  catchUp(past?: Position): Promise<void>;
   vm(vm: string): VmState;
   /** Position of a capture's commit, or null. */
   position(vm: string, capture: number): Position | null;

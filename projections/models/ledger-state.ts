@@ -55,11 +55,22 @@ const ATTEMPTS_MAX = 8;
 /** Raised where history begins later than what was folded: all is folded anew from there. */
 class HistoryLater extends IndexUnfit {}
 
-/** Replays the log from a state and hands each change on; gives the state after it. */
+/**
+ * Replays the log from a state and hands each change on; gives the state after it. Where the log is known
+ * to have reached a place, that is as far as it need go.
+ */
 export type Replay = (
   from: AssemblerState,
   consume: (change: Change) => Promise<void>,
+  reached?: Position,
 ) => Promise<AssemblerState>;
+
+/** What is to be folded up to now. */
+export interface CatchUp {
+  readonly heavy: boolean;
+  /** Position of an event that the log gave: folding goes past it, and perhaps no further. */
+  readonly past?: Position;
+}
 
 export interface LedgerStatePorts {
   readonly log: EventLog;
@@ -217,7 +228,7 @@ export class LedgerState {
    * Folds what the log holds beyond this state. The heavy half is loaded when asked for, or when
    * there is something to fold: only it can decide outcomes.
    */
-  catchUp(need: { readonly heavy: boolean }): Promise<void> {
+  catchUp(need: CatchUp): Promise<void> {
     return this.#turn.run(() => this.#catchUp(need));
   }
 
@@ -233,7 +244,7 @@ export class LedgerState {
     );
   }
 
-  async #catchUp(need: { readonly heavy: boolean }): Promise<void> {
+  async #catchUp(need: CatchUp): Promise<void> {
     let isLater = false;
     let anew: StartedAnew | null = null;
     for (let attempt = 1; ; attempt += 1)
@@ -251,14 +262,22 @@ export class LedgerState {
       }
   }
 
-  async #foldUp(need: { readonly heavy: boolean }): Promise<void> {
+  async #foldUp(need: CatchUp): Promise<void> {
     if (!this.#isKnown) await this.#beginLight();
     const { next, last } = this.#halves.light.from;
-    const head = await run(this.#ports.log.head(last));
-    if (!need.heavy && this.#isKnown && head === next) return;
+    const isKnownPast = need.past !== undefined && need.past >= next;
+    const head = isKnownPast ? need.past + 1n : await run(this.#ports.log.head(last));
+    if (head === next && this.#isFolded(need)) return;
     // A log that ends before what was folded is not the log that was folded: its end was lost.
     if (head < next) await this.#startAnew({ isOtherPast: true });
-    await this.#fold();
+    await this.#fold(head < next ? undefined : head);
+  }
+
+  /** Whether what is asked for is there, and both halves stand where the light one does. */
+  #isFolded({ heavy }: CatchUp): boolean {
+    if (!this.#isKnown || !heavy) return this.#isKnown;
+    const { light, heavy: other } = this.#halves;
+    return this.#states.sharing !== undefined && other.from.next === light.from.next;
   }
 
   /** Begins with the history that the log tells of. */
@@ -303,7 +322,7 @@ export class LedgerState {
     await this.#ports.forgetPast?.();
   }
 
-  async #fold(): Promise<void> {
+  async #fold(reached?: Position): Promise<void> {
     await this.#loadHeavy();
     const { light, heavy } = this.#halves;
     // What reading on compares is the last event of the half that stands further back.
@@ -313,7 +332,7 @@ export class LedgerState {
       throw new OtherPast('the halves are of two pasts');
     const from = heavy.from.next < light.from.next ? heavy.from : light.from;
     this.sharing.room(this.contents.count);
-    const after = await this.#ports.replay(from, (change) => this.#apply(change));
+    const after = await this.#ports.replay(from, (change) => this.#apply(change), reached);
     if (after.next !== light.from.next) this.#isLightSaved = false;
     light.from = after;
     heavy.from = after;

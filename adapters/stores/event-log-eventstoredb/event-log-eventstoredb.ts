@@ -28,7 +28,7 @@ import {
   type OperationTries,
 } from './connection.ts';
 import { checkMark, follow } from './follow.ts';
-import { LedgerStreams, type PlacedEvent } from './streams.ts';
+import { LedgerStreams, type PlacedEvent, type ServerPlace } from './streams.ts';
 import { parseConnectionString, parseLedgerUrl, withoutSecrets } from './ledger-url.ts';
 
 /** An event log on a server, and what only such a one has. */
@@ -53,6 +53,8 @@ class ServerLog implements EventStoreLog {
   readonly #connection: Connection;
   readonly #streams: LedgerStreams;
   readonly #appender: Appender;
+  /** What was read last, where the newest event of the server was last found to be that. */
+  #newestRead: { readonly mark: EventMark; readonly place: ServerPlace } | null = null;
 
   constructor(connection: Connection, ledger: string) {
     this.#connection = connection;
@@ -63,14 +65,21 @@ class ServerLog implements EventStoreLog {
   append: EventLog['append'] = (request) => atPort(() => this.#appender.append(request));
 
   async *read(request: Parameters<EventLog['read']>[0]): AsyncGenerator<LogChunk> {
-    const { from, until, after = null } = request;
-    const head = await this.#head();
+    const { from, until, after = null, reached } = request;
+    const head = reached ?? (await this.#head());
     const bound = until === undefined || until > head ? head : until;
     let next = from;
     let isEmpty = true;
     if (from >= bound && after !== null) await this.#checkMark(after);
     if (from < bound)
-      for await (const signal of this.#follow({ from, after, head, bound, signal: never })) {
+      for await (const signal of this.#follow({
+        from,
+        after,
+        found: reached === undefined ? null : this.#foundAt(from, after),
+        head,
+        bound,
+        signal: never,
+      })) {
         if (signal._tag === 'caughtUp') break;
         if (signal._tag === 'reconnected') continue;
         const { items } = signal;
@@ -98,6 +107,13 @@ class ServerLog implements EventStoreLog {
     if (!request.signal.aborted) throw this.#connection.closed();
   }
 
+  /** Where the event is after which reading goes on at a place, if it was the newest one just now. */
+  #foundAt(from: Position, after: EventMark | null): ServerPlace | null {
+    const { mark, place } = this.#newestRead ?? {};
+    const isThat = mark !== undefined && mark.id === after?.id && mark.position === after.position;
+    return isThat && mark.position === from - 1n ? place! : null;
+  }
+
   /** LOG_REPLACED where an event that was read is not there. */
   async #checkMark(mark: EventMark): Promise<void> {
     const parts = { connection: this.#connection, streams: this.#streams };
@@ -107,6 +123,7 @@ class ServerLog implements EventStoreLog {
   #follow(request: {
     readonly from: Position;
     readonly after: EventMark | null;
+    readonly found?: ServerPlace | null;
     readonly head: Position;
     readonly bound: Position | null;
     readonly signal: AbortSignal;
@@ -131,6 +148,7 @@ class ServerLog implements EventStoreLog {
 
   /** Where others have not written since, the newest event is the one that was read last, or should be. */
   async #headAfter(after: EventMark): Promise<Position> {
+    this.#newestRead = null;
     const newest = await this.#newest();
     const head = newest === null ? 0n : newest.place.commit + 1n;
     const found = newest === null ? null : this.#streams.found(newest);
@@ -139,7 +157,10 @@ class ServerLog implements EventStoreLog {
       if (found === null) await this.#checkMark(after);
       return head;
     }
-    if (found !== null && isMarked(after, found.event)) return head;
+    if (newest !== null && found !== null && isMarked(after, found.event)) {
+      this.#newestRead = { mark: after, place: newest.place };
+      return head;
+    }
     throw logReplaced(this.#connection.place, after.position);
   }
 

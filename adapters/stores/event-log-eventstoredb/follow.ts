@@ -31,6 +31,8 @@ export interface FollowRequest {
   readonly from: Position;
   /** What was read last before it. */
   readonly after: EventMark | null;
+  /** Where that is, from which reading goes on, if the server has said so just now; absent: it is looked up. */
+  readonly found?: ServerPlace | null;
   /** The log's head when this began: the place that being caught up means. */
   readonly head: Position;
   /** Events at or after it are not given, and the first one ends it; null: there is no such bound. */
@@ -184,7 +186,12 @@ class Following {
   ): AsyncGenerator<LogSignal> {
     const { streams, signal, connection } = this.#request;
     const at = { from: this.next, after: this.#last };
-    const start = await findStart(this.#request, client, at);
+    const { found = null } = this.#request;
+    // A server that was away may have come back with another log.
+    const start =
+      found !== null && !isAgain
+        ? { after: found, first: null }
+        : await findStart(this.#request, client, at);
     if (signal.aborted) return;
     const feed = streams.follow(client, start.after);
     try {

@@ -1,5 +1,6 @@
 // A capture's way into the log: batches are appended as they become ready, in group commits, and take
-// effect when the commit is appended after them. Nothing is visible before that.
+// effect with the commit, which goes with the last of them: a small capture is one append. Nothing is
+// visible before that.
 
 import { assert } from '../../values/assert.ts';
 import { BATCH_TYPES, type BatchType } from '../../events/control.ts';
@@ -37,7 +38,7 @@ export class CaptureLog {
     return batchesHash(this.#ports.sha256, this.#digests);
   }
 
-  /** Takes a batch; it is appended when enough wait. A failure is met by `settle`. */
+  /** Takes a batch; it is appended when enough wait, or with the commit. A failure is met by `settle`. */
   add(batch: {
     readonly type: BatchType;
     readonly schema?: number;
@@ -62,17 +63,27 @@ export class CaptureLog {
 
   async #after(before: Promise<void>, events: readonly NewEvent[]): Promise<void> {
     await before;
-    await this.append(events);
+    await this.#end.append(events);
   }
 
-  /** Every batch is durable when this resolves. */
+  /** What was appended so far is durable when this resolves. */
   async settle(): Promise<void> {
-    this.#flush();
     await this.#chain;
   }
 
-  /** Appends after everything that was appended before. */
-  append(events: readonly NewEvent[]): Promise<Appended> {
-    return this.#end.append(events);
+  /**
+   * Appends what commits the capture: with its last batches, or, where that is worth more than they are,
+   * apart from them, so that damage to one of them does not take it too.
+   */
+  async commit(
+    events: readonly NewEvent[],
+    { isApart }: { readonly isApart: boolean },
+  ): Promise<Appended> {
+    const bytes = events.reduce((sum, { data }) => sum + data.length, 0);
+    if (isApart || this.#groupBytes + bytes > APPEND_BYTES_MAX) this.#flush();
+    const last = this.#group;
+    this.#group = [];
+    await this.#chain;
+    return this.#end.append([...last, ...events]);
   }
 }

@@ -135,7 +135,7 @@ export class CaptureWriter {
     this.#loose = new LoosePages({ engine, compression, view, plan, stager: this.#stager });
   }
 
-  /** Takes the whole image, the device state and the attachments in; resolves when every batch is durable. */
+  /** Takes the whole image, the device state and the attachments in; resolves when every pack is durable. */
   async run(): Promise<CaptureCounts> {
     await this.#takeImage();
     const { device: state } = this.#captured;

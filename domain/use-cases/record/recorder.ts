@@ -138,7 +138,7 @@ export class Recorder {
     const { note = null, attachments = [] } = captured;
     const refusal = noteRefusal(note) ?? attachmentsRefusal(attachments.map(({ name }) => name));
     if (refusal !== null) throw refuse(refusal);
-    await this.check(captured.memoryMap);
+    const end = await this.#begin(captured);
     if (attachments.length > 0 && !this.#ports.isRaised()) await this.#ports.raiseFormat();
     const group = models.vm(vm).registered?.group ?? this.#asked().group ?? DEFAULT_GROUP;
     await openGroup(group);
@@ -146,21 +146,40 @@ export class Recorder {
     refuseSize(captured.image.label, pages);
     let obstacle: Obstacle | null = null;
     for (let attempt = 1; attempt <= ATTEMPTS_MAX; attempt += 1) {
-      const tried = await this.#attempt(captured, group);
+      const tried = await this.#attempt(captured, {
+        group,
+        end: attempt === 1 ? end : await this.#begin(captured),
+      });
       if (typeof tried !== 'string') return tried;
       obstacle = tried;
     }
     throw obstacle === 'vanished' ? vanished(vm) : outrun(vm);
   }
 
+  /**
+   * The end of the VM's stream, once the VM can take the capture. Both are asked for at once: a capture
+   * that came between them is met before the commit.
+   */
+  async #begin({ memoryMap }: GuestCapture): Promise<StreamEnd> {
+    const stream = vmStream(this.#options.vm);
+    const [end, checked] = await Promise.allSettled([
+      StreamEnd.of(this.#ports.log, stream),
+      this.check(memoryMap),
+    ]);
+    if (checked.status === 'rejected') throw checked.reason;
+    if (end.status === 'rejected') throw end.reason;
+    return end.value;
+  }
+
   /** Takes the capture in and commits it, or says what came between. */
-  async #attempt(captured: GuestCapture, group: string): Promise<Committed | Obstacle> {
-    const { models, log, clock } = this.#ports;
+  async #attempt(
+    captured: GuestCapture,
+    { group, end }: { readonly group: string; readonly end: StreamEnd },
+  ): Promise<Committed | Obstacle> {
+    const { models, clock } = this.#ports;
     const { vm } = this.#options;
     const pages = pageCountOf(captured.memoryMap);
     const startedAtMs = clock();
-    const end = await StreamEnd.of(log, vmStream(vm));
-    await this.check(captured.memoryMap);
     const past = models.pasts();
     const before = models.vm(vm);
     if (captured.asBefore !== undefined && before.captures === 0)
@@ -194,7 +213,7 @@ export class Recorder {
       // What was decided stands on events that are not in the log any more.
       if (models.pasts() !== past) throw replaced(vm);
       if (old.status === 'rejected') throw old.reason;
-      if (view.isOutdated()) return null;
+      if (view.isOutdated() || models.vm(vm).captures !== before.captures) return null;
       // Last, as whoever takes them for what nobody needs may do so until the commit is there.
       isComplete = await writer.arePacksThere();
       return isComplete ? { counts, events: this.#commitOf(captured, counts) } : null;
@@ -204,7 +223,7 @@ export class Recorder {
       return isComplete ? 'outdated' : 'vanished';
     }
     const committed = await this.#commit(captured, writer, ready);
-    await models.catchUp();
+    await models.catchUp(committed.position);
     this.#spare = previous;
     const { capture, position } = committed;
     this.#fingerprints = { capture, position, current: next };
@@ -293,7 +312,12 @@ export class Recorder {
     const isNews = (event: ControlEvent): boolean =>
       event.type === 'MemoryMapChanged' || (isOfLaterSchema(event) && !this.#ports.isRaised());
     if (of.events.some(isNews)) await this.#ports.raiseFormat();
-    const { position } = await writer.log.append(valueOf(encodeControls(this.#ports, of.events)));
+    const encoded = valueOf(encodeControls(this.#ports, of.events));
+    // All captures of the VM need what says where its memory lies.
+    const isApart = of.events.some(
+      ({ type }) => type === 'VmRegistered' || type === 'MemoryMapChanged',
+    );
+    const { position } = await writer.log.commit(encoded, { isApart });
     return { ...of.counts, capture, position, timeMs };
   }
 
