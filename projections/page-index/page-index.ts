@@ -42,6 +42,8 @@ import { SegmentTables } from './segment-tables.ts';
 
 /** Page events after which a segment is written. */
 const SEGMENT_ROWS = 2 ** 18;
+/** Captures, however small, after which whoever asked writes one: the next one need not read them. */
+const SEGMENT_CAPTURES = 256;
 /** The index is derived anew so often for one question before the failure is told. */
 const ATTEMPTS_MAX = 3;
 
@@ -54,6 +56,8 @@ export interface PageIndexPorts extends Omit<SegmentPorts, 'id'> {
   readonly ledger: string | null;
   /** Absent: SEGMENT_ROWS. */
   readonly segmentRows?: number;
+  /** Absent: SEGMENT_CAPTURES. */
+  readonly segmentCaptures?: number;
 }
 
 /** A page that holds, or held, a content; `to` is null while it is held. */
@@ -81,6 +85,7 @@ const beWord = (bytes: Uint8Array, at: number): number =>
 export class PageIndex {
   readonly #ports: PageIndexPorts;
   readonly #segmentRows: number;
+  readonly #segmentCaptures: number;
   readonly #segmentPorts: SegmentPorts;
   readonly #runs: OpenRuns;
   #isLoaded = false;
@@ -104,6 +109,7 @@ export class PageIndex {
     const { files, blocks, ledger } = ports;
     this.#ports = ports;
     this.#segmentRows = ports.segmentRows ?? SEGMENT_ROWS;
+    this.#segmentCaptures = ports.segmentCaptures ?? SEGMENT_CAPTURES;
     this.#segmentPorts = { files, blocks, id: idOf(ledger ?? '') };
     this.#runs = new OpenRuns(this.#segmentPorts);
     this.#tables = new SegmentTables(ports.state);
@@ -186,7 +192,8 @@ export class PageIndex {
     const after = await replay(this.#from, (change) => this.#take(change));
     this.#from = after;
     this.#see();
-    if (this.#recent.rows >= this.#segmentRows) await this.#cut();
+    const { rows, captures } = this.#recent;
+    if (rows >= this.#segmentRows || captures.length >= this.#segmentCaptures) await this.#cut();
   }
 
   /** Where history begins, pages hold what they do without a write that is told of. */

@@ -33,19 +33,30 @@ interface Opened {
 /** An index over a ledger, as a process has one, which writes a segment after so few page events. */
 function openIndex(
   ledger: HandMadeLedger,
-  options: { state?: LedgerState; blocks?: MapBlockFiles; segmentRows?: number } = {},
+  options: {
+    state?: LedgerState;
+    blocks?: MapBlockFiles;
+    segmentRows?: number;
+    segmentCaptures?: number;
+    onChange?: () => void;
+  } = {},
 ): Opened {
-  const { state = ledger.state, segmentRows = 20 } = options;
+  const { state = ledger.state, segmentRows = 20, segmentCaptures, onChange } = options;
   const { files } = ledger;
   const blocks = options.blocks ?? new MapBlockFiles(files);
   const index = new PageIndex({
     state,
-    replay: (from, consume) => replayCommits(ledger.log, from, consume),
+    replay: (from, consume) =>
+      replayCommits(ledger.log, from, (change) => {
+        onChange?.();
+        return consume(change);
+      }),
     column: new MemoryIdentifierColumn(),
     files,
     blocks,
     ledger: 'hand-made',
     segmentRows,
+    ...(segmentCaptures === undefined ? {} : { segmentCaptures }),
   });
   return { state, index, blocks };
 }
@@ -216,6 +227,25 @@ describe('the page index', () => {
     const before = blocks.blocksRead;
     await index.versions('a', 3);
     expect(blocks.blocksRead - before).toBeLessThanOrEqual(4 * index.segments.length);
+  });
+
+  test('does not read captures again and again, however small they are', async () => {
+    const ledger = await makeBusyLedger(50);
+    let changes = 0;
+    const onChange = (): void => void (changes += 1);
+    const few = { segmentRows: 2 ** 18, segmentCaptures: 50, onChange };
+    const { index, blocks } = openIndex(ledger, few);
+    const versions = await index.versions('a', 3);
+    expect(changes).toBeGreaterThanOrEqual(50);
+    expect(index.segments).toHaveLength(1);
+    changes = 0;
+    const pages = Array.from({ length: 16 }, (_, gfn) => (gfn === 0 ? 22 : 1 + ((gfn * 50) % 23)));
+    await ledger.record({ vm: 'a', pages });
+    await ledger.state.catchUp({ heavy: true });
+    const again = openIndex(ledger, { ...few, blocks }).index;
+    expect(await again.versions('a', 3)).toEqual(versions);
+    expect(changes).toBe(1);
+    expect(again.segments).toHaveLength(1);
   });
 
   test('is derived anew where any block of it is damaged', async () => {
