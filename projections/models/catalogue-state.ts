@@ -4,6 +4,7 @@ import * as t from 'io-ts';
 import { ascends } from '../../domain/invariants.ts';
 import { CONTROL_CODECS } from '../../domain/events/control.ts';
 import { initialPatterns, withPattern } from '../../domain/patterns/index.ts';
+import { plainRow } from './plain-rows.ts';
 import { decodeState, StateUnfit } from './state-bytes.ts';
 import { Catalogue } from './catalogue.ts';
 import type { CaptureRow } from './vm-entry.ts';
@@ -23,7 +24,7 @@ const { vm: _vm, memoryMap, group, share } = CONTROL_CODECS.VmRegistered.type.pr
 const { captures: givenUp } = CONTROL_CODECS.PointsForgotten.type.props;
 const { mode, note, image, attachments } = CONTROL_CODECS.CaptureCommitted.type.props;
 
-const capture = t.strict({
+const capture = plainRow({
   capture: t.number,
   position,
   id: t.string,
@@ -40,7 +41,7 @@ const capture = t.strict({
   mode,
   source: t.string,
   revision: t.number,
-  range: t.strict({ firstRevision: t.number, count: t.number, fromPosition: position }),
+  range: plainRow({ firstRevision: t.number, count: t.number, fromPosition: position }),
   hasDevice: t.boolean,
   note,
   image,
