@@ -1,78 +1,21 @@
 // Histories of different lengths: a point costs the same in a short and in a long one, and memory
 // stays bounded while 10,000 captures are recorded and restored.
 
-import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { copyFileSync, readFileSync, rmSync } from 'node:fs';
+import { readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { assert } from '../../domain/values/assert.ts';
 import { PAGE_BYTES } from '../../domain/values/page.ts';
 import { restoreToFile, type Ledger } from '../../index.ts';
 import { seededRandom } from '../support/images.ts';
 import { MIB, type Bench, type BenchContext } from './bench.ts';
-import { diskBytes, freshFolder, guestImage, peakMib, withLedger } from './ledgers.ts';
+import { diskBytes, guestImage, peakMib, withLedger } from './ledgers.ts';
 import { figureOf, rowOf, secondsOf, type Row } from './measure.ts';
 import { memoryBoundMib } from './memory-bound.ts';
+import { makeHistory, type History } from './recorded-histories.ts';
 
-const PROGRAM = fileURLToPath(new URL('small-captures.js', import.meta.url));
 const RATIO_AT_MOST = 1.3;
 const CHANGED_PAGES = 16;
-
-interface Check {
-  readonly capture: number;
-  readonly sha256: string;
-}
-
-interface History {
-  readonly folder: string;
-  readonly captures: number;
-  readonly checks: readonly Check[];
-  readonly seconds: number;
-  readonly peakMib: number;
-}
-
-interface HistoryRequest {
-  readonly name: string;
-  readonly base: string;
-  readonly captures: number;
-  readonly hot: number;
-}
-
-function makeHistory(context: BenchContext, request: HistoryRequest): History {
-  const { name, base, captures, hot } = request;
-  context.tell(`${captures} captures, ${CHANGED_PAGES} writes each to ${hot} pages`);
-  const folder = freshFolder(context, name);
-  const image = join(context.folder, `${name}.raw`);
-  const report = join(context.folder, `${name}.peak`);
-  copyFileSync(base, image);
-  const start = performance.now();
-  const done = spawnSync(
-    process.execPath,
-    [
-      '--import',
-      new URL('preload-peak.js', import.meta.url).href,
-      PROGRAM,
-      folder,
-      image,
-      ...[captures, CHANGED_PAGES, hot].map(String),
-    ],
-    { encoding: 'utf8', env: { ...process.env, PAGELEDGER_BENCH_REPORT: report } },
-  );
-  assert(done.status === 0, `a history is recorded: ${done.stderr.slice(-500)}`);
-  const seconds = (performance.now() - start) / 1000;
-  const checks = done.stdout
-    .trim()
-    .split('\n')
-    .map((line) => JSON.parse(line) as Check);
-  return {
-    folder,
-    captures,
-    checks,
-    seconds,
-    peakMib: Number(readFileSync(report, 'utf8')) / 1024,
-  };
-}
 
 async function restoreSeconds(ledger: Ledger, capture: number, path: string): Promise<number> {
   const entry = ledger.vm('guest');
@@ -124,8 +67,20 @@ async function run(context: BenchContext): Promise<readonly Row[]> {
     ['1 page in 16 is ever rewritten', pages / 16, capturesMax],
     ['every page is rewritten in its turn', pages * 4, capturesMax / 4],
   ] as const) {
-    const short = makeHistory(context, { name: 'short', base, captures: 10, hot });
-    const long = makeHistory(context, { name: 'long', base, captures, hot });
+    const short = makeHistory(context, {
+      name: 'short',
+      base,
+      captures: 10,
+      changed: CHANGED_PAGES,
+      hot,
+    });
+    const long = makeHistory(context, {
+      name: 'long',
+      base,
+      captures,
+      changed: CHANGED_PAGES,
+      hot,
+    });
     const [shortTimes, longTimes] = await compare(context, [short, long], samples);
     rows.push(
       rowOf({

@@ -11,6 +11,7 @@ import { auditQueries } from './audit-queries.ts';
 import type { Bench } from './bench.ts';
 import { codec } from './codec.ts';
 import { compaction } from './compact.ts';
+import { dayOfCaptures } from './day-of-captures.ts';
 import { eventLayer } from './event-layer.ts';
 import { eventLogs } from './event-logs.ts';
 import { historyLength } from './history-length.ts';
@@ -44,6 +45,7 @@ const BENCHES: readonly Bench[] = [
   retention,
   restore,
   historyLength,
+  dayOfCaptures,
   replay,
   memoryBound,
   identifierIndex,

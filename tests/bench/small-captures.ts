@@ -3,7 +3,8 @@
 //   small-captures.js LEDGER IMAGE CAPTURES CHANGED HOT
 //
 // HOT pages of the image, at random places, are the ones that are ever rewritten. Prints a line of
-// JSON for every capture of which a check is kept: its number and the SHA-256 of the whole image.
+// JSON for every capture of which a check is kept: its number, the SHA-256 of the whole image, and the
+// milliseconds since the beginning.
 
 import { createHash } from 'node:crypto';
 import { closeSync, openSync, readFileSync, statSync, writeSync } from 'node:fs';
@@ -34,7 +35,7 @@ await recordImages(
   ({ capture }) => {
     if (capture % every === 0 || capture === captureCount) {
       const sha256 = createHash('sha256').update(readFileSync(image)).digest('hex');
-      process.stdout.write(`${JSON.stringify({ capture, sha256 })}\n`);
+      process.stdout.write(`${JSON.stringify({ capture, sha256, ms: performance.now() })}\n`);
     }
     for (let i = 0; i < Number(changed); i += 1) {
       fillPage(page, 'text', random);
