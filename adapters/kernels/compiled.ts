@@ -1,5 +1,5 @@
-// WebAssembly modules that lie beside this file, compiled when they are first needed and once a process:
-// a worker thread is given what its process has compiled.
+// WebAssembly modules that lie beside this file, compiled when they are first needed: a worker thread is
+// given the kernels, and what else its process has compiled by then.
 
 import { readFileSync } from 'node:fs';
 import { workerData } from 'node:worker_threads';
@@ -7,7 +7,7 @@ import { workerData } from 'node:worker_threads';
 export type ModuleName = 'kernels' | 'zstd';
 
 /** Modules by name. */
-export type CompiledModules = Readonly<Record<ModuleName, object>>;
+type CompiledModules = Readonly<Partial<Record<ModuleName, object>>>;
 
 /** What a worker thread that works on pages is started with. */
 export interface PageThreadData {
@@ -32,11 +32,11 @@ const moduleOf = (name: ModuleName): object =>
     readFileSync(new URL(`./${name}.wasm`, import.meta.url)),
   ));
 
-/** All modules, for a worker thread. */
-export const compiledModules = (): CompiledModules => ({
-  kernels: moduleOf('kernels'),
-  zstd: moduleOf('zstd'),
-});
+/** What a worker thread is started with. */
+export function pageThreadData(): PageThreadData {
+  moduleOf('kernels');
+  return { modules: compiled };
+}
 
 /** A new instance of a module, with a memory of its own. */
 export const instanceOf = (name: ModuleName, imports: object): object =>

@@ -14,7 +14,7 @@ import type {
   PatchReferences,
   ScanRequest,
 } from '../../../domain/ports/page-engine.ts';
-import { compiledModules, type PageThreadData } from '../compiled.ts';
+import { pageThreadData } from '../compiled.ts';
 import type { ChunkColumns, StoreRequest } from './page-core.ts';
 import { areBytes } from './page-fill.ts';
 import type { PageRunner } from './page-runner.ts';
@@ -56,8 +56,7 @@ export class ThreadRunner implements PageRunner {
   /** `entry` is the thread's program; another one than the engine's is of use to tests only. */
   constructor({ entry = ENTRY }: { readonly entry?: URL } = {}) {
     // Options of the process's own command line, such as --input-type, are not for a thread.
-    const workerData: PageThreadData = { modules: compiledModules() };
-    this.#worker = new Worker(entry, { execArgv: [], workerData });
+    this.#worker = new Worker(entry, { execArgv: [], workerData: pageThreadData() });
     this.#worker.on('message', (reply: ThreadReply) => this.#settle(reply));
     this.#worker.on('messageerror', (error) => this.#fail(dead(String(error), this.pending)));
     this.#worker.on('error', (error) => this.#fail(dead(String(error), this.pending)));
