@@ -38,6 +38,7 @@ export async function ledgerCosts(
 ): Promise<LedgerCosts> {
   const { state } = ledger;
   const isLeftOut = !isAsked && costRowsIn(state.catalogue) > UNASKED_ROWS_MAX;
+  if (!isLeftOut) await state.whole();
   const costs = isLeftOut ? null : await costsOf(state);
   return {
     isLeftOut,

@@ -24,10 +24,13 @@ interface Kept {
 }
 
 /** Starts from what is kept, where it is there and fits. */
-export async function loadDerived({ log, state, stateFiles }: Kept): Promise<void> {
+export async function loadDerived(
+  { log, state, stateFiles }: Kept,
+  request: { readonly isWithoutContents: boolean },
+): Promise<void> {
   const heads = log.heads === undefined ? null : await stateFiles.load(HEADS_FILE);
   if (heads !== null) await run(log.heads!.offer(heads));
-  await state.load();
+  await state.load(request);
 }
 
 /** Keeps what was derived. */

@@ -86,6 +86,8 @@ export interface LedgerSettings {
   readonly onNotice?: (sentence: string) => void;
   /** Of times that bear no zone; absent: UTC. */
   readonly zone?: Zone;
+  /** Whether VMs, captures and checkpoints are all that is asked for: what else there is, `state.whole` loads. */
+  readonly isForCatalogue?: boolean;
   /** Who is said to bring events about; absent: the user of this process, this host and release. */
   readonly by?: Actor;
 }

@@ -96,6 +96,7 @@ export class Ledger {
   readonly #engine: LedgerEngine;
   #pages: PageReader | null = null;
   #index: PageIndex | null = null;
+  readonly #isForCatalogue: boolean;
   readonly #onNotice: ((sentence: string) => void) | null;
   #toldPast: Promise<void> | null = null;
 
@@ -111,6 +112,7 @@ export class Ledger {
     this.clock = settings.clock ?? Date.now;
     this.by = settings.by ?? thisActor();
     this.#zone = settings.zone ?? UTC;
+    this.#isForCatalogue = settings.isForCatalogue ?? false;
     this.#onNotice = settings.onNotice ?? null;
     this.told = tellOnce(settings.onNotice ?? (() => undefined));
     this.keys = openGroupKeys({ files, folder: local.keys });
@@ -294,7 +296,7 @@ export class Ledger {
 
   /** Starts from the derived state, where it is there and fits. */
   async load(): Promise<void> {
-    await loadDerived(this);
+    await loadDerived(this, { isWithoutContents: this.#isForCatalogue });
   }
 
   /** Keeps the derived state and lets go of everything. */

@@ -181,17 +181,26 @@ export class LedgerState {
     return baseline;
   }
 
-  /** Takes up a half from its state file; false: there is none that fits. */
-  async #load(half: HalfName): Promise<boolean> {
+  /** Takes up a half from its state file, perhaps without contents; false: there is none that fits. */
+  async #load(half: HalfName, isWithoutContents = false): Promise<boolean> {
     const bytes = await this.#ports.files.load(FILES[half]);
     if (bytes === null) return false;
     try {
       const { from, applied, packs, numbering, state } = halfOf(bytes);
       const isAhead = half === 'heavy' && applied > this.#halves.light.applied;
       if (isAhead) throw new StateUnfit('ahead of the catalogue');
-      const states: Partial<States> = Object.fromEntries(
-        this.#rowsIn(half).map(({ model }) => [model.name, state(model)]),
+      const rows = this.#rowsIn(half).filter(
+        ({ model }) => !isWithoutContents || model.name !== 'contents',
       );
+      const states: Partial<States> = Object.fromEntries(
+        rows.map(({ model }) => [model.name, state(model)]),
+      );
+      if (isWithoutContents) {
+        delete this.#states.contents;
+        Object.assign(this.#states, states);
+        this.#halves[half] = { from, applied };
+        return true;
+      }
       const contents = states.contents ?? this.contents;
       if (contents.numbering(packs) !== numbering)
         throw new StateUnfit('its contents have other numbers');
@@ -206,9 +215,21 @@ export class LedgerState {
     }
   }
 
-  /** Loads the light half from its state file, if there is one that fits. */
-  async load(): Promise<void> {
-    if (await this.#load('light')) this.#isKnown = true;
+  /**
+   * Loads the light half from its state file, if there is one that fits. Contents, which are most of it,
+   * may be left for when there is something to fold, or `whole` is asked for.
+   */
+  async load(request: { readonly isWithoutContents?: boolean } = {}): Promise<void> {
+    if (await this.#load('light', request.isWithoutContents)) this.#isKnown = true;
+  }
+
+  /** Makes sure of the whole light half. */
+  whole(): Promise<void> {
+    return this.#turn.run(async () => {
+      if (this.#states.contents !== undefined || (await this.#load('light'))) return;
+      await this.#startAnew({ isOtherPast: false });
+      await this.#fold();
+    });
   }
 
   async #loadHeavy(): Promise<void> {
@@ -268,6 +289,8 @@ export class LedgerState {
     const isKnownPast = need.past !== undefined && need.past >= next;
     const head = isKnownPast ? need.past + 1n : await run(this.#ports.log.head(last));
     if (head === next && this.#isFolded(need)) return;
+    if (this.#states.contents === undefined && !(await this.#load('light')))
+      throw new IndexUnfit('what was derived is gone');
     // A log that ends before what was folded is not the log that was folded: its end was lost.
     if (head < next) await this.#startAnew({ isOtherPast: true });
     await this.#fold(head < next ? undefined : head);

@@ -147,14 +147,16 @@ export async function damagedCaptures(ports: {
   readonly state: LedgerState;
   readonly replay: Replay;
 }): Promise<ReadonlyMap<string, ReadonlySet<number>>> {
-  const { catalogue, contents, losses } = ports.state;
+  const { catalogue, losses } = ports.state;
   const damaged = new Map<string, Set<number>>();
-  const lost = losses.of(contents);
   const entries = [...catalogue.vms.values()];
   const isHurt = entries.some(
     (entry) =>
       entry.captures.some(({ damage, isWiped }) => damage !== null || isWiped) || entry.isMapLost,
   );
+  if (losses.slots.size === 0 && !isHurt) return damaged;
+  await ports.state.whole();
+  const lost = ports.state.losses.of(ports.state.contents);
   if (lost.size === 0 && !isHurt) return damaged;
   const finding = { kind: 'pack', where: 'the log', reason: 'content is lost' };
   const found = await affectedCaptures(ports, [

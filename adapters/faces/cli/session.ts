@@ -107,11 +107,17 @@ export function openOptions(command: Command): Omit<OpenLedgerOptions, 'url' | '
 /** Opens the ledger, does the work, and closes it, whatever happens. */
 export async function withLedger<A>(
   command: Command,
-  mode: LedgerMode,
+  mode: LedgerMode | 'read catalogue',
   work: (ledger: Ledger, output: Output) => Promise<A>,
 ): Promise<A> {
   const untilMs = performance.now() + waitOf(command);
-  const ledger = await openLedger({ ...openOptions(command), url: ledgerUrl(command), mode });
+  const isForCatalogue = mode === 'read catalogue';
+  const ledger = await openLedger({
+    ...openOptions(command),
+    url: ledgerUrl(command),
+    mode: isForCatalogue ? 'read' : mode,
+    isForCatalogue,
+  });
   for (const finding of ledger.findings) warn(command, `${finding.where}: ${finding.reason}`);
   try {
     return await onceFree(untilMs, () => work(ledger, outputOf(command)));

@@ -43,7 +43,7 @@ function columnsOf(rows: readonly Row[]): readonly Column[] {
 }
 
 export const run = (command: Command): Promise<void> =>
-  withLedger(command, 'read', async (ledger, output) => {
+  withLedger(command, 'read catalogue', async (ledger, output) => {
     const entry = ledger.vm(command.opts<{ vm: string }>().vm);
     const damaged = (await damagedCaptures(ledger)).get(entry.vm);
     const rows = captureRows(entry, damaged, await costsFor(command, ledger));

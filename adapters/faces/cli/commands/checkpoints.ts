@@ -16,7 +16,7 @@ const COLUMNS: readonly Column[] = [
 ];
 
 export const run = (command: Command): Promise<void> =>
-  withLedger(command, 'read', async (ledger, output) => {
+  withLedger(command, 'read catalogue', async (ledger, output) => {
     const { vm } = command.opts<{ vm?: string }>();
     const entries = vm === undefined ? ledger.vms() : [ledger.vm(vm)];
     const rows = entries.flatMap((entry) =>

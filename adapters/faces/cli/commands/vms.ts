@@ -20,7 +20,7 @@ const COLUMNS: readonly Column[] = [
 ];
 
 export const run = (command: Command): Promise<void> =>
-  withLedger(command, 'read', async (ledger, output) => {
+  withLedger(command, 'read catalogue', async (ledger, output) => {
     const costs = await costsFor(command, ledger);
     output.rows(
       ledger.vms().map((entry) => vmRow(entry, costs)),
