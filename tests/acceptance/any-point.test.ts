@@ -134,6 +134,21 @@ describe('a series of twelve images', () => {
     LONG_MS,
   );
 
+  test('tells of its newest captures alone, where that is asked for', async () => {
+    const all = await commands.json('captures', '--vm', 'vm');
+    for (const [last, from] of [
+      ['1', 11],
+      ['5', 7],
+      ['12', 0],
+      ['900', 0],
+    ] as const)
+      expect(await commands.json('captures', '--vm', 'vm', '--last', last)).toEqual(
+        all.slice(from),
+      );
+    for (const last of ['0', '-1', 'x'])
+      expect((await commands.run(['captures', '--vm', 'vm', '--last', last])).exitCode).toBe(2);
+  });
+
   test('has no point before its first capture, and says so', async () => {
     await open((ledger) => {
       const entry = ledger.vm('vm');

@@ -112,6 +112,11 @@ async function run(context: BenchContext): Promise<readonly Row[]> {
     grown(context, { ...compared, what: '`vms`', words: ['vms'] }),
     grown(context, {
       ...compared,
+      what: '`captures --last 5`',
+      words: ['captures', '--vm', 'guest', '--last', '5'],
+    }),
+    grown(context, {
+      ...compared,
       what: '`history` of a page',
       words: ['history', '--vm', 'guest', '--page', '3'],
     }),

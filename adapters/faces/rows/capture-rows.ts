@@ -34,13 +34,21 @@ export const captureRow = (vm: string, row: CaptureRow, cost: CostRow | null = n
   forgotten: false,
 });
 
-/** A VM's captures, oldest first; `damaged` are those of which something that they need is lost. */
+/** What is told of captures beside what each says itself. */
+interface CapturesTold {
+  /** Those of which something that they need is lost. */
+  readonly damaged?: ReadonlySet<number> | undefined;
+  readonly costs?: LedgerCosts | null;
+  /** Only so many, the newest; absent: all. */
+  readonly last?: number | undefined;
+}
+
+/** A VM's captures, oldest first. */
 export const captureRows = (
   entry: VmEntry,
-  damaged: ReadonlySet<number> = new Set(),
-  costs: LedgerCosts | null = null,
+  { damaged = new Set(), costs = null, last = Infinity }: CapturesTold = {},
 ): Row[] =>
-  entry.captures.map((row) => ({
+  entry.captures.slice(-last).map((row) => ({
     ...captureRow(entry.vm, row, costs?.capture(entry.vm, row.capture)),
     damaged: row.damage !== null || damaged.has(row.capture),
     forgotten: entry.isForgotten(row.capture),

@@ -3,6 +3,7 @@
 import type { Command } from 'commander';
 import { damagedCaptures } from '../../../../projections/questions/affected-points.ts';
 import { captureRows } from '../../rows/capture-rows.ts';
+import { positiveNumber } from '../argument-values.ts';
 import type { AttachmentEntry } from '../../../../domain/values/attachment.ts';
 import type { Row } from '../../rows/row.ts';
 import { COST_COLUMNS, costsFor, declareCosts } from '../costs.ts';
@@ -11,7 +12,11 @@ import { warn, withLedger } from '../session.ts';
 import { CAPTURE_COLUMNS } from '../tables.ts';
 
 export const declare = (command: Command): Command =>
-  declareCosts(command.requiredOption('--vm <name>', 'the VM'));
+  declareCosts(
+    command
+      .requiredOption('--vm <name>', 'the VM')
+      .option('--last <count>', 'the newest so many', positiveNumber),
+  );
 
 /** Only where there is one to tell of. */
 const STATE: Column = {
@@ -44,9 +49,10 @@ function columnsOf(rows: readonly Row[]): readonly Column[] {
 
 export const run = (command: Command): Promise<void> =>
   withLedger(command, 'read catalogue', async (ledger, output) => {
-    const entry = ledger.vm(command.opts<{ vm: string }>().vm);
-    const damaged = (await damagedCaptures(ledger)).get(entry.vm);
-    const rows = captureRows(entry, damaged, await costsFor(command, ledger));
+    const { vm, last } = command.opts<{ vm: string; last?: number }>();
+    const entry = ledger.vm(vm);
+    const damaged = (await damagedCaptures(ledger)).get(vm);
+    const rows = captureRows(entry, { damaged, last, costs: await costsFor(command, ledger) });
     output.rows(rows, columnsOf(rows));
     if (entry.lostTail !== null)
       warn(
