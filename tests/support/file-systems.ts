@@ -2,8 +2,9 @@
 // cannot be had here says why.
 
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, truncateSync, writeFileSync } from 'node:fs';
+import { closeSync, mkdirSync, openSync, truncateSync, writeFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
+import { errnoOf } from '../../adapters/files/failures.ts';
 
 const IMAGE_BYTES = 64 * 1024 * 1024;
 
@@ -59,7 +60,7 @@ function made(folder: string, name: string): string {
 export const FILE_SYSTEMS: Readonly<Record<string, (folder: string) => Mounted>> = {
   tmpfs: (folder) => {
     const at = made(folder, 'at');
-    must('mount', '-t', 'tmpfs', 'none', at);
+    must('mount', '-t', 'tmpfs', '-o', `size=${IMAGE_BYTES}`, 'none', at);
     return mountedAt(at);
   },
   ext4: (folder) => onLoop(folder, 'ext4', 'mkfs.ext4', ['-q', '-F']),
@@ -100,6 +101,25 @@ function onLoop(folder: string, type: string, make: string, options: readonly st
     throw error;
   }
   return mountedAt(at, release);
+}
+
+/** Takes all room that is left, down to the last byte; gives the file that has it. */
+export function fillUp({ folder }: Mounted): string {
+  const path = join(folder, 'filler');
+  const fd = openSync(path, 'w');
+  try {
+    for (let bytes = 2 ** 20; bytes >= 1;) {
+      try {
+        if (writeSync(fd, new Uint8Array(bytes)) < bytes) bytes >>= 1;
+      } catch (thrown) {
+        if (errnoOf(thrown) !== 'ENOSPC') throw thrown;
+        bytes >>= 1;
+      }
+    }
+  } finally {
+    closeSync(fd);
+  }
+  return path;
 }
 
 /** From here on nothing can be written there, by a mount over it that goes with it. */
