@@ -29,22 +29,37 @@ export interface RewriteRules {
   readonly heldShareMin: number;
   /** A rewritten pack of fewer slots is joined with others. */
   readonly smallPackSlots: number;
+  /** How many of its own slots what it is joined with has at least. */
+  readonly joinedShareMin: number;
 }
 
 /**
  * The packs of one group to empty: those that recording wrote, those of which too little is held, and
- * small ones, where there is something to join them with.
+ * small ones, where there is enough to join them with: so what is recorded little by little is not
+ * rewritten with all that was before, each time.
  */
 export function packsToRewrite<P extends PackUse>(
   packs: readonly P[],
-  { heldShareMin, smallPackSlots }: RewriteRules,
+  { heldShareMin, smallPackSlots, joinedShareMin }: RewriteRules,
 ): P[] {
   const needed = packs.filter(({ lying }) => lying > 0);
   const isPoor = (pack: P): boolean =>
     !pack.isRewritten || pack.hasChains || pack.held < heldShareMin * pack.slots;
-  const small = needed.filter((pack) => !isPoor(pack) && pack.held < smallPackSlots);
-  const hasOthers = small.length > 1 || needed.some((pack) => isPoor(pack) && pack.held > 0);
-  return needed.filter((pack) => isPoor(pack) || (hasOthers && small.includes(pack)));
+  const poor = needed.filter(isPoor);
+  const small = needed
+    .filter((pack) => !isPoor(pack) && pack.held < smallPackSlots)
+    .toSorted((a, b) => a.held - b.held);
+  let gathered = poor.reduce((sum, { held }) => sum + held, 0);
+  const joined = new Set<P>();
+  for (const [i, pack] of small.entries()) {
+    const next = small[i + 1]?.held ?? Number.POSITIVE_INFINITY;
+    const isEnough =
+      gathered > 0 ? gathered >= joinedShareMin * pack.held : pack.held >= joinedShareMin * next;
+    if (!isEnough) continue;
+    joined.add(pack);
+    gathered += pack.held;
+  }
+  return needed.filter((pack) => isPoor(pack) || joined.has(pack));
 }
 
 /** What an event says of slots of packs. */

@@ -18,7 +18,7 @@ import { encodeStoreEvent } from '../../domain/use-cases/compact/store-events.ts
 import { slotsIn } from '../../domain/values/slot-set.ts';
 import { events, specify } from '../support/given-when-then.ts';
 
-const RULES = { heldShareMin: 0.75, smallPackSlots: 100 };
+const RULES = { heldShareMin: 0.75, smallPackSlots: 100, joinedShareMin: 0.5 };
 
 const packOf = (name: string, of: Partial<PackUse> = {}): PackUse => ({
   name,
@@ -54,6 +54,21 @@ describe('worth rewriting', () => {
     expect(rewritten(packOf('a', small), packOf('b', small))).toEqual(['a', 'b']);
     expect(rewritten(packOf('a', small), packOf('b', { isRewritten: false }))).toEqual(['a', 'b']);
     expect(rewritten(packOf('a', small), packOf('b', { isRewritten: false, held: 0 }))).toEqual([
+      'b',
+    ]);
+  });
+
+  test('is no small pack that little would be joined with', () => {
+    const small = (held: number): Partial<PackUse> => ({ slots: held, lying: held, held });
+    const fresh = packOf('new', { isRewritten: false, ...small(8) });
+    expect(rewritten(packOf('a', small(50)), packOf('b', small(24)))).toEqual([]);
+    expect(rewritten(packOf('a', small(50)), packOf('b', small(25)))).toEqual(['a', 'b']);
+    expect(rewritten(fresh, packOf('a', small(17)))).toEqual(['new']);
+    expect(rewritten(fresh, packOf('a', small(16)))).toEqual(['new', 'a']);
+    // What was joined counts with it.
+    expect(rewritten(packOf('a', small(48)), fresh, packOf('b', small(16)))).toEqual([
+      'a',
+      'new',
       'b',
     ]);
   });

@@ -16,6 +16,8 @@ export const WINDOW_PAGES = 2 ** 18;
 const HELD_SHARE_MIN = 0.75;
 /** A rewritten pack of fewer slots is joined with others. */
 const SMALL_PACK_SLOTS = PACK_PAGES_MAX / 4;
+/** Less than this share of a small pack is no reason to write it once more. */
+const JOINED_SHARE_MIN = 0.5;
 /** A group is left as it is where rewriting gives back less than this share of what it would read. */
 const GAIN_SHARE_MIN = 0.01;
 /** Packs that are sampled to tell what rewriting would give. */
@@ -26,7 +28,11 @@ const MANY_PACKS = 8;
 
 /** The packs of a group to empty, where that is worth it. */
 export const candidatesIn = <P extends PackUse>(packs: readonly P[]): P[] =>
-  packsToRewrite(packs, { heldShareMin: HELD_SHARE_MIN, smallPackSlots: SMALL_PACK_SLOTS });
+  packsToRewrite(packs, {
+    heldShareMin: HELD_SHARE_MIN,
+    smallPackSlots: SMALL_PACK_SLOTS,
+    joinedShareMin: JOINED_SHARE_MIN,
+  });
 
 /** Those of the candidates that are emptied, by what rewriting them all would give. */
 export function chosenOf<P extends PackUse>(
