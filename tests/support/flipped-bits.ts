@@ -31,6 +31,8 @@ export interface FlipRequest {
   /** Every so many bits, counted through all files, from this one on. */
   readonly step: number;
   readonly first: number;
+  /** The files whose bits are flipped, by their paths in the ledger; absent: all. */
+  readonly isFlipped?: (path: string) => boolean;
   readonly tell: (sentence: string) => void;
 }
 
@@ -136,11 +138,12 @@ export async function flipBits(request: FlipRequest): Promise<FlippedBits> {
       if (faults.length < FAULTS_MAX) faults.push(`${what}, derived ${derived}: ${fault}`);
   };
   for (const [path, bytes] of disk) {
-    if (bytes === null) continue;
+    const within = posix.relative(TINY_URL, path);
+    if (bytes === null || request.isFlipped?.(within) === false) continue;
     const isLog = path.startsWith(`${TINY_URL}/log/`);
     for (let bit = 0; bit < bytes.length * 8; bit += 1, counts.bits += 1) {
       if (counts.bits % step !== first) continue;
-      const what = `${posix.relative(TINY_URL, path)}, bit ${bit}`;
+      const what = `${within}, bit ${bit}`;
       const damaged = changed(disk, path, flipped(bytes, bit));
       await judgeOne(what, damaged, isLog);
       if (isLog) await judgeOne(what, withoutDerived(damaged), isLog);
