@@ -72,7 +72,7 @@ function isDense({ packs, count, patternCount, numbers }: Contents): boolean {
 /** What packs hold, and where it lies. */
 const contentsModel: Model<Contents, 'contents'> = {
   name: 'contents',
-  version: 3,
+  version: 4,
   initial: () => new Contents(),
   begin: ({ contents }) => Contents.load(new StateReader(contents)),
   apply: foldContents,
@@ -123,7 +123,7 @@ const togglesModel: Model<Toggles, 'toggles'> = {
 /** VMs, captures, checkpoints. */
 const catalogueModel: Model<Catalogue, 'catalogue'> = {
   name: 'catalogue',
-  version: 9,
+  version: 10,
   initial: () => new Catalogue(),
   begin({ catalogue: text, position, at, id, timeMs, from }) {
     const catalogue = catalogueOf(text);

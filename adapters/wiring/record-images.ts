@@ -15,7 +15,8 @@ export interface ImageRequest extends Omit<OpenSourceRequest, 'path' | 'clock' |
   readonly files: readonly string[];
   /**
    * Files that the VM has a capture of already (the same name, size and time) are passed over, also where
-   * that was forgotten; a folder is the regular files in it, oldest first.
+   * that was forgotten. Of captures whose history was let go, too, one time is known: what is not newer
+   * is passed over as well. A folder is the regular files in it, oldest first.
    */
   readonly isNew?: boolean;
   /** Kept beside each capture; absent: nothing. */
@@ -52,7 +53,10 @@ class KnownImages {
 
   has(facts: ImageFacts | null): boolean {
     this.#look();
-    return facts !== null && this.#keys.has(keyOf(facts));
+    if (facts === null) return false;
+    const goneToNs = this.#entry?.gone?.imagesToNs ?? null;
+    const isGone = goneToNs !== null && BigInt(facts.timeNs) <= BigInt(goneToNs);
+    return isGone || this.#keys.has(keyOf(facts));
   }
 }
 

@@ -60,7 +60,8 @@ export interface ReadPack {
   readonly name: string;
   readonly sizeBytes: number;
   readonly blocks: BlockTable;
-  readonly patches: PatchTable;
+  /** Its patches, by their slots. */
+  readonly patches: Pick<PatchTable, 'slots'>;
   /** What its patches refer to, in the order of `patches`; UNKNOWN where that was lost. */
   readonly references: Uint32Array;
 }

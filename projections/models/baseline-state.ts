@@ -1,14 +1,20 @@
 // What a baseline says: the state of a fold that has come to where history is to begin, without what
 // nobody needs from there on. A pack stays while anything lies in it, or did a day before; while a
-// capture that stays wrote it; and while a page of a table that stays holds something of it.
+// capture that stays wrote it; and while a page of a table that stays holds something of it. Of one in
+// which nothing lies any more its numbers are told, and where what is kept of it went.
 
 import type { HistoryCut } from '../../domain/history.ts';
-import { FIRST_CONTENT, isContent, UNKNOWN, type Holding } from '../../domain/values/holding.ts';
+import {
+  FIRST_CONTENT,
+  isContent,
+  PATTERN_BASE,
+  UNKNOWN,
+  type Holding,
+} from '../../domain/values/holding.ts';
 import { IDENTIFIER_BYTES } from '../../domain/ports/page-engine.ts';
 import type { Position } from '../../domain/ports/event-log.ts';
 import { assert } from '../../domain/values/assert.ts';
 import { DAY_MS } from '../../domain/values/instant.ts';
-import { slotsOf } from '../../domain/values/pack.ts';
 import type { AssemblerState } from '../commits.ts';
 import type { PageTable } from '../table.ts';
 import type { BaselineState, KeptSlots } from './baseline.ts';
@@ -16,9 +22,10 @@ import { Catalogue } from './catalogue.ts';
 import type { CaptureRow, GoneCapture, VmEntry } from './vm-entry.ts';
 import { catalogueText } from './catalogue-state.ts';
 import { isWritten, type AnyPack, type Contents, type KnownPack } from './contents.ts';
-import { writeContents } from './contents-state.ts';
+import { writeContents, type SavedContents } from './contents-state.ts';
 import type { LedgerState } from './ledger-state.ts';
 import { lossesText } from './losses-state.ts';
+import type { MovedSlots } from './places.ts';
 import { StateWriter } from './state-bytes.ts';
 
 /**
@@ -42,10 +49,27 @@ export interface BaselineRequest {
   readonly leavesTo: Position;
 }
 
+/** Most files with times ahead of the clock that are remembered of captures that are gone. */
+const IMAGES_MAX = 256;
+
+const NS_A_MS = 1_000_000n;
+
+/** What is known of the last capture that goes, and of the files of all that are gone. */
 function goneOf(entry: VmEntry, { capture, position, id, revision }: CaptureRow): GoneCapture {
   const rows = entry.captures.filter((row) => row.capture <= capture);
-  const images = rows.flatMap(({ image }) => (image === null ? [] : [image]));
-  return { capture, position, id, revision, images: [...(entry.gone?.images ?? []), ...images] };
+  const images = rows.flatMap(({ image, recordedAtMs }) =>
+    image === null ? [] : [{ image, clockNs: BigInt(Math.ceil(recordedAtMs)) * NS_A_MS }],
+  );
+  const before = entry.gone;
+  let toNs = before?.imagesToNs == null ? null : BigInt(before.imagesToNs);
+  for (const { image, clockNs } of images) {
+    const timeNs = BigInt(image.timeNs);
+    if (timeNs <= clockNs && timeNs > (toNs ?? timeNs - 1n)) toNs = timeNs;
+  }
+  const all = [...(before?.images ?? []), ...images.map(({ image }) => image)];
+  const later = all.filter(({ timeNs }) => toNs === null || BigInt(timeNs) > toNs);
+  const imagesToNs = toNs === null ? null : String(toNs);
+  return { capture, position, id, revision, imagesToNs, images: later.slice(-IMAGES_MAX) };
 }
 
 /** What holds from a capture on, of rows that each hold from theirs on. */
@@ -100,14 +124,28 @@ async function startTables(state: LedgerState, catalogue: Catalogue) {
   return tables;
 }
 
+const slotCountOf = (pack: AnyPack): number =>
+  isWritten(pack) ? pack.pages + pack.patterns : pack.holdings.length;
+
 /** What stays of the contents. */
 class KeptContents {
   readonly packs = new Set<AnyPack>();
   readonly #contents: Contents;
   readonly #held = new Set<Holding>();
+  /** Slots that were released a short while before. */
+  readonly #released: ReadonlySet<Holding>;
+  /** Packs into which something of that may be taken back. */
+  readonly #left: ReadonlySet<AnyPack | null>;
+  readonly #recentMs: number;
 
-  constructor(contents: Contents) {
+  constructor(
+    contents: Contents,
+    { released, timeMs }: Pick<BaselineRequest, 'released' | 'timeMs'>,
+  ) {
     this.#contents = contents;
+    this.#released = released;
+    this.#left = new Set([...released].map((holding) => contents.leftBy(holding)));
+    this.#recentMs = timeMs - RECENT_MS;
   }
 
   hold(holdings: Iterable<Holding>): void {
@@ -117,13 +155,21 @@ class KeptContents {
 
   /** Packs that fit, those of what is held, those of what stands for anything in these, and those that patches name. */
   take(fits: (pack: AnyPack) => boolean): void {
-    for (const pack of this.#contents.all) if (fits(pack)) this.packs.add(pack);
+    for (const pack of this.#contents.all)
+      if (
+        fits(pack) ||
+        this.#contents.isNeeded(pack) ||
+        this.#isRecent(pack) ||
+        this.#left.has(pack)
+      )
+        this.packs.add(pack);
     for (const holding of this.#held) this.packs.add(this.#contents.homePackOf(holding)!);
     // What is come upon later in the set is looked at as well.
     for (const pack of this.packs) {
-      for (let slot = 0; slot < slotsOf(pack.blocks); slot += 1) {
+      if (!isWritten(pack) && this.#isEmptied(pack)) continue;
+      for (let slot = 0; slot < slotCountOf(pack); slot += 1) {
         const holding = this.#contents.holdingAt(pack, slot);
-        if (holding === UNKNOWN) continue;
+        if (holding === UNKNOWN || (!isWritten(pack) && !this.isKept(holding))) continue;
         const home = this.#contents.homePackOf(this.#contents.firstOf(holding));
         if (home !== null) this.packs.add(home);
       }
@@ -133,17 +179,46 @@ class KeptContents {
 
   /** Patches name what they are patches of by where that was written, though another stands for it since. */
   #takeReferences(pack: AnyPack): void {
-    const { slots, packs, packIndexes } = pack.patches;
-    for (const [i, slot] of slots.entries()) {
+    for (const [i, slot] of pack.patches.slots.entries()) {
       if (!this.#contents.liesAt(pack, slot)) continue;
-      const home = this.#contents.byName(packs[packIndexes[i]!]!);
-      if (home !== undefined) this.packs.add(home);
+      const home = this.#contents.homePackOf(pack.references[i]!);
+      if (home !== null) this.packs.add(home);
     }
   }
 
-  isKept(holding: Holding, released: ReadonlySet<Holding>): boolean {
+  isKept(holding: Holding): boolean {
     const isThere = !this.#contents.isReleased(holding);
-    return isThere || this.#held.has(holding) || released.has(holding);
+    return isThere || this.#held.has(holding) || this.#released.has(holding);
+  }
+
+  /** Whether a pack was emptied so shortly before that it may not be deleted yet. */
+  #isRecent(pack: AnyPack): boolean {
+    return (this.#contents.emptiedAtMs(pack) ?? 0) > this.#recentMs;
+  }
+
+  /** Whether nothing lies in a pack, nor will again: its numbers are what is left of it. */
+  #isEmptied(pack: AnyPack): boolean {
+    return !this.#contents.isNeeded(pack) && !this.#left.has(pack);
+  }
+
+  /** Where slots of a pack lie; of one that was emptied, those that are kept. */
+  #movedIn(pack: AnyPack, { slots, places }: MovedSlots): MovedSlots {
+    if (!this.#isEmptied(pack)) return { slots, places };
+    const isKept = (slot: number): boolean => this.isKept(this.#contents.holdingAt(pack, slot));
+    return { slots: slots.filter(isKept), places: places.filter((_, i) => isKept(slots[i]!)) };
+  }
+
+  /** What moved, and was emptied, of the packs that stay. */
+  #places(all: readonly AnyPack[]): SavedContents['places'] {
+    const { moved, emptiedAtMs } = this.#contents.saved.places;
+    const kept = { moved: new Map<number, MovedSlots>(), emptiedAtMs: new Map<number, number>() };
+    for (const pack of all) {
+      const of = moved.get(pack.ordinal);
+      if (of !== undefined) kept.moved.set(pack.ordinal, this.#movedIn(pack, of));
+      const atMs = emptiedAtMs.get(pack.ordinal);
+      if (atMs !== undefined && this.#isRecent(pack)) kept.emptiedAtMs.set(pack.ordinal, atMs);
+    }
+    return kept;
   }
 
   /** The state of the contents, of the packs that stay. */
@@ -151,7 +226,6 @@ class KeptContents {
     const contents = this.#contents;
     const all = contents.all.filter((pack) => this.packs.has(pack));
     const written = all.filter(isWritten);
-    const ordinals = new Set(all.map(({ ordinal }) => ordinal));
     const writer = new StateWriter();
     const { next } = contents.numbers;
     const start = {
@@ -159,17 +233,15 @@ class KeptContents {
       listed: written.length,
       numbering: contents.numbering(contents.written)!,
     };
-    const { moved, emptiedAtMs } = contents.saved.places;
     writeContents(writer, {
       ...contents.saved,
       start,
       next,
       all,
+      isEmptied: (pack) => this.#isEmptied(pack),
       aliases: aliasesIn(contents, written),
-      places: {
-        moved: new Map([...moved].filter(([ordinal]) => ordinals.has(ordinal))),
-        emptiedAtMs: new Map([...emptiedAtMs].filter(([ordinal]) => ordinals.has(ordinal))),
-      },
+      patternAliases: patternAliasesIn(contents, written),
+      places: this.#places(all),
     });
     return writer.bytes();
   }
@@ -186,6 +258,15 @@ function aliasesIn(contents: Contents, written: readonly KnownPack[]): Map<numbe
     aliases.set(alias, stands - FIRST_CONTENT);
   }
   return aliases;
+}
+
+/** The same of patterns. */
+function patternAliasesIn(contents: Contents, written: readonly KnownPack[]): Map<number, number> {
+  const kept = new Set<KnownPack | null>(written);
+  const isThere = (pattern: number): boolean =>
+    kept.has(contents.homePackOf(PATTERN_BASE + pattern));
+  const all = [...contents.saved.patternAliases];
+  return new Map(all.filter(([alias, first]) => isThere(alias) && isThere(first)));
 }
 
 function keptSlots(
@@ -210,22 +291,18 @@ function keptSlots(
 
 /** The state of a fold as a baseline says it. O(pages of all VMs, and slots of the packs that stay). */
 export async function baselineState(request: BaselineRequest): Promise<BaselineState> {
-  const { state, position, timeMs, from, streams, cuts, released, leaves, leavesTo } = request;
+  const { state, position, timeMs, from, streams, cuts, leaves, leavesTo } = request;
   const { contents, losses } = state;
   const catalogue = cutCatalogue(state.catalogue, cuts);
   const tables = await startTables(state, catalogue);
-  const kept = new KeptContents(contents);
+  const kept = new KeptContents(contents, request);
   for (const table of tables.values()) kept.hold(table);
   for (const entry of state.catalogue.vms.values()) {
     const table = entry.retired === null ? await state.currentTable(entry) : null;
     if (table !== null) kept.hold(table);
   }
   const goneTo = (vm: string): number => catalogue.vms.get(vm)?.gone?.capture ?? 0;
-  kept.take((pack) => {
-    if (contents.isNeeded(pack)) return true;
-    if (isWritten(pack) && pack.capture > goneTo(pack.vm)) return true;
-    return (contents.emptiedAtMs(pack) ?? 0) > timeMs - RECENT_MS;
-  });
+  kept.take((pack) => isWritten(pack) && pack.capture > goneTo(pack.vm));
   const written = contents.packs.filter((pack) => kept.packs.has(pack));
   return {
     position,
@@ -235,9 +312,7 @@ export async function baselineState(request: BaselineRequest): Promise<BaselineS
     catalogue: catalogueText(catalogue),
     losses: lossesText(losses.slots),
     contents: kept.bytes().slice(),
-    kept: written.map((pack) =>
-      keptSlots(state, pack, (holding) => kept.isKept(holding, released)),
-    ),
+    kept: written.map((pack) => keptSlots(state, pack, (holding) => kept.isKept(holding))),
     hidden: Uint32Array.from(losses.of(contents)),
     tables,
     leaves,

@@ -18,12 +18,16 @@ import {
 } from '../../domain/ports/event-log.ts';
 import { run } from '../../domain/ports/run.ts';
 import { LedgerError } from '../../domain/values/ledger-error.ts';
+import { PACK_SLOTS } from '../../domain/values/page.ts';
 import type { AssemblerState } from '../commits.ts';
 import type { PageTable } from '../table.ts';
 import { assemblerState, position } from './catalogue-state.ts';
 import { decodeState, StateReader, StateUnfit, StateWriter } from './state-bytes.ts';
 
-const FORMAT = 1;
+const FORMAT = 2;
+/** Slots are told of as bits, or by their numbers where those take less. Format 1: as bits. */
+const AS_BITS = 0;
+const AS_NUMBERS = 1;
 /** Before the bytes of a part: position (u64) and revision (u32) of the HistoryForgotten before, or zeros. */
 const PART_HEADER_BYTES = 12;
 /** Bytes of a baseline in one part. */
@@ -77,6 +81,33 @@ export interface Baseline extends BaselineState {
   readonly id: string;
 }
 
+function numbersIn(slots: Uint8Array): number[] {
+  const numbers: number[] = [];
+  for (const [i, byte] of slots.entries())
+    for (let bit = 0; bit < 8; bit += 1) if ((byte & (1 << bit)) !== 0) numbers.push(8 * i + bit);
+  return numbers;
+}
+
+function writeSlots(writer: StateWriter, slots: Uint8Array): void {
+  const numbers = Uint16Array.from(numbersIn(slots));
+  if (numbers.byteLength < slots.length) writer.u32(AS_NUMBERS).u32(slots.length).column(numbers);
+  else writer.u32(AS_BITS).column(slots);
+}
+
+function readSlots(reader: StateReader): Uint8Array {
+  const as = reader.u32();
+  if (as === AS_BITS) return reader.column();
+  if (as !== AS_NUMBERS) throw new StateUnfit('slots are told of in another way');
+  const lengthBytes = reader.u32();
+  if (lengthBytes > PACK_SLOTS / 8) throw new StateUnfit('a pack has too many slots');
+  const slots = new Uint8Array(lengthBytes);
+  for (const slot of reader.halves()) {
+    if (slot >= 8 * lengthBytes) throw new StateUnfit('a slot is beyond its pack');
+    slots[slot >> 3]! |= 1 << (slot & 7);
+  }
+  return slots;
+}
+
 /** The bytes of a baseline. */
 export function baselineBytes(state: BaselineState): Uint8Array {
   const { position: at, timeMs, from, leavesTo, streams } = state;
@@ -90,8 +121,10 @@ export function baselineBytes(state: BaselineState): Uint8Array {
   const writer = new StateWriter().u32(FORMAT).text(JSON.stringify(head));
   writer.text(state.catalogue).text(state.losses).column(state.contents).column(state.hidden);
   writer.u32(state.kept.length);
-  for (const { ordinal, slots, identifiers, holders } of state.kept)
-    writer.u32(ordinal).column(slots).column(identifiers).column(holders);
+  for (const { ordinal, slots, identifiers, holders } of state.kept) {
+    writeSlots(writer.u32(ordinal), slots);
+    writer.column(identifiers).column(holders);
+  }
   writer.u32(state.tables.size);
   for (const [vm, table] of state.tables) writer.text(vm).column(table);
   return writer.column(state.leaves).bytes();
@@ -100,7 +133,8 @@ export function baselineBytes(state: BaselineState): Uint8Array {
 /** The baseline in these bytes. StateUnfit where there is none. */
 export function baselineOf(bytes: Uint8Array): BaselineState {
   const reader = new StateReader(bytes);
-  if (reader.u32() !== FORMAT) throw new StateUnfit('a baseline of another format');
+  const format = reader.u32();
+  if (format !== 1 && format !== FORMAT) throw new StateUnfit('a baseline of another format');
   const head = decodeState(reader.text(), HEAD);
   const [catalogue, losses] = [reader.text(), reader.text()];
   const [contents, hidden] = [reader.part(), reader.words()];
@@ -108,7 +142,7 @@ export function baselineOf(bytes: Uint8Array): BaselineState {
   for (let left = reader.u32(); left > 0; left -= 1)
     kept.push({
       ordinal: reader.u32(),
-      slots: reader.column(),
+      slots: format === 1 ? reader.column() : readSlots(reader),
       identifiers: reader.column(),
       holders: reader.words(),
     });

@@ -24,6 +24,18 @@ const { vm: _vm, memoryMap, group, share } = CONTROL_CODECS.VmRegistered.type.pr
 const { captures: givenUp } = CONTROL_CODECS.PointsForgotten.type.props;
 const { mode, note, image, attachments } = CONTROL_CODECS.CaptureCommitted.type.props;
 
+const imageFacts = image.types[0];
+const { timeNs } = imageFacts.type.props;
+
+/** What baselines of before do not tell of. */
+const nullIfAbsent = <A extends string>(codec: t.Type<A>) =>
+  new t.Type<A | null>(
+    `${codec.name} | null`,
+    (u): u is A | null => u === null || codec.is(u),
+    (u, context) => (u === undefined || u === null ? t.success(null) : codec.validate(u, context)),
+    t.identity,
+  );
+
 const capture = plainRow({
   capture: t.number,
   position,
@@ -69,7 +81,8 @@ const goneCapture = t.strict({
   position,
   id: t.string,
   revision: t.number,
-  images: t.readonlyArray(image.types[0]),
+  imagesToNs: nullIfAbsent(timeNs),
+  images: t.readonlyArray(imageFacts),
 });
 
 const vmEntry = t.strict({

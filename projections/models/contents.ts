@@ -20,11 +20,8 @@ import {
   PATTERN_BASE,
   UNKNOWN,
   contentOf,
-  holdingOfContent,
   isContent,
-  holdingOfPattern,
   isKeptPattern,
-  keptPatternOf,
   type KeptPattern,
   type Content,
   type Holding,
@@ -34,6 +31,7 @@ import type { PageLocator } from '../../domain/ports/models.ts';
 import type { Position } from '../../domain/ports/event-log.ts';
 import type { PackRewritten } from '../../domain/events/pack-rewritten.ts';
 import { lastWhere } from '../../domain/values/sorted-search.ts';
+import { Aliases } from './aliases.ts';
 import { contentsOf, writeContents, type SavedContents } from './contents-state.ts';
 import { StateUnfit, type StateReader, type StateWriter } from './state-bytes.ts';
 import {
@@ -66,13 +64,6 @@ const GONE: Place = -2;
 const CONTENTS_MAX = PATTERN_BASE - FIRST_CONTENT - 1;
 const PATTERNS_MAX = UNKNOWN - PATTERN_BASE - 1;
 
-/** What stands for a number in the end: what stands for one that is gone may be gone itself since. */
-function endOf(aliases: ReadonlyMap<number, number>, number: number): number {
-  let end = number;
-  for (let next = aliases.get(end); next !== undefined; next = aliases.get(end)) end = next;
-  return end;
-}
-
 export class Contents implements PageLocator {
   /** Packs that captures wrote, in log order. */
   readonly packs: KnownPack[] = [];
@@ -85,10 +76,7 @@ export class Contents implements PageLocator {
   readonly #rewrittenByName = new Map<string, RewrittenPack>();
   /** What the numbers of packs depend on that follow the start: the packs' names, in their order. */
   readonly #numberings: bigint[] = [0n];
-  readonly #aliases = new Map<Content, Content>();
-  readonly #patternAliases = new Map<KeptPattern, KeptPattern>();
-  /** Whether a later content stands for an earlier one; and for how many aliases that was found out. */
-  readonly #renewed = { aliases: 0, isAny: false };
+  readonly #aliases = new Aliases();
   readonly #places = new Places();
   /** By content: slots of patches that lie somewhere and refer to it. Made when it is first needed. */
   #referred: Uint32Array | null = null;
@@ -109,11 +97,16 @@ export class Contents implements PageLocator {
       { length: patterns },
       (_, i) => pack.identifiers[(pages + i) * IDENTIFIER_BYTES]!,
     );
-    return this.insert({ ...pack, ...origin, pages, patterns }, classes);
+    const references = this.referencesOf(pack.patches);
+    return this.insert({ ...pack, ...origin, pages, patterns, references }, classes);
   }
 
-  /** Takes a written pack in whose table was counted. */
-  insert(pack: CountedPack, classes: Uint8Array, numbers?: PackNumbers): KnownPack {
+  /** Takes a written pack in whose table was counted: one that was emptied for its numbers alone. */
+  insert(
+    pack: CountedPack,
+    classes: Uint8Array,
+    numbers?: PackNumbers & { readonly isEmptied: boolean },
+  ): KnownPack {
     if (numbers !== undefined) this.#skipTo(numbers);
     assert(this.count + pack.pages <= CONTENTS_MAX, 'contents fit their numbers');
     assert(this.patternCount + pack.patterns <= PATTERNS_MAX, 'patterns fit their numbers');
@@ -131,10 +124,12 @@ export class Contents implements PageLocator {
       patterns: pack.patterns,
       sizeBytes: pack.sizeBytes,
       blocks: pack.blocks,
-      patches: pack.patches,
-      references: this.#referencesOf(pack.patches),
+      patches: { slots: pack.patches.slots },
+      references: pack.references,
     };
-    const ordinal = this.#places.add(pack.pages + pack.patterns);
+    const slots = pack.pages + pack.patterns;
+    const isEmptied = numbers?.isEmptied ?? false;
+    const ordinal = isEmptied ? this.#places.addEmptied(slots) : this.#places.add(slots);
     assert(ordinal === known.ordinal, 'packs and their places have the same ordinals');
     this.all.push(known);
     this.#byOrdinal.set(known.ordinal, known);
@@ -191,7 +186,7 @@ export class Contents implements PageLocator {
   }
 
   /** What patches refer to; UNKNOWN where the event of a pack was lost. */
-  #referencesOf({ packs, packIndexes, references }: PatchTable): Uint32Array {
+  referencesOf({ packs, packIndexes, references }: PatchTable): Uint32Array {
     const known = packs.map((name) => this.#byName.get(name));
     return Uint32Array.from(references, (slot, i) => {
       const pack = known[packIndexes[i]!];
@@ -208,7 +203,9 @@ export class Contents implements PageLocator {
       const home = homes[pack.homeIndexes[i]!];
       return home === undefined ? UNKNOWN : this.#numberOf(home, slot);
     });
-    const rewritten = this.insertRewritten({ ...pack, holdings, position: change.position });
+    const { position } = change;
+    const references = this.referencesOf(pack.patches);
+    const rewritten = this.insertRewritten({ ...pack, holdings, references, position });
     const patches = new Map<number, Holding>();
     for (const [i, slot] of pack.patches.slots.entries())
       patches.set(slot, rewritten.references[i]!);
@@ -235,8 +232,8 @@ export class Contents implements PageLocator {
       position: pack.position,
       sizeBytes: pack.sizeBytes,
       blocks: pack.blocks,
-      patches: pack.patches,
-      references: this.#referencesOf(pack.patches),
+      patches: { slots: pack.patches.slots },
+      references: pack.references,
       holdings: pack.holdings,
     };
     this.all.push(rewritten);
@@ -268,25 +265,32 @@ export class Contents implements PageLocator {
     return (isContent(holding) || isKeptPattern(holding)) && this.placeOf(holding) < 0;
   }
 
+  /** The pack in which something released would lie, were it used again; null: none is known. */
+  leftBy(holding: Holding): AnyPack | null {
+    const home = this.#homeOf(holding);
+    const place = home === null ? null : this.#places.leftBy(home);
+    return place === null ? null : (this.#byOrdinal.get(ordinalAt(place)) ?? null);
+  }
+
   /** Another content stands for one from now on: what referred to it is counted anew when it is asked. */
   alias(content: Content, first: Content): void {
-    this.#aliases.set(content, first);
+    this.#aliases.contents.set(content, first);
     this.#referred = null;
   }
 
   /** Another pattern stands for one from now on. */
   aliasPattern(pattern: KeptPattern, first: KeptPattern): void {
-    this.#patternAliases.set(pattern, first);
+    this.#aliases.patterns.set(pattern, first);
   }
 
   /** Alias -> first content, as content numbers. */
   get aliases(): ReadonlyMap<Content, Content> {
-    return this.#aliases;
+    return this.#aliases.contents;
   }
 
   /** Lost pattern -> the one of equal descriptors that stands for it, as pattern numbers. */
   get patternAliases(): ReadonlyMap<KeptPattern, KeptPattern> {
-    return this.#patternAliases;
+    return this.#aliases.patterns;
   }
 
   /** What the slot at its place refers to, if that is a patch; null: it is none, or it is released. */
@@ -471,27 +475,17 @@ export class Contents implements PageLocator {
 
   /** The first of the contents equal to one; anything else as it is. */
   firstOf(holding: Holding): Holding {
-    if (!this.hasAliases) return holding;
-    if (isKeptPattern(holding))
-      return holdingOfPattern(endOf(this.#patternAliases, keptPatternOf(holding)));
-    return isContent(holding)
-      ? holdingOfContent(endOf(this.#aliases, contentOf(holding)))
-      : holding;
+    return this.#aliases.firstOf(holding);
   }
 
   /** Whether anything stands for anything. */
   get hasAliases(): boolean {
-    return this.#aliases.size > 0 || this.#patternAliases.size > 0;
+    return this.#aliases.areAny;
   }
 
   /** Whether a later content stands for an earlier one, which page tables of before name. */
   get hasRenewed(): boolean {
-    const renewed = this.#renewed;
-    if (renewed.aliases !== this.#aliases.size) {
-      renewed.aliases = this.#aliases.size;
-      renewed.isAny = [...this.#aliases].some(([alias, first]) => first > alias);
-    }
-    return renewed.isAny || this.#patternAliases.size > 0;
+    return this.#aliases.hasRenewed;
   }
 
   /** All that is kept of them. */
@@ -499,10 +493,12 @@ export class Contents implements PageLocator {
     return {
       ...this.numbers,
       all: this.all,
-      aliases: this.#aliases,
-      patternAliases: this.#patternAliases,
+      isEmptied: ({ blocks }) => blocks.codecs.length === 0,
+      aliases: this.aliases,
+      patternAliases: this.patternAliases,
       places: this.#places.saved,
-      classes: this.#classes.subarray(0, this.patternCount),
+      classesOf: ({ firstPattern, patterns }) =>
+        this.#classes.subarray(firstPattern, firstPattern + patterns),
     };
   }
 

@@ -51,14 +51,30 @@ export interface NumberingStart {
 
 /** A written pack whose slots were counted, before it has numbers. */
 export type CountedPack = PackOrigin &
-  Pick<KnownPack, 'name' | 'group' | 'capture' | 'sizeBytes' | 'blocks' | 'patches'> &
-  Pick<KnownPack, 'pages' | 'patterns'>;
+  PackTables &
+  Pick<KnownPack, 'capture' | 'pages' | 'patterns'>;
+
+/** What is where in a pack. */
+export type PackTables = Pick<
+  AnyPack,
+  'name' | 'group' | 'sizeBytes' | 'blocks' | 'patches' | 'references'
+>;
 
 /** A rewritten pack before it has an ordinal. */
-export type HeldPack = Pick<
-  RewrittenPack,
-  'name' | 'group' | 'sizeBytes' | 'blocks' | 'patches' | 'position' | 'holdings'
->;
+export type HeldPack = PackTables & Pick<RewrittenPack, 'position' | 'holdings'>;
+
+/** Of a pack in which nothing lies: it is told of for the numbers that it gave. */
+export const NO_TABLES: Omit<PackTables, 'name' | 'group'> = {
+  sizeBytes: 0,
+  blocks: {
+    codecs: new Uint8Array(0),
+    pages: new Uint8Array(0),
+    lengths: new Uint32Array(0),
+    checksums: new Uint32Array(0),
+  },
+  patches: { slots: new Uint16Array(0) },
+  references: new Uint32Array(0),
+};
 
 export const isWritten = (pack: AnyPack): pack is KnownPack => 'firstContent' in pack;
 

@@ -9,9 +9,11 @@ import { assert } from '../../domain/values/assert.ts';
 import { ordinalAt, placeAt } from '../../domain/values/place.ts';
 
 /** A slot that never moved. */
-const STAYS = -1;
+export const STAYS = -1;
 /** Of a released slot: this minus the place that it had. */
 const RELEASED = -2;
+/** Of a slot of which nothing is known any more. */
+const GONE = Number.NEGATIVE_INFINITY;
 
 /** The slot that gave a content or a pattern its number. */
 export interface Home {
@@ -19,9 +21,27 @@ export interface Home {
   readonly slot: number;
 }
 
+/** Where slots of a pack lie: of all of them, or, of one that was emptied, of those of which it is known. */
+type Moved = Float64Array | Map<number, number>;
+
+/** Slots of a pack and where they lie, of those that do not stay. */
+export interface MovedSlots {
+  readonly slots: Uint16Array;
+  /** Below 0: minus 2, minus the place that one which is released had. */
+  readonly places: Float64Array;
+}
+
+function movedSlots(moved: Moved): MovedSlots {
+  const entries = [...moved.entries()].filter(([, place]) => place !== STAYS);
+  return {
+    slots: Uint16Array.from(entries, ([slot]) => slot),
+    places: Float64Array.from(entries, ([, place]) => place),
+  };
+}
+
 export class Places {
   /** By ordinal of a written pack: where each of its slots lies now. */
-  readonly #moved = new Map<number, Float64Array>();
+  readonly #moved = new Map<number, Moved>();
   /** By ordinal: slots of a written pack (0: compaction wrote it), and how many lie in a pack. */
   readonly #slots: number[] = [];
   readonly #lying: number[] = [];
@@ -38,6 +58,20 @@ export class Places {
     return this.count - 1;
   }
 
+  /** Takes the next pack in, which was emptied: what is not told of its slots is gone. */
+  addEmptied(writtenSlots: number): number {
+    const ordinal = this.add(writtenSlots);
+    this.#lying[ordinal] = 0;
+    this.#moved.set(ordinal, new Map());
+    return ordinal;
+  }
+
+  /** Where a released slot would lie, were it used again; null: it is not released, or nothing is known of it. */
+  leftBy(home: Home): number | null {
+    const from = this.of(home);
+    return from >= 0 || from === GONE ? null : RELEASED - from;
+  }
+
   /** Ordinals before this one that were not taken in are of packs that nobody needs any more. */
   skipTo(ordinal: number): void {
     this.count = Math.max(this.count, ordinal);
@@ -45,18 +79,21 @@ export class Places {
 
   /** Where a slot lies; below 0: it is released. */
   of({ ordinal, slot }: Home): number {
-    const moved = this.#moved.get(ordinal)?.[slot] ?? STAYS;
-    return moved === STAYS ? placeAt(ordinal, slot) : moved;
+    const moved = this.#moved.get(ordinal);
+    if (moved instanceof Map) return moved.get(slot) ?? GONE;
+    const place = moved?.[slot] ?? STAYS;
+    return place === STAYS ? placeAt(ordinal, slot) : place;
   }
 
   #set({ ordinal, slot }: Home, to: number): void {
+    assert(slot < this.#slots[ordinal]!, 'only slots of a pack move');
     let moved = this.#moved.get(ordinal);
     if (moved === undefined) {
       moved = new Float64Array(this.#slots[ordinal]!).fill(STAYS);
       this.#moved.set(ordinal, moved);
     }
-    assert(slot < moved.length, 'only slots of a pack move');
-    moved[slot] = to;
+    if (moved instanceof Map) moved.set(slot, to);
+    else moved[slot] = to;
   }
 
   #leave(place: number, timeMs: number): void {
@@ -74,6 +111,7 @@ export class Places {
   /** A slot lies elsewhere from now on; a released one would, were it used again. */
   move(home: Home, to: number, timeMs: number): void {
     const from = this.of(home);
+    if (from === GONE) return;
     if (from < 0) {
       this.#set(home, RELEASED - to);
       return;
@@ -95,7 +133,7 @@ export class Places {
   /** A released slot is used again; false: it was not released. */
   revive(home: Home): boolean {
     const from = this.of(home);
-    if (from >= 0) return false;
+    if (from >= 0 || from === GONE) return false;
     this.#enter(RELEASED - from);
     this.#set(home, RELEASED - from);
     return true;
@@ -113,24 +151,27 @@ export class Places {
 
   /** What moved, and when packs were emptied, for a state file. */
   get saved(): {
-    readonly moved: ReadonlyMap<number, Float64Array>;
+    readonly moved: ReadonlyMap<number, MovedSlots>;
     readonly emptiedAtMs: ReadonlyMap<number, number>;
   } {
-    return { moved: this.#moved, emptiedAtMs: this.#emptiedAtMs };
+    const moved = new Map([...this.#moved].map(([ordinal, of]) => [ordinal, movedSlots(of)]));
+    return { moved, emptiedAtMs: this.#emptiedAtMs };
   }
 
   /** Takes up what was saved, once every pack was added. False: it does not fit. */
   load(saved: Places['saved']): boolean {
-    for (const [ordinal, moved] of saved.moved) {
-      if (moved.length !== this.#slots[ordinal]) return false;
-      for (const to of moved) {
-        if (to === STAYS) continue;
-        this.#lying[ordinal]! -= 1;
+    for (const [ordinal, { slots, places }] of saved.moved) {
+      const isEmptied = this.#moved.get(ordinal) instanceof Map;
+      if (slots.length !== places.length) return false;
+      for (const [i, slot] of slots.entries()) {
+        const to = places[i]!;
+        if (!(slot < (this.#slots[ordinal] ?? 0)) || to === STAYS) return false;
+        if (!isEmptied) this.#lying[ordinal]! -= 1;
         const target = ordinalAt(to);
         if (to >= 0 && this.#lying[target] === undefined) return false;
         if (to >= 0) this.#lying[target]! += 1;
+        this.#set({ ordinal, slot }, to);
       }
-      this.#moved.set(ordinal, moved);
     }
     for (const [ordinal, timeMs] of saved.emptiedAtMs) this.#emptiedAtMs.set(ordinal, timeMs);
     return true;

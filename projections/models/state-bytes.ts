@@ -5,6 +5,16 @@ import type * as t from 'io-ts';
 
 import { grown } from '../../domain/values/grown.ts';
 
+/** Equal words from which on a run is worth its bytes. */
+const RUN_WORDS = 4;
+
+/** Whether so many words from one on are equal, or all that are left. */
+function isRun(words: Uint32Array, at: number): boolean {
+  for (let i = at + 1; i < at + RUN_WORDS && i < words.length; i += 1)
+    if (words[i] !== words[at]) return false;
+  return true;
+}
+
 /** Appends values to a growing buffer. */
 export class StateWriter {
   #bytes = new Uint8Array(1024);
@@ -40,8 +50,34 @@ export class StateWriter {
     return this;
   }
 
+  /** Bytes without their length. */
+  raw(bytes: Uint8Array): this {
+    this.#room(bytes.length);
+    this.#bytes.set(bytes, this.#length);
+    this.#length += bytes.length;
+    return this;
+  }
+
   text(text: string): this {
     return this.column(new TextEncoder().encode(text));
+  }
+
+  /** Words of which long runs are equal, in a few bytes a run. */
+  runs(words: Uint32Array): this {
+    this.u32(words.length);
+    for (let at = 0; at < words.length;) {
+      const first = words[at]!;
+      let same = at + 1;
+      while (same < words.length && words[same] === first) same += 1;
+      let end = same;
+      while (end < words.length && !isRun(words, end)) end += 1;
+      const others = words.subarray(same, end);
+      this.u32(same - at)
+        .u32(first)
+        .column(others);
+      at = end;
+    }
+    return this;
   }
 
   /** What was written so far; valid until more is. */
@@ -112,6 +148,41 @@ export class StateReader {
     const bytes = this.column();
     if (bytes.length % 4 !== 0) throw new StateUnfit('a column of words has odd bytes');
     return new Uint32Array(bytes.buffer);
+  }
+
+  /** Words in runs, at most so many. */
+  runs(wordsMax: number): Uint32Array<ArrayBuffer> {
+    const length = this.u32();
+    if (length > wordsMax) throw new StateUnfit('runs are longer than they can be');
+    const words = new Uint32Array(length);
+    for (let at = 0; at < length;) {
+      const [same, word] = [this.u32(), this.u32()];
+      const others = this.words();
+      if (same === 0 || same + others.length > length - at) throw new StateUnfit('runs are uneven');
+      // What is not written to takes no memory.
+      if (word !== 0) words.fill(word, at, at + same);
+      words.set(others, at + same);
+      at += same + others.length;
+    }
+    return words;
+  }
+
+  halves(): Uint16Array {
+    const bytes = this.column();
+    if (bytes.length % 2 !== 0) throw new StateUnfit('a column of halves has odd bytes');
+    return new Uint16Array(bytes.buffer);
+  }
+
+  doubles(): Float64Array {
+    const bytes = this.column();
+    if (bytes.length % 8 !== 0) throw new StateUnfit('a column of doubles has odd bytes');
+    return new Float64Array(bytes.buffer);
+  }
+
+  /** So many bytes where they lie. */
+  raw(lengthBytes: number): Uint8Array {
+    const at = this.#take(lengthBytes);
+    return this.#bytes.subarray(at, at + lengthBytes);
   }
 
   text(): string {

@@ -100,7 +100,12 @@ export interface GoneCapture {
   /** Hex of its commit's id, and the commit's revision in the VM's stream. */
   readonly id: string;
   readonly revision: number;
-  /** Files that it, and those before it, were recorded from. */
+  /**
+   * Of the files that it, and those before it, were recorded from: the latest time of one that was not
+   * ahead of its recorder's clock, in nanoseconds since 1970; null: of none is known.
+   */
+  readonly imagesToNs: string | null;
+  /** Those of the files that have later times. */
   readonly images: readonly ImageFacts[];
 }
 

@@ -4,7 +4,7 @@
 import { mkdirSync, rmSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
-import { compact, forgetPoints, recordImages, type Ledger } from '../../index.ts';
+import { compact, forgetHistory, forgetPoints, recordImages, type Ledger } from '../../index.ts';
 import { jsonRows, LedgerCommands } from '../support/command-line.ts';
 import { makeImage } from '../support/images.ts';
 import { restored, withLedger } from '../support/recorded-images.ts';
@@ -82,6 +82,27 @@ describe('a folder that is recorded again and again', () => {
       put('b.raw', 7, 2);
       // Only the time tells: content is not compared.
       expect(await recordNew(ledger, images)).toEqual({ sources: ['a.raw'], passedOver: 1 });
+    });
+  });
+
+  test('is known by the time of its last file once its history was let go', async () => {
+    const ahead = Date.now() / 1000 - Date.UTC(2026, 0, 1) / 1000 + 86_400;
+    put('a.raw', 1, 1);
+    put('b.raw', 2, 2);
+    put('z.raw', 3, ahead);
+    await withLedger({ url, mode: 'create' }, async (ledger) => {
+      expect((await recordNew(ledger, images)).sources).toEqual(['a.raw', 'b.raw', 'z.raw']);
+      put('c.raw', 4, 3);
+      expect((await recordNew(ledger, images)).sources).toEqual(['c.raw']);
+      await forgetPoints(ledger, { vm: 'web', at: ['@1', '@2', '@3'] });
+      await forgetHistory(ledger, { isDryRun: false });
+      const { gone } = ledger.vm('web');
+      expect(gone?.imagesToNs).toBe(String(BigInt(Date.UTC(2026, 0, 1, 0, 0, 2)) * 1_000_000n));
+      expect(gone?.images.map(({ name }) => name)).toEqual(['z.raw']);
+      // Older than what is remembered: it came late, and is not told from those that are gone.
+      put('late.raw', 5, 1.5);
+      put('d.raw', 6, 4);
+      expect(await recordNew(ledger, images)).toEqual({ sources: ['d.raw'], passedOver: 5 });
     });
   });
 

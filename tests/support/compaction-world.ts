@@ -2,7 +2,7 @@
 // openings of it at once, and the plainest model of what it must give back.
 
 import { randomBytes } from 'node:crypto';
-import { rmSync, writeFileSync } from 'node:fs';
+import { rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { join, posix } from 'node:path';
 import { openLedger, recordImages, Refused, type CaptureRow, type Ledger } from '../../index.ts';
 import type { FileFacts } from '../../adapters/files/file-port.ts';
@@ -100,6 +100,7 @@ export async function recordTable(
   const { vm, table, folder, timeMs = null, ...kind } = request;
   const path = join(folder, `image-${randomBytes(6).toString('hex')}`);
   writeFileSync(path, memoryOf(table));
+  if (timeMs !== null) utimesSync(path, timeMs / 1000, timeMs / 1000);
   const rows: CaptureRow[] = [];
   try {
     await recordImages(ledger, { vm, ...kind }, { files: [path], timeMs, format: 'raw' }, (row) =>

@@ -59,12 +59,7 @@ beforeAll(async () => {
         lengths: Uint32Array.of(PAGE_BYTES),
         checksums: Uint32Array.of(crc32(page)),
       },
-      patches: {
-        packs: n === 0 ? [] : [packs[n - 1]!.name],
-        slots: n === 0 ? new Uint16Array(0) : Uint16Array.of(0),
-        packIndexes: n === 0 ? new Uint16Array(0) : Uint16Array.of(0),
-        references: n === 0 ? new Uint16Array(0) : Uint16Array.of(0),
-      },
+      patches: { slots: n === 0 ? new Uint16Array(0) : Uint16Array.of(0) },
       references: n === 0 ? new Uint32Array(0) : Uint32Array.of(FIRST_CONTENT + n - 1),
     });
   }

@@ -14,7 +14,7 @@ async function beginning({ contents, sharing, losses }: LossyModels): Promise<Co
   const entry = catalogue.entry('a');
   entry.state = { ...entry.state, captures: 1 };
   entry.retired = { position: 1n, timeMs: 1 };
-  entry.gone = { capture: 1, position: 1n, id: '00', revision: 0, images: [] };
+  entry.gone = { capture: 1, position: 1n, id: '00', revision: 0, imagesToNs: null, images: [] };
   const stated = await baselineState({
     state: { contents, sharing, losses, catalogue } as unknown as LedgerState,
     position: 1n,

@@ -1,5 +1,5 @@
-// A baseline as bytes: of any kind it reads back, of format 1 it stays what is written (tests/golden/
-// baseline-1), and its parts are joined again whatever was left behind them.
+// A baseline as bytes: of format 1 it is read (tests/golden/baseline-1), of format 2 it stays what is
+// written (baseline-2), and its parts are joined again whatever was left behind them.
 
 import assert from 'node:assert';
 import { readFileSync } from 'node:fs';
@@ -8,6 +8,7 @@ import { describe, expect, test } from '@jest/globals';
 import * as either from 'fp-ts/lib/Either.js';
 import { BASELINE_TYPE, encodeControl } from '../../../domain/events/control.ts';
 import { HISTORY_STREAM } from '../../../domain/events/streams.ts';
+import { contentOf, isContent } from '../../../domain/values/holding.ts';
 import { createMemoryEventLog } from '../../../adapters/stores/event-log-memory/event-log-memory.ts';
 import {
   baselineBytes,
@@ -16,12 +17,14 @@ import {
   readBaseline,
   type BaselineState,
 } from '../../../projections/models/baseline.ts';
-import { Contents } from '../../../projections/models/contents.ts';
+import { catalogueOf, catalogueText } from '../../../projections/models/catalogue-state.ts';
+import { Contents, isWritten, type AnyPack } from '../../../projections/models/contents.ts';
 import { MemoryIdentifierColumn } from '../../../projections/models/identifier-index.ts';
 import { lossesOf } from '../../../projections/models/losses-state.ts';
 import { sharingAt } from '../../../projections/models/sharing-baseline.ts';
-import { StateReader, StateUnfit } from '../../../projections/models/state-bytes.ts';
+import { StateReader, StateUnfit, StateWriter } from '../../../projections/models/state-bytes.ts';
 import { GOLDEN_FOLDER } from '../../support/golden-capture.ts';
+import { goldenCatalogue } from '../../support/golden-catalogue.ts';
 import { makeEvent } from '../../support/log-events.ts';
 import { valueOf } from '../../support/outcomes.ts';
 
@@ -54,9 +57,23 @@ const BASELINE: BaselineState = {
   leaves: Uint8Array.of(0, 5, 0, 0, 0),
 };
 
-const bytesOf = (name: string): Uint8Array =>
-  Uint8Array.from(readFileSync(join(GOLDEN_FOLDER, 'baseline-1', name)));
-const golden = (): Uint8Array => bytesOf('baseline.bin');
+/** One that tells of few slots of a large pack, and of VMs. */
+const BASELINE_2: BaselineState = {
+  ...BASELINE,
+  catalogue: catalogueText(goldenCatalogue()),
+  kept: [
+    ...BASELINE.kept,
+    {
+      ordinal: 9,
+      slots: Uint8Array.from({ length: 512 }, (_, i) => (i === 2 ? 0b10 : i === 511 ? 0x80 : 0)),
+      identifiers: Uint8Array.from({ length: 64 }, (_, i) => 255 - i),
+      holders: Uint32Array.of(1),
+    },
+  ],
+};
+
+const bytesOf = (golden: string): Uint8Array =>
+  Uint8Array.from(readFileSync(join(GOLDEN_FOLDER, golden)));
 
 /** Appends parts, and what commits them where that is said. */
 async function appended(states: readonly (readonly [Uint8Array, 'committed' | 'left'])[]) {
@@ -85,23 +102,52 @@ async function appended(states: readonly (readonly [Uint8Array, 'committed' | 'l
 }
 
 describe('a baseline', () => {
-  test('of format 1 is read, and written, as it was', () => {
-    expect(baselineOf(golden())).toEqual(BASELINE);
-    expect(Uint8Array.from(baselineBytes(BASELINE))).toEqual(golden());
+  test('of format 1 is read as it was', () => {
+    expect(baselineOf(bytesOf('baseline-1/baseline.bin'))).toEqual(BASELINE);
   });
 
-  test('of a ledger that was is begun with', () => {
-    const of = baselineOf(bytesOf('whole.bin'));
+  test('of format 2 is read, and written, as it was', () => {
+    const golden = bytesOf('baseline-2/baseline.bin');
+    const read = baselineOf(golden);
+    expect(read).toEqual(BASELINE_2);
+    expect(catalogueOf(read.catalogue)).toEqual(catalogueOf(catalogueText(goldenCatalogue())));
+    expect(catalogueText(catalogueOf(read.catalogue))).toBe(read.catalogue);
+    expect(Uint8Array.from(baselineBytes(BASELINE_2))).toEqual(golden);
+  });
+
+  test.each([
+    ['baseline-1', [0, 0]],
+    ['baseline-2', [40, 0]],
+  ] as const)('of a ledger that was (%s) is begun with', (format, emptied) => {
+    const of = baselineOf(bytesOf(`${format}/whole.bin`));
     const contents = Contents.load(new StateReader(of.contents));
     const sharing = sharingAt({ ...of, at: 0n, id: '00' }, new MemoryIdentifierColumn());
     expect(sharing.indexed).toBe(contents.count);
     expect(contents.all.length).toBeGreaterThan(0);
+    const isEmptied = (pack: AnyPack): boolean => pack.blocks.codecs.length === 0;
+    const [written, rewritten] = [contents.packs, contents.all.filter((pack) => !isWritten(pack))];
+    expect([written.filter(isEmptied).length, rewritten.filter(isEmptied).length]).toEqual(emptied);
     expect(lossesOf(of.losses).size).toBe(0);
     expect([...of.tables.keys()]).toEqual(['web', 'db']);
+    expect([...catalogueOf(of.catalogue).vms.keys()]).toEqual(['web', 'db']);
+    // What every page of a table holds lies somewhere, and has its identifier.
+    for (const table of of.tables.values())
+      for (const holding of table) {
+        if (!isContent(holding)) continue;
+        const place = contents.placeOf(holding);
+        expect(isEmptied(contents.packAt(place))).toBe(false);
+        expect(sharing.index.find(sharing.identifierAt(holding), 0)).toBe(contentOf(holding));
+      }
+    // It is stated as it was, also where it was stated otherwise before.
+    const writer = new StateWriter();
+    contents.save(writer);
+    const again = Contents.load(new StateReader(writer.bytes()));
+    expect(again.saved.places).toEqual(contents.saved.places);
+    expect(again.all).toEqual(contents.all);
   });
 
   test('that ends anywhere is none', () => {
-    const bytes = baselineBytes(BASELINE);
+    const bytes = baselineBytes(BASELINE_2);
     for (let end = 0; end < bytes.length; end += 1)
       expect(() => baselineOf(bytes.slice(0, end))).toThrow(StateUnfit);
   });
