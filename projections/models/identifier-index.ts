@@ -187,40 +187,67 @@ export class IdentifierIndex {
   }
 }
 
-/** An identifier column in memory: for ledgers in memory, and for a capture's own new contents. */
+/** Identifiers that lie side by side in memory. */
+const CHUNK = 1024;
+const CHUNK_BYTES = CHUNK * IDENTIFIER_BYTES;
+
+/**
+ * An identifier column in memory: for ledgers in memory, and for a capture's own new contents. Contents
+ * that are gone take none, where many of them follow each other.
+ */
 export class MemoryIdentifierColumn implements IdentifierColumn {
-  #bytes = new Uint8Array(CAPACITY_MIN * IDENTIFIER_BYTES);
+  #chunks = new Map<number, Uint8Array>();
   #count = 0;
 
   append(first: number, identifiers: Uint8Array): void {
     assert(first >= this.#count, 'identifiers come in order');
-    const end = first * IDENTIFIER_BYTES + identifiers.length;
-    if (end > this.#bytes.length) {
-      const grown = new Uint8Array(Math.max(end, this.#bytes.length * 2));
-      grown.set(this.#bytes);
-      this.#bytes = grown;
+    for (let at = 0; at < identifiers.length;) {
+      const to = first * IDENTIFIER_BYTES + at;
+      const number = Math.floor(to / CHUNK_BYTES);
+      let chunk = this.#chunks.get(number);
+      if (chunk === undefined) {
+        chunk = new Uint8Array(CHUNK_BYTES);
+        this.#chunks.set(number, chunk);
+      }
+      const room = CHUNK_BYTES - (to % CHUNK_BYTES);
+      const some = identifiers.subarray(at, at + room);
+      chunk.set(some, to % CHUNK_BYTES);
+      at += some.length;
     }
-    // Of contents that are gone there is none between.
-    this.#bytes.fill(0, this.#count * IDENTIFIER_BYTES, first * IDENTIFIER_BYTES);
-    this.#bytes.set(identifiers, first * IDENTIFIER_BYTES);
     this.#count = first + identifiers.length / IDENTIFIER_BYTES;
   }
 
   read(content: number): Uint8Array | null {
-    const at = content * IDENTIFIER_BYTES;
-    return content < this.#count ? this.#bytes.subarray(at, at + IDENTIFIER_BYTES) : null;
+    if (content >= this.#count) return null;
+    const chunk = this.#chunks.get(Math.floor(content / CHUNK)) ?? NO_IDENTIFIERS;
+    const at = (content % CHUNK) * IDENTIFIER_BYTES;
+    return chunk.subarray(at, at + IDENTIFIER_BYTES);
+  }
+
+  /** Identifiers so far. */
+  get count(): number {
+    return this.#count;
   }
 
   /** All identifiers so far, in order. */
   all(): Uint8Array {
-    return this.#bytes.subarray(0, this.#count * IDENTIFIER_BYTES);
+    const all = new Uint8Array(this.#count * IDENTIFIER_BYTES);
+    for (const [number, chunk] of this.#chunks) {
+      const at = number * CHUNK_BYTES;
+      all.set(chunk.subarray(0, all.length - at), at);
+    }
+    return all;
   }
 
   clear(): void {
+    this.#chunks.clear();
     this.#count = 0;
   }
 
   close(): void {
-    this.#bytes = new Uint8Array(0);
+    this.#chunks.clear();
   }
 }
+
+/** What is read where there is none. */
+const NO_IDENTIFIERS = new Uint8Array(CHUNK_BYTES);

@@ -340,8 +340,9 @@ export class LedgerState {
     await this.#beginLight();
     for (const prefix of DERIVED)
       for (const name of await this.#ports.files.list(prefix)) await this.#ports.files.drop(name);
+    // Also where less is there of the same past: most of what was numbered is gone.
+    if (isOtherPast || isLater) await this.#ports.identifiers().forget?.();
     if (!isOtherPast) return;
-    await this.#ports.identifiers().forget?.();
     await this.#ports.forgetPast?.();
   }
 

@@ -130,7 +130,7 @@ async function foldRetirement(change: ControlChange, vm: string, folding: Foldin
 /** Sharing as a model of the fold. Its identifiers are asked for when it is begun or loaded. */
 export const sharingModel = (identifiers: () => IdentifierColumn): Model<Sharing, 'sharing'> => ({
   name: 'sharing',
-  version: 1,
+  version: 2,
   initial() {
     const column = identifiers();
     column.clear();

@@ -32,6 +32,9 @@ import {
 import { NumberSet } from '../../domain/values/number-set.ts';
 import { recordedHoldingsOf, takeFirsts, type PageTable } from '../table.ts';
 
+const IDENTIFIER_WORDS = IDENTIFIER_BYTES / 4;
+/** Words of bits of all numbers that there can be. */
+const NUMBERS_MAX = 2 ** 27;
 /** Growth of the column of holders. */
 const GROWTH = 1.125;
 const HOLDERS_MIN = 4096;
@@ -102,7 +105,7 @@ export class Sharing {
 
   /** Patterns whose identifiers were taken in. */
   get patternCount(): number {
-    return this.#patternColumn.all().length / IDENTIFIER_BYTES;
+    return this.#patternColumn.count;
   }
 
   #addPatterns(identifiers: Uint8Array): void {
@@ -242,21 +245,30 @@ export class Sharing {
   }
 
   save(writer: StateWriter): void {
-    writer.u32(this.indexed).column(this.#holders.subarray(0, this.indexed));
+    writer.u32(this.indexed).runs(this.#holders.subarray(0, this.indexed));
     this.index.save(writer);
-    writer.column(this.#releasedPatterns.bits).column(this.#patternColumn.all());
-    writer.column(this.#released.bits);
+    writer.runs(this.#releasedPatterns.bits).u32(this.patternCount);
+    writer.runs(wordsOf(this.#patternColumn.all())).runs(this.#released.bits);
   }
 
   static load(reader: StateReader, column: IdentifierColumn): Sharing {
     const indexed = reader.u32();
-    const holders = reader.words();
+    const holders = reader.runs(indexed);
+    if (holders.length !== indexed) throw new StateUnfit('contents have no holders each');
     if (indexed > 0 && column.read(indexed - 1) === null)
       throw new StateUnfit('identifiers that the index counts on are missing');
     const index = IdentifierIndex.load(reader, column);
-    const releasedPatterns = new NumberSet(reader.words().slice());
-    const patterns = reader.column();
-    const released = new NumberSet(reader.words().slice());
+    const releasedPatterns = new NumberSet(reader.runs(NUMBERS_MAX));
+    const patternCount = reader.u32();
+    const words = reader.runs(patternCount * IDENTIFIER_WORDS);
+    const patterns = new Uint8Array(words.buffer);
+    if (patterns.length !== patternCount * IDENTIFIER_BYTES)
+      throw new StateUnfit('patterns have no identifier each');
+    const released = new NumberSet(reader.runs(NUMBERS_MAX));
     return new Sharing(column, { index, holders, indexed, patterns, released, releasedPatterns });
   }
 }
+
+/** Whole words of bytes. */
+const wordsOf = (bytes: Uint8Array): Uint32Array =>
+  new Uint32Array(bytes.slice().buffer, 0, bytes.length / 4);
