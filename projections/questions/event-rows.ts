@@ -77,11 +77,14 @@ function controlRow(change: Change & { _tag: 'control' }): RankedRow {
   return { row, rank: rankOf(WHOLE), columns: null };
 }
 
+/** Type of the row that stands for all that was before history begins. */
+export const BASELINE_ROW = 'baseline';
+
 /** Where history begins, for who reads from there. */
 function baselineRow(change: BaselineChange): RankedRow {
   const { position, timeMs, vms } = change;
   const facts = { vms: vms.map(({ vm, capture, isRetired }) => ({ vm, capture, isRetired })) };
-  const of = { item: null, place: placeText(change, WHOLE), type: 'baseline', vm: null };
+  const of = { item: null, place: placeText(change, WHOLE), type: BASELINE_ROW, vm: null };
   return {
     row: { position, ...of, timeMs, capture: null, facts },
     rank: rankOf(WHOLE),

@@ -75,6 +75,15 @@ describe('forgetting history, as it is said', () => {
       const log = await commands.json('log');
       const early = log.filter((row) => BigInt(String(row['position'])) <= BigInt(position));
       expect(early).toEqual([]);
+      const subscriber = commands.start(['subscribe', '--type', 'baseline']);
+      await subscriber.until((command) => command.rows().length > 0);
+      subscriber.signal('SIGTERM');
+      const vms = [
+        { vm: 'web', capture: 4, isRetired: false },
+        { vm: 'db', capture: 3, isRetired: false },
+      ];
+      expect(subscriber.rows()).toMatchObject([{ type: 'baseline', position, vms }]);
+      expect((await subscriber.ended).exitCode).toBe(0);
     },
     LONG_MS,
   );

@@ -6,6 +6,7 @@ import { pathToFileURL } from 'node:url';
 import type { Command } from 'commander';
 import { isEventType } from '../../../../domain/events/control.ts';
 import { isName } from '../../../../domain/events/streams.ts';
+import { BASELINE_ROW } from '../../../../projections/questions/event-rows.ts';
 import { rowArrays, statesOf } from '../../../../projections/subscriptions/follow.ts';
 import {
   projectionNamed,
@@ -129,7 +130,7 @@ async function projectionOf(name: string): Promise<AnyProjection> {
 
 function checkOptions(options: SubscribeOptions): void {
   const { type, projection } = options;
-  if (type !== undefined && !isEventType(type))
+  if (type !== undefined && type !== BASELINE_ROW && !isEventType(type))
     throw new UsageError(`there is no event type ${JSON.stringify(type)}`);
   const isOfRows = [options.from, options.pages, type, options.vm].some(
     (given) => given !== undefined,
