@@ -393,7 +393,8 @@ export function putStream(
     let table = (<u32>choice) & 0xff;
     let bytes = fixedBytes;
     let to = out;
-    if (n >= OWN_FROM && ((leastBits() * step) >> 3) + OWN_BYTES + (n >> OWN_SHIFT) < fixedBytes) {
+    const otherwise = fixedBytes + (n >> shift) < n ? fixedBytes : n;
+    if (n >= OWN_FROM && ((leastBits() * step) >> 3) + OWN_BYTES + (n >> OWN_SHIFT) < otherwise) {
       if (step != 1) count(from, n, 1);
       makeTable(n);
       table = OWN;

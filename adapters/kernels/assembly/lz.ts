@@ -15,7 +15,7 @@ export const BLOCK_BYTES_MAX: u32 = 15 * 4096;
 export const REPEATED_MIN: u32 = 3;
 export const FRESH_MIN: u32 = 5;
 
-const HASH_BITS: u32 = 12;
+const HASH_BITS: u32 = 13;
 const PLACES_BYTES: usize = 2 << HASH_BITS;
 const PRIME: u64 = 0x9e37_79b1_85eb_ca87;
 /** A field of a token with this value goes on among the extras. */
@@ -34,7 +34,7 @@ const KIND_NONE: u32 = 4;
 const FIRST_OFFSETS: u64 = 8 | (4 << 16) | (1 << 32);
 
 /** Where a hash of five bytes was last, as a place in the block. */
-const places = memory.data(8192, 16);
+const places = memory.data(16384, 16);
 /** Rooms of the streams. None is longer than a block, and no block has more tokens than a third of it. */
 export const tokenRoom = memory.data(32768, 16);
 export const lowRoom = memory.data(32768, 16);
@@ -105,10 +105,10 @@ export function splitSequences(source: usize, n: u32): void {
     const three1 = equal1 & (equal1 >> 1) & (equal1 >> 2);
     const three2 = equal2 & (equal2 >> 1) & (equal2 >> 2);
     const first = ctz(three0 | three1 | three2 | 0x100);
-    // A match at another offset counts where it begins before that. Where nothing was found for a
-    // while, fewer places are looked at.
+    // A match at another offset counts where it begins before that. Where nothing was found for
+    // long, fewer places are looked at: noise has no matches.
     const stop = here + first;
-    const step: usize = 1 + min(misses >> 2, 3);
+    const step: usize = 1 + min(misses >> 4, 3);
     let kind = KIND_NONE;
     let offset: usize = 0;
     let at = here;
