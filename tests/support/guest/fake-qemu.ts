@@ -11,6 +11,8 @@ export interface FakeQemuOptions {
   readonly path: string;
   /** What it sends. */
   readonly stream: Uint8Array;
+  /** What happens when all but its end has been sent, and most of it read. */
+  readonly nearTheEnd?: () => void;
   /** Its word for how a migration ended. */
   readonly ends?: 'completed' | 'failed' | 'cancelled';
   readonly hasKvm?: boolean;
@@ -120,14 +122,18 @@ export class FakeQemu {
   }
 
   #migrate(uri: string, socket: Socket): void {
-    const { stream, ends = 'completed' } = this.#options;
+    const { stream, nearTheEnd, ends = 'completed' } = this.#options;
     this.#migration = 'active';
     this.#tell(socket, 'MIGRATION', { status: 'setup' });
     const to = connect({ path: uri.slice('unix:'.length) }, () => {
-      to.end(stream, () => {
-        if (ends === 'completed') this.#become('postmigrate', socket);
-        this.#migration = ends;
-        this.#tell(socket, 'MIGRATION', { status: ends });
+      // What a write has taken, somebody has read, but for the little that a socket holds.
+      to.write(stream.subarray(0, -1), () => {
+        nearTheEnd?.();
+        to.end(stream.subarray(-1), () => {
+          if (ends === 'completed') this.#become('postmigrate', socket);
+          this.#migration = ends;
+          this.#tell(socket, 'MIGRATION', { status: ends });
+        });
       });
     });
     to.on('error', () => undefined);

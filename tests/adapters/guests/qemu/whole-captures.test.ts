@@ -5,8 +5,11 @@ import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import { deviceSectionsOf, runStateOf } from '../../../../adapters/guests/qemu/device-sections.ts';
 import { connectGuest, type GuestOptions } from '../../../../adapters/guests/qemu/live-guest.ts';
+import { openLiveGuest } from '../../../../adapters/guests/qemu/live-source.ts';
 import { Spool } from '../../../../adapters/guests/qemu/spool.ts';
 import { FakeQemu, type FakeQemuOptions } from '../../../support/guest/fake-qemu.ts';
+import { killGuards } from '../../../support/guest/guards.ts';
+import { bytesOfImage } from '../../../support/guest/images.ts';
 import * as bytes from '../../../support/guest/stream-bytes.ts';
 import { failureOf, valueOf } from '../../../support/outcomes.ts';
 import { makeTemporaryFolder, type TemporaryFolder } from '../../../support/temporary-folder.ts';
@@ -76,6 +79,32 @@ test('a capture whose first attempt QEMU refused late is of the second one alone
   const options = { stream: WHOLE, snapshots: 'refused when begun' as const };
   const { capture } = await captured(options, 'auto');
   expect(await valueOf(capture)).toMatchObject({ mode: 'migrate', streamBytes: WHOLE.length });
+});
+
+test('a capture whose guard is killed is finished, and told to have had none', async () => {
+  const path = join(folder.path, `${sockets++}.qmp`);
+  const pages = 1024;
+  // More than sockets hold: that the end is near is known to who reads.
+  const numbers = Array.from({ length: pages }, (_, number) => number);
+  const stream = bytes.bytesOf(
+    bytes.head(),
+    bytes.start([{ name: 'pc.ram', pages }]),
+    bytes.end(...numbers.map((number) => bytes.page(number, bytes.pageOf(7), 'pc.ram'))),
+    bytes.tail(),
+  );
+  const nearTheEnd = (): void => killGuards(process.pid);
+  qemu = await FakeQemu.start({ path, stream, nearTheEnd });
+  const doubts: string[] = [];
+  const onDoubt = (sentence: string): number => doubts.push(sentence);
+  const source = await valueOf(
+    openLiveGuest({ qmp: path, mode: 'migrate', clock: () => 0, onDoubt }),
+  );
+  const { image } = await valueOf(source.capture());
+  expect(bytesOfImage(image)).toEqual(Buffer.alloc(pages * 4096, 7));
+  expect(doubts).toEqual([expect.stringContaining('the capture was finished without it')]);
+  expect(qemu.runState).toBe('running');
+  await valueOf(source.capture());
+  source.close();
 });
 
 describe.each(['migrate', 'background'] as const)('no capture (%s) is', (mode) => {
