@@ -22,12 +22,7 @@ import {
   PACK_PATTERNS_MAX,
   PAGE_BYTES,
 } from '../../../domain/values/page.ts';
-import {
-  PACKED_ROOM_BYTES,
-  PACKING_SLACK_BYTES,
-  type Bytes,
-  type Kernels,
-} from '../engine/kernels.ts';
+import { PACKED_ROOM_BYTES, PACKING_SLACK_BYTES, type Kernels } from '../engine/kernels.ts';
 import { decodePatternBlock } from './pattern-blocks.ts';
 import { packFrame, unpackFrame, type BlockFault } from './zstd-frame.ts';
 
@@ -114,19 +109,24 @@ export class BlockCodec {
    * is coded, perhaps of the stored bytes. Pages that patterns describe are regenerated. Stored bytes in
    * the kernels' memory are not copied; PACKING_SLACK_BYTES behind them are read.
    */
-  decode(block: StoredBlock, asked: BlockQuestion): Uint8Array {
-    return this.#decode(block, asked, this.#area + PAGES);
-  }
-
-  /**
-   * As `decode`, to an address of the kernels' memory; PACKING_SLACK_BYTES behind the pages may be
-   * written too, also where the block is refused.
-   */
-  decodeTo(target: number, block: StoredBlock, asked: BlockQuestion): void {
-    const content = this.#decode(block, asked, target);
-    const { bytes } = this.#kernels;
-    if (content.buffer !== bytes.buffer || content.byteOffset !== target)
-      bytes.set(content, target);
+  decode(block: StoredBlock, { place, grammar = [] }: BlockQuestion): Uint8Array {
+    const contentBytes = block.pages * PAGE_BYTES;
+    if (contentBytes === 0) throw damaged(place, { found: 'no page', expected: 'at least one' });
+    const checksum = crc32(block.bytes);
+    if (checksum !== block.checksum)
+      throw damaged(place, {
+        found: `CRC-32 ${checksum.toString(16)}`,
+        expected: block.checksum.toString(16),
+      });
+    const bytes = unsalted(block.bytes, block.codec);
+    const content = this.#contentOf({ ...block, bytes }, grammar);
+    if ('found' in content) throw damaged(place, content);
+    if (content.byteLength !== contentBytes)
+      throw damaged(place, {
+        found: `${content.byteLength} bytes of content`,
+        expected: `${contentBytes}`,
+      });
+    return content;
   }
 
   /** Block `block` of a run whose table was checked, from byte `offsetBytes` of it. */
@@ -148,28 +148,8 @@ export class BlockCodec {
     );
   }
 
-  #decode(block: StoredBlock, { place, grammar = [] }: BlockQuestion, target: number): Uint8Array {
-    const contentBytes = block.pages * PAGE_BYTES;
-    if (contentBytes === 0) throw damaged(place, { found: 'no page', expected: 'at least one' });
-    const checksum = crc32(block.bytes);
-    if (checksum !== block.checksum)
-      throw damaged(place, {
-        found: `CRC-32 ${checksum.toString(16)}`,
-        expected: block.checksum.toString(16),
-      });
-    const bytes = unsalted(block.bytes, block.codec);
-    const content = this.#contentOf({ ...block, bytes }, target, grammar);
-    if ('found' in content) throw damaged(place, content);
-    if (content.byteLength !== contentBytes)
-      throw damaged(place, {
-        found: `${content.byteLength} bytes of content`,
-        expected: `${contentBytes}`,
-      });
-    return content;
-  }
-
   /** What a block without its salt holds, which a checksum has vouched for. */
-  #contentOf(block: StoredBlock, target: number, grammar: Grammar): Uint8Array | BlockFault {
+  #contentOf(block: StoredBlock, grammar: Grammar): Uint8Array | BlockFault {
     const { bytes, pages } = block;
     switch (codecOf(block.codec)) {
       case CODEC_RAW:
@@ -182,7 +162,7 @@ export class BlockCodec {
         return typeof content === 'string' ? { found: content, expected } : content;
       }
       case CODEC_PACKED:
-        return this.#unpack(bytes, { at: target, lengthBytes: pages * PAGE_BYTES });
+        return this.#unpack(bytes, pages * PAGE_BYTES);
       default:
         return {
           found: `codec ${block.codec}`,
@@ -208,14 +188,14 @@ export class BlockCodec {
     return this.#kernels.bytes.subarray(out, out + packedBytes);
   }
 
-  #unpack(packed: Uint8Array, target: Bytes): Uint8Array | BlockFault {
+  #unpack(packed: Uint8Array, lengthBytes: number): Uint8Array | BlockFault {
     const { byteLength } = packed;
-    const { at, lengthBytes } = target;
+    const at = this.#area + PAGES;
     const expected = `packed pages, ${lengthBytes} bytes of them`;
     if (lengthBytes > PACKED_PAGES_MAX * PAGE_BYTES || byteLength > PACKED_ROOM_BYTES)
       return { found: `${byteLength} bytes that stand for ${lengthBytes}`, expected };
     const from = this.#addressOf(packed, PACKED);
-    return this.#kernels.unpackPages({ at: from, lengthBytes: byteLength }, target)
+    return this.#kernels.unpackPages({ at: from, lengthBytes: byteLength }, { at, lengthBytes })
       ? this.#kernels.bytes.subarray(at, at + lengthBytes)
       : { found: 'no such block', expected };
   }
