@@ -10,12 +10,16 @@ import {
   forgetHistory,
   forgetPoints,
   openLedger,
+  openRecorder,
   verify,
   type KeepRules,
   type Ledger,
   type OpenLedgerOptions,
+  type VmRecorder,
 } from '../../index.ts';
-import { memoryOf, recordTable, tableAt } from '../support/compaction-world.ts';
+import { sharedMemory, type GuestCapture } from '../../domain/ports/guests.ts';
+import { flatMap } from '../../domain/values/memory-map.ts';
+import { memoryOf, tableAt } from '../support/compaction-world.ts';
 import { seededRandom } from '../support/images.ts';
 import { startSharedWorld, type SharedWorld } from '../support/shared-world.ts';
 import { makeTemporaryFolder, type TemporaryFolder } from '../support/temporary-folder.ts';
@@ -51,6 +55,18 @@ beforeAll(async () => {
   folder = await makeTemporaryFolder();
 });
 afterAll(() => folder.remove());
+
+/** A capture of these contents, from memory: from files most of the time goes to looking at those. */
+function captureOf(table: readonly number[], timeMs: number): GuestCapture {
+  const bytes = memoryOf(table);
+  const shared = new SharedArrayBuffer(bytes.length);
+  new Uint8Array(shared).set(bytes);
+  const file = sharedMemory(shared);
+  const image = { file, offsetBytes: 0, pageCount: table.length, zeros: null, label: 'a guest' };
+  const memoryMap = flatMap(table.length);
+  const how = { mode: 'image', source: 'simulated', pauseMs: null } as const;
+  return { image, memoryMap, device: null, argv: null, timeMs, ...how };
+}
 
 class Months {
   readonly sizes: Size[] = [];
@@ -101,13 +117,14 @@ class Months {
 
   async #day(ledger: Ledger): Promise<void> {
     const { perDay } = this.#plan;
+    const recorders: VmRecorder[] = [];
+    for (const vm of VMS) recorders.push(await openRecorder(ledger, { vm, group: null }));
     for (let i = 0; i < perDay; i += 1) {
-      for (const vm of VMS) {
-        const request = { vm, group: null, table: this.#after(vm), folder: folder.path };
-        await recordTable(ledger, { ...request, timeMs: this.#nowMs });
-      }
+      for (const [number, vm] of VMS.entries())
+        await recorders[number]!.record(captureOf(this.#after(vm), this.#nowMs));
       this.#nowMs += (DAY_HOURS / perDay) * HOUR_MS;
     }
+    for (const recorder of recorders) await recorder.close();
   }
 
   async live(): Promise<Ledger> {
