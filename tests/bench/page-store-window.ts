@@ -47,6 +47,8 @@ async function readsOf(ledger: Ledger, target: string): Promise<Range[]> {
   const { store } = ledger;
   const unwatched = { ...store };
   Object.assign(store, {
+    // Threads would read files themselves.
+    fileOf: undefined,
     get: (range: Range) => {
       ranges.push(range);
       return unwatched.get(range);
@@ -57,6 +59,7 @@ async function readsOf(ledger: Ledger, target: string): Promise<Range[]> {
   await restoreToFile(ledger, { entry, row }, { path: target, isForced: true, format: 'raw' });
   rmSync(target);
   Object.assign(store, unwatched);
+  assert(ranges.length > 0, 'restoring reads of the store');
   return ranges;
 }
 

@@ -1,15 +1,25 @@
 // A plan's pages in batches that fit into the memory of whoever makes them. A batch reads and decodes
 // each block once, however many of its pages are in it, and writes neighbours among its pages at once.
 // So pages go together that are neighbours, as recording leaves them; but where compaction has put
-// similar pages side by side, or a long history lies in thousands of packs, those go together that lie
-// together, as decoding a block once for each of its pages costs more than writing pages one by one.
+// similar pages side by side, where a long history lies in thousands of packs, or where each range has to
+// be asked for, those go together that lie together, as decoding a block once for each of its pages costs more than writing pages one by one.
 
 import { packOfBlock, PLAN_PAGES_MAX, type PagePlan } from './page-plan.ts';
 
-/** What decoding a page, opening a pack and writing a run take, in microseconds, about. */
+/** What decoding a page and writing a run take, in microseconds, about. */
 const DECODE_US = 3;
-const OPEN_US = 15;
 const WRITE_US = 2;
+/** What beginning to read a pack takes: of opening a file, and of asking a store for a range. */
+export const OPEN_FILE_US = 15;
+export const ASK_STORE_US = 5000;
+
+/** What batches are made for. */
+export interface BatchLimits {
+  /** Pages that there is room for at once. */
+  readonly pagesMax: number;
+  /** What beginning to read a pack takes, in microseconds. */
+  readonly openUs: number;
+}
 
 /** Pages that are made together. */
 export interface PageBatch {
@@ -25,7 +35,10 @@ export interface PageBatch {
 }
 
 /** What batches of neighbours would cost, and batches of what lies together at most. */
-function costs(plan: PagePlan, pagesMax: number): { neighbours: number; together: number } {
+function costs(
+  plan: PagePlan,
+  { pagesMax, openUs }: BatchLimits,
+): { neighbours: number; together: number } {
   const { pages, rowStarts, blocks } = plan;
   const seen = new Uint32Array(plan.blockCount);
   const opened = new Map<number, number>();
@@ -49,8 +62,8 @@ function costs(plan: PagePlan, pagesMax: number): { neighbours: number; together
       seen[block] = batch;
       const last = opened.get(pack.firstBlock);
       if (last === batch) continue;
-      neighbours += OPEN_US;
-      if (last === undefined) together += OPEN_US;
+      neighbours += openUs;
+      if (last === undefined) together += openUs;
       opened.set(pack.firstBlock, batch);
     }
   }
@@ -58,12 +71,12 @@ function costs(plan: PagePlan, pagesMax: number): { neighbours: number; together
 }
 
 /** The plan's pages, as places in its columns, in the order in which they go into batches. */
-function ordered(plan: PagePlan, pagesMax: number): Uint32Array {
+function ordered(plan: PagePlan, limits: BatchLimits): Uint32Array {
   const count = plan.pages.length;
   const order = new Uint32Array(count);
   for (let i = 0; i < count; i += 1) order[i] = i;
-  if (count <= pagesMax) return order;
-  const { neighbours, together } = costs(plan, pagesMax);
+  if (count <= limits.pagesMax) return order;
+  const { neighbours, together } = costs(plan, limits);
   if (neighbours <= together) return order;
   // By the block of the page that is stored whole: patches of one page lie together with it.
   const keys = new Float64Array(count);
@@ -137,9 +150,10 @@ function sorted(
   };
 }
 
-/** All pages of a plan, in batches of at most `pagesMax`. */
-export function* batchesOf(plan: PagePlan, pagesMax: number): Generator<PageBatch> {
-  const order = ordered(plan, pagesMax);
+/** All pages of a plan, in batches. */
+export function* batchesOf(plan: PagePlan, limits: BatchLimits): Generator<PageBatch> {
+  const { pagesMax } = limits;
+  const order = ordered(plan, limits);
   for (let first = 0; first < order.length; first += pagesMax)
     yield batchOf(plan, order.slice(first, first + pagesMax).toSorted());
 }

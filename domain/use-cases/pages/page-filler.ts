@@ -17,7 +17,7 @@ import { FILE_READS, piecesOf, RANGES, spanOf, type BlockPiece } from './block-p
 import { Crew } from './crew.ts';
 import { decodeBlockOf } from './decoded-blocks.ts';
 import { useRange } from './pack-ranges.ts';
-import { batchesOf, type PageBatch } from './page-batches.ts';
+import { ASK_STORE_US, batchesOf, OPEN_FILE_US, type PageBatch } from './page-batches.ts';
 import { packOfBlock, planPages, type PagePlan, type PlannedPack } from './page-plan.ts';
 import type { UrgentFirst } from './urgent-first.ts';
 
@@ -129,14 +129,16 @@ class Filling {
   }
 
   async run(): Promise<void> {
-    const { engine, locator, startsOf } = this.#ports;
+    const { engine, store, locator, startsOf } = this.#ports;
     const ports = { locator, startsOf, patternBlock: patternBlockOf(engine) };
     const lost = this.#losses === null ? null : this.lost;
     const plan = planPages(ports, this.#request.holdings, lost);
     this.#plan = plan;
+    const openUs = store.fileOf === undefined ? ASK_STORE_US : OPEN_FILE_US;
+    const limits = { pagesMax: FILL_PAGES_MAX, openUs };
     let following = plan.pages.length;
     const crew = new Crew(2 * Math.max(1, engine.threads) + 1);
-    for (const batch of batchesOf(plan, FILL_PAGES_MAX)) {
+    for (const batch of batchesOf(plan, limits)) {
       following -= batch.pages.length;
       if (!(await crew.add(this.#batch(batch, following)))) break;
     }

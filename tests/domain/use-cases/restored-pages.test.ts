@@ -16,7 +16,11 @@ import type { PageEngine } from '../../../domain/ports/page-engine.ts';
 import { FILL_PAGES_MAX } from '../../../domain/ports/page-engine.ts';
 import type { PageStore } from '../../../domain/ports/page-store.ts';
 import { PageReader } from '../../../domain/use-cases/pages/page-reader.ts';
-import { batchesOf } from '../../../domain/use-cases/pages/page-batches.ts';
+import {
+  ASK_STORE_US,
+  batchesOf,
+  OPEN_FILE_US,
+} from '../../../domain/use-cases/pages/page-batches.ts';
 import { patternBlockOf } from '../../../domain/use-cases/pages/page-filler.ts';
 import {
   planPages,
@@ -193,12 +197,13 @@ describe('batches', () => {
         layouts,
         fc.nat(),
         fc.integer({ min: 1, max: 90 }),
-        async (layout, seed, max) => {
+        fc.constantFrom(OPEN_FILE_US, ASK_STORE_US),
+        async (layout, seed, max, openUs) => {
           const packs = await makePacks({ engine, store }, layout);
           const table = tableOf(packs, { seed, pages: 500, isWhole: true });
           const plan = planned(packs, table);
           const rows = new Map<number, string[]>();
-          for (const batch of batchesOf(plan, max)) {
+          for (const batch of batchesOf(plan, { pagesMax: max, openUs })) {
             expect(batch.pages.length).toBeLessThanOrEqual(max);
             expect([...batch.pages]).toEqual([...batch.pages].toSorted((a, b) => a - b));
             expect([...batch.blocks]).toEqual([...new Set(batch.blocks)].toSorted((a, b) => a - b));
@@ -233,13 +238,14 @@ describe('batches', () => {
       return pack.table.pages[block - pack.firstBlock]!;
     };
     let pages = 0;
-    for (const { blocks } of batchesOf(plan, FILL_PAGES_MAX))
+    for (const { blocks } of batchesOf(plan, FILES))
       for (const block of blocks) pages += pagesOf(block);
     let needed = 0;
     for (const block of new Set(plan.blocks)) needed += pagesOf(block);
     return { pages, needed };
   }
 
+  const FILES = { pagesMax: FILL_PAGES_MAX, openUs: OPEN_FILE_US };
   const PAGES = 4 * FILL_PAGES_MAX;
   const SEVERAL = { seed: 1, packs: 4, pagesOfPack: FILL_PAGES_MAX, patchesOfTen: 0 };
 
@@ -257,7 +263,25 @@ describe('batches', () => {
   test('have neighbours where blocks are of neighbours', async () => {
     const packs = await makePacks({ engine, store }, { ...SEVERAL, blockPages: 4 });
     const table = Uint32Array.from({ length: PAGES }, (_, page) => FIRST_CONTENT + page);
-    for (const { pages } of batchesOf(planned(packs, table), FILL_PAGES_MAX))
+    for (const { pages } of batchesOf(planned(packs, table), FILES))
       expect(pages.at(-1)! - pages[0]!).toBe(pages.length - 1);
+  });
+
+  test('are of what lies together where each range has to be asked for', async () => {
+    // Both halves of a VM lie in both packs, a page of one after a page of the other.
+    const packs = await makePacks({ engine, store }, { ...SEVERAL, packs: 2, blockPages: 1 });
+    const { count } = packs;
+    const table = Uint32Array.from(
+      { length: count },
+      (_, page) => FIRST_CONTENT + ((page * 2) % count) + (2 * page >= count ? 1 : 0),
+    );
+    const asked = (openUs: number): number => {
+      const plan = planned(packs, table);
+      let ranges = 0;
+      for (const { blocks } of batchesOf(plan, { pagesMax: count / 2, openUs }))
+        ranges += new Set(Array.from(blocks, (block) => packOfBlock(plan, block))).size;
+      return ranges;
+    };
+    expect([OPEN_FILE_US, ASK_STORE_US].map(asked)).toEqual([4, 2]);
   });
 });
