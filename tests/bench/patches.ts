@@ -178,7 +178,7 @@ async function measure(subject: Subject, samples: number): Promise<readonly Row[
       note: bytes,
     }),
     ...rowsOf('decode', await decodeSamples(subject, { plain, patches }, samples), {
-      what: 'apply a patch: decompress, read the reference back, XOR, write',
+      what: 'apply a patch: decompress, lay it onto the reference, write',
       plain: 'decompress and write the page',
       note: 'its reference lies in the target and in the page cache',
     }),
