@@ -75,6 +75,21 @@ function beforeAppend(ledger: Ledger, type: string, work: () => Promise<void>): 
   };
 }
 
+/** Does something just before the first pack is put. */
+function beforePut(ledger: Ledger, work: () => Promise<void>): void {
+  const put = ledger.store.put.bind(ledger.store);
+  let isDone = false;
+  ledger.store.put =
+    (...args: Parameters<typeof put>) =>
+    async () => {
+      if (!isDone) {
+        isDone = true;
+        await work();
+      }
+      return put(...args)();
+    };
+}
+
 const packsOf = async (ledger: Ledger): Promise<string[]> => {
   const names: string[] = [];
   for await (const { name } of ledger.store.list()) names.push(name);
@@ -110,7 +125,7 @@ async function withForgotten(): Promise<readonly [Ledger, Ledger]> {
 describe('a capture that links to content which compaction lets go', () => {
   test('before it commits is taken in anew, and stores it again', async () => {
     const [one, two] = await withForgotten();
-    beforeAppend(one, 'PackWritten', async () => {
+    beforePut(one, async () => {
       await compact(two, NOW);
     });
     const row = await record(one, 'b', [32, 80]);
@@ -347,7 +362,7 @@ describe('a patch', () => {
 
   test('that would be one of a patch is made anew where that is seen in time', async () => {
     const [one, two] = await withVersions();
-    beforeAppend(one, 'PackWritten', async () => {
+    beforePut(one, async () => {
       await compact(two, NOW);
     });
     await record(one, 'a', [34, 48]);
