@@ -222,7 +222,7 @@ export class Recorder {
       this.#spare = next;
       return isComplete ? 'outdated' : 'vanished';
     }
-    const committed = await this.#commit(captured, writer, ready);
+    const committed = await this.#unlessFull(writer, () => this.#commit(captured, writer, ready));
     await models.catchUp(committed.position);
     this.#spare = previous;
     const { capture, position } = committed;
@@ -243,8 +243,7 @@ export class Recorder {
 
   /**
    * Makes a capture ready to be committed. Where that fails, or gives null, its packs are taken back:
-   * on a full disk they would be what fills it. Once a commit was sent they stay, whatever was
-   * answered.
+   * on a full disk they would be what fills it.
    */
   async #unlessFailed<A>(writer: CaptureWriter, work: () => Promise<A | null>): Promise<A | null> {
     let ready: A | null = null;
@@ -258,6 +257,24 @@ export class Recorder {
       throw thrown;
     } finally {
       if (ready === null && isAnswered) await writer.takeBack();
+    }
+  }
+
+  /**
+   * Commits a capture. Where the disk of the log has no room for that, and reading the log again shows
+   * nothing of it, its packs are taken back. After any other answer the commit may still be on its way.
+   */
+  async #unlessFull(writer: CaptureWriter, commit: () => Promise<Committed>): Promise<Committed> {
+    const { models } = this.#ports;
+    const { captures } = models.vm(this.#options.vm);
+    try {
+      return await commit();
+    } catch (thrown) {
+      if (isLedgerError(thrown) && thrown.code === 'DISK_FULL') {
+        await models.catchUp();
+        if (models.vm(this.#options.vm).captures === captures) await writer.takeBack();
+      }
+      throw thrown;
     }
   }
 
