@@ -9,6 +9,7 @@
 import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { loadavg } from 'node:os';
 import { join } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { programPath, QEMU_PROGRAM } from '../../adapters/guests/demo-guest/tools.ts';
 import { delay } from '../../adapters/guests/qemu/migration-control.ts';
@@ -188,8 +189,8 @@ describeWhere('a guest that is recorded runs on after', () => {
         ticked.push(await bothTickOn());
         await lookAtClocks();
         relay.speak();
-        // Its guard ends when it was answered.
-        while (readdirSync(sockets).length > 0) await delay(10);
+        // Its guard puts QEMU back to what it was once it is answered.
+        while (!isDeepStrictEqual(await recorded.guest.settings(), before)) await delay(50);
       }
       await relay.close();
       await expectUnharmed(name, ticked);

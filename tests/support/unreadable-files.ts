@@ -4,6 +4,7 @@
 import { fileFailure } from '../../adapters/files/failures.ts';
 import type { FilePort, OpenFile } from '../../adapters/files/file-port.ts';
 import { nodeFiles } from '../../adapters/files/files.ts';
+import { memoryOfPath } from '../../adapters/files/memory-file.ts';
 
 export interface Refusal {
   readonly errno: string;
@@ -46,6 +47,8 @@ export class UnreadableFiles {
   get port(): FilePort {
     return {
       ...nodeFiles,
+      // Threads open by path: what is refused lies at none.
+      memoryOf: (path) => memoryOfPath(this.refused.has(path) ? `${path}.refused` : path),
       open: async (path, mode, permissions) => {
         const of = this.refused.get(path);
         if (of !== undefined && of.fromByte === undefined)
