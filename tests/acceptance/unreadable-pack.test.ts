@@ -1,8 +1,8 @@
 // A disk that gives every pack but one: that one is named, and everything else works.
 
-import { existsSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
-import { basename, join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { cpSync, existsSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { basename, join, relative } from 'node:path';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import {
   compact,
   copyLedger,
@@ -26,6 +26,9 @@ const WEB = makeImage({ seed: 1, pages: PAGES, mix });
 const WEB_2 = changeImage(WEB, { seed: 2, changedPages: 5 });
 const DB = makeImage({ seed: 3, pages: PAGES, mix });
 
+/** The ledger that each test has a copy of. */
+let made: TemporaryFolder;
+let packName: string;
 let folder: TemporaryFolder;
 let url: string;
 let scratch: string;
@@ -59,15 +62,24 @@ const findings = (): Promise<readonly Finding[]> =>
 const restored = (vm: string, at: string): Promise<string> =>
   opened('read', (ledger) => restoredDigest(ledger, { vm, at, scratch }));
 
+beforeAll(async () => {
+  made = await makeTemporaryFolder();
+  url = join(made.path, 'ledger');
+  scratch = join(made.path, 'scratch');
+  disk = new UnreadableFiles();
+  await record('web', WEB);
+  packName = relative(url, packFiles()[0]!);
+  await record('web', WEB_2);
+  await record('db', DB);
+});
+afterAll(() => made.remove());
 beforeEach(async () => {
   folder = await makeTemporaryFolder();
   url = join(folder.path, 'ledger');
   scratch = join(folder.path, 'scratch');
+  cpSync(join(made.path, 'ledger'), url, { recursive: true });
   disk = new UnreadableFiles();
-  await record('web', WEB);
-  [pack] = packFiles() as [string];
-  await record('web', WEB_2);
-  await record('db', DB);
+  pack = join(url, packName);
 });
 afterEach(() => folder.remove());
 

@@ -12,7 +12,7 @@ import { crashKinds, faultsAtEveryCrash } from './crashes.ts';
 import { LossyFiles } from './lossy-files.ts';
 
 const SEED = Number(process.env['PAGELEDGER_SEED'] ?? 20_265);
-const STEP = Number(process.env['PAGELEDGER_STEP'] ?? 3);
+const STEP = Number(process.env['PAGELEDGER_STEP'] ?? 5);
 
 let folder: TemporaryFolder;
 beforeAll(async () => {

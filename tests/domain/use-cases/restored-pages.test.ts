@@ -144,7 +144,7 @@ describe.each([
           expect(expected.subarray(0, room.length).equals(await reader.read(few, room))).toBe(true);
         },
       ),
-      { numRuns: 12 },
+      { numRuns: 8 },
     );
   });
 
@@ -169,7 +169,7 @@ describe.each([
           expect(found.bytes.equals(bytesOf(packs, left))).toBe(true);
         }
       }),
-      { numRuns: 12 },
+      { numRuns: 8 },
     );
   });
 
@@ -227,7 +227,7 @@ describe('batches', () => {
           expect([...rows.keys()].toSorted((a, b) => a - b)).toEqual([...plan.pages]);
         },
       ),
-      { numRuns: 15 },
+      { numRuns: 10 },
     );
   });
 
