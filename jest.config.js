@@ -9,7 +9,7 @@ export default {
   maxWorkers: '100%',
   // A worker keeps the modules of all suites that it ran, and full collections take longer with each: one
   // that has grown is replaced after its suite.
-  workerIdleMemoryLimit: '500MB',
+  workerIdleMemoryLimit: '150MB',
   // A guard against what hangs, wide enough for a machine that has fifteen times as much to do.
   testTimeout: 300_000,
   coverageProvider: 'v8',
