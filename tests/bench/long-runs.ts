@@ -27,7 +27,7 @@ function faultsRow(what: string, faults: readonly string[], note: string): Row {
 
 async function spoiledInputs({ isQuick, folder, tell }: BenchContext): Promise<readonly Row[]> {
   // As many for each parser as make the whole number together.
-  const parsersAbout = 45;
+  const parsersAbout = 42;
   const mutations = isQuick ? 20 : Math.ceil(MUTATIONS / parsersAbout);
   let outcome = { parsers: [], memoryBytes: 0 } as Awaited<ReturnType<typeof runSpoiled>>;
   const seconds = await secondsOf(async () => {
