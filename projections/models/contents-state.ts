@@ -18,7 +18,6 @@ import {
   isWritten,
   NO_TABLES,
   type AnyPack,
-  type KnownPack,
   type NumberingStart,
   type PackNumbers,
   type PackTables,
@@ -46,8 +45,6 @@ export interface SavedContents {
   readonly aliases: ReadonlyMap<number, number>;
   readonly patternAliases: ReadonlyMap<number, number>;
   readonly places: Places['saved'];
-  /** Classes of the patterns of a pack. */
-  readonly classesOf: (pack: KnownPack) => Uint8Array;
 }
 
 function writeTables(
@@ -73,7 +70,7 @@ function writePack(writer: StateWriter, pack: AnyPack, saved: SavedContents): vo
       .u32(pack.firstContent)
       .u32(pack.pages)
       .u32(pack.firstPattern)
-      .column(saved.classesOf(pack));
+      .column(pack.classes);
 }
 
 export function writeContents(writer: StateWriter, saved: SavedContents): void {

@@ -14,7 +14,7 @@ import { assert } from '../../domain/values/assert.ts';
 import { ordinalAt, placeAt, slotAt, type Place } from '../../domain/values/place.ts';
 import { contentSlotsOf, slotsOf } from '../../domain/values/pack.ts';
 import type { PackWritten } from '../../domain/events/pack-written.ts';
-import { IDENTIFIER_BYTES } from '../../domain/ports/page-engine.ts';
+import { CLASS_NONE, IDENTIFIER_BYTES } from '../../domain/ports/page-engine.ts';
 import {
   FIRST_CONTENT,
   PATTERN_BASE,
@@ -82,8 +82,6 @@ export class Contents implements PageLocator {
   #referred: Uint32Array | null = null;
   /** Counts what moved or was released: whoever has seen this count knows where everything lies. */
   changes = 0;
-  /** Classes of patterns, by their numbers. */
-  #classes = new Uint8Array(64);
   count = 0;
   patternCount = 0;
 
@@ -122,6 +120,7 @@ export class Contents implements PageLocator {
       pages: pack.pages,
       firstPattern: this.patternCount,
       patterns: pack.patterns,
+      classes,
       sizeBytes: pack.sizeBytes,
       blocks: pack.blocks,
       patches: { slots: pack.patches.slots },
@@ -140,7 +139,7 @@ export class Contents implements PageLocator {
     if (this.packs.length > this.#start.listed)
       this.#numberings.push(numberingAfter(this.#numberings.at(-1)!, known.name));
     this.count += known.pages;
-    this.#addClasses(classes);
+    this.patternCount += known.patterns;
     return known;
   }
 
@@ -148,8 +147,7 @@ export class Contents implements PageLocator {
   #skipTo({ ordinal, firstContent, firstPattern }: PackNumbers): void {
     this.#places.skipTo(ordinal);
     this.count = Math.max(this.count, firstContent);
-    if (firstPattern > this.patternCount)
-      this.#addClasses(new Uint8Array(firstPattern - this.patternCount));
+    this.patternCount = Math.max(this.patternCount, firstPattern);
   }
 
   /** Takes numbering up where packs before it may be gone. The packs that are here come next. */
@@ -172,17 +170,6 @@ export class Contents implements PageLocator {
   /** Packs that captures ever wrote. */
   get written(): number {
     return this.#start.written + this.packs.length - this.#start.listed;
-  }
-
-  #addClasses(classes: Uint8Array): void {
-    const count = this.patternCount + classes.length;
-    if (count > this.#classes.length) {
-      const grown = new Uint8Array(Math.max(count, 2 * this.#classes.length));
-      grown.set(this.#classes);
-      this.#classes = grown;
-    }
-    this.#classes.set(classes, this.patternCount);
-    this.patternCount = count;
   }
 
   /** What patches refer to; UNKNOWN where the event of a pack was lost. */
@@ -435,10 +422,11 @@ export class Contents implements PageLocator {
     return place >= 0 && this.referenceAt(place) !== null;
   }
 
-  /** Class of a kept pattern. */
+  /** Class of a kept pattern; CLASS_NONE where its pack is gone. O(log packs). */
   classOf(holding: Holding): number {
     assert(isKeptPattern(holding), 'only a kept pattern has a class here');
-    return this.#classes[holding - PATTERN_BASE]!;
+    const pack = this.homePackOf(holding);
+    return pack?.classes[holding - PATTERN_BASE - pack.firstPattern] ?? CLASS_NONE;
   }
 
   /** What a slot of a pack stands for: of a written pack its own content, though it be an alias. */
@@ -497,8 +485,6 @@ export class Contents implements PageLocator {
       aliases: this.aliases,
       patternAliases: this.patternAliases,
       places: this.#places.saved,
-      classesOf: ({ firstPattern, patterns }) =>
-        this.#classes.subarray(firstPattern, firstPattern + patterns),
     };
   }
 

@@ -17,6 +17,8 @@ export interface KnownPack extends ReadPack {
   readonly pages: number;
   readonly firstPattern: number;
   readonly patterns: number;
+  /** A class for each of its patterns. */
+  readonly classes: Uint8Array;
 }
 
 /** A pack that compaction wrote. */

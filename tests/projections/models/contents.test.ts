@@ -58,3 +58,23 @@ describe('the count of patches that refer to a content', () => {
     expect(contents.firstOf(old)).toBe(holdingOfContent(contentOf(anew)));
   });
 });
+
+describe('the state of contents', () => {
+  test('takes no memory by the numbers that it claims', () => {
+    const claimed = { ordinal: 0x7fff_ffff, contents: 0x7fff_ffff, patterns: 0x7fff_ffff };
+    const nothing = new Uint8Array();
+    const writer = new StateWriter();
+    writer.u32(0xffff_ffff).u32(2).u32(0).u32(0).u64(0n);
+    writer.u32(claimed.ordinal).u32(claimed.contents).u32(claimed.patterns);
+    // Aliases of contents and of patterns, packs, what moved, and what was emptied.
+    writer.column(nothing).column(nothing).u32(0).u32(0).column(nothing);
+    const before = process.memoryUsage().arrayBuffers;
+    const { numbers } = Contents.load(new StateReader(writer.bytes()));
+    expect(numbers.next).toEqual({
+      ordinal: claimed.ordinal,
+      firstContent: claimed.contents,
+      firstPattern: claimed.patterns,
+    });
+    expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(2 ** 24);
+  });
+});
