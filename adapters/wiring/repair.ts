@@ -3,19 +3,16 @@
 // well; what is whole in damaged packs is stored anew (rescue.ts), and what is derived is made anew. No
 // event is altered, and nothing is deleted.
 
-import * as either from 'fp-ts/lib/Either.js';
 import type { Finding } from '../../domain/values/finding.ts';
-import { toHex } from '../../domain/values/identifier.ts';
 import type { Holding } from '../../domain/values/holding.ts';
-import { isOfPack } from '../../domain/ports/page-store.ts';
 import { run } from '../../domain/ports/run.ts';
 import type { AnyPack } from '../../projections/models/contents.ts';
 import type { VerifySummary } from '../../projections/questions/verify.ts';
 import { verify } from './verify.ts';
-import { sha256 } from './digest.ts';
 import type { Ledger } from './ledger.ts';
 import { healFilesOf } from './heal-files.ts';
 import { heal, type HealSources } from './heal.ts';
+import { wholePack } from './pack-parts.ts';
 import { rescue } from './rescue.ts';
 import { lostIn, slotsOfHoldings, tellFound, tellLost } from './losses.ts';
 
@@ -43,15 +40,10 @@ export interface Repaired {
 
 /** Puts a pack back that the other ledger has whole; false: it has it not. */
 async function putBack(ledger: Ledger, from: Ledger, pack: AnyPack): Promise<boolean> {
-  const { name, sizeBytes } = pack;
-  const source = from.store.origin ?? from.store;
-  const read = await source.get({ name, offsetBytes: 0, lengthBytes: sizeBytes })();
-  if (either.isLeft(read)) {
-    if (isOfPack(read.left)) return false;
-    throw read.left;
-  }
-  if (toHex(sha256(read.right)) !== name) return false;
-  await run(ledger.store.put({ name, bytes: read.right }));
+  const { name } = pack;
+  const read = await wholePack(from.store.origin ?? from.store, pack);
+  if (read._tag !== 'whole') return false;
+  await run(ledger.store.put({ name, bytes: read.bytes }));
   await ledger.store.drop?.(name);
   return true;
 }
