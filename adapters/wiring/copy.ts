@@ -34,7 +34,8 @@ import {
   pointRanges,
   type OpenFinding,
 } from '../../projections/questions/affected-points.ts';
-import { damagesOf, lyingIn, readablePart, wholePack } from './pack-parts.ts';
+import { lyingIn } from '../../projections/questions/pack-check.ts';
+import { damagesOf, readablePart, wholePack } from './pack-parts.ts';
 
 /** Packs under way at once. */
 const PACKS_AT_ONCE = 4;

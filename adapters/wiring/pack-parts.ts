@@ -2,10 +2,9 @@
 
 import * as either from 'fp-ts/lib/Either.js';
 import { isOfPack, type PageStore } from '../../domain/ports/page-store.ts';
-import type { Holding } from '../../domain/values/holding.ts';
 import { toHex } from '../../domain/values/identifier.ts';
-import { blockStarts, slotsOf } from '../../domain/values/pack.ts';
-import type { AnyPack, Contents } from '../../projections/models/contents.ts';
+import { blockStarts } from '../../domain/values/pack.ts';
+import type { AnyPack } from '../../projections/models/contents.ts';
 import type { OpenFinding } from '../../projections/questions/affected-points.ts';
 import { PackCheck } from '../../projections/questions/pack-check.ts';
 import { sha256 } from './digest.ts';
@@ -51,14 +50,6 @@ export async function readablePart(store: PageStore, pack: AnyPack): Promise<Uin
     else if (read.left.code === 'PACK_MISSING') return null;
   }
   return isAny ? part : null;
-}
-
-/** What lies in a pack. */
-export function lyingIn(contents: Contents, pack: AnyPack): ReadonlySet<Holding> {
-  const lying = new Set<Holding>();
-  for (let slot = 0; slot < slotsOf(pack.blocks); slot += 1)
-    if (contents.liesAt(pack, slot)) lying.add(contents.holdingAt(pack, slot));
-  return lying;
 }
 
 /** What is amiss with a pack of a ledger, as its bytes and their checksums say: without keys. */

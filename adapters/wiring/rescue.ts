@@ -3,8 +3,8 @@
 import { descriptorsOf } from '../../domain/use-cases/compact/kept-patterns.ts';
 import { PackRewriter } from '../../domain/use-cases/compact/pack-rewriter.ts';
 import { isContent, type Holding } from '../../domain/values/holding.ts';
-import { slotsOf } from '../../domain/values/pack.ts';
 import type { AnyPack } from '../../projections/models/contents.ts';
+import { lyingIn } from '../../projections/questions/pack-check.ts';
 import { placesOf } from './compact.ts';
 import type { Ledger } from './ledger.ts';
 import { unreadableIn, type Lost } from './losses.ts';
@@ -16,13 +16,8 @@ function wholeIn(
   pack: AnyPack,
   unreadable: ReadonlySet<Holding>,
 ): Holding[] {
-  const whole: Holding[] = [];
-  for (let slot = 0; slot < slotsOf(pack.blocks); slot += 1) {
-    const holding = contents.holdingAt(pack, slot);
-    if (contents.liesAt(pack, slot) && !unreadable.has(contents.firstOf(holding)))
-      whole.push(holding);
-  }
-  return whole;
+  const isWhole = (holding: Holding): boolean => !unreadable.has(contents.firstOf(holding));
+  return [...lyingIn(contents, pack)].filter(isWhole);
 }
 
 /**

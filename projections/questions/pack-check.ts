@@ -28,6 +28,18 @@ export interface PackCheckPorts {
 /** Kind of a finding of what its place does not give: whether it is whole, nobody can tell. */
 export const UNREADABLE = 'unreadable';
 
+/** What lies in a pack, or in some slots of it, and nowhere else. */
+export function lyingIn(
+  contents: Contents,
+  pack: AnyPack,
+  { first, end } = { first: 0, end: slotsOf(pack.blocks) },
+): Set<Holding> {
+  const lying = new Set<Holding>();
+  for (let slot = first; slot < end; slot += 1)
+    if (contents.liesAt(pack, slot)) lying.add(contents.holdingAt(pack, slot));
+  return lying;
+}
+
 export class PackCheck {
   readonly #ports: PackCheckPorts;
   readonly #find: FindLost;
@@ -58,15 +70,6 @@ export class PackCheck {
     }
   }
 
-  /** What lies in these slots of a pack, and nowhere else. */
-  #lying(pack: AnyPack, { first, end }: { first: number; end: number }): Set<Holding> {
-    const { contents } = this.#ports;
-    const lying = new Set<Holding>();
-    for (let slot = first; slot < end; slot += 1)
-      if (contents.liesAt(pack, slot)) lying.add(contents.holdingAt(pack, slot));
-    return lying;
-  }
-
   /** Checks a pack. A place that does not answer is thrown. */
   async check(pack: AnyPack): Promise<void> {
     let isDamaged = false;
@@ -83,8 +86,8 @@ export class PackCheck {
   }
 
   async #check(pack: AnyPack, find: FindLost): Promise<void> {
-    const { store, sha256 } = this.#ports;
-    const everything = this.#lying(pack, { first: 0, end: slotsOf(pack.blocks) });
+    const { contents, store, sha256 } = this.#ports;
+    const everything = lyingIn(contents, pack);
     const where = `pack ${pack.name}`;
     const read = await store.get({
       name: pack.name,
@@ -130,7 +133,7 @@ export class PackCheck {
 
   /** Checks every block of a pack. */
   async #blocks(pack: AnyPack, bytes: Uint8Array | null): Promise<OpenFinding[]> {
-    const { engine, useKey } = this.#ports;
+    const { contents, engine, useKey } = this.#ports;
     const { slots, offsets } = blockStarts(pack.blocks);
     const hasKey = await useKey(pack.group);
     if (!hasKey) this.withoutKey.add(pack.group);
@@ -152,13 +155,13 @@ export class PackCheck {
       } catch (thrown) {
         if (!isOfPack(thrown)) throw thrown;
         const kind = isPackLost(thrown) ? 'block' : UNREADABLE;
-        const lost = this.#lying(pack, range);
+        const lost = lyingIn(contents, pack, range);
         findings.push({ finding: { kind, where, reason: thrown.message }, lost });
         continue;
       }
       if (!hasKey || (await this.#isIdentified(pack, range, pages))) continue;
       const reason = 'its pages do not have the identifiers that were recorded';
-      const lost = this.#lying(pack, range);
+      const lost = lyingIn(contents, pack, range);
       findings.push({ finding: { kind: 'identifier', where, reason }, lost });
     }
     return findings;
