@@ -5,38 +5,28 @@ import { areBlocksSalted } from '../../domain/ledger.ts';
 import type { PackRewritten } from '../../domain/events/pack-rewritten.ts';
 import { STORE_STREAM } from '../../domain/events/streams.ts';
 import { run, valueOf } from '../../domain/ports/run.ts';
-import { decideStore, initialStore } from '../../domain/store.ts';
+import { decideStore, initialStore, type StoreEvent } from '../../domain/store.ts';
 import { encodeStoreEvent } from '../../domain/use-cases/compact/store-events.ts';
-import { StreamEnd } from '../../domain/use-cases/stream-end.ts';
-import { isLedgerError } from '../../domain/values/ledger-error.ts';
+import { appendDecided } from '../../domain/use-cases/decide.ts';
 import { lockCompactor } from '../stores/locks/compactor-lock.ts';
 import { sha256 } from './digest.ts';
 import type { Ledger } from './ledger.ts';
 
-/** Times that a pack is named again after another process's append came first. */
-const RETRIES_MAX = 20;
-
 /** Names a pack that is durable. What is lost is not moved by who compacts meanwhile, so it is as it was. LOG_TOO_OLD. */
 async function appendPack(ledger: Ledger, pack: PackRewritten): Promise<void> {
   const { log, clock, state } = ledger;
-  const command = { _tag: 'RewriteContent', pack } as const;
-  for (let attempt = 0; ; attempt += 1) {
-    const end = await StreamEnd.of(log, STORE_STREAM);
-    await state.catchUp({ heavy: true });
-    await ledger.marks.check();
+  const ports = {
+    log,
+    catchUp: () => state.catchUp({ heavy: true }),
+    checkPast: () => ledger.marks.check(),
+    encode: (events: readonly StoreEvent[]) =>
+      events.flatMap((event) => valueOf(encodeStoreEvent({ clock, randomBytes }, event))),
+  };
+  await appendDecided(ports, STORE_STREAM, () => {
     const isNamed = state.contents.named(pack.name) !== undefined;
     const said = { ...initialStore, rewritten: new Set(isNamed ? [pack.name] : []) };
-    const [event] = valueOf(decideStore(said)(command));
-    if (event === undefined) return;
-    try {
-      await end.append(valueOf(encodeStoreEvent({ clock, randomBytes }, event)));
-      break;
-    } catch (thrown) {
-      const isConflict = isLedgerError(thrown) && thrown.code === 'REVISION_CONFLICT';
-      if (!isConflict || attempt >= RETRIES_MAX) throw thrown;
-    }
-  }
-  await state.catchUp({ heavy: true });
+    return decideStore(said)({ _tag: 'RewriteContent', pack });
+  });
 }
 
 /** What writing packs takes of a ledger, beside what is written. */

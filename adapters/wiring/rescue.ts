@@ -38,7 +38,7 @@ async function rescueFrom(
   pack: AnyPack,
   unreadable: ReadonlySet<Holding>,
 ): Promise<number> {
-  const { store, state } = ledger;
+  const { store } = ledger;
   const whole = wholeIn(ledger, pack, unreadable);
   if (whole.length === 0) return 0;
   const engine = await ledger.engine();
@@ -57,6 +57,5 @@ async function rescueFrom(
   } finally {
     await rewriter.abandon();
   }
-  await state.catchUp({ heavy: true });
   return whole.length;
 }

@@ -4,7 +4,7 @@
 import type { Either } from 'fp-ts/lib/Either.js';
 import type { ControlEvent } from '../events/control.ts';
 import { encodeControls, type EnvelopePorts } from '../events/envelope.ts';
-import type { EventLog } from '../ports/event-log.ts';
+import type { EventLog, NewEvent } from '../ports/event-log.ts';
 import { accepted, valueOf } from '../ports/run.ts';
 import { isLedgerError } from '../values/ledger-error.ts';
 import type { Refusal } from '../values/refusals.ts';
@@ -13,7 +13,7 @@ import { StreamEnd } from './stream-end.ts';
 /** Times that something is decided again after another process's append came first. */
 const RETRIES_MAX = 20;
 
-export interface DecidePorts extends EnvelopePorts {
+interface FoldPorts {
   readonly log: EventLog;
   /** Folds what the log holds beyond the state that is decided on. */
   readonly catchUp: () => Promise<void>;
@@ -21,8 +21,14 @@ export interface DecidePorts extends EnvelopePorts {
   readonly checkPast?: () => Promise<void>;
 }
 
+export interface DecidePorts extends FoldPorts, EnvelopePorts {}
+
+export interface AppendPorts<E> extends FoldPorts {
+  readonly encode: (events: readonly E[]) => readonly NewEvent[];
+}
+
 /** Decides on the state as it is folded then: asked again after each conflict. */
-export type Decide<E extends ControlEvent> = () => Either<Refusal, readonly E[]>;
+export type Decide<E> = () => Either<Refusal, readonly E[]>;
 
 const isConflict = (thrown: unknown): boolean =>
   isLedgerError(thrown) && thrown.code === 'REVISION_CONFLICT';
@@ -31,8 +37,18 @@ const isConflict = (thrown: unknown): boolean =>
  * Appends to a stream what is decided, and folds it. Gives the events: none where there was nothing to
  * do. Refused where the domain says no.
  */
-export async function decideInto<E extends ControlEvent>(
+export const decideInto = <E extends ControlEvent>(
   ports: DecidePorts,
+  stream: string,
+  decide: Decide<E>,
+): Promise<readonly E[]> => {
+  const encode = (events: readonly E[]): NewEvent[] => valueOf(encodeControls(ports, events));
+  return appendDecided({ ...ports, encode }, stream, decide);
+};
+
+/** The same of events that are encoded otherwise. */
+export async function appendDecided<E>(
+  ports: AppendPorts<E>,
   stream: string,
   decide: Decide<E>,
 ): Promise<readonly E[]> {
@@ -42,7 +58,7 @@ export async function decideInto<E extends ControlEvent>(
     const events = accepted(decide());
     if (events.length === 0) return events;
     await ports.checkPast?.();
-    const encoded = valueOf(encodeControls(ports, events));
+    const encoded = ports.encode(events);
     try {
       await end.append(encoded);
     } catch (thrown) {
