@@ -68,6 +68,14 @@ const Dimms = t.array(t.type({ data: t.type({ addr: t.number }) }));
     return guest;
   }
 
+  /** A guest that halts after its firmware. */
+  function halting(extra: readonly string[]): BootSectorGuest {
+    const where = { qemu: QEMU ?? '', folder: folder.path };
+    const guest = new BootSectorGuest({ ...where, sector: 'halting', memoryMib: 16, extra });
+    ending.push(() => guest.kill());
+    return guest;
+  }
+
   async function record(vm: string, qmp: string): Promise<CaptureRow> {
     const rows: CaptureRow[] = [];
     const { signal } = new AbortController();
@@ -182,14 +190,7 @@ const Dimms = t.array(t.type({ data: t.type({ addr: t.number }) }));
   test(
     'whose firmware moved its memory has at each address what QEMU has there',
     async () => {
-      const where = { qemu: QEMU ?? '', folder: folder.path };
-      const guest = new BootSectorGuest({
-        ...where,
-        sector: 'halting',
-        memoryMib: 16,
-        extra: ['-S'],
-      });
-      ending.push(() => guest.kill());
+      const guest = halting(['-S']);
       await guest.withQmp(() => Promise.resolve());
       await record('moved', guest.qmpPath);
       await guest.withQmp((qmp) => qmp.execute('cont'));
@@ -214,14 +215,7 @@ const Dimms = t.array(t.type({ data: t.type({ addr: t.number }) }));
     'that memory is plugged in to is recorded on, and resumed with it and without',
     async () => {
       const { path, content } = filled('dimm', 32 * MIB, 3);
-      const guest = new BootSectorGuest({
-        qemu: QEMU ?? '',
-        folder: folder.path,
-        sector: 'halting',
-        memoryMib: 16,
-        extra: ['-m', 'slots=2,maxmem=1G', '-device', 'VGA,vgamem_mb=1'],
-      });
-      ending.push(() => guest.kill());
+      const guest = halting(['-m', 'slots=2,maxmem=1G', '-device', 'VGA,vgamem_mb=1']);
       await guest.withQmp(() => Promise.resolve());
       const first = await record('grown', guest.qmpPath);
       const addr = await guest.withQmp(async (qmp) => {
@@ -265,14 +259,7 @@ const Dimms = t.array(t.type({ data: t.type({ addr: t.number }) }));
   ])(
     'that a device %s is plugged in to is resumed with it by its recorded command line',
     async (driver, properties) => {
-      const guest = new BootSectorGuest({
-        qemu: QEMU ?? '',
-        folder: folder.path,
-        sector: 'halting',
-        memoryMib: 16,
-        extra: ['-machine', 'nvdimm=on', '-m', 'slots=2,maxmem=1G'],
-      });
-      ending.push(() => guest.kill());
+      const guest = halting(['-machine', 'nvdimm=on', '-m', 'slots=2,maxmem=1G']);
       const Listed = t.array(t.UnknownRecord);
       const devices = await guest.withQmp(async (qmp) => {
         await qmp.execute('object-add', {
