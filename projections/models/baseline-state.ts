@@ -209,8 +209,10 @@ class KeptContents {
   }
 
   /** What moved, and was emptied, of the packs that stay. */
-  #places(all: readonly AnyPack[]): SavedContents['places'] {
-    const { moved, emptiedAtMs } = this.#contents.saved.places;
+  #placesIn(
+    all: readonly AnyPack[],
+    { moved, emptiedAtMs }: SavedContents['places'],
+  ): SavedContents['places'] {
     const kept = { moved: new Map<number, MovedSlots>(), emptiedAtMs: new Map<number, number>() };
     for (const pack of all) {
       const of = moved.get(pack.ordinal);
@@ -227,21 +229,20 @@ class KeptContents {
     const all = contents.all.filter((pack) => this.packs.has(pack));
     const written = all.filter(isWritten);
     const writer = new StateWriter();
-    const { next } = contents.numbers;
+    const { saved } = contents;
     const start = {
       written: contents.written,
       listed: written.length,
       numbering: contents.numbering(contents.written)!,
     };
     writeContents(writer, {
-      ...contents.saved,
+      ...saved,
       start,
-      next,
       all,
       isEmptied: (pack) => this.#isEmptied(pack),
       aliases: aliasesIn(contents, written),
       patternAliases: patternAliasesIn(contents, written),
-      places: this.#places(all),
+      places: this.#placesIn(all, saved.places),
     });
     return writer.bytes();
   }
@@ -265,7 +266,7 @@ function patternAliasesIn(contents: Contents, written: readonly KnownPack[]): Ma
   const kept = new Set<KnownPack | null>(written);
   const isThere = (pattern: number): boolean =>
     kept.has(contents.homePackOf(PATTERN_BASE + pattern));
-  const all = [...contents.saved.patternAliases];
+  const all = [...contents.patternAliases];
   return new Map(all.filter(([alias, first]) => isThere(alias) && isThere(first)));
 }
 
