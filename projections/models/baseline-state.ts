@@ -15,6 +15,7 @@ import { IDENTIFIER_BYTES } from '../../domain/ports/page-engine.ts';
 import type { Position } from '../../domain/ports/event-log.ts';
 import { assert } from '../../domain/values/assert.ts';
 import { DAY_MS } from '../../domain/values/instant.ts';
+import { addSlot } from '../../domain/values/slot-set.ts';
 import type { AssemblerState } from '../commits.ts';
 import type { PageTable } from '../table.ts';
 import type { BaselineState, KeptSlots } from './baseline.ts';
@@ -281,7 +282,7 @@ function keptSlots(
   for (let slot = 0; slot < pack.pages + pack.patterns; slot += 1) {
     const holding = contents.holdingAt(pack, slot);
     if (!isKept(holding)) continue;
-    slots[slot >> 3]! |= 1 << (slot & 7);
+    addSlot(slots, slot);
     identifiers.push(sharing.identifierAt(holding).slice());
     if (isContent(holding)) holders.push(sharing.holders(holding - FIRST_CONTENT));
   }

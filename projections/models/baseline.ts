@@ -19,6 +19,7 @@ import {
 import { run } from '../../domain/ports/run.ts';
 import { LedgerError } from '../../domain/values/ledger-error.ts';
 import { PACK_SLOTS } from '../../domain/values/page.ts';
+import { addSlot, slotsOfBits } from '../../domain/values/slot-set.ts';
 import type { AssemblerState } from '../commits.ts';
 import type { PageTable } from '../table.ts';
 import { assemblerState, position } from './catalogue-state.ts';
@@ -81,15 +82,8 @@ export interface Baseline extends BaselineState {
   readonly id: string;
 }
 
-function numbersIn(slots: Uint8Array): number[] {
-  const numbers: number[] = [];
-  for (const [i, byte] of slots.entries())
-    for (let bit = 0; bit < 8; bit += 1) if ((byte & (1 << bit)) !== 0) numbers.push(8 * i + bit);
-  return numbers;
-}
-
 function writeSlots(writer: StateWriter, slots: Uint8Array): void {
-  const numbers = Uint16Array.from(numbersIn(slots));
+  const numbers = Uint16Array.from(slotsOfBits(slots));
   if (numbers.byteLength < slots.length) writer.u32(AS_NUMBERS).u32(slots.length).column(numbers);
   else writer.u32(AS_BITS).column(slots);
 }
@@ -103,7 +97,7 @@ function readSlots(reader: StateReader): Uint8Array {
   const slots = new Uint8Array(lengthBytes);
   for (const slot of reader.halves()) {
     if (slot >= 8 * lengthBytes) throw new StateUnfit('a slot is beyond its pack');
-    slots[slot >> 3]! |= 1 << (slot & 7);
+    addSlot(slots, slot);
   }
   return slots;
 }
