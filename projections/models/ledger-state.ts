@@ -19,7 +19,7 @@ import type { Catalogue } from './catalogue.ts';
 import type { VmEntry } from './vm-entry.ts';
 import type { Contents } from './contents.ts';
 import { AS_RECORDED, weightOf, type Folding } from './folding.ts';
-import { halfBytes, halfOf, START_HALF, type Half } from './half.ts';
+import { halfBytes, halfOf, START_HALF, type Half, type Numbering } from './half.ts';
 import { IndexUnfit, type IdentifierColumn } from './identifier-index.ts';
 import type { Losses } from './losses.ts';
 import { PageTables } from './page-tables.ts';
@@ -195,17 +195,8 @@ export class LedgerState {
       const states: Partial<States> = Object.fromEntries(
         rows.map(({ model }) => [model.name, state(model)]),
       );
-      if (isWithoutContents) {
-        delete this.#states.contents;
-        Object.assign(this.#states, states);
-        this.#halves[half] = { from, applied };
-        return true;
-      }
-      const contents = states.contents ?? this.contents;
-      if (contents.numbering(packs) !== numbering)
-        throw new StateUnfit('its contents have other numbers');
-      if (states.sharing !== undefined && states.sharing.indexed !== contents.countOf(packs))
-        throw new StateUnfit('its identifiers are not those of its contents');
+      if (isWithoutContents) delete this.#states.contents;
+      else this.#checkContents(states, { packs, numbering });
       Object.assign(this.#states, states);
       this.#halves[half] = { from, applied };
       return true;
@@ -213,6 +204,15 @@ export class LedgerState {
       if (!(thrown instanceof StateUnfit)) throw thrown;
       return false;
     }
+  }
+
+  /** StateUnfit where the states of a half are not of the contents, loaded with it or before. */
+  #checkContents(states: Partial<States>, { packs, numbering }: Numbering): void {
+    const contents = states.contents ?? this.contents;
+    if (contents.numbering(packs) !== numbering)
+      throw new StateUnfit('its contents have other numbers');
+    if (states.sharing !== undefined && states.sharing.indexed !== contents.countOf(packs))
+      throw new StateUnfit('its identifiers are not those of its contents');
   }
 
   /**
