@@ -229,8 +229,8 @@ export class MemoryIdentifierColumn implements IdentifierColumn {
     return this.#count;
   }
 
-  /** All identifiers so far, in order. */
-  all(): Uint8Array {
+  /** A copy of all identifiers so far, in order. */
+  all(): Uint8Array<ArrayBuffer> {
     const all = new Uint8Array(this.#count * IDENTIFIER_BYTES);
     for (const [number, chunk] of this.#chunks) {
       const at = number * CHUNK_BYTES;

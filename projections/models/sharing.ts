@@ -248,7 +248,8 @@ export class Sharing {
     writer.u32(this.indexed).runs(this.#holders.subarray(0, this.indexed));
     this.index.save(writer);
     writer.runs(this.#releasedPatterns.bits).u32(this.patternCount);
-    writer.runs(wordsOf(this.#patternColumn.all())).runs(this.#released.bits);
+    // These bytes are a copy, and nobody else's.
+    writer.runs(new Uint32Array(this.#patternColumn.all().buffer)).runs(this.#released.bits);
   }
 
   static load(reader: StateReader, column: IdentifierColumn): Sharing {
@@ -268,7 +269,3 @@ export class Sharing {
     return new Sharing(column, { index, holders, indexed, patterns, released, releasedPatterns });
   }
 }
-
-/** Whole words of bytes. */
-const wordsOf = (bytes: Uint8Array): Uint32Array =>
-  new Uint32Array(bytes.slice().buffer, 0, bytes.length / 4);
