@@ -1,6 +1,4 @@
-import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { memoryOfDescriptor } from '../../../adapters/files/memory-file.ts';
 import fc from 'fast-check';
@@ -12,10 +10,10 @@ import type { PageEngine, PatchedBlocks, ScannedChunk } from '../../../domain/po
 import { BLOCK_PAGES, BLOCK_PAGES_MAX, PAGE_BYTES } from '../../../domain/values/page.ts';
 import { PATCH_BYTES_MAX } from '../../../domain/events/patches.ts';
 import { fillRequest, joined } from '../../support/fill-requests.ts';
+import { pageAt } from '../../support/images.ts';
+import { openFiles, type OpenFiles } from '../../support/open-files.ts';
 import { numbers, randomBytes, textBytes } from './random-pages.ts';
 
-const pageOf = (bytes: Uint8Array, page: number): Uint8Array =>
-  bytes.subarray(page * PAGE_BYTES, (page + 1) * PAGE_BYTES);
 const same = (a: Uint8Array, b: Uint8Array): boolean => Buffer.compare(a, b) === 0;
 const maskOf = (page: Uint8Array, reference: Uint8Array): Uint8Array =>
   page.map((byte, at) => byte ^ reference[at]!);
@@ -81,30 +79,20 @@ describe('the mask of two pages', () => {
 
 describe.each([0, 2])('an engine with %i threads', (threads) => {
   let engine: PageEngine;
-  let folder: string;
-  const opened: number[] = [];
+  let files: OpenFiles;
   beforeAll(async () => {
-    folder = mkdtempSync(join(tmpdir(), 'pageledger-patches-'));
+    files = openFiles();
     engine = createPageEngine({ threads });
     await engine.useKeys(deriveEngineKeys(randomBytes(32, 1)));
   });
   afterAll(async () => {
-    for (const fd of opened) closeSync(fd);
-    rmSync(folder, { recursive: true });
+    files.remove();
     await engine.close();
   });
 
-  function fileOf(name: string, bytes: Uint8Array): { path: string; fd: number } {
-    const path = join(folder, name);
-    writeFileSync(path, bytes);
-    const fd = openSync(path, 'r+');
-    opened.push(fd);
-    return { path, fd };
-  }
-
   async function scanned(name: string, bytes: Uint8Array): Promise<ScannedChunk> {
     const pageCount = bytes.length / PAGE_BYTES;
-    const { fd } = fileOf(name, bytes);
+    const { fd } = files.fileOf(name, bytes);
     const image = {
       file: memoryOfDescriptor(fd),
       offsetBytes: 0,
@@ -121,7 +109,7 @@ describe.each([0, 2])('an engine with %i threads', (threads) => {
     const old = textBytes(counts.length * PAGE_BYTES, seed);
     const young = new Uint8Array(counts.length * PAGE_BYTES);
     for (const [i, count] of counts.entries())
-      young.set(changed(pageOf(old, i), count ?? 5, seed + i + 1), i * PAGE_BYTES);
+      young.set(changed(pageAt(old, i), count ?? 5, seed + i + 1), i * PAGE_BYTES);
     const of = Int32Array.from(counts, (count, i) => (count === null ? -1 : i));
     return { old, young, of };
   }
@@ -134,8 +122,8 @@ describe.each([0, 2])('an engine with %i threads', (threads) => {
     const back = engine.decode({ bytes: blocks.bytes, blocks, label: 'pack abc' });
     for (const [row, isPatched] of blocks.patched.entries())
       if (isPatched === 1) {
-        const reference = pageOf(references.pages, references.of[row]!);
-        pageOf(back, row).set(maskOf(pageOf(back, row), reference));
+        const reference = pageAt(references.pages, references.of[row]!);
+        pageAt(back, row).set(maskOf(pageAt(back, row), reference));
       }
     return back;
   }
@@ -178,7 +166,7 @@ describe.each([0, 2])('an engine with %i threads', (threads) => {
     const blocks = await chunk.store({ rows, cuts: [], references: { pages: base, of } });
     const back = pagesBack(blocks, { pages: base, of });
     for (const [i, row] of rows.entries())
-      expect(same(pageOf(back, i), pageOf(young, row))).toBe(true);
+      expect(same(pageAt(back, i), pageAt(young, row))).toBe(true);
     chunk.release();
   });
 
@@ -196,28 +184,28 @@ describe.each([0, 2])('an engine with %i threads', (threads) => {
   test('lays patches onto what they are patches of, wherever they go', async () => {
     const counts = Array.from({ length: 650 }, (_, i) => (i % 5 === 0 ? null : 1 + (i % 300)));
     const { old, young, of } = versions(counts, 14);
-    const target = fileOf(`xor-${threads}`, new Uint8Array(0));
+    const target = files.fileOf(`xor-${threads}`, new Uint8Array(0));
     const chunk = await scanned(`xor-source-${threads}`, young);
     const rows = Uint32Array.from({ length: 650 }, (_, row) => row);
     const references = { pages: old, of };
     const blocks = await chunk.store({ rows, cuts: [], references });
     const patched = [...rows].filter((row) => blocks.patched[row] === 1);
     expect(patched.length).toBe(520);
-    const pageAt = (row: number): number => (row * 7) % 650;
+    const placeOf = (row: number): number => (row * 7) % 650;
     const onto = engine.encode(old);
     const failed = await engine.fill(
       fillRequest(target, {
         // Masks come first, and then what they go onto.
         blocks: joined(blocks, onto),
         slots: [...patched, ...patched.map((row) => 650 + of[row]!)],
-        pages: [...patched, ...patched].map(pageAt),
+        pages: [...patched, ...patched].map(placeOf),
         offsetBytes: 512,
       }),
     );
     expect(failed).toEqual([]);
     const found = readFileSync(target.path).subarray(512);
     for (const row of patched)
-      expect(same(pageOf(found, pageAt(row)), pageOf(young, row))).toBe(true);
+      expect(same(pageAt(found, placeOf(row)), pageAt(young, row))).toBe(true);
     chunk.release();
   });
 

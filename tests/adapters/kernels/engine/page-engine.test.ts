@@ -1,8 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { closeSync, ftruncateSync, mkdtempSync, openSync, rmSync } from 'node:fs';
-import { writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { truncateSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { memoryOfDescriptor } from '../../../../adapters/files/memory-file.ts';
 import { deriveEngineKeys } from '../../../../adapters/kernels/keys.ts';
@@ -18,32 +15,22 @@ import {
 } from '../../../../domain/ports/page-engine.ts';
 import type { PageEngine } from '../../../../domain/ports/page-engine.ts';
 import { PAGE_BYTES } from '../../../../domain/values/page.ts';
+import { pageAt } from '../../../support/images.ts';
+import { openFiles, type OpenFiles } from '../../../support/open-files.ts';
 import { mixedImage, numbers, randomBytes, textBytes } from '../random-pages.ts';
 
 const KEYS = deriveEngineKeys(randomBytes(32, 1));
 const PAGE_COUNT = CHUNK_PAGES + 300;
 const CONTENT = mixedImage(PAGE_COUNT, 2);
 
-let folder: string;
-const opened: number[] = [];
+let files: OpenFiles;
 beforeAll(() => {
-  folder = mkdtempSync(join(tmpdir(), 'pageledger-engine-'));
+  files = openFiles();
 });
-afterAll(() => {
-  for (const fd of opened) closeSync(fd);
-  rmSync(folder, { recursive: true });
-});
-
-function fileOf(name: string, bytes: Uint8Array): { path: string; fd: number } {
-  const path = join(folder, name);
-  writeFileSync(path, bytes);
-  const fd = openSync(path, 'r+');
-  opened.push(fd);
-  return { path, fd };
-}
+afterAll(() => files.remove());
 
 function imageOf(name: string, bytes: Uint8Array, zeros: Uint8Array | null = null): Image {
-  const { fd } = fileOf(name, bytes);
+  const { fd } = files.fileOf(name, bytes);
   const pageCount = bytes.length / PAGE_BYTES;
   return { file: memoryOfDescriptor(fd), offsetBytes: 0, pageCount, zeros, label: name };
 }
@@ -51,8 +38,6 @@ function imageOf(name: string, bytes: Uint8Array, zeros: Uint8Array | null = nul
 const sharedColumn = (pageCount: number): SharedArrayBuffer =>
   new SharedArrayBuffer(pageCount * FINGERPRINT_BYTES);
 const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex');
-const pageOf = (bytes: Uint8Array, page: number): Uint8Array =>
-  bytes.subarray(page * PAGE_BYTES, (page + 1) * PAGE_BYTES);
 
 /** A whole scan in one comparable value. */
 async function scanAll(
@@ -143,7 +128,7 @@ describe.each([0, 2])('an engine with %i threads', (threads) => {
     expect(hex(chunk.identifiers) === hex(expected.identifiers)).toBe(true);
     chunk.release();
     for (let page = 0; page < 200; page += 1) {
-      const isZero = pageOf(bytes, page).every((byte) => byte === 0);
+      const isZero = pageAt(bytes, page).every((byte) => byte === 0);
       expect(expected.classes[page]).toBe(isZero ? CLASS_ZERO : CLASS_NONE);
       const row = expected.identifiers.subarray(page * IDENTIFIER_BYTES).subarray(0, 32);
       expect(row.every((byte) => byte === 0)).toBe(isZero);
@@ -178,7 +163,7 @@ describe.each([0, 2])('an engine with %i threads', (threads) => {
     const zeros = new Uint8Array(new SharedArrayBuffer(40));
     for (const page of [0, 1, 2, 17, 39]) zeros[page] = 1;
     const asSaid = bytes.slice();
-    for (const [page, zero] of zeros.entries()) if (zero === 1) pageOf(asSaid, page).fill(0);
+    for (const [page, zero] of zeros.entries()) if (zero === 1) pageAt(asSaid, page).fill(0);
     const [said, real] = [sharedColumn(40), sharedColumn(40)];
     const chunk = await scanOne(imageOf(`said-${threads}`, bytes, zeros), { next: said });
     const plain = await scanOne(imageOf(`real-${threads}`, asSaid), { next: real });
@@ -200,7 +185,7 @@ describe.each([0, 2])('an engine with %i threads', (threads) => {
     expect([...blocks.pages]).toEqual([3, 4, 2, 2]);
     const back = engine.decode({ bytes: blocks.bytes, blocks, label: 'pack abc' });
     for (const [i, row] of rows.entries())
-      expect(hex(pageOf(back, i))).toBe(hex(pageOf(bytes, row)));
+      expect(hex(pageAt(back, i))).toBe(hex(pageAt(bytes, row)));
     chunk.release();
   });
 
@@ -221,7 +206,7 @@ describe.each([0, 2])('an engine with %i threads', (threads) => {
     for (const [i, chunk] of chunks.entries()) {
       const blocks = await chunk.store({ rows: Uint32Array.of(0), cuts: [] });
       const back = engine.decode({ bytes: blocks.bytes, blocks, label: 'pack abc' });
-      expect(hex(back)).toBe(hex(pageOf(bytes, i)));
+      expect(hex(back)).toBe(hex(pageAt(bytes, i)));
     }
     expect(isThere).toBe(false);
     for (const chunk of chunks) chunk.release();
@@ -232,7 +217,7 @@ describe.each([0, 2])('an engine with %i threads', (threads) => {
   test('refuses an image that is shorter than it was, and goes on with the next', async () => {
     const bytes = textBytes(20 * PAGE_BYTES, 24);
     const image = imageOf(`short-${threads}`, bytes);
-    ftruncateSync(opened.at(-1)!, 11 * PAGE_BYTES + 5);
+    truncateSync(files.pathOf(image.label), 11 * PAGE_BYTES + 5);
     for (let i = 0; i <= engine.chunksMax; i += 1)
       await expect(scanOne(image)).rejects.toMatchObject({
         code: 'SOURCE_SIZE',
@@ -285,7 +270,7 @@ test('an engine that is idle and was not closed lets the process end', () => {
   const modules = ['engine/page-engine.js', 'keys.js'].map(
     (name) => new URL(`../../../../adapters/kernels/${name}`, import.meta.url).href,
   );
-  imageOf('idle', textBytes(PAGE_BYTES, 35));
+  const { fd } = files.fileOf('idle', textBytes(PAGE_BYTES, 35));
   const program = `
     const { createPageEngine } = await import('${modules[0]}');
     const { deriveEngineKeys } = await import('${modules[1]}');
@@ -297,7 +282,7 @@ test('an engine that is idle and was not closed lets the process end', () => {
     const chunk = await used.scan({ image, firstPage: 0, pageCount: 1, previous: null, next });
     console.log('scanned', chunk.gfns.length);`;
   const ended = spawnSync(process.execPath, ['--input-type=module', '-e', program], {
-    stdio: ['ignore', 'pipe', 'pipe', opened.at(-1)!],
+    stdio: ['ignore', 'pipe', 'pipe', fd],
     encoding: 'utf8',
     timeout: 30_000,
   });

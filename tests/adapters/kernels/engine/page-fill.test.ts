@@ -1,45 +1,23 @@
 // Pages made of stored blocks and written into a file, inline and on threads.
 
-import {
-  closeSync,
-  mkdtempSync,
-  openSync,
-  readFileSync,
-  rmSync,
-  truncateSync,
-  writeFileSync,
-} from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { readFileSync, truncateSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { memoryOfDescriptor } from '../../../../adapters/files/memory-file.ts';
 import { createPageEngine } from '../../../../adapters/kernels/engine/page-engine.ts';
 import { FILL_PAGES_MAX, type PageEngine } from '../../../../domain/ports/page-engine.ts';
 import { BLOCK_PAGES, PAGE_BYTES } from '../../../../domain/values/page.ts';
 import { fillRequest, type Fill } from '../../../support/fill-requests.ts';
+import { pageAt } from '../../../support/images.ts';
+import { openFiles, type OpenFiles } from '../../../support/open-files.ts';
 import { mixedImage, numbers, randomBytes, textBytes } from '../random-pages.ts';
 
-let folder: string;
-const opened: number[] = [];
+let files: OpenFiles;
 beforeAll(() => {
-  folder = mkdtempSync(join(tmpdir(), 'pageledger-fill-'));
+  files = openFiles();
 });
-afterAll(() => {
-  for (const fd of opened) closeSync(fd);
-  rmSync(folder, { recursive: true });
-});
-
-function fileOf(name: string, bytes: Uint8Array): { path: string; fd: number } {
-  const path = join(folder, name);
-  writeFileSync(path, bytes);
-  const fd = openSync(path, 'r+');
-  opened.push(fd);
-  return { path, fd };
-}
+afterAll(() => files.remove());
 
 const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex');
-const pageOf = (bytes: Uint8Array, page: number): Uint8Array =>
-  bytes.subarray(page * PAGE_BYTES, (page + 1) * PAGE_BYTES);
 
 describe.each([0, 2])('an engine with %i threads', (threads) => {
   let engine: PageEngine;
@@ -55,14 +33,14 @@ describe.each([0, 2])('an engine with %i threads', (threads) => {
     const blocks = engine.encode(bytes);
     const next = numbers(28);
     const expected = randomBytes(3000 * PAGE_BYTES, 29);
-    const target = fileOf(`fill-${threads}`, expected);
+    const target = files.fileOf(`fill-${threads}`, expected);
     const fills = [];
     for (let part = 0; part < 6; part += 1) {
       const pages = new Set<number>();
       while (pages.size < 80 * part) pages.add(part * 500 + (next() % 500));
       const slots = [...pages].map(() => next() % 300);
       for (const [i, page] of [...pages].entries())
-        pageOf(expected, page).set(pageOf(bytes, slots[i]!));
+        pageAt(expected, page).set(pageAt(bytes, slots[i]!));
       fills.push(fillInto(target, { blocks, slots, pages: [...pages] }));
     }
     await Promise.all(fills);
@@ -72,26 +50,26 @@ describe.each([0, 2])('an engine with %i threads', (threads) => {
   test('fills one page over and over, as many as there is room for', async () => {
     const bytes = textBytes(2 * PAGE_BYTES, 30);
     const blocks = engine.encode(bytes);
-    const target = fileOf(`same-${threads}`, new Uint8Array(0));
+    const target = files.fileOf(`same-${threads}`, new Uint8Array(0));
     const pages = Array.from({ length: FILL_PAGES_MAX }, (_, page) => page);
     const slots = pages.map(() => 1);
     expect(await fillInto(target, { blocks, slots, pages, offsetBytes: 512 })).toEqual([]);
     const found = readFileSync(target.path).subarray(512);
     expect(found.length).toBe(FILL_PAGES_MAX * PAGE_BYTES);
-    const page = Buffer.from(pageOf(bytes, 1));
-    expect(pages.every((p) => page.equals(pageOf(found, p)))).toBe(true);
+    const page = Buffer.from(pageAt(bytes, 1));
+    expect(pages.every((p) => page.equals(pageAt(found, p)))).toBe(true);
   });
 
   test('fills past a damaged block that nobody asks for, and writes nothing of one that is', async () => {
     const bytes = textBytes(5 * BLOCK_PAGES * PAGE_BYTES, 31);
     const blocks = engine.encode(bytes);
     blocks.bytes[blocks.lengths[0]! + blocks.lengths[1]! + 9]! ^= 1;
-    const target = fileOf(`past-${threads}`, new Uint8Array(0));
+    const target = files.fileOf(`past-${threads}`, new Uint8Array(0));
     const slots = [0, 7, 12, 19];
     expect(await fillInto(target, { blocks, slots, pages: [0, 1, 2, 3] })).toEqual([]);
     const found = readFileSync(target.path);
     for (const [page, slot] of slots.entries())
-      expect(hex(pageOf(found, page))).toBe(hex(pageOf(bytes, slot)));
+      expect(hex(pageAt(found, page))).toBe(hex(pageAt(bytes, slot)));
     // Of blocks 0, 2 and 4 the second one asked for is damaged.
     expect(await fillInto(target, { blocks, slots: [1, 9, 17], pages: [0, 1, 2] })).toEqual([1]);
     expect(readFileSync(target.path).equals(found)).toBe(true);
@@ -100,7 +78,7 @@ describe.each([0, 2])('an engine with %i threads', (threads) => {
   test('lays pages onto one another in whatever order they come, into what no fill left there', async () => {
     const bytes = randomBytes(3 * BLOCK_PAGES * PAGE_BYTES, 36);
     const blocks = engine.encode(bytes);
-    const target = fileOf(`laid-${threads}`, randomBytes(40 * PAGE_BYTES, 37));
+    const target = files.fileOf(`laid-${threads}`, randomBytes(40 * PAGE_BYTES, 37));
     const of = [[8, 1, 5], [3], [11, 0], [0, 11, 8, 2]];
     for (let again = 0; again < 2; again += 1) {
       const rows = of.flatMap((slots, page) => slots.map((slot) => ({ slot, page: 7 * page })));
@@ -112,8 +90,8 @@ describe.each([0, 2])('an engine with %i threads', (threads) => {
     for (const [page, slots] of of.entries()) {
       const expected = new Uint8Array(PAGE_BYTES);
       for (const slot of slots)
-        for (const [i, byte] of pageOf(bytes, slot).entries()) expected[i]! ^= byte;
-      expect(hex(pageOf(found, 7 * page))).toBe(hex(expected));
+        for (const [i, byte] of pageAt(bytes, slot).entries()) expected[i]! ^= byte;
+      expect(hex(pageAt(found, 7 * page))).toBe(hex(expected));
     }
   });
 
@@ -122,10 +100,10 @@ describe.each([0, 2])('an engine with %i threads', (threads) => {
     const blocks = engine.encode(bytes);
     const [first, second] = [blocks.lengths[0]!, blocks.lengths[1]!];
     // The second block lies in a file alone, which may be cut.
-    const whole = fileOf(`piece-${threads}`, Uint8Array.of(1, 2, 3, ...blocks.bytes));
+    const whole = files.fileOf(`piece-${threads}`, Uint8Array.of(1, 2, 3, ...blocks.bytes));
     const part = blocks.bytes.subarray(first, first + second);
-    const at = fileOf(`part-${threads}`, Uint8Array.of(9, ...part));
-    const target = fileOf(`pieces-${threads}`, new Uint8Array(0));
+    const at = files.fileOf(`part-${threads}`, Uint8Array.of(9, ...part));
+    const target = files.fileOf(`pieces-${threads}`, new Uint8Array(0));
     const asked = fillRequest(target, { blocks, slots: [0, 5, 10, 15], pages: [3, 2, 1, 0] });
     const file = memoryOfDescriptor(whole.fd);
     const request = {
@@ -152,14 +130,14 @@ describe.each([0, 2])('an engine with %i threads', (threads) => {
     expect(await engine.fill(request)).toEqual([]);
     const found = readFileSync(target.path);
     for (const [i, page] of [3, 2, 1, 0].entries())
-      expect(hex(pageOf(found, page))).toBe(hex(pageOf(bytes, 5 * i)));
+      expect(hex(pageAt(found, page))).toBe(hex(pageAt(bytes, 5 * i)));
     truncateSync(at.path, second);
     expect(await engine.fill(request)).toEqual([1]);
   });
 
   test('takes no length and no place for granted', async () => {
     const blocks = engine.encode(textBytes(2 * BLOCK_PAGES * PAGE_BYTES, 39));
-    const target = fileOf(`bounds-${threads}`, new Uint8Array(0));
+    const target = files.fileOf(`bounds-${threads}`, new Uint8Array(0));
     const asked = fillRequest(target, { blocks, slots: [0, 4], pages: [0, 1] });
     for (const wrong of [
       { ...asked, starts: Uint32Array.of(0, blocks.bytes.length) },
@@ -178,9 +156,8 @@ describe.each([0, 2])('an engine with %i threads', (threads) => {
 
   test('says that the disk is full, and that a target cannot be written', async () => {
     const blocks = engine.encode(textBytes(PAGE_BYTES, 32));
-    const full = openSync('/dev/full', 'r+');
-    const readable = openSync(fileOf(`readable-${threads}`, new Uint8Array(0)).path, 'r');
-    opened.push(full, readable);
+    const full = files.open('/dev/full', 'r+');
+    const readable = files.open(files.fileOf(`readable-${threads}`, new Uint8Array(0)).path, 'r');
     const fill = { blocks, slots: [0], pages: [0] };
     await expect(fillInto({ fd: full }, fill)).rejects.toMatchObject({ code: 'DISK_FULL' });
     await expect(fillInto({ fd: readable }, fill)).rejects.toMatchObject({
