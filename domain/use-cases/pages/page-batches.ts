@@ -8,7 +8,7 @@ import { packOfBlock, PLAN_PAGES_MAX, type PagePlan } from './page-plan.ts';
 
 /** What decoding a page and writing a run take, in microseconds, about. */
 const DECODE_US = 3;
-const WRITE_US = 2;
+const WRITE_US = 4;
 /** What beginning to read a pack takes: of opening a file, and of asking a store for a range. */
 export const OPEN_FILE_US = 15;
 export const ASK_STORE_US = 5000;
