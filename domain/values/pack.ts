@@ -15,6 +15,7 @@
 // A pack's name is the SHA-256 of its bytes in lower-case hex.
 
 import { CODEC_SALTED, codecOf } from './block-salt.ts';
+import { BLOCK_PAGES } from './page.ts';
 
 const PACK_MAGIC = 0x4b50_4c50;
 export const PACK_FORMAT = 1;
@@ -92,6 +93,13 @@ export const areSalted = (blocks: BlockTable): boolean =>
 /** Whether a block of a pack is of packed pages. */
 export const arePacked = (blocks: BlockTable): boolean =>
   blocks.codecs.some((codec) => codecOf(codec) === CODEC_PACKED);
+
+/** Whether a pack's blocks are as recording stores them: compaction has long blocks, or zstd. */
+export const areAsRecorded = ({ codecs, pages }: BlockTable): boolean =>
+  codecs.every((codec, block) => {
+    const stored = codecOf(codec);
+    return stored === CODEC_PATTERN || (stored !== CODEC_ZSTD && pages[block]! <= BLOCK_PAGES);
+  });
 
 /** All slots of a pack. */
 export const slotsOf = (blocks: BlockTable): number =>

@@ -3,7 +3,7 @@
 
 import type { ContentReleased } from '../../domain/events/control.ts';
 import { LedgerError } from '../../domain/values/ledger-error.ts';
-import { slotsOf } from '../../domain/values/pack.ts';
+import { arePacked, slotsOf } from '../../domain/values/pack.ts';
 import { UNKNOWN, type Holding } from '../../domain/values/holding.ts';
 import type { Position } from '../../domain/ports/event-log.ts';
 import type { Survey, SurveyedPack } from '../../domain/use-cases/compact/models.ts';
@@ -140,7 +140,8 @@ class LedgerSurvey implements Survey {
       lying += 1;
       if (this.isNeeded(this.#contents.holdingAt(pack, slot))) held += 1;
     }
-    const isRewritten = !isWritten(pack);
+    // What was only merged is not packed any better than it was recorded.
+    const isRewritten = !isWritten(pack) && !arePacked(pack.blocks);
     const hasChains = this.#hasChains(pack);
     return { name, group, ordinal, sizeBytes, slots, lying, held, isRewritten, hasChains };
   }

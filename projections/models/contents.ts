@@ -451,6 +451,11 @@ export class Contents implements PageLocator {
     return this.#places.lyingIn(pack.ordinal) > 0;
   }
 
+  /** How many slots lie in a pack. */
+  lyingIn(pack: AnyPack): number {
+    return this.#places.lyingIn(pack.ordinal);
+  }
+
   /** Since when nothing lies in a pack, by the clock of who emptied it; null: something does. */
   emptiedAtMs(pack: AnyPack): number | null {
     return this.#places.emptiedAtMs(pack.ordinal);

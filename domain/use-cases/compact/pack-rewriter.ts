@@ -70,8 +70,9 @@ export class PackRewriter {
       home: places.reference(holding),
       reference: reference === null ? null : places.reference(reference),
     };
-    if (!this.#limits.hasRoom(slot)) await this.#endPack();
-    this.#limits.add(slot);
+    const added = { slots: [slot], isOfPatterns: false };
+    if (!this.#limits.hasRoom(added)) await this.#endPack();
+    this.#limits.add(added);
     this.#holdings.push(holding);
     this.#references.push(reference);
     this.#slots.push(slot);
