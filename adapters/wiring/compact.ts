@@ -10,6 +10,7 @@ import {
   type Compacted,
   type CompactRequest,
 } from '../../domain/use-cases/compact/compact.ts';
+import type { DeletionPorts } from '../../domain/use-cases/compact/deletion.ts';
 import type { CompactModels, ContentPlaces } from '../../domain/use-cases/compact/models.ts';
 import { surveyOf } from '../../projections/compaction/survey.ts';
 import { versionsOf } from '../../projections/compaction/versions.ts';
@@ -69,6 +70,18 @@ async function doubtOf(ledger: Ledger): Promise<string | null> {
   return null;
 }
 
+/** What deleting packs asks of a ledger, whoever does it. */
+export const deletionFrom = (
+  ledger: Ledger,
+): Pick<DeletionPorts, 'markDeletion' | 'emptiedAtMs'> => ({
+  markDeletion: () => ledger.marks.markDeletion(),
+  emptiedAtMs: (pack) => {
+    const { contents } = ledger.state;
+    const known = contents.named(pack);
+    return known === undefined ? undefined : contents.emptiedAtMs(known);
+  },
+});
+
 /** Rewrites what is stored smaller, and gives back what nobody needs. COMPACTION_BUSY, LOG_TOO_OLD. */
 export async function compact(ledger: Ledger, request: CompactRequest): Promise<Compacted> {
   const { log, store, clock, by, state, locks } = ledger;
@@ -88,12 +101,8 @@ export async function compact(ledger: Ledger, request: CompactRequest): Promise<
         models: modelsOf(ledger),
         areBlocksSalted: () => areBlocksSalted(state.catalogue.facts),
         isRecorded: () => mayBeWritten(locks),
-        markDeletion: () => ledger.marks.markDeletion(),
         doubt: () => doubtOf(ledger),
-        emptiedAtMs: (pack) => {
-          const known = state.contents.named(pack);
-          return known === undefined ? undefined : state.contents.emptiedAtMs(known);
-        },
+        ...deletionFrom(ledger),
       },
       request,
     );

@@ -26,6 +26,7 @@ import { IndexUnfit } from '../../projections/models/identifier-index.ts';
 import { sha256 } from './digest.ts';
 import type { Ledger } from './ledger.ts';
 import { noticeLosses, tellFailure } from './losses.ts';
+import { PackMerger } from './merge.ts';
 import { run } from '../../domain/ports/run.ts';
 
 function recorderModels(ledger: Ledger, options: RecorderOptions): RecorderModels {
@@ -156,19 +157,21 @@ export async function openRecorder(ledger: Ledger, options: RecorderOptions): Pr
       options,
     );
   let recorder = make();
+  const merger = new PackMerger(ledger);
   const record = async (captured: GuestCapture): Promise<CaptureRow> =>
     foldedRow(ledger, options.vm, (await recorder.record(captured)).capture);
+  const recordAgain = async (captured: GuestCapture, thrown: unknown): Promise<CaptureRow> => {
+    // Derived state was damaged: it is made anew from the log, and nothing was committed.
+    if (thrown instanceof IndexUnfit) await ledger.state.rebuild();
+    else if (!(await tellFailure(ledger, thrown))) throw thrown;
+    recorder = make();
+    return record(captured);
+  };
   return {
     record: async (captured) => {
-      try {
-        return await record(captured);
-      } catch (thrown) {
-        // Derived state was damaged: it is made anew from the log, and nothing was committed.
-        if (thrown instanceof IndexUnfit) await ledger.state.rebuild();
-        else if (!(await tellFailure(ledger, thrown))) throw thrown;
-        recorder = make();
-        return record(captured);
-      }
+      const row = await record(captured).catch((thrown) => recordAgain(captured, thrown));
+      await merger.merge();
+      return row;
     },
     close: async () => {
       try {

@@ -13,7 +13,7 @@ import { sha256 } from './digest.ts';
 import type { Ledger } from './ledger.ts';
 
 /** Names a pack that is durable. What is lost is not moved by who compacts meanwhile, so it is as it was. LOG_TOO_OLD. */
-async function appendPack(ledger: Ledger, pack: PackRewritten): Promise<void> {
+export async function appendPack(ledger: Ledger, pack: PackRewritten): Promise<void> {
   const { log, clock, state } = ledger;
   const ports = {
     log,

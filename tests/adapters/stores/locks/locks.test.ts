@@ -7,7 +7,7 @@ import { chmodSync, mkdirSync, readFileSync, statSync, symlinkSync, writeFileSyn
 import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
 import { nodeFiles } from '../../../../adapters/files/files.ts';
-import { lockCompactor } from '../../../../adapters/stores/locks/compactor-lock.ts';
+import { lockCompactor, lockMerger } from '../../../../adapters/stores/locks/compactor-lock.ts';
 import type { LockPlace } from '../../../../adapters/stores/locks/held-lock.ts';
 import { lockRecorder } from '../../../../adapters/stores/locks/recorder-lock.ts';
 import {
@@ -55,6 +55,27 @@ describe.each(DISKS)('locks on the disk $disk', ({ use }) => {
       ];
       expect((await failureOf(lockCompactor(place))).code).toBe('COMPACTION_BUSY');
       for (const lock of locks) await lock.release();
+    }));
+
+  test('let a compaction wait for a merge, and no merge begin beside a compaction', () =>
+    use(async (place) => {
+      const merger = await valueOf(lockMerger(place));
+      expect((await failureOf(lockMerger(place))).code).toBe('COMPACTION_BUSY');
+      let isReleased = false;
+      const compacting = valueOf(lockCompactor(place)).then((lock) => {
+        expect(isReleased).toBe(true);
+        return lock;
+      });
+      // As long as the wait for it takes to begin, and again.
+      for (const isOver of [false, true]) {
+        await new Promise((resolve) => setTimeout(resolve, 50));
+        isReleased = isOver;
+      }
+      await merger.release();
+      const compactor = await compacting;
+      expect((await failureOf(lockMerger(place))).code).toBe('COMPACTION_BUSY');
+      await compactor.release();
+      await (await valueOf(lockMerger(place))).release();
     }));
 
   test('are free again after their release, which may be repeated', () =>
