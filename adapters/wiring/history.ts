@@ -36,7 +36,7 @@ import { rangesOf, unionOf } from '../../domain/values/capture-ranges.ts';
 import type { Holding } from '../../domain/values/holding.ts';
 import { LedgerError } from '../../domain/values/ledger-error.ts';
 import { slotsIn } from '../../domain/values/slot-set.ts';
-import type { Change } from '../../projections/commits.ts';
+import type { AssemblerState, Change } from '../../projections/commits.ts';
 import {
   baselineBytes,
   lastForgotten,
@@ -46,6 +46,7 @@ import {
   type BaselineState,
 } from '../../projections/models/baseline.ts';
 import { baselineState, RECENT_MS } from '../../projections/models/baseline-state.ts';
+import { LateReferences } from '../../projections/models/late-references.ts';
 import { goneLeaves } from '../../projections/questions/log-leaves.ts';
 import { sha256 } from './digest.ts';
 import type { VmEntry } from '../../projections/models/vm-entry.ts';
@@ -144,6 +145,24 @@ async function stateUntil({ log }: Ledger, end: Position) {
   });
   await state.catchUp({ heavy: true });
   return { state, releases };
+}
+
+/** What captures behind a place, where a fold stands, use of what was released before it. O(log behind it). */
+async function usedAgain(
+  { log }: Ledger,
+  { contents }: LedgerState,
+  from: AssemblerState,
+): Promise<ReadonlySet<Holding>> {
+  const late = new LateReferences(contents);
+  await replayCommits(log, from, (change) => Promise.resolve(late.take(change)));
+  return late.holdings;
+}
+
+/** What was recorded last, by the clocks of recorders, or is now, where these are ahead of it. */
+function newestMs(ledger: Ledger): number {
+  const rows = ledger.vms().flatMap(({ captures }) => captures.at(-1) ?? []);
+  const newest = rows.reduce((max, row) => Math.max(max, row.recordedAtMs), 0);
+  return Math.min(newest, ledger.clock());
 }
 
 /** The first event behind a place that stays: there is one, for something was forgotten since. */
@@ -256,16 +275,19 @@ async function forget(ledger: Ledger, cuts: readonly HistoryCut[]): Promise<void
   const streams = await firstKept(ledger, cuts, { position, baseline });
   const next = await nextAfter(ledger, position, streams);
   const { state, releases } = await stateUntil(ledger, next);
+  const recentMs = newestMs(ledger) - RECENT_MS;
+  const from = { ...state.reached, next, last: null };
   const leavesTo = await run(log.head());
   const tree = { before: baseline, streams, until: leavesTo };
   const made = await baselineState({
     state,
     position,
     timeMs,
-    from: { ...state.reached, next, last: null },
+    recentMs,
+    from,
     streams,
     cuts,
-    released: releases.since(timeMs - RECENT_MS),
+    released: new Set([...releases.since(recentMs), ...(await usedAgain(ledger, state, from))]),
     leaves: await goneLeaves({ log, sha256 }, tree),
     leavesTo,
   });

@@ -1,7 +1,8 @@
 // What a baseline says: the state of a fold that has come to where history is to begin, without what
-// nobody needs from there on. A pack stays while anything lies in it, or did a day before; while a
-// capture that stays wrote it; and while a page of a table that stays holds something of it. Of one in
-// which nothing lies any more its numbers are told, and where what is kept of it went.
+// nobody needs from there on. A pack stays while anything lies in it, or did a day before the newest
+// capture; while a capture that stays wrote it; and while something of it is held by a page of a table
+// that stays, or used again. Of one in which nothing lies any more its numbers are told, and where what
+// is kept of it went.
 
 import type { HistoryCut } from '../../domain/history.ts';
 import {
@@ -30,8 +31,8 @@ import type { MovedSlots } from './places.ts';
 import { StateWriter } from './state-bytes.ts';
 
 /**
- * Packs that were emptied, and slots that were released, so long before are told of still: a capture
- * that was under way may refer to them.
+ * Packs that were emptied, and slots that were released, so long before the newest capture are told of
+ * still: one that is under way may refer to them. Of captures that have come it is known what they do.
  */
 export const RECENT_MS = DAY_MS;
 
@@ -40,11 +41,13 @@ export interface BaselineRequest {
   readonly state: LedgerState;
   readonly position: Position;
   readonly timeMs: number;
+  /** A pack that was emptied later may have to be told of still (RECENT_MS). */
+  readonly recentMs: number;
   /** Where folding goes on behind it. */
   readonly from: AssemblerState;
   readonly streams: ReadonlyMap<string, number>;
   readonly cuts: readonly HistoryCut[];
-  /** Slots that were released a short while before. */
+  /** What was released since then, and what was before and is used again behind the position. */
   readonly released: ReadonlySet<Holding>;
   readonly leaves: Uint8Array;
   readonly leavesTo: Position;
@@ -133,7 +136,7 @@ class KeptContents {
   readonly packs = new Set<AnyPack>();
   readonly #contents: Contents;
   readonly #held = new Set<Holding>();
-  /** Slots that were released a short while before. */
+  /** What was released and may be used again. */
   readonly #released: ReadonlySet<Holding>;
   /** Packs into which something of that may be taken back. */
   readonly #left: ReadonlySet<AnyPack | null>;
@@ -141,12 +144,12 @@ class KeptContents {
 
   constructor(
     contents: Contents,
-    { released, timeMs }: Pick<BaselineRequest, 'released' | 'timeMs'>,
+    { released, recentMs }: Pick<BaselineRequest, 'released' | 'recentMs'>,
   ) {
     this.#contents = contents;
     this.#released = released;
     this.#left = new Set([...released].map((holding) => contents.leftBy(holding)));
-    this.#recentMs = timeMs - RECENT_MS;
+    this.#recentMs = recentMs;
   }
 
   hold(holdings: Iterable<Holding>): void {

@@ -252,10 +252,15 @@ export class Contents implements PageLocator {
     return (isContent(holding) || isKeptPattern(holding)) && this.placeOf(holding) < 0;
   }
 
+  /** Where something released would lie, were it used again; null: nothing is known of that. */
+  leftAt(holding: Holding): Place | null {
+    const home = this.#homeOf(holding);
+    return home === null ? null : this.#places.leftBy(home);
+  }
+
   /** The pack in which something released would lie, were it used again; null: none is known. */
   leftBy(holding: Holding): AnyPack | null {
-    const home = this.#homeOf(holding);
-    const place = home === null ? null : this.#places.leftBy(home);
+    const place = this.leftAt(holding);
     return place === null ? null : (this.#byOrdinal.get(ordinalAt(place)) ?? null);
   }
 

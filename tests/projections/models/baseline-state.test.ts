@@ -19,6 +19,7 @@ async function beginning({ contents, sharing, losses }: LossyModels): Promise<Co
     state: { contents, sharing, losses, catalogue } as unknown as LedgerState,
     position: 1n,
     timeMs: 2 * RECENT_MS,
+    recentMs: RECENT_MS,
     from: { next: 2n, last: null, pending: [] },
     streams: new Map(),
     cuts: [],
