@@ -25,6 +25,8 @@ const LONG = process.env['PAGELEDGER_KILLS'];
 const QEMU = process.env['PAGELEDGER_QEMU'] ?? programPath(QEMU_PROGRAM);
 /** Instants after QEMU was told where to send are spread over so many ms. */
 const SPREAD_MS = 700;
+/** A guard that has brought a capture to its end is not waited for any longer. */
+const REMOVED_WITHIN_MS = 10_000;
 /** Between the instant at which QEMU stops a guest, or its clock, and the one that it tells of. */
 const TOLD_WITHIN_MS = 100;
 
@@ -135,6 +137,9 @@ const worst = (all: readonly number[]): number => Math.round(Math.max(0, ...all)
 async function expectUnharmed(what: string, ticked: readonly Ticked[]): Promise<void> {
   expect(await recorded.guest.runState()).toBe('running');
   expect(await recorded.guest.settings()).toEqual(before);
+  // A guard puts QEMU's settings back first, and removes its folder then.
+  for (let ms = 0; readdirSync(sockets).length > 0 && ms < REMOVED_WITHIN_MS; ms += 10)
+    await delay(10);
   expect(readdirSync(sockets)).toEqual([]);
   const pauses = recorded.watch.takePauses();
   figures.push({
