@@ -5,7 +5,10 @@
 // slot order, and without reading an identifier. At ten million contents that leaves eight bits that
 // tell neighbours apart: about one look-up in a hundred reads an identifier for nothing.
 //
-// Invariant: no two entries have equal identifiers.
+// A large table has room behind it and grows where it lies, from its end on: fresh memory costs more
+// than moving entries does, and room that was never written to takes none.
+//
+// Invariants: no two entries have equal identifiers; what lies behind the capacity is zero.
 
 import { assert } from '../../domain/values/assert.ts';
 import { IDENTIFIER_BYTES } from '../../domain/ports/page-engine.ts';
@@ -32,6 +35,10 @@ const FINGERPRINT_SPAN = 2 ** 32;
 const GROWTH_SMALL = 2;
 const GROWTH_LARGE = 1.25;
 const CAPACITY_LARGE = 2 ** 20;
+/** A large table has room for so many slots, and once it fills that for twice its own. */
+const ROOM_LARGE = 2 ** 24;
+/** Rows whose first slots are read together, so that one read does not wait for the other. */
+const ROWS_TOGETHER = 64;
 
 /** Raised when the identifier column does not hold what the index says: both are derived, replay. */
 export class IndexUnfit extends Error {
@@ -47,18 +54,60 @@ const isEqual = (a: Uint8Array, column: Uint8Array, at: number): boolean => {
 const wordAt = (column: Uint8Array, at: number): number =>
   (column[at]! | (column[at + 1]! << 8) | (column[at + 2]! << 16) | (column[at + 3]! << 24)) >>> 0;
 
-/** Puts the entries of a table into an empty larger one. */
-function refill(old: Uint32Array, slots: Uint32Array): void {
-  const scale = slots.length / SLOT_WORDS / FINGERPRINT_SPAN;
-  for (let i = 0; i < old.length; i += SLOT_WORDS) {
-    const entry = old[i + 1]!;
+/**
+ * Puts entries into the slots of a table of so many; gives those that went past its end. `entries` and
+ * `slots` may not overlap.
+ */
+function putAll(entries: Uint32Array, slots: Uint32Array, capacity: number): number[] {
+  const scale = capacity / FINGERPRINT_SPAN;
+  const end = capacity * SLOT_WORDS;
+  const past: number[] = [];
+  for (let i = 0; i < entries.length; i += SLOT_WORDS) {
+    const entry = entries[i + 1]!;
     if (entry === 0) continue;
-    const fingerprint = old[i]!;
+    const fingerprint = entries[i]!;
     let at = Math.floor(fingerprint * scale) * SLOT_WORDS;
-    while (slots[at + 1] !== 0) at = at + SLOT_WORDS === slots.length ? 0 : at + SLOT_WORDS;
-    slots[at] = fingerprint;
-    slots[at + 1] = entry;
+    while (at < end && slots[at + 1] !== 0) at += SLOT_WORDS;
+    if (at === end) past.push(fingerprint, entry);
+    else {
+      slots[at] = fingerprint;
+      slots[at + 1] = entry;
+    }
   }
+  return past;
+}
+
+/**
+ * Spreads the entries of a table over more slots of the same memory, entries that stand together at a
+ * time, the last first: homes move up only, so what is put lies where nothing is left to be moved.
+ * Gives those that went past the end.
+ */
+function spread(slots: Uint32Array, from: number, to: number): number[] {
+  const past: number[] = [];
+  const scale = to / FINGERPRINT_SPAN;
+  const last = to * SLOT_WORDS;
+  let together = new Uint32Array(CAPACITY_MIN);
+  for (let end = from * SLOT_WORDS; end > 0;) {
+    let start = end;
+    while (start > 0 && slots[start - 1] !== 0) start -= SLOT_WORDS;
+    if (end - start > together.length) together = new Uint32Array(2 * (end - start));
+    for (let i = start; i < end; i += 1) {
+      together[i - start] = slots[i]!;
+      slots[i] = 0;
+    }
+    for (let i = 0; i < end - start; i += SLOT_WORDS) {
+      const fingerprint = together[i]!;
+      let at = Math.floor(fingerprint * scale) * SLOT_WORDS;
+      while (at < last && slots[at + 1] !== 0) at += SLOT_WORDS;
+      if (at === last) past.push(fingerprint, together[i + 1]!);
+      else {
+        slots[at] = fingerprint;
+        slots[at + 1] = together[i + 1]!;
+      }
+    }
+    end = start - SLOT_WORDS;
+  }
+  return past;
 }
 
 export class IdentifierIndex {
@@ -67,6 +116,8 @@ export class IdentifierIndex {
   #scale: number;
   #count = 0;
   readonly #column: IdentifierColumn;
+  /** What was read ahead of need; written, so that it is read. */
+  readonly #touched = new Uint32Array(ROWS_TOGETHER);
 
   constructor(column: IdentifierColumn, capacity = CAPACITY_MIN) {
     this.#column = column;
@@ -81,22 +132,22 @@ export class IdentifierIndex {
 
   /** Bytes of memory the table takes. */
   get byteLength(): number {
-    return this.#slots.byteLength;
+    return this.#table().byteLength;
+  }
+
+  #table(): Uint32Array {
+    return this.#slots.subarray(0, this.#capacity * SLOT_WORDS);
   }
 
   /** The content with the identifier in row `row` of a column, or -1. */
   find(identifiers: Uint8Array, row: number): number {
-    const at = row * IDENTIFIER_BYTES;
-    const fingerprint = wordAt(identifiers, at);
+    const fingerprint = wordAt(identifiers, row * IDENTIFIER_BYTES);
     let slot = Math.floor(fingerprint * this.#scale);
     for (;;) {
       const entry = this.#slots[slot * SLOT_WORDS + 1]!;
       if (entry === 0) return -1;
-      if (this.#slots[slot * SLOT_WORDS] === fingerprint) {
-        const held = this.#column.read(entry - 1);
-        if (held === null) throw new IndexUnfit(`identifier ${entry - 1} cannot be read`);
-        if (isEqual(held, identifiers, at)) return entry - 1;
-      }
+      const isAlike = this.#slots[slot * SLOT_WORDS] === fingerprint;
+      if (isAlike && this.#isOf(entry - 1, identifiers, row)) return entry - 1;
       slot = slot + 1 === this.#capacity ? 0 : slot + 1;
     }
   }
@@ -107,6 +158,58 @@ export class IdentifierIndex {
     const at = row * IDENTIFIER_BYTES;
     this.#put(wordAt(identifiers, at), content + 1);
     this.#count += 1;
+  }
+
+  /**
+   * Takes in what the index does not know of `rows` identifiers, those of the contents from `first` on,
+   * and tells of each other one with the content that has its identifier. As `find` and `insert` would.
+   */
+  insertAll(
+    identifiers: Uint8Array,
+    { first, rows }: { readonly first: number; readonly rows: number },
+    known: (content: number, held: number) => void,
+  ): void {
+    for (let from = 0; from < rows; from += ROWS_TOGETHER) {
+      const to = Math.min(rows, from + ROWS_TOGETHER);
+      while (this.#count + to - from > LOAD_MAX * this.#capacity) this.#grow();
+      this.#touch(identifiers, from, to);
+      for (let row = from; row < to; row += 1) {
+        const held = this.#take(identifiers, row, first + row);
+        if (held >= 0) known(first + row, held);
+      }
+    }
+  }
+
+  /** Brings the first slots of identifiers near. */
+  #touch(identifiers: Uint8Array, from: number, to: number): void {
+    const slots = this.#slots;
+    const scale = this.#scale;
+    for (let row = from; row < to; row += 1) {
+      const home = Math.floor(wordAt(identifiers, row * IDENTIFIER_BYTES) * scale);
+      this.#touched[row - from] = slots[home * SLOT_WORDS + 1]!;
+    }
+  }
+
+  /** The content with an identifier, or -1: it is this one's from now on. */
+  #take(identifiers: Uint8Array, row: number, content: number): number {
+    const slots = this.#slots;
+    const fingerprint = wordAt(identifiers, row * IDENTIFIER_BYTES);
+    let at = Math.floor(fingerprint * this.#scale) * SLOT_WORDS;
+    const end = this.#capacity * SLOT_WORDS;
+    for (let entry = slots[at + 1]!; entry !== 0; entry = slots[at + 1]!) {
+      if (slots[at] === fingerprint && this.#isOf(entry - 1, identifiers, row)) return entry - 1;
+      at = at + SLOT_WORDS === end ? 0 : at + SLOT_WORDS;
+    }
+    slots[at] = fingerprint;
+    slots[at + 1] = content + 1;
+    this.#count += 1;
+    return -1;
+  }
+
+  #isOf(content: number, identifiers: Uint8Array, row: number): boolean {
+    const held = this.#column.read(content);
+    if (held === null) throw new IndexUnfit(`identifier ${content} cannot be read`);
+    return isEqual(held, identifiers, row * IDENTIFIER_BYTES);
   }
 
   /** Takes a content out, whose identifier is in this row; false: another or none has it. Amortised O(1). */
@@ -157,11 +260,15 @@ export class IdentifierIndex {
   }
 
   #grow(): void {
-    const old = this.#slots;
-    const growth = this.#capacity < CAPACITY_LARGE ? GROWTH_SMALL : GROWTH_LARGE;
-    const capacity = Math.ceil(this.#capacity * growth);
-    this.#resize(capacity, new Uint32Array(capacity * SLOT_WORDS));
-    refill(old, this.#slots);
+    const old = this.#table();
+    const from = this.#capacity;
+    const growth = from < CAPACITY_LARGE ? GROWTH_SMALL : GROWTH_LARGE;
+    const capacity = Math.ceil(from * growth);
+    const hasRoom = capacity * SLOT_WORDS <= this.#slots.length;
+    const room = capacity < CAPACITY_LARGE ? capacity : Math.max(ROOM_LARGE, 2 * capacity);
+    this.#resize(capacity, hasRoom ? this.#slots : new Uint32Array(room * SLOT_WORDS));
+    const past = hasRoom ? spread(this.#slots, from, capacity) : putAll(old, this.#slots, capacity);
+    for (let i = 0; i < past.length; i += SLOT_WORDS) this.#put(past[i]!, past[i + 1]!);
   }
 
   #resize(capacity: number, slots: Uint32Array): void {
@@ -171,7 +278,7 @@ export class IdentifierIndex {
   }
 
   save(writer: StateWriter): void {
-    writer.u32(this.#count).column(this.#slots);
+    writer.u32(this.#count).column(this.#table());
   }
 
   static load(reader: StateReader, column: IdentifierColumn): IdentifierIndex {

@@ -87,12 +87,10 @@ export class Sharing {
     const { firstContent, pages, isLinked } = known;
     const end = pages * IDENTIFIER_BYTES;
     this.column.append(firstContent, pack.identifiers.subarray(0, end));
-    const looked = isLinked ? pages : 0;
-    for (let slot = 0; slot < looked; slot += 1) {
-      const first = this.index.find(pack.identifiers, slot);
-      if (first < 0) this.index.insert(pack.identifiers, slot, firstContent + slot);
-      else contents.alias(firstContent + slot, first);
-    }
+    const looked = { first: firstContent, rows: isLinked ? pages : 0 };
+    this.index.insertAll(pack.identifiers, looked, (content, held) =>
+      contents.alias(content, held),
+    );
     this.#addPatterns(pack.identifiers.subarray(end));
     this.indexed = firstContent + pages;
     this.room(this.indexed);

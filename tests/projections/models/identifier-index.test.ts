@@ -92,24 +92,61 @@ describe('the identifier index', () => {
     for (let n = 0; n < 5000; n += 1) model.take(n);
   });
 
-  test('grows by a quarter where it is large, and finds everything afterwards', () => {
+  test('grows by quarters where it is large, also where it lies, and finds everything afterwards', () => {
     const column = new MemoryIdentifierColumn();
     const index = new IdentifierIndex(column, CAPACITY_LARGE);
     const random = seededRandom(11);
-    const count = Math.floor(CAPACITY_LARGE * 0.7) + 2;
+    const count = Math.floor(CAPACITY_LARGE * 1.25 * 0.7) + 2;
     const identifiers = new Uint8Array(count * IDENTIFIER_BYTES);
     const words = new Uint32Array(identifiers.buffer);
     for (let row = 0; row < count; row += 1) {
-      words[row * 8] = random(2 ** 32);
+      // Some crowd at the table's end, and go on at its beginning.
+      words[row * 8] = row % 500 === 0 ? 2 ** 32 - 1 - random(1000) : random(2 ** 32);
       words[row * 8 + 7] = row;
     }
     column.append(0, identifiers);
-    for (let row = 0; row < count; row += 1) index.insert(identifiers, row, row);
-    expect(index.byteLength / SLOT_BYTES).toBe(Math.ceil(CAPACITY_LARGE * 1.25));
+    index.insertAll(identifiers, { first: 0, rows: count }, () => {
+      throw new TypeError('no two are equal');
+    });
+    expect(index.count).toBe(count);
+    expect(index.byteLength / SLOT_BYTES).toBe(Math.ceil(Math.ceil(CAPACITY_LARGE * 1.25) * 1.25));
     let wrong = 0;
     for (let row = 0; row < count; row += 1) if (index.find(identifiers, row) !== row) wrong += 1;
     expect(wrong).toBe(0);
     expect(index.find(columnOf([1]), 0)).toBe(-1);
+    const writer = new StateWriter();
+    index.save(writer);
+    const loaded = IdentifierIndex.load(new StateReader(writer.bytes()), column);
+    expect(loaded.byteLength).toBe(index.byteLength);
+    expect(loaded.find(identifiers, count - 1)).toBe(count - 1);
+  });
+
+  test('takes many in as one after the other', () => {
+    const batches = fc.array(fc.array(fc.nat({ max: 400 }), { maxLength: 300 }), { maxLength: 6 });
+    fc.assert(
+      fc.property(batches, fc.constantFrom(2, 16, 1024), (taken, capacity) => {
+        const column = new MemoryIdentifierColumn();
+        const index = new IdentifierIndex(column, capacity);
+        const firsts = new Map<number, number>();
+        let first = 0;
+        for (const numbers of taken) {
+          const identifiers = columnOf(numbers);
+          column.append(first, identifiers);
+          const expected: [number, number][] = [];
+          for (const [row, n] of numbers.entries())
+            if (firsts.has(n)) expected.push([first + row, firsts.get(n)!]);
+            else firsts.set(n, first + row);
+          const known: [number, number][] = [];
+          const batch = { first, rows: numbers.length };
+          index.insertAll(identifiers, batch, (content, held) => known.push([content, held]));
+          expect(known).toEqual(expected);
+          first += numbers.length;
+        }
+        expect(index.count).toBe(firsts.size);
+        for (const [n, content] of firsts) expect(index.find(columnOf([n]), 0)).toBe(content);
+      }),
+      { numRuns: 60 },
+    );
   });
 
   test('reads back from its state', () => {
