@@ -75,7 +75,7 @@ export type Compression =
 
 /** Stored blocks of one chunk, in order. */
 export interface StoredBlocks extends BlockTable {
-  /** The blocks' stored bytes, back to back. Valid until `release`. */
+  /** The blocks' stored bytes, back to back. Those of a chunk are valid until its next `store` or `release`. */
   readonly bytes: Uint8Array;
 }
 

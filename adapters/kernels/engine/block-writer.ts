@@ -6,10 +6,13 @@ import type { Compression, StoredBlocks } from '../../../domain/ports/page-engin
 import { PAGE_BYTES } from '../../../domain/values/page.ts';
 import type { BlockCodec } from '../codec/codec.ts';
 
-/** Collects blocks; its room is allocated once and used again after each `take`. */
+/** Collects blocks; its columns are allocated once and used again after each `take`. */
 export class BlockWriter {
   readonly #codec: BlockCodec;
-  readonly #bytes: Uint8Array;
+  readonly #pagesMax: number;
+  /** Of its own: made where nobody lends room. */
+  #own: Uint8Array | null = null;
+  #lent: Uint8Array | null = null;
   readonly #codecs: Uint8Array;
   readonly #pages: Uint8Array;
   readonly #lengths: Uint32Array;
@@ -20,19 +23,26 @@ export class BlockWriter {
   /** Room for as many pages as `pagesMax`, in blocks of any size. */
   constructor({ codec, pagesMax }: { readonly codec: BlockCodec; readonly pagesMax: number }) {
     this.#codec = codec;
-    this.#bytes = new Uint8Array(pagesMax * PAGE_BYTES);
+    this.#pagesMax = pagesMax;
     this.#codecs = new Uint8Array(pagesMax);
     this.#pages = new Uint8Array(pagesMax);
     this.#lengths = new Uint32Array(pagesMax);
     this.#checksums = new Uint32Array(pagesMax);
   }
 
+  /** Puts the blocks up to the next `take` into room of the caller's, as large as their pages. */
+  useRoom(room: Uint8Array): void {
+    assert(this.#usedBytes === 0, 'blocks that were added lie in one room');
+    this.#lent = room;
+  }
+
   /** Encodes whole pages as the next block. */
   add(pages: Uint8Array, compression: Compression): void {
+    const room = this.#lent ?? this.#ownRoom();
     const block = this.#codec.encode(pages, compression);
     const end = this.#usedBytes + block.bytes.byteLength;
-    assert(end <= this.#bytes.byteLength, 'encoded blocks are never larger than their pages');
-    this.#bytes.set(block.bytes, this.#usedBytes);
+    assert(end <= room.byteLength, 'encoded blocks are never larger than their pages');
+    room.set(block.bytes, this.#usedBytes);
     this.#codecs[this.#blocks] = block.codec;
     this.#pages[this.#blocks] = pages.byteLength / PAGE_BYTES;
     this.#lengths[this.#blocks] = block.bytes.byteLength;
@@ -41,18 +51,27 @@ export class BlockWriter {
     this.#usedBytes = end;
   }
 
-  /** The blocks added since the last take, in arrays of exactly their size. */
+  /**
+   * The blocks added since the last take, in arrays of exactly their size; bytes in room that was lent as
+   * a view of it.
+   */
   take(): StoredBlocks {
     const blocks = this.#blocks;
     const usedBytes = this.#usedBytes;
+    const lent = this.#lent;
     this.#blocks = 0;
     this.#usedBytes = 0;
+    this.#lent = null;
     return {
-      bytes: this.#bytes.slice(0, usedBytes),
+      bytes: lent?.subarray(0, usedBytes) ?? this.#ownRoom().slice(0, usedBytes),
       codecs: this.#codecs.slice(0, blocks),
       pages: this.#pages.slice(0, blocks),
       lengths: this.#lengths.slice(0, blocks),
       checksums: this.#checksums.slice(0, blocks),
     };
+  }
+
+  #ownRoom(): Uint8Array {
+    return (this.#own ??= new Uint8Array(this.#pagesMax * PAGE_BYTES));
   }
 }

@@ -100,6 +100,8 @@ function* blockSpans(rows: {
 interface Slot {
   readonly address: number;
   readonly keptAt: Uint32Array;
+  /** Blocks stored of the chunk. Shared, so that they cross to another thread without a copy. */
+  stored: Uint8Array | null;
   rows: number;
   kept: number;
 }
@@ -149,6 +151,7 @@ export class PageCore {
     this.#slots = Array.from({ length: slots }, (_, slot) => ({
       address: this.#arena + SLOTS + slot * CHUNK_BYTES,
       keptAt: new Uint32Array(CHUNK_PAGES),
+      stored: null,
       rows: 0,
       kept: 0,
     }));
@@ -201,13 +204,14 @@ export class PageCore {
     return this.#columns(slot, pageCount);
   }
 
-  /** Compresses kept pages of a scanned chunk. */
+  /** Compresses kept pages of a scanned chunk, into memory of the slot: its next store overwrites it. */
   store(slotNumber: number, request: StoreRequest): PatchedBlocks {
     const { rows, cuts, compression = PACKED, references = null } = request;
     const slot = this.#slot(slotNumber);
     assert(rows.length <= CHUNK_PAGES, 'a chunk stores no more pages than it has');
     if (references !== null) checkReferences(references, rows.length);
     const writer = this.#blockWriter();
+    writer.useRoom((slot.stored ??= new Uint8Array(new SharedArrayBuffer(CHUNK_BYTES))));
     const patched = new Uint8Array(rows.length);
     for (const [first, end] of blockSpans({ count: rows.length, cuts, pagesMax: BLOCK_PAGES })) {
       const addresses = Array.from(rows.subarray(first, end), (row) => this.#addressOf(slot, row));

@@ -1,5 +1,6 @@
 // A worker thread of the page engine: answers calls one after another with a core of its own. Columns
-// and stored bytes go back by transfer; pages and the bytes of a fill come in shared memory.
+// and packed bytes go back by transfer; pages and the bytes of a fill come in shared memory, and so go
+// the bytes stored of a chunk.
 
 import { types } from 'node:util';
 import { parentPort } from 'node:worker_threads';

@@ -1,5 +1,6 @@
 import { spawnSync } from 'node:child_process';
 import { truncateSync } from 'node:fs';
+import { types } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { memoryOfDescriptor } from '../../../../adapters/files/memory-file.ts';
 import { deriveEngineKeys } from '../../../../adapters/kernels/keys.ts';
@@ -187,6 +188,26 @@ describe.each([0, 2])('an engine with %i threads', (threads) => {
     for (const [i, row] of rows.entries())
       expect(hex(pageAt(back, i))).toBe(hex(pageAt(bytes, row)));
     chunk.release();
+  });
+
+  test('puts what it stores of a chunk into memory that it uses again', async () => {
+    const bytes = textBytes((engine.chunksMax + 1) * PAGE_BYTES, 25);
+    const image = imageOf(`again-stored-${threads}`, bytes);
+    const next = sharedColumn(image.pageCount);
+    const storeAt = async (firstPage: number) => {
+      const chunk = await engine.scan({ image, firstPage, pageCount: 1, previous: null, next });
+      return { chunk, blocks: await chunk.store({ rows: Uint32Array.of(0), cuts: [] }) };
+    };
+    const first = await storeAt(0);
+    const was = hex(first.blocks.bytes);
+    expect(types.isSharedArrayBuffer(first.blocks.bytes.buffer)).toBe(true);
+    first.chunk.release();
+    // All slots at once, the first one's among them.
+    const others = await Promise.all(
+      Array.from({ length: engine.chunksMax }, (_, i) => storeAt(i + 1)),
+    );
+    expect(hex(first.blocks.bytes)).not.toBe(was);
+    for (const { chunk } of others) chunk.release();
   });
 
   test('keeps chunks apart, and makes a scan beyond the most wait for a release', async () => {
