@@ -32,6 +32,8 @@ import { replay } from './replay.ts';
 import { loadNow, machine, resultsFolder, sectionText, writeResult } from './report.ts';
 import { restore } from './restore.ts';
 import { retention } from './retention.ts';
+import { scanners } from './scanners.ts';
+import { siblings } from './siblings.ts';
 import { startUp } from './start-up.ts';
 
 const BENCHES: readonly Bench[] = [
@@ -58,6 +60,8 @@ const BENCHES: readonly Bench[] = [
   auditQueries,
   mixedGuests,
   ksm,
+  siblings,
+  scanners,
   ...longRuns,
 ];
 const ORDER = BENCHES.map(({ name }) => name);
