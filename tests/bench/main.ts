@@ -34,6 +34,7 @@ import { restore } from './restore.ts';
 import { retention } from './retention.ts';
 import { scanners } from './scanners.ts';
 import { siblings } from './siblings.ts';
+import { serversAway } from './servers-away.ts';
 import { startUp } from './start-up.ts';
 
 const BENCHES: readonly Bench[] = [
@@ -57,6 +58,7 @@ const BENCHES: readonly Bench[] = [
   pageStoreWindow,
   eventLogs,
   objectStore,
+  serversAway,
   auditQueries,
   mixedGuests,
   ksm,
