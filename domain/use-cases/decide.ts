@@ -6,9 +6,8 @@ import type { ControlEvent } from '../events/control.ts';
 import { encodeControls, type EnvelopePorts } from '../events/envelope.ts';
 import type { EventLog, NewEvent } from '../ports/event-log.ts';
 import { accepted, valueOf } from '../ports/run.ts';
-import { isLedgerError } from '../values/ledger-error.ts';
 import type { Refusal } from '../values/refusals.ts';
-import { StreamEnd } from './stream-end.ts';
+import { isConflict, StreamEnd } from './stream-end.ts';
 
 /** Times that something is decided again after another process's append came first. */
 const RETRIES_MAX = 20;
@@ -29,9 +28,6 @@ export interface AppendPorts<E> extends FoldPorts {
 
 /** Decides on the state as it is folded then: asked again after each conflict. */
 export type Decide<E> = () => Either<Refusal, readonly E[]>;
-
-const isConflict = (thrown: unknown): boolean =>
-  isLedgerError(thrown) && thrown.code === 'REVISION_CONFLICT';
 
 /**
  * Appends to a stream what is decided, and folds it. Gives the events: none where there was nothing to

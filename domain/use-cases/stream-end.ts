@@ -3,6 +3,11 @@
 
 import type { Appended, EventLog, NewEvent } from '../ports/event-log.ts';
 import { run } from '../ports/run.ts';
+import { isLedgerError, type LedgerError } from '../values/ledger-error.ts';
+
+/** Whether the log refused an append because another one came first. */
+export const isConflict = (thrown: unknown): thrown is LedgerError =>
+  isLedgerError(thrown) && thrown.code === 'REVISION_CONFLICT';
 
 export class StreamEnd {
   readonly #log: EventLog;

@@ -30,11 +30,12 @@ beforeEach(async () => {
 });
 afterEach(() => double.stop());
 
-const openOn = (host: string): Promise<Ledger> =>
+const openOn = (host: string, clock: () => number): Promise<Ledger> =>
   openLedger({
+    clock,
     url: `${double.url}&ledger=calls`,
     mode: 'create',
-    pageStore: join(folder.path, 'packs'),
+    pageStore: join(folder.path, `packs-${host}`),
     stateFolder: join(folder.path, host),
   });
 
@@ -63,9 +64,22 @@ async function callsOfCaptures(
 }
 
 test(
-  "where nobody else writes, a capture asks for the ends of the log and of its stream at once, for the log's again, appends once, and reads what it appended",
+  "right after a capture where nobody else writes, the next asks for the log's end, appends once, and reads what it appended",
   async () => {
-    const ledger = await openOn('one');
+    const ledger = await openOn('one', () => 0);
+    const calls = await callsOfCaptures(ledger, 'guest');
+    await ledger.close();
+    for (const each of calls.slice(1))
+      expect(each).toEqual({ append: 1, batchAppend: 0, read: 1, subscribe: 1 });
+  },
+  LONG_MS,
+);
+
+test(
+  'a while after one, it also asks for the ends of the log and of its stream, at once',
+  async () => {
+    let nowMs = 0;
+    const ledger = await openOn('two', () => (nowMs += 2000));
     const calls = await callsOfCaptures(ledger, 'guest');
     await ledger.close();
     for (const each of calls.slice(1))

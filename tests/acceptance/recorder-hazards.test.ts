@@ -1,15 +1,33 @@
 // What once went wrong, or nearly: a recorder whose disk fails late, keys that serve two ledgers,
 // derived files that are damaged, a history that lost something.
 
+import { randomBytes } from 'node:crypto';
 import { closeSync, mkdirSync, openSync, readFileSync, readSync, rmSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { openImage } from '../../adapters/guests/sources.ts';
+import { newEvent } from '../../domain/events/envelope.ts';
+import { encodePageColumns } from '../../domain/events/pages-written.ts';
+import { vmStream } from '../../domain/events/streams.ts';
 import { LedgerError } from '../../domain/values/ledger-error.ts';
 import { historyOf, openRecorder, restoreToFile, type Ledger } from '../../index.ts';
 import { makeImage } from '../support/images.ts';
+import { valueOf } from '../support/outcomes.ts';
 import { recordFiles, withLedger, writeImages } from '../support/recorded-images.ts';
 import { makeTemporaryFolder, type TemporaryFolder } from '../support/temporary-folder.ts';
 
+/** A batch without a row, of a capture that never comes. */
+const BATCH = encodePageColumns({
+  capture: 9,
+  batch: 0,
+  firstRow: 0,
+  parts: [],
+  packs: [],
+  kinds: new Uint8Array(0),
+  gfns: new Uint32Array(0),
+  packIndexes: new Uint16Array(0),
+  slots: new Uint16Array(0),
+});
 const RANDOM = { zero: 0, text: 0, random: 1, repeated: 0, duplicate: 0 };
 
 let folder: TemporaryFolder;
@@ -141,4 +159,34 @@ test('a VM retired while it is being recorded takes no further capture', async (
     await recorder.close();
     await expect(recordFiles(ledger, { vm: 'a', files })).rejects.toThrow('retired');
   });
+});
+
+test('what another process appends right after a capture does not keep the next one away', async () => {
+  const url = join(folder.path, 'appended');
+  const images = [21, 22, 23].map((seed) => makeImage({ seed, pages: 64, mix: RANDOM }));
+  const files = writeImages({ folder: folder.path, name: 'appended', images });
+  await withLedger({ url, mode: 'create' }, (ledger) =>
+    withLedger({ url, mode: 'write' }, async (other) => {
+      const stream = vmStream('a');
+      // A batch of a recorder that ended before its commit: it counts for nothing.
+      const append = async (): Promise<void> => {
+        const expectedRevision = await valueOf(other.log.streamRevision(stream));
+        const batch = newEvent(
+          { clock: Date.now, by: ledger.by, randomBytes },
+          { type: 'PagesWritten', data: BATCH },
+        );
+        await valueOf(other.log.append({ stream, expectedRevision, events: [batch] }));
+      };
+      const recorder = await openRecorder(ledger, { vm: 'a', group: null });
+      for (const [i, path] of files.entries()) {
+        const source = await valueOf(openImage({ path, timeMs: null, clock: Date.now }));
+        const row = await recorder.record(await valueOf(source.capture()));
+        source.close();
+        expect(row).toMatchObject({ capture: i + 1, stored: 64 });
+        await append();
+      }
+      await recorder.close();
+      expect(await latest(ledger, 'a')).toEqual(Buffer.from(images.at(-1)!));
+    }),
+  );
 });

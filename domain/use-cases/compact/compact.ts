@@ -23,7 +23,7 @@ import {
 } from '../../store.ts';
 import { groupedBy } from '../../values/grouped.ts';
 import { placeAt } from '../../values/place.ts';
-import { isLedgerError, LedgerError } from '../../values/ledger-error.ts';
+import { LedgerError } from '../../values/ledger-error.ts';
 import { UNKNOWN, isContent, type Holding } from '../../values/holding.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { EventLog } from '../../ports/event-log.ts';
@@ -32,7 +32,7 @@ import { STORE_STREAM } from '../../events/streams.ts';
 import type { Actor } from '../../events/actor.ts';
 import { encodeStoreEvent } from './store-events.ts';
 import { valueOf } from '../../ports/run.ts';
-import { StreamEnd } from '../stream-end.ts';
+import { isConflict, StreamEnd } from '../stream-end.ts';
 import { deletePacks, type Deleted, type DeletionPorts } from './deletion.ts';
 import { gainOf, type Gain } from './gain.ts';
 import { GroupRewriter } from './group-rewriter.ts';
@@ -103,7 +103,7 @@ class StoreStream {
     try {
       await this.#end.append(valueOf(encodeStoreEvent(this.#ports, event)));
     } catch (thrown) {
-      throw isLedgerError(thrown) && thrown.code === 'REVISION_CONFLICT' ? busy(thrown) : thrown;
+      throw isConflict(thrown) ? busy(thrown) : thrown;
     }
   }
 

@@ -23,7 +23,7 @@ import {
 } from './doubtful-image.ts';
 import { encodeControls } from '../../events/envelope.ts';
 import { accepted, valueOf } from '../../ports/run.ts';
-import { StreamEnd } from '../stream-end.ts';
+import { isConflict, StreamEnd } from '../stream-end.ts';
 
 /** Fingerprints of a VM's last capture, kept with the keys. */
 export interface FingerprintStore {
@@ -79,6 +79,8 @@ export class Recorder {
   readonly #options: RecorderOptions;
   #fingerprints: { capture: number; position: Position; current: Fingerprints } | null = null;
   #spare: Fingerprints | null = null;
+  /** The end of the VM's stream after this recorder's last commit, read back then; null: not known. */
+  #committed: { readonly end: StreamEnd; readonly atMs: number } | null = null;
   #failure: unknown = null;
 
   constructor(ports: RecordPorts, options: RecorderOptions) {
@@ -100,9 +102,14 @@ export class Recorder {
 
   /** Refuses a source that the VM cannot take, before any work. */
   async check(memoryMap: MemoryMap): Promise<void> {
+    await this.#ports.models.catchUp();
+    this.#checkKnown(memoryMap);
+  }
+
+  /** The same by what is known of the VM already. */
+  #checkKnown(memoryMap: MemoryMap): void {
     const { models } = this.#ports;
     const { vm } = this.#options;
-    await models.catchUp();
     const refusal = captureRefusal(models.vm(vm), { ...this.#asked(), memoryMap });
     if (refusal !== null) throw refuse(refusal);
     const lostStore = models.lostStore();
@@ -138,7 +145,7 @@ export class Recorder {
     const { note = null, attachments = [] } = captured;
     const refusal = noteRefusal(note) ?? attachmentsRefusal(attachments.map(({ name }) => name));
     if (refusal !== null) throw refuse(refusal);
-    const end = await this.#begin(captured);
+    let begun = await this.#begin(captured);
     if (attachments.length > 0 && !this.#ports.isRaised()) await this.#ports.raiseFormat();
     const group = models.vm(vm).registered?.group ?? this.#asked().group ?? DEFAULT_GROUP;
     await openGroup(group);
@@ -146,10 +153,8 @@ export class Recorder {
     refuseSize(captured.image.label, pages);
     let obstacle: Obstacle | null = null;
     for (let attempt = 1; attempt <= ATTEMPTS_MAX; attempt += 1) {
-      const tried = await this.#attempt(captured, {
-        group,
-        end: attempt === 1 ? end : await this.#begin(captured),
-      });
+      if (attempt > 1) begun = await this.#begin(captured);
+      const tried = await this.#attempt(captured, { group, ...begun });
       if (typeof tried !== 'string') return tried;
       obstacle = tried;
     }
@@ -158,9 +163,16 @@ export class Recorder {
 
   /**
    * The end of the VM's stream, once the VM can take the capture. Both are asked for at once: a capture
-   * that came between them is met before the commit.
+   * that came between them is met before the commit. Right after a commit of this recorder neither is
+   * asked for: what came since is met before the next one.
    */
-  async #begin({ memoryMap }: GuestCapture): Promise<StreamEnd> {
+  async #begin({ memoryMap }: GuestCapture): Promise<Begun> {
+    const last = this.#committed;
+    this.#committed = null;
+    if (last !== null && isFresh(this.#ports.clock() - last.atMs)) {
+      this.#checkKnown(memoryMap);
+      return { end: last.end, isAsked: false };
+    }
     const stream = vmStream(this.#options.vm);
     const [end, checked] = await Promise.allSettled([
       StreamEnd.of(this.#ports.log, stream),
@@ -168,13 +180,26 @@ export class Recorder {
     ]);
     if (checked.status === 'rejected') throw checked.reason;
     if (end.status === 'rejected') throw end.reason;
-    return end.value;
+    return { end: end.value, isAsked: true };
   }
 
   /** Takes the capture in and commits it, or says what came between. */
   async #attempt(
     captured: GuestCapture,
-    { group, end }: { readonly group: string; readonly end: StreamEnd },
+    begun: Begun & { readonly group: string },
+  ): Promise<Committed | Obstacle> {
+    try {
+      return await this.#attemptOnce(captured, begun);
+    } catch (thrown) {
+      // Somebody appended to the VM's stream before this capture began, and nobody asked.
+      if (begun.isAsked || !isConflict(thrown)) throw thrown;
+      return 'outdated';
+    }
+  }
+
+  async #attemptOnce(
+    captured: GuestCapture,
+    { group, end, isAsked }: Begun & { readonly group: string },
   ): Promise<Committed | Obstacle> {
     const { models, clock } = this.#ports;
     const { vm } = this.#options;
@@ -211,9 +236,11 @@ export class Recorder {
       const [outdated, old] = await Promise.allSettled([models.catchUp(), this.#ports.checkPast()]);
       if (outdated.status === 'rejected') throw outdated.reason;
       // What was decided stands on events that are not in the log any more.
-      if (models.pasts() !== past) throw replaced(vm);
+      const isReplaced = models.pasts() !== past;
+      if (isReplaced && isAsked) throw replaced(vm);
       if (old.status === 'rejected') throw old.reason;
-      if (view.isOutdated() || models.vm(vm).captures !== before.captures) return null;
+      if (isReplaced || view.isOutdated() || models.vm(vm).captures !== before.captures)
+        return null;
       // Last, as whoever takes them for what nobody needs may do so until the commit is there.
       isComplete = await writer.arePacksThere();
       return isComplete ? { counts, events: this.#commitOf(captured, counts) } : null;
@@ -223,7 +250,9 @@ export class Recorder {
       return isComplete ? 'outdated' : 'vanished';
     }
     const committed = await this.#unlessFull(writer, () => this.#commit(captured, writer, ready));
+    const atMs = clock();
     await models.catchUp(committed.position);
+    this.#committed = { end, atMs };
     this.#spare = previous;
     const { capture, position } = committed;
     this.#fingerprints = { capture, position, current: next };
@@ -352,6 +381,16 @@ export class Recorder {
  * what it links to, or somebody took away what it stored.
  */
 type Obstacle = 'outdated' | 'vanished';
+
+/** The end of the VM's stream as a capture begins, and whether the log was asked for it then. */
+interface Begun {
+  readonly end: StreamEnd;
+  readonly isAsked: boolean;
+}
+
+/** How long what the log said last counts as what it says. A clock that was set back tells nothing. */
+const FRESH_MS_MAX = 1000;
+const isFresh = (ageMs: number): boolean => ageMs >= 0 && ageMs <= FRESH_MS_MAX;
 
 /** How often a capture is taken in before it is given up. */
 const ATTEMPTS_MAX = 3;
