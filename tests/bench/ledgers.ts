@@ -43,6 +43,11 @@ export async function withLedger<A>(
     mode: 'create',
     ...(threads === undefined ? {} : { threads }),
   });
+  return closing(ledger, work);
+}
+
+/** Does the work and closes the ledger, however it went. */
+export async function closing<A>(ledger: Ledger, work: (ledger: Ledger) => Promise<A>): Promise<A> {
   try {
     return await work(ledger);
   } finally {

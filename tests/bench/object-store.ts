@@ -8,13 +8,11 @@ import { dirname, join } from 'node:path';
 import { assert } from '../../domain/values/assert.ts';
 import { PAGE_BYTES } from '../../domain/values/page.ts';
 import { openLedger, restoreToFile, type Ledger } from '../../index.ts';
-import { startS3Server, TEST_CREDENTIALS, whyNoS3 } from '../support/s3-server/s3-process.ts';
-import type { S3Server } from '../support/s3-server/s3-process.ts';
 import { MIB, type Bench, type BenchContext } from './bench.ts';
 import { changedImage } from './changed-image.ts';
-import { diskBytes, freshFolder, guestImage, record, withLedger } from './ledgers.ts';
-import { startLogServer, type LogServer } from './log-server.ts';
+import { closing, diskBytes, freshFolder, guestImage, record, withLedger } from './ledgers.ts';
 import { figureOf, rowOf, secondsOf, type Row } from './measure.ts';
+import { withServers, type Servers } from './servers.ts';
 
 const VM = 'guest';
 const UNIT = 'MB/s of memory';
@@ -33,11 +31,8 @@ interface LoadedPack {
 }
 
 /** Where the bench's ledgers lie, and what is recorded. */
-interface Setting {
+interface Setting extends Servers {
   readonly context: BenchContext;
-  readonly server: LogServer;
-  readonly s3: S3Server;
-  readonly bucket: string;
   readonly files: readonly string[];
 }
 
@@ -135,15 +130,6 @@ async function sampleFolder(setting: Setting, times: Times): Promise<readonly Lo
   times.put.push(put);
   times.get.push(get);
   return packs;
-}
-
-/** Does the work and closes the ledger, however it went. */
-async function closing<A>(ledger: Ledger, work: (ledger: Ledger) => Promise<A>): Promise<A> {
-  try {
-    return await work(ledger);
-  } finally {
-    await ledger.close();
-  }
 }
 
 /** A ledger of its own on the servers: recorded, restored twice. Bytes that the cache then has. */
@@ -251,24 +237,9 @@ async function measure(setting: Setting): Promise<readonly Row[]> {
   return rowsOf(setting, times, { packs, cachedBytes });
 }
 
-async function run(context: BenchContext): Promise<readonly Row[]> {
-  const why = whyNoS3();
-  assert(why === null, `the bench has an S3 server: ${why}`);
-  process.env['AWS_ACCESS_KEY_ID'] = TEST_CREDENTIALS.accessKeyId;
-  process.env['AWS_SECRET_ACCESS_KEY'] = TEST_CREDENTIALS.secretAccessKey;
+function run(context: BenchContext): Promise<readonly Row[]> {
   const files = imagesOf(context);
-  const s3 = await startS3Server();
-  try {
-    const bucket = await s3.makeBucket();
-    const server = await startLogServer();
-    try {
-      return await measure({ context, server, s3, bucket, files });
-    } finally {
-      await server.stop();
-    }
-  } finally {
-    await s3.remove();
-  }
+  return withServers((servers) => measure({ context, ...servers, files }));
 }
 
 export const objectStore: Bench = {

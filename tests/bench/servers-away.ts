@@ -5,20 +5,13 @@
 import { randomBytes } from 'node:crypto';
 import { copyFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { assert } from '../../domain/values/assert.ts';
 import { openLedger, type Ledger } from '../../index.ts';
-import {
-  startS3Server,
-  TEST_CREDENTIALS,
-  whyNoS3,
-  type S3Server,
-} from '../support/s3-server/s3-process.ts';
 import type { Bench, BenchContext } from './bench.ts';
 import { changedImage } from './changed-image.ts';
 import { startDelayedLink, type DelayedLink } from './delayed-link.ts';
-import { freshFolder, guestImage, record } from './ledgers.ts';
-import { startLogServer, type LogServer } from './log-server.ts';
+import { closing, freshFolder, guestImage, record } from './ledgers.ts';
 import { figureOf, rowOf, type Row } from './measure.ts';
+import { withServers, type Servers } from './servers.ts';
 
 const VM = 'guest';
 const DELAYS_MS = [0, 5, 20, 50];
@@ -28,26 +21,11 @@ const CHANGED_PAGES = 45;
 const TARGET = { delayMs: 20, moreMs: 80 };
 const SEED = 300;
 
-/** Where the ledgers of the bench lie. */
-interface Servers {
-  readonly log: LogServer;
-  readonly s3: S3Server;
-  readonly bucket: string;
-}
-
 /** Milliseconds of each capture but the first, from the commit of the one before to its own. */
 async function captureTimes(ledger: Ledger, files: readonly string[]): Promise<number[]> {
   const ends: number[] = [];
   await record(ledger, { vm: VM, files }, () => ends.push(performance.now()));
   return ends.slice(1).map((end, i) => end - ends[i]!);
-}
-
-async function closing<A>(ledger: Ledger, work: (ledger: Ledger) => Promise<A>): Promise<A> {
-  try {
-    return await work(ledger);
-  } finally {
-    await ledger.close();
-  }
 }
 
 /** The address of a server as it is behind the link. */
@@ -59,11 +37,11 @@ function behind(url: string, { port }: DelayedLink): string {
 
 async function timesAway(
   context: BenchContext,
-  { log, s3, bucket }: Servers,
+  { server, s3, bucket }: Servers,
   request: { readonly delayMs: number; readonly files: readonly string[] },
 ): Promise<number[]> {
   const { delayMs, files } = request;
-  const url = log.freshUrl();
+  const url = server.freshUrl();
   const links = await Promise.all(
     [url, s3.endpoint].map((each) => startDelayedLink(Number(new URL(each).port), delayMs)),
   );
@@ -129,24 +107,8 @@ async function measure(context: BenchContext, servers: Servers): Promise<readonl
   });
 }
 
-async function run(context: BenchContext): Promise<readonly Row[]> {
-  const why = whyNoS3();
-  assert(why === null, `the bench has an S3 server: ${why}`);
-  process.env['AWS_ACCESS_KEY_ID'] = TEST_CREDENTIALS.accessKeyId;
-  process.env['AWS_SECRET_ACCESS_KEY'] = TEST_CREDENTIALS.secretAccessKey;
-  const s3 = await startS3Server();
-  try {
-    const bucket = await s3.makeBucket();
-    const log = await startLogServer();
-    try {
-      return await measure(context, { log, s3, bucket });
-    } finally {
-      await log.stop();
-    }
-  } finally {
-    await s3.remove();
-  }
-}
+const run = (context: BenchContext): Promise<readonly Row[]> =>
+  withServers((servers) => measure(context, servers));
 
 export const serversAway: Bench = {
   name: 'servers-away',
