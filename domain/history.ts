@@ -2,7 +2,15 @@
 // may leave the log, events and all, once a baseline states what is left to know of them. Positions,
 // revisions and numbers stay as they were.
 
+import { hasFormat, type LedgerFacts } from './ledger.ts';
 import { isForgotten, type PointsState } from './points.ts';
+
+/** Formats from this one on are told where history begins: the event that said so may be before it. */
+const TOLD_FORMAT = 3;
+
+/** A ledger's format, as it stands where its history begins; null: releases that read that know it. */
+export const formatToTell = (facts: LedgerFacts): number | null =>
+  hasFormat(facts, TOLD_FORMAT) ? facts.ledger!.format : null;
 
 /** A VM's captures, as far as history is concerned. */
 export interface VmHistory {

@@ -21,7 +21,7 @@ import type { Refusal } from './values/refusals.ts';
  * Format of what this release writes. In a ledger of an earlier one no event is of a kind that the
  * releases of its time do not know.
  */
-export const LEDGER_FORMAT = 2;
+export const LEDGER_FORMAT = 3;
 
 /** Formats from this one on have salted blocks, and packed ones. */
 const SALTED_FORMAT = 2;
@@ -54,6 +54,8 @@ export interface CreateLedger {
 /** Makes room for events of kinds that earlier releases do not know. */
 export interface RaiseFormat {
   readonly _tag: 'RaiseFormat';
+  /** The earliest format whose releases know them: those of its time go on with the ledger. */
+  readonly format: number;
 }
 
 export interface CreateGroup {
@@ -87,9 +89,10 @@ export const decideLedger =
         return either.right([{ type: 'LedgerCreated', data }]);
       }
       case 'RaiseFormat': {
-        if (state.ledger === null || state.ledger.format >= LEDGER_FORMAT) return either.right([]);
+        const { format } = command;
+        if (state.ledger === null || hasFormat(state, format)) return either.right([]);
         const { id: ledger, pageStore } = state.ledger;
-        const data = { ledger, format: LEDGER_FORMAT, pageStore };
+        const data = { ledger, format, pageStore };
         return either.right([{ type: 'LedgerCreated', data }]);
       }
       case 'CreateGroup': {
@@ -108,13 +111,12 @@ export const decideLedger =
     }
   };
 
-/** Whether a ledger's format is what this release writes. */
-export const isOfThisFormat = ({ ledger }: LedgerFacts): boolean =>
-  ledger !== null && ledger.format >= LEDGER_FORMAT;
+/** Whether a ledger's format is at least this one: releases of earlier ones stay away from it. */
+export const hasFormat = ({ ledger }: Pick<LedgerFacts, 'ledger'>, format: number): boolean =>
+  ledger !== null && ledger.format >= format;
 
 /** Whether packs of a ledger have salted blocks: releases of the time of format 1 read none. */
-export const areBlocksSalted = ({ ledger }: LedgerFacts): boolean =>
-  ledger !== null && ledger.format >= SALTED_FORMAT;
+export const areBlocksSalted = (facts: LedgerFacts): boolean => hasFormat(facts, SALTED_FORMAT);
 
 /** How recorders compress pages: releases of the time of format 1 read no packed ones. */
 export const recordedCompression = (facts: LedgerFacts): Compression =>

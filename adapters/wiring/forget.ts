@@ -133,7 +133,6 @@ async function forgetOf(
   };
   const isNothing = accepted(decide()).length === 0;
   if (isDryRun || isNothing) return judged;
-  await ledger.raiseFormat();
   await ledger.decide(pointsStream(vm), decide);
   return judged;
 }
@@ -182,7 +181,6 @@ export async function dropVm(ledger: Ledger, vm: string): Promise<readonly numbe
     entry.captures.flatMap(({ capture }) => (entry.isForgotten(capture) ? [] : [capture]));
   const before = kept(ledger.vm(vm));
   if (!ledger.vm(vm).state.isRetired) await retireVm(ledger, vm);
-  if (before.length > 0) await ledger.raiseFormat();
   await ledger.decide(pointsStream(vm), () => {
     const { points, captures } = ledger.vm(vm);
     const newest = captures.at(-1)?.capture ?? 0;

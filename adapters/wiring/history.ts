@@ -8,7 +8,7 @@ import * as taskEither from 'fp-ts/lib/TaskEither.js';
 import { MemoryFiles } from '../files/memory-files.ts';
 import { openStateFiles } from '../stores/derived/state-files.ts';
 import { lockCompactor } from '../stores/locks/compactor-lock.ts';
-import { BASELINE_TYPE } from '../../domain/events/control.ts';
+import { BASELINE_TYPE, formatOfType } from '../../domain/events/control.ts';
 import { encodeControls, newEvent } from '../../domain/events/envelope.ts';
 import {
   HISTORY_STREAM,
@@ -18,6 +18,7 @@ import {
 } from '../../domain/events/streams.ts';
 import {
   decideHistory,
+  formatToTell,
   heldHistory,
   type HeldHistory,
   type HistoryCut,
@@ -242,6 +243,7 @@ export async function appendBaseline(ledger: Ledger, made: BaselineState): Promi
     firstRevision,
     from: String(from ?? 0n),
     bytes: bytes.length,
+    format: formatToTell(ledger.state.catalogue.facts),
   };
   await end.append(valueOf(encodeControls(ports, [{ type: 'HistoryForgotten', data }])));
 }
@@ -300,7 +302,7 @@ export async function forgetUpTo(ledger: Ledger, cuts: readonly HistoryCut[]): P
   const lock = ledger.told(await run(lockCompactor(locks)));
   try {
     await ledger.marks.check();
-    await ledger.raiseFormat();
+    await ledger.raiseFormat(formatOfType('HistoryForgotten'));
     if (cuts.length > 0) await forget(ledger, cuts);
     await state.catchUp({ heavy: false });
     await cutLog(ledger);

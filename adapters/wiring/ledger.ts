@@ -10,7 +10,7 @@ import { openStateFiles } from '../stores/derived/state-files.ts';
 import { openGroupKeys, type GroupKeys } from '../stores/keys/group-keys.ts';
 import { tellOnce, type HeldLock, type LockPlace } from '../stores/locks/held-lock.ts';
 import type { Actor } from '../../domain/events/actor.ts';
-import type { ControlEvent } from '../../domain/events/control.ts';
+import { formatOfAll, type ControlEvent } from '../../domain/events/control.ts';
 import type { Clock } from '../../domain/ports/clock.ts';
 import type { StateFiles } from '../../domain/ports/derived-files.ts';
 import type { PageEngine } from '../../domain/ports/page-engine.ts';
@@ -58,6 +58,7 @@ import { LedgerEngine } from './ledger-engine.ts';
 import { tellPassedOver } from './passed-over.ts';
 import { raiseFormat } from './raised-format.ts';
 import type {
+  LedgerDecide,
   LedgerLog,
   LedgerMode,
   LedgerPages,
@@ -193,7 +194,10 @@ export class Ledger {
     const { log, clock, by } = this;
     const catchUp = (): Promise<void> => this.state.catchUp({ heavy: false });
     const checkPast = (): Promise<void> => this.marks.check();
-    return decideInto({ log, clock, by, randomBytes, catchUp, checkPast }, stream, decide);
+    const makeRoom = (events: readonly ControlEvent[]): Promise<void> =>
+      this.raiseFormat(formatOfAll(events));
+    const ports = { log, clock, by, randomBytes, catchUp, checkPast, makeRoom };
+    return decideInto(ports, stream, decide);
   }
 
   /** Says, once, that the log is older than the packs; of servers as far as that is known in time. */
@@ -208,10 +212,11 @@ export class Ledger {
     if (failure !== null) this.#onNotice(failure.message);
   }
 
-  /** Raises the format, before the first event of a kind that earlier releases do not know. */
-  raiseFormat(): Promise<void> {
+  /** Raises the format where it is lower, before what releases of earlier ones do not know. */
+  raiseFormat(format: number): Promise<void> {
     const { log, state } = this;
-    return raiseFormat({ log, state, decide: (stream, decide) => this.decide(stream, decide) });
+    const decide: LedgerDecide = (stream, of) => this.decide(stream, of);
+    return raiseFormat({ log, state, decide }, format);
   }
 
   /** Makes sure that a group is in the ledger and the engine has its key. */

@@ -32,12 +32,10 @@ export function slotsOfHoldings(contents: Contents, holdings: Iterable<Holding>)
   return [...slots].map(([pack, of]) => ({ pack, slots: of }));
 }
 
-/** Appends events that the first release does not know: from then on it refuses the ledger. */
 async function appendLosses(ledger: Ledger, command: () => LossCommand): Promise<number> {
   const { state } = ledger;
   const decide = () => decideLosses(state.losses.slots)(command());
   if (accepted(decide()).length === 0) return 0;
-  await ledger.raiseFormat();
   return (await ledger.decide(STORE_STREAM, decide)).length;
 }
 

@@ -3,6 +3,7 @@
 import { findImages } from '../guests/images/image-folder.ts';
 export { isMachineKnown } from '../guests/qemu/ram-blocks.ts';
 import { openImage, type OpenSourceRequest } from '../guests/sources.ts';
+import { BESIDE_FORMAT } from '../../domain/events/control.ts';
 import type { GuestSource, ImageFacts } from '../../domain/ports/guests.ts';
 import { run } from '../../domain/ports/run.ts';
 import type { RecorderOptions } from '../../domain/use-cases/record/recorder.ts';
@@ -102,7 +103,7 @@ export async function recordImages(
   const known = new KnownImages(ledger, options.vm);
   await ledger.state.catchUp({ heavy: false });
   if (found.every(({ facts }) => known.has(facts))) return { passedOver: found.length };
-  await ledger.raiseFormat();
+  await ledger.raiseFormat(BESIDE_FORMAT);
   let passedOver = 0;
   // Asked again one by one: the recorder is alone now, and a file may be named twice.
   async function* fresh(): AsyncGenerator<string> {

@@ -7,7 +7,7 @@ import { openFingerprintFiles } from '../stores/keys/fingerprint-files.ts';
 import { lockRecorder } from '../stores/locks/recorder-lock.ts';
 import { announceWriter } from '../stores/locks/writers-presence.ts';
 import { commitDigest } from '../../domain/evidence.ts';
-import { areBlocksSalted, isOfThisFormat, recordedCompression } from '../../domain/ledger.ts';
+import { areBlocksSalted, hasFormat, recordedCompression } from '../../domain/ledger.ts';
 import type { Attachment } from '../../domain/values/attachment.ts';
 import { refuse } from '../../domain/values/refused.ts';
 import { initialVm, recorderRefusal, timeDoubt } from '../../domain/vm.ts';
@@ -150,8 +150,8 @@ export async function openRecorder(ledger: Ledger, options: RecorderOptions): Pr
         compression: () => recordedCompression(ledger.state.catalogue.facts),
         checkPast: () => ledger.marks.check(),
         openGroup: (group) => ledger.openGroup(group),
-        isRaised: () => isOfThisFormat(ledger.state.catalogue.facts),
-        raiseFormat: () => ledger.raiseFormat(),
+        hasFormat: (format) => hasFormat(ledger.state.catalogue.facts, format),
+        raiseFormat: (format) => ledger.raiseFormat(format),
         fingerprints: fingerprintsOf(ledger),
       },
       options,

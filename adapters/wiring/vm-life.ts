@@ -16,7 +16,6 @@ export async function takeCheckpoint(
     readonly note?: string;
   },
 ): Promise<void> {
-  if (request.note !== undefined) await ledger.raiseFormat();
   await ledger.decide(pointsStream(request.vm), () => {
     const { points, state } = ledger.vm(request.vm);
     const { isRetired } = state;

@@ -157,6 +157,7 @@ export const CONTROL_CODECS = {
     firstRevision: count,
     from: positionDigits,
     bytes: count,
+    format: orNull(count),
   }),
 } as const;
 
@@ -242,9 +243,10 @@ export const PAGE_EVENT_TYPES = [
 
 /** Events whose schema has changed since they were first written, and its version now. */
 const SCHEMAS: Readonly<Record<string, number>> = {
-  LedgerCreated: 2,
+  LedgerCreated: 3,
   CaptureCommitted: 2,
   CheckpointTaken: 2,
+  HistoryForgotten: 2,
   PackRewritten: 3,
   PackWritten: 4,
   PagesWritten: 2,
@@ -257,6 +259,7 @@ export const schemaOf = (type: string): number => SCHEMAS[type] ?? 1;
 const ADDED: Readonly<Partial<Record<ControlType, Readonly<Record<string, unknown>>>>> = {
   CaptureCommitted: { note: null, attachments: [], image: null },
   CheckpointTaken: { note: null },
+  HistoryForgotten: { format: null },
 };
 
 const isNothing = (value: unknown): boolean =>
@@ -264,18 +267,42 @@ const isNothing = (value: unknown): boolean =>
 
 /**
  * Schema that a control event is written as: the earlier one where it says nothing that this one did
- * not have, so that releases of its time read it.
+ * not have, so that releases of its time read it. What makes a ledger has that of the ledger's format,
+ * so that releases of earlier ones stay away.
  */
-export function schemaOfControl({ type, data }: ControlEvent): number {
+export function schemaOfControl(event: ControlEvent): number {
+  const { type, data } = event;
+  if (event.type === 'LedgerCreated')
+    return Math.min(Math.max(event.data.format, 1), schemaOf(event.type));
   const added = ADDED[type];
   if (added === undefined) return schemaOf(type);
   const fields: Readonly<Record<string, unknown>> = data;
   return Object.keys(added).every((key) => isNothing(fields[key])) ? 1 : schemaOf(type);
 }
 
-/** Whether releases of ledger format 1 cannot read an event of a type that they know. */
-export const isOfLaterSchema = (event: ControlEvent): boolean =>
-  ADDED[event.type] !== undefined && schemaOfControl(event) > 1;
+/** The earliest ledger format of events of a type, where that is not the first. */
+const FORMATS: Readonly<Partial<Record<ControlType, number>>> = {
+  MemoryMapChanged: 2,
+  PointsForgotten: 2,
+  ContentLost: 2,
+  ContentFound: 2,
+  HistoryForgotten: 2,
+};
+/** The earliest ledger format of captures and checkpoints that something is kept beside. */
+export const BESIDE_FORMAT = 2;
+
+/** The same of one type, of its first schema. */
+export const formatOfType = (type: ControlType): number => FORMATS[type] ?? 1;
+
+/** The earliest ledger format whose releases read an event: before it a ledger is raised to that. */
+export function formatOf(event: ControlEvent): number {
+  const isAdded = ADDED[event.type] !== undefined && schemaOfControl(event) > 1;
+  return Math.max(formatOfType(event.type), isAdded ? BESIDE_FORMAT : 1);
+}
+
+/** The same of events that are appended together. */
+export const formatOfAll = (events: readonly ControlEvent[]): number =>
+  events.reduce((format, event) => Math.max(format, formatOf(event)), 1);
 
 /** The data of a control event as its schema has it. */
 function writtenData(event: ControlEvent): object {

@@ -20,9 +20,13 @@ interface FoldPorts {
   readonly checkPast?: () => Promise<void>;
 }
 
-export interface DecidePorts extends FoldPorts, EnvelopePorts {}
+export interface DecidePorts extends FoldPorts, EnvelopePorts {
+  readonly makeRoom?: (events: readonly ControlEvent[]) => Promise<void>;
+}
 
 export interface AppendPorts<E> extends FoldPorts {
+  /** Raises the ledger's format where releases of the one it has do not know such events; absent: it is not. */
+  readonly makeRoom?: (events: readonly E[]) => Promise<void>;
   readonly encode: (events: readonly E[]) => readonly NewEvent[];
 }
 
@@ -54,6 +58,7 @@ export async function appendDecided<E>(
     const events = accepted(decide());
     if (events.length === 0) return events;
     await ports.checkPast?.();
+    await ports.makeRoom?.(events);
     const encoded = ports.encode(events);
     try {
       await end.append(encoded);

@@ -3,6 +3,7 @@
 import * as t from 'io-ts';
 import { ascends } from '../../domain/invariants.ts';
 import { CONTROL_CODECS } from '../../domain/events/control.ts';
+import { hasFormat, LEDGER_FORMAT } from '../../domain/ledger.ts';
 import { initialPatterns, withPattern } from '../../domain/patterns/index.ts';
 import { plainRow } from './plain-rows.ts';
 import { decodeState, StateUnfit } from './state-bytes.ts';
@@ -176,6 +177,7 @@ export const catalogueText = (catalogue: Catalogue): string =>
 /** The catalogue of a text. StateUnfit where it is none. */
 export function catalogueOf(text: string): Catalogue {
   const saved = decodeState(text, STATE);
+  if (hasFormat(saved, LEDGER_FORMAT + 1)) throw new StateUnfit('a ledger of a later format');
   const catalogue = new Catalogue();
   catalogue.lostStore = saved.lostStore;
   catalogue.history = saved.history;

@@ -1,16 +1,27 @@
-// A ledger of format 1 is read and written as it was until its format is raised, before the first event
-// of a kind that releases of that time do not know. Then those refuse it, by an event and by the log's
-// file, and nothing else has changed.
+// A ledger of an earlier format is read and written as it was until its format is raised, before the
+// first event of a kind that releases of that time do not know. Then those refuse it, by an event and,
+// where the log is of format 1, by its file, and nothing else has changed.
 
-import { readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { basename, join } from 'node:path';
 import { expect, test } from '@jest/globals';
 import * as frames from '../../adapters/stores/event-log-embedded/layout.ts';
 import { openEventLog } from '../../adapters/stores/event-log-embedded/event-log-embedded.ts';
 import { nodeFiles } from '../../adapters/files/files.ts';
 import { sealLines } from '../../adapters/files/checksummed-text.ts';
 import { openLedgerFolder } from '../../adapters/stores/ledger-folder/ledger-folder.ts';
-import { compact, copyLedger, fingerprint, verify, type Ledger } from '../../index.ts';
+import { hasFormat } from '../../domain/ledger.ts';
+import {
+  compact,
+  copyLedger,
+  dropCheckpoint,
+  fingerprint,
+  forgetHistory,
+  forgetPoints,
+  takeCheckpoint,
+  verify,
+  type Ledger,
+} from '../../index.ts';
 import { makeFormat1 } from '../support/embedded-logs.ts';
 import { imageSeries } from '../support/images.ts';
 import { eventsOf } from '../support/log-events.ts';
@@ -18,16 +29,21 @@ import { valueOf } from '../support/outcomes.ts';
 import { recordFiles, restored, withLedger, writeImages } from '../support/recorded-images.ts';
 import { withTemporaryFolder } from '../support/temporary-folder.ts';
 
-/** A ledger's folder as a release made it that knew only format 1. */
-async function makeOldLedger(url: string): Promise<void> {
+/** A ledger's folder as a release made it of the time of a format. */
+async function makeOldLedger(url: string, format: 1 | 2 = 1): Promise<void> {
   const { id, paths } = await valueOf(
     openLedgerFolder({ files: nodeFiles, path: url, ifAbsent: 'create' }),
   );
-  writeFileSync(paths.format, sealLines(['pageledger ledger', 'format 1', `id ${id}`]));
-  await makeFormat1(paths.log, nodeFiles);
+  writeFileSync(paths.format, sealLines(['pageledger ledger', `format ${format}`, `id ${id}`]));
+  if (format === 1) await makeFormat1(paths.log, nodeFiles);
   const log = await valueOf(openEventLog({ folder: paths.log, files: nodeFiles }));
-  const data = new TextEncoder().encode(JSON.stringify({ ledger: id, format: 1, pageStore: null }));
-  const event = { id: new Uint8Array(16).fill(1), type: 'LedgerCreated', schema: 1, timeMs: 0 };
+  const data = new TextEncoder().encode(JSON.stringify({ ledger: id, format, pageStore: null }));
+  const event = {
+    id: new Uint8Array(16).fill(1),
+    type: 'LedgerCreated',
+    schema: format,
+    timeMs: 0,
+  };
   const events = [{ ...event, data }];
   await valueOf(log.append({ stream: 'ledger', expectedRevision: -1, events }));
   await log.close();
@@ -46,7 +62,7 @@ function formatsIn(bytes: Uint8Array): number[] {
   return formats;
 }
 
-test('an old ledger is written as it was, and goes on in the newest format once it is raised', () =>
+test('an old ledger is written as it was, and its log goes on in the newest format once it is raised', () =>
   withTemporaryFolder(async (path) => {
     const url = join(path, 'ledger');
     const images = imageSeries({ seed: 5, pages: 40, captures: 4, changedPages: 6 });
@@ -60,13 +76,14 @@ test('an old ledger is written as it was, and goes on in the newest format once 
     expect(new Set(formatsIn(first()))).toEqual(new Set([1]));
     const before = await write(async (ledger) => {
       const print = await fingerprint(ledger);
-      for (let i = 0; i < 2; i += 1) await ledger.raiseFormat();
+      for (const format of [2, 2, 3]) await ledger.raiseFormat(format);
       expect(await fingerprint(ledger)).toBe(print);
       return (await eventsOf(ledger.log)).map(({ type, schema }) => `${type} ${schema}`);
     });
     expect(before.filter((line) => line.startsWith('LedgerCreated'))).toEqual([
       'LedgerCreated 1',
       'LedgerCreated 2',
+      'LedgerCreated 3',
     ]);
     const ended = first();
     expect(formatsIn(ended).at(-1)).toBe(2);
@@ -93,7 +110,7 @@ test('an old ledger has unsalted packs until it is raised; with both it is read,
     await withLedger({ url, mode: 'write' }, async (ledger) => {
       await recordFiles(ledger, { vm: 'red', files: files.slice(0, 2) });
       expect(new Set(await packSchemas(ledger))).toEqual(new Set(['PackWritten 2']));
-      await ledger.raiseFormat();
+      await ledger.raiseFormat(2);
       await recordFiles(ledger, { vm: 'red', files: files.slice(2) });
       expect(new Set(await packSchemas(ledger))).toEqual(
         new Set(['PackWritten 2', 'PackWritten 4']),
@@ -129,6 +146,56 @@ test('an old ledger that is not raised is compacted as its releases can read', (
       expect(new Set(await packSchemas(ledger))).toEqual(
         new Set(['PackWritten 2', 'PackRewritten 1']),
       );
+      expect((await verify(ledger, () => undefined)).findings).toEqual([]);
+    });
+  }));
+
+/** Schemas of the events of a type. */
+const schemasOf = async (ledger: Ledger, type: string): Promise<number[]> =>
+  (await eventsOf(ledger.log)).flatMap((event) => (event.type === type ? [event.schema] : []));
+
+test('a ledger of format 2 has all that its releases know, and is not raised by it', () =>
+  withTemporaryFolder(async (path) => {
+    const url = join(path, 'ledger');
+    const images = imageSeries({ seed: 9, pages: 40, captures: 3, changedPages: 6 });
+    const files = writeImages({ folder: path, name: 'image', images });
+    await makeOldLedger(url, 2);
+    const segments = (): string[] =>
+      readdirSync(join(url, 'log')).filter((name) => name.endsWith('.log'));
+    await withLedger({ url, mode: 'write' }, async (ledger) => {
+      await recordFiles(ledger, { vm: 'red', files });
+      expect(ledger.vm('red').captures.map(({ image }) => image?.name)).toEqual(
+        files.map((file) => basename(file)),
+      );
+      await takeCheckpoint(ledger, { vm: 'red', name: 'first', capture: 1, note: 'as it was' });
+      await dropCheckpoint(ledger, { vm: 'red', name: 'first' });
+      await forgetPoints(ledger, { vm: 'red', at: ['@1', '@2'] });
+      await forgetHistory(ledger, { vm: 'red', isDryRun: false });
+      expect(await schemasOf(ledger, 'LedgerCreated')).toEqual([2]);
+      expect(await schemasOf(ledger, 'HistoryForgotten')).toEqual([1]);
+      const before = segments().length;
+      await ledger.raiseFormat(3);
+      expect(await schemasOf(ledger, 'LedgerCreated')).toEqual([2, 3]);
+      expect(segments()).toHaveLength(before);
+    });
+  }));
+
+test('where history begins says of which format a ledger is, as who begins there meets nothing before', () =>
+  withTemporaryFolder(async (path) => {
+    const url = join(path, 'ledger');
+    const images = imageSeries({ seed: 10, pages: 40, captures: 3, changedPages: 6 });
+    const files = writeImages({ folder: path, name: 'image', images });
+    await makeOldLedger(url, 2);
+    await withLedger({ url, mode: 'write' }, async (ledger) => {
+      await ledger.raiseFormat(3);
+      await recordFiles(ledger, { vm: 'red', files });
+      await forgetPoints(ledger, { vm: 'red', before: '@3' });
+      await forgetHistory(ledger, { vm: 'red', isDryRun: false });
+      expect(await schemasOf(ledger, 'HistoryForgotten')).toEqual([2]);
+    });
+    rmSync(join(url, 'projections'), { recursive: true });
+    await withLedger({ url, mode: 'write' }, async (ledger) => {
+      expect(hasFormat(ledger.state.catalogue.facts, 3)).toBe(true);
       expect((await verify(ledger, () => undefined)).findings).toEqual([]);
     });
   }));

@@ -82,12 +82,22 @@ describe('creating a ledger', () => {
 });
 
 describe('raising the format', () => {
-  const raise = { _tag: 'RaiseFormat' } as const;
+  const raise = { _tag: 'RaiseFormat', format: LEDGER_FORMAT } as const;
 
   test('says once more who the ledger is, in the newest format', () => {
     const old = created('one', '/packs', 1);
     expect(given(old).when(raise)).toEqual(events(created('one', '/packs')));
     expect(given(old, created('one', '/packs')).when(raise)).toEqual(events());
+  });
+
+  test('goes no further than is asked, so that releases of that format go on with the ledger', () => {
+    const old = created('one', '/packs', 1);
+    const second = { ...raise, format: 2 };
+    expect(given(old).when(second)).toEqual(events(created('one', '/packs', 2)));
+    expect(given(created('one', '/packs', 2)).when(second)).toEqual(events());
+    expect(given(created('one', '/packs', 2)).when(raise)).toEqual(
+      events(created('one', '/packs', LEDGER_FORMAT)),
+    );
   });
 
   test('of a new ledger, or of one that nobody knows, brings nothing about', () => {

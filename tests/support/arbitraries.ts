@@ -271,7 +271,14 @@ export const controlEvent: fc.Arbitrary<ControlEvent> = fc.oneof(
     ),
   fc.record({ vm: name }).map((data): ControlEvent => ({ type: 'VmRetired', data })),
   fc
-    .record({ begins: digits, parts: count, firstRevision: count, from: digits, bytes: count })
+    .record({
+      begins: digits,
+      parts: count,
+      firstRevision: count,
+      from: digits,
+      bytes: count,
+      format: fc.option(count),
+    })
     .map((data): ControlEvent => ({ type: 'HistoryForgotten', data })),
 );
 

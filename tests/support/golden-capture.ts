@@ -145,7 +145,7 @@ export const GOLDEN_ATTACHMENT_COLUMNS: PageColumns = {
   slots: Uint16Array.of(2, 4095, 0),
 };
 
-/** As schema 2 has them: what is kept beside a capture, and what a person said. */
+/** As schema 2 has them: what is kept beside a capture, what a person said, of which format a ledger is. */
 export const GOLDEN_BESIDE_EVENTS: readonly ControlEvent[] = [
   {
     type: 'CaptureCommitted',
@@ -175,6 +175,10 @@ export const GOLDEN_BESIDE_EVENTS: readonly ControlEvent[] = [
   {
     type: 'CheckpointTaken',
     data: { vm: 'web-1', name: 'booted', capture: 2, note: 'it still works' },
+  },
+  {
+    type: 'HistoryForgotten',
+    data: { begins: '70', parts: 1, firstRevision: 0, from: '51804', bytes: 300, format: 3 },
   },
 ];
 
@@ -354,6 +358,7 @@ export const GOLDEN_CONTROL_EVENTS: readonly ControlEvent[] = [
       firstRevision: 5,
       from: '51804',
       bytes: 300_000,
+      format: null,
     },
   },
 ];

@@ -1,7 +1,12 @@
 // Recording: captures of one VM, one after the other, by one recorder. Content is durable
 // before the event that refers to it; an interrupted capture is invisible.
 
-import { isOfLaterSchema, type ControlEvent, type SharePolicy } from '../../events/control.ts';
+import {
+  BESIDE_FORMAT,
+  formatOfAll,
+  type ControlEvent,
+  type SharePolicy,
+} from '../../events/control.ts';
 import { attachmentsRefusal, noteRefusal } from '../../values/attachment.ts';
 import { toHex } from '../../values/identifier.ts';
 import { refuse } from '../../values/refused.ts';
@@ -50,10 +55,10 @@ export interface RecordPorts extends CapturePorts {
   readonly models: RecorderModels;
   readonly fingerprints: FingerprintStore;
   readonly openGroup: OpenGroup;
-  /** Whether the ledger's format is that of this release. */
-  readonly isRaised: () => boolean;
-  /** Before the first event of a kind that earlier releases do not know. */
-  readonly raiseFormat: () => Promise<void>;
+  /** Whether the ledger's format is at least this one. */
+  readonly hasFormat: (format: number) => boolean;
+  /** Raises it, before the first event that releases of an earlier one do not know. */
+  readonly raiseFormat: (format: number) => Promise<void>;
   /** LOG_TOO_OLD where packs were deleted by what the log does not have. */
   readonly checkPast: () => Promise<void>;
 }
@@ -146,7 +151,7 @@ export class Recorder {
     const refusal = noteRefusal(note) ?? attachmentsRefusal(attachments.map(({ name }) => name));
     if (refusal !== null) throw refuse(refusal);
     let begun = await this.#begin(captured);
-    if (attachments.length > 0 && !this.#ports.isRaised()) await this.#ports.raiseFormat();
+    if (attachments.length > 0) await this.#raise(BESIDE_FORMAT);
     const group = models.vm(vm).registered?.group ?? this.#asked().group ?? DEFAULT_GROUP;
     await openGroup(group);
     const pages = pageCountOf(captured.memoryMap);
@@ -344,7 +349,7 @@ export class Recorder {
       argv,
       timeMs,
       measured: { ...counted, pauseMs, mode, source },
-      beside: { note, attachments, image: this.#ports.isRaised() ? file : null },
+      beside: { note, attachments, image: this.#ports.hasFormat(BESIDE_FORMAT) ? file : null },
     });
     return accepted(decision);
   }
@@ -355,9 +360,7 @@ export class Recorder {
     of: { readonly counts: CaptureCounts; readonly events: readonly ControlEvent[] },
   ): Promise<Committed> {
     const capture = this.#ports.models.vm(this.#options.vm).captures + 1;
-    const isNews = (event: ControlEvent): boolean =>
-      event.type === 'MemoryMapChanged' || (isOfLaterSchema(event) && !this.#ports.isRaised());
-    if (of.events.some(isNews)) await this.#ports.raiseFormat();
+    await this.#raise(formatOfAll(of.events));
     const encoded = valueOf(encodeControls(this.#ports, of.events));
     // All captures of the VM need what says where its memory lies.
     const isApart = of.events.some(
@@ -365,6 +368,10 @@ export class Recorder {
     );
     const { position } = await writer.log.commit(encoded, { isApart });
     return { ...of.counts, capture, position, timeMs };
+  }
+
+  async #raise(format: number): Promise<void> {
+    if (format > 1 && !this.#ports.hasFormat(format)) await this.#ports.raiseFormat(format);
   }
 
   /** Keeps the fingerprints of the last capture for the next recorder. */

@@ -5,6 +5,8 @@ import {
   CONTROL_CODECS,
   decodeControl,
   encodeControl,
+  formatOf,
+  formatOfAll,
   isBatchType,
   isControlType,
   schemaOf,
@@ -71,6 +73,26 @@ describe('a control event', () => {
     expect(decode('CheckpointTaken', '{"vm":"a","name":"b","capture":1,"note":"x"}', 1)).toEqual(
       either.right(taken(null)),
     );
+  });
+
+  test('that makes a ledger has the schema of its format, so that earlier releases stop there', () => {
+    const created = (format: number): ControlEvent => ({
+      type: 'LedgerCreated',
+      data: { ledger: 'a', format, pageStore: null },
+    });
+    expect([1, 2, 3].map((format) => schemaOfControl(created(format)))).toEqual([1, 2, 3]);
+    expect([1, 2, 3].map((format) => formatOf(created(format)))).toEqual([1, 1, 1]);
+  });
+
+  test('needs the format of the releases that came with it', () => {
+    const taken = (note: string | null): ControlEvent => ({
+      type: 'CheckpointTaken',
+      data: { vm: 'a', name: 'b', capture: 1, note },
+    });
+    const forgotten = { type: 'PointsForgotten', data: { vm: 'a', captures: [[1, 1]] } } as const;
+    expect([taken(null), taken('why'), forgotten].map(formatOf)).toEqual([1, 2, 2]);
+    expect(formatOfAll([])).toBe(1);
+    expect(formatOfAll([taken(null), forgotten, taken(null)])).toBe(2);
   });
 
   test('of any type reads back as it was written', () => {

@@ -89,6 +89,7 @@ async function appended(states: readonly (readonly [Uint8Array, 'committed' | 'l
       firstRevision,
       from: '0',
       bytes: bytes.length,
+      format: null,
     };
     const encoded = encodeControl({ type: 'HistoryForgotten', data });
     assert.ok(either.isRight(encoded));
