@@ -2,53 +2,90 @@
 // holding a page. Whoever has the batches of a capture comes here: images and points, the page tables
 // where the fold stands, walks over the history. What was lost of a capture wipes the table first.
 
+import * as either from 'fp-ts/lib/Either.js';
 import {
+  decodePageColumns,
   KIND_MASK,
   KIND_PATTERN,
   KIND_ZERO,
   type PageColumns,
 } from '../domain/events/pages-written.ts';
-import { FIRST_CONTENT, UNKNOWN, ZERO, type Holding } from '../domain/values/holding.ts';
+import {
+  FIRST_CONTENT,
+  PATTERN_BASE,
+  UNKNOWN,
+  ZERO,
+  type Holding,
+} from '../domain/values/holding.ts';
 import { rowsOf } from './commits.ts';
-import type { Contents, KnownPack } from './models/contents.ts';
+import {
+  PACK_WORDS,
+  SPAN_COUNT,
+  SPAN_FIRST,
+  SPAN_WORDS,
+  type PageWrites,
+  type ReadPageWrites,
+} from '../domain/ports/page-writes.ts';
+import type { Contents } from './models/contents.ts';
 
 export type PageTable = Uint32Array;
 
-/** What a row of a pattern holds; UNKNOWN where its pack is not known. */
-function patternOf(
-  contents: Contents,
-  packs: readonly (KnownPack | undefined)[],
-  { index, slot }: { readonly index: number; readonly slot: number },
-): Holding {
-  if (index === packs.length) return slot > ZERO && slot < FIRST_CONTENT ? slot : UNKNOWN;
-  const pack = packs[index];
-  return pack === undefined || slot < pack.pages ? UNKNOWN : contents.holdingOf(pack, slot);
+/** What slots of a batch's packs hold, as numbered packs and public patterns say; none of one that is not known. */
+export function spansOf(contents: Contents, names: readonly string[]): Int32Array {
+  const spans = new Int32Array((names.length + 1) * PACK_WORDS);
+  for (const [index, name] of names.entries()) {
+    const pack = contents.byName(name);
+    if (pack === undefined) continue;
+    const { pages, patterns, firstContent, firstPattern } = pack;
+    spans.set([FIRST_CONTENT + firstContent, 0, pages], index * PACK_WORDS);
+    const ofPatterns = [PATTERN_BASE + firstPattern - pages, pages, patterns];
+    spans.set(ofPatterns, index * PACK_WORDS + SPAN_WORDS);
+  }
+  spans.set([0, ZERO + 1, FIRST_CONTENT - 1], names.length * PACK_WORDS + SPAN_WORDS);
+  return spans;
+}
+
+/** What the rows of a batch hold, as these spans tell of its packs. */
+function holdingsIn(spans: Int32Array, columns: PageColumns): Uint32Array {
+  const { kinds, packIndexes, slots } = columns;
+  const holdings = new Uint32Array(kinds.length);
+  // As signed numbers: those past 2^31 would leave the machine's integers, and take twice as long.
+  const signed = new Int32Array(holdings.buffer);
+  for (let row = 0; row < kinds.length; row += 1) {
+    const outcome = kinds[row]! & KIND_MASK;
+    if (outcome === KIND_ZERO) signed[row] = ZERO;
+    else {
+      const span = packIndexes[row]! * PACK_WORDS + (outcome === KIND_PATTERN ? SPAN_WORDS : 0);
+      const slot = slots[row]!;
+      const past = slot - spans[span + SPAN_FIRST]!;
+      signed[row] = past >= 0 && past < spans[span + SPAN_COUNT]! ? (spans[span]! + slot) | 0 : -1;
+    }
+  }
+  return holdings;
+}
+
+/** Page events read without a kernel, for who has none. */
+export const readPlainly: ReadPageWrites = (data, spans) => {
+  const decoded = decodePageColumns(data);
+  if (either.isLeft(decoded)) return null;
+  const { gfns, packs } = decoded.right;
+  return { gfns, holdings: holdingsIn(spans(packs), decoded.right) };
+};
+
+/** Patterns that stand for those that rows were recorded to hold, in place. */
+function takeFirstPatterns(contents: Contents, kinds: Uint8Array, holdings: Uint32Array): void {
+  for (let row = 0; row < kinds.length; row += 1)
+    if ((kinds[row]! & KIND_MASK) === KIND_PATTERN)
+      holdings[row] = contents.firstOf(holdings[row]!);
 }
 
 /**
  * What the rows of a batch were recorded to hold, in row order, whoever stored the same before; UNKNOWN
- * where a pack is not known. O(rows). With a room they lie in it, valid until its next use.
+ * where a pack is not known. O(rows).
  */
-export function recordedHoldingsOf(
-  contents: Contents,
-  columns: PageColumns,
-  room?: Uint32Array,
-): Uint32Array {
-  const { kinds, packIndexes, slots } = columns;
-  const packs: (KnownPack | undefined)[] = columns.packs.map((name) => contents.byName(name));
-  const bases = new Uint32Array(packs.map((pack) => FIRST_CONTENT + (pack?.firstContent ?? 0)));
-  const limits = new Uint32Array(packs.map((pack) => pack?.pages ?? 0));
-  const holdings = room?.subarray(0, kinds.length) ?? new Uint32Array(kinds.length);
-  for (let row = 0; row < kinds.length; row += 1) {
-    const outcome = kinds[row]! & KIND_MASK;
-    if (outcome === KIND_ZERO) holdings[row] = ZERO;
-    else {
-      const index = packIndexes[row]!;
-      const slot = slots[row]!;
-      if (outcome === KIND_PATTERN) holdings[row] = patternOf(contents, packs, { index, slot });
-      else holdings[row] = slot >= limits[index]! ? UNKNOWN : bases[index]! + slot;
-    }
-  }
+export function recordedHoldingsOf(contents: Contents, columns: PageColumns): Uint32Array {
+  const holdings = holdingsIn(spansOf(contents, columns.packs), columns);
+  if (contents.patternAliases.size > 0) takeFirstPatterns(contents, columns.kinds, holdings);
   return holdings;
 }
 
@@ -61,12 +98,8 @@ export function takeFirsts(contents: Contents, holdings: Uint32Array): Uint32Arr
 }
 
 /** What the rows of a batch hold: of equal contents the first. Otherwise as recordedHoldingsOf. */
-export function holdingsOf(
-  contents: Contents,
-  columns: PageColumns,
-  room?: Uint32Array,
-): Uint32Array {
-  return takeFirsts(contents, recordedHoldingsOf(contents, columns, room));
+export function holdingsOf(contents: Contents, columns: PageColumns): Uint32Array {
+  return takeFirsts(contents, recordedHoldingsOf(contents, columns));
 }
 
 /** What the rows of several batches hold, one after the other. */
@@ -92,8 +125,7 @@ export function grownTable(table: PageTable, pages: number): PageTable {
 }
 
 /** Writes a batch into a table; rows beyond it are of a damaged event and are passed over. */
-export function applyColumns(table: PageTable, columns: PageColumns, holdings: Uint32Array): void {
-  const { gfns } = columns;
+export function applyPageWrites(table: PageTable, { gfns, holdings }: PageWrites): void {
   for (let row = 0; row < gfns.length; row += 1) {
     const gfn = gfns[row]!;
     if (gfn < table.length) table[gfn] = holdings[row]!;
@@ -114,7 +146,8 @@ export function applyWrites(
   { batches, isWiped }: TableWrites,
 ): void {
   if (isWiped) table.fill(UNKNOWN);
-  for (const columns of batches) applyColumns(table, columns, holdingsOf(contents, columns));
+  for (const columns of batches)
+    applyPageWrites(table, { gfns: columns.gfns, holdings: holdingsOf(contents, columns) });
 }
 
 /** As applyWrites, and tells of each page that holds something else then. */

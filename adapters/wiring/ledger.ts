@@ -127,6 +127,7 @@ export class Ledger {
       files: this.stateFiles,
       identifiers: () => this.column,
       replay: this.replay,
+      reader: async () => (await import('../kernels/page-writes.ts')).readPageWrites,
       forgetPast: async () => parts.store.dropAll?.(),
     });
     this.marks = new CompactionMarks(this);

@@ -44,7 +44,7 @@ export const classOfKind = (kind: number): number => (kind & KIND_CLASS) >>> KIN
 const HEADER_BYTES = 32;
 const NAME_BYTES = 32;
 /** Most bytes a row can take beside a pack's name: kind, gfn, pack index, slot. */
-const ROW_BYTES_MAX = 1 + 5 + 3 + 2;
+export const ROW_BYTES_MAX = 1 + 5 + 3 + 2;
 /** Parts of a device state: stream head, device sections, description. */
 const PARTS_MAX = 16;
 
@@ -142,10 +142,13 @@ export function encodePageColumns(columns: PageColumns): Uint8Array {
   return bytes.slice(0, at);
 }
 
-interface Sizes {
+/** What the head of a batch says of its columns. */
+export interface BatchHead {
   readonly rows: number;
-  readonly packs: number;
-  readonly parts: number;
+  readonly parts: readonly number[];
+  readonly packs: readonly string[];
+  /** Where the kinds begin; the other columns follow, up to the end. */
+  readonly kindsAt: number;
   readonly gfnBytes: number;
   readonly packBytes: number;
   readonly references: number;
@@ -163,29 +166,30 @@ function invalid(why: string): Either<LedgerError, never> {
   );
 }
 
-function readSizes(bytes: Uint8Array, view: DataView): Either<LedgerError, Sizes> {
+/** The head of an event's data; EVENT_INVALID where its columns do not come to the size of that. */
+export function readBatchHead(bytes: Uint8Array): Either<LedgerError, BatchHead> {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   if (bytes.length < HEADER_BYTES) return invalid(`it has ${bytes.length} bytes`);
-  const sizes: Sizes = {
-    rows: view.getUint32(8, true),
-    packs: view.getUint16(16, true),
-    parts: view.getUint16(18, true),
-    gfnBytes: view.getUint32(20, true),
-    packBytes: view.getUint32(24, true),
-    references: view.getUint32(28, true),
-  };
-  if (sizes.rows > BATCH_ROWS_MAX) return invalid(`it claims ${sizes.rows} rows`);
-  if (sizes.parts > PARTS_MAX) return invalid(`it claims ${sizes.parts} parts`);
-  const length =
-    HEADER_BYTES +
-    sizes.parts * 4 +
-    sizes.packs * NAME_BYTES +
-    sizes.rows +
-    sizes.gfnBytes +
-    sizes.packBytes +
-    sizes.references * 2;
+  const rows = view.getUint32(8, true);
+  const packCount = view.getUint16(16, true);
+  const partCount = view.getUint16(18, true);
+  const gfnBytes = view.getUint32(20, true);
+  const packBytes = view.getUint32(24, true);
+  const references = view.getUint32(28, true);
+  if (rows > BATCH_ROWS_MAX) return invalid(`it claims ${rows} rows`);
+  if (partCount > PARTS_MAX) return invalid(`it claims ${partCount} parts`);
+  const packsAt = HEADER_BYTES + partCount * 4;
+  const kindsAt = packsAt + packCount * NAME_BYTES;
+  const length = kindsAt + rows + gfnBytes + packBytes + references * 2;
   if (length !== bytes.length)
     return invalid(`its columns need ${length} bytes and it has ${bytes.length}`);
-  return either.right(sizes);
+  const parts = Array.from({ length: partCount }, (_, i) =>
+    view.getUint32(HEADER_BYTES + 4 * i, true),
+  );
+  const packs: string[] = [];
+  for (let at = packsAt; at < kindsAt; at += NAME_BYTES)
+    packs.push(toHex(bytes.subarray(at, at + NAME_BYTES)));
+  return either.right({ rows, parts, packs, kindsAt, gfnBytes, packBytes, references });
 }
 
 /** Reads LEB128 gfn deltas into `gfns`; false where they do not fit exactly. */
@@ -259,47 +263,27 @@ function readReferences(
     : 'its references do not fill their columns';
 }
 
-/** Room for the columns of one event at a time: fresh memory costs a replay more than decoding. */
-export class ColumnsRoom {
-  readonly gfns = new Uint32Array(BATCH_ROWS_MAX);
-  readonly packIndexes = new Uint16Array(BATCH_ROWS_MAX);
-  readonly slots = new Uint16Array(BATCH_ROWS_MAX);
-}
-
-/**
- * The columns in an event's data; EVENT_INVALID where any size or index does not fit. With a room
- * they lie in it, valid until its next use.
- */
-export function decodePageColumns(
-  bytes: Uint8Array,
-  room?: ColumnsRoom,
-): Either<LedgerError, PageColumns> {
+/** The columns in an event's data; EVENT_INVALID where any size or index does not fit. */
+export function decodePageColumns(bytes: Uint8Array): Either<LedgerError, PageColumns> {
+  const head = readBatchHead(bytes);
+  if (either.isLeft(head)) return head;
+  const { rows, parts, packs, kindsAt, gfnBytes, packBytes } = head.right;
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const sized = readSizes(bytes, view);
-  if (either.isLeft(sized)) return sized;
-  const sizes = sized.right;
-  let at = HEADER_BYTES;
-  const parts = Array.from({ length: sizes.parts }, (_, i) => view.getUint32(at + 4 * i, true));
-  at += 4 * sizes.parts;
-  const packs: string[] = [];
-  for (let i = 0; i < sizes.packs; i += 1, at += NAME_BYTES)
-    packs.push(toHex(bytes.subarray(at, at + NAME_BYTES)));
-  const kinds = bytes.subarray(at, at + sizes.rows);
-  at += sizes.rows;
   const columns: PageColumns = {
     capture: view.getUint32(0, true),
     batch: view.getUint32(4, true),
     firstRow: view.getUint32(12, true),
     parts,
     packs,
-    kinds,
-    gfns: room?.gfns.subarray(0, sizes.rows) ?? new Uint32Array(sizes.rows),
-    packIndexes: room?.packIndexes.subarray(0, sizes.rows).fill(0) ?? new Uint16Array(sizes.rows),
-    slots: room?.slots.subarray(0, sizes.rows).fill(0) ?? new Uint16Array(sizes.rows),
+    kinds: bytes.subarray(kindsAt, kindsAt + rows),
+    gfns: new Uint32Array(rows),
+    packIndexes: new Uint16Array(rows),
+    slots: new Uint16Array(rows),
   };
-  if (!readGfns(bytes, { at, end: at + sizes.gfnBytes }, columns.gfns))
+  const gfnsAt = kindsAt + rows;
+  const packsAt = gfnsAt + gfnBytes;
+  if (!readGfns(bytes, { at: gfnsAt, end: packsAt }, columns.gfns))
     return invalid('its gfns do not fit their column');
-  at += sizes.gfnBytes;
-  const fault = readReferences(bytes, { packs: at, slots: at + sizes.packBytes }, columns);
+  const fault = readReferences(bytes, { packs: packsAt, slots: packsAt + packBytes }, columns);
   return fault === null ? either.right(columns) : invalid(fault);
 }

@@ -11,6 +11,7 @@ import { run } from '../../domain/ports/run.ts';
 import { isLedgerError, LedgerError } from '../../domain/values/ledger-error.ts';
 import { Turn } from '../../domain/values/turn.ts';
 import type { StateFiles } from '../../domain/ports/derived-files.ts';
+import type { ReadPageWrites } from '../../domain/ports/page-writes.ts';
 import { logReplaced, type EventLog, type Position } from '../../domain/ports/event-log.ts';
 import { LOG_START, type AssemblerState, type Change } from '../commits.ts';
 import { modelsOf, type HalfName, type ModelRow, type States } from '../fold.ts';
@@ -77,6 +78,8 @@ export interface LedgerStatePorts {
   readonly files: StateFiles;
   readonly identifiers: () => IdentifierColumn;
   readonly replay: Replay;
+  /** Reads page events in bulk, asked for when there are any; absent: without a kernel. */
+  readonly reader?: () => Promise<ReadPageWrites>;
   /** Lets go of what else this host keeps of a past that the log has no more; absent: nothing. */
   readonly forgetPast?: () => Promise<void>;
 }

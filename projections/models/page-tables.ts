@@ -3,12 +3,10 @@
 // the page events since the last, plus 64 for each capture, reach the VM's page count, so a point
 // costs the same in a history of any length.
 
-import * as either from 'fp-ts/lib/Either.js';
-import { ColumnsRoom, decodePageColumns } from '../../domain/events/pages-written.ts';
-import { BATCH_ROWS_MAX } from '../../domain/values/page.ts';
 import { isLedgerError, LedgerError } from '../../domain/values/ledger-error.ts';
 import type { MemoryMap } from '../../domain/values/memory-map.ts';
 import type { StateFiles } from '../../domain/ports/derived-files.ts';
+import type { ReadPageWrites } from '../../domain/ports/page-writes.ts';
 import type { EventLog, StoredEvent } from '../../domain/ports/event-log.ts';
 import { vmStream } from '../../domain/events/streams.ts';
 import { areNumbered, type Numbered } from '../../domain/invariants.ts';
@@ -16,10 +14,11 @@ import { assert } from '../../domain/values/assert.ts';
 import type { CaptureRow, VmEntry } from './vm-entry.ts';
 import { decodeBatches, readBatches } from '../commits.ts';
 import {
-  applyColumns,
+  applyPageWrites,
   applyWrites,
   grownTable,
-  holdingsOf,
+  readPlainly,
+  spansOf,
   takeFirsts,
   unknownTable,
   type PageTable,
@@ -66,16 +65,20 @@ export class PageTables {
   readonly #log: EventLog;
   readonly #files: StateFiles;
   readonly #starts: StartTables;
+  readonly #reader: () => Promise<ReadPageWrites>;
 
   constructor(ports: {
     readonly log: EventLog;
     readonly files: StateFiles;
     /** Absent: all history is there. */
     readonly starts?: StartTables;
+    /** Reads what page events wrote, asked for when there are any; absent: they are read without a kernel. */
+    readonly reader?: (() => Promise<ReadPageWrites>) | undefined;
   }) {
     this.#log = ports.log;
     this.#files = ports.files;
     this.#starts = ports.starts ?? (() => Promise.resolve(null));
+    this.#reader = ports.reader ?? (() => Promise.resolve(readPlainly));
   }
 
   /** The table before a VM's first capture, or after the last one that is gone; the caller's own. */
@@ -158,8 +161,7 @@ export class PageTables {
       applyWrites(span.table, contents, { batches, isWiped: true });
       rows = rows.slice(wiped + 1);
     }
-    const room = new ColumnsRoom();
-    const holdings = new Uint32Array(BATCH_ROWS_MAX);
+    const read = await this.#reader();
     let at = 0;
     const settle = async (revision: number): Promise<void> => {
       for (; at < rows.length; at += 1) {
@@ -177,9 +179,10 @@ export class PageTables {
       const row = rows[at];
       if (row === undefined || event.revision < row.range.firstRevision) continue;
       if (event.type !== 'PagesWritten') continue;
-      const decoded = decodePageColumns(event.data, room);
-      if (either.isRight(decoded))
-        applyColumns(span.table, decoded.right, holdingsOf(contents, decoded.right, holdings));
+      const writes = read(event.data, (packs) => spansOf(contents, packs));
+      if (writes === null) continue;
+      takeFirsts(contents, writes.holdings);
+      applyPageWrites(span.table, writes);
     }
     await settle(Number.MAX_SAFE_INTEGER);
   }

@@ -17,6 +17,7 @@ import { nodeFiles } from '../../adapters/files/files.ts';
 import { openEventLog } from '../../adapters/stores/event-log-embedded/event-log-embedded.ts';
 import { openEventStoreLog } from '../../adapters/stores/event-log-eventstoredb/event-log-eventstoredb.ts';
 import { parseLedgerUrl } from '../../adapters/stores/event-log-eventstoredb/ledger-url.ts';
+import { readPageWrites } from '../../adapters/kernels/page-writes.ts';
 import { assert } from '../../domain/values/assert.ts';
 import { isBatchType } from '../../domain/events/control.ts';
 import { APPEND_BYTES_MAX, PAGE_BYTES } from '../../domain/values/page.ts';
@@ -102,7 +103,8 @@ async function appendAll(log: EventLog, stream: string, recorded: Recorded): Pro
 /** Page events a second of replaying the stream into a page table. */
 async function replayRate(log: EventLog, recorded: Recorded): Promise<number> {
   const { entry, contents, last, table, pageEvents } = recorded;
-  const tables = new PageTables({ log, files: FORGETFUL });
+  const reader = () => Promise.resolve(readPageWrites);
+  const tables = new PageTables({ log, files: FORGETFUL, reader });
   let replayed: Uint32Array = new Uint32Array(0);
   const seconds = await secondsOf(async () => {
     replayed = await tables.at(entry, contents, last);

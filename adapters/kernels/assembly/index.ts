@@ -7,6 +7,7 @@ export { changedRows } from './compare';
 export { fingerprint } from './fingerprint';
 export { identify } from './identify';
 export { packPages, unpackPages } from './pack-pages';
+export { pageWrites } from './page-writes';
 export { patch } from './patch';
 export { similarity } from './similarity';
 

@@ -34,6 +34,17 @@ interface Exports {
   changedRows(previous: number, next: number, rows: number, out: number): number;
   patch(page: number, reference: number, out: number): number;
   similarity(pages: number, count: number, out: number): void;
+  pageWrites(
+    kinds: number,
+    rows: number,
+    gfnBytes: number,
+    packBytes: number,
+    references: number,
+    spans: number,
+    packs: number,
+    gfns: number,
+    holdings: number,
+  ): number;
   packPages(source: number, size: number, out: number, literalShift: number): number;
   unpackPages(source: number, size: number, target: number, targetSize: number): number;
 }
@@ -64,6 +75,18 @@ export interface ClassColumns {
   readonly periodCount: number;
 }
 
+/** A batch of page events: addresses of its columns and of what its packs hold, and their sizes. */
+export interface BatchColumns {
+  readonly kinds: number;
+  readonly rows: number;
+  readonly gfnBytes: number;
+  readonly packBytes: number;
+  readonly references: number;
+  /** PACK_WORDS u32 for each pack, and for the public patterns (domain/ports/page-writes.ts). */
+  readonly spans: number;
+  readonly packs: number;
+}
+
 export interface Kernels {
   /** The whole memory. */
   readonly bytes: Uint8Array;
@@ -85,6 +108,14 @@ export interface Kernels {
   patch(pages: { readonly page: number; readonly reference: number }, out: number): number;
   /** Sketches of `count` consecutive pages, SKETCH_FEATURES u32 each, to `out`. */
   similarity(pages: { readonly pages: number; readonly count: number }, out: number): void;
+  /**
+   * Page numbers and holdings of a batch's rows, u32 each; false where its columns are malformed. Two
+   * bytes behind the columns are read.
+   */
+  pageWrites(
+    batch: BatchColumns,
+    out: { readonly gfns: number; readonly holdings: number },
+  ): boolean;
   /**
    * Packs whole pages, at most PACKED_PAGES_MAX, to `out`, where PACKED_ROOM_BYTES are free; returns how
    * many bytes they take. PACKING_SLACK_BYTES behind them are read.
@@ -140,6 +171,11 @@ export function loadKernels({ arenaBytes }: { readonly arenaBytes: number }): Ke
     changedRows: ({ previous, next, rows }, out) => wasm.changedRows(previous, next, rows, out),
     patch: ({ page, reference }, out) => wasm.patch(page, reference, out),
     similarity: ({ pages, count }, out) => wasm.similarity(pages, count, out),
+    pageWrites: (batch, { gfns, holdings }) => {
+      const { kinds, rows, gfnBytes, packBytes, references, spans, packs } = batch;
+      const of = [kinds, rows, gfnBytes, packBytes, references, spans, packs] as const;
+      return wasm.pageWrites(...of, gfns, holdings) === 1;
+    },
     packPages: ({ at, lengthBytes }, out, literalShift) =>
       wasm.packPages(at, lengthBytes, out, literalShift),
     unpackPages: (packed, target) =>
