@@ -4,6 +4,7 @@
 import type { OpenFile } from '../files/file-port.ts';
 import type { GuestTarget } from '../../domain/ports/guests.ts';
 import { sinkOfFile, type ByteSink } from './byte-sink.ts';
+import { elfFileTarget, elfPipeTarget } from './images/elf-target.ts';
 import { rawFileTarget, rawPipeTarget } from './images/raw-target.ts';
 import { streamTarget } from './qemu/stream-target.ts';
 
@@ -14,6 +15,7 @@ interface TargetFormat {
 
 export const TARGET_FORMATS = {
   raw: { file: rawFileTarget, pipe: rawPipeTarget },
+  elf: { file: elfFileTarget, pipe: elfPipeTarget },
   qemu: {
     file: (file) => streamTarget(sinkOfFile(file)),
     pipe: streamTarget,

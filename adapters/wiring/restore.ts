@@ -9,15 +9,17 @@ import { TARGET_FORMATS, type TargetFormatName } from '../guests/targets.ts';
 import { assert } from '../../domain/values/assert.ts';
 import type { DeviceState } from '../../domain/values/device-state.ts';
 import { LedgerError } from '../../domain/values/ledger-error.ts';
+import { coreLayoutOf, type CoreLayout } from '../../domain/values/core-layout.ts';
 import { flatMap } from '../../domain/values/memory-map.ts';
 import {
   layOut,
   rawLayoutOf,
+  type ImageLayout,
   type RawLayout,
   type RawLayoutName,
 } from '../../domain/values/raw-layout.ts';
 import { refuse } from '../../domain/values/refused.ts';
-import type { GuestTarget } from '../../domain/ports/guests.ts';
+import type { GuestTarget, RestoredGuest } from '../../domain/ports/guests.ts';
 import { accepted, run } from '../../domain/ports/run.ts';
 import { assertWhole } from '../../domain/use-cases/pages/patch-chain.ts';
 import { readDevice } from '../../domain/use-cases/restore/device-state.ts';
@@ -29,7 +31,7 @@ import { decodeBatches } from '../../projections/commits.ts';
 import { holdingsOf } from '../../projections/table.ts';
 import type { Ledger } from './ledger.ts';
 
-/** What memory is restored as: a raw image, or a QEMU migration stream. */
+/** What memory is restored as: a raw image, an ELF core, or a QEMU migration stream. */
 export type RestoreFormat = TargetFormatName;
 
 /** A point of a VM: an entry of the catalogue and one of its captures. */
@@ -80,11 +82,36 @@ export async function deviceStateOf(ledger: Ledger, point: VmPoint): Promise<Dev
 export const layoutOf = (point: VmPoint, asked: RawLayoutName | null): RawLayout =>
   accepted(rawLayoutOf(memoryMapOf(point), asked));
 
-/** What a raw image is of: one block of memory. */
-function rawGuestOf(point: VmPoint, asked: RawLayoutName | null) {
-  const layout = layoutOf(point, asked);
-  return { device: null, memoryMap: flatMap(layout.pages), layout };
+/** How a core of a point holds its RAM. Refused where it is not known at which addresses it lies. */
+export const coreLayout = (point: VmPoint): CoreLayout =>
+  accepted(coreLayoutOf(memoryMapOf(point)));
+
+/** What a target is given, and which pages of the VM; null: all, as they are numbered. */
+interface Wanted extends RestoredGuest {
+  readonly layout: ImageLayout | null;
 }
+
+/** What each kind of target is given of a point. */
+const WANTED: Readonly<
+  Record<
+    GuestTarget['takes'],
+    (ledger: Ledger, point: VmPoint, asked: RawLayoutName | null) => Promise<Wanted>
+  >
+> = {
+  guest: async (ledger, point) => ({
+    device: await deviceStateOf(ledger, point),
+    memoryMap: memoryMapOf(point),
+    layout: null,
+  }),
+  'main RAM': async (_, point, asked) => {
+    const layout = layoutOf(point, asked);
+    return { device: null, memoryMap: flatMap(layout.pages), layout };
+  },
+  'RAM at addresses': async (_, point) => {
+    const layout = coreLayout(point);
+    return { device: null, memoryMap: layout.memoryMap, layout };
+  },
+};
 
 /** Restores a point to a target. Refused, before any work, where the target wants devices and there are none. */
 async function restorePoint(
@@ -96,10 +123,7 @@ async function restorePoint(
   } & Pick<RestoreRequest, 'onProgress' | 'onLost'>,
 ): Promise<void> {
   const { target, onProgress, onLost } = to;
-  const wanted =
-    target.takes === 'guest'
-      ? { device: await deviceStateOf(ledger, point), memoryMap: memoryMapOf(point), layout: null }
-      : rawGuestOf(point, to.layout ?? null);
+  const wanted = await WANTED[target.takes](ledger, point, to.layout ?? null);
   const { device, memoryMap, layout } = wanted;
   const table = await tableOf(ledger, point, { isWhole: onLost === undefined });
   const request = {

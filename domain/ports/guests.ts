@@ -120,9 +120,19 @@ export interface RestoredGuest {
   readonly device: DeviceState | null;
 }
 
+/** Where a target's memory is filled in. */
+export interface FilledMemory {
+  readonly file: MemoryFile;
+  /** Where the first page lies in it. */
+  readonly offsetBytes: number;
+}
+
 interface AnyTarget {
-  /** The whole guest with its device state, or the pages of its main RAM alone. */
-  readonly takes: 'guest' | 'main RAM';
+  /**
+   * The whole guest with its device state; the pages of its main RAM alone; or all RAM as one block that
+   * lies at the addresses of its map, with the device state where there is one.
+   */
+  readonly takes: 'guest' | 'main RAM' | 'RAM at addresses';
   /** Everything is there. What never hears this was not restored, and must not be taken for whole. */
   done(): Promise<void>;
 }
@@ -130,8 +140,8 @@ interface AnyTarget {
 /** A target whose memory is filled in place: in any order, on the engine's threads. */
 export interface FilledTarget extends AnyTarget {
   readonly _tag: 'filled';
-  /** Makes memory of zeros for the guest, whose first page lies at its start. */
-  begin(guest: RestoredGuest): Promise<MemoryFile>;
+  /** Makes memory of zeros for the guest. */
+  begin(guest: RestoredGuest): Promise<FilledMemory>;
 }
 
 /** A target that takes pages one after the other: a pipe, a migration stream. */

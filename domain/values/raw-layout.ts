@@ -20,18 +20,22 @@ export interface ToldLayout {
 }
 
 /** Consecutive pages of the VM that are consecutive in the image. */
-interface Piece {
+export interface Piece {
   readonly gfn: number;
   /** The page of the image. */
   readonly page: number;
   readonly pages: number;
 }
 
-export interface RawLayout {
-  readonly name: RawLayoutName;
+/** Where an image has which pages of a VM. */
+export interface ImageLayout {
   readonly pieces: readonly Piece[];
   /** Pages of the image, those of its holes too. */
   readonly pages: number;
+}
+
+export interface RawLayout extends ImageLayout {
+  readonly name: RawLayoutName;
   /** Names of blocks that are not in the image, or not wholly. */
   readonly leftOut: readonly string[];
 }
@@ -90,6 +94,28 @@ function physical(map: MemoryMap, { name, first, pages }: PlacedBlock): readonly
   return pieces;
 }
 
+/** The RAM of a VM as far as it is known at which guest-physical addresses it lies. */
+export interface AddressedRam {
+  /** In the order of the VM's pages; each at the page that begins at its address. */
+  readonly pieces: readonly Piece[];
+  /** Names of blocks of RAM of which that is not known, or not of all. */
+  readonly lost: readonly string[];
+  /** Names of blocks that are no RAM. */
+  readonly others: readonly string[];
+}
+
+/** Where the RAM of a VM lies. */
+export function addressedRam(map: MemoryMap): AddressedRam {
+  const blocks = placed(map);
+  const ram = blocks.filter(isRam);
+  const atRanges = ram.map((block) => physical(map, block));
+  return {
+    pieces: atRanges.flat(),
+    lost: ram.filter((block, i) => pagesOf(atRanges[i]!) < block.pages).map(({ name }) => name),
+    others: blocks.filter((block) => !ram.includes(block)).map(({ name }) => name),
+  };
+}
+
 const pagesOf = (parts: readonly { readonly pages: number }[]): number =>
   parts.reduce((sum, { pages }) => sum + pages, 0);
 const endOf = (pieces: readonly Piece[]): number =>
@@ -105,17 +131,11 @@ export function rawLayoutOf(
   map: MemoryMap,
   asked: RawLayoutName | null,
 ): Either<Refusal, RawLayout> {
-  const blocks = placed(map);
-  const ram = blocks.filter(isRam);
-  const others = blocks.filter((block) => !ram.includes(block)).map(({ name }) => name);
+  const ram = placed(map).filter(isRam);
   const inOrder = packed(ram);
-  const layout = (name: RawLayoutName, pieces: readonly Piece[], lost: readonly string[]) =>
-    either.right({ name, pieces, pages: endOf(pieces), leftOut: [...lost, ...others] });
-  const atRanges = ram.map((block) => physical(map, block));
-  const pieces = atRanges.flat();
-  const lost = ram
-    .filter((block, i) => pagesOf(atRanges[i]!) < block.pages)
-    .map(({ name }) => name);
+  const { pieces, lost, others } = addressedRam(map);
+  const layout = (name: RawLayoutName, parts: readonly Piece[], left: readonly string[]) =>
+    either.right({ name, pieces: parts, pages: endOf(parts), leftOut: [...left, ...others] });
   const isUsable = pieces.length > 0 && endOf(pieces) <= physicalPagesMax(ram);
   if (asked === 'physical' && !isUsable) return either.left({ _tag: 'RangesUnknown' });
   const isBetter = isUsable && lost.length === 0 && !isSame(pieces, inOrder);
@@ -125,7 +145,7 @@ export function rawLayoutOf(
 }
 
 /** What the pages of the image hold, of what the VM's do. */
-export function layOut(layout: RawLayout, table: Uint32Array): Uint32Array {
+export function layOut(layout: ImageLayout, table: Uint32Array): Uint32Array {
   const [only] = layout.pieces;
   if (layout.pieces.length === 1 && only!.page === 0)
     return table.subarray(only!.gfn, only!.gfn + only!.pages);

@@ -159,7 +159,7 @@ const REFUSALS: Readonly<Record<Refusal['_tag'], FailureFacts>> = {
     kind: 'absent',
     advice: 'Give an address in memory; `pageledger vms --json` shows the memory map.',
   },
-  RangesUnknown: { kind: 'failed', advice: 'Restore it with `--layout packed`.' },
+  RangesUnknown: { kind: 'failed', advice: 'Restore it with `--format raw --layout packed`.' },
   BadExpression: { kind: 'usage', advice: 'See `pageledger patterns` for how they are written.' },
   PatternKnown: { kind: 'failed', advice: 'There is nothing to do: it is recognised.' },
   TooManyPatterns: { kind: 'failed', advice: 'Make another ledger for what needs other patterns.' },
@@ -300,7 +300,7 @@ export function refusalText(refusal: Refusal): string {
     case 'AddressUnmapped':
       return `no memory lies at guest-physical address 0x${refusal.address.toString(16)}; \`pageledger vms --json\` shows the memory map`;
     case 'RangesUnknown':
-      return 'it is not known at which guest-physical addresses the memory lies, or they are too far apart for a file; restore it with --layout packed';
+      return 'it is not known at which guest-physical addresses the memory lies, or they are too far apart for a file; restore it with --format raw --layout packed';
     case 'BadIdentifier':
       return `${JSON.stringify(refusal.text)} is no identifier: 64 hex digits were expected, or the first of them, at least 8; \`pageledger history\` and \`pageledger log --pages\` show identifiers`;
     case 'IdentifierUnknown':

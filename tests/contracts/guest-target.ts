@@ -44,9 +44,9 @@ async function give(target: GuestTarget, guest: WholeGuest): Promise<void> {
     for (const run of runsOf(wanted)) await target.write(run);
     return;
   }
-  const file = await target.begin(guest);
+  const { file, offsetBytes: from } = await target.begin(guest);
   for (const run of [...runsOf(wanted)].toReversed()) {
-    const offsetBytes = run.firstPage * PAGE_BYTES;
+    const offsetBytes = from + run.firstPage * PAGE_BYTES;
     const lengthBytes = run.pages.length;
     expect(writeMemory(file, { bytes: run.pages, at: 0, lengthBytes, offsetBytes })).toBe(
       lengthBytes,

@@ -16,7 +16,7 @@ export const rawFileTarget = (file: OpenFile): FilledTarget => ({
   takes: 'main RAM',
   begin: async ({ memoryMap }) => {
     await file.truncate(mainPagesOf(memoryMap) * PAGE_BYTES);
-    return file.memory;
+    return { file: file.memory, offsetBytes: 0 };
   },
   done: async () => undefined,
 });

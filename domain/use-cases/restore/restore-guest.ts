@@ -22,8 +22,7 @@ export async function restoreGuest(
   const pages = target.takes === 'guest' ? bulk.table.length : mainPagesOf(guest.memoryMap);
   const wanted = { ...bulk, table: bulk.table.subarray(0, pages) };
   if (target._tag === 'filled') {
-    const file = await target.begin(guest);
-    await reader.fill(wanted, { file, offsetBytes: 0 });
+    await reader.fill(wanted, await target.begin(guest));
   } else {
     await target.begin(guest);
     for await (const run of reader.inOrder(wanted)) await target.write(run);

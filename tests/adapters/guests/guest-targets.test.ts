@@ -10,6 +10,7 @@ import { programPath, QEMU_PROGRAM } from '../../../adapters/guests/demo-guest/t
 import { connectGuest } from '../../../adapters/guests/qemu/live-guest.ts';
 import { resumeGuest } from '../../../adapters/guests/qemu/resume-guest.ts';
 import { Spool } from '../../../adapters/guests/qemu/spool.ts';
+import { readCore } from '../../support/guest/elf-core.ts';
 import { readStream } from '../../support/guest/read-stream.ts';
 import { TARGET_FORMATS } from '../../../adapters/guests/targets.ts';
 import type { GuestTarget } from '../../../domain/ports/guests.ts';
@@ -28,6 +29,11 @@ const blocks = [
   { name: 'pc.ram', pages: MAIN_PAGES },
   { name: 'vga.vram', pages: 20 },
 ];
+/** Where main RAM lies. */
+const ranges = [
+  { address: 0, block: 'pc.ram', offset: 0, length: 200 * PAGE_BYTES },
+  { address: 2 ** 32, block: 'pc.ram', offset: 200 * PAGE_BYTES, length: 100 * PAGE_BYTES },
+];
 
 /** Every third page of the guest holds something, but for a long stretch of zeros. */
 function pagesOfGuest(): Uint8Array {
@@ -38,7 +44,7 @@ function pagesOfGuest(): Uint8Array {
 }
 
 const guest: WholeGuest = {
-  memoryMap: { blocks, ranges: [] },
+  memoryMap: { blocks, ranges },
   device: { head: stream.head(), ...stream.devices() },
   pages: pagesOfGuest(),
 };
@@ -59,7 +65,16 @@ async function pagesInStream(bytes: Uint8Array): Promise<Uint8Array | null> {
 const pagesInPipe = async (bytes: Uint8Array): Promise<Uint8Array | null> =>
   bytes.length === MAIN_PAGES * PAGE_BYTES ? bytes : null;
 
-const READERS = { raw: pagesInPipe, qemu: pagesInStream } as const;
+/** The memory in a core; null where it is shorter than its head says. */
+async function pagesInCore(bytes: Buffer): Promise<Uint8Array | null> {
+  try {
+    return Buffer.concat(readCore(bytes).segments.map((segment) => segment.bytes));
+  } catch {
+    return null;
+  }
+}
+
+const READERS = { raw: pagesInPipe, elf: pagesInCore, qemu: pagesInStream } as const;
 
 /** The target; what it hears at the end is noted. */
 const heard = (target: GuestTarget, outcome: { isDone: boolean }): GuestTarget => ({
@@ -72,7 +87,7 @@ const heard = (target: GuestTarget, outcome: { isDone: boolean }): GuestTarget =
 
 let files = 0;
 
-describe.each(['raw', 'qemu'] as const)('a file of format %s as a target', (format) => {
+describe.each(['raw', 'elf', 'qemu'] as const)('a file of format %s as a target', (format) => {
   guestTargetContract(async () => {
     const folder = await makeTemporaryFolder();
     return {
@@ -92,7 +107,7 @@ describe.each(['raw', 'qemu'] as const)('a file of format %s as a target', (form
   });
 });
 
-describe.each(['raw', 'qemu'] as const)('a pipe of format %s as a target', (format) => {
+describe.each(['raw', 'elf', 'qemu'] as const)('a pipe of format %s as a target', (format) => {
   guestTargetContract(async () => ({
     guest,
     restored: async (restore) => {

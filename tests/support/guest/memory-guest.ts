@@ -45,7 +45,7 @@ export class MemoryTarget implements FilledTarget {
     const shared = new SharedArrayBuffer(pageCountOf(guest.memoryMap) * PAGE_BYTES);
     this.#guest = guest;
     this.#pages = new Uint8Array(shared);
-    return Promise.resolve(sharedMemory(shared));
+    return Promise.resolve({ file: sharedMemory(shared), offsetBytes: 0 });
   }
 
   done(): Promise<void> {

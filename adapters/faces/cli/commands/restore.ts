@@ -3,8 +3,9 @@
 import { Option, type Command } from 'commander';
 import { kindOfBlock, pageCountOf, type MemoryMap } from '../../../../domain/values/memory-map.ts';
 import { PAGE_BYTES } from '../../../../domain/values/page.ts';
-import type { RawLayout, RawLayoutName } from '../../../../domain/values/raw-layout.ts';
+import type { RawLayoutName } from '../../../../domain/values/raw-layout.ts';
 import {
+  coreLayout,
   layoutOf,
   restoreToFile,
   restoreToStream,
@@ -23,7 +24,7 @@ import { progressOf, warn, withLedger } from '../session.ts';
 /** Blocks that a sentence names. */
 const NAMED_MAX = 6;
 
-const FORMATS: readonly string[] = ['raw', 'qemu'];
+const FORMATS: readonly string[] = ['raw', 'elf', 'qemu'];
 
 const isFormat = (format: string): format is RestoreFormat => FORMATS.includes(format);
 
@@ -32,7 +33,7 @@ export const declare = (command: Command): Command =>
     .requiredOption('--vm <name>', 'the VM')
     .option('--at <point>', 'the point', 'latest')
     .requiredOption('--to <file>', 'the file; - is standard output')
-    .option('--format <format>', 'raw or qemu', 'raw')
+    .option('--format <format>', 'raw, elf (a core for debuggers of kernels) or qemu', 'raw')
     .option(
       '--layout <layout>',
       'of a raw image: physical (RAM at its guest-physical addresses) or packed (default: as tools expect it)',
@@ -54,8 +55,11 @@ function stretchesOf(pages: readonly number[]): { page: number; pages: number }[
   return stretches;
 }
 
-const lostText = ({ page, pages }: { page: number; pages: number }): string =>
-  `lost, and zeros now: pages ${page} to ${page + pages - 1} of the file`;
+const lostText = (
+  { page, pages }: { page: number; pages: number },
+  format: RestoreFormat,
+): string =>
+  `lost, and zeros now: pages ${page} to ${page + pages - 1} of the ${format === 'elf' ? 'memory in the file' : 'file'}`;
 
 /** The layout that was asked for; null: as tools expect it. */
 function layoutAsked(layout: string | undefined, format: string): RawLayoutName | null {
@@ -65,8 +69,26 @@ function layoutAsked(layout: string | undefined, format: string): RawLayoutName 
   throw new UsageError(`--layout is of raw images, and ${format} was asked for`);
 }
 
-/** What a person should know of a raw image: nobody misses the firmware's ROM in one. */
-function layoutText({ name, leftOut }: RawLayout, { blocks }: MemoryMap): string {
+/** How a file holds RAM, where it has nothing else. */
+interface RamLayout {
+  /** Of a raw image; null: it is none. */
+  readonly name: RawLayoutName | null;
+  readonly pages: number;
+  readonly leftOut: readonly string[];
+}
+
+/** The layout of a point in a file of a format; null: it has the whole guest. */
+function ramLayoutOf(
+  point: VmPoint,
+  format: RestoreFormat,
+  asked: RawLayoutName | null,
+): RamLayout | null {
+  if (format === 'raw') return layoutOf(point, asked);
+  return format === 'elf' ? { ...coreLayout(point), name: null } : null;
+}
+
+/** What a person should know of a file of RAM: nobody misses the firmware's ROM in one. */
+function layoutText({ name, leftOut }: RamLayout, { blocks }: MemoryMap): string {
   const at = name === 'physical' ? ', RAM at its guest-physical addresses' : '';
   const isRom = (left: string): boolean =>
     blocks.some((block) => block.name === left && kindOfBlock(block) === 'rom');
@@ -116,14 +138,14 @@ export async function run(command: Command): Promise<void> {
   const { vm, at, to, format, layout, force, damaged } = options;
   if (!isFormat(format))
     throw new UsageError(
-      `the format ${JSON.stringify(format)} is not known: raw or qemu was expected`,
+      `the format ${JSON.stringify(format)} is not known: raw, elf or qemu was expected`,
     );
   const asked = layoutAsked(layout, format);
   await withLedger(command, 'read', async (ledger, output) => {
     const entry = ledger.vm(vm);
     const row = ledger.resolve(entry, at);
     const point = { entry, row };
-    const laid = format === 'raw' ? layoutOf(point, asked) : null;
+    const laid = ramLayoutOf(point, format, asked);
     const progress = progressOf(command, 'restoring');
     const started = performance.now();
     const lost: number[] = [];
@@ -152,7 +174,7 @@ export async function run(command: Command): Promise<void> {
     if (lost.length > 0) process.exitCode = EXIT_DAMAGE;
     for (const stretch of stretchesOf(lost))
       if (output.isJson && to !== '-') output.json({ vm, capture: row.capture, ...stretch });
-      else warn(command, lostText(stretch));
+      else warn(command, lostText(stretch, format));
     if (options.with !== undefined && paths.length === 0)
       warn(command, `nothing was kept beside ${vm}@${row.capture}`);
     if (to === '-') return;
