@@ -31,7 +31,7 @@ import type { AppendRequest, NewEvent } from '../../../domain/ports/event-log.ts
 import type { Frame } from './frame.ts';
 import { HASH_BYTES, ID_BYTES, nameBytes, readU64, writeU64 } from './layout.ts';
 import type { EncodedAppend } from './layout.ts';
-import { LebReader, lebBytes, writeLeb } from './leb128.ts';
+import { LebReader, lebBytes, writeLeb } from '../../../domain/values/leb128.ts';
 
 export const RECORD_HEADER_BYTES = 76;
 /** An append's data takes at most 960 KiB; the rest is room for what stands around it. */
