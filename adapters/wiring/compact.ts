@@ -31,6 +31,7 @@ export function placesOf({ state }: Ledger): ContentPlaces {
     packAt: (place) => state.contents.packAt(place),
     referenceAt: (place) => state.contents.referenceAt(place),
     reference: (holding) => state.contents.reference(holding),
+    source: (holding) => state.contents.reference(holding),
     holdingOfSlot: (place) => state.contents.holdingAt(state.contents.packAt(place), slotAt(place)),
     referrers: () => state.contents.referrers(),
   };

@@ -38,7 +38,7 @@ const NAME_BYTES = 32;
 const BLOCK_ROW_BYTES = 1 + 1 + 4 + 4;
 const SLOT_ROW_BYTES = 2 + 2;
 /** Most packs whose slots one rewritten pack stands for: their names stand in its event. */
-export const HOME_PACKS_MAX = 3072;
+export const SOURCE_PACKS_MAX = 3072;
 
 export interface PackRewritten {
   readonly name: string;
@@ -46,10 +46,10 @@ export interface PackRewritten {
   readonly sizeBytes: number;
   readonly blocks: BlockTable;
   /** Names of the packs that first held what this one holds. */
-  readonly homes: readonly string[];
+  readonly sources: readonly string[];
   /** Of each slot: the pack, as an index, and the slot that it stands for. */
-  readonly homeIndexes: Uint16Array;
-  readonly homeSlots: Uint16Array;
+  readonly sourceIndexes: Uint16Array;
+  readonly sourceSlots: Uint16Array;
   readonly patches: PatchTable;
 }
 
@@ -62,9 +62,9 @@ export function packRewrittenSchema(blocks: BlockTable): number {
 /** The bytes of a PackRewritten event's data. */
 export function encodePackRewritten(pack: PackRewritten): Uint8Array {
   const count = pack.blocks.codecs.length;
-  const slots = pack.homeSlots.length;
+  const slots = pack.sourceSlots.length;
   const patches = encodePatches(pack.patches);
-  const namesEnd = HEADER_BYTES + pack.homes.length * NAME_BYTES;
+  const namesEnd = HEADER_BYTES + pack.sources.length * NAME_BYTES;
   const slotsAt = namesEnd + count * BLOCK_ROW_BYTES;
   const patchesAt = slotsAt + slots * SLOT_ROW_BYTES;
   const bytes = new Uint8Array(patchesAt + patches.length);
@@ -73,9 +73,9 @@ export function encodePackRewritten(pack: PackRewritten): Uint8Array {
   view.setUint32(32, slots, true);
   view.setUint32(36, count, true);
   view.setUint32(40, pack.sizeBytes, true);
-  view.setUint32(44, pack.homes.length, true);
+  view.setUint32(44, pack.sources.length, true);
   bytes.set(new TextEncoder().encode(pack.group).subarray(0, PACK_GROUP_BYTES), 48);
-  for (const [i, home] of pack.homes.entries())
+  for (const [i, home] of pack.sources.entries())
     bytes.set(fromHex(home), HEADER_BYTES + i * NAME_BYTES);
   bytes.set(pack.blocks.codecs, namesEnd);
   bytes.set(pack.blocks.pages, namesEnd + count);
@@ -84,8 +84,8 @@ export function encodePackRewritten(pack: PackRewritten): Uint8Array {
     view.setUint32(namesEnd + 6 * count + 4 * i, pack.blocks.checksums[i]!, true);
   }
   for (let i = 0; i < slots; i += 1) {
-    view.setUint16(slotsAt + 2 * i, pack.homeIndexes[i]!, true);
-    view.setUint16(slotsAt + 2 * (slots + i), pack.homeSlots[i]!, true);
+    view.setUint16(slotsAt + 2 * i, pack.sourceIndexes[i]!, true);
+    view.setUint16(slotsAt + 2 * (slots + i), pack.sourceSlots[i]!, true);
   }
   bytes.set(patches, patchesAt);
   return bytes;
@@ -103,10 +103,10 @@ const invalid = (why: string): Either<LedgerError, never> =>
 /** A sentence on what does not fit in a pack's table or its homes, or null. */
 function faultOf(pack: PackRewritten): string | null {
   if (!isGroupName(pack.group)) return 'its group has a name that is not allowed';
-  for (let i = 0; i < pack.homeSlots.length; i += 1)
-    if (pack.homeIndexes[i]! >= pack.homes.length || pack.homeSlots[i]! >= PACK_SLOTS)
-      return `its slot ${i} stands for slot ${pack.homeSlots[i]} of pack ${pack.homeIndexes[i]}`;
-  return blocksFault(pack.blocks, { slots: pack.homeSlots.length, sizeBytes: pack.sizeBytes });
+  for (let i = 0; i < pack.sourceSlots.length; i += 1)
+    if (pack.sourceIndexes[i]! >= pack.sources.length || pack.sourceSlots[i]! >= PACK_SLOTS)
+      return `its slot ${i} stands for slot ${pack.sourceSlots[i]} of pack ${pack.sourceIndexes[i]}`;
+  return blocksFault(pack.blocks, { slots: pack.sourceSlots.length, sizeBytes: pack.sizeBytes });
 }
 
 /** The pack in an event's data; EVENT_INVALID where any size does not fit. */
@@ -118,7 +118,7 @@ export function decodePackRewritten(bytes: Uint8Array): Either<LedgerError, Pack
   const homeCount = view.getUint32(44, true);
   if (slots < 1 || slots > PACK_PAGES_MAX + PACK_PATTERNS_MAX || count > slots)
     return invalid(`it claims ${slots} pages in ${count} blocks`);
-  if (homeCount < 1 || homeCount > HOME_PACKS_MAX || homeCount > slots)
+  if (homeCount < 1 || homeCount > SOURCE_PACKS_MAX || homeCount > slots)
     return invalid(`it claims ${homeCount} home packs`);
   const namesEnd = HEADER_BYTES + homeCount * NAME_BYTES;
   const slotsAt = namesEnd + count * BLOCK_ROW_BYTES;
@@ -144,11 +144,11 @@ export function decodePackRewritten(bytes: Uint8Array): Either<LedgerError, Pack
     group: new TextDecoder().decode(end < 0 ? group : group.subarray(0, end)),
     sizeBytes: view.getUint32(40, true),
     blocks,
-    homes: Array.from({ length: homeCount }, (_, i) =>
+    sources: Array.from({ length: homeCount }, (_, i) =>
       toHex(bytes.subarray(HEADER_BYTES + i * NAME_BYTES, HEADER_BYTES + (i + 1) * NAME_BYTES)),
     ),
-    homeIndexes: halves(slotsAt),
-    homeSlots: halves(slotsAt + 2 * slots),
+    sourceIndexes: halves(slotsAt),
+    sourceSlots: halves(slotsAt + 2 * slots),
     patches,
   };
   const fault = faultOf(pack);

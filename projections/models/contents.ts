@@ -5,7 +5,7 @@
 // needs no identifier to be loaded.
 //
 // Words: a pack is *written* by a capture, which gives its slots their numbers, or *rewritten* by
-// compaction, whose slots stand for contents that have numbers. Places and homes: places.ts.
+// compaction, whose slots stand for contents that have numbers. Places and sources: places.ts.
 //
 // A content that patches refer to does not become a patch itself: the fold leaves it where it was.
 // Only where a capture referred to it that had not seen the patch, patches refer to one.
@@ -185,9 +185,9 @@ export class Contents implements PageLocator {
   rewrite(pack: PackRewritten, change: PlaceChange): RewrittenPack {
     const named = this.#rewrittenByName.get(pack.name);
     if (named !== undefined) return named;
-    const homes = pack.homes.map((name) => this.#byName.get(name));
-    const holdings = Uint32Array.from(pack.homeSlots, (slot, i) => {
-      const home = homes[pack.homeIndexes[i]!];
+    const homes = pack.sources.map((name) => this.#byName.get(name));
+    const holdings = Uint32Array.from(pack.sourceSlots, (slot, i) => {
+      const home = homes[pack.sourceIndexes[i]!];
       return home === undefined ? UNKNOWN : this.#numberOf(home, slot);
     });
     const { position } = change;

@@ -95,15 +95,15 @@ function baselineRow(change: BaselineChange): RankedRow {
 /** A pack that compaction wrote; what moved there stands in its table, not in a row. */
 function rewriteRow(change: RewriteChange): RankedRow {
   const { position, timeMs, pack } = change;
-  const { name, group, sizeBytes, blocks, homes, homeSlots, patches } = pack;
+  const { name, group, sizeBytes, blocks, sources, sourceSlots, patches } = pack;
   const facts = {
     pack: name,
     group,
-    pages: homeSlots.length,
+    pages: sourceSlots.length,
     patches: patches.slots.length,
     blocks: blocks.codecs.length,
     sizeBytes,
-    from: homes.length,
+    from: sources.length,
   };
   const place = placeText(change, WHOLE);
   const of = { item: null, place, type: 'PackRewritten', vm: null, timeMs, capture: null };

@@ -111,9 +111,9 @@ const rewrittenPack = (name: string): PackRewritten => ({
     lengths: Uint32Array.of(4),
     checksums: Uint32Array.of(0),
   },
-  homes: [B],
-  homeIndexes: Uint16Array.of(0),
-  homeSlots: Uint16Array.of(7),
+  sources: [B],
+  sourceIndexes: Uint16Array.of(0),
+  sourceSlots: Uint16Array.of(7),
   patches: NO_PATCHES,
 });
 const rewrite = (name: string) => ({ _tag: 'RewriteContent', pack: rewrittenPack(name) }) as const;

@@ -229,9 +229,9 @@ export const GOLDEN_REWRITTEN_PACK: PackRewritten = {
     lengths: Uint32Array.of(4096, 40, 18),
     checksums: Uint32Array.of(1, 2, 0xffff_ffff),
   },
-  homes: [GOLDEN_PACK.name, OTHER_PACK],
-  homeIndexes: Uint16Array.of(0, 1, 0, 1, 1),
-  homeSlots: Uint16Array.of(4, 4095, 0, 17, 5119),
+  sources: [GOLDEN_PACK.name, OTHER_PACK],
+  sourceIndexes: Uint16Array.of(0, 1, 0, 1, 1),
+  sourceSlots: Uint16Array.of(4, 4095, 0, 17, 5119),
   patches: {
     packs: [OTHER_PACK],
     slots: Uint16Array.of(2),
@@ -245,8 +245,8 @@ export const GOLDEN_SALTED_REWRITTEN: PackRewritten = {
   ...GOLDEN_REWRITTEN_PACK,
   sizeBytes: GOLDEN_SALTED_PACK.sizeBytes,
   blocks: GOLDEN_SALTED_PACK.blocks,
-  homeIndexes: Uint16Array.of(0, 1, 0, 1, 1, 1),
-  homeSlots: Uint16Array.of(4, 4095, 0, 17, 2, 5119),
+  sourceIndexes: Uint16Array.of(0, 1, 0, 1, 1, 1),
+  sourceSlots: Uint16Array.of(4, 4095, 0, 17, 2, 5119),
 };
 
 /** As schema 3 has it: with packed blocks. */

@@ -6,17 +6,16 @@ import { placeAt } from '../../values/place.ts';
 import { codecOf, unsalted } from '../../values/block-salt.ts';
 import { blockStarts, CODEC_PATTERN, packLabel, sliceBlocks } from '../../values/pack.ts';
 import type { PageEngine } from '../../ports/page-engine.ts';
-import { isKeptPattern } from '../../values/holding.ts';
+import { isKeptPattern, type Holding } from '../../values/holding.ts';
 import type { PageStore } from '../../ports/page-store.ts';
 import { useRange } from '../pages/pack-ranges.ts';
-import type { SlotOfPack } from '../pages/pack-writer.ts';
 import type { ContentPlaces, Survey, SurveyedPack } from './models.ts';
 
 const LENGTH_BYTES = 2;
 
-/** A pattern's descriptor, and the slot that gave it its number. */
+/** A kept pattern and its descriptor. */
 export interface KeptDescriptor {
-  readonly home: SlotOfPack;
+  readonly holding: Holding;
   readonly descriptor: Uint8Array;
 }
 
@@ -69,7 +68,7 @@ export async function descriptorsOf(
     for (const [i, slot] of inBlock.entries())
       if (isNeeded(slot))
         kept.push({
-          home: places.reference(places.holdingOfSlot(first + slot)),
+          holding: places.holdingOfSlot(first + slot),
           descriptor: descriptors[i]!,
         });
   }

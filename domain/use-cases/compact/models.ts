@@ -48,6 +48,8 @@ export interface ContentPlaces extends PageLocator {
   readonly count: number;
   /** The name and slot by which events refer to a content or a kept pattern. */
   reference(holding: Holding): { readonly pack: string; readonly slot: number };
+  /** Those by which the event of a rewritten pack does. */
+  source(holding: Holding): { readonly pack: string; readonly slot: number };
   /** What a slot of a pack stands for; UNKNOWN where that is lost. */
   holdingOfSlot(place: number): Holding;
   /** Content that others are patches of now: how many. */

@@ -14,14 +14,14 @@ import type { PageReader } from '../pages/page-reader.ts';
 import type { KeptDescriptor } from './kept-patterns.ts';
 import type { ContentPlaces } from './models.ts';
 import { PackWriter, type PackWriterPorts } from '../pages/pack-writer.ts';
-import { HomeColumns, type RewrittenSlot } from './home-columns.ts';
 import { PackLimits } from './pack-limits.ts';
 import { cutsOf, REWRITE_LEVEL } from './policy.ts';
+import { sourceColumns, type RewrittenSlot, type SourceOf } from './slot-sources.ts';
 
 export interface RewritePorts extends PackWriterPorts {
   readonly engine: PageEngine;
   readonly pages: Pick<PageReader, 'read'>;
-  readonly places: Pick<ContentPlaces, 'reference'>;
+  readonly places: Pick<ContentPlaces, 'source'>;
   /** Appends the event of a pack that is durable. */
   readonly append: (pack: PackRewritten) => Promise<void>;
 }
@@ -45,19 +45,22 @@ export class PackRewriter {
   readonly #ports: RewritePorts;
   readonly #onPages: (pages: number) => void;
   readonly #chunksMax: number;
-  readonly #limits = new PackLimits();
-  #holdings: Holding[] = [];
-  #references: (Holding | null)[] = [];
+  readonly #sourceOf: SourceOf;
+  readonly #limits: PackLimits;
+  /** Of the block under way. */
   #slots: RewrittenSlot[] = [];
   readonly #packing: Packing[] = [];
   readonly #writer: PackWriter;
-  readonly #homes = new HomeColumns();
+  /** Of the pack under way, as far as it is written. */
+  #written: RewrittenSlot[] = [];
 
   constructor(
     ports: RewritePorts,
     of: { readonly group: string; readonly onPages: (pages: number) => void },
   ) {
     this.#ports = ports;
+    this.#sourceOf = (holding) => ports.places.source(holding);
+    this.#limits = new PackLimits(this.#sourceOf);
     this.#writer = new PackWriter(ports, of);
     this.#onPages = of.onPages;
     this.#chunksMax = 2 * Math.max(1, ports.engine.threads);
@@ -65,18 +68,12 @@ export class PackRewriter {
 
   /** Takes a content in, and what it becomes a patch of. */
   async add(holding: Holding, reference: Holding | null): Promise<void> {
-    const { places } = this.#ports;
-    const slot: RewrittenSlot = {
-      home: places.reference(holding),
-      reference: reference === null ? null : places.reference(reference),
-    };
+    const slot: RewrittenSlot = { holding, reference };
     const added = { slots: [slot], isOfPatterns: false };
     if (!this.#limits.hasRoom(added)) await this.#endPack();
     this.#limits.add(added);
-    this.#holdings.push(holding);
-    this.#references.push(reference);
     this.#slots.push(slot);
-    if (this.#holdings.length === CHUNK_PAGES) await this.endBlock();
+    if (this.#slots.length === CHUNK_PAGES) await this.endBlock();
   }
 
   async #endPack(): Promise<void> {
@@ -89,28 +86,24 @@ export class PackRewriter {
 
   /** What comes next is in another block than what came last. */
   async endBlock(): Promise<void> {
-    const gathered = { holdings: this.#holdings, references: this.#references, slots: this.#slots };
-    this.#holdings = [];
-    this.#references = [];
+    const slots = this.#slots;
     this.#slots = [];
-    if (gathered.holdings.length === 0) return;
+    if (slots.length === 0) return;
     if (this.#packing.length >= this.#chunksMax) await this.#takePacked();
-    const chunk = this.#pack(gathered);
+    const chunk = this.#pack(slots);
     chunk.catch(() => undefined);
     this.#packing.push({ chunk, endsPack: false });
   }
 
-  async #pack(gathered: {
-    readonly holdings: readonly Holding[];
-    readonly references: readonly (Holding | null)[];
-    readonly slots: readonly RewrittenSlot[];
-  }): Promise<PackedChunk> {
-    const { holdings, references, slots } = gathered;
+  async #pack(slots: readonly RewrittenSlot[]): Promise<PackedChunk> {
     const { engine, pages: reader } = this.#ports;
-    const pages = sharedPages(holdings.length);
-    await reader.read(holdings, pages);
+    const pages = sharedPages(slots.length);
+    await reader.read(
+      slots.map(({ holding }) => holding),
+      pages,
+    );
     const numbers = new Map<Holding, number>();
-    const of = Int32Array.from(references, (reference) => {
+    const of = Int32Array.from(slots, ({ reference }) => {
       if (reference === null) return -1;
       if (!numbers.has(reference)) numbers.set(reference, numbers.size);
       return numbers.get(reference)!;
@@ -123,8 +116,8 @@ export class PackRewriter {
       level: REWRITE_LEVEL,
       references: numbers.size === 0 ? null : { pages: referencePages, of },
     });
-    const kept = slots.map(({ home, reference }, i) => ({
-      home,
+    const kept = slots.map(({ holding, reference }, i) => ({
+      holding,
       reference: blocks.patched[i] === 1 ? reference : null,
     }));
     return { blocks, slots: kept };
@@ -139,10 +132,7 @@ export class PackRewriter {
       this.#writer.slots - first === slots.length,
       'every page of a rewritten block is a slot',
     );
-    for (const [i, { home, reference }] of slots.entries()) {
-      this.#homes.add(home);
-      if (reference !== null) this.#writer.refer(first + i, reference);
-    }
+    this.#written.push(...slots);
     this.#onPages(slots.length);
     if (packing.endsPack) await this.#seal();
   }
@@ -150,8 +140,11 @@ export class PackRewriter {
   /** Puts the pack, and then names it. */
   async #seal(): Promise<void> {
     if (this.#writer.slots === 0) return;
-    const homes = this.#homes.take();
-    await this.#writer.seal((pack) => this.#ports.append({ ...pack, ...homes }));
+    const slots = this.#written;
+    this.#written = [];
+    await this.#writer.seal((pack) =>
+      this.#ports.append({ ...pack, ...sourceColumns(slots, this.#sourceOf) }),
+    );
     await this.#writer.finish();
   }
 
@@ -161,10 +154,12 @@ export class PackRewriter {
     while (this.#packing.length > 0) await this.#takePacked();
     for (let first = 0; first < patterns.length; first += PACK_PATTERNS_MAX) {
       const some = patterns.slice(first, first + PACK_PATTERNS_MAX);
-      if (!this.#homes.hasRoom(some.length)) await this.#seal();
+      const slots = some.map(({ holding }) => ({ holding, reference: null }));
+      if (!this.#limits.hasRoom({ slots, isOfPatterns: true })) await this.#seal();
       this.#writer.addPatterns(some.map(({ descriptor }) => descriptor));
-      for (const { home } of some) this.#homes.add(home);
+      this.#written.push(...slots);
       await this.#seal();
+      this.#limits.begin();
     }
     await this.#seal();
   }

@@ -11,30 +11,23 @@ import { blockStarts, CODEC_PATTERN } from '../../values/pack.ts';
 import { placeAt } from '../../values/place.ts';
 import type { ReadPack } from '../../ports/models.ts';
 import { NO_GFN, type ContentPlaces } from '../compact/models.ts';
-import type { RewrittenSlot } from '../compact/home-columns.ts';
 import type { SlotsTogether } from '../compact/pack-limits.ts';
+import type { RewrittenSlot } from '../compact/slot-sources.ts';
 
 /** A block of a pack that is merged with others. */
 export interface MergedBlock extends SlotsTogether {
   readonly pack: ReadPack;
   readonly block: number;
   readonly offsetBytes: number;
-  /** What its slots stand for. */
-  readonly holdings: readonly Holding[];
 }
 
 /** What a slot stands for, and what it is a patch of; null: it does not lie there; undefined: it is not known. */
-function slotAt(
-  places: ContentPlaces,
-  place: number,
-): (RewrittenSlot & { holding: Holding }) | null | undefined {
+function slotAt(places: ContentPlaces, place: number): RewrittenSlot | null | undefined {
   const holding = places.holdingOfSlot(place);
   if (holding === UNKNOWN) return undefined;
   if (places.placeOf(holding) !== place) return null;
-  const of = places.referenceAt(place);
-  if (of === UNKNOWN) return undefined;
-  const reference = of === null ? null : places.reference(of);
-  return { holding, home: places.reference(holding), reference };
+  const reference = places.referenceAt(place);
+  return reference === UNKNOWN ? undefined : { holding, reference };
 }
 
 /** The blocks of a pack in which something lies; null: it cannot be merged. */
@@ -43,7 +36,7 @@ export function blocksOf(places: ContentPlaces, ordinal: number): MergedBlock[] 
   const { slots: firsts, offsets } = blockStarts(pack.blocks);
   const blocks: MergedBlock[] = [];
   for (let block = 0; block < pack.blocks.codecs.length; block += 1) {
-    const lying: (RewrittenSlot & { holding: Holding })[] = [];
+    const lying: RewrittenSlot[] = [];
     const count = pack.blocks.pages[block]!;
     for (let i = 0; i < count; i += 1) {
       const slot = slotAt(places, placeAt(ordinal, firsts[block]! + i));
@@ -56,8 +49,7 @@ export function blocksOf(places: ContentPlaces, ordinal: number): MergedBlock[] 
       pack,
       block,
       offsetBytes: offsets[block]!,
-      holdings: lying.map(({ holding }) => holding),
-      slots: lying.map(({ home, reference }) => ({ home, reference })),
+      slots: lying,
       isOfPatterns: codecOf(pack.blocks.codecs[block]!) === CODEC_PATTERN,
     });
   }
@@ -67,6 +59,7 @@ export function blocksOf(places: ContentPlaces, ordinal: number): MergedBlock[] 
 /** Where a block comes: of patterns or not, of a page of memory or not, older or not, and then by its gfn. */
 interface Key {
   readonly merged: MergedBlock;
+  readonly first: Holding;
   readonly gfn: number;
   readonly rank: number;
 }
@@ -77,24 +70,23 @@ export function mergeOrder(
   gfnOf: (holding: Holding) => number,
 ): MergedBlock[] {
   const newest = new Map<number, Holding>();
-  for (const { holdings } of blocks)
-    for (const holding of holdings) {
+  for (const { slots } of blocks)
+    for (const { holding } of slots) {
       const gfn = gfnOf(holding);
       if (gfn !== NO_GFN && holding > (newest.get(gfn) ?? -1)) newest.set(gfn, holding);
     }
-  const rankOf = ({ holdings, isOfPatterns }: MergedBlock): number => {
+  const rankOf = ({ slots, isOfPatterns }: MergedBlock): number => {
     if (isOfPatterns) return 3;
-    const gfns = holdings.map((holding) => gfnOf(holding));
+    const gfns = slots.map(({ holding }) => gfnOf(holding));
     if (gfns.every((gfn) => gfn === NO_GFN)) return 2;
-    return gfns.some((gfn, i) => newest.get(gfn) === holdings[i]) ? 0 : 1;
+    return gfns.some((gfn, i) => newest.get(gfn) === slots[i]!.holding) ? 0 : 1;
   };
   const keys: Key[] = blocks.map((merged) => {
     const rank = rankOf(merged);
-    return { merged, gfn: rank < 2 ? gfnOf(merged.holdings[0]!) : 0, rank };
+    const first = merged.slots[0]!.holding;
+    return { merged, first, gfn: rank < 2 ? gfnOf(first) : 0, rank };
   });
   return keys
-    .toSorted(
-      (a, b) => a.rank - b.rank || a.gfn - b.gfn || a.merged.holdings[0]! - b.merged.holdings[0]!,
-    )
+    .toSorted((a, b) => a.rank - b.rank || a.gfn - b.gfn || a.first - b.first)
     .map(({ merged }) => merged);
 }

@@ -12,9 +12,9 @@ import { addTo } from '../../values/grouped.ts';
 import type { Holding } from '../../values/holding.ts';
 import { LedgerError } from '../../values/ledger-error.ts';
 import { sliceBlocks } from '../../values/pack.ts';
-import { HomeColumns } from '../compact/home-columns.ts';
 import type { ContentPlaces } from '../compact/models.ts';
 import { PackLimits } from '../compact/pack-limits.ts';
+import { sourceColumns, type SourceOf } from '../compact/slot-sources.ts';
 import { useRange } from '../pages/pack-ranges.ts';
 import { PackWriter, type PackWriterPorts } from '../pages/pack-writer.ts';
 import { blocksOf, mergeOrder, type MergedBlock } from './merge-order.ts';
@@ -50,8 +50,11 @@ const damagedBlock = (name: string, block: number): LedgerError =>
   );
 
 /** Blocks, as many at once as go into one pack. */
-function* packfuls(blocks: readonly MergedBlock[]): Generator<readonly MergedBlock[]> {
-  const limits = new PackLimits();
+function* packfuls(
+  blocks: readonly MergedBlock[],
+  sourceOf: SourceOf,
+): Generator<readonly MergedBlock[]> {
+  const limits = new PackLimits(sourceOf);
   let packful: MergedBlock[] = [];
   for (const block of blocks) {
     if (!limits.hasRoom(block)) {
@@ -96,21 +99,14 @@ async function writePack(
   group: string,
   blocks: readonly MergedBlock[],
 ): Promise<void> {
+  const sourceOf: SourceOf = (holding) => ports.models.places.source(holding);
   // A block that has a salt has it behind it already.
   const writer = new PackWriter({ ...ports, areBlocksSalted: () => false }, { group });
-  const homes = new HomeColumns();
   const stored = await readBlocks(ports, blocks);
-  for (const [i, { pack, block, slots }] of blocks.entries()) {
-    const first = writer.addAll({
-      ...sliceBlocks(pack.blocks, block, block + 1),
-      bytes: stored[i]!,
-    });
-    for (const [k, { home, reference }] of slots.entries()) {
-      homes.add(home);
-      if (reference !== null) writer.refer(first + k, reference);
-    }
-  }
-  await writer.seal((pack) => ports.append({ ...pack, ...homes.take() }));
+  for (const [i, { pack, block }] of blocks.entries())
+    writer.addAll({ ...sliceBlocks(pack.blocks, block, block + 1), bytes: stored[i]! });
+  const slots = blocks.flatMap((block) => block.slots);
+  await writer.seal((pack) => ports.append({ ...pack, ...sourceColumns(slots, sourceOf) }));
   await writer.finish();
 }
 
@@ -127,7 +123,8 @@ export async function mergePacks(ports: MergePorts, fanIn?: number): Promise<voi
     const { group } = packs[0]!;
     const blocks = packs.flatMap(({ ordinal }) => blocksOf(models.places, ordinal) ?? []);
     const ordered = mergeOrder(blocks, await models.gfnsOf(packs));
-    for (const packful of packfuls(ordered)) await writePack(ports, group, packful);
+    const sourceOf: SourceOf = (holding) => models.places.source(holding);
+    for (const packful of packfuls(ordered, sourceOf)) await writePack(ports, group, packful);
     models.pass(packs);
   }
 }

@@ -68,10 +68,10 @@ export class Healer {
 
   /** Takes a pattern, if it was lost. */
   addPattern(pattern: NamedPattern): void {
-    const { engine, places } = this.#ports;
+    const { engine } = this.#ports;
     const { descriptor } = pattern;
     for (const holding of this.#lost.takePattern(keptPatternIdentifier(engine, pattern))) {
-      this.#patterns.push({ home: places.reference(holding), descriptor });
+      this.#patterns.push({ holding, descriptor });
       this.#healed += 1;
     }
   }

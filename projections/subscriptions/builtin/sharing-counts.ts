@@ -187,18 +187,18 @@ function storePatches(
 
 /** Compaction stores pages anew: as patches or whole. */
 function applyRewrite(tally: SharingTally, { pack }: RewriteChange, folded: Folded): void {
-  const { homes, homeIndexes, homeSlots, patches } = pack;
+  const { sources, sourceIndexes, sourceSlots, patches } = pack;
   // What the slots stand for, asked for as page events that refer to them.
   const holdings = folded.holdings({
     capture: 0,
     batch: 0,
     firstRow: 0,
     parts: [],
-    packs: homes,
-    kinds: new Uint8Array(homeSlots.length).fill(KIND_STORED),
-    gfns: new Uint32Array(homeSlots.length),
-    packIndexes: homeIndexes,
-    slots: homeSlots,
+    packs: sources,
+    kinds: new Uint8Array(sourceSlots.length).fill(KIND_STORED),
+    gfns: new Uint32Array(sourceSlots.length),
+    packIndexes: sourceIndexes,
+    slots: sourceSlots,
   });
   const patched = new Set(patches.slots);
   for (const [slot, holding] of holdings.entries())

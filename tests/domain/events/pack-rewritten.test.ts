@@ -24,7 +24,7 @@ interface Shape {
   readonly seed: number;
   readonly contents: number;
   readonly patterns: number;
-  readonly homes: number;
+  readonly sources: number;
   readonly isPatched: boolean;
 }
 
@@ -32,11 +32,11 @@ const shape: fc.Arbitrary<Shape> = fc.record({
   seed: fc.nat(),
   contents: fc.integer({ min: 1, max: 300 }),
   patterns: fc.nat({ max: 100 }),
-  homes: fc.integer({ min: 1, max: 20 }),
+  sources: fc.integer({ min: 1, max: 20 }),
   isPatched: fc.boolean(),
 });
 
-function makePack({ seed, contents, patterns, homes: wanted, isPatched }: Shape): PackRewritten {
+function makePack({ seed, contents, patterns, sources: wanted, isPatched }: Shape): PackRewritten {
   const random = seededRandom(seed);
   const pages: number[] = [];
   const codecs: number[] = [];
@@ -74,9 +74,9 @@ function makePack({ seed, contents, patterns, homes: wanted, isPatched }: Shape)
       lengths,
       checksums: Uint32Array.from(pages, () => random(2 ** 31)),
     },
-    homes: Array.from({ length: homes }, hex),
-    homeIndexes: Uint16Array.from({ length: slots }, () => random(homes)),
-    homeSlots: Uint16Array.from({ length: slots }, () => random(PACK_SLOTS)),
+    sources: Array.from({ length: homes }, hex),
+    sourceIndexes: Uint16Array.from({ length: slots }, () => random(homes)),
+    sourceSlots: Uint16Array.from({ length: slots }, () => random(PACK_SLOTS)),
     patches: isPatched ? patches : NO_PATCHES,
   };
 }
@@ -95,7 +95,7 @@ describe('the columns of a rewritten pack', () => {
 
   test('that are damaged are refused or are another pack, and never more than their bytes', () => {
     const bytes = encodePackRewritten(
-      makePack({ seed: 4, contents: 60, patterns: 9, homes: 3, isPatched: true }),
+      makePack({ seed: 4, contents: 60, patterns: 9, sources: 3, isPatched: true }),
     );
     fc.assert(
       fc.property(damaged(bytes), (found) => {
@@ -115,15 +115,15 @@ describe('the columns of a rewritten pack', () => {
     ['more homes than slots', 44, 100],
     ['another length', 40, 1],
   ])('that claim %s are refused', (_what, at, value) => {
-    const pack = makePack({ seed: 1, contents: 50, patterns: 0, homes: 2, isPatched: false });
+    const pack = makePack({ seed: 1, contents: 50, patterns: 0, sources: 2, isPatched: false });
     const bytes = encodePackRewritten(pack);
     new DataView(bytes.buffer).setUint32(at, value, true);
     expect(decodePackRewritten(bytes)).toMatchObject(CODE);
   });
 
   test('that name a home that is not listed are refused', () => {
-    const pack = makePack({ seed: 1, contents: 50, patterns: 0, homes: 2, isPatched: false });
-    const bytes = encodePackRewritten({ ...pack, homeIndexes: pack.homeIndexes.fill(2) });
+    const pack = makePack({ seed: 1, contents: 50, patterns: 0, sources: 2, isPatched: false });
+    const bytes = encodePackRewritten({ ...pack, sourceIndexes: pack.sourceIndexes.fill(2) });
     expect(decodePackRewritten(bytes)).toMatchObject(CODE);
   });
 });

@@ -10,9 +10,9 @@ const asPatch = (number: number, over: number) => ({
   group: 'default',
   sizeBytes: 4160,
   blocks: rawBlocks(1),
-  homes: [nameOf(number)],
-  homeIndexes: Uint16Array.of(0),
-  homeSlots: Uint16Array.of(0),
+  sources: [nameOf(number)],
+  sourceIndexes: Uint16Array.of(0),
+  sourceSlots: Uint16Array.of(0),
   patches: patchOver(over),
 });
 
