@@ -34,6 +34,11 @@ export class LebReader {
     this.#end = end;
   }
 
+  /** Bytes before the end. */
+  get left(): number {
+    return this.#end - this.#at;
+  }
+
   byte(): number {
     if (this.#at >= this.#end) {
       this.hasFailed = true;
