@@ -25,6 +25,8 @@ export const LEDGER_FORMAT = 3;
 
 /** Formats from this one on have salted blocks, and packed ones. */
 const SALTED_FORMAT = 2;
+/** Formats from this one on have short columns in events. */
+const SHORT_FORMAT = 3;
 /** zstd's level for what is recorded into a ledger without packed blocks. */
 const RECORDED_LEVEL = 1;
 
@@ -117,6 +119,9 @@ export const hasFormat = ({ ledger }: Pick<LedgerFacts, 'ledger'>, format: numbe
 
 /** Whether packs of a ledger have salted blocks: releases of the time of format 1 read none. */
 export const areBlocksSalted = (facts: LedgerFacts): boolean => hasFormat(facts, SALTED_FORMAT);
+
+/** Whether events of a ledger may have short columns: releases of earlier formats read none. */
+export const areEventsShort = (facts: LedgerFacts): boolean => hasFormat(facts, SHORT_FORMAT);
 
 /** How recorders compress pages: releases of the time of format 1 read no packed ones. */
 export const recordedCompression = (facts: LedgerFacts): Compression =>

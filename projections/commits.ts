@@ -242,7 +242,7 @@ function rewriteOf(event: StoredEvent): RewriteChange | DamageChange {
   if (event.schema > schemaOf(event.type)) return damageOf(event, newerEvent(event));
   const { timeMs } = event;
   if (event.stream !== STORE_STREAM) return strayOf(event, STORE_STREAM);
-  const decoded = decodePackRewritten(event.data);
+  const decoded = decodePackRewritten(event);
   return either.isRight(decoded)
     ? { _tag: 'rewrite', ...markOf(event), timeMs, pack: decoded.right }
     : damageOf(event, decoded.left);

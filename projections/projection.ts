@@ -3,6 +3,7 @@
 // (docs/events.md, "Projections"), which `subscribe` runs: replay, then live, with their states kept
 // between runs.
 
+import type { PackRewritten } from '../domain/events/pack-rewritten.ts';
 import type { PageColumns } from '../domain/events/pages-written.ts';
 import type { CaptureChange, Change } from './commits.ts';
 
@@ -35,4 +36,6 @@ export interface Folded {
    * have equal numbers, and a number never changes its meaning. UNKNOWN: lost.
    */
   holdings(columns: PageColumns): Uint32Array;
+  /** What each slot of a pack holds that compaction wrote. */
+  rewritten(pack: Pick<PackRewritten, 'name'>): Uint32Array;
 }

@@ -4,7 +4,7 @@ import { randomBytes } from 'node:crypto';
 import { slotAt } from '../../domain/values/place.ts';
 import { lockCompactor } from '../stores/locks/compactor-lock.ts';
 import { mayBeWritten } from '../stores/locks/writers-presence.ts';
-import { areBlocksSalted } from '../../domain/ledger.ts';
+import { areBlocksSalted, areEventsShort } from '../../domain/ledger.ts';
 import {
   compactLedger,
   type Compacted,
@@ -31,7 +31,10 @@ export function placesOf({ state }: Ledger): ContentPlaces {
     packAt: (place) => state.contents.packAt(place),
     referenceAt: (place) => state.contents.referenceAt(place),
     reference: (holding) => state.contents.reference(holding),
-    source: (holding) => state.contents.reference(holding),
+    source: (holding) =>
+      areEventsShort(state.catalogue.facts)
+        ? state.contents.source(holding)
+        : state.contents.reference(holding),
     holdingOfSlot: (place) => state.contents.holdingAt(state.contents.packAt(place), slotAt(place)),
     referrers: () => state.contents.referrers(),
   };
@@ -101,6 +104,7 @@ export async function compact(ledger: Ledger, request: CompactRequest): Promise<
         pages: await ledger.pageReader(),
         models: modelsOf(ledger),
         areBlocksSalted: () => areBlocksSalted(state.catalogue.facts),
+        areEventsShort: () => areEventsShort(state.catalogue.facts),
         isRecorded: () => mayBeWritten(locks),
         doubt: () => doubtOf(ledger),
         ...deletionFrom(ledger),

@@ -223,7 +223,7 @@ const namesPack = ({ type }: StoredEvent): boolean =>
 function packOf(event: StoredEvent): NamedPack {
   const { type, data } = event;
   const pack: either.Either<LedgerError, NamedPack> =
-    type === 'PackWritten' ? decodePackWritten(data) : decodePackRewritten(data);
+    type === 'PackWritten' ? decodePackWritten(data) : decodePackRewritten(event);
   if (either.isRight(pack)) return pack.right;
   throw pack.left;
 }

@@ -1,7 +1,7 @@
 // Packs that a repair writes, of content that has its numbers and gets another place.
 
 import { randomBytes } from 'node:crypto';
-import { areBlocksSalted } from '../../domain/ledger.ts';
+import { areBlocksSalted, areEventsShort } from '../../domain/ledger.ts';
 import type { PackRewritten } from '../../domain/events/pack-rewritten.ts';
 import { STORE_STREAM } from '../../domain/events/streams.ts';
 import { run, valueOf } from '../../domain/ports/run.ts';
@@ -15,12 +15,17 @@ import type { Ledger } from './ledger.ts';
 /** Names a pack that is durable. What is lost is not moved by who compacts meanwhile, so it is as it was. LOG_TOO_OLD. */
 export async function appendPack(ledger: Ledger, pack: PackRewritten): Promise<void> {
   const { log, clock, state } = ledger;
+  const envelope = {
+    clock,
+    randomBytes,
+    areEventsShort: () => areEventsShort(state.catalogue.facts),
+  };
   const ports = {
     log,
     catchUp: () => state.catchUp({ heavy: true }),
     checkPast: () => ledger.marks.check(),
     encode: (events: readonly StoreEvent[]) =>
-      events.flatMap((event) => valueOf(encodeStoreEvent({ clock, randomBytes }, event))),
+      events.flatMap((event) => valueOf(encodeStoreEvent(envelope, event))),
   };
   await appendDecided(ports, STORE_STREAM, () => {
     const isNamed = state.contents.named(pack.name) !== undefined;

@@ -247,7 +247,7 @@ const SCHEMAS: Readonly<Record<string, number>> = {
   CaptureCommitted: 2,
   CheckpointTaken: 2,
   HistoryForgotten: 2,
-  PackRewritten: 3,
+  PackRewritten: 4,
   PackWritten: 4,
   PagesWritten: 2,
   PointsForgotten: 2,

@@ -48,6 +48,7 @@ import {
   type RewrittenPack,
 } from './packs.ts';
 import { Places, type Home } from './places.ts';
+import { namedSlots, tablesOf } from './rewritten-tables.ts';
 
 export { isWritten, type AnyPack, type KnownPack, type RewrittenPack } from './packs.ts';
 
@@ -174,27 +175,18 @@ export class Contents implements PageLocator {
 
   /** What patches refer to; UNKNOWN where the event of a pack was lost. */
   referencesOf({ packs, packIndexes, references }: PatchTable): Uint32Array {
-    const known = packs.map((name) => this.#byName.get(name));
-    return Uint32Array.from(references, (slot, i) => {
-      const pack = known[packIndexes[i]!];
-      return pack === undefined ? UNKNOWN : this.holdingOf(pack, slot);
-    });
+    return namedSlots(this, packs, packIndexes, references).map((holding) => this.firstOf(holding));
   }
 
   /** Takes a rewritten pack in: what its slots stand for lies there from now on. */
   rewrite(pack: PackRewritten, change: PlaceChange): RewrittenPack {
     const named = this.#rewrittenByName.get(pack.name);
     if (named !== undefined) return named;
-    const homes = pack.sources.map((name) => this.#byName.get(name));
-    const holdings = Uint32Array.from(pack.sourceSlots, (slot, i) => {
-      const home = homes[pack.sourceIndexes[i]!];
-      return home === undefined ? UNKNOWN : this.#numberOf(home, slot);
-    });
     const { position } = change;
-    const references = this.referencesOf(pack.patches);
-    const rewritten = this.insertRewritten({ ...pack, holdings, references, position });
+    const rewritten = this.insertRewritten({ ...tablesOf(pack, this), position });
+    const { holdings } = rewritten;
     const patches = new Map<number, Holding>();
-    for (const [i, slot] of pack.patches.slots.entries())
+    for (const [i, slot] of rewritten.patches.slots.entries())
       patches.set(slot, rewritten.references[i]!);
     for (const [slot, holding] of holdings.entries()) {
       const home = this.#homeOf(holding);
@@ -355,6 +347,11 @@ export class Contents implements PageLocator {
     return this.#byName.get(name);
   }
 
+  /** The rewritten pack of a name. */
+  rewritten(name: string): RewrittenPack | undefined {
+    return this.#rewrittenByName.get(name);
+  }
+
   /** The pack of a name, written or rewritten. */
   named(name: string): AnyPack | undefined {
     return this.#byName.get(name) ?? this.#rewrittenByName.get(name);
@@ -399,6 +396,13 @@ export class Contents implements PageLocator {
     const home = this.#homeOf(holding);
     assert(home !== null, 'only what lies in a pack has a reference');
     return { pack: this.#byOrdinal.get(home.ordinal)!.name, slot: home.slot };
+  }
+
+  /** The name of the pack and the slot where a content or a kept pattern lies; its home's, where it is released. */
+  source(holding: Holding): { readonly pack: string; readonly slot: number } {
+    const place = this.placeOf(holding);
+    if (place < 0) return this.reference(holding);
+    return { pack: this.packAt(place).name, slot: slotAt(place) };
   }
 
   /** Where a content or a kept pattern lies now; below 0: it is released, or its pack is gone. O(log packs). */

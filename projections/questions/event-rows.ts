@@ -95,12 +95,13 @@ function baselineRow(change: BaselineChange): RankedRow {
 /** A pack that compaction wrote; what moved there stands in its table, not in a row. */
 function rewriteRow(change: RewriteChange): RankedRow {
   const { position, timeMs, pack } = change;
-  const { name, group, sizeBytes, blocks, sources, sourceSlots, patches } = pack;
+  const { name, group, sizeBytes, blocks, sources, sourceSlots, patches, isCopied } = pack;
   const facts = {
     pack: name,
     group,
     pages: sourceSlots.length,
-    patches: patches.slots.length,
+    // Copied blocks have the patches that they had.
+    patches: isCopied ? null : patches.slots.length,
     blocks: blocks.codecs.length,
     sizeBytes,
     from: sources.length,

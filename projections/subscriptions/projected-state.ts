@@ -90,6 +90,7 @@ export class ProjectedState<S> {
     this.#folded = {
       kinds: (change, columns) => foldedKinds(state, change, columns),
       holdings: (columns) => holdingsOf(state.contents, columns),
+      rewritten: ({ name }) => state.contents.rewritten(name)?.holdings ?? new Uint32Array(0),
     };
   }
 

@@ -115,6 +115,7 @@ const rewrittenPack = (name: string): PackRewritten => ({
   sourceIndexes: Uint16Array.of(0),
   sourceSlots: Uint16Array.of(7),
   patches: NO_PATCHES,
+  isCopied: false,
 });
 const rewrite = (name: string) => ({ _tag: 'RewriteContent', pack: rewrittenPack(name) }) as const;
 const lies = (name: string): StoreEvent => ({ type: 'PackRewritten', data: rewrittenPack(name) });
@@ -157,7 +158,11 @@ describe('letting slots go', () => {
     const outcome = given().when(release(...many));
     const made = either.isRight(outcome) ? outcome.right : [];
     expect(made.length).toBeGreaterThan(4);
-    const ports = { clock: () => 0, randomBytes: (count: number) => new Uint8Array(count) };
+    const ports = {
+      clock: () => 0,
+      randomBytes: (count: number) => new Uint8Array(count),
+      areEventsShort: () => false,
+    };
     expect(made.map((event) => encodeStoreEvent(ports, event)).filter(either.isLeft)).toEqual([]);
     expect(slotsOf(outcome)).toHaveLength(1000);
   });

@@ -238,6 +238,7 @@ export const GOLDEN_REWRITTEN_PACK: PackRewritten = {
     packIndexes: Uint16Array.of(0),
     references: Uint16Array.of(258),
   },
+  isCopied: false,
 };
 
 /** As schema 2 has it: with salted blocks. */
@@ -249,11 +250,47 @@ export const GOLDEN_SALTED_REWRITTEN: PackRewritten = {
   sourceSlots: Uint16Array.of(4, 4095, 0, 17, 2, 5119),
 };
 
+/** Of each slot of a pack, the number of its block, and its own in that. */
+const copiedRows = ({ blocks }: PackRewritten): { block: number; page: number }[] =>
+  [...blocks.pages].flatMap((pages, block) =>
+    Array.from({ length: pages }, (_, page) => ({ block, page })),
+  );
+
 /** As schema 3 has it: with packed blocks. */
 export const GOLDEN_PACKED_REWRITTEN: PackRewritten = {
   ...GOLDEN_SALTED_REWRITTEN,
   sizeBytes: GOLDEN_PACKED_PACK.sizeBytes,
   blocks: GOLDEN_PACKED_PACK.blocks,
+};
+
+/** As schema 4 has it: one list of names, and numbers of seven bits a byte. */
+export const GOLDEN_SHORT_REWRITTEN: PackRewritten = {
+  ...GOLDEN_PACKED_REWRITTEN,
+  sources: [GOLDEN_PACK.name, OTHER_PACK, 'cd'.repeat(32)],
+  sourceIndexes: Uint16Array.of(0, 0, 0, 1, 1, 1),
+  sourceSlots: Uint16Array.of(4, 5, 6, 17, 2, 5119),
+  patches: {
+    packs: [GOLDEN_PACK.name, OTHER_PACK, 'cd'.repeat(32)],
+    slots: Uint16Array.of(0, 2),
+    packIndexes: Uint16Array.of(2, 1),
+    references: Uint16Array.of(258, 259),
+  },
+};
+
+/** The same of blocks that are copied whole. */
+export const GOLDEN_COPIED_REWRITTEN: PackRewritten = {
+  ...GOLDEN_PACKED_REWRITTEN,
+  blocks: {
+    ...GOLDEN_PACKED_REWRITTEN.blocks,
+    checksums: new Uint32Array(GOLDEN_PACKED_REWRITTEN.blocks.codecs.length),
+  },
+  sourceIndexes: Uint16Array.from(copiedRows(GOLDEN_PACKED_REWRITTEN), ({ block }) => block % 2),
+  sourceSlots: Uint16Array.from(
+    copiedRows(GOLDEN_PACKED_REWRITTEN),
+    ({ block, page }) => 300 * block + page,
+  ),
+  patches: NO_PATCHES,
+  isCopied: true,
 };
 
 export const GOLDEN_DEVICE_COLUMNS: PageColumns = {

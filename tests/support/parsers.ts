@@ -98,7 +98,7 @@ function eventParsers(events: readonly StoredEvent[]): Parser[] {
     const of = events.filter((event) => event.type === type);
     const parse = (data: Uint8Array): unknown => {
       if (type === 'PackWritten') return decodePackWritten(data);
-      if (type === 'PackRewritten') return decodePackRewritten(data);
+      if (type === 'PackRewritten') return decodePackRewritten({ schema: of[0]!.schema, data });
       if (type === 'PagesWritten' || type === 'DeviceStateWritten') return decodePageColumns(data);
       return decodeControl({ ...of[0]!, data });
     };

@@ -30,7 +30,7 @@ import type { EventLog } from '../../ports/event-log.ts';
 import type { PackRewritten } from '../../events/pack-rewritten.ts';
 import { STORE_STREAM } from '../../events/streams.ts';
 import type { Actor } from '../../events/actor.ts';
-import { encodeStoreEvent } from './store-events.ts';
+import { encodeStoreEvent, type StoreEventPorts } from './store-events.ts';
 import { valueOf } from '../../ports/run.ts';
 import { isConflict, StreamEnd } from '../stream-end.ts';
 import { deletePacks, type Deleted, type DeletionPorts } from './deletion.ts';
@@ -49,6 +49,7 @@ export interface CompactPorts
   /** Who compacts, as events say; absent: they do not. */
   readonly by?: Actor;
   readonly models: CompactModels;
+  readonly areEventsShort: StoreEventPorts['areEventsShort'];
 }
 
 /** How a compaction goes: what waits how long before it is deleted, and whether it only says what it would do. */

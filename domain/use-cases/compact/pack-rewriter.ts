@@ -143,7 +143,11 @@ export class PackRewriter {
     const slots = this.#written;
     this.#written = [];
     await this.#writer.seal((pack) =>
-      this.#ports.append({ ...pack, ...sourceColumns(slots, this.#sourceOf) }),
+      this.#ports.append({
+        ...pack,
+        ...sourceColumns(slots, this.#sourceOf),
+        isCopied: false,
+      }),
     );
     await this.#writer.finish();
   }

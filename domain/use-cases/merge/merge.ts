@@ -106,7 +106,9 @@ async function writePack(
   for (const [i, { pack, block }] of blocks.entries())
     writer.addAll({ ...sliceBlocks(pack.blocks, block, block + 1), bytes: stored[i]! });
   const slots = blocks.flatMap((block) => block.slots);
-  await writer.seal((pack) => ports.append({ ...pack, ...sourceColumns(slots, sourceOf) }));
+  await writer.seal((pack) =>
+    ports.append({ ...pack, ...sourceColumns(slots, sourceOf), isCopied: true }),
+  );
   await writer.finish();
 }
 

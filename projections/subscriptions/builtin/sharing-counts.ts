@@ -185,23 +185,11 @@ function storePatches(
   }
 }
 
-/** Compaction stores pages anew: as patches or whole. */
+/** Compaction stores pages anew: as patches or whole. Copied blocks hold what they held, as they held it. */
 function applyRewrite(tally: SharingTally, { pack }: RewriteChange, folded: Folded): void {
-  const { sources, sourceIndexes, sourceSlots, patches } = pack;
-  // What the slots stand for, asked for as page events that refer to them.
-  const holdings = folded.holdings({
-    capture: 0,
-    batch: 0,
-    firstRow: 0,
-    parts: [],
-    packs: sources,
-    kinds: new Uint8Array(sourceSlots.length).fill(KIND_STORED),
-    gfns: new Uint32Array(sourceSlots.length),
-    packIndexes: sourceIndexes,
-    slots: sourceSlots,
-  });
-  const patched = new Set(patches.slots);
-  for (const [slot, holding] of holdings.entries())
+  if (pack.isCopied) return;
+  const patched = new Set(pack.patches.slots);
+  for (const [slot, holding] of folded.rewritten(pack).entries())
     if (isContent(holding)) tally.store(holding, patched.has(slot) ? 'patch' : 'page');
 }
 

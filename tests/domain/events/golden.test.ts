@@ -30,6 +30,7 @@ import {
   GOLDEN_ATTACHMENT_COLUMNS,
   GOLDEN_BESIDE_EVENTS,
   GOLDEN_CONTROL_EVENTS,
+  GOLDEN_COPIED_REWRITTEN,
   GOLDEN_DEVICE_COLUMNS,
   GOLDEN_FOLDER,
   GOLDEN_PACK,
@@ -41,6 +42,7 @@ import {
   GOLDEN_REWRITTEN_PACK,
   GOLDEN_SALTED_PACK,
   GOLDEN_SALTED_REWRITTEN,
+  GOLDEN_SHORT_REWRITTEN,
   goldenBytes,
 } from '../../support/golden-capture.ts';
 
@@ -92,8 +94,8 @@ describe('events of format 1', () => {
 
   test('PackRewritten', () => {
     const data = golden('PackRewritten');
-    expect(decodePackRewritten(data)).toEqual(either.right(GOLDEN_REWRITTEN_PACK));
-    expect(encodePackRewritten(GOLDEN_REWRITTEN_PACK)).toEqual(data);
+    expect(decodePackRewritten({ schema: 1, data })).toEqual(either.right(GOLDEN_REWRITTEN_PACK));
+    expect(encodePackRewritten(GOLDEN_REWRITTEN_PACK, 1)).toEqual(data);
   });
 
   test('the hash of a commit is that of its batches', () => {
@@ -155,10 +157,10 @@ describe('events of salted blocks', () => {
 
   test('PackRewritten of schema 2', () => {
     const data = golden2('PackRewritten');
-    expect(decodePackRewritten(data)).toEqual(either.right(GOLDEN_SALTED_REWRITTEN));
-    expect(encodePackRewritten(GOLDEN_SALTED_REWRITTEN)).toEqual(data);
+    expect(decodePackRewritten({ schema: 2, data })).toEqual(either.right(GOLDEN_SALTED_REWRITTEN));
+    expect(encodePackRewritten(GOLDEN_SALTED_REWRITTEN, 2)).toEqual(data);
     const schemas = [GOLDEN_SALTED_REWRITTEN, GOLDEN_REWRITTEN_PACK].map(({ blocks }) =>
-      packRewrittenSchema(blocks),
+      packRewrittenSchema(blocks, false),
     );
     expect(schemas).toEqual([2, 1]);
   });
@@ -176,9 +178,21 @@ describe('events of packed blocks', () => {
 
   test('PackRewritten of schema 3', () => {
     const data = goldenBytes('events-3/PackRewritten.bin');
-    expect(decodePackRewritten(data)).toEqual(either.right(GOLDEN_PACKED_REWRITTEN));
-    expect(encodePackRewritten(GOLDEN_PACKED_REWRITTEN)).toEqual(data);
-    expect(packRewrittenSchema(GOLDEN_PACKED_REWRITTEN.blocks)).toBe(3);
+    expect(decodePackRewritten({ schema: 3, data })).toEqual(either.right(GOLDEN_PACKED_REWRITTEN));
+    expect(encodePackRewritten(GOLDEN_PACKED_REWRITTEN, 3)).toEqual(data);
+    expect(packRewrittenSchema(GOLDEN_PACKED_REWRITTEN.blocks, false)).toBe(3);
+  });
+});
+
+describe('events with short columns', () => {
+  test.each([
+    ['PackRewritten', GOLDEN_SHORT_REWRITTEN],
+    ['PackRewritten-copied', GOLDEN_COPIED_REWRITTEN],
+  ])('%s of schema 4', (file, pack) => {
+    const data = goldenBytes(`events-4/${file}.bin`);
+    expect(decodePackRewritten({ schema: 4, data })).toEqual(either.right(pack));
+    expect(encodePackRewritten(pack, 4)).toEqual(data);
+    expect(packRewrittenSchema(pack.blocks, true)).toBe(4);
   });
 });
 

@@ -75,6 +75,7 @@ test('takes no memory, and no point of another VM', async () => {
   await replayCommits(log, LOG_START, async (change) => {
     sharingCounts.apply(tally, change, {
       kinds: (of, columns) => foldedKinds(state, of, columns),
+      rewritten: () => new Uint32Array(0),
       holdings: (columns) => holdingsOf(state.contents, columns),
     });
   });

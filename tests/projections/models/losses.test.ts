@@ -14,6 +14,7 @@ const asPatch = (number: number, over: number) => ({
   sourceIndexes: Uint16Array.of(0),
   sourceSlots: Uint16Array.of(0),
   patches: patchOver(over),
+  isCopied: false,
 });
 
 describe('what is stored anew for what is lost', () => {
