@@ -30,6 +30,7 @@ import { Contents } from '../../projections/models/contents.ts';
 import { stateOf } from '../../projections/models/half.ts';
 import type { Projection } from '../../projections/projection.ts';
 import { StateReader } from '../../projections/models/state-bytes.ts';
+import { goldenBytes } from './golden-capture.ts';
 import { blockCodec } from './block-codec.ts';
 import * as stream from './guest/stream-bytes.ts';
 import type { SpoiledSeries } from './spoiled-series.ts';
@@ -106,6 +107,17 @@ function eventParsers(events: readonly StoredEvent[]): Parser[] {
   }
   return parsers;
 }
+
+/** Events of schemas of which what was recorded has no example. */
+const SHORT_EVENTS: readonly Parser[] = [
+  {
+    name: 'packs that were rewritten',
+    examples: ['PackRewritten', 'PackRewritten-copied'].map((name) =>
+      goldenBytes(`events-4/${name}.bin`),
+    ),
+    parse: (data) => decodePackRewritten({ schema: 4, data }),
+  },
+];
 
 const PAGES = 3;
 const CODEC = blockCodec();
@@ -244,6 +256,7 @@ const loadedBy = <S>(load: (bytes: Uint8Array) => S): Projection<S, never, unkno
 export const parsersOf = (of: SpoiledSeries & { readonly spool: Spool }): readonly Parser[] => [
   ...LOG_FORMATS,
   ...eventParsers(of.events),
+  ...SHORT_EVENTS,
   blockParser('blocks of packed pages', PACKED, CODEC_PACKED, PAGES),
   blockParser('blocks of pages, zstd', FRAME, CODEC_ZSTD, PAGES),
   blockParser('blocks of patterns', DESCRIBED.bytes, CODEC_PATTERN, 1),
