@@ -168,6 +168,10 @@ export const LEDGER_ERRORS = {
     advice: 'Choose another name, or say `--force` where the command has it.',
   },
   TARGET_UNWRITABLE: { kind: 'failed', advice: 'Check the path and its permissions.' },
+  ADDRESS_UNUSABLE: {
+    kind: 'failed',
+    advice: 'Give another address, or end what listens there.',
+  },
   NOT_FOUND: {
     kind: 'absent',
     advice:

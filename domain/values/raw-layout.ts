@@ -144,6 +144,18 @@ export function rawLayoutOf(
     : layout('packed', inOrder, []);
 }
 
+/** One block of memory by its name, as a VMM maps it. Refused where the VM has none of it. */
+export function blockLayoutOf(
+  map: MemoryMap,
+  of: { readonly vm: string; readonly block: string },
+): Either<Refusal, ImageLayout> {
+  const found = placed(map).find(({ name }) => name === of.block);
+  if (found === undefined)
+    return either.left({ _tag: 'BlockUnknown', ...of, known: map.blocks.map(({ name }) => name) });
+  const { first: gfn, pages } = found;
+  return either.right({ pieces: [{ gfn, page: 0, pages }], pages });
+}
+
 /** What the pages of the image hold, of what the VM's do. */
 export function layOut(layout: ImageLayout, table: Uint32Array): Uint32Array {
   const [only] = layout.pieces;

@@ -81,6 +81,12 @@ export type Refusal =
     }
   | { readonly _tag: 'AddressUnmapped'; readonly address: number }
   | { readonly _tag: 'RangesUnknown' }
+  | {
+      readonly _tag: 'BlockUnknown';
+      readonly vm: string;
+      readonly block: string;
+      readonly known: readonly string[];
+    }
   | { readonly _tag: 'BadExpression'; readonly why: string }
   | { readonly _tag: 'PatternKnown'; readonly known: string }
   | { readonly _tag: 'TooManyPatterns'; readonly patternsMax: number }
@@ -160,6 +166,10 @@ const REFUSALS: Readonly<Record<Refusal['_tag'], FailureFacts>> = {
     advice: 'Give an address in memory; `pageledger vms --json` shows the memory map.',
   },
   RangesUnknown: { kind: 'failed', advice: 'Restore it with `--format raw --layout packed`.' },
+  BlockUnknown: {
+    kind: 'absent',
+    advice: 'Name a block of the VM, as `pageledger vms --json` shows them.',
+  },
   BadExpression: { kind: 'usage', advice: 'See `pageledger patterns` for how they are written.' },
   PatternKnown: { kind: 'failed', advice: 'There is nothing to do: it is recognised.' },
   TooManyPatterns: { kind: 'failed', advice: 'Make another ledger for what needs other patterns.' },
@@ -248,6 +258,21 @@ function forgottenText(
   return `${at} is before ${whose}, which begins at ${begins}: what was before was forgotten`;
 }
 
+type NoMemory = Extract<
+  Refusal,
+  { readonly _tag: 'GfnOutOfRange' | 'AddressUnmapped' | 'RangesUnknown' | 'BlockUnknown' }
+>;
+
+function memoryText(refusal: NoMemory): string {
+  if (refusal._tag === 'GfnOutOfRange')
+    return `page ${refusal.gfn} is not in VM ${refusal.vm}, whose pages are 0 to ${refusal.pages - 1}`;
+  if (refusal._tag === 'AddressUnmapped')
+    return `no memory lies at guest-physical address 0x${refusal.address.toString(16)}; \`pageledger vms --json\` shows the memory map`;
+  if (refusal._tag === 'BlockUnknown')
+    return `the VM ${refusal.vm} has no block of memory ${JSON.stringify(refusal.block)}; it has ${refusal.known.join(', ')}`;
+  return 'it is not known at which guest-physical addresses the memory lies, or they are too far apart for a file; restore it with --format raw --layout packed';
+}
+
 /** The sentence of a refusal: what was found, what was expected, what to do. */
 export function refusalText(refusal: Refusal): string {
   switch (refusal._tag) {
@@ -296,11 +321,10 @@ export function refusalText(refusal: Refusal): string {
     case 'ManyPacksLost':
       return `${refusal.lost} of ${refusal.packs} packs are missing or damaged, which is more than a hundredth of them, so they are not taken for lost: this may be a wrong or half mounted page store`;
     case 'GfnOutOfRange':
-      return `page ${refusal.gfn} is not in VM ${refusal.vm}, whose pages are 0 to ${refusal.pages - 1}`;
     case 'AddressUnmapped':
-      return `no memory lies at guest-physical address 0x${refusal.address.toString(16)}; \`pageledger vms --json\` shows the memory map`;
     case 'RangesUnknown':
-      return 'it is not known at which guest-physical addresses the memory lies, or they are too far apart for a file; restore it with --format raw --layout packed';
+    case 'BlockUnknown':
+      return memoryText(refusal);
     case 'BadIdentifier':
       return `${JSON.stringify(refusal.text)} is no identifier: 64 hex digits were expected, or the first of them, at least 8; \`pageledger history\` and \`pageledger log --pages\` show identifiers`;
     case 'IdentifierUnknown':
