@@ -1,0 +1,171 @@
+// A point that is read page by page, in any order, for as long as somebody wants it: what faces serve
+// disks and files from. What of it is zeros, and what differs from another point, is told from page
+// tables; pages are read when they are asked for.
+//
+// Where the packs are away a reading waits for them, however long that takes: whoever reads a disk, or
+// a guest's memory, is better served late than with an error.
+
+import { setTimeout as pause } from 'node:timers/promises';
+import { sharedMemory } from '../../domain/ports/guests.ts';
+import { accepted, run } from '../../domain/ports/run.ts';
+import { isOfPack } from '../../domain/ports/page-store.ts';
+import { ZERO } from '../../domain/values/holding.ts';
+import { isLedgerError, type LedgerError } from '../../domain/values/ledger-error.ts';
+import { PAGE_BYTES } from '../../domain/values/page.ts';
+import {
+  blockLayoutOf,
+  layOut,
+  RAW_LAYOUTS,
+  type ImageLayout,
+  type RawLayoutName,
+} from '../../domain/values/raw-layout.ts';
+import { memoryMapOf } from '../../projections/models/page-tables.ts';
+import type { Ledger } from './ledger.ts';
+import { diffOf } from './pages.ts';
+import { layoutOf, type VmPoint } from './restore.ts';
+
+/** From so many pages on the engine's threads make them. */
+const THREADED_PAGES_MIN = 128;
+/** How long after a vain attempt the next one begins. */
+const AGAIN_MS = 1000;
+/** Failures of what is away, and may be there again without anybody's repairing it. */
+const AWAY: readonly string[] = [
+  'STORE_UNREACHABLE',
+  'STORE_REFUSED',
+  'STORE_MISSING',
+  'LOG_UNREACHABLE',
+];
+
+/** Who wants to know that readings wait. */
+export interface Waiting {
+  /** What readings wait for, said once until it is there again. */
+  readonly onAway: (failure: LedgerError) => void;
+  readonly onBack: () => void;
+}
+
+/** The newest that the log has, for whoever names points in a ledger that stays open. */
+export const followLog = (ledger: Ledger): Promise<void> => ledger.state.catchUp({ heavy: false });
+
+/**
+ * Whether packs cannot be had because their place is away: it does not answer, or it is not the
+ * ledger's any more, as where a folder is not mounted.
+ */
+async function isAway(ledger: Ledger, thrown: LedgerError): Promise<boolean> {
+  if (AWAY.includes(thrown.code)) return true;
+  if (!isOfPack(thrown)) return false;
+  const { store } = ledger;
+  try {
+    if (store.isOurs === undefined) {
+      for await (const _pack of store.list()) return false;
+      return true;
+    }
+    await run(store.isOurs());
+    return false;
+  } catch {
+    return true;
+  }
+}
+
+/** What of a point is served: as a raw image is laid out, or one block of memory. Null: as tools expect it. */
+function laidOutAs(point: VmPoint, part: string | null): ImageLayout {
+  const name = RAW_LAYOUTS.find((each) => each === part) ?? null;
+  if (part === null || name !== null) return layoutOf(point, name satisfies RawLayoutName | null);
+  return accepted(blockLayoutOf(memoryMapOf(point), { vm: point.entry.vm, block: part }));
+}
+
+/** Memory at a point, or a part of it, as pages from 0 on. */
+export class ServedPoint {
+  readonly point: VmPoint;
+  readonly pages: number;
+  readonly #ledger: Ledger;
+  readonly #layout: ImageLayout;
+  /** What each page holds; zeros where nothing lies. */
+  readonly #table: Uint32Array;
+  readonly #waiting: Waiting;
+  #isAway = false;
+
+  private constructor(
+    ledger: Ledger,
+    of: {
+      readonly point: VmPoint;
+      readonly layout: ImageLayout;
+      readonly table: Uint32Array;
+      readonly waiting: Waiting;
+    },
+  ) {
+    this.#ledger = ledger;
+    this.point = of.point;
+    this.#layout = of.layout;
+    this.#table = of.table;
+    this.#waiting = of.waiting;
+    this.pages = of.layout.pages;
+  }
+
+  /** Opens a point. `part`: a layout, or the name of a block; null: all, as tools expect it. */
+  static async open(
+    ledger: Ledger,
+    of: { readonly point: VmPoint; readonly part: string | null; readonly waiting: Waiting },
+  ): Promise<ServedPoint> {
+    const { point, part, waiting } = of;
+    const layout = laidOutAs(point, part);
+    const { tables, contents } = ledger.state;
+    const table = layOut(layout, await tables.at(point.entry, contents, point.row));
+    return new ServedPoint(ledger, { point, layout, table, waiting });
+  }
+
+  get sizeBytes(): number {
+    return this.pages * PAGE_BYTES;
+  }
+
+  /** Whether a page is zeros. */
+  isZero(page: number): boolean {
+    return this.#table[page] === ZERO;
+  }
+
+  /**
+   * Consecutive pages, valid for as long as the caller keeps them. Waits for packs that are away until
+   * `signal` ends it. POINT_DAMAGED, PACK_MISSING, PACK_DAMAGED.
+   */
+  async read(firstPage: number, pages: number, signal: AbortSignal): Promise<Uint8Array> {
+    const holdings = this.#table.subarray(firstPage, firstPage + pages);
+    for (;;)
+      try {
+        const bytes = await this.#readNow(holdings);
+        if (this.#isAway) this.#tellBack();
+        return bytes;
+      } catch (thrown) {
+        if (!isLedgerError(thrown) || !(await isAway(this.#ledger, thrown))) throw thrown;
+        if (!this.#isAway) this.#waiting.onAway(thrown);
+        this.#isAway = true;
+        await pause(AGAIN_MS, undefined, { signal });
+      }
+  }
+
+  #tellBack(): void {
+    this.#isAway = false;
+    this.#waiting.onBack();
+  }
+
+  async #readNow(holdings: Uint32Array): Promise<Uint8Array> {
+    const reader = await this.#ledger.pageReader();
+    const lengthBytes = holdings.length * PAGE_BYTES;
+    if (holdings.length < THREADED_PAGES_MIN)
+      return reader.read(holdings, Buffer.allocUnsafe(lengthBytes));
+    const room = new SharedArrayBuffer(lengthBytes);
+    const { vm } = this.point.entry;
+    const request = { table: holdings, label: `capture ${this.point.row.capture} of VM ${vm}` };
+    await reader.fill(request, { file: sharedMemory(room), offsetBytes: 0 });
+    return new Uint8Array(room);
+  }
+
+  /** By page, 1 where it differs from what the VM held there at another point, which may be forgotten. */
+  async changedFrom(text: string): Promise<Uint32Array> {
+    const ledger = this.#ledger;
+    const { entry } = this.point;
+    const a = { entry, row: ledger.locate(entry, text) };
+    const differs = new Uint32Array(entry.pagesAt(this.point.row.capture));
+    for await (const differing of diffOf(ledger, { a, b: this.point, withBytes: false }))
+      for (const { gfn } of differing) if (gfn < differs.length) differs[gfn] = 1;
+    return layOut(this.#layout, differs);
+  }
+}
