@@ -7,17 +7,21 @@ import { join } from 'node:path';
 import { Duplex } from 'node:stream';
 import * as t from 'io-ts';
 import { QmpClient } from '../../adapters/guests/qemu/qmp-client.ts';
+import { ClientMessages } from '../../adapters/faces/nbd/client-messages.ts';
+import { Negotiation } from '../../adapters/faces/nbd/negotiation.ts';
+import { COMMAND, OPTION } from '../../adapters/faces/nbd/protocol.ts';
 import { openImage } from '../../adapters/guests/sources.ts';
 import { fromServerEvent } from '../../adapters/stores/event-log-eventstoredb/event-codec.ts';
 import type { EventStoreLog } from '../../adapters/stores/event-log-eventstoredb/event-log-eventstoredb.ts';
 import { NO_STREAM } from '../../domain/ports/event-log.ts';
-import { isLedgerError, type LedgerError } from '../../domain/values/ledger-error.ts';
+import { isLedgerError, LedgerError } from '../../domain/values/ledger-error.ts';
 import { GREETING } from './guest/fake-qmp.ts';
 import { bytesOfImage } from './guest/images.ts';
 import * as stream from './guest/stream-bytes.ts';
 import { makeEvent } from './log-events.ts';
 import { gather, valueOf } from './outcomes.ts';
 import type { Parser } from './parsers.ts';
+import { CLIENT_FLAGS, contextData, goData, optionBytes, requestBytes } from './nbd-client.ts';
 import { ServerLogs } from './server-logs.ts';
 
 const bytesOf = (text: string): Uint8Array => new TextEncoder().encode(text);
@@ -32,6 +36,38 @@ const QMP_LINES = [
   '{"id": 4, "error": {"class": "GenericError", "desc": "not now"}}',
   '',
 ].join('\r\n');
+
+/** What a client of NBD says until it reads, and what it asks then. */
+const NBD_BYTES = Buffer.concat([
+  CLIENT_FLAGS,
+  optionBytes(OPTION.structuredReply),
+  optionBytes(OPTION.listMetaContext, contextData('web/@1', ['base:'])),
+  optionBytes(OPTION.list),
+  optionBytes(OPTION.info, goData('web/@1', [1, 3])),
+  optionBytes(OPTION.setMetaContext, contextData('web/@1', ['base:allocation'])),
+  requestBytes({ command: COMMAND.write, lengthBytes: 8 }),
+  Buffer.alloc(8),
+  requestBytes({ command: COMMAND.read, offsetBytes: 4096, lengthBytes: 4096 }),
+]);
+
+/** What is answered before commands, where there is no export at all; then the commands. */
+async function parseNbd(bytes: Uint8Array): Promise<unknown> {
+  const answers: unknown[] = [];
+  const none = (): Promise<never> =>
+    Promise.reject(new LedgerError('NOT_FOUND', 'there is none', {}));
+  const negotiation = new Negotiation({ names: none, open: none }, (reply) => {
+    answers.push(reply);
+    return Promise.resolve();
+  });
+  const messages = new ClientMessages();
+  messages.push(Buffer.from(bytes));
+  for (let each = messages.next(); each !== null; each = messages.next()) {
+    answers.push(each);
+    if (each._tag !== 'request') await negotiation.take(each);
+    if (each._tag === 'option' && each.option === OPTION.setMetaContext) messages.beginRequests();
+  }
+  return answers;
+}
 
 /** A socket that takes what is written and says only what it is told to. */
 const silentSocket = (): Socket =>
@@ -232,6 +268,7 @@ export function peerParsers(of: {
   });
   return [
     { name: 'lines of QMP', examples: [bytesOf(QMP_LINES)], parse: parseQmp },
+    { name: 'what clients of NBD say', examples: [NBD_BYTES], parse: parseNbd },
     { name: 'events of EventStoreDB', examples: [bytesOf(SERVER_EVENT)], parse: parseServerEvent },
     {
       name: 'answers of EventStoreDB',

@@ -1,0 +1,161 @@
+// The points of a ledger as exports, by the names that users know them by: `web/@3`, `web/latest`,
+// `web/cp:before-upgrade`; `web/@3/packed` and `web/@3/physical` as raw images are laid out; and
+// `web/@3/pc.ram`, one block of memory as a VMM maps it. An export that several connections have open is
+// one, with one page table.
+
+import { refuse } from '../../../domain/values/refused.ts';
+import { RAW_LAYOUTS } from '../../../domain/values/raw-layout.ts';
+import type { VmEntry } from '../../../projections/models/vm-entry.ts';
+import type { Ledger } from '../../wiring/ledger.ts';
+import { followLog, ServedPoint, type Waiting } from '../../wiring/served-point.ts';
+import { isoTime } from '../rows/row.ts';
+
+/** Which names a list shows: `latest` and checkpoints of each VM, or every kept capture as well. */
+export type Listed = 'named' | 'all';
+
+/** What a list shows of an export. */
+export interface ExportName {
+  readonly name: string;
+  readonly description: string;
+}
+
+/** An export that a client has open. Whoever opened it closes it. */
+export interface OpenExport {
+  readonly served: ServedPoint;
+  /** Its name with all its words. */
+  readonly name: string;
+  readonly description: string;
+  /** Whether another connection that opens the same name gets the same memory. */
+  readonly isFixed: boolean;
+  /** One block of memory: VMMs open it for writing, and write nothing. */
+  readonly isBlock: boolean;
+  close(): void;
+}
+
+interface ExportsOptions {
+  readonly ledger: Ledger;
+  /** The only VM that is served; null: all are. */
+  readonly vm: string | null;
+  readonly listed: Listed;
+  readonly waiting: Waiting;
+}
+
+/**
+ * The words of a name: VM/POINT/PART, of which PART, or all but the VM, may be left out. Where one VM
+ * alone is served its name may be, too. Names of blocks may have slashes; `VM@N` reads as `VM/@N`.
+ */
+export function wordsOf(name: string, only: string | null) {
+  const vm = only ?? /^[^/@]*/u.exec(name)![0];
+  const isNamed = name.startsWith(vm) && /^(?:$|[/@])/u.test(name.slice(vm.length));
+  const rest = isNamed ? name.slice(vm.length).replace(/^\//u, '') : name;
+  const slash = rest.indexOf('/');
+  const point = slash < 0 ? rest : rest.slice(0, slash);
+  const part = slash < 0 ? '' : rest.slice(slash + 1);
+  return { vm, point: point === '' ? 'latest' : point, part: part === '' ? null : part };
+}
+
+/** Points that mean the same capture for ever, or until somebody gives their name up. */
+const isFixedPoint = (point: string): boolean => point.startsWith('@') || point.startsWith('cp:');
+
+const keptCaptures = (entry: VmEntry) =>
+  entry.captures.filter(({ capture }) => !entry.isForgotten(capture));
+
+function* namesOf(entry: VmEntry, listed: Listed): Generator<ExportName> {
+  const { vm } = entry;
+  const newest = entry.captures.at(-1);
+  const described = (capture: number, timeMs: number): string =>
+    `capture ${capture} of ${isoTime(timeMs)}`;
+  if (newest !== undefined && !entry.isForgotten(newest.capture))
+    yield {
+      name: `${vm}/latest`,
+      description: described(newest.capture, newest.timeMs),
+    };
+  for (const { name, capture } of entry.checkpoints) {
+    const row = entry.capture(capture);
+    if (row !== undefined)
+      yield { name: `${vm}/cp:${name}`, description: described(capture, row.timeMs) };
+  }
+  if (listed === 'all')
+    for (const { capture, timeMs } of keptCaptures(entry))
+      yield { name: `${vm}/@${capture}`, description: described(capture, timeMs) };
+}
+
+interface Shared {
+  readonly served: Promise<ServedPoint>;
+  users: number;
+}
+
+export class Exports {
+  readonly #options: ExportsOptions;
+  readonly #shared = new Map<string, Shared>();
+
+  constructor(options: ExportsOptions) {
+    this.#options = options;
+  }
+
+  #entries(): readonly VmEntry[] {
+    const { ledger, vm } = this.#options;
+    return vm === null ? ledger.vms() : [ledger.vm(vm)];
+  }
+
+  /** The names to show, of the log as it is now. */
+  async names(): Promise<readonly ExportName[]> {
+    await followLog(this.#options.ledger);
+    return this.#entries().flatMap((entry) => [...namesOf(entry, this.#options.listed)]);
+  }
+
+  /**
+   * Opens the export of a name; none: `latest` of the only VM that there is. What is named is pinned
+   * now: later captures change nothing of it.
+   */
+  async open(name: string): Promise<OpenExport> {
+    const { ledger, vm } = this.#options;
+    await followLog(ledger);
+    const words = wordsOf(name === '' ? this.#onlyVm() : name, vm);
+    const entry = ledger.vm(words.vm);
+    const row = ledger.resolve(entry, words.point);
+    const { part } = words;
+    const capture = `${entry.vm}/@${row.capture}`;
+    const full = part === null ? capture : `${capture}/${part}`;
+    const served = await this.#share(full, () =>
+      ServedPoint.open(ledger, { point: { entry, row }, part, waiting: this.#options.waiting }),
+    );
+    let isOpen = true;
+    return {
+      served,
+      name: [words.vm, words.point, ...(part === null ? [] : [part])].join('/'),
+      description: `memory of ${entry.vm} at capture ${row.capture}, ${isoTime(row.timeMs)}`,
+      isFixed: isFixedPoint(words.point),
+      isBlock: part !== null && !RAW_LAYOUTS.some((layout) => layout === part),
+      close: () => {
+        if (isOpen) this.#leave(full);
+        isOpen = false;
+      },
+    };
+  }
+
+  #onlyVm(): string {
+    const entries = this.#entries();
+    if (entries.length === 1) return entries[0]!.vm;
+    throw refuse({ _tag: 'VmUnknown', vm: '(none was named)' });
+  }
+
+  async #share(name: string, open: () => Promise<ServedPoint>): Promise<ServedPoint> {
+    const known = this.#shared.get(name) ?? { served: open(), users: 0 };
+    this.#shared.set(name, known);
+    known.users += 1;
+    try {
+      return await known.served;
+    } catch (thrown) {
+      this.#leave(name);
+      throw thrown;
+    }
+  }
+
+  #leave(name: string): void {
+    const known = this.#shared.get(name);
+    if (known === undefined) return;
+    known.users -= 1;
+    if (known.users === 0) this.#shared.delete(name);
+  }
+}
