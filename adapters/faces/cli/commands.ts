@@ -13,6 +13,7 @@ const line = (name: string, summary: string, load: () => Promise<CommandFile>): 
 export const FAMILIES: Readonly<Record<string, string>> = {
   record: 'record captures of a VM',
   group: 'sharing groups and their keys',
+  serve: 'points for other programs',
 };
 
 // prettier-ignore
@@ -22,6 +23,7 @@ export const COMMANDS: readonly CommandLine[] = [
   line('record qemu', 'captures of a running QEMU guest, until Ctrl-C', () => import('./commands/record-qemu.ts')),
   line('restore', 'memory at a point into a file', () => import('./commands/restore.ts')),
   line('resume', 'start a guest from a point', () => import('./commands/resume.ts')),
+  line('serve nbd', 'points as disks, for any NBD client', () => import('./commands/serve-nbd.ts')),
   line('vms', 'the VMs', () => import('./commands/vms.ts')),
   line('captures', "a VM's captures", () => import('./commands/captures.ts')),
   line('checkpoints', 'named points', () => import('./commands/checkpoints.ts')),

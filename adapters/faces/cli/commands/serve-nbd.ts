@@ -1,0 +1,77 @@
+// `serve nbd`: the points of a ledger as read-only disks, for any client of the NBD protocol.
+
+import type { Command } from 'commander';
+import { Exports, type Listed } from '../../nbd/exports.ts';
+import { isOpenToOthers, listenAddressOf, uriOf } from '../../nbd/listen-address.ts';
+import { NbdServer, privateSocket } from '../../nbd/server.ts';
+import { UsageError } from '../failure.ts';
+import { untilSignal } from '../interruption.ts';
+import { tell, warn, withLedger } from '../session.ts';
+
+export const goesOnUnread = true;
+
+export const declare = (command: Command): Command =>
+  command
+    .option('--vm <name>', 'of one VM, whose points then need no VM/ before them')
+    .option(
+      '--listen <address>',
+      'unix:PATH, tcp:HOST:PORT or a port of loopback (default: a Unix socket of its own, which is printed)',
+    )
+    .option(
+      '--list <which>',
+      'which points a list shows: named (latest and checkpoints) or all',
+      'named',
+    );
+
+function listedOf(text: string): Listed {
+  if (text === 'named' || text === 'all') return text;
+  throw new UsageError(`--list ${JSON.stringify(text)} is not known: named or all was expected`);
+}
+
+export async function run(command: Command): Promise<void> {
+  const options = command.opts<{ vm?: string; listen?: string; list: string }>();
+  const listed = listedOf(options.list);
+  const asked = options.listen === undefined ? null : listenAddressOf(options.listen);
+  await withLedger(command, 'read', async (ledger, output) => {
+    if (options.vm !== undefined) ledger.vm(options.vm);
+    const exports = new Exports({
+      ledger,
+      vm: options.vm ?? null,
+      listed,
+      waiting: {
+        onAway: (failure) =>
+          warn(command, `the packs are away, and readings wait: ${failure.message}`),
+        onBack: () => tell(command, 'the packs are there again'),
+      },
+    });
+    const own = asked === null ? privateSocket() : null;
+    try {
+      const server = await NbdServer.listen(asked ?? own!.address, {
+        exports,
+        onFailure: (message) => warn(command, message),
+        onTurnedAway: () =>
+          warn(command, 'a client was turned away: there are as many as are served at once'),
+      });
+      const uri = uriOf(server.address);
+      if (isOpenToOthers(server.address))
+        warn(
+          command,
+          'whoever reaches this address can read the memory of the guests: NBD asks for no password here',
+        );
+      if (output.isJson) output.json({ uri, ...server.address });
+      else output.print(`serving points at ${uri}; Ctrl-C ends it`);
+      try {
+        await untilSignal(
+          (signal) =>
+            new Promise<void>((resolve) => {
+              signal.addEventListener('abort', () => resolve());
+            }),
+        );
+      } finally {
+        await server.close();
+      }
+    } finally {
+      own?.remove();
+    }
+  });
+}
