@@ -107,9 +107,10 @@ const WANTED: Readonly<
     const layout = layoutOf(point, asked);
     return { device: null, memoryMap: flatMap(layout.pages), layout };
   },
-  'RAM at addresses': async (_, point) => {
+  'RAM at addresses': async (ledger, point) => {
     const layout = coreLayout(point);
-    return { device: null, memoryMap: layout.memoryMap, layout };
+    const device = point.row.hasDevice ? await deviceStateOf(ledger, point) : null;
+    return { device, memoryMap: layout.memoryMap, layout };
   },
 };
 

@@ -131,6 +131,9 @@ describe('an ELF core of a point', () => {
       leftOut: ['pc.bios'],
     });
     expect(readFileSync(to).equals(readFileSync(path))).toBe(true);
+    const words = ['restore', '--vm', 'web', '--format', 'elf', '--force', '--to', to];
+    const { stdout } = await commands.run(words);
+    expect(stdout.toString()).toContain('without registers');
   });
 
   test('is refused where nobody knows at which addresses the memory lies', async () => {

@@ -3,6 +3,7 @@
 
 import { encodePatternBlocks } from '../../adapters/kernels/codec/pattern-blocks.ts';
 import { detectFormat } from '../../adapters/guests/images/image-format.ts';
+import { cpusOf } from '../../adapters/guests/qemu/cpu-state.ts';
 import { deviceSectionsOf, runStateOf } from '../../adapters/guests/qemu/device-sections.ts';
 import { rangesOfFlatView } from '../../adapters/guests/qemu/ram-blocks.ts';
 import type { Spool } from '../../adapters/guests/qemu/spool.ts';
@@ -32,6 +33,7 @@ import type { Projection } from '../../projections/projection.ts';
 import { StateReader } from '../../projections/models/state-bytes.ts';
 import { goldenBytes } from './golden-capture.ts';
 import { blockCodec } from './block-codec.ts';
+import { cpusDevice } from './guest/cpu-bytes.ts';
 import * as stream from './guest/stream-bytes.ts';
 import type { SpoiledSeries } from './spoiled-series.ts';
 
@@ -150,6 +152,7 @@ const STREAM = stream.bytesOf(
   stream.tail(),
 );
 const DEVICES = stream.devices();
+const CPUS = cpusDevice(2);
 
 const streamParser = (spool: Spool): Parser => ({
   name: 'streams of QEMU',
@@ -172,6 +175,16 @@ const GUESTS: readonly Parser[] = [
     examples: [DEVICES.description],
     parse: (description) =>
       deviceSectionsOf({ head: stream.head(), ...DEVICES, description }, 'the stream'),
+  },
+  {
+    name: 'sections of processors',
+    examples: [CPUS.sections],
+    parse: (sections) => cpusOf({ ...CPUS, sections }, 'the stream'),
+  },
+  {
+    name: 'descriptions of processors',
+    examples: [CPUS.description],
+    parse: (description) => cpusOf({ ...CPUS, description }, 'the stream'),
   },
   {
     name: 'starts of files',

@@ -1,5 +1,5 @@
 // An ELF core of a guest as a target, for debuggers of its kernel: a file that is filled in place behind
-// its head, or a pipe. Memory is all RAM, a segment for each stretch of guest-physical addresses; what is
+// its head, or a pipe. The head has the registers of the CPUs where the capture has them. Memory is all RAM, a segment for each stretch of guest-physical addresses; what is
 // zero stays a hole of the file.
 
 import type { OpenFile } from '../../files/file-port.ts';
@@ -7,13 +7,15 @@ import type { FilledTarget, RestoredGuest, RunTarget } from '../../../domain/por
 import { mainPagesOf } from '../../../domain/values/memory-map.ts';
 import { PAGE_BYTES } from '../../../domain/values/page.ts';
 import type { ByteSink } from '../byte-sink.ts';
+import { cpusOf } from '../qemu/cpu-state.ts';
 import { elfHead } from './elf-head.ts';
+import { cpuNotes } from './elf-notes.ts';
 import { rawPipeTarget } from './raw-target.ts';
 
 /** What stands in a core before the memory of a guest. */
-const headOf = ({ memoryMap }: RestoredGuest): Uint8Array =>
+const headOf = ({ memoryMap, device }: RestoredGuest): Uint8Array =>
   elfHead({
-    notes: new Uint8Array(0),
+    notes: cpuNotes(device === null ? [] : cpusOf(device, 'the capture')),
     // Nobody knows here where the guest itself sees them: at their own addresses, as before paging.
     segments: memoryMap.ranges.map(({ address, offset, length }) => ({
       virtual: BigInt(address),

@@ -11,6 +11,17 @@ import { latin1 } from './byte-window.ts';
 import * as layout from './stream-layout.ts';
 import type { DeviceState } from '../../../domain/values/device-state.ts';
 
+/** A field of a device's state, which may be an array: where its first value lies in all sections. */
+export interface DeviceField {
+  readonly name: string;
+  readonly offset: number;
+  /** Bytes of one value. */
+  readonly size: number;
+  readonly count: number;
+  /** What the description says of the members of a value; undefined: it has none. */
+  readonly struct: unknown;
+}
+
 /** One device's state: `length` bytes at `offset` of `DeviceState.sections`, subsections included. */
 export interface DeviceSection {
   readonly name: string;
@@ -20,11 +31,13 @@ export interface DeviceSection {
   readonly section: number;
   readonly offset: number;
   readonly length: number;
+  /** Its fields in their order, without those of subsections. */
+  readonly fields: readonly DeviceField[];
 }
 
 const Field = t.intersection([
   t.type({ name: t.string, size: t.number }),
-  t.partial({ array_len: t.number }),
+  t.partial({ array_len: t.number, struct: t.unknown }),
 ]);
 const Described = t.intersection([
   t.type({ fields: t.array(Field) }),
@@ -97,11 +110,12 @@ class Walk {
   }
 
   /** Fields have no bytes of their own but the values: their sizes add up. */
-  fields(described: Described, what: string): void {
-    for (const field of described.fields) {
-      const count = field.array_len ?? 1;
-      this.skip(field.size * count, `field ${field.name} of ${what}`);
-    }
+  fields(described: Described, what: string): readonly DeviceField[] {
+    return described.fields.map(({ name, size, array_len: count = 1, struct }) => {
+      const offset = this.at;
+      this.skip(size * count, `field ${name} of ${what}`);
+      return { name, offset, size, count, struct };
+    });
   }
 }
 
@@ -132,7 +146,7 @@ function sectionOf(walk: Walk, device: t.TypeOf<typeof Device>): DeviceSection {
   const version = walk.u32(what);
   walk.expect(`the version of ${what}`, { found: version, expected: device.version ?? version });
   const offset = walk.at;
-  walk.fields(device, what);
+  const fields = walk.fields(device, what);
   // A stack of our own: how deep subsections nest is the input's choice.
   const waiting = [...(device.subsections ?? [])].toReversed();
   while (waiting.length > 0) {
@@ -145,7 +159,8 @@ function sectionOf(walk: Walk, device: t.TypeOf<typeof Device>): DeviceSection {
     for (const nested of (subsection.subsections ?? []).toReversed()) waiting.push(nested);
   }
   const { name, instance_id: instance } = device;
-  const found = { name, instance, version, section, offset, length: walk.at - offset };
+  const length = walk.at - offset;
+  const found = { name, instance, version, section, offset, length, fields };
   walk.expect(`the footer of ${what}`, { found: walk.u8(what), expected: layout.RECORD_FOOTER });
   walk.expect(`the footer of ${what}`, { found: walk.u32(what), expected: section });
   return found;

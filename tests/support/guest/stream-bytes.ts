@@ -25,7 +25,7 @@ export function u32(value: number): Buffer {
   return bytes;
 }
 
-export function u64(value: number): Buffer {
+export function u64(value: number | bigint): Buffer {
   const bytes = Buffer.alloc(8);
   bytes.writeBigUInt64BE(BigInt(value));
   return bytes;
@@ -107,8 +107,23 @@ export interface DeviceBytes {
   readonly description: Buffer;
 }
 
-const fullSection = (id: number, device: string, body: Uint8Array): Buffer =>
-  bytesOf(u8(4), u32(id), name(device), u32(0), u32(1), body, footer(id));
+/** The section of a device, of version 1. */
+export const deviceSection = (
+  of: { readonly section: number; readonly name: string; readonly instance: number },
+  body: readonly Uint8Array[],
+): Buffer =>
+  bytesOf(
+    u8(4),
+    u32(of.section),
+    name(of.name),
+    u32(of.instance),
+    u32(1),
+    ...body,
+    footer(of.section),
+  );
+
+const fullSection = (section: number, device: string, body: Uint8Array): Buffer =>
+  deviceSection({ section, name: device, instance: 0 }, [body]);
 
 /** Two devices: a timer with an array and a nested subsection, and what the guest was doing. */
 export function devices(runState = 'running'): DeviceBytes {

@@ -69,6 +69,8 @@ function layoutAsked(layout: string | undefined, format: string): RawLayoutName 
   throw new UsageError(`--layout is of raw images, and ${format} was asked for`);
 }
 
+const NO_REGISTERS = '; without registers of CPUs, as the capture has no device state';
+
 /** How a file holds RAM, where it has nothing else. */
 interface RamLayout {
   /** Of a raw image; null: it is none. */
@@ -193,7 +195,8 @@ export async function run(command: Command): Promise<void> {
       bytes,
       attachments: paths,
     });
-    const how = laid === null ? '' : layoutText(laid, memoryMapOf(point));
+    const registers = format === 'elf' && !row.hasDevice ? NO_REGISTERS : '';
+    const how = laid === null ? '' : layoutText(laid, memoryMapOf(point)) + registers;
     output.say(`${vm}@${row.capture} restored to ${to}: ${bytesText(bytes)} in ${seconds} s${how}`);
     if (paths.length > 0) output.say(`kept beside it: ${paths.join(', ')}`);
   });
