@@ -1,0 +1,170 @@
+// A QEMU that is started for a recorded point, before the guest is its own. Refused with a disk that
+// may have changed since. QEMU's own complaints come back as QEMU_FAILED.
+
+import { spawn } from 'node:child_process';
+import type { ChildProcess, StdioNull, StdioPipe } from 'node:child_process';
+import { connect } from 'node:net';
+import type { Socket } from 'node:net';
+import { errnoOf } from '../../files/failures.ts';
+import { isLedgerError, LedgerError } from '../../../domain/values/ledger-error.ts';
+import { sentenceOf } from './failure.ts';
+import { delay } from './migration-control.ts';
+import { hasOption, writableDisksOf } from './qemu-options.ts';
+
+export interface StartRequest {
+  /** The whole command: the program, then its arguments. */
+  readonly command: readonly string[];
+  /** Disks are the caller's business. */
+  readonly diskOk?: boolean;
+  readonly stdin?: StdioNull | StdioPipe;
+  readonly stdout?: StdioNull | StdioPipe;
+  /** Takes what QEMU writes to its standard error; its end is in QEMU_FAILED in any case. */
+  readonly onStderr?: (text: string) => void;
+}
+
+/** Options that this program must set itself. */
+const FOREIGN_OPTIONS = ['incoming', 'daemonize', 'preconfig'];
+const RETRY_MS = 2;
+const LAST_WORDS_MS = 1_000;
+const STDERR_TAIL_CHARS = 4096;
+
+/** Throws what a command cannot be resumed with. */
+export function checkCommand(request: StartRequest): void {
+  const { command } = request;
+  const foreign = FOREIGN_OPTIONS.find((name) => hasOption(command, name));
+  if (command.length === 0 || foreign !== undefined) {
+    throw new LedgerError(
+      'QEMU_FAILED',
+      command.length === 0
+        ? 'no command to resume the guest with: expected qemu-system-... and its arguments'
+        : `the command has -${foreign}, which resuming sets or cannot work with: leave it out`,
+      { option: foreign ?? null },
+    );
+  }
+  const disks = request.diskOk === true ? [] : writableDisksOf(command);
+  if (disks.length > 0) {
+    throw new LedgerError(
+      'GUEST_DISK',
+      `the command has a disk that the guest can write to (${disks.join('; ')}): memory of one ` +
+        'moment with a disk of another corrupts the guest; make it read-only or snapshot=on, or ' +
+        'say that the disk is of that moment (--disk-ok)',
+      { disks: disks.join('; ') },
+    );
+  }
+}
+
+/** Connects as soon as QEMU listens. */
+export async function connectWhenUp(target: {
+  readonly path: string;
+  readonly qemu: StartingQemu;
+  readonly timeoutMs: number;
+}): Promise<Socket> {
+  const limit = performance.now() + target.timeoutMs;
+  for (;;) {
+    try {
+      return await target.qemu.whileAlive(connected(target.path));
+    } catch (error) {
+      const isEarly = ['ENOENT', 'ECONNREFUSED'].includes(errnoOf(error) ?? '');
+      if (!isEarly) throw error;
+      if (performance.now() > limit) {
+        throw new LedgerError(
+          'QEMU_FAILED',
+          `QEMU does not listen for the guest after ${target.timeoutMs} ms`,
+          { timeoutMs: target.timeoutMs },
+          error,
+        );
+      }
+    }
+    await delay(RETRY_MS);
+  }
+}
+
+const CUT_STREAM_CODES = ['EPIPE', 'ECONNRESET', 'ERR_STREAM_DESTROYED'];
+
+/** Whether a failed write is at the bottom of a failure; the stream's writer wraps it. */
+function isCutStream(thrown: unknown): boolean {
+  const cause = isLedgerError(thrown) ? thrown.cause : thrown;
+  return CUT_STREAM_CODES.includes(errnoOf(cause) ?? '');
+}
+
+function connected(path: string): Promise<Socket> {
+  return new Promise((resolve, reject) => {
+    const socket = connect({ path });
+    socket.once('error', reject);
+    socket.once('connect', () => {
+      socket.removeAllListeners('error');
+      resolve(socket);
+    });
+  });
+}
+
+/** A QEMU that may still fail: it is ended unless it is released. */
+export class StartingQemu {
+  readonly #child: ChildProcess;
+  readonly #program: string;
+  readonly #ended: Promise<string>;
+  #tail = '';
+  #isMissing = false;
+
+  constructor(request: StartRequest, extra: readonly string[]) {
+    const [program = '', ...rest] = request.command;
+    this.#program = program;
+    this.#child = spawn(program, [...rest, ...extra], {
+      stdio: [request.stdin ?? 'ignore', request.stdout ?? 'ignore', 'pipe'],
+    });
+    this.#child.stderr?.setEncoding('utf8').on('data', (text: string) => {
+      this.note(text);
+      request.onStderr?.(text);
+    });
+    this.#ended = new Promise((resolve) => {
+      this.#child.once('error', (error) => {
+        this.#isMissing = errnoOf(error) === 'ENOENT';
+        resolve(`it cannot be started: ${error.message}`);
+      });
+      this.#child.once('close', (code, signal) => resolve(`it ended with ${signal ?? code}`));
+    });
+  }
+
+  note(text: string): void {
+    this.#tail = `${this.#tail}${text}`.slice(-STDERR_TAIL_CHARS);
+  }
+
+  /** What `work` gives, unless the process ends first. */
+  async whileAlive<A>(work: Promise<A>): Promise<A> {
+    const ended = this.#ended.then((how): never => {
+      throw this.#failure(how);
+    });
+    return Promise.race([work, ended]);
+  }
+
+  /** Ends the process; a failed write is told as what QEMU said, if it ended. */
+  async explain(thrown: unknown): Promise<unknown> {
+    const isWrite = isCutStream(thrown);
+    // QEMU closes the socket a moment before it says why and ends.
+    if (isWrite) await Promise.race([this.#ended, delay(LAST_WORDS_MS)]);
+    this.#child.kill('SIGKILL');
+    const how = await this.#ended;
+    return isWrite ? this.#failure(`${sentenceOf(thrown)}; ${how}`) : thrown;
+  }
+
+  release(): ChildProcess {
+    return this.#child;
+  }
+
+  #failure(how: string): LedgerError {
+    if (this.#isMissing) {
+      return new LedgerError(
+        'MISSING_TOOL',
+        `${this.#program} is not there to start: install QEMU (Debian: qemu-system-x86)`,
+        { program: this.#program },
+      );
+    }
+    const said = this.#tail.trim();
+    return new LedgerError(
+      'QEMU_FAILED',
+      `${this.#program} did not resume the guest: ${how}${said === '' ? '' : `, saying: ${said}`}; ` +
+        'it needs the machine type, memory size and devices that the guest was recorded with',
+      { program: this.#program, stderr: said },
+    );
+  }
+}
