@@ -37,6 +37,8 @@ export function decodeBlockOf(
 export class DecodedBlocks {
   readonly #ports: { readonly engine: PageEngine; readonly store: PageStore };
   readonly #blocks: RecentMap<string, Uint8Array>;
+  /** Blocks that were read and decoded so far. */
+  readCount = 0;
 
   constructor(
     ports: { readonly engine: PageEngine; readonly store: PageStore },
@@ -59,6 +61,7 @@ export class DecodedBlocks {
       else this.#take(batch, { i, pages }, take);
     }
     if (missing.length === 0) return;
+    this.readCount += missing.length;
     const absent = Uint32Array.from(missing, (i) => blocks[i]!);
     const crew = new Crew(READS_MAX);
     for (const piece of piecesOf(plan, absent)) {

@@ -98,6 +98,11 @@ export class PageReader {
     this.#blocks = new DecodedBlocks(ports, { bytesMax: cacheBytesMax });
   }
 
+  /** Blocks that were read and decoded for `read` so far. */
+  get blocksRead(): number {
+    return this.#blocks.readCount;
+  }
+
   /**
    * The pages of holdings, PAGE_BYTES each, in their order, into `into`; before all bulk work. They are
    * decoded on the caller's thread: for few pages. POINT_DAMAGED, PACK_MISSING, PACK_DAMAGED.

@@ -1,0 +1,190 @@
+// Which pages a guest is given next, while it runs and its memory still arrives. What it waits for goes
+// before all else: the block of the page, that page first. Then come the rests of the storage blocks of
+// which a part was asked for, then what an earlier restore asked for, then everything, in the order in
+// which it is stored. No page is given twice, and zeros only when they are asked for: what was never
+// given reads as zeros in the end.
+
+import { assert } from '../../values/assert.ts';
+import { ZERO } from '../../values/holding.ts';
+import type { PageDemand } from '../../ports/arriving-guest.ts';
+import type { PageNeighbours } from './page-neighbours.ts';
+
+/** Why pages are given unasked. */
+export type Unasked = 'filled' | 'prefetched' | 'pushed';
+
+/** Most pages that come with one that is waited for. */
+const ANSWER_PAGES_MAX = 64;
+/** Most pages of a storage block, or of what is prefetched or pushed, that are given as one. */
+export const FILL_PAGES_MAX = 64;
+export const PUSH_PAGES_MAX = 1024;
+
+export interface PageQueueRequest {
+  /** What each page holds. */
+  readonly table: Uint32Array;
+  readonly neighbours: PageNeighbours;
+  /** Where [page] is 1 the guest has it already; absent: it has none. Becomes the queue's own. */
+  readonly given?: Uint8Array;
+}
+
+export class PageQueue {
+  readonly #table: Uint32Array;
+  readonly #neighbours: PageNeighbours;
+  /** Whether each page was given, and whether it is on its way as an answer. */
+  readonly #given: Uint8Array;
+  readonly #answering: Uint8Array;
+  readonly #asked: number[] = [];
+  readonly #behind: number[] = [];
+  readonly #prefetch: Uint32Array[] = [];
+  /** Pages that hold something, and those of them that were given. */
+  #pageCount = 0;
+  #givenCount = 0;
+  #push: { readonly pages: Uint32Array; at: number } | null = null;
+
+  constructor({ table, neighbours, given }: PageQueueRequest) {
+    assert(given === undefined || given.length === table.length, 'a page is given or not');
+    this.#table = table;
+    this.#neighbours = neighbours;
+    this.#given = given ?? new Uint8Array(table.length);
+    this.#answering = new Uint8Array(table.length);
+    for (let page = 0; page < table.length; page += 1) {
+      if (table[page] === ZERO) continue;
+      this.#pageCount += 1;
+      this.#givenCount += this.#given[page]!;
+    }
+  }
+
+  /** Whether a page is one of the guest's. */
+  has({ firstPage, count }: PageDemand): boolean {
+    return firstPage >= 0 && count > 0 && firstPage + count <= this.#table.length;
+  }
+
+  isGiven(page: number): boolean {
+    return this.#given[page] === 1;
+  }
+
+  /** Takes a demand in; how many of its pages the guest lacks. */
+  demand({ firstPage, count }: PageDemand): number {
+    let lacking = 0;
+    for (let page = firstPage; page < firstPage + count; page += 1) {
+      if (this.#given[page] === 1) continue;
+      lacking += 1;
+      if (this.#answering[page] === 0) this.#asked.push(page);
+    }
+    return lacking;
+  }
+
+  /** Pages to give when nothing is asked for; the blocks that they lie in come with them. */
+  prefetch(pages: Uint32Array): void {
+    this.#prefetch.push(pages);
+  }
+
+  /** Everything is to be given from now on. */
+  push(): void {
+    this.#push ??= { pages: this.#neighbours.inStorageOrder(), at: 0 };
+  }
+
+  get isPushing(): boolean {
+    return this.#push !== null;
+  }
+
+  /** Whether a page is waited for that nobody answers yet. */
+  get isAsked(): boolean {
+    return this.#asked.length > 0;
+  }
+
+  /** The answer to the oldest demand: the page first, then others of its block. Null: there is none. */
+  answer(): Uint32Array | null {
+    for (let page = this.#asked.shift(); page !== undefined; page = this.#asked.shift()) {
+      if (this.#given[page] === 1 || this.#answering[page] === 1) continue;
+      const answer = [page];
+      for (const other of this.#neighbours.block(page)) {
+        if (answer.length === ANSWER_PAGES_MAX) break;
+        if (other !== page && this.#isFree(other)) answer.push(other);
+      }
+      for (const each of answer) this.#answering[each] = 1;
+      this.#behind.push(page);
+      return Uint32Array.from(answer);
+    }
+    return null;
+  }
+
+  #isFree(page: number): boolean {
+    return this.#given[page] === 0 && this.#answering[page] === 0;
+  }
+
+  /** The next pages to give unasked, and why; null: there are none for now. */
+  unasked(): { readonly pages: Uint32Array; readonly why: Unasked } | null {
+    for (let page = this.#behind.shift(); page !== undefined; page = this.#behind.shift()) {
+      const rest = this.#neighbours.storageBlock(page).filter((each) => this.#isFree(each));
+      if (rest.length === 0) continue;
+      // What does not fit is come back to.
+      if (rest.length > FILL_PAGES_MAX) this.#behind.unshift(page);
+      return { pages: rest.subarray(0, FILL_PAGES_MAX), why: 'filled' };
+    }
+    const prefetched = this.#nextPrefetched();
+    if (prefetched.length > 0) return { pages: prefetched, why: 'prefetched' };
+    const pushed = this.#nextPushed();
+    return pushed.length > 0 ? { pages: pushed, why: 'pushed' } : null;
+  }
+
+  #nextPrefetched(): Uint32Array {
+    const chosen = new Set<number>();
+    while (chosen.size < PUSH_PAGES_MAX) {
+      const pages = this.#prefetch[0];
+      if (pages === undefined) break;
+      let at = 0;
+      for (; at < pages.length && chosen.size < PUSH_PAGES_MAX; at += 1) {
+        const page = pages[at]!;
+        if (page >= this.#table.length || !this.#isFree(page)) continue;
+        chosen.add(page);
+        for (const other of this.#neighbours.block(page)) {
+          if (chosen.size === PUSH_PAGES_MAX) break;
+          if (this.#isFree(other)) chosen.add(other);
+        }
+      }
+      if (at === pages.length) this.#prefetch.shift();
+      else this.#prefetch[0] = pages.subarray(at);
+    }
+    return Uint32Array.from(chosen);
+  }
+
+  #nextPushed(): Uint32Array {
+    const push = this.#push;
+    if (push === null) return new Uint32Array(0);
+    const next = new Uint32Array(PUSH_PAGES_MAX);
+    let count = 0;
+    for (; push.at < push.pages.length && count < PUSH_PAGES_MAX; push.at += 1)
+      if (this.#isFree(push.pages[push.at]!)) next[count++] = push.pages[push.at]!;
+    return next.subarray(0, count);
+  }
+
+  /** Those of these that were not given before, which are from now on; their order stays. */
+  give(pages: Uint32Array): Uint32Array {
+    const news = pages.filter((page) => this.#given[page] === 0);
+    for (const page of news) {
+      this.#given[page] = 1;
+      if (this.#table[page] !== ZERO) this.#givenCount += 1;
+    }
+    return news;
+  }
+
+  /** What a page holds. */
+  holdingOf(page: number): number {
+    return this.#table[page]!;
+  }
+
+  /** Whether nothing is left to give but zeros that nobody asks for. */
+  get isDone(): boolean {
+    return (
+      this.#push !== null &&
+      this.#push.at === this.#push.pages.length &&
+      this.#asked.length === 0 &&
+      this.#behind.length === 0
+    );
+  }
+
+  /** Pages that hold something, and how many of these the guest has. */
+  get progress(): { readonly pages: number; readonly pageCount: number } {
+    return { pages: this.#givenCount, pageCount: this.#pageCount };
+  }
+}

@@ -1,0 +1,308 @@
+// Serves a guest that runs while its memory still arrives, from a point of the ledger. What it waits
+// for is read at once and goes first; everything else is given behind it (page-queue.ts), by the
+// engine's threads where it is much. Zeros are given by name, patterns are made, and what was decoded
+// for one page serves all that hold it.
+
+import { LedgerError } from '../../values/ledger-error.ts';
+import { isContent, contentOf, isPattern, ZERO } from '../../values/holding.ts';
+import { NumberSet } from '../../values/number-set.ts';
+import { PAGE_BYTES } from '../../values/page.ts';
+import { sharedMemory } from '../../ports/guests.ts';
+import type { ArrivingGuest, PageDemand } from '../../ports/arriving-guest.ts';
+import type { PageReader } from '../pages/page-reader.ts';
+import { FILL_PAGES_MAX, PUSH_PAGES_MAX, type PageQueue, type Unasked } from './page-queue.ts';
+
+/** Demands answered at once: a guest has several processors, and a store may be far away. */
+const ANSWERS_MAX = 4;
+/** Pages that are read on the caller's thread; more go to the engine's. */
+const READ_PAGES_MAX = FILL_PAGES_MAX;
+
+/** What was given, in pages, and for what. */
+export interface ServeCounts {
+  /** Demands, and how many of them were for pages that had been given by then. */
+  readonly requests: number;
+  readonly duplicates: number;
+  /** Pages that were waited for. */
+  readonly demanded: number;
+  /** Pages that came with one that was, of its block or its storage block. */
+  readonly filled: number;
+  readonly prefetched: number;
+  readonly pushed: number;
+  /** Of all these: made without a read, zeros among them. */
+  readonly fromPatterns: number;
+  /** Of all these: with a content that another page had been given before. */
+  readonly shared: number;
+  /** Blocks that were read and decoded for what was waited for and what came with it. */
+  readonly blocksRead: number;
+}
+
+export interface PageServerRequest {
+  readonly guest: ArrivingGuest;
+  readonly reader: Pick<PageReader, 'read' | 'fill' | 'blocksRead'>;
+  readonly queue: PageQueue;
+  /** What a message calls the point. */
+  readonly label: string;
+  /** Is told of every page that the guest waits for, in time. */
+  readonly onDemanded?: (demand: PageDemand) => void;
+}
+
+/** How serving ended: all was given, the guest was left standing, or it is no more. */
+export type Served = 'finished' | 'left' | 'gone';
+
+/** Pages to give, and why; those that were asked for come first. */
+interface Giving {
+  readonly pages: Uint32Array;
+  readonly why: Unasked;
+  readonly asked: 0 | 1;
+}
+
+/** Lets somebody wait until something has changed. */
+class Bell {
+  #ring: () => void = () => undefined;
+  #rung = Promise.resolve();
+
+  constructor() {
+    this.ring();
+  }
+
+  /** Wakes whoever waits. */
+  ring(): void {
+    this.#ring();
+    this.#rung = new Promise((resolve) => {
+      this.#ring = resolve;
+    });
+  }
+
+  heard(): Promise<void> {
+    return this.#rung;
+  }
+}
+
+export class PageServer {
+  readonly #request: PageServerRequest;
+  readonly #queue: PageQueue;
+  readonly #bell = new Bell();
+  readonly #seen = new NumberSet();
+  readonly #window = new SharedArrayBuffer(PUSH_PAGES_MAX * PAGE_BYTES);
+  readonly #counts = {
+    requests: 0,
+    duplicates: 0,
+    demanded: 0,
+    filled: 0,
+    prefetched: 0,
+    pushed: 0,
+    fromPatterns: 0,
+    shared: 0,
+  };
+  readonly #blocksBefore: number;
+  /** Answers under way, and whether something is given unasked. */
+  #answering = 0;
+  #isGiving = false;
+  #isLeft = false;
+  #isOver = false;
+  #failure: Error | null = null;
+
+  constructor(request: PageServerRequest) {
+    this.#request = request;
+    this.#queue = request.queue;
+    this.#blocksBefore = request.reader.blocksRead;
+  }
+
+  get counts(): ServeCounts {
+    return { ...this.#counts, blocksRead: this.#request.reader.blocksRead - this.#blocksBefore };
+  }
+
+  /** Gives everything from now on, asked for or not. */
+  push(): void {
+    this.#queue.push();
+    this.#bell.ring();
+  }
+
+  /** Leaves the guest as it is. */
+  leave(): void {
+    this.#isLeft = true;
+    this.#bell.ring();
+  }
+
+  /**
+   * Serves until all was pushed, the guest is left, or it is gone. What cannot be read, and what a
+   * guest must not ask for, is thrown; the guest is left then.
+   */
+  async run(): Promise<Served> {
+    const { guest } = this.#request;
+    const isOver = new Promise<void>((resolve) => {
+      guest.listen({
+        onDemand: (demand) => this.#take(demand),
+        onEnd: (failure) => {
+          this.#isOver = true;
+          this.#failure ??= failure;
+          this.#bell.ring();
+          resolve();
+        },
+      });
+    });
+    const lanes = Array.from({ length: ANSWERS_MAX }, () => this.#lane(() => this.#answer()));
+    await Promise.all([...lanes, this.#lane(() => this.#giveUnasked())]);
+    const isGiven = this.#failure === null && !this.#isLeft && !this.#isOver;
+    if (isGiven) {
+      await guest.finish();
+      await isOver;
+    }
+    if (this.#failure !== null || this.#isLeft) guest.leave();
+    if (this.#failure !== null) throw this.#failure;
+    if (this.#isLeft) return 'left';
+    return isGiven ? 'finished' : 'gone';
+  }
+
+  /** Does something again and again, until all is done; it says whether it did something. */
+  async #lane(work: () => Promise<boolean>): Promise<void> {
+    try {
+      for (;;) {
+        // Before it is looked for: what comes while it is, is heard.
+        const heard = this.#bell.heard();
+        if (this.#isEnded) break;
+        // Looking for work may have found out that there is no more.
+        if (!(await work()) && !this.#isEnded) await heard;
+      }
+    } catch (thrown) {
+      // The connection's own word for its end is better than that of a write.
+      if (!this.#isOver && !this.#isLeft)
+        this.#failure ??= thrown instanceof Error ? thrown : new Error(String(thrown));
+      this.#isOver = true;
+    }
+    this.#bell.ring();
+  }
+
+  get #isEnded(): boolean {
+    const isGiven = this.#queue.isDone && this.#answering === 0 && !this.#isGiving;
+    return this.#isLeft || this.#isOver || isGiven;
+  }
+
+  #take(demand: PageDemand): void {
+    if (!this.#queue.has(demand)) {
+      this.#failure ??= new LedgerError(
+        'QEMU_FAILED',
+        `the guest asked for ${demand.count} pages from page ${demand.firstPage} on, which it does not have; it is given nothing more`,
+        { gfn: demand.firstPage, pages: demand.count },
+      );
+      this.#isOver = true;
+      this.#bell.ring();
+      return;
+    }
+    const lacking = this.#queue.demand(demand);
+    this.#counts.requests += 1;
+    if (lacking === 0) this.#counts.duplicates += 1;
+    else this.#request.onDemanded?.(demand);
+    this.#bell.ring();
+  }
+
+  async #answer(): Promise<boolean> {
+    const pages = this.#queue.answer();
+    if (pages === null) return false;
+    this.#answering += 1;
+    try {
+      await this.#give({ pages, why: 'filled', asked: 1 });
+    } finally {
+      this.#answering -= 1;
+      this.#bell.ring();
+    }
+    return true;
+  }
+
+  /** Whether the guest waits for something: all else waits, too. */
+  get #isWaitedFor(): boolean {
+    return this.#queue.isAsked || this.#answering > 0;
+  }
+
+  async #untilAnswered(): Promise<void> {
+    while (this.#isWaitedFor && !this.#isOver && !this.#isLeft) await this.#bell.heard();
+  }
+
+  async #giveUnasked(): Promise<boolean> {
+    if (this.#isWaitedFor) return false;
+    const next = this.#queue.unasked();
+    if (next === null) return false;
+    this.#isGiving = true;
+    try {
+      await this.#give({ ...next, asked: 0 });
+    } finally {
+      this.#isGiving = false;
+      this.#bell.ring();
+    }
+    return true;
+  }
+
+  /** Reads pages and gives them, some at a time: what is waited for goes between. */
+  async #give({ pages, why, asked }: Giving): Promise<void> {
+    const read = pages.filter((page) => this.#queue.holdingOf(page) !== ZERO);
+    const zeros = pages.filter((page) => this.#queue.holdingOf(page) === ZERO);
+    const bytes = read.length === 0 ? new Uint8Array(0) : await this.#read(read);
+    for (let at = 0; at === 0 || at < read.length; at += FILL_PAGES_MAX) {
+      if (asked === 0) await this.#untilAnswered();
+      if (this.#isLeft || this.#isOver) return;
+      await this.#giveSome({
+        numbers: read.subarray(at, at + FILL_PAGES_MAX),
+        pages: bytes.subarray(at * PAGE_BYTES),
+        zeros: at === 0 ? zeros : zeros.subarray(0, 0),
+        why,
+        asked,
+      });
+    }
+  }
+
+  #read(pages: Uint32Array): Promise<Uint8Array> {
+    const holdings = Uint32Array.from(pages, (page) => this.#queue.holdingOf(page));
+    const { reader } = this.#request;
+    return holdings.length <= READ_PAGES_MAX
+      ? reader.read(holdings, new Uint8Array(holdings.length * PAGE_BYTES))
+      : this.#fill(holdings);
+  }
+
+  async #fill(holdings: Uint32Array): Promise<Uint8Array> {
+    const { reader, label } = this.#request;
+    const target = { file: sharedMemory(this.#window), offsetBytes: 0 };
+    await reader.fill({ table: holdings, label }, target);
+    return new Uint8Array(this.#window);
+  }
+
+  async #giveSome(some: {
+    readonly numbers: Uint32Array;
+    readonly pages: Uint8Array;
+    readonly zeros: Uint32Array;
+    readonly why: Unasked;
+    readonly asked: 0 | 1;
+  }): Promise<void> {
+    const { numbers, pages } = some;
+    const zeros = this.#queue.give(some.zeros);
+    const news = this.#queue.give(numbers);
+    // What came first on another way is left out.
+    let given = pages;
+    if (news.length < numbers.length) {
+      const isNew = new Set(news);
+      given = new Uint8Array(news.length * PAGE_BYTES);
+      let at = 0;
+      for (const [i, page] of numbers.entries())
+        if (isNew.has(page))
+          given.set(pages.subarray(i * PAGE_BYTES, (i + 1) * PAGE_BYTES), PAGE_BYTES * at++);
+    }
+    if (news.length + zeros.length === 0) return;
+    this.#count(some, news, zeros);
+    await this.#request.guest.give({ numbers: news, pages: given, zeros });
+  }
+
+  #count(
+    { why, asked }: Pick<Giving, 'why' | 'asked'>,
+    numbers: Uint32Array,
+    zeros: Uint32Array,
+  ): void {
+    const counts = this.#counts;
+    counts[why] += numbers.length + zeros.length - asked;
+    counts.demanded += asked;
+    counts.fromPatterns += zeros.length;
+    for (const page of numbers) {
+      const holding = this.#queue.holdingOf(page);
+      if (isPattern(holding)) counts.fromPatterns += 1;
+      if (isContent(holding) && !this.#seen.add(contentOf(holding))) counts.shared += 1;
+    }
+  }
+}

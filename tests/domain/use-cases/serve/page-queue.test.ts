@@ -1,0 +1,143 @@
+// Which pages come with one that is asked for, and in which order pages are given.
+
+import { describe, expect, test } from '@jest/globals';
+import { StoredNeighbours } from '../../../../domain/use-cases/serve/page-neighbours.ts';
+import { UNKNOWN, ZERO } from '../../../../domain/values/holding.ts';
+import { content, locator, queueOf } from '../../../support/served-pages.ts';
+
+/** Contents in blocks (0 1) (2 3) (4 5) ...; page 6 holds what page 1 does, 3 and 7 are patterns. */
+const TABLE = Uint32Array.of(
+  content(4),
+  content(1),
+  ZERO,
+  7,
+  content(0),
+  content(17),
+  content(1),
+  ZERO,
+  content(2),
+  content(5),
+);
+const neighbours = new StoredNeighbours({ table: TABLE, locator, storageBlocks: 2 });
+const take = (pages: Uint32Array | null): number[] => [...(pages ?? [])];
+
+describe('the neighbours of a page', () => {
+  test('in its block are all pages that hold what is decoded with it, wherever they lie', () => {
+    expect(take(neighbours.block(4))).toEqual([1, 4, 6]);
+    expect(take(neighbours.block(6))).toEqual([1, 4, 6]);
+    expect(take(neighbours.block(0))).toEqual([0, 9]);
+    expect(take(neighbours.block(5))).toEqual([5]);
+  });
+
+  test('in its storage block are those of the blocks beside its own', () => {
+    expect(take(neighbours.storageBlock(8))).toEqual([1, 4, 6, 8]);
+    expect(take(neighbours.storageBlock(9))).toEqual([0, 9]);
+  });
+
+  test('of a page that costs no read are others near it that cost none', () => {
+    expect(take(neighbours.block(2))).toEqual([2, 3, 7]);
+    expect(take(neighbours.storageBlock(3))).toEqual([2, 3, 7]);
+  });
+
+  test('of a page that is lost there are none', () => {
+    const table = Uint32Array.of(UNKNOWN, content(0), UNKNOWN);
+    const lost = new StoredNeighbours({ table, locator, storageBlocks: 2 });
+    expect(take(lost.block(0))).toEqual([0]);
+    expect(take(lost.inStorageOrder())).not.toContain(ZERO + 5);
+  });
+
+  test('of a page whose content was moved since are none that do not hold it', () => {
+    let moved = false;
+    const moving = {
+      ...locator,
+      placeOf: (holding: number) =>
+        moved && holding === content(1) ? locator.placeOf(content(40)) : locator.placeOf(holding),
+    };
+    const late = new StoredNeighbours({ table: TABLE, locator: moving, storageBlocks: 2 });
+    expect(take(late.block(4))).toEqual([1, 4, 6]);
+    moved = true;
+    expect(take(late.block(1))).toEqual([1]);
+  });
+
+  test('in storage order are all pages but zeros, once each, blocks together', () => {
+    expect(take(neighbours.inStorageOrder())).toEqual([3, 4, 1, 6, 8, 0, 9, 5]);
+  });
+});
+
+describe('the pages to give next', () => {
+  test('are what was asked for, that page first, and then its storage block', () => {
+    const queue = queueOf(TABLE);
+    expect(queue.demand({ firstPage: 6, count: 1 })).toBe(1);
+    const answer = queue.answer();
+    expect(take(answer)).toEqual([6, 1, 4]);
+    queue.give(answer!);
+    expect(queue.answer()).toBeNull();
+    const next = queue.unasked();
+    expect([take(next!.pages), next!.why]).toEqual([[8], 'filled']);
+    queue.give(next!.pages);
+    expect(queue.unasked()).toBeNull();
+  });
+
+  test('are asked for once, though several demands name them', () => {
+    const queue = queueOf(TABLE);
+    queue.demand({ firstPage: 4, count: 1 });
+    queue.demand({ firstPage: 1, count: 1 });
+    expect(take(queue.answer())).toEqual([4, 1, 6]);
+    // On its way: nobody reads it again.
+    expect(queue.answer()).toBeNull();
+    queue.give(Uint32Array.of(4, 1, 6));
+    expect(queue.demand({ firstPage: 1, count: 1 })).toBe(0);
+    expect(queue.answer()).toBeNull();
+  });
+
+  test('are demands before the rest of a storage block, that before prefetch, that before the push', () => {
+    const queue = queueOf(TABLE);
+    queue.push();
+    queue.prefetch(Uint32Array.of(5));
+    queue.demand({ firstPage: 4, count: 1 });
+    queue.give(queue.answer()!);
+    queue.demand({ firstPage: 9, count: 1 });
+    expect(take(queue.answer())).toEqual([9, 0]);
+    queue.give(Uint32Array.of(9, 0));
+    const order: [string, number[]][] = [];
+    for (let next = queue.unasked(); next !== null; next = queue.unasked()) {
+      order.push([next.why, take(next.pages)]);
+      queue.give(next.pages);
+    }
+    expect(order).toEqual([
+      ['filled', [8]],
+      ['prefetched', [5]],
+      ['pushed', [3]],
+    ]);
+    expect(queue.isDone).toBe(true);
+    expect(queue.progress).toEqual({ pages: 8, pageCount: 8 });
+  });
+
+  test('are given by one of two ways that both have them', () => {
+    const queue = queueOf(TABLE);
+    expect(take(queue.give(Uint32Array.of(4, 5)))).toEqual([4, 5]);
+    expect(take(queue.give(Uint32Array.of(5, 0)))).toEqual([0]);
+  });
+
+  test('are prefetched with the blocks that they lie in, and not beyond the guest', () => {
+    const queue = queueOf(TABLE);
+    queue.prefetch(Uint32Array.of(0, 1000));
+    expect(take(queue.unasked()!.pages)).toEqual([0, 9]);
+  });
+
+  test('are none that the guest had when somebody went on with it', () => {
+    const queue = queueOf(TABLE, Uint8Array.of(1, 1, 0, 0, 1, 1, 1, 0, 1, 0));
+    queue.push();
+    expect(take(queue.unasked()!.pages)).toEqual([3, 9]);
+    expect(queue.demand({ firstPage: 0, count: 2 })).toBe(0);
+  });
+
+  test('are done without a push never, and with zeros left', () => {
+    const queue = queueOf(TABLE);
+    queue.give(queue.demand({ firstPage: 0, count: 1 }) === 1 ? queue.answer()! : TABLE);
+    expect(queue.isDone).toBe(false);
+    expect(queue.has({ firstPage: 9, count: 1 })).toBe(true);
+    expect(queue.has({ firstPage: 9, count: 2 })).toBe(false);
+    expect(queue.has({ firstPage: -1, count: 1 })).toBe(false);
+  });
+});

@@ -1,0 +1,176 @@
+// A guest that runs while its memory arrives, without a guest: what it is given, in which order, and
+// what becomes of it when something fails.
+
+import { setImmediate } from 'node:timers/promises';
+import { describe, expect, test } from '@jest/globals';
+import type { ArrivingGuest, DemandListener } from '../../../../domain/ports/arriving-guest.ts';
+import { PageServer } from '../../../../domain/use-cases/serve/page-server.ts';
+import { LedgerError } from '../../../../domain/values/ledger-error.ts';
+import { ZERO } from '../../../../domain/values/holding.ts';
+import { PAGE_BYTES } from '../../../../domain/values/page.ts';
+import { content, heldBy, pageHolding, queueOf } from '../../../support/served-pages.ts';
+
+class FakeGuest implements ArrivingGuest {
+  /** What each page was given, in the order of giving. */
+  readonly given: [page: number, holding: number][] = [];
+  isFinished = false;
+  isLeft = false;
+  listener: DemandListener | null = null;
+
+  listen(listener: DemandListener): void {
+    this.listener = listener;
+  }
+
+  async give({ numbers, pages, zeros }: Parameters<ArrivingGuest['give']>[0]): Promise<void> {
+    for (let i = 0; i < numbers.length; i += 1)
+      this.given.push([numbers[i]!, heldBy(pages.subarray(i * PAGE_BYTES))]);
+    for (let i = 0; i < zeros.length; i += 1) this.given.push([zeros[i]!, ZERO]);
+    await setImmediate();
+  }
+
+  async finish(): Promise<void> {
+    this.isFinished = true;
+    this.listener!.onEnd(null);
+  }
+
+  leave(): void {
+    this.isLeft = true;
+  }
+
+  ask(firstPage: number, count = 1): void {
+    this.listener!.onDemand({ firstPage, count });
+  }
+}
+
+/** Reads pages that say what they hold; `gate` is waited for before each read of many. */
+function fakeReader(gate: () => Promise<void> = () => Promise.resolve()) {
+  const reads: number[] = [];
+  return {
+    reads,
+    blocksRead: 0,
+    read: async (holdings: ArrayLike<number>, into: Uint8Array) => {
+      reads.push(holdings.length);
+      for (let i = 0; i < holdings.length; i += 1)
+        into.set(pageHolding(holdings[i]!), i * PAGE_BYTES);
+      return into;
+    },
+    fill: async (
+      { table }: { readonly table: Uint32Array },
+      target: { readonly file: { readonly handle: unknown } },
+    ) => {
+      await gate();
+      reads.push(table.length);
+      const room = new Uint8Array(target.file.handle as SharedArrayBuffer);
+      for (const [i, holding] of table.entries()) room.set(pageHolding(holding), i * PAGE_BYTES);
+    },
+  };
+}
+
+const PAGES = 400;
+const table = Uint32Array.from({ length: PAGES }, (_, page) =>
+  page % 5 === 0 ? ZERO : content(page % 7 === 0 ? 1 : page),
+);
+
+function serve(reader = fakeReader()) {
+  const guest = new FakeGuest();
+  const queue = queueOf(table);
+  const server = new PageServer({ guest, reader, queue, label: 'a point' });
+  return { guest, reader, queue, server, served: server.run() };
+}
+
+const turns = async (count: number): Promise<void> => {
+  for (let i = 0; i < count; i += 1) await setImmediate();
+};
+
+describe('a guest that is served', () => {
+  test('has every page that is not zeros, once, with what it holds', async () => {
+    const { guest, server, served } = serve();
+    server.push();
+    expect(await served).toBe('finished');
+    expect(guest.isFinished).toBe(true);
+    const pages = guest.given.map(([page]) => page);
+    expect(pages.length).toBe(new Set(pages).size);
+    expect(guest.given.every(([page, holding]) => table[page] === holding)).toBe(true);
+    expect(pages.length).toBe(table.filter((holding) => holding !== ZERO).length);
+    expect(server.counts).toMatchObject({ requests: 0, demanded: 0, pushed: pages.length });
+  });
+
+  test('waits for nothing but what it asks for where it is given on demand only', async () => {
+    const { guest, server, served } = serve();
+    guest.ask(11);
+    await turns(10);
+    guest.ask(11);
+    await turns(10);
+    expect(guest.given[0]).toEqual([11, content(11)]);
+    expect(guest.given.length).toBeLessThan(10);
+    expect(server.counts).toMatchObject({ requests: 2, duplicates: 1, demanded: 1 });
+    expect(server.counts.filled).toBe(guest.given.length - 1);
+    server.push();
+    expect(await served).toBe('finished');
+  });
+
+  test('is given zeros without a read, those near it too', async () => {
+    const { guest, reader, server } = serve();
+    guest.ask(0);
+    await turns(10);
+    expect(reader.reads).toEqual([]);
+    expect(guest.given.length).toBeGreaterThan(1);
+    expect(guest.given.every(([, holding]) => holding === ZERO)).toBe(true);
+    expect(server.counts.fromPatterns).toBe(guest.given.length);
+    server.leave();
+  });
+
+  test('is given what it asks for while much is being read for it', async () => {
+    let open = (): void => undefined;
+    const gate = new Promise<void>((resolve) => {
+      open = resolve;
+    });
+    const { guest, server, served } = serve(fakeReader(() => gate));
+    server.push();
+    await turns(5);
+    expect(guest.given).toEqual([]);
+    guest.ask(398);
+    await turns(10);
+    expect(guest.given[0]).toEqual([398, content(398)]);
+    open();
+    expect(await served).toBe('finished');
+    const pages = guest.given.map(([page]) => page);
+    expect(pages.length).toBe(new Set(pages).size);
+  });
+
+  test('counts what one read served more than once', async () => {
+    const { server, served } = serve();
+    server.push();
+    await served;
+    const sevenths = table.filter((holding) => holding === content(1)).length;
+    expect(server.counts.shared).toBe(sevenths - 1);
+  });
+
+  test('is left where that is said, and where a page cannot be read', async () => {
+    const left = serve();
+    left.server.leave();
+    expect(await left.served).toBe('left');
+    expect([left.guest.isLeft, left.guest.isFinished]).toEqual([true, false]);
+    const failing = fakeReader(() =>
+      Promise.reject(new LedgerError('PACK_DAMAGED', 'a pack is damaged', {})),
+    );
+    const damaged = serve(failing);
+    damaged.server.push();
+    await expect(damaged.served).rejects.toMatchObject({ code: 'PACK_DAMAGED' });
+    expect([damaged.guest.isLeft, damaged.guest.isFinished]).toEqual([true, false]);
+  });
+
+  test('that asks for pages which it does not have is given nothing more', async () => {
+    const { guest, served } = serve();
+    guest.ask(PAGES - 1, 2);
+    await expect(served).rejects.toMatchObject({ code: 'QEMU_FAILED' });
+    expect([guest.given, guest.isLeft]).toEqual([[], true]);
+  });
+
+  test('and ends is gone, without a failure', async () => {
+    const { guest, served } = serve();
+    await turns(2);
+    guest.listener!.onEnd(null);
+    expect(await served).toBe('gone');
+  });
+});
