@@ -163,6 +163,11 @@ export const LEDGER_ERRORS = {
     advice:
       'Add `snapshot=on` or `readonly=on` to the disk, or say `--disk-ok` if the disk is of that moment.',
   },
+  GUEST_ARRIVING: {
+    kind: 'busy',
+    advice:
+      'Wait until the guest has all its memory; where it was left on demand, interrupt its `resume` once, which gives it the rest.',
+  },
   TARGET_EXISTS: {
     kind: 'failed',
     advice: 'Choose another name, or say `--force` where the command has it.',

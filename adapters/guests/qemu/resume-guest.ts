@@ -11,7 +11,13 @@ import { delay, progressOf, runStateNow } from './migration-control.ts';
 import { PrivateFolder } from './private-socket.ts';
 import { connectQmp } from './qmp-client.ts';
 import type { QmpClient } from './qmp-client.ts';
-import { checkCommand, connectWhenUp, StartingQemu, type StartRequest } from './starting-qemu.ts';
+import {
+  checkCommand,
+  connected,
+  StartingQemu,
+  whenUp,
+  type StartRequest,
+} from './starting-qemu.ts';
 import { streamTarget } from './stream-target.ts';
 
 export interface ResumeRequest extends StartRequest {
@@ -48,7 +54,12 @@ export const resumeGuest = (request: ResumeRequest): TaskEither<LedgerError, Res
       `unix:${incoming}`,
     ]);
     try {
-      const runState = await takeOver({ request, qemu, incoming, control });
+      const runState = await sendGuest({
+        request,
+        qemu,
+        incoming,
+        control: () => connectQmp({ path: control }),
+      });
       return { process: qemu.release(), runState, startMs: performance.now() - started };
     } catch (error) {
       throw await qemu.explain(error);
@@ -57,21 +68,23 @@ export const resumeGuest = (request: ResumeRequest): TaskEither<LedgerError, Res
     }
   });
 
-/** Sends the stream and waits until the guest is QEMU's. */
-async function takeOver(parts: {
+/** Sends the stream and waits until the guest is QEMU's; its run state. */
+export async function sendGuest(parts: {
   readonly request: ResumeRequest;
   readonly qemu: StartingQemu;
+  /** Where QEMU listens for the stream. */
   readonly incoming: string;
-  readonly control: string;
+  /** Connects to its control, when the stream is sent; closed here. */
+  readonly control: () => Promise<QmpClient>;
 }): Promise<string> {
   const { request, qemu } = parts;
-  const timeoutMs = request.timeoutMs ?? TIMEOUT_MS;
-  const socket = await connectWhenUp({ path: parts.incoming, qemu, timeoutMs });
+  const timeoutMs = timeoutOf(request);
+  const socket = await whenUp(() => connected(parts.incoming), { qemu, timeoutMs });
   // Without a listener an error between two writes would end the process; the writes report it.
   socket.on('error', () => qemu.note('the stream was cut'));
   try {
     await qemu.whileAlive(request.restore(streamTarget(sinkOfWritable(socket))));
-    const qmp = await qemu.whileAlive(connectQmp({ path: parts.control }));
+    const qmp = await qemu.whileAlive(parts.control());
     try {
       socket.end();
       return await qemu.whileAlive(untilTaken(qmp, timeoutMs));
@@ -83,7 +96,11 @@ async function takeOver(parts: {
   }
 }
 
-async function untilTaken(qmp: QmpClient, timeoutMs: number): Promise<string> {
+/** How long QEMU's start, and its taking over, may take. */
+export const timeoutOf = ({ timeoutMs }: ResumeRequest): number => timeoutMs ?? TIMEOUT_MS;
+
+/** Waits until a guest is QEMU's; what it does then. */
+export async function untilTaken(qmp: QmpClient, timeoutMs: number): Promise<string> {
   const limit = performance.now() + timeoutMs;
   for (;;) {
     const runState = await runStateNow(qmp);

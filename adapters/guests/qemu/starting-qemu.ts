@@ -20,6 +20,8 @@ export interface StartRequest {
   readonly stdout?: StdioNull | StdioPipe;
   /** Takes what QEMU writes to its standard error; its end is in QEMU_FAILED in any case. */
   readonly onStderr?: (text: string) => void;
+  /** It has a session of its own, so that an interruption at a terminal is not the guest's too. */
+  readonly isDetached?: boolean;
 }
 
 /** Options that this program must set itself. */
@@ -54,23 +56,21 @@ export function checkCommand(request: StartRequest): void {
 }
 
 /** Connects as soon as QEMU listens. */
-export async function connectWhenUp(target: {
-  readonly path: string;
-  readonly qemu: StartingQemu;
-  readonly timeoutMs: number;
-}): Promise<Socket> {
-  const limit = performance.now() + target.timeoutMs;
+export async function whenUp<A>(
+  attemptOnce: () => Promise<A>,
+  { qemu, timeoutMs }: { readonly qemu: StartingQemu; readonly timeoutMs: number },
+): Promise<A> {
+  const limit = performance.now() + timeoutMs;
   for (;;) {
     try {
-      return await target.qemu.whileAlive(connected(target.path));
+      return await qemu.whileAlive(attemptOnce());
     } catch (error) {
-      const isEarly = ['ENOENT', 'ECONNREFUSED'].includes(errnoOf(error) ?? '');
-      if (!isEarly) throw error;
+      if (!EARLY_CODES.includes(errnoBelow(error))) throw error;
       if (performance.now() > limit) {
         throw new LedgerError(
           'QEMU_FAILED',
-          `QEMU does not listen for the guest after ${target.timeoutMs} ms`,
-          { timeoutMs: target.timeoutMs },
+          `QEMU does not listen for the guest after ${timeoutMs} ms`,
+          { timeoutMs },
           error,
         );
       }
@@ -79,15 +79,15 @@ export async function connectWhenUp(target: {
   }
 }
 
+const EARLY_CODES = ['ENOENT', 'ECONNREFUSED'];
 const CUT_STREAM_CODES = ['EPIPE', 'ECONNRESET', 'ERR_STREAM_DESTROYED'];
 
-/** Whether a failed write is at the bottom of a failure; the stream's writer wraps it. */
-function isCutStream(thrown: unknown): boolean {
-  const cause = isLedgerError(thrown) ? thrown.cause : thrown;
-  return CUT_STREAM_CODES.includes(errnoOf(cause) ?? '');
-}
+/** What the system said at the bottom of a failure; who asked it wraps it. */
+const errnoBelow = (thrown: unknown): string =>
+  errnoOf(isLedgerError(thrown) ? thrown.cause : thrown) ?? '';
 
-function connected(path: string): Promise<Socket> {
+/** Connects to a unix socket. */
+export function connected(path: string): Promise<Socket> {
   return new Promise((resolve, reject) => {
     const socket = connect({ path });
     socket.once('error', reject);
@@ -111,6 +111,7 @@ export class StartingQemu {
     this.#program = program;
     this.#child = spawn(program, [...rest, ...extra], {
       stdio: [request.stdin ?? 'ignore', request.stdout ?? 'ignore', 'pipe'],
+      detached: request.isDetached ?? false,
     });
     this.#child.stderr?.setEncoding('utf8').on('data', (text: string) => {
       this.note(text);
@@ -139,7 +140,7 @@ export class StartingQemu {
 
   /** Ends the process; a failed write is told as what QEMU said, if it ended. */
   async explain(thrown: unknown): Promise<unknown> {
-    const isWrite = isCutStream(thrown);
+    const isWrite = CUT_STREAM_CODES.includes(errnoBelow(thrown));
     // QEMU closes the socket a moment before it says why and ends.
     if (isWrite) await Promise.race([this.#ended, delay(LAST_WORDS_MS)]);
     this.#child.kill('SIGKILL');

@@ -43,6 +43,13 @@ export const RAM_CONTINUE = 0x20;
 
 export const COMMAND_OPEN_RETURN_PATH = 1;
 export const COMMAND_PING = 2;
+export const COMMAND_POSTCOPY_ADVISE = 3;
+export const COMMAND_POSTCOPY_LISTEN = 4;
+export const COMMAND_POSTCOPY_RUN = 5;
+export const COMMAND_RAM_DISCARD = 6;
+export const COMMAND_PACKAGED = 7;
+export const COMMAND_POSTCOPY_RESUME = 9;
+export const COMMAND_RECEIVED_BITMAP = 10;
 export const COMMAND_SWITCHOVER_START = 11;
 
 /** Longest name: its length is one byte. */

@@ -1,0 +1,166 @@
+// Starts a QEMU from a recorded point and lets its guest run before its memory is there: it is the
+// destination of a postcopy migration of which this process is the source. What it needs beside pages
+// is made ready while QEMU starts. Where QEMU may not catch a guest's accesses (userfaultfd), all memory
+// is sent before the guest runs, to the same QEMU.
+
+import type { TaskEither } from 'fp-ts/lib/TaskEither.js';
+import { assert } from '../../../../domain/values/assert.ts';
+import type { DeviceState } from '../../../../domain/values/device-state.ts';
+import { isLedgerError, type LedgerError } from '../../../../domain/values/ledger-error.ts';
+import type { ArrivingGuest } from '../../../../domain/ports/arriving-guest.ts';
+import type { RestoredGuest } from '../../../../domain/ports/guests.ts';
+import { deviceSectionsOf, runStateOf } from '../device-sections.ts';
+import { attempt } from '../failure.ts';
+import { PrivateFolder } from '../private-socket.ts';
+import { hasOption } from '../qemu-options.ts';
+import { connectQmp, type QmpClient } from '../qmp-client.ts';
+import { sendGuest, timeoutOf, untilTaken } from '../resume-guest.ts';
+import type { ResumedGuest, ResumeRequest } from '../resume-guest.ts';
+import { checkCommand, connected, StartingQemu, whenUp } from '../starting-qemu.ts';
+import { ArrivingQemu } from './arriving-qemu.ts';
+import { MONITOR_SOCKET } from './keeper-messages.ts';
+import { endKeeper, startKeeper } from './keeper.ts';
+import { INCOMING_SOCKET, removeNote, writeNote, type PointNote } from './point-note.ts';
+
+export interface ArrivingRequest extends ResumeRequest {
+  /** What the guest is, but for its pages; asked for while QEMU starts. */
+  readonly guest: () => Promise<RestoredGuest>;
+  /**
+   * Gives the guest its pages, from before it runs: it asks for some already then. Ends when it has them
+   * all, or is left; what it throws before the guest runs ends the guest.
+   */
+  readonly serve: (guest: ArrivingGuest) => Promise<unknown>;
+  /** What is noted of it for whoever goes on when this process has ended. */
+  readonly note: PointNote;
+}
+
+/** A guest that runs and whose memory still arrives. */
+export interface StartedGuest extends ResumedGuest {
+  readonly _tag: 'arriving';
+  readonly qmp: QmpClient;
+  /** Where its QEMU is controlled, also when this process has ended. */
+  readonly qmpPath: string;
+}
+
+/** A guest that has all its memory, because QEMU could not let it run before. */
+export interface EagerGuest extends ResumedGuest {
+  readonly _tag: 'eager';
+  /** What QEMU said. */
+  readonly reason: string;
+}
+
+/** A guest that has all its memory: its QEMU is as any other, and what was made beside it is removed. */
+export async function forgetArrival({
+  qmp,
+  qmpPath,
+}: Pick<StartedGuest, 'qmp' | 'qmpPath'>): Promise<void> {
+  // It may have ended by itself meanwhile.
+  if (qmp.lost === null) await setPostcopy(qmp, false).catch(() => undefined);
+  qmp.close();
+  await endKeeper(qmpPath);
+  removeNote(qmpPath);
+}
+
+const setPostcopy = (qmp: QmpClient, state: boolean): Promise<unknown> =>
+  qmp.execute('migrate-set-capabilities', {
+    capabilities: [{ capability: POSTCOPY, state }],
+  });
+
+/** QEMU's name for what makes a guest run before its memory is there. */
+const POSTCOPY = 'postcopy-ram';
+
+/** Starts a guest; right when it runs, or stands as it did when it was captured. */
+export const startArriving = (
+  request: ArrivingRequest,
+): TaskEither<LedgerError, StartedGuest | EagerGuest> =>
+  attempt('cannot resume the guest', async () => {
+    checkCommand(request);
+    const folder = new PrivateFolder();
+    const started = performance.now();
+    const qmpPath = folder.socket('qmp.sock');
+    const qemu = new StartingQemu({ ...request, isDetached: true }, [
+      '-qmp',
+      `unix:${qmpPath},server=on,wait=off`,
+      '-qmp',
+      `unix:${folder.socket(MONITOR_SOCKET)},server=on,wait=off`,
+      '-incoming',
+      'defer',
+      // Whether it runs is said when that is known of it.
+      '-S',
+    ]);
+    try {
+      const guest = request.guest();
+      // Its failure is met when it is waited for.
+      guest.catch(() => undefined);
+      const made = await startIn({ request, qemu, folder, qmpPath, guest });
+      const startMs = performance.now() - started;
+      if (made._tag === 'eager') folder.remove();
+      else await qemu.whileAlive(startKeeper(qmpPath));
+      return { ...made, process: qemu.release(), startMs };
+    } catch (error) {
+      folder.remove();
+      throw await qemu.explain(error);
+    }
+  });
+
+interface Starting {
+  readonly request: ArrivingRequest;
+  readonly qemu: StartingQemu;
+  readonly folder: PrivateFolder;
+  readonly qmpPath: string;
+  readonly guest: Promise<RestoredGuest>;
+}
+
+type Made<G> = Omit<G, 'process' | 'startMs'>;
+
+async function startIn(parts: Starting): Promise<Made<StartedGuest> | Made<EagerGuest>> {
+  const { request, qemu, folder, qmpPath } = parts;
+  const timeoutMs = timeoutOf(request);
+  const qmp = await whenUp(() => connectQmp({ path: qmpPath }), { qemu, timeoutMs });
+  const refusal = await refusalOf(qmp);
+  const incoming = folder.socket(INCOMING_SOCKET);
+  await qemu.whileAlive(qmp.execute('migrate-incoming', { uri: `unix:${incoming}` }));
+  const { memoryMap, device } = await qemu.whileAlive(parts.guest);
+  assert(device !== null, 'a guest that is resumed has its devices');
+  if (!hasOption(request.command, 'S') && runsIn(device)) await qmp.execute('cont');
+  if (refusal !== null) {
+    const control = (): Promise<QmpClient> => Promise.resolve(qmp);
+    const runState = await sendGuest({ request, qemu, incoming, control });
+    return { _tag: 'eager', runState, reason: refusal };
+  }
+  const socket = await whenUp(() => connected(incoming), { qemu, timeoutMs });
+  writeNote(qmpPath, request.note);
+  const arriving = new ArrivingQemu({ socket, memoryMap, path: qmpPath });
+  try {
+    const unserved = failureOf(request.serve(arriving));
+    await Promise.race([qemu.whileAlive(arriving.begin(device)), unserved]);
+    const runState = await Promise.race([qemu.whileAlive(untilTaken(qmp, timeoutMs)), unserved]);
+    return { _tag: 'arriving', qmp, qmpPath, runState };
+  } catch (error) {
+    arriving.leave();
+    throw error;
+  }
+}
+
+/** Rejects where work fails, and says nothing where it does not. */
+const failureOf = (work: Promise<unknown>): Promise<never> =>
+  new Promise((_, reject) => {
+    work.catch(reject);
+  });
+
+/** Makes QEMU ready; what it says where it cannot be. */
+async function refusalOf(qmp: QmpClient): Promise<string | null> {
+  try {
+    await setPostcopy(qmp, true);
+    return null;
+  } catch (thrown) {
+    if (!isLedgerError(thrown) || thrown.code !== 'QMP_REFUSED') throw thrown;
+    return String(thrown.facts['description'] ?? thrown.message);
+  }
+}
+
+/** Whether a guest ran when it was captured. Where that is not said it did. */
+function runsIn(device: DeviceState): boolean {
+  const sections = deviceSectionsOf(device, 'the device state');
+  return (runStateOf(device, sections) ?? 'running') === 'running';
+}
