@@ -42,9 +42,12 @@ export interface VmPoint {
 
 type OnProgress = (progress: { readonly pages: number; readonly pageCount: number }) => void;
 
-const labelOf = ({ entry, row }: VmPoint): string => `capture ${row.capture} of VM ${entry.vm}`;
+/** What messages call a point. */
+export const labelOf = ({ entry, row }: VmPoint): string =>
+  `capture ${row.capture} of VM ${entry.vm}`;
 
-async function tableOf(
+/** What each page holds at a point; whole: POINT_DAMAGED where that is not known of one. */
+export async function tableOf(
   ledger: Ledger,
   point: VmPoint,
   { isWhole }: { readonly isWhole: boolean },
@@ -55,7 +58,7 @@ async function tableOf(
 }
 
 /** Refuses a point that has no device state, before any work is done for it. */
-function requireDeviceState({ entry, row }: VmPoint): void {
+export function requireDeviceState({ entry, row }: VmPoint): void {
   if (isDeviceLost(row))
     throw new LedgerError(
       'POINT_DAMAGED',
@@ -115,7 +118,7 @@ const WANTED: Readonly<
 };
 
 /** Restores a point to a target. Refused, before any work, where the target wants devices and there are none. */
-async function restorePoint(
+export async function restorePoint(
   ledger: Ledger,
   point: VmPoint,
   to: {

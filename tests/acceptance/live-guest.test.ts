@@ -244,10 +244,6 @@ describeWithQemu('a guest recorded while it runs', found, (tools) => {
       },
       GUEST_TIMEOUT_MS,
     );
-
-    test('lazily yet: bad usage', async () => {
-      expect((await refused(['--', tools.qemu])).exitCode).toBe(2);
-    });
   });
 
   test(

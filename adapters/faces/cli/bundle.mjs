@@ -1,8 +1,8 @@
 // Bundles the compiled command line into dist/bin. Node takes about a millisecond for each module that
 // it loads: for the hundreds of small ones of fp-ts, io-ts and rxjs most of all, but also for the dozens of
 // chunks that a bundler cuts what commands share into. So what small questions load is one chunk, whoever
-// loads a part of it, and what else a command needs follows in others. The page worker and the guard of
-// guests are programs of one file each. They and the kernels lie beside the chunks, where
+// loads a part of it, and what else a command needs follows in others. The page worker, the guard of
+// guests and their keeper are programs of one file each. They and the kernels lie beside the chunks, where
 // new URL('./...', import.meta.url) finds them.
 
 import { copyFileSync, readFileSync } from 'node:fs';
@@ -117,6 +117,7 @@ await build({
   entryPoints: [
     'dist/adapters/kernels/engine/page-worker.js',
     'dist/adapters/guests/qemu/guard-process.js',
+    'dist/adapters/guests/qemu/postcopy/keeper-process.js',
   ],
 });
 for (const name of ['kernels.wasm', 'zstd.wasm'])

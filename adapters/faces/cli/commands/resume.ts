@@ -1,20 +1,29 @@
 // `resume`: starts a guest from a point.
 
+import type { ChildProcess } from 'node:child_process';
 import type { Command } from 'commander';
 import { commandWordOf } from '../../../wiring/attachments.ts';
 import type { Ledger } from '../../../wiring/ledger.ts';
 import { resumableCommand, resumePoint, type VmPoint } from '../../../wiring/restore.ts';
+import { pointOfGuest, recoverGuest, resumeLazily } from '../../../wiring/resume.ts';
 import { isIncomplete, LEFT_OUT } from '../../../../domain/values/command-line.ts';
 import { escapedLines } from '../../rows/escaped-text.ts';
+import { awaitArrival, recoveringLine } from '../arriving.ts';
 import { UsageError } from '../failure.ts';
+import { quoted } from '../shell-word.ts';
 import { tell, withLedger } from '../session.ts';
 
 export const declare = (command: Command): Command =>
   command
     .argument('[command...]', "after --: QEMU's command line")
-    .requiredOption('--vm <name>', 'the VM')
-    .requiredOption('--at <point>', 'the point')
+    .option('--vm <name>', 'the VM')
+    .option('--at <point>', 'the point')
     .option('--eager', 'send all memory before the guest runs')
+    .option('--on-demand-only', 'give the guest what it asks for alone, until Ctrl-C')
+    .option(
+      '--recover <socket>',
+      "go on with a guest whose `resume` was killed, by its QEMU's socket",
+    )
     .option('--as-recorded', 'run the recorded command line, which was shown without this')
     .option('--disk-ok', 'the disks are as they were at that moment');
 
@@ -23,14 +32,10 @@ function recordedCommand({ entry, row }: VmPoint): readonly string[] {
   const argv = entry.argvAt(row.capture);
   if (argv === null)
     throw new UsageError(
-      `no command line is recorded with ${entry.vm}@${row.capture}; give one: pageledger resume --vm ${entry.vm} --at POINT --eager -- qemu-system-x86_64 ARGS...`,
+      `no command line is recorded with ${entry.vm}@${row.capture}; give one: pageledger resume --vm ${entry.vm} --at POINT -- qemu-system-x86_64 ARGS...`,
     );
   return resumableCommand(argv);
 }
-
-/** A word as a shell takes it. */
-const quoted = (word: string): string =>
-  /^[A-Za-z0-9_@%+=:,./-]+$/u.test(word) ? word : `'${word.replaceAll("'", String.raw`'\''`)}'`;
 
 /** What is run: the words given, or the recorded ones where that was said. A ledger may be anybody's. */
 function commandOf(
@@ -66,59 +71,123 @@ async function wordOf(command: Command, ledger: Ledger, point: VmPoint): Promise
   return { end, output };
 }
 
+interface ResumeOptions {
+  readonly vm?: string;
+  readonly at?: string;
+  readonly eager?: boolean;
+  readonly onDemandOnly?: boolean;
+  readonly recover?: string;
+  readonly diskOk?: boolean;
+  readonly asRecorded?: boolean;
+}
+
+/** The options, once they go together. */
+function checkedOptions(command: Command): ResumeOptions {
+  const options = command.opts<ResumeOptions>();
+  const { vm, at, eager, onDemandOnly, recover, diskOk, asRecorded } = options;
+  if (eager === true && onDemandOnly === true)
+    throw new UsageError('--eager sends all memory, --on-demand-only what is asked for: say one');
+  if (recover === undefined) return options;
+  const others = [vm, at, eager, diskOk, asRecorded].some((option) => option !== undefined);
+  if (others || command.args.length > 0)
+    throw new UsageError('--recover goes on with a guest that is there: it takes its socket alone');
+  return options;
+}
+
+/** Goes on with a guest whose giver of memory has ended. */
+const recover = (
+  command: Command,
+  { recover: qmpPath = '', onDemandOnly = false }: ResumeOptions,
+): Promise<void> =>
+  withLedger(command, 'read', async (ledger, output) => {
+    const point = pointOfGuest(ledger, qmpPath);
+    const memory = await recoverGuest(ledger, point, { qmpPath, isOnDemandOnly: onDemandOnly });
+    const { vm } = point.entry;
+    const { capture } = point.row;
+    const label = `${vm}@${capture}`;
+    const row = { vm, capture, state: memory.runState, qmp: qmpPath };
+    if (output.isJson) output.json({ ...row, recovered: true });
+    else tell(command, `${label} is ${memory.runState} again; its memory goes on arriving`);
+    await awaitArrival(command, output, { memory, label, row });
+  });
+
+/** A guest that runs in front until it ends; an interruption ends it. */
+const untilExit = (guest: ChildProcess): Promise<void> =>
+  new Promise((resolve) => {
+    const end = (): void => {
+      guest.kill();
+    };
+    process.once('SIGINT', end);
+    process.once('SIGTERM', end);
+    guest.once('exit', () => resolve());
+    if (guest.exitCode !== null) resolve();
+  });
+
+/** Whether QEMU uses the terminal: a console or a monitor on standard input and output. */
+const usesTerminal = (words: readonly string[]): boolean =>
+  words.some((word) => /^-?-nographic$|\bstdio\b/u.test(word));
+
 export async function run(command: Command): Promise<void> {
-  const { vm, at, eager, diskOk, asRecorded } = command.opts<{
-    vm: string;
-    at: string;
-    eager?: boolean;
-    diskOk?: boolean;
-    asRecorded?: boolean;
-  }>();
-  if (eager !== true)
-    throw new UsageError(
-      'lazy resuming is not there yet: say --eager, which sends all memory before the guest runs',
-    );
-  const words = command.args;
+  const options = checkedOptions(command);
+  if (options.recover !== undefined) return recover(command, options);
+  const { vm, at } = options;
+  if (vm === undefined || at === undefined)
+    throw new UsageError('--vm NAME and --at POINT were expected');
   await withLedger(command, 'read', async (ledger, output) => {
     const entry = ledger.vm(vm);
     const row = ledger.resolve(entry, at);
+    const point = { entry, row };
     // Before all else: which disk goes with the memory is what the command line is made of.
-    const atCapture = await wordOf(command, ledger, { entry, row });
-    const qemu = commandOf({ entry, row }, words, asRecorded ?? false);
-    const guest = await resumePoint(
-      ledger,
-      { entry, row },
-      {
-        command: qemu,
-        isDiskOk: diskOk ?? false,
-        // A console on standard output is the guest's word to a person, never JSON.
-        stdio: output.isJson ? 'ignore' : 'inherit',
-        onStderr: (text) => process.stderr.write(`${escapedLines(text.trimEnd())}\n`),
-      },
-    );
+    const atCapture = await wordOf(command, ledger, point);
+    const qemu = commandOf(point, command.args, options.asRecorded ?? false);
+    const request = {
+      command: qemu,
+      isDiskOk: options.diskOk ?? false,
+      // A console on standard output is the guest's word to a person, never JSON.
+      stdio: output.isJson ? ('ignore' as const) : ('inherit' as const),
+      onStderr: (text: string) => process.stderr.write(`${escapedLines(text.trimEnd())}\n`),
+    };
+    const guest =
+      options.eager === true
+        ? { _tag: 'eager' as const, reason: null, ...(await resumePoint(ledger, point, request)) }
+        : await resumeLazily(ledger, point, {
+            ...request,
+            isOnDemandOnly: options.onDemandOnly ?? false,
+          });
     const { pid } = guest.process;
+    const label = `${vm}@${row.capture}`;
+    const told = { vm, capture: row.capture, pid: pid ?? null, state: guest.runState };
+    const isLazy = guest._tag === 'arriving';
     if (output.isJson)
       output.json({
-        vm,
-        capture: row.capture,
-        pid: pid ?? null,
-        state: guest.runState,
+        ...told,
         startMs: guest.startMs,
         atCapture,
+        lazy: isLazy,
+        qmp: isLazy ? guest.qmpPath : null,
       });
-    else
+    const after = `${label} is ${guest.runState} after ${guest.startMs.toFixed(0)} ms (process ${pid ?? '?'})`;
+    if (!isLazy) {
+      if (guest.reason !== null)
+        tell(
+          command,
+          `all memory was sent before the guest ran: QEMU cannot catch its accesses here (${guest.reason}); root, CAP_SYS_PTRACE or vm.unprivileged_userfaultfd=1 lets it`,
+        );
+      if (!output.isJson) tell(command, `${after}; Ctrl-C ends it`);
+      return untilExit(guest.process);
+    }
+    if (!output.isJson)
       tell(
         command,
-        `${vm}@${row.capture} is ${guest.runState} after ${guest.startMs.toFixed(0)} ms (process ${pid ?? '?'}); Ctrl-C ends it`,
+        `${after}, while its memory arrives. Should this process be killed: ${recoveringLine(command, guest.qmpPath)}`,
       );
-    await new Promise<void>((resolve) => {
-      const end = (): void => {
-        guest.process.kill();
-      };
-      process.once('SIGINT', end);
-      process.once('SIGTERM', end);
-      guest.process.once('exit', () => resolve());
-      if (guest.process.exitCode !== null) resolve();
-    });
+    try {
+      await awaitArrival(command, output, { memory: guest, label, row: told });
+      if (!output.isJson && usesTerminal(qemu)) await untilExit(guest.process);
+    } finally {
+      // It goes on without this process.
+      guest.process.unref();
+      guest.process.stderr?.destroy();
+    }
   });
 }

@@ -1,0 +1,184 @@
+// A point resumed before its memory is there: a QEMU whose guest runs at once, and a server in this
+// process that gives it its pages.
+
+import { readNote } from '../guests/qemu/postcopy/point-note.ts';
+import { recoverArriving } from '../guests/qemu/postcopy/recover-arriving.ts';
+import {
+  forgetArrival,
+  startArriving,
+  type EagerGuest,
+  type StartedGuest,
+} from '../guests/qemu/postcopy/start-arriving.ts';
+import { assert } from '../../domain/values/assert.ts';
+import { LedgerError } from '../../domain/values/ledger-error.ts';
+import type { ArrivingGuest } from '../../domain/ports/arriving-guest.ts';
+import { run } from '../../domain/ports/run.ts';
+import { StoredNeighbours } from '../../domain/use-cases/serve/page-neighbours.ts';
+import { PageQueue } from '../../domain/use-cases/serve/page-queue.ts';
+import { PageServer, type ServeCounts } from '../../domain/use-cases/serve/page-server.ts';
+import { memoryMapOf } from '../../projections/models/page-tables.ts';
+import type { Ledger } from './ledger.ts';
+import {
+  deviceStateOf,
+  labelOf,
+  requireDeviceState,
+  restorePoint,
+  tableOf,
+  type ResumePointRequest,
+  type VmPoint,
+} from './restore.ts';
+
+/** Blocks of a pack that are worth reading with one that a guest waits for. */
+const STORAGE_BLOCKS = 16;
+
+/** What gives a guest its pages, and how that ends. */
+interface Serving {
+  readonly server: PageServer;
+  readonly queue: PageQueue;
+  readonly served: ReturnType<PageServer['run']>;
+}
+
+/** How the giving of a guest's memory ended: all is there, it was left standing, or the guest is no more. */
+export type Arrived = 'finished' | 'left' | 'gone';
+
+/** A guest that runs while its memory arrives. */
+export interface ArrivingMemory {
+  /** Where its QEMU is controlled, also when this process has ended. */
+  readonly qmpPath: string;
+  /** What the guest did when it began: QEMU's word. */
+  readonly runState: string;
+  /** Ends when all was given, when the guest was left, or when it is gone. */
+  readonly arrived: Promise<Arrived>;
+  /** Gives all that is left. */
+  push(): void;
+  /** Leaves the guest: it stands at the next page that it lacks. */
+  leave(): void;
+  counts(): ServeCounts;
+  /** Of the pages that hold something. */
+  progress(): { readonly pages: number; readonly pageCount: number };
+}
+
+/** A guest that was started, and whose memory arrives. */
+export interface LazyGuest extends ArrivingMemory, Pick<StartedGuest, 'process' | 'startMs'> {
+  readonly _tag: 'arriving';
+}
+
+export interface ArrivingOptions {
+  /** Only what the guest asks for is given, until `push`. */
+  readonly isOnDemandOnly: boolean;
+}
+
+type Serve = (guest: ArrivingGuest, given?: Uint8Array) => Serving;
+
+/** Makes ready what gives pages of a point. */
+async function serveOf(ledger: Ledger, point: VmPoint): Promise<Serve> {
+  const table = await tableOf(ledger, point, { isWhole: true });
+  const locator = ledger.state.contents;
+  const neighbours = new StoredNeighbours({ table, locator, storageBlocks: STORAGE_BLOCKS });
+  const reader = await ledger.pageReader();
+  return (guest, given) => {
+    const queue = new PageQueue({ table, neighbours, ...(given === undefined ? {} : { given }) });
+    const server = new PageServer({ guest, reader, queue, label: labelOf(point) });
+    return { server, queue, served: server.run() };
+  };
+}
+
+/** What callers see of a guest that is served. */
+function arrivingMemory(
+  guest: Pick<StartedGuest, 'qmp' | 'qmpPath' | 'runState'>,
+  { server, queue, served }: Serving,
+  { isOnDemandOnly }: ArrivingOptions,
+): ArrivingMemory {
+  if (!isOnDemandOnly) server.push();
+  const { qmp, qmpPath, runState } = guest;
+  const arrived = async (): Promise<Arrived> => {
+    try {
+      const how = await served;
+      if (how !== 'left') await forgetArrival(guest);
+      return how;
+    } finally {
+      qmp.close();
+    }
+  };
+  return {
+    qmpPath,
+    runState,
+    arrived: arrived(),
+    push: () => server.push(),
+    leave: () => server.leave(),
+    counts: () => server.counts,
+    progress: () => queue.progress,
+  };
+}
+
+/** Starts a guest from a point before its memory is there; with all of it where QEMU cannot do that. */
+export async function resumeLazily(
+  ledger: Ledger,
+  point: VmPoint,
+  request: ResumePointRequest & ArrivingOptions,
+): Promise<LazyGuest | EagerGuest> {
+  requireDeviceState(point);
+  const { entry, row } = point;
+  const made: { serve: Serve | null; serving: Serving | null } = { serve: null, serving: null };
+  const started = await run(
+    startArriving({
+      command: request.command,
+      diskOk: request.isDiskOk,
+      note: { vm: entry.vm, capture: row.capture, commit: row.id },
+      restore: (target) => restorePoint(ledger, point, { target }),
+      guest: async () => {
+        const device = await deviceStateOf(ledger, point);
+        made.serve = await serveOf(ledger, point);
+        return { device, memoryMap: memoryMapOf(point) };
+      },
+      serve: (guest) => {
+        assert(made.serve !== null, 'what gives pages was made ready before');
+        made.serving = made.serve(guest);
+        return made.serving.served;
+      },
+      ...(request.stdio === undefined ? {} : { stdin: request.stdio, stdout: request.stdio }),
+      ...(request.onStderr === undefined ? {} : { onStderr: request.onStderr }),
+    }),
+  );
+  if (started._tag === 'eager') return started;
+  assert(made.serving !== null, 'a guest that runs is served');
+  const { process, startMs } = started;
+  const arriving = arrivingMemory(started, made.serving, request);
+  return { _tag: 'arriving', process, startMs, ...arriving };
+}
+
+/** The point that a guest was resumed from which was left, by the socket of its QEMU. NOT_FOUND. */
+export function pointOfGuest(ledger: Ledger, qmpPath: string): VmPoint {
+  const { vm, capture, commit } = readNote(qmpPath);
+  const entry = ledger.vm(vm);
+  const row = ledger.resolve(entry, `@${capture}`);
+  if (row.id === commit) return { entry, row };
+  throw new LedgerError(
+    'NOT_FOUND',
+    `the guest of ${qmpPath} is of another ledger: its memory is capture ${capture} of a VM ${vm} that was committed as ${commit}, which here is ${row.id}; give the ledger that it was resumed from`,
+    { vm, capture },
+  );
+}
+
+/** Goes on giving a guest its memory for a process that has ended. */
+export async function recoverGuest(
+  ledger: Ledger,
+  point: VmPoint,
+  request: { readonly qmpPath: string } & ArrivingOptions,
+): Promise<ArrivingMemory> {
+  const serve = await serveOf(ledger, point);
+  const made: { serving: Serving | null } = { serving: null };
+  const recovered = await run(
+    recoverArriving({
+      qmpPath: request.qmpPath,
+      memoryMap: memoryMapOf(point),
+      serve: (guest, given) => {
+        made.serving = serve(guest, given);
+        // Its failure is met when its end is waited for.
+        made.serving.served.catch(() => undefined);
+      },
+    }),
+  );
+  assert(made.serving !== null, 'a guest that goes on is served');
+  return arrivingMemory(recovered, made.serving, request);
+}

@@ -1,0 +1,293 @@
+// A guest taken back to an earlier moment that runs before its memory is there: its console goes on with
+// the lines that the first guest printed, its memory is that of the capture, and who gives it that may
+// be interrupted, killed, or be without the right to.
+
+import { chmodSync, cpSync, readFileSync, readdirSync, rmSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
+import {
+  guestCommand,
+  guestPaths,
+  startGuest,
+  type DemoGuest,
+} from '../../adapters/guests/demo-guest/start-guest.ts';
+import { connectQmp } from '../../adapters/guests/qemu/qmp-client.ts';
+import { LedgerCommands, type RunningCommand, type RunOptions } from '../support/command-line.ts';
+import { pagesThatDiffer } from '../support/guest/images.ts';
+import { describeWithQemu, findTools, GUEST_TIMEOUT_MS } from '../support/guest/real-guest.ts';
+import { dumpedMemory, firstTicks, tickNumber, ticksOf } from '../support/guest/watched-guest.ts';
+import { valueOf } from '../support/outcomes.ts';
+import { makeTemporaryFolder, type TemporaryFolder } from '../support/temporary-folder.ts';
+
+const found = await findTools();
+const GUEST = { seed: 7, memoryMib: 128 };
+const MEMORY_BYTES = GUEST.memoryMib * 1024 * 1024;
+const AT = ['--vm', 'guest', '--at', '@2'];
+/** Lines of the second console that are compared. */
+const LINES = 4;
+const KILLS = 20;
+/** Somebody who may not catch a guest's accesses to memory. */
+const NOBODY = 65_534;
+
+describeWithQemu('a guest resumed lazily', found, (tools) => {
+  let folder: TemporaryFolder;
+  let url: string;
+  let commands: LedgerCommands;
+  let guest: DemoGuest;
+  let memory: Buffer;
+  const running: RunningCommand[] = [];
+  const guests: number[] = [];
+
+  beforeAll(async () => {
+    folder = await makeTemporaryFolder();
+    url = join(folder.path, 'ledger');
+    commands = new LedgerCommands(url);
+    guest = await valueOf(startGuest({ tools, folder: folder.path, ...GUEST }));
+    await guest.waitForLine(/^T n=1 /u);
+    const words = ['--qmp', guest.qmpPath, '--every', '700ms', '--count', '3'];
+    await commands.json('record', 'qemu', '--vm', 'guest', ...words);
+    const to = join(folder.path, 'memory.raw');
+    await commands.json('restore', ...AT, '--to', to);
+    memory = readFileSync(to);
+  }, GUEST_TIMEOUT_MS);
+  afterEach(async () => {
+    for (const pid of guests.splice(0)) {
+      try {
+        process.kill(pid, 'SIGKILL');
+      } catch {
+        // It has ended by itself.
+      }
+    }
+    for (const command of running.splice(0)) {
+      command.signal('SIGKILL');
+      await command.ended;
+    }
+  });
+  afterAll(async () => {
+    await guest.kill();
+    await folder.remove();
+  });
+
+  /** Resumes as a guest of this name, and waits until it runs, or stands as it was asked to. */
+  async function resume(
+    name: string,
+    {
+      words = [],
+      extra = [],
+      from = commands,
+      kernel = tools.kernel,
+      ...options
+    }: {
+      readonly kernel?: string;
+      readonly words?: readonly string[];
+      readonly extra?: readonly string[];
+      readonly from?: LedgerCommands;
+    } & RunOptions = {},
+  ) {
+    const theirs = { ...tools, kernel };
+    const second = { tools: theirs, folder: folder.path, ...GUEST, name, extra };
+    const line = ['--json', 'resume', ...AT, ...words, '--', ...guestCommand(second)];
+    const command = from.start(line, options);
+    running.push(command);
+    await command.until(({ stdout }) => stdout.includes('\n'));
+    const row = command.rows()[0]!;
+    guests.push(Number(row['pid']));
+    return { ...guestPaths(second), row, command, socket: String(row['qmp']) };
+  }
+
+  function recover(socket: string, ...words: readonly string[]): RunningCommand {
+    const command = commands.start(['--json', 'resume', '--recover', socket, ...words]);
+    running.push(command);
+    return command;
+  }
+
+  /** What the first console printed from the first of these lines on. */
+  async function originalOf(lines: readonly string[]): Promise<string[]> {
+    await guest.waitForLine(new RegExp(`^T n=${tickNumber(lines[0]!) + lines.length - 1} `, 'u'));
+    const original = ticksOf(guest.lines());
+    const from = original.indexOf(lines[0]!);
+    return original.slice(from, from + lines.length);
+  }
+
+  /** Pages in which a guest that stands differs from the capture. */
+  const differing = async (qmpPath: string): Promise<readonly number[]> =>
+    pagesThatDiffer(
+      await dumpedMemory({
+        qmpPath,
+        memoryBytes: MEMORY_BYTES,
+        scratch: join(folder.path, 'dump'),
+      }),
+      memory,
+    );
+
+  const migrationOf = async (path: string): Promise<unknown> => {
+    const qmp = await connectQmp({ path });
+    try {
+      const { status } = (await qmp.execute('query-migrate')) as { status?: string };
+      return status;
+    } finally {
+      qmp.close();
+    }
+  };
+
+  test(
+    'goes on with the lines that the first printed, and runs on when all memory is there',
+    async () => {
+      const { serialPath, qmpPath, row, command, socket } = await resume('second');
+      expect(row).toMatchObject({ vm: 'guest', capture: 2, state: 'running', lazy: true });
+      const { exitCode } = await command.ended;
+      expect(exitCode).toBe(0);
+      const arrived = command.rows()[1]!;
+      expect(arrived).toMatchObject({ vm: 'guest', capture: 2, arrived: 'finished' });
+      expect(Number(arrived['requests'])).toBeGreaterThan(0);
+      const lines = await firstTicks(serialPath, LINES);
+      expect(await originalOf(lines)).toEqual(lines);
+      expect(await migrationOf(qmpPath)).toBe('completed');
+      // Nothing of ours is left beside it.
+      expect(() => readdirSync(dirname(socket))).toThrow('ENOENT');
+    },
+    GUEST_TIMEOUT_MS,
+  );
+
+  test(
+    'has the memory of the capture, page for page, when it was pushed while it stood',
+    async () => {
+      const { qmpPath, row, command } = await resume('stopped', { extra: ['-S'] });
+      expect(row).toMatchObject({ state: 'paused', lazy: true });
+      await command.ended;
+      expect(await differing(qmpPath)).toEqual([]);
+    },
+    GUEST_TIMEOUT_MS,
+  );
+
+  test(
+    'is given what is asked for alone where that is said, and all of it after Ctrl-C',
+    async () => {
+      const words = ['--on-demand-only'];
+      const { qmpPath, command } = await resume('asked', { words, extra: ['-S'] });
+      const qmp = await connectQmp({ path: qmpPath });
+      const scratch = join(folder.path, 'part');
+      await qmp.execute('pmemsave', { val: 0, size: 1024 * 1024, filename: scratch });
+      qmp.close();
+      expect(readFileSync(scratch).equals(memory.subarray(0, 1024 * 1024))).toBe(true);
+      expect(await migrationOf(qmpPath)).toBe('postcopy-active');
+      command.signal('SIGINT');
+      const { exitCode, stderr } = await command.ended;
+      expect([exitCode, stderr]).toEqual([0, expect.stringContaining('giving the guest the')]);
+      expect(Number(command.rows()[1]!['pushed'])).toBeGreaterThan(0);
+      expect(await differing(qmpPath)).toEqual([]);
+    },
+    GUEST_TIMEOUT_MS,
+  );
+
+  test(
+    'is left standing by a second Ctrl-C, with the line that goes on with it',
+    async () => {
+      const words = ['--on-demand-only'];
+      const { qmpPath, command, socket } = await resume('left', { words });
+      command.signal('SIGSTOP');
+      command.signal('SIGINT');
+      command.signal('SIGTERM');
+      command.signal('SIGCONT');
+      const { exitCode, stderr } = await command.ended;
+      expect([130, 143]).toContain(exitCode);
+      expect(stderr).toContain(`--ledger ${url} resume --recover ${socket}`);
+      expect(await migrationOf(qmpPath)).toMatch(/^postcopy-/u);
+      const again = recover(socket);
+      expect((await again.ended).exitCode).toBe(0);
+      expect(await migrationOf(qmpPath)).toBe('completed');
+    },
+    GUEST_TIMEOUT_MS,
+  );
+
+  test(
+    `goes on where it was when its giver of memory is killed, ${KILLS} times`,
+    async () => {
+      const first = await resume('killed', { words: ['--on-demand-only'] });
+      let { command } = first;
+      for (let kill = 0; kill < KILLS; kill += 1) {
+        await new Promise((resolve) => {
+          setTimeout(resolve, 17 * kill);
+        });
+        command.signal('SIGKILL');
+        await command.ended;
+        const isLast = kill === KILLS - 1;
+        command = recover(first.socket, ...(isLast ? [] : ['--on-demand-only']));
+        await command.until(({ stdout }) => stdout.includes('\n'));
+        expect(command.rows()[0]).toMatchObject({ vm: 'guest', capture: 2, recovered: true });
+      }
+      expect((await command.ended).exitCode).toBe(0);
+      const lines = await firstTicks(first.serialPath, LINES);
+      expect(await originalOf(lines)).toEqual(lines);
+    },
+    GUEST_TIMEOUT_MS,
+  );
+
+  test(
+    'is gone on with by one process at a time, and from its own ledger',
+    async () => {
+      const { command, socket } = await resume('held', { words: ['--on-demand-only'] });
+      const second = await recover(socket).ended;
+      expect([second.exitCode, second.stderr]).toEqual([
+        4,
+        expect.stringContaining('GUEST_ARRIVING'),
+      ]);
+      const elsewhere = new LedgerCommands(join(folder.path, 'other'));
+      await elsewhere.json('record', 'image', '--vm', 'guest', join(folder.path, 'memory.raw'));
+      await elsewhere.json('record', 'image', '--vm', 'guest', join(folder.path, 'memory.raw'));
+      const other = await elsewhere.start(['resume', '--recover', socket]).ended;
+      expect([other.exitCode, other.stderr]).toEqual([
+        5,
+        expect.stringContaining('of another ledger'),
+      ]);
+      const none = await commands.start(['resume', '--recover', join(folder.path, 'none')]).ended;
+      expect([none.exitCode, none.stderr]).toEqual([5, expect.stringContaining('NOT_FOUND')]);
+      command.signal('SIGTERM');
+      expect((await command.ended).exitCode).toBe(0);
+    },
+    GUEST_TIMEOUT_MS,
+  );
+
+  test(
+    'has all its memory before it runs where QEMU may not catch its accesses, and that is said',
+    async () => {
+      if (process.getuid?.() !== 0) return;
+      // What somebody else can read: no folder above it is one's own.
+      chmodSync(folder.path, 0o777);
+      const copy = join(folder.path, 'copy');
+      cpSync(url, copy, { recursive: true });
+      rmSync(join(copy, 'keys'), { recursive: true });
+      for (const name of ['', ...readdirSync(copy, { recursive: true, encoding: 'utf8' })])
+        chmodSync(join(copy, name), 0o777);
+      const user = [`--reuid=${NOBODY}`, `--regid=${NOBODY}`, '--clear-groups'];
+      // What the first one boots lies where only root may read.
+      const kernel = join(copy, 'vmlinuz');
+      cpSync(tools.kernel, kernel);
+      chmodSync(kernel, 0o644);
+      const { row, command, serialPath } = await resume('nobody', {
+        kernel,
+        from: new LedgerCommands(copy),
+        through: ['setpriv', ...user],
+        environment: { HOME: folder.path },
+      });
+      expect(row).toMatchObject({ state: 'running', lazy: false });
+      const lines = await firstTicks(serialPath, LINES);
+      expect(await originalOf(lines)).toEqual(lines);
+      expect(command.stderr).toContain('all memory was sent before the guest ran');
+      command.signal('SIGTERM');
+      expect((await command.ended).exitCode).toBe(0);
+    },
+    GUEST_TIMEOUT_MS,
+  );
+
+  test('with words that do not go together is bad usage', async () => {
+    const line = ['--', ...guestCommand({ tools, folder: folder.path, ...GUEST })];
+    const uses = [
+      ['resume', ...AT, '--eager', '--on-demand-only', ...line],
+      ['resume', '--vm', 'guest', ...line],
+      ['resume', '--recover', 'socket', ...AT],
+      ['resume', '--recover', 'socket', ...line],
+    ];
+    for (const words of uses) expect((await commands.start(words).ended).exitCode).toBe(2);
+  });
+});
