@@ -177,6 +177,14 @@ export const LEDGER_ERRORS = {
     kind: 'failed',
     advice: 'Give another address, or end what listens there.',
   },
+  MOUNT_FAILED: {
+    kind: 'failed',
+    advice: 'See to what nbdfuse says; the point can be read by `serve nbd` and `restore` as well.',
+  },
+  MOUNT_BUSY: {
+    kind: 'busy',
+    advice: 'End what has the file open, and unmount again.',
+  },
   NOT_FOUND: {
     kind: 'absent',
     advice:

@@ -1,6 +1,7 @@
 // Programs of the machine that tests need; where one is missing the tests are skipped and say why.
 
 import { spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { describe } from '@jest/globals';
 import { programPath } from '../../adapters/guests/demo-guest/tools.ts';
 
@@ -10,10 +11,12 @@ export function describeWithPrograms(
   programs: readonly string[],
   tests: () => void,
 ): void {
-  const missing = programs.filter((program) => programPath(program) === null);
+  // What has a slash is a file or a device.
+  const isMissing = (program: string): boolean =>
+    program.includes('/') ? !existsSync(program) : programPath(program) === null;
+  const missing = programs.filter(isMissing);
   const suite = missing.length === 0 ? describe : describe.skip;
-  const title =
-    missing.length === 0 ? name : `${name} (skipped: ${missing.join(', ')} not installed)`;
+  const title = missing.length === 0 ? name : `${name} (skipped: ${missing.join(', ')} not there)`;
   suite(title, () => {
     tests();
   });

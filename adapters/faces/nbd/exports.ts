@@ -27,8 +27,8 @@ export interface OpenExport {
   readonly description: string;
   /** Whether another connection that opens the same name gets the same memory. */
   readonly isFixed: boolean;
-  /** One block of memory: VMMs open it for writing, and write nothing. */
-  readonly isBlock: boolean;
+  /** Not flagged read-only: VMMs open a block of memory for writing, and write nothing. */
+  readonly isForWriting: boolean;
   close(): void;
 }
 
@@ -126,7 +126,7 @@ export class Exports {
       name: [words.vm, words.point, ...(part === null ? [] : [part])].join('/'),
       description: `memory of ${entry.vm} at capture ${row.capture}, ${isoTime(row.timeMs)}`,
       isFixed: isFixedPoint(words.point),
-      isBlock: part !== null && !RAW_LAYOUTS.some((layout) => layout === part),
+      isForWriting: part !== null && !RAW_LAYOUTS.some((layout) => layout === part),
       close: () => {
         if (isOpen) this.#leave(full);
         isOpen = false;

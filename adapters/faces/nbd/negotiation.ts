@@ -53,9 +53,12 @@ interface NamedQueries {
   readonly queries: readonly string[];
 }
 
-function factsOf({ served, isFixed, isBlock }: OpenExport, isStructured: boolean): ExportFacts {
+function factsOf(
+  { served, isFixed, isForWriting }: OpenExport,
+  isStructured: boolean,
+): ExportFacts {
   let flags = EXPORT_FLAG.hasFlags | EXPORT_FLAG.sendFlush;
-  if (!isBlock) flags |= EXPORT_FLAG.readOnly;
+  if (!isForWriting) flags |= EXPORT_FLAG.readOnly;
   if (isFixed) flags |= EXPORT_FLAG.canMultiConn;
   if (isStructured) flags |= EXPORT_FLAG.sendDf;
   return { sizeBytes: served.sizeBytes, flags };

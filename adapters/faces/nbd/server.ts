@@ -15,13 +15,15 @@ const OWNER_ONLY = 0o177;
 const SOCKET_NAME = 'nbd.sock';
 
 /** A folder of our own for a socket that nobody named. */
-export function privateSocket(): { readonly address: ListenAddress; readonly remove: () => void } {
+export function privateSocket() {
   // As everybody's long TMPDIR leaves no room for a socket's name.
   const within = tmpdir().length < 64 ? tmpdir() : '/tmp';
   const folder = mkdtempSync(join(within, 'pageledger-'));
   chmodSync(folder, 0o700);
+  const address: ListenAddress = { kind: 'unix', path: join(folder, SOCKET_NAME) };
   return {
-    address: { kind: 'unix', path: join(folder, SOCKET_NAME) },
+    folder,
+    address,
     remove: () => rmSync(folder, { recursive: true, force: true }),
   };
 }

@@ -86,7 +86,7 @@ describe('exports of a ledger', () => {
       );
       const isZero = (gfn: number): boolean => pageAt(images[1]!, gfn).every((byte) => byte === 0);
       for (let gfn = 0; gfn < PAGES; gfn += 1) expect(served.isZero(gfn)).toBe(isZero(gfn));
-      expect(opened.isBlock).toBe(name.endsWith('pc.ram'));
+      expect(opened.isForWriting).toBe(name.endsWith('pc.ram'));
       opened.close();
     },
   );

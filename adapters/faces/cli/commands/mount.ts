@@ -1,0 +1,286 @@
+// `mount`: a point as a file, served by a process of its own until it is unmounted.
+
+import { spawn } from 'node:child_process';
+import { closeSync, openSync, readFileSync } from 'node:fs';
+import type { Command } from 'commander';
+import * as either from 'fp-ts/lib/Either.js';
+import * as t from 'io-ts';
+import { assert } from '../../../../domain/values/assert.ts';
+import {
+  isLedgerError,
+  LEDGER_ERRORS,
+  LedgerError,
+  type LedgerErrorCode,
+} from '../../../../domain/values/ledger-error.ts';
+import { layoutNamed } from '../argument-values.ts';
+import { UsageError } from '../failure.ts';
+import { untilSignal } from '../interruption.ts';
+import type { Ledger } from '../../../wiring/ledger.ts';
+import { Exports } from '../../nbd/exports.ts';
+import { checkFolder, mountExport, unmountFolder, type Mounted } from '../../nbd/fuse.ts';
+import { uriOf } from '../../nbd/listen-address.ts';
+import {
+  beginMount,
+  forgetMount,
+  hasDied,
+  keepMount,
+  mountAt,
+  mountPlace,
+} from '../../nbd/mounts.ts';
+import { processMark } from '../../nbd/processes.ts';
+import { NbdServer, privateSocket } from '../../nbd/server.ts';
+import { ledgerUrl, outputOf, tell, warn, withLedger } from '../session.ts';
+
+export const goesOnUnread = true;
+
+interface MountOptions {
+  readonly vm: string;
+  readonly at: string;
+  readonly block?: string;
+  readonly layout?: string;
+  readonly foreground?: boolean;
+}
+
+export const declare = (command: Command): Command =>
+  command
+    .argument('<folder>', 'an empty folder, in which the file is `memory`')
+    .requiredOption('--vm <name>', 'the VM')
+    .option('--at <point>', 'the point', 'latest')
+    .option(
+      '--block <name>',
+      'one block of memory, as a VMM maps it (default: all RAM, as restored)',
+    )
+    .option('--layout <layout>', 'of all RAM: physical or packed (default: as tools expect it)')
+    .option('--foreground', 'stay until it is unmounted; Ctrl-C unmounts it');
+
+/** The part of a point that is mounted; null: all RAM. */
+function partOf({ block, layout }: MountOptions): string | null {
+  if (block !== undefined && layout !== undefined)
+    throw new UsageError('--layout is of all RAM: give it, or --block');
+  return block ?? (layout === undefined ? null : layoutNamed(layout));
+}
+
+/** Refuses a place where something is mounted. */
+function checkPlace(place: string): void {
+  const there = mountAt(place);
+  if (there !== null && hasDied(there))
+    throw new LedgerError(
+      'TARGET_EXISTS',
+      `${there.vm}@${there.capture} was mounted at ${place}, and its process ${there.server.pid} has died: nothing can be read there; run \`pageledger unmount ${place}\` first`,
+      { folder: place },
+    );
+  if (there !== null)
+    throw new LedgerError(
+      'TARGET_EXISTS',
+      `${there.vm}@${there.capture} is mounted at ${place}; give another folder, or unmount it`,
+      { folder: place },
+    );
+  checkFolder(place);
+}
+
+/** Waits until it is unmounted; a signal unmounts it, unless somebody uses it. */
+async function untilUnmounted(command: Command, place: string, { ended }: Mounted): Promise<void> {
+  for (;;) {
+    const { result } = await untilSignal((abort) => {
+      const aborted = new Promise<'asked'>((resolve) => {
+        abort.addEventListener('abort', () => resolve('asked'));
+      });
+      return Promise.race([ended.then(() => 'ended' as const), aborted]);
+    });
+    if (result === 'ended') return;
+    try {
+      await unmountFolder(place, 'when free');
+    } catch (thrown) {
+      if (!isLedgerError(thrown)) throw thrown;
+      warn(command, thrown.message);
+      continue;
+    }
+    await ended;
+    return;
+  }
+}
+
+/** What is mounted: a point that stays what it is, and a part of it. */
+interface Meant {
+  readonly vm: string;
+  readonly capture: number;
+  readonly part: string | null;
+}
+
+const nameOf = ({ vm, capture, part }: Meant): string =>
+  [vm, `@${capture}`, ...(part === null ? [] : [part])].join('/');
+
+const exportsOf = (command: Command, ledger: Ledger, vm: string): Exports =>
+  new Exports({
+    ledger,
+    vm,
+    listed: 'named',
+    waiting: {
+      onAway: ({ message }) => warn(command, `the packs are away, and readings wait: ${message}`),
+      onBack: () => tell(command, 'the packs are there again'),
+    },
+  });
+
+/** What is meant; refused where it is not there. */
+async function meantBy(command: Command, ledger: Ledger): Promise<Meant> {
+  const options = command.opts<MountOptions>();
+  const { vm } = options;
+  const part = partOf(options);
+  const { capture } = ledger.resolve(ledger.vm(vm), options.at);
+  const meant = { vm, capture, part };
+  (await exportsOf(command, ledger, vm).open(nameOf(meant))).close();
+  return meant;
+}
+
+/** What is said of a file that is there. */
+const MountedRow = t.type({
+  vm: t.string,
+  capture: t.number,
+  folder: t.string,
+  file: t.string,
+  bytes: t.number,
+  pid: t.number,
+});
+type MountedRow = t.TypeOf<typeof MountedRow>;
+
+/** Serves a point at a place until it is unmounted; `onMounted` hears when the file is there. */
+async function serveMount(
+  command: Command,
+  ledger: Ledger,
+  of: { readonly place: string; readonly onMounted: (row: MountedRow) => void },
+): Promise<void> {
+  const { place } = of;
+  const meant = await meantBy(command, ledger);
+  const exports = exportsOf(command, ledger, meant.vm);
+  const opened = await exports.open(nameOf(meant));
+  const own = privateSocket();
+  const server = await NbdServer.listen(own.address, {
+    exports: {
+      names: () => exports.names(),
+      // VMMs map the file as their guest's memory: they open it for writing.
+      open: async (asked) => ({ ...(await exports.open(asked)), isForWriting: true }),
+    },
+    onFailure: (message) => warn(command, message),
+    onTurnedAway: () => undefined,
+  });
+  try {
+    const mounted = await mountExport(place, uriOf(own.address, nameOf(meant)));
+    const { file } = mounted;
+    const { vm, capture } = meant;
+    const [ours, fuse] = [process.pid, mounted.process.pid ?? 0].map(processMark);
+    if (ours != null && fuse != null)
+      keepMount({
+        folder: place,
+        file,
+        vm,
+        capture,
+        socketFolder: own.folder,
+        server: ours,
+        fuse,
+      });
+    const bytes = opened.served.sizeBytes;
+    of.onMounted({ vm, capture, folder: place, file, bytes, pid: process.pid });
+    await untilUnmounted(command, place, mounted);
+  } finally {
+    opened.close();
+    await server.close();
+    own.remove();
+    forgetMount(place);
+  }
+}
+
+const Said = t.type({ error: t.type({ code: t.string, message: t.string }) });
+
+const isCode = (code: string): code is LedgerErrorCode => code in LEDGER_ERRORS;
+
+/** What a process in the background said last, as the failure that it was. */
+function failureIn(log: string, place: string): LedgerError {
+  const last = log.trimEnd().split('\n').at(-1) ?? '';
+  try {
+    const said = Said.decode(JSON.parse(last));
+    if (either.isRight(said)) {
+      const { code, message } = said.right.error;
+      return new LedgerError(isCode(code) ? code : 'MOUNT_FAILED', message, { folder: place });
+    }
+  } catch {
+    // It was no object.
+  }
+  return new LedgerError('MOUNT_FAILED', `${place} could not be mounted: ${last}`, {
+    folder: place,
+  });
+}
+
+/** Runs this command once more in the background, and waits until the file is there. */
+async function startMount(command: Command, place: string, meant: Meant): Promise<MountedRow> {
+  const { block, layout } = command.opts<MountOptions>();
+  const { patience } = command.optsWithGlobals<{ patience?: string }>();
+  const words = [
+    '--json',
+    '--ledger',
+    ledgerUrl(command),
+    ...(patience === undefined ? [] : ['--patience', patience]),
+    'mount',
+    '--foreground',
+    '--vm',
+    meant.vm,
+    '--at',
+    `@${meant.capture}`,
+    ...(block === undefined ? [] : ['--block', block]),
+    ...(layout === undefined ? [] : ['--layout', layout]),
+    '--',
+    place,
+  ];
+  const log = beginMount(place);
+  const fd = openSync(log, 'w', 0o600);
+  const child = spawn(process.execPath, [process.argv[1]!, ...words], {
+    stdio: ['ignore', 'pipe', fd],
+    detached: true,
+  });
+  closeSync(fd);
+  const { stdout } = child;
+  assert(stdout !== null, 'what it says comes through a pipe');
+  const first = await new Promise<string | null>((resolve, reject) => {
+    let text = '';
+    child.once('error', reject);
+    child.once('close', () => resolve(null));
+    stdout.setEncoding('utf8').on('data', (more: string) => {
+      text += more;
+      if (text.endsWith('\n')) resolve(text);
+    });
+  });
+  if (first === null) {
+    const failure = failureIn(readFileSync(log, 'utf8'), place);
+    forgetMount(place);
+    throw failure;
+  }
+  stdout.destroy();
+  child.unref();
+  const row = MountedRow.decode(JSON.parse(first));
+  assert(either.isRight(row), 'what is mounted is told as a row');
+  return row.right;
+}
+
+const shown = ({ vm, capture, file }: MountedRow): string => `${vm}@${capture} is ${file}`;
+
+export async function run(command: Command): Promise<void> {
+  const { foreground } = command.opts<MountOptions>();
+  const place = mountPlace(command.args[0]!);
+  checkPlace(place);
+  if (foreground === true) {
+    await withLedger(command, 'read', (ledger, output) =>
+      serveMount(command, ledger, {
+        place,
+        onMounted(row) {
+          if (output.isJson) output.json(row);
+          else output.print(`${shown(row)}; Ctrl-C unmounts it`);
+        },
+      }),
+    );
+    return;
+  }
+  const meant = await withLedger(command, 'read', (ledger) => meantBy(command, ledger));
+  const row = await startMount(command, place, meant);
+  const output = outputOf(command);
+  if (output.isJson) output.json(row);
+  else output.print(`${shown(row)}; \`pageledger unmount ${place}\` ends it`);
+}

@@ -1,0 +1,40 @@
+// `unmount`: the end of a file that `mount` made, and of the process that serves it.
+
+import { setTimeout as pause } from 'node:timers/promises';
+import type { Command } from 'commander';
+import { LedgerError } from '../../../../domain/values/ledger-error.ts';
+import { unmountFolder } from '../../nbd/fuse.ts';
+import { forgetMount, hasDied, mountAt, mountPlace } from '../../nbd/mounts.ts';
+import { isRunning } from '../../nbd/processes.ts';
+import { outputOf, warn } from '../session.ts';
+
+const LOOK_AGAIN_MS = 20;
+
+export const declare = (command: Command): Command =>
+  command.argument('<folder>', 'where the point is mounted');
+
+export async function run(command: Command): Promise<void> {
+  const place = mountPlace(command.args[0]!);
+  const mount = mountAt(place);
+  if (mount === null)
+    throw new LedgerError('NOT_FOUND', `nothing that \`pageledger mount\` made is at ${place}`, {
+      folder: place,
+    });
+  const { vm, capture, server, fuse } = mount;
+  const isLeft = hasDied(mount);
+  if (isLeft) {
+    warn(
+      command,
+      `the process ${server.pid} that served ${vm}@${capture} at ${place} had died: nothing could be read there any more`,
+    );
+    await unmountFolder(place, 'away');
+    if (isRunning(fuse)) process.kill(fuse.pid);
+  } else {
+    await unmountFolder(place, 'when free');
+    while (isRunning(server)) await pause(LOOK_AGAIN_MS);
+  }
+  forgetMount(place);
+  const output = outputOf(command);
+  if (output.isJson) output.json({ vm, capture, folder: place, hadDied: isLeft });
+  else output.print(`${place} is unmounted`);
+}
