@@ -190,6 +190,16 @@ export const LEDGER_ERRORS = {
     advice:
       'See `pageledger vms`, `group list` or `checkpoints`; check `--ledger`; `pageledger init` makes a ledger.',
   },
+  GUEST_UNDESCRIBED: {
+    kind: 'absent',
+    advice:
+      'Questions about pages and addresses need no description of the guest; see docs/guests.md for what a guest has to keep.',
+  },
+  GUEST_INVALID: {
+    kind: 'failed',
+    advice:
+      'Ask at another point: the guest may have been at work on it, or its memory is damaged or made up.',
+  },
   MISSING_TOOL: { kind: 'failed', advice: 'Install the package the message names.' },
   PROJECTION_FAILED: {
     kind: 'failed',

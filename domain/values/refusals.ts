@@ -80,6 +80,16 @@ export type Refusal =
       readonly pages: number;
     }
   | { readonly _tag: 'AddressUnmapped'; readonly address: number }
+  | {
+      readonly _tag: 'VirtualUnmapped';
+      readonly address: string;
+      /** Null: the kernel's memory is meant. */
+      readonly pid: number | null;
+    }
+  | { readonly _tag: 'SymbolUnknown'; readonly name: string; readonly release: string }
+  | { readonly _tag: 'ProcessUnknown'; readonly pid: number; readonly point: string }
+  | { readonly _tag: 'KernelAmbiguous'; readonly kernels: readonly string[] }
+  | { readonly _tag: 'KernelUnknown'; readonly number: number; readonly kernels: number }
   | { readonly _tag: 'RangesUnknown' }
   | {
       readonly _tag: 'BlockUnknown';
@@ -165,6 +175,14 @@ const REFUSALS: Readonly<Record<Refusal['_tag'], FailureFacts>> = {
     kind: 'absent',
     advice: 'Give an address in memory; `pageledger vms --json` shows the memory map.',
   },
+  VirtualUnmapped: {
+    kind: 'absent',
+    advice: "Give an address that is mapped; with `--pid`, one of that process's.",
+  },
+  SymbolUnknown: { kind: 'absent', advice: 'See `pageledger symbols` for those that there are.' },
+  ProcessUnknown: { kind: 'absent', advice: 'See `pageledger ps` at this point.' },
+  KernelAmbiguous: { kind: 'usage', advice: 'Say `--kernel N`.' },
+  KernelUnknown: { kind: 'absent', advice: 'Leave `--kernel` out, or give a lower number.' },
   RangesUnknown: { kind: 'failed', advice: 'Restore it with `--format raw --layout packed`.' },
   BlockUnknown: {
     kind: 'absent',
@@ -273,8 +291,71 @@ function memoryText(refusal: NoMemory): string {
   return 'it is not known at which guest-physical addresses the memory lies, or they are too far apart for a file; restore it with --format raw --layout packed';
 }
 
+/** What a guest has not that was asked for. */
+const NOT_IN_GUEST = [
+  'VirtualUnmapped',
+  'SymbolUnknown',
+  'ProcessUnknown',
+  'KernelAmbiguous',
+  'KernelUnknown',
+] as const;
+type NotInGuest = Extract<Refusal, { readonly _tag: (typeof NOT_IN_GUEST)[number] }>;
+
+const isNotInGuest = (refusal: Refusal): refusal is NotInGuest =>
+  NOT_IN_GUEST.some((tag) => tag === refusal._tag);
+
+function guestText(refusal: NotInGuest): string {
+  switch (refusal._tag) {
+    case 'VirtualUnmapped':
+      return `nothing is mapped at address ${refusal.address} of ${refusal.pid === null ? 'the kernel' : `process ${refusal.pid}`}`;
+    case 'SymbolUnknown':
+      return `Linux ${refusal.release} has no symbol ${JSON.stringify(refusal.name)}`;
+    case 'ProcessUnknown':
+      return `no process ${refusal.pid} with memory of its own ran at ${refusal.point}`;
+    case 'KernelAmbiguous':
+      return `several kernels are in this memory: ${refusal.kernels.join('; ')}; name one with --kernel`;
+    case 'KernelUnknown':
+      return `kernel ${refusal.number} was asked for, and there ${refusal.kernels === 1 ? 'is one' : `are ${refusal.kernels}`}`;
+    default:
+      return refusal satisfies never;
+  }
+}
+
+function identifierText(
+  refusal: Refusal & {
+    readonly _tag: 'BadIdentifier' | 'IdentifierUnknown' | 'IdentifierAmbiguous';
+  },
+): string {
+  switch (refusal._tag) {
+    case 'BadIdentifier':
+      return `${JSON.stringify(refusal.text)} is no identifier: 64 hex digits were expected, or the first of them, at least 8; \`pageledger history\` and \`pageledger log --pages\` show identifiers`;
+    case 'IdentifierUnknown':
+      return `no content of this ledger has the identifier ${refusal.identifier}: it was never stored here, or another sharing group's key made it; \`pageledger history\` shows identifiers of pages`;
+    case 'IdentifierAmbiguous':
+      return `${refusal.count} contents have identifiers that begin with ${refusal.text}: ${refusal.among.join(', ')}${refusal.count > refusal.among.length ? ', ...' : ''}; give more digits`;
+    default:
+      return refusal satisfies never;
+  }
+}
+
+function patternText(
+  refusal: Refusal & { readonly _tag: 'BadExpression' | 'PatternKnown' | 'TooManyPatterns' },
+): string {
+  switch (refusal._tag) {
+    case 'BadExpression':
+      return `the expression gives no data string: ${refusal.why}; \`pageledger patterns\` shows how they are written`;
+    case 'PatternKnown':
+      return `pages of this string are recognised already, as ${refusal.known}; nothing was added`;
+    case 'TooManyPatterns':
+      return `this ledger has ${refusal.patternsMax} added patterns, as many as there are numbers for; nothing was added`;
+    default:
+      return refusal satisfies never;
+  }
+}
+
 /** The sentence of a refusal: what was found, what was expected, what to do. */
 export function refusalText(refusal: Refusal): string {
+  if (isNotInGuest(refusal)) return guestText(refusal);
   switch (refusal._tag) {
     case 'BadVmName':
     case 'BadGroupName':
@@ -326,17 +407,13 @@ export function refusalText(refusal: Refusal): string {
     case 'BlockUnknown':
       return memoryText(refusal);
     case 'BadIdentifier':
-      return `${JSON.stringify(refusal.text)} is no identifier: 64 hex digits were expected, or the first of them, at least 8; \`pageledger history\` and \`pageledger log --pages\` show identifiers`;
     case 'IdentifierUnknown':
-      return `no content of this ledger has the identifier ${refusal.identifier}: it was never stored here, or another sharing group's key made it; \`pageledger history\` shows identifiers of pages`;
     case 'IdentifierAmbiguous':
-      return `${refusal.count} contents have identifiers that begin with ${refusal.text}: ${refusal.among.join(', ')}${refusal.count > refusal.among.length ? ', ...' : ''}; give more digits`;
+      return identifierText(refusal);
     case 'BadExpression':
-      return `the expression gives no data string: ${refusal.why}; \`pageledger patterns\` shows how they are written`;
     case 'PatternKnown':
-      return `pages of this string are recognised already, as ${refusal.known}; nothing was added`;
     case 'TooManyPatterns':
-      return `this ledger has ${refusal.patternsMax} added patterns, as many as there are numbers for; nothing was added`;
+      return patternText(refusal);
     case 'NoDeviceState':
       return `capture ${refusal.capture} of VM ${refusal.vm} has no device state (it was recorded from an image), so it can be restored to a file but not resumed`;
     default:

@@ -19,6 +19,11 @@ import { decodeControl } from '../../domain/events/control.ts';
 import { decodePackRewritten } from '../../domain/events/pack-rewritten.ts';
 import { decodePackWritten } from '../../domain/events/pack-written.ts';
 import { decodePageColumns } from '../../domain/events/pages-written.ts';
+import { Btf } from '../../domain/guest/btf.ts';
+import { readKallsyms } from '../../domain/guest/kallsyms.ts';
+import { kernelAt, readBtf } from '../../domain/guest/kernel.ts';
+import { TaskReader, taskLayoutOf } from '../../domain/guest/tasks.ts';
+import { parseVmcoreinfo } from '../../domain/guest/vmcoreinfo.ts';
 import { describe, pageOfExpression } from '../../domain/patterns/index.ts';
 import { durationMs, UTC } from '../../domain/values/instant.ts';
 import { CODEC_PACKED, CODEC_PATTERN, CODEC_ZSTD } from '../../domain/values/pack.ts';
@@ -34,6 +39,8 @@ import { StateReader } from '../../projections/models/state-bytes.ts';
 import { goldenBytes } from './golden-capture.ts';
 import { blockCodec } from './block-codec.ts';
 import { cpusDevice } from './guest/cpu-bytes.ts';
+import { madeBtf } from './guest/made-btf.ts';
+import { MADE_NOTE, MADE_TYPES, madeKernel, pagesOfBytes } from './guest/made-kernel.ts';
 import * as stream from './guest/stream-bytes.ts';
 import type { SpoiledSeries } from './spoiled-series.ts';
 
@@ -266,6 +273,44 @@ const loadedBy = <S>(load: (bytes: Uint8Array) => S): Projection<S, never, unkno
   load,
 });
 
+/** All that a kernel says of itself, out of the memory of a guest. */
+async function selfDescription(bytes: Uint8Array): Promise<unknown> {
+  const kernel = await kernelAt(pagesOfBytes(bytes), MADE_NOTE);
+  const symbols = await readKallsyms(kernel.memory, kernel.info);
+  const tasks = new TaskReader(kernel.memory, taskLayoutOf(await readBtf(kernel, symbols)));
+  return tasks.all(symbols);
+}
+
+const KERNELS = [madeKernel(), madeKernel({ levels: 5, isAbsolute: false })];
+
+const SELF_DESCRIPTIONS: readonly Parser[] = [
+  {
+    name: 'memory of kernels',
+    examples: KERNELS.map(({ bytes }) => bytes),
+    parse: selfDescription,
+  },
+  {
+    name: 'VMCOREINFO',
+    examples: KERNELS.map(({ bytes }) => bytes.slice(MADE_NOTE * 4096, MADE_NOTE * 4096 + 700)),
+    parse: parseVmcoreinfo,
+  },
+  {
+    name: 'types of kernels',
+    examples: [madeBtf(MADE_TYPES)],
+    parse: (bytes) => taskLayoutOf(new Btf(bytes)),
+  },
+  // A few bytes of a page are changed, so that more of it is not what it was than in the whole memory.
+  ...([1, 7, 8, 9, 12] as const).map((frame): Parser => ({
+    name: `frame ${frame} of a kernel`,
+    examples: [madeKernel().bytes.slice(frame * 4096, (frame + 1) * 4096)],
+    parse(bytes) {
+      const { bytes: memory } = madeKernel();
+      memory.set(bytes.subarray(0, 4096), frame * 4096);
+      return selfDescription(memory);
+    },
+  })),
+];
+
 export const parsersOf = (of: SpoiledSeries & { readonly spool: Spool }): readonly Parser[] => [
   ...LOG_FORMATS,
   ...eventParsers(of.events),
@@ -276,5 +321,6 @@ export const parsersOf = (of: SpoiledSeries & { readonly spool: Spool }): readon
   ...stateParsers(of),
   streamParser(of.spool),
   ...GUESTS,
+  ...SELF_DESCRIPTIONS,
   ...TEXTS,
 ];
