@@ -30,6 +30,15 @@ export const address = (text: string): number => {
   return value;
 };
 
+/** An address that a guest uses itself: 64 bits. */
+export const virtualAddress = (text: string): bigint => {
+  if (/^(0x[0-9a-f]{1,16}|\d{1,20})$/iu.test(text)) {
+    const value = BigInt(text);
+    if (value < 2n ** 64n) return value;
+  }
+  throw new InvalidArgumentError('an address was expected, as 0xffffffff81000000 or in decimal.');
+};
+
 export const logHead = (text: string): LogHead => {
   const head = headOf(text);
   if (head === null)

@@ -1,0 +1,116 @@
+// A kernel's symbols, and what is needed of its types, kept as derived state, so that the next capture of
+// the same boot costs little: `guests/VM/BUILDID-KERNELOFFSET`. A VM's own, as it is the guest that says
+// which build it is. It holds a version, the layouts as JSON, and the columns
+// of the symbols: addresses, names, where these end.
+
+import * as t from 'io-ts';
+import { isLedgerError, type LedgerError } from '../../domain/values/ledger-error.ts';
+import { KernelSymbols, readKallsyms } from '../../domain/guest/kallsyms.ts';
+import { readBtf, type Kernel } from '../../domain/guest/kernel.ts';
+import { taskLayoutOf } from '../../domain/guest/tasks.ts';
+import {
+  decodeState,
+  StateReader,
+  StateUnfit,
+  StateWriter,
+} from '../../projections/models/state-bytes.ts';
+import type { Ledger } from './ledger.ts';
+
+const VERSION = 1;
+
+const offset = t.number;
+const mayLie = t.union([t.number, t.null]);
+
+const Tasks = t.strict({
+  tasks: offset,
+  pid: offset,
+  comm: offset,
+  mm: offset,
+  state: offset,
+  exitState: offset,
+  flags: offset,
+  pgd: offset,
+  resident: t.readonlyArray(offset),
+  thread: t.union([
+    t.null,
+    t.strict({
+      kthread: offset,
+      fullName: mayLie,
+      data: offset,
+      workerPool: offset,
+      workerDescription: offset,
+      workerCurrent: offset,
+    }),
+  ]),
+});
+
+/** Where the fields lie that are read. */
+const Layouts = t.strict({ tasks: Tasks });
+export type Layouts = t.TypeOf<typeof Layouts>;
+
+interface Description {
+  readonly symbols: KernelSymbols;
+  readonly layouts: () => Layouts;
+}
+
+const nameOf = (vm: string, { info }: Kernel): string | null =>
+  info.buildId === null ? null : `guests/${vm}/${info.buildId}-${info.kernelOffset.toString(16)}`;
+
+async function load(ledger: Ledger, name: string): Promise<Description | null> {
+  const bytes = await ledger.stateFiles.load(name);
+  if (bytes === null) return null;
+  try {
+    const reader = new StateReader(bytes);
+    if (reader.u32() !== VERSION) return null;
+    const layouts = decodeState(reader.text(), Layouts);
+    const [placed, text, ends] = [reader.column(), reader.column(), reader.words()];
+    if (placed.length !== 8 * ends.length) return null;
+    const addresses = new BigUint64Array(placed.buffer);
+    return { symbols: new KernelSymbols({ addresses, text, ends }), layouts: () => layouts };
+  } catch (thrown) {
+    if (thrown instanceof StateUnfit) return null;
+    throw thrown;
+  }
+}
+
+async function keep(
+  ledger: Ledger,
+  name: string,
+  of: { readonly symbols: KernelSymbols; readonly layouts: Layouts },
+): Promise<void> {
+  const { addresses, text, ends } = of.symbols.columns;
+  const writer = new StateWriter().u32(VERSION).text(JSON.stringify(of.layouts));
+  await ledger.stateFiles.save(name, writer.column(addresses).column(text).column(ends).bytes());
+}
+
+/** From the types of a kernel, or why they are of no use. */
+async function readLayouts(kernel: Kernel, symbols: KernelSymbols): Promise<Layouts | LedgerError> {
+  try {
+    return { tasks: taskLayoutOf(await readBtf(kernel, symbols)) };
+  } catch (thrown) {
+    if (isLedgerError(thrown) && thrown.code.startsWith('GUEST_')) return thrown;
+    throw thrown;
+  }
+}
+
+/** The symbols of a kernel, and its types where it keeps them; from what is kept where it is there. */
+export async function readDescription(
+  ledger: Ledger,
+  vm: string,
+  kernel: Kernel,
+): Promise<Description> {
+  const name = nameOf(vm, kernel);
+  const kept = name === null ? null : await load(ledger, name);
+  if (kept !== null) return kept;
+  const symbols = await readKallsyms(kernel.memory, kernel.info);
+  const layouts = await readLayouts(kernel, symbols);
+  if (isLedgerError(layouts))
+    return {
+      symbols,
+      layouts: () => {
+        throw layouts;
+      },
+    };
+  if (name !== null) await keep(ledger, name, { symbols, layouts });
+  return { symbols, layouts: () => layouts };
+}

@@ -1,0 +1,125 @@
+// A guest's memory at a point by guest-physical addresses, out of the ledger's pages: nothing is restored
+// for it. What is lost, or was never recorded, is no memory.
+
+import type { GuestPages } from '../../domain/ports/guest-pages.ts';
+import { beginsVmcoreinfo } from '../../domain/guest/vmcoreinfo.ts';
+import type { PageReader } from '../../domain/use-cases/pages/page-reader.ts';
+import { UNKNOWN, ZERO } from '../../domain/values/holding.ts';
+import { mainPagesOf, type MemoryMap, type PhysicalRange } from '../../domain/values/memory-map.ts';
+import { PAGE_BYTES } from '../../domain/values/page.ts';
+import { memoryMapOf } from '../../projections/models/page-tables.ts';
+import type { Ledger } from './ledger.ts';
+import type { VmPoint } from './restore.ts';
+
+/** Frames one after the other that are pages one after the other. */
+interface Piece {
+  readonly frame: number;
+  readonly frames: number;
+  readonly gfn: number;
+}
+
+/** Where no addresses are known, main RAM begins at 0, as it does on every PC. */
+function rangesOf(map: MemoryMap): readonly PhysicalRange[] {
+  const [main] = map.blocks;
+  if (map.ranges.length > 0 || main === undefined) return map.ranges;
+  const length = mainPagesOf(map) * PAGE_BYTES;
+  return [{ address: 0, block: main.name, offset: 0, length }];
+}
+
+function piecesOf(map: MemoryMap): readonly Piece[] {
+  const firsts = new Map<string, number>();
+  let first = 0;
+  for (const { name, pages } of map.blocks) {
+    if (!firsts.has(name)) firsts.set(name, first);
+    first += pages;
+  }
+  return rangesOf(map).flatMap(({ address, block, offset, length }) => {
+    const gfn = firsts.get(block);
+    const isWhole = [address, offset, length].every((bytes) => bytes % PAGE_BYTES === 0);
+    if (gfn === undefined || !isWhole) return [];
+    const [frame, frames] = [address / PAGE_BYTES, length / PAGE_BYTES];
+    return [{ frame, frames, gfn: gfn + offset / PAGE_BYTES }];
+  });
+}
+
+export class PointMemory implements GuestPages {
+  readonly table: Uint32Array;
+  readonly frames: number;
+  readonly #pieces: readonly Piece[];
+  readonly #reader: PageReader;
+  readonly #label: string;
+
+  private constructor(of: {
+    readonly table: Uint32Array;
+    readonly map: MemoryMap;
+    readonly reader: PageReader;
+    readonly label: string;
+  }) {
+    this.table = of.table;
+    this.#pieces = piecesOf(of.map);
+    this.#reader = of.reader;
+    this.#label = of.label;
+    this.frames = this.#pieces.reduce((end, { frame, frames }) => Math.max(end, frame + frames), 0);
+  }
+
+  /** Memory at a point. */
+  static async open(ledger: Ledger, point: VmPoint): Promise<PointMemory> {
+    const { entry, row } = point;
+    const map = memoryMapOf(point);
+    const table = await ledger.state.tables.at(entry, ledger.state.contents, row);
+    const label = `capture ${row.capture} of VM ${entry.vm}`;
+    return new PointMemory({ table, map, reader: await ledger.pageReader(), label });
+  }
+
+  /** The page that a frame is; null: it is none. */
+  gfnOf(frame: number): number | null {
+    for (const piece of this.#pieces)
+      if (frame >= piece.frame && frame < piece.frame + piece.frames) {
+        const gfn = piece.gfn + frame - piece.frame;
+        return gfn < this.table.length ? gfn : null;
+      }
+    return null;
+  }
+
+  /** The frame that a page is; null: no address leads to it. */
+  frameOf(gfn: number): number | null {
+    const piece = this.#pieces.find((each) => gfn >= each.gfn && gfn < each.gfn + each.frames);
+    return piece === undefined ? null : piece.frame + gfn - piece.gfn;
+  }
+
+  has(frame: number): boolean {
+    const gfn = this.gfnOf(frame);
+    return gfn !== null && this.table[gfn] !== UNKNOWN;
+  }
+
+  read(frames: readonly number[]): Promise<Uint8Array> {
+    return this.pages(frames.map((frame) => this.gfnOf(frame)!));
+  }
+
+  /** Pages by their numbers, one after the other. POINT_DAMAGED where one is lost. */
+  pages(gfns: readonly number[]): Promise<Uint8Array> {
+    const holdings = gfns.map((gfn) => this.table[gfn]!);
+    return this.#reader.read(holdings, new Uint8Array(gfns.length * PAGE_BYTES));
+  }
+
+  /**
+   * Frames of pages that begin as VMCOREINFO, ascending, among those that are not the same in an earlier
+   * table; null: among all. Cost: each of them that is not zeros is read.
+   */
+  async noteFrames(earlier: Uint32Array | null): Promise<readonly number[]> {
+    const table = this.table.map((holding, gfn) => {
+      const isSame = earlier !== null && earlier[gfn] === holding;
+      return isSame || holding === UNKNOWN ? ZERO : holding;
+    });
+    const found: number[] = [];
+    const request = { table, label: this.#label, onLost: () => undefined };
+    for await (const { firstPage, pages } of this.#reader.inOrder(request))
+      for (let at = 0; at < pages.length; at += PAGE_BYTES) {
+        const frame = beginsVmcoreinfo(pages, at)
+          ? this.frameOf(firstPage + at / PAGE_BYTES)
+          : null;
+        if (frame !== null) found.push(frame);
+      }
+    return found.toSorted((a, b) => a - b);
+  }
+}

@@ -1,0 +1,244 @@
+// What a guest says of itself, asked at the command line: of a kernel that was put together, of memory
+// that is no Linux, and of real kernels, held against what they told themselves.
+
+import { rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import type { DemoGuest } from '../../adapters/guests/demo-guest/start-guest.ts';
+import { LedgerCommands, type JsonRow } from '../support/command-line.ts';
+import { otherKernel } from '../support/guest/debian-packages.ts';
+import {
+  imageAddress,
+  MADE_NOTE,
+  MADE_SYMBOLS,
+  madeKernel,
+  type MadeMemory,
+} from '../support/guest/made-kernel.ts';
+import { startProcGuest, toldProcesses, type ToldProcess } from '../support/guest/proc-guest.ts';
+import { describeWithQemu, findTools, GUEST_TIMEOUT_MS } from '../support/guest/real-guest.ts';
+import { makeImage } from '../support/images.ts';
+import { makeTemporaryFolder, type TemporaryFolder } from '../support/temporary-folder.ts';
+
+const LONG_MS = 300_000;
+const hex = (address: bigint): string => `0x${address.toString(16)}`;
+
+let folder: TemporaryFolder;
+let commands: LedgerCommands;
+
+beforeAll(async () => {
+  folder = await makeTemporaryFolder();
+  commands = new LedgerCommands(join(folder.path, 'ledger'));
+  await commands.run(['init']);
+});
+afterAll(() => folder.remove());
+
+/** Records memory as the next capture of a VM. */
+async function record(vm: string, bytes: Uint8Array): Promise<void> {
+  const path = join(folder.path, 'image');
+  writeFileSync(path, bytes);
+  await commands.json('record', 'image', '--format', 'raw', '--vm', vm, path);
+}
+
+const errorOf = async (...words: string[]): Promise<unknown> => {
+  const { exitCode, stderr } = await commands.run(['--json', ...words]);
+  const { error } = JSON.parse(stderr) as { error: { code: string } };
+  return [exitCode, error.code];
+};
+
+describe('a kernel that was put together', () => {
+  beforeAll(async () => {
+    const made = madeKernel();
+    await record('made', made.bytes);
+    // The next capture is of the same kernel, and of its symbols nothing is left.
+    made.bytes.fill(0, 8 * 4096, 9 * 4096);
+    made.text(18, 0x10, 'changed by process 7');
+    await record('made', made.bytes);
+  }, LONG_MS);
+
+  test(
+    'has its processes and symbols',
+    async () => {
+      const at = ['--vm', 'made', '--at', '@1'];
+      expect(await commands.json('ps', ...at)).toEqual([
+        { pid: 2, command: 'kthreadd', state: 'I', pages: 0, kernelThread: true },
+        { pid: 7, command: 'worker', state: 'S', pages: 5, kernelThread: false },
+      ]);
+      expect(await commands.json('symbols', ...at)).toEqual(
+        MADE_SYMBOLS.map(([kind, name, address]) => ({
+          name,
+          address: hex(address),
+          kind,
+          offset: 0,
+        })),
+      );
+      expect(await commands.json('symbols', ...at, hex(imageAddress(0, 0x84)))).toEqual([
+        { name: 'helper', address: hex(imageAddress(0, 0x80)), kind: 't', offset: 4 },
+      ]);
+      expect(await commands.json('symbols', ...at, 'helper')).toHaveLength(2);
+      expect(await errorOf('symbols', ...at, 'absent')).toEqual([5, 'SYMBOL_UNKNOWN']);
+    },
+    LONG_MS,
+  );
+
+  test(
+    'is known from one capture to the next, and read anew where what is kept is gone',
+    async () => {
+      await commands.json('symbols', '--vm', 'made', '--at', '@1', '_stext');
+      expect(await commands.json('symbols', '--vm', 'made', '--at', '@2', '_stext')).toHaveLength(
+        1,
+      );
+      rmSync(join(folder.path, 'ledger', 'projections', 'guests'), { recursive: true });
+      expect(await errorOf('symbols', '--vm', 'made', '--at', '@2')).toEqual([1, 'GUEST_INVALID']);
+    },
+    LONG_MS,
+  );
+
+  test(
+    'is read by page, by address, by its own addresses and by those of a process',
+    async () => {
+      const read = (...words: string[]): Promise<JsonRow[]> =>
+        commands.json('read', '--vm', 'made', '--at', '@1', ...words);
+      const text = Buffer.from('kept by').toString('hex');
+      const places = [
+        ['--address', '0x12010'],
+        ['--virtual', hex(imageAddress(18, 0x10))],
+        ['--virtual', '0x405010', '--pid', '7'],
+      ];
+      for (const place of places)
+        expect(await read(...place, '--length', '7')).toMatchObject([
+          { address: '0x12010', gfn: 18, bytes: text },
+        ]);
+      expect(await read('--page', '18', '--length', '8192')).toMatchObject([
+        { address: '0x12000', gfn: 18, virtual: null },
+        { address: '0x13000', gfn: 19, virtual: null },
+      ]);
+      expect(await read('--symbol', 'init_task', '--length', '4')).toMatchObject([
+        { virtual: hex(imageAddress(12)), gfn: 12 },
+      ]);
+    },
+    LONG_MS,
+  );
+
+  test(
+    'is shown in lines of sixteen bytes, or as the bytes themselves',
+    async () => {
+      const place = ['read', '--vm', 'made', '--address', '0x12010', '--length', '18'];
+      const { stdout } = await commands.run(place);
+      expect(stdout.toString().split('\n')).toEqual([
+        '00012010  63 68 61 6e 67 65 64 20 62 79 20 70 72 6f 63 65  |changed by proce|',
+        '00012020  73 73                                            |ss|',
+        '',
+      ]);
+      const raw = await commands.run([...place, '--raw']);
+      expect(raw.stdout.toString()).toBe('changed by process');
+    },
+    LONG_MS,
+  );
+
+  test(
+    'has no bytes where nothing is',
+    async () => {
+      const at = ['read', '--vm', 'made', '--at', '@1'];
+      expect(await errorOf(...at, '--page', '20')).toEqual([5, 'GFN_OUT_OF_RANGE']);
+      expect(await errorOf(...at, '--address', '0x14000')).toEqual([5, 'ADDRESS_UNMAPPED']);
+      expect(await errorOf(...at, '--virtual', '0x1000')).toEqual([5, 'VIRTUAL_UNMAPPED']);
+      const inProcess = ['--virtual', '0x401000', '--pid'];
+      expect(await errorOf(...at, ...inProcess, '7')).toEqual([5, 'VIRTUAL_UNMAPPED']);
+      expect(await errorOf(...at, ...inProcess, '8')).toEqual([5, 'PROCESS_UNKNOWN']);
+      expect(await errorOf(...at)).toEqual([2, 'BAD_USAGE']);
+    },
+    LONG_MS,
+  );
+
+  test(
+    'beside another one is chosen by its number',
+    async () => {
+      const made: MadeMemory = madeKernel();
+      made.put(0, 0, made.bytes.subarray(MADE_NOTE * 4096, (MADE_NOTE + 1) * 4096));
+      await record('two', made.bytes);
+      const { stderr } = await commands.run(['ps', '--vm', 'two']);
+      expect(stderr).toMatch(/1: Linux 6\.1\.0-made \(VMCOREINFO at 0x0\); 2: Linux/u);
+      expect(await commands.json('ps', '--vm', 'two', '--kernel', '2')).toHaveLength(2);
+      expect(await errorOf('ps', '--vm', 'two', '--kernel', '3')).toEqual([5, 'KERNEL_UNKNOWN']);
+    },
+    LONG_MS,
+  );
+});
+
+test(
+  'memory that is no Linux says so, and is read by page',
+  async () => {
+    await record('other', makeImage({ seed: 3, pages: 20 }));
+    expect(await errorOf('ps', '--vm', 'other')).toEqual([5, 'GUEST_UNDESCRIBED']);
+    expect(await errorOf('symbols', '--vm', 'other')).toEqual([5, 'GUEST_UNDESCRIBED']);
+    expect(await commands.json('read', '--vm', 'other', '--page', '3')).toHaveLength(1);
+  },
+  LONG_MS,
+);
+
+/** A kernel thread's name without what it does just now. */
+const stableName = (name: string): string => name.replace(/^(kworker\/[^+-]+)[+-].*$/u, '$1');
+
+/** What is the same for as long as a process does nothing: of the kernel's own threads the name. */
+const settled = (processes: readonly ToldProcess[]): unknown[] =>
+  processes.map(({ pid, command, state, pages }) =>
+    // The shell that tells runs while it does.
+    pages > 0 && pid !== 1
+      ? { pid, command, state, pages }
+      : { pid, command: stableName(command), pages },
+  );
+
+const found = await findTools();
+
+describeWithQemu('a real kernel', found, (tools) => {
+  /** Records a guest between two rounds that tell the same; what it told, and what `ps` says. */
+  async function toldAndFound(guest: DemoGuest, vm: string) {
+    await guest.waitForLine(/^DONE 2$/u, { timeoutMs: GUEST_TIMEOUT_MS });
+    const words = ['record', 'qemu', '--vm', vm, '--qmp', guest.qmpPath, '--count', '1'];
+    for (let capture = 1; ; capture += 1) {
+      const before = guest.lines().filter((line) => line.startsWith('DONE')).length;
+      await commands.json(...words);
+      const after = guest.lines().filter((line) => line.startsWith('ROUND')).length + 1;
+      await guest.waitForLine(new RegExp(`^DONE ${after}$`, 'u'));
+      const rounds = [before, after].map((round) => toldProcesses(guest.lines(), round)!);
+      const [told, later] = rounds.map((processes) => settled(processes));
+      if (JSON.stringify(told) !== JSON.stringify(later) && capture < 5) continue;
+      const processes = await commands.json('ps', '--vm', vm);
+      return { told, found: settled(processes as unknown as ToldProcess[]) };
+    }
+  }
+
+  /** The tools with another kernel than their own. */
+  async function ofAnotherVersion(): Promise<typeof tools | null> {
+    const { tree: kernel } = await otherKernel(tools.kernel);
+    return kernel === null ? null : { ...tools, kernel };
+  }
+
+  const guests = [
+    { name: 'own', title: 'of Debian', cpu: 'qemu64', toolsOf: () => Promise.resolve(tools) },
+    {
+      name: 'five',
+      title: 'with page tables of five levels',
+      cpu: 'qemu64,+la57',
+      toolsOf: () => Promise.resolve(tools),
+    },
+    { name: 'second', title: 'of another version', cpu: 'qemu64', toolsOf: ofAnotherVersion },
+  ];
+  test.each(guests)(
+    '$title has the processes that its /proc has',
+    async ({ name, cpu, toolsOf }) => {
+      const own = await toolsOf();
+      // Where no second kernel is to be had.
+      if (own === null) return;
+      const guest = await startProcGuest({ tools: own, folder: folder.path, name, cpu });
+      try {
+        const outcome = await toldAndFound(guest, name);
+        expect(outcome.found.length).toBeGreaterThan(10);
+        expect(outcome.found).toEqual(outcome.told);
+      } finally {
+        await guest.kill();
+      }
+    },
+    GUEST_TIMEOUT_MS,
+  );
+});
