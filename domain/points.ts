@@ -5,7 +5,7 @@
 
 import * as either from 'fp-ts/lib/Either.js';
 import type { Either } from 'fp-ts/lib/Either.js';
-import type { EventOf } from './events/control.ts';
+import type { CheckpointLayout, EventOf } from './events/control.ts';
 import { noteRefusal } from './values/attachment.ts';
 import { isInRanges, unionOf, type CaptureRanges } from './values/capture-ranges.ts';
 import type { Refusal } from './values/refusals.ts';
@@ -29,6 +29,8 @@ export interface TakeCheckpoint {
   readonly capture: number;
   /** What a person says of it. Absent: nothing. */
   readonly note?: string;
+  /** What was copied for it, durable by now. Absent: it was not laid out. */
+  readonly layout?: CheckpointLayout;
   /** Whether the VM is retired, as its own stream says. */
   readonly isRetired: boolean;
 }
@@ -99,7 +101,7 @@ export const pointForgotten = (
 
 function take(
   state: PointsState,
-  { vm, name, capture, note: said, isRetired }: TakeCheckpoint,
+  { vm, name, capture, note: said, layout: laidOut, isRetired }: TakeCheckpoint,
 ): Either<Refusal, readonly PointsEvent[]> {
   if (isRetired) return either.left({ _tag: 'VmRetired', vm });
   if (!isName(name)) return either.left({ _tag: 'BadCheckpointName', name });
@@ -113,7 +115,8 @@ function take(
   const note = said ?? null;
   const refusal = noteRefusal(note);
   if (refusal !== null) return either.left(refusal);
-  return either.right([{ type: 'CheckpointTaken', data: { vm, name, capture, note } }]);
+  const layout = laidOut ?? null;
+  return either.right([{ type: 'CheckpointTaken', data: { vm, name, capture, note, layout } }]);
 }
 
 /** The events that give captures up, as many as their size needs; none where all were before. */

@@ -14,6 +14,7 @@ import { PACK_NAME } from '../values/pack.ts';
 import { EVENT_BYTES_MAX, PACK_SLOTS, VM_PAGES_MAX } from '../values/page.ts';
 import { stringOfExpression } from '../patterns/expression.ts';
 import { FIRST_ADDED_STRING, PUBLIC_PATTERN_MAX } from '../patterns/grammar.ts';
+import { LAYOUT_MAP_BYTES_MAX, LAYOUT_PACKS_MAX } from './layout-map.ts';
 import { actorIn, boundedActor, type Actor } from './actor.ts';
 import {
   HISTORY_STREAM,
@@ -108,6 +109,23 @@ const stringExpression = t.refinement(
   'stringExpression',
 );
 
+const layoutMapBytes = t.refinement(count, (n) => n <= LAYOUT_MAP_BYTES_MAX, 'layoutMapBytes');
+/** What a checkpoint has of its own in the page store: copies, and the map of where in them pages lie. */
+const checkpointLayout = t.refinement(
+  t.strict({
+    bytes: count,
+    map: orNull(t.strict({ name: packName, bytes: layoutMapBytes })),
+    packs: t.refinement(
+      t.readonlyArray(packName),
+      (packs) => packs.length <= LAYOUT_PACKS_MAX,
+      'layoutPacks',
+    ),
+  }),
+  ({ bytes, map, packs }) =>
+    (map === null) === (packs.length === 0) && (bytes === 0) === (map === null),
+  'checkpointLayout',
+);
+
 /** The codec of each JSON event's data, by type, at its current schema version. */
 export const CONTROL_CODECS = {
   LedgerCreated: t.strict({ ledger: t.string, format: count, pageStore: orNull(t.string) }),
@@ -141,7 +159,13 @@ export const CONTROL_CODECS = {
     attachments,
     image: orNull(t.strict({ name: t.string, bytes: count, timeNs })),
   }),
-  CheckpointTaken: t.strict({ vm: name, name, capture, note: orNull(note) }),
+  CheckpointTaken: t.strict({
+    vm: name,
+    name,
+    capture,
+    note: orNull(note),
+    layout: orNull(checkpointLayout),
+  }),
   CheckpointDropped: t.strict({ vm: name, name }),
   PointsForgotten: t.strict({ vm: name, captures: captureRanges }),
   ContentReleased: t.strict({
@@ -167,6 +191,8 @@ export type GroupCreated = t.TypeOf<typeof CONTROL_CODECS.GroupCreated>;
 export type PatternAdded = t.TypeOf<typeof CONTROL_CODECS.PatternAdded>;
 export type VmRegistered = t.TypeOf<typeof CONTROL_CODECS.VmRegistered>;
 export type CaptureCommitted = t.TypeOf<typeof CONTROL_CODECS.CaptureCommitted>;
+/** How a checkpoint was laid out. The map's name is the SHA-256 of its bytes; null: nothing was copied. */
+export type CheckpointLayout = t.TypeOf<typeof checkpointLayout>;
 export type PointsForgotten = t.TypeOf<typeof CONTROL_CODECS.PointsForgotten>;
 export type ContentReleased = t.TypeOf<typeof CONTROL_CODECS.ContentReleased>;
 export type HistoryForgotten = t.TypeOf<typeof CONTROL_CODECS.HistoryForgotten>;
@@ -245,7 +271,7 @@ export const PAGE_EVENT_TYPES = [
 const SCHEMAS: Readonly<Record<string, number>> = {
   LedgerCreated: 3,
   CaptureCommitted: 2,
-  CheckpointTaken: 2,
+  CheckpointTaken: 3,
   HistoryForgotten: 2,
   PackRewritten: 4,
   PackWritten: 4,
@@ -255,30 +281,58 @@ const SCHEMAS: Readonly<Record<string, number>> = {
 /** Current schema version of an event's type. Earlier ones are read as well. */
 export const schemaOf = (type: string): number => SCHEMAS[type] ?? 1;
 
-/** Fields that came with schema 2, by type, and what says nothing in each. */
-const ADDED: Readonly<Partial<Record<ControlType, Readonly<Record<string, unknown>>>>> = {
-  CaptureCommitted: { note: null, attachments: [], image: null },
-  CheckpointTaken: { note: null },
-  HistoryForgotten: { format: null },
+/** Fields that came with a later schema, what says nothing in each, and the earliest ledger format of it. */
+interface AddedFields {
+  readonly schema: number;
+  readonly format: number;
+  readonly fields: Readonly<Record<string, unknown>>;
+}
+
+/** The earliest ledger format of captures and checkpoints that something is kept beside. */
+export const BESIDE_FORMAT = 2;
+/** The earliest ledger format of checkpoints that are laid out. */
+export const LAYOUT_FORMAT = 3;
+
+const ADDED: Readonly<Partial<Record<ControlType, readonly AddedFields[]>>> = {
+  CaptureCommitted: [
+    { schema: 2, format: BESIDE_FORMAT, fields: { note: null, attachments: [], image: null } },
+  ],
+  CheckpointTaken: [
+    { schema: 2, format: BESIDE_FORMAT, fields: { note: null } },
+    { schema: 3, format: LAYOUT_FORMAT, fields: { layout: null } },
+  ],
+  HistoryForgotten: [{ schema: 2, format: 2, fields: { format: null } }],
 };
 
 const isNothing = (value: unknown): boolean =>
   value === null || (Array.isArray(value) && value.length === 0);
 
+/** The last of the later schemas that has something which an event says; undefined: the first says it all. */
+function saidLast({ type, data }: ControlEvent): AddedFields | undefined {
+  const said: Readonly<Record<string, unknown>> = data;
+  return ADDED[type]?.findLast(({ fields }) =>
+    Object.keys(fields).some((key) => !isNothing(said[key])),
+  );
+}
+
 /**
- * Schema that a control event is written as: the earlier one where it says nothing that this one did
- * not have, so that releases of its time read it. What makes a ledger has that of the ledger's format,
- * so that releases of earlier ones stay away.
+ * Schema that a control event is written as: the earliest one that has all that it says, so that
+ * releases of its time read it. What makes a ledger has that of the ledger's format, so that releases of
+ * earlier ones stay away.
  */
 export function schemaOfControl(event: ControlEvent): number {
-  const { type, data } = event;
+  const { type } = event;
   if (event.type === 'LedgerCreated')
     return Math.min(Math.max(event.data.format, 1), schemaOf(event.type));
-  const added = ADDED[type];
-  if (added === undefined) return schemaOf(type);
-  const fields: Readonly<Record<string, unknown>> = data;
-  return Object.keys(added).every((key) => isNothing(fields[key])) ? 1 : schemaOf(type);
+  return ADDED[type] === undefined ? schemaOf(type) : (saidLast(event)?.schema ?? 1);
 }
+
+/** The fields that came after a schema, saying nothing. */
+const addedAfter = (type: ControlType, schema: number): Readonly<Record<string, unknown>> =>
+  Object.assign(
+    {},
+    ...(ADDED[type] ?? []).filter((added) => added.schema > schema).map(({ fields }) => fields),
+  );
 
 /** The earliest ledger format of events of a type, where that is not the first. */
 const FORMATS: Readonly<Partial<Record<ControlType, number>>> = {
@@ -288,17 +342,12 @@ const FORMATS: Readonly<Partial<Record<ControlType, number>>> = {
   ContentFound: 2,
   HistoryForgotten: 2,
 };
-/** The earliest ledger format of captures and checkpoints that something is kept beside. */
-export const BESIDE_FORMAT = 2;
-
 /** The same of one type, of its first schema. */
 export const formatOfType = (type: ControlType): number => FORMATS[type] ?? 1;
 
 /** The earliest ledger format whose releases read an event: before it a ledger is raised to that. */
-export function formatOf(event: ControlEvent): number {
-  const isAdded = ADDED[event.type] !== undefined && schemaOfControl(event) > 1;
-  return Math.max(formatOfType(event.type), isAdded ? BESIDE_FORMAT : 1);
-}
+export const formatOf = (event: ControlEvent): number =>
+  Math.max(formatOfType(event.type), saidLast(event)?.format ?? 1);
 
 /** The same of events that are appended together. */
 export const formatOfAll = (events: readonly ControlEvent[]): number =>
@@ -306,8 +355,7 @@ export const formatOfAll = (events: readonly ControlEvent[]): number =>
 
 /** The data of a control event as its schema has it. */
 function writtenData(event: ControlEvent): object {
-  const added = ADDED[event.type];
-  if (added === undefined || schemaOfControl(event) > 1) return event.data;
+  const added = addedAfter(event.type, schemaOfControl(event));
   return Object.fromEntries(Object.entries(event.data).filter(([key]) => !(key in added)));
 }
 
@@ -391,12 +439,16 @@ const forgottenBefore = (json: unknown): t.Validation<PointsForgotten> =>
     captures: before === 1 ? [] : ([[1, before - 1]] as const),
   }))(POINTS_FORGOTTEN_1.decode(json));
 
-/** Data of schema 1, as what it means today. */
-function decodeFirst(type: ControlType, json: unknown): ReturnType<t.Mixed['decode']> {
-  if (type === 'PointsForgotten') return forgottenBefore(json);
+/** Data of a schema that was, as what it means today. */
+function decodeEarlier(
+  type: ControlType,
+  schema: number,
+  json: unknown,
+): ReturnType<t.Mixed['decode']> {
+  if (type === 'PointsForgotten' && schema === 1) return forgottenBefore(json);
   const codec: t.Mixed = CONTROL_CODECS[type];
   const isObject = typeof json === 'object' && json !== null && !Array.isArray(json);
-  return codec.decode(isObject ? { ...json, ...ADDED[type] } : json);
+  return codec.decode(isObject ? { ...json, ...addedAfter(type, schema) } : json);
 }
 
 /** The control event in an envelope: EVENT_NEWER for a schema we do not know, EVENT_INVALID for bytes that are no such event. */
@@ -419,8 +471,7 @@ export function decodeControl(envelope: Envelope): Either<LedgerError, ToldEvent
   } catch {
     return invalid('its data is not JSON');
   }
-  const codec: t.Mixed = CONTROL_CODECS[envelope.type];
-  const decoded = envelope.schema === 1 ? decodeFirst(envelope.type, json) : codec.decode(json);
+  const decoded = decodeEarlier(envelope.type, envelope.schema, json);
   if (either.isLeft(decoded)) return invalid(`the field ${fieldOf(decoded.left)} does not fit`);
   const by = actorIn(json);
   // The codec of a type decodes that type's data.

@@ -22,6 +22,7 @@ export const position = new t.Type<bigint, string>(
 );
 
 const { vm: _vm, memoryMap, group, share } = CONTROL_CODECS.VmRegistered.type.props;
+const { layout } = CONTROL_CODECS.CheckpointTaken.type.props;
 const { captures: givenUp } = CONTROL_CODECS.PointsForgotten.type.props;
 const { mode, note, image, attachments } = CONTROL_CODECS.CaptureCommitted.type.props;
 
@@ -29,13 +30,19 @@ const imageFacts = image.types[0];
 const { timeNs } = imageFacts.type.props;
 
 /** What baselines of before do not tell of. */
-const nullIfAbsent = <A extends string>(codec: t.Type<A>) =>
+const nullIfAbsent = <A>(codec: t.Type<A>) =>
   new t.Type<A | null>(
     `${codec.name} | null`,
     (u): u is A | null => u === null || codec.is(u),
     (u, context) => (u === undefined || u === null ? t.success(null) : codec.validate(u, context)),
     t.identity,
   );
+
+/** The same of what is left out where it is nothing, as before there was any. */
+const absentIfNull = <A>(codec: t.Type<A>) => {
+  const { name, is, validate } = nullIfAbsent(codec);
+  return new t.Type<A | null, A | undefined>(name, is, validate, (value) => value ?? undefined);
+};
 
 const capture = plainRow({
   capture: t.number,
@@ -68,6 +75,7 @@ const checkpoint = t.strict({
   name: t.string,
   capture: t.number,
   note,
+  layout: absentIfNull(layout.types[0]),
   position,
   timeMs: t.number,
 });

@@ -49,6 +49,14 @@ export class Catalogue {
     return entry;
   }
 
+  /** Whether a pack, or a map, was written for a checkpoint that is there. O(checkpoints). */
+  isOfCheckpoint(pack: string): boolean {
+    for (const { checkpoints } of this.vms.values())
+      for (const { layout } of checkpoints)
+        if (layout?.map?.name === pack || layout?.packs.includes(pack) === true) return true;
+    return false;
+  }
+
   /**
    * Whether a capture, about to be folded, lost batches of its own or the capture before it. Numbers
    * that follow each other show that no commit was lost between them.
@@ -112,8 +120,8 @@ export class Catalogue {
       case 'CheckpointTaken': {
         const entry = this.entry(event.data.vm);
         entry.points = evolvePoints(entry.points, event);
-        const { name, capture, note } = event.data;
-        entry.checkpoints.push({ name, capture, note, position, timeMs });
+        const { name, capture, note, layout } = event.data;
+        entry.checkpoints.push({ name, capture, note, layout, position, timeMs });
         break;
       }
       case 'CheckpointDropped':

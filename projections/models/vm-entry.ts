@@ -9,6 +9,7 @@ import {
   pointForgotten,
   type PointsState,
 } from '../../domain/points.ts';
+import type { CheckpointLayout } from '../../domain/events/control.ts';
 import { assert } from '../../domain/values/assert.ts';
 import type { AttachmentEntry } from '../../domain/values/attachment.ts';
 import type { CaptureMode } from '../../domain/values/capture-mode.ts';
@@ -69,6 +70,8 @@ export interface CheckpointRow {
   readonly capture: number;
   /** What a person said of it; null: nothing. */
   readonly note: string | null;
+  /** What was copied for it; null: it was not laid out. */
+  readonly layout: CheckpointLayout | null;
   readonly position: Position;
   readonly timeMs: number;
 }

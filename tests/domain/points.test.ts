@@ -37,7 +37,7 @@ const forgotten = (...captures: CaptureRanges): PointsEvent => ({
 });
 const taken = (name: string, capture: number): PointsEvent => ({
   type: 'CheckpointTaken',
-  data: { vm: 'web', name, capture, note: null },
+  data: { vm: 'web', name, capture, note: null, layout: null },
 });
 
 describe('taking a checkpoint', () => {
@@ -48,10 +48,21 @@ describe('taking a checkpoint', () => {
   test('may say something of it, in so many bytes', () => {
     const note = 'before the upgrade';
     expect(given().when({ ...take('booted', 3), note })).toEqual(
-      events({ type: 'CheckpointTaken', data: { vm: 'web', name: 'booted', capture: 3, note } }),
+      events({
+        type: 'CheckpointTaken',
+        data: { vm: 'web', name: 'booted', capture: 3, note, layout: null },
+      }),
     );
     expect(given().when({ ...take('booted', 3), note: '' })).toEqual(
       refusal({ _tag: 'BadNote', bytes: 0, bytesMax: 1024 }),
+    );
+  });
+
+  test('says what was copied for it', () => {
+    const layout = { bytes: 9, map: { name: 'ab'.repeat(32), bytes: 7 }, packs: ['cd'.repeat(32)] };
+    const data = { vm: 'web', name: 'booted', capture: 3, note: null, layout };
+    expect(given().when({ ...take('booted', 3), layout })).toEqual(
+      events({ type: 'CheckpointTaken', data }),
     );
   });
 

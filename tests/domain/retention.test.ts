@@ -129,9 +129,18 @@ describe('captures are judged', () => {
   }));
   const points: PointsState = (
     [
-      { type: 'CheckpointTaken', data: { vm: 'v', name: 'one', capture: 1, note: null } },
-      { type: 'CheckpointTaken', data: { vm: 'v', name: 'two', capture: 2, note: null } },
-      { type: 'CheckpointTaken', data: { vm: 'v', name: 'again', capture: 2, note: null } },
+      {
+        type: 'CheckpointTaken',
+        data: { vm: 'v', name: 'one', capture: 1, note: null, layout: null },
+      },
+      {
+        type: 'CheckpointTaken',
+        data: { vm: 'v', name: 'two', capture: 2, note: null, layout: null },
+      },
+      {
+        type: 'CheckpointTaken',
+        data: { vm: 'v', name: 'again', capture: 2, note: null, layout: null },
+      },
       {
         type: 'PointsForgotten',
         data: {

@@ -5,7 +5,8 @@ import fc from 'fast-check';
 import { ATTACHMENT_BYTES_MAX } from '../../domain/values/attachment.ts';
 import { rangesOf } from '../../domain/values/capture-ranges.ts';
 import { CAPTURE_MODES } from '../../domain/values/capture-mode.ts';
-import type { ControlEvent } from '../../domain/events/control.ts';
+import type { CheckpointLayout, ControlEvent } from '../../domain/events/control.ts';
+import { LAYOUT_MAP_BYTES_MAX } from '../../domain/events/layout-map.ts';
 import type { MemoryMap } from '../../domain/values/memory-map.ts';
 import { CODEC_SALTED, SALT_BYTES } from '../../domain/values/block-salt.ts';
 import {
@@ -52,6 +53,18 @@ const hex32 = fc
 
 const hexBytes = (maxLength: number): fc.Arbitrary<string> =>
   fc.uint8Array({ minLength: 1, maxLength }).map((bytes) => Buffer.from(bytes).toString('hex'));
+
+/** How a checkpoint was laid out: not, without copies, or with some. */
+const checkpointLayout: fc.Arbitrary<CheckpointLayout | null> = fc.option(
+  fc.oneof(
+    fc.constant({ bytes: 0, map: null, packs: [] }),
+    fc.record({
+      bytes: fc.integer({ min: 1, max: Number.MAX_SAFE_INTEGER }),
+      map: fc.record({ name: hex32, bytes: fc.nat({ max: LAYOUT_MAP_BYTES_MAX }) }),
+      packs: fc.array(hex32, { minLength: 1, maxLength: 4 }),
+    }),
+  ),
+);
 
 const OUTCOMES = [KIND_ZERO, KIND_STORED, KIND_MERGED, KIND_PATTERN];
 
@@ -252,7 +265,13 @@ export const controlEvent: fc.Arbitrary<ControlEvent> = fc.oneof(
     .map((data): ControlEvent => ({ type: 'CommandLineObserved', data })),
   captureCommitted.map((data): ControlEvent => ({ type: 'CaptureCommitted', data })),
   fc
-    .record({ vm: name, name, capture: fc.integer({ min: 1, max: U32_MAX }), note: noteText })
+    .record({
+      vm: name,
+      name,
+      capture: fc.integer({ min: 1, max: U32_MAX }),
+      note: noteText,
+      layout: checkpointLayout,
+    })
     .map((data): ControlEvent => ({ type: 'CheckpointTaken', data })),
   fc.record({ vm: name, name }).map((data): ControlEvent => ({ type: 'CheckpointDropped', data })),
   fc

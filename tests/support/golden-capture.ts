@@ -174,7 +174,7 @@ export const GOLDEN_BESIDE_EVENTS: readonly ControlEvent[] = [
   },
   {
     type: 'CheckpointTaken',
-    data: { vm: 'web-1', name: 'booted', capture: 2, note: 'it still works' },
+    data: { vm: 'web-1', name: 'booted', capture: 2, note: 'it still works', layout: null },
   },
   {
     type: 'HistoryForgotten',
@@ -371,7 +371,10 @@ export const GOLDEN_CONTROL_EVENTS: readonly ControlEvent[] = [
       image: null,
     },
   },
-  { type: 'CheckpointTaken', data: { vm: 'web-1', name: 'booted', capture: 1, note: null } },
+  {
+    type: 'CheckpointTaken',
+    data: { vm: 'web-1', name: 'booted', capture: 1, note: null, layout: null },
+  },
   { type: 'CheckpointDropped', data: { vm: 'web-1', name: 'booted' } },
   { type: 'PointsForgotten', data: { vm: 'web-1', captures: [[1, 6]] } },
   {

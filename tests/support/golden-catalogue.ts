@@ -65,7 +65,13 @@ export function goldenCatalogue(): Catalogue {
   web.commandLines.push({ capture: 2, argv: ['qemu-system-x86_64', '-m', '16K'] });
   web.captures.push(CAPTURE);
   const checkpointAt = { position: 9_007_199_254_742_100n, timeMs: 1_790_000_200_000 };
-  web.checkpoints.push({ name: 'kept', capture: 13, note: 'a note', ...checkpointAt });
+  web.checkpoints.push({
+    name: 'kept',
+    capture: 13,
+    note: 'a note',
+    layout: null,
+    ...checkpointAt,
+  });
   web.repeated.push({ capture: 13, position: 9_007_199_254_742_050n });
   web.lostTail = 'records cannot be read';
   const db = catalogue.entry('db');

@@ -311,7 +311,7 @@ export class HandMadeLedger {
   async checkpoint(vm: string, name: string, capture: number): Promise<Position> {
     const events = controlEvents({
       type: 'CheckpointTaken',
-      data: { vm, name, capture, note: null },
+      data: { vm, name, capture, note: null, layout: null },
     });
     return this.append(pointsStream(vm), events);
   }

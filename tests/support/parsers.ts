@@ -16,6 +16,7 @@ import { parseLedgerUrl } from '../../adapters/stores/event-log-eventstoredb/led
 import { errorCodeOf, readListing } from '../../adapters/stores/page-store-s3/s3-answers.ts';
 import { parsePageStoreUrl } from '../../adapters/stores/page-store-s3/page-store-url.ts';
 import { decodeControl } from '../../domain/events/control.ts';
+import { decodeLayoutMap, encodeLayoutMap } from '../../domain/events/layout-map.ts';
 import { decodePackRewritten } from '../../domain/events/pack-rewritten.ts';
 import { decodePackWritten } from '../../domain/events/pack-written.ts';
 import { decodePageColumns } from '../../domain/events/pages-written.ts';
@@ -41,6 +42,7 @@ import { blockCodec } from './block-codec.ts';
 import { cpusDevice } from './guest/cpu-bytes.ts';
 import { madeBtf } from './guest/made-btf.ts';
 import { MADE_NOTE, MADE_TYPES, madeKernel, pagesOfBytes } from './guest/made-kernel.ts';
+import { GOLDEN_LAYOUT_MAP } from './golden-layout.ts';
 import * as stream from './guest/stream-bytes.ts';
 import type { SpoiledSeries } from './spoiled-series.ts';
 
@@ -315,6 +317,11 @@ export const parsersOf = (of: SpoiledSeries & { readonly spool: Spool }): readon
   ...LOG_FORMATS,
   ...eventParsers(of.events),
   ...SHORT_EVENTS,
+  {
+    name: 'maps of checkpoints',
+    examples: [encodeLayoutMap(GOLDEN_LAYOUT_MAP)],
+    parse: decodeLayoutMap,
+  },
   blockParser('blocks of packed pages', PACKED, CODEC_PACKED, PAGES),
   blockParser('blocks of pages, zstd', FRAME, CODEC_ZSTD, PAGES),
   blockParser('blocks of patterns', DESCRIBED.bytes, CODEC_PATTERN, 1),

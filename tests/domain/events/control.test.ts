@@ -1,6 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import * as either from 'fp-ts/lib/Either.js';
 import fc from 'fast-check';
+import { LAYOUT_MAP_BYTES_MAX, LAYOUT_PACKS_MAX } from '../../../domain/events/layout-map.ts';
 import {
   CONTROL_CODECS,
   decodeControl,
@@ -64,7 +65,7 @@ describe('a control event', () => {
   test('that says nothing which its first schema did not have is written as that', () => {
     const taken = (note: string | null): ControlEvent => ({
       type: 'CheckpointTaken',
-      data: { vm: 'a', name: 'b', capture: 1, note },
+      data: { vm: 'a', name: 'b', capture: 1, note, layout: null },
     });
     expect([taken(null), taken('why')].map(schemaOfControl)).toEqual([1, 2]);
     const textOf = (event: ControlEvent): string => new TextDecoder().decode(encoded(event));
@@ -73,6 +74,39 @@ describe('a control event', () => {
     expect(decode('CheckpointTaken', '{"vm":"a","name":"b","capture":1,"note":"x"}', 1)).toEqual(
       either.right(taken(null)),
     );
+    const layout = '"layout":{"bytes":0,"map":null,"packs":[]}';
+    const laidOut = `{"vm":"a","name":"b","capture":1,"note":"why",${layout}}`;
+    expect(decode('CheckpointTaken', laidOut, 2)).toEqual(either.right(taken('why')));
+    const read = decode('CheckpointTaken', laidOut, 3);
+    expect(either.isRight(read) && [schemaOfControl(read.right), textOf(read.right)]).toEqual([
+      3,
+      laidOut,
+    ]);
+  });
+
+  test.each([
+    ['a map without packs', { bytes: 1, map: { name: 'ab'.repeat(32), bytes: 1 }, packs: [] }],
+    ['packs without a map', { bytes: 1, map: null, packs: ['ab'.repeat(32)] }],
+    ['bytes without a map', { bytes: 1, map: null, packs: [] }],
+    [
+      'more packs than there may be',
+      {
+        bytes: 1,
+        map: { name: 'ab'.repeat(32), bytes: 1 },
+        packs: Array.from({ length: LAYOUT_PACKS_MAX + 1 }, () => 'ab'.repeat(32)),
+      },
+    ],
+    [
+      'a map that is too long',
+      {
+        bytes: 1,
+        map: { name: 'ab'.repeat(32), bytes: LAYOUT_MAP_BYTES_MAX + 1 },
+        packs: ['ab'.repeat(32)],
+      },
+    ],
+  ])('of a layout with %s is none', (_what, layout) => {
+    const text = JSON.stringify({ vm: 'a', name: 'b', capture: 1, note: null, layout });
+    expect(decode('CheckpointTaken', text, 3)).toMatchObject({ left: { code: 'EVENT_INVALID' } });
   });
 
   test('that makes a ledger has the schema of its format, so that earlier releases stop there', () => {
@@ -87,7 +121,7 @@ describe('a control event', () => {
   test('needs the format of the releases that came with it', () => {
     const taken = (note: string | null): ControlEvent => ({
       type: 'CheckpointTaken',
-      data: { vm: 'a', name: 'b', capture: 1, note },
+      data: { vm: 'a', name: 'b', capture: 1, note, layout: null },
     });
     const forgotten = { type: 'PointsForgotten', data: { vm: 'a', captures: [[1, 1]] } } as const;
     expect([taken(null), taken('why'), forgotten].map(formatOf)).toEqual([1, 2, 2]);

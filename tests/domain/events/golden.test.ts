@@ -10,6 +10,7 @@ import {
   CONTROL_CODECS,
   decodeControl,
   encodeControl,
+  schemaOfControl,
   STORE_TYPES,
 } from '../../../domain/events/control.ts';
 import { toHex } from '../../../domain/values/identifier.ts';
@@ -45,6 +46,7 @@ import {
   GOLDEN_SHORT_REWRITTEN,
   goldenBytes,
 } from '../../support/golden-capture.ts';
+import { GOLDEN_LAID_OUT } from '../../support/golden-layout.ts';
 
 const golden = (type: string): Uint8Array => goldenBytes(`events-1/${type}.bin`);
 const golden2 = (type: string): Uint8Array => goldenBytes(`events-2/${type}.bin`);
@@ -139,6 +141,16 @@ describe('events of schema 2', () => {
     const data = golden2('PackWritten');
     expect(decodePackWritten(data)).toEqual(either.right(GOLDEN_PATCHED_PACK));
     expect(encodePackWritten(GOLDEN_PATCHED_PACK)).toEqual(data);
+  });
+});
+
+describe('a checkpoint that was laid out', () => {
+  test('CheckpointTaken of schema 3', () => {
+    const data = goldenBytes('events-3/CheckpointTaken.bin');
+    const envelope = { type: 'CheckpointTaken', schema: 3, position: 0n, data };
+    expect(decodeControl(envelope)).toEqual(either.right(GOLDEN_LAID_OUT));
+    expect(encodeControl(GOLDEN_LAID_OUT)).toEqual(either.right(data));
+    expect(schemaOfControl(GOLDEN_LAID_OUT)).toBe(3);
   });
 });
 

@@ -64,7 +64,7 @@ class Host {
 describe('deciding into a stream', () => {
   test('appends what is decided, and folds it', async () => {
     const host = new Host(createMemoryEventLog());
-    const data = { vm: 'web', name: 'booted', capture: 3, note: null };
+    const data = { vm: 'web', name: 'booted', capture: 3, note: null, layout: null };
     expect(await host.take('booted', 3)).toEqual([{ type: 'CheckpointTaken', data }]);
     expect([...host.state.names]).toEqual([['booted', 3]]);
   });
