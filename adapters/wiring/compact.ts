@@ -80,9 +80,10 @@ export const deletionFrom = (
 ): Pick<DeletionPorts, 'markDeletion' | 'emptiedAtMs'> => ({
   markDeletion: () => ledger.marks.markDeletion(),
   emptiedAtMs: (pack) => {
-    const { contents } = ledger.state;
+    const { contents, catalogue } = ledger.state;
     const known = contents.named(pack);
-    return known === undefined ? undefined : contents.emptiedAtMs(known);
+    if (known !== undefined) return contents.emptiedAtMs(known);
+    return catalogue.isOfCheckpoint(pack) ? null : undefined;
   },
 });
 

@@ -9,10 +9,11 @@
 
 import * as either from 'fp-ts/lib/Either.js';
 import { announceWriter } from '../stores/locks/writers-presence.ts';
+import { hasCopies, readLayoutMap, type CopiedLayout } from './checkpoint-layout.ts';
 import { HistoryCopier } from './copy-history.ts';
 import { fingerprint } from './fingerprint.ts';
 import { isLedgerError, LEDGER_ERRORS, LedgerError } from '../../domain/values/ledger-error.ts';
-import type { PageStore } from '../../domain/ports/page-store.ts';
+import { isOfPack, type PageStore } from '../../domain/ports/page-store.ts';
 import { decodePackWritten } from '../../domain/events/pack-written.ts';
 import { APPEND_BYTES_MAX } from '../../domain/values/page.ts';
 import {
@@ -189,6 +190,25 @@ class PackCopier {
       if (contents.isNeeded(pack) && !this.#held.has(pack.name)) await this.#bringOne(pack);
   }
 
+  /**
+   * What was copied for checkpoints, as far as it can be read: points are whole without it. It comes
+   * last, as the events that name it say no more than that it may be there.
+   */
+  async bringLayouts(): Promise<void> {
+    for (const { checkpoints } of this.#from.state.catalogue.vms.values())
+      for (const { layout } of checkpoints) if (hasCopies(layout)) await this.#bringLayout(layout);
+  }
+
+  async #bringLayout(layout: CopiedLayout): Promise<void> {
+    try {
+      const { packs } = await readLayoutMap(this.#store, layout);
+      for (const pack of packs) await this.#bringWhole(pack);
+      await this.#bringWhole({ name: layout.map.name, sizeBytes: layout.map.bytes });
+    } catch (thrown) {
+      if (!isOfPack(thrown)) throw thrown;
+    }
+  }
+
   /** Whether the source's points need a pack; null: no capture that is committed names it. */
   #isNeeded(name: string): boolean | null {
     const { contents } = this.#from.state;
@@ -199,21 +219,26 @@ class PackCopier {
   async #bringOne({ name, sizeBytes }: NamedPack): Promise<void> {
     if (this.#isNeeded(name) === false) return;
     this.#onBytes(sizeBytes);
-    if (this.#held.get(name) === sizeBytes) return;
-    const found = await wholePack(this.#store, { name, sizeBytes });
-    if (found._tag === 'whole') {
-      await run(this.#to.store.put({ name, bytes: found.bytes }));
-      this.#held.set(name, sizeBytes);
-      this.packs += 1;
-      this.bytes += sizeBytes;
-      return;
-    }
+    const damage = await this.#bringWhole({ name, sizeBytes });
+    if (damage === null) return;
     // Compaction may have deleted it just now, and said so before.
     await this.#from.state.catchUp({ heavy: false });
     if (this.#isNeeded(name) !== true) return;
-    this.missed.set(name, found.reason);
+    this.missed.set(name, damage);
     const part = await readablePart(this.#store, this.#from.state.contents.named(name)!);
     if (part !== null) await run(this.#to.store.putPart({ name, bytes: part }));
+  }
+
+  /** A pack, where the target has it or it can be read whole: null; else why it cannot be. */
+  async #bringWhole({ name, sizeBytes }: NamedPack): Promise<string | null> {
+    if (this.#held.get(name) === sizeBytes) return null;
+    const found = await wholePack(this.#store, { name, sizeBytes });
+    if (found._tag !== 'whole') return found.reason;
+    await run(this.#to.store.put({ name, bytes: found.bytes }));
+    this.#held.set(name, sizeBytes);
+    this.packs += 1;
+    this.bytes += sizeBytes;
+    return null;
   }
 }
 
@@ -264,6 +289,7 @@ async function copyEvents(
   }
   streams.checkEnds();
   await packs.bringNeeded();
+  await packs.bringLayouts();
   await history.finish();
   return copied;
 }

@@ -201,6 +201,11 @@ export class Ledger {
     return decideInto(ports, stream, decide);
   }
 
+  /** Tells whoever opened the ledger something that stops nothing. */
+  tell(sentence: string): void {
+    this.#onNotice?.(sentence);
+  }
+
   /** Says, once, that the log is older than the packs; of servers as far as that is known in time. */
   tellPast(): Promise<void> {
     return (this.#toldPast ??= this.#tellPast());

@@ -29,6 +29,7 @@ import { memoryMapOf } from '../../projections/models/page-tables.ts';
 import { isDeviceLost } from '../../projections/questions/affected-points.ts';
 import { decodeBatches } from '../../projections/commits.ts';
 import { holdingsOf } from '../../projections/table.ts';
+import { pointReader } from './checkpoint-layout.ts';
 import type { Ledger } from './ledger.ts';
 
 /** What memory is restored as: a raw image, an ELF core, or a QEMU migration stream. */
@@ -137,7 +138,7 @@ export async function restorePoint(
     ...(onProgress === undefined ? {} : { onProgress }),
     ...(onLost === undefined ? {} : { onLost }),
   };
-  await restoreGuest(await ledger.pageReader(), request, target);
+  await restoreGuest(await pointReader(ledger, point), request, target);
 }
 
 /** What `restoreToFile` and `restoreToStream` make, and who is told how far they are. */

@@ -10,6 +10,7 @@ import { LedgerState, type Replay } from '../../projections/models/ledger-state.
 import { replayCommits } from '../../projections/observable.ts';
 import type { Finding } from '../../domain/values/finding.ts';
 import type { StateFiles } from '../../domain/ports/derived-files.ts';
+import { layoutFindings } from './checkpoint-layout.ts';
 import { sha256 } from './digest.ts';
 import type { Ledger } from './ledger.ts';
 import { keepSuspects } from './losses.ts';
@@ -67,6 +68,7 @@ export async function verify(
     ...tooOld,
     ...(await keyFindings(ledger)),
     ...findings,
+    ...(await layoutFindings(ledger, state)),
     ...passedOver.findings(),
   ];
   return { findings: all, summary: { ...summary, damaged: damagesIn(all) }, damagedPacks };

@@ -29,7 +29,7 @@ export interface RecordOptions {
 }
 
 /** Prints a capture as it is committed. */
-function showCapture(output: Output, vm: string, row: CaptureRow): void {
+export function showCapture(output: Output, vm: string, row: CaptureRow): void {
   if (output.isJson) {
     output.json(captureRow(vm, row));
     return;

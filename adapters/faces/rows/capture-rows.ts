@@ -1,6 +1,8 @@
 // Captures and named points as rows.
 
 import type { CaptureRow, CheckpointRow, VmEntry } from '../../../projections/models/vm-entry.ts';
+import { isLedgerError } from '../../../domain/values/ledger-error.ts';
+import type { CheckpointTaken } from '../../wiring/vm-life.ts';
 import type { CostRow, LedgerCosts } from '../../wiring/costs.ts';
 import { isoTime, type Row } from './row.ts';
 
@@ -57,5 +59,31 @@ export const captureRows = (
 /** A named point. */
 export const checkpointRow = (
   vm: string,
-  { name, capture, note, position, timeMs }: CheckpointRow,
-): Row => ({ vm, name, capture, position: String(position), time: isoTime(timeMs), note });
+  { name, capture, note, layout, position, timeMs }: CheckpointRow,
+): Row => ({
+  vm,
+  name,
+  capture,
+  position: String(position),
+  time: isoTime(timeMs),
+  note,
+  rewrittenBytes: layout?.bytes ?? null,
+});
+
+/** A point that was just named, and what laying it out did; nulls where it could not be. */
+export function takenRow(
+  named: { readonly vm: string; readonly name: string; readonly capture: number },
+  note: string | null,
+  taken: CheckpointTaken,
+): Row {
+  const laidOut = isLedgerError(taken) ? null : taken;
+  return {
+    ...named,
+    note,
+    rewrittenBytes: laidOut?.layout.bytes ?? null,
+    rewrittenPages: laidOut?.pages ?? null,
+    storageBlocks: laidOut?.storageBlocks ?? null,
+    readsBefore: laidOut?.readsBefore ?? null,
+    readsAfter: laidOut?.reads ?? null,
+  };
+}

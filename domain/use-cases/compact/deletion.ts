@@ -12,7 +12,7 @@ import type { PackEntry, PageStore } from '../../ports/page-store.ts';
 import { isLedgerError } from '../../values/ledger-error.ts';
 
 /** What no event names is deleted after this time: no capture takes that long. */
-const ORPHAN_MS = 24 * 3_600_000;
+export const ORPHAN_MS = 24 * 3_600_000;
 
 export interface DeletionPorts {
   readonly store: PageStore;
@@ -21,7 +21,7 @@ export interface DeletionPorts {
   readonly catchUp: () => Promise<void>;
   /** Whether anybody may be recording on this host. */
   readonly isRecorded: () => Promise<boolean>;
-  /** A pack that events name: since when nothing lies in it, or null; undefined: no event names it. */
+  /** A pack that events name: since when nothing lies in it, or null: it is needed; undefined: none names it. */
   readonly emptiedAtMs: (name: string) => number | null | undefined;
   /** Says beside the packs which event the log must have, before any that it names is deleted. */
   readonly markDeletion: () => Promise<void>;

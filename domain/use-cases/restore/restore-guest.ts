@@ -5,7 +5,8 @@
 
 import type { GuestTarget, RestoredGuest } from '../../ports/guests.ts';
 import { mainPagesOf } from '../../values/memory-map.ts';
-import type { BulkRequest, PageReader } from '../pages/page-reader.ts';
+import type { PointReader } from '../layout/laid-out-reader.ts';
+import type { BulkRequest } from '../pages/page-reader.ts';
 
 export interface RestoreGuestRequest extends BulkRequest {
   /** What the pages of the table belong to. */
@@ -14,7 +15,7 @@ export interface RestoreGuestRequest extends BulkRequest {
 
 /** Restores a guest. POINT_DAMAGED, PACK_MISSING, PACK_DAMAGED, and what the target throws. */
 export async function restoreGuest(
-  reader: PageReader,
+  reader: Omit<PointReader, 'read'>,
   request: RestoreGuestRequest,
   target: GuestTarget,
 ): Promise<void> {

@@ -1,0 +1,164 @@
+// Layouts of checkpoints, joined: a point is laid out when it is named, and whoever reads a point that was
+// reads it by its map. A map or a copy that cannot be had is done without.
+
+import { randomBytes } from 'node:crypto';
+import * as either from 'fp-ts/lib/Either.js';
+import { areBlocksSalted, recordedCompression } from '../../domain/ledger.ts';
+import { decodeLayoutMap, type LayoutMap } from '../../domain/events/layout-map.ts';
+import type { CheckpointLayout } from '../../domain/events/control.ts';
+import { isOfPack, type PageStore } from '../../domain/ports/page-store.ts';
+import { run } from '../../domain/ports/run.ts';
+import { layOut, type LaidOut } from '../../domain/use-cases/layout/lay-out.ts';
+import { LaidOutPages } from '../../domain/use-cases/layout/laid-out-pages.ts';
+import { LaidOutReader, type PointReader } from '../../domain/use-cases/layout/laid-out-reader.ts';
+import { PageReader } from '../../domain/use-cases/pages/page-reader.ts';
+import { assert } from '../../domain/values/assert.ts';
+import { toHex } from '../../domain/values/identifier.ts';
+import type { Finding } from '../../domain/values/finding.ts';
+import { LedgerError } from '../../domain/values/ledger-error.ts';
+import type { CaptureRow, CheckpointRow, VmEntry } from '../../projections/models/vm-entry.ts';
+import type { LedgerState } from '../../projections/models/ledger-state.ts';
+import { sha256 } from './digest.ts';
+import type { Ledger } from './ledger.ts';
+import { wholePack } from './pack-parts.ts';
+
+/** A point of a VM. */
+interface Point {
+  readonly entry: VmEntry;
+  readonly row: CaptureRow;
+}
+
+/** A layout that has copies. */
+export type CopiedLayout = CheckpointLayout & {
+  readonly map: NonNullable<CheckpointLayout['map']>;
+};
+
+/** Whether a layout has copies. */
+export const hasCopies = (layout: CheckpointLayout | null): layout is CopiedLayout =>
+  layout !== null && layout.map !== null;
+
+/** The layout that a point is read by; null: it has no checkpoint that copies were made for. */
+function layoutOfPoint({ entry, row }: Point): CopiedLayout | null {
+  const named = ({ capture, layout }: CheckpointRow): boolean =>
+    capture === row.capture && hasCopies(layout);
+  const layout = entry.checkpoints.findLast(named)?.layout ?? null;
+  return hasCopies(layout) ? layout : null;
+}
+
+/** The map of a layout. PACK_MISSING, PACK_DAMAGED. */
+export async function readLayoutMap(
+  store: Pick<PageStore, 'get'>,
+  { map: { name, bytes: lengthBytes } }: CopiedLayout,
+): Promise<LayoutMap> {
+  const bytes = await run(store.get({ name, offsetBytes: 0, lengthBytes }));
+  const isSound = toHex(sha256(bytes)) === name;
+  const read = isSound
+    ? decodeLayoutMap(bytes)
+    : either.left('its bytes are others than were written');
+  if (either.isRight(read)) return read.right;
+  throw new LedgerError(
+    'PACK_DAMAGED',
+    `the map ${name} of a checkpoint cannot be used: ${read.left}; the point is whole without it: run \`pageledger verify\``,
+    { name },
+  );
+}
+
+/** Where a point's pages are read from: by the map of its checkpoint; null: it has none that can be had. */
+async function laidOutPages(ledger: Ledger, point: Point): Promise<LaidOutPages | null> {
+  const layout = layoutOfPoint(point);
+  if (layout === null) return null;
+  const { state, store } = ledger;
+  try {
+    const map = await readLayoutMap(store, layout);
+    const table = await state.tables.at(point.entry, state.contents, point.row);
+    return new LaidOutPages(() => state.contents, map, table);
+  } catch (thrown) {
+    if (!isOfPack(thrown)) throw thrown;
+    ledger.tell(withoutCopies(thrown.message));
+    return null;
+  }
+}
+
+/** Who reads a point: by the map of its checkpoint, where it was laid out. */
+export async function pointReader(ledger: Ledger, point: Point): Promise<PointReader> {
+  const plain = await ledger.pageReader();
+  const pages = await laidOutPages(ledger, point);
+  if (pages === null) return plain;
+  const { state, store } = ledger;
+  return new LaidOutReader({
+    plain,
+    copies: new PageReader({
+      engine: await ledger.engine(),
+      store,
+      locator: () => pages,
+      catchUp: () => state.catchUp({ heavy: false }),
+    }),
+    isTheirs: pages.isFailing,
+    onLost: (reason) => ledger.tell(withoutCopies(reason)),
+  });
+}
+
+const withoutCopies = (reason: string): string =>
+  `the point is read without the copies of its checkpoint, which are not needed for it: ${reason}`;
+
+/** Copies what lies apart of a point; nothing names it yet. POINT_DAMAGED, PACK_MISSING, PACK_DAMAGED. */
+export async function layOutPoint(
+  ledger: Ledger,
+  { entry, row }: Point,
+  onPages?: (progress: { readonly pages: number; readonly pageCount: number }) => void,
+): Promise<LaidOut> {
+  const { state, store } = ledger;
+  const { facts } = state.catalogue;
+  const { registered } = entry.state;
+  assert(registered !== null, 'a VM with captures is registered');
+  return layOut(
+    {
+      store,
+      sha256,
+      randomBytes,
+      engine: await ledger.engine(),
+      pages: await ledger.pageReader(),
+      locator: () => state.contents,
+      compression: recordedCompression(facts),
+      areBlocksSalted: () => areBlocksSalted(facts),
+    },
+    {
+      group: registered.group,
+      capture: row.capture,
+      table: await state.tables.at(entry, state.contents, row),
+      label: `capture ${row.capture} of VM ${entry.vm}`,
+      ...(onPages === undefined ? {} : { onPages }),
+    },
+  );
+}
+
+/** What of checkpoints' copies cannot be read: notes, as every point is whole without them. */
+export async function layoutFindings(
+  ledger: Ledger,
+  { catalogue }: LedgerState,
+): Promise<Finding[]> {
+  const store = ledger.store.origin ?? ledger.store;
+  const findings: Finding[] = [];
+  for (const { vm, checkpoints } of catalogue.vms.values())
+    for (const { name, layout } of checkpoints) {
+      const reason = hasCopies(layout) ? await damageOf(store, layout) : null;
+      const where = `the copies of checkpoint ${name} of VM ${vm}`;
+      if (reason !== null)
+        findings.push({ kind: 'layout', where, reason, affects: [], isNote: true });
+    }
+  return findings;
+}
+
+/** Why copies cannot all be read; null: they can. */
+async function damageOf(store: PageStore, layout: CopiedLayout): Promise<string | null> {
+  try {
+    for (const pack of (await readLayoutMap(store, layout)).packs) {
+      const read = await wholePack(store, pack);
+      if (read._tag === 'damaged') return read.reason;
+    }
+    return null;
+  } catch (thrown) {
+    if (isOfPack(thrown)) return thrown.message;
+    throw thrown;
+  }
+}
