@@ -8,16 +8,22 @@ import { elfFileTarget, elfPipeTarget } from './images/elf-target.ts';
 import { rawFileTarget, rawPipeTarget } from './images/raw-target.ts';
 import { streamTarget } from './qemu/stream-target.ts';
 
+/** What a target is told beside where it writes to. */
+export interface TargetOptions {
+  /** Of a QEMU stream: blocks that the guest has from elsewhere. */
+  readonly without?: readonly string[];
+}
+
 interface TargetFormat {
-  readonly file: (file: OpenFile) => GuestTarget;
-  readonly pipe: (sink: ByteSink) => GuestTarget;
+  readonly file: (file: OpenFile, options?: TargetOptions) => GuestTarget;
+  readonly pipe: (sink: ByteSink, options?: TargetOptions) => GuestTarget;
 }
 
 export const TARGET_FORMATS = {
   raw: { file: rawFileTarget, pipe: rawPipeTarget },
   elf: { file: elfFileTarget, pipe: elfPipeTarget },
   qemu: {
-    file: (file) => streamTarget(sinkOfFile(file)),
+    file: (file: OpenFile, options?: TargetOptions) => streamTarget(sinkOfFile(file), options),
     pipe: streamTarget,
   },
 } as const satisfies Readonly<Record<string, TargetFormat>>;

@@ -11,7 +11,9 @@ import type { DeviceState } from '../../domain/values/device-state.ts';
 import { LedgerError } from '../../domain/values/ledger-error.ts';
 import { coreLayoutOf, type CoreLayout } from '../../domain/values/core-layout.ts';
 import { flatMap } from '../../domain/values/memory-map.ts';
+import { ZERO } from '../../domain/values/holding.ts';
 import {
+  blockLayoutOf,
   layOut,
   rawLayoutOf,
   type ImageLayout,
@@ -118,6 +120,15 @@ const WANTED: Readonly<
   },
 };
 
+/** The table with nothing in blocks that the guest has from elsewhere. Refused where there is none of a name. */
+function withoutBlocks(point: VmPoint, table: Uint32Array, names: readonly string[]): Uint32Array {
+  const map = memoryMapOf(point);
+  for (const block of names)
+    for (const { gfn, pages } of accepted(blockLayoutOf(map, { vm: point.entry.vm, block })).pieces)
+      table.fill(ZERO, gfn, gfn + pages);
+  return table;
+}
+
 /** Restores a point to a target. Refused, before any work, where the target wants devices and there are none. */
 export async function restorePoint(
   ledger: Ledger,
@@ -125,12 +136,13 @@ export async function restorePoint(
   to: {
     readonly target: GuestTarget;
     readonly layout?: RawLayoutName | null;
-  } & Pick<RestoreRequest, 'onProgress' | 'onLost'>,
+  } & Pick<RestoreRequest, 'onProgress' | 'onLost' | 'without'>,
 ): Promise<void> {
-  const { target, onProgress, onLost } = to;
+  const { target, onProgress, onLost, without = [] } = to;
   const wanted = await WANTED[target.takes](ledger, point, to.layout ?? null);
   const { device, memoryMap, layout } = wanted;
-  const table = await tableOf(ledger, point, { isWhole: onLost === undefined });
+  const whole = await tableOf(ledger, point, { isWhole: onLost === undefined });
+  const table = withoutBlocks(point, whole, without);
   const request = {
     guest: { memoryMap, device },
     table: layout === null ? table : layOut(layout, table),
@@ -146,6 +158,8 @@ export interface RestoreRequest {
   readonly format: RestoreFormat;
   /** Of a raw image; null: as tools expect it. */
   readonly layout?: RawLayoutName | null;
+  /** Of a QEMU stream: blocks that it leaves out, as the guest maps them from elsewhere. Absent: none. */
+  readonly without?: readonly string[];
   readonly onProgress?: OnProgress;
   /** Is told which pages are lost, ascending: they are zeros then. Absent: the first one is thrown. */
   readonly onLost?: (pages: Uint32Array) => void;
@@ -164,7 +178,9 @@ export async function restoreToFile(
   const { format, path, isForced } = request;
   const replacement = await openReplacement({ files: ledger.files, path, isForced });
   try {
-    const target = TARGET_FORMATS[format].file(replacement.file);
+    const target = TARGET_FORMATS[format].file(replacement.file, {
+      without: request.without ?? [],
+    });
     await restorePoint(ledger, point, { ...request, target });
     await replacement.place();
   } catch (thrown) {
@@ -182,7 +198,9 @@ export async function restoreToStream(
   point: VmPoint,
   request: RestoreRequest & { readonly writable: Writable },
 ): Promise<void> {
-  const target = TARGET_FORMATS[request.format].pipe(sinkOfWritable(request.writable));
+  const target = TARGET_FORMATS[request.format].pipe(sinkOfWritable(request.writable), {
+    without: request.without ?? [],
+  });
   await restorePoint(ledger, point, { ...request, target });
 }
 

@@ -15,8 +15,14 @@ import * as pieces from './stream-writer.ts';
 const STAGING_BYTES = 1024 * 1024;
 const ZERO_PAGE = Buffer.alloc(PAGE_BYTES);
 
-/** Writes one guest as a stream to a sink, which is not ended with it. */
-export function streamTarget(sink: ByteSink): RunTarget {
+/**
+ * Writes one guest as a stream to a sink, which is not ended with it. Pages of blocks that the guest
+ * has from elsewhere (`without`) are not mentioned: they must be in no run.
+ */
+export function streamTarget(
+  sink: ByteSink,
+  { without = [] }: { readonly without?: readonly string[] } = {},
+): RunTarget {
   const staging = new Staging(sink);
   let begun: { readonly ram: RamWriter; readonly device: DeviceState } | null = null;
   return {
@@ -27,7 +33,7 @@ export function streamTarget(sink: ByteSink): RunTarget {
       await staging.bytes(device.head);
       await staging.reserve(pieces.blockListBytes(memoryMap));
       pieces.writeBlockList(staging, memoryMap);
-      begun = { ram: new RamWriter(staging, memoryMap), device };
+      begun = { ram: new RamWriter(staging, { memoryMap, without }), device };
       await begun.ram.begin();
     },
     write: async (run) => {
@@ -84,13 +90,22 @@ class Staging extends pieces.StreamWriter {
 class RamWriter {
   readonly #staging: Staging;
   readonly #records: pieces.PageRecords;
-  /** Whether each page was mentioned. */
+  /** Whether each page was mentioned, or is not to be. */
   readonly #mentioned: Uint8Array;
 
-  constructor(staging: Staging, memoryMap: MemoryMap) {
+  constructor(
+    staging: Staging,
+    of: { readonly memoryMap: MemoryMap; readonly without: readonly string[] },
+  ) {
+    const { memoryMap, without } = of;
     this.#staging = staging;
     this.#records = new pieces.PageRecords(memoryMap);
     this.#mentioned = new Uint8Array(this.#records.pageCount);
+    let first = 0;
+    for (const { name, pages } of memoryMap.blocks) {
+      if (without.includes(name)) this.#mentioned.fill(1, first, first + pages);
+      first += pages;
+    }
   }
 
   async begin(): Promise<void> {

@@ -38,6 +38,10 @@ export const declare = (command: Command): Command =>
       '--layout <layout>',
       'of a raw image: physical (RAM at its guest-physical addresses) or packed (default: as tools expect it)',
     )
+    .option(
+      '--without-block <name...>',
+      'leave a block of memory out of a QEMU stream, for a guest that maps it from a file',
+    )
     .option('--with <folder>', 'give back what was kept beside the capture into this folder too')
     .option('--force', 'replace an existing file')
     .addOption(
@@ -124,6 +128,12 @@ async function restoreBeside(
   return ready.paths;
 }
 
+/** Blocks to leave out. */
+function leftOutOf({ withoutBlock = [], format }: RestoreOptions): readonly string[] {
+  if (withoutBlock.length === 0 || format === 'qemu') return withoutBlock;
+  throw new UsageError(`--without-block is of QEMU streams, and ${format} was asked for`);
+}
+
 interface RestoreOptions {
   readonly vm: string;
   readonly at: string;
@@ -133,6 +143,7 @@ interface RestoreOptions {
   readonly force?: boolean;
   readonly damaged?: string;
   readonly with?: string;
+  readonly withoutBlock?: readonly string[];
 }
 
 export async function run(command: Command): Promise<void> {
@@ -143,6 +154,7 @@ export async function run(command: Command): Promise<void> {
       `the format ${JSON.stringify(format)} is not known: raw, elf or qemu was expected`,
     );
   const asked = layoutAsked(layout, format);
+  const without = leftOutOf(options);
   await withLedger(command, 'read', async (ledger, output) => {
     const entry = ledger.vm(vm);
     const row = ledger.resolve(entry, at);
@@ -164,6 +176,7 @@ export async function run(command: Command): Promise<void> {
       const target = {
         format,
         layout: asked,
+        without,
         onProgress,
         ...(damaged === undefined ? {} : { onLost }),
       };
@@ -189,7 +202,7 @@ export async function run(command: Command): Promise<void> {
       to,
       format,
       layout: laid?.name ?? null,
-      leftOut: laid?.leftOut ?? [],
+      leftOut: laid?.leftOut ?? without,
       pages,
       lost: lost.length,
       bytes,

@@ -1,0 +1,116 @@
+// Two guests that have their memory from one mounted point: each maps the file for itself, is sent its
+// devices alone, and goes on with the very lines that the recorded guest printed.
+
+import { spawn, type ChildProcess } from 'node:child_process';
+import { existsSync, mkdirSync, readFileSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { programPath } from '../../adapters/guests/demo-guest/tools.ts';
+import {
+  guestCommand,
+  guestPaths,
+  startGuest,
+  type DemoGuest,
+} from '../../adapters/guests/demo-guest/start-guest.ts';
+import { delay } from '../../adapters/guests/qemu/migration-control.ts';
+import { LedgerCommands } from '../support/command-line.ts';
+import { describeWithQemu, findTools, GUEST_TIMEOUT_MS } from '../support/guest/real-guest.ts';
+import { firstTicks, ticksOf } from '../support/guest/watched-guest.ts';
+import { valueOf } from '../support/outcomes.ts';
+import { makeTemporaryFolder, type TemporaryFolder } from '../support/temporary-folder.ts';
+
+const atHand = await findTools();
+const isThere = existsSync('/dev/fuse') && programPath('nbdfuse') !== null;
+const found = isThere
+  ? atHand
+  : { tools: null, reason: 'nbdfuse is not installed, or there is no /dev/fuse' };
+const GUEST = { seed: 9, memoryMib: 128 };
+const LINES = 3;
+
+describeWithQemu('guests over a mounted point', found, (tools) => {
+  let folder: TemporaryFolder;
+  let commands: LedgerCommands;
+  let guest: DemoGuest;
+  const guests: ChildProcess[] = [];
+  const at = (name: string): string => join(folder.path, name);
+  const run = async (...words: string[]): Promise<void> => {
+    const { exitCode, stderr } = await commands.run(words, {
+      environment: { XDG_STATE_HOME: at('state') },
+    });
+    if (exitCode !== 0) throw new TypeError(stderr);
+  };
+
+  beforeAll(async () => {
+    folder = await makeTemporaryFolder();
+    commands = new LedgerCommands(at('ledger'));
+    guest = await valueOf(startGuest({ tools, folder: folder.path, ...GUEST }));
+    await guest.waitForLine(/^T n=1 /u);
+    await commands.json(
+      'record',
+      'qemu',
+      '--vm',
+      'web',
+      '--qmp',
+      guest.qmpPath,
+      '--count',
+      '2',
+      '--every',
+      '1s',
+    );
+    mkdirSync(at('m'));
+    await run('mount', '--vm', 'web', '--at', '@2', '--block', 'pc.ram', at('m'));
+    const stream = ['--format', 'qemu', '--without-block', 'pc.ram', '--to', at('devices')];
+    await run('restore', '--vm', 'web', '--at', '@2', ...stream);
+  }, GUEST_TIMEOUT_MS);
+  afterAll(async () => {
+    for (const each of guests) {
+      const gone = new Promise((resolve) => each.once('exit', resolve));
+      each.kill('SIGKILL');
+      await gone;
+    }
+    await guest.kill();
+    await run('unmount', at('m'));
+    await folder.remove();
+  }, GUEST_TIMEOUT_MS);
+
+  /** Starts a guest whose memory is the file. */
+  function start(name: string): string {
+    const backend = `memory-backend-file,id=pc.ram,size=${GUEST.memoryMib}M,mem-path=${at('m/memory')},share=off`;
+    const words = ['-object', backend, '-machine', 'pc,memory-backend=pc.ram'];
+    const incoming = ['-incoming', `exec:cat ${at('devices')}`];
+    const specification = {
+      tools,
+      folder: folder.path,
+      ...GUEST,
+      name,
+      extra: [...words, ...incoming],
+    };
+    const [program, ...rest] = guestCommand(specification);
+    guests.push(spawn(program!, rest, { stdio: 'ignore' }));
+    return guestPaths(specification).serialPath;
+  }
+
+  test(
+    'both go on where the recorded one was, and the file stays as it was',
+    async () => {
+      expect(statSync(at('devices')).size).toBeLessThan(2 ** 21);
+      await commands.json('restore', '--vm', 'web', '--at', '@2', '--to', at('before.raw'));
+      const consoles = [start('one'), start('other')];
+      const ticks = await Promise.all(consoles.map((path) => firstTicks(path, LINES)));
+      expect(ticks[1]).toEqual(ticks[0]);
+      for (let original = ticksOf(guest.lines()); ; original = ticksOf(guest.lines())) {
+        const from = original.indexOf(ticks[0]![0]!);
+        if (from >= 0 && original.length < from + LINES) {
+          await delay(50);
+          continue;
+        }
+        expect(original.slice(from, from + LINES)).toEqual(ticks[0]);
+        break;
+      }
+      const memory = readFileSync(at('m/memory'));
+      const before = readFileSync(at('before.raw'));
+      expect(before.subarray(0, memory.length).equals(memory)).toBe(true);
+    },
+    GUEST_TIMEOUT_MS,
+  );
+});
