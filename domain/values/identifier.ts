@@ -1,12 +1,16 @@
 // Content identifiers: keyed BLAKE3-256 of a page, 32 bytes, shown as hex.
 
-const HEX = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'));
+const DIGITS = Uint8Array.from('0123456789abcdef', (digit) => digit.codePointAt(0)!);
+const DECODER = new TextDecoder('latin1');
 
 /** Lower-case hex of bytes. */
 export function toHex(bytes: Uint8Array): string {
-  let text = '';
-  for (const byte of bytes) text += HEX[byte]!;
-  return text;
+  const digits = new Uint8Array(2 * bytes.length);
+  for (const [i, byte] of bytes.entries()) {
+    digits[2 * i] = DIGITS[byte >> 4]!;
+    digits[2 * i + 1] = DIGITS[byte & 15]!;
+  }
+  return DECODER.decode(digits);
 }
 
 /** Bytes of lower-case hex of even length; the caller has checked the alphabet. */

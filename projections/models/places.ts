@@ -163,15 +163,21 @@ export class Places {
     for (const [ordinal, { slots, places }] of saved.moved) {
       const isEmptied = this.#moved.get(ordinal) instanceof Map;
       if (slots.length !== places.length) return false;
-      for (const [i, slot] of slots.entries()) {
+      const written = this.#slots[ordinal] ?? 0;
+      let areAll = !isEmptied && slots.length === written;
+      for (let i = 0; i < slots.length; i += 1) {
         const to = places[i]!;
-        if (!(slot < (this.#slots[ordinal] ?? 0)) || to === STAYS) return false;
-        if (!isEmptied) this.#lying[ordinal]! -= 1;
+        if (slots[i]! >= written || to === STAYS) return false;
+        areAll &&= slots[i] === i;
+        if (to < 0) continue;
         const target = ordinalAt(to);
-        if (to >= 0 && this.#lying[target] === undefined) return false;
-        if (to >= 0) this.#lying[target]! += 1;
-        this.#set({ ordinal, slot }, to);
+        if (this.#lying[target] === undefined) return false;
+        this.#lying[target] += 1;
       }
+      if (!isEmptied) this.#lying[ordinal]! -= slots.length;
+      // Of a pack of which all moved, as of one that was merged, the column is what is known of it.
+      if (areAll) this.#moved.set(ordinal, places);
+      else for (const [i, slot] of slots.entries()) this.#set({ ordinal, slot }, places[i]!);
     }
     for (const [ordinal, timeMs] of saved.emptiedAtMs) this.#emptiedAtMs.set(ordinal, timeMs);
     return true;

@@ -104,11 +104,26 @@ export function decodeState<A>(text: string, codec: t.Type<A, unknown>): A {
   return decoded.right;
 }
 
+/** Columns of more bytes have memory of their own; others share it, so many bytes at a time. */
+const SHARED_COLUMN_BYTES = 2048;
+const SHARED_BYTES = 128 * 1024;
+/** Where a value of any column may lie. */
+const ALIGNED_BYTES = 8;
+const NO_BYTES = new Uint8Array(0);
+const NO_HALVES = new Uint16Array(0);
+const NO_WORDS = new Uint32Array(0);
+const NO_DOUBLES = new Float64Array(0);
+const DECODER = new TextDecoder();
+
 /** Takes values off a buffer in the order they were written. StateUnfit where it is too short. */
 export class StateReader {
   readonly #bytes: Uint8Array;
   readonly #view: DataView;
   #at = 0;
+  /** Where small columns are copied to: memory of its own for each costs far more than its bytes. */
+  #shared = NO_BYTES;
+  #used = 0;
+  #copied = 0;
 
   constructor(bytes: Uint8Array) {
     this.#bytes = bytes;
@@ -130,11 +145,35 @@ export class StateReader {
     return this.#view.getBigUint64(this.#take(8), true);
   }
 
-  /** A copy, so that it is aligned. */
-  column(): Uint8Array {
-    const length = this.u32();
+  /** Copies so many bytes to where they are aligned, `#copied` of the memory that it gives. */
+  #copy(length: number): ArrayBuffer {
     const at = this.#take(length);
-    return this.#bytes.slice(at, at + length);
+    const bytes = this.#bytes.subarray(at, at + length);
+    if (length > SHARED_COLUMN_BYTES) {
+      this.#copied = 0;
+      return bytes.slice().buffer;
+    }
+    if (this.#used + length > this.#shared.length) {
+      this.#shared = new Uint8Array(SHARED_BYTES);
+      this.#used = 0;
+    }
+    this.#copied = this.#used;
+    this.#used += Math.ceil(length / ALIGNED_BYTES) * ALIGNED_BYTES;
+    this.#shared.set(bytes, this.#copied);
+    return this.#shared.buffer;
+  }
+
+  /** How many values of so many bytes the column that comes has. */
+  #count(bytesEach: number, what: string): number {
+    const length = this.u32();
+    if (length % bytesEach !== 0) throw new StateUnfit(`a column of ${what} has odd bytes`);
+    return length / bytesEach;
+  }
+
+  /** A copy, so that it is aligned; small ones lie in memory that they share. */
+  column(): Uint8Array {
+    const count = this.u32();
+    return count === 0 ? NO_BYTES : new Uint8Array(this.#copy(count), this.#copied, count);
   }
 
   /** A column where it lies, without a copy: for whoever reads it with a reader of its own. */
@@ -145,9 +184,8 @@ export class StateReader {
   }
 
   words(): Uint32Array {
-    const bytes = this.column();
-    if (bytes.length % 4 !== 0) throw new StateUnfit('a column of words has odd bytes');
-    return new Uint32Array(bytes.buffer);
+    const count = this.#count(4, 'words');
+    return count === 0 ? NO_WORDS : new Uint32Array(this.#copy(4 * count), this.#copied, count);
   }
 
   /** Words in runs, at most so many. */
@@ -168,15 +206,13 @@ export class StateReader {
   }
 
   halves(): Uint16Array {
-    const bytes = this.column();
-    if (bytes.length % 2 !== 0) throw new StateUnfit('a column of halves has odd bytes');
-    return new Uint16Array(bytes.buffer);
+    const count = this.#count(2, 'halves');
+    return count === 0 ? NO_HALVES : new Uint16Array(this.#copy(2 * count), this.#copied, count);
   }
 
   doubles(): Float64Array {
-    const bytes = this.column();
-    if (bytes.length % 8 !== 0) throw new StateUnfit('a column of doubles has odd bytes');
-    return new Float64Array(bytes.buffer);
+    const count = this.#count(8, 'doubles');
+    return count === 0 ? NO_DOUBLES : new Float64Array(this.#copy(8 * count), this.#copied, count);
   }
 
   /** So many bytes where they lie. */
@@ -186,6 +222,6 @@ export class StateReader {
   }
 
   text(): string {
-    return new TextDecoder().decode(this.column());
+    return DECODER.decode(this.part());
   }
 }
