@@ -30,9 +30,8 @@ function movedCatalogue(text: string, moved: Moved): string {
 
 function movedContents(bytes: Uint8Array, moved: Moved): Uint8Array {
   const { saved } = Contents.load(new StateReader(bytes));
-  const all = saved.all.map((pack) => ({ ...pack, position: moved(pack.position) }));
   const writer = new StateWriter();
-  writeContents(writer, { ...saved, all });
+  writeContents(writer, { ...saved, positionOf: ({ position }) => moved(position) });
   return writer.bytes().slice();
 }
 

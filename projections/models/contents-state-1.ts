@@ -37,7 +37,10 @@ function readPack(
   const blocks = readBlocks(reader);
   const patches = readPatches(reader);
   const references = contents.referencesOf(patches);
-  const stored = { ...named, sizeBytes, blocks, patches, references };
+  const stored = {
+    ...named,
+    tables: { sizeBytes, blocks, patches: { slots: patches.slots }, references },
+  };
   if (kind === REWRITTEN) {
     takeRewritten(contents, { ...stored, holdings: reader.words() }, { ordinal, end });
     return;

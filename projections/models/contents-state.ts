@@ -1,6 +1,7 @@
 // The contents as bytes, for their state file and for baselines (docs/format.md, "State files"). Those that
 // begin otherwise are of before: contents-state-1.ts reads them.
 
+import type { Position } from '../../domain/ports/event-log.ts';
 import { fromHex, toHex } from '../../domain/values/identifier.ts';
 import { readFirstContents } from './contents-state-1.ts';
 import {
@@ -13,14 +14,14 @@ import {
   type ContentsTarget,
   type ReadContents,
 } from './contents-target.ts';
-import { StateUnfit, type StateReader, type StateWriter } from './state-bytes.ts';
+import { StateReader, StateUnfit, type StateWriter } from './state-bytes.ts';
 import {
   isWritten,
   NO_TABLES,
   type AnyPack,
   type NumberingStart,
   type PackNumbers,
-  type PackTables,
+  type Tables,
 } from './packs.ts';
 import type { MovedSlots, Places } from './places.ts';
 
@@ -40,6 +41,8 @@ export interface SavedContents {
   /** The numbers that the next pack gets. */
   readonly next: PackNumbers;
   readonly all: readonly AnyPack[];
+  /** Where a pack is told to stand in the log; absent: where it does. */
+  readonly positionOf?: (pack: AnyPack) => Position;
   /** Whether a pack is told of for its numbers alone. */
   readonly isEmptied: (pack: AnyPack) => boolean;
   readonly aliases: ReadonlyMap<number, number>;
@@ -47,10 +50,12 @@ export interface SavedContents {
   readonly places: Places['saved'];
 }
 
-function writeTables(
-  writer: StateWriter,
-  { sizeBytes, blocks, patches, references }: AnyPack,
-): void {
+function writeTables(writer: StateWriter, { tables }: AnyPack): void {
+  if (tables instanceof LaterTables) {
+    writer.raw(tables.bytes);
+    return;
+  }
+  const { sizeBytes, blocks, patches, references } = tables;
   const { codecs, pages, lengths, checksums } = blocks;
   writer.u32(sizeBytes).column(codecs).column(pages).column(lengths).column(checksums);
   writer.column(patches.slots).column(references);
@@ -59,7 +64,11 @@ function writeTables(
 function writePack(writer: StateWriter, pack: AnyPack, saved: SavedContents): void {
   const isEmptied = saved.isEmptied(pack);
   writer.u32((isWritten(pack) ? WRITTEN : REWRITTEN) | (isEmptied ? EMPTIED : 0));
-  writer.u32(pack.ordinal).raw(fromHex(pack.name)).text(pack.group).u64(pack.position);
+  writer
+    .u32(pack.ordinal)
+    .raw(fromHex(pack.name))
+    .text(pack.group)
+    .u64(saved.positionOf?.(pack) ?? pack.position);
   if (!isEmptied) writeTables(writer, pack);
   if (!isWritten(pack)) writer.column(isEmptied ? NO_TABLES.references : pack.holdings);
   else
@@ -100,12 +109,54 @@ function writeAliases(writer: StateWriter, map: ReadonlyMap<number, number>): vo
   writer.column(aliases);
 }
 
-function readTables(reader: StateReader): Omit<PackTables, 'name' | 'group'> {
+/** Passes over tables, which fit each other by their lengths. */
+function passTables(reader: StateReader): LaterTables {
+  const { at } = reader;
   const sizeBytes = reader.u32();
-  const blocks = readBlocks(reader);
-  const [slots, references] = [reader.halves(), reader.words()];
-  if (slots.length !== references.length) throw new StateUnfit('a table of patches is uneven');
-  return { sizeBytes, blocks, patches: { slots }, references };
+  const [codecs, pages, lengths, checksums] = [
+    reader.pass(1),
+    reader.pass(1),
+    reader.pass(4),
+    reader.pass(4),
+  ];
+  if (pages !== codecs || lengths !== codecs || checksums !== codecs)
+    throw new StateUnfit('a table is uneven');
+  if (reader.pass(2) !== reader.pass(4)) throw new StateUnfit('a table of patches is uneven');
+  return new LaterTables(sizeBytes, reader.since(at));
+}
+
+/** Tables of a pack as they stand in a state, read when somebody asks: of most packs nobody does. */
+class LaterTables implements Tables {
+  readonly sizeBytes: number;
+  readonly bytes: Uint8Array;
+  #read: Tables | null = null;
+
+  constructor(sizeBytes: number, bytes: Uint8Array) {
+    this.sizeBytes = sizeBytes;
+    this.bytes = bytes;
+  }
+
+  get #tables(): Tables {
+    if (this.#read !== null) return this.#read;
+    const reader = new StateReader(this.bytes);
+    const sizeBytes = reader.u32();
+    const blocks = readBlocks(reader);
+    const patches = { slots: reader.halves() };
+    this.#read = { sizeBytes, blocks, patches, references: reader.words() };
+    return this.#read;
+  }
+
+  get blocks(): Tables['blocks'] {
+    return this.#tables.blocks;
+  }
+
+  get patches(): Tables['patches'] {
+    return this.#tables.patches;
+  }
+
+  get references(): Uint32Array {
+    return this.#tables.references;
+  }
 }
 
 function readPack(reader: StateReader, contents: ContentsTarget, end: PackNumbers): void {
@@ -115,15 +166,15 @@ function readPack(reader: StateReader, contents: ContentsTarget, end: PackNumber
   const name = toHex(reader.raw(NAME_BYTES));
   const of = { name, group: reader.text(), position: reader.u64() };
   const isEmptied = (kind & EMPTIED) !== 0;
-  const tables = isEmptied ? NO_TABLES : readTables(reader);
+  const tables = isEmptied ? NO_TABLES : passTables(reader);
   if ((kind & REWRITTEN) !== 0) {
-    takeRewritten(contents, { ...of, ...tables, holdings: reader.words() }, { ordinal, end });
+    takeRewritten(contents, { ...of, tables, holdings: reader.words() }, { ordinal, end });
     return;
   }
   const origin = { vm: reader.text(), capture: reader.u32(), isLinked: reader.u32() === 1 };
   const [firstContent, pages, firstPattern] = [reader.u32(), reader.u32(), reader.u32()];
   const classes = reader.column();
-  const pack = { ...of, ...tables, ...origin, pages, patterns: classes.length };
+  const pack = { ...of, tables, ...origin, pages, patterns: classes.length };
   const first = { ordinal, firstContent, firstPattern, isEmptied };
   takeWritten(contents, pack, { first, classes }, end);
 }

@@ -36,16 +36,17 @@ import { contentsOf, writeContents, type SavedContents } from './contents-state.
 import { StateUnfit, type StateReader, type StateWriter } from './state-bytes.ts';
 import {
   isWritten,
+  KnownPack,
+  NO_TABLES,
   NUMBERED_FROM_ZERO,
   numberingAfter,
+  RewrittenPack,
   type AnyPack,
   type CountedPack,
   type HeldPack,
-  type KnownPack,
   type NumberingStart,
   type PackNumbers,
   type PackOrigin,
-  type RewrittenPack,
 } from './packs.ts';
 import { Places, type Home } from './places.ts';
 import { namedSlots, tablesOf } from './rewritten-tables.ts';
@@ -96,8 +97,11 @@ export class Contents implements PageLocator {
       { length: patterns },
       (_, i) => pack.identifiers[(pages + i) * IDENTIFIER_BYTES]!,
     );
+    const { name, group, capture, sizeBytes, blocks } = pack;
     const references = this.referencesOf(pack.patches);
-    return this.insert({ ...pack, ...origin, pages, patterns, references }, classes);
+    const tables = { sizeBytes, blocks, patches: { slots: pack.patches.slots }, references };
+    const counted = { ...origin, name, group, capture, pages, patterns, tables };
+    return this.insert(counted, classes);
   }
 
   /** Takes a written pack in whose table was counted: one that was emptied for its numbers alone. */
@@ -109,24 +113,7 @@ export class Contents implements PageLocator {
     if (numbers !== undefined) this.#skipTo(numbers);
     assert(this.count + pack.pages <= CONTENTS_MAX, 'contents fit their numbers');
     assert(this.patternCount + pack.patterns <= PATTERNS_MAX, 'patterns fit their numbers');
-    const known: KnownPack = {
-      ordinal: this.#places.count,
-      name: pack.name,
-      vm: pack.vm,
-      group: pack.group,
-      capture: pack.capture,
-      position: pack.position,
-      isLinked: pack.isLinked,
-      firstContent: this.count,
-      pages: pack.pages,
-      firstPattern: this.patternCount,
-      patterns: pack.patterns,
-      classes,
-      sizeBytes: pack.sizeBytes,
-      blocks: pack.blocks,
-      patches: { slots: pack.patches.slots },
-      references: pack.references,
-    };
+    const known = new KnownPack(pack, this.numbers.next, classes);
     const slots = pack.pages + pack.patterns;
     const isEmptied = numbers?.isEmptied ?? false;
     const ordinal = isEmptied ? this.#places.addEmptied(slots) : this.#places.add(slots);
@@ -204,17 +191,7 @@ export class Contents implements PageLocator {
   /** Takes a rewritten pack in whose slots lie where they are known to lie. */
   insertRewritten(pack: HeldPack, numbers?: PackNumbers): RewrittenPack {
     if (numbers !== undefined) this.#skipTo(numbers);
-    const rewritten: RewrittenPack = {
-      ordinal: this.#places.add(0),
-      name: pack.name,
-      group: pack.group,
-      position: pack.position,
-      sizeBytes: pack.sizeBytes,
-      blocks: pack.blocks,
-      patches: { slots: pack.patches.slots },
-      references: pack.references,
-      holdings: pack.holdings,
-    };
+    const rewritten = new RewrittenPack(pack, this.#places.add(0));
     this.all.push(rewritten);
     this.#byOrdinal.set(rewritten.ordinal, rewritten);
     this.#rewrittenByName.set(rewritten.name, rewritten);
@@ -495,7 +472,7 @@ export class Contents implements PageLocator {
     return {
       ...this.numbers,
       all: this.all,
-      isEmptied: ({ blocks }) => blocks.codecs.length === 0,
+      isEmptied: ({ tables }) => tables === NO_TABLES,
       aliases: this.aliases,
       patternAliases: this.patternAliases,
       places: this.#places.saved,

@@ -1,10 +1,43 @@
 // Packs as the fold knows them (contents.ts has the words).
 
 import type { ReadPack } from '../../domain/ports/models.ts';
+import type { Ordinal } from '../../domain/values/place.ts';
 import type { Position } from '../../domain/ports/event-log.ts';
 
+/** What is where in a pack. */
+export type Tables = Pick<ReadPack, 'sizeBytes' | 'blocks' | 'patches' | 'references'>;
+
+/** A pack with its tables, which may be read when somebody asks for them. */
+abstract class TabledPack implements ReadPack {
+  abstract readonly ordinal: Ordinal;
+  abstract readonly name: string;
+  readonly tables: Tables;
+
+  constructor(tables: Tables) {
+    this.tables = tables;
+  }
+
+  get sizeBytes(): number {
+    return this.tables.sizeBytes;
+  }
+
+  get blocks(): Tables['blocks'] {
+    return this.tables.blocks;
+  }
+
+  get patches(): Tables['patches'] {
+    return this.tables.patches;
+  }
+
+  get references(): Uint32Array {
+    return this.tables.references;
+  }
+}
+
 /** A pack that a capture wrote, and where it comes from. */
-export interface KnownPack extends ReadPack {
+export class KnownPack extends TabledPack {
+  readonly ordinal: Ordinal;
+  readonly name: string;
   readonly vm: string;
   readonly group: string;
   readonly capture: number;
@@ -19,14 +52,41 @@ export interface KnownPack extends ReadPack {
   readonly patterns: number;
   /** A class for each of its patterns. */
   readonly classes: Uint8Array;
+
+  constructor(pack: CountedPack, numbers: PackNumbers, classes: Uint8Array) {
+    super(pack.tables);
+    this.ordinal = numbers.ordinal;
+    this.name = pack.name;
+    this.vm = pack.vm;
+    this.group = pack.group;
+    this.capture = pack.capture;
+    this.position = pack.position;
+    this.isLinked = pack.isLinked;
+    this.firstContent = numbers.firstContent;
+    this.pages = pack.pages;
+    this.firstPattern = numbers.firstPattern;
+    this.patterns = pack.patterns;
+    this.classes = classes;
+  }
 }
 
 /** A pack that compaction wrote. */
-export interface RewrittenPack extends ReadPack {
+export class RewrittenPack extends TabledPack {
+  readonly ordinal: Ordinal;
+  readonly name: string;
   readonly group: string;
   readonly position: Position;
   /** What each of its slots holds; UNKNOWN where the event of its home was lost. */
   readonly holdings: Uint32Array;
+
+  constructor({ name, group, position, holdings, tables }: HeldPack, ordinal: Ordinal) {
+    super(tables);
+    this.ordinal = ordinal;
+    this.name = name;
+    this.group = group;
+    this.position = position;
+    this.holdings = holdings;
+  }
 }
 
 export type AnyPack = KnownPack | RewrittenPack;
@@ -52,21 +112,26 @@ export interface NumberingStart {
 }
 
 /** A written pack whose slots were counted, before it has numbers. */
-export type CountedPack = PackOrigin &
-  PackTables &
-  Pick<KnownPack, 'capture' | 'pages' | 'patterns'>;
-
-/** What is where in a pack. */
-export type PackTables = Pick<
-  AnyPack,
-  'name' | 'group' | 'sizeBytes' | 'blocks' | 'patches' | 'references'
->;
+export interface CountedPack extends PackOrigin {
+  readonly name: string;
+  readonly group: string;
+  readonly capture: number;
+  readonly pages: number;
+  readonly patterns: number;
+  readonly tables: Tables;
+}
 
 /** A rewritten pack before it has an ordinal. */
-export type HeldPack = PackTables & Pick<RewrittenPack, 'position' | 'holdings'>;
+export interface HeldPack {
+  readonly name: string;
+  readonly group: string;
+  readonly position: Position;
+  readonly holdings: Uint32Array;
+  readonly tables: Tables;
+}
 
 /** Of a pack in which nothing lies: it is told of for the numbers that it gave. */
-export const NO_TABLES: Omit<PackTables, 'name' | 'group'> = {
+export const NO_TABLES: Tables = {
   sizeBytes: 0,
   blocks: {
     codecs: new Uint8Array(0),
@@ -78,7 +143,7 @@ export const NO_TABLES: Omit<PackTables, 'name' | 'group'> = {
   references: new Uint32Array(0),
 };
 
-export const isWritten = (pack: AnyPack): pack is KnownPack => 'firstContent' in pack;
+export const isWritten = (pack: AnyPack): pack is KnownPack => pack instanceof KnownPack;
 
 /** Digits of a pack's name that its numbering value takes: names are hashes, so a few do. */
 const NUMBERING_DIGITS = 16;

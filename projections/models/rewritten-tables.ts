@@ -6,7 +6,7 @@ import type { PatchTable } from '../../domain/events/patches.ts';
 import { UNKNOWN, type Holding } from '../../domain/values/holding.ts';
 import { blockStarts, type BlockTable } from '../../domain/values/pack.ts';
 import { lastWhere } from '../../domain/values/sorted-search.ts';
-import type { AnyPack, HeldPack } from './packs.ts';
+import type { AnyPack, HeldPack, Tables } from './packs.ts';
 
 /** Packs by their names, and what their slots stand for. */
 interface NamedPacks {
@@ -31,11 +31,17 @@ export function namedSlots(
 
 /** What is where in a pack that an event names. */
 export function tablesOf(pack: PackRewritten, packs: NamedPacks): Omit<HeldPack, 'position'> {
-  const { sources, sourceIndexes, sourceSlots } = pack;
+  const { name, group, sources, sourceIndexes, sourceSlots, sizeBytes, blocks, patches } = pack;
   const holdings = namedSlots(packs, sources, sourceIndexes, sourceSlots);
-  return pack.isCopied
+  const tables = pack.isCopied
     ? copiedTables(pack, packs, holdings)
-    : { ...pack, holdings, references: packs.referencesOf(pack.patches) };
+    : {
+        sizeBytes,
+        blocks,
+        patches: { slots: patches.slots },
+        references: packs.referencesOf(patches),
+      };
+  return { name, group, holdings, tables };
 }
 
 /** The block of a pack that begins with a slot, if it is as another table has it; null: there is none. */
@@ -55,11 +61,7 @@ function sameBlock(
 }
 
 /** The same of copied blocks. Of a block that is not in its source as the event has it, nothing is known. */
-function copiedTables(
-  pack: PackRewritten,
-  packs: NamedPacks,
-  holdings: Uint32Array,
-): Omit<HeldPack, 'position'> {
+function copiedTables(pack: PackRewritten, packs: NamedPacks, holdings: Uint32Array): Tables {
   const sources = pack.sources.map((name) => packs.named(name));
   const starts = sources.map((source) => (source ? blockStarts(source.blocks).slots : null));
   const table = pack.blocks;
@@ -86,9 +88,8 @@ function copiedTables(
     slot = end;
   }
   return {
-    ...pack,
+    sizeBytes: pack.sizeBytes,
     blocks: { ...table, checksums },
-    holdings,
     patches: { slots: Uint16Array.from(patchSlots) },
     references: Uint32Array.from(references),
   };

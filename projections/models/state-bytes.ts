@@ -176,6 +176,23 @@ export class StateReader {
     return count === 0 ? NO_BYTES : new Uint8Array(this.#copy(count), this.#copied, count);
   }
 
+  /** Where the next value is. */
+  get at(): number {
+    return this.#at;
+  }
+
+  /** All bytes from a place on that was come past, where they lie. */
+  since(at: number): Uint8Array {
+    return this.#bytes.subarray(at, this.#at);
+  }
+
+  /** Passes over a column, and gives how many values of so many bytes each it has. */
+  pass(bytesEach: number): number {
+    const count = this.#count(bytesEach, 'values');
+    this.#take(count * bytesEach);
+    return count;
+  }
+
   /** A column where it lies, without a copy: for whoever reads it with a reader of its own. */
   part(): Uint8Array {
     const length = this.u32();

@@ -29,7 +29,7 @@ function contentsOf(packs: readonly string[]): Contents {
     const patterns = i % 5;
     const origin = { vm: 'a', group: 'g', capture: 1, position: BigInt(i), isLinked: true };
     const tables = { sizeBytes: 9, blocks: EMPTY, patches: NO_PATCHES, references: NOTHING };
-    const pack = { name, ...origin, ...tables, pages: PACK_SLOTS / 2, patterns };
+    const pack = { name, ...origin, tables, pages: PACK_SLOTS / 2, patterns };
     contents.insert(pack, new Uint8Array(patterns));
   }
   return contents;

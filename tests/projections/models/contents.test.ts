@@ -3,8 +3,9 @@ import { NO_PATCHES, type PatchTable } from '../../../domain/events/patches.ts';
 import { IDENTIFIER_BYTES } from '../../../domain/ports/page-engine.ts';
 import { contentOf, holdingOfContent, type Holding } from '../../../domain/values/holding.ts';
 import { Contents } from '../../../projections/models/contents.ts';
-import { StateReader, StateWriter } from '../../../projections/models/state-bytes.ts';
+import { StateReader, StateUnfit, StateWriter } from '../../../projections/models/state-bytes.ts';
 import { rawBlocks } from '../../support/hand-made-captures.ts';
+import { plainPacks } from '../../support/plain-packs.ts';
 
 const nameOf = (number: number): string => number.toString(16).padStart(64, '0');
 
@@ -60,6 +61,54 @@ describe('the count of patches that refer to a content', () => {
 });
 
 describe('the state of contents', () => {
+  /** A written pack, a patch over it, and one whose page moved to a rewritten pack. */
+  function several(): Contents {
+    const contents = new Contents();
+    add(contents, 1);
+    add(contents, 2, patchOver(1));
+    const moved = add(contents, 3);
+    const tables = { ...contents.packs[0]!.tables, sizeBytes: 9000 };
+    const held = { name: nameOf(9), group: 'default', position: 9n, tables };
+    contents.insertRewritten({ ...held, holdings: Uint32Array.of(moved) });
+    return contents;
+  }
+
+  function bytesOf(contents: Contents): Uint8Array {
+    const writer = new StateWriter();
+    contents.save(writer);
+    return writer.bytes().slice();
+  }
+
+  test('is the same whether the tables of its packs were asked for or not', () => {
+    const contents = several();
+    const bytes = bytesOf(contents);
+    const again = Contents.load(new StateReader(bytes));
+    expect(bytesOf(again)).toEqual(bytes);
+    expect(plainPacks(again.all)).toEqual(plainPacks(contents.all));
+    expect(bytesOf(again)).toEqual(bytes);
+    expect(again.isPatch(holdingOfContent(1))).toBe(true);
+  });
+
+  test('with tables that are uneven is none, though nobody asked for them', () => {
+    const bytes = bytesOf(several());
+    // The first pack's table: its size, then a column of one codec.
+    const size = new Uint8Array(new Uint32Array([4160, 1]).buffer);
+    const at = Buffer.from(bytes).indexOf(size) + 4;
+    expect(at).toBeGreaterThan(4);
+    const load = (changed: Uint8Array): Contents => Contents.load(new StateReader(changed));
+    const longer = (from: number): Uint8Array => {
+      const one = Uint8Array.of(...bytes.subarray(0, from), 0, ...bytes.subarray(from));
+      new DataView(one.buffer).setUint32(at, 2, true);
+      return one;
+    };
+    expect(() => load(longer(at + 5))).toThrow('a table is uneven');
+    const odd = bytes.slice();
+    new DataView(odd.buffer).setUint32(at + 10, 3, true);
+    expect(() => load(odd)).toThrow(StateUnfit);
+    for (let length = 0; length < bytes.length; length += 1)
+      expect(() => load(bytes.subarray(0, length))).toThrow(StateUnfit);
+  });
+
   test('takes no memory by the numbers that it claims', () => {
     const claimed = { ordinal: 0x7fff_ffff, contents: 0x7fff_ffff, patterns: 0x7fff_ffff };
     const nothing = new Uint8Array();

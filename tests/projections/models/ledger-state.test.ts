@@ -7,6 +7,7 @@ import { catalogueText } from '../../../projections/models/catalogue-state.ts';
 import type { LedgerState } from '../../../projections/models/ledger-state.ts';
 import { HandMadeLedger, identifierOf, planCapture } from '../../support/hand-made-captures.ts';
 import { MapStateFiles } from '../../support/map-state-files.ts';
+import { plainPacks } from '../../support/plain-packs.ts';
 
 const rowOf = (state: LedgerState, vm: string, capture: number) => {
   const { stored, merged, pattern, broken } = state.catalogue.vms.get(vm)!.capture(capture)!;
@@ -19,18 +20,14 @@ const holdersOf = (state: LedgerState): number[] =>
 /** All that a state says, in plain values. */
 async function everything(state: LedgerState): Promise<unknown> {
   const tables = [];
-  for (const entry of state.catalogue.vms.values())
+  const { contents, catalogue, next } = state;
+  for (const entry of catalogue.vms.values())
     for (const row of entry.captures)
-      tables.push([...(await state.tables.at(entry, state.contents, row))]);
-  return {
-    catalogue: catalogueText(state.catalogue),
-    packs: state.contents.packs,
-    aliases: [...state.contents.aliases],
-    toggles: [...state.toggles],
-    holders: holdersOf(state),
-    tables,
-    next: state.next,
-  };
+      tables.push([...(await state.tables.at(entry, contents, row))]);
+  const packs = plainPacks(contents.packs);
+  const [aliases, toggles] = [[...contents.aliases], [...state.toggles]];
+  const holders = holdersOf(state);
+  return { catalogue: catalogueText(catalogue), packs, aliases, toggles, holders, tables, next };
 }
 
 /** Plans both before either commits; the first is committed first. */

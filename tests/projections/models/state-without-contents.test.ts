@@ -7,12 +7,13 @@ import type { LedgerState } from '../../../projections/models/ledger-state.ts';
 import { damagedCaptures } from '../../../projections/questions/affected-points.ts';
 import { HandMadeLedger } from '../../support/hand-made-captures.ts';
 import { MapStateFiles } from '../../support/map-state-files.ts';
+import { plainPacks } from '../../support/plain-packs.ts';
 
 const WITHOUT = { isWithoutContents: true };
 
 const known = (state: LedgerState): unknown => ({
   catalogue: catalogueText(state.catalogue),
-  packs: state.contents.packs,
+  packs: plainPacks(state.contents.packs),
   next: state.next,
 });
 
