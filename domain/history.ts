@@ -32,6 +32,8 @@ export interface HistoryCut {
 export interface HeldHistory extends HistoryCut {
   /** Checkpoints that keep its oldest kept capture. */
   readonly checkpoints: readonly string[];
+  /** Leases that do. */
+  readonly leases: readonly string[];
 }
 
 /** The last of the captures before a VM's oldest kept one; all of them, where none is kept. O(captures). */
@@ -55,6 +57,8 @@ export function heldHistory(of: VmHistory): HeldHistory | null {
   let later = capture + 1;
   while (later <= of.newest && !isForgotten(of.points, later)) later += 1;
   if (later > of.newest) return null;
-  const checkpoints = [...of.points.names].flatMap(([name, at]) => (at === capture ? [name] : []));
-  return { vm: of.vm, capture, checkpoints };
+  const keepersIn = (captures: ReadonlyMap<string, number>): string[] =>
+    [...captures].flatMap(([keeper, at]) => (at === capture ? [keeper] : []));
+  const { names, leases } = of.points;
+  return { vm: of.vm, capture, checkpoints: keepersIn(names), leases: keepersIn(leases) };
 }

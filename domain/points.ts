@@ -1,23 +1,33 @@
-// Points that are kept: a VM's captures, but for those that were given up
-// and have no checkpoint. One stream beside the VM's own says so, so that a point can be named while its
-// VM is recorded, and none is named and forgotten at once. The events of forgotten pages stay in the
-// log; what only they held is released and given back by compaction.
+// Points that are kept: a VM's captures, but for those that were given up and have neither a checkpoint
+// nor a lease. One stream beside the VM's own says so, so that a point can be named while its VM is
+// recorded, and none is named, or leased, and forgotten at once. The events of forgotten pages stay in
+// the log; what only they held is released and given back by compaction.
 
 import * as either from 'fp-ts/lib/Either.js';
 import type { Either } from 'fp-ts/lib/Either.js';
-import type { CheckpointLayout, EventOf } from './events/control.ts';
+import type { CheckpointLayout, EventOf, PointLeased } from './events/control.ts';
 import { noteRefusal } from './values/attachment.ts';
-import { isInRanges, unionOf, type CaptureRanges } from './values/capture-ranges.ts';
+import {
+  isInRanges,
+  unionOf,
+  withoutCaptures,
+  type CaptureRanges,
+} from './values/capture-ranges.ts';
+import type { Holder, LeaseKind } from './values/lease.ts';
 import type { Refusal } from './values/refusals.ts';
 import { isName } from './events/streams.ts';
 
-export type PointsEvent = EventOf<'CheckpointTaken' | 'CheckpointDropped' | 'PointsForgotten'>;
+export type PointsEvent = EventOf<
+  'CheckpointTaken' | 'CheckpointDropped' | 'PointsForgotten' | 'PointLeased' | 'LeaseEnded'
+>;
 
 /** The kept points of one VM. */
 export interface PointsState {
   /** Captures by checkpoint name. */
   readonly names: ReadonlyMap<string, number>;
-  /** Captures that nothing but a name keeps. */
+  /** Captures that somebody works with, by lease. */
+  readonly leases: ReadonlyMap<string, number>;
+  /** Captures that nothing but a name or a lease keeps. */
   readonly givenUp: CaptureRanges;
 }
 
@@ -41,7 +51,35 @@ export interface DropCheckpoint {
   readonly name: string;
 }
 
-/** Gives captures up: those that have a checkpoint stay for as long as they have. */
+/** Holds a point for somebody who reads it page by page. */
+export interface LeasePoint {
+  readonly _tag: 'LeasePoint';
+  readonly vm: string;
+  /** An existing capture of the VM. */
+  readonly capture: number;
+  /** The VM's newest capture, as its own stream says. */
+  readonly newest: number;
+  /** Its name, which nobody else draws. */
+  readonly lease: string;
+  readonly kind: LeaseKind;
+  /** The ledger that the point is held in: in a copy of it nobody holds anything. */
+  readonly ledger: string;
+  readonly holder: Holder;
+}
+
+/** Lets a point go. */
+export interface EndLease {
+  readonly _tag: 'EndLease';
+  readonly vm: string;
+  readonly lease: string;
+  /** By its holder, by who found the holder dead, or by somebody who says so. */
+  readonly why: 'released' | 'died' | 'ended';
+}
+
+/**
+ * Gives captures up: those that have a checkpoint stay for as long as they have. What is leased is not
+ * given up.
+ */
 export interface ForgetPoints {
   readonly _tag: 'ForgetPoints';
   readonly vm: string;
@@ -50,28 +88,46 @@ export interface ForgetPoints {
   readonly newest: number;
 }
 
-/** Gives all of a VM up, its checkpoints and its newest capture too. Its life has ended. */
+/**
+ * Gives all of a VM up, its checkpoints and its newest capture too. Its life has ended. What is leased
+ * stays until the lease ends.
+ */
 export interface ForgetVm {
   readonly _tag: 'ForgetVm';
   readonly vm: string;
   readonly newest: number;
 }
 
-export type PointsCommand = TakeCheckpoint | DropCheckpoint | ForgetPoints | ForgetVm;
+export type PointsCommand =
+  TakeCheckpoint | DropCheckpoint | LeasePoint | EndLease | ForgetPoints | ForgetVm;
 
-export const initialPoints: PointsState = { names: new Map(), givenUp: [] };
+export const initialPoints: PointsState = { names: new Map(), leases: new Map(), givenUp: [] };
 
 /** Ranges of one event: below EVENT_BYTES_MAX whatever the numbers are. */
 const EVENT_RANGES_MAX = 8192;
 
-const isNamed = ({ names }: PointsState, capture: number): boolean => {
-  for (const named of names.values()) if (named === capture) return true;
+const isAmong = (captures: ReadonlyMap<string, number>, capture: number): boolean => {
+  for (const one of captures.values()) if (one === capture) return true;
   return false;
 };
 
-/** Whether a capture cannot be restored any more. O(log ranges), and O(checkpoints) of one given up. */
+/** Whether nothing that was decided keeps a capture: nothing but a lease, perhaps, which ends by itself. */
+export const isGivenUp = ({ givenUp, names }: PointsState, capture: number): boolean =>
+  isInRanges(givenUp, capture) && !isAmong(names, capture);
+
+/**
+ * Whether a capture cannot be restored any more. O(log ranges), and O(checkpoints + leases) of one
+ * given up.
+ */
 export const isForgotten = (state: PointsState, capture: number): boolean =>
-  isInRanges(state.givenUp, capture) && !isNamed(state, capture);
+  isGivenUp(state, capture) && !isAmong(state.leases, capture);
+
+/** The points as they are once some leases have ended. */
+export function withoutLeases(state: PointsState, ended: Iterable<string>): PointsState {
+  const leases = new Map(state.leases);
+  for (const lease of ended) leases.delete(lease);
+  return { ...state, leases };
+}
 
 /** The kept capture nearest to one, downwards or upwards; null: there is none. */
 function nearestKept(
@@ -119,6 +175,17 @@ function take(
   return either.right([{ type: 'CheckpointTaken', data: { vm, name, capture, note, layout } }]);
 }
 
+function hold(
+  state: PointsState,
+  { _tag, newest, ...data }: LeasePoint,
+): Either<Refusal, readonly PointsEvent[]> {
+  const { vm, capture } = data;
+  if (state.leases.has(data.lease)) return either.right([]);
+  return isForgotten(state, capture)
+    ? either.left(pointForgotten(state, { vm, capture, newest }))
+    : either.right([{ type: 'PointLeased', data: data satisfies PointLeased }]);
+}
+
 /** The events that give captures up, as many as their size needs; none where all were before. */
 function giveUp(state: PointsState, vm: string, captures: CaptureRanges): readonly PointsEvent[] {
   const isNews = captures.some(([first, last]) => {
@@ -149,11 +216,19 @@ export const decidePoints =
           ? either.right([{ type: 'CheckpointDropped', data: { vm, name } }])
           : either.left({ _tag: 'CheckpointUnknown', vm, name });
       }
+      case 'LeasePoint':
+        return hold(state, command);
+      case 'EndLease': {
+        const { lease: id, why } = command;
+        return state.leases.has(id)
+          ? either.right([{ type: 'LeaseEnded', data: { vm, lease: id, why } }])
+          : either.left({ _tag: 'LeaseUnknown', lease: id });
+      }
       case 'ForgetPoints': {
         const { captures, newest: capture } = command;
-        return captures.length > 0 && captures.at(-1)![1] >= capture
-          ? either.left({ _tag: 'NewestKept', vm, capture })
-          : either.right(giveUp(state, vm, captures));
+        if (captures.length > 0 && captures.at(-1)![1] >= capture)
+          return either.left({ _tag: 'NewestKept', vm, capture });
+        return either.right(giveUp(state, vm, withoutCaptures(captures, state.leases.values())));
       }
       case 'ForgetVm': {
         const names = [...state.names.keys()];
@@ -179,6 +254,12 @@ export function evolvePoints(state: PointsState, event: PointsEvent): PointsStat
       names.delete(event.data.name);
       return { ...state, names };
     }
+    case 'PointLeased': {
+      const { lease: id, capture } = event.data;
+      return { ...state, leases: new Map(state.leases).set(id, capture) };
+    }
+    case 'LeaseEnded':
+      return withoutLeases(state, [event.data.lease]);
     case 'PointsForgotten':
       return { ...state, givenUp: unionOf(state.givenUp, event.data.captures) };
     default:

@@ -28,6 +28,7 @@ export interface DatedCapture {
 
 export const NEWEST = 'newest';
 export const AHEAD = 'ahead of the clock';
+export const LEASED = 'leased';
 
 const HOUR_MS = 3_600_000;
 /** Days since 1970 of the first Monday, from which weeks are counted. */
@@ -104,7 +105,7 @@ export interface Verdict {
 export interface Judged {
   /** Of all captures that are kept before, ascending. */
   readonly verdicts: readonly Verdict[];
-  /** What nothing but a checkpoint keeps from here on. */
+  /** What nothing but a checkpoint keeps from here on. What is leased is not among it. */
   readonly givenUp: CaptureRanges;
 }
 
@@ -126,24 +127,31 @@ function reasonsToKeep(
   return kept;
 }
 
-/** Judges a VM's captures, ascending by number. What was given up before no rule keeps again. */
+/**
+ * Judges a VM's captures, ascending by number. What was given up before no rule keeps again.
+ * `leaseText` says who holds a point by a lease.
+ */
 export function judge(
   captures: readonly DatedCapture[],
   points: PointsState,
   asked: Forgetting,
+  leaseText: (lease: string) => string = () => LEASED,
 ): Judged {
   const open = captures.filter(({ capture }) => !isInRanges(points.givenUp, capture));
   const kept = reasonsToKeep(open, asked);
   const named = new Map<number, string[]>();
   for (const [name, capture] of points.names) addTo(named, capture, `checkpoint ${name}`);
+  const leased = new Map<number, string[]>();
+  for (const [lease, capture] of points.leases) addTo(leased, capture, leaseText(lease));
   const verdicts = captures
     .filter(({ capture }) => !isForgotten(points, capture))
     .map(({ capture }): Verdict => {
-      const reasons = [...(kept.get(capture) ?? []), ...(named.get(capture) ?? [])];
+      const reasons = [kept, named, leased].flatMap((of) => of.get(capture) ?? []);
       const isKept = reasons.length > 0;
       const goes = asked._tag === 'rules' ? 'no rule keeps it' : 'named';
       return { capture, isKept, reason: isKept ? reasons.join(', ') : goes };
     });
-  const givenUp = open.flatMap(({ capture }) => (kept.has(capture) ? [] : [capture]));
+  const isHeld = (capture: number): boolean => kept.has(capture) || leased.has(capture);
+  const givenUp = open.flatMap(({ capture }) => (isHeld(capture) ? [] : [capture]));
   return { verdicts, givenUp: rangesOf(givenUp) };
 }

@@ -123,7 +123,7 @@ const togglesModel: Model<Toggles, 'toggles'> = {
 /** VMs, captures, checkpoints. */
 const catalogueModel: Model<Catalogue, 'catalogue'> = {
   name: 'catalogue',
-  version: 12,
+  version: 13,
   initial: () => new Catalogue(),
   begin({ catalogue: text, position, at, id, timeMs, from }) {
     const catalogue = catalogueOf(text);

@@ -126,7 +126,7 @@ export class HistoryCopier {
     const of = { before: null, streams, until: leavesTo };
     const leaves = await goneLeaves({ log, sha256 }, of);
     await appendBaseline(this.#to, {
-      ...movedBaseline(baseline, moved),
+      ...movedBaseline(baseline, moved, this.#to.state.catalogue.facts.ledger),
       streams,
       leaves,
       leavesTo,

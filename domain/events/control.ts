@@ -23,6 +23,7 @@ import {
   isGroupName,
   isName,
   pointsStream,
+  restoresStream,
   vmStream,
 } from './streams.ts';
 
@@ -81,6 +82,24 @@ const packName = t.refinement(t.string, (text) => PACK_NAME.test(text), 'packNam
 const isSlotSet = (text: string): boolean =>
   /^(?:[0-9a-f]{2})+$/u.test(text) && text.length <= PACK_SLOTS / 4;
 const slotSet = t.refinement(t.string, isSlotSet, 'slotSet');
+
+/** A lease: 16 lower-case hex digits, drawn by who takes it. */
+const lease = t.refinement(t.string, (text) => /^[0-9a-f]{16}$/u.test(text), 'lease');
+/** One of a list that later releases may add to: a lease of a kind that is not known holds all the same. */
+const word = t.refinement(t.string, (text) => /^[a-z][a-z-]{0,31}$/u.test(text), 'word');
+/** Longest text that a host says of itself. */
+const HOST_TEXT_MAX = 255;
+const hostText = t.refinement(t.string, ({ length }) => length <= HOST_TEXT_MAX, 'hostText');
+const holder = t.strict({
+  host: hostText,
+  machine: orNull(hostText),
+  boot: orNull(hostText),
+  space: orNull(hostText),
+  process: count,
+  started: orNull(count),
+});
+/** Longest text of where memory went. */
+const TO_TEXT_MAX = 1024;
 
 const sha256 = t.refinement(t.string, (text) => /^[0-9a-f]{64}$/u.test(text), 'sha256');
 const note = t.refinement(t.string, isNote, 'note');
@@ -168,6 +187,14 @@ export const CONTROL_CODECS = {
   }),
   CheckpointDropped: t.strict({ vm: name, name }),
   PointsForgotten: t.strict({ vm: name, captures: captureRanges }),
+  PointLeased: t.strict({ vm: name, capture, lease, kind: word, ledger: t.string, holder }),
+  LeaseEnded: t.strict({ vm: name, lease, why: word }),
+  CheckpointRestored: t.strict({
+    vm: name,
+    capture,
+    how: word,
+    to: orNull(t.refinement(t.string, ({ length }) => length <= TO_TEXT_MAX, 'to')),
+  }),
   ContentReleased: t.strict({
     seen: orNull(t.strict({ vm: name, capture })),
     packs: t.readonlyArray(t.strict({ pack: packName, slots: slotSet })),
@@ -194,6 +221,7 @@ export type CaptureCommitted = t.TypeOf<typeof CONTROL_CODECS.CaptureCommitted>;
 /** How a checkpoint was laid out. The map's name is the SHA-256 of its bytes; null: nothing was copied. */
 export type CheckpointLayout = t.TypeOf<typeof checkpointLayout>;
 export type PointsForgotten = t.TypeOf<typeof CONTROL_CODECS.PointsForgotten>;
+export type PointLeased = t.TypeOf<typeof CONTROL_CODECS.PointLeased>;
 export type ContentReleased = t.TypeOf<typeof CONTROL_CODECS.ContentReleased>;
 export type HistoryForgotten = t.TypeOf<typeof CONTROL_CODECS.HistoryForgotten>;
 export type ContentLost = t.TypeOf<typeof CONTROL_CODECS.ContentLost>;
@@ -234,7 +262,11 @@ export function streamOf(event: ControlEvent): string {
     case 'CheckpointTaken':
     case 'CheckpointDropped':
     case 'PointsForgotten':
+    case 'PointLeased':
+    case 'LeaseEnded':
       return pointsStream(event.data.vm);
+    case 'CheckpointRestored':
+      return restoresStream(event.data.vm);
     case 'HistoryForgotten':
       return HISTORY_STREAM;
     default:
@@ -341,6 +373,9 @@ const FORMATS: Readonly<Partial<Record<ControlType, number>>> = {
   ContentLost: 2,
   ContentFound: 2,
   HistoryForgotten: 2,
+  PointLeased: 3,
+  LeaseEnded: 3,
+  CheckpointRestored: 3,
 };
 /** The same of one type, of its first schema. */
 export const formatOfType = (type: ControlType): number => FORMATS[type] ?? 1;

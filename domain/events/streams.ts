@@ -9,9 +9,12 @@ export const STORE_STREAM = 'store';
 export const HISTORY_STREAM = 'history';
 const VM_PREFIX = 'vm-';
 const POINTS_PREFIX = 'points-';
+const RESTORES_PREFIX = 'restores-';
 
 export const vmStream = (vm: string): string => VM_PREFIX + vm;
 export const pointsStream = (vm: string): string => POINTS_PREFIX + vm;
+/** How memory of a VM was given back. */
+export const restoresStream = (vm: string): string => RESTORES_PREFIX + vm;
 
 /** The VM whose recorder writes this stream, or null. */
 export const vmOfStream = (stream: string): string | null =>

@@ -31,6 +31,22 @@ export function unionOf(a: CaptureRanges, b: CaptureRanges): CaptureRanges {
   return union;
 }
 
+/** Ranges without some numbers. O(ranges + numbers). */
+export function withoutCaptures(ranges: CaptureRanges, captures: Iterable<number>): CaptureRanges {
+  const out = [...new Set(captures)].toSorted((one, other) => one - other);
+  return ranges.flatMap(([first, last]) => {
+    const left: [number, number][] = [];
+    let from = first;
+    for (const capture of out) {
+      if (capture < from || capture > last) continue;
+      if (capture > from) left.push([from, capture - 1]);
+      from = capture + 1;
+    }
+    if (from <= last) left.push([from, last]);
+    return left;
+  });
+}
+
 /** Whether ranges ascend and never touch. */
 export const areRanges = (ranges: CaptureRanges): boolean =>
   ranges.every(([first, last], i) => first <= last && (i === 0 || first > ranges[i - 1]![1] + 1));

@@ -55,6 +55,7 @@ export type Refusal =
       readonly capture: number;
     }
   | { readonly _tag: 'CheckpointUnknown'; readonly vm: string; readonly name: string }
+  | { readonly _tag: 'LeaseUnknown'; readonly lease: string }
   | {
       readonly _tag: 'PointForgotten';
       readonly vm: string;
@@ -150,6 +151,7 @@ const REFUSALS: Readonly<Record<Refusal['_tag'], FailureFacts>> = {
   ShareFixed: { kind: 'failed', advice: 'Leave `--share` out, or record under another name.' },
   CheckpointExists: { kind: 'failed', advice: 'Choose another name.' },
   CheckpointUnknown: { kind: 'absent', advice: 'See `pageledger checkpoints`.' },
+  LeaseUnknown: { kind: 'absent', advice: 'See `pageledger leases`: it may have ended.' },
   PointForgotten: {
     kind: 'absent',
     advice: 'Choose a point that is kept: `pageledger captures` marks those that are not.',
@@ -395,6 +397,8 @@ export function refusalText(refusal: Refusal): string {
       return `the VM ${refusal.vm} has a checkpoint ${refusal.name} already, at capture ${refusal.capture}; choose another name`;
     case 'CheckpointUnknown':
       return `the VM ${refusal.vm} has no checkpoint ${refusal.name}; \`pageledger checkpoints\` lists those it has`;
+    case 'LeaseUnknown':
+      return `no point is held by a lease ${JSON.stringify(refusal.lease)}; \`pageledger leases\` lists those there are`;
     case 'PointForgotten':
     case 'HistoryForgotten':
     case 'NewestKept':

@@ -1,5 +1,6 @@
 // A baseline for a copy of the log, whose events stand at other positions.
 
+import type { LedgerFacts } from '../../domain/ledger.ts';
 import type { Position } from '../../domain/ports/event-log.ts';
 import type { BaselineState } from './baseline.ts';
 import { catalogueOf, catalogueText } from './catalogue-state.ts';
@@ -10,9 +11,12 @@ import { StateReader, StateWriter } from './state-bytes.ts';
 /** Where an event stands, or the last one before a place that has none. */
 type Moved = (position: Position) => Position;
 
-function movedCatalogue(text: string, moved: Moved): string {
+function movedCatalogue(text: string, moved: Moved, ledger: LedgerFacts['ledger']): string {
   const catalogue = catalogueOf(text);
+  catalogue.facts = { ...catalogue.facts, ledger: ledger ?? catalogue.facts.ledger };
   for (const entry of catalogue.vms.values()) {
+    // Nobody holds a point in the copy.
+    entry.leases.length = 0;
     const { gone, retired } = entry;
     if (gone !== null) entry.gone = { ...gone, position: moved(gone.position) };
     if (retired !== null) entry.retired = { ...retired, position: moved(retired.position) };
@@ -35,15 +39,22 @@ function movedContents(bytes: Uint8Array, moved: Moved): Uint8Array {
   return writer.bytes().slice();
 }
 
-/** The same baseline by other positions. What it says of the log's tree is the copy's own to say. */
-export function movedBaseline(baseline: BaselineState, moved: Moved): BaselineState {
+/**
+ * The same baseline by other positions, of the copy as it says itself what ledger it is. What it says
+ * of the log's tree is the copy's own to say.
+ */
+export function movedBaseline(
+  baseline: BaselineState,
+  moved: Moved,
+  ledger: LedgerFacts['ledger'],
+): BaselineState {
   const { position, from } = baseline;
   const pending = from.pending.map((of) => ({ ...of, position: moved(of.position) }));
   return {
     ...baseline,
     position: moved(position),
     from: { next: moved(from.next), last: null, pending },
-    catalogue: movedCatalogue(baseline.catalogue, moved),
+    catalogue: movedCatalogue(baseline.catalogue, moved, ledger),
     contents: movedContents(baseline.contents, moved),
   };
 }

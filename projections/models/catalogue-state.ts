@@ -80,6 +80,27 @@ const checkpoint = t.strict({
   timeMs: t.number,
 });
 
+const { lease: leaseId, kind: leaseKind, holder } = CONTROL_CODECS.PointLeased.type.props;
+const lease = t.strict({
+  lease: leaseId,
+  capture: t.number,
+  kind: leaseKind,
+  holder,
+  user: orNull(t.string),
+  position,
+  timeMs: t.number,
+});
+const leaseList = t.array(lease);
+type LeaseTexts = t.OutputOf<typeof leaseList>;
+
+/** Baselines of before do not tell of leases, and one of a ledger in which nobody holds a point need not. */
+const leases = new t.Type<t.TypeOf<typeof leaseList>, LeaseTexts | undefined>(
+  'leases',
+  leaseList.is,
+  (u, context) => (u === undefined ? t.success([]) : leaseList.validate(u, context)),
+  (rows) => (rows.length === 0 ? undefined : leaseList.encode(rows)),
+);
+
 const repeated = t.strict({ capture: t.number, position });
 
 const map = t.strict({ capture: t.number, memoryMap, pages: orNull(t.number) });
@@ -107,6 +128,7 @@ const vmEntry = t.strict({
   }),
   captures: t.array(capture),
   checkpoints: t.array(checkpoint),
+  leases,
   repeated: t.array(repeated),
   givenUp,
   registeredAtMs: t.number,
@@ -159,6 +181,7 @@ export const catalogueText = (catalogue: Catalogue): string =>
           state,
           captures,
           checkpoints,
+          leases: held,
           repeated: again,
           points,
           registeredAtMs,
@@ -176,6 +199,7 @@ export const catalogueText = (catalogue: Catalogue): string =>
           lostTail,
           captures,
           checkpoints,
+          leases: held,
           repeated: again,
         }),
       ),
@@ -207,9 +231,11 @@ export function catalogueOf(text: string): Catalogue {
       entry.weigh(row);
     }
     entry.checkpoints.push(...vm.checkpoints);
+    entry.leases.push(...vm.leases);
     entry.repeated.push(...vm.repeated);
     entry.points = {
       names: new Map(vm.checkpoints.map((row) => [row.name, row.capture])),
+      leases: new Map(vm.leases.map((row) => [row.lease, row.capture])),
       givenUp: vm.givenUp,
     };
     entry.registeredAtMs = vm.registeredAtMs;

@@ -2,7 +2,7 @@
 // `checkpoints` and the resolution of points need nothing else.
 
 import { evolvePoints } from '../../domain/points.ts';
-import type { ControlEvent } from '../../domain/events/control.ts';
+import type { EventOf, ToldEvent } from '../../domain/events/control.ts';
 import { assert } from '../../domain/values/assert.ts';
 import type { LogDamage, Position } from '../../domain/ports/event-log.ts';
 import { STORE_STREAM, vmOfStream } from '../../domain/events/streams.ts';
@@ -109,7 +109,7 @@ export class Catalogue {
     if (revisions === null || revisions[1] > last) entry.lostTail = reason;
   }
 
-  #control(event: ControlEvent, at: { position: Position; timeMs: number }): void {
+  #control(event: ToldEvent, at: { position: Position; timeMs: number }): void {
     const { position, timeMs } = at;
     switch (event.type) {
       case 'LedgerCreated':
@@ -133,6 +133,17 @@ export class Catalogue {
           if (!names.has(entry.checkpoints[i]!.name)) entry.checkpoints.splice(i, 1);
         break;
       }
+      case 'PointLeased':
+        if (this.#isOurs(event)) this.#lease(event, at);
+        break;
+      case 'LeaseEnded': {
+        const entry = this.entry(event.data.vm);
+        entry.points = evolvePoints(entry.points, event);
+        const i = entry.leases.findIndex(({ lease }) => lease === event.data.lease);
+        if (i >= 0) entry.leases.splice(i, 1);
+        break;
+      }
+      case 'CheckpointRestored':
       case 'ContentReleased':
       case 'ContentLost':
       case 'ContentFound':
@@ -159,6 +170,22 @@ export class Catalogue {
       default:
         event satisfies never;
     }
+  }
+
+  /** Whether a point was leased in this ledger: nobody holds one in a copy of it. */
+  #isOurs({ data: { ledger } }: EventOf<'PointLeased'>): boolean {
+    return this.facts.ledger === null || this.facts.ledger.id === ledger;
+  }
+
+  #lease(
+    event: EventOf<'PointLeased'> & Pick<ToldEvent, 'by'>,
+    { position, timeMs }: { readonly position: Position; readonly timeMs: number },
+  ): void {
+    const { vm, lease, capture, kind, holder } = event.data;
+    const entry = this.entry(vm);
+    entry.points = evolvePoints(entry.points, event);
+    const user = event.by?.user ?? null;
+    entry.leases.push({ lease, capture, kind, holder, user, position, timeMs });
   }
 
   #capture(change: CaptureChange, folded: FoldedCounts): void {

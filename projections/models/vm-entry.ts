@@ -18,6 +18,7 @@ import { instantText } from '../../domain/values/instant.ts';
 import type { Point } from '../../domain/values/point.ts';
 import type { ImageFacts } from '../../domain/ports/guests.ts';
 import type { Position } from '../../domain/ports/event-log.ts';
+import type { Holder } from '../../domain/values/lease.ts';
 import type { Refusal } from '../../domain/values/refusals.ts';
 import { lastWhere } from '../../domain/values/sorted-search.ts';
 import { initialVm, type VmState } from '../../domain/vm.ts';
@@ -76,6 +77,20 @@ export interface CheckpointRow {
   readonly timeMs: number;
 }
 
+/** A lease of a point that has not ended. */
+export interface LeaseRow {
+  readonly lease: string;
+  readonly capture: number;
+  /** What it is held for: a LeaseKind, or what a later release calls so. */
+  readonly kind: string;
+  readonly holder: Holder;
+  /** The user whose process that is, as he says; null: he does not. */
+  readonly user: string | null;
+  readonly position: Position;
+  /** Since when it is held, by the holder's clock. */
+  readonly timeMs: number;
+}
+
 /** A commit of a capture that was committed before it: it counts for nothing. */
 export interface RepeatedCommit {
   readonly capture: number;
@@ -119,6 +134,7 @@ export class VmEntry {
   points: PointsState = initialPoints;
   readonly captures: CaptureRow[] = [];
   readonly checkpoints: CheckpointRow[] = [];
+  readonly leases: LeaseRow[] = [];
   readonly repeated: RepeatedCommit[] = [];
   /** Memory maps, each with the first capture that it is of; ascending. */
   readonly maps: MapRow[] = [];

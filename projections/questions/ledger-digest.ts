@@ -1,5 +1,6 @@
-// A ledger's fingerprint: a digest over (VM, capture, gfn, SHA-256 of content) of the
-// captures that can be restored and the checkpoints, nothing else, so that equal recordings in different stores have equal fingerprints.
+// A ledger's fingerprint: a digest over (VM, capture, gfn, SHA-256 of content) of the captures that can
+// be restored, but for those that nothing but a lease keeps, and the checkpoints, nothing else, so that
+// equal recordings in different stores have equal fingerprints.
 //
 // Each VM has a running sum, modulo 2^256, of SHA-256(gfn, content digest) over its pages; a page
 // write takes the old term out and the new one in, so the cost is O(page events), not O(pages x captures).
@@ -18,6 +19,7 @@ import {
   keptPatternOf,
   type Holding,
 } from '../../domain/values/holding.ts';
+import { isGivenUp } from '../../domain/points.ts';
 import { PUBLIC_PATTERNS } from '../../domain/patterns/public-patterns.ts';
 import type { PageReader } from '../../domain/use-cases/pages/page-reader.ts';
 import type { LedgerState, Replay } from '../models/ledger-state.ts';
@@ -111,7 +113,7 @@ export async function ledgerFingerprint(ports: FingerprintPorts): Promise<string
     },
     captured: (entry, { capture }) => {
       const { vm } = entry;
-      if (entry.isForgotten(capture)) return;
+      if (isGivenUp(entry.points, capture)) return;
       lines.push(`capture ${vm} ${capture} ${(sums.get(vm) ?? 0n).toString(16)}`);
     },
   });

@@ -40,9 +40,13 @@ describe('the history of a VM', () => {
 
   test('is held back by a kept capture that others were forgotten after', () => {
     const held = { newest: 6, forgotten: [1, 3, 4, 5], named: 2 };
-    const of = { vm: 'web', capture: 2, checkpoints: ['booted'] };
+    const of = { vm: 'web', capture: 2, checkpoints: ['booted'], leases: [] };
     expect(heldHistory(given(held))).toEqual(of);
     expect(heldHistory(given({ newest: 6, forgotten: [1, 2, 3] }))).toBeNull();
+    const dropped = given({ newest: 6, forgotten: [1, 2, 3, 4, 5, 6] });
+    const leased = { ...dropped, points: { ...dropped.points, leases: new Map([['a', 2]]) } };
+    expect(heldHistory(leased)).toEqual({ ...of, checkpoints: [], leases: ['a'] });
+    expect(decideHistory([leased])).toEqual([{ vm: 'web', capture: 1 }]);
   });
 
   test('of each VM goes as far as its own captures say', () => {

@@ -1,17 +1,21 @@
 import { describe, expect, test } from '@jest/globals';
 import * as either from 'fp-ts/lib/Either.js';
+import fc from 'fast-check';
 import {
   decidePoints,
   evolvePoints,
   initialPoints,
   isForgotten,
   type DropCheckpoint,
+  type EndLease,
   type ForgetPoints,
+  type LeasePoint,
   type PointsEvent,
   type TakeCheckpoint,
 } from '../../domain/points.ts';
 import { encodeControl } from '../../domain/events/control.ts';
-import type { CaptureRanges } from '../../domain/values/capture-ranges.ts';
+import { rangesOf, type CaptureRanges } from '../../domain/values/capture-ranges.ts';
+import type { Holder } from '../../domain/values/lease.ts';
 import { events, refusal, specify } from '../support/given-when-then.ts';
 
 const given = specify({
@@ -191,4 +195,144 @@ test('a capture is forgotten when it was given up and no checkpoint names it', (
   const state = past.reduce(evolvePoints, initialPoints);
   const numbers = [1, 2, 3, 4, 5, 6, 7];
   expect(numbers.filter((capture) => isForgotten(state, capture))).toEqual([1, 3, 4, 6]);
+});
+
+describe('leasing a point', () => {
+  const HOLDER: Holder = {
+    host: 'one',
+    machine: 'm',
+    boot: 'b',
+    space: 's',
+    process: 42,
+    started: 7,
+  };
+  const hold = (lease: string, capture: number): LeasePoint => ({
+    _tag: 'LeasePoint',
+    vm: 'web',
+    capture,
+    newest: 9,
+    lease,
+    kind: 'mount',
+    ledger: 'here',
+    holder: HOLDER,
+  });
+  const held = (lease: string, capture: number): PointsEvent => ({
+    type: 'PointLeased',
+    data: { vm: 'web', capture, lease, kind: 'mount', ledger: 'here', holder: HOLDER },
+  });
+  const end = (lease: string, why: EndLease['why'] = 'released'): EndLease => ({
+    _tag: 'EndLease',
+    vm: 'web',
+    lease,
+    why,
+  });
+  const ended = (lease: string, why: EndLease['why'] = 'released'): PointsEvent => ({
+    type: 'LeaseEnded',
+    data: { vm: 'web', lease, why },
+  });
+  const isGone = (capture: number, ...past: readonly PointsEvent[]): boolean =>
+    isForgotten(past.reduce(evolvePoints, initialPoints), capture);
+  test('says who holds it, and what for', () => {
+    expect(given().when(hold('a', 3))).toEqual(events(held('a', 3)));
+  });
+
+  test('twice is two leases, each ended by itself', () => {
+    expect(given(held('a', 3)).when(hold('b', 3))).toEqual(events(held('b', 3)));
+    const both = [held('a', 3), held('b', 3)];
+    expect(given(...both).when(end('a'))).toEqual(events(ended('a')));
+    expect(given(...both, ended('a')).when(forget([[1, 3]]))).toEqual(events(forgotten([1, 2])));
+    expect(given(...both, ended('a'), ended('b')).when(forget([[1, 3]]))).toEqual(
+      events(forgotten([1, 3])),
+    );
+  });
+
+  test('by a lease that is there brings nothing about', () => {
+    expect(given(held('a', 3)).when(hold('a', 3))).toEqual(events());
+  });
+
+  test('that was forgotten is refused, with the nearest that are kept', () => {
+    expect(given(forgotten([2, 4])).when(hold('a', 3))).toEqual(
+      refusal({ _tag: 'PointForgotten', vm: 'web', capture: 3, before: 1, after: 5 }),
+    );
+    expect(given(forgotten([1, 9])).when(hold('a', 3))).toEqual(
+      refusal({ _tag: 'PointForgotten', vm: 'web', capture: 3, before: null, after: null }),
+    );
+  });
+
+  test('keeps it from being forgotten, and it alone', () => {
+    const past = [held('a', 3), held('b', 5)];
+    expect(given(...past).when(forget([[1, 8]]))).toEqual(
+      events(forgotten([1, 2], [4, 4], [6, 8])),
+    );
+    expect(given(held('a', 3)).when(forget([[3, 3]]))).toEqual(events());
+    expect(isGone(3, held('a', 3), forgotten([1, 8]))).toBe(false);
+  });
+
+  test('of a VM that is dropped keeps it until the lease ends, and no longer', () => {
+    const past = [held('a', 3), held('b', 9)];
+    expect(given(...past).when({ _tag: 'ForgetVm', vm: 'web', newest: 9 })).toEqual(
+      events(forgotten([1, 9])),
+    );
+    const dropping = [...past, forgotten([1, 9])];
+    expect([2, 3, 4, 9].map((capture) => isGone(capture, ...dropping))).toEqual([
+      true,
+      false,
+      true,
+      false,
+    ]);
+    expect(isGone(3, ...dropping, ended('a', 'died'))).toBe(true);
+    expect(isGone(9, ...dropping, ended('a', 'died'))).toBe(false);
+  });
+
+  test('of what only a checkpoint kept keeps it when the name goes', () => {
+    const past = [taken('booted', 3), forgotten([1, 8]), held('a', 3), dropped('booted')];
+    expect(isGone(3, ...past)).toBe(false);
+    expect(isGone(3, ...past, ended('a'))).toBe(true);
+  });
+
+  test('and naming what only a lease keeps, keeps it by its name', () => {
+    const past = [held('a', 3), forgotten([1, 9])];
+    expect(given(...past).when(take('booted', 3))).toEqual(events(taken('booted', 3)));
+    expect(isGone(3, ...past, taken('booted', 3), ended('a'))).toBe(false);
+  });
+
+  test('ends by its name alone, once', () => {
+    const unknown = refusal({ _tag: 'LeaseUnknown', lease: 'a' });
+    expect(given().when(end('a'))).toEqual(unknown);
+    expect(given(held('a', 3)).when(end('a', 'died'))).toEqual(events(ended('a', 'died')));
+    expect(given(held('a', 3), ended('a')).when(end('a'))).toEqual(unknown);
+  });
+
+  test('holds through whatever else is decided meanwhile', () => {
+    const capture = fc.integer({ min: 1, max: 9 });
+    const id = fc.constantFrom('a', 'b', 'c');
+    const command = fc.oneof(
+      fc.tuple(id, capture).map(([lease, of]) => hold(lease, of)),
+      id.map((lease) => end(lease)),
+      fc.array(capture).map((of) => forget(rangesOf(of.filter((one) => one < 9)))),
+      fc.tuple(id, capture).map(([name, of]) => take(name, of)),
+      id.map((name): DropCheckpoint => ({ _tag: 'DropCheckpoint', vm: 'web', name })),
+      fc.constant({ _tag: 'ForgetVm', vm: 'web', newest: 9 } as const),
+    );
+    fc.assert(
+      fc.property(fc.array(command, { maxLength: 30 }), (commands) => {
+        let state = initialPoints;
+        const holders = new Map<string, number>();
+        for (const one of commands) {
+          const decided = decidePoints(state)(one);
+          if (either.isLeft(decided)) continue;
+          const wasGone = [1, 2, 3, 4, 5, 6, 7, 8, 9].filter((of) => isForgotten(state, of));
+          state = decided.right.reduce(evolvePoints, state);
+          if (one._tag === 'LeasePoint' && !holders.has(one.lease))
+            holders.set(one.lease, one.capture);
+          if (one._tag === 'EndLease') holders.delete(one.lease);
+          for (const of of holders.values()) expect(isForgotten(state, of)).toBe(false);
+          // What is forgotten does not come back.
+          for (const of of wasGone) expect(isForgotten(state, of)).toBe(true);
+        }
+        expect(new Map(state.leases)).toEqual(holders);
+      }),
+      { numRuns: 500 },
+    );
+  });
 });

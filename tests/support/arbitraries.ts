@@ -214,9 +214,14 @@ const imageFile = fc.record({
   timeNs: fc.bigInt({ min: 0n, max: 10n ** 19n }).map(String),
 });
 
+const capture = fc.integer({ min: 1, max: U32_MAX });
+const lease = hex32.map((text) => text.slice(0, 16));
+const word = fc.stringMatching(/^[a-z][a-z-]{0,31}$/u);
+const hostText = fc.string({ maxLength: 255 });
+
 const captureCommitted = fc.record({
   vm: name,
-  capture: fc.integer({ min: 1, max: U32_MAX }),
+  capture,
   timeMs: measured,
   batches: count,
   firstRevision: count,
@@ -254,7 +259,7 @@ export const controlEvent: fc.Arbitrary<ControlEvent> = fc.oneof(
       group: name,
       share: fc.constantFrom('group' as const, 'vm' as const, 'pattern' as const),
       memoryMap,
-      parent: fc.option(fc.record({ vm: name, capture: fc.integer({ min: 1, max: U32_MAX }) })),
+      parent: fc.option(fc.record({ vm: name, capture })),
     })
     .map((data): ControlEvent => ({ type: 'VmRegistered', data })),
   fc
@@ -265,21 +270,15 @@ export const controlEvent: fc.Arbitrary<ControlEvent> = fc.oneof(
     .map((data): ControlEvent => ({ type: 'CommandLineObserved', data })),
   captureCommitted.map((data): ControlEvent => ({ type: 'CaptureCommitted', data })),
   fc
-    .record({
-      vm: name,
-      name,
-      capture: fc.integer({ min: 1, max: U32_MAX }),
-      note: noteText,
-      layout: checkpointLayout,
-    })
+    .record({ vm: name, name, capture, note: noteText, layout: checkpointLayout })
     .map((data): ControlEvent => ({ type: 'CheckpointTaken', data })),
   fc.record({ vm: name, name }).map((data): ControlEvent => ({ type: 'CheckpointDropped', data })),
   fc
-    .record({ vm: name, captures: fc.array(fc.integer({ min: 1, max: U32_MAX })).map(rangesOf) })
+    .record({ vm: name, captures: fc.array(capture).map(rangesOf) })
     .map((data): ControlEvent => ({ type: 'PointsForgotten', data })),
   fc
     .record({
-      seen: fc.option(fc.record({ vm: name, capture: fc.integer({ min: 1, max: U32_MAX }) })),
+      seen: fc.option(fc.record({ vm: name, capture })),
       packs: fc.array(fc.record({ pack: hex32, slots: hexBytes(640) })),
     })
     .map((data): ControlEvent => ({ type: 'ContentReleased', data })),
@@ -288,6 +287,29 @@ export const controlEvent: fc.Arbitrary<ControlEvent> = fc.oneof(
     .chain((data) =>
       fc.constantFrom<ControlEvent>({ type: 'ContentLost', data }, { type: 'ContentFound', data }),
     ),
+  fc
+    .record({
+      vm: name,
+      capture,
+      lease,
+      kind: word,
+      ledger: fc.string(),
+      holder: fc.record({
+        host: hostText,
+        machine: fc.option(hostText),
+        boot: fc.option(hostText),
+        space: fc.option(hostText),
+        process: count,
+        started: fc.option(count),
+      }),
+    })
+    .map((data): ControlEvent => ({ type: 'PointLeased', data })),
+  fc
+    .record({ vm: name, lease, why: word })
+    .map((data): ControlEvent => ({ type: 'LeaseEnded', data })),
+  fc
+    .record({ vm: name, capture, how: word, to: fc.option(hostText) })
+    .map((data): ControlEvent => ({ type: 'CheckpointRestored', data })),
   fc.record({ vm: name }).map((data): ControlEvent => ({ type: 'VmRetired', data })),
   fc
     .record({

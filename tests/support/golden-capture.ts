@@ -389,6 +389,29 @@ export const GOLDEN_CONTROL_EVENTS: readonly ControlEvent[] = [
   },
   { type: 'ContentLost', data: { packs: [{ pack: 'ab'.repeat(32), slots: '05' }] } },
   { type: 'ContentFound', data: { packs: [{ pack: 'ab'.repeat(32), slots: '04' }] } },
+  {
+    type: 'PointLeased',
+    data: {
+      vm: 'web-1',
+      capture: 2,
+      lease: '0123456789abcdef',
+      kind: 'mount',
+      ledger: '3f2504e0-4f89-41d3-9a0c-0305e82c3301',
+      holder: {
+        host: 'one',
+        machine: 'ab'.repeat(16),
+        boot: '0b8c1e5d-e1b9-4bd2-a54a-0c2f7f1f3c55',
+        space: 'pid:[4026531836] time:[4026531834]',
+        process: 4711,
+        started: 123_456,
+      },
+    },
+  },
+  { type: 'LeaseEnded', data: { vm: 'web-1', lease: '0123456789abcdef', why: 'died' } },
+  {
+    type: 'CheckpointRestored',
+    data: { vm: 'web-1', capture: 2, how: 'file', to: '/tmp/memory.raw' },
+  },
   { type: 'VmRetired', data: { vm: 'web-1' } },
   {
     type: 'HistoryForgotten',

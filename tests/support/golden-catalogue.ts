@@ -1,5 +1,6 @@
 // A catalogue with something in every field, for the golden bytes of baselines.
 
+import { initialPoints } from '../../domain/points.ts';
 import { initialPatterns, withPattern } from '../../domain/patterns/index.ts';
 import { Catalogue } from '../../projections/models/catalogue.ts';
 import type { CaptureRow } from '../../projections/models/vm-entry.ts';
@@ -59,7 +60,7 @@ export function goldenCatalogue(): Catalogue {
     argv: ['qemu-system-x86_64', '-m', '16K'],
     isRetired: false,
   };
-  web.points = { names: new Map([['kept', 13]]), givenUp: [[1, 11]] };
+  web.points = { ...initialPoints, names: new Map([['kept', 13]]), givenUp: [[1, 11]] };
   web.registeredAtMs = 1_780_000_000_000;
   web.maps.push({ capture: 1, memoryMap: MEMORY_MAP, pages: 4 });
   web.commandLines.push({ capture: 2, argv: ['qemu-system-x86_64', '-m', '16K'] });
