@@ -131,6 +131,15 @@ export {
 } from './adapters/wiring/history.ts';
 export type { HeldHistory, HistoryCut } from './domain/history.ts';
 export type { KeepRules } from './domain/retention.ts';
+export {
+  endDeadLeases,
+  endLease,
+  holdPoint,
+  leasesOf,
+  type HeldPoint,
+  type Lease,
+} from './adapters/wiring/leases.ts';
+export type { LeaseKind } from './domain/values/lease.ts';
 export { compact, graceMsOf } from './adapters/wiring/compact.ts';
 export type { Compacted, CompactRequest } from './domain/use-cases/compact/compact.ts';
 

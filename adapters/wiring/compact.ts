@@ -16,6 +16,7 @@ import { surveyOf } from '../../projections/compaction/survey.ts';
 import { versionsOf } from '../../projections/compaction/versions.ts';
 import { sha256 } from './digest.ts';
 import type { Ledger } from './ledger.ts';
+import { endDeadLeases } from './leases.ts';
 import { Unreadable } from './losses.ts';
 import { run } from '../../domain/ports/run.ts';
 
@@ -93,6 +94,7 @@ export async function compact(ledger: Ledger, request: CompactRequest): Promise<
   const lock = ledger.told(await run(lockCompactor(locks)));
   try {
     await ledger.marks.check();
+    if (!request.isDryRun) await endDeadLeases(ledger);
     return await compactLedger(
       {
         log,

@@ -4,7 +4,10 @@ import { join } from 'node:path';
 import * as either from 'fp-ts/lib/Either.js';
 import type { FilePort } from '../files/file-port.ts';
 import { nodeFiles } from '../files/files.ts';
-import { openEventLog } from '../stores/event-log-embedded/event-log-embedded.ts';
+import {
+  openEventLog,
+  type EmbeddedEventLog,
+} from '../stores/event-log-embedded/event-log-embedded.ts';
 import {
   createLedgerFolder,
   openLedgerFolder,
@@ -17,7 +20,7 @@ import { refuse, type Refused } from '../../domain/values/refused.ts';
 import { decideLedger } from '../../domain/ledger.ts';
 import { LEDGER_STREAM } from '../../domain/events/streams.ts';
 import { Ledger } from './ledger.ts';
-import type { LedgerParts } from './ledger-parts.ts';
+import type { LedgerMode, LedgerParts } from './ledger-parts.ts';
 import { run } from '../../domain/ports/run.ts';
 import type { OpenLedgerOptions } from './options.ts';
 
@@ -34,6 +37,21 @@ async function bytesIn(files: FilePort, folder: string): Promise<number> {
   return bytes;
 }
 
+/** The log: who only uses points goes on without writing where he may not. */
+async function openLog({
+  mode,
+  ...where
+}: {
+  readonly mode: LedgerMode;
+  readonly folder: string;
+  readonly files: FilePort;
+}): Promise<EmbeddedEventLog> {
+  const opened = await openEventLog({ ...where, readOnly: mode === 'read' })();
+  if (either.isRight(opened)) return opened.right;
+  if (mode !== 'use') throw opened.left;
+  return run(openEventLog({ ...where, readOnly: true }));
+}
+
 /** What a ledger in a folder is made of. */
 export async function folderParts(
   options: OpenLedgerOptions,
@@ -41,9 +59,7 @@ export async function folderParts(
 ): Promise<LedgerParts> {
   const files = options.files ?? nodeFiles;
   const { paths, id, findings } = folder;
-  const log = await run(
-    openEventLog({ folder: paths.log, files, readOnly: options.mode === 'read' }),
-  );
+  const log = await openLog({ files, mode: options.mode, folder: paths.log });
   return {
     id,
     log,
@@ -101,7 +117,7 @@ export async function openFolder(options: OpenLedgerOptions): Promise<Ledger> {
   const folder = await folderOf(options);
   const ledger = new Ledger(await folderParts(options, folder), options);
   await ledger.load();
-  if (options.mode === 'read') return ledger;
+  if (options.mode === 'read' || options.mode === 'use') return ledger;
   // Whoever made the folder may have ended before the first event.
   if ((await run(ledger.log.streamRevision(LEDGER_STREAM))) !== NO_STREAM) return ledger;
   const { id } = folder;

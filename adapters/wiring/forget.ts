@@ -3,15 +3,23 @@
 
 import { pointsStream } from '../../domain/events/streams.ts';
 import { decidePoints } from '../../domain/points.ts';
-import { judge, type Forgetting, type Judged, type KeepRules } from '../../domain/retention.ts';
+import {
+  judge,
+  LEASED,
+  type Forgetting,
+  type Judged,
+  type KeepRules,
+} from '../../domain/retention.ts';
 import { accepted } from '../../domain/ports/run.ts';
 import { rangesOf } from '../../domain/values/capture-ranges.ts';
 import { isLedgerError } from '../../domain/values/ledger-error.ts';
+import { durationText } from '../../domain/values/instant.ts';
 import { nameMatcher } from '../../domain/values/name-pattern.ts';
 import { Refused, refuse } from '../../domain/values/refused.ts';
 import { freedBytes, type FreedBytes } from '../../projections/compaction/freed-bytes.ts';
 import type { VmEntry } from '../../projections/models/vm-entry.ts';
 import type { Ledger } from './ledger.ts';
+import { endDeadLeases, livingPoints } from './leases.ts';
 import { retireVm } from './vm-life.ts';
 
 /** What is asked to go: exactly one of `keep`, `before` and `at`. */
@@ -117,6 +125,15 @@ async function freedBy(
   }
 }
 
+/** Who holds a point, what for and for how long. */
+function leaseText(ledger: Ledger, vm: string, id: string): string {
+  const row = ledger.vm(vm).leases.find(({ lease }) => lease === id);
+  if (row === undefined) return LEASED;
+  const { kind, holder, timeMs } = row;
+  const age = durationText(Math.max(0, ledger.clock() - timeMs));
+  return `${LEASED} for ${age} by process ${holder.process} of ${holder.host} (${kind})`;
+}
+
 /** Gives a VM's points up as it is asked; of a dry run, says what would go. */
 async function forgetOf(
   ledger: Ledger,
@@ -126,8 +143,10 @@ async function forgetOf(
   const { vm } = entry;
   let judged: Judged = { verdicts: [], givenUp: [] };
   const decide = () => {
-    const { points, captures } = ledger.vm(vm);
-    judged = judge(captures, points, asked());
+    const now = ledger.vm(vm);
+    const { captures } = now;
+    const points = isDryRun ? livingPoints(now) : now.points;
+    judged = judge(captures, points, asked(), (id) => leaseText(ledger, vm, id));
     const newest = captures.at(-1)?.capture ?? 0;
     return decidePoints(points)({ _tag: 'ForgetPoints', vm, captures: judged.givenUp, newest });
   };
@@ -140,7 +159,8 @@ async function forgetOf(
 /** Gives up points that nothing keeps, and says of each why it stays or goes. */
 export async function forgetPoints(ledger: Ledger, request: ForgetRequest): Promise<Forgotten> {
   const { isDryRun = false, before, at = [] } = request;
-  await ledger.state.catchUp({ heavy: false });
+  if (isDryRun) await ledger.state.catchUp({ heavy: false });
+  else await endDeadLeases(ledger);
   const entries = vmsOf(ledger, request.vm);
   const names = typeof request.vm === 'string' ? [request.vm] : (request.vm ?? []);
   const isOne = names.length === 1 && nameMatcher(names[0]!).isName;
@@ -172,11 +192,12 @@ export async function forgetPoints(ledger: Ledger, request: ForgetRequest): Prom
 }
 
 /**
- * Ends a VM wholly: it is retired, its checkpoints are given up and all of its captures are forgotten.
- * Gives the captures that could be restored before. What is done already is passed over.
+ * Ends a VM wholly: it is retired, its checkpoints are given up and all of its captures are forgotten,
+ * those that are leased once their leases end. Gives the captures that could be restored before. What
+ * is done already is passed over.
  */
 export async function dropVm(ledger: Ledger, vm: string): Promise<readonly number[]> {
-  await ledger.state.catchUp({ heavy: false });
+  await endDeadLeases(ledger);
   const kept = (entry: VmEntry): number[] =>
     entry.captures.flatMap(({ capture }) => (entry.isForgotten(capture) ? [] : [capture]));
   const before = kept(ledger.vm(vm));

@@ -13,6 +13,7 @@ import { encodeControls, newEvent } from '../../domain/events/envelope.ts';
 import {
   HISTORY_STREAM,
   pointsStream,
+  restoresStream,
   STORE_STREAM,
   vmStream,
 } from '../../domain/events/streams.ts';
@@ -30,6 +31,7 @@ import {
   type NewEvent,
   type Position,
 } from '../../domain/ports/event-log.ts';
+import type { PointsState } from '../../domain/points.ts';
 import { run, valueOf } from '../../domain/ports/run.ts';
 import { StreamEnd } from '../../domain/use-cases/stream-end.ts';
 import { assert } from '../../domain/values/assert.ts';
@@ -56,6 +58,7 @@ import { LedgerState } from '../../projections/models/ledger-state.ts';
 import { replayCommits } from '../../projections/observable.ts';
 import { vmsOf, type ForgetRequest } from './forget.ts';
 import type { Ledger } from './ledger.ts';
+import { endDeadLeases, livingPoints } from './leases.ts';
 
 /** Parts in one append. */
 const PARTS_AT_ONCE = 3;
@@ -81,7 +84,8 @@ export interface HistoryForgotten {
 }
 
 function historyOf(
-  { vm, gone, points, state }: VmEntry,
+  { vm, gone, state }: VmEntry,
+  points: PointsState,
   asIfForgotten: ForgetHistoryRequest['asIfForgotten'] = [],
 ): VmHistory {
   const more = asIfForgotten.flatMap((of) => (of.vm === vm ? [of.capture] : []));
@@ -198,7 +202,8 @@ async function firstKept(
     kept.set(vmStream(vm), Math.min(row.revision + 1, last));
   }
   const behind = await firstBehind(log, position);
-  for (const stream of [STORE_STREAM, ...ledger.vms().map(({ vm }) => pointsStream(vm))]) {
+  const beside = ledger.vms().flatMap(({ vm }) => [pointsStream(vm), restoresStream(vm)]);
+  for (const stream of [STORE_STREAM, ...beside]) {
     const last = await run(log.streamRevision(stream));
     const first = behind.get(stream) ?? last;
     if (first > 0) kept.set(stream, first);
@@ -317,8 +322,11 @@ export async function forgetHistory(
   { vm, isDryRun, asIfForgotten }: ForgetHistoryRequest,
 ): Promise<HistoryForgotten> {
   const { state } = ledger;
-  await state.catchUp({ heavy: false });
-  const histories = vmsOf(ledger, vm).map((entry) => historyOf(entry, asIfForgotten));
+  if (isDryRun) await state.catchUp({ heavy: false });
+  else await endDeadLeases(ledger);
+  const histories = vmsOf(ledger, vm).map((entry) =>
+    historyOf(entry, isDryRun ? livingPoints(entry) : entry.points, asIfForgotten),
+  );
   const held = histories.flatMap((of) => heldHistory(of) ?? []);
   const cuts = decideHistory(histories);
   const begins = (): Position | null => state.catalogue.history?.position ?? null;

@@ -14,9 +14,10 @@ import type { LedgerError } from '../../domain/values/ledger-error.ts';
 
 /**
  * How a ledger is opened: made, LEDGER_EXISTS where there is one; made where there is none; to append
- * to; to write only what is derived. In the last two NOT_FOUND where there is none.
+ * to; to use points, and to say so where it can be written; to write only what is derived. In the last
+ * three NOT_FOUND where there is none.
  */
-export type LedgerMode = 'init' | 'create' | 'write' | 'read';
+export type LedgerMode = 'init' | 'create' | 'write' | 'use' | 'read';
 
 /** A log as a ledger uses it. */
 export interface LedgerLog extends EventLog {

@@ -99,6 +99,7 @@ export class Ledger {
   #index: PageIndex | null = null;
   readonly #isForCatalogue: boolean;
   readonly #onNotice: ((sentence: string) => void) | null;
+  readonly #toldOnce = new Set<string>();
   #toldPast: Promise<void> | null = null;
 
   constructor(parts: LedgerParts, settings: LedgerSettings) {
@@ -204,6 +205,13 @@ export class Ledger {
   /** Tells whoever opened the ledger something that stops nothing. */
   tell(sentence: string): void {
     this.#onNotice?.(sentence);
+  }
+
+  /** The same, once of a sentence. */
+  tellOnce(sentence: string): void {
+    if (this.#toldOnce.has(sentence)) return;
+    this.#toldOnce.add(sentence);
+    this.tell(sentence);
   }
 
   /** Says, once, that the log is older than the packs; of servers as far as that is known in time. */

@@ -42,7 +42,7 @@ function memoryParts(id: string): LedgerParts {
 
 /** Makes a ledger in memory. */
 export async function openMemory(options: OpenLedgerOptions): Promise<Ledger> {
-  if (options.mode === 'read' || options.mode === 'write')
+  if (options.mode !== 'init' && options.mode !== 'create')
     throw new LedgerError(
       'NOT_FOUND',
       `a ledger at ${MEMORY_URL} is a new one at each opening, so there is none to be opened as it is; open it with mode 'create'`,

@@ -9,6 +9,7 @@ export async function openLedger(options: OpenLedgerOptions): Promise<Ledger> {
   const ledger = await SCHEMES.find(({ takes }) => takes(options.url))!.open(options);
   await ledger.state.catchUp({ heavy: false });
   // Whoever only reads the log of servers does without the other one, until pages are read.
-  if (!ledger.isShared || options.mode !== 'read') await ledger.tellPast();
+  const isReader = options.mode === 'read' || options.mode === 'use';
+  if (!ledger.isShared || !isReader) await ledger.tellPast();
   return ledger;
 }

@@ -28,6 +28,13 @@ export function durationMs(text: string): number | null {
   return match === null ? null : Number(match[1]) * UNIT_MS[match[2]!]!;
 }
 
+/** A length of time as a person says it, in the largest unit of which it is one at least: `3h`. */
+export function durationText(ms: number): string {
+  const units = Object.entries(UNIT_MS).toReversed();
+  const [unit, unitMs] = units.find(([, one]) => ms >= one) ?? ['s', 1000];
+  return unit === 'ms' ? '0s' : `${Math.floor(ms / unitMs)}${unit}`;
+}
+
 /** A day of the calendar; the month from 1. */
 export interface CalendarDay {
   readonly year: number;

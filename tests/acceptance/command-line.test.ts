@@ -197,6 +197,7 @@ describe('exit code', () => {
     [['restore', '--vm', 'vm', '--at', '@9', '--to', '-'], 5, '@9', 'NO_CAPTURE'],
     [['restore', '--vm', 'vm', '--at', 'cp:none', '--to', '-'], 5, 'none', 'CHECKPOINT_UNKNOWN'],
     [['restore', '--vm', 'vm', '--to', '/no/such/folder/file'], 1, '/no/such', 'TARGET_UNWRITABLE'],
+    [['lease', '--end', 'none'], 5, 'none', 'LEASE_UNKNOWN'],
     [['resume', '--vm', 'vm', '--at', '@1', '--eager', '--', 'q'], 1, '@1', 'NO_DEVICE_STATE'],
     [['checkpoint', '--vm', 'vm', '--name', 'here'], 1, 'here', 'CHECKPOINT_EXISTS'],
     [['history', '--vm', 'vm', '--page', String(PAGES)], 5, String(PAGES), 'GFN_OUT_OF_RANGE'],

@@ -1,5 +1,5 @@
 // Random histories of several VMs, in two groups and alone, recorded through two openings of one
-// ledger, with checkpoints, forgetting, retirement and compaction, whole and interrupted, against the
+// ledger, with checkpoints, leases, forgetting, retirement and compaction, whole and interrupted, against the
 // plainest model: every kept point is byte-equal, every count is right, every invariant of the fold
 // holds after every step, and a fold of the log from nothing gives the same state.
 
@@ -10,7 +10,9 @@ import {
   compact,
   dropCheckpoint,
   dropVm,
+  endLease,
   forgetPoints,
+  holdPoint,
   fingerprint,
   momentOf,
   Refused,
@@ -53,11 +55,11 @@ type Step =
       readonly changes: readonly (readonly [number, number])[];
     }
   | {
-      readonly _tag: 'checkpoint' | 'forget' | 'forgetAt';
+      readonly _tag: 'checkpoint' | 'hold' | 'forget' | 'forgetAt';
       readonly vm: number;
       readonly at: number;
     }
-  | { readonly _tag: 'drop' | 'retire' | 'dropVm'; readonly vm: number }
+  | { readonly _tag: 'drop' | 'release' | 'retire' | 'dropVm'; readonly vm: number }
   | { readonly _tag: 'compact'; readonly packsMax: number | null }
   | { readonly _tag: 'reopen'; readonly isAnew: boolean };
 
@@ -77,6 +79,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     arbitrary: fc.record({
       _tag: fc.constantFrom(
         'checkpoint' as const,
+        'hold' as const,
         'forget' as const,
         'forgetAt' as const,
         'forgetAt' as const,
@@ -85,7 +88,13 @@ const step: fc.Arbitrary<Step> = fc.oneof(
       at: fc.nat({ max: 9 }),
     }),
   },
-  { weight: 2, arbitrary: fc.record({ _tag: fc.constant('drop' as const), vm: vmNumber }) },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      _tag: fc.constantFrom('drop' as const, 'release' as const),
+      vm: vmNumber,
+    }),
+  },
   {
     weight: 1,
     arbitrary: fc.record({
@@ -158,16 +167,24 @@ class History {
         const [label] = vm.checkpoints.keys();
         await dropCheckpoint(ledger, { vm: name, name: label ?? 'none' });
         vm.checkpoints.delete(label!);
+      } else if (of._tag === 'hold') {
+        const entry = ledger.vm(name);
+        const row = ledger.resolve(entry, `@${capture}`);
+        const { id } = await holdPoint(ledger, { entry, row }, { kind: 'clone' });
+        vm.leases.set(id!, capture);
+      } else if (of._tag === 'release') {
+        const [id] = vm.leases.keys();
+        await endLease(ledger, id ?? 'none');
+        vm.leases.delete(id!);
       } else if (of._tag === 'forget') {
         await forgetPoints(ledger, { vm: name, before: `@${capture}` });
         this.model.forgetBefore(name, capture);
       } else if (of._tag === 'forgetAt') {
         await forgetPoints(ledger, { vm: name, at: [`@${capture}`] });
-        vm.givenUp.add(capture);
+        this.model.forget(name, [capture]);
       } else if (of._tag === 'dropVm') {
         await dropVm(ledger, name);
-        this.model.forgetBefore(name, vm.captures.length + 1);
-        vm.checkpoints.clear();
+        this.model.drop(name);
         vm.isRetired = true;
       } else {
         await retireVm(ledger, name);

@@ -136,7 +136,9 @@ export interface ModelVm {
   readonly kind: VmKind;
   readonly captures: (readonly ContentNumber[])[];
   readonly checkpoints: Map<string, number>;
-  /** Captures that only a checkpoint keeps. */
+  /** Captures that are held, by lease. */
+  readonly leases: Map<string, number>;
+  /** Captures that only a checkpoint or a lease keeps. */
   readonly givenUp: Set<number>;
   isRetired: boolean;
 }
@@ -148,20 +150,44 @@ export class WorldModel {
   vm(name: string, kind: VmKind = { group: null }): ModelVm {
     let vm = this.vms.get(name);
     if (vm === undefined) {
-      vm = { kind, captures: [], checkpoints: new Map(), givenUp: new Set(), isRetired: false };
+      vm = {
+        kind,
+        captures: [],
+        checkpoints: new Map(),
+        leases: new Map(),
+        givenUp: new Set(),
+        isRetired: false,
+      };
       this.vms.set(name, vm);
     }
     return vm;
   }
 
-  isKept({ checkpoints, givenUp }: ModelVm, capture: number): boolean {
-    return !givenUp.has(capture) || [...checkpoints.values()].includes(capture);
+  isKept({ checkpoints, leases, givenUp }: ModelVm, capture: number): boolean {
+    const keepers = [...checkpoints.values(), ...leases.values()];
+    return !givenUp.has(capture) || keepers.includes(capture);
   }
 
-  /** Gives up all captures of a VM before one. */
+  /** Gives captures of a VM up, but for those that are held. */
+  forget(name: string, captures: Iterable<number>): void {
+    const { givenUp, leases } = this.vm(name);
+    const held = new Set(leases.values());
+    for (const capture of captures) if (!held.has(capture)) givenUp.add(capture);
+  }
+
+  /** The same of all before one. */
   forgetBefore(name: string, before: number): void {
-    const { givenUp } = this.vm(name);
-    for (let capture = 1; capture < before; capture += 1) givenUp.add(capture);
+    this.forget(
+      name,
+      Array.from({ length: before - 1 }, (_, i) => i + 1),
+    );
+  }
+
+  /** Gives all captures of a VM up, which is at its end. */
+  drop(name: string): void {
+    const { captures, checkpoints, givenUp } = this.vm(name);
+    for (let capture = 1; capture <= captures.length; capture += 1) givenUp.add(capture);
+    checkpoints.clear();
   }
 
   /** Contents that kept captures of the VMs that share in a group hold. */

@@ -15,7 +15,12 @@ export const forgetRow = ({ vm, capture, isKept, reason, bytes }: ForgetRow): Ro
 /** What of the history went: captures of VMs, up to these, and what holds back others. */
 export const historyRow = ({ cuts, held, begins, logBytes }: HistoryForgotten): Row => ({
   cuts: cuts.map(({ vm, capture }) => ({ vm, capture })),
-  held: held.map(({ vm, capture, checkpoints }) => ({ vm, capture, checkpoints })),
+  held: held.map(({ vm, capture, checkpoints, leases }) => ({
+    vm,
+    capture,
+    checkpoints,
+    leases,
+  })),
   position: begins === null ? null : String(begins),
   logBytes,
 });

@@ -11,8 +11,15 @@ export const run = (command: Command): Promise<void> =>
   withLedger(command, 'write', async (ledger, output) => {
     const { vm } = command.opts<{ vm: string }>();
     const captures = await dropVm(ledger, vm);
-    output.summary('drop', { vm, captures: captures.length, retired: true });
+    const entry = ledger.vm(vm);
+    const leased = captures.filter((capture) => !entry.isForgotten(capture));
+    const forgotten = captures.length - leased.length;
+    output.summary('drop', { vm, captures: forgotten, leased: leased.length, retired: true });
     output.say(
-      `${vm} is retired and its captures are forgotten (${captures.length}); \`pageledger compact\` gives their space back`,
+      `${vm} is retired and its captures are forgotten (${forgotten}); \`pageledger compact\` gives their space back`,
     );
+    if (leased.length > 0)
+      output.say(
+        `${leased.map((capture) => `${vm}@${capture}`).join(', ')} ${leased.length === 1 ? 'is' : 'are'} leased, and forgotten once nobody holds ${leased.length === 1 ? 'it' : 'them'}: \`pageledger leases\``,
+      );
   });

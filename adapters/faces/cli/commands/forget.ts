@@ -113,8 +113,13 @@ function say(output: Output, { forgotten, kept, bytes }: Forgotten, isDryRun: bo
 
 const NOTHING_ASKED: Forgotten = { rows: [], forgotten: 0, kept: 0, bytes: 0 };
 
-const nameText = ({ vm, capture, checkpoints }: HeldHistory): string =>
-  `${vm}@${capture}${checkpoints.length === 0 ? '' : ` (checkpoint ${checkpoints.join(', ')})`}`;
+function nameText({ vm, capture, checkpoints, leases }: HeldHistory): string {
+  const keepers = [
+    ...checkpoints.map((name) => `checkpoint ${name}`),
+    ...leases.map((id) => `lease ${id}`),
+  ];
+  return `${vm}@${capture}${keepers.length === 0 ? '' : ` (${keepers.join(', ')})`}`;
+}
 
 function sayHistory(output: Output, history: HistoryForgotten, isDryRun: boolean): void {
   const { cuts, held, begins, logBytes } = history;

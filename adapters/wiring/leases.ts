@@ -1,0 +1,131 @@
+// Leases, joined: who reads a point page by page holds it, so that nobody's forgetting or compaction
+// takes pages from under him. Whoever meets a lease whose holder died on this host ends it; no clock
+// does.
+
+import { randomBytes } from 'node:crypto';
+import * as either from 'fp-ts/lib/Either.js';
+import { lookUp, thisHolder, thisHost } from '../files/processes.ts';
+import { pointsStream } from '../../domain/events/streams.ts';
+import {
+  decidePoints,
+  withoutLeases,
+  type EndLease,
+  type PointsState,
+} from '../../domain/points.ts';
+import { isLedgerError } from '../../domain/values/ledger-error.ts';
+import { fateOf, type HolderFate, type LeaseKind } from '../../domain/values/lease.ts';
+import { refuse } from '../../domain/values/refused.ts';
+import type { LeaseRow, VmEntry } from '../../projections/models/vm-entry.ts';
+import type { Ledger } from './ledger.ts';
+import type { VmPoint } from './restore.ts';
+
+/** Bytes of a lease's name. */
+const LEASE_BYTES = 8;
+
+/** A point that stays readable until it is released. */
+export interface HeldPoint {
+  /** The lease; null: the ledger cannot be written, and nothing is held. */
+  readonly id: string | null;
+  /** Lets the point go. May be called again, and fails nothing. */
+  release(): Promise<void>;
+}
+
+/** A lease of a VM's point. */
+export interface Lease extends LeaseRow {
+  readonly vm: string;
+  readonly fate: HolderFate;
+}
+
+/** What becomes of a lease that this one may not end: somebody has. */
+async function end(ledger: Ledger, command: EndLease): Promise<boolean> {
+  const { vm, lease } = command;
+  const ended = await ledger.decide(pointsStream(vm), () => {
+    const { points } = ledger.vm(vm);
+    return points.leases.has(lease) ? decidePoints(points)(command) : either.right([]);
+  });
+  return ended.length > 0;
+}
+
+/** Nothing is held, and the reader reads on. */
+function unheld(ledger: Ledger, thrown: unknown): void {
+  if (!isLedgerError(thrown)) throw thrown;
+  ledger.tellOnce(
+    `who forgets or compacts does not know that points are read here, and may take their pages away: ${thrown.message}`,
+  );
+}
+
+/**
+ * Holds a point for this process, until it is released or the process has died: who reads it page by
+ * page does so first. Each call is a lease of its own. It raises the ledger's format where releases of
+ * that would not honour it. A ledger that cannot be written is read without, which is said once.
+ * Refused where the point was forgotten meanwhile.
+ */
+export async function holdPoint(
+  ledger: Ledger,
+  { entry: { vm }, row: { capture } }: VmPoint,
+  { kind }: { readonly kind: LeaseKind },
+): Promise<HeldPoint> {
+  const lease = randomBytes(LEASE_BYTES).toString('hex');
+  const held = { _tag: 'LeasePoint', vm, capture, lease, kind, holder: thisHolder() } as const;
+  try {
+    await ledger.decide(pointsStream(vm), () => {
+      const { points, state } = ledger.vm(vm);
+      const of = ledger.state.catalogue.facts.ledger?.id ?? '';
+      return decidePoints(points)({ ...held, ledger: of, newest: state.captures });
+    });
+  } catch (thrown) {
+    unheld(ledger, thrown);
+    return { id: null, release: () => Promise.resolve() };
+  }
+  let released: Promise<void> | null = null;
+  const release = async (): Promise<void> => {
+    try {
+      await end(ledger, { _tag: 'EndLease', vm, lease, why: 'released' });
+    } catch (thrown) {
+      // Whoever meets it once this process has ended does so.
+      if (!isLedgerError(thrown)) throw thrown;
+    }
+  };
+  return { id: lease, release: () => (released ??= release()) };
+}
+
+/** All leases that have not ended, oldest first of each VM, with what has become of their holders. */
+export function leasesOf(entries: readonly VmEntry[]): readonly Lease[] {
+  const here = thisHost();
+  return entries.flatMap(({ vm, leases }) =>
+    leases.map((row) => ({ ...row, vm, fate: fateOf(row.holder, here, lookUp) })),
+  );
+}
+
+const isDead = ({ fate }: Lease): boolean => fate === 'dead';
+
+/** The points of a VM without leases of holders that died on this host. */
+export const livingPoints = (entry: VmEntry): PointsState =>
+  entry.leases.length === 0
+    ? entry.points
+    : withoutLeases(
+        entry.points,
+        leasesOf([entry])
+          .filter(isDead)
+          .map(({ lease }) => lease),
+      );
+
+/** Ends what is held by processes that died on this host: gives these leases. */
+export async function endDeadLeases(ledger: Ledger): Promise<readonly Lease[]> {
+  await ledger.state.catchUp({ heavy: false });
+  const ended: Lease[] = [];
+  for (const lease of leasesOf(ledger.vms()).filter(isDead)) {
+    const { vm, lease: id } = lease;
+    if (await end(ledger, { _tag: 'EndLease', vm, lease: id, why: 'died' })) ended.push(lease);
+  }
+  return ended;
+}
+
+/** Ends a lease, whoever holds it: gives it. Refused where there is none of this name. */
+export async function endLease(ledger: Ledger, id: string): Promise<Lease> {
+  await ledger.state.catchUp({ heavy: false });
+  const lease = leasesOf(ledger.vms()).find((one) => one.lease === id);
+  if (lease === undefined) throw refuse({ _tag: 'LeaseUnknown', lease: id });
+  await end(ledger, { _tag: 'EndLease', vm: lease.vm, lease: id, why: 'ended' });
+  return lease;
+}
