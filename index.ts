@@ -140,6 +140,7 @@ export {
   type Lease,
 } from './adapters/wiring/leases.ts';
 export type { LeaseKind } from './domain/values/lease.ts';
+export { recordRestored, type Restored } from './adapters/wiring/restored.ts';
 export { compact, graceMsOf } from './adapters/wiring/compact.ts';
 export type { Compacted, CompactRequest } from './domain/use-cases/compact/compact.ts';
 

@@ -33,6 +33,7 @@ import { decodeBatches } from '../../projections/commits.ts';
 import { holdingsOf } from '../../projections/table.ts';
 import { pointReader } from './checkpoint-layout.ts';
 import type { Ledger } from './ledger.ts';
+import { recordRestored } from './restored.ts';
 
 /** What memory is restored as: a raw image, an ELF core, or a QEMU migration stream. */
 export type RestoreFormat = TargetFormatName;
@@ -183,6 +184,7 @@ export async function restoreToFile(
     });
     await restorePoint(ledger, point, { ...request, target });
     await replacement.place();
+    await recordRestored(ledger, point, { how: 'file', to: path });
   } catch (thrown) {
     await replacement.discard();
     throw thrown;
@@ -202,6 +204,7 @@ export async function restoreToStream(
     without: request.without ?? [],
   });
   await restorePoint(ledger, point, { ...request, target });
+  await recordRestored(ledger, point, { how: 'pipe' });
 }
 
 /** How `resumePoint` starts QEMU. */
@@ -221,7 +224,7 @@ export async function resumePoint(
   request: ResumePointRequest,
 ): Promise<ResumedGuest> {
   requireDeviceState(point);
-  return run(
+  const guest = await run(
     resumeGuest({
       command: request.command,
       diskOk: request.isDiskOk,
@@ -230,4 +233,6 @@ export async function resumePoint(
       ...(request.onStderr === undefined ? {} : { onStderr: request.onStderr }),
     }),
   );
+  await recordRestored(ledger, point, { how: 'resume' });
+  return guest;
 }

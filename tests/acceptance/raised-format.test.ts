@@ -18,6 +18,7 @@ import {
   fingerprint,
   forgetHistory,
   forgetPoints,
+  holdPoint,
   takeCheckpoint,
   verify,
   type Ledger,
@@ -197,5 +198,24 @@ test('where history begins says of which format a ledger is, as who begins there
     await withLedger({ url, mode: 'write' }, async (ledger) => {
       expect(hasFormat(ledger.state.catalogue.facts, 3)).toBe(true);
       expect((await verify(ledger, () => undefined)).findings).toEqual([]);
+    });
+  }));
+
+test('a lease raises a ledger, so that no earlier release forgets what is held, and a reading does not', () =>
+  withTemporaryFolder(async (path) => {
+    const url = join(path, 'ledger');
+    const images = imageSeries({ seed: 11, pages: 40, captures: 2, changedPages: 6 });
+    const files = writeImages({ folder: path, name: 'image', images });
+    await makeOldLedger(url, 2);
+    await withLedger({ url, mode: 'write' }, async (ledger) => {
+      await recordFiles(ledger, { vm: 'red', files });
+      await restored(ledger, { vm: 'red', at: '@1', folder: path });
+      expect(await schemasOf(ledger, 'LedgerCreated')).toEqual([2]);
+      expect(await schemasOf(ledger, 'CheckpointRestored')).toEqual([]);
+      const entry = ledger.vm('red');
+      await holdPoint(ledger, { entry, row: ledger.resolve(entry, '@1') }, { kind: 'clone' });
+      expect(await schemasOf(ledger, 'LedgerCreated')).toEqual([2, 3]);
+      await restored(ledger, { vm: 'red', at: '@1', folder: path });
+      expect(await schemasOf(ledger, 'CheckpointRestored')).toEqual([1]);
     });
   }));

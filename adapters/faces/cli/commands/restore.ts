@@ -155,7 +155,7 @@ export async function run(command: Command): Promise<void> {
     );
   const asked = layoutAsked(layout, format);
   const without = leftOutOf(options);
-  await withLedger(command, 'read', async (ledger, output) => {
+  await withLedger(command, 'use', async (ledger, output) => {
     const entry = ledger.vm(vm);
     const row = ledger.resolve(entry, at);
     const point = { entry, row };

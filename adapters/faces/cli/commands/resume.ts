@@ -133,7 +133,7 @@ export async function run(command: Command): Promise<void> {
   const { vm, at } = options;
   if (vm === undefined || at === undefined)
     throw new UsageError('--vm NAME and --at POINT were expected');
-  await withLedger(command, 'read', async (ledger, output) => {
+  await withLedger(command, 'use', async (ledger, output) => {
     const entry = ledger.vm(vm);
     const row = ledger.resolve(entry, at);
     const point = { entry, row };
