@@ -8,6 +8,7 @@ import { decodeLayoutMap, type LayoutMap } from '../../domain/events/layout-map.
 import type { CheckpointLayout } from '../../domain/events/control.ts';
 import { isOfPack, type PageStore } from '../../domain/ports/page-store.ts';
 import { run } from '../../domain/ports/run.ts';
+import { countReads } from '../../domain/use-cases/layout/counted-reads.ts';
 import { layOut, type LaidOut } from '../../domain/use-cases/layout/lay-out.ts';
 import { LaidOutPages } from '../../domain/use-cases/layout/laid-out-pages.ts';
 import { LaidOutReader, type PointReader } from '../../domain/use-cases/layout/laid-out-reader.ts';
@@ -15,7 +16,7 @@ import { PageReader } from '../../domain/use-cases/pages/page-reader.ts';
 import { assert } from '../../domain/values/assert.ts';
 import { toHex } from '../../domain/values/identifier.ts';
 import type { Finding } from '../../domain/values/finding.ts';
-import { LedgerError } from '../../domain/values/ledger-error.ts';
+import { isLedgerError, LedgerError } from '../../domain/values/ledger-error.ts';
 import type { CaptureRow, CheckpointRow, VmEntry } from '../../projections/models/vm-entry.ts';
 import type { LedgerState } from '../../projections/models/ledger-state.ts';
 import { sha256 } from './digest.ts';
@@ -64,17 +65,20 @@ export async function readLayoutMap(
 }
 
 /** Where a point's pages are read from: by the map of its checkpoint; null: it has none that can be had. */
-async function laidOutPages(ledger: Ledger, point: Point): Promise<LaidOutPages | null> {
+async function laidOutPages(
+  { state, store }: Ledger,
+  point: Point,
+  onLost: (reason: string) => void = () => undefined,
+): Promise<LaidOutPages | null> {
   const layout = layoutOfPoint(point);
   if (layout === null) return null;
-  const { state, store } = ledger;
   try {
     const map = await readLayoutMap(store, layout);
     const table = await state.tables.at(point.entry, state.contents, point.row);
     return new LaidOutPages(() => state.contents, map, table);
   } catch (thrown) {
     if (!isOfPack(thrown)) throw thrown;
-    ledger.tell(withoutCopies(thrown.message));
+    onLost(thrown.message);
     return null;
   }
 }
@@ -82,7 +86,8 @@ async function laidOutPages(ledger: Ledger, point: Point): Promise<LaidOutPages 
 /** Who reads a point: by the map of its checkpoint, where it was laid out. */
 export async function pointReader(ledger: Ledger, point: Point): Promise<PointReader> {
   const plain = await ledger.pageReader();
-  const pages = await laidOutPages(ledger, point);
+  const onLost = (reason: string): void => ledger.tell(withoutCopies(reason));
+  const pages = await laidOutPages(ledger, point, onLost);
   if (pages === null) return plain;
   const { state, store } = ledger;
   return new LaidOutReader({
@@ -94,8 +99,59 @@ export async function pointReader(ledger: Ledger, point: Point): Promise<PointRe
       catchUp: () => state.catchUp({ heavy: false }),
     }),
     isTheirs: pages.isFailing,
-    onLost: (reason) => ledger.tell(withoutCopies(reason)),
+    onLost,
   });
+}
+
+/** Storage blocks that all of a point takes, read as `pointReader` reads it. POINT_DAMAGED. */
+async function pointReads(ledger: Ledger, point: Point): Promise<number> {
+  const { tables, contents } = ledger.state;
+  const pages = await laidOutPages(ledger, point);
+  const table = await tables.at(point.entry, contents, point.row);
+  return pages === null ? countReads(contents, table) : countReads(pages, table, pages.storageEnds);
+}
+
+/** Points that were laid out, each once. */
+function laidOutPoints({ state }: Ledger): Point[] {
+  return [...state.catalogue.vms.values()].flatMap((entry) => {
+    const captures = entry.checkpoints.flatMap(({ capture, layout }) =>
+      layout === null ? [] : capture,
+    );
+    const rows = [...new Set(captures)]
+      .toSorted((a, b) => a - b)
+      .map((each) => entry.capture(each));
+    return rows.flatMap((row) => (row === undefined ? [] : { entry, row }));
+  });
+}
+
+/** What points of a group that were laid out hold, but what they are read from copies of. */
+export async function* uncopied(ledger: Ledger, group: string): AsyncGenerator<Uint32Array> {
+  const { tables, contents } = ledger.state;
+  for (const point of laidOutPoints(ledger)) {
+    if (point.entry.state.registered?.group !== group) continue;
+    const pages = await laidOutPages(ledger, point);
+    const table = await tables.at(point.entry, contents, point.row);
+    yield pages === null ? table : table.filter((holding) => !pages.isCopied(holding));
+  }
+}
+
+/** Points that were laid out, and the reads that they take all together. */
+export interface LaidOutReads {
+  readonly points: number;
+  readonly reads: number;
+}
+
+/** The reads of points that were laid out, but for those of which something is lost. */
+export async function laidOutReads(ledger: Ledger): Promise<LaidOutReads> {
+  const all = { points: 0, reads: 0 };
+  for (const point of laidOutPoints(ledger))
+    try {
+      all.reads += await pointReads(ledger, point);
+      all.points += 1;
+    } catch (thrown) {
+      if (!isLedgerError(thrown)) throw thrown;
+    }
+  return all;
 }
 
 const withoutCopies = (reason: string): string =>

@@ -14,6 +14,7 @@ import type { DeletionPorts } from '../../domain/use-cases/compact/deletion.ts';
 import type { CompactModels, ContentPlaces } from '../../domain/use-cases/compact/models.ts';
 import { surveyOf } from '../../projections/compaction/survey.ts';
 import { versionsOf } from '../../projections/compaction/versions.ts';
+import { laidOutReads, uncopied, type LaidOutReads } from './checkpoint-layout.ts';
 import { sha256 } from './digest.ts';
 import type { Ledger } from './ledger.ts';
 import { endDeadLeases } from './leases.ts';
@@ -53,6 +54,7 @@ function modelsOf(ledger: Ledger): CompactModels {
       [...state.catalogue.vms.values()]
         .filter((entry) => entry.state.registered?.group === group)
         .map(({ vm }) => vm),
+    laidOut: (group) => uncopied(ledger, group),
     versions: (vm) => versionsOf(state, vm),
     places: placesOf(ledger),
   };
@@ -88,14 +90,21 @@ export const deletionFrom = (
   },
 });
 
+/** What a compaction did, and what it did to the points that were laid out. */
+export interface CompactedLedger extends Compacted {
+  readonly laidOut: LaidOutReads & { readonly readsBefore: number };
+}
+
 /** Rewrites what is stored smaller, and gives back what nobody needs. COMPACTION_BUSY, LOG_TOO_OLD. */
-export async function compact(ledger: Ledger, request: CompactRequest): Promise<Compacted> {
+export async function compact(ledger: Ledger, request: CompactRequest): Promise<CompactedLedger> {
   const { log, store, clock, by, state, locks } = ledger;
   const lock = ledger.told(await run(lockCompactor(locks)));
   try {
     await ledger.marks.check();
     if (!request.isDryRun) await endDeadLeases(ledger);
-    return await compactLedger(
+    await state.catchUp({ heavy: false });
+    const { reads: readsBefore } = await laidOutReads(ledger);
+    const compacted = await compactLedger(
       {
         log,
         store,
@@ -114,6 +123,7 @@ export async function compact(ledger: Ledger, request: CompactRequest): Promise<
       },
       request,
     );
+    return { ...compacted, laidOut: { ...(await laidOutReads(ledger)), readsBefore } };
   } finally {
     await lock.release();
   }

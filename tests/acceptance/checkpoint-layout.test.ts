@@ -21,6 +21,7 @@ import {
   copyLedger,
   dropCheckpoint,
   fingerprint,
+  forgetPoints,
   isLedgerError,
   openLedger,
   restoreToStream,
@@ -303,4 +304,28 @@ describe('copies', () => {
     await to.close();
     await from.close();
   });
+});
+
+describe('a compaction', () => {
+  test.each([1, 3, CAPTURES])(
+    'between naming capture %i and reading it makes no reads more',
+    async (capture) => {
+      const ledger = await recorded();
+      const taken = await checkpoint(ledger, capture);
+      if (isLedgerError(taken)) throw taken;
+      const first = await compact(ledger, NOW);
+      expect(first.rewritten.packs).toBeGreaterThan(0);
+      expect(first.laidOut).toMatchObject({ points: 1, readsBefore: taken.reads });
+      expect(first.laidOut.reads).toBeLessThanOrEqual(taken.reads);
+      expect(await points(ledger)).toEqual(ALL_EQUAL);
+      await forgetPoints(ledger, { vm: 'web', before: 'latest' });
+      const { laidOut } = await compact(ledger, NOW);
+      expect(laidOut.reads).toBeLessThanOrEqual(taken.reads);
+      const at = await restored(ledger, { vm: 'web', at: 'cp:named', folder: folder.path });
+      expect(at.equals(images[capture - 1]!)).toBe(true);
+      expect((await verify(ledger, () => undefined)).findings).toEqual([]);
+      await ledger.close();
+    },
+    60_000,
+  );
 });

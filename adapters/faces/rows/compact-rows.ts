@@ -1,10 +1,10 @@
 // What `compact` did, as a row.
 
-import type { Compacted } from '../../../domain/use-cases/compact/compact.ts';
+import type { CompactedLedger } from '../../wiring/compact.ts';
 import { isoTime, type Row } from './row.ts';
 
 export const compactRow = (
-  { rewritten, released, deleted, unreadable, isStopped }: Compacted,
+  { rewritten, released, deleted, unreadable, laidOut, isStopped }: CompactedLedger,
   isDryRun: boolean,
 ): Row => ({
   rewrittenPacks: rewritten.packs,
@@ -20,6 +20,9 @@ export const compactRow = (
   doubt: deleted.doubt,
   unreadablePacks: unreadable.packs,
   unreadableBytes: unreadable.bytes,
+  laidOutPoints: laidOut.points,
+  laidOutReadsBefore: laidOut.readsBefore,
+  laidOutReads: laidOut.reads,
   stopped: isStopped,
   dryRun: isDryRun,
 });

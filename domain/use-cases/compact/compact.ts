@@ -280,6 +280,8 @@ class Compaction {
     const writer = new PackRewriter({ ...this.#ports, places, append }, { group, onPages });
     const rewriter = new GroupRewriter({ engine, pages, plan, writer });
     try {
+      // What was laid out for reading stays so.
+      for await (const holdings of models.laidOut(group)) await rewriter.addLaidOut(holdings);
       // What the newest captures hold comes first: nothing of it becomes a patch of another VM's.
       for (const vm of models.vmsOf(group))
         await rewriter.addNewest((await models.versions(vm))?.newest.holdings ?? []);

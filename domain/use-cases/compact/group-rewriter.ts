@@ -1,7 +1,8 @@
 // Rewrites what is held of the packs to empty, one group of VMs at a time, a window of pages after the
 // other: decides which are whole and which are patches, in the order of their captures, and then has
 // them stored: whole pages so that similar ones lie side by side, and after them the patches, whose
-// masks are like nothing but each other.
+// masks are like nothing but each other. What checkpoints were laid out for goes before all that, whole
+// and in its own order.
 //
 // Memory: a sketch and a few words a page of a window, and what the pack writer takes.
 
@@ -42,6 +43,17 @@ export class GroupRewriter {
     this.#reader = of.pages;
     this.#plan = of.plan;
     this.#writer = of.writer;
+  }
+
+  /** Stores contents whole and in this order, in blocks of their own: a point is read by them. */
+  async addLaidOut(holdings: Iterable<Holding>): Promise<void> {
+    for (const holding of holdings) {
+      if (!this.#plan.isWanted(holding)) continue;
+      this.#plan.take(holding);
+      this.#plan.keepWhole(holding);
+      await this.#writer.add(holding, null);
+    }
+    await this.#writer.endBlock();
   }
 
   /** Takes contents in that become no patches of newer ones: of a newest capture, or of none. */

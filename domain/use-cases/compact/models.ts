@@ -62,6 +62,8 @@ export interface CompactModels {
   survey(): Promise<Survey>;
   /** VMs of a group. */
   vmsOf(group: string): readonly string[];
+  /** What points of a group that were laid out hold and have no copies of, by gfn: a point at a time. */
+  laidOut(group: string): AsyncIterable<Uint32Array>;
   /** Null: the VM has no kept capture. */
   versions(vm: string): Promise<VmVersions | null>;
   readonly places: ContentPlaces;

@@ -118,6 +118,11 @@ export class RewritePlan {
     return [kept, whole].filter((candidate) => candidate !== UNKNOWN && candidate !== holding);
   }
 
+  /** A content that was taken is whole, wherever it was written. */
+  keepWhole(holding: Holding): void {
+    this.decide(holding, null, () => undefined);
+  }
+
   /**
    * What the content that was taken becomes a patch of; null: it is whole. `gfn`: where an older
    * version was; null: it is of the newest.

@@ -48,11 +48,20 @@ export class LaidOutPages implements PageLocator {
     this.#copies = copies.subarray(0, count).toSorted();
   }
 
-  placeOf(holding: Holding): Place {
+  /** The slot of a copy, counted through all packs; below 0: there is none. */
+  #slotOf(holding: Holding): number {
     const copies = this.#copies;
     const bound = (holding + 1) * LAYOUT_PAGES_MAX;
     const copy = copies[lastWhere(copies.length, (i) => copies[i]! < bound)] ?? -1;
-    const slot = copy - holding * LAYOUT_PAGES_MAX;
+    return copy - holding * LAYOUT_PAGES_MAX;
+  }
+
+  isCopied(holding: Holding): boolean {
+    return this.#slotOf(holding) >= 0;
+  }
+
+  placeOf(holding: Holding): Place {
+    const slot = this.#slotOf(holding);
     if (slot < 0) return this.#others().placeOf(holding);
     const pack = lastWhere(this.#firstSlots.length, (i) => this.#firstSlots[i]! <= slot);
     return placeAt(COPIES_ORDINAL + pack, slot - this.#firstSlots[pack]!);

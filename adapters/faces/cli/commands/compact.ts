@@ -2,9 +2,8 @@
 
 import type { Command } from 'commander';
 import { PAGE_BYTES } from '../../../../domain/values/page.ts';
-import { compact, graceMsOf } from '../../../wiring/compact.ts';
+import { compact, graceMsOf, type CompactedLedger } from '../../../wiring/compact.ts';
 import { durationMs } from '../../../../domain/values/instant.ts';
-import type { Compacted } from '../../../../domain/use-cases/compact/compact.ts';
 import { compactRow } from '../../rows/compact-rows.ts';
 import { Interrupted } from '../../rows/failure-rows.ts';
 import { UsageError } from '../failure.ts';
@@ -32,7 +31,7 @@ const packsText = (count: number): string => (count === 1 ? '1 pack' : `${count}
 
 function say(
   output: Output,
-  { rewritten, released, deleted, unreadable }: Compacted,
+  { rewritten, released, deleted, unreadable, laidOut }: CompactedLedger,
   isDryRun: boolean,
 ): void {
   const { packs, bytesBefore, bytesAfter } = rewritten;
@@ -44,6 +43,10 @@ function say(
   else
     output.say(
       `${packsText(packs)} of ${bytesText(bytesBefore)} rewritten into ${bytesText(bytesAfter)}; ${released} pages that no kept point holds released`,
+    );
+  if (packs > 0 && !isDryRun && laidOut.points > 0)
+    output.say(
+      `${laidOut.points === 1 ? '1 point that was' : `${laidOut.points} points that were`} laid out kept together: ${laidOut.reads} reads, ${laidOut.readsBefore} before`,
     );
   if (deleted.packs > 0)
     output.say(
