@@ -151,12 +151,12 @@ export function decodeBatches(
       continue;
     }
     if (event.type === 'PackWritten') {
-      const pack = decodePackWritten(event.data);
+      const pack = decodePackWritten(event);
       if (either.isLeft(pack)) damage ??= `position ${event.position}: ${pack.left.message}`;
       else packs.push(pack.right);
       continue;
     }
-    const columns = decodePageColumns(event.data);
+    const columns = decodePageColumns(event);
     if (either.isLeft(columns)) damage ??= `position ${event.position}: ${columns.left.message}`;
     else if (event.type === 'DeviceStateWritten') device = columns.right;
     else if (event.type === 'AttachmentsWritten') attachments.push(columns.right);

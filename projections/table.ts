@@ -24,7 +24,7 @@ import {
   SPAN_FIRST,
   SPAN_WORDS,
   type PageWrites,
-  type ReadPageWrites,
+  type SpansOf,
 } from '../domain/ports/page-writes.ts';
 import type { Contents } from './models/contents.ts';
 
@@ -64,13 +64,16 @@ function holdingsIn(spans: Int32Array, columns: PageColumns): Uint32Array {
   return holdings;
 }
 
-/** Page events read without a kernel, for who has none. */
-export const readPlainly: ReadPageWrites = (data, spans) => {
-  const decoded = decodePageColumns(data);
+/** What an event's page events wrote, read without a kernel. */
+export function readPlainly(
+  event: { readonly schema: number; readonly data: Uint8Array },
+  spans: SpansOf,
+): PageWrites | null {
+  const decoded = decodePageColumns(event);
   if (either.isLeft(decoded)) return null;
   const { gfns, packs } = decoded.right;
   return { gfns, holdings: holdingsIn(spans(packs), decoded.right) };
-};
+}
 
 /** Patterns that stand for those that rows were recorded to hold, in place. */
 function takeFirstPatterns(contents: Contents, kinds: Uint8Array, holdings: Uint32Array): void {

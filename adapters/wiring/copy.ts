@@ -246,9 +246,8 @@ const namesPack = ({ type }: StoredEvent): boolean =>
   type === 'PackWritten' || type === 'PackRewritten';
 
 function packOf(event: StoredEvent): NamedPack {
-  const { type, data } = event;
   const pack: either.Either<LedgerError, NamedPack> =
-    type === 'PackWritten' ? decodePackWritten(data) : decodePackRewritten(event);
+    event.type === 'PackWritten' ? decodePackWritten(event) : decodePackRewritten(event);
   if (either.isRight(pack)) return pack.right;
   throw pack.left;
 }

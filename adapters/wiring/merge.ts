@@ -46,8 +46,8 @@ async function gfnsOf(
     const row = state.catalogue.vms.get(vm)?.capture(capture);
     if (row === undefined || read.has(`${vm} ${capture}`)) continue;
     read.add(`${vm} ${capture}`);
-    for (const { type, data } of await state.tables.events(vm, row)) {
-      const decoded = type === 'PagesWritten' ? decodePageColumns(data) : null;
+    for (const event of await state.tables.events(vm, row)) {
+      const decoded = event.type === 'PagesWritten' ? decodePageColumns(event) : null;
       if (decoded === null || either.isLeft(decoded)) continue;
       const { kinds, packs, packIndexes, slots, gfns: written } = decoded.right;
       for (let i = 0; i < kinds.length; i += 1) {

@@ -7,7 +7,12 @@ import { openFingerprintFiles } from '../stores/keys/fingerprint-files.ts';
 import { lockRecorder } from '../stores/locks/recorder-lock.ts';
 import { announceWriter } from '../stores/locks/writers-presence.ts';
 import { commitDigest } from '../../domain/evidence.ts';
-import { areBlocksSalted, hasFormat, recordedCompression } from '../../domain/ledger.ts';
+import {
+  areBlocksSalted,
+  areEventsShort,
+  hasFormat,
+  recordedCompression,
+} from '../../domain/ledger.ts';
 import type { Attachment } from '../../domain/values/attachment.ts';
 import { refuse } from '../../domain/values/refused.ts';
 import { initialVm, recorderRefusal, timeDoubt } from '../../domain/vm.ts';
@@ -147,6 +152,7 @@ export async function openRecorder(ledger: Ledger, options: RecorderOptions): Pr
         randomBytes,
         models: recorderModels(ledger, options),
         areBlocksSalted: () => areBlocksSalted(ledger.state.catalogue.facts),
+        areEventsShort: () => areEventsShort(ledger.state.catalogue.facts),
         compression: () => recordedCompression(ledger.state.catalogue.facts),
         checkPast: () => ledger.marks.check(),
         openGroup: (group) => ledger.openGroup(group),

@@ -303,11 +303,13 @@ export const PAGE_EVENT_TYPES = [
 const SCHEMAS: Readonly<Record<string, number>> = {
   LedgerCreated: 3,
   CaptureCommitted: 2,
+  AttachmentsWritten: 3,
   CheckpointTaken: 3,
+  DeviceStateWritten: 3,
   HistoryForgotten: 2,
   PackRewritten: 4,
-  PackWritten: 4,
-  PagesWritten: 2,
+  PackWritten: 5,
+  PagesWritten: 3,
   PointsForgotten: 2,
 };
 /** Current schema version of an event's type. Earlier ones are read as well. */

@@ -23,7 +23,7 @@
 
 import * as either from 'fp-ts/lib/Either.js';
 import type { Either } from 'fp-ts/lib/Either.js';
-import { blocksFault } from './pack-written.ts';
+import { blocksFault } from './written-pack.ts';
 import { fromHex, toHex } from '../values/identifier.ts';
 import { contentSlotsOf, slotsOf, type BlockTable } from '../values/pack.ts';
 import { PACK_PAGES_MAX, VM_PAGES_MAX } from '../values/page.ts';

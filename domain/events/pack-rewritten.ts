@@ -28,7 +28,7 @@ import type { Either } from 'fp-ts/lib/Either.js';
 import { fromHex, toHex } from '../values/identifier.ts';
 import type { LedgerError } from '../values/ledger-error.ts';
 import { arePacked, areSalted, contentSlotsOf, type BlockTable } from '../values/pack.ts';
-import { PACK_PAGES_MAX, PACK_PATTERNS_MAX, PACK_SLOTS } from '../values/page.ts';
+import { PACK_SLOTS } from '../values/page.ts';
 import { decodeRewritten3, encodeRewritten3 } from './pack-rewritten-3.ts';
 import { NO_PATCHES, PATCH_PACKS_MAX } from './patches.ts';
 import {
@@ -37,13 +37,13 @@ import {
   SOURCE_PACKS_MAX,
   type PackRewritten,
 } from './rewritten-pack.ts';
-import { BYTES, ColumnReader, ColumnWriter, NUMBERS, SLOTS } from './short-columns.ts';
+import { readBlocks, readPatches, writeBlocks, writePatches } from './short-blocks.ts';
+import { ColumnReader, ColumnWriter, NUMBERS, SLOTS } from './short-columns.ts';
 
 export { SOURCE_PACKS_MAX, type PackRewritten } from './rewritten-pack.ts';
 
 const NAME_BYTES = 32;
 const SIZE_MAX = 2 ** 32 - 1;
-const SLOTS_MAX = PACK_PAGES_MAX + PACK_PATTERNS_MAX;
 /** What a pack's slots and its patches name stands in one list. */
 const NAMES_MAX = SOURCE_PACKS_MAX + 2 * PATCH_PACKS_MAX;
 const ANEW = 0;
@@ -87,18 +87,8 @@ function firstsOf({ blocks }: PackRewritten, slots: Uint16Array): Uint16Array {
 function writeAnew(writer: ColumnWriter, pack: PackRewritten, names: readonly string[]): void {
   const { blocks, sourceIndexes, sourceSlots, patches } = pack;
   writer.words(blocks.checksums).column(sourceIndexes, NUMBERS).column(sourceSlots, SLOTS);
-  const numberOf = new Map(names.map((name, number) => [name, number]));
-  writer.number(patches.slots.length);
-  let next = 0;
-  for (const slot of patches.slots) {
-    writer.number(slot - next);
-    next = slot + 1;
-  }
-  writer.column(
-    patches.packIndexes.map((index) => numberOf.get(patches.packs[index]!)!),
-    NUMBERS,
-  );
-  writer.column(patches.references, SLOTS);
+  const numbers = new Map(names.map((name, number) => [name, number]));
+  writePatches(writer, patches, (name) => numbers.get(name)!);
 }
 
 function encodeShort(pack: PackRewritten): Uint8Array {
@@ -109,12 +99,9 @@ function encodeShort(pack: PackRewritten): Uint8Array {
     .number(pack.sizeBytes)
     .text(pack.group)
     .number(names.length)
-    .names(names)
-    .number(blocks.codecs.length)
-    .column(blocks.codecs, BYTES)
-    .column(blocks.pages, BYTES)
-    .numbers(blocks.lengths)
-    .raw(Uint8Array.of(isCopied ? COPIED : ANEW));
+    .names(names);
+  writeBlocks(writer, blocks);
+  writer.raw(Uint8Array.of(isCopied ? COPIED : ANEW));
   if (isCopied)
     writer
       .column(firstsOf(pack, pack.sourceIndexes), NUMBERS)
@@ -123,35 +110,21 @@ function encodeShort(pack: PackRewritten): Uint8Array {
   return writer.bytes();
 }
 
-/** Slots of patches, which ascend and are below `slotsMax`. */
-function readPatchSlots(reader: ColumnReader, slotsMax: number): Uint16Array {
-  const slots = new Uint16Array(reader.number(slotsMax));
-  let next = 0;
-  for (let i = 0; i < slots.length; i += 1) {
-    slots[i] = next + reader.number(Math.max(0, slotsMax - 1 - next));
-    next = slots[i]! + 1;
-  }
-  return slots;
-}
+/** A table of blocks that was read. */
+type Blocks = Exclude<ReturnType<typeof readBlocks>, string>;
 
 /** What slots come from and are patches of. */
 type Sources = Pick<PackRewritten, 'sourceIndexes' | 'sourceSlots' | 'patches'>;
 
-function readAnew(reader: ColumnReader, names: readonly string[], blocks: BlockTable): Sources {
-  const slots = blocks.pages.reduce((sum, pages) => sum + pages, 0);
+function readAnew(reader: ColumnReader, names: readonly string[], of: Blocks): Sources {
+  const { blocks, slots } = of;
   reader.words(blocks.checksums);
   const last = names.length - 1;
-  const sourceIndexes = reader.column(new Uint16Array(slots), NUMBERS, last);
-  const sourceSlots = reader.column(new Uint16Array(slots), SLOTS, PACK_SLOTS - 1);
-  const patchSlots = readPatchSlots(reader, contentSlotsOf(blocks));
-  const count = patchSlots.length;
-  const indexes = reader.column(new Uint16Array(count), NUMBERS, last);
-  const references = reader.column(new Uint16Array(count), SLOTS, PACK_PAGES_MAX - 1);
-  const patches =
-    count === 0
-      ? NO_PATCHES
-      : { packs: names, slots: patchSlots, packIndexes: indexes, references };
-  return { sourceIndexes, sourceSlots, patches };
+  return {
+    sourceIndexes: reader.column(new Uint16Array(slots), NUMBERS, last),
+    sourceSlots: reader.column(new Uint16Array(slots), SLOTS, PACK_SLOTS - 1),
+    patches: readPatches(reader, names, contentSlotsOf(blocks)),
+  };
 }
 
 function readCopied(
@@ -181,19 +154,14 @@ function decodeShort(data: Uint8Array): Either<LedgerError, PackRewritten> {
   const sizeBytes = reader.number(SIZE_MAX);
   const group = reader.text();
   const names = reader.names(reader.number(NAMES_MAX));
-  const count = reader.number(SLOTS_MAX);
-  if (reader.hasFailed || names.length === 0 || count === 0)
-    return malformed(`it claims ${count} blocks of ${names.length} packs`);
-  const codecs = reader.column(new Uint8Array(count), BYTES, 255);
-  const pages = reader.column(new Uint8Array(count), BYTES, 255);
-  const lengths = reader.numbers(new Uint32Array(count), SIZE_MAX);
+  if (reader.hasFailed || names.length === 0) return malformed('it names no pack');
+  const read = readBlocks(reader);
+  if (typeof read === 'string') return malformed(read);
+  const { blocks } = read;
   const form = reader.byte();
-  const blocks: BlockTable = { codecs, pages, lengths, checksums: new Uint32Array(count) };
-  const slots = pages.reduce((sum, of) => sum + of, 0);
-  if (reader.hasFailed || slots > SLOTS_MAX || form > COPIED)
-    return malformed(`it claims ${slots} pages in ${count} blocks of form ${form}`);
+  if (form > COPIED) return malformed(`it is of form ${form}`);
   const isCopied = form === COPIED;
-  const sources = isCopied ? readCopied(reader, names, blocks) : readAnew(reader, names, blocks);
+  const sources = isCopied ? readCopied(reader, names, blocks) : readAnew(reader, names, read);
   if (!reader.isDone) return malformed(`its columns do not fit its ${data.length} bytes`);
   const pack: PackRewritten = {
     name,

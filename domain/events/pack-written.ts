@@ -1,174 +1,98 @@
-// PackWritten: what a pack holds (docs/events.md). All integers little-endian.
+// PackWritten: what a pack holds (docs/events.md). Integers are little-endian, (v) LEB128; columns as in
+// docs/events.md, "Values".
 //
 //   0  32  name (SHA-256 of the pack)
-//  32   4  capture
-//  36   4  slots n: those of contents, then those of patterns
-//  40   4  blocks b
-//  44   4  bytes of the pack, its header included
-//  48  64  group name, NUL padded
-// 112   -  codecs       b x u8
-//       -  pages        b x u8
-//       -  lengths      b x u32
-//       -  checksums    b x u32      CRC-32 of the stored bytes
+//       -  capture (v)
+//       -  bytes of the pack, its header included (v)
+//       -  group: bytes of its name (u8), the name
+//       -  blocks b (v)
+//       -  codecs       column of b, u8
+//       -  pages        column of b, u8; n are those of all blocks: contents, then patterns
+//       -  lengths      b x (v)
+//       -  checksums    b x u32          CRC-32 of the stored bytes
 //       -  identifiers  n x 32 bytes, in slot order
-//       -  patches      see patches.ts; absent where there are none
+//       -  packs p (v)
+//       -  pack names   p x 32 bytes     of packs that patches refer to
+//       -  patches m (v)
+//       -  patch slots  m x (v)          first slot, then each slot minus the one before minus 1
+//       -  patch packs  column of m      index into the pack names
+//       -  references   column of m, of slots
 //
 // Of a slot of a pattern, the identifier is that of a page made of its descriptor and its VM's name:
 // its recorder finds it by that, and it equals none of another VM.
 
 import * as either from 'fp-ts/lib/Either.js';
 import type { Either } from 'fp-ts/lib/Either.js';
-import { fromHex, toHex } from '../values/identifier.ts';
-import { LedgerError } from '../values/ledger-error.ts';
-import { codecOf, saltBytesOf } from '../values/block-salt.ts';
-import {
-  arePacked,
-  areSalted,
-  CODEC_PACKED,
-  CODEC_PATTERN,
-  contentSlotsOf,
-  PACK_GROUP_BYTES,
-  PACK_HEADER_BYTES,
-  PACKED_PAGES_MAX,
-  type BlockTable,
-} from '../values/pack.ts';
-import { BLOCK_PAGES_MAX, PACK_PAGES_MAX, PACK_PATTERNS_MAX, PAGE_BYTES } from '../values/page.ts';
-import { decodePatches, encodePatches, type PatchTable } from './patches.ts';
 import { IDENTIFIER_BYTES } from '../ports/page-engine.ts';
+import { fromHex, toHex } from '../values/identifier.ts';
+import type { LedgerError } from '../values/ledger-error.ts';
+import { arePacked, areSalted, contentSlotsOf, type BlockTable } from '../values/pack.ts';
+import { decodeWritten4, encodeWritten4 } from './pack-written-4.ts';
+import { PATCH_PACKS_MAX } from './patches.ts';
+import { readBlocks, readPatches, writeBlocks, writePatches } from './short-blocks.ts';
+import { ColumnReader, ColumnWriter } from './short-columns.ts';
 import { isGroupName } from './streams.ts';
+import { blocksFault, malformed, type PackWritten } from './written-pack.ts';
 
-const HEADER_BYTES = 48 + PACK_GROUP_BYTES;
-const BLOCK_ROW_BYTES = 1 + 1 + 4 + 4;
+export { packSlotsOf, type PackWritten } from './written-pack.ts';
 
-export interface PackWritten {
-  readonly name: string;
-  readonly capture: number;
-  readonly group: string;
-  readonly sizeBytes: number;
-  readonly blocks: BlockTable;
-  /** IDENTIFIER_BYTES a slot, in slot order. */
-  readonly identifiers: Uint8Array;
-  readonly patches: PatchTable;
-}
+const NAME_BYTES = 32;
+const WORD_MAX = 2 ** 32 - 1;
+const SHORT_SCHEMA = 5;
 
-/** Slots of a pack. */
-export const packSlotsOf = (pack: PackWritten): number =>
-  pack.identifiers.length / IDENTIFIER_BYTES;
-
-/** Schema of the event of a pack with these blocks: earlier releases know none that are packed, or salted. */
-export function packWrittenSchema(blocks: BlockTable): number {
+/**
+ * Schema of the event of a pack with these blocks. Where events may not be short, as earlier releases
+ * read them: of those some know no blocks that are packed, or salted.
+ */
+export function packWrittenSchema(blocks: BlockTable, areEventsShort: boolean): number {
+  if (areEventsShort) return SHORT_SCHEMA;
   if (arePacked(blocks)) return 4;
   return areSalted(blocks) ? 3 : 2;
 }
 
-/** The bytes of a PackWritten event's data. */
-export function encodePackWritten(pack: PackWritten): Uint8Array {
-  const count = pack.blocks.codecs.length;
-  const patches = encodePatches(pack.patches);
-  const columnBytes = count * BLOCK_ROW_BYTES + pack.identifiers.length;
-  const bytes = new Uint8Array(HEADER_BYTES + columnBytes + patches.length);
-  const view = new DataView(bytes.buffer);
-  bytes.set(fromHex(pack.name), 0);
-  view.setUint32(32, pack.capture, true);
-  view.setUint32(36, packSlotsOf(pack), true);
-  view.setUint32(40, count, true);
-  view.setUint32(44, pack.sizeBytes, true);
-  bytes.set(new TextEncoder().encode(pack.group).subarray(0, PACK_GROUP_BYTES), 48);
-  let at = HEADER_BYTES;
-  bytes.set(pack.blocks.codecs, at);
-  bytes.set(pack.blocks.pages, at + count);
-  at += 2 * count;
-  for (let i = 0; i < count; i += 1) {
-    view.setUint32(at + 4 * i, pack.blocks.lengths[i]!, true);
-    view.setUint32(at + 4 * (count + i), pack.blocks.checksums[i]!, true);
-  }
-  bytes.set(pack.identifiers, at + 8 * count);
-  bytes.set(patches, HEADER_BYTES + columnBytes);
-  return bytes;
-}
-
-function invalid(why: string): Either<LedgerError, never> {
-  return either.left(
-    new LedgerError(
-      'EVENT_INVALID',
-      `a PackWritten event is malformed: ${why}; run \`pageledger verify\``,
-      {
-        found: why,
-      },
-    ),
-  );
-}
-
-/** A sentence on what does not fit in a pack's table of blocks, or null. */
-export function blocksFault(
-  blocks: BlockTable,
-  pack: { readonly slots: number; readonly sizeBytes: number },
-): string | null {
-  let slots = 0;
-  let length = PACK_HEADER_BYTES;
-  let isAfterPatterns = false;
-  const { codecs, lengths } = blocks;
-  for (let i = 0; i < codecs.length; i += 1) {
-    const inBlock = blocks.pages[i]!;
-    const codec = codecOf(codecs[i]!);
-    const saltBytes = saltBytesOf(codecs[i]!);
-    if (codec > CODEC_PACKED) return `block ${i} has codec ${codecs[i]}`;
-    if (isAfterPatterns && codec !== CODEC_PATTERN)
-      return `block ${i} holds contents after patterns`;
-    isAfterPatterns = codec === CODEC_PATTERN;
-    const pagesMax = codec === CODEC_PACKED ? PACKED_PAGES_MAX : BLOCK_PAGES_MAX;
-    if (inBlock < 1 || inBlock > pagesMax) return `block ${i} has ${inBlock} pages`;
-    if (lengths[i]! <= saltBytes || lengths[i]! > inBlock * PAGE_BYTES + saltBytes)
-      return `block ${i} has ${lengths[i]} bytes`;
-    slots += inBlock;
-    length += lengths[i]!;
-  }
-  const contents = contentSlotsOf(blocks);
-  if (contents > PACK_PAGES_MAX || slots - contents > PACK_PATTERNS_MAX)
-    return `it holds ${contents} contents and ${slots - contents} patterns`;
-  if (slots !== pack.slots) return `its blocks hold ${slots} pages, not ${pack.slots}`;
-  return length === pack.sizeBytes ? null : `its blocks end at ${length}, not ${pack.sizeBytes}`;
-}
+/** The bytes of an event's data, of a schema that `packWrittenSchema` gives. */
+export const encodePackWritten = (pack: PackWritten, schema: number): Uint8Array =>
+  schema < SHORT_SCHEMA ? encodeWritten4(pack) : encodeShort(pack);
 
 /** The pack in an event's data; EVENT_INVALID where any size does not fit. */
-export function decodePackWritten(bytes: Uint8Array): Either<LedgerError, PackWritten> {
-  if (bytes.length < HEADER_BYTES) return invalid(`it has ${bytes.length} bytes`);
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const slots = view.getUint32(36, true);
-  const count = view.getUint32(40, true);
-  if (slots < 1 || slots > PACK_PAGES_MAX + PACK_PATTERNS_MAX || count > slots)
-    return invalid(`it claims ${slots} pages in ${count} blocks`);
-  const length = HEADER_BYTES + count * BLOCK_ROW_BYTES + slots * IDENTIFIER_BYTES;
-  if (length > bytes.length)
-    return invalid(`its columns need ${length} bytes and it has ${bytes.length}`);
-  const group = bytes.subarray(48, HEADER_BYTES);
-  const end = group.indexOf(0);
-  let at = HEADER_BYTES;
-  const column = (): Uint32Array => {
-    const values = new Uint32Array(count);
-    for (let i = 0; i < count; i += 1) values[i] = view.getUint32(at + 4 * i, true);
-    at += 4 * count;
-    return values;
-  };
-  const codecs = bytes.slice(at, at + count);
-  const blockPages = bytes.slice(at + count, at + 2 * count);
-  at += 2 * count;
-  const lengths = column();
-  const checksums = column();
-  const blocks = { codecs, pages: blockPages, lengths, checksums };
-  const sizeBytes = view.getUint32(44, true);
-  const patches = decodePatches(bytes.subarray(length), contentSlotsOf(blocks));
-  if (typeof patches === 'string') return invalid(patches);
-  const pack: PackWritten = {
-    name: toHex(bytes.subarray(0, 32)),
-    capture: view.getUint32(32, true),
-    group: new TextDecoder().decode(end < 0 ? group : group.subarray(0, end)),
-    sizeBytes,
-    blocks,
-    identifiers: bytes.slice(at, length),
-    patches,
-  };
-  if (!isGroupName(pack.group)) return invalid('its group has a name that is not allowed');
+export const decodePackWritten = ({
+  schema,
+  data,
+}: {
+  readonly schema: number;
+  readonly data: Uint8Array;
+}): Either<LedgerError, PackWritten> =>
+  schema < SHORT_SCHEMA ? decodeWritten4(data) : decodeShort(data);
+
+function encodeShort(pack: PackWritten): Uint8Array {
+  const { blocks, patches } = pack;
+  const writer = new ColumnWriter()
+    .raw(fromHex(pack.name))
+    .number(pack.capture)
+    .number(pack.sizeBytes)
+    .text(pack.group);
+  writeBlocks(writer, blocks);
+  writer.words(blocks.checksums).raw(pack.identifiers);
+  writer.number(patches.packs.length).names(patches.packs);
+  writePatches(writer, patches, (name) => patches.packs.indexOf(name));
+  return writer.bytes();
+}
+
+function decodeShort(data: Uint8Array): Either<LedgerError, PackWritten> {
+  const reader = new ColumnReader(data);
+  const name = toHex(reader.raw(NAME_BYTES));
+  const [capture, sizeBytes] = [reader.number(WORD_MAX), reader.number(WORD_MAX)];
+  const group = reader.text();
+  const read = readBlocks(reader);
+  if (typeof read === 'string') return malformed(read);
+  const { blocks, slots } = read;
   const fault = blocksFault(blocks, { slots, sizeBytes });
-  return fault === null ? either.right(pack) : invalid(fault);
+  if (fault !== null) return malformed(fault);
+  reader.words(blocks.checksums);
+  const identifiers = reader.raw(slots * IDENTIFIER_BYTES).slice();
+  const packs = reader.names(reader.number(PATCH_PACKS_MAX));
+  const patches = readPatches(reader, packs, contentSlotsOf(blocks));
+  if (!reader.isDone) return malformed(`its columns do not fit its ${data.length} bytes`);
+  if (!isGroupName(group)) return malformed('its group has a name that is not allowed');
+  return either.right({ name, capture, group, sizeBytes, blocks, identifiers, patches });
 }

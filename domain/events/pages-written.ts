@@ -1,289 +1,166 @@
-// The columns of page events: what a PagesWritten and a DeviceStateWritten event carry
-// (docs/events.md). All integers little-endian.
+// The columns of page events: what a PagesWritten, a DeviceStateWritten and an AttachmentsWritten event
+// carry (docs/events.md). This is schema 3, which small batches have; larger ones are as before
+// (pages-written-2.ts), where what stands about the columns is little and a kernel reads them.
+// Integers are (v) LEB128; columns as in docs/events.md, "Values".
 //
-//   0   4  capture
-//   4   4  batch: number of this event among the capture's PagesWritten, from 0
-//   8   4  rows n
-//  12   4  firstRow: number of the first row in the capture; row r is item 2r, its SharingBroken 2r + 1
-//  16   2  packs p
-//  18   2  parts q (0 in PagesWritten)
-//  20   4  bytes of the gfn column
-//  24   4  bytes of the pack column
-//  28   4  references m (rows whose outcome is not zero)
-//  32   -  parts        q x u32      byte lengths of the parts of a device state
+//       -  capture (v)
+//       -  batch (v): number of this event among the capture's PagesWritten, from 0
+//       -  firstRow (v): number of the first row in the capture; row r is item 2r, its SharingBroken 2r + 1
+//       -  rows n (v)
+//       -  parts q (v): 0 in PagesWritten
+//       -  parts        q x (v)         byte lengths of the parts of a device state
+//       -  packs p (v)
 //       -  pack names   p x 32 bytes
-//       -  kinds        n x u8       bits 0-1: 0 zero, 1 stored, 2 merged, 3 pattern; 2-6: its class; 7: broke sharing
-//       -  gfns         LEB128       first gfn, then each gfn minus the one before minus 1
-//       -  packs        m x LEB128   index into the pack names; p: the list of public patterns
-//       -  slots        m x u16      slot of the pack, or number of the public pattern
+//       -  kinds        column of n, u8  as in schema 2
+//       -  gfns         column of n      first gfn, then each gfn minus the one before minus 1
+//       -  packs        column of m      index into the pack names; p: the list of public patterns
+//       -  slots        column of m, of slots; m rows have an outcome that is not zero
 
 import * as either from 'fp-ts/lib/Either.js';
 import type { Either } from 'fp-ts/lib/Either.js';
-import { assert } from '../values/assert.ts';
-import { toHex } from '../values/identifier.ts';
-import { LedgerError } from '../values/ledger-error.ts';
-import { BATCH_ROWS_MAX, EVENT_BYTES_MAX, PACK_SLOTS } from '../values/page.ts';
+import type { LedgerError } from '../values/ledger-error.ts';
+import { PACK_SLOTS } from '../values/page.ts';
+import {
+  hasReference,
+  KIND_CLASS,
+  KIND_MASK,
+  KIND_PATTERN,
+  malformed,
+  PARTS_MAX,
+  type PageColumns,
+} from './page-columns.ts';
+import { decodeColumns2, encodeColumns2 } from './pages-written-2.ts';
+import { BYTES, ColumnReader, ColumnWriter, NUMBERS, SLOTS } from './short-columns.ts';
 
-export const KIND_ZERO = 0;
-export const KIND_STORED = 1;
-export const KIND_MERGED = 2;
-export const KIND_PATTERN = 3;
-export const KIND_MASK = 0x03;
-/** Bit of a kind: the write broke a sharing. */
-export const KIND_BROKE = 0x80;
-/** Bits of a kind that hold the class of a pattern; zero for any other page. */
-const KIND_CLASS = 0x7c;
-const KIND_CLASS_SHIFT = 2;
+export {
+  classOfKind,
+  fitsEvent,
+  hasReference,
+  holdsContent,
+  KIND_BROKE,
+  KIND_MASK,
+  KIND_MERGED,
+  KIND_PATTERN,
+  KIND_STORED,
+  KIND_ZERO,
+  patternKind,
+  ROW_BYTES_MAX,
+  type PageColumns,
+} from './page-columns.ts';
+export { readBatchHead } from './pages-written-2.ts';
 
-/** Kind of a page that a pattern of this class describes. */
-export const patternKind = (patternClass: number): number =>
-  KIND_PATTERN | (patternClass << KIND_CLASS_SHIFT);
-/** Class of the pattern that a row of kind KIND_PATTERN holds. */
-export const classOfKind = (kind: number): number => (kind & KIND_CLASS) >>> KIND_CLASS_SHIFT;
+/** Most rows of a batch of this schema. */
+export const SHORT_ROWS_MAX = 1024;
+const SHORT_SCHEMA = 3;
+const WORD_MAX = 2 ** 32 - 1;
+const GFN_MAX = 2 ** 32 - 2;
+/** A pack index has two bytes. */
+const PACKS_MAX = 2 ** 16 - 1;
 
-const HEADER_BYTES = 32;
-const NAME_BYTES = 32;
-/** Most bytes a row can take beside a pack's name: kind, gfn, pack index, slot. */
-export const ROW_BYTES_MAX = 1 + 5 + 3 + 2;
-/** Parts of a device state: stream head, device sections, description. */
-const PARTS_MAX = 16;
+/** Whether columns of a schema are short. */
+export const areShort = (schema: number): boolean => schema >= SHORT_SCHEMA;
 
-/** Decoded columns. `packIndexes` and `slots` have a row each, also where the kind has no reference. */
-export interface PageColumns {
-  readonly capture: number;
-  readonly batch: number;
-  readonly firstRow: number;
-  readonly parts: readonly number[];
-  /** Names of packs in lower-case hex. A pack index of their number means the public patterns. */
-  readonly packs: readonly string[];
-  readonly kinds: Uint8Array;
-  readonly gfns: Uint32Array;
-  readonly packIndexes: Uint16Array;
-  readonly slots: Uint16Array;
-}
-
-/** Whether rows of a kind refer to a slot of a pack, or to a public pattern. */
-export const hasReference = (kind: number): boolean => (kind & KIND_MASK) !== KIND_ZERO;
-/** Whether rows of a kind hold a content. */
-export const holdsContent = (kind: number): boolean => {
-  const outcome = kind & KIND_MASK;
-  return outcome === KIND_STORED || outcome === KIND_MERGED;
-};
-
-/** Bytes that so many rows and packs take at most. */
-const bytesMax = (batch: { readonly rows: number; readonly packs: number }): number =>
-  HEADER_BYTES + PARTS_MAX * 4 + batch.rows * ROW_BYTES_MAX + batch.packs * NAME_BYTES;
-
-/** Whether a batch of this many rows and packs surely fits one event. */
-export const fitsEvent = (batch: { readonly rows: number; readonly packs: number }): boolean =>
-  batch.rows <= BATCH_ROWS_MAX && bytesMax(batch) <= EVENT_BYTES_MAX;
-
-function putVarint(bytes: Uint8Array, at: number, value: number): number {
-  let rest = value;
-  let end = at;
-  while (rest >= 0x80) {
-    bytes[end] = (rest & 0x7f) | 0x80;
-    rest = Math.floor(rest / 128);
-    end += 1;
-  }
-  bytes[end] = rest;
-  return end + 1;
+/** Schema of an event of a type with these columns. Where events may not be short, as earlier releases read them. */
+export function pageColumnsSchema(
+  type: 'PagesWritten' | 'DeviceStateWritten' | 'AttachmentsWritten',
+  columns: Pick<PageColumns, 'kinds'>,
+  areEventsShort: boolean,
+): number {
+  if (areEventsShort && columns.kinds.length <= SHORT_ROWS_MAX) return SHORT_SCHEMA;
+  return type === 'PagesWritten' ? 2 : 1;
 }
 
 /** The bytes of columns. Gfns must ascend and the columns fit one event (fitsEvent). */
-export function encodePageColumns(columns: PageColumns): Uint8Array {
-  const rows = columns.kinds.length;
-  assert(fitsEvent({ rows, packs: columns.packs.length }), 'a batch fits one event');
-  assert(columns.parts.length <= PARTS_MAX, 'a device state has few parts');
-  const bytes = new Uint8Array(bytesMax({ rows, packs: columns.packs.length }));
-  const view = new DataView(bytes.buffer);
-  let at = HEADER_BYTES;
-  for (const part of columns.parts) {
-    view.setUint32(at, part, true);
-    at += 4;
-  }
-  for (const name of columns.packs) {
-    for (let i = 0; i < NAME_BYTES; i += 1)
-      bytes[at + i] = Number.parseInt(name.slice(2 * i, 2 * i + 2), 16);
-    at += NAME_BYTES;
-  }
-  bytes.set(columns.kinds, at);
-  at += rows;
-  const gfnsAt = at;
-  let previous = -1;
-  for (let row = 0; row < rows; row += 1) {
-    const gfn = columns.gfns[row]!;
-    assert(gfn > previous, 'gfns ascend through a batch');
-    at = putVarint(bytes, at, gfn - previous - 1);
-    previous = gfn;
-  }
-  const packsAt = at;
-  let references = 0;
-  for (let row = 0; row < rows; row += 1) {
-    if (!hasReference(columns.kinds[row]!)) continue;
-    at = putVarint(bytes, at, columns.packIndexes[row]!);
-    references += 1;
-  }
-  const slotsAt = at;
-  for (let row = 0; row < rows; row += 1) {
-    if (!hasReference(columns.kinds[row]!)) continue;
-    view.setUint16(at, columns.slots[row]!, true);
-    at += 2;
-  }
-  view.setUint32(0, columns.capture, true);
-  view.setUint32(4, columns.batch, true);
-  view.setUint32(8, rows, true);
-  view.setUint32(12, columns.firstRow, true);
-  view.setUint16(16, columns.packs.length, true);
-  view.setUint16(18, columns.parts.length, true);
-  view.setUint32(20, packsAt - gfnsAt, true);
-  view.setUint32(24, slotsAt - packsAt, true);
-  view.setUint32(28, references, true);
-  return bytes.slice(0, at);
-}
-
-/** What the head of a batch says of its columns. */
-export interface BatchHead {
-  readonly rows: number;
-  readonly parts: readonly number[];
-  readonly packs: readonly string[];
-  /** Where the kinds begin; the other columns follow, up to the end. */
-  readonly kindsAt: number;
-  readonly gfnBytes: number;
-  readonly packBytes: number;
-  readonly references: number;
-}
-
-function invalid(why: string): Either<LedgerError, never> {
-  return either.left(
-    new LedgerError(
-      'EVENT_INVALID',
-      `a batch of page events is malformed: ${why}; run \`pageledger verify\``,
-      {
-        found: why,
-      },
-    ),
-  );
-}
-
-/** The head of an event's data; EVENT_INVALID where its columns do not come to the size of that. */
-export function readBatchHead(bytes: Uint8Array): Either<LedgerError, BatchHead> {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  if (bytes.length < HEADER_BYTES) return invalid(`it has ${bytes.length} bytes`);
-  const rows = view.getUint32(8, true);
-  const packCount = view.getUint16(16, true);
-  const partCount = view.getUint16(18, true);
-  const gfnBytes = view.getUint32(20, true);
-  const packBytes = view.getUint32(24, true);
-  const references = view.getUint32(28, true);
-  if (rows > BATCH_ROWS_MAX) return invalid(`it claims ${rows} rows`);
-  if (partCount > PARTS_MAX) return invalid(`it claims ${partCount} parts`);
-  const packsAt = HEADER_BYTES + partCount * 4;
-  const kindsAt = packsAt + packCount * NAME_BYTES;
-  const length = kindsAt + rows + gfnBytes + packBytes + references * 2;
-  if (length !== bytes.length)
-    return invalid(`its columns need ${length} bytes and it has ${bytes.length}`);
-  const parts = Array.from({ length: partCount }, (_, i) =>
-    view.getUint32(HEADER_BYTES + 4 * i, true),
-  );
-  const packs: string[] = [];
-  for (let at = packsAt; at < kindsAt; at += NAME_BYTES)
-    packs.push(toHex(bytes.subarray(at, at + NAME_BYTES)));
-  return either.right({ rows, parts, packs, kindsAt, gfnBytes, packBytes, references });
-}
-
-/** Reads LEB128 gfn deltas into `gfns`; false where they do not fit exactly. */
-function readGfns(
-  bytes: Uint8Array,
-  range: { at: number; end: number },
-  gfns: Uint32Array,
-): boolean {
-  const { end } = range;
-  let { at } = range;
-  let gfn = -1;
-  for (let row = 0; row < gfns.length; row += 1) {
-    if (at >= end) return false;
-    let delta = bytes[at]!;
-    at += 1;
-    if (delta >= 0x80) {
-      delta &= 0x7f;
-      let byte = 0x80;
-      for (let scale = 128; byte >= 0x80; scale *= 128) {
-        if (at >= end || scale > 2 ** 28) return false;
-        byte = bytes[at]!;
-        at += 1;
-        delta += (byte & 0x7f) * scale;
-      }
-    }
-    gfn += delta + 1;
-    if (gfn > 0xffff_fffe) return false;
-    gfns[row] = gfn;
-  }
-  return at === end;
-}
-
-/** Reads the references into their rows; a sentence where they do not fit. */
-function readReferences(
-  bytes: Uint8Array,
-  at: { readonly packs: number; readonly slots: number },
-  columns: PageColumns,
-): string | null {
-  const { kinds, packIndexes, slots } = columns;
-  const packCount = columns.packs.length;
-  const packsEnd = at.slots;
-  let packAt = at.packs;
-  let slotAt = at.slots;
-  for (let row = 0; row < kinds.length; row += 1) {
-    const kind = kinds[row]!;
-    const isOfPattern = (kind & KIND_MASK) === KIND_PATTERN;
-    if (!isOfPattern && (kind & KIND_CLASS) !== 0) return `row ${row} has the kind ${kind}`;
-    if (!hasReference(kind)) continue;
-    if (packAt >= packsEnd || slotAt + 2 > bytes.length) return 'its references end early';
-    let index = bytes[packAt]!;
-    packAt += 1;
-    if (index >= 0x80) {
-      index = (index & 0x7f) + bytes[packAt]! * 128;
-      packAt += 1;
-      if (bytes[packAt - 1]! >= 0x80) {
-        index = (index & 0x3fff) + bytes[packAt]! * 16_384;
-        packAt += 1;
-      }
-    }
-    // Not through a DataView: this loop is most of what a replay costs.
-    const slot = bytes[slotAt]! | (bytes[slotAt + 1]! << 8);
-    slotAt += 2;
-    if (index >= packCount && !(isOfPattern && index === packCount))
-      return `row ${row} refers to pack ${index} of ${packCount}`;
-    if (slot >= PACK_SLOTS) return `row ${row} refers to slot ${slot}`;
-    packIndexes[row] = index;
-    slots[row] = slot;
-  }
-  return packAt === packsEnd && slotAt === bytes.length
-    ? null
-    : 'its references do not fill their columns';
-}
+export const encodePageColumns = (columns: PageColumns, schema: number): Uint8Array =>
+  areShort(schema) ? encodeShort(columns) : encodeColumns2(columns);
 
 /** The columns in an event's data; EVENT_INVALID where any size or index does not fit. */
-export function decodePageColumns(bytes: Uint8Array): Either<LedgerError, PageColumns> {
-  const head = readBatchHead(bytes);
-  if (either.isLeft(head)) return head;
-  const { rows, parts, packs, kindsAt, gfnBytes, packBytes } = head.right;
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const columns: PageColumns = {
-    capture: view.getUint32(0, true),
-    batch: view.getUint32(4, true),
-    firstRow: view.getUint32(12, true),
-    parts,
-    packs,
-    kinds: bytes.subarray(kindsAt, kindsAt + rows),
-    gfns: new Uint32Array(rows),
-    packIndexes: new Uint16Array(rows),
-    slots: new Uint16Array(rows),
-  };
-  const gfnsAt = kindsAt + rows;
-  const packsAt = gfnsAt + gfnBytes;
-  if (!readGfns(bytes, { at: gfnsAt, end: packsAt }, columns.gfns))
-    return invalid('its gfns do not fit their column');
-  const fault = readReferences(bytes, { packs: packsAt, slots: packsAt + packBytes }, columns);
-  return fault === null ? either.right(columns) : invalid(fault);
+export const decodePageColumns = ({
+  schema,
+  data,
+}: {
+  readonly schema: number;
+  readonly data: Uint8Array;
+}): Either<LedgerError, PageColumns> =>
+  areShort(schema) ? decodeShort(data) : decodeColumns2(data);
+
+function encodeShort(columns: PageColumns): Uint8Array {
+  const { kinds, gfns, packs, parts } = columns;
+  const steps = gfns.map((gfn, row) => (row === 0 ? gfn : gfn - gfns[row - 1]! - 1));
+  const isReferring = (_: number, row: number): boolean => hasReference(kinds[row]!);
+  return new ColumnWriter()
+    .number(columns.capture)
+    .number(columns.batch)
+    .number(columns.firstRow)
+    .number(kinds.length)
+    .number(parts.length)
+    .numbers(parts)
+    .number(packs.length)
+    .names(packs)
+    .column(kinds, BYTES)
+    .column(steps, NUMBERS)
+    .column(columns.packIndexes.filter(isReferring), NUMBERS)
+    .column(columns.slots.filter(isReferring), SLOTS)
+    .bytes();
+}
+
+/** Gfns of their steps, in place; false where one is beyond the largest VM. */
+function addSteps(gfns: Uint32Array): boolean {
+  let gfn = -1;
+  for (let row = 0; row < gfns.length; row += 1) {
+    gfn += gfns[row]! + 1;
+    if (gfn > GFN_MAX) return false;
+    gfns[row] = gfn;
+  }
+  return true;
+}
+
+/** A sentence on a row that does not fit, or null. */
+function rowFault({ kinds, packIndexes, packs }: PageColumns): string | null {
+  for (const [row, kind] of kinds.entries()) {
+    const isOfPattern = (kind & KIND_MASK) === KIND_PATTERN;
+    if (!isOfPattern && (kind & KIND_CLASS) !== 0) return `row ${row} has the kind ${kind}`;
+    const last = isOfPattern ? packs.length : packs.length - 1;
+    if (hasReference(kind) && packIndexes[row]! > last)
+      return `row ${row} refers to pack ${packIndexes[row]} of ${packs.length}`;
+  }
+  return null;
+}
+
+/** Reads a column of the rows that refer to something into its rows. */
+function readReferring(
+  reader: ColumnReader,
+  kinds: Uint8Array,
+  of: { readonly form: typeof NUMBERS; readonly max: number },
+): Uint16Array {
+  const count = kinds.reduce((sum, kind) => sum + (hasReference(kind) ? 1 : 0), 0);
+  const values = reader.column(new Uint16Array(count), of.form, of.max);
+  let next = 0;
+  return Uint16Array.from(kinds, (kind) => {
+    if (!hasReference(kind)) return 0;
+    next += 1;
+    return values[next - 1]!;
+  });
+}
+
+function decodeShort(data: Uint8Array): Either<LedgerError, PageColumns> {
+  const reader = new ColumnReader(data);
+  const [capture, batch, firstRow] = [
+    reader.number(WORD_MAX),
+    reader.number(WORD_MAX),
+    reader.number(WORD_MAX),
+  ];
+  const rows = reader.number(SHORT_ROWS_MAX);
+  const parts = [...reader.numbers(new Uint32Array(reader.number(PARTS_MAX)), WORD_MAX)];
+  const packs = reader.names(reader.number(PACKS_MAX));
+  if (reader.hasFailed) return malformed('its head does not fit');
+  const kinds = reader.column(new Uint8Array(rows), BYTES, 255);
+  const gfns = reader.column(new Uint32Array(rows), NUMBERS, GFN_MAX);
+  const packIndexes = readReferring(reader, kinds, { form: NUMBERS, max: packs.length });
+  const slots = readReferring(reader, kinds, { form: SLOTS, max: PACK_SLOTS - 1 });
+  if (!reader.isDone) return malformed(`its columns do not fit its ${data.length} bytes`);
+  if (!addSteps(gfns)) return malformed('its gfns do not fit their column');
+  const columns = { capture, batch, firstRow, parts, packs, kinds, gfns, packIndexes, slots };
+  const fault = rowFault(columns);
+  return fault === null ? either.right(columns) : malformed(fault);
 }

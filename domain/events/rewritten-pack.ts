@@ -5,9 +5,9 @@ import type { Either } from 'fp-ts/lib/Either.js';
 import { LedgerError } from '../values/ledger-error.ts';
 import type { BlockTable } from '../values/pack.ts';
 import { PACK_SLOTS } from '../values/page.ts';
-import { blocksFault } from './pack-written.ts';
 import type { PatchTable } from './patches.ts';
 import { isGroupName } from './streams.ts';
+import { blocksFault } from './written-pack.ts';
 
 /** Most packs whose slots one rewritten pack stands for: their names stand in its event. */
 export const SOURCE_PACKS_MAX = 3072;

@@ -180,7 +180,11 @@ export class ColumnReader {
   }
 
   /** Fills an array with the numbers of a column, each of at most `max`. */
-  column<A extends Uint8Array | Uint16Array>(into: A, form: ColumnForm, max: number): A {
+  column<A extends Uint8Array | Uint16Array | Uint32Array>(
+    into: A,
+    form: ColumnForm,
+    max: number,
+  ): A {
     const as = this.byte();
     if (as > AS_RUNS) this.#reader.hasFailed = true;
     const { length } = into;

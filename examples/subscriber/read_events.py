@@ -22,7 +22,13 @@ import sys
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 
-SCHEMAS = {"CaptureCommitted": 2, "PackRewritten": 3, "PackWritten": 4, "PagesWritten": 2}  # of any other type: 1
+SCHEMAS = {  # of any other type: 1
+    "CaptureCommitted": 2,
+    "PackWritten": 5,
+    "PagesWritten": 3,
+    "DeviceStateWritten": 3,
+    "AttachmentsWritten": 3,
+}
 CONTROL_TYPES = ("VmRegistered", "CaptureCommitted", "VmRetired", "ContentReleased")
 BATCH_TYPES = ("PackWritten", "PagesWritten", "DeviceStateWritten", "AttachmentsWritten")
 OUTCOMES = ZERO, STORED, MERGED, PATTERN = range(4)
@@ -31,6 +37,7 @@ BROKE = 0x80
 NAMES = ("zero", "byte", "word16", "word32", "word64", "period", "string", "edged")
 CLASSES = dict(enumerate(NAMES, start=1))
 ROWS_MAX = 16_384
+SHORT_ROWS_MAX = 1_024
 PACK_CONTENTS_MAX = 4_096
 PACK_SLOTS = 8_192
 PATTERN_CODEC = 2
@@ -107,8 +114,86 @@ class Row:
     pattern: dict  # of a pattern: its class, and its number where it is public
 
 
+class Reader:
+    """Reads the short columns of an event, one after another."""
+
+    def __init__(self, data):
+        self.data, self.at = data, 0
+
+    def raw(self, count):
+        check(self.at + count <= len(self.data), "an event ends early")
+        self.at += count
+        return self.data[self.at - count : self.at]
+
+    def number(self, most):
+        number = shift = 0
+        while True:
+            byte = self.raw(1)[0]
+            number |= (byte & 0x7F) << shift
+            shift += 7
+            if byte < 0x80:
+                break
+            check(shift < 35, "a number does not fit its column")
+        check(number <= most, f"found {number}, expected at most {most}")
+        return number
+
+    def hashes(self, count):
+        return hashes(self.raw(32 * count), 0, count)
+
+    def column(self, count, most, step=0, of_bytes=False):
+        """Plain numbers, or runs of which the others are `step` more each."""
+        form, found = self.raw(1)[0], []
+        check(form <= 1, "a column is in another way")
+        while len(found) < count:
+            run = self.number(count - len(found)) if form == 1 else 1
+            first = self.raw(1)[0] if of_bytes else self.number(most)
+            check(run > 0 and first + step * (run - 1) <= most, "a run does not fit its column")
+            found.extend(first + step * i for i in range(run))
+        return found
+
+    def end(self):
+        check(self.at == len(self.data), "an event has more bytes than its columns")
+
+
+def read_short_pack(data):
+    """A PackWritten of schema 5."""
+    reader = Reader(data)
+    name, capture = reader.raw(32).hex(), reader.number(2**32 - 1)
+    reader.number(2**32 - 1)  # bytes of the pack
+    group = reader.raw(reader.raw(1)[0]).decode("ascii")
+    blocks = reader.number(PACK_SLOTS)
+    codecs = reader.column(blocks, 255, of_bytes=True)
+    pages = reader.column(blocks, 255, of_bytes=True)
+    for _ in range(blocks):
+        reader.number(2**32 - 1)  # its length
+    reader.raw(4 * blocks)  # checksums
+    check(1 <= sum(pages) < PACK_SLOTS, "a pack has an impossible size")
+    contents = sum(n for codec, n in zip(codecs, pages) if (codec & ~SALTED) != PATTERN_CODEC)
+    check(contents <= PACK_CONTENTS_MAX, "a pack holds too many contents")
+    identifiers = reader.hashes(sum(pages))[:contents]
+    # What patches are made of matters to who reads content.
+    return Pack(name, capture, group, identifiers)
+
+
+def read_short_pages(data):
+    """The rows of a PagesWritten of schema 3."""
+    reader = Reader(data)
+    reader.number(2**32 - 1)  # the capture
+    reader.number(2**32 - 1)  # the batch
+    first_row, rows = reader.number(2**32 - 1), reader.number(SHORT_ROWS_MAX)
+    check(reader.number(16) == 0, "a batch has an impossible size")
+    names = reader.hashes(reader.number(2**16 - 1))
+    kinds = reader.column(rows, 255, of_bytes=True)
+    steps = reader.column(rows, GFN_MAX)
+    references = sum(kind & 3 != ZERO for kind in kinds)
+    indexes = reader.column(references, len(names))
+    slots = reader.column(references, PACK_SLOTS - 1, step=1)
+    reader.end()
+    return rows_of(first_row, names, (kinds, steps, indexes, slots))
+
+
 def read_pages(data):
-    """The rows of a PagesWritten."""
+    """The rows of a PagesWritten of schema 1 or 2."""
     check(len(data) >= 32, "a PagesWritten is shorter than its header")
     header = struct.unpack_from("<IIIIHHIII", data)
     _capture, _batch, rows, first_row, packs, parts, gfn_bytes, pack_bytes, references = header
@@ -122,11 +207,19 @@ def read_pages(data):
     at += rows
     steps = read_leb128(data[at : at + gfn_bytes], rows)
     at += gfn_bytes
-    indexes = iter(read_leb128(data[at : at + pack_bytes], references))
+    indexes = read_leb128(data[at : at + pack_bytes], references)
     at += pack_bytes
-    slots = iter(struct.unpack_from(f"<{references}H", data, at))
+    slots = struct.unpack_from(f"<{references}H", data, at)
+    return rows_of(first_row, names, (kinds, steps, indexes, slots))
+
+
+def rows_of(first_row, names, columns):
+    """Rows of their columns; those of references have no entry for a row without one."""
+    kinds, steps, *references = columns
+    indexes, slots = (iter(column) for column in references)
+    packs = len(names)
     found, gfn = [], -1
-    for row in range(rows):
+    for row in range(len(kinds)):
         kind, gfn = kinds[row], gfn + steps[row] + 1
         outcome = kind & 3
         check(outcome == PATTERN or kind & 0x7C == 0, f"row {row} has the kind {kind}")
@@ -176,9 +269,11 @@ def capture_of(event, committed, kept):
     capture = Capture(*place, *numbers)
     for batch in batches:
         if batch["type"] == "PackWritten":
-            capture.packs.append(read_pack(batch["data"]))
+            read = read_short_pack if batch["schema"] >= 5 else read_pack
+            capture.packs.append(read(batch["data"]))
         elif batch["type"] == "PagesWritten":
-            capture.rows.extend(read_pages(batch["data"]))
+            read = read_short_pages if batch["schema"] >= 3 else read_pages
+            capture.rows.extend(read(batch["data"]))
     return capture
 
 

@@ -8,6 +8,7 @@ import type { MemoryMap } from '../../domain/values/memory-map.ts';
 import type { StateFiles } from '../../domain/ports/derived-files.ts';
 import type { ReadPageWrites } from '../../domain/ports/page-writes.ts';
 import type { EventLog, StoredEvent } from '../../domain/ports/event-log.ts';
+import { areShort } from '../../domain/events/pages-written.ts';
 import { vmStream } from '../../domain/events/streams.ts';
 import { areNumbered, type Numbered } from '../../domain/invariants.ts';
 import { assert } from '../../domain/values/assert.ts';
@@ -65,7 +66,7 @@ export class PageTables {
   readonly #log: EventLog;
   readonly #files: StateFiles;
   readonly #starts: StartTables;
-  readonly #reader: () => Promise<ReadPageWrites>;
+  readonly #reader: () => Promise<ReadPageWrites | null>;
 
   constructor(ports: {
     readonly log: EventLog;
@@ -78,7 +79,7 @@ export class PageTables {
     this.#log = ports.log;
     this.#files = ports.files;
     this.#starts = ports.starts ?? (() => Promise.resolve(null));
-    this.#reader = ports.reader ?? (() => Promise.resolve(readPlainly));
+    this.#reader = ports.reader ?? (() => Promise.resolve(null));
   }
 
   /** The table before a VM's first capture, or after the last one that is gone; the caller's own. */
@@ -179,7 +180,11 @@ export class PageTables {
       const row = rows[at];
       if (row === undefined || event.revision < row.range.firstRevision) continue;
       if (event.type !== 'PagesWritten') continue;
-      const writes = read(event.data, (packs) => spansOf(contents, packs));
+      const spans = (packs: readonly string[]) => spansOf(contents, packs);
+      const writes =
+        read === null || areShort(event.schema)
+          ? readPlainly(event, spans)
+          : read(event.data, spans);
       if (writes === null) continue;
       takeFirsts(contents, writes.holdings);
       applyPageWrites(span.table, writes);

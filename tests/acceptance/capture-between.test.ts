@@ -42,7 +42,7 @@ async function capturesOfBatches(ledger: Ledger): Promise<readonly number[]> {
   for await (const { items } of ledger.log.read({ from: 0n }))
     for (const item of items)
       if (item._tag === 'event' && item.event.type === 'PagesWritten')
-        captures.push(valueOf(decodePageColumns(item.event.data)).capture);
+        captures.push(valueOf(decodePageColumns(item.event)).capture);
   return captures;
 }
 

@@ -215,7 +215,7 @@ describeWithPython('the consumer in Python', () => {
         [withData(bytes.subarray(0, bytes.length - 1)), 'not those that were committed'],
         [withData(altered), 'not those that were committed'],
         [small.toSpliced(batch, 1), 'batches are missing'],
-        [small.with(batch, { ...small[batch]!, schema: 3 }), 'is of schema 3'],
+        [small.with(batch, { ...small[batch]!, schema: 4 }), 'is of schema 4'],
       ] as const) {
         const { status, stderr } = consume(neutralLines(input));
         expect([status, stderr.split('\n').length]).toEqual([1, 2]);
@@ -232,9 +232,9 @@ function recordedEvents(events: readonly NeutralEvent[]): string[] {
     events.filter(({ type }) => type === 'CaptureCommitted').map(({ stream }) => stream),
   );
   const told: string[] = [];
-  for (const { type, stream, data } of events) {
+  for (const { type, schema, stream, data } of events) {
     if (type !== 'PagesWritten' || !committed.has(stream)) continue;
-    const columns = decodePageColumns(Buffer.from(data, 'base64'));
+    const columns = decodePageColumns({ schema, data: Buffer.from(data, 'base64') });
     if (columns._tag === 'Left') throw columns.left;
     const { kinds, firstRow } = columns.right;
     for (const [row, kind] of kinds.entries()) {

@@ -17,17 +17,20 @@ import { recordFiles, withLedger, writeImages } from '../support/recorded-images
 import { makeTemporaryFolder, type TemporaryFolder } from '../support/temporary-folder.ts';
 
 /** A batch without a row, of a capture that never comes. */
-const BATCH = encodePageColumns({
-  capture: 9,
-  batch: 0,
-  firstRow: 0,
-  parts: [],
-  packs: [],
-  kinds: new Uint8Array(0),
-  gfns: new Uint32Array(0),
-  packIndexes: new Uint16Array(0),
-  slots: new Uint16Array(0),
-});
+const BATCH = encodePageColumns(
+  {
+    capture: 9,
+    batch: 0,
+    firstRow: 0,
+    parts: [],
+    packs: [],
+    kinds: new Uint8Array(0),
+    gfns: new Uint32Array(0),
+    packIndexes: new Uint16Array(0),
+    slots: new Uint16Array(0),
+  },
+  2,
+);
 const RANDOM = { zero: 0, text: 0, random: 1, repeated: 0, duplicate: 0 };
 
 let folder: TemporaryFolder;

@@ -67,7 +67,7 @@ async function identifiersOf(vm: string): Promise<Set<string>> {
 /** The tables of a ledger's packs, in log order. */
 async function tablesIn({ log }: Ledger): Promise<BlockTable[]> {
   const written = (await storedEvents(log)).filter(({ type }) => type === 'PackWritten');
-  return written.map(({ data }) => valueOf(decodePackWritten(data)).blocks);
+  return written.map((event) => valueOf(decodePackWritten(event)).blocks);
 }
 
 describe('a VM that shares with its group', () => {

@@ -91,14 +91,14 @@ function referenceOf({ packs, packIndexes, slots }: PageColumns, row: number): P
 /** Encodes a decoded event again, batching its rows as recording does. */
 function encoder(event: NewEvent): () => Uint8Array {
   if (event.type === 'PackWritten') {
-    const pack = rightOf(decodePackWritten(event.data));
-    return () => encodePackWritten(pack);
+    const pack = rightOf(decodePackWritten(event));
+    return () => encodePackWritten(pack, event.schema);
   }
   if (!isBatchType(event.type)) {
     const control = rightOf(decodeControl({ ...event, position: 0n }));
     return () => rightOf(encodeControl(control));
   }
-  const columns = rightOf(decodePageColumns(event.data));
+  const columns = rightOf(decodePageColumns(event));
   return () => {
     const builder = new BatchBuilder(
       { capture: columns.capture, plan: new PackPlan() },
@@ -114,7 +114,7 @@ function encoder(event: NewEvent): () => Uint8Array {
       });
     }
     builder.finish();
-    return encodePageColumns(columns);
+    return encodePageColumns(columns, event.schema);
   };
 }
 

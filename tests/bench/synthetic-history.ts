@@ -118,19 +118,22 @@ function eventsOf(
     older,
   });
   const slots = PACK_PAGES_MAX;
-  const pack = encodePackWritten({
-    name: own,
-    capture,
-    group: 'default',
-    sizeBytes: PACK_HEADER_BYTES + slots * PAGE_BYTES,
-    blocks: rawBlocks(slots),
-    identifiers: randomFillSync(new Uint8Array(slots * IDENTIFIER_BYTES)),
-    patches: NO_PATCHES,
-  });
+  const pack = encodePackWritten(
+    {
+      name: own,
+      capture,
+      group: 'default',
+      sizeBytes: PACK_HEADER_BYTES + slots * PAGE_BYTES,
+      blocks: rawBlocks(slots),
+      identifiers: randomFillSync(new Uint8Array(slots * IDENTIFIER_BYTES)),
+      patches: NO_PATCHES,
+    },
+    4,
+  );
   written.packs.push(own);
   const data = [
     { type: 'PackWritten', data: pack },
-    { type: 'PagesWritten', data: encodePageColumns(columns) },
+    { type: 'PagesWritten', data: encodePageColumns(columns, 2) },
   ];
   const stored = columns.kinds.filter((kind) => kind === KIND_STORED).length;
   const merged = columns.kinds.filter((kind) => kind === KIND_MERGED).length;

@@ -263,6 +263,18 @@ export const GOLDEN_PACKED_REWRITTEN: PackRewritten = {
   blocks: GOLDEN_PACKED_PACK.blocks,
 };
 
+/** The event of a pack as schema 5 has it: numbers of seven bits a byte. */
+export const GOLDEN_SHORT_PACK: PackWritten = {
+  ...GOLDEN_PACKED_PACK,
+  identifiers: Uint8Array.from({ length: 6 * 32 }, (_, i) => i),
+  patches: {
+    packs: ['cd'.repeat(32), OTHER_PACK],
+    slots: Uint16Array.of(0, 2),
+    packIndexes: Uint16Array.of(1, 0),
+    references: Uint16Array.of(258, 4095),
+  },
+};
+
 /** As schema 4 has it: one list of names, and numbers of seven bits a byte. */
 export const GOLDEN_SHORT_REWRITTEN: PackRewritten = {
   ...GOLDEN_PACKED_REWRITTEN,

@@ -138,7 +138,7 @@ function packsOf(
       identifiers,
       patches: NO_PATCHES,
     };
-    packs.push({ name, event: eventOf('PackWritten', encodePackWritten(written)) });
+    packs.push({ name, event: eventOf('PackWritten', encodePackWritten(written, 4)) });
   }
   return { ...at, packs };
 }
@@ -175,7 +175,7 @@ function batchesOf(
       columns.packIndexes[row] = names.indexOf(name);
       columns.slots[row] = isPending ? place.number % packPagesMax : place.slot;
     }
-    events.push(eventOf('PagesWritten', encodePageColumns(columns)));
+    events.push(eventOf('PagesWritten', encodePageColumns(columns, 2)));
   }
   return events;
 }
@@ -184,17 +184,20 @@ function batchesOf(
 const deviceEvent = (capture: number): NewEvent =>
   eventOf(
     'DeviceStateWritten',
-    encodePageColumns({
-      capture,
-      batch: 0,
-      firstRow: 0,
-      parts: [1],
-      packs: [],
-      kinds: Uint8Array.of(KIND_ZERO),
-      gfns: Uint32Array.of(0),
-      packIndexes: Uint16Array.of(0),
-      slots: Uint16Array.of(0),
-    }),
+    encodePageColumns(
+      {
+        capture,
+        batch: 0,
+        firstRow: 0,
+        parts: [1],
+        packs: [],
+        kinds: Uint8Array.of(KIND_ZERO),
+        gfns: Uint32Array.of(0),
+        packIndexes: Uint16Array.of(0),
+        slots: Uint16Array.of(0),
+      },
+      2,
+    ),
   );
 
 /** Decides a capture against what the state knows now. */

@@ -18,6 +18,7 @@ import { parsePageStoreUrl } from '../../adapters/stores/page-store-s3/page-stor
 import { decodeControl } from '../../domain/events/control.ts';
 import { decodeLayoutMap, encodeLayoutMap } from '../../domain/events/layout-map.ts';
 import { decodePackRewritten } from '../../domain/events/pack-rewritten.ts';
+import { groupedBy } from '../../domain/values/grouped.ts';
 import { decodePackWritten } from '../../domain/events/pack-written.ts';
 import { decodePageColumns } from '../../domain/events/pages-written.ts';
 import { Btf } from '../../domain/guest/btf.ts';
@@ -103,18 +104,20 @@ const LOG_FORMATS: readonly Parser[] = [FORMAT_1, format2(MARKER)].map((format) 
   },
 }));
 
-/** Events as a log has them, by their types. */
+/** Events as a log has them, by their types and schemas. */
 function eventParsers(events: readonly StoredEvent[]): Parser[] {
   const parsers: Parser[] = [];
-  for (const type of new Set(events.map((event) => event.type))) {
-    const of = events.filter((event) => event.type === type);
+  const kinds = groupedBy(events, ({ type, schema }) => `${type} ${schema}`);
+  for (const [kind, of] of kinds) {
+    const { type, schema } = of[0]!;
     const parse = (data: Uint8Array): unknown => {
-      if (type === 'PackWritten') return decodePackWritten(data);
-      if (type === 'PackRewritten') return decodePackRewritten({ schema: of[0]!.schema, data });
-      if (type === 'PagesWritten' || type === 'DeviceStateWritten') return decodePageColumns(data);
+      if (type === 'PackWritten') return decodePackWritten({ schema, data });
+      if (type === 'PackRewritten') return decodePackRewritten({ schema, data });
+      if (type === 'PagesWritten' || type === 'DeviceStateWritten')
+        return decodePageColumns({ schema, data });
       return decodeControl({ ...of[0]!, data });
     };
-    parsers.push({ name: `event ${type}`, examples: of.map(({ data }) => data), parse });
+    parsers.push({ name: `event ${kind}`, examples: of.map(({ data }) => data), parse });
   }
   return parsers;
 }

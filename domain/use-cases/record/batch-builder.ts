@@ -2,7 +2,7 @@
 // durable and named, so memory does not grow with the capture.
 
 import { assert } from '../../values/assert.ts';
-import { encodePageColumns, fitsEvent, hasReference } from '../../events/pages-written.ts';
+import { fitsEvent, hasReference, type PageColumns } from '../../events/pages-written.ts';
 import { BATCH_ROWS_MAX } from '../../values/page.ts';
 import type { PageReference } from '../../ports/models.ts';
 import type { PackPlan } from './pack-plan.ts';
@@ -43,7 +43,7 @@ function indexOf(open: OpenBatch, key: string | number): number {
 
 export class BatchBuilder {
   readonly #capture: number;
-  readonly #emit: (data: Uint8Array) => void;
+  readonly #emit: (columns: PageColumns) => void;
   readonly #plan: PackPlan;
   readonly #names: string[] = [];
   readonly #waiting: OpenBatch[] = [];
@@ -54,7 +54,7 @@ export class BatchBuilder {
 
   constructor(
     of: { readonly capture: number; readonly plan: PackPlan },
-    emit: (data: Uint8Array) => void,
+    emit: (columns: PageColumns) => void,
   ) {
     this.#capture = of.capture;
     this.#plan = of.plan;
@@ -117,13 +117,13 @@ export class BatchBuilder {
       const [batch] = this.#waiting;
       if (batch === undefined || batch.lastOrdinal >= this.#names.length) return;
       this.#waiting.shift();
-      this.#emit(this.#encode(batch));
+      this.#emit(this.#columnsOf(batch));
       this.#batch += 1;
       this.#firstRow += batch.rows;
     }
   }
 
-  #encode(batch: OpenBatch): Uint8Array {
+  #columnsOf(batch: OpenBatch): PageColumns {
     const { rows } = batch;
     const gfns = batch.gfns.subarray(0, rows);
     assert(gfns[0]! > this.#lastGfn, 'a capture has each page once, in order');
@@ -135,7 +135,7 @@ export class BatchBuilder {
       else if (batch.areAfterContents[row] === 1)
         batch.slots[row]! += this.#plan.contentsOf(Number(keys[index]))!;
     }
-    return encodePageColumns({
+    return {
       capture: this.#capture,
       batch: this.#batch,
       firstRow: this.#firstRow,
@@ -145,7 +145,7 @@ export class BatchBuilder {
       gfns,
       packIndexes: batch.packIndexes.subarray(0, rows),
       slots: batch.slots.subarray(0, rows),
-    });
+    };
   }
 
   /** Every batch is handed on; all packs are named by now. Gives the number of rows. */

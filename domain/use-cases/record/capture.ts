@@ -12,6 +12,8 @@ import {
   KIND_MERGED,
   KIND_STORED,
   KIND_ZERO,
+  pageColumnsSchema,
+  type PageColumns,
 } from '../../events/pages-written.ts';
 import {
   CHUNK_PAGES,
@@ -45,6 +47,8 @@ export interface CapturePorts extends CaptureLogPorts {
   readonly store: PageStore;
   /** As a pack writer has it. */
   readonly areBlocksSalted: () => boolean;
+  /** Whether events may have short columns: not in a ledger that releases read which know none. */
+  readonly areEventsShort: () => boolean;
   /** How pages are compressed. */
   readonly compression: () => Compression;
   /** Reads what the VM's pages held before. */
@@ -119,17 +123,17 @@ export class CaptureWriter {
     const plan = this.#plan;
     this.#patterns = new PatternPages(ports.engine, { view, plan, vm });
     this.#references = new ReferencePages(ports.pages);
-    this.#batches = new BatchBuilder({ capture, plan }, (data) =>
-      this.log.add({ type: 'PagesWritten', data }),
+    this.#batches = new BatchBuilder({ capture, plan }, (columns) =>
+      this.#addColumns('PagesWritten', columns),
     );
     this.#stager = new PackStager(ports, { capture, group, plan }, (pack, ordinal) => {
-      const schema = packWrittenSchema(pack.blocks);
-      this.log.add({ type: 'PackWritten', schema, data: encodePackWritten(pack) });
+      const schema = packWrittenSchema(pack.blocks, ports.areEventsShort());
+      this.log.add({ type: 'PackWritten', schema, data: encodePackWritten(pack, schema) });
       this.#batches.named(pack.name, ordinal);
       this.#attached.named(pack.name, ordinal);
     });
-    this.#attached = new BatchBuilder({ capture, plan }, (data) =>
-      this.log.add({ type: 'AttachmentsWritten', data }),
+    this.#attached = new BatchBuilder({ capture, plan }, (columns) =>
+      this.#addColumns('AttachmentsWritten', columns),
     );
     const { engine, compression } = ports;
     this.#loose = new LoosePages({ engine, compression, view, plan, stager: this.#stager });
@@ -146,12 +150,19 @@ export class CaptureWriter {
     const rows = this.#batches.finish();
     assert(rows === this.#counts.written, 'every written page is a row');
     assert(areWritesCounted(this.#counts), 'every row is stored, merged or a pattern');
-    if (device !== null)
-      this.log.add({ type: 'DeviceStateWritten', data: this.#encodeDevice(device) });
+    if (device !== null) this.#addColumns('DeviceStateWritten', this.#deviceColumns(device));
     this.#attached.finish();
     await this.log.settle();
     const { count: batches, firstRevision, hash } = this.log;
     return { batches, firstRevision, hash, ...this.#counts, attachments };
+  }
+
+  #addColumns(
+    type: 'PagesWritten' | 'DeviceStateWritten' | 'AttachmentsWritten',
+    columns: PageColumns,
+  ): void {
+    const schema = pageColumnsSchema(type, columns, this.#ports.areEventsShort());
+    this.log.add({ type, schema, data: encodePageColumns(columns, schema) });
   }
 
   #takeAttachments(): Promise<CaptureCounts['attachments']> {
@@ -305,7 +316,7 @@ export class CaptureWriter {
     return this.#loose.store(pages);
   }
 
-  #encodeDevice(holdings: readonly Holding[]): Uint8Array {
+  #deviceColumns(holdings: readonly Holding[]): PageColumns {
     const { device } = this.#captured;
     const { capture } = this.#place;
     assert(device !== null, 'a device state is encoded only where there is one');
@@ -330,14 +341,14 @@ export class CaptureWriter {
       columns.slots[row] = slot;
     }
     const parts = partsOfDevice(device).map((part) => part.length);
-    return encodePageColumns({
+    return {
       capture,
       batch: 0,
       firstRow: 0,
       parts,
       packs: [...packs.keys()],
       ...columns,
-    });
+    };
   }
 
   #resolve(reference: PageReference): { readonly name: string; readonly slot: number } {

@@ -50,7 +50,7 @@ describe('a pack of format 1', () => {
   });
 
   test('is recorded with the keyed BLAKE3 of each page', () => {
-    const read = decodePackWritten(goldenBytes('events-1/PackWritten.bin'));
+    const read = decodePackWritten({ schema: 4, data: goldenBytes('events-1/PackWritten.bin') });
     if (read._tag === 'Left') throw read.left;
     const recorded = GOLDEN_PAGES.map((_, slot) => identifierAt(read.right.identifiers, slot));
     const keyed = GOLDEN_PAGES.map((page) => {

@@ -53,7 +53,9 @@ function readBy(reader: ReadPageWrites, data: Uint8Array, contents: Contents): R
 /** By both, which agree. */
 function read(data: Uint8Array, contents: Contents): Read {
   const byKernel = readBy(readPageWrites, data, contents);
-  expect(byKernel).toEqual(readBy(readPlainly, data, contents));
+  expect(byKernel).toEqual(
+    readBy((bytes, spans) => readPlainly({ schema: 2, data: bytes }, spans), data, contents),
+  );
   return byKernel;
 }
 
@@ -68,7 +70,7 @@ describe('page events read by the kernel', () => {
   test('say of every batch what the decoder says', () => {
     fc.assert(
       fc.property(pageColumns, (columns) => {
-        const writes = read(encodePageColumns(columns), contentsOf(columns.packs));
+        const writes = read(encodePageColumns(columns, 2), contentsOf(columns.packs));
         expect(writes?.gfns).toEqual([...columns.gfns]);
       }),
       { numRuns: 200 },
@@ -82,11 +84,11 @@ describe('page events read by the kernel', () => {
       { rows: 0, packs: 0, step: 1 },
     ]) {
       const { packs, ...others } = makeColumns({ seed: 4, ...shape });
-      const bytes = encodePageColumns({ packs, ...others });
+      const bytes = encodePageColumns({ packs, ...others }, 2);
       expect(read(bytes, contentsOf(packs))?.gfns.length).toBe(shape.rows);
     }
     const columns = one(KIND_STORED, 7);
-    const bytes = encodePageColumns(columns);
+    const bytes = encodePageColumns(columns, 2);
     // The index, which is 0, in three bytes: 0x80 0x80 0x00.
     const longer = new Uint8Array(bytes.length + 2);
     longer.set(bytes.subarray(0, -3));
@@ -101,17 +103,17 @@ describe('page events read by the kernel', () => {
     fc.assert(
       fc.property(
         pageColumns.chain((columns) =>
-          damaged(encodePageColumns(columns)).map((data) => ({ data, packs: columns.packs })),
+          damaged(encodePageColumns(columns, 2)).map((data) => ({ data, packs: columns.packs })),
         ),
         ({ data, packs }) => {
           const writes = read(data, contentsOf(packs));
-          expect(writes === null).toBe(either.isLeft(decodePageColumns(data)));
+          expect(writes === null).toBe(either.isLeft(decodePageColumns({ schema: 2, data })));
         },
       ),
       { numRuns: 1500 },
     );
     const columns = makeColumns({ seed: 5, rows: 60, packs: 3, step: 300 });
-    const bytes = encodePageColumns(columns);
+    const bytes = encodePageColumns(columns, 2);
     const contents = contentsOf(columns.packs);
     for (let at = 0; at < bytes.length; at += 1)
       for (let bit = 0; bit < 8; bit += 1) {
@@ -124,9 +126,9 @@ describe('page events read by the kernel', () => {
   test('know a gfn at the very end, and none beyond it', () => {
     const columns = one(KIND_ZERO, 0);
     columns.gfns[0] = GFN_MAX;
-    expect(read(encodePageColumns(columns), contentsOf([]))?.gfns).toEqual([GFN_MAX]);
+    expect(read(encodePageColumns(columns, 2), contentsOf([]))?.gfns).toEqual([GFN_MAX]);
     columns.gfns[0] = GFN_MAX + 1;
-    expect(read(encodePageColumns(columns), contentsOf([]))).toBeNull();
+    expect(read(encodePageColumns(columns, 2), contentsOf([]))).toBeNull();
   });
 
   test('hold contents, kept patterns and public ones; nothing beyond them', () => {
@@ -138,7 +140,7 @@ describe('page events read by the kernel', () => {
     const contents = contentsOf([known, unknown, other]);
     const pages = PACK_SLOTS / 2;
     const held = (kind: number, slot: number, of: { packs: string[]; index: number }) =>
-      read(encodePageColumns({ ...one(kind, slot, of.index), packs: of.packs }), contents)
+      read(encodePageColumns({ ...one(kind, slot, of.index), packs: of.packs }, 2), contents)
         ?.holdings[0];
     const inPack = (kind: number, slot: number, pack: string) =>
       held(kind, slot, { packs: [pack], index: 0 });

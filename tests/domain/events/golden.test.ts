@@ -20,7 +20,11 @@ import {
   encodePackWritten,
   packWrittenSchema,
 } from '../../../domain/events/pack-written.ts';
-import { decodePageColumns, encodePageColumns } from '../../../domain/events/pages-written.ts';
+import {
+  decodePageColumns,
+  encodePageColumns,
+  pageColumnsSchema,
+} from '../../../domain/events/pages-written.ts';
 import {
   decodePackRewritten,
   encodePackRewritten,
@@ -43,6 +47,7 @@ import {
   GOLDEN_REWRITTEN_PACK,
   GOLDEN_SALTED_PACK,
   GOLDEN_SALTED_REWRITTEN,
+  GOLDEN_SHORT_PACK,
   GOLDEN_SHORT_REWRITTEN,
   goldenBytes,
 } from '../../support/golden-capture.ts';
@@ -82,16 +87,16 @@ describe('events of format 1', () => {
     ['DeviceStateWritten', GOLDEN_DEVICE_COLUMNS],
     ['AttachmentsWritten', GOLDEN_ATTACHMENT_COLUMNS],
   ])('%s', (type, columns) => {
-    expect(decodePageColumns(golden(type))).toEqual(either.right(columns));
-    expect(encodePageColumns(columns)).toEqual(golden(type));
+    expect(decodePageColumns({ schema: 2, data: golden(type) })).toEqual(either.right(columns));
+    expect(encodePageColumns(columns, 2)).toEqual(golden(type));
   });
 
   test('PackWritten', () => {
-    const read = decodePackWritten(golden('PackWritten'));
+    const read = decodePackWritten({ schema: 4, data: golden('PackWritten') });
     expect(read).toMatchObject(either.right(GOLDEN_PACK));
     if (either.isLeft(read)) return;
     expect(read.right.identifiers.length).toBe(5 * 32);
-    expect(encodePackWritten(read.right)).toEqual(golden('PackWritten'));
+    expect(encodePackWritten(read.right, 4)).toEqual(golden('PackWritten'));
   });
 
   test('PackRewritten', () => {
@@ -111,8 +116,8 @@ describe('events of format 1', () => {
 describe('events of schema 2', () => {
   test('PagesWritten has patterns', () => {
     const data = golden2('PagesWritten');
-    expect(decodePageColumns(data)).toEqual(either.right(GOLDEN_PATTERN_COLUMNS));
-    expect(encodePageColumns(GOLDEN_PATTERN_COLUMNS)).toEqual(data);
+    expect(decodePageColumns({ schema: 2, data })).toEqual(either.right(GOLDEN_PATTERN_COLUMNS));
+    expect(encodePageColumns(GOLDEN_PATTERN_COLUMNS, 2)).toEqual(data);
   });
 
   test('PointsForgotten names captures', () => {
@@ -139,8 +144,8 @@ describe('events of schema 2', () => {
 
   test('PackWritten has patches, and patterns after contents', () => {
     const data = golden2('PackWritten');
-    expect(decodePackWritten(data)).toEqual(either.right(GOLDEN_PATCHED_PACK));
-    expect(encodePackWritten(GOLDEN_PATCHED_PACK)).toEqual(data);
+    expect(decodePackWritten({ schema: 4, data })).toEqual(either.right(GOLDEN_PATCHED_PACK));
+    expect(encodePackWritten(GOLDEN_PATCHED_PACK, 4)).toEqual(data);
   });
 });
 
@@ -157,12 +162,12 @@ describe('a checkpoint that was laid out', () => {
 describe('events of salted blocks', () => {
   test('PackWritten of schema 3', () => {
     const data = goldenBytes('events-3/PackWritten.bin');
-    const read = decodePackWritten(data);
+    const read = decodePackWritten({ schema: 4, data });
     expect(read).toMatchObject(either.right(GOLDEN_SALTED_PACK));
     if (either.isLeft(read)) return;
-    expect(encodePackWritten(read.right)).toEqual(data);
+    expect(encodePackWritten(read.right, 4)).toEqual(data);
     const schemas = [GOLDEN_SALTED_PACK, GOLDEN_PATCHED_PACK].map(({ blocks }) =>
-      packWrittenSchema(blocks),
+      packWrittenSchema(blocks, false),
     );
     expect(schemas).toEqual([3, 2]);
   });
@@ -181,11 +186,11 @@ describe('events of salted blocks', () => {
 describe('events of packed blocks', () => {
   test('PackWritten of schema 4', () => {
     const data = goldenBytes('events-4/PackWritten.bin');
-    const read = decodePackWritten(data);
+    const read = decodePackWritten({ schema: 4, data });
     expect(read).toMatchObject(either.right(GOLDEN_PACKED_PACK));
     if (either.isLeft(read)) return;
-    expect(encodePackWritten(read.right)).toEqual(data);
-    expect(packWrittenSchema(GOLDEN_PACKED_PACK.blocks)).toBe(4);
+    expect(encodePackWritten(read.right, 4)).toEqual(data);
+    expect(packWrittenSchema(GOLDEN_PACKED_PACK.blocks, false)).toBe(4);
   });
 
   test('PackRewritten of schema 3', () => {
@@ -197,6 +202,25 @@ describe('events of packed blocks', () => {
 });
 
 describe('events with short columns', () => {
+  test('PackWritten of schema 5', () => {
+    const data = goldenBytes('events-5/PackWritten.bin');
+    expect(decodePackWritten({ schema: 5, data })).toEqual(either.right(GOLDEN_SHORT_PACK));
+    expect(encodePackWritten(GOLDEN_SHORT_PACK, 5)).toEqual(data);
+    expect(packWrittenSchema(GOLDEN_SHORT_PACK.blocks, true)).toBe(5);
+  });
+
+  test.each([
+    ['PagesWritten', GOLDEN_PATTERN_COLUMNS],
+    ['DeviceStateWritten', GOLDEN_DEVICE_COLUMNS],
+    ['AttachmentsWritten', GOLDEN_ATTACHMENT_COLUMNS],
+  ] as const)('%s of schema 3', (type, columns) => {
+    const data = goldenBytes(`events-3/${type}.bin`);
+    expect(decodePageColumns({ schema: 3, data })).toEqual(either.right(columns));
+    expect(encodePageColumns(columns, 3)).toEqual(data);
+    expect(pageColumnsSchema(type, columns, true)).toBe(3);
+    expect(pageColumnsSchema(type, columns, false)).toBe(type === 'PagesWritten' ? 2 : 1);
+  });
+
   test.each([
     ['PackRewritten', GOLDEN_SHORT_REWRITTEN],
     ['PackRewritten-copied', GOLDEN_COPIED_REWRITTEN],

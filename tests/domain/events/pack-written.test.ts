@@ -23,11 +23,14 @@ import { isGroupName } from '../../../domain/events/streams.ts';
 import { NO_PATCHES } from '../../../domain/events/patches.ts';
 import { damaged, packWritten } from '../../support/arbitraries.ts';
 
-function reasonOf(bytes: Uint8Array): string {
-  const read = decodePackWritten(bytes);
-  if (either.isRight(read)) return 'it was read';
-  expect(read.left.code).toBe('EVENT_INVALID');
-  return read.left.message;
+const read = (data: Uint8Array, schema: number) => decodePackWritten({ schema, data });
+
+/** What is said of a pack that does not fit, as either form has it. */
+function reasonOf(pack: PackWritten, schema: number): string {
+  const found = read(encodePackWritten(pack, schema), schema);
+  if (either.isRight(found)) return 'it was read';
+  expect(found.left.code).toBe('EVENT_INVALID');
+  return found.left.message;
 }
 
 /** The largest pack: as many blocks as pages, each of them a raw page. */
@@ -56,30 +59,40 @@ function isBounded(pack: PackWritten): boolean {
   return isWhole && PACK_NAME.test(pack.name) && isGroupName(pack.group);
 }
 
-describe('the event of a pack', () => {
+describe.each([4, 5])('the event of a pack, of schema %i', (schema) => {
   test('reads back as it was written', () => {
     fc.assert(
       fc.property(packWritten, (pack) => {
-        expect(decodePackWritten(encodePackWritten(pack))).toEqual(either.right(pack));
+        expect(read(encodePackWritten(pack, schema), schema)).toEqual(either.right(pack));
       }),
       { numRuns: 200 },
     );
   });
 
   test('of the largest pack fits one event', () => {
-    const bytes = encodePackWritten(largestPack());
+    const bytes = encodePackWritten(largestPack(), schema);
     expect(bytes.length).toBeLessThanOrEqual(EVENT_BYTES_MAX);
-    expect(decodePackWritten(bytes)).toEqual(either.right(largestPack()));
+    expect(read(bytes, schema)).toEqual(either.right(largestPack()));
+  });
+
+  test('takes little beside identifiers where it is short', () => {
+    const pack = largestPack();
+    const bytes = encodePackWritten(pack, schema).length - pack.identifiers.length;
+    expect(bytes).toBe(
+      schema === 4
+        ? 112 + PACK_PAGES_MAX * 10
+        : 32 + 5 + 4 + 64 + 2 + 2 * 4 + PACK_PAGES_MAX * 6 + 2 + 2,
+    );
   });
 
   test('damaged is read as a table within its bounds, or refused', () => {
     fc.assert(
       fc.property(
-        packWritten.chain((pack) => damaged(encodePackWritten(pack))),
+        packWritten.chain((pack) => damaged(encodePackWritten(pack, schema))),
         (bytes) => {
-          const read = decodePackWritten(bytes);
-          expect(either.isLeft(read) ? read.left.code : isBounded(read.right)).toBe(
-            either.isLeft(read) ? 'EVENT_INVALID' : true,
+          const found = read(bytes, schema);
+          expect(either.isLeft(found) ? found.left.code : isBounded(found.right)).toBe(
+            either.isLeft(found) ? 'EVENT_INVALID' : true,
           );
         },
       ),
@@ -101,7 +114,7 @@ describe('the event of a pack', () => {
     ['a group that could be a path', (pack) => ({ ...pack, group: '../keys' })],
     ['no group', (pack) => ({ ...pack, group: '' })],
   ])('is refused with %s', (_, change) => {
-    expect(reasonOf(encodePackWritten(change(largestPack())))).toContain('malformed');
+    expect(reasonOf(change(largestPack()), schema)).toContain('malformed');
   });
 
   test.each<[string, (pack: PackWritten) => void]>([
@@ -120,7 +133,7 @@ describe('the event of a pack', () => {
   ])('is refused where a block has %s', (_, change) => {
     const pack = largestPack();
     change(pack);
-    expect(reasonOf(encodePackWritten(pack))).toContain('block 9');
+    expect(reasonOf(pack, schema)).toContain('block 9');
   });
 
   test.each([
@@ -132,7 +145,7 @@ describe('the event of a pack', () => {
     const pack = largestPack();
     pack.blocks.codecs.fill(CODEC_SALTED, 9, 10);
     pack.blocks.lengths.fill(length, 9, 10);
-    expect(reasonOf(encodePackWritten(pack))).toContain(reason);
+    expect(reasonOf(pack, schema)).toContain(reason);
   });
 
   test('is refused where contents come after patterns, salted or not', () => {
@@ -143,7 +156,7 @@ describe('the event of a pack', () => {
     ] as const) {
       const pack = largestPack();
       pack.blocks.codecs.fill(patterns, 8, 9).fill(contents, 9, 10);
-      expect(reasonOf(encodePackWritten(pack))).toContain('block 9 holds contents after patterns');
+      expect(reasonOf(pack, schema)).toContain('block 9 holds contents after patterns');
     }
   });
 });

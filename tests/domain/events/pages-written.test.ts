@@ -14,8 +14,11 @@ import {
   KIND_PATTERN,
   KIND_STORED,
   KIND_ZERO,
+  pageColumnsSchema,
+  SHORT_ROWS_MAX,
   type PageColumns,
 } from '../../../domain/events/pages-written.ts';
+import { BYTES, ColumnWriter } from '../../../domain/events/short-columns.ts';
 import { BATCH_ROWS_MAX, EVENT_BYTES_MAX, PACK_SLOTS } from '../../../domain/values/page.ts';
 import { damaged, GFN_MAX, makeColumns, pageColumns } from '../../support/arbitraries.ts';
 
@@ -29,13 +32,13 @@ const plain = (columns: PageColumns) => ({
 });
 
 function decoded(bytes: Uint8Array): PageColumns {
-  const columns = decodePageColumns(bytes);
+  const columns = decodePageColumns({ schema: 2, data: bytes });
   if (either.isLeft(columns)) throw columns.left;
   return columns.right;
 }
 
 const reasonOf = (bytes: Uint8Array): string => {
-  const columns = decodePageColumns(bytes);
+  const columns = decodePageColumns({ schema: 2, data: bytes });
   if (either.isRight(columns)) return 'it was read';
   expect(columns.left.code).toBe('EVENT_INVALID');
   return columns.left.message;
@@ -52,7 +55,7 @@ describe('page columns', () => {
   test('read back as they were written', () => {
     fc.assert(
       fc.property(pageColumns, (columns) => {
-        expect(plain(decoded(encodePageColumns(columns)))).toEqual(plain(columns));
+        expect(plain(decoded(encodePageColumns(columns, 2)))).toEqual(plain(columns));
       }),
       { numRuns: 150 },
     );
@@ -66,7 +69,7 @@ describe('page columns', () => {
     { rows: 0, packs: 0, step: 1 },
   ])('read back at the limits: $rows rows, $packs packs', (shape) => {
     const columns = makeColumns({ seed: 7, ...shape });
-    const bytes = encodePageColumns(columns);
+    const bytes = encodePageColumns(columns, 2);
     expect(bytes.length).toBeLessThanOrEqual(EVENT_BYTES_MAX);
     expect(plain(decoded(bytes))).toEqual(plain(columns));
   });
@@ -82,7 +85,9 @@ describe('page columns', () => {
     );
     fc.assert(
       fc.property(shapes, (shape) => {
-        expect(encodePageColumns(makeColumns(shape)).length).toBeLessThanOrEqual(EVENT_BYTES_MAX);
+        expect(encodePageColumns(makeColumns(shape), 2).length).toBeLessThanOrEqual(
+          EVENT_BYTES_MAX,
+        );
       }),
       { numRuns: 12 },
     );
@@ -92,7 +97,7 @@ describe('page columns', () => {
 
   test('leave the bytes beside theirs alone: they may lie inside a larger buffer', () => {
     const columns = makeColumns({ seed: 3, rows: 20, packs: 2, step: 9 });
-    const bytes = encodePageColumns(columns);
+    const bytes = encodePageColumns(columns, 2);
     const larger = new Uint8Array(bytes.length + 11).fill(0xee);
     larger.set(bytes, 5);
     expect(plain(decoded(larger.subarray(5, 5 + bytes.length)))).toEqual(plain(columns));
@@ -102,13 +107,13 @@ describe('page columns', () => {
     const rows = 1000;
     const columns = { ...makeColumns({ seed: 1, rows, packs: 1, step: 1 }) };
     columns.kinds.fill(KIND_STORED);
-    expect(encodePageColumns(columns).length).toBe(32 + 32 + rows * (1 + 1 + 1 + 2));
+    expect(encodePageColumns(columns, 2).length).toBe(32 + 32 + rows * (1 + 1 + 1 + 2));
   });
 
   test('whose gfns do not ascend are our own fault', () => {
     const columns = makeColumns({ seed: 1, rows: 3, packs: 0, step: 1 });
     columns.gfns[2] = columns.gfns[1]!;
-    expect(() => encodePageColumns(columns)).toThrow(InvariantError);
+    expect(() => encodePageColumns(columns, 2)).toThrow(InvariantError);
   });
 });
 
@@ -137,7 +142,7 @@ function faultIn({ kinds, gfns, packIndexes, slots, packs }: PageColumns): strin
 
 describe('bytes that are no page columns', () => {
   const columns = makeColumns({ seed: 5, rows: 200, packs: 3, step: 300 });
-  const bytes = encodePageColumns(columns);
+  const bytes = encodePageColumns(columns, 2);
   const withWord = (at: number, value: number): Uint8Array => {
     const changed = bytes.slice();
     new DataView(changed.buffer).setUint32(at, value, true);
@@ -147,9 +152,9 @@ describe('bytes that are no page columns', () => {
   test('are read as columns within their bounds, or refused', () => {
     fc.assert(
       fc.property(
-        pageColumns.chain((some) => damaged(encodePageColumns(some))),
+        pageColumns.chain((some) => damaged(encodePageColumns(some, 2))),
         (changed) => {
-          const read = decodePageColumns(changed);
+          const read = decodePageColumns({ schema: 2, data: changed });
           expect(either.isLeft(read) ? read.left.code : faultIn(read.right)).toBe(
             either.isLeft(read) ? 'EVENT_INVALID' : null,
           );
@@ -179,15 +184,102 @@ describe('bytes that are no page columns', () => {
       kinds: Uint8Array.of(KIND_STORED),
     };
     one.slots[0] = PACK_SLOTS;
-    expect(reasonOf(encodePageColumns(one))).toContain(`slot ${PACK_SLOTS}`);
+    expect(reasonOf(encodePageColumns(one, 2))).toContain(`slot ${PACK_SLOTS}`);
     one.slots[0] = PACK_SLOTS - 1;
     one.packIndexes[0] = 1;
-    expect(reasonOf(encodePageColumns(one))).toContain('pack 1 of 1');
+    expect(reasonOf(encodePageColumns(one, 2))).toContain('pack 1 of 1');
   });
 
   test('are refused where a gfn is beyond the largest VM', () => {
     const one = makeColumns({ seed: 5, rows: 1, packs: 0, step: 2 });
     one.gfns[0] = GFN_MAX + 1;
-    expect(reasonOf(encodePageColumns(one))).toContain('gfns');
+    expect(reasonOf(encodePageColumns(one, 2))).toContain('gfns');
+  });
+});
+
+describe('short page columns', () => {
+  const short = pageColumns.filter(({ kinds }) => kinds.length <= SHORT_ROWS_MAX);
+  const read = (data: Uint8Array) => decodePageColumns({ schema: 3, data });
+  const reason = (data: Uint8Array): string => {
+    const found = read(data);
+    return either.isRight(found) ? 'it was read' : `${found.left.code} ${found.left.message}`;
+  };
+  const columns = makeColumns({ seed: 5, rows: 200, packs: 3, step: 300 });
+
+  test('read back as they were written', () => {
+    fc.assert(
+      fc.property(short, (some) => {
+        const found = read(encodePageColumns(some, 3));
+        if (either.isLeft(found)) throw found.left;
+        expect(plain(found.right)).toEqual(plain(some));
+      }),
+      { numRuns: 150 },
+    );
+  });
+
+  test('are those of small batches, where events may be short', () => {
+    const of = (rows: number, areEventsShort: boolean): number =>
+      pageColumnsSchema('PagesWritten', { kinds: new Uint8Array(rows) }, areEventsShort);
+    expect([of(SHORT_ROWS_MAX, true), of(SHORT_ROWS_MAX + 1, true), of(1, false)]).toEqual([
+      3, 2, 2,
+    ]);
+  });
+
+  test('take a byte or two a row of pages here and there, and little beside', () => {
+    const rows = 45;
+    const stored: PageColumns = {
+      ...makeColumns({ seed: 1, rows, packs: 1, step: 100 }),
+      kinds: new Uint8Array(rows).fill(KIND_STORED),
+      packIndexes: new Uint16Array(rows),
+      slots: Uint16Array.from({ length: rows }, (_, slot) => slot),
+    };
+    expect(encodePageColumns(stored, 3).length).toBeLessThan(32 + 20 + 2 * rows);
+  });
+
+  test('that are damaged are read as columns within their bounds, or refused', () => {
+    fc.assert(
+      fc.property(
+        short.chain((some) => damaged(encodePageColumns(some, 3))),
+        (changed) => {
+          const found = read(changed);
+          expect(either.isLeft(found) ? found.left.code : faultIn(found.right)).toBe(
+            either.isLeft(found) ? 'EVENT_INVALID' : null,
+          );
+        },
+      ),
+      { numRuns: 400 },
+    );
+  });
+
+  test('are refused when any length is cut', () => {
+    const bytes = encodePageColumns(columns, 3);
+    for (let length = 0; length < bytes.length; length += 1)
+      expect(reason(bytes.subarray(0, length))).toContain('EVENT_INVALID');
+  });
+
+  test('are refused for more rows than a small batch has, before anything is made', () => {
+    const head = [1, 0, 0];
+    const writer = (rows: number): ColumnWriter =>
+      new ColumnWriter().numbers([...head, rows, 0, 0]);
+    const kinds = writer(SHORT_ROWS_MAX + 1).column(new Uint8Array(SHORT_ROWS_MAX + 1), BYTES);
+    expect(reason(kinds.bytes())).toContain('its head does not fit');
+    expect(reason(writer(2 ** 32 - 1).bytes())).toContain('its head does not fit');
+  });
+
+  test('are refused where a reference leads out of the packs, and a gfn out of a VM', () => {
+    const one: PageColumns = {
+      ...makeColumns({ seed: 5, rows: 1, packs: 1, step: 1 }),
+      kinds: Uint8Array.of(KIND_STORED),
+    };
+    const found = (change: Partial<PageColumns>): string =>
+      reason(encodePageColumns({ ...one, ...change }, 3));
+    expect(found({})).toBe('it was read');
+    expect(found({ packIndexes: Uint16Array.of(1) })).toContain('pack 1 of 1');
+    expect(found({ slots: Uint16Array.of(PACK_SLOTS) })).toContain('its columns do not fit');
+    expect(found({ kinds: Uint8Array.of(KIND_STORED | 4) })).toContain('has the kind 5');
+    expect(found({ gfns: Uint32Array.of(GFN_MAX + 1) })).toContain('EVENT_INVALID');
+    const two = { kinds: Uint8Array.of(0, 0), packIndexes: new Uint16Array(2) };
+    const gfns = Uint32Array.of(GFN_MAX, GFN_MAX + 1);
+    expect(found({ ...two, gfns, slots: new Uint16Array(2) })).toContain('its gfns');
   });
 });
