@@ -17,6 +17,16 @@ import { FIRST_ADDED_STRING, PUBLIC_PATTERN_MAX } from '../patterns/grammar.ts';
 import { LAYOUT_MAP_BYTES_MAX, LAYOUT_PACKS_MAX } from './layout-map.ts';
 import { actorIn, boundedActor, type Actor } from './actor.ts';
 import {
+  BASELINE_TYPE,
+  BLANK_TYPE,
+  isBatchType,
+  isStoreType,
+  newerEvent,
+  PAGE_EVENT_TYPES,
+  schemaOf,
+  type Envelope,
+} from './event-types.ts';
+import {
   HISTORY_STREAM,
   LEDGER_STREAM,
   STORE_STREAM,
@@ -26,6 +36,19 @@ import {
   restoresStream,
   vmStream,
 } from './streams.ts';
+
+export {
+  BASELINE_TYPE,
+  BATCH_TYPES,
+  BLANK_TYPE,
+  isBatchType,
+  isStoreType,
+  newerEvent,
+  PAGE_EVENT_TYPES,
+  schemaOf,
+  STORE_TYPES,
+  type BatchType,
+} from './event-types.ts';
 
 /** The largest number of a capture. */
 const CAPTURE_MAX = 2 ** 32 - 1;
@@ -274,47 +297,6 @@ export function streamOf(event: ControlEvent): string {
   }
 }
 
-/** Events that are columns of bytes, all parts of a capture: they take effect at its commit. */
-export const BATCH_TYPES = [
-  'PackWritten',
-  'PagesWritten',
-  'DeviceStateWritten',
-  'AttachmentsWritten',
-] as const;
-export type BatchType = (typeof BATCH_TYPES)[number];
-
-/** Events that are columns of bytes and take effect by themselves. */
-export const STORE_TYPES = ['PackRewritten'] as const;
-
-/** A part of a baseline: bytes that take effect with the HistoryForgotten behind them. */
-export const BASELINE_TYPE = 'BaselineWritten';
-/** In a copy, in the place of an event that is gone at the source: it says nothing. */
-export const BLANK_TYPE = 'EventForgotten';
-
-/** Per-page events: never stored one by one, only expanded from a batch for who asks. */
-export const PAGE_EVENT_TYPES = [
-  'PageStored',
-  'PageMerged',
-  'PatternPageShared',
-  'SharingBroken',
-] as const;
-
-/** Events whose schema has changed since they were first written, and its version now. */
-const SCHEMAS: Readonly<Record<string, number>> = {
-  LedgerCreated: 3,
-  CaptureCommitted: 2,
-  AttachmentsWritten: 3,
-  CheckpointTaken: 3,
-  DeviceStateWritten: 3,
-  HistoryForgotten: 2,
-  PackRewritten: 4,
-  PackWritten: 5,
-  PagesWritten: 3,
-  PointsForgotten: 2,
-};
-/** Current schema version of an event's type. Earlier ones are read as well. */
-export const schemaOf = (type: string): number => SCHEMAS[type] ?? 1;
-
 /** Fields that came with a later schema, what says nothing in each, and the earliest ledger format of it. */
 interface AddedFields {
   readonly schema: number;
@@ -396,10 +378,6 @@ function writtenData(event: ControlEvent): object {
   return Object.fromEntries(Object.entries(event.data).filter(([key]) => !(key in added)));
 }
 
-export const isBatchType = (type: string): type is BatchType =>
-  (BATCH_TYPES as readonly string[]).includes(type);
-export const isStoreType = (type: string): type is (typeof STORE_TYPES)[number] =>
-  (STORE_TYPES as readonly string[]).includes(type);
 /** Whether events of this type exist, page events included. */
 export const isEventType = (type: string): boolean =>
   isBatchType(type) ||
@@ -451,21 +429,6 @@ const fieldOf = (errors: t.Errors): string =>
     .map((entry) => entry.key)
     .filter((key) => key !== '')
     .join('.') ?? '?';
-
-interface Envelope {
-  readonly type: string;
-  readonly schema: number;
-  readonly data: Uint8Array;
-  readonly position: bigint;
-}
-
-/** What is said of an event that only a later version can read. */
-export const newerEvent = ({ type, schema, position }: Envelope): LedgerError =>
-  new LedgerError(
-    'EVENT_NEWER',
-    `the event at position ${position} is a ${type} of schema ${schema}, which this version does not know; use a newer pageledger`,
-    { type, schema, position },
-  );
 
 const POINTS_FORGOTTEN_1 = t.strict({ vm: name, before: capture });
 
