@@ -25,7 +25,7 @@ import { diffOf } from './pages.ts';
 import { layoutOf, type VmPoint } from './restore.ts';
 
 /** From so many pages on the engine's threads make them. */
-const THREADED_PAGES_MIN = 128;
+const THREADED_PAGES_MIN = 32;
 /** How long after a vain attempt the next one begins. */
 const AGAIN_MS = 1000;
 /** Failures of what is away, and may be there again without anybody's repairing it. */
