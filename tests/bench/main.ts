@@ -33,6 +33,7 @@ import { loadNow, machine, resultsFolder, sectionText, writeResult } from './rep
 import { restore } from './restore.ts';
 import { retention } from './retention.ts';
 import { scanners } from './scanners.ts';
+import { serving } from './serving.ts';
 import { siblings } from './siblings.ts';
 import { serversAway } from './servers-away.ts';
 import { startUp } from './start-up.ts';
@@ -47,6 +48,7 @@ const BENCHES: readonly Bench[] = [
   compaction,
   retention,
   restore,
+  serving,
   historyLength,
   dayOfCaptures,
   replay,
