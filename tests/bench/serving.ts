@@ -165,7 +165,13 @@ async function run(context: BenchContext): Promise<readonly Row[]> {
   const sizes = { pages, hot: Math.min(4096, pages / 2), reads: context.isQuick ? 200 : 20_000 };
   await withLedger({ folder }, async (ledger) => {
     const waiting = { onAway: () => undefined, onBack: () => undefined };
-    const exports = new Exports({ ledger, vm: null, listed: 'named', waiting });
+    const exports = new Exports({
+      ledger,
+      vm: null,
+      listed: 'named',
+      use: { kind: 'server', restored: { how: 'nbd' } },
+      waiting,
+    });
     const opened: OpenExport = await exports.open(NAME);
     const library = await pageTimes(sizes, (page) => opened.served.read(page, 1, NEVER));
     rows.push(...latencyRows('as a library call', library, [20, 60]));

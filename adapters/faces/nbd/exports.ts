@@ -3,10 +3,14 @@
 // `web/@3/pc.ram`, one block of memory as a VMM maps it. An export that several connections have open is
 // one, with one page table.
 
+import { assert } from '../../../domain/values/assert.ts';
 import { refuse } from '../../../domain/values/refused.ts';
 import { RAW_LAYOUTS } from '../../../domain/values/raw-layout.ts';
 import type { VmEntry } from '../../../projections/models/vm-entry.ts';
 import type { Ledger } from '../../wiring/ledger.ts';
+import { holdPoint, type HeldPoint } from '../../wiring/leases.ts';
+import { recordRestored, type Restored } from '../../wiring/restored.ts';
+import type { VmPoint } from '../../wiring/restore.ts';
 import { followLog, ServedPoint, type Waiting } from '../../wiring/served-point.ts';
 import { isoTime } from '../rows/row.ts';
 
@@ -29,6 +33,11 @@ export interface OpenExport {
   readonly isFixed: boolean;
   /** Not flagged read-only: VMMs open a block of memory for writing, and write nothing. */
   readonly isForWriting: boolean;
+  /**
+   * Holds the point, so that nobody forgets it while it is read, and says that it is given out; once for
+   * all that have it open, until the last one closes. Refused where it was forgotten meanwhile.
+   */
+  hold(): Promise<void>;
   close(): void;
 }
 
@@ -38,6 +47,8 @@ interface ExportsOptions {
   readonly vm: string | null;
   readonly listed: Listed;
   readonly waiting: Waiting;
+  /** What holds points, and how they are given out. */
+  readonly use: { readonly kind: 'server' | 'mount'; readonly restored: Restored };
 }
 
 /**
@@ -83,11 +94,15 @@ function* namesOf(entry: VmEntry, listed: Listed): Generator<ExportName> {
 interface Shared {
   readonly served: Promise<ServedPoint>;
   users: number;
+  /** Null: nobody reads it yet. */
+  held: Promise<HeldPoint> | null;
 }
 
 export class Exports {
   readonly #options: ExportsOptions;
   readonly #shared = new Map<string, Shared>();
+  /** Points that are being let go. */
+  readonly #releases = new Set<Promise<void>>();
 
   constructor(options: ExportsOptions) {
     this.#options = options;
@@ -127,6 +142,7 @@ export class Exports {
       description: `memory of ${entry.vm} at capture ${row.capture}, ${isoTime(row.timeMs)}`,
       isFixed: isFixedPoint(words.point),
       isForWriting: part !== null && !RAW_LAYOUTS.some((layout) => layout === part),
+      hold: () => this.#hold(full, served.point),
       close: () => {
         if (isOpen) this.#leave(full);
         isOpen = false;
@@ -141,7 +157,7 @@ export class Exports {
   }
 
   async #share(name: string, open: () => Promise<ServedPoint>): Promise<ServedPoint> {
-    const known = this.#shared.get(name) ?? { served: open(), users: 0 };
+    const known = this.#shared.get(name) ?? { served: open(), users: 0, held: null };
     this.#shared.set(name, known);
     known.users += 1;
     try {
@@ -152,10 +168,34 @@ export class Exports {
     }
   }
 
+  async #hold(name: string, point: VmPoint): Promise<void> {
+    const { ledger, use } = this.#options;
+    const shared = this.#shared.get(name);
+    assert(shared !== undefined, 'an export is held while it is open');
+    const isFirst = shared.held === null;
+    shared.held ??= holdPoint(ledger, point, { kind: use.kind });
+    await shared.held;
+    if (isFirst) await recordRestored(ledger, point, use.restored);
+  }
+
   #leave(name: string): void {
     const known = this.#shared.get(name);
     if (known === undefined) return;
     known.users -= 1;
-    if (known.users === 0) this.#shared.delete(name);
+    if (known.users > 0) return;
+    this.#shared.delete(name);
+    if (known.held === null) return;
+    // What could not be held was refused to who asked.
+    const release = known.held.then(
+      (held) => held.release(),
+      () => undefined,
+    );
+    this.#releases.add(release);
+    void release.finally(() => this.#releases.delete(release));
+  }
+
+  /** Resolves when all that was closed is let go. */
+  async settled(): Promise<void> {
+    await Promise.all(this.#releases);
   }
 }

@@ -177,6 +177,7 @@ export class Negotiation {
     let opened: OpenExport;
     try {
       opened = await this.#opened(name);
+      await opened.hold();
     } catch {
       return END;
     }
@@ -204,6 +205,7 @@ export class Negotiation {
       return this.#invalid(option, 'a name, a number of questions and the questions were expected');
     return this.#known(option, async () => {
       const opened = await this.#opened(name);
+      if (option === OPTION.go) await opened.hold();
       await this.#send(exportInfo(option, factsOf(opened, this.#isStructured)));
       if (asked.includes(INFO.name)) await this.#send(textInfo(option, INFO.name, opened.name));
       if (asked.includes(INFO.description))

@@ -110,11 +110,16 @@ interface Meant {
 const nameOf = ({ vm, capture, part }: Meant): string =>
   [vm, `@${capture}`, ...(part === null ? [] : [part])].join('/');
 
-const exportsOf = (command: Command, ledger: Ledger, vm: string): Exports =>
+const exportsOf = (
+  command: Command,
+  ledger: Ledger,
+  of: { readonly vm: string; readonly place: string },
+): Exports =>
   new Exports({
     ledger,
-    vm,
+    vm: of.vm,
     listed: 'named',
+    use: { kind: 'mount', restored: { how: 'mount', to: of.place } },
     waiting: {
       onAway: ({ message }) => warn(command, `the packs are away, and readings wait: ${message}`),
       onBack: () => tell(command, 'the packs are there again'),
@@ -122,13 +127,13 @@ const exportsOf = (command: Command, ledger: Ledger, vm: string): Exports =>
   });
 
 /** What is meant; refused where it is not there. */
-async function meantBy(command: Command, ledger: Ledger): Promise<Meant> {
+async function meantBy(command: Command, ledger: Ledger, place: string): Promise<Meant> {
   const options = command.opts<MountOptions>();
   const { vm } = options;
   const part = partOf(options);
   const { capture } = ledger.resolve(ledger.vm(vm), options.at);
   const meant = { vm, capture, part };
-  (await exportsOf(command, ledger, vm).open(nameOf(meant))).close();
+  (await exportsOf(command, ledger, { vm, place }).open(nameOf(meant))).close();
   return meant;
 }
 
@@ -150,9 +155,10 @@ async function serveMount(
   of: { readonly place: string; readonly onMounted: (row: MountedRow) => void },
 ): Promise<void> {
   const { place } = of;
-  const meant = await meantBy(command, ledger);
-  const exports = exportsOf(command, ledger, meant.vm);
+  const meant = await meantBy(command, ledger, place);
+  const exports = exportsOf(command, ledger, { vm: meant.vm, place });
   const opened = await exports.open(nameOf(meant));
+  await opened.hold();
   const own = privateSocket();
   const server = await NbdServer.listen(own.address, {
     exports: {
@@ -184,6 +190,7 @@ async function serveMount(
   } finally {
     opened.close();
     await server.close();
+    await exports.settled();
     own.remove();
     forgetMount(place);
   }
@@ -267,7 +274,7 @@ export async function run(command: Command): Promise<void> {
   const place = mountPlace(command.args[0]!);
   checkPlace(place);
   if (foreground === true) {
-    await withLedger(command, 'read', (ledger, output) =>
+    await withLedger(command, 'use', (ledger, output) =>
       serveMount(command, ledger, {
         place,
         onMounted(row) {
@@ -278,7 +285,7 @@ export async function run(command: Command): Promise<void> {
     );
     return;
   }
-  const meant = await withLedger(command, 'read', (ledger) => meantBy(command, ledger));
+  const meant = await withLedger(command, 'read', (ledger) => meantBy(command, ledger, place));
   const row = await startMount(command, place, meant);
   const output = outputOf(command);
   if (output.isJson) output.json(row);

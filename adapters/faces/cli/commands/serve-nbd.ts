@@ -32,12 +32,13 @@ export async function run(command: Command): Promise<void> {
   const options = command.opts<{ vm?: string; listen?: string; list: string }>();
   const listed = listedOf(options.list);
   const asked = options.listen === undefined ? null : listenAddressOf(options.listen);
-  await withLedger(command, 'read', async (ledger, output) => {
+  await withLedger(command, 'use', async (ledger, output) => {
     if (options.vm !== undefined) ledger.vm(options.vm);
     const exports = new Exports({
       ledger,
       vm: options.vm ?? null,
       listed,
+      use: { kind: 'server', restored: { how: 'nbd' } },
       waiting: {
         onAway: (failure) =>
           warn(command, `the packs are away, and readings wait: ${failure.message}`),
@@ -69,6 +70,7 @@ export async function run(command: Command): Promise<void> {
         );
       } finally {
         await server.close();
+        await exports.settled();
       }
     } finally {
       own?.remove();

@@ -5,6 +5,8 @@ import { Exports, wordsOf } from '../../../../adapters/faces/nbd/exports.ts';
 import { PAGE_BYTES } from '../../../../domain/values/page.ts';
 import { openLedger, takeCheckpoint, type Ledger } from '../../../../index.ts';
 import { changeImage, makeImage, pageAt } from '../../../support/images.ts';
+import { leasesOf } from '../../../../adapters/wiring/leases.ts';
+import { eventsOf } from '../../../support/recorded-images.ts';
 import { recordBytes, streamOf } from '../../../support/small-ledger.ts';
 import { makeTemporaryFolder, type TemporaryFolder } from '../../../support/temporary-folder.ts';
 
@@ -38,6 +40,7 @@ describe('exports of a ledger', () => {
       ledger,
       vm,
       listed,
+      use: { kind: 'server', restored: { how: 'nbd' } },
       waiting: { onAway: ({ code }) => told.push(code), onBack: () => told.push('back') },
     });
   const record = async (vm: string, image: Uint8Array): Promise<void> => {
@@ -126,6 +129,30 @@ describe('exports of a ledger', () => {
     expect((await exports.open('web/@1')).served).not.toBe(third.served);
   });
 
+  test('hold a point while anybody reads it, once for all, and say that it was given out', async () => {
+    const exports = new Exports({
+      ledger: recorder,
+      vm: 'web',
+      listed: 'named',
+      use: { kind: 'server', restored: { how: 'nbd' } },
+      waiting: { onAway: () => undefined, onBack: () => undefined },
+    });
+    const leases = (): unknown =>
+      leasesOf(recorder.vms()).map(({ vm, capture, kind }) => [vm, capture, kind]);
+    const [one, other] = [await exports.open('@1'), await exports.open('@1')];
+    expect(leases()).toEqual([]);
+    await Promise.all([one.hold(), other.hold()]);
+    expect(leases()).toEqual([['web', 1, 'server']]);
+    one.close();
+    await exports.settled();
+    expect(leases()).toEqual([['web', 1, 'server']]);
+    other.close();
+    await exports.settled();
+    expect(leases()).toEqual([]);
+    const given = await eventsOf(recorder, { type: 'CheckpointRestored' });
+    expect(given).toHaveLength(1);
+  });
+
   test('stay what they were when they were opened; names that move are none to open twice', async () => {
     const exports = exportsOf('db');
     const before = await exports.open('latest');
@@ -147,6 +174,7 @@ describe('exports of a ledger', () => {
       ledger: fresh,
       vm: 'web',
       listed: 'named',
+      use: { kind: 'server', restored: { how: 'nbd' } },
       waiting: {
         onAway: ({ code }) => {
           told.push(code);

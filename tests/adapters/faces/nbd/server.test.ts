@@ -73,6 +73,7 @@ describe('a server of points', () => {
       ledger,
       vm: null,
       listed: 'named',
+      use: { kind: 'server', restored: { how: 'nbd' } },
       waiting: { onAway: ({ message }) => failures.push(message), onBack: () => undefined },
     });
 
