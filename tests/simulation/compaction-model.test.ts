@@ -75,10 +75,11 @@ const write = fc.record({
 const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 8, arbitrary: write },
   {
-    weight: 4,
+    weight: 6,
     arbitrary: fc.record({
       _tag: fc.constantFrom(
         'checkpoint' as const,
+        'hold' as const,
         'hold' as const,
         'forget' as const,
         'forgetAt' as const,
@@ -98,7 +99,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   {
     weight: 1,
     arbitrary: fc.record({
-      _tag: fc.constantFrom('retire' as const, 'retire' as const, 'dropVm' as const),
+      _tag: fc.constantFrom('retire' as const, 'dropVm' as const),
       vm: vmNumber,
     }),
   },
