@@ -1,6 +1,7 @@
 // A point resumed before its memory is there: a QEMU whose guest runs at once, and a server in this
 // process that gives it its pages.
 
+import { listenAsGiver } from '../guests/qemu/postcopy/giver.ts';
 import { readNote } from '../guests/qemu/postcopy/point-note.ts';
 import { recoverArriving } from '../guests/qemu/postcopy/recover-arriving.ts';
 import {
@@ -91,6 +92,7 @@ function arrivingMemory(
 ): ArrivingMemory {
   if (!isOnDemandOnly) server.push();
   const { qmp, qmpPath, runState } = guest;
+  const listening = listenAsGiver(qmpPath, () => server.push());
   const arrived = async (): Promise<Arrived> => {
     try {
       const how = await served;
@@ -98,6 +100,7 @@ function arrivingMemory(
       return how;
     } finally {
       qmp.close();
+      (await listening).end();
     }
   };
   return {

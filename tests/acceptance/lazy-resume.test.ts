@@ -224,6 +224,31 @@ describeWithQemu('a guest resumed lazily', found, (tools) => {
   );
 
   test(
+    'is given all its memory before it is recorded, and not recorded where nobody gives it',
+    async () => {
+      const { qmpPath, command } = await resume('recorded', { words: ['--on-demand-only'] });
+      const line = ['record', 'qemu', '--vm', 'again', '--qmp', qmpPath, '--every', '1s'];
+      const rows = await commands.json(...line, '--count', '1');
+      expect(rows[0]).toMatchObject({ vm: 'again', capture: 1 });
+      const { exitCode } = await command.ended;
+      expect([exitCode, command.rows()[1]!['arrived']]).toEqual([0, 'finished']);
+      const left = await resume('orphan', { words: ['--on-demand-only'], extra: ['-S'] });
+      left.command.signal('SIGKILL');
+      await left.command.ended;
+      const orphan = ['record', 'qemu', '--vm', 'orphan', '--qmp', left.qmpPath, '--every', '1s'];
+      const refused = await commands.start(orphan).ended;
+      expect([refused.exitCode, refused.stderr]).toEqual([
+        4,
+        expect.stringContaining('GUEST_ARRIVING'),
+      ]);
+      // And it was not touched.
+      expect((await recover(left.socket).ended).exitCode).toBe(0);
+      expect(await differing(left.qmpPath)).toEqual([]);
+    },
+    GUEST_TIMEOUT_MS,
+  );
+
+  test(
     'is gone on with by one process at a time, and from its own ledger',
     async () => {
       const { command, socket } = await resume('held', { words: ['--on-demand-only'] });

@@ -22,6 +22,7 @@ import type { MigrationSettings } from './migration-control.ts';
 import { MigrationOutcome } from './migration-outcome.ts';
 import { connectMonitor } from './monitors.ts';
 import { PauseLog } from './pause-log.ts';
+import { askForAll, giverOf } from './postcopy/giver.ts';
 import { pluggedMemory, type PluggedMemory } from './plugged-memory.ts';
 import type { FoundProcess } from './qemu-process.ts';
 import type { Qmp } from './qmp.ts';
@@ -81,6 +82,10 @@ const PROGRESS_ASKED_EVERY_MS = 5;
 const PASSES_MAX = 4;
 const MIGRATION_MS_MAX = 5_000;
 const RESUME_TIMEOUT_MS = 2_000;
+
+/** Whether a guest runs, or stands, while its memory is still to come. */
+const isArriving = ({ status }: migration.MigrationProgress): boolean =>
+  status.startsWith('postcopy-');
 
 const Disks = t.array(
   t.intersection([
@@ -166,9 +171,29 @@ export class LiveGuest {
     return this.#process;
   }
 
+  /**
+   * What QEMU's migration does once the guest has its memory: whoever gives it is asked for all of it.
+   * GUEST_ARRIVING where nobody is there to ask: another migration would break the guest.
+   */
+  async #arrived(now: migration.MigrationProgress): Promise<migration.MigrationProgress> {
+    if (!isArriving(now)) return now;
+    const found = await this.#findProcess();
+    const giver = found.process === null ? null : giverOf(found.process.argv);
+    const after =
+      giver !== null && (await askForAll(giver)) ? await migration.progressOf(this.#qmp) : now;
+    if (!isArriving(after)) return after;
+    const path = this.#qmp.path;
+    throw new LedgerError(
+      'GUEST_ARRIVING',
+      `${path}: the guest's memory still arrives (${after.status}), and who gives it cannot be asked for the rest; ` +
+        'recording it now would break it, and it was not touched: wait until its memory is there, or go on with `resume --recover` where the guest stands for it',
+      { path, status: after.status },
+    );
+  }
+
   async #capture(spool: Spool, known: readonly MemoryBlock[]): Promise<LiveCapture> {
     const runState = await migration.runStateNow(this.#qmp);
-    const now = await migration.progressOf(this.#qmp);
+    const now = await this.#arrived(await migration.progressOf(this.#qmp));
     const before = now.status === 'cancelling' ? await migration.untilIdle(this.#qmp) : now;
     checkRunState(this.#qmp.path, runState);
     if (!migration.isIdle(before)) {

@@ -7,7 +7,7 @@ import { isRight } from 'fp-ts/lib/Either.js';
 import * as t from 'io-ts';
 import { LedgerError } from '../../../../domain/values/ledger-error.ts';
 import { sentenceOf } from '../failure.ts';
-import { KEEPER_SOCKET, MONITOR_SOCKET } from './keeper-messages.ts';
+import { GIVER_SOCKET, KEEPER_SOCKET, MONITOR_SOCKET } from './keeper-messages.ts';
 
 const PointNote = t.strict({ vm: t.string, capture: t.number, commit: t.string });
 
@@ -43,7 +43,7 @@ export function readNote(qmpPath: string): PointNote {
 /** Removes the note, the sockets beside it, and their folder where nothing else is in it. */
 export function removeNote(qmpPath: string): void {
   const folder = dirname(qmpPath);
-  const sockets = [INCOMING_SOCKET, MONITOR_SOCKET, KEEPER_SOCKET].map((name) =>
+  const sockets = [INCOMING_SOCKET, MONITOR_SOCKET, KEEPER_SOCKET, GIVER_SOCKET].map((name) =>
     join(folder, name),
   );
   for (const path of [noteBeside(qmpPath), ...sockets, qmpPath]) rmSync(path, { force: true });
