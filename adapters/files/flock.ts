@@ -3,7 +3,6 @@
 // ended, is seen from every namespace and container that has the file, and ends with our process,
 // however it ends. Costs a process that lives for some milliseconds.
 
-import { spawn } from 'node:child_process';
 import { close } from 'node:fs';
 import { failureOf } from './failures.ts';
 import type { Locked, LockRequest } from './file-port.ts';
@@ -16,7 +15,9 @@ const BUSY = 1;
 const unavailable = (reason: string): Locked => ({ _tag: 'unavailable', reason });
 
 /** Lets the command take the lock on a descriptor: its exit code, or why it has none. */
-function flock(fd: number, { kind, waitS }: LockRequest): Promise<number | string> {
+async function flock(fd: number, { kind, waitS }: LockRequest): Promise<number | string> {
+  // Most command lines lock nothing, and it takes them time to load.
+  const { spawn } = await import('node:child_process');
   const wait = waitS === undefined ? ['-n'] : ['-w', `${waitS}`];
   return new Promise((resolve) => {
     const command = spawn('flock', [kind === 'shared' ? '-s' : '-x', ...wait, '3'], {

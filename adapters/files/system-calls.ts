@@ -1,6 +1,5 @@
 // The callback functions of node:fs as promises whose failures are LedgerErrors.
 
-import { isMainThread } from 'node:worker_threads';
 import { isLedgerError } from '../../domain/values/ledger-error.ts';
 import { errnoOf, fileFailure } from './failures.ts';
 
@@ -56,13 +55,24 @@ export const callOr = async <T>(
 /** Permissions of others. */
 const OTHERS = 0o077;
 
+/** Sets the process's umask and gives the one before; null: this thread cannot. */
+function umaskOr(mask: number): number | null {
+  try {
+    return process.umask(mask);
+  } catch (thrown) {
+    // Asked like this, as the module that tells threads apart takes a command line time to load.
+    if (errnoOf(thrown) === 'ERR_WORKER_UNSUPPORTED_OPERATION') return null;
+    throw thrown;
+  }
+}
+
 /**
  * Makes a folder that its owner can use, also where the umask takes that away: permissions could be given
  * to it only once it is open. Threads have no umask of their own to change.
  */
 export function asOwnersOwn<T>(make: () => T): T {
-  if (!isMainThread) return make();
-  const before = process.umask(OTHERS);
+  const before = umaskOr(OTHERS);
+  if (before === null) return make();
   try {
     return make();
   } finally {

@@ -78,7 +78,7 @@ export interface LedgerStatePorts {
   readonly files: StateFiles;
   readonly identifiers: () => IdentifierColumn;
   readonly replay: Replay;
-  /** Reads page events in bulk, asked for when there are any; absent: without a kernel. */
+  /** Reads page events in bulk, asked for when there are many; absent: without a kernel. */
   readonly reader?: () => Promise<ReadPageWrites>;
   /** Lets go of what else this host keeps of a past that the log has no more; absent: nothing. */
   readonly forgetPast?: () => Promise<void>;

@@ -41,6 +41,9 @@ export function memoryMapOf(of: { readonly entry: VmEntry; readonly row: Capture
 /** After a table: the packs that are numbered, and their numbering; then which commit it is after. */
 const IMAGE_END_BYTES = 12;
 
+/** Page events from which on a kernel is worth loading: fewer are read in a millisecond without one. */
+const KERNEL_EVENTS_MIN = 2 ** 16;
+
 /** An image is of one commit: files that changed places, or are of another past, are none. */
 interface ImageOf {
   readonly vm: string;
@@ -73,7 +76,7 @@ export class PageTables {
     readonly files: StateFiles;
     /** Absent: all history is there. */
     readonly starts?: StartTables;
-    /** Reads what page events wrote, asked for when there are any; absent: they are read without a kernel. */
+    /** Reads what many page events wrote; absent: as few ones, without a kernel. */
     readonly reader?: (() => Promise<ReadPageWrites>) | undefined;
   }) {
     this.#log = ports.log;
@@ -162,7 +165,8 @@ export class PageTables {
       applyWrites(span.table, contents, { batches, isWiped: true });
       rows = rows.slice(wiped + 1);
     }
-    const read = await this.#reader();
+    const events = rows.reduce((sum, { written }) => sum + written, 0);
+    const read = events < KERNEL_EVENTS_MIN ? null : await this.#reader();
     let at = 0;
     const settle = async (revision: number): Promise<void> => {
       for (; at < rows.length; at += 1) {

@@ -99,11 +99,35 @@ function questionsTogether({ atOnce, later }) {
   };
 }
 
+/** Modules of node's that cost a command line time, and what stands for them. */
+const COSTLY = new Map([
+  // An import of it touches all that it exports, also WebCrypto, which is made when it is touched.
+  ['node:crypto', `module.exports = require('node:crypto');`],
+  // The parser asks for it, and starts programs only for commands that are programs of their own.
+  ['node:child_process', `exports.spawn = (...of) => require('node:child_process').spawn(...of);`],
+]);
+const PARSER = /node_modules.commander/u;
+
+/** Modules of node's in a cheaper way. */
+const nodesOwn = {
+  name: 'nodes-own',
+  setup({ onResolve, onLoad }) {
+    onResolve({ filter: /^node:(crypto|child_process)$/ }, ({ path, importer, namespace }) =>
+      namespace === 'nodes-own' || (path === 'node:child_process' && !PARSER.test(importer))
+        ? { path, external: true }
+        : { path, namespace: 'nodes-own' },
+    );
+    onLoad({ filter: /.*/, namespace: 'nodes-own' }, ({ path }) => ({
+      contents: COSTLY.get(path),
+    }));
+  },
+};
+
 await build({
   ...options,
   entryPoints: [MAIN],
   splitting: true,
-  plugins: [questionsTogether(await importsOf(MAIN))],
+  plugins: [nodesOwn, questionsTogether(await importsOf(MAIN))],
   // That modules without side effects are imported for nothing is what is wanted.
   logOverride: { 'ignored-bare-import': 'silent' },
   // For dependencies that are CommonJS and ask for node's own modules; without `node:`, which a Node.js

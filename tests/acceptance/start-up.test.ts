@@ -1,0 +1,53 @@
+// What a small question loads of Node.js: each of its own modules takes up to a millisecond, of the fifty
+// that starting it takes at all.
+
+import { spawnSync } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { COMMAND_LINE } from '../support/command-line.ts';
+import { makeImage } from '../support/images.ts';
+import { makeTemporaryFolder, type TemporaryFolder } from '../support/temporary-folder.ts';
+
+/** Loaded before a command: tells at its end what of Node.js it has loaded. */
+const TELL = `process.on('exit', () => console.error(JSON.stringify(process.moduleLoadList)))`;
+
+let folder: TemporaryFolder;
+beforeAll(async () => {
+  folder = await makeTemporaryFolder();
+});
+afterAll(() => folder.remove());
+
+/** What of Node.js a command loads. */
+function loadedBy(words: readonly string[]): readonly string[] {
+  const tell = `data:text/javascript,${encodeURIComponent(TELL)}`;
+  const line = ['--import', tell, COMMAND_LINE, '--ledger', join(folder.path, 'ledger'), ...words];
+  const { status, stderr } = spawnSync(process.execPath, line, { encoding: 'utf8' });
+  expect({ words, status, stderr: status === 0 ? '' : stderr }).toEqual({
+    words,
+    status: 0,
+    stderr: '',
+  });
+  const list = JSON.parse(stderr.trim().split('\n').at(-1)!) as string[];
+  return list.map((module) => module.replace('NativeModule ', ''));
+}
+
+describe('a small question', () => {
+  test('loads nothing for processes, threads or WebCrypto', () => {
+    const image = join(folder.path, 'small.raw');
+    writeFileSync(image, makeImage({ seed: 1, pages: 64 }));
+    const vm = ['--vm', 'guest'];
+    const recorded = loadedBy(['record', 'image', '--init', ...vm, image, image]);
+    expect(recorded).toContain('child_process');
+    for (const words of [['captures', ...vm], ['history', ...vm, '--page', '3'], ['vms']]) {
+      const loaded = loadedBy(words);
+      expect(loaded).toContain('crypto');
+      for (const module of ['child_process', 'worker_threads', 'internal/crypto/webcrypto'])
+        expect({ words, module, isLoaded: loaded.includes(module) }).toEqual({
+          words,
+          module,
+          isLoaded: false,
+        });
+    }
+  });
+});
