@@ -7,6 +7,7 @@ import * as t from 'io-ts';
 import { isLedgerError, type LedgerError } from '../../domain/values/ledger-error.ts';
 import { KernelSymbols, readKallsyms } from '../../domain/guest/kallsyms.ts';
 import { readBtf, type Kernel } from '../../domain/guest/kernel.ts';
+import { pageLayoutOf } from '../../domain/guest/page-owners.ts';
 import { taskLayoutOf } from '../../domain/guest/tasks.ts';
 import {
   decodeState,
@@ -16,7 +17,7 @@ import {
 } from '../../projections/models/state-bytes.ts';
 import type { Ledger } from './ledger.ts';
 
-const VERSION = 1;
+const VERSION = 2;
 
 const offset = t.number;
 const mayLie = t.union([t.number, t.null]);
@@ -44,8 +45,21 @@ const Tasks = t.strict({
   ]),
 });
 
-/** Where the fields lie that are read. */
-const Layouts = t.strict({ tasks: Tasks });
+const Pages = t.strict({
+  bytes: offset,
+  flags: offset,
+  mapping: offset,
+  type: offset,
+  compoundHead: offset,
+  order: offset,
+  types: t.readonlyArray(t.strict({ owner: t.number, mask: t.number, value: t.number })),
+  reservedBit: t.number,
+  lruBit: t.number,
+  slabBit: t.number,
+});
+
+/** Where the fields lie that are read; of pages null: they are not described as is known here. */
+const Layouts = t.strict({ tasks: Tasks, pages: t.union([Pages, t.null]) });
 export type Layouts = t.TypeOf<typeof Layouts>;
 
 interface Description {
@@ -86,7 +100,8 @@ async function keep(
 /** From the types of a kernel, or why they are of no use. */
 async function readLayouts(kernel: Kernel, symbols: KernelSymbols): Promise<Layouts | LedgerError> {
   try {
-    return { tasks: taskLayoutOf(await readBtf(kernel, symbols)) };
+    const btf = await readBtf(kernel, symbols);
+    return { tasks: taskLayoutOf(btf), pages: pageLayoutOf(btf) };
   } catch (thrown) {
     if (isLedgerError(thrown) && thrown.code.startsWith('GUEST_')) return thrown;
     throw thrown;

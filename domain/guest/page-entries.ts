@@ -4,9 +4,12 @@
 
 import { PAGE_BYTES } from '../values/page.ts';
 
+export const ENTRIES = 512;
 export const ENTRY_BYTES = 8;
 const PRESENT = 1;
 const LARGE = 0x80;
+/** Linux: what is there and may not be touched for now. */
+const NO_ACCESS = 0x100;
 const HIGH_BITS = 0xf_ffff;
 /** Frames that one bit of an entry's upper half is worth. */
 const HIGH_FRAMES = 2 ** 20;
@@ -23,6 +26,10 @@ export const entryOf = (address: bigint, level: number): number =>
 /** Whether it leads anywhere. */
 export const isPresent = (low: number): boolean => (low & PRESENT) !== 0;
 
+/** Whether a page is there though nothing may touch it. */
+export const isWithoutAccess = (low: number): boolean =>
+  (low & PRESENT) === 0 && (low & NO_ACCESS) !== 0;
+
 /** Whether it is a page itself, and no further table. */
 export const isLeaf = (low: number, level: number): boolean =>
   level === 1 || (level <= 3 && (low & LARGE) !== 0);
@@ -33,6 +40,9 @@ export function frameIn(low: number, high: number, level: number): number {
   // Low bits of a large page's address are attributes.
   return isLeaf(low, level) ? frame - (frame % framesOf(level)) : frame;
 }
+
+/** The frame of a page that nothing may touch: Linux keeps its bits turned round. */
+export const turnedFrame = (low: number, high: number): number => frameIn(~low, ~high, 1);
 
 /** A table as a view of its entries. */
 export const tableView = (page: Uint8Array): DataView =>

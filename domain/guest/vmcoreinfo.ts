@@ -86,6 +86,21 @@ export function requiredSymbol(of: Vmcoreinfo, name: string): bigint {
   );
 }
 
+/** A number of VMCOREINFO: `NUMBER(x)`, `SIZE(x)` or `OFFSET(x)`; null: it does not say. */
+function numberOf({ values }: Vmcoreinfo, key: string): number | null {
+  const value = decimal(values, key);
+  return value === null || value < -0x8000_0000n || value > 0xffff_ffffn ? null : Number(value);
+}
+
+/** A size or an offset that a structure of the kernel can have. GUEST_UNDESCRIBED, GUEST_INVALID. */
+export function requiredOffset(of: Vmcoreinfo, key: string): number {
+  const value = numberOf(of, key);
+  if (value === null)
+    throw undescribed(`Linux ${of.release} does not say ${key} in VMCOREINFO`, { key });
+  if (value >= 0 && value < PAGE_BYTES) return value;
+  throw invalid(`VMCOREINFO says ${key}=${value}`);
+}
+
 /** The guest-physical address of something in the kernel's image; null: it cannot have one. */
 export function physicalOf({ physBase }: Vmcoreinfo, address: bigint): number | null {
   const physical = address - IMAGE_BASE + physBase;

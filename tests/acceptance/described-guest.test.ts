@@ -14,7 +14,12 @@ import {
   madeKernel,
   type MadeMemory,
 } from '../support/guest/made-kernel.ts';
-import { startProcGuest, toldProcesses, type ToldProcess } from '../support/guest/proc-guest.ts';
+import {
+  startProcGuest,
+  toldAnonymous,
+  toldProcesses,
+  type ToldProcess,
+} from '../support/guest/proc-guest.ts';
 import { describeWithQemu, findTools, GUEST_TIMEOUT_MS } from '../support/guest/real-guest.ts';
 import { makeImage } from '../support/images.ts';
 import { makeTemporaryFolder, type TemporaryFolder } from '../support/temporary-folder.ts';
@@ -81,6 +86,30 @@ describe('a kernel that was put together', () => {
   );
 
   test(
+    'says who owns each page, and what it has told',
+    async () => {
+      const at = ['--vm', 'made', '--at', '@1'];
+      const nobody = { pid: null, command: null };
+      expect(await commands.json('owners', ...at)).toEqual([
+        { owner: 'free', ...nobody, pages: 2 },
+        { owner: 'anonymous', pid: 7, command: 'worker', pages: 2 },
+        { owner: 'file', ...nobody, pages: 1 },
+        { owner: 'slab', ...nobody, pages: 3 },
+        { owner: 'pageTables', ...nobody, pages: 9 },
+        { owner: 'kernel', ...nobody, pages: 6 },
+        { owner: 'reserved', ...nobody, pages: 1 },
+      ]);
+      expect(await commands.json('dmesg', ...at)).toEqual([
+        { number: 5, seconds: 2.5, text: 'first' },
+        { number: 7, seconds: 3.5, text: 'wrapped!' },
+      ]);
+      const { stdout } = await commands.run(['dmesg', ...at]);
+      expect(stdout.toString()).toBe('[    2.500000] first\n[    3.500000] wrapped!\n');
+    },
+    LONG_MS,
+  );
+
+  test(
     'is known from one capture to the next, and read anew where what is kept is gone',
     async () => {
       await commands.json('symbols', '--vm', 'made', '--at', '@1', '_stext');
@@ -139,8 +168,8 @@ describe('a kernel that was put together', () => {
     'has no bytes where nothing is',
     async () => {
       const at = ['read', '--vm', 'made', '--at', '@1'];
-      expect(await errorOf(...at, '--page', '20')).toEqual([5, 'GFN_OUT_OF_RANGE']);
-      expect(await errorOf(...at, '--address', '0x14000')).toEqual([5, 'ADDRESS_UNMAPPED']);
+      expect(await errorOf(...at, '--page', '24')).toEqual([5, 'GFN_OUT_OF_RANGE']);
+      expect(await errorOf(...at, '--address', '0x18000')).toEqual([5, 'ADDRESS_UNMAPPED']);
       expect(await errorOf(...at, '--virtual', '0x1000')).toEqual([5, 'VIRTUAL_UNMAPPED']);
       const inProcess = ['--virtual', '0x401000', '--pid'];
       expect(await errorOf(...at, ...inProcess, '7')).toEqual([5, 'VIRTUAL_UNMAPPED']);
@@ -170,7 +199,8 @@ test(
   async () => {
     await record('other', makeImage({ seed: 3, pages: 20 }));
     expect(await errorOf('ps', '--vm', 'other')).toEqual([5, 'GUEST_UNDESCRIBED']);
-    expect(await errorOf('symbols', '--vm', 'other')).toEqual([5, 'GUEST_UNDESCRIBED']);
+    for (const question of ['symbols', 'owners', 'dmesg'])
+      expect(await errorOf(question, '--vm', 'other')).toEqual([5, 'GUEST_UNDESCRIBED']);
     expect(await commands.json('read', '--vm', 'other', '--page', '3')).toHaveLength(1);
   },
   LONG_MS,
@@ -214,6 +244,21 @@ describeWithQemu('a real kernel', found, (tools) => {
     return kernel === null ? null : { ...tools, kernel };
   }
 
+  /** Its pages have owners, and the process that holds an array has it. */
+  async function expectOwners(guest: DemoGuest, vm: string): Promise<void> {
+    const owners = await commands.json('owners', '--vm', vm);
+    const [captured] = (await commands.json('captures', '--vm', vm)).slice(-1);
+    const pages = Number(captured!['written']) + Number(captured!['unchanged']);
+    expect(owners.reduce((sum, row) => sum + Number(row['pages']), 0)).toBe(pages);
+    const awk = owners.find(({ command }) => command === 'awk')!;
+    const told = toldAnonymous(guest.lines(), Number(awk['pid']));
+    // Pages that it has from the shell which started it, and did not write to, are the shell's.
+    expect(Number(awk['pages'])).toBeLessThanOrEqual(told);
+    expect(Number(awk['pages'])).toBeGreaterThan(told - 40);
+    const [first] = await commands.json('dmesg', '--vm', vm);
+    expect(first!['text']).toMatch(/^Linux version \d/u);
+  }
+
   const guests = [
     { name: 'own', title: 'of Debian', cpu: 'qemu64', toolsOf: () => Promise.resolve(tools) },
     {
@@ -235,6 +280,7 @@ describeWithQemu('a real kernel', found, (tools) => {
         const outcome = await toldAndFound(guest, name);
         expect(outcome.found.length).toBeGreaterThan(10);
         expect(outcome.found).toEqual(outcome.told);
+        await expectOwners(guest, name);
       } finally {
         await guest.kill();
       }

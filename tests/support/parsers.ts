@@ -23,7 +23,10 @@ import { decodePackWritten } from '../../domain/events/pack-written.ts';
 import { decodePageColumns } from '../../domain/events/pages-written.ts';
 import { Btf } from '../../domain/guest/btf.ts';
 import { readKallsyms } from '../../domain/guest/kallsyms.ts';
+import { readKernelLog } from '../../domain/guest/kernel-log.ts';
 import { kernelAt, readBtf } from '../../domain/guest/kernel.ts';
+import { mappedBy, ownerTable } from '../../domain/guest/owner-table.ts';
+import { pageLayoutOf, pageOwners } from '../../domain/guest/page-owners.ts';
 import { TaskReader, taskLayoutOf } from '../../domain/guest/tasks.ts';
 import { parseVmcoreinfo } from '../../domain/guest/vmcoreinfo.ts';
 import { describe, pageOfExpression } from '../../domain/patterns/index.ts';
@@ -282,8 +285,13 @@ const loadedBy = <S>(load: (bytes: Uint8Array) => S): Projection<S, never, unkno
 async function selfDescription(bytes: Uint8Array): Promise<unknown> {
   const kernel = await kernelAt(pagesOfBytes(bytes), MADE_NOTE);
   const symbols = await readKallsyms(kernel.memory, kernel.info);
-  const tasks = new TaskReader(kernel.memory, taskLayoutOf(await readBtf(kernel, symbols)));
-  return tasks.all(symbols);
+  const btf = await readBtf(kernel, symbols);
+  const reader = new TaskReader(kernel.memory, taskLayoutOf(btf));
+  const tasks = await reader.all(symbols);
+  const owners = await pageOwners(kernel.memory, symbols, pageLayoutOf(btf));
+  const mapped = await mappedBy(kernel.memory, reader, tasks);
+  const table = ownerTable({ frames: owners.keys(), owners, mapped, tasks });
+  return [table, await readKernelLog(kernel)];
 }
 
 const KERNELS = [madeKernel(), madeKernel({ levels: 5, isAbsolute: false })];
@@ -296,16 +304,19 @@ const SELF_DESCRIPTIONS: readonly Parser[] = [
   },
   {
     name: 'VMCOREINFO',
-    examples: KERNELS.map(({ bytes }) => bytes.slice(MADE_NOTE * 4096, MADE_NOTE * 4096 + 700)),
+    examples: KERNELS.map(({ bytes }) => bytes.slice(MADE_NOTE * 4096, MADE_NOTE * 4096 + 2000)),
     parse: parseVmcoreinfo,
   },
   {
     name: 'types of kernels',
     examples: [madeBtf(MADE_TYPES)],
-    parse: (bytes) => taskLayoutOf(new Btf(bytes)),
+    parse(bytes) {
+      const btf = new Btf(bytes);
+      return [taskLayoutOf(btf), pageLayoutOf(btf)];
+    },
   },
   // A few bytes of a page are changed, so that more of it is not what it was than in the whole memory.
-  ...([1, 7, 8, 9, 12] as const).map((frame): Parser => ({
+  ...([1, 7, 8, 9, 12, 13, 16, 20, 21] as const).map((frame): Parser => ({
     name: `frame ${frame} of a kernel`,
     examples: [madeKernel().bytes.slice(frame * 4096, (frame + 1) * 4096)],
     parse(bytes) {

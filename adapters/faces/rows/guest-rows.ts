@@ -1,5 +1,7 @@
 // What a guest says of itself, and its bytes, as rows.
 
+import type { KernelMessage } from '../../../domain/guest/kernel-log.ts';
+import type { OwnedPages } from '../../../domain/guest/owner-table.ts';
 import type { Task } from '../../../domain/guest/tasks.ts';
 import type { FoundSymbol } from '../../wiring/guest.ts';
 import type { ReadStretch } from '../../wiring/read.ts';
@@ -15,6 +17,19 @@ export const processRow = ({ pid, command, state, pages, isKernelThread }: Task)
   state,
   pages,
   kernelThread: isKernelThread,
+});
+
+export const ownerRow = ({ owner, pid, command, pages }: OwnedPages): Row => ({
+  owner,
+  pid,
+  command,
+  pages,
+});
+
+export const messageRow = ({ number, seconds, text }: KernelMessage): Row => ({
+  number: Number(number),
+  seconds,
+  text,
 });
 
 export const symbolRow = ({ name, address, kind, offset }: FoundSymbol): Row => ({

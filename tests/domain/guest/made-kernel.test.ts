@@ -52,7 +52,7 @@ describe('the memory of a kernel', () => {
       'across',
     );
     await expect(memory.read(imageAddress(MADE_FRAMES - 1, 4090), 16, 'a text')).rejects.toThrow(
-      /a text is said to lie at 0xffffffff81413ffa, where nothing is mapped/u,
+      /a text is said to lie at 0xffffffff81417ffa, where nothing is mapped/u,
     );
   });
 

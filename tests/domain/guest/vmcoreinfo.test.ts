@@ -3,6 +3,7 @@ import {
   beginsVmcoreinfo,
   parseVmcoreinfo,
   physicalOf,
+  requiredOffset,
   requiredSymbol,
 } from '../../../domain/guest/vmcoreinfo.ts';
 
@@ -33,6 +34,12 @@ describe('VMCOREINFO', () => {
   test('leads from an address in the image to where it lies', () => {
     expect(physicalOf(info, 0xffff_ffff_8d60_a000n)).toBe(0xd60_a000 - 94_371_840);
     expect(physicalOf(info, 0x1000n)).toBeNull();
+  });
+
+  test('has offsets that a structure can have', () => {
+    expect(requiredOffset(info, 'SIZE(page)')).toBe(64);
+    expect(() => requiredOffset(info, 'OFFSET(page.flags)')).toThrow(/OFFSET\(page\.flags\)=5000/u);
+    expect(() => requiredOffset(info, 'SIZE(absent)')).toThrow(/does not say SIZE\(absent\)/u);
   });
 
   test('of a kernel before 6.0 says that it does not say where kallsyms are', () => {

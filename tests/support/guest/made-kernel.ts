@@ -7,12 +7,16 @@
 //   10, 11   BTF
 //   12       processes
 //   13 to 16 page tables of process 7, whose pages are 17 and 18
+//   19       a table of the mapping of all memory
+//   20       descriptions of all pages
+//   21       messages
+//   22, 23   free pages
 
 import type { GuestPages } from '../../../domain/ports/guest-pages.ts';
 import { INT, madeBtf, struct, type MadeType } from './made-btf.ts';
 
 const PAGE = 4096;
-export const MADE_FRAMES = 20;
+export const MADE_FRAMES = 24;
 /** Where frame 0 of the image lies for the kernel. */
 const IMAGE = 0xffff_ffff_8140_0000n;
 const DIRECT = 0xffff_8880_0000_0000n;
@@ -78,7 +82,7 @@ export const MADE_SYMBOLS = [
   ['R', '__stop_BTF', imageAddress(12)],
   ['t', 'helper', imageAddress(0, 0x40)],
   ['t', 'helper', imageAddress(0, 0x80)],
-  ['d', 'page_offset_base', imageAddress(PROCESSES, 0xff0)],
+  ['d', 'vmemmap_base', imageAddress(PROCESSES, 0xff0)],
 ] as const;
 
 /** Fields of the made kernel's task_struct, by name. */
@@ -116,6 +120,14 @@ export const MADE_TYPES: readonly MadeType[] = [
     enumerators: { MM_FILEPAGES: 0, MM_ANONPAGES: 1, MM_SWAPENTS: 2, MM_SHMEMPAGES: 3 },
   },
   { kind: 8, name: 'task_t', size: 4 },
+  struct('page', 64, {
+    flags: field(0),
+    compound_head: field(8),
+    mapping: field(24),
+    private: field(40),
+    _mapcount: field(48),
+  }),
+  { kind: 6, size: 4, enumerators: { PG_lru: 4, PG_slab: 9, PG_reserved: 12 } },
 ];
 
 function putKallsyms(memory: MadeMemory, isAbsolute: boolean): string {
@@ -185,6 +197,73 @@ function putTasks(memory: MadeMemory): void {
     memory.u64(PROCESSES, 2056 + 8 * i, BigInt(count));
 }
 
+/** Descriptions of pages, as the list at the top has their owners. */
+function putPages(memory: MadeMemory): void {
+  const page = (frame: number, of: Readonly<Record<number, bigint>>): void => {
+    for (const [offset, value] of Object.entries(of))
+      memory.u64(20, frame * 64 + Number(offset), value);
+  };
+  memory.u64(PROCESSES, 0xff0, imageAddress(20));
+  for (let frame = 0; frame < MADE_FRAMES; frame += 1) page(frame, { 48: 0xffff_ffffn });
+  page(0, { 0: 1n << 12n });
+  for (const frame of [1, 2, 3, 4, 5, 13, 14, 15, 16]) page(frame, { 48: 0xffff_fdffn });
+  page(6, { 0: 1n << 9n });
+  for (const frame of [7, 8]) page(frame, { 8: imageAddress(20, 6 * 64) + 1n });
+  for (const frame of [17, 18]) page(frame, { 24: 0xffff_8880_0000_1001n });
+  page(19, { 0: 1n << 4n, 24: 0xffff_8880_0000_1000n });
+  // Two free pages as one block.
+  page(22, { 40: 1n, 48: 0xffff_ff7fn });
+}
+
+/** Places of the ring of messages and of its fields, in frame 21. */
+const RING = {
+  'OFFSET(printk_ringbuffer.desc_ring)': 0,
+  'OFFSET(printk_ringbuffer.text_data_ring)': 64,
+  'OFFSET(prb_desc_ring.count_bits)': 0,
+  'OFFSET(prb_desc_ring.descs)': 8,
+  'OFFSET(prb_desc_ring.infos)': 16,
+  'OFFSET(prb_desc_ring.head_id)': 24,
+  'OFFSET(prb_desc_ring.tail_id)': 32,
+  'SIZE(prb_desc)': 24,
+  'OFFSET(prb_desc.state_var)': 0,
+  'OFFSET(prb_desc.text_blk_lpos)': 8,
+  'OFFSET(prb_data_blk_lpos.begin)': 0,
+  'OFFSET(prb_data_blk_lpos.next)': 8,
+  'SIZE(printk_info)': 24,
+  'OFFSET(printk_info.seq)': 0,
+  'OFFSET(printk_info.ts_nsec)': 8,
+  'OFFSET(printk_info.text_len)': 16,
+  'OFFSET(prb_data_ring.size_bits)': 0,
+  'OFFSET(prb_data_ring.data)': 8,
+  'OFFSET(atomic_long_t.counter)': 0,
+};
+
+/** Four messages' room: one that is whole, one that is being written, one around the ring's end. */
+function putMessages(memory: MadeMemory): string {
+  const word = (offset: number, value: bigint): void => memory.u64(21, offset, value);
+  word(0, imageAddress(21, 64));
+  const ring = [2n, imageAddress(21, 256), imageAddress(21, 512), 7n, 5n];
+  for (const [i, value] of ring.entries()) word(64 + 8 * i, value);
+  for (const [i, value] of [6n, imageAddress(21, 1024)].entries()) word(128 + 8 * i, value);
+  const put = (
+    id: number,
+    of: { state: bigint; begin: bigint; next: bigint; bytes: bigint },
+  ): void => {
+    const slot = (id % 4) * 24;
+    for (const [i, value] of [(of.state << 62n) + BigInt(id), of.begin, of.next].entries())
+      word(256 + slot + 8 * i, value);
+    for (const [i, value] of [BigInt(id), BigInt(id) * 500_000_000n, of.bytes].entries())
+      word(512 + slot + 8 * i, value);
+  };
+  put(5, { state: 2n, begin: 32n, next: 48n, bytes: 5n });
+  put(6, { state: 0n, begin: 48n, next: 56n, bytes: 5n });
+  put(7, { state: 1n, begin: 56n, next: 80n, bytes: 8n });
+  memory.put(21, 1024 + 40, new TextEncoder().encode('first'));
+  memory.put(21, 1024 + 8, new TextEncoder().encode('wrapped!'));
+  const offsets = Object.entries(RING).map(([key, value]) => `${key}=${value}\n`);
+  return `SYMBOL(prb)=${imageAddress(21).toString(16)}\n${offsets.join('')}`;
+}
+
 /** Memory of a kernel with four or five levels of page tables. */
 export function madeKernel(
   of: { readonly levels?: 4 | 5; readonly isAbsolute?: boolean; readonly types?: Uint8Array } = {},
@@ -205,7 +284,8 @@ export function madeKernel(
   const places = putKallsyms(memory, isAbsolute);
   memory.put(10, 0, types);
   putTasks(memory);
-  memory.u64(PROCESSES, 0xff0, DIRECT);
+  putPages(memory);
+  const messages = putMessages(memory);
   memory.entry(13, 0, { frame: 14 });
   memory.entry(14, 0, { frame: 15 });
   memory.entry(15, 2, { frame: 16 });
@@ -219,7 +299,7 @@ export function madeKernel(
       `KERNELOFFSET=400000\nNUMBER(phys_base)=${-0x140_0000}\n` +
       `NUMBER(pgtable_l5_enabled)=${levels === 5 ? 1 : 0}\n` +
       `SYMBOL(swapper_pg_dir)=${imageAddress(top).toString(16)}\n` +
-      `SYMBOL(_stext)=${imageAddress(0).toString(16)}\n${places}`,
+      `SYMBOL(_stext)=${imageAddress(0).toString(16)}\n${places}${messages}`,
   );
   return memory;
 }

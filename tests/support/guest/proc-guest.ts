@@ -29,6 +29,7 @@ while :; do
   echo "ROUND $n"
   for p in /proc/[0-9]*; do
     read -r line < $p/stat && echo "P $line"
+    read -r size resident shared rest < $p/statm && echo "A \${p#/proc/} $((resident - shared))"
   done
   echo "DONE $n"
   read -t 2 x <&3
@@ -100,3 +101,12 @@ export function toldProcesses(lines: readonly string[], round: number): ToldProc
     })
     .toSorted((a, b) => a.pid - b.pid);
 }
+
+/** Resident pages without a file of a process, as the guest told last. */
+export const toldAnonymous = (lines: readonly string[], pid: number): number =>
+  Number(
+    lines
+      .findLast((line) => line.startsWith(`A ${pid} `))
+      ?.split(' ')
+      .at(-1),
+  );

@@ -1,0 +1,22 @@
+// `dmesg`: the messages of a Linux guest's kernel at a point.
+
+import type { Command } from 'commander';
+import { messagesOf } from '../../../wiring/guest.ts';
+import { messageRow } from '../../rows/guest-rows.ts';
+import { declareGuestPoint, guestPointOf } from '../guest-point.ts';
+import { drained, withLedger } from '../session.ts';
+
+const SECONDS_DIGITS = 12;
+
+export const declare = (command: Command): Command => declareGuestPoint(command);
+
+export const run = (command: Command): Promise<void> =>
+  withLedger(command, 'read', async (ledger, output) => {
+    for (const message of await messagesOf(ledger, guestPointOf(command, ledger))) {
+      const { seconds, text } = message;
+      const time = `[${seconds.toFixed(6).padStart(SECONDS_DIGITS)}]`;
+      if (output.isJson) output.json(messageRow(message));
+      else for (const line of text.split('\n')) output.print(`${time} ${line}`);
+      await drained();
+    }
+  });

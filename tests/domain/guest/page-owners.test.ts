@@ -1,0 +1,128 @@
+// Owners of pages, and messages, of a kernel that was put together.
+
+import { describe, expect, test } from '@jest/globals';
+import { Btf } from '../../../domain/guest/btf.ts';
+import { readKallsyms } from '../../../domain/guest/kallsyms.ts';
+import { readKernelLog } from '../../../domain/guest/kernel-log.ts';
+import { kernelAt } from '../../../domain/guest/kernel.ts';
+import { OWNERS, pageLayoutOf, pageOwners } from '../../../domain/guest/page-owners.ts';
+import { UserPages } from '../../../domain/guest/user-pages.ts';
+import { madeBtf, struct, type MadeType } from '../../support/guest/made-btf.ts';
+import {
+  imageAddress,
+  MADE_FRAMES,
+  MADE_NOTE,
+  MADE_TYPES,
+  madeKernel,
+  pagesOfBytes,
+  type MadeMemory,
+} from '../../support/guest/made-kernel.ts';
+
+const kernelOf = ({ bytes }: MadeMemory) => kernelAt(pagesOfBytes(bytes), MADE_NOTE);
+
+async function ownersOf(made: MadeMemory, types: readonly MadeType[] = MADE_TYPES) {
+  const { memory, info } = await kernelOf(made);
+  const layout = pageLayoutOf(new Btf(madeBtf(types)));
+  const owners = await pageOwners(memory, await readKallsyms(memory, info), layout);
+  return Array.from(owners, (owner) => OWNERS[owner]);
+}
+
+describe('owners of pages', () => {
+  test('of a block of free pages are free, as far as the block reaches', async () => {
+    const owners = await ownersOf(madeKernel());
+    expect(owners.slice(20)).toEqual(['kernel', 'kernel', 'free', 'free']);
+  });
+
+  test('of a part of a larger page are those of its head', async () => {
+    const owners = await ownersOf(madeKernel());
+    expect(owners.slice(6, 10)).toEqual(['slab', 'slab', 'slab', 'kernel']);
+  });
+
+  test('are known by the type that kernels from 6.12 on have in its upper byte', async () => {
+    const made = madeKernel();
+    const named = { PGTY_buddy: 0xf0, PGTY_offline: 0xf1, PGTY_table: 0xf2, PGTY_slab: 0xf5 };
+    const types = [...MADE_TYPES, { kind: 6, size: 4, enumerators: named }];
+    for (const [frame, type] of [0xf2, 0xf5, 0xf1, 0xf0].entries())
+      made.u32(20, (9 + frame) * 64 + 48, type * 2 ** 24);
+    made.u64(20, 12 * 64 + 40, 0n);
+    const owners = await ownersOf(made, types);
+    expect(owners.slice(9, 13)).toEqual(['pageTables', 'slab', 'reserved', 'free']);
+  });
+
+  test('of parts whose head lies behind them, or nowhere, are unknown', async () => {
+    const made = madeKernel();
+    made.u64(20, 7 * 64 + 8, imageAddress(20, 9 * 64) + 1n);
+    made.u64(20, 8 * 64 + 8, 1n);
+    expect((await ownersOf(made)).slice(7, 9)).toEqual(['unknown', 'unknown']);
+  });
+
+  test('of a free block of an impossible size are those of one page', async () => {
+    const made = madeKernel();
+    made.u32(20, 22 * 64 + 40, 63);
+    expect((await ownersOf(made)).slice(22)).toEqual(['free', 'kernel']);
+  });
+
+  test('are unknown where no description is', async () => {
+    const made = madeKernel();
+    made.u64(12, 0xff0, 0x7000n);
+    expect(new Set(await ownersOf(made))).toEqual(new Set(['unknown']));
+  });
+
+  test('are not to be had of a kernel whose pages are described otherwise', async () => {
+    const types = [...MADE_TYPES.slice(0, 9), struct('page', 16, { flags: [1, 0] })];
+    await expect(ownersOf(madeKernel(), types)).rejects.toEqual(
+      expect.objectContaining({ code: 'GUEST_UNDESCRIBED' }),
+    );
+  });
+});
+
+describe('pages that processes have mapped', () => {
+  async function mappedIn(made: MadeMemory): Promise<number[]> {
+    const { memory } = await kernelOf(made);
+    const told: number[] = [];
+    const walk = new UserPages(memory.physical);
+    await walk.each({ frame: 13, levels: 4 }, (frame, frames) => {
+      for (let i = 0; i < frames; i += 1) told.push(frame + i);
+    });
+    return told;
+  }
+
+  test('are those of the lower half of its tables, also those that nothing may touch', async () => {
+    const made = madeKernel();
+    // The bits of its frame are turned round.
+    made.u64(16, 8 * 7, (~BigInt(9 * 4096) & 0x000f_ffff_ffff_f000n) | 0x100n);
+    made.entry(13, 300, { frame: 1 });
+    expect(await mappedIn(made)).toEqual([17, 18, 9]);
+  });
+
+  test('in a large page are as many as there is memory, told of once', async () => {
+    const made = madeKernel();
+    for (const index of [3, 4, 5]) made.entry(15, index, { frame: 0, flags: 0xe7 });
+    expect(await mappedIn(made)).toHaveLength(MADE_FRAMES + 2);
+  });
+
+  test('in tables that lead to themselves end', async () => {
+    const made = madeKernel();
+    for (const frame of [13, 14, 15, 16])
+      for (let index = 0; index < 512; index += 1)
+        made.entry(frame, index, { frame: 13 + (index % 4) });
+    expect(new Set(await mappedIn(made))).toEqual(new Set([13, 14, 15, 16]));
+  });
+});
+
+describe('messages of a kernel', () => {
+  const spoiled: readonly (readonly [string, (made: MadeMemory) => void])[] = [
+    ['has 2^99 messages', (made) => made.u32(21, 64, 99)],
+    ['has a text of 2^63 bytes', (made) => made.u32(21, 128, 63)],
+    ['begins behind its end', (made) => made.u64(21, 96, 9n)],
+    ['lies where nothing is mapped', (made) => made.u64(21, 0, 0x1234n)],
+  ];
+  for (const [title, spoil] of spoiled)
+    test(`are refused where their ring ${title}`, async () => {
+      const made = madeKernel();
+      spoil(made);
+      await expect(readKernelLog(await kernelOf(made))).rejects.toEqual(
+        expect.objectContaining({ code: 'GUEST_INVALID' }),
+      );
+    });
+});
