@@ -79,7 +79,7 @@ async function load(ledger: Ledger, name: string): Promise<Description | null> {
     const layouts = decodeState(reader.text(), Layouts);
     const [placed, text, ends] = [reader.column(), reader.column(), reader.words()];
     if (placed.length !== 8 * ends.length) return null;
-    const addresses = new BigUint64Array(placed.buffer);
+    const addresses = new BigUint64Array(placed.buffer, placed.byteOffset, ends.length);
     return { symbols: new KernelSymbols({ addresses, text, ends }), layouts: () => layouts };
   } catch (thrown) {
     if (thrown instanceof StateUnfit) return null;
