@@ -39,6 +39,8 @@ export {
   type ResumePointRequest,
   type VmPoint,
 } from './adapters/wiring/restore.ts';
+export { coreKernelOf } from './adapters/wiring/core-kernel.ts';
+export type { GuestKernel } from './domain/ports/guests.ts';
 export {
   attachmentOfFile,
   attachmentsOf,

@@ -56,7 +56,11 @@ const kernelText = ({ info, noteFrame }: Kernel, i: number): string =>
  * where several do and none is chosen. Cost: the first time for a VM, all its pages are read once; then
  * those that changed since the capture that was looked through last.
  */
-async function kernelOf(ledger: Ledger, point: GuestPoint, memory: PointMemory): Promise<Kernel> {
+export async function kernelOf(
+  ledger: Ledger,
+  point: GuestPoint,
+  memory: PointMemory,
+): Promise<Kernel> {
   const notes = await new KernelNotes(ledger, point).in(memory);
   const { kernels, failure } = await kernelsIn(memory, notes);
   if (kernels.length === 0) {

@@ -21,7 +21,7 @@ import {
   type RawLayoutName,
 } from '../../domain/values/raw-layout.ts';
 import { refuse } from '../../domain/values/refused.ts';
-import type { GuestTarget, RestoredGuest } from '../../domain/ports/guests.ts';
+import type { GuestKernel, GuestTarget, RestoredGuest } from '../../domain/ports/guests.ts';
 import { accepted, run } from '../../domain/ports/run.ts';
 import { assertWhole } from '../../domain/use-cases/pages/patch-chain.ts';
 import { readDevice } from '../../domain/use-cases/restore/device-state.ts';
@@ -137,15 +137,15 @@ export async function restorePoint(
   to: {
     readonly target: GuestTarget;
     readonly layout?: RawLayoutName | null;
-  } & Pick<RestoreRequest, 'onProgress' | 'onLost' | 'without'>,
+  } & Pick<RestoreRequest, 'kernel' | 'onProgress' | 'onLost' | 'without'>,
 ): Promise<void> {
-  const { target, onProgress, onLost, without = [] } = to;
+  const { target, kernel, onProgress, onLost, without = [] } = to;
   const wanted = await WANTED[target.takes](ledger, point, to.layout ?? null);
   const { device, memoryMap, layout } = wanted;
   const whole = await tableOf(ledger, point, { isWhole: onLost === undefined });
   const table = withoutBlocks(point, whole, without);
   const request = {
-    guest: { memoryMap, device },
+    guest: { memoryMap, device, ...(kernel === undefined ? {} : { kernel }) },
     table: layout === null ? table : layOut(layout, table),
     label: labelOf(point),
     ...(onProgress === undefined ? {} : { onProgress }),
@@ -161,6 +161,8 @@ export interface RestoreRequest {
   readonly layout?: RawLayoutName | null;
   /** Of a QEMU stream: blocks that it leaves out, as the guest maps them from elsewhere. Absent: none. */
   readonly without?: readonly string[];
+  /** Of a core: what its kernel says of itself (`coreKernelOf`). Absent: nothing is known. */
+  readonly kernel?: GuestKernel;
   readonly onProgress?: OnProgress;
   /** Is told which pages are lost, ascending: they are zeros then. Absent: the first one is thrown. */
   readonly onLost?: (pages: Uint32Array) => void;

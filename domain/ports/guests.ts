@@ -3,6 +3,7 @@
 
 import type { TaskEither } from 'fp-ts/lib/TaskEither.js';
 import * as taskEither from 'fp-ts/lib/TaskEither.js';
+import type { KernelStretch } from '../guest/kernel-view.ts';
 import type { Attachment } from '../values/attachment.ts';
 import type { CaptureMode } from '../values/capture-mode.ts';
 import type { DeviceState } from '../values/device-state.ts';
@@ -113,11 +114,26 @@ export interface PageRun {
   readonly pages: Uint8Array;
 }
 
+/** What a guest's kernel says of itself, for those who read its memory as the kernel sees it. */
+export interface GuestKernel {
+  readonly release: string;
+  /** What it keeps for whoever reads its memory after a crash: text, as it lies there. */
+  readonly vmcoreinfo: Uint8Array;
+  /** Its image, from its code on. */
+  readonly image: KernelStretch;
+  /** The virtual address of guest-physical address 0; null: it is not known. */
+  readonly directMap: bigint | null;
+  /** The number of the process that runs on each CPU, 0: none; null: it is not known. */
+  readonly running: readonly (number | null)[];
+}
+
 /** A guest as it is restored, but for its pages. */
 export interface RestoredGuest {
   readonly memoryMap: MemoryMap;
   /** Null where it has none, or where the target takes none. */
   readonly device: DeviceState | null;
+  /** Absent: nothing is known of one. */
+  readonly kernel?: GuestKernel;
 }
 
 /** Where a target's memory is filled in. */

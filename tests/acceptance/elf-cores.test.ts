@@ -129,11 +129,13 @@ describe('an ELF core of a point', () => {
       pages: 2048,
       bytes: bytesOf(2048),
       leftOut: ['pc.bios'],
+      kernel: null,
     });
     expect(readFileSync(to).equals(readFileSync(path))).toBe(true);
     const words = ['restore', '--vm', 'web', '--format', 'elf', '--force', '--to', to];
     const { stdout } = await commands.run(words);
     expect(stdout.toString()).toContain('without registers');
+    expect(stdout.toString()).toContain('without what a kernel says');
   });
 
   test('is refused where nobody knows at which addresses the memory lies', async () => {

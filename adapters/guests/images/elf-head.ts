@@ -11,7 +11,7 @@
 //             24   8  guest-physical address
 //             32   8  bytes in the file
 //             40   8  bytes in memory
-//             48   8  alignment: that of pages; of notes 4
+//             48   8  alignment: of notes 4; of memory 0, by which crash knows a dump of a kernel
 //   -     -  notes
 //   -     -  zeros up to a whole page; then memory
 
@@ -97,7 +97,7 @@ export function elfHead(of: {
     putEntry(view, at, { ...where, kind: KIND_NOTES, flags: 0, alignment: NOTE_ALIGNMENT });
     at += ENTRY_BYTES;
   }
-  const memory = { kind: KIND_MEMORY, flags: ALL_RIGHTS, alignment: PAGE_BYTES };
+  const memory = { kind: KIND_MEMORY, flags: ALL_RIGHTS, alignment: 0 };
   for (const segment of segments) {
     putEntry(view, at, { ...segment, ...memory, offset: bytes + segment.offset });
     at += ENTRY_BYTES;

@@ -1,4 +1,4 @@
-// The notes of an ELF core that tell of CPUs: for each one Linux's status of a thread (`CORE`, type 1),
+// The notes of an ELF core: what the guest's kernel says of itself (`VMCOREINFO`, type 0, its text), for each one Linux's status of a thread (`CORE`, type 1),
 // which debuggers take its registers from, then for each one QEMU's own of a CPU (`QEMU`, type 0), which
 // has the registers of the system too. Numbers are little-endian; each note is
 //
@@ -19,6 +19,7 @@
 // 392  40  cr0, 0 for cr1, cr2, cr3, cr4
 // 432   8  the other base of gs
 
+import type { GuestKernel } from '../../../domain/ports/guests.ts';
 import type { GeneralRegister, SegmentRegister, X86Cpu } from '../../../domain/values/x86-cpu.ts';
 
 const STATUS_BYTES = 336;
@@ -28,9 +29,10 @@ const STATUS_REGISTERS_AT = 112;
 const CPU_BYTES = 440;
 const CPU_TYPE = 0;
 const CPU_VERSION = 1;
+const KERNEL_TYPE = 0;
 const HEAD_BYTES = 12;
 
-/** Linux numbers no task so, nor higher: what a CPU is called of which nobody knows what runs on it. */
+/** Linux numbers no task so, nor higher: what a CPU is called where no process is known to run on it. */
 const NO_TASK = 2 ** 22;
 
 const STATUS_FIRST: readonly GeneralRegister[] = [
@@ -69,11 +71,13 @@ function putAll(view: DataView, from: number, values: readonly bigint[]): number
   return at;
 }
 
-function statusOf({ number, general, rip, rflags, segments }: X86Cpu): Uint8Array {
+function statusOf(cpu: X86Cpu, pid: number | null): Uint8Array {
+  const { number, general, rip, rflags, segments } = cpu;
   const status = new Uint8Array(STATUS_BYTES);
   const view = new DataView(status.buffer);
   const selector = (name: SegmentRegister): bigint => BigInt(segments.get(name)!.selector);
-  view.setUint32(STATUS_THREAD_AT, NO_TASK + number, true);
+  // CPUs that idle all run the task of number 0, and threads need numbers of their own.
+  view.setUint32(STATUS_THREAD_AT, pid === null || pid === 0 ? NO_TASK + number : pid, true);
   putAll(view, STATUS_REGISTERS_AT, [
     ...STATUS_FIRST.map((name) => general.get(name)!),
     0n,
@@ -106,9 +110,13 @@ function cpuOf({ general, rip, rflags, segments, ...cpu }: X86Cpu): Uint8Array {
   return noteOf('QEMU', CPU_TYPE, bytes);
 }
 
-/** The notes of a guest's CPUs. */
-export function cpuNotes(cpus: readonly X86Cpu[]): Uint8Array {
-  const notes = [...cpus.map(statusOf), ...cpus.map(cpuOf)];
+/** All notes of a core, one after the other. */
+export function notesOf(cpus: readonly X86Cpu[], kernel: GuestKernel | null): Uint8Array {
+  const notes = [
+    ...cpus.map((cpu, i) => statusOf(cpu, kernel?.running[i] ?? null)),
+    ...cpus.map(cpuOf),
+    ...(kernel === null ? [] : [noteOf('VMCOREINFO', KERNEL_TYPE, kernel.vmcoreinfo)]),
+  ];
   const all = new Uint8Array(notes.reduce((sum, note) => sum + note.length, 0));
   let at = 0;
   for (const note of notes) {

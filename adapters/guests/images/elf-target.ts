@@ -3,27 +3,52 @@
 // zero stays a hole of the file.
 
 import type { OpenFile } from '../../files/file-port.ts';
-import type { FilledTarget, RestoredGuest, RunTarget } from '../../../domain/ports/guests.ts';
+import type {
+  FilledTarget,
+  GuestKernel,
+  RestoredGuest,
+  RunTarget,
+} from '../../../domain/ports/guests.ts';
 import { mainPagesOf } from '../../../domain/values/memory-map.ts';
 import { PAGE_BYTES } from '../../../domain/values/page.ts';
 import type { ByteSink } from '../byte-sink.ts';
 import { cpusOf } from '../qemu/cpu-state.ts';
-import { elfHead } from './elf-head.ts';
-import { cpuNotes } from './elf-notes.ts';
+import { elfHead, type Segment } from './elf-head.ts';
+import { notesOf } from './elf-notes.ts';
 import { rawPipeTarget } from './raw-target.ts';
 
+/** All RAM by the addresses that the kernel works with; where nothing is known of one, by its own. */
+const ramOf = ({ memoryMap, kernel }: RestoredGuest): readonly Segment[] =>
+  memoryMap.ranges.map(({ address, offset, length }) => ({
+    virtual: BigInt(address) + (kernel?.directMap ?? 0n),
+    physical: address,
+    offset,
+    length,
+  }));
+
+/** The kernel's image by its own addresses, as far as it lies in one piece; in RAM, so it is there twice. */
+function imageIn(ram: readonly Segment[], kernel: GuestKernel | undefined): readonly Segment[] {
+  if (kernel === undefined) return [];
+  const { virtual, physical, length: wanted } = kernel.image;
+  const around = ram.find(
+    (each) => physical >= each.physical && physical < each.physical + each.length,
+  );
+  if (around === undefined) return [];
+  const within = physical - around.physical;
+  const length = Math.min(wanted, around.length - within);
+  return [{ virtual, physical, offset: around.offset + within, length }];
+}
+
 /** What stands in a core before the memory of a guest. */
-const headOf = ({ memoryMap, device }: RestoredGuest): Uint8Array =>
-  elfHead({
-    notes: cpuNotes(device === null ? [] : cpusOf(device, 'the capture')),
-    // Nobody knows here where the guest itself sees them: at their own addresses, as before paging.
-    segments: memoryMap.ranges.map(({ address, offset, length }) => ({
-      virtual: BigInt(address),
-      physical: address,
-      offset,
-      length,
-    })),
+function headOf(guest: RestoredGuest): Uint8Array {
+  const { device, kernel } = guest;
+  const cpus = device === null ? [] : cpusOf(device, 'the capture');
+  const ram = ramOf(guest);
+  return elfHead({
+    notes: notesOf(cpus, kernel ?? null),
+    segments: [...imageIn(ram, kernel), ...ram],
   });
+}
 
 /** Fills a fresh file, which stays its opener's to sync and to close. */
 export const elfFileTarget = (file: OpenFile): FilledTarget => ({

@@ -12,10 +12,13 @@ import {
   type RestoreFormat,
   type VmPoint,
 } from '../../../wiring/restore.ts';
+import { knownCoreKernel } from '../../../wiring/core-kernel.ts';
 import { readyAttachments } from '../../../wiring/attachments.ts';
 import type { Ledger } from '../../../wiring/ledger.ts';
+import type { GuestKernel } from '../../../../domain/ports/guests.ts';
+import type { CaptureRow } from '../../../../projections/models/vm-entry.ts';
 import { memoryMapOf } from '../../../../projections/models/page-tables.ts';
-import { layoutNamed } from '../argument-values.ts';
+import { layoutNamed, positiveNumber } from '../argument-values.ts';
 import { EXIT_DAMAGE, UsageError } from '../failure.ts';
 import { interruptible } from '../interruption.ts';
 import { bytesText } from '../output.ts';
@@ -27,6 +30,13 @@ const NAMED_MAX = 6;
 const FORMATS: readonly string[] = ['raw', 'elf', 'qemu'];
 
 const isFormat = (format: string): format is RestoreFormat => FORMATS.includes(format);
+
+function formatNamed(format: string): RestoreFormat {
+  if (isFormat(format)) return format;
+  throw new UsageError(
+    `the format ${JSON.stringify(format)} is not known: raw, elf or qemu was expected`,
+  );
+}
 
 export const declare = (command: Command): Command =>
   command
@@ -42,6 +52,7 @@ export const declare = (command: Command): Command =>
       '--without-block <name...>',
       'leave a block of memory out of a QEMU stream, for a guest that maps it from a file',
     )
+    .option('--kernel <n>', 'of a core: which of several kernels in its memory', positiveNumber)
     .option('--with <folder>', 'give back what was kept beside the capture into this folder too')
     .option('--force', 'replace an existing file')
     .addOption(
@@ -74,6 +85,25 @@ function layoutAsked(layout: string | undefined, format: string): RawLayoutName 
 }
 
 const NO_REGISTERS = '; without registers of CPUs, as the capture has no device state';
+const NO_KERNEL =
+  '; without what a kernel says of itself, as none can be found in it (`pageledger symbols` says why)';
+
+/** What of a core a debugger will miss. */
+const missingText = (row: CaptureRow, kernel: GuestKernel | null): string =>
+  (row.hasDevice ? '' : NO_REGISTERS) + (kernel === null ? NO_KERNEL : '');
+
+/** What a core tells of its kernel; null: nothing can be told, or no core is made. */
+async function kernelFor(
+  ledger: Ledger,
+  point: VmPoint,
+  { format, kernel: number }: RestoreOptions,
+): Promise<GuestKernel | null> {
+  if (format !== 'elf') {
+    if (number === undefined) return null;
+    throw new UsageError(`--kernel is of cores, and ${format} was asked for`);
+  }
+  return knownCoreKernel(ledger, { ...point, kernel: number ?? null });
+}
 
 /** How a file holds RAM, where it has nothing else. */
 interface RamLayout {
@@ -144,15 +174,13 @@ interface RestoreOptions {
   readonly damaged?: string;
   readonly with?: string;
   readonly withoutBlock?: readonly string[];
+  readonly kernel?: number;
 }
 
 export async function run(command: Command): Promise<void> {
   const options = command.opts<RestoreOptions>();
-  const { vm, at, to, format, layout, force, damaged } = options;
-  if (!isFormat(format))
-    throw new UsageError(
-      `the format ${JSON.stringify(format)} is not known: raw, elf or qemu was expected`,
-    );
+  const { vm, at, to, layout, force, damaged } = options;
+  const format = formatNamed(options.format);
   const asked = layoutAsked(layout, format);
   const without = leftOutOf(options);
   await withLedger(command, 'use', async (ledger, output) => {
@@ -160,6 +188,7 @@ export async function run(command: Command): Promise<void> {
     const row = ledger.resolve(entry, at);
     const point = { entry, row };
     const laid = ramLayoutOf(point, format, asked);
+    const kernel = await kernelFor(ledger, point, options);
     const progress = progressOf(command, 'restoring');
     const started = performance.now();
     const lost: number[] = [];
@@ -178,6 +207,7 @@ export async function run(command: Command): Promise<void> {
         layout: asked,
         without,
         onProgress,
+        ...(kernel === null ? {} : { kernel }),
         ...(damaged === undefined ? {} : { onLost }),
       };
       return restoreBeside({ ledger, point, options }, () =>
@@ -203,13 +233,14 @@ export async function run(command: Command): Promise<void> {
       format,
       layout: laid?.name ?? null,
       leftOut: laid?.leftOut ?? without,
+      kernel: kernel?.release ?? null,
       pages,
       lost: lost.length,
       bytes,
       attachments: paths,
     });
-    const registers = format === 'elf' && !row.hasDevice ? NO_REGISTERS : '';
-    const how = laid === null ? '' : layoutText(laid, memoryMapOf(point)) + registers;
+    const missing = format === 'elf' ? missingText(row, kernel) : '';
+    const how = laid === null ? '' : layoutText(laid, memoryMapOf(point)) + missing;
     output.say(`${vm}@${row.capture} restored to ${to}: ${bytesText(bytes)} in ${seconds} s${how}`);
     if (paths.length > 0) output.say(`kept beside it: ${paths.join(', ')}`);
   });
