@@ -20,6 +20,7 @@ import { lossesOf, lossesText } from './models/losses-state.ts';
 import { sharingModel } from './models/sharing-fold.ts';
 import { StateReader, StateUnfit, StateWriter } from './models/state-bytes.ts';
 import { togglesOf, togglesText, type Toggles } from './models/toggles.ts';
+import { foldTraces, tracesOf, tracesText, type VmTraces } from './models/traces.ts';
 import type { Change } from './commits.ts';
 
 /** What the models are made of. */
@@ -135,6 +136,17 @@ const catalogueModel: Model<Catalogue, 'catalogue'> = {
   load: (bytes) => catalogueOf(decode(bytes)),
 };
 
+/** What guests asked for while their memory arrived. What was before history begins is asked for again. */
+const tracesModel: Model<VmTraces, 'traces'> = {
+  name: 'traces',
+  version: 1,
+  initial: () => new Map(),
+  begin: () => new Map(),
+  apply: (traces, change) => foldTraces(traces, change),
+  save: (traces) => encode(tracesText(traces)),
+  load: (bytes) => tracesOf(decode(bytes)),
+};
+
 /** Page tables where the fold stands. Its images are what it keeps (page-tables.ts). */
 const tablesModel = (pages: PageTables): Model<CurrentTables, 'tables'> => ({
   name: 'tables',
@@ -159,6 +171,7 @@ export const modelsOf = ({ tables, identifiers }: ModelPorts) =>
     light(lossesModel),
     light(togglesModel),
     light(catalogueModel),
+    light(tracesModel),
     heavy(tablesModel(tables)),
   ] as const;
 

@@ -12,13 +12,16 @@ import {
 } from '../guests/qemu/postcopy/start-arriving.ts';
 import { assert } from '../../domain/values/assert.ts';
 import { LedgerError } from '../../domain/values/ledger-error.ts';
-import type { ArrivingGuest } from '../../domain/ports/arriving-guest.ts';
+import type { ArrivingGuest, PageDemand } from '../../domain/ports/arriving-guest.ts';
 import { run } from '../../domain/ports/run.ts';
 import { StoredNeighbours } from '../../domain/use-cases/serve/page-neighbours.ts';
 import { PageQueue } from '../../domain/use-cases/serve/page-queue.ts';
 import { PageServer, type ServeCounts } from '../../domain/use-cases/serve/page-server.ts';
 import { memoryMapOf } from '../../projections/models/page-tables.ts';
+import { holdPoint, type HeldPoint } from './leases.ts';
 import type { Ledger } from './ledger.ts';
+import { RequestRecorder, tracedPages } from './requests.ts';
+import { recordRestored } from './restored.ts';
 import {
   deviceStateOf,
   labelOf,
@@ -34,6 +37,7 @@ const STORAGE_BLOCKS = 16;
 
 /** What gives a guest its pages, and how that ends. */
 interface Serving {
+  readonly requests: RequestRecorder;
   readonly server: PageServer;
   readonly queue: PageQueue;
   readonly served: ReturnType<PageServer['run']>;
@@ -77,18 +81,23 @@ async function serveOf(ledger: Ledger, point: VmPoint): Promise<Serve> {
   const locator = ledger.state.contents;
   const neighbours = new StoredNeighbours({ table, locator, storageBlocks: STORAGE_BLOCKS });
   const reader = await ledger.pageReader();
+  const traced = tracedPages(ledger, point, table.length);
   return (guest, given) => {
     const queue = new PageQueue({ table, neighbours, ...(given === undefined ? {} : { given }) });
-    const server = new PageServer({ guest, reader, queue, label: labelOf(point) });
-    return { server, queue, served: server.run() };
+    queue.prefetch(traced);
+    const requests = new RequestRecorder(ledger, point);
+    const onDemanded = (demand: PageDemand): void => requests.note(demand);
+    const label = labelOf(point);
+    const server = new PageServer({ guest, reader, queue, label, onDemanded });
+    return { requests, server, queue, served: server.run() };
   };
 }
 
 /** What callers see of a guest that is served. */
 function arrivingMemory(
   guest: Pick<StartedGuest, 'qmp' | 'qmpPath' | 'runState'>,
-  { server, queue, served }: Serving,
-  { isOnDemandOnly }: ArrivingOptions,
+  { requests, server, queue, served }: Serving,
+  { isOnDemandOnly, held }: ArrivingOptions & { readonly held: HeldPoint },
 ): ArrivingMemory {
   if (!isOnDemandOnly) server.push();
   const { qmp, qmpPath, runState } = guest;
@@ -101,6 +110,8 @@ function arrivingMemory(
     } finally {
       qmp.close();
       (await listening).end();
+      await requests.end();
+      await held.release();
     }
   };
   return {
@@ -121,6 +132,25 @@ export async function resumeLazily(
   request: ResumePointRequest & ArrivingOptions,
 ): Promise<LazyGuest | EagerGuest> {
   requireDeviceState(point);
+  // While QEMU starts; nothing is read before.
+  const holding = holdPoint(ledger, point, { kind: 'resume' });
+  holding.catch(() => undefined);
+  try {
+    const started = await startLazily(ledger, point, { ...request, holding });
+    await recordRestored(ledger, point, { how: 'resume' });
+    if (started._tag === 'eager') await (await holding).release();
+    return started;
+  } catch (thrown) {
+    await holding.then((held) => held.release());
+    throw thrown;
+  }
+}
+
+async function startLazily(
+  ledger: Ledger,
+  point: VmPoint,
+  request: ResumePointRequest & ArrivingOptions & { readonly holding: Promise<HeldPoint> },
+): Promise<LazyGuest | EagerGuest> {
   const { entry, row } = point;
   const made: { serve: Serve | null; serving: Serving | null } = { serve: null, serving: null };
   const started = await run(
@@ -130,6 +160,7 @@ export async function resumeLazily(
       note: { vm: entry.vm, capture: row.capture, commit: row.id },
       restore: (target) => restorePoint(ledger, point, { target }),
       guest: async () => {
+        await request.holding;
         const device = await deviceStateOf(ledger, point);
         made.serve = await serveOf(ledger, point);
         return { device, memoryMap: memoryMapOf(point) };
@@ -146,7 +177,8 @@ export async function resumeLazily(
   if (started._tag === 'eager') return started;
   assert(made.serving !== null, 'a guest that runs is served');
   const { process, startMs } = started;
-  const arriving = arrivingMemory(started, made.serving, request);
+  const options = { ...request, held: await request.holding };
+  const arriving = arrivingMemory(started, made.serving, options);
   return { _tag: 'arriving', process, startMs, ...arriving };
 }
 
@@ -169,19 +201,25 @@ export async function recoverGuest(
   point: VmPoint,
   request: { readonly qmpPath: string } & ArrivingOptions,
 ): Promise<ArrivingMemory> {
-  const serve = await serveOf(ledger, point);
-  const made: { serving: Serving | null } = { serving: null };
-  const recovered = await run(
-    recoverArriving({
-      qmpPath: request.qmpPath,
-      memoryMap: memoryMapOf(point),
-      serve: (guest, given) => {
-        made.serving = serve(guest, given);
-        // Its failure is met when its end is waited for.
-        made.serving.served.catch(() => undefined);
-      },
-    }),
-  );
-  assert(made.serving !== null, 'a guest that goes on is served');
-  return arrivingMemory(recovered, made.serving, request);
+  const held = await holdPoint(ledger, point, { kind: 'resume' });
+  try {
+    const serve = await serveOf(ledger, point);
+    const made: { serving: Serving | null } = { serving: null };
+    const recovered = await run(
+      recoverArriving({
+        qmpPath: request.qmpPath,
+        memoryMap: memoryMapOf(point),
+        serve: (guest, given) => {
+          made.serving = serve(guest, given);
+          // Its failure is met when its end is waited for.
+          made.serving.served.catch(() => undefined);
+        },
+      }),
+    );
+    assert(made.serving !== null, 'a guest that goes on is served');
+    return arrivingMemory(recovered, made.serving, { ...request, held });
+  } catch (thrown) {
+    await held.release();
+    throw thrown;
+  }
 }

@@ -6,7 +6,6 @@ import * as either from 'fp-ts/lib/Either.js';
 import type { Either } from 'fp-ts/lib/Either.js';
 import * as t from 'io-ts';
 import { isNote, ATTACHMENT_BYTES_MAX, ATTACHMENTS_MAX } from '../values/attachment.ts';
-import { areRanges } from '../values/capture-ranges.ts';
 import { captureModeOf, type CaptureMode } from '../values/capture-mode.ts';
 import { LedgerError } from '../values/ledger-error.ts';
 import { pageCountOf } from '../values/memory-map.ts';
@@ -26,6 +25,15 @@ import {
   schemaOf,
   type Envelope,
 } from './event-types.ts';
+import {
+  capture,
+  captureRanges,
+  count,
+  durationMs,
+  pageCount,
+  pageRanges,
+  timeMs,
+} from './number-codecs.ts';
 import {
   HISTORY_STREAM,
   LEDGER_STREAM,
@@ -50,31 +58,6 @@ export {
   type BatchType,
 } from './event-types.ts';
 
-/** The largest number of a capture. */
-const CAPTURE_MAX = 2 ** 32 - 1;
-/** The farthest instant from 1970 that a calendar date exists for, in milliseconds. */
-const TIME_MS_MAX = 8.64e15;
-
-/** A whole number from 0 that JavaScript holds exactly. */
-const isCount = (u: unknown): u is number => Number.isSafeInteger(u) && Number(u) >= 0;
-const count = new t.Type<number>(
-  'count',
-  isCount,
-  (u, context) => (isCount(u) ? t.success(u) : t.failure(u, context)),
-  t.identity,
-);
-const pageCount = t.refinement(count, (n) => n <= VM_PAGES_MAX, 'pageCount');
-/** Numbers of captures stand in 32 bits of the columns. */
-const capture = t.refinement(count, (n) => n >= 1 && n <= CAPTURE_MAX, 'capture');
-/** JSON can write 1e999, which reads as infinity and is no instant that a calendar knows. */
-const timeMs = t.refinement(t.number, (ms) => Math.abs(ms) <= TIME_MS_MAX, 'timeMs');
-const durationMs = t.refinement(timeMs, (ms) => ms >= 0, 'durationMs');
-/** Captures, in ranges. */
-const captureRanges = t.refinement(
-  t.readonlyArray(t.readonly(t.tuple([capture, capture]))),
-  areRanges,
-  'captureRanges',
-);
 /** Names become those of streams, files and keys: nothing else passes. */
 const name = t.refinement(t.string, isName, 'name');
 const groupName = t.refinement(t.string, isGroupName, 'groupName');
@@ -218,6 +201,7 @@ export const CONTROL_CODECS = {
     how: word,
     to: orNull(t.refinement(t.string, ({ length }) => length <= TO_TEXT_MAX, 'to')),
   }),
+  PageRequested: t.strict({ vm: name, capture, pages: pageRanges }),
   ContentReleased: t.strict({
     seen: orNull(t.strict({ vm: name, capture })),
     packs: t.readonlyArray(t.strict({ pack: packName, slots: slotSet })),
@@ -289,6 +273,7 @@ export function streamOf(event: ControlEvent): string {
     case 'LeaseEnded':
       return pointsStream(event.data.vm);
     case 'CheckpointRestored':
+    case 'PageRequested':
       return restoresStream(event.data.vm);
     case 'HistoryForgotten':
       return HISTORY_STREAM;
@@ -360,6 +345,7 @@ const FORMATS: Readonly<Partial<Record<ControlType, number>>> = {
   PointLeased: 3,
   LeaseEnded: 3,
   CheckpointRestored: 3,
+  PageRequested: 3,
 };
 /** The same of one type, of its first schema. */
 export const formatOfType = (type: ControlType): number => FORMATS[type] ?? 1;

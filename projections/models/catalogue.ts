@@ -144,6 +144,7 @@ export class Catalogue {
         break;
       }
       case 'CheckpointRestored':
+      case 'PageRequested':
       case 'ContentReleased':
       case 'ContentLost':
       case 'ContentFound':

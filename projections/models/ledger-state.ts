@@ -28,6 +28,7 @@ import type { PageTable } from '../table.ts';
 import type { Sharing } from './sharing.ts';
 import { StateUnfit } from './state-bytes.ts';
 import type { Toggles } from './toggles.ts';
+import type { VmTraces } from './traces.ts';
 
 const FILES: Readonly<Record<HalfName, string>> = { light: 'catalogue', heavy: 'sharing' };
 /** All that is derived and kept by name, of this state and of others that stand on it. */
@@ -133,6 +134,11 @@ export class LedgerState {
   /** Items, by commit, whose SharingBroken the fold decides otherwise than was recorded. */
   get toggles(): Toggles {
     return this.#of('toggles');
+  }
+
+  /** What guests asked for while their memory arrived, by VM. */
+  get traces(): VmTraces {
+    return this.#of('traces');
   }
 
   /** Of the heavy half, at the log's head as of the last `catchUp({ heavy: true })`. */

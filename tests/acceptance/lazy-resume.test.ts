@@ -11,6 +11,8 @@ import {
   startGuest,
   type DemoGuest,
 } from '../../adapters/guests/demo-guest/start-guest.ts';
+import { openLedger } from '../../adapters/wiring/open-ledger.ts';
+import { resumeLazily } from '../../adapters/wiring/resume.ts';
 import { connectQmp } from '../../adapters/guests/qemu/qmp-client.ts';
 import { LedgerCommands, type RunningCommand, type RunOptions } from '../support/command-line.ts';
 import { pagesThatDiffer } from '../support/guest/images.ts';
@@ -76,9 +78,11 @@ describeWithQemu('a guest resumed lazily', found, (tools) => {
       extra = [],
       from = commands,
       kernel = tools.kernel,
+      at = AT,
       ...options
     }: {
       readonly kernel?: string;
+      readonly at?: readonly string[];
       readonly words?: readonly string[];
       readonly extra?: readonly string[];
       readonly from?: LedgerCommands;
@@ -86,7 +90,7 @@ describeWithQemu('a guest resumed lazily', found, (tools) => {
   ) {
     const theirs = { ...tools, kernel };
     const second = { tools: theirs, folder: folder.path, ...GUEST, name, extra };
-    const line = ['--json', 'resume', ...AT, ...words, '--', ...guestCommand(second)];
+    const line = ['--json', 'resume', ...at, ...words, '--', ...guestCommand(second)];
     const command = from.start(line, options);
     running.push(command);
     await command.until(({ stdout }) => stdout.includes('\n'));
@@ -219,6 +223,44 @@ describeWithQemu('a guest resumed lazily', found, (tools) => {
       expect((await command.ended).exitCode).toBe(0);
       const lines = await firstTicks(first.serialPath, LINES);
       expect(await originalOf(lines)).toEqual(lines);
+    },
+    GUEST_TIMEOUT_MS,
+  );
+
+  test(
+    'has recorded what it asked for, and has that prefetched the next time',
+    async () => {
+      const at = ['--vm', 'guest', '--at', '@3'];
+      const words = ['--on-demand-only'];
+      const first = await resume('traced', { words, at });
+      const lines = await firstTicks(first.serialPath, 2);
+      expect(await originalOf(lines)).toEqual(lines);
+      expect((await commands.json('leases')).length).toBe(1);
+      first.command.signal('SIGINT');
+      await first.command.ended;
+      expect(await commands.json('leases')).toEqual([]);
+      const requested = await commands.json('log', '--type', 'PageRequested');
+      expect(requested.length).toBeGreaterThan(0);
+      expect(requested.at(-1)).toMatchObject({ vm: 'guest', capture: 3 });
+      const second = await resume('prefetched', { words, at });
+      expect(await firstTicks(second.serialPath, 2)).toEqual(lines);
+      second.command.signal('SIGINT');
+      await second.command.ended;
+      expect(Number(second.command.rows()[1]!['prefetched'])).toBeGreaterThan(0);
+      // A ledger that is only read is resumed from all the same.
+      const before = await commands.json('log');
+      const ledger = await openLedger({ url, mode: 'read' });
+      const entry = ledger.vm('guest');
+      const third = { tools, folder: folder.path, ...GUEST, name: 'read' };
+      const resumed = await resumeLazily(
+        ledger,
+        { entry, row: ledger.resolve(entry, '@1') },
+        { command: guestCommand(third), isDiskOk: false, isOnDemandOnly: false },
+      );
+      guests.push(resumed.process.pid!);
+      expect(resumed._tag === 'arriving' ? await resumed.arrived : null).toBe('finished');
+      await ledger.close();
+      expect(await commands.json('log')).toEqual(before);
     },
     GUEST_TIMEOUT_MS,
   );

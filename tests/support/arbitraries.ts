@@ -310,6 +310,13 @@ export const controlEvent: fc.Arbitrary<ControlEvent> = fc.oneof(
   fc
     .record({ vm: name, capture, how: word, to: fc.option(hostText) })
     .map((data): ControlEvent => ({ type: 'CheckpointRestored', data })),
+  fc
+    .record({
+      vm: name,
+      capture: fc.integer({ min: 1, max: U32_MAX }),
+      pages: fc.array(fc.nat(2 ** 20)).map(rangesOf),
+    })
+    .map((data): ControlEvent => ({ type: 'PageRequested', data })),
   fc.record({ vm: name }).map((data): ControlEvent => ({ type: 'VmRetired', data })),
   fc
     .record({

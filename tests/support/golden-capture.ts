@@ -424,6 +424,10 @@ export const GOLDEN_CONTROL_EVENTS: readonly ControlEvent[] = [
     type: 'CheckpointRestored',
     data: { vm: 'web-1', capture: 2, how: 'file', to: '/tmp/memory.raw' },
   },
+  {
+    type: 'PageRequested',
+    data: { vm: 'web-1', capture: 2, pages: [[0, 31]] },
+  },
   { type: 'VmRetired', data: { vm: 'web-1' } },
   {
     type: 'HistoryForgotten',

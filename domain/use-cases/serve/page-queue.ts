@@ -1,7 +1,7 @@
 // Which pages a guest is given next, while it runs and its memory still arrives. What it waits for goes
-// before all else: the block of the page, that page first. Then come the rests of the storage blocks of
-// which a part was asked for, then what an earlier restore asked for, then everything, in the order in
-// which it is stored. No page is given twice, and zeros only when they are asked for: what was never
+// before all else: the block of the page, that page first. Then comes what an earlier restore asked for,
+// which this guest will ask for soon, then the rests of the storage blocks of which a part was asked for,
+// then everything, in the order in which it is stored. No page is given twice, and zeros only when they are asked for: what was never
 // given reads as zeros in the end.
 
 import { assert } from '../../values/assert.ts';
@@ -114,6 +114,8 @@ export class PageQueue {
 
   /** The next pages to give unasked, and why; null: there are none for now. */
   unasked(): { readonly pages: Uint32Array; readonly why: Unasked } | null {
+    const prefetched = this.#nextPrefetched();
+    if (prefetched.length > 0) return { pages: prefetched, why: 'prefetched' };
     for (let page = this.#behind.shift(); page !== undefined; page = this.#behind.shift()) {
       const rest = this.#neighbours.storageBlock(page).filter((each) => this.#isFree(each));
       if (rest.length === 0) continue;
@@ -121,8 +123,6 @@ export class PageQueue {
       if (rest.length > FILL_PAGES_MAX) this.#behind.unshift(page);
       return { pages: rest.subarray(0, FILL_PAGES_MAX), why: 'filled' };
     }
-    const prefetched = this.#nextPrefetched();
-    if (prefetched.length > 0) return { pages: prefetched, why: 'prefetched' };
     const pushed = this.#nextPushed();
     return pushed.length > 0 ? { pages: pushed, why: 'pushed' } : null;
   }

@@ -99,7 +99,7 @@ const recover = (
   command: Command,
   { recover: qmpPath = '', onDemandOnly = false }: ResumeOptions,
 ): Promise<void> =>
-  withLedger(command, 'read', async (ledger, output) => {
+  withLedger(command, 'use', async (ledger, output) => {
     const point = pointOfGuest(ledger, qmpPath);
     const memory = await recoverGuest(ledger, point, { qmpPath, isOnDemandOnly: onDemandOnly });
     const { vm } = point.entry;

@@ -90,7 +90,7 @@ describe('the pages to give next', () => {
     expect(queue.answer()).toBeNull();
   });
 
-  test('are demands before the rest of a storage block, that before prefetch, that before the push', () => {
+  test('are demands before prefetch, that before the rest of a storage block, that before the push', () => {
     const queue = queueOf(TABLE);
     queue.push();
     queue.prefetch(Uint32Array.of(5));
@@ -105,8 +105,8 @@ describe('the pages to give next', () => {
       queue.give(next.pages);
     }
     expect(order).toEqual([
-      ['filled', [8]],
       ['prefetched', [5]],
+      ['filled', [8]],
       ['pushed', [3]],
     ]);
     expect(queue.isDone).toBe(true);

@@ -1,0 +1,76 @@
+// What guests asked for while their memory arrived: recorded once, kept by capture, prefetched next time.
+
+import { describe, expect, test } from '@jest/globals';
+import {
+  decideRequests,
+  evolveRequests,
+  initialTraces,
+  pagesIn,
+  REQUEST_RANGES_MAX,
+  traceFor,
+  TRACE_PAGES_MAX,
+  type PageRanges,
+  type RecordRequests,
+  type RequestsEvent,
+} from '../../domain/requests.ts';
+import { encodeControl } from '../../domain/events/control.ts';
+import { events, specify } from '../support/given-when-then.ts';
+
+const given = specify({
+  initial: initialTraces,
+  decide: decideRequests,
+  evolve: evolveRequests,
+});
+
+const asked = (capture: number, ...pages: readonly number[]): RecordRequests => ({
+  _tag: 'RecordRequests',
+  vm: 'web',
+  capture,
+  pages,
+});
+const requested = (capture: number, ...pages: PageRanges): RequestsEvent => ({
+  type: 'PageRequested',
+  data: { vm: 'web', capture, pages },
+});
+
+describe('requests of a guest', () => {
+  test('are recorded as ranges, each page once', () => {
+    expect(given().when(asked(2, 7, 5, 6, 5, 0))).toEqual(events(requested(2, [0, 0], [5, 7])));
+  });
+
+  test('that the trace has are not recorded again, those of another capture are', () => {
+    const past = [requested(2, [0, 0], [5, 7])];
+    expect(given(...past).when(asked(2, 6, 8))).toEqual(events(requested(2, [8, 8])));
+    expect(given(...past).when(asked(2, 6))).toEqual(events());
+    expect(given(...past).when(asked(3, 6))).toEqual(events(requested(3, [6, 6])));
+  });
+
+  test('are cut into events that a log takes', () => {
+    const pages = Array.from({ length: REQUEST_RANGES_MAX + 10 }, (_, i) => 2 * i);
+    const some = given().when(asked(1, ...pages));
+    const list = some._tag === 'Right' ? some.right : [];
+    expect(list.map(({ data }) => data.pages.length)).toEqual([REQUEST_RANGES_MAX, 10]);
+    for (const event of list) expect(encodeControl(event)._tag).toBe('Right');
+  });
+
+  test('end where the trace is full', () => {
+    const past = [requested(1, [0, TRACE_PAGES_MAX - 3])];
+    const list = given(...past).when(asked(1, 500_000, 600_000, 700_000));
+    expect(list).toEqual(events(requested(1, [500_000, 500_000], [600_000, 600_000])));
+    expect(given(requested(1, [0, TRACE_PAGES_MAX])).when(asked(1, 500_000))).toEqual(events());
+  });
+
+  test('of a capture, else of the nearest before it, are what is prefetched', () => {
+    const traces = [requested(2, [1, 1]), requested(5, [2, 3]), requested(5, [9, 9])].reduce(
+      evolveRequests,
+      initialTraces,
+    );
+    expect(traceFor(traces, 1)).toBeNull();
+    expect(traceFor(traces, 4)).toEqual([[1, 1]]);
+    expect(traceFor(traces, 5)).toEqual([
+      [2, 3],
+      [9, 9],
+    ]);
+    expect(pagesIn(traceFor(traces, 8)!)).toBe(3);
+  });
+});
