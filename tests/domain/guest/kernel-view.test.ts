@@ -32,7 +32,9 @@ function symbolsOf(symbols: Readonly<Record<string, bigint>>): KernelSymbols {
   });
 }
 
-const MAP = symbolsOf({ page_offset_base: imageAddress(12, 0xff0) });
+/** Where the kernel says, in the frame of its processes, at which address it has all memory. */
+const MAP_AT = 0xfe0;
+const MAP = symbolsOf({ page_offset_base: imageAddress(12, MAP_AT) });
 
 describe('a kernel', () => {
   test('has its image where its code begins', async () => {
@@ -45,7 +47,9 @@ describe('a kernel', () => {
 
   test('has all memory where its variable says, or where kernels have it that have none', async () => {
     const base = directAddress(0);
-    expect(await directMapOf(await kernelOf(madeKernel()), MAP)).toBe(base);
+    const made = madeKernel();
+    made.u64(12, MAP_AT, base);
+    expect(await directMapOf(await kernelOf(made), MAP)).toBe(base);
     expect(await directMapOf(await kernelOf(madeKernel()), null)).toBe(base);
   });
 
@@ -57,7 +61,7 @@ describe('a kernel', () => {
       directAddress(0) + 0x1000n,
       directAddress(0) + 1n,
     ]) {
-      made.u64(12, 0xff0, said);
+      made.u64(12, MAP_AT, said);
       expect(await directMapOf(await kernelOf(made), MAP)).toBeNull();
     }
   });
