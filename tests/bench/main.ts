@@ -30,6 +30,7 @@ import { reRecord } from './re-record.ts';
 import { recordNew } from './record-new.ts';
 import { replay } from './replay.ts';
 import { loadNow, machine, resultsFolder, sectionText, writeResult } from './report.ts';
+import { checkpoint } from './checkpoint.ts';
 import { restore } from './restore.ts';
 import { retention } from './retention.ts';
 import { scanners } from './scanners.ts';
@@ -49,6 +50,7 @@ const BENCHES: readonly Bench[] = [
   retention,
   restore,
   serving,
+  checkpoint,
   historyLength,
   dayOfCaptures,
   replay,

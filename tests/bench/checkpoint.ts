@@ -1,0 +1,107 @@
+// Laying a named point out: what is written and how long that takes, and the reads that the point takes
+// then, over sizes of the staging buffer, against a page at a time.
+
+import { randomBytes } from 'node:crypto';
+import { areBlocksSalted, recordedCompression } from '../../domain/ledger.ts';
+import { layOut, type LaidOut } from '../../domain/use-cases/layout/lay-out.ts';
+import { planLayout } from '../../domain/use-cases/layout/layout-plan.ts';
+import { isRead } from '../../domain/use-cases/pages/patch-chain.ts';
+import { PAGE_BYTES } from '../../domain/values/page.ts';
+import { sha256, type Ledger } from '../../index.ts';
+import { MIB, type Bench, type BenchContext } from './bench.ts';
+import { freshFolder, guestImage, withLedger } from './ledgers.ts';
+import { figureOf, rowOf, type Row } from './measure.ts';
+import { recordScattered } from './scattered-captures.ts';
+
+const CAPTURES = 10;
+const BUFFERS = [32, 128, 512];
+const KIB = 1024;
+
+/** Lays the newest point out, and takes it back. */
+async function laidOut(ledger: Ledger, bufferBytes: number): Promise<[LaidOut, number]> {
+  const { state, store } = ledger;
+  const { facts } = state.catalogue;
+  const entry = ledger.vm('guest');
+  const row = ledger.resolve(entry, 'latest');
+  const start = performance.now();
+  const laid = await layOut(
+    {
+      store,
+      sha256,
+      randomBytes,
+      engine: await ledger.engine(),
+      pages: await ledger.pageReader(),
+      locator: () => state.contents,
+      compression: recordedCompression(facts),
+      areBlocksSalted: () => areBlocksSalted(facts),
+    },
+    {
+      group: entry.state.registered!.group,
+      capture: row.capture,
+      table: await state.tables.at(entry, state.contents, row),
+      label: 'the newest point',
+      bufferBytes,
+    },
+  );
+  const seconds = (performance.now() - start) / 1000;
+  await laid.takeBack();
+  return [laid, seconds];
+}
+
+async function run(context: BenchContext): Promise<readonly Row[]> {
+  const mebibytes = context.isQuick ? 16 : 64;
+  const samples = context.isQuick ? 2 : 7;
+  const folder = freshFolder(context, 'checkpoint');
+  const pages = (mebibytes * MIB) / PAGE_BYTES;
+  const image = guestImage(context, mebibytes);
+  const changed = Math.round(pages / 55);
+  const rows: Row[] = [];
+  await withLedger({ folder }, async (ledger) => {
+    await recordScattered(ledger, { image, folder: context.folder, captures: CAPTURES, changed });
+    const { tables, contents } = ledger.state;
+    const entry = ledger.vm('guest');
+    const table = await tables.at(entry, contents, ledger.resolve(entry, 'latest'));
+    const copied = figureOf([planLayout(contents, table).gfns.length], 'writes');
+    const apart = figureOf([new Set(table.filter((holding) => isRead(holding))).size], 'reads');
+    for (const kib of BUFFERS) {
+      context.tell(`a staging buffer of ${kib} KiB`);
+      const times: number[] = [];
+      let last: LaidOut | null = null;
+      for (let i = 0; i < samples; i += 1) {
+        const [laid, seconds] = await laidOut(ledger, kib * KIB);
+        times.push(seconds);
+        last = laid;
+      }
+      const { layout, readsBefore, reads, storageBlocks } = last!;
+      const buffer = `a buffer of ${kib} KiB`;
+      const note = `${(layout.bytes / MIB).toFixed(1)} MiB of copies`;
+      const figure = (value: number, unit: string) => figureOf([value], unit);
+      rows.push(
+        rowOf({
+          what: `storage blocks written for a checkpoint of ${mebibytes} MiB, ${buffer}`,
+          measured: figure(storageBlocks, 'writes'),
+          limit: { what: 'a page at a time', figure: copied },
+          note,
+        }),
+        rowOf({
+          what: `reads of all of the point, ${buffer}`,
+          measured: figure(reads, 'reads'),
+          limit: { what: 'a page at a time', figure: apart },
+        }),
+        rowOf({
+          what: `the same, against the point before it was laid out`,
+          measured: figure(reads, 'reads'),
+          limit: { what: 'before', figure: figure(readsBefore, 'reads') },
+        }),
+        rowOf({ what: `laying it out, ${buffer}`, measured: figureOf(times, 's') }),
+      );
+    }
+  });
+  return rows;
+}
+
+export const checkpoint: Bench = {
+  name: 'checkpoint',
+  title: 'Laying a named point out',
+  run,
+};
