@@ -346,7 +346,7 @@ describe('words that do not fit', () => {
     ['restore --vm guest --to GOOD', 1, 'TARGET_EXISTS'],
     ['restore --vm guest --to absent-folder/x/y', 1, 'TARGET_UNWRITABLE'],
     ['restore --vm guest --force --to FOLDER', 1, 'TARGET_UNWRITABLE'],
-    ['resume --vm guest --at latest', 2, '--eager'],
+    ['resume --vm guest --at latest', 2, 'command line'],
     ['resume --vm guest --at latest --eager', 2, 'command line'],
     ['checkpoint --vm guest --name a/b', 2, 'a/b'],
     ['checkpoint --vm nobody --name x', 5, 'nobody'],
