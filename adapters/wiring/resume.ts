@@ -170,6 +170,7 @@ async function startLazily(
         made.serving = made.serve(guest);
         return made.serving.served;
       },
+      headStart: () => made.serving?.server.prefetched() ?? Promise.resolve(),
       ...(request.stdio === undefined ? {} : { stdin: request.stdio, stdout: request.stdio }),
       ...(request.onStderr === undefined ? {} : { onStderr: request.onStderr }),
     }),

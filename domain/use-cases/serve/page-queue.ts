@@ -73,9 +73,17 @@ export class PageQueue {
     return lacking;
   }
 
-  /** Pages to give when nothing is asked for; the blocks that they lie in come with them. */
+  /**
+   * Pages to give when nothing is asked for; the blocks that they lie in come with them, and the rests of
+   * their storage blocks behind them.
+   */
   prefetch(pages: Uint32Array): void {
     this.#prefetch.push(pages);
+  }
+
+  /** Whether something is left of what is to be prefetched. */
+  get hasPrefetch(): boolean {
+    return this.#prefetch.length > 0;
   }
 
   /** Everything is to be given from now on. */
@@ -137,6 +145,8 @@ export class PageQueue {
         const page = pages[at]!;
         if (page >= this.#table.length || !this.#isFree(page)) continue;
         chosen.add(page);
+        // What came with it then, before the guest could ask for it, is no part of what was asked for.
+        this.#behind.push(page);
         for (const other of this.#neighbours.block(page)) {
           if (chosen.size === PUSH_PAGES_MAX) break;
           if (this.#isFree(other)) chosen.add(other);

@@ -98,6 +98,7 @@ export class PageServer {
   /** Answers under way, and whether something is given unasked. */
   #answering = 0;
   #isGiving = false;
+  #isPrefetching = false;
   #isLeft = false;
   #isOver = false;
   #failure: Error | null = null;
@@ -116,6 +117,12 @@ export class PageServer {
   push(): void {
     this.#queue.push();
     this.#bell.ring();
+  }
+
+  /** Waits until what an earlier restore asked for was given, or serving ended. */
+  async prefetched(): Promise<void> {
+    while ((this.#queue.hasPrefetch || this.#isPrefetching) && !this.#isOver && !this.#isLeft)
+      await this.#bell.heard();
   }
 
   /** Leaves the guest as it is. */
@@ -223,10 +230,12 @@ export class PageServer {
     const next = this.#queue.unasked();
     if (next === null) return false;
     this.#isGiving = true;
+    this.#isPrefetching = next.why === 'prefetched';
     try {
       await this.#give({ ...next, asked: 0 });
     } finally {
       this.#isGiving = false;
+      this.#isPrefetching = false;
       this.#bell.ring();
     }
     return true;

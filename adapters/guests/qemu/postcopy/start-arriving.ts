@@ -11,6 +11,7 @@ import type { ArrivingGuest } from '../../../../domain/ports/arriving-guest.ts';
 import type { RestoredGuest } from '../../../../domain/ports/guests.ts';
 import { deviceSectionsOf, runStateOf } from '../device-sections.ts';
 import { attempt } from '../failure.ts';
+import { delay } from '../migration-control.ts';
 import { PrivateFolder } from '../private-socket.ts';
 import { hasOption } from '../qemu-options.ts';
 import { connectQmp, type QmpClient } from '../qmp-client.ts';
@@ -30,6 +31,8 @@ export interface ArrivingRequest extends ResumeRequest {
    * all, or is left; what it throws before the guest runs ends the guest.
    */
   readonly serve: (guest: ArrivingGuest) => Promise<unknown>;
+  /** What the guest's first step waits for, for HEAD_START_MS at most: pages that it needs at once. */
+  readonly headStart: () => Promise<void>;
   /** What is noted of it for whoever goes on when this process has ended. */
   readonly note: PointNote;
 }
@@ -66,6 +69,8 @@ const setPostcopy = (qmp: QmpClient, state: boolean): Promise<unknown> =>
     capabilities: [{ capability: POSTCOPY, state }],
   });
 
+/** Longest that a guest waits for pages before it runs: what it would ask for meanwhile comes at once. */
+const HEAD_START_MS = 100;
 /** QEMU's name for what makes a guest run before its memory is there. */
 const POSTCOPY = 'postcopy-ram';
 
@@ -122,8 +127,9 @@ async function startIn(parts: Starting): Promise<Made<StartedGuest> | Made<Eager
   await qemu.whileAlive(qmp.execute('migrate-incoming', { uri: `unix:${incoming}` }));
   const { memoryMap, device } = await qemu.whileAlive(parts.guest);
   assert(device !== null, 'a guest that is resumed has its devices');
-  if (!hasOption(request.command, 'S') && runsIn(device)) await qmp.execute('cont');
+  const isRunning = !hasOption(request.command, 'S') && runsIn(device);
   if (refusal !== null) {
+    if (isRunning) await qmp.execute('cont');
     const control = (): Promise<QmpClient> => Promise.resolve(qmp);
     const runState = await sendGuest({ request, qemu, incoming, control });
     return { _tag: 'eager', runState, reason: refusal };
@@ -132,9 +138,18 @@ async function startIn(parts: Starting): Promise<Made<StartedGuest> | Made<Eager
   writeNote(qmpPath, request.note);
   const arriving = new ArrivingQemu({ socket, memoryMap, path: qmpPath });
   try {
+    // What it needs to run goes first, whatever is given then.
+    const begun = qemu.whileAlive(arriving.begin(device));
     const unserved = failureOf(request.serve(arriving));
-    await Promise.race([qemu.whileAlive(arriving.begin(device)), unserved]);
-    const runState = await Promise.race([qemu.whileAlive(untilTaken(qmp, timeoutMs)), unserved]);
+    await Promise.race([begun, unserved]);
+    const runs = async (): Promise<string> => {
+      const runState = await untilTaken(qmp, timeoutMs);
+      if (!isRunning) return runState;
+      await Promise.race([request.headStart(), delay(HEAD_START_MS)]);
+      await qmp.execute('cont');
+      return untilTaken(qmp, timeoutMs);
+    };
+    const runState = await Promise.race([qemu.whileAlive(runs()), unserved]);
     return { _tag: 'arriving', qmp, qmpPath, runState };
   } catch (error) {
     arriving.leave();

@@ -119,10 +119,18 @@ describe('the pages to give next', () => {
     expect(take(queue.give(Uint32Array.of(5, 0)))).toEqual([0]);
   });
 
-  test('are prefetched with the blocks that they lie in, and not beyond the guest', () => {
+  test('are prefetched with the blocks that they lie in and their storage blocks behind, and not beyond the guest', () => {
     const queue = queueOf(TABLE);
-    queue.prefetch(Uint32Array.of(0, 1000));
-    expect(take(queue.unasked()!.pages)).toEqual([0, 9]);
+    queue.prefetch(Uint32Array.of(4, 1000));
+    expect(queue.hasPrefetch).toBe(true);
+    const first = queue.unasked()!;
+    expect([take(first.pages), first.why]).toEqual([[4, 1, 6], 'prefetched']);
+    expect(queue.hasPrefetch).toBe(false);
+    queue.give(first.pages);
+    const next = queue.unasked()!;
+    expect([take(next.pages), next.why]).toEqual([[8], 'filled']);
+    queue.give(next.pages);
+    expect(queue.unasked()).toBeNull();
   });
 
   test('are none that the guest had when somebody went on with it', () => {

@@ -95,6 +95,23 @@ describe('a guest that is served', () => {
     expect(server.counts).toMatchObject({ requests: 0, demanded: 0, pushed: pages.length });
   });
 
+  test('has what is prefetched when that was waited for, and waits for no more when it is left', async () => {
+    const guest = new FakeGuest();
+    const queue = queueOf(table);
+    queue.prefetch(Uint32Array.of(11, 299));
+    const server = new PageServer({ guest, reader: fakeReader(), queue, label: 'a point' });
+    const served = server.run();
+    await server.prefetched();
+    const pages = guest.given.map(([page]) => page);
+    expect(pages).toEqual(expect.arrayContaining([11, 299]));
+    expect(pages.length).toBeLessThan(table.length / 2);
+    expect(server.counts.prefetched).toBe(pages.length);
+    queue.prefetch(Uint32Array.of(101));
+    server.leave();
+    await server.prefetched();
+    expect(await served).toBe('left');
+  });
+
   test('waits for nothing but what it asks for where it is given on demand only', async () => {
     const { guest, server, served } = serve();
     guest.ask(11);
