@@ -219,6 +219,16 @@ export interface ResumePointRequest {
   readonly onStderr?: (text: string) => void;
 }
 
+/** Sends all of a point to a guest, and notes it: the guest is the caller's when nothing is left to do. */
+export async function restoreToGuest(
+  ledger: Ledger,
+  point: VmPoint,
+  target: GuestTarget,
+): Promise<void> {
+  await restorePoint(ledger, point, { target });
+  await recordRestored(ledger, point, { how: 'resume' });
+}
+
 /** Starts a guest from a point, all its memory sent before it runs. */
 export async function resumePoint(
   ledger: Ledger,
@@ -226,15 +236,13 @@ export async function resumePoint(
   request: ResumePointRequest,
 ): Promise<ResumedGuest> {
   requireDeviceState(point);
-  const guest = await run(
+  return run(
     resumeGuest({
       command: request.command,
       diskOk: request.isDiskOk,
-      restore: (target) => restorePoint(ledger, point, { target }),
+      restore: (target) => restoreToGuest(ledger, point, target),
       ...(request.stdio === undefined ? {} : { stdin: request.stdio, stdout: request.stdio }),
       ...(request.onStderr === undefined ? {} : { onStderr: request.onStderr }),
     }),
   );
-  await recordRestored(ledger, point, { how: 'resume' });
-  return guest;
 }

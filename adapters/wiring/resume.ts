@@ -26,7 +26,7 @@ import {
   deviceStateOf,
   labelOf,
   requireDeviceState,
-  restorePoint,
+  restoreToGuest,
   tableOf,
   type ResumePointRequest,
   type VmPoint,
@@ -97,7 +97,11 @@ async function serveOf(ledger: Ledger, point: VmPoint): Promise<Serve> {
 function arrivingMemory(
   guest: Pick<StartedGuest, 'qmp' | 'qmpPath' | 'runState'>,
   { requests, server, queue, served }: Serving,
-  { isOnDemandOnly, held }: ArrivingOptions & { readonly held: HeldPoint },
+  {
+    isOnDemandOnly,
+    held,
+    noted,
+  }: ArrivingOptions & { readonly held: HeldPoint; readonly noted?: Promise<void> },
 ): ArrivingMemory {
   if (!isOnDemandOnly) server.push();
   const { qmp, qmpPath, runState } = guest;
@@ -110,6 +114,7 @@ function arrivingMemory(
     } finally {
       qmp.close();
       (await listening).end();
+      await noted;
       await requests.end();
       await held.release();
     }
@@ -136,10 +141,7 @@ export async function resumeLazily(
   const holding = holdPoint(ledger, point, { kind: 'resume' });
   holding.catch(() => undefined);
   try {
-    const started = await startLazily(ledger, point, { ...request, holding });
-    await recordRestored(ledger, point, { how: 'resume' });
-    if (started._tag === 'eager') await (await holding).release();
-    return started;
+    return await startLazily(ledger, point, { ...request, holding });
   } catch (thrown) {
     await holding.then((held) => held.release());
     throw thrown;
@@ -153,12 +155,17 @@ async function startLazily(
 ): Promise<LazyGuest | EagerGuest> {
   const { entry, row } = point;
   const made: { serve: Serve | null; serving: Serving | null } = { serve: null, serving: null };
+  let noted: Promise<void> = Promise.resolve();
   const started = await run(
     startArriving({
       command: request.command,
       diskOk: request.isDiskOk,
       note: { vm: entry.vm, capture: row.capture, commit: row.id },
-      restore: (target) => restorePoint(ledger, point, { target }),
+      restore: async (target) => {
+        const held = await request.holding;
+        await restoreToGuest(ledger, point, target);
+        await held.release();
+      },
       guest: async () => {
         await request.holding;
         const device = await deviceStateOf(ledger, point);
@@ -167,6 +174,8 @@ async function startLazily(
       },
       serve: (guest) => {
         assert(made.serve !== null, 'what gives pages was made ready before');
+        // Beside the guest's start, which does not wait for it.
+        noted = recordRestored(ledger, point, { how: 'resume' });
         made.serving = made.serve(guest);
         return made.serving.served;
       },
@@ -174,11 +183,14 @@ async function startLazily(
       ...(request.stdio === undefined ? {} : { stdin: request.stdio, stdout: request.stdio }),
       ...(request.onStderr === undefined ? {} : { onStderr: request.onStderr }),
     }),
-  );
+  ).catch(async (thrown: unknown) => {
+    await noted;
+    throw thrown;
+  });
   if (started._tag === 'eager') return started;
   assert(made.serving !== null, 'a guest that runs is served');
   const { process, startMs } = started;
-  const options = { ...request, held: await request.holding };
+  const options = { ...request, held: await request.holding, noted };
   const arriving = arrivingMemory(started, made.serving, options);
   return { _tag: 'arriving', process, startMs, ...arriving };
 }

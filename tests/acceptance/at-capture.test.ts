@@ -12,22 +12,11 @@ import { LedgerCommands, type JsonRow, type RunningCommand } from '../support/co
 import { GUEST_TIMEOUT_MS } from '../support/guest/real-guest.ts';
 import { killGuards } from '../support/guest/guards.ts';
 import { bootSector, BootSectorGuest } from '../support/guest/ticking-guest.ts';
+import { processesWith } from '../support/processes.ts';
 import { makeTemporaryFolder, type TemporaryFolder } from '../support/temporary-folder.ts';
 
 const QEMU = programPath(QEMU_PROGRAM);
 const OUTPUT_BYTES_MAX = 64 * 1024;
-
-/** Numbers of processes whose command line has this in it, of any user. */
-function processesWith(mark: string): string[] {
-  return readdirSync('/proc').filter((entry) => {
-    if (!/^\d+$/u.test(entry)) return false;
-    try {
-      return readFileSync(`/proc/${entry}/cmdline`, 'latin1').includes(mark);
-    } catch {
-      return false;
-    }
-  });
-}
 
 (QEMU === null ? describe.skip : describe)('a command that runs at a capture', () => {
   let folder: TemporaryFolder;

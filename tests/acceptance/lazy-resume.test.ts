@@ -351,7 +351,7 @@ describeWithQemu('a guest resumed lazily', found, (tools) => {
     const line = ['--', ...guestCommand({ tools, folder: folder.path, ...GUEST })];
     const uses = [
       ['resume', ...AT, '--eager', '--on-demand-only', ...line],
-      ['resume', '--vm', 'guest', ...line],
+      ['resume', '--at', '@2', ...line],
       ['resume', '--recover', 'socket', ...AT],
       ['resume', '--recover', 'socket', ...line],
     ];

@@ -98,11 +98,14 @@ export function connected(path: string): Promise<Socket> {
   });
 }
 
-/** A QEMU that may still fail: it is ended unless it is released. */
+/** A QEMU that may still fail: it is ended, with this process too, unless it is released. */
 export class StartingQemu {
   readonly #child: ChildProcess;
   readonly #program: string;
   readonly #ended: Promise<string>;
+  readonly #kill = (): void => {
+    this.#child.kill('SIGKILL');
+  };
   #tail = '';
   #isMissing = false;
 
@@ -113,6 +116,7 @@ export class StartingQemu {
       stdio: [request.stdin ?? 'ignore', request.stdout ?? 'ignore', 'pipe'],
       detached: request.isDetached ?? false,
     });
+    process.once('exit', this.#kill);
     this.#child.stderr?.setEncoding('utf8').on('data', (text: string) => {
       this.note(text);
       request.onStderr?.(text);
@@ -143,13 +147,20 @@ export class StartingQemu {
     const isWrite = CUT_STREAM_CODES.includes(errnoBelow(thrown));
     // QEMU closes the socket a moment before it says why and ends.
     if (isWrite) await Promise.race([this.#ended, delay(LAST_WORDS_MS)]);
-    this.#child.kill('SIGKILL');
+    this.#kill();
+    this.#letGo();
     const how = await this.#ended;
     return isWrite ? this.#failure(`${sentenceOf(thrown)}; ${how}`) : thrown;
   }
 
+  /** Leaves the guest to the caller, who sees to its end. */
   release(): ChildProcess {
+    this.#letGo();
     return this.#child;
+  }
+
+  #letGo(): void {
+    process.off('exit', this.#kill);
   }
 
   #failure(how: string): LedgerError {

@@ -17,7 +17,7 @@ export const declare = (command: Command): Command =>
   command
     .argument('[command...]', "after --: QEMU's command line")
     .option('--vm <name>', 'the VM')
-    .option('--at <point>', 'the point')
+    .option('--at <point>', 'the point (default: latest)')
     .option('--eager', 'send all memory before the guest runs')
     .option('--on-demand-only', 'give the guest what it asks for alone, until Ctrl-C')
     .option(
@@ -130,9 +130,8 @@ const usesTerminal = (words: readonly string[]): boolean =>
 export async function run(command: Command): Promise<void> {
   const options = checkedOptions(command);
   if (options.recover !== undefined) return recover(command, options);
-  const { vm, at } = options;
-  if (vm === undefined || at === undefined)
-    throw new UsageError('--vm NAME and --at POINT were expected');
+  const { vm, at = 'latest' } = options;
+  if (vm === undefined) throw new UsageError('--vm NAME was expected');
   await withLedger(command, 'use', async (ledger, output) => {
     const entry = ledger.vm(vm);
     const row = ledger.resolve(entry, at);
