@@ -98,6 +98,14 @@ export function judge(request: JudgeRequest): Promise<Judgement> {
   return judgeOpened(request, () => openLedger({ url, mode: 'read', threads: 0 }));
 }
 
+/** Whether a point was laid out: copies of its checkpoint restore it where what they are of is lost. */
+function isLaidOut(ledger: Ledger, point: string): boolean {
+  const [vm = '', capture] = point.split('@');
+  const entry = ledger.state.catalogue.vms.get(vm);
+  const named = entry?.checkpoints.filter((each) => each.capture === Number(capture)) ?? [];
+  return named.some(({ layout }) => layout?.map != null);
+}
+
 /** The same of a ledger that lies anywhere; `scratch` is on its disk. */
 export async function judgeOpened(
   request: Omit<JudgeRequest, 'url'>,
@@ -122,7 +130,8 @@ export async function judgeOpened(
       const isNamed = isAffected(affects, point);
       if (failed.has(point) && !isNamed)
         faults.push(`${point} fails (${failed.get(point)}) but verify does not name it`);
-      if (!failed.has(point) && isNamed && request.derived !== 'helps')
+      const isHelped = request.derived === 'helps' || isLaidOut(ledger, point);
+      if (!failed.has(point) && isNamed && !isHelped)
         faults.push(`${point} restores but verify names it`);
     }
     return { failed, findings, refusal: null, faults };
