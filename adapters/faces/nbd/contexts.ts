@@ -1,7 +1,6 @@
 // Metadata contexts: what may be asked of an export's extents. `base:allocation` says where it is zeros;
 // `pageledger:changed:POINT` says what differs from what the VM held at another point.
 
-import { PAGE_BYTES } from '../../../domain/values/page.ts';
 import type { OpenExport } from './exports.ts';
 import {
   ALLOCATION,
@@ -12,6 +11,7 @@ import {
   EXTENTS_MAX,
 } from './protocol.ts';
 import type { Extent } from './replies.ts';
+import { runsOf, type Stretch } from './stretch.ts';
 
 /** A context that a client set: what it says of each page. */
 export interface Context {
@@ -50,26 +50,18 @@ export async function openContext(
   return { ...of, flagsOf: (page) => (differs[page] === 0 ? 0 : CHANGED_FLAG) };
 }
 
-/** Where an answer about extents begins and ends, and how many it may have. */
-export interface ExtentsAsked {
-  readonly offsetBytes: number;
-  readonly lengthBytes: number;
+/** What extents are asked of, and how many an answer may have. */
+export interface ExtentsAsked extends Stretch {
   readonly isOneEnough: boolean;
 }
 
 /** What a context says of a stretch, from its beginning on: all of it, or as much as one answer takes. */
 export function extentsOf({ flagsOf }: Context, asked: ExtentsAsked): readonly Extent[] {
-  const { offsetBytes, lengthBytes, isOneEnough } = asked;
-  const most = isOneEnough ? 1 : EXTENTS_MAX;
-  const end = offsetBytes + lengthBytes;
+  const most = asked.isOneEnough ? 1 : EXTENTS_MAX;
   const extents: Extent[] = [];
-  for (let at = offsetBytes; at < end && extents.length < most;) {
-    let page = Math.floor(at / PAGE_BYTES);
-    const flags = flagsOf(page);
-    while (page * PAGE_BYTES < end && flagsOf(page) === flags) page += 1;
-    const next = Math.min(end, page * PAGE_BYTES);
-    extents.push({ lengthBytes: next - at, flags });
-    at = next;
+  for (const { lengthBytes, said: flags } of runsOf(asked, flagsOf)) {
+    extents.push({ lengthBytes, flags });
+    if (extents.length === most) break;
   }
   return extents;
 }

@@ -15,6 +15,7 @@ import {
   type NbdError,
 } from './protocol.ts';
 import { PAGE_BYTES } from '../../../domain/values/page.ts';
+import type { Stretch } from './stretch.ts';
 
 /** Bytes of zeros after the old answer to EXPORT_NAME. */
 const OLD_ZEROES = 124;
@@ -142,20 +143,14 @@ function chunk(of: ChunkOf, type: number, length: { readonly here: number; reado
 export const doneChunk = (of: ChunkOf): Buffer => chunk(of, CHUNK.none, { here: 0, all: 0 });
 
 /** What comes before so many bytes of data, that lie there. */
-export function dataChunkHead(
-  of: ChunkOf,
-  at: { readonly offsetBytes: number; readonly lengthBytes: number },
-) {
+export function dataChunkHead(of: ChunkOf, at: Stretch) {
   const bytes = chunk(of, CHUNK.data, { here: 8, all: 8 + at.lengthBytes });
   bytes.writeBigUInt64BE(BigInt(at.offsetBytes), CHUNK_HEAD_BYTES);
   return bytes;
 }
 
 /** So many bytes there are zeros. */
-export function holeChunk(
-  of: ChunkOf,
-  at: { readonly offsetBytes: number; readonly lengthBytes: number },
-) {
+export function holeChunk(of: ChunkOf, at: Stretch) {
   const bytes = chunk(of, CHUNK.hole, { here: 12, all: 12 });
   bytes.writeBigUInt64BE(BigInt(at.offsetBytes), CHUNK_HEAD_BYTES);
   bytes.writeUInt32BE(at.lengthBytes, CHUNK_HEAD_BYTES + 8);

@@ -22,6 +22,7 @@ import {
   simpleReply,
   statusChunk,
 } from './replies.ts';
+import { runsOf, type Run, type Stretch } from './stretch.ts';
 
 /** Runs of zeros of a piece that are told apart from its data; beyond that all of it is data. */
 const HOLES_A_PIECE_MAX = 32;
@@ -46,15 +47,8 @@ const invalid = (message: string): CommandFailure => new CommandFailure(NBD_ERRO
 
 const READ_ONLY_COMMANDS: readonly number[] = [COMMAND.write, COMMAND.trim, COMMAND.writeZeroes];
 
-interface Stretch {
-  readonly offsetBytes: number;
-  readonly lengthBytes: number;
-}
-
-/** A stretch that is data, or zeros. */
-interface ToldStretch extends Stretch {
-  readonly isHole: boolean;
-}
+/** A stretch of which is said whether it is zeros. */
+type ToldStretch = Run<boolean>;
 
 const NOTHING = new Uint8Array(0);
 
@@ -68,7 +62,7 @@ function chunksOf(
   },
 ): readonly Uint8Array[] {
   const { piece, told, bytes } = of;
-  return told.flatMap(({ isHole, ...at }, i) => {
+  return told.flatMap(({ said: isHole, ...at }, i) => {
     const chunkOf = { cookie, isLast: isLast && i === told.length - 1 };
     if (isHole) return [holeChunk(chunkOf, at)];
     const from = at.offsetBytes - piece.offsetBytes;
@@ -160,7 +154,7 @@ export class Transmission {
     const end = stretch.offsetBytes + stretch.lengthBytes;
     for (const piece of piecesOf(stretch)) {
       const told = this.#told(piece);
-      const hasData = told.some(({ isHole }) => !isHole);
+      const hasData = told.some(({ said: isHole }) => !isHole);
       const bytes = hasData ? await this.#bytesOf(piece) : NOTHING;
       const isLast = piece.offsetBytes + piece.lengthBytes === end;
       const parts = chunksOf({ cookie, isLast }, { piece, told, bytes });
@@ -171,16 +165,10 @@ export class Transmission {
   /** A piece as stretches of data and of zeros. */
   #told(piece: Stretch): readonly ToldStretch[] {
     const { served } = this.#agreed.export;
-    const end = piece.offsetBytes + piece.lengthBytes;
     const told: ToldStretch[] = [];
-    for (let at = piece.offsetBytes; at < end;) {
-      let page = Math.floor(at / PAGE_BYTES);
-      const isHole = served.isZero(page);
-      while (page * PAGE_BYTES < end && served.isZero(page) === isHole) page += 1;
-      const next = Math.min(end, page * PAGE_BYTES);
-      told.push({ offsetBytes: at, lengthBytes: next - at, isHole });
-      at = next;
-      if (told.length > 2 * HOLES_A_PIECE_MAX) return [{ ...piece, isHole: false }];
+    for (const run of runsOf(piece, (page) => served.isZero(page))) {
+      told.push(run);
+      if (told.length > 2 * HOLES_A_PIECE_MAX) return [{ ...piece, said: false }];
     }
     return told;
   }
