@@ -4,8 +4,9 @@
 import type { Command } from 'commander';
 import type { ArrivingMemory, Arrived } from '../../wiring/resume.ts';
 import { PAGE_BYTES } from '../../../domain/values/page.ts';
-import { INTERRUPTING, Interrupted, type Interrupting } from '../rows/failure-rows.ts';
+import { Interrupted, type Interrupting } from '../rows/failure-rows.ts';
 import type { Row } from '../rows/row.ts';
+import { onInterruptions } from './interruption.ts';
 import { bytesText, type Output } from './output.ts';
 import { ledgerUrl, progressOf, tell } from './session.ts';
 import { quoted } from './shell-word.ts';
@@ -19,29 +20,20 @@ export const recoveringLine = (command: Command, qmpPath: string): string =>
 /** Watches for interruptions while a guest's memory arrives. */
 function interruptions(command: Command, memory: ArrivingMemory) {
   let met: Interrupting | null = null;
-  const handlers = INTERRUPTING.map((signal) => {
-    const stop = (): void => {
-      if (met !== null) {
-        memory.leave();
-        return;
-      }
-      met = signal;
-      const { pages, pageCount } = memory.progress();
-      tell(
-        command,
-        `giving the guest the ${bytesText((pageCount - pages) * PAGE_BYTES)} that are left; again, and it is left standing`,
-      );
-      memory.push();
-    };
-    process.on(signal, stop);
-    return { signal, stop };
+  const end = onInterruptions((signal) => {
+    if (met !== null) {
+      memory.leave();
+      return;
+    }
+    met = signal;
+    const { pages, pageCount } = memory.progress();
+    tell(
+      command,
+      `giving the guest the ${bytesText((pageCount - pages) * PAGE_BYTES)} that are left; again, and it is left standing`,
+    );
+    memory.push();
   });
-  return {
-    met: () => met,
-    end: () => {
-      for (const { signal, stop } of handlers) process.off(signal, stop);
-    },
-  };
+  return { met: () => met, end };
 }
 
 const ENDED: Readonly<Record<Exclude<Arrived, 'left'>, string>> = {

@@ -58,6 +58,18 @@ export async function interruptible<A>(
   }
 }
 
+/** Calls back at every interruption from here on, until what it gives is called. */
+export function onInterruptions(met: (signal: Interrupting) => void): () => void {
+  const handlers = INTERRUPTING.map((signal) => {
+    const handler = (): void => met(signal);
+    process.on(signal, handler);
+    return { signal, handler };
+  });
+  return () => {
+    for (const { signal, handler } of handlers) process.off(signal, handler);
+  };
+}
+
 /**
  * Gives a signal that aborts when the command is interrupted, to work that ends cleanly by itself. The
  * next signal ends it at once, unless `holds` answers that: then it is of no effect.
@@ -68,18 +80,14 @@ export async function untilSignal<A>(
 ): Promise<{ readonly result: A; readonly signal: Interrupting | null }> {
   const abort = new AbortController();
   let met: Interrupting | null = null;
-  const handlers = INTERRUPTING.map((signal) => {
-    const stop = (): void => {
-      if (met !== null && !holds()) state.end(interruptedBy(signal));
-      met ??= signal;
-      abort.abort();
-    };
-    process.on(signal, stop);
-    return { signal, stop };
+  const end = onInterruptions((signal) => {
+    if (met !== null && !holds()) state.end(interruptedBy(signal));
+    met ??= signal;
+    abort.abort();
   });
   try {
     return { result: await work(abort.signal), signal: met };
   } finally {
-    for (const { signal, stop } of handlers) process.off(signal, stop);
+    end();
   }
 }
