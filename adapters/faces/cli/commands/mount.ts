@@ -29,7 +29,8 @@ import {
 } from '../../nbd/mounts.ts';
 import { processMark } from '../../nbd/processes.ts';
 import { NbdServer, privateSocket } from '../../nbd/server.ts';
-import { ledgerUrl, outputOf, tell, warn, withLedger } from '../session.ts';
+import { ledgerUrl, outputOf, warn, withLedger } from '../session.ts';
+import { waitingTold } from '../waiting.ts';
 
 export const goesOnUnread = true;
 
@@ -120,10 +121,7 @@ const exportsOf = (
     vm: of.vm,
     listed: 'named',
     use: { kind: 'mount', restored: { how: 'mount', to: of.place } },
-    waiting: {
-      onAway: ({ message }) => warn(command, `the packs are away, and readings wait: ${message}`),
-      onBack: () => tell(command, 'the packs are there again'),
-    },
+    waiting: waitingTold(command),
   });
 
 /** What is meant; refused where it is not there. */

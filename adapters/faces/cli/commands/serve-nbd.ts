@@ -6,7 +6,8 @@ import { isOpenToOthers, listenAddressOf, uriOf } from '../../nbd/listen-address
 import { NbdServer, privateSocket } from '../../nbd/server.ts';
 import { UsageError } from '../failure.ts';
 import { untilSignal } from '../interruption.ts';
-import { tell, warn, withLedger } from '../session.ts';
+import { warn, withLedger } from '../session.ts';
+import { waitingTold } from '../waiting.ts';
 
 export const goesOnUnread = true;
 
@@ -39,11 +40,7 @@ export async function run(command: Command): Promise<void> {
       vm: options.vm ?? null,
       listed,
       use: { kind: 'server', restored: { how: 'nbd' } },
-      waiting: {
-        onAway: (failure) =>
-          warn(command, `the packs are away, and readings wait: ${failure.message}`),
-        onBack: () => tell(command, 'the packs are there again'),
-      },
+      waiting: waitingTold(command),
     });
     const own = asked === null ? privateSocket() : null;
     try {

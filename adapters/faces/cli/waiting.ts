@@ -1,0 +1,10 @@
+// What people are told while readings wait for packs that are away.
+
+import type { Command } from 'commander';
+import type { Waiting } from '../../wiring/served-point.ts';
+import { tell, warn } from './session.ts';
+
+export const waitingTold = (command: Command): Waiting => ({
+  onAway: ({ message }) => warn(command, `the packs are away, and readings wait: ${message}`),
+  onBack: () => tell(command, 'the packs are there again'),
+});
