@@ -1,6 +1,7 @@
 // `mount`: a point as a file, served by a process of its own until it is unmounted.
 
 import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { closeSync, openSync, readFileSync } from 'node:fs';
 import type { Command } from 'commander';
 import * as either from 'fp-ts/lib/Either.js';
@@ -82,12 +83,12 @@ function checkPlace(place: string): void {
 /** Waits until it is unmounted; a signal unmounts it, unless somebody uses it. */
 async function untilUnmounted(command: Command, place: string, { ended }: Mounted): Promise<void> {
   for (;;) {
-    const { result } = await untilSignal((abort) => {
-      const aborted = new Promise<'asked'>((resolve) => {
-        abort.addEventListener('abort', () => resolve('asked'));
-      });
-      return Promise.race([ended.then(() => 'ended' as const), aborted]);
-    });
+    const { result } = await untilSignal((abort) =>
+      Promise.race([
+        ended.then(() => 'ended' as const),
+        once(abort, 'abort').then(() => 'asked' as const),
+      ]),
+    );
     if (result === 'ended') return;
     try {
       await unmountFolder(place, 'when free');

@@ -1,5 +1,6 @@
 // `serve nbd`: the points of a ledger as read-only disks, for any client of the NBD protocol.
 
+import { once } from 'node:events';
 import type { Command } from 'commander';
 import { Exports, type Listed } from '../../nbd/exports.ts';
 import { isOpenToOthers, listenAddressOf, uriOf } from '../../nbd/listen-address.ts';
@@ -59,12 +60,7 @@ export async function run(command: Command): Promise<void> {
       if (output.isJson) output.json({ uri, ...server.address });
       else output.print(`serving points at ${uri}; Ctrl-C ends it`);
       try {
-        await untilSignal(
-          (signal) =>
-            new Promise<void>((resolve) => {
-              signal.addEventListener('abort', () => resolve());
-            }),
-        );
+        await untilSignal((signal) => once(signal, 'abort'));
       } finally {
         await server.close();
         await exports.settled();
