@@ -125,14 +125,19 @@ const exportsOf = (
     waiting: waitingTold(command),
   });
 
-/** What is meant; refused where it is not there. */
-async function meantBy(command: Command, ledger: Ledger, place: string): Promise<Meant> {
+/** What is meant by a point and a part of it, which may not be there. */
+function meantBy(command: Command, ledger: Ledger): Meant {
   const options = command.opts<MountOptions>();
   const { vm } = options;
   const part = partOf(options);
   const { capture } = ledger.resolve(ledger.vm(vm), options.at);
-  const meant = { vm, capture, part };
-  (await exportsOf(command, ledger, { vm, place }).open(nameOf(meant))).close();
+  return { vm, capture, part };
+}
+
+/** The same; refused where it is not there. */
+async function foundBy(command: Command, ledger: Ledger, place: string): Promise<Meant> {
+  const meant = meantBy(command, ledger);
+  (await exportsOf(command, ledger, { vm: meant.vm, place }).open(nameOf(meant))).close();
   return meant;
 }
 
@@ -154,7 +159,7 @@ async function serveMount(
   of: { readonly place: string; readonly onMounted: (row: MountedRow) => void },
 ): Promise<void> {
   const { place } = of;
-  const meant = await meantBy(command, ledger, place);
+  const meant = meantBy(command, ledger);
   const exports = exportsOf(command, ledger, { vm: meant.vm, place });
   const opened = await exports.open(nameOf(meant));
   await opened.hold();
@@ -284,7 +289,7 @@ export async function run(command: Command): Promise<void> {
     );
     return;
   }
-  const meant = await withLedger(command, 'read', (ledger) => meantBy(command, ledger, place));
+  const meant = await withLedger(command, 'read', (ledger) => foundBy(command, ledger, place));
   const row = await startMount(command, place, meant);
   const output = outputOf(command);
   if (output.isJson) output.json(row);
