@@ -1,6 +1,6 @@
 // Processes of this host, told apart also where their numbers are used again.
 
-import { readFileSync } from 'node:fs';
+import { lookUp } from '../../wiring/processes.ts';
 
 /** A process, for as long as it runs. */
 export interface ProcessMark {
@@ -9,20 +9,10 @@ export interface ProcessMark {
   readonly startTicks: string;
 }
 
-/** Of the fields after the name, which may hold anything. */
-const STATE = 0;
-const START_TICKS = 19;
-
-/** The mark of a process that runs; null: there is none of that number. */
+/** The mark of a process that runs; null: there is none of that number, or it cannot be told apart. */
 export function processMark(pid: number): ProcessMark | null {
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
-    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-    const startTicks = fields[START_TICKS];
-    return startTicks === undefined || fields[STATE] === 'Z' ? null : { pid, startTicks };
-  } catch {
-    return null;
-  }
+  const started = lookUp(pid)?.started ?? null;
+  return started === null ? null : { pid, startTicks: String(started) };
 }
 
 /** Whether a process runs still. */

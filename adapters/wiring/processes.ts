@@ -1,0 +1,3 @@
+// Processes of this host, for faces.
+
+export { lookUp } from '../files/processes.ts';
