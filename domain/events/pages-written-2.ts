@@ -21,6 +21,7 @@ import * as either from 'fp-ts/lib/Either.js';
 import type { Either } from 'fp-ts/lib/Either.js';
 import { assert } from '../values/assert.ts';
 import { toHex } from '../values/identifier.ts';
+import { writeLeb } from '../values/leb128.ts';
 import type { LedgerError } from '../values/ledger-error.ts';
 import { BATCH_ROWS_MAX, PACK_SLOTS } from '../values/page.ts';
 import {
@@ -36,18 +37,6 @@ import {
   PARTS_MAX,
   type PageColumns,
 } from './page-columns.ts';
-
-function putVarint(bytes: Uint8Array, at: number, value: number): number {
-  let rest = value;
-  let end = at;
-  while (rest >= 0x80) {
-    bytes[end] = (rest & 0x7f) | 0x80;
-    rest = Math.floor(rest / 128);
-    end += 1;
-  }
-  bytes[end] = rest;
-  return end + 1;
-}
 
 /** The bytes of columns. Gfns must ascend and the columns fit one event (fitsEvent). */
 export function encodeColumns2(columns: PageColumns): Uint8Array {
@@ -73,14 +62,14 @@ export function encodeColumns2(columns: PageColumns): Uint8Array {
   for (let row = 0; row < rows; row += 1) {
     const gfn = columns.gfns[row]!;
     assert(gfn > previous, 'gfns ascend through a batch');
-    at = putVarint(bytes, at, gfn - previous - 1);
+    at = writeLeb(bytes, at, gfn - previous - 1);
     previous = gfn;
   }
   const packsAt = at;
   let references = 0;
   for (let row = 0; row < rows; row += 1) {
     if (!hasReference(columns.kinds[row]!)) continue;
-    at = putVarint(bytes, at, columns.packIndexes[row]!);
+    at = writeLeb(bytes, at, columns.packIndexes[row]!);
     references += 1;
   }
   const slotsAt = at;
