@@ -1,10 +1,10 @@
 // What is said of a guest's kernel in a core of it: as much as can be read from its memory.
 
+import { isGuestFailure } from '../../domain/guest/guest-failures.ts';
 import { directMapOf, imageOf } from '../../domain/guest/kernel-view.ts';
 import type { Kernel } from '../../domain/guest/kernel.ts';
 import { runningPid } from '../../domain/guest/running-task.ts';
 import type { GuestKernel } from '../../domain/ports/guests.ts';
-import { isLedgerError } from '../../domain/values/ledger-error.ts';
 import type { X86Cpu } from '../../domain/values/x86-cpu.ts';
 import { cpusOf } from '../guests/qemu/cpu-state.ts';
 import { kernelOf, type GuestPoint } from './guest.ts';
@@ -20,7 +20,7 @@ async function told<A>(work: () => Promise<A>): Promise<A | null> {
   try {
     return await work();
   } catch (thrown) {
-    if (isLedgerError(thrown) && thrown.code.startsWith('GUEST_')) return null;
+    if (isGuestFailure(thrown)) return null;
     throw thrown;
   }
 }

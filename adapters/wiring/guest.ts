@@ -1,7 +1,7 @@
 // What a Linux guest says of itself at a point: its kernel, symbols and types out of its memory, and what
 // is asked of them.
 
-import { undescribed } from '../../domain/guest/guest-failures.ts';
+import { hexAddress, isGuestFailure, undescribed } from '../../domain/guest/guest-failures.ts';
 import type { KernelSymbol, KernelSymbols } from '../../domain/guest/kallsyms.ts';
 import { readKernelLog, type KernelMessage } from '../../domain/guest/kernel-log.ts';
 import { mappedBy, ownerTable, type OwnedPages } from '../../domain/guest/owner-table.ts';
@@ -9,7 +9,6 @@ import { pageOwners } from '../../domain/guest/page-owners.ts';
 import { kernelAt, type Kernel } from '../../domain/guest/kernel.ts';
 import { TaskReader, type Task } from '../../domain/guest/tasks.ts';
 import type { VirtualMemory } from '../../domain/guest/virtual-memory.ts';
-import { isLedgerError } from '../../domain/values/ledger-error.ts';
 import { PAGE_BYTES, PAGE_SHIFT } from '../../domain/values/page.ts';
 import { refuse } from '../../domain/values/refused.ts';
 import { KernelNotes } from './kernel-notes.ts';
@@ -42,7 +41,7 @@ async function kernelsIn(memory: PointMemory, notes: readonly number[]) {
     try {
       kernels.push(await kernelAt(memory, note));
     } catch (thrown) {
-      if (!isLedgerError(thrown) || !thrown.code.startsWith('GUEST_')) throw thrown;
+      if (!isGuestFailure(thrown)) throw thrown;
       failure ??= thrown;
     }
   return { kernels, failure };
@@ -138,7 +137,7 @@ export async function* symbolsOf(
   if ('address' in of) {
     const symbol = symbols.nearest(of.address);
     if (symbol === null)
-      throw refuse({ _tag: 'SymbolUnknown', name: `0x${of.address.toString(16)}`, release });
+      throw refuse({ _tag: 'SymbolUnknown', name: hexAddress(of.address), release });
     yield { ...symbol, offset: Number(of.address - symbol.address) };
     return;
   }

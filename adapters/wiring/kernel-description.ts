@@ -5,6 +5,7 @@
 
 import * as t from 'io-ts';
 import { isLedgerError, type LedgerError } from '../../domain/values/ledger-error.ts';
+import { isGuestFailure } from '../../domain/guest/guest-failures.ts';
 import { KernelSymbols, readKallsyms } from '../../domain/guest/kallsyms.ts';
 import { readBtf, type Kernel } from '../../domain/guest/kernel.ts';
 import { pageLayoutOf } from '../../domain/guest/page-owners.ts';
@@ -103,7 +104,7 @@ async function readLayouts(kernel: Kernel, symbols: KernelSymbols): Promise<Layo
     const btf = await readBtf(kernel, symbols);
     return { tasks: taskLayoutOf(btf), pages: pageLayoutOf(btf) };
   } catch (thrown) {
-    if (isLedgerError(thrown) && thrown.code.startsWith('GUEST_')) return thrown;
+    if (isGuestFailure(thrown)) return thrown;
     throw thrown;
   }
 }

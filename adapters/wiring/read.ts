@@ -1,6 +1,7 @@
 // Bytes of a point, wherever they are asked for: by page, by guest-physical address, or by the addresses
 // of the guest's kernel and processes.
 
+import { hexAddress } from '../../domain/guest/guest-failures.ts';
 import { accepted } from '../../domain/ports/run.ts';
 import { addressOfGfn, gfnOfAddress } from '../../domain/values/memory-map.ts';
 import { PAGE_BYTES } from '../../domain/values/page.ts';
@@ -81,7 +82,7 @@ async function* partsOfVirtual(
     const frame = await virtual.frameOf(address);
     const gfn = frame === null ? null : memory.gfnOf(frame);
     if (frame === null || gfn === null)
-      throw refuse({ _tag: 'VirtualUnmapped', address: `0x${address.toString(16)}`, pid: of.pid });
+      throw refuse({ _tag: 'VirtualUnmapped', address: hexAddress(address), pid: of.pid });
     yield { gfn, address: frame * PAGE_BYTES + offset, virtual: address, offset, length };
   }
 }

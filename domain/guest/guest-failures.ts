@@ -1,7 +1,7 @@
 // Why a guest's description of itself cannot be used. What is read here was written by the guest: it
 // may hide it, and it may lie.
 
-import { LedgerError, type ErrorFacts } from '../values/ledger-error.ts';
+import { isLedgerError, LedgerError, type ErrorFacts } from '../values/ledger-error.ts';
 
 /** What the guest's memory holds is not what it says it is. */
 export const invalid = (sentence: string, facts: ErrorFacts = {}): LedgerError =>
@@ -10,6 +10,10 @@ export const invalid = (sentence: string, facts: ErrorFacts = {}): LedgerError =
 /** The guest does not say what is needed. */
 export const undescribed = (sentence: string, facts: ErrorFacts = {}): LedgerError =>
   new LedgerError('GUEST_UNDESCRIBED', sentence, facts);
+
+/** Whether something was thrown because of what the guest says, or does not. */
+export const isGuestFailure = (thrown: unknown): thrown is LedgerError =>
+  isLedgerError(thrown) && thrown.code.startsWith('GUEST_');
 
 /** An address as people and messages have it. */
 export const hexAddress = (address: bigint): string => `0x${address.toString(16)}`;
