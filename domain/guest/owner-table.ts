@@ -28,11 +28,10 @@ export async function mappedBy(
   const { physical, root } = of;
   const mapped = new Uint32Array(physical.pages.frames);
   const walk = new UserPages(physical);
-  const roots = new Set<number>();
   for (const [i, task] of tasks.entries()) {
     const frame = await reader.rootOf(task);
-    if (frame === null || roots.has(frame)) continue;
-    roots.add(frame);
+    if (frame === null) continue;
+    // Tables that a process before it has as well are not walked again.
     await walk.each({ ...root, frame }, (first, frames) => {
       for (let at = first; at < first + frames; at += 1)
         if (mapped[at] === NOBODY) mapped[at] = i + 1;
