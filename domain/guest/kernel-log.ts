@@ -27,7 +27,6 @@ export interface KernelMessage {
 type OffsetOf = (name: string) => number;
 
 interface Ring {
-  readonly memory: VirtualMemory;
   readonly offset: OffsetOf;
   /** Descriptors, and what is told of each message, side by side. */
   readonly descriptors: DataView;
@@ -65,7 +64,6 @@ async function readRing(memory: VirtualMemory, info: Vmcoreinfo): Promise<Ring> 
   const read = async (at: bigint, bytes: number): Promise<Uint8Array> =>
     memory.read(await pointer(at), bytes, 'the ring of messages');
   return {
-    memory,
     offset,
     descriptorBytes,
     infoBytes,
@@ -89,6 +87,10 @@ function textOf(text: Uint8Array, begin: bigint, next: bigint, lengthMax: number
   return end > from ? new TextDecoder().decode(text.subarray(from, end)) : '';
 }
 
+/** Whether fields of so many bytes lie in what they are fields of. */
+const liesWithin = (structBytes: number, offsets: readonly number[], fieldBytes: number): boolean =>
+  offsets.every((offset) => offset + fieldBytes <= structBytes);
+
 /** The messages of a kernel, oldest first. GUEST_UNDESCRIBED, GUEST_INVALID. */
 export async function readKernelLog({ memory, info }: Kernel): Promise<readonly KernelMessage[]> {
   const ring = await readRing(memory, info);
@@ -100,7 +102,11 @@ export async function readKernelLog({ memory, info }: Kernel): Promise<readonly 
   const length = offset('printk_info.text_len');
   const span = (head - tail) & NUMBER_MASK;
   if (span >= count) throw invalid('the ring of its messages begins behind its end');
-  assertWithin(ring, [state, place + begin, place + next], [number, time, length]);
+  const isWithin =
+    liesWithin(ring.descriptorBytes, [state, place + begin, place + next], 8) &&
+    liesWithin(ring.infoBytes, [number, time], 8) &&
+    liesWithin(ring.infoBytes, [length], 2);
+  if (!isWithin) throw invalid('VMCOREINFO names fields of messages outside of them');
   const messages: KernelMessage[] = [];
   for (let i = 0n; i <= span; i += 1n) {
     const id = (tail + i) & NUMBER_MASK;
@@ -119,18 +125,4 @@ export async function readKernelLog({ memory, info }: Kernel): Promise<readonly 
     });
   }
   return messages;
-}
-
-/** Every field lies in what it is a field of. */
-function assertWithin(
-  { descriptorBytes, infoBytes }: Ring,
-  inDescriptor: readonly number[],
-  inInfo: readonly number[],
-): void {
-  const isWithin = (offsets: readonly number[], bytes: number): boolean =>
-    offsets.every((offset) => offset + 8 <= bytes);
-  if (!isWithin(inDescriptor, descriptorBytes) || !isWithin(inInfo.slice(0, 2), infoBytes))
-    throw invalid('VMCOREINFO names fields of messages outside of them');
-  if (inInfo[2]! + 2 > infoBytes)
-    throw invalid('VMCOREINFO names fields of messages outside of them');
 }
