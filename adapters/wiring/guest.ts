@@ -9,7 +9,7 @@ import { pageOwners } from '../../domain/guest/page-owners.ts';
 import { kernelAt, type Kernel } from '../../domain/guest/kernel.ts';
 import { TaskReader, type Task } from '../../domain/guest/tasks.ts';
 import type { VirtualMemory } from '../../domain/guest/virtual-memory.ts';
-import { PAGE_BYTES, PAGE_SHIFT } from '../../domain/values/page.ts';
+import { PAGE_BYTES } from '../../domain/values/page.ts';
 import { refuse } from '../../domain/values/refused.ts';
 import { KernelNotes } from './kernel-notes.ts';
 import { readDescription, type Layouts } from './kernel-description.ts';
@@ -179,7 +179,3 @@ export async function virtualMemoryAt(
   if (root === null) throw refuse({ _tag: 'ProcessUnknown', pid, point: nameOf(point) });
   return { memory, virtual: kernel.memory.at(root), address };
 }
-
-/** Bytes of an address within its page. */
-export const withinPage = (address: bigint): number =>
-  Number(address & BigInt((1 << PAGE_SHIFT) - 1));

@@ -2,12 +2,13 @@
 // of the guest's kernel and processes.
 
 import { hexAddress } from '../../domain/guest/guest-failures.ts';
+import { withinPage } from '../../domain/guest/virtual-memory.ts';
 import { accepted } from '../../domain/ports/run.ts';
 import { addressOfGfn, gfnOfAddress } from '../../domain/values/memory-map.ts';
 import { PAGE_BYTES } from '../../domain/values/page.ts';
 import { refuse } from '../../domain/values/refused.ts';
 import { memoryMapOf } from '../../projections/models/page-tables.ts';
-import { virtualMemoryAt, withinPage, type GuestPoint, type VirtualPlace } from './guest.ts';
+import { virtualMemoryAt, type GuestPoint, type VirtualPlace } from './guest.ts';
 import type { Ledger } from './ledger.ts';
 import { PointMemory } from './point-memory.ts';
 

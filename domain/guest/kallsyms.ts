@@ -15,7 +15,7 @@
 import { grown } from '../values/grown.ts';
 import { PAGE_BYTES } from '../values/page.ts';
 import { invalid } from './guest-failures.ts';
-import type { VirtualMemory } from './virtual-memory.ts';
+import { toPageEnd, withinPage, type VirtualMemory } from './virtual-memory.ts';
 import { requiredSymbol, type Vmcoreinfo } from './vmcoreinfo.ts';
 
 const TOKENS = 256;
@@ -174,7 +174,7 @@ class NamePieces {
     let piece: Uint8Array | null = null;
     // The names may end where mapped memory does.
     for (let length = PIECE_BYTES; piece === null && length >= PAGE_BYTES; length /= 4)
-      piece = await this.#memory.tryRead(this.#next, length - Number(this.#next & 0xfffn));
+      piece = await this.#memory.tryRead(this.#next, length - withinPage(this.#next));
     this.#isEnd = piece === null;
     if (piece === null) return;
     const rest = this.#bytes.subarray(this.#at);
@@ -260,9 +260,8 @@ export async function readKallsyms(memory: VirtualMemory, of: Vmcoreinfo): Promi
 
 /** The table of tokens: it may end where mapped memory does. */
 async function tokenTable(memory: VirtualMemory, address: bigint): Promise<Uint8Array> {
-  const toPageEnd = PAGE_BYTES - Number(address & 0xfffn);
   for (let more = TOKEN_TABLE_BYTES_MAX - PAGE_BYTES; more >= 0; more -= PAGE_BYTES) {
-    const table = await memory.tryRead(address, toPageEnd + more);
+    const table = await memory.tryRead(address, toPageEnd(address) + more);
     if (table !== null) return table;
   }
   throw invalid('the tokens of kallsyms lie where nothing is mapped');

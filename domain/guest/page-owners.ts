@@ -2,6 +2,7 @@
 // use of its own says so by its type; a head of free pages stands for 2^order of them; parts of a larger
 // page (a tail: bit 0 of compound_head) are what its head is.
 
+import { PAGE_BYTES } from '../values/page.ts';
 import type { Btf } from './btf.ts';
 import { undescribed } from './guest-failures.ts';
 import type { KernelSymbols } from './kallsyms.ts';
@@ -195,7 +196,7 @@ async function takeParts(
     readonly at: (frame: number) => bigint;
   },
 ): Promise<void> {
-  const step = Math.max(1, Math.floor(4096 / of.bytes));
+  const step = Math.max(1, Math.floor(PAGE_BYTES / of.bytes));
   const end = of.first + of.count;
   for (let frame = of.first; frame < end; frame += step) {
     const count = Math.min(step, end - frame);

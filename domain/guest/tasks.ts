@@ -2,11 +2,10 @@
 // is told of each is what /proc/PID/stat tells: the names of kernel threads and workers as the kernel puts
 // them together, the state as one letter, resident pages from the counters that the kernel itself shows.
 
-import { PAGE_BYTES } from '../values/page.ts';
 import { requiredField, type Btf } from './btf.ts';
 import { invalid, undescribed } from './guest-failures.ts';
 import type { KernelSymbols } from './kallsyms.ts';
-import { textIn, type VirtualMemory } from './virtual-memory.ts';
+import { textIn, toPageEnd, type VirtualMemory } from './virtual-memory.ts';
 
 /** More than a kernel has at the usual limits of a machine with 64 GiB. */
 const TASKS_MAX = 2 ** 17;
@@ -220,8 +219,8 @@ export class TaskReader {
 
   /** A name of its own memory, which may end near what is not mapped. */
   async #name(address: bigint, comm: string): Promise<string> {
-    const toPageEnd = PAGE_BYTES - Number(address & 0xfffn);
-    const bytes = await this.#memory.tryRead(address, Math.min(NAME_CHARACTERS_MAX + 1, toPageEnd));
+    const length = Math.min(NAME_CHARACTERS_MAX + 1, toPageEnd(address));
+    const bytes = await this.#memory.tryRead(address, length);
     return bytes === null ? comm : textIn(bytes);
   }
 

@@ -21,6 +21,12 @@ const KEPT_PAGES_MAX = 1024;
 /** Most pages that are asked for at once. */
 const PAGES_AT_ONCE = 1024;
 
+/** Bytes of an address within its page. */
+export const withinPage = (address: bigint): number => Number(address & 0xfffn);
+
+/** Bytes from an address to the end of its page: what follows may not be mapped. */
+export const toPageEnd = (address: bigint): number => PAGE_BYTES - withinPage(address);
+
 /** Pages of a guest by frame, those used last kept. */
 export class PhysicalMemory {
   readonly pages: GuestPages;
@@ -119,7 +125,7 @@ export class VirtualMemory {
 
   /** Bytes at an address; null: some of them are not mapped. */
   async tryRead(address: bigint, lengthBytes: number): Promise<Uint8Array | null> {
-    const offset = Number(address & 0xfffn);
+    const offset = withinPage(address);
     if (offset + lengthBytes <= PAGE_BYTES) {
       const frame = await this.frameOf(address);
       const page = frame === null ? null : await this.physical.page(frame);
