@@ -14,7 +14,7 @@
 
 import { grown } from '../values/grown.ts';
 import { PAGE_BYTES } from '../values/page.ts';
-import { invalid } from './guest-failures.ts';
+import { invalid, undescribed } from './guest-failures.ts';
 import { toPageEnd, withinPage, type VirtualMemory } from './virtual-memory.ts';
 import { requiredSymbol, type Vmcoreinfo } from './vmcoreinfo.ts';
 
@@ -109,6 +109,13 @@ export class KernelSymbols {
     }
     return low === 0 ? null : this.at(this.#byAddress[low - 1]!);
   }
+}
+
+/** The address of a variable of the kernel. GUEST_UNDESCRIBED where its symbols have none. */
+export function requiredVariable(symbols: KernelSymbols, name: string): bigint {
+  const address = symbols.addressOf(name);
+  if (address !== null) return address;
+  throw undescribed(`kallsyms has no ${name}: the kernel hides its variables`);
 }
 
 /** The tokens of names, as bytes. GUEST_INVALID where one does not end. */

@@ -5,7 +5,7 @@
 import { PAGE_BYTES } from '../values/page.ts';
 import type { Btf } from './btf.ts';
 import { undescribed } from './guest-failures.ts';
-import type { KernelSymbols } from './kallsyms.ts';
+import { requiredVariable, type KernelSymbols } from './kallsyms.ts';
 import type { VirtualMemory } from './virtual-memory.ts';
 
 /** Who owns a page, in the order in which they are told of. */
@@ -170,9 +170,7 @@ export async function pageOwners(
   const { pages } = memory.physical;
   if (layout === null)
     throw undescribed("the kernel's types (BTF) do not describe its pages as is known here");
-  const variable = symbols.addressOf('vmemmap_base');
-  if (variable === null)
-    throw undescribed('kallsyms has no vmemmap_base: the kernel hides its variables');
+  const variable = requiredVariable(symbols, 'vmemmap_base');
   const base = await memory.u64(variable, 'the descriptions of pages');
   const classifier = new Classifier(layout, { frames: pages.frames, base });
   const at = (frame: number): bigint => BigInt.asUintN(64, base + BigInt(frame * layout.bytes));

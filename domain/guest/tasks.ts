@@ -4,7 +4,7 @@
 
 import { requiredField, type Btf } from './btf.ts';
 import { invalid, undescribed } from './guest-failures.ts';
-import type { KernelSymbols } from './kallsyms.ts';
+import { requiredVariable, type KernelSymbols } from './kallsyms.ts';
 import { textIn, toPageEnd, type VirtualMemory } from './virtual-memory.ts';
 
 /** More than a kernel has at the usual limits of a machine with 64 GiB. */
@@ -153,9 +153,7 @@ export class TaskReader {
 
   /** All processes, by pid. GUEST_INVALID where their list does not come back to where it began. */
   async all(symbols: KernelSymbols): Promise<readonly Task[]> {
-    const init = symbols.addressOf('init_task');
-    if (init === null)
-      throw undescribed('kallsyms has no init_task: the kernel hides its variables');
+    const init = requiredVariable(symbols, 'init_task');
     const next = async (task: bigint): Promise<bigint> => {
       const link = await this.#memory.u64(task + BigInt(this.#layout.tasks), 'the list of tasks');
       return BigInt.asUintN(64, link - BigInt(this.#layout.tasks));
