@@ -23,6 +23,7 @@
 
 import * as either from 'fp-ts/lib/Either.js';
 import type { Either } from 'fp-ts/lib/Either.js';
+import { BLOCK_ROW_BYTES, blocksAt, putBlocks } from './block-columns.ts';
 import { blocksFault } from './written-pack.ts';
 import { fromHex, toHex } from '../values/identifier.ts';
 import { contentSlotsOf, slotsOf, type BlockTable } from '../values/pack.ts';
@@ -38,7 +39,6 @@ const FORMAT = 1;
 const HEADER_BYTES = 20;
 const NAME_BYTES = 32;
 const PACK_HEADER_BYTES = NAME_BYTES + 12;
-const BLOCK_ROW_BYTES = 1 + 1 + 4 + 4;
 const END_BYTES = 2;
 const RUN_BYTES = 8;
 /** Most bytes of a map. */
@@ -92,12 +92,7 @@ export function encodeLayoutMap({ capture, packs, gfns }: LayoutMap): Uint8Array
     for (const [i, word] of [sizeBytes, count, storageEnds.length].entries())
       view.setUint32(at + NAME_BYTES + 4 * i, word, true);
     at += PACK_HEADER_BYTES;
-    bytes.set(blocks.codecs, at);
-    bytes.set(blocks.pages, at + count);
-    for (let i = 0; i < count; i += 1) {
-      view.setUint32(at + 2 * count + 4 * i, blocks.lengths[i]!, true);
-      view.setUint32(at + 6 * count + 4 * i, blocks.checksums[i]!, true);
-    }
+    putBlocks(bytes, at, blocks);
     at += count * BLOCK_ROW_BYTES;
     for (const end of storageEnds) {
       view.setUint16(at, end, true);
@@ -138,14 +133,7 @@ function packIn(
   const endsAt = from + count * BLOCK_ROW_BYTES;
   const end = endsAt + storage * END_BYTES;
   if (end > bytes.length) return new Misfit(`the table of pack ${name} ends beyond it`);
-  const words = (first: number): Uint32Array =>
-    Uint32Array.from({ length: count }, (_, i) => view.getUint32(first + 4 * i, true));
-  const blocks = {
-    codecs: bytes.slice(from, from + count),
-    pages: bytes.slice(from + count, from + 2 * count),
-    lengths: words(from + 2 * count),
-    checksums: words(from + 6 * count),
-  };
+  const blocks = blocksAt(bytes, from, count);
   const storageEnds = Uint32Array.from({ length: storage }, (_, i) =>
     view.getUint16(endsAt + END_BYTES * i, true),
   );

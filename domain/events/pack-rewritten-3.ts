@@ -23,6 +23,7 @@ import { fromHex, toHex } from '../values/identifier.ts';
 import type { LedgerError } from '../values/ledger-error.ts';
 import { contentSlotsOf, PACK_GROUP_BYTES } from '../values/pack.ts';
 import { PACK_PAGES_MAX, PACK_PATTERNS_MAX } from '../values/page.ts';
+import { BLOCK_ROW_BYTES, blocksAt, putBlocks } from './block-columns.ts';
 import { decodePatches, encodePatches } from './patches.ts';
 import {
   malformed,
@@ -33,8 +34,8 @@ import {
 
 const HEADER_BYTES = 48 + PACK_GROUP_BYTES;
 const NAME_BYTES = 32;
-const BLOCK_ROW_BYTES = 1 + 1 + 4 + 4;
 const SLOT_ROW_BYTES = 2 + 2;
+
 /** The bytes of the event's data. */
 export function encodeRewritten3(pack: PackRewritten): Uint8Array {
   const count = pack.blocks.codecs.length;
@@ -53,12 +54,7 @@ export function encodeRewritten3(pack: PackRewritten): Uint8Array {
   bytes.set(new TextEncoder().encode(pack.group).subarray(0, PACK_GROUP_BYTES), 48);
   for (const [i, home] of pack.sources.entries())
     bytes.set(fromHex(home), HEADER_BYTES + i * NAME_BYTES);
-  bytes.set(pack.blocks.codecs, namesEnd);
-  bytes.set(pack.blocks.pages, namesEnd + count);
-  for (let i = 0; i < count; i += 1) {
-    view.setUint32(namesEnd + 2 * count + 4 * i, pack.blocks.lengths[i]!, true);
-    view.setUint32(namesEnd + 6 * count + 4 * i, pack.blocks.checksums[i]!, true);
-  }
+  putBlocks(bytes, namesEnd, pack.blocks);
   for (let i = 0; i < slots; i += 1) {
     view.setUint16(slotsAt + 2 * i, pack.sourceIndexes[i]!, true);
     view.setUint16(slotsAt + 2 * (slots + i), pack.sourceSlots[i]!, true);
@@ -83,16 +79,9 @@ export function decodeRewritten3(bytes: Uint8Array): Either<LedgerError, PackRew
   const patchesAt = slotsAt + slots * SLOT_ROW_BYTES;
   if (patchesAt > bytes.length)
     return malformed(`its columns need ${patchesAt} bytes and it has ${bytes.length}`);
-  const words = (at: number): Uint32Array =>
-    Uint32Array.from({ length: count }, (_, i) => view.getUint32(at + 4 * i, true));
   const halves = (at: number): Uint16Array =>
     Uint16Array.from({ length: slots }, (_, i) => view.getUint16(at + 2 * i, true));
-  const blocks = {
-    codecs: bytes.slice(namesEnd, namesEnd + count),
-    pages: bytes.slice(namesEnd + count, namesEnd + 2 * count),
-    lengths: words(namesEnd + 2 * count),
-    checksums: words(namesEnd + 6 * count),
-  };
+  const blocks = blocksAt(bytes, namesEnd, count);
   const patches = decodePatches(bytes.subarray(patchesAt), contentSlotsOf(blocks));
   if (typeof patches === 'string') return malformed(patches);
   const group = bytes.subarray(48, HEADER_BYTES);

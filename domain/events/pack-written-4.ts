@@ -23,12 +23,12 @@ import { fromHex, toHex } from '../values/identifier.ts';
 import type { LedgerError } from '../values/ledger-error.ts';
 import { contentSlotsOf, PACK_GROUP_BYTES } from '../values/pack.ts';
 import { PACK_PAGES_MAX, PACK_PATTERNS_MAX } from '../values/page.ts';
+import { BLOCK_ROW_BYTES, blocksAt, putBlocks } from './block-columns.ts';
 import { decodePatches, encodePatches } from './patches.ts';
 import { isGroupName } from './streams.ts';
 import { blocksFault, malformed, packSlotsOf, type PackWritten } from './written-pack.ts';
 
 const HEADER_BYTES = 48 + PACK_GROUP_BYTES;
-const BLOCK_ROW_BYTES = 1 + 1 + 4 + 4;
 
 /** The bytes of the event's data. */
 export function encodeWritten4(pack: PackWritten): Uint8Array {
@@ -43,15 +43,8 @@ export function encodeWritten4(pack: PackWritten): Uint8Array {
   view.setUint32(40, count, true);
   view.setUint32(44, pack.sizeBytes, true);
   bytes.set(new TextEncoder().encode(pack.group).subarray(0, PACK_GROUP_BYTES), 48);
-  let at = HEADER_BYTES;
-  bytes.set(pack.blocks.codecs, at);
-  bytes.set(pack.blocks.pages, at + count);
-  at += 2 * count;
-  for (let i = 0; i < count; i += 1) {
-    view.setUint32(at + 4 * i, pack.blocks.lengths[i]!, true);
-    view.setUint32(at + 4 * (count + i), pack.blocks.checksums[i]!, true);
-  }
-  bytes.set(pack.identifiers, at + 8 * count);
+  putBlocks(bytes, HEADER_BYTES, pack.blocks);
+  bytes.set(pack.identifiers, HEADER_BYTES + count * BLOCK_ROW_BYTES);
   bytes.set(patches, HEADER_BYTES + columnBytes);
   return bytes;
 }
@@ -69,19 +62,7 @@ export function decodeWritten4(bytes: Uint8Array): Either<LedgerError, PackWritt
     return malformed(`its columns need ${length} bytes and it has ${bytes.length}`);
   const group = bytes.subarray(48, HEADER_BYTES);
   const end = group.indexOf(0);
-  let at = HEADER_BYTES;
-  const column = (): Uint32Array => {
-    const values = new Uint32Array(count);
-    for (let i = 0; i < count; i += 1) values[i] = view.getUint32(at + 4 * i, true);
-    at += 4 * count;
-    return values;
-  };
-  const codecs = bytes.slice(at, at + count);
-  const blockPages = bytes.slice(at + count, at + 2 * count);
-  at += 2 * count;
-  const lengths = column();
-  const checksums = column();
-  const blocks = { codecs, pages: blockPages, lengths, checksums };
+  const blocks = blocksAt(bytes, HEADER_BYTES, count);
   const sizeBytes = view.getUint32(44, true);
   const patches = decodePatches(bytes.subarray(length), contentSlotsOf(blocks));
   if (typeof patches === 'string') return malformed(patches);
@@ -91,7 +72,7 @@ export function decodeWritten4(bytes: Uint8Array): Either<LedgerError, PackWritt
     group: new TextDecoder().decode(end < 0 ? group : group.subarray(0, end)),
     sizeBytes,
     blocks,
-    identifiers: bytes.slice(at, length),
+    identifiers: bytes.slice(HEADER_BYTES + count * BLOCK_ROW_BYTES, length),
     patches,
   };
   if (!isGroupName(pack.group)) return malformed('its group has a name that is not allowed');
