@@ -54,12 +54,12 @@ export class KernelNotes {
   /** Frames that may tell of a kernel, ascending. */
   async in(memory: PointMemory): Promise<readonly number[]> {
     const kept = await this.#kept();
-    const earlier = kept === null ? null : await this.#tableOf(kept);
-    const isKnown = earlier !== null && kept !== null;
-    const found = await memory.noteFrames(isKnown ? earlier : null);
     const { row } = this.#point;
-    if (isKnown && found.length === 0) return kept.frames;
-    const frames = [...new Set([...(isKnown ? kept.frames : []), ...found])];
+    if (kept?.commit === row.id) return kept.frames;
+    const earlier = kept === null ? null : await this.#tableOf(kept);
+    const known = kept === null || earlier === null ? [] : kept.frames;
+    const found = await memory.noteFrames(earlier);
+    const frames = [...new Set([...known, ...found])];
     const ascending = frames.toSorted((a, b) => a - b);
     const notes = {
       version: VERSION,

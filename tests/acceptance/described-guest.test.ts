@@ -1,7 +1,7 @@
 // What a guest says of itself, asked at the command line: of a kernel that was put together, of memory
 // that is no Linux, and of real kernels, held against what they told themselves.
 
-import { rmSync, writeFileSync } from 'node:fs';
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import type { DemoGuest } from '../../adapters/guests/demo-guest/start-guest.ts';
@@ -116,7 +116,10 @@ describe('a kernel that was put together', () => {
       expect(await commands.json('symbols', '--vm', 'made', '--at', '@2', '_stext')).toHaveLength(
         1,
       );
-      rmSync(join(folder.path, 'ledger', 'projections', 'guests'), { recursive: true });
+      const kept = join(folder.path, 'ledger', 'projections', 'guests');
+      // Nothing new was found in what changed: it is not looked through again all the same.
+      expect(readFileSync(join(kept, 'made', 'notes'), 'latin1')).toContain('"capture":2,');
+      rmSync(kept, { recursive: true });
       expect(await errorOf('symbols', '--vm', 'made', '--at', '@2')).toEqual([1, 'GUEST_INVALID']);
     },
     LONG_MS,
