@@ -1,7 +1,7 @@
 // A kernel's symbols, and what is needed of its types, kept as derived state, so that the next capture of
 // the same boot costs little: `guests/VM/BUILDID-KERNELOFFSET`. A VM's own, as it is the guest that says
-// which build it is. It holds a version, the layouts as JSON, and the columns
-// of the symbols: addresses, names, where these end.
+// which build it is. It holds a version, the layouts as JSON, and the columns of the symbols: addresses,
+// names, where these end.
 
 import * as t from 'io-ts';
 import { isLedgerError, type LedgerError } from '../../domain/values/ledger-error.ts';

@@ -1,6 +1,7 @@
-// The notes of an ELF core: what the guest's kernel says of itself (`VMCOREINFO`, type 0, its text), for each one Linux's status of a thread (`CORE`, type 1),
-// which debuggers take its registers from, then for each one QEMU's own of a CPU (`QEMU`, type 0), which
-// has the registers of the system too. Numbers are little-endian; each note is
+// The notes of an ELF core: for each CPU Linux's status of a thread (`CORE`, type 1), which debuggers take
+// its registers from, then for each one QEMU's own of a CPU (`QEMU`, type 0), which has the registers of
+// the system too, and what the guest's kernel says of itself (`VMCOREINFO`, type 0, its text). Numbers are
+// little-endian; each note is
 //
 //   0   4  bytes of the name, its NUL too
 //   4   4  bytes of the content

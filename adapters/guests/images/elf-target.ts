@@ -1,6 +1,6 @@
 // An ELF core of a guest as a target, for debuggers of its kernel: a file that is filled in place behind
-// its head, or a pipe. The head has the registers of the CPUs where the capture has them. Memory is all RAM, a segment for each stretch of guest-physical addresses; what is
-// zero stays a hole of the file.
+// its head, or a pipe. The head has the registers of the CPUs where the capture has them. Memory is all
+// RAM, a segment for each stretch of guest-physical addresses; what is zero stays a hole of the file.
 
 import type { OpenFile } from '../../files/file-port.ts';
 import type {
