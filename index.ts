@@ -25,7 +25,7 @@ export {
   type AttachmentEntry,
 } from './domain/values/attachment.ts';
 export type { ToldLayout } from './domain/values/raw-layout.ts';
-export type { SharePolicy } from './domain/events/control.ts';
+export type { SharePolicy } from './domain/events/control-codecs.ts';
 export { retireVm, takeCheckpoint } from './adapters/wiring/vm-life.ts';
 
 // Memory at a point.
