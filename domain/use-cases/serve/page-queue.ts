@@ -33,7 +33,8 @@ export class PageQueue {
   readonly #given: Uint8Array;
   readonly #answering: Uint8Array;
   readonly #asked: number[] = [];
-  readonly #behind: number[] = [];
+  /** Pages whose storage blocks come behind them, in the order in which these are to be given. */
+  readonly #behind = new Set<number>();
   readonly #prefetch: Uint32Array[] = [];
   /** Pages that hold something, and those of them that were given. */
   #pageCount = 0;
@@ -110,7 +111,7 @@ export class PageQueue {
         if (other !== page && this.#isFree(other)) answer.push(other);
       }
       for (const each of answer) this.#answering[each] = 1;
-      this.#behind.push(page);
+      this.#behind.add(page);
       return Uint32Array.from(answer);
     }
     return null;
@@ -124,12 +125,12 @@ export class PageQueue {
   unasked(): { readonly pages: Uint32Array; readonly why: Unasked } | null {
     const prefetched = this.#nextPrefetched();
     if (prefetched.length > 0) return { pages: prefetched, why: 'prefetched' };
-    for (let page = this.#behind.shift(); page !== undefined; page = this.#behind.shift()) {
-      const rest = this.#neighbours.storageBlock(page).filter((each) => this.#isFree(each));
-      if (rest.length === 0) continue;
-      // What does not fit is come back to.
-      if (rest.length > FILL_PAGES_MAX) this.#behind.unshift(page);
-      return { pages: rest.subarray(0, FILL_PAGES_MAX), why: 'filled' };
+    for (const page of this.#behind) {
+      const block = this.#neighbours.storageBlock(page);
+      const rest = block.filter((each) => this.#isFree(each));
+      // What does not fit is come back to; else others of the block have nothing left to bring.
+      if (rest.length <= FILL_PAGES_MAX) for (const each of block) this.#behind.delete(each);
+      if (rest.length > 0) return { pages: rest.subarray(0, FILL_PAGES_MAX), why: 'filled' };
     }
     const pushed = this.#nextPushed();
     return pushed.length > 0 ? { pages: pushed, why: 'pushed' } : null;
@@ -143,10 +144,10 @@ export class PageQueue {
       let at = 0;
       for (; at < pages.length && chosen.size < PUSH_PAGES_MAX; at += 1) {
         const page = pages[at]!;
-        if (page >= this.#table.length || !this.#isFree(page)) continue;
+        if (page >= this.#table.length || chosen.has(page) || !this.#isFree(page)) continue;
         chosen.add(page);
         // What came with it then, before the guest could ask for it, is no part of what was asked for.
-        this.#behind.push(page);
+        this.#behind.add(page);
         for (const other of this.#neighbours.block(page)) {
           if (chosen.size === PUSH_PAGES_MAX) break;
           if (this.#isFree(other)) chosen.add(other);
@@ -189,7 +190,7 @@ export class PageQueue {
       this.#push !== null &&
       this.#push.at === this.#push.pages.length &&
       this.#asked.length === 0 &&
-      this.#behind.length === 0
+      this.#behind.size === 0
     );
   }
 

@@ -1,7 +1,11 @@
 // Which pages come with one that is asked for, and in which order pages are given.
 
 import { describe, expect, test } from '@jest/globals';
-import { StoredNeighbours } from '../../../../domain/use-cases/serve/page-neighbours.ts';
+import {
+  StoredNeighbours,
+  type PageNeighbours,
+} from '../../../../domain/use-cases/serve/page-neighbours.ts';
+import { PageQueue } from '../../../../domain/use-cases/serve/page-queue.ts';
 import { UNKNOWN, ZERO } from '../../../../domain/values/holding.ts';
 import { content, locator, queueOf } from '../../../support/served-pages.ts';
 
@@ -131,6 +135,25 @@ describe('the pages to give next', () => {
     expect([take(next.pages), next.why]).toEqual([[8], 'filled']);
     queue.give(next.pages);
     expect(queue.unasked()).toBeNull();
+  });
+
+  test('are looked for once in a storage block that many prefetched pages lie in', () => {
+    let looks = 0;
+    const counting: PageNeighbours = {
+      block: (page) => neighbours.block(page),
+      storageBlock: (page) => {
+        looks += 1;
+        return neighbours.storageBlock(page);
+      },
+      inStorageOrder: () => neighbours.inStorageOrder(),
+    };
+    const queue = new PageQueue({ table: TABLE, neighbours: counting });
+    queue.prefetch(Uint32Array.of(4, 1, 6, 8));
+    const { pages } = queue.unasked()!;
+    expect(take(pages)).toEqual([4, 1, 6, 8]);
+    queue.give(pages);
+    expect(queue.unasked()).toBeNull();
+    expect(looks).toBe(1);
   });
 
   test('are none that the guest had when somebody went on with it', () => {
