@@ -59,10 +59,6 @@ export class PageQueue {
     return firstPage >= 0 && count > 0 && firstPage + count <= this.#table.length;
   }
 
-  isGiven(page: number): boolean {
-    return this.#given[page] === 1;
-  }
-
   /** Takes a demand in; how many of its pages the guest lacks. */
   demand({ firstPage, count }: PageDemand): number {
     let lacking = 0;
@@ -90,10 +86,6 @@ export class PageQueue {
   /** Everything is to be given from now on. */
   push(): void {
     this.#push ??= { pages: this.#neighbours.inStorageOrder(), at: 0 };
-  }
-
-  get isPushing(): boolean {
-    return this.#push !== null;
   }
 
   /** Whether a page is waited for that nobody answers yet. */
