@@ -6,9 +6,9 @@ import { PAGE_BYTES } from '../../../domain/values/page.ts';
 import * as layout from './stream-layout.ts';
 
 /** Number of the RAM section: QEMU counts sections from 0, so no device has it. */
-export const RAM_SECTION_NUMBER = 0x7fff_0001;
+const RAM_SECTION_NUMBER = 0x7fff_0001;
 const WORD_BYTES = 8;
-export const RECORD_HEAD_BYTES_MAX = WORD_BYTES + 1 + layout.NAME_BYTES_MAX;
+const RECORD_HEAD_BYTES_MAX = WORD_BYTES + 1 + layout.NAME_BYTES_MAX;
 /** A zero page's record is its head and the byte that fills it. */
 export const ZERO_RECORD_BYTES_MAX = RECORD_HEAD_BYTES_MAX + 1;
 export const PAGE_RECORD_BYTES_MAX = RECORD_HEAD_BYTES_MAX + PAGE_BYTES;

@@ -6,7 +6,7 @@ import type { Socket } from 'node:net';
 import { assert } from '../../../../domain/values/assert.ts';
 import { isLedgerError, LedgerError } from '../../../../domain/values/ledger-error.ts';
 import type { DeviceState } from '../../../../domain/values/device-state.ts';
-import type { MemoryMap } from '../../../../domain/values/memory-map.ts';
+import { pageCountOf, type MemoryMap } from '../../../../domain/values/memory-map.ts';
 import type {
   ArrivingGuest,
   DemandListener,
@@ -63,10 +63,9 @@ export class ArrivingQemu implements ArrivingGuest {
 
   /** Of a guest that was left: which of its pages it has; from then on it goes on. */
   async goOn(): Promise<Uint8Array> {
-    const { blocks } = this.#memoryMap;
-    const given = new Uint8Array(blocks.reduce((sum, { pages }) => sum + pages, 0));
+    const given = new Uint8Array(pageCountOf(this.#memoryMap));
     let at = 0;
-    for (const { name, pages } of blocks) {
+    for (const { name, pages } of this.#memoryMap.blocks) {
       const answer = await this.#ask(stream.receivedQuestion(name), 'received');
       assert(answer._tag === 'received', 'what was awaited came');
       if (answer.block !== name) throw this.#failed(`told of ${answer.block}, asked for ${name}`);
