@@ -17,7 +17,7 @@ import { assert } from '../../domain/values/assert.ts';
 import { toHex } from '../../domain/values/identifier.ts';
 import type { Finding } from '../../domain/values/finding.ts';
 import { isLedgerError, LedgerError } from '../../domain/values/ledger-error.ts';
-import type { CaptureRow, CheckpointRow, VmEntry } from '../../projections/models/vm-entry.ts';
+import type { CaptureRow, VmEntry } from '../../projections/models/vm-entry.ts';
 import type { LedgerState } from '../../projections/models/ledger-state.ts';
 import { sha256 } from './digest.ts';
 import type { Ledger } from './ledger.ts';
@@ -40,10 +40,8 @@ export const hasCopies = (layout: CheckpointLayout | null): layout is CopiedLayo
 
 /** The layout that a point is read by; null: it has no checkpoint that copies were made for. */
 function layoutOfPoint({ entry, row }: Point): CopiedLayout | null {
-  const named = ({ capture, layout }: CheckpointRow): boolean =>
-    capture === row.capture && hasCopies(layout);
-  const layout = entry.checkpoints.findLast(named)?.layout ?? null;
-  return hasCopies(layout) ? layout : null;
+  const named = entry.checkpoints.filter(({ capture }) => capture === row.capture);
+  return named.map(({ layout }) => layout).findLast(hasCopies) ?? null;
 }
 
 /** The map of a layout. PACK_MISSING, PACK_DAMAGED. */
@@ -64,17 +62,22 @@ export async function readLayoutMap(
   );
 }
 
+/** A point and what its pages hold. */
+interface TabledPoint {
+  readonly point: Point;
+  readonly table: Uint32Array;
+}
+
 /** Where a point's pages are read from: by the map of its checkpoint; null: it has none that can be had. */
 async function laidOutPages(
   { state, store }: Ledger,
-  point: Point,
+  { point, table }: TabledPoint,
   onLost: (reason: string) => void = () => undefined,
 ): Promise<LaidOutPages | null> {
   const layout = layoutOfPoint(point);
   if (layout === null) return null;
   try {
     const map = await readLayoutMap(store, layout);
-    const table = await state.tables.at(point.entry, state.contents, point.row);
     return new LaidOutPages(() => state.contents, map, table);
   } catch (thrown) {
     if (!isOfPack(thrown)) throw thrown;
@@ -84,10 +87,10 @@ async function laidOutPages(
 }
 
 /** Who reads a point: by the map of its checkpoint, where it was laid out. */
-export async function pointReader(ledger: Ledger, point: Point): Promise<PointReader> {
+export async function pointReader(ledger: Ledger, of: TabledPoint): Promise<PointReader> {
   const plain = await ledger.pageReader();
   const onLost = (reason: string): void => ledger.tell(withoutCopies(reason));
-  const pages = await laidOutPages(ledger, point, onLost);
+  const pages = await laidOutPages(ledger, of, onLost);
   if (pages === null) return plain;
   const { state, store } = ledger;
   return new LaidOutReader({
@@ -106,8 +109,8 @@ export async function pointReader(ledger: Ledger, point: Point): Promise<PointRe
 /** Storage blocks that all of a point takes, read as `pointReader` reads it. POINT_DAMAGED. */
 async function pointReads(ledger: Ledger, point: Point): Promise<number> {
   const { tables, contents } = ledger.state;
-  const pages = await laidOutPages(ledger, point);
   const table = await tables.at(point.entry, contents, point.row);
+  const pages = await laidOutPages(ledger, { point, table });
   return pages === null ? countReads(contents, table) : countReads(pages, table, pages.storageEnds);
 }
 
@@ -129,8 +132,8 @@ export async function* uncopied(ledger: Ledger, group: string): AsyncGenerator<U
   const { tables, contents } = ledger.state;
   for (const point of laidOutPoints(ledger)) {
     if (point.entry.state.registered?.group !== group) continue;
-    const pages = await laidOutPages(ledger, point);
     const table = await tables.at(point.entry, contents, point.row);
+    const pages = await laidOutPages(ledger, { point, table });
     yield pages === null ? table : table.filter((holding) => !pages.isCopied(holding));
   }
 }

@@ -123,11 +123,13 @@ const WANTED: Readonly<
 
 /** The table with nothing in blocks that the guest has from elsewhere. Refused where there is none of a name. */
 function withoutBlocks(point: VmPoint, table: Uint32Array, names: readonly string[]): Uint32Array {
+  if (names.length === 0) return table;
   const map = memoryMapOf(point);
+  const left = table.slice();
   for (const block of names)
     for (const { gfn, pages } of accepted(blockLayoutOf(map, { vm: point.entry.vm, block })).pieces)
-      table.fill(ZERO, gfn, gfn + pages);
-  return table;
+      left.fill(ZERO, gfn, gfn + pages);
+  return left;
 }
 
 /** Restores a point to a target. Refused, before any work, where the target wants devices and there are none. */
@@ -151,7 +153,7 @@ export async function restorePoint(
     ...(onProgress === undefined ? {} : { onProgress }),
     ...(onLost === undefined ? {} : { onLost }),
   };
-  await restoreGuest(await pointReader(ledger, point), request, target);
+  await restoreGuest(await pointReader(ledger, { point, table: whole }), request, target);
 }
 
 /** What `restoreToFile` and `restoreToStream` make, and who is told how far they are. */

@@ -135,7 +135,7 @@ describe('a checkpoint', () => {
       read.clear();
       const row = entry.capture(capture)!;
       const table = await ledger.state.tables.at(entry, ledger.state.contents, row);
-      const reader = await pointReader(ledger, { entry, row });
+      const reader = await pointReader(ledger, { point: { entry, row }, table });
       const pages = await reader.read(table, new Uint8Array(table.length * 4096));
       expect(Buffer.from(pages).equals(images[capture - 1]!)).toBe(true);
       expect([...read].some((name) => copies.has(name))).toBe(capture === CAPTURES);
