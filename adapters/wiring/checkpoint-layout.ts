@@ -9,7 +9,7 @@ import type { CheckpointLayout } from '../../domain/events/control.ts';
 import { isOfPack, type PageStore } from '../../domain/ports/page-store.ts';
 import { run } from '../../domain/ports/run.ts';
 import { countReads } from '../../domain/use-cases/layout/counted-reads.ts';
-import { layOut, type LaidOut } from '../../domain/use-cases/layout/lay-out.ts';
+import { layOut, type LaidOut, type LayOutRequest } from '../../domain/use-cases/layout/lay-out.ts';
 import { LaidOutPages } from '../../domain/use-cases/layout/laid-out-pages.ts';
 import { LaidOutReader, type PointReader } from '../../domain/use-cases/layout/laid-out-reader.ts';
 import { PageReader } from '../../domain/use-cases/pages/page-reader.ts';
@@ -164,7 +164,7 @@ const withoutCopies = (reason: string): string =>
 export async function layOutPoint(
   ledger: Ledger,
   { entry, row }: Point,
-  onPages?: (progress: { readonly pages: number; readonly pageCount: number }) => void,
+  options: Pick<LayOutRequest, 'bufferBytes' | 'onPages'> = {},
 ): Promise<LaidOut> {
   const { state, store } = ledger;
   const { facts } = state.catalogue;
@@ -186,7 +186,7 @@ export async function layOutPoint(
       capture: row.capture,
       table: await state.tables.at(entry, state.contents, row),
       label: `capture ${row.capture} of VM ${entry.vm}`,
-      ...(onPages === undefined ? {} : { onPages }),
+      ...options,
     },
   );
 }

@@ -41,7 +41,9 @@ async function laidOut(ledger: Ledger, request: CheckpointRequest): Promise<Laid
   const { vm, capture, onPages } = request;
   try {
     const entry = ledger.vm(vm);
-    return await layOutPoint(ledger, { entry, row: ledger.resolve(entry, `@${capture}`) }, onPages);
+    const row = ledger.resolve(entry, `@${capture}`);
+    const options = onPages === undefined ? {} : { onPages };
+    return await layOutPoint(ledger, { entry, row }, options);
   } catch (thrown) {
     if (isLedgerError(thrown)) return thrown;
     throw thrown;

@@ -1,13 +1,12 @@
 // Laying a named point out: what is written and how long that takes, and the reads that the point takes
 // then, over sizes of the staging buffer, against a page at a time.
 
-import { randomBytes } from 'node:crypto';
-import { areBlocksSalted, recordedCompression } from '../../domain/ledger.ts';
-import { layOut, type LaidOut } from '../../domain/use-cases/layout/lay-out.ts';
+import { layOutPoint } from '../../adapters/wiring/checkpoint-layout.ts';
+import type { LaidOut } from '../../domain/use-cases/layout/lay-out.ts';
 import { planLayout } from '../../domain/use-cases/layout/layout-plan.ts';
 import { isRead } from '../../domain/use-cases/pages/patch-chain.ts';
 import { PAGE_BYTES } from '../../domain/values/page.ts';
-import { sha256, type Ledger } from '../../index.ts';
+import type { Ledger } from '../../index.ts';
 import { MIB, type Bench, type BenchContext } from './bench.ts';
 import { freshFolder, guestImage, withLedger } from './ledgers.ts';
 import { figureOf, rowOf, type Row } from './measure.ts';
@@ -19,30 +18,10 @@ const KIB = 1024;
 
 /** Lays the newest point out, and takes it back. */
 async function laidOut(ledger: Ledger, bufferBytes: number): Promise<[LaidOut, number]> {
-  const { state, store } = ledger;
-  const { facts } = state.catalogue;
   const entry = ledger.vm('guest');
   const row = ledger.resolve(entry, 'latest');
   const start = performance.now();
-  const laid = await layOut(
-    {
-      store,
-      sha256,
-      randomBytes,
-      engine: await ledger.engine(),
-      pages: await ledger.pageReader(),
-      locator: () => state.contents,
-      compression: recordedCompression(facts),
-      areBlocksSalted: () => areBlocksSalted(facts),
-    },
-    {
-      group: entry.state.registered!.group,
-      capture: row.capture,
-      table: await state.tables.at(entry, state.contents, row),
-      label: 'the newest point',
-      bufferBytes,
-    },
-  );
+  const laid = await layOutPoint(ledger, { entry, row }, { bufferBytes });
   const seconds = (performance.now() - start) / 1000;
   await laid.takeBack();
   return [laid, seconds];
