@@ -215,14 +215,7 @@ describe('copies', () => {
       await checkpoint(first);
       const { map, packs } = layoutOf(first)!;
       await first.close();
-      spoil(
-        join(
-          urlOf(),
-          'packs',
-          (part === 'map' ? map!.name : packs[0]!).slice(0, 2),
-          part === 'map' ? map!.name : packs[0]!,
-        ),
-      );
+      spoil(packPath(part === 'map' ? map!.name : packs[0]!));
       const notices: string[] = [];
       const onNotice = (sentence: string): void => void notices.push(sentence);
       await withLedger({ url: urlOf(), mode: 'write', onNotice }, async (ledger) => {
