@@ -56,6 +56,8 @@ export function parseVmcoreinfo(page: Uint8Array): Vmcoreinfo {
   const kernelOffset = hexadecimal(values, 'KERNELOFFSET') ?? 0n;
   if (physBase === null || symbolIn(values, 'swapper_pg_dir') === null)
     throw invalid('VMCOREINFO does not say where the page tables of an x86-64 kernel are');
+  if (physBase % BigInt(PAGE_BYTES) !== 0n)
+    throw invalid(`VMCOREINFO says that the kernel lies at no page's beginning: ${physBase}`);
   if ((values.get('PAGESIZE') ?? String(PAGE_BYTES)) !== String(PAGE_BYTES))
     throw invalid(`VMCOREINFO says that pages have ${values.get('PAGESIZE')} bytes`);
   const buildId = values.get('BUILD-ID')?.toLowerCase() ?? '';

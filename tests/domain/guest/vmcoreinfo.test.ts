@@ -50,7 +50,8 @@ describe('VMCOREINFO', () => {
 
   test('is told from other pages by its beginning, and is none without page tables', () => {
     expect(beginsVmcoreinfo(pageOf('OSRELEASE'))).toBe(false);
-    for (const text of ['nothing', 'OSRELEASE=5\n', TEXT.replace('-94371840', '7x')])
+    const moved = (by: string): string => TEXT.replace('-94371840', by);
+    for (const text of ['nothing', 'OSRELEASE=5\n', moved('7x'), moved('-2048')])
       expect(() => parseVmcoreinfo(pageOf(text))).toThrow(
         expect.objectContaining({ code: 'GUEST_INVALID' }),
       );
