@@ -120,7 +120,7 @@ const untilExit = (guest: ChildProcess): Promise<void> =>
     process.once('SIGINT', end);
     process.once('SIGTERM', end);
     guest.once('exit', () => resolve());
-    if (guest.exitCode !== null) resolve();
+    if (guest.exitCode !== null || guest.signalCode !== null) resolve();
   });
 
 /** Whether QEMU uses the terminal: a console or a monitor on standard input and output. */
