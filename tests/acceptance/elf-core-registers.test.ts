@@ -5,13 +5,13 @@ import { spawnSync } from 'node:child_process';
 import { readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { startGuest, type DemoGuest } from '../../adapters/guests/demo-guest/start-guest.ts';
+import type { DemoGuest } from '../../adapters/guests/demo-guest/start-guest.ts';
 import { programPath } from '../../adapters/guests/demo-guest/tools.ts';
 import { LedgerCommands } from '../support/command-line.ts';
 import { readCore, type ElfCore } from '../support/guest/elf-core.ts';
 import { describeWithQemu, findTools, GUEST_TIMEOUT_MS } from '../support/guest/real-guest.ts';
 import { withQmp } from '../support/guest/still-guest.ts';
-import { valueOf } from '../support/outcomes.ts';
+import { tickingGuest } from '../support/guest/watched-guest.ts';
 import { makeTemporaryFolder, type TemporaryFolder } from '../support/temporary-folder.ts';
 
 const CPUS = 2;
@@ -28,8 +28,7 @@ describeWithQemu('a core of a guest with two CPUs', await findTools(), (tools) =
   beforeAll(async () => {
     folder = await makeTemporaryFolder();
     const extra = ['-smp', String(CPUS)];
-    guest = await valueOf(startGuest({ tools, folder: folder.path, memoryMib: 128, extra }));
-    await guest.waitForLine(/^T n=1 /u);
+    guest = await tickingGuest({ tools, folder: folder.path, memoryMib: 128, extra });
     const dump = join(folder.path, 'qemus');
     await withQmp(guest.qmpPath, async (qmp) => {
       await qmp.execute('stop');

@@ -9,14 +9,11 @@ import { programPath } from '../../adapters/guests/demo-guest/tools.ts';
 import {
   guestCommand,
   guestPaths,
-  startGuest,
   type DemoGuest,
 } from '../../adapters/guests/demo-guest/start-guest.ts';
-import { delay } from '../../adapters/guests/qemu/migration-control.ts';
 import { LedgerCommands } from '../support/command-line.ts';
 import { describeWithQemu, findTools, GUEST_TIMEOUT_MS } from '../support/guest/real-guest.ts';
-import { firstTicks, ticksOf } from '../support/guest/watched-guest.ts';
-import { valueOf } from '../support/outcomes.ts';
+import { firstTicks, sameTicks, tickingGuest } from '../support/guest/watched-guest.ts';
 import { makeTemporaryFolder, type TemporaryFolder } from '../support/temporary-folder.ts';
 
 const atHand = await findTools();
@@ -43,8 +40,7 @@ describeWithQemu('guests over a mounted point', found, (tools) => {
   beforeAll(async () => {
     folder = await makeTemporaryFolder();
     commands = new LedgerCommands(at('ledger'));
-    guest = await valueOf(startGuest({ tools, folder: folder.path, ...GUEST }));
-    await guest.waitForLine(/^T n=1 /u);
+    guest = await tickingGuest({ tools, folder: folder.path, ...GUEST });
     await commands.json(
       'record',
       'qemu',
@@ -98,15 +94,7 @@ describeWithQemu('guests over a mounted point', found, (tools) => {
       const consoles = [start('one'), start('other')];
       const ticks = await Promise.all(consoles.map((path) => firstTicks(path, LINES)));
       expect(ticks[1]).toEqual(ticks[0]);
-      for (let original = ticksOf(guest.lines()); ; original = ticksOf(guest.lines())) {
-        const from = original.indexOf(ticks[0]![0]!);
-        if (from >= 0 && original.length < from + LINES) {
-          await delay(50);
-          continue;
-        }
-        expect(original.slice(from, from + LINES)).toEqual(ticks[0]);
-        break;
-      }
+      expect((await sameTicks(guest, ticks[0]!)).lines).toEqual(ticks[0]);
       const memory = readFileSync(at('m/memory'));
       const before = readFileSync(at('before.raw'));
       expect(before.subarray(0, memory.length).equals(memory)).toBe(true);

@@ -8,7 +8,6 @@ import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
 import {
   guestCommand,
   guestPaths,
-  startGuest,
   type DemoGuest,
 } from '../../adapters/guests/demo-guest/start-guest.ts';
 import { openLedger } from '../../adapters/wiring/open-ledger.ts';
@@ -17,8 +16,12 @@ import { connectQmp } from '../../adapters/guests/qemu/qmp-client.ts';
 import { LedgerCommands, type RunningCommand, type RunOptions } from '../support/command-line.ts';
 import { pagesThatDiffer } from '../support/guest/images.ts';
 import { describeWithQemu, findTools, GUEST_TIMEOUT_MS } from '../support/guest/real-guest.ts';
-import { dumpedMemory, firstTicks, tickNumber, ticksOf } from '../support/guest/watched-guest.ts';
-import { valueOf } from '../support/outcomes.ts';
+import {
+  dumpedMemory,
+  firstTicks,
+  sameTicks,
+  tickingGuest,
+} from '../support/guest/watched-guest.ts';
 import { makeTemporaryFolder, type TemporaryFolder } from '../support/temporary-folder.ts';
 
 const found = await findTools();
@@ -44,8 +47,7 @@ describeWithQemu('a guest resumed lazily', found, (tools) => {
     folder = await makeTemporaryFolder();
     url = join(folder.path, 'ledger');
     commands = new LedgerCommands(url);
-    guest = await valueOf(startGuest({ tools, folder: folder.path, ...GUEST }));
-    await guest.waitForLine(/^T n=1 /u);
+    guest = await tickingGuest({ tools, folder: folder.path, ...GUEST });
     const words = ['--qmp', guest.qmpPath, '--every', '700ms', '--count', '3'];
     await commands.json('record', 'qemu', '--vm', 'guest', ...words);
     const to = join(folder.path, 'memory.raw');
@@ -106,12 +108,8 @@ describeWithQemu('a guest resumed lazily', found, (tools) => {
   }
 
   /** What the first console printed from the first of these lines on. */
-  async function originalOf(lines: readonly string[]): Promise<string[]> {
-    await guest.waitForLine(new RegExp(`^T n=${tickNumber(lines[0]!) + lines.length - 1} `, 'u'));
-    const original = ticksOf(guest.lines());
-    const from = original.indexOf(lines[0]!);
-    return original.slice(from, from + lines.length);
-  }
+  const originalOf = async (lines: readonly string[]): Promise<readonly string[]> =>
+    (await sameTicks(guest, lines)).lines;
 
   /** Pages in which a guest that stands differs from the capture. */
   const differing = async (qmpPath: string): Promise<readonly number[]> =>

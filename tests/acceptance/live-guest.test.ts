@@ -8,10 +8,8 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/gl
 import {
   guestCommand,
   guestPaths,
-  startGuest,
   type DemoGuest,
 } from '../../adapters/guests/demo-guest/start-guest.ts';
-import { TICK_LINE } from '../support/guest/watched-guest.ts';
 import {
   asRecorded,
   LedgerCommands,
@@ -21,8 +19,14 @@ import {
 } from '../support/command-line.ts';
 import { pagesThatDiffer } from '../support/guest/images.ts';
 import { describeWithQemu, findTools, GUEST_TIMEOUT_MS } from '../support/guest/real-guest.ts';
-import { dumpedMemory, firstTicks, tickNumber, ticksOf } from '../support/guest/watched-guest.ts';
-import { valueOf } from '../support/outcomes.ts';
+import {
+  dumpedMemory,
+  firstTicks,
+  sameTicks,
+  TICK_LINE,
+  tickingGuest,
+  ticksOf,
+} from '../support/guest/watched-guest.ts';
 import { makeTemporaryFolder, type TemporaryFolder } from '../support/temporary-folder.ts';
 
 const found = await findTools();
@@ -48,8 +52,7 @@ describeWithQemu('a guest recorded while it runs', found, (tools) => {
     folder = await makeTemporaryFolder();
     url = join(folder.path, 'ledger');
     commands = new LedgerCommands(url);
-    guest = await valueOf(startGuest({ tools, folder: folder.path, ...GUEST }));
-    await guest.waitForLine(/^T n=1 /u);
+    guest = await tickingGuest({ tools, folder: folder.path, ...GUEST });
     const words = ['--qmp', guest.qmpPath, '--every', '1s', '--count', String(CAPTURES)];
     const recorder = commands.start(['--json', 'record', 'qemu', '--vm', 'guest', ...words]);
     for (let capture = 1; capture <= CAPTURES; capture += 1) {
@@ -89,12 +92,10 @@ describeWithQemu('a guest recorded while it runs', found, (tools) => {
 
   /** What the first console printed from the first of these lines on, and where that stands. */
   async function originalOf(lines: readonly string[]) {
-    await guest.waitForLine(new RegExp(`^T n=${tickNumber(lines[0]!) + LINES - 1} `, 'u'));
-    const original = ticksOf(guest.lines());
-    const from = original.indexOf(lines[0]!);
+    const { lines: original, from } = await sameTicks(guest, lines);
     // The capture lies between the report of the one before it and its own.
     const isAfterCapture = from >= shownAt[BACK_TO - 2]! && from <= shownAt[BACK_TO - 1]!;
-    return { lines: original.slice(from, from + LINES), isAfterCapture };
+    return { lines: original, isAfterCapture };
   }
 
   /** A guest resumed and kept from running: what it is, and where its memory differs. */

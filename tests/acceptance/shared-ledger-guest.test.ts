@@ -8,7 +8,6 @@ import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
 import {
   guestCommand,
   guestPaths,
-  startGuest,
   type DemoGuest,
 } from '../../adapters/guests/demo-guest/start-guest.ts';
 import {
@@ -19,8 +18,13 @@ import {
 } from '../support/command-line.ts';
 import { pagesThatDiffer } from '../support/guest/images.ts';
 import { describeWithQemu, findTools } from '../support/guest/real-guest.ts';
-import { dumpedMemory, firstTicks, tickNumber, ticksOf } from '../support/guest/watched-guest.ts';
-import { valueOf } from '../support/outcomes.ts';
+import {
+  dumpedMemory,
+  firstTicks,
+  sameTicks,
+  tickingGuest,
+  ticksOf,
+} from '../support/guest/watched-guest.ts';
 import { describeWithS3 } from '../support/s3-server/s3-server.ts';
 import { startSharedWorld, type Host, type SharedWorld } from '../support/shared-world.ts';
 
@@ -48,8 +52,7 @@ describeWithS3('in a ledger on servers', () => {
       world = await startSharedWorld();
       place = world.another();
       other = place.host('other');
-      guest = await valueOf(startGuest({ tools, folder: world.folder, ...GUEST }));
-      await guest.waitForLine(/^T n=1 /u);
+      guest = await tickingGuest({ tools, folder: world.folder, ...GUEST });
       const words = ['--qmp', guest.qmpPath, '--every', '1s', '--count', String(CAPTURES)];
       const recorder = place
         .host('recorder')
@@ -102,10 +105,8 @@ describeWithS3('in a ledger on servers', () => {
         const { serialPath, row } = await resume(other, { name: 'second' });
         expect(row).toMatchObject({ vm: 'guest', capture: BACK_TO, state: 'running' });
         const lines = await firstTicks(serialPath, LINES);
-        await guest.waitForLine(new RegExp(`^T n=${tickNumber(lines[0]!) + LINES - 1} `, 'u'));
-        const original = ticksOf(guest.lines());
-        const from = original.indexOf(lines[0]!);
-        expect(original.slice(from, from + LINES)).toEqual(lines);
+        const { lines: original, from } = await sameTicks(guest, lines);
+        expect(original).toEqual(lines);
         // The capture lies between the report of the one before it and its own.
         expect(from).toBeGreaterThanOrEqual(shownAt[BACK_TO - 2]!);
         expect(from).toBeLessThanOrEqual(shownAt[BACK_TO - 1]!);

@@ -5,10 +5,10 @@ import { join } from 'node:path';
 import { describe } from '@jest/globals';
 import { memorySource } from '../../support/guest/memory-guest.ts';
 import { LIVE_GUESTS, openImage } from '../../../adapters/guests/sources.ts';
-import { startGuest } from '../../../adapters/guests/demo-guest/start-guest.ts';
 import { guestSourceContract } from '../../contracts/guest-source.ts';
 import { describeWithQemu, findTools, GUEST_TIMEOUT_MS } from '../../support/guest/real-guest.ts';
 import * as stream from '../../support/guest/stream-bytes.ts';
+import { tickingGuest } from '../../support/guest/watched-guest.ts';
 import { valueOf } from '../../support/outcomes.ts';
 import { makeTemporaryFolder } from '../../support/temporary-folder.ts';
 
@@ -54,8 +54,7 @@ describe('a guest in memory as a source', () => {
 describeWithQemu('a live guest as a source', await findTools(), (tools) => {
   guestSourceContract(async () => {
     const folder = await makeTemporaryFolder();
-    const live = await valueOf(startGuest({ tools, folder: folder.path, seed: 5, memoryMib: 128 }));
-    await live.waitForLine(/^T n=1 /u);
+    const live = await tickingGuest({ tools, folder: folder.path, seed: 5, memoryMib: 128 });
     const qmp = { qmp: live.qmpPath, clock, folder: folder.path };
     return {
       source: await valueOf(LIVE_GUESTS.qmp(qmp)),

@@ -1,9 +1,16 @@
-// What tests see of a demonstration guest from outside: the ticks on its console, and its memory as QEMU
-// itself writes it.
+// A demonstration guest at work, and what tests see of one from outside: the ticks on its console, and
+// its memory as QEMU itself writes it.
 
 import { readFileSync, rmSync } from 'node:fs';
-import { consoleLine, consoleLines } from '../../../adapters/guests/demo-guest/start-guest.ts';
+import {
+  consoleLine,
+  consoleLines,
+  startGuest,
+  type DemoGuest,
+  type GuestSpecification,
+} from '../../../adapters/guests/demo-guest/start-guest.ts';
 import { connectQmp } from '../../../adapters/guests/qemu/qmp-client.ts';
+import { valueOf } from '../outcomes.ts';
 
 /** A tick's line on the console of the demonstration's guest: its number. */
 export const TICK_LINE = /^T n=(\d+) sum=\d+ md5=[0-9a-f]+/u;
@@ -14,6 +21,27 @@ export const ticksOf = (lines: readonly string[]): string[] =>
 
 /** The number of a tick. */
 export const tickNumber = (line: string): number => Number(TICK_LINE.exec(line)![1]);
+
+/** Starts a guest, and waits for its first tick. */
+export async function tickingGuest(specification: GuestSpecification): Promise<DemoGuest> {
+  const guest = await valueOf(startGuest(specification));
+  await guest.waitForLine(/^T n=1 /u);
+  return guest;
+}
+
+/**
+ * What a guest printed from the first of these ticks of another one on, as many of them, and how many it
+ * had printed before.
+ */
+export async function sameTicks(
+  guest: DemoGuest,
+  others: readonly string[],
+): Promise<{ readonly lines: readonly string[]; readonly from: number }> {
+  await guest.waitForLine(new RegExp(`^T n=${tickNumber(others[0]!) + others.length - 1} `, 'u'));
+  const original = ticksOf(guest.lines());
+  const from = original.indexOf(others[0]!);
+  return { lines: original.slice(from, from + others.length), from };
+}
 
 /** Waits for so many ticks of a console; gives its first ones. */
 export async function firstTicks(serialPath: string, count: number): Promise<string[]> {
