@@ -121,7 +121,7 @@ export class PageServer {
 
   /** Waits until what an earlier restore asked for was given, or serving ended. */
   async prefetched(): Promise<void> {
-    while ((this.#queue.hasPrefetch || this.#isPrefetching) && !this.#isOver && !this.#isLeft)
+    while ((this.#queue.hasPrefetch || this.#isPrefetching) && !this.#isStopped)
       await this.#bell.heard();
   }
 
@@ -150,7 +150,7 @@ export class PageServer {
     });
     const lanes = Array.from({ length: ANSWERS_MAX }, () => this.#lane(() => this.#answer()));
     await Promise.all([...lanes, this.#lane(() => this.#giveUnasked())]);
-    const isGiven = this.#failure === null && !this.#isLeft && !this.#isOver;
+    const isGiven = this.#failure === null && !this.#isStopped;
     if (isGiven) {
       await guest.finish();
       await isOver;
@@ -173,16 +173,21 @@ export class PageServer {
       }
     } catch (thrown) {
       // The connection's own word for its end is better than that of a write.
-      if (!this.#isOver && !this.#isLeft)
+      if (!this.#isStopped)
         this.#failure ??= thrown instanceof Error ? thrown : new Error(String(thrown));
       this.#isOver = true;
     }
     this.#bell.ring();
   }
 
+  /** Whether nothing more is given, whatever the guest lacks. */
+  get #isStopped(): boolean {
+    return this.#isLeft || this.#isOver;
+  }
+
   get #isEnded(): boolean {
     const isGiven = this.#queue.isDone && this.#answering === 0 && !this.#isGiving;
-    return this.#isLeft || this.#isOver || isGiven;
+    return this.#isStopped || isGiven;
   }
 
   #take(demand: PageDemand): void {
@@ -222,7 +227,7 @@ export class PageServer {
   }
 
   async #untilAnswered(): Promise<void> {
-    while (this.#isWaitedFor && !this.#isOver && !this.#isLeft) await this.#bell.heard();
+    while (this.#isWaitedFor && !this.#isStopped) await this.#bell.heard();
   }
 
   async #giveUnasked(): Promise<boolean> {
@@ -248,7 +253,7 @@ export class PageServer {
     const bytes = read.length === 0 ? new Uint8Array(0) : await this.#read(read);
     for (let at = 0; at === 0 || at < read.length; at += FILL_PAGES_MAX) {
       if (asked === 0) await this.#untilAnswered();
-      if (this.#isLeft || this.#isOver) return;
+      if (this.#isStopped) return;
       await this.#giveSome({
         numbers: read.subarray(at, at + FILL_PAGES_MAX),
         pages: bytes.subarray(at * PAGE_BYTES),
