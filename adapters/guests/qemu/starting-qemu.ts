@@ -65,7 +65,7 @@ export async function whenUp<A>(
     try {
       return await qemu.whileAlive(attemptOnce());
     } catch (error) {
-      if (!EARLY_CODES.includes(errnoBelow(error))) throw error;
+      if (!isTooEarly(error)) throw error;
       if (performance.now() > limit) {
         throw new LedgerError(
           'QEMU_FAILED',
@@ -85,6 +85,9 @@ const CUT_STREAM_CODES = ['EPIPE', 'ECONNRESET', 'ERR_STREAM_DESTROYED'];
 /** What the system said at the bottom of a failure; who asked it wraps it. */
 const errnoBelow = (thrown: unknown): string =>
   errnoOf(isLedgerError(thrown) ? thrown.cause : thrown) ?? '';
+
+/** Whether nobody listens on a socket yet, or any more. */
+export const isTooEarly = (thrown: unknown): boolean => EARLY_CODES.includes(errnoBelow(thrown));
 
 /** Connects to a unix socket. */
 export function connected(path: string): Promise<Socket> {

@@ -4,14 +4,13 @@
 import { dirname, join } from 'node:path';
 import type { Socket } from 'node:net';
 import type { TaskEither } from 'fp-ts/lib/TaskEither.js';
-import { errnoOf } from '../../../files/failures.ts';
 import { isLedgerError, LedgerError } from '../../../../domain/values/ledger-error.ts';
 import type { ArrivingGuest } from '../../../../domain/ports/arriving-guest.ts';
 import type { MemoryMap } from '../../../../domain/values/memory-map.ts';
 import { attempt } from '../failure.ts';
 import { delay, runStateNow } from '../migration-control.ts';
 import { connectQmp, type QmpClient } from '../qmp-client.ts';
-import { connected } from '../starting-qemu.ts';
+import { connected, isTooEarly } from '../starting-qemu.ts';
 import { ArrivingQemu } from './arriving-qemu.ts';
 import { askKeeper, startKeeper } from './keeper.ts';
 import { INCOMING_SOCKET } from './point-note.ts';
@@ -100,8 +99,7 @@ async function socketAt(path: string): Promise<Socket> {
     try {
       return await connected(path);
     } catch (thrown) {
-      const isEarly = ['ENOENT', 'ECONNREFUSED'].includes(errnoOf(thrown) ?? '');
-      if (!isEarly || performance.now() > limit) throw thrown;
+      if (!isTooEarly(thrown) || performance.now() > limit) throw thrown;
     }
     await delay(POLL_MS);
   }
