@@ -37,7 +37,6 @@ const STORAGE_BLOCKS = 16;
 
 /** What gives a guest its pages, and how that ends. */
 interface Serving {
-  readonly requests: RequestRecorder;
   readonly server: PageServer;
   readonly queue: PageQueue;
   readonly served: ReturnType<PageServer['run']>;
@@ -89,14 +88,15 @@ async function serveOf(ledger: Ledger, point: VmPoint): Promise<Serve> {
     const onDemanded = (demand: PageDemand): void => requests.note(demand);
     const label = labelOf(point);
     const server = new PageServer({ guest, reader, queue, label, onDemanded });
-    return { requests, server, queue, served: server.run() };
+    const served = server.run().finally(() => requests.end());
+    return { server, queue, served };
   };
 }
 
 /** What callers see of a guest that is served. */
 function arrivingMemory(
   guest: Pick<StartedGuest, 'qmp' | 'qmpPath' | 'runState'>,
-  { requests, server, queue, served }: Serving,
+  { server, queue, served }: Serving,
   {
     isOnDemandOnly,
     held,
@@ -115,7 +115,6 @@ function arrivingMemory(
       qmp.close();
       (await listening).end();
       await noted;
-      await requests.end();
       await held.release();
     }
   };
@@ -185,6 +184,8 @@ async function startLazily(
     }),
   ).catch(async (thrown: unknown) => {
     await noted;
+    // A guest that did not start is no longer served: what it asked for is written down by then.
+    await made.serving?.served.catch(() => undefined);
     throw thrown;
   });
   if (started._tag === 'eager') return started;
@@ -215,9 +216,9 @@ export async function recoverGuest(
   request: { readonly qmpPath: string } & ArrivingOptions,
 ): Promise<ArrivingMemory> {
   const held = await holdPoint(ledger, point, { kind: 'resume' });
+  const made: { serving: Serving | null } = { serving: null };
   try {
     const serve = await serveOf(ledger, point);
-    const made: { serving: Serving | null } = { serving: null };
     const recovered = await run(
       recoverArriving({
         qmpPath: request.qmpPath,
@@ -232,6 +233,7 @@ export async function recoverGuest(
     assert(made.serving !== null, 'a guest that goes on is served');
     return arrivingMemory(recovered, made.serving, { ...request, held });
   } catch (thrown) {
+    await made.serving?.served.catch(() => undefined);
     await held.release();
     throw thrown;
   }
