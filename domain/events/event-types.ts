@@ -29,7 +29,7 @@ export const PAGE_EVENT_TYPES = [
 
 /** Events whose schema has changed since they were first written, and its version now. */
 const SCHEMAS: Readonly<Record<string, number>> = {
-  LedgerCreated: 3,
+  LedgerCreated: 4,
   CaptureCommitted: 2,
   AttachmentsWritten: 3,
   CheckpointTaken: 3,
