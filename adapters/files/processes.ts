@@ -62,9 +62,12 @@ export const lookUp: ProcessLook = (number) => {
   return /^[ZXx]$/u.test(found.state) ? null : { started: found.started };
 };
 
-/** This process, as one that holds points. */
-export const thisHolder = (): Holder => ({
+/** A process of this host, as one that holds points. */
+export const holderOf = (number: number): Holder => ({
   ...thisHost(),
-  process: process.pid,
-  started: statOf(process.pid)?.started ?? null,
+  process: number,
+  started: statOf(number)?.started ?? null,
 });
+
+/** This process, as one that holds points. */
+export const thisHolder = (): Holder => holderOf(process.pid);

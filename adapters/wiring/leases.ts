@@ -4,7 +4,7 @@
 
 import { randomBytes } from 'node:crypto';
 import * as either from 'fp-ts/lib/Either.js';
-import { lookUp, thisHolder, thisHost } from '../files/processes.ts';
+import { holderOf, lookUp, thisHolder, thisHost } from '../files/processes.ts';
 import { pointsStream } from '../../domain/events/streams.ts';
 import {
   decidePoints,
@@ -54,8 +54,36 @@ function unheld(ledger: Ledger, thrown: unknown): void {
   );
 }
 
+/** A lease that is there, until it is released. */
+function heldBy(ledger: Ledger, of: { readonly vm: string; readonly lease: string }): HeldPoint {
+  let released: Promise<void> | null = null;
+  const release = async (): Promise<void> => {
+    try {
+      await end(ledger, { _tag: 'EndLease', ...of, why: 'released' });
+    } catch (thrown) {
+      // Whoever meets it once its holder has ended does so.
+      if (!isLedgerError(thrown)) throw thrown;
+    }
+  };
+  return { id: of.lease, release: () => (released ??= release()) };
+}
+
+/** Takes over a lease of a VM that somebody else took; null: it has ended. */
+export const takeOver = (
+  ledger: Ledger,
+  of: { readonly vm: string; readonly lease: string },
+): HeldPoint | null =>
+  ledger.vm(of.vm).leases.some(({ lease }) => lease === of.lease) ? heldBy(ledger, of) : null;
+
+/** For what a point is held, and by whom. */
+export interface HoldOptions {
+  readonly kind: LeaseKind;
+  /** The number of the process of this host that needs it; absent: this one does. */
+  readonly process?: number;
+}
+
 /**
- * Holds a point for this process, until it is released or the process has died: who reads it page by
+ * Holds a point for a process, until it is released or the process has died: who reads it page by
  * page does so first. Each call is a lease of its own. It raises the ledger's format where releases of
  * that would not honour it. A ledger that cannot be written is read without, which is said once.
  * Refused where the point was forgotten meanwhile.
@@ -63,10 +91,11 @@ function unheld(ledger: Ledger, thrown: unknown): void {
 export async function holdPoint(
   ledger: Ledger,
   { entry: { vm }, row: { capture } }: VmPoint,
-  { kind }: { readonly kind: LeaseKind },
+  { kind, process }: HoldOptions,
 ): Promise<HeldPoint> {
   const lease = randomBytes(LEASE_BYTES).toString('hex');
-  const held = { _tag: 'LeasePoint', vm, capture, lease, kind, holder: thisHolder() } as const;
+  const holder = process === undefined ? thisHolder() : holderOf(process);
+  const held = { _tag: 'LeasePoint', vm, capture, lease, kind, holder } as const;
   try {
     await ledger.decide(pointsStream(vm), () => {
       const { points, state } = ledger.vm(vm);
@@ -77,16 +106,7 @@ export async function holdPoint(
     unheld(ledger, thrown);
     return { id: null, release: () => Promise.resolve() };
   }
-  let released: Promise<void> | null = null;
-  const release = async (): Promise<void> => {
-    try {
-      await end(ledger, { _tag: 'EndLease', vm, lease, why: 'released' });
-    } catch (thrown) {
-      // Whoever meets it once this process has ended does so.
-      if (!isLedgerError(thrown)) throw thrown;
-    }
-  };
-  return { id: lease, release: () => (released ??= release()) };
+  return heldBy(ledger, { vm, lease });
 }
 
 /** All leases that have not ended, oldest first of each VM, with what has become of their holders. */

@@ -2,7 +2,7 @@
 // process that gives it its pages.
 
 import { listenAsGiver } from '../guests/qemu/postcopy/giver.ts';
-import { readNote } from '../guests/qemu/postcopy/point-note.ts';
+import { readNote, writeNote, type PointNote } from '../guests/qemu/postcopy/point-note.ts';
 import { recoverArriving } from '../guests/qemu/postcopy/recover-arriving.ts';
 import {
   forgetArrival,
@@ -18,7 +18,7 @@ import { StoredNeighbours } from '../../domain/use-cases/serve/page-neighbours.t
 import { PageQueue } from '../../domain/use-cases/serve/page-queue.ts';
 import { PageServer, type ServeCounts } from '../../domain/use-cases/serve/page-server.ts';
 import { memoryMapOf } from '../../projections/models/page-tables.ts';
-import { holdPoint, type HeldPoint } from './leases.ts';
+import { holdPoint, takeOver, type HeldPoint } from './leases.ts';
 import type { Ledger } from './ledger.ts';
 import { RequestRecorder, tracedPages } from './requests.ts';
 import { recordRestored } from './restored.ts';
@@ -107,15 +107,17 @@ function arrivingMemory(
   const { qmp, qmpPath, runState } = guest;
   const listening = listenAsGiver(qmpPath, () => server.push());
   const arrived = async (): Promise<Arrived> => {
+    let how: Arrived = 'left';
     try {
-      const how = await served;
+      how = await served;
       if (how !== 'left') await forgetArrival(guest);
       return how;
     } finally {
       qmp.close();
       (await listening).end();
       await noted;
-      await held.release();
+      // Who goes on with a guest that was left needs the point still.
+      if (how !== 'left') await held.release();
     }
   };
   return {
@@ -136,37 +138,48 @@ export async function resumeLazily(
   request: ResumePointRequest & ArrivingOptions,
 ): Promise<LazyGuest | EagerGuest> {
   requireDeviceState(point);
-  // While QEMU starts; nothing is read before.
-  const holding = holdPoint(ledger, point, { kind: 'resume' });
-  holding.catch(() => undefined);
+  const made: Made = { held: null, process: null, serve: null, serving: null };
   try {
-    return await startLazily(ledger, point, { ...request, holding });
+    return await startLazily(ledger, point, { ...request, made });
   } catch (thrown) {
-    await holding.then((held) => held.release());
+    await made.held?.release();
     throw thrown;
   }
+}
+
+/** What there is of a guest while it is started. */
+interface Made {
+  /** Its point, held for its QEMU, which may need pages longer than this process lives. */
+  held: HeldPoint | null;
+  process: number | null;
+  serve: Serve | null;
+  serving: Serving | null;
 }
 
 async function startLazily(
   ledger: Ledger,
   point: VmPoint,
-  request: ResumePointRequest & ArrivingOptions & { readonly holding: Promise<HeldPoint> },
+  request: ResumePointRequest & ArrivingOptions & { readonly made: Made },
 ): Promise<LazyGuest | EagerGuest> {
   const { entry, row } = point;
-  const made: { serve: Serve | null; serving: Serving | null } = { serve: null, serving: null };
+  const { made } = request;
+  const { vm } = entry;
   let noted: Promise<void> = Promise.resolve();
   const started = await run(
     startArriving({
       command: request.command,
       diskOk: request.isDiskOk,
-      note: { vm: entry.vm, capture: row.capture, commit: row.id },
-      restore: async (target) => {
-        const held = await request.holding;
-        await restoreToGuest(ledger, point, target);
-        await held.release();
+      note: () => {
+        const { held, process } = made;
+        return { vm, capture: row.capture, commit: row.id, lease: held?.id ?? null, process };
       },
-      guest: async () => {
-        await request.holding;
+      restore: async (target) => {
+        await restoreToGuest(ledger, point, target);
+        await made.held?.release();
+      },
+      guest: async (process) => {
+        made.process = process;
+        made.held = await holdFor(ledger, point, process);
         const device = await deviceStateOf(ledger, point);
         made.serve = await serveOf(ledger, point);
         return { device, memoryMap: memoryMapOf(point) };
@@ -189,10 +202,13 @@ async function startLazily(
     throw thrown;
   });
   if (started._tag === 'eager') return started;
-  assert(made.serving !== null, 'a guest that runs is served');
+  const { held, serving } = made;
+  assert(
+    serving !== null && held !== null,
+    'a guest that runs is served from a point that is held',
+  );
   const { process, startMs } = started;
-  const options = { ...request, held: await request.holding, noted };
-  const arriving = arrivingMemory(started, made.serving, options);
+  const arriving = arrivingMemory(started, serving, { ...request, held, noted });
   return { _tag: 'arriving', process, startMs, ...arriving };
 }
 
@@ -209,19 +225,40 @@ export function pointOfGuest(ledger: Ledger, qmpPath: string): VmPoint {
   );
 }
 
+/** Holds a point for a guest's QEMU. */
+const holdFor = (ledger: Ledger, point: VmPoint, process: number | null): Promise<HeldPoint> =>
+  holdPoint(ledger, point, { kind: 'resume', ...(process === null ? {} : { process }) });
+
+/** Takes over how the point of a guest is held that was left. */
+async function holdAgain(
+  ledger: Ledger,
+  point: VmPoint,
+  { note, qmpPath }: { readonly note: PointNote; readonly qmpPath: string },
+): Promise<HeldPoint> {
+  const { vm, lease, process } = note;
+  const held = lease === null ? null : takeOver(ledger, { vm, lease });
+  if (held !== null) return held;
+  // Somebody has ended it, or the ledger could not be written then.
+  const again = await holdFor(ledger, point, process);
+  writeNote(qmpPath, { ...note, lease: again.id });
+  return again;
+}
+
 /** Goes on giving a guest its memory for a process that has ended. */
 export async function recoverGuest(
   ledger: Ledger,
   point: VmPoint,
   request: { readonly qmpPath: string } & ArrivingOptions,
 ): Promise<ArrivingMemory> {
-  const held = await holdPoint(ledger, point, { kind: 'resume' });
+  const { qmpPath } = request;
+  const note = readNote(qmpPath);
+  const held = await holdAgain(ledger, point, { note, qmpPath });
   const made: { serving: Serving | null } = { serving: null };
   try {
     const serve = await serveOf(ledger, point);
     const recovered = await run(
       recoverArriving({
-        qmpPath: request.qmpPath,
+        qmpPath,
         memoryMap: memoryMapOf(point),
         serve: (guest, given) => {
           made.serving = serve(guest, given);
@@ -234,7 +271,8 @@ export async function recoverGuest(
     return arrivingMemory(recovered, made.serving, { ...request, held });
   } catch (thrown) {
     await made.serving?.served.catch(() => undefined);
-    await held.release();
+    // The guest stands as it stood, or another process gives it its memory: what was held stays held.
+    if (held.id !== note.lease) await held.release();
     throw thrown;
   }
 }

@@ -101,8 +101,14 @@ describeWithQemu('a guest resumed lazily', found, (tools) => {
     return { ...guestPaths(second), row, command, socket: String(row['qmp']) };
   }
 
-  function recover(socket: string, ...words: readonly string[]): RunningCommand {
-    const command = commands.start(['--json', 'resume', '--recover', socket, ...words]);
+  function recover(
+    socket: string,
+    {
+      words = [],
+      from = commands,
+    }: { readonly words?: readonly string[]; readonly from?: LedgerCommands } = {},
+  ): RunningCommand {
+    const command = from.start(['--json', 'resume', '--recover', socket, ...words]);
     running.push(command);
     return command;
   }
@@ -214,13 +220,48 @@ describeWithQemu('a guest resumed lazily', found, (tools) => {
         command.signal('SIGKILL');
         await command.ended;
         const isLast = kill === KILLS - 1;
-        command = recover(first.socket, ...(isLast ? [] : ['--on-demand-only']));
+        command = recover(first.socket, { words: isLast ? [] : ['--on-demand-only'] });
         await command.until(({ stdout }) => stdout.includes('\n'));
         expect(command.rows()[0]).toMatchObject({ vm: 'guest', capture: 2, recovered: true });
       }
       expect((await command.ended).exitCode).toBe(0);
       const lines = await firstTicks(first.serialPath, LINES);
       expect(await originalOf(lines)).toEqual(lines);
+    },
+    GUEST_TIMEOUT_MS,
+  );
+
+  test(
+    'keeps its point when its giver of memory is killed, until it has its memory',
+    async () => {
+      const copy = join(folder.path, 'kept');
+      cpSync(url, copy, { recursive: true });
+      const from = new LedgerCommands(copy);
+      const words = ['--on-demand-only'];
+      const { serialPath, row, command, socket } = await resume('kept', { words, from });
+      command.signal('SIGKILL');
+      await command.ended;
+      const [forgotten] = await from.json('forget', '--keep-last', '1');
+      expect(forgotten).toMatchObject({ capture: 1, keep: false });
+      await from.json('compact', '--grace', '0s');
+      const [lease] = await from.json('leases');
+      expect(lease).toMatchObject({ capture: 2, kind: 'resume', process: row['pid'] });
+      // Who goes on takes the lease over, also when he is killed in his turn.
+      const second = recover(socket, { from, words });
+      await second.until(({ stdout }) => stdout.includes('\n'));
+      second.signal('SIGKILL');
+      await second.ended;
+      expect(await from.json('leases')).toEqual([lease]);
+      // Where somebody ended it the point is held anew.
+      await from.json('lease', '--end', String(lease!['id']));
+      const third = recover(socket, { from, words });
+      await third.until(({ stdout }) => stdout.includes('\n'));
+      expect(await from.json('leases')).toMatchObject([{ capture: 2, process: row['pid'] }]);
+      const lines = await firstTicks(serialPath, LINES);
+      expect(await originalOf(lines)).toEqual(lines);
+      third.signal('SIGINT');
+      expect((await third.ended).exitCode).toBe(0);
+      expect(await from.json('leases')).toEqual([]);
     },
     GUEST_TIMEOUT_MS,
   );

@@ -133,6 +133,11 @@ export class StartingQemu {
     });
   }
 
+  /** The number of its process; null: it could not be started, which whoever waits for it is told. */
+  get process(): number | null {
+    return this.#child.pid ?? null;
+  }
+
   note(text: string): void {
     this.#tail = `${this.#tail}${text}`.slice(-STDERR_TAIL_CHARS);
   }

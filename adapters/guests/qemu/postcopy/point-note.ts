@@ -1,5 +1,5 @@
-// Which point a guest's memory is of, beside the socket of its QEMU: whoever goes on for a process that
-// has ended must give it the pages of that point and no other.
+// Which point a guest's memory is of, and how that is held, beside the socket of its QEMU: whoever goes
+// on for a process that has ended must give it the pages of that point and no other.
 
 import { readFileSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -9,9 +9,18 @@ import { LedgerError } from '../../../../domain/values/ledger-error.ts';
 import { sentenceOf } from '../failure.ts';
 import { GIVER_SOCKET, KEEPER_SOCKET, MONITOR_SOCKET } from './keeper-messages.ts';
 
-const PointNote = t.strict({ vm: t.string, capture: t.number, commit: t.string });
+const PointNote = t.strict({
+  vm: t.string,
+  capture: t.number,
+  commit: t.string,
+  lease: t.union([t.string, t.null]),
+  process: t.union([t.number, t.null]),
+});
 
-/** A point: `commit` is the id of the capture's commit, which no other ledger has. */
+/**
+ * A point: `commit` is the id of the capture's commit, which no other ledger has. `lease` holds it for
+ * `process`, which is QEMU's; null: the ledger could not be written.
+ */
 export type PointNote = t.TypeOf<typeof PointNote>;
 
 /** The socket of the memory, beside that of QEMU's control. */

@@ -24,8 +24,8 @@ import { endKeeper, startKeeper } from './keeper.ts';
 import { INCOMING_SOCKET, removeNote, writeNote, type PointNote } from './point-note.ts';
 
 export interface ArrivingRequest extends ResumeRequest {
-  /** What the guest is, but for its pages; asked for while QEMU starts. */
-  readonly guest: () => Promise<RestoredGuest>;
+  /** What the guest is, but for its pages; asked for while QEMU, which is this process, starts. */
+  readonly guest: (process: number | null) => Promise<RestoredGuest>;
   /**
    * Gives the guest its pages, from before it runs: it asks for some already then. Ends when it has them
    * all, or is left; what it throws before the guest runs ends the guest.
@@ -33,8 +33,8 @@ export interface ArrivingRequest extends ResumeRequest {
   readonly serve: (guest: ArrivingGuest) => Promise<unknown>;
   /** What the guest's first step waits for, for HEAD_START_MS at most: pages that it needs at once. */
   readonly headStart: () => Promise<void>;
-  /** What is noted of it for whoever goes on when this process has ended. */
-  readonly note: PointNote;
+  /** What is noted, when `guest` has told, for whoever goes on when this process has ended. */
+  readonly note: () => PointNote;
 }
 
 /** A guest that runs and whose memory still arrives. */
@@ -94,7 +94,7 @@ export const startArriving = (
       '-S',
     ]);
     try {
-      const guest = request.guest();
+      const guest = request.guest(qemu.process);
       // Its failure is met when it is waited for.
       guest.catch(() => undefined);
       const made = await startIn({ request, qemu, folder, qmpPath, guest });
@@ -135,7 +135,7 @@ async function startIn(parts: Starting): Promise<Made<StartedGuest> | Made<Eager
     return { _tag: 'eager', runState, reason: refusal };
   }
   const socket = await whenUp(() => connected(incoming), { qemu, timeoutMs });
-  writeNote(qmpPath, request.note);
+  writeNote(qmpPath, request.note());
   const arriving = new ArrivingQemu({ socket, memoryMap, path: qmpPath });
   try {
     // What it needs to run goes first, whatever is given then.
