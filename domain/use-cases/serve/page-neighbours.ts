@@ -10,11 +10,14 @@ import { blockStarts, type BlockStarts } from '../../values/pack.ts';
 import { isRead } from '../pages/patch-chain.ts';
 import { ordinalAt, slotAt, type Ordinal } from '../../values/place.ts';
 import { UNKNOWN, ZERO } from '../../values/holding.ts';
+import { PACK_SLOTS } from '../../values/page.ts';
 import { lastWhere } from '../../values/sorted-search.ts';
 import type { PageLocator } from '../../ports/models.ts';
 
 /** Pages that cost no read, beside one that is asked for. */
 const MADE_WINDOW_PAGES = 64;
+/** Pages of a table that are looked through at once for what is made. */
+const MADE_PART_PAGES = 2 ** 16;
 
 /** The pages of a table whose contents lie in one pack. */
 interface PackPages {
@@ -31,8 +34,11 @@ export interface PageNeighbours {
   block(page: number): Uint32Array;
   /** Those that are worth reading with it, its own block's among them. */
   storageBlock(page: number): Uint32Array;
-  /** All pages that are not zeros, those that lie together behind each other. */
-  inStorageOrder(): Uint32Array;
+  /**
+   * All pages that are not zeros, those that lie together behind each other; a part at a time, since a
+   * guest waits for answers between.
+   */
+  inStorageOrder(): Iterator<Uint32Array>;
 }
 
 export interface StoredNeighboursRequest {
@@ -65,17 +71,21 @@ export class StoredNeighbours implements PageNeighbours {
     return this.#around(page, this.#storageBlocks);
   }
 
-  inStorageOrder(): Uint32Array {
-    const all = new Uint32Array(this.#table.length);
-    let count = 0;
-    for (let page = 0; page < this.#table.length; page += 1)
-      if (this.#isMade(page) && this.#table[page] !== ZERO) all[count++] = page;
+  *inStorageOrder(): Generator<Uint32Array> {
+    for (let first = 0; first < this.#table.length; first += MADE_PART_PAGES)
+      yield this.#madeIn(first, Math.min(first + MADE_PART_PAGES, this.#table.length));
     for (const [, pack] of [...this.#packs].toSorted(([a], [b]) => a - b)) {
       this.#sort(pack);
-      all.set(pack.pages, count);
-      count += pack.pages.length;
+      yield pack.pages;
     }
-    return all.subarray(0, count);
+  }
+
+  /** Pages of a part of the table that are made and are no zeros. */
+  #madeIn(first: number, end: number): Uint32Array {
+    const found: number[] = [];
+    for (let page = first; page < end; page += 1)
+      if (this.#table[page] !== ZERO && this.#isMade(page)) found.push(page);
+    return Uint32Array.from(found);
   }
 
   /** Whether a page is made without a read. */
@@ -112,19 +122,28 @@ export class StoredNeighbours implements PageNeighbours {
     return found.subarray(0, count);
   }
 
-  /** Puts the pages of a pack in order, once; their slots. */
+  /** Puts the pages of a pack in order, once; their slots. O(pages + slots). */
   #sort(pack: PackPages): Uint16Array {
     if (pack.slots !== null) return pack.slots;
     const { pages } = pack;
-    // A slot and a page's place in the list are exact together in a double.
-    const keys = Float64Array.from(pages, (page, i) => {
+    const slotOf = Uint16Array.from(pages, (page) => {
       const place = this.#locator.placeOf(this.#table[page]!);
-      return (place < 0 ? 0 : slotAt(place)) * pages.length + i;
-    }).toSorted();
-    const sorted = Uint32Array.from(keys, (key) => pages[key % pages.length]!);
-    pack.slots = Uint16Array.from(keys, (key) => Math.floor(key / pages.length));
+      return place < 0 ? 0 : slotAt(place);
+    });
+    // Where the pages of each slot begin among the sorted ones.
+    const next = new Uint32Array(PACK_SLOTS + 1);
+    for (const slot of slotOf) next[slot + 1]! += 1;
+    for (let slot = 0; slot < PACK_SLOTS; slot += 1) next[slot + 1]! += next[slot]!;
+    const slots = new Uint16Array(pages.length);
+    const sorted = new Uint32Array(pages.length);
+    for (const [i, slot] of slotOf.entries()) {
+      const at = next[slot]!++;
+      sorted[at] = pages[i]!;
+      slots[at] = slot;
+    }
     pages.set(sorted);
-    return pack.slots;
+    pack.slots = slots;
+    return slots;
   }
 }
 

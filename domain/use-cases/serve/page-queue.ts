@@ -39,7 +39,9 @@ export class PageQueue {
   /** Pages that hold something, and those of them that were given. */
   #pageCount = 0;
   #givenCount = 0;
-  #push: { readonly pages: Uint32Array; at: number } | null = null;
+  /** What is pushed: where its next part comes from, and how far the one under way is. Null: nothing is. */
+  #push: { readonly parts: Iterator<Uint32Array>; part: Uint32Array | null; at: number } | null =
+    null;
 
   constructor({ table, neighbours, given }: PageQueueRequest) {
     assert(given === undefined || given.length === table.length, 'a page is given or not');
@@ -85,7 +87,8 @@ export class PageQueue {
 
   /** Everything is to be given from now on. */
   push(): void {
-    this.#push ??= { pages: this.#neighbours.inStorageOrder(), at: 0 };
+    if (this.#push !== null) return;
+    this.#push = { parts: this.#neighbours.inStorageOrder(), part: new Uint32Array(0), at: 0 };
   }
 
   /** Whether a page is waited for that nobody answers yet. */
@@ -152,13 +155,26 @@ export class PageQueue {
   }
 
   #nextPushed(): Uint32Array {
-    const push = this.#push;
-    if (push === null) return new Uint32Array(0);
     const next = new Uint32Array(PUSH_PAGES_MAX);
     let count = 0;
-    for (; push.at < push.pages.length && count < PUSH_PAGES_MAX; push.at += 1)
-      if (this.#isFree(push.pages[push.at]!)) next[count++] = push.pages[push.at]!;
+    for (let page = this.#nextToPush(); page !== null; page = this.#nextToPush()) {
+      if (!this.#isFree(page)) continue;
+      next[count++] = page;
+      if (count === PUSH_PAGES_MAX) break;
+    }
     return next.subarray(0, count);
+  }
+
+  /** The next page in the order in which all are pushed; null: none is left, or nothing is pushed. */
+  #nextToPush(): number | null {
+    const push = this.#push;
+    if (push === null) return null;
+    while (push.part !== null && push.at === push.part.length) {
+      const next = push.parts.next();
+      push.part = next.done === true ? null : next.value;
+      push.at = 0;
+    }
+    return push.part === null ? null : push.part[push.at++]!;
   }
 
   /** Those of these that were not given before, which are from now on; their order stays. */
@@ -178,12 +194,7 @@ export class PageQueue {
 
   /** Whether nothing is left to give but zeros that nobody asks for. */
   get isDone(): boolean {
-    return (
-      this.#push !== null &&
-      this.#push.at === this.#push.pages.length &&
-      this.#asked.length === 0 &&
-      this.#behind.size === 0
-    );
+    return this.#push?.part === null && this.#asked.length === 0 && this.#behind.size === 0;
   }
 
   /** Pages that hold something, and how many of these the guest has. */

@@ -5,7 +5,7 @@ import {
   StoredNeighbours,
   type PageNeighbours,
 } from '../../../../domain/use-cases/serve/page-neighbours.ts';
-import { PageQueue } from '../../../../domain/use-cases/serve/page-queue.ts';
+import { PageQueue, PUSH_PAGES_MAX } from '../../../../domain/use-cases/serve/page-queue.ts';
 import { UNKNOWN, ZERO } from '../../../../domain/values/holding.ts';
 import { content, locator, queueOf } from '../../../support/served-pages.ts';
 
@@ -24,6 +24,7 @@ const TABLE = Uint32Array.of(
 );
 const neighbours = new StoredNeighbours({ table: TABLE, locator, storageBlocks: 2 });
 const take = (pages: Uint32Array | null): number[] => [...(pages ?? [])];
+const inOrder = (of: StoredNeighbours): number[] => [...of.inStorageOrder()].flatMap(take);
 
 describe('the neighbours of a page', () => {
   test('in its block are all pages that hold what is decoded with it, wherever they lie', () => {
@@ -47,7 +48,7 @@ describe('the neighbours of a page', () => {
     const table = Uint32Array.of(UNKNOWN, content(0), UNKNOWN);
     const lost = new StoredNeighbours({ table, locator, storageBlocks: 2 });
     expect(take(lost.block(0))).toEqual([0]);
-    expect(take(lost.inStorageOrder())).not.toContain(ZERO + 5);
+    expect(inOrder(lost)).not.toContain(ZERO + 5);
   });
 
   test('of a page whose content was moved since are none that do not hold it', () => {
@@ -64,7 +65,27 @@ describe('the neighbours of a page', () => {
   });
 
   test('in storage order are all pages but zeros, once each, blocks together', () => {
-    expect(take(neighbours.inStorageOrder())).toEqual([3, 4, 1, 6, 8, 0, 9, 5]);
+    expect(inOrder(neighbours)).toEqual([3, 4, 1, 6, 8, 0, 9, 5]);
+  });
+
+  test('in storage order are looked for a pack at a time, when they are pushed', () => {
+    let asked = 0;
+    const counting = {
+      ...locator,
+      placeOf: (holding: number) => {
+        asked += 1;
+        return locator.placeOf(holding);
+      },
+    };
+    // Pages of many packs: 16 contents in each.
+    const table = Uint32Array.from({ length: 4096 }, (_, n) => content(n));
+    const many = new StoredNeighbours({ table, locator: counting, storageBlocks: 2 });
+    asked = 0;
+    const queue = new PageQueue({ table, neighbours: many });
+    queue.push();
+    expect(asked).toBe(0);
+    expect(take(queue.unasked()!.pages)).toEqual([...table.keys()].slice(0, PUSH_PAGES_MAX));
+    expect(asked).toBe(PUSH_PAGES_MAX);
   });
 });
 
