@@ -77,7 +77,9 @@ export async function deviceStateOf(ledger: Ledger, point: VmPoint): Promise<Dev
   requireDeviceState(point);
   const { entry, row } = point;
   const { state } = ledger;
-  const { device } = decodeBatches(await state.tables.events(entry.vm, row));
+  const events = await state.tables.events(entry.vm, row);
+  // Of a first capture the events of pages are as many as the guest is large.
+  const { device } = decodeBatches(events.filter(({ type }) => type === 'DeviceStateWritten'));
   assert(device !== null, 'a capture with a device state has its event');
   return readDevice(await ledger.pageReader(), {
     columns: device,

@@ -80,6 +80,8 @@ export class Contents implements PageLocator {
   readonly #numberings: bigint[] = [0n];
   readonly #aliases = new Aliases();
   readonly #places = new Places();
+  /** The pack whose content was asked for last: most that are asked for behind each other are of one. */
+  #near: KnownPack | null = null;
   /** By content: slots of patches that lie somewhere and refer to it. Made when it is first needed. */
   #referred: Uint32Array | null = null;
   /** Counts what moved or was released: whoever has seen this count knows where everything lies. */
@@ -355,8 +357,13 @@ export class Contents implements PageLocator {
   }
 
   #packWith(content: Content): KnownPack | null {
+    const near = this.#near;
+    if (near !== null && content >= near.firstContent && content < near.firstContent + near.pages)
+      return near;
     const pack = this.#lastFrom((candidate) => candidate.firstContent <= content);
-    return pack !== undefined && content < pack.firstContent + pack.pages ? pack : null;
+    if (pack === undefined || content >= pack.firstContent + pack.pages) return null;
+    this.#near = pack;
+    return pack;
   }
 
   #homeOf(holding: Holding): Home | null {
