@@ -1,6 +1,7 @@
 // A refusal as something that can be thrown through an asynchronous use case and shown at the edge.
 
-import { refusalText, type Refusal } from './refusals.ts';
+import { refusalText } from './refusal-texts.ts';
+import type { Refusal } from './refusals.ts';
 
 /** The domain said no. */
 export class Refused extends Error {

@@ -2,7 +2,7 @@ import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import type { CaptureCommitted } from '../../domain/events/control.ts';
 import { flatMap, type MemoryMap } from '../../domain/values/memory-map.ts';
-import { refusalText } from '../../domain/values/refusals.ts';
+import { refusalText } from '../../domain/values/refusal-texts.ts';
 import { PAGE_BYTES } from '../../domain/values/page.ts';
 import { NAME_CHARACTERS_MAX } from '../../domain/events/streams.ts';
 import {

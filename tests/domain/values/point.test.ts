@@ -3,7 +3,7 @@ import * as either from 'fp-ts/lib/Either.js';
 import fc from 'fast-check';
 import { UTC } from '../../../domain/values/instant.ts';
 import { parsePoint, type Point } from '../../../domain/values/point.ts';
-import { refusalText } from '../../../domain/values/refusals.ts';
+import { refusalText } from '../../../domain/values/refusal-texts.ts';
 
 const NOW = Date.parse('2026-11-20T10:00:00Z');
 const parse = (text: string) => parsePoint(text, { nowMs: NOW, zone: UTC });
