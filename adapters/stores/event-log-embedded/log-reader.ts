@@ -12,7 +12,7 @@ import {
   type StoredEvent,
   type StreamRange,
 } from '../../../domain/ports/event-log.ts';
-import { Checkpoints } from './read-starts.ts';
+import { Checkpoints, decodedCheckpoints } from './read-starts.ts';
 import type { Frame } from './frame.ts';
 import { LogFold, type Judged } from './log-fold.ts';
 import { LogScanner } from './log-scanner.ts';
@@ -20,7 +20,7 @@ import type { LookAheadSource } from './look-ahead.ts';
 import { HASH_BYTES, isSameBytes } from './layout.ts';
 import { MARK_BYTES, recordStart } from './record-layout.ts';
 import type { Segments } from './segments.ts';
-import { StreamHeads, decodeHeads, encodeHeads, type Head } from './stream-heads.ts';
+import { StreamHeads, type Head } from './stream-heads.ts';
 import type { Witness, Witnesses } from './witness.ts';
 
 /** A chunk of items ends when its events' data reach this size, or at so many items. */
@@ -398,7 +398,7 @@ export class LogReader {
     return piece?._tag === 'append' && piece.frames[0]!.recordPosition === from ? piece.frames : [];
   }
 
-  /** The serialised heads at a position, or at the end of the last append before it. */
+  /** The serialised heads at a position, or at the end of the last append before it, and some before. */
   async headsAt(position: number): Promise<Uint8Array> {
     let fold = this.fold(position);
     let boundary = fold.state.position;
@@ -410,16 +410,18 @@ export class LogReader {
       fold = this.fold(boundary);
       while (fold.state.position < boundary && (await fold.next()) !== null);
     }
-    return encodeHeads(fold.state);
+    return this.checkpoints.encodedTo(fold.state);
   }
 
   /** Takes heads that were handed out earlier; false: they do not fit this log. */
   async offerHeads(bytes: Uint8Array): Promise<boolean> {
-    const state = decodeHeads(bytes);
-    if (state === null || state.position > (await this.sizeBytes())) return false;
-    const newest = state.newest();
+    const states = decodedCheckpoints(bytes);
+    const [last] = states;
+    if (last === undefined || last.position > (await this.sizeBytes())) return false;
+    // Chain values bind what is before the newest record to it.
+    const newest = last.newest();
     if (newest !== null && !(await this.has(newest))) return false;
-    this.checkpoints.add(state);
+    for (const state of states.toReversed()) this.checkpoints.add(state);
     return true;
   }
 }
