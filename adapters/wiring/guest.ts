@@ -4,8 +4,6 @@
 import { hexAddress, isGuestFailure, undescribed } from '../../domain/guest/guest-failures.ts';
 import type { KernelSymbol, KernelSymbols } from '../../domain/guest/kallsyms.ts';
 import { readKernelLog, type KernelMessage } from '../../domain/guest/kernel-log.ts';
-import { mappedBy, ownerTable, type OwnedPages } from '../../domain/guest/owner-table.ts';
-import { pageOwners } from '../../domain/guest/page-owners.ts';
 import { kernelAt, type Kernel } from '../../domain/guest/kernel.ts';
 import { TaskReader, type Task } from '../../domain/guest/tasks.ts';
 import type { VirtualMemory } from '../../domain/guest/virtual-memory.ts';
@@ -86,7 +84,8 @@ export async function describeGuest(ledger: Ledger, point: GuestPoint): Promise<
   return { memory, kernel, ...(await readDescription(ledger, point.entry.vm, kernel)) };
 }
 
-const tasksIn = ({ kernel, symbols, layouts }: DescribedGuest) => {
+/** Reads the processes of a guest. */
+export const tasksIn = ({ kernel, symbols, layouts }: DescribedGuest) => {
   const reader = new TaskReader(kernel.memory, layouts().tasks);
   return { reader, all: () => reader.all(symbols) };
 };
@@ -94,18 +93,6 @@ const tasksIn = ({ kernel, symbols, layouts }: DescribedGuest) => {
 /** The processes of a guest at a point, by pid. */
 export async function processesOf(ledger: Ledger, point: GuestPoint): Promise<readonly Task[]> {
   return tasksIn(await describeGuest(ledger, point)).all();
-}
-
-/** Who owns the pages of a guest at a point, by what its kernel says of each; they sum up to all pages. */
-export async function ownersOf(ledger: Ledger, point: GuestPoint): Promise<readonly OwnedPages[]> {
-  const guest = await describeGuest(ledger, point);
-  const { memory, kernel, symbols, layouts } = guest;
-  const owners = await pageOwners(kernel.memory, symbols, layouts().pages);
-  const { reader, all } = tasksIn(guest);
-  const tasks = await all();
-  const mapped = await mappedBy(kernel.memory, reader, tasks);
-  const frames = Array.from(memory.table, (_, gfn) => memory.frameOf(gfn));
-  return ownerTable({ frames, owners, mapped, tasks });
 }
 
 /** The messages of a guest's kernel at a point, oldest first. */

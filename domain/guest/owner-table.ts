@@ -1,17 +1,21 @@
-// How many pages of a guest each owner has: free ones, those of files, of the kernel, and anonymous ones by
-// the process that has them mapped (of several, the one with the lowest pid).
+// Whose the pages of a guest are: free ones, those of files, of the kernel, and anonymous ones by the
+// process that has them mapped (of several, the one with the lowest pid); and how many each owner has.
 
 import { OWNERS, type Owner } from './page-owners.ts';
 import type { TaskReader, Task } from './tasks.ts';
 import { UserPages } from './user-pages.ts';
 import type { PageRoot, PhysicalMemory } from './virtual-memory.ts';
 
-/** An owner and its pages. */
-export interface OwnedPages {
+/** Who owns a page. */
+export interface PageOwner {
   readonly owner: Owner;
-  /** Of anonymous pages, the process; null: no process has them mapped. */
+  /** Of an anonymous page, the process; null: no process has it mapped. */
   readonly pid: number | null;
   readonly command: string | null;
+}
+
+/** An owner and its pages. */
+export interface OwnedPages extends PageOwner {
   readonly pages: number;
 }
 
@@ -40,32 +44,53 @@ export async function mappedBy(
   return mapped;
 }
 
-/** Owners in the order of OWNERS, anonymous pages by pid, those of nobody last; without empty ones. */
-export function ownerTable(of: {
-  /** The frame of each page; null: no address leads to it. */
-  readonly frames: Iterable<number | null>;
-  readonly owners: Uint8Array;
-  readonly mapped: Uint32Array;
-  readonly tasks: readonly Task[];
-}): readonly OwnedPages[] {
-  const { owners, mapped, tasks } = of;
-  const counts = new Float64Array(OWNERS.length);
-  const anonymous = new Float64Array(tasks.length + 1);
-  for (const frame of of.frames) {
-    const owner = frame === null ? UNKNOWN : (owners[frame] ?? UNKNOWN);
-    if (owner === ANONYMOUS && frame !== null) anonymous[mapped[frame]!]! += 1;
-    else counts[owner]! += 1;
+/**
+ * Owners of frames, as numbers: places in OWNERS, and behind them a number for each process, whose the
+ * anonymous pages are that it has mapped.
+ */
+export class FrameOwners {
+  readonly #owners: Uint8Array;
+  readonly #mapped: Uint32Array;
+  readonly #tasks: readonly Task[];
+
+  constructor(of: {
+    /** Owners of frames, as places in OWNERS. */
+    readonly owners: Uint8Array;
+    readonly mapped: Uint32Array;
+    readonly tasks: readonly Task[];
+  }) {
+    this.#owners = of.owners;
+    this.#mapped = of.mapped;
+    this.#tasks = of.tasks;
   }
-  const processes = [...tasks.entries()].map(([i, { pid, command }]) => ({
-    owner: OWNERS[ANONYMOUS]!,
-    pid,
-    command,
-    pages: anonymous[i + 1]!,
-  }));
-  const ofNobody = { pid: null, command: null };
-  return OWNERS.flatMap((owner, i): OwnedPages[] =>
-    i === ANONYMOUS
-      ? [...processes, { owner, ...ofNobody, pages: anonymous[NOBODY]! }]
-      : [{ owner, ...ofNobody, pages: counts[i]! }],
-  ).filter(({ pages }) => pages > 0);
+
+  /** Whose a frame is; null: no address leads to it. */
+  numberOf(frame: number | null): number {
+    const owner = frame === null ? UNKNOWN : (this.#owners[frame] ?? UNKNOWN);
+    if (owner !== ANONYMOUS || frame === null) return owner;
+    const task = this.#mapped[frame]!;
+    return task === NOBODY ? ANONYMOUS : OWNERS.length + task - 1;
+  }
+
+  /** Who a number stands for. */
+  named(number: number): PageOwner {
+    const task = this.#tasks[number - OWNERS.length];
+    const owner = OWNERS[task === undefined ? number : ANONYMOUS]!;
+    return { owner, pid: task?.pid ?? null, command: task?.command ?? null };
+  }
+
+  /** Numbers in the order of OWNERS, processes by pid, anonymous pages of nobody last of theirs. */
+  get #inOrder(): readonly number[] {
+    const ofTasks = this.#tasks.map((_, i) => OWNERS.length + i);
+    return OWNERS.flatMap((_, i) => (i === ANONYMOUS ? [...ofTasks, i] : [i]));
+  }
+
+  /** How many of some frames each owner has; without those that have none. */
+  table(frames: Iterable<number | null>): readonly OwnedPages[] {
+    const counts = new Float64Array(OWNERS.length + this.#tasks.length);
+    for (const frame of frames) counts[this.numberOf(frame)]! += 1;
+    return this.#inOrder
+      .filter((number) => counts[number]! > 0)
+      .map((number) => ({ ...this.named(number), pages: counts[number]! }));
+  }
 }

@@ -25,7 +25,7 @@ import { Btf } from '../../domain/guest/btf.ts';
 import { readKallsyms } from '../../domain/guest/kallsyms.ts';
 import { readKernelLog } from '../../domain/guest/kernel-log.ts';
 import { kernelAt, readBtf } from '../../domain/guest/kernel.ts';
-import { mappedBy, ownerTable } from '../../domain/guest/owner-table.ts';
+import { FrameOwners, mappedBy } from '../../domain/guest/owner-table.ts';
 import { pageLayoutOf, pageOwners } from '../../domain/guest/page-owners.ts';
 import { TaskReader, taskLayoutOf } from '../../domain/guest/tasks.ts';
 import { parseVmcoreinfo } from '../../domain/guest/vmcoreinfo.ts';
@@ -290,7 +290,7 @@ async function selfDescription(bytes: Uint8Array): Promise<unknown> {
   const tasks = await reader.all(symbols);
   const owners = await pageOwners(kernel.memory, symbols, pageLayoutOf(btf));
   const mapped = await mappedBy(kernel.memory, reader, tasks);
-  const table = ownerTable({ frames: owners.keys(), owners, mapped, tasks });
+  const table = new FrameOwners({ owners, mapped, tasks }).table(owners.keys());
   return [table, await readKernelLog(kernel)];
 }
 

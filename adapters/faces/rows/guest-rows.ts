@@ -1,6 +1,7 @@
 // What a guest says of itself, and its bytes, as rows.
 
 import type { KernelMessage } from '../../../domain/guest/kernel-log.ts';
+import type { ChangedPages } from '../../../domain/guest/owner-changes.ts';
 import type { OwnedPages } from '../../../domain/guest/owner-table.ts';
 import type { Task } from '../../../domain/guest/tasks.ts';
 import type { FoundSymbol } from '../../wiring/guest.ts';
@@ -24,6 +25,13 @@ export const ownerRow = ({ owner, pid, command, pages }: OwnedPages): Row => ({
   pid,
   command,
   pages,
+});
+
+/** Pages of an owner that differ between two points. */
+export const changedPagesRow = (vm: string, { before, ...owned }: ChangedPages): Row => ({
+  vm,
+  ...ownerRow(owned),
+  before: before?.map(ownerRow) ?? null,
 });
 
 export const messageRow = ({ number, seconds, text }: KernelMessage): Row => ({
