@@ -36,7 +36,10 @@ while :; do
 done
 `;
 
-const ENTRIES = (busybox: Uint8Array): readonly ArchiveEntry[] => [
+const entriesOf = (
+  busybox: Uint8Array,
+  { init, programs }: ShellGuest,
+): readonly ArchiveEntry[] => [
   ...['bin', 'proc', 'dev'].map((path): ArchiveEntry => ({ path, kind: 'folder' })),
   { path: 'dev/console', kind: 'device', mode: 0o600, device: [5, 1] },
   { path: 'bin/busybox', kind: 'file', content: busybox },
@@ -45,8 +48,21 @@ const ENTRIES = (busybox: Uint8Array): readonly ArchiveEntry[] => [
     kind: 'link',
     content: 'busybox',
   })),
-  { path: 'init', kind: 'file', content: INIT },
+  ...programs.map(({ name, content }): ArchiveEntry => ({
+    path: `bin/${name}`,
+    kind: 'file',
+    content,
+  })),
+  { path: 'init', kind: 'file', content: init },
 ];
+
+/** What a guest does, in words of a shell, and with programs of its own. */
+export interface ShellGuest {
+  readonly init: string;
+  readonly programs: readonly { readonly name: string; readonly content: Uint8Array }[];
+  /** Words for its kernel. */
+  readonly append?: string;
+}
 
 export interface ProcGuestRequest {
   readonly tools: GuestTools;
@@ -54,19 +70,28 @@ export interface ProcGuestRequest {
   readonly name: string;
   /** Words for QEMU's `-cpu`. */
   readonly cpu?: string;
+  readonly mebibytes?: number;
 }
 
 /** Starts one; right when its control socket is there. */
-export async function startProcGuest(request: ProcGuestRequest): Promise<DemoGuest> {
-  const { tools, folder, name, cpu = 'qemu64' } = request;
+export const startProcGuest = (request: ProcGuestRequest): Promise<DemoGuest> =>
+  startShellGuest(request, { init: INIT, programs: [] });
+
+/** Starts a guest that does what a shell is told; right when its control socket is there. */
+export async function startShellGuest(
+  request: ProcGuestRequest,
+  of: ShellGuest,
+): Promise<DemoGuest> {
+  const { tools, folder, name, cpu = 'qemu64', mebibytes = 192 } = request;
   const { qmpPath, serialPath } = guestPaths({ folder, name });
   const initramfs = join(folder, `${name}.gz`);
-  await writeFile(initramfs, buildInitramfs(ENTRIES(await readFile(tools.busybox))));
-  const machine = `-machine pc -accel tcg -cpu ${cpu} -m 192 -nodefaults -no-user-config`;
+  await writeFile(initramfs, buildInitramfs(entriesOf(await readFile(tools.busybox), of)));
+  const machine = `-machine pc -accel tcg -cpu ${cpu} -m ${mebibytes} -nodefaults -no-user-config`;
   const ports = `-display none -serial file:${serialPath} -qmp unix:${qmpPath},server=on,wait=off`;
   const boot = `-kernel ${tools.kernel} -initrd ${initramfs}`;
   const words = `${machine} ${ports} ${boot}`.split(' ');
-  const argv = [tools.qemu, ...words, '-append', 'console=ttyS0 quiet panic=-1'];
+  const append = `console=ttyS0 quiet panic=-1 ${of.append ?? ''}`.trim();
+  const argv = [tools.qemu, ...words, '-append', append];
   const child = spawn(argv[0]!, argv.slice(1), { stdio: ['ignore', 'ignore', 'pipe'] });
   const guest = new DemoGuest({ child, argv, qmpPath, serialPath });
   await guest.untilUp();

@@ -1,29 +1,51 @@
 // `diff`: the pages, and the bytes, that differ between two points.
 
-import type { Command } from 'commander';
+import { Option, type Command } from 'commander';
 import { addressOfGfn, pageCountOf } from '../../../../domain/values/memory-map.ts';
 import { PAGE_BYTES } from '../../../../domain/values/page.ts';
+import { differenceByOwner } from '../../../wiring/guest-owners.ts';
 import { diffOf } from '../../../wiring/pages.ts';
 import { type Ledger } from '../../../wiring/ledger.ts';
 import { absentFrom, type PageDifference } from '../../../../projections/questions/diff.ts';
 import { type VmPoint } from '../../../wiring/restore.ts';
+import { changedPagesRow } from '../../rows/guest-rows.ts';
 import { addressText, differenceRow } from '../../rows/page-rows.ts';
+import { positiveNumber } from '../argument-values.ts';
+import { UsageError } from '../failure.ts';
 import { hexLines } from '../hex-view.ts';
 import type { Output } from '../output.ts';
-import { drained, withLedger } from '../session.ts';
+import { drained, tell, withLedger } from '../session.ts';
+import { showChangedPages } from '../owner-tables.ts';
 
 export const declare = (command: Command): Command =>
   command
     .argument('<a>', 'a point')
     .argument('<b>', "another one; VM/POINT for another VM's")
     .requiredOption('--vm <name>', 'the VM')
-    .option('--bytes', 'show the bytes that differ');
+    .option('--bytes', 'show the bytes that differ')
+    .addOption(
+      new Option('--by <whom>', 'count pages by who owns them in a Linux guest').choices(['owner']),
+    )
+    .option('--kernel <n>', 'with --by owner: which of several kernels', positiveNumber);
 
-/** A point of the VM, or VM/POINT of another. */
-function pointOf(ledger: Ledger, vm: string, text: string): VmPoint {
+interface DiffOptions {
+  readonly vm: string;
+  readonly bytes?: boolean;
+  readonly by?: 'owner';
+  readonly kernel?: number;
+}
+
+/** A point of the VM, or VM/POINT of another; pages can be read of one that was not forgotten. */
+function pointOf(
+  ledger: Ledger,
+  { vm, by }: Pick<DiffOptions, 'vm' | 'by'>,
+  text: string,
+): VmPoint {
   const slash = text.indexOf('/');
   const entry = ledger.vm(slash < 0 ? vm : text.slice(0, slash));
-  return { entry, row: ledger.locate(entry, text.slice(slash + 1)) };
+  const point = text.slice(slash + 1);
+  const row = by === undefined ? ledger.locate(entry, point) : ledger.resolve(entry, point);
+  return { entry, row };
 }
 
 const shown = (address: number | null): string => (address === null ? '-' : addressText(address));
@@ -85,32 +107,71 @@ class Runs {
   }
 }
 
+interface Sides {
+  readonly a: VmPoint;
+  readonly b: VmPoint;
+}
+
+/** The pages that a side has, or the other one where that has more. */
+const pagesOf = ({ a, b }: Sides): number =>
+  Math.max(pageCountOf(memoryMapOf(a)), pageCountOf(memoryMapOf(b)));
+
+/** The pages that differ, by who owns them. */
+async function showOwners(command: Command, ledger: Ledger, output: Output, sides: Sides) {
+  const { kernel = null } = command.opts<DiffOptions>();
+  const { vm } = sides.b.entry;
+  const { rows, pages, unknownBefore } = await differenceByOwner(ledger, {
+    a: { ...sides.a, kernel },
+    b: { ...sides.b, kernel },
+  });
+  if (unknownBefore !== null)
+    tell(command, `whose the pages were before is not known: ${unknownBefore}`);
+  if (output.isJson) for (const row of rows) output.json(changedPagesRow(vm, row));
+  else if (pages > 0) showChangedPages(output, rows);
+  const done = { vm, pages: pagesOf(sides), differing: pages, bytes: pages * PAGE_BYTES };
+  output.summary('diff', done);
+  output.print(`${pages} of ${done.pages} pages differ`);
+}
+
+/** The pages that differ, and their bytes where these are asked for. */
+async function showPages(
+  ledger: Ledger,
+  output: Output,
+  of: Sides & { readonly vm: string; readonly withBytes: boolean },
+): Promise<void> {
+  const { a, b, vm, withBytes } = of;
+  const mapBefore = memoryMapOf(a);
+  const map = memoryMapOf(b);
+  const runs = new Runs(output);
+  let count = 0;
+  let absent = 0;
+  for await (const differing of diffOf(ledger, { a, b, withBytes }))
+    for (const difference of differing) {
+      count += 1;
+      const isGone = absentFrom(difference) === 'after';
+      const address = addressOfGfn(isGone ? mapBefore : map, difference.gfn);
+      if (absentFrom(difference) !== null) absent += 1;
+      if (output.isJson) output.json(differenceRow(b.entry.vm, difference, address));
+      else if (withBytes) showBytes(output, difference, address);
+      else runs.add(difference, address);
+      await drained();
+    }
+  runs.flush();
+  const pages = pagesOf(of);
+  const bytes = count * PAGE_BYTES;
+  output.summary('diff', { vm, pages, differing: count, absent, bytes });
+  const apart = absent === 0 ? '' : `, ${absent} of them there at one of the points only`;
+  output.print(`${count} of ${pages} pages differ${apart}`);
+}
+
 export const run = (command: Command): Promise<void> =>
   withLedger(command, 'read', async (ledger, output) => {
-    const options = command.opts<{ vm: string; bytes?: boolean }>();
-    const a = pointOf(ledger, options.vm, command.args[0]!);
-    const b = pointOf(ledger, options.vm, command.args[1]!);
-    const withBytes = options.bytes ?? false;
-    const mapBefore = memoryMapOf(a);
-    const map = memoryMapOf(b);
-    const runs = new Runs(output);
-    let count = 0;
-    let absent = 0;
-    for await (const differing of diffOf(ledger, { a, b, withBytes }))
-      for (const difference of differing) {
-        count += 1;
-        const isGone = absentFrom(difference) === 'after';
-        const address = addressOfGfn(isGone ? mapBefore : map, difference.gfn);
-        if (absentFrom(difference) !== null) absent += 1;
-        if (output.isJson) output.json(differenceRow(b.entry.vm, difference, address));
-        else if (withBytes) showBytes(output, difference, address);
-        else runs.add(difference, address);
-        await drained();
-      }
-    runs.flush();
-    const pages = Math.max(pageCountOf(map), pageCountOf(mapBefore));
-    const bytes = count * PAGE_BYTES;
-    output.summary('diff', { vm: options.vm, pages, differing: count, absent, bytes });
-    const apart = absent === 0 ? '' : `, ${absent} of them there at one of the points only`;
-    output.print(`${count} of ${pages} pages differ${apart}`);
+    const options = command.opts<DiffOptions>();
+    const { vm, by, bytes: withBytes = false } = options;
+    if (by !== undefined && withBytes)
+      throw new UsageError('--by owner counts pages: leave --bytes out');
+    const a = pointOf(ledger, options, command.args[0]!);
+    const b = pointOf(ledger, options, command.args[1]!);
+    if (by === undefined) await showPages(ledger, output, { a, b, vm, withBytes });
+    else await showOwners(command, ledger, output, { a, b });
   });

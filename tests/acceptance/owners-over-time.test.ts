@@ -1,0 +1,152 @@
+// Who owns the pages that a Linux guest changed, at the command line: of a kernel that was put together,
+// and of a real guest in which a program writes to a known number of pages.
+
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { LedgerCommands, type JsonRow } from '../support/command-line.ts';
+import { madeKernel } from '../support/guest/made-kernel.ts';
+import { describeWithQemu, findTools, GUEST_TIMEOUT_MS } from '../support/guest/real-guest.ts';
+import {
+  roundsOf,
+  startWriterGuest,
+  toldTouched,
+  WRITTEN_PAGES,
+} from '../support/guest/writer-guest.ts';
+import { makeImage } from '../support/images.ts';
+import { makeTemporaryFolder, type TemporaryFolder } from '../support/temporary-folder.ts';
+
+const LONG_MS = 300_000;
+const nobody = { pid: null, command: null };
+
+let folder: TemporaryFolder;
+let commands: LedgerCommands;
+
+beforeAll(async () => {
+  folder = await makeTemporaryFolder();
+  commands = new LedgerCommands(join(folder.path, 'ledger'));
+  await commands.run(['init']);
+});
+afterAll(() => folder.remove());
+
+/** Records memory as the next capture of a VM. */
+async function record(vm: string, bytes: Uint8Array): Promise<void> {
+  const path = join(folder.path, 'image');
+  writeFileSync(path, bytes);
+  await commands.json('record', 'image', '--format', 'raw', '--vm', vm, path);
+}
+
+const errorOf = async (...words: string[]): Promise<unknown> => {
+  const { exitCode, stderr } = await commands.run(['--json', ...words]);
+  const { error } = JSON.parse(stderr) as { error: { code: string } };
+  return [exitCode, error.code];
+};
+
+describe('a kernel that was put together', () => {
+  beforeAll(async () => {
+    const made = madeKernel();
+    await record('made', made.bytes);
+    // A page of process 7's is written to, and a free one becomes its, mapped behind its others.
+    made.text(18, 0x10, 'changed by process 7');
+    made.text(22, 0, 'first use');
+    made.u64(20, 22 * 64 + 48, 0xffff_ffffn);
+    made.u64(20, 22 * 64 + 24, 0xffff_8880_0000_1001n);
+    made.entry(16, 6, { frame: 22 });
+    await record('made', made.bytes);
+    await record('boots', makeImage({ seed: 5, pages: 24 }));
+    await record('boots', made.bytes);
+  }, LONG_MS);
+
+  test(
+    'has owners of the pages that differ, and tells whose they were',
+    async () => {
+      const rows = await commands.json('diff', '--vm', 'made', '@1', '@2', '--by', 'owner');
+      expect(rows).toEqual([
+        {
+          vm: 'made',
+          owner: 'anonymous',
+          pid: 7,
+          command: 'worker',
+          pages: 2,
+          before: [{ owner: 'free', ...nobody, pages: 1 }],
+        },
+        { vm: 'made', owner: 'pageTables', ...nobody, pages: 1, before: [] },
+        { vm: 'made', owner: 'kernel', ...nobody, pages: 1, before: [] },
+      ]);
+      const { stdout } = await commands.run(['diff', '--vm', 'made', '@1', '@2', '--by', 'owner']);
+      expect(stdout.toString().split('\n')).toEqual([
+        'owner       pid  pages    bytes  command  of another before',
+        'anonymous     7      2  8.0 KiB  worker   1 free',
+        'pageTables    -      1  4.0 KiB  -        -',
+        'kernel        -      1  4.0 KiB  -        -',
+        '4 of 24 pages differ',
+        '',
+      ]);
+    },
+    LONG_MS,
+  );
+
+  test(
+    'is told of though there was none before, and not the other way round',
+    async () => {
+      const words = ['diff', '--vm', 'boots', '@1', '@2', '--by', 'owner'];
+      const { stderr, exitCode } = await commands.run(words);
+      expect([exitCode, stderr]).toEqual([0, expect.stringContaining('is not known')]);
+      const rows = await commands.json(...words);
+      const [first] = rows;
+      expect(first).toMatchObject({ before: null });
+      const differing = await commands.json('diff', '--vm', 'boots', '@1', '@2');
+      expect(rows.reduce((sum, { pages }) => sum + Number(pages), 0)).toBe(differing.length);
+      const back = ['diff', '--vm', 'boots', '@2', '@1', '--by', 'owner'];
+      expect(await errorOf(...back)).toEqual([5, 'GUEST_UNDESCRIBED']);
+      expect(await errorOf(...words, '--bytes')).toEqual([2, 'BAD_USAGE']);
+    },
+    LONG_MS,
+  );
+});
+
+const found = await findTools();
+
+describeWithQemu('a guest in which a program writes to a known number of pages', found, (tools) => {
+  let told: ReturnType<typeof toldTouched> = null;
+
+  beforeAll(async () => {
+    const guest = await startWriterGuest({ tools, folder: folder.path, name: 'writer' });
+    const words = ['record', 'qemu', '--vm', 'writer', '--qmp', guest.qmpPath, '--count', '1'];
+    try {
+      await guest.waitForLine(/^TOUCHED/u, { timeoutMs: GUEST_TIMEOUT_MS });
+      for (let capture = 1; capture <= 2; capture += 1) {
+        // One round may be under way: the next one is whole.
+        const rounds = roundsOf(guest.lines());
+        while (roundsOf(guest.lines()) < rounds + 2)
+          await new Promise((resolve) => {
+            setTimeout(resolve, 100);
+          });
+        await commands.json(...words);
+      }
+      told = toldTouched(guest.lines());
+    } finally {
+      await guest.kill();
+    }
+  }, GUEST_TIMEOUT_MS);
+
+  const ofWriter = (rows: readonly JsonRow[]): JsonRow =>
+    rows.find(({ pid }) => pid === told?.pid) ?? {};
+
+  test(
+    'has that program named with as many pages that differ as its kernel says it touched',
+    async () => {
+      expect(told?.pages).toBe(WRITTEN_PAGES);
+      const rows = await commands.json('diff', '--vm', 'writer', '@1', '@2', '--by', 'owner');
+      expect(ofWriter(rows)).toEqual({
+        vm: 'writer',
+        owner: 'anonymous',
+        pid: told?.pid,
+        command: 'writer',
+        pages: WRITTEN_PAGES,
+        before: [],
+      });
+    },
+    LONG_MS,
+  );
+});
