@@ -28,6 +28,7 @@ export const KIND = {
   volatile: 9,
   const: 10,
   restrict: 11,
+  function: 12,
   prototype: 13,
   variable: 14,
   float: 16,
