@@ -8,6 +8,12 @@ export interface MadeType {
   readonly size: number;
   readonly members?: readonly MadeMember[];
   readonly enumerators?: Readonly<Record<string, number>>;
+  /** Of an enumeration of 64 bits: the lower and the upper half of each value. */
+  readonly longs?: Readonly<Record<string, readonly [low: number, high: number]>>;
+  /** Of a prototype: names, an empty one where it has none, and types. */
+  readonly parameters?: readonly (readonly [name: string, type: number])[];
+  /** Of a function: it is seen outside of its file. */
+  readonly isGlobal?: boolean;
   /** Words behind it: of an array its element, the type of its index, its length. */
   readonly words?: readonly number[];
   readonly flag?: boolean;
@@ -47,20 +53,20 @@ export function madeBtf(types: readonly MadeType[]): Uint8Array {
     return at;
   };
   const words: number[] = [];
-  for (const {
-    kind,
-    name,
-    size,
-    members = [],
-    enumerators = {},
-    words: more = [],
-    flag,
-  } of types) {
-    const count = members.length + Object.keys(enumerators).length;
+  for (const type of types) {
+    const { kind, name, size, words: more = [], flag, isGlobal } = type;
+    const each = [
+      ...(type.members ?? []).map((member) => [nameOf(member.name), member.type, member.bits]),
+      ...Object.entries(type.enumerators ?? {}).map(([of, value]) => [nameOf(of), value]),
+      ...Object.entries(type.longs ?? {}).map(([of, value]) => [nameOf(of), ...value]),
+      ...(type.parameters ?? []).map(([of, parameter]) => [
+        nameOf(of === '' ? undefined : of),
+        parameter,
+      ]),
+    ];
+    const count = isGlobal === true ? 1 : each.length;
     words.push(nameOf(name), (kind << 24) + count + (flag === true ? 2 ** 31 : 0), size, ...more);
-    for (const member of members) words.push(nameOf(member.name), member.type, member.bits);
-    for (const [enumerator, value] of Object.entries(enumerators))
-      words.push(nameOf(enumerator), value);
+    words.push(...each.flat());
   }
   const bytes = new Uint8Array(24 + 4 * words.length + strings.length);
   const view = new DataView(bytes.buffer);
