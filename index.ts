@@ -37,8 +37,8 @@ export {
   type RestoreFormat,
   type RestoreRequest,
   type ResumePointRequest,
-  type VmPoint,
 } from './adapters/wiring/restore.ts';
+export type { VmPoint } from './adapters/wiring/vm-point.ts';
 export { coreKernelOf } from './adapters/wiring/core-kernel.ts';
 export type { GuestKernel } from './domain/ports/guests.ts';
 export {

@@ -14,7 +14,7 @@ import { attachedHoldings } from '../../projections/attachments.ts';
 import { decodeBatches } from '../../projections/commits.ts';
 import { sha256 } from './digest.ts';
 import type { Ledger } from './ledger.ts';
-import type { VmPoint } from './restore.ts';
+import { labelOf, type VmPoint } from './vm-point.ts';
 
 /**
  * A regular file of this host, to keep beside a capture. SOURCE_UNREADABLE and SOURCE_SIZE at once,
@@ -40,7 +40,7 @@ async function bytesOf(
   of: { readonly attachment: AttachmentEntry; readonly holdings: Uint32Array },
 ): Promise<Uint8Array> {
   const { name, bytes, sha256: expected } = of.attachment;
-  const label = `the attachment ${name} of capture ${row.capture} of VM ${entry.vm}`;
+  const label = `the attachment ${name} of ${labelOf({ entry, row })}`;
   assertWhole(of.holdings, label);
   const memory = new SharedArrayBuffer(of.holdings.length * PAGE_BYTES);
   const reader = await ledger.pageReader();

@@ -9,7 +9,7 @@
 
 import * as either from 'fp-ts/lib/Either.js';
 import { announceWriter } from '../stores/locks/writers-presence.ts';
-import { hasCopies, readLayoutMap, type CopiedLayout } from './checkpoint-layout.ts';
+import { hasCopies, readLayoutMap, type CopiedLayout } from './point-reader.ts';
 import { HistoryCopier } from './copy-history.ts';
 import { fingerprint } from './fingerprint.ts';
 import { isLedgerError, LEDGER_ERRORS, LedgerError } from '../../domain/values/ledger-error.ts';

@@ -13,7 +13,7 @@ import { KernelNotes } from './kernel-notes.ts';
 import { readDescription, type Layouts } from './kernel-description.ts';
 import type { Ledger } from './ledger.ts';
 import { PointMemory } from './point-memory.ts';
-import type { VmPoint } from './restore.ts';
+import type { VmPoint } from './vm-point.ts';
 
 /** A point, and which of the kernels in its memory is meant, from 1; null: the only one. */
 export interface GuestPoint extends VmPoint {

@@ -5,7 +5,7 @@ import * as t from 'io-ts';
 import { decodeState, StateUnfit } from '../../projections/models/state-bytes.ts';
 import type { Ledger } from './ledger.ts';
 import type { PointMemory } from './point-memory.ts';
-import type { VmPoint } from './restore.ts';
+import type { VmPoint } from './vm-point.ts';
 
 const VERSION = 1;
 

@@ -17,7 +17,7 @@ import { fateOf, type HolderFate, type LeaseKind } from '../../domain/values/lea
 import { refuse } from '../../domain/values/refused.ts';
 import type { LeaseRow, VmEntry } from '../../projections/models/vm-entry.ts';
 import type { Ledger } from './ledger.ts';
-import type { VmPoint } from './restore.ts';
+import type { VmPoint } from './vm-point.ts';
 
 /** Bytes of a lease's name. */
 const LEASE_BYTES = 8;

@@ -6,7 +6,7 @@ import { PAGE_BYTES } from '../../domain/values/page.ts';
 import { refuse } from '../../domain/values/refused.ts';
 import { classOfPattern } from '../../projections/questions/sharing-at.ts';
 import type { Ledger } from './ledger.ts';
-import type { VmPoint } from './restore.ts';
+import type { VmPoint } from './vm-point.ts';
 
 /** A VM's memory at a point, a number a page; both arrays are the caller's own. */
 export interface PageClasses {

@@ -21,7 +21,7 @@ import { assertWhole } from '../../domain/use-cases/pages/patch-chain.ts';
 import { isContent } from '../../domain/values/holding.ts';
 import { refuse } from '../../domain/values/refused.ts';
 import type { Ledger } from './ledger.ts';
-import type { VmPoint } from './restore.ts';
+import type { VmPoint } from './vm-point.ts';
 
 /** The page index of a ledger. */
 export const pageIndexOf = (ledger: Ledger): PageIndex =>

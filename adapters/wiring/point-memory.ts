@@ -3,13 +3,14 @@
 
 import type { GuestPages } from '../../domain/ports/guest-pages.ts';
 import { beginsVmcoreinfo } from '../../domain/guest/vmcoreinfo.ts';
-import type { PageReader } from '../../domain/use-cases/pages/page-reader.ts';
+import type { PointReader } from '../../domain/use-cases/layout/laid-out-reader.ts';
 import { UNKNOWN, ZERO } from '../../domain/values/holding.ts';
 import { mainPagesOf, type MemoryMap, type PhysicalRange } from '../../domain/values/memory-map.ts';
 import { PAGE_BYTES } from '../../domain/values/page.ts';
 import { memoryMapOf } from '../../projections/models/page-tables.ts';
 import type { Ledger } from './ledger.ts';
-import type { VmPoint } from './restore.ts';
+import { readPoint } from './point-reader.ts';
+import { labelOf, tableOf, type VmPoint } from './vm-point.ts';
 
 /** Frames one after the other that are pages one after the other. */
 interface Piece {
@@ -46,13 +47,13 @@ export class PointMemory implements GuestPages {
   readonly table: Uint32Array;
   readonly frames: number;
   readonly #pieces: readonly Piece[];
-  readonly #reader: PageReader;
+  readonly #reader: PointReader;
   readonly #label: string;
 
   private constructor(of: {
     readonly table: Uint32Array;
     readonly map: MemoryMap;
-    readonly reader: PageReader;
+    readonly reader: PointReader;
     readonly label: string;
   }) {
     this.table = of.table;
@@ -64,11 +65,10 @@ export class PointMemory implements GuestPages {
 
   /** Memory at a point. */
   static async open(ledger: Ledger, point: VmPoint): Promise<PointMemory> {
-    const { entry, row } = point;
     const map = memoryMapOf(point);
-    const table = await ledger.state.tables.at(entry, ledger.state.contents, row);
-    const label = `capture ${row.capture} of VM ${entry.vm}`;
-    return new PointMemory({ table, map, reader: await ledger.pageReader(), label });
+    const table = await tableOf(ledger, point, { isWhole: false });
+    const { reader } = await readPoint(ledger, { point, table });
+    return new PointMemory({ table, map, reader, label: labelOf(point) });
   }
 
   /** The page that a frame is; null: it is none. */

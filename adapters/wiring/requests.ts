@@ -10,7 +10,7 @@ import { isLedgerError } from '../../domain/values/ledger-error.ts';
 import { Turn } from '../../domain/values/turn.ts';
 import { isRefused } from '../../domain/values/refused.ts';
 import type { Ledger } from './ledger.ts';
-import type { VmPoint } from './restore.ts';
+import type { VmPoint } from './vm-point.ts';
 
 const EVERY_MS = 5_000;
 /** What a guest asks for later than this is what it does then, and no part of its start. */

@@ -23,50 +23,28 @@ import {
 import { refuse } from '../../domain/values/refused.ts';
 import type { GuestKernel, GuestTarget, RestoredGuest } from '../../domain/ports/guests.ts';
 import { accepted, run } from '../../domain/ports/run.ts';
-import { assertWhole } from '../../domain/use-cases/pages/patch-chain.ts';
 import { readDevice } from '../../domain/use-cases/restore/device-state.ts';
 import { restoreGuest } from '../../domain/use-cases/restore/restore-guest.ts';
-import type { CaptureRow, VmEntry } from '../../projections/models/vm-entry.ts';
 import { memoryMapOf } from '../../projections/models/page-tables.ts';
 import { isDeviceLost } from '../../projections/questions/affected-points.ts';
 import { decodeBatches } from '../../projections/commits.ts';
 import { holdingsOf } from '../../projections/table.ts';
-import { pointReader } from './checkpoint-layout.ts';
 import type { Ledger } from './ledger.ts';
+import { readPoint } from './point-reader.ts';
 import { recordRestored } from './restored.ts';
+import { labelOf, tableOf, type VmPoint } from './vm-point.ts';
 
 /** What memory is restored as: a raw image, an ELF core, or a QEMU migration stream. */
 export type RestoreFormat = TargetFormatName;
 
-/** A point of a VM: an entry of the catalogue and one of its captures. */
-export interface VmPoint {
-  readonly entry: VmEntry;
-  readonly row: CaptureRow;
-}
-
 type OnProgress = (progress: { readonly pages: number; readonly pageCount: number }) => void;
-
-/** What messages call a point. */
-export const labelOf = ({ entry, row }: VmPoint): string =>
-  `capture ${row.capture} of VM ${entry.vm}`;
-
-/** What each page holds at a point; whole: POINT_DAMAGED where that is not known of one. */
-export async function tableOf(
-  ledger: Ledger,
-  point: VmPoint,
-  { isWhole }: { readonly isWhole: boolean },
-): Promise<Uint32Array> {
-  const table = await ledger.state.tables.at(point.entry, ledger.state.contents, point.row);
-  if (isWhole) assertWhole(table, labelOf(point));
-  return table;
-}
 
 /** Refuses a point that has no device state, before any work is done for it. */
 export function requireDeviceState({ entry, row }: VmPoint): void {
   if (isDeviceLost(row))
     throw new LedgerError(
       'POINT_DAMAGED',
-      `the device state of capture ${row.capture} of VM ${entry.vm} is lost: ${row.damage}; run \`pageledger verify\``,
+      `the device state of ${labelOf({ entry, row })} is lost: ${row.damage}; run \`pageledger verify\``,
       { vm: entry.vm, capture: row.capture },
     );
   if (!row.hasDevice) throw refuse({ _tag: 'NoDeviceState', vm: entry.vm, capture: row.capture });
@@ -155,7 +133,8 @@ export async function restorePoint(
     ...(onProgress === undefined ? {} : { onProgress }),
     ...(onLost === undefined ? {} : { onLost }),
   };
-  await restoreGuest(await pointReader(ledger, { point, table: whole }), request, target);
+  const { reader } = await readPoint(ledger, { point, table: whole });
+  await restoreGuest(reader, request, target);
 }
 
 /** What `restoreToFile` and `restoreToStream` make, and who is told how far they are. */

@@ -14,25 +14,25 @@ import { assert } from '../../domain/values/assert.ts';
 import { LedgerError } from '../../domain/values/ledger-error.ts';
 import type { ArrivingGuest, PageDemand } from '../../domain/ports/arriving-guest.ts';
 import { run } from '../../domain/ports/run.ts';
+import { endsEvery } from '../../domain/use-cases/layout/storage-block-numbers.ts';
 import { StoredNeighbours } from '../../domain/use-cases/serve/page-neighbours.ts';
 import { PageQueue } from '../../domain/use-cases/serve/page-queue.ts';
 import { PageServer, type ServeCounts } from '../../domain/use-cases/serve/page-server.ts';
 import { memoryMapOf } from '../../projections/models/page-tables.ts';
 import { holdPoint, takeOver, type HeldPoint } from './leases.ts';
 import type { Ledger } from './ledger.ts';
+import { readPoint } from './point-reader.ts';
 import { RequestRecorder, tracedPages } from './requests.ts';
 import { recordRestored } from './restored.ts';
 import {
   deviceStateOf,
-  labelOf,
   requireDeviceState,
   restoreToGuest,
-  tableOf,
   type ResumePointRequest,
-  type VmPoint,
 } from './restore.ts';
+import { labelOf, tableOf, type VmPoint } from './vm-point.ts';
 
-/** Blocks of a pack that are worth reading with one that a guest waits for. */
+/** Blocks of a pack that are worth reading with one that a guest waits for, where no map says which. */
 const STORAGE_BLOCKS = 16;
 
 /** What gives a guest its pages, and how that ends. */
@@ -75,11 +75,14 @@ export interface ArrivingOptions {
 type Serve = (guest: ArrivingGuest, given?: Uint8Array) => Serving;
 
 /** Makes ready what gives pages of a point. */
-async function serveOf(ledger: Ledger, point: VmPoint): Promise<Serve> {
+export async function serveOf(ledger: Ledger, point: VmPoint): Promise<Serve> {
   const table = await tableOf(ledger, point, { isWhole: true });
-  const locator = ledger.state.contents;
-  const neighbours = new StoredNeighbours({ table, locator, storageBlocks: STORAGE_BLOCKS });
-  const reader = await ledger.pageReader();
+  const { reader, locator, storageEnds } = await readPoint(ledger, { point, table });
+  const neighbours = new StoredNeighbours({
+    table,
+    locator,
+    storageEnds: storageEnds(endsEvery(STORAGE_BLOCKS)),
+  });
   const traced = tracedPages(ledger, point, table.length);
   return (guest, given) => {
     const queue = new PageQueue({ table, neighbours, ...(given === undefined ? {} : { given }) });

@@ -6,6 +6,7 @@
 // a guest's memory, is better served late than with an error.
 
 import { setTimeout as pause } from 'node:timers/promises';
+import type { PointReader } from '../../domain/use-cases/layout/laid-out-reader.ts';
 import { sharedMemory } from '../../domain/ports/guests.ts';
 import { accepted, run } from '../../domain/ports/run.ts';
 import { isOfPack } from '../../domain/ports/page-store.ts';
@@ -22,7 +23,9 @@ import {
 import { memoryMapOf } from '../../projections/models/page-tables.ts';
 import type { Ledger } from './ledger.ts';
 import { diffOf } from './pages.ts';
-import { layoutOf, type VmPoint } from './restore.ts';
+import { readPoint, type ReadPoint } from './point-reader.ts';
+import { layoutOf } from './restore.ts';
+import { labelOf, tableOf, type VmPoint } from './vm-point.ts';
 
 /** From so many pages on the engine's threads make them. */
 const THREADED_PAGES_MIN = 32;
@@ -82,6 +85,7 @@ export class ServedPoint {
   /** What each page holds; zeros where nothing lies. */
   readonly #table: Uint32Array;
   readonly #waiting: Waiting;
+  readonly #reader: () => Promise<PointReader>;
   #isAway = false;
 
   private constructor(
@@ -91,6 +95,7 @@ export class ServedPoint {
       readonly layout: ImageLayout;
       readonly table: Uint32Array;
       readonly waiting: Waiting;
+      readonly reader: () => Promise<PointReader>;
     },
   ) {
     this.#ledger = ledger;
@@ -98,6 +103,7 @@ export class ServedPoint {
     this.#layout = of.layout;
     this.#table = of.table;
     this.#waiting = of.waiting;
+    this.#reader = of.reader;
     this.pages = of.layout.pages;
   }
 
@@ -108,9 +114,20 @@ export class ServedPoint {
   ): Promise<ServedPoint> {
     const { point, part, waiting } = of;
     const layout = laidOutAs(point, part);
-    const { tables, contents } = ledger.state;
-    const table = layOut(layout, await tables.at(point.entry, contents, point.row));
-    return new ServedPoint(ledger, { point, layout, table, waiting });
+    const whole = await tableOf(ledger, point, { isWhole: false });
+    const table = layOut(layout, whole);
+    let made: Promise<ReadPoint> | null = null;
+    // It reads a map, which may be away as pages may.
+    const reader = async (): Promise<PointReader> => {
+      const making = (made ??= readPoint(ledger, { point, table: whole }));
+      try {
+        return (await making).reader;
+      } catch (thrown) {
+        made = null;
+        throw thrown;
+      }
+    };
+    return new ServedPoint(ledger, { point, layout, table, waiting, reader });
   }
 
   get sizeBytes(): number {
@@ -147,13 +164,12 @@ export class ServedPoint {
   }
 
   async #readNow(holdings: Uint32Array): Promise<Uint8Array> {
-    const reader = await this.#ledger.pageReader();
+    const reader = await this.#reader();
     const lengthBytes = holdings.length * PAGE_BYTES;
     if (holdings.length < THREADED_PAGES_MIN)
       return reader.read(holdings, Buffer.allocUnsafe(lengthBytes));
     const room = new SharedArrayBuffer(lengthBytes);
-    const { vm } = this.point.entry;
-    const request = { table: holdings, label: `capture ${this.point.row.capture} of VM ${vm}` };
+    const request = { table: holdings, label: labelOf(this.point) };
     await reader.fill(request, { file: sharedMemory(room), offsetBytes: 0 });
     return new Uint8Array(room);
   }

@@ -13,7 +13,7 @@ import {
 import { join } from 'node:path';
 import { PassThrough } from 'node:stream';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { pointReader } from '../../adapters/wiring/checkpoint-layout.ts';
+import { readPoint } from '../../adapters/wiring/point-reader.ts';
 import { ORPHAN_MS } from '../../domain/use-cases/compact/deletion.ts';
 import { countReads } from '../../domain/use-cases/layout/counted-reads.ts';
 import {
@@ -135,7 +135,7 @@ describe('a checkpoint', () => {
       read.clear();
       const row = entry.capture(capture)!;
       const table = await ledger.state.tables.at(entry, ledger.state.contents, row);
-      const reader = await pointReader(ledger, { point: { entry, row }, table });
+      const { reader } = await readPoint(ledger, { point: { entry, row }, table });
       const pages = await reader.read(table, new Uint8Array(table.length * 4096));
       expect(Buffer.from(pages).equals(images[capture - 1]!)).toBe(true);
       expect([...read].some((name) => copies.has(name))).toBe(capture === CAPTURES);

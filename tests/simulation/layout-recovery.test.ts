@@ -4,7 +4,7 @@
 // PAGELEDGER_SEED, PAGELEDGER_STEP: as in compaction-recovery.test.ts.
 
 import { expect } from '@jest/globals';
-import { pointReader } from '../../adapters/wiring/checkpoint-layout.ts';
+import { readPoint } from '../../adapters/wiring/point-reader.ts';
 import { PAGE_BYTES } from '../../domain/values/page.ts';
 import { compact, isLedgerError, takeCheckpoint, type Ledger } from '../../index.ts';
 import { memoryOf, type WorldModel } from '../support/compaction-world.ts';
@@ -27,7 +27,7 @@ async function pointFaults(ledger: Ledger, model: WorldModel): Promise<string[]>
   const row = ledger.resolve(entry, `@${NAMED}`);
   const { tables, contents } = ledger.state;
   const table = await tables.at(entry, contents, row);
-  const reader = await pointReader(ledger, { point: { entry, row }, table });
+  const { reader } = await readPoint(ledger, { point: { entry, row }, table });
   const pages = await reader.read(table, new Uint8Array(table.length * PAGE_BYTES));
   const isEqual = Buffer.from(pages).equals(memoryOf(model.vm('a').captures[NAMED - 1]!));
   return isEqual ? [] : ['the point is other memory, read by its map'];

@@ -10,7 +10,7 @@ import type { VmEntry } from '../../../projections/models/vm-entry.ts';
 import type { Ledger } from '../../wiring/ledger.ts';
 import { holdPoint, type HeldPoint } from '../../wiring/leases.ts';
 import { recordRestored, type Restored } from '../../wiring/restored.ts';
-import type { VmPoint } from '../../wiring/restore.ts';
+import type { VmPoint } from '../../wiring/vm-point.ts';
 import { followLog, ServedPoint, type Waiting } from '../../wiring/served-point.ts';
 import { isoTime } from '../rows/row.ts';
 

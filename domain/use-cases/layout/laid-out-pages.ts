@@ -1,16 +1,17 @@
 // Where pages of a checkpoint's point are read from: its copies, and for all that it has none of, where
 // the ledger has them. A copy is the whole page, and never needed: what it is of lies elsewhere too.
 //
-// Memory: 8 bytes a copy.
+// Memory: 8 bytes a copy, and a bit a content up to the newest that is copied.
 
 import type { PageLocator, ReadPack } from '../../ports/models.ts';
 import { LAYOUT_PAGES_MAX, type LaidOutPack, type LayoutMap } from '../../events/layout-map.ts';
-import { UNKNOWN, type Holding } from '../../values/holding.ts';
+import { contentOf, isContent, UNKNOWN, type Holding } from '../../values/holding.ts';
 import type { LedgerError } from '../../values/ledger-error.ts';
+import { NumberSet } from '../../values/number-set.ts';
 import { packLabel, slotsOf } from '../../values/pack.ts';
 import { ordinalAt, placeAt, type Place } from '../../values/place.ts';
 import { lastWhere } from '../../values/sorted-search.ts';
-import { plainStorageEnds, type StorageEnds } from './storage-block-numbers.ts';
+import type { StorageEnds } from './storage-block-numbers.ts';
 
 /** The first pack of copies has this ordinal: no pack of the ledger does. */
 const COPIES_ORDINAL = 2 ** 32;
@@ -22,6 +23,8 @@ export class LaidOutPages implements PageLocator {
   readonly #firstSlots: readonly number[];
   /** What is copied and the slot of its copy, as one number each, ascending. */
   readonly #copies: Float64Array;
+  /** The contents that are copied: of most points most are not, which is to be told at once. */
+  readonly #contents = new NumberSet();
 
   /** `table`: what the pages of the map's capture hold. `others`: where all else is found. */
   constructor(others: () => PageLocator, map: LayoutMap, table: Uint32Array) {
@@ -44,12 +47,14 @@ export class LaidOutPages implements PageLocator {
       if (holding === UNKNOWN) continue;
       copies[count] = holding * LAYOUT_PAGES_MAX + slot;
       count += 1;
+      if (isContent(holding)) this.#contents.add(contentOf(holding));
     }
     this.#copies = copies.subarray(0, count).toSorted();
   }
 
   /** The slot of a copy, counted through all packs; below 0: there is none. */
   #slotOf(holding: Holding): number {
+    if (isContent(holding) && !this.#contents.has(contentOf(holding))) return -1;
     const copies = this.#copies;
     const bound = (holding + 1) * LAYOUT_PAGES_MAX;
     const copy = copies[lastWhere(copies.length, (i) => copies[i]! < bound)] ?? -1;
@@ -79,9 +84,10 @@ export class LaidOutPages implements PageLocator {
     return this.#packs[ordinalAt(place) - COPIES_ORDINAL];
   }
 
-  /** Where storage blocks end: of copies as the map says. */
-  readonly storageEnds: StorageEnds = (pack) =>
-    this.#packs[pack.ordinal - COPIES_ORDINAL]?.storageEnds ?? plainStorageEnds(pack);
+  /** Where storage blocks end: of copies as the map says, of other packs as `others` has it. */
+  storageEnds(others: StorageEnds): StorageEnds {
+    return (pack) => this.#packs[pack.ordinal - COPIES_ORDINAL]?.storageEnds ?? others(pack);
+  }
 
   /** Whether a failure to read a pack is of one of copies: it says the name, or what a message calls it. */
   readonly isFailing = ({ facts: { name, label } }: LedgerError): boolean =>

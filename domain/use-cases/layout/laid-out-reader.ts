@@ -10,7 +10,7 @@ import type { BulkRequest, PageReader } from '../pages/page-reader.ts';
 import type { FillTarget } from '../pages/page-filler.ts';
 
 /** Who reads the pages of one point. */
-export type PointReader = Pick<PageReader, 'read' | 'fill' | 'inOrder'>;
+export type PointReader = Pick<PageReader, 'read' | 'fill' | 'inOrder' | 'blocksRead'>;
 
 export class LaidOutReader implements PointReader {
   readonly #copies: PointReader;
@@ -34,21 +34,38 @@ export class LaidOutReader implements PointReader {
     this.#onLost = of.onLost;
   }
 
-  /** Gives the copies up after a failure that is theirs; any other is thrown. */
-  #giveUp(thrown: unknown): void {
-    if (!isOfPack(thrown) || !this.#isTheirs(thrown)) throw thrown;
-    if (!this.#isLost) this.#onLost(thrown.message);
+  /** Blocks that were read and decoded for `read` so far, by whoever reads with the same reader. */
+  get blocksRead(): number {
+    return this.#plain.blocksRead;
+  }
+
+  /** Does without the copies after a failure that is theirs; any other is thrown. */
+  #passOver(thrown: unknown): LedgerError {
+    if (isOfPack(thrown) && this.#isTheirs(thrown)) return thrown;
+    throw thrown;
+  }
+
+  /** The copies are given up once all was read without them: else more is away than they are. */
+  #giveUp({ message }: LedgerError): void {
+    if (!this.#isLost) this.#onLost(message);
     this.#isLost = true;
   }
 
+  async #withCopies<A>(work: (reader: PointReader) => Promise<A>): Promise<A> {
+    let failure: LedgerError;
+    try {
+      return await work(this.#copies);
+    } catch (thrown) {
+      failure = this.#passOver(thrown);
+    }
+    const done = await work(this.#plain);
+    this.#giveUp(failure);
+    return done;
+  }
+
   async read(holdings: ArrayLike<Holding>, into: Uint8Array): Promise<Uint8Array> {
-    if (!this.#isLost)
-      try {
-        return await this.#copies.read(holdings, into);
-      } catch (thrown) {
-        this.#giveUp(thrown);
-      }
-    return this.#plain.read(holdings, into);
+    const read = (reader: PointReader): Promise<Uint8Array> => reader.read(holdings, into);
+    return this.#isLost ? read(this.#plain) : this.#withCopies(read);
   }
 
   /** Who asks what is lost is told of no copy: those pages are not. */
@@ -57,13 +74,8 @@ export class LaidOutReader implements PointReader {
   }
 
   async fill(request: BulkRequest, target: FillTarget): Promise<void> {
-    if (!this.#isWithoutCopies(request))
-      try {
-        return await this.#copies.fill(request, target);
-      } catch (thrown) {
-        this.#giveUp(thrown);
-      }
-    return this.#plain.fill(request, target);
+    const fill = (reader: PointReader): Promise<void> => reader.fill(request, target);
+    return this.#isWithoutCopies(request) ? fill(this.#plain) : this.#withCopies(fill);
   }
 
   async *inOrder(request: BulkRequest): AsyncGenerator<PageRun> {
@@ -76,7 +88,7 @@ export class LaidOutReader implements PointReader {
         }
         return;
       } catch (thrown) {
-        this.#giveUp(thrown);
+        this.#giveUp(this.#passOver(thrown));
       }
     // Pages that were given are passed over as zeros are.
     const table = request.table.slice().fill(ZERO, 0, done);

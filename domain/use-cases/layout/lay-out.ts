@@ -19,6 +19,7 @@ import { PackWriter, type PackWriterPorts } from '../pages/pack-writer.ts';
 import { countReads } from './counted-reads.ts';
 import { LaidOutPages } from './laid-out-pages.ts';
 import { planLayout, type LayoutPlan } from './layout-plan.ts';
+import { plainStorageEnds } from './storage-block-numbers.ts';
 
 export interface LayOutPorts extends PackWriterPorts {
   readonly engine: Pick<PageEngine, 'encode' | 'encodePatterns'>;
@@ -116,7 +117,7 @@ export async function layOut(ports: LayOutPorts, request: LayOutRequest): Promis
     const packs = await writeCopies(ports, plan, { writer, request });
     const map = { capture, packs, gfns: plan.gfns };
     const laidOut = new LaidOutPages(ports.locator, map, table);
-    const reads = countReads(laidOut, table, laidOut.storageEnds);
+    const reads = countReads(laidOut, table, laidOut.storageEnds(plainStorageEnds));
     if (reads >= readsBefore) {
       await writer.takeBack();
       return nothing();

@@ -14,6 +14,14 @@ export type StorageEnds = (pack: ReadPack) => Uint32Array;
 export const plainStorageEnds: StorageEnds = ({ blocks }) =>
   storageBlockEnds(blocks.lengths, STAGING_BLOCK_BYTES);
 
+/** As of packs whose blocks are taken so many at a time, whatever their bytes. */
+export const endsEvery =
+  (count: number): StorageEnds =>
+  ({ blocks: { lengths } }) =>
+    Uint32Array.from({ length: Math.ceil(lengths.length / count) }, (_, i) =>
+      Math.min(lengths.length, (i + 1) * count),
+    );
+
 /** A pack's storage blocks: their numbers, and the first slot of each. */
 interface NumberedPack {
   readonly number: number;

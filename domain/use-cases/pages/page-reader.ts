@@ -87,20 +87,36 @@ function* runsIn(table: Uint32Array, { first, end }: Window, lost: Uint32Array):
   }
 }
 
+/** What a reader keeps from one reading to the next. */
+interface Kept {
+  readonly blocks: DecodedBlocks;
+  readonly order: UrgentFirst;
+  readonly starts: RecentMap<string, BlockStarts>;
+}
+
+const keptBy = (ports: PageReaderPorts, bytesMax: number): Kept => ({
+  blocks: new DecodedBlocks(ports, { bytesMax }),
+  order: new UrgentFirst(),
+  starts: new RecentMap({ max: STARTS_MAX }),
+});
+
 export class PageReader {
   readonly #ports: PageReaderPorts;
-  readonly #blocks: DecodedBlocks;
-  readonly #order = new UrgentFirst();
-  readonly #starts = new RecentMap<string, BlockStarts>({ max: STARTS_MAX });
+  readonly #kept: Kept;
 
-  constructor(ports: PageReaderPorts, cacheBytesMax = CACHE_BYTES) {
+  constructor(ports: PageReaderPorts, kept: Kept | number = CACHE_BYTES) {
     this.#ports = ports;
-    this.#blocks = new DecodedBlocks(ports, { bytesMax: cacheBytesMax });
+    this.#kept = typeof kept === 'number' ? keptBy(ports, kept) : kept;
+  }
+
+  /** Reads what is found otherwise; what is decoded for one serves both, and bulk work of both waits for what is urgent. */
+  finding(locator: () => PageLocator): PageReader {
+    return new PageReader({ ...this.#ports, locator }, this.#kept);
   }
 
   /** Blocks that were read and decoded for `read` so far. */
   get blocksRead(): number {
-    return this.#blocks.readCount;
+    return this.#kept.blocks.readCount;
   }
 
   /**
@@ -109,7 +125,7 @@ export class PageReader {
    */
   async read(holdings: ArrayLike<Holding>, into: Uint8Array): Promise<Uint8Array> {
     assert(into.length >= holdings.length * PAGE_BYTES, 'there is room for every page');
-    return this.#order.urgent(() =>
+    return this.#kept.order.urgent(() =>
       followingMoves(this.#ports.catchUp, () => this.#read(holdings, into)),
     );
   }
@@ -128,7 +144,7 @@ export class PageReader {
       if (holdings[page] === ZERO) pageAt(page).fill(0);
     const batch = wholeBatch(plan);
     const isBegun = new Uint8Array(batch.pages.length);
-    await this.#blocks.each(plan, batch, (row, stored) => {
+    await this.#kept.blocks.each(plan, batch, (row, stored) => {
       const room = batch.rooms[row]!;
       const page = pageAt(batch.pages[room]!);
       if (isBegun[room] === 0) page.set(stored);
@@ -139,10 +155,10 @@ export class PageReader {
   }
 
   #startsOf(pack: ReadPack): BlockStarts {
-    const known = this.#starts.get(pack.name);
+    const known = this.#kept.starts.get(pack.name);
     if (known !== undefined) return known;
     const starts = blockStarts(pack.blocks);
-    this.#starts.set(pack.name, starts);
+    this.#kept.starts.set(pack.name, starts);
     return starts;
   }
 
@@ -225,7 +241,7 @@ export class PageReader {
         holdings = holdings.map((holding, page) => (isDone[page] === 1 ? ZERO : holding));
       const request: FillPages = { holdings, ...into, onPages };
       const startsOf = (pack: ReadPack): BlockStarts => this.#startsOf(pack);
-      const ports = { engine, store, locator: locator(), order: this.#order, startsOf };
+      const ports = { engine, store, locator: locator(), order: this.#kept.order, startsOf };
       return fillPages(ports, request, losses);
     });
     return lost.map((page) => first + page);

@@ -1,6 +1,7 @@
 // Which pages of a guest come with one that it asks for. A block of pages is read and decoded as one:
 // every page whose content it holds is at hand then, wherever in the guest it lies and however often.
-// A storage block, some blocks of a pack that lie behind each other, is what is worth reading with it.
+// A storage block, some blocks of a pack that lie behind each other, is what is worth reading with it: of
+// a checkpoint's copies as its map says.
 //
 // The pages of a table are sorted by where their contents lie: by pack, then by slot when a page of
 // that pack is first asked for. Of a patch that is where the mask lies. Compaction may move contents
@@ -8,11 +9,12 @@
 
 import { blockStarts, type BlockStarts } from '../../values/pack.ts';
 import { isRead } from '../pages/patch-chain.ts';
-import { ordinalAt, slotAt, type Ordinal } from '../../values/place.ts';
+import { ordinalAt, slotAt, type Ordinal, type Place } from '../../values/place.ts';
 import { UNKNOWN, ZERO } from '../../values/holding.ts';
 import { PACK_SLOTS } from '../../values/page.ts';
 import { lastWhere } from '../../values/sorted-search.ts';
 import type { PageLocator } from '../../ports/models.ts';
+import type { StorageEnds } from '../layout/storage-block-numbers.ts';
 
 /** Pages that cost no read, beside one that is asked for. */
 const MADE_WINDOW_PAGES = 64;
@@ -25,7 +27,13 @@ interface PackPages {
   readonly pages: Uint32Array;
   /** Null: not sorted yet. */
   slots: Uint16Array | null;
-  starts: BlockStarts | null;
+  cuts: PackCuts | null;
+}
+
+/** Where a pack's blocks begin, and where its storage blocks end, as numbers of blocks. */
+interface PackCuts {
+  readonly starts: BlockStarts;
+  readonly storageEnds: Uint32Array;
 }
 
 /** Which pages come along with one. */
@@ -45,30 +53,32 @@ export interface StoredNeighboursRequest {
   /** What each page holds. */
   readonly table: Uint32Array;
   readonly locator: PageLocator;
-  /** Blocks of a storage block. */
-  readonly storageBlocks: number;
+  readonly storageEnds: StorageEnds;
 }
 
 /** Neighbours by where contents lie. */
 export class StoredNeighbours implements PageNeighbours {
   readonly #table: Uint32Array;
   readonly #locator: PageLocator;
-  readonly #storageBlocks: number;
+  readonly #storageEnds: StorageEnds;
   readonly #packs: Map<Ordinal, PackPages>;
 
-  constructor({ table, locator, storageBlocks }: StoredNeighboursRequest) {
+  constructor({ table, locator, storageEnds }: StoredNeighboursRequest) {
     this.#table = table;
     this.#locator = locator;
-    this.#storageBlocks = storageBlocks;
+    this.#storageEnds = storageEnds;
     this.#packs = byPack(table, locator);
   }
 
   block(page: number): Uint32Array {
-    return this.#around(page, 1);
+    return this.#around(page, (block) => [block, block + 1]);
   }
 
   storageBlock(page: number): Uint32Array {
-    return this.#around(page, this.#storageBlocks);
+    return this.#around(page, (block, { storageEnds }) => {
+      const storage = lastWhere(storageEnds.length, (i) => storageEnds[i]! <= block);
+      return [storage < 0 ? 0 : storageEnds[storage]!, storageEnds[storage + 1]!];
+    });
   }
 
   *inStorageOrder(): Generator<Uint32Array> {
@@ -93,24 +103,33 @@ export class StoredNeighbours implements PageNeighbours {
     return !isRead(this.#table[page]!);
   }
 
-  #around(page: number, blocks: number): Uint32Array {
+  /** The pages of the blocks that `blocksAround` says of the block of a page: the first, and the one behind the last. */
+  #around(
+    page: number,
+    blocksAround: (block: number, cuts: PackCuts) => readonly [number, number],
+  ): Uint32Array {
     if (this.#table[page] === UNKNOWN) return Uint32Array.of(page);
     if (this.#isMade(page)) return this.#madeAround(page);
     const place = this.#locator.placeOf(this.#table[page]!);
     const pack = place < 0 ? undefined : this.#packs.get(ordinalAt(place));
     if (pack === undefined) return Uint32Array.of(page);
     const slots = this.#sort(pack);
-    pack.starts ??= blockStarts(this.#locator.packAt(place).blocks);
-    const { slots: starts } = pack.starts;
+    pack.cuts ??= this.#cutsOf(place);
+    const starts = pack.cuts.starts.slots;
     const block = lastWhere(starts.length - 1, (i) => starts[i]! <= slotAt(place));
-    const first = block - (block % blocks);
+    const [first, behind] = blocksAround(block, pack.cuts);
     const from = starts[first]!;
-    const end = starts[Math.min(first + blocks, starts.length - 1)]!;
+    const end = starts[behind]!;
     const low = lastWhere(slots.length, (i) => slots[i]! < from) + 1;
     const high = lastWhere(slots.length, (i) => slots[i]! < end) + 1;
     const found = pack.pages.slice(low, high).toSorted();
     // Its content has moved since.
     return found.includes(page) ? found : Uint32Array.of(page);
+  }
+
+  #cutsOf(place: Place): PackCuts {
+    const pack = this.#locator.packAt(place);
+    return { starts: blockStarts(pack.blocks), storageEnds: this.#storageEnds(pack) };
   }
 
   #madeAround(page: number): Uint32Array {
@@ -149,27 +168,36 @@ export class StoredNeighbours implements PageNeighbours {
 
 /** The pages that are read, by pack. O(pages). */
 function byPack(table: Uint32Array, locator: PageLocator): Map<Ordinal, PackPages> {
-  const ordinals = new Int32Array(table.length).fill(-1);
+  // Of each page the number of its pack among those that were met; copies have ordinals of their own.
+  const numbers = new Int32Array(table.length).fill(-1);
+  const met = new Map<Ordinal, number>();
   const counts: number[] = [];
+  let last: Ordinal = -1;
+  let number = -1;
   for (let page = 0; page < table.length; page += 1) {
     const holding = table[page]!;
     if (holding === UNKNOWN || !isRead(holding)) continue;
     const place = locator.placeOf(holding);
     if (place < 0) continue;
     const ordinal = ordinalAt(place);
-    ordinals[page] = ordinal;
-    counts[ordinal] = (counts[ordinal] ?? 0) + 1;
+    if (ordinal !== last) {
+      number = met.get(ordinal) ?? counts.length;
+      last = ordinal;
+      if (number === counts.length) {
+        met.set(ordinal, number);
+        counts.push(0);
+      }
+    }
+    numbers[page] = number;
+    counts[number]! += 1;
   }
-  const packs = new Map<Ordinal, PackPages>();
-  const filled: number[] = [];
-  for (const [ordinal, count] of counts.entries()) {
-    if (count === undefined) continue;
-    packs.set(ordinal, { pages: new Uint32Array(count), slots: null, starts: null });
-    filled[ordinal] = 0;
-  }
+  const packs = counts.map((count): PackPages => {
+    return { pages: new Uint32Array(count), slots: null, cuts: null };
+  });
+  const filled = new Uint32Array(packs.length);
   for (let page = 0; page < table.length; page += 1) {
-    const ordinal = ordinals[page]!;
-    if (ordinal >= 0) packs.get(ordinal)!.pages[filled[ordinal]!++] = page;
+    const of = numbers[page]!;
+    if (of >= 0) packs[of]!.pages[filled[of]!++] = page;
   }
-  return packs;
+  return new Map([...met].map(([ordinal, of]) => [ordinal, packs[of]!]));
 }

@@ -7,7 +7,7 @@ import { differenceByOwner } from '../../../wiring/guest-owners.ts';
 import { diffOf } from '../../../wiring/pages.ts';
 import { type Ledger } from '../../../wiring/ledger.ts';
 import { absentFrom, type PageDifference } from '../../../../projections/questions/diff.ts';
-import { type VmPoint } from '../../../wiring/restore.ts';
+import type { VmPoint } from '../../../wiring/vm-point.ts';
 import { changedPagesRow } from '../../rows/guest-rows.ts';
 import { addressText, differenceRow } from '../../rows/page-rows.ts';
 import { positiveNumber } from '../argument-values.ts';

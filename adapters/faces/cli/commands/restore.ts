@@ -10,8 +10,8 @@ import {
   restoreToFile,
   restoreToStream,
   type RestoreFormat,
-  type VmPoint,
 } from '../../../wiring/restore.ts';
+import type { VmPoint } from '../../../wiring/vm-point.ts';
 import { knownCoreKernel } from '../../../wiring/core-kernel.ts';
 import { readyAttachments } from '../../../wiring/attachments.ts';
 import type { Ledger } from '../../../wiring/ledger.ts';

@@ -5,8 +5,10 @@ import {
   StoredNeighbours,
   type PageNeighbours,
 } from '../../../../domain/use-cases/serve/page-neighbours.ts';
+import { endsEvery } from '../../../../domain/use-cases/layout/storage-block-numbers.ts';
 import { PageQueue, PUSH_PAGES_MAX } from '../../../../domain/use-cases/serve/page-queue.ts';
 import { UNKNOWN, ZERO } from '../../../../domain/values/holding.ts';
+import { placeAt, slotAt } from '../../../../domain/values/place.ts';
 import { content, locator, queueOf } from '../../../support/served-pages.ts';
 
 /** Contents in blocks (0 1) (2 3) (4 5) ...; page 6 holds what page 1 does, 3 and 7 are patterns. */
@@ -22,7 +24,7 @@ const TABLE = Uint32Array.of(
   content(2),
   content(5),
 );
-const neighbours = new StoredNeighbours({ table: TABLE, locator, storageBlocks: 2 });
+const neighbours = new StoredNeighbours({ table: TABLE, locator, storageEnds: endsEvery(2) });
 const take = (pages: Uint32Array | null): number[] => [...(pages ?? [])];
 const inOrder = (of: StoredNeighbours): number[] => [...of.inStorageOrder()].flatMap(take);
 
@@ -39,6 +41,29 @@ describe('the neighbours of a page', () => {
     expect(take(neighbours.storageBlock(9))).toEqual([0, 9]);
   });
 
+  test('among the copies of a checkpoint are those of the storage block that its map says', () => {
+    // Copies of contents 4, 1, 0 and 2 in packs that come behind all others: the map cuts them at three blocks.
+    const copies = [content(4), content(1), content(0), content(2)];
+    const COPIES = 2 ** 32;
+    const laidOut = new StoredNeighbours({
+      table: TABLE,
+      locator: {
+        ...locator,
+        placeOf: (holding) => {
+          const at = copies.indexOf(holding);
+          return at < 0 ? locator.placeOf(holding) : placeAt(COPIES, 2 * at);
+        },
+        packAt: (place) => locator.packAt(placeAt(0, slotAt(place))),
+      },
+      storageEnds: (pack) => (pack.ordinal === 0 ? Uint32Array.of(3, 8) : endsEvery(2)(pack)),
+    });
+    expect(take(laidOut.block(4))).toEqual([4]);
+    expect(take(laidOut.storageBlock(4))).toEqual([0, 1, 4, 6]);
+    expect(take(laidOut.storageBlock(8))).toEqual([8]);
+    expect(take(laidOut.storageBlock(5))).toEqual([5]);
+    expect(inOrder(laidOut)).toEqual([3, 9, 5, 0, 1, 6, 4, 8]);
+  });
+
   test('of a page that costs no read are others near it that cost none', () => {
     expect(take(neighbours.block(2))).toEqual([2, 3, 7]);
     expect(take(neighbours.storageBlock(3))).toEqual([2, 3, 7]);
@@ -46,7 +71,7 @@ describe('the neighbours of a page', () => {
 
   test('of a page that is lost there are none', () => {
     const table = Uint32Array.of(UNKNOWN, content(0), UNKNOWN);
-    const lost = new StoredNeighbours({ table, locator, storageBlocks: 2 });
+    const lost = new StoredNeighbours({ table, locator, storageEnds: endsEvery(2) });
     expect(take(lost.block(0))).toEqual([0]);
     expect(inOrder(lost)).not.toContain(ZERO + 5);
   });
@@ -58,7 +83,7 @@ describe('the neighbours of a page', () => {
       placeOf: (holding: number) =>
         moved && holding === content(1) ? locator.placeOf(content(40)) : locator.placeOf(holding),
     };
-    const late = new StoredNeighbours({ table: TABLE, locator: moving, storageBlocks: 2 });
+    const late = new StoredNeighbours({ table: TABLE, locator: moving, storageEnds: endsEvery(2) });
     expect(take(late.block(4))).toEqual([1, 4, 6]);
     moved = true;
     expect(take(late.block(1))).toEqual([1]);
@@ -79,7 +104,7 @@ describe('the neighbours of a page', () => {
     };
     // Pages of many packs: 16 contents in each.
     const table = Uint32Array.from({ length: 4096 }, (_, n) => content(n));
-    const many = new StoredNeighbours({ table, locator: counting, storageBlocks: 2 });
+    const many = new StoredNeighbours({ table, locator: counting, storageEnds: endsEvery(2) });
     asked = 0;
     const queue = new PageQueue({ table, neighbours: many });
     queue.push();
