@@ -5,7 +5,7 @@
 import * as either from 'fp-ts/lib/Either.js';
 import type { Either } from 'fp-ts/lib/Either.js';
 import { pipe } from 'fp-ts/lib/function.js';
-import type { EventOf } from './events/control.ts';
+import { LYING_FORMAT, type EventOf } from './events/control.ts';
 import { isGroupName } from './events/streams.ts';
 import {
   addedPatternOf,
@@ -122,6 +122,9 @@ export const areBlocksSalted = (facts: LedgerFacts): boolean => hasFormat(facts,
 
 /** Whether events of a ledger may have short columns: releases of earlier formats read none. */
 export const areEventsShort = (facts: LedgerFacts): boolean => hasFormat(facts, SHORT_FORMAT);
+
+/** Whether releases of a ledger may name slots where they lie: programs of earlier formats look for none there. */
+export const areReleasesLying = (facts: LedgerFacts): boolean => hasFormat(facts, LYING_FORMAT);
 
 /** How recorders compress pages: releases of the time of format 1 read no packed ones. */
 export const recordedCompression = (facts: LedgerFacts): Compression =>

@@ -82,7 +82,7 @@ export type StoreEvent =
 
 /** What was said of where content lies, as far as a command asks. */
 export interface StoreState {
-  /** Slots that were let go of, by the packs that first held them. */
+  /** Slots that were let go of, by the packs that they were named by. */
   readonly released: ReadonlyMap<string, ReadonlySet<number>>;
   /** Names of packs that content was written into anew. */
   readonly rewritten: ReadonlySet<string>;
@@ -92,6 +92,8 @@ export interface StoreState {
 export interface ReleaseContent {
   readonly _tag: 'ReleaseContent';
   readonly released: readonly PackSlots[];
+  /** Whether they are named where they lie: of few packs then, as compaction puts together what lay apart. */
+  readonly areLying: boolean;
   readonly seen: ContentReleased['seen'];
 }
 
@@ -112,12 +114,16 @@ export const decideStore =
     switch (command._tag) {
       case 'ReleaseContent': {
         const { seen } = command;
+        const areLying = command.areLying ? true : null;
         const news = command.released.map(({ pack, slots }) => {
           const gone = state.released.get(pack);
           return { pack, slots: slots.filter((slot) => gone?.has(slot) !== true) };
         });
         return either.right(
-          slotSets(news).map((packs) => ({ type: 'ContentReleased', data: { seen, packs } })),
+          slotSets(news).map((packs) => ({
+            type: 'ContentReleased',
+            data: { seen, packs, areLying },
+          })),
         );
       }
       case 'RewriteContent': {

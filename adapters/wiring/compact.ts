@@ -4,7 +4,7 @@ import { randomBytes } from 'node:crypto';
 import { slotAt } from '../../domain/values/place.ts';
 import { lockCompactor } from '../stores/locks/compactor-lock.ts';
 import { mayBeWritten } from '../stores/locks/writers-presence.ts';
-import { areBlocksSalted, areEventsShort } from '../../domain/ledger.ts';
+import { areBlocksSalted, areEventsShort, areReleasesLying } from '../../domain/ledger.ts';
 import {
   compactLedger,
   type Compacted,
@@ -117,6 +117,7 @@ export async function compact(ledger: Ledger, request: CompactRequest): Promise<
         models: modelsOf(ledger),
         areBlocksSalted: () => areBlocksSalted(state.catalogue.facts),
         areEventsShort: () => areEventsShort(state.catalogue.facts),
+        areReleasesLying: () => areReleasesLying(state.catalogue.facts),
         isRecorded: () => mayBeWritten(locks),
         doubt: () => doubtOf(ledger),
         ...deletionFrom(ledger),

@@ -38,7 +38,6 @@ import { assert } from '../../domain/values/assert.ts';
 import { rangesOf, unionOf } from '../../domain/values/capture-ranges.ts';
 import type { Holding } from '../../domain/values/holding.ts';
 import { LedgerError } from '../../domain/values/ledger-error.ts';
-import { slotsIn } from '../../domain/values/slot-set.ts';
 import type { AssemblerState, Change } from '../../projections/commits.ts';
 import {
   baselineBytes,
@@ -50,6 +49,7 @@ import {
 } from '../../projections/models/baseline.ts';
 import { baselineState, RECENT_MS } from '../../projections/models/baseline-state.ts';
 import { LateReferences } from '../../projections/models/late-references.ts';
+import { holdingsReleased } from '../../projections/models/releases.ts';
 import { goneLeaves } from '../../projections/questions/log-leaves.ts';
 import { sha256 } from './digest.ts';
 import type { VmEntry } from '../../projections/models/vm-entry.ts';
@@ -117,12 +117,7 @@ class Releases {
 
   take(state: LedgerState, change: Change): void {
     if (change._tag !== 'control' || change.event.type !== 'ContentReleased') return;
-    const { contents } = state;
-    const holdings = change.event.data.packs.flatMap(({ pack: name, slots }) => {
-      const pack = contents.byName(name);
-      if (pack === undefined) return [];
-      return [...slotsIn(slots)].map((slot) => contents.holdingAt(pack, slot));
-    });
+    const holdings = [...holdingsReleased(state.contents, change.event.data)];
     this.#met.push({ timeMs: change.timeMs, holdings });
   }
 

@@ -170,6 +170,7 @@ export const CONTROL_CODECS = {
   ContentReleased: t.strict({
     seen: orNull(t.strict({ vm: name, capture })),
     packs: t.readonlyArray(t.strict({ pack: packName, slots: slotSet })),
+    areLying: orNull(t.literal(true)),
   }),
   ContentLost: t.strict({ packs: t.readonlyArray(t.strict({ pack: packName, slots: slotSet })) }),
   ContentFound: t.strict({ packs: t.readonlyArray(t.strict({ pack: packName, slots: slotSet })) }),

@@ -112,6 +112,8 @@ interface AddedFields {
 export const BESIDE_FORMAT = 2;
 /** The earliest ledger format of checkpoints that are laid out. */
 export const LAYOUT_FORMAT = 3;
+/** The earliest ledger format of releases that name slots where they lie. */
+export const LYING_FORMAT = 4;
 
 const ADDED: Readonly<Partial<Record<ControlType, readonly AddedFields[]>>> = {
   CaptureCommitted: [
@@ -121,6 +123,7 @@ const ADDED: Readonly<Partial<Record<ControlType, readonly AddedFields[]>>> = {
     { schema: 2, format: BESIDE_FORMAT, fields: { note: null } },
     { schema: 3, format: LAYOUT_FORMAT, fields: { layout: null } },
   ],
+  ContentReleased: [{ schema: 2, format: LYING_FORMAT, fields: { areLying: null } }],
   HistoryForgotten: [{ schema: 2, format: 2, fields: { format: null } }],
 };
 

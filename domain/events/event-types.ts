@@ -33,6 +33,7 @@ const SCHEMAS: Readonly<Record<string, number>> = {
   CaptureCommitted: 2,
   AttachmentsWritten: 3,
   CheckpointTaken: 3,
+  ContentReleased: 2,
   DeviceStateWritten: 3,
   HistoryForgotten: 2,
   PackRewritten: 4,

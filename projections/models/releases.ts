@@ -24,21 +24,27 @@ export interface ReleaseModels {
   readonly isNew: boolean;
 }
 
+/** Slots of packs, as an event names them that lets go of them: of those that first held it, or where it lies. */
+export function* holdingsReleased(
+  contents: Contents,
+  { packs }: ContentReleased,
+): Generator<Holding> {
+  for (const { pack: name, slots } of packs) {
+    const pack = contents.named(name);
+    if (pack !== undefined) for (const slot of slotsIn(slots)) yield contents.holdingAt(pack, slot);
+  }
+}
+
 /** Lets go of the slots that an event names. Packs that are not known are passed over. */
 export function releaseSlots(
   { contents, sharing, isNew }: ReleaseModels,
-  { packs }: ContentReleased,
+  released: ContentReleased,
   timeMs: number,
 ): void {
-  for (const { pack: name, slots } of packs) {
-    const pack = contents.byName(name);
-    if (pack === undefined) continue;
-    for (const slot of slotsIn(slots)) {
-      const holding = contents.holdingAt(pack, slot);
-      if (holding === UNKNOWN) continue;
-      if (isNew) contents.release(holding, timeMs);
-      sharing.releaseHolding(holding);
-    }
+  for (const holding of holdingsReleased(contents, released)) {
+    if (holding === UNKNOWN) continue;
+    if (isNew) contents.release(holding, timeMs);
+    sharing.releaseHolding(holding);
   }
 }
 

@@ -175,6 +175,8 @@ test('a ledger of format 2 has all that its releases know, and is not raised by 
       await forgetHistory(ledger, { vm: 'red', isDryRun: false });
       expect(await schemasOf(ledger, 'LedgerCreated')).toEqual([2]);
       expect(await schemasOf(ledger, 'HistoryForgotten')).toEqual([1]);
+      await compact(ledger, { graceMs: 0, isDryRun: false });
+      expect(await schemasOf(ledger, 'ContentReleased')).toEqual([1]);
       const before = segments().length;
       await ledger.raiseFormat(3);
       expect(await schemasOf(ledger, 'LedgerCreated')).toEqual([2, 3]);

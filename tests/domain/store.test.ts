@@ -96,10 +96,10 @@ const SEEN = { vm: 'web', capture: 3 };
 const given = specify({ initial: initialStore, decide: decideStore, evolve: evolveStore });
 
 const release = (...packs: PackSlots[]) =>
-  ({ _tag: 'ReleaseContent', released: packs, seen: SEEN }) as const;
+  ({ _tag: 'ReleaseContent', released: packs, areLying: false, seen: SEEN }) as const;
 const goes = (...packs: { pack: string; slots: string }[]): StoreEvent => ({
   type: 'ContentReleased',
-  data: { seen: SEEN, packs },
+  data: { seen: SEEN, packs, areLying: null },
 });
 const rewrittenPack = (name: string): PackRewritten => ({
   name,
@@ -137,6 +137,12 @@ describe('letting slots go', () => {
       events(goes({ pack: A, slots: '02' })),
     );
     expect(given(past).when(release({ pack: A, slots: [0] }))).toEqual(events());
+  });
+
+  test('says that it names them where they lie', () => {
+    const outcome = given().when({ ...release({ pack: A, slots: [0, 2] }), areLying: true });
+    const data = { seen: SEEN, packs: [{ pack: A, slots: '05' }], areLying: true } as const;
+    expect(outcome).toEqual(events({ type: 'ContentReleased', data }));
   });
 
   test('names exactly them', () => {

@@ -397,7 +397,10 @@ describe('two compactions', () => {
     const [one, two] = await withForgotten();
     // On another host nothing tells of the first one but the log.
     beforeAppend(one, 'PackRewritten', async () => {
-      const data = encodeControl({ type: 'ContentReleased', data: { seen: null, packs: [] } });
+      const data = encodeControl({
+        type: 'ContentReleased',
+        data: { seen: null, packs: [], areLying: null },
+      });
       const revision = await two.log.streamRevision('store')();
       if (data._tag === 'Left' || revision._tag === 'Left') throw new TypeError('not possible');
       const event = {

@@ -280,6 +280,7 @@ export const controlEvent: fc.Arbitrary<ControlEvent> = fc.oneof(
     .record({
       seen: fc.option(fc.record({ vm: name, capture })),
       packs: fc.array(fc.record({ pack: hex32, slots: hexBytes(640) })),
+      areLying: fc.constantFrom(true as const, null),
     })
     .map((data): ControlEvent => ({ type: 'ContentReleased', data })),
   fc

@@ -397,6 +397,7 @@ export const GOLDEN_CONTROL_EVENTS: readonly ControlEvent[] = [
         { pack: 'ab'.repeat(32), slots: '05' },
         { pack: 'cd'.repeat(32), slots: '0000ff80' },
       ],
+      areLying: null,
     },
   },
   { type: 'ContentLost', data: { packs: [{ pack: 'ab'.repeat(32), slots: '05' }] } },

@@ -50,6 +50,8 @@ export interface CompactPorts
   readonly by?: Actor;
   readonly models: CompactModels;
   readonly areEventsShort: StoreEventPorts['areEventsShort'];
+  /** Whether what is released is named where it lies: not in a ledger that programs read which look for it at home. */
+  readonly areReleasesLying: () => boolean;
 }
 
 /** How a compaction goes: what waits how long before it is deleted, and whether it only says what it would do. */
@@ -216,7 +218,8 @@ class Compaction {
       slots: of.map(({ slot }) => slot).toSorted((a, b) => a - b),
     }));
     const { seen } = this.#survey;
-    await this.#stream.decide({ _tag: 'ReleaseContent', released: slots, seen });
+    const areLying = this.#ports.areReleasesLying();
+    await this.#stream.decide({ _tag: 'ReleaseContent', released: slots, areLying, seen });
     this.#released += released.length;
   }
 
@@ -247,14 +250,19 @@ class Compaction {
           reference !== null && isContent(reference) && !this.#survey.isNeeded(reference);
         return isDead && !this.#survey.isNeeded(holding);
       })
-      .map(({ holding }) => places.reference(holding));
+      .map(({ holding }) => this.#named(holding));
   }
 
   #unneededIn(pack: SurveyedPack): { readonly pack: string; readonly slot: number }[] {
-    const { places } = this.#ports.models;
     return this.#lyingIn(pack)
       .filter((holding) => !this.#survey.isNeeded(holding))
-      .map((holding) => places.reference(holding));
+      .map((holding) => this.#named(holding));
+  }
+
+  /** How an event names what it lets go of. */
+  #named(holding: Holding): { readonly pack: string; readonly slot: number } {
+    const { models, areReleasesLying } = this.#ports;
+    return areReleasesLying() ? models.places.source(holding) : models.places.reference(holding);
   }
 
   async #rewrite({ group, packs }: Job, pageCount: number): Promise<void> {

@@ -52,6 +52,7 @@ import {
   goldenBytes,
 } from '../../support/golden-capture.ts';
 import { GOLDEN_LAID_OUT } from '../../support/golden-layout.ts';
+import { GOLDEN_RELEASED } from '../../support/golden-released.ts';
 
 const golden = (type: string): Uint8Array => goldenBytes(`events-1/${type}.bin`);
 const golden2 = (type: string): Uint8Array => goldenBytes(`events-2/${type}.bin`);
@@ -133,8 +134,9 @@ describe('events of schema 2', () => {
     expect(encodeControl(event)).toEqual(either.right(data));
   });
 
-  test.each(GOLDEN_BESIDE_EVENTS.map((event) => [event.type, event] as const))(
-    '%s says what is kept beside it',
+  const laterEvents = [...GOLDEN_BESIDE_EVENTS, GOLDEN_RELEASED];
+  test.each(laterEvents.map((event) => [event.type, event] as const))(
+    '%s of schema 2',
     (type, event) => {
       const data = golden2(type);
       expect(decodeControl({ type, schema: 2, position: 0n, data })).toEqual(either.right(event));
