@@ -71,7 +71,7 @@ function isDense({ packs, count, patternCount, numbers }: Contents): boolean {
 }
 
 /** What packs hold, and where it lies. */
-const contentsModel: Model<Contents, 'contents'> = {
+export const contentsModel: Model<Contents, 'contents'> = {
   name: 'contents',
   version: 4,
   initial: () => new Contents(),

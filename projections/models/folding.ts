@@ -1,6 +1,7 @@
 // What the ledger's own models see while a change is folded: each other, and what was decided of it.
 
-import { rowsOf, type Change } from '../commits.ts';
+import type { ToldEvent } from '../../domain/events/control.ts';
+import { rowsOf, type Change, type ControlChange } from '../commits.ts';
 import type { Projection } from '../projection.ts';
 import type { Baseline } from './baseline.ts';
 import type { Catalogue, FoldedCounts } from './catalogue.ts';
@@ -46,3 +47,30 @@ export function weightOf(change: Change): number {
   const isRelease = change._tag === 'control' && change.event.type === 'ContentReleased';
   return isRelease ? change.event.data.packs.length : 0;
 }
+
+/** Of control events, whether one tells the catalogue and the traces something, and nobody else. */
+const LIGHT: Readonly<Record<ToldEvent['type'], boolean>> = {
+  LedgerCreated: true,
+  GroupCreated: true,
+  PatternAdded: true,
+  VmRegistered: true,
+  MemoryMapChanged: true,
+  CommandLineObserved: true,
+  CheckpointTaken: true,
+  CheckpointDropped: true,
+  CheckpointRestored: true,
+  PageRequested: true,
+  PointsForgotten: true,
+  PointLeased: true,
+  LeaseEnded: true,
+  CaptureCommitted: false,
+  VmRetired: false,
+  ContentReleased: false,
+  ContentLost: false,
+  ContentFound: false,
+  HistoryForgotten: false,
+};
+
+/** Whether a change is one that only the catalogue and the traces have to see. */
+export const isLight = (change: Change): change is ControlChange =>
+  change._tag === 'control' && LIGHT[change.event.type];

@@ -1,6 +1,8 @@
 // The models of the fold come in two halves (fold.ts): this is where one stands, and its state file.
-// All models of a half are in one file, each with its name, version and bytes, behind what they are
-// bound to: one that misses, or that is of another version, makes the half be folded anew.
+// All models of a half but contents are in one file, each with its name, version and bytes, behind what
+// they are bound to: one that misses, or that is of another version, makes the half be folded anew.
+// Contents, most of what a large ledger's state is, have a file of their own, which that of the light
+// half names: it is written only where they changed, and who needs no contents does not read it.
 
 import { isLedgerError } from '../../domain/values/ledger-error.ts';
 import type { Position } from '../../domain/ports/event-log.ts';
@@ -9,7 +11,8 @@ import { LOG_START, type AssemblerState } from '../commits.ts';
 import { assemblerState } from './catalogue-state.ts';
 import { decodeState, StateUnfit, StateReader, StateWriter } from './state-bytes.ts';
 
-const FORMAT = 5;
+const FORMAT = 6;
+const CONTENTS_FORMAT = 1;
 
 /** Where a half stands. */
 export interface Half {
@@ -28,6 +31,32 @@ export interface Numbering {
   readonly numbering: bigint;
 }
 
+/** Contents that a half is bound to, and the name of the file that they are kept in. */
+export interface KeptContents extends Numbering {
+  readonly file: string;
+}
+
+/**
+ * The name of contents as they are where a half stands: folding the same log gives the same ones, and an
+ * event's id is of no other past.
+ */
+export const contentsFile = ({ from: { next, last } }: Half): string =>
+  `${next}-${last?.id ?? 'start'}`;
+
+/** The bytes of the file of contents. */
+export function contentsBytes<S>(model: Projection<S, never, unknown>, state: S): Uint8Array {
+  const writer = new StateWriter().u32(CONTENTS_FORMAT).u32(model.version);
+  return writer.raw(stateBytes(model, state)).bytes();
+}
+
+/** What `contentsBytes` made bytes of; StateUnfit where they are of another format or version. */
+export function contentsIn<S>(model: Projection<S, never, unknown>, bytes: Uint8Array): S {
+  const reader = new StateReader(bytes);
+  if (reader.u32() !== CONTENTS_FORMAT || reader.u32() !== model.version)
+    throw new StateUnfit('contents of another format');
+  return stateOf(model, bytes.subarray(reader.at));
+}
+
 /** A model of a half with its state. */
 export interface Modelled {
   readonly model: Projection<unknown, never, unknown>;
@@ -35,7 +64,7 @@ export interface Modelled {
 }
 
 /** The bytes of a half's state file. */
-export function halfBytes(half: Half, of: Numbering, models: readonly Modelled[]): Uint8Array {
+export function halfBytes(half: Half, of: KeptContents, models: readonly Modelled[]): Uint8Array {
   const from = assemblerState.encode(half.from);
   const writer = new StateWriter()
     .u32(FORMAT)
@@ -43,6 +72,7 @@ export function halfBytes(half: Half, of: Numbering, models: readonly Modelled[]
     .u64(half.applied + 1n)
     .u32(of.packs)
     .u64(of.numbering)
+    .text(of.file)
     .u32(models.length);
   for (const { model, state } of models)
     writer.text(model.name).u32(model.version).column(stateBytes(model, state));
@@ -65,7 +95,8 @@ export function stateOf<S>(projection: Projection<S, never, unknown>, bytes: Uin
   }
 }
 
-export interface SavedHalf extends Half, Numbering {
+export interface SavedHalf extends Half {
+  readonly contents: KeptContents;
   /** The state of a model. StateUnfit where it has none, or one of another version. */
   readonly state: <S>(model: Projection<S, never, unknown>) => S;
 }
@@ -76,14 +107,14 @@ export function halfOf(bytes: Uint8Array): SavedHalf {
   if (reader.u32() !== FORMAT) throw new StateUnfit('another format');
   const from = decodeState(reader.text(), assemblerState);
   const applied = reader.u64() - 1n;
-  const numbering = { packs: reader.u32(), numbering: reader.u64() };
+  const contents = { packs: reader.u32(), numbering: reader.u64(), file: reader.text() };
   const states = new Map<string, { readonly version: number; readonly bytes: Uint8Array }>();
   for (let left = reader.u32(); left > 0; left -= 1)
     states.set(reader.text(), { version: reader.u32(), bytes: reader.part() });
   return {
     from,
     applied,
-    ...numbering,
+    contents,
     state: (model) => {
       const saved = states.get(model.name);
       if (saved?.version !== model.version) throw new StateUnfit(`${model.name} is not in it`);

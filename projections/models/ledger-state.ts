@@ -14,14 +14,15 @@ import type { StateFiles } from '../../domain/ports/derived-files.ts';
 import type { ReadPageWrites } from '../../domain/ports/page-writes.ts';
 import { logReplaced, type EventLog, type Position } from '../../domain/ports/event-log.ts';
 import { LOG_START, type AssemblerState, type Change } from '../commits.ts';
-import { modelsOf, type HalfName, type ModelRow, type States } from '../fold.ts';
+import { contentsModel, modelsOf, type HalfName, type ModelRow, type States } from '../fold.ts';
 import { readBaseline, type Baseline } from './baseline.ts';
 import type { Catalogue } from './catalogue.ts';
 import type { VmEntry } from './vm-entry.ts';
 import type { Contents } from './contents.ts';
-import { AS_RECORDED, weightOf, type Folding } from './folding.ts';
-import { halfBytes, halfOf, START_HALF, type Half, type Numbering } from './half.ts';
+import { AS_RECORDED, isLight, weightOf, type Folding } from './folding.ts';
+import { START_HALF, type Half, type Numbering } from './half.ts';
 import { IndexUnfit, type IdentifierColumn } from './identifier-index.ts';
+import { contentsAt, KeptHalves } from './kept-halves.ts';
 import type { Losses } from './losses.ts';
 import { PageTables } from './page-tables.ts';
 import type { PageTable } from '../table.ts';
@@ -29,10 +30,6 @@ import type { Sharing } from './sharing.ts';
 import { StateUnfit } from './state-bytes.ts';
 import type { Toggles } from './toggles.ts';
 import type { VmTraces } from './traces.ts';
-
-const FILES: Readonly<Record<HalfName, string>> = { light: 'catalogue', heavy: 'sharing' };
-/** All that is derived and kept by name, of this state and of others that stand on it. */
-const DERIVED = [...Object.values(FILES), 'tables/', 'projected/', 'page-index/', 'log-bytes'];
 
 /** What was derived is of another past than the log. */
 class OtherPast extends IndexUnfit {}
@@ -87,6 +84,7 @@ export interface LedgerStatePorts {
 
 export class LedgerState {
   readonly #ports: LedgerStatePorts;
+  readonly #kept: KeptHalves;
   readonly tables: PageTables;
   readonly #rows: readonly ModelRow[];
   /** By the names of the models; those of the heavy half are there once it is loaded. */
@@ -105,6 +103,7 @@ export class LedgerState {
 
   constructor(ports: LedgerStatePorts) {
     this.#ports = ports;
+    this.#kept = new KeptHalves(ports.files);
     const starts = async (vm: string): Promise<PageTable | null> =>
       (await this.#baseline())?.tables.get(vm) ?? null;
     this.tables = new PageTables({ ...ports, starts });
@@ -178,6 +177,7 @@ export class LedgerState {
     }
     this.#halves[half] =
       baseline === null ? START_HALF() : { from: baseline.from, applied: baseline.position };
+    if (half === 'light') this.#kept.contents = null;
   }
 
   /** What stands for the events that are gone, as the catalogue knows of it. LOG_REPLACED where it is another. */
@@ -192,27 +192,31 @@ export class LedgerState {
 
   /** Takes up a half from its state file, perhaps without contents; false: there is none that fits. */
   async #load(half: HalfName, isWithoutContents = false): Promise<boolean> {
-    const bytes = await this.#ports.files.load(FILES[half]);
-    if (bytes === null) return false;
     try {
-      const { from, applied, packs, numbering, state } = halfOf(bytes);
+      const saved = await this.#kept.load(half, half === 'light' && !isWithoutContents);
+      if (saved === null) return false;
+      const { from, applied, contents: kept, loaded, state } = saved;
       const isAhead = half === 'heavy' && applied > this.#halves.light.applied;
       if (isAhead) throw new StateUnfit('ahead of the catalogue');
-      const rows = this.#rowsIn(half).filter(
-        ({ model }) => !isWithoutContents || model.name !== 'contents',
-      );
       const states: Partial<States> = Object.fromEntries(
-        rows.map(({ model }) => [model.name, state(model)]),
+        this.#keptIn(half).map(({ model }) => [model.name, state(model)]),
       );
+      if (loaded !== null) states.contents = loaded;
       if (isWithoutContents) delete this.#states.contents;
-      else this.#checkContents(states, { packs, numbering });
+      else this.#checkContents(states, kept);
       Object.assign(this.#states, states);
       this.#halves[half] = { from, applied };
+      if (half === 'light') this.#kept.contents = kept;
       return true;
     } catch (thrown) {
       if (!(thrown instanceof StateUnfit)) throw thrown;
       return false;
     }
+  }
+
+  /** The models whose states are in the file of a half. */
+  #keptIn(half: HalfName): readonly ModelRow[] {
+    return this.#rowsIn(half).filter(({ model }) => model.name !== contentsModel.name);
   }
 
   /** StateUnfit where the states of a half are not of the contents, loaded with it or before. */
@@ -347,8 +351,7 @@ export class LedgerState {
     for (const { model } of this.#rowsIn('heavy')) delete this.#states[model.name];
     this.#begin('light', null);
     await this.#beginLight();
-    for (const prefix of DERIVED)
-      for (const name of await this.#ports.files.list(prefix)) await this.#ports.files.drop(name);
+    await this.#kept.dropAll();
     // Also where less is there of the same past: most of what was numbered is gone.
     if (isOtherPast || isLater) await this.#ports.identifiers().forget?.();
     if (!isOtherPast) return;
@@ -386,6 +389,7 @@ export class LedgerState {
       this.#passed(change);
       return;
     }
+    if (isNewTo('light') && !isLight(change)) this.#kept.contents = null;
     const folding = this.#folding(isNewTo('light'));
     if (isNewTo('heavy')) this.#heavyUnsavedRows += weightOf(change);
     for (const { half, model } of this.#rows) {
@@ -428,40 +432,30 @@ export class LedgerState {
   }
 
   async #save(): Promise<boolean> {
-    // What damage left is not kept: a log that is put back from a copy is folded anew.
-    if (this.#isLightSaved || this.#hasMetDamage || (await this.#isBehindSaved())) return false;
+    // What damage left is not kept: a log that is put back from a copy is folded anew. Nor is what
+    // another process keeps a later state of: ours would only make the next one fold again.
+    if (this.#isLightSaved || this.#hasMetDamage) return false;
+    if (await this.#kept.isPast(this.#halves.light.applied)) return false;
     if (this.#isHeavyWorthSaving()) {
+      assert(this.sharing.indexed === this.contents.count, 'sharing knows all identifiers');
       await this.#saveHalf('heavy');
       this.#heavyUnsavedRows = 0;
     }
+    if (this.#kept.contents === null)
+      await this.#kept.saveContents(this.#halves.light, this.contents);
     await this.#saveHalf('light');
     this.#isLightSaved = true;
+    await this.#kept.dropContents();
     return true;
   }
 
   async #saveHalf(half: HalfName): Promise<void> {
-    const models = this.#rowsIn(half).map(({ model }) => ({
+    const models = this.#keptIn(half).map(({ model }) => ({
       model,
       state: this.#states[model.name],
     }));
-    const packs = this.contents.written;
-    const isWhole = half === 'light' || this.sharing.indexed === this.contents.count;
-    assert(isWhole, 'sharing knows the identifiers of all contents');
-    const numbering = this.contents.numbering(packs)!;
-    const bytes = halfBytes(this.#halves[half], { packs, numbering }, models);
-    await this.#ports.files.save(FILES[half], bytes);
-  }
-
-  /** Whether another process kept a later state: ours would only make the next one fold again. */
-  async #isBehindSaved(): Promise<boolean> {
-    const bytes = await this.#ports.files.load(FILES.light);
-    if (bytes === null) return false;
-    try {
-      return halfOf(bytes).applied > this.#halves.light.applied;
-    } catch (thrown) {
-      if (thrown instanceof StateUnfit) return false;
-      throw thrown;
-    }
+    const contents = this.#kept.contents ?? contentsAt(this.#halves.light, this.contents);
+    await this.#kept.save(half, this.#halves[half], { contents, models });
   }
 
   #isHeavyWorthSaving(): boolean {

@@ -31,6 +31,8 @@ export class MapStateFiles implements StateFiles {
   readonly identifiers = new KeptIdentifiers();
   /** Names asked for and found, in order. */
   readonly loaded: string[] = [];
+  /** Names saved, in order. */
+  readonly saved: string[] = [];
 
   load(name: string): Promise<Uint8Array | null> {
     const bytes = this.kept.get(name);
@@ -40,6 +42,7 @@ export class MapStateFiles implements StateFiles {
 
   save(name: string, bytes: Uint8Array): Promise<void> {
     this.kept.set(name, bytes.slice());
+    this.saved.push(name);
     return Promise.resolve();
   }
 

@@ -96,4 +96,48 @@ describe('a state without contents', () => {
     const state = await opened();
     expect(known(state)).toEqual(await all());
   });
+
+  test('and one that was whole write contents only where they changed', async () => {
+    const whole = async (): Promise<LedgerState> => {
+      const state = ledger.open(files);
+      await state.load();
+      await state.catchUp({ heavy: true });
+      files.saved.length = 0;
+      return state;
+    };
+    await ledger.checkpoint('a', 'here', 2);
+    await (await whole()).save();
+    expect(files.saved).toEqual(['catalogue']);
+    const [before] = await files.list('contents/');
+    await ledger.record({ vm: 'a', pages: [7, 9, 3] });
+    await (await whole()).save();
+    const [after, ...others] = await files.list('contents/');
+    expect(files.saved).toEqual([after, 'catalogue']);
+    expect(after).not.toBe(before);
+    expect(others).toEqual([]);
+    expect(known(await whole())).toEqual(await all());
+  });
+
+  test('is read again where another process kept a later one and dropped its contents', async () => {
+    const early = ledger.open(files);
+    await early.load(WITHOUT);
+    await ledger.record({ vm: 'a', pages: [7, 9, 3] });
+    const other = ledger.open(files);
+    await other.load();
+    await other.catchUp({ heavy: true });
+    await other.save();
+    files.loaded.length = 0;
+    await early.whole();
+    expect(files.loaded).toContain((await files.list('contents/'))[0]);
+    expect(known(early)).toEqual(await all());
+  });
+
+  test('is folded anew where its contents are gone', async () => {
+    const [file] = await files.list('contents/');
+    await files.drop(file!);
+    const state = ledger.open(files);
+    await state.load();
+    await state.catchUp({ heavy: false });
+    expect(known(state)).toEqual(await all());
+  });
 });
