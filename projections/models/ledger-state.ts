@@ -13,7 +13,7 @@ import { Turn } from '../../domain/values/turn.ts';
 import type { StateFiles } from '../../domain/ports/derived-files.ts';
 import type { ReadPageWrites } from '../../domain/ports/page-writes.ts';
 import { logReplaced, type EventLog, type Position } from '../../domain/ports/event-log.ts';
-import { LOG_START, type AssemblerState, type Change } from '../commits.ts';
+import { LOG_START, type AssemblerState, type Change, type ControlChange } from '../commits.ts';
 import { contentsModel, modelsOf, type HalfName, type ModelRow, type States } from '../fold.ts';
 import { readBaseline, type Baseline } from './baseline.ts';
 import type { Catalogue } from './catalogue.ts';
@@ -29,7 +29,7 @@ import type { PageTable } from '../table.ts';
 import type { Sharing } from './sharing.ts';
 import { StateUnfit } from './state-bytes.ts';
 import type { Toggles } from './toggles.ts';
-import type { VmTraces } from './traces.ts';
+import { foldTraces, type VmTraces } from './traces.ts';
 
 /** What was derived is of another past than the log. */
 class OtherPast extends IndexUnfit {}
@@ -50,6 +50,9 @@ interface StartedAnew {
 
 /** How often a fold begins anew while the log is being cut. */
 const ATTEMPTS_MAX = 8;
+
+/** Raised where something else came than what the light half alone has to see. */
+class NotLight extends Error {}
 
 /** Raised where history begins later than what was folded: all is folded anew from there. */
 class HistoryLater extends IndexUnfit {}
@@ -302,6 +305,7 @@ export class LedgerState {
     const isKnownPast = need.past !== undefined && need.past >= next;
     const head = isKnownPast ? need.past + 1n : await run(this.#ports.log.head(last));
     if (head === next && this.#isFolded(need)) return;
+    if (!need.heavy && head > next && (await this.#foldLight(head))) return;
     if (this.#states.contents === undefined && !(await this.#load('light')))
       throw new IndexUnfit('what was derived is gone');
     // A log that ends before what was folded is not the log that was folded: its end was lost.
@@ -373,6 +377,35 @@ export class LedgerState {
     light.from = after;
     heavy.from = after;
     this.#isKnown = true;
+  }
+
+  /**
+   * Folds what is there into the light half, where it alone has to see that: not even contents need be
+   * loaded then. False: there is more to it, and nothing was folded.
+   */
+  async #foldLight(reached: Position): Promise<boolean> {
+    if (!this.#isKnown || this.#states.sharing !== undefined) return false;
+    const { light } = this.#halves;
+    const changes: ControlChange[] = [];
+    const take = (change: Change): Promise<void> => {
+      if (!isLight(change)) return Promise.reject(new NotLight());
+      if (change.position > light.applied) changes.push(change);
+      return Promise.resolve();
+    };
+    try {
+      const after = await this.#ports.replay(light.from, take, reached);
+      for (const change of changes) {
+        this.catalogue.apply(change, AS_RECORDED);
+        foldTraces(this.traces, change);
+        light.applied = change.position;
+      }
+      if (after.next !== light.from.next) this.#isLightSaved = false;
+      light.from = after;
+      return true;
+    } catch (thrown) {
+      if (thrown instanceof NotLight) return false;
+      throw thrown;
+    }
   }
 
   /** Folds a change into each model whose half is not past it. */

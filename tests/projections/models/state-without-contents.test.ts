@@ -97,6 +97,21 @@ describe('a state without contents', () => {
     expect(known(state)).toEqual(await all());
   });
 
+  test('takes in what only the catalogue tells of, and contents stay as they are kept', async () => {
+    await ledger.checkpoint('a', 'here', 2);
+    files.saved.length = 0;
+    const state = await opened();
+    expect(state.catalogue.vms.get('a')!.checkpoints.map(({ name }) => name)).toEqual(['here']);
+    expect(() => state.contents).toThrow('the model contents is loaded before it is used');
+    expect(await state.save()).toBe(true);
+    expect(files.saved).toEqual(['catalogue']);
+    const again = await opened();
+    expect(again.next).toBe(state.next);
+    expect(await again.save()).toBe(false);
+    await again.whole();
+    expect(known(again)).toEqual(await all());
+  });
+
   test('and one that was whole write contents only where they changed', async () => {
     const whole = async (): Promise<LedgerState> => {
       const state = ledger.open(files);
