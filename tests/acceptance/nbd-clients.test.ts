@@ -4,7 +4,7 @@
 import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import { uriOf } from '../../adapters/faces/nbd/listen-address.ts';
+import { uriOf } from '../../adapters/faces/nbd/uri.ts';
 import { PAGE_BYTES } from '../../domain/values/page.ts';
 import { COMMAND } from '../../adapters/faces/nbd/protocol.ts';
 import { LedgerCommands, type RunningCommand } from '../support/command-line.ts';

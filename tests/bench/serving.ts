@@ -6,9 +6,10 @@ import { existsSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { Exports, type OpenExport } from '../../adapters/faces/nbd/exports.ts';
-import { uriOf, type ListenAddress } from '../../adapters/faces/nbd/listen-address.ts';
+import { uriOf } from '../../adapters/faces/nbd/uri.ts';
 import { COMMAND } from '../../adapters/faces/nbd/protocol.ts';
-import { NbdServer } from '../../adapters/faces/nbd/server.ts';
+import { serveNbd } from '../../adapters/faces/nbd/server.ts';
+import type { ListenAddress } from '../../adapters/faces/sockets/listen-address.ts';
 import { programPath } from '../../adapters/guests/demo-guest/tools.ts';
 import { assert } from '../../domain/values/assert.ts';
 import { PAGE_BYTES } from '../../domain/values/page.ts';
@@ -140,7 +141,7 @@ async function overSocket(
   sizes: Sizes,
   of: { readonly exports: Exports; readonly address: ListenAddress & { readonly kind: 'unix' } },
 ): Promise<readonly number[]> {
-  const server = await NbdServer.listen(of.address, {
+  const server = await serveNbd(of.address, {
     exports: of.exports,
     onFailure: () => undefined,
     onTurnedAway: () => undefined,

@@ -19,7 +19,7 @@ import { untilSignal } from '../interruption.ts';
 import type { Ledger } from '../../../wiring/ledger.ts';
 import { Exports } from '../../nbd/exports.ts';
 import { checkFolder, mountExport, unmountFolder, type Mounted } from '../../nbd/fuse.ts';
-import { uriOf } from '../../nbd/listen-address.ts';
+import { uriOf } from '../../nbd/uri.ts';
 import {
   beginMount,
   forgetMount,
@@ -29,7 +29,8 @@ import {
   mountPlace,
 } from '../../nbd/mounts.ts';
 import { processMark } from '../../nbd/processes.ts';
-import { NbdServer, privateSocket } from '../../nbd/server.ts';
+import { NBD_SOCKET, serveNbd } from '../../nbd/server.ts';
+import { privateSocket } from '../../sockets/socket-server.ts';
 import { ledgerUrl, outputOf, warn, withLedger } from '../session.ts';
 import { waitingTold } from '../waiting.ts';
 
@@ -163,8 +164,8 @@ async function serveMount(
   const exports = exportsOf(command, ledger, { vm: meant.vm, place });
   const opened = await exports.open(nameOf(meant));
   await opened.hold();
-  const own = privateSocket();
-  const server = await NbdServer.listen(own.address, {
+  const own = privateSocket(NBD_SOCKET);
+  const server = await serveNbd(own.address, {
     exports: {
       names: () => exports.names(),
       // VMMs map the file as their guest's memory: they open it for writing.

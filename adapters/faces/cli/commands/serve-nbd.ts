@@ -3,8 +3,10 @@
 import { once } from 'node:events';
 import type { Command } from 'commander';
 import { Exports, type Listed } from '../../nbd/exports.ts';
-import { isOpenToOthers, listenAddressOf, uriOf } from '../../nbd/listen-address.ts';
-import { NbdServer, privateSocket } from '../../nbd/server.ts';
+import { NBD_SOCKET, serveNbd } from '../../nbd/server.ts';
+import { uriOf } from '../../nbd/uri.ts';
+import { isOpenToOthers, listenAddressOf } from '../../sockets/listen-address.ts';
+import { privateSocket } from '../../sockets/socket-server.ts';
 import { UsageError } from '../failure.ts';
 import { untilSignal } from '../interruption.ts';
 import { warn, withLedger } from '../session.ts';
@@ -43,9 +45,9 @@ export async function run(command: Command): Promise<void> {
       use: { kind: 'server', restored: { how: 'nbd' } },
       waiting: waitingTold(command),
     });
-    const own = asked === null ? privateSocket() : null;
+    const own = asked === null ? privateSocket(NBD_SOCKET) : null;
     try {
-      const server = await NbdServer.listen(asked ?? own!.address, {
+      const server = await serveNbd(asked ?? own!.address, {
         exports,
         onFailure: (message) => warn(command, message),
         onTurnedAway: () =>

@@ -22,7 +22,8 @@ import {
   OPTION,
   OPTION_REPLY,
 } from '../../../../adapters/faces/nbd/protocol.ts';
-import { NbdServer } from '../../../../adapters/faces/nbd/server.ts';
+import { serveNbd } from '../../../../adapters/faces/nbd/server.ts';
+import type { SocketServer } from '../../../../adapters/faces/sockets/socket-server.ts';
 import { ServedPoint } from '../../../../adapters/wiring/served-point.ts';
 import { PAGE_BYTES } from '../../../../domain/values/page.ts';
 import { openLedger, type Ledger } from '../../../../index.ts';
@@ -45,7 +46,7 @@ const SIZE = PAGES * PAGE_BYTES;
 describe('a server of points', () => {
   let folder: TemporaryFolder;
   let ledger: Ledger;
-  let server: NbdServer;
+  let server: SocketServer;
   let path: string;
   let images: Uint8Array[];
   const failures: string[] = [];
@@ -81,7 +82,7 @@ describe('a server of points', () => {
     failures.length = 0;
     turnedAway = 0;
     const exports = exportsOf();
-    server = await NbdServer.listen(
+    server = await serveNbd(
       { kind: 'unix', path },
       {
         exports,
@@ -115,7 +116,7 @@ describe('a server of points', () => {
       onFailure: () => undefined,
       onTurnedAway: () => undefined,
     };
-    await expect(NbdServer.listen({ kind: 'unix', path }, ways)).rejects.toMatchObject({
+    await expect(serveNbd({ kind: 'unix', path }, ways)).rejects.toMatchObject({
       code: 'ADDRESS_UNUSABLE',
     });
     await expectServed();

@@ -1,9 +1,9 @@
 import { describe, expect, test } from '@jest/globals';
+import { uriOf } from '../../../../adapters/faces/nbd/uri.ts';
 import {
   isOpenToOthers,
   listenAddressOf,
-  uriOf,
-} from '../../../../adapters/faces/nbd/listen-address.ts';
+} from '../../../../adapters/faces/sockets/listen-address.ts';
 
 describe('where to listen', () => {
   test.each([
@@ -37,7 +37,7 @@ describe('where to listen', () => {
     expect(open.filter((text) => isOpenToOthers(listenAddressOf(text)))).toEqual(open.slice(4));
   });
 
-  test('is written as clients take it', () => {
+  test('is written as NBD clients take it', () => {
     expect(uriOf(listenAddressOf('/run/a b&c.sock'))).toBe(
       'nbd+unix:///?socket=/run/a%20b%26c.sock',
     );

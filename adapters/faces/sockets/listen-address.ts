@@ -35,11 +35,3 @@ export function listenAddressOf(text: string): ListenAddress {
 export const isOpenToOthers = (address: ListenAddress): boolean =>
   address.kind === 'tcp' &&
   !(address.host === 'localhost' || address.host === '::1' || address.host.startsWith('127.'));
-
-const hostText = (host: string): string => (host.includes(':') ? `[${host}]` : host);
-
-/** What NBD clients are told to connect to; `name` of an export, or nothing. */
-export const uriOf = (address: ListenAddress, name = ''): string =>
-  address.kind === 'unix'
-    ? `nbd+unix:///${encodeURI(name)}?socket=${encodeURIComponent(address.path).replaceAll('%2F', '/')}`
-    : `nbd://${hostText(address.host)}:${address.port}/${encodeURI(name)}`;
