@@ -20,6 +20,7 @@ import {
   PATTERN_BASE,
   UNKNOWN,
   contentOf,
+  holdingOfContent,
   isContent,
   isKeptPattern,
   type KeptPattern,
@@ -66,6 +67,15 @@ const GONE: Place = -2;
 const CONTENTS_MAX = PATTERN_BASE - FIRST_CONTENT - 1;
 const PATTERNS_MAX = UNKNOWN - PATTERN_BASE - 1;
 
+/** Contents that lie where they were written: holdings from `first` to `end`, and where the first lies. */
+interface StillContents {
+  readonly first: Holding;
+  readonly end: Holding;
+  readonly place: Place;
+}
+
+const NONE_STILL: StillContents = { first: 0, end: 0, place: 0 };
+
 export class Contents implements PageLocator {
   /** Packs that captures wrote, in log order. */
   readonly packs: KnownPack[] = [];
@@ -82,6 +92,8 @@ export class Contents implements PageLocator {
   readonly #places = new Places();
   /** The pack whose content was asked for last: most that are asked for behind each other are of one. */
   #near: KnownPack | null = null;
+  /** The same of where contents lie, if none of that pack has moved. */
+  #still = NONE_STILL;
   /** By content: slots of patches that lie somewhere and refer to it. Made when it is first needed. */
   #referred: Uint32Array | null = null;
   /** Counts what moved or was released: whoever has seen this count knows where everything lies. */
@@ -186,7 +198,7 @@ export class Contents implements PageLocator {
       this.#places.move(home, placeAt(rewritten.ordinal, slot), change.timeMs);
       this.#recount(home, before);
     }
-    this.changes += 1;
+    this.#changed();
     return rewritten;
   }
 
@@ -207,7 +219,7 @@ export class Contents implements PageLocator {
     const before = this.#patchOf(home);
     const isNews = this.#places.release(home, timeMs);
     if (isNews) this.#recount(home, before);
-    this.changes += 1;
+    this.#changed();
     return isNews;
   }
 
@@ -216,7 +228,13 @@ export class Contents implements PageLocator {
     const home = this.#homeOf(holding);
     if (home === null || !this.#places.revive(home)) return;
     this.#recount(home, null);
+    this.#changed();
+  }
+
+  /** Something lies elsewhere from now on, or nowhere. */
+  #changed(): void {
     this.changes += 1;
+    this.#still = NONE_STILL;
   }
 
   isReleased(holding: Holding): boolean {
@@ -391,9 +409,17 @@ export class Contents implements PageLocator {
 
   /** Where a content or a kept pattern lies now; below 0: it is released, or its pack is gone. O(log packs). */
   placeOf(holding: Holding): Place {
+    const { first, end, place } = this.#still;
+    if (holding >= first && holding < end) return place + holding - first;
     assert(isContent(holding) || isKeptPattern(holding), 'only what lies in a pack has a place');
     const home = this.#homeOf(holding);
-    return home === null ? GONE : this.#places.of(home);
+    if (home === null) return GONE;
+    const pack = this.#near;
+    if (pack?.ordinal === home.ordinal && !this.#places.hasMoved(home.ordinal)) {
+      const from = holdingOfContent(pack.firstContent);
+      this.#still = { first: from, end: from + pack.pages, place: placeAt(home.ordinal, 0) };
+    }
+    return this.#places.of(home);
   }
 
   packAt(place: Place): AnyPack {

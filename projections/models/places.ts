@@ -85,6 +85,11 @@ export class Places {
     return place === STAYS ? placeAt(ordinal, slot) : place;
   }
 
+  /** Whether slots of a pack may lie elsewhere than where they were written. */
+  hasMoved(ordinal: number): boolean {
+    return this.#moved.has(ordinal);
+  }
+
   #set({ ordinal, slot }: Home, to: number): void {
     assert(slot < this.#slots[ordinal]!, 'only slots of a pack move');
     let moved = this.#moved.get(ordinal);

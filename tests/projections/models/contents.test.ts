@@ -2,6 +2,7 @@ import { describe, expect, test } from '@jest/globals';
 import { NO_PATCHES, type PatchTable } from '../../../domain/events/patches.ts';
 import { IDENTIFIER_BYTES } from '../../../domain/ports/page-engine.ts';
 import { contentOf, holdingOfContent, type Holding } from '../../../domain/values/holding.ts';
+import { placeAt } from '../../../domain/values/place.ts';
 import { Contents } from '../../../projections/models/contents.ts';
 import { StateReader, StateUnfit, StateWriter } from '../../../projections/models/state-bytes.ts';
 import { rawBlocks } from '../../support/hand-made-captures.ts';
@@ -57,6 +58,22 @@ describe('the count of patches that refer to a content', () => {
     expect([...contents.referrers()]).toEqual([0, 0, 0, 0]);
     expect([...loaded(contents).referrers()]).toEqual([0, 0, 0, 0]);
     expect(contents.firstOf(old)).toBe(holdingOfContent(contentOf(anew)));
+  });
+});
+
+describe('the place of a content', () => {
+  test('is nowhere once it was let go of, and where it was when it is used again', () => {
+    const contents = new Contents();
+    add(contents, 1);
+    const second = add(contents, 2);
+    const place = contents.placeOf(second);
+    expect(place).toBe(placeAt(1, 0));
+    expect(contents.placeOf(second)).toBe(place);
+    contents.release(second, 1);
+    expect(contents.placeOf(second)).toBeLessThan(0);
+    expect(contents.placeOf(holdingOfContent(0))).toBe(placeAt(0, 0));
+    contents.revive(second);
+    expect(contents.placeOf(second)).toBe(place);
   });
 });
 
