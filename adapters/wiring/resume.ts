@@ -182,9 +182,12 @@ async function startLazily(
       },
       guest: async (process) => {
         made.process = process;
+        // What lies where is found out while the lease is written; no pack is read before it is.
+        const serve = serveOf(ledger, point);
+        serve.catch(() => undefined);
         made.held = await holdFor(ledger, point, process);
         const device = await deviceStateOf(ledger, point);
-        made.serve = await serveOf(ledger, point);
+        made.serve = await serve;
         return { device, memoryMap: memoryMapOf(point) };
       },
       serve: (guest) => {

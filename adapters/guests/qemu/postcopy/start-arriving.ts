@@ -97,10 +97,10 @@ export const startArriving = (
       const guest = request.guest(qemu.process);
       // Its failure is met when it is waited for.
       guest.catch(() => undefined);
-      const made = await startIn({ request, qemu, folder, qmpPath, guest });
+      const { kept, ...made } = await startIn({ request, qemu, folder, qmpPath, guest });
       const startMs = performance.now() - started;
       if (made._tag === 'eager') folder.remove();
-      else await qemu.whileAlive(startKeeper(qmpPath));
+      await qemu.whileAlive(kept);
       return { ...made, process: qemu.release(), startMs };
     } catch (error) {
       folder.remove();
@@ -116,13 +116,18 @@ interface Starting {
   readonly guest: Promise<RestoredGuest>;
 }
 
-type Made<G> = Omit<G, 'process' | 'startMs'>;
+type Made<G> = Omit<G, 'process' | 'startMs'> & {
+  /** Ends when somebody else can go on with the guest. */
+  readonly kept: Promise<void>;
+};
 
 async function startIn(parts: Starting): Promise<Made<StartedGuest> | Made<EagerGuest>> {
   const { request, qemu, folder, qmpPath } = parts;
   const timeoutMs = timeoutOf(request);
   const qmp = await whenUp(() => connectQmp({ path: qmpPath }), { qemu, timeoutMs });
   const refusal = await refusalOf(qmp);
+  // A program that starts, beside the guest's start; it ends with QEMU.
+  const kept = refusal === null ? startKeeper(qmpPath) : Promise.resolve();
   const incoming = folder.socket(INCOMING_SOCKET);
   await qemu.whileAlive(qmp.execute('migrate-incoming', { uri: `unix:${incoming}` }));
   const { memoryMap, device } = await qemu.whileAlive(parts.guest);
@@ -132,7 +137,7 @@ async function startIn(parts: Starting): Promise<Made<StartedGuest> | Made<Eager
     if (isRunning) await qmp.execute('cont');
     const control = (): Promise<QmpClient> => Promise.resolve(qmp);
     const runState = await sendGuest({ request, qemu, incoming, control });
-    return { _tag: 'eager', runState, reason: refusal };
+    return { _tag: 'eager', runState, reason: refusal, kept };
   }
   const socket = await whenUp(() => connected(incoming), { qemu, timeoutMs });
   writeNote(qmpPath, request.note());
@@ -150,7 +155,7 @@ async function startIn(parts: Starting): Promise<Made<StartedGuest> | Made<Eager
       return untilTaken(qmp, timeoutMs);
     };
     const runState = await Promise.race([qemu.whileAlive(runs()), unserved]);
-    return { _tag: 'arriving', qmp, qmpPath, runState };
+    return { _tag: 'arriving', qmp, qmpPath, runState, kept };
   } catch (error) {
     arriving.leave();
     throw error;
