@@ -6,12 +6,8 @@ import { randomBytes } from 'node:crypto';
 import * as either from 'fp-ts/lib/Either.js';
 import { holderOf, lookUp, thisHolder, thisHost } from '../files/processes.ts';
 import { pointsStream } from '../../domain/events/streams.ts';
-import {
-  decidePoints,
-  withoutLeases,
-  type EndLease,
-  type PointsState,
-} from '../../domain/points.ts';
+import { decideClones, type EndHold } from '../../domain/clones.ts';
+import { decidePoints, withoutLeases, type PointsState } from '../../domain/points.ts';
 import { isLedgerError } from '../../domain/values/ledger-error.ts';
 import { fateOf, type HolderFate, type LeaseKind } from '../../domain/values/lease.ts';
 import { refuse } from '../../domain/values/refused.ts';
@@ -21,6 +17,9 @@ import type { VmPoint } from './vm-point.ts';
 
 /** Bytes of a lease's name. */
 const LEASE_BYTES = 8;
+
+/** A name for a lease, which nobody else draws. */
+export const drawLease = (): string => randomBytes(LEASE_BYTES).toString('hex');
 
 /** A point that stays readable until it is released. */
 export interface HeldPoint {
@@ -36,15 +35,18 @@ export interface Lease extends LeaseRow {
   readonly fate: HolderFate;
 }
 
-/** What becomes of a lease that this one may not end: somebody has. */
-async function end(ledger: Ledger, command: EndLease): Promise<boolean> {
+/** Ends a lease, and the clone that it is of; false where somebody else has. */
+export async function endHold(ledger: Ledger, command: EndHold): Promise<boolean> {
   const { vm, lease } = command;
   const ended = await ledger.decide(pointsStream(vm), () => {
-    const { points } = ledger.vm(vm);
-    return points.leases.has(lease) ? decidePoints(points)(command) : either.right([]);
+    const { held } = ledger.vm(vm);
+    return held.points.leases.has(lease) ? decideClones(held)(command) : either.right([]);
   });
   return ended.length > 0;
 }
+
+const end = (ledger: Ledger, of: Omit<EndHold, '_tag' | 'privatePages'>): Promise<boolean> =>
+  endHold(ledger, { ...of, _tag: 'EndLease', privatePages: null });
 
 /** Nothing is held, and the reader reads on. */
 function unheld(ledger: Ledger, thrown: unknown): void {
@@ -59,7 +61,7 @@ function heldBy(ledger: Ledger, of: { readonly vm: string; readonly lease: strin
   let released: Promise<void> | null = null;
   const release = async (): Promise<void> => {
     try {
-      await end(ledger, { _tag: 'EndLease', ...of, why: 'released' });
+      await end(ledger, { ...of, why: 'released' });
     } catch (thrown) {
       // Whoever meets it once its holder has ended does so.
       if (!isLedgerError(thrown)) throw thrown;
@@ -93,7 +95,7 @@ export async function holdPoint(
   { entry: { vm }, row: { capture } }: VmPoint,
   { kind, process }: HoldOptions,
 ): Promise<HeldPoint> {
-  const lease = randomBytes(LEASE_BYTES).toString('hex');
+  const lease = drawLease();
   const holder = process === undefined ? thisHolder() : holderOf(process);
   const held = { _tag: 'LeasePoint', vm, capture, lease, kind, holder } as const;
   try {
@@ -136,7 +138,7 @@ export async function endDeadLeases(ledger: Ledger): Promise<readonly Lease[]> {
   const ended: Lease[] = [];
   for (const lease of leasesOf(ledger.vms()).filter(isDead)) {
     const { vm, lease: id } = lease;
-    if (await end(ledger, { _tag: 'EndLease', vm, lease: id, why: 'died' })) ended.push(lease);
+    if (await end(ledger, { vm, lease: id, why: 'died' })) ended.push(lease);
   }
   return ended;
 }
@@ -146,6 +148,6 @@ export async function endLease(ledger: Ledger, id: string): Promise<Lease> {
   await ledger.state.catchUp({ heavy: false });
   const lease = leasesOf(ledger.vms()).find((one) => one.lease === id);
   if (lease === undefined) throw refuse({ _tag: 'LeaseUnknown', lease: id });
-  await end(ledger, { _tag: 'EndLease', vm: lease.vm, lease: id, why: 'ended' });
+  await end(ledger, { vm: lease.vm, lease: id, why: 'ended' });
   return lease;
 }

@@ -69,8 +69,9 @@ const holder = t.strict({
   process: count,
   started: orNull(count),
 });
-/** Longest text of where memory went. */
-const TO_TEXT_MAX = 1024;
+/** Longest text of where memory went, or lies. */
+const PLACE_TEXT_MAX = 1024;
+const place = t.refinement(t.string, ({ length }) => length <= PLACE_TEXT_MAX, 'place');
 
 const sha256 = t.refinement(t.string, (text) => /^[0-9a-f]{64}$/u.test(text), 'sha256');
 const note = t.refinement(t.string, isNote, 'note');
@@ -160,12 +161,17 @@ export const CONTROL_CODECS = {
   PointsForgotten: t.strict({ vm: name, captures: captureRanges }),
   PointLeased: t.strict({ vm: name, capture, lease, kind: word, ledger: t.string, holder }),
   LeaseEnded: t.strict({ vm: name, lease, why: word }),
-  CheckpointRestored: t.strict({
+  MasterPublished: t.strict({ vm: name, capture, block: place, to: place }),
+  CloneStarted: t.strict({
     vm: name,
     capture,
-    how: word,
-    to: orNull(t.refinement(t.string, ({ length }) => length <= TO_TEXT_MAX, 'to')),
+    clone: lease,
+    kind: word,
+    block: orNull(place),
+    qmp: orNull(place),
   }),
+  CloneEnded: t.strict({ vm: name, clone: lease, why: word, privatePages: orNull(count) }),
+  CheckpointRestored: t.strict({ vm: name, capture, how: word, to: orNull(place) }),
   PageRequested: t.strict({ vm: name, capture, pages: pageRanges }),
   ContentReleased: t.strict({
     seen: orNull(t.strict({ vm: name, capture })),

@@ -90,6 +90,9 @@ export function streamOf(event: ControlEvent): string {
     case 'PointsForgotten':
     case 'PointLeased':
     case 'LeaseEnded':
+    case 'MasterPublished':
+    case 'CloneStarted':
+    case 'CloneEnded':
       return pointsStream(event.data.vm);
     case 'CheckpointRestored':
     case 'PageRequested':
@@ -168,6 +171,9 @@ const FORMATS: Readonly<Partial<Record<ControlType, number>>> = {
   LeaseEnded: 3,
   CheckpointRestored: 3,
   PageRequested: 3,
+  MasterPublished: 4,
+  CloneStarted: 4,
+  CloneEnded: 4,
 };
 /** The same of one type, of its first schema. */
 export const formatOfType = (type: ControlType): number => FORMATS[type] ?? 1;

@@ -17,6 +17,7 @@ function movedCatalogue(text: string, moved: Moved, ledger: LedgerFacts['ledger'
   for (const entry of catalogue.vms.values()) {
     // Nobody holds a point in the copy.
     entry.leases.length = 0;
+    entry.clones.length = 0;
     const { gone, retired } = entry;
     if (gone !== null) entry.gone = { ...gone, position: moved(gone.position) };
     if (retired !== null) entry.retired = { ...retired, position: moved(retired.position) };

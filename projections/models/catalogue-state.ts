@@ -90,16 +90,23 @@ const lease = t.strict({
   position,
   timeMs: t.number,
 });
-const leaseList = t.array(lease);
-type LeaseTexts = t.OutputOf<typeof leaseList>;
+/** A list that baselines and states of before do not have, and those need not in which it is empty. */
+const absentIfEmpty = <A, O>(name: string, codec: t.Type<A[], O[]>) =>
+  new t.Type<A[], O[] | undefined>(
+    name,
+    codec.is,
+    (u, context) => (u === undefined ? t.success([]) : codec.validate(u, context)),
+    (rows) => (rows.length === 0 ? undefined : codec.encode(rows)),
+  );
+const leases = absentIfEmpty('leases', t.array(lease));
 
-/** Baselines of before do not tell of leases, and one of a ledger in which nobody holds a point need not. */
-const leases = new t.Type<t.TypeOf<typeof leaseList>, LeaseTexts | undefined>(
-  'leases',
-  leaseList.is,
-  (u, context) => (u === undefined ? t.success([]) : leaseList.validate(u, context)),
-  (rows) => (rows.length === 0 ? undefined : leaseList.encode(rows)),
-);
+const clone = t.strict({
+  clone: leaseId,
+  kind: leaseKind,
+  block: orNull(t.string),
+  qmp: orNull(t.string),
+});
+const clones = absentIfEmpty('clones', t.array(clone));
 
 const repeated = t.strict({ capture: t.number, position });
 
@@ -129,6 +136,7 @@ const vmEntry = t.strict({
   captures: t.array(capture),
   checkpoints: t.array(checkpoint),
   leases,
+  clones,
   repeated: t.array(repeated),
   givenUp,
   registeredAtMs: t.number,
@@ -182,6 +190,7 @@ export const catalogueText = (catalogue: Catalogue): string =>
           captures,
           checkpoints,
           leases: held,
+          clones: running,
           repeated: again,
           points,
           registeredAtMs,
@@ -200,6 +209,7 @@ export const catalogueText = (catalogue: Catalogue): string =>
           captures,
           checkpoints,
           leases: held,
+          clones: running,
           repeated: again,
         }),
       ),
@@ -232,6 +242,7 @@ export function catalogueOf(text: string): Catalogue {
     }
     entry.checkpoints.push(...vm.checkpoints);
     entry.leases.push(...vm.leases);
+    entry.clones.push(...vm.clones);
     entry.repeated.push(...vm.repeated);
     entry.points = {
       names: new Map(vm.checkpoints.map((row) => [row.name, row.capture])),

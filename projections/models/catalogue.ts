@@ -9,6 +9,7 @@ import { STORE_STREAM, vmOfStream } from '../../domain/events/streams.ts';
 import { evolveLedger, initialLedger, type LedgerFacts } from '../../domain/ledger.ts';
 import { evolveVm, isRepeated } from '../../domain/vm.ts';
 import { rowsOf, type AssemblerState, type CaptureChange, type Change } from '../commits.ts';
+import { applyToClones } from './clone-rows.ts';
 import { VmEntry, type CaptureRow } from './vm-entry.ts';
 
 /** Where the history of all VMs begins. */
@@ -141,8 +142,14 @@ export class Catalogue {
         entry.points = evolvePoints(entry.points, event);
         const i = entry.leases.findIndex(({ lease }) => lease === event.data.lease);
         if (i >= 0) entry.leases.splice(i, 1);
+        applyToClones(entry, event);
         break;
       }
+      case 'CloneStarted':
+      case 'CloneEnded':
+        applyToClones(this.entry(event.data.vm), event);
+        break;
+      case 'MasterPublished':
       case 'CheckpointRestored':
       case 'PageRequested':
       case 'ContentReleased':

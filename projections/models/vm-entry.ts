@@ -9,6 +9,7 @@ import {
   pointForgotten,
   type PointsState,
 } from '../../domain/points.ts';
+import type { ClonesState } from '../../domain/clones.ts';
 import type { CheckpointLayout } from '../../domain/events/control.ts';
 import { assert } from '../../domain/values/assert.ts';
 import type { AttachmentEntry } from '../../domain/values/attachment.ts';
@@ -23,6 +24,7 @@ import type { Refusal } from '../../domain/values/refusals.ts';
 import { lastWhere } from '../../domain/values/sorted-search.ts';
 import { initialVm, type VmState } from '../../domain/vm.ts';
 import type { BatchRange } from '../commits.ts';
+import { runningIn, type CloneRow } from './clone-rows.ts';
 
 /** Page events that a capture counts as, beside its own, towards the next page-table image. */
 export const CAPTURE_WEIGHT = 64;
@@ -135,6 +137,8 @@ export class VmEntry {
   readonly captures: CaptureRow[] = [];
   readonly checkpoints: CheckpointRow[] = [];
   readonly leases: LeaseRow[] = [];
+  /** Those of the leases that are clones. */
+  readonly clones: CloneRow[] = [];
   readonly repeated: RepeatedCommit[] = [];
   /** Memory maps, each with the first capture that it is of; ascending. */
   readonly maps: MapRow[] = [];
@@ -223,6 +227,11 @@ export class VmEntry {
   /** A capture is folded that tells of so many pages: what its map brings is known. */
   #count(told: number): void {
     for (const row of this.maps) row.pages ??= this.pagesAt(row.capture, told);
+  }
+
+  /** Who holds points, and which of them are clones. */
+  get held(): ClonesState {
+    return { points: this.points, clones: runningIn(this.clones) };
   }
 
   /** Takes a capture in, the next one. */

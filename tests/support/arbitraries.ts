@@ -309,6 +309,22 @@ export const controlEvent: fc.Arbitrary<ControlEvent> = fc.oneof(
     .record({ vm: name, lease, why: word })
     .map((data): ControlEvent => ({ type: 'LeaseEnded', data })),
   fc
+    .record({ vm: name, capture, block: hostText, to: hostText })
+    .map((data): ControlEvent => ({ type: 'MasterPublished', data })),
+  fc
+    .record({
+      vm: name,
+      capture,
+      clone: lease,
+      kind: word,
+      block: fc.option(hostText),
+      qmp: fc.option(hostText),
+    })
+    .map((data): ControlEvent => ({ type: 'CloneStarted', data })),
+  fc
+    .record({ vm: name, clone: lease, why: word, privatePages: fc.option(count) })
+    .map((data): ControlEvent => ({ type: 'CloneEnded', data })),
+  fc
     .record({ vm: name, capture, how: word, to: fc.option(hostText) })
     .map((data): ControlEvent => ({ type: 'CheckpointRestored', data })),
   fc

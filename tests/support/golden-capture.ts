@@ -422,6 +422,25 @@ export const GOLDEN_CONTROL_EVENTS: readonly ControlEvent[] = [
   },
   { type: 'LeaseEnded', data: { vm: 'web-1', lease: '0123456789abcdef', why: 'died' } },
   {
+    type: 'MasterPublished',
+    data: { vm: 'web-1', capture: 2, block: 'pc.ram', to: '/tmp/base/memory' },
+  },
+  {
+    type: 'CloneStarted',
+    data: {
+      vm: 'web-1',
+      capture: 2,
+      clone: '0123456789abcdef',
+      kind: 'mapped',
+      block: 'pc.ram',
+      qmp: '/tmp/clone/qmp.sock',
+    },
+  },
+  {
+    type: 'CloneEnded',
+    data: { vm: 'web-1', clone: '0123456789abcdef', why: 'released', privatePages: 732 },
+  },
+  {
     type: 'CheckpointRestored',
     data: { vm: 'web-1', capture: 2, how: 'file', to: '/tmp/memory.raw' },
   },

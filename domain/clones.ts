@@ -1,0 +1,162 @@
+// Clones: guests that were started from one point and live on from it, each its own life. A clone holds
+// its master's point for as long as it runs, by the lease that it is named by: both are said in one append
+// of the stream where forgetting is decided, and both end in one, whoever ends them.
+
+import * as either from 'fp-ts/lib/Either.js';
+import type { Either } from 'fp-ts/lib/Either.js';
+import { pipe } from 'fp-ts/lib/function.js';
+import type { EventOf } from './events/control.ts';
+import {
+  decidePoints,
+  isForgotten,
+  pointForgotten,
+  type EndLease,
+  type LeasePoint,
+  type PointsEvent,
+  type PointsState,
+} from './points.ts';
+import type { Refusal } from './values/refusals.ts';
+
+/** How a clone comes by its memory; another word of a later release is read as well. */
+export type CloneKind = 'mapped';
+
+export type ClonesEvent = EventOf<'MasterPublished' | 'CloneStarted' | 'CloneEnded'>;
+
+/** The clones that run, by the leases that they hold. */
+export type RunningClones = ReadonlySet<string>;
+
+/** What is decided by: who holds points of a VM, and which of them are clones. */
+export interface ClonesState {
+  readonly points: PointsState;
+  readonly clones: RunningClones;
+}
+
+/** Gives a point out for clones to be started over. */
+export interface PublishMaster {
+  readonly _tag: 'PublishMaster';
+  readonly vm: string;
+  /** An existing capture of the VM. */
+  readonly capture: number;
+  /** The VM's newest capture, as its own stream says. */
+  readonly newest: number;
+  /** The block of memory that clones map. */
+  readonly block: string;
+  /** Where it lies for them. */
+  readonly to: string;
+}
+
+/** Says that a guest runs which was started from a point; its process holds that. */
+export interface StartClone extends Omit<LeasePoint, '_tag' | 'kind'> {
+  readonly _tag: 'StartClone';
+  readonly kind: CloneKind;
+  /** The block of memory that it maps. */
+  readonly block: string;
+  /** Where it is controlled. */
+  readonly qmp: string;
+}
+
+/** Ends a lease, and the clone that it is of. */
+export interface EndHold extends EndLease {
+  /** Pages that the clone had of its own when it was seen last; null: it was not looked at. */
+  readonly privatePages: number | null;
+}
+
+export type ClonesCommand = PublishMaster | StartClone | EndHold;
+
+function publish(
+  { points }: ClonesState,
+  { _tag, newest, ...data }: PublishMaster,
+): Either<Refusal, readonly ClonesEvent[]> {
+  const { vm, capture } = data;
+  return isForgotten(points, capture)
+    ? either.left(pointForgotten(points, { vm, capture, newest }))
+    : either.right([{ type: 'MasterPublished', data }]);
+}
+
+function start(
+  { points }: ClonesState,
+  { kind, block, qmp, ...held }: StartClone,
+): Either<Refusal, readonly (PointsEvent | ClonesEvent)[]> {
+  const { vm, capture, lease: clone } = held;
+  return pipe(
+    decidePoints(points)({ ...held, _tag: 'LeasePoint', kind: 'clone' }),
+    either.map((leased) =>
+      leased.length === 0
+        ? []
+        : [...leased, { type: 'CloneStarted', data: { vm, capture, clone, kind, block, qmp } }],
+    ),
+  );
+}
+
+function end(
+  { points, clones }: ClonesState,
+  { privatePages, ...command }: EndHold,
+): Either<Refusal, readonly (PointsEvent | ClonesEvent)[]> {
+  const { vm, lease: clone, why } = command;
+  const ended: readonly ClonesEvent[] = clones.has(clone)
+    ? [{ type: 'CloneEnded', data: { vm, clone, why, privatePages } }]
+    : [];
+  return pipe(
+    decidePoints(points)(command),
+    either.map((events) => [...ended, ...events]),
+  );
+}
+
+/** What publishing a point, or a clone's beginning or end, brings about: nothing where it is done, or why not. */
+export const decideClones =
+  (state: ClonesState) =>
+  (command: ClonesCommand): Either<Refusal, readonly (PointsEvent | ClonesEvent)[]> => {
+    switch (command._tag) {
+      case 'PublishMaster':
+        return publish(state, command);
+      case 'StartClone':
+        return start(state, command);
+      case 'EndLease':
+        return end(state, command);
+      default:
+        return command satisfies never;
+    }
+  };
+
+/** Consecutive pages of a VM: a block of its memory. */
+interface BlockPages {
+  readonly gfn: number;
+  readonly pages: number;
+}
+
+/**
+ * By page of all memory of a point, 1 where a clone has it from its base: where the block of both holds
+ * the same content at the same place. What is not is sent, zeros too. One pass over the block.
+ */
+export function heldInBase(of: {
+  readonly table: Uint32Array;
+  readonly own: BlockPages;
+  readonly base: Uint32Array;
+  readonly theirs: BlockPages;
+}): Uint8Array {
+  const { table, own, base, theirs } = of;
+  const held = new Uint8Array(table.length);
+  for (let page = 0; page < own.pages && page < theirs.pages; page += 1)
+    if (table[own.gfn + page] === base[theirs.gfn + page]) held[own.gfn + page] = 1;
+  return held;
+}
+
+/** The clones that run after an event. One whose point nobody holds any more has ended. */
+export function evolveClones(
+  clones: RunningClones,
+  event: ClonesEvent | EventOf<'LeaseEnded'>,
+): RunningClones {
+  switch (event.type) {
+    case 'MasterPublished':
+      return clones;
+    case 'CloneStarted':
+      return new Set(clones).add(event.data.clone);
+    case 'CloneEnded':
+    case 'LeaseEnded': {
+      const ended = event.type === 'CloneEnded' ? event.data.clone : event.data.lease;
+      return clones.has(ended) ? new Set([...clones].filter((clone) => clone !== ended)) : clones;
+    }
+    default:
+      return event satisfies never;
+  }
+}

@@ -1,0 +1,60 @@
+// The clones that run, as the catalogue knows them: by the events of their masters' points.
+
+import { expect, test } from '@jest/globals';
+import type { ControlEvent } from '../../../domain/events/control.ts';
+import { Catalogue } from '../../../projections/models/catalogue.ts';
+import { catalogueOf, catalogueText } from '../../../projections/models/catalogue-state.ts';
+
+const HOLDER = { host: 'one', machine: 'm', boot: 'b', space: 's', process: 42, started: 7 };
+const A = '00000000000000aa';
+const B = '00000000000000bb';
+
+const leased = (lease: string, ledger = 'here'): ControlEvent => ({
+  type: 'PointLeased',
+  data: { vm: 'web', capture: 3, lease, kind: 'clone', ledger, holder: HOLDER },
+});
+const started = (clone: string): ControlEvent => ({
+  type: 'CloneStarted',
+  data: { vm: 'web', capture: 3, clone, kind: 'mapped', block: 'pc.ram', qmp: '/run/q' },
+});
+const ended = (clone: string): ControlEvent => ({
+  type: 'CloneEnded',
+  data: { vm: 'web', clone, why: 'released', privatePages: 9 },
+});
+const unheld = (lease: string): ControlEvent => ({
+  type: 'LeaseEnded',
+  data: { vm: 'web', lease, why: 'ended' },
+});
+
+const created: ControlEvent = {
+  type: 'LedgerCreated',
+  data: { ledger: 'here', format: 4, pageStore: null },
+};
+
+/** The clones that run after events, by their leases; the same once the catalogue is read back. */
+function runningAfter(...events: readonly ControlEvent[]): readonly string[] {
+  const catalogue = new Catalogue();
+  for (const [i, event] of [created, ...events].entries())
+    catalogue.apply(
+      { _tag: 'control', event, position: BigInt(i), timeMs: i, id: `${i}`, stream: 'points-web' },
+      { overridden: 0, broken: 0 },
+    );
+  const read = catalogueOf(catalogueText(catalogue));
+  expect(read.entry('web').clones).toEqual(catalogue.entry('web').clones);
+  return catalogue.entry('web').clones.map(({ clone }) => clone);
+}
+
+test('a clone runs from its beginning to its end, whatever others do', () => {
+  const both = [leased(A), started(A), leased(B), started(B)];
+  expect(runningAfter(...both)).toEqual([A, B]);
+  expect(runningAfter(...both, ended(A), unheld(A))).toEqual([B]);
+  expect(runningAfter(...both, ended(A), unheld(A), ended(B), unheld(B))).toEqual([]);
+});
+
+test('a clone ends with its lease, by whatever words', () => {
+  expect(runningAfter(leased(A), started(A), unheld(A))).toEqual([]);
+});
+
+test('in a copy of the ledger no clone runs', () => {
+  expect(runningAfter(leased(A, 'another'), started(A))).toEqual([]);
+});
