@@ -25,6 +25,8 @@ const Mount = t.type({
   file: t.string,
   vm: t.string,
   capture: t.number,
+  /** What of it: a layout of all RAM, or a block; null, or of earlier releases: as tools expect it. */
+  part: t.union([t.string, t.null, t.undefined]),
   /** In which the socket between our process and nbdfuse is. */
   socketFolder: t.string,
   /** Our process, and nbdfuse. */

@@ -1,37 +1,21 @@
 // `mount`: a point as a file, served by a process of its own until it is unmounted.
 
-import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { closeSync, openSync, readFileSync } from 'node:fs';
 import type { Command } from 'commander';
-import * as either from 'fp-ts/lib/Either.js';
-import * as t from 'io-ts';
-import { assert } from '../../../../domain/values/assert.ts';
-import {
-  isLedgerError,
-  LEDGER_ERRORS,
-  LedgerError,
-  type LedgerErrorCode,
-} from '../../../../domain/values/ledger-error.ts';
+import { isLedgerError, LedgerError } from '../../../../domain/values/ledger-error.ts';
 import { layoutNamed } from '../argument-values.ts';
+import { startMount, type MountedRow } from '../background-mount.ts';
 import { UsageError } from '../failure.ts';
 import { untilSignal } from '../interruption.ts';
 import type { Ledger } from '../../../wiring/ledger.ts';
 import { Exports } from '../../nbd/exports.ts';
 import { checkFolder, mountExport, unmountFolder, type Mounted } from '../../nbd/fuse.ts';
 import { uriOf } from '../../nbd/uri.ts';
-import {
-  beginMount,
-  forgetMount,
-  hasDied,
-  keepMount,
-  mountAt,
-  mountPlace,
-} from '../../nbd/mounts.ts';
+import { forgetMount, hasDied, keepMount, mountAt, mountPlace } from '../../nbd/mounts.ts';
 import { processMark } from '../../nbd/processes.ts';
 import { NBD_SOCKET, serveNbd } from '../../nbd/server.ts';
 import { privateSocket } from '../../sockets/socket-server.ts';
-import { ledgerUrl, outputOf, warn, withLedger } from '../session.ts';
+import { outputOf, warn, withLedger } from '../session.ts';
 import { waitingTold } from '../waiting.ts';
 
 export const goesOnUnread = true;
@@ -142,17 +126,6 @@ async function foundBy(command: Command, ledger: Ledger, place: string): Promise
   return meant;
 }
 
-/** What is said of a file that is there. */
-const MountedRow = t.type({
-  vm: t.string,
-  capture: t.number,
-  folder: t.string,
-  file: t.string,
-  bytes: t.number,
-  pid: t.number,
-});
-type MountedRow = t.TypeOf<typeof MountedRow>;
-
 /** Serves a point at a place until it is unmounted; `onMounted` hears when the file is there. */
 async function serveMount(
   command: Command,
@@ -177,7 +150,7 @@ async function serveMount(
   try {
     const mounted = await mountExport(place, uriOf(own.address, nameOf(meant)));
     const { file } = mounted;
-    const { vm, capture } = meant;
+    const { vm, capture, part } = meant;
     const [ours, fuse] = [process.pid, mounted.process.pid ?? 0].map(processMark);
     if (ours != null && fuse != null)
       keepMount({
@@ -185,6 +158,7 @@ async function serveMount(
         file,
         vm,
         capture,
+        part,
         socketFolder: own.folder,
         server: ours,
         fuse,
@@ -199,77 +173,6 @@ async function serveMount(
     own.remove();
     forgetMount(place);
   }
-}
-
-const Said = t.type({ error: t.type({ code: t.string, message: t.string }) });
-
-const isCode = (code: string): code is LedgerErrorCode => code in LEDGER_ERRORS;
-
-/** What a process in the background said last, as the failure that it was. */
-function failureIn(log: string, place: string): LedgerError {
-  const last = log.trimEnd().split('\n').at(-1) ?? '';
-  try {
-    const said = Said.decode(JSON.parse(last));
-    if (either.isRight(said)) {
-      const { code, message } = said.right.error;
-      return new LedgerError(isCode(code) ? code : 'MOUNT_FAILED', message, { folder: place });
-    }
-  } catch {
-    // It was no object.
-  }
-  return new LedgerError('MOUNT_FAILED', `${place} could not be mounted: ${last}`, {
-    folder: place,
-  });
-}
-
-/** Runs this command once more in the background, and waits until the file is there. */
-async function startMount(command: Command, place: string, meant: Meant): Promise<MountedRow> {
-  const { block, layout } = command.opts<MountOptions>();
-  const { patience } = command.optsWithGlobals<{ patience?: string }>();
-  const words = [
-    '--json',
-    '--ledger',
-    ledgerUrl(command),
-    ...(patience === undefined ? [] : ['--patience', patience]),
-    'mount',
-    '--foreground',
-    '--vm',
-    meant.vm,
-    '--at',
-    `@${meant.capture}`,
-    ...(block === undefined ? [] : ['--block', block]),
-    ...(layout === undefined ? [] : ['--layout', layout]),
-    '--',
-    place,
-  ];
-  const log = beginMount(place);
-  const fd = openSync(log, 'w', 0o600);
-  const child = spawn(process.execPath, [process.argv[1]!, ...words], {
-    stdio: ['ignore', 'pipe', fd],
-    detached: true,
-  });
-  closeSync(fd);
-  const { stdout } = child;
-  assert(stdout !== null, 'what it says comes through a pipe');
-  const first = await new Promise<string | null>((resolve, reject) => {
-    let text = '';
-    child.once('error', reject);
-    child.once('close', () => resolve(null));
-    stdout.setEncoding('utf8').on('data', (more: string) => {
-      text += more;
-      if (text.endsWith('\n')) resolve(text);
-    });
-  });
-  if (first === null) {
-    const failure = failureIn(readFileSync(log, 'utf8'), place);
-    forgetMount(place);
-    throw failure;
-  }
-  stdout.destroy();
-  child.unref();
-  const row = MountedRow.decode(JSON.parse(first));
-  assert(either.isRight(row), 'what is mounted is told as a row');
-  return row.right;
 }
 
 const shown = ({ vm, capture, file }: MountedRow): string => `${vm}@${capture} is ${file}`;
@@ -291,7 +194,7 @@ export async function run(command: Command): Promise<void> {
     return;
   }
   const meant = await withLedger(command, 'read', (ledger) => foundBy(command, ledger, place));
-  const row = await startMount(command, place, meant);
+  const row = await startMount(command, place, { ...meant, ...command.opts<MountOptions>() });
   const output = outputOf(command);
   if (output.isJson) output.json(row);
   else output.print(`${shown(row)}; \`pageledger unmount ${place}\` ends it`);
