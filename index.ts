@@ -141,6 +141,16 @@ export {
   type HeldPoint,
   type Lease,
 } from './adapters/wiring/leases.ts';
+export {
+  clonesOf,
+  endClone,
+  mappedBlockOf,
+  publishMaster,
+  startClone,
+  type Clone,
+  type CloneBase,
+  type StartedClone,
+} from './adapters/wiring/clones.ts';
 export type { LeaseKind } from './domain/values/lease.ts';
 export { recordRestored, type Restored } from './adapters/wiring/restored.ts';
 export { compact, graceMsOf } from './adapters/wiring/compact.ts';

@@ -48,12 +48,21 @@ export async function endHold(ledger: Ledger, command: EndHold): Promise<boolean
 const end = (ledger: Ledger, of: Omit<EndHold, '_tag' | 'privatePages'>): Promise<boolean> =>
   endHold(ledger, { ...of, _tag: 'EndLease', privatePages: null });
 
-/** Nothing is held, and the reader reads on. */
-function unheld(ledger: Ledger, thrown: unknown): void {
-  if (!isLedgerError(thrown)) throw thrown;
-  ledger.tellOnce(
-    `who forgets or compacts does not know that points are read here, and may take their pages away: ${thrown.message}`,
-  );
+/** Does what holds a point; where the ledger cannot be written nothing is held, and the reader reads on. */
+export async function readUnheld<A>(
+  ledger: Ledger,
+  otherwise: A,
+  hold: () => Promise<A>,
+): Promise<A> {
+  try {
+    return await hold();
+  } catch (thrown) {
+    if (!isLedgerError(thrown)) throw thrown;
+    ledger.tellOnce(
+      `who forgets or compacts does not know that points are read here, and may take their pages away: ${thrown.message}`,
+    );
+    return otherwise;
+  }
 }
 
 /** A lease that is there, until it is released. */
@@ -98,17 +107,15 @@ export async function holdPoint(
   const lease = drawLease();
   const holder = process === undefined ? thisHolder() : holderOf(process);
   const held = { _tag: 'LeasePoint', vm, capture, lease, kind, holder } as const;
-  try {
+  const isHeld = await readUnheld(ledger, false, async () => {
     await ledger.decide(pointsStream(vm), () => {
       const { points, state } = ledger.vm(vm);
       const of = ledger.state.catalogue.facts.ledger?.id ?? '';
       return decidePoints(points)({ ...held, ledger: of, newest: state.captures });
     });
-  } catch (thrown) {
-    unheld(ledger, thrown);
-    return { id: null, release: () => Promise.resolve() };
-  }
-  return heldBy(ledger, { vm, lease });
+    return true;
+  });
+  return isHeld ? heldBy(ledger, { vm, lease }) : { id: null, release: () => Promise.resolve() };
 }
 
 /** All leases that have not ended, oldest first of each VM, with what has become of their holders. */

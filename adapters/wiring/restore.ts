@@ -112,6 +112,12 @@ function withoutBlocks(point: VmPoint, table: Uint32Array, names: readonly strin
   return left;
 }
 
+/** The table with nothing where the guest has pages from elsewhere. */
+const withoutPages = (table: Uint32Array, elsewhere: Uint8Array | undefined): Uint32Array =>
+  elsewhere === undefined
+    ? table
+    : table.map((holding, gfn) => (elsewhere[gfn] === 1 ? ZERO : holding));
+
 /** Restores a point to a target. Refused, before any work, where the target wants devices and there are none. */
 export async function restorePoint(
   ledger: Ledger,
@@ -119,13 +125,15 @@ export async function restorePoint(
   to: {
     readonly target: GuestTarget;
     readonly layout?: RawLayoutName | null;
+    /** Pages that a guest has from elsewhere: 1 at each. Absent: it is given all. */
+    readonly elsewhere?: Uint8Array;
   } & Pick<RestoreRequest, 'kernel' | 'onProgress' | 'onLost' | 'without'>,
 ): Promise<void> {
-  const { target, kernel, onProgress, onLost, without = [] } = to;
+  const { target, kernel, onProgress, onLost, without = [], elsewhere } = to;
   const wanted = await WANTED[target.takes](ledger, point, to.layout ?? null);
   const { device, memoryMap, layout } = wanted;
   const whole = await tableOf(ledger, point, { isWhole: onLost === undefined });
-  const table = withoutBlocks(point, whole, without);
+  const table = withoutPages(withoutBlocks(point, whole, without), elsewhere);
   const request = {
     guest: { memoryMap, device, ...(kernel === undefined ? {} : { kernel }) },
     table: layout === null ? table : layOut(layout, table),

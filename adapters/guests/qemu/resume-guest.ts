@@ -23,6 +23,8 @@ import { streamTarget } from './stream-target.ts';
 export interface ResumeRequest extends StartRequest {
   /** Restores the guest to the QEMU that waits for it. */
   readonly restore: (target: GuestTarget) => Promise<void>;
+  /** Pages that the guest has from elsewhere: 1 at each. Absent: it is sent all. */
+  readonly elsewhere?: Uint8Array;
   /** Limit for QEMU's start, and again for its taking over once it has the stream. */
   readonly timeoutMs?: number;
 }
@@ -83,7 +85,12 @@ export async function sendGuest(parts: {
   // Without a listener an error between two writes would end the process; the writes report it.
   socket.on('error', () => qemu.note('the stream was cut'));
   try {
-    await qemu.whileAlive(request.restore(streamTarget(sinkOfWritable(socket))));
+    const { elsewhere } = request;
+    const target = streamTarget(
+      sinkOfWritable(socket),
+      elsewhere === undefined ? {} : { elsewhere },
+    );
+    await qemu.whileAlive(request.restore(target));
     const qmp = await qemu.whileAlive(parts.control());
     try {
       socket.end();

@@ -15,13 +15,21 @@ import * as pieces from './stream-writer.ts';
 const STAGING_BYTES = 1024 * 1024;
 const ZERO_PAGE = Buffer.alloc(PAGE_BYTES);
 
+/** What a guest has from elsewhere. */
+export interface Elsewhere {
+  /** Blocks, by name. */
+  readonly without?: readonly string[];
+  /** Pages: 1 at each. */
+  readonly elsewhere?: Uint8Array;
+}
+
 /**
- * Writes one guest as a stream to a sink, which is not ended with it. Pages of blocks that the guest
- * has from elsewhere (`without`) are not mentioned: they must be in no run.
+ * Writes one guest as a stream to a sink, which is not ended with it. Blocks and pages that the guest
+ * has from elsewhere are not mentioned: they must be in no run.
  */
 export function streamTarget(
   sink: ByteSink,
-  { without = [] }: { readonly without?: readonly string[] } = {},
+  { without = [], elsewhere = new Uint8Array() }: Elsewhere = {},
 ): RunTarget {
   const staging = new Staging(sink);
   let begun: { readonly ram: RamWriter; readonly device: DeviceState } | null = null;
@@ -33,7 +41,7 @@ export function streamTarget(
       await staging.bytes(device.head);
       await staging.reserve(pieces.blockListBytes(memoryMap));
       pieces.writeBlockList(staging, memoryMap);
-      begun = { ram: new RamWriter(staging, { memoryMap, without }), device };
+      begun = { ram: new RamWriter(staging, { memoryMap, without, elsewhere }), device };
       await begun.ram.begin();
     },
     write: async (run) => {
@@ -93,14 +101,12 @@ class RamWriter {
   /** Whether each page was mentioned, or is not to be. */
   readonly #mentioned: Uint8Array;
 
-  constructor(
-    staging: Staging,
-    of: { readonly memoryMap: MemoryMap; readonly without: readonly string[] },
-  ) {
-    const { memoryMap, without } = of;
+  constructor(staging: Staging, of: { readonly memoryMap: MemoryMap } & Required<Elsewhere>) {
+    const { memoryMap, without, elsewhere } = of;
     this.#staging = staging;
     this.#records = new pieces.PageRecords(memoryMap);
     this.#mentioned = new Uint8Array(this.#records.pageCount);
+    this.#mentioned.set(elsewhere.subarray(0, this.#mentioned.length));
     let first = 0;
     for (const { name, pages } of memoryMap.blocks) {
       if (without.includes(name)) this.#mentioned.fill(1, first, first + pages);

@@ -1,0 +1,179 @@
+// `clone`: starts guests from one point, all over one file of its memory, and sees to them until they end.
+
+import { once } from 'node:events';
+import { mkdtempSync, rmdirSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Command } from 'commander';
+import {
+  mappedBlockOf,
+  publishMaster,
+  startClone,
+  type CloneBase,
+} from '../../../wiring/clones.ts';
+import type { Ledger } from '../../../wiring/ledger.ts';
+import type { VmPoint } from '../../../wiring/vm-point.ts';
+import { LedgerError } from '../../../../domain/values/ledger-error.ts';
+import { Limiter } from '../../../../domain/values/limiter.ts';
+import { escapedLines } from '../../rows/escaped-text.ts';
+import { unmountFolder } from '../../nbd/fuse.ts';
+import { hasDied, mountAt, mountPlace } from '../../nbd/mounts.ts';
+import { positiveNumber } from '../argument-values.ts';
+import { startMount } from '../background-mount.ts';
+import { RunningGuests, type NumberedClone } from '../running-guests.ts';
+import { UsageError } from '../failure.ts';
+import { untilSignal } from '../interruption.ts';
+import type { Output } from '../output.ts';
+import { tell, withLedger } from '../session.ts';
+
+interface CloneOptions {
+  readonly vm: string;
+  readonly at: string;
+  readonly count: number;
+  readonly over?: string;
+  readonly diskOk?: boolean;
+}
+
+/** Guests that are started at once. */
+const STARTED_AT_ONCE = 4;
+/** Stands for a clone's number in QEMU's words. */
+const NUMBER = '{n}';
+
+export const declare = (command: Command): Command =>
+  command
+    .argument('[command...]', `after --: QEMU's command line; ${NUMBER} in it is a clone's number`)
+    .requiredOption('--vm <name>', 'the VM')
+    .option('--at <point>', 'the point', 'latest')
+    .option('--count <n>', 'how many', positiveNumber, 1)
+    .option(
+      '--over <folder>',
+      'where a point is mounted with `mount --block`, this one or one that is much like it (default: one is mounted for these clones)',
+    )
+    .option('--disk-ok', 'the disks are as they were at that moment');
+
+/** QEMU's words for one of the clones. */
+const wordsOf = (words: readonly string[], n: number): readonly string[] =>
+  words.map((word) => word.replaceAll(NUMBER, String(n)));
+
+/** Refuses words that would be the same where each clone needs its own. */
+function checkWords({ args }: Command, count: number): void {
+  if (args.length === 0)
+    throw new UsageError(
+      `a command line was expected after --, as -- qemu-system-x86_64 ARGS...; ${NUMBER} in it is a clone's number`,
+    );
+  const one = args.find((word) => /^(?:file|unix|pty|pipe):/u.test(word) && !word.includes(NUMBER));
+  if (count > 1 && one !== undefined)
+    throw new UsageError(
+      `all ${count} clones would use ${one}: say ${NUMBER} in it, which is a clone's number`,
+    );
+}
+
+/** A base, and what to do once nobody maps it. */
+interface UsedBase {
+  readonly base: CloneBase;
+  letGo(): Promise<void>;
+}
+
+/** What is mounted at a folder, as a base. */
+function mountedBase(ledger: Ledger, point: VmPoint, folder: string): UsedBase {
+  const place = mountPlace(folder);
+  const mount = mountAt(place);
+  const block = mappedBlockOf(point);
+  if (mount === null || hasDied(mount) || mount.part !== block)
+    throw new LedgerError(
+      'NOT_FOUND',
+      `no block ${block} of a point is mounted at ${place}: \`pageledger mount --vm ${point.entry.vm} --block ${block} ${place}\` does that`,
+      { folder: place, block },
+    );
+  const entry = ledger.vm(mount.vm);
+  const row = ledger.resolve(entry, `@${mount.capture}`);
+  const base = { point: { entry, row }, block, path: mount.file };
+  return { base, letGo: () => Promise.resolve() };
+}
+
+/** Mounts the point for these clones alone. */
+async function ownBase(command: Command, point: VmPoint): Promise<UsedBase> {
+  const place = mountPlace(mkdtempSync(join(tmpdir(), 'pageledger-base-')));
+  const block = mappedBlockOf(point);
+  const { vm } = point.entry;
+  const { capture } = point.row;
+  try {
+    const { file } = await startMount(command, place, { vm, capture, block });
+    const letGo = async (): Promise<void> => {
+      await unmountFolder(place, 'when free');
+      rmdirSync(place);
+    };
+    return { base: { point, block, path: file }, letGo };
+  } catch (thrown) {
+    rmdirSync(place);
+    throw thrown;
+  }
+}
+
+/** Says of a clone that it runs. */
+function tellStarted(command: Command, output: Output, { n, point, clone }: NumberedClone): void {
+  const { id, process: child, qmpPath, runState, startMs, sentPages } = clone;
+  const { vm } = point.entry;
+  const { capture } = point.row;
+  const pid = child.pid ?? null;
+  if (output.isJson)
+    output.json({ n, id, vm, capture, pid, qmp: qmpPath, state: runState, startMs, sentPages });
+  else
+    tell(
+      command,
+      `clone ${n} of ${vm}@${capture} is ${runState} after ${startMs.toFixed(0)} ms (process ${pid ?? '?'}, QMP at ${qmpPath})`,
+    );
+}
+
+/** Starts the clones, all or none. */
+async function startAll(
+  command: Command,
+  { ledger, output }: { readonly ledger: Ledger; readonly output: Output },
+  of: { readonly point: VmPoint; readonly base: CloneBase },
+): Promise<RunningGuests> {
+  const { count, diskOk = false } = command.opts<CloneOptions>();
+  const { point, base } = of;
+  const running = new RunningGuests(ledger);
+  const limiter = new Limiter(STARTED_AT_ONCE);
+  const start = async (n: number): Promise<void> => {
+    const clone = await startClone(ledger, point, {
+      base,
+      command: wordsOf(command.args, n),
+      isDiskOk: diskOk,
+      onStderr: (text) => process.stderr.write(`${escapedLines(text.trimEnd())}\n`),
+    });
+    running.add({ n, point, clone });
+    tellStarted(command, output, { n, point, clone });
+  };
+  const numbers = Array.from({ length: count }, (_, i) => i + 1);
+  const started = await Promise.allSettled(numbers.map((n) => limiter.run(() => start(n))));
+  const failed = started.find((each) => each.status === 'rejected');
+  if (failed === undefined) return running;
+  await running.end();
+  throw failed.reason;
+}
+
+export const run = (command: Command): Promise<void> => {
+  const { vm, at, count, over } = command.opts<CloneOptions>();
+  checkWords(command, count);
+  return withLedger(command, 'use', async (ledger, output) => {
+    const entry = ledger.vm(vm);
+    const point = { entry, row: ledger.resolve(entry, at) };
+    const used =
+      over === undefined ? await ownBase(command, point) : mountedBase(ledger, point, over);
+    try {
+      await publishMaster(ledger, used.base);
+      const running = await startAll(command, { ledger, output }, { point, base: used.base });
+      if (!output.isJson)
+        tell(command, `${count} clones run over ${used.base.path}; Ctrl-C ends them`);
+      await untilSignal(async (abort) => {
+        await Promise.race([running.ended, once(abort, 'abort')]);
+        await running.end();
+      });
+      const { capture } = point.row;
+      output.summary('clone', { vm, capture, clones: count, privatePages: running.privatePages });
+    } finally {
+      await used.letGo();
+    }
+  });
+};

@@ -1,0 +1,31 @@
+// `clones`: the guests that were started from points and run. Those that have died on this host are ended.
+
+import type { Command } from 'commander';
+import { clonesOf } from '../../../wiring/clones.ts';
+import { cloneRow } from '../../rows/running-clone-rows.ts';
+import { endedLeases } from '../ended-leases.ts';
+import { field, numeric, type Column } from '../output.ts';
+import { withLedger } from '../session.ts';
+
+export const declare = (command: Command): Command =>
+  command.option('--vm <name>', 'those of one master');
+
+const COLUMNS: readonly Column[] = [
+  field('id'),
+  field('vm'),
+  numeric('capture'),
+  field('kind'),
+  field('host'),
+  numeric('process'),
+  field('since'),
+  numeric('privatePages', 'private pages'),
+  field('qmp'),
+];
+
+export const run = (command: Command): Promise<void> =>
+  withLedger(command, 'use', async (ledger, output) => {
+    const { vm } = command.opts<{ vm?: string }>();
+    const entries = vm === undefined ? ledger.vms() : [ledger.vm(vm)];
+    await endedLeases(command, ledger);
+    output.rows(clonesOf(entries).map(cloneRow), COLUMNS);
+  });

@@ -1,0 +1,12 @@
+// A clone that runs, as `clones` says it.
+
+import type { Clone } from '../../wiring/clones.ts';
+import { leaseRow } from './lease-rows.ts';
+import type { Row } from './row.ts';
+
+export const cloneRow = (clone: Clone): Row => ({
+  ...leaseRow(clone),
+  privatePages: clone.privatePages,
+  block: clone.block,
+  qmp: clone.qmp,
+});

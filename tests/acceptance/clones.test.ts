@@ -1,0 +1,180 @@
+// Guests that are started from one point over one file of its memory: each goes on where the recorded one
+// was and lives on by itself, a page that none of them writes is in the host once, and the ledger knows
+// who runs, who ended and who died.
+
+import { existsSync, mkdirSync, readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
+import { programPath } from '../../adapters/guests/demo-guest/tools.ts';
+import {
+  guestCommand,
+  guestPaths,
+  type DemoGuest,
+} from '../../adapters/guests/demo-guest/start-guest.ts';
+import { LedgerCommands, type JsonRow, type RunningCommand } from '../support/command-line.ts';
+import { describeWithQemu, findTools, GUEST_TIMEOUT_MS } from '../support/guest/real-guest.ts';
+import { firstTicks, sameTicks, tickingGuest } from '../support/guest/watched-guest.ts';
+import { makeTemporaryFolder, type TemporaryFolder } from '../support/temporary-folder.ts';
+
+const atHand = await findTools();
+const isThere = existsSync('/dev/fuse') && programPath('nbdfuse') !== null;
+const found = isThere
+  ? atHand
+  : { tools: null, reason: 'nbdfuse is not installed, or there is no /dev/fuse' };
+const GUEST = { seed: 11, memoryMib: 128 };
+const PAGES = (GUEST.memoryMib * 2 ** 20) / 4096;
+const LINES = 3;
+const COUNT = 3;
+
+describeWithQemu('clones over one base', found, (tools) => {
+  let folder: TemporaryFolder;
+  let commands: LedgerCommands;
+  let guest: DemoGuest;
+  let running: RunningCommand | null = null;
+  const at = (name: string): string => join(folder.path, name);
+  const environment = (): Record<string, string> => ({ XDG_STATE_HOME: at('state') });
+  const run = async (...words: string[]): Promise<void> => {
+    const { exitCode, stderr } = await commands.run(words, { environment: environment() });
+    if (exitCode !== 0) throw new TypeError(stderr);
+  };
+  const wordsOf = (name: string): readonly string[] =>
+    guestCommand({ tools, folder: folder.path, ...GUEST, name });
+  const consoleOf = (name: string): string => guestPaths({ folder: folder.path, name }).serialPath;
+
+  /** Starts clones, and waits until all of them run; their rows by number. */
+  async function cloned(name: string, count: number, ...options: string[]): Promise<JsonRow[]> {
+    const words = ['clone', '--vm', 'web', '--count', `${count}`, ...options];
+    running = commands.start(['--json', ...words, '--', ...wordsOf(`${name}-{n}`)], {
+      environment: environment(),
+    });
+    await running.until((command) => command.rows().length === count);
+    return running.rows().toSorted((a, b) => Number(a['n']) - Number(b['n']));
+  }
+  const ended = async (): Promise<JsonRow> => {
+    running!.signal('SIGINT');
+    const { exitCode, stdout, stderr } = await running!.ended;
+    if (exitCode !== 0) throw new TypeError(stderr);
+    running = null;
+    return JSON.parse(stdout.toString().trimEnd().split('\n').at(-1)!) as JsonRow;
+  };
+
+  beforeAll(async () => {
+    folder = await makeTemporaryFolder();
+    commands = new LedgerCommands(at('ledger'));
+    guest = await tickingGuest({ tools, folder: folder.path, ...GUEST });
+    const every = ['--count', '2', '--every', '1s'];
+    await commands.json('record', 'qemu', '--vm', 'web', '--qmp', guest.qmpPath, ...every);
+  }, GUEST_TIMEOUT_MS);
+  afterEach(async () => {
+    if (running === null) return;
+    running.signal('SIGINT');
+    await running.ended;
+    running = null;
+  }, GUEST_TIMEOUT_MS);
+  afterAll(async () => {
+    await guest.kill();
+    await folder.remove();
+  }, GUEST_TIMEOUT_MS);
+
+  test(
+    'each goes on from the point, has what it wrote of its own, and holds the point while it runs',
+    async () => {
+      const rows = await cloned('one', COUNT, '--at', '@1');
+      const ticks = await Promise.all(
+        rows.map(({ n }) => firstTicks(consoleOf(`one-${String(n)}`), LINES)),
+      );
+      for (const lines of ticks) expect(lines).toEqual(ticks[0]);
+      expect((await sameTicks(guest, ticks[0]!)).lines).toEqual(ticks[0]);
+
+      const listed = await commands.json('clones');
+      expect(new Set(listed.map(({ process: pid }) => pid))).toEqual(
+        new Set(rows.map(({ pid }) => pid)),
+      );
+      for (const row of listed) {
+        expect(row).toMatchObject({ vm: 'web', capture: 1, kind: 'mapped', block: 'pc.ram' });
+        expect(Number(row['privatePages'])).toBeGreaterThan(0);
+        expect(Number(row['privatePages'])).toBeLessThan(PAGES / 2);
+      }
+      const rule = ['--keep-last', '1', '--dry-run'];
+      const [judged] = await commands.json('forget', '--vm', 'web', ...rule);
+      expect(judged).toMatchObject({ capture: 1, keep: true });
+
+      expect(await ended()).toMatchObject({ summary: 'clone', clones: COUNT });
+      expect(await commands.json('clones')).toEqual([]);
+      expect(await commands.json('leases')).toEqual([]);
+      const ends = await commands.json('log', '--type', 'CloneEnded');
+      expect(ends).toHaveLength(COUNT);
+      const [published] = await commands.json('log', '--type', 'MasterPublished');
+      const base = dirname(JSON.stringify(published).match(/"to":"([^"]+)"/u)![1]!);
+      expect(existsSync(base)).toBe(false);
+    },
+    GUEST_TIMEOUT_MS,
+  );
+
+  test(
+    'a later point over the same base is sent what differs, and goes on where it was',
+    async () => {
+      mkdirSync(at('m'));
+      await run('mount', '--vm', 'web', '--at', '@1', '--block', 'pc.ram', at('m'));
+      try {
+        const before = readFileSync(at('m/memory'));
+        const [row] = await cloned('later', 1, '--at', '@2', '--over', at('m'));
+        expect(Number(row!['sentPages'])).toBeGreaterThan(0);
+        expect(Number(row!['sentPages'])).toBeLessThan(PAGES / 2);
+        const ticks = await firstTicks(consoleOf('later-1'), LINES);
+        expect((await sameTicks(guest, ticks)).lines).toEqual(ticks);
+        await ended();
+        expect(readFileSync(at('m/memory')).equals(before)).toBe(true);
+      } finally {
+        await run('unmount', at('m'));
+      }
+    },
+    GUEST_TIMEOUT_MS,
+  );
+
+  test(
+    'clones outlive the command that was killed, and who died is found by whoever lists',
+    async () => {
+      const rows = await cloned('left', 2, '--at', '@2');
+      running!.signal('SIGKILL');
+      await running!.ended;
+      running = null;
+      await firstTicks(consoleOf('left-1'), LINES);
+      expect(await commands.json('clones')).toHaveLength(2);
+      process.kill(Number(rows[0]!['pid']), 'SIGKILL');
+      const left = await commands.json('clones');
+      expect(left.map(({ process: pid }) => pid)).toEqual([rows[1]!['pid']]);
+      const listed = JSON.stringify(await commands.json('log', '--type', 'CloneEnded'));
+      expect(listed).toContain('"why":"died"');
+      process.kill(Number(rows[1]!['pid']), 'SIGKILL');
+      expect(await commands.json('clones')).toEqual([]);
+      const published = JSON.stringify(await commands.json('log', '--type', 'MasterPublished'));
+      const base = dirname([...published.matchAll(/"to":"([^"]+)"/gu)].at(-1)![1]!);
+      await run('unmount', base);
+    },
+    GUEST_TIMEOUT_MS,
+  );
+
+  test(
+    'a command that says where memory lies, or that clones cannot share, is refused',
+    async () => {
+      const refused = async (...words: string[]): Promise<string> => {
+        const { exitCode, stderr } = await commands.run(['clone', '--vm', 'web', ...words], {
+          environment: environment(),
+        });
+        expect(exitCode).not.toBe(0);
+        return stderr;
+      };
+      expect(await refused('--count', '2', '--', ...wordsOf('same'))).toContain('say {n} in it');
+      expect(await refused()).toContain('a command line was expected after --');
+      expect(
+        await refused('--', ...wordsOf('own'), '-machine', 'pc,memory-backend=pc.ram'),
+      ).toContain('leave that out');
+      expect(await refused('--over', at('nowhere'), '--', ...wordsOf('none'))).toContain(
+        'pageledger mount --vm web --block pc.ram',
+      );
+      expect(await commands.json('clones')).toEqual([]);
+    },
+    GUEST_TIMEOUT_MS,
+  );
+});
