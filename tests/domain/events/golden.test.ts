@@ -33,8 +33,6 @@ import {
 import { batchesHash } from '../../../domain/evidence.ts';
 import {
   GOLDEN_ATTACHMENT_COLUMNS,
-  GOLDEN_BESIDE_EVENTS,
-  GOLDEN_CONTROL_EVENTS,
   GOLDEN_COPIED_REWRITTEN,
   GOLDEN_DEVICE_COLUMNS,
   GOLDEN_FOLDER,
@@ -51,6 +49,10 @@ import {
   GOLDEN_SHORT_REWRITTEN,
   goldenBytes,
 } from '../../support/golden-capture.ts';
+import {
+  GOLDEN_BESIDE_EVENTS,
+  GOLDEN_CONTROL_EVENTS,
+} from '../../support/golden-control-events.ts';
 import { GOLDEN_LAID_OUT } from '../../support/golden-layout.ts';
 import { GOLDEN_RELEASED } from '../../support/golden-released.ts';
 

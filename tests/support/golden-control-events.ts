@@ -1,0 +1,186 @@
+// Every event that is JSON, by value: what its golden file holds. The files are what an old version wrote
+// and are only ever added to; this is what they must read as.
+
+import type { ControlEvent } from '../../domain/events/control.ts';
+
+/** Every control event, by type. */
+export const GOLDEN_CONTROL_EVENTS: readonly ControlEvent[] = [
+  {
+    type: 'LedgerCreated',
+    data: { ledger: '3f2504e0-4f89-41d3-9a0c-0305e82c3301', format: 1, pageStore: null },
+  },
+  { type: 'GroupCreated', data: { group: 'golden.group-1', keyCheck: 'c0ffee'.repeat(5) } },
+  {
+    type: 'PatternAdded',
+    data: { pattern: 64, expression: String.raw`(?:\x68\x65\x6c{2}\x6f)+` },
+  },
+  {
+    type: 'VmRegistered',
+    data: {
+      vm: 'web-1',
+      group: 'golden.group-1',
+      share: 'group',
+      memoryMap: {
+        blocks: [
+          { name: 'pc.ram', pages: 1_048_576 },
+          { name: 'vga.vram', pages: 4096 },
+        ],
+        ranges: [
+          { address: 0, block: 'pc.ram', offset: 0, length: 3_221_225_472 },
+          { address: 4_294_967_296, block: 'pc.ram', offset: 3_221_225_472, length: 1_073_741_824 },
+        ],
+      },
+      parent: { vm: 'master', capture: 3 },
+    },
+  },
+  {
+    type: 'MemoryMapChanged',
+    data: {
+      vm: 'web-1',
+      memoryMap: {
+        blocks: [
+          { name: 'pc.ram', pages: 1_048_576 },
+          { name: 'vga.vram', pages: 4096 },
+        ],
+        ranges: [{ address: 4_244_635_648, block: 'vga.vram', offset: 0, length: 16_777_216 }],
+      },
+    },
+  },
+  { type: 'CommandLineObserved', data: { vm: 'web-1', argv: ['qemu-system-x86_64', '-m', '4G'] } },
+  {
+    type: 'CaptureCommitted',
+    data: {
+      vm: 'web-1',
+      capture: 1,
+      timeMs: 1_790_000_000_000.5,
+      batches: 3,
+      firstRevision: 0,
+      hash: 'e1ee533eef22655ccb406216d8c7005d523694d9606d65ec1f9deaa8605a095d',
+      written: 6,
+      stored: 2,
+      merged: 2,
+      pattern: 2,
+      unchanged: 1_052_666,
+      pauseMs: 12.25,
+      mode: 'background-snapshot',
+      source: 'qmp:/run/vm.sock',
+      note: null,
+      attachments: [],
+      image: null,
+    },
+  },
+  {
+    type: 'CheckpointTaken',
+    data: { vm: 'web-1', name: 'booted', capture: 1, note: null, layout: null },
+  },
+  { type: 'CheckpointDropped', data: { vm: 'web-1', name: 'booted' } },
+  { type: 'PointsForgotten', data: { vm: 'web-1', captures: [[1, 6]] } },
+  {
+    type: 'ContentReleased',
+    data: {
+      seen: { vm: 'web-1', capture: 9 },
+      packs: [
+        { pack: 'ab'.repeat(32), slots: '05' },
+        { pack: 'cd'.repeat(32), slots: '0000ff80' },
+      ],
+      areLying: null,
+    },
+  },
+  { type: 'ContentLost', data: { packs: [{ pack: 'ab'.repeat(32), slots: '05' }] } },
+  { type: 'ContentFound', data: { packs: [{ pack: 'ab'.repeat(32), slots: '04' }] } },
+  {
+    type: 'PointLeased',
+    data: {
+      vm: 'web-1',
+      capture: 2,
+      lease: '0123456789abcdef',
+      kind: 'mount',
+      ledger: '3f2504e0-4f89-41d3-9a0c-0305e82c3301',
+      holder: {
+        host: 'one',
+        machine: 'ab'.repeat(16),
+        boot: '0b8c1e5d-e1b9-4bd2-a54a-0c2f7f1f3c55',
+        space: 'pid:[4026531836] time:[4026531834]',
+        process: 4711,
+        started: 123_456,
+      },
+    },
+  },
+  { type: 'LeaseEnded', data: { vm: 'web-1', lease: '0123456789abcdef', why: 'died' } },
+  {
+    type: 'MasterPublished',
+    data: { vm: 'web-1', capture: 2, block: 'pc.ram', to: '/tmp/base/memory' },
+  },
+  {
+    type: 'CloneStarted',
+    data: {
+      vm: 'web-1',
+      capture: 2,
+      clone: '0123456789abcdef',
+      kind: 'mapped',
+      block: 'pc.ram',
+      qmp: '/tmp/clone/qmp.sock',
+    },
+  },
+  {
+    type: 'CloneEnded',
+    data: { vm: 'web-1', clone: '0123456789abcdef', why: 'released', privatePages: 732 },
+  },
+  {
+    type: 'CheckpointRestored',
+    data: { vm: 'web-1', capture: 2, how: 'file', to: '/tmp/memory.raw' },
+  },
+  {
+    type: 'PageRequested',
+    data: { vm: 'web-1', capture: 2, pages: [[0, 31]] },
+  },
+  { type: 'VmRetired', data: { vm: 'web-1' } },
+  {
+    type: 'HistoryForgotten',
+    data: {
+      begins: '9007199254740993',
+      parts: 2,
+      firstRevision: 5,
+      from: '51804',
+      bytes: 300_000,
+      format: null,
+    },
+  },
+];
+
+/** As schema 2 has them: what is kept beside a capture, what a person said, of which format a ledger is. */
+export const GOLDEN_BESIDE_EVENTS: readonly ControlEvent[] = [
+  {
+    type: 'CaptureCommitted',
+    data: {
+      vm: 'web-1',
+      capture: 2,
+      timeMs: 1_790_000_000_000,
+      batches: 2,
+      firstRevision: 4,
+      hash: 'ab'.repeat(32),
+      written: 1,
+      stored: 1,
+      merged: 0,
+      pattern: 0,
+      unchanged: 3,
+      pauseMs: null,
+      mode: 'image',
+      source: '/var/snapshots/mem.raw',
+      note: 'before the upgrade: "a\u0007b"',
+      attachments: [
+        { name: 'vmstate', bytes: 5000, sha256: 'cd'.repeat(32) },
+        { name: 'config.json', bytes: 0, sha256: 'ef'.repeat(32) },
+      ],
+      image: { name: 'mem.raw', bytes: 16_384, timeNs: '1790000000000000001' },
+    },
+  },
+  {
+    type: 'CheckpointTaken',
+    data: { vm: 'web-1', name: 'booted', capture: 2, note: 'it still works', layout: null },
+  },
+  {
+    type: 'HistoryForgotten',
+    data: { begins: '70', parts: 1, firstRevision: 0, from: '51804', bytes: 300, format: 3 },
+  },
+];
