@@ -45,6 +45,32 @@ export async function mappedBy(
 }
 
 /**
+ * How many of some frames each process has mapped, those that several have counted for each of them; by
+ * the places of the processes.
+ */
+export async function mappedPages(
+  of: { readonly physical: PhysicalMemory; readonly root: PageRoot },
+  reader: TaskReader,
+  { tasks, isCounted }: { readonly tasks: readonly Task[]; readonly isCounted: Uint8Array },
+): Promise<Float64Array> {
+  const counts = new Float64Array(tasks.length);
+  const walk = new UserPages(of.physical);
+  /** Of processes that have the same tables as another, as after vfork. */
+  const firsts = new Map<number, number>();
+  for (const [i, task] of tasks.entries()) {
+    const frame = await reader.rootOf(task);
+    if (frame === null) continue;
+    const first = firsts.get(frame) ?? i;
+    firsts.set(frame, first);
+    await walk.each({ ...of.root, frame }, (from, frames) => {
+      for (let at = from; at < from + frames; at += 1) counts[i]! += isCounted[at] ?? 0;
+    });
+    counts[i] = counts[first]!;
+  }
+  return counts;
+}
+
+/**
  * Owners of frames, as numbers: places in OWNERS, and behind them a number for each process, whose the
  * anonymous pages are that it has mapped.
  */

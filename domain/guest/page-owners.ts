@@ -34,6 +34,8 @@ const UNKNOWN = 7;
 const ORDER_MAX = 20;
 /** Frames whose descriptions are read at once. */
 const FRAMES_AT_ONCE = 4096;
+/** Frames that a block of free pages lies within: what is around a frame that is asked for. */
+const BLOCK_FRAMES = 1024;
 const DESCRIPTION_BYTES_MAX = 512;
 
 /** A type of pages: those of whose type these bits have this value. */
@@ -114,6 +116,8 @@ class Classifier {
   readonly #base: bigint;
   /** Up to where a block of free pages reaches. */
   #freeEnd = 0;
+  /** Heads of larger pages of which nothing is known. */
+  readonly unknownHeads = new Set<number>();
 
   constructor(layout: PageLayout, of: { readonly frames: number; readonly base: bigint }) {
     this.owners = new Uint8Array(of.frames).fill(UNKNOWN);
@@ -152,7 +156,10 @@ class Classifier {
   /** A head lies before its parts: what it is, is known. */
   #ownerOfHead(head: bigint, frame: number): number {
     const number = (head - this.#base) / BigInt(this.#layout.bytes);
-    return number >= 0n && number < BigInt(frame) ? this.owners[Number(number)]! : UNKNOWN;
+    if (number < 0n || number >= BigInt(frame)) return UNKNOWN;
+    const owner = this.owners[Number(number)]!;
+    if (owner === UNKNOWN) this.unknownHeads.add(Number(number));
+    return owner;
   }
 }
 
@@ -161,38 +168,70 @@ const freeOrder = (view: DataView, at: number): number => {
   return order > ORDER_MAX ? 0 : order;
 };
 
-/** Owners of all frames, as places in OWNERS. O(frames). GUEST_UNDESCRIBED, GUEST_INVALID. */
+/** Stretches of frames whose descriptions are read: all of them, or those around some. */
+function stretchesOf(frames: number, wanted: Iterable<number> | null): Stretch[] {
+  const step = wanted === null ? FRAMES_AT_ONCE : BLOCK_FRAMES;
+  const count = Math.ceil(frames / step);
+  const numbers = new Set<number>();
+  if (wanted === null) for (let i = 0; i < count; i += 1) numbers.add(i);
+  else for (const frame of wanted) if (frame < frames) numbers.add(Math.floor(frame / step));
+  return [...numbers]
+    .toSorted((a, b) => a - b)
+    .map((i) => ({ first: i * step, count: Math.min(step, frames - i * step) }));
+}
+
+/**
+ * Owners of frames, as places in OWNERS: of all, O(frames); or of those that are wanted, what is told of
+ * others being of no use, O(wanted) and at most of all. GUEST_UNDESCRIBED, GUEST_INVALID.
+ */
 export async function pageOwners(
   memory: VirtualMemory,
   symbols: KernelSymbols,
-  layout: PageLayout | null,
+  of: { readonly layout: PageLayout | null; readonly wanted?: Iterable<number> },
 ): Promise<Uint8Array> {
-  const { pages } = memory.physical;
+  const { layout, wanted = null } = of;
+  const { frames } = memory.physical.pages;
   if (layout === null)
     throw undescribed("the kernel's types (BTF) do not describe its pages as is known here");
   const variable = requiredVariable(symbols, 'vmemmap_base');
   const base = await memory.u64(variable, 'the descriptions of pages');
-  const classifier = new Classifier(layout, { frames: pages.frames, base });
-  const at = (frame: number): bigint => BigInt.asUintN(64, base + BigInt(frame * layout.bytes));
-  for (let first = 0; first < pages.frames; first += FRAMES_AT_ONCE) {
-    const count = Math.min(FRAMES_AT_ONCE, pages.frames - first);
-    const all = await memory.tryRead(at(first), count * layout.bytes);
-    if (all !== null) classifier.take(first, all);
-    else await takeParts(memory, classifier, { first, count, bytes: layout.bytes, at });
-  }
-  return classifier.owners;
+  const classified = async (asked: Iterable<number> | null): Promise<Classifier> => {
+    const classifier = new Classifier(layout, { frames, base });
+    for (const stretch of stretchesOf(frames, asked))
+      await takeStretch(memory, classifier, { stretch, base, bytes: layout.bytes });
+    return classifier;
+  };
+  const { owners, unknownHeads } = await classified(wanted);
+  if (wanted === null || unknownHeads.size === 0) return owners;
+  // Heads of pages of 1 GiB lie far before their parts.
+  return (await classified([...wanted, ...unknownHeads])).owners;
+}
+
+/** Frames one after the other. */
+interface Stretch {
+  readonly first: number;
+  readonly count: number;
+}
+
+/** Takes the descriptions of frames. */
+async function takeStretch(
+  memory: VirtualMemory,
+  classifier: Classifier,
+  of: { readonly stretch: Stretch; readonly base: bigint; readonly bytes: number },
+): Promise<void> {
+  const { stretch, base, bytes } = of;
+  const { first, count } = stretch;
+  const at = (frame: number): bigint => BigInt.asUintN(64, base + BigInt(frame * bytes));
+  const all = await memory.tryRead(at(first), count * bytes);
+  if (all !== null) classifier.take(first, all);
+  else await takeParts(memory, classifier, { first, count, bytes, at });
 }
 
 /** Frames whose descriptions are there in part: between what is memory there may be nothing. */
 async function takeParts(
   memory: VirtualMemory,
   classifier: Classifier,
-  of: {
-    readonly first: number;
-    readonly count: number;
-    readonly bytes: number;
-    readonly at: (frame: number) => bigint;
-  },
+  of: Stretch & { readonly bytes: number; readonly at: (frame: number) => bigint },
 ): Promise<void> {
   const step = Math.max(1, Math.floor(PAGE_BYTES / of.bytes));
   const end = of.first + of.count;

@@ -7,6 +7,7 @@ import { readKernelLog } from '../../../domain/guest/kernel-log.ts';
 import { kernelAt } from '../../../domain/guest/kernel.ts';
 import { OWNERS, pageLayoutOf, pageOwners } from '../../../domain/guest/page-owners.ts';
 import { UserPages } from '../../../domain/guest/user-pages.ts';
+import type { VirtualMemory } from '../../../domain/guest/virtual-memory.ts';
 import { madeBtf, struct, type MadeType } from '../../support/guest/made-btf.ts';
 import {
   imageAddress,
@@ -20,10 +21,14 @@ import {
 
 const kernelOf = ({ bytes }: MadeMemory) => kernelAt(pagesOfBytes(bytes), MADE_NOTE);
 
-async function ownersOf(made: MadeMemory, types: readonly MadeType[] = MADE_TYPES) {
+async function ownersOf(
+  made: MadeMemory,
+  types: readonly MadeType[] = MADE_TYPES,
+  of: { readonly wanted?: readonly number[] } = {},
+) {
   const { memory, info } = await kernelOf(made);
   const layout = pageLayoutOf(new Btf(madeBtf(types)));
-  const owners = await pageOwners(memory, await readKallsyms(memory, info), layout);
+  const owners = await pageOwners(memory, await readKallsyms(memory, info), { layout, ...of });
   return Array.from(owners, (owner) => OWNERS[owner]);
 }
 
@@ -60,6 +65,37 @@ describe('owners of pages', () => {
     const made = madeKernel();
     made.u32(20, 22 * 64 + 40, 63);
     expect((await ownersOf(made)).slice(22)).toEqual(['free', 'kernel']);
+  });
+
+  test('are the same where only some are wanted', async () => {
+    const all = await ownersOf(madeKernel());
+    const made = madeKernel();
+    for (const wanted of [[23], [7, 8], [2, 17, 99_999]]) {
+      const owners = await ownersOf(made, MADE_TYPES, { wanted });
+      for (const frame of wanted) expect(owners[frame]).toBe(all[frame]);
+    }
+    expect(new Set(await ownersOf(made, MADE_TYPES, { wanted: [] }))).toEqual(new Set(['unknown']));
+  });
+
+  test('of a part whose head lies far before it are known where only the part is wanted', async () => {
+    const frames = 5000;
+    const base = 0xffff_ea00_0000_0000n;
+    const descriptions = new DataView(new ArrayBuffer(frames * 64));
+    for (let frame = 0; frame < frames; frame += 1)
+      descriptions.setUint32(frame * 64 + 48, 0xffff_ffff, true);
+    descriptions.setBigUint64(100 * 64 + 24, 0xffff_8880_0000_1001n, true);
+    descriptions.setBigUint64(4700 * 64 + 8, base + 100n * 64n + 1n, true);
+    const memory = {
+      physical: { pages: { frames } },
+      u64: () => Promise.resolve(base),
+      tryRead: (address: bigint, length: number) =>
+        Promise.resolve(new Uint8Array(descriptions.buffer, Number(address - base), length)),
+    } as unknown as VirtualMemory;
+    const { info, memory: own } = await kernelOf(madeKernel());
+    const symbols = await readKallsyms(own, info);
+    const layout = pageLayoutOf(new Btf(madeBtf(MADE_TYPES)));
+    const owners = await pageOwners(memory, symbols, { layout, wanted: [4700] });
+    expect(OWNERS[owners[4700]!]).toBe('anonymous');
   });
 
   test('are unknown where no description is', async () => {
