@@ -87,6 +87,25 @@ describe('a kernel that was put together', () => {
   );
 
   test(
+    'has processes with as many pages that changed as they have mapped of what differs',
+    async () => {
+      const since = (point: string) => commands.json('ps', '--vm', 'made', '--since', point);
+      const [thread, worker] = await since('@1');
+      expect(thread).toMatchObject({ pid: 2, changed: 0 });
+      expect(worker).toMatchObject({ pid: 7, changed: 2 });
+      expect((await since('@2'))[1]).toMatchObject({ pid: 7, changed: 0 });
+      const { stdout } = await commands.run(['ps', '--vm', 'made', '--since', '@1']);
+      expect(stdout.toString().split('\n')[2]).toBe('  7  S          5        2  worker');
+      const [row] = await commands.json('ps', '--vm', 'made');
+      expect(row).not.toHaveProperty('changed');
+      // Where there was no kernel yet, everything differs.
+      const boots = await commands.json('ps', '--vm', 'boots', '--since', '@1');
+      expect(boots[1]).toMatchObject({ pid: 7, changed: 3 });
+    },
+    LONG_MS,
+  );
+
+  test(
     'is told of though there was none before, and not the other way round',
     async () => {
       const words = ['diff', '--vm', 'boots', '@1', '@2', '--by', 'owner'];
@@ -132,6 +151,15 @@ describeWithQemu('a guest in which a program writes to a known number of pages',
 
   const ofWriter = (rows: readonly JsonRow[]): JsonRow =>
     rows.find(({ pid }) => pid === told?.pid) ?? {};
+
+  test(
+    'has that program in its list with as many pages that changed',
+    async () => {
+      const rows = await commands.json('ps', '--vm', 'writer', '--since', '@1');
+      expect(ofWriter(rows)).toMatchObject({ command: 'writer', changed: WRITTEN_PAGES });
+    },
+    LONG_MS,
+  );
 
   test(
     'has that program named with as many pages that differ as its kernel says it touched',

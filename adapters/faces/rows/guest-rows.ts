@@ -5,6 +5,7 @@ import type { ChangedPages } from '../../../domain/guest/owner-changes.ts';
 import type { OwnedPages } from '../../../domain/guest/owner-table.ts';
 import type { Task } from '../../../domain/guest/tasks.ts';
 import type { FoundSymbol } from '../../wiring/guest.ts';
+import type { ChangedTask } from '../../wiring/guest-owners.ts';
 import type { ReadStretch } from '../../wiring/read.ts';
 import { addressText } from './page-rows.ts';
 import type { Row } from './row.ts';
@@ -18,6 +19,12 @@ export const processRow = ({ pid, command, state, pages, isKernelThread }: Task)
   state,
   pages,
   kernelThread: isKernelThread,
+});
+
+/** The same, with how many of its pages changed since another point. */
+export const changedProcessRow = (task: ChangedTask): Row => ({
+  ...processRow(task),
+  changed: task.changed,
 });
 
 export const ownerRow = ({ owner, pid, command, pages }: OwnedPages): Row => ({

@@ -1,21 +1,35 @@
-// `ps`: the processes of a Linux guest at a point.
+// `ps`: the processes of a Linux guest at a point, and how much of each changed since another one.
 
 import type { Command } from 'commander';
 import { processesOf } from '../../../wiring/guest.ts';
-import { processRow } from '../../rows/guest-rows.ts';
+import { processesSince } from '../../../wiring/guest-owners.ts';
+import { changedProcessRow, processRow } from '../../rows/guest-rows.ts';
 import { declareGuestPoint, guestPointOf } from '../guest-point.ts';
 import { field, numeric } from '../output.ts';
 import { withLedger } from '../session.ts';
 
-export const declare = (command: Command): Command => declareGuestPoint(command);
+export const declare = (command: Command): Command =>
+  declareGuestPoint(command).option('--since <point>', 'count pages that changed since this point');
 
 export const run = (command: Command): Promise<void> =>
   withLedger(command, 'read', async (ledger, output) => {
-    const processes = await processesOf(ledger, guestPointOf(command, ledger));
-    output.rows(processes.map(processRow), [
+    const point = guestPointOf(command, ledger);
+    const { since } = command.opts<{ since?: string }>();
+    const { entry } = point;
+    const rows =
+      since === undefined
+        ? (await processesOf(ledger, point)).map(processRow)
+        : (
+            await processesSince(ledger, {
+              point,
+              since: { entry, row: ledger.locate(entry, since) },
+            })
+          ).map(changedProcessRow);
+    output.rows(rows, [
       numeric('pid'),
       field('state'),
       numeric('pages'),
+      ...(since === undefined ? [] : [numeric('changed')]),
       field('command'),
     ]);
   });
