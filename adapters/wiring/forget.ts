@@ -18,6 +18,7 @@ import { nameMatcher } from '../../domain/values/name-pattern.ts';
 import { Refused, refuse } from '../../domain/values/refused.ts';
 import { freedBytes, type FreedBytes } from '../../projections/compaction/freed-bytes.ts';
 import type { VmEntry } from '../../projections/models/vm-entry.ts';
+import { dropGuestState } from './guest-state.ts';
 import type { Ledger } from './ledger.ts';
 import { endDeadLeases, livingPoints } from './leases.ts';
 import { retireVm } from './vm-life.ts';
@@ -193,8 +194,8 @@ export async function forgetPoints(ledger: Ledger, request: ForgetRequest): Prom
 
 /**
  * Ends a VM wholly: it is retired, its checkpoints are given up and all of its captures are forgotten,
- * those that are leased once their leases end. Gives the captures that could be restored before. What
- * is done already is passed over.
+ * those that are leased once their leases end; what this host keeps of its guest goes. Gives the captures
+ * that could be restored before. What is done already is passed over.
  */
 export async function dropVm(ledger: Ledger, vm: string): Promise<readonly number[]> {
   await endDeadLeases(ledger);
@@ -207,6 +208,7 @@ export async function dropVm(ledger: Ledger, vm: string): Promise<readonly numbe
     const newest = captures.at(-1)?.capture ?? 0;
     return decidePoints(points)({ _tag: 'ForgetVm', vm, newest });
   });
+  await dropGuestState(ledger, vm);
   return before;
 }
 

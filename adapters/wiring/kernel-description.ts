@@ -16,6 +16,7 @@ import {
   StateUnfit,
   StateWriter,
 } from '../../projections/models/state-bytes.ts';
+import { guestStateName } from './guest-state.ts';
 import type { Ledger } from './ledger.ts';
 
 const VERSION = 2;
@@ -69,7 +70,9 @@ interface Description {
 }
 
 const nameOf = (vm: string, { info }: Kernel): string | null =>
-  info.buildId === null ? null : `guests/${vm}/${info.buildId}-${info.kernelOffset.toString(16)}`;
+  info.buildId === null
+    ? null
+    : guestStateName(vm, `${info.buildId}-${info.kernelOffset.toString(16)}`);
 
 async function load(ledger: Ledger, name: string): Promise<Description | null> {
   const bytes = await ledger.stateFiles.load(name);

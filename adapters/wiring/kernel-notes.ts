@@ -3,6 +3,7 @@
 
 import * as t from 'io-ts';
 import { decodeState, StateUnfit } from '../../projections/models/state-bytes.ts';
+import { guestStateName } from './guest-state.ts';
 import type { Ledger } from './ledger.ts';
 import type { PointMemory } from './point-memory.ts';
 import type { VmPoint } from './vm-point.ts';
@@ -28,7 +29,7 @@ export class KernelNotes {
   }
 
   get #name(): string {
-    return `guests/${this.#point.entry.vm}/notes`;
+    return guestStateName(this.#point.entry.vm, 'notes');
   }
 
   async #kept(): Promise<Notes | null> {

@@ -1,7 +1,7 @@
 // Who owns the pages that a Linux guest changed, at the command line: of a kernel that was put together,
 // and of a real guest in which a program writes to a known number of pages.
 
-import { writeFileSync } from 'node:fs';
+import { readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { LedgerCommands, type JsonRow } from '../support/command-line.ts';
@@ -123,6 +123,22 @@ describe('a kernel that was put together', () => {
     LONG_MS,
   );
 });
+
+test(
+  'what is kept of a guest goes with its VM, and nothing of others',
+  async () => {
+    for (const vm of ['ended', 'ended-2']) {
+      await record(vm, madeKernel().bytes);
+      await commands.json('symbols', '--vm', vm, '_stext');
+    }
+    const kept = (vm: string) => join(folder.path, 'ledger', 'projections', 'guests', vm);
+    expect(readdirSync(kept('ended'))).toHaveLength(2);
+    await commands.json('drop', '--vm', 'ended');
+    expect(readdirSync(kept('ended'))).toEqual([]);
+    expect(readdirSync(kept('ended-2'))).toHaveLength(2);
+  },
+  LONG_MS,
+);
 
 const found = await findTools();
 
