@@ -29,7 +29,7 @@ async function ownedMemory(ledger: Ledger, point: GuestPoint): Promise<OwnedMemo
   const owners = await pageOwners(kernel.memory, symbols, { layout: layouts().pages });
   const { reader, all } = tasksIn(guest);
   const tasks = await all();
-  const mapped = await mappedBy(kernel.memory, reader, tasks);
+  const mapped = await mappedBy(kernel.memory, reader, { tasks });
   return { memory, owners: new FrameOwners({ owners, mapped, tasks }) };
 }
 

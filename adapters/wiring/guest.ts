@@ -77,6 +77,19 @@ export async function kernelOf(
   throw refuse({ _tag: 'KernelUnknown', number: number!, kernels: kernels.length });
 }
 
+/**
+ * The kernel that tells of itself in one of these frames; null: none does, or several and none of them is
+ * chosen. What else is in the memory is not looked at.
+ */
+export async function kernelAmong(
+  memory: PointMemory,
+  of: { readonly frames: readonly number[]; readonly kernel: number | null },
+): Promise<Kernel | null> {
+  const { kernels } = await kernelsIn(memory, of.frames);
+  if (of.kernel === null) return kernels.length === 1 ? kernels[0]! : null;
+  return kernels[of.kernel - 1] ?? null;
+}
+
 /** What a guest says of itself. GUEST_UNDESCRIBED, GUEST_INVALID. */
 export async function describeGuest(ledger: Ledger, point: GuestPoint): Promise<DescribedGuest> {
   const memory = await PointMemory.open(ledger, point);
@@ -85,7 +98,7 @@ export async function describeGuest(ledger: Ledger, point: GuestPoint): Promise<
 }
 
 /** Reads the processes of a guest. */
-export const tasksIn = ({ kernel, symbols, layouts }: DescribedGuest) => {
+export const tasksIn = ({ kernel, symbols, layouts }: Omit<DescribedGuest, 'memory'>) => {
   const reader = new TaskReader(kernel.memory, layouts().tasks);
   return { reader, all: () => reader.all(symbols) };
 };

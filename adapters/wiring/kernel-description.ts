@@ -64,7 +64,7 @@ const Pages = t.strict({
 const Layouts = t.strict({ tasks: Tasks, pages: t.union([Pages, t.null]) });
 export type Layouts = t.TypeOf<typeof Layouts>;
 
-interface Description {
+export interface Description {
   readonly symbols: KernelSymbols;
   readonly layouts: () => Layouts;
 }
@@ -132,4 +132,25 @@ export async function readDescription(
     };
   if (name !== null) await keep(ledger, name, { symbols, layouts });
   return { symbols, layouts: () => layouts };
+}
+
+/** Descriptions of a VM's kernels that are read once for many of its captures. */
+export class DescriptionCache {
+  readonly #ledger: Ledger;
+  readonly #vm: string;
+  readonly #known = new Map<string, Description>();
+
+  constructor(ledger: Ledger, vm: string) {
+    this.#ledger = ledger;
+    this.#vm = vm;
+  }
+
+  async of(kernel: Kernel): Promise<Description> {
+    const name = nameOf(this.#vm, kernel);
+    const known = name === null ? undefined : this.#known.get(name);
+    if (known !== undefined) return known;
+    const description = await readDescription(this.#ledger, this.#vm, kernel);
+    if (name !== null) this.#known.set(name, description);
+    return description;
+  }
 }

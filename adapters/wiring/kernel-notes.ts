@@ -52,6 +52,11 @@ export class KernelNotes {
     return tables.at(entry, contents, row);
   }
 
+  /** Frames that told of a kernel, or may have, where a capture was looked through before. */
+  async known(): Promise<readonly number[]> {
+    return (await this.#kept())?.frames ?? [];
+  }
+
   /** Frames that may tell of a kernel, ascending. */
   async in(memory: PointMemory): Promise<readonly number[]> {
     const kept = await this.#kept();

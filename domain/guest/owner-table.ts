@@ -23,22 +23,36 @@ const ANONYMOUS = OWNERS.indexOf('anonymous');
 const UNKNOWN = OWNERS.indexOf('unknown');
 const NOBODY = 0;
 
-/** Which process has each frame mapped: its place among the processes plus one, or 0. */
+/**
+ * Which process has each frame mapped: its place among the processes plus one, or 0. Where only some
+ * frames are wanted, it ends when these are found.
+ */
 export async function mappedBy(
   of: { readonly physical: PhysicalMemory; readonly root: PageRoot },
   reader: TaskReader,
-  tasks: readonly Task[],
+  { tasks, wanted }: { readonly tasks: readonly Task[]; readonly wanted?: Iterable<number> },
 ): Promise<Uint32Array> {
   const { physical, root } = of;
   const mapped = new Uint32Array(physical.pages.frames);
   const walk = new UserPages(physical);
+  const isSought = wanted === undefined ? null : new Uint8Array(mapped.length);
+  let sought = wanted === undefined ? Infinity : 0;
+  for (const frame of wanted ?? [])
+    if (isSought![frame] === 0) {
+      isSought![frame] = 1;
+      sought += 1;
+    }
   for (const [i, task] of tasks.entries()) {
+    if (sought === 0) break;
     const frame = await reader.rootOf(task);
     if (frame === null) continue;
     // Tables that a process before it has as well are not walked again.
     await walk.each({ ...root, frame }, (first, frames) => {
-      for (let at = first; at < first + frames; at += 1)
-        if (mapped[at] === NOBODY) mapped[at] = i + 1;
+      for (let at = first; at < first + frames; at += 1) {
+        if (mapped[at] !== NOBODY) continue;
+        mapped[at] = i + 1;
+        if (isSought?.[at] === 1) sought -= 1;
+      }
     });
   }
   return mapped;

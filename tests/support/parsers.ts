@@ -289,7 +289,7 @@ async function selfDescription(bytes: Uint8Array): Promise<unknown> {
   const reader = new TaskReader(kernel.memory, taskLayoutOf(btf));
   const tasks = await reader.all(symbols);
   const owners = await pageOwners(kernel.memory, symbols, { layout: pageLayoutOf(btf) });
-  const mapped = await mappedBy(kernel.memory, reader, tasks);
+  const mapped = await mappedBy(kernel.memory, reader, { tasks });
   const table = new FrameOwners({ owners, mapped, tasks }).table(owners.keys());
   return [table, await readKernelLog(kernel)];
 }
