@@ -105,6 +105,33 @@ describe('a kernel that was put together', () => {
     LONG_MS,
   );
 
+  const ownersIn = async (...words: string[]) =>
+    (await commands.json(...words)).map(({ owner, pid, command }) => [owner, pid, command]);
+  const worker = ['anonymous', 7, 'worker'];
+
+  test(
+    'tells of each version of a page, and of who held a content, whose the page was',
+    async () => {
+      const history = (gfn: string) => ['history', '--vm', 'made', '--page', gfn];
+      expect(await ownersIn(...history('22'), '--owners')).toEqual([['free', null, null], worker]);
+      expect(await ownersIn(...history('18'), '--owners')).toEqual([worker, worker]);
+      const [, second] = await commands.json(...history('18'));
+      expect(second).not.toHaveProperty('owner');
+      const [table] = await commands.json(...history('7'));
+      const who = ['who', '--identifier', String(table!['identifier'])];
+      const slab = ['slab', null, null];
+      expect(await ownersIn(...who, '--owners')).toEqual([slab, slab]);
+      // Before a kernel ran its memory said nothing.
+      expect(await ownersIn('history', '--vm', 'boots', '--page', '18', '--owners')).toEqual([
+        [null, null, null],
+        worker,
+      ]);
+      const { stdout } = await commands.run([...history('22'), '--owners']);
+      expect(stdout.toString()).toMatch(/now {2}owner {6}pid {2}command {2}identifier\n/u);
+    },
+    LONG_MS,
+  );
+
   test(
     'is told of though there was none before, and not the other way round',
     async () => {
@@ -123,6 +150,28 @@ describe('a kernel that was put together', () => {
     LONG_MS,
   );
 });
+
+test(
+  'pages of memory that is no Linux, or was forgotten, have no owner that is known, said once',
+  async () => {
+    for (let capture = 1; capture <= 3; capture += 1)
+      await record('none', makeImage({ seed: capture, pages: 8 }));
+    const words = ['history', '--vm', 'none', '--page', '2', '--owners'];
+    const { stdout, stderr, exitCode } = await commands.run(['--json', ...words]);
+    const rows = stdout.toString().trim().split('\n');
+    expect([exitCode, rows.length]).toEqual([0, 3]);
+    expect(JSON.parse(rows[2]!)).toMatchObject({ capture: 3, owner: null, ...nobody });
+    expect(stderr.match(/not every owner is known/gu)).toHaveLength(1);
+    const made = madeKernel();
+    await record('forgetful', made.bytes);
+    made.text(18, 0x10, 'changed by process 7');
+    await record('forgetful', made.bytes);
+    await commands.json('forget', '--vm', 'forgetful', '--at', '@1');
+    const kept = await commands.json('history', '--vm', 'forgetful', '--page', '18', '--owners');
+    expect(kept.map(({ owner }) => owner)).toEqual([null, 'anonymous']);
+  },
+  LONG_MS,
+);
 
 test(
   'what is kept of a guest goes with its VM, and nothing of others',
@@ -167,6 +216,19 @@ describeWithQemu('a guest in which a program writes to a known number of pages',
 
   const ofWriter = (rows: readonly JsonRow[]): JsonRow =>
     rows.find(({ pid }) => pid === told?.pid) ?? {};
+
+  test(
+    'has that program as the owner of the pages that it wrote, at each of their versions',
+    async () => {
+      const differing = await commands.json('diff', '--vm', 'writer', '@1', '@2');
+      const { gfn } = differing.at(-1)!;
+      const words = ['history', '--vm', 'writer', '--page', String(gfn), '--owners'];
+      const versions = await commands.json(...words);
+      const own = { owner: 'anonymous', pid: told?.pid, command: 'writer' };
+      expect(versions).toMatchObject([own, own]);
+    },
+    LONG_MS,
+  );
 
   test(
     'has that program in its list with as many pages that changed',

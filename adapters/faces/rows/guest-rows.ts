@@ -2,7 +2,7 @@
 
 import type { KernelMessage } from '../../../domain/guest/kernel-log.ts';
 import type { ChangedPages } from '../../../domain/guest/owner-changes.ts';
-import type { OwnedPages } from '../../../domain/guest/owner-table.ts';
+import type { OwnedPages, PageOwner } from '../../../domain/guest/owner-table.ts';
 import type { Task } from '../../../domain/guest/tasks.ts';
 import type { FoundSymbol } from '../../wiring/guest.ts';
 import type { ChangedTask } from '../../wiring/guest-owners.ts';
@@ -39,6 +39,13 @@ export const changedPagesRow = (vm: string, { before, ...owned }: ChangedPages):
   vm,
   ...ownerRow(owned),
   before: before?.map(ownerRow) ?? null,
+});
+
+/** Who owned a page, beside what else a row says of it; nulls where that is not known. */
+export const ownerCells = (owner: PageOwner | null): Row => ({
+  owner: owner?.owner ?? null,
+  pid: owner?.pid ?? null,
+  command: owner?.command ?? null,
 });
 
 export const messageRow = ({ number, seconds, text }: KernelMessage): Row => ({

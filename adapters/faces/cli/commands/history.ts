@@ -1,4 +1,4 @@
-// `history`: every version of a page.
+// `history`: every version of a page, and who owned it then.
 
 import type { Command } from 'commander';
 import type { Ledger } from '../../../wiring/ledger.ts';
@@ -9,19 +9,31 @@ import { pagesOfVm } from '../../../../projections/questions/moment.ts';
 import { UsageError } from '../failure.ts';
 import { field, numeric } from '../output.ts';
 import { versionRow } from '../../rows/page-rows.ts';
-import { address, wholeNumber } from '../argument-values.ts';
+import { address, positiveNumber, wholeNumber } from '../argument-values.ts';
+import { OWNER_COLUMNS, ownersTold } from '../owner-columns.ts';
+import { ownerCells } from '../../rows/guest-rows.ts';
 import { withLedger } from '../session.ts';
 
 export const declare = (command: Command): Command =>
   command
     .requiredOption('--vm <name>', 'the VM')
     .option('--page <gfn>', "the page's number", wholeNumber)
-    .option('--address <address>', 'a guest-physical address in the page', address);
+    .option('--address <address>', 'a guest-physical address in the page', address)
+    .option('--owners', 'who owned the page in a Linux guest at each version')
+    .option('--kernel <n>', 'with --owners: which of several kernels', positiveNumber);
+
+interface HistoryOptions {
+  readonly vm: string;
+  readonly page?: number;
+  readonly address?: number;
+  readonly owners?: boolean;
+  readonly kernel?: number;
+}
 
 function versionsAsked(
   ledger: Ledger,
   entry: VmEntry,
-  { page: gfn, address: at }: { page?: number; address?: number },
+  { page: gfn, address: at }: HistoryOptions,
 ): Promise<readonly ShownVersion[]> {
   if (gfn !== undefined && at === undefined) {
     const pages = pagesOfVm(entry);
@@ -34,11 +46,20 @@ function versionsAsked(
 
 export const run = (command: Command): Promise<void> =>
   withLedger(command, 'read', async (ledger, output) => {
-    const options = command.opts<{ vm: string; page?: number; address?: number }>();
+    const options = command.opts<HistoryOptions>();
     const entry = ledger.vm(options.vm);
-    const rows = (await versionsAsked(ledger, entry, options)).map((version) =>
-      versionRow(entry.vm, version, entry.isForgotten(version.capture)),
-    );
+    const versions = await versionsAsked(ledger, entry, options);
+    const owners =
+      options.owners === true
+        ? await ownersTold(command, ledger, {
+            places: versions.map(({ from, gfn }) => ({ vm: entry.vm, capture: from, gfn })),
+            kernel: options.kernel ?? null,
+          })
+        : null;
+    const rows = versions.map((version, i) => ({
+      ...versionRow(entry.vm, version, entry.isForgotten(version.capture)),
+      ...(owners === null ? {} : ownerCells(owners[i]!)),
+    }));
     output.rows(rows, [
       numeric('capture'),
       ...(options.address === undefined ? [] : [numeric('from')]),
@@ -49,6 +70,7 @@ export const run = (command: Command): Promise<void> =>
       numeric('storedBytes', 'bytes'),
       numeric('sharers'),
       numeric('sharersNow', 'now'),
+      ...(owners === null ? [] : OWNER_COLUMNS),
       field('identifier'),
     ]);
   });

@@ -1,0 +1,21 @@
+// Who owned pages, beside what a table says of them already.
+
+import type { Command } from 'commander';
+import type { PageOwner } from '../../../domain/guest/owner-table.ts';
+import type { Ledger } from '../../wiring/ledger.ts';
+import { ownersOfVersions, type VersionPlace } from '../../wiring/owners-of-versions.ts';
+import { field, numeric, type Column } from './output.ts';
+import { tell } from './session.ts';
+
+export const OWNER_COLUMNS: readonly Column[] = [field('owner'), numeric('pid'), field('command')];
+
+/** Owners of pages at captures; says once why some are not known. */
+export async function ownersTold(
+  command: Command,
+  ledger: Ledger,
+  of: { readonly places: readonly VersionPlace[]; readonly kernel: number | null },
+): Promise<readonly (PageOwner | null)[]> {
+  const { owners, reasons } = await ownersOfVersions(ledger, of);
+  for (const reason of reasons) tell(command, `not every owner is known: ${reason}`);
+  return owners;
+}
