@@ -37,7 +37,8 @@ import { StreamEnd } from '../../domain/use-cases/stream-end.ts';
 import { assert } from '../../domain/values/assert.ts';
 import { rangesOf, unionOf } from '../../domain/values/capture-ranges.ts';
 import type { Holding } from '../../domain/values/holding.ts';
-import { LedgerError } from '../../domain/values/ledger-error.ts';
+import { areReleasesLying } from '../../domain/ledger.ts';
+import { isLedgerError, LedgerError } from '../../domain/values/ledger-error.ts';
 import type { AssemblerState, Change } from '../../projections/commits.ts';
 import {
   baselineBytes,
@@ -49,6 +50,7 @@ import {
 } from '../../projections/models/baseline.ts';
 import { baselineState, RECENT_MS } from '../../projections/models/baseline-state.ts';
 import { LateReferences } from '../../projections/models/late-references.ts';
+import { releaseLater } from '../../projections/models/late-releases.ts';
 import { holdingsReleased } from '../../projections/models/releases.ts';
 import { goneLeaves } from '../../projections/questions/log-leaves.ts';
 import { sha256 } from './digest.ts';
@@ -147,15 +149,41 @@ async function stateUntil({ log }: Ledger, end: Position) {
   return { state, releases };
 }
 
-/** What captures behind a place, where a fold stands, use of what was released before it. O(log behind it). */
-async function usedAgain(
+/** What is referred to behind a place, where a fold stands. O(log behind it). */
+async function referencesBehind(
   { log }: Ledger,
   { contents }: LedgerState,
   from: AssemblerState,
-): Promise<ReadonlySet<Holding>> {
+): Promise<LateReferences> {
   const late = new LateReferences(contents);
   await replayCommits(log, from, (change) => Promise.resolve(late.take(change)));
-  return late.holdings;
+  return late;
+}
+
+/** Names of the packs that are there; null: where they lie gives no answer. */
+async function packsThere({ store }: Ledger): Promise<ReadonlySet<string> | null> {
+  const names = new Set<string>();
+  try {
+    for await (const { name } of store.list()) names.add(name);
+    return names;
+  } catch (thrown) {
+    if (isLedgerError(thrown) && thrown.code === 'STORE_UNREACHABLE') return null;
+    throw thrown;
+  }
+}
+
+/** Lets go in a fold of what is let go of behind the place where it stands, as far as nobody can want it. */
+async function releaseBehind(
+  ledger: Ledger,
+  fold: LedgerState,
+  of: { readonly referred: ReadonlySet<Holding>; readonly timeMs: number },
+): Promise<void> {
+  const { state } = ledger;
+  if (!areReleasesLying(state.catalogue.facts)) return;
+  const there = await packsThere(ledger);
+  if (there === null) return;
+  await state.catchUp({ heavy: false });
+  releaseLater(fold, { ...of, now: state.contents, isThere: (name) => there.has(name) });
 }
 
 /** What was recorded last, by the clocks of recorders, or is now, where these are ahead of it. */
@@ -281,6 +309,8 @@ async function forget(ledger: Ledger, cuts: readonly HistoryCut[]): Promise<void
   const from = { ...state.reached, next, last: null };
   const leavesTo = await run(log.head());
   const tree = { before: baseline, streams, until: leavesTo };
+  const late = await referencesBehind(ledger, state, from);
+  await releaseBehind(ledger, state, { referred: late.referred, timeMs: recentMs });
   const made = await baselineState({
     state,
     position,
@@ -289,7 +319,7 @@ async function forget(ledger: Ledger, cuts: readonly HistoryCut[]): Promise<void
     from,
     streams,
     cuts,
-    released: new Set([...releases.since(recentMs), ...(await usedAgain(ledger, state, from))]),
+    released: new Set([...releases.since(recentMs), ...late.holdings]),
     leaves: await goneLeaves({ log, sha256 }, tree),
     leavesTo,
   });

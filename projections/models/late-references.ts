@@ -1,5 +1,5 @@
-// What changes behind a place refer to of what was released before it. A capture that was under way may
-// refer to what had been let go of (releases.ts); of those that came since it is known whether they do.
+// What changes behind a place refer to of what was before it. A capture that was under way may refer to
+// what had been let go of (releases.ts); of those that came since it is known whether they do.
 
 import { hasReference, type PageColumns } from '../../domain/events/pages-written.ts';
 import type { PatchTable } from '../../domain/events/patches.ts';
@@ -7,10 +7,11 @@ import { UNKNOWN, type Holding } from '../../domain/values/holding.ts';
 import { besideOf, type Change } from '../commits.ts';
 import type { Contents } from './contents.ts';
 
-/** Collects, change by change, what is released in contents that stay at a place before them. */
+/** Collects, change by change, what is referred to, and what of it is released, in contents that stay at a place before them. */
 export class LateReferences {
   readonly #contents: Contents;
   readonly #met = new Set<Holding>();
+  readonly #referred = new Set<Holding>();
 
   constructor(contents: Contents) {
     this.#contents = contents;
@@ -21,8 +22,14 @@ export class LateReferences {
     return this.#met;
   }
 
+  /** What is referred to, also as what a patch is made of, whether it was released or not. */
+  get referred(): ReadonlySet<Holding> {
+    return this.#referred;
+  }
+
   /** O(rows). */
   take(change: Change): void {
+    if (change._tag === 'rewrite') this.#takePatches(change.pack.patches);
     if (change._tag !== 'capture') return;
     for (const { patches } of change.packs) this.#takePatches(patches);
     for (const columns of [...change.batches, ...besideOf(change)]) this.#takeRows(columns);
@@ -39,10 +46,13 @@ export class LateReferences {
 
   /** Without a name: of the public patterns, which are never released. */
   #takeSlot(name: string | undefined, slot: number): void {
-    const pack = name === undefined ? undefined : this.#contents.byName(name);
+    const pack = name === undefined ? undefined : this.#contents.named(name);
     if (pack === undefined) return;
-    this.#take(this.#contents.holdingAt(pack, slot));
-    this.#take(this.#contents.holdingOf(pack, slot));
+    const holding = this.#contents.holdingAt(pack, slot);
+    for (const referred of [holding, this.#contents.firstOf(holding)]) {
+      this.#referred.add(referred);
+      this.#take(referred);
+    }
   }
 
   #take(holding: Holding): void {

@@ -42,9 +42,10 @@ export function releaseSlots(
   timeMs: number,
 ): void {
   for (const holding of holdingsReleased(contents, released)) {
-    if (holding === UNKNOWN) continue;
+    if (contents.homePackOf(holding) === null) continue;
     if (isNew) contents.release(holding, timeMs);
-    sharing.releaseHolding(holding);
+    // Where history begins behind what was let go of already, this says so once more.
+    if (!sharing.isReleased(holding)) sharing.releaseHolding(holding);
   }
 }
 

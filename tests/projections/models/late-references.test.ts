@@ -69,3 +69,12 @@ test('what patches are made of is used again, however far back', () => {
 test('what nobody refers to is not', () => {
   expect(usedBy(released(), { batches: [columnsOf([6, null])] })).toEqual([]);
 });
+
+test('what is referred to is told, whether it was released or not', () => {
+  const models = released();
+  const late = new LateReferences(models.contents);
+  late.take(changeOf({ batches: [columnsOf([3, 6, null])] }));
+  late.take(changeOf({ packs: [{ ...packOf(7, 7, patchOver(5)), capture: 2 }] }));
+  const referred = [...late.referred].toSorted((a, b) => a - b);
+  expect(referred).toEqual([3, 5, 6].map((number) => models.numberOf(number)));
+});
