@@ -45,8 +45,17 @@ async function kernelsIn(memory: PointMemory, notes: readonly number[]) {
   return { kernels, failure };
 }
 
+/** Kernels that a sentence names. */
+const NAMED_MAX = 8;
+
 const kernelText = ({ info, noteFrame }: Kernel, i: number): string =>
   `${i + 1}: Linux ${info.release} (VMCOREINFO at 0x${(noteFrame * PAGE_BYTES).toString(16)})`;
+
+/** Kernels as a message names them: a guest may have as many as it has pages. */
+function kernelTexts(kernels: readonly Kernel[]): readonly string[] {
+  const named = kernels.slice(0, NAMED_MAX).map(kernelText);
+  return kernels.length > NAMED_MAX ? [...named, `${kernels.length - NAMED_MAX} more`] : named;
+}
 
 /**
  * The kernel in a guest's memory. GUEST_UNDESCRIBED where there is none that tells of itself; refused
@@ -71,7 +80,7 @@ export async function kernelOf(
   }
   const { kernel: number } = point;
   if (number === null && kernels.length > 1)
-    throw refuse({ _tag: 'KernelAmbiguous', kernels: kernels.map(kernelText) });
+    throw refuse({ _tag: 'KernelAmbiguous', kernels: kernelTexts(kernels) });
   const kernel = kernels[(number ?? 1) - 1];
   if (kernel !== undefined) return kernel;
   throw refuse({ _tag: 'KernelUnknown', number: number!, kernels: kernels.length });

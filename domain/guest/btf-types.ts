@@ -13,6 +13,8 @@ import { invalid } from './guest-failures.ts';
 const MAGIC = 0xeb9f;
 const HEADER_BYTES = 24;
 const TYPE_BYTES = 12;
+/** Names that kernels have are below 512. */
+const NAME_BYTES_MAX = 1024;
 /** Names for names that a type may be behind. */
 const DEPTH_MAX = 16;
 
@@ -131,11 +133,18 @@ export class BtfTypes {
     return new TextDecoder('latin1').decode(this.strings.subarray(name, this.textEnd(name)));
   }
 
-  /** Where a name ends. GUEST_INVALID where it is not among the strings. */
+  /** Where a name ends. GUEST_INVALID where it is not among the strings, or longer than names are. */
   textEnd(name: number): number {
-    const end = this.strings.indexOf(0, name);
-    if (name >= this.strings.length || end < 0) throw invalid('a name of BTF is not in it');
-    return end;
+    const length = this.strings.subarray(name, name + NAME_BYTES_MAX).indexOf(0);
+    if (name >= this.strings.length || length < 0) throw invalid('a name of BTF is not in it');
+    return name + length;
+  }
+
+  /** Whether a name is this one, which ends with a zero. */
+  isNamed(name: number, wanted: Uint8Array): boolean {
+    let same = 0;
+    while (same < wanted.length && this.strings[name + same] === wanted[same]) same += 1;
+    return same === wanted.length;
   }
 
   /** The type behind other names for it; null: there is none. GUEST_INVALID where there is no end. */

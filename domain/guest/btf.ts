@@ -2,12 +2,14 @@
 // for.
 
 import { BtfTypes, KIND } from './btf-types.ts';
-import { undescribed } from './guest-failures.ts';
+import { invalid, undescribed } from './guest-failures.ts';
 
 const MEMBER_BYTES = 12;
 const ENUMERATOR_BYTES = 8;
 /** Kernels have 4 to 8 MiB. */
 export const BTF_BYTES_MAX = 64 * 1024 * 1024;
+/** Of all names that are asked for: kernels have less than a tenth. */
+const NAMES_BYTES_MAX = 16 * 1024 * 1024;
 /** Types without a name that are looked into for a field. */
 const NESTED_MAX = 256;
 
@@ -21,6 +23,7 @@ export class Btf {
   readonly types: BtfTypes;
   readonly #structs = new Map<string, number>();
   readonly #enumerators = new Map<string, number>();
+  #namesBytes = 0;
 
   /** Reads all types once. GUEST_INVALID. */
   constructor(bytes: Uint8Array) {
@@ -33,15 +36,22 @@ export class Btf {
     const kind = types.kind(type);
     if (kind === KIND.enum) this.#indexEnum(type);
     if ((kind !== KIND.struct && kind !== KIND.union) || types.name(type) === 0) return;
-    const text = types.text(types.name(type));
+    const text = this.#text(types.name(type));
     if (!this.#structs.has(text)) this.#structs.set(text, type);
+  }
+
+  #text(name: number): string {
+    const text = this.types.text(name);
+    this.#namesBytes += text.length;
+    if (this.#namesBytes > NAMES_BYTES_MAX) throw invalid('the names in BTF are too long');
+    return text;
   }
 
   #indexEnum(type: number): void {
     const { types } = this;
     for (let i = 0; i < types.count(type); i += 1) {
       const at = types.rest(type) + i * ENUMERATOR_BYTES;
-      const name = types.text(types.u32(at));
+      const name = this.#text(types.u32(at));
       if (!this.#enumerators.has(name)) this.#enumerators.set(name, types.u32(at + 4));
     }
   }
@@ -78,7 +88,8 @@ export class Btf {
     if (first === undefined) return null;
     let field: Field = { offset: 0, type: first };
     for (const name of path) {
-      const inner = this.#fieldOf(field.type, name, new Set());
+      const wanted = new TextEncoder().encode(`${name}\0`);
+      const inner = this.#fieldOf(field.type, wanted, new Set());
       if (inner === null) return null;
       field = { offset: field.offset + inner.offset, type: inner.type };
     }
@@ -89,7 +100,7 @@ export class Btf {
    * A field of a type, also of its members without a name, which may nest. No type is looked into
    * twice, so that one which is a member of itself ends.
    */
-  #fieldOf(type: number, name: string, seen: Set<number>): Field | null {
+  #fieldOf(type: number, name: Uint8Array, seen: Set<number>): Field | null {
     const { types } = this;
     const meant = types.meant(type);
     if (meant === null || seen.has(meant)) return null;
@@ -102,7 +113,7 @@ export class Btf {
       const [named, inner, bits] = [types.u32(at), types.u32(at + 4), types.u32(at + 8)];
       const offset = Math.floor((hasBitFields ? bits & 0xff_ffff : bits) / 8);
       if (named !== 0) {
-        if (types.text(named) === name) return { offset, type: inner };
+        if (types.isNamed(named, name)) return { offset, type: inner };
         continue;
       }
       const found = seen.size > NESTED_MAX ? null : this.#fieldOf(inner, name, seen);

@@ -9,6 +9,8 @@ import { requiredOffset, requiredSymbol, type Vmcoreinfo } from './vmcoreinfo.ts
 
 const COUNT_BITS_MAX = 20;
 const TEXT_BITS_MAX = 27;
+/** Of one part of the ring: the largest that a kernel is built with has less. */
+const PART_BYTES_MAX = 2 ** 27;
 /** A text has its descriptor's number before it. */
 const HEADER_BYTES = 8;
 const STATE_SHIFT = 62n;
@@ -61,8 +63,11 @@ async function readRing(memory: VirtualMemory, info: Vmcoreinfo): Promise<Ring> 
   const count = 2 ** (await bitsAt(memory, inDescriptors('count_bits'), COUNT_BITS_MAX));
   const textBytes = 2 ** (await bitsAt(memory, inText('size_bits'), TEXT_BITS_MAX));
   const [descriptorBytes, infoBytes] = [size('prb_desc'), size('printk_info')];
-  const read = async (at: bigint, bytes: number): Promise<Uint8Array> =>
-    memory.read(await pointer(at), bytes, 'the ring of messages');
+  const read = async (at: bigint, bytes: number): Promise<Uint8Array> => {
+    if (bytes > PART_BYTES_MAX)
+      throw invalid(`the ring of its messages is said to have ${bytes} bytes`);
+    return memory.read(await pointer(at), bytes, 'the ring of messages');
+  };
   return {
     offset,
     descriptorBytes,
@@ -108,6 +113,7 @@ export async function readKernelLog({ memory, info }: Kernel): Promise<readonly 
     liesWithin(ring.infoBytes, [length], 2);
   if (!isWithin) throw invalid('VMCOREINFO names fields of messages outside of them');
   const messages: KernelMessage[] = [];
+  let textBytes = 0;
   for (let i = 0n; i <= span; i += 1n) {
     const id = (tail + i) & NUMBER_MASK;
     const slot = Number(id % count);
@@ -117,11 +123,14 @@ export async function readKernelLog({ memory, info }: Kernel): Promise<readonly 
     const from = descriptors.getBigUint64(at + place + begin, true);
     const to = descriptors.getBigUint64(at + place + next, true);
     const told = slot * ring.infoBytes;
-    const lengthMax = infos.getUint16(told + length, true);
+    const text = textOf(ring.text, from, to, infos.getUint16(told + length, true));
+    // No two texts lie in one place.
+    textBytes += text.length;
+    if (textBytes > ring.text.length) throw invalid('its messages are longer than their ring');
     messages.push({
       number: infos.getBigUint64(told + number, true),
       seconds: Number(infos.getBigUint64(told + time, true)) / 1e9,
-      text: textOf(ring.text, from, to, lengthMax),
+      text,
     });
   }
   return messages;

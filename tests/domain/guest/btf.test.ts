@@ -54,6 +54,25 @@ describe('the types of a kernel', () => {
     expect(() => round.offsetOf('holder', 'inner', 'more')).toThrow(INVALID);
   });
 
+  test('of names longer than kernels have are refused, and never looked through to their end', () => {
+    const long = madeBtf([INT, struct('n'.repeat(1024), 8, {})]);
+    expect(() => new Btf(long)).toThrow(INVALID);
+    expect(new Btf(madeBtf([INT, struct('n'.repeat(1023), 8, {})])).sizeOf('n'.repeat(1023))).toBe(
+      8,
+    );
+  });
+
+  test('of many names in one place are refused before they take much memory', () => {
+    const enumerators = Object.fromEntries(Array.from({ length: 17_000 }, (_, i) => [`e${i}`, i]));
+    const bytes = madeBtf([
+      struct('n'.repeat(1023), 8, {}),
+      { kind: 6, name: 'many', size: 4, enumerators },
+    ]);
+    const view = new DataView(bytes.buffer);
+    for (let at = 48; at < 48 + 8 * 17_000; at += 8) view.setUint32(at, 1, true);
+    expect(() => new Btf(bytes)).toThrow(/names in BTF are too long/u);
+  });
+
   test('are refused where a part lies outside, a type is cut or of an unknown kind', () => {
     const whole = madeBtf(MADE_TYPES);
     const spoiled = (at: number, value: number): Uint8Array => {

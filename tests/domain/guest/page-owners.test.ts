@@ -152,6 +152,23 @@ describe('messages of a kernel', () => {
     ['has a text of 2^63 bytes', (made) => made.u32(21, 128, 63)],
     ['begins behind its end', (made) => made.u64(21, 96, 9n)],
     ['lies where nothing is mapped', (made) => made.u64(21, 0, 0x1234n)],
+    [
+      'is larger than any kernel has one',
+      (made) => {
+        made.u32(21, 64, 20);
+        made.restate('SIZE(printk_info)=24', 'SIZE(printk_info)=4000');
+      },
+    ],
+    [
+      'has one text for many messages',
+      (made) => {
+        for (const slot of [1, 3]) {
+          made.u64(21, 256 + 24 * slot + 8, 2n);
+          made.u64(21, 256 + 24 * slot + 16, 62n);
+          made.u64(21, 512 + 24 * slot + 16, 60n);
+        }
+      },
+    ],
   ];
   for (const [title, spoil] of spoiled)
     test(`are refused where their ring ${title}`, async () => {

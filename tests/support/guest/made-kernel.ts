@@ -50,6 +50,14 @@ export class MadeMemory {
     this.put(frame, offset, new TextEncoder().encode(`${text}\0`));
   }
 
+  /** Says something else in VMCOREINFO. */
+  restate(said: string, instead: string): void {
+    const page = this.bytes.subarray(NOTE * PAGE, (NOTE + 1) * PAGE);
+    const text = new TextDecoder().decode(page.subarray(0, page.indexOf(0)));
+    page.fill(0);
+    this.put(NOTE, 0, new TextEncoder().encode(text.replace(said, instead)));
+  }
+
   /** An entry of a page table. */
   entry(
     frame: number,
