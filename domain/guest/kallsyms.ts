@@ -16,7 +16,7 @@ import { grown } from '../values/grown.ts';
 import { PAGE_BYTES } from '../values/page.ts';
 import { invalid, undescribed } from './guest-failures.ts';
 import { toPageEnd, withinPage, type VirtualMemory } from './virtual-memory.ts';
-import { requiredSymbol, type Vmcoreinfo } from './vmcoreinfo.ts';
+import { IMAGE_BASE, requiredSymbol, type Vmcoreinfo } from './vmcoreinfo.ts';
 
 const TOKENS = 256;
 const TOKEN_INDEX_BYTES = 2 * TOKENS;
@@ -45,6 +45,9 @@ export interface SymbolColumns {
   /** Where each ends. */
   readonly ends: Uint32Array;
 }
+
+/** Others are numbers, or offsets into what each CPU has. */
+const isInImage = (address: bigint): boolean => address >= IMAGE_BASE;
 
 export class KernelSymbols {
   readonly columns: SymbolColumns;
@@ -94,7 +97,10 @@ export class KernelSymbols {
     return index < 0 ? null : this.columns.addresses[index]!;
   }
 
-  /** The symbol at an address or nearest below it; null: all are above. */
+  /**
+   * The symbol that an address lies in: the one at it, or nearest below it where others follow. Null: there
+   * is none, as before the first one of the kernel's image or of what each CPU has, or behind the last.
+   */
   nearest(address: bigint): KernelSymbol | null {
     const { addresses } = this.columns;
     this.#byAddress ??= Uint32Array.from({ length: this.count }, (_, i) => i).toSorted((a, b) => {
@@ -107,7 +113,12 @@ export class KernelSymbols {
       if (addresses[this.#byAddress[middle]!]! <= address) low = middle + 1;
       else high = middle;
     }
-    return low === 0 ? null : this.at(this.#byAddress[low - 1]!);
+    if (low === 0) return null;
+    const found = this.#byAddress[low - 1]!;
+    const next = this.#byAddress[low];
+    const isWithin =
+      next !== undefined && isInImage(addresses[next]!) === isInImage(addresses[found]!);
+    return isWithin || addresses[found] === address ? this.at(found) : null;
   }
 }
 

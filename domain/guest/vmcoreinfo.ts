@@ -8,7 +8,7 @@ import { invalid, undescribed } from './guest-failures.ts';
 
 const BEGINNING = Uint8Array.from('OSRELEASE=', (character) => character.charCodeAt(0));
 /** Where the kernel's image is mapped, before it is moved within that. */
-const IMAGE_BASE = 0xffff_ffff_8000_0000n;
+export const IMAGE_BASE = 0xffff_ffff_8000_0000n;
 const DECIMAL = /^-?\d{1,20}$/u;
 const HEXADECIMAL = /^[0-9a-f]{1,16}$/iu;
 const LINE = /^([A-Z_a-z0-9().\-[\]]{1,80})=([\x20-\x7e]{0,300})$/u;

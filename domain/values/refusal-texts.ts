@@ -96,7 +96,7 @@ function guestText(refusal: NotInGuest): string {
     case 'VirtualUnmapped':
       return `nothing is mapped at address ${refusal.address} of ${refusal.pid === null ? 'the kernel' : `process ${refusal.pid}`}`;
     case 'SymbolUnknown':
-      return `Linux ${refusal.release} has no symbol ${JSON.stringify(refusal.name)}`;
+      return `Linux ${refusal.release} has no symbol ${refusal.name.startsWith('0x') ? `at ${refusal.name}` : JSON.stringify(refusal.name)}`;
     case 'ProcessUnknown':
       return `no process ${refusal.pid} with memory of its own ran at ${refusal.point}`;
     case 'KernelAmbiguous':

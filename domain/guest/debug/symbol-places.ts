@@ -2,9 +2,9 @@
 // say: up to the next one in its image.
 
 import type { KernelSymbols } from '../kallsyms.ts';
+import { IMAGE_BASE } from '../vmcoreinfo.ts';
 
-/** Where kernels are linked to; from its end on their modules lie. */
-const IMAGE_BASE = 0xffff_ffff_8000_0000n;
+/** From there on a kernel's modules lie. */
 const IMAGE_END = IMAGE_BASE + 0x4000_0000n;
 
 /** What a symbol stands for. */

@@ -1,7 +1,7 @@
 // A kernel that was put together, read from its memory alone.
 
 import { describe, expect, test } from '@jest/globals';
-import { readKallsyms } from '../../../domain/guest/kallsyms.ts';
+import { KernelSymbols, readKallsyms } from '../../../domain/guest/kallsyms.ts';
 import { kernelAt, readBtf } from '../../../domain/guest/kernel.ts';
 import { TaskReader, taskLayoutOf } from '../../../domain/guest/tasks.ts';
 import { madeBtf } from '../../support/guest/made-btf.ts';
@@ -97,7 +97,26 @@ describe('kallsyms', () => {
       expect(symbols.addressOf('absent')).toBeNull();
       expect(symbols.nearest(imageAddress(0, 0x79))?.name).toBe('helper');
       expect(symbols.nearest(5n)).toBeNull();
+      expect(symbols.nearest(imageAddress(12, 0xff0))?.name).toBe('vmemmap_base');
+      expect(symbols.nearest(imageAddress(12, 0xff1))).toBeNull();
+      expect(symbols.nearest(2n ** 64n - 1n)).toBeNull();
     });
+
+  test('has no symbol at an address between what each CPU has and the image', () => {
+    const symbols = new KernelSymbols({
+      addresses: BigUint64Array.of(0n, 0x1000n, imageAddress(0), imageAddress(1)),
+      text: new TextEncoder().encode('AfirstAlastT_stextT_end'),
+      ends: Uint32Array.of(6, 11, 18, 23),
+    });
+    const found = [0xfffn, 0x1000n, 0x1001n, imageAddress(0) - 1n, imageAddress(0, 1)];
+    expect(found.map((address) => symbols.nearest(address)?.name ?? null)).toEqual([
+      'first',
+      'last',
+      null,
+      null,
+      '_stext',
+    ]);
+  });
 
   const spoiled: readonly (readonly [string, (made: MadeMemory) => void])[] = [
     ['claims four thousand million symbols', (made) => made.u32(7, 0, 0xffff_ffff)],

@@ -10,7 +10,7 @@ import { drained, withLedger } from '../session.ts';
 export const declare = (command: Command): Command =>
   declareGuestPoint(command).argument(
     '[symbol]',
-    'a name, or an address (0x...), whose symbol is the nearest below it; absent: all of them',
+    'a name, or an address (0x...), which lies in a symbol; absent: all of them',
   );
 
 export const run = (command: Command): Promise<void> =>
