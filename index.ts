@@ -52,7 +52,8 @@ export { addressOfGfn, gfnOfAddress, pageCountOf } from './domain/values/memory-
 export { PAGE_BYTES } from './domain/values/page.ts';
 
 // Questions.
-export type { CaptureRow, CheckpointRow, VmEntry } from './projections/models/vm-entry.ts';
+export type { CaptureRow } from './projections/models/capture-rows.ts';
+export type { CheckpointRow, VmEntry } from './projections/models/vm-entry.ts';
 export {
   followEvents,
   identifierOf,

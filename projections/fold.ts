@@ -6,7 +6,7 @@
 
 import { areDense } from '../domain/invariants.ts';
 import { assert } from '../domain/values/assert.ts';
-import { catalogueOf, catalogueText } from './models/catalogue-state.ts';
+import { catalogueBytes, catalogueIn, catalogueOf } from './models/catalogue-state.ts';
 import { Catalogue } from './models/catalogue.ts';
 import { isLinkedVm } from './models/vm-entry.ts';
 import { Contents } from './models/contents.ts';
@@ -124,7 +124,7 @@ const togglesModel: Model<Toggles, 'toggles'> = {
 /** VMs, captures, checkpoints. */
 const catalogueModel: Model<Catalogue, 'catalogue'> = {
   name: 'catalogue',
-  version: 13,
+  version: 14,
   initial: () => new Catalogue(),
   begin({ catalogue: text, position, at, id, timeMs, from }) {
     const catalogue = catalogueOf(text);
@@ -132,8 +132,8 @@ const catalogueModel: Model<Catalogue, 'catalogue'> = {
     return catalogue;
   },
   apply: (catalogue, change, { outcome }) => catalogue.apply(change, outcome),
-  save: (catalogue) => encode(catalogueText(catalogue)),
-  load: (bytes) => catalogueOf(decode(bytes)),
+  save: (catalogue) => catalogueBytes(catalogue).slice(),
+  load: (bytes) => catalogueIn(bytes),
 };
 
 /** What guests asked for while their memory arrived. What was before history begins is asked for again. */

@@ -374,7 +374,7 @@ async function lostEvents(
   const findings = damages.map(({ position, stream, reason }) => {
     const vm = stream === null ? null : vmOfStream(stream);
     if (vm !== null) missed.delete(vm);
-    const last = vm === null ? 0 : (to.state.catalogue.vms.get(vm)?.captures.at(-1)?.capture ?? 0);
+    const last = vm === null ? 0 : (to.state.catalogue.vms.get(vm)?.rows.last?.capture ?? 0);
     const where = `the log at position ${position}${stream === null ? '' : `, stream ${stream}`}`;
     const affects = vm === null ? [] : [`${vm}@${last + 1}..`];
     return { kind: 'log-damaged', where, reason, affects };

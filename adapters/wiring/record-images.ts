@@ -44,8 +44,8 @@ class KnownImages {
     this.#entry = entry;
     if (entry === undefined) return;
     if (this.#seen === 0) for (const image of entry.gone?.images ?? []) this.#add(image);
-    for (; this.#seen < entry.captures.length; this.#seen += 1)
-      this.#add(entry.captures[this.#seen]!.image);
+    for (; this.#seen < entry.rows.length; this.#seen += 1)
+      this.#add(entry.rows.at(this.#seen)!.image);
   }
 
   #add(image: ImageFacts | null): void {

@@ -4,6 +4,7 @@ import type { LedgerFacts } from '../../domain/ledger.ts';
 import type { Position } from '../../domain/ports/event-log.ts';
 import type { BaselineState } from './baseline.ts';
 import { catalogueOf, catalogueText } from './catalogue-state.ts';
+import { CaptureRows } from './capture-rows.ts';
 import { Contents } from './contents.ts';
 import { writeContents } from './contents-state.ts';
 import { StateReader, StateWriter } from './state-bytes.ts';
@@ -18,12 +19,13 @@ function movedCatalogue(text: string, moved: Moved, ledger: LedgerFacts['ledger'
     // Nobody holds a point in the copy.
     entry.leases.length = 0;
     entry.clones.length = 0;
-    const { gone, retired } = entry;
+    const { captures, gone, retired } = entry;
     if (gone !== null) entry.gone = { ...gone, position: moved(gone.position) };
     if (retired !== null) entry.retired = { ...retired, position: moved(retired.position) };
-    for (const [i, row] of entry.captures.entries()) {
+    entry.rows = new CaptureRows();
+    for (const row of captures) {
       const range = { ...row.range, fromPosition: moved(row.range.fromPosition) };
-      entry.captures[i] = { ...row, position: moved(row.position), range };
+      entry.rows.push({ ...row, position: moved(row.position), range });
     }
     for (const [i, row] of entry.repeated.entries())
       entry.repeated[i] = { ...row, position: moved(row.position) };

@@ -96,7 +96,7 @@ function cutEntry(entry: VmEntry, to: number | undefined): VmEntry {
   const first = (cut.gone?.capture ?? 0) + 1;
   cut.maps.push(...since(entry.maps, first));
   cut.commandLines.push(...since(entry.commandLines, first));
-  cut.captures.push(...entry.captures.filter(({ capture }) => capture >= first));
+  for (const kept of entry.between(first - 1, Infinity)) cut.rows.push(kept);
   cut.checkpoints.push(...entry.checkpoints);
   cut.repeated.push(...entry.repeated.filter(({ capture }) => capture >= first));
   return cut;

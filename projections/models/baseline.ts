@@ -22,7 +22,8 @@ import { PACK_SLOTS } from '../../domain/values/page.ts';
 import { addSlot, slotsOfBits } from '../../domain/values/slot-set.ts';
 import type { AssemblerState } from '../commits.ts';
 import type { PageTable } from '../table.ts';
-import { assemblerState, position } from './catalogue-state.ts';
+import { position } from './capture-codecs.ts';
+import { assemblerState } from './catalogue-state.ts';
 import { decodeState, StateReader, StateUnfit, StateWriter } from './state-bytes.ts';
 
 const FORMAT = 2;

@@ -1,30 +1,21 @@
-// The catalogue as text, for its state file. Positions are strings: JSON numbers are too small.
+// The catalogue as text, for baselines, and as bytes for its state file: the same text without captures,
+// and these as they are kept (capture-rows.ts).
 
 import * as t from 'io-ts';
 import { ascends } from '../../domain/invariants.ts';
 import { CONTROL_CODECS } from '../../domain/events/control.ts';
 import { hasFormat, LEDGER_FORMAT } from '../../domain/ledger.ts';
 import { initialPatterns, withPattern } from '../../domain/patterns/index.ts';
-import { plainRow } from './plain-rows.ts';
-import { decodeState, StateUnfit } from './state-bytes.ts';
+import { captureList, orNull, position } from './capture-codecs.ts';
+import { decodeState, StateReader, StateUnfit, StateWriter } from './state-bytes.ts';
 import { Catalogue } from './catalogue.ts';
-import type { CaptureRow } from './vm-entry.ts';
-
-const orNull = <C extends t.Mixed>(codec: C) => t.union([codec, t.null]);
-const isDigits = (u: unknown): u is string => typeof u === 'string' && /^\d+$/u.test(u);
-
-/** A position as text. */
-export const position = new t.Type<bigint, string>(
-  'position',
-  (u): u is bigint => typeof u === 'bigint',
-  (u, context) => (isDigits(u) ? t.success(BigInt(u)) : t.failure(u, context)),
-  String,
-);
+import { CaptureRows, type CaptureRow } from './capture-rows.ts';
+import { VmEntry } from './vm-entry.ts';
 
 const { vm: _vm, memoryMap, group, share } = CONTROL_CODECS.VmRegistered.type.props;
 const { layout } = CONTROL_CODECS.CheckpointTaken.type.props;
 const { captures: givenUp } = CONTROL_CODECS.PointsForgotten.type.props;
-const { mode, note, image, attachments } = CONTROL_CODECS.CaptureCommitted.type.props;
+const { note, image } = CONTROL_CODECS.CaptureCommitted.type.props;
 
 const imageFacts = image.types[0];
 const { timeNs } = imageFacts.type.props;
@@ -43,33 +34,6 @@ const absentIfNull = <A>(codec: t.Type<A>) => {
   const { name, is, validate } = nullIfAbsent(codec);
   return new t.Type<A | null, A | undefined>(name, is, validate, (value) => value ?? undefined);
 };
-
-const capture = plainRow({
-  capture: t.number,
-  position,
-  id: t.string,
-  timeMs: t.number,
-  recordedAtMs: t.number,
-  written: t.number,
-  stored: t.number,
-  merged: t.number,
-  pattern: t.number,
-  unchanged: t.number,
-  broken: t.number,
-  addedBytes: t.number,
-  pauseMs: orNull(t.number),
-  mode,
-  source: t.string,
-  revision: t.number,
-  range: plainRow({ firstRevision: t.number, count: t.number, fromPosition: position }),
-  hasDevice: t.boolean,
-  note,
-  image,
-  attachments,
-  hash: t.string,
-  isWiped: t.boolean,
-  damage: orNull(t.string),
-});
 
 const checkpoint = t.strict({
   name: t.string,
@@ -133,7 +97,7 @@ const vmEntry = t.strict({
     argv: orNull(t.readonlyArray(t.string)),
     isRetired: t.boolean,
   }),
-  captures: t.array(capture),
+  captures: captureList,
   checkpoints: t.array(checkpoint),
   leases,
   clones,
@@ -168,8 +132,8 @@ const STATE = t.strict({
   vms: t.array(vmEntry),
 });
 
-/** The text of a catalogue. */
-export const catalogueText = (catalogue: Catalogue): string =>
+/** The text of a catalogue, with the captures of each VM that `rowsOf` gives. */
+const textOf = (catalogue: Catalogue, rowsOf: (entry: VmEntry) => CaptureRow[]): string =>
   JSON.stringify(
     STATE.encode({
       ledger: catalogue.facts.ledger,
@@ -180,44 +144,56 @@ export const catalogueText = (catalogue: Catalogue): string =>
       })),
       lostStore: catalogue.lostStore,
       history: catalogue.history,
-      vms: [...catalogue.vms.values()].map(
-        ({
+      vms: [...catalogue.vms.values()].map((entry) => {
+        const { vm, gone, maps, commandLines, state, checkpoints } = entry;
+        const { leases: held, clones: running, repeated: again, points } = entry;
+        const { registeredAtMs, retired, lostTail } = entry;
+        const { givenUp: forgotten } = points;
+        return {
           vm,
           gone,
           maps,
           commandLines,
           state,
-          captures,
+          givenUp: forgotten,
+          registeredAtMs,
+          retired,
+          lostTail,
+          captures: rowsOf(entry),
           checkpoints,
           leases: held,
           clones: running,
           repeated: again,
-          points,
-          registeredAtMs,
-          retired,
-          lostTail,
-        }) => ({
-          vm,
-          gone,
-          maps,
-          commandLines,
-          state,
-          givenUp: points.givenUp,
-          registeredAtMs,
-          retired,
-          lostTail,
-          captures,
-          checkpoints,
-          leases: held,
-          clones: running,
-          repeated: again,
-        }),
-      ),
+        };
+      }),
     }),
   );
 
+/** The text of a catalogue. */
+export const catalogueText = (catalogue: Catalogue): string =>
+  textOf(catalogue, ({ captures }) => [...captures]);
+
+/** The bytes of a catalogue. */
+export function catalogueBytes(catalogue: Catalogue): Uint8Array {
+  const writer = new StateWriter().text(textOf(catalogue, () => []));
+  for (const { rows, images, imageWeight } of catalogue.vms.values()) {
+    rows.save(writer);
+    writer.column(Float64Array.from([imageWeight, ...images]));
+  }
+  return writer.bytes();
+}
+
 /** The catalogue of a text. StateUnfit where it is none. */
-export function catalogueOf(text: string): Catalogue {
+export const catalogueOf = (text: string): Catalogue => read(text, null);
+
+/** What `catalogueBytes` made bytes of. StateUnfit where they are none. */
+export function catalogueIn(bytes: Uint8Array): Catalogue {
+  const reader = new StateReader(bytes);
+  return read(reader.text(), reader);
+}
+
+/** The catalogue of a text; its captures are in the text, or follow it. */
+function read(text: string, rest: StateReader | null): Catalogue {
   const saved = decodeState(text, STATE);
   if (hasFormat(saved, LEDGER_FORMAT + 1)) throw new StateUnfit('a ledger of a later format');
   const catalogue = new Catalogue();
@@ -229,15 +205,17 @@ export function catalogueOf(text: string): Catalogue {
     patterns: saved.patterns.reduce(withPattern, initialPatterns),
   };
   for (const vm of saved.vms) {
-    const entry = catalogue.entry(vm.vm);
+    const entry = new VmEntry(vm.vm, rest === null ? new CaptureRows() : CaptureRows.load(rest));
+    catalogue.vms.set(vm.vm, entry);
     entry.state = vm.state;
     entry.gone = vm.gone;
     entry.maps.push(...vm.maps);
     entry.commandLines.push(...vm.commandLines);
+    if (rest !== null) readImages(rest, entry);
     if (!ascends(vm.captures.map((row) => row.position)))
       throw new StateUnfit('captures are not in log order');
-    for (const row of vm.captures satisfies CaptureRow[]) {
-      entry.captures.push(row);
+    for (const row of vm.captures) {
+      entry.rows.push(row);
       entry.weigh(row);
     }
     entry.checkpoints.push(...vm.checkpoints);
@@ -254,4 +232,11 @@ export function catalogueOf(text: string): Catalogue {
     entry.lostTail = vm.lostTail;
   }
   return catalogue;
+}
+
+/** Which captures have page-table images, and what the next one weighs so far. */
+function readImages(rest: StateReader, entry: VmEntry): void {
+  const [imageWeight = 0, ...images] = rest.doubles();
+  entry.imageWeight = imageWeight;
+  for (const capture of images) entry.images.push(capture);
 }

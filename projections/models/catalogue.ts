@@ -65,7 +65,7 @@ export class Catalogue {
   isWiped(change: CaptureChange): boolean {
     const { vm, capture } = change.committed;
     const entry = this.vms.get(vm);
-    const before = entry?.captures.at(-1)?.capture ?? entry?.gone?.capture ?? 0;
+    const before = entry?.rows.last?.capture ?? entry?.gone?.capture ?? 0;
     return change.damage !== null || capture !== before + 1;
   }
 
@@ -106,7 +106,7 @@ export class Catalogue {
 
   /** Only what lies after the last commit leaves the end open; a later commit closes it. */
   #damage(entry: VmEntry, { revisions, reason }: LogDamage): void {
-    const last = entry.captures.at(-1)?.revision ?? entry.gone?.revision ?? -1;
+    const last = entry.rows.last?.revision ?? entry.gone?.revision ?? -1;
     if (revisions === null || revisions[1] > last) entry.lostTail = reason;
   }
 
@@ -226,7 +226,7 @@ export class Catalogue {
       isWiped,
       damage,
     };
-    const before = entry.captures.at(-1)?.position ?? -1n;
+    const before = entry.rows.last?.position ?? -1n;
     assert(position > before, 'captures are folded in log order');
     entry.add(row, rowsOf(change));
     entry.state = evolveVm(entry.state, { type: 'CaptureCommitted', data: committed });

@@ -42,7 +42,7 @@ export class CurrentTables {
   ): Promise<PageTable | null> {
     const kept = this.#kept.get(entry.vm);
     if (kept === undefined && entry.state.registered === null) return null;
-    const last = entry.captures.findLast((row) => row.position < position);
+    const last = entry.at(position - 1n);
     const table =
       kept ??
       (last === undefined
@@ -55,7 +55,7 @@ export class CurrentTables {
 
   /** A copy of a VM's table where the fold stands; null before its first capture. */
   async copy(entry: VmEntry, contents: Contents): Promise<PageTable | null> {
-    const last = entry.captures.at(-1);
+    const last = entry.rows.last;
     if (last === undefined) return null;
     let table = this.#kept.get(entry.vm);
     if (table === undefined) {

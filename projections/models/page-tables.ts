@@ -158,7 +158,7 @@ export class PageTables {
     span: { readonly table: PageTable; readonly from: number; readonly to: number },
     missing: ReadonlySet<number>,
   ): Promise<void> {
-    let rows = entry.captures.filter((row) => row.capture > span.from && row.capture <= span.to);
+    let rows = entry.between(span.from, span.to);
     const wiped = rows.findLastIndex((row) => row.isWiped);
     if (wiped >= 0) {
       const { batches } = decodeBatches(await this.events(entry.vm, rows[wiped]!));
@@ -205,8 +205,7 @@ export class PageTables {
     contents: Contents,
     span: { readonly table: PageTable; readonly from: number; readonly to: number },
   ): Promise<void> {
-    for (const row of entry.captures) {
-      if (row.capture <= span.from || row.capture > span.to) continue;
+    for (const row of entry.between(span.from, span.to)) {
       const { events, damage } = await readBatches(this.#log, vmStream(entry.vm), row.range);
       const { batches } = decodeBatches(events);
       applyWrites(span.table, contents, { batches, isWiped: row.isWiped || damage !== null });

@@ -105,7 +105,7 @@ async function foldRelease(
   const { vms } = folding.catalogue;
   const seen = data.seen === null ? undefined : vms.get(data.seen.vm);
   // Where that commit is lost, one before it: too much is looked at then, not too little.
-  const from = seen?.captures.findLast(({ capture }) => capture <= data.seen!.capture);
+  const from = seen?.rows.at(seen.rows.indexOf(data.seen!.capture));
   // Where that commit left the log, all that is told of since history begins is looked at.
   const gone = data.seen !== null && (seen?.isGone(data.seen.capture) ?? false);
   const after = from?.position ?? (gone ? seen!.gone!.position : -1n);
@@ -121,7 +121,7 @@ async function foldRelease(
 async function foldRetirement(change: ControlChange, vm: string, folding: Folding): Promise<void> {
   const { catalogue, contents, sharing, tables } = folding;
   const entry = catalogue.vms.get(vm);
-  if (entry === undefined || entry.captures.length === 0) return;
+  if (entry === undefined || entry.rows.length === 0) return;
   const { position } = change;
   const table = await tables.before(entry, contents, { position, pages: 0 });
   if (table !== null) sharing.release(table);

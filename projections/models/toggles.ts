@@ -2,7 +2,7 @@
 
 import * as t from 'io-ts';
 import type { Position } from '../../domain/ports/event-log.ts';
-import { position } from './catalogue-state.ts';
+import { position } from './capture-codecs.ts';
 import { decodeState } from './state-bytes.ts';
 
 export type Toggles = Map<Position, readonly number[]>;

@@ -12,8 +12,6 @@ import {
 import type { ClonesState } from '../../domain/clones.ts';
 import type { CheckpointLayout } from '../../domain/events/control.ts';
 import { assert } from '../../domain/values/assert.ts';
-import type { AttachmentEntry } from '../../domain/values/attachment.ts';
-import type { CaptureMode } from '../../domain/values/capture-mode.ts';
 import { pageCountOf, tablePages, type MemoryMap } from '../../domain/values/memory-map.ts';
 import { instantText } from '../../domain/values/instant.ts';
 import type { Point } from '../../domain/values/point.ts';
@@ -23,49 +21,11 @@ import type { Holder } from '../../domain/values/lease.ts';
 import type { Refusal } from '../../domain/values/refusals.ts';
 import { lastWhere } from '../../domain/values/sorted-search.ts';
 import { initialVm, type VmState } from '../../domain/vm.ts';
-import type { BatchRange } from '../commits.ts';
+import { CaptureRows, type CaptureRow } from './capture-rows.ts';
 import { runningIn, type CloneRow } from './clone-rows.ts';
 
 /** Page events that a capture counts as, beside its own, towards the next page-table image. */
 export const CAPTURE_WEIGHT = 64;
-
-/** A capture as the fold says: counts after stores that another recorder's store came before. */
-export interface CaptureRow {
-  readonly capture: number;
-  readonly position: Position;
-  /** Hex of the commit's id. */
-  readonly id: string;
-  /** When the memory was as captured, as its source says: it need not ascend. */
-  readonly timeMs: number;
-  /** The recorder's clock at the commit. */
-  readonly recordedAtMs: number;
-  readonly written: number;
-  readonly stored: number;
-  readonly merged: number;
-  readonly pattern: number;
-  readonly unchanged: number;
-  readonly broken: number;
-  /** Bytes of the packs that it wrote, as they were written. */
-  readonly addedBytes: number;
-  readonly pauseMs: number | null;
-  readonly mode: CaptureMode;
-  readonly source: string;
-  /** Of the commit, in the VM's stream. */
-  readonly revision: number;
-  readonly range: BatchRange;
-  readonly hasDevice: boolean;
-  /** What a person said of it; null: nothing. */
-  readonly note: string | null;
-  /** The file that it was recorded from; null: it is not known. */
-  readonly image: ImageFacts | null;
-  /** Files that are kept beside it. */
-  readonly attachments: readonly AttachmentEntry[];
-  /** Digest of the capture's batches, as its commit says. */
-  readonly hash: string;
-  /** Nothing known of the pages before this capture holds after it: events were lost. */
-  readonly isWiped: boolean;
-  readonly damage: string | null;
-}
 
 /** A name of a point, as `takeCheckpoint` gave it. */
 export interface CheckpointRow {
@@ -134,7 +94,8 @@ export class VmEntry {
   readonly vm: string;
   state: VmState = initialVm;
   points: PointsState = initialPoints;
-  readonly captures: CaptureRow[] = [];
+  /** Its captures, in log order. */
+  rows: CaptureRows;
   readonly checkpoints: CheckpointRow[] = [];
   readonly leases: LeaseRow[] = [];
   /** Those of the leases that are clones. */
@@ -154,8 +115,14 @@ export class VmEntry {
   /** Why the history after the last capture may be longer than what can be read; null: it is not. */
   lostTail: string | null = null;
 
-  constructor(vm: string) {
+  constructor(vm: string, rows = new CaptureRows()) {
     this.vm = vm;
+    this.rows = rows;
+  }
+
+  /** All captures, each made: for who looks at all that they say. O(captures) once. */
+  get captures(): readonly CaptureRow[] {
+    return this.rows.all;
   }
 
   /** Notes a capture's weight; an image belongs to the one that brings it to the page count. */
@@ -170,12 +137,13 @@ export class VmEntry {
 
   /** The row of a capture number, or undefined. O(log captures). */
   capture(number: number): CaptureRow | undefined {
-    const row = this.captures[this.#lastWhere((candidate) => candidate.capture <= number)];
+    const row = this.rows.at(this.rows.indexOf(number));
     return row?.capture === number ? row : undefined;
   }
 
-  #lastWhere(holds: (row: CaptureRow) => boolean): number {
-    return lastWhere(this.captures.length, (i) => holds(this.captures[i]!));
+  /** Captures after one, up to another. */
+  between(from: number, to: number): CaptureRow[] {
+    return this.rows.slice(this.rows.indexOf(from) + 1, this.rows.indexOf(to) + 1);
   }
 
   /** The newest of these rows at or before a capture. */
@@ -200,14 +168,16 @@ export class VmEntry {
     let known = 0;
     let pages = 0;
     let isShort = false;
-    return this.captures.some(({ capture, written, unchanged }) => {
-      for (; (this.maps[known]?.capture ?? Infinity) <= capture; known += 1) {
+    const { rows } = this;
+    for (let i = 0; i < rows.length; i += 1) {
+      for (; (this.maps[known]?.capture ?? Infinity) <= rows.captureAt(i); known += 1) {
         const { memoryMap, pages: inTables } = this.maps[known]!;
         pages = pageCountOf(memoryMap);
         isShort = pages !== inTables;
       }
-      return isShort || written + unchanged !== pages;
-    });
+      if (isShort || rows.pagesAt(i) !== pages) return true;
+    }
+    return false;
   }
 
   /**
@@ -237,7 +207,7 @@ export class VmEntry {
   /** Takes a capture in, the next one. */
   add(row: CaptureRow, told: number): void {
     this.#count(told);
-    this.captures.push(row);
+    this.rows.push(row);
     this.weigh(row);
     this.lostTail = null;
   }
@@ -254,23 +224,20 @@ export class VmEntry {
 
   /** The newest capture committed at or before a position. */
   at(position: Position): CaptureRow | undefined {
-    return this.captures[this.#lastWhere((row) => row.position <= position)];
+    return this.rows.at(this.rows.indexAt(position));
   }
 
   /** The kept capture with the greatest time at or before one; of equals the last. O(captures). */
   atTime(timeMs: number): CaptureRow | undefined {
-    let found: CaptureRow | undefined;
-    for (const row of this.captures)
-      if (row.timeMs <= timeMs && row.timeMs >= (found?.timeMs ?? -Infinity))
-        if (!this.isForgotten(row.capture)) found = row;
-    return found;
+    return this.rows.at(this.rows.indexAtTime(timeMs, (capture) => !this.isForgotten(capture)));
   }
 
   /** Captures of which it is known that there were some, and nothing else: first and last number. */
   gaps(): (readonly [number, number])[] {
     const gaps: (readonly [number, number])[] = [];
     let before = this.gone?.capture ?? 0;
-    for (const { capture } of this.captures) {
+    for (let i = 0; i < this.rows.length; i += 1) {
+      const capture = this.rows.captureAt(i);
       if (capture > before + 1) gaps.push([before + 1, capture - 1]);
       before = capture;
     }
@@ -285,11 +252,11 @@ export class VmEntry {
     if (point._tag === 'checkpoint') return null;
     if (point._tag === 'capture' && found !== undefined) return null;
     if (point._tag === 'position' && found?.position === point.position) return null;
-    const isBefore = (row: CaptureRow): boolean =>
-      point._tag === 'capture' ? row.capture < point.capture : row === found;
-    const at = this.captures.findLastIndex(isBefore);
-    const next = this.captures[at + 1];
-    const number = this.captures[at]?.capture ?? this.gone?.capture ?? 0;
+    const { rows } = this;
+    const last = point._tag === 'capture' ? point.capture - 1 : found?.capture;
+    const at = last === undefined ? -1 : rows.indexOf(last);
+    const next = rows.at(at + 1);
+    const number = rows.at(at)?.capture ?? this.gone?.capture ?? 0;
     if (next === undefined) return this.lostTail;
     if (next.capture === number + 1) return null;
     return `captures ${number + 1} to ${next.capture - 1} are lost: the events that committed them cannot be read`;
@@ -297,7 +264,7 @@ export class VmEntry {
 
   /** The refusal of a capture that is forgotten: it names the nearest that are kept. */
   forgottenRefusal(capture: number): Refusal {
-    const newest = this.captures.at(-1)?.capture ?? this.gone?.capture ?? 0;
+    const newest = this.rows.last?.capture ?? this.gone?.capture ?? 0;
     return pointForgotten(this.points, { vm: this.vm, capture, newest });
   }
 
@@ -338,7 +305,7 @@ export class VmEntry {
       row === undefined ? either.left(none(at)) : either.right(row);
     switch (point._tag) {
       case 'latest':
-        return found(this.captures.at(-1), 'latest');
+        return found(this.rows.last, 'latest');
       case 'capture':
         return found(this.capture(point.capture), `@${point.capture}`);
       case 'position':
@@ -360,3 +327,5 @@ export class VmEntry {
 
 /** Whether a VM may share anything but patterns. */
 export const isLinkedVm = ({ state }: VmEntry): boolean => state.registered?.share !== 'pattern';
+
+export type { CaptureRow };

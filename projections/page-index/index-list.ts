@@ -5,7 +5,8 @@
 import * as t from 'io-ts';
 import type { StateFiles } from '../../domain/ports/derived-files.ts';
 import { decodeState, StateUnfit } from '../models/state-bytes.ts';
-import { assemblerState, position } from '../models/catalogue-state.ts';
+import { position } from '../models/capture-codecs.ts';
+import { assemblerState } from '../models/catalogue-state.ts';
 import type { AssemblerState } from '../commits.ts';
 import type { LedgerState } from '../models/ledger-state.ts';
 import { INDEX_PREFIX, type Segment } from './segments.ts';
@@ -64,12 +65,11 @@ export function revivalsIn({ aliases }: LedgerState['contents']): number {
 /** Commits up to a position; null where anything before it was lost: then nothing is kept. */
 export function wholeCaptures(state: LedgerState, end: bigint): number | null {
   let captures = 0;
-  for (const entry of state.catalogue.vms.values())
-    for (const row of entry.captures) {
-      if (row.position > end) break;
-      if (row.isWiped || row.damage !== null) return null;
-      captures += 1;
-    }
+  for (const { rows } of state.catalogue.vms.values()) {
+    const count = rows.indexAt(end) + 1;
+    if (!rows.areWhole(count)) return null;
+    captures += count;
+  }
   return captures;
 }
 

@@ -32,9 +32,7 @@ export class SegmentTables {
       const entry = catalogue.vms.get(vms[number]!);
       assert(entry !== undefined, 'a VM that was captured is in the catalogue');
       const isStart = first.kinds[0] === KIND_HELD;
-      const before = isStart
-        ? undefined
-        : entry.captures.findLast((row) => row.capture < first.capture);
+      const before = isStart ? undefined : entry.rows.at(entry.rows.indexOf(first.capture - 1));
       const kept = this.#kept.get(number);
       let table = unknownTable(0);
       if (before !== undefined)

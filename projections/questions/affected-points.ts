@@ -150,10 +150,7 @@ export async function damagedCaptures(ports: {
   const { catalogue, losses } = ports.state;
   const damaged = new Map<string, Set<number>>();
   const entries = [...catalogue.vms.values()];
-  const isHurt = entries.some(
-    (entry) =>
-      entry.captures.some(({ damage, isWiped }) => damage !== null || isWiped) || entry.isMapLost,
-  );
+  const isHurt = entries.some((entry) => !entry.rows.areWhole() || entry.isMapLost);
   if (losses.slots.size === 0 && !isHurt) return damaged;
   await ports.state.whole();
   const lost = ports.state.losses.of(ports.state.contents);

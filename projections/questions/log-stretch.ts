@@ -99,7 +99,7 @@ async function tailOf(
   entry: VmEntry,
   to: Position | null,
 ): Promise<VmStretch | null> {
-  const last = entry.captures.at(-1) ?? entry.gone;
+  const last = entry.rows.last ?? entry.gone;
   if (last !== null && to !== null && to <= last.position) return null;
   const revision = await run(log.streamRevision(vmStream(entry.vm)));
   const { fromRevision } = startAfter(last, entry.gone);
@@ -173,8 +173,7 @@ async function* merged(
 }
 
 /** Whether everything of a VM is known to stand whole in its own streams. */
-const isWhole = (entry: VmEntry): boolean =>
-  entry.lostTail === null && entry.captures.every((row) => row.damage === null && !row.isWiped);
+const isWhole = (entry: VmEntry): boolean => entry.lostTail === null && entry.rows.areWhole();
 
 /**
  * Changes of a stretch up to where the state is folded to, ascending. Some may lie outside it, or be

@@ -13,14 +13,14 @@ import type { CaptureRow, VmEntry } from '../models/vm-entry.ts';
 /** The VMs that anything is known of, in the order in which they came. */
 export const knownVms = (catalogue: Catalogue): readonly VmEntry[] =>
   [...catalogue.vms.values()].filter(
-    ({ state, captures }) => captures.length > 0 || state.registered !== null,
+    ({ state, rows }) => rows.length > 0 || state.registered !== null,
   );
 
 /** The VM of a name. Refused where the ledger has none; LOG_DAMAGED where nothing of it can be read. */
 export function vmNamed(catalogue: Catalogue, name: string): VmEntry {
   const entry = catalogue.vms.get(name);
   if (entry === undefined) throw refuse({ _tag: 'VmUnknown', vm: name });
-  if (entry.state.registered !== null || entry.captures.length > 0) return entry;
+  if (entry.state.registered !== null || entry.rows.length > 0) return entry;
   if (entry.lostTail === null) throw refuse({ _tag: 'VmUnknown', vm: name });
   throw new LedgerError(
     'LOG_DAMAGED',

@@ -21,7 +21,7 @@ export function readingStart(state: LedgerState, position: Position): AssemblerS
   }
   const pending: Pending[] = [];
   for (const entry of entries) {
-    const row = entry.captures.find((candidate) => candidate.position >= next);
+    const row = entry.rows.at(entry.rows.indexAt(next - 1n) + 1);
     if (row === undefined || row.range.count === 0 || row.range.fromPosition >= next) continue;
     const { firstRevision: revision, fromPosition } = row.range;
     pending.push({ stream: vmStream(entry.vm), revision, position: fromPosition });

@@ -145,7 +145,7 @@ export class RowLister {
     const kept = this.#tables.get(vm);
     if (kept?.capture === capture - 1) return kept.table;
     const entry = this.#state.catalogue.vms.get(vm);
-    const last = entry?.captures.findLast((row) => row.position < change.position);
+    const last = entry?.at(change.position - 1n);
     if (entry === undefined || last === undefined) return NO_TABLE;
     const table = await this.#state.tables.at(entry, contents, last);
     this.#keep(vm, { capture: last.capture, table });

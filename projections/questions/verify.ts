@@ -208,7 +208,7 @@ class Verification {
             'captures with these numbers are missing: the events that committed them cannot be read',
           affects: [first === end ? `${entry.vm}@${first}` : `${entry.vm}@${first}..${end}`],
         });
-      const last = entry.captures.at(-1)?.capture ?? 0;
+      const last = entry.rows.last?.capture ?? 0;
       if (entry.lostTail === null) continue;
       findings.push({
         kind: 'history',

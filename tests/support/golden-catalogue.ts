@@ -64,7 +64,7 @@ export function goldenCatalogue(): Catalogue {
   web.registeredAtMs = 1_780_000_000_000;
   web.maps.push({ capture: 1, memoryMap: MEMORY_MAP, pages: 4 });
   web.commandLines.push({ capture: 2, argv: ['qemu-system-x86_64', '-m', '16K'] });
-  web.captures.push(CAPTURE);
+  web.rows.push(CAPTURE);
   const checkpointAt = { position: 9_007_199_254_742_100n, timeMs: 1_790_000_200_000 };
   web.checkpoints.push({
     name: 'kept',

@@ -50,7 +50,7 @@ export const captureRows = (
   entry: VmEntry,
   { damaged = new Set(), costs = null, last = Infinity }: CapturesTold = {},
 ): Row[] =>
-  entry.captures.slice(-last).map((row) => ({
+  entry.rows.slice(Math.max(0, entry.rows.length - last)).map((row) => ({
     ...captureRow(entry.vm, row, costs?.capture(entry.vm, row.capture)),
     damaged: row.damage !== null || damaged.has(row.capture),
     forgotten: entry.isForgotten(row.capture),

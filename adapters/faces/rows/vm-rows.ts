@@ -7,20 +7,20 @@ import type { LedgerCosts } from '../../wiring/costs.ts';
 import { isoTime, type Row } from './row.ts';
 
 export function vmRow(entry: VmEntry, costs: LedgerCosts): Row {
-  const { captures, retired } = entry;
+  const { rows, retired } = entry;
   const { registered, argv } = entry.state;
   const pages = registered === null ? null : pageCountOf(registered.memoryMap);
-  const last = captures.at(-1);
+  const first = rows.at(0);
   return {
     vm: entry.vm,
     group: registered?.group ?? null,
     share: registered?.share ?? null,
     pages,
     bytes: pages === null ? null : pages * PAGE_BYTES,
-    captures: captures.length,
-    firstTime: captures[0] === undefined ? null : isoTime(captures[0].timeMs),
-    lastTime: last === undefined ? null : isoTime(last.timeMs),
-    addedBytes: captures.reduce((sum, { addedBytes }) => sum + addedBytes, 0),
+    captures: rows.length,
+    firstTime: first === undefined ? null : isoTime(first.timeMs),
+    lastTime: rows.last === undefined ? null : isoTime(rows.last.timeMs),
+    addedBytes: rows.addedBytes,
     ...costs.vm(entry.vm),
     retired: retired !== null,
     memoryMap: registered?.memoryMap ?? null,

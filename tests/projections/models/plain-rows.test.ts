@@ -2,7 +2,7 @@ import * as either from 'fp-ts/lib/Either.js';
 import * as t from 'io-ts';
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { position } from '../../../projections/models/catalogue-state.ts';
+import { position } from '../../../projections/models/capture-codecs.ts';
 import { plainRow } from '../../../projections/models/plain-rows.ts';
 
 const FIELDS = {
