@@ -41,6 +41,12 @@ export type Beside = Pick<CaptureCommitted, 'note' | 'attachments' | 'image'>;
 
 const NOTHING_BESIDE: Beside = { note: null, attachments: [], image: null };
 
+/** A point that a guest was started from. */
+export interface ParentPoint {
+  readonly vm: string;
+  readonly capture: number;
+}
+
 export interface CommitCapture {
   readonly _tag: 'CommitCapture';
   readonly vm: string;
@@ -49,6 +55,8 @@ export interface CommitCapture {
   /** What the VM may share, or null: as it is, else with its group. */
   readonly share: SharePolicy | null;
   readonly memoryMap: MemoryMap;
+  /** The point that the VM's guest began at, where it is a clone. Absent: it is none, or was recorded before. */
+  readonly parent?: ParentPoint;
   /** Whether somebody said where the memory lies: the guest, or who gave its file. */
   readonly areRangesTold: boolean;
   /** The guest's command line where the source knows it. */
@@ -165,7 +173,8 @@ function commit(state: VmState, command: CommitCapture): Either<Refusal, NonEmpt
   if (state.registered === null) {
     const group = command.group ?? DEFAULT_GROUP;
     const share = command.share ?? 'group';
-    events.push({ type: 'VmRegistered', data: { vm, group, share, memoryMap, parent: null } });
+    const parent = command.parent ?? null;
+    events.push({ type: 'VmRegistered', data: { vm, group, share, memoryMap, parent } });
   }
   const changed = changedMap(state, command);
   if (changed !== null) events.push({ type: 'MemoryMapChanged', data: { vm, memoryMap: changed } });

@@ -2,6 +2,7 @@
 // who runs, as the ledger and this host know it.
 
 import type { ChildProcess } from 'node:child_process';
+import { resolve } from 'node:path';
 import { holderOf } from '../files/processes.ts';
 import { startMapped } from '../guests/qemu/mapped-guest.ts';
 import { privatePagesOf } from '../guests/qemu/private-pages.ts';
@@ -12,6 +13,7 @@ import { accepted, run } from '../../domain/ports/run.ts';
 import { PAGE_BYTES } from '../../domain/values/page.ts';
 import { refuse } from '../../domain/values/refused.ts';
 import { blockLayoutOf } from '../../domain/values/raw-layout.ts';
+import type { ParentPoint } from '../../domain/vm.ts';
 import type { VmEntry } from '../../projections/models/vm-entry.ts';
 import { memoryMapOf } from '../../projections/models/page-tables.ts';
 import { drawLease, endHold, leasesOf, readUnheld, type Lease } from './leases.ts';
@@ -173,4 +175,11 @@ export function clonesOf(entries: readonly VmEntry[]): readonly Clone[] {
     const privatePages = isHere ? privatePagesOf(lease.holder.process) : null;
     return [{ ...lease, kind, block, qmp, privatePages }];
   });
+}
+
+/** The point that the guest of a QMP socket was started from, where it is a clone that runs on this host. */
+export function parentAt(ledger: Ledger, qmpPath: string): ParentPoint | null {
+  const path = resolve(qmpPath);
+  const clone = clonesOf(ledger.vms()).find(({ qmp, fate }) => qmp === path && fate === 'alive');
+  return clone === undefined ? null : { vm: clone.vm, capture: clone.capture };
 }

@@ -4,6 +4,7 @@ import { LIVE_GUESTS } from '../guests/sources.ts';
 import type { GuestSource } from '../../domain/ports/guests.ts';
 import { run } from '../../domain/ports/run.ts';
 import type { RecorderOptions } from '../../domain/use-cases/record/recorder.ts';
+import { parentAt } from './clones.ts';
 import type { Ledger } from './ledger.ts';
 import { blocksOf, recordSources, type RecordListener } from './record.ts';
 
@@ -111,14 +112,20 @@ async function* atTicks(
   }
 }
 
-/** Records a live guest again and again; an abort lets the capture under way finish. */
+/**
+ * Records a live guest again and again; an abort lets the capture under way finish. Of a clone the VM
+ * names the point that it was started from.
+ */
 export const recordGuest = (
   ledger: Ledger,
   options: RecorderOptions,
   request: GuestRequest,
   listener: GuestListener,
-): Promise<void> =>
-  recordSources(ledger, options, atTicks(ledger, options.vm, request, listener), listener);
+): Promise<void> => {
+  const parent = parentAt(ledger, request.qmp);
+  const of = parent === null ? options : { ...options, parent };
+  return recordSources(ledger, of, atTicks(ledger, options.vm, request, listener), listener);
+};
 
 /** A grid of instants. Those that pass while a capture is under way are skipped, never queued. */
 class Ticks {

@@ -95,6 +95,14 @@ describeWithQemu('clones over one base', found, (tools) => {
         expect(Number(row['privatePages'])).toBeGreaterThan(0);
         expect(Number(row['privatePages'])).toBeLessThan(PAGES / 2);
       }
+      // Recorded as a VM of its own it names where it began, and has its master's pages.
+      const socket = String(rows[0]!['qmp']);
+      const recorded = ['record', 'qemu', '--vm', 'web-1', '--qmp', socket, '--count', '1'];
+      const [first] = await commands.json(...recorded);
+      expect(Number(first!['stored'])).toBeLessThan(Number(first!['merged']));
+      const registered = JSON.stringify(await commands.json('log', '--type', 'VmRegistered'));
+      expect(registered).toContain('"parent":{"vm":"web","capture":1}');
+
       const rule = ['--keep-last', '1', '--dry-run'];
       const [judged] = await commands.json('forget', '--vm', 'web', ...rule);
       expect(judged).toMatchObject({ capture: 1, keep: true });

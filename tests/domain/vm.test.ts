@@ -12,6 +12,7 @@ import {
   initialVm,
   timeDoubt,
   type CommitCapture,
+  type ParentPoint,
   type VmCommand,
   type VmEvent,
 } from '../../domain/vm.ts';
@@ -46,9 +47,13 @@ const commit = (more: Partial<CommitCapture> = {}): CommitCapture => ({
   ...more,
 });
 
-const registered = (group = 'default', memoryMap: MemoryMap = flatMap(4)): VmEvent => ({
+const registered = (
+  group = 'default',
+  memoryMap: MemoryMap = flatMap(4),
+  parent: ParentPoint | null = null,
+): VmEvent => ({
   type: 'VmRegistered',
-  data: { vm: 'web', group, share: 'group', memoryMap, parent: null },
+  data: { vm: 'web', group, share: 'group', memoryMap, parent },
 });
 const NOTHING_BESIDE = { note: null, attachments: [], image: null };
 const committed = (
@@ -73,6 +78,15 @@ describe('a first capture', () => {
   test('registers the VM in the group that was asked for', () => {
     expect(given().when(commit({ group: 'fleet' }))).toEqual(
       events(registered('fleet'), committed(1, 1000)),
+    );
+  });
+
+  test('of a clone names the point that its guest began at', () => {
+    const parent = { vm: 'master', capture: 3 };
+    const first = registered('default', flatMap(4), parent);
+    expect(given().when(commit({ parent }))).toEqual(events(first, committed(1, 1000)));
+    expect(given(first, committed(1, 1000)).when(commit({ parent }))).toEqual(
+      events(committed(2, 1000)),
     );
   });
 

@@ -18,7 +18,14 @@ import type { Position } from '../../ports/event-log.ts';
 import { LOOK_COUNTS_MS } from '../../ports/page-store.ts';
 import type { RecorderModels } from '../../ports/models.ts';
 import { vmStream } from '../../events/streams.ts';
-import { captureRefusal, decideVm, DEFAULT_GROUP, isAlone, privateGroupOf } from '../../vm.ts';
+import {
+  captureRefusal,
+  decideVm,
+  DEFAULT_GROUP,
+  isAlone,
+  privateGroupOf,
+  type ParentPoint,
+} from '../../vm.ts';
 import { CaptureWriter, type CaptureCounts, type CapturePorts } from './capture.ts';
 import {
   grownFingerprints,
@@ -74,6 +81,8 @@ export interface RecorderOptions {
   readonly group: string | null;
   /** What the VM may share; absent: as it is, else with its group. */
   readonly share?: SharePolicy;
+  /** The point that the guest was started from, where it is a clone; it counts with the VM's first capture. */
+  readonly parent?: ParentPoint;
   /** Whether zeros of an image that may lack pages are zeros. */
   readonly isFull?: boolean;
   readonly onProgress?: (progress: { readonly pages: number; readonly pageCount: number }) => void;
@@ -341,6 +350,7 @@ export class Recorder {
     const { memoryMap, argv, timeMs, pauseMs, mode, source, note = null, file = null } = captured;
     const { areRangesTold = false } = captured;
     const { attachments, ...counted } = counts;
+    const { parent } = this.#options;
     const decision = decideVm(this.#ports.models.vm(this.#options.vm))({
       _tag: 'CommitCapture',
       ...this.#asked(),
@@ -349,6 +359,7 @@ export class Recorder {
       argv,
       timeMs,
       measured: { ...counted, pauseMs, mode, source },
+      ...(parent === undefined ? {} : { parent }),
       beside: { note, attachments, image: this.#ports.hasFormat(BESIDE_FORMAT) ? file : null },
     });
     return accepted(decision);
