@@ -107,7 +107,7 @@ export async function describeGuest(ledger: Ledger, point: GuestPoint): Promise<
 }
 
 /** Reads the processes of a guest. */
-export const tasksIn = ({ kernel, symbols, layouts }: Omit<DescribedGuest, 'memory'>) => {
+export const tasksIn = ({ kernel, symbols, layouts }: DescribedGuest) => {
   const reader = new TaskReader(kernel.memory, layouts().tasks);
   return { reader, all: () => reader.all(symbols) };
 };
