@@ -22,8 +22,12 @@ export interface TableVisitor {
   readonly added?: (vm: string, pages: number) => void;
   /** A page of a VM holds `next` instead of `old` (UNKNOWN before its first write). */
   readonly page?: (vm: string, gfn: number, old: Holding, next: Holding) => void;
-  /** A capture was folded whole. The memory is the walk's own: read it, do not keep it. */
-  readonly captured?: (entry: VmEntry, row: CaptureRow, memory: CapturedMemory) => void;
+  /** A capture was folded whole; it is waited for. The memory is the walk's own: do not keep it. */
+  readonly captured?: (
+    entry: VmEntry,
+    row: CaptureRow,
+    memory: CapturedMemory,
+  ) => void | Promise<void>;
 }
 
 export interface CapturedMemory {
@@ -51,7 +55,7 @@ function write(walk: Walk, vm: string, writes: TableWrites): void {
     });
 }
 
-function walkChange(walk: Walk, change: Change): void {
+async function walkChange(walk: Walk, change: Change): Promise<void> {
   const { state, tables, visitor } = walk;
   if (change._tag === 'control' && change.event.type === 'VmRetired') {
     const { vm } = change.event.data;
@@ -66,7 +70,7 @@ function walkChange(walk: Walk, change: Change): void {
   if (row === undefined || row.position !== change.position) return;
   const table = grow(walk, vm, entry.pagesAt(capture));
   write(walk, vm, { batches: change.batches, isWiped: row.isWiped });
-  visitor.captured?.(entry, row, { table, ...besideOf(walk, row, change) });
+  await visitor.captured?.(entry, row, { table, ...besideOf(walk, row, change) });
 }
 
 /** Makes room in a VM's table, and tells the visitor. */
@@ -104,7 +108,7 @@ async function walkBefore(walk: Walk, entry: VmEntry): Promise<void> {
     const decoded = decodeBatches(await state.tables.events(vm, row));
     const table = grow(walk, vm, entry.pagesAt(row.capture));
     write(walk, vm, { batches: decoded.batches, isWiped: row.isWiped });
-    visitor.captured?.(entry, row, { table, ...besideOf(walk, row, decoded) });
+    await visitor.captured?.(entry, row, { table, ...besideOf(walk, row, decoded) });
   }
   if (retired !== null && retired.position <= history.position)
     write(walk, vm, { batches: [], isWiped: true });
@@ -130,6 +134,6 @@ export async function walkTables(
   const end: Position = state.next;
   for (const entry of state.catalogue.vms.values()) await walkBefore(walk, entry);
   await ports.replay(state.start, async (change) => {
-    if (change.position < end) walkChange(walk, change);
+    if (change.position < end) await walkChange(walk, change);
   });
 }

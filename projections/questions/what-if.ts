@@ -11,6 +11,7 @@ import { UNKNOWN, contentOf, isContent, type Holding } from '../../domain/values
 import { PAGE_BYTES } from '../../domain/values/page.ts';
 import type { Contents } from '../models/contents.ts';
 import type { LedgerState, Replay } from '../models/ledger-state.ts';
+import { FreeHistory, type FreeEvents, type FreePagesOf } from './free-pages.ts';
 import { PairSet } from './pair-set.ts';
 import { StoredSizes } from './stored-sizes.ts';
 import { walkTables } from './table-walk.ts';
@@ -22,6 +23,7 @@ export const SETTINGS = [
   'no sharing between VMs',
   'pages of 16 KiB',
   'pages of 64 KiB',
+  'without free pages',
 ] as const;
 
 export type Setting = (typeof SETTINGS)[number];
@@ -35,6 +37,8 @@ export interface WhatIf {
   readonly pages: number;
   readonly storedBytes: number;
   readonly isEstimate: boolean;
+  /** Where guests were asked which of their pages are free. */
+  readonly free?: FreeEvents;
 }
 
 interface Cost {
@@ -142,10 +146,14 @@ const LARGE_PAGES: readonly (readonly [Setting, number])[] = [
   ['pages of 64 KiB', 16],
 ];
 
-/** What the whole history would have cost under each setting, in the order of SETTINGS. */
+/**
+ * What the whole history would have cost under each setting, in the order of SETTINGS; without free pages
+ * where it is said how guests are asked for them, at each of their captures.
+ */
 export async function whatIf(ports: {
   readonly state: LedgerState;
   readonly replay: Replay;
+  readonly freePagesOf?: FreePagesOf;
 }): Promise<readonly WhatIf[]> {
   const { contents } = ports.state;
   const sizes = new PageSizes(contents);
@@ -160,10 +168,13 @@ export async function whatIf(ports: {
     setting,
     large: new LargePages(pages, sizes),
   }));
+  const free =
+    ports.freePagesOf === undefined ? null : new FreeHistory(contents, ports.freePagesOf);
   await walkTables(ports, {
     page: (vm, gfn, _old, next) => {
       if (next === UNKNOWN) return;
       for (const { large } of larges) large.touch(gfn);
+      free?.write(gfn);
       if (!isContent(next)) return;
       const bytes = sizes.whole(next);
       add(written, bytes);
@@ -178,8 +189,9 @@ export async function whatIf(ports: {
       add(recorded, sizes.stored(next));
       add(whole, bytes);
     },
-    captured: (_entry, _row, { table }) => {
+    captured: async (entry, row, { table }) => {
       for (const { large } of larges) large.settle(table);
+      await free?.settle({ entry, row }, table);
     },
   });
   const row = (setting: Setting, { pages, bytes }: Cost, pageBytes = PAGE_BYTES): WhatIf => ({
@@ -189,11 +201,20 @@ export async function whatIf(ports: {
     storedBytes: Math.round(bytes),
     isEstimate: setting !== 'as recorded',
   });
+  const needed = free?.needed ?? null;
   return [
     row('as recorded', recorded),
     row('no patches', whole),
     row('patterns only', written),
     row('no sharing between VMs', apart),
     ...larges.map(({ setting, large }) => row(setting, large.cost, large.pages * PAGE_BYTES)),
+    ...(needed === null
+      ? []
+      : [
+          {
+            ...row('without free pages', { pages: needed.count, bytes: needed.bytes }),
+            free: free!.events,
+          },
+        ]),
   ];
 }

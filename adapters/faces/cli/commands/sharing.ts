@@ -4,8 +4,10 @@
 import type { Command } from 'commander';
 import { momentOf } from '../../../wiring/moments.ts';
 import { PAGE_BYTES } from '../../../../domain/values/page.ts';
+import type { FreeEvents, FreeReport } from '../../../../projections/questions/free-pages.ts';
 import { patternCounts } from '../../../../projections/questions/pattern-classes.ts';
 import { Refused } from '../../../../domain/values/refused.ts';
+import { freePagesAt, whatIfOfFree } from '../../../wiring/free-pages.ts';
 import { sharersOf, sharingOf, whatIfOf } from '../../../wiring/pages.ts';
 import { type Ledger } from '../../../wiring/ledger.ts';
 import { holderRow } from '../../rows/holder-rows.ts';
@@ -13,7 +15,7 @@ import { savedBytesOf, sharingRow } from '../../rows/sharing-rows.ts';
 import { wholeNumber } from '../argument-values.ts';
 import { UsageError } from '../failure.ts';
 import { bytesText, field, numeric, type Output } from '../output.ts';
-import { withLedger } from '../session.ts';
+import { tell, withLedger } from '../session.ts';
 import { share, sharingTable } from '../sharing-table.ts';
 import { HOLDER_COLUMNS, holderTexts } from '../tables.ts';
 
@@ -22,13 +24,15 @@ export const declare = (command: Command): Command =>
     .option('--vm <name>', 'of one VM, and what it shares with others')
     .option('--at <point>', 'at latest, pos:, time: or ago: (default: latest)')
     .option('--page <gfn>', 'who shares this page of the VM', wholeNumber)
-    .option('--what-if', 'what the whole history would have cost under other settings');
+    .option('--what-if', 'what the whole history would have cost under other settings')
+    .option('--free', 'also what pages cost that Linux guests hold to be free');
 
 interface SharingOptions {
   readonly vm?: string;
   readonly at?: string;
   readonly page?: number;
   readonly whatIf?: boolean;
+  readonly free?: boolean;
 }
 
 type Report = Awaited<ReturnType<typeof sharingOf>>;
@@ -79,10 +83,36 @@ async function showPage(ledger: Ledger, output: Output, options: SharingOptions)
   }
 }
 
-async function showWhatIf(ledger: Ledger, output: Output, options: SharingOptions): Promise<void> {
+/** Says once why some guests do not tell which of their pages are free. */
+function tellReasons(command: Command, reasons: readonly string[]): void {
+  for (const reason of reasons) tell(command, `not every free page is known: ${reason}`);
+}
+
+function sayFree(output: Output, { freePages, freeContents, freeBytes }: FreeReport, all: number) {
+  output.print(
+    `guests hold ${freePages} of the pages to be free (${share(freePages, all)}); what such pages alone hold are ${freeContents} contents, ${bytesText(freeBytes)} as they are stored`,
+  );
+}
+
+function sayFreeEvents(output: Output, free: FreeEvents | undefined): void {
+  if (free === undefined) return;
+  const { pageEvents, freePageEvents, undescribedCaptures } = free;
+  const unknown =
+    undescribedCaptures === 0 ? '' : `; of ${undescribedCaptures} captures nobody says it`;
+  output.print(
+    `${freePageEvents} of ${pageEvents} page events are of pages that their guest held to be free when they were captured (${share(freePageEvents, pageEvents)})${unknown}.`,
+  );
+}
+
+async function showWhatIf(command: Command, ledger: Ledger, output: Output): Promise<void> {
+  const options = command.opts<SharingOptions>();
   if (options.vm !== undefined || options.at !== undefined || options.page !== undefined)
     throw new UsageError('--what-if is about the whole history: leave --vm, --at and --page out');
-  const settings = await whatIfOf(ledger);
+  const { found: settings, reasons } =
+    options.free === true
+      ? await whatIfOfFree(ledger)
+      : { found: await whatIfOf(ledger), reasons: [] };
+  tellReasons(command, reasons);
   const recorded = settings[0]?.storedBytes ?? 0;
   const rows = settings.map((row) => ({
     ...row,
@@ -92,7 +122,7 @@ async function showWhatIf(ledger: Ledger, output: Output, options: SharingOption
     how: row.isEstimate ? 'estimate' : 'exact',
   }));
   if (output.isJson) {
-    for (const row of settings) output.json({ ...row });
+    for (const { free, ...row } of settings) output.json({ ...row, ...free });
     return;
   }
   output.rows(rows, [
@@ -106,17 +136,22 @@ async function showWhatIf(ledger: Ledger, output: Output, options: SharingOption
   output.print(
     'Over the whole history, from the record alone: a page counts as its part of its block as it is stored now, a patch as its reference where there are no patches, and what was released as nothing.',
   );
+  sayFreeEvents(output, settings.at(-1)?.free);
 }
 
 export const run = (command: Command): Promise<void> =>
   withLedger(command, 'read', async (ledger, output) => {
     const options = command.opts<SharingOptions>();
-    if (options.whatIf === true) return showWhatIf(ledger, output, options);
+    if (options.whatIf === true) return showWhatIf(command, ledger, output);
     if (options.page !== undefined) return showPage(ledger, output, options);
     const { vm = null, at = 'latest' } = options;
     if (vm !== null) ledger.vm(vm);
     const report = await sharingOf(ledger, { ...momentOf(ledger, at), vm });
-    if (output.isJson) return output.json(sharingRow(report));
+    const asked = { ...momentOf(ledger, at), vm };
+    const free = options.free === true ? await freePagesAt(ledger, asked) : null;
+    tellReasons(command, free?.reasons ?? []);
+    if (output.isJson) return output.json({ ...sharingRow(report), ...free?.found });
     sharingTable(output, report, patternCounts(report.classes));
     sayReport(output, report, vm);
+    if (free !== null) sayFree(output, free.found, report.pages);
   });
