@@ -50,7 +50,7 @@ import {
 } from '../../projections/models/baseline.ts';
 import { baselineState, RECENT_MS } from '../../projections/models/baseline-state.ts';
 import { LateReferences } from '../../projections/models/late-references.ts';
-import { releaseLater } from '../../projections/models/late-releases.ts';
+import { releaseLater, type LateReleases } from '../../projections/models/late-releases.ts';
 import { holdingsReleased } from '../../projections/models/releases.ts';
 import { goneLeaves } from '../../projections/questions/log-leaves.ts';
 import { sha256 } from './digest.ts';
@@ -176,7 +176,7 @@ async function packsThere({ store }: Ledger): Promise<ReadonlySet<string> | null
 async function releaseBehind(
   ledger: Ledger,
   fold: LedgerState,
-  of: { readonly referred: ReadonlySet<Holding>; readonly timeMs: number },
+  of: Pick<LateReleases, 'referred' | 'timeMs'>,
 ): Promise<void> {
   const { state } = ledger;
   if (!areReleasesLying(state.catalogue.facts)) return;

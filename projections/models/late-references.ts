@@ -3,7 +3,8 @@
 
 import { hasReference, type PageColumns } from '../../domain/events/pages-written.ts';
 import type { PatchTable } from '../../domain/events/patches.ts';
-import { UNKNOWN, type Holding } from '../../domain/values/holding.ts';
+import { contentOf, isContent, UNKNOWN, type Holding } from '../../domain/values/holding.ts';
+import { NumberSet } from '../../domain/values/number-set.ts';
 import { besideOf, type Change } from '../commits.ts';
 import type { Contents } from './contents.ts';
 
@@ -11,7 +12,7 @@ import type { Contents } from './contents.ts';
 export class LateReferences {
   readonly #contents: Contents;
   readonly #met = new Set<Holding>();
-  readonly #referred = new Set<Holding>();
+  readonly #referred = new NumberSet();
 
   constructor(contents: Contents) {
     this.#contents = contents;
@@ -22,8 +23,8 @@ export class LateReferences {
     return this.#met;
   }
 
-  /** What is referred to, also as what a patch is made of, whether it was released or not. */
-  get referred(): ReadonlySet<Holding> {
+  /** Contents that are referred to, also as what a patch is made of, whether they were released or not. */
+  get referred(): NumberSet {
     return this.#referred;
   }
 
@@ -50,7 +51,7 @@ export class LateReferences {
     if (pack === undefined) return;
     const holding = this.#contents.holdingAt(pack, slot);
     for (const referred of [holding, this.#contents.firstOf(holding)]) {
-      this.#referred.add(referred);
+      if (isContent(referred)) this.#referred.add(contentOf(referred));
       this.#take(referred);
     }
   }

@@ -4,14 +4,15 @@
 // behind the baseline, change nothing.
 
 import { contentOf, type Content, type Holding } from '../../domain/values/holding.ts';
+import type { NumberSet } from '../../domain/values/number-set.ts';
 import type { Contents, KnownPack } from './contents.ts';
 import type { Sharing } from './sharing.ts';
 
 export interface LateReleases {
   /** The contents where the log ends. */
   readonly now: Contents;
-  /** What is referred to behind the place. */
-  readonly referred: ReadonlySet<Holding>;
+  /** Contents that are referred to behind the place. */
+  readonly referred: NumberSet;
   /** Whether the bytes of a pack may be had still. */
   readonly isThere: (name: string) => boolean;
   /** When it is said to have been let go of. */
@@ -38,7 +39,7 @@ function* unwantedIn(
   for (let slot = 0; slot < pack.pages; slot += 1) {
     const holding = contents.holdingAt(pack, slot);
     const content = contentOf(holding);
-    if (contents.isReleased(holding) || !now.isReleased(holding) || referred.has(holding)) continue;
+    if (contents.isReleased(holding) || !now.isReleased(holding) || referred.has(content)) continue;
     if (patched[content]! > 0 || sharing.holders(content) > 0) continue;
     if (stands.has(content) || contents.aliases.has(content)) continue;
     const left = now.leftBy(holding);

@@ -1,6 +1,8 @@
 // What is let go of before the place where history begins, as it is let go of behind it.
 
 import { expect, test } from '@jest/globals';
+import { contentOf } from '../../../domain/values/holding.ts';
+import { NumberSet } from '../../../domain/values/number-set.ts';
 import { releaseLater } from '../../../projections/models/late-releases.ts';
 import { LossyModels, nameOf, packOf, patchOver } from '../../support/lossy-models.ts';
 
@@ -21,10 +23,12 @@ function released(
 ): number[] {
   const [state, now] = [models(), models()];
   for (const number of gone) now.release(number, 7);
+  const referred = new NumberSet();
+  for (const number of of.referred ?? []) referred.add(contentOf(state.numberOf(number)));
   const there = new Set((of.there ?? []).map(nameOf));
   releaseLater(state, {
     now: now.contents,
-    referred: new Set((of.referred ?? []).map((number) => state.numberOf(number))),
+    referred,
     isThere: (name) => there.has(name),
     timeMs: 5,
   });
