@@ -111,9 +111,9 @@ async function readAsGuest(ledger: Ledger, point: VmPoint): Promise<void> {
   const serve = await serveOf(ledger, point);
   const guest = new AskingGuest();
   const { queue, served } = serve(guest);
-  const unasked = queue.unasked.bind(queue);
-  queue.unasked = () => {
-    const next = unasked();
+  const near = queue.near.bind(queue);
+  queue.near = () => {
+    const next = near();
     if (next === null) setImmediate(() => guest.ask());
     return next;
   };

@@ -116,8 +116,13 @@ export class PageQueue {
     return this.#given[page] === 0 && this.#answering[page] === 0;
   }
 
-  /** The next pages to give unasked, and why; null: there are none for now. */
-  unasked(): { readonly pages: Uint32Array; readonly why: Unasked } | null {
+  /** Whether something may be left to give before what is pushed. */
+  get hasNear(): boolean {
+    return this.#prefetch.length > 0 || this.#behind.size > 0;
+  }
+
+  /** The next pages to give that an earlier restore or the guest's demands tell of; null: none for now. */
+  near(): { readonly pages: Uint32Array; readonly why: Unasked } | null {
     const prefetched = this.#nextPrefetched();
     if (prefetched.length > 0) return { pages: prefetched, why: 'prefetched' };
     for (const page of this.#behind) {
@@ -127,8 +132,13 @@ export class PageQueue {
       if (rest.length <= FILL_PAGES_MAX) for (const each of block) this.#behind.delete(each);
       if (rest.length > 0) return { pages: rest.subarray(0, FILL_PAGES_MAX), why: 'filled' };
     }
-    const pushed = this.#nextPushed();
-    return pushed.length > 0 ? { pages: pushed, why: 'pushed' } : null;
+    return null;
+  }
+
+  /** The next of all pages, once they are pushed; null: there are none for now. */
+  pushed(): { readonly pages: Uint32Array; readonly why: Unasked } | null {
+    const pages = this.#nextPushed();
+    return pages.length > 0 ? { pages, why: 'pushed' } : null;
   }
 
   #nextPrefetched(): Uint32Array {

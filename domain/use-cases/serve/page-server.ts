@@ -83,7 +83,11 @@ export class PageServer {
   readonly #queue: PageQueue;
   readonly #bell = new Bell();
   readonly #seen = new NumberSet();
-  readonly #window = new SharedArrayBuffer(PUSH_PAGES_MAX * PAGE_BYTES);
+  /** Where many pages are read to: what is pushed waits in its own while others are given. */
+  readonly #windows = {
+    near: new SharedArrayBuffer(PUSH_PAGES_MAX * PAGE_BYTES),
+    pushed: new SharedArrayBuffer(PUSH_PAGES_MAX * PAGE_BYTES),
+  };
   readonly #counts = {
     requests: 0,
     duplicates: 0,
@@ -95,9 +99,10 @@ export class PageServer {
     shared: 0,
   };
   readonly #blocksBefore: number;
-  /** Answers under way, and whether something is given unasked. */
+  /** Answers under way, and whether something is given unasked: near what was asked for, or pushed. */
   #answering = 0;
-  #isGiving = false;
+  #isGivingNear = false;
+  #isPushing = false;
   #isPrefetching = false;
   #isLeft = false;
   #isOver = false;
@@ -149,7 +154,8 @@ export class PageServer {
       });
     });
     const lanes = Array.from({ length: ANSWERS_MAX }, () => this.#lane(() => this.#answer()));
-    await Promise.all([...lanes, this.#lane(() => this.#giveUnasked())]);
+    const unasked = [this.#lane(() => this.#giveNear()), this.#lane(() => this.#givePushed())];
+    await Promise.all([...lanes, ...unasked]);
     const isGiven = this.#failure === null && !this.#isStopped;
     if (isGiven) {
       await guest.finish();
@@ -186,7 +192,8 @@ export class PageServer {
   }
 
   get #isEnded(): boolean {
-    const isGiven = this.#queue.isDone && this.#answering === 0 && !this.#isGiving;
+    const isGiven =
+      this.#queue.isDone && this.#answering === 0 && !this.#isGivingNear && !this.#isPushing;
     return this.#isStopped || isGiven;
   }
 
@@ -226,21 +233,47 @@ export class PageServer {
     return this.#queue.isAsked || this.#answering > 0;
   }
 
-  async #untilAnswered(): Promise<void> {
-    while (this.#isWaitedFor && !this.#isStopped) await this.#bell.heard();
+  /** Whether pages of a kind wait: for what the guest waits for, and what is pushed for all else. */
+  #hasBefore(why: Unasked): boolean {
+    if (this.#isWaitedFor) return true;
+    return why === 'pushed' && (this.#isGivingNear || this.#queue.hasNear);
   }
 
-  async #giveUnasked(): Promise<boolean> {
-    if (this.#isWaitedFor) return false;
-    const next = this.#queue.unasked();
-    if (next === null) return false;
-    this.#isGiving = true;
+  async #untilFirst(why: Unasked): Promise<void> {
+    while (this.#hasBefore(why) && !this.#isStopped) await this.#bell.heard();
+  }
+
+  /** Gives what is near what was asked for, by this guest or an earlier one. */
+  async #giveNear(): Promise<boolean> {
+    if (this.#hasBefore('filled')) return false;
+    const { hasNear } = this.#queue;
+    const next = this.#queue.near();
+    if (next === null) {
+      // Nothing was left after all: what is pushed waits no longer.
+      if (hasNear) this.#bell.ring();
+      return false;
+    }
+    this.#isGivingNear = true;
     this.#isPrefetching = next.why === 'prefetched';
     try {
       await this.#give({ ...next, asked: 0 });
     } finally {
-      this.#isGiving = false;
+      this.#isGivingNear = false;
       this.#isPrefetching = false;
+      this.#bell.ring();
+    }
+    return true;
+  }
+
+  async #givePushed(): Promise<boolean> {
+    if (this.#hasBefore('pushed')) return false;
+    const next = this.#queue.pushed();
+    if (next === null) return false;
+    this.#isPushing = true;
+    try {
+      await this.#give({ ...next, asked: 0 });
+    } finally {
+      this.#isPushing = false;
       this.#bell.ring();
     }
     return true;
@@ -250,9 +283,9 @@ export class PageServer {
   async #give({ pages, why, asked }: Giving): Promise<void> {
     const read = pages.filter((page) => this.#queue.holdingOf(page) !== ZERO);
     const zeros = pages.filter((page) => this.#queue.holdingOf(page) === ZERO);
-    const bytes = read.length === 0 ? new Uint8Array(0) : await this.#read(read);
+    const bytes = read.length === 0 ? new Uint8Array(0) : await this.#read(read, why);
     for (let at = 0; at === 0 || at < read.length; at += FILL_PAGES_MAX) {
-      if (asked === 0) await this.#untilAnswered();
+      if (asked === 0) await this.#untilFirst(why);
       if (this.#isStopped) return;
       await this.#giveSome({
         numbers: read.subarray(at, at + FILL_PAGES_MAX),
@@ -264,19 +297,19 @@ export class PageServer {
     }
   }
 
-  #read(pages: Uint32Array): Promise<Uint8Array> {
+  #read(pages: Uint32Array, why: Unasked): Promise<Uint8Array> {
     const holdings = Uint32Array.from(pages, (page) => this.#queue.holdingOf(page));
     const { reader } = this.#request;
     return holdings.length <= READ_PAGES_MAX
       ? reader.read(holdings, new Uint8Array(holdings.length * PAGE_BYTES))
-      : this.#fill(holdings);
+      : this.#fill(holdings, this.#windows[why === 'pushed' ? 'pushed' : 'near']);
   }
 
-  async #fill(holdings: Uint32Array): Promise<Uint8Array> {
+  async #fill(holdings: Uint32Array, window: SharedArrayBuffer): Promise<Uint8Array> {
     const { reader, label } = this.#request;
-    const target = { file: sharedMemory(this.#window), offsetBytes: 0 };
+    const target = { file: sharedMemory(window), offsetBytes: 0 };
     await reader.fill({ table: holdings, label }, target);
-    return new Uint8Array(this.#window);
+    return new Uint8Array(window);
   }
 
   async #giveSome(some: {

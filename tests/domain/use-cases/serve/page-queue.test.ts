@@ -109,7 +109,7 @@ describe('the neighbours of a page', () => {
     const queue = new PageQueue({ table, neighbours: many });
     queue.push();
     expect(asked).toBe(0);
-    expect(take(queue.unasked()!.pages)).toEqual([...table.keys()].slice(0, PUSH_PAGES_MAX));
+    expect(take(queue.pushed()!.pages)).toEqual([...table.keys()].slice(0, PUSH_PAGES_MAX));
     expect(asked).toBe(PUSH_PAGES_MAX);
   });
 });
@@ -122,10 +122,10 @@ describe('the pages to give next', () => {
     expect(take(answer)).toEqual([6, 1, 4]);
     queue.give(answer!);
     expect(queue.answer()).toBeNull();
-    const next = queue.unasked();
+    const next = queue.near();
     expect([take(next!.pages), next!.why]).toEqual([[8], 'filled']);
     queue.give(next!.pages);
-    expect(queue.unasked()).toBeNull();
+    expect(queue.near()).toBeNull();
   });
 
   test('are asked for once, though several demands name them', () => {
@@ -150,7 +150,8 @@ describe('the pages to give next', () => {
     expect(take(queue.answer())).toEqual([9, 0]);
     queue.give(Uint32Array.of(9, 0));
     const order: [string, number[]][] = [];
-    for (let next = queue.unasked(); next !== null; next = queue.unasked()) {
+    const unasked = () => queue.near() ?? queue.pushed();
+    for (let next = unasked(); next !== null; next = unasked()) {
       order.push([next.why, take(next.pages)]);
       queue.give(next.pages);
     }
@@ -173,14 +174,14 @@ describe('the pages to give next', () => {
     const queue = queueOf(TABLE);
     queue.prefetch(Uint32Array.of(4, 1000));
     expect(queue.hasPrefetch).toBe(true);
-    const first = queue.unasked()!;
+    const first = queue.near()!;
     expect([take(first.pages), first.why]).toEqual([[4, 1, 6], 'prefetched']);
     expect(queue.hasPrefetch).toBe(false);
     queue.give(first.pages);
-    const next = queue.unasked()!;
+    const next = queue.near()!;
     expect([take(next.pages), next.why]).toEqual([[8], 'filled']);
     queue.give(next.pages);
-    expect(queue.unasked()).toBeNull();
+    expect(queue.near()).toBeNull();
   });
 
   test('are looked for once in a storage block that many prefetched pages lie in', () => {
@@ -195,17 +196,17 @@ describe('the pages to give next', () => {
     };
     const queue = new PageQueue({ table: TABLE, neighbours: counting });
     queue.prefetch(Uint32Array.of(4, 1, 6, 8));
-    const { pages } = queue.unasked()!;
+    const { pages } = queue.near()!;
     expect(take(pages)).toEqual([4, 1, 6, 8]);
     queue.give(pages);
-    expect(queue.unasked()).toBeNull();
+    expect(queue.near()).toBeNull();
     expect(looks).toBe(1);
   });
 
   test('are none that the guest had when somebody went on with it', () => {
     const queue = queueOf(TABLE, Uint8Array.of(1, 1, 0, 0, 1, 1, 1, 0, 1, 0));
     queue.push();
-    expect(take(queue.unasked()!.pages)).toEqual([3, 9]);
+    expect(take(queue.pushed()!.pages)).toEqual([3, 9]);
     expect(queue.demand({ firstPage: 0, count: 2 })).toBe(0);
   });
 

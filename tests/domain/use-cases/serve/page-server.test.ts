@@ -155,6 +155,22 @@ describe('a guest that is served', () => {
     expect(pages.length).toBe(new Set(pages).size);
   });
 
+  test('is given the rest of a storage block before more is pushed, also of what was being read', async () => {
+    let open = (): void => undefined;
+    const gate = new Promise<void>((resolve) => {
+      open = resolve;
+    });
+    const { guest, server, served } = serve(fakeReader(() => gate));
+    server.push();
+    await turns(5);
+    guest.ask(398);
+    await turns(20);
+    expect(guest.given.map(([page]) => page)).toEqual([398, 396, 397]);
+    expect(server.counts).toMatchObject({ demanded: 1, filled: 2, pushed: 0 });
+    open();
+    expect(await served).toBe('finished');
+  });
+
   test('counts what one read served more than once', async () => {
     const { server, served } = serve();
     server.push();
