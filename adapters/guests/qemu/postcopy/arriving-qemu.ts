@@ -100,11 +100,21 @@ export class ArrivingQemu implements ArrivingGuest {
   }
 
   give(given: Parameters<ArrivingGuest['give']>[0]): Promise<void> {
-    return this.#sink(this.#records.section(given));
+    return this.#written(this.#records.section(given));
   }
 
   finish(): Promise<void> {
-    return this.#sink(stream.arrivalEnd());
+    return this.#written(stream.arrivalEnd());
+  }
+
+  /** Writes to a guest that may end meanwhile: that is told before the write is known to have failed. */
+  async #written(bytes: Uint8Array): Promise<void> {
+    try {
+      await this.#sink(bytes);
+    } catch (thrown) {
+      this.#end(null);
+      throw thrown;
+    }
   }
 
   leave(): void {
