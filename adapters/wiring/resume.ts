@@ -33,7 +33,7 @@ import {
 import { labelOf, tableOf, type VmPoint } from './vm-point.ts';
 
 /** Blocks of a pack that are worth reading with one that a guest waits for, where no map says which. */
-const STORAGE_BLOCKS = 16;
+const STORAGE_BLOCKS = 32;
 
 /** What gives a guest its pages, and how that ends. */
 interface Serving {

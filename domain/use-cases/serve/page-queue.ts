@@ -26,6 +26,15 @@ export interface PageQueueRequest {
   readonly given?: Uint8Array;
 }
 
+/** Pages to give before they are asked for, from one on, with what lies around them. */
+interface Prefetch {
+  readonly pages: Uint32Array;
+  readonly around: (page: number) => Uint32Array;
+  /** Pages around which was looked already. */
+  readonly looked: Set<number>;
+  at: number;
+}
+
 export class PageQueue {
   readonly #table: Uint32Array;
   readonly #neighbours: PageNeighbours;
@@ -35,7 +44,7 @@ export class PageQueue {
   readonly #asked: number[] = [];
   /** Pages whose storage blocks come behind them, in the order in which these are to be given. */
   readonly #behind = new Set<number>();
-  readonly #prefetch: Uint32Array[] = [];
+  readonly #prefetch: Prefetch[] = [];
   /** Pages that hold something, and those of them that were given. */
   #pageCount = 0;
   #givenCount = 0;
@@ -73,11 +82,21 @@ export class PageQueue {
   }
 
   /**
-   * Pages to give when nothing is asked for; the blocks that they lie in come with them, and the rests of
-   * their storage blocks behind them.
+   * Pages to give when nothing is asked for: first all of them with the blocks that they lie in, then
+   * their storage blocks. A guest asks for one page of these, as the others come with it.
    */
   prefetch(pages: Uint32Array): void {
-    this.#prefetch.push(pages);
+    const neighbours = this.#neighbours;
+    const of = (around: Prefetch['around']): Prefetch => ({
+      pages,
+      around,
+      looked: new Set(),
+      at: 0,
+    });
+    this.#prefetch.push(
+      of((page) => neighbours.block(page)),
+      of((page) => neighbours.storageBlock(page)),
+    );
   }
 
   /** Whether something is left of what is to be prefetched. */
@@ -143,25 +162,26 @@ export class PageQueue {
 
   #nextPrefetched(): Uint32Array {
     const chosen = new Set<number>();
-    while (chosen.size < PUSH_PAGES_MAX) {
-      const pages = this.#prefetch[0];
-      if (pages === undefined) break;
-      let at = 0;
-      for (; at < pages.length && chosen.size < PUSH_PAGES_MAX; at += 1) {
-        const page = pages[at]!;
-        if (page >= this.#table.length || chosen.has(page) || !this.#isFree(page)) continue;
-        chosen.add(page);
-        // What came with it then, before the guest could ask for it, is no part of what was asked for.
-        this.#behind.add(page);
-        for (const other of this.#neighbours.block(page)) {
-          if (chosen.size === PUSH_PAGES_MAX) break;
-          if (this.#isFree(other)) chosen.add(other);
-        }
-      }
-      if (at === pages.length) this.#prefetch.shift();
-      else this.#prefetch[0] = pages.subarray(at);
+    for (let next = this.#prefetch[0]; next !== undefined; next = this.#prefetch[0]) {
+      while (next.at < next.pages.length && this.#choose(next, chosen)) next.at += 1;
+      if (next.at < next.pages.length) break;
+      this.#prefetch.shift();
     }
     return Uint32Array.from(chosen);
+  }
+
+  /** Takes the next page in, it first, and what lies around it; false: there is no room for that yet. */
+  #choose({ pages, at, around, looked }: Prefetch, chosen: Set<number>): boolean {
+    const page = pages[at]!;
+    if (page >= this.#table.length || looked.has(page)) return true;
+    const free = [page, ...around(page)].filter((each) => this.#isFree(each));
+    if (chosen.size > 0 && chosen.size + free.length > PUSH_PAGES_MAX) return false;
+    looked.add(page);
+    for (const each of free) {
+      looked.add(each);
+      if (chosen.size < PUSH_PAGES_MAX) chosen.add(each);
+    }
+    return true;
   }
 
   #nextPushed(): Uint32Array {

@@ -175,13 +175,29 @@ describe('the pages to give next', () => {
     queue.prefetch(Uint32Array.of(4, 1000));
     expect(queue.hasPrefetch).toBe(true);
     const first = queue.near()!;
-    expect([take(first.pages), first.why]).toEqual([[4, 1, 6], 'prefetched']);
+    expect([take(first.pages), first.why]).toEqual([[4, 1, 6, 8], 'prefetched']);
     expect(queue.hasPrefetch).toBe(false);
     queue.give(first.pages);
-    const next = queue.near()!;
-    expect([take(next.pages), next.why]).toEqual([[8], 'filled']);
-    queue.give(next.pages);
     expect(queue.near()).toBeNull();
+  });
+
+  test('are prefetched block by block first, and no block in parts', () => {
+    // Blocks of two pages, storage blocks of four; all that is asked for is the first page of each of these.
+    const count = 4 * PUSH_PAGES_MAX;
+    const many = Uint32Array.from({ length: count }, (_, n) => content(n));
+    const queue = queueOf(many);
+    queue.prefetch(Uint32Array.from({ length: count / 4 }, (_, n) => 4 * n));
+    const parts: number[][] = [];
+    for (let next = queue.near(); next !== null; next = queue.near()) {
+      expect(next.why).toBe('prefetched');
+      parts.push(take(next.pages));
+      queue.give(next.pages);
+    }
+    const pages = parts.flat();
+    const firsts = (page: number): boolean => page % 4 < 2;
+    expect(pages.slice(0, count / 2).every(firsts)).toBe(true);
+    expect(pages.toSorted((a, b) => a - b)).toEqual([...many.keys()]);
+    expect(parts.every(({ length }) => length <= PUSH_PAGES_MAX)).toBe(true);
   });
 
   test('are looked for once in a storage block that many prefetched pages lie in', () => {
