@@ -84,6 +84,9 @@ const UNBUNDLED = fileURLToPath(new URL('../../adapters/faces/cli/main.js', impo
 /** The command line's entry, as it is installed; where it was compiled but not bundled, as compiled. */
 const CLI = existsSync(BUNDLED) ? BUNDLED : UNBUNDLED;
 
+/** What node runs the command line with. */
+export const cliWords = (words: readonly string[]): readonly string[] => [CLI, ...words];
+
 /** A file of this folder, compiled, to be loaded by `--import` before a program. */
 const preload = (name: string): string => new URL(name, import.meta.url).href;
 

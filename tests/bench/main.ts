@@ -32,6 +32,7 @@ import { replay } from './replay.ts';
 import { loadNow, machine, resultsFolder, sectionText, writeResult } from './report.ts';
 import { checkpoint } from './checkpoint.ts';
 import { restore } from './restore.ts';
+import { resume } from './resume.ts';
 import { retention } from './retention.ts';
 import { scanners } from './scanners.ts';
 import { serving } from './serving.ts';
@@ -49,6 +50,7 @@ const BENCHES: readonly Bench[] = [
   compaction,
   retention,
   restore,
+  resume,
   serving,
   checkpoint,
   historyLength,

@@ -1,0 +1,101 @@
+// What a trace of earlier starts is good for: how much of what a guest uses was there before it asked, and
+// how much was given that it never used. What it uses is told by a control that is given every page by
+// itself, so that it asks for each.
+
+import { openLedger } from '../../index.ts';
+import type { BenchContext } from './bench.ts';
+import { closing } from './ledgers.ts';
+import { figureOf, rowOf, type Row } from './measure.ts';
+import { newest, servedStart, type Grain, type ServedStart } from './served-starts.ts';
+import type { RecordedGuest } from './resume-guests.ts';
+
+/** As `resume` gives pages, and every page by itself. */
+const AS_RESUMED: Grain = { blockPages: 4, storagePages: 128 };
+const BY_ITSELF: Grain = { blockPages: 1, storagePages: 0 };
+/** How long guests go on behind their first line. */
+const ON_MS = 2000;
+/** REAP's share of a guest's pages that its prefetch had there in time, and fcvm's. */
+const COVERAGE_TO_BEAT = { reap: 0.97, fcvm: 0.82 };
+const RESTORES = 3;
+
+/** What a restore shows, held against what the control used. */
+interface Traced {
+  readonly left: number;
+  readonly requests: number;
+  readonly coverage: number;
+  readonly waste: number;
+  readonly runsMs: number;
+  readonly lineMs: number;
+}
+
+function traced(
+  { demanded, given, counts, runsMs, lineMs }: ServedStart,
+  used: ReadonlySet<number>,
+): Traced {
+  const asked = new Set(demanded);
+  const inTime = [...used].filter((page) => given.has(page) && !asked.has(page));
+  const unused = [...given].filter((page) => !used.has(page));
+  return {
+    left: asked.size,
+    requests: counts.requests,
+    coverage: inTime.length / used.size,
+    waste: given.size === 0 ? 0 : unused.length / given.size,
+    runsMs,
+    lineMs,
+  };
+}
+
+/** A control, and then restores of the same point, each with the trace of all before it. */
+async function restores(guest: RecordedGuest): Promise<readonly Traced[]> {
+  const ledger = await openLedger({ url: guest.url, mode: 'read' });
+  return closing(ledger, async (open) => {
+    const request = { guest, ledger: open, point: newest(open), onMs: ON_MS };
+    const used = new Set((await servedStart({ ...request, ...BY_ITSELF })).demanded);
+    const trace = new Set<number>();
+    const seen: Traced[] = [];
+    for (let restore = 0; restore < RESTORES; restore += 1) {
+      const prefetch = Uint32Array.from(trace).toSorted();
+      const start = await servedStart({ ...request, ...AS_RESUMED, prefetch });
+      seen.push(traced(start, used));
+      for (const page of start.demanded) trace.add(page);
+    }
+    return seen;
+  });
+}
+
+/** Rows of the first restore of a point and of those behind it. */
+export async function traceRows(context: BenchContext, guest: RecordedGuest): Promise<Row[]> {
+  const rounds: (readonly Traced[])[] = [];
+  for (let round = 0; round < (context.isQuick ? 1 : 3); round += 1) {
+    context.tell(`traces, round ${round + 1}`);
+    rounds.push(await restores(guest));
+  }
+  return Array.from({ length: RESTORES }, (_, i) => i).flatMap((i) => {
+    const of = (value: (one: Traced) => number, unit: string) =>
+      figureOf(
+        rounds.map((round) => value(round[i]!)),
+        unit,
+      );
+    const which = `restore ${i + 1} of a point`;
+    const ms = `runs after ${of(({ runsMs }) => runsMs, 'ms').min.toFixed(0)} ms, first line after ${of(({ lineMs }) => lineMs, 'ms').min.toFixed(0)} ms (least)`;
+    const left = rowOf({
+      what: `${which}: pages waited for until 2 s behind the first line`,
+      measured: of((one) => one.left, 'pages'),
+      note: ms,
+    });
+    if (i === 0) return [left];
+    return [
+      left,
+      rowOf({
+        what: `${which}: coverage by what was prefetched`,
+        measured: of(({ coverage }) => coverage, 'of pages used'),
+        target: { sense: 'at least', bound: COVERAGE_TO_BEAT.reap },
+        note: `REAP ${COVERAGE_TO_BEAT.reap}, fcvm ${COVERAGE_TO_BEAT.fcvm}; what is used: asked for by a control that is given single pages`,
+      }),
+      rowOf({
+        what: `${which}: prefetched and not used`,
+        measured: of(({ waste }) => waste, 'of pages prefetched'),
+      }),
+    ];
+  });
+}

@@ -1,0 +1,269 @@
+// A guest started from a point: how long until it runs, lazily and with all its memory sent before, as a
+// library call and from the shell, small and large; what it asks for before it says something, for
+// blocks of several sizes; and what a trace of an earlier start is good for.
+
+import { spawn } from 'node:child_process';
+import { rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+import { toolsAtHand } from '../../adapters/guests/demo-guest/tools.ts';
+import { resumePoint } from '../../adapters/wiring/restore.ts';
+import { resumeLazily, type LazyGuest } from '../../adapters/wiring/resume.ts';
+import type { ResumedGuest } from '../../adapters/guests/qemu/resume-guest.ts';
+import { assert } from '../../domain/values/assert.ts';
+import { PAGE_BYTES } from '../../domain/values/page.ts';
+import { openLedger, type Ledger } from '../../index.ts';
+import type { Bench, BenchContext } from './bench.ts';
+import { cliWords } from './ledgers.ts';
+import { figureOf, rowOf, type Row } from './measure.ts';
+import {
+  ended,
+  firstTick,
+  freshConsole,
+  ownStartMs,
+  recordedGuest,
+  ticksIn,
+  VM,
+  type GuestSize,
+  type RecordedGuest,
+} from './resume-guests.ts';
+import { blockRows } from './resume-blocks.ts';
+import { traceRows } from './resume-traces.ts';
+
+const SIZES: readonly GuestSize[] = [
+  { mebibytes: 256, fillMebibytes: 120 },
+  { mebibytes: 4096, fillMebibytes: 3000 },
+];
+const QUICK_SIZES: readonly GuestSize[] = [
+  { mebibytes: 96, fillMebibytes: 8 },
+  { mebibytes: 128, fillMebibytes: 32 },
+];
+const TICKS_MS = 10_000;
+
+/** Milliseconds of each start. */
+interface Starts {
+  readonly own: number[];
+  /** Beyond QEMU's own start in the same round. */
+  readonly library: number[];
+  readonly shell: number[];
+  /** Whole, from the call until the guest runs. */
+  readonly lazy: number[];
+  readonly eager: number[];
+  /** Until the first line of the console. */
+  readonly lazyLine: number[];
+  readonly eagerLine: number[];
+  readonly lazyTicks: number[];
+  readonly eagerTicks: number[];
+  readonly requests: number[];
+}
+
+const noStarts = (): Starts => ({
+  own: [],
+  library: [],
+  shell: [],
+  lazy: [],
+  eager: [],
+  lazyLine: [],
+  eagerLine: [],
+  lazyTicks: [],
+  eagerTicks: [],
+  requests: [],
+});
+
+/** A start, watched: until it runs, until it says something, and lines a second. */
+async function watched(
+  serialPath: string,
+  start: () => Promise<{ readonly startMs: number }>,
+  atLine: () => void = () => undefined,
+): Promise<{ readonly runsMs: number; readonly lineMs: number; readonly ticks: number }> {
+  const begun = performance.now();
+  const { startMs } = await start();
+  await firstTick(serialPath);
+  const lineMs = performance.now() - begun;
+  atLine();
+  await pause(Math.max(0, begun + startMs + TICKS_MS - performance.now()));
+  return { runsMs: startMs, lineMs, ticks: (ticksIn(serialPath) * 1000) / TICKS_MS };
+}
+
+async function lazyStart(ledger: Ledger, guest: RecordedGuest, starts: Starts): Promise<number> {
+  const entry = ledger.vm(VM);
+  const point = { entry, row: ledger.resolve(entry, 'latest') };
+  const serialPath = freshConsole(guest, 'lazy');
+  const request = { command: guest.command('lazy'), isDiskOk: false, isOnDemandOnly: false };
+  const started: LazyGuest[] = [];
+  try {
+    const seen = await watched(
+      serialPath,
+      async () => {
+        const one = await resumeLazily(ledger, point, request);
+        assert(one._tag === 'arriving', 'a guest starts before its memory is there');
+        started.push(one);
+        return one;
+      },
+      () => starts.requests.push(started[0]!.counts().requests),
+    );
+    starts.lazy.push(seen.runsMs);
+    starts.lazyLine.push(seen.lineMs);
+    starts.lazyTicks.push(seen.ticks);
+    return seen.runsMs;
+  } finally {
+    for (const one of started) {
+      await ended(one.process);
+      await one.arrived;
+    }
+  }
+}
+
+async function eagerStart(ledger: Ledger, guest: RecordedGuest, starts: Starts): Promise<void> {
+  const entry = ledger.vm(VM);
+  const point = { entry, row: ledger.resolve(entry, 'latest') };
+  const serialPath = freshConsole(guest, 'eager');
+  const request = { command: guest.command('eager'), isDiskOk: false };
+  const started: ResumedGuest[] = [];
+  try {
+    const seen = await watched(serialPath, async () => {
+      const one = await resumePoint(ledger, point, request);
+      started.push(one);
+      return one;
+    });
+    starts.eager.push(seen.runsMs);
+    starts.eagerLine.push(seen.lineMs);
+    starts.eagerTicks.push(seen.ticks);
+  } finally {
+    for (const one of started) await ended(one.process);
+  }
+}
+
+/** Milliseconds from the command until it says that the guest runs. */
+async function shellStart(guest: RecordedGuest): Promise<number> {
+  freshConsole(guest, 'shell');
+  const words = ['--json', 'resume', '--vm', VM, '--', ...guest.command('shell')];
+  const begun = performance.now();
+  const child = spawn(process.execPath, cliWords(['--ledger', guest.url, ...words]), {
+    stdio: ['ignore', 'pipe', 'ignore'],
+  });
+  const line = await new Promise<string>((resolve) => {
+    child.stdout.once('data', (bytes: Buffer) => resolve(bytes.toString()));
+  });
+  const ms = performance.now() - begun;
+  // First what would write down what the guest asked for: the next start shall be as this one.
+  await ended(child);
+  process.kill((JSON.parse(line.split('\n')[0]!) as { pid: number }).pid, 'SIGKILL');
+  return ms;
+}
+
+const at = (sense: 'at most' | 'at least', bound: number) => ({ target: { sense, bound } });
+
+function startRows(guests: readonly RecordedGuest[], all: readonly Starts[]): Row[] {
+  const rows: Row[] = [];
+  for (const [i, { mebibytes }] of guests.entries()) {
+    const of = `a guest of ${mebibytes} MiB`;
+    const starts = all[i]!;
+    const ms = (
+      what: string,
+      samples: readonly number[],
+      more: Partial<Parameters<typeof rowOf>[0]> = {},
+    ) => rows.push(rowOf({ what: `${of}: ${what}`, measured: figureOf(samples, 'ms'), ...more }));
+    ms("beyond QEMU's own start until it runs, a library call", starts.library, at('at most', 100));
+    ms("beyond QEMU's own start until it runs, from the shell", starts.shell, at('at most', 250));
+    ms("QEMU's own start, until it answers", starts.own);
+    ms('from the call until it runs, lazily', starts.lazy, {
+      limit: { what: 'all memory sent before', figure: figureOf(starts.eager, 'ms') },
+    });
+    ms('from the call until its first line, lazily', starts.lazyLine, {
+      limit: { what: 'all memory sent before', figure: figureOf(starts.eagerLine, 'ms') },
+    });
+    rows.push(
+      rowOf({
+        what: `${of}: ticks a second in the first 10 s, lazily, its memory pushed meanwhile`,
+        measured: figureOf(starts.lazyTicks, 'ticks/s'),
+        limit: { what: 'all memory sent before', figure: figureOf(starts.eagerTicks, 'ticks/s') },
+      }),
+      rowOf({
+        what: `${of}: requests before its first line, its memory pushed meanwhile`,
+        measured: figureOf(starts.requests, 'requests'),
+      }),
+    );
+  }
+  const [small, large] = all;
+  rows.push(
+    rowOf({
+      what: `from the call until a guest of ${guests[1]!.mebibytes} MiB runs`,
+      measured: figureOf(large!.lazy, 'ms'),
+      limit: { what: `of ${guests[0]!.mebibytes} MiB`, figure: figureOf(small!.lazy, 'ms') },
+      ...at('at most', 1.5),
+    }),
+  );
+  return rows;
+}
+
+async function startsOf(context: BenchContext, guests: readonly RecordedGuest[]): Promise<Row[]> {
+  const all = guests.map(noStarts);
+  const rounds = context.isQuick ? 1 : 5;
+  // One round more, which is not counted: files are read for the first time.
+  for (let round = -1; round < rounds; round += 1)
+    for (const [i, guest] of guests.entries()) {
+      context.tell(`round ${round + 1}, a guest of ${guest.mebibytes} MiB`);
+      const starts = round < 0 ? noStarts() : all[i]!;
+      const own = await ownStartMs(guest);
+      // Only read: what an earlier start asked for would be given first to a later one.
+      const ledger = await openLedger({ url: guest.url, mode: 'read' });
+      try {
+        starts.own.push(own);
+        starts.library.push((await lazyStart(ledger, guest, starts)) - own);
+        await eagerStart(ledger, guest, starts);
+      } finally {
+        await ledger.close();
+      }
+      starts.shell.push((await shellStart(guest)) - own);
+    }
+  return startRows(guests, all);
+}
+
+/** Megabytes a second that a guest that stands is given until it has all its memory. */
+async function pushRow(context: BenchContext, guest: RecordedGuest): Promise<Row> {
+  const rates: number[] = [];
+  for (let sample = 0; sample < (context.isQuick ? 1 : 3); sample += 1) {
+    const ledger = await openLedger({ url: guest.url, mode: 'read' });
+    const entry = ledger.vm(VM);
+    const point = { entry, row: ledger.resolve(entry, 'latest') };
+    freshConsole(guest, 'pushed');
+    const command = [...guest.command('pushed'), '-S'];
+    const started = await resumeLazily(ledger, point, {
+      command,
+      isDiskOk: false,
+      isOnDemandOnly: false,
+    });
+    assert(started._tag === 'arriving', 'a guest starts before its memory is there');
+    const begun = performance.now();
+    await started.arrived;
+    const seconds = (performance.now() - begun) / 1000;
+    rates.push((started.progress().pageCount * PAGE_BYTES) / seconds / 1e6);
+    await ended(started.process);
+    await ledger.close();
+  }
+  return rowOf({
+    what: `a guest of ${guest.mebibytes} MiB: all its memory pushed while it stands`,
+    measured: figureOf(rates, 'MB/s'),
+    note: 'pages that are not zeros, from the moment in which it could run',
+  });
+}
+
+async function run(context: BenchContext): Promise<readonly Row[]> {
+  const tools = toolsAtHand();
+  if (tools === null) {
+    context.tell('no guest can run here: QEMU, busybox or a kernel is missing');
+    return [];
+  }
+  const guests: RecordedGuest[] = [];
+  for (const size of context.isQuick ? QUICK_SIZES : SIZES)
+    guests.push(await recordedGuest(context, { tools, size }));
+  const rows = await startsOf(context, guests);
+  for (const guest of guests) rows.push(await pushRow(context, guest));
+  rows.push(...(await blockRows(context, guests[0]!)));
+  rows.push(...(await traceRows(context, guests[0]!)));
+  for (const guest of guests) rmSync(join(guest.url, '..'), { recursive: true });
+  return rows;
+}
+
+export const resume: Bench = { name: 'resume', title: 'Guests started from a point', run };
