@@ -5,48 +5,17 @@ import type { GuestPages } from '../../domain/ports/guest-pages.ts';
 import { beginsVmcoreinfo } from '../../domain/guest/vmcoreinfo.ts';
 import type { PointReader } from '../../domain/use-cases/layout/laid-out-reader.ts';
 import { UNKNOWN, ZERO } from '../../domain/values/holding.ts';
-import { mainPagesOf, type MemoryMap, type PhysicalRange } from '../../domain/values/memory-map.ts';
+import type { MemoryMap } from '../../domain/values/memory-map.ts';
 import { PAGE_BYTES } from '../../domain/values/page.ts';
 import { memoryMapOf } from '../../projections/models/page-tables.ts';
+import { FrameMap } from './frame-map.ts';
 import type { Ledger } from './ledger.ts';
 import { readPoint } from './point-reader.ts';
 import { labelOf, tableOf, type VmPoint } from './vm-point.ts';
 
-/** Frames one after the other that are pages one after the other. */
-interface Piece {
-  readonly frame: number;
-  readonly frames: number;
-  readonly gfn: number;
-}
-
-/** Where no addresses are known, main RAM begins at 0, as it does on every PC. */
-function rangesOf(map: MemoryMap): readonly PhysicalRange[] {
-  const [main] = map.blocks;
-  if (map.ranges.length > 0 || main === undefined) return map.ranges;
-  const length = mainPagesOf(map) * PAGE_BYTES;
-  return [{ address: 0, block: main.name, offset: 0, length }];
-}
-
-function piecesOf(map: MemoryMap): readonly Piece[] {
-  const firsts = new Map<string, number>();
-  let first = 0;
-  for (const { name, pages } of map.blocks) {
-    if (!firsts.has(name)) firsts.set(name, first);
-    first += pages;
-  }
-  return rangesOf(map).flatMap(({ address, block, offset, length }) => {
-    const gfn = firsts.get(block);
-    const isWhole = [address, offset, length].every((bytes) => bytes % PAGE_BYTES === 0);
-    if (gfn === undefined || !isWhole) return [];
-    const [frame, frames] = [address / PAGE_BYTES, length / PAGE_BYTES];
-    return [{ frame, frames, gfn: gfn + offset / PAGE_BYTES }];
-  });
-}
-
 export class PointMemory implements GuestPages {
   readonly table: Uint32Array;
-  readonly frames: number;
-  readonly #pieces: readonly Piece[];
+  readonly #frameMap: FrameMap;
   readonly #reader: PointReader;
   readonly #label: string;
 
@@ -57,10 +26,13 @@ export class PointMemory implements GuestPages {
     readonly label: string;
   }) {
     this.table = of.table;
-    this.#pieces = piecesOf(of.map);
+    this.#frameMap = new FrameMap(of.map);
     this.#reader = of.reader;
     this.#label = of.label;
-    this.frames = this.#pieces.reduce((end, { frame, frames }) => Math.max(end, frame + frames), 0);
+  }
+
+  get frames(): number {
+    return this.#frameMap.frames;
   }
 
   /** Memory at a point. */
@@ -73,18 +45,13 @@ export class PointMemory implements GuestPages {
 
   /** The page that a frame is; null: it is none. */
   gfnOf(frame: number): number | null {
-    for (const piece of this.#pieces)
-      if (frame >= piece.frame && frame < piece.frame + piece.frames) {
-        const gfn = piece.gfn + frame - piece.frame;
-        return gfn < this.table.length ? gfn : null;
-      }
-    return null;
+    const gfn = this.#frameMap.gfnOf(frame);
+    return gfn !== null && gfn < this.table.length ? gfn : null;
   }
 
   /** The frame that a page is; null: no address leads to it. */
   frameOf(gfn: number): number | null {
-    const piece = this.#pieces.find((each) => gfn >= each.gfn && gfn < each.gfn + each.frames);
-    return piece === undefined ? null : piece.frame + gfn - piece.gfn;
+    return this.#frameMap.frameOf(gfn);
   }
 
   has(frame: number): boolean {
