@@ -1,0 +1,126 @@
+// Whose addresses are meant, at any moment of a guest's past: those of its hardware, of page tables that
+// are known (a CPU's), of its kernel, or of a process, whose tables are looked for in the memory of each
+// moment. What the guest's kernel says of itself is taken from one moment; where another boot lies there,
+// which its page of VMCOREINFO tells, none of it holds.
+
+import { isGuestFailure } from '../../../domain/guest/guest-failures.ts';
+import { TaskReader } from '../../../domain/guest/tasks.ts';
+import {
+  PhysicalMemory,
+  toPageEnd,
+  VirtualMemory,
+  withinPage,
+} from '../../../domain/guest/virtual-memory.ts';
+import type { GuestPages } from '../../../domain/ports/guest-pages.ts';
+import type { DescribedGuest } from '../guest.ts';
+
+/** From here on addresses are the kernel's, in every process. */
+const KERNEL_HALF = 2n ** 63n;
+const FRAMES_MAX = 2n ** 40n;
+
+/** Whose addresses they are. */
+export type AddressSpace =
+  | { readonly kind: 'physical' }
+  | { readonly kind: 'kernel' }
+  | { readonly kind: 'process'; readonly pid: number };
+
+/** What a guest's kernel said of itself at one moment, held against the memory of others. */
+export class KnownKernel {
+  readonly guest: DescribedGuest;
+  readonly #note: Uint8Array;
+
+  private constructor(guest: DescribedGuest, note: Uint8Array) {
+    this.guest = guest;
+    this.#note = note;
+  }
+
+  static async of(guest: DescribedGuest): Promise<KnownKernel> {
+    const { memory, kernel } = guest;
+    return new KnownKernel(guest, await memory.read([kernel.noteFrame]));
+  }
+
+  /** The kernel's memory at a moment; null: another boot is there. */
+  async memoryIn(memory: GuestPages): Promise<VirtualMemory | null> {
+    const { noteFrame, memory: own } = this.guest.kernel;
+    if (!memory.has(noteFrame)) return null;
+    const note = await memory.read([noteFrame]);
+    const isSame = note.every((byte, i) => byte === this.#note[i]);
+    return isSame ? new VirtualMemory(new PhysicalMemory(memory), own.root) : null;
+  }
+
+  #readerOf(kernel: VirtualMemory): TaskReader {
+    return new TaskReader(kernel, this.guest.layouts().tasks);
+  }
+
+  /** A process's memory at a moment; null: there is none. */
+  async processIn(memory: GuestPages, pid: number): Promise<VirtualMemory | null> {
+    const kernel = await this.memoryIn(memory);
+    if (kernel === null) return null;
+    try {
+      const reader = this.#readerOf(kernel);
+      const task = (await reader.all(this.guest.symbols)).find((each) => each.pid === pid);
+      const root = task === undefined ? null : await reader.rootOf(task);
+      return root === null ? null : kernel.at(root);
+    } catch (thrown) {
+      if (isGuestFailure(thrown)) return null;
+      throw thrown;
+    }
+  }
+}
+
+/** The memories in which an address is looked for, one after the other. */
+async function memoriesOf(
+  memory: GuestPages,
+  of: { readonly space: AddressSpace; readonly kernel: KnownKernel | null },
+  address: bigint,
+): Promise<readonly VirtualMemory[]> {
+  const { space, kernel } = of;
+  const own = async (): Promise<VirtualMemory | null> => {
+    if (space.kind === 'process') return (await kernel?.processIn(memory, space.pid)) ?? null;
+    return null;
+  };
+  const found = [await own()];
+  // A process's tables may be those that hide the kernel from it.
+  if (address >= KERNEL_HALF || space.kind === 'kernel')
+    found.push((await kernel?.memoryIn(memory)) ?? null);
+  return found.filter((each) => each !== null);
+}
+
+/** The page that an address lies in; null: none. */
+async function pageAt(
+  memory: GuestPages,
+  virtual: readonly VirtualMemory[] | null,
+  address: bigint,
+): Promise<Uint8Array | null> {
+  if (virtual === null) {
+    const frame = address >> 12n;
+    if (frame >= FRAMES_MAX || !memory.has(Number(frame))) return null;
+    return memory.read([Number(frame)]);
+  }
+  for (const each of virtual) {
+    const frame = await each.frameOf(address);
+    if (frame !== null) return each.physical.page(frame);
+  }
+  return null;
+}
+
+/** Bytes from an address on, as many of them as lie one after the other: there may be none. */
+export async function bytesAt(
+  memory: GuestPages,
+  of: { readonly space: AddressSpace; readonly kernel: KnownKernel | null },
+  { address, length }: { readonly address: bigint; readonly length: number },
+): Promise<Uint8Array> {
+  const virtual = of.space.kind === 'physical' ? null : await memoriesOf(memory, of, address);
+  const bytes = new Uint8Array(length);
+  let read = 0;
+  while (read < length) {
+    const at = BigInt.asUintN(64, address + BigInt(read));
+    const page = await pageAt(memory, virtual, at);
+    if (page === null) break;
+    const from = withinPage(at);
+    const part = page.subarray(from, from + Math.min(toPageEnd(at), length - read));
+    bytes.set(part, read);
+    read += part.length;
+  }
+  return bytes.subarray(0, read);
+}

@@ -1,0 +1,160 @@
+// A VM's past out of a ledger: memory at each kept capture, and when each frame was written, both from
+// the page index. So a moment is looked at without the page table of all its memory, which matters where
+// thousands of them are.
+
+import type { GuestPages } from '../../../domain/ports/guest-pages.ts';
+import type { Past } from '../../../domain/ports/past.ts';
+import type { PageReader } from '../../../domain/use-cases/pages/page-reader.ts';
+import { UNKNOWN, type Holding } from '../../../domain/values/holding.ts';
+import { PAGE_BYTES } from '../../../domain/values/page.ts';
+import { RecentMap } from '../../../domain/values/recent-map.ts';
+import { lastWhere } from '../../../domain/values/sorted-search.ts';
+import type { VmEntry } from '../../../projections/models/vm-entry.ts';
+import type { VersionRecord } from '../../../projections/page-index/recent-events.ts';
+import { FrameMap } from '../frame-map.ts';
+import type { Ledger } from '../ledger.ts';
+import { pageIndexOf } from '../pages.ts';
+import { PointMemory } from '../point-memory.ts';
+
+/** Pages that are kept, by what they hold: 16 MiB. */
+const KEPT_PAGES_MAX = 4096;
+/** Pages whose versions are kept. */
+const KEPT_VERSIONS_MAX = 2 ** 16;
+
+/** Which page each frame is, from a capture on. */
+interface MapPeriod {
+  readonly from: number;
+  readonly map: FrameMap;
+}
+
+export class LedgerPast implements Past {
+  readonly #ledger: Ledger;
+  readonly #vm: string;
+  readonly #reader: PageReader;
+  readonly #pages = new RecentMap<Holding, Uint8Array>({ max: KEPT_PAGES_MAX });
+  readonly #versions = new RecentMap<number, readonly VersionRecord[]>({ max: KEPT_VERSIONS_MAX });
+  #entry: VmEntry;
+  #moments: readonly number[] = [];
+  #periods: readonly MapPeriod[] = [];
+  /** Whether what every page held is known by its versions alone. */
+  #isToldByVersions = false;
+
+  private constructor(ledger: Ledger, entry: VmEntry, reader: PageReader) {
+    this.#ledger = ledger;
+    this.#vm = entry.vm;
+    this.#entry = entry;
+    this.#reader = reader;
+  }
+
+  /** The past of a VM up to now. */
+  static async open(ledger: Ledger, entry: VmEntry): Promise<LedgerPast> {
+    const past = new LedgerPast(ledger, entry, await ledger.pageReader());
+    await past.#take();
+    return past;
+  }
+
+  get entry(): VmEntry {
+    return this.#entry;
+  }
+
+  get moments(): readonly number[] {
+    return this.#moments;
+  }
+
+  /** Takes in what was recorded, and what was forgotten, since. */
+  async catchUp(): Promise<void> {
+    const { next } = this.#ledger.state;
+    await this.#ledger.state.catchUp({ heavy: false });
+    if (this.#ledger.state.next !== next) await this.#take();
+  }
+
+  async #take(): Promise<void> {
+    const entry = this.#ledger.vm(this.#vm);
+    this.#entry = entry;
+    this.#versions.clear();
+    const kept = entry.captures.filter(({ capture }) => !entry.isForgotten(capture));
+    this.#moments = kept.map(({ capture }) => capture);
+    this.#periods = entry.maps.map(({ capture: from, memoryMap }) => ({
+      from,
+      map: new FrameMap(memoryMap),
+    }));
+    const [first] = kept;
+    const isWhole = entry.captures.every(({ isWiped }) => !isWiped);
+    this.#isToldByVersions =
+      isWhole && first !== undefined && !(await this.#tableAt(first.capture)).includes(UNKNOWN);
+  }
+
+  #tableAt(capture: number): Promise<Uint32Array> {
+    const { tables, contents } = this.#ledger.state;
+    return tables.at(this.#entry, contents, this.#entry.capture(capture)!);
+  }
+
+  async #versionsOf(gfn: number): Promise<readonly VersionRecord[]> {
+    const kept = this.#versions.get(gfn);
+    if (kept !== undefined) return kept;
+    const versions = await pageIndexOf(this.#ledger).versions(this.#vm, gfn);
+    this.#versions.set(gfn, versions);
+    return versions;
+  }
+
+  async writesOf(frame: number): Promise<readonly number[]> {
+    const writes: number[] = this.#isToldByVersions
+      ? []
+      : this.#entry.captures.filter(({ isWiped }) => isWiped).map(({ capture }) => capture);
+    let before: number | null = null;
+    for (const [i, { from, map }] of this.#periods.entries()) {
+      const to = this.#periods[i + 1]?.from ?? Infinity;
+      const gfn = map.gfnOf(frame);
+      if (gfn !== before) writes.push(from);
+      before = gfn;
+      if (gfn === null) continue;
+      for (const { capture } of await this.#versionsOf(gfn))
+        if (capture > from && capture < to) writes.push(capture);
+    }
+    return writes.toSorted((a, b) => a - b);
+  }
+
+  async #holdingAt(gfn: number, capture: number): Promise<Holding> {
+    const versions = await this.#versionsOf(gfn);
+    const at = lastWhere(versions.length, (i) => versions[i]!.capture <= capture);
+    return versions[at]?.holding ?? UNKNOWN;
+  }
+
+  async #pagesOf(gfns: readonly number[], capture: number): Promise<Uint8Array> {
+    const room = new Uint8Array(gfns.length * PAGE_BYTES);
+    const missing: { readonly at: number; readonly holding: Holding }[] = [];
+    for (const [i, gfn] of gfns.entries()) {
+      const holding = await this.#holdingAt(gfn, capture);
+      const kept = this.#pages.get(holding);
+      if (kept === undefined) missing.push({ at: i * PAGE_BYTES, holding });
+      else room.set(kept, i * PAGE_BYTES);
+    }
+    if (missing.length === 0) return room;
+    const read = await this.#reader.read(
+      missing.map(({ holding }) => holding),
+      new Uint8Array(missing.length * PAGE_BYTES),
+    );
+    for (const [i, { at, holding }] of missing.entries()) {
+      const page = read.slice(i * PAGE_BYTES, (i + 1) * PAGE_BYTES);
+      room.set(page, at);
+      this.#pages.set(holding, page);
+    }
+    return room;
+  }
+
+  async memoryAt(capture: number): Promise<GuestPages> {
+    const row = this.#entry.capture(capture)!;
+    if (!this.#isToldByVersions) return PointMemory.open(this.#ledger, { entry: this.#entry, row });
+    const period = this.#periods.findLast(({ from }) => from <= capture);
+    const map = period?.map ?? this.#periods[0]!.map;
+    return {
+      frames: map.frames,
+      has: (frame) => map.gfnOf(frame) !== null,
+      read: (frames) =>
+        this.#pagesOf(
+          frames.map((frame) => map.gfnOf(frame)!),
+          capture,
+        ),
+    };
+  }
+}

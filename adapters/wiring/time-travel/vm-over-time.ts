@@ -1,0 +1,92 @@
+// A VM over its history: memory at every kept capture by the addresses of whom is meant, and what is
+// looked at in it again and again.
+
+import { isGuestFailure } from '../../../domain/guest/guest-failures.ts';
+import type { Look, Watched } from '../../../domain/use-cases/travel/changes.ts';
+import type { Place } from '../../../domain/use-cases/travel/place.ts';
+import { describeGuest, type GuestPoint } from '../guest.ts';
+import type { Ledger } from '../ledger.ts';
+import { bytesAt, KnownKernel, type AddressSpace } from './address-space.ts';
+import { LedgerPast } from './ledger-past.ts';
+
+/** Bytes somewhere in a guest. */
+export interface Stretch {
+  readonly address: bigint;
+  readonly length: number;
+}
+
+/** Null: some of them are not there. */
+export type Bytes = Uint8Array | null;
+
+const areSame = (a: Bytes, b: Bytes): boolean =>
+  a === b || (a !== null && b !== null && a.length === b.length && a.every((x, i) => x === b[i]));
+
+export class VmOverTime {
+  readonly past: LedgerPast;
+  /** What the guest's kernel says of itself; null: nothing. */
+  readonly kernel: KnownKernel | null;
+  /** Why it says nothing. */
+  readonly undescribed: string | null;
+
+  private constructor(of: Pick<VmOverTime, 'past' | 'kernel' | 'undescribed'>) {
+    this.past = of.past;
+    this.kernel = of.kernel;
+    this.undescribed = of.undescribed;
+  }
+
+  /**
+   * The VM of a point, whose guest is described as it is there. Where what the guest says of itself is needed: GUEST_UNDESCRIBED, GUEST_INVALID.
+   */
+  static async open(
+    ledger: Ledger,
+    point: GuestPoint,
+    description: 'needed' | 'if there' | 'not needed',
+  ): Promise<VmOverTime> {
+    const past = await LedgerPast.open(ledger, point.entry);
+    let kernel: KnownKernel | null = null;
+    let undescribed: string | null = null;
+    try {
+      if (description !== 'not needed')
+        kernel = await KnownKernel.of(await describeGuest(ledger, point));
+    } catch (thrown) {
+      if (description === 'needed' || !isGuestFailure(thrown)) throw thrown;
+      undescribed = thrown.message;
+    }
+    return new VmOverTime({ past, kernel, undescribed });
+  }
+
+  /** Looks at bytes: null where some are not there. */
+  #lookAt({ address, length }: Stretch, space: AddressSpace): Look<Bytes> {
+    return async (memory) => {
+      const bytes = await bytesAt(memory, { space, kernel: this.kernel }, { address, length });
+      return bytes.length === length ? bytes : null;
+    };
+  }
+
+  #watching<A>(
+    look: Look<A>,
+    isSame: (a: A, b: A) => boolean,
+    signal: AbortSignal | null,
+  ): Watched<A> {
+    return {
+      past: this.past,
+      isSame,
+      look: (memory, capture) => {
+        signal?.throwIfAborted();
+        return look(memory, capture);
+      },
+    };
+  }
+
+  /** Bytes over the history, by the addresses of whom is meant. */
+  watch(stretch: Stretch, space: AddressSpace, signal: AbortSignal | null = null) {
+    return this.#watching(this.#lookAt(stretch, space), areSame, signal);
+  }
+
+  /** Where a place of a predicate lies; null: the kernel has no such symbol. */
+  addressOf({ symbol, offset }: Place): bigint | null {
+    if (symbol === null) return BigInt.asUintN(64, offset);
+    const address = this.kernel?.guest.symbols.addressOf(symbol) ?? null;
+    return address === null ? null : BigInt.asUintN(64, address + offset);
+  }
+}

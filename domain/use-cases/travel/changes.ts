@@ -1,0 +1,108 @@
+// When something that can be read out of a guest's memory was another: found from what was written, not
+// by looking at each capture. Whatever is looked at, the pages that the looking touched are noted, those
+// of page tables and of lists on the way too; until one of them was written the answer was the same.
+
+import type { GuestPages } from '../../ports/guest-pages.ts';
+import type { Past } from '../../ports/past.ts';
+import { lastWhere } from '../../values/sorted-search.ts';
+
+/** Reads something out of memory; `capture` says at which moment. It has to read nothing else. */
+export type Look<A> = (memory: GuestPages, capture: number) => Promise<A>;
+
+/** What was seen at a moment. */
+export interface Seen<A> {
+  /** The moment's index among those of the past. */
+  readonly moment: number;
+  readonly value: A;
+  /** The frames that it came from. */
+  readonly frames: ReadonlySet<number>;
+}
+
+/** Two moments, one after the other, at which something was not the same. */
+interface Changed<A> {
+  readonly before: Seen<A>;
+  readonly after: Seen<A>;
+}
+
+export interface Watched<A> {
+  readonly past: Past;
+  readonly look: Look<A>;
+  readonly isSame: (a: A, b: A) => boolean;
+}
+
+/** Memory that notes which of its frames are asked about. */
+class NotedPages implements GuestPages {
+  readonly #pages: GuestPages;
+  readonly noted = new Set<number>();
+
+  constructor(pages: GuestPages) {
+    this.#pages = pages;
+  }
+
+  get frames(): number {
+    return this.#pages.frames;
+  }
+
+  has(frame: number): boolean {
+    this.noted.add(frame);
+    return this.#pages.has(frame);
+  }
+
+  read(frames: readonly number[]): Promise<Uint8Array> {
+    for (const frame of frames) this.noted.add(frame);
+    return this.#pages.read(frames);
+  }
+}
+
+/** The first moment whose capture is one, or comes after it; past the last: none does. */
+export const firstFrom = (moments: readonly number[], capture: number): number =>
+  lastWhere(moments.length, (i) => moments[i]! < capture) + 1;
+
+/** What is seen at a moment. */
+async function seeAt<A>({ past, look }: Watched<A>, moment: number): Promise<Seen<A>> {
+  const capture = past.moments[moment]!;
+  const memory = new NotedPages(await past.memoryAt(capture));
+  const value = await look(memory, capture);
+  return { moment, value, frames: memory.noted };
+}
+
+/** The first moment after one at which something was written of what was seen; past the last: never. */
+async function writtenAfter<A>(past: Past, { moment, frames }: Seen<A>): Promise<number> {
+  const { moments } = past;
+  const capture = moments[moment]!;
+  let first = Infinity;
+  for (const frame of frames) {
+    const writes = await past.writesOf(frame);
+    const at = writes[lastWhere(writes.length, (i) => writes[i]! <= capture) + 1];
+    if (at !== undefined && at < first) first = at;
+  }
+  return firstFrom(moments, first);
+}
+
+/** The first change after a moment; null: up to the last moment there is none. */
+async function nextChange<A>(watched: Watched<A>, moment: number): Promise<Changed<A> | null> {
+  let before = await seeAt(watched, moment);
+  for (;;) {
+    const at = await writtenAfter(watched.past, before);
+    if (at >= watched.past.moments.length) return null;
+    const after = await seeAt(watched, at);
+    if (!watched.isSame(before.value, after.value))
+      return { before: { ...before, moment: at - 1 }, after };
+    before = after;
+  }
+}
+
+/** What was seen first, and then each time that it was another, from a moment to another. */
+export async function* valuesBetween<A>(
+  watched: Watched<A>,
+  { from, to }: { readonly from: number; readonly to: number },
+): AsyncGenerator<Seen<A>> {
+  if (from > to) return;
+  yield await seeAt(watched, from);
+  for (let at = from; ;) {
+    const changed = await nextChange(watched, at);
+    if (changed === null || changed.after.moment > to) return;
+    yield changed.after;
+    at = changed.after.moment;
+  }
+}
