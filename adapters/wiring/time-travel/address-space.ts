@@ -4,25 +4,40 @@
 // which its page of VMCOREINFO tells, none of it holds.
 
 import { isGuestFailure } from '../../../domain/guest/guest-failures.ts';
-import { TaskReader } from '../../../domain/guest/tasks.ts';
+import { TaskReader, type Task } from '../../../domain/guest/tasks.ts';
 import {
   PhysicalMemory,
   toPageEnd,
   VirtualMemory,
   withinPage,
+  type PageRoot,
 } from '../../../domain/guest/virtual-memory.ts';
 import type { GuestPages } from '../../../domain/ports/guest-pages.ts';
+import type { X86Cpu } from '../../../domain/values/x86-cpu.ts';
 import type { DescribedGuest } from '../guest.ts';
 
 /** From here on addresses are the kernel's, in every process. */
 const KERNEL_HALF = 2n ** 63n;
+const CR0_PAGING = 1n << 31n;
+const CR4_FIVE_LEVELS = 1n << 12n;
+const EFER_LONG = 1n << 10n;
 const FRAMES_MAX = 2n ** 40n;
 
 /** Whose addresses they are. */
 export type AddressSpace =
   | { readonly kind: 'physical' }
+  /** Of page tables that begin there. */
+  | { readonly kind: 'tables'; readonly root: PageRoot }
   | { readonly kind: 'kernel' }
   | { readonly kind: 'process'; readonly pid: number };
+
+/** Whose addresses a CPU uses; null: it translates as no 64-bit kernel does. */
+export function spaceOf({ cr0, cr3, cr4, efer }: X86Cpu): AddressSpace | null {
+  if ((cr0 & CR0_PAGING) === 0n) return { kind: 'physical' };
+  if ((efer & EFER_LONG) === 0n) return null;
+  const frame = Number((cr3 >> 12n) & (FRAMES_MAX - 1n));
+  return { kind: 'tables', root: { frame, levels: (cr4 & CR4_FIVE_LEVELS) === 0n ? 4 : 5 } };
+}
 
 /** What a guest's kernel said of itself at one moment, held against the memory of others. */
 export class KnownKernel {
@@ -46,6 +61,12 @@ export class KnownKernel {
     const note = await memory.read([noteFrame]);
     const isSame = note.every((byte, i) => byte === this.#note[i]);
     return isSame ? new VirtualMemory(new PhysicalMemory(memory), own.root) : null;
+  }
+
+  /** The processes at a moment. GUEST_INVALID, GUEST_UNDESCRIBED. */
+  async tasksIn(memory: GuestPages): Promise<readonly Task[]> {
+    const kernel = await this.memoryIn(memory);
+    return kernel === null ? [] : this.#readerOf(kernel).all(this.guest.symbols);
   }
 
   #readerOf(kernel: VirtualMemory): TaskReader {
@@ -76,6 +97,7 @@ async function memoriesOf(
 ): Promise<readonly VirtualMemory[]> {
   const { space, kernel } = of;
   const own = async (): Promise<VirtualMemory | null> => {
+    if (space.kind === 'tables') return new VirtualMemory(new PhysicalMemory(memory), space.root);
     if (space.kind === 'process') return (await kernel?.processIn(memory, space.pid)) ?? null;
     return null;
   };

@@ -19,7 +19,7 @@ export interface Seen<A> {
 }
 
 /** Two moments, one after the other, at which something was not the same. */
-interface Changed<A> {
+export interface Changed<A> {
   readonly before: Seen<A>;
   readonly after: Seen<A>;
 }
@@ -66,6 +66,18 @@ async function seeAt<A>({ past, look }: Watched<A>, moment: number): Promise<See
   return { moment, value, frames: memory.noted };
 }
 
+/** The moment from which on, up to a moment, none of what was seen there was written. */
+async function unwrittenFrom<A>(past: Past, { moment, frames }: Seen<A>): Promise<number> {
+  const capture = past.moments[moment]!;
+  let last = 0;
+  for (const frame of frames) {
+    const writes = await past.writesOf(frame);
+    const at = lastWhere(writes.length, (i) => writes[i]! <= capture);
+    if (at >= 0 && writes[at]! > last) last = writes[at]!;
+  }
+  return firstFrom(past.moments, last);
+}
+
 /** The first moment after one at which something was written of what was seen; past the last: never. */
 async function writtenAfter<A>(past: Past, { moment, frames }: Seen<A>): Promise<number> {
   const { moments } = past;
@@ -79,8 +91,30 @@ async function writtenAfter<A>(past: Past, { moment, frames }: Seen<A>): Promise
   return firstFrom(moments, first);
 }
 
-/** The first change after a moment; null: up to the last moment there is none. */
-async function nextChange<A>(watched: Watched<A>, moment: number): Promise<Changed<A> | null> {
+/**
+ * The last change up to a moment; null: since the first moment there was none. Cost: a look for each
+ * time that something was written of what is looked at.
+ */
+export async function lastChange<A>(
+  watched: Watched<A>,
+  moment: number,
+): Promise<Changed<A> | null> {
+  let after = await seeAt(watched, moment);
+  for (;;) {
+    const from = await unwrittenFrom(watched.past, after);
+    if (from === 0) return null;
+    const before = await seeAt(watched, from - 1);
+    if (!watched.isSame(before.value, after.value))
+      return { before, after: { ...after, moment: from } };
+    after = before;
+  }
+}
+
+/** The first change after a moment; null: up to the last moment there is none. Cost: as `lastChange`. */
+export async function nextChange<A>(
+  watched: Watched<A>,
+  moment: number,
+): Promise<Changed<A> | null> {
   let before = await seeAt(watched, moment);
   for (;;) {
     const at = await writtenAfter(watched.past, before);

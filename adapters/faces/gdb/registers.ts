@@ -1,0 +1,154 @@
+// Registers as GDB is told of them: numbered and described as QEMU numbers its own for x86-64, and behind
+// them `seq`, the number of the capture that is looked at; writing that goes there. What is not recorded
+// is unavailable, never made up.
+
+import {
+  GENERAL_REGISTERS,
+  type GeneralRegister,
+  type SegmentRegister,
+  type X86Cpu,
+} from '../../../domain/values/x86-cpu.ts';
+
+/** What is looked at: a CPU, or none whose registers are known; and which capture it is. */
+export interface Shown {
+  readonly cpu: X86Cpu | null;
+  readonly capture: number;
+}
+
+interface Register {
+  readonly name: string;
+  readonly bits: number;
+  readonly type: string;
+  readonly group?: string;
+  readonly value: (shown: Shown) => bigint | null;
+}
+
+/** In the order in which GDB has them; instructions number them otherwise. */
+const GENERAL: readonly GeneralRegister[] = [
+  'rax',
+  'rbx',
+  'rcx',
+  'rdx',
+  'rsi',
+  'rdi',
+  'rbp',
+  'rsp',
+  ...GENERAL_REGISTERS.slice(8),
+];
+const SELECTORS: readonly SegmentRegister[] = ['cs', 'ss', 'ds', 'es', 'fs', 'gs'];
+const X87 = ['fctrl', 'fstat', 'ftag', 'fiseg', 'fioff', 'foseg', 'fooff', 'fop'];
+
+const ofCpu =
+  (value: (cpu: X86Cpu) => bigint): Register['value'] =>
+  ({ cpu }) =>
+    cpu === null ? null : value(cpu);
+
+const base = (name: SegmentRegister): Register['value'] =>
+  ofCpu(({ segments }) => segments.get(name)!.base);
+
+const system = (name: string, value: Register['value']): Register => ({
+  name,
+  bits: 64,
+  type: 'int64',
+  group: 'system',
+  value,
+});
+
+const CORE: readonly Register[] = [
+  ...GENERAL.map((name): Register => {
+    const isPointer = name === 'rbp' || name === 'rsp';
+    const value = ofCpu(({ general }) => general.get(name)!);
+    return { name, bits: 64, type: isPointer ? 'data_ptr' : 'int64', value };
+  }),
+  { name: 'rip', bits: 64, type: 'code_ptr', value: ofCpu(({ rip }) => rip) },
+  { name: 'eflags', bits: 32, type: 'int32', value: ofCpu(({ rflags }) => rflags) },
+  ...SELECTORS.map((name): Register => {
+    const value = ofCpu(({ segments }) => BigInt(segments.get(name)!.selector));
+    return { name, bits: 32, type: 'int32', value };
+  }),
+  system('fs_base', base('fs')),
+  system('gs_base', base('gs')),
+  system(
+    'k_gs_base',
+    ofCpu(({ kernelGsBase }) => kernelGsBase),
+  ),
+  system(
+    'cr0',
+    ofCpu(({ cr0 }) => cr0),
+  ),
+  system(
+    'cr2',
+    ofCpu(({ cr2 }) => cr2),
+  ),
+  system(
+    'cr3',
+    ofCpu(({ cr3 }) => cr3),
+  ),
+  system(
+    'cr4',
+    ofCpu(({ cr4 }) => cr4),
+  ),
+  system('cr8', () => null),
+  system(
+    'efer',
+    ofCpu(({ efer }) => efer),
+  ),
+  ...Array.from({ length: 8 }, (_, i): Register => {
+    return { name: `st${i}`, bits: 80, type: 'i387_ext', value: () => null };
+  }),
+  ...X87.map((name): Register => {
+    return { name, bits: 32, type: 'int32', group: 'float', value: () => null };
+  }),
+];
+
+const SEQ: Register = {
+  name: 'seq',
+  bits: 64,
+  type: 'int64',
+  group: 'system',
+  value: ({ capture }) => BigInt(capture),
+};
+
+const REGISTERS: readonly Register[] = [...CORE, SEQ];
+/** The number of `rip`, which a client is told of at every stop. */
+export const RIP = REGISTERS.findIndex(({ name }) => name === 'rip');
+/** The number of `seq`. */
+export const SEQ_NUMBER = REGISTERS.length - 1;
+
+const element = ({ name, bits, type, group }: Register, number: number): string => {
+  const of = group === undefined ? '' : ` group="${group}"`;
+  return `<reg name="${name}" bitsize="${bits}" type="${type}" regnum="${number}"${of}/>`;
+};
+
+/** What a client reads of the registers there are. */
+export const TARGET_DESCRIPTION = `<?xml version="1.0"?>
+<!DOCTYPE target SYSTEM "gdb-target.dtd">
+<target version="1.0">
+<architecture>i386:x86-64</architecture>
+<feature name="org.gnu.gdb.i386.core">
+${CORE.map((register, i) => element(register, i)).join('\n')}
+</feature>
+<feature name="pageledger.history">
+${element(SEQ, SEQ_NUMBER)}
+</feature>
+</target>
+`;
+
+/** A number in the order of a little machine's bytes, in hex; x for each digit of what is not known. */
+function hexOf(value: bigint | null, bits: number): string {
+  if (value === null) return 'x'.repeat(bits / 4);
+  const digits = BigInt.asUintN(bits, value)
+    .toString(16)
+    .padStart(bits / 4, '0');
+  return digits.match(/../gu)!.toReversed().join('');
+}
+
+/** One register by its number; null: there is none. */
+export function registerHex(number: number, shown: Shown): string | null {
+  const register = REGISTERS[number];
+  return register === undefined ? null : hexOf(register.value(shown), register.bits);
+}
+
+/** All of them, one after the other. */
+export const registersHex = (shown: Shown): string =>
+  REGISTERS.map(({ value, bits }) => hexOf(value(shown), bits)).join('');

@@ -1,0 +1,176 @@
+// A VM that is debugged over its history: a moment of it, registers where there are some, memory by the
+// addresses of whom is meant, and the way to the moment before or after a change.
+
+import type { GuestPages } from '../../../domain/ports/guest-pages.ts';
+import {
+  firstFrom,
+  lastChange,
+  nextChange,
+  type Changed,
+} from '../../../domain/use-cases/travel/changes.ts';
+import { isLedgerError } from '../../../domain/values/ledger-error.ts';
+import { refuse } from '../../../domain/values/refused.ts';
+import type { X86Cpu } from '../../../domain/values/x86-cpu.ts';
+import type { CaptureRow } from '../../../projections/models/vm-entry.ts';
+import { cpusOf } from '../../guests/qemu/cpu-state.ts';
+import type { GuestPoint } from '../guest.ts';
+import type { Ledger } from '../ledger.ts';
+import { recordRestored } from '../restored.ts';
+import { deviceStateOf } from '../restore.ts';
+import { labelOf } from '../vm-point.ts';
+import { bytesAt, spaceOf, type AddressSpace, type KnownKernel } from './address-space.ts';
+import type { LedgerPast } from './ledger-past.ts';
+import { VmOverTime, type Bytes, type Stretch } from './vm-over-time.ts';
+
+/** Registers of a guest's CPUs, and the capture that has them. */
+export interface RecordedCpus {
+  readonly cpus: readonly X86Cpu[];
+  readonly capture: number;
+}
+
+export class DebuggedVm {
+  readonly over: VmOverTime;
+  readonly #ledger: Ledger;
+  readonly #cpus = new Map<number, readonly X86Cpu[]>();
+  readonly #told = new Set<number>();
+  #moment: number;
+  #asked: AddressSpace | null = null;
+
+  private constructor(ledger: Ledger, over: VmOverTime, moment: number) {
+    this.#ledger = ledger;
+    this.over = over;
+    this.#moment = moment;
+  }
+
+  /** Begins at a point. */
+  static async open(ledger: Ledger, point: GuestPoint): Promise<DebuggedVm> {
+    const over = await VmOverTime.open(ledger, point, 'if there');
+    return new DebuggedVm(ledger, over, firstFrom(over.past.moments, point.row.capture));
+  }
+
+  get past(): LedgerPast {
+    return this.over.past;
+  }
+
+  get kernel(): KnownKernel | null {
+    return this.over.kernel;
+  }
+
+  get vm(): string {
+    return this.past.entry.vm;
+  }
+
+  /** The moment's index among those of the past. */
+  get moment(): number {
+    return this.#moment;
+  }
+
+  get capture(): number {
+    return this.past.moments[this.#moment]!;
+  }
+
+  get row(): CaptureRow {
+    return this.past.entry.capture(this.capture)!;
+  }
+
+  /** The address space that was asked for; null: that of the CPU which is looked at. */
+  get asked(): AddressSpace | null {
+    return this.#asked;
+  }
+
+  /** Whose addresses are meant from here on. Refused where a process is not there now. */
+  async use(space: AddressSpace | null): Promise<void> {
+    if (space?.kind === 'process') {
+      const memory = await this.memory();
+      const found = await this.kernel?.processIn(memory, space.pid);
+      if (found === undefined || found === null) {
+        const { entry } = this.past;
+        const point = labelOf({ entry, row: this.row });
+        throw refuse({ _tag: 'ProcessUnknown', pid: space.pid, point });
+      }
+    }
+    this.#asked = space;
+  }
+
+  /** Goes to a moment. */
+  go(moment: number): void {
+    this.#moment = Math.min(Math.max(moment, 0), this.past.moments.length - 1);
+  }
+
+  /** Goes to the capture that a point names. Refused where it is not kept. */
+  async goTo(text: string): Promise<void> {
+    await this.past.catchUp();
+    const { capture } = this.#ledger.resolve(this.past.entry, text);
+    this.go(firstFrom(this.past.moments, capture));
+  }
+
+  /** Memory now. What is read of a moment first is said in the ledger to have been read. */
+  async memory(): Promise<GuestPages> {
+    const { capture } = this;
+    if (!this.#told.has(capture)) {
+      this.#told.add(capture);
+      const point = { entry: this.past.entry, row: this.row };
+      await recordRestored(this.#ledger, point, { how: 'debugger' });
+    }
+    return this.past.memoryAt(capture);
+  }
+
+  async #cpusOf(row: CaptureRow): Promise<readonly X86Cpu[]> {
+    const kept = this.#cpus.get(row.capture);
+    if (kept !== undefined) return kept;
+    const point = { entry: this.past.entry, row };
+    let cpus: readonly X86Cpu[] = [];
+    try {
+      cpus = cpusOf(await deviceStateOf(this.#ledger, point), labelOf(point));
+    } catch (thrown) {
+      // A state that is lost, or that nobody can read, is none.
+      if (!isLedgerError(thrown)) throw thrown;
+    }
+    this.#cpus.set(row.capture, cpus);
+    return cpus;
+  }
+
+  /** Registers now, or the newest before; null: none were recorded. */
+  async cpus(): Promise<RecordedCpus | null> {
+    const { entry, moments } = this.past;
+    for (let at = this.#moment; at >= 0; at -= 1) {
+      const row = entry.capture(moments[at]!)!;
+      const cpus = row.hasDevice ? await this.#cpusOf(row) : [];
+      if (cpus.length > 0) return { cpus, capture: row.capture };
+    }
+    return null;
+  }
+
+  /** Whose addresses are meant when a CPU, by its place among them, is looked at. */
+  async spaceAt(cpu: number): Promise<AddressSpace> {
+    if (this.#asked !== null) return this.#asked;
+    const found = await this.cpus();
+    // Page tables of another moment may be somebody else's now.
+    if (found !== null && found.capture === this.capture) {
+      const space = spaceOf(found.cpus[cpu] ?? found.cpus[0]!);
+      if (space !== null) return space;
+    }
+    return { kind: this.kernel === null ? 'physical' : 'kernel' };
+  }
+
+  /** Bytes now, as many as lie one after the other. */
+  async read(stretch: Stretch, space: AddressSpace): Promise<Uint8Array> {
+    return bytesAt(await this.memory(), { space, kernel: this.kernel }, stretch);
+  }
+
+  /** The last change of bytes up to a moment; null: there was none. */
+  lastChange(
+    of: { readonly stretch: Stretch; readonly space: AddressSpace },
+    signal: AbortSignal | null = null,
+  ): Promise<Changed<Bytes> | null> {
+    return lastChange(this.over.watch(of.stretch, of.space, signal), this.#moment);
+  }
+
+  /** The next change of bytes after now; null: there is none. */
+  nextChange(
+    of: { readonly stretch: Stretch; readonly space: AddressSpace },
+    signal: AbortSignal | null = null,
+  ): Promise<Changed<Bytes> | null> {
+    return nextChange(this.over.watch(of.stretch, of.space, signal), this.#moment);
+  }
+}
