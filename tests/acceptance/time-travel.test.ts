@@ -1,10 +1,11 @@
-// What was, at the command line: of a kernel that was put together, with
+// A debugger over a history, as packets and at the command line: of a kernel that was put together, with
 // a value that changes, on the way to which a page table changes too.
 
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { LedgerCommands } from '../support/command-line.ts';
+import { GdbClient, sentPacket } from '../support/gdb-client.ts';
 import { imageAddress, madeKernel } from '../support/guest/made-kernel.ts';
 import { makeTemporaryFolder, type TemporaryFolder } from '../support/temporary-folder.ts';
 
@@ -18,10 +19,12 @@ const WORDS = [1n, 1n, 5n, 5n, 9n, 9n];
 
 let folder: TemporaryFolder;
 let commands: LedgerCommands;
+let words: readonly string[];
 
 beforeAll(async () => {
   folder = await makeTemporaryFolder();
   commands = new LedgerCommands(join(folder.path, 'ledger'));
+  words = ['--ledger', join(folder.path, 'ledger'), 'gdb', '--vm', 'made'];
   await commands.run(['init']);
   const made = madeKernel();
   for (const [i, word] of WORDS.entries()) {
@@ -34,6 +37,208 @@ beforeAll(async () => {
   }
 }, LONG_MS);
 afterAll(() => folder.remove());
+
+describe('a client of the remote protocol', () => {
+  let client: GdbClient;
+  beforeAll(() => {
+    client = GdbClient.stdio([...words, '--at', 'latest']);
+  });
+  afterAll(() => client.end());
+
+  const word = (value: bigint): string => {
+    const bytes = Buffer.alloc(8);
+    bytes.writeBigUInt64LE(value);
+    return bytes.toString('hex');
+  };
+  /** The number of the register that goes to captures, out of the description. */
+  const seq = async (): Promise<string> => {
+    let xml = '';
+    for (let part = 'm'; part.startsWith('m');) {
+      part = (await client.ask(`qXfer:features:read:target.xml:${xml.length.toString(16)},100`))!;
+      xml += part.slice(1);
+    }
+    return Number(/name="seq"[^>]*regnum="(\d+)"/u.exec(xml)![1]).toString(16);
+  };
+  const at = async (): Promise<string | null> => client.ask(`p${await seq()}`);
+
+  test(
+    'is told what there is, and that registers are not',
+    async () => {
+      expect(await client.ask('qSupported:multiprocess+')).toContain('ReverseContinue+');
+      expect(await client.ask('?')).toBe('T05thread:1;');
+      expect(await client.ask('qfThreadInfo')).toBe('m1');
+      expect(await client.ask('qsThreadInfo')).toBe('l');
+      expect(await client.ask('qAttached')).toBe('1');
+      const general = await client.ask('g');
+      expect(general?.slice(0, -16)).toMatch(/^x+$/u);
+      expect(general?.slice(-16)).toBe(word(6n));
+    },
+    LONG_MS,
+  );
+
+  test('reads memory by the addresses of the kernel, its hardware, and a process', async () => {
+    expect(await client.ask(`m${hex(WORD)},8`)).toBe(word(9n));
+    expect(await client.ask('m12345678,8')).toBe('E14');
+    // What is behind the last page that is mapped is not there: what is before it is.
+    expect(await client.ask('Qqemu.PhyMemMode:1')).toBe('OK');
+    expect(await client.ask('qqemu.PhyMemMode')).toBe('1');
+    expect(await client.ask(`m${(12 * 4096 + 0xe00).toString(16)},8`)).toBe(word(9n));
+    expect(await client.ask(`m${(24 * 4096 - 4).toString(16)},8`)).toHaveLength(8);
+    expect(await client.ask('Qqemu.PhyMemMode:0')).toBe('OK');
+    expect(await client.monitor('ps')).toMatch(/ 7 S +5 {2}worker/u);
+    expect(await client.monitor('attach 7')).toBe('addresses: of process 7\n');
+    expect(await client.monitor('attach 8')).toContain('no process 8');
+    expect(await client.ask(`m${hex(WORD)},8`)).toBe(word(9n));
+    expect(await client.monitor('attach cpu')).toBe('addresses: of the kernel\n');
+  });
+
+  test('goes back to before each write, and forward behind it', async () => {
+    const watch = `2,${hex(WORD)},8`;
+    expect(await client.ask(`Z${watch}`)).toBe('OK');
+    for (const [value, capture] of [
+      [5n, 4n],
+      [1n, 2n],
+    ] as const) {
+      expect(await client.ask('bc')).toBe(`T05thread:1;watch:${hex(WORD)};`);
+      expect(await at()).toBe(word(capture));
+      expect(await client.ask(`m${hex(WORD)},8`)).toBe(word(value));
+    }
+    expect(await client.ask('bc')).toBe('T05thread:1;replaylog:begin;');
+    expect(await at()).toBe(word(1n));
+    for (const [value, capture] of [
+      [5n, 3n],
+      [9n, 5n],
+    ] as const) {
+      expect(await client.ask('vCont;c')).toBe(`T05thread:1;watch:${hex(WORD)};`);
+      expect(await at()).toBe(word(capture));
+      expect(await client.ask(`m${hex(WORD)},8`)).toBe(word(value));
+    }
+    expect(await client.ask('c')).toBe('T05thread:1;replaylog:end;');
+    expect(await client.ask(`z${watch}`)).toBe('OK');
+    expect(await client.ask('bc')).toBe('T05thread:1;replaylog:begin;');
+  });
+
+  test('of several things that are watched stops at what is nearest', async () => {
+    await client.ask(`P${await seq()}=${word(6n)}`);
+    const page = imageAddress(12);
+    await client.ask(`Z2,${hex(WORD)},8`);
+    await client.ask(`Z4,${hex(page)},1000`);
+    expect(await client.ask('bc')).toMatch(/watch:/u);
+    expect(await at()).toBe(word(4n));
+    expect(await client.ask('bc')).toBe(`T05thread:1;awatch:${hex(page)};`);
+    expect(await at()).toBe(word(3n));
+    await client.ask(`z2,${hex(WORD)},8`);
+    await client.ask(`z4,${hex(page)},1000`);
+  });
+
+  test('steps by captures, and goes to one by its number', async () => {
+    expect(await client.ask(`P${await seq()}=${word(2n)}`)).toBe('OK');
+    expect(await client.ask('bs')).toBe('T05thread:1;');
+    expect(await at()).toBe(word(1n));
+    expect(await client.ask('bs')).toBe('T05thread:1;replaylog:begin;');
+    expect(await client.ask('s')).toBe('T05thread:1;');
+    expect(await at()).toBe(word(2n));
+    expect(await client.ask(`P${await seq()}=${word(99n)}`)).toMatch(/^E\..*no capture/u);
+    expect(await at()).toBe(word(2n));
+  });
+
+  test('asks what GDB has no words for', async () => {
+    await client.ask(`P${await seq()}=${word(6n)}`);
+    expect(await client.monitor(`last-change 0x${hex(WORD)}`)).toMatch(
+      /^changed in @5 of 6, .*: 0500000000000000 -> 0900000000000000\n$/u,
+    );
+    expect(await client.monitor('last-change _stext')).toContain('the same since @1');
+    const values = await client.monitor(`values 0x${hex(WORD)} 1`);
+    expect(values.replaceAll(/ of 6, [^:]*T[^ ]*:/gu, '').split('\n')).toEqual([
+      '@1 01',
+      '@3 05',
+      '@5 09',
+      '',
+    ]);
+    await client.monitor('goto @1');
+    expect(await client.monitor('captures 3')).toContain('=> @1 of 6');
+    expect(await client.monitor('nothing')).toContain('last-change ADDR');
+    expect(await client.monitor('goto @77')).toContain('no capture');
+  });
+
+  test('writes nothing, and is answered whatever it sends', async () => {
+    for (const payload of [
+      `M${hex(WORD)},1:00`,
+      `X${hex(WORD)},1:0`,
+      'G00',
+      'P0=0000000000000000',
+      'P=',
+      'Pffff=',
+    ])
+      expect([payload, await client.ask(payload)]).toEqual([payload, 'E01']);
+    for (const payload of [
+      'm',
+      'mzz,1',
+      `m${hex(WORD)}`,
+      `m${'f'.repeat(400)},8`,
+      'p',
+      'pffff',
+      'Z2,,',
+      `Z2,${hex(WORD)},0`,
+      `Z2,${hex(WORD)},ffffffff`,
+      'Hgzz',
+      'T',
+      'qRcmd,zz',
+    ])
+      expect([payload, await client.ask(payload)]).toEqual([payload, 'E22']);
+    for (const payload of [
+      '',
+      '!',
+      'vMustReplyEmpty',
+      'qTStatus',
+      'Z0,1000,1',
+      'Z3,1000,1',
+      'b',
+      'R',
+    ])
+      expect([payload, await client.ask(payload)]).toEqual([payload, '']);
+    expect(await client.ask(`m${hex(WORD)},ffffffff`)).toMatch(/^[0-9a-f]+$/u);
+    client.send('$g#00');
+    expect(await client.ask('qAttached')).toBe('1');
+    expect(await client.monitor(`\u001b]0;x\u0007 ${'y'.repeat(5000)}`)).not.toContain('\u001b');
+  });
+});
+
+describe('a server', () => {
+  test(
+    'lets clients go that say so, send too much, or leave, and serves others',
+    async () => {
+      const path = join(folder.path, 'gdb.sock');
+      const server = commands.start([...words.slice(2), '--listen', path]);
+      await server.until(({ stdout }) => stdout.includes('target remote'));
+      const stays = GdbClient.socket(path);
+      expect(await stays.ask('qAttached')).toBe('1');
+      const leaves = GdbClient.socket(path);
+      leaves.send(sentPacket('bc').subarray(0, 2));
+      leaves.end();
+      const floods = GdbClient.socket(path);
+      floods.send(Buffer.alloc(200_000, 0x24));
+      await floods.ended;
+      const hurries = GdbClient.socket(path);
+      for (let i = 0; i < 10_000; i += 1) hurries.send(sentPacket('g'));
+      await hurries.ended;
+      const detaches = GdbClient.socket(path);
+      expect(await detaches.ask('D')).toBe('OK');
+      await detaches.ended;
+      // Each has its own place.
+      const other = GdbClient.socket(path);
+      expect(await other.ask('bs')).toBe('T05thread:1;');
+      expect(await stays.ask('?')).toBe('T05thread:1;');
+      expect(await stays.monitor('where')).toContain('@6 of 6');
+      expect(await other.monitor('where')).toContain('@5 of 6');
+      stays.end();
+      other.end();
+      server.signal('SIGINT');
+      expect((await server.ended).exitCode).toBe(0);
+    },
+    LONG_MS,
+  );
+});
 
 describe('at the command line', () => {
   const valuesOf = async (...more: string[]): Promise<unknown[]> => {
@@ -91,6 +296,28 @@ describe('at the command line', () => {
         'BAD_USAGE',
       ]);
       expect(await codeOf('--address', '0', '--to', '@9')).toEqual([5, 'NO_CAPTURE']);
+    },
+    LONG_MS,
+  );
+
+  test(
+    'GDB is handed on what it is started with',
+    async () => {
+      const { exitCode, stdout } = await commands.run([
+        ...words.slice(2),
+        '--gdb',
+        'echo',
+        '--',
+        'more words',
+      ]);
+      expect(exitCode).toBe(0);
+      const lines = stdout.toString().split('\n');
+      expect(lines[0]).toMatch(/^VM made at @6 of 6, /u);
+      expect(lines[1]).toBe('registers: none were recorded up to here');
+      expect(lines[2]).toMatch(/^a step is a capture: /u);
+      expect(lines[3]).toMatch(/symbol-file .*vmlinux.*target remote .*gdb\.sock more words$/u);
+      const absent = await commands.run([...words.slice(2), '--gdb', '/absent/gdb']);
+      expect([absent.exitCode, absent.stderr]).toEqual([2, expect.stringContaining('--listen')]);
     },
     LONG_MS,
   );
