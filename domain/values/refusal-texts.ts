@@ -30,6 +30,17 @@ const ledgerText = (refusal: BadLedger): string =>
     ? `${JSON.stringify(refusal.url)} cannot be used here: ${refusal.why}`
     : `source and target are the same ledger, ${refusal.ledger}: nothing was copied; name another target`;
 
+type BadlyWritten = Extract<Refusal, { readonly _tag: 'BadPoint' | 'BadPlace' | 'BadPredicate' }>;
+
+function writtenText({ _tag, text, why }: BadlyWritten): string {
+  const what = JSON.stringify(text);
+  if (_tag === 'BadPoint')
+    return `${what} is not a point: ${why}; points are latest, @N, pos:N, time:2026-11-20T10:00:00Z, ago:10s, cp:NAME`;
+  if (_tag === 'BadPlace')
+    return `${what} is no place to go on from: ${why}; give the \`place\` of the last row that was seen, a position for all of it, or latest`;
+  return `${what} is no predicate: ${why}; one is \`u64 SYMBOL+8 >= 0x10 and not bytes ADDRESS == 00ff\``;
+}
+
 type BadSharing = Extract<
   Refusal,
   { readonly _tag: 'GroupFixed' | 'GroupReserved' | 'ShareFixed' }
@@ -155,9 +166,9 @@ export function refusalText(refusal: Refusal): string {
     case 'CopyOntoItself':
       return ledgerText(refusal);
     case 'BadPoint':
-      return `${JSON.stringify(refusal.text)} is not a point: ${refusal.why}; points are latest, @N, pos:N, time:2026-11-20T10:00:00Z, ago:10s, cp:NAME`;
     case 'BadPlace':
-      return `${JSON.stringify(refusal.text)} is no place to go on from: ${refusal.why}; give the \`place\` of the last row that was seen, a position for all of it, or latest`;
+    case 'BadPredicate':
+      return writtenText(refusal);
     case 'ProjectionUnknown':
       return `no projection ${JSON.stringify(refusal.name)} is registered; those that are: ${refusal.known.join(', ')}`;
     case 'VmUnknown':

@@ -12,6 +12,7 @@ export type Refusal =
   | { readonly _tag: 'CopyOntoItself'; readonly ledger: string }
   | { readonly _tag: 'BadPoint'; readonly text: string; readonly why: string }
   | { readonly _tag: 'BadPlace'; readonly text: string; readonly why: string }
+  | { readonly _tag: 'BadPredicate'; readonly text: string; readonly why: string }
   | {
       readonly _tag: 'ProjectionUnknown';
       readonly name: string;
@@ -128,6 +129,10 @@ const REFUSALS: Readonly<Record<Refusal['_tag'], FailureFacts>> = {
   CopyOntoItself: { kind: 'failed', advice: 'Name another target.' },
   BadPoint: { kind: 'usage', advice: 'Write the point as one of those that the message names.' },
   BadPlace: { kind: 'usage', advice: 'Give the `place` of a row, a position, or `latest`.' },
+  BadPredicate: {
+    kind: 'usage',
+    advice: 'Write it as `u64 SYMBOL+8 >= 0x10 and not bytes ADDRESS == 00ff`.',
+  },
   ProjectionUnknown: {
     kind: 'usage',
     advice: 'Choose one of those that the message names, or give the path of a module.',

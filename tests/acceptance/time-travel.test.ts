@@ -156,6 +156,10 @@ describe('a client of the remote protocol', () => {
       '',
     ]);
     await client.monitor('goto @1');
+    expect(await client.monitor(`when u64 0x${hex(WORD)} >= 5`)).toMatch(/^holds from @3 of 6/u);
+    expect(await client.monitor(`when u64 0x${hex(WORD)} > 9`)).toContain('at no capture');
+    expect(await client.monitor('when u64 absent > 9')).toContain('cannot be told');
+    expect(await client.monitor('when')).toContain('is no predicate');
     expect(await client.monitor('captures 3')).toContain('=> @1 of 6');
     expect(await client.monitor('nothing')).toContain('last-change ADDR');
     expect(await client.monitor('goto @77')).toContain('no capture');

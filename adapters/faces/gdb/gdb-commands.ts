@@ -42,6 +42,7 @@ Asking("captures", "The captures around the one that is looked at: captures [N]"
 Asking("where-in-history", "Which capture is looked at, and whose registers these are.", "where")
 Asking("last-change", "The capture in which bytes changed last: last-change ADDR [LEN]", "last-change", True)
 Asking("history", "Every value that bytes had: history ADDR [LEN]", "values", True)
+Asking("when", "The first capture from here on at which a predicate holds: when u64 SYMBOL+8 >= 16", "when")
 Asking("guest-ps", "The processes of the guest here.", "ps")
 
 

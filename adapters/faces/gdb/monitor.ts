@@ -2,8 +2,10 @@
 // for. A failure is a line too.
 
 import { isGuestFailure } from '../../../domain/guest/guest-failures.ts';
-import { valuesBetween } from '../../../domain/use-cases/travel/changes.ts';
+import { accepted } from '../../../domain/ports/run.ts';
+import { valuesBetween, seeAt } from '../../../domain/use-cases/travel/changes.ts';
 import { placeIn } from '../../../domain/use-cases/travel/place.ts';
+import { parsePredicate } from '../../../domain/use-cases/travel/predicate.ts';
 import { isLedgerError } from '../../../domain/values/ledger-error.ts';
 import { isRefused } from '../../../domain/values/refused.ts';
 import { instantText } from '../../../domain/values/instant.ts';
@@ -32,6 +34,7 @@ captures [N]               the captures around it
 goto POINT                 go to @7, time:..., ago:..., cp:NAME, latest (then: maintenance flush register-cache; or set $seq = 7)
 last-change ADDR [LEN]     the capture in which these bytes changed last, up to here
 values ADDR [LEN]          every value that they had, up to the end
+when EXPR                  the first capture from here on at which it holds: u64 SYMBOL+8 >= 0x10 and not bytes ADDR == 00ff
 ps                         the processes here
 attach PID | cpu | kernel | physical   whose addresses are meant from here on
 `;
@@ -122,6 +125,22 @@ async function* values(vm: DebuggedVm, { words, space, signal }: Asked): AsyncGe
     yield `${momentText(vm, moment)}: ${hexOf(value)}\n`;
 }
 
+async function* when(vm: DebuggedVm, { words, space, signal }: Asked): AsyncGenerator<string> {
+  await vm.past.catchUp();
+  const predicate = accepted(parsePredicate(words.slice(1).join(' ')));
+  const watched = vm.over.watchPredicate(predicate, space, signal);
+  const to = vm.past.moments.length - 1;
+  for await (const { moment, value } of valuesBetween(watched, { from: vm.moment, to }))
+    if (value === true) {
+      yield `holds from ${momentText(vm, moment)}\n`;
+      return;
+    }
+  const { value } = await seeAt(watched, to);
+  yield value === null
+    ? 'it cannot be told: something that it depends on is not there\n'
+    : 'it holds at no capture from here on\n';
+}
+
 async function* ps(vm: DebuggedVm): AsyncGenerator<string> {
   const { kernel, undescribed } = vm.over;
   if (kernel === null) throw new Unusable(undescribed ?? 'the guest does not tell');
@@ -151,6 +170,7 @@ const COMMANDS: Readonly<Record<string, Command>> = {
   goto,
   'last-change': lastChange,
   values,
+  when,
   ps,
   attach,
 };

@@ -4,6 +4,7 @@
 import { isGuestFailure } from '../../../domain/guest/guest-failures.ts';
 import type { Look, Watched } from '../../../domain/use-cases/travel/changes.ts';
 import type { Place } from '../../../domain/use-cases/travel/place.ts';
+import { evaluate, type Predicate } from '../../../domain/use-cases/travel/predicate.ts';
 import { describeGuest, type GuestPoint } from '../guest.ts';
 import type { Ledger } from '../ledger.ts';
 import { bytesAt, KnownKernel, type AddressSpace } from './address-space.ts';
@@ -88,5 +89,15 @@ export class VmOverTime {
     if (symbol === null) return BigInt.asUintN(64, offset);
     const address = this.kernel?.guest.symbols.addressOf(symbol) ?? null;
     return address === null ? null : BigInt.asUintN(64, address + offset);
+  }
+
+  /** Whether a predicate holds, over the history; null: it cannot be told. */
+  watchPredicate(predicate: Predicate, space: AddressSpace, signal: AbortSignal | null = null) {
+    const look: Look<boolean | null> = (memory, capture) =>
+      evaluate(predicate, async (place, length) => {
+        const address = this.addressOf(place);
+        return address === null ? null : this.#lookAt({ address, length }, space)(memory, capture);
+      });
+    return this.#watching(look, (a, b) => a === b, signal);
   }
 }

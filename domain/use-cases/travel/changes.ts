@@ -59,7 +59,7 @@ export const firstFrom = (moments: readonly number[], capture: number): number =
   lastWhere(moments.length, (i) => moments[i]! < capture) + 1;
 
 /** What is seen at a moment. */
-async function seeAt<A>({ past, look }: Watched<A>, moment: number): Promise<Seen<A>> {
+export async function seeAt<A>({ past, look }: Watched<A>, moment: number): Promise<Seen<A>> {
   const capture = past.moments[moment]!;
   const memory = new NotedPages(await past.memoryAt(capture));
   const value = await look(memory, capture);

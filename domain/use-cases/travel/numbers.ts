@@ -4,6 +4,9 @@ export const NUMBER_TYPES = ['u8', 'u16', 'u32', 'u64', 's8', 's16', 's32', 's64
 /** Their sign, and how many bits. */
 export type NumberType = (typeof NUMBER_TYPES)[number];
 
+export const isNumberType = (word: string): word is NumberType =>
+  (NUMBER_TYPES as readonly string[]).includes(word);
+
 export const bytesOfType = (type: NumberType): number => Number(type.slice(1)) / 8;
 
 /** The number that bytes are. */
