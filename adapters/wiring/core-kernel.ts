@@ -48,14 +48,12 @@ async function runningOn(
 export async function coreKernelOf(ledger: Ledger, point: GuestPoint): Promise<GuestKernel> {
   const memory = await PointMemory.open(ledger, point);
   const kernel = await kernelOf(ledger, point, memory);
-  const page = await memory.read([kernel.noteFrame]);
-  const end = page.indexOf(0);
-  const description = await told(() => readDescription(ledger, point.entry.vm, kernel));
+  const description = await told(() => readDescription(ledger, { vm: point.entry.vm }, kernel));
   const device = point.row.hasDevice ? await deviceStateOf(ledger, point) : null;
   const cpus = device === null ? [] : cpusOf(device, 'the capture');
   return {
     release: kernel.info.release,
-    vmcoreinfo: end < 0 ? page : page.subarray(0, end),
+    vmcoreinfo: kernel.info.text,
     image: imageOf(kernel),
     directMap: await directMapOf(kernel, description?.symbols ?? null),
     running: description === null ? [] : await runningOn(cpus, kernel, description),

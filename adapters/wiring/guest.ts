@@ -1,23 +1,27 @@
 // What a Linux guest says of itself at a point: its kernel, symbols and types out of its memory, and what
 // is asked of them.
 
+import type { Btf } from '../../domain/guest/btf.ts';
 import { hexAddress, isGuestFailure, undescribed } from '../../domain/guest/guest-failures.ts';
 import type { KernelSymbol, KernelSymbols } from '../../domain/guest/kallsyms.ts';
 import { readKernelLog, type KernelMessage } from '../../domain/guest/kernel-log.ts';
-import { kernelAt, type Kernel } from '../../domain/guest/kernel.ts';
+import { kernelAt, kernelOfInfo, type Kernel } from '../../domain/guest/kernel.ts';
 import { TaskReader, type Task } from '../../domain/guest/tasks.ts';
-import type { VirtualMemory } from '../../domain/guest/virtual-memory.ts';
+import { PhysicalMemory, type VirtualMemory } from '../../domain/guest/virtual-memory.ts';
 import { PAGE_BYTES } from '../../domain/values/page.ts';
 import { refuse } from '../../domain/values/refused.ts';
 import { KernelNotes } from './kernel-notes.ts';
 import { readDescription, type Layouts } from './kernel-description.ts';
 import type { Ledger } from './ledger.ts';
 import { PointMemory } from './point-memory.ts';
+import { standInInfo, type StandIns } from './stand-ins.ts';
 import type { VmPoint } from './vm-point.ts';
 
 /** A point, and which of the kernels in its memory is meant, from 1; null: the only one. */
 export interface GuestPoint extends VmPoint {
   readonly kernel: number | null;
+  /** Files that stand in for what the kernel hides; absent: none. */
+  readonly standIns?: StandIns;
 }
 
 /** A guest that was found at a point. */
@@ -27,6 +31,8 @@ export interface DescribedGuest {
   readonly symbols: KernelSymbols;
   /** What was read from its types. GUEST_UNDESCRIBED where it keeps none. */
   readonly layouts: () => Layouts;
+  /** All of its types, read anew. GUEST_UNDESCRIBED where it keeps none; GUEST_INVALID. */
+  readonly types: () => Promise<Btf>;
 }
 
 const nameOf = ({ entry, row }: VmPoint): string => `${entry.vm}@${row.capture}`;
@@ -67,6 +73,11 @@ export async function kernelOf(
   point: GuestPoint,
   memory: PointMemory,
 ): Promise<Kernel> {
+  const told = point.standIns?.vmcoreinfo ?? null;
+  if (told !== null) {
+    const info = await standInInfo(ledger.files, told);
+    return kernelOfInfo(new PhysicalMemory(memory), info);
+  }
   const notes = await new KernelNotes(ledger, point).in(memory);
   const { kernels, failure } = await kernelsIn(memory, notes);
   if (kernels.length === 0) {
@@ -103,7 +114,11 @@ export async function kernelAmong(
 export async function describeGuest(ledger: Ledger, point: GuestPoint): Promise<DescribedGuest> {
   const memory = await PointMemory.open(ledger, point);
   const kernel = await kernelOf(ledger, point, memory);
-  return { memory, kernel, ...(await readDescription(ledger, point.entry.vm, kernel)) };
+  return {
+    memory,
+    kernel,
+    ...(await readDescription(ledger, { vm: point.entry.vm, standIns: point.standIns }, kernel)),
+  };
 }
 
 /** Reads the processes of a guest. */

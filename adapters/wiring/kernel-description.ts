@@ -5,11 +5,13 @@
 
 import * as t from 'io-ts';
 import { isLedgerError, type LedgerError } from '../../domain/values/ledger-error.ts';
+import type { Btf } from '../../domain/guest/btf.ts';
 import { isGuestFailure } from '../../domain/guest/guest-failures.ts';
 import { KernelSymbols, readKallsyms } from '../../domain/guest/kallsyms.ts';
 import { readBtf, type Kernel } from '../../domain/guest/kernel.ts';
 import { pageLayoutOf } from '../../domain/guest/page-owners.ts';
 import { taskLayoutOf } from '../../domain/guest/tasks.ts';
+import { requiredSymbol } from '../../domain/guest/vmcoreinfo.ts';
 import {
   decodeState,
   StateReader,
@@ -18,6 +20,7 @@ import {
 } from '../../projections/models/state-bytes.ts';
 import { guestStateName } from './guest-state.ts';
 import type { Ledger } from './ledger.ts';
+import { standInSymbols, standInTypes, type StandIns } from './stand-ins.ts';
 
 const VERSION = 2;
 
@@ -67,6 +70,8 @@ export type Layouts = t.TypeOf<typeof Layouts>;
 export interface Description {
   readonly symbols: KernelSymbols;
   readonly layouts: () => Layouts;
+  /** All of its types, read anew. GUEST_UNDESCRIBED where it keeps none; GUEST_INVALID. */
+  readonly types: () => Promise<Btf>;
 }
 
 const nameOf = (vm: string, { info }: Kernel): string | null =>
@@ -74,7 +79,7 @@ const nameOf = (vm: string, { info }: Kernel): string | null =>
     ? null
     : guestStateName(vm, `${info.buildId}-${info.kernelOffset.toString(16)}`);
 
-async function load(ledger: Ledger, name: string): Promise<Description | null> {
+async function load(ledger: Ledger, name: string): Promise<Omit<Description, 'types'> | null> {
   const bytes = await ledger.stateFiles.load(name);
   if (bytes === null) return null;
   try {
@@ -102,9 +107,9 @@ async function keep(
 }
 
 /** From the types of a kernel, or why they are of no use. */
-async function readLayouts(kernel: Kernel, symbols: KernelSymbols): Promise<Layouts | LedgerError> {
+async function readLayouts(types: () => Promise<Btf>): Promise<Layouts | LedgerError> {
   try {
-    const btf = await readBtf(kernel, symbols);
+    const btf = await types();
     return { tasks: taskLayoutOf(btf), pages: pageLayoutOf(btf) };
   } catch (thrown) {
     if (isGuestFailure(thrown)) return thrown;
@@ -112,26 +117,43 @@ async function readLayouts(kernel: Kernel, symbols: KernelSymbols): Promise<Layo
   }
 }
 
-/** The symbols of a kernel, and its types where it keeps them; from what is kept where it is there. */
+/** The symbols of a kernel: those of a file where one stands in for them, else those in its memory. */
+function readSymbols(
+  { files }: Ledger,
+  { memory, info }: Kernel,
+  path: string | null,
+): Promise<KernelSymbols> {
+  return path === null
+    ? readKallsyms(memory, info)
+    : standInSymbols(files, path, requiredSymbol(info, '_stext'));
+}
+
+/**
+ * The symbols of a kernel, and its types where it keeps them; from what is kept where it is there, and
+ * neither from there nor to it where a file stands in for any.
+ */
 export async function readDescription(
   ledger: Ledger,
-  vm: string,
+  of: { readonly vm: string; readonly standIns?: StandIns | undefined },
   kernel: Kernel,
 ): Promise<Description> {
-  const name = nameOf(vm, kernel);
+  const { kallsyms = null, btf = null } = of.standIns ?? {};
+  const name = kallsyms === null && btf === null ? nameOf(of.vm, kernel) : null;
   const kept = name === null ? null : await load(ledger, name);
-  if (kept !== null) return kept;
-  const symbols = await readKallsyms(kernel.memory, kernel.info);
-  const layouts = await readLayouts(kernel, symbols);
-  if (isLedgerError(layouts))
-    return {
-      symbols,
-      layouts: () => {
-        throw layouts;
-      },
-    };
-  if (name !== null) await keep(ledger, name, { symbols, layouts });
-  return { symbols, layouts: () => layouts };
+  const symbols = kept?.symbols ?? (await readSymbols(ledger, kernel, kallsyms));
+  const types = (): Promise<Btf> =>
+    btf === null ? readBtf(kernel, symbols) : standInTypes(ledger.files, btf);
+  if (kept !== null) return { ...kept, types };
+  const layouts = await readLayouts(types);
+  if (name !== null && !isLedgerError(layouts)) await keep(ledger, name, { symbols, layouts });
+  return {
+    symbols,
+    types,
+    layouts: () => {
+      if (isLedgerError(layouts)) throw layouts;
+      return layouts;
+    },
+  };
 }
 
 /** Descriptions of a VM's kernels that are read once for many of its captures. */
@@ -149,7 +171,7 @@ export class DescriptionCache {
     const name = nameOf(this.#vm, kernel);
     const known = name === null ? undefined : this.#known.get(name);
     if (known !== undefined) return known;
-    const description = await readDescription(this.#ledger, this.#vm, kernel);
+    const description = await readDescription(this.#ledger, { vm: this.#vm }, kernel);
     if (name !== null) this.#known.set(name, description);
     return description;
   }

@@ -4,7 +4,6 @@ import { dwarfOf, type Dwarf } from '../../domain/guest/debug/dwarf.ts';
 import { symbolFile } from '../../domain/guest/debug/symbol-file.ts';
 import { SymbolPlaces } from '../../domain/guest/debug/symbol-places.ts';
 import { isGuestFailure } from '../../domain/guest/guest-failures.ts';
-import { readBtf } from '../../domain/guest/kernel.ts';
 import { requiredSymbol } from '../../domain/guest/vmcoreinfo.ts';
 import { openReplacement } from '../files/replacement.ts';
 import { describeGuest, type DescribedGuest, type GuestPoint } from './guest.ts';
@@ -28,11 +27,11 @@ export interface ExportedSymbols {
 
 /** Types and variables; null: the kernel keeps none. GUEST_INVALID. */
 async function dwarfIn(
-  { kernel, symbols }: DescribedGuest,
+  { kernel, types: typesOf }: DescribedGuest,
   places: SymbolPlaces,
 ): Promise<Dwarf | null> {
   try {
-    const { types } = await readBtf(kernel, symbols);
+    const { types } = await typesOf();
     return dwarfOf(types, { name: `Linux ${kernel.info.release}`, places });
   } catch (thrown) {
     if (isGuestFailure(thrown) && thrown.code === 'GUEST_UNDESCRIBED') return null;

@@ -21,7 +21,7 @@ import { IMAGE_BASE, requiredSymbol, type Vmcoreinfo } from './vmcoreinfo.ts';
 const TOKENS = 256;
 const TOKEN_INDEX_BYTES = 2 * TOKENS;
 /** Kernels have a hundred thousand to two hundred thousand. */
-const SYMBOLS_MAX = 2 ** 20;
+export const SYMBOLS_MAX = 2 ** 20;
 const NAME_BYTES_MAX = 512;
 const TOKEN_TABLE_BYTES_MAX = 16 * 1024;
 /** Of all names, with their tokens put in. */

@@ -30,7 +30,7 @@ export function imageOf({ info }: Kernel): KernelStretch {
 
 /** The virtual address of guest-physical address 0; null: it is not known. */
 export async function directMapOf(
-  { memory, info, noteFrame }: Kernel,
+  { memory, info }: Kernel,
   symbols: KernelSymbols | null,
 ): Promise<bigint | null> {
   const variable = symbols?.addressOf(MAP_VARIABLE) ?? null;
@@ -39,9 +39,8 @@ export async function directMapOf(
     bytes === null
       ? FIXED_MAPS[info.levels]
       : new DataView(bytes.buffer, bytes.byteOffset, 8).getBigUint64(0, true);
-  // Somewhere in the middle of memory, where the kernel itself wrote.
-  const known = BigInt.asUintN(64, base + BigInt(noteFrame * PAGE_BYTES));
-  return base % BigInt(PAGE_BYTES) === 0n && (await memory.frameOf(known)) === noteFrame
-    ? base
-    : null;
+  // Somewhere in the middle of memory, where the kernel itself lies.
+  const code = Math.floor(physicalOf(info, requiredSymbol(info, '_stext'))! / PAGE_BYTES);
+  const known = BigInt.asUintN(64, base + BigInt(code * PAGE_BYTES));
+  return base % BigInt(PAGE_BYTES) === 0n && (await memory.frameOf(known)) === code ? base : null;
 }

@@ -11,7 +11,7 @@ import { parseVmcoreinfo, physicalOf, requiredSymbol, type Vmcoreinfo } from './
 
 /** A kernel, and its memory by its addresses. */
 export interface Kernel {
-  /** The frame of its page of VMCOREINFO. */
+  /** The frame of its page of VMCOREINFO; where that was told from elsewhere, the one its code begins in. */
   readonly noteFrame: number;
   readonly info: Vmcoreinfo;
   readonly memory: VirtualMemory;
@@ -22,7 +22,11 @@ export async function kernelAt(pages: GuestPages, noteFrame: number): Promise<Ke
   const physical = new PhysicalMemory(pages);
   const page = await physical.page(noteFrame);
   if (page === null) throw invalid('a page of VMCOREINFO is not memory', { frame: noteFrame });
-  const info = parseVmcoreinfo(page);
+  return { ...(await kernelOfInfo(physical, parseVmcoreinfo(page))), noteFrame };
+}
+
+/** The kernel of which VMCOREINFO tells. GUEST_INVALID where its page tables do not lead to itself. */
+export async function kernelOfInfo(physical: PhysicalMemory, info: Vmcoreinfo): Promise<Kernel> {
   const root = physicalOf(info, requiredSymbol(info, 'swapper_pg_dir'));
   if (root === null || root % PAGE_BYTES !== 0)
     throw invalid('VMCOREINFO names no place for page tables');
@@ -32,7 +36,7 @@ export async function kernelAt(pages: GuestPages, noteFrame: number): Promise<Ke
   const [expected, found] = [physicalOf(info, stext), await memory.frameOf(stext)];
   if (expected === null || found !== Math.floor(expected / PAGE_BYTES))
     throw invalid(`the kernel's page tables do not lead to its code at ${hexAddress(stext)}`);
-  return { noteFrame, info, memory };
+  return { noteFrame: found, info, memory };
 }
 
 /** The types of a kernel. GUEST_UNDESCRIBED where it keeps none; GUEST_INVALID. */

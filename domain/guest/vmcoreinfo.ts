@@ -23,6 +23,8 @@ export interface Vmcoreinfo {
   /** What to add to an offset into the mapped image for a guest-physical address. */
   readonly physBase: bigint;
   readonly levels: 4 | 5;
+  /** All of it, as it lies there. */
+  readonly text: Uint8Array;
   readonly values: ReadonlyMap<string, string>;
 }
 
@@ -67,6 +69,7 @@ export function parseVmcoreinfo(page: Uint8Array): Vmcoreinfo {
     kernelOffset,
     physBase,
     levels: values.get('NUMBER(pgtable_l5_enabled)') === '1' ? 5 : 4,
+    text: text.slice(),
     values,
   };
 }

@@ -200,6 +200,11 @@ export const LEDGER_ERRORS = {
     advice:
       'Ask at another point: the guest may have been at work on it, or its memory is damaged or made up.',
   },
+  STAND_IN_UNFIT: {
+    kind: 'usage',
+    advice:
+      'Give a file of the kernel that ran in the guest; see docs/guests.md for how it is made.',
+  },
   MISSING_TOOL: { kind: 'failed', advice: 'Install the package the message names.' },
   PROJECTION_FAILED: {
     kind: 'failed',
