@@ -120,7 +120,8 @@ describe('a kernel that was put together', () => {
       );
       const kept = join(folder.path, 'ledger', 'projections', 'guests');
       // Nothing new was found in what changed: it is not looked through again all the same.
-      expect(readFileSync(join(kept, 'made', 'notes'), 'latin1')).toContain('"capture":2,');
+      const notes = readFileSync(join(kept, 'made', 'notes'), 'latin1');
+      for (const capture of [1, 2]) expect(notes).toContain(`"capture":${capture},`);
       rmSync(kept, { recursive: true });
       expect(await errorOf('symbols', '--vm', 'made', '--at', '@2')).toEqual([1, 'GUEST_INVALID']);
     },
