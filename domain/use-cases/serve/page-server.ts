@@ -36,9 +36,18 @@ export interface ServeCounts {
   readonly blocksRead: number;
 }
 
+/** Reads pages as a PageReader does, however long that takes: until `signal` ends it. */
+export interface ServedReader {
+  readonly blocksRead: number;
+  readonly read: (
+    ...of: [...Parameters<PageReader['read']>, signal: AbortSignal]
+  ) => Promise<Uint8Array>;
+  readonly fill: (...of: [...Parameters<PageReader['fill']>, signal: AbortSignal]) => Promise<void>;
+}
+
 export interface PageServerRequest {
   readonly guest: ArrivingGuest;
-  readonly reader: Pick<PageReader, 'read' | 'fill' | 'blocksRead'>;
+  readonly reader: ServedReader;
   readonly queue: PageQueue;
   /** What a message calls the point. */
   readonly label: string;
@@ -106,7 +115,10 @@ export class PageServer {
   #isPrefetching = false;
   #isLeft = false;
   #isOver = false;
+  #isGiven = false;
   #failure: Error | null = null;
+  /** Ends readings that nobody waits for any more. */
+  readonly #stop = new AbortController();
 
   constructor(request: PageServerRequest) {
     this.#request = request;
@@ -130,9 +142,11 @@ export class PageServer {
       await this.#bell.heard();
   }
 
-  /** Leaves the guest as it is. */
+  /** Leaves the guest as it is, at once: whatever it takes, or is read for it, is waited for no longer. */
   leave(): void {
     this.#isLeft = true;
+    this.#stop.abort();
+    this.#request.guest.leave();
     this.#bell.ring();
   }
 
@@ -142,29 +156,38 @@ export class PageServer {
    */
   async run(): Promise<Served> {
     const { guest } = this.#request;
-    const isOver = new Promise<void>((resolve) => {
-      guest.listen({
-        onDemand: (demand) => this.#take(demand),
-        onEnd: (failure) => {
-          this.#isOver = true;
-          this.#failure ??= failure;
-          this.#bell.ring();
-          resolve();
-        },
-      });
+    guest.listen({
+      onDemand: (demand) => this.#take(demand),
+      onEnd: (failure) => this.#end(failure),
     });
     const lanes = Array.from({ length: ANSWERS_MAX }, () => this.#lane(() => this.#answer()));
     const unasked = [this.#lane(() => this.#giveNear()), this.#lane(() => this.#givePushed())];
     await Promise.all([...lanes, ...unasked]);
-    const isGiven = this.#failure === null && !this.#isStopped;
-    if (isGiven) {
-      await guest.finish();
-      await isOver;
-    }
-    if (this.#failure !== null || this.#isLeft) guest.leave();
+    this.#isGiven = !this.#isStopped;
+    if (this.#isGiven) await this.#finish();
     if (this.#failure !== null) throw this.#failure;
     if (this.#isLeft) return 'left';
-    return isGiven ? 'finished' : 'gone';
+    return this.#isGiven ? 'finished' : 'gone';
+  }
+
+  /** Says that all was given, and waits until the guest has taken note of it. */
+  async #finish(): Promise<void> {
+    try {
+      await this.#request.guest.finish();
+    } catch (thrown) {
+      if (!this.#isStopped) throw thrown;
+    }
+    while (!this.#isStopped) await this.#bell.heard();
+  }
+
+  /** Nothing more is given; why, or null where that is as it should be. */
+  #end(failure: Error | null): void {
+    this.#isOver = true;
+    this.#failure ??= failure;
+    this.#stop.abort();
+    // Of what is still given nothing is taken any more.
+    if (failure !== null || !this.#isGiven) this.#request.guest.leave();
+    this.#bell.ring();
   }
 
   /** Does something again and again, until all is done; it says whether it did something. */
@@ -179,9 +202,7 @@ export class PageServer {
       }
     } catch (thrown) {
       // The connection's own word for its end is better than that of a write.
-      if (!this.#isStopped)
-        this.#failure ??= thrown instanceof Error ? thrown : new Error(String(thrown));
-      this.#isOver = true;
+      if (!this.#isStopped) this.#end(thrown instanceof Error ? thrown : new Error(String(thrown)));
     }
     this.#bell.ring();
   }
@@ -199,13 +220,13 @@ export class PageServer {
 
   #take(demand: PageDemand): void {
     if (!this.#queue.has(demand)) {
-      this.#failure ??= new LedgerError(
-        'QEMU_FAILED',
-        `the guest asked for ${demand.count} pages from page ${demand.firstPage} on, which it does not have; it is given nothing more`,
-        { gfn: demand.firstPage, pages: demand.count },
+      this.#end(
+        new LedgerError(
+          'QEMU_FAILED',
+          `the guest asked for ${demand.count} pages from page ${demand.firstPage} on, which it does not have; it is given nothing more`,
+          { gfn: demand.firstPage, pages: demand.count },
+        ),
       );
-      this.#isOver = true;
-      this.#bell.ring();
       return;
     }
     const lacking = this.#queue.demand(demand);
@@ -301,14 +322,14 @@ export class PageServer {
     const holdings = Uint32Array.from(pages, (page) => this.#queue.holdingOf(page));
     const { reader } = this.#request;
     return holdings.length <= READ_PAGES_MAX
-      ? reader.read(holdings, new Uint8Array(holdings.length * PAGE_BYTES))
+      ? reader.read(holdings, new Uint8Array(holdings.length * PAGE_BYTES), this.#stop.signal)
       : this.#fill(holdings, this.#windows[why === 'pushed' ? 'pushed' : 'near']);
   }
 
   async #fill(holdings: Uint32Array, window: SharedArrayBuffer): Promise<Uint8Array> {
     const { reader, label } = this.#request;
     const target = { file: sharedMemory(window), offsetBytes: 0 };
-    await reader.fill({ table: holdings, label }, target);
+    await reader.fill({ table: holdings, label }, target, this.#stop.signal);
     return new Uint8Array(window);
   }
 

@@ -4,11 +4,19 @@
 import { setImmediate } from 'node:timers/promises';
 import { describe, expect, test } from '@jest/globals';
 import type { ArrivingGuest, DemandListener } from '../../../../domain/ports/arriving-guest.ts';
-import { PageServer } from '../../../../domain/use-cases/serve/page-server.ts';
+import { PageServer, type ServedReader } from '../../../../domain/use-cases/serve/page-server.ts';
 import { LedgerError } from '../../../../domain/values/ledger-error.ts';
 import { ZERO } from '../../../../domain/values/holding.ts';
 import { PAGE_BYTES } from '../../../../domain/values/page.ts';
 import { content, heldBy, pageHolding, queueOf } from '../../../support/served-pages.ts';
+
+const aborted = (signal: AbortSignal): Promise<never> =>
+  new Promise((_, reject) => {
+    const end = (): void => reject(new LedgerError('IO_FAILED', 'it was cut', {}));
+    if (signal.aborted) end();
+    signal.addEventListener('abort', end);
+  });
+const forEver = (): Promise<void> => new Promise(() => undefined);
 
 class FakeGuest implements ArrivingGuest {
   /** What each page was given, in the order of giving. */
@@ -16,6 +24,10 @@ class FakeGuest implements ArrivingGuest {
   isFinished = false;
   isLeft = false;
   listener: DemandListener | null = null;
+  /** What it does with what it is given, and with the word that this was all. */
+  takes = (): Promise<void> => setImmediate();
+  onFinish = (): void => this.listener!.onEnd(null);
+  readonly #left = new AbortController();
 
   listen(listener: DemandListener): void {
     this.listener = listener;
@@ -25,16 +37,19 @@ class FakeGuest implements ArrivingGuest {
     for (let i = 0; i < numbers.length; i += 1)
       this.given.push([numbers[i]!, heldBy(pages.subarray(i * PAGE_BYTES))]);
     for (let i = 0; i < zeros.length; i += 1) this.given.push([zeros[i]!, ZERO]);
-    await setImmediate();
+    // A write to a connection that is cut fails.
+    await Promise.race([this.takes(), aborted(this.#left.signal)]);
   }
 
   async finish(): Promise<void> {
     this.isFinished = true;
-    this.listener!.onEnd(null);
+    this.onFinish();
+    await setImmediate();
   }
 
   leave(): void {
     this.isLeft = true;
+    this.#left.abort();
   }
 
   ask(firstPage: number, count = 1): void {
@@ -71,11 +86,11 @@ const table = Uint32Array.from({ length: PAGES }, (_, page) =>
   page % 5 === 0 ? ZERO : content(page % 7 === 0 ? 1 : page),
 );
 
-function serve(reader = fakeReader()) {
+function serve(reader: ServedReader = fakeReader()) {
   const guest = new FakeGuest();
   const queue = queueOf(table);
   const server = new PageServer({ guest, reader, queue, label: 'a point' });
-  return { guest, reader, queue, server, served: server.run() };
+  return { guest, server, served: server.run() };
 }
 
 const turns = async (count: number): Promise<void> => {
@@ -127,7 +142,8 @@ describe('a guest that is served', () => {
   });
 
   test('is given zeros without a read, those near it too', async () => {
-    const { guest, reader, server } = serve();
+    const reader = fakeReader();
+    const { guest, server } = serve(reader);
     guest.ask(0);
     await turns(10);
     expect(reader.reads).toEqual([]);
@@ -191,6 +207,46 @@ describe('a guest that is served', () => {
     damaged.server.push();
     await expect(damaged.served).rejects.toMatchObject({ code: 'PACK_DAMAGED' });
     expect([damaged.guest.isLeft, damaged.guest.isFinished]).toEqual([true, false]);
+  });
+
+  test('is left at once, whatever is read for it, and whatever it takes no more of', async () => {
+    const reader = {
+      ...fakeReader(),
+      read: (_: unknown, __: unknown, signal: AbortSignal) => aborted(signal),
+    };
+    const waiting = serve(reader);
+    waiting.guest.ask(11);
+    await turns(3);
+    waiting.server.leave();
+    expect(await waiting.served).toBe('left');
+    const stuck = serve();
+    stuck.guest.takes = forEver;
+    stuck.server.push();
+    await turns(10);
+    stuck.server.leave();
+    expect(await stuck.served).toBe('left');
+    const silent = serve();
+    silent.guest.onFinish = () => undefined;
+    silent.server.push();
+    await turns(30);
+    expect(silent.guest.isFinished).toBe(true);
+    silent.server.leave();
+    expect(await silent.served).toBe('left');
+  });
+
+  test('that takes nothing, and asks for what it does not have or ends, is not waited for', async () => {
+    const { guest, server, served } = serve();
+    guest.takes = forEver;
+    server.push();
+    await turns(10);
+    guest.ask(PAGES);
+    await expect(served).rejects.toMatchObject({ code: 'QEMU_FAILED' });
+    const gone = serve();
+    gone.guest.takes = forEver;
+    gone.server.push();
+    await turns(10);
+    gone.guest.listener!.onEnd(null);
+    expect(await gone.served).toBe('gone');
   });
 
   test('that asks for pages which it does not have is given nothing more', async () => {
