@@ -14,13 +14,19 @@ import { assert } from '../../domain/values/assert.ts';
 import { LedgerError } from '../../domain/values/ledger-error.ts';
 import type { ArrivingGuest, PageDemand } from '../../domain/ports/arriving-guest.ts';
 import { run } from '../../domain/ports/run.ts';
+import type { PointReader } from '../../domain/use-cases/layout/laid-out-reader.ts';
 import { endsEvery } from '../../domain/use-cases/layout/storage-block-numbers.ts';
 import { StoredNeighbours } from '../../domain/use-cases/serve/page-neighbours.ts';
 import { PageQueue } from '../../domain/use-cases/serve/page-queue.ts';
-import { PageServer, type ServeCounts } from '../../domain/use-cases/serve/page-server.ts';
+import {
+  PageServer,
+  type ServeCounts,
+  type ServedReader,
+} from '../../domain/use-cases/serve/page-server.ts';
 import { memoryMapOf } from '../../projections/models/page-tables.ts';
 import { holdPoint, takeOver, type HeldPoint } from './leases.ts';
 import type { Ledger } from './ledger.ts';
+import { PatientReading, type Waiting } from './patient-reading.ts';
 import { readPoint } from './point-reader.ts';
 import { RequestRecorder, tracedPages } from './requests.ts';
 import { recordRestored } from './restored.ts';
@@ -70,14 +76,32 @@ export interface LazyGuest extends ArrivingMemory, Pick<StartedGuest, 'process' 
 export interface ArrivingOptions {
   /** Only what the guest asks for is given, until `push`. */
   readonly isOnDemandOnly: boolean;
+  /** Who is told that the guest waits for packs that are away; absent: nobody. */
+  readonly waiting?: Waiting;
 }
 
 type Serve = (guest: ArrivingGuest, given?: Uint8Array) => Serving;
 
+const UNTOLD: Waiting = { onAway: () => undefined, onBack: () => undefined };
+
+/** Reads a guest's pages; it stands, and fails at nothing, while the packs are away. */
+const patient = (reader: PointReader, reading: PatientReading): ServedReader => ({
+  get blocksRead() {
+    return reader.blocksRead;
+  },
+  read: (holdings, into, signal) => reading.whenThere(() => reader.read(holdings, into), signal),
+  fill: (request, target, signal) => reading.whenThere(() => reader.fill(request, target), signal),
+});
+
 /** Makes ready what gives pages of a point. */
-export async function serveOf(ledger: Ledger, point: VmPoint): Promise<Serve> {
+export async function serveOf(
+  ledger: Ledger,
+  point: VmPoint,
+  { waiting = UNTOLD }: Pick<ArrivingOptions, 'waiting'> = {},
+): Promise<Serve> {
   const table = await tableOf(ledger, point, { isWhole: true });
-  const { reader, locator, storageEnds } = await readPoint(ledger, { point, table });
+  const { reader: plain, locator, storageEnds } = await readPoint(ledger, { point, table });
+  const reader = patient(plain, new PatientReading(ledger, waiting));
   const neighbours = new StoredNeighbours({
     table,
     locator,
@@ -183,7 +207,7 @@ async function startLazily(
       guest: async (process) => {
         made.process = process;
         // What lies where is found out while the lease is written; no pack is read before it is.
-        const serve = serveOf(ledger, point);
+        const serve = serveOf(ledger, point, request);
         serve.catch(() => undefined);
         made.held = await holdFor(ledger, point, process);
         const device = await deviceStateOf(ledger, point);
@@ -261,7 +285,7 @@ export async function recoverGuest(
   const held = await holdAgain(ledger, point, { note, qmpPath });
   const made: { serving: Serving | null } = { serving: null };
   try {
-    const serve = await serveOf(ledger, point);
+    const serve = await serveOf(ledger, point, request);
     const recovered = await run(
       recoverArriving({
         qmpPath,

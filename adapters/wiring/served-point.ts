@@ -1,17 +1,11 @@
 // A point that is read page by page, in any order, for as long as somebody wants it: what faces serve
 // disks and files from. What of it is zeros, and what differs from another point, is told from page
-// tables; pages are read when they are asked for.
-//
-// Where the packs are away a reading waits for them, however long that takes: whoever reads a disk, or
-// a guest's memory, is better served late than with an error.
+// tables; pages are read when they are asked for, and waited for where the packs are away.
 
-import { setTimeout as pause } from 'node:timers/promises';
 import type { PointReader } from '../../domain/use-cases/layout/laid-out-reader.ts';
 import { sharedMemory } from '../../domain/ports/guests.ts';
-import { accepted, run } from '../../domain/ports/run.ts';
-import { isOfPack } from '../../domain/ports/page-store.ts';
+import { accepted } from '../../domain/ports/run.ts';
 import { ZERO } from '../../domain/values/holding.ts';
-import { isLedgerError, type LedgerError } from '../../domain/values/ledger-error.ts';
 import { PAGE_BYTES } from '../../domain/values/page.ts';
 import {
   blockLayoutOf,
@@ -23,51 +17,16 @@ import {
 import { memoryMapOf } from '../../projections/models/page-tables.ts';
 import type { Ledger } from './ledger.ts';
 import { diffOf } from './pages.ts';
+import { PatientReading, type Waiting } from './patient-reading.ts';
 import { readPoint, type ReadPoint } from './point-reader.ts';
 import { layoutOf } from './restore.ts';
 import { labelOf, tableOf, type VmPoint } from './vm-point.ts';
 
 /** From so many pages on the engine's threads make them. */
 const THREADED_PAGES_MIN = 32;
-/** How long after a vain attempt the next one begins. */
-const AGAIN_MS = 1000;
-/** Failures of what is away, and may be there again without anybody's repairing it. */
-const AWAY: readonly string[] = [
-  'STORE_UNREACHABLE',
-  'STORE_REFUSED',
-  'STORE_MISSING',
-  'LOG_UNREACHABLE',
-];
-
-/** Who wants to know that readings wait. */
-export interface Waiting {
-  /** What readings wait for, said once until it is there again. */
-  readonly onAway: (failure: LedgerError) => void;
-  readonly onBack: () => void;
-}
 
 /** The newest that the log has, for whoever names points in a ledger that stays open. */
 export const followLog = (ledger: Ledger): Promise<void> => ledger.state.catchUp({ heavy: false });
-
-/**
- * Whether packs cannot be had because their place is away: it does not answer, or it is not the
- * ledger's any more, as where a folder is not mounted.
- */
-async function isAway(ledger: Ledger, thrown: LedgerError): Promise<boolean> {
-  if (AWAY.includes(thrown.code)) return true;
-  if (!isOfPack(thrown)) return false;
-  const { store } = ledger;
-  try {
-    if (store.isOurs === undefined) {
-      for await (const _pack of store.list()) return false;
-      return true;
-    }
-    await run(store.isOurs());
-    return false;
-  } catch {
-    return true;
-  }
-}
 
 /** What of a point is served: as a raw image is laid out, or one block of memory. Null: as tools expect it. */
 function laidOutAs(point: VmPoint, part: string | null): ImageLayout {
@@ -84,9 +43,8 @@ export class ServedPoint {
   readonly #layout: ImageLayout;
   /** What each page holds; zeros where nothing lies. */
   readonly #table: Uint32Array;
-  readonly #waiting: Waiting;
+  readonly #patient: PatientReading;
   readonly #reader: () => Promise<PointReader>;
-  #isAway = false;
 
   private constructor(
     ledger: Ledger,
@@ -102,7 +60,7 @@ export class ServedPoint {
     this.point = of.point;
     this.#layout = of.layout;
     this.#table = of.table;
-    this.#waiting = of.waiting;
+    this.#patient = new PatientReading(ledger, of.waiting);
     this.#reader = of.reader;
     this.pages = of.layout.pages;
   }
@@ -145,22 +103,7 @@ export class ServedPoint {
    */
   async read(firstPage: number, pages: number, signal: AbortSignal): Promise<Uint8Array> {
     const holdings = this.#table.subarray(firstPage, firstPage + pages);
-    for (;;)
-      try {
-        const bytes = await this.#readNow(holdings);
-        if (this.#isAway) this.#tellBack();
-        return bytes;
-      } catch (thrown) {
-        if (!isLedgerError(thrown) || !(await isAway(this.#ledger, thrown))) throw thrown;
-        if (!this.#isAway) this.#waiting.onAway(thrown);
-        this.#isAway = true;
-        await pause(AGAIN_MS, undefined, { signal });
-      }
-  }
-
-  #tellBack(): void {
-    this.#isAway = false;
-    this.#waiting.onBack();
+    return this.#patient.whenThere(() => this.#readNow(holdings), signal);
   }
 
   async #readNow(holdings: Uint32Array): Promise<Uint8Array> {

@@ -4,15 +4,17 @@
 
 import { chmodSync, cpSync, readFileSync, readdirSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, expect, jest, test } from '@jest/globals';
 import {
   guestCommand,
   guestPaths,
   type DemoGuest,
 } from '../../adapters/guests/demo-guest/start-guest.ts';
+import * as taskEither from 'fp-ts/lib/TaskEither.js';
 import { openLedger } from '../../adapters/wiring/open-ledger.ts';
 import { resumeLazily } from '../../adapters/wiring/resume.ts';
 import { connectQmp } from '../../adapters/guests/qemu/qmp-client.ts';
+import { LedgerError } from '../../domain/values/ledger-error.ts';
 import { LedgerCommands, type RunningCommand, type RunOptions } from '../support/command-line.ts';
 import { pagesThatDiffer } from '../support/guest/images.ts';
 import { describeWithQemu, findTools, GUEST_TIMEOUT_MS } from '../support/guest/real-guest.ts';
@@ -262,6 +264,41 @@ describeWithQemu('a guest resumed lazily', found, (tools) => {
       third.signal('SIGINT');
       expect((await third.ended).exitCode).toBe(0);
       expect(await from.json('leases')).toEqual([]);
+    },
+    GUEST_TIMEOUT_MS,
+  );
+
+  test(
+    'waits for packs that are away, and goes on when they are there again',
+    async () => {
+      const ledger = await openLedger({ url, mode: 'read' });
+      const entry = ledger.vm('guest');
+      const { store } = ledger;
+      // Packs are asked of it alone.
+      Object.assign(store, { fileOf: undefined });
+      const told: string[] = [];
+      const waiting = {
+        onAway: ({ code }: LedgerError) => told.push(code),
+        onBack: () => told.push('back'),
+      };
+      const watched = { tools, folder: folder.path, ...GUEST, name: 'waiting' };
+      const resumed = await resumeLazily(
+        ledger,
+        { entry, row: ledger.resolve(entry, '@2') },
+        { command: guestCommand(watched), isDiskOk: false, isOnDemandOnly: true, waiting },
+      );
+      if (resumed._tag !== 'arriving') throw new TypeError(resumed.reason);
+      guests.push(resumed.process.pid!);
+      const away = new LedgerError('STORE_UNREACHABLE', 'it is away', {});
+      const get = jest.spyOn(store, 'get').mockReturnValue(taskEither.left(away));
+      resumed.push();
+      while (told.length === 0) await new Promise((resolve) => setTimeout(resolve, 20));
+      get.mockRestore();
+      expect(await resumed.arrived).toBe('finished');
+      expect(told).toEqual(['STORE_UNREACHABLE', 'back']);
+      const lines = await firstTicks(guestPaths(watched).serialPath, LINES);
+      expect(await originalOf(lines)).toEqual(lines);
+      await ledger.close();
     },
     GUEST_TIMEOUT_MS,
   );

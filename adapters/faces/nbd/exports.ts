@@ -10,8 +10,9 @@ import type { VmEntry } from '../../../projections/models/vm-entry.ts';
 import type { Ledger } from '../../wiring/ledger.ts';
 import { holdPoint, type HeldPoint } from '../../wiring/leases.ts';
 import { recordRestored, type Restored } from '../../wiring/restored.ts';
+import type { Waiting } from '../../wiring/patient-reading.ts';
+import { followLog, ServedPoint } from '../../wiring/served-point.ts';
 import type { VmPoint } from '../../wiring/vm-point.ts';
-import { followLog, ServedPoint, type Waiting } from '../../wiring/served-point.ts';
 import { isoTime } from '../rows/row.ts';
 
 /** Which names a list shows: `latest` and checkpoints of each VM, or every kept capture as well. */

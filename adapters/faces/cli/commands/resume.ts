@@ -13,6 +13,7 @@ import { awaitArrival, recoveringLine } from '../arriving.ts';
 import { UsageError } from '../failure.ts';
 import { quoted } from '../shell-word.ts';
 import { tell, withLedger } from '../session.ts';
+import { waitingTold } from '../waiting.ts';
 
 export const declare = (command: Command): Command =>
   command
@@ -102,7 +103,11 @@ const recover = (
 ): Promise<void> =>
   withLedger(command, 'use', async (ledger, output) => {
     const point = pointOfGuest(ledger, qmpPath);
-    const memory = await recoverGuest(ledger, point, { qmpPath, isOnDemandOnly: onDemandOnly });
+    const memory = await recoverGuest(ledger, point, {
+      qmpPath,
+      isOnDemandOnly: onDemandOnly,
+      waiting: waitingTold(command),
+    });
     const { vm } = point.entry;
     const { capture } = point.row;
     const label = `${vm}@${capture}`;
@@ -153,6 +158,7 @@ export async function run(command: Command): Promise<void> {
         : await resumeLazily(ledger, point, {
             ...request,
             isOnDemandOnly: options.onDemandOnly ?? false,
+            waiting: waitingTold(command),
           });
     const { pid } = guest.process;
     const label = `${vm}@${row.capture}`;
