@@ -6,6 +6,7 @@
 
 import { assert } from '../../values/assert.ts';
 import { ZERO } from '../../values/holding.ts';
+import { NumberQueue } from '../../values/number-queue.ts';
 import type { PageDemand } from '../../ports/arriving-guest.ts';
 import type { PageNeighbours } from './page-neighbours.ts';
 
@@ -41,7 +42,7 @@ export class PageQueue {
   /** Whether each page was given, and whether it is on its way as an answer. */
   readonly #given: Uint8Array;
   readonly #answering: Uint8Array;
-  readonly #asked: number[] = [];
+  readonly #asked: NumberQueue;
   /** Pages whose storage blocks come behind them, in the order in which these are to be given. */
   readonly #behind = new Set<number>();
   readonly #prefetch: Prefetch[] = [];
@@ -58,6 +59,7 @@ export class PageQueue {
     this.#neighbours = neighbours;
     this.#given = given ?? new Uint8Array(table.length);
     this.#answering = new Uint8Array(table.length);
+    this.#asked = new NumberQueue(table.length);
     for (let page = 0; page < table.length; page += 1) {
       if (table[page] === ZERO) continue;
       this.#pageCount += 1;
@@ -76,7 +78,7 @@ export class PageQueue {
     for (let page = firstPage; page < firstPage + count; page += 1) {
       if (this.#given[page] === 1) continue;
       lacking += 1;
-      if (this.#answering[page] === 0) this.#asked.push(page);
+      if (this.#answering[page] === 0) this.#asked.add(page);
     }
     return lacking;
   }
@@ -117,7 +119,7 @@ export class PageQueue {
 
   /** The answer to the oldest demand: the page first, then others of its block. Null: there is none. */
   answer(): Uint32Array | null {
-    for (let page = this.#asked.shift(); page !== undefined; page = this.#asked.shift()) {
+    for (let page = this.#asked.take(); page !== undefined; page = this.#asked.take()) {
       if (this.#given[page] === 1 || this.#answering[page] === 1) continue;
       const answer = [page];
       for (const other of this.#neighbours.block(page)) {

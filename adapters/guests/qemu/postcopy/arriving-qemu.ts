@@ -29,6 +29,9 @@ interface Awaited {
   readonly reject: (failure: Error) => void;
 }
 
+/** Most demands from before somebody listens: a guest that stands has asked for what its processors lack. */
+const EARLY_MAX = 4096;
+
 export class ArrivingQemu implements ArrivingGuest {
   readonly #socket: Socket;
   readonly #path: string;
@@ -136,8 +139,11 @@ export class ArrivingQemu implements ArrivingGuest {
     switch (message._tag) {
       case 'wanted': {
         const { firstPage, count } = message;
-        if (this.#listener === null) this.#early.push({ firstPage, count });
-        else this.#listener.onDemand({ firstPage, count });
+        if (this.#listener === null) {
+          if (this.#early.length === EARLY_MAX)
+            throw this.#failed(`asked for more than ${EARLY_MAX} pages before it went on`);
+          this.#early.push({ firstPage, count });
+        } else this.#listener.onDemand({ firstPage, count });
         return;
       }
       case 'shut':

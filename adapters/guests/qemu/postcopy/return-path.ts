@@ -28,6 +28,11 @@ const HEAD_BYTES = 4;
 const RECEIVED_END = 0x0123_4567_89ab_cdefn;
 /** Most bytes that one request asks for: QEMU asks for a page of the host's, 1 GiB where it is huge. */
 const REQUEST_BYTES_MAX = 2 ** 30;
+/**
+ * Most times that a guest asks for as many pages as it has: QEMU asks once for what it lacks, and once
+ * more for each processor that waits for the same page, of the host's huge ones too.
+ */
+const ASKED_TIMES_MAX = 256;
 
 /** Something that QEMU said. */
 export type Returned =
@@ -62,6 +67,9 @@ export class ReturnPath {
   #rest = Buffer.alloc(0);
   /** The block that was named last. */
   #block: Block | null = null;
+  /** Pages that were asked for, and that may be, the same ones again counted again. */
+  #asked = 0;
+  readonly #askedMax: number;
 
   constructor({ blocks }: MemoryMap, path: string) {
     this.#path = path;
@@ -70,6 +78,7 @@ export class ReturnPath {
       this.#blocks.set(name, { name, firstPage, pages });
       firstPage += pages;
     }
+    this.#askedMax = firstPage * ASKED_TIMES_MAX;
   }
 
   /** The messages that are whole with these bytes. Throws QEMU_FAILED for what QEMU would not say. */
@@ -123,8 +132,13 @@ export class ReturnPath {
       throw this.#unfit(
         `a request for ${bytes} bytes at ${offset} of ${block.name}, which has ${block.pages * PAGE_BYTES}`,
       );
-    const firstPage = block.firstPage + offset / PAGE_BYTES;
-    return { _tag: 'wanted', firstPage, count: bytes / PAGE_BYTES };
+    const count = bytes / PAGE_BYTES;
+    this.#asked += count;
+    if (this.#asked > this.#askedMax)
+      throw this.#unfit(
+        `requests for ${this.#asked} pages in all, which is each page ${ASKED_TIMES_MAX} times`,
+      );
+    return { _tag: 'wanted', firstPage: block.firstPage + offset / PAGE_BYTES, count };
   }
 
   #named(bytes: Buffer): Block {
