@@ -117,12 +117,17 @@ export class ServedPoint {
     return new Uint8Array(room);
   }
 
-  /** By page, 1 where it differs from what the VM held there at another point, which may be forgotten. */
+  /** Another point of the VM, which may be forgotten. Refused where there is none. */
+  locate(text: string): VmPoint {
+    const { entry } = this.point;
+    return { entry, row: this.#ledger.locate(entry, text) };
+  }
+
+  /** By page, 1 where it differs from what the VM held there at another point. */
   async changedFrom(text: string): Promise<Uint32Array> {
     const ledger = this.#ledger;
-    const { entry } = this.point;
-    const a = { entry, row: ledger.locate(entry, text) };
-    const differs = new Uint32Array(entry.pagesAt(this.point.row.capture));
+    const a = this.locate(text);
+    const differs = new Uint32Array(a.entry.pagesAt(this.point.row.capture));
     for await (const differing of diffOf(ledger, { a, b: this.point, withBytes: false }))
       for (const { gfn } of differing) if (gfn < differs.length) differs[gfn] = 1;
     return layOut(this.#layout, differs);

@@ -35,6 +35,14 @@ export function contextsNamed(query: string, { served }: OpenExport): readonly s
     : [query];
 }
 
+/** Whether there is a context of this name; of one that names a point that is not there it is thrown. */
+export function hasContext(name: string, { served }: OpenExport): boolean {
+  if (name === ALLOCATION) return true;
+  if (!name.startsWith(CHANGED)) return false;
+  served.locate(name.slice(CHANGED.length));
+  return true;
+}
+
 /** The context of a name; null: there is none of that name. */
 export async function openContext(
   of: { readonly id: number; readonly name: string },

@@ -3,7 +3,7 @@
 
 import { failureRow } from '../rows/failure-rows.ts';
 import { OptionData, type ClientMessage } from './client-messages.ts';
-import { contextsNamed, openContext, type Context } from './contexts.ts';
+import { contextsNamed, hasContext, openContext, type Context } from './contexts.ts';
 import type { ExportName, OpenExport } from './exports.ts';
 import {
   CONTEXTS_MAX,
@@ -62,6 +62,15 @@ function factsOf(
   if (isFixed) flags |= EXPORT_FLAG.canMultiConn;
   if (isStructured) flags |= EXPORT_FLAG.sendDf;
   return { sizeBytes: served.sizeBytes, flags };
+}
+
+/** Whether there is a context of a name; one of a point that is not there is left out. */
+function isThere(name: string, opened: OpenExport): boolean {
+  try {
+    return hasContext(name, opened);
+  } catch {
+    return false;
+  }
 }
 
 export class Negotiation {
@@ -251,7 +260,7 @@ export class Negotiation {
 
   async #listContexts(query: string, opened: OpenExport): Promise<void> {
     for (const name of contextsNamed(query, opened))
-      if ((await this.#context({ id: 0, name }, opened)) !== null)
+      if (isThere(name, opened))
         await this.#send(contextReply(OPTION.listMetaContext, { id: 0, name }));
   }
 

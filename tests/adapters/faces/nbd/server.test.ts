@@ -193,6 +193,23 @@ describe('a server of points', () => {
     client.close();
   });
 
+  test('lists contexts without looking for what they would say', async () => {
+    const changed = jest.spyOn(ServedPoint.prototype, 'changedFrom');
+    const client = await NbdClient.greeted(path);
+    await client.ask(OPTION.structuredReply);
+    const namesOf = async (queries: readonly string[]): Promise<string[]> => {
+      const listed = await client.ask(OPTION.listMetaContext, contextData('web/@2', queries));
+      return listed.slice(0, -1).map(({ data }) => data.toString('utf8', 4));
+    };
+    const known = ['base:allocation', 'pageledger:changed:@1'];
+    expect(await namesOf([])).toEqual(known);
+    const asked = [...known, 'pageledger:changed:@77', 'pageledger:changed:latest', 'other:one'];
+    expect(await namesOf(asked)).toEqual([...known, 'pageledger:changed:latest']);
+    expect(changed).not.toHaveBeenCalled();
+    changed.mockRestore();
+    client.close();
+  });
+
   test('lists, describes and flags exports', async () => {
     const client = await NbdClient.greeted(path);
     const [first, end] = await client.ask(OPTION.list);
