@@ -1,16 +1,18 @@
 // What is said of a guest's kernel in a core of it: as much as can be read from its memory.
 
-import { isGuestFailure } from '../../domain/guest/guest-failures.ts';
+import { hexAddress, isGuestFailure } from '../../domain/guest/guest-failures.ts';
 import { directMapOf, imageOf } from '../../domain/guest/kernel-view.ts';
 import type { Kernel } from '../../domain/guest/kernel.ts';
 import { runningPid } from '../../domain/guest/running-task.ts';
 import type { GuestKernel } from '../../domain/ports/guests.ts';
+import { isRefused } from '../../domain/values/refused.ts';
 import type { X86Cpu } from '../../domain/values/x86-cpu.ts';
 import { cpusOf } from '../guests/qemu/cpu-state.ts';
 import { kernelOf, type GuestPoint } from './guest.ts';
 import { readDescription } from './kernel-description.ts';
 import type { Ledger } from './ledger.ts';
 import { PointMemory } from './point-memory.ts';
+import type { VmPoint } from './vm-point.ts';
 import { deviceStateOf } from './restore.ts';
 
 type Description = Awaited<ReturnType<typeof readDescription>>;
@@ -63,3 +65,23 @@ export async function coreKernelOf(ledger: Ledger, point: GuestPoint): Promise<G
 /** The same; null: there is none that can be read. */
 export const knownCoreKernel = (ledger: Ledger, point: GuestPoint): Promise<GuestKernel | null> =>
   told(() => coreKernelOf(ledger, point));
+
+/**
+ * The words by which crash is told where a point's kernel lies in raw memory; null: no kernel tells, or
+ * several do. Cost: as of any question about a guest, all pages the first time.
+ */
+export async function crashWords(
+  ledger: Ledger,
+  point: VmPoint,
+): Promise<readonly string[] | null> {
+  const asked = { ...point, kernel: null };
+  try {
+    const memory = await PointMemory.open(ledger, point);
+    const { physBase, kernelOffset } = (await kernelOf(ledger, asked, memory)).info;
+    const base = BigInt.asUintN(64, physBase);
+    return ['--machdep', `phys_base=${hexAddress(base)}`, `--kaslr=${hexAddress(kernelOffset)}`];
+  } catch (thrown) {
+    if (isGuestFailure(thrown) || isRefused(thrown)) return null;
+    throw thrown;
+  }
+}

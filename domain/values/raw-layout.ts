@@ -144,6 +144,17 @@ export function rawLayoutOf(
     : layout('packed', inOrder, []);
 }
 
+/** PCs have memory from address 0 on as far at least, before a hole. */
+const LOW_PAGES = (2.75 * 2 ** 30) / PAGE_BYTES;
+
+/** Whether each byte of an image lies where its guest-physical address says, as tools for raw RAM expect. */
+export function isAtAddresses(layout: RawLayout, map: MemoryMap): boolean {
+  const { pieces, lost } = addressedRam(map);
+  if (layout.name === 'physical') return true;
+  if (map.ranges.length > 0) return lost.length === 0 && isSame(pieces, layout.pieces);
+  return layout.pieces.length === 1 && layout.pages <= LOW_PAGES;
+}
+
 /** One block of memory by its name, as a VMM maps it. Refused where the VM has none of it. */
 export function blockLayoutOf(
   map: MemoryMap,

@@ -1,11 +1,12 @@
 // What a guest says of itself, asked at the command line: of a kernel that was put together, of memory
 // that is no Linux, and of real kernels, held against what they told themselves.
 
+import { spawnSync } from 'node:child_process';
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import type { DemoGuest } from '../../adapters/guests/demo-guest/start-guest.ts';
-import { LedgerCommands, type JsonRow } from '../support/command-line.ts';
+import { COMMAND_LINE, LedgerCommands, type JsonRow } from '../support/command-line.ts';
 import { otherKernel } from '../support/guest/debian-packages.ts';
 import { madeBtf } from '../support/guest/made-btf.ts';
 import {
@@ -25,6 +26,7 @@ import {
 import { describeWithQemu, findTools, GUEST_TIMEOUT_MS } from '../support/guest/real-guest.ts';
 import { makeImage } from '../support/images.ts';
 import { makeTemporaryFolder, type TemporaryFolder } from '../support/temporary-folder.ts';
+import { describeWithPrograms } from '../support/tools.ts';
 
 const LONG_MS = 300_000;
 const hex = (address: bigint): string => `0x${address.toString(16)}`;
@@ -184,6 +186,26 @@ describe('a kernel that was put together', () => {
     },
     LONG_MS,
   );
+
+  describeWithPrograms('restored to a raw image at a terminal', ['script'], () => {
+    test(
+      'says how crash opens it, and nowhere else',
+      async () => {
+        const to = join(folder.path, 'restored.raw');
+        const words = ['restore', '--vm', 'made', '--at', '@1', '--force', '--to', to];
+        const command = [process.execPath, COMMAND_LINE, '--ledger', commands.ledger, ...words];
+        const { stdout } = spawnSync('script', ['-qec', command.join(' '), '/dev/null'], {
+          encoding: 'utf8',
+        });
+        expect(stdout).toContain(
+          `crash --machdep phys_base=0xfffffffffec00000 --kaslr=0x400000 vmlinux ${to}@0`,
+        );
+        const plain = await commands.run(words);
+        expect(plain.stdout.toString()).not.toContain('crash');
+      },
+      LONG_MS,
+    );
+  });
 
   test(
     'beside another one is chosen by its number',

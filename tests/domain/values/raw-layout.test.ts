@@ -2,7 +2,12 @@ import { describe, expect, test } from '@jest/globals';
 import * as either from 'fp-ts/lib/Either.js';
 import type { MemoryMap, PhysicalRange } from '../../../domain/values/memory-map.ts';
 import { kindOfBlock } from '../../../domain/values/memory-map.ts';
-import { layOut, rawLayoutOf, type RawLayoutName } from '../../../domain/values/raw-layout.ts';
+import {
+  isAtAddresses,
+  layOut,
+  rawLayoutOf,
+  type RawLayoutName,
+} from '../../../domain/values/raw-layout.ts';
 import { PAGE_BYTES } from '../../../domain/values/page.ts';
 
 const range = (block: string, page: number, offset: number, pages: number): PhysicalRange => ({
@@ -43,6 +48,19 @@ describe('a raw image', () => {
       1, 600, 0, 0, 601, 1000,
     ]);
     expect(layoutOf(map, 'packed')).toMatchObject({ name: 'packed', pages: 1000 });
+  });
+
+  test('lies at its addresses where the file has the holes too, or there are none', () => {
+    const isAt = (map: MemoryMap, asked: RawLayoutName | null = null): boolean =>
+      isAtAddresses(layoutOf(map, asked), map);
+    const low = [range('pc.ram', 0, 0, 600), range('pc.ram', 900, 600, 400)];
+    const split = { blocks: [RAM, ROM], ranges: low };
+    expect([isAt(split), isAt(split, 'packed')]).toEqual([true, false]);
+    expect(isAt({ blocks: [RAM], ranges: [range('pc.ram', 0, 0, 1000)] })).toBe(true);
+    expect(isAt({ blocks: [RAM], ranges: [range('pc.ram', 0, 0, 600)] })).toBe(false);
+    // Where no addresses are known, a machine has none of its holes as low as that.
+    const unknown = (pages: number) => ({ blocks: [{ name: 'ram', pages }], ranges: [] });
+    expect([isAt(unknown(720_896)), isAt(unknown(720_897))]).toEqual([true, false]);
   });
 
   test('has RAM also where firmware and video memory are seen instead', () => {

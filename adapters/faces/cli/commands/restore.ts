@@ -3,7 +3,7 @@
 import { Option, type Command } from 'commander';
 import { kindOfBlock, pageCountOf, type MemoryMap } from '../../../../domain/values/memory-map.ts';
 import { PAGE_BYTES } from '../../../../domain/values/page.ts';
-import type { RawLayoutName } from '../../../../domain/values/raw-layout.ts';
+import { isAtAddresses, type RawLayoutName } from '../../../../domain/values/raw-layout.ts';
 import {
   coreLayout,
   layoutOf,
@@ -12,7 +12,7 @@ import {
   type RestoreFormat,
 } from '../../../wiring/restore.ts';
 import type { VmPoint } from '../../../wiring/vm-point.ts';
-import { knownCoreKernel } from '../../../wiring/core-kernel.ts';
+import { crashWords, knownCoreKernel } from '../../../wiring/core-kernel.ts';
 import { readyAttachments } from '../../../wiring/attachments.ts';
 import type { Ledger } from '../../../wiring/ledger.ts';
 import type { GuestKernel } from '../../../../domain/ports/guests.ts';
@@ -21,8 +21,9 @@ import { memoryMapOf } from '../../../../projections/models/page-tables.ts';
 import { layoutNamed, positiveNumber } from '../argument-values.ts';
 import { EXIT_DAMAGE, UsageError } from '../failure.ts';
 import { interruptible } from '../interruption.ts';
-import { bytesText } from '../output.ts';
+import { bytesText, type Output } from '../output.ts';
 import { progressOf, warn, withLedger } from '../session.ts';
+import { quoted } from '../shell-word.ts';
 
 /** Blocks that a sentence names. */
 const NAMED_MAX = 6;
@@ -121,6 +122,25 @@ function ramLayoutOf(
 ): RamLayout | null {
   if (format === 'raw') return layoutOf(point, asked);
   return format === 'elf' ? { ...coreLayout(point), name: null } : null;
+}
+
+/** How crash opens a file, for a person who sees it; null: nobody does, or crash does not. */
+async function crashCommand(
+  ledger: Ledger,
+  point: VmPoint,
+  { format, layout, to, output }: RawFile,
+): Promise<string | null> {
+  if (format !== 'raw' || output.isJson || !process.stdout.isTTY) return null;
+  if (!isAtAddresses(layoutOf(point, layout), memoryMapOf(point))) return null;
+  const words = await crashWords(ledger, point);
+  return words === null ? null : ['crash', ...words, 'vmlinux', `${quoted(to)}@0`].join(' ');
+}
+
+interface RawFile {
+  readonly format: RestoreFormat;
+  readonly layout: RawLayoutName | null;
+  readonly to: string;
+  readonly output: Output;
 }
 
 /** What a person should know of a file of RAM: nobody misses the firmware's ROM in one. */
@@ -242,6 +262,8 @@ export async function run(command: Command): Promise<void> {
     const missing = format === 'elf' ? missingText(row, kernel) : '';
     const how = laid === null ? '' : layoutText(laid, memoryMapOf(point)) + missing;
     output.say(`${vm}@${row.capture} restored to ${to}: ${bytesText(bytes)} in ${seconds} s${how}`);
+    const crash = await crashCommand(ledger, point, { format, layout: asked, to, output });
+    if (crash !== null) output.say(`its Linux kernel is opened by: ${crash}`);
     if (paths.length > 0) output.say(`kept beside it: ${paths.join(', ')}`);
   });
 }
