@@ -25,7 +25,7 @@ import { Btf } from '../../domain/guest/btf.ts';
 import { readKallsyms } from '../../domain/guest/kallsyms.ts';
 import { readKernelLog } from '../../domain/guest/kernel-log.ts';
 import { kernelAt, readBtf } from '../../domain/guest/kernel.ts';
-import { FrameOwners, mappedBy } from '../../domain/guest/owner-table.ts';
+import { FrameOwners, mappedBy, mappedPages } from '../../domain/guest/owner-table.ts';
 import { pageLayoutOf, pageOwners } from '../../domain/guest/page-owners.ts';
 import { TaskReader, taskLayoutOf } from '../../domain/guest/tasks.ts';
 import { parseVmcoreinfo } from '../../domain/guest/vmcoreinfo.ts';
@@ -291,7 +291,12 @@ async function selfDescription(bytes: Uint8Array): Promise<unknown> {
   const owners = await pageOwners(kernel.memory, symbols, { layout: pageLayoutOf(btf) });
   const mapped = await mappedBy(kernel.memory, reader, { tasks });
   const table = new FrameOwners({ owners, mapped, tasks }).table(owners.keys());
-  return [table, await readKernelLog(kernel)];
+  const wanted = [8, 17, 23];
+  const some = await pageOwners(kernel.memory, symbols, { layout: pageLayoutOf(btf), wanted });
+  const few = await mappedBy(kernel.memory, reader, { tasks, wanted });
+  const isCounted = new Uint8Array(owners.length).fill(1);
+  const counts = await mappedPages(kernel.memory, reader, { tasks, isCounted });
+  return [table, some, few, counts, await readKernelLog(kernel)];
 }
 
 const KERNELS = [madeKernel(), madeKernel({ levels: 5, isAbsolute: false })];
