@@ -46,8 +46,9 @@ const TICKS_BEFORE = 10;
 export async function workingGuest(
   context: BenchContext,
   name: string,
+  memoryMib = seriesSize(context).mebibytes,
 ): Promise<WorkingGuest | null> {
-  const { mebibytes: memoryMib, scale } = seriesSize(context);
+  const { scale } = seriesSize(context);
   const tools = toolsAtHand();
   const built =
     tools === null
@@ -64,12 +65,13 @@ export async function workingGuest(
   return { guest, told: built.guests.told };
 }
 
-async function capture(
+/** Captures a guest some times, into a ledger in a folder of its own. */
+export async function captureLive(
   context: BenchContext,
   guest: DemoGuest,
-): Promise<Omit<Series, 'guest' | 'files'>> {
-  const { mebibytes, count } = seriesSize(context);
-  const folder = freshFolder(context, 'live');
+  { name, count }: { readonly name: string; readonly count: number },
+): Promise<Pick<Series, 'captures' | 'liveBytes'>> {
+  const folder = freshFolder(context, name);
   const captures: CaptureRow[] = [];
   const sizes: number[] = [];
   const { signal } = new AbortController();
@@ -87,7 +89,7 @@ async function capture(
   );
   sizes[sizes.length - 1] = diskBytes(folder);
   const liveBytes = sizes.map((bytes, i) => bytes - (i === 0 ? 0 : sizes[i - 1]!));
-  return { captures, liveBytes, mebibytes };
+  return { captures, liveBytes };
 }
 
 /** Captures a guest live and gives its memory as files. Null where no guest can run here. */
@@ -96,9 +98,10 @@ export async function guestSeries(context: BenchContext): Promise<Series | null>
   if (working === null) return null;
   const { guest, told } = working;
   context.tell('a guest is captured live');
-  let live: Omit<Series, 'guest' | 'files'>;
+  const { mebibytes, count } = seriesSize(context);
+  let live: Pick<Series, 'captures' | 'liveBytes'>;
   try {
-    live = await capture(context, guest);
+    live = await captureLive(context, guest, { name: 'live', count });
   } finally {
     await guest.kill();
   }
@@ -119,7 +122,8 @@ export async function guestSeries(context: BenchContext): Promise<Series | null>
   const written = live.captures.map((row) => row.written).join(', ');
   return {
     ...live,
+    mebibytes,
     files,
-    guest: `a guest of ${live.mebibytes} MiB, emulated: ${told}; pages written a capture: ${written}`,
+    guest: `a guest of ${mebibytes} MiB, emulated: ${told}; pages written a capture: ${written}`,
   };
 }

@@ -14,6 +14,7 @@ import { compaction } from './compact.ts';
 import { dayOfCaptures } from './day-of-captures.ts';
 import { eventLayer } from './event-layer.ts';
 import { eventLogs } from './event-logs.ts';
+import { guestDescription } from './guest-description.ts';
 import { historyLength } from './history-length.ts';
 import { identifierIndex } from './identifier-index.ts';
 import { ksm } from './ksm.ts';
@@ -66,6 +67,7 @@ const BENCHES: readonly Bench[] = [
   objectStore,
   serversAway,
   auditQueries,
+  guestDescription,
   mixedGuests,
   ksm,
   siblings,

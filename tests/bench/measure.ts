@@ -83,6 +83,14 @@ export async function secondsOf(work: () => unknown): Promise<number> {
   return (performance.now() - start) / 1000;
 }
 
+/** Seconds of processor time that work took, on all threads: others' work beside it is not in them. */
+export async function processorSecondsOf(work: () => unknown): Promise<number> {
+  const start = process.cpuUsage();
+  await work();
+  const { user, system } = process.cpuUsage(start);
+  return (user + system) / 1e6;
+}
+
 /** The results of work done again and again, one after the other. */
 export async function sampled(
   count: number,
