@@ -7,22 +7,21 @@ import { readFirstContents } from './contents-state-1.ts';
 import {
   checkNumbers,
   readAllAliases,
-  readBlocks,
   readEmptied,
   takeRewritten,
   takeWritten,
   type ContentsTarget,
   type ReadContents,
 } from './contents-target.ts';
-import { StateReader, StateUnfit, type StateWriter } from './state-bytes.ts';
+import { StateUnfit, type StateReader, type StateWriter } from './state-bytes.ts';
 import {
   isWritten,
   NO_TABLES,
   type AnyPack,
   type NumberingStart,
   type PackNumbers,
-  type Tables,
 } from './packs.ts';
+import { passTables, writeTables } from './pack-tables.ts';
 import type { MovedSlots, Places } from './places.ts';
 
 /** What no number of packs is: it tells these bytes from the first ones. */
@@ -50,17 +49,6 @@ export interface SavedContents {
   readonly places: Places['saved'];
 }
 
-function writeTables(writer: StateWriter, { tables }: AnyPack): void {
-  if (tables instanceof LaterTables) {
-    writer.raw(tables.bytes);
-    return;
-  }
-  const { sizeBytes, blocks, patches, references } = tables;
-  const { codecs, pages, lengths, checksums } = blocks;
-  writer.u32(sizeBytes).column(codecs).column(pages).column(lengths).column(checksums);
-  writer.column(patches.slots).column(references);
-}
-
 function writePack(writer: StateWriter, pack: AnyPack, saved: SavedContents): void {
   const isEmptied = saved.isEmptied(pack);
   writer.u32((isWritten(pack) ? WRITTEN : REWRITTEN) | (isEmptied ? EMPTIED : 0));
@@ -82,13 +70,21 @@ function writePack(writer: StateWriter, pack: AnyPack, saved: SavedContents): vo
       .column(pack.classes);
 }
 
-export function writeContents(writer: StateWriter, saved: SavedContents): void {
+/** Writes how contents are numbered, and what stands for what. */
+export function writeNumbers(
+  writer: StateWriter,
+  saved: Pick<SavedContents, 'start' | 'next' | 'aliases' | 'patternAliases'>,
+): void {
   const { start, next } = saved;
-  writer.u32(MARK).u32(LAYOUT);
   writer.u32(start.written).u32(start.listed).u64(start.numbering);
   writer.u32(next.ordinal).u32(next.firstContent).u32(next.firstPattern);
   writeAliases(writer, saved.aliases);
   writeAliases(writer, saved.patternAliases);
+}
+
+export function writeContents(writer: StateWriter, saved: SavedContents): void {
+  writer.u32(MARK).u32(LAYOUT);
+  writeNumbers(writer, saved);
   writer.u32(saved.all.length);
   for (const pack of saved.all) writePack(writer, pack, saved);
   const { moved, emptiedAtMs } = saved.places;
@@ -107,56 +103,6 @@ function writeAliases(writer: StateWriter, map: ReadonlyMap<number, number>): vo
     at += 2;
   }
   writer.column(aliases);
-}
-
-/** Passes over tables, which fit each other by their lengths. */
-function passTables(reader: StateReader): LaterTables {
-  const { at } = reader;
-  const sizeBytes = reader.u32();
-  const [codecs, pages, lengths, checksums] = [
-    reader.pass(1),
-    reader.pass(1),
-    reader.pass(4),
-    reader.pass(4),
-  ];
-  if (pages !== codecs || lengths !== codecs || checksums !== codecs)
-    throw new StateUnfit('a table is uneven');
-  if (reader.pass(2) !== reader.pass(4)) throw new StateUnfit('a table of patches is uneven');
-  return new LaterTables(sizeBytes, reader.since(at));
-}
-
-/** Tables of a pack as they stand in a state, read when somebody asks: of most packs nobody does. */
-class LaterTables implements Tables {
-  readonly sizeBytes: number;
-  readonly bytes: Uint8Array;
-  #read: Tables | null = null;
-
-  constructor(sizeBytes: number, bytes: Uint8Array) {
-    this.sizeBytes = sizeBytes;
-    this.bytes = bytes;
-  }
-
-  get #tables(): Tables {
-    if (this.#read !== null) return this.#read;
-    const reader = new StateReader(this.bytes);
-    const sizeBytes = reader.u32();
-    const blocks = readBlocks(reader);
-    const patches = { slots: reader.halves() };
-    this.#read = { sizeBytes, blocks, patches, references: reader.words() };
-    return this.#read;
-  }
-
-  get blocks(): Tables['blocks'] {
-    return this.#tables.blocks;
-  }
-
-  get patches(): Tables['patches'] {
-    return this.#tables.patches;
-  }
-
-  get references(): Uint32Array {
-    return this.#tables.references;
-  }
 }
 
 function readPack(reader: StateReader, contents: ContentsTarget, end: PackNumbers): void {
@@ -179,18 +125,28 @@ function readPack(reader: StateReader, contents: ContentsTarget, end: PackNumber
   takeWritten(contents, pack, { first, classes }, end);
 }
 
-/** Takes the packs and aliases in, and gives what moved. StateUnfit where it is none. */
-export function contentsOf(reader: StateReader, contents: ContentsTarget): ReadContents {
-  const mark = reader.u32();
-  if (mark !== MARK) return readFirstContents(reader, contents, mark);
-  if (reader.u32() !== LAYOUT) throw new StateUnfit('contents in another layout');
-  contents.startAt({ written: reader.u32(), listed: reader.u32(), numbering: reader.u64() });
+/** Takes aliases in, and gives how contents are numbered. */
+export function readNumbers(
+  reader: StateReader,
+  contents: Pick<ContentsTarget, 'alias' | 'aliasPattern'>,
+): { readonly start: NumberingStart; readonly next: PackNumbers } {
+  const start = { written: reader.u32(), listed: reader.u32(), numbering: reader.u64() };
   const next = {
     ordinal: reader.u32(),
     firstContent: reader.u32(),
     firstPattern: reader.u32(),
   };
   readAllAliases(reader, contents);
+  return { start, next };
+}
+
+/** Takes the packs and aliases in, and gives what moved. StateUnfit where it is none. */
+export function contentsOf(reader: StateReader, contents: ContentsTarget): ReadContents {
+  const mark = reader.u32();
+  if (mark !== MARK) return readFirstContents(reader, contents, mark);
+  if (reader.u32() !== LAYOUT) throw new StateUnfit('contents in another layout');
+  const { start, next } = readNumbers(reader, contents);
+  contents.startAt(start);
   for (let left = reader.u32(); left > 0; left -= 1) readPack(reader, contents, next);
   const moved = new Map<number, MovedSlots>();
   for (let left = reader.u32(); left > 0; left -= 1)

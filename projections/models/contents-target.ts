@@ -20,7 +20,10 @@ function readAliases(reader: StateReader, take: (alias: number, first: number) =
 }
 
 /** Takes in which contents, and which patterns, stand for others. */
-export function readAllAliases(reader: StateReader, contents: ContentsTarget): void {
+export function readAllAliases(
+  reader: StateReader,
+  contents: Pick<ContentsTarget, 'alias' | 'aliasPattern'>,
+): void {
   readAliases(reader, (content, first) => contents.alias(content, first));
   readAliases(reader, (pattern, first) => contents.aliasPattern(pattern, first));
 }
