@@ -10,6 +10,7 @@ import { catalogueBytes, catalogueIn, catalogueOf } from './models/catalogue-sta
 import { Catalogue } from './models/catalogue.ts';
 import { isLinkedVm } from './models/vm-entry.ts';
 import { Contents } from './models/contents.ts';
+import type { GivenNumbers } from './models/pack-list.ts';
 import { CurrentTables } from './models/current-tables.ts';
 import type { Folding, Model } from './models/folding.ts';
 import type { IdentifierColumn } from './models/identifier-index.ts';
@@ -18,7 +19,7 @@ import { revivePatches } from './models/releases.ts';
 import { changeLosses, Losses } from './models/losses.ts';
 import { lossesOf, lossesText } from './models/losses-state.ts';
 import { sharingModel } from './models/sharing-fold.ts';
-import { StateReader, StateUnfit, StateWriter } from './models/state-bytes.ts';
+import { StateReader, StateWriter } from './models/state-bytes.ts';
 import { togglesOf, togglesText, type Toggles } from './models/toggles.ts';
 import { foldTraces, tracesOf, tracesText, type VmTraces } from './models/traces.ts';
 import type { Change } from './commits.ts';
@@ -60,34 +61,32 @@ function foldContents(contents: Contents, change: Change, folding: Folding): voi
 }
 
 /** Of packs before the start some may be gone, with their numbers. */
-function isDense({ packs, count, patternCount, numbers }: Contents): boolean {
-  const later = packs.slice(numbers.start.listed);
-  const [first] = later;
+function isDense(contents: Contents): boolean {
+  const { count, patternCount, numbers } = contents;
+  const later = (): Iterable<GivenNumbers> => contents.numbersFrom(numbers.start.listed);
+  const [first] = later();
   const from =
     numbers.start.written === 0
       ? { contents: 0, patterns: 0 }
       : { contents: first?.firstContent ?? count, patterns: first?.firstPattern ?? patternCount };
-  return areDense(later, { contents: count, patterns: patternCount }, from);
+  return areDense(later(), { contents: count, patterns: patternCount }, from);
 }
 
 /** What packs hold, and where it lies. */
 export const contentsModel: Model<Contents, 'contents'> = {
   name: 'contents',
-  version: 4,
+  version: 5,
   initial: () => new Contents(),
   begin: ({ contents }) => Contents.load(new StateReader(contents)),
   apply: foldContents,
   save(contents) {
     assert(isDense(contents), 'contents are numbered without gaps');
     const writer = new StateWriter();
-    contents.save(writer);
+    contents.saveState(writer);
     return writer.bytes();
   },
-  load(bytes) {
-    const contents = Contents.load(new StateReader(bytes));
-    if (!isDense(contents)) throw new StateUnfit('contents are not numbered without gaps');
-    return contents;
-  },
+  // Whether they are is checked as they are read.
+  load: (bytes) => Contents.loadState(new StateReader(bytes)),
 };
 
 /** What the log says is lost. */

@@ -219,7 +219,7 @@ export async function openShared(options: OpenLedgerOptions, shared: SharedLog):
     if (found === null && mode !== 'init' && mode !== 'create') throw absent(name);
     const made = found ?? (await create(options, shared));
     let ledger: Ledger | null = null;
-    const hasPacks = (): boolean => (ledger?.state.contents.packs.length ?? 0) > 0;
+    const hasPacks = (): boolean => ledger?.state.contents.hasPacks ?? false;
     ledger = new Ledger(await partsOf(options, shared, { made, hasPacks }), options);
     await ledger.load();
     return ledger;

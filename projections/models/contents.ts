@@ -33,14 +33,19 @@ import type { Position } from '../../domain/ports/event-log.ts';
 import type { PackRewritten } from '../../domain/events/pack-rewritten.ts';
 import { lastWhere } from '../../domain/values/sorted-search.ts';
 import { Aliases } from './aliases.ts';
-import { contentsOf, writeContents, type SavedContents } from './contents-state.ts';
+import {
+  contentsOf,
+  readNumbers,
+  writeContents,
+  writeNumbers,
+  type SavedContents,
+} from './contents-state.ts';
+import { PackList, type GivenNumbers } from './pack-list.ts';
 import { StateUnfit, type StateReader, type StateWriter } from './state-bytes.ts';
 import {
   isWritten,
   KnownPack,
   NO_TABLES,
-  NUMBERED_FROM_ZERO,
-  numberingAfter,
   RewrittenPack,
   type AnyPack,
   type CountedPack,
@@ -77,22 +82,11 @@ interface StillContents {
 const NONE_STILL: StillContents = { first: 0, end: 0, place: 0 };
 
 export class Contents implements PageLocator {
-  /** Packs that captures wrote, in log order. */
-  readonly packs: KnownPack[] = [];
-  /** All packs, in the order of their ordinals: every one has its own, and those that are gone had. */
-  readonly all: AnyPack[] = [];
-  readonly #byOrdinal = new Map<number, AnyPack>();
-  /** Where numbering was taken up: after so many written packs, of which fewer are here. */
-  #start: NumberingStart = NUMBERED_FROM_ZERO;
-  readonly #byName = new Map<string, KnownPack>();
-  readonly #rewrittenByName = new Map<string, RewrittenPack>();
-  /** What the numbers of packs depend on that follow the start: the packs' names, in their order. */
-  readonly #numberings: bigint[] = [0n];
+  /** Every pack has an ordinal of its own, and those that are gone had. */
+  #list = new PackList();
   readonly #aliases = new Aliases();
-  readonly #places = new Places();
-  /** The pack whose content was asked for last: most that are asked for behind each other are of one. */
-  #near: KnownPack | null = null;
-  /** The same of where contents lie, if none of that pack has moved. */
+  #places = new Places();
+  /** Of the pack whose content was asked for last, if none of it has moved. */
   #still = NONE_STILL;
   /** By content: slots of patches that lie somewhere and refer to it. Made when it is first needed. */
   #referred: Uint32Array | null = null;
@@ -101,9 +95,33 @@ export class Contents implements PageLocator {
   count = 0;
   patternCount = 0;
 
+  /** Packs that captures wrote, in log order. O(packs). */
+  get packs(): readonly KnownPack[] {
+    return this.#list.written;
+  }
+
+  /** All packs, in the order of their ordinals. O(packs) once. */
+  get all(): readonly AnyPack[] {
+    return this.#list.all;
+  }
+
+  get hasPacks(): boolean {
+    return this.#list.writtenCount > 0;
+  }
+
+  /** How many of the packs that captures wrote were committed up to a position. O(log packs). */
+  packsTo(position: Position): number {
+    return lastWhere(this.#list.writtenCount, (i) => this.#list.positionOf(i) <= position) + 1;
+  }
+
+  /** The numbers that written packs gave, from one on. */
+  numbersFrom(nth: number): Iterable<GivenNumbers> {
+    return this.#list.numbersFrom(nth);
+  }
+
   /** Takes a pack in; a pack named before (a retried capture) keeps its numbers. */
   add(pack: PackWritten, origin: PackOrigin): KnownPack {
-    const named = this.#byName.get(pack.name);
+    const named = this.#list.writtenOf(pack.name);
     if (named !== undefined) return named;
     const pages = contentSlotsOf(pack.blocks);
     const patterns = slotsOf(pack.blocks) - pages;
@@ -132,14 +150,9 @@ export class Contents implements PageLocator {
     const isEmptied = numbers?.isEmptied ?? false;
     const ordinal = isEmptied ? this.#places.addEmptied(slots) : this.#places.add(slots);
     assert(ordinal === known.ordinal, 'packs and their places have the same ordinals');
-    this.all.push(known);
-    this.#byOrdinal.set(known.ordinal, known);
-    this.packs.push(known);
-    this.#byName.set(known.name, known);
+    this.#list.push(known);
     if (this.#referred !== null)
       for (const reference of known.references) this.#refer(reference, 1);
-    if (this.packs.length > this.#start.listed)
-      this.#numberings.push(numberingAfter(this.#numberings.at(-1)!, known.name));
     this.count += known.pages;
     this.patternCount += known.patterns;
     return known;
@@ -154,9 +167,8 @@ export class Contents implements PageLocator {
 
   /** Takes numbering up where packs before it may be gone. The packs that are here come next. */
   startAt(start: NumberingStart): void {
-    assert(this.packs.length === 0, 'numbering is taken up before any pack comes');
-    this.#start = start;
-    this.#numberings[0] = start.numbering;
+    assert(this.#list.length === 0, 'numbering is taken up before any pack comes');
+    this.#list = new PackList(start);
   }
 
   /** How numbering was taken up, and where it is. */
@@ -166,12 +178,12 @@ export class Contents implements PageLocator {
       firstContent: this.count,
       firstPattern: this.patternCount,
     };
-    return { start: this.#start, next };
+    return { start: this.#list.start, next };
   }
 
   /** Packs that captures ever wrote. */
   get written(): number {
-    return this.#start.written + this.packs.length - this.#start.listed;
+    return this.#list.everWritten;
   }
 
   /** What patches refer to; UNKNOWN where the event of a pack was lost. */
@@ -181,7 +193,7 @@ export class Contents implements PageLocator {
 
   /** Takes a rewritten pack in: what its slots stand for lies there from now on. */
   rewrite(pack: PackRewritten, change: PlaceChange): RewrittenPack {
-    const named = this.#rewrittenByName.get(pack.name);
+    const named = this.#list.rewrittenOf(pack.name);
     if (named !== undefined) return named;
     const { position } = change;
     const rewritten = this.insertRewritten({ ...tablesOf(pack, this), position });
@@ -206,9 +218,7 @@ export class Contents implements PageLocator {
   insertRewritten(pack: HeldPack, numbers?: PackNumbers): RewrittenPack {
     if (numbers !== undefined) this.#skipTo(numbers);
     const rewritten = new RewrittenPack(pack, this.#places.add(0));
-    this.all.push(rewritten);
-    this.#byOrdinal.set(rewritten.ordinal, rewritten);
-    this.#rewrittenByName.set(rewritten.name, rewritten);
+    this.#list.push(rewritten);
     return rewritten;
   }
 
@@ -250,7 +260,7 @@ export class Contents implements PageLocator {
   /** The pack in which something released would lie, were it used again; null: none is known. */
   leftBy(holding: Holding): AnyPack | null {
     const place = this.leftAt(holding);
-    return place === null ? null : (this.#byOrdinal.get(ordinalAt(place)) ?? null);
+    return place === null ? null : (this.#list.ofOrdinal(ordinalAt(place)) ?? null);
   }
 
   /** Another content stands for one from now on: what referred to it is counted anew when it is asked. */
@@ -329,59 +339,41 @@ export class Contents implements PageLocator {
 
   /** A value that tells whether the first `packs` written packs are numbered as they were; null: not so many. */
   numbering(packs: number): bigint | null {
-    return this.#numberings[packs - this.#start.written] ?? null;
+    return this.#list.numbering(packs);
   }
 
   /** Contents of the first `packs` written packs. */
   countOf(packs: number): number {
-    const { written, listed } = this.#start;
-    if (packs < written) return 0;
-    return this.packs[packs - written + listed]?.firstContent ?? this.count;
+    return this.#list.contentsOf(packs) ?? this.count;
   }
 
   /** The written pack of a name, or undefined: its PackWritten was lost or not read yet. */
   byName(name: string): KnownPack | undefined {
-    return this.#byName.get(name);
+    return this.#list.writtenOf(name);
   }
 
   /** The rewritten pack of a name. */
   rewritten(name: string): RewrittenPack | undefined {
-    return this.#rewrittenByName.get(name);
+    return this.#list.rewrittenOf(name);
   }
 
   /** The pack of a name, written or rewritten. */
   named(name: string): AnyPack | undefined {
-    return this.#byName.get(name) ?? this.#rewrittenByName.get(name);
+    return this.#list.writtenOf(name) ?? this.#list.rewrittenOf(name);
   }
 
   /** The written pack that gave a content its number. O(log packs). */
   packOf(content: Content): KnownPack {
-    const pack = this.#packWith(content);
+    const pack = this.#list.withContent(content);
     assert(pack !== null, 'a content has a pack');
     return pack;
   }
 
-  #lastFrom(holds: (pack: KnownPack) => boolean): KnownPack | undefined {
-    return this.packs[lastWhere(this.packs.length, (i) => holds(this.packs[i]!))];
-  }
-
   /** The written pack that gave a content or a kept pattern its number; null: it has none. */
   homePackOf(holding: Holding): KnownPack | null {
-    if (isContent(holding)) return this.#packWith(contentOf(holding));
+    if (isContent(holding)) return this.#list.withContent(contentOf(holding));
     if (!isKeptPattern(holding)) return null;
-    const pattern = holding - PATTERN_BASE;
-    const pack = this.#lastFrom((candidate) => candidate.firstPattern <= pattern);
-    return pack !== undefined && pattern < pack.firstPattern + pack.patterns ? pack : null;
-  }
-
-  #packWith(content: Content): KnownPack | null {
-    const near = this.#near;
-    if (near !== null && content >= near.firstContent && content < near.firstContent + near.pages)
-      return near;
-    const pack = this.#lastFrom((candidate) => candidate.firstContent <= content);
-    if (pack === undefined || content >= pack.firstContent + pack.pages) return null;
-    this.#near = pack;
-    return pack;
+    return this.#list.withPattern(holding - PATTERN_BASE);
   }
 
   #homeOf(holding: Holding): Home | null {
@@ -397,7 +389,7 @@ export class Contents implements PageLocator {
   reference(holding: Holding): { readonly pack: string; readonly slot: number } {
     const home = this.#homeOf(holding);
     assert(home !== null, 'only what lies in a pack has a reference');
-    return { pack: this.#byOrdinal.get(home.ordinal)!.name, slot: home.slot };
+    return { pack: this.#list.ofOrdinal(home.ordinal)!.name, slot: home.slot };
   }
 
   /** The name of the pack and the slot where a content or a kept pattern lies; its home's, where it is released. */
@@ -414,7 +406,7 @@ export class Contents implements PageLocator {
     assert(isContent(holding) || isKeptPattern(holding), 'only what lies in a pack has a place');
     const home = this.#homeOf(holding);
     if (home === null) return GONE;
-    const pack = this.#near;
+    const pack = this.#list.near;
     if (pack?.ordinal === home.ordinal && !this.#places.hasMoved(home.ordinal)) {
       const from = holdingOfContent(pack.firstContent);
       this.#still = { first: from, end: from + pack.pages, place: placeAt(home.ordinal, 0) };
@@ -423,7 +415,7 @@ export class Contents implements PageLocator {
   }
 
   packAt(place: Place): AnyPack {
-    const pack = this.#byOrdinal.get(ordinalAt(place));
+    const pack = this.#list.ofOrdinal(ordinalAt(place));
     assert(pack !== undefined, 'a place is in a pack');
     return pack;
   }
@@ -512,15 +504,36 @@ export class Contents implements PageLocator {
     };
   }
 
+  /** Writes them as a baseline has them. */
   save(writer: StateWriter): void {
     writeContents(writer, this.saved);
   }
 
+  /** What `save` wrote, and baselines have. StateUnfit where it is none. */
   static load(reader: StateReader): Contents {
     const contents = new Contents();
     const { places, next } = contentsOf(reader, contents);
     contents.#skipTo(next);
     if (!contents.#places.load(places)) throw new StateUnfit('places do not fit their packs');
+    return contents;
+  }
+
+  /** Writes them as their state file has them: what nobody asked for is copied as it lies. */
+  saveState(writer: StateWriter): void {
+    const { aliases, patternAliases } = this;
+    writeNumbers(writer, { ...this.numbers, aliases, patternAliases });
+    this.#list.save(writer);
+    this.#places.save(writer);
+  }
+
+  /** What `saveState` wrote. StateUnfit where it is none. */
+  static loadState(reader: StateReader): Contents {
+    const contents = new Contents();
+    const { start, next } = readNumbers(reader, contents);
+    contents.#list = PackList.load(reader, start, next);
+    contents.#places = Places.read(reader);
+    if (contents.#places.count > next.ordinal) throw new StateUnfit('places are of no packs');
+    contents.#skipTo(next);
     return contents;
   }
 }

@@ -7,6 +7,10 @@
 
 import { assert } from '../../domain/values/assert.ts';
 import { ordinalAt, placeAt } from '../../domain/values/place.ts';
+import { KeptMoves, type MovedSlots } from './kept-moves.ts';
+import { StateUnfit, type StateReader, type StateWriter } from './state-bytes.ts';
+
+export type { MovedSlots } from './kept-moves.ts';
 
 /** A slot that never moved. */
 export const STAYS = -1;
@@ -14,6 +18,8 @@ export const STAYS = -1;
 const RELEASED = -2;
 /** Of a slot of which nothing is known any more. */
 const GONE = Number.NEGATIVE_INFINITY;
+/** What no count of slots is: the pack of an ordinal was not taken in. */
+const NOT_HERE = 0xffff_ffff;
 
 /** The slot that gave a content or a pattern its number. */
 export interface Home {
@@ -23,13 +29,6 @@ export interface Home {
 
 /** Where slots of a pack lie: of all of them, or, of one that was emptied, of those of which it is known. */
 type Moved = Float64Array | Map<number, number>;
-
-/** Slots of a pack and where they lie, of those that do not stay. */
-export interface MovedSlots {
-  readonly slots: Uint16Array;
-  /** Below 0: minus 2, minus the place that one which is released had. */
-  readonly places: Float64Array;
-}
 
 function movedSlots(moved: Moved): MovedSlots {
   const entries = [...moved.entries()].filter(([, place]) => place !== STAYS);
@@ -42,9 +41,11 @@ function movedSlots(moved: Moved): MovedSlots {
 export class Places {
   /** By ordinal of a written pack: where each of its slots lies now. */
   readonly #moved = new Map<number, Moved>();
+  /** The same of packs that nobody has asked for since they were loaded. */
+  #kept = new KeptMoves();
   /** By ordinal: slots of a written pack (0: compaction wrote it), and how many lie in a pack. */
-  readonly #slots: number[] = [];
-  readonly #lying: number[] = [];
+  #slots: (number | undefined)[] = [];
+  #lying: (number | undefined)[] = [];
   /** The ordinal that the next pack gets. */
   count = 0;
   /** By ordinal of a pack that is not needed: since when, by the clock of who emptied it. */
@@ -77,9 +78,29 @@ export class Places {
     this.count = Math.max(this.count, ordinal);
   }
 
+  /** Where the slots of a pack lie; undefined: all stay. */
+  #movedOf(ordinal: number): Moved | undefined {
+    const moved = this.#moved.get(ordinal);
+    if (moved !== undefined) return moved;
+    const kept = this.#kept.of(ordinal);
+    if (kept === null) return undefined;
+    const made = this.#made(ordinal, kept);
+    this.#moved.set(ordinal, made);
+    return made;
+  }
+
+  #made(ordinal: number, { slots, places }: MovedSlots): Moved {
+    const written = this.#slots[ordinal] ?? 0;
+    // Of a pack of which all moved, as of one that was merged, the column is what is known of it.
+    if (slots.length === written && slots.every((slot, i) => slot === i)) return places;
+    const moved = new Float64Array(written).fill(STAYS);
+    for (const [i, slot] of slots.entries()) moved[slot] = places[i]!;
+    return moved;
+  }
+
   /** Where a slot lies; below 0: it is released. */
   of({ ordinal, slot }: Home): number {
-    const moved = this.#moved.get(ordinal);
+    const moved = this.#movedOf(ordinal);
     if (moved instanceof Map) return moved.get(slot) ?? GONE;
     const place = moved?.[slot] ?? STAYS;
     return place === STAYS ? placeAt(ordinal, slot) : place;
@@ -87,12 +108,12 @@ export class Places {
 
   /** Whether slots of a pack may lie elsewhere than where they were written. */
   hasMoved(ordinal: number): boolean {
-    return this.#moved.has(ordinal);
+    return this.#movedOf(ordinal) !== undefined;
   }
 
   #set({ ordinal, slot }: Home, to: number): void {
     assert(slot < this.#slots[ordinal]!, 'only slots of a pack move');
-    let moved = this.#moved.get(ordinal);
+    let moved = this.#movedOf(ordinal);
     if (moved === undefined) {
       moved = new Float64Array(this.#slots[ordinal]!).fill(STAYS);
       this.#moved.set(ordinal, moved);
@@ -159,8 +180,51 @@ export class Places {
     readonly moved: ReadonlyMap<number, MovedSlots>;
     readonly emptiedAtMs: ReadonlyMap<number, number>;
   } {
-    const moved = new Map([...this.#moved].map(([ordinal, of]) => [ordinal, movedSlots(of)]));
+    for (const ordinal of this.#kept.ordinals) this.#movedOf(ordinal);
+    const inOrder = [...this.#moved].toSorted(([a], [b]) => a - b);
+    const moved = new Map(inOrder.map(([ordinal, of]) => [ordinal, movedSlots(of)]));
     return { moved, emptiedAtMs: this.#emptiedAtMs };
+  }
+
+  /** Writes all that is known, of packs that nobody asked for as it lies. */
+  save(writer: StateWriter): void {
+    const orNone = (value: number | undefined): number => value ?? NOT_HERE;
+    writer.column(Uint32Array.from({ length: this.count }, (_, i) => orNone(this.#slots[i])));
+    writer.column(Uint32Array.from({ length: this.count }, (_, i) => orNone(this.#lying[i])));
+    const emptied = [...this.#moved].flatMap(([ordinal, of]) =>
+      of instanceof Map ? [ordinal] : [],
+    );
+    writer.column(Uint32Array.from(emptied));
+    const ordinals = new Uint32Array(new Set([...this.#kept.ordinals, ...this.#moved.keys()]));
+    KeptMoves.write(writer, ordinals.toSorted(), (ordinal) => {
+      const moved = this.#moved.get(ordinal);
+      return moved === undefined ? this.#kept.bytesOf(ordinal)! : movedSlots(moved);
+    });
+    writer.column(Float64Array.from([...this.#emptiedAtMs].flat()));
+  }
+
+  /** What `save` wrote. StateUnfit where it is none. */
+  static read(reader: StateReader): Places {
+    const places = new Places();
+    const known = (column: Uint32Array): (number | undefined)[] =>
+      Array.from(column, (value) => (value === NOT_HERE ? undefined : value));
+    places.#slots = known(reader.words());
+    places.#lying = known(reader.words());
+    places.count = places.#slots.length;
+    const emptied = reader.words();
+    const kept = KeptMoves.read(reader);
+    const [last] = kept.ordinals.subarray(-1);
+    if (places.#lying.length !== places.count || (last ?? -1) >= places.count)
+      throw new StateUnfit('places are not of their packs');
+    for (const ordinal of emptied) {
+      const of = kept.of(ordinal) ?? { slots: [], places: [] };
+      places.#moved.set(ordinal, new Map(Array.from(of.slots, (slot, i) => [slot, of.places[i]!])));
+    }
+    places.#kept = kept;
+    const emptiedAtMs = reader.doubles();
+    for (let i = 0; i + 1 < emptiedAtMs.length; i += 2)
+      places.#emptiedAtMs.set(emptiedAtMs[i]!, emptiedAtMs[i + 1]!);
+    return places;
   }
 
   /** Takes up what was saved, once every pack was added. False: it does not fit. */

@@ -94,7 +94,6 @@ export class PageIndex {
   /** Where reading of the log goes on; the last change that was taken in. */
   #from: Indexed['from'];
   #applied = -1n;
-  #packs = 0;
   #contents = 0;
   #lastCommit: Indexed['commit'] | null = null;
   /** How contents were numbered when the log was read last. */
@@ -164,7 +163,6 @@ export class PageIndex {
     this.#from = indexed.from;
     this.#applied = indexed.commit?.position ?? -1n;
     this.#lastCommit = indexed.commit;
-    this.#packs = indexed.packs;
     this.#contents = indexed.contents;
     this.#vms = [...indexed.vms];
     this.#see();
@@ -338,9 +336,8 @@ export class PageIndex {
       return;
     }
     const before = [...this.#indexed.segments, segment];
-    const packs = this.#packsAt(commit.position);
+    const packs = state.contents.packsTo(commit.position);
     const { segments, merged } = await mergeSegments(this.#segmentPorts, this.#runs, before);
-    this.#packs = packs;
     this.#indexed = {
       from,
       commit,
@@ -352,13 +349,6 @@ export class PageIndex {
     this.#recent = new RecentEvents();
     await saveList({ state, files, ledger }, { ...this.#indexed, commit });
     for (const gone of merged) await this.#runs.drop(gone);
-  }
-
-  #packsAt(position: bigint): number {
-    const { packs } = this.#ports.state.contents;
-    let count = this.#packs;
-    while (count < packs.length && packs[count]!.position <= position) count += 1;
-    return count;
   }
 
   /** Versions of a page, oldest first. O(segments) blocks. */

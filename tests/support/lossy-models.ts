@@ -68,7 +68,7 @@ export class LossyModels {
   /** The contents as another process loads them. */
   loaded(): Contents {
     const writer = new StateWriter();
-    this.contents.save(writer);
-    return Contents.load(new StateReader(writer.bytes()));
+    this.contents.saveState(writer);
+    return Contents.loadState(new StateReader(writer.bytes()));
   }
 }

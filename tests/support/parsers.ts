@@ -36,7 +36,7 @@ import { parsePoint } from '../../domain/values/point.ts';
 import { crc32 } from 'node:zlib';
 import { parseCursor } from '../../projections/subscriptions/cursor.ts';
 import type { StoredEvent } from '../../domain/ports/event-log.ts';
-import { catalogueOf } from '../../projections/models/catalogue-state.ts';
+import { catalogueIn, catalogueOf } from '../../projections/models/catalogue-state.ts';
 import { Contents } from '../../projections/models/contents.ts';
 import { stateOf } from '../../projections/models/half.ts';
 import type { Projection } from '../../projections/projection.ts';
@@ -267,6 +267,27 @@ const stateParsers = (of: SpoiledSeries): Parser[] => [
     parse: (bytes) =>
       stateOf(
         loadedBy((state) => Contents.load(new StateReader(state))),
+        bytes,
+      ),
+  },
+  {
+    name: 'state files of the contents',
+    examples: [of.contentsState],
+    parse: (bytes) =>
+      stateOf(
+        loadedBy((state) => {
+          const contents = Contents.loadState(new StateReader(state));
+          return [contents.all, contents.saved];
+        }),
+        bytes,
+      ),
+  },
+  {
+    name: 'state files of the catalogue',
+    examples: [of.catalogueState],
+    parse: (bytes) =>
+      stateOf(
+        loadedBy((state) => [...catalogueIn(state).vms.values()].map(({ captures }) => captures)),
         bytes,
       ),
   },

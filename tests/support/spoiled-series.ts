@@ -2,7 +2,7 @@
 
 import type { StoredEvent } from '../../domain/ports/event-log.ts';
 import { compact, forgetPoints, retireVm, takeCheckpoint } from '../../index.ts';
-import { catalogueText } from '../../projections/models/catalogue-state.ts';
+import { catalogueBytes, catalogueText } from '../../projections/models/catalogue-state.ts';
 import { StateWriter } from '../../projections/models/state-bytes.ts';
 import type { LossyFiles } from '../simulation/lossy-files.ts';
 import { freshDisk, openWorld, recordTable } from './compaction-world.ts';
@@ -10,9 +10,12 @@ import { freshDisk, openWorld, recordTable } from './compaction-world.ts';
 export interface SpoiledSeries {
   readonly files: LossyFiles;
   readonly events: readonly StoredEvent[];
-  /** What the state files of the catalogue and of the contents hold. */
+  /** The catalogue and the contents as a baseline has them. */
   readonly catalogue: Uint8Array;
   readonly contents: Uint8Array;
+  /** What their state files hold. */
+  readonly catalogueState: Uint8Array;
+  readonly contentsState: Uint8Array;
 }
 
 /** Records it. */
@@ -38,6 +41,10 @@ export async function recordSeries(folder: string): Promise<SpoiledSeries> {
   ledger.state.contents.save(writer);
   const catalogue = new TextEncoder().encode(catalogueText(ledger.state.catalogue));
   const contents = writer.bytes().slice();
+  const stateWriter = new StateWriter();
+  ledger.state.contents.saveState(stateWriter);
+  const contentsState = stateWriter.bytes().slice();
+  const catalogueState = catalogueBytes(ledger.state.catalogue).slice();
   await ledger.close();
-  return { files, events, catalogue, contents };
+  return { files, events, catalogue, contents, catalogueState, contentsState };
 }

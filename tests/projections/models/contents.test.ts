@@ -1,4 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
+import fc from 'fast-check';
 import { NO_PATCHES, type PatchTable } from '../../../domain/events/patches.ts';
 import { IDENTIFIER_BYTES } from '../../../domain/ports/page-engine.ts';
 import { contentOf, holdingOfContent, type Holding } from '../../../domain/values/holding.ts';
@@ -142,5 +143,107 @@ describe('the state of contents', () => {
       firstPattern: claimed.patterns,
     });
     expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(2 ** 24);
+  });
+});
+
+describe('the state file of contents', () => {
+  const stateOf = (contents: Contents): Uint8Array => {
+    const writer = new StateWriter();
+    contents.saveState(writer);
+    return writer.bytes().slice();
+  };
+  const readAgain = (contents: Contents): Contents =>
+    Contents.loadState(new StateReader(stateOf(contents)));
+  const baselineOf = (contents: Contents): Uint8Array => {
+    const writer = new StateWriter();
+    contents.save(writer);
+    return writer.bytes().slice();
+  };
+
+  type Step = { readonly what: number; readonly of: number };
+  const someSteps = fc.array(fc.record({ what: fc.nat(6), of: fc.nat(40) }), { maxLength: 40 });
+
+  /** Does something with contents that are there; what a step does depends on it and nothing else. */
+  function take(contents: Contents, { what, of }: Step, step: number): void {
+    const holding = holdingOfContent(of % Math.max(1, contents.count));
+    const isThere = contents.count > 0;
+    if (what <= 1) add(contents, 1000 + step);
+    else if (what === 2 && isThere) {
+      const { pack } = contents.reference(holding);
+      add(contents, 1000 + step, { ...patchOver(0), packs: [pack] });
+    } else if (what === 3 && isThere) contents.release(holding, step);
+    else if (what === 4 && isThere) contents.revive(holding);
+    else if (what === 5 && isThere) {
+      const { tables } = contents.packOf(contentOf(holding));
+      const held = { name: nameOf(5000 + step), group: 'default', position: 9n, tables };
+      contents.insertRewritten({ ...held, holdings: Uint32Array.of(holding) });
+    } else if (what === 6 && contents.count > 1) contents.alias(0, contents.count - 1);
+  }
+
+  test('brings all back, whatever of it was asked for, and goes on as before', () => {
+    fc.assert(
+      fc.property(someSteps, fc.nat(40), fc.array(fc.nat(40)), (steps, cut, asked) => {
+        const plain = new Contents();
+        let kept = new Contents();
+        for (const [i, step] of steps.entries()) {
+          if (i === cut) kept = readAgain(kept);
+          take(plain, step, i);
+          take(kept, step, i);
+        }
+        for (const content of asked) {
+          const holding = holdingOfContent(content);
+          expect(kept.homePackOf(holding)?.name).toBe(plain.homePackOf(holding)?.name);
+          expect(kept.placeOf(holding)).toBe(plain.placeOf(holding));
+          expect(kept.leftAt(holding)).toBe(plain.leftAt(holding));
+        }
+        const again = readAgain(kept);
+        expect(again.numbers).toEqual(plain.numbers);
+        for (let packs = 0; packs <= plain.written + 1; packs += 1) {
+          expect(again.numbering(packs)).toBe(plain.numbering(packs));
+          expect(again.countOf(packs)).toBe(plain.countOf(packs));
+        }
+        for (const { name, ordinal } of plain.all) {
+          expect(again.named(name)?.ordinal).toBe(ordinal);
+          expect(again.lyingIn(again.named(name)!)).toBe(plain.lyingIn(plain.named(name)!));
+          expect(again.emptiedAtMs(again.named(name)!)).toBe(plain.emptiedAtMs(plain.named(name)!));
+        }
+        expect(again.named(nameOf(9999))).toBeUndefined();
+        expect(again.packsTo(1010n)).toBe(plain.packs.filter((of) => of.position <= 1010n).length);
+        expect(baselineOf(again)).toEqual(baselineOf(plain));
+        expect(stateOf(again)).toEqual(stateOf(readAgain(plain)));
+      }),
+    );
+  });
+
+  test('makes no pack that nobody asks for', () => {
+    const contents = new Contents();
+    for (let i = 0; i < 3; i += 1) add(contents, 100 + i);
+    const bytes = stateOf(contents);
+    const at = Buffer.from(bytes).indexOf(new Uint8Array(new Uint32Array([4160, 1]).buffer));
+    // The first pack's table is uneven: who asks for another one does not find out.
+    bytes[at + 4] = 2;
+    const again = Contents.loadState(new StateReader(bytes));
+    expect(again.packOf(2).name).toBe(nameOf(102));
+    expect(again.byName(nameOf(101))?.firstContent).toBe(1);
+    expect(() => again.all).toThrow(StateUnfit);
+  });
+
+  test('that is cut off, or whose packs are numbered otherwise, is none', () => {
+    const contents = new Contents();
+    for (let i = 0; i < 3; i += 1) add(contents, 100 + i);
+    contents.release(holdingOfContent(1), 5);
+    const bytes = stateOf(contents);
+    expect(Contents.loadState(new StateReader(bytes)).count).toBe(3);
+    for (let length = 0; length < bytes.length; length += 1)
+      expect(() => Contents.loadState(new StateReader(bytes.subarray(0, length)))).toThrow(
+        StateUnfit,
+      );
+    const at = Buffer.from(bytes).indexOf(Buffer.from(nameOf(101), 'hex')) + 32;
+    // Behind the name: kind, ordinal, first content, contents.
+    for (const field of [4, 8, 12]) {
+      const spoiled = bytes.slice();
+      spoiled[at + field]! += 1;
+      expect(() => Contents.loadState(new StateReader(spoiled))).toThrow(StateUnfit);
+    }
   });
 });
