@@ -18,7 +18,12 @@ import type { Refusal } from './values/refusals.ts';
 import { isName } from './events/streams.ts';
 
 export type PointsEvent = EventOf<
-  'CheckpointTaken' | 'CheckpointDropped' | 'PointsForgotten' | 'PointLeased' | 'LeaseEnded'
+  | 'CheckpointTaken'
+  | 'CheckpointLaidOut'
+  | 'CheckpointDropped'
+  | 'PointsForgotten'
+  | 'PointLeased'
+  | 'LeaseEnded'
 >;
 
 /** The kept points of one VM. */
@@ -43,6 +48,19 @@ export interface TakeCheckpoint {
   readonly layout?: CheckpointLayout;
   /** Whether the VM is retired, as its own stream says. */
   readonly isRetired: boolean;
+}
+
+/** Gives a checkpoint another layout than it had. */
+export interface LayOutAnew {
+  readonly _tag: 'LayOutAnew';
+  readonly vm: string;
+  readonly name: string;
+  /** The capture that was laid out: the name may mean another one by now. */
+  readonly capture: number;
+  /** Pages of the trace that it was laid out by. */
+  readonly traced: number;
+  /** What was copied for it, durable by now. */
+  readonly layout: CheckpointLayout;
 }
 
 export interface DropCheckpoint {
@@ -99,7 +117,7 @@ export interface ForgetVm {
 }
 
 export type PointsCommand =
-  TakeCheckpoint | DropCheckpoint | LeasePoint | EndLease | ForgetPoints | ForgetVm;
+  TakeCheckpoint | LayOutAnew | DropCheckpoint | LeasePoint | EndLease | ForgetPoints | ForgetVm;
 
 export const initialPoints: PointsState = { names: new Map(), leases: new Map(), givenUp: [] };
 
@@ -210,6 +228,12 @@ export const decidePoints =
     switch (command._tag) {
       case 'TakeCheckpoint':
         return take(state, command);
+      case 'LayOutAnew': {
+        const { _tag, ...data } = command;
+        return state.names.get(data.name) === data.capture
+          ? either.right([{ type: 'CheckpointLaidOut', data }])
+          : either.left({ _tag: 'CheckpointUnknown', vm, name: data.name });
+      }
       case 'DropCheckpoint': {
         const { name } = command;
         return state.names.has(name)
@@ -249,6 +273,8 @@ export function evolvePoints(state: PointsState, event: PointsEvent): PointsStat
   switch (event.type) {
     case 'CheckpointTaken':
       return { ...state, names: new Map(state.names).set(event.data.name, event.data.capture) };
+    case 'CheckpointLaidOut':
+      return state;
     case 'CheckpointDropped': {
       const names = new Map(state.names);
       names.delete(event.data.name);

@@ -138,7 +138,7 @@ const catalogueModel: Model<Catalogue, 'catalogue'> = {
 /** What guests asked for while their memory arrived. What was before history begins is asked for again. */
 const tracesModel: Model<VmTraces, 'traces'> = {
   name: 'traces',
-  version: 1,
+  version: 2,
   initial: () => new Map(),
   begin: () => new Map(),
   apply: (traces, change) => foldTraces(traces, change),

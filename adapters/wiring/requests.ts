@@ -18,16 +18,21 @@ const TRACED_MS = 60_000;
 
 const tracesOf = (ledger: Ledger, vm: string) => ledger.state.traces.get(vm) ?? initialTraces;
 
-/** The pages to give before others, of those that the guest has; ascending. */
-export function tracedPages(
+/**
+ * What guests asked for that ran from a point, or from the nearest before it, of the pages that it has:
+ * sets of pages that were asked for together, one after the other, each ascending.
+ */
+export function tracedSets(
   ledger: Ledger,
   { entry, row }: VmPoint,
   pageCount: number,
-): Uint32Array {
-  const pages: number[] = [];
-  for (const [first, last] of traceFor(tracesOf(ledger, entry.vm), row.capture) ?? [])
-    for (let page = first; page <= last && page < pageCount; page += 1) pages.push(page);
-  return Uint32Array.from(pages);
+): readonly Uint32Array[] {
+  return (traceFor(tracesOf(ledger, entry.vm), row.capture) ?? []).map((ranges) => {
+    const pages: number[] = [];
+    for (const [first, last] of ranges)
+      for (let page = first; page <= last && page < pageCount; page += 1) pages.push(page);
+    return Uint32Array.from(pages);
+  });
 }
 
 /** Takes down what a guest asks for. */

@@ -23,12 +23,13 @@ import {
   type ServeCounts,
   type ServedReader,
 } from '../../domain/use-cases/serve/page-server.ts';
+import { inStorageOrder } from '../../domain/use-cases/serve/storage-order.ts';
 import { memoryMapOf } from '../../projections/models/page-tables.ts';
 import { holdPoint, takeOver, type HeldPoint } from './leases.ts';
 import type { Ledger } from './ledger.ts';
 import { PatientReading, type Waiting } from './patient-reading.ts';
 import { readPoint } from './point-reader.ts';
-import { RequestRecorder, tracedPages } from './requests.ts';
+import { RequestRecorder, tracedSets } from './requests.ts';
 import { recordRestored } from './restored.ts';
 import {
   deviceStateOf,
@@ -107,7 +108,8 @@ export async function serveOf(
     locator,
     storageEnds: storageEnds(endsEvery(STORAGE_BLOCKS)),
   });
-  const traced = tracedPages(ledger, point, table.length);
+  const asked = tracedSets(ledger, point, table.length).flatMap((set) => [...set]);
+  const traced = inStorageOrder(asked, { table, locator });
   return (guest, given) => {
     const queue = new PageQueue({ table, neighbours, ...(given === undefined ? {} : { given }) });
     queue.prefetch(traced);

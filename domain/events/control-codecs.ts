@@ -157,6 +157,7 @@ export const CONTROL_CODECS = {
     note: orNull(note),
     layout: orNull(checkpointLayout),
   }),
+  CheckpointLaidOut: t.strict({ vm: name, name, capture, traced: count, layout: checkpointLayout }),
   CheckpointDropped: t.strict({ vm: name, name }),
   PointsForgotten: t.strict({ vm: name, captures: captureRanges }),
   PointLeased: t.strict({ vm: name, capture, lease, kind: word, ledger: t.string, holder }),

@@ -86,6 +86,7 @@ export function streamOf(event: ControlEvent): string {
     case 'VmRetired':
       return vmStream(event.data.vm);
     case 'CheckpointTaken':
+    case 'CheckpointLaidOut':
     case 'CheckpointDropped':
     case 'PointsForgotten':
     case 'PointLeased':
@@ -171,6 +172,7 @@ const FORMATS: Readonly<Partial<Record<ControlType, number>>> = {
   LeaseEnded: 3,
   CheckpointRestored: 3,
   PageRequested: 3,
+  CheckpointLaidOut: 4,
   MasterPublished: 4,
   CloneStarted: 4,
   CloneEnded: 4,

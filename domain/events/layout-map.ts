@@ -3,7 +3,7 @@
 // the packs, under the SHA-256 of its bytes. All integers little-endian.
 //
 //   0  4  magic "PLMP"
-//   4  4  format: 1
+//   4  4  format: 1; 2 where gfns do not ascend
 //   8  4  capture
 //  12  4  packs p
 //  16  4  runs of pages r
@@ -19,7 +19,8 @@
 //           -   -  ends         s x u16    the block after the last one of each storage block
 //   -  -  runs: r x (u32 first gfn, u32 count)
 //
-// The runs say, slot by slot through the packs, which page each slot is a copy of: gfns ascend.
+// The runs say, slot by slot through the packs, which page each slot is a copy of, none twice. In format
+// 1 they ascend.
 
 import * as either from 'fp-ts/lib/Either.js';
 import type { Either } from 'fp-ts/lib/Either.js';
@@ -36,6 +37,8 @@ export const LAYOUT_PAGES_MAX = LAYOUT_PACKS_MAX * PACK_PAGES_MAX;
 
 const MAGIC = 0x504d_4c50;
 const FORMAT = 1;
+/** Of maps whose pages lie in another order than that of their numbers. */
+const FORMAT_ORDERED = 2;
 const HEADER_BYTES = 20;
 const NAME_BYTES = 32;
 const PACK_HEADER_BYTES = NAME_BYTES + 12;
@@ -60,7 +63,7 @@ export interface LayoutMap {
   /** The capture whose pages were copied. */
   readonly capture: number;
   readonly packs: readonly LaidOutPack[];
-  /** By slot, through the packs: the page that it is a copy of. Ascending. */
+  /** By slot, through the packs: the page that it is a copy of. None twice. */
   readonly gfns: Uint32Array;
 }
 
@@ -78,12 +81,15 @@ function runsOf(gfns: Uint32Array): [number, number][] {
 /** The bytes of a map. */
 export function encodeLayoutMap({ capture, packs, gfns }: LayoutMap): Uint8Array {
   const runs = runsOf(gfns);
+  const format = runs.every(([first], i) => i === 0 || first > runs[i - 1]![0])
+    ? FORMAT
+    : FORMAT_ORDERED;
   const packBytes = ({ blocks, storageEnds }: LaidOutPack): number =>
     PACK_HEADER_BYTES + blocks.codecs.length * BLOCK_ROW_BYTES + storageEnds.length * END_BYTES;
   const runsAt = packs.reduce((at, pack) => at + packBytes(pack), HEADER_BYTES);
   const bytes = new Uint8Array(runsAt + runs.length * RUN_BYTES);
   const view = new DataView(bytes.buffer);
-  for (const [i, word] of [MAGIC, FORMAT, capture, packs.length, runs.length].entries())
+  for (const [i, word] of [MAGIC, format, capture, packs.length, runs.length].entries())
     view.setUint32(4 * i, word, true);
   let at = HEADER_BYTES;
   for (const { name, sizeBytes, blocks, storageEnds } of packs) {
@@ -150,11 +156,21 @@ function packIn(
   return { pack: { name, sizeBytes, blocks, storageEnds }, end };
 }
 
-/** The pages that runs name; each is the copy of one page, and gfns ascend. */
+/** Whether no number is there twice. */
+function areApart(numbers: Uint32Array): boolean {
+  const sorted = numbers.toSorted();
+  return sorted.every((number, i) => i === 0 || number !== sorted[i - 1]);
+}
+
+/** The pages that runs name; no page is named twice. */
 function gfnsIn(
   view: DataView,
   at: number,
-  { runs, slots }: { readonly runs: number; readonly slots: number },
+  {
+    runs,
+    slots,
+    ascend,
+  }: { readonly runs: number; readonly slots: number; readonly ascend: boolean },
 ): Uint32Array | Misfit {
   const gfns = new Uint32Array(slots);
   let slot = 0;
@@ -162,16 +178,16 @@ function gfnsIn(
   for (let run = 0; run < runs; run += 1) {
     const first = view.getUint32(at + RUN_BYTES * run, true);
     const count = view.getUint32(at + RUN_BYTES * run + 4, true);
-    const isOne = first >= next && count >= 1 && first + count <= VM_PAGES_MAX;
+    const isBehind = !ascend || first >= next;
+    const isOne = isBehind && count >= 1 && first + count <= VM_PAGES_MAX;
     if (!isOne || slot + count > slots)
       return new Misfit(`run ${run} is of ${count} pages from page ${first} on`);
     for (let i = 0; i < count; i += 1) gfns[slot + i] = first + i;
     slot += count;
     next = first + count;
   }
-  return slot === slots
-    ? gfns
-    : new Misfit(`its runs name ${slot} pages, and its packs hold ${slots}`);
+  if (slot !== slots) return new Misfit(`its runs name ${slot} pages, and its packs hold ${slots}`);
+  return ascend || areApart(gfns) ? gfns : new Misfit('it names a page twice');
 }
 
 /** The map in some bytes; what does not fit, as a sentence's end, where they are none. */
@@ -184,8 +200,10 @@ export function decodeLayoutMap(bytes: Uint8Array): Either<string, LayoutMap> {
   const packCount = word(3);
   const runs = word(4);
   if (word(0) !== MAGIC) return either.left('it does not begin as one');
-  if (format !== FORMAT)
-    return either.left(`it is of format ${format}, and ${FORMAT} was expected`);
+  if (format !== FORMAT && format !== FORMAT_ORDERED)
+    return either.left(
+      `it is of format ${format}, and ${FORMAT} or ${FORMAT_ORDERED} was expected`,
+    );
   if (capture < 1) return either.left('it is of no capture');
   if (packCount < 1 || packCount > LAYOUT_PACKS_MAX)
     return either.left(`it claims ${packCount} packs`);
@@ -202,6 +220,6 @@ export function decodeLayoutMap(bytes: Uint8Array): Either<string, LayoutMap> {
       `its ${runs} runs end at ${at + runs * RUN_BYTES}, and it has ${bytes.length} bytes`,
     );
   const slots = packs.reduce((sum, { blocks }) => sum + slotsOf(blocks), 0);
-  const gfns = gfnsIn(view, at, { runs, slots });
+  const gfns = gfnsIn(view, at, { runs, slots, ascend: format === FORMAT });
   return gfns instanceof Misfit ? either.left(gfns.why) : either.right({ capture, packs, gfns });
 }

@@ -40,6 +40,7 @@ const checkpoint = t.strict({
   capture: t.number,
   note,
   layout: absentIfNull(layout.types[0]),
+  traced: absentIfNull(t.number),
   position,
   timeMs: t.number,
 });

@@ -110,6 +110,20 @@ export class Catalogue {
     if (revisions === null || revisions[1] > last) entry.lostTail = reason;
   }
 
+  #leaseEnded(event: EventOf<'LeaseEnded'>): void {
+    const entry = this.entry(event.data.vm);
+    entry.points = evolvePoints(entry.points, event);
+    const i = entry.leases.findIndex(({ lease }) => lease === event.data.lease);
+    if (i >= 0) entry.leases.splice(i, 1);
+    applyToClones(entry, event);
+  }
+
+  #laidOut({ data: { vm, name, capture, traced, layout } }: EventOf<'CheckpointLaidOut'>): void {
+    const { checkpoints } = this.entry(vm);
+    const i = checkpoints.findIndex((row) => row.name === name && row.capture === capture);
+    if (i >= 0) checkpoints[i] = { ...checkpoints[i]!, traced, layout };
+  }
+
   #control(event: ToldEvent, at: { position: Position; timeMs: number }): void {
     const { position, timeMs } = at;
     switch (event.type) {
@@ -122,9 +136,12 @@ export class Catalogue {
         const entry = this.entry(event.data.vm);
         entry.points = evolvePoints(entry.points, event);
         const { name, capture, note, layout } = event.data;
-        entry.checkpoints.push({ name, capture, note, layout, position, timeMs });
+        entry.checkpoints.push({ name, capture, note, layout, traced: null, position, timeMs });
         break;
       }
+      case 'CheckpointLaidOut':
+        this.#laidOut(event);
+        break;
       case 'CheckpointDropped':
       case 'PointsForgotten': {
         const entry = this.entry(event.data.vm);
@@ -137,14 +154,9 @@ export class Catalogue {
       case 'PointLeased':
         if (this.#isOurs(event)) this.#lease(event, at);
         break;
-      case 'LeaseEnded': {
-        const entry = this.entry(event.data.vm);
-        entry.points = evolvePoints(entry.points, event);
-        const i = entry.leases.findIndex(({ lease }) => lease === event.data.lease);
-        if (i >= 0) entry.leases.splice(i, 1);
-        applyToClones(entry, event);
+      case 'LeaseEnded':
+        this.#leaseEnded(event);
         break;
-      }
       case 'CloneStarted':
       case 'CloneEnded':
         applyToClones(this.entry(event.data.vm), event);

@@ -57,6 +57,7 @@ const LIGHT: Readonly<Record<ToldEvent['type'], boolean>> = {
   MemoryMapChanged: true,
   CommandLineObserved: true,
   CheckpointTaken: true,
+  CheckpointLaidOut: true,
   CheckpointDropped: true,
   CheckpointRestored: true,
   PageRequested: true,

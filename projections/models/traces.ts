@@ -10,7 +10,7 @@ import { decodeState } from './state-bytes.ts';
 export type VmTraces = Map<string, Traces>;
 
 const { vm, capture, pages } = CONTROL_CODECS.PageRequested.type.props;
-const TRACES = t.array(t.tuple([vm, t.array(t.tuple([capture, pages]))]));
+const TRACES = t.array(t.tuple([vm, t.array(t.tuple([capture, t.readonlyArray(pages)]))]));
 
 /** Takes a change in. */
 export function foldTraces(traces: VmTraces, change: Change): void {

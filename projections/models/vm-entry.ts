@@ -35,6 +35,8 @@ export interface CheckpointRow {
   readonly note: string | null;
   /** What was copied for it; null: it was not laid out. */
   readonly layout: CheckpointLayout | null;
+  /** Pages of the trace that it was laid out by; null: by none. */
+  readonly traced: number | null;
   readonly position: Position;
   readonly timeMs: number;
 }

@@ -70,6 +70,21 @@ describe('taking a checkpoint', () => {
     );
   });
 
+  test('may be laid out anew, for as long as the name means that capture', () => {
+    const layout = { bytes: 9, map: { name: 'ab'.repeat(32), bytes: 7 }, packs: ['cd'.repeat(32)] };
+    const data = { vm: 'web', name: 'booted', capture: 3, traced: 40, layout };
+    const anew = { _tag: 'LayOutAnew', ...data } as const;
+    const laidOut = { type: 'CheckpointLaidOut', data } as const;
+    expect(given(taken('booted', 3)).when(anew)).toEqual(events(laidOut));
+    expect(given(taken('booted', 3), laidOut).when(take('booted', 3))).toMatchObject(
+      refusal({ _tag: 'CheckpointExists', vm: 'web', name: 'booted', capture: 3 }),
+    );
+    for (const past of [[], [taken('booted', 4)], [taken('other', 3)]])
+      expect(given(...past).when(anew)).toEqual(
+        refusal({ _tag: 'CheckpointUnknown', vm: 'web', name: 'booted' }),
+      );
+  });
+
   test('may give one capture several names', () => {
     expect(given(taken('booted', 3)).when(take('login', 3))).toEqual(events(taken('login', 3)));
   });

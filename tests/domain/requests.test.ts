@@ -6,7 +6,8 @@ import {
   evolveRequests,
   initialTraces,
   pagesIn,
-  REQUEST_RANGES_MAX,
+  pagesOf,
+  TOGETHER_PAGES_MAX,
   traceFor,
   TRACE_PAGES_MAX,
   type PageRanges,
@@ -45,11 +46,16 @@ describe('requests of a guest', () => {
     expect(given(...past).when(asked(3, 6))).toEqual(events(requested(3, [6, 6])));
   });
 
-  test('are cut into events that a log takes', () => {
-    const pages = Array.from({ length: REQUEST_RANGES_MAX + 10 }, (_, i) => 2 * i);
+  test('are cut, in their order, into sets of pages that were asked for together', () => {
+    const pages = Array.from({ length: TOGETHER_PAGES_MAX + 2 }, (_, i) => 4_000_000_000 - 2 * i);
     const some = given().when(asked(1, ...pages));
     const list = some._tag === 'Right' ? some.right : [];
-    expect(list.map(({ data }) => data.pages.length)).toEqual([REQUEST_RANGES_MAX, 10]);
+    expect(list.map(({ data }) => data.pages.length)).toEqual([TOGETHER_PAGES_MAX, 2]);
+    const [last, lastButOne] = pages.slice(-2).toReversed();
+    expect(list[1]!.data.pages).toEqual([
+      [last, last],
+      [lastButOne, lastButOne],
+    ]);
     for (const event of list) expect(encodeControl(event)._tag).toBe('Right');
   });
 
@@ -61,16 +67,14 @@ describe('requests of a guest', () => {
   });
 
   test('of a capture, else of the nearest before it, are what is prefetched', () => {
-    const traces = [requested(2, [1, 1]), requested(5, [2, 3]), requested(5, [9, 9])].reduce(
+    const traces = [requested(2, [1, 1]), requested(5, [9, 9]), requested(5, [2, 3])].reduce(
       evolveRequests,
       initialTraces,
     );
     expect(traceFor(traces, 1)).toBeNull();
-    expect(traceFor(traces, 4)).toEqual([[1, 1]]);
-    expect(traceFor(traces, 5)).toEqual([
-      [2, 3],
-      [9, 9],
-    ]);
-    expect(pagesIn(traceFor(traces, 8)!)).toBe(3);
+    expect(traceFor(traces, 4)).toEqual([[[1, 1]]]);
+    // One set after the other, as they were asked for.
+    expect(traceFor(traces, 5)).toEqual([[[9, 9]], [[2, 3]]]);
+    expect(pagesIn(pagesOf(traceFor(traces, 8)!))).toBe(3);
   });
 });

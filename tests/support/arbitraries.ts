@@ -272,6 +272,13 @@ export const controlEvent: fc.Arbitrary<ControlEvent> = fc.oneof(
   fc
     .record({ vm: name, name, capture, note: noteText, layout: checkpointLayout })
     .map((data): ControlEvent => ({ type: 'CheckpointTaken', data })),
+  fc
+    .record({ vm: name, name, capture, traced: count, layout: checkpointLayout })
+    .filter(({ layout }) => layout !== null)
+    .map(({ layout, ...data }): ControlEvent => ({
+      type: 'CheckpointLaidOut',
+      data: { ...data, layout: layout! },
+    })),
   fc.record({ vm: name, name }).map((data): ControlEvent => ({ type: 'CheckpointDropped', data })),
   fc
     .record({ vm: name, captures: fc.array(capture).map(rangesOf) })

@@ -71,6 +71,7 @@ export function goldenCatalogue(): Catalogue {
     capture: 13,
     note: 'a note',
     layout: null,
+    traced: null,
     ...checkpointAt,
   });
   web.repeated.push({ capture: 13, position: 9_007_199_254_742_050n });

@@ -134,6 +134,20 @@ export const GOLDEN_CONTROL_EVENTS: readonly ControlEvent[] = [
     type: 'PageRequested',
     data: { vm: 'web-1', capture: 2, pages: [[0, 31]] },
   },
+  {
+    type: 'CheckpointLaidOut',
+    data: {
+      vm: 'web-1',
+      name: 'laid-out',
+      capture: 2,
+      traced: 1_900,
+      layout: {
+        bytes: 70_000,
+        map: { name: '12'.repeat(32), bytes: 148 },
+        packs: ['34'.repeat(32), '56'.repeat(32)],
+      },
+    },
+  },
   { type: 'VmRetired', data: { vm: 'web-1' } },
   {
     type: 'HistoryForgotten',

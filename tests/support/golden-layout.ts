@@ -21,6 +21,11 @@ export const GOLDEN_LAID_OUT: ControlEvent = {
   },
 };
 
+/** Pages of the same map in another order than that of their numbers: format 2. */
+export const GOLDEN_ORDERED_GFNS = Uint32Array.from([
+  900, 901, 3, 4, 5, 6, 70_002, 1024, 70_000, 70_001, 2,
+]);
+
 /** The map of two packs, the second one of a block alone. */
 export const GOLDEN_LAYOUT_MAP: LayoutMap = {
   capture: 2,

@@ -14,7 +14,7 @@ import { CODEC_SALTED } from '../../../domain/values/block-salt.ts';
 import { CODEC_PACKED, CODEC_RAW, PACK_HEADER_BYTES } from '../../../domain/values/pack.ts';
 import { storageBlockEnds } from '../../../domain/values/storage-blocks.ts';
 import { goldenBytes } from '../../support/golden-capture.ts';
-import { GOLDEN_LAYOUT_MAP } from '../../support/golden-layout.ts';
+import { GOLDEN_LAYOUT_MAP, GOLDEN_ORDERED_GFNS } from '../../support/golden-layout.ts';
 import { seededRandom } from '../../support/images.ts';
 
 /** A map of so many packs, of blocks of one to four pages. */
@@ -53,13 +53,22 @@ describe('a map', () => {
     expect(encodeLayoutMap(GOLDEN_LAYOUT_MAP)).toEqual(bytes);
   });
 
-  test('reads back as it was written', () => {
+  test('of format 2 stays what it was', () => {
+    const ordered = { ...GOLDEN_LAYOUT_MAP, gfns: GOLDEN_ORDERED_GFNS };
+    const bytes = goldenBytes('layout-map-2/map.bin');
+    expect(decodeLayoutMap(bytes)).toEqual(either.right(ordered));
+    expect(encodeLayoutMap(ordered)).toEqual(bytes);
+  });
+
+  test('reads back as it was written, in whatever order its pages are', () => {
     fc.assert(
       fc.property(shape, (of) => {
         const made = mapOf(of);
         const bytes = encodeLayoutMap(made);
         expect(bytes.length).toBeLessThanOrEqual(LAYOUT_MAP_BYTES_MAX);
         expect(decodeLayoutMap(bytes)).toEqual(either.right(made));
+        const turned = { ...made, gfns: made.gfns.toReversed() };
+        expect(decodeLayoutMap(encodeLayoutMap(turned))).toEqual(either.right(turned));
       }),
     );
   });
@@ -74,7 +83,7 @@ describe('a map', () => {
   const HEADER = 20;
   const spoil: readonly (readonly [string, (view: DataView) => void, RegExp])[] = [
     ['begins otherwise', (view) => view.setUint8(0, 0), /does not begin as one/u],
-    ['is of a later format', (view) => view.setUint32(4, 2, true), /is of format 2/u],
+    ['is of a later format', (view) => view.setUint32(4, 3, true), /is of format 3/u],
     ['is of no capture', (view) => view.setUint32(8, 0, true), /of no capture/u],
     ['claims no packs', (view) => view.setUint32(12, 0, true), /claims 0 packs/u],
     [
@@ -101,7 +110,7 @@ describe('a map', () => {
     expect(decodeLayoutMap(bytes)).toEqual(either.left(expect.stringMatching(why)));
   });
 
-  test('whose storage blocks do not end one after another, or whose pages do not ascend, is none', () => {
+  test('whose storage blocks do not end one after another, or whose pages are not as its format has it, is none', () => {
     const made = map();
     const [first, ...rest] = made.packs;
     const ends = Uint32Array.of(first!.blocks.codecs.length, first!.blocks.codecs.length);
@@ -109,9 +118,12 @@ describe('a map', () => {
     expect(decodeLayoutMap(encodeLayoutMap(uneven))).toEqual(
       either.left(expect.stringContaining('do not end one after another')),
     );
-    const turned = { ...made, gfns: made.gfns.toReversed() };
-    expect(decodeLayoutMap(encodeLayoutMap(turned))).toEqual(
-      either.left(expect.stringMatching(/run \d+ is of/u)),
+    const turned = encodeLayoutMap({ ...made, gfns: made.gfns.toReversed() });
+    new DataView(turned.buffer).setUint32(4, 1, true);
+    expect(decodeLayoutMap(turned)).toEqual(either.left(expect.stringMatching(/run \d+ is of/u)));
+    const twice = { ...made, gfns: made.gfns.map((gfn, i) => (i === 0 ? made.gfns.at(-1)! : gfn)) };
+    expect(decodeLayoutMap(encodeLayoutMap(twice))).toEqual(
+      either.left(expect.stringContaining('names a page twice')),
     );
     const fewer = { ...made, gfns: made.gfns.subarray(1) };
     expect(decodeLayoutMap(encodeLayoutMap(fewer))).toEqual(
