@@ -12,6 +12,7 @@ import { LaidOutReader, type PointReader } from '../../domain/use-cases/layout/l
 import type { StorageEnds } from '../../domain/use-cases/layout/storage-block-numbers.ts';
 import { toHex } from '../../domain/values/identifier.ts';
 import { LedgerError } from '../../domain/values/ledger-error.ts';
+import type { CheckpointRow } from '../../projections/models/vm-entry.ts';
 import { sha256 } from './digest.ts';
 import type { Ledger } from './ledger.ts';
 import type { VmPoint } from './vm-point.ts';
@@ -25,10 +26,14 @@ export type CopiedLayout = CheckpointLayout & {
 export const hasCopies = (layout: CheckpointLayout | null): layout is CopiedLayout =>
   layout !== null && layout.map !== null;
 
-/** The layout that a point is read by; null: it has no checkpoint that copies were made for. */
-function layoutOfPoint({ entry, row }: VmPoint): CopiedLayout | null {
-  const named = entry.checkpoints.filter(({ capture }) => capture === row.capture);
-  return named.map(({ layout }) => layout).findLast(hasCopies) ?? null;
+/** The checkpoint whose layout a point is read by; null: it has none that copies were made for. */
+function copiedAt({ entry, row }: VmPoint): (CheckpointRow & { layout: CopiedLayout }) | null {
+  const named = entry.checkpoints.findLast(
+    ({ capture, layout }) => capture === row.capture && hasCopies(layout),
+  );
+  return named === undefined || !hasCopies(named.layout)
+    ? null
+    : { ...named, layout: named.layout };
 }
 
 /** The map of a layout. PACK_MISSING, PACK_DAMAGED. */
@@ -61,10 +66,10 @@ export async function laidOutPages(
   { point, table }: TabledPoint,
   onLost: (reason: string) => void = () => undefined,
 ): Promise<LaidOutPages | null> {
-  const layout = layoutOfPoint(point);
-  if (layout === null) return null;
+  const checkpoint = copiedAt(point);
+  if (checkpoint === null) return null;
   try {
-    const map = await readLayoutMap(store, layout);
+    const map = await readLayoutMap(store, checkpoint.layout);
     return new LaidOutPages(() => state.contents, map, table);
   } catch (thrown) {
     if (!isOfPack(thrown)) throw thrown;
@@ -80,6 +85,8 @@ export interface ReadPoint {
   readonly locator: PageLocator;
   /** Where storage blocks end: of copies as the map says, of other packs as `others` has it. */
   readonly storageEnds: (others: StorageEnds) => StorageEnds;
+  /** Whether copies were made by what guests asked for. */
+  readonly isTraced: boolean;
 }
 
 /** Makes ready what reads a point: by the map of its checkpoint, where it was laid out. */
@@ -91,12 +98,18 @@ export async function readPoint(ledger: Ledger, of: TabledPoint): Promise<ReadPo
     );
   const pages = await laidOutPages(ledger, of, onLost);
   if (pages === null)
-    return { reader: plain, locator: ledger.state.contents, storageEnds: (others) => others };
+    return {
+      reader: plain,
+      locator: ledger.state.contents,
+      storageEnds: (others) => others,
+      isTraced: false,
+    };
+  const isTraced = (copiedAt(of.point)?.traced ?? null) !== null;
   const reader = new LaidOutReader({
     plain,
     copies: plain.finding(() => pages),
     isTheirs: pages.isFailing,
     onLost,
   });
-  return { reader, locator: pages, storageEnds: (others) => pages.storageEnds(others) };
+  return { reader, locator: pages, storageEnds: (others) => pages.storageEnds(others), isTraced };
 }

@@ -15,20 +15,24 @@ import { LedgerError } from '../../domain/values/ledger-error.ts';
 import type { ArrivingGuest, PageDemand } from '../../domain/ports/arriving-guest.ts';
 import { run } from '../../domain/ports/run.ts';
 import type { PointReader } from '../../domain/use-cases/layout/laid-out-reader.ts';
-import { endsEvery } from '../../domain/use-cases/layout/storage-block-numbers.ts';
-import { StoredNeighbours } from '../../domain/use-cases/serve/page-neighbours.ts';
+import { endsOfPages } from '../../domain/use-cases/layout/storage-block-numbers.ts';
+import {
+  StoredNeighbours,
+  type PageNeighbours,
+} from '../../domain/use-cases/serve/page-neighbours.ts';
 import { PageQueue } from '../../domain/use-cases/serve/page-queue.ts';
 import {
   PageServer,
   type ServeCounts,
   type ServedReader,
 } from '../../domain/use-cases/serve/page-server.ts';
+import { TracedNeighbours } from '../../domain/use-cases/serve/traced-neighbours.ts';
 import { inStorageOrder } from '../../domain/use-cases/serve/storage-order.ts';
 import { memoryMapOf } from '../../projections/models/page-tables.ts';
 import { holdPoint, takeOver, type HeldPoint } from './leases.ts';
 import type { Ledger } from './ledger.ts';
 import { PatientReading, type Waiting } from './patient-reading.ts';
-import { readPoint } from './point-reader.ts';
+import { readPoint, type ReadPoint } from './point-reader.ts';
 import { RequestRecorder, tracedSets } from './requests.ts';
 import { recordRestored } from './restored.ts';
 import {
@@ -39,8 +43,8 @@ import {
 } from './restore.ts';
 import { labelOf, tableOf, type VmPoint } from './vm-point.ts';
 
-/** Blocks of a pack that are worth reading with one that a guest waits for, where no map says which. */
-const STORAGE_BLOCKS = 32;
+/** Pages that are worth reading with one that a guest waits for, where no map says which (docs/serving.md). */
+const STORAGE_PAGES = 128;
 
 /** What gives a guest its pages, and how that ends. */
 interface Serving {
@@ -94,6 +98,21 @@ const patient = (reader: PointReader, reading: PatientReading): ServedReader => 
   fill: (request, target, signal) => reading.whenThere(() => reader.fill(request, target), signal),
 });
 
+/** Which pages come with one: by the checkpoint's map, where there is one. */
+function neighboursOf(
+  { state }: Ledger,
+  { table, read }: { readonly table: Uint32Array; readonly read: ReadPoint },
+): PageNeighbours {
+  const { locator, storageEnds, isTraced } = read;
+  const others = endsOfPages(STORAGE_PAGES);
+  const copies = new StoredNeighbours({ table, locator, storageEnds: storageEnds(others) });
+  if (!isTraced) return copies;
+  return new TracedNeighbours({
+    copies,
+    plain: new StoredNeighbours({ table, locator: state.contents, storageEnds: others }),
+  });
+}
+
 /** Makes ready what gives pages of a point. */
 export async function serveOf(
   ledger: Ledger,
@@ -101,13 +120,10 @@ export async function serveOf(
   { waiting = UNTOLD }: Pick<ArrivingOptions, 'waiting'> = {},
 ): Promise<Serve> {
   const table = await tableOf(ledger, point, { isWhole: true });
-  const { reader: plain, locator, storageEnds } = await readPoint(ledger, { point, table });
-  const reader = patient(plain, new PatientReading(ledger, waiting));
-  const neighbours = new StoredNeighbours({
-    table,
-    locator,
-    storageEnds: storageEnds(endsEvery(STORAGE_BLOCKS)),
-  });
+  const read = await readPoint(ledger, { point, table });
+  const { locator } = read;
+  const reader = patient(read.reader, new PatientReading(ledger, waiting));
+  const neighbours = neighboursOf(ledger, { table, read });
   const asked = tracedSets(ledger, point, table.length).flatMap((set) => [...set]);
   const traced = inStorageOrder(asked, { table, locator });
   return (guest, given) => {

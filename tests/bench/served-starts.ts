@@ -7,7 +7,7 @@ import type { PageDemand } from '../../domain/ports/arriving-guest.ts';
 import { startArriving } from '../../adapters/guests/qemu/postcopy/start-arriving.ts';
 import { tableOf, type VmPoint } from '../../adapters/wiring/vm-point.ts';
 import { deviceStateOf } from '../../adapters/wiring/restore.ts';
-import { endsEvery } from '../../domain/use-cases/layout/storage-block-numbers.ts';
+import { endsOfPages } from '../../domain/use-cases/layout/storage-block-numbers.ts';
 import { PageReader } from '../../domain/use-cases/pages/page-reader.ts';
 import {
   StoredNeighbours,
@@ -52,7 +52,7 @@ export function grained(
     new StoredNeighbours({
       table,
       locator: ledger.state.contents,
-      storageEnds: endsEvery(pages / BLOCK_PAGES),
+      storageEnds: endsOfPages(pages),
     });
   const [near, far] = [
     of(Math.max(blockPages, BLOCK_PAGES)),

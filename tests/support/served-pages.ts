@@ -4,10 +4,10 @@
 import type { PageLocator, ReadPack } from '../../domain/ports/models.ts';
 import { PageQueue } from '../../domain/use-cases/serve/page-queue.ts';
 import { StoredNeighbours } from '../../domain/use-cases/serve/page-neighbours.ts';
-import { endsEvery } from '../../domain/use-cases/layout/storage-block-numbers.ts';
+import { endsOfPages } from '../../domain/use-cases/layout/storage-block-numbers.ts';
 import { NO_PATCHES } from '../../domain/events/patches.ts';
 import { FIRST_CONTENT, ZERO, type Holding } from '../../domain/values/holding.ts';
-import { PACK_SLOTS, PAGE_BYTES } from '../../domain/values/page.ts';
+import { BLOCK_PAGES, PACK_SLOTS, PAGE_BYTES } from '../../domain/values/page.ts';
 
 export const BLOCK = 2;
 const PACK_BLOCKS = 8;
@@ -43,7 +43,7 @@ export const locator: PageLocator = {
 export const queueOf = (table: Uint32Array, given?: Uint8Array): PageQueue =>
   new PageQueue({
     table,
-    neighbours: new StoredNeighbours({ table, locator, storageEnds: endsEvery(2) }),
+    neighbours: new StoredNeighbours({ table, locator, storageEnds: endsOfPages(2 * BLOCK_PAGES) }),
     ...(given === undefined ? {} : { given }),
   });
 

@@ -1,6 +1,6 @@
 // Which storage block a place is in, as a number by which it is told from others.
 
-import { PACK_SLOTS } from '../../values/page.ts';
+import { BLOCK_PAGES, PACK_SLOTS } from '../../values/page.ts';
 import { blockStarts } from '../../values/pack.ts';
 import { ordinalAt, slotAt, type Place } from '../../values/place.ts';
 import { lastWhere } from '../../values/sorted-search.ts';
@@ -14,13 +14,23 @@ export type StorageEnds = (pack: ReadPack) => Uint32Array;
 export const plainStorageEnds: StorageEnds = ({ blocks }) =>
   storageBlockEnds(blocks.lengths, STAGING_BLOCK_BYTES);
 
-/** As of packs whose blocks are taken so many at a time, whatever their bytes. */
-export const endsEvery =
-  (count: number): StorageEnds =>
-  ({ blocks: { lengths } }) =>
-    Uint32Array.from({ length: Math.ceil(lengths.length / count) }, (_, i) =>
-      Math.min(lengths.length, (i + 1) * count),
-    );
+/**
+ * As of packs whose blocks are taken together until they have so many pages, whatever their bytes; one
+ * counts as BLOCK_PAGES at least, as recording leaves neighbours.
+ */
+export const endsOfPages =
+  (pagesMin: number): StorageEnds =>
+  ({ blocks: { pages } }) => {
+    const ends: number[] = [];
+    let taken = 0;
+    for (const [block, count] of pages.entries()) {
+      taken += Math.max(count, BLOCK_PAGES);
+      if (taken < pagesMin && block < pages.length - 1) continue;
+      ends.push(block + 1);
+      taken = 0;
+    }
+    return Uint32Array.from(ends);
+  };
 
 /** A pack's storage blocks: their numbers, and the first slot of each. */
 interface NumberedPack {

@@ -5,8 +5,9 @@ import {
   StoredNeighbours,
   type PageNeighbours,
 } from '../../../../domain/use-cases/serve/page-neighbours.ts';
-import { endsEvery } from '../../../../domain/use-cases/layout/storage-block-numbers.ts';
+import { endsOfPages } from '../../../../domain/use-cases/layout/storage-block-numbers.ts';
 import { PageQueue, PUSH_PAGES_MAX } from '../../../../domain/use-cases/serve/page-queue.ts';
+import { BLOCK_PAGES } from '../../../../domain/values/page.ts';
 import { UNKNOWN, ZERO } from '../../../../domain/values/holding.ts';
 import { placeAt, slotAt } from '../../../../domain/values/place.ts';
 import { content, locator, queueOf } from '../../../support/served-pages.ts';
@@ -24,7 +25,11 @@ const TABLE = Uint32Array.of(
   content(2),
   content(5),
 );
-const neighbours = new StoredNeighbours({ table: TABLE, locator, storageEnds: endsEvery(2) });
+const neighbours = new StoredNeighbours({
+  table: TABLE,
+  locator,
+  storageEnds: endsOfPages(2 * BLOCK_PAGES),
+});
 const take = (pages: Uint32Array | null): number[] => [...(pages ?? [])];
 const inOrder = (of: StoredNeighbours): number[] => [...of.inStorageOrder()].flatMap(take);
 
@@ -55,7 +60,8 @@ describe('the neighbours of a page', () => {
         },
         packAt: (place) => locator.packAt(placeAt(0, slotAt(place))),
       },
-      storageEnds: (pack) => (pack.ordinal === 0 ? Uint32Array.of(3, 8) : endsEvery(2)(pack)),
+      storageEnds: (pack) =>
+        pack.ordinal === 0 ? Uint32Array.of(3, 8) : endsOfPages(2 * BLOCK_PAGES)(pack),
     });
     expect(take(laidOut.block(4))).toEqual([4]);
     expect(take(laidOut.storageBlock(4))).toEqual([0, 1, 4, 6]);
@@ -71,7 +77,11 @@ describe('the neighbours of a page', () => {
 
   test('of a page that is lost there are none', () => {
     const table = Uint32Array.of(UNKNOWN, content(0), UNKNOWN);
-    const lost = new StoredNeighbours({ table, locator, storageEnds: endsEvery(2) });
+    const lost = new StoredNeighbours({
+      table,
+      locator,
+      storageEnds: endsOfPages(2 * BLOCK_PAGES),
+    });
     expect(take(lost.block(0))).toEqual([0]);
     expect(inOrder(lost)).not.toContain(ZERO + 5);
   });
@@ -83,7 +93,11 @@ describe('the neighbours of a page', () => {
       placeOf: (holding: number) =>
         moved && holding === content(1) ? locator.placeOf(content(40)) : locator.placeOf(holding),
     };
-    const late = new StoredNeighbours({ table: TABLE, locator: moving, storageEnds: endsEvery(2) });
+    const late = new StoredNeighbours({
+      table: TABLE,
+      locator: moving,
+      storageEnds: endsOfPages(2 * BLOCK_PAGES),
+    });
     expect(take(late.block(4))).toEqual([1, 4, 6]);
     moved = true;
     expect(take(late.block(1))).toEqual([1]);
@@ -104,7 +118,11 @@ describe('the neighbours of a page', () => {
     };
     // Pages of many packs: 16 contents in each.
     const table = Uint32Array.from({ length: 4096 }, (_, n) => content(n));
-    const many = new StoredNeighbours({ table, locator: counting, storageEnds: endsEvery(2) });
+    const many = new StoredNeighbours({
+      table,
+      locator: counting,
+      storageEnds: endsOfPages(2 * BLOCK_PAGES),
+    });
     asked = 0;
     const queue = new PageQueue({ table, neighbours: many });
     queue.push();
