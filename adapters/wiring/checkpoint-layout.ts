@@ -23,7 +23,7 @@ async function pointReads(ledger: Ledger, point: VmPoint): Promise<number> {
   const pages = await laidOutPages(ledger, { point, table });
   return pages === null
     ? countReads(contents, table)
-    : countReads(pages, table, pages.storageEnds(plainStorageEnds));
+    : countReads(pages, table, { endsOf: pages.storageEnds(plainStorageEnds) });
 }
 
 /** Points that were laid out, each once. */
@@ -72,7 +72,7 @@ export async function laidOutReads(ledger: Ledger): Promise<LaidOutReads> {
 export async function layOutPoint(
   ledger: Ledger,
   { entry, row }: VmPoint,
-  options: Pick<LayOutRequest, 'bufferBytes' | 'onPages'> = {},
+  options: Pick<LayOutRequest, 'bufferBytes' | 'onPages' | 'together' | 'before'> = {},
 ): Promise<LaidOut> {
   const { state, store } = ledger;
   const { facts } = state.catalogue;

@@ -16,6 +16,7 @@ import { surveyOf } from '../../projections/compaction/survey.ts';
 import { versionsOf } from '../../projections/compaction/versions.ts';
 import { laidOutReads, uncopied, type LaidOutReads } from './checkpoint-layout.ts';
 import { sha256 } from './digest.ts';
+import { layOutAnew, type LaidOutAnew } from './layout-anew.ts';
 import type { Ledger } from './ledger.ts';
 import { endDeadLeases } from './leases.ts';
 import { Unreadable } from './losses.ts';
@@ -92,6 +93,7 @@ export const deletionFrom = (
 
 /** What a compaction did, and what it did to the points that were laid out. */
 export interface CompactedLedger extends Compacted {
+  readonly laidOutAnew: readonly LaidOutAnew[];
   readonly laidOut: LaidOutReads & { readonly readsBefore: number };
 }
 
@@ -124,7 +126,13 @@ export async function compact(ledger: Ledger, request: CompactRequest): Promise<
       },
       request,
     );
-    return { ...compacted, laidOut: { ...(await laidOutReads(ledger)), readsBefore } };
+    // Where what is needed lies now, and in the room that was given back.
+    const anew = await layOutAnew(ledger, request);
+    return {
+      ...compacted,
+      laidOutAnew: anew,
+      laidOut: { ...(await laidOutReads(ledger)), readsBefore },
+    };
   } finally {
     await lock.release();
   }

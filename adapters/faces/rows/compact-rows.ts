@@ -4,7 +4,7 @@ import type { CompactedLedger } from '../../wiring/compact.ts';
 import { isoTime, type Row } from './row.ts';
 
 export const compactRow = (
-  { rewritten, released, deleted, unreadable, laidOut, isStopped }: CompactedLedger,
+  { rewritten, released, deleted, unreadable, laidOut, laidOutAnew, isStopped }: CompactedLedger,
   isDryRun: boolean,
 ): Row => ({
   rewrittenPacks: rewritten.packs,
@@ -23,6 +23,15 @@ export const compactRow = (
   laidOutPoints: laidOut.points,
   laidOutReadsBefore: laidOut.readsBefore,
   laidOutReads: laidOut.reads,
+  laidOutAnew: laidOutAnew.map(({ vm, name, traced, made }) => ({
+    vm,
+    name,
+    askedPages: traced,
+    copiedPages: made?.pages ?? null,
+    copiedBytes: made?.bytes ?? null,
+    readsBefore: made?.readsBefore ?? null,
+    reads: made?.reads ?? null,
+  })),
   stopped: isStopped,
   dryRun: isDryRun,
 });

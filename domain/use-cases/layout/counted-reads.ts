@@ -11,14 +11,23 @@ import {
   type StorageEnds,
 } from './storage-block-numbers.ts';
 
+/** Of which storage blocks, and by which regions, reads are counted. */
+export interface CountedAs {
+  readonly endsOf?: StorageEnds;
+  readonly regionPages?: number;
+}
+
 /** Pages of a region (2 MiB). */
 export const REGION_PAGES = 512;
 
-/** Storage blocks that are read for a table; a content that was read serves every page. O(pages). POINT_DAMAGED. */
+/**
+ * Storage blocks that are read for a table; a content that was read serves every page. `regionPages`:
+ * after so many pages nothing is kept. O(pages). POINT_DAMAGED.
+ */
 export function countReads(
   locator: PageLocator,
   table: Uint32Array,
-  endsOf: StorageEnds = plainStorageEnds,
+  { endsOf = plainStorageEnds, regionPages = REGION_PAGES }: CountedAs = {},
 ): number {
   const numbers = new StorageBlockNumbers(locator, endsOf);
   const met = new NumberSet();
@@ -26,7 +35,7 @@ export function countReads(
   let reads = 0;
   let inRegion = new Set<number>();
   for (const [gfn, holding] of table.entries()) {
-    if (gfn % REGION_PAGES === 0) inRegion = new Set();
+    if (gfn % regionPages === 0) inRegion = new Set();
     if (!isRead(holding) || !met.add(holding)) continue;
     const length = chainOf(locator, holding, chain);
     for (let i = 0; i < length; i += 1) {

@@ -19,7 +19,7 @@ import { PackWriter, type PackWriterPorts } from '../pages/pack-writer.ts';
 import { countReads } from './counted-reads.ts';
 import { LaidOutPages } from './laid-out-pages.ts';
 import { planLayout, type LayoutPlan } from './layout-plan.ts';
-import { plainStorageEnds } from './storage-block-numbers.ts';
+import { plainStorageEnds, type StorageEnds } from './storage-block-numbers.ts';
 
 export interface LayOutPorts extends PackWriterPorts {
   readonly engine: Pick<PageEngine, 'encode' | 'encodePatterns'>;
@@ -35,6 +35,10 @@ export interface LayOutRequest {
   readonly table: Uint32Array;
   /** What a message calls the point. */
   readonly label: string;
+  /** Sets of pages that are asked for together, in that order; absent: none are known. */
+  readonly together?: readonly Uint32Array[];
+  /** How the point is read until now; absent: as the ledger has its pages. */
+  readonly before?: { readonly locator: PageLocator; readonly endsOf: StorageEnds };
   /** Bytes of the staging buffer; absent: as for users. */
   readonly bufferBytes?: number;
   readonly onPages?: (progress: { readonly pages: number; readonly pageCount: number }) => void;
@@ -46,7 +50,10 @@ export interface LaidOut {
   /** Pages that were copied, and storage blocks that hold them. */
   readonly pages: number;
   readonly storageBlocks: number;
-  /** Storage blocks that all of the point takes, before and with the copies. */
+  /**
+   * Storage blocks that all of the point takes, before and with the copies; where it is known what is
+   * asked for together, those that this takes, one after the other.
+   */
   readonly readsBefore: number;
   readonly reads: number;
   /** Deletes what was written, where it shall not be named. */
@@ -100,8 +107,14 @@ async function putMap({ store, sha256 }: LayOutPorts, map: LayoutMap) {
  * back where that fails. POINT_DAMAGED, and what reading and writing packs may say.
  */
 export async function layOut(ports: LayOutPorts, request: LayOutRequest): Promise<LaidOut> {
-  const { capture, table } = request;
-  const readsBefore = countReads(ports.locator(), table);
+  const { capture, table, together = [], before } = request;
+  const asked = together.flatMap((set) => [...set]);
+  const counted = asked.length === 0 ? table : Uint32Array.from(asked, (gfn) => table[gfn]!);
+  const whole = asked.length === 0 ? {} : { regionPages: Infinity };
+  const readsBefore = countReads(before?.locator ?? ports.locator(), counted, {
+    ...whole,
+    ...(before === undefined ? {} : { endsOf: before.endsOf }),
+  });
   const nothing = (): LaidOut => ({
     layout: NOTHING,
     pages: 0,
@@ -110,14 +123,17 @@ export async function layOut(ports: LayOutPorts, request: LayOutRequest): Promis
     reads: readsBefore,
     takeBack: () => Promise.resolve(),
   });
-  const plan = planLayout(ports.locator(), table);
+  const plan = planLayout(ports.locator(), table, together);
   if (plan.gfns.length === 0) return nothing();
   const writer = new PackWriter(ports, request);
   try {
     const packs = await writeCopies(ports, plan, { writer, request });
     const map = { capture, packs, gfns: plan.gfns };
     const laidOut = new LaidOutPages(ports.locator, map, table);
-    const reads = countReads(laidOut, table, laidOut.storageEnds(plainStorageEnds));
+    const reads = countReads(laidOut, counted, {
+      ...whole,
+      endsOf: laidOut.storageEnds(plainStorageEnds),
+    });
     if (reads >= readsBefore) {
       await writer.takeBack();
       return nothing();

@@ -87,6 +87,22 @@ describe('a plan of what is copied', () => {
     expect([...plan.holdings]).toEqual([content(1, 5), content(1, 4)]);
   });
 
+  test('of pages that are asked for together begins with them, in that order, and leaves what lies together so', () => {
+    const table = inOrder();
+    const sets = [
+      Uint32Array.of(900, 901, 70),
+      // All of two storage blocks.
+      Uint32Array.from({ length: 64 }, (_, i) => 256 + i),
+      Uint32Array.of(3, 900),
+    ];
+    expect([...planLayout(locator, table, sets).gfns]).toEqual([900, 901, 70, 3]);
+    const written = [7, 70, 1100];
+    for (const [i, gfn] of written.entries()) table[gfn] = content(1, i);
+    const plan = planLayout(locator, table, sets);
+    expect([...plan.gfns]).toEqual([900, 901, 70, 3, 7, 1100]);
+    expect([...plan.holdings]).toEqual([...plan.gfns].map((gfn) => table[gfn]));
+  });
+
   test('takes a pattern that a pack keeps along', () => {
     const pattern = 0xf000_0000;
     const kept = {
@@ -109,6 +125,12 @@ describe('the reads of a point', () => {
     for (const gfn of [0, 1, 500, REGION, 2 * REGION]) table[gfn] = content(1, gfn % 31);
     // The page of region 2 holds what page 0 does: it is there by then.
     expect(countReads(locator, table)).toBe(2);
+  });
+
+  test('count a storage block once of what is asked for at once', () => {
+    const table = Uint32Array.of(content(1, 0), content(0, 40), content(1, 3), content(0, 3));
+    expect(countReads(locator, table, { regionPages: 2 })).toBe(4);
+    expect(countReads(locator, table, { regionPages: Infinity })).toBe(3);
   });
 
   test('count what patches lie upon as well', () => {

@@ -3,6 +3,7 @@
 import type { Command } from 'commander';
 import { PAGE_BYTES } from '../../../../domain/values/page.ts';
 import { compact, graceMsOf, type CompactedLedger } from '../../../wiring/compact.ts';
+import type { LaidOutAnew } from '../../../wiring/layout-anew.ts';
 import { durationMs } from '../../../../domain/values/instant.ts';
 import { compactRow } from '../../rows/compact-rows.ts';
 import { Interrupted } from '../../rows/failure-rows.ts';
@@ -29,9 +30,17 @@ function graceAsked(text: string | undefined): number | null {
 
 const packsText = (count: number): string => (count === 1 ? '1 pack' : `${count} packs`);
 
+/** What was laid out by what guests asked for, or would be. */
+function anewText({ vm, name, traced, made }: LaidOutAnew): string {
+  if (made === null)
+    return `checkpoint ${name} of ${vm} would be laid out anew, by the ${traced} pages that guests asked for`;
+  const { bytes, readsBefore, reads } = made;
+  return `checkpoint ${name} of ${vm} laid out anew, by the ${traced} pages that guests asked for: ${bytesText(bytes)} copied, ${reads} reads of these instead of ${readsBefore}`;
+}
+
 function say(
   output: Output,
-  { rewritten, released, deleted, unreadable, laidOut }: CompactedLedger,
+  { rewritten, released, deleted, unreadable, laidOut, laidOutAnew }: CompactedLedger,
   isDryRun: boolean,
 ): void {
   const { packs, bytesBefore, bytesAfter } = rewritten;
@@ -48,6 +57,7 @@ function say(
     output.say(
       `${laidOut.points === 1 ? '1 point that was' : `${laidOut.points} points that were`} laid out kept together: ${laidOut.reads} reads, ${laidOut.readsBefore} before`,
     );
+  for (const each of laidOutAnew) output.say(anewText(each));
   if (deleted.packs > 0)
     output.say(
       `${bytesText(deleted.bytes)} ${isDryRun ? 'could be given back now' : 'given back'} (${packsText(deleted.packs)})`,
