@@ -188,11 +188,12 @@ export class DwarfTypes {
     const isSigned = types.isFlagged(type);
     for (let i = 0; i < count; i += 1) {
       const at = types.rest(type) + (isLong ? 12 : 8) * i;
-      this.#unit.entry('enumerator', { name: this.#name(types.u32(at)) });
+      const named = { name: this.#name(types.u32(at)) };
       const high = isLong ? BigInt(types.u32(at + 8)) << 32n : 0n;
       const value = high + BigInt(types.u32(at + 4));
-      // As 64 bits hold it: those that read it have no more.
-      this.#unit.out.signedLeb(BigInt.asIntN(isSigned && !isLong ? 32 : 64, value));
+      this.#unit.entry(isSigned ? 'signedEnumerator' : 'enumerator', named);
+      if (isSigned) this.#unit.out.signedLeb(BigInt.asIntN(isLong ? 64 : 32, value));
+      else this.#unit.out.longLeb(value);
     }
     this.#unit.endChildren();
   }

@@ -52,6 +52,15 @@ export class GrowingBytes {
     this.length = writeLeb(this.#bytes, at, value);
   }
 
+  /** A number of seven bits a byte and up to 64 bits. */
+  longLeb(value: bigint): void {
+    this.#room(LEB_BYTES_MAX);
+    for (let rest = value; ; rest >>= 7n) {
+      this.u8(Number(rest & 0x7fn) | (rest < 128n ? 0 : 0x80));
+      if (rest < 128n) return;
+    }
+  }
+
   /** A number of seven bits a byte that may be negative: a last byte's highest bit is the sign. */
   signedLeb(value: bigint): void {
     this.#room(LEB_BYTES_MAX);

@@ -132,7 +132,10 @@ export function readDwarf(file: Buffer): DwarfEntry {
       const at = reader.u32();
       return strings!.toString('latin1', at, strings!.indexOf(0, at));
     }
-    if (form === 0x0f) return Number(reader.leb());
+    if (form === 0x0f) {
+      const value = reader.leb();
+      return value < 2n ** 53n ? Number(value) : value;
+    }
     if (form === 0x13) return named.push([entry, reader.u32()]);
     if (form === 0x19) return true;
     if (form !== 0x18 || reader.leb() !== 9n || reader.u8() !== 3)
