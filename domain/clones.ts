@@ -20,7 +20,9 @@ import type { Refusal } from './values/refusals.ts';
 /** How a clone comes by its memory; another word of a later release is read as well. */
 export type CloneKind = 'mapped';
 
-export type ClonesEvent = EventOf<'MasterPublished' | 'CloneStarted' | 'CloneEnded'>;
+export type ClonesEvent = EventOf<
+  'MasterPublished' | 'CloneStarted' | 'PageEvicted' | 'CloneEnded'
+>;
 
 /** The clones that run, by the leases that they hold. */
 export type RunningClones = ReadonlySet<string>;
@@ -55,13 +57,22 @@ export interface StartClone extends Omit<LeasePoint, '_tag' | 'kind'> {
   readonly qmp: string;
 }
 
+/** Says that pages of a clone left its host's memory. */
+export interface NoteEviction {
+  readonly _tag: 'NoteEviction';
+  readonly vm: string;
+  readonly clone: string;
+  /** Those that were dropped, as they can be read again. */
+  readonly dropped: number;
+}
+
 /** Ends a lease, and the clone that it is of. */
 export interface EndHold extends EndLease {
   /** Pages that the clone had of its own when it was seen last; null: it was not looked at. */
   readonly privatePages: number | null;
 }
 
-export type ClonesCommand = PublishMaster | StartClone | EndHold;
+export type ClonesCommand = PublishMaster | StartClone | NoteEviction | EndHold;
 
 function publish(
   { points }: ClonesState,
@@ -111,6 +122,11 @@ export const decideClones =
         return publish(state, command);
       case 'StartClone':
         return start(state, command);
+      case 'NoteEviction': {
+        const { _tag, ...data } = command;
+        const isNews = state.clones.has(data.clone) && data.dropped > 0;
+        return either.right(isNews ? [{ type: 'PageEvicted', data }] : []);
+      }
       case 'EndLease':
         return end(state, command);
       default:
@@ -148,6 +164,7 @@ export function evolveClones(
 ): RunningClones {
   switch (event.type) {
     case 'MasterPublished':
+    case 'PageEvicted':
       return clones;
     case 'CloneStarted':
       return new Set(clones).add(event.data.clone);

@@ -171,6 +171,7 @@ export const CONTROL_CODECS = {
     block: orNull(place),
     qmp: orNull(place),
   }),
+  PageEvicted: t.strict({ vm: name, clone: lease, dropped: count }),
   CloneEnded: t.strict({ vm: name, clone: lease, why: word, privatePages: orNull(count) }),
   CheckpointRestored: t.strict({ vm: name, capture, how: word, to: orNull(place) }),
   PageRequested: t.strict({ vm: name, capture, pages: pageRanges }),

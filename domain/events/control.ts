@@ -93,6 +93,7 @@ export function streamOf(event: ControlEvent): string {
     case 'LeaseEnded':
     case 'MasterPublished':
     case 'CloneStarted':
+    case 'PageEvicted':
     case 'CloneEnded':
       return pointsStream(event.data.vm);
     case 'CheckpointRestored':
@@ -175,6 +176,7 @@ const FORMATS: Readonly<Partial<Record<ControlType, number>>> = {
   CheckpointLaidOut: 4,
   MasterPublished: 4,
   CloneStarted: 4,
+  PageEvicted: 4,
   CloneEnded: 4,
 };
 /** The same of one type, of its first schema. */

@@ -70,6 +70,7 @@ const clone = t.strict({
   kind: leaseKind,
   block: orNull(t.string),
   qmp: orNull(t.string),
+  dropped: t.number,
 });
 const clones = absentIfEmpty('clones', t.array(clone));
 

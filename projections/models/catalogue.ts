@@ -158,6 +158,7 @@ export class Catalogue {
         this.#leaseEnded(event);
         break;
       case 'CloneStarted':
+      case 'PageEvicted':
       case 'CloneEnded':
         applyToClones(this.entry(event.data.vm), event);
         break;

@@ -12,6 +12,8 @@ export interface CloneRow {
   readonly block: string | null;
   /** Where it is controlled on its host; null: that was not said. */
   readonly qmp: string | null;
+  /** Pages of it that left the host's memory so far, each as often as it did. */
+  readonly dropped: number;
 }
 
 export const runningIn = (rows: readonly CloneRow[]): RunningClones =>
@@ -28,7 +30,14 @@ export function applyToClones(
   const running = evolveClones(runningIn(clones), event);
   if (event.type === 'CloneStarted') {
     const { clone, kind, block, qmp } = event.data;
-    if (leases.some(({ lease }) => lease === clone)) clones.push({ clone, kind, block, qmp });
+    if (leases.some(({ lease }) => lease === clone))
+      clones.push({ clone, kind, block, qmp, dropped: 0 });
+    return;
+  }
+  if (event.type === 'PageEvicted') {
+    const { clone, dropped } = event.data;
+    const i = clones.findIndex((row) => row.clone === clone);
+    if (i >= 0) clones[i] = { ...clones[i]!, dropped: clones[i]!.dropped + dropped };
     return;
   }
   for (let i = clones.length - 1; i >= 0; i -= 1)

@@ -66,6 +66,7 @@ const LIGHT: Readonly<Record<ToldEvent['type'], boolean>> = {
   LeaseEnded: true,
   MasterPublished: true,
   CloneStarted: true,
+  PageEvicted: true,
   CloneEnded: true,
   CaptureCommitted: false,
   VmRetired: false,

@@ -18,7 +18,7 @@ import { events, refusal, specify } from '../support/given-when-then.ts';
 type Event = PointsEvent | ClonesEvent;
 
 const isOfClones = (event: Event): event is ClonesEvent =>
-  ['MasterPublished', 'CloneStarted', 'CloneEnded'].includes(event.type);
+  ['MasterPublished', 'CloneStarted', 'PageEvicted', 'CloneEnded'].includes(event.type);
 
 function evolve({ points, clones }: ClonesState, event: Event): ClonesState {
   if (isOfClones(event)) return { points, clones: evolveClones(clones, event) };
@@ -124,6 +124,14 @@ describe('a clone', () => {
     const past = [...both, ended('a'), unheld('a')];
     expect(given(...past).when(end('a'))).toEqual(refusal({ _tag: 'LeaseUnknown', lease: 'a' }));
     expect(given(...past).when(end('b'))).toEqual(events(ended('b'), unheld('b')));
+  });
+
+  test('may have pages dropped while it runs', () => {
+    const note = { _tag: 'NoteEviction', vm: 'web', clone: 'a', dropped: 7 } as const;
+    const evicted = { type: 'PageEvicted', data: { vm: 'web', clone: 'a', dropped: 7 } } as const;
+    expect(given(leased('a'), started('a')).when(note)).toEqual(events(evicted));
+    expect(given(leased('a'), started('a')).when({ ...note, dropped: 0 })).toEqual(events());
+    expect(given().when(note)).toEqual(events());
   });
 
   test('is not there any more when its lease is not', () => {

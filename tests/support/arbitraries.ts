@@ -329,6 +329,9 @@ export const controlEvent: fc.Arbitrary<ControlEvent> = fc.oneof(
     })
     .map((data): ControlEvent => ({ type: 'CloneStarted', data })),
   fc
+    .record({ vm: name, clone: lease, dropped: count })
+    .map((data): ControlEvent => ({ type: 'PageEvicted', data })),
+  fc
     .record({ vm: name, clone: lease, why: word, privatePages: fc.option(count) })
     .map((data): ControlEvent => ({ type: 'CloneEnded', data })),
   fc

@@ -122,6 +122,7 @@ export const GOLDEN_CONTROL_EVENTS: readonly ControlEvent[] = [
       qmp: '/tmp/clone/qmp.sock',
     },
   },
+  { type: 'PageEvicted', data: { vm: 'web-1', clone: '0123456789abcdef', dropped: 4096 } },
   {
     type: 'CloneEnded',
     data: { vm: 'web-1', clone: '0123456789abcdef', why: 'released', privatePages: 732 },

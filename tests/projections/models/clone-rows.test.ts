@@ -31,8 +31,8 @@ const created: ControlEvent = {
   data: { ledger: 'here', format: 4, pageStore: null },
 };
 
-/** The clones that run after events, by their leases; the same once the catalogue is read back. */
-function runningAfter(...events: readonly ControlEvent[]): readonly string[] {
+/** A catalogue after events; the same once it is read back. */
+function catalogueAfter(...events: readonly ControlEvent[]): Catalogue {
   const catalogue = new Catalogue();
   for (const [i, event] of [created, ...events].entries())
     catalogue.apply(
@@ -41,14 +41,29 @@ function runningAfter(...events: readonly ControlEvent[]): readonly string[] {
     );
   const read = catalogueOf(catalogueText(catalogue));
   expect(read.entry('web').clones).toEqual(catalogue.entry('web').clones);
-  return catalogue.entry('web').clones.map(({ clone }) => clone);
+  return catalogue;
 }
+
+/** The clones that run after events, by their leases. */
+const runningAfter = (...events: readonly ControlEvent[]): readonly string[] =>
+  catalogueAfter(...events)
+    .entry('web')
+    .clones.map(({ clone }) => clone);
 
 test('a clone runs from its beginning to its end, whatever others do', () => {
   const both = [leased(A), started(A), leased(B), started(B)];
   expect(runningAfter(...both)).toEqual([A, B]);
   expect(runningAfter(...both, ended(A), unheld(A))).toEqual([B]);
   expect(runningAfter(...both, ended(A), unheld(A), ended(B), unheld(B))).toEqual([]);
+});
+
+test('what a clone dropped is added up', () => {
+  const evicted: ControlEvent = {
+    type: 'PageEvicted',
+    data: { vm: 'web', clone: A, dropped: 5 },
+  };
+  const catalogue = catalogueAfter(leased(A), started(A), evicted, evicted);
+  expect(catalogue.entry('web').clones).toMatchObject([{ clone: A, dropped: 10 }]);
 });
 
 test('a clone ends with its lease, by whatever words', () => {

@@ -1,0 +1,58 @@
+// What the clones of a host take of its memory together, and who lets go of how much where that is more
+// than they may. The limit is on all of them, not on each, and not on a cache of ours: a page that was read
+// from a base can be read again, so it is dropped; what a clone wrote is nowhere else, so it stays. Which of
+// a clone's pages go is the kernel's to choose.
+
+/** What a clone takes, as its host counts it. */
+export interface HeldMemory {
+  readonly clone: string;
+  /** A page that several have counts for the one that touched it first. */
+  readonly bytes: number;
+  /** Of these, what can be read again. */
+  readonly droppableBytes: number;
+  /** Processor time since it was looked at before: who does little misses little. */
+  readonly activity: number;
+}
+
+/** So much is dropped by a clone. */
+export interface Eviction {
+  readonly clone: string;
+  readonly bytes: number;
+}
+
+export interface EvictionPlan {
+  readonly evictions: readonly Eviction[];
+  /** Bytes above the limit that dropping does not bring back: what clones wrote. */
+  readonly excessBytes: number;
+}
+
+/** Where anything is dropped, so much of the limit is left free, so that not every page begins it anew. */
+const FREE_PART = 1 / 16;
+
+const sum = (numbers: readonly number[]): number => numbers.reduce((a, b) => a + b, 0);
+
+/** Bytes that clones take together. */
+export const takenBytes = (held: readonly HeldMemory[]): number =>
+  sum(held.map(({ bytes }) => bytes));
+
+/**
+ * Who drops how much: the least active first, of equals who has the most to drop; nobody while all of them
+ * take no more than the limit.
+ */
+export function planEvictions(held: readonly HeldMemory[], limitBytes: number): EvictionPlan {
+  const taken = takenBytes(held);
+  if (taken <= limitBytes) return { evictions: [], excessBytes: 0 };
+  let left = taken - Math.floor(limitBytes * (1 - FREE_PART));
+  const evictions: Eviction[] = [];
+  const inOrder = held.toSorted(
+    (a, b) => a.activity - b.activity || b.droppableBytes - a.droppableBytes,
+  );
+  for (const { clone, droppableBytes } of inOrder) {
+    const bytes = Math.min(left, droppableBytes);
+    if (bytes <= 0) continue;
+    evictions.push({ clone, bytes });
+    left -= bytes;
+  }
+  const droppable = sum(held.map(({ droppableBytes }) => droppableBytes));
+  return { evictions, excessBytes: Math.max(0, taken - limitBytes - droppable) };
+}
