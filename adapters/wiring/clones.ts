@@ -4,12 +4,14 @@
 import type { ChildProcess } from 'node:child_process';
 import { resolve } from 'node:path';
 import { holderOf } from '../files/processes.ts';
+import { MemoryGroup } from '../guests/memory-group.ts';
 import { startMapped } from '../guests/qemu/mapped-guest.ts';
 import { privatePagesOf } from '../guests/qemu/private-pages.ts';
 export { privatePagesOf };
 import { decideClones, heldInBase } from '../../domain/clones.ts';
 import { pointsStream } from '../../domain/events/streams.ts';
 import { accepted, run } from '../../domain/ports/run.ts';
+import { LedgerError } from '../../domain/values/ledger-error.ts';
 import { PAGE_BYTES } from '../../domain/values/page.ts';
 import { refuse } from '../../domain/values/refused.ts';
 import { blockLayoutOf } from '../../domain/values/raw-layout.ts';
@@ -37,6 +39,8 @@ export interface StartedClone {
   /** What the guest did when it began: QEMU's word. */
   readonly runState: string;
   readonly startMs: number;
+  /** Where its memory is accounted for; null: that was not asked for. */
+  readonly group: MemoryGroup | null;
   /** Pages that it was sent, as its base has them otherwise, or not at all. */
   readonly sentPages: number;
 }
@@ -45,6 +49,8 @@ export interface StartedClone {
 export interface Clone extends Lease {
   readonly block: string | null;
   readonly qmp: string | null;
+  /** Pages that it dropped so far. */
+  readonly dropped: number;
   /** Pages that it has of its own; null: it is not of this host, or may not be looked into. */
   readonly privatePages: number | null;
 }
@@ -94,12 +100,16 @@ async function inBase(
 async function begin(
   ledger: Ledger,
   point: VmPoint,
-  of: { readonly process: number; readonly block: string; readonly qmp: string },
+  of: {
+    readonly lease: string;
+    readonly process: number;
+    readonly block: string;
+    readonly qmp: string;
+  },
 ): Promise<string | null> {
   const { vm } = point.entry;
   const { capture } = point.row;
-  const lease = drawLease();
-  const { block, qmp } = of;
+  const { lease, block, qmp } = of;
   const clone = { vm, capture, lease, kind: 'mapped', block, qmp } as const;
   const holder = holderOf(of.process);
   return readUnheld(ledger, null, async () => {
@@ -113,6 +123,17 @@ async function begin(
   });
 }
 
+/** Where a clone's memory is accounted for by itself. MEMORY_UNACCOUNTED. */
+function accountFor(lease: string): MemoryGroup {
+  const group = MemoryGroup.make(`pageledger-${lease}`);
+  if (group !== null) return group;
+  throw new LedgerError(
+    'MEMORY_UNACCOUNTED',
+    "no control group can be made in which the kernel accounts for a clone's memory: a limit on it needs root, or a group that was handed to this user with the memory controller",
+    {},
+  );
+}
+
 /**
  * Starts a guest from a point over a base, which somebody holds until the clone does. What of the point
  * is otherwise than in the base is sent. The guest is the caller's.
@@ -124,6 +145,8 @@ export async function startClone(
     readonly base: CloneBase;
     readonly command: readonly string[];
     readonly isDiskOk: boolean;
+    /** Whether its memory is accounted for by itself. */
+    readonly isAccounted: boolean;
     readonly onStderr?: (text: string) => void;
   },
 ): Promise<StartedClone> {
@@ -131,25 +154,51 @@ export async function startClone(
   const { base, command, isDiskOk: diskOk, onStderr } = request;
   const { block, path } = base;
   const { elsewhere, bytes } = await inBase(ledger, point, base);
+  const lease = drawLease();
+  const group = request.isAccounted ? accountFor(lease) : null;
   const guest = await run(
     startMapped({
       command,
       diskOk,
       mapped: { block, bytes, path },
       elsewhere,
+      ...(group === null ? {} : { onSpawned: (pid: number) => group.take(pid) }),
       restore: (target) => restorePoint(ledger, point, { target, elsewhere }),
       ...(onStderr === undefined ? {} : { onStderr }),
     }),
-  );
+  ).catch((thrown: unknown) => {
+    group?.remove();
+    throw thrown;
+  });
   const { process, qmpPath, runState, startMs } = guest;
+  if (group !== null) process.once('close', () => group.remove());
   const sentPages = elsewhere.reduce((sum, is) => sum + 1 - is, 0);
   try {
-    const id = await begin(ledger, point, { process: process.pid ?? 0, block, qmp: qmpPath });
-    return { id, process, qmpPath, runState, startMs, sentPages };
+    const id = await begin(ledger, point, {
+      lease,
+      process: process.pid ?? 0,
+      block,
+      qmp: qmpPath,
+    });
+    return { id, process, qmpPath, runState, startMs, group, sentPages };
   } catch (thrown) {
     process.kill('SIGKILL');
     throw thrown;
   }
+}
+
+/** Says that pages of a clone were dropped. */
+export async function noteDropped(
+  ledger: Ledger,
+  point: VmPoint,
+  { id: clone, dropped }: { readonly id: string; readonly dropped: number },
+): Promise<void> {
+  const { vm } = point.entry;
+  await readUnheld(ledger, undefined, async () => {
+    await ledger.decide(pointsStream(vm), () =>
+      decideClones(ledger.vm(vm).held)({ _tag: 'NoteEviction', vm, clone, dropped }),
+    );
+  });
 }
 
 /** Says that a clone has ended, and what it had of its own; nothing where somebody else has said so. */
@@ -170,10 +219,10 @@ export function clonesOf(entries: readonly VmEntry[]): readonly Clone[] {
   return leasesOf(entries).flatMap((lease) => {
     const row = rows.get(lease.lease);
     if (row === undefined) return [];
-    const { kind, block, qmp } = row;
+    const { kind, block, qmp, dropped } = row;
     const isHere = lease.fate === 'alive';
     const privatePages = isHere ? privatePagesOf(lease.holder.process) : null;
-    return [{ ...lease, kind, block, qmp, privatePages }];
+    return [{ ...lease, kind, block, qmp, dropped, privatePages }];
   });
 }
 

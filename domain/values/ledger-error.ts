@@ -185,6 +185,10 @@ export const LEDGER_ERRORS = {
     kind: 'busy',
     advice: 'End what has the file open, and unmount again.',
   },
+  MEMORY_UNACCOUNTED: {
+    kind: 'failed',
+    advice: 'Run it as root or in a group with the memory controller, or without a limit.',
+  },
   NOT_FOUND: {
     kind: 'absent',
     advice:

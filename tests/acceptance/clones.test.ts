@@ -4,13 +4,14 @@
 
 import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import { programPath } from '../../adapters/guests/demo-guest/tools.ts';
 import {
   guestCommand,
   guestPaths,
   type DemoGuest,
 } from '../../adapters/guests/demo-guest/start-guest.ts';
+import { MemoryGroup } from '../../adapters/guests/memory-group.ts';
 import { LedgerCommands, type JsonRow, type RunningCommand } from '../support/command-line.ts';
 import { describeWithQemu, findTools, GUEST_TIMEOUT_MS } from '../support/guest/real-guest.ts';
 import { firstTicks, sameTicks, tickingGuest } from '../support/guest/watched-guest.ts';
@@ -25,6 +26,11 @@ const GUEST = { seed: 11, memoryMib: 128 };
 const PAGES = (GUEST.memoryMib * 2 ** 20) / 4096;
 const LINES = 3;
 const COUNT = 3;
+
+/** Where the kernel accounts for the memory of each clone. */
+const group = MemoryGroup.make(`pageledger-try-${process.pid}`);
+group?.remove();
+const limited = group === null ? describe.skip : describe;
 
 describeWithQemu('clones over one base', found, (tools) => {
   let folder: TemporaryFolder;
@@ -162,6 +168,28 @@ describeWithQemu('clones over one base', found, (tools) => {
     },
     GUEST_TIMEOUT_MS,
   );
+
+  limited('clones held to a limit', () => {
+    test(
+      'drop what they can read again, and go on as they would have',
+      async () => {
+        const rows = await cloned('held', 2, '--at', '@1', '--memory', '8');
+        const ticks = await Promise.all(
+          rows.map(({ n }) => firstTicks(consoleOf(`held-${String(n)}`), 2 * LINES)),
+        );
+        expect(ticks[1]).toEqual(ticks[0]);
+        expect((await sameTicks(guest, ticks[0]!)).lines).toEqual(ticks[0]);
+        expect(running!.stderr).toContain('more than the 8 MiB that they may take');
+        const dropped = async (): Promise<number[]> =>
+          (await commands.json('clones')).map((row) => Number(row['droppedPages']));
+        while ((await dropped()).every((pages) => pages === 0));
+        const { droppedPages } = await ended();
+        expect(Number(droppedPages)).toBeGreaterThan(0);
+        expect((await commands.json('log', '--type', 'PageEvicted')).length).toBeGreaterThan(0);
+      },
+      GUEST_TIMEOUT_MS,
+    );
+  });
 
   test(
     'a command that says where memory lies, or that clones cannot share, is refused',

@@ -1,8 +1,10 @@
 // Clones that a command has started, seen to until each has ended: what they have of their own is looked
-// at now and then, since nothing tells it of a guest that is no more.
+// at now and then, since nothing tells it of a guest that is no more, and what they take together is held
+// to a limit where there is one.
 
 import { once } from 'node:events';
-import { endClone, privatePagesOf, type StartedClone } from '../../wiring/clones.ts';
+import { endClone, noteDropped, privatePagesOf, type StartedClone } from '../../wiring/clones.ts';
+import { HostMemory } from '../../wiring/host-memory.ts';
 import type { Ledger } from '../../wiring/ledger.ts';
 import type { VmPoint } from '../../wiring/vm-point.ts';
 
@@ -13,26 +15,53 @@ export interface NumberedClone {
   readonly clone: StartedClone;
 }
 
+/** What clones may take together. */
+export interface MemoryLimit {
+  readonly bytes: number;
+  /** Is told, once, of bytes above it that cannot be dropped. */
+  readonly onExcess: (bytes: number) => void;
+}
+
 const LOOK_EVERY_MS = 2_000;
+const EVICT_EVERY_MS = 250;
 /** How long a guest has to end once it was asked to. */
 const END_MS = 10_000;
+
+interface Seen {
+  readonly point: VmPoint;
+  /** Pages of its own when it was seen last; null: it was not. */
+  privatePages: number | null;
+  /** Pages that were dropped and are not told yet, and all that were. */
+  untold: number;
+  dropped: number;
+}
 
 export class RunningGuests {
   readonly #ledger: Ledger;
   readonly #running = new Set<StartedClone>();
-  readonly #pages = new Map<StartedClone, number>();
+  readonly #seen = new Map<StartedClone, Seen>();
   readonly #ends: Promise<void>[] = [];
-  readonly #timer: NodeJS.Timeout;
+  readonly #timers: readonly NodeJS.Timeout[];
+  readonly #memory: HostMemory | null;
+  readonly #limit: MemoryLimit | null;
+  #evicting: Promise<void> | null = null;
+  #isExcessTold = false;
 
-  constructor(ledger: Ledger) {
+  constructor(ledger: Ledger, limit: MemoryLimit | null) {
     this.#ledger = ledger;
-    this.#timer = setInterval(() => this.#look(), LOOK_EVERY_MS);
-    this.#timer.unref();
+    this.#limit = limit;
+    this.#memory = limit === null ? null : new HostMemory(limit.bytes);
+    this.#timers = [
+      setInterval(() => this.#look(), LOOK_EVERY_MS),
+      setInterval(() => void this.#evict(), EVICT_EVERY_MS),
+    ];
+    for (const timer of this.#timers) timer.unref();
   }
 
   /** Sees to one more. */
   add({ point, clone }: NumberedClone): void {
     this.#running.add(clone);
+    this.#seen.set(clone, { point, privatePages: null, untold: 0, dropped: 0 });
     this.#ends.push(this.#untilEnded(point, clone));
   }
 
@@ -40,15 +69,53 @@ export class RunningGuests {
     const { process: child, id } = clone;
     if (child.exitCode === null && child.signalCode === null) await once(child, 'exit');
     this.#running.delete(clone);
-    const privatePages = this.#pages.get(clone) ?? null;
-    if (id !== null) await endClone(this.#ledger, point, { id, privatePages });
+    if (id === null) return;
+    await this.#tellDropped(clone);
+    const { privatePages } = this.#seen.get(clone)!;
+    await endClone(this.#ledger, point, { id, privatePages });
   }
 
   #look(): void {
     for (const clone of this.#running) {
-      const pages = privatePagesOf(clone.process.pid ?? 0);
-      if (pages !== null) this.#pages.set(clone, pages);
+      const seen = this.#seen.get(clone)!;
+      seen.privatePages = privatePagesOf(clone.process.pid ?? 0) ?? seen.privatePages;
+      void this.#tellDropped(clone);
     }
+  }
+
+  /** Says in the ledger what a clone has dropped since that was said. */
+  async #tellDropped({ id }: StartedClone): Promise<void> {
+    const seen = [...this.#seen].find(([clone]) => clone.id === id)?.[1];
+    if (id === null || seen === undefined || seen.untold === 0) return;
+    const dropped = seen.untold;
+    seen.untold = 0;
+    await noteDropped(this.#ledger, seen.point, { id, dropped });
+  }
+
+  /** One round at a time. */
+  async #evict(): Promise<void> {
+    if (this.#memory === null || this.#evicting !== null) return;
+    this.#evicting = this.#evictNow(this.#memory);
+    await this.#evicting;
+    this.#evicting = null;
+  }
+
+  async #evictNow(memory: HostMemory): Promise<void> {
+    const accounted = [...this.#running].flatMap((clone) => {
+      const { process: child, group } = clone;
+      return group === null || child.pid === undefined
+        ? []
+        : [{ id: String(child.pid), process: child.pid, group, clone }];
+    });
+    const { dropped, excessBytes } = await memory.round(accounted);
+    for (const { id, clone } of accounted) {
+      const seen = this.#seen.get(clone)!;
+      seen.untold += dropped.get(id) ?? 0;
+      seen.dropped += dropped.get(id) ?? 0;
+    }
+    if (excessBytes === 0 || this.#isExcessTold) return;
+    this.#isExcessTold = true;
+    this.#limit?.onExcess(excessBytes);
   }
 
   /** Resolves when all that were added have ended. */
@@ -59,7 +126,8 @@ export class RunningGuests {
   /** Ends all that run still, and waits until they have. */
   async end(): Promise<void> {
     this.#look();
-    clearInterval(this.#timer);
+    for (const timer of this.#timers) clearInterval(timer);
+    await this.#evicting;
     for (const { process: child } of this.#running) child.kill('SIGTERM');
     const late = setTimeout(() => {
       for (const { process: child } of this.#running) child.kill('SIGKILL');
@@ -71,8 +139,12 @@ export class RunningGuests {
     }
   }
 
-  /** Pages that they had of their own when they were seen last, all together. */
-  get privatePages(): number {
-    return [...this.#pages.values()].reduce((sum, pages) => sum + pages, 0);
+  /** Pages that they had of their own when they were seen last, and that they dropped, all together. */
+  get pages(): { readonly privatePages: number; readonly droppedPages: number } {
+    const seen = [...this.#seen.values()];
+    return {
+      privatePages: seen.reduce((sum, { privatePages }) => sum + (privatePages ?? 0), 0),
+      droppedPages: seen.reduce((sum, { dropped }) => sum + dropped, 0),
+    };
   }
 }

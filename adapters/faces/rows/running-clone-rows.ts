@@ -7,6 +7,7 @@ import type { Row } from './row.ts';
 export const cloneRow = (clone: Clone): Row => ({
   ...leaseRow(clone),
   privatePages: clone.privatePages,
+  droppedPages: clone.dropped,
   block: clone.block,
   qmp: clone.qmp,
 });

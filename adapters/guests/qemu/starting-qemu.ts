@@ -22,6 +22,8 @@ export interface StartRequest {
   readonly onStderr?: (text: string) => void;
   /** It has a session of its own, so that an interruption at a terminal is not the guest's too. */
   readonly isDetached?: boolean;
+  /** Is told of the process before it has done anything of note. */
+  readonly onSpawned?: (process: number) => void;
 }
 
 /** Options that this program must set itself. */
@@ -120,6 +122,7 @@ export class StartingQemu {
       detached: request.isDetached ?? false,
     });
     process.once('exit', this.#kill);
+    if (this.#child.pid !== undefined) request.onSpawned?.(this.#child.pid);
     this.#child.stderr?.setEncoding('utf8').on('data', (text: string) => {
       this.note(text);
       request.onStderr?.(text);

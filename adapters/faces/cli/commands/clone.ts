@@ -20,11 +20,11 @@ import { unmountFolder } from '../../nbd/fuse.ts';
 import { hasDied, mountAt, mountPlace } from '../../nbd/mounts.ts';
 import { positiveNumber } from '../argument-values.ts';
 import { startMount } from '../background-mount.ts';
-import { RunningGuests, type NumberedClone } from '../running-guests.ts';
+import { RunningGuests, type MemoryLimit, type NumberedClone } from '../running-guests.ts';
 import { UsageError } from '../failure.ts';
 import { untilSignal } from '../interruption.ts';
-import type { Output } from '../output.ts';
-import { tell, withLedger } from '../session.ts';
+import { bytesText, type Output } from '../output.ts';
+import { tell, warn, withLedger } from '../session.ts';
 
 interface CloneOptions {
   readonly vm: string;
@@ -32,8 +32,10 @@ interface CloneOptions {
   readonly count: number;
   readonly over?: string;
   readonly diskOk?: boolean;
+  readonly memory?: number;
 }
 
+const MIB = 2 ** 20;
 /** Guests that are started at once. */
 const STARTED_AT_ONCE = 4;
 /** Stands for a clone's number in QEMU's words. */
@@ -48,6 +50,11 @@ export const declare = (command: Command): Command =>
     .option(
       '--over <folder>',
       'where a point is mounted with `mount --block`, this one or one that is much like it (default: one is mounted for these clones)',
+    )
+    .option(
+      '--memory <MiB>',
+      'what all clones may take of the host together: beyond it they drop what they can read again',
+      positiveNumber,
     )
     .option('--disk-ok', 'the disks are as they were at that moment');
 
@@ -125,6 +132,20 @@ function tellStarted(command: Command, output: Output, { n, point, clone }: Numb
     );
 }
 
+/** What clones may take together; null: all there is. */
+function limitOf(command: Command): MemoryLimit | null {
+  const { memory } = command.opts<CloneOptions>();
+  if (memory === undefined) return null;
+  return {
+    bytes: memory * MIB,
+    onExcess: (bytes) =>
+      warn(
+        command,
+        `clones wrote ${bytesText(bytes)} more than the ${memory} MiB that they may take: that is nowhere else, so it stays in memory`,
+      ),
+  };
+}
+
 /** Starts the clones, all or none. */
 async function startAll(
   command: Command,
@@ -133,13 +154,15 @@ async function startAll(
 ): Promise<RunningGuests> {
   const { count, diskOk = false } = command.opts<CloneOptions>();
   const { point, base } = of;
-  const running = new RunningGuests(ledger);
+  const limit = limitOf(command);
+  const running = new RunningGuests(ledger, limit);
   const limiter = new Limiter(STARTED_AT_ONCE);
   const start = async (n: number): Promise<void> => {
     const clone = await startClone(ledger, point, {
       base,
       command: wordsOf(command.args, n),
       isDiskOk: diskOk,
+      isAccounted: limit !== null,
       onStderr: (text) => process.stderr.write(`${escapedLines(text.trimEnd())}\n`),
     });
     running.add({ n, point, clone });
@@ -171,7 +194,7 @@ export const run = (command: Command): Promise<void> => {
         await running.end();
       });
       const { capture } = point.row;
-      output.summary('clone', { vm, capture, clones: count, privatePages: running.privatePages });
+      output.summary('clone', { vm, capture, clones: count, ...running.pages });
     } finally {
       await used.letGo();
     }

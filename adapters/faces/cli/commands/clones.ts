@@ -19,6 +19,7 @@ const COLUMNS: readonly Column[] = [
   numeric('process'),
   field('since'),
   numeric('privatePages', 'private pages'),
+  numeric('droppedPages', 'dropped'),
   field('qmp'),
 ];
 
