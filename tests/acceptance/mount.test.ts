@@ -12,8 +12,9 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
-import { processMark } from '../../adapters/faces/nbd/processes.ts';
+import { lookUp } from '../../adapters/wiring/processes.ts';
 import { LedgerCommands, type JsonRow, type Outcome } from '../support/command-line.ts';
 import { imageSeries } from '../support/images.ts';
 import { makeTemporaryFolder, type TemporaryFolder } from '../support/temporary-folder.ts';
@@ -43,7 +44,9 @@ describeWithPrograms('points as files', ['nbdfuse', 'fusermount3', '/dev/fuse'],
     const { error } = JSON.parse(stderr) as { error: { code: string; message: string } };
     return [exitCode, error.code, error.message];
   };
-  const isGone = (pid: unknown): boolean => processMark(Number(pid)) === null;
+  const leasedOnce = (rows: readonly JsonRow[]): number =>
+    rows.filter(({ kind }) => kind === 'mount').length;
+  const isGone = (pid: unknown): boolean => lookUp(Number(pid)) === null;
 
   beforeAll(async () => {
     folder = await makeTemporaryFolder();
@@ -145,6 +148,37 @@ describeWithPrograms('points as files', ['nbdfuse', 'fusermount3', '/dev/fuse'],
       renameSync(at('away'), packs);
       expect(await ended).toEqual([0, null]);
       expect(log()).toContain('the packs are there again');
+    },
+    LONG_MS,
+  );
+
+  test(
+    'a mount that fails says why, and leaves nothing behind',
+    async () => {
+      const bin = at('bin');
+      mkdirSync(bin);
+      writeFileSync(join(bin, 'nbdfuse'), '#!/bin/sh\necho no room >&2\nexit 1\n', { mode: 0o755 });
+      const before = { ...environment };
+      mkdirSync(at('tmp'));
+      environment = { ...before, TMPDIR: at('tmp'), PATH: `${bin}:${process.env['PATH'] ?? ''}` };
+      expect(await failure('mount', '--vm', 'web', at('m'))).toEqual([
+        1,
+        'MOUNT_FAILED',
+        expect.stringContaining('no room'),
+      ]);
+      expect(readdirSync(at('tmp'))).toEqual([]);
+      // A signal that comes while it is being mounted ends it as well.
+      writeFileSync(join(bin, 'nbdfuse'), '#!/bin/sh\nsleep 3\nexec /usr/bin/nbdfuse "$@"\n');
+      const words = ['--json', 'mount', '--foreground', '--vm', 'web', at('m')];
+      const running = commands.start(words, { environment });
+      while (leasedOnce(await commands.json('leases')) === 0) await pause(20);
+      running.signal('SIGTERM');
+      expect((await running.ended).exitCode).toBe(0);
+      environment = before;
+      expect(readdirSync(at('tmp'))).toEqual([]);
+      expect(readdirSync(at('m'))).toEqual([]);
+      expect(await commands.json('leases')).toEqual([]);
+      expect(readdirSync(at('state/pageledger-mounts'))).toEqual([]);
     },
     LONG_MS,
   );

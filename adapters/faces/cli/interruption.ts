@@ -70,6 +70,33 @@ export function onInterruptions(met: (signal: Interrupting) => void): () => void
   };
 }
 
+/** Interruptions, one after the other: those too that come before anybody waits for one. */
+export interface Interruptions {
+  next(): Promise<void>;
+  /** Watches for none any more. */
+  end(): void;
+}
+
+/** Takes interruptions from here on. */
+export function interruptions(): Interruptions {
+  let met = 0;
+  let wake = (): void => undefined;
+  const end = onInterruptions(() => {
+    met += 1;
+    wake();
+  });
+  return {
+    async next() {
+      if (met === 0)
+        await new Promise<void>((resolve) => {
+          wake = resolve;
+        });
+      met -= 1;
+    },
+    end,
+  };
+}
+
 /**
  * Gives a signal that aborts when the command is interrupted, to work that ends cleanly by itself. The
  * next signal ends it at once, unless `holds` answers that: then it is of no effect.

@@ -18,7 +18,7 @@ import * as either from 'fp-ts/lib/Either.js';
 import * as t from 'io-ts';
 import { isRunning } from './processes.ts';
 
-const Mark = t.type({ pid: t.number, startTicks: t.string });
+const Mark = t.type({ pid: t.number, startTicks: t.union([t.string, t.null]) });
 const Mount = t.type({
   /** Where it is mounted, and the file there. */
   folder: t.string,

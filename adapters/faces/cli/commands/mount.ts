@@ -1,12 +1,11 @@
 // `mount`: a point as a file, served by a process of its own until it is unmounted.
 
-import { once } from 'node:events';
 import type { Command } from 'commander';
 import { isLedgerError, LedgerError } from '../../../../domain/values/ledger-error.ts';
 import { layoutNamed } from '../argument-values.ts';
 import { startMount, type MountedRow } from '../background-mount.ts';
 import { UsageError } from '../failure.ts';
-import { untilSignal } from '../interruption.ts';
+import { interruptions, type Interruptions } from '../interruption.ts';
 import type { Ledger } from '../../../wiring/ledger.ts';
 import { Exports } from '../../nbd/exports.ts';
 import { checkFolder, mountExport, unmountFolder, type Mounted } from '../../nbd/fuse.ts';
@@ -65,16 +64,18 @@ function checkPlace(place: string): void {
   checkFolder(place);
 }
 
-/** Waits until it is unmounted; a signal unmounts it, unless somebody uses it. */
-async function untilUnmounted(command: Command, place: string, { ended }: Mounted): Promise<void> {
+/** Waits until it is unmounted; an interruption unmounts it, unless somebody uses it. */
+async function untilUnmounted(
+  command: Command,
+  of: { readonly place: string; readonly signals: Interruptions } & Pick<Mounted, 'ended'>,
+): Promise<void> {
+  const { place, signals, ended } = of;
   for (;;) {
-    const { result } = await untilSignal((abort) =>
-      Promise.race([
-        ended.then(() => 'ended' as const),
-        once(abort, 'abort').then(() => 'asked' as const),
-      ]),
-    );
-    if (result === 'ended') return;
+    const end = await Promise.race([
+      ended.then(() => 'ended' as const),
+      signals.next().then(() => 'asked' as const),
+    ]);
+    if (end === 'ended') return;
     try {
       await unmountFolder(place, 'when free');
     } catch (thrown) {
@@ -135,43 +136,47 @@ async function serveMount(
   const { place } = of;
   const meant = meantBy(command, ledger);
   const exports = exportsOf(command, ledger, { vm: meant.vm, place });
-  const opened = await exports.open(nameOf(meant));
-  await opened.hold();
-  const own = privateSocket(NBD_SOCKET);
-  const server = await serveNbd(own.address, {
-    exports: {
-      names: () => exports.names(),
-      // VMMs map the file as their guest's memory: they open it for writing.
-      open: async (asked) => ({ ...(await exports.open(asked)), isForWriting: true }),
-    },
-    onFailure: (message) => warn(command, message),
-    onTurnedAway: () => undefined,
-  });
+  // From before there is anything that only this process can take away again.
+  const signals = interruptions();
+  /** What is to be undone, the last first. */
+  const undone: (() => unknown)[] = [() => signals.end(), () => exports.settled()];
   try {
-    const mounted = await mountExport(place, uriOf(own.address, nameOf(meant)));
-    const { file } = mounted;
-    const { vm, capture, part } = meant;
-    const [ours, fuse] = [process.pid, mounted.process.pid ?? 0].map(processMark);
-    if (ours != null && fuse != null)
-      keepMount({
-        folder: place,
-        file,
-        vm,
-        capture,
-        part,
-        socketFolder: own.folder,
-        server: ours,
-        fuse,
-      });
+    const opened = await exports.open(nameOf(meant));
+    undone.push(() => opened.close());
+    await opened.hold();
+    const own = privateSocket(NBD_SOCKET);
+    undone.push(() => own.remove());
+    const server = await serveNbd(own.address, {
+      exports: {
+        names: () => exports.names(),
+        // VMMs map the file as their guest's memory: they open it for writing.
+        open: async (asked) => ({ ...(await exports.open(asked)), isForWriting: true }),
+      },
+      onFailure: (message) => warn(command, message),
+      onTurnedAway: () => undefined,
+    });
+    undone.push(() => server.close());
+    const {
+      file,
+      ended,
+      process: fuse,
+    } = await mountExport(place, uriOf(own.address, nameOf(meant)));
+    // Before this nothing is known of it, and who started it reads why it failed.
+    undone.push(() => forgetMount(place));
+    keepMount({
+      ...meant,
+      folder: place,
+      file,
+      socketFolder: own.folder,
+      server: processMark(process.pid),
+      fuse: processMark(fuse.pid ?? 0),
+    });
+    const { vm, capture } = meant;
     const bytes = opened.served.sizeBytes;
     of.onMounted({ vm, capture, folder: place, file, bytes, pid: process.pid });
-    await untilUnmounted(command, place, mounted);
+    await untilUnmounted(command, { place, signals, ended });
   } finally {
-    opened.close();
-    await server.close();
-    await exports.settled();
-    own.remove();
-    forgetMount(place);
+    for (const undo of undone.toReversed()) await undo();
   }
 }
 
