@@ -24,6 +24,8 @@ export interface MemoryLimit {
 
 const LOOK_EVERY_MS = 2_000;
 const EVICT_EVERY_MS = 250;
+/** How long guests are left alone once they dropped pages: they need some of them again, and get on. */
+const REST_MS = 2_000;
 /** How long a guest has to end once it was asked to. */
 const END_MS = 10_000;
 
@@ -45,6 +47,7 @@ export class RunningGuests {
   readonly #memory: HostMemory | null;
   readonly #limit: MemoryLimit | null;
   #evicting: Promise<void> | null = null;
+  #restsUntilMs = 0;
   #isExcessTold = false;
 
   constructor(ledger: Ledger, limit: MemoryLimit | null) {
@@ -95,6 +98,7 @@ export class RunningGuests {
   /** One round at a time. */
   async #evict(): Promise<void> {
     if (this.#memory === null || this.#evicting !== null) return;
+    if (performance.now() < this.#restsUntilMs) return;
     this.#evicting = this.#evictNow(this.#memory);
     await this.#evicting;
     this.#evicting = null;
@@ -108,6 +112,7 @@ export class RunningGuests {
         : [{ id: String(child.pid), process: child.pid, group, clone }];
     });
     const { dropped, excessBytes } = await memory.round(accounted);
+    if (dropped.size > 0) this.#restsUntilMs = performance.now() + REST_MS;
     for (const { id, clone } of accounted) {
       const seen = this.#seen.get(clone)!;
       seen.untold += dropped.get(id) ?? 0;
