@@ -1,14 +1,17 @@
 // Laying a named point out: what is written and how long that takes, and the reads that the point takes
-// then, over sizes of the staging buffer, against a page at a time.
+// then, over sizes of the staging buffer, against a page at a time; and the reads of what a guest asks for,
+// where the point was laid out by that.
 
 import { layOutPoint } from '../../adapters/wiring/checkpoint-layout.ts';
-import type { LaidOut } from '../../domain/use-cases/layout/lay-out.ts';
+import type { LaidOut, LayOutRequest } from '../../domain/use-cases/layout/lay-out.ts';
 import { planLayout } from '../../domain/use-cases/layout/layout-plan.ts';
 import { isRead } from '../../domain/use-cases/pages/patch-chain.ts';
+import { TOGETHER_PAGES_MAX } from '../../domain/requests.ts';
 import { PAGE_BYTES } from '../../domain/values/page.ts';
 import type { Ledger } from '../../index.ts';
 import { MIB, type Bench, type BenchContext } from './bench.ts';
 import { freshFolder, guestImage, withLedger } from './ledgers.ts';
+import { seededRandom } from '../support/images.ts';
 import { figureOf, rowOf, type Row } from './measure.ts';
 import { recordScattered } from './scattered-captures.ts';
 
@@ -16,12 +19,24 @@ const CAPTURES = 10;
 const BUFFERS = [32, 128, 512];
 const KIB = 1024;
 
+/** Pages that a guest asks for: a thirtieth of all, single ones from everywhere, 128 at a time. */
+function askedSets(pages: number): Uint32Array[] {
+  const random = seededRandom(4);
+  const count = Math.round(pages / 30 / TOGETHER_PAGES_MAX);
+  return Array.from({ length: count }, () =>
+    Uint32Array.from({ length: TOGETHER_PAGES_MAX }, () => random(pages)),
+  );
+}
+
 /** Lays the newest point out, and takes it back. */
-async function laidOut(ledger: Ledger, bufferBytes: number): Promise<[LaidOut, number]> {
+async function laidOut(
+  ledger: Ledger,
+  options: Pick<LayOutRequest, 'bufferBytes' | 'together'>,
+): Promise<[LaidOut, number]> {
   const entry = ledger.vm('guest');
   const row = ledger.resolve(entry, 'latest');
   const start = performance.now();
-  const laid = await layOutPoint(ledger, { entry, row }, { bufferBytes });
+  const laid = await layOutPoint(ledger, { entry, row }, options);
   const seconds = (performance.now() - start) / 1000;
   await laid.takeBack();
   return [laid, seconds];
@@ -47,7 +62,7 @@ async function run(context: BenchContext): Promise<readonly Row[]> {
       const times: number[] = [];
       let last: LaidOut | null = null;
       for (let i = 0; i < samples; i += 1) {
-        const [laid, seconds] = await laidOut(ledger, kib * KIB);
+        const [laid, seconds] = await laidOut(ledger, { bufferBytes: kib * KIB });
         times.push(seconds);
         last = laid;
       }
@@ -75,6 +90,19 @@ async function run(context: BenchContext): Promise<readonly Row[]> {
         rowOf({ what: `laying it out, ${buffer}`, measured: figureOf(times, 's') }),
       );
     }
+    const together = askedSets(pages);
+    const [{ layout, pages: copies, readsBefore, reads }, seconds] = await laidOut(ledger, {
+      together,
+    });
+    rows.push(
+      rowOf({
+        what: `reads of ${together.length * TOGETHER_PAGES_MAX} pages that a guest asks for, laid out by that`,
+        measured: figureOf([reads], 'reads'),
+        limit: { what: 'as recorded', figure: figureOf([readsBefore], 'reads') },
+        note: `${copies} pages, ${(layout.bytes / MIB).toFixed(1)} MiB of copies`,
+      }),
+      rowOf({ what: 'laying it out so', measured: figureOf([seconds], 's') }),
+    );
   });
   return rows;
 }
