@@ -35,6 +35,7 @@ goto POINT                 go to @7, time:..., ago:..., cp:NAME, latest (then: m
 last-change ADDR [LEN]     the capture in which these bytes changed last, up to here
 values ADDR [LEN]          every value that they had, up to the end
 when EXPR                  the first capture from here on at which it holds: u64 SYMBOL+8 >= 0x10 and not bytes ADDR == 00ff
+translate ADDR             the guest-physical address that it leads to here
 ps                         the processes here
 attach PID | cpu | kernel | physical   whose addresses are meant from here on
 `;
@@ -141,6 +142,12 @@ async function* when(vm: DebuggedVm, { words, space, signal }: Asked): AsyncGene
     : 'it holds at no capture from here on\n';
 }
 
+async function* translate(vm: DebuggedVm, { words, space }: Asked): AsyncGenerator<string> {
+  const { address } = stretchOf(vm, words.slice(1, 2));
+  const physical = await vm.physical(address, space);
+  yield physical === null ? 'not mapped\n' : `0x${physical.toString(16)}\n`;
+}
+
 async function* ps(vm: DebuggedVm): AsyncGenerator<string> {
   const { kernel, undescribed } = vm.over;
   if (kernel === null) throw new Unusable(undescribed ?? 'the guest does not tell');
@@ -171,6 +178,7 @@ const COMMANDS: Readonly<Record<string, Command>> = {
   'last-change': lastChange,
   values,
   when,
+  translate,
   ps,
   attach,
 };

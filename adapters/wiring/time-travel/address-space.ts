@@ -146,3 +146,17 @@ export async function bytesAt(
   }
   return bytes.subarray(0, read);
 }
+
+/** The guest-physical address that an address leads to; null: none. */
+export async function physicalAt(
+  memory: GuestPages,
+  of: { readonly space: AddressSpace; readonly kernel: KnownKernel | null },
+  address: bigint,
+): Promise<bigint | null> {
+  if (of.space.kind === 'physical') return memory.has(Number(address >> 12n)) ? address : null;
+  for (const each of await memoriesOf(memory, of, address)) {
+    const frame = await each.frameOf(address);
+    if (frame !== null) return (BigInt(frame) << 12n) + BigInt(withinPage(address));
+  }
+  return null;
+}

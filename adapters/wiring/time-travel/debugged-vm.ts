@@ -18,7 +18,13 @@ import type { Ledger } from '../ledger.ts';
 import { recordRestored } from '../restored.ts';
 import { deviceStateOf } from '../restore.ts';
 import { labelOf } from '../vm-point.ts';
-import { bytesAt, spaceOf, type AddressSpace, type KnownKernel } from './address-space.ts';
+import {
+  bytesAt,
+  physicalAt,
+  spaceOf,
+  type AddressSpace,
+  type KnownKernel,
+} from './address-space.ts';
 import type { LedgerPast } from './ledger-past.ts';
 import { VmOverTime, type Bytes, type Stretch } from './vm-over-time.ts';
 
@@ -156,6 +162,11 @@ export class DebuggedVm {
   /** Bytes now, as many as lie one after the other. */
   async read(stretch: Stretch, space: AddressSpace): Promise<Uint8Array> {
     return bytesAt(await this.memory(), { space, kernel: this.kernel }, stretch);
+  }
+
+  /** Where an address leads for the guest's hardware now; null: nowhere. */
+  async physical(address: bigint, space: AddressSpace): Promise<bigint | null> {
+    return physicalAt(await this.memory(), { space, kernel: this.kernel }, address);
   }
 
   /** The last change of bytes up to a moment; null: there was none. */

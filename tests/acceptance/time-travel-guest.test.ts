@@ -1,0 +1,196 @@
+// A real guest debugged over its recorded past: registers, memory and page tables held against QEMU's own
+// debugger of the same moment, and the write that spoiled a variable found by GDB in one command.
+
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import type { DemoGuest } from '../../adapters/guests/demo-guest/start-guest.ts';
+import { programPath } from '../../adapters/guests/demo-guest/tools.ts';
+import { connectQmp } from '../../adapters/guests/qemu/qmp-client.ts';
+import { LedgerCommands } from '../support/command-line.ts';
+import { GdbClient } from '../support/gdb-client.ts';
+import { startShellGuest } from '../support/guest/proc-guest.ts';
+import { describeWithQemu, findTools, GUEST_TIMEOUT_MS } from '../support/guest/real-guest.ts';
+import { makeTemporaryFolder, type TemporaryFolder } from '../support/temporary-folder.ts';
+
+/** Every so many lines of QEMU's page tables are looked at; the long run looks at all of them. */
+const LINES_STEP = Number(process.env['PAGELEDGER_STEP'] ?? 9);
+/** A name that the kernel keeps in a variable, until the workload writes another there. */
+const INIT = `#!/bin/sh
+mount -t proc proc /proc
+mount -t devtmpfs dev /dev 2>/dev/null
+mkfifo /fifo
+exec 3<>/fifo >/dev/console 2>&1
+echo intact > /proc/sys/kernel/hostname
+n=0
+while :; do
+  n=$((n + 1))
+  echo "TICK $n"
+  if [ $n = 8 ]; then echo spoiled > /proc/sys/kernel/hostname; fi
+  read -t 1 x <&3
+done
+`;
+const NAME = 'init_uts_ns.name.nodename';
+/** Their numbers: each of those before them has 8 bytes. */
+const RSP = 7;
+const RIP = 16;
+/** Digits of registers up to cr4, as they follow each other: what QEMU and we have. */
+const REGISTER_DIGITS = 2 * (16 * 8 + 8 + 4 + 6 * 4 + 7 * 8);
+
+const found = await findTools();
+/** Counted as skipped where GDB is not installed. */
+const describeWithGdb = programPath('gdb') === null ? describe.skip : describe;
+
+describeWithQemu('a guest with a variable that is spoiled', found, (tools) => {
+  for (const [levels, cpu] of [
+    [4, 'qemu64'],
+    [5, 'max'],
+  ] as const)
+    describe(`with page tables of ${levels} levels`, () => {
+      let folder: TemporaryFolder;
+      let commands: LedgerCommands;
+      let guest: DemoGuest;
+      let words: readonly string[];
+
+      /** What QEMU's monitor answers. */
+      const asked = async (line: string): Promise<string> => {
+        const qmp = await connectQmp({ path: guest.qmpPath });
+        try {
+          return String(await qmp.execute('human-monitor-command', { 'command-line': line }));
+        } finally {
+          qmp.close();
+        }
+      };
+      const record = (): Promise<unknown> =>
+        commands.json('record', 'qemu', '--vm', 'g', '--qmp', guest.qmpPath, '--count', '1');
+
+      beforeAll(async () => {
+        folder = await makeTemporaryFolder();
+        commands = new LedgerCommands(join(folder.path, 'ledger'));
+        words = ['--ledger', join(folder.path, 'ledger'), 'gdb', '--vm', 'g'];
+        await commands.run(['init']);
+        guest = await startShellGuest(
+          { tools, folder: folder.path, name: 'g', cpu, mebibytes: 128 },
+          { init: INIT, programs: [] },
+        );
+        await guest.waitForLine(/^TICK 3/u);
+        await asked('stop');
+        await record();
+      }, GUEST_TIMEOUT_MS);
+      afterAll(async () => {
+        await guest.kill();
+        await folder.remove();
+      });
+
+      test(
+        "is as QEMU's own debugger has it at the same moment",
+        async () => {
+          const tables = (await asked('info tlb')).split('\n');
+          const path = join(folder.path, 'qemu.gdb');
+          await asked(`gdbserver unix:${path},server=on,wait=off`);
+          const [own, ours] = [GdbClient.socket(path), GdbClient.stdio([...words, '--at', '@1'])];
+          try {
+            const registers = async (client: GdbClient): Promise<string> =>
+              (await client.ask('g'))!.slice(0, REGISTER_DIGITS);
+            const expected = await registers(own);
+            expect(expected).toMatch(/^[0-9a-f]{400,}$/u);
+            expect(await registers(ours)).toBe(expected);
+            for (const register of [RSP, RIP]) {
+              const digits = expected.slice(16 * register, 16 * register + 16);
+              const at = Buffer.from(digits, 'hex').readBigUInt64LE().toString(16);
+              const ask = `m${at},40`;
+              expect(await ours.ask(ask)).toBe(await own.ask(ask));
+            }
+            const lines = tables.flatMap((line) => {
+              const [, virtual, physical] = /^([0-9a-f]{16}): ([0-9a-f]{16})/u.exec(line) ?? [];
+              return virtual === undefined ? [] : [[virtual, physical!] as const];
+            });
+            expect(lines.length).toBeGreaterThan(1000);
+            const wrong: string[] = [];
+            for (let i = 0; i < lines.length; i += LINES_STEP) {
+              const [virtual, physical] = lines[i]!;
+              const said = await ours.monitor(`translate 0x${virtual}`);
+              // What leads to no memory (devices) is not recorded.
+              const isOther = said !== `0x${BigInt(`0x${physical}`).toString(16)}\n`;
+              if (isOther && said !== 'not mapped\n') wrong.push(`${virtual} ${physical} ${said}`);
+              else if (isOther && BigInt(`0x${physical}`) < 120n * 2n ** 20n && !isHole(physical))
+                wrong.push(`${virtual} ${physical} ${said}`);
+            }
+            expect(wrong).toEqual([]);
+          } finally {
+            own.end();
+            ours.end();
+            await asked('gdbserver none');
+            await asked('cont');
+          }
+        },
+        GUEST_TIMEOUT_MS,
+      );
+
+      test(
+        'has the spoiled variable, and what was before, while it is recorded further',
+        async () => {
+          await guest.waitForLine(/^TICK 9/u, { timeoutMs: GUEST_TIMEOUT_MS });
+          await record();
+          await record();
+          const values = await commands.json(
+            'values',
+            '--vm',
+            'g',
+            '--symbol',
+            'init_uts_ns',
+            '--type',
+            'hex',
+            '--length',
+            '256',
+          );
+          expect(values.map(({ capture }) => capture)).toEqual([1, 2]);
+          const client = GdbClient.stdio(words);
+          try {
+            expect(await client.monitor('where')).toContain('@3 of 3');
+            await record();
+            expect(await client.ask('s')).toMatch(/^T05/u);
+            expect(await client.monitor('where')).toContain('@4 of 4');
+          } finally {
+            client.end();
+          }
+        },
+        GUEST_TIMEOUT_MS,
+      );
+
+      describeWithGdb('under GDB', () => {
+        test(
+          'shows GDB in one command which capture spoiled it',
+          async () => {
+            const lines = [
+              `watch *(char(*)[8])${NAME}`,
+              'reverse-continue',
+              'p $seq',
+              'reverse-continue',
+              'continue',
+              'p $seq',
+              'continue',
+              `last-change &${NAME} 8`,
+              'x/s &init_task.comm',
+            ];
+            const options = ['-batch', ...lines.flatMap((line) => ['-ex', line])];
+            const shown = await commands.run([...words.slice(2), '--', ...options]);
+            const stdout = shown.stdout.toString();
+            expect(stdout).toMatch(/Old value = "spoiled"\s+New value = "intact\\000"/u);
+            expect(stdout).toMatch(/\$1 = 1\n/u);
+            expect(stdout).toMatch(/Old value = "intact\\000"\s+New value = "spoiled"/u);
+            expect(stdout).toMatch(/\$2 = 2\n/u);
+            expect(stdout.match(/No more reverse-execution history/gu)).toHaveLength(2);
+            expect(stdout).toMatch(/changed in @2 of 4/u);
+            expect(stdout).toContain('"swapper/0"');
+          },
+          GUEST_TIMEOUT_MS,
+        );
+      });
+    });
+});
+
+/** Addresses of a PC below 1 MiB at which no RAM lies. */
+const isHole = (physical: string): boolean => {
+  const address = BigInt(`0x${physical}`);
+  return address >= 0xa_0000n && address < 0xc_0000n;
+};
