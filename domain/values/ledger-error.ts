@@ -177,6 +177,10 @@ export const LEDGER_ERRORS = {
     kind: 'failed',
     advice: 'Give another address, or end what listens there.',
   },
+  BISECT_STOPPED: {
+    kind: 'failed',
+    advice: 'See to what the command says; 125 passes over a point at which it cannot tell.',
+  },
   MOUNT_FAILED: {
     kind: 'failed',
     advice: 'See to what nbdfuse says; the point can be read by `serve nbd` and `restore` as well.',

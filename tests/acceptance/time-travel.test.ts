@@ -305,6 +305,57 @@ describe('at the command line', () => {
   );
 
   test(
+    'the first capture at which something is true is found, by a predicate or a command',
+    async () => {
+      const bisected = (...more: string[]) => commands.json('bisect', '--vm', 'made', ...more);
+      const at = `0x${hex(WORD)}`;
+      expect(await bisected('--when', `u64 ${at} >= 5`)).toEqual([
+        { capture: 6, result: 'true' },
+        { capture: 3, result: 'true' },
+        { capture: 1, result: 'false' },
+        { capture: 2, result: 'false' },
+        { capture: 3, result: 'first' },
+      ]);
+      expect((await bisected('--when', `u64 ${at} == 7`)).at(-1)).toEqual({
+        capture: null,
+        result: 'never',
+      });
+      const script = join(folder.path, 'asks.sh');
+      // Bytes of the raw image, of the core, and who asks; capture 4 cannot be told.
+      writeFileSync(
+        script,
+        `[ "$PAGELEDGER_VM" = made ] && [ -S "$PAGELEDGER_GDB" ] || exit 130
+         [ "$PAGELEDGER_POINT" = made/@4 ] && exit 125
+         word=$(od -A n -t u8 -j ${12 * 4096 + 0xe00} -N 8 "$PAGELEDGER_MEMORY") || exit 131
+         head -c 4 "$PAGELEDGER_CORE" | grep -q ELF || exit 132
+         echo asked
+         [ $word -lt 5 ] && exit 0
+         exit 3`,
+      );
+      const asked = ['--memory', '--core', '--', 'sh', script];
+      const rows = await bisected('--to', '@5', ...asked);
+      expect(rows.at(-1)).toEqual({ capture: 3, result: 'first' });
+      expect(rows).toContainEqual({ capture: 5, result: 'true' });
+      const some = await bisected('--from', '@2', '--to', '@5', '--', 'sh', '-c', 'exit 125');
+      expect(some.at(-1)).toEqual({ capture: null, result: 'never' });
+      const { exitCode, stderr } = await commands.run([
+        '--json',
+        'bisect',
+        '--vm',
+        'made',
+        '--',
+        'sh',
+        '-c',
+        'exit 130',
+      ]);
+      expect([exitCode, stderr]).toEqual([1, expect.stringContaining('BISECT_STOPPED')]);
+      const wrong = await commands.run(['--json', 'bisect', '--vm', 'made']);
+      expect(wrong.exitCode).toBe(2);
+    },
+    LONG_MS,
+  );
+
+  test(
     'GDB is handed on what it is started with',
     async () => {
       const { exitCode, stdout } = await commands.run([
