@@ -9,6 +9,7 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { auditQueries } from './audit-queries.ts';
 import type { Bench } from './bench.ts';
+import { clones } from './clones.ts';
 import { codec } from './codec.ts';
 import { compaction } from './compact.ts';
 import { dayOfCaptures } from './day-of-captures.ts';
@@ -53,6 +54,7 @@ const BENCHES: readonly Bench[] = [
   restore,
   resume,
   serving,
+  clones,
   checkpoint,
   historyLength,
   dayOfCaptures,
