@@ -2,7 +2,7 @@
 // was and lives on by itself, a page that none of them writes is in the host once, and the ledger knows
 // who runs, who ended and who died.
 
-import { existsSync, mkdirSync, readFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import { programPath } from '../../adapters/guests/demo-guest/tools.ts';
@@ -165,6 +165,7 @@ describeWithQemu('clones over one base', found, (tools) => {
       const published = JSON.stringify(await commands.json('log', '--type', 'MasterPublished'));
       const base = dirname([...published.matchAll(/"to":"([^"]+)"/gu)].at(-1)![1]!);
       await run('unmount', base);
+      rmdirSync(base);
     },
     GUEST_TIMEOUT_MS,
   );
