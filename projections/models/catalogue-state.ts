@@ -40,9 +40,10 @@ const checkpoint = t.strict({
   capture: t.number,
   note,
   layout: absentIfNull(layout.types[0]),
-  traced: absentIfNull(t.number),
   position,
   timeMs: t.number,
+  // Last, where it lies too when it is read again of what was left out.
+  traced: absentIfNull(t.number),
 });
 
 const { lease: leaseId, kind: leaseKind, holder } = CONTROL_CODECS.PointLeased.type.props;

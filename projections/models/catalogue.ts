@@ -136,7 +136,7 @@ export class Catalogue {
         const entry = this.entry(event.data.vm);
         entry.points = evolvePoints(entry.points, event);
         const { name, capture, note, layout } = event.data;
-        entry.checkpoints.push({ name, capture, note, layout, traced: null, position, timeMs });
+        entry.checkpoints.push({ name, capture, note, layout, position, timeMs, traced: null });
         break;
       }
       case 'CheckpointLaidOut':

@@ -35,10 +35,10 @@ export interface CheckpointRow {
   readonly note: string | null;
   /** What was copied for it; null: it was not laid out. */
   readonly layout: CheckpointLayout | null;
-  /** Pages of the trace that it was laid out by; null: by none. */
-  readonly traced: number | null;
   readonly position: Position;
   readonly timeMs: number;
+  /** Pages of the trace that it was laid out by; null: by none. */
+  readonly traced: number | null;
 }
 
 /** A lease of a point that has not ended. */
