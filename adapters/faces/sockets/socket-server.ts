@@ -1,7 +1,7 @@
 // Listens for clients: on a Unix socket that is its owner's alone, or on TCP. So many are served at once;
 // further ones are turned away until some have gone.
 
-import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
+import { chmodSync, lstatSync, mkdtempSync, rmSync } from 'node:fs';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -11,19 +11,24 @@ import type { ListenAddress } from './listen-address.ts';
 /** Clients at once. */
 const CLIENTS_MAX = 256;
 const OWNER_ONLY = 0o177;
+/** Places whose names any client takes as one word. */
+const FITTING = /^[\w/.-]{1,63}$/u;
 
 /** A folder of our own for a socket that nobody named. */
 export function privateSocket(name: string) {
-  // As everybody's long TMPDIR leaves no room for a socket's name.
-  const within = tmpdir().length < 64 ? tmpdir() : '/tmp';
+  // A long TMPDIR leaves no room for a socket's name, and clients take others of its names apart.
+  const within = FITTING.test(tmpdir()) ? tmpdir() : '/tmp';
   const folder = mkdtempSync(join(within, 'pageledger-'));
   chmodSync(folder, 0o700);
   const address: ListenAddress = { kind: 'unix', path: join(folder, name) };
-  return {
-    folder,
-    address,
-    remove: () => rmSync(folder, { recursive: true, force: true }),
+  // However the process ends, unless it is killed: a guest's memory may lie there.
+  const removeNow = (): void => rmSync(folder, { recursive: true, force: true });
+  process.once('exit', removeNow);
+  const remove = (): void => {
+    process.off('exit', removeNow);
+    removeNow();
   };
+  return { folder, address, remove };
 }
 
 function unusable(address: ListenAddress, thrown: unknown): LedgerError {
@@ -36,6 +41,10 @@ function unusable(address: ListenAddress, thrown: unknown): LedgerError {
     thrown,
   );
 }
+
+/** Whether it is a socket at which nobody listens any more; anything else is somebody's. */
+const isStale = async (path: string): Promise<boolean> =>
+  lstatSync(path, { throwIfNoEntry: false })?.isSocket() === true && !(await isAnswered(path));
 
 /** Whether somebody answers there. */
 const isAnswered = (path: string): Promise<boolean> =>
@@ -75,6 +84,8 @@ export interface ServingWays {
   /** Hears of what no client can bring about. */
   readonly onFailure: (message: string) => void;
   readonly onTurnedAway: () => void;
+  /** Clients at once; absent: CLIENTS_MAX. */
+  readonly clientsMax?: number;
 }
 
 /** A server that listens. Close it when done. */
@@ -92,18 +103,14 @@ export class SocketServer {
   /** Listens. ADDRESS_UNUSABLE. */
   static async listen(address: ListenAddress, ways: ServingWays): Promise<SocketServer> {
     const server = createServer({ noDelay: true });
-    server.maxConnections = CLIENTS_MAX;
+    server.maxConnections = ways.clientsMax ?? CLIENTS_MAX;
     server.on('drop', ways.onTurnedAway);
     try {
       await listening(server, address);
     } catch (thrown) {
-      const isStale =
-        address.kind === 'unix' &&
-        thrown instanceof Error &&
-        'code' in thrown &&
-        thrown.code === 'EADDRINUSE' &&
-        !(await isAnswered(address.path));
-      if (!isStale) throw unusable(address, thrown);
+      const isTaken = thrown instanceof Error && 'code' in thrown && thrown.code === 'EADDRINUSE';
+      if (address.kind !== 'unix' || !isTaken || !(await isStale(address.path)))
+        throw unusable(address, thrown);
       // What a server left that was killed.
       rmSync(address.path, { force: true });
       try {
@@ -119,18 +126,25 @@ export class SocketServer {
         ? { ...address, port: at.port }
         : address,
     );
+    // A client that could not be taken is one that was turned away.
+    server.on('error', ways.onTurnedAway);
     server.on('connection', (socket) => made.#serve(socket, ways));
     return made;
   }
 
   #serve(socket: Socket, ways: ServingWays): void {
+    // What a client that breaks off leaves is met where it is read and written.
+    socket.on('error', () => undefined);
     const served = ways
       .serve(socket)
       // What no client can bring about is ours to say.
       .catch((thrown: unknown) => {
         ways.onFailure(thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown));
       })
-      .finally(() => this.#sockets.delete(socket));
+      .finally(() => {
+        socket.destroySoon();
+        this.#sockets.delete(socket);
+      });
     this.#sockets.set(socket, served);
   }
 
