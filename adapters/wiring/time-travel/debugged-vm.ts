@@ -39,19 +39,19 @@ export class DebuggedVm {
   readonly #ledger: Ledger;
   readonly #cpus = new Map<number, readonly X86Cpu[]>();
   readonly #told = new Set<number>();
-  #moment: number;
+  #capture: number;
   #asked: AddressSpace | null = null;
 
-  private constructor(ledger: Ledger, over: VmOverTime, moment: number) {
+  private constructor(ledger: Ledger, over: VmOverTime, capture: number) {
     this.#ledger = ledger;
     this.over = over;
-    this.#moment = moment;
+    this.#capture = capture;
   }
 
   /** Begins at a point. */
   static async open(ledger: Ledger, point: GuestPoint): Promise<DebuggedVm> {
     const over = await VmOverTime.open(ledger, point, 'if there');
-    return new DebuggedVm(ledger, over, firstFrom(over.past.moments, point.row.capture));
+    return new DebuggedVm(ledger, over, point.row.capture);
   }
 
   get past(): LedgerPast {
@@ -66,13 +66,19 @@ export class DebuggedVm {
     return this.past.entry.vm;
   }
 
-  /** The moment's index among those of the past. */
+  /**
+   * The moment's index among those of the past: where its capture was forgotten meanwhile, that of the
+   * next one that is kept. Refused where none is.
+   */
   get moment(): number {
-    return this.#moment;
+    const { moments, entry } = this.past;
+    if (moments.length === 0)
+      throw refuse({ _tag: 'NoCapture', vm: entry.vm, at: `@${this.#capture}` });
+    return Math.min(firstFrom(moments, this.#capture), moments.length - 1);
   }
 
   get capture(): number {
-    return this.past.moments[this.#moment]!;
+    return this.past.moments[this.moment]!;
   }
 
   get row(): CaptureRow {
@@ -100,7 +106,8 @@ export class DebuggedVm {
 
   /** Goes to a moment. */
   go(moment: number): void {
-    this.#moment = Math.min(Math.max(moment, 0), this.past.moments.length - 1);
+    const { moments } = this.past;
+    this.#capture = moments[Math.min(Math.max(moment, 0), moments.length - 1)] ?? this.#capture;
   }
 
   /** Goes to the capture that a point names. Refused where it is not kept. */
@@ -139,7 +146,7 @@ export class DebuggedVm {
   /** Registers now, or the newest before; null: none were recorded. */
   async cpus(): Promise<RecordedCpus | null> {
     const { entry, moments } = this.past;
-    for (let at = this.#moment; at >= 0; at -= 1) {
+    for (let { moment: at } = this; at >= 0; at -= 1) {
       const row = entry.capture(moments[at]!)!;
       const cpus = row.hasDevice ? await this.#cpusOf(row) : [];
       if (cpus.length > 0) return { cpus, capture: row.capture };
@@ -174,7 +181,7 @@ export class DebuggedVm {
     of: { readonly stretch: Stretch; readonly space: AddressSpace },
     signal: AbortSignal | null = null,
   ): Promise<Changed<Bytes> | null> {
-    return lastChange(this.over.watch(of.stretch, of.space, signal), this.#moment);
+    return lastChange(this.over.watch(of.stretch, of.space, signal), this.moment);
   }
 
   /** The next change of bytes after now; null: there is none. */
@@ -182,6 +189,6 @@ export class DebuggedVm {
     of: { readonly stretch: Stretch; readonly space: AddressSpace },
     signal: AbortSignal | null = null,
   ): Promise<Changed<Bytes> | null> {
-    return nextChange(this.over.watch(of.stretch, of.space, signal), this.#moment);
+    return nextChange(this.over.watch(of.stretch, of.space, signal), this.moment);
   }
 }

@@ -36,6 +36,8 @@ export class LedgerPast implements Past {
   #entry: VmEntry;
   #moments: readonly number[] = [];
   #periods: readonly MapPeriod[] = [];
+  /** How far the log was read then. */
+  #takenTo: bigint | null = null;
   /** Whether what every page held is known by its versions alone. */
   #isToldByVersions = false;
 
@@ -63,14 +65,14 @@ export class LedgerPast implements Past {
 
   /** Takes in what was recorded, and what was forgotten, since. */
   async catchUp(): Promise<void> {
-    const { next } = this.#ledger.state;
     await this.#ledger.state.catchUp({ heavy: false });
-    if (this.#ledger.state.next !== next) await this.#take();
+    if (this.#ledger.state.next !== this.#takenTo) await this.#take();
   }
 
   async #take(): Promise<void> {
     const entry = this.#ledger.vm(this.#vm);
     this.#entry = entry;
+    this.#takenTo = this.#ledger.state.next;
     this.#versions.clear();
     const kept = entry.captures.filter(({ capture }) => !entry.isForgotten(capture));
     this.#moments = kept.map(({ capture }) => capture);
@@ -109,9 +111,9 @@ export class LedgerPast implements Past {
       before = gfn;
       if (gfn === null) continue;
       for (const { capture } of await this.#versionsOf(gfn))
-        if (capture > from && capture < to) writes.push(capture);
+        if (capture >= from && capture < to) writes.push(capture);
     }
-    return writes.toSorted((a, b) => a - b);
+    return [...new Set(writes)].toSorted((a, b) => a - b);
   }
 
   async #holdingAt(gfn: number, capture: number): Promise<Holding> {
