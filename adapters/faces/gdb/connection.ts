@@ -22,6 +22,7 @@ export class GdbConnection {
   readonly #waiting: Incoming[] = [];
   #isAcked = true;
   #last: Buffer | null = null;
+  #isAnswering = false;
   #isOver = false;
   #failure: Error | null = null;
 
@@ -46,8 +47,8 @@ export class GdbConnection {
     try {
       for await (const chunk of this.#wire.chunks) {
         for (const incoming of reader.take(chunk))
-          if (incoming.kind === 'interrupt') this.#target.interrupt();
-          else this.#waiting.push(incoming);
+          if (incoming.kind !== 'interrupt') this.#waiting.push(incoming);
+          else if (this.#isAnswering || this.#waiting.length > 0) this.#target.interrupt();
         if (this.#waiting.length > WAITING_MAX) break;
         answering = answering.then(() => this.#answerAll());
         // What was sent after a farewell is for nobody.
@@ -57,6 +58,8 @@ export class GdbConnection {
     } catch (thrown) {
       if (!(thrown instanceof PacketTooLong)) throw thrown;
     } finally {
+      // What is left was asked by nobody who waits for it.
+      this.#waiting.length = 0;
       this.#target.interrupt();
       await answering;
     }
@@ -65,13 +68,17 @@ export class GdbConnection {
 
   /** Answers what waits. What goes wrong on our side ends the connection, and is told at its end. */
   async #answerAll(): Promise<void> {
+    this.#isAnswering = true;
     try {
       for (let next = this.#waiting.shift(); next !== undefined; next = this.#waiting.shift())
         if (!this.#isOver) this.#isOver = await this.#take(next);
+      this.#target.rest();
     } catch (thrown) {
       this.#failure = thrown instanceof Error ? thrown : new Error(String(thrown));
       this.#isOver = true;
       this.#wire.end();
+    } finally {
+      this.#isAnswering = false;
     }
   }
 

@@ -5,6 +5,10 @@
 export const GDB_COMMANDS = `# Commands of pageledger for GDB: a guest's recorded history.
 import gdb
 
+# What lies in memory is another at each capture.
+gdb.execute("set stack-cache off")
+gdb.execute("set code-cache off")
+
 
 def monitor(words):
     return gdb.execute("monitor " + words, to_string=True)
@@ -59,7 +63,9 @@ class Goto(gdb.Command):
         if number.isdigit():
             go(int(number))
         else:
-            gdb.write(monitor("goto " + text))
+            said = monitor("goto " + text)
+            if place() == before:
+                gdb.write(said)
             gdb.execute("maintenance flush register-cache", to_string=True)
         if place() != before:
             shown(None)

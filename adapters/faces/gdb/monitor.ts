@@ -31,7 +31,8 @@ class Unusable extends Error {}
 
 const HELP = `where                      the capture that is looked at, and whose registers and addresses these are
 captures [N]               the captures around it
-goto POINT                 go to @7, time:..., ago:..., cp:NAME, latest (then: maintenance flush register-cache; or set $seq = 7)
+goto POINT                 go to @7, time:..., ago:..., cp:NAME, latest (then: maintenance flush register-cache; or set $seq = 7);
+                           GDB reads memory anew with: set stack-cache off, set code-cache off
 last-change ADDR [LEN]     the capture in which these bytes changed last, up to here
 values ADDR [LEN]          every value that they had, up to the end
 when EXPR                  the first capture from here on at which it holds: u64 SYMBOL+8 >= 0x10 and not bytes ADDR == 00ff
@@ -129,6 +130,7 @@ async function* values(vm: DebuggedVm, { words, space, signal }: Asked): AsyncGe
 async function* when(vm: DebuggedVm, { words, space, signal }: Asked): AsyncGenerator<string> {
   await vm.past.catchUp();
   const predicate = accepted(parsePredicate(words.slice(1).join(' ')));
+  vm.over.checkSymbols(predicate);
   const watched = vm.over.watchPredicate(predicate, space, signal);
   const to = vm.past.moments.length - 1;
   for await (const { moment, value } of valuesBetween(watched, { from: vm.moment, to }))
@@ -166,7 +168,7 @@ async function* attach(vm: DebuggedVm, { words }: Asked): AsyncGenerator<string>
   if (/^\d{1,7}$/u.test(whose)) await vm.use({ kind: 'process', pid: Number(whose) });
   else if (Object.hasOwn(SPACES, whose)) await vm.use(SPACES[whose]!);
   else throw new Unusable('a process number, cpu, kernel or physical was expected');
-  yield `addresses: ${spaceText(await vm.spaceAt(0))}\n`;
+  yield `addresses: ${spaceText(vm.asked ?? (await vm.spaceAt(0)))}\n`;
 }
 
 type Command = (vm: DebuggedVm, asked: Asked) => AsyncGenerator<string>;

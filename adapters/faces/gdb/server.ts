@@ -8,12 +8,16 @@ import { GdbConnection } from './connection.ts';
 
 /** The name of a socket that nobody named. */
 export const GDB_SOCKET = 'gdb.sock';
+/** Clients at once: each keeps pages, and what its guest's kernel says, of its own. */
+const CLIENTS_MAX = 16;
+/** Answers that a client may leave unread. */
+const UNREAD_BYTES_MAX = 2 ** 24;
 
 async function serveSocket(socket: Socket, vm: DebuggedVm): Promise<void> {
-  // A client that is gone is told nothing more.
-  socket.on('error', () => undefined);
+  // A client that is gone is told nothing more, and one that reads nothing is let go.
   const write = (bytes: Buffer): void => {
     if (socket.writable) socket.write(bytes);
+    if (socket.writableLength > UNREAD_BYTES_MAX) socket.destroy();
   };
   try {
     await new GdbConnection(vm, {
@@ -38,10 +42,11 @@ async function* chunksOf(socket: Socket): AsyncGenerator<Uint8Array> {
 /** Serves clients at an address until it is closed. `open` gives each its own. ADDRESS_UNUSABLE. */
 export const serveGdb = (
   address: ListenAddress,
-  of: Omit<ServingWays, 'serve'> & { readonly open: () => Promise<DebuggedVm> },
+  of: Omit<ServingWays, 'serve' | 'clientsMax'> & { readonly open: () => Promise<DebuggedVm> },
 ): Promise<SocketServer> =>
   SocketServer.listen(address, {
     ...of,
+    clientsMax: CLIENTS_MAX,
     serve: async (socket) => serveSocket(socket, await of.open()),
   });
 

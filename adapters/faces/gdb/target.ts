@@ -7,7 +7,7 @@
 
 import { isLedgerError } from '../../../domain/values/ledger-error.ts';
 import { isRefused } from '../../../domain/values/refused.ts';
-import type { AddressSpace } from '../../wiring/time-travel/address-space.ts';
+import { KERNEL_HALF, type AddressSpace } from '../../wiring/time-travel/address-space.ts';
 import type { DebuggedVm } from '../../wiring/time-travel/debugged-vm.ts';
 import type { Stretch } from '../../wiring/time-travel/vm-over-time.ts';
 import { escapedText } from '../rows/escaped-text.ts';
@@ -80,14 +80,18 @@ export class GdbTarget {
     this.#console = console;
   }
 
-  /** Ends a search that is under way. */
+  /** Ends a search that is under way, or that was asked for and has not begun. */
   interrupt(): void {
     this.#abort.abort();
   }
 
+  /** All that was asked is answered: an interrupt was of that. */
+  rest(): void {
+    this.#abort = new AbortController();
+  }
+
   /** The answer to a packet. Nothing that a client sends makes it fail. */
   async answer(payload: string): Promise<Answer> {
-    this.#abort = new AbortController();
     try {
       if (payload === 'D' || payload.startsWith('D;')) return { reply: 'OK', isLast: true };
       if (payload.startsWith('vKill')) return { reply: 'OK', isLast: true };
@@ -224,13 +228,17 @@ export class GdbTarget {
     return stretch === null ? null : { ...stretch, kind };
   }
 
-  #watch(payload: string): string {
+  async #watch(payload: string): Promise<string> {
     // Whoever reads a value leaves no trace in a history, and no instruction is in it.
     if (!/^Z[24],/u.test(payload)) return '';
     const watch = this.#watchIn(payload);
     if (watch === null) return BAD;
     if (watch.length === 0 || watch.length > WATCHED_BYTES_MAX) return BAD;
     if (this.#watches.length >= WATCHES_MAX) return BAD;
+    const space = await this.#space();
+    // Another process may run at the next capture, and the client reads by the addresses of that one.
+    if (space.kind === 'tables' && watch.address < KERNEL_HALF)
+      return 'E.which process is meant? say: monitor attach PID';
     this.#watches = [...this.#watches.filter((each) => !isSameWatch(each, watch)), watch];
     return 'OK';
   }
@@ -249,15 +257,20 @@ export class GdbTarget {
 
   async #chooseThread(text: string): Promise<string> {
     if (text === '-1' || text === '0') return 'OK';
-    const thread = /^[0-9a-f]{1,4}$/iu.test(text) ? Number.parseInt(text, 16) : 0;
-    if (thread < 1 || thread > (await this.#count())) return BAD;
-    this.#cpu = thread - 1;
+    const cpu = await this.#threadIn(text);
+    if (cpu === null) return BAD;
+    this.#cpu = cpu;
     return 'OK';
   }
 
+  /** The place of a thread's CPU among them; null: there is none. */
+  async #threadIn(text: string): Promise<number | null> {
+    const thread = /^[0-9a-f]{1,4}$/iu.test(text) ? Number.parseInt(text, 16) : 0;
+    return thread < 1 || thread > (await this.#count()) ? null : thread - 1;
+  }
+
   async #isThread(text: string): Promise<string> {
-    const thread = Number.parseInt(text, 16);
-    return thread >= 1 && thread <= (await this.#count()) ? 'OK' : BAD;
+    return (await this.#threadIn(text)) === null ? BAD : 'OK';
   }
 
   async #threads(): Promise<string> {
@@ -267,7 +280,8 @@ export class GdbTarget {
 
   async #threadText(text: string): Promise<string> {
     const found = await this.#vm.cpus();
-    const number = Number.parseInt(text, 16) - 1;
+    const number = await this.#threadIn(text);
+    if (number === null) return BAD;
     if (found === null) return hexText('no registers were recorded');
     return hexText(`CPU ${number}, registers of @${found.capture}`);
   }

@@ -17,7 +17,7 @@ import type { X86Cpu } from '../../../domain/values/x86-cpu.ts';
 import type { DescribedGuest } from '../guest.ts';
 
 /** From here on addresses are the kernel's, in every process. */
-const KERNEL_HALF = 2n ** 63n;
+export const KERNEL_HALF = 2n ** 63n;
 const CR0_PAGING = 1n << 31n;
 const CR4_FIVE_LEVELS = 1n << 12n;
 const EFER_LONG = 1n << 10n;

@@ -4,7 +4,8 @@
 import { isGuestFailure } from '../../../domain/guest/guest-failures.ts';
 import type { Look, Watched } from '../../../domain/use-cases/travel/changes.ts';
 import type { Place } from '../../../domain/use-cases/travel/place.ts';
-import { evaluate, type Predicate } from '../../../domain/use-cases/travel/predicate.ts';
+import { evaluate, placesIn, type Predicate } from '../../../domain/use-cases/travel/predicate.ts';
+import { refuse } from '../../../domain/values/refused.ts';
 import { describeGuest, type GuestPoint } from '../guest.ts';
 import type { Ledger } from '../ledger.ts';
 import { bytesAt, KnownKernel, type AddressSpace } from './address-space.ts';
@@ -89,6 +90,14 @@ export class VmOverTime {
     if (symbol === null) return BigInt.asUintN(64, offset);
     const address = this.kernel?.guest.symbols.addressOf(symbol) ?? null;
     return address === null ? null : BigInt.asUintN(64, address + offset);
+  }
+
+  /** Refuses a predicate on a symbol that the kernel has not. */
+  checkSymbols(predicate: Predicate): void {
+    const release = this.kernel?.guest.kernel.info.release ?? '';
+    for (const { symbol, offset } of placesIn(predicate))
+      if (symbol !== null && this.addressOf({ symbol, offset }) === null)
+        throw refuse({ _tag: 'SymbolUnknown', name: symbol, release });
   }
 
   /** Whether a predicate holds, over the history; null: it cannot be told. */

@@ -15,9 +15,14 @@ const SYMBOL = new RegExp(
   'iu',
 );
 
+const ADDRESSES = 2n ** 64n;
+
 /** The place that a text is; null: it is none. */
 export function placeIn(text: string): Place | null {
-  if (ADDRESS.test(text)) return { symbol: null, offset: BigInt(text) };
+  if (ADDRESS.test(text)) {
+    const offset = BigInt(text);
+    return offset < ADDRESSES ? { symbol: null, offset } : null;
+  }
   const found = SYMBOL.exec(text)?.groups;
   if (found === undefined) return null;
   const distance = BigInt(found['digits'] ?? 0);

@@ -46,6 +46,8 @@ const TOKEN = /\s*(?:(?<word>[A-Za-z_.$][\w.$]*|\d\w*)|(?<sign>==|!=|<=|>=|[<>=(
 const DIGITS = /^(?:0x[0-9a-f]+|\d+)$/iu;
 const HEX_BYTES = /^(?:0x)?(?:[0-9a-f]{2})+$/iu;
 
+const ADDRESSES = 2n ** 64n;
+
 class Unparsable extends Error {}
 
 function tokensOf(text: string): readonly string[] {
@@ -127,16 +129,28 @@ class Parser {
       throw new Unparsable(
         `a comparison was expected (==, !=, <, <=, >, >=), ${JSON.stringify(sign)} was found`,
       );
-    if (!isBytes)
-      return { _tag: 'number', type, place, comparison, value: this.#number(this.#take('-')) };
+    if (!isBytes) return { _tag: 'number', type, place, comparison, value: this.#valueOf(type) };
     if (comparison !== '==' && comparison !== '=' && comparison !== '!=')
       throw new Unparsable('bytes are equal or not: == or != was expected');
     return { _tag: 'bytes', place, isEqual: comparison !== '!=', value: this.#bytes() };
   }
 
+  /** A number that a type may have. */
+  #valueOf(type: NumberType): bigint {
+    const value = this.#number(this.#take('-'));
+    const bits = 8 * bytesOfType(type);
+    const held = type.startsWith('s') ? BigInt.asIntN(bits, value) : BigInt.asUintN(bits, value);
+    if (held === value) return value;
+    throw new Unparsable(`${type} is never ${value}`);
+  }
+
   #place(): Place {
     const word = this.#next('an address or a symbol');
-    if (DIGITS.test(word)) return { symbol: null, offset: BigInt(word) };
+    if (DIGITS.test(word)) {
+      const offset = BigInt(word);
+      if (offset < ADDRESSES) return { symbol: null, offset };
+      throw new Unparsable(`${word} is no address: these have 64 bits`);
+    }
     if (!/^[A-Za-z_.$]/u.test(word))
       throw new Unparsable(`${JSON.stringify(word)} is neither an address nor a symbol`);
     if (this.#take('+')) return { symbol: word, offset: this.#number(false) };
@@ -171,6 +185,12 @@ export function parsePredicate(text: string): either.Either<Refusal, Predicate> 
       return either.left({ _tag: 'BadPredicate', text, why: thrown.message });
     throw thrown;
   }
+}
+
+/** The places that a predicate reads. */
+export function placesIn(predicate: Predicate): readonly Place[] {
+  if ('place' in predicate) return [predicate.place];
+  return predicate._tag === 'not' ? placesIn(predicate.of) : predicate.all.flatMap(placesIn);
 }
 
 function holds(found: bigint, comparison: Comparison, value: bigint): boolean {
