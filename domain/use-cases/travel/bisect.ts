@@ -17,7 +17,9 @@ export type BisectStep =
   | { readonly _tag: 'ask'; readonly moment: number }
   /** It was first true at one of these, ascending: of several those before the last cannot be told. */
   | { readonly _tag: 'found'; readonly among: readonly number[] }
-  | { readonly _tag: 'never' };
+  | { readonly _tag: 'never' }
+  /** It could be told at none. */
+  | { readonly _tag: 'untold' };
 
 /** The next step. The last moment is asked first: where it is not true there, it never is. */
 export function bisectStep({ count, verdicts }: Bisected): BisectStep {
@@ -31,7 +33,7 @@ export function bisectStep({ count, verdicts }: Bisected): BisectStep {
     // From the end back until it can be told.
     for (let moment = count - 1; moment > low; moment -= 1)
       if (!verdicts.has(moment)) return { _tag: 'ask', moment };
-    return { _tag: 'never' };
+    return { _tag: low < 0 ? 'untold' : 'never' };
   }
   if (low > high) return { _tag: 'found', among: [high] };
   const between: number[] = [];

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import type { Command } from 'commander';
 import { accepted } from '../../../../domain/ports/run.ts';
 import { bisectStep, type Verdict } from '../../../../domain/use-cases/travel/bisect.ts';
-import { seeAt } from '../../../../domain/use-cases/travel/changes.ts';
+import { firstFrom, seeAt } from '../../../../domain/use-cases/travel/changes.ts';
 import { parsePredicate } from '../../../../domain/use-cases/travel/predicate.ts';
 import { LedgerError } from '../../../../domain/values/ledger-error.ts';
 import type { GuestPoint } from '../../../wiring/guest.ts';
@@ -60,9 +60,10 @@ async function askPredicate(ledger: Ledger, point: GuestPoint, text: string): Pr
   const vm = await VmOverTime.open(ledger, point, 'if there');
   const space =
     vm.kernel === null ? ({ kind: 'physical' } as const) : ({ kind: 'kernel' } as const);
+  vm.checkSymbols(predicate);
   const watched = vm.watchPredicate(predicate, space);
   return async ({ row }) => {
-    const { value } = await seeAt(watched, vm.past.moments.indexOf(row.capture));
+    const { value } = await seeAt(watched, firstFrom(vm.past.moments, row.capture));
     return verdictOf(value);
   };
 }
@@ -76,6 +77,10 @@ function exitCodeOf(
     stdio: ['ignore', process.stderr, process.stderr],
     env: { ...process.env, ...environment },
   });
+  // It ends with us, however that is.
+  const end = (): void => void child.kill();
+  process.once('exit', end);
+  child.once('exit', () => process.off('exit', end));
   return new Promise((resolve, reject) => {
     child.once('error', ({ message }) =>
       reject(new UsageError(`${words[0]!} cannot be started: ${message}`)),
@@ -171,10 +176,10 @@ export const run = (command: Command): Promise<void> =>
         if (output.isJson)
           output.json({
             capture: among.at(-1) ?? null,
-            result: first === null ? 'never' : 'first',
+            result: first === null ? step._tag : 'first',
             ...told,
           });
-        else output.print(answerText(among));
+        else output.print(first === null ? NOWHERE[step._tag] : answerText(among));
         return;
       }
     } finally {
@@ -188,8 +193,13 @@ const SAID: Readonly<Record<Verdict, string>> = {
   skip: 'cannot be told',
 };
 
+const NOWHERE = {
+  found: '',
+  never: 'it is true at no capture that was asked about',
+  untold: 'it could be told at no capture',
+} as const;
+
 function answerText(among: readonly number[]): string {
-  if (among.length === 0) return 'it is true at no capture that was asked about';
   if (among.length === 1) return `@${among[0]!} is the first at which it is true`;
   return `it became true at one of @${among.join(', @')}: what is between cannot be told`;
 }

@@ -29,8 +29,9 @@ describe('the first moment', () => {
 
   test('is none where it is not true at the end, or nothing can be told', () => {
     expect(bisect(pastOf(9, 9)).step).toEqual({ _tag: 'never' });
-    expect(bisect(['skip', 'skip']).step).toEqual({ _tag: 'never' });
-    expect(bisect([]).step).toEqual({ _tag: 'never' });
+    expect(bisect(['false', 'skip']).step).toEqual({ _tag: 'never' });
+    expect(bisect(['skip', 'skip']).step).toEqual({ _tag: 'untold' });
+    expect(bisect([]).step).toEqual({ _tag: 'untold' });
   });
 
   test('is one of several where those before it cannot be told', () => {
@@ -53,7 +54,8 @@ describe('the first moment', () => {
       fc.property(past, ({ first, all }) => {
         const { step } = bisect(all);
         const isTrueSomewhere = all.includes('true');
-        expect(step._tag).toBe(isTrueSomewhere ? 'found' : 'never');
+        const nowhere = all.includes('false') ? 'never' : 'untold';
+        expect(step._tag).toBe(isTrueSomewhere ? 'found' : nowhere);
         const among = step._tag === 'found' ? step.among : [first];
         expect(among).toContain(first);
         expect(among.slice(0, -1).every((moment) => all[moment] === 'skip')).toBe(true);

@@ -1,0 +1,142 @@
+// A debugger's server, and clients that come, leave and misbehave while the VM is recorded and forgotten.
+
+import { readFileSync, writeFileSync } from 'node:fs';
+import { connect } from 'node:net';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { LedgerCommands } from '../support/command-line.ts';
+import { GdbClient, sentPacket } from '../support/gdb-client.ts';
+import { makeTemporaryFolder, type TemporaryFolder } from '../support/temporary-folder.ts';
+
+const LONG_MS = 300_000;
+
+let folder: TemporaryFolder;
+let commands: LedgerCommands;
+
+/** Records two pages of a byte as the next capture of a VM. */
+async function record(vm: string, byte: number): Promise<void> {
+  const path = join(folder.path, 'image');
+  writeFileSync(path, new Uint8Array(8192).fill(byte));
+  await commands.json('record', 'image', '--format', 'raw', '--vm', vm, path);
+}
+
+beforeAll(async () => {
+  folder = await makeTemporaryFolder();
+  commands = new LedgerCommands(join(folder.path, 'ledger'));
+  await commands.run(['init']);
+  for (const byte of [1, 2, 3, 4, 5, 6]) await record('made', byte);
+  for (const byte of [1, 2, 3, 4]) await record('moves', byte);
+}, LONG_MS);
+afterAll(() => folder.remove());
+
+describe('a server', () => {
+  test(
+    'lets clients go that say so, send too much, or leave, and serves others',
+    async () => {
+      const path = join(folder.path, 'gdb.sock');
+      const server = commands.start(['gdb', '--vm', 'made', '--listen', path]);
+      await server.until(({ stdout }) => stdout.includes('target remote'));
+      const stays = GdbClient.socket(path);
+      expect(await stays.ask('qAttached')).toBe('1');
+      const leaves = GdbClient.socket(path);
+      leaves.send(sentPacket('bc').subarray(0, 2));
+      leaves.end();
+      const floods = GdbClient.socket(path);
+      floods.send(Buffer.alloc(200_000, 0x24));
+      await floods.ended;
+      const hurries = GdbClient.socket(path);
+      for (let i = 0; i < 10_000; i += 1) hurries.send(sentPacket('g'));
+      await hurries.ended;
+      const detaches = GdbClient.socket(path);
+      expect(await detaches.ask('D')).toBe('OK');
+      await detaches.ended;
+      // Each has its own place.
+      const other = GdbClient.socket(path);
+      expect(await other.ask('bs')).toBe('T05thread:1;');
+      expect(await stays.ask('?')).toBe('T05thread:1;');
+      expect(await stays.monitor('where')).toContain('@6 of 6');
+      expect(await other.monitor('where')).toContain('@5 of 6');
+      stays.end();
+      other.end();
+      server.signal('SIGINT');
+      expect((await server.ended).exitCode).toBe(0);
+    },
+    LONG_MS,
+  );
+});
+
+test(
+  'a client sees what was recorded and forgotten since, whoever else did first',
+  async () => {
+    const vm = 'moves';
+    const socket = join(folder.path, 'moves.sock');
+    const server = commands.start(['gdb', '--vm', vm, '--at', '@3', '--listen', socket]);
+    await server.until(({ stdout }) => stdout.includes('target remote'));
+    const [a, b] = [GdbClient.socket(socket), GdbClient.socket(socket)];
+    expect(await a.ask('m0,1')).toBe('03');
+    expect(await b.ask('m0,1')).toBe('03');
+    await commands.json('forget', '--vm', vm, '--at', '@1', '--at', '@2');
+    await record(vm, 5);
+    for (const client of [a, b]) {
+      expect(await client.ask('Z2,1000,4')).toBe('OK');
+      expect(await client.ask('c')).toBe('T05thread:1;watch:1000;');
+      expect(await client.ask('c')).toBe('T05thread:1;watch:1000;');
+      expect(await client.ask('m1000,1')).toBe('05');
+      expect(await client.ask('bc')).toBe('T05thread:1;watch:1000;');
+      expect(await client.ask('bc')).toBe('T05thread:1;watch:1000;');
+      expect(await client.ask('m1000,1')).toBe('03');
+      expect(await client.ask('bc')).toBe('T05thread:1;replaylog:begin;');
+    }
+    // A point under somebody's feet: the next that is kept is looked at.
+    await commands.json('forget', '--vm', vm, '--at', '@3');
+    expect(await a.ask('s')).toBe('T05thread:1;');
+    expect(await a.ask('m0,1')).toBe('05');
+    a.end();
+    b.end();
+    server.signal('SIGTERM');
+    await server.ended;
+  },
+  LONG_MS,
+);
+
+test(
+  'clients that break off while they are let in end nobody',
+  async () => {
+    const server = commands.start(['gdb', '--vm', 'made', '--listen', '0']);
+    const target = /target remote (?<host>[\d.]+):(?<port>\d+)/u;
+    await server.until(({ stdout }) => target.test(stdout.toString()));
+    const { host, port } = target.exec(server.stdout.toString())!.groups!;
+    for (let i = 0; i < 20; i += 1) {
+      const breaks = connect(Number(port), host);
+      breaks.on('error', () => undefined);
+      await new Promise((resolve) => {
+        breaks.once('connect', resolve);
+      });
+      breaks.resetAndDestroy();
+    }
+    const socket = connect(Number(port), host);
+    const client = new GdbClient({ in: socket, out: socket, end: () => socket.destroy() });
+    expect(await client.ask('qAttached')).toBe('1');
+    client.end();
+    server.signal('SIGINT');
+    expect((await server.ended).exitCode).toBe(0);
+  },
+  LONG_MS,
+);
+
+test(
+  'nothing that is no socket is taken for one that a server left',
+  async () => {
+    const path = join(folder.path, 'precious');
+    writeFileSync(path, 'precious');
+    for (const line of [
+      ['gdb', '--vm', 'made'],
+      ['serve', 'nbd'],
+    ]) {
+      const { exitCode, stderr } = await commands.run([...line, '--listen', path]);
+      expect([exitCode, stderr]).toEqual([1, expect.stringContaining('ADDRESS_UNUSABLE')]);
+      expect(readFileSync(path, 'utf8')).toBe('precious');
+    }
+  },
+  LONG_MS,
+);
