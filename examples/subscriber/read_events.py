@@ -28,6 +28,8 @@ SCHEMAS = {  # of any other type: 1
     "PagesWritten": 3,
     "DeviceStateWritten": 3,
     "AttachmentsWritten": 3,
+    "PackRewritten": 4,
+    "ContentReleased": 2,
 }
 CONTROL_TYPES = ("VmRegistered", "CaptureCommitted", "VmRetired", "ContentReleased")
 BATCH_TYPES = ("PackWritten", "PagesWritten", "DeviceStateWritten", "AttachmentsWritten")
@@ -175,6 +177,44 @@ def read_short_pack(data):
     return Pack(name, capture, group, identifiers)
 
 
+def read_rewritten(data, schema):
+    """Of a PackRewritten, its name and by slot where what lies there lay before."""
+    if schema < 4:
+        check(len(data) >= 112, "a PackRewritten is shorter than its header")
+        name, slots, blocks, _size, packs = struct.unpack_from("<32sIIII", data)
+        names_at = 112
+        at = names_at + 32 * packs + blocks * (1 + 1 + 4 + 4)
+        check(slots < PACK_SLOTS and len(data) >= at + 4 * slots, "its columns do not fit its event")
+        names = hashes(data, names_at, packs)
+        indexes = struct.unpack_from(f"<{slots}H", data, at)
+        found = struct.unpack_from(f"<{slots}H", data, at + 2 * slots)
+        check(all(index < packs for index in indexes), "a slot is of no pack")
+        return name.hex(), [(names[index], slot) for index, slot in zip(indexes, found)]
+    reader = Reader(data)
+    name = reader.raw(32).hex()
+    reader.number(2**32 - 1)  # bytes of the pack
+    reader.raw(reader.raw(1)[0])  # group
+    names = reader.hashes(reader.number(2**16 - 1))
+    blocks = reader.number(PACK_SLOTS)
+    reader.column(blocks, 255, of_bytes=True)  # codecs
+    pages = reader.column(blocks, 255, of_bytes=True)
+    check(1 <= sum(pages) < PACK_SLOTS, "a pack has an impossible size")
+    for _ in range(blocks):
+        reader.number(2**32 - 1)  # its length
+    if reader.raw(1)[0] == 0:
+        reader.raw(4 * blocks)  # checksums
+        indexes = reader.column(sum(pages), len(names) - 1)
+        found = reader.column(sum(pages), PACK_SLOTS - 1, step=1)
+        return name, [(names[index], slot) for index, slot in zip(indexes, found)]
+    indexes = reader.column(blocks, len(names) - 1)
+    firsts = reader.column(blocks, PACK_SLOTS - 1)
+    return name, [
+        (names[index], first + i)
+        for index, first, count in zip(indexes, firsts, pages)
+        for i in range(count)
+    ]
+
+
 def read_short_pages(data):
     """The rows of a PagesWritten of schema 3."""
     reader = Reader(data)
@@ -282,13 +322,15 @@ def captures_and_ends(events):
     kept = {}
     for event in events:
         stream, kind = event["stream"], event["type"]
-        if kind in BATCH_TYPES or kind in CONTROL_TYPES:
+        if kind in BATCH_TYPES or kind in CONTROL_TYPES or kind == "PackRewritten":
             is_known = event["schema"] <= SCHEMAS.get(kind, 1)
             check(is_known, f"a {kind} is of schema {event['schema']}")
         if kind in BATCH_TYPES:
             kept.setdefault(stream, []).append(event)
         elif kind == "CaptureCommitted":
             yield capture_of(event, json.loads(event["data"]), kept.pop(stream, []))
+        elif kind == "PackRewritten":
+            yield kind, read_rewritten(event["data"], event["schema"])
         elif kind in CONTROL_TYPES:
             yield kind, json.loads(event["data"])
 
@@ -301,6 +343,7 @@ class Fold:
 
     def __init__(self):
         self.content_of = {}  # (pack name, slot) -> (group, identifier)
+        self.home = {}  # (rewritten pack, slot) -> (pack name, slot) that held it first
         self.first = {}  # (group, identifier) -> (pack name, slot, VM, capture) that stored it first
         self.tables = {}  # VM -> {gfn: content, or None for a pattern}
         self.holders = {}  # content -> pages that hold it now
@@ -319,10 +362,16 @@ class Fold:
     def release(self, pack, slots):
         """Equal pages are stored anew from now on, but for what is held all the same."""
         for slot in (s for s in range(8 * len(slots)) if slots[s // 8] >> (s % 8) & 1):
-            content = self.content_of.get((pack, slot))
-            is_first = content in self.first and self.first[content][:2] == (pack, slot)
+            home = self.home.get((pack, slot), (pack, slot))
+            content = self.content_of.get(home)
+            is_first = content in self.first and self.first[content][:2] == home
             if is_first and not self.holders.get(content):
                 del self.first[content]
+
+    def move(self, pack, slots):
+        """A slot of a rewritten pack stands for what lay elsewhere before."""
+        for slot, before in enumerate(slots):
+            self.home[pack, slot] = self.home.get(before, before)
 
     def first_of(self, content, reference):
         """Where a content is stored first; what was released and is used again, where it is used."""
@@ -345,6 +394,8 @@ class Fold:
     def control(self, kind, data):
         if kind == "VmRegistered" and data["share"] == "pattern":
             self.alone.add(data["vm"])
+        if kind == "PackRewritten":
+            self.move(*data)
         if kind == "ContentReleased":
             for pack in data["packs"]:
                 self.release(pack["pack"], bytes.fromhex(pack["slots"]))
