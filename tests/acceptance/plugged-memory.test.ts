@@ -24,6 +24,7 @@ import {
   type Ledger,
   type PageDifference,
 } from '../../index.ts';
+import { valuesOver } from '../../adapters/wiring/time-travel/values.ts';
 import * as stream from '../support/guest/stream-bytes.ts';
 import { memorySource } from '../support/guest/memory-guest.ts';
 import { seededRandom } from '../support/images.ts';
@@ -190,6 +191,31 @@ describe('a VM that comes to have more memory', () => {
       expect(await told(3 * PAGE_BYTES)).toEqual([1, 2, 3, 4].map((capture) => [3, capture]));
       await expect(told(HIGH + DIMM * PAGE_BYTES)).rejects.toThrow('no memory lies');
       expect([1, 2, 3].map((capture) => entry.argvAt(capture)?.length)).toEqual([3, 3, 5]);
+    }));
+
+  test('had every value that was written, also by the capture that brings the new pages', () =>
+    reading(async (ledger) => {
+      const entry = ledger.vm('web');
+      const to = entry.capture(4)!;
+      const valuesOf = async (physical: number) => {
+        const values: [number, unknown][] = [];
+        const request = { entry, kernel: null, place: { physical }, from: null, to };
+        const type = { type: 'hex', length: 4 } as const;
+        for await (const { capture, value } of valuesOver(ledger, { ...request, type }))
+          values.push([capture, value]);
+        return values;
+      };
+      const bytesAt = (capture: number, offset: number): string =>
+        Buffer.from(MEMORIES[capture - 1]!.subarray(offset, offset + 4)).toString('hex');
+      const changed = 3 * PAGE_BYTES;
+      expect(await valuesOf(changed)).toEqual(
+        [1, 2, 3, 4].map((capture) => [capture, bytesAt(capture, changed)]),
+      );
+      const added = (RAM + ROM + 1) * PAGE_BYTES;
+      expect(await valuesOf(HIGH + PAGE_BYTES)).toEqual([
+        [1, null],
+        [3, bytesAt(3, added)],
+      ]);
     }));
 
   test('is recorded from streams that list the new block between the others', () =>
