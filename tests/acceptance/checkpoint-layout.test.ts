@@ -32,6 +32,7 @@ import {
 import { changeImage, makeImage } from '../support/images.ts';
 import { recordImage, restored, withLedger } from '../support/recorded-images.ts';
 import { makeTemporaryFolder, type TemporaryFolder } from '../support/temporary-folder.ts';
+import { sampleOf } from '../support/long-run.ts';
 
 const PAGES = 2048;
 const CAPTURES = 6;
@@ -208,7 +209,7 @@ describe('copies', () => {
     parts.map((part) => [part, how, spoil] as const),
   );
 
-  test.each(cases)(
+  test.each(sampleOf(cases, 3))(
     'of which the %s is %s are done without, and told of',
     async (part, _how, spoil) => {
       const first = await recorded();
@@ -300,7 +301,7 @@ describe('copies', () => {
 });
 
 describe('a compaction', () => {
-  test.each([1, 3, CAPTURES])(
+  test.each(sampleOf([CAPTURES, 1, 3], 3))(
     'between naming capture %i and reading it makes no reads more',
     async (capture) => {
       const ledger = await recorded();

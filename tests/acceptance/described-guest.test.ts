@@ -27,6 +27,7 @@ import { describeWithQemu, findTools, GUEST_TIMEOUT_MS } from '../support/guest/
 import { makeImage } from '../support/images.ts';
 import { makeTemporaryFolder, type TemporaryFolder } from '../support/temporary-folder.ts';
 import { describeWithPrograms } from '../support/tools.ts';
+import { sampleOf } from '../support/long-run.ts';
 
 const LONG_MS = 300_000;
 const hex = (address: bigint): string => `0x${address.toString(16)}`;
@@ -380,7 +381,7 @@ describeWithQemu('a real kernel', found, (tools) => {
     },
     { name: 'second', title: 'of another version', cpu: 'qemu64', kernel: second.tree },
   ];
-  for (const { name, title, cpu, kernel } of guests) {
+  for (const { name, title, cpu, kernel } of sampleOf(guests, 2)) {
     const suite = kernel === null ? describe.skip : describe;
     const why = kernel === null ? ` (skipped: ${second.reason})` : '';
     suite(`${title}${why}`, () => {

@@ -45,6 +45,7 @@ import { clearCode, judge } from '../support/damaged-ledger.ts';
 import { changeImage, makeImage } from '../support/images.ts';
 import { digestOf, restoredDigest, type Expected } from '../support/small-ledger.ts';
 import { makeTemporaryFolder, type TemporaryFolder } from '../support/temporary-folder.ts';
+import { sampleOf } from '../support/long-run.ts';
 
 const PAGES = 12;
 const first = makeImage({ seed: 41, pages: PAGES });
@@ -156,7 +157,7 @@ async function recordOnTop(at: string): Promise<string[]> {
   }
 }
 
-describe.each(INSTEAD)('%s in place of a file of a ledger', (_what, put) => {
+describe.each(sampleOf(INSTEAD, 2))('%s in place of a file of a ledger', (_what, put) => {
   test('hangs nobody, is not followed, and costs what is said', async () => {
     const faults: string[] = [];
     const at = path('odd');

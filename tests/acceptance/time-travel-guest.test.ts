@@ -11,6 +11,7 @@ import { GdbClient } from '../support/gdb-client.ts';
 import { startShellGuest } from '../support/guest/proc-guest.ts';
 import { describeWithQemu, findTools, GUEST_TIMEOUT_MS } from '../support/guest/real-guest.ts';
 import { makeTemporaryFolder, type TemporaryFolder } from '../support/temporary-folder.ts';
+import { sampleOf } from '../support/long-run.ts';
 
 /** Every so many lines of QEMU's page tables are looked at; the long run looks at all of them. */
 const LINES_STEP = Number(process.env['PAGELEDGER_STEP'] ?? 9);
@@ -36,15 +37,18 @@ const RIP = 16;
 /** Digits of registers up to cr4, as they follow each other: what QEMU and we have. */
 const REGISTER_DIGITS = 2 * (16 * 8 + 8 + 4 + 6 * 4 + 7 * 8);
 
+/** Levels of page tables, and a CPU with them. */
+const CPUS = [
+  [5, 'max'],
+  [4, 'qemu64'],
+] as const;
+
 const found = await findTools();
 /** Counted as skipped where GDB is not installed. */
 const describeWithGdb = programPath('gdb') === null ? describe.skip : describe;
 
 describeWithQemu('a guest with a variable that is spoiled', found, (tools) => {
-  for (const [levels, cpu] of [
-    [4, 'qemu64'],
-    [5, 'max'],
-  ] as const)
+  for (const [levels, cpu] of sampleOf(CPUS, 2))
     describe(`with page tables of ${levels} levels`, () => {
       let folder: TemporaryFolder;
       let commands: LedgerCommands;
