@@ -42,27 +42,14 @@ beforeAll(async () => {
 });
 afterAll(() => folder.remove());
 
-/** Records memory as the next capture of a VM. */
-async function record(vm: string, bytes: Uint8Array): Promise<void> {
-  const path = join(folder.path, 'image');
-  writeFileSync(path, bytes);
-  await commands.json('record', 'image', '--format', 'raw', '--vm', vm, path);
-}
-
-const errorOf = async (...words: string[]): Promise<unknown> => {
-  const { exitCode, stderr } = await commands.run(['--json', ...words]);
-  const { error } = JSON.parse(stderr) as { error: { code: string } };
-  return [exitCode, error.code];
-};
-
 describe('a kernel that was put together', () => {
   beforeAll(async () => {
     const made = madeKernel();
-    await record('made', made.bytes);
+    await commands.recordRaw('made', made.bytes);
     // The next capture is of the same kernel, and of its symbols nothing is left.
     made.bytes.fill(0, 8 * 4096, 9 * 4096);
     made.text(18, 0x10, 'changed by process 7');
-    await record('made', made.bytes);
+    await commands.recordRaw('made', made.bytes);
   }, LONG_MS);
 
   test(
@@ -85,7 +72,7 @@ describe('a kernel that was put together', () => {
         { name: 'helper', address: hex(imageAddress(0, 0x80)), kind: 't', offset: 4 },
       ]);
       expect(await commands.json('symbols', ...at, 'helper')).toHaveLength(2);
-      expect(await errorOf('symbols', ...at, 'absent')).toEqual([5, 'SYMBOL_UNKNOWN']);
+      expect(await commands.errorOf('symbols', ...at, 'absent')).toEqual([5, 'SYMBOL_UNKNOWN']);
     },
     LONG_MS,
   );
@@ -126,7 +113,10 @@ describe('a kernel that was put together', () => {
       const notes = readFileSync(join(kept, 'made', 'notes'), 'latin1');
       for (const capture of [1, 2]) expect(notes).toContain(`"capture":${capture},`);
       rmSync(kept, { recursive: true });
-      expect(await errorOf('symbols', '--vm', 'made', '--at', '@2')).toEqual([1, 'GUEST_INVALID']);
+      expect(await commands.errorOf('symbols', '--vm', 'made', '--at', '@2')).toEqual([
+        1,
+        'GUEST_INVALID',
+      ]);
     },
     LONG_MS,
   );
@@ -177,13 +167,16 @@ describe('a kernel that was put together', () => {
     'has no bytes where nothing is',
     async () => {
       const at = ['read', '--vm', 'made', '--at', '@1'];
-      expect(await errorOf(...at, '--page', '24')).toEqual([5, 'GFN_OUT_OF_RANGE']);
-      expect(await errorOf(...at, '--address', '0x18000')).toEqual([5, 'ADDRESS_UNMAPPED']);
-      expect(await errorOf(...at, '--virtual', '0x1000')).toEqual([5, 'VIRTUAL_UNMAPPED']);
+      expect(await commands.errorOf(...at, '--page', '24')).toEqual([5, 'GFN_OUT_OF_RANGE']);
+      expect(await commands.errorOf(...at, '--address', '0x18000')).toEqual([
+        5,
+        'ADDRESS_UNMAPPED',
+      ]);
+      expect(await commands.errorOf(...at, '--virtual', '0x1000')).toEqual([5, 'VIRTUAL_UNMAPPED']);
       const inProcess = ['--virtual', '0x401000', '--pid'];
-      expect(await errorOf(...at, ...inProcess, '7')).toEqual([5, 'VIRTUAL_UNMAPPED']);
-      expect(await errorOf(...at, ...inProcess, '8')).toEqual([5, 'PROCESS_UNKNOWN']);
-      expect(await errorOf(...at)).toEqual([2, 'BAD_USAGE']);
+      expect(await commands.errorOf(...at, ...inProcess, '7')).toEqual([5, 'VIRTUAL_UNMAPPED']);
+      expect(await commands.errorOf(...at, ...inProcess, '8')).toEqual([5, 'PROCESS_UNKNOWN']);
+      expect(await commands.errorOf(...at)).toEqual([2, 'BAD_USAGE']);
     },
     LONG_MS,
   );
@@ -213,11 +206,14 @@ describe('a kernel that was put together', () => {
     async () => {
       const made: MadeMemory = madeKernel();
       made.put(0, 0, made.bytes.subarray(MADE_NOTE * 4096, (MADE_NOTE + 1) * 4096));
-      await record('two', made.bytes);
+      await commands.recordRaw('two', made.bytes);
       const { stderr } = await commands.run(['ps', '--vm', 'two']);
       expect(stderr).toMatch(/1: Linux 6\.1\.0-made \(VMCOREINFO at 0x0\); 2: Linux/u);
       expect(await commands.json('ps', '--vm', 'two', '--kernel', '2')).toHaveLength(2);
-      expect(await errorOf('ps', '--vm', 'two', '--kernel', '3')).toEqual([5, 'KERNEL_UNKNOWN']);
+      expect(await commands.errorOf('ps', '--vm', 'two', '--kernel', '3')).toEqual([
+        5,
+        'KERNEL_UNKNOWN',
+      ]);
     },
     LONG_MS,
   );
@@ -246,24 +242,24 @@ describe('a kernel that hides what it says of itself', () => {
     page.fill(0);
     early.put(MADE_NOTE, 0, page);
     early.text(MADE_NOTE, 0, text.replaceAll(/SYMBOL\(kallsyms.*\n/gu, ''));
-    await record('early', early.bytes);
+    await commands.recordRaw('early', early.bytes);
     // Nothing of it is left, nor are its types.
     early.put(MADE_NOTE, 0, page);
     early.bytes.fill(0, 10 * 4096, 12 * 4096);
-    await record('silent', early.bytes);
+    await commands.recordRaw('silent', early.bytes);
   }, LONG_MS);
 
   test(
     'is asked with a list of its symbols from before Linux 6.0',
     async () => {
       const at = ['--vm', 'early'];
-      expect(await errorOf('ps', ...at)).toEqual([5, 'GUEST_UNDESCRIBED']);
+      expect(await commands.errorOf('ps', ...at)).toEqual([5, 'GUEST_UNDESCRIBED']);
       const processes = await commands.json('ps', ...at, ...standIns('kallsyms'));
       expect(processes.map(({ command }) => command)).toEqual(['kthreadd', 'worker']);
       const owners = await commands.json('owners', ...at, ...standIns('kallsyms'));
       expect(owners).toHaveLength(7);
       // What a file said is not taken for what the guest says.
-      expect(await errorOf('ps', ...at)).toEqual([5, 'GUEST_UNDESCRIBED']);
+      expect(await commands.errorOf('ps', ...at)).toEqual([5, 'GUEST_UNDESCRIBED']);
     },
     LONG_MS,
   );
@@ -272,12 +268,12 @@ describe('a kernel that hides what it says of itself', () => {
     'is asked with its types and VMCOREINFO too where it has neither',
     async () => {
       const at = ['--vm', 'silent'];
-      expect(await errorOf('symbols', ...at)).toEqual([5, 'GUEST_UNDESCRIBED']);
+      expect(await commands.errorOf('symbols', ...at)).toEqual([5, 'GUEST_UNDESCRIBED']);
       const found = standIns('kallsyms', 'vmcoreinfo');
       expect(await commands.json('symbols', ...at, ...found, 'init_task')).toEqual([
         { name: 'init_task', address: hex(imageAddress(12)), kind: 'D', offset: 0 },
       ]);
-      expect(await errorOf('ps', ...at, ...found)).toEqual([1, 'GUEST_INVALID']);
+      expect(await commands.errorOf('ps', ...at, ...found)).toEqual([1, 'GUEST_INVALID']);
       expect(await commands.json('ps', ...at, ...found, ...standIns('btf'))).toHaveLength(2);
       expect(await commands.json('dmesg', ...at, ...standIns('vmcoreinfo'))).toHaveLength(2);
     },
@@ -291,7 +287,10 @@ describe('a kernel that hides what it says of itself', () => {
       for (const [option] of files) {
         const known = option === '--kallsyms' ? [] : standIns('kallsyms');
         const wrong = pathOf(option === '--btf' ? 'kallsyms' : 'btf');
-        expect(await errorOf(...at, ...known, option, wrong)).toEqual([2, 'STAND_IN_UNFIT']);
+        expect(await commands.errorOf(...at, ...known, option, wrong)).toEqual([
+          2,
+          'STAND_IN_UNFIT',
+        ]);
       }
       const { stderr } = await commands.run([
         ...at,
@@ -310,10 +309,10 @@ describe('a kernel that hides what it says of itself', () => {
 test(
   'memory that is no Linux says so, and is read by page',
   async () => {
-    await record('other', makeImage({ seed: 3, pages: 20 }));
-    expect(await errorOf('ps', '--vm', 'other')).toEqual([5, 'GUEST_UNDESCRIBED']);
+    await commands.recordRaw('other', makeImage({ seed: 3, pages: 20 }));
+    expect(await commands.errorOf('ps', '--vm', 'other')).toEqual([5, 'GUEST_UNDESCRIBED']);
     for (const question of ['symbols', 'owners', 'dmesg'])
-      expect(await errorOf(question, '--vm', 'other')).toEqual([5, 'GUEST_UNDESCRIBED']);
+      expect(await commands.errorOf(question, '--vm', 'other')).toEqual([5, 'GUEST_UNDESCRIBED']);
     expect(await commands.json('read', '--vm', 'other', '--page', '3')).toHaveLength(1);
   },
   LONG_MS,

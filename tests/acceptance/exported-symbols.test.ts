@@ -2,7 +2,7 @@
 // it or beside the guest itself: no debug package is there.
 
 import { spawnSync } from 'node:child_process';
-import { readFileSync, statSync, writeFileSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import type { DemoGuest } from '../../adapters/guests/demo-guest/start-guest.ts';
@@ -39,8 +39,7 @@ describe('symbols of a kernel that was put together', () => {
   ];
 
   beforeAll(async () => {
-    writeFileSync(at('image'), madeKernel().bytes);
-    await commands.json('record', 'image', '--format', 'raw', '--vm', 'made', at('image'));
+    await commands.recordRaw('made', madeKernel().bytes);
   }, LONG_MS);
 
   test(

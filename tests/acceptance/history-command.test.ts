@@ -30,12 +30,6 @@ describe('forgetting history, as it is said', () => {
   }, LONG_MS);
   afterAll(() => folder.remove());
 
-  const errorOf = async (...words: string[]): Promise<unknown> => {
-    const { exitCode, stderr } = await commands.run(['--json', ...words]);
-    const { error } = JSON.parse(stderr) as { error: { code: string } };
-    return [exitCode, error.code];
-  };
-
   test(
     'a dry run says what would go, and which kept capture holds history back',
     async () => {
@@ -61,13 +55,16 @@ describe('forgetting history, as it is said', () => {
       const rows = await commands.json('forget', '--keep-last', '2', '--history');
       const { history } = rows.at(-1) as { history: { position: string } };
       ({ position } = history);
-      expect(await errorOf('log', '--from', '0')).toEqual([5, 'HISTORY_FORGOTTEN']);
-      expect(await errorOf('sharing', '--at', 'pos:5')).toEqual([5, 'HISTORY_FORGOTTEN']);
-      expect(await errorOf('diff', '--vm', 'web', '@2', '@5')).toEqual([5, 'HISTORY_FORGOTTEN']);
-      expect(await errorOf('subscribe', '--from', '7')).toEqual([5, 'HISTORY_FORGOTTEN']);
+      expect(await commands.errorOf('log', '--from', '0')).toEqual([5, 'HISTORY_FORGOTTEN']);
+      expect(await commands.errorOf('sharing', '--at', 'pos:5')).toEqual([5, 'HISTORY_FORGOTTEN']);
+      expect(await commands.errorOf('diff', '--vm', 'web', '@2', '@5')).toEqual([
+        5,
+        'HISTORY_FORGOTTEN',
+      ]);
+      expect(await commands.errorOf('subscribe', '--from', '7')).toEqual([5, 'HISTORY_FORGOTTEN']);
       const target = join(folder.path, 'back');
       const restore = ['restore', '--vm', 'web', '--to', target, '--at'];
-      expect(await errorOf(...restore, '@2')).toEqual([5, 'POINT_FORGOTTEN']);
+      expect(await commands.errorOf(...restore, '@2')).toEqual([5, 'POINT_FORGOTTEN']);
       expect((await commands.run([...restore, '@5'])).exitCode).toBe(0);
       expect((await commands.run(['verify'])).exitCode).toBe(0);
       const captures = await commands.json('captures', '--vm', 'web');

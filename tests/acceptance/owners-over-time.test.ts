@@ -1,7 +1,7 @@
 // Who owns the pages that a Linux guest changed, at the command line: of a kernel that was put together,
 // and of a real guest in which a program writes to a known number of pages.
 
-import { readdirSync, writeFileSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { LedgerCommands, type JsonRow } from '../support/command-line.ts';
@@ -29,32 +29,19 @@ beforeAll(async () => {
 });
 afterAll(() => folder.remove());
 
-/** Records memory as the next capture of a VM. */
-async function record(vm: string, bytes: Uint8Array): Promise<void> {
-  const path = join(folder.path, 'image');
-  writeFileSync(path, bytes);
-  await commands.json('record', 'image', '--format', 'raw', '--vm', vm, path);
-}
-
-const errorOf = async (...words: string[]): Promise<unknown> => {
-  const { exitCode, stderr } = await commands.run(['--json', ...words]);
-  const { error } = JSON.parse(stderr) as { error: { code: string } };
-  return [exitCode, error.code];
-};
-
 describe('a kernel that was put together', () => {
   beforeAll(async () => {
     const made = madeKernel();
-    await record('made', made.bytes);
+    await commands.recordRaw('made', made.bytes);
     // A page of process 7's is written to, and a free one becomes its, mapped behind its others.
     made.text(18, 0x10, 'changed by process 7');
     made.text(22, 0, 'first use');
     made.u64(20, 22 * 64 + 48, 0xffff_ffffn);
     made.u64(20, 22 * 64 + 24, 0xffff_8880_0000_1001n);
     made.entry(16, 6, { frame: 22 });
-    await record('made', made.bytes);
-    await record('boots', makeImage({ seed: 5, pages: 24 }));
-    await record('boots', made.bytes);
+    await commands.recordRaw('made', made.bytes);
+    await commands.recordRaw('boots', makeImage({ seed: 5, pages: 24 }));
+    await commands.recordRaw('boots', made.bytes);
   }, LONG_MS);
 
   test(
@@ -144,8 +131,8 @@ describe('a kernel that was put together', () => {
       const differing = await commands.json('diff', '--vm', 'boots', '@1', '@2');
       expect(rows.reduce((sum, { pages }) => sum + Number(pages), 0)).toBe(differing.length);
       const back = ['diff', '--vm', 'boots', '@2', '@1', '--by', 'owner'];
-      expect(await errorOf(...back)).toEqual([5, 'GUEST_UNDESCRIBED']);
-      expect(await errorOf(...words, '--bytes')).toEqual([2, 'BAD_USAGE']);
+      expect(await commands.errorOf(...back)).toEqual([5, 'GUEST_UNDESCRIBED']);
+      expect(await commands.errorOf(...words, '--bytes')).toEqual([2, 'BAD_USAGE']);
     },
     LONG_MS,
   );
@@ -155,7 +142,7 @@ test(
   'pages of memory that is no Linux, or was forgotten, have no owner that is known, said once',
   async () => {
     for (let capture = 1; capture <= 3; capture += 1)
-      await record('none', makeImage({ seed: capture, pages: 8 }));
+      await commands.recordRaw('none', makeImage({ seed: capture, pages: 8 }));
     const words = ['history', '--vm', 'none', '--page', '2', '--owners'];
     const { stdout, stderr, exitCode } = await commands.run(['--json', ...words]);
     const rows = stdout.toString().trim().split('\n');
@@ -163,9 +150,9 @@ test(
     expect(JSON.parse(rows[2]!)).toMatchObject({ capture: 3, owner: null, ...nobody });
     expect(stderr.match(/not every owner is known/gu)).toHaveLength(1);
     const made = madeKernel();
-    await record('forgetful', made.bytes);
+    await commands.recordRaw('forgetful', made.bytes);
     made.text(18, 0x10, 'changed by process 7');
-    await record('forgetful', made.bytes);
+    await commands.recordRaw('forgetful', made.bytes);
     await commands.json('forget', '--vm', 'forgetful', '--at', '@1');
     const kept = await commands.json('history', '--vm', 'forgetful', '--page', '18', '--owners');
     expect(kept.map(({ owner }) => owner)).toEqual([null, 'anonymous']);
@@ -177,7 +164,7 @@ test(
   'what is kept of a guest goes with its VM, and nothing of others',
   async () => {
     for (const vm of ['ended', 'ended-2']) {
-      await record(vm, madeKernel().bytes);
+      await commands.recordRaw(vm, madeKernel().bytes);
       await commands.json('symbols', '--vm', vm, '_stext');
     }
     const kept = (vm: string) => join(folder.path, 'ledger', 'projections', 'guests', vm);

@@ -15,9 +15,7 @@ let commands: LedgerCommands;
 
 /** Records two pages of a byte as the next capture of a VM. */
 async function record(vm: string, byte: number): Promise<void> {
-  const path = join(folder.path, 'image');
-  writeFileSync(path, new Uint8Array(8192).fill(byte));
-  await commands.json('record', 'image', '--format', 'raw', '--vm', vm, path);
+  await commands.recordRaw(vm, new Uint8Array(8192).fill(byte));
 }
 
 beforeAll(async () => {

@@ -31,9 +31,7 @@ beforeAll(async () => {
     made.u64(12, 0xe00, word);
     if (i === 3) made.u64(12, 0xe08, 77n);
     if (i === 5) made.text(18, 0x10, 'written by process 7');
-    const path = join(folder.path, 'image');
-    writeFileSync(path, made.bytes);
-    await commands.json('record', 'image', '--format', 'raw', '--vm', 'made', path);
+    await commands.recordRaw('made', made.bytes);
   }
 }, LONG_MS);
 afterAll(() => folder.remove());
@@ -248,17 +246,7 @@ describe('at the command line', () => {
   test(
     'what cannot be asked is said',
     async () => {
-      const codeOf = async (...more: string[]): Promise<unknown> => {
-        const { exitCode, stderr } = await commands.run([
-          '--json',
-          'values',
-          '--vm',
-          'made',
-          ...more,
-        ]);
-        const { error } = JSON.parse(stderr) as { error: { code: string } };
-        return [exitCode, error.code];
-      };
+      const codeOf = (...more: string[]) => commands.errorOf('values', '--vm', 'made', ...more);
       expect(await codeOf('--symbol', 'absent')).toEqual([5, 'SYMBOL_UNKNOWN']);
       expect(await codeOf()).toEqual([2, 'BAD_USAGE']);
       expect(await codeOf('--address', '0', '--pid', '7')).toEqual([2, 'BAD_USAGE']);

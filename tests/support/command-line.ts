@@ -2,7 +2,8 @@
 // what they print, and signals.
 
 import { spawn, type ChildProcess } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { existsSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const built = (path: string): string => fileURLToPath(new URL(`../../${path}`, import.meta.url));
@@ -166,6 +167,20 @@ export class LedgerCommands {
       throw new TypeError(`${words.join(' ')}: exit ${outcome.exitCode}: ${outcome.stderr}`);
     const rows = jsonRows(outcome.stdout);
     return words[0] === 'record' || words[0] === 'diff' ? withoutSummary(rows) : rows;
+  }
+
+  /** Runs a command that must fail; gives its exit code and the code of its error. */
+  async errorOf(...words: readonly string[]): Promise<unknown> {
+    const { exitCode, stderr } = await this.run(['--json', ...words]);
+    const { error } = JSON.parse(stderr) as { error: { code: string } };
+    return [exitCode, error.code];
+  }
+
+  /** Records memory as the next capture of a VM, from a file beside the ledger. */
+  async recordRaw(vm: string, memory: Uint8Array): Promise<void> {
+    const path = join(dirname(this.ledger), 'image');
+    writeFileSync(path, memory);
+    await this.json('record', 'image', '--format', 'raw', '--vm', vm, path);
   }
 
   /** Runs a command that must succeed; gives the bytes it printed. */
