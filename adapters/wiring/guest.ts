@@ -197,9 +197,7 @@ export async function virtualMemoryAt(
   }
   const { address, pid } = place;
   if (pid === null) return { memory, virtual: kernel.memory, address };
-  const { reader, all } = tasksIn(guest);
-  const task = (await all()).find((each) => each.pid === pid);
-  const root = task === undefined ? null : await reader.rootOf(task);
-  if (root === null) throw refuse({ _tag: 'ProcessUnknown', pid, point: nameOf(point) });
-  return { memory, virtual: kernel.memory.at(root), address };
+  const virtual = await tasksIn(guest).reader.memoryOf(symbols, pid);
+  if (virtual === null) throw refuse({ _tag: 'ProcessUnknown', pid, point: nameOf(point) });
+  return { memory, virtual, address };
 }

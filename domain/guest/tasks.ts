@@ -228,4 +228,11 @@ export class TaskReader {
     const pgd = await this.#memory.u64(mm + BigInt(this.#layout.pgd), "a process's page tables");
     return this.#memory.frameOf(pgd);
   }
+
+  /** A process's memory, by its number; null: there is no such process, or it has none of its own. */
+  async memoryOf(symbols: KernelSymbols, pid: number): Promise<VirtualMemory | null> {
+    const task = (await this.all(symbols)).find((each) => each.pid === pid);
+    const root = task === undefined ? null : await this.rootOf(task);
+    return root === null ? null : this.#memory.at(root);
+  }
 }

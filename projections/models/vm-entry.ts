@@ -224,6 +224,11 @@ export class VmEntry {
     return isForgotten(this.points, capture);
   }
 
+  /** The captures that are kept, ascending. O(captures). */
+  keptCaptures(): readonly CaptureRow[] {
+    return this.captures.filter(({ capture }) => !this.isForgotten(capture));
+  }
+
   /** The newest capture committed at or before a position. */
   at(position: Position): CaptureRow | undefined {
     return this.rows.at(this.rows.indexAt(position));

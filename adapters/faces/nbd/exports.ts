@@ -69,9 +69,6 @@ export function wordsOf(name: string, only: string | null) {
 /** Points that mean the same capture for ever, or until somebody gives their name up. */
 const isFixedPoint = (point: string): boolean => point.startsWith('@') || point.startsWith('cp:');
 
-const keptCaptures = (entry: VmEntry) =>
-  entry.captures.filter(({ capture }) => !entry.isForgotten(capture));
-
 function* namesOf(entry: VmEntry, listed: Listed): Generator<ExportName> {
   const { vm } = entry;
   const newest = entry.captures.at(-1);
@@ -88,7 +85,7 @@ function* namesOf(entry: VmEntry, listed: Listed): Generator<ExportName> {
       yield { name: `${vm}/cp:${name}`, description: described(capture, row.timeMs) };
   }
   if (listed === 'all')
-    for (const { capture, timeMs } of keptCaptures(entry))
+    for (const { capture, timeMs } of entry.keptCaptures())
       yield { name: `${vm}/@${capture}`, description: described(capture, timeMs) };
 }
 

@@ -78,10 +78,7 @@ export class KnownKernel {
     const kernel = await this.memoryIn(memory);
     if (kernel === null) return null;
     try {
-      const reader = this.#readerOf(kernel);
-      const task = (await reader.all(this.guest.symbols)).find((each) => each.pid === pid);
-      const root = task === undefined ? null : await reader.rootOf(task);
-      return root === null ? null : kernel.at(root);
+      return await this.#readerOf(kernel).memoryOf(this.guest.symbols, pid);
     } catch (thrown) {
       if (isGuestFailure(thrown)) return null;
       throw thrown;

@@ -74,7 +74,7 @@ export class LedgerPast implements Past {
     this.#entry = entry;
     this.#takenTo = this.#ledger.state.next;
     this.#versions.clear();
-    const kept = entry.captures.filter(({ capture }) => !entry.isForgotten(capture));
+    const kept = entry.keptCaptures();
     this.#moments = kept.map(({ capture }) => capture);
     this.#periods = entry.maps.map(({ capture: from, memoryMap }) => ({
       from,

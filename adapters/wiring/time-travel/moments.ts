@@ -12,10 +12,9 @@ export function momentsBetween(
 ): readonly CaptureRow[] {
   const last = ledger.resolve(entry, to);
   const first = from === null ? null : ledger.resolve(entry, from);
-  const rows = entry.captures.filter(
-    ({ capture }) =>
-      capture >= (first?.capture ?? 0) && capture <= last.capture && !entry.isForgotten(capture),
-  );
+  const rows = entry
+    .keptCaptures()
+    .filter(({ capture }) => capture >= (first?.capture ?? 0) && capture <= last.capture);
   if (rows.length > 0) return rows;
   throw refuse({ _tag: 'NoCapture', vm: entry.vm, at: `${from ?? ''} to ${to}` });
 }
