@@ -1,24 +1,28 @@
 // pageledger's public API. What each export promises is said where it is defined.
 
 // A ledger, opened.
-export { openLedger } from './adapters/wiring/open-ledger.ts';
-export type { OpenLedgerOptions } from './adapters/wiring/options.ts';
-export type { LedgerMode } from './adapters/wiring/ledger-parts.ts';
+export { openLedger } from './adapters/wiring/opening/open-ledger.ts';
+export type { OpenLedgerOptions } from './adapters/wiring/opening/options.ts';
+export type { LedgerMode } from './adapters/wiring/ledger/ledger-parts.ts';
 export type { Actor } from './domain/events/actor.ts';
-export { Ledger } from './adapters/wiring/ledger.ts';
+export { Ledger } from './adapters/wiring/ledger/ledger.ts';
 
 // Recording.
-export { openRecorder, type BesideRequest, type VmRecorder } from './adapters/wiring/record.ts';
+export {
+  openRecorder,
+  type BesideRequest,
+  type VmRecorder,
+} from './adapters/wiring/record/record.ts';
 export {
   recordImages,
   type ImageRequest,
   type RecordedImages,
-} from './adapters/wiring/record-images.ts';
+} from './adapters/wiring/record/record-images.ts';
 export {
   recordGuest,
   type GuestListener,
   type GuestRequest,
-} from './adapters/wiring/record-guest.ts';
+} from './adapters/wiring/record/record-guest.ts';
 export {
   attachmentOfBytes,
   type Attachment,
@@ -26,7 +30,7 @@ export {
 } from './domain/values/attachment.ts';
 export type { ToldLayout } from './domain/values/raw-layout.ts';
 export type { SharePolicy } from './domain/events/control-codecs.ts';
-export { retireVm, takeCheckpoint } from './adapters/wiring/vm-life.ts';
+export { retireVm, takeCheckpoint } from './adapters/wiring/points/vm-life.ts';
 
 // Memory at a point.
 export {
@@ -37,17 +41,17 @@ export {
   type RestoreFormat,
   type RestoreRequest,
   type ResumePointRequest,
-} from './adapters/wiring/restore.ts';
-export type { VmPoint } from './adapters/wiring/vm-point.ts';
-export { coreKernelOf } from './adapters/wiring/core-kernel.ts';
+} from './adapters/wiring/restore/restore.ts';
+export type { VmPoint } from './adapters/wiring/ledger/vm-point.ts';
+export { coreKernelOf } from './adapters/wiring/guest/core-kernel.ts';
 export type { GuestKernel } from './domain/ports/guests.ts';
 export {
   attachmentOfFile,
   attachmentsOf,
   readyAttachments,
   type ReadyFiles,
-} from './adapters/wiring/attachments.ts';
-export { classesAt, readPages, type PageClasses } from './adapters/wiring/memory.ts';
+} from './adapters/wiring/record/attachments.ts';
+export { classesAt, readPages, type PageClasses } from './adapters/wiring/questions/memory.ts';
 export { addressOfGfn, gfnOfAddress, pageCountOf } from './domain/values/memory-map.ts';
 export { PAGE_BYTES } from './domain/values/page.ts';
 
@@ -60,7 +64,7 @@ export {
   listEvents,
   type LogBound,
   type LogFilter,
-} from './adapters/wiring/events.ts';
+} from './adapters/wiring/questions/events.ts';
 export type { EventRow } from './projections/questions/event-rows.ts';
 export { isEventType } from './domain/events/control.ts';
 export {
@@ -74,14 +78,14 @@ export {
   whoHolds,
   type PageSharers,
   type ShownVersion,
-} from './adapters/wiring/pages.ts';
+} from './adapters/wiring/questions/pages.ts';
 export type { PageDifference } from './projections/questions/diff.ts';
 export type { PageVersion } from './projections/questions/history.ts';
 export { patternClassName, patternCounts } from './projections/questions/pattern-classes.ts';
 export type { SharingCounts, SharingReport } from './projections/questions/sharing-at.ts';
 export type { WhatIf } from './projections/questions/what-if.ts';
 export type { Holder } from './projections/questions/who.ts';
-export { momentOf } from './adapters/wiring/moments.ts';
+export { momentOf } from './adapters/wiring/questions/moments.ts';
 export { durationMs } from './domain/values/instant.ts';
 
 // Following a ledger, and projections of one's own.
@@ -114,11 +118,11 @@ export {
 } from './projections/subscriptions/registered.ts';
 
 // Keeping a ledger: verified, compared, copied, forgotten, compacted.
-export { verify } from './adapters/wiring/verify.ts';
+export { verify } from './adapters/wiring/verify/verify.ts';
 export { isDamage } from './projections/questions/verify.ts';
-export { ledgerCosts, type CostRow, type LedgerCosts } from './adapters/wiring/costs.ts';
-export { fingerprint } from './adapters/wiring/fingerprint.ts';
-export { copyLedger, type Copied, type CopyProgress } from './adapters/wiring/copy.ts';
+export { ledgerCosts, type CostRow, type LedgerCosts } from './adapters/wiring/questions/costs.ts';
+export { fingerprint } from './adapters/wiring/ledger/fingerprint.ts';
+export { copyLedger, type Copied, type CopyProgress } from './adapters/wiring/copy/copy.ts';
 export {
   dropCheckpoint,
   dropVm,
@@ -126,12 +130,12 @@ export {
   type ForgetRequest,
   type ForgetRow,
   type Forgotten,
-} from './adapters/wiring/forget.ts';
+} from './adapters/wiring/forget/forget.ts';
 export {
   forgetHistory,
   type ForgetHistoryRequest,
   type HistoryForgotten,
-} from './adapters/wiring/history.ts';
+} from './adapters/wiring/forget/history.ts';
 export type { HeldHistory, HistoryCut } from './domain/history.ts';
 export type { KeepRules } from './domain/retention.ts';
 export {
@@ -141,7 +145,7 @@ export {
   leasesOf,
   type HeldPoint,
   type Lease,
-} from './adapters/wiring/leases.ts';
+} from './adapters/wiring/points/leases.ts';
 export {
   clonesOf,
   endClone,
@@ -151,10 +155,10 @@ export {
   type Clone,
   type CloneBase,
   type StartedClone,
-} from './adapters/wiring/clones.ts';
+} from './adapters/wiring/clones/clones.ts';
 export type { LeaseKind } from './domain/values/lease.ts';
-export { recordRestored, type Restored } from './adapters/wiring/restored.ts';
-export { compact, graceMsOf } from './adapters/wiring/compact.ts';
+export { recordRestored, type Restored } from './adapters/wiring/restore/restored.ts';
+export { compact, graceMsOf } from './adapters/wiring/forget/compact.ts';
 export type { Compacted, CompactRequest } from './domain/use-cases/compact/compact.ts';
 
 // Sharing groups and patterns.
@@ -165,14 +169,14 @@ export {
   importGroupFromFile,
   listGroups,
   type GroupRow,
-} from './adapters/wiring/groups.ts';
-export { addPattern, listPatterns, type PatternRow } from './adapters/wiring/patterns.ts';
+} from './adapters/wiring/ledger/groups.ts';
+export { addPattern, listPatterns, type PatternRow } from './adapters/wiring/ledger/patterns.ts';
 
 // What is thrown, and how a TaskEither of a port is awaited.
 export { isLedgerError, LEDGER_ERRORS, LedgerError } from './domain/values/ledger-error.ts';
 export { isRefused, Refused } from './domain/values/refused.ts';
 export { run } from './domain/ports/run.ts';
-export { sha256 } from './adapters/wiring/digest.ts';
+export { sha256 } from './adapters/wiring/ledger/digest.ts';
 
 // The demonstration.
 export {

@@ -88,7 +88,7 @@ const OF_A_COMMAND = ['declare', 'run', 'goesOnUnread'];
 /** Exports that only tests use, and why they are there all the same. */
 const FOR_TESTS: Readonly<Record<string, string>> = {
   'adapters/guests/demo-guest/tools.ts: toolsAtHand': 'benches fetch nothing',
-  'adapters/wiring/losses.ts: tellFound': 'said by who repairs a ledger',
+  'adapters/wiring/verify/losses.ts: tellFound': 'said by who repairs a ledger',
   'domain/invariants.ts: miscountedHolder': 'asked of whole ledgers, which no command does',
   'domain/invariants.ts: repeatedIn': 'asked of whole ledgers, which no command does',
   'domain/sharing.ts: decidePageWrite': 'the rule in words, which the columns are held against',

@@ -20,7 +20,7 @@ import {
   type Attachment,
   type Ledger,
 } from '../../index.ts';
-import { repair } from '../../adapters/wiring/repair.ts';
+import { repair } from '../../adapters/wiring/verify/repair.ts';
 import { ATTACHMENT_BYTES_MAX } from '../../domain/values/attachment.ts';
 import { PAGE_BYTES } from '../../domain/values/page.ts';
 import { damagedCaptures } from '../../projections/questions/affected-points.ts';

@@ -15,7 +15,7 @@ import {
   takeCheckpoint,
   type EventRow,
 } from '../../index.ts';
-import { addPattern } from '../../adapters/wiring/patterns.ts';
+import { addPattern } from '../../adapters/wiring/ledger/patterns.ts';
 import { actorIn } from '../../domain/events/actor.ts';
 import { isControlType } from '../../domain/events/control.ts';
 import { makeImage } from '../support/images.ts';

@@ -13,7 +13,7 @@ import {
 import { join } from 'node:path';
 import { PassThrough } from 'node:stream';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { readPoint } from '../../adapters/wiring/point-reader.ts';
+import { readPoint } from '../../adapters/wiring/points/point-reader.ts';
 import { ORPHAN_MS } from '../../domain/use-cases/compact/deletion.ts';
 import { countReads } from '../../domain/use-cases/layout/counted-reads.ts';
 import {

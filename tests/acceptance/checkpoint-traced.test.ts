@@ -14,7 +14,7 @@ import {
   verify,
   type Ledger,
 } from '../../index.ts';
-import type { CompactedLedger } from '../../adapters/wiring/compact.ts';
+import type { CompactedLedger } from '../../adapters/wiring/forget/compact.ts';
 import { PAGE_BYTES } from '../../domain/values/page.ts';
 import { countGets, servedMemory } from '../support/asking-guest.ts';
 import { changeImage, makeImage, seededRandom } from '../support/images.ts';

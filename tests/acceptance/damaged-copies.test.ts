@@ -21,7 +21,7 @@ import {
   verify,
   type Copied,
 } from '../../index.ts';
-import { repair } from '../../adapters/wiring/repair.ts';
+import { repair } from '../../adapters/wiring/verify/repair.ts';
 import { judge } from '../support/damaged-ledger.ts';
 import { withLedger } from '../support/recorded-images.ts';
 import { makeSmallLedger, type Expected } from '../support/small-ledger.ts';

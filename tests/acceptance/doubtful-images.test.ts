@@ -8,7 +8,7 @@ import { ftruncateSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { openImage } from '../../adapters/guests/sources.ts';
-import { openRecorder } from '../../adapters/wiring/record.ts';
+import { openRecorder } from '../../adapters/wiring/record/record.ts';
 import type { GuestCapture } from '../../domain/ports/guests.ts';
 import { openLedger, PAGE_BYTES, recordImages, restoreToFile, type Ledger } from '../../index.ts';
 import { makeImage } from '../support/images.ts';

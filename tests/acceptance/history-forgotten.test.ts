@@ -22,7 +22,7 @@ import {
   type Ledger,
   type LogFilter,
 } from '../../index.ts';
-import { checkHead, headOfLedger } from '../../adapters/wiring/evidence.ts';
+import { checkHead, headOfLedger } from '../../adapters/wiring/verify/evidence.ts';
 import {
   PAGES,
   pointsOf,

@@ -11,8 +11,8 @@ import {
   type DemoGuest,
 } from '../../adapters/guests/demo-guest/start-guest.ts';
 import * as taskEither from 'fp-ts/lib/TaskEither.js';
-import { openLedger } from '../../adapters/wiring/open-ledger.ts';
-import { resumeLazily } from '../../adapters/wiring/resume.ts';
+import { openLedger } from '../../adapters/wiring/opening/open-ledger.ts';
+import { resumeLazily } from '../../adapters/wiring/restore/resume.ts';
 import { connectQmp } from '../../adapters/guests/qemu/qmp-client.ts';
 import { LedgerError } from '../../domain/values/ledger-error.ts';
 import { LedgerCommands, type RunningCommand, type RunOptions } from '../support/command-line.ts';

@@ -13,7 +13,7 @@ import {
   verify,
   type Ledger,
 } from '../../index.ts';
-import { addPattern } from '../../adapters/wiring/patterns.ts';
+import { addPattern } from '../../adapters/wiring/ledger/patterns.ts';
 import { makeImage } from '../support/images.ts';
 import { valueOf } from '../support/outcomes.ts';
 import { recordFiles, withLedger, writeImages } from '../support/recorded-images.ts';

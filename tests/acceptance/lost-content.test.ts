@@ -20,7 +20,7 @@ import {
   verify,
   type Ledger,
 } from '../../index.ts';
-import { repair } from '../../adapters/wiring/repair.ts';
+import { repair } from '../../adapters/wiring/verify/repair.ts';
 import { PAGE_BYTES } from '../../domain/values/page.ts';
 import { damagedCaptures } from '../../projections/questions/affected-points.ts';
 import { jsonRows, LedgerCommands } from '../support/command-line.ts';

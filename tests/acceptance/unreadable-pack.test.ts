@@ -11,7 +11,7 @@ import {
   verify,
   type Ledger,
 } from '../../index.ts';
-import { repair } from '../../adapters/wiring/repair.ts';
+import { repair } from '../../adapters/wiring/verify/repair.ts';
 import type { Finding } from '../../domain/values/finding.ts';
 import { PAGE_BYTES } from '../../domain/values/page.ts';
 import { changeImage, makeImage } from '../support/images.ts';

@@ -2,7 +2,7 @@
 // then, over sizes of the staging buffer, against a page at a time; and the reads of what a guest asks for,
 // where the point was laid out by that.
 
-import { layOutPoint } from '../../adapters/wiring/checkpoint-layout.ts';
+import { layOutPoint } from '../../adapters/wiring/points/checkpoint-layout.ts';
 import type { LaidOut, LayOutRequest } from '../../domain/use-cases/layout/lay-out.ts';
 import { planLayout } from '../../domain/use-cases/layout/layout-plan.ts';
 import { isRead } from '../../domain/use-cases/pages/patch-chain.ts';

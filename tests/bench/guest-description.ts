@@ -5,9 +5,9 @@
 
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { describeGuest, type GuestPoint } from '../../adapters/wiring/guest.ts';
-import { differenceByOwner, ownersOf } from '../../adapters/wiring/guest-owners.ts';
-import { ownersOfVersions } from '../../adapters/wiring/owners-of-versions.ts';
+import { describeGuest, type GuestPoint } from '../../adapters/wiring/guest/guest.ts';
+import { differenceByOwner, ownersOf } from '../../adapters/wiring/guest/guest-owners.ts';
+import { ownersOfVersions } from '../../adapters/wiring/guest/owners-of-versions.ts';
 import { assert } from '../../domain/values/assert.ts';
 import { PAGE_BYTES } from '../../domain/values/page.ts';
 import { diffOf, historyOf, type Ledger } from '../../index.ts';

@@ -5,8 +5,8 @@ import { run } from '../../domain/ports/run.ts';
 import type { PageStore } from '../../domain/ports/page-store.ts';
 import type { PageDemand } from '../../domain/ports/arriving-guest.ts';
 import { startArriving } from '../../adapters/guests/qemu/postcopy/start-arriving.ts';
-import { tableOf, type VmPoint } from '../../adapters/wiring/vm-point.ts';
-import { deviceStateOf } from '../../adapters/wiring/restore.ts';
+import { tableOf, type VmPoint } from '../../adapters/wiring/ledger/vm-point.ts';
+import { deviceStateOf } from '../../adapters/wiring/restore/restore.ts';
 import { endsOfPages } from '../../domain/use-cases/layout/storage-block-numbers.ts';
 import { PageReader } from '../../domain/use-cases/pages/page-reader.ts';
 import {

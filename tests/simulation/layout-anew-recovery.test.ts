@@ -5,7 +5,7 @@
 // PAGELEDGER_SEED, PAGELEDGER_STEP: as in compaction-recovery.test.ts.
 
 import { expect } from '@jest/globals';
-import { readPoint } from '../../adapters/wiring/point-reader.ts';
+import { readPoint } from '../../adapters/wiring/points/point-reader.ts';
 import { restoresStream } from '../../domain/events/streams.ts';
 import { decideRequests, initialTraces } from '../../domain/requests.ts';
 import { PAGE_BYTES } from '../../domain/values/page.ts';

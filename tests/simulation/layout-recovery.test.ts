@@ -4,7 +4,7 @@
 // PAGELEDGER_SEED, PAGELEDGER_STEP: as in compaction-recovery.test.ts.
 
 import { expect } from '@jest/globals';
-import { readPoint } from '../../adapters/wiring/point-reader.ts';
+import { readPoint } from '../../adapters/wiring/points/point-reader.ts';
 import { PAGE_BYTES } from '../../domain/values/page.ts';
 import { compact, isLedgerError, takeCheckpoint, type Ledger } from '../../index.ts';
 import { memoryOf, type WorldModel } from '../support/compaction-world.ts';

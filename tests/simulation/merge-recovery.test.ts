@@ -4,7 +4,7 @@
 // PAGELEDGER_SEED, PAGELEDGER_STEP: as in compaction-recovery.test.ts.
 
 import { expect } from '@jest/globals';
-import { PackMerger } from '../../adapters/wiring/merge.ts';
+import { PackMerger } from '../../adapters/wiring/record/merge.ts';
 import { compact, type Ledger } from '../../index.ts';
 import { testCrashes, type CrashedWork } from './crashed-worlds.ts';
 

@@ -3,7 +3,7 @@
 
 import type { ArrivingGuest, DemandListener } from '../../domain/ports/arriving-guest.ts';
 import { PAGE_BYTES } from '../../domain/values/page.ts';
-import { serveOf } from '../../adapters/wiring/resume.ts';
+import { serveOf } from '../../adapters/wiring/restore/resume.ts';
 import type { Ledger, VmPoint } from '../../index.ts';
 
 class AskingGuest implements ArrivingGuest {

@@ -2,11 +2,11 @@
 // what it must give back before, afterwards, and after the command was given once more.
 
 import type { FilePort } from '../../adapters/files/file-port.ts';
-import { copyLedger } from '../../adapters/wiring/copy.ts';
-import { dropCheckpoint, dropVm, forgetPoints } from '../../adapters/wiring/forget.ts';
-import { exportGroup, importGroup } from '../../adapters/wiring/groups.ts';
-import { addPattern } from '../../adapters/wiring/patterns.ts';
-import { repair } from '../../adapters/wiring/repair.ts';
+import { copyLedger } from '../../adapters/wiring/copy/copy.ts';
+import { dropCheckpoint, dropVm, forgetPoints } from '../../adapters/wiring/forget/forget.ts';
+import { exportGroup, importGroup } from '../../adapters/wiring/ledger/groups.ts';
+import { addPattern } from '../../adapters/wiring/ledger/patterns.ts';
+import { repair } from '../../adapters/wiring/verify/repair.ts';
 import { compact, openLedger, restoreToFile, retireVm, takeCheckpoint } from '../../index.ts';
 import type { Ledger, LedgerMode } from '../../index.ts';
 import type { LossyFiles } from '../simulation/lossy-files.ts';

@@ -2,7 +2,7 @@
 // gives the guest all that is left, the second leaves it standing and says how it goes on.
 
 import type { Command } from 'commander';
-import type { ArrivingMemory, Arrived } from '../../wiring/resume.ts';
+import type { ArrivingMemory, Arrived } from '../../wiring/restore/resume.ts';
 import { PAGE_BYTES } from '../../../domain/values/page.ts';
 import { Interrupted, type Interrupting } from '../rows/failure-rows.ts';
 import type { Row } from '../rows/row.ts';

@@ -1,8 +1,8 @@
 // What captures and VMs cost, as `captures` and `vms` show it.
 
 import type { Command } from 'commander';
-import { ledgerCosts, type LedgerCosts } from '../../wiring/costs.ts';
-import type { Ledger } from '../../wiring/ledger.ts';
+import { ledgerCosts, type LedgerCosts } from '../../wiring/questions/costs.ts';
+import type { Ledger } from '../../wiring/ledger/ledger.ts';
 import { inBytes, type Column } from './output.ts';
 import { tell } from './session.ts';
 

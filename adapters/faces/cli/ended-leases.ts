@@ -1,8 +1,8 @@
 // What is held by processes that died on this host, ended by whoever lists who holds what.
 
 import type { Command } from 'commander';
-import { endDeadLeases } from '../../wiring/leases.ts';
-import type { Ledger } from '../../wiring/ledger.ts';
+import { endDeadLeases } from '../../wiring/points/leases.ts';
+import type { Ledger } from '../../wiring/ledger/ledger.ts';
 import { isLedgerError } from '../../../domain/values/ledger-error.ts';
 import { tell, warn } from './session.ts';
 

@@ -1,8 +1,8 @@
 // What commands about a guest take alike: the VM, the point, and which kernel is meant.
 
 import type { Command } from 'commander';
-import type { GuestPoint } from '../../wiring/guest.ts';
-import type { Ledger } from '../../wiring/ledger.ts';
+import type { GuestPoint } from '../../wiring/guest/guest.ts';
+import type { Ledger } from '../../wiring/ledger/ledger.ts';
 import { positiveNumber } from './argument-values.ts';
 
 export const declareGuestPoint = (command: Command): Command =>

@@ -2,8 +2,8 @@
 
 import type { Command } from 'commander';
 import type { PageOwner } from '../../../domain/guest/owner-table.ts';
-import type { Ledger } from '../../wiring/ledger.ts';
-import { ownersOfVersions, type VersionPlace } from '../../wiring/owners-of-versions.ts';
+import type { Ledger } from '../../wiring/ledger/ledger.ts';
+import { ownersOfVersions, type VersionPlace } from '../../wiring/guest/owners-of-versions.ts';
 import { field, numeric, type Column } from './output.ts';
 import { tell } from './session.ts';
 

@@ -3,8 +3,8 @@
 import type { Command } from 'commander';
 import { PAGE_BYTES } from '../../../domain/values/page.ts';
 import type { CaptureRow } from '../../../projections/models/vm-entry.ts';
-import type { Ledger } from '../../wiring/ledger.ts';
-import type { LedgerMode } from '../../wiring/ledger-parts.ts';
+import type { Ledger } from '../../wiring/ledger/ledger.ts';
+import type { LedgerMode } from '../../wiring/ledger/ledger-parts.ts';
 import { type SharePolicy } from '../../../domain/events/control.ts';
 import { UsageError } from './failure.ts';
 import { captureRow } from '../rows/capture-rows.ts';

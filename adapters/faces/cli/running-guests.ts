@@ -3,10 +3,15 @@
 // to a limit where there is one.
 
 import { once } from 'node:events';
-import { endClone, noteDropped, privatePagesOf, type StartedClone } from '../../wiring/clones.ts';
-import { HostMemory } from '../../wiring/host-memory.ts';
-import type { Ledger } from '../../wiring/ledger.ts';
-import type { VmPoint } from '../../wiring/vm-point.ts';
+import {
+  endClone,
+  noteDropped,
+  privatePagesOf,
+  type StartedClone,
+} from '../../wiring/clones/clones.ts';
+import { HostMemory } from '../../wiring/clones/host-memory.ts';
+import type { Ledger } from '../../wiring/ledger/ledger.ts';
+import type { VmPoint } from '../../wiring/ledger/vm-point.ts';
 
 /** A clone, by its number among those started with it. */
 export interface NumberedClone {

@@ -4,12 +4,12 @@ import type { Command } from 'commander';
 import { isLedgerError } from '../../../domain/values/ledger-error.ts';
 import { durationMs } from '../../../domain/values/instant.ts';
 // Not from index.ts: small questions start quickly when they load no more than they need.
-import type { Ledger } from '../../wiring/ledger.ts';
-import type { LedgerMode } from '../../wiring/ledger-parts.ts';
-import { isMemoryUrl } from '../../wiring/memory-url.ts';
-import { openLedger } from '../../wiring/open-ledger.ts';
-import { LOCAL } from '../../wiring/local-zone.ts';
-import { type OpenLedgerOptions } from '../../wiring/options.ts';
+import type { Ledger } from '../../wiring/ledger/ledger.ts';
+import type { LedgerMode } from '../../wiring/ledger/ledger-parts.ts';
+import { isMemoryUrl } from '../../wiring/opening/memory-url.ts';
+import { openLedger } from '../../wiring/opening/open-ledger.ts';
+import { LOCAL } from '../../wiring/questions/local-zone.ts';
+import { type OpenLedgerOptions } from '../../wiring/opening/options.ts';
 import { escapedLines } from '../rows/escaped-text.ts';
 import { UsageError } from './failure.ts';
 import { Output } from './output.ts';

@@ -1,7 +1,7 @@
 // What people are told while readings wait for packs that are away.
 
 import type { Command } from 'commander';
-import type { Waiting } from '../../wiring/patient-reading.ts';
+import type { Waiting } from '../../wiring/restore/patient-reading.ts';
 import { tell, warn } from './session.ts';
 
 export const waitingTold = (command: Command): Waiting => ({

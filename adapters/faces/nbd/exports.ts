@@ -7,12 +7,12 @@ import { assert } from '../../../domain/values/assert.ts';
 import { refuse } from '../../../domain/values/refused.ts';
 import { RAW_LAYOUTS } from '../../../domain/values/raw-layout.ts';
 import type { VmEntry } from '../../../projections/models/vm-entry.ts';
-import type { Ledger } from '../../wiring/ledger.ts';
-import { holdPoint, type HeldPoint } from '../../wiring/leases.ts';
-import { recordRestored, type Restored } from '../../wiring/restored.ts';
-import type { Waiting } from '../../wiring/patient-reading.ts';
-import { followLog, ServedPoint } from '../../wiring/served-point.ts';
-import type { VmPoint } from '../../wiring/vm-point.ts';
+import type { Ledger } from '../../wiring/ledger/ledger.ts';
+import { holdPoint, type HeldPoint } from '../../wiring/points/leases.ts';
+import { recordRestored, type Restored } from '../../wiring/restore/restored.ts';
+import type { Waiting } from '../../wiring/restore/patient-reading.ts';
+import { followLog, ServedPoint } from '../../wiring/restore/served-point.ts';
+import type { VmPoint } from '../../wiring/ledger/vm-point.ts';
 import { isoTime } from '../rows/row.ts';
 
 /** Which names a list shows: `latest` and checkpoints of each VM, or every kept capture as well. */

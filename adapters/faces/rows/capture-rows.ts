@@ -2,8 +2,8 @@
 
 import type { CaptureRow, CheckpointRow, VmEntry } from '../../../projections/models/vm-entry.ts';
 import { isLedgerError } from '../../../domain/values/ledger-error.ts';
-import type { CheckpointTaken } from '../../wiring/vm-life.ts';
-import type { CostRow, LedgerCosts } from '../../wiring/costs.ts';
+import type { CheckpointTaken } from '../../wiring/points/vm-life.ts';
+import type { CostRow, LedgerCosts } from '../../wiring/questions/costs.ts';
 import { isoTime, type Row } from './row.ts';
 
 /** Nothing was worked out. */

@@ -1,6 +1,6 @@
 // What `compact` did, as a row.
 
-import type { CompactedLedger } from '../../wiring/compact.ts';
+import type { CompactedLedger } from '../../wiring/forget/compact.ts';
 import { isoTime, type Row } from './row.ts';
 
 export const compactRow = (

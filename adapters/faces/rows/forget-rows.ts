@@ -1,7 +1,7 @@
 // What becomes of a capture, as `forget` says it.
 
-import type { ForgetRow } from '../../wiring/forget.ts';
-import type { HistoryForgotten } from '../../wiring/history.ts';
+import type { ForgetRow } from '../../wiring/forget/forget.ts';
+import type { HistoryForgotten } from '../../wiring/forget/history.ts';
 import type { Row } from './row.ts';
 
 export const forgetRow = ({ vm, capture, isKept, reason, bytes }: ForgetRow): Row => ({

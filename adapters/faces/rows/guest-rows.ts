@@ -4,9 +4,9 @@ import type { KernelMessage } from '../../../domain/guest/kernel-log.ts';
 import type { ChangedPages } from '../../../domain/guest/owner-changes.ts';
 import type { OwnedPages, PageOwner } from '../../../domain/guest/owner-table.ts';
 import type { Task } from '../../../domain/guest/tasks.ts';
-import type { FoundSymbol } from '../../wiring/guest.ts';
-import type { ChangedTask } from '../../wiring/guest-owners.ts';
-import type { ReadStretch } from '../../wiring/read.ts';
+import type { FoundSymbol } from '../../wiring/guest/guest.ts';
+import type { ChangedTask } from '../../wiring/guest/guest-owners.ts';
+import type { ReadStretch } from '../../wiring/guest/read.ts';
 import { addressText } from './page-rows.ts';
 import type { Row } from './row.ts';
 

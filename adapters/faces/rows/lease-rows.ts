@@ -1,6 +1,6 @@
 // A lease, as `leases` says it.
 
-import type { Lease } from '../../wiring/leases.ts';
+import type { Lease } from '../../wiring/points/leases.ts';
 import { isoTime, type Row } from './row.ts';
 
 export const leaseRow = ({ lease, vm, capture, kind, holder, user, timeMs, fate }: Lease): Row => ({

@@ -2,7 +2,7 @@
 
 import { absentFrom, type PageDifference } from '../../../projections/questions/diff.ts';
 import { patternClassName } from '../../../projections/questions/pattern-classes.ts';
-import type { ShownVersion } from '../../wiring/pages.ts';
+import type { ShownVersion } from '../../wiring/questions/pages.ts';
 import { isoTime, type Row } from './row.ts';
 
 /** A version of a page, as `history` lists them. */

@@ -1,6 +1,6 @@
 // A clone that runs, as `clones` says it.
 
-import type { Clone } from '../../wiring/clones.ts';
+import type { Clone } from '../../wiring/clones/clones.ts';
 import { leaseRow } from './lease-rows.ts';
 import type { Row } from './row.ts';
 

@@ -3,7 +3,7 @@
 import { pageCountOf } from '../../../domain/values/memory-map.ts';
 import { PAGE_BYTES } from '../../../domain/values/page.ts';
 import type { VmEntry } from '../../../projections/models/vm-entry.ts';
-import type { LedgerCosts } from '../../wiring/costs.ts';
+import type { LedgerCosts } from '../../wiring/questions/costs.ts';
 import { isoTime, type Row } from './row.ts';
 
 export function vmRow(entry: VmEntry, costs: LedgerCosts): Row {

@@ -14,7 +14,7 @@ import {
 } from '../../../domain/guest/virtual-memory.ts';
 import type { GuestPages } from '../../../domain/ports/guest-pages.ts';
 import type { X86Cpu } from '../../../domain/values/x86-cpu.ts';
-import type { DescribedGuest } from '../guest.ts';
+import type { DescribedGuest } from '../guest/guest.ts';
 
 /** From here on addresses are the kernel's, in every process. */
 export const KERNEL_HALF = 2n ** 63n;

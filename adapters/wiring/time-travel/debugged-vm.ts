@@ -13,11 +13,11 @@ import { refuse } from '../../../domain/values/refused.ts';
 import type { X86Cpu } from '../../../domain/values/x86-cpu.ts';
 import type { CaptureRow } from '../../../projections/models/vm-entry.ts';
 import { cpusOf } from '../../guests/qemu/cpu-state.ts';
-import type { GuestPoint } from '../guest.ts';
-import type { Ledger } from '../ledger.ts';
-import { recordRestored } from '../restored.ts';
-import { deviceStateOf } from '../restore.ts';
-import { labelOf } from '../vm-point.ts';
+import type { GuestPoint } from '../guest/guest.ts';
+import type { Ledger } from '../ledger/ledger.ts';
+import { recordRestored } from '../restore/restored.ts';
+import { deviceStateOf } from '../restore/restore.ts';
+import { labelOf } from '../ledger/vm-point.ts';
 import {
   bytesAt,
   physicalAt,

@@ -11,10 +11,10 @@ import { RecentMap } from '../../../domain/values/recent-map.ts';
 import { lastWhere } from '../../../domain/values/sorted-search.ts';
 import type { VmEntry } from '../../../projections/models/vm-entry.ts';
 import type { VersionRecord } from '../../../projections/page-index/recent-events.ts';
-import { FrameMap } from '../frame-map.ts';
-import type { Ledger } from '../ledger.ts';
-import { pageIndexOf } from '../pages.ts';
-import { PointMemory } from '../point-memory.ts';
+import { FrameMap } from '../guest/frame-map.ts';
+import type { Ledger } from '../ledger/ledger.ts';
+import { pageIndexOf } from '../questions/pages.ts';
+import { PointMemory } from '../guest/point-memory.ts';
 
 /** Pages that are kept, by what they hold: 16 MiB. */
 const KEPT_PAGES_MAX = 4096;

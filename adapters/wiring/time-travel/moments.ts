@@ -2,7 +2,7 @@
 
 import { refuse } from '../../../domain/values/refused.ts';
 import type { CaptureRow, VmEntry } from '../../../projections/models/vm-entry.ts';
-import type { Ledger } from '../ledger.ts';
+import type { Ledger } from '../ledger/ledger.ts';
 
 /** Captures that are kept, from one point, else the oldest, to another; at least one. */
 export function momentsBetween(

@@ -10,7 +10,7 @@ import {
 import { placeIn } from '../../../domain/use-cases/travel/place.ts';
 import { refuse } from '../../../domain/values/refused.ts';
 import type { CaptureRow, VmEntry } from '../../../projections/models/vm-entry.ts';
-import type { Ledger } from '../ledger.ts';
+import type { Ledger } from '../ledger/ledger.ts';
 import type { AddressSpace } from './address-space.ts';
 import { VmOverTime } from './vm-over-time.ts';
 

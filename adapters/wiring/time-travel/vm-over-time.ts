@@ -6,8 +6,8 @@ import type { Look, Watched } from '../../../domain/use-cases/travel/changes.ts'
 import type { Place } from '../../../domain/use-cases/travel/place.ts';
 import { evaluate, placesIn, type Predicate } from '../../../domain/use-cases/travel/predicate.ts';
 import { refuse } from '../../../domain/values/refused.ts';
-import { describeGuest, type GuestPoint } from '../guest.ts';
-import type { Ledger } from '../ledger.ts';
+import { describeGuest, type GuestPoint } from '../guest/guest.ts';
+import type { Ledger } from '../ledger/ledger.ts';
 import { bytesAt, KnownKernel, type AddressSpace } from './address-space.ts';
 import { LedgerPast } from './ledger-past.ts';
 

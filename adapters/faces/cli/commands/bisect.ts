@@ -9,10 +9,10 @@ import { bisectStep, type Verdict } from '../../../../domain/use-cases/travel/bi
 import { firstFrom, seeAt } from '../../../../domain/use-cases/travel/changes.ts';
 import { parsePredicate } from '../../../../domain/use-cases/travel/predicate.ts';
 import { LedgerError } from '../../../../domain/values/ledger-error.ts';
-import type { GuestPoint } from '../../../wiring/guest.ts';
-import type { Ledger } from '../../../wiring/ledger.ts';
-import { restoreToFile } from '../../../wiring/restore.ts';
-import { knownCoreKernel } from '../../../wiring/core-kernel.ts';
+import type { GuestPoint } from '../../../wiring/guest/guest.ts';
+import type { Ledger } from '../../../wiring/ledger/ledger.ts';
+import { restoreToFile } from '../../../wiring/restore/restore.ts';
+import { knownCoreKernel } from '../../../wiring/guest/core-kernel.ts';
 import { DebuggedVm } from '../../../wiring/time-travel/debugged-vm.ts';
 import { momentsBetween } from '../../../wiring/time-travel/moments.ts';
 import { VmOverTime } from '../../../wiring/time-travel/vm-over-time.ts';

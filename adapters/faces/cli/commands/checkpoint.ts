@@ -4,10 +4,14 @@ import type { Command } from 'commander';
 import { isLedgerError } from '../../../../domain/values/ledger-error.ts';
 import { PAGE_BYTES } from '../../../../domain/values/page.ts';
 import type { CaptureRow } from '../../../../projections/models/vm-entry.ts';
-import { dropCheckpoint } from '../../../wiring/forget.ts';
-import type { Ledger } from '../../../wiring/ledger.ts';
-import { recordGuest } from '../../../wiring/record-guest.ts';
-import { checkCheckpoint, takeCheckpoint, type CheckpointTaken } from '../../../wiring/vm-life.ts';
+import { dropCheckpoint } from '../../../wiring/forget/forget.ts';
+import type { Ledger } from '../../../wiring/ledger/ledger.ts';
+import { recordGuest } from '../../../wiring/record/record-guest.ts';
+import {
+  checkCheckpoint,
+  takeCheckpoint,
+  type CheckpointTaken,
+} from '../../../wiring/points/vm-life.ts';
 import { takenRow } from '../../rows/capture-rows.ts';
 import { UsageError } from '../failure.ts';
 import { bytesText, type Output } from '../output.ts';

@@ -10,9 +10,9 @@ import {
   publishMaster,
   startClone,
   type CloneBase,
-} from '../../../wiring/clones.ts';
-import type { Ledger } from '../../../wiring/ledger.ts';
-import type { VmPoint } from '../../../wiring/vm-point.ts';
+} from '../../../wiring/clones/clones.ts';
+import type { Ledger } from '../../../wiring/ledger/ledger.ts';
+import type { VmPoint } from '../../../wiring/ledger/vm-point.ts';
 import { LedgerError } from '../../../../domain/values/ledger-error.ts';
 import { Limiter } from '../../../../domain/values/limiter.ts';
 import { escapedLines } from '../../rows/escaped-text.ts';

@@ -1,7 +1,7 @@
 // `clones`: the guests that were started from points and run. Those that have died on this host are ended.
 
 import type { Command } from 'commander';
-import { clonesOf } from '../../../wiring/clones.ts';
+import { clonesOf } from '../../../wiring/clones/clones.ts';
 import { cloneRow } from '../../rows/running-clone-rows.ts';
 import { endedLeases } from '../ended-leases.ts';
 import { field, numeric, type Column } from '../output.ts';

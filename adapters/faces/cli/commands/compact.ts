@@ -2,8 +2,8 @@
 
 import type { Command } from 'commander';
 import { PAGE_BYTES } from '../../../../domain/values/page.ts';
-import { compact, graceMsOf, type CompactedLedger } from '../../../wiring/compact.ts';
-import type { LaidOutAnew } from '../../../wiring/layout-anew.ts';
+import { compact, graceMsOf, type CompactedLedger } from '../../../wiring/forget/compact.ts';
+import type { LaidOutAnew } from '../../../wiring/points/layout-anew.ts';
 import { durationMs } from '../../../../domain/values/instant.ts';
 import { compactRow } from '../../rows/compact-rows.ts';
 import { Interrupted } from '../../rows/failure-rows.ts';

@@ -2,8 +2,8 @@
 
 import type { Command } from 'commander';
 import type { Finding } from '../../../../domain/values/finding.ts';
-import { copyLedger } from '../../../wiring/copy.ts';
-import { openLedger } from '../../../wiring/open-ledger.ts';
+import { copyLedger } from '../../../wiring/copy/copy.ts';
+import { openLedger } from '../../../wiring/opening/open-ledger.ts';
 import { findingRow } from '../../rows/finding-rows.ts';
 import { EXIT_DAMAGE } from '../failure.ts';
 import { interruptible } from '../interruption.ts';

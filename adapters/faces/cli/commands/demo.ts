@@ -13,15 +13,15 @@ import {
   startDemoGuest,
   ticksOf,
 } from '../../../wiring/demo.ts';
-import { openLedger } from '../../../wiring/open-ledger.ts';
-import { recordGuest } from '../../../wiring/record-guest.ts';
-import { recordImages } from '../../../wiring/record-images.ts';
-import { resumePoint, restoreToFile } from '../../../wiring/restore.ts';
-import { sharingOf } from '../../../wiring/pages.ts';
-import { momentOf } from '../../../wiring/moments.ts';
-import { verify } from '../../../wiring/verify.ts';
+import { openLedger } from '../../../wiring/opening/open-ledger.ts';
+import { recordGuest } from '../../../wiring/record/record-guest.ts';
+import { recordImages } from '../../../wiring/record/record-images.ts';
+import { resumePoint, restoreToFile } from '../../../wiring/restore/restore.ts';
+import { sharingOf } from '../../../wiring/questions/pages.ts';
+import { momentOf } from '../../../wiring/questions/moments.ts';
+import { verify } from '../../../wiring/verify/verify.ts';
 import type { CaptureRow } from '../../../../projections/models/vm-entry.ts';
-import { type Ledger } from '../../../wiring/ledger.ts';
+import { type Ledger } from '../../../wiring/ledger/ledger.ts';
 import { captureRows } from '../../rows/capture-rows.ts';
 import { sharingTable } from '../sharing-table.ts';
 import { CAPTURE_COLUMNS } from '../tables.ts';

@@ -3,11 +3,11 @@
 import { Option, type Command } from 'commander';
 import { addressOfGfn, pageCountOf } from '../../../../domain/values/memory-map.ts';
 import { PAGE_BYTES } from '../../../../domain/values/page.ts';
-import { differenceByOwner } from '../../../wiring/guest-owners.ts';
-import { diffOf } from '../../../wiring/pages.ts';
-import { type Ledger } from '../../../wiring/ledger.ts';
+import { differenceByOwner } from '../../../wiring/guest/guest-owners.ts';
+import { diffOf } from '../../../wiring/questions/pages.ts';
+import { type Ledger } from '../../../wiring/ledger/ledger.ts';
 import { absentFrom, type PageDifference } from '../../../../projections/questions/diff.ts';
-import type { VmPoint } from '../../../wiring/vm-point.ts';
+import type { VmPoint } from '../../../wiring/ledger/vm-point.ts';
 import { changedPagesRow } from '../../rows/guest-rows.ts';
 import { addressText, differenceRow } from '../../rows/page-rows.ts';
 import { positiveNumber } from '../argument-values.ts';

@@ -1,7 +1,7 @@
 // `dmesg`: the messages of a Linux guest's kernel at a point.
 
 import type { Command } from 'commander';
-import { messagesOf } from '../../../wiring/guest.ts';
+import { messagesOf } from '../../../wiring/guest/guest.ts';
 import { messageRow } from '../../rows/guest-rows.ts';
 import { declareGuestPoint, guestPointOf } from '../guest-point.ts';
 import { drained, withLedger } from '../session.ts';

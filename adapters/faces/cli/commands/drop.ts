@@ -1,7 +1,7 @@
 // `drop`: ends a VM wholly: retires it, and forgets all of its captures.
 
 import type { Command } from 'commander';
-import { dropVm } from '../../../wiring/forget.ts';
+import { dropVm } from '../../../wiring/forget/forget.ts';
 import { withLedger } from '../session.ts';
 
 export const declare = (command: Command): Command =>

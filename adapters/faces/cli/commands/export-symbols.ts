@@ -1,7 +1,7 @@
 // `export symbols`: symbols and types of a Linux kernel at a point, as a file for debuggers.
 
 import { Option, type Command } from 'commander';
-import { exportSymbols, type SymbolAddresses } from '../../../wiring/kernel-symbols.ts';
+import { exportSymbols, type SymbolAddresses } from '../../../wiring/guest/kernel-symbols.ts';
 import { virtualText } from '../../rows/guest-rows.ts';
 import { declareGuestPoint, guestPointOf } from '../guest-point.ts';
 import { bytesText } from '../output.ts';

@@ -3,8 +3,8 @@
 import type { Command } from 'commander';
 import { BUCKETS, type KeepRules } from '../../../../domain/retention.ts';
 import { durationMs } from '../../../../domain/values/instant.ts';
-import { forgetPoints, type Forgotten, type ForgetRequest } from '../../../wiring/forget.ts';
-import { forgetHistory, type HistoryForgotten } from '../../../wiring/history.ts';
+import { forgetPoints, type Forgotten, type ForgetRequest } from '../../../wiring/forget/forget.ts';
+import { forgetHistory, type HistoryForgotten } from '../../../wiring/forget/history.ts';
 import type { HeldHistory } from '../../../../domain/history.ts';
 import { forgetRow, historyRow } from '../../rows/forget-rows.ts';
 import { collected, positiveNumber } from '../argument-values.ts';

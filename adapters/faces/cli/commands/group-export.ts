@@ -1,7 +1,7 @@
 // `group export`: a group's key, for another host.
 
 import type { Command } from 'commander';
-import { exportGroup, exportGroupToFile } from '../../../wiring/groups.ts';
+import { exportGroup, exportGroupToFile } from '../../../wiring/ledger/groups.ts';
 import { withLedger } from '../session.ts';
 
 export const declare = (command: Command): Command =>

@@ -1,7 +1,7 @@
 // `group import`: keeps a key that another host exported.
 
 import type { Command } from 'commander';
-import { importGroup, importGroupFromFile } from '../../../wiring/groups.ts';
+import { importGroup, importGroupFromFile } from '../../../wiring/ledger/groups.ts';
 import { withLedger } from '../session.ts';
 
 /** Far more than a key file has. */

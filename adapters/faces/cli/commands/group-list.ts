@@ -1,7 +1,7 @@
 // `group list`: the sharing groups, and whether this host has their keys.
 
 import type { Command } from 'commander';
-import { listGroups } from '../../../wiring/groups.ts';
+import { listGroups } from '../../../wiring/ledger/groups.ts';
 import { field, numeric } from '../output.ts';
 import { withLedger } from '../session.ts';
 

@@ -2,7 +2,7 @@
 
 import type { Command } from 'commander';
 import { headText } from '../../../../domain/evidence.ts';
-import { headOfLedger } from '../../../wiring/evidence.ts';
+import { headOfLedger } from '../../../wiring/verify/evidence.ts';
 import { withLedger } from '../session.ts';
 
 export const declare = (command: Command): Command => command;

@@ -1,8 +1,8 @@
 // `history`: every version of a page, and who owned it then.
 
 import type { Command } from 'commander';
-import type { Ledger } from '../../../wiring/ledger.ts';
-import { addressHistoryOf, historyOf, type ShownVersion } from '../../../wiring/pages.ts';
+import type { Ledger } from '../../../wiring/ledger/ledger.ts';
+import { addressHistoryOf, historyOf, type ShownVersion } from '../../../wiring/questions/pages.ts';
 import { Refused } from '../../../../domain/values/refused.ts';
 import type { VmEntry } from '../../../../projections/models/vm-entry.ts';
 import { pagesOfVm } from '../../../../projections/questions/moment.ts';

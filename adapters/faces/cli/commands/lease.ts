@@ -1,7 +1,7 @@
 // `lease --end`: ends a lease whose holder is gone and cannot say so himself.
 
 import type { Command } from 'commander';
-import { endLease } from '../../../wiring/leases.ts';
+import { endLease } from '../../../wiring/points/leases.ts';
 import { leaseRow } from '../../rows/lease-rows.ts';
 import { warn, withLedger } from '../session.ts';
 

@@ -1,7 +1,7 @@
 // `leases`: who holds points. What is held by processes that died on this host is ended.
 
 import type { Command } from 'commander';
-import { leasesOf } from '../../../wiring/leases.ts';
+import { leasesOf } from '../../../wiring/points/leases.ts';
 import { leaseRow } from '../../rows/lease-rows.ts';
 import { endedLeases } from '../ended-leases.ts';
 import { field, numeric, type Column } from '../output.ts';

@@ -1,11 +1,11 @@
 // `log`: the events, with their page events where asked, and what comes.
 
 import type { Command } from 'commander';
-import { followEvents, listEvents, type LogBound } from '../../../wiring/events.ts';
+import { followEvents, listEvents, type LogBound } from '../../../wiring/questions/events.ts';
 import { actorIn } from '../../../../domain/events/actor.ts';
 import { isEventType } from '../../../../domain/events/control.ts';
 import { type EventRow } from '../../../../projections/questions/event-rows.ts';
-import { type Ledger } from '../../../wiring/ledger.ts';
+import { type Ledger } from '../../../wiring/ledger/ledger.ts';
 import { eventJson } from '../../rows/event-rows.ts';
 import { UsageError } from '../failure.ts';
 import { type Output } from '../output.ts';

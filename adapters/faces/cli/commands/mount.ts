@@ -6,7 +6,7 @@ import { layoutNamed } from '../argument-values.ts';
 import { startMount, type MountedRow } from '../background-mount.ts';
 import { UsageError } from '../failure.ts';
 import { interruptions, type Interruptions } from '../interruption.ts';
-import type { Ledger } from '../../../wiring/ledger.ts';
+import type { Ledger } from '../../../wiring/ledger/ledger.ts';
 import { Exports } from '../../nbd/exports.ts';
 import { checkFolder, mountExport, unmountFolder, type Mounted } from '../../nbd/fuse.ts';
 import { uriOf } from '../../nbd/uri.ts';

@@ -1,7 +1,7 @@
 // `owners`: who owns the pages of a Linux guest at a point.
 
 import type { Command } from 'commander';
-import { ownersOf } from '../../../wiring/guest-owners.ts';
+import { ownersOf } from '../../../wiring/guest/guest-owners.ts';
 import { ownerRow } from '../../rows/guest-rows.ts';
 import { declareGuestPoint, guestPointOf } from '../guest-point.ts';
 import { field } from '../output.ts';

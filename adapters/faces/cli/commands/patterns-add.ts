@@ -1,7 +1,7 @@
 // `patterns add`: widens the grammar by a data string.
 
 import type { Command } from 'commander';
-import { addPattern } from '../../../wiring/patterns.ts';
+import { addPattern } from '../../../wiring/ledger/patterns.ts';
 import { withLedger } from '../session.ts';
 
 export const declare = (command: Command): Command =>

@@ -1,7 +1,7 @@
 // `patterns`: what is recognised in pages and described instead of stored.
 
 import type { Command } from 'commander';
-import { listPatterns } from '../../../wiring/patterns.ts';
+import { listPatterns } from '../../../wiring/ledger/patterns.ts';
 import { field, numeric } from '../output.ts';
 import { withLedger } from '../session.ts';
 

@@ -1,8 +1,8 @@
 // `ps`: the processes of a Linux guest at a point, and how much of each changed since another one.
 
 import type { Command } from 'commander';
-import { processesOf } from '../../../wiring/guest.ts';
-import { processesSince } from '../../../wiring/guest-owners.ts';
+import { processesOf } from '../../../wiring/guest/guest.ts';
+import { processesSince } from '../../../wiring/guest/guest-owners.ts';
 import { changedProcessRow, processRow } from '../../rows/guest-rows.ts';
 import { declareGuestPoint, guestPointOf } from '../guest-point.ts';
 import { field, numeric } from '../output.ts';

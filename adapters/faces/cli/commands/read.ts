@@ -1,7 +1,7 @@
 // `read`: bytes of a point, as a hex view, as they are, or as rows.
 
 import type { Command } from 'commander';
-import { readStretches, type ReadPlace } from '../../../wiring/read.ts';
+import { readStretches, type ReadPlace } from '../../../wiring/guest/read.ts';
 import { stretchRow } from '../../rows/guest-rows.ts';
 import { address, positiveNumber, virtualAddress, wholeNumber } from '../argument-values.ts';
 import { UsageError } from '../failure.ts';

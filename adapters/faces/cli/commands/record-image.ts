@@ -3,9 +3,9 @@
 import type { Command } from 'commander';
 import type { Attachment } from '../../../../domain/values/attachment.ts';
 import type { ToldLayout } from '../../../../domain/values/raw-layout.ts';
-import { attachmentOfFile } from '../../../wiring/attachments.ts';
-import { isMachineKnown, recordImages } from '../../../wiring/record-images.ts';
-import type { Ledger } from '../../../wiring/ledger.ts';
+import { attachmentOfFile } from '../../../wiring/record/attachments.ts';
+import { isMachineKnown, recordImages } from '../../../wiring/record/record-images.ts';
+import type { Ledger } from '../../../wiring/ledger/ledger.ts';
 import type { CaptureRow } from '../../../../projections/models/vm-entry.ts';
 import { collected, layoutNamed } from '../argument-values.ts';
 import { UsageError } from '../failure.ts';

@@ -3,7 +3,7 @@
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import { durationMs } from '../../../../domain/values/instant.ts';
-import { recordGuest } from '../../../wiring/record-guest.ts';
+import { recordGuest } from '../../../wiring/record/record-guest.ts';
 import { positiveNumber } from '../argument-values.ts';
 import { UsageError } from '../failure.ts';
 import { untilSignal } from '../interruption.ts';

@@ -10,11 +10,11 @@ import {
   restoreToFile,
   restoreToStream,
   type RestoreFormat,
-} from '../../../wiring/restore.ts';
-import type { VmPoint } from '../../../wiring/vm-point.ts';
-import { crashWords, knownCoreKernel } from '../../../wiring/core-kernel.ts';
-import { readyAttachments } from '../../../wiring/attachments.ts';
-import type { Ledger } from '../../../wiring/ledger.ts';
+} from '../../../wiring/restore/restore.ts';
+import type { VmPoint } from '../../../wiring/ledger/vm-point.ts';
+import { crashWords, knownCoreKernel } from '../../../wiring/guest/core-kernel.ts';
+import { readyAttachments } from '../../../wiring/record/attachments.ts';
+import type { Ledger } from '../../../wiring/ledger/ledger.ts';
 import type { GuestKernel } from '../../../../domain/ports/guests.ts';
 import type { CaptureRow } from '../../../../projections/models/vm-entry.ts';
 import { memoryMapOf } from '../../../../projections/models/page-tables.ts';

@@ -2,11 +2,11 @@
 
 import type { ChildProcess } from 'node:child_process';
 import type { Command } from 'commander';
-import { commandWordOf } from '../../../wiring/attachments.ts';
-import type { Ledger } from '../../../wiring/ledger.ts';
-import { resumableCommand, resumePoint } from '../../../wiring/restore.ts';
-import type { VmPoint } from '../../../wiring/vm-point.ts';
-import { pointOfGuest, recoverGuest, resumeLazily } from '../../../wiring/resume.ts';
+import { commandWordOf } from '../../../wiring/record/attachments.ts';
+import type { Ledger } from '../../../wiring/ledger/ledger.ts';
+import { resumableCommand, resumePoint } from '../../../wiring/restore/restore.ts';
+import type { VmPoint } from '../../../wiring/ledger/vm-point.ts';
+import { pointOfGuest, recoverGuest, resumeLazily } from '../../../wiring/restore/resume.ts';
 import { isIncomplete, LEFT_OUT } from '../../../../domain/values/command-line.ts';
 import { escapedLines } from '../../rows/escaped-text.ts';
 import { awaitArrival, recoveringLine } from '../arriving.ts';

@@ -1,7 +1,7 @@
 // `retire`: ends a VM's life; its history stays.
 
 import type { Command } from 'commander';
-import { retireVm } from '../../../wiring/vm-life.ts';
+import { retireVm } from '../../../wiring/points/vm-life.ts';
 import { withLedger } from '../session.ts';
 
 export const declare = (command: Command): Command =>

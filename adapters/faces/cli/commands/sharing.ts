@@ -2,14 +2,14 @@
 // would have cost.
 
 import type { Command } from 'commander';
-import { momentOf } from '../../../wiring/moments.ts';
+import { momentOf } from '../../../wiring/questions/moments.ts';
 import { PAGE_BYTES } from '../../../../domain/values/page.ts';
 import type { FreeEvents, FreeReport } from '../../../../projections/questions/free-pages.ts';
 import { patternCounts } from '../../../../projections/questions/pattern-classes.ts';
 import { Refused } from '../../../../domain/values/refused.ts';
-import { freePagesAt, whatIfOfFree } from '../../../wiring/free-pages.ts';
-import { sharersOf, sharingOf, whatIfOf } from '../../../wiring/pages.ts';
-import { type Ledger } from '../../../wiring/ledger.ts';
+import { freePagesAt, whatIfOfFree } from '../../../wiring/guest/free-pages.ts';
+import { sharersOf, sharingOf, whatIfOf } from '../../../wiring/questions/pages.ts';
+import { type Ledger } from '../../../wiring/ledger/ledger.ts';
 import { holderRow } from '../../rows/holder-rows.ts';
 import { savedBytesOf, sharingRow } from '../../rows/sharing-rows.ts';
 import { wholeNumber } from '../argument-values.ts';

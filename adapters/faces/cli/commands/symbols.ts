@@ -1,7 +1,7 @@
 // `symbols`: names and addresses of a Linux kernel at a point.
 
 import type { Command } from 'commander';
-import { symbolsOf } from '../../../wiring/guest.ts';
+import { symbolsOf } from '../../../wiring/guest/guest.ts';
 import { symbolRow } from '../../rows/guest-rows.ts';
 import { virtualAddress } from '../argument-values.ts';
 import { declareGuestPoint, guestPointOf } from '../guest-point.ts';

@@ -2,11 +2,11 @@
 
 import type { Command } from 'commander';
 import { headText, type LogHead } from '../../../../domain/evidence.ts';
-import { verify } from '../../../wiring/verify.ts';
-import type { Ledger } from '../../../wiring/ledger.ts';
-import { openLedger } from '../../../wiring/open-ledger.ts';
-import { repair, type Repaired } from '../../../wiring/repair.ts';
-import { checkHead, headUnlessDamaged } from '../../../wiring/evidence.ts';
+import { verify } from '../../../wiring/verify/verify.ts';
+import type { Ledger } from '../../../wiring/ledger/ledger.ts';
+import { openLedger } from '../../../wiring/opening/open-ledger.ts';
+import { repair, type Repaired } from '../../../wiring/verify/repair.ts';
+import { checkHead, headUnlessDamaged } from '../../../wiring/verify/evidence.ts';
 import { findingRow } from '../../rows/finding-rows.ts';
 import { logHead } from '../argument-values.ts';
 import { EXIT_DAMAGE, UsageError } from '../failure.ts';

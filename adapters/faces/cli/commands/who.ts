@@ -1,8 +1,8 @@
 // `who`: which VMs and pages hold, or held, a content, and who owned these.
 
 import type { Command } from 'commander';
-import { momentOf } from '../../../wiring/moments.ts';
-import { whoHolds } from '../../../wiring/pages.ts';
+import { momentOf } from '../../../wiring/questions/moments.ts';
+import { whoHolds } from '../../../wiring/questions/pages.ts';
 import { ownerCells } from '../../rows/guest-rows.ts';
 import { holderRow } from '../../rows/holder-rows.ts';
 import type { Row } from '../../rows/row.ts';

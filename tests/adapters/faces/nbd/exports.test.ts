@@ -5,7 +5,7 @@ import { Exports, wordsOf } from '../../../../adapters/faces/nbd/exports.ts';
 import { PAGE_BYTES } from '../../../../domain/values/page.ts';
 import { openLedger, takeCheckpoint, type Ledger } from '../../../../index.ts';
 import { changeImage, makeImage, pageAt } from '../../../support/images.ts';
-import { leasesOf } from '../../../../adapters/wiring/leases.ts';
+import { leasesOf } from '../../../../adapters/wiring/points/leases.ts';
 import { eventsOf } from '../../../support/recorded-images.ts';
 import { recordBytes, streamOf } from '../../../support/small-ledger.ts';
 import { makeTemporaryFolder, type TemporaryFolder } from '../../../support/temporary-folder.ts';

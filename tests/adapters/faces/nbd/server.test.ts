@@ -24,7 +24,7 @@ import {
 } from '../../../../adapters/faces/nbd/protocol.ts';
 import { serveNbd } from '../../../../adapters/faces/nbd/server.ts';
 import type { SocketServer } from '../../../../adapters/faces/sockets/socket-server.ts';
-import { ServedPoint } from '../../../../adapters/wiring/served-point.ts';
+import { ServedPoint } from '../../../../adapters/wiring/restore/served-point.ts';
 import { PAGE_BYTES } from '../../../../domain/values/page.ts';
 import { openLedger, type Ledger } from '../../../../index.ts';
 import { changeImage, makeImage } from '../../../support/images.ts';

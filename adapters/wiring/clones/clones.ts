@@ -1,0 +1,234 @@
+// Clones, joined: guests that map one file of a point's memory and live on from it, each by itself; and
+// who runs, as the ledger and this host know it.
+
+import type { ChildProcess } from 'node:child_process';
+import { resolve } from 'node:path';
+import { holderOf } from '../../files/processes.ts';
+import { MemoryGroup } from '../../guests/memory-group.ts';
+import { startMapped } from '../../guests/qemu/mapped-guest.ts';
+import { privatePagesOf } from '../../guests/qemu/private-pages.ts';
+export { privatePagesOf };
+import { decideClones, heldInBase } from '../../../domain/clones.ts';
+import { pointsStream } from '../../../domain/events/streams.ts';
+import { accepted, run } from '../../../domain/ports/run.ts';
+import { LedgerError } from '../../../domain/values/ledger-error.ts';
+import { PAGE_BYTES } from '../../../domain/values/page.ts';
+import { refuse } from '../../../domain/values/refused.ts';
+import { blockLayoutOf } from '../../../domain/values/raw-layout.ts';
+import type { ParentPoint } from '../../../domain/vm.ts';
+import type { VmEntry } from '../../../projections/models/vm-entry.ts';
+import { memoryMapOf } from '../../../projections/models/page-tables.ts';
+import { drawLease, endHold, leasesOf, readUnheld, type Lease } from '../points/leases.ts';
+import type { Ledger } from '../ledger/ledger.ts';
+import { requireDeviceState, restorePoint } from '../restore/restore.ts';
+import { tableOf, type VmPoint } from '../ledger/vm-point.ts';
+
+/** A file that clones map: a block of memory at a point. */
+export interface CloneBase {
+  readonly point: VmPoint;
+  readonly block: string;
+  readonly path: string;
+}
+
+/** A clone that was started. */
+export interface StartedClone {
+  /** Its lease, by which it is named; null: the ledger cannot be written, and does not know of it. */
+  readonly id: string | null;
+  readonly process: ChildProcess;
+  readonly qmpPath: string;
+  /** What the guest did when it began: QEMU's word. */
+  readonly runState: string;
+  readonly startMs: number;
+  /** Where its memory is accounted for; null: that was not asked for. */
+  readonly group: MemoryGroup | null;
+  /** Pages that it was sent, as its base has them otherwise, or not at all. */
+  readonly sentPages: number;
+}
+
+/** A clone that runs, as far as the ledger knows. */
+export interface Clone extends Lease {
+  readonly block: string | null;
+  readonly qmp: string | null;
+  /** Pages that it dropped so far. */
+  readonly dropped: number;
+  /** Pages that it has of its own; null: it is not of this host, or may not be looked into. */
+  readonly privatePages: number | null;
+}
+
+/** The block of memory that clones of a VM map: the first, its main RAM. */
+export const mappedBlockOf = (point: VmPoint): string => memoryMapOf(point).blocks[0]!.name;
+
+/** Says that a point lies ready for clones. Nothing comes of it where the ledger cannot be written. */
+export async function publishMaster(
+  ledger: Ledger,
+  { point, block, path }: CloneBase,
+): Promise<void> {
+  const { vm } = point.entry;
+  const { capture } = point.row;
+  await readUnheld(ledger, null, () =>
+    ledger.decide(pointsStream(vm), () => {
+      const { held, state } = ledger.vm(vm);
+      const master = { vm, capture, newest: state.captures, block, to: path };
+      return decideClones(held)({ _tag: 'PublishMaster', ...master });
+    }),
+  );
+}
+
+/** Where in all memory of a point a clone has pages from its base, and the bytes of the block. */
+async function inBase(
+  ledger: Ledger,
+  point: VmPoint,
+  { point: of, block }: CloneBase,
+): Promise<{ readonly elsewhere: Uint8Array; readonly bytes: number }> {
+  const table = await tableOf(ledger, point, { isWhole: true });
+  const base = await tableOf(ledger, of, { isWhole: true });
+  const piecesOf = (at: VmPoint) =>
+    accepted(blockLayoutOf(memoryMapOf(at), { vm: at.entry.vm, block })).pieces;
+  const [own] = piecesOf(point);
+  const [theirs] = piecesOf(of);
+  if (own!.pages !== theirs!.pages) {
+    const told = ({ pages }: { readonly pages: number }) =>
+      `${pages * PAGE_BYTES} bytes of ${block}`;
+    const { vm } = point.entry;
+    throw refuse({ _tag: 'MemoryChanged', vm, was: told(theirs!), now: told(own!) });
+  }
+  const elsewhere = heldInBase({ table, base, own: own!, theirs: theirs! });
+  return { elsewhere, bytes: own!.pages * PAGE_BYTES };
+}
+
+/** Says that a clone runs; its lease, or null where the ledger cannot be written. */
+async function begin(
+  ledger: Ledger,
+  point: VmPoint,
+  of: {
+    readonly lease: string;
+    readonly process: number;
+    readonly block: string;
+    readonly qmp: string;
+  },
+): Promise<string | null> {
+  const { vm } = point.entry;
+  const { capture } = point.row;
+  const { lease, block, qmp } = of;
+  const clone = { vm, capture, lease, kind: 'mapped', block, qmp } as const;
+  const holder = holderOf(of.process);
+  return readUnheld(ledger, null, async () => {
+    await ledger.decide(pointsStream(vm), () => {
+      const { held, state } = ledger.vm(vm);
+      const here = ledger.state.catalogue.facts.ledger?.id ?? '';
+      const command = { ...clone, holder, ledger: here, newest: state.captures };
+      return decideClones(held)({ _tag: 'StartClone', ...command });
+    });
+    return lease;
+  });
+}
+
+/** Where a clone's memory is accounted for by itself. MEMORY_UNACCOUNTED. */
+function accountFor(lease: string): MemoryGroup {
+  const group = MemoryGroup.make(`pageledger-${lease}`);
+  if (group !== null) return group;
+  throw new LedgerError(
+    'MEMORY_UNACCOUNTED',
+    "no control group can be made in which the kernel accounts for a clone's memory: a limit on it needs root, or a group that was handed to this user with the memory controller",
+    {},
+  );
+}
+
+/**
+ * Starts a guest from a point over a base, which somebody holds until the clone does. What of the point
+ * is otherwise than in the base is sent. The guest is the caller's.
+ */
+export async function startClone(
+  ledger: Ledger,
+  point: VmPoint,
+  request: {
+    readonly base: CloneBase;
+    readonly command: readonly string[];
+    readonly isDiskOk: boolean;
+    /** Whether its memory is accounted for by itself. */
+    readonly isAccounted: boolean;
+    readonly onStderr?: (text: string) => void;
+  },
+): Promise<StartedClone> {
+  requireDeviceState(point);
+  const { base, command, isDiskOk: diskOk, onStderr } = request;
+  const { block, path } = base;
+  const { elsewhere, bytes } = await inBase(ledger, point, base);
+  const lease = drawLease();
+  const group = request.isAccounted ? accountFor(lease) : null;
+  const guest = await run(
+    startMapped({
+      command,
+      diskOk,
+      mapped: { block, bytes, path },
+      elsewhere,
+      ...(group === null ? {} : { onSpawned: (pid: number) => group.take(pid) }),
+      restore: (target) => restorePoint(ledger, point, { target, elsewhere }),
+      ...(onStderr === undefined ? {} : { onStderr }),
+    }),
+  ).catch((thrown: unknown) => {
+    group?.remove();
+    throw thrown;
+  });
+  const { process, qmpPath, runState, startMs } = guest;
+  if (group !== null) process.once('close', () => group.remove());
+  const sentPages = elsewhere.reduce((sum, is) => sum + 1 - is, 0);
+  try {
+    const id = await begin(ledger, point, {
+      lease,
+      process: process.pid ?? 0,
+      block,
+      qmp: qmpPath,
+    });
+    return { id, process, qmpPath, runState, startMs, group, sentPages };
+  } catch (thrown) {
+    process.kill('SIGKILL');
+    throw thrown;
+  }
+}
+
+/** Says that pages of a clone were dropped. */
+export async function noteDropped(
+  ledger: Ledger,
+  point: VmPoint,
+  { id: clone, dropped }: { readonly id: string; readonly dropped: number },
+): Promise<void> {
+  const { vm } = point.entry;
+  await readUnheld(ledger, undefined, async () => {
+    await ledger.decide(pointsStream(vm), () =>
+      decideClones(ledger.vm(vm).held)({ _tag: 'NoteEviction', vm, clone, dropped }),
+    );
+  });
+}
+
+/** Says that a clone has ended, and what it had of its own; nothing where somebody else has said so. */
+export async function endClone(
+  ledger: Ledger,
+  point: VmPoint,
+  { id, privatePages }: { readonly id: string; readonly privatePages: number | null },
+): Promise<void> {
+  const { vm } = point.entry;
+  await readUnheld(ledger, false, () =>
+    endHold(ledger, { _tag: 'EndLease', vm, lease: id, why: 'released', privatePages }),
+  );
+}
+
+/** All clones that run, oldest first of each VM. */
+export function clonesOf(entries: readonly VmEntry[]): readonly Clone[] {
+  const rows = new Map(entries.flatMap(({ clones }) => clones.map((row) => [row.clone, row])));
+  return leasesOf(entries).flatMap((lease) => {
+    const row = rows.get(lease.lease);
+    if (row === undefined) return [];
+    const { kind, block, qmp, dropped } = row;
+    const isHere = lease.fate === 'alive';
+    const privatePages = isHere ? privatePagesOf(lease.holder.process) : null;
+    return [{ ...lease, kind, block, qmp, dropped, privatePages }];
+  });
+}
+
+/** The point that the guest of a QMP socket was started from, where it is a clone that runs on this host. */
+export function parentAt(ledger: Ledger, qmpPath: string): ParentPoint | null {
+  const path = resolve(qmpPath);
+  const clone = clonesOf(ledger.vms()).find(({ qmp, fate }) => qmp === path && fate === 'alive');
+  return clone === undefined ? null : { vm: clone.vm, capture: clone.capture };
+}

@@ -1,0 +1,135 @@
+// A point that is read page by page, in any order, for as long as somebody wants it: what faces serve
+// disks and files from. What of it is zeros, and what differs from another point, is told from page
+// tables; pages are read when they are asked for, and waited for where the packs are away.
+
+import type { PointReader } from '../../../domain/use-cases/layout/laid-out-reader.ts';
+import { sharedMemory } from '../../../domain/ports/guests.ts';
+import { accepted } from '../../../domain/ports/run.ts';
+import { ZERO } from '../../../domain/values/holding.ts';
+import { PAGE_BYTES } from '../../../domain/values/page.ts';
+import {
+  blockLayoutOf,
+  layOut,
+  RAW_LAYOUTS,
+  type ImageLayout,
+  type RawLayoutName,
+} from '../../../domain/values/raw-layout.ts';
+import { memoryMapOf } from '../../../projections/models/page-tables.ts';
+import type { Ledger } from '../ledger/ledger.ts';
+import { diffOf } from '../questions/pages.ts';
+import { PatientReading, type Waiting } from './patient-reading.ts';
+import { readPoint, type ReadPoint } from '../points/point-reader.ts';
+import { layoutOf } from './restore.ts';
+import { labelOf, tableOf, type VmPoint } from '../ledger/vm-point.ts';
+
+/** From so many pages on the engine's threads make them. */
+const THREADED_PAGES_MIN = 32;
+
+/** The newest that the log has, for whoever names points in a ledger that stays open. */
+export const followLog = (ledger: Ledger): Promise<void> => ledger.state.catchUp({ heavy: false });
+
+/** What of a point is served: as a raw image is laid out, or one block of memory. Null: as tools expect it. */
+function laidOutAs(point: VmPoint, part: string | null): ImageLayout {
+  const name = RAW_LAYOUTS.find((each) => each === part) ?? null;
+  if (part === null || name !== null) return layoutOf(point, name satisfies RawLayoutName | null);
+  return accepted(blockLayoutOf(memoryMapOf(point), { vm: point.entry.vm, block: part }));
+}
+
+/** Memory at a point, or a part of it, as pages from 0 on. */
+export class ServedPoint {
+  readonly point: VmPoint;
+  readonly pages: number;
+  readonly #ledger: Ledger;
+  readonly #layout: ImageLayout;
+  /** What each page holds; zeros where nothing lies. */
+  readonly #table: Uint32Array;
+  readonly #patient: PatientReading;
+  readonly #reader: () => Promise<PointReader>;
+
+  private constructor(
+    ledger: Ledger,
+    of: {
+      readonly point: VmPoint;
+      readonly layout: ImageLayout;
+      readonly table: Uint32Array;
+      readonly waiting: Waiting;
+      readonly reader: () => Promise<PointReader>;
+    },
+  ) {
+    this.#ledger = ledger;
+    this.point = of.point;
+    this.#layout = of.layout;
+    this.#table = of.table;
+    this.#patient = new PatientReading(ledger, of.waiting);
+    this.#reader = of.reader;
+    this.pages = of.layout.pages;
+  }
+
+  /** Opens a point. `part`: a layout, or the name of a block; null: all, as tools expect it. */
+  static async open(
+    ledger: Ledger,
+    of: { readonly point: VmPoint; readonly part: string | null; readonly waiting: Waiting },
+  ): Promise<ServedPoint> {
+    const { point, part, waiting } = of;
+    const layout = laidOutAs(point, part);
+    const whole = await tableOf(ledger, point, { isWhole: false });
+    const table = layOut(layout, whole);
+    let made: Promise<ReadPoint> | null = null;
+    // It reads a map, which may be away as pages may.
+    const reader = async (): Promise<PointReader> => {
+      const making = (made ??= readPoint(ledger, { point, table: whole }));
+      try {
+        return (await making).reader;
+      } catch (thrown) {
+        made = null;
+        throw thrown;
+      }
+    };
+    return new ServedPoint(ledger, { point, layout, table, waiting, reader });
+  }
+
+  get sizeBytes(): number {
+    return this.pages * PAGE_BYTES;
+  }
+
+  /** Whether a page is zeros. */
+  isZero(page: number): boolean {
+    return this.#table[page] === ZERO;
+  }
+
+  /**
+   * Consecutive pages, valid for as long as the caller keeps them. Waits for packs that are away until
+   * `signal` ends it. POINT_DAMAGED, PACK_MISSING, PACK_DAMAGED.
+   */
+  async read(firstPage: number, pages: number, signal: AbortSignal): Promise<Uint8Array> {
+    const holdings = this.#table.subarray(firstPage, firstPage + pages);
+    return this.#patient.whenThere(() => this.#readNow(holdings), signal);
+  }
+
+  async #readNow(holdings: Uint32Array): Promise<Uint8Array> {
+    const reader = await this.#reader();
+    const lengthBytes = holdings.length * PAGE_BYTES;
+    if (holdings.length < THREADED_PAGES_MIN)
+      return reader.read(holdings, Buffer.allocUnsafe(lengthBytes));
+    const room = new SharedArrayBuffer(lengthBytes);
+    const request = { table: holdings, label: labelOf(this.point) };
+    await reader.fill(request, { file: sharedMemory(room), offsetBytes: 0 });
+    return new Uint8Array(room);
+  }
+
+  /** Another point of the VM, which may be forgotten. Refused where there is none. */
+  locate(text: string): VmPoint {
+    const { entry } = this.point;
+    return { entry, row: this.#ledger.locate(entry, text) };
+  }
+
+  /** By page, 1 where it differs from what the VM held there at another point. */
+  async changedFrom(text: string): Promise<Uint32Array> {
+    const ledger = this.#ledger;
+    const a = this.locate(text);
+    const differs = new Uint32Array(a.entry.pagesAt(this.point.row.capture));
+    for await (const differing of diffOf(ledger, { a, b: this.point, withBytes: false }))
+      for (const { gfn } of differing) if (gfn < differs.length) differs[gfn] = 1;
+    return layOut(this.#layout, differs);
+  }
+}
