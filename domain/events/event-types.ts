@@ -29,7 +29,7 @@ export const PAGE_EVENT_TYPES = [
 
 /** Events whose schema has changed since they were first written, and its version now. */
 const SCHEMAS: Readonly<Record<string, number>> = {
-  LedgerCreated: 4,
+  LedgerCreated: 5,
   CaptureCommitted: 2,
   AttachmentsWritten: 3,
   CheckpointTaken: 3,
