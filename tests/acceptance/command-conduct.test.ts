@@ -49,7 +49,10 @@ describe('a ledger is made when somebody says so', () => {
     expect((await run(record)).exitCode).toBe(5);
     expect(readdirSync(inside)).toEqual([]);
     const [made] = await of.json('init');
-    expect(made).toEqual({ ledger: expect.stringMatching(/^[0-9a-f-]{36}$/u) });
+    expect(made).toMatchObject({
+      summary: 'init',
+      ledger: expect.stringMatching(/^[0-9a-f-]{36}$/u),
+    });
     expect((await run(record)).exitCode).toBe(0);
     const again = await run(['--ledger', inside, 'init']);
     expect([again.exitCode, again.stderr]).toEqual([1, expect.stringContaining('LEDGER_EXISTS')]);
@@ -111,8 +114,19 @@ test('commands that work end their rows with a summary', async () => {
     captures: 1,
     seconds,
   });
+  expect(await last('checkpoint', '--vm', 'vm', '--name', 'kept')).toMatchObject({
+    summary: 'checkpoint',
+    vm: 'vm',
+    capture: 3,
+    seconds,
+  });
   expect(await last('compact')).toMatchObject({ summary: 'compact', seconds });
   expect(await last('verify')).toMatchObject({ summary: 'verify', damaged: 0, seconds });
+  expect(await last('retire', '--vm', 'vm')).toMatchObject({
+    summary: 'retire',
+    vm: 'vm',
+    seconds,
+  });
 });
 
 test('--quiet leaves what was asked for, and errors', async () => {

@@ -213,7 +213,7 @@ describe('forgetting and compacting a ledger', () => {
     expect(await failing('checkpoint', '--drop', '--vm', 'guest', '--name', 'none')).toContain(
       'no checkpoint none',
     );
-    expect(await json('checkpoint', '--drop', '--vm', 'guest', '--name', 'second')).toEqual([
+    expect(await json('checkpoint', '--drop', '--vm', 'guest', '--name', 'second')).toMatchObject([
       { vm: 'guest', name: 'second', capture: 2, dropped: true, forgotten: true },
     ]);
     expect(await json('checkpoints')).toEqual([]);

@@ -124,7 +124,7 @@ describe('a copy', () => {
       const key = join(folder.path, 'default.key');
       await original.json('group', 'export', '--group', 'default', '--to', key);
       expect(statSync(key).mode & 0o777).toBe(0o600);
-      expect(await copy.json('group', 'import', key)).toEqual([{ group: 'default' }]);
+      expect(await copy.json('group', 'import', key)).toMatchObject([{ group: 'default' }]);
       const [row] = await copy.json(...words);
       expect(row).toMatchObject({ capture: 4, stored: 0 });
       const wrong = await copy.run(['verify']);

@@ -56,19 +56,29 @@ describe('a kernel that was put together', () => {
     'has its processes and symbols',
     async () => {
       const at = ['--vm', 'made', '--at', '@1'];
-      expect(await commands.json('ps', ...at)).toEqual([
-        { pid: 2, command: 'kthreadd', state: 'I', pages: 0, kernelThread: true },
+      expect(await commands.json('ps', ...at)).toMatchObject([
+        {
+          vm: 'made',
+          capture: 1,
+          pid: 2,
+          command: 'kthreadd',
+          state: 'I',
+          pages: 0,
+          kernelThread: true,
+        },
         { pid: 7, command: 'worker', state: 'S', pages: 5, kernelThread: false },
       ]);
-      expect(await commands.json('symbols', ...at)).toEqual(
+      expect(await commands.json('symbols', ...at)).toMatchObject(
         MADE_SYMBOLS.map(([kind, name, address]) => ({
+          vm: 'made',
+          capture: 1,
           name,
           address: hex(address),
           kind,
           offset: 0,
         })),
       );
-      expect(await commands.json('symbols', ...at, hex(imageAddress(0, 0x84)))).toEqual([
+      expect(await commands.json('symbols', ...at, hex(imageAddress(0, 0x84)))).toMatchObject([
         { name: 'helper', address: hex(imageAddress(0, 0x80)), kind: 't', offset: 4 },
       ]);
       expect(await commands.json('symbols', ...at, 'helper')).toHaveLength(2);
@@ -82,8 +92,8 @@ describe('a kernel that was put together', () => {
     async () => {
       const at = ['--vm', 'made', '--at', '@1'];
       const nobody = { pid: null, command: null };
-      expect(await commands.json('owners', ...at)).toEqual([
-        { owner: 'free', ...nobody, pages: 2 },
+      expect(await commands.json('owners', ...at)).toMatchObject([
+        { vm: 'made', capture: 1, owner: 'free', ...nobody, pages: 2 },
         { owner: 'anonymous', pid: 7, command: 'worker', pages: 2 },
         { owner: 'file', ...nobody, pages: 1 },
         { owner: 'slab', ...nobody, pages: 3 },
@@ -91,8 +101,8 @@ describe('a kernel that was put together', () => {
         { owner: 'kernel', ...nobody, pages: 6 },
         { owner: 'reserved', ...nobody, pages: 1 },
       ]);
-      expect(await commands.json('dmesg', ...at)).toEqual([
-        { number: 5, seconds: 2.5, text: 'first' },
+      expect(await commands.json('dmesg', ...at)).toMatchObject([
+        { vm: 'made', capture: 1, number: 5, seconds: 2.5, text: 'first' },
         { number: 7, seconds: 3.5, text: 'wrapped!' },
       ]);
       const { stdout } = await commands.run(['dmesg', ...at]);
@@ -270,7 +280,7 @@ describe('a kernel that hides what it says of itself', () => {
       const at = ['--vm', 'silent'];
       expect(await commands.errorOf('symbols', ...at)).toEqual([5, 'GUEST_UNDESCRIBED']);
       const found = standIns('kallsyms', 'vmcoreinfo');
-      expect(await commands.json('symbols', ...at, ...found, 'init_task')).toEqual([
+      expect(await commands.json('symbols', ...at, ...found, 'init_task')).toMatchObject([
         { name: 'init_task', address: hex(imageAddress(12)), kind: 'D', offset: 0 },
       ]);
       expect(await commands.errorOf('ps', ...at, ...found)).toEqual([1, 'GUEST_INVALID']);

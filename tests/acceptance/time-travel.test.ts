@@ -265,13 +265,14 @@ describe('at the command line', () => {
       const bisected = (...more: string[]) => commands.json('bisect', '--vm', 'made', ...more);
       const at = `0x${hex(WORD)}`;
       expect(await bisected('--when', `u64 ${at} >= 5`)).toEqual([
-        { capture: 6, result: 'true' },
-        { capture: 3, result: 'true' },
-        { capture: 1, result: 'false' },
-        { capture: 2, result: 'false' },
-        { capture: 3, result: 'first' },
+        { vm: 'made', capture: 6, result: 'true' },
+        { vm: 'made', capture: 3, result: 'true' },
+        { vm: 'made', capture: 1, result: 'false' },
+        { vm: 'made', capture: 2, result: 'false' },
+        { vm: 'made', capture: 3, result: 'first' },
       ]);
       expect((await bisected('--when', `u64 ${at} == 7`)).at(-1)).toEqual({
+        vm: 'made',
         capture: null,
         result: 'never',
       });
@@ -289,10 +290,10 @@ describe('at the command line', () => {
       );
       const asked = ['--memory', '--core', '--', 'sh', script];
       const rows = await bisected('--to', '@5', ...asked);
-      expect(rows.at(-1)).toEqual({ capture: 3, result: 'first' });
-      expect(rows).toContainEqual({ capture: 5, result: 'true' });
+      expect(rows.at(-1)).toEqual({ vm: 'made', capture: 3, result: 'first' });
+      expect(rows).toContainEqual({ vm: 'made', capture: 5, result: 'true' });
       const some = await bisected('--from', '@2', '--to', '@5', '--', 'sh', '-c', 'exit 125');
-      expect(some.at(-1)).toEqual({ capture: null, result: 'untold' });
+      expect(some.at(-1)).toEqual({ vm: 'made', capture: null, result: 'untold' });
       const { exitCode, stderr } = await commands.run([
         '--json',
         'bisect',

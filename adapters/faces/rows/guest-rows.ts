@@ -7,8 +7,15 @@ import type { Task } from '../../../domain/guest/tasks.ts';
 import type { FoundSymbol } from '../../wiring/guest/guest.ts';
 import type { ChangedTask } from '../../wiring/guest/guest-owners.ts';
 import type { ReadStretch } from '../../wiring/guest/read.ts';
+import type { VmPoint } from '../../wiring/ledger/vm-point.ts';
 import { addressText } from './page-rows.ts';
 import type { Row } from './row.ts';
+
+/** Whose a row is, and at which capture: what all rows about a point begin with. */
+export const pointCells = ({ entry, row }: VmPoint): Row => ({
+  vm: entry.vm,
+  capture: row.capture,
+});
 
 /** An address that a guest uses itself. */
 export const virtualText = (address: bigint): string => `0x${address.toString(16)}`;

@@ -166,7 +166,7 @@ export const run = (command: Command): Promise<void> =>
           const row = rows[step.moment]!;
           const result = await ask({ entry, row, kernel });
           verdicts.set(step.moment, result);
-          if (output.isJson) output.json({ capture: row.capture, result });
+          if (output.isJson) output.json({ vm, capture: row.capture, result });
           else output.print(`@${row.capture}: ${SAID[result]}`);
           continue;
         }
@@ -175,6 +175,7 @@ export const run = (command: Command): Promise<void> =>
         const told = among.length > 1 ? { among } : {};
         if (output.isJson)
           output.json({
+            vm,
             capture: among.at(-1) ?? null,
             result: first === null ? step._tag : 'first',
             ...told,

@@ -91,8 +91,8 @@ const take = (command: Command): Promise<void> =>
     }).finally(() => progress.clear());
     if (isLedgerError(taken))
       warn(command, `the point is named, and not laid out: ${taken.message}`);
-    if (output.isJson) output.json(takenRow({ vm, name, capture }, note ?? null, taken));
-    else output.say(`${vm}@${capture} is checkpoint ${name}${layoutText(taken)}`);
+    output.summary('checkpoint', takenRow({ vm, name, capture }, note ?? null, taken));
+    output.say(`${vm}@${capture} is checkpoint ${name}${layoutText(taken)}`);
   });
 
 /** What laying a point out did, as the end of a sentence. */
@@ -107,9 +107,8 @@ const dropName = (command: Command): Promise<void> =>
   withLedger(command, 'write', async (ledger, output) => {
     const { vm, name } = command.opts<CheckpointOptions>();
     const { capture, isForgotten } = await dropCheckpoint(ledger, { vm, name });
-    if (output.isJson) output.json({ vm, name, capture, dropped: true, forgotten: isForgotten });
-    else
-      output.say(
-        `checkpoint ${name} of ${vm} dropped; capture ${capture} ${isForgotten ? 'is forgotten with it' : 'stays'}`,
-      );
+    output.summary('checkpoint', { vm, name, capture, dropped: true, forgotten: isForgotten });
+    output.say(
+      `checkpoint ${name} of ${vm} dropped; capture ${capture} ${isForgotten ? 'is forgotten with it' : 'stays'}`,
+    );
   });

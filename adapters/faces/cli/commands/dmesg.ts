@@ -2,7 +2,7 @@
 
 import type { Command } from 'commander';
 import { messagesOf } from '../../../wiring/guest/guest.ts';
-import { messageRow } from '../../rows/guest-rows.ts';
+import { messageRow, pointCells } from '../../rows/guest-rows.ts';
 import { declareGuestPoint, guestPointOf } from '../guest-point.ts';
 import { drained, withLedger } from '../session.ts';
 
@@ -12,10 +12,11 @@ export const declare = (command: Command): Command => declareGuestPoint(command)
 
 export const run = (command: Command): Promise<void> =>
   withLedger(command, 'read', async (ledger, output) => {
-    for (const message of await messagesOf(ledger, guestPointOf(command, ledger))) {
+    const point = guestPointOf(command, ledger);
+    for (const message of await messagesOf(ledger, point)) {
       const { seconds, text } = message;
       const time = `[${seconds.toFixed(6).padStart(SECONDS_DIGITS)}]`;
-      if (output.isJson) output.json(messageRow(message));
+      if (output.isJson) output.json({ ...pointCells(point), ...messageRow(message) });
       else for (const line of text.split('\n')) output.print(`${time} ${line}`);
       await drained();
     }

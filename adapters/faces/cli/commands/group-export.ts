@@ -17,7 +17,7 @@ export const run = (command: Command): Promise<void> =>
       return;
     }
     await exportGroupToFile(ledger, { group, path: to });
-    if (output.isJson) output.json({ group, to });
+    output.summary('group export', { group, to });
     output.say(
       `the key of group ${group} is in ${to}: whoever has it can tell which pages are equal`,
     );

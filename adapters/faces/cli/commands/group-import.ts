@@ -28,6 +28,6 @@ export const run = (command: Command): Promise<void> =>
       path === '-'
         ? await importGroup(ledger, { text: await textOfInput(), where: 'standard input' })
         : await importGroupFromFile(ledger, path);
-    if (output.isJson) output.json({ group });
+    output.summary('group import', { group });
     output.say(`this host can record into group ${group}`);
   });

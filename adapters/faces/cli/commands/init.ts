@@ -7,7 +7,7 @@ export const declare = (command: Command): Command => command;
 
 export const run = (command: Command): Promise<void> =>
   withLedger(command, 'init', (ledger, output) => {
-    if (output.isJson) output.json({ ledger: ledger.id });
-    else output.say(`ledger ${ledger.id ?? ''} is made; \`pageledger record\` records into it`);
+    output.summary('init', { ledger: ledger.id });
+    output.say(`ledger ${ledger.id ?? ''} is made; \`pageledger record\` records into it`);
     return Promise.resolve();
   });

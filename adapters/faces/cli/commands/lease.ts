@@ -15,6 +15,6 @@ export const run = (command: Command): Promise<void> =>
     const { vm, capture, holder, fate } = lease;
     if (fate === 'alive')
       warn(command, `process ${holder.process} goes on: what it reads may be taken from under it`);
-    if (output.isJson) output.json({ ...leaseRow(lease), ended: true });
-    else output.say(`lease ${id} of ${vm}@${capture} has ended`);
+    output.summary('lease', { ...leaseRow(lease), ended: true });
+    output.say(`lease ${id} of ${vm}@${capture} has ended`);
   });

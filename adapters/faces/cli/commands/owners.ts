@@ -2,7 +2,7 @@
 
 import type { Command } from 'commander';
 import { ownersOf } from '../../../wiring/guest/guest-owners.ts';
-import { ownerRow } from '../../rows/guest-rows.ts';
+import { ownerRow, pointCells } from '../../rows/guest-rows.ts';
 import { declareGuestPoint, guestPointOf } from '../guest-point.ts';
 import { field } from '../output.ts';
 import { OWNED_PAGES_COLUMNS } from '../owner-tables.ts';
@@ -12,6 +12,10 @@ export const declare = (command: Command): Command => declareGuestPoint(command)
 
 export const run = (command: Command): Promise<void> =>
   withLedger(command, 'read', async (ledger, output) => {
-    const owners = await ownersOf(ledger, guestPointOf(command, ledger));
-    output.rows(owners.map(ownerRow), [...OWNED_PAGES_COLUMNS, field('command')]);
+    const point = guestPointOf(command, ledger);
+    const rows = (await ownersOf(ledger, point)).map((owner) => ({
+      ...pointCells(point),
+      ...ownerRow(owner),
+    }));
+    output.rows(rows, [...OWNED_PAGES_COLUMNS, field('command')]);
   });

@@ -13,6 +13,6 @@ export const declare = (command: Command): Command =>
 export const run = (command: Command): Promise<void> =>
   withLedger(command, 'write', async (ledger, output) => {
     const added = await addPattern(ledger, command.args[0]!);
-    if (output.isJson) output.json({ pattern: added.number, expression: added.expression });
-    else output.say(`pattern ${added.number} is ${added.expression}`);
+    output.summary('patterns add', { pattern: added.number, expression: added.expression });
+    output.say(`pattern ${added.number} is ${added.expression}`);
   });

@@ -3,7 +3,7 @@
 import type { Command } from 'commander';
 import { processesOf } from '../../../wiring/guest/guest.ts';
 import { processesSince } from '../../../wiring/guest/guest-owners.ts';
-import { changedProcessRow, processRow } from '../../rows/guest-rows.ts';
+import { changedProcessRow, pointCells, processRow } from '../../rows/guest-rows.ts';
 import { declareGuestPoint, guestPointOf } from '../guest-point.ts';
 import { field, numeric } from '../output.ts';
 import { withLedger } from '../session.ts';
@@ -25,7 +25,8 @@ export const run = (command: Command): Promise<void> =>
               since: { entry, row: ledger.locate(entry, since) },
             })
           ).map(changedProcessRow);
-    output.rows(rows, [
+    const told = rows.map((row) => ({ ...pointCells(point), ...row }));
+    output.rows(told, [
       numeric('pid'),
       field('state'),
       numeric('pages'),

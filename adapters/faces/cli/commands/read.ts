@@ -2,7 +2,7 @@
 
 import type { Command } from 'commander';
 import { readStretches, type ReadPlace } from '../../../wiring/guest/read.ts';
-import { stretchRow } from '../../rows/guest-rows.ts';
+import { pointCells, stretchRow } from '../../rows/guest-rows.ts';
 import { address, positiveNumber, virtualAddress, wholeNumber } from '../argument-values.ts';
 import { UsageError } from '../failure.ts';
 import { declareGuestPoint, guestPointOf } from '../guest-point.ts';
@@ -52,9 +52,10 @@ export const run = (command: Command): Promise<void> =>
     const { length, raw = false } = options;
     if (raw && output.isJson) throw new UsageError('either --raw or --json was expected');
     const request = { place: placeOf(options), length };
-    for await (const stretch of readStretches(ledger, guestPointOf(command, ledger), request)) {
+    const point = guestPointOf(command, ledger);
+    for await (const stretch of readStretches(ledger, point, request)) {
       const { virtual, address: physical, bytes } = stretch;
-      if (output.isJson) output.json(stretchRow(stretch));
+      if (output.isJson) output.json({ ...pointCells(point), ...stretchRow(stretch) });
       // What is written is kept until it is taken: the next pages come into other memory.
       else if (raw) process.stdout.write(bytes);
       else

@@ -11,6 +11,8 @@ export const run = (command: Command): Promise<void> =>
   withLedger(command, 'write', async (ledger, output) => {
     const { vm } = command.opts<{ vm: string }>();
     await retireVm(ledger, vm);
-    if (output.isJson) output.json({ vm, retired: true });
-    else output.say(`${vm} is retired; its ${ledger.vm(vm).captures.length} captures stay`);
+    const captures = ledger.vm(vm).captures.length;
+    output.summary('retire', { vm, retired: true, captures });
+    const stay = captures === 1 ? '1 capture stays' : `${captures} captures stay`;
+    output.say(`${vm} is retired; its ${stay}`);
   });

@@ -2,7 +2,7 @@
 
 import type { Command } from 'commander';
 import { symbolsOf } from '../../../wiring/guest/guest.ts';
-import { symbolRow } from '../../rows/guest-rows.ts';
+import { pointCells, symbolRow } from '../../rows/guest-rows.ts';
 import { virtualAddress } from '../argument-values.ts';
 import { declareGuestPoint, guestPointOf } from '../guest-point.ts';
 import { drained, withLedger } from '../session.ts';
@@ -19,10 +19,11 @@ export const run = (command: Command): Promise<void> =>
     let of: Parameters<typeof symbolsOf>[2] = null;
     if (asked !== undefined)
       of = /^0x/iu.test(asked) ? { address: virtualAddress(asked) } : { name: asked };
-    for await (const symbol of symbolsOf(ledger, guestPointOf(command, ledger), of)) {
+    const point = guestPointOf(command, ledger);
+    for await (const symbol of symbolsOf(ledger, point, of)) {
       const { address, kind, name, offset } = symbol;
       const behind = offset === 0 ? '' : `+0x${offset.toString(16)}`;
-      if (output.isJson) output.json(symbolRow(symbol));
+      if (output.isJson) output.json({ ...pointCells(point), ...symbolRow(symbol) });
       else output.print(`${address.toString(16).padStart(16, '0')} ${kind} ${name}${behind}`);
       await drained();
     }

@@ -35,6 +35,6 @@ export async function run(command: Command): Promise<void> {
   }
   forgetMount(place);
   const output = outputOf(command);
-  if (output.isJson) output.json({ vm, capture, folder: place, hadDied: isLeft });
-  else output.print(`${place} is unmounted`);
+  output.summary('unmount', { vm, capture, folder: place, hadDied: isLeft });
+  output.say(`${place} is unmounted`);
 }

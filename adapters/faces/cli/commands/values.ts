@@ -81,6 +81,6 @@ export const run = (command: Command): Promise<void> =>
       to: ledger.resolve(entry, to),
     };
     const rows = [];
-    for await (const value of valuesOver(ledger, request)) rows.push(valueRow(value));
+    for await (const value of valuesOver(ledger, request)) rows.push(valueRow(entry.vm, value));
     output.rows(rows, [numeric('capture'), field('time'), field('value')]);
   });
