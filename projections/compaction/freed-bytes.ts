@@ -8,7 +8,7 @@ import { groupedBy } from '../../domain/values/grouped.ts';
 import { ordinalAt } from '../../domain/values/place.ts';
 import type { LedgerState } from '../models/ledger-state.ts';
 import { StoredSizes } from '../questions/stored-sizes.ts';
-import { HoldingSet } from './holding-set.ts';
+import { HoldingSet } from '../../domain/values/holding-set.ts';
 import { keptCaptures, type CaptureFilter } from './kept-captures.ts';
 import { surveyOf } from './survey.ts';
 

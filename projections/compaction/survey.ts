@@ -12,7 +12,7 @@ import { besideOf, decodeBatches } from '../commits.ts';
 import { isWritten, type AnyPack, type Contents } from '../models/contents.ts';
 import type { LedgerState } from '../models/ledger-state.ts';
 import { holdingsOf } from '../table.ts';
-import { HoldingSet } from './holding-set.ts';
+import { HoldingSet } from '../../domain/values/holding-set.ts';
 import { keptCaptures, type CaptureFilter } from './kept-captures.ts';
 
 /** What of a history is lost, as a sentence, or null. */

@@ -1,13 +1,7 @@
 // A set of what pages hold and packs keep, a bit a content and a bit a pattern.
 
-import {
-  contentOf,
-  isContent,
-  isKeptPattern,
-  keptPatternOf,
-  type Holding,
-} from '../../domain/values/holding.ts';
-import { NumberSet } from '../../domain/values/number-set.ts';
+import { contentOf, isContent, isKeptPattern, keptPatternOf, type Holding } from './holding.ts';
+import { NumberSet } from './number-set.ts';
 
 /** Contents and kept patterns. Anything else is never in it. */
 export class HoldingSet {
