@@ -3,7 +3,8 @@
 // that its pages lie in. What lies apart is read again and again, for a few pages each time.
 
 import type { PageLocator } from '../../ports/models.ts';
-import { NumberSet } from '../../values/number-set.ts';
+import { UNKNOWN } from '../../values/holding.ts';
+import { HoldingSet } from '../../values/holding-set.ts';
 import { chainOf, CHAIN_MAX, isRead } from '../pages/patch-chain.ts';
 import {
   plainStorageEnds,
@@ -30,13 +31,13 @@ export function countReads(
   { endsOf = plainStorageEnds, regionPages = REGION_PAGES }: CountedAs = {},
 ): number {
   const numbers = new StorageBlockNumbers(locator, endsOf);
-  const met = new NumberSet();
+  const met = new HoldingSet();
   const chain = new Float64Array(CHAIN_MAX);
   let reads = 0;
   let inRegion = new Set<number>();
   for (const [gfn, holding] of table.entries()) {
     if (gfn % regionPages === 0) inRegion = new Set();
-    if (!isRead(holding) || !met.add(holding)) continue;
+    if (!isRead(holding) || (holding !== UNKNOWN && !met.add(holding))) continue;
     const length = chainOf(locator, holding, chain);
     for (let i = 0; i < length; i += 1) {
       const number = numbers.at(chain[i]!);

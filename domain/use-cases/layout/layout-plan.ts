@@ -7,8 +7,8 @@
 
 import type { PageLocator } from '../../ports/models.ts';
 import { LAYOUT_PAGES_MAX } from '../../events/layout-map.ts';
-import { NumberSet } from '../../values/number-set.ts';
 import { UNKNOWN } from '../../values/holding.ts';
+import { HoldingSet } from '../../values/holding-set.ts';
 import { isRead } from '../pages/patch-chain.ts';
 import { REGION_PAGES } from './counted-reads.ts';
 import { plainStorageEnds, StorageBlockNumbers } from './storage-block-numbers.ts';
@@ -35,7 +35,7 @@ class PlacedPages {
   readonly #locator: PageLocator;
   readonly #table: Uint32Array;
   readonly #numbers: StorageBlockNumbers;
-  readonly #met = new NumberSet();
+  readonly #met = new HoldingSet();
 
   constructor(locator: PageLocator, table: Uint32Array) {
     this.#locator = locator;

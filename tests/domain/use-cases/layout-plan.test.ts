@@ -111,6 +111,18 @@ describe('a plan of what is copied', () => {
     };
     expect([...planLayout(kept, Uint32Array.of(pattern)).gfns]).toEqual([0]);
   });
+
+  test('and a count of reads take no memory by the number of what a page holds', () => {
+    const pattern = 0xf000_0000;
+    const kept = {
+      ...locator,
+      placeOf: (of: number) => (of === pattern ? placeAt(1, 0) : locator.placeOf(of)),
+    };
+    const before = process.memoryUsage().arrayBuffers;
+    planLayout(kept, Uint32Array.of(pattern));
+    countReads(kept, Uint32Array.of(pattern));
+    expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(2 ** 24);
+  });
 });
 
 describe('the reads of a point', () => {
