@@ -14,6 +14,7 @@ import { join } from 'node:path';
 import { PassThrough } from 'node:stream';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { readPoint } from '../../adapters/wiring/points/point-reader.ts';
+import { sharedMemory } from '../../domain/ports/guests.ts';
 import { ORPHAN_MS } from '../../domain/use-cases/compact/deletion.ts';
 import { countReads } from '../../domain/use-cases/layout/counted-reads.ts';
 import {
@@ -141,6 +142,44 @@ describe('a checkpoint', () => {
       expect(Buffer.from(pages).equals(images[capture - 1]!)).toBe(true);
       expect([...read].some((name) => copies.has(name))).toBe(capture === CAPTURES);
     }
+    await ledger.close();
+  });
+
+  test('of memory that was captured just now is laid out as out of the packs, none of which is read', async () => {
+    const fromPacks = await recorded();
+    const expected = await checkpoint(fromPacks);
+    await fromPacks.close();
+    const ledger = await recorded();
+    const shared = new SharedArrayBuffer(PAGES * 4096);
+    new Uint8Array(shared).set(images.at(-1)!);
+    const image = {
+      file: sharedMemory(shared),
+      offsetBytes: 0,
+      pageCount: PAGES,
+      zeros: null,
+      label: 'what was captured',
+    };
+    const { store } = ledger;
+    const get = store.get.bind(store);
+    let gets = 0;
+    store.get = (range) => {
+      gets += 1;
+      return get(range);
+    };
+    const taken = await takeCheckpoint(ledger, {
+      vm: 'web',
+      name: 'named',
+      capture: CAPTURES,
+      image,
+    });
+    expect(gets).toBe(0);
+    if (isLedgerError(taken) || isLedgerError(expected)) throw new Error('it is laid out');
+    const { layout, pages, storageBlocks, readsBefore, reads } = expected;
+    expect(taken).toMatchObject({ pages, storageBlocks, readsBefore, reads });
+    expect(taken.layout.bytes).toBe(layout.bytes);
+    expect(await points(ledger)).toEqual(ALL_EQUAL);
+    expect(gets).toBeGreaterThan(0);
+    expect((await verify(ledger, () => undefined)).findings).toEqual([]);
     await ledger.close();
   });
 

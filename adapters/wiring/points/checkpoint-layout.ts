@@ -2,7 +2,9 @@
 
 import { randomBytes } from 'node:crypto';
 import { areBlocksSalted, recordedCompression } from '../../../domain/ledger.ts';
+import type { Image } from '../../../domain/ports/guests.ts';
 import { isOfPack, type PageStore } from '../../../domain/ports/page-store.ts';
+import { pagesOfImage, pagesOfPacks } from '../../../domain/use-cases/layout/copied-pages.ts';
 import { countReads } from '../../../domain/use-cases/layout/counted-reads.ts';
 import {
   layOut,
@@ -14,6 +16,7 @@ import { assert } from '../../../domain/values/assert.ts';
 import type { Finding } from '../../../domain/values/finding.ts';
 import { isLedgerError } from '../../../domain/values/ledger-error.ts';
 import type { LedgerState } from '../../../projections/models/ledger-state.ts';
+import { readFully } from '../../kernels/engine/file-pages.ts';
 import { sha256 } from '../ledger/digest.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import { wholePack } from '../copy/pack-parts.ts';
@@ -72,11 +75,26 @@ export async function laidOutReads(ledger: Ledger): Promise<LaidOutReads> {
   return all;
 }
 
+/** How a point is laid out. */
+export interface LayOutOptions extends Pick<
+  LayOutRequest,
+  'bufferBytes' | 'onPages' | 'together' | 'before'
+> {
+  /** All of the point's memory, where it is at hand: no page is read back. */
+  readonly image?: Image;
+}
+
+/** Pages of an image, side by side. */
+const readImage = (image: Image, offsetBytes: number, bytes: Uint8Array): void => {
+  const { file, label } = image;
+  readFully({ file, label, offsetBytes, bytes, at: 0, lengthBytes: bytes.length });
+};
+
 /** Copies what lies apart of a point; nothing names it yet. POINT_DAMAGED, PACK_MISSING, PACK_DAMAGED. */
 export async function layOutPoint(
   ledger: Ledger,
   { entry, row }: VmPoint,
-  options: Pick<LayOutRequest, 'bufferBytes' | 'onPages' | 'together' | 'before'> = {},
+  { image, ...options }: LayOutOptions = {},
 ): Promise<LaidOut> {
   const { state, store } = ledger;
   const { facts } = state.catalogue;
@@ -88,7 +106,10 @@ export async function layOutPoint(
       sha256,
       randomBytes,
       engine: await ledger.engine(),
-      pages: await ledger.pageReader(),
+      pages:
+        image === undefined
+          ? pagesOfPacks(await ledger.pageReader())
+          : pagesOfImage(image, readImage),
       locator: () => state.contents,
       compression: recordedCompression(facts),
       areBlocksSalted: () => areBlocksSalted(facts),

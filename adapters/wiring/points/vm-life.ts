@@ -4,6 +4,7 @@ import { LAYOUT_FORMAT, type CheckpointLayout } from '../../../domain/events/con
 import { pointsStream, vmStream } from '../../../domain/events/streams.ts';
 import { hasFormat } from '../../../domain/ledger.ts';
 import { decidePoints, initialPoints } from '../../../domain/points.ts';
+import type { Image } from '../../../domain/ports/guests.ts';
 import { accepted } from '../../../domain/ports/run.ts';
 import type { LaidOut } from '../../../domain/use-cases/layout/lay-out.ts';
 import { isLedgerError, type LedgerError } from '../../../domain/values/ledger-error.ts';
@@ -18,6 +19,8 @@ export interface CheckpointRequest {
   readonly capture: number;
   /** What a person says of it. */
   readonly note?: string;
+  /** Its memory, where it was captured just now and is at hand still: no page is read back for it. */
+  readonly image?: Image;
   readonly onPages?: (progress: { readonly pages: number; readonly pageCount: number }) => void;
 }
 
@@ -38,12 +41,18 @@ export type CheckpointTaken = Omit<LaidOut, 'takeBack'> | LedgerError;
 
 /** Lays a point out, as far as it and the disk allow: a name is worth more than its layout. */
 async function laidOut(ledger: Ledger, request: CheckpointRequest): Promise<LaidOut | LedgerError> {
-  const { vm, capture, onPages } = request;
+  const { vm, capture, onPages, image } = request;
   try {
     const entry = ledger.vm(vm);
     const row = ledger.resolve(entry, `@${capture}`);
-    const options = onPages === undefined ? {} : { onPages };
-    return await layOutPoint(ledger, { entry, row }, options);
+    return await layOutPoint(
+      ledger,
+      { entry, row },
+      {
+        ...(onPages === undefined ? {} : { onPages }),
+        ...(image === undefined ? {} : { image }),
+      },
+    );
   } catch (thrown) {
     if (isLedgerError(thrown)) return thrown;
     throw thrown;
@@ -56,28 +65,36 @@ async function laidOut(ledger: Ledger, request: CheckpointRequest): Promise<Laid
  */
 export async function takeCheckpoint(
   ledger: Ledger,
-  { onPages, note, ...named }: CheckpointRequest,
+  request: CheckpointRequest,
 ): Promise<CheckpointTaken> {
+  const { vm, name, capture, note } = request;
   const taking =
     (layout: CheckpointLayout | null) => (): ReturnType<ReturnType<typeof decidePoints>> => {
-      const { points, state } = ledger.vm(named.vm);
+      const { points, state } = ledger.vm(vm);
       const { isRetired } = state;
       const said = {
         ...(note === undefined ? {} : { note }),
         ...(layout === null ? {} : { layout }),
       };
-      return decidePoints(points)({ _tag: 'TakeCheckpoint', ...named, ...said, isRetired });
+      return decidePoints(points)({
+        _tag: 'TakeCheckpoint',
+        vm,
+        name,
+        capture,
+        ...said,
+        isRetired,
+      });
     };
   // What is refused is refused before anything is copied.
   accepted(taking(null)());
-  const made = await laidOut(ledger, { ...named, ...(onPages === undefined ? {} : { onPages }) });
+  const made = await laidOut(ledger, request);
   const isLaidOut = !isLedgerError(made);
   const isCopied = isLaidOut && made.layout.map !== null;
   try {
     // That nothing had to be copied is no reason to raise a ledger's format.
     const isSaid = isCopied || hasFormat(ledger.state.catalogue.facts, LAYOUT_FORMAT);
     const layout = isLaidOut && isSaid ? made.layout : null;
-    await ledger.decide(pointsStream(named.vm), taking(layout));
+    await ledger.decide(pointsStream(vm), taking(layout));
   } catch (thrown) {
     if (isLaidOut) await made.takeBack();
     throw thrown;

@@ -192,6 +192,8 @@ export async function openRecorder(ledger: Ledger, options: RecorderOptions): Pr
 /** Told of what is recorded. */
 export interface RecordListener {
   readonly onCapture: (row: CaptureRow) => void;
+  /** A capture is committed, and its memory still at hand. The next one is taken after this. */
+  readonly onRecorded?: (row: CaptureRow, captured: GuestCapture) => Promise<void>;
   /** What a person should know: the time of a capture is kept as it is, whatever it is. */
   readonly onWarning: (sentence: string) => void;
 }
@@ -214,10 +216,12 @@ export async function recordSources(
   const { vm } = options;
   try {
     for await (const source of sources) {
-      const row = await recorder.record({ ...(await run(source.capture())), ...beside });
+      const captured = { ...(await run(source.capture())), ...beside };
+      const row = await recorder.record(captured);
       listener.onCapture(row);
       const doubt = timeDoubt(vm, row, ledger.vm(vm).captures.at(-2));
       if (doubt !== null) listener.onWarning(doubt);
+      await listener.onRecorded?.(row, captured);
     }
   } finally {
     await recorder.close();

@@ -1,9 +1,10 @@
 // Lays a checkpoint's point out: pages that lie apart are copied, in their order, block of pages by block
 // of pages, each compressed or raw, into packs of the checkpoint's own, whose blocks are read by storage
 // block; then their map is written. All of it is durable before the event that names it, and means
-// nothing without that: whoever stops at any instant leaves what no event names.
+// nothing without that: whoever stops at any instant leaves what no event names. A point that was
+// captured just now is copied from the memory that was captured.
 //
-// Memory: the page reader's two windows, the packs that are being put, the map.
+// Memory: the page reader's two windows, or a MiB, the packs that are being put, the map.
 
 import type { CheckpointLayout } from '../../events/control.ts';
 import { run } from '../../ports/run.ts';
@@ -14,8 +15,8 @@ import { toHex } from '../../values/identifier.ts';
 import { encodeLayoutMap, type LaidOutPack, type LayoutMap } from '../../events/layout-map.ts';
 import { PACK_PAGES_MAX, PAGE_BYTES } from '../../values/page.ts';
 import { STAGING_BLOCK_BYTES, storageBlockEnds } from '../../values/storage-blocks.ts';
-import type { PageReader } from '../pages/page-reader.ts';
 import { PackWriter, type PackWriterPorts } from '../pages/pack-writer.ts';
+import type { CopiedPages } from './copied-pages.ts';
 import { countReads } from './counted-reads.ts';
 import { LaidOutPages } from './laid-out-pages.ts';
 import { planLayout, type LayoutPlan } from './layout-plan.ts';
@@ -23,7 +24,8 @@ import { plainStorageEnds, type StorageEnds } from './storage-block-numbers.ts';
 
 export interface LayOutPorts extends PackWriterPorts {
   readonly engine: Pick<PageEngine, 'encode' | 'encodePatterns'>;
-  readonly pages: Pick<PageReader, 'inOrder'>;
+  /** Where the pages are taken from that are copied. */
+  readonly pages: CopiedPages;
   readonly locator: () => PageLocator;
   readonly compression: Compression;
 }
@@ -65,7 +67,7 @@ const NOTHING: CheckpointLayout = { bytes: 0, map: null, packs: [] };
 /** Writes the copies; in their order, whole packs. */
 async function writeCopies(
   ports: LayOutPorts,
-  { holdings }: LayoutPlan,
+  plan: LayoutPlan,
   { writer, request }: { readonly writer: PackWriter; readonly request: LayOutRequest },
 ): Promise<readonly LaidOutPack[]> {
   const { engine, compression } = ports;
@@ -77,7 +79,7 @@ async function writeCopies(
       packs.push({ name, sizeBytes, blocks, storageEnds });
     });
   let done = 0;
-  for await (const { firstPage, pages } of ports.pages.inOrder({ table: holdings, label })) {
+  for await (const { firstPage, pages } of ports.pages(plan, label)) {
     assert(firstPage === done, 'every page that is copied is there');
     for (let at = 0; at < pages.length;) {
       const end = Math.min(pages.length, at + (PACK_PAGES_MAX - writer.slots) * PAGE_BYTES);
@@ -86,9 +88,9 @@ async function writeCopies(
       if (writer.slots === PACK_PAGES_MAX) await seal();
     }
     done += pages.length / PAGE_BYTES;
-    onPages?.({ pages: done, pageCount: holdings.length });
+    onPages?.({ pages: done, pageCount: plan.gfns.length });
   }
-  assert(done === holdings.length, 'every page that is copied was written');
+  assert(done === plan.gfns.length, 'every page that is copied was written');
   if (writer.slots > 0) await seal();
   await writer.finish();
   return packs;

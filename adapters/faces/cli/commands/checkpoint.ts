@@ -3,13 +3,13 @@
 import type { Command } from 'commander';
 import { isLedgerError } from '../../../../domain/values/ledger-error.ts';
 import { PAGE_BYTES } from '../../../../domain/values/page.ts';
-import type { CaptureRow } from '../../../../projections/models/vm-entry.ts';
 import { dropCheckpoint } from '../../../wiring/forget/forget.ts';
 import type { Ledger } from '../../../wiring/ledger/ledger.ts';
 import { recordGuest } from '../../../wiring/record/record-guest.ts';
 import {
   checkCheckpoint,
   takeCheckpoint,
+  type CheckpointRequest,
   type CheckpointTaken,
 } from '../../../wiring/points/vm-life.ts';
 import { takenRow } from '../../rows/capture-rows.ts';
@@ -46,9 +46,35 @@ export async function run(command: Command): Promise<void> {
   return dropName(command);
 }
 
-/** A capture of a running guest. */
-async function captured(command: Command, ledger: Ledger, output: Output): Promise<CaptureRow> {
-  const { vm, name, note, qmp } = command.opts<CheckpointOptions & { qmp: string }>();
+/** Names a point that is there, and says so. */
+async function named(
+  command: Command,
+  { ledger, output }: { readonly ledger: Ledger; readonly output: Output },
+  { capture, image }: Pick<CheckpointRequest, 'capture' | 'image'>,
+): Promise<void> {
+  const { vm, name, note } = command.opts<CheckpointOptions>();
+  const progress = progressOf(command, 'laying out');
+  const taken = await takeCheckpoint(ledger, {
+    vm,
+    name,
+    capture,
+    ...(note === undefined ? {} : { note }),
+    ...(image === undefined ? {} : { image }),
+    onPages: ({ pages, pageCount }) => progress.bytes(pages * PAGE_BYTES, pageCount * PAGE_BYTES),
+  }).finally(() => progress.clear());
+  if (isLedgerError(taken)) warn(command, `the point is named, and not laid out: ${taken.message}`);
+  output.summary('checkpoint', takenRow({ vm, name, capture }, note ?? null, taken));
+  output.say(`${vm}@${capture} is checkpoint ${name}${layoutText(taken)}`);
+}
+
+/** Captures a running guest, and names the point while its memory is at hand. */
+async function captured(
+  command: Command,
+  joined: { readonly ledger: Ledger; readonly output: Output },
+  qmp: string,
+): Promise<void> {
+  const { ledger, output } = joined;
+  const { vm, name, note } = command.opts<CheckpointOptions>();
   checkCheckpoint(ledger, { vm, name, ...(note === undefined ? {} : { note }) });
   const signal = new AbortController().signal;
   const progress = progressOf(command, 'recording');
@@ -67,32 +93,19 @@ async function captured(command: Command, ledger: Ledger, output: Output): Promi
         progress.clear();
         if (!output.isJson) showCapture(output, vm, row);
       },
+      onRecorded: ({ capture }, { image }) => named(command, joined, { capture, image }),
       onSkip: () => undefined,
       onWarning: (sentence) => warn(command, sentence),
     },
   ).finally(() => progress.clear());
-  return ledger.resolve(ledger.vm(vm), 'latest');
 }
 
 const take = (command: Command): Promise<void> =>
   withLedger(command, 'write', async (ledger, output) => {
-    const { vm, name, at, qmp, note } = command.opts<CheckpointOptions>();
-    const { capture } =
-      qmp === undefined
-        ? ledger.resolve(ledger.vm(vm), at ?? 'latest')
-        : await captured(command, ledger, output);
-    const progress = progressOf(command, 'laying out');
-    const taken = await takeCheckpoint(ledger, {
-      vm,
-      name,
-      capture,
-      ...(note === undefined ? {} : { note }),
-      onPages: ({ pages, pageCount }) => progress.bytes(pages * PAGE_BYTES, pageCount * PAGE_BYTES),
-    }).finally(() => progress.clear());
-    if (isLedgerError(taken))
-      warn(command, `the point is named, and not laid out: ${taken.message}`);
-    output.summary('checkpoint', takenRow({ vm, name, capture }, note ?? null, taken));
-    output.say(`${vm}@${capture} is checkpoint ${name}${layoutText(taken)}`);
+    const { vm, at, qmp } = command.opts<CheckpointOptions>();
+    if (qmp !== undefined) return captured(command, { ledger, output }, qmp);
+    const { capture } = ledger.resolve(ledger.vm(vm), at ?? 'latest');
+    return named(command, { ledger, output }, { capture });
   });
 
 /** What laying a point out did, as the end of a sentence. */
