@@ -19,6 +19,7 @@ import { GUEST_TIMEOUT_MS } from '../support/guest/real-guest.ts';
 import { MonitorRelay } from '../support/guest/monitor-relay.ts';
 import { FREEZES, KILLS } from '../support/guest/recorder-faults.ts';
 import { BootSectorGuest } from '../support/guest/ticking-guest.ts';
+import { sampleOf } from '../support/long-run.ts';
 import { makeTemporaryFolder, type TemporaryFolder } from '../support/temporary-folder.ts';
 
 const LONG = process.env['PAGELEDGER_KILLS'];
@@ -158,7 +159,10 @@ async function expectUnharmed(what: string, ticked: readonly Ticked[]): Promise<
 const describeWhere = QEMU === null ? describe.skip : describe;
 
 describeWhere('a guest that is recorded runs on after', () => {
-  test.each([...dealt(Object.keys(KILLS)), ...dealt(Object.keys(FREEZES))])(
+  test.each([
+    ...dealt(sampleOf(Object.keys(KILLS), 2)),
+    ...dealt(sampleOf(Object.keys(FREEZES), 2)),
+  ])(
     '%s',
     async (name, instants) => {
       const fault = (KILLS[name] ?? FREEZES[name])!;

@@ -6,9 +6,9 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { FAN_IN } from '../../domain/merging.ts';
 import { SAFE_GRACE_MS } from '../../domain/store.ts';
-import { compact, openLedger, verify, type Ledger } from '../../index.ts';
+import { compact, openLedger, recordImages, verify, type Ledger } from '../../index.ts';
 import { changeImage, makeImage } from '../support/images.ts';
-import { digestOf, recordBytes, restoredDigest } from '../support/small-ledger.ts';
+import { digestOf, restoredDigest } from '../support/small-ledger.ts';
 import { makeTemporaryFolder, type TemporaryFolder } from '../support/temporary-folder.ts';
 import { IS_LONG } from '../support/long-run.ts';
 
@@ -43,15 +43,20 @@ class Guest {
     this.#memory = makeImage({ seed: vm.length, pages: PAGES, mix: TEXT });
   }
 
+  /** Records so many captures in a row: the image changes between them. */
   async record(captures: number): Promise<void> {
-    for (let i = 0; i < captures; i += 1) {
-      const seed = 100 + this.digests.length;
-      const change = { seed, changedPages: 3, mix: TEXT };
+    const scratch = join(folder.path, `${this.vm}.raw`);
+    const next = (): void => {
+      const change = { seed: 100 + this.digests.length, changedPages: 3, mix: TEXT };
       this.#memory = changeImage(this.#memory, change);
-      const scratch = join(folder.path, `${this.vm}.raw`);
-      await recordBytes(this.#ledger, { vm: this.vm, bytes: this.#memory, scratch });
+      writeFileSync(scratch, this.#memory);
+    };
+    next();
+    const files = Array.from({ length: captures }, () => scratch);
+    await recordImages(this.#ledger, { vm: this.vm, group: null }, { files, timeMs: null }, () => {
       this.digests.push(digestOf(this.#memory));
-    }
+      next();
+    });
   }
 
   /** Captures that a ledger does not give back as they were; every ninth of them, in the long run every third. */
