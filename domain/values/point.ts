@@ -13,6 +13,23 @@ export type Point =
   | { readonly _tag: 'time'; readonly timeMs: number }
   | { readonly _tag: 'checkpoint'; readonly name: string };
 
+/** A point, and the VM that its text names beside it; null: none is named. */
+export interface NamedPoint {
+  readonly vm: string | null;
+  readonly point: string;
+}
+
+/** Takes apart `web/@3`, `web@3` and `web/cp:NAME`; any other text is a point alone. */
+export function splitPoint(text: string): NamedPoint {
+  const slash = text.indexOf('/');
+  if (slash > 0 && isName(text.slice(0, slash)))
+    return { vm: text.slice(0, slash), point: text.slice(slash + 1) };
+  const at = text.indexOf('@');
+  if (at > 0 && isName(text.slice(0, at)) && /^@\d+$/u.test(text.slice(at)))
+    return { vm: text.slice(0, at), point: text.slice(at) };
+  return { vm: null, point: text };
+}
+
 /** The point that a text names. BadPoint says what is wrong with it. */
 export function parsePoint(text: string, context: InstantContext): Either<Refusal, Point> {
   const bad = (why: string): Either<Refusal, Point> => either.left({ _tag: 'BadPoint', text, why });

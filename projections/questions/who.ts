@@ -31,6 +31,9 @@ export interface Holder {
   readonly to: number | null;
   /** Where the VM's life ended while it held it; null: it did not. */
   readonly retiredAt: Position | null;
+  /** The times of these captures, or of the retirement; null: it is held, or the log has forgotten it. */
+  readonly fromTimeMs: number | null;
+  readonly toTimeMs: number | null;
 }
 
 /**
@@ -88,8 +91,16 @@ export async function holdersOf(
     const position = startOf(catalogue, page);
     if (entry === undefined || position === undefined) continue;
     const group = entry.state.registered?.group ?? '';
-    const retiredAt = page.to === null ? (entry.retired?.position ?? null) : null;
-    holders.push({ ...page, group, retiredAt, position });
+    const retired = page.to === null ? entry.retired : null;
+    const timeOf = (capture: number): number | null => entry.capture(capture)?.timeMs ?? null;
+    holders.push({
+      ...page,
+      group,
+      retiredAt: retired?.position ?? null,
+      fromTimeMs: timeOf(page.from),
+      toTimeMs: page.to === null ? (retired?.timeMs ?? null) : timeOf(page.to),
+      position,
+    });
   }
   const order = (a: (typeof holders)[number], b: (typeof holders)[number]): number =>
     a.position === b.position ? a.gfn - b.gfn : a.position < b.position ? -1 : 1;

@@ -4,9 +4,11 @@
 import { Command } from 'commander';
 import type { CommandFile, CommandLine } from './command.ts';
 import { COMMANDS, FAMILIES } from './commands.ts';
+import { takeVmOfPoints } from './points.ts';
 
 const NOTES = `
-Points: latest, @N (Nth capture), pos:N, time:2026-11-20T10:00:00Z, ago:10s, cp:NAME
+Points: latest, @N (Nth capture), pos:N, time:2026-11-20T10:00:00Z, ago:10s, cp:NAME;
+web@3 and web/cp:NAME name their VM too, in place of --vm
 Times: UTC unless they bear a zone (Z, +02:00) or --local is said; 2026-11-20, 2026-11-20T10:00, 10:00, yesterday
 Exit codes: 0 done, 1 failed, 2 bad usage, 3 damage found, 4 somebody else is at it, 5 not there,
 6 a server, guest or disk does not answer or is full, 130 and 143 interrupted`;
@@ -79,7 +81,8 @@ function declare(
   file: CommandFile,
   onCommand: ProgramOptions['onCommand'],
 ): Promise<void> {
-  file.declare(command).action(async () => {
+  takeVmOfPoints(file.declare(command));
+  command.action(async () => {
     onCommand(file);
     await file.run(command);
   });

@@ -27,7 +27,9 @@ export const HOLDER_COLUMNS: readonly Column[] = [
   numeric('gfn'),
   field('group'),
   field('fromText', 'from'),
+  field('fromTime', ''),
   field('toText', 'until'),
+  { title: '', cell: ({ toTime }) => (typeof toTime === 'string' ? toTime : '') },
 ];
 
 const endOf = ({ to, retiredAt }: Holder): string => {

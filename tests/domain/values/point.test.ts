@@ -2,7 +2,7 @@ import { describe, expect, test } from '@jest/globals';
 import * as either from 'fp-ts/lib/Either.js';
 import fc from 'fast-check';
 import { UTC } from '../../../domain/values/instant.ts';
-import { parsePoint, type Point } from '../../../domain/values/point.ts';
+import { parsePoint, splitPoint, type Point } from '../../../domain/values/point.ts';
 import { refusalText } from '../../../domain/values/refusal-texts.ts';
 
 const NOW = Date.parse('2026-11-20T10:00:00Z');
@@ -87,4 +87,19 @@ describe('a point', () => {
       }),
     );
   });
+});
+
+test.each([
+  ['web@3', 'web', '@3'],
+  ['web/@3', 'web', '@3'],
+  ['web/cp:a-name', 'web', 'cp:a-name'],
+  ['web/time:12:25', 'web', 'time:12:25'],
+  ['@3', null, '@3'],
+  ['cp:a@3', null, 'cp:a@3'],
+  ['latest', null, 'latest'],
+  ['/@3', null, '/@3'],
+  ['we b@3', null, 'we b@3'],
+  ['web@x', null, 'web@x'],
+])('%s names the VM %s and the point %s', (text, vm, point) => {
+  expect(splitPoint(text)).toEqual({ vm, point });
 });

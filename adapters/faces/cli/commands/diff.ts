@@ -2,6 +2,7 @@
 
 import { Option, type Command } from 'commander';
 import { addressOfGfn, pageCountOf } from '../../../../domain/values/memory-map.ts';
+import { splitPoint } from '../../../../domain/values/point.ts';
 import { PAGE_BYTES } from '../../../../domain/values/page.ts';
 import { differenceByOwner } from '../../../wiring/guest/guest-owners.ts';
 import { diffOf } from '../../../wiring/questions/pages.ts';
@@ -19,9 +20,9 @@ import { showChangedPages } from '../owner-tables.ts';
 
 export const declare = (command: Command): Command =>
   command
-    .argument('<a>', 'a point')
-    .argument('<b>', "another one; VM/POINT for another VM's")
-    .requiredOption('--vm <name>', 'the VM')
+    .argument('<a>', 'a point; web@3 and web/POINT name their VM')
+    .argument('<b>', "another one, perhaps another VM's")
+    .option('--vm <name>', 'the VM of points that name none')
     .option('--bytes', 'show the bytes that differ')
     .addOption(
       new Option('--by <whom>', 'count pages by who owns them in a Linux guest').choices(['owner']),
@@ -29,7 +30,7 @@ export const declare = (command: Command): Command =>
     .option('--kernel <n>', 'with --by owner: which of several kernels', positiveNumber);
 
 interface DiffOptions {
-  readonly vm: string;
+  readonly vm?: string;
   readonly bytes?: boolean;
   readonly by?: 'owner';
   readonly kernel?: number;
@@ -41,9 +42,11 @@ function pointOf(
   { vm, by }: Pick<DiffOptions, 'vm' | 'by'>,
   text: string,
 ): VmPoint {
-  const slash = text.indexOf('/');
-  const entry = ledger.vm(slash < 0 ? vm : text.slice(0, slash));
-  const point = text.slice(slash + 1);
+  const { vm: named, point } = splitPoint(text);
+  const of = named ?? vm;
+  if (of === undefined)
+    throw new UsageError(`${text} names no VM: --vm, or a point such as web@3 was expected`);
+  const entry = ledger.vm(of);
   const row = by === undefined ? ledger.locate(entry, point) : ledger.resolve(entry, point);
   return { entry, row };
 }
@@ -137,9 +140,10 @@ async function showOwners(command: Command, ledger: Ledger, output: Output, side
 async function showPages(
   ledger: Ledger,
   output: Output,
-  of: Sides & { readonly vm: string; readonly withBytes: boolean },
+  of: Sides & { readonly withBytes: boolean },
 ): Promise<void> {
-  const { a, b, vm, withBytes } = of;
+  const { a, b, withBytes } = of;
+  const { vm } = b.entry;
   const mapBefore = memoryMapOf(a);
   const map = memoryMapOf(b);
   const runs = new Runs(output);
@@ -167,11 +171,11 @@ async function showPages(
 export const run = (command: Command): Promise<void> =>
   withLedger(command, 'read', async (ledger, output) => {
     const options = command.opts<DiffOptions>();
-    const { vm, by, bytes: withBytes = false } = options;
+    const { by, bytes: withBytes = false } = options;
     if (by !== undefined && withBytes)
       throw new UsageError('--by owner counts pages: leave --bytes out');
     const a = pointOf(ledger, options, command.args[0]!);
     const b = pointOf(ledger, options, command.args[1]!);
-    if (by === undefined) await showPages(ledger, output, { a, b, vm, withBytes });
+    if (by === undefined) await showPages(ledger, output, { a, b, withBytes });
     else await showOwners(command, ledger, output, { a, b });
   });

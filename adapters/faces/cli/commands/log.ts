@@ -2,6 +2,7 @@
 
 import type { Command } from 'commander';
 import { followEvents, listEvents, type LogBound } from '../../../wiring/questions/events.ts';
+import { momentOf } from '../../../wiring/questions/moments.ts';
 import { actorIn } from '../../../../domain/events/actor.ts';
 import { isEventType } from '../../../../domain/events/control.ts';
 import { type EventRow } from '../../../../projections/questions/event-rows.ts';
@@ -16,8 +17,11 @@ export const declare = (command: Command): Command =>
   command
     .option('--vm <name>', 'of one VM')
     .option('--type <type>', 'of one type; a page event type matches the batches that hold one')
-    .option('--from <point>', 'from here on: a position, pos:, time: or ago:')
-    .option('--to <point>', 'up to here, included')
+    .option(
+      '--from <place>',
+      'from here on: a position, pos:, time:, ago:, or a point of --vm or that names its VM',
+    )
+    .option('--to <place>', 'up to here, included')
     .option('--pages', 'expand batches to page events')
     .option('--follow', 'go on with what comes');
 
@@ -30,13 +34,16 @@ interface LogOptions {
   readonly follow?: boolean;
 }
 
-function boundOf(ledger: Ledger, text: string | undefined): LogBound | null {
+function boundOf(
+  ledger: Ledger,
+  text: string | undefined,
+  vm: string | undefined,
+): LogBound | null {
   if (text === undefined || text === 'latest') return null;
-  const point = ledger.point(/^\d+$/u.test(text) ? `pos:${text}` : text);
-  if (point._tag === 'position' || point._tag === 'time') return point;
-  throw new UsageError(
-    `${JSON.stringify(text)} names a place in one VM's history; here pos:N, time: or ago: was expected`,
-  );
+  const moment = momentOf(ledger, /^\d+$/u.test(text) ? `pos:${text}` : text, vm);
+  return 'position' in moment
+    ? { _tag: 'position', position: moment.position }
+    : { _tag: 'time', timeMs: moment.timeMs };
 }
 
 function show(output: Output, row: EventRow): void {
@@ -67,8 +74,8 @@ export const run = (command: Command): Promise<void> =>
       vm: options.vm ?? null,
       type: options.type ?? null,
       isExpanded: options.pages ?? false,
-      from: boundOf(ledger, options.from),
-      to: boundOf(ledger, options.to),
+      from: boundOf(ledger, options.from, options.vm),
+      to: boundOf(ledger, options.to, options.vm),
     };
     const abort = new AbortController();
     if (options.follow === true)

@@ -6,6 +6,7 @@ import { momentOf } from '../../../wiring/questions/moments.ts';
 import { PAGE_BYTES } from '../../../../domain/values/page.ts';
 import type { FreeEvents, FreeReport } from '../../../../projections/questions/free-pages.ts';
 import { patternCounts } from '../../../../projections/questions/pattern-classes.ts';
+import { splitPoint } from '../../../../domain/values/point.ts';
 import { Refused } from '../../../../domain/values/refused.ts';
 import { freePagesAt, whatIfOfFree } from '../../../wiring/guest/free-pages.ts';
 import { sharersOf, sharingOf, whatIfOf } from '../../../wiring/questions/pages.ts';
@@ -22,7 +23,7 @@ import { HOLDER_COLUMNS, holderTexts } from '../tables.ts';
 export const declare = (command: Command): Command =>
   command
     .option('--vm <name>', 'of one VM, and what it shares with others')
-    .option('--at <point>', 'at latest, pos:, time: or ago: (default: latest)')
+    .option('--at <moment>', 'at this point; of --vm, or one that names its VM (default: latest)')
     .option('--page <gfn>', 'who shares this page of the VM', wholeNumber)
     .option('--what-if', 'what the whole history would have cost under other settings')
     .option('--free', 'also what pages cost that Linux guests hold to be free');
@@ -67,8 +68,8 @@ async function showPage(ledger: Ledger, output: Output, options: SharingOptions)
   const { vm, page: gfn, at = 'latest' } = options;
   if (vm === undefined || gfn === undefined) throw new UsageError('--page is of a VM: give --vm');
   const entry = ledger.vm(vm);
-  const moment = momentOf(ledger, at);
-  const row = ledger.resolve(entry, at);
+  const moment = momentOf(ledger, at, vm);
+  const row = ledger.resolve(entry, splitPoint(at).point);
   const pages = entry.pagesAt(row.capture);
   if (gfn >= pages) throw new Refused({ _tag: 'GfnOutOfRange', vm, gfn, pages });
   const { identifier, holders } = await sharersOf(ledger, { entry, row, gfn }, moment);
@@ -146,8 +147,8 @@ export const run = (command: Command): Promise<void> =>
     if (options.page !== undefined) return showPage(ledger, output, options);
     const { vm = null, at = 'latest' } = options;
     if (vm !== null) ledger.vm(vm);
-    const report = await sharingOf(ledger, { ...momentOf(ledger, at), vm });
-    const asked = { ...momentOf(ledger, at), vm };
+    const asked = { ...momentOf(ledger, at, vm), vm };
+    const report = await sharingOf(ledger, asked);
     const free = options.free === true ? await freePagesAt(ledger, asked) : null;
     tellReasons(command, free?.reasons ?? []);
     if (output.isJson) return output.json({ ...sharingRow(report), ...free?.found });

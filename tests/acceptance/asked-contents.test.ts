@@ -1,0 +1,110 @@
+// Who holds what is at hand as bytes, and points that name their VM: asked in the asker's own words.
+
+import { randomBytes } from 'node:crypto';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
+import { PAGE_BYTES } from '../../index.ts';
+import { LedgerCommands } from '../support/command-line.ts';
+import { makeTemporaryFolder, type TemporaryFolder } from '../support/temporary-folder.ts';
+
+jest.setTimeout(120_000);
+
+const [ONE, TWO, BOTH] = [1, 2, 3].map(() => randomBytes(PAGE_BYTES)) as [Buffer, Buffer, Buffer];
+const ZEROS = Buffer.alloc(PAGE_BYTES);
+const TIMES = ['2026-11-20T10:00:00.000Z', '2026-11-20T11:00:00.000Z'] as const;
+
+let folder: TemporaryFolder;
+let commands: LedgerCommands;
+const path = (name: string): string => join(folder.path, name);
+
+beforeAll(async () => {
+  folder = await makeTemporaryFolder();
+  commands = new LedgerCommands(path('ledger'));
+  const record = async (vm: string, time: string, ...pages: Buffer[]): Promise<void> => {
+    writeFileSync(path('image'), Buffer.concat(pages));
+    await commands.json('record', 'image', '--vm', vm, '--time', time, path('image'));
+  };
+  await record('web', TIMES[0], ONE, BOTH, ZEROS);
+  await record('web', TIMES[1], TWO, BOTH, ZEROS);
+  await record('db', TIMES[1], BOTH, TWO, ZEROS);
+  writeFileSync(path('asked'), Buffer.concat([BOTH, ZEROS, ONE]));
+});
+afterAll(() => folder.remove());
+
+describe('who', () => {
+  const at = [TIMES[0], TIMES[1]];
+
+  test('names who holds the pages of a file, from when to when', async () => {
+    const rows = await commands.json('who', '--file', path('asked'));
+    expect(rows).toMatchObject([
+      { filePage: 0, vm: 'web', gfn: 1, from: 1, fromTime: at[0], to: null, toTime: null },
+      { filePage: 0, vm: 'db', gfn: 0, from: 1, fromTime: at[1], to: null, toTime: null },
+      { filePage: 2, vm: 'web', gfn: 0, from: 1, fromTime: at[0], to: 2, toTime: at[1] },
+    ]);
+    const { stdout, stderr } = await commands.run(['who', '--file', path('asked')]);
+    expect(stdout.toString()).toContain('page 2 of the file');
+    expect(stderr).toContain('1 page is a pattern');
+  });
+
+  test('takes bytes, and a page of a VM at a point', async () => {
+    const places = async (...words: string[]): Promise<unknown[]> =>
+      (await commands.json('who', ...words)).map(({ vm, gfn }) => [vm, gfn]);
+    expect(await places('--hex', ONE.toString('hex'))).toEqual([['web', 0]]);
+    expect(await places('--hex', ONE.toString('hex'), '--at', 'web@2')).toEqual([]);
+    expect(await places('--vm', 'web', '--page', '0', '--at', '@1')).toEqual([['web', 0]]);
+    expect(await places('--vm', 'web', '--page', '0')).toEqual([
+      ['web', 0],
+      ['db', 1],
+    ]);
+    const { stdout, exitCode } = await commands.run(['who', '--text', 'nobody wrote this']);
+    expect([exitCode, stdout.toString()]).toEqual([0, 'nobody ever held it\n']);
+  });
+
+  test.each([
+    [[]],
+    [['--file', '/no/such/file']],
+    [['--hex', 'abc']],
+    [['--text', '']],
+    [['--page', '1']],
+    [['--text', 'a', '--vm', 'web']],
+    [['--text', 'a', '--hex', '00']],
+  ])('refuses %j', async (words) => {
+    expect(await commands.errorOf('who', ...words)).toEqual([2, 'BAD_USAGE']);
+  });
+});
+
+describe('a point that names its VM', () => {
+  test('stands for --vm, wherever a point is taken', async () => {
+    const to = path('back');
+    await commands.json('restore', '--at', 'web@1', '--to', to);
+    expect(readFileSync(to)).toEqual(Buffer.concat([ONE, BOTH, ZEROS]));
+    await commands.json('restore', '--at', 'db/latest', '--to', to, '--force');
+    expect(readFileSync(to)).toEqual(Buffer.concat([BOTH, TWO, ZEROS]));
+    const gfns = (await commands.json('diff', 'web@2', 'db/@1')).map(({ gfn }) => gfn);
+    expect(gfns).toEqual([0, 1]);
+    const [taken] = await commands.json('checkpoint', '--name', 'first', '--at', 'web@1');
+    expect(taken).toMatchObject({ vm: 'web', capture: 1 });
+    const [read] = await commands.json('read', '--at', 'web/cp:first', '--page', '0');
+    expect(read).toMatchObject({ vm: 'web', capture: 1, bytes: ONE.toString('hex', 0, 256) });
+    const [gone] = await commands.json('forget', '--at', 'web@1', '--vm', 'web', '--dry-run');
+    expect(gone).toMatchObject({ vm: 'web', capture: 1 });
+  });
+
+  test('is a moment of the whole ledger where that is asked about', async () => {
+    const [at] = await commands.json('sharing', '--at', 'web@1');
+    expect(at).toMatchObject({ vms: 1, unique: 2 });
+    const events = await commands.json('log', '--to', 'web@1', '--type', 'CaptureCommitted');
+    expect(events).toMatchObject([{ vm: 'web', capture: 1 }]);
+    expect(await commands.json('log', '--vm', 'web', '--from', '@2')).not.toHaveLength(0);
+  });
+
+  test('is refused beside another VM, and needs one for what only a VM has', async () => {
+    const restore = ['restore', '--to', path('never')];
+    const refused = [2, 'BAD_USAGE'];
+    expect(await commands.errorOf(...restore, '--at', 'web@1', '--vm', 'db')).toEqual(refused);
+    expect(await commands.errorOf(...restore, '--vm', 'db', '--at', 'web@1')).toEqual(refused);
+    expect(await commands.errorOf('diff', '@1', 'web@2')).toEqual(refused);
+    expect(await commands.errorOf('sharing', '--at', '@1')).toEqual([2, 'BAD_POINT']);
+  });
+});
