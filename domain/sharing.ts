@@ -144,7 +144,7 @@ export interface WriteColumns {
   readonly gfns: Uint32Array;
   readonly classes: Uint8Array;
   readonly identifiers: Uint8Array;
-  /** What a row of a pattern's class holds: ZERO, or the pattern's number. */
+  /** What a row of a pattern's class holds: ZERO, or the pattern's number; a content where that is known. */
   readonly patterns: Uint32Array;
 }
 
@@ -182,7 +182,7 @@ export function decideWrites(view: WritesView, columns: WriteColumns): DecidedWr
     let next = isOfPattern ? patterns[row]! : view.find(identifiers, row, gfn);
     if (next === old) continue;
     let kind = KIND_MERGED;
-    if (isOfPattern) {
+    if (isOfPattern && !isContent(next)) {
       kind = next === ZERO ? KIND_ZERO : patternKind(patternClass);
       pattern += 1;
     } else if (next < 0) {

@@ -50,6 +50,14 @@ export interface ImageFacts {
   readonly timeNs: string;
 }
 
+/** Pages that a guest has as they are at a point of another VM of its sharing group. */
+export interface PagesAsAt {
+  readonly vm: string;
+  readonly capture: number;
+  /** Where [p] is 1, page p holds a content, or zeros, that are known there; it was not read. */
+  readonly pages: Uint8Array;
+}
+
 /** One consistent memory of a guest, and what is known of the moment: all that a capture is made of. */
 export interface GuestCapture {
   readonly image: Image;
@@ -76,6 +84,8 @@ export interface GuestCapture {
   readonly mayLackPages?: boolean;
   /** Where [p] is 1, page p is as in the capture before, and zero in the image. Absent: none is. */
   readonly asBefore?: Uint8Array;
+  /** Pages as at another VM's point, and zero in the image: what a clone never wrote. Absent: none is. */
+  readonly asAt?: PagesAsAt;
   /** Asked once all pages were read: whether they may have changed meanwhile. Absent: they cannot. */
   readonly mayHaveChanged?: () => Promise<boolean>;
 }

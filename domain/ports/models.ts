@@ -49,6 +49,8 @@ export interface RecorderModels {
   lostTail(vm: string): string | null;
   /** Why it may not be known where all content lies, or null. */
   lostStore(): string | null;
+  /** What each page of a VM holds at one of its captures, in the numbers of the models' position. */
+  tableAt(vm: string, capture: number): Promise<Uint32Array>;
   /** A view for one capture of a VM with this many pages, at the models' position. */
   captureView(vm: string, pageCount: number): Promise<CaptureView>;
 }

@@ -7,6 +7,7 @@ export const CAPTURE_MODES = [
   'stream',
   'background-snapshot',
   'migrate',
+  'clone',
   'other',
 ] as const;
 export type CaptureMode = (typeof CAPTURE_MODES)[number];
@@ -26,6 +27,7 @@ export function mayHaveDevice(mode: CaptureMode): boolean {
     case 'stream':
     case 'background-snapshot':
     case 'migrate':
+    case 'clone':
     case 'other':
       return true;
     default:

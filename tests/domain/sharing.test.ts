@@ -199,6 +199,22 @@ describe('the decider of whole batches', () => {
     );
   });
 
+  test('takes a content that is known, unread, as a link, and as no event where it is held', () => {
+    const view = new MapView();
+    const { holdings } = decideWrites(view, columnsOf([{ gfn: 1, content: 5 }]));
+    const known = holdings[0]!;
+    const unread = {
+      gfns: Uint32Array.of(1, 2),
+      classes: Uint8Array.of(CLASS_ZERO, CLASS_ZERO),
+      identifiers: new Uint8Array(64),
+      patterns: Uint32Array.of(known, known),
+    };
+    const decided = decideWrites(view, unread);
+    expect([...decided.kinds]).toEqual([KIND_MERGED]);
+    expect([...decided.holdings]).toEqual([known]);
+    expect(decided).toMatchObject({ count: 1, merged: 1, pattern: 0, unchanged: 1 });
+  });
+
   test('of nothing decides nothing', () => {
     const decided = decideWrites(new MapView(), columnsOf([]));
     expect(decided).toMatchObject({ count: 0, merged: 0, pattern: 0, unchanged: 0 });

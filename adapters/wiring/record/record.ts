@@ -30,6 +30,7 @@ import { assert } from '../../../domain/values/assert.ts';
 import { IndexUnfit } from '../../../projections/models/identifier-index.ts';
 import { sha256 } from '../ledger/digest.ts';
 import type { Ledger } from '../ledger/ledger.ts';
+import { tableOf } from '../ledger/vm-point.ts';
 import { noticeLosses, tellFailure } from '../verify/losses.ts';
 import { PackMerger } from './merge.ts';
 import { run } from '../../../domain/ports/run.ts';
@@ -43,6 +44,11 @@ function recorderModels(ledger: Ledger, options: RecorderOptions): RecorderModel
     position: (vm, capture) => state.catalogue.vms.get(vm)?.capture(capture)?.position ?? null,
     lostTail: (vm) => state.catalogue.vms.get(vm)?.lostTail ?? null,
     lostStore: () => state.catalogue.lostStore,
+    tableAt: (vm, capture) => {
+      const entry = ledger.vm(vm);
+      const point = { entry, row: ledger.resolve(entry, `@${capture}`) };
+      return tableOf(ledger, point, { isWhole: false });
+    },
     captureView: async (vm, pageCount) => {
       const entry = state.catalogue.vms.get(vm);
       const known =

@@ -64,6 +64,8 @@ export interface CapturePlace {
   readonly capture: number;
   readonly previous: Fingerprints | null;
   readonly next: Fingerprints;
+  /** What pages hold at the point that some of the capture's are as at; null: none is. */
+  readonly elsewhere: Uint32Array | null;
   readonly onProgress: (pagesDone: number) => void;
 }
 
@@ -232,7 +234,7 @@ export class CaptureWriter {
 
   #decide(scanned: ScannedChunk): StoreRows {
     const patterns = this.#patterns.resolve(scanned);
-    this.#keepBefore(scanned, patterns);
+    this.#keepKnown(scanned, patterns);
     const decided = decideWrites(this.#view, { ...scanned, patterns });
     const { rows, kinds, holdings, count } = decided;
     const stored = this.#planContents(decided, scanned.gfns);
@@ -250,12 +252,16 @@ export class CaptureWriter {
     return stored;
   }
 
-  /** What is as before is written as what it holds, which is no write. */
-  #keepBefore({ gfns }: ScannedChunk, patterns: Uint32Array): void {
-    const { asBefore } = this.#captured;
-    if (asBefore === undefined) return;
+  /**
+   * What is as before is written as what it holds, which is no write; what is as at another point, as
+   * what that holds.
+   */
+  #keepKnown({ gfns }: ScannedChunk, patterns: Uint32Array): void {
+    const { asBefore, asAt } = this.#captured;
+    if (asBefore === undefined && asAt === undefined) return;
     for (const [row, gfn] of gfns.entries())
-      if (asBefore[gfn] === 1) patterns[row] = this.#view.held(gfn);
+      if (asBefore?.[gfn] === 1) patterns[row] = this.#view.held(gfn);
+      else if (asAt?.pages[gfn] === 1) patterns[row] = this.#place.elsewhere![gfn]!;
   }
 
   /** Gives new contents their places, and what they may be patches of. */

@@ -2,7 +2,7 @@
 // whether its pages are of one moment. And for an image of differences: what the next capture is
 // compared with.
 
-import type { CaptureView } from '../../ports/models.ts';
+import type { CaptureView, RecorderModels } from '../../ports/models.ts';
 import type { GuestCapture, Image } from '../../ports/guests.ts';
 import {
   CHUNK_PAGES,
@@ -10,7 +10,7 @@ import {
   type Fingerprints,
   type PageEngine,
 } from '../../ports/page-engine.ts';
-import { UNKNOWN, ZERO } from '../../values/holding.ts';
+import { isContent, UNKNOWN, ZERO } from '../../values/holding.ts';
 import { LedgerError } from '../../values/ledger-error.ts';
 import type { Refusal } from '../../values/refusals.ts';
 
@@ -85,11 +85,44 @@ export function grownFingerprints(known: Fingerprints, pages: number): Fingerpri
   return grown;
 }
 
+/** Gives pages that were not read, as they are as at another point, a fingerprint that no page has. */
+export function forgetFingerprints(
+  { asAt }: Pick<GuestCapture, 'asAt'>,
+  fingerprints: Fingerprints,
+): void {
+  if (asAt === undefined) return;
+  const bytes = new Uint8Array(fingerprints);
+  for (const [gfn, is] of asAt.pages.entries())
+    if (is === 1) bytes.fill(NO_PAGE, gfn * FINGERPRINT_BYTES, (gfn + 1) * FINGERPRINT_BYTES);
+}
+
+/**
+ * What pages hold at the point that some of a capture's are as at; null: none is. SOURCE_CHANGED where
+ * what one of them holds is known no more.
+ */
+export async function knownElsewhere(
+  models: Pick<RecorderModels, 'tableAt'>,
+  { asAt, image }: Pick<GuestCapture, 'asAt' | 'image'>,
+): Promise<Uint32Array | null> {
+  if (asAt === undefined) return null;
+  const { vm, capture, pages } = asAt;
+  const table = await models.tableAt(vm, capture);
+  const isLost = (is: number, gfn: number): boolean =>
+    is === 1 && !isContent(table[gfn] ?? UNKNOWN) && table[gfn] !== ZERO;
+  if (!pages.some(isLost)) return table;
+  throw new LedgerError(
+    'SOURCE_CHANGED',
+    `${image.label} has pages of capture ${capture} of VM ${vm}, which was lost or let go of while it was recorded; nothing of it is in the ledger: record again`,
+    { label: image.label, vm, capture },
+  );
+}
+
 /** Gives pages that are as before the fingerprints that they had, or one that no page has. */
 export function keepFingerprints(
-  { asBefore }: Pick<GuestCapture, 'asBefore'>,
+  { asBefore, asAt }: Pick<GuestCapture, 'asBefore' | 'asAt'>,
   of: { readonly previous: Fingerprints | null; readonly next: Fingerprints },
 ): void {
+  if (asAt !== undefined) forgetFingerprints({ asAt }, of.next);
   if (asBefore === undefined) return;
   const next = new Uint8Array(of.next);
   const previous = of.previous === null ? null : new Uint8Array(of.previous);

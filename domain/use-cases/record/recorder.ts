@@ -29,7 +29,9 @@ import {
 import { CaptureWriter, type CaptureCounts, type CapturePorts } from './capture.ts';
 import {
   grownFingerprints,
+  forgetFingerprints,
   keepFingerprints,
+  knownElsewhere,
   refuseChanged,
   ZeroedPages,
 } from './doubtful-image.ts';
@@ -226,6 +228,8 @@ export class Recorder {
     const view = await models.captureView(vm, pages);
     // What damage took is written anew, also where it did not change.
     const previous = view.isWhole ? await this.#previous(before.captures, pages) : null;
+    const elsewhere = await knownElsewhere(models, captured);
+    if (previous !== null) forgetFingerprints(captured, previous);
     const next =
       this.#spare?.byteLength === pages * FINGERPRINT_BYTES ? this.#spare : newFingerprints(pages);
     this.#spare = null;
@@ -236,6 +240,7 @@ export class Recorder {
       capture: before.captures + 1,
       previous,
       next,
+      elsewhere,
       onProgress: (done: number) => this.#options.onProgress?.({ pages: done, pageCount: pages }),
     };
     const writer = new CaptureWriter(this.#ports, view, { captured, place });
