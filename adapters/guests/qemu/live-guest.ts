@@ -8,6 +8,7 @@
 import * as t from 'io-ts';
 import type { TaskEither } from 'fp-ts/lib/TaskEither.js';
 import type { CommandOutcome } from '../../../domain/values/command-outcome.ts';
+import type { PagesAsAt } from '../../../domain/ports/guests.ts';
 import { errnoOf } from '../../files/failures.ts';
 import { assert } from '../../../domain/values/assert.ts';
 import { isLedgerError, LedgerError } from '../../../domain/values/ledger-error.ts';
@@ -21,6 +22,7 @@ import * as migration from './migration-control.ts';
 import type { MigrationSettings } from './migration-control.ts';
 import { MigrationOutcome } from './migration-outcome.ts';
 import { connectMonitor } from './monitors.ts';
+import { captureOwnPages, type MappedPoint } from './own-pages.ts';
 import { PauseLog } from './pause-log.ts';
 import { askForAll, giverOf } from './postcopy/giver.ts';
 import { pluggedMemory, type PluggedMemory } from './plugged-memory.ts';
@@ -36,10 +38,15 @@ import type { GuestState } from './stream-layout.ts';
 /** How a capture is taken: QEMU's background snapshot, or a migration and `cont`. */
 export type LiveMode = 'background' | 'migrate';
 
-export interface LiveCapture extends GuestState {
+export interface LiveCapture extends Pick<
+  GuestState,
+  'memoryMap' | 'image' | 'device' | 'runState'
+> {
+  /** What it has as a point of another VM has it, and was not read. Absent: all was. */
+  readonly asAt?: PagesAsAt;
   /** The memory that was plugged in since QEMU began: its command line lacks that. */
   readonly plugged: PluggedMemory;
-  readonly mode: LiveMode;
+  readonly mode: LiveMode | 'clone';
   /** How long the guest stood still, by QEMU's own times; 0 for one that was paused, null: not told. */
   readonly pauseMs: number | null;
   /** Whether the guest ran when it was captured. */
@@ -61,6 +68,8 @@ export interface GuestOptions {
   readonly mode?: LiveMode | 'auto';
   /** What runs while the guest stands still for a capture; absent: nothing. */
   readonly atCapture?: CommandRequest;
+  /** What its guest maps a block of: its own pages alone are read then. Absent: all are. */
+  readonly mapped?: MappedPoint;
   readonly connectTimeoutMs?: number;
 }
 
@@ -103,6 +112,7 @@ export class LiveGuest {
   };
   readonly #atCapture: CommandRequest | null;
   #mode: LiveMode | 'auto';
+  #mapped: MappedPoint | null;
   #process: FoundProcess | null = null;
   #tracksWrites: boolean | null = null;
   #ranges: readonly PhysicalRange[] | null = null;
@@ -112,10 +122,11 @@ export class LiveGuest {
   #guard: Guard | null = null;
 
   constructor(qmp: Qmp, options: GuestOptions) {
-    const { socketFolder, stream, atCapture, mode = 'auto' } = options;
+    const { socketFolder, stream, atCapture, mode = 'auto', mapped } = options;
     this.#qmp = qmp;
     this.#where = { within: socketFolder, stream };
     this.#atCapture = atCapture ?? null;
+    this.#mapped = atCapture === undefined && mode === 'auto' ? (mapped ?? null) : null;
     // During a background snapshot the guest stands still for as long as QEMU wants.
     this.#mode = mode === 'auto' && atCapture !== undefined ? 'migrate' : mode;
     qmp.onEvent(({ event }) => {
@@ -204,15 +215,29 @@ export class LiveGuest {
         { path: this.#qmp.path, status: before.status },
       );
     }
-    if (runState === 'postmigrate') return this.#captureAgain(spool);
     const wasRunning = runState === 'running';
     const settings = await migration.settingsOf(this.#qmp);
-    const captured = await this.#captureInSomeMode({ spool, known, settings, wasRunning });
+    const request = { spool, known, settings, wasRunning };
+    const own = this.#mapped === null ? null : await this.#captureOwn(this.#mapped, request);
+    if (own === null && runState === 'postmigrate') return this.#captureAgain(spool);
+    const captured = own ?? (await this.#captureInSomeMode(request));
     const plugged = await pluggedMemory(this.#qmp);
     const capture = { ...captured, plugged, ...(await this.#refined(captured)) };
     // Without events nothing would tell that it ran.
     this.#still = wasRunning || !this.#qmp.hasEvents ? null : { spool, capture };
     return capture;
+  }
+
+  /** The guest's own pages alone; null where they cannot be told apart, which is not tried again. */
+  async #captureOwn(mapped: MappedPoint, request: LiveRequest): Promise<TakenCapture | null> {
+    const { spool, wasRunning } = request;
+    const guarded = { ...request, stream: 'unix', isCancellable: false } as const;
+    const taken = await this.#guarded(guarded, async ({ folder }) => {
+      const own = await captureOwnPages(this.#qmp, { mapped, spool, folder: folder!, wasRunning });
+      return own === null ? null : { ...own, mode: 'clone' as const, wasRunning, command: null };
+    });
+    if (taken.result === null) this.#mapped = null;
+    return taken.result === null ? null : { ...taken.result, isGuarded: taken.isGuarded };
   }
 
   /**
@@ -252,16 +277,33 @@ export class LiveGuest {
     assert(mode !== 'background' || request.wasRunning, 'only running guests are snapshotted');
     assert(mode === 'migrate' || this.#atCapture === null, 'a command runs while the guest stands');
     this.#tracksWrites ??= await migration.tracksWrites(this.#qmp);
-    const { within, stream } = this.#where;
+    const standsAllAlong = mode === 'migrate' && request.wasRunning && !this.#tracksWrites;
+    const stream = this.#where.stream ?? 'unix';
+    const guarded = { ...request, stream, isCancellable: mode === 'migrate' };
+    const { result, isGuarded } = await this.#guarded(guarded, ({ guard, uri }) =>
+      this.#captureGuarded({ ...request, mode, standsAllAlong, guard, uri }),
+    );
+    return { ...result, isGuarded };
+  }
+
+  /** Does something to the guest that a guard brings to an end where this program cannot. */
+  async #guarded<A>(
+    request: LiveRequest & { readonly stream: LiveStream; readonly isCancellable: boolean },
+    work: (of: {
+      readonly guard: Guard;
+      readonly uri: string;
+      readonly folder: string | null;
+    }) => Promise<A>,
+  ): Promise<{ readonly result: A; readonly isGuarded: boolean }> {
+    const { within } = this.#where;
+    const { stream, wasRunning, settings, isCancellable } = request;
     const place = makeStreamPlace({
-      stream: stream ?? 'unix',
+      stream,
       ...(within === undefined ? {} : { within }),
       found: await this.#findProcess(),
       label: this.#qmp.path,
     });
-    const { wasRunning, settings } = request;
-    const standsAllAlong = mode === 'migrate' && wasRunning && !this.#tracksWrites;
-    const unfinished = { wasRunning, settings, isCancellable: mode === 'migrate' };
+    const unfinished = { wasRunning, settings, isCancellable };
     try {
       const guard = this.#guardNow();
       const port = await guard.begin({
@@ -271,12 +313,10 @@ export class LiveGuest {
         listen: place.listen,
         ...unfinished,
       });
-      const uri = place.uri(port);
       try {
-        const how = { mode, standsAllAlong, guard, uri };
-        const captured = await this.#captureGuarded({ ...request, ...how });
+        const result = await work({ guard, uri: place.uri(port), folder: place.folder });
         await guard.end();
-        return { ...captured, isGuarded: !guard.isGone };
+        return { result, isGuarded: !guard.isGone };
       } catch (error) {
         throw await this.#afterFailure(error, { ...request, ...unfinished, guard });
       }
@@ -412,7 +452,7 @@ export class LiveGuest {
   }
 
   /** Guest-physical ranges as QEMU itself lists them now; as before where it does not answer. */
-  async #refined(state: GuestState): Promise<Pick<GuestState, 'memoryMap'>> {
+  async #refined(state: Pick<GuestState, 'memoryMap'>): Promise<Pick<GuestState, 'memoryMap'>> {
     const { blocks, ranges } = state.memoryMap;
     const asked = rangesOfFlatView(await this.#qmp.monitor('info mtree -f'), blocks);
     this.#ranges = asked ?? this.#ranges ?? ranges;

@@ -14,7 +14,7 @@ import type { LedgerError } from '../../../domain/values/ledger-error.ts';
 import type { MemoryBlock } from '../../../domain/values/memory-map.ts';
 import { attempt } from './failure.ts';
 import { connectGuest } from './live-guest.ts';
-import type { LiveMode, GuestOptions, LiveGuest } from './live-guest.ts';
+import type { GuestOptions, LiveCapture, LiveGuest } from './live-guest.ts';
 import { Spool } from './spool.ts';
 
 export interface LiveSourceRequest extends GuestOptions {
@@ -45,9 +45,10 @@ function keptOf(
   return { attachments: [attachmentOfOutcome(command)] };
 }
 
-const MODES: Readonly<Record<LiveMode, GuestCapture['mode']>> = {
+const MODES: Readonly<Record<LiveCapture['mode'], GuestCapture['mode']>> = {
   background: 'background-snapshot',
   migrate: 'migrate',
+  clone: 'clone',
 };
 
 /** Connects to a running guest. */
@@ -97,7 +98,7 @@ const sourceOf = (
             if (!isGuarded) request.onDoubt?.(UNGUARDED);
             if (without.length > 0) request.onDoubt?.(notHad(without));
           }),
-          taskEither.map(({ image, memoryMap, device, plugged, pauseMs, mode, command }) => ({
+          taskEither.map(({ image, memoryMap, device, plugged, pauseMs, mode, command, asAt }) => ({
             image,
             memoryMap,
             areRangesTold: true,
@@ -107,6 +108,7 @@ const sourceOf = (
             pauseMs,
             mode: MODES[mode],
             source: qmp,
+            ...(asAt === undefined ? {} : { asAt }),
             ...(command === null ? {} : keptOf(command, request)),
           })),
         );

@@ -10,13 +10,25 @@ const KIB = 1024;
 const MAPPING = /^[0-9a-f]+-[0-9a-f]+ ([rwxps-]{4}) [0-9a-f]+ \S+ \d+ *(.*)$/u;
 const ANONYMOUS = /^Anonymous: +(\d+) kB$/u;
 
-/** The files that the words of a process name for its guest's memory. */
-function memoryFiles(process: number): ReadonlySet<string> {
+/** The files that the words of a process name for its guest's memory, by the blocks that lie there. */
+function memoryFiles(process: number): ReadonlyMap<string, string> {
   const words = readFileSync(`/proc/${process}/cmdline`, 'utf8').split('\0').slice(0, -1);
-  const paths = optionsOf(words).flatMap(({ name, value }) =>
-    name === 'object' ? (propertiesOf(value).get('mem-path') ?? []) : [],
+  return new Map(
+    optionsOf(words).flatMap(({ name, value }) => {
+      const properties = propertiesOf(name === 'object' ? value : '');
+      const path = properties.get('mem-path');
+      return path === undefined ? [] : [[properties.get('id') ?? '', path] as const];
+    }),
   );
-  return new Set(paths);
+}
+
+/** The file that a QEMU maps a block of its guest's memory from; null: none, or it has ended. */
+export function memoryFileOf(process: number, block: string): string | null {
+  try {
+    return memoryFiles(process).get(block) ?? null;
+  } catch {
+    return null;
+  }
 }
 
 /** Pages without a file behind them, in private mappings of some files, as /proc/PID/smaps says it. */
@@ -34,7 +46,8 @@ export function privatePagesIn(smaps: string, files: ReadonlySet<string>): numbe
 /** The same of a process; null: it has ended, or may not be looked into. */
 export function privatePagesOf(process: number): number | null {
   try {
-    return privatePagesIn(readFileSync(`/proc/${process}/smaps`, 'utf8'), memoryFiles(process));
+    const files = new Set(memoryFiles(process).values());
+    return privatePagesIn(readFileSync(`/proc/${process}/smaps`, 'utf8'), files);
   } catch {
     return null;
   }
