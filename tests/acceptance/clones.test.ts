@@ -11,10 +11,17 @@ import {
   guestPaths,
   type DemoGuest,
 } from '../../adapters/guests/demo-guest/start-guest.ts';
+import { connectQmp } from '../../adapters/guests/qemu/qmp-client.ts';
 import { MemoryGroup } from '../../adapters/guests/memory-group.ts';
 import { LedgerCommands, type JsonRow, type RunningCommand } from '../support/command-line.ts';
 import { describeWithQemu, findTools, GUEST_TIMEOUT_MS } from '../support/guest/real-guest.ts';
-import { firstTicks, sameTicks, tickingGuest } from '../support/guest/watched-guest.ts';
+import {
+  dumpedMemory,
+  firstTicks,
+  sameTicks,
+  tickingGuest,
+  tickNumber,
+} from '../support/guest/watched-guest.ts';
 import { makeTemporaryFolder, type TemporaryFolder } from '../support/temporary-folder.ts';
 
 const atHand = await findTools();
@@ -121,6 +128,47 @@ describeWithQemu('clones over one base', found, (tools) => {
       const [published] = await commands.json('log', '--type', 'MasterPublished');
       const base = dirname(JSON.stringify(published).match(/"to":"([^"]+)"/u)![1]!);
       expect(existsSync(base)).toBe(false);
+    },
+    GUEST_TIMEOUT_MS,
+  );
+
+  test(
+    'is recorded by what it wrote alone, and that is its memory to the last byte',
+    async () => {
+      const [row] = await cloned('own', 1, '--at', '@1');
+      const socket = String(row!['qmp']);
+      const first = await firstTicks(consoleOf('own-1'), LINES);
+      const record = ['record', 'qemu', '--vm', 'own', '--qmp', socket, '--count'];
+      const [running1, running2] = await commands.json(...record, '2', '--every', '1s');
+      for (const each of [running1!, running2!]) expect(each['mode']).toBe('clone');
+      expect(Number(running1!['stored'])).toBeLessThan(PAGES / 8);
+      expect(Number(running2!['written'])).toBeLessThan(PAGES / 8);
+
+      const qmp = await connectQmp({ path: socket });
+      await qmp.execute('stop');
+      qmp.close();
+      const [still] = await commands.json(...record, '1');
+      expect(still).toMatchObject({ mode: 'clone', pauseMs: 0 });
+      const memoryBytes = GUEST.memoryMib * 2 ** 20;
+      const dumped = await dumpedMemory({ qmpPath: socket, memoryBytes, scratch: at('dump') });
+      await run('restore', '--vm', 'own', '--layout', 'packed', '--to', at('own.raw'));
+      // Between them the firmware lies where the processor sees it.
+      const own = readFileSync(at('own.raw'));
+      for (const [from, to] of [
+        [0, 0xc0000],
+        [0x100000, memoryBytes],
+      ])
+        expect(own.subarray(from, to).equals(dumped.subarray(from, to))).toBe(true);
+      // QEMU migrates it, with all its blocks: there is nothing in that which the ledger does not have.
+      const [whole] = await commands.json(...record, '1', '--at-capture', 'true');
+      expect(whole).toMatchObject({ mode: 'migrate', written: 0 });
+      await ended();
+
+      const words = ['resume', '--vm', 'own', '--at', '@2', '--', ...wordsOf('resumed')];
+      running = commands.start(['--json', ...words], { environment: environment() });
+      const ticks = await firstTicks(consoleOf('resumed'), LINES);
+      expect(tickNumber(ticks[0]!)).toBeGreaterThan(tickNumber(first[0]!));
+      expect((await sameTicks(guest, ticks)).lines).toEqual(ticks);
     },
     GUEST_TIMEOUT_MS,
   );

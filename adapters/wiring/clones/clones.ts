@@ -15,7 +15,6 @@ import { LedgerError } from '../../../domain/values/ledger-error.ts';
 import { PAGE_BYTES } from '../../../domain/values/page.ts';
 import { refuse } from '../../../domain/values/refused.ts';
 import { blockLayoutOf } from '../../../domain/values/raw-layout.ts';
-import type { ParentPoint } from '../../../domain/vm.ts';
 import type { VmEntry } from '../../../projections/models/vm-entry.ts';
 import { memoryMapOf } from '../../../projections/models/page-tables.ts';
 import { drawLease, endHold, leasesOf, readUnheld, type Lease } from '../points/leases.ts';
@@ -226,9 +225,9 @@ export function clonesOf(entries: readonly VmEntry[]): readonly Clone[] {
   });
 }
 
-/** The point that the guest of a QMP socket was started from, where it is a clone that runs on this host. */
-export function parentAt(ledger: Ledger, qmpPath: string): ParentPoint | null {
+/** The clone whose QMP socket lies there, where it runs on this host. */
+export function cloneAt(ledger: Ledger, qmpPath: string): Clone | null {
   const path = resolve(qmpPath);
-  const clone = clonesOf(ledger.vms()).find(({ qmp, fate }) => qmp === path && fate === 'alive');
-  return clone === undefined ? null : { vm: clone.vm, capture: clone.capture };
+  const isIt = ({ qmp, fate }: Clone): boolean => qmp === path && fate === 'alive';
+  return clonesOf(ledger.vms()).find(isIt) ?? null;
 }

@@ -4,7 +4,9 @@ import { LIVE_GUESTS } from '../../guests/sources.ts';
 import type { GuestSource } from '../../../domain/ports/guests.ts';
 import { run } from '../../../domain/ports/run.ts';
 import type { RecorderOptions } from '../../../domain/use-cases/record/recorder.ts';
-import { parentAt } from '../clones/clones.ts';
+import { cloneAt } from '../clones/clones.ts';
+import { mappedPointOf } from '../clones/mapped-point.ts';
+import type { MappedPoint } from '../../guests/qemu/own-pages.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import { blocksOf, recordSources, type RecordListener } from './record.ts';
 
@@ -49,6 +51,11 @@ const sleep = (ms: number, signal: AbortSignal): Promise<void> =>
     signal.addEventListener('abort', done);
   });
 
+/** With the point that the guest maps its memory of; null: it does not, as far as is known. */
+interface MappedRequest extends GuestRequest {
+  readonly mapped: MappedPoint | null;
+}
+
 /** A guest whose captures are told of while they are taken. */
 const toldOf = (guest: GuestSource, onSending: (isSending: boolean) => void): GuestSource => ({
   warnings: guest.warnings,
@@ -64,8 +71,8 @@ const toldOf = (guest: GuestSource, onSending: (isSending: boolean) => void): Gu
 });
 
 /** How a live guest is reached, and what runs while it stands still. */
-function howOf(ledger: Ledger, vm: string, request: GuestRequest, listener: GuestListener) {
-  const { folder, socketFolder, stream, atCapture } = request;
+function howOf(ledger: Ledger, vm: string, request: MappedRequest, listener: GuestListener) {
+  const { folder, socketFolder, stream, atCapture, mapped } = request;
   const environment = { PAGELEDGER_VM: vm };
   return {
     onDoubt: listener.onWarning,
@@ -73,6 +80,7 @@ function howOf(ledger: Ledger, vm: string, request: GuestRequest, listener: Gues
     ...(folder === undefined ? {} : { folder }),
     ...(socketFolder === undefined ? {} : { socketFolder }),
     ...(stream === undefined ? {} : { stream }),
+    ...(mapped === null ? {} : { mapped }),
     ...(atCapture === undefined
       ? {}
       : { atCapture: { ...atCapture, folder: process.cwd(), environment } }),
@@ -83,7 +91,7 @@ function howOf(ledger: Ledger, vm: string, request: GuestRequest, listener: Gues
 async function* atTicks(
   ledger: Ledger,
   vm: string,
-  request: GuestRequest,
+  request: MappedRequest,
   listener: GuestListener,
 ): AsyncGenerator<GuestSource> {
   const { qmp, signal } = request;
@@ -114,18 +122,28 @@ async function* atTicks(
 
 /**
  * Records a live guest again and again; an abort lets the capture under way finish. Of a clone the VM
- * names the point that it was started from.
+ * names the point that it was started from, and what it never wrote is linked to that, unread.
  */
-export const recordGuest = (
+export async function recordGuest(
   ledger: Ledger,
   options: RecorderOptions,
   request: GuestRequest,
   listener: GuestListener,
-): Promise<void> => {
-  const parent = parentAt(ledger, request.qmp);
-  const of = parent === null ? options : { ...options, parent };
-  return recordSources(ledger, of, atTicks(ledger, options.vm, request, listener), listener);
-};
+): Promise<void> {
+  const clone = cloneAt(ledger, request.qmp);
+  const { vm } = options;
+  if (clone === null)
+    return recordSources(
+      ledger,
+      options,
+      atTicks(ledger, vm, { ...request, mapped: null }, listener),
+      listener,
+    );
+  const mapped = await mappedPointOf(ledger, clone, options);
+  const of = { ...options, parent: { vm: clone.vm, capture: clone.capture } };
+  const sources = atTicks(ledger, vm, { ...request, mapped }, listener);
+  return recordSources(ledger, of, sources, listener);
+}
 
 /** A grid of instants. Those that pass while a capture is under way are skipped, never queued. */
 class Ticks {
