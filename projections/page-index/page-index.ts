@@ -9,7 +9,7 @@
 import { Turn } from '../../domain/values/turn.ts';
 import { assert } from '../../domain/values/assert.ts';
 import { IDENTIFIER_BYTES } from '../../domain/ports/page-engine.ts';
-import { contentOf, type Holding } from '../../domain/values/holding.ts';
+import { contentOf, isContent, type Holding } from '../../domain/values/holding.ts';
 import { readingStart } from '../questions/reading-start.ts';
 import { ensureIdentifiers } from '../questions/row-lister.ts';
 import { StateUnfit } from '../models/state-bytes.ts';
@@ -39,6 +39,7 @@ import {
   type SegmentPorts,
 } from './segments.ts';
 import { SegmentTables } from './segment-tables.ts';
+import { WrittenHoldings } from './written-holdings.ts';
 
 /** Page events after which a segment is written. */
 const SEGMENT_ROWS = 2 ** 18;
@@ -369,15 +370,18 @@ export class PageIndex {
 
   /**
    * Who holds or held contents, by content: ordered by VM, page and capture. O(segments) blocks a
-   * content, and the holdings themselves. A retirement ends nothing here: the catalogue knows of it.
+   * content, and the holdings themselves; of patterns all versions are read. A retirement ends nothing
+   * here: the catalogue knows of it.
    */
   holders(contents: Iterable<Holding>): Promise<ReadonlyMap<Holding, readonly HeldPage[]>> {
     return this.#answer(async () => {
       const asked = [...new Set(contents)].toSorted((a, b) => a - b);
       const all = asked.map((content) => new ContentHolders(content));
+      await this.#holdPatterns(all.filter(({ content }) => !isContent(content)));
+      const ofContents = all.filter(({ content }) => isContent(content));
       for (const segment of this.segments) {
         const run = await this.#runs.of(segment, 'holdings');
-        for (const holders of all) {
+        for (const holders of ofContents) {
           // Nobody held it before it was first stored.
           if (contentOf(holders.content) >= segment.contents[1]) break;
           await run.find([holders.content], (words, at) => holders.take(words, at));
@@ -398,6 +402,16 @@ export class PageIndex {
         ]),
       );
     });
+  }
+
+  /** Who holds patterns, which no record names: each version of each page is looked at. */
+  async #holdPatterns(patterns: readonly ContentHolders[]): Promise<void> {
+    if (patterns.length === 0) return;
+    const written = new WrittenHoldings(patterns);
+    for (const segment of this.segments) {
+      const run = await this.#runs.of(segment, 'versions');
+      for await (const { words, count } of run.all()) written.take(words, count);
+    }
   }
 
   /**

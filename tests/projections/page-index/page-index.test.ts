@@ -1,8 +1,8 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { FIRST_CONTENT } from '../../../domain/values/holding.ts';
+import { FIRST_CONTENT, ZERO } from '../../../domain/values/holding.ts';
 import { pageHistory } from '../../../projections/questions/history.ts';
-import { contentNamed, holdersOf } from '../../../projections/questions/who.ts';
+import { contentNamed, holdersOf, type Holder } from '../../../projections/questions/who.ts';
 import type { LedgerState } from '../../../projections/models/ledger-state.ts';
 import { MemoryIdentifierColumn } from '../../../projections/models/identifier-index.ts';
 import { PageIndex } from '../../../projections/page-index/page-index.ts';
@@ -138,6 +138,13 @@ function spansIn(naive: NaiveLedger, content: number): string[] {
 
 async function expectHolders(opened: Opened, naive: NaiveLedger): Promise<void> {
   const ports = { ...opened, column: opened.state.sharing.column };
+  const zeros = await holdersOf(ports, [ZERO, FIRST_CONTENT], null);
+  const ofContent = await holdersOf(ports, [FIRST_CONTENT], null);
+  const spanOf = ({ vm, gfn, from, to, retiredAt }: Holder): string =>
+    `${vm}/${gfn} ${from} ${retiredAt === null ? to : 'retired'}`;
+  expect(zeros.map(spanOf).toSorted()).toEqual(
+    [...spansIn(naive, 0), ...ofContent.map(spanOf)].toSorted(),
+  );
   for (let content = 1; content < HISTORY_CONTENTS; content += 1) {
     const named = await contentNamed(ports, IDENTIFIERS[content]!);
     const expected = spansIn(naive, content);
@@ -148,11 +155,7 @@ async function expectHolders(opened: Opened, naive: NaiveLedger): Promise<void> 
     if (named._tag === 'Left') continue;
     const { holdings } = named.right;
     const found = await holdersOf(ports, holdings, null);
-    const spans = found.map(
-      ({ vm, gfn, from, to, retiredAt }) =>
-        `${vm}/${gfn} ${from} ${retiredAt === null ? to : 'retired'}`,
-    );
-    expect(spans.toSorted()).toEqual(expected);
+    expect(found.map(spanOf).toSorted()).toEqual(expected);
     for (const { position } of naive.captures) {
       const there = await holdersOf(ports, holdings, { position });
       expect(new Set(there.map(({ vm, gfn }) => `${vm}/${gfn}`))).toEqual(
