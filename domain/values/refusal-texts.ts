@@ -41,6 +41,16 @@ function writtenText({ _tag, text, why }: BadlyWritten): string {
   return `${what} is no predicate: ${why}; one is \`u64 SYMBOL+8 >= 0x10 and not bytes ADDRESS == 00ff\``;
 }
 
+type BadSearch = Extract<Refusal, { readonly _tag: 'BadNeedle' | 'FoundTooOften' }>;
+
+const isBadSearch = (refusal: Refusal): refusal is BadSearch =>
+  refusal._tag === 'BadNeedle' || refusal._tag === 'FoundTooOften';
+
+const searchText = (refusal: BadSearch): string =>
+  refusal._tag === 'BadNeedle'
+    ? `these bytes cannot be looked for: ${refusal.why}; 1 to 4096 bytes that are not all zero were expected`
+    : `these bytes, or a part of them at the end of a page, are at more than ${refusal.most} places; look for more of them, or in one VM with --vm`;
+
 type BadSharing = Extract<
   Refusal,
   { readonly _tag: 'GroupFixed' | 'GroupReserved' | 'ShareFixed' }
@@ -154,6 +164,7 @@ function patternText(
 /** The sentence of a refusal: what was found, what was expected, what to do. */
 export function refusalText(refusal: Refusal): string {
   if (isNotInGuest(refusal)) return guestText(refusal);
+  if (isBadSearch(refusal)) return searchText(refusal);
   switch (refusal._tag) {
     case 'BadVmName':
     case 'BadGroupName':

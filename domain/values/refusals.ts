@@ -13,6 +13,8 @@ export type Refusal =
   | { readonly _tag: 'BadPoint'; readonly text: string; readonly why: string }
   | { readonly _tag: 'BadPlace'; readonly text: string; readonly why: string }
   | { readonly _tag: 'BadPredicate'; readonly text: string; readonly why: string }
+  | { readonly _tag: 'BadNeedle'; readonly why: string }
+  | { readonly _tag: 'FoundTooOften'; readonly most: number }
   | {
       readonly _tag: 'ProjectionUnknown';
       readonly name: string;
@@ -133,6 +135,8 @@ const REFUSALS: Readonly<Record<Refusal['_tag'], FailureFacts>> = {
     kind: 'usage',
     advice: 'Write it as `u64 SYMBOL+8 >= 0x10 and not bytes ADDRESS == 00ff`.',
   },
+  BadNeedle: { kind: 'usage', advice: 'Look for 1 to 4096 bytes that are not all zero.' },
+  FoundTooOften: { kind: 'usage', advice: 'Look for more bytes, or in one VM with `--vm`.' },
   ProjectionUnknown: {
     kind: 'usage',
     advice: 'Choose one of those that the message names, or give the path of a module.',
