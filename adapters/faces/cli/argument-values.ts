@@ -53,3 +53,10 @@ export function layoutNamed(text: string): RawLayoutName {
     `the layout ${JSON.stringify(text)} is not known: packed or physical was expected`,
   );
 }
+
+/** The bytes that --hex says. */
+export function bytesOfHex(hex: string): Uint8Array {
+  if (!/^(?:[0-9a-f]{2})+$/iu.test(hex))
+    throw new UsageError(`--hex ${hex} is no string of bytes: pairs of hex digits were expected`);
+  return Buffer.from(hex, 'hex');
+}

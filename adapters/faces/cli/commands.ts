@@ -39,6 +39,7 @@ export const COMMANDS: readonly CommandLine[] = [
   line('diff', 'pages that differ between two points', () => import('./commands/diff.ts')),
   line('read', 'bytes of a point, by page or by address', () => import('./commands/read.ts')),
   line('values', 'every value that bytes of a guest had', () => import('./commands/values.ts')),
+  line('find', 'where bytes stood, first and last', () => import('./commands/find.ts')),
   line('ps', 'the processes of a Linux guest at a point', () => import('./commands/ps.ts')),
   line('owners', 'who owns the pages of a Linux guest at a point', () => import('./commands/owners.ts')),
   line('dmesg', "the messages of a Linux guest's kernel at a point", () => import('./commands/dmesg.ts')),

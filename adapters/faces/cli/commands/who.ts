@@ -13,7 +13,7 @@ import { whoHolds } from '../../../wiring/questions/pages.ts';
 import { ownerCells } from '../../rows/guest-rows.ts';
 import { holderRow } from '../../rows/holder-rows.ts';
 import type { Row } from '../../rows/row.ts';
-import { positiveNumber, wholeNumber } from '../argument-values.ts';
+import { bytesOfHex, positiveNumber, wholeNumber } from '../argument-values.ts';
 import { UsageError } from '../failure.ts';
 import { OWNER_COLUMNS, ownersTold } from '../owner-columns.ts';
 import { type Output } from '../output.ts';
@@ -72,12 +72,6 @@ async function bytesOfFile(path: string): Promise<Uint8Array> {
       `--file ${path} has ${size} bytes, and at most ${FILE_PAGES_MAX} pages of ${PAGE_BYTES} bytes are asked about at once`,
     );
   return readFile(path);
-}
-
-function bytesOfHex(hex: string): Uint8Array {
-  if (!/^(?:[0-9a-f]{2})+$/iu.test(hex))
-    throw new UsageError(`--hex ${hex} is no string of bytes: pairs of hex digits were expected`);
-  return Buffer.from(hex, 'hex');
 }
 
 /** What was asked about, as bytes; null: an identifier was given. */
