@@ -79,7 +79,7 @@ export {
   type PageSharers,
   type ShownVersion,
 } from './adapters/wiring/questions/pages.ts';
-export type { PageDifference } from './projections/questions/diff.ts';
+export type { PageDifference, PageRange } from './projections/questions/diff.ts';
 export type { PageVersion } from './projections/questions/history.ts';
 export { patternClassName, patternCounts } from './projections/questions/pattern-classes.ts';
 export type { SharingCounts, SharingReport } from './projections/questions/sharing-at.ts';

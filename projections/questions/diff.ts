@@ -28,6 +28,12 @@ export interface DiffSide {
   readonly group: string | null;
 }
 
+/** Pages from the first one on, up to the last, included. */
+export interface PageRange {
+  readonly first: number;
+  readonly last: number;
+}
+
 export interface DiffRequest {
   readonly a: DiffSide;
   readonly b: DiffSide;
@@ -36,6 +42,8 @@ export interface DiffRequest {
   readonly withBytes: boolean;
   /** Whether pages can be read; else what only their bytes would tell apart counts as differing. */
   readonly hasPages: boolean;
+  /** Only these pages; absent: all. */
+  readonly gfns?: PageRange;
 }
 
 /** A page that differs between two points, and in which bytes. */
@@ -76,9 +84,9 @@ interface Candidate {
 
 /** Pages whose numbers differ, ascending. */
 function* candidates(request: DiffRequest): Generator<Candidate> {
-  const { a, b } = request;
-  const pages = Math.max(a.table.length, b.table.length);
-  for (let gfn = 0; gfn < pages; gfn += 1) {
+  const { a, b, gfns = { first: 0, last: Infinity } } = request;
+  const end = Math.min(Math.max(a.table.length, b.table.length), gfns.last + 1);
+  for (let gfn = gfns.first; gfn < end; gfn += 1) {
     const before = a.table[gfn] ?? UNKNOWN;
     const after = b.table[gfn] ?? UNKNOWN;
     if (before === after) continue;

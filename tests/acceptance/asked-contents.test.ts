@@ -1,11 +1,12 @@
-// Who holds what is at hand as bytes, and points that name their VM: asked in the asker's own words.
+// Who holds what is at hand as bytes, points that name their VM, and parts of what is long: asked in the
+// asker's own words.
 
 import { randomBytes } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import { PAGE_BYTES } from '../../index.ts';
-import { LedgerCommands } from '../support/command-line.ts';
+import { jsonRows, LedgerCommands } from '../support/command-line.ts';
 import { makeTemporaryFolder, type TemporaryFolder } from '../support/temporary-folder.ts';
 
 jest.setTimeout(120_000);
@@ -106,5 +107,58 @@ describe('a point that names its VM', () => {
     expect(await commands.errorOf(...restore, '--vm', 'db', '--at', 'web@1')).toEqual(refused);
     expect(await commands.errorOf('diff', '@1', 'web@2')).toEqual(refused);
     expect(await commands.errorOf('sharing', '--at', '@1')).toEqual([2, 'BAD_POINT']);
+  });
+});
+
+describe('parts of long lists', () => {
+  const captures = async (...words: string[]): Promise<unknown[]> =>
+    (await commands.json('captures', '--vm', 'web', ...words)).map(({ capture }) => capture);
+
+  test('are the newest so many, those since a time, the newest first', async () => {
+    expect(await captures('--last', '1')).toEqual([2]);
+    expect(await captures('--reverse')).toEqual([2, 1]);
+    expect(await captures('--since', '2026-11-20T10:30')).toEqual([2]);
+    expect(await captures('--since', '1ms')).toEqual([]);
+    expect(await commands.errorOf('captures', '--vm', 'web', '--since', 'x')).toEqual([
+      2,
+      'BAD_POINT',
+    ]);
+    const [version] = await commands.json('history', '--vm', 'web', '--page', '0', '--reverse');
+    expect(version).toMatchObject({ capture: 2 });
+  });
+
+  test('of the log, too', async () => {
+    const all = await commands.json('log');
+    expect(await commands.json('log', '--last', '3')).toEqual(all.slice(-3));
+    expect(await commands.json('log', '--last', '2', '--reverse')).toEqual(
+      all.slice(-2).toReversed(),
+    );
+    expect(await commands.json('log', '--reverse')).toEqual(all.toReversed());
+    const since = ['--type', 'CaptureCommitted', '--since', TIMES[1]];
+    expect(await commands.json('log', ...since)).toMatchObject([{ vm: 'web' }, { vm: 'db' }]);
+    expect(await commands.errorOf('log', '--reverse', '--follow')).toEqual([2, 'BAD_USAGE']);
+    expect(await commands.errorOf('log', '--since', '1h', '--from', '1')).toEqual([2, 'BAD_USAGE']);
+  });
+
+  test('of what differs, with the captures that it differs between', async () => {
+    const rows = jsonRows((await commands.run(['--json', 'diff', 'web@1', 'db@1'])).stdout);
+    expect(rows.at(-1)).toMatchObject({
+      before: { vm: 'web', capture: 1, time: TIMES[0] },
+      after: { vm: 'db', capture: 1, time: TIMES[1] },
+      differing: 2,
+    });
+    const page = async (pages: string): Promise<unknown[]> =>
+      (await commands.json('diff', 'web@1', 'db@1', '--page', pages)).map(({ gfn }) => gfn);
+    expect(await page('1')).toEqual([1]);
+    expect(await page('1-7')).toEqual([1]);
+    expect(await page('2')).toEqual([]);
+    expect(await commands.errorOf('diff', 'web@1', 'db@1', '--page', '3')).toEqual([
+      5,
+      'GFN_OUT_OF_RANGE',
+    ]);
+    expect(await commands.errorOf('diff', 'web@1', 'db@1', '--page', '2-1')).toEqual([
+      2,
+      'BAD_USAGE',
+    ]);
   });
 });

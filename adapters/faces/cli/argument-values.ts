@@ -17,6 +17,14 @@ export const positiveNumber = (text: string): number => {
   return value;
 };
 
+/** A page, or pages from one to another: `4175`, `4096-4351`. */
+export function pageRange(text: string): { readonly first: number; readonly last: number } {
+  const [first, last = first] = text.split('-').map(wholeNumber);
+  if (first !== undefined && last !== undefined && last >= first && text.split('-').length <= 2)
+    return { first, last };
+  throw new InvalidArgumentError('a page, or pages as 4096-4351, was expected.');
+}
+
 /** What an option that may be repeated was given, in order. */
 export const collected = (text: string, before: readonly string[] = []): readonly string[] => [
   ...before,

@@ -4,7 +4,7 @@
 
 import { accepted } from '../../../domain/ports/run.ts';
 import { openBlockFiles } from '../../stores/derived/block-files.ts';
-import type { PageDifference } from '../../../projections/questions/diff.ts';
+import type { PageDifference, PageRange } from '../../../projections/questions/diff.ts';
 import { differences } from '../../../projections/questions/diff.ts';
 import { placesOfAddress, versionsAt } from '../../../projections/questions/address-places.ts';
 import { pageHistory, type PageVersion } from '../../../projections/questions/history.ts';
@@ -99,7 +99,13 @@ const isForgotten = ({ entry, row }: VmPoint): boolean => entry.isForgotten(row.
  */
 export async function* diffOf(
   ledger: Ledger,
-  of: { readonly a: VmPoint; readonly b: VmPoint; readonly withBytes: boolean },
+  of: {
+    readonly a: VmPoint;
+    readonly b: VmPoint;
+    readonly withBytes: boolean;
+    /** Only these pages; absent: all. */
+    readonly gfns?: PageRange;
+  },
 ): AsyncGenerator<readonly PageDifference[]> {
   const { state } = ledger;
   const side = async ({ entry, row }: VmPoint) => {
@@ -115,6 +121,7 @@ export async function* diffOf(
     isGrammarWidened: state.catalogue.facts.patterns.length > 0,
     withBytes: of.withBytes,
     hasPages: !isForgotten(of.a) && !isForgotten(of.b),
+    ...(of.gfns === undefined ? {} : { gfns: of.gfns }),
   });
 }
 

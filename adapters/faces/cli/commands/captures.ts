@@ -3,20 +3,16 @@
 import type { Command } from 'commander';
 import { damagedCaptures } from '../../../../projections/questions/affected-points.ts';
 import { captureRows } from '../../rows/capture-rows.ts';
-import { positiveNumber } from '../argument-values.ts';
 import type { AttachmentEntry } from '../../../../domain/values/attachment.ts';
 import type { Row } from '../../rows/row.ts';
 import { COST_COLUMNS, costsFor, declareCosts } from '../costs.ts';
+import { declareExcerpt, excerptOf, excerptRows } from '../excerpt.ts';
 import { field, type Column } from '../output.ts';
 import { warn, withLedger } from '../session.ts';
 import { CAPTURE_COLUMNS } from '../tables.ts';
 
 export const declare = (command: Command): Command =>
-  declareCosts(
-    command
-      .requiredOption('--vm <name>', 'the VM')
-      .option('--last <count>', 'the newest so many', positiveNumber),
-  );
+  declareCosts(declareExcerpt(command.requiredOption('--vm <name>', 'the VM')));
 
 /** Only where there is one to tell of. */
 const STATE: Column = {
@@ -49,10 +45,13 @@ function columnsOf(rows: readonly Row[]): readonly Column[] {
 
 export const run = (command: Command): Promise<void> =>
   withLedger(command, 'read catalogue', async (ledger, output) => {
-    const { vm, last } = command.opts<{ vm: string; last?: number }>();
+    const { vm } = command.opts<{ vm: string }>();
+    const asked = excerptOf(command, ledger);
     const entry = ledger.vm(vm);
     const damaged = (await damagedCaptures(ledger)).get(vm);
-    const rows = captureRows(entry, { damaged, last, costs: await costsFor(command, ledger) });
+    const last = asked.sinceMs === null && asked.last !== null ? { last: asked.last } : {};
+    const costs = await costsFor(command, ledger);
+    const rows = excerptRows(captureRows(entry, { damaged, costs, ...last }), asked);
     output.rows(rows, columnsOf(rows));
     if (entry.lostTail !== null)
       warn(

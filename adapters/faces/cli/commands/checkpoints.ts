@@ -2,10 +2,12 @@
 
 import type { Command } from 'commander';
 import { checkpointRow } from '../../rows/capture-rows.ts';
+import { declareExcerpt, excerptOf, excerptRows } from '../excerpt.ts';
 import { field, numeric, type Column } from '../output.ts';
 import { withLedger } from '../session.ts';
 
-export const declare = (command: Command): Command => command.option('--vm <name>', 'of one VM');
+export const declare = (command: Command): Command =>
+  declareExcerpt(command.option('--vm <name>', 'of one VM'));
 
 const COLUMNS: readonly Column[] = [
   field('vm'),
@@ -19,9 +21,10 @@ export const run = (command: Command): Promise<void> =>
   withLedger(command, 'read catalogue', async (ledger, output) => {
     const { vm } = command.opts<{ vm?: string }>();
     const entries = vm === undefined ? ledger.vms() : [ledger.vm(vm)];
-    const rows = entries.flatMap((entry) =>
+    const all = entries.flatMap((entry) =>
       entry.checkpoints.map((checkpoint) => checkpointRow(entry.vm, checkpoint)),
     );
+    const rows = excerptRows(all, excerptOf(command, ledger));
     const hasNote = rows.some(({ note }) => note !== null);
     output.rows(rows, hasNote ? [...COLUMNS, field('note')] : COLUMNS);
     return Promise.resolve();

@@ -2,16 +2,22 @@
 
 import { Option, type Command } from 'commander';
 import { addressOfGfn, pageCountOf } from '../../../../domain/values/memory-map.ts';
+import { Refused } from '../../../../domain/values/refused.ts';
 import { splitPoint } from '../../../../domain/values/point.ts';
 import { PAGE_BYTES } from '../../../../domain/values/page.ts';
 import { differenceByOwner } from '../../../wiring/guest/guest-owners.ts';
 import { diffOf } from '../../../wiring/questions/pages.ts';
 import { type Ledger } from '../../../wiring/ledger/ledger.ts';
-import { absentFrom, type PageDifference } from '../../../../projections/questions/diff.ts';
+import {
+  absentFrom,
+  type PageDifference,
+  type PageRange,
+} from '../../../../projections/questions/diff.ts';
 import type { VmPoint } from '../../../wiring/ledger/vm-point.ts';
-import { changedPagesRow } from '../../rows/guest-rows.ts';
+import { changedPagesRow, pointCells } from '../../rows/guest-rows.ts';
+import { isoTime } from '../../rows/row.ts';
 import { addressText, differenceRow } from '../../rows/page-rows.ts';
-import { positiveNumber } from '../argument-values.ts';
+import { pageRange, positiveNumber } from '../argument-values.ts';
 import { UsageError } from '../failure.ts';
 import { hexLines } from '../hex-view.ts';
 import type { Output } from '../output.ts';
@@ -23,6 +29,7 @@ export const declare = (command: Command): Command =>
     .argument('<a>', 'a point; web@3 and web/POINT name their VM')
     .argument('<b>', "another one, perhaps another VM's")
     .option('--vm <name>', 'the VM of points that name none')
+    .option('--page <gfns>', 'only this page, or these: 4175, 4096-4351', pageRange)
     .option('--bytes', 'show the bytes that differ')
     .addOption(
       new Option('--by <whom>', 'count pages by who owns them in a Linux guest').choices(['owner']),
@@ -31,6 +38,7 @@ export const declare = (command: Command): Command =>
 
 interface DiffOptions {
   readonly vm?: string;
+  readonly page?: PageRange;
   readonly bytes?: boolean;
   readonly by?: 'owner';
   readonly kernel?: number;
@@ -119,6 +127,17 @@ interface Sides {
 const pagesOf = ({ a, b }: Sides): number =>
   Math.max(pageCountOf(memoryMapOf(a)), pageCountOf(memoryMapOf(b)));
 
+/** The captures that two points turned out to be. */
+const sidesCells = ({ a, b }: Sides) => ({
+  before: { ...pointCells(a), time: isoTime(a.row.timeMs) },
+  after: { ...pointCells(b), time: isoTime(b.row.timeMs) },
+});
+
+const sideText = ({ entry, row }: VmPoint): string =>
+  `${entry.vm}@${row.capture} (${isoTime(row.timeMs)})`;
+
+const betweenText = ({ a, b }: Sides): string => `between ${sideText(a)} and ${sideText(b)}`;
+
 /** The pages that differ, by who owns them. */
 async function showOwners(command: Command, ledger: Ledger, output: Output, sides: Sides) {
   const { kernel = null } = command.opts<DiffOptions>();
@@ -131,25 +150,27 @@ async function showOwners(command: Command, ledger: Ledger, output: Output, side
     tell(command, `whose the pages were before is not known: ${unknownBefore}`);
   if (output.isJson) for (const row of rows) output.json(changedPagesRow(vm, row));
   else if (pages > 0) showChangedPages(output, rows);
-  const done = { vm, pages: pagesOf(sides), differing: pages, bytes: pages * PAGE_BYTES };
-  output.summary('diff', done);
-  output.print(`${pages} of ${done.pages} pages differ`);
+  const all = pagesOf(sides);
+  const done = { vm, pages: all, differing: pages, bytes: pages * PAGE_BYTES };
+  output.summary('diff', { ...done, ...sidesCells(sides) });
+  output.print(`${pages} of ${all} pages differ ${betweenText(sides)}`);
 }
 
 /** The pages that differ, and their bytes where these are asked for. */
 async function showPages(
   ledger: Ledger,
   output: Output,
-  of: Sides & { readonly withBytes: boolean },
+  of: Sides & { readonly withBytes: boolean; readonly gfns: PageRange | null },
 ): Promise<void> {
-  const { a, b, withBytes } = of;
+  const { a, b, withBytes, gfns } = of;
   const { vm } = b.entry;
   const mapBefore = memoryMapOf(a);
   const map = memoryMapOf(b);
   const runs = new Runs(output);
+  const asked = { a, b, withBytes, ...(gfns === null ? {} : { gfns }) };
   let count = 0;
   let absent = 0;
-  for await (const differing of diffOf(ledger, { a, b, withBytes }))
+  for await (const differing of diffOf(ledger, asked))
     for (const difference of differing) {
       count += 1;
       const isGone = absentFrom(difference) === 'after';
@@ -161,21 +182,31 @@ async function showPages(
       await drained();
     }
   runs.flush();
-  const pages = pagesOf(of);
+  const all = pagesOf(of);
+  const pages = gfns === null ? all : Math.max(0, Math.min(all, gfns.last + 1) - gfns.first);
   const bytes = count * PAGE_BYTES;
-  output.summary('diff', { vm, pages, differing: count, absent, bytes });
+  output.summary('diff', { vm, pages, differing: count, absent, bytes, ...sidesCells(of) });
   const apart = absent === 0 ? '' : `, ${absent} of them there at one of the points only`;
-  output.print(`${count} of ${pages} pages differ${apart}`);
+  output.print(
+    `${count} of ${pages} page${pages === 1 ? '' : 's'} ${count === 1 ? 'differs' : 'differ'} ${betweenText(of)}${apart}`,
+  );
 }
 
 export const run = (command: Command): Promise<void> =>
   withLedger(command, 'read', async (ledger, output) => {
     const options = command.opts<DiffOptions>();
     const { by, bytes: withBytes = false } = options;
+    if (by !== undefined && options.page !== undefined)
+      throw new UsageError('--by owner counts pages of all owners: leave --page out');
     if (by !== undefined && withBytes)
       throw new UsageError('--by owner counts pages: leave --bytes out');
     const a = pointOf(ledger, options, command.args[0]!);
     const b = pointOf(ledger, options, command.args[1]!);
-    if (by === undefined) await showPages(ledger, output, { a, b, withBytes });
-    else await showOwners(command, ledger, output, { a, b });
+    if (by === undefined) {
+      const gfns = options.page ?? null;
+      const pages = pagesOf({ a, b });
+      if (gfns !== null && gfns.first >= pages)
+        throw new Refused({ _tag: 'GfnOutOfRange', vm: b.entry.vm, gfn: gfns.first, pages });
+      await showPages(ledger, output, { a, b, withBytes, gfns });
+    } else await showOwners(command, ledger, output, { a, b });
   });

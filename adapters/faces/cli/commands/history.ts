@@ -7,6 +7,7 @@ import { Refused } from '../../../../domain/values/refused.ts';
 import type { VmEntry } from '../../../../projections/models/vm-entry.ts';
 import { pagesOfVm } from '../../../../projections/questions/moment.ts';
 import { UsageError } from '../failure.ts';
+import { declareExcerpt, excerptOf, excerptRows } from '../excerpt.ts';
 import { field, numeric } from '../output.ts';
 import { versionRow } from '../../rows/page-rows.ts';
 import { address, positiveNumber, wholeNumber } from '../argument-values.ts';
@@ -15,8 +16,7 @@ import { ownerCells } from '../../rows/guest-rows.ts';
 import { withLedger } from '../session.ts';
 
 export const declare = (command: Command): Command =>
-  command
-    .requiredOption('--vm <name>', 'the VM')
+  declareExcerpt(command.requiredOption('--vm <name>', 'the VM'))
     .option('--page <gfn>', "the page's number", wholeNumber)
     .option('--address <address>', 'a guest-physical address in the page', address)
     .option('--owners', 'who owned the page in a Linux guest at each version')
@@ -60,7 +60,7 @@ export const run = (command: Command): Promise<void> =>
       ...versionRow(entry.vm, version, entry.isForgotten(version.capture)),
       ...(owners === null ? {} : ownerCells(owners[i]!)),
     }));
-    output.rows(rows, [
+    output.rows(excerptRows(rows, excerptOf(command, ledger)), [
       numeric('capture'),
       ...(options.address === undefined ? [] : [numeric('from')]),
       field('time'),

@@ -8,14 +8,14 @@ import { isEventType } from '../../../../domain/events/control.ts';
 import { type EventRow } from '../../../../projections/questions/event-rows.ts';
 import { type Ledger } from '../../../wiring/ledger/ledger.ts';
 import { eventJson } from '../../rows/event-rows.ts';
+import { declareExcerpt, excerptOf, type Excerpt } from '../excerpt.ts';
 import { UsageError } from '../failure.ts';
 import { type Output } from '../output.ts';
 import { isoTime } from '../../rows/row.ts';
 import { drained, withLedger } from '../session.ts';
 
 export const declare = (command: Command): Command =>
-  command
-    .option('--vm <name>', 'of one VM')
+  declareExcerpt(command.option('--vm <name>', 'of one VM'))
     .option('--type <type>', 'of one type; a page event type matches the batches that hold one')
     .option(
       '--from <place>',
@@ -24,6 +24,9 @@ export const declare = (command: Command): Command =>
     .option('--to <place>', 'up to here, included')
     .option('--pages', 'expand batches to page events')
     .option('--follow', 'go on with what comes');
+
+/** Rows that are held at once, at most: some hundred bytes each. */
+const HELD_ROWS_MAX = 200_000;
 
 interface LogOptions {
   readonly vm?: string;
@@ -44,6 +47,34 @@ function boundOf(
   return 'position' in moment
     ? { _tag: 'position', position: moment.position }
     : { _tag: 'time', timeMs: moment.timeMs };
+}
+
+/** Rows that are held until all are known, since the newest are asked for. */
+class HeldRows {
+  readonly #asked: Excerpt;
+  readonly #rows: EventRow[] = [];
+
+  constructor(asked: Excerpt) {
+    this.#asked = asked;
+  }
+
+  add(row: EventRow): void {
+    const { last } = this.#asked;
+    this.#rows.push(row);
+    // Now and then, so that a row costs the same however many are held.
+    if (last !== null && this.#rows.length >= 2 * last)
+      this.#rows.splice(0, this.#rows.length - last);
+    if (this.#rows.length > HELD_ROWS_MAX)
+      throw new UsageError(
+        `there are more than ${HELD_ROWS_MAX} rows to turn round: say how many with --last, or since when with --since`,
+      );
+  }
+
+  rows(): readonly EventRow[] {
+    const { last, isReverse } = this.#asked;
+    const newest = last === null ? this.#rows : this.#rows.slice(-last);
+    return isReverse ? newest.toReversed() : newest;
+  }
 }
 
 function show(output: Output, row: EventRow): void {
@@ -70,11 +101,19 @@ export const run = (command: Command): Promise<void> =>
     if (options.vm !== undefined) ledger.vm(options.vm);
     if (options.type !== undefined && !isEventType(options.type))
       throw new UsageError(`there is no event type ${JSON.stringify(options.type)}`);
+    const asked = excerptOf(command, ledger);
+    if (asked.sinceMs !== null && options.from !== undefined)
+      throw new UsageError('--since and --from both say where to begin: give one of them');
+    if (asked.isReverse && options.follow === true)
+      throw new UsageError('--reverse shows the newest first, and --follow waits for newer ones');
     const filter = {
       vm: options.vm ?? null,
       type: options.type ?? null,
       isExpanded: options.pages ?? false,
-      from: boundOf(ledger, options.from, options.vm),
+      from:
+        asked.sinceMs === null
+          ? boundOf(ledger, options.from, options.vm)
+          : ({ _tag: 'time', timeMs: asked.sinceMs } as const),
       to: boundOf(ledger, options.to, options.vm),
     };
     const abort = new AbortController();
@@ -86,7 +125,13 @@ export const run = (command: Command): Promise<void> =>
       show(output, row);
       await drained();
     };
-    const reached = await listEvents(ledger, filter, print);
+    const held = asked.last === null && !asked.isReverse ? null : new HeldRows(asked);
+    const reached = await listEvents(
+      ledger,
+      filter,
+      held === null ? print : (row) => Promise.resolve(held.add(row)),
+    );
+    for (const row of held?.rows() ?? []) await print(row);
     if (options.follow !== true) return;
     await followEvents(ledger, filter, { from: reached, signal: abort.signal }, print);
   });

@@ -6,6 +6,7 @@ import { valuesOver, type ValuePlace, type ValueType } from '../../../wiring/tim
 import { valueRow } from '../../rows/travel-rows.ts';
 import { address, positiveNumber, virtualAddress, wholeNumber } from '../argument-values.ts';
 import { UsageError } from '../failure.ts';
+import { declareExcerpt, excerptOf, excerptRows } from '../excerpt.ts';
 import { field, numeric } from '../output.ts';
 import { withLedger } from '../session.ts';
 
@@ -14,8 +15,7 @@ const LENGTH = 16;
 const LENGTH_MAX = 4096;
 
 export const declare = (command: Command): Command =>
-  command
-    .requiredOption('--vm <name>', 'the VM')
+  declareExcerpt(command.requiredOption('--vm <name>', 'the VM'))
     .option('--symbol <name>', 'of a symbol of the kernel, or SYMBOL+OFFSET')
     .option('--virtual <address>', "at an address of the guest's kernel", virtualAddress)
     .option('--pid <pid>', "with --virtual: of this process's", wholeNumber)
@@ -82,5 +82,9 @@ export const run = (command: Command): Promise<void> =>
     };
     const rows = [];
     for await (const value of valuesOver(ledger, request)) rows.push(valueRow(entry.vm, value));
-    output.rows(rows, [numeric('capture'), field('time'), field('value')]);
+    output.rows(excerptRows(rows, excerptOf(command, ledger)), [
+      numeric('capture'),
+      field('time'),
+      field('value'),
+    ]);
   });

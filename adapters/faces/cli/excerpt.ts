@@ -1,0 +1,63 @@
+// Parts of long lists, asked for alike by every command that prints one: the newest so many, those since a
+// time, the newest first.
+
+import type { Command } from 'commander';
+import type { Ledger } from '../../wiring/ledger/ledger.ts';
+import type { Row } from '../rows/row.ts';
+import { positiveNumber } from './argument-values.ts';
+import { UsageError } from './failure.ts';
+
+/** Which part of a list is asked for. */
+export interface Excerpt {
+  readonly last: number | null;
+  readonly sinceMs: number | null;
+  readonly isReverse: boolean;
+}
+
+interface ExcerptOptions {
+  readonly last?: number;
+  readonly since?: string;
+  readonly reverse?: boolean;
+}
+
+export const declareExcerpt = (command: Command): Command =>
+  command
+    .option('--last <n>', 'only the newest so many', positiveNumber)
+    .option('--since <time>', 'only those since then: 1h, yesterday, 2026-11-20T10:00')
+    .option('--reverse', 'newest first');
+
+/** The instant that a text names: a time, or how long ago. */
+function sinceMs(ledger: Ledger, text: string): number {
+  const isDuration = /^[\d.]+(?:ms|s|m|h|d)$/u.test(text);
+  const named = /^(?:time|ago):/u.test(text) ? text : `${isDuration ? 'ago' : 'time'}:${text}`;
+  const point = ledger.point(named);
+  if (point._tag === 'time') return point.timeMs;
+  throw new UsageError(
+    `--since ${text} is no time: 1h, yesterday or 2026-11-20T10:00 was expected`,
+  );
+}
+
+/** What a command of such a list was asked. */
+export function excerptOf(command: Command, ledger: Ledger): Excerpt {
+  const { last = null, since, reverse = false } = command.opts<ExcerptOptions>();
+  return {
+    last,
+    sinceMs: since === undefined ? null : sinceMs(ledger, since),
+    isReverse: reverse,
+  };
+}
+
+/** That part of rows, which are oldest first; a row without a time is older than any. */
+export function excerptRows(
+  rows: readonly Row[],
+  { last, sinceMs: since, isReverse }: Excerpt,
+  time = 'time',
+): readonly Row[] {
+  const isSince = (row: Row): boolean => {
+    const at = row[time];
+    return typeof at === 'string' && Date.parse(at) >= (since ?? 0);
+  };
+  const recent = since === null ? rows : rows.filter(isSince);
+  const newest = last === null ? recent : recent.slice(-last);
+  return isReverse ? newest.toReversed() : newest;
+}
