@@ -21,10 +21,9 @@ import {
   pageRanges,
   timeMs,
 } from './number-codecs.ts';
-import { isGroupName, isName } from './streams.ts';
+import { isGroupName } from './streams.ts';
+import { hostText, lease, name, orNull, place, sha256, word } from './text-codecs.ts';
 
-/** Names become those of streams, files and keys: nothing else passes. */
-const name = t.refinement(t.string, isName, 'name');
 const groupName = t.refinement(t.string, isGroupName, 'groupName');
 const block = t.strict({ name: t.string, pages: pageCount });
 const range = t.strict({ address: count, block: t.string, offset: count, length: count });
@@ -41,7 +40,6 @@ const captureMode = new t.Type<CaptureMode>(
   t.identity,
 );
 const share = t.union([t.literal('group'), t.literal('vm'), t.literal('pattern')]);
-const orNull = <C extends t.Mixed>(codec: C) => t.union([codec, t.null]);
 /** A position of the log: more digits than a number of JSON holds exactly. */
 const positionDigits = t.refinement(
   t.string,
@@ -54,13 +52,6 @@ const isSlotSet = (text: string): boolean =>
   /^(?:[0-9a-f]{2})+$/u.test(text) && text.length <= PACK_SLOTS / 4;
 const slotSet = t.refinement(t.string, isSlotSet, 'slotSet');
 
-/** A lease: 16 lower-case hex digits, drawn by who takes it. */
-const lease = t.refinement(t.string, (text) => /^[0-9a-f]{16}$/u.test(text), 'lease');
-/** One of a list that later releases may add to: a lease of a kind that is not known holds all the same. */
-const word = t.refinement(t.string, (text) => /^[a-z][a-z-]{0,31}$/u.test(text), 'word');
-/** Longest text that a host says of itself. */
-const HOST_TEXT_MAX = 255;
-const hostText = t.refinement(t.string, ({ length }) => length <= HOST_TEXT_MAX, 'hostText');
 const holder = t.strict({
   host: hostText,
   machine: orNull(hostText),
@@ -69,11 +60,6 @@ const holder = t.strict({
   process: count,
   started: orNull(count),
 });
-/** Longest text of where memory went, or lies. */
-const PLACE_TEXT_MAX = 1024;
-const place = t.refinement(t.string, ({ length }) => length <= PLACE_TEXT_MAX, 'place');
-
-const sha256 = t.refinement(t.string, (text) => /^[0-9a-f]{64}$/u.test(text), 'sha256');
 const note = t.refinement(t.string, isNote, 'note');
 const attachments = t.refinement(
   t.readonlyArray(
