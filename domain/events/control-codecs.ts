@@ -11,6 +11,7 @@ import { pageCountOf } from '../values/memory-map.ts';
 import { PACK_NAME } from '../values/pack.ts';
 import { PACK_SLOTS, VM_PAGES_MAX } from '../values/page.ts';
 import type { Actor } from './actor.ts';
+import { HOST_CODECS, MIGRATION_CODECS } from './host-codecs.ts';
 import { LAYOUT_MAP_BYTES_MAX, LAYOUT_PACKS_MAX } from './layout-map.ts';
 import {
   capture,
@@ -177,6 +178,8 @@ export const CONTROL_CODECS = {
     bytes: count,
     format: orNull(count),
   }),
+  ...HOST_CODECS,
+  ...MIGRATION_CODECS,
 } as const;
 
 export type ControlType = keyof typeof CONTROL_CODECS;

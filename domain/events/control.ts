@@ -6,6 +6,7 @@
 import * as either from 'fp-ts/lib/Either.js';
 import type { Either } from 'fp-ts/lib/Either.js';
 import * as t from 'io-ts';
+import { assert } from '../values/assert.ts';
 import { LedgerError } from '../values/ledger-error.ts';
 import { EVENT_BYTES_MAX } from '../values/page.ts';
 import { actorIn, boundedActor, type Actor } from './actor.ts';
@@ -31,6 +32,8 @@ import {
   HISTORY_STREAM,
   LEDGER_STREAM,
   STORE_STREAM,
+  hostStream,
+  migrationsStream,
   pointsStream,
   restoresStream,
   vmStream,
@@ -99,6 +102,17 @@ export function streamOf(event: ControlEvent): string {
     case 'CheckpointRestored':
     case 'PageRequested':
       return restoresStream(event.data.vm);
+    case 'HostJoined':
+    case 'ContentsAdvertised':
+    case 'HostLeft':
+      return hostStream(event.data.host);
+    case 'CandidatesRanked':
+    case 'MigrationStarted':
+    case 'RegionsMoved':
+    case 'GuestHandedOver':
+    case 'MigrationCompleted':
+    case 'MigrationFailed':
+      return migrationsStream(event.data.vm);
     case 'HistoryForgotten':
       return HISTORY_STREAM;
     default:
@@ -178,6 +192,15 @@ const FORMATS: Readonly<Partial<Record<ControlType, number>>> = {
   CloneStarted: 4,
   PageEvicted: 4,
   CloneEnded: 4,
+  HostJoined: 5,
+  ContentsAdvertised: 5,
+  HostLeft: 5,
+  CandidatesRanked: 5,
+  MigrationStarted: 5,
+  RegionsMoved: 5,
+  GuestHandedOver: 5,
+  MigrationCompleted: 5,
+  MigrationFailed: 5,
 };
 /** The same of one type, of its first schema. */
 export const formatOfType = (type: ControlType): number => FORMATS[type] ?? 1;
@@ -272,6 +295,12 @@ function decodeEarlier(
   return codec.decode(isObject ? { ...json, ...addedAfter(type, schema) } : json);
 }
 
+/** Of a type and what its codec made: they fit each other. */
+const isDecoded = (event: {
+  readonly type: ControlType;
+  readonly data: unknown;
+}): event is ControlEvent => isControlType(event.type);
+
 /** The control event in an envelope: EVENT_NEWER for a schema we do not know, EVENT_INVALID for bytes that are no such event. */
 export function decodeControl(envelope: Envelope): Either<LedgerError, ToldEvent> {
   const where = `the event at position ${envelope.position}`;
@@ -295,7 +324,7 @@ export function decodeControl(envelope: Envelope): Either<LedgerError, ToldEvent
   const decoded = decodeEarlier(envelope.type, envelope.schema, json);
   if (either.isLeft(decoded)) return invalid(`the field ${fieldOf(decoded.left)} does not fit`);
   const by = actorIn(json);
-  // The codec of a type decodes that type's data.
-  const event: ControlEvent = { type: envelope.type, data: decoded.right };
+  const event = { type: envelope.type, data: decoded.right };
+  assert(isDecoded(event), "the codec of a type decodes that type's data");
   return either.right(by === null ? event : { ...event, by });
 }

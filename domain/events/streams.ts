@@ -10,11 +10,18 @@ export const HISTORY_STREAM = 'history';
 const VM_PREFIX = 'vm-';
 const POINTS_PREFIX = 'points-';
 const RESTORES_PREFIX = 'restores-';
+const MIGRATIONS_PREFIX = 'migrations-';
+const HOST_PREFIX = 'host-';
 
 export const vmStream = (vm: string): string => VM_PREFIX + vm;
 export const pointsStream = (vm: string): string => POINTS_PREFIX + vm;
 /** How memory of a VM was given back. */
 export const restoresStream = (vm: string): string => RESTORES_PREFIX + vm;
+
+/** How a VM's guest moved between hosts, and who runs it. */
+export const migrationsStream = (vm: string): string => MIGRATIONS_PREFIX + vm;
+/** What a host of the workgroup is and holds. */
+export const hostStream = (host: string): string => HOST_PREFIX + host;
 
 /** The VM whose recorder writes this stream, or null. */
 export const vmOfStream = (stream: string): string | null =>

@@ -161,10 +161,47 @@ function patternText(
   }
 }
 
+/** What hosts, and guests that move between them, are refused. */
+const OF_HOSTS = [
+  'BadHostName',
+  'HostUnknown',
+  'MigrationToItself',
+  'MigrationUnderWay',
+  'MigrationOver',
+  'NotHandedOver',
+  'MigrationInDoubt',
+] as const;
+type OfHosts = Extract<Refusal, { readonly _tag: (typeof OF_HOSTS)[number] }>;
+
+const isOfHosts = (refusal: Refusal): refusal is OfHosts =>
+  OF_HOSTS.some((tag) => tag === refusal._tag);
+
+function hostsText(refusal: OfHosts): string {
+  switch (refusal._tag) {
+    case 'BadHostName':
+      return `the host name ${JSON.stringify(refusal.host)} is not allowed: names are [A-Za-z0-9][A-Za-z0-9._-]*, at most 128 characters`;
+    case 'HostUnknown':
+      return `no host ${refusal.host} is in this workgroup; \`pageledger host list\` lists those that are`;
+    case 'MigrationToItself':
+      return `the guest of VM ${refusal.vm} is to move from ${refusal.host} to ${refusal.host}: name another host`;
+    case 'MigrationUnderWay':
+      return `the guest of VM ${refusal.vm} is being moved already, by migration ${refusal.migration}`;
+    case 'MigrationOver':
+      return `migration ${refusal.migration} of VM ${refusal.vm} is not under way here: it never began, or is over, and nothing more comes of it`;
+    case 'NotHandedOver':
+      return `migration ${refusal.migration} of VM ${refusal.vm} has not handed the guest over: the source runs it`;
+    case 'MigrationInDoubt':
+      return `the guest of VM ${refusal.vm} was handed over by migration ${refusal.migration}, and it is not known whether the target took it: only the target can say, so that no two copies run`;
+    default:
+      return refusal satisfies never;
+  }
+}
+
 /** The sentence of a refusal: what was found, what was expected, what to do. */
 export function refusalText(refusal: Refusal): string {
   if (isNotInGuest(refusal)) return guestText(refusal);
   if (isBadSearch(refusal)) return searchText(refusal);
+  if (isOfHosts(refusal)) return hostsText(refusal);
   switch (refusal._tag) {
     case 'BadVmName':
     case 'BadGroupName':

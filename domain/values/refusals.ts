@@ -111,7 +111,14 @@ export type Refusal =
       readonly count: number;
       readonly among: readonly string[];
     }
-  | { readonly _tag: 'NoDeviceState'; readonly vm: string; readonly capture: number };
+  | { readonly _tag: 'NoDeviceState'; readonly vm: string; readonly capture: number }
+  | { readonly _tag: 'BadHostName'; readonly host: string }
+  | { readonly _tag: 'HostUnknown'; readonly host: string }
+  | { readonly _tag: 'MigrationToItself'; readonly vm: string; readonly host: string }
+  | { readonly _tag: 'MigrationUnderWay'; readonly vm: string; readonly migration: string }
+  | { readonly _tag: 'MigrationOver'; readonly vm: string; readonly migration: string }
+  | { readonly _tag: 'NotHandedOver'; readonly vm: string; readonly migration: string }
+  | { readonly _tag: 'MigrationInDoubt'; readonly vm: string; readonly migration: string };
 
 /** What each refusal is, and what to do, in the order of docs/errors.md, which holds this too. */
 const REFUSALS: Readonly<Record<Refusal['_tag'], FailureFacts>> = {
@@ -211,6 +218,19 @@ const REFUSALS: Readonly<Record<Refusal['_tag'], FailureFacts>> = {
     kind: 'failed',
     advice:
       'Restore the point to a file, or choose one that was recorded from a live guest or a stream.',
+  },
+  BadHostName: { kind: 'usage', advice: 'Choose another name.' },
+  HostUnknown: { kind: 'absent', advice: 'See `pageledger host list`; `host join` joins one.' },
+  MigrationToItself: { kind: 'usage', advice: 'Name another host, or none.' },
+  MigrationUnderWay: {
+    kind: 'busy',
+    advice: 'Wait until it is over, or end what is left of it: `pageledger migrate --resolve`.',
+  },
+  MigrationOver: { kind: 'failed', advice: 'See `pageledger log --vm` for how it ended.' },
+  NotHandedOver: { kind: 'failed', advice: 'Nothing: the source runs the guest.' },
+  MigrationInDoubt: {
+    kind: 'failed',
+    advice: 'Run `pageledger migrate --resolve` where the target can be asked.',
   },
 };
 

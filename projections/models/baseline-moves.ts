@@ -4,6 +4,7 @@ import type { LedgerFacts } from '../../domain/ledger.ts';
 import type { Position } from '../../domain/ports/event-log.ts';
 import type { BaselineState } from './baseline.ts';
 import { catalogueOf, catalogueText } from './catalogue-state.ts';
+import type { HostRow } from './host-rows.ts';
 import { CaptureRows } from './capture-rows.ts';
 import { Contents } from './contents.ts';
 import { writeContents } from './contents-state.ts';
@@ -12,9 +13,19 @@ import { StateReader, StateWriter } from './state-bytes.ts';
 /** Where an event stands, or the last one before a place that has none. */
 type Moved = (position: Position) => Position;
 
+function movedHost(row: HostRow, moved: Moved): HostRow {
+  const { advertisedAt: at, arrivingFrom: from } = row;
+  return {
+    ...row,
+    advertisedAt: at && { ...at, first: moved(at.first), last: moved(at.last) },
+    arrivingFrom: from === null ? null : moved(from),
+  };
+}
+
 function movedCatalogue(text: string, moved: Moved, ledger: LedgerFacts['ledger']): string {
   const catalogue = catalogueOf(text);
   catalogue.facts = { ...catalogue.facts, ledger: ledger ?? catalogue.facts.ledger };
+  for (const [host, row] of catalogue.hosts) catalogue.hosts.set(host, movedHost(row, moved));
   for (const entry of catalogue.vms.values()) {
     // Nobody holds a point in the copy.
     entry.leases.length = 0;

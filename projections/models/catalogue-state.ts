@@ -126,6 +126,34 @@ const historyStart = t.strict({
   from: assemblerState,
 });
 
+const advertised = {
+  generation: t.number,
+  parts: t.number,
+  regions: t.number,
+  pages: t.number,
+  digest: t.string,
+};
+const host = t.strict({
+  host: t.string,
+  state: t.strict({
+    facts: orNull(CONTROL_CODECS.HostJoined),
+    generation: t.number,
+    advertised: orNull(t.strict(advertised)),
+    arriving: orNull(t.strict({ ...advertised, there: t.number })),
+  }),
+  joinedAtMs: t.number,
+  advertisedAt: orNull(t.strict({ first: position, last: position, timeMs: t.number })),
+  arrivingFrom: orNull(position),
+});
+const migration = t.strict({
+  vm: t.string,
+  migration: t.string,
+  phase: t.keyof({ started: null, handedOver: null, completed: null, failed: null }),
+  capture: orNull(t.number),
+  from: orNull(t.string),
+  to: orNull(t.string),
+});
+
 const STATE = t.strict({
   ledger: orNull(t.strict({ id: t.string, pageStore: orNull(t.string), format: t.number })),
   groups: t.array(t.tuple([t.string, t.string])),
@@ -133,6 +161,8 @@ const STATE = t.strict({
   lostStore: orNull(t.string),
   history: orNull(historyStart),
   vms: t.array(vmEntry),
+  hosts: absentIfEmpty('hosts', t.array(host)),
+  migrations: absentIfEmpty('migrations', t.array(migration)),
 });
 
 /** The text of a catalogue, with the captures of each VM that `rowsOf` gives. */
@@ -169,6 +199,8 @@ const textOf = (catalogue: Catalogue, rowsOf: (entry: VmEntry) => CaptureRow[]):
           repeated: again,
         };
       }),
+      hosts: [...catalogue.hosts.values()],
+      migrations: [...catalogue.migrations].map(([vm, state]) => ({ vm, ...state })),
     }),
   );
 
@@ -207,6 +239,8 @@ function read(text: string, rest: StateReader | null): Catalogue {
     groups: new Map(saved.groups),
     patterns: saved.patterns.reduce(withPattern, initialPatterns),
   };
+  for (const row of saved.hosts) catalogue.hosts.set(row.host, row);
+  for (const { vm, ...state } of saved.migrations) catalogue.migrations.set(vm, state);
   for (const vm of saved.vms) {
     const entry = new VmEntry(vm.vm, rest === null ? new CaptureRows() : CaptureRows.load(rest));
     catalogue.vms.set(vm.vm, entry);

@@ -7,9 +7,16 @@ import { assert } from '../../domain/values/assert.ts';
 import type { LogDamage, Position } from '../../domain/ports/event-log.ts';
 import { STORE_STREAM, vmOfStream } from '../../domain/events/streams.ts';
 import { evolveLedger, initialLedger, type LedgerFacts } from '../../domain/ledger.ts';
+import {
+  evolveMigrations,
+  initialMigrations,
+  type MigrationsEvent,
+  type MigrationState,
+} from '../../domain/migrations.ts';
 import { evolveVm, isRepeated } from '../../domain/vm.ts';
 import { rowsOf, type AssemblerState, type CaptureChange, type Change } from '../commits.ts';
 import { applyToClones } from './clone-rows.ts';
+import { applyToHosts, isOfHosts, isOfMigrations, type HostRow } from './host-rows.ts';
 import { VmEntry, type CaptureRow } from './vm-entry.ts';
 
 /** Where the history of all VMs begins. */
@@ -33,6 +40,10 @@ export interface FoldedCounts {
 
 export class Catalogue {
   readonly vms = new Map<string, VmEntry>();
+  /** Hosts that are in the workgroup, or were. */
+  readonly hosts = new Map<string, HostRow>();
+  /** The last migration of each VM whose guest was moved; this ledger may not have the VM itself. */
+  readonly migrations = new Map<string, MigrationState>();
   /** What the ledger is by its own stream. */
   facts: LedgerFacts = initialLedger;
   /** Why it may not be known where all content lies; null: it is. */
@@ -126,6 +137,8 @@ export class Catalogue {
 
   #control(event: ToldEvent, at: { position: Position; timeMs: number }): void {
     const { position, timeMs } = at;
+    if (isOfHosts(event)) return applyToHosts(this.hosts, event, at);
+    if (isOfMigrations(event)) return this.#migrated(event);
     switch (event.type) {
       case 'LedgerCreated':
       case 'GroupCreated':
@@ -191,6 +204,12 @@ export class Catalogue {
       default:
         event satisfies never;
     }
+  }
+
+  #migrated(event: MigrationsEvent): void {
+    const { vm } = event.data;
+    const after = evolveMigrations(this.migrations.get(vm) ?? initialMigrations, event);
+    if (after !== null) this.migrations.set(vm, after);
   }
 
   /** Whether a point was leased in this ledger: nobody holds one in a copy of it. */

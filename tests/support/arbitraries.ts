@@ -33,6 +33,7 @@ import {
   PACK_SLOTS,
   PAGE_BYTES,
 } from '../../domain/values/page.ts';
+import { hostEvents } from './host-arbitraries.ts';
 import { stringForm } from '../../domain/patterns/index.ts';
 import { NO_PATCHES, type PatchTable } from '../../domain/events/patches.ts';
 import { CLASSES_MAX, IDENTIFIER_BYTES } from '../../domain/ports/page-engine.ts';
@@ -344,6 +345,7 @@ export const controlEvent: fc.Arbitrary<ControlEvent> = fc.oneof(
       pages: fc.array(fc.nat(2 ** 20)).map(rangesOf),
     })
     .map((data): ControlEvent => ({ type: 'PageRequested', data })),
+  ...hostEvents({ name, capture, lease, word, hostText, hex32, count }),
   fc.record({ vm: name }).map((data): ControlEvent => ({ type: 'VmRetired', data })),
   fc
     .record({

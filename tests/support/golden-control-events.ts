@@ -2,6 +2,7 @@
 // and are only ever added to; this is what they must read as.
 
 import type { ControlEvent } from '../../domain/events/control.ts';
+import { GOLDEN_HOST_EVENTS } from './golden-host-events.ts';
 
 /** Every control event, by type. */
 export const GOLDEN_CONTROL_EVENTS: readonly ControlEvent[] = [
@@ -127,6 +128,7 @@ export const GOLDEN_CONTROL_EVENTS: readonly ControlEvent[] = [
     type: 'CloneEnded',
     data: { vm: 'web-1', clone: '0123456789abcdef', why: 'released', privatePages: 732 },
   },
+  ...GOLDEN_HOST_EVENTS,
   {
     type: 'CheckpointRestored',
     data: { vm: 'web-1', capture: 2, how: 'file', to: '/tmp/memory.raw' },
