@@ -157,6 +157,13 @@ export {
   type StartedClone,
 } from './adapters/wiring/clones/clones.ts';
 export type { LeaseKind } from './domain/values/lease.ts';
+export {
+  hostsOf,
+  joinHost,
+  leaveHost,
+  type Host,
+  type JoinRequest,
+} from './adapters/wiring/hosts/hosts.ts';
 export { recordRestored, type Restored } from './adapters/wiring/restore/restored.ts';
 export { compact, graceMsOf } from './adapters/wiring/forget/compact.ts';
 export type { Compacted, CompactRequest } from './domain/use-cases/compact/compact.ts';

@@ -15,6 +15,7 @@ export const FAMILIES: Readonly<Record<string, string>> = {
   group: 'sharing groups and their keys',
   export: 'files for other programs',
   serve: 'points for other programs',
+  host: 'the hosts between which guests move',
 };
 
 // prettier-ignore
@@ -60,6 +61,9 @@ export const COMMANDS: readonly CommandLine[] = [
   line('patterns', 'what is recognised in pages, and described instead of stored', () => import('./commands/patterns.ts')),
   line('patterns add', 'recognise pages of a data string too, in the captures that follow', () => import('./commands/patterns-add.ts')),
   line('copy', 'a ledger into another, of any kind; goes on where it was interrupted', () => import('./commands/copy.ts')),
+  line('host join', 'come into the workgroup, or say what has changed of this host', () => import('./commands/host-join.ts')),
+  line('host list', 'the hosts of the workgroup', () => import('./commands/host-list.ts')),
+  line('host leave', 'go out of the workgroup', () => import('./commands/host-leave.ts')),
   line('demo', 'record a real guest and resume it from an earlier moment', () => import('./commands/demo.ts')),
   line('group list', 'the groups, and whether this host has their keys', () => import('./commands/group-list.ts')),
   line('group export', "a group's key into a file, for another host to record into the group", () => import('./commands/group-export.ts')),
