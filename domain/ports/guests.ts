@@ -20,12 +20,14 @@ export interface MemoryFile {
 /** Shared memory as a file of its size. */
 export const sharedMemory = (bytes: SharedArrayBuffer): MemoryFile => ({ handle: bytes });
 
-/** Bytes of a file that are none of the memory in it. */
-export interface ImageGap {
-  /** The page before which they lie: the first of a chunk. */
-  readonly page: number;
-  /** As many as so many pages have. */
-  readonly pages: number;
+/** Where the pieces of a memory lie that is in its file in several. Shared, so that threads have it. */
+export interface ImagePieces {
+  /** The first page of each piece: 0, then ascending. A piece goes on up to the next one. */
+  readonly pages: Float64Array;
+  /** Where its first page begins in the file; of one in `loose`, minus one minus the byte there. */
+  readonly offsets: Float64Array;
+  /** Pages that the file does not hold as a whole. */
+  readonly loose: Uint8Array;
 }
 
 /** A guest's memory at hand: page p lies at offsetBytes + p * PAGE_BYTES of the file. */
@@ -33,8 +35,8 @@ export interface Image {
   readonly file: MemoryFile;
   readonly offsetBytes: number;
   readonly pageCount: number;
-  /** Pages from it on lie behind it. Absent: there is none. */
-  readonly gap?: ImageGap;
+  /** Where its pages lie instead. Absent: it is in one piece. */
+  readonly pieces?: ImagePieces;
   /** Shared; where [p] is 1, page p is zero whatever the file holds there. Null: believe the file. */
   readonly zeros: Uint8Array | null;
   /** What a message calls it. */
@@ -90,9 +92,39 @@ export interface GuestCapture {
   readonly mayHaveChanged?: () => Promise<boolean>;
 }
 
-/** Where a page of an image lies in its file. */
-export const offsetOfPage = ({ offsetBytes, gap }: Image, page: number): number =>
-  offsetBytes + (gap !== undefined && page >= gap.page ? page + gap.pages : page) * PAGE_BYTES;
+/** Consecutive pages of an image, and where they lie. */
+export interface ImageStretch {
+  readonly pages: number;
+  /** In the file; below 0: in the pages that the file does not hold as a whole, as a piece has it. */
+  readonly offsetBytes: number;
+}
+
+/** Where pages of an image lie from one on: as many as lie there in a row, at most `pagesMax`. */
+export function stretchOf(image: Image, page: number, pagesMax: number): ImageStretch {
+  const { pieces } = image;
+  if (pieces === undefined)
+    return { pages: pagesMax, offsetBytes: image.offsetBytes + page * PAGE_BYTES };
+  let [piece, end] = [0, pieces.pages.length];
+  while (end - piece > 1) {
+    const middle = (piece + end) >>> 1;
+    if (pieces.pages[middle]! <= page) piece = middle;
+    else end = middle;
+  }
+  const next = pieces.pages[piece + 1] ?? image.pageCount;
+  const [offset, within] = [pieces.offsets[piece]!, (page - pieces.pages[piece]!) * PAGE_BYTES];
+  return {
+    pages: Math.min(pagesMax, next - page),
+    offsetBytes: offset < 0 ? offset - within : offset + within,
+  };
+}
+
+/** The bytes at a place of an image, where they are of pages that its file does not hold as a whole. */
+export const looseOf = (
+  { pieces }: Pick<Image, 'pieces'>,
+  offsetBytes: number,
+  lengthBytes: number,
+): Uint8Array | null =>
+  offsetBytes < 0 ? pieces!.loose.subarray(-1 - offsetBytes, lengthBytes - 1 - offsetBytes) : null;
 
 /** Something that a guest's memory is taken from: an image, a stream, a live guest. */
 export interface GuestSource {

@@ -7,7 +7,7 @@ import { pageCountOf } from '../../../domain/values/memory-map.ts';
 import { PAGE_BYTES, VM_PAGES_MAX } from '../../../domain/values/page.ts';
 import { holesOf, isSparse } from './file-holes.ts';
 import type { FormatFile } from './image-format.ts';
-import { fileLayoutOf, withoutGap } from './told-layout.ts';
+import { fileLayoutOf, piecesAround, withoutGap } from './told-layout.ts';
 import { WatchedFile } from './watched-file.ts';
 
 /**
@@ -38,7 +38,7 @@ export async function openRawImage(of: FormatFile): Promise<GuestSource> {
         file: memoryOfDescriptor(file.fd),
         offsetBytes: 0,
         pageCount: pageCountOf(memoryMap),
-        ...(gap === null ? {} : { gap }),
+        ...(gap === null ? {} : { pieces: piecesAround(gap) }),
         zeros: holes,
         label,
       },

@@ -2,12 +2,21 @@
 // as a VMM keeps it in a file; or `physical`, each page at its guest-physical address, so that a
 // machine's hole below 4 GiB is in the file too.
 
-import type { ImageGap } from '../../../domain/ports/guests.ts';
+import type { ImagePieces } from '../../../domain/ports/guests.ts';
 import { LedgerError } from '../../../domain/values/ledger-error.ts';
+import { piecesOf } from '../dumps/pieces.ts';
 import { flatMap, type MemoryMap } from '../../../domain/values/memory-map.ts';
 import { PAGE_BYTES } from '../../../domain/values/page.ts';
 import type { ToldLayout } from '../../../domain/values/raw-layout.ts';
 import { HIGH_ADDRESS, rangesOfMachine, SPLIT_BYTES_MIN, splitRuleOf } from '../qemu/ram-blocks.ts';
+
+/** Bytes of a file that are none of the memory in it. */
+export interface ImageGap {
+  /** The page before which they lie. */
+  readonly page: number;
+  /** As many as so many pages have. */
+  readonly pages: number;
+}
 
 /** Where the memory lies in a file and in the guest. */
 export interface FileLayout {
@@ -71,6 +80,13 @@ export function fileLayoutOf(of: RawFile, told: ToldLayout | null): FileLayout {
     return { memoryMap: flatMap(of.pages), areRangesTold: false, gap: null, warnings: [] };
   return told.layout === 'packed' ? packed(of, told.machine) : physical(of, told.machine);
 }
+
+/** Memory that lies before and behind a gap. */
+export const piecesAround = ({ page, pages }: ImageGap): ImagePieces =>
+  piecesOf([
+    { page: 0, offset: 0 },
+    { page, offset: (page + pages) * PAGE_BYTES },
+  ]);
 
 /** A byte a page of the file, without those in the gap; shared. */
 export function withoutGap(bytes: Uint8Array, gap: ImageGap | null): Uint8Array {

@@ -4,7 +4,7 @@
 // behind the pages kept so far and, once it is fingerprinted, compared and classified, only its
 // candidates are kept, closed up. So an unchanged image runs through the same few cache lines.
 
-import { offsetOfPage } from '../../../domain/ports/guests.ts';
+import { looseOf, stretchOf, type Image } from '../../../domain/ports/guests.ts';
 import { assert } from '../../../domain/values/assert.ts';
 import { CHUNK_PAGES, CLASS_NONE, CLASS_ZERO } from '../../../domain/ports/page-engine.ts';
 import {
@@ -177,8 +177,6 @@ export class PageCore {
     const { image, firstPage, pageCount, previous, next } = request;
     assert(pageCount > 0 && pageCount <= CHUNK_PAGES, 'a chunk has 1 to CHUNK_PAGES pages');
     assert(firstPage + pageCount <= image.pageCount, 'a chunk lies in its image');
-    const { gap } = image;
-    assert(gap === undefined || gap.page % CHUNK_PAGES === 0, 'no chunk lies about a gap');
     const slot = this.#slot(slotNumber);
     slot.rows = 0;
     slot.kept = 0;
@@ -308,14 +306,7 @@ export class PageCore {
     const { request, slot, first, count } = part;
     const pages = slot.address + slot.kept * PAGE_BYTES;
     const firstGfn = request.firstPage + first;
-    readFully({
-      file: request.image.file,
-      bytes: this.#bytes,
-      at: pages,
-      lengthBytes: count * PAGE_BYTES,
-      offsetBytes: offsetOfPage(request.image, firstGfn),
-      label: request.image.label,
-    });
+    this.#read(request.image, { firstPage: firstGfn, pages: count, at: pages });
     const next = this.#arena + NEXT + first * FINGERPRINT_BYTES;
     this.#kernels.fingerprint({ pages, count }, next);
     const candidates = this.#candidates(part);
@@ -323,6 +314,30 @@ export class PageCore {
     this.#classifier.classify({ ...candidates, pages }, this.#arena + CLASSES);
     const kept = this.#keep(slot, { pages, firstGfn, candidates });
     this.#identify(pages, kept);
+  }
+
+  /** Reads pages of an image into the arena. */
+  #read(
+    image: Image,
+    of: { readonly firstPage: number; readonly pages: number; readonly at: number },
+  ): void {
+    for (let done = 0; done < of.pages;) {
+      const { pages, offsetBytes } = stretchOf(image, of.firstPage + done, of.pages - done);
+      const at = of.at + done * PAGE_BYTES;
+      const lengthBytes = pages * PAGE_BYTES;
+      const loose = looseOf(image, offsetBytes, lengthBytes);
+      if (loose !== null) this.#bytes.set(loose, at);
+      else
+        readFully({
+          file: image.file,
+          bytes: this.#bytes,
+          at,
+          lengthBytes,
+          offsetBytes,
+          label: image.label,
+        });
+      done += pages;
+    }
   }
 
   /** The pages of a part, counted from its first, that may have changed. */

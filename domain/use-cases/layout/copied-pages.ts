@@ -2,7 +2,7 @@
 // point that was captured just now, out of the memory that was captured, which has all of them, so that
 // nothing is read back that was written a moment ago.
 
-import { offsetOfPage, type Image, type PageRun } from '../../ports/guests.ts';
+import { looseOf, stretchOf, type Image, type PageRun } from '../../ports/guests.ts';
 import { assert } from '../../values/assert.ts';
 import { PAGE_BYTES } from '../../values/page.ts';
 import type { PageReader } from '../pages/page-reader.ts';
@@ -30,16 +30,18 @@ export const pagesOfImage = (image: Image, read: ReadImage): CopiedPages =>
     for (let firstPage = 0; firstPage < gfns.length; firstPage += TAKEN_PAGES) {
       const taken = gfns.subarray(firstPage, firstPage + TAKEN_PAGES);
       for (let from = 0; from < taken.length;) {
-        const offsetBytes = offsetOfPage(image, taken[from]!);
         let end = from;
-        for (; end < taken.length; end += 1) {
+        for (; end < taken.length && taken[end] === taken[from]! + end - from; end += 1) {
           const gfn = taken[end]!;
-          if (offsetOfPage(image, gfn) !== offsetBytes + (end - from) * PAGE_BYTES) break;
           assert(gfn < image.pageCount, 'a page that is copied was captured');
           assert(image.zeros?.[gfn] !== 1, 'a page that is copied is none of zeros');
         }
-        read(image, offsetBytes, room.subarray(from * PAGE_BYTES, end * PAGE_BYTES));
-        from = end;
+        const { pages, offsetBytes } = stretchOf(image, taken[from]!, end - from);
+        const into = room.subarray(from * PAGE_BYTES, (from + pages) * PAGE_BYTES);
+        const loose = looseOf(image, offsetBytes, into.length);
+        if (loose === null) read(image, offsetBytes, into);
+        else into.set(loose);
+        from += pages;
       }
       yield { firstPage, pages: room.subarray(0, taken.length * PAGE_BYTES) };
     }

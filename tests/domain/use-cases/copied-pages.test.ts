@@ -1,7 +1,8 @@
 // The pages of a checkpoint's copies, taken from the memory that was captured.
 
 import { describe, expect, test } from '@jest/globals';
-import { sharedMemory, type Image, type ImageGap } from '../../../domain/ports/guests.ts';
+import { piecesAround, type ImageGap } from '../../../adapters/guests/images/told-layout.ts';
+import { sharedMemory, type Image, type ImagePieces } from '../../../domain/ports/guests.ts';
 import { pagesOfImage } from '../../../domain/use-cases/layout/copied-pages.ts';
 import { PAGE_BYTES } from '../../../domain/values/page.ts';
 
@@ -22,9 +23,15 @@ function imageOf(gap?: ImageGap): Image {
     pageCount: PAGES,
     zeros,
     label: 'an image',
-    ...(gap === undefined ? {} : { gap }),
+    ...(gap === undefined ? {} : { pieces: shifted(piecesAround(gap)) }),
   };
 }
+
+/** Pieces of a memory that lies behind a page. */
+const shifted = (pieces: ImagePieces): ImagePieces => ({
+  ...pieces,
+  offsets: pieces.offsets.map((offset) => offset + PAGE_BYTES),
+});
 
 /** The numbers of the pages that come, and how many times the image was read for them. */
 async function takenOf(image: Image, gfns: readonly number[]) {

@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { fileLayoutOf, withoutGap } from '../../../../adapters/guests/images/told-layout.ts';
 import { openImage } from '../../../../adapters/guests/sources.ts';
 import { readMemory } from '../../../../adapters/files/memory-file.ts';
-import { offsetOfPage } from '../../../../domain/ports/guests.ts';
+import { stretchOf } from '../../../../domain/ports/guests.ts';
 import { isLedgerError } from '../../../../domain/values/ledger-error.ts';
 import { flatMap, gfnOfAddress } from '../../../../domain/values/memory-map.ts';
 import { PAGE_BYTES } from '../../../../domain/values/page.ts';
@@ -116,7 +116,7 @@ describe('a file of memory', () => {
     const gfn = at._tag === 'Right' ? at.right.gfn : -1;
     expect(gfn).toBe((2 * GIB) / PAGE_BYTES);
     const bytes = new Uint8Array(PAGE_BYTES);
-    const offsetBytes = offsetOfPage(image, gfn);
+    const { offsetBytes } = stretchOf(image, gfn, 1);
     readMemory(image.file, { bytes, at: 0, lengthBytes: PAGE_BYTES, offsetBytes });
     expect(bytes).toEqual(high);
     expect(source.warnings).toEqual([expect.stringContaining('0x80000000 to 0x100000000')]);

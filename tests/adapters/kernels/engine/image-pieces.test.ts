@@ -1,7 +1,8 @@
-// Bytes of a file that are none of the memory in it are passed over.
+// A memory that is in its file in several pieces is read from all of them, and from nowhere else.
 
 import { expect, test } from '@jest/globals';
 import { deriveEngineKeys } from '../../../../adapters/kernels/keys.ts';
+import { piecesOf } from '../../../../adapters/guests/dumps/pieces.ts';
 import { createPageEngine } from '../../../../adapters/kernels/engine/page-engine.ts';
 import { sharedMemory, type Image } from '../../../../domain/ports/guests.ts';
 import {
@@ -37,14 +38,30 @@ async function scanned(engine: PageEngine, image: Image) {
   return { rows, fingerprints: new Uint8Array(next) };
 }
 
-test('a gap lies before a chunk, and no page is read from it', async () => {
+test('pieces lie anywhere in the file, or are pages beside it', async () => {
   const engine = createPageEngine({ threads: 0 });
   await engine.useKeys(deriveEngineKeys(randomBytes(32, 1)));
-  const at = CHUNK_PAGES * PAGE_BYTES;
-  const between = randomBytes(3 * PAGE_BYTES, 5);
-  const bytes = Buffer.concat([CONTENT.subarray(0, at), between, CONTENT.subarray(at)]);
-  const gap = { page: CHUNK_PAGES, pages: 3 };
-  expect(await scanned(engine, { ...imageOf(bytes), gap })).toEqual(
+  // Neither at a chunk's end nor at that of what is read at once; the last one lies first, and askew.
+  const [first, loose, last] = [200, 203, CHUNK_PAGES + 3].map((page) => page * PAGE_BYTES);
+  const bytes = Buffer.concat([
+    randomBytes(17, 3),
+    CONTENT.subarray(last),
+    randomBytes(900, 5),
+    CONTENT.subarray(0, first),
+    randomBytes(77, 7),
+    CONTENT.subarray(loose, last),
+  ]);
+  const lastBytes = CONTENT.length - last!;
+  const pieces = piecesOf(
+    [
+      { page: 0, offset: 17 + lastBytes + 900 },
+      { page: 200, offset: -1 },
+      { page: 203, offset: 17 + lastBytes + 900 + first! + 77 },
+      { page: CHUNK_PAGES + 3, offset: 17 },
+    ],
+    CONTENT.slice(first, loose),
+  );
+  expect(await scanned(engine, { ...imageOf(bytes), pieces })).toEqual(
     await scanned(engine, imageOf(CONTENT)),
   );
   await engine.close();
