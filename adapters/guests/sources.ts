@@ -26,6 +26,9 @@ import {
   type FileEnds,
   type ImageFormat,
 } from './images/image-format.ts';
+import { openDump } from './dumps/dump-source.ts';
+import { readElfCore } from './dumps/elf-core.ts';
+import { LIME_MAGIC, readLime } from './dumps/lime.ts';
 import { openLibvirtSave } from './images/libvirt-save.ts';
 import { openRawImage } from './images/raw-image.ts';
 import { guestFailure } from './qemu/failure.ts';
@@ -37,13 +40,16 @@ export const IMAGE_FORMATS = {
   raw: { magics: [], open: openRawImage },
   qemu: { magics: ['QEVM'], open: (of) => openStreamFile(of) },
   libvirt: { magics: ['LibvirtQemudSave'], open: openLibvirtSave },
+  elf: { magics: [], open: openDump(readElfCore) },
+  lime: { magics: [LIME_MAGIC], open: openDump(readLime) },
 } as const satisfies Readonly<Record<string, ImageFormat>>;
 export type ImageFormatName = keyof typeof IMAGE_FORMATS;
 
 /** Ways to a live guest. */
 export const LIVE_GUESTS = { qmp: openLiveGuest } as const;
 
-const isReadable = (format: string): format is ImageFormatName =>
+/** Whether files of a format are read. */
+export const isReadable = (format: string): format is ImageFormatName =>
   Object.hasOwn(IMAGE_FORMATS, format);
 
 export interface OpenSourceRequest extends OpenFileRequest {

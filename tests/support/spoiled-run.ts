@@ -4,6 +4,7 @@
 import { StateUnfit } from '../../projections/models/state-bytes.ts';
 import { Spool } from '../../adapters/guests/qemu/spool.ts';
 import { clearCode } from './damaged-ledger.ts';
+import { dumpParsers } from './dump-parsers.ts';
 import { fileParsers } from './file-parsers.ts';
 import { seededRandom } from './images.ts';
 import { mutated } from './mutations.ts';
@@ -92,6 +93,7 @@ export async function runSpoiled(request: RunRequest): Promise<SpoiledRun> {
       ...parsersOf({ ...series, spool }),
       ...(await fileParsers()),
       ...peerParsers({ folder, server }),
+      ...dumpParsers(folder),
     ];
     const before = process.memoryUsage.rss();
     let memoryBytes = 0;

@@ -108,9 +108,12 @@ const isOfText = (byte: number): boolean =>
 
 const latin1 = (bytes: Uint8Array): string => Buffer.from(bytes).toString('latin1');
 
-const STRUCTURES: readonly (readonly [ForeignFormatName, (start: Start) => boolean])[] = [
-  ['elf-core', (start) => isElf(start) && elfType(start) === ELF_CORE],
-  ['elf', isElf],
+/** Foreign formats, and one that is read. */
+type FormatName = ForeignFormatName | 'elf';
+
+const STRUCTURES: readonly (readonly [FormatName, (start: Start) => boolean])[] = [
+  ['elf', (start) => isElf(start) && elfType(start) === ELF_CORE],
+  ['elf-other', isElf],
   ['compressed', isGzip],
   ['compressed', isCompress],
   ['compressed', isBzip2],
@@ -124,7 +127,7 @@ const STRUCTURES: readonly (readonly [ForeignFormatName, (start: Start) => boole
 ];
 
 /** The format whose structure the bytes of a file's start have; null: none. */
-export function formatOfStructure(bytes: Uint8Array): ForeignFormatName | null {
+export function formatOfStructure(bytes: Uint8Array): FormatName | null {
   const start = { bytes, view: new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength) };
   return STRUCTURES.find(([, isOf]) => isOf(start))?.[0] ?? null;
 }

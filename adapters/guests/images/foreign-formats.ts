@@ -14,8 +14,7 @@ const RECORD_MEMORY = 'record a file of memory';
 
 /** Formats that are recognised, and what to do with them instead. */
 export const FOREIGN_FORMATS = {
-  elf: { is: 'an ELF file that is no core of memory', instead: RECORD_MEMORY },
-  'elf-core': { is: 'an ELF core', instead: `dump the guest with pmemsave, or ${LAYERWRITER}` },
+  'elf-other': { is: 'an ELF file that is no core of memory', instead: RECORD_MEMORY },
   'mapped-ram': {
     is: 'a mapped-ram file of QEMU',
     instead: 'capture with the capability mapped-ram off',
@@ -27,7 +26,6 @@ export const FOREIGN_FORMATS = {
   'libvirt-xen': { is: "a save file of libvirt's for Xen", instead: ANOTHER_WAY },
   kdump: { is: 'a compressed kernel dump', instead: 'dump the guest with pmemsave instead' },
   'kernel-dump': { is: "a kernel's crash dump", instead: `${LAYERWRITER}, if it knows this kind` },
-  lime: { is: 'a LiME dump', instead: "dump it again with LiME's format=padded" },
   avml: { is: 'a dump of avml', instead: '`avml-convert --format raw` makes raw memory of it' },
   'windows-dump': { is: 'a Windows crash dump', instead: LAYERWRITER },
   hiberfil: { is: "Windows' hibernation file", instead: LAYERWRITER },
@@ -76,7 +74,6 @@ export const FOREIGN_SIGNS: readonly Signs[] = [
   ['kernel-dump', '\xed\x23\x8f\x61\x73\x01\x19\xa8', '\xa8\x19\x01\x73\x61\x8f\x23\xed'],
   ['kernel-dump', 'sadump\0\0', 'minidump FreeBSD/', '\xed\xc8\xfe\xde', '\xed\xfe\xce\xfa'],
   ['kernel-dump', '\xcf\xfa\xed\xfe', '\xce\xfa\xed\xfe'],
-  ['lime', 'EMiL'],
   ['avml', 'AVML', 'LMVA'],
   ['windows-dump', 'PAGEDUMP', 'PAGEDU64', 'MDMP\x93\xa7'],
   ['hiberfil', 'hibr', 'HIBR', 'wake', 'WAKE', 'RSTR', 'rstr'],

@@ -1,0 +1,47 @@
+// A dump whose memory lies plain in its file, as a source: read where it lies.
+
+import { keptSource, type GuestSource } from '../../../domain/ports/guests.ts';
+import type { CaptureMode } from '../../../domain/values/capture-mode.ts';
+import { memoryOfDescriptor } from '../../files/memory-file.ts';
+import { isSparse } from '../images/file-holes.ts';
+import type { FormatFile } from '../images/image-format.ts';
+import { WatchedFile } from '../images/watched-file.ts';
+import { DumpFile } from './dump-file.ts';
+import { placeSegments, type Segment, type SegmentRules } from './segments.ts';
+
+/** What a dump says of itself. */
+export interface Dump extends SegmentRules {
+  readonly segments: readonly Segment[];
+  readonly mode: CaptureMode;
+  /** What a person should know. Absent: nothing. */
+  readonly warnings?: readonly string[];
+}
+
+/** A format of dumps: what its files say of themselves is read from their bytes. */
+export const openDump =
+  (read: (file: DumpFile) => Dump) =>
+  async (of: FormatFile): Promise<GuestSource> => {
+    const { file, timeMs, path } = of;
+    const dump = new DumpFile(file);
+    const watched = file.isShared ? new WatchedFile(file) : null;
+    const { segments, mode, warnings = [], ...rules } = read(dump);
+    const { memoryMap, pageCount, pieces, zeros } = placeSegments(dump, segments, rules);
+    const memory = memoryOfDescriptor(file.fd);
+    return keptSource(
+      {
+        image: { file: memory, offsetBytes: 0, pageCount, pieces, zeros, label: file.label },
+        memoryMap,
+        areRangesTold: true,
+        device: null,
+        argv: null,
+        timeMs,
+        pauseMs: null,
+        mode,
+        source: path,
+        mayLackPages: isSparse(file),
+        ...(watched === null ? {} : { mayHaveChanged: async () => watched.mayHaveChanged() }),
+      },
+      () => file.close(),
+      warnings,
+    );
+  };

@@ -1,0 +1,169 @@
+// ELF cores of guests: QEMU's (dump-guest-memory, `virsh dump --memory-only`), Cloud Hypervisor's,
+// VirtualBox's, and those of a kernel's crash (/proc/vmcore). The table of segments says where in the
+// file memory lies and at which addresses in the guest (elf-head.ts has its form). Of 32 and of 64 bits.
+// A core of a process is of its own addresses, and refused.
+
+import type { Dump } from './dump-source.ts';
+import { dumpUnfit, hexOf, u64, type DumpFile } from './dump-file.ts';
+import { SEGMENTS_MAX, type Segment } from './segments.ts';
+
+const HEADER_BYTES = 64;
+const CLASS_AT = 4;
+const ORDER_AT = 5;
+const CLASS_64 = 2;
+const LITTLE_ENDIAN = 1;
+const TYPE_CORE = 4;
+const KIND_MEMORY = 1;
+const KIND_NOTES = 4;
+/** Entries that are more have their number in the first section. */
+const ENTRIES_ELSEWHERE = 0xffff;
+const NOTES_BYTES_MAX = 16 * 1024 * 1024;
+
+interface Entry extends Segment {
+  readonly kind: number;
+  readonly lengthInMemory: number;
+}
+
+/** Where what stands in a table, by the class of the file: of 64 bits, and of 32. */
+const PLACES = {
+  64: {
+    table: 32,
+    sections: 40,
+    entryBytes: 56,
+    offset: 8,
+    address: 24,
+    length: 32,
+    memory: 40,
+    sectionBytes: 64,
+    sectionInfo: 44,
+    entrySize: 54,
+  },
+  32: {
+    table: 28,
+    sections: 32,
+    entryBytes: 32,
+    offset: 4,
+    address: 12,
+    length: 16,
+    memory: 20,
+    sectionBytes: 40,
+    sectionInfo: 28,
+    entrySize: 42,
+  },
+} as const;
+
+class ElfFile {
+  readonly #file: DumpFile;
+  readonly #head: DataView;
+  readonly #bits: 64 | 32;
+
+  constructor(file: DumpFile) {
+    this.#file = file;
+    const head = file.view(0, HEADER_BYTES, 'the header');
+    this.#head = head;
+    this.#bits = head.getUint8(CLASS_AT) === CLASS_64 ? 64 : 32;
+    if (head.getUint8(ORDER_AT) !== LITTLE_ENDIAN)
+      throw dumpUnfit(file.label, 'is a core of a big-endian machine', 'such are not recorded');
+    const type = head.getUint16(16, true);
+    if (type !== TYPE_CORE)
+      throw dumpUnfit(file.label, `is an ELF file of type ${type}`, 'expected a core (4)');
+  }
+
+  #word(view: DataView, at: number): number {
+    return this.#bits === 64 ? u64(view, at) : view.getUint32(at, true);
+  }
+
+  #count(): number {
+    const { sections, sectionBytes, sectionInfo, entrySize } = PLACES[this.#bits];
+    const count = this.#head.getUint16(entrySize + 2, true);
+    if (count !== ENTRIES_ELSEWHERE) return count;
+    const at = this.#word(this.#head, sections);
+    return this.#file.view(at, sectionBytes, 'the first section').getUint32(sectionInfo, true);
+  }
+
+  entries(): readonly Entry[] {
+    const { table, entryBytes, entrySize, offset, address, length, memory } = PLACES[this.#bits];
+    const size = this.#head.getUint16(entrySize, true);
+    const count = this.#count();
+    const { label } = this.#file;
+    const damaged = 'it is damaged; copy or dump it again';
+    if (count === 0) throw dumpUnfit(label, 'has no table of segments', damaged);
+    if (size !== entryBytes || count > SEGMENTS_MAX)
+      throw dumpUnfit(label, `has ${count} segments of ${size} bytes in its table`, damaged);
+    const at = this.#word(this.#head, table);
+    const view = this.#file.view(at, count * entryBytes, 'the table of segments');
+    return Array.from({ length: count }, (_, i) => ({
+      kind: view.getUint32(i * entryBytes, true),
+      offset: this.#word(view, i * entryBytes + offset),
+      address: this.#word(view, i * entryBytes + address),
+      length: this.#word(view, i * entryBytes + length),
+      lengthInMemory: this.#word(view, i * entryBytes + memory),
+    }));
+  }
+}
+
+/** Whose note it is and of what kind. */
+interface Note {
+  readonly name: string;
+  readonly type: number;
+}
+
+const padded = (bytes: number): number => Math.ceil(bytes / 4) * 4;
+
+/** The notes that there are; what is no note ends them. */
+function* notesOf(file: DumpFile, entries: readonly Entry[]): Generator<Note> {
+  for (const { kind, offset, length } of entries) {
+    if (kind !== KIND_NOTES) continue;
+    const view = file.view(offset, Math.min(length, NOTES_BYTES_MAX), 'notes');
+    for (let at = 0; at + 12 <= view.byteLength;) {
+      const nameBytes = view.getUint32(at, true);
+      const end = at + 12 + padded(nameBytes) + padded(view.getUint32(at + 4, true));
+      if (nameBytes === 0 || end > view.byteLength) break;
+      const name = new Uint8Array(view.buffer, at + 12, nameBytes - 1);
+      yield {
+        name: String.fromCharCode(...name.subarray(0, 32)),
+        type: view.getUint32(at + 8, true),
+      };
+      at = end;
+    }
+  }
+}
+
+/** Kinds of notes that processes have: who it was, what its kernel told it, the files it had mapped. */
+const OF_PROCESSES = new Set([3, 6, 0x4649_4c45]);
+const isOfProcess = ({ name, type }: Note): boolean => name === 'CORE' && OF_PROCESSES.has(type);
+
+/** Segments without those that are in another one, as the kernel's image is in RAM. */
+function distinct(segments: readonly Segment[]): readonly Segment[] {
+  const kept: Segment[] = [];
+  const sorted = segments.toSorted((a, b) => a.address - b.address || b.length - a.length);
+  for (const segment of sorted) {
+    const last = kept.at(-1);
+    const end = last === undefined ? 0 : last.address + last.length;
+    if (segment.address + segment.length > end) kept.push(segment);
+  }
+  return kept;
+}
+
+/** Segments of a core. */
+export function readElfCore(file: DumpFile): Dump {
+  const { label } = file;
+  const entries = new ElfFile(file).entries();
+  const notes = [...notesOf(file, entries)];
+  if (notes.some(isOfProcess))
+    throw dumpUnfit(
+      label,
+      'is a core of a process, whose addresses are its own',
+      'record a dump of the guest (dump-guest-memory, `virsh dump --memory-only`)',
+    );
+  const memory = entries.filter(({ kind, length }) => kind === KIND_MEMORY && length > 0);
+  const cut = memory.find(({ length, lengthInMemory }) => length < lengthInMemory);
+  if (cut !== undefined)
+    throw dumpUnfit(
+      label,
+      `has ${cut.length} of ${cut.lengthInMemory} bytes of the memory at ${hexOf(cut.address)}`,
+      'pages were left out of it; dump all of them',
+    );
+  const hasDevices = notes.some(({ name }) => name === 'QEMU');
+  return { segments: distinct(memory), mode: 'core', between: 'nothing', hasDevices };
+}

@@ -1,0 +1,29 @@
+// Files of memory in every format that is read, small and sound, to be spoiled (parsers.ts). What is
+// made of one is read to its last page.
+
+import { elfCore, elfNote, limeDump } from './guest/dump-bytes.ts';
+import { DumpOpener, runAt } from './guest/opened-dump.ts';
+import type { Parser } from './parsers.ts';
+
+const RUNS = [runAt(0, 2), runAt(3, 1), runAt(300, 1)];
+const LOOSE = [{ address: 0x1800, bytes: RUNS[0]!.bytes.subarray(0, 0x1400) }, ...RUNS.slice(1)];
+const NOTES = [elfNote('CORE', 1, new Uint8Array(336)), elfNote('QEMU', 0, new Uint8Array(440))];
+
+/** Dumps by their formats. */
+const DUMPS: readonly (readonly [string, ...Uint8Array[]])[] = [
+  ['ELF cores', elfCore({ runs: RUNS, notes: NOTES }), elfCore({ runs: RUNS, bits: 32 })],
+  ['dumps of LiME', limeDump(RUNS), limeDump(LOOSE)],
+];
+
+/** Each spoiled file is written and opened, which takes longer than a parser of bytes does. */
+const SLOWNESS = 3;
+
+export const dumpParsers = (folder: string): readonly Parser[] => {
+  const opener = new DumpOpener(folder);
+  return DUMPS.map(([name, ...examples]) => ({
+    name,
+    examples,
+    slowness: SLOWNESS,
+    parse: (bytes) => opener.read(bytes),
+  }));
+};

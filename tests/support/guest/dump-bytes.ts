@@ -1,0 +1,93 @@
+// Dumps of memory as other tools write them, byte by byte, by their documents.
+
+const le = (bytes: number, value: number): Buffer => {
+  const out = Buffer.alloc(bytes);
+  if (bytes === 8) out.writeBigUInt64LE(BigInt(value));
+  else out.writeUIntLE(value, 0, bytes);
+  return out;
+};
+export const u16le = (value: number): Buffer => le(2, value);
+export const u32le = (value: number): Buffer => le(4, value);
+export const u64le = (value: number): Buffer => le(8, value);
+
+/** A run of memory by its address. */
+export interface MemoryRun {
+  readonly address: number;
+  readonly bytes: Uint8Array;
+}
+
+/** The header of a range, of LiME and of avml. */
+export const rangeHeader = (magic: string, version: number, run: MemoryRun): Buffer =>
+  Buffer.concat([
+    Buffer.from(magic),
+    u32le(version),
+    u64le(run.address),
+    u64le(run.address + run.bytes.length - 1),
+    u64le(0),
+  ]);
+
+/** A dump of LiME's, and of avml's without compression. */
+export const limeDump = (runs: readonly MemoryRun[]): Buffer =>
+  Buffer.concat(runs.flatMap((run) => [rangeHeader('EMiL', 1, run), run.bytes]));
+
+export const elfNote = (name: string, type: number, bytes: Uint8Array): Buffer => {
+  const named = Buffer.from(`${name}\0`);
+  const padding = (length: number): Buffer => Buffer.alloc((4 - (length % 4)) % 4);
+  return Buffer.concat([
+    u32le(named.length),
+    u32le(bytes.length),
+    u32le(type),
+    named,
+    padding(named.length),
+    bytes,
+    padding(bytes.length),
+  ]);
+};
+
+interface CoreRequest {
+  readonly runs: readonly MemoryRun[];
+  readonly notes?: readonly Uint8Array[];
+  readonly bits?: 32 | 64;
+  /** Whether the number of segments stands in a section, as that of very many. */
+  readonly isCountElsewhere?: boolean;
+}
+
+/** An ELF core, little-endian, its segments in the order of the runs. */
+export function elfCore({ runs, notes = [], bits = 64, isCountElsewhere }: CoreRequest): Buffer {
+  const isWide = bits === 64;
+  const word = isWide ? u64le : u32le;
+  const [headBytes, entryBytes, sectionBytes] = isWide ? [64, 56, 64] : [52, 32, 40];
+  const count = runs.length + 1;
+  const sectionAt = headBytes;
+  const tableAt = sectionAt + sectionBytes;
+  const noteBytes = Buffer.concat(notes);
+  let at = tableAt + count * entryBytes + noteBytes.length;
+  const entry = (kind: number, offset: number, run: MemoryRun): Buffer => {
+    const { length } = run.bytes;
+    const places = [word(offset), word(run.address + 2 ** 20), word(run.address)];
+    const lengths = [word(length), word(length)];
+    return isWide
+      ? Buffer.concat([u32le(kind), u32le(7), ...places, ...lengths, word(0)])
+      : Buffer.concat([u32le(kind), ...places, ...lengths, u32le(7), word(0)]);
+  };
+  const table = [entry(4, at - noteBytes.length, { address: 0, bytes: noteBytes })];
+  for (const run of runs) {
+    table.push(entry(1, at, run));
+    at += run.bytes.length;
+  }
+  const head = Buffer.concat([
+    Buffer.from([0x7f, 0x45, 0x4c, 0x46, isWide ? 2 : 1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0]),
+    u16le(4),
+    u16le(isWide ? 62 : 3),
+    u32le(1),
+    word(0),
+    word(tableAt),
+    word(sectionAt),
+    u32le(0),
+    ...[headBytes, entryBytes, isCountElsewhere === true ? 0xffff : count].map(u16le),
+    ...[sectionBytes, 1, 0].map(u16le),
+  ]);
+  const section = Buffer.alloc(sectionBytes);
+  section.writeUInt32LE(isCountElsewhere === true ? count : 0, isWide ? 44 : 28);
+  return Buffer.concat([head, section, ...table, noteBytes, ...runs.map(({ bytes }) => bytes)]);
+}
