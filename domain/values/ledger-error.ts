@@ -129,7 +129,7 @@ export const LEDGER_ERRORS = {
   },
   SOURCE_FORMAT: {
     kind: 'failed',
-    advice: 'Name it with `--format`, or give a raw image or a QEMU migration stream.',
+    advice: 'Name it with `--format`, or give a file of a format that is read (docs/importing.md).',
   },
   STREAM_TRUNCATED: {
     kind: 'failed',

@@ -2,7 +2,13 @@
 
 import { findImages } from '../../guests/images/image-folder.ts';
 export { isMachineKnown } from '../../guests/qemu/ram-blocks.ts';
-import { openImage, type OpenSourceRequest } from '../../guests/sources.ts';
+import {
+  IMAGE_FORMATS,
+  isReadable,
+  openImage,
+  type ImageFormatName,
+  type OpenSourceRequest,
+} from '../../guests/sources.ts';
 import { BESIDE_FORMAT } from '../../../domain/events/control.ts';
 import type { GuestSource, ImageFacts } from '../../../domain/ports/guests.ts';
 import { run } from '../../../domain/ports/run.ts';
@@ -10,6 +16,11 @@ import type { RecorderOptions } from '../../../domain/use-cases/record/recorder.
 import type { VmEntry } from '../../../projections/models/vm-entry.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import { blocksOf, recordSources, type BesideRequest, type RecordListener } from './record.ts';
+
+export type { ImageFormatName };
+/** Names of the formats that files are recorded from. */
+export const IMAGE_FORMAT_NAMES: readonly ImageFormatName[] =
+  Object.keys(IMAGE_FORMATS).filter(isReadable);
 
 /** What `recordImages` records: files, each a capture, oldest first. */
 export interface ImageRequest extends Omit<OpenSourceRequest, 'path' | 'clock' | 'known'> {

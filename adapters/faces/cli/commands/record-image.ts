@@ -4,7 +4,12 @@ import type { Command } from 'commander';
 import type { Attachment } from '../../../../domain/values/attachment.ts';
 import type { ToldLayout } from '../../../../domain/values/raw-layout.ts';
 import { attachmentOfFile } from '../../../wiring/record/attachments.ts';
-import { isMachineKnown, recordImages } from '../../../wiring/record/record-images.ts';
+import {
+  IMAGE_FORMAT_NAMES,
+  isMachineKnown,
+  recordImages,
+  type ImageFormatName,
+} from '../../../wiring/record/record-images.ts';
 import type { Ledger } from '../../../wiring/ledger/ledger.ts';
 import type { CaptureRow } from '../../../../projections/models/vm-entry.ts';
 import { collected, layoutNamed } from '../argument-values.ts';
@@ -34,7 +39,7 @@ export const declare = (command: Command): Command =>
       collected,
     )
     .option('--note <text>', 'what to say of the captures, up to 1 KiB')
-    .option('--format <format>', 'raw or qemu (default: recognised)')
+    .option('--format <format>', `${IMAGE_FORMAT_NAMES.join(', ')} (default: recognised)`)
     .option(
       '--layout <layout>',
       'how raw files lie: physical (each page at its address: the default) or packed (all RAM in one piece: the default with --machine)',
@@ -51,11 +56,12 @@ interface LayoutOptions {
 /** It goes on when nobody reads what it prints. */
 export const goesOnUnread = true;
 
-function formatOf(format: string | undefined): { format?: 'raw' | 'qemu' } {
+function formatOf(format: string | undefined): { format?: ImageFormatName } {
   if (format === undefined) return {};
-  if (format === 'raw' || format === 'qemu') return { format };
+  const known = IMAGE_FORMAT_NAMES.find((name) => name === format);
+  if (known !== undefined) return { format: known };
   throw new UsageError(
-    `the format ${JSON.stringify(format)} is not known: raw or qemu was expected`,
+    `the format ${JSON.stringify(format)} is not known: ${IMAGE_FORMAT_NAMES.join(', ')} was expected`,
   );
 }
 

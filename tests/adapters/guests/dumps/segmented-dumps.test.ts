@@ -93,7 +93,9 @@ test('a page of which parts are there is those, and zeros', async () => {
   const part = { address: 0x9e800, bytes: low.bytes.slice(0, 0x1400) };
   const other = { address: 0x9fd00, bytes: low.bytes.slice(0, 0x40) };
   const { memory } = await opener.opened(limeDump([part, other, runAt(MIB_PAGES, 4100)]));
-  expect(memory.subarray(0, MIB_PAGES * PAGE_BYTES).equals(flat(MIB_PAGES, [part, other]))).toBe(true);
+  expect(memory.subarray(0, MIB_PAGES * PAGE_BYTES).equals(flat(MIB_PAGES, [part, other]))).toBe(
+    true,
+  );
 });
 
 test('what avml leaves out is zeros', async () => {
