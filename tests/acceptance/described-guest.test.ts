@@ -2,18 +2,16 @@
 // that is no Linux, and of real kernels, held against what they told themselves.
 
 import { spawnSync } from 'node:child_process';
-import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import type { DemoGuest } from '../../adapters/guests/demo-guest/start-guest.ts';
 import { COMMAND_LINE, LedgerCommands, type JsonRow } from '../support/command-line.ts';
 import { otherKernel } from '../support/guest/debian-packages.ts';
-import { madeBtf } from '../support/guest/made-btf.ts';
 import {
   imageAddress,
   MADE_NOTE,
   MADE_SYMBOLS,
-  MADE_TYPES,
   madeKernel,
   type MadeMemory,
 } from '../support/guest/made-kernel.ts';
@@ -224,93 +222,6 @@ describe('a kernel that was put together', () => {
         5,
         'KERNEL_UNKNOWN',
       ]);
-    },
-    LONG_MS,
-  );
-});
-
-describe('a kernel that hides what it says of itself', () => {
-  const files = ['kallsyms', 'btf', 'vmcoreinfo'].map((name) => [`--${name}`, name] as const);
-  const pathOf = (name: string): string => join(folder.path, `its-${name}`);
-  const standIns = (...names: string[]): string[] =>
-    files.flatMap(([option, name]) => (names.includes(name) ? [option, pathOf(name)] : []));
-
-  beforeAll(async () => {
-    const made = madeKernel();
-    const page = made.bytes.subarray(MADE_NOTE * 4096, (MADE_NOTE + 1) * 4096);
-    const text = new TextDecoder().decode(page.subarray(0, page.indexOf(0)));
-    writeFileSync(pathOf('vmcoreinfo'), text);
-    writeFileSync(pathOf('btf'), madeBtf(MADE_TYPES));
-    // As another boot of the same kernel lists them.
-    const lines = MADE_SYMBOLS.map(([kind, name, address]) => {
-      const moved = (address + 0x60_0000n).toString(16);
-      return `${moved} ${kind} ${name}`;
-    });
-    writeFileSync(pathOf('kallsyms'), `${lines.join('\n')}\n`);
-    // Before 6.0 VMCOREINFO does not say where the symbols are.
-    const early = madeKernel();
-    page.fill(0);
-    early.put(MADE_NOTE, 0, page);
-    early.text(MADE_NOTE, 0, text.replaceAll(/SYMBOL\(kallsyms.*\n/gu, ''));
-    await commands.recordRaw('early', early.bytes);
-    // Nothing of it is left, nor are its types.
-    early.put(MADE_NOTE, 0, page);
-    early.bytes.fill(0, 10 * 4096, 12 * 4096);
-    await commands.recordRaw('silent', early.bytes);
-  }, LONG_MS);
-
-  test(
-    'is asked with a list of its symbols from before Linux 6.0',
-    async () => {
-      const at = ['--vm', 'early'];
-      expect(await commands.errorOf('ps', ...at)).toEqual([5, 'GUEST_UNDESCRIBED']);
-      const processes = await commands.json('ps', ...at, ...standIns('kallsyms'));
-      expect(processes.map(({ command }) => command)).toEqual(['kthreadd', 'worker']);
-      const owners = await commands.json('owners', ...at, ...standIns('kallsyms'));
-      expect(owners).toHaveLength(7);
-      // What a file said is not taken for what the guest says.
-      expect(await commands.errorOf('ps', ...at)).toEqual([5, 'GUEST_UNDESCRIBED']);
-    },
-    LONG_MS,
-  );
-
-  test(
-    'is asked with its types and VMCOREINFO too where it has neither',
-    async () => {
-      const at = ['--vm', 'silent'];
-      expect(await commands.errorOf('symbols', ...at)).toEqual([5, 'GUEST_UNDESCRIBED']);
-      const found = standIns('kallsyms', 'vmcoreinfo');
-      expect(await commands.json('symbols', ...at, ...found, 'init_task')).toMatchObject([
-        { name: 'init_task', address: hex(imageAddress(12)), kind: 'D', offset: 0 },
-      ]);
-      expect(await commands.errorOf('ps', ...at, ...found)).toEqual([1, 'GUEST_INVALID']);
-      expect(await commands.json('ps', ...at, ...found, ...standIns('btf'))).toHaveLength(2);
-      expect(await commands.json('dmesg', ...at, ...standIns('vmcoreinfo'))).toHaveLength(2);
-    },
-    LONG_MS,
-  );
-
-  test(
-    'is not asked with files that are of something else',
-    async () => {
-      const at = ['ps', '--vm', 'early'];
-      for (const [option] of files) {
-        const known = option === '--kallsyms' ? [] : standIns('kallsyms');
-        const wrong = pathOf(option === '--btf' ? 'kallsyms' : 'btf');
-        expect(await commands.errorOf(...at, ...known, option, wrong)).toEqual([
-          2,
-          'STAND_IN_UNFIT',
-        ]);
-      }
-      const { stderr } = await commands.run([
-        ...at,
-        '--btf',
-        pathOf('vmcoreinfo'),
-        ...standIns('kallsyms'),
-      ]);
-      expect(stderr).toMatch(
-        /its-vmcoreinfo" cannot stand in for BTF: its BTF does not begin as BTF/u,
-      );
     },
     LONG_MS,
   );
