@@ -3,7 +3,7 @@
 
 import { invalid } from './guest-failures.ts';
 import { KernelSymbols, SYMBOLS_MAX } from './kallsyms.ts';
-import { IMAGE_BASE } from './vmcoreinfo.ts';
+import { IMAGE_BASE, namedSymbols, type Vmcoreinfo } from './vmcoreinfo.ts';
 
 export const KALLSYMS_TEXT_BYTES_MAX = 64 * 1024 * 1024;
 const LINE = /^([0-9a-f]{8,16}) ([A-Za-z]) (\S{1,511})$/u;
@@ -41,4 +41,18 @@ export function parseKallsymsText(bytes: Uint8Array, stext: bigint): KernelSymbo
     text: Uint8Array.from(names.join(''), (character) => character.charCodeAt(0)),
     ends: Uint32Array.from(names, (name) => (end += name.length)),
   });
+}
+
+/**
+ * A symbol that VMCOREINFO has at another address than a list that was moved to its kernel; null: there is
+ * none, and the list may be of that kernel.
+ */
+export function misplacedSymbol(symbols: KernelSymbols, info: Vmcoreinfo): string | null {
+  for (const { name, address } of namedSymbols(info)) {
+    // Some stand for what they point to, outside the image.
+    if (address < IMAGE_BASE) continue;
+    const listed = [...symbols.named(name)];
+    if (listed.length > 0 && listed.every((each) => each.address !== address)) return name;
+  }
+  return null;
 }

@@ -77,6 +77,17 @@ export function parseVmcoreinfo(page: Uint8Array): Vmcoreinfo {
 const symbolIn = (values: ReadonlyMap<string, string>, name: string): bigint | null =>
   hexadecimal(values, `SYMBOL(${name})`);
 
+const NAMED = /^SYMBOL\((\w+)\)$/u;
+
+/** The symbols that VMCOREINFO names. */
+export function* namedSymbols({ values }: Vmcoreinfo) {
+  for (const key of values.keys()) {
+    const name = NAMED.exec(key)?.[1];
+    const address = name === undefined ? null : symbolIn(values, name);
+    if (name !== undefined && address !== null) yield { name, address };
+  }
+}
+
 /** The address of a symbol that VMCOREINFO names; null: it does not. */
 export const symbolOf = ({ values }: Vmcoreinfo, name: string): bigint | null =>
   symbolIn(values, name);

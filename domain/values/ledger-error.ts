@@ -213,6 +213,11 @@ export const LEDGER_ERRORS = {
     advice:
       'Give a file of the kernel that ran in the guest; see docs/guests.md for how it is made.',
   },
+  STAND_IN_FOREIGN: {
+    kind: 'usage',
+    advice:
+      'Give a list of the kernel that ran in the guest: of the same build, of this or another boot.',
+  },
   MISSING_TOOL: { kind: 'failed', advice: 'Install the package the message names.' },
   PROJECTION_FAILED: {
     kind: 'failed',

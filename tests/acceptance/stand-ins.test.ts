@@ -1,6 +1,6 @@
 // A guest whose kernel hides what it says of itself, asked with files that stand in for it.
 
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { LedgerCommands } from '../support/command-line.ts';
@@ -51,6 +51,8 @@ describe('a kernel that hides what it says of itself', () => {
     early.put(MADE_NOTE, 0, page);
     early.text(MADE_NOTE, 0, text.replaceAll(/SYMBOL\(kallsyms.*\n/gu, ''));
     await commands.recordRaw('early', early.bytes);
+    early.text(18, 0x10, 'changed by process 7');
+    await commands.recordRaw('early', early.bytes);
     // Nothing of it is left, nor are its types.
     early.put(MADE_NOTE, 0, page);
     early.bytes.fill(0, 10 * 4096, 12 * 4096);
@@ -73,6 +75,38 @@ describe('a kernel that hides what it says of itself', () => {
   );
 
   test(
+    'is asked over its history with the same files',
+    async () => {
+      const at = ['--vm', 'early', ...standIns('kallsyms')];
+      const worker = { owner: 'anonymous', pid: 7, command: 'worker' };
+      expect(await commands.json('diff', ...at, '@1', '@2', '--by', 'owner')).toMatchObject([
+        { ...worker, pages: 1, before: [] },
+      ]);
+      const versions = await commands.json('history', ...at, '--page', '18', '--owners');
+      expect(versions).toMatchObject([worker, worker]);
+      const [table] = await commands.json('history', '--vm', 'early', '--page', '7');
+      const who = ['who', '--identifier', String(table!['identifier']), '--owners'];
+      expect(await commands.json(...who, ...standIns('kallsyms'))).toContainEqual(
+        expect.objectContaining({ vm: 'early', owner: 'slab' }),
+      );
+      expect(await commands.json('sharing', ...at, '--free')).toMatchObject([
+        { freePages: 2, undescribedVms: [] },
+      ]);
+      const told = Buffer.from('kept by process 7').toString('hex');
+      const text = ['--virtual', hex(imageAddress(18, 0x10)), '--type', 'hex', '--length', '17'];
+      expect(await commands.json('values', ...at, ...text)).toMatchObject([
+        { capture: 1, value: told },
+        {},
+      ]);
+      const predicate = `bytes ${hex(imageAddress(18, 0x10))} == ${Buffer.from('changed').toString('hex')}`;
+      expect(await commands.json('bisect', ...at, '--when', predicate)).toContainEqual(
+        expect.objectContaining({ capture: 2, result: 'first' }),
+      );
+    },
+    LONG_MS,
+  );
+
+  test(
     'is asked with its types and VMCOREINFO too where it has neither',
     async () => {
       const at = ['--vm', 'silent'];
@@ -84,6 +118,29 @@ describe('a kernel that hides what it says of itself', () => {
       expect(await commands.errorOf('ps', ...at, ...found)).toEqual([1, 'GUEST_INVALID']);
       expect(await commands.json('ps', ...at, ...found, ...standIns('btf'))).toHaveLength(2);
       expect(await commands.json('dmesg', ...at, ...standIns('vmcoreinfo'))).toHaveLength(2);
+      const core = ['restore', ...at, '--format', 'elf', '--force', '--to', pathOf('core')];
+      expect(await commands.json(...core)).toMatchObject([{ kernel: null }]);
+      expect(
+        await commands.json(...core, ...standIns('kallsyms', 'btf', 'vmcoreinfo')),
+      ).toMatchObject([{ kernel: '6.1.0-made' }]);
+    },
+    LONG_MS,
+  );
+
+  test(
+    'is not asked with a list of another kernel, nor with files that nothing asks',
+    async () => {
+      const list = readFileSync(pathOf('kallsyms'), 'latin1');
+      writeFileSync(pathOf('other'), `${list}${imageAddress(22).toString(16)} d prb\n`);
+      const at = ['--vm', 'early', '--kallsyms', pathOf('other')];
+      expect(await commands.errorOf('ps', ...at)).toEqual([2, 'STAND_IN_FOREIGN']);
+      const { exitCode, stderr } = await commands.run(['sharing', ...at, '--free']);
+      expect([exitCode, stderr]).toEqual([0, expect.stringContaining('prb lies elsewhere')]);
+      for (const words of [
+        ['history', '--vm', 'early', '--page', '1'],
+        ['restore', '--vm', 'early', '--to', pathOf('none')],
+      ])
+        expect(await commands.errorOf(...words, ...standIns('kallsyms'))).toEqual([2, 'BAD_USAGE']);
     },
     LONG_MS,
   );

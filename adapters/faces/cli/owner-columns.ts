@@ -4,6 +4,7 @@ import type { Command } from 'commander';
 import type { PageOwner } from '../../../domain/guest/owner-table.ts';
 import type { Ledger } from '../../wiring/ledger/ledger.ts';
 import { ownersOfVersions, type VersionPlace } from '../../wiring/guest/owners-of-versions.ts';
+import type { KernelChoice } from '../../wiring/guest/stand-ins.ts';
 import { field, numeric, type Column } from './output.ts';
 import { tell } from './session.ts';
 
@@ -13,7 +14,7 @@ export const OWNER_COLUMNS: readonly Column[] = [field('owner'), numeric('pid'),
 export async function ownersTold(
   command: Command,
   ledger: Ledger,
-  of: { readonly places: readonly VersionPlace[]; readonly kernel: number | null },
+  of: KernelChoice & { readonly places: readonly VersionPlace[] },
 ): Promise<readonly (PageOwner | null)[]> {
   const { owners, reasons } = await ownersOfVersions(ledger, of);
   for (const reason of reasons) tell(command, `not every owner is known: ${reason}`);

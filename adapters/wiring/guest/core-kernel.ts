@@ -12,7 +12,6 @@ import { kernelOf, type GuestPoint } from './guest.ts';
 import { readDescription } from './kernel-description.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import { PointMemory } from './point-memory.ts';
-import type { VmPoint } from '../ledger/vm-point.ts';
 import { deviceStateOf } from '../restore/restore.ts';
 
 type Description = Awaited<ReturnType<typeof readDescription>>;
@@ -50,7 +49,8 @@ async function runningOn(
 export async function coreKernelOf(ledger: Ledger, point: GuestPoint): Promise<GuestKernel> {
   const memory = await PointMemory.open(ledger, point);
   const kernel = await kernelOf(ledger, point, memory);
-  const description = await told(() => readDescription(ledger, { vm: point.entry.vm }, kernel));
+  const of = { vm: point.entry.vm, standIns: point.standIns };
+  const description = await told(() => readDescription(ledger, of, kernel));
   const device = point.row.hasDevice ? await deviceStateOf(ledger, point) : null;
   const cpus = device === null ? [] : cpusOf(device, 'the capture');
   return {
@@ -72,12 +72,11 @@ export const knownCoreKernel = (ledger: Ledger, point: GuestPoint): Promise<Gues
  */
 export async function crashWords(
   ledger: Ledger,
-  point: VmPoint,
+  point: GuestPoint,
 ): Promise<readonly string[] | null> {
-  const asked = { ...point, kernel: null };
   try {
     const memory = await PointMemory.open(ledger, point);
-    const { physBase, kernelOffset } = (await kernelOf(ledger, asked, memory)).info;
+    const { physBase, kernelOffset } = (await kernelOf(ledger, point, memory)).info;
     const base = BigInt.asUintN(64, physBase);
     return ['--machdep', `phys_base=${hexAddress(base)}`, `--kaslr=${hexAddress(kernelOffset)}`];
   } catch (thrown) {

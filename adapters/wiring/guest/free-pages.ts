@@ -10,17 +10,21 @@ import {
 import type { Moment } from '../../../projections/questions/moment.ts';
 import { whatIf, type WhatIf } from '../../../projections/questions/what-if.ts';
 import type { Ledger } from '../ledger/ledger.ts';
+import type { KernelChoice } from './stand-ins.ts';
 import { GuestReasons, VmKernels } from './vm-kernels.ts';
 
 const FREE = OWNERS.indexOf('free');
 
 /** Asks guests which of their pages are free, and why some do not say. */
-function freePages(ledger: Ledger): { readonly of: FreePagesOf; readonly reasons: GuestReasons } {
+function freePages(
+  ledger: Ledger,
+  choice: KernelChoice,
+): { readonly of: FreePagesOf; readonly reasons: GuestReasons } {
   const reasons = new GuestReasons();
   const vms = new Map<string, VmKernels>();
   const of: FreePagesOf = async ({ entry, row }) => {
     if (entry.isForgotten(row.capture)) return null;
-    const kernels = vms.get(entry.vm) ?? new VmKernels(ledger, { entry, kernel: null });
+    const kernels = vms.get(entry.vm) ?? new VmKernels(ledger, entry, choice);
     vms.set(entry.vm, kernels);
     const guest = await reasons.unlessGuest(entry.vm, () => kernels.at(row));
     if (guest === null) return null;
@@ -51,16 +55,20 @@ interface Told<A> {
 export async function freePagesAt(
   ledger: Ledger,
   at: Moment & { readonly vm: string | null },
+  choice: KernelChoice = { kernel: null },
 ): Promise<Told<FreeReport>> {
   checkMoment(ledger.state.catalogue, at);
-  const { of: freePagesOf, reasons } = freePages(ledger);
+  const { of: freePagesOf, reasons } = freePages(ledger, choice);
   const found = await freeReport(ledger.state, { ...at, freePagesOf });
   return { found, reasons: reasons.all };
 }
 
 /** What other settings would have cost, and what free pages did; each kept capture's guest is asked. */
-export async function whatIfOfFree(ledger: Ledger): Promise<Told<readonly WhatIf[]>> {
-  const { of: freePagesOf, reasons } = freePages(ledger);
+export async function whatIfOfFree(
+  ledger: Ledger,
+  choice: KernelChoice = { kernel: null },
+): Promise<Told<readonly WhatIf[]>> {
+  const { of: freePagesOf, reasons } = freePages(ledger, choice);
   const { state, replay } = ledger;
   return { found: await whatIf({ state, replay, freePagesOf }), reasons: reasons.all };
 }

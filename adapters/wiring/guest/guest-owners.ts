@@ -9,12 +9,12 @@ import {
   type OwnedPages,
 } from '../../../domain/guest/owner-table.ts';
 import { OWNERS, pageOwners } from '../../../domain/guest/page-owners.ts';
-import { isGuestFailure } from '../../../domain/guest/guest-failures.ts';
 import type { Task } from '../../../domain/guest/tasks.ts';
 import { describeGuest, tasksIn, type GuestPoint } from './guest.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import { diffOf } from '../questions/pages.ts';
 import type { PointMemory } from './point-memory.ts';
+import { GuestReasons } from './vm-kernels.ts';
 import type { VmPoint } from '../ledger/vm-point.ts';
 
 /** A guest's memory at a point, and who owns its frames there. */
@@ -57,14 +57,9 @@ export async function differenceByOwner(
   { a, b }: { readonly a: GuestPoint; readonly b: GuestPoint },
 ): Promise<OwnedDifference> {
   const after = await ownedMemory(ledger, b);
-  let before: OwnedMemory | null = null;
-  let unknownBefore: string | null = null;
-  try {
-    before = await ownedMemory(ledger, a);
-  } catch (thrown) {
-    if (!isGuestFailure(thrown)) throw thrown;
-    unknownBefore = thrown.message;
-  }
+  const reasons = new GuestReasons();
+  const before = await reasons.unlessGuest(a.entry.vm, () => ownedMemory(ledger, a));
+  const [unknownBefore = null] = reasons.all;
   const changes = new OwnerChanges({ before: before?.owners ?? null, after: after.owners });
   let pages = 0;
   for await (const differing of diffOf(ledger, { a, b, withBytes: false }))

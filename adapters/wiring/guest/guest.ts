@@ -14,15 +14,11 @@ import { KernelNotes } from './kernel-notes.ts';
 import { readDescription, type Layouts } from './kernel-description.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import { PointMemory } from './point-memory.ts';
-import { standInInfo, type StandIns } from './stand-ins.ts';
+import { standInInfo, type KernelChoice } from './stand-ins.ts';
 import type { VmPoint } from '../ledger/vm-point.ts';
 
-/** A point, and which of the kernels in its memory is meant, from 1; null: the only one. */
-export interface GuestPoint extends VmPoint {
-  readonly kernel: number | null;
-  /** Files that stand in for what the kernel hides; absent: none. */
-  readonly standIns?: StandIns;
-}
+/** A point, and which of the kernels in its memory is meant. */
+export interface GuestPoint extends VmPoint, KernelChoice {}
 
 /** A guest that was found at a point. */
 export interface DescribedGuest {

@@ -11,7 +11,6 @@ import { KernelSymbols, readKallsyms } from '../../../domain/guest/kallsyms.ts';
 import { readBtf, type Kernel } from '../../../domain/guest/kernel.ts';
 import { pageLayoutOf } from '../../../domain/guest/page-owners.ts';
 import { taskLayoutOf } from '../../../domain/guest/tasks.ts';
-import { requiredSymbol } from '../../../domain/guest/vmcoreinfo.ts';
 import {
   decodeState,
   StateReader,
@@ -123,9 +122,13 @@ function readSymbols(
   { memory, info }: Kernel,
   path: string | null,
 ): Promise<KernelSymbols> {
-  return path === null
-    ? readKallsyms(memory, info)
-    : standInSymbols(files, path, requiredSymbol(info, '_stext'));
+  return path === null ? readKallsyms(memory, info) : standInSymbols(files, path, info);
+}
+
+/** Of which VM a kernel is, and what stands in for what it hides. */
+interface DescriptionSource {
+  readonly vm: string;
+  readonly standIns?: StandIns | undefined;
 }
 
 /**
@@ -134,11 +137,12 @@ function readSymbols(
  */
 export async function readDescription(
   ledger: Ledger,
-  of: { readonly vm: string; readonly standIns?: StandIns | undefined },
+  of: DescriptionSource,
   kernel: Kernel,
 ): Promise<Description> {
-  const { kallsyms = null, btf = null } = of.standIns ?? {};
-  const name = kallsyms === null && btf === null ? nameOf(of.vm, kernel) : null;
+  const { kallsyms = null, btf = null, vmcoreinfo = null } = of.standIns ?? {};
+  const isOwn = kallsyms === null && btf === null && vmcoreinfo === null;
+  const name = isOwn ? nameOf(of.vm, kernel) : null;
   const kept = name === null ? null : await load(ledger, name);
   const symbols = kept?.symbols ?? (await readSymbols(ledger, kernel, kallsyms));
   const types = (): Promise<Btf> =>
@@ -159,20 +163,21 @@ export async function readDescription(
 /** Descriptions of a VM's kernels that are read once for many of its captures. */
 export class DescriptionCache {
   readonly #ledger: Ledger;
-  readonly #vm: string;
+  readonly #source: DescriptionSource;
+  /** By all that they say in VMCOREINFO: it is of one boot. */
   readonly #known = new Map<string, Description>();
 
-  constructor(ledger: Ledger, vm: string) {
+  constructor(ledger: Ledger, source: DescriptionSource) {
     this.#ledger = ledger;
-    this.#vm = vm;
+    this.#source = source;
   }
 
   async of(kernel: Kernel): Promise<Description> {
-    const name = nameOf(this.#vm, kernel);
-    const known = name === null ? undefined : this.#known.get(name);
+    const boot = Buffer.from(kernel.info.text).toString('latin1');
+    const known = this.#known.get(boot);
     if (known !== undefined) return known;
-    const description = await readDescription(this.#ledger, { vm: this.#vm }, kernel);
-    if (name !== null) this.#known.set(name, description);
+    const description = await readDescription(this.#ledger, this.#source, kernel);
+    this.#known.set(boot, description);
     return description;
   }
 }

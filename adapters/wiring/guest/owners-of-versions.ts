@@ -5,6 +5,7 @@ import { FrameOwners, mappedBy, type PageOwner } from '../../../domain/guest/own
 import { OWNERS, pageOwners } from '../../../domain/guest/page-owners.ts';
 import { tasksIn, type DescribedGuest } from './guest.ts';
 import type { Ledger } from '../ledger/ledger.ts';
+import type { KernelChoice } from './stand-ins.ts';
 import { GuestReasons, VmKernels } from './vm-kernels.ts';
 
 const ANONYMOUS = OWNERS.indexOf('anonymous');
@@ -59,13 +60,13 @@ function inOrder(places: readonly VersionPlace[]): Map<string, [number, number[]
  */
 export async function ownersOfVersions(
   ledger: Ledger,
-  of: { readonly places: readonly VersionPlace[]; readonly kernel: number | null },
+  of: KernelChoice & { readonly places: readonly VersionPlace[] },
 ): Promise<OwnersOfVersions> {
   const owners: (PageOwner | null)[] = of.places.map(() => null);
   const reasons = new GuestReasons();
   for (const [vm, captures] of inOrder(of.places)) {
     const entry = ledger.vm(vm);
-    const kernels = new VmKernels(ledger, { entry, kernel: of.kernel });
+    const kernels = new VmKernels(ledger, entry, of);
     for (const [capture, numbers] of captures) {
       const row = entry.capture(capture);
       if (row === undefined || entry.isForgotten(capture)) {

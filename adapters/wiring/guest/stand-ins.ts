@@ -2,9 +2,17 @@
 
 import { Btf, BTF_BYTES_MAX } from '../../../domain/guest/btf.ts';
 import { isGuestFailure, sentenceOf } from '../../../domain/guest/guest-failures.ts';
-import { KALLSYMS_TEXT_BYTES_MAX, parseKallsymsText } from '../../../domain/guest/kallsyms-text.ts';
+import {
+  KALLSYMS_TEXT_BYTES_MAX,
+  misplacedSymbol,
+  parseKallsymsText,
+} from '../../../domain/guest/kallsyms-text.ts';
 import type { KernelSymbols } from '../../../domain/guest/kallsyms.ts';
-import { parseVmcoreinfo, type Vmcoreinfo } from '../../../domain/guest/vmcoreinfo.ts';
+import {
+  parseVmcoreinfo,
+  requiredSymbol,
+  type Vmcoreinfo,
+} from '../../../domain/guest/vmcoreinfo.ts';
 import { LedgerError } from '../../../domain/values/ledger-error.ts';
 import { PAGE_BYTES } from '../../../domain/values/page.ts';
 import type { FilePort } from '../../files/file-port.ts';
@@ -17,6 +25,14 @@ export interface StandIns {
   readonly btf: string | null;
   /** The text of its VMCOREINFO. */
   readonly vmcoreinfo: string | null;
+}
+
+/** Which kernel of a guest is meant, and what is known of it from elsewhere. */
+export interface KernelChoice {
+  /** Of several in its memory, from 1; null: the only one. */
+  readonly kernel: number | null;
+  /** Files that stand in for what the kernel hides; absent: none. */
+  readonly standIns?: StandIns | undefined;
 }
 
 const unfit = (path: string, what: string, why: string, cause?: unknown): LedgerError =>
@@ -48,15 +64,24 @@ async function read<A>(
   }
 }
 
-/** Symbols of a kernel whose code begins at an address. STAND_IN_UNFIT. */
-export const standInSymbols = (
+/** Symbols of the kernel that VMCOREINFO tells of. STAND_IN_UNFIT; STAND_IN_FOREIGN. */
+export async function standInSymbols(
   files: FilePort,
   path: string,
-  stext: bigint,
-): Promise<KernelSymbols> =>
-  read(files, { path, what: 'kallsyms', bytesMax: KALLSYMS_TEXT_BYTES_MAX }, (bytes) =>
-    parseKallsymsText(bytes, stext),
+  info: Vmcoreinfo,
+): Promise<KernelSymbols> {
+  const request = { path, what: 'kallsyms', bytesMax: KALLSYMS_TEXT_BYTES_MAX };
+  const stext = requiredSymbol(info, '_stext');
+  const symbols = await read(files, request, (bytes) => parseKallsymsText(bytes, stext));
+  const symbol = misplacedSymbol(symbols, info);
+  if (symbol === null) return symbols;
+  const { release } = info;
+  throw new LedgerError(
+    'STAND_IN_FOREIGN',
+    `${JSON.stringify(path)} lists the symbols of another kernel than Linux ${release}, whose ${symbol} lies elsewhere`,
+    { path, release, symbol },
   );
+}
 
 /** Types. STAND_IN_UNFIT. */
 export const standInTypes = (files: FilePort, path: string): Promise<Btf> =>

@@ -3,11 +3,13 @@
 
 import { isGuestFailure } from '../../../domain/guest/guest-failures.ts';
 import type { Kernel } from '../../../domain/guest/kernel.ts';
+import { isLedgerError } from '../../../domain/values/ledger-error.ts';
 import { isRefused } from '../../../domain/values/refused.ts';
 import type { CaptureRow, VmEntry } from '../../../projections/models/vm-entry.ts';
 import { kernelAmong, kernelOf, type DescribedGuest, type GuestPoint } from './guest.ts';
 import { DescriptionCache } from './kernel-description.ts';
 import { KernelNotes } from './kernel-notes.ts';
+import type { KernelChoice } from './stand-ins.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import { PointMemory } from './point-memory.ts';
 
@@ -17,6 +19,8 @@ const IN_VAIN_MAX = 8;
 /** What of a guest makes a question fail, as it has its own name; null: something else does. */
 function guestReason(thrown: unknown): string | null {
   if (isGuestFailure(thrown)) return thrown.code;
+  // A VM may have had other kernels than the one whose symbols a file lists.
+  if (isLedgerError(thrown) && thrown.code === 'STAND_IN_FOREIGN') return thrown.code;
   if (!isRefused(thrown)) return null;
   const { _tag } = thrown.refusal;
   return _tag === 'KernelAmbiguous' || _tag === 'KernelUnknown' ? _tag : null;
@@ -51,16 +55,16 @@ export class GuestReasons {
 export class VmKernels {
   readonly #ledger: Ledger;
   readonly #entry: VmEntry;
-  readonly #kernel: number | null;
+  readonly #choice: KernelChoice;
   readonly #descriptions: DescriptionCache;
   #frames: readonly number[] | null = null;
   #inVain = 0;
 
-  constructor(ledger: Ledger, of: { readonly entry: VmEntry; readonly kernel: number | null }) {
+  constructor(ledger: Ledger, entry: VmEntry, { kernel, standIns }: KernelChoice) {
     this.#ledger = ledger;
-    this.#entry = of.entry;
-    this.#kernel = of.kernel;
-    this.#descriptions = new DescriptionCache(ledger, of.entry.vm);
+    this.#entry = entry;
+    this.#choice = { kernel, standIns };
+    this.#descriptions = new DescriptionCache(ledger, { vm: entry.vm, standIns });
   }
 
   /** Frames in which a kernel was found: before, or in the newest capture that is kept. */
@@ -77,9 +81,12 @@ export class VmKernels {
   }
 
   async #kernelIn(row: CaptureRow, memory: PointMemory): Promise<Kernel | null> {
-    const point = { entry: this.#entry, row, kernel: this.#kernel };
+    const { kernel: number, standIns } = this.#choice;
+    const point = { entry: this.#entry, row, ...this.#choice };
+    // What was told from elsewhere needs no looking for.
+    if ((standIns?.vmcoreinfo ?? null) !== null) return kernelOf(this.#ledger, point, memory);
     this.#frames ??= await this.#known(point);
-    const known = await kernelAmong(memory, { frames: this.#frames, kernel: this.#kernel });
+    const known = await kernelAmong(memory, { frames: this.#frames, kernel: number });
     if (known === null && this.#inVain >= IN_VAIN_MAX) return null;
     this.#inVain += 1;
     const kernel = known ?? (await kernelOf(this.#ledger, point, memory));

@@ -10,6 +10,7 @@ import {
 import { placeIn } from '../../../domain/use-cases/travel/place.ts';
 import { refuse } from '../../../domain/values/refused.ts';
 import type { CaptureRow, VmEntry } from '../../../projections/models/vm-entry.ts';
+import type { KernelChoice } from '../guest/stand-ins.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { AddressSpace } from './address-space.ts';
 import { VmOverTime } from './vm-over-time.ts';
@@ -24,10 +25,8 @@ export type ValuePlace =
 export type ValueType =
   { readonly type: NumberType } | { readonly type: 'str' | 'hex'; readonly length: number };
 
-export interface ValuesRequest {
+export interface ValuesRequest extends KernelChoice {
   readonly entry: VmEntry;
-  /** Which of several kernels. */
-  readonly kernel: number | null;
   readonly place: ValuePlace;
   readonly type: ValueType;
   /** Null: from the oldest capture that is kept. */
@@ -76,10 +75,10 @@ function addressOf(vm: VmOverTime, place: ValuePlace): bigint {
  */
 export async function* valuesOver(
   ledger: Ledger,
-  { entry, kernel, place, type, from, to }: ValuesRequest,
+  { entry, kernel, standIns, place, type, from, to }: ValuesRequest,
 ): AsyncGenerator<ValueAt> {
   const isPhysical = 'physical' in place;
-  const point = { entry, row: to, kernel };
+  const point = { entry, row: to, kernel, standIns };
   const vm = await VmOverTime.open(ledger, point, isPhysical ? 'not needed' : 'needed');
   const stretch = { address: addressOf(vm, place), length: lengthOf(type) };
   const watched = vm.watch(stretch, spaceOf(place));

@@ -1,5 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
-import { parseKallsymsText } from '../../../domain/guest/kallsyms-text.ts';
+import { misplacedSymbol, parseKallsymsText } from '../../../domain/guest/kallsyms-text.ts';
+import { parseVmcoreinfo } from '../../../domain/guest/vmcoreinfo.ts';
 
 const STEXT = 0xffff_ffff_8140_0000n;
 const parse = (text: string, stext = STEXT) =>
@@ -29,6 +30,27 @@ describe('a list of symbols', () => {
     const symbols = parse(LIST, STEXT + 0x20_0000n);
     expect(symbols.addressOf('init_task')).toBe(STEXT + 0x20_c000n);
     expect(symbols.addressOf('runqueues')).toBe(0x31980n);
+  });
+
+  test('is of another kernel where VMCOREINFO has a symbol elsewhere', () => {
+    const told = (lines: string) =>
+      parseVmcoreinfo(
+        new TextEncoder().encode(
+          `OSRELEASE=5.10.0\nNUMBER(phys_base)=0\nSYMBOL(swapper_pg_dir)=ffffffff81a00000\n${lines}`,
+        ),
+      );
+    const symbols = parse(`${LIST}ffffffff81400090 t helper\n`);
+    for (const [lines, misplaced] of [
+      ['', null],
+      ['SYMBOL(init_task)=ffffffff8140c000', null],
+      // It may be any of several of that name.
+      ['SYMBOL(helper)=ffffffff81400090', null],
+      // It points elsewhere.
+      ['SYMBOL(runqueues)=ffff888000000000', null],
+      ['SYMBOL(init_task)=ffffffff8140c040', 'init_task'],
+      ['SYMBOL(helper)=ffffffff814000a0', 'helper'],
+    ] as const)
+      expect(misplacedSymbol(symbols, told(lines))).toBe(misplaced);
   });
 
   const wrong = [

@@ -18,8 +18,8 @@ import { momentsBetween } from '../../../wiring/time-travel/moments.ts';
 import { VmOverTime } from '../../../wiring/time-travel/vm-over-time.ts';
 import { GDB_SOCKET, serveGdb, targetOf } from '../../gdb/server.ts';
 import { privateSocket } from '../../sockets/socket-server.ts';
-import { positiveNumber } from '../argument-values.ts';
 import { UsageError } from '../failure.ts';
+import { declareKernel, kernelChoiceOf } from '../guest-point.ts';
 import { warn, withLedger } from '../session.ts';
 
 /** What a command that is run says by its exit code. */
@@ -28,15 +28,19 @@ const SKIPPED = 125;
 const TRUE_MAX = 124;
 
 export const declare = (command: Command): Command =>
-  command
-    .requiredOption('--vm <name>', 'the VM')
-    .option('--from <point>', 'between this capture (default: the oldest that is kept)')
-    .option('--to <point>', 'and this one', 'latest')
-    .option('--when <predicate>', 'as `u64 SYMBOL+8 >= 0x10 and not bytes ADDRESS == 00ff`')
-    .option('--core', 'give the command an ELF core of each point: $PAGELEDGER_CORE')
-    .option('--memory', 'give the command a raw image of each point: $PAGELEDGER_MEMORY')
-    .option('--kernel <n>', 'which of several kernels in its memory', positiveNumber)
-    .argument('[command...]', 'after --: exits with 0 for not yet, 1 to 124 for true, 125 to skip');
+  declareKernel(
+    command
+      .requiredOption('--vm <name>', 'the VM')
+      .option('--from <point>', 'between this capture (default: the oldest that is kept)')
+      .option('--to <point>', 'and this one', 'latest')
+      .option('--when <predicate>', 'as `u64 SYMBOL+8 >= 0x10 and not bytes ADDRESS == 00ff`')
+      .option('--core', 'give the command an ELF core of each point: $PAGELEDGER_CORE')
+      .option('--memory', 'give the command a raw image of each point: $PAGELEDGER_MEMORY')
+      .argument(
+        '[command...]',
+        'after --: exits with 0 for not yet, 1 to 124 for true, 125 to skip',
+      ),
+  );
 
 interface Options {
   readonly vm: string;
@@ -45,7 +49,6 @@ interface Options {
   readonly when?: string;
   readonly core?: boolean;
   readonly memory?: boolean;
-  readonly kernel?: number;
 }
 
 /** Asks at a point. */
@@ -144,7 +147,7 @@ function askCommand(
 
 export const run = (command: Command): Promise<void> =>
   withLedger(command, 'read', async (ledger, output) => {
-    const { vm, from, to, when, kernel = null, core, memory } = command.opts<Options>();
+    const { vm, from, to, when, core, memory } = command.opts<Options>();
     const words = command.args;
     if ((when === undefined) === (words.length === 0))
       throw new UsageError('either --when or a command behind -- was expected');
@@ -152,9 +155,10 @@ export const run = (command: Command): Promise<void> =>
       throw new UsageError('--core and --memory are for a command');
     const entry = ledger.vm(vm);
     const rows = momentsBetween(ledger, entry, { from: from ?? null, to });
+    const choice = kernelChoiceOf(command);
     const own = privateSocket(GDB_SOCKET);
     try {
-      const last = { entry, row: rows.at(-1)!, kernel };
+      const last = { entry, row: rows.at(-1)!, ...choice };
       const ask =
         when === undefined
           ? askCommand(command, { ledger, folder: own.folder, words })
@@ -164,7 +168,7 @@ export const run = (command: Command): Promise<void> =>
         const step = bisectStep({ count: rows.length, verdicts });
         if (step._tag === 'ask') {
           const row = rows[step.moment]!;
-          const result = await ask({ entry, row, kernel });
+          const result = await ask({ entry, row, ...choice });
           verdicts.set(step.moment, result);
           if (output.isJson) output.json({ vm, capture: row.capture, result });
           else output.print(`@${row.capture}: ${SAID[result]}`);

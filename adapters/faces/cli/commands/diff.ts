@@ -17,31 +17,37 @@ import type { VmPoint } from '../../../wiring/ledger/vm-point.ts';
 import { changedPagesRow, pointCells } from '../../rows/guest-rows.ts';
 import { isoTime } from '../../rows/row.ts';
 import { addressText, differenceRow } from '../../rows/page-rows.ts';
-import { pageRange, positiveNumber } from '../argument-values.ts';
+import { pageRange } from '../argument-values.ts';
 import { UsageError } from '../failure.ts';
+import { declareKernel, kernelChoiceOf, kernelChoiceWith } from '../guest-point.ts';
 import { hexLines } from '../hex-view.ts';
 import type { Output } from '../output.ts';
 import { drained, tell, withLedger } from '../session.ts';
 import { showChangedPages } from '../owner-tables.ts';
 
+const BY_OWNER = '--by owner';
+
 export const declare = (command: Command): Command =>
-  command
-    .argument('<a>', 'a point; web@3 and web/POINT name their VM')
-    .argument('<b>', "another one, perhaps another VM's")
-    .option('--vm <name>', 'the VM of points that name none')
-    .option('--page <gfns>', 'only this page, or these: 4175, 4096-4351', pageRange)
-    .option('--bytes', 'show the bytes that differ')
-    .addOption(
-      new Option('--by <whom>', 'count pages by who owns them in a Linux guest').choices(['owner']),
-    )
-    .option('--kernel <n>', 'with --by owner: which of several kernels', positiveNumber);
+  declareKernel(
+    command
+      .argument('<a>', 'a point; web@3 and web/POINT name their VM')
+      .argument('<b>', "another one, perhaps another VM's")
+      .option('--vm <name>', 'the VM of points that name none')
+      .option('--page <gfns>', 'only this page, or these: 4175, 4096-4351', pageRange)
+      .option('--bytes', 'show the bytes that differ')
+      .addOption(
+        new Option('--by <whom>', 'count pages by who owns them in a Linux guest').choices([
+          'owner',
+        ]),
+      ),
+    BY_OWNER,
+  );
 
 interface DiffOptions {
   readonly vm?: string;
   readonly page?: PageRange;
   readonly bytes?: boolean;
   readonly by?: 'owner';
-  readonly kernel?: number;
 }
 
 /** A point of the VM, or VM/POINT of another; pages can be read of one that was not forgotten. */
@@ -140,11 +146,11 @@ const betweenText = ({ a, b }: Sides): string => `between ${sideText(a)} and ${s
 
 /** The pages that differ, by who owns them. */
 async function showOwners(command: Command, ledger: Ledger, output: Output, sides: Sides) {
-  const { kernel = null } = command.opts<DiffOptions>();
+  const choice = kernelChoiceOf(command);
   const { vm } = sides.b.entry;
   const { rows, pages, unknownBefore } = await differenceByOwner(ledger, {
-    a: { ...sides.a, kernel },
-    b: { ...sides.b, kernel },
+    a: { ...sides.a, ...choice },
+    b: { ...sides.b, ...choice },
   });
   if (unknownBefore !== null)
     tell(command, `whose the pages were before is not known: ${unknownBefore}`);
@@ -198,6 +204,7 @@ export const run = (command: Command): Promise<void> =>
     const { by, bytes: withBytes = false } = options;
     if (by !== undefined && options.page !== undefined)
       throw new UsageError('--by owner counts pages of all owners: leave --page out');
+    kernelChoiceWith(command, { isAsked: by !== undefined, goesWith: BY_OWNER });
     if (by !== undefined && withBytes)
       throw new UsageError('--by owner counts pages: leave --bytes out');
     const a = pointOf(ledger, options, command.args[0]!);

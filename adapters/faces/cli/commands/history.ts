@@ -10,24 +10,28 @@ import { UsageError } from '../failure.ts';
 import { declareExcerpt, excerptOf, excerptRows } from '../excerpt.ts';
 import { field, numeric } from '../output.ts';
 import { versionRow } from '../../rows/page-rows.ts';
-import { address, positiveNumber, wholeNumber } from '../argument-values.ts';
+import { address, wholeNumber } from '../argument-values.ts';
+import { declareKernel, kernelChoiceWith } from '../guest-point.ts';
 import { OWNER_COLUMNS, ownersTold } from '../owner-columns.ts';
 import { ownerCells } from '../../rows/guest-rows.ts';
 import { withLedger } from '../session.ts';
 
+const OWNERS = '--owners';
+
 export const declare = (command: Command): Command =>
-  declareExcerpt(command.requiredOption('--vm <name>', 'the VM'))
-    .option('--page <gfn>', "the page's number", wholeNumber)
-    .option('--address <address>', 'a guest-physical address in the page', address)
-    .option('--owners', 'who owned the page in a Linux guest at each version')
-    .option('--kernel <n>', 'with --owners: which of several kernels', positiveNumber);
+  declareKernel(
+    declareExcerpt(command.requiredOption('--vm <name>', 'the VM'))
+      .option('--page <gfn>', "the page's number", wholeNumber)
+      .option('--address <address>', 'a guest-physical address in the page', address)
+      .option('--owners', 'who owned the page in a Linux guest at each version'),
+    OWNERS,
+  );
 
 interface HistoryOptions {
   readonly vm: string;
   readonly page?: number;
   readonly address?: number;
   readonly owners?: boolean;
-  readonly kernel?: number;
 }
 
 function versionsAsked(
@@ -47,15 +51,16 @@ function versionsAsked(
 export const run = (command: Command): Promise<void> =>
   withLedger(command, 'read', async (ledger, output) => {
     const options = command.opts<HistoryOptions>();
+    const isAsked = options.owners === true;
+    const choice = kernelChoiceWith(command, { isAsked, goesWith: OWNERS });
     const entry = ledger.vm(options.vm);
     const versions = await versionsAsked(ledger, entry, options);
-    const owners =
-      options.owners === true
-        ? await ownersTold(command, ledger, {
-            places: versions.map(({ from, gfn }) => ({ vm: entry.vm, capture: from, gfn })),
-            kernel: options.kernel ?? null,
-          })
-        : null;
+    const owners = isAsked
+      ? await ownersTold(command, ledger, {
+          places: versions.map(({ from, gfn }) => ({ vm: entry.vm, capture: from, gfn })),
+          ...choice,
+        })
+      : null;
     const rows = versions.map((version, i) => ({
       ...versionRow(entry.vm, version, entry.isForgotten(version.capture)),
       ...(owners === null ? {} : ownerCells(owners[i]!)),

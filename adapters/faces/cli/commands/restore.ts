@@ -18,8 +18,9 @@ import type { Ledger } from '../../../wiring/ledger/ledger.ts';
 import type { GuestKernel } from '../../../../domain/ports/guests.ts';
 import type { CaptureRow } from '../../../../projections/models/vm-entry.ts';
 import { memoryMapOf } from '../../../../projections/models/page-tables.ts';
-import { layoutNamed, positiveNumber } from '../argument-values.ts';
+import { layoutNamed } from '../argument-values.ts';
 import { EXIT_DAMAGE, UsageError } from '../failure.ts';
+import { declareKernel, kernelChoiceWith } from '../guest-point.ts';
 import { interruptible } from '../interruption.ts';
 import { bytesText, type Output } from '../output.ts';
 import { progressOf, warn, withLedger } from '../session.ts';
@@ -39,26 +40,30 @@ function formatNamed(format: string): RestoreFormat {
   );
 }
 
+const OF_CORES = '--format elf';
+
 export const declare = (command: Command): Command =>
-  command
-    .requiredOption('--vm <name>', 'the VM')
-    .option('--at <point>', 'the point', 'latest')
-    .requiredOption('--to <file>', 'the file; - is standard output')
-    .option('--format <format>', 'raw, elf (a core for debuggers of kernels) or qemu', 'raw')
-    .option(
-      '--layout <layout>',
-      'of a raw image: physical (RAM at its guest-physical addresses) or packed (default: as tools expect it)',
-    )
-    .option(
-      '--without-block <name...>',
-      'leave a block of memory out of a QEMU stream, for a guest that maps it from a file',
-    )
-    .option('--kernel <n>', 'of a core: which of several kernels in its memory', positiveNumber)
-    .option('--with <folder>', 'give back what was kept beside the capture into this folder too')
-    .option('--force', 'replace an existing file')
-    .addOption(
-      new Option('--damaged <how>', 'what becomes of pages that are lost').choices(['zero']),
-    );
+  declareKernel(
+    command
+      .requiredOption('--vm <name>', 'the VM')
+      .option('--at <point>', 'the point', 'latest')
+      .requiredOption('--to <file>', 'the file; - is standard output')
+      .option('--format <format>', 'raw, elf (a core for debuggers of kernels) or qemu', 'raw')
+      .option(
+        '--layout <layout>',
+        'of a raw image: physical (RAM at its guest-physical addresses) or packed (default: as tools expect it)',
+      )
+      .option(
+        '--without-block <name...>',
+        'leave a block of memory out of a QEMU stream, for a guest that maps it from a file',
+      )
+      .option('--with <folder>', 'give back what was kept beside the capture into this folder too')
+      .option('--force', 'replace an existing file')
+      .addOption(
+        new Option('--damaged <how>', 'what becomes of pages that are lost').choices(['zero']),
+      ),
+    OF_CORES,
+  );
 
 /** Stretches of pages of the file: the first of each, and how many. */
 function stretchesOf(pages: readonly number[]): { page: number; pages: number }[] {
@@ -95,15 +100,13 @@ const missingText = (row: CaptureRow, kernel: GuestKernel | null): string =>
 
 /** What a core tells of its kernel; null: nothing can be told, or no core is made. */
 async function kernelFor(
+  command: Command,
   ledger: Ledger,
   point: VmPoint,
-  { format, kernel: number }: RestoreOptions,
 ): Promise<GuestKernel | null> {
-  if (format !== 'elf') {
-    if (number === undefined) return null;
-    throw new UsageError(`--kernel is of cores, and ${format} was asked for`);
-  }
-  return knownCoreKernel(ledger, { ...point, kernel: number ?? null });
+  const isAsked = command.opts<RestoreOptions>().format === 'elf';
+  const choice = kernelChoiceWith(command, { isAsked, goesWith: OF_CORES });
+  return isAsked ? knownCoreKernel(ledger, { ...point, ...choice }) : null;
 }
 
 /** How a file holds RAM, where it has nothing else. */
@@ -132,7 +135,7 @@ async function crashCommand(
 ): Promise<string | null> {
   if (format !== 'raw' || output.isJson || !process.stdout.isTTY) return null;
   if (!isAtAddresses(layoutOf(point, layout), memoryMapOf(point))) return null;
-  const words = await crashWords(ledger, point);
+  const words = await crashWords(ledger, { ...point, kernel: null });
   return words === null ? null : ['crash', ...words, 'vmlinux', `${quoted(to)}@0`].join(' ');
 }
 
@@ -194,7 +197,6 @@ interface RestoreOptions {
   readonly damaged?: string;
   readonly with?: string;
   readonly withoutBlock?: readonly string[];
-  readonly kernel?: number;
 }
 
 export async function run(command: Command): Promise<void> {
@@ -208,7 +210,7 @@ export async function run(command: Command): Promise<void> {
     const row = ledger.resolve(entry, at);
     const point = { entry, row };
     const laid = ramLayoutOf(point, format, asked);
-    const kernel = await kernelFor(ledger, point, options);
+    const kernel = await kernelFor(command, ledger, point);
     const progress = progressOf(command, 'restoring');
     const started = performance.now();
     const lost: number[] = [];

@@ -15,18 +15,24 @@ import { holderRow } from '../../rows/holder-rows.ts';
 import { savedBytesOf, sharingRow } from '../../rows/sharing-rows.ts';
 import { wholeNumber } from '../argument-values.ts';
 import { UsageError } from '../failure.ts';
+import { declareKernel, kernelChoiceOf, kernelChoiceWith } from '../guest-point.ts';
 import { bytesText, field, numeric, type Output } from '../output.ts';
 import { tell, withLedger } from '../session.ts';
 import { share, sharingTable } from '../sharing-table.ts';
 import { HOLDER_COLUMNS, holderTexts } from '../tables.ts';
 
+const FREE = '--free';
+
 export const declare = (command: Command): Command =>
-  command
-    .option('--vm <name>', 'of one VM, and what it shares with others')
-    .option('--at <moment>', 'at this point; of --vm, or one that names its VM (default: latest)')
-    .option('--page <gfn>', 'who shares this page of the VM', wholeNumber)
-    .option('--what-if', 'what the whole history would have cost under other settings')
-    .option('--free', 'also what pages cost that Linux guests hold to be free');
+  declareKernel(
+    command
+      .option('--vm <name>', 'of one VM, and what it shares with others')
+      .option('--at <moment>', 'at this point; of --vm, or one that names its VM (default: latest)')
+      .option('--page <gfn>', 'who shares this page of the VM', wholeNumber)
+      .option('--what-if', 'what the whole history would have cost under other settings')
+      .option('--free', 'also what pages cost that Linux guests hold to be free'),
+    FREE,
+  );
 
 interface SharingOptions {
   readonly vm?: string;
@@ -111,7 +117,7 @@ async function showWhatIf(command: Command, ledger: Ledger, output: Output): Pro
     throw new UsageError('--what-if is about the whole history: leave --vm, --at and --page out');
   const { found: settings, reasons } =
     options.free === true
-      ? await whatIfOfFree(ledger)
+      ? await whatIfOfFree(ledger, kernelChoiceOf(command))
       : { found: await whatIfOf(ledger), reasons: [] };
   tellReasons(command, reasons);
   const recorded = settings[0]?.storedBytes ?? 0;
@@ -143,13 +149,14 @@ async function showWhatIf(command: Command, ledger: Ledger, output: Output): Pro
 export const run = (command: Command): Promise<void> =>
   withLedger(command, 'read', async (ledger, output) => {
     const options = command.opts<SharingOptions>();
+    const choice = kernelChoiceWith(command, { isAsked: options.free === true, goesWith: FREE });
     if (options.whatIf === true) return showWhatIf(command, ledger, output);
     if (options.page !== undefined) return showPage(ledger, output, options);
     const { vm = null, at = 'latest' } = options;
     if (vm !== null) ledger.vm(vm);
     const asked = { ...momentOf(ledger, at, vm), vm };
     const report = await sharingOf(ledger, asked);
-    const free = options.free === true ? await freePagesAt(ledger, asked) : null;
+    const free = options.free === true ? await freePagesAt(ledger, asked, choice) : null;
     tellReasons(command, free?.reasons ?? []);
     if (output.isJson) return output.json({ ...sharingRow(report), ...free?.found });
     sharingTable(output, report, patternCounts(report.classes));

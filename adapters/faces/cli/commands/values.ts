@@ -6,6 +6,7 @@ import { valuesOver, type ValuePlace, type ValueType } from '../../../wiring/tim
 import { valueRow } from '../../rows/travel-rows.ts';
 import { address, positiveNumber, virtualAddress, wholeNumber } from '../argument-values.ts';
 import { UsageError } from '../failure.ts';
+import { declareKernel, kernelChoiceOf } from '../guest-point.ts';
 import { declareExcerpt, excerptOf, excerptRows } from '../excerpt.ts';
 import { field, numeric } from '../output.ts';
 import { withLedger } from '../session.ts';
@@ -15,20 +16,21 @@ const LENGTH = 16;
 const LENGTH_MAX = 4096;
 
 export const declare = (command: Command): Command =>
-  declareExcerpt(command.requiredOption('--vm <name>', 'the VM'))
-    .option('--symbol <name>', 'of a symbol of the kernel, or SYMBOL+OFFSET')
-    .option('--virtual <address>', "at an address of the guest's kernel", virtualAddress)
-    .option('--pid <pid>', "with --virtual: of this process's", wholeNumber)
-    .option('--address <address>', 'at a guest-physical address', address)
-    .addOption(
-      new Option('--type <type>', 'how the bytes are read')
-        .choices([...NUMBER_TYPES, 'str', 'hex'])
-        .default('u64'),
-    )
-    .option('--length <bytes>', 'of str and hex: so many bytes', positiveNumber)
-    .option('--from <point>', 'from this capture on (default: the oldest that is kept)')
-    .option('--to <point>', 'up to this capture', 'latest')
-    .option('--kernel <n>', 'which of several kernels in its memory', positiveNumber);
+  declareKernel(
+    declareExcerpt(command.requiredOption('--vm <name>', 'the VM'))
+      .option('--symbol <name>', 'of a symbol of the kernel, or SYMBOL+OFFSET')
+      .option('--virtual <address>', "at an address of the guest's kernel", virtualAddress)
+      .option('--pid <pid>', "with --virtual: of this process's", wholeNumber)
+      .option('--address <address>', 'at a guest-physical address', address)
+      .addOption(
+        new Option('--type <type>', 'how the bytes are read')
+          .choices([...NUMBER_TYPES, 'str', 'hex'])
+          .default('u64'),
+      )
+      .option('--length <bytes>', 'of str and hex: so many bytes', positiveNumber)
+      .option('--from <point>', 'from this capture on (default: the oldest that is kept)')
+      .option('--to <point>', 'up to this capture', 'latest'),
+  );
 
 interface Options {
   readonly vm: string;
@@ -40,7 +42,6 @@ interface Options {
   readonly length?: number;
   readonly from?: string;
   readonly to: string;
-  readonly kernel?: number;
 }
 
 /** Where the bytes lie: one of the three ways was to be said. */
@@ -70,11 +71,11 @@ function typeOf({ type, length }: Options): ValueType {
 export const run = (command: Command): Promise<void> =>
   withLedger(command, 'read', async (ledger, output) => {
     const options = command.opts<Options>();
-    const { from, to, kernel } = options;
+    const { from, to } = options;
     const entry = ledger.vm(options.vm);
     const request = {
       entry,
-      kernel: kernel ?? null,
+      ...kernelChoiceOf(command),
       place: placeOf(options),
       type: typeOf(options),
       from: from === undefined ? null : ledger.resolve(entry, from),

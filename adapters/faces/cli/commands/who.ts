@@ -13,8 +13,9 @@ import { whoHolds } from '../../../wiring/questions/pages.ts';
 import { ownerCells } from '../../rows/guest-rows.ts';
 import { holderRow } from '../../rows/holder-rows.ts';
 import type { Row } from '../../rows/row.ts';
-import { bytesOfHex, positiveNumber, wholeNumber } from '../argument-values.ts';
+import { bytesOfHex, wholeNumber } from '../argument-values.ts';
 import { UsageError } from '../failure.ts';
+import { declareKernel, kernelChoiceWith } from '../guest-point.ts';
 import { OWNER_COLUMNS, ownersTold } from '../owner-columns.ts';
 import { type Output } from '../output.ts';
 import { tell, warn, withLedger } from '../session.ts';
@@ -23,20 +24,24 @@ import { HOLDER_COLUMNS, holderTexts } from '../tables.ts';
 /** Pages of a file that are asked about at once. */
 const FILE_PAGES_MAX = 4096;
 
+const OWNERS = '--owners';
+
 export const declare = (command: Command): Command =>
-  command
-    .option('--identifier <hex>', "the content's identifier, or its first 8 digits or more")
-    .option('--file <file>', 'what its pages hold (of 4 KiB, the last one filled up with zeros)')
-    .option('--text <text>', 'a page that is this text, and zeros behind it')
-    .option('--hex <digits>', 'a page that is these bytes, and zeros behind them')
-    .option('--page <gfn>', 'what this page of --vm holds at --at', wholeNumber)
-    .option('--vm <name>', 'with --page: the VM')
-    .option(
-      '--at <moment>',
-      'who holds it at this point (default: who ever did); with --page: when the page is looked at',
-    )
-    .option('--owners', 'who owned each page in a Linux guest when it began to hold it')
-    .option('--kernel <n>', 'with --owners: which of several kernels', positiveNumber);
+  declareKernel(
+    command
+      .option('--identifier <hex>', "the content's identifier, or its first 8 digits or more")
+      .option('--file <file>', 'what its pages hold (of 4 KiB, the last one filled up with zeros)')
+      .option('--text <text>', 'a page that is this text, and zeros behind it')
+      .option('--hex <digits>', 'a page that is these bytes, and zeros behind them')
+      .option('--page <gfn>', 'what this page of --vm holds at --at', wholeNumber)
+      .option('--vm <name>', 'with --page: the VM')
+      .option(
+        '--at <moment>',
+        'who holds it at this point (default: who ever did); with --page: when the page is looked at',
+      )
+      .option('--owners', 'who owned each page in a Linux guest when it began to hold it'),
+    OWNERS,
+  );
 
 interface WhoOptions {
   readonly identifier?: string;
@@ -47,7 +52,6 @@ interface WhoOptions {
   readonly vm?: string;
   readonly at?: string;
   readonly owners?: boolean;
-  readonly kernel?: number;
 }
 
 /** A content that is asked about; of a file, its number there. */
@@ -168,16 +172,17 @@ function print(output: Output, answers: readonly Answer[], cells: readonly Row[]
 export const run = (command: Command): Promise<void> =>
   withLedger(command, 'read', async (ledger, output) => {
     const options = command.opts<WhoOptions>();
+    const isAsked = options.owners === true;
+    const choice = kernelChoiceWith(command, { isAsked, goesWith: OWNERS });
     const answers = await answersTo(ledger, await contentsAsked(command, ledger, options), options);
     const cells: Row[][] = [];
     for (const { holders } of answers) {
-      const owners =
-        options.owners === true
-          ? await ownersTold(command, ledger, {
-              places: holders.map(({ vm, gfn, from }) => ({ vm, gfn, capture: from })),
-              kernel: options.kernel ?? null,
-            })
-          : [];
+      const owners = isAsked
+        ? await ownersTold(command, ledger, {
+            places: holders.map(({ vm, gfn, from }) => ({ vm, gfn, capture: from })),
+            ...choice,
+          })
+        : [];
       cells.push(owners.map(ownerCells));
     }
     if (output.isJson) {
