@@ -45,6 +45,8 @@ export class ServedPoint {
   readonly #table: Uint32Array;
   readonly #patient: PatientReading;
   readonly #reader: () => Promise<PointReader>;
+  /** Who reads, once the first page was. */
+  #ready: PointReader | null = null;
 
   private constructor(
     ledger: Ledger,
@@ -102,12 +104,23 @@ export class ServedPoint {
    * `signal` ends it. POINT_DAMAGED, PACK_MISSING, PACK_DAMAGED.
    */
   async read(firstPage: number, pages: number, signal: AbortSignal): Promise<Uint8Array> {
+    const kept = this.readKept(firstPage, pages);
+    if (kept !== null) return kept;
     const holdings = this.#table.subarray(firstPage, firstPage + pages);
     return this.#patient.whenThere(() => this.#readNow(holdings), signal);
   }
 
+  /** The same at once, where few pages are asked for that are decoded already; null: others are. */
+  readKept(firstPage: number, pages: number): Uint8Array | null {
+    if (this.#ready === null || pages >= THREADED_PAGES_MIN) return null;
+    const into = Buffer.allocUnsafe(pages * PAGE_BYTES);
+    const holdings = this.#table.subarray(firstPage, firstPage + pages);
+    return this.#ready.readKept(holdings, into) ? into : null;
+  }
+
   async #readNow(holdings: Uint32Array): Promise<Uint8Array> {
     const reader = await this.#reader();
+    this.#ready = reader;
     const lengthBytes = holdings.length * PAGE_BYTES;
     if (holdings.length < THREADED_PAGES_MIN)
       return reader.read(holdings, Buffer.allocUnsafe(lengthBytes));

@@ -10,7 +10,7 @@ import type { BulkRequest, PageReader } from '../pages/page-reader.ts';
 import type { FillTarget } from '../pages/page-filler.ts';
 
 /** Who reads the pages of one point. */
-export type PointReader = Pick<PageReader, 'read' | 'fill' | 'inOrder' | 'blocksRead'>;
+export type PointReader = Pick<PageReader, 'read' | 'readKept' | 'fill' | 'inOrder' | 'blocksRead'>;
 
 export class LaidOutReader implements PointReader {
   readonly #copies: PointReader;
@@ -66,6 +66,10 @@ export class LaidOutReader implements PointReader {
   async read(holdings: ArrayLike<Holding>, into: Uint8Array): Promise<Uint8Array> {
     const read = (reader: PointReader): Promise<Uint8Array> => reader.read(holdings, into);
     return this.#isLost ? read(this.#plain) : this.#withCopies(read);
+  }
+
+  readKept(holdings: ArrayLike<Holding>, into: Uint8Array): boolean {
+    return (this.#isLost ? this.#plain : this.#copies).readKept(holdings, into);
   }
 
   /** Who asks what is lost is told of no copy: those pages are not. */

@@ -19,9 +19,11 @@ const READS_MAX = 4;
 /** Takes the page of a row of a batch. */
 export type TakePage = (row: number, page: Uint8Array) => void;
 
+/** A block, by its number in its pack, to be known by. */
+const keyIn = (name: string, block: number): string => `${name}/${block}`;
 /** The block of a plan, to be known by. */
 const keyOf = ({ label, name, firstBlock }: PlannedPack, block: number): string =>
-  `${name ?? label}/${block - firstBlock}`;
+  keyIn(name ?? label, block - firstBlock);
 
 /** Checks and decodes a block from the bytes that are its own. */
 export function decodeBlockOf(
@@ -46,6 +48,11 @@ export class DecodedBlocks {
   ) {
     this.#ports = ports;
     this.#blocks = new RecentMap({ max: bytesMax, weigh: (pages) => pages.length });
+  }
+
+  /** The pages of a block of a pack that is kept, which counts as used now. */
+  kept(name: string, block: number): Uint8Array | undefined {
+    return this.#blocks.get(keyIn(name, block));
   }
 
   /**

@@ -47,7 +47,7 @@ export interface PagePlan {
 }
 
 /** The block that a slot lies in. O(log blocks). */
-const blockOf = ({ slots }: BlockStarts, slot: number): number =>
+export const blockOf = ({ slots }: BlockStarts, slot: number): number =>
   lastWhere(slots.length - 1, (block) => slots[block]! <= slot);
 
 /** The pack in which a block lies. O(log packs). */

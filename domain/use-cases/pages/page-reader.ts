@@ -16,6 +16,7 @@ import type { ReadPack } from '../../ports/models.ts';
 import { blockStarts, type BlockStarts } from '../../values/pack.ts';
 import { RecentMap } from '../../values/recent-map.ts';
 import { DecodedBlocks } from './decoded-blocks.ts';
+import { readKept, xorOnto } from './kept-pages.ts';
 import { followingMoves } from './moved-packs.ts';
 import { wholeBatch } from './page-batches.ts';
 import {
@@ -69,11 +70,6 @@ function* windowsOf(table: Uint32Array, pagesMax: number): Generator<Window> {
     yield { first, end: Math.min(table.length, first + pagesMax) };
 }
 
-/** Lays a stored page onto what of it is there. */
-function xorOnto(page: Uint8Array, stored: Uint8Array): void {
-  for (let i = 0; i < PAGE_BYTES; i += 1) page[i]! ^= stored[i]!;
-}
-
 /** Stretches of a window that hold something: all but zeros and what was lost. */
 function* runsIn(table: Uint32Array, { first, end }: Window, lost: Uint32Array): Generator<Window> {
   const isAbsent = new Uint8Array(end - first);
@@ -117,6 +113,16 @@ export class PageReader {
   /** Blocks that were read and decoded for `read` so far. */
   get blocksRead(): number {
     return this.#kept.blocks.readCount;
+  }
+
+  /**
+   * The same as `read` at once, where all that the pages are made of is decoded already; false: it is
+   * not, and `into` holds no matter what. POINT_DAMAGED.
+   */
+  readKept(holdings: ArrayLike<Holding>, into: Uint8Array): boolean {
+    const { blocks } = this.#kept;
+    const startsOf = (pack: ReadPack): BlockStarts => this.#startsOf(pack);
+    return readKept({ locator: this.#ports.locator(), startsOf, blocks }, holdings, into);
   }
 
   /**

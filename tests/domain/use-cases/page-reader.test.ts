@@ -120,6 +120,41 @@ async function ordered(reader: PageReader, table: Uint32Array) {
   return { bytes, lost };
 }
 
+describe('what is decoded already', () => {
+  const room = (): Uint8Array => new Uint8Array(3 * PAGE_BYTES).fill(7);
+
+  test('is given at once, patches put onto their references, and nothing is read for it', async () => {
+    let gets = 0;
+    const counted: PageStore = {
+      ...store,
+      get: (range) => {
+        gets += 1;
+        return store.get(range);
+      },
+    };
+    const reader = new PageReader({ engine, store: counted, locator: () => locator });
+    const holdings = [patch(BLOCK_PAGES), ZERO, whole(0)];
+    expect(reader.readKept(holdings, room())).toBe(false);
+    expect(gets).toBe(0);
+    const read = await reader.read(holdings, room());
+    const before = gets;
+    const kept = room();
+    expect(reader.readKept(holdings, kept)).toBe(true);
+    expect(Buffer.from(kept).equals(read)).toBe(true);
+    expect(pageOf(kept, 0).equals(pageOf(patched, BLOCK_PAGES))).toBe(true);
+    // Its neighbours are kept with it; a block is not that nobody read, nor a pattern that is made.
+    expect(reader.readKept([patch(PACK_PAGES - 1)], room())).toBe(true);
+    expect(reader.readKept([patch(0)], room())).toBe(false);
+    expect(reader.readKept([ZERO, whole(0), 1], room())).toBe(false);
+    expect(gets).toBe(before);
+  });
+
+  test('is told to be lost where it is', () => {
+    const reader = new PageReader({ engine, store, locator: () => locator });
+    expect(() => reader.readKept([UNKNOWN], room())).toThrow('lost');
+  });
+});
+
 describe('damage that is told page by page', () => {
   test.each([
     ['into a file', filled],
