@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { countReads, REGION_PAGES } from '../../domain/use-cases/layout/counted-reads.ts';
 import { plainStorageEnds } from '../../domain/use-cases/layout/storage-block-numbers.ts';
+import { WindowPool } from '../../domain/use-cases/serve/read-ahead.ts';
 import { PAGE_BYTES } from '../../domain/values/page.ts';
 import { readPoint } from '../../adapters/wiring/points/point-reader.ts';
 import { ServedPoint } from '../../adapters/wiring/restore/served-point.ts';
@@ -76,7 +77,12 @@ const readAsGuest: ReadRegion = async (ledger, point, first) => {
 
 const readAsDisk: ReadRegion = async (ledger, point, first) => {
   const waiting = { onAway: () => undefined, onBack: () => undefined };
-  const served = await ServedPoint.open(ledger, { point, part: 'packed', waiting });
+  const served = await ServedPoint.open(ledger, {
+    point,
+    part: 'packed',
+    waiting,
+    windows: new WindowPool(),
+  });
   const { signal } = new AbortController();
   const chunks: Uint8Array[] = [];
   for (let at = 0; at < REGION_PAGES; at += REQUEST_PAGES)

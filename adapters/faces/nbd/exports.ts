@@ -4,6 +4,7 @@
 // one, with one page table.
 
 import { assert } from '../../../domain/values/assert.ts';
+import { WindowPool } from '../../../domain/use-cases/serve/read-ahead.ts';
 import { refuse } from '../../../domain/values/refused.ts';
 import { RAW_LAYOUTS } from '../../../domain/values/raw-layout.ts';
 import type { VmEntry } from '../../../projections/models/vm-entry.ts';
@@ -98,6 +99,7 @@ interface Shared {
 
 export class Exports {
   readonly #options: ExportsOptions;
+  readonly #windows = new WindowPool();
   readonly #shared = new Map<string, Shared>();
   /** Points that are being let go. */
   readonly #releases = new Set<Promise<void>>();
@@ -131,7 +133,12 @@ export class Exports {
     const capture = `${entry.vm}/@${row.capture}`;
     const full = part === null ? capture : `${capture}/${part}`;
     const served = await this.#share(full, () =>
-      ServedPoint.open(ledger, { point: { entry, row }, part, waiting: this.#options.waiting }),
+      ServedPoint.open(ledger, {
+        point: { entry, row },
+        part,
+        waiting: this.#options.waiting,
+        windows: this.#windows,
+      }),
     );
     let isOpen = true;
     return {

@@ -4,6 +4,11 @@
 
 import type { PointReader } from '../../../domain/use-cases/layout/laid-out-reader.ts';
 import { sharedMemory } from '../../../domain/ports/guests.ts';
+import {
+  ReadAhead,
+  WINDOW_PAGES,
+  type WindowPool,
+} from '../../../domain/use-cases/serve/read-ahead.ts';
 import { accepted } from '../../../domain/ports/run.ts';
 import { ZERO } from '../../../domain/values/holding.ts';
 import { PAGE_BYTES } from '../../../domain/values/page.ts';
@@ -47,6 +52,7 @@ export class ServedPoint {
   readonly #reader: () => Promise<PointReader>;
   /** Who reads, once the first page was. */
   #ready: PointReader | null = null;
+  readonly #ahead: ReadAhead;
 
   private constructor(
     ledger: Ledger,
@@ -55,6 +61,7 @@ export class ServedPoint {
       readonly layout: ImageLayout;
       readonly table: Uint32Array;
       readonly waiting: Waiting;
+      readonly windows: WindowPool;
       readonly reader: () => Promise<PointReader>;
     },
   ) {
@@ -65,14 +72,25 @@ export class ServedPoint {
     this.#patient = new PatientReading(ledger, of.waiting);
     this.#reader = of.reader;
     this.pages = of.layout.pages;
+    this.#ahead = new ReadAhead(of.windows, {
+      pages: this.pages,
+      fill: (firstPage, pages, into) =>
+        this.#fill(this.#table.subarray(firstPage, firstPage + pages), into),
+    });
   }
 
   /** Opens a point. `part`: a layout, or the name of a block; null: all, as tools expect it. */
   static async open(
     ledger: Ledger,
-    of: { readonly point: VmPoint; readonly part: string | null; readonly waiting: Waiting },
+    of: {
+      readonly point: VmPoint;
+      readonly part: string | null;
+      readonly waiting: Waiting;
+      /** Where what is read ahead is kept, with that of other points. */
+      readonly windows: WindowPool;
+    },
   ): Promise<ServedPoint> {
-    const { point, part, waiting } = of;
+    const { point, part, waiting, windows } = of;
     const layout = laidOutAs(point, part);
     const whole = await tableOf(ledger, point, { isWhole: false });
     const table = layOut(layout, whole);
@@ -87,7 +105,7 @@ export class ServedPoint {
         throw thrown;
       }
     };
-    return new ServedPoint(ledger, { point, layout, table, waiting, reader });
+    return new ServedPoint(ledger, { point, layout, table, waiting, windows, reader });
   }
 
   get sizeBytes(): number {
@@ -104,7 +122,7 @@ export class ServedPoint {
    * `signal` ends it. POINT_DAMAGED, PACK_MISSING, PACK_DAMAGED.
    */
   async read(firstPage: number, pages: number, signal: AbortSignal): Promise<Uint8Array> {
-    const kept = this.readKept(firstPage, pages);
+    const kept = this.readKept(firstPage, pages) ?? (await this.#readAhead(firstPage, pages));
     if (kept !== null) return kept;
     const holdings = this.#table.subarray(firstPage, firstPage + pages);
     return this.#patient.whenThere(() => this.#readNow(holdings), signal);
@@ -118,6 +136,18 @@ export class ServedPoint {
     return this.#ready.readKept(holdings, into) ? into : null;
   }
 
+  /** The same, where it is read in its order; null: it is not. */
+  async #readAhead(firstPage: number, pages: number): Promise<Uint8Array | null> {
+    const isPart = pages >= THREADED_PAGES_MIN && pages < WINDOW_PAGES;
+    return isPart && this.#ready !== null ? this.#ahead.read(firstPage, pages) : null;
+  }
+
+  async #fill(table: Uint32Array, room: SharedArrayBuffer): Promise<void> {
+    const reader = await this.#reader();
+    const request = { table, label: labelOf(this.point) };
+    await reader.fill(request, { file: sharedMemory(room), offsetBytes: 0 });
+  }
+
   async #readNow(holdings: Uint32Array): Promise<Uint8Array> {
     const reader = await this.#reader();
     this.#ready = reader;
@@ -125,8 +155,7 @@ export class ServedPoint {
     if (holdings.length < THREADED_PAGES_MIN)
       return reader.read(holdings, Buffer.allocUnsafe(lengthBytes));
     const room = new SharedArrayBuffer(lengthBytes);
-    const request = { table: holdings, label: labelOf(this.point) };
-    await reader.fill(request, { file: sharedMemory(room), offsetBytes: 0 });
+    await this.#fill(holdings, room);
     return new Uint8Array(room);
   }
 
