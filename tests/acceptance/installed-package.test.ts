@@ -29,6 +29,9 @@ function run(command: string, words: readonly string[], cwd: string): string {
   return done.stdout;
 }
 
+/** What a package may hold. */
+const OURS = /^(?:dist\/|docs\/|examples\/|package\.json|README|CHANGELOG|LICENSE)/u;
+
 describe('the package', () => {
   const images = [...imageSeries({ seed: 1, pages: 200, captures: 3, changedPages: 20 })];
   let folder: TemporaryFolder;
@@ -41,8 +44,10 @@ describe('the package', () => {
     const source = join(folder.path, 'source');
     installed = join(folder.path, 'installed');
     for (const path of [source, installed]) mkdirSync(path);
-    for (const name of ['package.json', 'README.md', 'LICENSE'])
-      if (existsSync(join(PACKAGE, name))) cpSync(join(PACKAGE, name), join(source, name));
+    const beside = ['package.json', 'README.md', 'CHANGELOG.md', 'LICENSE', 'docs', 'examples'];
+    for (const name of beside)
+      if (existsSync(join(PACKAGE, name)))
+        cpSync(join(PACKAGE, name), join(source, name), { recursive: true });
     cpSync(BUILD, join(source, 'dist'), { recursive: true });
     // As it stands built: the scripts of the package are for those who have its sources.
     const words = ['pack', '--json', '--ignore-scripts', '--pack-destination', folder.path];
@@ -57,7 +62,7 @@ describe('the package', () => {
   }, INSTALL_MS);
   afterAll(() => folder.remove());
 
-  test('holds what runs, and no tests and no sources', () => {
+  test('holds what runs, documents and examples, and no tests and no sources', () => {
     for (const path of [
       'package.json',
       'dist/index.js',
@@ -65,15 +70,15 @@ describe('the package', () => {
       PROGRAM,
       'dist/adapters/kernels/kernels.wasm',
       'dist/adapters/kernels/engine/page-worker.js',
+      'docs/errors.md',
+      'examples/subscriber/read_events.py',
     ])
       expect(packed).toContain(path);
     expect(packed.filter((path) => path.includes('tests/'))).toEqual([]);
     const sources = packed.filter((path) => /\.[cm]?ts$/u.test(path) && !path.endsWith('.d.ts'));
     expect(sources).toEqual([]);
     expect(packed.filter((path) => path.endsWith('.tsbuildinfo'))).toEqual([]);
-    expect(packed.filter((path) => !/^(dist\/|package\.json|README|LICENSE)/u.test(path))).toEqual(
-      [],
-    );
+    expect(packed.filter((path) => !OURS.test(path))).toEqual([]);
   });
 
   test('needs at run time only what it says', () => {

@@ -6,8 +6,8 @@ import type { Command } from 'commander';
 export interface CommandFile {
   /** Declares the command's arguments and options. */
   readonly declare: (command: Command) => Command;
-  /** Does it. Failures are thrown. */
-  readonly run: (command: Command) => Promise<void>;
+  /** Does it. Failures are thrown. `whole` gives the parser with the options of all commands. */
+  readonly run: (command: Command, whole: () => Promise<Command>) => Promise<void>;
   /** Whether it goes on to its end when nobody reads what it prints any more: it does more than that. */
   readonly goesOnUnread?: boolean;
 }

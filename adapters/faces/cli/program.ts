@@ -4,14 +4,11 @@
 import { Command } from 'commander';
 import type { CommandFile, CommandLine } from './command.ts';
 import { COMMANDS, FAMILIES } from './commands.ts';
+import { EXAMPLES } from './examples.ts';
+import { DURATIONS, NOTES, POINTS } from './notes.ts';
+import { withPeersName } from './peers-names.ts';
 import { takeVmOfPoints } from './points.ts';
-
-const NOTES = `
-Points: latest, @N (Nth capture), pos:N, time:2026-11-20T10:00:00Z, ago:10s, cp:NAME;
-web@3 and web/cp:NAME name their VM too, in place of --vm
-Times: UTC unless they bear a zone (Z, +02:00) or --local is said; 2026-11-20, 2026-11-20T10:00, 10:00, yesterday
-Exit codes: 0 done, 1 failed, 2 bad usage, 3 damage found, 4 somebody else is at it, 5 not there,
-6 a server, guest or disk does not answer or is full, 130 and 143 interrupted`;
+import { VERSION } from '../../wiring/ledger/actor.ts';
 
 export interface ProgramOptions {
   /** Whether failures are told as JSON: then the parser tells none. */
@@ -32,6 +29,7 @@ export function buildProgram({ isJson, onCommand }: ProgramOptions): Command {
       '--page-store <url>',
       'where a ledger that is made on a server has its packs: s3://BUCKET/PREFIX, or a folder',
     )
+    .version(VERSION, '--version', 'print the version')
     .option('--json', 'print newline-delimited JSON')
     .option('--quiet', 'print what was asked for and errors: no notices, warnings or progress')
     .option('--local', "times without a zone are of this host's zone, not UTC")
@@ -41,6 +39,7 @@ export function buildProgram({ isJson, onCommand }: ProgramOptions): Command {
       writeErr: (text) => {
         if (!isJson) process.stderr.write(text);
       },
+      outputError: (text, write) => write(withPeersName(text)),
     })
     .configureHelp({ showGlobalOptions: true })
     .addHelpText('after', NOTES);
@@ -52,7 +51,8 @@ export function buildProgram({ isJson, onCommand }: ProgramOptions): Command {
   for (const parent of made.values())
     parent.hook('preSubcommand', async (_parent, command) => {
       const line = called.get(command);
-      if (line !== undefined) await declare(command, await line.load(), onCommand);
+      if (line !== undefined)
+        await declare(command, line.name, { file: await line.load(), onCommand });
     });
   return program;
 }
@@ -76,15 +76,54 @@ function addCommand(made: Map<string, Command>, name: string, summary: string): 
   return command;
 }
 
+/** What is to be said is in the usage line; below the options, what they take, and examples. */
+function helped(command: Command, name: string): void {
+  const required = command.options.filter(({ mandatory }) => mandatory).map(({ flags }) => flags);
+  const words = command.registeredArguments.map((argument) => {
+    const word = `${argument.name()}${argument.variadic ? '...' : ''}`;
+    return argument.required ? `<${word}>` : `[${word}]`;
+  });
+  command.usage([...required, '[options]', ...words].join(' '));
+  const takes = (value: RegExp): boolean =>
+    [...command.options, ...command.registeredArguments].some((one) =>
+      value.test('flags' in one ? one.flags : one.description),
+    );
+  const examples = (EXAMPLES[name] ?? []).map((example) => `  ${example}`);
+  command.addHelpText(
+    'after',
+    [
+      ...(takes(/<point>|<moment>|\ba point\b/u) ? [POINTS] : []),
+      ...(takes(/<duration>/u) ? [DURATIONS] : []),
+      ...(examples.length === 0 ? [] : ['', `Example${examples.length === 1 ? '' : 's'}:`]),
+      ...examples,
+    ].join('\n'),
+  );
+}
+
+/** The parser with the options of all commands, for what tells of them all. */
+export async function wholeProgram(): Promise<Command> {
+  const program = buildProgram({ isJson: true, onCommand: () => undefined });
+  for (const { name, load } of COMMANDS) {
+    const words = name.split(' ');
+    const command = words.reduce(
+      (above, word) => above.commands.find((below) => below.name() === word) ?? above,
+      program,
+    );
+    await declare(command, name, { file: await load(), onCommand: () => undefined });
+  }
+  return program;
+}
+
 function declare(
   command: Command,
-  file: CommandFile,
-  onCommand: ProgramOptions['onCommand'],
+  name: string,
+  { file, onCommand }: { readonly file: CommandFile } & Pick<ProgramOptions, 'onCommand'>,
 ): Promise<void> {
   takeVmOfPoints(file.declare(command));
+  helped(command, name);
   command.action(async () => {
     onCommand(file);
-    await file.run(command);
+    await file.run(command, wholeProgram);
   });
   return Promise.resolve();
 }

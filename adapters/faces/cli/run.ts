@@ -3,6 +3,7 @@
 
 import { CommanderError } from 'commander';
 import { buildProgram, parsedWords, wantsJson } from './program.ts';
+import { withPeersName } from './peers-names.ts';
 import { watchInterruptions } from './interruption.ts';
 
 let isSettled = false;
@@ -54,7 +55,9 @@ async function fail(thrown: unknown): Promise<void> {
     const isHelp = thrown.code === 'commander.help';
     const sentence = isHelp
       ? 'a command was expected; `pageledger --help` lists them'
-      : thrown.message.replace(/^error: /u, '');
+      : withPeersName(thrown.message)
+          .trimEnd()
+          .replace(/^error: /u, '');
     failure = new UsageError(sentence);
   }
   process.exitCode = exitCodeOf(failure);

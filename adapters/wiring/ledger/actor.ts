@@ -4,7 +4,7 @@ import { hostname, userInfo } from 'node:os';
 import type { Actor } from '../../../domain/events/actor.ts';
 
 /** Of this release: package.json says the same. */
-const VERSION = '0.1.0';
+export const VERSION = '0.1.0';
 
 /** The user's name; of one whom the system has no name for, his number. */
 function userName(): string {

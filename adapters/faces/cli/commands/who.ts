@@ -120,7 +120,7 @@ async function contentsAsked(
   if (patterns > 0)
     tell(
       command,
-      `${patterns === 1 ? '1 page is a pattern' : `${patterns} pages are patterns`} (zeros, a repeated word): such are described, not held, and nobody is named for them`,
+      `${patterns === 1 ? '1 page is a pattern' : `${patterns} pages are patterns`} (zeros, a repeated word): such are described, not held, and nobody is named for them; \`pageledger find\` looks for bytes inside pages`,
     );
   const isFile = options.file !== undefined;
   return groups.flatMap(({ identifiers }) =>
