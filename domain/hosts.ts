@@ -44,7 +44,7 @@ export interface JoinHost extends HostFacts {
   readonly _tag: 'JoinHost';
 }
 
-/** A host says what it holds, in all parts of a generation that is newer than the last. */
+/** A host says what it holds: parts of a generation that is newer than the last, or the next ones of it. */
 export interface AdvertiseContents {
   readonly _tag: 'AdvertiseContents';
   readonly host: string;
@@ -96,8 +96,11 @@ function advertised(
   state: HostState,
   { parts }: AdvertiseContents,
 ): readonly EventOf<'ContentsAdvertised'>[] {
-  const isTold = parts[0]?.digest === state.advertised?.digest;
-  if (isTold || parts.some(({ generation }) => generation <= state.generation)) return [];
+  const [first] = parts;
+  if (first === undefined || first.digest === state.advertised?.digest) return [];
+  const { arriving } = state;
+  const isNext = arriving?.generation === first.generation && arriving.there + 1 === first.part;
+  if (!isNext && first.generation <= state.generation) return [];
   return parts.map((data) => ({ type: 'ContentsAdvertised', data }));
 }
 

@@ -5,7 +5,10 @@
 // Invariants: MigrationCompleted comes after GuestHandedOver only, and never with a MigrationFailed of the
 // same migration in one log; one migration of a VM is under way at a time.
 
+import * as either from 'fp-ts/lib/Either.js';
+import type { Either } from 'fp-ts/lib/Either.js';
 import type { EventOf } from './events/control.ts';
+import type { Refusal } from './values/refusals.ts';
 
 export type MigrationsEvent = EventOf<
   | 'CandidatesRanked'
@@ -35,9 +38,118 @@ export type MigrationsState = MigrationState | null;
 
 export const initialMigrations: MigrationsState = null;
 
+/** Says how hosts were ranked for a VM. */
+export interface RankCandidates extends EventData<'CandidatesRanked'> {
+  readonly _tag: 'RankCandidates';
+}
+/** Begins to move a guest. */
+export interface StartMigration extends EventData<'MigrationStarted'> {
+  readonly _tag: 'StartMigration';
+}
+/** Says what was moved. */
+export interface NoteMoved extends EventData<'RegionsMoved'> {
+  readonly _tag: 'NoteMoved';
+}
+/** Gives the guest up, stopped, at a capture: the source does not run it from here on. */
+export interface HandOver extends EventData<'GuestHandedOver'> {
+  readonly _tag: 'HandOver';
+}
+/** Takes the guest: the target runs it from here on. */
+export interface CompleteMigration extends EventData<'MigrationCompleted'> {
+  readonly _tag: 'CompleteMigration';
+}
+/** Ends a migration: the source has the guest. */
+export interface FailMigration extends EventData<'MigrationFailed'> {
+  readonly _tag: 'FailMigration';
+  /**
+   * By what it is known that the target does not run the guest, once that was handed over: this log is the
+   * target's as well; the target has said so, and keeps to it; or a person vouches for it. `nothing`: only
+   * as long as the guest was not handed over.
+   */
+  readonly by: 'nothing' | 'log' | 'target' | 'person';
+}
+
+export type MigrationsCommand =
+  RankCandidates | StartMigration | NoteMoved | HandOver | CompleteMigration | FailMigration;
+
+type EventData<T extends MigrationsEvent['type']> = EventOf<T>['data'];
+type Decided = Either<Refusal, readonly MigrationsEvent[]>;
+
+const NOTHING: Decided = either.right([]);
+
 /** Whether a migration goes on. */
 const isUnderWay = (state: MigrationsState): state is MigrationState =>
   state !== null && (state.phase === 'started' || state.phase === 'handedOver');
+
+/** Refused: the migration is another than the last one, or over. */
+const notUnderWay = ({ vm, migration }: { readonly vm: string; readonly migration: string }) =>
+  either.left<Refusal>({ _tag: 'MigrationOver', vm, migration });
+
+function start(state: MigrationsState, { _tag, ...data }: StartMigration): Decided {
+  const { vm, migration, from, to } = data;
+  if (from === to) return either.left({ _tag: 'MigrationToItself', vm, host: to });
+  if (state?.migration === migration)
+    return state.phase === 'started' ? NOTHING : notUnderWay(data);
+  if (isUnderWay(state))
+    return either.left({ _tag: 'MigrationUnderWay', vm, migration: state.migration });
+  return either.right([{ type: 'MigrationStarted', data }]);
+}
+
+function handOver(state: MigrationsState, { _tag, ...data }: HandOver): Decided {
+  if (state?.migration !== data.migration) return notUnderWay(data);
+  if (state.phase === 'handedOver') return NOTHING;
+  return state.phase === 'started'
+    ? either.right([{ type: 'GuestHandedOver', data }])
+    : notUnderWay(data);
+}
+
+function complete(state: MigrationsState, { _tag, ...data }: CompleteMigration): Decided {
+  const { vm, migration } = data;
+  if (state?.migration !== migration || state.phase === 'failed') return notUnderWay(data);
+  if (state.phase === 'completed') return NOTHING;
+  return state.phase === 'handedOver'
+    ? either.right([{ type: 'MigrationCompleted', data }])
+    : either.left({ _tag: 'NotHandedOver', vm, migration });
+}
+
+function fail(state: MigrationsState, { _tag, by, ...data }: FailMigration): Decided {
+  const { vm, migration } = data;
+  const failed: Decided = either.right([{ type: 'MigrationFailed', data }]);
+  // One that never began here: it will not, from here on.
+  if (state?.migration !== migration) return isUnderWay(state) ? notUnderWay(data) : failed;
+  if (state.phase === 'failed') return NOTHING;
+  if (state.phase === 'completed') return notUnderWay(data);
+  return state.phase === 'started' || by !== 'nothing'
+    ? failed
+    : either.left({ _tag: 'MigrationInDoubt', vm, migration });
+}
+
+/** What a command brings about of a VM's migrations: nothing where it is so already, or why not. */
+export const decideMigrations =
+  (state: MigrationsState) =>
+  (command: MigrationsCommand): Decided => {
+    switch (command._tag) {
+      case 'RankCandidates': {
+        const { _tag, ...data } = command;
+        return either.right([{ type: 'CandidatesRanked', data }]);
+      }
+      case 'StartMigration':
+        return start(state, command);
+      case 'NoteMoved': {
+        const { _tag, ...data } = command;
+        const isNews = isUnderWay(state) && state.migration === data.migration;
+        return isNews ? either.right([{ type: 'RegionsMoved', data }]) : notUnderWay(data);
+      }
+      case 'HandOver':
+        return handOver(state, command);
+      case 'CompleteMigration':
+        return complete(state, command);
+      case 'FailMigration':
+        return fail(state, command);
+      default:
+        return command satisfies never;
+    }
+  };
 
 /** A VM's migrations after an event; what cannot follow changes nothing. */
 export function evolveMigrations(state: MigrationsState, event: MigrationsEvent): MigrationsState {

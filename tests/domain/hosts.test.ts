@@ -93,6 +93,14 @@ describe('what a host holds', () => {
     expect(state.advertised?.generation).toBe(1);
   });
 
+  test('is told on where some of its parts are there', () => {
+    const known = [joined, ...told(partOf(1, 1, 3))];
+    expect(given(...known).when(advertise(partOf(1, 2, 3), partOf(1, 3, 3)))).toEqual(
+      events(...told(partOf(1, 2, 3), partOf(1, 3, 3))),
+    );
+    expect(given(...known).when(advertise(partOf(1, 3, 3)))).toEqual(events());
+  });
+
   test('that is told already, or of an earlier generation, is nothing new', () => {
     const known = [joined, ...told(partOf(2))];
     expect(given(...known).when(advertise(partOf(1)))).toEqual(events());

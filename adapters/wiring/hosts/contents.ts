@@ -1,0 +1,189 @@
+// What hosts hold, joined: the regions of the points that this host has at hand, told in its stream, and
+// what others told in theirs.
+
+import * as either from 'fp-ts/lib/Either.js';
+import { Buffer } from 'node:buffer';
+import {
+  ADVERTISED_REGIONS_MAX,
+  decodeAdvertisement,
+  encodeAdvertisement,
+  type Advertisement,
+} from '../../../domain/events/advertisement.ts';
+import { decodeControl } from '../../../domain/events/control.ts';
+import { ADVERTISED_BYTES } from '../../../domain/events/host-codecs.ts';
+import { hostStream } from '../../../domain/events/streams.ts';
+import type { AdvertisedPart } from '../../../domain/hosts.ts';
+import { contentOf, isContent } from '../../../domain/values/holding.ts';
+import { toHex } from '../../../domain/values/identifier.ts';
+import {
+  longestRegions,
+  NO_TAG,
+  pagesIn,
+  REGION_MEAN,
+  regionsOf,
+  runsOf,
+  tagOf,
+  type RegionRule,
+  type Runs,
+} from '../../../domain/values/regions.ts';
+import { filterOf } from '../../../domain/values/tag-filter.ts';
+import type { HostRow } from '../../../projections/models/host-rows.ts';
+import type { VmEntry } from '../../../projections/models/vm-entry.ts';
+import { ensureIdentifiers } from '../../../projections/questions/row-lister.ts';
+import { sha256 } from '../ledger/digest.ts';
+import type { Ledger } from '../ledger/ledger.ts';
+import { tableOf, type VmPoint } from '../ledger/vm-point.ts';
+import { decideOnHost } from './hosts.ts';
+
+/** How regions are cut where nothing else is said. */
+export const DEFAULT_RULE: RegionRule = { mean: REGION_MEAN, leastPages: 1 };
+/** Most points that are told of: their numbers have 16 bits. */
+const POINTS_MAX = 2 ** 16 - 1;
+
+/** The tags of pages, each read once. */
+export class PageTags {
+  readonly #ledger: Ledger;
+  readonly #known = new Map<number, number>();
+
+  private constructor(ledger: Ledger) {
+    this.#ledger = ledger;
+  }
+
+  static async of(ledger: Ledger): Promise<PageTags> {
+    await ensureIdentifiers(ledger.state, ledger.column);
+    return new PageTags(ledger);
+  }
+
+  /** Of each page of a point. */
+  async at(point: VmPoint): Promise<Float64Array> {
+    const table = await tableOf(this.#ledger, point, { isWhole: false });
+    const tags = new Float64Array(table.length).fill(NO_TAG);
+    for (let gfn = 0; gfn < table.length; gfn += 1)
+      if (isContent(table[gfn]!)) tags[gfn] = this.#tagOf(contentOf(table[gfn]!));
+    return tags;
+  }
+
+  #tagOf(content: number): number {
+    const known = this.#known.get(content);
+    if (known !== undefined) return known;
+    const identifier = this.#ledger.column.read(content);
+    const tag = identifier === null ? NO_TAG : tagOf(identifier);
+    this.#known.set(content, tag);
+    return tag;
+  }
+}
+
+/** The newest kept capture of a VM; null: it has none, or ended. */
+function newestOf(entry: VmEntry): VmPoint | null {
+  const row = entry.retired === null ? entry.captures.at(-1) : undefined;
+  return row === undefined ? null : { entry, row };
+}
+
+/** Which points a host has at hand: the newest of each of these VMs. */
+export const pointsHeld = (entries: readonly VmEntry[]): readonly VmPoint[] =>
+  entries.flatMap((entry) => newestOf(entry) ?? []).slice(0, POINTS_MAX);
+
+/** What a host tells that holds these points. */
+export async function advertisementOf(
+  ledger: Ledger,
+  points: readonly VmPoint[],
+  rule: RegionRule = DEFAULT_RULE,
+): Promise<Advertisement> {
+  const tags = await PageTags.of(ledger);
+  const runs: Runs[] = [];
+  const all = new Set<number>();
+  for (const point of points) {
+    const of = await tags.at(point);
+    for (const tag of of) all.add(tag);
+    runs.push(runsOf(of, rule));
+  }
+  const whole = regionsOf(runs);
+  const regions = longestRegions(whole, ADVERTISED_REGIONS_MAX);
+  const leftOut = whole.count - regions.count;
+  return { rule, filter: filterOf(all), regions, leftOut };
+}
+
+/** An advertisement as events, of the generation after the last. */
+function partsOf(
+  host: string,
+  { bytes, generation, regions, pages }: ToldBytes & { readonly generation: number },
+): readonly AdvertisedPart[] {
+  const parts = Math.max(1, Math.ceil(bytes.length / ADVERTISED_BYTES));
+  const digest = toHex(sha256(bytes));
+  return Array.from({ length: parts }, (_, i) => {
+    const cut = bytes.subarray(i * ADVERTISED_BYTES, (i + 1) * ADVERTISED_BYTES);
+    const text = Buffer.from(cut).toString('base64');
+    return { host, generation, part: i + 1, parts, regions, pages, digest, bytes: text };
+  });
+}
+
+/** The bytes of an advertisement, and what it counts. */
+interface ToldBytes {
+  readonly bytes: Uint8Array;
+  readonly regions: number;
+  readonly pages: number;
+}
+
+/** Parts in one append: together below its most. */
+const PARTS_AT_ONCE = 3;
+
+/** Says in the log what a host holds; false where it said the same before. */
+export async function advertise(
+  ledger: Ledger,
+  host: string,
+  advertisement: Advertisement,
+): Promise<boolean> {
+  const { regions } = advertisement;
+  const told = {
+    bytes: encodeAdvertisement(advertisement),
+    regions: regions.count,
+    pages: pagesIn(regions),
+  };
+  await ledger.state.catchUp({ heavy: false });
+  const generation = (ledger.state.catalogue.hosts.get(host)?.state.generation ?? 0) + 1;
+  const parts = partsOf(host, { ...told, generation });
+  let isNew = false;
+  for (let at = 0; at < parts.length; at += PARTS_AT_ONCE) {
+    const some = parts.slice(at, at + PARTS_AT_ONCE);
+    const events = await decideOnHost(ledger, host, () => ({
+      _tag: 'AdvertiseContents',
+      host,
+      parts: some,
+    }));
+    isNew ||= events.length > 0;
+    if (events.length === 0) break;
+  }
+  return isNew;
+}
+
+/** The bytes that a host told last, as its stream has them; null: it told nothing. LOG_DAMAGED. */
+async function bytesTold({ log }: Ledger, row: HostRow): Promise<Uint8Array | null> {
+  const { advertised } = row.state;
+  if (row.advertisedAt === null || advertised === null) return null;
+  const { first: from, last } = row.advertisedAt;
+  const stream = hostStream(row.host);
+  const texts: string[] = [];
+  for await (const { items } of log.read({ from, until: last + 1n }))
+    for (const item of items) {
+      if (item._tag === 'damage' || item.event.stream !== stream) continue;
+      const decoded = decodeControl(item.event);
+      if (either.isLeft(decoded) || decoded.right.type !== 'ContentsAdvertised') continue;
+      const { digest, bytes } = decoded.right.data;
+      if (digest === advertised.digest) texts.push(bytes);
+    }
+  const bytes = Buffer.concat(texts.map((text) => Buffer.from(text, 'base64')));
+  return toHex(sha256(bytes)) === advertised.digest ? bytes : null;
+}
+
+/**
+ * What a host told last that it holds; null: nothing that can be read. Bytes that are not what their
+ * events promise are told of and count for nothing.
+ */
+export async function advertisedBy(ledger: Ledger, row: HostRow): Promise<Advertisement | null> {
+  const bytes = await bytesTold(ledger, row);
+  if (bytes === null) return null;
+  const decoded = decodeAdvertisement(bytes);
+  if (either.isRight(decoded)) return decoded.right;
+  ledger.tell(`host ${row.host} told what it holds in ${decoded.left}: it counts as nothing`);
+  return null;
+}
