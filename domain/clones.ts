@@ -17,20 +17,24 @@ import {
 } from './points.ts';
 import type { Refusal } from './values/refusals.ts';
 
-/** How a clone comes by its memory; another word of a later release is read as well. */
-export type CloneKind = 'mapped';
+/** How a clone came by its memory: woken ones map it too. Another word of a later release is read as well. */
+export type CloneKind = 'mapped' | 'woken';
 
 export type ClonesEvent = EventOf<
-  'MasterPublished' | 'CloneStarted' | 'PageEvicted' | 'CloneEnded'
+  'MasterPublished' | 'CloneStarted' | 'PageEvicted' | 'CloneEnded' | 'CloneParked' | 'CloneWoken'
 >;
 
 /** The clones that run, by the leases that they hold. */
 export type RunningClones = ReadonlySet<string>;
 
-/** What is decided by: who holds points of a VM, and which of them are clones. */
+/** Clones that wait to be woken, by the leases that they held while they ran. */
+export type ParkedClones = ReadonlySet<string>;
+
+/** What is decided by: who holds points of a VM, which of them are clones, and which of these are parked. */
 export interface ClonesState {
   readonly points: PointsState;
   readonly clones: RunningClones;
+  readonly parked: ParkedClones;
 }
 
 /** Gives a point out for clones to be started over. */
@@ -72,7 +76,28 @@ export interface EndHold extends EndLease {
   readonly privatePages: number | null;
 }
 
-export type ClonesCommand = PublishMaster | StartClone | NoteEviction | EndHold;
+/** Says that a clone stands still for good, and all that it had is in a capture; it holds nothing any more. */
+export interface ParkClone {
+  readonly _tag: 'ParkClone';
+  readonly vm: string;
+  readonly clone: string;
+  /** The VM that it is recorded as, and the capture. */
+  readonly as: string;
+  readonly at: number;
+  /** Pages that it had of its own. */
+  readonly privatePages: number;
+}
+
+/** Says that a parked clone goes on, by another lease. */
+export interface WakeClone {
+  readonly _tag: 'WakeClone';
+  readonly vm: string;
+  readonly clone: string;
+  readonly lease: string;
+}
+
+export type ClonesCommand =
+  PublishMaster | StartClone | NoteEviction | EndHold | ParkClone | WakeClone;
 
 function publish(
   { points }: ClonesState,
@@ -113,6 +138,23 @@ function end(
   );
 }
 
+function park(
+  { points, clones, parked }: ClonesState,
+  { _tag, ...data }: ParkClone,
+): Either<Refusal, readonly (PointsEvent | ClonesEvent)[]> {
+  const { vm, clone: lease } = data;
+  if (parked.has(lease)) return either.right([]);
+  const isRunning = clones.has(lease);
+  // Whoever met its process dead has said so before: it waits to be woken all the same.
+  const unheld = isRunning
+    ? decidePoints(points)({ _tag: 'EndLease', vm, lease, why: 'released' })
+    : either.right([]);
+  return pipe(
+    unheld,
+    either.map((ended) => [{ type: 'CloneParked', data }, ...ended]),
+  );
+}
+
 /** What publishing a point, or a clone's beginning or end, brings about: nothing where it is done, or why not. */
 export const decideClones =
   (state: ClonesState) =>
@@ -129,6 +171,13 @@ export const decideClones =
       }
       case 'EndLease':
         return end(state, command);
+      case 'ParkClone':
+        return park(state, command);
+      case 'WakeClone': {
+        const { _tag, ...data } = command;
+        const isParked = state.parked.has(data.clone);
+        return either.right(isParked ? [{ type: 'CloneWoken', data }] : []);
+      }
       default:
         return command satisfies never;
     }
@@ -165,15 +214,25 @@ export function evolveClones(
   switch (event.type) {
     case 'MasterPublished':
     case 'PageEvicted':
+    case 'CloneWoken':
       return clones;
     case 'CloneStarted':
       return new Set(clones).add(event.data.clone);
     case 'CloneEnded':
+    case 'CloneParked':
     case 'LeaseEnded': {
-      const ended = event.type === 'CloneEnded' ? event.data.clone : event.data.lease;
+      const ended = event.type === 'LeaseEnded' ? event.data.lease : event.data.clone;
       return clones.has(ended) ? new Set([...clones].filter((clone) => clone !== ended)) : clones;
     }
     default:
       return event satisfies never;
   }
+}
+
+/** The clones that are parked after an event. */
+export function evolveParked(parked: ParkedClones, event: ClonesEvent): ParkedClones {
+  if (event.type === 'CloneParked') return new Set(parked).add(event.data.clone);
+  if (event.type !== 'CloneWoken') return parked;
+  const { clone: woken } = event.data;
+  return parked.has(woken) ? new Set([...parked].filter((clone) => clone !== woken)) : parked;
 }

@@ -160,6 +160,8 @@ export const CONTROL_CODECS = {
   }),
   PageEvicted: t.strict({ vm: name, clone: lease, dropped: count }),
   CloneEnded: t.strict({ vm: name, clone: lease, why: word, privatePages: orNull(count) }),
+  CloneParked: t.strict({ vm: name, clone: lease, as: name, at: capture, privatePages: count }),
+  CloneWoken: t.strict({ vm: name, clone: lease, lease }),
   CheckpointRestored: t.strict({ vm: name, capture, how: word, to: orNull(place) }),
   PageRequested: t.strict({ vm: name, capture, pages: pageRanges }),
   ContentReleased: t.strict({

@@ -98,6 +98,8 @@ export function streamOf(event: ControlEvent): string {
     case 'CloneStarted':
     case 'PageEvicted':
     case 'CloneEnded':
+    case 'CloneParked':
+    case 'CloneWoken':
       return pointsStream(event.data.vm);
     case 'CheckpointRestored':
     case 'PageRequested':
@@ -192,6 +194,8 @@ const FORMATS: Readonly<Partial<Record<ControlType, number>>> = {
   CloneStarted: 4,
   PageEvicted: 4,
   CloneEnded: 4,
+  CloneParked: 5,
+  CloneWoken: 5,
   HostJoined: 5,
   ContentsAdvertised: 5,
   HostLeft: 5,

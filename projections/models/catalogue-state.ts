@@ -75,6 +75,16 @@ const clone = t.strict({
 });
 const clones = absentIfEmpty('clones', t.array(clone));
 
+const parkedClone = t.strict({
+  clone: leaseId,
+  as: t.string,
+  at: t.number,
+  capture: orNull(t.number),
+  privatePages: t.number,
+  timeMs: t.number,
+});
+const parked = absentIfEmpty('parked', t.array(parkedClone));
+
 const repeated = t.strict({ capture: t.number, position });
 
 const map = t.strict({ capture: t.number, memoryMap, pages: orNull(t.number) });
@@ -104,6 +114,7 @@ const vmEntry = t.strict({
   checkpoints: t.array(checkpoint),
   leases,
   clones,
+  parked,
   repeated: t.array(repeated),
   givenUp,
   registeredAtMs: t.number,
@@ -196,6 +207,7 @@ const textOf = (catalogue: Catalogue, rowsOf: (entry: VmEntry) => CaptureRow[]):
           checkpoints,
           leases: held,
           clones: running,
+          parked: entry.parked,
           repeated: again,
         };
       }),
@@ -258,6 +270,7 @@ function read(text: string, rest: StateReader | null): Catalogue {
     entry.checkpoints.push(...vm.checkpoints);
     entry.leases.push(...vm.leases);
     entry.clones.push(...vm.clones);
+    entry.parked.push(...vm.parked);
     entry.repeated.push(...vm.repeated);
     entry.points = {
       names: new Map(vm.checkpoints.map((row) => [row.name, row.capture])),

@@ -121,12 +121,12 @@ export class Catalogue {
     if (revisions === null || revisions[1] > last) entry.lostTail = reason;
   }
 
-  #leaseEnded(event: EventOf<'LeaseEnded'>): void {
+  #leaseEnded(event: EventOf<'LeaseEnded'>, timeMs: number): void {
     const entry = this.entry(event.data.vm);
     entry.points = evolvePoints(entry.points, event);
     const i = entry.leases.findIndex(({ lease }) => lease === event.data.lease);
     if (i >= 0) entry.leases.splice(i, 1);
-    applyToClones(entry, event);
+    applyToClones(entry, event, timeMs);
   }
 
   #laidOut({ data: { vm, name, capture, traced, layout } }: EventOf<'CheckpointLaidOut'>): void {
@@ -168,12 +168,14 @@ export class Catalogue {
         if (this.#isOurs(event)) this.#lease(event, at);
         break;
       case 'LeaseEnded':
-        this.#leaseEnded(event);
+        this.#leaseEnded(event, timeMs);
         break;
       case 'CloneStarted':
       case 'PageEvicted':
       case 'CloneEnded':
-        applyToClones(this.entry(event.data.vm), event);
+      case 'CloneParked':
+      case 'CloneWoken':
+        applyToClones(this.entry(event.data.vm), event, timeMs);
         break;
       case 'MasterPublished':
       case 'CheckpointRestored':

@@ -68,6 +68,8 @@ const LIGHT: Readonly<Record<ToldEvent['type'], boolean>> = {
   CloneStarted: true,
   PageEvicted: true,
   CloneEnded: true,
+  CloneParked: true,
+  CloneWoken: true,
   HostJoined: true,
   ContentsAdvertised: true,
   HostLeft: true,

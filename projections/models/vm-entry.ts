@@ -22,7 +22,7 @@ import type { Refusal } from '../../domain/values/refusals.ts';
 import { lastWhere } from '../../domain/values/sorted-search.ts';
 import { initialVm, type VmState } from '../../domain/vm.ts';
 import { CaptureRows, type CaptureRow } from './capture-rows.ts';
-import { runningIn, type CloneRow } from './clone-rows.ts';
+import { parkedIn, runningIn, type CloneRow, type ParkedRow } from './clone-rows.ts';
 
 /** Page events that a capture counts as, beside its own, towards the next page-table image. */
 export const CAPTURE_WEIGHT = 64;
@@ -102,6 +102,8 @@ export class VmEntry {
   readonly leases: LeaseRow[] = [];
   /** Those of the leases that are clones. */
   readonly clones: CloneRow[] = [];
+  /** Clones of the VM that wait to be woken. */
+  readonly parked: ParkedRow[] = [];
   readonly repeated: RepeatedCommit[] = [];
   /** Memory maps, each with the first capture that it is of; ascending. */
   readonly maps: MapRow[] = [];
@@ -201,9 +203,10 @@ export class VmEntry {
     for (const row of this.maps) row.pages ??= this.pagesAt(row.capture, told);
   }
 
-  /** Who holds points, and which of them are clones. */
+  /** Who holds points, which of them are clones, and which clones are parked. */
   get held(): ClonesState {
-    return { points: this.points, clones: runningIn(this.clones) };
+    const { points, clones, parked } = this;
+    return { points, clones: runningIn(clones), parked: parkedIn(parked) };
   }
 
   /** Takes a capture in, the next one. */

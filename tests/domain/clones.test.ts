@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import {
   decideClones,
   evolveClones,
+  evolveParked,
   heldInBase,
   type ClonesCommand,
   type ClonesEvent,
@@ -18,18 +19,27 @@ import { events, refusal, specify } from '../support/given-when-then.ts';
 type Event = PointsEvent | ClonesEvent;
 
 const isOfClones = (event: Event): event is ClonesEvent =>
-  ['MasterPublished', 'CloneStarted', 'PageEvicted', 'CloneEnded'].includes(event.type);
+  [
+    'MasterPublished',
+    'CloneStarted',
+    'PageEvicted',
+    'CloneEnded',
+    'CloneParked',
+    'CloneWoken',
+  ].includes(event.type);
 
-function evolve({ points, clones }: ClonesState, event: Event): ClonesState {
-  if (isOfClones(event)) return { points, clones: evolveClones(clones, event) };
+function evolve({ points, clones, parked }: ClonesState, event: Event): ClonesState {
+  if (isOfClones(event))
+    return { points, clones: evolveClones(clones, event), parked: evolveParked(parked, event) };
   const after = evolvePoints(points, event);
   return {
     points: after,
     clones: event.type === 'LeaseEnded' ? evolveClones(clones, event) : clones,
+    parked,
   };
 }
 
-const initial: ClonesState = { points: initialPoints, clones: new Set() };
+const initial: ClonesState = { points: initialPoints, clones: new Set(), parked: new Set() };
 const given = specify({ initial, decide: decideClones, evolve });
 
 const HOLDER = { host: 'one', machine: 'm', boot: 'b', space: 's', process: 42, started: 7 };
@@ -137,6 +147,39 @@ describe('a clone', () => {
   test('is not there any more when its lease is not', () => {
     const { clones } = [leased('a'), started('a'), unheld('a')].reduce(evolve, initial);
     expect([...clones]).toEqual([]);
+  });
+});
+
+describe('a clone that is parked', () => {
+  const park = { _tag: 'ParkClone', vm: 'web', clone: 'a', as: 'web-a', at: 2 } as const;
+  const asParked = { vm: 'web', clone: 'a', as: 'web-a', at: 2, privatePages: 7 };
+  const parked: Event = { type: 'CloneParked', data: asParked };
+  const wake = { _tag: 'WakeClone', vm: 'web', clone: 'a', lease: 'b' } as const;
+  const woken: Event = { type: 'CloneWoken', data: { vm: 'web', clone: 'a', lease: 'b' } };
+  const running = [leased('a'), started('a')];
+
+  test('holds its master no more, and has not ended', () => {
+    const command = { ...park, privatePages: 7 };
+    expect(given(...running).when(command)).toEqual(events(parked, unheld('a')));
+    const after = [...running, parked, unheld('a')].reduce(evolve, initial);
+    expect([[...after.clones], [...after.parked], after.points.leases.size]).toEqual([
+      [],
+      ['a'],
+      0,
+    ]);
+  });
+
+  test('is parked also where its process was found dead before that was said', () => {
+    const past = [...running, ended('a', { why: 'died' }), unheld('a', 'died')];
+    expect(given(...past).when({ ...park, privatePages: 7 })).toEqual(events(parked));
+  });
+
+  test('is parked once, and woken once', () => {
+    const past = [...running, parked, unheld('a')];
+    expect(given(...past).when({ ...park, privatePages: 9 })).toEqual(events());
+    expect(given(...past).when(wake)).toEqual(events(woken));
+    expect(given(...past, woken).when(wake)).toEqual(events());
+    expect(given(...running).when(wake)).toEqual(events());
   });
 });
 

@@ -336,6 +336,12 @@ export const controlEvent: fc.Arbitrary<ControlEvent> = fc.oneof(
     .record({ vm: name, clone: lease, why: word, privatePages: fc.option(count) })
     .map((data): ControlEvent => ({ type: 'CloneEnded', data })),
   fc
+    .record({ vm: name, clone: lease, as: name, at: capture, privatePages: count })
+    .map((data): ControlEvent => ({ type: 'CloneParked', data })),
+  fc
+    .record({ vm: name, clone: lease, lease })
+    .map((data): ControlEvent => ({ type: 'CloneWoken', data })),
+  fc
     .record({ vm: name, capture, how: word, to: fc.option(hostText) })
     .map((data): ControlEvent => ({ type: 'CheckpointRestored', data })),
   fc

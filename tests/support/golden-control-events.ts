@@ -130,6 +130,14 @@ export const GOLDEN_CONTROL_EVENTS: readonly ControlEvent[] = [
   },
   ...GOLDEN_HOST_EVENTS,
   {
+    type: 'CloneParked',
+    data: { vm: 'web-1', clone: '0123456789abcdef', as: 'web-1-a', at: 1, privatePages: 732 },
+  },
+  {
+    type: 'CloneWoken',
+    data: { vm: 'web-1', clone: '0123456789abcdef', lease: 'fedcba9876543210' },
+  },
+  {
     type: 'CheckpointRestored',
     data: { vm: 'web-1', capture: 2, how: 'file', to: '/tmp/memory.raw' },
   },

@@ -41,6 +41,7 @@ function catalogueAfter(...events: readonly ControlEvent[]): Catalogue {
     );
   const read = catalogueOf(catalogueText(catalogue));
   expect(read.entry('web').clones).toEqual(catalogue.entry('web').clones);
+  expect(read.entry('web').parked).toEqual(catalogue.entry('web').parked);
   return catalogue;
 }
 
@@ -64,6 +65,19 @@ test('what a clone dropped is added up', () => {
   };
   const catalogue = catalogueAfter(leased(A), started(A), evicted, evicted);
   expect(catalogue.entry('web').clones).toMatchObject([{ clone: A, dropped: 10 }]);
+});
+
+test('a parked clone waits with what it goes on from, until it is woken', () => {
+  const data = { vm: 'web', clone: A, as: 'web-a', at: 2, privatePages: 9 };
+  const parked: ControlEvent = { type: 'CloneParked', data };
+  const woken: ControlEvent = { type: 'CloneWoken', data: { vm: 'web', clone: A, lease: B } };
+  const past = [leased(A), started(A), parked, unheld(A)];
+  const entry = catalogueAfter(...past).entry('web');
+  expect(entry.clones).toEqual([]);
+  expect(entry.parked).toEqual([
+    { clone: A, as: 'web-a', at: 2, capture: 3, privatePages: 9, timeMs: 3 },
+  ]);
+  expect(catalogueAfter(...past, woken).entry('web').parked).toEqual([]);
 });
 
 test('a clone ends with its lease, by whatever words', () => {
