@@ -15,14 +15,15 @@ import { isLedgerError, LedgerError } from '../../../domain/values/ledger-error.
 import type { MemoryBlock, PhysicalRange } from '../../../domain/values/memory-map.ts';
 import type { CommandRequest } from './bounded-command.ts';
 import { withRunState } from './device-sections.ts';
-import { abandon } from './failed-capture.ts';
 import { attempt } from './failure.ts';
-import { Guard } from './guard.ts';
+import type { Guard } from './guard.ts';
+import { Guards, isRefusal, putBack } from './guards.ts';
 import * as migration from './migration-control.ts';
 import type { MigrationSettings } from './migration-control.ts';
 import { MigrationOutcome } from './migration-outcome.ts';
 import { connectMonitor } from './monitors.ts';
 import { captureOwnPages, type MappedPoint } from './own-pages.ts';
+import { Still, type StillGuest } from './still-guest.ts';
 import { PauseLog } from './pause-log.ts';
 import { askForAll, giverOf } from './postcopy/giver.ts';
 import { pluggedMemory, type PluggedMemory } from './plugged-memory.ts';
@@ -31,7 +32,7 @@ import type { Qmp } from './qmp.ts';
 import { rangesOfFlatView } from './ram-blocks.ts';
 import type { Spool } from './spool.ts';
 import { checkRunState } from './run-states.ts';
-import { makeStreamPlace, type LiveStream } from './stream-place.ts';
+import type { LiveStream } from './stream-place.ts';
 import { readStream } from './stream-reader.ts';
 import type { GuestState } from './stream-layout.ts';
 
@@ -106,10 +107,8 @@ const Disks = t.array(
 /** A guest we are connected to. One capture at a time. */
 export class LiveGuest {
   readonly #qmp: Qmp;
-  readonly #where: {
-    readonly within?: string | undefined;
-    readonly stream?: LiveStream | undefined;
-  };
+  readonly #stream: LiveStream;
+  readonly #guards: Guards;
   readonly #atCapture: CommandRequest | null;
   #mode: LiveMode | 'auto';
   #mapped: MappedPoint | null;
@@ -119,12 +118,12 @@ export class LiveGuest {
   /** The last capture of a guest that has not run since, and where it lies. */
   #still: { readonly spool: Spool; readonly capture: LiveCapture } | null = null;
   #busy = false;
-  #guard: Guard | null = null;
 
   constructor(qmp: Qmp, options: GuestOptions) {
     const { socketFolder, stream, atCapture, mode = 'auto', mapped } = options;
     this.#qmp = qmp;
-    this.#where = { within: socketFolder, stream };
+    this.#stream = stream ?? 'unix';
+    this.#guards = new Guards(qmp, { within: socketFolder, process: () => this.#findProcess() });
     this.#atCapture = atCapture ?? null;
     this.#mapped = atCapture === undefined && mode === 'auto' ? (mapped ?? null) : null;
     // During a background snapshot the guest stands still for as long as QEMU wants.
@@ -174,7 +173,7 @@ export class LiveGuest {
 
   close(): void {
     this.#qmp.close();
-    this.#guard?.close();
+    this.#guards.close();
   }
 
   async #findProcess(): Promise<FoundProcess> {
@@ -228,12 +227,57 @@ export class LiveGuest {
     return capture;
   }
 
+  /**
+   * Captures the guest's own pages; it stands still from then on, until it is told to go on, or to stand.
+   * Null where they cannot be told apart: the guest goes on then.
+   */
+  captureLast(spool: Spool): TaskEither<LedgerError, StillGuest | null> {
+    return attempt(`cannot capture the guest of ${this.#qmp.path}`, async () => {
+      const runState = await migration.runStateNow(this.#qmp);
+      checkRunState(this.#qmp.path, runState);
+      const settings = await migration.settingsOf(this.#qmp);
+      const wasRunning = runState === 'running';
+      const mapped = this.#mapped;
+      return mapped === null
+        ? null
+        : this.#leaveStill(mapped, { spool, known: [], settings, wasRunning });
+    });
+  }
+
+  async #leaveStill(mapped: MappedPoint, request: LiveRequest): Promise<StillGuest | null> {
+    const { spool, wasRunning } = request;
+    const guarded = { ...request, stream: 'unix', isCancellable: false } as const;
+    const standing = new Still();
+    const over = this.#guards.during(guarded, async ({ folder }) => {
+      const of = { mapped, spool, folder: folder!, wasRunning, staysStill: true };
+      const own = await captureOwnPages(this.#qmp, of);
+      const next = own === null ? 'go on' : await standing.with(own);
+      if (next === 'go on' && wasRunning) await migration.continueGuest(this.#qmp);
+    });
+    const own = await Promise.race([standing.taken, over.then(() => null)]);
+    if (own === null) return null;
+    const plugged = await pluggedMemory(this.#qmp);
+    const told = { mode: 'clone', wasRunning, isGuarded: true, command: null } as const;
+    const capture = { ...own, ...told, plugged, ...(await this.#refined(own)) };
+    const end = async (next: 'go on' | 'stand'): Promise<void> => {
+      standing.end(next);
+      await over;
+    };
+    return {
+      capture,
+      goOn: () => end('go on'),
+      stand: () => end('stand'),
+      quit: async () => void (await this.#qmp.execute('quit')),
+    };
+  }
+
   /** The guest's own pages alone; null where they cannot be told apart, which is not tried again. */
   async #captureOwn(mapped: MappedPoint, request: LiveRequest): Promise<TakenCapture | null> {
     const { spool, wasRunning } = request;
     const guarded = { ...request, stream: 'unix', isCancellable: false } as const;
-    const taken = await this.#guarded(guarded, async ({ folder }) => {
-      const own = await captureOwnPages(this.#qmp, { mapped, spool, folder: folder!, wasRunning });
+    const taken = await this.#guards.during(guarded, async ({ folder }) => {
+      const of = { mapped, spool, folder: folder!, wasRunning, staysStill: false };
+      const own = await captureOwnPages(this.#qmp, of);
       return own === null ? null : { ...own, mode: 'clone' as const, wasRunning, command: null };
     });
     if (taken.result === null) this.#mapped = null;
@@ -278,56 +322,12 @@ export class LiveGuest {
     assert(mode === 'migrate' || this.#atCapture === null, 'a command runs while the guest stands');
     this.#tracksWrites ??= await migration.tracksWrites(this.#qmp);
     const standsAllAlong = mode === 'migrate' && request.wasRunning && !this.#tracksWrites;
-    const stream = this.#where.stream ?? 'unix';
+    const stream = this.#stream;
     const guarded = { ...request, stream, isCancellable: mode === 'migrate' };
-    const { result, isGuarded } = await this.#guarded(guarded, ({ guard, uri }) =>
+    const { result, isGuarded } = await this.#guards.during(guarded, ({ guard, uri }) =>
       this.#captureGuarded({ ...request, mode, standsAllAlong, guard, uri }),
     );
     return { ...result, isGuarded };
-  }
-
-  /** Does something to the guest that a guard brings to an end where this program cannot. */
-  async #guarded<A>(
-    request: LiveRequest & { readonly stream: LiveStream; readonly isCancellable: boolean },
-    work: (of: {
-      readonly guard: Guard;
-      readonly uri: string;
-      readonly folder: string | null;
-    }) => Promise<A>,
-  ): Promise<{ readonly result: A; readonly isGuarded: boolean }> {
-    const { within } = this.#where;
-    const { stream, wasRunning, settings, isCancellable } = request;
-    const place = makeStreamPlace({
-      stream,
-      ...(within === undefined ? {} : { within }),
-      found: await this.#findProcess(),
-      label: this.#qmp.path,
-    });
-    const unfinished = { wasRunning, settings, isCancellable };
-    try {
-      const guard = this.#guardNow();
-      const port = await guard.begin({
-        kind: 'begin',
-        qmp: this.#qmp.path,
-        folder: place.folder,
-        listen: place.listen,
-        ...unfinished,
-      });
-      try {
-        const result = await work({ guard, uri: place.uri(port), folder: place.folder });
-        await guard.end();
-        return { result, isGuarded: !guard.isGone };
-      } catch (error) {
-        throw await this.#afterFailure(error, { ...request, ...unfinished, guard });
-      }
-    } finally {
-      place.remove();
-    }
-  }
-
-  #guardNow(): Guard {
-    if (this.#guard === null || this.#guard.isGone) this.#guard = Guard.start(this.#qmp);
-    return this.#guard;
   }
 
   async #captureGuarded(request: GuardedRequest): Promise<Omit<TakenCapture, 'isGuarded'>> {
@@ -342,7 +342,7 @@ export class LiveGuest {
       if (mode === 'migrate') await migration.setQuick(this.#qmp);
       const [state, command] = await this.#transfer(request);
       if (wasRunning) await pauses.untilResumed(RESUME_TIMEOUT_MS);
-      await this.#putBack(request);
+      await putBack(this.#qmp, request);
       const pauseMs = wasRunning ? pauses.pauseMs : 0;
       const told = standsAllAlong ? this.#asRunning(state) : state;
       return { ...told, mode, pauseMs, wasRunning, command };
@@ -356,26 +356,6 @@ export class LiveGuest {
     const runState = 'running';
     const device = withRunState(state.device, { runState, label: this.#qmp.path });
     return { ...state, device, runState };
-  }
-
-  /**
-   * What QEMU refused leaves nothing behind but settings. Anything else is left to the guard, and
-   * the connection with it.
-   */
-  async #afterFailure(
-    error: unknown,
-    request: LiveRequest & migration.Unfinished & { readonly guard: Guard },
-  ): Promise<unknown> {
-    if (isRefusal(error)) {
-      try {
-        await this.#putBack(request);
-        await request.guard.end();
-        return error;
-      } catch (second) {
-        if (!isLedgerError(second)) throw second;
-      }
-    }
-    return abandon(error, { ...request, qmp: this.#qmp });
   }
 
   /** Lets QEMU send and reads what it sends; the more telling error where both fail. */
@@ -458,12 +438,6 @@ export class LiveGuest {
     this.#ranges = asked ?? this.#ranges ?? ranges;
     return { memoryMap: { blocks, ranges: this.#ranges } };
   }
-
-  async #putBack({ settings, wasRunning }: LiveRequest): Promise<void> {
-    await migration.untilIdle(this.#qmp);
-    if (wasRunning) await migration.letRun(this.#qmp);
-    await migration.restoreSettings(this.#qmp, settings);
-  }
 }
 
 type TakenCapture = Omit<LiveCapture, 'plugged'>;
@@ -483,9 +457,6 @@ interface GuardedRequest extends LiveRequest {
   /** Where QEMU migrates to. */
   readonly uri: string;
 }
-
-const isRefusal = (thrown: unknown): boolean =>
-  isLedgerError(thrown) && thrown.code === 'QMP_REFUSED';
 
 /** Whether an error only says that the stream stopped, as it does when QEMU gives up. */
 const isCut = (thrown: unknown): boolean =>

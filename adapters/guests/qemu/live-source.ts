@@ -16,6 +16,8 @@ import { attempt } from './failure.ts';
 import { connectGuest } from './live-guest.ts';
 import type { GuestOptions, LiveCapture, LiveGuest } from './live-guest.ts';
 import { Spool } from './spool.ts';
+import type { StillGuest } from './still-guest.ts';
+import { run } from '../../../domain/ports/run.ts';
 
 export interface LiveSourceRequest extends GuestOptions {
   /** For temporary files; absent: the system's. */
@@ -50,6 +52,62 @@ const MODES: Readonly<Record<LiveCapture['mode'], GuestCapture['mode']>> = {
   migrate: 'migrate',
   clone: 'clone',
 };
+
+/** What is recorded of a capture. */
+function capturedOf(
+  { image, memoryMap, device, plugged, pauseMs, mode, asAt }: LiveCapture,
+  of: Pick<GuestCapture, 'timeMs' | 'source' | 'argv'>,
+): GuestCapture {
+  return {
+    ...of,
+    image,
+    memoryMap,
+    areRangesTold: true,
+    device,
+    argv: of.argv === null ? null : [...of.argv, ...plugged.options],
+    pauseMs,
+    mode: MODES[mode],
+    ...(asAt === undefined ? {} : { asAt }),
+  };
+}
+
+/** A guest that stands still once it was captured, and what is recorded of it. */
+export interface ParkedGuest extends Omit<StillGuest, 'capture'> {
+  readonly captured: GuestCapture;
+  close(): void;
+}
+
+/** Captures a guest for good; null where its own pages cannot be told apart, and it goes on. */
+export const parkGuest = (
+  request: LiveSourceRequest,
+): TaskEither<LedgerError, ParkedGuest | null> =>
+  pipe(
+    connectGuest(request),
+    taskEither.chain((guest) =>
+      attempt(`cannot park the guest of ${request.qmp}`, async () => {
+        const { qmp: source, folder, clock } = request;
+        const spool = new Spool(folder === undefined ? {} : { folder });
+        const close = (): void => {
+          spool.close();
+          guest.close();
+        };
+        try {
+          const { argv } = await guest.commandLine();
+          const timeMs = clock();
+          const still = await run(guest.captureLast(spool));
+          if (still === null) {
+            close();
+            return null;
+          }
+          const { capture, ...rest } = still;
+          return { ...rest, captured: capturedOf(capture, { timeMs, source, argv }), close };
+        } catch (thrown) {
+          close();
+          throw thrown;
+        }
+      }),
+    ),
+  );
 
 /** Connects to a running guest. */
 export const openLiveGuest = (request: LiveSourceRequest): TaskEither<LedgerError, GuestSource> =>
@@ -98,18 +156,9 @@ const sourceOf = (
             if (!isGuarded) request.onDoubt?.(UNGUARDED);
             if (without.length > 0) request.onDoubt?.(notHad(without));
           }),
-          taskEither.map(({ image, memoryMap, device, plugged, pauseMs, mode, command, asAt }) => ({
-            image,
-            memoryMap,
-            areRangesTold: true,
-            device,
-            argv: argv === null ? null : [...argv, ...plugged.options],
-            timeMs,
-            pauseMs,
-            mode: MODES[mode],
-            source: qmp,
-            ...(asAt === undefined ? {} : { asAt }),
-            ...(command === null ? {} : keptOf(command, request)),
+          taskEither.map((capture) => ({
+            ...capturedOf(capture, { timeMs, source: qmp, argv }),
+            ...(capture.command === null ? {} : keptOf(capture.command, request)),
           })),
         );
       },

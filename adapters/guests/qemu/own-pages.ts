@@ -40,6 +40,8 @@ export interface OwnPagesRequest {
   /** A folder that QEMU sees as well. */
   readonly folder: string;
   readonly wasRunning: boolean;
+  /** Whether it is left standing still. */
+  readonly staysStill: boolean;
 }
 
 /** A guest of which its own pages were read. */
@@ -193,16 +195,17 @@ async function readOwnPages(
   }
 }
 
-/** The same of a guest that may run: it stands still meanwhile, and how long is told. */
+/** The same of a guest that may run: it stands still meanwhile, and how long is told; null: it still does. */
 export async function captureOwnPages(
   qmp: Qmp,
   request: OwnPagesRequest,
 ): Promise<(OwnPages & { readonly pauseMs: number | null }) | null> {
-  const { wasRunning } = request;
+  const { wasRunning, staysStill } = request;
   const pauses = new PauseLog(qmp);
   try {
     if (wasRunning) await qmp.execute('stop');
     const own = await readOwnPages(qmp, request);
+    if (staysStill) return own === null ? null : { ...own, pauseMs: null };
     if (wasRunning) await continueGuest(qmp);
     if (wasRunning) await pauses.untilResumed(RESUME_TIMEOUT_MS);
     return own === null ? null : { ...own, pauseMs: wasRunning ? pauses.pauseMs : 0 };
