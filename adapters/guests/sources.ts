@@ -32,7 +32,7 @@ import { LIME_MAGIC, readLime } from './dumps/lime.ts';
 import { openLibvirtSave } from './images/libvirt-save.ts';
 import { openRawImage } from './images/raw-image.ts';
 import { guestFailure } from './qemu/failure.ts';
-import { openLiveGuest } from './qemu/live-source.ts';
+import { openLiveGuest, parkGuest } from './qemu/live-source.ts';
 import { openStreamFile } from './qemu/stream-source.ts';
 
 /** Formats of files, and by what first bytes they are known; `raw` is what is left. */
@@ -45,8 +45,8 @@ export const IMAGE_FORMATS = {
 } as const satisfies Readonly<Record<string, ImageFormat>>;
 export type ImageFormatName = keyof typeof IMAGE_FORMATS;
 
-/** Ways to a live guest. */
-export const LIVE_GUESTS = { qmp: openLiveGuest } as const;
+/** Ways to a live guest: to record it again and again, or once for good. */
+export const LIVE_GUESTS = { qmp: openLiveGuest, parked: parkGuest } as const;
 
 /** Whether files of a format are read. */
 export const isReadable = (format: string): format is ImageFormatName =>

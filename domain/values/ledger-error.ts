@@ -189,6 +189,10 @@ export const LEDGER_ERRORS = {
     kind: 'busy',
     advice: 'End what has the file open, and unmount again.',
   },
+  CLONE_UNPARKABLE: {
+    kind: 'failed',
+    advice: 'Record it with `record qemu`, end it, and start it again with `clone` from there.',
+  },
   MEMORY_UNACCOUNTED: {
     kind: 'failed',
     advice: 'Run it as root or in a group with the memory controller, or without a limit.',

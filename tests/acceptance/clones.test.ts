@@ -21,6 +21,7 @@ import {
   sameTicks,
   tickingGuest,
   tickNumber,
+  ticksOf,
 } from '../support/guest/watched-guest.ts';
 import { makeTemporaryFolder, type TemporaryFolder } from '../support/temporary-folder.ts';
 
@@ -190,6 +191,45 @@ describeWithQemu('clones over one base', found, (tools) => {
       } finally {
         await run('unmount', at('m'));
       }
+    },
+    GUEST_TIMEOUT_MS,
+  );
+
+  test(
+    'one that is parked goes on where it stood, as often as it is woken',
+    async () => {
+      const names = ['nap-1', 'nap-2', 'nap-3'];
+      let [row] = await cloned('nap', 1, '--at', '@1');
+      const first = String(row!['id']);
+      const parked: JsonRow[] = [];
+      for (const [i, name] of names.entries()) {
+        await firstTicks(consoleOf(name), LINES);
+        const id = String(row!['id']);
+        parked.push((await commands.json('park', id))[0]!);
+        expect((await running!.ended).exitCode).toBe(0);
+        const [listed, ...more] = await commands.json('clones');
+        expect(listed).toMatchObject({ id, kind: 'parked', process: null, asCapture: i + 1 });
+        expect(more).toEqual([]);
+        expect(await commands.json('leases')).toEqual([]);
+        if (i === names.length - 1) break;
+        running = commands.start(['--json', 'wake', id, '--', ...wordsOf(names[i + 1]!)], {
+          environment: environment(),
+        });
+        await running.until((command) => command.rows().length === 1);
+        [row] = running.rows();
+        expect((await commands.json('clones')).map(({ kind }) => kind)).toEqual(['woken']);
+      }
+      running = null;
+      expect(new Set(parked.map(({ vm }) => vm))).toEqual(new Set([`web-${first.slice(0, 8)}`]));
+      for (const { stored } of parked) expect(Number(stored)).toBeLessThan(PAGES / 8);
+      // A line may have been cut where it was parked.
+      const text = names.map((name) => readFileSync(consoleOf(name), 'latin1')).join('');
+      const ticks = ticksOf(text.split(/\r?\n/u).slice(0, -1));
+      expect(ticks.length).toBeGreaterThanOrEqual(3 * LINES - 2);
+      expect((await sameTicks(guest, ticks)).lines).toEqual(ticks);
+
+      const { exitCode, stderr } = await commands.run(['park', first]);
+      expect([exitCode, stderr]).toEqual([5, expect.stringContaining('runs on this host')]);
     },
     GUEST_TIMEOUT_MS,
   );

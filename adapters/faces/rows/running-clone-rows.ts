@@ -1,8 +1,9 @@
-// A clone that runs, as `clones` says it.
+// A clone that runs, or is parked, as `clones` says it.
 
 import type { Clone } from '../../wiring/clones/clones.ts';
+import type { ParkedClone } from '../../wiring/clones/parking.ts';
 import { leaseRow } from './lease-rows.ts';
-import type { Row } from './row.ts';
+import { isoTime, type Row } from './row.ts';
 
 export const cloneRow = (clone: Clone): Row => ({
   ...leaseRow(clone),
@@ -10,4 +11,17 @@ export const cloneRow = (clone: Clone): Row => ({
   droppedPages: clone.dropped,
   block: clone.block,
   qmp: clone.qmp,
+});
+
+export const parkedRow = ({ clone, vm, capture, timeMs, ...row }: ParkedClone): Row => ({
+  id: clone,
+  vm,
+  capture,
+  kind: 'parked',
+  host: null,
+  process: null,
+  since: isoTime(timeMs),
+  privatePages: row.privatePages,
+  as: row.as,
+  asCapture: row.at,
 });

@@ -8,7 +8,7 @@ import { MemoryGroup } from '../../guests/memory-group.ts';
 import { startMapped } from '../../guests/qemu/mapped-guest.ts';
 import { privatePagesOf } from '../../guests/qemu/private-pages.ts';
 export { privatePagesOf };
-import { decideClones, heldInBase } from '../../../domain/clones.ts';
+import { decideClones, heldInBase, type CloneKind } from '../../../domain/clones.ts';
 import { pointsStream } from '../../../domain/events/streams.ts';
 import { accepted, run } from '../../../domain/ports/run.ts';
 import { LedgerError } from '../../../domain/values/ledger-error.ts';
@@ -104,12 +104,13 @@ async function begin(
     readonly process: number;
     readonly block: string;
     readonly qmp: string;
+    readonly kind: CloneKind;
   },
 ): Promise<string | null> {
   const { vm } = point.entry;
   const { capture } = point.row;
-  const { lease, block, qmp } = of;
-  const clone = { vm, capture, lease, kind: 'mapped', block, qmp } as const;
+  const { lease, block, qmp, kind } = of;
+  const clone = { vm, capture, lease, kind, block, qmp } as const;
   const holder = holderOf(of.process);
   return readUnheld(ledger, null, async () => {
     await ledger.decide(pointsStream(vm), () => {
@@ -146,6 +147,8 @@ export async function startClone(
     readonly isDiskOk: boolean;
     /** Whether its memory is accounted for by itself. */
     readonly isAccounted: boolean;
+    /** Absent: it is a new one. */
+    readonly kind?: CloneKind;
     readonly onStderr?: (text: string) => void;
   },
 ): Promise<StartedClone> {
@@ -178,6 +181,7 @@ export async function startClone(
       process: process.pid ?? 0,
       block,
       qmp: qmpPath,
+      kind: request.kind ?? 'mapped',
     });
     return { id, process, qmpPath, runState, startMs, group, sentPages };
   } catch (thrown) {

@@ -1,28 +1,16 @@
 // `clone`: starts guests from one point, all over one file of its memory, and sees to them until they end.
 
-import { once } from 'node:events';
-import { mkdtempSync, rmdirSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import type { Command } from 'commander';
-import {
-  mappedBlockOf,
-  publishMaster,
-  startClone,
-  type CloneBase,
-} from '../../../wiring/clones/clones.ts';
+import { publishMaster, startClone, type CloneBase } from '../../../wiring/clones/clones.ts';
 import type { Ledger } from '../../../wiring/ledger/ledger.ts';
 import type { VmPoint } from '../../../wiring/ledger/vm-point.ts';
-import { LedgerError } from '../../../../domain/values/ledger-error.ts';
 import { Limiter } from '../../../../domain/values/limiter.ts';
 import { escapedLines } from '../../rows/escaped-text.ts';
-import { unmountFolder } from '../../nbd/fuse.ts';
-import { hasDied, mountAt, mountPlace } from '../../nbd/mounts.ts';
 import { positiveNumber } from '../argument-values.ts';
-import { startMount } from '../background-mount.ts';
-import { RunningGuests, type MemoryLimit, type NumberedClone } from '../running-guests.ts';
+import { mountedBase, ownBase } from '../clone-bases.ts';
+import { RunningGuests, type MemoryLimit } from '../running-guests.ts';
+import { tellStarted, untilEnded } from '../started-clones.ts';
 import { UsageError } from '../failure.ts';
-import { untilSignal } from '../interruption.ts';
 import { bytesText, type Output } from '../output.ts';
 import { tell, warn, withLedger } from '../session.ts';
 
@@ -72,63 +60,6 @@ function checkWords({ args }: Command, count: number): void {
   if (count > 1 && one !== undefined)
     throw new UsageError(
       `all ${count} clones would use ${one}: say ${NUMBER} in it, which is a clone's number`,
-    );
-}
-
-/** A base, and what to do once nobody maps it. */
-interface UsedBase {
-  readonly base: CloneBase;
-  letGo(): Promise<void>;
-}
-
-/** What is mounted at a folder, as a base. */
-function mountedBase(ledger: Ledger, point: VmPoint, folder: string): UsedBase {
-  const place = mountPlace(folder);
-  const mount = mountAt(place);
-  const block = mappedBlockOf(point);
-  if (mount === null || hasDied(mount) || mount.part !== block)
-    throw new LedgerError(
-      'NOT_FOUND',
-      `no block ${block} of a point is mounted at ${place}: \`pageledger mount --vm ${point.entry.vm} --block ${block} ${place}\` does that`,
-      { folder: place, block },
-    );
-  const entry = ledger.vm(mount.vm);
-  const row = ledger.resolve(entry, `@${mount.capture}`);
-  const base = { point: { entry, row }, block, path: mount.file };
-  return { base, letGo: () => Promise.resolve() };
-}
-
-/** Mounts the point for these clones alone. */
-async function ownBase(command: Command, point: VmPoint): Promise<UsedBase> {
-  const place = mountPlace(mkdtempSync(join(tmpdir(), 'pageledger-base-')));
-  const block = mappedBlockOf(point);
-  const { vm } = point.entry;
-  const { capture } = point.row;
-  try {
-    const { file } = await startMount(command, place, { vm, capture, block });
-    const letGo = async (): Promise<void> => {
-      await unmountFolder(place, 'when free');
-      rmdirSync(place);
-    };
-    return { base: { point, block, path: file }, letGo };
-  } catch (thrown) {
-    rmdirSync(place);
-    throw thrown;
-  }
-}
-
-/** Says of a clone that it runs. */
-function tellStarted(command: Command, output: Output, { n, point, clone }: NumberedClone): void {
-  const { id, process: child, qmpPath, runState, startMs, sentPages } = clone;
-  const { vm } = point.entry;
-  const { capture } = point.row;
-  const pid = child.pid ?? null;
-  if (output.isJson)
-    output.json({ n, id, vm, capture, pid, qmp: qmpPath, state: runState, startMs, sentPages });
-  else
-    tell(
-      command,
-      `clone ${n} of ${vm}@${capture} is ${runState} after ${startMs.toFixed(0)} ms (process ${pid ?? '?'}, QMP at ${qmpPath})`,
     );
 }
 
@@ -189,10 +120,7 @@ export const run = (command: Command): Promise<void> => {
       const running = await startAll(command, { ledger, output }, { point, base: used.base });
       if (!output.isJson)
         tell(command, `${count} clones run over ${used.base.path}; Ctrl-C ends them`);
-      await untilSignal(async (abort) => {
-        await Promise.race([running.ended, once(abort, 'abort')]);
-        await running.end();
-      });
+      await untilEnded(running);
       const { capture } = point.row;
       output.summary('clone', { vm, capture, clones: count, ...running.pages });
     } finally {

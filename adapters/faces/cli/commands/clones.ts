@@ -1,8 +1,9 @@
-// `clones`: the guests that were started from points and run. Those that have died on this host are ended.
+// `clones`: the guests that were started from points and run, and those that are parked. Those that have died on this host are ended.
 
 import type { Command } from 'commander';
 import { clonesOf } from '../../../wiring/clones/clones.ts';
-import { cloneRow } from '../../rows/running-clone-rows.ts';
+import { parkedClonesOf } from '../../../wiring/clones/parking.ts';
+import { cloneRow, parkedRow } from '../../rows/running-clone-rows.ts';
 import { endedLeases } from '../ended-leases.ts';
 import { field, numeric, type Column } from '../output.ts';
 import { withLedger } from '../session.ts';
@@ -20,6 +21,7 @@ const COLUMNS: readonly Column[] = [
   field('since'),
   numeric('privatePages', 'private pages'),
   numeric('droppedPages', 'dropped'),
+  field('as', 'parked as'),
   field('qmp'),
 ];
 
@@ -28,5 +30,6 @@ export const run = (command: Command): Promise<void> =>
     const { vm } = command.opts<{ vm?: string }>();
     const entries = vm === undefined ? ledger.vms() : [ledger.vm(vm)];
     await endedLeases(command, ledger);
-    output.rows(clonesOf(entries).map(cloneRow), COLUMNS);
+    const rows = [...clonesOf(entries).map(cloneRow), ...parkedClonesOf(entries).map(parkedRow)];
+    output.rows(rows, COLUMNS);
   });

@@ -1,0 +1,82 @@
+// `wake`: starts a parked clone again, over its master's point, with what it had modified out of its capture.
+
+import type { Command } from 'commander';
+import { publishMaster, startClone } from '../../../wiring/clones/clones.ts';
+import {
+  noteWoken,
+  parkedNamed,
+  wakingPoint,
+  type ParkedClone,
+} from '../../../wiring/clones/parking.ts';
+import type { Ledger } from '../../../wiring/ledger/ledger.ts';
+import type { VmPoint } from '../../../wiring/ledger/vm-point.ts';
+import { isLedgerError } from '../../../../domain/values/ledger-error.ts';
+import { escapedLines } from '../../rows/escaped-text.ts';
+import { mountedBase, ownBase } from '../clone-bases.ts';
+import { UsageError } from '../failure.ts';
+import { RunningGuests } from '../running-guests.ts';
+import { tellStarted, untilEnded } from '../started-clones.ts';
+import { tell, withLedger } from '../session.ts';
+
+interface WakeOptions {
+  readonly over?: string;
+  readonly diskOk?: boolean;
+}
+
+export const declare = (command: Command): Command =>
+  command
+    .argument('<id>', 'the clone, as `clones` shows it')
+    .argument('[command...]', "after --: QEMU's command line")
+    .option(
+      '--over <folder>',
+      "where a point that is much like it is mounted (default: its master's is mounted for it)",
+    )
+    .option('--disk-ok', 'the disks are as they were at that moment');
+
+/** The point that it is woken over: its master's, as long as that is kept, else its own. */
+function basePoint(ledger: Ledger, { vm, capture }: ParkedClone, own: VmPoint): VmPoint {
+  if (capture === null) return own;
+  try {
+    const entry = ledger.vm(vm);
+    return { entry, row: ledger.resolve(entry, `@${capture}`) };
+  } catch (thrown) {
+    if (isLedgerError(thrown)) return own;
+    throw thrown;
+  }
+}
+
+export const run = (command: Command): Promise<void> => {
+  const [id = '', ...words] = command.args;
+  if (words.length === 0)
+    throw new UsageError('a command line was expected after --, as -- qemu-system-x86_64 ARGS...');
+  const { over, diskOk = false } = command.opts<WakeOptions>();
+  return withLedger(command, 'write', async (ledger, output) => {
+    const parked = parkedNamed(ledger, id);
+    const point = wakingPoint(ledger, parked);
+    const used =
+      over === undefined
+        ? await ownBase(command, basePoint(ledger, parked, point))
+        : mountedBase(ledger, point, over);
+    try {
+      await publishMaster(ledger, used.base);
+      const running = new RunningGuests(ledger, null);
+      const clone = await startClone(ledger, point, {
+        base: used.base,
+        command: words,
+        isDiskOk: diskOk,
+        isAccounted: false,
+        kind: 'woken',
+        onStderr: (text) => process.stderr.write(`${escapedLines(text.trimEnd())}\n`),
+      });
+      running.add({ n: 1, point, clone });
+      if (clone.id !== null) await noteWoken(ledger, parked, clone.id);
+      tellStarted(command, output, { n: 1, point, clone });
+      if (!output.isJson) tell(command, `clone ${id} is awake; Ctrl-C ends it`);
+      await untilEnded(running);
+      const { vm } = point.entry;
+      output.summary('wake', { id, vm, capture: point.row.capture, ...running.pages });
+    } finally {
+      await used.letGo();
+    }
+  });
+};

@@ -1,0 +1,34 @@
+// Clones that a command has started: it says so of each, and stays until they have ended.
+
+import { once } from 'node:events';
+import type { Command } from 'commander';
+import { untilSignal } from './interruption.ts';
+import type { Output } from './output.ts';
+import type { NumberedClone, RunningGuests } from './running-guests.ts';
+import { tell } from './session.ts';
+
+/** Says of a clone that it runs. */
+export function tellStarted(
+  command: Command,
+  output: Output,
+  { n, point, clone }: NumberedClone,
+): void {
+  const { id, process: child, qmpPath, runState, startMs, sentPages } = clone;
+  const { vm } = point.entry;
+  const { capture } = point.row;
+  const pid = child.pid ?? null;
+  if (output.isJson)
+    output.json({ n, id, vm, capture, pid, qmp: qmpPath, state: runState, startMs, sentPages });
+  else
+    tell(
+      command,
+      `clone ${n} of ${vm}@${capture} is ${runState} after ${startMs.toFixed(0)} ms (process ${pid ?? '?'}, QMP at ${qmpPath})`,
+    );
+}
+
+/** Waits until all have ended; an interruption ends them. */
+export const untilEnded = (running: RunningGuests): Promise<unknown> =>
+  untilSignal(async (abort) => {
+    await Promise.race([running.ended, once(abort, 'abort')]);
+    await running.end();
+  });

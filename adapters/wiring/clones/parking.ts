@@ -1,0 +1,118 @@
+// Parking, joined: a clone is captured for good and its process ends; it is woken over a base again, with
+// the pages that it had modified out of its own capture.
+
+import { LIVE_GUESTS } from '../../guests/sources.ts';
+import { decideClones } from '../../../domain/clones.ts';
+import { pointsStream } from '../../../domain/events/streams.ts';
+import { run } from '../../../domain/ports/run.ts';
+import { LedgerError } from '../../../domain/values/ledger-error.ts';
+import type { CaptureRow, VmEntry } from '../../../projections/models/vm-entry.ts';
+import type { ParkedRow } from '../../../projections/models/clone-rows.ts';
+import type { Ledger } from '../ledger/ledger.ts';
+import type { VmPoint } from '../ledger/vm-point.ts';
+import { openRecorder } from '../record/record.ts';
+import { clonesOf, type Clone } from './clones.ts';
+import { mappedPointOf } from './mapped-point.ts';
+
+/** A clone that waits to be woken. */
+export interface ParkedClone extends ParkedRow {
+  /** Its master's VM. */
+  readonly vm: string;
+}
+
+/** All clones that are parked, oldest first of each VM. */
+export const parkedClonesOf = (entries: readonly VmEntry[]): readonly ParkedClone[] =>
+  entries.flatMap(({ vm, parked }) => parked.map((row) => ({ ...row, vm })));
+
+const notThere = (what: string, id: string): LedgerError =>
+  new LedgerError('NOT_FOUND', `no clone ${id} ${what}: see \`pageledger clones\``, { clone: id });
+
+/** The clone that runs on this host by a name. NOT_FOUND. */
+export function cloneNamed(ledger: Ledger, id: string): Clone {
+  const clone = clonesOf(ledger.vms()).find(({ lease }) => lease === id);
+  if (clone?.fate === 'alive' && clone.qmp !== null) return clone;
+  throw notThere('runs on this host', id);
+}
+
+/** The parked clone of a name. NOT_FOUND. */
+export function parkedNamed(ledger: Ledger, id: string): ParkedClone {
+  const parked = parkedClonesOf(ledger.vms()).find(({ clone }) => clone === id);
+  if (parked !== undefined) return parked;
+  throw notThere('is parked', id);
+}
+
+/** Letters of a clone's name that tell it from its siblings. */
+const SHORT = 8;
+
+/** The VM that a clone is parked as where nobody says: its own where it was parked before. */
+export const parkedAs = ({ vm, lease, kind }: Clone): string =>
+  kind === 'woken' ? vm : `${vm}-${lease.slice(0, SHORT)}`;
+
+/** A clone that was parked just now. */
+export interface Parked {
+  readonly as: string;
+  readonly row: CaptureRow;
+  readonly privatePages: number;
+}
+
+const unparkable = ({ lease }: Clone): LedgerError =>
+  new LedgerError(
+    'CLONE_UNPARKABLE',
+    `clone ${lease} cannot be parked, since its own pages cannot be told from its master's; it runs on: \`record qemu\` records it whole`,
+    { clone: lease },
+  );
+
+/**
+ * Parks a clone: its own pages and its devices are a capture of a VM, whose name it then is, and its
+ * process ends. It runs on where that fails; what becomes of it meanwhile its guard sees to.
+ */
+export async function parkClone(
+  ledger: Ledger,
+  clone: Clone,
+  { as, onWarning }: { readonly as: string; readonly onWarning: (sentence: string) => void },
+): Promise<Parked> {
+  const { vm, capture, lease, privatePages } = clone;
+  const options = { vm: as, group: null, parent: { vm, capture } };
+  const mapped = await mappedPointOf(ledger, clone, options);
+  if (mapped === null) throw unparkable(clone);
+  const recorder = await openRecorder(ledger, options);
+  try {
+    const request = { qmp: clone.qmp!, clock: ledger.clock, mapped, onDoubt: onWarning };
+    const guest = await run(LIVE_GUESTS.parked(request));
+    if (guest === null) throw unparkable(clone);
+    try {
+      const row = await recorder.record(guest.captured).catch(async (thrown: unknown) => {
+        await guest.goOn();
+        throw thrown;
+      });
+      await guest.stand();
+      const parked = { vm, clone: lease, as, at: row.capture, privatePages: privatePages ?? 0 };
+      await ledger.decide(pointsStream(vm), () =>
+        decideClones(ledger.vm(vm).held)({ ...parked, _tag: 'ParkClone' }),
+      );
+      await guest.quit();
+      return { as, row, privatePages: parked.privatePages };
+    } finally {
+      guest.close();
+    }
+  } finally {
+    await recorder.close();
+  }
+}
+
+/** The point that a parked clone goes on from. Refused where it was forgotten. */
+export function wakingPoint(ledger: Ledger, { as, at }: ParkedClone): VmPoint {
+  const entry = ledger.vm(as);
+  return { entry, row: ledger.resolve(entry, `@${at}`) };
+}
+
+/** Says that a parked clone goes on by another lease. */
+export async function noteWoken(
+  ledger: Ledger,
+  { vm, clone }: ParkedClone,
+  lease: string,
+): Promise<void> {
+  await ledger.decide(pointsStream(vm), () =>
+    decideClones(ledger.vm(vm).held)({ _tag: 'WakeClone', vm, clone, lease }),
+  );
+}
