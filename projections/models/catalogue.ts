@@ -13,7 +13,7 @@ import {
   type MigrationsEvent,
   type MigrationState,
 } from '../../domain/migrations.ts';
-import { evolveVm, isRepeated } from '../../domain/vm.ts';
+import { evolveVm, isRepeated, type VmEvent } from '../../domain/vm.ts';
 import { rowsOf, type AssemblerState, type CaptureChange, type Change } from '../commits.ts';
 import { applyToClones } from './clone-rows.ts';
 import { applyToHosts, isOfHosts, isOfMigrations, type HostRow } from './host-rows.ts';
@@ -121,6 +121,23 @@ export class Catalogue {
     if (revisions === null || revisions[1] > last) entry.lostTail = reason;
   }
 
+  #ofVm(
+    event: VmEvent,
+    { position, timeMs }: { readonly position: Position; readonly timeMs: number },
+  ): void {
+    const entry = this.entry(event.data.vm);
+    const before = entry.state;
+    entry.state = evolveVm(before, event);
+    const capture = before.captures + 1;
+    const { registered } = entry.state;
+    if (registered !== null && registered !== before.registered)
+      entry.maps.push({ capture, memoryMap: registered.memoryMap, pages: null });
+    if (event.type === 'CommandLineObserved')
+      entry.commandLines.push({ capture, argv: event.data.argv });
+    if (event.type === 'VmRegistered') entry.registeredAtMs = timeMs;
+    if (event.type === 'VmRetired') entry.retired = { position, timeMs };
+  }
+
   #leaseEnded(event: EventOf<'LeaseEnded'>, timeMs: number): void {
     const entry = this.entry(event.data.vm);
     entry.points = evolvePoints(entry.points, event);
@@ -189,20 +206,9 @@ export class Catalogue {
       case 'MemoryMapChanged':
       case 'CommandLineObserved':
       case 'CaptureCommitted':
-      case 'VmRetired': {
-        const entry = this.entry(event.data.vm);
-        const before = entry.state;
-        entry.state = evolveVm(before, event);
-        const capture = before.captures + 1;
-        const { registered } = entry.state;
-        if (registered !== null && registered !== before.registered)
-          entry.maps.push({ capture, memoryMap: registered.memoryMap, pages: null });
-        if (event.type === 'CommandLineObserved')
-          entry.commandLines.push({ capture, argv: event.data.argv });
-        if (event.type === 'VmRegistered') entry.registeredAtMs = timeMs;
-        if (event.type === 'VmRetired') entry.retired = { position, timeMs };
+      case 'VmRetired':
+        this.#ofVm(event, { position, timeMs });
         break;
-      }
       default:
         event satisfies never;
     }
