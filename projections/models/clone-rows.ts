@@ -2,6 +2,7 @@
 
 import {
   evolveClones,
+  evolveParked,
   type ClonesEvent,
   type ParkedClones,
   type RunningClones,
@@ -51,15 +52,13 @@ function applyToParked(
   event: EventOf<'CloneParked' | 'CloneWoken'>,
   timeMs: number,
 ): void {
-  const { clone } = event.data;
-  const i = parked.findIndex((row) => row.clone === clone);
-  if (event.type === 'CloneWoken') {
-    if (i >= 0) parked.splice(i, 1);
-    return;
-  }
-  const { as, at, privatePages } = event.data;
+  const waiting = evolveParked(parkedIn(parked), event);
+  for (let i = parked.length - 1; i >= 0; i -= 1)
+    if (!waiting.has(parked[i]!.clone)) parked.splice(i, 1);
+  if (event.type === 'CloneWoken' || waiting.size === parked.length) return;
+  const { clone, as, at, privatePages } = event.data;
   const capture = leases.find(({ lease }) => lease === clone)?.capture ?? null;
-  if (i < 0) parked.push({ clone, as, at, capture, privatePages, timeMs });
+  parked.push({ clone, as, at, capture, privatePages, timeMs });
 }
 
 /** Changes the rows by an event. A clone counts where its lease does: in a copy of a ledger none runs. */

@@ -23,7 +23,7 @@ import type { MigrationSettings } from './migration-control.ts';
 import { MigrationOutcome } from './migration-outcome.ts';
 import { connectMonitor } from './monitors.ts';
 import { captureOwnPages, type MappedPoint } from './own-pages.ts';
-import { Still, type StillGuest } from './still-guest.ts';
+import { Still } from './still-guest.ts';
 import { PauseLog } from './pause-log.ts';
 import { askForAll, giverOf } from './postcopy/giver.ts';
 import { pluggedMemory, type PluggedMemory } from './plugged-memory.ts';
@@ -56,6 +56,20 @@ export interface LiveCapture extends Pick<
   readonly isGuarded: boolean;
   /** What came of the command that ran meanwhile; null: there was none. */
   readonly command: CommandOutcome | null;
+}
+
+/**
+ * A guest that was captured and stands still. Until one of the first two its guard lets it go on where this
+ * program cannot.
+ */
+export interface StillGuest {
+  readonly capture: LiveCapture;
+  /** Lets it go on, if it ran. */
+  goOn(): Promise<void>;
+  /** Leaves it standing. Throws where it has gone on meanwhile: it was not as it is captured then. */
+  stand(): Promise<void>;
+  /** Ends its QEMU. */
+  quit(): Promise<void>;
 }
 
 export interface GuestOptions {

@@ -1,20 +1,8 @@
 // A guest that was captured and stands still until somebody says what becomes of it.
 
-import type { LiveCapture } from './live-guest.ts';
 import type { captureOwnPages } from './own-pages.ts';
 
 type Taken = NonNullable<Awaited<ReturnType<typeof captureOwnPages>>>;
-
-/** Until one of the first two its guard lets the guest go on where this program cannot. */
-export interface StillGuest {
-  readonly capture: LiveCapture;
-  /** Lets it go on, if it ran. */
-  goOn(): Promise<void>;
-  /** Leaves it standing. Throws where it has gone on meanwhile: it was not as it is captured then. */
-  stand(): Promise<void>;
-  /** Ends its QEMU. */
-  quit(): Promise<void>;
-}
 
 /** The time between a capture and what becomes of the guest. */
 export class Still {
