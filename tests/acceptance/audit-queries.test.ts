@@ -239,7 +239,7 @@ describe('audit queries', () => {
       },
     ]);
     const text = (await commands.bytes('diff', '--vm', 'b', '@1', '@2', '--bytes')).toString();
-    expect(text).toContain('page 3 at 0x3000: 1 bytes in 1 range(s)');
+    expect(text).toContain('page 3 at 0x3000: 1 byte in 1 range');
     expect(text).toMatch(new RegExp(`0ffa - ${before} +\\|.\\|\\n +0ffa \\+ 07`, 'u'));
     const [vm, at] = ['a', 'b/@1'];
     const pages = (await commands.json('diff', '--vm', vm, '@1', at)).map(({ gfn }) => gfn);

@@ -3,7 +3,7 @@
 import type { Command } from 'commander';
 import { ledgerCosts, type LedgerCosts } from '../../wiring/questions/costs.ts';
 import type { Ledger } from '../../wiring/ledger/ledger.ts';
-import { inBytes, type Column } from './output.ts';
+import { inBytes, leftOut, type Column } from './output.ts';
 import { tell } from './session.ts';
 
 export const declareCosts = (command: Command): Command =>
@@ -12,8 +12,8 @@ export const declareCosts = (command: Command): Command =>
 /** What was written for it, what only it needs, and its part of what others need too. */
 export const COST_COLUMNS: readonly Column[] = [
   inBytes('addedBytes', 'added'),
-  inBytes('ownBytes', 'own'),
-  inBytes('sharedBytes', 'share'),
+  leftOut(2, inBytes('ownBytes', 'own')),
+  leftOut(5, inBytes('sharedBytes', 'share')),
 ];
 
 /** The costs of a ledger; of a large one what is quick to tell, unless all is asked for. */

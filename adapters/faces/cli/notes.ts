@@ -15,6 +15,6 @@ Exit codes: 0 done, 1 failed, 2 bad usage, 3 damage found, 4 somebody else is
   at it, 5 not there, 6 a server, guest or disk does not answer or is full, 130
   and 143 interrupted
 Environment: PAGELEDGER (the ledger), PAGELEDGER_KEYS (keys of a ledger on
-  servers), XDG_STATE_HOME (what a host keeps of such a ledger), TMPDIR; AWS_...
-  for buckets
+  servers), XDG_STATE_HOME (what a host keeps of such a ledger), TMPDIR,
+  NO_COLOR (no colours); AWS_... for buckets
 \`pageledger COMMAND --help\` has examples, \`pageledger man\` is the manual page`;

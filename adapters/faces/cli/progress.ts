@@ -4,10 +4,14 @@
 import { bytesText } from './output.ts';
 
 const REDRAW_MS = 200;
+/** Of a terminal that has room for a line of progress. */
+const COLUMNS_MIN = 60;
 const CLEAR_LINE = '\r\u001B[K';
 
 export interface Terminal {
   readonly isTTY: boolean;
+  /** Below COLUMNS_MIN nothing is shown: lines would wrap, and leave a trail. */
+  readonly columns: number;
   readonly write: (text: string) => void;
   readonly now: () => number;
 }
@@ -32,15 +36,29 @@ export class Progress {
 
   /** Shows how many of how many bytes are done. */
   bytes(done: number, total: number): void {
+    this.#draw(done, total, bytesText);
+  }
+
+  /** Shows how many of how many things are done, by their name in the plural. */
+  count(done: number, total: number, things: string): void {
+    this.#draw(done, total, (count) => `${Math.round(count)} ${things}`);
+  }
+
+  #draw(done: number, total: number, text: (amount: number) => string): void {
+    const { isTTY, columns } = this.#terminal;
     const now = this.#terminal.now();
-    if (!this.#terminal.isTTY || now - this.#drawnMs < REDRAW_MS) return;
+    if (!isTTY || columns < COLUMNS_MIN || now - this.#drawnMs < REDRAW_MS) return;
     this.#drawnMs = now;
     const seconds = (now - this.#startMs) / 1000;
     const rate = seconds > 0 ? done / seconds : 0;
-    const left = rate > 0 ? `, ${duration((total - done) / rate)} left` : '';
-    const share = total > 0 ? Math.floor((100 * done) / total) : 100;
+    const left = rate > 0 ? `, ${duration(Math.max(0, total - done) / rate)} left` : '';
+    // More than was foreseen may come: what others record meanwhile.
+    const share = total > 0 ? Math.min(100, Math.floor((100 * done) / total)) : 100;
     this.#terminal.write(
-      `${CLEAR_LINE}${this.#label}: ${share} % of ${bytesText(total)}, ${bytesText(rate)}/s${left}`,
+      `${CLEAR_LINE}${this.#label}: ${share} % of ${text(total)}, ${text(rate)}/s${left}`.slice(
+        0,
+        columns + CLEAR_LINE.length - 1,
+      ),
     );
     this.#isDrawn = true;
   }

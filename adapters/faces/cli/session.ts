@@ -12,7 +12,7 @@ import { LOCAL } from '../../wiring/questions/local-zone.ts';
 import { type OpenLedgerOptions } from '../../wiring/opening/options.ts';
 import { escapedLines } from '../rows/escaped-text.ts';
 import { UsageError } from './failure.ts';
-import { Output } from './output.ts';
+import { Output, wrapped } from './output.ts';
 import { Progress } from './progress.ts';
 
 const DEFAULT_LEDGER = './.pageledger';
@@ -27,6 +27,7 @@ interface GlobalOptions {
   readonly patience?: string;
   readonly wait?: string;
   readonly local?: boolean;
+  readonly wide?: boolean;
 }
 
 const globals = (command: Command): GlobalOptions => command.optsWithGlobals<GlobalOptions>();
@@ -53,10 +54,13 @@ export function lasting(url: string): string {
 }
 
 export const outputOf = (command: Command): Output => {
-  const { json = false, quiet = false } = globals(command);
+  const { json = false, quiet = false, wide = false } = globals(command);
+  const { isTTY, columns } = process.stdout;
   return new Output({
     isJson: json,
     isQuiet: quiet,
+    ...(isTTY && !wide ? { columns } : {}),
+    isColoured: isTTY && variable('NO_COLOR') === undefined,
     write: (text) => process.stdout.write(text),
   });
 };
@@ -70,6 +74,7 @@ export async function drained(): Promise<void> {
 /** A line of progress on standard error, where that is a terminal. */
 export const progressOf = (command: Command, label: string): Progress =>
   new Progress(label, {
+    columns: process.stderr.columns,
     isTTY: process.stderr.isTTY && globals(command).quiet !== true,
     write: (text) => process.stderr.write(text),
     now: () => performance.now(),
@@ -78,7 +83,9 @@ export const progressOf = (command: Command, label: string): Progress =>
 /** A sentence for people beside the output; none with --quiet. */
 export function tell(command: Command, sentence: string): void {
   if (globals(command).quiet !== true)
-    process.stderr.write(`${escapedLines(`pageledger: ${sentence}`)}\n`);
+    process.stderr.write(
+      `${wrapped(escapedLines(`pageledger: ${sentence}`), process.stderr.columns ?? Infinity)}\n`,
+    );
 }
 
 export const warn = (command: Command, sentence: string): void =>

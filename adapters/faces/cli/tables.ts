@@ -3,29 +3,29 @@
 import type { Holder } from '../../../projections/questions/who.ts';
 import { holderRow } from '../rows/holder-rows.ts';
 import type { Row } from '../rows/row.ts';
-import { numeric, field, type Column } from './output.ts';
+import { field, leftOut, numeric, type Column } from './output.ts';
 
 export const CAPTURE_COLUMNS: readonly Column[] = [
   numeric('capture'),
-  numeric('position'),
+  leftOut(4, numeric('position')),
   field('time'),
   numeric('written'),
   numeric('stored'),
-  numeric('merged'),
-  numeric('pattern'),
-  numeric('unchanged'),
+  leftOut(1, numeric('merged')),
+  leftOut(1, numeric('pattern')),
+  leftOut(3, numeric('unchanged')),
   {
     title: 'pause',
     align: 'right',
     cell: ({ pauseMs }) => (typeof pauseMs === 'number' ? `${pauseMs.toFixed(1)} ms` : '-'),
   },
-  field('mode'),
+  leftOut(6, field('mode')),
 ];
 
 export const HOLDER_COLUMNS: readonly Column[] = [
   field('vm', 'VM'),
   numeric('gfn'),
-  field('group'),
+  leftOut(2, field('group')),
   field('fromText', 'from'),
   field('fromTime', ''),
   field('toText', 'until'),

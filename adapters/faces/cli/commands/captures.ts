@@ -7,7 +7,7 @@ import type { AttachmentEntry } from '../../../../domain/values/attachment.ts';
 import type { Row } from '../../rows/row.ts';
 import { COST_COLUMNS, costsFor, declareCosts } from '../costs.ts';
 import { declareExcerpt, excerptOf, excerptRows } from '../excerpt.ts';
-import { field, type Column } from '../output.ts';
+import { field, mayBeCut, type Column } from '../output.ts';
 import { warn, withLedger } from '../session.ts';
 import { CAPTURE_COLUMNS } from '../tables.ts';
 
@@ -38,7 +38,7 @@ function columnsOf(rows: readonly Row[]): readonly Column[] {
     ...CAPTURE_COLUMNS,
     ...COST_COLUMNS,
     ...has(({ attachments }) => Array.isArray(attachments) && attachments.length > 0, BESIDE),
-    ...has(({ note }) => note !== null, field('note')),
+    ...has(({ note }) => note !== null, mayBeCut(field('note'))),
     ...has(({ forgotten, damaged }) => forgotten === true || damaged === true, STATE),
   ];
 }

@@ -3,7 +3,7 @@
 import type { Command } from 'commander';
 import { checkpointRow } from '../../rows/capture-rows.ts';
 import { declareExcerpt, excerptOf, excerptRows } from '../excerpt.ts';
-import { field, numeric, type Column } from '../output.ts';
+import { field, leftOut, mayBeCut, numeric, type Column } from '../output.ts';
 import { withLedger } from '../session.ts';
 
 export const declare = (command: Command): Command =>
@@ -13,7 +13,7 @@ const COLUMNS: readonly Column[] = [
   field('vm'),
   field('name'),
   numeric('capture'),
-  numeric('position'),
+  leftOut(1, numeric('position')),
   field('time'),
 ];
 
@@ -26,6 +26,6 @@ export const run = (command: Command): Promise<void> =>
     );
     const rows = excerptRows(all, excerptOf(command, ledger));
     const hasNote = rows.some(({ note }) => note !== null);
-    output.rows(rows, hasNote ? [...COLUMNS, field('note')] : COLUMNS);
+    output.rows(rows, hasNote ? [...COLUMNS, mayBeCut(field('note'))] : COLUMNS);
     return Promise.resolve();
   });

@@ -78,7 +78,9 @@ function showBytes(output: Output, of: PageDifference, address: number | null): 
   }
   const bytes = ranges.reduce((sum, { before }) => sum + before.length, 0);
   const where = `page ${of.gfn} at ${shown(address)}${ABSENT[absentFrom(of) ?? 'neither']}`;
-  output.print(`${where}: ${bytes} bytes in ${ranges.length} range(s)`);
+  output.print(
+    `${where}: ${bytes} ${bytes === 1 ? 'byte' : 'bytes'} in ${ranges.length} ${ranges.length === 1 ? 'range' : 'ranges'}`,
+  );
   for (const range of ranges) for (const line of hexLines(range)) output.print(line);
 }
 

@@ -101,13 +101,15 @@ const COLUMNS: readonly Column[] = [
   },
 ];
 
+const staysText = (count: number): string => (count === 1 ? 'stays' : 'stay');
 const capturesText = (count: number): string => (count === 1 ? '1 capture' : `${count} captures`);
 
 function say(output: Output, { forgotten, kept, bytes }: Forgotten, isDryRun: boolean): void {
-  if (forgotten === 0) return output.say(`nothing to forget; ${capturesText(kept)} stay`);
+  if (forgotten === 0)
+    return output.say(`nothing to forget; ${capturesText(kept)} ${staysText(kept)}`);
   const freed = bytes === null ? '' : ` at least ${bytesText(bytes)} of`;
   output.say(
-    `${capturesText(forgotten)} ${isDryRun ? 'would be ' : ''}forgotten, ${capturesText(kept)} stay; \`pageledger compact\` ${isDryRun ? 'would give' : 'gives'}${freed} their space back`,
+    `${capturesText(forgotten)} ${isDryRun ? 'would be ' : ''}forgotten, ${capturesText(kept)} ${staysText(kept)}; \`pageledger compact\` ${isDryRun ? 'would give' : 'gives'}${freed} their space back`,
   );
 }
 

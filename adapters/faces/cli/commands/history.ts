@@ -8,7 +8,7 @@ import type { VmEntry } from '../../../../projections/models/vm-entry.ts';
 import { pagesOfVm } from '../../../../projections/questions/moment.ts';
 import { UsageError } from '../failure.ts';
 import { declareExcerpt, excerptOf, excerptRows } from '../excerpt.ts';
-import { field, numeric } from '../output.ts';
+import { field, leftOut, mayBeCut, numeric } from '../output.ts';
 import { versionRow } from '../../rows/page-rows.ts';
 import { address, wholeNumber } from '../argument-values.ts';
 import { declareKernel, kernelChoiceWith } from '../guest-point.ts';
@@ -71,11 +71,11 @@ export const run = (command: Command): Promise<void> =>
       field('time'),
       numeric('gfn'),
       field('outcome'),
-      field('pattern'),
+      leftOut(2, field('pattern')),
       numeric('storedBytes', 'bytes'),
       numeric('sharers'),
-      numeric('sharersNow', 'now'),
+      leftOut(1, numeric('sharersNow', 'now')),
       ...(owners === null ? [] : OWNER_COLUMNS),
-      field('identifier'),
+      mayBeCut(field('identifier')),
     ]);
   });

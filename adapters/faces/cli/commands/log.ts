@@ -90,7 +90,7 @@ function show(output: Output, row: EventRow): void {
     .join(' ');
   const by = actorIn(facts);
   const whose = by === null ? '' : ` by=${by.user}@${by.host}`;
-  output.print(
+  output.entry(
     `${place.padEnd(14)} ${isoTime(timeMs)} ${type.padEnd(18)} ${of.padEnd(12)} ${told}${whose}`.trimEnd(),
   );
 }

@@ -5,7 +5,7 @@ import { processesOf } from '../../../wiring/guest/guest.ts';
 import { processesSince } from '../../../wiring/guest/guest-owners.ts';
 import { changedProcessRow, pointCells, processRow } from '../../rows/guest-rows.ts';
 import { declareGuestPoint, guestPointOf } from '../guest-point.ts';
-import { field, numeric } from '../output.ts';
+import { field, mayBeCut, numeric } from '../output.ts';
 import { withLedger } from '../session.ts';
 
 export const declare = (command: Command): Command =>
@@ -31,6 +31,6 @@ export const run = (command: Command): Promise<void> =>
       field('state'),
       numeric('pages'),
       ...(since === undefined ? [] : [numeric('changed')]),
-      field('command'),
+      mayBeCut(field('command')),
     ]);
   });

@@ -48,7 +48,7 @@ function sayReport(output: Output, report: Report, vm: string | null): void {
   const { pages, unique, uniqueBytes, storedBytes, logBytes, brokenPerMinute } = report;
   const all = pages * PAGE_BYTES;
   output.print(
-    `${report.vms} VM(s) of ${bytesText(all)}; ${bytesText((pages - unique) * PAGE_BYTES)} need no storage (${share(pages - unique, pages)})`,
+    `${report.vms} ${report.vms === 1 ? 'VM' : 'VMs'} of ${bytesText(all)}; ${bytesText((pages - unique) * PAGE_BYTES)} need no storage (${share(pages - unique, pages)})`,
   );
   output.print(
     `the unique pages take ${bytesText(uniqueBytes)} as they are stored: ${bytesText(savedBytesOf(report))} saved (${share(savedBytesOf(report), all)})`,

@@ -119,7 +119,7 @@ export async function run(command: Command): Promise<void> {
     const found = await interruptible(told, (step) =>
       check(command, ledger, ({ done, total }) => {
         step();
-        progress.bytes(done, total);
+        progress.count(done, total, 'packs');
       }),
     ).finally(() => progress.clear());
     const changed = since === undefined ? null : await checkHead(ledger, since);

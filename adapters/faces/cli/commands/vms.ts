@@ -3,17 +3,17 @@
 import type { Command } from 'commander';
 import { vmRow } from '../../rows/vm-rows.ts';
 import { COST_COLUMNS, costsFor, declareCosts } from '../costs.ts';
-import { field, inBytes, numeric, type Column } from '../output.ts';
+import { field, inBytes, leftOut, numeric, type Column } from '../output.ts';
 import { withLedger } from '../session.ts';
 
 export const declare = declareCosts;
 
 const COLUMNS: readonly Column[] = [
   field('vm'),
-  field('group'),
+  leftOut(4, field('group')),
   inBytes('bytes', 'memory'),
   numeric('captures'),
-  field('firstTime', 'first'),
+  leftOut(3, field('firstTime', 'first')),
   field('lastTime', 'last'),
   ...COST_COLUMNS,
   { title: '', cell: ({ retired }) => (retired === true ? 'retired' : '') },
