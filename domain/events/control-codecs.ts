@@ -9,7 +9,7 @@ import { isNote, ATTACHMENT_BYTES_MAX, ATTACHMENTS_MAX } from '../values/attachm
 import { captureModeOf, type CaptureMode } from '../values/capture-mode.ts';
 import { pageCountOf } from '../values/memory-map.ts';
 import { PACK_NAME } from '../values/pack.ts';
-import { PACK_SLOTS, VM_PAGES_MAX } from '../values/page.ts';
+import { PACK_SLOTS, REGION_PAGES, VM_PAGES_MAX } from '../values/page.ts';
 import type { Actor } from './actor.ts';
 import { HOST_CODECS, MIGRATION_CODECS } from './host-codecs.ts';
 import { LAYOUT_MAP_BYTES_MAX, LAYOUT_PACKS_MAX } from './layout-map.ts';
@@ -104,6 +104,27 @@ const checkpointLayout = t.refinement(
   'checkpointLayout',
 );
 
+/** Pages of a large page that something is counted of. */
+const regionPages = t.refinement(count, (pages) => pages <= REGION_PAGES, 'regionPages');
+/** A large page with what was seen of it, and what it takes less where it is held small. */
+const regionRow = t.strict({
+  region: pageCount,
+  activity: count,
+  shareable: regionPages,
+  pattern: regionPages,
+  bytes: count,
+});
+/** What was decided of large pages that were looked at since a capture. */
+const judgedRegions = t.strict({
+  vm: name,
+  capture,
+  since: capture,
+  source: word,
+  measure: word,
+  threshold: orNull(count),
+  regions: t.readonlyArray(regionRow),
+});
+
 /** The codec of each JSON event's data, by type, at its current schema version. */
 export const CONTROL_CODECS = {
   LedgerCreated: t.strict({ ledger: t.string, format: count, pageStore: orNull(t.string) }),
@@ -164,6 +185,9 @@ export const CONTROL_CODECS = {
   CloneWoken: t.strict({ vm: name, clone: lease, lease }),
   CheckpointRestored: t.strict({ vm: name, capture, how: word, to: orNull(place) }),
   PageRequested: t.strict({ vm: name, capture, pages: pageRanges }),
+  LargePageSampled: t.strict({ vm: name, capture, source: word, regions: pageRanges }),
+  LargePageSplit: judgedRegions,
+  LargePageRestored: judgedRegions,
   ContentReleased: t.strict({
     seen: orNull(t.strict({ vm: name, capture })),
     packs: t.readonlyArray(t.strict({ pack: packName, slots: slotSet })),
@@ -192,6 +216,8 @@ export type VmRegistered = t.TypeOf<typeof CONTROL_CODECS.VmRegistered>;
 export type CaptureCommitted = t.TypeOf<typeof CONTROL_CODECS.CaptureCommitted>;
 /** How a checkpoint was laid out. The map's name is the SHA-256 of its bytes; null: nothing was copied. */
 export type CheckpointLayout = t.TypeOf<typeof checkpointLayout>;
+/** A large page as it was judged: its number, its activity, and what its small pages are. */
+export type RegionRow = t.TypeOf<typeof regionRow>;
 export type PointsForgotten = t.TypeOf<typeof CONTROL_CODECS.PointsForgotten>;
 export type PointLeased = t.TypeOf<typeof CONTROL_CODECS.PointLeased>;
 export type ContentReleased = t.TypeOf<typeof CONTROL_CODECS.ContentReleased>;

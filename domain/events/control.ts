@@ -34,6 +34,7 @@ import {
   STORE_STREAM,
   hostStream,
   migrationsStream,
+  largeStream,
   pointsStream,
   restoresStream,
   vmStream,
@@ -54,6 +55,7 @@ export {
   type PatternAdded,
   type PointLeased,
   type PointsForgotten,
+  type RegionRow,
   type SharePolicy,
   type ToldEvent,
   type VmRegistered,
@@ -115,6 +117,10 @@ export function streamOf(event: ControlEvent): string {
     case 'MigrationCompleted':
     case 'MigrationFailed':
       return migrationsStream(event.data.vm);
+    case 'LargePageSampled':
+    case 'LargePageSplit':
+    case 'LargePageRestored':
+      return largeStream(event.data.vm);
     case 'HistoryForgotten':
       return HISTORY_STREAM;
     default:
@@ -205,6 +211,9 @@ const FORMATS: Readonly<Partial<Record<ControlType, number>>> = {
   GuestHandedOver: 5,
   MigrationCompleted: 5,
   MigrationFailed: 5,
+  LargePageSampled: 5,
+  LargePageSplit: 5,
+  LargePageRestored: 5,
 };
 /** The same of one type, of its first schema. */
 export const formatOfType = (type: ControlType): number => FORMATS[type] ?? 1;
@@ -330,5 +339,7 @@ export function decodeControl(envelope: Envelope): Either<LedgerError, ToldEvent
   const by = actorIn(json);
   const event = { type: envelope.type, data: decoded.right };
   assert(isDecoded(event), "the codec of a type decodes that type's data");
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the codec of a type decodes that type's data, of more types than the compiler tries
+  const event = { type: envelope.type, data: decoded.right } as ControlEvent;
   return either.right(by === null ? event : { ...event, by });
 }

@@ -12,11 +12,14 @@ const POINTS_PREFIX = 'points-';
 const RESTORES_PREFIX = 'restores-';
 const MIGRATIONS_PREFIX = 'migrations-';
 const HOST_PREFIX = 'host-';
+const LARGE_PREFIX = 'large-';
 
 export const vmStream = (vm: string): string => VM_PREFIX + vm;
 export const pointsStream = (vm: string): string => POINTS_PREFIX + vm;
 /** How memory of a VM was given back. */
 export const restoresStream = (vm: string): string => RESTORES_PREFIX + vm;
+/** Which parts of a VM's memory are held large, and which small. */
+export const largeStream = (vm: string): string => LARGE_PREFIX + vm;
 
 /** How a VM's guest moved between hosts, and who runs it. */
 export const migrationsStream = (vm: string): string => MIGRATIONS_PREFIX + vm;

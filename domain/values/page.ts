@@ -20,6 +20,8 @@ export const PACK_PAGES_MAX = 4096;
 export const PACK_PATTERNS_MAX = 1024;
 /** Every slot of a pack is below this number. */
 export const PACK_SLOTS = 8192;
+/** Pages of a large page: 2 MiB. */
+export const REGION_PAGES = 512;
 /** Most pages of a VM (16 TiB): the largest gfn still fits an unsigned 32-bit number. */
 export const VM_PAGES_MAX = 2 ** 32 - 1;
 /** Most page events in one batch. */

@@ -146,6 +146,14 @@ export class Catalogue {
     applyToClones(entry, event, timeMs);
   }
 
+  #taken(event: EventOf<'CheckpointTaken'>, at: { position: Position; timeMs: number }): void {
+    const entry = this.entry(event.data.vm);
+    entry.points = evolvePoints(entry.points, event);
+    const { name, capture, note, layout } = event.data;
+    const { position, timeMs } = at;
+    entry.checkpoints.push({ name, capture, note, layout, position, timeMs, traced: null });
+  }
+
   #laidOut({ data: { vm, name, capture, traced, layout } }: EventOf<'CheckpointLaidOut'>): void {
     const { checkpoints } = this.entry(vm);
     const i = checkpoints.findIndex((row) => row.name === name && row.capture === capture);
@@ -162,13 +170,9 @@ export class Catalogue {
       case 'PatternAdded':
         this.facts = evolveLedger(this.facts, event);
         break;
-      case 'CheckpointTaken': {
-        const entry = this.entry(event.data.vm);
-        entry.points = evolvePoints(entry.points, event);
-        const { name, capture, note, layout } = event.data;
-        entry.checkpoints.push({ name, capture, note, layout, position, timeMs, traced: null });
+      case 'CheckpointTaken':
+        this.#taken(event, at);
         break;
-      }
       case 'CheckpointLaidOut':
         this.#laidOut(event);
         break;
@@ -197,6 +201,9 @@ export class Catalogue {
       case 'MasterPublished':
       case 'CheckpointRestored':
       case 'PageRequested':
+      case 'LargePageSampled':
+      case 'LargePageSplit':
+      case 'LargePageRestored':
       case 'ContentReleased':
       case 'ContentLost':
       case 'ContentFound':

@@ -48,7 +48,7 @@ export function weightOf(change: Change): number {
   return isRelease ? change.event.data.packs.length : 0;
 }
 
-/** Of control events, whether one tells the catalogue and the traces something, and nobody else. */
+/** Of control events, whether one tells the catalogue, the traces and the regions something, and nobody else. */
 const LIGHT: Readonly<Record<ToldEvent['type'], boolean>> = {
   LedgerCreated: true,
   GroupCreated: true,
@@ -61,6 +61,9 @@ const LIGHT: Readonly<Record<ToldEvent['type'], boolean>> = {
   CheckpointDropped: true,
   CheckpointRestored: true,
   PageRequested: true,
+  LargePageSampled: true,
+  LargePageSplit: true,
+  LargePageRestored: true,
   PointsForgotten: true,
   PointLeased: true,
   LeaseEnded: true,
@@ -87,6 +90,6 @@ const LIGHT: Readonly<Record<ToldEvent['type'], boolean>> = {
   HistoryForgotten: false,
 };
 
-/** Whether a change is one that only the catalogue and the traces have to see. */
+/** Whether a change is one that only the catalogue, the traces and the regions have to see. */
 export const isLight = (change: Change): change is ControlChange =>
   change._tag === 'control' && LIGHT[change.event.type];

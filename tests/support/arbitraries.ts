@@ -352,6 +352,36 @@ export const controlEvent: fc.Arbitrary<ControlEvent> = fc.oneof(
     })
     .map((data): ControlEvent => ({ type: 'PageRequested', data })),
   ...hostEvents({ name, capture, lease, word, hostText, hex32, count }),
+  fc
+    .record({
+      vm: name,
+      capture: fc.integer({ min: 1, max: U32_MAX }),
+      source: fc.constantFrom('writes', 'requests', 'bits'),
+      regions: fc.array(fc.nat(2 ** 20)).map(rangesOf),
+    })
+    .map((data): ControlEvent => ({ type: 'LargePageSampled', data })),
+  fc
+    .tuple(
+      fc.constantFrom('LargePageSplit' as const, 'LargePageRestored' as const),
+      fc.record({
+        vm: name,
+        capture: fc.integer({ min: 1, max: U32_MAX }),
+        since: fc.integer({ min: 1, max: U32_MAX }),
+        source: fc.constantFrom('writes', 'requests', 'bits'),
+        measure: fc.constantFrom('distinct', 'total'),
+        threshold: fc.option(count),
+        regions: fc.array(
+          fc.record({
+            region: fc.nat(2 ** 23),
+            activity: count,
+            shareable: fc.nat(512),
+            pattern: fc.nat(512),
+            bytes: count,
+          }),
+        ),
+      }),
+    )
+    .map(([type, data]): ControlEvent => ({ type, data })),
   fc.record({ vm: name }).map((data): ControlEvent => ({ type: 'VmRetired', data })),
   fc
     .record({

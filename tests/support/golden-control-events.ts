@@ -146,6 +146,37 @@ export const GOLDEN_CONTROL_EVENTS: readonly ControlEvent[] = [
     data: { vm: 'web-1', capture: 2, pages: [[0, 31]] },
   },
   {
+    type: 'LargePageSampled',
+    data: { vm: 'web-1', capture: 2, source: 'writes', regions: [[0, 3]] },
+  },
+  {
+    type: 'LargePageSplit',
+    data: {
+      vm: 'web-1',
+      capture: 3,
+      since: 2,
+      source: 'writes',
+      measure: 'distinct',
+      threshold: 16,
+      regions: [
+        { region: 0, activity: 0, shareable: 1, pattern: 510, bytes: 2_093_056 },
+        { region: 2, activity: 3, shareable: 0, pattern: 8, bytes: 32_768 },
+      ],
+    },
+  },
+  {
+    type: 'LargePageRestored',
+    data: {
+      vm: 'web-1',
+      capture: 3,
+      since: 2,
+      source: 'writes',
+      measure: 'distinct',
+      threshold: null,
+      regions: [{ region: 1, activity: 512, shareable: 0, pattern: 4, bytes: 16_384 }],
+    },
+  },
+  {
     type: 'CheckpointLaidOut',
     data: {
       vm: 'web-1',

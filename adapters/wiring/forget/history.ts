@@ -13,6 +13,7 @@ import { encodeControls, newEvent } from '../../../domain/events/envelope.ts';
 import {
   HISTORY_STREAM,
   pointsStream,
+  largeStream,
   restoresStream,
   STORE_STREAM,
   vmStream,
@@ -225,7 +226,9 @@ async function firstKept(
     kept.set(vmStream(vm), Math.min(row.revision + 1, last));
   }
   const behind = await firstBehind(log, position);
-  const beside = ledger.vms().flatMap(({ vm }) => [pointsStream(vm), restoresStream(vm)]);
+  const beside = ledger
+    .vms()
+    .flatMap(({ vm }) => [pointsStream(vm), restoresStream(vm), largeStream(vm)]);
   for (const stream of [STORE_STREAM, ...beside]) {
     const last = await run(log.streamRevision(stream));
     const first = behind.get(stream) ?? last;

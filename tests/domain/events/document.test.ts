@@ -17,6 +17,7 @@ import {
 import { CAPTURE_MODES } from '../../../domain/values/capture-mode.ts';
 import {
   LEDGER_STREAM,
+  largeStream,
   pointsStream,
   STORE_STREAM,
   vmStream,
@@ -142,7 +143,13 @@ describe('the document of events', () => {
   });
 
   test('names the streams as they are named', () => {
-    for (const stream of [LEDGER_STREAM, vmStream('NAME'), pointsStream('NAME'), STORE_STREAM])
+    for (const stream of [
+      LEDGER_STREAM,
+      vmStream('NAME'),
+      pointsStream('NAME'),
+      largeStream('NAME'),
+      STORE_STREAM,
+    ])
       expect(DOCUMENT).toContain(`| \`${stream}\``);
   });
 });
