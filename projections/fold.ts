@@ -19,6 +19,7 @@ import { revivePatches } from './models/releases.ts';
 import { changeLosses, Losses } from './models/losses.ts';
 import { lossesOf, lossesText } from './models/losses-state.ts';
 import { sharingModel } from './models/sharing-fold.ts';
+import { foldRegions, regionsOf, regionsText, type VmRegions } from './models/large-regions.ts';
 import { StateReader, StateWriter } from './models/state-bytes.ts';
 import { togglesOf, togglesText, type Toggles } from './models/toggles.ts';
 import { foldTraces, tracesOf, tracesText, type VmTraces } from './models/traces.ts';
@@ -146,6 +147,17 @@ const tracesModel: Model<VmTraces, 'traces'> = {
   load: (bytes) => tracesOf(decode(bytes)),
 };
 
+/** What was decided of large pages. What was so before history begins counts no more. */
+const regionsModel: Model<VmRegions, 'regions'> = {
+  name: 'regions',
+  version: 1,
+  initial: () => new Map(),
+  begin: () => new Map(),
+  apply: (regions, change) => foldRegions(regions, change),
+  save: (regions) => encode(regionsText(regions)),
+  load: (bytes) => regionsOf(decode(bytes)),
+};
+
 /** Page tables where the fold stands. Its images are what it keeps (page-tables.ts). */
 const tablesModel = (pages: PageTables): Model<CurrentTables, 'tables'> => ({
   name: 'tables',
@@ -171,6 +183,7 @@ export const modelsOf = ({ tables, identifiers }: ModelPorts) =>
     light(togglesModel),
     light(catalogueModel),
     light(tracesModel),
+    light(regionsModel),
     heavy(tablesModel(tables)),
   ] as const;
 

@@ -23,6 +23,7 @@ import { AS_RECORDED, isLight, weightOf, type Folding } from './folding.ts';
 import { START_HALF, type Half, type Numbering } from './half.ts';
 import { IndexUnfit, type IdentifierColumn } from './identifier-index.ts';
 import { contentsAt, KeptHalves } from './kept-halves.ts';
+import { foldRegions, type VmRegions } from './large-regions.ts';
 import type { Losses } from './losses.ts';
 import { PageTables } from './page-tables.ts';
 import type { PageTable } from '../table.ts';
@@ -141,6 +142,11 @@ export class LedgerState {
   /** What guests asked for while their memory arrived, by VM. */
   get traces(): VmTraces {
     return this.#of('traces');
+  }
+
+  /** What was decided of large pages, by VM. */
+  get regions(): VmRegions {
+    return this.#of('regions');
   }
 
   /** Of the heavy half, at the log's head as of the last `catchUp({ heavy: true })`. */
@@ -397,6 +403,7 @@ export class LedgerState {
       for (const change of changes) {
         this.catalogue.apply(change, AS_RECORDED);
         foldTraces(this.traces, change);
+        foldRegions(this.regions, change);
         light.applied = change.position;
       }
       if (after.next !== light.from.next) this.#isLightSaved = false;
