@@ -51,6 +51,7 @@ export const COMMANDS: readonly CommandLine[] = [
   line('gdb', 'a debugger over the history, backwards too', () => import('./commands/gdb.ts')),
   line('bisect', 'the first capture at which something is true of a guest', () => import('./commands/bisect.ts')),
   line('sharing', 'how memory is made up and what it costs', () => import('./commands/sharing.ts')),
+  line('large-pages', 'which parts of 2 MiB of memory are cold, and what splitting them brings', () => import('./commands/large-pages.ts')),
   line('checkpoint', 'name a point, which keeps it, or give a name up', () => import('./commands/checkpoint.ts')),
   line('leases', 'who holds points, so that they are not forgotten', () => import('./commands/leases.ts')),
   line('lease', 'end a lease whose holder is gone', () => import('./commands/lease.ts')),

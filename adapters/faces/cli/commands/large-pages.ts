@@ -1,0 +1,230 @@
+// `large-pages`: which parts of 2 MiB of a VM's memory are cold, what holding them small would bring, and
+// what was decided of them; decides on them, or shows what other policies would have decided.
+
+import type { Command } from 'commander';
+import type { Choice, Policy } from '../../../../domain/large-pages.ts';
+import {
+  decideLarge,
+  largePagesOf,
+  replayLargeOf,
+  type LargePagesDecided,
+} from '../../../wiring/questions/large-pages.ts';
+import type { Ledger } from '../../../wiring/ledger/ledger.ts';
+import { countIn, outcomeRow, regionRow } from '../../rows/large-page-rows.ts';
+import { positiveNumber, wholeNumber } from '../argument-values.ts';
+import { UsageError } from '../failure.ts';
+import { bytesText, field, inBytes, numeric, type Column, type Output } from '../output.ts';
+import { withLedger } from '../session.ts';
+
+/** The activity below which a region is cold, where nobody says another: 3 in 100 of its pages. */
+const THRESHOLD = 16;
+/** Pages looked at for the estimate. */
+const ESTIMATE_SAMPLES = 100;
+const MIB = 2 ** 20;
+
+export const declare = (command: Command): Command =>
+  command
+    .requiredOption('--vm <name>', 'the VM')
+    .option('--at <point>', 'the point (default: latest)')
+    .option('--since <point>', 'count accesses after this point')
+    .option(
+      '--threshold <n>',
+      `cold is what has less activity (default: ${THRESHOLD})`,
+      wholeNumber,
+    )
+    .option('--coldest <n>', 'cold are so many of the least active', positiveNumber)
+    .option('--total', 'activity is accesses, not pages that were accessed')
+    .option('--decide', 'split the cold of those looked at, and look at the next ones')
+    .option('--sample <n>', 'with --decide: how many to look at next (default: all)', wholeNumber)
+    .option(
+      '--budget <MiB>',
+      'memory that may be held, of all VMs; of the VM with --replay',
+      positiveNumber,
+    )
+    .option('--replay <policies>', 'decide the whole history again, as 8,32,coldest:10')
+    .option('--every <n>', 'with --replay: captures of an interval (default: 1)', positiveNumber);
+
+interface LargePagesOptions {
+  readonly vm: string;
+  readonly at?: string;
+  readonly since?: string;
+  readonly threshold?: number;
+  readonly coldest?: number;
+  readonly total?: boolean;
+  readonly decide?: boolean;
+  readonly sample?: number;
+  readonly budget?: number;
+  readonly replay?: string;
+  readonly every?: number;
+}
+
+/** Option that goes with others only. */
+function checkTogether(options: LargePagesOptions): void {
+  const { at, since, threshold, coldest, sample, budget, every } = options;
+  const isDeciding = options.decide === true;
+  const isReplay = options.replay !== undefined;
+  if (threshold !== undefined && coldest !== undefined)
+    throw new UsageError('--threshold and --coldest both say what is cold: say one');
+  if (isDeciding && isReplay)
+    throw new UsageError('--decide decides, --replay shows what would have been: say one');
+  if (isDeciding && (at !== undefined || since !== undefined))
+    throw new UsageError('--decide is at the newest capture: leave --at and --since out');
+  if (isReplay && [at, since, threshold, coldest].some((of) => of !== undefined))
+    throw new UsageError(
+      '--replay is of the whole history, under the policies that it names: leave --at, --since, --threshold and --coldest out',
+    );
+  if (sample !== undefined && !isDeciding) throw new UsageError('--sample goes with --decide');
+  if (every !== undefined && !isReplay) throw new UsageError('--every goes with --replay');
+  if (budget !== undefined && !isDeciding && !isReplay)
+    throw new UsageError('--budget goes with --decide or --replay');
+}
+
+/** What is cold by a word: a threshold, or coldest:N. */
+function choiceOf(text: string): Choice {
+  const [, coldest, number] = /^(coldest:)?(\d{1,9})$/u.exec(text.trim()) ?? [];
+  if (number === undefined || (coldest !== undefined && Number(number) < 1))
+    throw new UsageError(
+      `${JSON.stringify(text)} is no policy: a threshold as 16, or coldest:10, was expected`,
+    );
+  return coldest === undefined
+    ? { _tag: 'below', threshold: Number(number) }
+    : { _tag: 'coldest', count: Number(number) };
+}
+
+function policyOf({ threshold = THRESHOLD, coldest, total }: LargePagesOptions): Policy {
+  const choice: Choice =
+    coldest === undefined ? { _tag: 'below', threshold } : { _tag: 'coldest', count: coldest };
+  return { measure: total === true ? 'total' : 'distinct', choice };
+}
+
+const budgetBytes = ({ budget }: LargePagesOptions): number | null =>
+  budget === undefined ? null : budget * MIB;
+
+const COLUMNS: readonly Column[] = [
+  numeric('region'),
+  numeric('activity'),
+  numeric('shareable'),
+  numeric('pattern'),
+  inBytes('reclaimableBytes', 'reclaimable'),
+  field('decision'),
+  numeric('decided', 'at capture'),
+  inBytes('reclaimedBytes', 'reclaimed'),
+];
+
+async function show(ledger: Ledger, output: Output, options: LargePagesOptions): Promise<void> {
+  const { vm, at = 'latest', since: from } = options;
+  const entry = ledger.vm(vm);
+  const row = ledger.locate(entry, at);
+  const policy = policyOf(options);
+  const { measure, choice } = policy;
+  const of = from === undefined ? null : ledger.locate(entry, from).capture;
+  if (of !== null && of >= row.capture)
+    throw new UsageError(`--since ${from} is not before the point: @${of} and @${row.capture}`);
+  const { since, regions, restPages } = await largePagesOf(
+    ledger,
+    { entry, row },
+    { since: of, measure },
+  );
+  const cold = regions.filter(({ activity }, i) =>
+    choice._tag === 'below'
+      ? activity !== null && activity < choice.threshold
+      : activity !== null && i < choice.count,
+  );
+  const isCold = new Set(cold);
+  const rows = regions.map((region) =>
+    regionRow(vm, region, region.activity === null ? null : isCold.has(region)),
+  );
+  output.rows(rows, COLUMNS);
+  const known = regions.some(({ activity }) => activity !== null);
+  const reclaimable = cold.reduce((sum, { reclaimableBytes }) => sum + reclaimableBytes, 0);
+  output.print(
+    known
+      ? `${vm}@${row.capture}: ${regions.length} regions of 2 MiB, ${cold.length} of them cold after @${since}: splitting these would bring up to ${bytesText(reclaimable)}; activity is what captures wrote and resumed guests asked for, reading is not seen`
+      : `${vm}@${row.capture}: ${regions.length} regions of 2 MiB; no capture of the interval after @${since} tells of accesses`,
+  );
+  if (restPages > 0) output.print(`${restPages} pages behind the last whole region belong to none`);
+}
+
+function sayDecided(output: Output, decided: LargePagesDecided): void {
+  const { events, since, capture, heldBefore, heldAfter, bytes, estimate, memory, remedies } =
+    decided;
+  const split = countIn(events, 'LargePageSplit');
+  const restored = countIn(events, 'LargePageRestored');
+  const sampled = countIn(events, 'LargePageSampled');
+  output.print(
+    since === null
+      ? `nothing was looked at before @${capture}`
+      : `after @${since} up to @${capture}: ${split} regions split, ${restored} held large`,
+  );
+  output.print(
+    `${bytesText(heldBefore - heldAfter)} reclaimed: of ${bytesText(bytes)} of memory ${bytesText(heldAfter)} are held`,
+  );
+  if (estimate !== null)
+    output.print(
+      `estimated before, by ${estimate.samples} pages: splitting all would bring ${bytesText(estimate.bytes)} (${bytesText(estimate.leastBytes)} to ${bytesText(estimate.mostBytes)})`,
+    );
+  if (memory !== 'high')
+    output.print(
+      `memory is ${memory}: ${remedies.map((step) => `${step.remedy} ${bytesText(step.bytes)}`).join(', then ')}`,
+    );
+  output.print(`${sampled} regions are looked at from @${capture} on`);
+}
+
+async function decide(ledger: Ledger, output: Output, options: LargePagesOptions): Promise<void> {
+  const entry = ledger.vm(options.vm);
+  const decided = await decideLarge(ledger, entry, {
+    policy: policyOf(options),
+    sample: options.sample ?? Number.MAX_SAFE_INTEGER,
+    budgetBytes: budgetBytes(options),
+    estimateSamples: ESTIMATE_SAMPLES,
+  });
+  sayDecided(output, decided);
+  const { events, ...rest } = decided;
+  output.summary('large-pages', {
+    vm: options.vm,
+    ...rest,
+    split: countIn(events, 'LargePageSplit'),
+    restored: countIn(events, 'LargePageRestored'),
+    sampled: countIn(events, 'LargePageSampled'),
+    reclaimedBytes: rest.heldBefore - rest.heldAfter,
+  });
+}
+
+const OUTCOMES: readonly Column[] = [
+  field('name', 'policy'),
+  numeric('splits'),
+  numeric('wronglySplit', 'wrongly'),
+  numeric('writesToSmall', 'writes to small'),
+  numeric('splitRegions', 'small at the end'),
+  inBytes('reclaimedBytes', 'reclaimed'),
+  inBytes('meanReclaimedBytes', 'on average'),
+  field('memory'),
+];
+
+async function replay(ledger: Ledger, output: Output, options: LargePagesOptions): Promise<void> {
+  const { vm, replay: list = '', every = 1 } = options;
+  const { measure } = policyOf(options);
+  const policies = list.split(',').map((text) => {
+    const choice = choiceOf(text);
+    const name = choice._tag === 'below' ? `below ${choice.threshold}` : `coldest ${choice.count}`;
+    return { name, policy: { measure, choice } };
+  });
+  const entry = ledger.vm(vm);
+  const request = { entry, policies, every, budgetBytes: budgetBytes(options) };
+  const outcomes = await replayLargeOf(ledger, request);
+  output.rows(
+    outcomes.map((outcome) => outcomeRow(vm, outcome)),
+    OUTCOMES,
+  );
+}
+
+export const run = (command: Command): Promise<void> => {
+  const options = command.opts<LargePagesOptions>();
+  checkTogether(options);
+  const mode = options.decide === true ? 'write' : 'read';
+  return withLedger(command, mode, async (ledger, output) => {
+    if (options.decide === true) await decide(ledger, output, options);
+    else if (options.replay !== undefined) await replay(ledger, output, options);
+    else await show(ledger, output, options);
+  });
+};

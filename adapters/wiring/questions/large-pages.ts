@@ -1,0 +1,222 @@
+// Large pages of low activity, joined: the ranking of a VM's regions at a point, and what is decided of
+// them there. Decisions are made on the newest capture, one after the other: those that were looked at are
+// judged, and the next ones are looked at.
+
+import { largeStream } from '../../../domain/events/streams.ts';
+import {
+  decideLargePages,
+  evolveLargePages,
+  initialLargePages,
+  type LargePages,
+  type LargePagesEvent,
+  type Measure,
+  type Policy,
+} from '../../../domain/large-pages.ts';
+import {
+  memoryState,
+  planRemedies,
+  type MemoryState,
+  type RemedyStep,
+} from '../../../domain/memory-pressure.ts';
+import { regionsIn } from '../../../domain/region-pages.ts';
+import { REGION_PAGES } from '../../../domain/values/page.ts';
+import { checkMoment } from '../../../projections/models/beginning.ts';
+import { largePagesEventIn } from '../../../projections/models/large-regions.ts';
+import type { VmEntry } from '../../../projections/models/vm-entry.ts';
+import {
+  estimateShared,
+  heldBeside,
+  memoryHeld,
+  rankedRegions,
+  seenIn,
+  type RankedRegion,
+  type SharedEstimate,
+} from '../../../projections/questions/large-pages.ts';
+import {
+  replayLarge,
+  type LargeOutcome,
+  type ReplayRequest,
+} from '../../../projections/questions/large-replay.ts';
+import type { Moment } from '../../../projections/questions/moment.ts';
+import type { Ledger } from '../ledger/ledger.ts';
+import type { VmPoint } from '../ledger/vm-point.ts';
+
+/** Captures that an interval has where nothing was looked at since. */
+const INTERVAL_CAPTURES = 10;
+
+const regionsOfVm = (ledger: Ledger, vm: string): LargePages =>
+  ledger.state.regions.get(vm) ?? initialLargePages;
+
+/** What was decided of a VM's regions up to a capture. O(log), but for the newest one. */
+export async function regionsAt(ledger: Ledger, { entry, row }: VmPoint): Promise<LargePages> {
+  const { state } = ledger;
+  if (row === entry.rows.last) return regionsOfVm(ledger, entry.vm);
+  let regions = initialLargePages;
+  await ledger.replay(state.start, (change) => {
+    const event = largePagesEventIn(change);
+    if (event?.data.vm === entry.vm && event.data.capture <= row.capture)
+      regions = evolveLargePages(regions, event);
+    return Promise.resolve();
+  });
+  return regions;
+}
+
+/** The capture from which on regions are looked at that are to be judged next; null: none are. */
+function sampledSince(regions: LargePages, capture: number): number | null {
+  let newest: number | null = null;
+  for (const now of regions.values())
+    if (now._tag === 'sampled' && now.since < capture) newest = Math.max(newest ?? 0, now.since);
+  return newest;
+}
+
+/** After which capture accesses count that nobody named another for. */
+const defaultSince = ({ entry, row }: VmPoint, regions: LargePages): number =>
+  sampledSince(regions, row.capture) ??
+  Math.max((entry.gone?.capture ?? 0) + 1, row.capture - INTERVAL_CAPTURES);
+
+/** The large pages of a VM at a point. */
+export interface LargePagesReport {
+  /** Accesses after this capture count. */
+  readonly since: number;
+  readonly regions: readonly RankedRegion[];
+  /** Pages behind the last whole region. */
+  readonly restPages: number;
+}
+
+/** The large pages of a VM at a point, the coldest first. */
+export async function largePagesOf(
+  ledger: Ledger,
+  point: VmPoint,
+  of: { readonly since: number | null; readonly measure: Measure },
+): Promise<LargePagesReport> {
+  const { entry, row } = point;
+  const moment: Moment = { position: row.position };
+  checkMoment(ledger.state.catalogue, moment);
+  const regions = await regionsAt(ledger, point);
+  const since = of.since ?? defaultSince(point, regions);
+  const { measure } = of;
+  const ranked = await rankedRegions(ledger.state, { ...point, since, moment, measure, regions });
+  const pages = entry.pagesAt(row.capture);
+  return { since, regions: ranked, restPages: pages - regionsIn(pages) * REGION_PAGES };
+}
+
+/** How to decide on large pages. */
+export interface DecideRequest {
+  readonly policy: Policy;
+  /** Regions to look at next. */
+  readonly sample: number;
+  /** Bytes that the memory of all VMs may take; null: as many as it does. */
+  readonly budgetBytes: number | null;
+  /** Pages of the estimate that is made before anything is split; 0: none is made. */
+  readonly estimateSamples: number;
+}
+
+/** What was decided, and what it comes to. */
+export interface LargePagesDecided {
+  readonly capture: number;
+  readonly since: number | null;
+  readonly events: readonly LargePagesEvent[];
+  readonly memory: MemoryState;
+  readonly remedies: readonly RemedyStep[];
+  /** Bytes of all memory, and those held of it before and after. */
+  readonly bytes: number;
+  readonly heldBefore: number;
+  readonly heldAfter: number;
+  /** What splitting all of the VM was thought to bring. */
+  readonly estimate: SharedEstimate | null;
+}
+
+const bytesOf = (events: readonly LargePagesEvent[]): number =>
+  events
+    .flatMap((event) => (event.type === 'LargePageSplit' ? event.data.regions : []))
+    .reduce((sum, { bytes }) => sum + bytes, 0);
+
+/** Judges the regions of a VM that were looked at, as its newest capture is. */
+async function judgeRegions(
+  ledger: Ledger,
+  { entry, row }: VmPoint,
+  { policy, memory }: { readonly policy: Policy; readonly memory: MemoryState },
+): Promise<{ readonly since: number | null; readonly events: readonly LargePagesEvent[] }> {
+  const { state } = ledger;
+  const { vm } = entry;
+  const { capture } = row;
+  const since = sampledSince(regionsOfVm(ledger, vm), capture);
+  if (since === null) return { since, events: [] };
+  const moment: Moment = { position: row.position };
+  const seen = await seenIn(state, { entry, since, row }, policy.measure);
+  const held = await heldBeside(state, moment, { vm, regionsOf: (of) => state.regions.get(of) });
+  const judge = { _tag: 'JudgeRegions', vm, since, capture, source: 'writes' } as const;
+  const events = await ledger.decide(largeStream(vm), () =>
+    decideLargePages(regionsOfVm(ledger, vm))({ ...judge, policy, memory, seen, held }),
+  );
+  return { since, events };
+}
+
+/** Looks at regions of a VM from its newest capture on. */
+const sampleRegions = (
+  ledger: Ledger,
+  { entry, row }: VmPoint,
+  count: number,
+): Promise<readonly LargePagesEvent[]> => {
+  const { vm } = entry;
+  const { capture } = row;
+  const regions = regionsIn(entry.pagesAt(capture));
+  const sample = { _tag: 'SampleRegions', vm, capture, regions, count, source: 'writes' } as const;
+  return ledger.decide(largeStream(vm), () => decideLargePages(regionsOfVm(ledger, vm))(sample));
+};
+
+/** Decides on the large pages of a VM at its newest capture, and looks at the next ones. */
+export async function decideLarge(
+  ledger: Ledger,
+  entry: VmEntry,
+  { policy, sample, budgetBytes, estimateSamples }: DecideRequest,
+): Promise<LargePagesDecided> {
+  const { state } = ledger;
+  const row = ledger.resolve(entry, 'latest');
+  const point = { entry, row };
+  const moment: Moment = { position: row.position };
+  const held = () => memoryHeld(state, moment, (vm) => state.regions.get(vm));
+  const { bytes, heldBytes: heldBefore } = await held();
+  const budget = { bytes: budgetBytes ?? bytes, freeBytes: (budgetBytes ?? Infinity) - heldBefore };
+  const memory = budgetBytes === null ? 'high' : memoryState('high', budget);
+  const estimate =
+    estimateSamples === 0
+      ? null
+      : await estimateShared(state, {
+          ...point,
+          moment,
+          samples: estimateSamples,
+          random: Math.random,
+        });
+  const { since, events } = await judgeRegions(ledger, point, { policy, memory });
+  const sampled = await sampleRegions(ledger, point, sample);
+  const { heldBytes: heldAfter } = await held();
+  const split = bytesOf(events);
+  const isScarce = memory !== 'high';
+  return {
+    capture: row.capture,
+    since,
+    events: [...events, ...sampled],
+    memory,
+    remedies: planRemedies(memory, budget, {
+      'split cold': isScarce ? 0 : split,
+      'split sharing': isScarce ? split : 0,
+      // The ledger has all of it as it is at its newest capture.
+      'drop unmodified': heldAfter,
+      'write out modified': 0,
+    }),
+    bytes,
+    heldBefore,
+    heldAfter,
+    estimate,
+  };
+}
+
+/** What was decided of a VM, and what other policies would have. */
+export async function replayLargeOf(
+  ledger: Ledger,
+  request: ReplayRequest,
+): Promise<readonly LargeOutcome[]> {
+  const { state, replay } = ledger;
+  return replayLarge({ state, replay }, request);
+}
