@@ -90,8 +90,6 @@ export {
 } from './adapters/wiring/questions/large-pages.ts';
 export type { RankedRegion, SharedEstimate } from './projections/questions/large-pages.ts';
 export type { LargeOutcome, ReplayRequest } from './projections/questions/large-replay.ts';
-
-export type { PageDifference } from './projections/questions/diff.ts';
 export type { PageVersion } from './projections/questions/history.ts';
 export { patternClassName, patternCounts } from './projections/questions/pattern-classes.ts';
 export type { SharingCounts, SharingReport } from './projections/questions/sharing-at.ts';

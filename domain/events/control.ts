@@ -339,7 +339,5 @@ export function decodeControl(envelope: Envelope): Either<LedgerError, ToldEvent
   const by = actorIn(json);
   const event = { type: envelope.type, data: decoded.right };
   assert(isDecoded(event), "the codec of a type decodes that type's data");
-  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the codec of a type decodes that type's data, of more types than the compiler tries
-  const event = { type: envelope.type, data: decoded.right } as ControlEvent;
   return either.right(by === null ? event : { ...event, by });
 }
