@@ -71,12 +71,16 @@ class GuardlessSpool extends Spool {
 
 describeWithQemu('a live guest', found, (tools) => {
   let folder: TemporaryFolder;
+  let usual: string | undefined;
   let guest: DemoGuest;
   const spool = new Spool();
   const resumed: ResumedGuest[] = [];
 
   beforeAll(async () => {
     folder = await makeTemporaryFolder();
+    // What other tests have for the moment would be taken for what a capture left behind.
+    usual = process.env['TMPDIR'];
+    process.env['TMPDIR'] = folder.path;
     guest = await valueOf(startGuest({ tools, folder: folder.path, seed: 11, memoryMib: 128 }));
     await guest.waitForLine(tick(1));
   }, GUEST_TIMEOUT_MS);
@@ -86,6 +90,8 @@ describeWithQemu('a live guest', found, (tools) => {
   afterAll(async () => {
     spool.close();
     await guest.kill();
+    if (usual === undefined) delete process.env['TMPDIR'];
+    else process.env['TMPDIR'] = usual;
     await folder.remove();
   });
 
