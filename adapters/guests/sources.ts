@@ -6,7 +6,7 @@ import { pipe } from 'fp-ts/lib/function.js';
 import type { TaskEither } from 'fp-ts/lib/TaskEither.js';
 import * as taskEither from 'fp-ts/lib/TaskEither.js';
 import type { GuestCapture, GuestSource, ImageFacts } from '../../domain/ports/guests.ts';
-import { atPort } from '../../domain/ports/run.ts';
+import { atPort, run } from '../../domain/ports/run.ts';
 import { assert } from '../../domain/values/assert.ts';
 import { LedgerError } from '../../domain/values/ledger-error.ts';
 import type { MemoryBlock } from '../../domain/values/memory-map.ts';
@@ -24,11 +24,15 @@ import {
   DETECT_TAIL_BYTES,
   detectFormat,
   type FileEnds,
+  type FormatFile,
   type ImageFormat,
+  type Moment,
 } from './images/image-format.ts';
 import { openDump } from './dumps/dump-source.ts';
 import { readElfCore } from './dumps/elf-core.ts';
 import { LIME_MAGIC, readLime } from './dumps/lime.ts';
+import { QCOW2_MAGIC } from './dumps/qcow2.ts';
+import { qcow2Moments } from './dumps/qcow2-moments.ts';
 import { openLibvirtSave } from './images/libvirt-save.ts';
 import { openRawImage } from './images/raw-image.ts';
 import { guestFailure } from './qemu/failure.ts';
@@ -42,6 +46,7 @@ export const IMAGE_FORMATS = {
   libvirt: { magics: ['LibvirtQemudSave'], open: openLibvirtSave },
   elf: { magics: [], open: openDump(readElfCore) },
   lime: { magics: [LIME_MAGIC], open: openDump(readLime) },
+  qcow2: { magics: [QCOW2_MAGIC], moments: qcow2Moments },
 } as const satisfies Readonly<Record<string, ImageFormat>>;
 export type ImageFormatName = keyof typeof IMAGE_FORMATS;
 
@@ -75,9 +80,45 @@ const atSource = <A>({ path }: OpenFileRequest, work: () => Promise<A>) =>
     }),
   );
 
-/** Opens a file as a source; the caller closes it. */
-export const openImage = (request: OpenSourceRequest): TaskEither<LedgerError, GuestSource> =>
-  atSource(request, () => open(request));
+/**
+ * The moments that a file holds, oldest first, but for those that are known already. Each is closed when
+ * the next one is asked for.
+ */
+export async function* openMoments(
+  request: OpenSourceRequest,
+  isKnown: (facts: ImageFacts | null) => boolean = () => false,
+): AsyncGenerator<GuestSource> {
+  const asked = <A>(work: () => Promise<A>): Promise<A> => run(atSource(request, work));
+  const { of, format } = await asked(() => begin(request));
+  if ('open' in format) {
+    const opened = asked(() => format.open(of));
+    const source = withCaptured(await opened.catch(closing(of)), fileOf(of.file.facts));
+    yield* until(source);
+    return;
+  }
+  try {
+    for (const moment of await asked(() => format.moments(of)))
+      if (!isKnown(moment.facts)) yield* until(await asked(() => openMoment(moment, request)));
+  } finally {
+    of.file.close();
+  }
+}
+
+const closing =
+  ({ file }: FormatFile) =>
+  (thrown: unknown): never => {
+    file.close();
+    throw thrown;
+  };
+
+/** A source that is closed behind its use. */
+function* until(source: GuestSource): Generator<GuestSource> {
+  try {
+    yield source;
+  } finally {
+    source.close();
+  }
+}
 
 /**
  * Refuses a file that no source can be opened from, as its first bytes and its size tell; what can be
@@ -111,36 +152,51 @@ function firstBytes(file: ImageFile): Uint8Array {
   );
 }
 
-async function open(request: OpenSourceRequest): Promise<GuestSource> {
+/** A file that was opened and recognised. */
+interface Begun {
+  readonly of: FormatFile;
+  readonly format: ImageFormat;
+}
+
+async function begin(request: OpenSourceRequest): Promise<Begun> {
   const { path, folder, clock, known, told } = request;
   const file = await openImageFile(request);
   try {
     const first = firstBytes(file);
-    const timeMs = Math.floor(request.timeMs ?? file.modifiedAtMs ?? clock());
     const of = {
       file,
       first,
       path,
-      timeMs,
+      timeMs: Math.floor(request.timeMs ?? file.modifiedAtMs ?? clock()),
       isDifference: request.isDifference === true,
       ...(folder === undefined ? {} : { folder }),
       ...(known === undefined ? {} : { known }),
       ...(told === undefined ? {} : { told }),
     };
-    return ofFile(await IMAGE_FORMATS[formatOf(request, file, first)].open(of), file.facts);
+    return { of, format: IMAGE_FORMATS[formatOf(request, file, first)] };
   } catch (error) {
     file.close();
     throw error;
   }
 }
 
-/** A source whose captures say which file they are of. */
-function ofFile(source: GuestSource, facts: ImageFacts | null): GuestSource {
-  if (facts === null) return source;
+/** What a capture is known by where its file is a regular one. */
+const fileOf = (facts: ImageFacts | null): Partial<GuestCapture> =>
+  facts === null ? {} : { file: facts };
+
+/** A moment, with what is known of it. */
+async function openMoment(moment: Moment, { timeMs }: OpenSourceRequest): Promise<GuestSource> {
+  const time = timeMs === null ? {} : { timeMs };
+  const { name, facts } = moment;
+  return withCaptured(await moment.open(), { name, ...time, ...fileOf(facts) });
+}
+
+/** A source whose captures say more. */
+function withCaptured(source: GuestSource, more: Partial<GuestCapture>): GuestSource {
   const capture = (): TaskEither<LedgerError, GuestCapture> =>
     pipe(
       source.capture(),
-      taskEither.map((captured) => ({ ...captured, file: facts })),
+      taskEither.map((captured) => ({ ...captured, ...more })),
     );
   return { warnings: source.warnings, capture, close: () => source.close() };
 }

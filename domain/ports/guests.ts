@@ -78,6 +78,8 @@ export interface GuestCapture {
   readonly source: string;
   /** The file that it is of. Absent: of none that has a name. */
   readonly file?: ImageFacts;
+  /** What the moment was called where it was kept. Absent: nothing. */
+  readonly name?: string;
   /** What a person says of it. Absent: nothing. */
   readonly note?: string;
   /** Files to keep beside it. Absent: none. */

@@ -13,7 +13,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { openImage } from '../../adapters/guests/sources.ts';
+import { openImage } from '../support/guest/open-image.ts';
 import { sinkOfDescriptor } from '../../adapters/guests/byte-sink.ts';
 import { fingerprint, PAGE_BYTES, takeCheckpoint, verify, type Ledger } from '../../index.ts';
 import { LedgerCommands } from '../support/command-line.ts';

@@ -7,7 +7,7 @@ import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { openEventLog } from '../../adapters/stores/event-log-embedded/event-log-embedded.ts';
 import { nodeFiles } from '../../adapters/files/files.ts';
-import { openImage } from '../../adapters/guests/sources.ts';
+import { openImage } from '../support/guest/open-image.ts';
 import { sealLines } from '../../adapters/files/checksummed-text.ts';
 import { PAGE_BYTES } from '../../domain/values/page.ts';
 import { LEDGER_STREAM } from '../../domain/events/streams.ts';

@@ -7,7 +7,7 @@ import { closeSync, openSync, readFileSync, statSync, utimesSync, writeFileSync 
 import { ftruncateSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
-import { openImage } from '../../adapters/guests/sources.ts';
+import { openImage } from '../support/guest/open-image.ts';
 import { openRecorder } from '../../adapters/wiring/record/record.ts';
 import type { GuestCapture } from '../../domain/ports/guests.ts';
 import { openLedger, PAGE_BYTES, recordImages, restoreToFile, type Ledger } from '../../index.ts';

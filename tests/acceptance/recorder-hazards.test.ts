@@ -5,7 +5,7 @@ import { randomBytes } from 'node:crypto';
 import { closeSync, mkdirSync, openSync, readFileSync, readSync, rmSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import { openImage } from '../../adapters/guests/sources.ts';
+import { openImage } from '../support/guest/open-image.ts';
 import { newEvent } from '../../domain/events/envelope.ts';
 import { encodePageColumns } from '../../domain/events/pages-written.ts';
 import { vmStream } from '../../domain/events/streams.ts';

@@ -3,15 +3,25 @@
 
 import { elfCore, elfNote, limeDump } from './guest/dump-bytes.ts';
 import { DumpOpener, runAt } from './guest/opened-dump.ts';
+import { qcow2Image } from './guest/qcow2-bytes.ts';
+import * as stream from './guest/stream-bytes.ts';
 import type { Parser } from './parsers.ts';
 
 const RUNS = [runAt(0, 2), runAt(3, 1), runAt(300, 1)];
 const LOOSE = [{ address: 0x1800, bytes: RUNS[0]!.bytes.subarray(0, 0x1400) }, ...RUNS.slice(1)];
 const NOTES = [elfNote('CORE', 1, new Uint8Array(336)), elfNote('QEMU', 0, new Uint8Array(440))];
 
+const STREAM = stream.bytesOf(
+  stream.head(),
+  stream.start([{ name: 'pc.ram', pages: 3 }]),
+  stream.end(stream.page(0, stream.pageOf(1), 'pc.ram'), stream.page(2, stream.pageOf(3))),
+  stream.tail(),
+);
+
 /** Dumps by their formats. */
 const DUMPS: readonly (readonly [string, ...Uint8Array[]])[] = [
   ['ELF cores', elfCore({ runs: RUNS, notes: NOTES }), elfCore({ runs: RUNS, bits: 32 })],
+  ['snapshots in qcow2', qcow2Image([{ name: 'one', state: STREAM }])],
   ['dumps of LiME', limeDump(RUNS), limeDump(LOOSE)],
 ];
 

@@ -10,7 +10,7 @@ import { QmpClient } from '../../adapters/guests/qemu/qmp-client.ts';
 import { ClientMessages } from '../../adapters/faces/nbd/client-messages.ts';
 import { Negotiation } from '../../adapters/faces/nbd/negotiation.ts';
 import { COMMAND, OPTION } from '../../adapters/faces/nbd/protocol.ts';
-import { openImage } from '../../adapters/guests/sources.ts';
+import { openImage } from './guest/open-image.ts';
 import { fromServerEvent } from '../../adapters/stores/event-log-eventstoredb/event-codec.ts';
 import type { EventStoreLog } from '../../adapters/stores/event-log-eventstoredb/event-log-eventstoredb.ts';
 import { NO_STREAM } from '../../domain/ports/event-log.ts';

@@ -2,7 +2,7 @@
 // is committed.
 
 import { openRecorder, type Ledger } from '../../index.ts';
-import { openImage } from '../../adapters/guests/sources.ts';
+import { openImage } from './guest/open-image.ts';
 import type { GuestCapture } from '../../domain/ports/guests.ts';
 import { valueOf } from './outcomes.ts';
 

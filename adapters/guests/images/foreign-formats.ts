@@ -49,11 +49,6 @@ export const FOREIGN_FORMATS = {
   backup: { is: 'a backup', instead: 'restore it, then record the memory that is in it' },
   ledger: { is: 'a file of a ledger', instead: '`pageledger copy` takes ledgers' },
   disk: { is: 'a disk image, not memory', instead: RECORD_MEMORY },
-  qcow2: {
-    is: 'a qcow2 disk image, not memory',
-    instead:
-      'start a copy of the guest with -loadvm, and record that, for the memory that is in it',
-  },
   'file-system': { is: 'a file system or a disk, not memory', instead: RECORD_MEMORY },
   compressed: { is: 'a compressed file', instead: 'decompress it first' },
   archive: { is: 'an archive', instead: 'take the memory out of it first' },
@@ -117,7 +112,6 @@ export const FOREIGN_SIGNS: readonly Signs[] = [
     'PLST',
     'PLRN',
   ],
-  ['qcow2', 'QFI\xfb'],
   ['disk', 'KDMV', 'COWD', '# Disk DescriptorFile', 'vhdxfile', 'conectix', 'cxsparse', 'QED\0'],
   ['disk', 'WithoutFreeSpace', 'WithouFreSpacExt', 'Bochs Virtual HD Image', 'SFM\0'],
   ['disk', [64, '\x7f\x10\xda\xbe'], '<<< Oracle VM VirtualBox Disk Image', 'DMRK', 'SPARSE\0\0'],

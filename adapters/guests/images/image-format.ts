@@ -1,7 +1,7 @@
 // What a format of memory in a file is, and which one a file has, by its content. What bears no sign
 // of any is a raw image of memory.
 
-import type { GuestSource } from '../../../domain/ports/guests.ts';
+import type { GuestSource, ImageFacts } from '../../../domain/ports/guests.ts';
 import type { MemoryBlock } from '../../../domain/values/memory-map.ts';
 import type { ToldLayout } from '../../../domain/values/raw-layout.ts';
 import { latin1 } from '../qemu/byte-window.ts';
@@ -27,11 +27,32 @@ export interface FormatFile {
   readonly known?: readonly MemoryBlock[];
 }
 
-export interface ImageFormat {
+/** A moment of a guest in a file that has several. */
+export interface Moment {
+  /** What it is called there. */
+  readonly name: string;
+  /** What it is known by; null: the file is no regular one. */
+  readonly facts: ImageFacts | null;
+  /** Opens it; the file stays open. */
+  open(): Promise<GuestSource>;
+}
+
+interface AnyFormat {
   /** What files of it begin with. */
   readonly magics: readonly string[];
-  open(file: FormatFile): Promise<GuestSource>;
 }
+
+/** A format whose files have one moment; the file is closed with its source. */
+interface FormatOfOne extends AnyFormat {
+  readonly open: (file: FormatFile) => Promise<GuestSource>;
+}
+
+/** A format whose files have several moments, oldest first: one at least. */
+interface FormatOfSeveral extends AnyFormat {
+  readonly moments: (file: FormatFile) => Promise<readonly Moment[]>;
+}
+
+export type ImageFormat = FormatOfOne | FormatOfSeveral;
 
 /** Bytes of a file's start that are enough to recognise it: btrfs has its magic behind 64 KiB. */
 export const DETECT_BYTES = 68 * 1024;

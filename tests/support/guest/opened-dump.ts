@@ -2,8 +2,10 @@
 
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { openImage, type OpenSourceRequest } from '../../../adapters/guests/sources.ts';
+import { openMoments, type OpenSourceRequest } from '../../../adapters/guests/sources.ts';
+import { openImage } from './open-image.ts';
 import type { GuestCapture } from '../../../domain/ports/guests.ts';
+import { isLedgerError } from '../../../domain/values/ledger-error.ts';
 import { PAGE_BYTES } from '../../../domain/values/page.ts';
 import { failureOf, valueOf } from '../outcomes.ts';
 import { bytesOfImage, readPages } from './images.ts';
@@ -49,17 +51,35 @@ export class DumpOpener {
     return { captured, warnings, memory };
   }
 
+  /** What each moment of a file holds, with its time and name. */
+  async moments(bytes: Uint8Array | string): Promise<readonly OpenedDump[]> {
+    const all: OpenedDump[] = [];
+    for await (const source of openMoments({ ...this.#request(bytes), timeMs: null })) {
+      const captured = await valueOf(source.capture());
+      all.push({ captured, warnings: source.warnings, memory: bytesOfImage(captured.image) });
+    }
+    return all;
+  }
+
   /** Reads all of bytes that may be no sound dump, as far as it is not zeros by its own account. */
   async read(bytes: Uint8Array): Promise<void> {
-    const source = await valueOf(openImage(this.#request(this.file(bytes, 'spoiled'))));
-    try {
+    for await (const source of openMoments(this.#request(this.file(bytes, 'spoiled')))) {
       const { image } = await valueOf(source.capture());
       const page = new Uint8Array(PAGE_BYTES);
       for (let gfn = 0; gfn < image.pageCount; gfn += 1)
         if (image.zeros?.[gfn] !== 1) readPages(image, { firstPage: gfn, pages: 1, at: page });
-    } finally {
-      source.close();
     }
+  }
+
+  /** Why a file of several moments is refused, at the first one. */
+  async momentsRefused(bytes: Uint8Array): Promise<string> {
+    try {
+      await this.moments(bytes);
+    } catch (thrown) {
+      if (isLedgerError(thrown)) return `${thrown.code}: ${thrown.message}`;
+      throw thrown;
+    }
+    return 'not refused';
   }
 
   /** Why a dump is refused: the code, and what a person reads. */

@@ -4,7 +4,7 @@ import { closeSync, ftruncateSync, openSync, writeFileSync, writeSync } from 'no
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { fileLayoutOf, withoutGap } from '../../../../adapters/guests/images/told-layout.ts';
-import { openImage } from '../../../../adapters/guests/sources.ts';
+import { openImage } from '../../../support/guest/open-image.ts';
 import { readMemory } from '../../../../adapters/files/memory-file.ts';
 import { stretchOf } from '../../../../domain/ports/guests.ts';
 import { isLedgerError } from '../../../../domain/values/ledger-error.ts';
