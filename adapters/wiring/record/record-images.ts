@@ -5,16 +5,18 @@ export { isMachineKnown } from '../../guests/qemu/ram-blocks.ts';
 import {
   IMAGE_FORMATS,
   isReadable,
-  openImage,
+  openMoments,
   type ImageFormatName,
   type OpenSourceRequest,
 } from '../../guests/sources.ts';
 import { BESIDE_FORMAT } from '../../../domain/events/control.ts';
-import type { GuestSource, ImageFacts } from '../../../domain/ports/guests.ts';
-import { run } from '../../../domain/ports/run.ts';
+import type { GuestCapture, GuestSource, ImageFacts } from '../../../domain/ports/guests.ts';
+import { isLedgerError } from '../../../domain/values/ledger-error.ts';
+import { isRefused } from '../../../domain/values/refused.ts';
 import type { RecorderOptions } from '../../../domain/use-cases/record/recorder.ts';
 import type { VmEntry } from '../../../projections/models/vm-entry.ts';
 import type { Ledger } from '../ledger/ledger.ts';
+import { takeCheckpoint } from '../points/vm-life.ts';
 import { blocksOf, recordSources, type BesideRequest, type RecordListener } from './record.ts';
 
 export type { ImageFormatName };
@@ -72,19 +74,46 @@ class KnownImages {
   }
 }
 
+/** How files are opened, and what is told of them. */
+interface Opening {
+  readonly open: (path: string) => AsyncIterable<GuestSource>;
+  readonly onWarning: RecordListener['onWarning'];
+}
+
 async function* inTurn(
-  open: (path: string) => ReturnType<typeof openImage>,
+  { open, onWarning }: Opening,
   files: AsyncIterable<string> | Iterable<string>,
-  onWarning: RecordListener['onWarning'],
 ): AsyncGenerator<GuestSource> {
-  for await (const path of files) {
-    const source = await run(open(path));
-    try {
+  for await (const path of files)
+    for await (const source of open(path)) {
       for (const sentence of source.warnings) onWarning(sentence);
       yield source;
-    } finally {
-      source.close();
     }
+}
+
+/** A name as checkpoints have them; null: nothing is left of it. */
+function checkpointName(name: string): string | null {
+  const plain = name.replaceAll(/[^A-Za-z0-9._-]+/gu, '-').replace(/^[^A-Za-z0-9]+/u, '');
+  return plain === '' ? null : plain;
+}
+
+/** Names a capture as it was called where it was kept; says where that cannot be. */
+async function nameCapture(
+  ledger: Ledger,
+  of: { readonly vm: string; readonly capture: number; readonly captured: GuestCapture },
+  onWarning: RecordListener['onWarning'],
+): Promise<void> {
+  const { vm, capture, captured } = of;
+  const { name: called, image } = captured;
+  const name = called === undefined ? null : checkpointName(called);
+  if (called === undefined || name === null) return;
+  const note = name === called ? {} : { note: called };
+  try {
+    const taken = await takeCheckpoint(ledger, { vm, name, capture, image, ...note });
+    if (isLedgerError(taken)) onWarning(`${vm}@${capture} is not laid out: ${taken.message}`);
+  } catch (thrown) {
+    if (!isRefused(thrown)) throw thrown;
+    onWarning(`${vm}@${capture} is not named ${name}: ${thrown.message}`);
   }
 }
 
@@ -103,15 +132,20 @@ export async function recordImages(
   onWarning: RecordListener['onWarning'] = () => undefined,
 ): Promise<RecordedImages> {
   const { files, isNew = false, beside, ...how } = request;
-  const listener = { onCapture, onWarning };
-  const open = (path: string): ReturnType<typeof openImage> =>
-    openImage({ ...how, path, known: blocksOf(ledger, options.vm), clock: ledger.clock });
+  const { vm } = options;
+  const onRecorded: RecordListener['onRecorded'] = ({ capture }, captured) =>
+    nameCapture(ledger, { vm, capture, captured }, onWarning);
+  const listener = { onCapture, onRecorded, onWarning };
+  const known = new KnownImages(ledger, vm);
+  const isKnown = (facts: ImageFacts | null): boolean => isNew && known.has(facts);
+  const open = (path: string): AsyncIterable<GuestSource> =>
+    openMoments({ ...how, path, known: blocksOf(ledger, vm), clock: ledger.clock }, isKnown);
+  const opening = { open, onWarning };
   if (!isNew) {
-    await recordSources(ledger, options, inTurn(open, files, onWarning), listener, beside);
+    await recordSources(ledger, options, inTurn(opening, files), listener, beside);
     return { passedOver: 0 };
   }
   const found = await findImages(files);
-  const known = new KnownImages(ledger, options.vm);
   await ledger.state.catchUp({ heavy: false });
   if (found.every(({ facts }) => known.has(facts))) return { passedOver: found.length };
   await ledger.raiseFormat(BESIDE_FORMAT);
@@ -123,6 +157,6 @@ export async function recordImages(
       if (known.has(facts)) passedOver += 1;
       else yield path;
   }
-  await recordSources(ledger, options, inTurn(open, fresh(), onWarning), listener, beside);
+  await recordSources(ledger, options, inTurn(opening, fresh()), listener, beside);
   return { passedOver };
 }

@@ -22,7 +22,7 @@ import { ordinalAt } from '../../../domain/values/place.ts';
 import { descriptorsOf } from '../../../domain/use-cases/compact/kept-patterns.ts';
 import { Healer } from '../../../domain/use-cases/repair/healer.ts';
 import { LostContent, type LostHolding } from '../../../domain/use-cases/repair/lost-content.ts';
-import { openImage } from '../../guests/sources.ts';
+import { openMoments } from '../../guests/sources.ts';
 import { placesOf } from '../forget/compact.ts';
 import { bytesOfFile, type HealFile } from './heal-files.ts';
 import type { Ledger } from '../ledger/ledger.ts';
@@ -166,13 +166,8 @@ async function lookInImage(
   path: string,
   of: { readonly healer: Healer; readonly lost: LostContent },
 ): Promise<void> {
-  const source = await run(openImage({ path, timeMs: null, clock: ledger.clock }));
-  try {
-    const captured = await run(source.capture());
-    await lookInGuest(await ledger.engine(), { ...of, captured });
-  } finally {
-    source.close();
-  }
+  for await (const source of openMoments({ path, timeMs: null, clock: ledger.clock }))
+    await lookInGuest(await ledger.engine(), { ...of, captured: await run(source.capture()) });
 }
 
 /** Heals what is lost of a group, whose key the engine has: how many pages and patterns. */
