@@ -62,10 +62,12 @@ export interface PageLayout {
 
 /** Types as a kernel numbers them: the whole upper byte from 6.12 on, else a cleared bit each. */
 function pageTypesOf(btf: Btf): readonly PageType[] {
+  // Up to 5.10 pages that a control group is charged for had a bit before that of page tables.
+  const isBefore511 = btf.offsetOf('page', 'mem_cgroup') !== null;
   const owners = [
     ['buddy', FREE, 0x80],
     ['offline', RESERVED, 0x100],
-    ['table', TABLES, 0x200],
+    ['table', TABLES, isBefore511 ? 0x400 : 0x200],
     ['slab', SLAB, null],
   ] as const;
   const types: PageType[] = [];

@@ -54,6 +54,20 @@ describe('owners of pages', () => {
     expect(owners.slice(9, 13)).toEqual(['pageTables', 'slab', 'reserved', 'free']);
   });
 
+  test('are known by the type that kernels up to 5.10 have, among them one of charged pages', async () => {
+    const made = madeKernel();
+    for (const [frame, bit] of [0x400, 0x200].entries())
+      made.u32(20, (9 + frame) * 64 + 48, 0xffff_ffff - bit);
+    const page = { flags: 0, compound_head: 8, mapping: 24, private: 40, _mapcount: 48 };
+    const fields = Object.entries({ ...page, mem_cgroup: 56 }).map(
+      ([name, offset]) => [name, [1, offset]] as const,
+    );
+    const early = struct('page', 64, Object.fromEntries(fields));
+    const types = MADE_TYPES.map((type) => (type.name === 'page' ? early : type));
+    expect((await ownersOf(made, types)).slice(9, 11)).toEqual(['pageTables', 'kernel']);
+    expect((await ownersOf(made)).slice(9, 11)).toEqual(['kernel', 'pageTables']);
+  });
+
   test('of parts whose head lies behind them, or nowhere, are unknown', async () => {
     const made = madeKernel();
     made.u64(20, 7 * 64 + 8, imageAddress(20, 9 * 64) + 1n);
