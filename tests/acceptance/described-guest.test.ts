@@ -2,12 +2,13 @@
 // that is no Linux, and of real kernels, held against what they told themselves.
 
 import { spawnSync } from 'node:child_process';
-import { readFileSync, rmSync } from 'node:fs';
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import type { DemoGuest } from '../../adapters/guests/demo-guest/start-guest.ts';
 import { COMMAND_LINE, LedgerCommands, type JsonRow } from '../support/command-line.ts';
 import { otherKernel } from '../support/guest/debian-packages.ts';
+import { earlierKernel } from '../support/guest/debian-releases.ts';
 import {
   imageAddress,
   MADE_NOTE,
@@ -19,13 +20,15 @@ import {
   startProcGuest,
   toldAnonymous,
   toldProcesses,
+  toldSymbols,
+  toldTables,
   type ToldProcess,
 } from '../support/guest/proc-guest.ts';
 import { describeWithQemu, findTools, GUEST_TIMEOUT_MS } from '../support/guest/real-guest.ts';
 import { makeImage } from '../support/images.ts';
 import { makeTemporaryFolder, type TemporaryFolder } from '../support/temporary-folder.ts';
 import { describeWithPrograms } from '../support/tools.ts';
-import { sampleOf } from '../support/long-run.ts';
+import { IS_LONG, sampleOf } from '../support/long-run.ts';
 
 const LONG_MS = 300_000;
 const hex = (address: bigint): string => `0x${address.toString(16)}`;
@@ -258,9 +261,14 @@ const second =
     ? { tree: null, reason: found.reason }
     : await otherKernel(found.tools.kernel);
 
+/** A kernel from before Linux 6.0, asked in the long run. */
+const earlier = IS_LONG
+  ? await earlierKernel()
+  : { tree: null, reason: 'the long run alone fetches one' };
+
 describeWithQemu('a real kernel', found, (tools) => {
   /** Records a guest between two rounds that tell the same; what it told, and what `ps` says. */
-  async function toldAndFound(guest: DemoGuest, vm: string) {
+  async function toldAndFound(guest: DemoGuest, vm: string, files: readonly string[]) {
     await guest.waitForLine(/^DONE 2$/u, { timeoutMs: GUEST_TIMEOUT_MS });
     const words = ['record', 'qemu', '--vm', vm, '--qmp', guest.qmpPath, '--count', '1'];
     for (let capture = 1; ; capture += 1) {
@@ -271,14 +279,14 @@ describeWithQemu('a real kernel', found, (tools) => {
       const rounds = [before, after].map((round) => toldProcesses(guest.lines(), round)!);
       const [told, later] = rounds.map((processes) => settled(processes));
       if (JSON.stringify(told) !== JSON.stringify(later) && capture < 5) continue;
-      const processes = await commands.json('ps', '--vm', vm);
+      const processes = await commands.json('ps', '--vm', vm, ...files);
       return { told, found: settled(processes as unknown as ToldProcess[]) };
     }
   }
 
   /** Its pages have owners, and the process that holds an array has it. */
-  async function expectOwners(guest: DemoGuest, vm: string): Promise<void> {
-    const owners = await commands.json('owners', '--vm', vm);
+  async function expectOwners(guest: DemoGuest, vm: string, files: readonly string[]) {
+    const owners = await commands.json('owners', '--vm', vm, ...files);
     const [captured] = (await commands.json('captures', '--vm', vm)).slice(-1);
     const pages = Number(captured!['written']) + Number(captured!['unchanged']);
     expect(owners.reduce((sum, row) => sum + Number(row['pages']), 0)).toBe(pages);
@@ -287,8 +295,19 @@ describeWithQemu('a real kernel', found, (tools) => {
     // Pages that it has from the shell which started it, and did not write to, are the shell's.
     expect(Number(awk['pages'])).toBeLessThanOrEqual(told);
     expect(Number(awk['pages'])).toBeGreaterThan(told - 40);
+    const tables = Number(owners.find(({ owner }) => owner === 'pageTables')!['pages']);
+    expect(Math.abs(tables - toldTables(guest.lines()))).toBeLessThan(8);
     const [first] = await commands.json('dmesg', '--vm', vm);
     expect(first!['text']).toMatch(/^Linux version \d/u);
+  }
+
+  /** A list of its symbols, of a kernel that does not say where they are. */
+  async function filesOf(guest: DemoGuest, name: string): Promise<readonly string[]> {
+    if (name !== 'earlier') return [];
+    await guest.waitForLine(/^TOLD/u, { timeoutMs: GUEST_TIMEOUT_MS });
+    const path = join(folder.path, 'kallsyms');
+    writeFileSync(path, toldSymbols(guest.lines()));
+    return ['--kallsyms', path];
   }
 
   const guests = [
@@ -300,21 +319,25 @@ describeWithQemu('a real kernel', found, (tools) => {
       kernel: tools.kernel,
     },
     { name: 'second', title: 'of another version', cpu: 'qemu64', kernel: second.tree },
+    { name: 'earlier', title: 'from before Linux 6.0', cpu: 'qemu64', kernel: earlier.tree },
   ];
   for (const { name, title, cpu, kernel } of sampleOf(guests, 2)) {
     const suite = kernel === null ? describe.skip : describe;
-    const why = kernel === null ? ` (skipped: ${second.reason})` : '';
+    const why = kernel === null ? ` (skipped: ${second.reason ?? earlier.reason})` : '';
     suite(`${title}${why}`, () => {
       test(
         'has the processes that its /proc has',
         async () => {
           const own = { ...tools, kernel: kernel! };
-          const guest = await startProcGuest({ tools: own, folder: folder.path, name, cpu });
+          const tellsSymbols = name === 'earlier';
+          const request = { tools: own, folder: folder.path, name, cpu, tellsSymbols };
+          const guest = await startProcGuest(request);
           try {
-            const outcome = await toldAndFound(guest, name);
+            const files = await filesOf(guest, name);
+            const outcome = await toldAndFound(guest, name, files);
             expect(outcome.found.length).toBeGreaterThan(10);
             expect(outcome.found).toEqual(outcome.told);
-            await expectOwners(guest, name);
+            await expectOwners(guest, name, files);
           } finally {
             await guest.kill();
           }

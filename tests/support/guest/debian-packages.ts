@@ -28,19 +28,23 @@ export interface PackageRequest {
   readonly follows: RegExp;
 }
 
-const guestCache = (): string => {
+export const guestCache = (): string => {
   const base = process.env['XDG_CACHE_HOME'];
   const root = base === undefined || base === '' ? join(homedir(), '.cache') : base;
   return join(root, 'pageledger', 'guests');
 };
 
-const reasonOf = (thrown: unknown): string => {
+export const reasonOf = (thrown: unknown): string => {
   const { stderr, message } = thrown as { stderr?: string; message?: string };
   const said = stderr === undefined || stderr === '' ? (message ?? String(thrown)) : stderr;
   return said.trim().split('\n').at(-1)!;
 };
 
-async function output(program: string, words: readonly string[], cwd?: string): Promise<string> {
+export async function output(
+  program: string,
+  words: readonly string[],
+  cwd?: string,
+): Promise<string> {
   const { stdout } = await run(program, words, {
     timeout: FETCH_TIMEOUT_MS,
     maxBuffer: OUTPUT_BYTES_MAX,

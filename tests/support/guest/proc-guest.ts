@@ -27,6 +27,7 @@ n=0
 while :; do
   n=$((n + 1))
   echo "ROUND $n"
+  while read -r key value unit; do [ "$key" = PageTables: ] && echo "T $value"; done < /proc/meminfo
   for p in /proc/[0-9]*; do
     read -r line < $p/stat && echo "P $line"
     read -r size resident shared rest < $p/statm && echo "A \${p#/proc/} $((resident - shared))"
@@ -71,11 +72,21 @@ export interface ProcGuestRequest {
   /** Words for QEMU's `-cpu`. */
   readonly cpu?: string;
   readonly mebibytes?: number;
+  /** Whether it tells at first where symbols of its kernel lie. */
+  readonly tellsSymbols?: boolean;
 }
+
+/** Tells which of its symbols lie where, of those that descriptions need and some others. */
+const TELL_SYMBOLS = `echo SYMBOLS
+awk '/ (_stext|_etext|init_task|page_offset_base|vmemmap_base|vmalloc_base|__per_cpu_offset|__st(art|op)_BTF|prb|init_uts_ns)$/ { print "K " $1 " " $2 " " $3; n++ } END { print "TOLD " n }' /proc/kallsyms
+`;
 
 /** Starts one; right when its control socket is there. */
 export const startProcGuest = (request: ProcGuestRequest): Promise<DemoGuest> =>
-  startShellGuest(request, { init: INIT, programs: [] });
+  startShellGuest(request, {
+    init: request.tellsSymbols === true ? INIT.replace('n=0\n', `${TELL_SYMBOLS}n=0\n`) : INIT,
+    programs: [],
+  });
 
 /** Starts a guest that does what a shell is told; right when its control socket is there. */
 export async function startShellGuest(
@@ -135,3 +146,11 @@ export const toldAnonymous = (lines: readonly string[], pid: number): number =>
       ?.split(' ')
       .at(-1),
   );
+
+/** What the guest told of its symbols, as /proc/kallsyms lists them. */
+export const toldSymbols = (lines: readonly string[]): string =>
+  lines.flatMap((line) => (line.startsWith('K ') ? [`${line.slice(2)}\n`] : [])).join('');
+
+/** Pages of page tables, as the guest counted them last: some may not have been added up yet. */
+export const toldTables = (lines: readonly string[]): number =>
+  Number(lines.findLast((line) => line.startsWith('T '))?.slice(2)) / 4;
