@@ -18,11 +18,8 @@ export {
   type ImageRequest,
   type RecordedImages,
 } from './adapters/wiring/record/record-images.ts';
-export {
-  recordGuest,
-  type GuestListener,
-  type GuestRequest,
-} from './adapters/wiring/record/record-guest.ts';
+export { recordGuest } from './adapters/wiring/record/record-guest.ts';
+export type { GuestListener, GuestRequest } from './adapters/wiring/record/guest-captures.ts';
 export {
   attachmentOfBytes,
   type Attachment,

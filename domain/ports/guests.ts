@@ -137,6 +137,8 @@ export interface GuestSource {
    * source that is not alive gives the same capture again.
    */
   capture(): TaskEither<LedgerError, GuestCapture>;
+  /** Whether a live guest has ended by itself, or cannot be reached any more; null, or absent: neither. */
+  readonly gone?: () => 'ended' | 'lost' | null;
   close(): void;
 }
 

@@ -8,7 +8,7 @@ import type { LedgerMode } from '../../wiring/ledger/ledger-parts.ts';
 import { type SharePolicy } from '../../../domain/events/control.ts';
 import { UsageError } from './failure.ts';
 import { captureRow } from '../rows/capture-rows.ts';
-import type { Row } from '../rows/row.ts';
+import { isoTime, type Row } from '../rows/row.ts';
 import { bytesText, type Output } from './output.ts';
 
 export const declareRecording = (command: Command): Command =>
@@ -28,15 +28,30 @@ export interface RecordOptions {
   readonly full?: boolean;
 }
 
+/** How captures are shown as they are committed. */
+interface Shown {
+  /** With their time of day, in UTC. */
+  readonly isTimed?: boolean;
+}
+
+/** Where the time of day stands in an instant. */
+const TIME_OF_DAY = [11, 19] as const;
+
 /** Prints a capture as it is committed. */
-export function showCapture(output: Output, vm: string, row: CaptureRow): void {
+export function showCapture(
+  output: Output,
+  vm: string,
+  row: CaptureRow,
+  { isTimed = false }: Shown = {},
+): void {
   if (output.isJson) {
     output.json(captureRow(vm, row));
     return;
   }
   const pause = row.pauseMs === null ? '' : `, guest paused ${row.pauseMs.toFixed(1)} ms`;
+  const time = isTimed ? `${isoTime(row.timeMs).slice(...TIME_OF_DAY)} ` : '';
   output.say(
-    `${vm}@${row.capture}: ${row.written} pages written (${row.stored} stored, ${row.merged} merged, ` +
+    `${time}${vm}@${row.capture}: ${row.written} pages written (${row.stored} stored, ${row.merged} merged, ` +
       `${row.pattern} pattern), ${row.unchanged} unchanged${pause}`,
   );
 }
@@ -75,11 +90,13 @@ export const recordMode = ({ init }: RecordOptions): LedgerMode =>
 export class RecordedCaptures {
   readonly #output: Output;
   readonly #vm: string;
+  readonly #shown: Shown;
   #captures = 0;
   readonly #pages = { written: 0, stored: 0, merged: 0, pattern: 0, unchanged: 0 };
 
-  constructor(output: Output, vm: string) {
+  constructor(output: Output, vm: string, shown: Shown = {}) {
     this.#output = output;
+    this.#shown = shown;
     this.#vm = vm;
   }
 
@@ -88,7 +105,7 @@ export class RecordedCaptures {
   }
 
   add(row: CaptureRow): void {
-    showCapture(this.#output, this.#vm, row);
+    showCapture(this.#output, this.#vm, row, this.#shown);
     this.#captures += 1;
     const pages = this.#pages;
     pages.written += row.written;

@@ -132,6 +132,7 @@ export class LiveGuest {
   /** The last capture of a guest that has not run since, and where it lies. */
   #still: { readonly spool: Spool; readonly capture: LiveCapture } | null = null;
   #busy = false;
+  #isShutDown = false;
 
   constructor(qmp: Qmp, options: GuestOptions) {
     const { socketFolder, stream, atCapture, mode = 'auto', mapped } = options;
@@ -144,7 +145,14 @@ export class LiveGuest {
     this.#mode = mode === 'auto' && atCapture !== undefined ? 'migrate' : mode;
     qmp.onEvent(({ event }) => {
       if (event === 'RESUME' || event === 'RESET') this.#still = null;
+      if (event === 'SHUTDOWN') this.#isShutDown = true;
     });
+  }
+
+  /** Once QEMU is not there any more: whether it said that it ends. */
+  gone(): 'ended' | 'lost' | null {
+    if (this.#qmp.lost === null) return null;
+    return this.#isShutDown ? 'ended' : 'lost';
   }
 
   /** QEMU's version. */

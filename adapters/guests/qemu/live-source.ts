@@ -161,6 +161,7 @@ const sourceOf = (
           })),
         );
       },
+      gone: () => guest.gone(),
       close: () => {
         spool.close();
         guest.close();

@@ -15,6 +15,7 @@ import {
   sayCost,
   type RecordOptions,
 } from '../recording.ts';
+import { SkippedTicks } from '../skipped-ticks.ts';
 import { progressOf, tell, warn, withLedger } from '../session.ts';
 
 export const declare = (command: Command): Command =>
@@ -33,6 +34,7 @@ export const declare = (command: Command): Command =>
     )
     .option('--at-capture <command>', 'what to run while the guest stands still for a capture')
     .option('--at-capture-within <duration>', 'when it is killed, and the guest goes on', '30s')
+    .option('--follow-guest', 'wait for the guest where it is not there, has ended or was lost')
     .option('--count <n>', 'captures to take (default: until stopped)', positiveNumber);
 
 /** No guest stands still for longer, whoever asks for it. */
@@ -46,6 +48,7 @@ interface GuestRecordOptions extends RecordOptions {
   readonly libvirt?: string;
   readonly every: string;
   readonly count?: number;
+  readonly followGuest?: boolean;
   readonly socketDir?: string;
   readonly stream: string;
   readonly atCapture?: string;
@@ -86,6 +89,13 @@ function positiveDuration(option: string, text: string): number {
   return ms;
 }
 
+/** What becomes of a guest that is recorded. */
+function guestText(vm: string, state: 'ended' | 'away' | 'there', isFollowed: boolean): string {
+  const waits = isFollowed ? '; waiting for it' : '';
+  if (state === 'ended') return `the guest of ${vm} has shut down${waits}`;
+  return state === 'away' ? `the guest of ${vm} is not there${waits}` : `${vm} is there again`;
+}
+
 export async function run(command: Command): Promise<void> {
   const options = command.opts<GuestRecordOptions>();
   const everyMs = positiveDuration('--every', options.every);
@@ -103,11 +113,12 @@ export async function run(command: Command): Promise<void> {
     );
     await withLedger(command, recordMode(options), async (ledger, output) => {
       const progress = progressOf(command, 'recording');
-      const recorded = new RecordedCaptures(output, options.vm);
+      const recorded = new RecordedCaptures(output, options.vm, { isTimed: true });
+      const skipped = new SkippedTicks(options.every, (sentence) => warn(command, sentence));
       const recorder = recorderOptions(options, (done, total) => progress.bytes(done, total));
-      const { count = null, socketDir } = options;
+      const { count = null, socketDir, followGuest: isFollowed = false } = options;
       const where = socketDir === undefined ? {} : { socketFolder: resolve(socketDir) };
-      const request = { qmp, stream, everyMs, count, signal, ...where, ...atCapture };
+      const request = { qmp, stream, everyMs, count, signal, isFollowed, ...where, ...atCapture };
       await recordGuest(ledger, recorder, request, {
         onCapture: (row) => {
           progress.clear();
@@ -116,13 +127,13 @@ export async function run(command: Command): Promise<void> {
         onSending: (sends) => {
           isSending = sends;
         },
-        onSkip: (ticks) =>
-          warn(
-            command,
-            `${ticks} tick(s) of --every ${options.every} went by during a capture and were skipped`,
-          ),
+        onSkip: (ticks) => skipped.add(ticks),
+        onGuest: (state) => tell(command, guestText(options.vm, state, isFollowed)),
         onWarning: (sentence) => warn(command, sentence),
-      }).finally(() => progress.clear());
+      }).finally(() => {
+        progress.clear();
+        skipped.end();
+      });
       recorded.end();
       await sayCost(ledger, output);
     });
