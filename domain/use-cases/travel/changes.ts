@@ -28,6 +28,11 @@ export interface Watched<A> {
   readonly past: Past;
   readonly look: Look<A>;
   readonly isSame: (a: A, b: A) => boolean;
+  /**
+   * Whether a search for a change goes on past a capture where looking failed so, as what was there
+   * is lost; absent: it never does.
+   */
+  readonly passesOver?: (thrown: unknown, capture: number) => boolean;
 }
 
 /** Memory that notes which of its frames are asked about. */
@@ -66,8 +71,24 @@ export async function seeAt<A>({ past, look }: Watched<A>, moment: number): Prom
   return { moment, value, frames: memory.noted };
 }
 
+/** What came of looking at a moment; null: what was there is lost, which these frames tell. */
+type Tried<A> = Omit<Seen<A>, 'value'> & { readonly seen: Seen<A> | null };
+
+async function tryAt<A>(watched: Watched<A>, moment: number): Promise<Tried<A>> {
+  const { past, look, passesOver } = watched;
+  const capture = past.moments[moment]!;
+  const memory = new NotedPages(await past.memoryAt(capture));
+  const frames = memory.noted;
+  try {
+    return { moment, frames, seen: { moment, value: await look(memory, capture), frames } };
+  } catch (thrown) {
+    if (passesOver?.(thrown, capture) !== true) throw thrown;
+    return { moment, frames, seen: null };
+  }
+}
+
 /** The moment from which on, up to a moment, none of what was seen there was written. */
-async function unwrittenFrom<A>(past: Past, { moment, frames }: Seen<A>): Promise<number> {
+async function unwrittenFrom<A>(past: Past, { moment, frames }: Tried<A>): Promise<number> {
   const capture = past.moments[moment]!;
   let last = 0;
   for (const frame of frames) {
@@ -79,7 +100,7 @@ async function unwrittenFrom<A>(past: Past, { moment, frames }: Seen<A>): Promis
 }
 
 /** The first moment after one at which something was written of what was seen; past the last: never. */
-async function writtenAfter<A>(past: Past, { moment, frames }: Seen<A>): Promise<number> {
+async function writtenAfter<A>(past: Past, { moment, frames }: Tried<A>): Promise<number> {
   const { moments } = past;
   const capture = moments[moment]!;
   let first = Infinity;
@@ -93,20 +114,23 @@ async function writtenAfter<A>(past: Past, { moment, frames }: Seen<A>): Promise
 
 /**
  * The last change up to a moment; null: since the first moment there was none. Cost: a look for each
- * time that something was written of what is looked at.
+ * time that something was written of what is looked at. Where moments are passed over the change came
+ * at one of them, or at the one behind them.
  */
 export async function lastChange<A>(
   watched: Watched<A>,
   moment: number,
 ): Promise<Changed<A> | null> {
-  let after = await seeAt(watched, moment);
-  for (;;) {
-    const from = await unwrittenFrom(watched.past, after);
+  let after: Seen<A> | null = null;
+  for (let at = moment; ;) {
+    const tried = await tryAt(watched, at);
+    const from = await unwrittenFrom(watched.past, tried);
+    const { seen } = tried;
+    if (seen !== null && after !== null && !watched.isSame(seen.value, after.value))
+      return { before: seen, after };
+    if (seen !== null) after = { ...seen, moment: from };
     if (from === 0) return null;
-    const before = await seeAt(watched, from - 1);
-    if (!watched.isSame(before.value, after.value))
-      return { before, after: { ...after, moment: from } };
-    after = before;
+    at = from - 1;
   }
 }
 
@@ -115,15 +139,17 @@ export async function nextChange<A>(
   watched: Watched<A>,
   moment: number,
 ): Promise<Changed<A> | null> {
-  let before = await seeAt(watched, moment);
-  for (;;) {
-    const at = await writtenAfter(watched.past, before);
-    if (at >= watched.past.moments.length) return null;
-    const after = await seeAt(watched, at);
-    if (!watched.isSame(before.value, after.value))
-      return { before: { ...before, moment: at - 1 }, after };
-    before = after;
+  let before: Seen<A> | null = null;
+  for (let at = moment; at < watched.past.moments.length;) {
+    const tried = await tryAt(watched, at);
+    const next = await writtenAfter(watched.past, tried);
+    const { seen } = tried;
+    if (seen !== null && before !== null && !watched.isSame(before.value, seen.value))
+      return { before, after: seen };
+    if (seen !== null) before = { ...seen, moment: next - 1 };
+    at = next;
   }
+  return null;
 }
 
 /** What was seen first, and then each time that it was another, from a moment to another. */

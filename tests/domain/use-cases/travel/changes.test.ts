@@ -102,6 +102,57 @@ describe('a value', () => {
   });
 });
 
+describe('a capture whose memory is lost', () => {
+  const writes = written([1, 1, 1], [3, 1, 5], [5, 1, 5], [5, 2, 1], [7, 1, 9]);
+  const lostAt = (lost: readonly number[]) => {
+    const passed: number[] = [];
+    const watched: Watched<number> = {
+      past: madePast(writes, { last: 8, forgotten: [] }).past,
+      isSame: (a, b) => a === b,
+      look: async (memory, capture) => {
+        const [byte] = await memory.read([1]);
+        if (lost.includes(capture)) throw new RangeError('lost');
+        return byte!;
+      },
+      passesOver: (thrown, capture) => {
+        passed.push(capture);
+        return thrown instanceof RangeError;
+      },
+    };
+    return { watched, passed };
+  };
+
+  test('is passed over, both ways, and told of', async () => {
+    const { watched, passed } = lostAt([3, 4]);
+    const last = await lastChange(watched, 5);
+    expect([last?.before.moment, last?.before.value]).toEqual([1, 1]);
+    expect([last?.after.moment, last?.after.value]).toEqual([4, 5]);
+    expect(passed).toEqual([4]);
+    const next = await nextChange(watched, 0);
+    expect([next?.before.moment, next?.before.value]).toEqual([1, 1]);
+    expect([next?.after.moment, next?.after.value]).toEqual([4, 5]);
+    expect(passed).toEqual([4, 3]);
+  });
+
+  test('at which a search begins counts for nothing', async () => {
+    const { watched } = lostAt([7, 8]);
+    const last = await lastChange(watched, 7);
+    expect([last?.before.value, last?.after.value, last?.after.moment]).toEqual([1, 5, 2]);
+    expect(await nextChange(watched, 6)).toBeNull();
+    expect(await nextChange(lostAt([1, 2, 3, 4]).watched, 0)).toMatchObject({
+      before: { value: 5, moment: 5 },
+      after: { value: 9, moment: 6 },
+    });
+  });
+
+  test('ends a search that does not pass over it', async () => {
+    const { watched } = lostAt([3, 4]);
+    const { passesOver: _passesOver, ...strict } = watched;
+    await expect(lastChange(strict, 5)).rejects.toThrow('lost');
+    await expect(nextChange({ ...watched, passesOver: () => false }, 0)).rejects.toThrow('lost');
+  });
+});
+
 test('all changes of random pasts are found, both ways', async () => {
   const frame = fc.integer({ min: 0, max: FRAMES - 1 });
   const writesOf = fc
