@@ -20,6 +20,10 @@ import { PointMemory } from '../guest/point-memory.ts';
 const KEPT_PAGES_MAX = 4096;
 /** Pages whose versions are kept. */
 const KEPT_VERSIONS_MAX = 2 ** 16;
+/** Captures whose memory is kept: what is found out about it is kept with it. */
+const KEPT_MEMORIES_MAX = 4;
+/** Pages of which it is looked up since when anything is known of them. */
+const LATE_PAGES_MAX = 2 ** 16;
 
 /** Which page each frame is, from a capture on. */
 interface MapPeriod {
@@ -38,8 +42,12 @@ export class LedgerPast implements Past {
   #periods: readonly MapPeriod[] = [];
   /** How far the log was read then. */
   #takenTo: bigint | null = null;
-  /** Whether what every page held is known by its versions alone. */
-  #isToldByVersions = false;
+  readonly #memories = new RecentMap<number, GuestPages>({ max: KEPT_MEMORIES_MAX });
+  /**
+   * Pages that were not known from their first capture on, and since which one they are; null: what
+   * pages held is not known by their versions alone.
+   */
+  #knownSince: ReadonlyMap<number, number> | null = null;
 
   private constructor(ledger: Ledger, entry: VmEntry, reader: PageReader) {
     this.#ledger = ledger;
@@ -80,10 +88,37 @@ export class LedgerPast implements Past {
       from,
       map: new FrameMap(memoryMap),
     }));
-    const [first] = kept;
+    this.#memories.clear();
     const isWhole = entry.captures.every(({ isWiped }) => !isWiped);
-    this.#isToldByVersions =
-      isWhole && first !== undefined && !(await this.#tableAt(first.capture)).includes(UNKNOWN);
+    this.#knownSince = isWhole && kept.length > 0 ? await this.#latePages() : null;
+  }
+
+  /** Pages that came to be memory without a write, and the first write of each; null: they are too many. */
+  async #latePages(): Promise<ReadonlyMap<number, number> | null> {
+    const late = new Set<number>();
+    const first = this.#moments[0]!;
+    for (const { from } of this.#periods) {
+      const row = this.#entry.captures.find(({ capture }) => capture >= Math.max(from, first));
+      if (row === undefined) continue;
+      const table = await this.#tableAt(row.capture);
+      for (let gfn = table.indexOf(UNKNOWN); gfn >= 0; gfn = table.indexOf(UNKNOWN, gfn + 1))
+        late.add(gfn);
+    }
+    const since = new Map<number, number>();
+    if (late.size === 0) return since;
+    const last = await this.#tableAt(this.#moments.at(-1)!);
+    let asked = 0;
+    for (const gfn of late) {
+      if (last[gfn] === UNKNOWN) {
+        since.set(gfn, Infinity);
+        continue;
+      }
+      asked += 1;
+      if (asked > LATE_PAGES_MAX) return null;
+      const [version] = await this.#versionsOf(gfn);
+      since.set(gfn, version?.capture ?? Infinity);
+    }
+    return since;
   }
 
   #tableAt(capture: number): Promise<Uint32Array> {
@@ -100,9 +135,10 @@ export class LedgerPast implements Past {
   }
 
   async writesOf(frame: number): Promise<readonly number[]> {
-    const writes: number[] = this.#isToldByVersions
-      ? []
-      : this.#entry.captures.filter(({ isWiped }) => isWiped).map(({ capture }) => capture);
+    const writes: number[] =
+      this.#knownSince !== null
+        ? []
+        : this.#entry.captures.filter(({ isWiped }) => isWiped).map(({ capture }) => capture);
     let before: number | null = null;
     for (const [i, { from, map }] of this.#periods.entries()) {
       const to = this.#periods[i + 1]?.from ?? Infinity;
@@ -145,13 +181,34 @@ export class LedgerPast implements Past {
   }
 
   async memoryAt(capture: number): Promise<GuestPages> {
-    const row = this.#entry.capture(capture)!;
-    if (!this.#isToldByVersions) return PointMemory.open(this.#ledger, { entry: this.#entry, row });
+    const kept = this.#memories.get(capture);
+    if (kept !== undefined) return kept;
+    const memory = await this.#memoryAt(capture);
+    this.#memories.set(capture, memory);
+    return memory;
+  }
+
+  #mapAt(capture: number): FrameMap {
     const period = this.#periods.findLast(({ from }) => from <= capture);
-    const map = period?.map ?? this.#periods[0]!.map;
+    return period?.map ?? this.#periods[0]!.map;
+  }
+
+  /** The page that a frame was; null: none. */
+  gfnOf(frame: number, capture: number): number | null {
+    return this.#mapAt(capture).gfnOf(frame);
+  }
+
+  async #memoryAt(capture: number): Promise<GuestPages> {
+    const row = this.#entry.capture(capture)!;
+    const knownSince = this.#knownSince;
+    if (knownSince === null) return PointMemory.open(this.#ledger, { entry: this.#entry, row });
+    const map = this.#mapAt(capture);
     return {
       frames: map.frames,
-      has: (frame) => map.gfnOf(frame) !== null,
+      has: (frame) => {
+        const gfn = map.gfnOf(frame);
+        return gfn !== null && (knownSince.get(gfn) ?? 0) <= capture;
+      },
       read: (frames) =>
         this.#pagesOf(
           frames.map((frame) => map.gfnOf(frame)!),
