@@ -1,11 +1,12 @@
 // A debugger's server, and clients that come, leave and misbehave while the VM is recorded and forgotten.
 
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { LedgerCommands } from '../support/command-line.ts';
 import { GdbClient, sentPacket } from '../support/gdb-client.ts';
+import { seededRandom } from '../support/images.ts';
 import { makeTemporaryFolder, type TemporaryFolder } from '../support/temporary-folder.ts';
 
 const LONG_MS = 300_000;
@@ -93,6 +94,42 @@ test(
     b.end();
     server.signal('SIGTERM');
     await server.ended;
+  },
+  LONG_MS,
+);
+
+test(
+  'a search goes on past what is lost, and says so',
+  async () => {
+    const packs = (): string[] =>
+      readdirSync(join(commands.ledger, 'packs'), { recursive: true, encoding: 'utf8' });
+    const memory = (byte: number): Uint8Array => {
+      const random = seededRandom(byte);
+      return Uint8Array.from({ length: 4096 }, () => random(256));
+    };
+    for (const byte of [1, 1, 2]) await commands.recordRaw('lossy', memory(byte));
+    const before = packs();
+    await commands.recordRaw('lossy', memory(3));
+    const [lost] = packs().filter((name) => !before.includes(name) && name.includes('/'));
+    for (const byte of [2, 4]) await commands.recordRaw('lossy', memory(byte));
+    rmSync(join(commands.ledger, 'packs', lost!));
+    const client = GdbClient.stdio(['--ledger', commands.ledger, 'gdb', '--vm', 'lossy']);
+    const at = async (): Promise<string> => /@\d/u.exec(await client.monitor('where'))![0];
+    expect(await client.ask('Z2,0,8')).toBe('OK');
+    expect(await client.ask('bc')).toBe('T05thread:1;watch:0;');
+    expect(await at()).toBe('@5');
+    expect(await client.ask('bc')).toMatch(/^O/u);
+    expect(await client.next()).toBe('T05thread:1;watch:0;');
+    expect(await at()).toBe('@2');
+    expect(await client.ask('c')).toBe('T05thread:1;watch:0;');
+    expect(await at()).toBe('@3');
+    await client.monitor('goto @5');
+    expect(await client.monitor('last-change 0')).toMatch(
+      /^passed over @4 as memory .* is lost\nchanged in @3 of 6/u,
+    );
+    expect(await client.monitor('values 0 1')).toMatch(/@4 of 6, [^ ]*: not mapped\n@5/u);
+    expect(await client.monitor('find ff00ff00ff00ff00ff00')).toContain('1 distinct pages are dam');
+    client.end();
   },
   LONG_MS,
 );

@@ -159,7 +159,29 @@ describe('a client of the remote protocol', () => {
     expect(await client.monitor('when u64 absent > 9')).toContain('no symbol "absent"');
     expect(await client.monitor('when u64 0x10 > 9')).toContain('cannot be told');
     expect(await client.monitor('when')).toContain('is no predicate');
-    expect(await client.monitor('captures 3')).toContain('=> @1 of 6');
+    await client.monitor('goto latest');
+    const wrote = await client.monitor(`who-wrote 0x${hex(WORD)}`);
+    expect(wrote.split('\n')).toEqual([
+      expect.stringMatching(/^changed in @5 of 6, .*: 0500000000000000 -> 0900000000000000$/u),
+      expect.stringMatching(/^page at 0xc000: /u),
+      ...wrote.split('\n').slice(2, -3),
+      'no registers were recorded there: who ran is not known',
+      'which instruction wrote it, and who ran between the captures, is in no history of pages',
+      '',
+    ]);
+    expect(await client.monitor('who-wrote _stext')).toContain('the same since @1');
+    const text = `0x${(18 * 4096 + 0x10).toString(16)} from @6`;
+    expect(await client.monitor('find "written by  process"')).toBe('these bytes are nowhere\n');
+    expect(await client.monitor('find "written by process 7"')).toContain(text);
+    expect(await client.monitor('find 7772697474656e2062792070')).toMatch(/, held\n$/u);
+    expect(await client.monitor('find words')).toContain('bytes in hex, or a text in quotes');
+    expect(await client.monitor('find 00000000')).toContain('zeros are everywhere');
+    expect(await client.monitor('diff 3 4')).toBe(
+      '1 pages differ\n0xce08: 1 bytes in 1 stretches\n',
+    );
+    expect(await client.monitor('diff 5')).toContain('two points were expected');
+    expect(await client.monitor('diff 5 99')).toContain('no capture');
+    expect(await client.monitor('captures 3')).toContain('=> @6 of 6');
     expect(await client.monitor('nothing')).toContain('last-change ADDR');
     expect(await client.monitor('goto @77')).toContain('no capture');
   });

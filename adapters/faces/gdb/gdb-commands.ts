@@ -45,6 +45,9 @@ class Asking(gdb.Command):
 Asking("captures", "The captures around the one that is looked at: captures [N]", "captures")
 Asking("where-in-history", "Which capture is looked at, and whose registers these are.", "where")
 Asking("last-change", "The capture in which bytes changed last: last-change ADDR [LEN]", "last-change", True)
+Asking("who-wrote", "The same, whose page it was, and who ran on the CPUs: who-wrote ADDR [LEN]", "who-wrote", True)
+Asking("find-bytes", "Where bytes stood, first and last: find-bytes 7370, find-bytes 'a text' (GDB's own find looks at this capture)", "find")
+Asking("diff", "Pages, and bytes in them, that differ between two captures: diff 3 7", "diff")
 Asking("history", "Every value that bytes had: history ADDR [LEN]", "values", True)
 Asking("when", "The first capture from here on at which a predicate holds: when u64 SYMBOL+8 >= 16", "when")
 Asking("guest-ps", "The processes of the guest here.", "ps")
@@ -72,10 +75,10 @@ class Goto(gdb.Command):
 
 
 class Attach(gdb.Command):
-    """Whose addresses are meant from here on: use-process PID, or cpu, kernel, physical"""
+    """Whose addresses are meant from here on: attach PID, or cpu, kernel, physical"""
 
     def __init__(self):
-        super().__init__("use-process", gdb.COMMAND_RUNNING)
+        super().__init__("attach", gdb.COMMAND_RUNNING)
 
     def invoke(self, text, from_tty):
         gdb.write(monitor("attach " + text))

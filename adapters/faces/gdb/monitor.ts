@@ -13,10 +13,20 @@ import type { AddressSpace } from '../../wiring/time-travel/address-space.ts';
 import type { DebuggedVm } from '../../wiring/time-travel/debugged-vm.ts';
 import type { Stretch } from '../../wiring/time-travel/vm-over-time.ts';
 import { escapedText } from '../rows/escaped-text.ts';
+import { diff, find, Unusable, writersText } from './history-questions.ts';
+
+/** A line in its words, and what stands behind the first of them. */
+export function wordsOf(line: string): Pick<Asked, 'words' | 'rest'> {
+  const text = line.trim();
+  const words = text.split(/\s+/u);
+  return { words, rest: text.slice(words[0]!.length).trim() };
+}
 
 /** What was asked, and how memory is looked at. */
 export interface Asked {
   readonly words: readonly string[];
+  /** What stands behind the first of them, as it was written. */
+  readonly rest: string;
   readonly space: AddressSpace;
   readonly signal: AbortSignal;
 }
@@ -27,21 +37,22 @@ const VALUE_BYTES_MAX = 256;
 /** Captures listed around the one that is looked at. */
 const LISTED = 10;
 
-class Unusable extends Error {}
-
 const HELP = `where                      the capture that is looked at, and whose registers and addresses these are
 captures [N]               the captures around it
 goto POINT                 go to @7, time:..., ago:..., cp:NAME, latest (then: maintenance flush register-cache; or set $seq = 7);
                            GDB reads memory anew with: set stack-cache off, set code-cache off
 last-change ADDR [LEN]     the capture in which these bytes changed last, up to here
+who-wrote ADDR [LEN]       the same, whose page it was then, and who ran on the CPUs
 values ADDR [LEN]          every value that they had, up to the end
 when EXPR                  the first capture from here on at which it holds: u64 SYMBOL+8 >= 0x10 and not bytes ADDR == 00ff
+find BYTES                 where these bytes stood in memory, first and last: find 7370 or find "a text"
+diff A B                   pages, and bytes in them, that differ between two points
 translate ADDR             the guest-physical address that it leads to here
 ps                         the processes here
 attach PID | cpu | kernel | physical   whose addresses are meant from here on
 `;
 
-const hexOf = (bytes: Uint8Array | null): string =>
+export const hexOf = (bytes: Uint8Array | null): string =>
   bytes === null ? 'not mapped' : Buffer.from(bytes).toString('hex');
 
 /** A moment in words. */
@@ -49,6 +60,13 @@ export function momentText(vm: DebuggedVm, moment = vm.moment): string {
   const { moments, entry } = vm.past;
   const row = entry.capture(moments[moment]!)!;
   return `@${row.capture} of ${moments.at(-1)!}, ${instantText(row.timeMs)}`;
+}
+
+/** Captures that a search passed over. */
+export function lostText(lost: ReadonlySet<number>): string {
+  const [first, ...others] = [...lost].toSorted((a, b) => a - b);
+  const all = others.length === 0 ? `@${first!}` : `${lost.size} captures, @${first!} the first,`;
+  return `passed over ${all} as memory that was to be read there is lost\n`;
 }
 
 /** Whose addresses are meant, in words. */
@@ -67,7 +85,7 @@ export async function registersText(vm: DebuggedVm): Promise<string> {
   return `${count}, of @${found.capture}: @${vm.capture} has none`;
 }
 
-function stretchOf(vm: DebuggedVm, [text, length]: readonly string[]): Stretch {
+export function stretchOf(vm: DebuggedVm, [text, length]: readonly string[]): Stretch {
   const place = text === undefined ? null : placeIn(text);
   if (place === null) throw new Unusable('an address, a symbol or SYMBOL+OFFSET was expected');
   const address = vm.over.addressOf(place);
@@ -104,24 +122,40 @@ async function* goto(vm: DebuggedVm, { words }: Asked): AsyncGenerator<string> {
   yield `${momentText(vm)}\n`;
 }
 
-async function* lastChange(
+/** The last change of the bytes that were asked about, told; null: there was none. */
+async function* toldChange(
   vm: DebuggedVm,
   { words, space, signal }: Asked,
-): AsyncGenerator<string> {
+): AsyncGenerator<string, { readonly stretch: Stretch; readonly moment: number } | null> {
   const stretch = stretchOf(vm, words.slice(1));
-  const changed = await vm.lastChange({ stretch, space }, signal);
+  const lost = new Set<number>();
+  const onLost = (capture: number): void => void lost.add(capture);
+  const changed = await vm.lastChange({ stretch, space }, { signal, onLost });
+  if (lost.size > 0) yield lostText(lost);
   if (changed === null) {
     yield `it is the same since @${vm.past.moments[0]!}, the oldest capture that is kept\n`;
-    return;
+    return null;
   }
   const { before, after } = changed;
   yield `changed in ${momentText(vm, after.moment)}: ${hexOf(before.value)} -> ${hexOf(after.value)}\n`;
+  return { stretch, moment: after.moment };
+}
+
+async function* lastChange(vm: DebuggedVm, asked: Asked): AsyncGenerator<string> {
+  yield* toldChange(vm, asked);
+}
+
+async function* whoWrote(vm: DebuggedVm, asked: Asked): AsyncGenerator<string> {
+  const changed = yield* toldChange(vm, asked);
+  if (changed === null) return;
+  const { stretch, moment } = changed;
+  yield* writersText(await vm.writersOf({ stretch, space: asked.space }, moment));
 }
 
 async function* values(vm: DebuggedVm, { words, space, signal }: Asked): AsyncGenerator<string> {
   await vm.past.catchUp();
   const stretch = stretchOf(vm, words.slice(1));
-  const watched = vm.over.watch(stretch, space, signal);
+  const watched = vm.over.values(stretch, space, signal);
   const to = vm.past.moments.length - 1;
   for await (const { moment, value } of valuesBetween(watched, { from: 0, to }))
     yield `${momentText(vm, moment)}: ${hexOf(value)}\n`;
@@ -178,12 +212,19 @@ const COMMANDS: Readonly<Record<string, Command>> = {
   captures,
   goto,
   'last-change': lastChange,
+  'who-wrote': whoWrote,
+  find,
+  diff,
   values,
   when,
   translate,
   ps,
   attach,
 };
+
+/** Whether something is asked for that is answered in lines. */
+export const isAskedFor = (line: string): boolean =>
+  Object.hasOwn(COMMANDS, line.trim().split(/\s+/u)[0]!);
 
 /** What is answered, a line at a time. */
 export async function* runMonitor(vm: DebuggedVm, asked: Asked): AsyncGenerator<string> {

@@ -110,6 +110,12 @@ const SEQ: Register = {
 };
 
 const REGISTERS: readonly Register[] = [...CORE, SEQ];
+/** The registers of a CPU by their names; null: not recorded. */
+export const namedRegisters = (
+  shown: Shown,
+): readonly { readonly name: string; readonly bits: number; readonly value: bigint | null }[] =>
+  CORE.map(({ name, bits, value }) => ({ name, bits, value: value(shown) }));
+
 /** The number of `rip`, which a client is told of at every stop. */
 export const RIP = REGISTERS.findIndex(({ name }) => name === 'rip');
 /** The number of `seq`. */

@@ -7,11 +7,20 @@
 
 import { isLedgerError } from '../../../domain/values/ledger-error.ts';
 import { isRefused } from '../../../domain/values/refused.ts';
-import { KERNEL_HALF, type AddressSpace } from '../../wiring/time-travel/address-space.ts';
+import type { AddressSpace } from '../../wiring/time-travel/address-space.ts';
 import type { DebuggedVm } from '../../wiring/time-travel/debugged-vm.ts';
+import {
+  firstMet,
+  goToEnd,
+  isOfWhoever,
+  step,
+  WATCHED_BYTES_MAX,
+  WATCHES_MAX,
+  type Direction,
+} from '../../wiring/time-travel/running.ts';
 import type { Stretch } from '../../wiring/time-travel/vm-over-time.ts';
 import { escapedText } from '../rows/escaped-text.ts';
-import { runMonitor } from './monitor.ts';
+import { lostText, runMonitor, wordsOf } from './monitor.ts';
 import { PACKET_BYTES_MAX } from './packets.ts';
 import {
   registerHex,
@@ -28,9 +37,6 @@ const READ_ONLY = 'E01';
 const BAD = 'E22';
 /** Bytes that one answer has room for, two digits each. */
 const READ_BYTES_MAX = PACKET_BYTES_MAX / 2 - 16;
-/** Bytes that one watchpoint is of at most: a large page. */
-const WATCHED_BYTES_MAX = 2 ** 21;
-const WATCHES_MAX = 64;
 const STOPPED = 'T05';
 const INTERRUPTED = 'T02';
 
@@ -54,8 +60,6 @@ export interface Answer {
   readonly reply: string | null;
   readonly isLast?: boolean;
 }
-
-type Direction = 'forwards' | 'backwards';
 
 const hexText = (text: string): string => Buffer.from(text, 'utf8').toString('hex');
 
@@ -237,7 +241,7 @@ export class GdbTarget {
     if (this.#watches.length >= WATCHES_MAX) return BAD;
     const space = await this.#space();
     // Another process may run at the next capture, and the client reads by the addresses of that one.
-    if (space.kind === 'tables' && watch.address < KERNEL_HALF)
+    if (isOfWhoever(space, watch.address))
       return 'E.which process is meant? say: monitor attach PID';
     this.#watches = [...this.#watches.filter((each) => !isSameWatch(each, watch)), watch];
     return 'OK';
@@ -295,27 +299,28 @@ export class GdbTarget {
   }
 
   #atEnd(direction: Direction): Promise<string> {
-    const { past } = this.#vm;
-    this.#vm.go(direction === 'forwards' ? past.moments.length - 1 : 0);
     const end = direction === 'forwards' ? 'end' : 'begin';
     return this.#stopped(STOPPED, `replaylog:${end};`);
   }
 
   async #step(direction: Direction): Promise<string> {
-    await this.#vm.past.catchUp();
-    const to = this.#vm.moment + (direction === 'forwards' ? 1 : -1);
-    if (to < 0 || to >= this.#vm.past.moments.length) return this.#atEnd(direction);
-    this.#vm.go(to);
-    return this.#stopped(STOPPED);
+    return (await step(this.#vm, direction)) ? this.#stopped(STOPPED) : this.#atEnd(direction);
   }
 
   /** Goes to where something that is watched is another, or to the end. */
   async #run(direction: Direction): Promise<string> {
-    await this.#vm.past.catchUp();
     const { signal } = this.#abort;
+    const lost = new Set<number>();
+    const ways = { signal, onLost: (capture: number) => void lost.add(capture) };
     try {
-      const met = await this.#firstMet(direction, signal);
-      if (met === null) return await this.#atEnd(direction);
+      await this.#vm.past.catchUp();
+      const [watches, space] = [this.#watches, await this.#space()];
+      const met = await firstMet(this.#vm, { watches, space, direction, ways });
+      if (lost.size > 0) this.#console(lostText(lost));
+      if (met === null) {
+        goToEnd(this.#vm, direction);
+        return await this.#atEnd(direction);
+      }
       this.#vm.go(met.moment);
       const what = met.watch.kind === 4 ? 'awatch' : 'watch';
       return await this.#stopped(STOPPED, `${what}:${met.watch.address.toString(16)};`);
@@ -325,31 +330,12 @@ export class GdbTarget {
     }
   }
 
-  /** Of all that is watched, what is met first, and at which moment one stops for it. */
-  async #firstMet(direction: Direction, signal: AbortSignal) {
-    const space = await this.#space();
-    let first: { readonly watch: Watch; readonly moment: number } | null = null;
-    for (const watch of this.#watches) {
-      const of = { stretch: watch, space };
-      const isBack = direction === 'backwards';
-      const changed = isBack
-        ? await this.#vm.lastChange(of, signal)
-        : await this.#vm.nextChange(of, signal);
-      if (changed === null) continue;
-      const { moment } = isBack ? changed.before : changed.after;
-      const isFirst = first === null || (isBack ? moment > first.moment : moment < first.moment);
-      if (isFirst) first = { watch, moment };
-    }
-    return first;
-  }
-
   async #monitor(hex: string): Promise<string> {
     if (!/^(?:[0-9a-f]{2})*$/iu.test(hex)) return BAD;
     const line = Buffer.from(hex, 'hex').toString('utf8');
-    const words = line.trim().split(/\s+/u);
     const space = await this.#space();
-    for await (const text of runMonitor(this.#vm, { words, space, signal: this.#abort.signal }))
-      this.#console(text);
+    const asked = { ...wordsOf(line), space, signal: this.#abort.signal };
+    for await (const text of runMonitor(this.#vm, asked)) this.#console(text);
     return 'OK';
   }
 }

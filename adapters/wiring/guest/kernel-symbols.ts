@@ -12,6 +12,12 @@ import type { Ledger } from '../ledger/ledger.ts';
 /** Whose addresses stand in the file: those of the running kernel, or those it was linked to. */
 export type SymbolAddresses = 'run' | 'link';
 
+export interface SymbolTarget {
+  readonly path: string;
+  readonly isForced: boolean;
+  readonly addresses: SymbolAddresses;
+}
+
 export interface ExportedSymbols {
   readonly release: string;
   readonly buildId: string | null;
@@ -46,9 +52,17 @@ async function dwarfIn(
 export async function exportSymbols(
   ledger: Ledger,
   point: GuestPoint,
-  to: { readonly path: string; readonly isForced: boolean; readonly addresses: SymbolAddresses },
+  to: SymbolTarget,
 ): Promise<ExportedSymbols> {
-  const guest = await describeGuest(ledger, point);
+  return writeSymbols(ledger, await describeGuest(ledger, point), to);
+}
+
+/** The same of a guest that was described. GUEST_INVALID, GUEST_UNDESCRIBED. */
+export async function writeSymbols(
+  ledger: Ledger,
+  guest: DescribedGuest,
+  to: SymbolTarget,
+): Promise<ExportedSymbols> {
   const { kernel, symbols } = guest;
   const { release, buildId, kernelOffset } = kernel.info;
   const offset = to.addresses === 'link' ? kernelOffset : 0n;

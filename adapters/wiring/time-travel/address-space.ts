@@ -43,6 +43,8 @@ export function spaceOf({ cr0, cr3, cr4, efer }: X86Cpu): AddressSpace | null {
 export class KnownKernel {
   readonly guest: DescribedGuest;
   readonly #note: Uint8Array;
+  /** Processes that were looked for in a memory, for as long as that is kept. */
+  readonly #processes = new WeakMap<GuestPages, Map<number, VirtualMemory | null>>();
 
   private constructor(guest: DescribedGuest, note: Uint8Array) {
     this.guest = guest;
@@ -75,6 +77,15 @@ export class KnownKernel {
 
   /** A process's memory at a moment; null: there is none. */
   async processIn(memory: GuestPages, pid: number): Promise<VirtualMemory | null> {
+    const kept = this.#processes.get(memory) ?? new Map<number, VirtualMemory | null>();
+    const known = kept.get(pid);
+    if (known !== undefined) return known;
+    const found = await this.#findProcess(memory, pid);
+    this.#processes.set(memory, kept.set(pid, found));
+    return found;
+  }
+
+  async #findProcess(memory: GuestPages, pid: number): Promise<VirtualMemory | null> {
     const kernel = await this.memoryIn(memory);
     if (kernel === null) return null;
     try {

@@ -13,6 +13,8 @@ import { refuse } from '../../../domain/values/refused.ts';
 import type { X86Cpu } from '../../../domain/values/x86-cpu.ts';
 import type { CaptureRow } from '../../../projections/models/vm-entry.ts';
 import { cpusOf } from '../../guests/qemu/cpu-state.ts';
+import type { PageDifference } from '../../../projections/questions/diff.ts';
+import { diffOf } from '../questions/pages.ts';
 import type { GuestPoint } from '../guest/guest.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import { recordRestored } from '../restore/restored.ts';
@@ -25,13 +27,21 @@ import {
   type AddressSpace,
   type KnownKernel,
 } from './address-space.ts';
+import { findBytes, type Found } from './find.ts';
 import type { LedgerPast } from './ledger-past.ts';
-import { VmOverTime, type Bytes, type Stretch } from './vm-over-time.ts';
+import { possibleWriters, type PossibleWriters } from './writers.ts';
+import { VmOverTime, type Bytes, type Stretch, type WatchWays } from './vm-over-time.ts';
 
 /** Registers of a guest's CPUs, and the capture that has them. */
 export interface RecordedCpus {
   readonly cpus: readonly X86Cpu[];
   readonly capture: number;
+}
+
+/** Bytes, by whose addresses. */
+export interface WatchedBytes {
+  readonly stretch: Stretch;
+  readonly space: AddressSpace;
 }
 
 export class DebuggedVm {
@@ -52,6 +62,11 @@ export class DebuggedVm {
   static async open(ledger: Ledger, point: GuestPoint): Promise<DebuggedVm> {
     const over = await VmOverTime.open(ledger, point, 'if there');
     return new DebuggedVm(ledger, over, point.row.capture);
+  }
+
+  /** Another that stands where this one does: what the guest says of itself is not read again. */
+  async another(): Promise<DebuggedVm> {
+    return new DebuggedVm(this.#ledger, await this.over.another(this.#ledger), this.#capture);
   }
 
   get past(): LedgerPast {
@@ -177,18 +192,35 @@ export class DebuggedVm {
   }
 
   /** The last change of bytes up to a moment; null: there was none. */
-  lastChange(
-    of: { readonly stretch: Stretch; readonly space: AddressSpace },
-    signal: AbortSignal | null = null,
-  ): Promise<Changed<Bytes> | null> {
-    return lastChange(this.over.watch(of.stretch, of.space, signal), this.moment);
+  lastChange(of: WatchedBytes, ways: WatchWays): Promise<Changed<Bytes> | null> {
+    return lastChange(this.over.watch(of.stretch, of.space, ways), this.moment);
+  }
+
+  /** Who may have written bytes, as told at a moment. GUEST_INVALID. */
+  async writersOf({ stretch, space }: WatchedBytes, moment: number): Promise<PossibleWriters> {
+    const { past, kernel } = this;
+    const capture = past.moments[moment]!;
+    const row = past.entry.capture(capture)!;
+    const cpus = row.hasDevice ? await this.#cpusOf(row) : [];
+    const { address } = stretch;
+    return possibleWriters(this.#ledger, { past, kernel, capture, address, space, cpus });
+  }
+
+  /** Pages that differ between two points, with their bytes where these are there. */
+  difference(a: string, b: string): AsyncGenerator<readonly PageDifference[]> {
+    const { entry } = this.past;
+    const pointOf = (text: string) => ({ entry, row: this.#ledger.locate(entry, text) });
+    return diffOf(this.#ledger, { a: pointOf(a), b: pointOf(b), withBytes: true });
+  }
+
+  /** Where bytes stood in the VM's memory at any time. */
+  find(bytes: Uint8Array, signal: AbortSignal): Promise<Found> {
+    const { entry: vm } = this.past;
+    return findBytes(this.#ledger, { bytes, vm, from: null, to: null, signal });
   }
 
   /** The next change of bytes after now; null: there is none. */
-  nextChange(
-    of: { readonly stretch: Stretch; readonly space: AddressSpace },
-    signal: AbortSignal | null = null,
-  ): Promise<Changed<Bytes> | null> {
-    return nextChange(this.over.watch(of.stretch, of.space, signal), this.moment);
+  nextChange(of: WatchedBytes, ways: WatchWays): Promise<Changed<Bytes> | null> {
+    return nextChange(this.over.watch(of.stretch, of.space, ways), this.moment);
   }
 }

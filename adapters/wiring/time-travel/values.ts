@@ -81,7 +81,7 @@ export async function* valuesOver(
   const point = { entry, row: to, kernel, standIns };
   const vm = await VmOverTime.open(ledger, point, isPhysical ? 'not needed' : 'needed');
   const stretch = { address: addressOf(vm, place), length: lengthOf(type) };
-  const watched = vm.watch(stretch, spaceOf(place));
+  const watched = vm.values(stretch, spaceOf(place));
   const { moments } = vm.past;
   const range = {
     from: from === null ? 0 : firstFrom(moments, from.capture),

@@ -5,6 +5,8 @@ import { isGuestFailure } from '../../../domain/guest/guest-failures.ts';
 import type { Look, Watched } from '../../../domain/use-cases/travel/changes.ts';
 import type { Place } from '../../../domain/use-cases/travel/place.ts';
 import { evaluate, placesIn, type Predicate } from '../../../domain/use-cases/travel/predicate.ts';
+import { isLedgerError } from '../../../domain/values/ledger-error.ts';
+import { isOfPack } from '../../../domain/ports/page-store.ts';
 import { refuse } from '../../../domain/values/refused.ts';
 import { describeGuest, type GuestPoint } from '../guest/guest.ts';
 import type { Ledger } from '../ledger/ledger.ts';
@@ -19,6 +21,27 @@ export interface Stretch {
 
 /** Null: some of them are not there. */
 export type Bytes = Uint8Array | null;
+
+/** How bytes are watched. */
+export interface WatchWays {
+  /** Ends a search. */
+  readonly signal?: AbortSignal | undefined;
+  /** Is told of captures that a search passes over, as what it would look at is lost there. */
+  readonly onLost?: ((capture: number) => void) | undefined;
+}
+
+const isLost = (thrown: unknown): boolean =>
+  isOfPack(thrown) || (isLedgerError(thrown) && thrown.code === 'POINT_DAMAGED');
+
+/** What cannot be read as it is lost is not there. */
+async function unlessLost<A>(look: () => Promise<A>): Promise<A | null> {
+  try {
+    return await look();
+  } catch (thrown) {
+    if (isLost(thrown)) return null;
+    throw thrown;
+  }
+}
 
 const areSame = (a: Bytes, b: Bytes): boolean =>
   a === b || (a !== null && b !== null && a.length === b.length && a.every((x, i) => x === b[i]));
@@ -57,6 +80,12 @@ export class VmOverTime {
     return new VmOverTime({ past, kernel, undescribed });
   }
 
+  /** The same with a past of its own, which learns by itself of what is recorded and forgotten. */
+  async another(ledger: Ledger): Promise<VmOverTime> {
+    const past = await LedgerPast.open(ledger, ledger.vm(this.past.entry.vm));
+    return new VmOverTime({ past, kernel: this.kernel, undescribed: this.undescribed });
+  }
+
   /** Looks at bytes: null where some are not there. */
   #lookAt({ address, length }: Stretch, space: AddressSpace): Look<Bytes> {
     return async (memory) => {
@@ -65,10 +94,21 @@ export class VmOverTime {
     };
   }
 
+  /** Bytes over the history, by the addresses of whom is meant; null where they are lost, too. */
+  values(stretch: Stretch, space: AddressSpace, signal?: AbortSignal): Watched<Bytes> {
+    const look = this.#lookAt(stretch, space);
+    return this.#watching((...at) => unlessLost(() => look(...at)), areSame, { signal });
+  }
+
+  /** Bytes whose changes are looked for. */
+  watch(stretch: Stretch, space: AddressSpace, ways: WatchWays): Watched<Bytes> {
+    return this.#watching(this.#lookAt(stretch, space), areSame, ways);
+  }
+
   #watching<A>(
     look: Look<A>,
     isSame: (a: A, b: A) => boolean,
-    signal: AbortSignal | null,
+    { signal, onLost }: WatchWays,
   ): Watched<A> {
     return {
       past: this.past,
@@ -77,12 +117,12 @@ export class VmOverTime {
         signal?.throwIfAborted();
         return look(memory, capture);
       },
+      passesOver: (thrown, capture) => {
+        if (!isLost(thrown)) return false;
+        onLost?.(capture);
+        return true;
+      },
     };
-  }
-
-  /** Bytes over the history, by the addresses of whom is meant. */
-  watch(stretch: Stretch, space: AddressSpace, signal: AbortSignal | null = null) {
-    return this.#watching(this.#lookAt(stretch, space), areSame, signal);
   }
 
   /** Where a place of a predicate lies; null: the kernel has no such symbol. */
@@ -101,12 +141,17 @@ export class VmOverTime {
   }
 
   /** Whether a predicate holds, over the history; null: it cannot be told. */
-  watchPredicate(predicate: Predicate, space: AddressSpace, signal: AbortSignal | null = null) {
+  watchPredicate(
+    predicate: Predicate,
+    space: AddressSpace,
+    signal?: AbortSignal,
+  ): Watched<boolean | null> {
     const look: Look<boolean | null> = (memory, capture) =>
       evaluate(predicate, async (place, length) => {
         const address = this.addressOf(place);
-        return address === null ? null : this.#lookAt({ address, length }, space)(memory, capture);
+        if (address === null) return null;
+        return unlessLost(() => this.#lookAt({ address, length }, space)(memory, capture));
       });
-    return this.#watching(look, (a, b) => a === b, signal);
+    return this.#watching(look, (a, b) => a === b, { signal });
   }
 }

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import type { Command } from 'commander';
 import { isGuestFailure } from '../../../../domain/guest/guest-failures.ts';
 import type { GuestPoint } from '../../../wiring/guest/guest.ts';
-import { exportSymbols } from '../../../wiring/guest/kernel-symbols.ts';
+import { writeSymbols } from '../../../wiring/guest/kernel-symbols.ts';
 import type { Ledger } from '../../../wiring/ledger/ledger.ts';
 import { DebuggedVm } from '../../../wiring/time-travel/debugged-vm.ts';
 import { GdbConnection } from '../../gdb/connection.ts';
@@ -51,7 +51,6 @@ async function* greeting(vm: DebuggedVm): AsyncGenerator<string> {
 /** What GDB is started with: the guest's symbols where it tells of them, our commands, and where we are. */
 async function gdbWords(
   ledger: Ledger,
-  point: GuestPoint,
   of: { readonly folder: string; readonly target: string; readonly vm: DebuggedVm },
 ): Promise<readonly string[]> {
   const { folder, target, vm } = of;
@@ -61,7 +60,7 @@ async function gdbWords(
   if (vm.kernel !== null) {
     const path = join(folder, 'vmlinux');
     try {
-      await exportSymbols(ledger, point, { path, isForced: false, addresses: 'run' });
+      await writeSymbols(ledger, vm.kernel.guest, { path, isForced: false, addresses: 'run' });
       words.push('-ex', `symbol-file ${path}`);
     } catch (thrown) {
       if (!isGuestFailure(thrown)) throw thrown;
@@ -109,17 +108,17 @@ async function serve(
   const asked = listen === undefined ? null : listenAddressOf(listen);
   const own = privateSocket(GDB_SOCKET);
   try {
+    const vm = await DebuggedVm.open(ledger, point);
     const server = await serveGdb(asked ?? own.address, {
-      open: () => DebuggedVm.open(ledger, point),
+      open: () => vm.another(),
       onFailure: (message) => warn(command, message),
       onTurnedAway: () => warn(command, 'a client was turned away: there are too many'),
     });
     try {
-      const vm = await DebuggedVm.open(ledger, point);
       for await (const line of greeting(vm)) output.say(line);
       const target = targetOf(server.address);
       if (asked === null) {
-        const words = await gdbWords(ledger, point, { folder: own.folder, target, vm });
+        const words = await gdbWords(ledger, { folder: own.folder, target, vm });
         process.exitCode = await runGdb(program, [...words, ...command.args]);
         return;
       }
