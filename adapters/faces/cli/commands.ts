@@ -49,6 +49,7 @@ export const COMMANDS: readonly CommandLine[] = [
   line('symbols', 'names and addresses of a Linux kernel at a point', () => import('./commands/symbols.ts')),
   line('export symbols', 'symbols and types of a Linux kernel at a point, as a file for debuggers', () => import('./commands/export-symbols.ts')),
   line('gdb', 'a debugger over the history, backwards too', () => import('./commands/gdb.ts')),
+  line('dap', 'the same for editors, by the Debug Adapter Protocol', () => import('./commands/dap.ts')),
   line('bisect', 'the first capture at which something is true of a guest', () => import('./commands/bisect.ts')),
   line('sharing', 'how memory is made up and what it costs', () => import('./commands/sharing.ts')),
   line('large-pages', 'which parts of 2 MiB of memory are cold, and what splitting them brings', () => import('./commands/large-pages.ts')),
