@@ -2,11 +2,13 @@
 // it or beside the guest itself: no debug package is there.
 
 import { spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import type { DemoGuest } from '../../adapters/guests/demo-guest/start-guest.ts';
 import { LedgerCommands, type JsonRow } from '../support/command-line.ts';
+import { drgnAnswers } from '../support/guest/drgn-questions.ts';
 import { elfSymbols } from '../support/guest/elf-sections.ts';
 import { madeKernel } from '../support/guest/made-kernel.ts';
 import { startProcGuest } from '../support/guest/proc-guest.ts';
@@ -16,6 +18,7 @@ import { describeWithPrograms } from '../support/tools.ts';
 
 const LONG_MS = 300_000;
 const PYTHON = '/usr/bin/python3';
+const MEBIBYTES = 192;
 
 let folder: TemporaryFolder;
 let commands: LedgerCommands;
@@ -90,7 +93,12 @@ describeWithQemu('symbols of a real kernel', await findTools(), (tools) => {
   let processes: string[];
 
   beforeAll(async () => {
-    guest = await startProcGuest({ tools, folder: folder.path, name: 'guest' });
+    guest = await startProcGuest({
+      tools,
+      folder: folder.path,
+      name: 'guest',
+      mebibytes: MEBIBYTES,
+    });
     await guest.waitForLine(/^DONE 1$/u, { timeoutMs: GUEST_TIMEOUT_MS });
     const ofVm = ['--vm', 'guest'];
     await commands.json('record', 'qemu', ...ofVm, '--qmp', guest.qmpPath, '--count', '1');
@@ -147,5 +155,30 @@ describeWithQemu('symbols of a real kernel', await findTools(), (tools) => {
         expect.arrayContaining(processes.filter((line) => / (?:init|awk|sleep)$/u.test(line))),
       );
     });
+
+    test(
+      'has as many pages of each process and owner, and symbols where ours are',
+      async () => {
+        const frames = MEBIBYTES * 256;
+        const files = { core: at('core'), symbols: at('link') };
+        const answers = await drgnAnswers({ python: PYTHON, frames, ...files });
+        const ofVm = ['--vm', 'guest'];
+        const resident = (await commands.json('ps', ...ofVm)).map(({ pid, pages }) => [pid, pages]);
+        expect(answers.resident).toEqual(Object.fromEntries(resident));
+        const owners: Record<string, number> = {};
+        for (const { owner, pages } of await commands.json('owners', ...ofVm))
+          // What has no description is no RAM.
+          if (owner !== 'unknown')
+            owners[String(owner)] = (owners[String(owner)] ?? 0) + Number(pages);
+        expect(answers.owners).toEqual(owners);
+        const lines = (await commands.json('symbols', ...ofVm))
+          .map(({ address, name }) => `${String(address).slice(2)} ${String(name)}`)
+          .filter((line) => line >= 'ffffffff80000000');
+        const listed = [...new Set(lines)].toSorted();
+        expect(answers.symbols).toBe(listed.length);
+        expect(answers.digest).toBe(createHash('sha256').update(listed.join('\n')).digest('hex'));
+      },
+      LONG_MS,
+    );
   });
 });
