@@ -1,5 +1,6 @@
 // Points as disks: a whole one copied by nbdcopy, against nbdkit's file plugin over the same bytes in the
-// same run; and single pages at random, as the library gives them and over the socket.
+// same run; single pages at random, as the library gives them and over the socket; and memory that arrives
+// while its guest runs.
 
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { existsSync, rmSync } from 'node:fs';
@@ -13,8 +14,10 @@ import type { ListenAddress } from '../../adapters/faces/sockets/listen-address.
 import { programPath } from '../../adapters/guests/demo-guest/tools.ts';
 import { assert } from '../../domain/values/assert.ts';
 import { PAGE_BYTES } from '../../domain/values/page.ts';
+import { openLedger } from '../../index.ts';
 import { seededRandom } from '../support/images.ts';
 import { NbdClient } from '../support/nbd-client.ts';
+import { arrivingRows } from './arriving-memory.ts';
 import { MIB, type Bench, type BenchContext } from './bench.ts';
 import { freshFolder, guestImage, record, withLedger } from './ledgers.ts';
 import { figureOf, rowOf, secondsOf, type Row } from './measure.ts';
@@ -182,6 +185,13 @@ async function run(context: BenchContext): Promise<readonly Row[]> {
     );
     opened.close();
   });
+  // Only read: what was asked for once would be given first the next time.
+  const ledger = await openLedger({ url: folder, mode: 'read' });
+  try {
+    rows.push(...(await arrivingRows(context, ledger)));
+  } finally {
+    await ledger.close();
+  }
   rmSync(folder, { recursive: true });
   return rows;
 }
