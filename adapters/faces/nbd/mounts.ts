@@ -16,7 +16,7 @@ import { homedir } from 'node:os';
 import { basename, dirname, join, resolve } from 'node:path';
 import * as either from 'fp-ts/lib/Either.js';
 import * as t from 'io-ts';
-import { isRunning } from './processes.ts';
+import { isRunning } from './process-mark.ts';
 
 const Mark = t.type({ pid: t.number, startTicks: t.union([t.string, t.null]) });
 const Mount = t.type({

@@ -5,7 +5,7 @@ import type { ChildProcess } from 'node:child_process';
 import type { TaskEither } from 'fp-ts/lib/TaskEither.js';
 import { LedgerError } from '../../../domain/values/ledger-error.ts';
 import { attempt } from './failure.ts';
-import { PrivateFolder } from './private-socket.ts';
+import { PrivateFolder } from '../private-folder.ts';
 import { optionsOf, propertiesOf } from './qemu-options.ts';
 import { connectQmp } from './qmp-client.ts';
 import { sendGuest, type ResumedGuest, type ResumeRequest } from './resume-guest.ts';

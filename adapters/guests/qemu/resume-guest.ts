@@ -8,7 +8,7 @@ import { LedgerError } from '../../../domain/values/ledger-error.ts';
 import { sinkOfWritable } from '../byte-sink.ts';
 import { attempt } from './failure.ts';
 import { delay, progressOf, runStateNow } from './migration-control.ts';
-import { PrivateFolder } from './private-socket.ts';
+import { PrivateFolder } from '../private-folder.ts';
 import { connectQmp } from './qmp-client.ts';
 import type { QmpClient } from './qmp-client.ts';
 import {

@@ -3,7 +3,8 @@
 
 import { LedgerError } from '../../../domain/values/ledger-error.ts';
 import { LoopbackSocket } from './loopback-socket.ts';
-import { ListeningSocket, PrivateFolder } from './private-socket.ts';
+import { PrivateFolder } from '../private-folder.ts';
+import { ListeningSocket } from './private-socket.ts';
 import type { FoundProcess } from './qemu-process.ts';
 
 /** How QEMU reaches us. */

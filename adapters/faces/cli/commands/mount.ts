@@ -11,7 +11,7 @@ import { Exports } from '../../nbd/exports.ts';
 import { checkFolder, mountExport, unmountFolder, type Mounted } from '../../nbd/fuse.ts';
 import { uriOf } from '../../nbd/uri.ts';
 import { forgetMount, hasDied, keepMount, mountAt, mountPlace } from '../../nbd/mounts.ts';
-import { processMark } from '../../nbd/processes.ts';
+import { processMark } from '../../nbd/process-mark.ts';
 import { NBD_SOCKET, serveNbd } from '../../nbd/server.ts';
 import { privateSocket } from '../../sockets/socket-server.ts';
 import { outputOf, warn, withLedger } from '../session.ts';

@@ -5,7 +5,7 @@ import type { Command } from 'commander';
 import { LedgerError } from '../../../../domain/values/ledger-error.ts';
 import { unmountFolder } from '../../nbd/fuse.ts';
 import { forgetMount, hasDied, mountAt, mountPlace } from '../../nbd/mounts.ts';
-import { isRunning } from '../../nbd/processes.ts';
+import { isRunning } from '../../nbd/process-mark.ts';
 import { outputOf, warn } from '../session.ts';
 
 const LOOK_AGAIN_MS = 20;

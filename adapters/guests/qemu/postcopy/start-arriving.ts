@@ -12,7 +12,7 @@ import type { RestoredGuest } from '../../../../domain/ports/guests.ts';
 import { deviceSectionsOf, runStateOf } from '../device-sections.ts';
 import { attempt } from '../failure.ts';
 import { delay } from '../migration-control.ts';
-import { PrivateFolder } from '../private-socket.ts';
+import { PrivateFolder } from '../../private-folder.ts';
 import { hasOption } from '../qemu-options.ts';
 import { connectQmp, type QmpClient } from '../qmp-client.ts';
 import { sendGuest, timeoutOf, untilTaken } from '../resume-guest.ts';

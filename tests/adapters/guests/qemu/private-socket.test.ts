@@ -1,7 +1,8 @@
 import { spawnSync } from 'node:child_process';
 import { lstatSync } from 'node:fs';
 import { describe, expect, test } from '@jest/globals';
-import { ListeningSocket, PrivateFolder } from '../../../../adapters/guests/qemu/private-socket.ts';
+import { PrivateFolder } from '../../../../adapters/guests/private-folder.ts';
+import { ListeningSocket } from '../../../../adapters/guests/qemu/private-socket.ts';
 
 const THEIRS = 65_534;
 const OTHERS = 65_533;
