@@ -16,6 +16,8 @@ export interface PrivateFolderOptions {
   readonly within?: string;
   /** A process that must see it. */
   readonly seenBy?: number;
+  /** How its name begins; absent: as all of ours. */
+  readonly nameStart?: string;
 }
 
 /** A temporary folder for sockets. */
@@ -24,11 +26,11 @@ export class PrivateFolder {
   /** Where it lies for the process that must see it. */
   readonly #seenPath: string;
 
-  constructor({ within, seenBy }: PrivateFolderOptions = {}) {
+  constructor({ within, seenBy, nameStart = NAME_START }: PrivateFolderOptions = {}) {
     const place = within ?? fittingPlace(tmpdir());
     // A place that was asked for is taken as it is.
     const root = within === undefined && seenBy !== undefined ? rootOf(seenBy, place) : '';
-    const made = makeTemporaryFolder(NAME_START, root === '' ? place : join(root, FALLBACK));
+    const made = makeTemporaryFolder(nameStart, root === '' ? place : join(root, FALLBACK));
     this.path = made;
     this.#seenPath = made.slice(root.length);
     chmodSync(this.path, FOLDER_MODE);

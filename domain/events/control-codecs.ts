@@ -53,7 +53,8 @@ const isSlotSet = (text: string): boolean =>
   /^(?:[0-9a-f]{2})+$/u.test(text) && text.length <= PACK_SLOTS / 4;
 const slotSet = t.refinement(t.string, isSlotSet, 'slotSet');
 
-const holder = t.strict({
+/** A process that holds points. */
+export const holder = t.strict({
   host: hostText,
   machine: orNull(hostText),
   boot: orNull(hostText),

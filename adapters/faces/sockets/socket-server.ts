@@ -1,35 +1,14 @@
 // Listens for clients: on a Unix socket that is its owner's alone, or on TCP. So many are served at once;
 // further ones are turned away until some have gone.
 
-import { chmodSync, lstatSync, mkdtempSync, rmSync } from 'node:fs';
+import { lstatSync, rmSync } from 'node:fs';
 import { connect, createServer, type Server, type Socket } from 'node:net';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { LedgerError } from '../../../domain/values/ledger-error.ts';
 import type { ListenAddress } from './listen-address.ts';
 
 /** Clients at once. */
 const CLIENTS_MAX = 256;
 const OWNER_ONLY = 0o177;
-/** Places whose names any client takes as one word. */
-const FITTING = /^[\w/.-]{1,63}$/u;
-
-/** A folder of our own for a socket that nobody named. */
-export function privateSocket(name: string) {
-  // A long TMPDIR leaves no room for a socket's name, and clients take others of its names apart.
-  const within = FITTING.test(tmpdir()) ? tmpdir() : '/tmp';
-  const folder = mkdtempSync(join(within, 'pageledger-'));
-  chmodSync(folder, 0o700);
-  const address: ListenAddress = { kind: 'unix', path: join(folder, name) };
-  // However the process ends, unless it is killed: a guest's memory may lie there.
-  const removeNow = (): void => rmSync(folder, { recursive: true, force: true });
-  process.once('exit', removeNow);
-  const remove = (): void => {
-    process.off('exit', removeNow);
-    removeNow();
-  };
-  return { folder, address, remove };
-}
 
 function unusable(address: ListenAddress, thrown: unknown): LedgerError {
   const where = address.kind === 'unix' ? address.path : `${address.host}:${address.port}`;

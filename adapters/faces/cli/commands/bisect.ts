@@ -17,7 +17,7 @@ import { DebuggedVm } from '../../../wiring/time-travel/debugged-vm.ts';
 import { momentsBetween } from '../../../wiring/time-travel/moments.ts';
 import { VmOverTime } from '../../../wiring/time-travel/vm-over-time.ts';
 import { GDB_SOCKET, serveGdb, targetOf } from '../../gdb/server.ts';
-import { privateSocket } from '../../sockets/socket-server.ts';
+import { HeldFolder } from '../../../wiring/processes.ts';
 import { UsageError } from '../failure.ts';
 import { declareKernel, kernelChoiceOf } from '../guest-point.ts';
 import { warn, withLedger } from '../session.ts';
@@ -156,12 +156,12 @@ export const run = (command: Command): Promise<void> =>
     const entry = ledger.vm(vm);
     const rows = momentsBetween(ledger, entry, { from: from ?? null, to });
     const choice = kernelChoiceOf(command);
-    const own = privateSocket(GDB_SOCKET);
+    const own = new HeldFolder();
     try {
       const last = { entry, row: rows.at(-1)!, ...choice };
       const ask =
         when === undefined
-          ? askCommand(command, { ledger, folder: own.folder, words })
+          ? askCommand(command, { ledger, folder: own.path, words })
           : await askPredicate(ledger, last, when);
       const verdicts = new Map<number, Verdict>();
       for (;;) {

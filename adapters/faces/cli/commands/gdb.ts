@@ -16,7 +16,7 @@ import { GDB_COMMANDS } from '../../gdb/gdb-commands.ts';
 import { momentText, registersText } from '../../gdb/monitor.ts';
 import { GDB_SOCKET, serveGdb, targetOf } from '../../gdb/server.ts';
 import { isOpenToOthers, listenAddressOf } from '../../sockets/listen-address.ts';
-import { privateSocket } from '../../sockets/socket-server.ts';
+import { HeldFolder } from '../../../wiring/processes.ts';
 import { UsageError } from '../failure.ts';
 import { declareGuestPoint, guestPointOf } from '../guest-point.ts';
 import { onInterruptions, untilSignal } from '../interruption.ts';
@@ -106,10 +106,10 @@ async function serve(
   const { ledger, point, output } = of;
   const { listen, gdb: program } = command.opts<Options>();
   const asked = listen === undefined ? null : listenAddressOf(listen);
-  const own = privateSocket(GDB_SOCKET);
+  const own = new HeldFolder();
   try {
     const vm = await DebuggedVm.open(ledger, point);
-    const server = await serveGdb(asked ?? own.address, {
+    const server = await serveGdb(asked ?? { kind: 'unix', path: own.socket(GDB_SOCKET) }, {
       open: () => vm.another(),
       onFailure: (message) => warn(command, message),
       onTurnedAway: () => warn(command, 'a client was turned away: there are too many'),
@@ -118,7 +118,7 @@ async function serve(
       for await (const line of greeting(vm)) output.say(line);
       const target = targetOf(server.address);
       if (asked === null) {
-        const words = await gdbWords(ledger, { folder: own.folder, target, vm });
+        const words = await gdbWords(ledger, { folder: own.path, target, vm });
         process.exitCode = await runGdb(program, [...words, ...command.args]);
         return;
       }

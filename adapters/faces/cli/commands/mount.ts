@@ -13,7 +13,7 @@ import { uriOf } from '../../nbd/uri.ts';
 import { forgetMount, hasDied, keepMount, mountAt, mountPlace } from '../../nbd/mounts.ts';
 import { processMark } from '../../nbd/process-mark.ts';
 import { NBD_SOCKET, serveNbd } from '../../nbd/server.ts';
-import { privateSocket } from '../../sockets/socket-server.ts';
+import { HeldFolder } from '../../../wiring/processes.ts';
 import { outputOf, warn, withLedger } from '../session.ts';
 import { waitingTold } from '../waiting.ts';
 
@@ -144,9 +144,10 @@ async function serveMount(
     const opened = await exports.open(nameOf(meant));
     undone.push(() => opened.close());
     await opened.hold();
-    const own = privateSocket(NBD_SOCKET);
+    const own = new HeldFolder();
     undone.push(() => own.remove());
-    const server = await serveNbd(own.address, {
+    const address = { kind: 'unix', path: own.socket(NBD_SOCKET) } as const;
+    const server = await serveNbd(address, {
       exports: {
         names: () => exports.names(),
         // VMMs map the file as their guest's memory: they open it for writing.
@@ -156,18 +157,14 @@ async function serveMount(
       onTurnedAway: () => undefined,
     });
     undone.push(() => server.close());
-    const {
-      file,
-      ended,
-      process: fuse,
-    } = await mountExport(place, uriOf(own.address, nameOf(meant)));
+    const { file, ended, process: fuse } = await mountExport(place, uriOf(address, nameOf(meant)));
     // Before this nothing is known of it, and who started it reads why it failed.
     undone.push(() => forgetMount(place));
     keepMount({
       ...meant,
       folder: place,
       file,
-      socketFolder: own.folder,
+      socketFolder: own.path,
       server: processMark(process.pid),
       fuse: processMark(fuse.pid ?? 0),
     });

@@ -6,7 +6,7 @@ import { Exports, type Listed } from '../../nbd/exports.ts';
 import { NBD_SOCKET, serveNbd } from '../../nbd/server.ts';
 import { uriOf } from '../../nbd/uri.ts';
 import { isOpenToOthers, listenAddressOf } from '../../sockets/listen-address.ts';
-import { privateSocket } from '../../sockets/socket-server.ts';
+import { HeldFolder } from '../../../wiring/processes.ts';
 import { UsageError } from '../failure.ts';
 import { untilSignal } from '../interruption.ts';
 import { warn, withLedger } from '../session.ts';
@@ -45,9 +45,9 @@ export async function run(command: Command): Promise<void> {
       use: { kind: 'server', restored: { how: 'nbd' } },
       waiting: waitingTold(command),
     });
-    const own = asked === null ? privateSocket(NBD_SOCKET) : null;
+    const own = asked === null ? new HeldFolder() : null;
     try {
-      const server = await serveNbd(asked ?? own!.address, {
+      const server = await serveNbd(asked ?? { kind: 'unix', path: own!.socket(NBD_SOCKET) }, {
         exports,
         onFailure: (message) => warn(command, message),
         onTurnedAway: () =>
