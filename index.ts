@@ -19,6 +19,7 @@ export {
   type RecordedImages,
 } from './adapters/wiring/record/record-images.ts';
 export { recordGuest } from './adapters/wiring/record/record-guest.ts';
+export { recordFolder, type FolderRequest } from './adapters/wiring/record/record-folder.ts';
 export type { GuestListener, GuestRequest } from './adapters/wiring/record/guest-captures.ts';
 export {
   attachmentOfBytes,

@@ -1,11 +1,14 @@
 // A recorder for days: a guest that shuts down ends it well, and one that is followed is waited for, however
-// it went. The guests are QEMU with nothing to boot: what is recorded is its firmware's memory.
+// it went; all guests of a folder at once; and units that keep them running. The guests are QEMU with nothing to boot: what is recorded is its firmware's memory.
 
-import { spawn, type ChildProcess } from 'node:child_process';
+import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, beforeAll, expect, jest, test } from '@jest/globals';
-import { LedgerCommands } from '../support/command-line.ts';
+import { COMMAND_LINE, jsonRows, LedgerCommands } from '../support/command-line.ts';
 import { makeTemporaryFolder, type TemporaryFolder } from '../support/temporary-folder.ts';
 import { describeWithPrograms } from '../support/tools.ts';
 
@@ -96,4 +99,90 @@ describeWithPrograms('a guest that is recorded until it ends', [QEMU], () => {
     const [summary] = await commands.json('verify');
     expect(summary).toMatchObject({ damaged: 0 });
   });
+
+  test('and is one of a folder, is recorded beside the others, coming and going', async () => {
+    const guestsOf = join(folder.path, 'guests');
+    mkdirSync(guestsOf);
+    writeFileSync(join(guestsOf, 'no-socket.qmp'), '');
+    const [one, two] = [startGuest('guests/one'), startGuest('guests/two')];
+    const unnamed = createServer().listen(join(guestsOf, 'no name.qmp'));
+    const all = ['record', 'qemu', '--all', guestsOf, '--every', '200ms'];
+    const recorder = commands.start(['--json', ...all]);
+    const of = (vm: string) => recorder.rows().filter((row) => row['vm'] === vm);
+    await recorder.until(() => of('one').length >= 2 && of('two').length >= 2);
+    const three = startGuest('guests/three');
+    await recorder.until(() => of('three').length >= 1);
+    await endOf(one, 'SIGTERM');
+    await endOf(two, 'SIGKILL');
+    const before = of('two').length;
+    startGuest('guests/two');
+    await recorder.until(() => of('two').length >= before + 2);
+    await endOf(three, 'SIGTERM');
+    recorder.signal('SIGTERM');
+    const { exitCode, stdout, stderr } = await recorder.ended;
+    unnamed.close();
+    expect([exitCode, stderr]).toEqual([0, expect.stringContaining('no name of a VM')]);
+    const summary = jsonRows(stdout).at(-1);
+    expect(summary).toMatchObject({
+      summary: 'record',
+      vm: null,
+      vms: 3,
+      captures: recorder.rows().length,
+    });
+    for (const vm of ['one', 'two', 'three']) {
+      const captures = (await commands.json('captures', '--vm', vm)).map((row) => row['capture']);
+      expect(captures).toEqual(of(vm).map((row) => row['capture']));
+    }
+    const [checked] = await commands.json('verify');
+    expect(checked).toMatchObject({ damaged: 0 });
+  });
+
+  test('of a folder or by name, but not both', async () => {
+    const refused = async (...words: string[]): Promise<void> =>
+      expect(await commands.errorOf('record', 'qemu', ...words)).toEqual([2, 'BAD_USAGE']);
+    await refused('--all', folder.path, '--vm', 'one');
+    await refused('--all', folder.path, '--count', '2');
+    await refused('--qmp', socketOf('one'));
+    const absent = ['record', 'qemu', '--all', join(folder.path, 'absent')];
+    expect(await commands.errorOf(...absent)).toEqual([5, 'NOT_FOUND']);
+  });
+});
+
+const UNITS = fileURLToPath(new URL('../../../examples/systemd', import.meta.url));
+
+describeWithPrograms('the unit files of the examples', ['systemd-analyze'], () => {
+  test('are units that systemd takes', () => {
+    for (const unit of readdirSync(UNITS)) {
+      const path = join(folder.path, unit);
+      // The program is not installed here.
+      const text = readFileSync(join(UNITS, unit), 'utf8').replaceAll(
+        '/usr/local/bin/pageledger',
+        '/bin/true',
+      );
+      writeFileSync(path, text);
+    }
+    const units = readdirSync(UNITS).map((unit) => join(folder.path, unit));
+    const { status, stderr } = spawnSync('systemd-analyze', ['verify', '--man=no', ...units], {
+      encoding: 'utf8',
+    });
+    expect([status, stderr]).toEqual([0, '']);
+  });
+});
+
+test('the unit files of the examples say what the command line takes', () => {
+  const lines = readdirSync(UNITS).flatMap((unit) =>
+    readFileSync(join(UNITS, unit), 'utf8')
+      .split('\n')
+      .filter((line) => line.startsWith('ExecStart=')),
+  );
+  expect(lines).toHaveLength(4);
+  for (const line of lines) {
+    const words = line.replace('ExecStart=', '').replaceAll('%i', 'web').split(' ').slice(1);
+    const help = spawnSync(process.execPath, [COMMAND_LINE, ...words, '--help'], {
+      encoding: 'utf8',
+    });
+    expect([line, help.status]).toEqual([line, 0]);
+    for (const word of words.filter((each) => each.startsWith('--')))
+      expect(help.stdout).toContain(word);
+  }
 });

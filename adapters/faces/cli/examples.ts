@@ -10,7 +10,10 @@ export const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
     'pageledger record image --init --vm web monday.raw tuesday.raw',
     'pageledger record image --vm web --new images/',
   ],
-  'record qemu': ['pageledger record qemu --vm web --qmp /run/guest.qmp --every 10s'],
+  'record qemu': [
+    'pageledger record qemu --vm web --qmp /run/guest.qmp --every 10s',
+    'pageledger record qemu --all /run/guests --every 1m',
+  ],
   restore: [
     'pageledger restore --vm web --at @2 --to back.raw',
     'pageledger restore --at web/cp:before-upgrade --to back.elf --format elf',

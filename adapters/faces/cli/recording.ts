@@ -21,7 +21,7 @@ export const declareRecording = (command: Command): Command =>
     );
 
 export interface RecordOptions {
-  readonly vm: string;
+  readonly vm?: string;
   readonly init?: boolean;
   readonly group?: string;
   readonly share?: string;
@@ -70,11 +70,11 @@ function shareOf({ share, group }: RecordOptions): { share?: SharePolicy } {
   return { share };
 }
 
+/** What is said of the VMs that are recorded, whichever they are. */
 export const recorderOptions = (
   options: RecordOptions,
   onBytes: (done: number, total: number) => void,
 ) => ({
-  vm: options.vm,
   group: options.group ?? null,
   ...shareOf(options),
   isFull: options.full === true,
@@ -89,23 +89,23 @@ export const recordMode = ({ init }: RecordOptions): LedgerMode =>
 /** Captures as they are committed, and what they come to. */
 export class RecordedCaptures {
   readonly #output: Output;
-  readonly #vm: string;
   readonly #shown: Shown;
+  readonly #vms = new Set<string>();
   #captures = 0;
   readonly #pages = { written: 0, stored: 0, merged: 0, pattern: 0, unchanged: 0 };
 
-  constructor(output: Output, vm: string, shown: Shown = {}) {
+  constructor(output: Output, shown: Shown = {}) {
     this.#output = output;
     this.#shown = shown;
-    this.#vm = vm;
   }
 
   get count(): number {
     return this.#captures;
   }
 
-  add(row: CaptureRow): void {
-    showCapture(this.#output, this.#vm, row, this.#shown);
+  add(vm: string, row: CaptureRow): void {
+    showCapture(this.#output, vm, row, this.#shown);
+    this.#vms.add(vm);
     this.#captures += 1;
     const pages = this.#pages;
     pages.written += row.written;
@@ -115,11 +115,12 @@ export class RecordedCaptures {
     pages.unchanged += row.unchanged;
   }
 
-  /** `more`: what else a summary says. */
-  end(more: Row = {}): void {
+  /** Of one VM, or null: of all that were recorded. `more`: what else a summary says. */
+  end(vm: string | null, more: Row = {}): void {
     const { written, unchanged } = this.#pages;
     const bytes = (written + unchanged) * PAGE_BYTES;
-    const done = { vm: this.#vm, captures: this.#captures, ...this.#pages, bytes, ...more };
+    const of = { vm, ...(vm === null ? { vms: this.#vms.size } : {}), captures: this.#captures };
+    const done = { ...of, ...this.#pages, bytes, ...more };
     this.#output.summary('record', done);
   }
 }

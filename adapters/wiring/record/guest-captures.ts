@@ -27,6 +27,8 @@ export interface GuestRequest {
   readonly signal: AbortSignal;
   /** Whether it is waited for a guest that is not there, or has ended. Absent: it is not. */
   readonly isFollowed?: boolean;
+  /** Takes a turn, and gives what ends it; absent: nobody else records in this process. */
+  readonly turn?: () => Promise<() => void>;
   /** For temporary files; absent: the system's. */
   readonly folder?: string;
 }
@@ -122,7 +124,14 @@ export async function* atTicks(
       }
       if (signal.aborted) break;
       if (gone() === 'ended') break;
-      yield guest;
+      const endTurn = await request.turn?.();
+      try {
+        // It may have been long until it was its turn.
+        if (signal.aborted) break;
+        yield guest;
+      } finally {
+        endTurn?.();
+      }
     }
     onEnding('done');
   } finally {

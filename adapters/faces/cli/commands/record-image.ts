@@ -99,7 +99,7 @@ async function attachmentsOf(given: readonly string[] | undefined): Promise<read
 export async function run(command: Command): Promise<void> {
   const options = command.opts<
     RecordOptions &
-      LayoutOptions & {
+      LayoutOptions & { vm: string } & {
         new?: boolean;
         time?: string;
         format?: string;
@@ -136,25 +136,26 @@ export async function run(command: Command): Promise<void> {
       ...how,
       stdin: process.stdin,
     };
-    const recorded = new RecordedCaptures(output, options.vm);
+    const recorded = new RecordedCaptures(output);
     const told = (): string =>
       options.new === true
         ? `${recorded.count} captures are in the ledger, and what is left is not`
         : `${recorded.count} of ${command.args.length} captures are in the ledger, and the rest is not`;
     const { passedOver } = await interruptible(told, (step) => {
-      const recorder = recorderOptions(options, (done, total) => {
+      const onBytes = (done: number, total: number): void => {
         step();
         progress.bytes(done, total);
-      });
+      };
+      const recorder = { vm: options.vm, ...recorderOptions(options, onBytes) };
       const onCapture = (row: CaptureRow): void => {
         progress.clear();
-        recorded.add(row);
+        recorded.add(options.vm, row);
       };
       return recordImages(ledger, recorder, request, onCapture, (sentence) =>
         warn(command, sentence),
       );
     }).finally(() => progress.clear());
-    recorded.end({ passedOver });
+    recorded.end(options.vm, { passedOver });
     if (passedOver > 0) output.say(`${filesText(passedOver)} passed over: ${options.vm} has them`);
     await sayCost(ledger, output);
   });

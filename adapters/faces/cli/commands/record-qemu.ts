@@ -3,6 +3,8 @@
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import { durationMs } from '../../../../domain/values/instant.ts';
+import type { GuestListener } from '../../../wiring/record/guest-captures.ts';
+import { recordFolder } from '../../../wiring/record/record-folder.ts';
 import { recordGuest } from '../../../wiring/record/record-guest.ts';
 import { positiveNumber } from '../argument-values.ts';
 import { UsageError } from '../failure.ts';
@@ -21,10 +23,11 @@ import { progressOf, tell, warn, withLedger } from '../session.ts';
 export const declare = (command: Command): Command =>
   declareRecording(
     command
-      .requiredOption('--vm <name>', 'the VM it is')
+      .option('--vm <name>', 'the VM it is')
       .option('--qmp <socket>', "the guest's QMP socket: a path, unix:PATH or tcp:HOST:PORT")
       .option('--libvirt <domain>', 'a domain of libvirt, whose monitor virsh reaches'),
   )
+    .option('--all <folder>', 'every guest whose QMP socket is, or comes, there: web.qmp is VM web')
     .option('--every <duration>', 'time from one capture to the next', '5s')
     .option('--socket-dir <folder>', 'where QEMU connects to; both must see it (default: $TMPDIR)')
     .option(
@@ -49,18 +52,29 @@ interface GuestRecordOptions extends RecordOptions {
   readonly every: string;
   readonly count?: number;
   readonly followGuest?: boolean;
+  readonly all?: string;
   readonly socketDir?: string;
   readonly stream: string;
   readonly atCapture?: string;
   readonly atCaptureWithin: string;
 }
 
-/** The address of the guest's monitor. */
-function monitorOf({ qmp, libvirt }: GuestRecordOptions): string {
+/** What is recorded: a VM by its guest's monitor, or all guests of a folder. */
+function guestsOf({ vm, qmp, libvirt, all, count, followGuest }: GuestRecordOptions): Guests {
+  if (all !== undefined) {
+    if ([vm, qmp, libvirt, count, followGuest].some((given) => given !== undefined))
+      throw new UsageError(
+        '--all names the VMs by their sockets, and goes on until it is stopped: leave --vm, --qmp, --libvirt, --count and --follow-guest out',
+      );
+    return { folder: resolve(all) };
+  }
+  if (vm === undefined) throw new UsageError('--vm NAME was expected, or --all FOLDER');
   if ((qmp === undefined) === (libvirt === undefined))
     throw new UsageError('say which guest: either --qmp SOCKET or --libvirt DOMAIN was expected');
-  return qmp ?? `libvirt:${libvirt}`;
+  return { vm, qmp: qmp ?? `libvirt:${libvirt}` };
 }
+
+type Guests = { readonly folder: string } | { readonly vm: string; readonly qmp: string };
 
 function streamOf({ stream, socketDir }: GuestRecordOptions): 'unix' | 'tcp' {
   if (stream !== 'unix' && stream !== 'tcp')
@@ -100,8 +114,10 @@ export async function run(command: Command): Promise<void> {
   const options = command.opts<GuestRecordOptions>();
   const everyMs = positiveDuration('--every', options.every);
   const atCapture = commandOf(options);
-  const qmp = monitorOf(options);
-  const stream = streamOf(options);
+  const guests = guestsOf(options);
+  const { count = null, socketDir, followGuest = false } = options;
+  const where = socketDir === undefined ? {} : { socketFolder: resolve(socketDir) };
+  const how = { stream: streamOf(options), everyMs, ...where, ...atCapture };
   let isSending = false;
   const isHeld = (): boolean => {
     if (isSending) tell(command, 'QEMU is still sending: that is read to its end first');
@@ -113,28 +129,44 @@ export async function run(command: Command): Promise<void> {
     );
     await withLedger(command, recordMode(options), async (ledger, output) => {
       const progress = progressOf(command, 'recording');
-      const recorded = new RecordedCaptures(output, options.vm, { isTimed: true });
+      const recorded = new RecordedCaptures(output, { isTimed: true });
       const skipped = new SkippedTicks(options.every, (sentence) => warn(command, sentence));
       const recorder = recorderOptions(options, (done, total) => progress.bytes(done, total));
-      const { count = null, socketDir, followGuest: isFollowed = false } = options;
-      const where = socketDir === undefined ? {} : { socketFolder: resolve(socketDir) };
-      const request = { qmp, stream, everyMs, count, signal, isFollowed, ...where, ...atCapture };
-      await recordGuest(ledger, recorder, request, {
+      const isFollowed = followGuest || 'folder' in guests;
+      const listener = (vm: string): GuestListener => ({
         onCapture: (row) => {
           progress.clear();
-          recorded.add(row);
+          recorded.add(vm, row);
         },
         onSending: (sends) => {
           isSending = sends;
         },
         onSkip: (ticks) => skipped.add(ticks),
-        onGuest: (state) => tell(command, guestText(options.vm, state, isFollowed)),
-        onWarning: (sentence) => warn(command, sentence),
-      }).finally(() => {
+        onGuest: (state) => tell(command, guestText(vm, state, isFollowed)),
+        onWarning: (sentence) =>
+          warn(command, 'folder' in guests ? `${vm}: ${sentence}` : sentence),
+      });
+      const recording =
+        'folder' in guests
+          ? recordFolder(ledger, {
+              ...how,
+              signal,
+              guests: guests.folder,
+              options: recorder,
+              listener,
+              onFailure: (name, { message }) => warn(command, `${name}: ${message}`),
+            })
+          : recordGuest(
+              ledger,
+              { ...recorder, vm: guests.vm },
+              { ...how, qmp: guests.qmp, count, signal, isFollowed },
+              listener(guests.vm),
+            );
+      await recording.finally(() => {
         progress.clear();
         skipped.end();
       });
-      recorded.end();
+      recorded.end('folder' in guests ? null : guests.vm);
       await sayCost(ledger, output);
     });
   }, isHeld);
