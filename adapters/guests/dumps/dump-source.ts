@@ -17,31 +17,38 @@ export interface Dump extends SegmentRules {
   readonly warnings?: readonly string[];
 }
 
+/** The memory of a dump, read where it lies in the file of `of`; that is closed with the source. */
+export function dumpSource(of: FormatFile, dump: Dump): GuestSource {
+  const { file, timeMs, path } = of;
+  const watched = file.isShared ? new WatchedFile(file) : null;
+  const { segments, mode, warnings = [], ...rules } = dump;
+  const { memoryMap, pageCount, pieces, zeros } = placeSegments(
+    new DumpFile(file),
+    segments,
+    rules,
+  );
+  const memory = memoryOfDescriptor(file.fd);
+  return keptSource(
+    {
+      image: { file: memory, offsetBytes: 0, pageCount, pieces, zeros, label: file.label },
+      memoryMap,
+      areRangesTold: true,
+      device: null,
+      argv: null,
+      timeMs,
+      pauseMs: null,
+      mode,
+      source: path,
+      mayLackPages: file.isShared && isSparse(file),
+      ...(watched === null ? {} : { mayHaveChanged: async () => watched.mayHaveChanged() }),
+    },
+    () => file.close(),
+    warnings,
+  );
+}
+
 /** A format of dumps: what its files say of themselves is read from their bytes. */
 export const openDump =
   (read: (file: DumpFile) => Dump) =>
-  async (of: FormatFile): Promise<GuestSource> => {
-    const { file, timeMs, path } = of;
-    const dump = new DumpFile(file);
-    const watched = file.isShared ? new WatchedFile(file) : null;
-    const { segments, mode, warnings = [], ...rules } = read(dump);
-    const { memoryMap, pageCount, pieces, zeros } = placeSegments(dump, segments, rules);
-    const memory = memoryOfDescriptor(file.fd);
-    return keptSource(
-      {
-        image: { file: memory, offsetBytes: 0, pageCount, pieces, zeros, label: file.label },
-        memoryMap,
-        areRangesTold: true,
-        device: null,
-        argv: null,
-        timeMs,
-        pauseMs: null,
-        mode,
-        source: path,
-        mayLackPages: isSparse(file),
-        ...(watched === null ? {} : { mayHaveChanged: async () => watched.mayHaveChanged() }),
-      },
-      () => file.close(),
-      warnings,
-    );
-  };
+  async (of: FormatFile): Promise<GuestSource> =>
+    dumpSource(of, read(new DumpFile(of.file)));

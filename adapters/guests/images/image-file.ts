@@ -95,8 +95,11 @@ function blockDeviceBytes(stats: BigIntStats): number {
   return sectors * SECTOR_BYTES;
 }
 
-/** A temporary file without a name, filled from what can be read only once. */
-async function spooled(request: OpenFileRequest, input: Readable): Promise<ImageFile> {
+/** A temporary file without a name, filled from what can be read only once, or is made of a file. */
+export async function spooled(
+  request: OpenFileRequest,
+  chunks: AsyncIterable<Uint8Array>,
+): Promise<ImageFile> {
   const folder = makeTemporaryFolder('pageledger-input-', request.folder);
   let fd: number;
   try {
@@ -106,7 +109,6 @@ async function spooled(request: OpenFileRequest, input: Readable): Promise<Image
   }
   try {
     const sink = sinkOfDescriptor(fd);
-    const chunks: AsyncIterable<Uint8Array> = input;
     for await (const chunk of chunks) await sink(chunk);
     const { size: sizeBytes } = fstatSync(fd);
     const label = labelOfPath(request.path);
