@@ -28,11 +28,14 @@ import {
   type ImageFormat,
   type Moment,
 } from './images/image-format.ts';
+import { AVML_MAGIC, openAvml } from './dumps/avml.ts';
 import { openDump } from './dumps/dump-source.ts';
 import { readElfCore } from './dumps/elf-core.ts';
 import { LIME_MAGIC, readLime } from './dumps/lime.ts';
 import { QCOW2_MAGIC } from './dumps/qcow2.ts';
 import { qcow2Moments } from './dumps/qcow2-moments.ts';
+import { openVmware, VMWARE_MAGICS, vmwareStateOf } from './dumps/vmware.ts';
+import { readWindowsDump, WINDOWS_MAGIC } from './dumps/windows-dump.ts';
 import { openLibvirtSave } from './images/libvirt-save.ts';
 import { openRawImage } from './images/raw-image.ts';
 import { guestFailure } from './qemu/failure.ts';
@@ -46,6 +49,9 @@ export const IMAGE_FORMATS = {
   libvirt: { magics: ['LibvirtQemudSave'], open: openLibvirtSave },
   elf: { magics: [], open: openDump(readElfCore) },
   lime: { magics: [LIME_MAGIC], open: openDump(readLime) },
+  avml: { magics: [AVML_MAGIC], open: openAvml },
+  windows: { magics: [WINDOWS_MAGIC], open: openDump(readWindowsDump) },
+  vmware: { magics: VMWARE_MAGICS, open: openVmware },
   qcow2: { magics: [QCOW2_MAGIC], moments: qcow2Moments },
 } as const satisfies Readonly<Record<string, ImageFormat>>;
 export type ImageFormatName = keyof typeof IMAGE_FORMATS;
@@ -206,11 +212,17 @@ function bytesAt({ fd }: ImageFile, offset: number, length: number): Uint8Array 
   return bytes.subarray(0, readSync(fd, bytes, 0, length, offset));
 }
 
+/** The format of a file by its content; memory beside which VMware's state lies is VMware's. */
+function recognised({ path, told, isDifference }: OpenSourceRequest, ends: FileEnds): string {
+  const isSaid = told !== undefined || isDifference === true;
+  return !isSaid && vmwareStateOf(path) !== null ? 'vmware' : detectFormat(ends, IMAGE_FORMATS);
+}
+
 function formatOf(request: OpenSourceRequest, file: ImageFile, first: Uint8Array): ImageFormatName {
   const { label, sizeBytes } = file;
   const endAt = Math.max(0, sizeBytes - DETECT_TAIL_BYTES);
   const ends = (): FileEnds => ({ first, last: bytesAt(file, endAt, DETECT_TAIL_BYTES) });
-  const found = request.format ?? detectFormat(ends(), IMAGE_FORMATS);
+  const found = request.format ?? recognised(request, ends());
   if (isReadable(found)) {
     if (request.told !== undefined && found !== 'raw')
       throw new LedgerError(

@@ -1,7 +1,8 @@
 // Files of memory in every format that is read, small and sound, to be spoiled (parsers.ts). What is
 // made of one is read to its last page.
 
-import { elfCore, elfNote, limeDump } from './guest/dump-bytes.ts';
+import { avmlDump } from './guest/avml-bytes.ts';
+import { elfCore, elfNote, limeDump, vmwarePair, windowsDump } from './guest/dump-bytes.ts';
 import { DumpOpener, runAt } from './guest/opened-dump.ts';
 import { qcow2Image } from './guest/qcow2-bytes.ts';
 import * as stream from './guest/stream-bytes.ts';
@@ -22,6 +23,8 @@ const STREAM = stream.bytesOf(
 const DUMPS: readonly (readonly [string, ...Uint8Array[]])[] = [
   ['ELF cores', elfCore({ runs: RUNS, notes: NOTES }), elfCore({ runs: RUNS, bits: 32 })],
   ['snapshots in qcow2', qcow2Image([{ name: 'one', state: STREAM }])],
+  ['dumps of avml', avmlDump(RUNS)],
+  ['dumps of Windows', windowsDump(RUNS)],
   ['dumps of LiME', limeDump(RUNS), limeDump(LOOSE)],
 ];
 
@@ -30,10 +33,19 @@ const SLOWNESS = 3;
 
 export const dumpParsers = (folder: string): readonly Parser[] => {
   const opener = new DumpOpener(folder);
-  return DUMPS.map(([name, ...examples]) => ({
+  const { memory, state } = vmwarePair(RUNS);
+  opener.file(memory, 'spoiled-state.vmem');
+  const parsers = DUMPS.map(([name, ...examples]): Parser => ({
     name,
     examples,
     slowness: SLOWNESS,
-    parse: (bytes) => opener.read(bytes),
+    parse: (bytes) => opener.read(bytes, 'spoiled'),
   }));
+  const ofVmware: Parser = {
+    name: 'states of VMware',
+    examples: [state],
+    slowness: SLOWNESS,
+    parse: (bytes) => opener.read(bytes, 'spoiled-state.vmss'),
+  };
+  return [...parsers, ofVmware];
 };

@@ -27,7 +27,7 @@ export interface SplitRule {
 const SPLIT_RULES: readonly SplitRule[] = [
   { machine: /^pc(?:-i440fx-.*)?$/u, from: 0xe000_0000, low: 0xc000_0000 },
   { machine: /^(?:pc-)?q35(?:-.*)?$/u, from: 0xb000_0000, low: 0x8000_0000 },
-  { machine: /^microvm$/u, from: 0xc000_0001, low: 0xc000_0000 },
+  { machine: /^(?:microvm|firecracker|cloud-hypervisor)$/u, from: 0xc000_0001, low: 0xc000_0000 },
 ];
 /** RAM of less than this is in one piece from address 0 in all of them. */
 export const SPLIT_BYTES_MIN = Math.min(...SPLIT_RULES.map(({ from }) => from));

@@ -91,3 +91,61 @@ export function elfCore({ runs, notes = [], bits = 64, isCountElsewhere }: CoreR
   section.writeUInt32LE(isCountElsewhere === true ? count : 0, isWide ? 44 : 28);
   return Buffer.concat([head, section, ...table, noteBytes, ...runs.map(({ bytes }) => bytes)]);
 }
+
+/** A full crash dump of Windows', or one of another kind. */
+export function windowsDump(runs: readonly MemoryRun[], kind = 1): Buffer {
+  const header = Buffer.alloc(0x2000, 'PAGE');
+  header.write('PAGEDU64');
+  header.writeUInt32LE(runs.length, 0x88);
+  for (const [i, { address, bytes }] of runs.entries()) {
+    header.writeBigUInt64LE(BigInt(address / 4096), 0x98 + 16 * i);
+    header.writeBigUInt64LE(BigInt(bytes.length / 4096), 0xa0 + 16 * i);
+  }
+  header.writeUInt32LE(kind, 0xf98);
+  return Buffer.concat([header, ...runs.map(({ bytes }) => bytes)]);
+}
+
+const vmwareTag = (name: string, indices: readonly number[], value: number): Buffer =>
+  Buffer.concat([
+    Buffer.from([(indices.length << 6) | 4, name.length]),
+    Buffer.from(name),
+    ...indices.map(u32le),
+    u32le(value),
+  ]);
+
+/** A long value of these bytes. */
+const vmwareBytes = (name: string, bytes: Uint8Array, isShort: boolean): Buffer => {
+  const size = isShort ? u32le(bytes.length) : u64le(bytes.length);
+  const head = Buffer.from([isShort ? 62 : 63, name.length]);
+  return Buffer.concat([head, Buffer.from(name), size, size, Buffer.alloc(2), bytes]);
+};
+
+/** VMware's pair: the memory, and the state that says where its regions lie. */
+export function vmwarePair(
+  runs: readonly MemoryRun[],
+  { isShort = false, regions = runs.length }: { isShort?: boolean; regions?: number } = {},
+): { readonly memory: Buffer; readonly state: Buffer } {
+  let page = 0;
+  const tags = [
+    vmwareBytes('Other', Buffer.from('bytes'), isShort),
+    vmwareTag('regionsCount', [], regions),
+  ];
+  for (const [i, { address, bytes }] of runs.entries()) {
+    tags.push(vmwareTag('regionPageNum', [i], page), vmwareTag('regionPPN', [i], address / 4096));
+    tags.push(vmwareTag('regionSize', [i], bytes.length / 4096));
+    page += bytes.length / 4096;
+  }
+  const body = Buffer.concat([...tags, Buffer.alloc(2)]);
+  const group = (name: string, offset: number, length: number): Buffer =>
+    Buffer.concat([Buffer.from(name.padEnd(64, '\0')), u64le(offset), u64le(length)]);
+  const at = 12 + 2 * 80;
+  const state = Buffer.concat([
+    Buffer.from([isShort ? 0xd0 : 0xd2, 0xbe, 0xd2, 0xbe]),
+    u32le(8),
+    u32le(2),
+    group('cpu', at, 0),
+    group('memory', at, body.length),
+    body,
+  ]);
+  return { memory: Buffer.concat(runs.map(({ bytes }) => bytes)), state };
+}

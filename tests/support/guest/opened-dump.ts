@@ -62,8 +62,8 @@ export class DumpOpener {
   }
 
   /** Reads all of bytes that may be no sound dump, as far as it is not zeros by its own account. */
-  async read(bytes: Uint8Array): Promise<void> {
-    for await (const source of openMoments(this.#request(this.file(bytes, 'spoiled')))) {
+  async read(bytes: Uint8Array, name: string): Promise<void> {
+    for await (const source of openMoments(this.#request(this.file(bytes, name)))) {
       const { image } = await valueOf(source.capture());
       const page = new Uint8Array(PAGE_BYTES);
       for (let gfn = 0; gfn < image.pageCount; gfn += 1)

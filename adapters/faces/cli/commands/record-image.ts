@@ -44,7 +44,10 @@ export const declare = (command: Command): Command =>
       '--layout <layout>',
       'how raw files lie: physical (each page at its address: the default) or packed (all RAM in one piece: the default with --machine)',
     )
-    .option('--machine <type>', 'machine type of the guest: pc, q35, microvm, or a version of one')
+    .option(
+      '--machine <type>',
+      'machine type of the guest: pc, q35, microvm, a version of one, firecracker, cloud-hypervisor',
+    )
     .option('--diff', 'sparse files on top of the capture before: their holes did not change')
     .option('--full', 'holes of sparse files are zeros, however many');
 
@@ -71,7 +74,7 @@ function toldOf({ layout, machine }: LayoutOptions): { told?: ToldLayout } {
   const named = layout === undefined ? 'packed' : layoutNamed(layout);
   if (machine !== undefined && !isMachineKnown(machine))
     throw new UsageError(
-      `it is not known where a machine ${JSON.stringify(machine)} has its RAM: pc, q35, microvm or a version of one (pc-q35-7.2) was expected`,
+      `it is not known where a machine ${JSON.stringify(machine)} has its RAM: pc, q35, microvm, a version of one (pc-q35-7.2), firecracker or cloud-hypervisor was expected`,
     );
   return { told: { layout: named, machine: machine ?? null } };
 }

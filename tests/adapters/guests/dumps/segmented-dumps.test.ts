@@ -2,7 +2,14 @@
 
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { PAGE_BYTES } from '../../../../domain/values/page.ts';
-import { elfCore, elfNote, limeDump, rangeHeader } from '../../../support/guest/dump-bytes.ts';
+import {
+  elfCore,
+  elfNote,
+  limeDump,
+  rangeHeader,
+  vmwarePair,
+  windowsDump,
+} from '../../../support/guest/dump-bytes.ts';
 import { DumpOpener, flat, runAt } from '../../../support/guest/opened-dump.ts';
 import { makeTemporaryFolder, type TemporaryFolder } from '../../../support/temporary-folder.ts';
 
@@ -39,6 +46,7 @@ describe.each([
     elfCore({ runs: [low, rest, high], isCountElsewhere: true }),
     'core',
   ],
+  ['a full dump of Windows', windowsDump([low, rest, high]), 'core'],
   ['a dump of LiME', limeDump([low, rest, high, runAt(HIGH_PAGE + 20, 5000)]), 'image'],
 ] as const)('%s', (what, bytes, mode) => {
   test('has each run at its address, in one block', async () => {
@@ -170,5 +178,61 @@ describe('is refused:', () => {
   test('a core in more runs of addresses than an event takes', async () => {
     const runs = Array.from({ length: 1100 }, (_, i) => runAt(1000 + 2 * i, 1));
     expect(await opener.refused(elfCore({ runs }))).toMatch(/in 1100 runs of addresses/u);
+  });
+});
+
+describe("VMware's pair", () => {
+  const { memory, state } = vmwarePair([low, rest, high]);
+  let number = 0;
+  /** The paths of a pair in a folder. */
+  const pair = (of: { memory: Buffer; state: Buffer }, end = 'vmss') => {
+    number += 1;
+    const memoryPath = opener.file(of.memory, `guest-${number}.vmem`);
+    return { memoryPath, statePath: opener.file(of.state, `guest-${number}.${end}`) };
+  };
+
+  test.each(['vmss', 'vmsn'])('is found by either of its files: %s', async (end) => {
+    const { memoryPath, statePath } = pair({ memory, state }, end);
+    for (const path of [memoryPath, statePath]) {
+      const opened = await opener.opened(path);
+      expect(opened.memory.equals(whole)).toBe(true);
+      expect(opened.captured.memoryMap.ranges).toEqual(ranges);
+      expect(opened.captured.file?.name).toBe(path.split('/').at(-1));
+    }
+  });
+
+  test('is known by the state, whatever its memory begins with', async () => {
+    const odd = vmwarePair([
+      { ...low, bytes: Buffer.concat([Buffer.from('QFI\xfb', 'latin1'), low.bytes.subarray(4)]) },
+    ]);
+    expect((await opener.opened(pair(odd).memoryPath)).memory.subarray(0, 3).toString()).toBe(
+      'QFI',
+    );
+  });
+
+  test('of old has short sizes', async () => {
+    const old = vmwarePair([low, rest, high], { isShort: true });
+    expect((await opener.opened(pair(old).statePath)).memory.equals(whole)).toBe(true);
+  });
+
+  test('of a small guest lies in one piece', async () => {
+    const small = vmwarePair([runAt(0, 300)], { regions: 0 });
+    const opened = await opener.opened(pair(small).memoryPath);
+    expect(opened.memory.equals(small.memory)).toBe(true);
+  });
+
+  test.each([
+    ['memory that is not whole', { memory: memory.subarray(4096), state }, /^SOURCE_SIZE/u],
+    ['a state cut short', { memory, state: state.subarray(0, 200) }, /^SOURCE_SIZE/u],
+    ['very many regions', vmwarePair([low], { regions: 1000 }), /claims 1000 regions/u],
+    ['regions that it does not tell of', vmwarePair([], { regions: 2 }), /no segment of memory/u],
+  ])('is refused with %s', async (_, of, expected) => {
+    expect(await opener.refused(pair(of).statePath)).toMatch(expected);
+  });
+
+  test('is refused without its memory', async () => {
+    expect(await opener.refused(opener.file(state, 'alone.vmss'))).toMatch(
+      /without the .vmem file/u,
+    );
   });
 });

@@ -37,6 +37,8 @@ describe('a raw file', () => {
     ['q35', 2.75 * GIB, 2 * GIB],
     ['pc-q35-10.0', 8 * GIB, 2 * GIB],
     ['microvm', 5 * GIB, 3 * GIB],
+    ['firecracker', 5 * GIB, 3 * GIB],
+    ['cloud-hypervisor', 8 * GIB, 3 * GIB],
   ])('packed, of a %s with %d bytes, goes on at 4 GiB', (machine, bytes, low) => {
     const packed = layoutOf(bytes, 'packed', machine);
     expect(rangesOf(packed)).toEqual([
