@@ -7,6 +7,18 @@ export type { LedgerMode } from './adapters/wiring/ledger/ledger-parts.ts';
 export type { Actor } from './domain/events/actor.ts';
 export { Ledger } from './adapters/wiring/ledger/ledger.ts';
 
+// Reading, in few calls.
+export {
+  LedgerReader,
+  openReader,
+  type BytesAt,
+  type CaptureSummary,
+  type ChangeRow,
+  type ChangesAfter,
+  type PageClass,
+  type VmSummary,
+} from './adapters/wiring/questions/ledger-reader.ts';
+
 // Recording.
 export {
   openRecorder,

@@ -159,4 +159,26 @@ describe('the package', () => {
     },
     LONG_MS,
   );
+
+  test(
+    'does what docs/library.md says, in the order of the page',
+    () => {
+      const document = readFileSync(join(PACKAGE, 'docs', 'library.md'), 'utf8');
+      const told = [...document.matchAll(/^```ts\n(.*?)^```\n\n```\n(.*?)^```$/gmsu)];
+      expect(told).toHaveLength(5);
+      const place = join(installed, 'documented');
+      mkdirSync(place);
+      writeFileSync(join(place, 'package.json'), '{ "type": "module" }');
+      for (const [i, [, program]] of told.entries())
+        writeFileSync(join(place, `example-${i}.ts`), program!);
+      const how = ['--strict', '--skipLibCheck', '--target', 'es2023', '--module', 'nodenext'];
+      const types = ['--types', 'node', '--typeRoots', join(PACKAGE, 'node_modules', '@types')];
+      const compiler = join(PACKAGE, 'node_modules', '.bin', 'tsc');
+      const programs = told.map((_, i) => `example-${i}.ts`);
+      expect(run(compiler, [...how, ...types, ...programs], place)).toBe('');
+      for (const [i, [, , printed]] of told.entries())
+        expect([i, run('node', [`example-${i}.js`], place)]).toEqual([i, printed]);
+    },
+    LONG_MS,
+  );
 });
