@@ -48,7 +48,9 @@ export class Output {
     this.isJson = options.isJson;
     this.#isQuiet = options.isQuiet ?? false;
     this.#write = options.write;
-    this.#columns = options.columns ?? Infinity;
+    const { columns = 0 } = options;
+    // A terminal that nobody has told its size has none.
+    this.#columns = columns === 0 ? Infinity : columns;
     this.#isColoured = options.isColoured ?? false;
   }
 
@@ -70,6 +72,11 @@ export class Output {
   /** A sentence that tells people what was done; nothing under --json or --quiet. */
   say(text: string): void {
     if (!this.#isQuiet) this.print(text);
+  }
+
+  /** A command for people to copy: on one line, however long; nothing under --json or --quiet. */
+  command(text: string): void {
+    if (!this.#isQuiet && !this.isJson) this.#write(`${escapedText(text)}\n`);
   }
 
   /** The last row of a command that works: what was done, and how long it took. */

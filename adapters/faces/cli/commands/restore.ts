@@ -265,7 +265,7 @@ export async function run(command: Command): Promise<void> {
     const how = laid === null ? '' : layoutText(laid, memoryMapOf(point)) + missing;
     output.say(`${vm}@${row.capture} restored to ${to}: ${bytesText(bytes)} in ${seconds} s${how}`);
     const crash = await crashCommand(ledger, point, { format, layout: asked, to, output });
-    if (crash !== null) output.say(`its Linux kernel is opened by: ${crash}`);
+    if (crash !== null) output.command(`its Linux kernel is opened by: ${crash}`);
     if (paths.length > 0) output.say(`kept beside it: ${paths.join(', ')}`);
   });
 }

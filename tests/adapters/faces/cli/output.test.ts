@@ -70,6 +70,17 @@ test('a sentence wraps between words, and what is short or one word stays', () =
   expect(wrapped('0123456789abcdef', 10)).toBe('0123456789abcdef');
 });
 
+test('a terminal that tells no size wraps nothing, and no terminal a command', () => {
+  const written: string[] = [];
+  const write = (text: string): void => void written.push(text);
+  new Output({ isJson: false, write, columns: 0 }).print('a sentence of some words');
+  const narrow = new Output({ isJson: false, write, columns: 10 });
+  narrow.print('a sentence');
+  narrow.command('crash --kaslr=0x1600000 vmlinux');
+  new Output({ isJson: false, isQuiet: true, write }).command('none');
+  expect(written.map((text) => text.trimEnd().split('\n').length)).toEqual([1, 1, 1]);
+});
+
 describe('progress', () => {
   function drawn(columns: number, draw: (progress: Progress) => void): string {
     let written = '';
