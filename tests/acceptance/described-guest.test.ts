@@ -216,7 +216,16 @@ describe('a kernel that was put together', () => {
     'beside another one is chosen by its number',
     async () => {
       const made: MadeMemory = madeKernel();
-      made.put(0, 0, made.bytes.subarray(MADE_NOTE * 4096, (MADE_NOTE + 1) * 4096));
+      const page = made.bytes.subarray(MADE_NOTE * 4096, (MADE_NOTE + 1) * 4096);
+      // A kernel that is ready to be dumped keeps its page twice, and is one all the same.
+      made.put(0, 0, page);
+      await commands.recordRaw('twice', made.bytes);
+      expect(await commands.json('ps', '--vm', 'twice')).toHaveLength(2);
+      // Another one has page tables of its own.
+      made.put(22, 0, made.bytes.subarray(4096, 2 * 4096));
+      const text = new TextDecoder().decode(page.subarray(0, page.indexOf(0)));
+      const tables = /(?<=SYMBOL\(swapper_pg_dir\)=)[0-9a-f]+/u;
+      made.text(0, 0, text.replace(tables, imageAddress(22).toString(16)));
       await commands.recordRaw('two', made.bytes);
       const { stderr } = await commands.run(['ps', '--vm', 'two']);
       expect(stderr).toMatch(/1: Linux 6\.1\.0-made \(VMCOREINFO at 0x0\); 2: Linux/u);
