@@ -53,8 +53,6 @@ export {
   type ResumePointRequest,
 } from './adapters/wiring/restore/restore.ts';
 export type { VmPoint } from './adapters/wiring/ledger/vm-point.ts';
-export { coreKernelOf } from './adapters/wiring/guest/core-kernel.ts';
-export type { GuestKernel } from './domain/ports/guests.ts';
 export {
   attachmentOfFile,
   attachmentsOf,
@@ -107,6 +105,43 @@ export type { WhatIf } from './projections/questions/what-if.ts';
 export type { Holder } from './projections/questions/who.ts';
 export { momentOf } from './adapters/wiring/questions/moments.ts';
 export { durationMs } from './domain/values/instant.ts';
+
+// What a Linux guest says of itself (docs/guests.md).
+export {
+  messagesOf,
+  processesOf,
+  symbolsOf,
+  type FoundSymbol,
+  type GuestPoint,
+  type VirtualPlace,
+} from './adapters/wiring/guest/guest.ts';
+export type { KernelChoice, StandIns } from './adapters/wiring/guest/stand-ins.ts';
+export type { KernelMessage } from './domain/guest/kernel-log.ts';
+export type { Task } from './domain/guest/tasks.ts';
+export {
+  differenceByOwner,
+  ownersOf,
+  processesSince,
+  type ChangedTask,
+  type OwnedDifference,
+} from './adapters/wiring/guest/guest-owners.ts';
+export {
+  ownersOfVersions,
+  type OwnersOfVersions,
+  type VersionPlace,
+} from './adapters/wiring/guest/owners-of-versions.ts';
+export { freePagesAt, whatIfOfFree } from './adapters/wiring/guest/free-pages.ts';
+export type { FreeReport } from './projections/questions/free-pages.ts';
+export type { ChangedPages } from './domain/guest/owner-changes.ts';
+export type { OwnedPages, PageOwner } from './domain/guest/owner-table.ts';
+export { readStretches, type ReadPlace, type ReadStretch } from './adapters/wiring/guest/read.ts';
+export {
+  exportSymbols,
+  type ExportedSymbols,
+  type SymbolAddresses,
+} from './adapters/wiring/guest/kernel-symbols.ts';
+export { coreKernelOf } from './adapters/wiring/guest/core-kernel.ts';
+export type { GuestKernel } from './domain/ports/guests.ts';
 
 // Following a ledger, and projections of one's own.
 export { rows, states, subscribe } from './projections/subscriptions/subscribe.ts';

@@ -18,6 +18,7 @@ const NUMBER_MASK = (1n << STATE_SHIFT) - 1n;
 /** States of a message that is whole. */
 const WHOLE = [1n, 2n];
 
+/** A message that a kernel has in its log. */
 export interface KernelMessage {
   readonly number: bigint;
   /** Since the kernel started. */

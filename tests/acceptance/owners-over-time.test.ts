@@ -4,6 +4,14 @@
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import {
+  differenceByOwner,
+  ownersOf,
+  ownersOfVersions,
+  processesOf,
+  processesSince,
+  readStretches,
+} from '../../index.ts';
 import { LedgerCommands, type JsonRow } from '../support/command-line.ts';
 import { madeKernel } from '../support/guest/made-kernel.ts';
 import { describeWithQemu, findTools, GUEST_TIMEOUT_MS } from '../support/guest/real-guest.ts';
@@ -14,6 +22,7 @@ import {
   WRITTEN_PAGES,
 } from '../support/guest/writer-guest.ts';
 import { makeImage } from '../support/images.ts';
+import { withLedger } from '../support/recorded-images.ts';
 import { makeTemporaryFolder, type TemporaryFolder } from '../support/temporary-folder.ts';
 
 const LONG_MS = 300_000;
@@ -89,6 +98,32 @@ describe('a kernel that was put together', () => {
       const boots = await commands.json('ps', '--vm', 'boots', '--since', '@1');
       expect(boots[1]).toMatchObject({ pid: 7, changed: 3 });
     },
+    LONG_MS,
+  );
+
+  test(
+    'is asked from a program with the same answers',
+    () =>
+      withLedger({ url: commands.ledger, mode: 'read' }, async (ledger) => {
+        const entry = ledger.vm('made');
+        const [a, b] = entry.captures.map((row) => ({ entry, row, kernel: null }));
+        const own = { owner: 'anonymous', pid: 7, command: 'worker' };
+        expect(await ownersOf(ledger, b!)).toContainEqual({ ...own, pages: 3 });
+        const tasks = await processesOf(ledger, b!);
+        expect(tasks.map(({ pid }) => pid)).toEqual([2, 7]);
+        const since = await processesSince(ledger, { point: b!, since: a! });
+        expect(since.map(({ changed }) => changed)).toEqual([0, 2]);
+        const { rows, pages } = await differenceByOwner(ledger, { a: a!, b: b! });
+        expect([rows[0], pages]).toMatchObject([{ ...own, pages: 2 }, 4]);
+        const places = [{ vm: 'made', capture: 1, gfn: 22 }];
+        const { owners } = await ownersOfVersions(ledger, { places, kernel: null });
+        expect(owners).toMatchObject([{ owner: 'free' }]);
+        const place = { virtual: { address: 0x40_5010n, pid: 7 } };
+        const read: string[] = [];
+        for await (const { bytes } of readStretches(ledger, b!, { place, length: 7 }))
+          read.push(Buffer.from(bytes).toString());
+        expect(read).toEqual(['changed']);
+      }),
     LONG_MS,
   );
 

@@ -18,6 +18,7 @@ export interface SymbolTarget {
   readonly addresses: SymbolAddresses;
 }
 
+/** What was written of a kernel's symbols and types. */
 export interface ExportedSymbols {
   readonly release: string;
   readonly buildId: string | null;
