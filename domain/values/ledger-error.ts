@@ -189,6 +189,14 @@ export const LEDGER_ERRORS = {
     kind: 'busy',
     advice: 'End what has the file open, and unmount again.',
   },
+  PEER_UNREACHABLE: {
+    kind: 'away',
+    advice: 'Start `serve memory` there, or check the address and the network between.',
+  },
+  PEER_REFUSED: {
+    kind: 'failed',
+    advice: 'Give both sides the same key (`group export`), of the group that the VM is of.',
+  },
   CLONE_UNPARKABLE: {
     kind: 'failed',
     advice: 'Record it with `record qemu`, end it, and start it again with `clone` from there.',

@@ -55,10 +55,11 @@ async function parseNbd(bytes: Uint8Array): Promise<unknown> {
   const answers: unknown[] = [];
   const none = (): Promise<never> =>
     Promise.reject(new LedgerError('NOT_FOUND', 'there is none', {}));
-  const negotiation = new Negotiation({ names: none, open: none }, (reply) => {
+  const sent = (reply: Buffer): Promise<void> => {
     answers.push(reply);
     return Promise.resolve();
-  });
+  };
+  const negotiation = new Negotiation({ names: none, open: none }, sent, 'none');
   const messages = new ClientMessages();
   messages.push(Buffer.from(bytes));
   for (let each = messages.next(); each !== null; each = messages.next()) {

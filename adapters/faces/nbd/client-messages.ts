@@ -61,6 +61,16 @@ export class ClientMessages {
     this.#at = 0;
   }
 
+  /** Whether bytes came that no message was made of yet. */
+  get hasMore(): boolean {
+    return this.#headBytes > 0 || this.#option !== null || this.#at < this.#chunk.length;
+  }
+
+  /** From here on the client sends options, on a connection that was begun before. */
+  beginOptions(): void {
+    this.#phase = 'options';
+  }
+
   /** From here on the client sends commands. */
   beginRequests(): void {
     this.#phase = 'requests';

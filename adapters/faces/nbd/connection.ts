@@ -2,10 +2,12 @@
 // way at once, and a client that takes no answers gets no further ones made.
 
 import type { Socket } from 'node:net';
+import { isLedgerError } from '../../../domain/values/ledger-error.ts';
 import { Limiter } from '../../../domain/values/limiter.ts';
 import { Turn } from '../../../domain/values/turn.ts';
 import { ClientMessages, type Request } from './client-messages.ts';
-import { Negotiation, type Agreed, type OfferedExports } from './negotiation.ts';
+import { secureAsServer, type SharedKey } from '../sockets/shared-key.ts';
+import { Negotiation, type Agreed, type OfferedExports, type Security } from './negotiation.ts';
 import { COMMAND, PIECE_BYTES } from './protocol.ts';
 import { greeting } from './replies.ts';
 import { Transmission, type Send } from './transmission.ts';
@@ -20,6 +22,8 @@ const COMMAND_BYTES_MIN = UNDER_WAY_BYTES / 64;
 /** What a connection is given. */
 export interface ConnectionWays {
   readonly exports: OfferedExports;
+  /** What clients must encrypt with; absent: nothing is. */
+  readonly key?: SharedKey;
   /** Is told what could not be read for a client. */
   readonly onFailure: (message: string) => void;
 }
@@ -28,13 +32,13 @@ const weightOf = ({ lengthBytes }: Request): number =>
   Math.min(PIECE_BYTES, Math.max(COMMAND_BYTES_MIN, lengthBytes));
 
 class Connection {
-  readonly #socket: Socket;
+  #socket: Socket;
   readonly #ways: ConnectionWays;
   readonly #writes = new Turn();
   readonly #underWay = new Limiter(UNDER_WAY_BYTES);
   readonly #gone = new AbortController();
-  readonly #messages = new ClientMessages();
-  readonly #negotiation: Negotiation;
+  #messages = new ClientMessages();
+  #negotiation: Negotiation;
   #agreed: Agreed | null = null;
   #transmission: Transmission | null = null;
   #hasEnded = false;
@@ -42,10 +46,14 @@ class Connection {
   constructor(socket: Socket, ways: ConnectionWays) {
     this.#socket = socket;
     this.#ways = ways;
-    this.#negotiation = new Negotiation(ways.exports, (bytes) => this.#send([bytes]));
+    this.#negotiation = this.#negotiated(ways.key === undefined ? 'none' : 'to come');
     // A client that goes is no failure of ours.
     socket.on('error', () => undefined);
     socket.once('close', () => this.#gone.abort());
+  }
+
+  #negotiated(security: Security): Negotiation {
+    return new Negotiation(this.#ways.exports, (bytes) => this.#send([bytes]), security);
   }
 
   /** Serves the client until it goes. */
@@ -55,13 +63,16 @@ class Connection {
     }, NEGOTIATION_MS);
     try {
       await this.#send([greeting()]);
-      const chunks: AsyncIterable<Buffer> = this.#socket;
-      for await (const chunk of chunks) {
-        await this.#take(chunk);
-        if (this.#hasEnded) break;
+      while (!this.#hasEnded) {
+        const of = this.#socket;
+        await this.#readAll(of);
+        // It is another one where it is encrypted from now on.
+        if (of === this.#socket) break;
       }
     } catch (thrown) {
-      if (!this.#socket.destroyed) throw thrown;
+      const isRefused = isLedgerError(thrown) && thrown.code === 'PEER_REFUSED';
+      if (isRefused) this.#ways.onFailure(thrown.message);
+      else if (!this.#socket.destroyed) throw thrown;
     } finally {
       clearTimeout(timer);
       this.#gone.abort();
@@ -70,6 +81,29 @@ class Connection {
       this.#negotiation.close();
       this.#agreed?.export.close();
     }
+  }
+
+  /** Takes what comes on a socket, until it ends or another one is in its place. */
+  async #readAll(socket: Socket): Promise<void> {
+    const chunks = socket.iterator({ destroyOnReturn: false }) as AsyncIterableIterator<Buffer>;
+    for await (const chunk of chunks) {
+      await this.#take(chunk);
+      if (this.#hasEnded || socket !== this.#socket) return;
+    }
+  }
+
+  /** Goes on encrypted, from the options on. What was sent before that nobody has asked for ends it. */
+  async #secure(key: SharedKey): Promise<void> {
+    if (this.#messages.hasMore) {
+      this.#hasEnded = true;
+      return;
+    }
+    this.#negotiation.close();
+    this.#socket = await secureAsServer(this.#socket, key);
+    this.#socket.on('error', () => undefined);
+    this.#messages = new ClientMessages();
+    this.#messages.beginOptions();
+    this.#negotiation = this.#negotiated('there');
   }
 
   async #take(chunk: Buffer): Promise<void> {
@@ -83,6 +117,7 @@ class Connection {
         const next = await this.#negotiation.take(message);
         if (next._tag === 'end') this.#hasEnded = true;
         if (next._tag === 'commands') this.#begin(next.agreed);
+        if (next._tag === 'secure') return this.#secure(this.#ways.key!);
       }
       if (this.#hasEnded) return;
     }

@@ -21,8 +21,9 @@ export interface Context {
 }
 
 /** The contexts that a query of a list means; of an empty query all that are shown. */
-export function contextsNamed(query: string, { served }: OpenExport): readonly string[] {
-  const { entry, row } = served.point;
+export function contextsNamed(query: string, { history }: OpenExport): readonly string[] {
+  if (history === null) return [ALLOCATION].filter((name) => name.startsWith(query));
+  const { entry, row } = history.point;
   const before = entry.captures.filter(({ capture }) => capture < row.capture).at(-1);
   const shown = [
     ALLOCATION,
@@ -36,25 +37,25 @@ export function contextsNamed(query: string, { served }: OpenExport): readonly s
 }
 
 /** Whether there is a context of this name; of one that names a point that is not there it is thrown. */
-export function hasContext(name: string, { served }: OpenExport): boolean {
+export function hasContext(name: string, { history }: OpenExport): boolean {
   if (name === ALLOCATION) return true;
-  if (!name.startsWith(CHANGED)) return false;
-  served.locate(name.slice(CHANGED.length));
+  if (history === null || !name.startsWith(CHANGED)) return false;
+  history.locate(name.slice(CHANGED.length));
   return true;
 }
 
 /** The context of a name; null: there is none of that name. */
 export async function openContext(
   of: { readonly id: number; readonly name: string },
-  { served }: OpenExport,
+  { served, history }: OpenExport,
 ): Promise<Context | null> {
   const { name } = of;
   if (name === ALLOCATION) {
     const empty = ALLOCATION_FLAG.hole | ALLOCATION_FLAG.zero;
     return { ...of, flagsOf: (page) => (served.isZero(page) ? empty : 0) };
   }
-  if (!name.startsWith(CHANGED)) return null;
-  const differs = await served.changedFrom(name.slice(CHANGED.length));
+  if (history === null || !name.startsWith(CHANGED)) return null;
+  const differs = await history.changedFrom(name.slice(CHANGED.length));
   return { ...of, flagsOf: (page) => (differs[page] === 0 ? 0 : CHANGED_FLAG) };
 }
 

@@ -25,9 +25,14 @@ export interface ExportName {
   readonly description: string;
 }
 
+/** What is read of an export, and told of it. */
+export type ServedMemory = Pick<ServedPoint, 'sizeBytes' | 'isZero' | 'read'>;
+
 /** An export that a client has open. Whoever opened it closes it. */
 export interface OpenExport {
-  readonly served: ServedPoint;
+  readonly served: ServedMemory;
+  /** What it can be compared with; null: nothing is known of that here. */
+  readonly history: Pick<ServedPoint, 'point' | 'pages' | 'locate' | 'changedFrom'> | null;
   /** Its name with all its words. */
   readonly name: string;
   readonly description: string;
@@ -143,6 +148,7 @@ export class Exports {
     let isOpen = true;
     return {
       served,
+      history: served,
       name: [words.vm, words.point, ...(part === null ? [] : [part])].join('/'),
       description: `memory of ${entry.vm} at capture ${row.capture}, ${isoTime(row.timeMs)}`,
       isFixed: isFixedPoint(words.point),

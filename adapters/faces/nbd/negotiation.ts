@@ -43,10 +43,15 @@ export interface Agreed {
 export type Next =
   | { readonly _tag: 'options' }
   | { readonly _tag: 'commands'; readonly agreed: Agreed }
+  /** The client begins anew, encrypted. */
+  | { readonly _tag: 'secure' }
   | { readonly _tag: 'end' };
 
 const OPTIONS: Next = { _tag: 'options' };
 const END: Next = { _tag: 'end' };
+
+/** Whether a connection is encrypted: never, not yet and nothing else is answered until it is, or now. */
+export type Security = 'none' | 'to come' | 'there';
 
 interface NamedQueries {
   readonly name: string;
@@ -76,15 +81,17 @@ function isThere(name: string, opened: OpenExport): boolean {
 export class Negotiation {
   readonly #exports: OfferedExports;
   readonly #send: (bytes: Buffer) => Promise<void>;
+  readonly #security: Security;
   #hasZeroes = true;
   #isStructured = false;
   /** The export that was named last, and the contexts that were set of it. */
   #open: { readonly asked: string; readonly export: OpenExport } | null = null;
   #contexts: readonly Context[] = [];
 
-  constructor(exports: OfferedExports, send: (bytes: Buffer) => Promise<void>) {
+  constructor(exports: OfferedExports, send: (bytes: Buffer) => Promise<void>, security: Security) {
     this.#exports = exports;
     this.#send = send;
+    this.#security = security;
   }
 
   /** Lets go of what was opened. */
@@ -117,7 +124,24 @@ export class Negotiation {
     }
   }
 
+  /** Encryption comes first, where it comes at all. */
+  async #startTls(data: Buffer): Promise<Next> {
+    const option = OPTION.startTls;
+    if (data.length > 0) return this.#invalid(option, 'it takes no data');
+    if (this.#security === 'there') return this.#invalid(option, 'it is encrypted already');
+    await this.#send(optionReply(option, OPTION_REPLY.ack));
+    return { _tag: 'secure' };
+  }
+
   async #option(option: number, data: Buffer): Promise<Next> {
+    if (option === OPTION.startTls && this.#security !== 'none') return this.#startTls(data);
+    if (this.#security === 'to come' && option !== OPTION.abort) {
+      // The oldest way to name an export knows no answer that is none.
+      if (option === OPTION.exportName) return END;
+      const why = "this server answers over TLS with its group's key alone";
+      await this.#send(optionError(option, OPTION_REPLY.tlsRequired, why));
+      return OPTIONS;
+    }
     switch (option) {
       case OPTION.exportName:
         return this.#oldExport(data.toString('utf8'));

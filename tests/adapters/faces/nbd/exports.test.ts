@@ -82,7 +82,7 @@ describe('exports of a ledger', () => {
     async (name) => {
       const opened = await exportsOf(null).open(name);
       const { served } = opened;
-      expect(served.pages).toBe(PAGES);
+      expect(served.sizeBytes).toBe(PAGES * PAGE_BYTES);
       expect(Buffer.from(await served.read(0, PAGES, NEVER))).toEqual(Buffer.from(images[1]!));
       expect(Buffer.from(await served.read(7, 2, NEVER))).toEqual(
         Buffer.from(images[1]!.subarray(7 * PAGE_BYTES, 9 * PAGE_BYTES)),
@@ -96,13 +96,13 @@ describe('exports of a ledger', () => {
 
   test('say which pages differ from another point', async () => {
     const opened = await exportsOf('web').open('@3');
-    const differs = await opened.served.changedFrom('@1');
+    const differs = await opened.history!.changedFrom('@1');
     const differing = Array.from({ length: PAGES }, (_, gfn) =>
       Buffer.compare(pageAt(images[0]!, gfn), pageAt(images[2]!, gfn)) === 0 ? 0 : 1,
     );
     expect([...differs]).toEqual(differing);
     expect(differing).toContain(1);
-    await expect(opened.served.changedFrom('@99')).rejects.toThrow(/no capture/u);
+    await expect(opened.history!.changedFrom('@99')).rejects.toThrow(/no capture/u);
     opened.close();
   });
 
