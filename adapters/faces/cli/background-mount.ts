@@ -2,6 +2,7 @@
 
 import { spawn } from 'node:child_process';
 import { closeSync, openSync, readFileSync } from 'node:fs';
+import { resolve as absolute } from 'node:path';
 import type { Command } from 'commander';
 import * as either from 'fp-ts/lib/Either.js';
 import * as t from 'io-ts';
@@ -12,6 +13,7 @@ import {
   type LedgerErrorCode,
 } from '../../../domain/values/ledger-error.ts';
 import { beginMount, forgetMount } from '../nbd/mounts.ts';
+import type { FarOptions } from './far-server.ts';
 import { ledgerUrl } from './session.ts';
 
 /** What is said of a file that is there. */
@@ -54,11 +56,27 @@ export interface MountedPart {
   readonly layout?: string;
 }
 
-/** Runs `mount` in the background, and waits until the file is there. */
+/** A part of a point, in the words of `mount`. */
+export const wordsOfPart = ({ vm, capture, block, layout }: MountedPart): readonly string[] => [
+  '--vm',
+  vm,
+  '--at',
+  `@${capture}`,
+  ...(block === undefined ? [] : ['--block', block]),
+  ...(layout === undefined ? [] : ['--layout', layout]),
+];
+
+/** What a memory server serves, in the words of `mount`. */
+export const wordsOfFar = ({ from, key }: FarOptions): readonly string[] => [
+  ...(from === undefined ? [] : ['--from', from]),
+  ...(key === undefined ? [] : ['--key', absolute(key)]),
+];
+
+/** Runs `mount` in the background, with words that say of what, and waits until the file is there. */
 export async function startMount(
   command: Command,
   place: string,
-  { vm, capture, block, layout }: MountedPart,
+  what: readonly string[],
 ): Promise<MountedRow> {
   const { patience } = command.optsWithGlobals<{ patience?: string }>();
   const words = [
@@ -68,12 +86,7 @@ export async function startMount(
     ...(patience === undefined ? [] : ['--patience', patience]),
     'mount',
     '--foreground',
-    '--vm',
-    vm,
-    '--at',
-    `@${capture}`,
-    ...(block === undefined ? [] : ['--block', block]),
-    ...(layout === undefined ? [] : ['--layout', layout]),
+    ...what,
     '--',
     place,
   ];

@@ -5,12 +5,16 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Command } from 'commander';
 import { LedgerError } from '../../../domain/values/ledger-error.ts';
+import type { ParentPoint } from '../../../domain/vm.ts';
 import { mappedBlockOf, type CloneBase } from '../../wiring/clones/clones.ts';
+import { FarGuest } from '../../wiring/clones/far-point.ts';
 import type { Ledger } from '../../wiring/ledger/ledger.ts';
 import type { VmPoint } from '../../wiring/ledger/vm-point.ts';
+import { readMaster, type FarServer } from '../nbd/far-memory.ts';
 import { unmountFolder } from '../nbd/fuse.ts';
 import { hasDied, mountAt, mountPlace } from '../nbd/mounts.ts';
-import { startMount } from './background-mount.ts';
+import { startMount, wordsOfFar, wordsOfPart, type MountedRow } from './background-mount.ts';
+import type { FarOptions } from './far-server.ts';
 
 /** A base, and what to do once nobody maps it. */
 export interface UsedBase {
@@ -35,21 +39,59 @@ export function mountedBase(ledger: Ledger, point: VmPoint, folder: string): Use
   return { base, letGo: () => Promise.resolve() };
 }
 
-/** Mounts the point for these clones alone. */
-export async function ownBase(command: Command, point: VmPoint): Promise<UsedBase> {
+/** Mounts something for these clones alone. */
+async function mountedAlone(
+  command: Command,
+  what: readonly string[],
+): Promise<{ readonly mount: MountedRow; readonly letGo: () => Promise<void> }> {
   const place = mountPlace(mkdtempSync(join(tmpdir(), 'pageledger-base-')));
-  const block = mappedBlockOf(point);
-  const { vm } = point.entry;
-  const { capture } = point.row;
   try {
-    const { file } = await startMount(command, place, { vm, capture, block });
+    const mount = await startMount(command, place, what);
     const letGo = async (): Promise<void> => {
       await unmountFolder(place, 'when free');
       rmdirSync(place);
     };
-    return { base: { point, block, path: file }, letGo };
+    return { mount, letGo };
   } catch (thrown) {
     rmdirSync(place);
+    throw thrown;
+  }
+}
+
+/** Mounts the point for these clones alone. */
+export async function ownBase(command: Command, point: VmPoint): Promise<UsedBase> {
+  const block = mappedBlockOf(point);
+  const { vm } = point.entry;
+  const { capture } = point.row;
+  const { mount, letGo } = await mountedAlone(command, wordsOfPart({ vm, capture, block }));
+  return { base: { point, block, path: mount.file }, letGo };
+}
+
+/** What a memory server serves, as guests are started over it. */
+interface FarBase {
+  readonly guest: FarGuest;
+  readonly master: ParentPoint;
+  readonly path: string;
+  letGo(): Promise<void>;
+}
+
+/** Mounts what a memory server serves for these clones alone, and asks for all else of the guest. */
+export async function farBase(command: Command, server: FarServer): Promise<FarBase> {
+  const { master, bytes, devices } = await readMaster(server);
+  const { mount, letGo } = await mountedAlone(command, wordsOfFar(command.opts<FarOptions>()));
+  const { block, vm, capture } = master;
+  try {
+    const isSame = mount.vm === vm && mount.capture === capture && mount.bytes === bytes;
+    if (!isSame)
+      throw new LedgerError('PEER_REFUSED', 'the memory server serves another point by now', {});
+    const guest = await FarGuest.read(devices, { block, bytes, path: mount.file });
+    const end = async (): Promise<void> => {
+      guest.close();
+      await letGo();
+    };
+    return { guest, master: { vm, capture }, path: mount.file, letGo: end };
+  } catch (thrown) {
+    await letGo();
     throw thrown;
   }
 }

@@ -30,6 +30,7 @@ export const COMMANDS: readonly CommandLine[] = [
   line('park', 'record a clone for good, and end its process until it is woken', () => import('./commands/park.ts')),
   line('wake', 'start a parked clone again', () => import('./commands/wake.ts')),
   line('serve nbd', 'points as disks, for any NBD client', () => import('./commands/serve-nbd.ts')),
+  line('serve memory', 'a point for clones on hosts that hold no page of it', () => import('./commands/serve-memory.ts')),
   line('mount', 'a point as a file, to read with any tool or to start guests over', () => import('./commands/mount.ts')),
   line('unmount', 'end such a file', () => import('./commands/unmount.ts')),
   line('vms', 'the VMs', () => import('./commands/vms.ts')),

@@ -11,12 +11,16 @@ import {
 } from '../../wiring/clones/clones.ts';
 import { HostMemory } from '../../wiring/clones/host-memory.ts';
 import type { Ledger } from '../../wiring/ledger/ledger.ts';
+import type { ParentPoint } from '../../../domain/vm.ts';
 import type { VmPoint } from '../../wiring/ledger/vm-point.ts';
 
 /** A clone, by its number among those started with it. */
 export interface NumberedClone {
   readonly n: number;
-  readonly point: VmPoint;
+  /** What it was started from. */
+  readonly master: ParentPoint;
+  /** The same in the ledger; null: it is another host's. */
+  readonly point: VmPoint | null;
   readonly clone: StartedClone;
 }
 
@@ -35,7 +39,7 @@ const REST_MS = 2_000;
 const END_MS = 10_000;
 
 interface Seen {
-  readonly point: VmPoint;
+  readonly point: VmPoint | null;
   /** Pages of its own when it was seen last; null: it was not. */
   privatePages: number | null;
   /** Pages that were dropped and are not told yet, and all that were. */
@@ -44,7 +48,7 @@ interface Seen {
 }
 
 export class RunningGuests {
-  readonly #ledger: Ledger;
+  readonly #ledger: Ledger | null;
   readonly #running = new Set<StartedClone>();
   readonly #seen = new Map<StartedClone, Seen>();
   readonly #ends: Promise<void>[] = [];
@@ -55,7 +59,7 @@ export class RunningGuests {
   #restsUntilMs = 0;
   #isExcessTold = false;
 
-  constructor(ledger: Ledger, limit: MemoryLimit | null) {
+  constructor(ledger: Ledger | null, limit: MemoryLimit | null) {
     this.#ledger = ledger;
     this.#limit = limit;
     this.#memory = limit === null ? null : new HostMemory(limit.bytes);
@@ -73,11 +77,11 @@ export class RunningGuests {
     this.#ends.push(this.#untilEnded(point, clone));
   }
 
-  async #untilEnded(point: VmPoint, clone: StartedClone): Promise<void> {
+  async #untilEnded(point: VmPoint | null, clone: StartedClone): Promise<void> {
     const { process: child, id } = clone;
     if (child.exitCode === null && child.signalCode === null) await once(child, 'exit');
     this.#running.delete(clone);
-    if (id === null) return;
+    if (id === null || point === null || this.#ledger === null) return;
     await this.#tellDropped(clone);
     const { privatePages } = this.#seen.get(clone)!;
     await endClone(this.#ledger, point, { id, privatePages });
@@ -95,9 +99,11 @@ export class RunningGuests {
   async #tellDropped({ id }: StartedClone): Promise<void> {
     const seen = [...this.#seen].find(([clone]) => clone.id === id)?.[1];
     if (id === null || seen === undefined || seen.untold === 0) return;
+    const { point } = seen;
+    if (point === null || this.#ledger === null) return;
     const dropped = seen.untold;
     seen.untold = 0;
-    await noteDropped(this.#ledger, seen.point, { id, dropped });
+    await noteDropped(this.#ledger, point, { id, dropped });
   }
 
   /** One round at a time. */

@@ -11,11 +11,10 @@ import { tell } from './session.ts';
 export function tellStarted(
   command: Command,
   output: Output,
-  { n, point, clone }: NumberedClone,
+  { n, master, clone }: NumberedClone,
 ): void {
   const { id, process: child, qmpPath, runState, startMs, sentPages } = clone;
-  const { vm } = point.entry;
-  const { capture } = point.row;
+  const { vm, capture } = master;
   const pid = child.pid ?? null;
   if (output.isJson)
     output.json({ n, id, vm, capture, pid, qmp: qmpPath, state: runState, startMs, sentPages });

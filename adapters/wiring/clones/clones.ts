@@ -1,17 +1,13 @@
 // Clones, joined: guests that map one file of a point's memory and live on from it, each by itself; and
 // who runs, as the ledger and this host know it.
 
-import type { ChildProcess } from 'node:child_process';
 import { resolve } from 'node:path';
 import { holderOf } from '../../files/processes.ts';
-import { MemoryGroup } from '../../guests/memory-group.ts';
-import { startMapped } from '../../guests/qemu/mapped-guest.ts';
 import { privatePagesOf } from '../../guests/qemu/private-pages.ts';
 export { privatePagesOf };
 import { decideClones, heldInBase, type CloneKind } from '../../../domain/clones.ts';
 import { pointsStream } from '../../../domain/events/streams.ts';
-import { accepted, run } from '../../../domain/ports/run.ts';
-import { LedgerError } from '../../../domain/values/ledger-error.ts';
+import { accepted } from '../../../domain/ports/run.ts';
 import { PAGE_BYTES } from '../../../domain/values/page.ts';
 import { refuse } from '../../../domain/values/refused.ts';
 import { blockLayoutOf } from '../../../domain/values/raw-layout.ts';
@@ -19,6 +15,7 @@ import type { VmEntry } from '../../../projections/models/vm-entry.ts';
 import { memoryMapOf } from '../../../projections/models/page-tables.ts';
 import { drawLease, endHold, leasesOf, readUnheld, type Lease } from '../points/leases.ts';
 import type { Ledger } from '../ledger/ledger.ts';
+import { startOver, type GuestOver } from './guest-over.ts';
 import { requireDeviceState, restorePoint } from '../restore/restore.ts';
 import { tableOf, type VmPoint } from '../ledger/vm-point.ts';
 
@@ -30,16 +27,9 @@ export interface CloneBase {
 }
 
 /** A clone that was started. */
-export interface StartedClone {
+export interface StartedClone extends GuestOver {
   /** Its lease, by which it is named; null: the ledger cannot be written, and does not know of it. */
   readonly id: string | null;
-  readonly process: ChildProcess;
-  readonly qmpPath: string;
-  /** What the guest did when it began: QEMU's word. */
-  readonly runState: string;
-  readonly startMs: number;
-  /** Where its memory is accounted for; null: that was not asked for. */
-  readonly group: MemoryGroup | null;
   /** Pages that it was sent, as its base has them otherwise, or not at all. */
   readonly sentPages: number;
 }
@@ -123,17 +113,6 @@ async function begin(
   });
 }
 
-/** Where a clone's memory is accounted for by itself. MEMORY_UNACCOUNTED. */
-function accountFor(lease: string): MemoryGroup {
-  const group = MemoryGroup.make(`pageledger-${lease}`);
-  if (group !== null) return group;
-  throw new LedgerError(
-    'MEMORY_UNACCOUNTED',
-    "no control group can be made in which the kernel accounts for a clone's memory: a limit on it needs root, or a group that was handed to this user with the memory controller",
-    {},
-  );
-}
-
 /**
  * Starts a guest from a point over a base, which somebody holds until the clone does. What of the point
  * is otherwise than in the base is sent. The guest is the caller's.
@@ -157,23 +136,17 @@ export async function startClone(
   const { block, path } = base;
   const { elsewhere, bytes } = await inBase(ledger, point, base);
   const lease = drawLease();
-  const group = request.isAccounted ? accountFor(lease) : null;
-  const guest = await run(
-    startMapped({
-      command,
-      diskOk,
-      mapped: { block, bytes, path },
-      elsewhere,
-      ...(group === null ? {} : { onSpawned: (pid: number) => group.take(pid) }),
-      restore: (target) => restorePoint(ledger, point, { target, elsewhere }),
-      ...(onStderr === undefined ? {} : { onStderr }),
-    }),
-  ).catch((thrown: unknown) => {
-    group?.remove();
-    throw thrown;
+  const guest = await startOver({
+    name: lease,
+    command,
+    diskOk,
+    isAccounted: request.isAccounted,
+    mapped: { block, bytes, path },
+    elsewhere,
+    restore: (target) => restorePoint(ledger, point, { target, elsewhere }),
+    ...(onStderr === undefined ? {} : { onStderr }),
   });
-  const { process, qmpPath, runState, startMs } = guest;
-  if (group !== null) process.once('close', () => group.remove());
+  const { process, qmpPath } = guest;
   const sentPages = elsewhere.reduce((sum, is) => sum + 1 - is, 0);
   try {
     const id = await begin(ledger, point, {
@@ -183,7 +156,7 @@ export async function startClone(
       qmp: qmpPath,
       kind: request.kind ?? 'mapped',
     });
-    return { id, process, qmpPath, runState, startMs, group, sentPages };
+    return { ...guest, id, sentPages };
   } catch (thrown) {
     process.kill('SIGKILL');
     throw thrown;

@@ -1,22 +1,27 @@
 // `clone`: starts guests from one point, all over one file of its memory, and sees to them until they end.
 
 import type { Command } from 'commander';
-import { publishMaster, startClone, type CloneBase } from '../../../wiring/clones/clones.ts';
+import { publishMaster, startClone, type StartedClone } from '../../../wiring/clones/clones.ts';
+import type { FarGuest } from '../../../wiring/clones/far-point.ts';
 import type { Ledger } from '../../../wiring/ledger/ledger.ts';
 import type { VmPoint } from '../../../wiring/ledger/vm-point.ts';
 import { Limiter } from '../../../../domain/values/limiter.ts';
 import { escapedLines } from '../../rows/escaped-text.ts';
 import { positiveNumber } from '../argument-values.ts';
-import { mountedBase, ownBase } from '../clone-bases.ts';
+import { farBase, mountedBase, ownBase } from '../clone-bases.ts';
+import { farServerOf, type Far } from '../far-server.ts';
 import { RunningGuests, type MemoryLimit } from '../running-guests.ts';
 import { tellStarted, untilEnded } from '../started-clones.ts';
 import { UsageError } from '../failure.ts';
 import { bytesText, type Output } from '../output.ts';
-import { tell, warn, withLedger } from '../session.ts';
+import { outputOf, tell, warn, withLedger } from '../session.ts';
+import type { ParentPoint } from '../../../../domain/vm.ts';
 
 interface CloneOptions {
-  readonly vm: string;
+  readonly vm?: string;
   readonly at: string;
+  readonly from?: string;
+  readonly key?: string;
   readonly count: number;
   readonly over?: string;
   readonly diskOk?: boolean;
@@ -32,7 +37,12 @@ const NUMBER = '{n}';
 export const declare = (command: Command): Command =>
   command
     .argument('[command...]', `after --: QEMU's command line; ${NUMBER} in it is a clone's number`)
-    .requiredOption('--vm <name>', 'the VM')
+    .option('--vm <name>', 'the VM')
+    .option(
+      '--from <address>',
+      'what `serve memory` serves there, instead of a point of the ledger',
+    )
+    .option('--key <file>', "of --from: the group's key, as `group export` wrote it")
     .option('--at <point>', 'the point', 'latest')
     .option('--count <n>', 'how many', positiveNumber, 1)
     .option(
@@ -77,54 +87,90 @@ function limitOf(command: Command): MemoryLimit | null {
   };
 }
 
+/** What clones are started from, and how each is. */
+interface Origin {
+  readonly ledger: Ledger | null;
+  readonly master: ParentPoint;
+  readonly point: VmPoint | null;
+  readonly start: (
+    request: Pick<Parameters<FarGuest['start']>[0], 'command' | 'isAccounted' | 'onStderr'>,
+  ) => Promise<StartedClone>;
+}
+
 /** Starts the clones, all or none. */
 async function startAll(
   command: Command,
-  { ledger, output }: { readonly ledger: Ledger; readonly output: Output },
-  of: { readonly point: VmPoint; readonly base: CloneBase },
+  output: Output,
+  { ledger, master, point, start: started }: Origin,
 ): Promise<RunningGuests> {
-  const { count, diskOk = false } = command.opts<CloneOptions>();
-  const { point, base } = of;
+  const { count } = command.opts<CloneOptions>();
   const limit = limitOf(command);
   const running = new RunningGuests(ledger, limit);
   const limiter = new Limiter(STARTED_AT_ONCE);
   const start = async (n: number): Promise<void> => {
-    const clone = await startClone(ledger, point, {
-      base,
+    const clone = await started({
       command: wordsOf(command.args, n),
-      isDiskOk: diskOk,
       isAccounted: limit !== null,
       onStderr: (text) => process.stderr.write(`${escapedLines(text.trimEnd())}\n`),
     });
-    running.add({ n, point, clone });
-    tellStarted(command, output, { n, point, clone });
+    running.add({ n, master, point, clone });
+    tellStarted(command, output, { n, master, point, clone });
   };
   const numbers = Array.from({ length: count }, (_, i) => i + 1);
-  const started = await Promise.allSettled(numbers.map((n) => limiter.run(() => start(n))));
-  const failed = started.find((each) => each.status === 'rejected');
+  const all = await Promise.allSettled(numbers.map((n) => limiter.run(() => start(n))));
+  const failed = all.find((each) => each.status === 'rejected');
   if (failed === undefined) return running;
   await running.end();
   throw failed.reason;
 }
 
-export const run = (command: Command): Promise<void> => {
-  const { vm, at, count, over } = command.opts<CloneOptions>();
-  checkWords(command, count);
-  return withLedger(command, 'use', async (ledger, output) => {
+/** Starts the clones over a file, and stays until they have ended. */
+async function runAll(command: Command, output: Output, path: string, of: Origin): Promise<void> {
+  const { count } = command.opts<CloneOptions>();
+  const running = await startAll(command, output, of);
+  if (!output.isJson) tell(command, `${count} clones run over ${path}; Ctrl-C ends them`);
+  await untilEnded(running);
+  output.summary('clone', { ...of.master, clones: count, ...running.pages });
+}
+
+/** Clones of a point of the ledger. */
+const cloneHere = (command: Command): Promise<void> =>
+  withLedger(command, 'use', async (ledger, output) => {
+    const { vm, at, over, diskOk = false } = command.opts<CloneOptions>();
+    if (vm === undefined) throw new UsageError('--vm or --from was expected');
     const entry = ledger.vm(vm);
     const point = { entry, row: ledger.resolve(entry, at) };
     const used =
       over === undefined ? await ownBase(command, point) : mountedBase(ledger, point, over);
     try {
-      await publishMaster(ledger, used.base);
-      const running = await startAll(command, { ledger, output }, { point, base: used.base });
-      if (!output.isJson)
-        tell(command, `${count} clones run over ${used.base.path}; Ctrl-C ends them`);
-      await untilEnded(running);
-      const { capture } = point.row;
-      output.summary('clone', { vm, capture, clones: count, ...running.pages });
+      const { base } = used;
+      await publishMaster(ledger, base);
+      const master = { vm, capture: point.row.capture };
+      const start: Origin['start'] = (request) =>
+        startClone(ledger, point, { ...request, base, isDiskOk: diskOk });
+      await runAll(command, output, base.path, { ledger, master, point, start });
     } finally {
       await used.letGo();
     }
   });
-};
+
+/** Clones of what a memory server serves. */
+async function cloneFar(command: Command, { server }: Far): Promise<void> {
+  const { vm, over, diskOk = false } = command.opts<CloneOptions>();
+  if ((vm ?? over) !== undefined)
+    throw new UsageError('--from is of one point: leave --vm and --over out');
+  const used = await farBase(command, server);
+  try {
+    const { guest, master, path } = used;
+    const start: Origin['start'] = (request) => guest.start({ ...request, isDiskOk: diskOk });
+    await runAll(command, outputOf(command), path, { ledger: null, master, point: null, start });
+  } finally {
+    await used.letGo();
+  }
+}
+
+export async function run(command: Command): Promise<void> {
+  checkWords(command, command.opts<CloneOptions>().count);
+  const far = await farServerOf(command.opts<CloneOptions>());
+  await (far === null ? cloneHere(command) : cloneFar(command, far));
+}

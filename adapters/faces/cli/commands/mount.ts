@@ -3,11 +3,15 @@
 import type { Command } from 'commander';
 import { isLedgerError, LedgerError } from '../../../../domain/values/ledger-error.ts';
 import { layoutNamed } from '../argument-values.ts';
-import { startMount, type MountedRow } from '../background-mount.ts';
+import { startMount, wordsOfFar, wordsOfPart, type MountedRow } from '../background-mount.ts';
+import { farServerOf, type Far } from '../far-server.ts';
 import { UsageError } from '../failure.ts';
 import { interruptions, type Interruptions } from '../interruption.ts';
 import type { Ledger } from '../../../wiring/ledger/ledger.ts';
 import { Exports } from '../../nbd/exports.ts';
+import { farExports, FarMemory } from '../../nbd/far-memory.ts';
+import { MASTER_EXPORT } from '../../nbd/master-exports.ts';
+import type { OfferedExports } from '../../nbd/negotiation.ts';
 import { checkFolder, mountExport, unmountFolder, type Mounted } from '../../nbd/fuse.ts';
 import { uriOf } from '../../nbd/uri.ts';
 import { forgetMount, hasDied, keepMount, mountAt, mountPlace } from '../../nbd/mounts.ts';
@@ -15,13 +19,15 @@ import { processMark } from '../../nbd/process-mark.ts';
 import { NBD_SOCKET, serveNbd } from '../../nbd/server.ts';
 import { HeldFolder } from '../../../wiring/processes.ts';
 import { outputOf, warn, withLedger } from '../session.ts';
-import { waitingTold } from '../waiting.ts';
+import { farWaitingTold, waitingTold } from '../waiting.ts';
 
 export const goesOnUnread = true;
 
 interface MountOptions {
-  readonly vm: string;
+  readonly vm?: string;
   readonly at: string;
+  readonly from?: string;
+  readonly key?: string;
   readonly block?: string;
   readonly layout?: string;
   readonly foreground?: boolean;
@@ -30,7 +36,12 @@ interface MountOptions {
 export const declare = (command: Command): Command =>
   command
     .argument('<folder>', 'an empty folder, in which the file is `memory`')
-    .requiredOption('--vm <name>', 'the VM')
+    .option('--vm <name>', 'the VM')
+    .option(
+      '--from <address>',
+      'what `serve memory` serves there, instead of a point of the ledger',
+    )
+    .option('--key <file>', "of --from: the group's key, as `group export` wrote it")
     .option('--at <point>', 'the point', 'latest')
     .option(
       '--block <name>',
@@ -115,6 +126,7 @@ const exportsOf = (
 function meantBy(command: Command, ledger: Ledger): Meant {
   const options = command.opts<MountOptions>();
   const { vm } = options;
+  if (vm === undefined) throw new UsageError('--vm or --from was expected');
   const part = partOf(options);
   const { capture } = ledger.resolve(ledger.vm(vm), options.at);
   return { vm, capture, part };
@@ -127,23 +139,24 @@ async function foundBy(command: Command, ledger: Ledger, place: string): Promise
   return meant;
 }
 
-/** Serves a point at a place until it is unmounted; `onMounted` hears when the file is there. */
-async function serveMount(
+/** Serves exports, of which one is what is meant, at a place until it is unmounted. */
+async function serveExports(
   command: Command,
-  ledger: Ledger,
-  of: { readonly place: string; readonly onMounted: (row: MountedRow) => void },
+  of: {
+    readonly place: string;
+    readonly meant: Meant;
+    /** The export that is mounted, and all of them. */
+    readonly name: string;
+    readonly exports: OfferedExports;
+    readonly bytes: number;
+    readonly signals: Interruptions;
+    readonly onMounted: (row: MountedRow) => void;
+  },
 ): Promise<void> {
-  const { place } = of;
-  const meant = meantBy(command, ledger);
-  const exports = exportsOf(command, ledger, { vm: meant.vm, place });
-  // From before there is anything that only this process can take away again.
-  const signals = interruptions();
+  const { place, meant, exports, bytes, signals } = of;
   /** What is to be undone, the last first. */
-  const undone: (() => unknown)[] = [() => signals.end(), () => exports.settled()];
+  const undone: (() => unknown)[] = [];
   try {
-    const opened = await exports.open(nameOf(meant));
-    undone.push(() => opened.close());
-    await opened.hold();
     const own = new HeldFolder();
     undone.push(() => own.remove());
     const address = { kind: 'unix', path: own.socket(NBD_SOCKET) } as const;
@@ -157,7 +170,7 @@ async function serveMount(
       onTurnedAway: () => undefined,
     });
     undone.push(() => server.close());
-    const { file, ended, process: fuse } = await mountExport(place, uriOf(address, nameOf(meant)));
+    const { file, ended, process: fuse } = await mountExport(place, uriOf(address, of.name));
     // Before this nothing is known of it, and who started it reads why it failed.
     undone.push(() => forgetMount(place));
     keepMount({
@@ -169,7 +182,6 @@ async function serveMount(
       fuse: processMark(fuse.pid ?? 0),
     });
     const { vm, capture } = meant;
-    const bytes = opened.served.sizeBytes;
     of.onMounted({ vm, capture, folder: place, file, bytes, pid: process.pid });
     await untilUnmounted(command, { place, signals, ended });
   } finally {
@@ -177,27 +189,95 @@ async function serveMount(
   }
 }
 
+interface MountWays {
+  readonly place: string;
+  /** Hears when the file is there. */
+  readonly onMounted: (row: MountedRow) => void;
+}
+
+/** Serves a point at a place until it is unmounted. */
+async function serveMount(command: Command, ledger: Ledger, ways: MountWays): Promise<void> {
+  const { place } = ways;
+  const meant = meantBy(command, ledger);
+  const exports = exportsOf(command, ledger, { vm: meant.vm, place });
+  // From before there is anything that only this process can take away again.
+  const signals = interruptions();
+  try {
+    const name = nameOf(meant);
+    const opened = await exports.open(name);
+    try {
+      await opened.hold();
+      const bytes = opened.served.sizeBytes;
+      await serveExports(command, { ...ways, meant, name, exports, bytes, signals });
+    } finally {
+      opened.close();
+    }
+  } finally {
+    await exports.settled();
+    signals.end();
+  }
+}
+
+/** Serves what a memory server gives at a place until it is unmounted. */
+async function serveFar(command: Command, far: Far, ways: MountWays): Promise<void> {
+  const signals = interruptions();
+  try {
+    const memory = await FarMemory.open(far.server, {
+      isPage: far.isPage,
+      waiting: farWaitingTold(command),
+    });
+    try {
+      const { vm, capture, block } = memory.master;
+      const meant = { vm, capture, part: block };
+      const name = MASTER_EXPORT.memory;
+      const bytes = memory.sizeBytes;
+      const exports = farExports(memory);
+      await serveExports(command, { ...ways, meant, name, exports, bytes, signals });
+    } finally {
+      memory.close();
+    }
+  } finally {
+    signals.end();
+  }
+}
+
 const shown = ({ vm, capture, file }: MountedRow): string => `${vm}@${capture} is ${file}`;
+
+/** The memory server that is meant; null: the ledger is. */
+function farOf(command: Command): Promise<Far | null> {
+  const options = command.opts<MountOptions>();
+  const { from, vm, block, layout } = options;
+  if (from !== undefined && (vm ?? block ?? layout) !== undefined)
+    throw new UsageError(
+      '--from is of one block of one point: leave --vm, --block and --layout out',
+    );
+  return farServerOf(options);
+}
 
 export async function run(command: Command): Promise<void> {
   const { foreground } = command.opts<MountOptions>();
   const place = mountPlace(command.args[0]!);
   checkPlace(place);
+  const far = await farOf(command);
+  const output = outputOf(command);
   if (foreground === true) {
-    await withLedger(command, 'use', (ledger, output) =>
-      serveMount(command, ledger, {
-        place,
-        onMounted(row) {
-          if (output.isJson) output.json(row);
-          else output.print(`${shown(row)}; Ctrl-C unmounts it`);
-        },
-      }),
-    );
+    const onMounted = (row: MountedRow): void => {
+      if (output.isJson) output.json(row);
+      else output.print(`${shown(row)}; Ctrl-C unmounts it`);
+    };
+    const ways = { place, onMounted };
+    if (far === null)
+      await withLedger(command, 'use', (ledger) => serveMount(command, ledger, ways));
+    else await serveFar(command, far, ways);
     return;
   }
-  const meant = await withLedger(command, 'read', (ledger) => foundBy(command, ledger, place));
-  const row = await startMount(command, place, { ...meant, ...command.opts<MountOptions>() });
-  const output = outputOf(command);
+  const meant =
+    far === null
+      ? await withLedger(command, 'read', (ledger) => foundBy(command, ledger, place))
+      : null;
+  const options = command.opts<MountOptions>();
+  const what = meant === null ? wordsOfFar(options) : wordsOfPart({ ...options, ...meant });
+  const row = await startMount(command, place, what);
   if (output.isJson) output.json(row);
   else output.print(`${shown(row)}; \`pageledger unmount ${place}\` ends it`);
 }

@@ -68,13 +68,13 @@ export const run = (command: Command): Promise<void> => {
         kind: 'woken',
         onStderr: (text) => process.stderr.write(`${escapedLines(text.trimEnd())}\n`),
       });
-      running.add({ n: 1, point, clone });
+      const master = { vm: point.entry.vm, capture: point.row.capture };
+      running.add({ n: 1, master, point, clone });
       if (clone.id !== null) await noteWoken(ledger, parked, clone.id);
-      tellStarted(command, output, { n: 1, point, clone });
+      tellStarted(command, output, { n: 1, master, point, clone });
       if (!output.isJson) tell(command, `clone ${id} is awake; Ctrl-C ends it`);
       await untilEnded(running);
-      const { vm } = point.entry;
-      output.summary('wake', { id, vm, capture: point.row.capture, ...running.pages });
+      output.summary('wake', { id, ...master, ...running.pages });
     } finally {
       await used.letGo();
     }

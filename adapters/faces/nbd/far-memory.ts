@@ -1,0 +1,210 @@
+// Memory of a point that lies on another host, for who cannot be told that it is away: a guest in the
+// middle of an instruction. Readings wait until the memory server answers, and answers with what the point
+// holds; what it lies about is never used.
+
+import { setTimeout as pause } from 'node:timers/promises';
+import { isLedgerError, LedgerError } from '../../../domain/values/ledger-error.ts';
+import { PAGE_BYTES } from '../../../domain/values/page.ts';
+import type { PageCheck } from '../../wiring/clones/far-point.ts';
+import type { Waiting } from '../../wiring/restore/patient-reading.ts';
+import type { ListenAddress } from '../sockets/listen-address.ts';
+import type { SharedKey } from '../sockets/shared-key.ts';
+import type { ServedMemory } from './exports.ts';
+import type { OfferedExports } from './negotiation.ts';
+import { FarClient, placeText } from './far-client.ts';
+import { MASTER_EXPORT, masterOfText, masterText, type MasterName } from './master-exports.ts';
+
+/** Connections that are read on at once. */
+const CONNECTIONS = 4;
+const AGAIN_MS = 500;
+const IDENTIFIER_BYTES = 32;
+/** Most bytes of devices and small blocks that are taken. */
+const DEVICES_BYTES_MAX = 2 ** 28;
+
+/** Where a master is served, and by what this side is known there. */
+export interface FarServer {
+  readonly at: ListenAddress;
+  /** Null: nothing is encrypted, as on a Unix socket. */
+  readonly key: SharedKey | null;
+}
+
+/** How what comes from there is checked. */
+export interface FarCheck {
+  readonly isPage: PageCheck;
+  readonly identifiers: Uint8Array;
+}
+
+const openAt = (server: FarServer, name: string): Promise<FarClient> =>
+  FarClient.open(server.at, { name, key: server.key });
+
+/** All of a small export. */
+async function wholeOf(server: FarServer, name: string, bytesMax: number): Promise<Buffer> {
+  const client = await openAt(server, name);
+  try {
+    return await client.readAll(bytesMax);
+  } finally {
+    client.close();
+  }
+}
+
+/** A master as a server tells of it, and all of the guest but the block: a migration stream. */
+export async function readMaster(server: FarServer): Promise<{
+  readonly master: MasterName;
+  readonly bytes: number;
+  readonly devices: Buffer;
+}> {
+  const { master, sizeBytes: bytes } = await toldMaster(server);
+  const devices = await wholeOf(server, MASTER_EXPORT.devices, DEVICES_BYTES_MAX);
+  return { master, bytes, devices };
+}
+
+/** What a server says that it serves. PEER_REFUSED where that is no block of memory. */
+async function toldMaster(
+  server: FarServer,
+): Promise<{ readonly master: MasterName; readonly sizeBytes: number }> {
+  const client = await openAt(server, MASTER_EXPORT.memory);
+  const { sizeBytes, description } = client;
+  client.close();
+  const master = masterOfText(description);
+  if (master !== null && sizeBytes > 0 && sizeBytes % PAGE_BYTES === 0)
+    return { master, sizeBytes };
+  const where = placeText(server.at);
+  throw new LedgerError('PEER_REFUSED', `${where} serves no block of a point's memory`, {});
+}
+
+export class FarMemory implements ServedMemory {
+  readonly #server: FarServer;
+  readonly #check: FarCheck | null;
+  readonly #waiting: Waiting;
+  readonly #clients: (Promise<FarClient> | null)[] = Array.from(
+    { length: CONNECTIONS },
+    () => null,
+  );
+  readonly master: MasterName;
+  readonly sizeBytes: number;
+  #next = 0;
+  #isAway = false;
+
+  private constructor(of: {
+    readonly server: FarServer;
+    readonly check: FarCheck | null;
+    readonly waiting: Waiting;
+    readonly master: MasterName;
+    readonly sizeBytes: number;
+  }) {
+    this.#server = of.server;
+    this.#check = of.check;
+    this.#waiting = of.waiting;
+    this.master = of.master;
+    this.sizeBytes = of.sizeBytes;
+  }
+
+  /** Opens the memory that a server gives. PEER_UNREACHABLE, PEER_REFUSED. */
+  static async open(
+    server: FarServer,
+    { isPage, waiting }: { readonly isPage: PageCheck | null; readonly waiting: Waiting },
+  ): Promise<FarMemory> {
+    const { master, sizeBytes } = await toldMaster(server);
+    const where = placeText(server.at);
+    const bytes = (sizeBytes / PAGE_BYTES) * IDENTIFIER_BYTES;
+    const identifiers =
+      isPage === null ? null : await wholeOf(server, MASTER_EXPORT.identifiers, bytes);
+    if (identifiers !== null && identifiers.length !== bytes)
+      throw new LedgerError(
+        'PEER_REFUSED',
+        `${where} does not say what its pages are known by`,
+        {},
+      );
+    const check = isPage === null ? null : { isPage, identifiers: identifiers! };
+    return new FarMemory({ server, check, waiting, master, sizeBytes });
+  }
+
+  isZero(): boolean {
+    return false;
+  }
+
+  /** Waits for the server, until `signal` ends it. */
+  async read(firstPage: number, pages: number, signal: AbortSignal): Promise<Uint8Array> {
+    for (;;)
+      try {
+        const bytes = await this.#readNow(firstPage, pages);
+        if (this.#isAway) this.#waiting.onBack();
+        this.#isAway = false;
+        return bytes;
+      } catch (thrown) {
+        if (!isLedgerError(thrown)) throw thrown;
+        if (!this.#isAway) this.#waiting.onAway(thrown);
+        this.#isAway = true;
+        await pause(AGAIN_MS, undefined, { signal });
+      }
+  }
+
+  async #readNow(firstPage: number, pages: number): Promise<Uint8Array> {
+    const i = this.#next;
+    this.#next = (i + 1) % CONNECTIONS;
+    const opening = (this.#clients[i] ??= openAt(this.#server, MASTER_EXPORT.memory));
+    try {
+      const client = await opening;
+      this.#checkSame(client);
+      const bytes = await client.read(firstPage * PAGE_BYTES, pages * PAGE_BYTES);
+      this.#checkPages(bytes, firstPage);
+      return bytes;
+    } catch (thrown) {
+      if (this.#clients[i] === opening) this.#clients[i] = null;
+      void opening.then((client) => client.close()).catch(() => undefined);
+      throw thrown;
+    }
+  }
+
+  /** Another point may be served there by now. */
+  #checkSame({ sizeBytes, description }: FarClient): void {
+    const now = masterOfText(description);
+    const { vm, capture, block } = this.master;
+    const isSame = now?.vm === vm && now.capture === capture && now.block === block;
+    if (isSame && sizeBytes === this.sizeBytes) return;
+    throw new LedgerError(
+      'PEER_REFUSED',
+      `${placeText(this.#server.at)} serves another point now (${description})`,
+      {},
+    );
+  }
+
+  #checkPages(bytes: Uint8Array, firstPage: number): void {
+    if (this.#check === null) return;
+    const { isPage, identifiers } = this.#check;
+    const at = firstPage * IDENTIFIER_BYTES;
+    const known = identifiers.subarray(at, at + (bytes.length / PAGE_BYTES) * IDENTIFIER_BYTES);
+    const wrong = isPage(bytes, known);
+    if (wrong === null) return;
+    throw new LedgerError(
+      'PEER_REFUSED',
+      `${placeText(this.#server.at)} gave something else than page ${firstPage + wrong} of ${this.master.vm}@${this.master.capture}: it was not used`,
+      { page: firstPage + wrong },
+    );
+  }
+
+  close(): void {
+    for (const opening of this.#clients)
+      void opening?.then((client) => client.close()).catch(() => undefined);
+  }
+}
+
+/** What a memory server gives, as an export of this host. */
+export function farExports(memory: FarMemory): OfferedExports {
+  const name = MASTER_EXPORT.memory;
+  const description = masterText(memory.master);
+  return {
+    names: () => Promise.resolve([{ name, description }]),
+    open: () =>
+      Promise.resolve({
+        served: memory,
+        history: null,
+        name,
+        description,
+        isFixed: true,
+        isForWriting: true,
+        hold: () => Promise.resolve(),
+        close: () => undefined,
+      }),
+  };
+}

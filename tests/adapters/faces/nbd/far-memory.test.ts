@@ -1,0 +1,256 @@
+// Memory that comes from another host: with the key of its group alone where it comes over TCP, never
+// otherwise than it is known by, and waited for while nobody gives it.
+
+import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
+import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
+import { FarClient } from '../../../../adapters/faces/nbd/far-client.ts';
+import { FarMemory, readMaster } from '../../../../adapters/faces/nbd/far-memory.ts';
+import { masterExports, servedBytes } from '../../../../adapters/faces/nbd/master-exports.ts';
+import {
+  HANDSHAKE_MAGIC,
+  OPTION_MAGIC,
+  OPTION_REPLY_MAGIC,
+  REQUEST_MAGIC,
+  SIMPLE_REPLY_MAGIC,
+} from '../../../../adapters/faces/nbd/protocol.ts';
+import { serveNbd } from '../../../../adapters/faces/nbd/server.ts';
+import type { ListenAddress } from '../../../../adapters/faces/sockets/listen-address.ts';
+import type { SocketServer } from '../../../../adapters/faces/sockets/socket-server.ts';
+import { pageCheckBy } from '../../../../adapters/wiring/clones/far-point.ts';
+import { serverKeyOf } from '../../../../adapters/wiring/clones/master-memory.ts';
+import { createPageEngine } from '../../../../adapters/kernels/engine/page-engine.ts';
+import { deriveEngineKeys } from '../../../../adapters/kernels/keys.ts';
+import { PAGE_BYTES } from '../../../../domain/values/page.ts';
+import { makeTemporaryFolder, type TemporaryFolder } from '../../../support/temporary-folder.ts';
+
+const PAGES = 64;
+const GROUP = { group: 'default', key: new Uint8Array(32).fill(7) };
+const OTHER = { group: 'default', key: new Uint8Array(32).fill(8) };
+const MASTER = { vm: 'web', capture: 3, block: 'pc.ram' };
+const DEVICES = Buffer.from('devices');
+const NEVER = new AbortController().signal;
+const LOOPBACK: ListenAddress = { kind: 'tcp', host: '127.0.0.1', port: 0 };
+const silent = { onAway: () => undefined, onBack: () => undefined };
+
+const memory = Buffer.alloc(PAGES * PAGE_BYTES);
+for (let page = 0; page < PAGES; page += 1)
+  memory.fill(`page ${page} `, page * PAGE_BYTES, (page + 1) * PAGE_BYTES);
+
+describe('a memory server', () => {
+  let folder: TemporaryFolder;
+  let identifiers: Uint8Array;
+  let server: SocketServer | null = null;
+  const failures: string[] = [];
+  const at = (name: string): ListenAddress => ({ kind: 'unix', path: join(folder.path, name) });
+
+  /** Serves memory, which may be another than its identifiers say. */
+  async function serving(
+    address: ListenAddress,
+    of: { readonly bytes?: Uint8Array; readonly isKeyed?: boolean; readonly vm?: string } = {},
+  ): Promise<ListenAddress> {
+    const { bytes = memory, isKeyed = false, vm = MASTER.vm } = of;
+    const served = servedBytes(bytes);
+    server = await serveNbd(address, {
+      exports: masterExports({
+        master: { ...MASTER, vm },
+        memory: () =>
+          Promise.resolve({
+            served,
+            history: null,
+            name: '',
+            description: '',
+            isFixed: true,
+            isForWriting: true,
+            hold: () => Promise.resolve(),
+            close: () => undefined,
+          }),
+        devices: DEVICES,
+        identifiers,
+      }),
+      ...(isKeyed ? { key: serverKeyOf(GROUP) } : {}),
+      onFailure: (message) => failures.push(message),
+      onTurnedAway: () => undefined,
+    });
+    return server.address;
+  }
+  const stopped = async (): Promise<void> => {
+    await server?.close();
+    server = null;
+  };
+
+  beforeAll(async () => {
+    folder = await makeTemporaryFolder();
+    const engine = createPageEngine({ threads: 0 });
+    await engine.useKeys(deriveEngineKeys(GROUP.key));
+    identifiers = engine.identify(memory).identifiers.slice();
+  });
+  afterEach(stopped);
+  afterAll(() => folder.remove());
+
+  test('gives its memory, and all else of the guest, to who has the key, over TCP too', async () => {
+    const address = await serving(LOOPBACK, { isKeyed: true });
+    const from = { at: address, key: serverKeyOf(GROUP) };
+    const far = await FarMemory.open(from, { isPage: await pageCheckBy(GROUP), waiting: silent });
+    expect([far.master, far.sizeBytes]).toEqual([MASTER, memory.length]);
+    const parts = Array.from({ length: 8 }, (_, i) => far.read(8 * i, 8, NEVER));
+    expect(Buffer.concat(await Promise.all(parts)).equals(memory)).toBe(true);
+    far.close();
+    expect(await readMaster(from)).toMatchObject({ master: MASTER, devices: DEVICES });
+  });
+
+  test('gives nothing to who has no key, or another one', async () => {
+    const address = await serving(LOOPBACK, { isKeyed: true });
+    for (const key of [null, serverKeyOf(OTHER), { ...serverKeyOf(GROUP), identity: 'another' }])
+      for (const name of ['memory', 'devices', 'identifiers'])
+        await expect(FarClient.open(address, { name, key })).rejects.toMatchObject({
+          code: 'PEER_REFUSED',
+        });
+    expect(failures.join()).toContain('no common key');
+  });
+
+  test('without a key is none for who has one: nothing is taken from it', async () => {
+    const address = await serving(LOOPBACK);
+    const opening = FarClient.open(address, { name: 'memory', key: serverKeyOf(GROUP) });
+    await expect(opening).rejects.toMatchObject({ code: 'PEER_REFUSED' });
+  });
+
+  test('that lies about a page is never believed, and is once it tells the truth', async () => {
+    const lie = Buffer.from(memory);
+    lie[5 * PAGE_BYTES + 17]! ^= 1;
+    await serving(at('lying'), { bytes: lie });
+    const told: string[] = [];
+    const waiting = {
+      onAway: ({ message }: Error) => void told.push(message),
+      onBack: () => void told.push('back'),
+    };
+    const isPage = await pageCheckBy(GROUP);
+    const far = await FarMemory.open({ at: at('lying'), key: null }, { isPage, waiting });
+    expect(Buffer.from(await far.read(6, 9, NEVER))).toEqual(
+      memory.subarray(6 * PAGE_BYTES, 15 * PAGE_BYTES),
+    );
+    const reading = far.read(4, 3, NEVER);
+    expect(await Promise.race([reading, pause(100, 'waits')])).toBe('waits');
+    await stopped();
+    await serving(at('lying'));
+    expect(Buffer.from(await reading)).toEqual(memory.subarray(4 * PAGE_BYTES, 7 * PAGE_BYTES));
+    expect(told).toEqual([expect.stringContaining('else than page 5 of web@3'), 'back']);
+    far.close();
+  });
+
+  test('that is away is waited for, however often, and so is one that serves another point', async () => {
+    await serving(at('away'));
+    const far = await FarMemory.open(
+      { at: at('away'), key: null },
+      { isPage: null, waiting: silent },
+    );
+    for (let round = 0; round < 3; round += 1) {
+      await stopped();
+      if (round === 1) await serving(at('away'), { vm: 'another' });
+      const reading = far.read(round, 2, NEVER);
+      expect(await Promise.race([reading, pause(50, 'waits')])).toBe('waits');
+      await stopped();
+      await serving(at('away'));
+      const wanted = memory.subarray(round * PAGE_BYTES, (round + 2) * PAGE_BYTES);
+      expect(Buffer.from(await reading)).toEqual(wanted);
+    }
+    const ending = new AbortController();
+    await stopped();
+    const reading = far.read(0, 1, ending.signal);
+    ending.abort();
+    await expect(reading).rejects.toThrow('aborted');
+    far.close();
+  });
+});
+
+describe('what is no memory server', () => {
+  let server: Server | null = null;
+  afterEach(() => {
+    server?.close();
+    server = null;
+  });
+  const u32 = (value: number): Buffer => {
+    const bytes = Buffer.alloc(4);
+    bytes.writeUInt32BE(value);
+    return bytes;
+  };
+  const u64 = (value: bigint): Buffer => {
+    const bytes = Buffer.alloc(8);
+    bytes.writeBigUInt64BE(value);
+    return bytes;
+  };
+  const GREETING = Buffer.concat([u64(HANDSHAKE_MAGIC), u64(OPTION_MAGIC), Buffer.from([0, 3])]);
+  const reply = (type: number, data: Uint8Array, length = data.length): Buffer =>
+    Buffer.concat([u64(OPTION_REPLY_MAGIC), u32(7), u32(type), u32(length), data]);
+  const sized = (bytes: bigint): Buffer =>
+    Buffer.concat([
+      reply(3, Buffer.concat([Buffer.from([0, 0]), u64(bytes), Buffer.from([0, 1])])),
+      reply(1, Buffer.alloc(0)),
+    ]);
+
+  async function answering(answer: (socket: Socket) => void): Promise<ListenAddress> {
+    server = createServer((socket) => {
+      socket.on('error', () => undefined);
+      answer(socket);
+    });
+    await new Promise<void>((resolve) => server!.listen(0, '127.0.0.1', resolve));
+    return { kind: 'tcp', host: '127.0.0.1', port: (server.address() as AddressInfo).port };
+  }
+
+  test.each<[string, (socket: Socket) => void]>([
+    ['ends at once', (socket) => socket.end()],
+    ['greets otherwise', (socket) => socket.write(Buffer.alloc(64, 1))],
+    ['is cut in its greeting', (socket) => socket.end(GREETING.subarray(0, 11))],
+    ['speaks an older form', (socket) => socket.write(Buffer.from(GREETING).fill(0, 17, 18))],
+    [
+      'answers another option',
+      (socket) => socket.write(Buffer.concat([GREETING, Buffer.alloc(20)])),
+    ],
+    [
+      'claims more than is taken',
+      (socket) => socket.write(Buffer.concat([GREETING, reply(3, Buffer.alloc(0), 2 ** 31)])),
+    ],
+    [
+      'never comes to an end',
+      (socket) =>
+        socket.write(
+          Buffer.concat([
+            GREETING,
+            ...Array.from({ length: 500 }, () => reply(3, Buffer.alloc(64))),
+          ]),
+        ),
+    ],
+    [
+      'does not say how large it is',
+      (socket) => socket.write(Buffer.concat([GREETING, reply(1, Buffer.alloc(0))])),
+    ],
+    [
+      'claims to be larger than can be',
+      (socket) => socket.write(Buffer.concat([GREETING, sized(2n ** 63n)])),
+    ],
+  ])('and %s is refused', async (_, answer) => {
+    const address = await answering(answer);
+    await expect(FarClient.open(address, { name: 'memory', key: null })).rejects.toMatchObject({
+      code: expect.stringMatching(/^PEER_/u),
+    });
+  });
+
+  test.each<[string, Buffer]>([
+    ['nothing that was asked', Buffer.concat([u32(SIMPLE_REPLY_MAGIC), u32(0), u64(99n)])],
+    ['no reply', Buffer.alloc(16, 3)],
+    ['an error', Buffer.concat([u32(SIMPLE_REPLY_MAGIC), u32(5), u64(1n)])],
+  ])('and answers a read with %s is done with', async (_, answer) => {
+    const address = await answering((socket) => {
+      socket.write(Buffer.concat([GREETING, sized(4096n)]));
+      socket.on('data', (chunk: Buffer) => {
+        // What came before it may be in the same piece.
+        if (chunk.includes(u32(REQUEST_MAGIC))) socket.write(answer);
+      });
+    });
+    const client = await FarClient.open(address, { name: 'memory', key: null });
+    await expect(client.read(0, 4096)).rejects.toMatchObject({ code: 'PEER_UNREACHABLE' });
+    await expect(client.read(0, 4096)).rejects.toMatchObject({ code: 'PEER_UNREACHABLE' });
+    await expect(client.readAll(1024)).rejects.toMatchObject({ code: 'PEER_REFUSED' });
+  });
+});
