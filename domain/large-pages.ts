@@ -104,13 +104,16 @@ function orderOf(region: number, capture: number): number {
  */
 export function sampleOf(
   state: LargePages,
-  { regions, count, capture }: Pick<SampleRegions, 'regions' | 'count' | 'capture'>,
+  { regions, count, capture, source }: Omit<SampleRegions, '_tag' | 'vm'>,
 ): readonly number[] {
   const candidates: { region: number; looked: number; order: number }[] = [];
   for (let region = 0; region < regions; region += 1) {
     const now = state.get(region);
-    if (now !== undefined && now._tag !== 'restored') continue;
-    candidates.push({ region, looked: now?.capture ?? 0, order: orderOf(region, capture) });
+    // Requests tell of reading too: what is looked at by writes alone may be looked at better.
+    const isBetter = now?._tag === 'sampled' && now.source === 'writes' && source === 'requests';
+    if (now?._tag === 'split' || (now?._tag === 'sampled' && !isBetter)) continue;
+    const looked = now?._tag === 'restored' ? now.capture : 0;
+    candidates.push({ region, looked, order: orderOf(region, capture) });
   }
   return candidates
     .toSorted((a, b) => a.looked - b.looked || a.order - b.order)

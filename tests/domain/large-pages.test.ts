@@ -95,7 +95,7 @@ const row = (region: number, activity: number, counts: Partial<RegionRow> = {}):
 describe('regions to look at', () => {
   test('are so many of those that are held large, each once', () => {
     expect(given().when(sample(9))).toEqual(events(sampled(1, [0, 3])));
-    const two = sampleOf(initialLargePages, { regions: 4, count: 2, capture: 1 });
+    const two = sampleOf(initialLargePages, sample(2));
     expect(new Set(two).size).toBe(2);
     const past = sampled(1, [0, 2]);
     expect(given(past).when(sample(9))).toEqual(events(sampled(1, [3, 3])));
@@ -110,14 +110,23 @@ describe('regions to look at', () => {
       judged('LargePageSplit', { capture: 5 }, row(2, 0)),
     ];
     const state = past.reduce(evolveLargePages, initialLargePages);
-    const next = (count: number) => sampleOf(state, { regions: 4, count, capture: 9 });
+    const next = (count: number) => sampleOf(state, sample(count, { capture: 9 }));
     expect(next(4)).toEqual([3, 1, 0]);
     expect(next(1)).toEqual([3]);
   });
 
+  test('may be those that are looked at by writes alone, where reading is seen too', () => {
+    const requests = { source: 'requests', capture: 7 } as const;
+    const better = given(sampled(1, [0, 2])).when(sample(9, requests));
+    const data = { vm: 'web', capture: 7, source: 'requests', regions: [[0, 3]] } as const;
+    expect(better).toEqual(events({ type: 'LargePageSampled', data }));
+    expect(given({ type: 'LargePageSampled', data }).when(sample(9))).toEqual(events());
+    expect(given({ type: 'LargePageSampled', data }).when(sample(9, requests))).toEqual(events());
+  });
+
   test('lie all over the memory, elsewhere each time', () => {
     const some = [1, 2, 3].map((capture) =>
-      sampleOf(initialLargePages, { regions: 1000, count: 10, capture }),
+      sampleOf(initialLargePages, sample(10, { regions: 1000, capture })),
     );
     expect(new Set(some.flat()).size).toBeGreaterThan(20);
     for (const regions of some) expect(Math.max(...regions)).toBeGreaterThan(500);

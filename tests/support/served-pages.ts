@@ -40,11 +40,12 @@ export const locator: PageLocator = {
 };
 
 /** A queue over a table; storage blocks are of two blocks. */
-export const queueOf = (table: Uint32Array, given?: Uint8Array): PageQueue =>
+export const queueOf = (table: Uint32Array, given?: Uint8Array, withheld?: Uint8Array): PageQueue =>
   new PageQueue({
     table,
     neighbours: new StoredNeighbours({ table, locator, storageEnds: endsOfPages(2 * BLOCK_PAGES) }),
     ...(given === undefined ? {} : { given }),
+    ...(withheld === undefined ? {} : { withheld }),
   });
 
 /** The bytes of a page that holds this. */

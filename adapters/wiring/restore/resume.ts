@@ -12,6 +12,7 @@ import {
 } from '../../guests/qemu/postcopy/start-arriving.ts';
 import { assert } from '../../../domain/values/assert.ts';
 import { LedgerError } from '../../../domain/values/ledger-error.ts';
+import type { LargePagesEvent } from '../../../domain/large-pages.ts';
 import type { ArrivingGuest, PageDemand } from '../../../domain/ports/arriving-guest.ts';
 import { run } from '../../../domain/ports/run.ts';
 import type { PointReader } from '../../../domain/use-cases/layout/laid-out-reader.ts';
@@ -34,6 +35,7 @@ import type { Ledger } from '../ledger/ledger.ts';
 import { PatientReading, type Waiting } from './patient-reading.ts';
 import { readPoint, type ReadPoint } from '../points/point-reader.ts';
 import { RequestRecorder, tracedSets } from '../points/requests.ts';
+import { RegionSampling, type SamplingRequest } from './region-sampling.ts';
 import { recordRestored } from './restored.ts';
 import {
   deviceStateOf,
@@ -51,6 +53,8 @@ interface Serving {
   readonly server: PageServer;
   readonly queue: PageQueue;
   readonly served: ReturnType<PageServer['run']>;
+  /** Regions that are looked at; null: none are. */
+  readonly sampled: RegionSampling | null;
 }
 
 /** How the giving of a guest's memory ended: all is there, it was left standing, or the guest is no more. */
@@ -64,6 +68,8 @@ export interface ArrivingMemory {
   readonly runState: string;
   /** Ends when all was given, when the guest was left, or when it is gone. */
   readonly arrived: Promise<Arrived>;
+  /** What was decided of the regions that were looked at; empty where that was cut short. */
+  readonly judged: Promise<readonly LargePagesEvent[]>;
   /** Gives all that is left. */
   push(): void;
   /** Leaves the guest: it stands at the next page that it lacks. */
@@ -83,6 +89,8 @@ export interface ArrivingOptions {
   readonly isOnDemandOnly: boolean;
   /** Who is told that the guest waits for packs that are away; absent: nobody. */
   readonly waiting?: Waiting;
+  /** Regions that are looked at while it runs; absent: none are. */
+  readonly sampling?: SamplingRequest;
 }
 
 type Serve = (guest: ArrivingGuest, given?: Uint8Array) => Serving;
@@ -117,7 +125,7 @@ function neighboursOf(
 export async function serveOf(
   ledger: Ledger,
   point: VmPoint,
-  { waiting = UNTOLD }: Pick<ArrivingOptions, 'waiting'> = {},
+  { waiting = UNTOLD, sampling }: Pick<ArrivingOptions, 'waiting' | 'sampling'> = {},
 ): Promise<Serve> {
   const table = await tableOf(ledger, point, { isWhole: true });
   const read = await readPoint(ledger, { point, table });
@@ -126,35 +134,72 @@ export async function serveOf(
   const neighbours = neighboursOf(ledger, { table, read });
   const asked = tracedSets(ledger, point, table.length).flatMap((set) => [...set]);
   const traced = inStorageOrder(asked, { table, locator });
+  const sampled =
+    sampling === undefined ? null : await RegionSampling.begin(ledger, point, sampling);
   return (guest, given) => {
-    const queue = new PageQueue({ table, neighbours, ...(given === undefined ? {} : { given }) });
+    const has = given === undefined ? {} : { given };
+    const withheld = sampled === null ? {} : { withheld: sampled.withheld };
+    const queue = new PageQueue({ table, neighbours, ...has, ...withheld });
     queue.prefetch(traced);
-    const requests = new RequestRecorder(ledger, point);
-    const onDemanded = (demand: PageDemand): void => requests.note(demand);
+    // What is asked for of a few regions alone is no trace of what a guest needs.
+    const requests = sampled === null ? new RequestRecorder(ledger, point) : null;
+    const onDemanded = (demand: PageDemand): void => (sampled ?? requests!).note(demand);
     const label = labelOf(point);
     const server = new PageServer({ guest, reader, queue, label, onDemanded });
-    const served = server.run().finally(() => requests.end());
-    return { server, queue, served };
+    const served = server.run().finally(() => requests?.end());
+    return { server, queue, served, sampled };
   };
+}
+
+/**
+ * Judges what is looked at when all else was given and the interval is over, and has it given then, however
+ * that went. Nothing is judged where it was given, or the guest ended, before.
+ */
+async function judgeAfter(
+  sampled: RegionSampling,
+  server: PageServer,
+  interval: SamplingRequest['interval'],
+): Promise<readonly LargePagesEvent[]> {
+  const over = new AbortController();
+  try {
+    await server.ahead();
+    await Promise.race([interval(over.signal), server.released()]);
+    return server.isWithholding ? await sampled.judge() : [];
+  } finally {
+    over.abort();
+    server.release();
+  }
 }
 
 /** What callers see of a guest that is served. */
 function arrivingMemory(
   guest: Pick<StartedGuest, 'qmp' | 'qmpPath' | 'runState'>,
-  { server, queue, served }: Serving,
+  { server, queue, served, sampled }: Serving,
   {
     isOnDemandOnly,
     held,
     noted,
+    sampling,
   }: ArrivingOptions & { readonly held: HeldPoint; readonly noted?: Promise<void> },
 ): ArrivingMemory {
   if (!isOnDemandOnly) server.push();
   const { qmp, qmpPath, runState } = guest;
-  const listening = listenAsGiver(qmpPath, () => server.push());
+  const push = (): void => {
+    server.release();
+    server.push();
+  };
+  const listening = listenAsGiver(qmpPath, push);
+  const judged =
+    sampled === null || sampling === undefined
+      ? Promise.resolve([])
+      : judgeAfter(sampled, server, sampling.interval);
+  // Who waits for it is told of a failure; nobody may.
+  judged.catch(() => undefined);
   const arrived = async (): Promise<Arrived> => {
     let how: Arrived = 'left';
     try {
       how = await served;
+      await judged.catch(() => undefined);
       if (how !== 'left') await forgetArrival(guest);
       return how;
     } finally {
@@ -169,7 +214,8 @@ function arrivingMemory(
     qmpPath,
     runState,
     arrived: arrived(),
-    push: () => server.push(),
+    judged,
+    push,
     leave: () => server.leave(),
     counts: () => server.counts,
     progress: () => queue.progress,

@@ -2,7 +2,8 @@
 // before all else: the block of the page, that page first. Then comes what an earlier restore asked for,
 // which this guest will ask for soon, then the rests of the storage blocks of which a part was asked for,
 // then everything, in the order in which it is stored. No page is given twice, and zeros only when they are asked for: what was never
-// given reads as zeros in the end.
+// given reads as zeros in the end. Pages may be withheld for a while: each of these is given when it is
+// asked for, alone, so that its first access is seen.
 
 import { assert } from '../../values/assert.ts';
 import { ZERO } from '../../values/holding.ts';
@@ -25,6 +26,8 @@ export interface PageQueueRequest {
   readonly neighbours: PageNeighbours;
   /** Where [page] is 1 the guest has it already; absent: it has none. Becomes the queue's own. */
   readonly given?: Uint8Array;
+  /** Where [page] is 1 it is given only when it is asked for, and alone, until `release`; absent: none is. */
+  readonly withheld?: Uint8Array;
 }
 
 /** Pages to give before they are asked for, from one on, with what lies around them. */
@@ -42,6 +45,8 @@ export class PageQueue {
   /** Whether each page was given, and whether it is on its way as an answer. */
   readonly #given: Uint8Array;
   readonly #answering: Uint8Array;
+  /** What is given only when it is asked for; null: nothing is, any more. */
+  #withheld: Uint8Array | null;
   readonly #asked: NumberQueue;
   /** Pages whose storage blocks come behind them, in the order in which these are to be given. */
   readonly #behind = new Set<number>();
@@ -53,12 +58,14 @@ export class PageQueue {
   #push: { readonly parts: Iterator<Uint32Array>; part: Uint32Array | null; at: number } | null =
     null;
 
-  constructor({ table, neighbours, given }: PageQueueRequest) {
+  constructor({ table, neighbours, given, withheld }: PageQueueRequest) {
+    assert(withheld === undefined || withheld.length === table.length, 'a page is withheld or not');
     assert(given === undefined || given.length === table.length, 'a page is given or not');
     this.#table = table;
     this.#neighbours = neighbours;
     this.#given = given ?? new Uint8Array(table.length);
     this.#answering = new Uint8Array(table.length);
+    this.#withheld = withheld ?? null;
     this.#asked = new NumberQueue(table.length);
     for (let page = 0; page < table.length; page += 1) {
       if (table[page] === ZERO) continue;
@@ -112,6 +119,25 @@ export class PageQueue {
     this.#push = { parts: this.#neighbours.inStorageOrder(), part: new Uint32Array(0), at: 0 };
   }
 
+  /** What was withheld is given as all else from now on. */
+  release(): void {
+    if (this.#withheld === null) return;
+    this.#withheld = null;
+    if (this.#push === null) return;
+    this.#push = null;
+    this.push();
+  }
+
+  /** Whether anything is given only when it is asked for. */
+  get isWithholding(): boolean {
+    return this.#withheld !== null;
+  }
+
+  /** Whether nothing is left to give but what is withheld, and zeros. */
+  get isAheadGiven(): boolean {
+    return this.#push?.part === null && this.#asked.length === 0 && this.#behind.size === 0;
+  }
+
   /** Whether a page is waited for that nobody answers yet. */
   get isAsked(): boolean {
     return this.#asked.length > 0;
@@ -121,6 +147,10 @@ export class PageQueue {
   answer(): Uint32Array | null {
     for (let page = this.#asked.take(); page !== undefined; page = this.#asked.take()) {
       if (this.#given[page] === 1 || this.#answering[page] === 1) continue;
+      if (this.#withheld?.[page] === 1) {
+        this.#answering[page] = 1;
+        return Uint32Array.of(page);
+      }
       const answer = [page];
       for (const other of this.#neighbours.block(page)) {
         if (answer.length === ANSWER_PAGES_MAX) break;
@@ -133,8 +163,9 @@ export class PageQueue {
     return null;
   }
 
+  /** Whether a page may be given unasked. */
   #isFree(page: number): boolean {
-    return this.#given[page] === 0 && this.#answering[page] === 0;
+    return this.#given[page] === 0 && this.#answering[page] === 0 && this.#withheld?.[page] !== 1;
   }
 
   /** Whether something may be left to give before what is pushed. */
@@ -226,7 +257,7 @@ export class PageQueue {
 
   /** Whether nothing is left to give but zeros that nobody asks for. */
   get isDone(): boolean {
-    return this.#push?.part === null && this.#asked.length === 0 && this.#behind.size === 0;
+    return this.isAheadGiven && !this.isWithholding;
   }
 
   /** Pages that hold something, and how many of these the guest has. */

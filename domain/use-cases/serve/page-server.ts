@@ -136,6 +136,28 @@ export class PageServer {
     this.#bell.ring();
   }
 
+  /** Gives what was withheld as all else from now on. */
+  release(): void {
+    this.#queue.release();
+    this.#bell.ring();
+  }
+
+  /** Waits until all was given but what is withheld, or nothing is withheld any more. */
+  async ahead(): Promise<void> {
+    while (!(this.#queue.isAheadGiven && this.#isIdle) && this.isWithholding)
+      await this.#bell.heard();
+  }
+
+  /** Waits until nothing is withheld any more, or serving ended. */
+  async released(): Promise<void> {
+    while (this.isWithholding) await this.#bell.heard();
+  }
+
+  /** Whether anything is given only when it is asked for. */
+  get isWithholding(): boolean {
+    return this.#queue.isWithholding && !this.#isStopped;
+  }
+
   /** Waits until what an earlier restore asked for was given, or serving ended. */
   async prefetched(): Promise<void> {
     while ((this.#queue.hasPrefetch || this.#isPrefetching) && !this.#isStopped)
@@ -212,10 +234,13 @@ export class PageServer {
     return this.#isLeft || this.#isOver;
   }
 
+  /** Whether nothing is on its way to the guest. */
+  get #isIdle(): boolean {
+    return this.#answering === 0 && !this.#isGivingNear && !this.#isPushing;
+  }
+
   get #isEnded(): boolean {
-    const isGiven =
-      this.#queue.isDone && this.#answering === 0 && !this.#isGivingNear && !this.#isPushing;
-    return this.#isStopped || isGiven;
+    return this.#isStopped || (this.#queue.isDone && this.#isIdle);
   }
 
   #take(demand: PageDemand): void {

@@ -244,6 +244,45 @@ describe('the pages to give next', () => {
     expect(queue.demand({ firstPage: 0, count: 2 })).toBe(0);
   });
 
+  test('that are withheld are given when they are asked for, alone, until they are released', () => {
+    const withheld = Uint8Array.of(0, 1, 1, 0, 0, 0, 0, 0, 0, 1);
+    const queue = new PageQueue({ table: TABLE, neighbours, withheld });
+    queue.push();
+    queue.prefetch(Uint32Array.of(1, 5));
+    queue.demand({ firstPage: 1, count: 1 });
+    expect(take(queue.answer())).toEqual([1]);
+    queue.give(Uint32Array.of(1));
+    queue.demand({ firstPage: 4, count: 1 });
+    expect(take(queue.answer())).toEqual([4, 6]);
+    queue.give(Uint32Array.of(4, 6));
+    // One that holds zeros is asked for as any other.
+    queue.demand({ firstPage: 2, count: 1 });
+    expect(take(queue.answer())).toEqual([2]);
+    queue.give(Uint32Array.of(2));
+    const unasked: number[] = [];
+    for (let next = queue.near() ?? queue.pushed(); next !== null;) {
+      unasked.push(...next.pages);
+      queue.give(next.pages);
+      next = queue.near() ?? queue.pushed();
+    }
+    expect(unasked.toSorted((a, b) => a - b)).toEqual([0, 3, 5, 8]);
+    expect([queue.isAheadGiven, queue.isWithholding, queue.isDone]).toEqual([true, true, false]);
+    queue.release();
+    expect([queue.isAheadGiven, queue.isWithholding, queue.isDone]).toEqual([false, false, false]);
+    expect(take(queue.pushed()!.pages)).toEqual([9]);
+    queue.give(Uint32Array.of(9));
+    expect(queue.pushed()).toBeNull();
+    expect(queue.isDone).toBe(true);
+  });
+
+  test('that were withheld and are released before anything is pushed wait for that', () => {
+    const queue = new PageQueue({ table: TABLE, neighbours, withheld: new Uint8Array(10).fill(1) });
+    queue.release();
+    expect(queue.pushed()).toBeNull();
+    queue.push();
+    expect(take(queue.pushed()!.pages)).toHaveLength(8);
+  });
+
   test('are done without a push never, and with zeros left', () => {
     const queue = queueOf(TABLE);
     queue.give(queue.demand({ firstPage: 0, count: 1 }) === 1 ? queue.answer()! : TABLE);

@@ -86,9 +86,9 @@ const table = Uint32Array.from({ length: PAGES }, (_, page) =>
   page % 5 === 0 ? ZERO : content(page % 7 === 0 ? 1 : page),
 );
 
-function serve(reader: ServedReader = fakeReader()) {
+function serve(reader: ServedReader = fakeReader(), withheld?: Uint8Array) {
   const guest = new FakeGuest();
-  const queue = queueOf(table);
+  const queue = queueOf(table, undefined, withheld);
   const server = new PageServer({ guest, reader, queue, label: 'a point' });
   return { guest, server, served: server.run() };
 }
@@ -96,6 +96,44 @@ function serve(reader: ServedReader = fakeReader()) {
 const turns = async (count: number): Promise<void> => {
   for (let i = 0; i < count; i += 1) await setImmediate();
 };
+
+describe('a guest of which pages are withheld', () => {
+  const withheld = Uint8Array.from({ length: PAGES }, (_, page) => Number(page < 100));
+
+  test('is given them one by one as it asks, and all of them in the end', async () => {
+    const { guest, server, served } = serve(fakeReader(), withheld);
+    server.push();
+    await server.ahead();
+    const before = guest.given.length;
+    expect(guest.given.every(([page]) => page >= 100)).toBe(true);
+    for (const page of [5, 6, 50]) guest.ask(page);
+    await turns(10);
+    const asked = guest.given.slice(before).map(([page]) => page);
+    expect(asked.toSorted((a, b) => a - b)).toEqual([5, 6, 50]);
+    expect([server.isWithholding, guest.isFinished]).toEqual([true, false]);
+    server.release();
+    await server.released();
+    expect(await served).toBe('finished');
+    const zeros = table.filter((holding) => holding === ZERO).length;
+    expect(guest.given).toHaveLength(PAGES - zeros + 2);
+  });
+
+  test('is waited for no longer once it is gone, or left', async () => {
+    for (const ends of [
+      ({ guest }: ReturnType<typeof serve>) => guest.listener!.onEnd(null),
+      ({ server }: ReturnType<typeof serve>) => server.leave(),
+    ]) {
+      const serving = serve(fakeReader(), withheld);
+      const { server, served } = serving;
+      server.push();
+      await server.ahead();
+      ends(serving);
+      await server.released();
+      expect(server.isWithholding).toBe(false);
+      await served;
+    }
+  });
+});
 
 describe('a guest that is served', () => {
   test('has every page that is not zeros, once, with what it holds', async () => {
