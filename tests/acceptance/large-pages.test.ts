@@ -16,6 +16,8 @@ import {
   type Ledger,
   type RankedRegion,
 } from '../../index.ts';
+import { RegionSampling } from '../../adapters/wiring/restore/region-sampling.ts';
+import type { RegionRow } from '../../domain/events/control.ts';
 import { PAGE_BYTES, REGION_PAGES } from '../../domain/values/page.ts';
 import { LedgerCommands } from '../support/command-line.ts';
 import { eventsOf } from '../support/log-events.ts';
@@ -205,6 +207,43 @@ describe('the large pages of a VM', () => {
       expect(scarce).toMatchObject({ memory: 'low', splitRegions: 3, reclaimedBytes: bytes });
     }));
 });
+
+test('are split by what a guest did not ask for that ran from a point, read or written', () =>
+  withLedger({ url: 'memory:', mode: 'create' }, async (ledger) => {
+    await recordFiles(ledger, { vm: 'web', files: files.slice(0, 1) });
+    // Looked at by writes already: requests tell more.
+    await decideLarge(ledger, ledger.vm('web'), DECIDE);
+    const interval = (): Promise<void> => Promise.resolve();
+    const of = { regions: 5, threshold: 5, interval };
+    const sampling = (await RegionSampling.begin(ledger, point(ledger, '@1'), of))!;
+    const first = WARM * REGION_PAGES;
+    const withheld = sampling.withheld.reduce((sum, each) => sum + each, 0);
+    expect(withheld).toBe(5 * REGION_PAGES);
+    for (const at of [1, 2, 2, 2, 2]) sampling.note({ firstPage: first + at, count: 1 });
+    sampling.note({ firstPage: HOT * REGION_PAGES + 7, count: HOT_PAGES });
+    const events = await sampling.judge();
+    const rows = new Map(
+      events.flatMap(({ type, data }) =>
+        (data.regions as readonly RegionRow[]).map((row) => [row.region, [type, row.activity]]),
+      ),
+    );
+    const [left] = Array.from({ length: REGIONS }, (_, region) => region).filter(
+      (region) => !rows.has(region),
+    );
+    expect(rows.size).toBe(5);
+    const expected = new Map<number, unknown>([
+      [ZEROS, ['LargePageSplit', 0]],
+      [HOT, ['LargePageRestored', HOT_PAGES]],
+      [TWIN, ['LargePageSplit', 0]],
+      [OTHER_TWIN, ['LargePageSplit', 0]],
+      // It gives nothing.
+      [LONELY, ['LargePageRestored', 0]],
+      [WARM, ['LargePageRestored', 2]],
+    ]);
+    expected.delete(left!);
+    expect(rows).toEqual(expected);
+    expect(decisions(await ranked(ledger))[left!]).toBe('sampled');
+  }));
 
 test('commands show, decide and replay, and say what does not go together', async () => {
   const commands = new LedgerCommands(join(folder.path, 'told'));

@@ -2,6 +2,7 @@
 
 import { InvalidArgumentError } from 'commander';
 import { headOf, type LogHead } from '../../../domain/evidence.ts';
+import { durationMs } from '../../../domain/values/instant.ts';
 import type { RawLayoutName } from '../../../domain/values/raw-layout.ts';
 import { UsageError } from './failure.ts';
 
@@ -67,4 +68,12 @@ export function bytesOfHex(hex: string): Uint8Array {
   if (!/^(?:[0-9a-f]{2})+$/iu.test(hex))
     throw new UsageError(`--hex ${hex} is no string of bytes: pairs of hex digits were expected`);
   return Buffer.from(hex, 'hex');
+}
+
+/** Milliseconds of the duration that an option was given. */
+export function positiveDuration(option: string, text: string): number {
+  const ms = durationMs(text);
+  if (ms === null || ms <= 0)
+    throw new UsageError(`${option} ${text} is no duration: 500ms, 5s, 1m were expected`);
+  return ms;
 }

@@ -28,3 +28,9 @@ export const countIn = (
           : event.data.regions.length),
       0,
     );
+
+/** Bytes that splits among these gave back. */
+export const reclaimedIn = (events: readonly LargePagesEvent[]): number =>
+  events
+    .flatMap((event) => (event.type === 'LargePageSplit' ? event.data.regions : []))
+    .reduce((sum, { bytes }) => sum + bytes, 0);

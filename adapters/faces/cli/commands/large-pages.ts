@@ -14,10 +14,9 @@ import { countIn, outcomeRow, regionRow } from '../../rows/large-page-rows.ts';
 import { positiveNumber, wholeNumber } from '../argument-values.ts';
 import { UsageError } from '../failure.ts';
 import { bytesText, field, inBytes, numeric, type Column, type Output } from '../output.ts';
+import { COLD_BELOW } from '../sampled-regions.ts';
 import { withLedger } from '../session.ts';
 
-/** The activity below which a region is cold, where nobody says another: 3 in 100 of its pages. */
-const THRESHOLD = 16;
 /** Pages looked at for the estimate. */
 const ESTIMATE_SAMPLES = 100;
 const MIB = 2 ** 20;
@@ -29,7 +28,7 @@ export const declare = (command: Command): Command =>
     .option('--since <point>', 'count accesses after this point')
     .option(
       '--threshold <n>',
-      `cold is what has less activity (default: ${THRESHOLD})`,
+      `cold is what has less activity (default: ${COLD_BELOW})`,
       wholeNumber,
     )
     .option('--coldest <n>', 'cold are so many of the least active', positiveNumber)
@@ -91,7 +90,7 @@ function choiceOf(text: string): Choice {
     : { _tag: 'coldest', count: Number(number) };
 }
 
-function policyOf({ threshold = THRESHOLD, coldest, total }: LargePagesOptions): Policy {
+function policyOf({ threshold = COLD_BELOW, coldest, total }: LargePagesOptions): Policy {
   const choice: Choice =
     coldest === undefined ? { _tag: 'below', threshold } : { _tag: 'coldest', count: coldest };
   return { measure: total === true ? 'total' : 'distinct', choice };

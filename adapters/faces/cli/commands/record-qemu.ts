@@ -2,11 +2,10 @@
 
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
-import { durationMs } from '../../../../domain/values/instant.ts';
 import type { GuestListener } from '../../../wiring/record/guest-captures.ts';
 import { recordFolder } from '../../../wiring/record/record-folder.ts';
 import { recordGuest } from '../../../wiring/record/record-guest.ts';
-import { positiveNumber } from '../argument-values.ts';
+import { positiveNumber, positiveDuration } from '../argument-values.ts';
 import { UsageError } from '../failure.ts';
 import { untilSignal } from '../interruption.ts';
 import {
@@ -94,13 +93,6 @@ function commandOf({ atCapture: command, atCaptureWithin }: GuestRecordOptions):
   if (command === undefined) return {};
   if (command.trim() === '') throw new UsageError('--at-capture is empty: a command was expected');
   return { atCapture: { command, timeoutMs } };
-}
-
-function positiveDuration(option: string, text: string): number {
-  const ms = durationMs(text);
-  if (ms === null || ms <= 0)
-    throw new UsageError(`${option} ${text} is no duration: 500ms, 5s, 1m were expected`);
-  return ms;
 }
 
 /** What becomes of a guest that is recorded. */

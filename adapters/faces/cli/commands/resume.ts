@@ -10,7 +10,9 @@ import { pointOfGuest, recoverGuest, resumeLazily } from '../../../wiring/restor
 import { isIncomplete, LEFT_OUT } from '../../../../domain/values/command-line.ts';
 import { escapedLines } from '../../rows/escaped-text.ts';
 import { awaitArrival, recoveringLine } from '../arriving.ts';
+import { positiveNumber, wholeNumber } from '../argument-values.ts';
 import { UsageError } from '../failure.ts';
+import { COLD_BELOW, samplingOf, sayJudged, type SamplingOptions } from '../sampled-regions.ts';
 import { quoted } from '../shell-word.ts';
 import { tell, withLedger } from '../session.ts';
 import { waitingTold } from '../waiting.ts';
@@ -25,6 +27,17 @@ export const declare = (command: Command): Command =>
     .option(
       '--recover <socket>',
       "go on with a guest whose `resume` was killed, by its QEMU's socket",
+    )
+    .option(
+      '--sample <n>',
+      'look at so many regions of 2 MiB for a while, page by page',
+      positiveNumber,
+    )
+    .option('--interval <duration>', 'with --sample: for how long (default: 10s)')
+    .option(
+      '--threshold <n>',
+      `with --sample: cold is of what fewer pages were asked for (default: ${COLD_BELOW})`,
+      wholeNumber,
     )
     .option('--as-recorded', 'run the recorded command line, which was shown without this')
     .option('--disk-ok', 'the disks are as they were at that moment');
@@ -73,7 +86,7 @@ async function wordOf(command: Command, ledger: Ledger, point: VmPoint): Promise
   return { end, output };
 }
 
-interface ResumeOptions {
+interface ResumeOptions extends SamplingOptions {
   readonly vm?: string;
   readonly at?: string;
   readonly eager?: boolean;
@@ -89,8 +102,12 @@ function checkedOptions(command: Command): ResumeOptions {
   const { vm, at, eager, onDemandOnly, recover, diskOk, asRecorded } = options;
   if (eager === true && onDemandOnly === true)
     throw new UsageError('--eager sends all memory, --on-demand-only what is asked for: say one');
+  if (options.sample !== undefined && (eager === true || onDemandOnly === true))
+    throw new UsageError('--sample sends all else ahead: leave --eager and --on-demand-only out');
   if (recover === undefined) return options;
-  const others = [vm, at, eager, diskOk, asRecorded].some((option) => option !== undefined);
+  const others = [vm, at, eager, diskOk, asRecorded, options.sample].some(
+    (option) => option !== undefined,
+  );
   if (others || command.args.length > 0)
     throw new UsageError('--recover goes on with a guest that is there: it takes its socket alone');
   return options;
@@ -152,6 +169,7 @@ export async function run(command: Command): Promise<void> {
       stdio: output.isJson ? ('ignore' as const) : ('inherit' as const),
       onStderr: (text: string) => process.stderr.write(`${escapedLines(text.trimEnd())}\n`),
     };
+    const sampling = samplingOf(options);
     const guest =
       options.eager === true
         ? { _tag: 'eager' as const, reason: null, ...(await resumePoint(ledger, point, request)) }
@@ -159,6 +177,7 @@ export async function run(command: Command): Promise<void> {
             ...request,
             isOnDemandOnly: options.onDemandOnly ?? false,
             waiting: waitingTold(command),
+            ...(sampling === null ? {} : { sampling }),
           });
     const { pid } = guest.process;
     const label = `${vm}@${row.capture}`;
@@ -188,7 +207,12 @@ export async function run(command: Command): Promise<void> {
         `${after}, while its memory arrives. Should this process be killed: ${recoveringLine(command, guest.qmpPath)}`,
       );
     try {
+      const of = { memory: guest, vm, capture: row.capture };
+      const judged = sampling === null ? Promise.resolve() : sayJudged(command, output, of);
+      // What is wrong with it is told when the guest has its memory.
+      judged.catch(() => undefined);
       await awaitArrival(command, output, { memory: guest, label, row: told });
+      await judged;
       if (!output.isJson && usesTerminal(qemu)) await untilExit(guest.process);
     } finally {
       // It goes on without this process.
