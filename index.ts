@@ -74,6 +74,11 @@ export {
   type LogFilter,
 } from './adapters/wiring/questions/events.ts';
 export type { EventRow } from './projections/questions/event-rows.ts';
+export {
+  rawEvents,
+  type RawEvent,
+  type RawFilter,
+} from './adapters/wiring/questions/raw-events.ts';
 export { isEventType } from './domain/events/control.ts';
 export {
   addressHistoryOf,

@@ -95,17 +95,13 @@ describe('examples', () => {
         .replace('record image --init', 'record image')
         .replace('/backup/', './')
         .replace('/etc/bash_completion.d/', './')
-        .replace('pageledger subscribe', 'timeout -s INT 2 $NODE $MAIN subscribe')
         .replace('| man -l -', '> page.1');
-      const found = shell(`NODE='${process.execPath}' MAIN='${COMMAND_LINE}'; ${run}`);
-      expect({ line, ...found }).toMatchObject({ line, status: statusOf(line) });
+      const found = shell(run);
+      expect({ line, ...found }).toMatchObject({ line, status: 0 });
     }
     expect(readFileSync(join(folder.path, 'back.raw'))).toEqual(Buffer.from(images[1]!));
   });
 });
-
-/** A subscription goes on until it is interrupted, which timeout has a code for. */
-const statusOf = (line: string): unknown => (line.includes(' subscribe') ? expect.any(Number) : 0);
 
 describe('help', () => {
   let program: Command;

@@ -30,8 +30,15 @@ export const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
     'pageledger captures --vm web --since yesterday --reverse',
   ],
   checkpoints: ['pageledger checkpoints --vm web'],
-  log: ['pageledger log --vm web --last 20', 'pageledger log --type SharingBroken --pages'],
-  subscribe: ['pageledger subscribe --type CaptureCommitted'],
+  log: [
+    'pageledger log --vm web --last 20',
+    'pageledger log --type SharingBroken --pages',
+    'pageledger log --raw',
+  ],
+  subscribe: [
+    'pageledger subscribe --type CaptureCommitted --until-caught-up',
+    'pageledger subscribe --cursor audited --until-caught-up',
+  ],
   history: [
     'pageledger history --vm web --page 3',
     'pageledger history --vm web --address 0x3000 --last 5',

@@ -2,6 +2,7 @@
 
 import type { Command } from 'commander';
 import { followEvents, listEvents, type LogBound } from '../../../wiring/questions/events.ts';
+import { rawEvents, type RawFilter } from '../../../wiring/questions/raw-events.ts';
 import { momentOf } from '../../../wiring/questions/moments.ts';
 import { actorIn } from '../../../../domain/events/actor.ts';
 import { isEventType } from '../../../../domain/events/control.ts';
@@ -11,7 +12,7 @@ import { eventJson } from '../../rows/event-rows.ts';
 import { declareExcerpt, excerptOf, type Excerpt } from '../excerpt.ts';
 import { UsageError } from '../failure.ts';
 import { type Output } from '../output.ts';
-import { isoTime } from '../../rows/row.ts';
+import { isoTime, jsonLine } from '../../rows/row.ts';
 import { drained, withLedger } from '../session.ts';
 
 export const declare = (command: Command): Command =>
@@ -23,7 +24,8 @@ export const declare = (command: Command): Command =>
     )
     .option('--to <place>', 'up to here, included')
     .option('--pages', 'expand batches to page events')
-    .option('--follow', 'go on with what comes');
+    .option('--follow', 'go on with what comes')
+    .option('--raw', 'the events and their bytes as they are kept: JSON, data in base64');
 
 /** Rows that are held at once, at most: some hundred bytes each. */
 const HELD_ROWS_MAX = 200_000;
@@ -35,6 +37,9 @@ interface LogOptions {
   readonly to?: string;
   readonly pages?: boolean;
   readonly follow?: boolean;
+  readonly raw?: boolean;
+  readonly last?: number;
+  readonly reverse?: boolean;
 }
 
 function boundOf(
@@ -77,6 +82,19 @@ class HeldRows {
   }
 }
 
+/** Events with their bytes, whatever they are of: a consumer needs them all to fold what they mean. */
+async function showRaw(ledger: Ledger, options: LogOptions, filter: RawFilter): Promise<void> {
+  const { vm, type, pages, follow, last, reverse } = options;
+  if ([vm, type, pages, follow, last, reverse].some((given) => given !== undefined))
+    throw new UsageError(
+      '--raw gives whole events: --from, --to and --since go with it, no others',
+    );
+  for await (const event of rawEvents(ledger, filter)) {
+    process.stdout.write(jsonLine({ ...event }));
+    await drained();
+  }
+}
+
 function show(output: Output, row: EventRow): void {
   if (output.isJson) {
     output.json(eventJson(row));
@@ -116,6 +134,7 @@ export const run = (command: Command): Promise<void> =>
           : ({ _tag: 'time', timeMs: asked.sinceMs } as const),
       to: boundOf(ledger, options.to, options.vm),
     };
+    if (options.raw === true) return showRaw(ledger, options, filter);
     const abort = new AbortController();
     if (options.follow === true)
       for (const signal of ['SIGINT', 'SIGTERM'] as const)

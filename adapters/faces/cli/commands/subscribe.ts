@@ -20,6 +20,7 @@ import type {
 } from '../../../../projections/subscriptions/messages.ts';
 import { eventJson } from '../../rows/event-rows.ts';
 import { UsageError } from '../failure.ts';
+import { KeptPlace } from '../kept-place.ts';
 import { untilSignal } from '../interruption.ts';
 import { isoTime, jsonLine, type Row } from '../../rows/row.ts';
 import { tell, warn, withLedger } from '../session.ts';
@@ -30,6 +31,8 @@ export const declare = (command: Command): Command =>
     .option('--pages', 'expand batches to page events')
     .option('--type <type>', 'of one type; a page event type matches the batches that hold one')
     .option('--vm <name>', 'of one VM')
+    .option('--until-caught-up', 'end when all that is there has come')
+    .option('--cursor <file>', 'go on after the place in this file, and keep it there')
     .option('--projection <name>', 'states of sharing, vms or writes, or of a module (./mine.js)');
 
 interface SubscribeOptions {
@@ -38,6 +41,8 @@ interface SubscribeOptions {
   readonly type?: string;
   readonly vm?: string;
   readonly projection?: string;
+  readonly untilCaughtUp?: boolean;
+  readonly cursor?: string;
 }
 
 /** Waits until standard output takes more, or until nobody wants more. */
@@ -132,12 +137,14 @@ function checkOptions(options: SubscribeOptions): void {
   const { type, projection } = options;
   if (type !== undefined && type !== BASELINE_ROW && !isEventType(type))
     throw new UsageError(`there is no event type ${JSON.stringify(type)}`);
-  const isOfRows = [options.from, options.pages, type, options.vm].some(
+  if (options.cursor !== undefined && options.from !== undefined)
+    throw new UsageError('--cursor and --from both say where to begin: give one of them');
+  const isOfRows = [options.from, options.pages, type, options.vm, options.cursor].some(
     (given) => given !== undefined,
   );
   if (projection !== undefined && isOfRows)
     throw new UsageError(
-      'a projection folds the whole ledger: give --projection alone, or --from, --pages, --type and --vm for rows',
+      'a projection folds the whole ledger: give --projection alone, or --from, --cursor, --pages, --type and --vm for rows',
     );
 }
 
@@ -145,15 +152,27 @@ export const run = (command: Command): Promise<void> =>
   withLedger(command, 'read', async (ledger) => {
     const options = command.opts<SubscribeOptions>();
     checkOptions(options);
-    const { projection: name, ...request } = options;
+    const { projection: name, untilCaughtUp = false, cursor, ...request } = options;
+    const kept = cursor === undefined ? null : new KeptPlace(cursor);
+    const place = kept?.place ?? null;
+    const from = place === null ? {} : { from: place };
+    const isOver = ({ _tag }: { readonly _tag: string }): boolean =>
+      untilCaughtUp && _tag === 'caughtUp';
     await untilSignal(async (signal) => {
       if (name === undefined) {
-        for await (const messages of rowArrays(ledger, { ...request, signal }))
+        for await (const messages of rowArrays(ledger, { ...request, ...from, signal })) {
           await print(rowsOf(command, messages), signal);
+          const last = messages.findLast((message) => message._tag === 'row');
+          if (last !== undefined && !signal.aborted) kept?.came(last.row.place);
+          if (messages.some(isOver)) break;
+        }
+        kept?.keep();
         return;
       }
       const projection = await projectionOf(name);
-      for await (const message of statesOf(ledger, { projection, signal }))
+      for await (const message of statesOf(ledger, { projection, signal })) {
         await print(stateRows(command, projection, message), signal);
+        if (isOver(message)) break;
+      }
     });
   });
