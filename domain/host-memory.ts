@@ -1,6 +1,7 @@
 // What the clones of a host take of its memory together, and who lets go of how much where that is more
 // than they may. The limit is on all of them, not on each, and not on a cache of ours: a page that was read
-// from a base can be read again, so it is dropped; what a clone wrote is nowhere else, so it stays. Which of
+// from a base can be read again, so it is dropped; what a clone wrote is nowhere else, so it stays, or is
+// written out by parking the clone. Which of
 // a clone's pages go is the kernel's to choose.
 
 /** What a clone takes, as its host counts it. */
@@ -24,6 +25,8 @@ export interface EvictionPlan {
   readonly evictions: readonly Eviction[];
   /** Bytes above the limit that dropping does not bring back: what clones wrote. */
   readonly excessBytes: number;
+  /** Who would have to be parked for these: the least active first, never the most active one. */
+  readonly parks: readonly string[];
 }
 
 /** Where anything is dropped, so much of the limit is left free, so that not every page begins it anew. */
@@ -41,7 +44,7 @@ export const takenBytes = (held: readonly HeldMemory[]): number =>
  */
 export function planEvictions(held: readonly HeldMemory[], limitBytes: number): EvictionPlan {
   const taken = takenBytes(held);
-  if (taken <= limitBytes) return { evictions: [], excessBytes: 0 };
+  if (taken <= limitBytes) return { evictions: [], excessBytes: 0, parks: [] };
   let left = taken - Math.floor(limitBytes * (1 - FREE_PART));
   const evictions: Eviction[] = [];
   const inOrder = held.toSorted(
@@ -54,5 +57,18 @@ export function planEvictions(held: readonly HeldMemory[], limitBytes: number): 
     left -= bytes;
   }
   const droppable = sum(held.map(({ droppableBytes }) => droppableBytes));
-  return { evictions, excessBytes: Math.max(0, taken - limitBytes - droppable) };
+  const excessBytes = Math.max(0, taken - limitBytes - droppable);
+  return { evictions, excessBytes, parks: parksFor(inOrder.slice(0, -1), excessBytes) };
+}
+
+/** Of clones in their order, those whose written pages make up for so many bytes, or all. */
+function parksFor(inOrder: readonly HeldMemory[], excessBytes: number): readonly string[] {
+  const parks: string[] = [];
+  let left = excessBytes;
+  for (const { clone, bytes, droppableBytes } of inOrder) {
+    if (left <= 0) break;
+    parks.push(clone);
+    left -= bytes - droppableBytes;
+  }
+  return parks;
 }

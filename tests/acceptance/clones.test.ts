@@ -23,6 +23,7 @@ import {
   tickNumber,
   ticksOf,
 } from '../support/guest/watched-guest.ts';
+import { IS_LONG } from '../support/long-run.ts';
 import { makeTemporaryFolder, type TemporaryFolder } from '../support/temporary-folder.ts';
 
 const atHand = await findTools();
@@ -279,6 +280,21 @@ describeWithQemu('clones over one base', found, (tools) => {
       GUEST_TIMEOUT_MS,
     );
   });
+
+  const inLongRun = group !== null && IS_LONG ? test : test.skip;
+  inLongRun(
+    'clones that wrote more than they may take are parked, all but one',
+    async () => {
+      const rows = await cloned('wrote', 3, '--at', '@1', '--memory', '60', '--park');
+      await running!.until((command) => command.rows().length === rows.length + 2);
+      const parked = running!.rows().filter((row) => row['parked'] === true);
+      expect(new Set(parked.map(({ id }) => id)).size).toBe(2);
+      const kinds = (await commands.json('clones')).map(({ kind }) => kind);
+      expect(kinds.toSorted()).toEqual(['mapped', 'parked', 'parked']);
+      await ended();
+    },
+    GUEST_TIMEOUT_MS,
+  );
 
   test(
     'a command that says where memory lies, or that clones cannot share, is refused',

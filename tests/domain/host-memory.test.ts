@@ -15,7 +15,11 @@ const held = (clone: string, more: Partial<HeldMemory> = {}): HeldMemory => ({
 
 describe('clones of a host', () => {
   test('keep what they have up to the limit', () => {
-    expect(planEvictions([held('a'), held('b')], 3200)).toEqual({ evictions: [], excessBytes: 0 });
+    expect(planEvictions([held('a'), held('b')], 3200)).toEqual({
+      evictions: [],
+      excessBytes: 0,
+      parks: [],
+    });
   });
 
   test('drop what is above it and a sixteenth more, the least active first', () => {
@@ -23,6 +27,7 @@ describe('clones of a host', () => {
     expect(planEvictions(both, 3100)).toEqual({
       evictions: [{ clone: 'b', bytes: 100 + 194 }],
       excessBytes: 0,
+      parks: [],
     });
     expect(planEvictions(both, 2000).evictions).toEqual([
       { clone: 'b', bytes: 800 },
@@ -39,11 +44,35 @@ describe('clones of a host', () => {
     expect(planEvictions([held('a', { droppableBytes: 0 })], 1000)).toEqual({
       evictions: [],
       excessBytes: 600,
+      parks: [],
     });
     expect(planEvictions([held('a', { droppableBytes: 100 })], 1000)).toEqual({
       evictions: [{ clone: 'a', bytes: 100 }],
       excessBytes: 500,
+      parks: [],
     });
+  });
+});
+
+describe('clones whose written pages are more than they may take', () => {
+  const three = [
+    held('a', { activity: 9, droppableBytes: 0 }),
+    held('b', { activity: 1, droppableBytes: 600 }),
+    held('c', { activity: 4, droppableBytes: 100 }),
+  ];
+
+  test('are parked until the rest fits, the least active first', () => {
+    expect(planEvictions(three, 3200)).toMatchObject({ excessBytes: 900, parks: ['b'] });
+    expect(planEvictions(three, 3000)).toMatchObject({ excessBytes: 1100, parks: ['b', 'c'] });
+  });
+
+  test('are never all parked: the most active one runs on', () => {
+    expect(planEvictions(three, 0).parks).toEqual(['b', 'c']);
+    expect(planEvictions(three.slice(0, 1), 0).parks).toEqual([]);
+  });
+
+  test('are not parked where dropping is enough', () => {
+    expect(planEvictions(three, 4200)).toMatchObject({ excessBytes: 0, parks: [] });
   });
 });
 
@@ -112,13 +141,19 @@ test('whatever clones do, dropping brings them to the limit, or to what they wro
         else host.writesTo(each.clone, each.page);
         const before = host.held();
         const written = host.own.map((pages) => [...pages]);
-        const { evictions, excessBytes } = planEvictions(before, limit);
+        const { evictions, excessBytes, parks } = planEvictions(before, limit);
         expect(takenBytes(before) > limit || evictions.length === 0).toBe(true);
         expect(new Set(evictions.map(({ clone }) => clone)).size).toBe(evictions.length);
         for (const { clone, bytes } of evictions) expect(host.drops(clone, bytes)).toBe(0);
         expect(takenBytes(host.held()) - excessBytes).toBeLessThanOrEqual(limit);
         expect(excessBytes === 0 || host.cache.size === 0).toBe(true);
         expect(host.own.map((pages) => [...pages])).toEqual(written);
+        // What is written out by parking is enough, or all but one are parked.
+        const writtenBy = (clone: string): number => host.own[CLONES.indexOf(clone)]!.size;
+        const freed = parks.reduce((sum, clone) => sum + writtenBy(clone), 0);
+        expect(freed >= excessBytes || parks.length === CLONES.length - 1).toBe(true);
+        const last = parks.at(-1);
+        expect(last === undefined || freed - writtenBy(last) < excessBytes).toBe(true);
       }
     }),
   );

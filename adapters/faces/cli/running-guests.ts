@@ -29,12 +29,16 @@ export interface MemoryLimit {
   readonly bytes: number;
   /** Is told, once, of bytes above it that cannot be dropped. */
   readonly onExcess: (bytes: number) => void;
+  /** Parks a clone by its name, where that stays so; absent: nobody is parked. */
+  readonly park?: (id: string) => Promise<void>;
 }
 
 const LOOK_EVERY_MS = 2_000;
 const EVICT_EVERY_MS = 250;
 /** How long guests are left alone once they dropped pages: they need some of them again, and get on. */
 const REST_MS = 2_000;
+/** How long what clones wrote has to be too much before one of them is parked. */
+const PARK_AFTER_MS = 5_000;
 /** How long a guest has to end once it was asked to. */
 const END_MS = 10_000;
 
@@ -58,6 +62,8 @@ export class RunningGuests {
   #evicting: Promise<void> | null = null;
   #restsUntilMs = 0;
   #isExcessTold = false;
+  /** Since when what clones wrote is too much; null: it is not. */
+  #excessSinceMs: number | null = null;
 
   constructor(ledger: Ledger | null, limit: MemoryLimit | null) {
     this.#ledger = ledger;
@@ -122,16 +128,28 @@ export class RunningGuests {
         ? []
         : [{ id: String(child.pid), process: child.pid, group, clone }];
     });
-    const { dropped, excessBytes } = await memory.round(accounted);
+    const { dropped, excessBytes, parks } = await memory.round(accounted);
     if (dropped.size > 0) this.#restsUntilMs = performance.now() + REST_MS;
     for (const { id, clone } of accounted) {
       const seen = this.#seen.get(clone)!;
       seen.untold += dropped.get(id) ?? 0;
       seen.dropped += dropped.get(id) ?? 0;
     }
-    if (excessBytes === 0 || this.#isExcessTold) return;
+    const now = performance.now();
+    this.#excessSinceMs = excessBytes === 0 ? null : (this.#excessSinceMs ?? now);
+    if (this.#excessSinceMs === null) return;
+    if (!this.#isExcessTold) this.#limit?.onExcess(excessBytes);
     this.#isExcessTold = true;
-    this.#limit?.onExcess(excessBytes);
+    if (now - this.#excessSinceMs < PARK_AFTER_MS) return;
+    this.#excessSinceMs = null;
+    await this.#park(accounted.find(({ id }) => id === parks[0])?.clone);
+  }
+
+  /** Parks a clone that the ledger knows, where that is wanted. */
+  async #park(clone: StartedClone | undefined): Promise<void> {
+    const park = this.#limit?.park;
+    if (clone === undefined || clone.id === null || park === undefined) return;
+    await park(clone.id);
   }
 
   /** Resolves when all that were added have ended. */

@@ -17,8 +17,9 @@ export interface AccountedClone {
 export interface EvictionRound {
   /** Pages that each dropped, by clone. */
   readonly dropped: ReadonlyMap<string, number>;
-  /** Bytes above the limit that dropping does not bring back. */
+  /** Bytes above the limit that dropping does not bring back, and who would be parked for them, in order. */
   readonly excessBytes: number;
+  readonly parks: readonly string[];
 }
 
 /** Holds the clones of this host to a limit, whenever it is told to look at them. */
@@ -44,13 +45,13 @@ export class HostMemory {
   /** Looks at clones, and drops what is too much. */
   async round(clones: readonly AccountedClone[]): Promise<EvictionRound> {
     const held = clones.flatMap((clone) => this.#held(clone));
-    const { evictions, excessBytes } = planEvictions(held, this.#limitBytes);
+    const { evictions, excessBytes, parks } = planEvictions(held, this.#limitBytes);
     const dropped = new Map<string, number>();
     for (const { clone, bytes } of evictions) {
       const { group } = clones.find(({ id }) => id === clone)!;
       const pages = Math.floor((await group.drop(bytes)) / PAGE_BYTES);
       if (pages > 0) dropped.set(clone, pages);
     }
-    return { dropped, excessBytes };
+    return { dropped, excessBytes, parks };
   }
 }

@@ -3,6 +3,8 @@
 import type { Command } from 'commander';
 import { publishMaster, startClone, type StartedClone } from '../../../wiring/clones/clones.ts';
 import type { FarGuest } from '../../../wiring/clones/far-point.ts';
+import { cloneNamed, parkClone, parkedAs } from '../../../wiring/clones/parking.ts';
+import { isLedgerError } from '../../../../domain/values/ledger-error.ts';
 import type { Ledger } from '../../../wiring/ledger/ledger.ts';
 import type { VmPoint } from '../../../wiring/ledger/vm-point.ts';
 import { Limiter } from '../../../../domain/values/limiter.ts';
@@ -26,6 +28,7 @@ interface CloneOptions {
   readonly over?: string;
   readonly diskOk?: boolean;
   readonly memory?: number;
+  readonly park?: boolean;
 }
 
 const MIB = 2 ** 20;
@@ -54,6 +57,7 @@ export const declare = (command: Command): Command =>
       'what all clones may take of the host together: beyond it they drop what they can read again',
       positiveNumber,
     )
+    .option('--park', 'where that is not enough, park the least active clones (`park`)')
     .option('--disk-ok', 'the disks are as they were at that moment');
 
 /** QEMU's words for one of the clones. */
@@ -73,12 +77,35 @@ function checkWords({ args }: Command, count: number): void {
     );
 }
 
+/** Parks a clone, and says so; where that fails it runs on. */
+async function parkOne(
+  command: Command,
+  { ledger, output }: { readonly ledger: Ledger; readonly output: Output },
+  id: string,
+): Promise<void> {
+  const onWarning = (sentence: string): void => warn(command, sentence);
+  try {
+    const clone = cloneNamed(ledger, id);
+    const { as, row } = await parkClone(ledger, clone, { as: parkedAs(clone), onWarning });
+    if (output.isJson) output.json({ id, parked: true, vm: as, capture: row.capture });
+    else tell(command, `clone ${id} is parked as ${as}@${row.capture}`);
+  } catch (thrown) {
+    if (!isLedgerError(thrown)) throw thrown;
+    onWarning(`clone ${id} could not be parked: ${thrown.message}`);
+  }
+}
+
 /** What clones may take together; null: all there is. */
-function limitOf(command: Command): MemoryLimit | null {
-  const { memory } = command.opts<CloneOptions>();
+function limitOf(command: Command, output: Output, ledger: Ledger | null): MemoryLimit | null {
+  const { memory, park = false } = command.opts<CloneOptions>();
+  if (park && (memory === undefined || ledger === null))
+    throw new UsageError('--park is of clones of a ledger that are held to a limit: say --memory');
   if (memory === undefined) return null;
   return {
     bytes: memory * MIB,
+    ...(park && ledger !== null
+      ? { park: (id: string) => parkOne(command, { ledger, output }, id) }
+      : {}),
     onExcess: (bytes) =>
       warn(
         command,
@@ -104,7 +131,7 @@ async function startAll(
   { ledger, master, point, start: started }: Origin,
 ): Promise<RunningGuests> {
   const { count } = command.opts<CloneOptions>();
-  const limit = limitOf(command);
+  const limit = limitOf(command, output, ledger);
   const running = new RunningGuests(ledger, limit);
   const limiter = new Limiter(STARTED_AT_ONCE);
   const start = async (n: number): Promise<void> => {
