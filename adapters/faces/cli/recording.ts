@@ -51,7 +51,7 @@ export function showCapture(
   const pause = row.pauseMs === null ? '' : `, guest paused ${row.pauseMs.toFixed(1)} ms`;
   const time = isTimed ? `${isoTime(row.timeMs).slice(...TIME_OF_DAY)} ` : '';
   output.say(
-    `${time}${vm}@${row.capture}: ${row.written} pages written (${row.stored} stored, ${row.merged} merged, ` +
+    `${time}${vm}@${row.capture}: ${row.written} ${row.written === 1 ? 'page' : 'pages'} written (${row.stored} stored, ${row.merged} merged, ` +
       `${row.pattern} pattern), ${row.unchanged} unchanged${pause}`,
   );
 }
