@@ -1,7 +1,7 @@
 // Who owns the pages that a Linux guest changed, at the command line: of a kernel that was put together,
 // and of a real guest in which a program writes to a known number of pages.
 
-import { readdirSync } from 'node:fs';
+import { readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import {
@@ -248,6 +248,24 @@ describeWithQemu('a guest in which a program writes to a known number of pages',
       const versions = await commands.json(...words);
       const own = { owner: 'anonymous', pid: told?.pid, command: 'writer' };
       expect(versions).toMatchObject([own, own]);
+    },
+    LONG_MS,
+  );
+
+  test(
+    'is not looked through anew for a kernel that still runs',
+    async () => {
+      const kept = join(folder.path, 'ledger', 'projections', 'guests');
+      rmSync(kept, { recursive: true });
+      const processes = async (capture: number, ...words: string[]) =>
+        commands.json('ps', '--vm', 'writer', '--at', `@${capture}`, ...words);
+      await processes(1);
+      const shown = await processes(2);
+      const notes = () => readFileSync(join(kept, 'writer', 'notes'), 'latin1');
+      expect(notes()).not.toContain('"capture":2,');
+      // Chosen by its number all kernels are looked for.
+      expect(await processes(2, '--kernel', '1')).toEqual(shown);
+      expect(notes()).toContain('"capture":2,');
     },
     LONG_MS,
   );

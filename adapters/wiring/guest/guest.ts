@@ -6,11 +6,13 @@ import { hexAddress, isGuestFailure, undescribed } from '../../../domain/guest/g
 import type { KernelSymbol, KernelSymbols } from '../../../domain/guest/kallsyms.ts';
 import { readKernelLog, type KernelMessage } from '../../../domain/guest/kernel-log.ts';
 import { isSameKernel, kernelAt, kernelOfInfo, type Kernel } from '../../../domain/guest/kernel.ts';
+import { isRunning } from '../../../domain/guest/running-kernel.ts';
 import { TaskReader, type Task } from '../../../domain/guest/tasks.ts';
 import { PhysicalMemory, type VirtualMemory } from '../../../domain/guest/virtual-memory.ts';
 import { PAGE_BYTES } from '../../../domain/values/page.ts';
 import { refuse } from '../../../domain/values/refused.ts';
 import { KernelNotes } from './kernel-notes.ts';
+import { cpusAt } from './recorded-cpus.ts';
 import { readDescription, type Layouts } from './kernel-description.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import { PointMemory } from './point-memory.ts';
@@ -61,9 +63,24 @@ function kernelTexts(kernels: readonly Kernel[]): readonly string[] {
 }
 
 /**
+ * A kernel that was found at another capture, and still runs: no other is looked for. Null: none does, or
+ * this capture was looked through.
+ */
+async function runningKernel(
+  ledger: Ledger,
+  point: GuestPoint,
+  { memory, notes }: { readonly memory: PointMemory; readonly notes: KernelNotes },
+): Promise<Kernel | null> {
+  if (point.kernel !== null || !point.row.hasDevice || (await notes.haveThis())) return null;
+  const kernel = await kernelAmong(memory, { frames: await notes.known(), kernel: null });
+  if (kernel === null) return null;
+  return (await isRunning(kernel, await cpusAt(ledger, point))) ? kernel : null;
+}
+
+/**
  * The kernel in a guest's memory. GUEST_UNDESCRIBED where there is none that tells of itself; refused
  * where several do and none is chosen. Cost: the first time for a VM, all its pages are read once; then
- * those that changed since the capture that was looked through last.
+ * those that changed since the capture that was looked through last, where it is not the one that ran.
  */
 export async function kernelOf(
   ledger: Ledger,
@@ -75,8 +92,10 @@ export async function kernelOf(
     const info = await standInInfo(ledger.files, told);
     return kernelOfInfo(new PhysicalMemory(memory), info);
   }
-  const notes = await new KernelNotes(ledger, point).in(memory);
-  const { kernels, failure } = await kernelsIn(memory, notes);
+  const notes = new KernelNotes(ledger, point);
+  const running = await runningKernel(ledger, point, { memory, notes });
+  if (running !== null) return running;
+  const { kernels, failure } = await kernelsIn(memory, await notes.in(memory));
   if (kernels.length === 0) {
     const why =
       failure === null

@@ -63,6 +63,11 @@ export class KernelNotes {
     return tables.at(entry, contents, entry.capture(capture)!);
   }
 
+  /** Whether this capture was looked through. */
+  async haveThis(): Promise<boolean> {
+    return (await this.#kept()).some(({ commit }) => commit === this.#point.row.id);
+  }
+
   /** Frames that told of a kernel, or may have, where captures were looked through before. */
   async known(): Promise<readonly number[]> {
     return [...new Set((await this.#kept()).flatMap(({ frames }) => frames))];

@@ -8,17 +8,15 @@ import {
   nextChange,
   type Changed,
 } from '../../../domain/use-cases/travel/changes.ts';
-import { isLedgerError } from '../../../domain/values/ledger-error.ts';
 import { refuse } from '../../../domain/values/refused.ts';
 import type { X86Cpu } from '../../../domain/values/x86-cpu.ts';
 import type { CaptureRow } from '../../../projections/models/vm-entry.ts';
-import { cpusOf } from '../../guests/qemu/cpu-state.ts';
 import type { PageDifference } from '../../../projections/questions/diff.ts';
 import { diffOf } from '../questions/pages.ts';
 import type { GuestPoint } from '../guest/guest.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import { recordRestored } from '../restore/restored.ts';
-import { deviceStateOf } from '../restore/restore.ts';
+import { cpusAt } from '../guest/recorded-cpus.ts';
 import { labelOf } from '../ledger/vm-point.ts';
 import {
   bytesAt,
@@ -147,13 +145,7 @@ export class DebuggedVm {
     const kept = this.#cpus.get(row.capture);
     if (kept !== undefined) return kept;
     const point = { entry: this.past.entry, row };
-    let cpus: readonly X86Cpu[] = [];
-    try {
-      cpus = cpusOf(await deviceStateOf(this.#ledger, point), labelOf(point));
-    } catch (thrown) {
-      // A state that is lost, or that nobody can read, is none.
-      if (!isLedgerError(thrown)) throw thrown;
-    }
+    const cpus = await cpusAt(this.#ledger, point);
     this.#cpus.set(row.capture, cpus);
     return cpus;
   }
