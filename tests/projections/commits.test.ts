@@ -254,7 +254,7 @@ describe('a capture that cannot be read whole', () => {
 describe('events of a newer version', () => {
   test('of a type we do not know change nothing', async () => {
     const ledger = new HandMadeLedger();
-    await ledger.append('host-x', [eventOf('HostJoined', new Uint8Array(0))]);
+    await ledger.append('room-x', [eventOf('PagesDreamt', new Uint8Array(0))]);
     expect(await changesOf(ledger)).toEqual([]);
   });
 
