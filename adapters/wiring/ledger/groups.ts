@@ -6,6 +6,8 @@ import { nodeFiles } from '../../files/files.ts';
 import { KEY_FILE_BYTES_MAX } from '../../stores/keys/group-key-file.ts';
 import { groupKeyText, keyCheck, readGroupKey } from '../../stores/keys/group-keys.ts';
 import { writeWhole } from '../../files/whole-file.ts';
+import { LEDGER_STREAM } from '../../../domain/events/streams.ts';
+import { decideLedger } from '../../../domain/ledger.ts';
 import { LedgerError } from '../../../domain/values/ledger-error.ts';
 import { type Ledger } from './ledger.ts';
 import { run } from '../../../domain/ports/run.ts';
@@ -76,7 +78,8 @@ export async function exportGroupToFile(
 }
 
 /**
- * Keeps a key that `exportGroup` gave, so that this host can record into the group; gives the group.
+ * Keeps a key that `exportGroup` gave, so that this host can record into the group; gives the group. A
+ * ledger that has not got the group has it from then on: of another ledger, with which it shares pages.
  * KEY_DAMAGED for anything else, and for a key that the ledger's group was not made with.
  */
 export async function importGroup(
@@ -84,7 +87,9 @@ export async function importGroup(
   { text, where }: { readonly text: string; readonly where: string },
 ): Promise<string> {
   const key = readGroupKey(text, where);
-  if (keyCheck(key.key) !== checkOf(ledger, key.group))
+  const command = { _tag: 'CreateGroup', group: key.group, keyCheck: keyCheck(key.key) } as const;
+  await ledger.decide(LEDGER_STREAM, () => decideLedger(ledger.state.catalogue.facts)(command));
+  if (command.keyCheck !== checkOf(ledger, key.group))
     throw new LedgerError(
       'KEY_DAMAGED',
       `${where} holds a key of a group '${key.group}', and not the one that this ledger's group of that name was made with; export it from a host that records into this ledger`,
