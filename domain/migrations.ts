@@ -31,7 +31,13 @@ export interface MigrationState {
   /** Null: as before. */
   readonly from: string | null;
   readonly to: string | null;
+  /** Earlier ones that ended so, newest last: nothing more comes of them, however late it is told. */
+  readonly completed: readonly string[];
+  readonly failed: readonly string[];
 }
+
+/** Earlier migrations that are kept in mind, of each kind. */
+const KEPT_MAX = 64;
 
 /** Null: the VM's guest was never moved. */
 export type MigrationsState = MigrationState | null;
@@ -78,8 +84,24 @@ type Decided = Either<Refusal, readonly MigrationsEvent[]>;
 const NOTHING: Decided = either.right([]);
 
 /** Whether a migration goes on. */
-const isUnderWay = (state: MigrationsState): state is MigrationState =>
+export const isUnderWay = (state: MigrationsState): state is MigrationState =>
   state !== null && (state.phase === 'started' || state.phase === 'handedOver');
+
+/** How a migration ended; null: it has not, or is not known. */
+export function endOf(state: MigrationsState, migration: string): 'completed' | 'failed' | null {
+  if (state === null) return null;
+  const { phase } = state;
+  if (state.migration === migration)
+    return phase === 'completed' || phase === 'failed' ? phase : null;
+  if (state.completed.includes(migration)) return 'completed';
+  return state.failed.includes(migration) ? 'failed' : null;
+}
+
+/** Which side may run a guest; null: neither, until it is known who. Never migrated, it is the source. */
+export function runnerOf(state: MigrationsState): 'source' | 'target' | null {
+  if (state === null || state.phase === 'started' || state.phase === 'failed') return 'source';
+  return state.phase === 'completed' ? 'target' : null;
+}
 
 /** Refused: the migration is another than the last one, or over. */
 const notUnderWay = ({ vm, migration }: { readonly vm: string; readonly migration: string }) =>
@@ -88,8 +110,10 @@ const notUnderWay = ({ vm, migration }: { readonly vm: string; readonly migratio
 function start(state: MigrationsState, { _tag, ...data }: StartMigration): Decided {
   const { vm, migration, from, to } = data;
   if (from === to) return either.left({ _tag: 'MigrationToItself', vm, host: to });
-  if (state?.migration === migration)
-    return state.phase === 'started' ? NOTHING : notUnderWay(data);
+  if (state?.migration === migration && state.phase === 'started') return NOTHING;
+  if (endOf(state, migration) !== null || state?.migration === migration) return notUnderWay(data);
+  if (state?.phase === 'completed' && state.to !== null && state.to !== from)
+    return either.left({ _tag: 'GuestElsewhere', vm, host: state.to });
   if (isUnderWay(state))
     return either.left({ _tag: 'MigrationUnderWay', vm, migration: state.migration });
   return either.right([{ type: 'MigrationStarted', data }]);
@@ -115,10 +139,10 @@ function complete(state: MigrationsState, { _tag, ...data }: CompleteMigration):
 function fail(state: MigrationsState, { _tag, by, ...data }: FailMigration): Decided {
   const { vm, migration } = data;
   const failed: Decided = either.right([{ type: 'MigrationFailed', data }]);
+  const end = endOf(state, migration);
+  if (end !== null) return end === 'failed' ? NOTHING : notUnderWay(data);
   // One that never began here: it will not, from here on.
-  if (state?.migration !== migration) return isUnderWay(state) ? notUnderWay(data) : failed;
-  if (state.phase === 'failed') return NOTHING;
-  if (state.phase === 'completed') return notUnderWay(data);
+  if (state?.migration !== migration) return failed;
   return state.phase === 'started' || by !== 'nothing'
     ? failed
     : either.left({ _tag: 'MigrationInDoubt', vm, migration });
@@ -158,7 +182,7 @@ export function evolveMigrations(state: MigrationsState, event: MigrationsEvent)
       return state;
     case 'MigrationStarted': {
       const { migration, capture, from, to } = event.data;
-      return { migration, phase: 'started', capture, from, to };
+      return { migration, phase: 'started', capture, from, to, ...endedIn(state) };
     }
     case 'RegionsMoved':
     case 'GuestHandedOver':
@@ -170,11 +194,25 @@ export function evolveMigrations(state: MigrationsState, event: MigrationsEvent)
       const { migration } = event.data;
       if (state?.migration === migration)
         return state.phase === 'completed' ? state : { ...state, phase: 'failed' };
-      return { migration, phase: 'failed', capture: null, from: null, to: null };
+      if (state !== null) return { ...state, failed: withOne(state.failed, migration) };
+      const unknown = { capture: null, from: null, to: null };
+      return { migration, phase: 'failed', ...unknown, ...endedIn(null) };
     }
     default:
       return event satisfies never;
   }
+}
+
+const withOne = (kept: readonly string[], one: string): readonly string[] =>
+  [...kept, one].slice(-KEPT_MAX);
+
+/** The migrations that have ended, the last one among them. */
+function endedIn(state: MigrationsState): Pick<MigrationState, 'completed' | 'failed'> {
+  if (state === null) return { completed: [], failed: [] };
+  const { completed, failed, migration, phase } = state;
+  return phase === 'completed'
+    ? { completed: withOne(completed, migration), failed }
+    : { completed, failed: withOne(failed, migration) };
 }
 
 function phaseAfter(

@@ -124,7 +124,7 @@ const togglesModel: Model<Toggles, 'toggles'> = {
 /** VMs, captures, checkpoints. */
 const catalogueModel: Model<Catalogue, 'catalogue'> = {
   name: 'catalogue',
-  version: 14,
+  version: 15,
   initial: () => new Catalogue(),
   begin({ catalogue: text, position, at, id, timeMs, from }) {
     const catalogue = catalogueOf(text);

@@ -165,7 +165,9 @@ function patternText(
 const OF_HOSTS = [
   'BadHostName',
   'HostUnknown',
+  'NoHostFits',
   'MigrationToItself',
+  'GuestElsewhere',
   'MigrationUnderWay',
   'MigrationOver',
   'NotHandedOver',
@@ -182,8 +184,12 @@ function hostsText(refusal: OfHosts): string {
       return `the host name ${JSON.stringify(refusal.host)} is not allowed: names are [A-Za-z0-9][A-Za-z0-9._-]*, at most 128 characters`;
     case 'HostUnknown':
       return `no host ${refusal.host} is in this workgroup; \`pageledger host list\` lists those that are`;
+    case 'NoHostFits':
+      return `no other host of the workgroup has what the guest of VM ${refusal.vm} needs; \`pageledger migrate --vm ${refusal.vm} --plan\` shows them`;
     case 'MigrationToItself':
       return `the guest of VM ${refusal.vm} is to move from ${refusal.host} to ${refusal.host}: name another host`;
+    case 'GuestElsewhere':
+      return `the guest of VM ${refusal.vm} moved to host ${refusal.host}, which has it since: it moves on from there`;
     case 'MigrationUnderWay':
       return `the guest of VM ${refusal.vm} is being moved already, by migration ${refusal.migration}`;
     case 'MigrationOver':

@@ -114,7 +114,9 @@ export type Refusal =
   | { readonly _tag: 'NoDeviceState'; readonly vm: string; readonly capture: number }
   | { readonly _tag: 'BadHostName'; readonly host: string }
   | { readonly _tag: 'HostUnknown'; readonly host: string }
+  | { readonly _tag: 'NoHostFits'; readonly vm: string }
   | { readonly _tag: 'MigrationToItself'; readonly vm: string; readonly host: string }
+  | { readonly _tag: 'GuestElsewhere'; readonly vm: string; readonly host: string }
   | { readonly _tag: 'MigrationUnderWay'; readonly vm: string; readonly migration: string }
   | { readonly _tag: 'MigrationOver'; readonly vm: string; readonly migration: string }
   | { readonly _tag: 'NotHandedOver'; readonly vm: string; readonly migration: string }
@@ -221,12 +223,20 @@ const REFUSALS: Readonly<Record<Refusal['_tag'], FailureFacts>> = {
   },
   BadHostName: { kind: 'usage', advice: 'Choose another name.' },
   HostUnknown: { kind: 'absent', advice: 'See `pageledger host list`; `host join` joins one.' },
+  NoHostFits: {
+    kind: 'absent',
+    advice: 'See `pageledger migrate --plan` for what each has; name one with `--to`.',
+  },
   MigrationToItself: { kind: 'usage', advice: 'Name another host, or none.' },
+  GuestElsewhere: { kind: 'failed', advice: 'Run `pageledger migrate` there.' },
   MigrationUnderWay: {
     kind: 'busy',
     advice: 'Wait until it is over, or end what is left of it: `pageledger migrate --resolve`.',
   },
-  MigrationOver: { kind: 'failed', advice: 'See `pageledger log --vm` for how it ended.' },
+  MigrationOver: {
+    kind: 'failed',
+    advice: 'See `pageledger log --type MigrationFailed` for how it ended.',
+  },
   NotHandedOver: { kind: 'failed', advice: 'Nothing: the source runs the guest.' },
   MigrationInDoubt: {
     kind: 'failed',

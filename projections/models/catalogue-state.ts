@@ -163,6 +163,8 @@ const migration = t.strict({
   capture: orNull(t.number),
   from: orNull(t.string),
   to: orNull(t.string),
+  completed: t.readonlyArray(t.string),
+  failed: t.readonlyArray(t.string),
 });
 
 const STATE = t.strict({

@@ -3,6 +3,8 @@ import {
   decideMigrations,
   evolveMigrations,
   initialMigrations,
+  endOf,
+  runnerOf,
   type FailMigration,
   type MigrationsCommand,
   type MigrationsEvent,
@@ -18,8 +20,8 @@ const given = specify({
 const A = 'a'.repeat(16);
 const B = 'b'.repeat(16);
 const of = (migration: string) => ({ vm: 'web', migration, capture: 4 });
-const start = (migration = A): MigrationsCommand => ({
-  _tag: 'StartMigration',
+const start = (migration = A) => ({
+  _tag: 'StartMigration' as const,
   ...of(migration),
   from: 'one',
   to: 'two',
@@ -29,7 +31,7 @@ const started = (migration = A): MigrationsEvent => ({
   type: 'MigrationStarted',
   data: { ...of(migration), from: 'one', to: 'two', kind: 'live' },
 });
-const handOver: MigrationsCommand = { _tag: 'HandOver', ...of(A), capture: 7 };
+const handOver = { _tag: 'HandOver' as const, ...of(A), capture: 7 };
 const handedOver: MigrationsEvent = { type: 'GuestHandedOver', data: { ...of(A), capture: 7 } };
 const complete: MigrationsCommand = { _tag: 'CompleteMigration', ...of(A), downtimeMs: 9 };
 const completed: MigrationsEvent = {
@@ -49,6 +51,9 @@ const failed = (migration = A): MigrationsEvent => ({
 });
 const over = refusal({ _tag: 'MigrationOver', vm: 'web', migration: A });
 
+const runner = (...happened: readonly MigrationsEvent[]) =>
+  runnerOf(happened.reduce(evolveMigrations, initialMigrations));
+
 describe('a migration', () => {
   test('goes from start over handing over to its end, each once', () => {
     expect(given().when(start())).toEqual(events(started()));
@@ -64,12 +69,33 @@ describe('a migration', () => {
     expect(given(started()).when(start(B))).toEqual(busy);
     expect(given(started(), handedOver).when(start(B))).toEqual(busy);
     expect(given(started(), failed()).when(start(B))).toEqual(events(started(B)));
-    expect(given(started(), handedOver, completed).when(start(B))).toEqual(events(started(B)));
+    const back = { from: 'two', to: 'one' };
+    expect(given(started(), handedOver, completed).when({ ...start(B), ...back })).toEqual(
+      events({ type: 'MigrationStarted', data: { ...of(B), ...back, kind: 'live' } }),
+    );
+  });
+
+  test('begins where the guest is', () => {
+    expect(given(started(), handedOver, completed).when(start(B))).toEqual(
+      refusal({ _tag: 'GuestElsewhere', vm: 'web', host: 'two' }),
+    );
+  });
+
+  test('is known to have ended when others came after it', () => {
+    const later = [started(), handedOver, completed, started(B)];
+    const state = later.reduce(evolveMigrations, initialMigrations);
+    expect([endOf(state, A), endOf(state, B), endOf(state, 'x')]).toEqual([
+      'completed',
+      null,
+      null,
+    ]);
+    expect(given(...later).when(fail('person'))).toEqual(over);
+    expect(given(started(), failed(), started(B)).when(start())).toEqual(over);
   });
 
   test('does not begin again once it is over, nor towards the host that it is on', () => {
     expect(given(started(), failed()).when(start())).toEqual(over);
-    const to = { ...start(), to: 'one' } as MigrationsCommand;
+    const to = { ...start(), to: 'one' };
     expect(given().when(to)).toEqual(
       refusal({ _tag: 'MigrationToItself', vm: 'web', host: 'one' }),
     );
@@ -107,7 +133,12 @@ describe('a migration', () => {
   test('that is asked after where it never began will not begin there', () => {
     expect(given().when(fail('nothing'))).toEqual(events(failed()));
     expect(given(failed()).when(start())).toEqual(over);
-    expect(given(started(B)).when(fail('nothing'))).toEqual(over);
+    // Also while another is under way, which goes on.
+    expect(given(started(B)).when(fail('nothing'))).toEqual(events(failed()));
+    expect(given(started(B), failed()).when(start())).toEqual(over);
+    expect(given(started(B), failed()).when({ ...handOver, ...of(B) })).toEqual(
+      events({ type: 'GuestHandedOver', data: of(B) }),
+    );
   });
 
   test('says what it moved while it is under way', () => {
@@ -117,4 +148,12 @@ describe('a migration', () => {
     expect(given(started(), failed()).when(moved)).toEqual(over);
     expect(given().when(moved)).toEqual(over);
   });
+});
+
+test('the source runs the guest until it hands it over, then nobody, then the target', () => {
+  expect(runner()).toBe('source');
+  expect(runner(started())).toBe('source');
+  expect(runner(started(), handedOver)).toBeNull();
+  expect(runner(started(), handedOver, completed)).toBe('target');
+  expect(runner(started(), handedOver, failed())).toBe('source');
 });
