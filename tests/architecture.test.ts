@@ -94,6 +94,7 @@ const FOR_TESTS: Readonly<Record<string, string>> = {
   'domain/sharing.ts: decidePageWrite': 'the rule in words, which the columns are held against',
   'domain/sharing.ts: evolvePages': 'the rule in words, which the columns are held against',
   'domain/values/refusals.ts: REFUSAL_ERRORS': 'docs/errors.md is held against it',
+  'domain/migrations.ts: runnerOf': 'hosts are held against it, whatever fails',
 };
 
 /** Where all storage goes through the file port (adapters/files), but for what is no storage. */

@@ -205,6 +205,19 @@ export const LEDGER_ERRORS = {
     kind: 'failed',
     advice: 'Run it as root or in a group with the memory controller, or without a limit.',
   },
+  LINK_INVALID: {
+    kind: 'failed',
+    advice: 'See that both hosts have the same release, and that the peer is who it should be.',
+  },
+  LINK_REFUSED: {
+    kind: 'failed',
+    advice: "See to the reason, which is the other host's.",
+  },
+  LINK_LOST: {
+    kind: 'away',
+    advice:
+      'See whether `host serve` runs there, with the same workgroup key; then run `migrate --resolve`, where a guest was to move.',
+  },
   NOT_FOUND: {
     kind: 'absent',
     advice:

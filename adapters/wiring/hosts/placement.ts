@@ -3,8 +3,6 @@
 
 import { optionsOf, propertiesOf } from '../../guests/qemu/qemu-options.ts';
 import type { RankedHost } from '../../../domain/events/host-codecs.ts';
-import { migrationsStream } from '../../../domain/events/streams.ts';
-import { decideMigrations, initialMigrations } from '../../../domain/migrations.ts';
 import {
   chosenOf,
   rank,
@@ -29,6 +27,7 @@ import type { Ledger } from '../ledger/ledger.ts';
 import { tableOf, type VmPoint } from '../ledger/vm-point.ts';
 import { tracedSets } from '../points/requests.ts';
 import { advertisedBy, PageTags } from './contents.ts';
+import { decideOnMigration } from './migrations.ts';
 
 /** Captures before a point of which changed pages count as used. */
 const USED_CAPTURES = 4;
@@ -192,14 +191,6 @@ async function noteRanked(
   },
 ): Promise<void> {
   const { by: counted, ranked: candidates, chosen } = of;
-  await ledger.decide(migrationsStream(vm), () =>
-    decideMigrations(ledger.state.catalogue.migrations.get(vm) ?? initialMigrations)({
-      _tag: 'RankCandidates',
-      vm,
-      capture,
-      counted,
-      candidates,
-      chosen,
-    }),
-  );
+  const data = { vm, capture, counted, candidates, chosen };
+  await decideOnMigration(ledger, vm, { _tag: 'RankCandidates', ...data });
 }
