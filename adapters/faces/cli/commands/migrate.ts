@@ -1,18 +1,33 @@
-// `migrate --plan`: the hosts that a VM's guest could go to, ranked by what they have of its memory.
+// `migrate`: moves a VM's guest, or a point of it, to the host that has most of its memory; `--plan` shows
+// how the hosts are ranked and moves nothing, `--resolve` ends what a failure left.
 
 import { Option, type Command } from 'commander';
+import { isUnderWay } from '../../../../domain/migrations.ts';
 import { RANKED_BY, type RankedBy } from '../../../../domain/placement.ts';
-import { thisHostName } from '../../../wiring/hosts/hosts.ts';
-import { placeGuest } from '../../../wiring/hosts/placement.ts';
+import { refuse } from '../../../../domain/values/refused.ts';
+import { hostsOf, thisHostName } from '../../../wiring/hosts/hosts.ts';
+import { drawMigration, migrationOf } from '../../../wiring/hosts/migrations.ts';
+import { placeGuest, type Placement } from '../../../wiring/hosts/placement.ts';
+import type { Ledger } from '../../../wiring/ledger/ledger.ts';
+import type { VmPoint } from '../../../wiring/ledger/vm-point.ts';
+import { openLink, readLinkKey } from '../../link/connection.ts';
+import { moveGuest, resolveMove, type MoveRequest } from '../../link/move.ts';
+import type { Moved } from '../../link/source.ts';
 import { placementRows } from '../../rows/placement-rows.ts';
+import { listenAddressOf } from '../../sockets/listen-address.ts';
 import { UsageError } from '../failure.ts';
-import { field, inBytes, numeric, type Column } from '../output.ts';
-import { withLedger } from '../session.ts';
+import { bytesText, field, inBytes, numeric, type Column, type Output } from '../output.ts';
+import { tell, withLedger } from '../session.ts';
 
 interface MigrateOptions {
   readonly vm: string;
-  readonly at: string;
+  readonly at?: string;
+  readonly live?: string;
+  readonly to?: string;
+  readonly address?: string;
+  readonly key?: string;
   readonly plan?: boolean;
+  readonly resolve?: boolean;
   readonly by: RankedBy;
   readonly from?: string;
 }
@@ -20,8 +35,13 @@ interface MigrateOptions {
 export const declare = (command: Command): Command =>
   command
     .requiredOption('--vm <name>', 'the VM')
-    .option('--at <point>', 'the point', 'latest')
+    .option('--at <point>', 'the point (default: latest)')
+    .option('--live <socket>', 'move the running guest of this QMP socket')
+    .option('--to <host>', 'the host (default: the one that has most of the memory)')
+    .option('--address <address>', 'where it takes guests (default: as it said when it joined)')
+    .option('--key <file>', "the workgroup's key, which both hosts have: needed over TCP")
     .option('--plan', 'show how the hosts are ranked, and move nothing')
+    .option('--resolve', 'end a migration that was left in doubt, by what its target says')
     .addOption(
       new Option('--by <what>', 'what is in common is counted in')
         .choices(RANKED_BY)
@@ -44,15 +64,113 @@ const COLUMNS: readonly Column[] = [
   isTrue('chosen'),
 ];
 
+/** The point that is meant. */
+function pointOf(ledger: Ledger, { vm, at = 'latest' }: MigrateOptions): VmPoint {
+  const entry = ledger.vm(vm);
+  return { entry, row: ledger.resolve(entry, at) };
+}
+
+const placed = (ledger: Ledger, of: MigrateOptions, from: string): Promise<Placement> =>
+  placeGuest(ledger, pointOf(ledger, of), { by: of.by, from });
+
+/** Where the guest goes. Refused where no host has what it needs. */
+async function targetOf(ledger: Ledger, of: MigrateOptions, from: string): Promise<string> {
+  if (of.to !== undefined) return of.to;
+  const { chosen } = await placed(ledger, of, from);
+  if (chosen === null) throw refuse({ _tag: 'NoHostFits', vm: of.vm });
+  return chosen;
+}
+
+function requestOf(
+  command: Command,
+  ledger: Ledger,
+  of: MigrateOptions & { readonly from: string; readonly to: string; readonly migration: string },
+  onMoved: (moved: Moved) => void,
+): MoveRequest {
+  const { vm, from, to, migration, live, key } = of;
+  const text = of.address ?? hostsOf(ledger).find(({ host }) => host === to)?.facts.address ?? null;
+  if (text === null)
+    throw new UsageError(
+      `it is not known where host ${to} takes guests: say --address, or join it with one`,
+    );
+  const address = listenAddressOf(text);
+  const secret = key === undefined ? null : readLinkKey(key);
+  return {
+    ledger,
+    vm,
+    migration,
+    from,
+    to,
+    point: live === undefined && of.resolve !== true ? pointOf(ledger, of) : null,
+    qmp: live ?? null,
+    reach: () => openLink(address, secret),
+    onMoved,
+    onTold: (sentence) => tell(command, sentence),
+  };
+}
+
+/** Says what was moved of a capture. */
+function tellMoved(output: Output, { capture, regions, pages, held, bytes }: Moved): void {
+  output.say(
+    `capture ${capture}: ${pages} pages in ${regions} regions were sent, ${held} were there; ${bytesText(bytes)} on the link`,
+  );
+}
+
+async function move(command: Command, ledger: Ledger, output: Output): Promise<void> {
+  const options = command.opts<MigrateOptions>();
+  const { vm, from = thisHostName() } = options;
+  const to = await targetOf(ledger, options, from);
+  const done: Moved[] = [];
+  const of = { ...options, from, to, migration: drawMigration() };
+  const request = requestOf(command, ledger, of, (moved) => {
+    done.push(moved);
+    tellMoved(output, moved);
+  });
+  const { downtimeMs } = await moveGuest(request);
+  const sum = (count: (moved: Moved) => number) => done.reduce((all, one) => all + count(one), 0);
+  output.say(
+    `the guest of VM ${vm} is host ${to}'s${downtimeMs === null ? '' : `; it stood for ${downtimeMs.toFixed(0)} ms`}`,
+  );
+  output.summary('migrate', {
+    vm,
+    migration: of.migration,
+    from,
+    to,
+    captures: done.length,
+    pages: sum(({ pages }) => pages),
+    held: sum(({ held }) => held),
+    bytes: sum(({ bytes }) => bytes),
+    downtimeMs,
+  });
+}
+
+async function resolve(command: Command, ledger: Ledger, output: Output): Promise<void> {
+  const options = command.opts<MigrateOptions>();
+  const { vm, from = thisHostName() } = options;
+  const state = migrationOf(ledger, vm);
+  if (!isUnderWay(state)) {
+    output.say(`no migration of VM ${vm} is under way: nothing to do`);
+    output.summary('migrate', { vm, resolved: null });
+    return;
+  }
+  const { migration, to } = state;
+  const of = { ...options, from: state.from ?? from, to: to ?? '', migration };
+  const { phase } = await resolveMove(requestOf(command, ledger, of, () => undefined));
+  output.say(
+    phase === 'completed'
+      ? `the guest of VM ${vm} is host ${of.to}'s`
+      : `the guest of VM ${vm} is host ${of.from}'s: nothing was moved`,
+  );
+  output.summary('migrate', { vm, migration, resolved: phase });
+}
+
 export const run = (command: Command): Promise<void> =>
   withLedger(command, 'write', async (ledger, output) => {
-    const { vm, at, plan, by, from = thisHostName() } = command.opts<MigrateOptions>();
-    if (plan !== true) throw new UsageError('--plan was expected: guests are not moved yet');
-    const entry = ledger.vm(vm);
-    const placement = await placeGuest(
-      ledger,
-      { entry, row: ledger.resolve(entry, at) },
-      { by, from },
-    );
-    output.rows(placementRows(placement), COLUMNS);
+    const options = command.opts<MigrateOptions>();
+    const { plan, resolve: isResolve, live, at, from = thisHostName() } = options;
+    if (live !== undefined && at !== undefined)
+      throw new UsageError('--at names a point that is there, and --live moves a guest: give one');
+    if (plan === true) output.rows(placementRows(await placed(ledger, options, from)), COLUMNS);
+    else if (isResolve === true) await resolve(command, ledger, output);
+    else await move(command, ledger, output);
   });

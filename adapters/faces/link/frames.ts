@@ -1,0 +1,128 @@
+// Frames of the link between two hosts (docs/format.md, "The link"): a length, a kind, a body. Lengths are
+// checked before anything is kept, and what is read is at most one frame ahead.
+
+import type { Duplex } from 'node:stream';
+import { LedgerError } from '../../../domain/values/ledger-error.ts';
+import { linkInvalid } from '../../wiring/hosts/arrival.ts';
+
+/** Most bytes of a frame's body. */
+export const FRAME_BYTES_MAX = 2 ** 21;
+const HEADER_BYTES = 5;
+/** How long a peer may say nothing. */
+export const SILENCE_MS_MAX = 120_000;
+
+/** Kinds of frames, by number. */
+export const KINDS = {
+  hello: 1,
+  offer: 2,
+  identifiers: 3,
+  wanted: 4,
+  pages: 5,
+  device: 6,
+  sent: 7,
+  recorded: 8,
+  handOver: 9,
+  completed: 10,
+  ask: 11,
+  answer: 12,
+  refused: 13,
+} as const;
+export type FrameKind = keyof typeof KINDS;
+
+const isKind = (name: string): name is FrameKind => Object.hasOwn(KINDS, name);
+/** The kind of a number, or undefined. */
+const kindOf = (number: number): FrameKind | undefined =>
+  Object.keys(KINDS)
+    .filter(isKind)
+    .find((name) => KINDS[name] === number);
+
+export interface Frame {
+  readonly kind: FrameKind;
+  readonly body: Uint8Array;
+}
+
+/** The bytes of a frame, in two parts. */
+export function frameBytes(kind: FrameKind, body: Uint8Array): Uint8Array {
+  const bytes = new Uint8Array(HEADER_BYTES + body.length);
+  new DataView(bytes.buffer).setUint32(0, body.length, true);
+  bytes[4] = KINDS[kind];
+  bytes.set(body, HEADER_BYTES);
+  return bytes;
+}
+
+const lost = (why: string, cause?: unknown): LedgerError =>
+  new LedgerError('LINK_LOST', `the other host is gone: ${why}`, {}, cause);
+
+/** A connection to another host: frames, one after the other. */
+export class Link {
+  readonly #socket: Duplex;
+  readonly #chunks: AsyncIterator<Uint8Array>;
+  #rest: Uint8Array = new Uint8Array(0);
+  /** Bytes of frames so far, both ways. */
+  bytes = 0;
+
+  constructor(socket: Duplex) {
+    this.#socket = socket;
+    this.#chunks = (socket as AsyncIterable<Uint8Array>)[Symbol.asyncIterator]();
+  }
+
+  /** Sends a frame; waits while the peer does not take it. LINK_LOST. */
+  async send(kind: FrameKind, body: Uint8Array): Promise<void> {
+    const bytes = frameBytes(kind, body);
+    this.bytes += bytes.length;
+    if (this.#socket.destroyed) throw lost('the connection is closed');
+    await new Promise<void>((resolve, reject) => {
+      this.#socket.write(bytes, (error) => {
+        if (error === null || error === undefined) resolve();
+        else reject(lost(error.message, error));
+      });
+    });
+  }
+
+  /** So many bytes; null: the peer ended before the first of them. */
+  async #take(count: number): Promise<Uint8Array | null> {
+    const parts = [this.#rest];
+    let have = this.#rest.length;
+    while (have < count) {
+      const next = await this.#chunks.next().catch((thrown: unknown) => {
+        throw lost(thrown instanceof Error ? thrown.message : String(thrown), thrown);
+      });
+      if (next.done === true) {
+        if (have === 0) return null;
+        throw lost('it broke off inside a message');
+      }
+      parts.push(next.value);
+      have += next.value.length;
+    }
+    const all = Buffer.concat(parts);
+    this.#rest = all.subarray(count);
+    return all.subarray(0, count);
+  }
+
+  /** The next frame; null: the peer ended. LINK_INVALID for what is none, LINK_LOST. */
+  async next(): Promise<Frame | null> {
+    const header = await this.#take(HEADER_BYTES);
+    if (header === null) return null;
+    const length = new DataView(header.buffer, header.byteOffset).getUint32(0, true);
+    const kind = kindOf(header[4]!);
+    if (length > FRAME_BYTES_MAX)
+      throw linkInvalid(`a message of ${length} bytes; at most ${FRAME_BYTES_MAX} were expected`);
+    if (kind === undefined) throw linkInvalid(`a message of kind ${header[4]!}`);
+    const body = await this.#take(length);
+    if (body === null && length > 0) throw lost('it broke off before a message');
+    this.bytes += HEADER_BYTES + length;
+    return { kind, body: body ?? new Uint8Array(0) };
+  }
+
+  /** The next frame, which is of this kind. */
+  async expect(kind: FrameKind): Promise<Uint8Array> {
+    const frame = await this.next();
+    if (frame === null) throw lost(`it ended where ${kind} was expected`);
+    if (frame.kind !== kind) throw linkInvalid(`${frame.kind} came where ${kind} was expected`);
+    return frame.body;
+  }
+
+  close(): void {
+    this.#socket.destroy();
+  }
+}

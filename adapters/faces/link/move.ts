@@ -1,0 +1,195 @@
+// A migration at its source, from beginning to end: what is moved, when the guest stands, and who has it
+// whatever fails.
+
+import {
+  controlGuest,
+  decideOnMigration,
+  migrationNow,
+  migrationOf,
+  type GuestControl,
+} from '../../wiring/hosts/migrations.ts';
+import type { Ledger } from '../../wiring/ledger/ledger.ts';
+import type { VmPoint } from '../../wiring/ledger/vm-point.ts';
+import { recordGuest } from '../../wiring/record/record-guest.ts';
+import { isUnderWay } from '../../../domain/migrations.ts';
+import { refuse } from '../../../domain/values/refused.ts';
+import type { Link } from './frames.ts';
+import { askTarget, greet, handOver, sendCapture, type Moved, type Moving } from './source.ts';
+
+/** Rounds of a live guest before it is stopped, at most. */
+const ROUNDS_MAX = 4;
+/** Pages of a round after which the next one is the last, with the guest stopped (4 MiB). */
+const LAST_PAGES_MAX = 1024;
+/** A round that sends more than this share of the one before brings nothing. */
+const SHRINKS_TO = 0.75;
+
+export interface MoveRequest {
+  readonly ledger: Ledger;
+  readonly vm: string;
+  readonly migration: string;
+  readonly from: string;
+  readonly to: string;
+  /** The point that is moved; of a live guest absent: captures of it are. */
+  readonly point: VmPoint | null;
+  /** QMP of the guest that is moved; null: none runs. */
+  readonly qmp: string | null;
+  /** Reaches the target, once more where it broke off. */
+  readonly reach: () => Promise<Link>;
+  readonly onMoved: (moved: Moved) => void;
+  readonly onTold: (sentence: string) => void;
+}
+
+/** What became of a migration. */
+export interface MoveResult {
+  readonly phase: 'completed' | 'failed';
+  /** How long the guest stood; null: none ran. */
+  readonly downtimeMs: number | null;
+}
+
+/** Captures the guest as it is now, in this ledger. */
+async function captureOf({ ledger, vm, onTold }: MoveRequest, qmp: string): Promise<VmPoint> {
+  const request = { qmp, everyMs: 0, count: 1, signal: new AbortController().signal };
+  const listener = { onCapture: () => undefined, onWarning: onTold, onSkip: () => undefined };
+  await recordGuest(ledger, { vm, group: null }, request, listener);
+  const entry = ledger.vm(vm);
+  return { entry, row: ledger.resolve(entry, 'latest') };
+}
+
+/** A migration under way, at the source. */
+class Move {
+  readonly #of: MoveRequest;
+  readonly #guest: GuestControl | null;
+  #stoppedAtMs: number | null = null;
+  #moving: Moving | null = null;
+
+  constructor(of: MoveRequest) {
+    this.#of = of;
+    this.#guest = of.qmp === null ? null : controlGuest(of.qmp);
+  }
+
+  async run(): Promise<MoveResult> {
+    const { ledger, vm, migration, from, to, qmp } = this.#of;
+    const first = await this.#firstPoint();
+    const { capture } = first.row;
+    const kind = qmp === null ? 'point' : 'live';
+    const moving = { vm, migration, capture, from, to, kind };
+    await decideOnMigration(ledger, vm, { _tag: 'StartMigration', ...moving });
+    this.#moving = moving;
+    try {
+      const link = await this.#of.reach();
+      try {
+        const peer = await greet(link, { from, to, ledger: ledger.id });
+        const last = await this.#moveAll(link, first, peer.ledger === ledger.id);
+        await handOver(ledger, link, { moving, capture: last.row.capture });
+      } finally {
+        link.close();
+      }
+      return await this.#end('completed');
+    } catch (thrown) {
+      return this.#after(thrown);
+    }
+  }
+
+  #firstPoint(): Promise<VmPoint> {
+    const { point, qmp } = this.#of;
+    return point !== null || qmp === null ? Promise.resolve(point!) : captureOf(this.#of, qmp);
+  }
+
+  /** Moves the point; of a live guest captures until little changes, and the last one while it stands. */
+  async #moveAll(link: Link, first: VmPoint, isCommon: boolean): Promise<VmPoint> {
+    const { ledger, qmp, onMoved } = this.#of;
+    const moving = this.#moving!;
+    const send = async (point: VmPoint): Promise<number> => {
+      if (isCommon) return 0;
+      const moved = await sendCapture(ledger, link, { point, moving });
+      onMoved(moved);
+      return moved.pages;
+    };
+    let pages = await send(first);
+    if (qmp === null || this.#guest === null) return first;
+    for (let round = 1, before = Infinity; round < ROUNDS_MAX; round += 1) {
+      // A guest that writes as fast as it is sent is not waited for.
+      if (pages <= LAST_PAGES_MAX || pages > SHRINKS_TO * before) break;
+      before = pages;
+      pages = await send(await captureOf(this.#of, qmp));
+    }
+    this.#stoppedAtMs = performance.now();
+    await this.#guest.stop();
+    const last = await captureOf(this.#of, qmp);
+    await send(last);
+    return last;
+  }
+
+  /** Something failed. Before the guest was handed over it is ours; later only the target knows. */
+  async #after(thrown: unknown): Promise<MoveResult> {
+    const { ledger, vm, migration, onTold } = this.#of;
+    const now = (await migrationNow(ledger, vm))?.phase;
+    if (now === 'started') await this.#fail('broke-off', 'nothing');
+    // In a log that both have the target may have said so itself.
+    else if (now === 'failed') await this.#letGo();
+    if (now !== 'handedOver') throw thrown;
+    onTold(`${thrown instanceof Error ? thrown.message : String(thrown)}: the target is asked`);
+    const phase = await this.#ask(migration).catch(() => null);
+    if (phase === null) throw refuse({ _tag: 'MigrationInDoubt', vm, migration });
+    const result = await this.#end(phase);
+    if (phase === 'failed') throw thrown;
+    return result;
+  }
+
+  async #ask(migration: string): Promise<'completed' | 'failed'> {
+    const { ledger, vm, from, to, reach } = this.#of;
+    const link = await reach();
+    try {
+      await greet(link, { from, to, ledger: ledger.id });
+      return await askTarget(link, { vm, migration });
+    } finally {
+      link.close();
+    }
+  }
+
+  async #fail(why: string, by: 'nothing' | 'target'): Promise<void> {
+    const { ledger, vm, migration } = this.#of;
+    await decideOnMigration(ledger, vm, { _tag: 'FailMigration', vm, migration, why, by });
+    await this.#letGo();
+  }
+
+  async #letGo(): Promise<void> {
+    if (this.#stoppedAtMs !== null) await this.#guest?.letGo();
+  }
+
+  /** The target has said what became of it. */
+  async #end(phase: 'completed' | 'failed'): Promise<MoveResult> {
+    const { ledger, vm, migration } = this.#of;
+    if (phase === 'failed') {
+      await this.#fail('target-gave-up', 'target');
+      return { phase, downtimeMs: null };
+    }
+    const downtimeMs = this.#stoppedAtMs === null ? null : performance.now() - this.#stoppedAtMs;
+    const capture = migrationOf(ledger, vm)?.capture ?? this.#moving!.capture;
+    const complete = { vm, migration, capture, downtimeMs };
+    await decideOnMigration(ledger, vm, { _tag: 'CompleteMigration', ...complete });
+    await this.#guest?.end();
+    return { phase, downtimeMs };
+  }
+
+  /** Ends the doubt of one that was left. */
+  async resolve(): Promise<MoveResult> {
+    const { ledger, vm, migration } = this.#of;
+    const state = migrationOf(ledger, vm);
+    if (!isUnderWay(state) || state.migration !== migration)
+      throw refuse({ _tag: 'MigrationOver', vm, migration });
+    this.#stoppedAtMs = this.#of.qmp === null ? null : performance.now();
+    if (state.phase === 'started') {
+      await this.#fail('resolved', 'nothing');
+      return { phase: 'failed', downtimeMs: null };
+    }
+    const { phase } = await this.#end(await this.#ask(migration));
+    return { phase, downtimeMs: null };
+  }
+}
+
+/** Moves a point, or a live guest, to another host. Refused in doubt: then `resolveMove` ends it. */
+export const moveGuest = (of: MoveRequest): Promise<MoveResult> => new Move(of).run();
+
+/** Ends what is left of a migration, by what the target says. LINK_LOST where it cannot be asked. */
+export const resolveMove = (of: MoveRequest): Promise<MoveResult> => new Move(of).resolve();

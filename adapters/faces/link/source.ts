@@ -1,0 +1,149 @@
+// The source of a migration: announces a capture's pages, sends those that the target asks for, and hands
+// the guest over.
+
+import type { OfferedCapture } from '../../wiring/hosts/departure.ts';
+import { Departure } from '../../wiring/hosts/departure.ts';
+import { decideOnMigration } from '../../wiring/hosts/migrations.ts';
+import type { Ledger } from '../../wiring/ledger/ledger.ts';
+import type { VmPoint } from '../../wiring/ledger/vm-point.ts';
+import { partsOfDevice } from '../../../domain/values/device-state.ts';
+import { LedgerError } from '../../../domain/values/ledger-error.ts';
+import { PAGE_BYTES } from '../../../domain/values/page.ts';
+import { linkInvalid } from '../../wiring/hosts/arrival.ts';
+import { FRAME_BYTES_MAX, type FrameKind, type Link } from './frames.ts';
+import {
+  announcedBody,
+  BODIES,
+  bodyOf,
+  LINK_MAGIC,
+  LINK_VERSION,
+  pagesBody,
+  readBody,
+  SENT_PAGES_MAX,
+  type BodyOf,
+} from './messages.ts';
+
+/** A migration as its start says it. */
+export interface Moving {
+  readonly vm: string;
+  readonly migration: string;
+  readonly capture: number;
+  readonly from: string;
+  readonly to: string;
+  readonly kind: string;
+}
+
+/** What was moved of a capture. */
+export interface Moved {
+  readonly capture: number;
+  /** The number that it has at the target. */
+  readonly there: number;
+  readonly regions: number;
+  readonly pages: number;
+  readonly held: number;
+  readonly bytes: number;
+}
+
+/** A refusal of the peer, as it says it. */
+export class PeerRefused extends LedgerError {}
+
+/** The next message, which is of this kind, or the peer's refusal of what was asked. */
+async function answer(link: Link, kind: FrameKind): Promise<Uint8Array> {
+  const frame = await link.next();
+  if (frame === null)
+    throw new LedgerError('LINK_LOST', `the other host ended where ${kind} was expected`, {});
+  if (frame.kind === 'refused') {
+    const { code, message } = readBody(BODIES.refused, frame.body);
+    throw new PeerRefused('LINK_REFUSED', `the other host refuses: ${message}`, { code });
+  }
+  if (frame.kind !== kind) throw linkInvalid(`${frame.kind} came where ${kind} was expected`);
+  return frame.body;
+}
+
+/** Who the other host is, and which ledger it has. */
+export type Peer = Pick<BodyOf<'hello'>, 'host' | 'ledger'>;
+
+/** Says who this is, and hears who the other is. LINK_INVALID where it is not the one that was meant. */
+export async function greet(
+  link: Link,
+  {
+    from,
+    to,
+    ledger,
+  }: { readonly from: string; readonly to: string | null; readonly ledger: string | null },
+): Promise<Peer> {
+  const own = { magic: LINK_MAGIC, version: LINK_VERSION, host: from, ledger };
+  await link.send('hello', bodyOf(own));
+  const peer = readBody(BODIES.hello, await answer(link, 'hello'));
+  const { version, host } = peer;
+  if (version !== LINK_VERSION) throw linkInvalid(`its link is of version ${version}`);
+  if (to !== null && host !== to) throw linkInvalid(`it is host ${host}, and not ${to}`);
+  return peer;
+}
+
+async function sendDevice(link: Link, departure: Departure): Promise<void> {
+  const device = await departure.device();
+  const step = FRAME_BYTES_MAX - 1;
+  for (const [i, part] of device === null ? [] : partsOfDevice(device).entries())
+    for (let at = 0; at < part.length; at += step)
+      await link.send('device', Buffer.concat([Uint8Array.of(i), part.subarray(at, at + step)]));
+}
+
+/** Sends a capture. What the target has is not sent. */
+export async function sendCapture(
+  ledger: Ledger,
+  link: Link,
+  { point, moving }: { readonly point: VmPoint; readonly moving: Moving },
+): Promise<Moved> {
+  const before = link.bytes;
+  const departure = await Departure.of(ledger, point);
+  const offered: OfferedCapture = departure.offer;
+  await link.send('offer', bodyOf({ migration: moving, offered }));
+  for (const pages of departure.announced()) {
+    await link.send('identifiers', announcedBody(pages));
+    const bits = await answer(link, 'wanted');
+    if (bits.length !== Math.ceil(pages.kinds.length / 8))
+      throw linkInvalid(`${bits.length} bytes of wishes for ${pages.kinds.length} pages`);
+    departure.want(pages.firstPage, bits);
+  }
+  for await (const { firstPage, pages } of departure.pages())
+    for (let at = 0; at < pages.length; at += SENT_PAGES_MAX * PAGE_BYTES) {
+      const some = pages.subarray(at, at + SENT_PAGES_MAX * PAGE_BYTES);
+      await link.send('pages', pagesBody(firstPage + at / PAGE_BYTES, some));
+    }
+  await sendDevice(link, departure);
+  await link.send('sent', new Uint8Array(0));
+  const { capture: there, held } = readBody(BODIES.recorded, await answer(link, 'recorded'));
+  const moved = { capture: point.row.capture, there, held, ...departure.wanted };
+  const done = { ...moved, bytes: link.bytes - before };
+  await noteMoved(ledger, moving, done);
+  return done;
+}
+
+const noteMoved = async (ledger: Ledger, moving: Moving, moved: Moved): Promise<void> => {
+  const { vm, migration } = moving;
+  const { capture, regions, pages, bytes, held } = moved;
+  const data = { vm, migration, capture, regions, pages, bytes, held, stale: 0 };
+  await decideOnMigration(ledger, vm, { _tag: 'NoteMoved', ...data });
+};
+
+/** Gives the guest up and lets the target have it; how long it stood is known to neither alone. */
+export async function handOver(
+  ledger: Ledger,
+  link: Link,
+  { moving, capture }: { readonly moving: Moving; readonly capture: number },
+): Promise<void> {
+  const { vm, migration } = moving;
+  await decideOnMigration(ledger, vm, { _tag: 'HandOver', vm, migration, capture });
+  await link.send('handOver', bodyOf({ vm, migration }));
+  readBody(BODIES.completed, await answer(link, 'completed'));
+}
+
+/** Asks a target what became of a migration: what it has not completed it gives up. */
+export async function askTarget(
+  link: Link,
+  { vm, migration }: Pick<Moving, 'vm' | 'migration'>,
+): Promise<'completed' | 'failed'> {
+  await link.send('ask', bodyOf({ vm, migration }));
+  return readBody(BODIES.answer, await answer(link, 'answer')).phase;
+}

@@ -1,0 +1,213 @@
+// The target of migrations: takes captures that it is offered, starts guests by its own words, and answers
+// what became of a migration. A peer that says what cannot be is told so and dropped.
+
+import { Arrival, linkInvalid } from '../../wiring/hosts/arrival.ts';
+import {
+  decideOnMigration,
+  migrationNow,
+  migrationOf,
+  startFromPoint,
+} from '../../wiring/hosts/migrations.ts';
+import type { Ledger } from '../../wiring/ledger/ledger.ts';
+import { endOf, isUnderWay } from '../../../domain/migrations.ts';
+import { deviceOfParts } from '../../../domain/values/device-state.ts';
+import { isLedgerError } from '../../../domain/values/ledger-error.ts';
+import { isRefused } from '../../../domain/values/refused.ts';
+import { refusalText } from '../../../domain/values/refusal-texts.ts';
+import { refusalCode } from '../../../domain/values/refusals.ts';
+import type { Frame, Link } from './frames.ts';
+import {
+  BODIES,
+  bodyOf,
+  LINK_MAGIC,
+  LINK_VERSION,
+  readAnnounced,
+  readBody,
+  readPages,
+  type BodyOf,
+} from './messages.ts';
+
+/** Bytes of a device state that are taken; those of large machines are far below. */
+const DEVICE_BYTES_MAX = 64 * 2 ** 20;
+const DEVICE_PARTS = 3;
+
+export interface TargetWays {
+  readonly ledger: Ledger;
+  /** The name of this host. */
+  readonly host: string;
+  /** How guests are started here; null: they are not, what is moved here lies ready. */
+  readonly command: readonly string[] | null;
+  readonly isDiskOk: boolean;
+  /** Hears what happens, for people. */
+  readonly onTold: (sentence: string) => void;
+}
+
+type Offer = BodyOf<'offer'>;
+
+/** What a peer is told of a failure. */
+function refusedBody(thrown: unknown): Uint8Array {
+  if (isLedgerError(thrown)) return bodyOf({ code: thrown.code, message: thrown.message });
+  if (isRefused(thrown))
+    return bodyOf({ code: refusalCode(thrown.refusal), message: refusalText(thrown.refusal) });
+  throw thrown;
+}
+
+/** A host that takes guests. */
+export class MigrationTarget {
+  readonly #ways: TargetWays;
+  #isTaking = false;
+
+  constructor(ways: TargetWays) {
+    this.#ways = ways;
+  }
+
+  /** Serves a peer to its end. */
+  async serve(link: Link): Promise<void> {
+    const { onTold } = this.#ways;
+    let peer = 'that did not say who it is';
+    try {
+      const { version, host } = readBody(BODIES.hello, await link.expect('hello'));
+      if (version !== LINK_VERSION) throw linkInvalid(`its link is of version ${version}`);
+      peer = host;
+      const { host: name, ledger } = this.#ways;
+      const own = { magic: LINK_MAGIC, version: LINK_VERSION, host: name, ledger: ledger.id };
+      await link.send('hello', bodyOf(own));
+      for (;;) {
+        const frame = await link.next();
+        if (frame === null) return;
+        await this.#answer(link, host, frame);
+      }
+    } catch (thrown) {
+      const body = refusedBody(thrown);
+      onTold(`host ${peer}: ${thrown instanceof Error ? thrown.message : 'it was refused'}`);
+      await link.send('refused', body).catch(() => undefined);
+    } finally {
+      link.close();
+    }
+  }
+
+  #answer(link: Link, peer: string, { kind, body }: Frame): Promise<void> {
+    if (kind === 'offer') return this.#offered(link, peer, readBody(BODIES.offer, body));
+    if (kind === 'handOver') return this.#handedOver(link, readBody(BODIES.handOver, body));
+    if (kind === 'ask') return this.#asked(link, readBody(BODIES.ask, body));
+    throw linkInvalid(`${kind} came out of turn`);
+  }
+
+  async #offered(link: Link, peer: string, { migration, offered }: Offer): Promise<void> {
+    const { ledger, host } = this.#ways;
+    if (migration.from !== peer || migration.to !== host || migration.vm !== offered.vm)
+      throw linkInvalid(
+        `host ${peer} offers what is to go from ${migration.from} to ${migration.to}`,
+      );
+    if (this.#isTaking) throw linkInvalid('another guest is just arriving here: try again');
+    this.#isTaking = true;
+    const { vm } = offered;
+    try {
+      await this.#endOld(vm, migration.migration);
+      await decideOnMigration(ledger, vm, { _tag: 'StartMigration', ...migration });
+      const arrival = await Arrival.begin(ledger, offered, peer);
+      try {
+        await this.#take(link, arrival, { migration, offered });
+      } finally {
+        arrival.close();
+      }
+    } finally {
+      this.#isTaking = false;
+    }
+  }
+
+  /** What began to move here before, and broke off, will not go on: whoever asks is told so. */
+  async #endOld(vm: string, next: string): Promise<void> {
+    const { ledger, host } = this.#ways;
+    const state = migrationOf(ledger, vm);
+    if (!isUnderWay(state) || state.migration === next || state.to !== host) return;
+    await this.#giveUp(vm, state.migration, 'broke-off');
+  }
+
+  async #take(link: Link, arrival: Arrival, { migration, offered }: Offer): Promise<void> {
+    const { ledger, onTold, host } = this.#ways;
+    const parts: Uint8Array[][] = Array.from({ length: DEVICE_PARTS }, () => []);
+    let deviceBytes = 0;
+    for (;;) {
+      const frame = await link.next();
+      if (frame === null) throw linkInvalid('it ended before all was sent');
+      if (frame.kind === 'sent') break;
+      if (frame.kind === 'identifiers')
+        await link.send('wanted', arrival.announce(readAnnounced(frame.body)));
+      else if (frame.kind === 'pages') {
+        const { firstPage, pages } = readPages(frame.body);
+        await arrival.take(firstPage, pages);
+      } else if (frame.kind === 'device') {
+        deviceBytes += frame.body.length;
+        const part = parts[frame.body[0] ?? DEVICE_PARTS];
+        if (part === undefined || deviceBytes > DEVICE_BYTES_MAX)
+          throw linkInvalid(`a device state of ${deviceBytes} bytes`);
+        part.push(frame.body.slice(1));
+      } else throw linkInvalid(`${frame.kind} came out of turn`);
+    }
+    const device =
+      deviceBytes === 0 ? null : deviceOfParts(parts.map((part) => Buffer.concat(part)));
+    const { row, arrivedPages, heldPages } = await arrival.record(device);
+    const { vm, migration: id } = { vm: offered.vm, migration: migration.migration };
+    const { capture } = row;
+    const moved = { regions: 0, pages: arrivedPages, bytes: link.bytes, held: heldPages, stale: 0 };
+    const note = { vm, migration: id, capture, ...moved };
+    await decideOnMigration(ledger, vm, { _tag: 'NoteMoved', ...note });
+    const recorded = { capture: row.capture, arrived: arrivedPages, held: heldPages };
+    await link.send('recorded', bodyOf(recorded));
+    onTold(
+      `capture ${row.capture} of VM ${offered.vm} is at host ${host}: ${arrivedPages} pages came, ${heldPages} were here`,
+    );
+  }
+
+  async #handedOver(link: Link, of: BodyOf<'handOver'>): Promise<void> {
+    const { vm, migration } = of;
+    const { ledger, command, isDiskOk, onTold } = this.#ways;
+    const capture = (await migrationNow(ledger, vm))?.capture ?? null;
+    if (capture === null) throw linkInvalid(`it hands VM ${vm} over, of which nothing came`);
+    await decideOnMigration(ledger, vm, { _tag: 'HandOver', vm, migration, capture });
+    const entry = ledger.vm(vm);
+    const row = ledger.resolve(entry, `@${capture}`);
+    const point = { entry, row };
+    try {
+      const guest =
+        command === null || !row.hasDevice
+          ? null
+          : await startFromPoint(ledger, point, { command, isDiskOk });
+      try {
+        const complete = { vm, migration, capture, downtimeMs: null };
+        await decideOnMigration(ledger, vm, { _tag: 'CompleteMigration', ...complete });
+      } catch (thrown) {
+        guest?.end();
+        throw thrown;
+      }
+      // It is ours now, and stays so whatever becomes of it.
+      await guest?.letGo().catch((thrown: unknown) => {
+        onTold(`VM ${vm} is this host's, and stands: ${String(thrown)}`);
+      });
+      onTold(
+        guest === null
+          ? `VM ${vm} is this host's, at capture ${capture}; no guest was started`
+          : `VM ${vm} runs here, as process ${guest.pid}`,
+      );
+    } catch (thrown) {
+      await this.#giveUp(vm, migration, 'not-started');
+      throw thrown;
+    }
+    await link.send('completed', bodyOf({ capture, downtimeMs: null }));
+  }
+
+  /** Before anybody hears that this host has not got the guest, it can take it no more. */
+  async #giveUp(vm: string, migration: string, why: string): Promise<void> {
+    const { ledger } = this.#ways;
+    const fail = { vm, migration, why, by: 'log' } as const;
+    await decideOnMigration(ledger, vm, { _tag: 'FailMigration', ...fail });
+  }
+
+  async #asked(link: Link, { vm, migration }: BodyOf<'ask'>): Promise<void> {
+    const { ledger } = this.#ways;
+    const isOurs = endOf(await migrationNow(ledger, vm), migration) === 'completed';
+    if (!isOurs) await this.#giveUp(vm, migration, 'source-asked');
+    await link.send('answer', bodyOf({ phase: isOurs ? 'completed' : 'failed' }));
+  }
+}
