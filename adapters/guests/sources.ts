@@ -31,6 +31,7 @@ import {
 import { AVML_MAGIC, openAvml } from './dumps/avml.ts';
 import { openDump } from './dumps/dump-source.ts';
 import { readElfCore } from './dumps/elf-core.ts';
+import { KDUMP_MAGICS, openKdump } from './dumps/kdump.ts';
 import { LIME_MAGIC, readLime } from './dumps/lime.ts';
 import { QCOW2_MAGIC } from './dumps/qcow2.ts';
 import { qcow2Moments } from './dumps/qcow2-moments.ts';
@@ -51,6 +52,7 @@ export const IMAGE_FORMATS = {
   lime: { magics: [LIME_MAGIC], open: openDump(readLime) },
   avml: { magics: [AVML_MAGIC], open: openAvml },
   windows: { magics: [WINDOWS_MAGIC], open: openDump(readWindowsDump) },
+  kdump: { magics: KDUMP_MAGICS, open: openKdump },
   vmware: { magics: VMWARE_MAGICS, open: openVmware },
   qcow2: { magics: [QCOW2_MAGIC], moments: qcow2Moments },
 } as const satisfies Readonly<Record<string, ImageFormat>>;

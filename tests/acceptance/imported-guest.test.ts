@@ -100,6 +100,16 @@ describeWithQemu('a guest that QEMU dumps', await findTools(), (tools) => {
   );
 
   test(
+    'a kdump',
+    async () => {
+      const words = { paging: false, protocol: `file:${path('kdump')}`, format: 'kdump-zlib' };
+      await told('dump-guest-memory', words);
+      expect(differing((await opener.opened(path('kdump'))).memory, memory)).toEqual([]);
+    },
+    limit,
+  );
+
+  test(
     'its internal snapshots, as a history',
     async () => {
       const taken: Buffer[] = [];

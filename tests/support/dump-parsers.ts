@@ -4,6 +4,7 @@
 import { avmlDump } from './guest/avml-bytes.ts';
 import { elfCore, elfNote, limeDump, vmwarePair, windowsDump } from './guest/dump-bytes.ts';
 import { DumpOpener, runAt } from './guest/opened-dump.ts';
+import { flattened, kdump } from './guest/kdump-bytes.ts';
 import { qcow2Image } from './guest/qcow2-bytes.ts';
 import * as stream from './guest/stream-bytes.ts';
 import type { Parser } from './parsers.ts';
@@ -25,6 +26,8 @@ const DUMPS: readonly (readonly [string, ...Uint8Array[]])[] = [
   ['snapshots in qcow2', qcow2Image([{ name: 'one', state: STREAM }])],
   ['dumps of avml', avmlDump(RUNS)],
   ['dumps of Windows', windowsDump(RUNS)],
+  ['kdumps', kdump({ runs: RUNS }), kdump({ runs: RUNS, level: 1, kind: 'snappy' })],
+  ['flattened kdumps', flattened(kdump({ runs: RUNS }))],
   ['dumps of LiME', limeDump(RUNS), limeDump(LOOSE)],
 ];
 

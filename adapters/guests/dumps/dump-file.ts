@@ -36,8 +36,8 @@ export class DumpFile {
     );
   }
 
-  /** Bytes of the file. */
-  bytes(offset: number, length: number, what: string): Uint8Array {
+  /** The same of one that is to be read at once. */
+  protected checkRead(offset: number, length: number, what: string): void {
     this.check(offset, length, what);
     if (length > READ_BYTES_MAX)
       throw dumpUnfit(
@@ -45,6 +45,11 @@ export class DumpFile {
         `has ${length} bytes of ${what}, and at most ${READ_BYTES_MAX} are read`,
         'it is damaged; copy or dump it again',
       );
+  }
+
+  /** Bytes of the file. */
+  bytes(offset: number, length: number, what: string): Uint8Array<ArrayBuffer> {
+    this.checkRead(offset, length, what);
     const bytes = new Uint8Array(length);
     for (let done = 0; done < length;) {
       const count = readSync(this.#fd, bytes, done, length - done, offset + done);

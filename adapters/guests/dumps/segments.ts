@@ -6,6 +6,7 @@
 // - Any other gap is no memory, or zeros up to the next segment where the writer leaves zeros out.
 // - A page of which the file has a part is that part, and zeros.
 
+import { assert } from '../../../domain/values/assert.ts';
 import { LedgerError } from '../../../domain/values/ledger-error.ts';
 import type { ImagePieces } from '../../../domain/ports/guests.ts';
 import type { MemoryMap, PhysicalRange } from '../../../domain/values/memory-map.ts';
@@ -13,10 +14,14 @@ import { PAGE_BYTES } from '../../../domain/values/page.ts';
 import { dumpUnfit, hexOf, type DumpFile } from './dump-file.ts';
 import { piecesOf, type Piece } from './pieces.ts';
 
-/** All in bytes. */
-export interface Segment {
+/** Memory at addresses: all in bytes, and whole pages. */
+export interface MemoryRun {
   readonly address: number;
   readonly length: number;
+}
+
+/** A run, and where its bytes lie in the file; it may begin and end inside of a page. */
+export interface Segment extends MemoryRun {
   readonly offset: number;
 }
 
@@ -60,16 +65,14 @@ const HIGH_PAGE = 2 ** 32 / PAGE_BYTES;
 
 const endOf = ({ page, pages }: Span): number => page + pages;
 
-/** The segments in ascending order. Refuses what lies outside of the file, or twice at an address. */
-function checked(file: DumpFile, segments: readonly Segment[]): readonly Segment[] {
-  const { label } = file;
+/** Runs in ascending order. Refuses what lies where no memory can be, or twice at an address. */
+function checked<R extends MemoryRun>(label: string, segments: readonly R[]): readonly R[] {
   const again = 'it is damaged; copy or dump it again';
   if (segments.length > SEGMENTS_MAX)
     throw dumpUnfit(label, `has ${segments.length} segments, and at most ${SEGMENTS_MAX}`, again);
   const sorted = segments.filter(({ length }) => length > 0).toSorted(byAddress);
   let end = 0;
-  for (const { address, length, offset } of sorted) {
-    file.check(offset, length, `memory at ${hexOf(address)}`);
+  for (const { address, length } of sorted) {
     if (!Number.isSafeInteger(address) || address + length > ADDRESS_MAX)
       throw dumpUnfit(label, `has memory at ${hexOf(address)}, where none can be`, again);
     if (address < end)
@@ -80,7 +83,7 @@ function checked(file: DumpFile, segments: readonly Segment[]): readonly Segment
   return sorted;
 }
 
-const byAddress = (a: Segment, b: Segment): number => a.address - b.address;
+const byAddress = (a: MemoryRun, b: MemoryRun): number => a.address - b.address;
 
 /** Pages that are made of parts. */
 class LoosePages {
@@ -198,12 +201,39 @@ class Placing {
   }
 }
 
-const tooLarge = ({ label }: DumpFile, pages: number): LedgerError =>
+const tooLarge = (label: string, pages: number): LedgerError =>
   new LedgerError(
     'SOURCE_SIZE',
     `${label} tells of ${pages} pages of memory; at most ${PAGES_MAX} (256 GiB) can be recorded`,
     { label, found: pages, expected: PAGES_MAX },
   );
+
+/** Spans in ascending order, and what lies between them, put into blocks. */
+function placed(
+  label: string,
+  spans: readonly Span[],
+  rules: SegmentRules,
+): { readonly placing: Placing; readonly memoryMap: MemoryMap } {
+  const runs = runsOf(filled(spans, rules), rules);
+  if (runs.length > RANGES_MAX)
+    throw dumpUnfit(
+      label,
+      `has memory in ${runs.length} runs of addresses, and at most ${RANGES_MAX}`,
+      'write it as raw memory, and record that',
+    );
+  const pageCount = runs.reduce((sum, run) => sum + pagesOfRun(run), 0);
+  if (pageCount > PAGES_MAX) throw tooLarge(label, pageCount);
+  const placing = new Placing();
+  const pagesOf = (name: string, isRam: boolean): number =>
+    placing.add(
+      name,
+      runs.filter((run) => run.isRam === isRam),
+    );
+  const blocks = [{ name: 'ram', pages: pagesOf('ram', true) }];
+  const devices = pagesOf('/devices', false);
+  if (devices > 0) blocks.push({ name: '/devices', pages: devices });
+  return { placing, memoryMap: { blocks, ranges: placing.ranges } };
+}
 
 /** The memory that segments of a file make up. SOURCE_FORMAT, SOURCE_SIZE. */
 export function placeSegments(
@@ -211,35 +241,31 @@ export function placeSegments(
   segments: readonly Segment[],
   rules: SegmentRules,
 ): PlacedMemory {
+  for (const { address, length, offset } of segments)
+    file.check(offset, length, `memory at ${hexOf(address)}`);
   const loose = new LoosePages(file);
-  const sorted = checked(file, segments);
+  const sorted = checked(file.label, segments);
   const spans = sorted.flatMap((segment) => [...spansOf(segment, loose)]);
-  const runs = runsOf(filled(spans, rules), rules);
-  if (runs.length > RANGES_MAX)
-    throw dumpUnfit(
-      file.label,
-      `has memory in ${runs.length} runs of addresses, and at most ${RANGES_MAX}`,
-      'write it as raw memory, and record that',
-    );
-  const pageCount = runs.reduce((sum, run) => sum + pagesOfRun(run), 0);
-  if (pageCount > PAGES_MAX) throw tooLarge(file, pageCount);
-  const placing = new Placing();
-  const ram = placing.add(
-    'ram',
-    runs.filter(({ isRam }) => isRam),
-  );
-  const devices = placing.add(
-    '/devices',
-    runs.filter(({ isRam }) => !isRam),
-  );
-  const blocks = [{ name: 'ram', pages: ram }];
-  if (devices > 0) blocks.push({ name: '/devices', pages: devices });
+  const { placing, memoryMap } = placed(file.label, spans, rules);
   return {
-    memoryMap: { blocks, ranges: placing.ranges },
-    pageCount,
+    memoryMap,
+    pageCount: placing.pages,
     pieces: piecesOf(placing.pieces, loose.bytes),
-    zeros: zerosOf(pageCount, placing.zeros),
+    zeros: zerosOf(placing.pages, placing.zeros),
   };
+}
+
+/** The map of memory whose pages come from somewhere else. SOURCE_FORMAT, SOURCE_SIZE. */
+export function mapOfRuns(
+  label: string,
+  runs: readonly MemoryRun[],
+  rules: SegmentRules,
+): MemoryMap {
+  const spans = checked(label, runs).map(({ address, length }): Span => {
+    assert(address % PAGE_BYTES === 0 && length % PAGE_BYTES === 0, 'runs are whole pages');
+    return { page: address / PAGE_BYTES, pages: length / PAGE_BYTES, offset: null };
+  });
+  return placed(label, spans, rules).memoryMap;
 }
 
 const pagesOfRun = ({ spans }: Run): number => endOf(spans.at(-1)!) - spans[0]!.page;

@@ -24,7 +24,7 @@ export const FOREIGN_FORMATS = {
     instead: 'save the guest again',
   },
   'libvirt-xen': { is: "a save file of libvirt's for Xen", instead: ANOTHER_WAY },
-  kdump: { is: 'a compressed kernel dump', instead: 'dump the guest with pmemsave instead' },
+  diskdump: { is: 'a dump of diskdump', instead: 'dump the guest with pmemsave instead' },
   'kernel-dump': { is: "a kernel's crash dump", instead: `${LAYERWRITER}, if it knows this kind` },
   'windows-dump': { is: 'a Windows dump of 32 bits or of a process', instead: LAYERWRITER },
   hiberfil: { is: "Windows' hibernation file", instead: LAYERWRITER },
@@ -63,7 +63,7 @@ type Signs = readonly [ForeignFormatName, ...(string | readonly [number, string]
 export const FOREIGN_SIGNS: readonly Signs[] = [
   ['libvirt-unfinished', 'LibvirtQemudPart'],
   ['libvirt-xen', 'libvirt-xml\n \0 \r'],
-  ['kdump', 'KDUMP   ', 'makedumpfile\0\0\0\0', 'DISKDUMP'],
+  ['diskdump', 'DISKDUMP'],
   ['kernel-dump', '\xed\x23\x8f\x61\x73\x01\x19\xa8', '\xa8\x19\x01\x73\x61\x8f\x23\xed'],
   ['kernel-dump', 'sadump\0\0', 'minidump FreeBSD/', '\xed\xc8\xfe\xde', '\xed\xfe\xce\xfa'],
   ['kernel-dump', '\xcf\xfa\xed\xfe', '\xce\xfa\xed\xfe'],

@@ -51,7 +51,7 @@ const TRIED: readonly (readonly [string, Uint8Array, string])[] = [
   ['a program', file('\x7fELF\x02\x01\x01', Buffer.alloc(9), '\x03\0\x3e\0'), 'elf-other'],
   ['a kdump', file('KDUMP   rest'), 'kdump'],
   ['a flattened kdump', file('makedumpfile\0\0\0\0'), 'kdump'],
-  ['a diskdump', file('DISKDUMP\x03\0\0\0'), 'kdump'],
+  ['a diskdump', file('DISKDUMP\x03\0\0\0'), 'diskdump'],
   ['an LKCD dump', file('\xed\x23\x8f\x61\x73\x01\x19\xa8'), 'kernel-dump'],
   ['a LiME dump', file('EMiL'), 'lime'],
   ['a dump of avml', file('AVML\x02\0\0\0'), 'avml'],
