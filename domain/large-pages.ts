@@ -125,8 +125,6 @@ export function sampleOf(
 interface Candidate extends SeenRegion {
   readonly activity: number;
   readonly region: number;
-  /** Pages that might be reclaimed at all: patterns, and what is held small or in another of these. */
-  readonly worth: number;
 }
 
 /** Pages that need no memory of their own. */
@@ -139,33 +137,43 @@ export const byRank = (
 ): number => a.activity - b.activity || b.worth - a.worth || a.region - b.region;
 
 /** The activity that a region has to stay below to be cold; Infinity: all are, that have anything to give. */
-function limitOf({ choice }: Policy, memory: MemoryState, ranked: readonly Candidate[]): number {
+function limitOf({ choice }: Policy, memory: MemoryState, sampled: readonly Candidate[]): number {
   if (canReclaim(memory, 'split sharing')) return Number.POSITIVE_INFINITY;
   if (choice._tag === 'below') return choice.threshold;
-  const last = ranked.slice(0, choice.count).at(-1);
-  return last === undefined ? 0 : last.activity + 1;
+  const activities = sampled.map(({ activity }) => activity).toSorted((a, b) => a - b);
+  const last = activities.slice(0, choice.count).at(-1);
+  return last === undefined ? 0 : last + 1;
 }
 
-/** The regions to decide on, in their ranks: those that were sampled, and those that are held small. */
-function candidatesOf(
+/** The regions in a state whose accesses are known since then. */
+function candidatesIn(
+  tag: 'sampled' | 'split',
   state: LargePages,
-  { since, seen, held }: JudgeRegions,
-): { readonly sampled: readonly Candidate[]; readonly small: readonly Candidate[] } {
-  const of = (tag: RegionState['_tag']): readonly Candidate[] => {
-    const known: Omit<Candidate, 'worth'>[] = [];
-    for (const [region, { activity, pages }] of seen) {
-      const now = state.get(region);
-      if (now?._tag !== tag || activity === null) continue;
-      // What was looked at, or held small, later than that was not seen for so long.
-      if ((now._tag === 'sampled' ? now.since : now.capture) > since) continue;
-      known.push({ activity, pages, region });
-    }
-    const shared = sharedAmong(known.map(({ pages }) => pages));
-    return known
-      .map((each) => ({ ...each, worth: freed(countRegion(each.pages, [held, shared])) }))
-      .toSorted(byRank);
-  };
-  return { sampled: of('sampled'), small: of('split') };
+  { since, seen }: JudgeRegions,
+): readonly Candidate[] {
+  const known: Candidate[] = [];
+  for (const [region, { activity, pages }] of seen) {
+    const now = state.get(region);
+    if (now?._tag !== tag || activity === null) continue;
+    // What was looked at, or held small, later than that was not seen for so long.
+    if ((now._tag === 'sampled' ? now.since : now.capture) > since) continue;
+    known.push({ activity, pages, region });
+  }
+  return known;
+}
+
+/** Regions in their ranks. What one gives by itself counts twice what it gives only if another of them goes too. */
+function ranked(
+  regions: readonly Candidate[],
+  held: readonly Pick<HeldSmall, 'has'>[],
+): readonly Candidate[] {
+  const shared = sharedAmong(regions.map(({ pages }) => pages));
+  const worthOf = ({ pages }: Candidate): number =>
+    freed(countRegion(pages, held)) + freed(countRegion(pages, [...held, shared]));
+  return regions
+    .map((of) => ({ activity: of.activity, region: of.region, worth: worthOf(of), of }))
+    .toSorted(byRank)
+    .map(({ of }) => of);
 }
 
 /** What becomes of regions. */
@@ -180,34 +188,41 @@ interface Verdict {
 /** Takes the hot ones out of what is held small, and then the cold in: each frees what is held before it. */
 function judge(state: LargePages, command: JudgeRegions): Verdict {
   const { policy, memory, seen, held } = command;
-  const { sampled, small } = candidatesOf(state, command);
+  const { choice } = policy;
+  const sampled = candidatesIn('sampled', state, command);
   const limit = limitOf(policy, memory, sampled);
-  const hot = small.filter(({ activity }) => activity >= Math.max(1, limit * HOT_FACTOR));
+  const hot = candidatesIn('split', state, command).filter(
+    ({ activity }) => activity >= Math.max(1, limit * HOT_FACTOR),
+  );
   const hotRegions = new Set(hot.map(({ region }) => region));
   const own = emptyHeld();
   for (const [region, { pages }] of seen)
     if (state.get(region)?._tag === 'split' && !hotRegions.has(region)) own.add(pages);
+  const small = [held, own];
   const rowOf = ({ region, activity, pages }: Candidate): RegionRow => {
-    const { pattern, shareable } = countRegion(pages, [held, own]);
+    const { pattern, shareable } = countRegion(pages, small);
     const bytes = freed({ pattern, shareable }) * PAGE_BYTES;
     return { region, activity, shareable, pattern, bytes };
   };
-  const restored = hot.map(rowOf);
-  const { choice } = policy;
+  const restored = ranked(hot, small).map(rowOf);
   const isLimited = choice._tag === 'coldest' && Number.isFinite(limit);
-  const cold = sampled
-    .filter(({ activity }) => activity < limit)
-    .slice(0, isLimited ? choice.count : Number.POSITIVE_INFINITY);
+  const cold = ranked(
+    sampled.filter(({ activity }) => activity < limit),
+    small,
+  ).slice(0, isLimited ? choice.count : Number.POSITIVE_INFINITY);
   const among = sharedAmong(cold.map(({ pages }) => pages));
-  const gives = ({ pages }: Candidate): boolean =>
-    freed(countRegion(pages, [held, own, among])) > 0;
-  const chosen = new Set(cold.filter(gives));
-  const split = [...chosen].map((each) => {
+  const gives = ({ pages }: Candidate): boolean => freed(countRegion(pages, [...small, among])) > 0;
+  const chosen = cold.filter(gives);
+  const split = chosen.map((each) => {
     const row = rowOf(each);
     own.add(each.pages);
     return row;
   });
-  const kept = sampled.filter((each) => !chosen.has(each)).map(rowOf);
+  const isChosen = new Set(chosen);
+  const kept = ranked(
+    sampled.filter((each) => !isChosen.has(each)),
+    small,
+  ).map(rowOf);
   return { hot: restored, split, kept, limit };
 }
 

@@ -180,6 +180,20 @@ describe('regions that were looked at', () => {
     );
   });
 
+  test('that give something by themselves go before those that need another', () => {
+    const choice = { _tag: 'coldest', count: 1 } as const;
+    const regions = {
+      0: seen(0, 0, content(1), content(2), content(3)),
+      1: seen(0, 1, content(1), content(2), content(3)),
+      2: seen(0, 2, ZERO, ZERO),
+    };
+    const command = judge(regions, { policy: { measure: 'distinct', choice } });
+    const [split] = [given(past).when(command)].flatMap((of) =>
+      of._tag === 'Right' ? of.right.filter(({ type }) => type === 'LargePageSplit') : [],
+    );
+    expect(split).toEqual(judged('LargePageSplit', { threshold: 1 }, row(2, 0, { pattern: 2 })));
+  });
+
   test('give what is held small elsewhere, by one split before, or by themselves', () => {
     const held = emptyHeld();
     held.add(Uint32Array.of(content(1)));
