@@ -126,11 +126,14 @@ export async function rankedRegions(
     const { pattern, shareable } = countShared(pages, holders);
     const now = of.regions.get(region);
     const decided = now === undefined || now._tag === 'sampled' ? now?.since : now.capture;
+    // What a guest asked for that ran from this capture is told in what was decided then.
+    const isJudgedHere = now !== undefined && now._tag !== 'sampled' && decided === of.row.capture;
+    const known = activity ?? (isJudgedHere ? now.row.activity : null);
     return {
-      rank: { activity: activity ?? Number.POSITIVE_INFINITY, worth: pattern + shareable, region },
+      rank: { activity: known ?? Number.POSITIVE_INFINITY, worth: pattern + shareable, region },
       row: {
         region,
-        activity,
+        activity: known,
         shareable,
         pattern,
         reclaimableBytes: (pattern + shareable) * PAGE_BYTES,

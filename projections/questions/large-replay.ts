@@ -7,6 +7,7 @@ import {
   decideLargePages,
   evolveLargePages,
   initialLargePages,
+  type AccessSource,
   type LargePages,
   type LargePagesEvent,
   type Policy,
@@ -145,21 +146,24 @@ function decideAgain(
     readonly vm: string;
     readonly since: number;
     readonly capture: number;
+    /** Regions that the VM has there. */
+    readonly regions: number;
+    readonly source: AccessSource;
     readonly policy: Policy;
     readonly seen: ReadonlyMap<number, SeenRegion>;
     readonly held: HeldSmall;
   },
 ): void {
-  const { vm, capture, seen } = of;
-  const source = 'writes';
-  const judge = { ...of, _tag: 'JudgeRegions', source, memory: replayed.memory } as const;
+  const { vm, capture, regions } = of;
+  const { source } = of;
+  const judge = { ...of, _tag: 'JudgeRegions', memory: replayed.memory } as const;
   const sample = {
     _tag: 'SampleRegions',
     vm,
     capture,
     source,
-    regions: seen.size,
-    count: seen.size,
+    regions,
+    count: regions,
   } as const;
   for (const command of [judge, sample]) {
     const decided = decideLargePages(replayed.state)(command);
@@ -179,6 +183,24 @@ const seenOf = (
       { activity: accesses.activityOf(region, measure), pages: pagesOfRegion(table, region) },
     ]),
   );
+
+/** The regions of a table with what a guest asked for of them that ran from this capture, as it was told. */
+function requestedOf(
+  table: Uint32Array,
+  events: readonly LargePagesEvent[],
+): ReadonlyMap<number, SeenRegion> | null {
+  const told = events.flatMap((event) =>
+    event.type === 'LargePageSampled' || event.data.source !== 'requests' ? [] : event.data.regions,
+  );
+  if (told.length === 0) return null;
+  const activity = new Map(told.map((row) => [row.region, row.activity]));
+  return new Map(
+    Array.from({ length: regionsIn(table.length) }, (_, region) => [
+      region,
+      { activity: activity.get(region) ?? null, pages: pagesOfRegion(table, region) },
+    ]),
+  );
+}
 
 /** What was decided of a VM, and what each policy would have, in this order. */
 export async function replayLarge(
@@ -201,21 +223,27 @@ export async function replayLarge(
       interval.accesses.note(gfn);
       for (const each of all) each.write(gfn);
     },
-    captured: ({ vm: of }, { capture }, { table }) => {
-      if (of !== vm) return;
+    captured: (written, { capture }, { table }) => {
+      if (written.vm !== vm) return;
       const held = emptyHeld();
       held.add(table.subarray(regionsIn(table.length) * REGION_PAGES));
+      const at = { vm, capture, regions: regionsIn(table.length), held };
       recorded.take(decided.get(capture) ?? []);
       const since = interval.since ?? capture;
       const isEnd = interval.since === null || capture - since >= every;
       if (isEnd) {
         for (const { replayed, policy } of others) {
           const seen = seenOf(table, interval.accesses, policy);
-          decideAgain(replayed, { vm, since, capture, policy, seen, held });
+          const of = { ...at, since, source: 'writes', policy, seen } as const;
+          decideAgain(replayed, of);
         }
         interval.since = capture;
         interval.accesses = new RegionAccesses(table.length);
       }
+      const seen = requestedOf(table, decided.get(capture) ?? []);
+      if (seen !== null)
+        for (const { replayed, policy } of others)
+          decideAgain(replayed, { ...at, since: capture, source: 'requests', policy, seen });
       interval.accesses.noteTrace(traces?.get(capture));
       for (const each of all) {
         each.settle(table, held);

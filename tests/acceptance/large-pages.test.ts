@@ -242,7 +242,28 @@ test('are split by what a guest did not ask for that ran from a point, read or w
     ]);
     expected.delete(left!);
     expect(rows).toEqual(expected);
-    expect(decisions(await ranked(ledger))[left!]).toBe('sampled');
+    const now = await ranked(ledger);
+    expect(decisions(now)[left!]).toBe('sampled');
+    // What was asked for is shown, and decided by again.
+    const shown = now.find(({ region }) => region === WARM);
+    expect([null, 2]).toContain(shown!.activity);
+    const choices = [5, 1, 0].map((threshold) => ({
+      name: `${threshold}`,
+      policy: { measure: 'distinct', choice: { _tag: 'below', threshold } } as const,
+    }));
+    const entry = ledger.vm('web');
+    const outcomes = await replayLargeOf(ledger, {
+      entry,
+      policies: choices,
+      every: 1,
+      budgetBytes: null,
+    });
+    const [decided, ...others] = outcomes.map(({ splitRegions, reclaimedBytes }) => [
+      splitRegions,
+      reclaimedBytes,
+    ]);
+    expect(others).toEqual([decided, decided, [0, 0]]);
+    expect(decided![0]).toBeGreaterThan(0);
   }));
 
 test('commands show, decide and replay, and say what does not go together', async () => {
