@@ -4,6 +4,7 @@
 import type { OpenFile } from '../files/file-port.ts';
 import type { GuestTarget } from '../../domain/ports/guests.ts';
 import { sinkOfFile, type ByteSink } from './byte-sink.ts';
+import { limeTarget } from './dumps/lime-target.ts';
 import { elfFileTarget, elfPipeTarget } from './images/elf-target.ts';
 import { rawFileTarget, rawPipeTarget } from './images/raw-target.ts';
 import { streamTarget } from './qemu/stream-target.ts';
@@ -22,6 +23,7 @@ interface TargetFormat {
 export const TARGET_FORMATS = {
   raw: { file: rawFileTarget, pipe: rawPipeTarget },
   elf: { file: elfFileTarget, pipe: elfPipeTarget },
+  lime: { file: (file: OpenFile) => limeTarget(sinkOfFile(file)), pipe: limeTarget },
   qemu: {
     file: (file: OpenFile, options?: TargetOptions) => streamTarget(sinkOfFile(file), options),
     pipe: streamTarget,

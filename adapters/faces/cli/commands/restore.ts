@@ -29,14 +29,14 @@ import { quoted } from '../shell-word.ts';
 /** Blocks that a sentence names. */
 const NAMED_MAX = 6;
 
-const FORMATS: readonly string[] = ['raw', 'elf', 'qemu'];
+const FORMATS: readonly string[] = ['raw', 'elf', 'lime', 'qemu'];
 
 const isFormat = (format: string): format is RestoreFormat => FORMATS.includes(format);
 
 function formatNamed(format: string): RestoreFormat {
   if (isFormat(format)) return format;
   throw new UsageError(
-    `the format ${JSON.stringify(format)} is not known: raw, elf or qemu was expected`,
+    `the format ${JSON.stringify(format)} is not known: raw, elf, lime or qemu was expected`,
   );
 }
 
@@ -48,7 +48,11 @@ export const declare = (command: Command): Command =>
       .requiredOption('--vm <name>', 'the VM')
       .option('--at <point>', 'the point', 'latest')
       .requiredOption('--to <file>', 'the file; - is standard output')
-      .option('--format <format>', 'raw, elf (a core for debuggers of kernels) or qemu', 'raw')
+      .option(
+        '--format <format>',
+        'raw, elf (a core for debuggers of kernels), lime (for forensics) or qemu',
+        'raw',
+      )
       .option(
         '--layout <layout>',
         'of a raw image: physical (RAM at its guest-physical addresses) or packed (default: as tools expect it)',
@@ -76,11 +80,14 @@ function stretchesOf(pages: readonly number[]): { page: number; pages: number }[
   return stretches;
 }
 
+/** Whether a file has RAM by its addresses, and says where. */
+const hasHeads = (format: RestoreFormat): boolean => format === 'elf' || format === 'lime';
+
 const lostText = (
   { page, pages }: { page: number; pages: number },
   format: RestoreFormat,
 ): string =>
-  `lost, and zeros now: pages ${page} to ${page + pages - 1} of the ${format === 'elf' ? 'memory in the file' : 'file'}`;
+  `lost, and zeros now: pages ${page} to ${page + pages - 1} of the ${hasHeads(format) ? 'memory in the file' : 'file'}`;
 
 /** The layout that was asked for; null: as tools expect it. */
 function layoutAsked(layout: string | undefined, format: string): RawLayoutName | null {
@@ -124,7 +131,7 @@ function ramLayoutOf(
   asked: RawLayoutName | null,
 ): RamLayout | null {
   if (format === 'raw') return layoutOf(point, asked);
-  return format === 'elf' ? { ...coreLayout(point), name: null } : null;
+  return hasHeads(format) ? { ...coreLayout(point), name: null } : null;
 }
 
 /** How crash opens a file, for a person who sees it; null: nobody does, or crash does not. */
