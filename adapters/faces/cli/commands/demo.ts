@@ -16,7 +16,8 @@ import {
 import { openLedger } from '../../../wiring/opening/open-ledger.ts';
 import { recordGuest } from '../../../wiring/record/record-guest.ts';
 import { recordImages } from '../../../wiring/record/record-images.ts';
-import { resumePoint, restoreToFile } from '../../../wiring/restore/restore.ts';
+import { restoreToFile } from '../../../wiring/restore/restore.ts';
+import { resumeLazily } from '../../../wiring/restore/resume.ts';
 import { sharingOf } from '../../../wiring/questions/pages.ts';
 import { momentOf } from '../../../wiring/questions/moments.ts';
 import { verify } from '../../../wiring/verify/verify.ts';
@@ -121,11 +122,13 @@ async function goBack(
   const row = ledger.resolve(entry, `@${BACK_TO}`);
   output.say(`resuming a second guest from capture ${BACK_TO}, while the first one runs on`);
   const second = secondGuest(first);
-  const resumed = await resumePoint(
+  const resumed = await resumeLazily(
     ledger,
     { entry, row },
-    { command: second.command, isDiskOk: false },
+    { command: second.command, isDiskOk: false, isOnDemandOnly: false },
   );
+  const isLazy = resumed._tag === 'arriving';
+  const began = isLazy ? ', before its memory is there' : '';
   try {
     await second.waitForTicks(TICKS_SHOWN);
     const again = second.ticks().slice(0, TICKS_SHOWN);
@@ -135,17 +138,25 @@ async function goBack(
     const isSame =
       original.length === TICKS_SHOWN && original.every((line, i) => line === again[i]);
     output.say(
-      `it runs after ${resumed.startMs.toFixed(0)} ms, and its console goes on from there:`,
+      `it runs after ${resumed.startMs.toFixed(0)} ms${began}, and its console goes on from there:`,
     );
     for (const [i, line] of again.entries())
       output.say(
         `  ${line}   ${line === original[i] ? 'as the first guest printed it' : 'DIFFERENT'}`,
       );
     if (output.isJson)
-      output.json({ capture: BACK_TO, resumedMs: resumed.startMs, lines: again, same: isSame });
+      output.json({
+        capture: BACK_TO,
+        resumedMs: resumed.startMs,
+        lazy: isLazy,
+        lines: again,
+        same: isSame,
+      });
     return isSame;
   } finally {
     resumed.process.kill('SIGKILL');
+    // Who gave it its memory lets go of the point then.
+    if (isLazy) await resumed.arrived;
   }
 }
 
