@@ -54,7 +54,7 @@ async function restores(guest: RecordedGuest): Promise<readonly Traced[]> {
     const trace = new Set<number>();
     const seen: Traced[] = [];
     for (let restore = 0; restore < RESTORES; restore += 1) {
-      const prefetch = Uint32Array.from(trace).toSorted();
+      const prefetch = Uint32Array.from(trace);
       const start = await servedStart({ ...request, ...AS_RESUMED, prefetch });
       seen.push(traced(start, used));
       for (const page of start.demanded) trace.add(page);

@@ -92,7 +92,7 @@ export interface ServedRequest extends Grain {
   readonly guest: RecordedGuest;
   readonly ledger: Ledger;
   readonly point: VmPoint;
-  /** Pages to give before they are asked for. Absent: none. */
+  /** Pages to give before they are asked for, in the order in which they were. Absent: none. */
   readonly prefetch?: Uint32Array;
   /** How long the guest goes on behind its first line. */
   readonly onMs?: number;
@@ -115,7 +115,7 @@ export async function servedStart(request: ServedRequest): Promise<ServedStart> 
   const queue = new PageQueue({ table, neighbours });
   const given = new Set<number>();
   if (prefetch !== undefined) {
-    queue.prefetch(prefetch);
+    queue.prefetch(prefetch.toSorted(), prefetch);
     for (const page of prefetch) for (const each of neighbours.storageBlock(page)) given.add(each);
   }
   const demanded: number[] = [];

@@ -140,7 +140,7 @@ export async function serveOf(
     const has = given === undefined ? {} : { given };
     const withheld = sampled === null ? {} : { withheld: sampled.withheld };
     const queue = new PageQueue({ table, neighbours, ...has, ...withheld });
-    queue.prefetch(traced);
+    queue.prefetch(traced, Uint32Array.from(asked));
     // What is asked for of a few regions alone is no trace of what a guest needs.
     const requests = sampled === null ? new RequestRecorder(ledger, point) : null;
     const onDemanded = (demand: PageDemand): void => (sampled ?? requests!).note(demand);

@@ -1,9 +1,10 @@
 // Which pages a guest is given next, while it runs and its memory still arrives. What it waits for goes
 // before all else: the block of the page, that page first. Then comes what an earlier restore asked for,
-// which this guest will ask for soon, then the rests of the storage blocks of which a part was asked for,
-// then everything, in the order in which it is stored. No page is given twice, and zeros only when they are asked for: what was never
-// given reads as zeros in the end. Pages may be withheld for a while: each of these is given when it is
-// asked for, alone, so that its first access is seen.
+// with its blocks, which this guest will ask for soon, then the rests of the storage blocks of which a part
+// was asked for, now and then earlier, then everything, in the order in which it is stored. No page is
+// given twice, and zeros only when they are asked for: what was never given reads as zeros in the end. Pages
+// may be withheld for a while: each of these is given when it is asked for, alone, so that its first access
+// is seen.
 
 import { assert } from '../../values/assert.ts';
 import { ZERO } from '../../values/holding.ts';
@@ -34,6 +35,8 @@ export interface PageQueueRequest {
 interface Prefetch {
   readonly pages: Uint32Array;
   readonly around: (page: number) => Uint32Array;
+  /** Whether these lie farther away, so that what is asked for now comes before them. */
+  readonly isFar: boolean;
   /** Pages around which was looked already. */
   readonly looked: Set<number>;
   at: number;
@@ -92,19 +95,15 @@ export class PageQueue {
 
   /**
    * Pages to give when nothing is asked for: first all of them with the blocks that they lie in, then
-   * their storage blocks. A guest asks for one page of these, as the others come with it.
+   * their storage blocks, in the order in which they were `asked` for: these are much, and a guest that
+   * runs meanwhile asks as the one before did. It asked for one page of each, as the others came with it.
    */
-  prefetch(pages: Uint32Array): void {
+  prefetch(pages: Uint32Array, asked: Uint32Array = pages): void {
     const neighbours = this.#neighbours;
-    const of = (around: Prefetch['around']): Prefetch => ({
-      pages,
-      around,
-      looked: new Set(),
-      at: 0,
-    });
+    const begun = () => ({ looked: new Set<number>(), at: 0 });
     this.#prefetch.push(
-      of((page) => neighbours.block(page)),
-      of((page) => neighbours.storageBlock(page)),
+      { pages, around: (page) => neighbours.block(page), isFar: false, ...begun() },
+      { pages: asked, around: (page) => neighbours.storageBlock(page), isFar: true, ...begun() },
     );
   }
 
@@ -175,7 +174,7 @@ export class PageQueue {
 
   /** The next pages to give that an earlier restore or the guest's demands tell of; null: none for now. */
   near(): { readonly pages: Uint32Array; readonly why: Unasked } | null {
-    const prefetched = this.#nextPrefetched();
+    const prefetched = this.#nextPrefetched({ isFar: false });
     if (prefetched.length > 0) return { pages: prefetched, why: 'prefetched' };
     for (const page of this.#behind) {
       const block = this.#neighbours.storageBlock(page);
@@ -184,7 +183,8 @@ export class PageQueue {
       if (rest.length <= FILL_PAGES_MAX) for (const each of block) this.#behind.delete(each);
       if (rest.length > 0) return { pages: rest.subarray(0, FILL_PAGES_MAX), why: 'filled' };
     }
-    return null;
+    const far = this.#nextPrefetched({ isFar: true });
+    return far.length > 0 ? { pages: far, why: 'prefetched' } : null;
   }
 
   /** The next of all pages, once they are pushed; null: there are none for now. */
@@ -193,12 +193,12 @@ export class PageQueue {
     return pages.length > 0 ? { pages, why: 'pushed' } : null;
   }
 
-  #nextPrefetched(): Uint32Array {
+  #nextPrefetched({ isFar }: Pick<Prefetch, 'isFar'>): Uint32Array {
     const chosen = new Set<number>();
-    for (let next = this.#prefetch[0]; next !== undefined; next = this.#prefetch[0]) {
+    for (const next of this.#prefetch.filter((each) => each.isFar === isFar)) {
       while (next.at < next.pages.length && this.#choose(next, chosen)) next.at += 1;
       if (next.at < next.pages.length) break;
-      this.#prefetch.shift();
+      this.#prefetch.splice(this.#prefetch.indexOf(next), 1);
     }
     return Uint32Array.from(chosen);
   }
@@ -207,13 +207,12 @@ export class PageQueue {
   #choose({ pages, at, around, looked }: Prefetch, chosen: Set<number>): boolean {
     const page = pages[at]!;
     if (page >= this.#table.length || looked.has(page)) return true;
-    const free = [page, ...around(page)].filter((each) => this.#isFree(each));
+    const near = [page, ...around(page)];
+    const free = near.filter((each) => this.#isFree(each));
     if (chosen.size > 0 && chosen.size + free.length > PUSH_PAGES_MAX) return false;
-    looked.add(page);
-    for (const each of free) {
-      looked.add(each);
-      if (chosen.size < PUSH_PAGES_MAX) chosen.add(each);
-    }
+    // Around what lies around it the same lies.
+    for (const each of near) looked.add(each);
+    for (const each of free) if (chosen.size < PUSH_PAGES_MAX) chosen.add(each);
     return true;
   }
 

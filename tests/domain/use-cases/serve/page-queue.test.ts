@@ -182,6 +182,24 @@ describe('the pages to give next', () => {
     expect(queue.progress).toEqual({ pages: 8, pageCount: 8 });
   });
 
+  test('are of storage blocks that are asked for now before those that were, and these as they were asked for', () => {
+    const queue = queueOf(Uint32Array.from({ length: 32 }, (_, n) => content(n)));
+    queue.prefetch(Uint32Array.of(0, 8), Uint32Array.of(8, 0));
+    queue.demand({ firstPage: 16, count: 1 });
+    queue.give(queue.answer()!);
+    const order: [string, number[]][] = [];
+    for (let next = queue.near(); next !== null; next = queue.near()) {
+      order.push([next.why, [...next.pages]]);
+      queue.give(next.pages);
+    }
+    expect(order).toEqual([
+      ['prefetched', [0, 1, 8, 9]],
+      ['filled', [18, 19]],
+      ['prefetched', [10, 11, 2, 3]],
+    ]);
+    expect(queue.hasPrefetch).toBe(false);
+  });
+
   test('are given by one of two ways that both have them', () => {
     const queue = queueOf(TABLE);
     expect(take(queue.give(Uint32Array.of(4, 5)))).toEqual([4, 5]);
@@ -193,10 +211,14 @@ describe('the pages to give next', () => {
     queue.prefetch(Uint32Array.of(4, 1000));
     expect(queue.hasPrefetch).toBe(true);
     const first = queue.near()!;
-    expect([take(first.pages), first.why]).toEqual([[4, 1, 6, 8], 'prefetched']);
-    expect(queue.hasPrefetch).toBe(false);
+    expect([take(first.pages), first.why]).toEqual([[4, 1, 6], 'prefetched']);
     queue.give(first.pages);
+    expect(queue.hasPrefetch).toBe(true);
+    const second = queue.near()!;
+    expect([take(second.pages), second.why]).toEqual([[8], 'prefetched']);
+    queue.give(second.pages);
     expect(queue.near()).toBeNull();
+    expect(queue.hasPrefetch).toBe(false);
   });
 
   test('are prefetched block by block first, and no block in parts', () => {
