@@ -2,40 +2,21 @@
 // two points, how many of its pages a process has changed.
 
 import { OwnerChanges, type ChangedPages } from '../../../domain/guest/owner-changes.ts';
-import {
-  FrameOwners,
-  mappedBy,
-  mappedPages,
-  type OwnedPages,
-} from '../../../domain/guest/owner-table.ts';
+import { mappedPages, type OwnedPages } from '../../../domain/guest/owner-table.ts';
 import { OWNERS, pageOwners } from '../../../domain/guest/page-owners.ts';
 import type { Task } from '../../../domain/guest/tasks.ts';
-import { describeGuest, tasksIn, type GuestPoint } from './guest.ts';
+import { frameOwners } from './frame-owners.ts';
+import { describeGuest, tasksIn, type DescribedGuest, type GuestPoint } from './guest.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import { diffOf } from '../questions/pages.ts';
-import type { PointMemory } from './point-memory.ts';
 import { GuestReasons } from './vm-kernels.ts';
 import type { VmPoint } from '../ledger/vm-point.ts';
 
-/** A guest's memory at a point, and who owns its frames there. */
-interface OwnedMemory {
-  readonly memory: PointMemory;
-  readonly owners: FrameOwners;
-}
-
-async function ownedMemory(ledger: Ledger, point: GuestPoint): Promise<OwnedMemory> {
-  const guest = await describeGuest(ledger, point);
-  const { memory, kernel, symbols, layouts } = guest;
-  const owners = await pageOwners(kernel.memory, symbols, { layout: layouts().pages });
-  const { reader, all } = tasksIn(guest);
-  const tasks = await all();
-  const mapped = await mappedBy(kernel.memory, reader, { tasks });
-  return { memory, owners: new FrameOwners({ owners, mapped, tasks }) };
-}
-
 /** Who owns the pages of a guest at a point, by what its kernel says of each; they sum up to all pages. */
 export async function ownersOf(ledger: Ledger, point: GuestPoint): Promise<readonly OwnedPages[]> {
-  const { memory, owners } = await ownedMemory(ledger, point);
+  const guest = await describeGuest(ledger, point);
+  const { memory } = guest;
+  const owners = await frameOwners(guest, null);
   return owners.table(Array.from(memory.table, (_, gfn) => memory.frameOf(gfn)));
 }
 
@@ -50,25 +31,38 @@ export interface OwnedDifference {
 
 /**
  * Whose the pages are that differ between two points, at the later of them and before. GUEST_UNDESCRIBED
- * and GUEST_INVALID of the later one; the earlier one may be of a time before the kernel ran.
+ * and GUEST_INVALID of the later one; the earlier one may be of a time before the kernel ran. Cost: the two
+ * tables of pages, and at both points the descriptions of what differs, and the page tables of processes.
  */
 export async function differenceByOwner(
   ledger: Ledger,
   { a, b }: { readonly a: GuestPoint; readonly b: GuestPoint },
 ): Promise<OwnedDifference> {
-  const after = await ownedMemory(ledger, b);
   const reasons = new GuestReasons();
-  const before = await reasons.unlessGuest(a.entry.vm, () => ownedMemory(ledger, a));
+  const later = await describeGuest(ledger, b);
+  const earlier = await reasons.unlessGuest(a.entry.vm, () => describeGuest(ledger, a));
+  const sides = {
+    a: earlier === null ? a : { ...a, table: earlier.memory.table },
+    b: { ...b, table: later.memory.table },
+  };
+  const gfns: number[] = [];
+  for await (const differing of diffOf(ledger, { ...sides, withBytes: false }))
+    for (const { gfn } of differing) gfns.push(gfn);
+  const framesOf = ({ memory }: DescribedGuest) => gfns.map((gfn) => memory.frameOf(gfn));
+  const ownersIn = (guest: DescribedGuest) =>
+    frameOwners(
+      guest,
+      framesOf(guest).filter((frame) => frame !== null),
+    );
+  const after = await ownersIn(later);
+  const before =
+    earlier === null ? null : await reasons.unlessGuest(a.entry.vm, () => ownersIn(earlier));
+  const changes = new OwnerChanges({ before, after });
+  const framesBefore = before === null ? null : framesOf(earlier!);
+  for (const [i, frame] of framesOf(later).entries())
+    changes.add({ before: framesBefore?.[i] ?? null, after: frame });
   const [unknownBefore = null] = reasons.all;
-  const changes = new OwnerChanges({ before: before?.owners ?? null, after: after.owners });
-  let pages = 0;
-  for await (const differing of diffOf(ledger, { a, b, withBytes: false }))
-    for (const { gfn } of differing) {
-      pages += 1;
-      const was = before?.memory.frameOf(gfn) ?? null;
-      changes.add({ before: was, after: after.memory.frameOf(gfn) });
-    }
-  return { rows: changes.rows(), pages, unknownBefore };
+  return { rows: changes.rows(), pages: gfns.length, unknownBefore };
 }
 
 /** A process, and how many of the pages that it has mapped differ from an earlier point. */
@@ -93,7 +87,11 @@ export async function processesSince(
   const { reader, all } = tasksIn(guest);
   const tasks = await all();
   const changed: number[] = [];
-  for await (const differing of diffOf(ledger, { a: since, b: point, withBytes: false }))
+  for await (const differing of diffOf(ledger, {
+    a: since,
+    b: { ...point, table: memory.table },
+    withBytes: false,
+  }))
     for (const { gfn } of differing) {
       const frame = memory.frameOf(gfn);
       if (frame !== null) changed.push(frame);

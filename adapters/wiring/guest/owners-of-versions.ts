@@ -1,14 +1,12 @@
 // Who owned pages at many captures: of the versions of a page, of who held a content. Nothing of this fails
 // for what a guest does not say: then the owner is not known, and the reasons are told once.
 
-import { FrameOwners, mappedBy, type PageOwner } from '../../../domain/guest/owner-table.ts';
-import { OWNERS, pageOwners } from '../../../domain/guest/page-owners.ts';
-import { tasksIn, type DescribedGuest } from './guest.ts';
+import type { PageOwner } from '../../../domain/guest/owner-table.ts';
+import { frameOwners } from './frame-owners.ts';
+import type { DescribedGuest } from './guest.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { KernelChoice } from './stand-ins.ts';
 import { GuestReasons, VmKernels } from './vm-kernels.ts';
-
-const ANONYMOUS = OWNERS.indexOf('anonymous');
 
 /** A page from a capture on. */
 export interface VersionPlace {
@@ -28,17 +26,12 @@ async function ownersIn(
   guest: DescribedGuest,
   gfns: readonly number[],
 ): Promise<readonly PageOwner[]> {
-  const { memory, kernel, symbols, layouts } = guest;
-  const frames = gfns.map((gfn) => memory.frameOf(gfn));
-  const wanted = frames.filter((frame) => frame !== null);
-  const layout = layouts().pages;
-  const owners = await pageOwners(kernel.memory, symbols, { layout, wanted });
-  const anonymous = wanted.filter((frame) => owners[frame] === ANONYMOUS);
-  const { reader, all } = tasksIn(guest);
-  const tasks = anonymous.length === 0 ? [] : await all();
-  const mapped = await mappedBy(kernel.memory, reader, { tasks, wanted: anonymous });
-  const named = new FrameOwners({ owners, mapped, tasks });
-  return frames.map((frame) => named.named(named.numberOf(frame)));
+  const frames = gfns.map((gfn) => guest.memory.frameOf(gfn));
+  const owners = await frameOwners(
+    guest,
+    frames.filter((frame) => frame !== null),
+  );
+  return frames.map((frame) => owners.named(owners.numberOf(frame)));
 }
 
 /** Places by their VMs, and by their captures, the newest first. */

@@ -91,6 +91,12 @@ export async function whoHolds(
 
 const isForgotten = ({ entry, row }: VmPoint): boolean => entry.isForgotten(row.capture);
 
+/** A point of which the pages are compared. */
+export interface DiffPoint extends VmPoint {
+  /** What each page holds there, where it is known; absent: it is looked up. */
+  readonly table?: Uint32Array;
+}
+
 /**
  * The pages that differ between two points, ascending, some thousands at a time; with their changed
  * bytes where asked. Ranges are valid until the next ones are asked for. Of forgotten captures the
@@ -100,17 +106,17 @@ const isForgotten = ({ entry, row }: VmPoint): boolean => entry.isForgotten(row.
 export async function* diffOf(
   ledger: Ledger,
   of: {
-    readonly a: VmPoint;
-    readonly b: VmPoint;
+    readonly a: DiffPoint;
+    readonly b: DiffPoint;
     readonly withBytes: boolean;
     /** Only these pages; absent: all. */
     readonly gfns?: PageRange;
   },
 ): AsyncGenerator<readonly PageDifference[]> {
   const { state } = ledger;
-  const side = async ({ entry, row }: VmPoint) => {
+  const side = async ({ entry, row, table: known }: DiffPoint) => {
     memoryMapOf({ entry, row });
-    const table = await state.tables.at(entry, state.contents, row);
+    const table = known ?? (await state.tables.at(entry, state.contents, row));
     assertWhole(table, `${entry.vm}@${row.capture}`);
     const group = isLinkedVm(entry) ? (entry.state.registered?.group ?? null) : null;
     return { table, vm: entry.vm, group };
