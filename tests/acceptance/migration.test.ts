@@ -101,6 +101,16 @@ describe('a point that is moved', () => {
     expect(moved[0]!.pages).toBeLessThan(120);
   });
 
+  test('is no other guest of that name, which the target has of its own', async () => {
+    const files = writeImages({ folder: folder.path, name: 'own', images: [OTHER] });
+    await recordFiles(target.ledger, { vm: 'web', files });
+    await expect(moveGuest(requestOf().request)).rejects.toMatchObject({
+      code: 'LINK_REFUSED',
+      facts: { code: 'VM_REGISTERED_ALREADY' },
+    });
+    expect(await memoryAt(target.ledger, 'latest')).toBe(digest(OTHER));
+  });
+
   test('moves on from where it is, and from nowhere else', async () => {
     await moveGuest(requestOf().request);
     await expect(moveGuest(requestOf().request)).rejects.toMatchObject({

@@ -12,7 +12,7 @@ import type { Ledger } from '../../wiring/ledger/ledger.ts';
 import { endOf, isUnderWay } from '../../../domain/migrations.ts';
 import { deviceOfParts } from '../../../domain/values/device-state.ts';
 import { isLedgerError } from '../../../domain/values/ledger-error.ts';
-import { isRefused } from '../../../domain/values/refused.ts';
+import { isRefused, refuse } from '../../../domain/values/refused.ts';
 import { refusalText } from '../../../domain/values/refusal-texts.ts';
 import { refusalCode } from '../../../domain/values/refusals.ts';
 import type { Frame, Link } from './frames.ts';
@@ -51,6 +51,9 @@ function refusedBody(thrown: unknown): Uint8Array {
     return bodyOf({ code: refusalCode(thrown.refusal), message: refusalText(thrown.refusal) });
   throw thrown;
 }
+
+const hasCaptures = (ledger: Ledger, vm: string): boolean =>
+  ledger.vms().some((entry) => entry.vm === vm && entry.state.captures > 0);
 
 /** A host that takes guests. */
 export class MigrationTarget {
@@ -100,8 +103,11 @@ export class MigrationTarget {
         `host ${peer} offers what is to go from ${migration.from} to ${migration.to}`,
       );
     if (this.#isTaking) throw linkInvalid('another guest is just arriving here: try again');
-    this.#isTaking = true;
     const { vm } = offered;
+    // A guest of this host's own that is called the same is another one.
+    if ((await migrationNow(ledger, vm)) === null && hasCaptures(ledger, vm))
+      throw refuse({ _tag: 'VmRegisteredAlready', vm });
+    this.#isTaking = true;
     try {
       await this.#endOld(vm, migration.migration);
       await decideOnMigration(ledger, vm, { _tag: 'StartMigration', ...migration });
