@@ -26,6 +26,8 @@ export const KINDS = {
   ask: 11,
   answer: 12,
   refused: 13,
+  contents: 14,
+  part: 15,
 } as const;
 export type FrameKind = keyof typeof KINDS;
 

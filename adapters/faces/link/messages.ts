@@ -5,7 +5,7 @@ import { deflateRawSync, inflateRawSync, constants } from 'node:zlib';
 import * as either from 'fp-ts/lib/Either.js';
 import * as t from 'io-ts';
 import { CONTROL_CODECS } from '../../../domain/events/control.ts';
-import { MIGRATION_CODECS } from '../../../domain/events/host-codecs.ts';
+import { HOST_CODECS, MIGRATION_CODECS } from '../../../domain/events/host-codecs.ts';
 import { capture, count, durationMs, timeMs } from '../../../domain/events/number-codecs.ts';
 import { hostText, lease, name, orNull, word } from '../../../domain/events/text-codecs.ts';
 import { IDENTIFIER_BYTES } from '../../../domain/ports/page-engine.ts';
@@ -58,6 +58,7 @@ export const BODIES = {
   ask: t.strict({ vm: name, migration: lease }),
   answer: t.strict({ phase: t.keyof({ completed: null, failed: null }) }),
   refused: t.strict({ code: t.string, message: t.string }),
+  contents: HOST_CODECS.HostJoined,
 } as const;
 
 /** What a body of JSON says, by the kind of its frame. */

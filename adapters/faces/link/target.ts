@@ -15,6 +15,7 @@ import { isLedgerError } from '../../../domain/values/ledger-error.ts';
 import { isRefused, refuse } from '../../../domain/values/refused.ts';
 import { refusalText } from '../../../domain/values/refusal-texts.ts';
 import { refusalCode } from '../../../domain/values/refusals.ts';
+import { hearContents, tellContents } from './contents.ts';
 import type { Frame, Link } from './frames.ts';
 import {
   BODIES,
@@ -92,8 +93,18 @@ export class MigrationTarget {
   #answer(link: Link, peer: string, { kind, body }: Frame): Promise<void> {
     if (kind === 'offer') return this.#offered(link, peer, readBody(BODIES.offer, body));
     if (kind === 'handOver') return this.#handedOver(link, readBody(BODIES.handOver, body));
+    if (kind === 'contents') return this.#heard(link, peer, readBody(BODIES.contents, body));
     if (kind === 'ask') return this.#asked(link, readBody(BODIES.ask, body));
     throw linkInvalid(`${kind} came out of turn`);
+  }
+
+  /** Hears what a peer holds, and says what this host does. */
+  async #heard(link: Link, peer: string, facts: BodyOf<'contents'>): Promise<void> {
+    const { ledger, host, onTold } = this.#ways;
+    if (peer === host) throw linkInvalid(`it calls itself ${host}, as this host does`);
+    const isNew = await hearContents(link, ledger, { peer, facts });
+    if (isNew) onTold(`host ${peer} said what it holds`);
+    await tellContents(link, ledger, host);
   }
 
   async #offered(link: Link, peer: string, { migration, offered }: Offer): Promise<void> {

@@ -10,7 +10,11 @@ import {
   type Advertisement,
 } from '../../../domain/events/advertisement.ts';
 import { decodeControl } from '../../../domain/events/control.ts';
-import { ADVERTISED_BYTES } from '../../../domain/events/host-codecs.ts';
+import {
+  ADVERTISED_BYTES,
+  ADVERTISED_PARTS_MAX,
+  type HostFacts,
+} from '../../../domain/events/host-codecs.ts';
 import { hostStream } from '../../../domain/events/streams.ts';
 import type { AdvertisedPart } from '../../../domain/hosts.ts';
 import { contentOf, isContent } from '../../../domain/values/holding.ts';
@@ -33,6 +37,7 @@ import { ensureIdentifiers } from '../../../projections/questions/row-lister.ts'
 import { sha256 } from '../ledger/digest.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import { tableOf, type VmPoint } from '../ledger/vm-point.ts';
+import { linkInvalid } from './arrival.ts';
 import { decideOnHost } from './hosts.ts';
 
 /** How regions are cut where nothing else is said. */
@@ -154,6 +159,34 @@ export async function advertise(
     if (events.length === 0) break;
   }
   return isNew;
+}
+
+/** Most bytes of an advertisement. */
+export const TOLD_BYTES_MAX = ADVERTISED_PARTS_MAX * ADVERTISED_BYTES;
+
+/** What a host says of itself and holds, for other ledgers. */
+export interface Told {
+  readonly facts: HostFacts;
+  /** Of an advertisement; empty: it said nothing of what it holds. */
+  readonly bytes: Uint8Array;
+}
+
+/** What a host has told in this ledger; null: it is not in the workgroup. */
+export async function toldOf(ledger: Ledger, host: string): Promise<Told | null> {
+  const row = ledger.state.catalogue.hosts.get(host);
+  if (row === undefined || row.state.facts === null) return null;
+  return { facts: row.state.facts, bytes: (await bytesTold(ledger, row)) ?? new Uint8Array(0) };
+}
+
+/** Takes into this ledger what another host told over the link. False: it is known. LINK_INVALID. */
+export async function foldTold(ledger: Ledger, { facts, bytes }: Told): Promise<boolean> {
+  const { host } = facts;
+  const decoded = bytes.length === 0 ? null : decodeAdvertisement(bytes);
+  if (decoded !== null && either.isLeft(decoded))
+    throw linkInvalid(`host ${host} tells what it holds in ${decoded.left}`);
+  const joined = await decideOnHost(ledger, host, () => ({ _tag: 'JoinHost', ...facts }));
+  const isNew = decoded !== null && (await advertise(ledger, host, decoded.right));
+  return isNew || joined.length > 0;
 }
 
 /** The bytes that a host told last, as its stream has them; null: it told nothing. LOG_DAMAGED. */

@@ -1,0 +1,44 @@
+// What hosts hold, told over the link by hosts that have a ledger each: each folds the other's
+// advertisement into its own.
+
+import type { HostFacts } from '../../../domain/events/host-codecs.ts';
+import { linkInvalid } from '../../wiring/hosts/arrival.ts';
+import { foldTold, toldOf, TOLD_BYTES_MAX } from '../../wiring/hosts/contents.ts';
+import type { Ledger } from '../../wiring/ledger/ledger.ts';
+import { FRAME_BYTES_MAX, type Link } from './frames.ts';
+import { BODIES, bodyOf, readBody } from './messages.ts';
+
+/** Tells what a host says of itself and holds; nothing where it has said neither. */
+export async function tellContents(link: Link, ledger: Ledger, host: string): Promise<void> {
+  const told = await toldOf(ledger, host);
+  if (told !== null) {
+    await link.send('contents', bodyOf(told.facts));
+    for (let at = 0; at < told.bytes.length; at += FRAME_BYTES_MAX)
+      await link.send('part', told.bytes.subarray(at, at + FRAME_BYTES_MAX));
+  }
+  await link.send('sent', new Uint8Array(0));
+}
+
+/** Takes what a peer tells from here on: false where it is known already, or there is nothing. LINK_INVALID. */
+export async function hearContents(
+  link: Link,
+  ledger: Ledger,
+  of: { readonly peer: string; readonly facts: HostFacts | null },
+): Promise<boolean> {
+  const parts: Uint8Array[] = [];
+  let { facts } = of;
+  let bytes = 0;
+  for (;;) {
+    const frame = await link.next();
+    if (frame === null) throw linkInvalid('it ended before it had said what it holds');
+    if (frame.kind === 'sent') break;
+    if (frame.kind === 'contents' && facts === null) facts = readBody(BODIES.contents, frame.body);
+    else if (frame.kind === 'part' && facts !== null) parts.push(frame.body.slice());
+    else throw linkInvalid(`${frame.kind} came out of turn`);
+    bytes += frame.kind === 'part' ? frame.body.length : 0;
+    if (bytes > TOLD_BYTES_MAX) throw linkInvalid(`it tells what it holds in ${bytes} bytes`);
+  }
+  if (facts === null) return false;
+  if (facts.host !== of.peer) throw linkInvalid(`host ${of.peer} tells of host ${facts.host}`);
+  return foldTold(ledger, { facts, bytes: Buffer.concat(parts) });
+}
