@@ -2,7 +2,7 @@
 // processes have in common. No clock says that a holder has gone: he may be busy, or asleep.
 
 /** What points are held for. */
-export type LeaseKind = 'resume' | 'mount' | 'server' | 'clone';
+export type LeaseKind = 'resume' | 'mount' | 'server' | 'clone' | 'debugger';
 
 /** A host, as a process of it sees it. */
 export interface Host {

@@ -86,14 +86,23 @@ test(
       expect(await client.ask('m1000,1')).toBe('03');
       expect(await client.ask('bc')).toBe('T05thread:1;replaylog:begin;');
     }
-    // A point under somebody's feet: the next that is kept is looked at.
-    await commands.json('forget', '--vm', vm, '--at', '@3');
+    // The point under somebody's feet is held, once he stays there, until he goes.
+    const held = async (): Promise<string[]> =>
+      (await commands.json('leases')).map(
+        ({ capture, kind }) => `@${capture as number} ${kind as string}`,
+      );
+    // The server stands at the point where it began, and each client where it went.
+    const all = Array.from({ length: 3 }, () => '@3 debugger').join();
+    while ((await held()).join() !== all) await commands.run(['vms']);
+    await commands.run(['forget', '--vm', vm, '--at', '@3']);
+    expect(await a.ask('m0,1')).toBe('03');
     expect(await a.ask('s')).toBe('T05thread:1;');
-    expect(await a.ask('m0,1')).toBe('05');
+    expect(await a.ask('m0,1')).toBe('04');
     a.end();
     b.end();
     server.signal('SIGTERM');
     await server.ended;
+    expect(await held()).toEqual([]);
   },
   LONG_MS,
 );

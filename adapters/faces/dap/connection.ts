@@ -60,6 +60,10 @@ export async function serveDap(
     throw thrown;
   } finally {
     session.interrupt();
-    await answering;
+    try {
+      await answering;
+    } finally {
+      await session.end();
+    }
   }
 }

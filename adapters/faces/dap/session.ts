@@ -82,6 +82,11 @@ export class DapSession {
     this.#abort = new AbortController();
   }
 
+  /** The client is gone. */
+  async end(): Promise<void> {
+    await this.#vm?.end();
+  }
+
   /** Answers a request. It fails by nothing that a client asks. */
   async answer(request: Request): Promise<void> {
     const { command, seq } = request;

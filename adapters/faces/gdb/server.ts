@@ -27,6 +27,7 @@ async function serveSocket(socket: Socket, vm: DebuggedVm): Promise<void> {
     }).serve();
   } finally {
     socket.end();
+    await vm.end();
   }
 }
 

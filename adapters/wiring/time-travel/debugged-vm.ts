@@ -28,6 +28,7 @@ import {
 import { findBytes, type Found } from './find.ts';
 import type { LedgerPast } from './ledger-past.ts';
 import { possibleWriters, type PossibleWriters } from './writers.ts';
+import { Standing } from './standing.ts';
 import { VmOverTime, type Bytes, type Stretch, type WatchWays } from './vm-over-time.ts';
 
 /** Registers of a guest's CPUs, and the capture that has them. */
@@ -50,21 +51,42 @@ export class DebuggedVm {
   #capture: number;
   #asked: AddressSpace | null = null;
 
-  private constructor(ledger: Ledger, over: VmOverTime, capture: number) {
+  readonly #standing: Standing;
+
+  private constructor(
+    ledger: Ledger,
+    of: { readonly over: VmOverTime; readonly capture: number; readonly standing: Standing },
+  ) {
     this.#ledger = ledger;
-    this.over = over;
-    this.#capture = capture;
+    this.over = of.over;
+    this.#capture = of.capture;
+    this.#standing = of.standing;
   }
 
-  /** Begins at a point. */
+  /** Begins at a point, and holds the one that it stands at until `end`. */
   static async open(ledger: Ledger, point: GuestPoint): Promise<DebuggedVm> {
-    const over = await VmOverTime.open(ledger, point, 'if there');
-    return new DebuggedVm(ledger, over, point.row.capture);
+    const standing = await Standing.begin(ledger, point);
+    try {
+      const over = await VmOverTime.open(ledger, point, 'if there');
+      return new DebuggedVm(ledger, { over, capture: point.row.capture, standing });
+    } catch (thrown) {
+      await standing.end();
+      throw thrown;
+    }
   }
 
   /** Another that stands where this one does: what the guest says of itself is not read again. */
   async another(): Promise<DebuggedVm> {
-    return new DebuggedVm(this.#ledger, await this.over.another(this.#ledger), this.#capture);
+    const over = await this.over.another(this.#ledger);
+    const { capture } = this;
+    const at = { entry: this.past.entry, row: this.row };
+    const standing = await Standing.begin(this.#ledger, at);
+    return new DebuggedVm(this.#ledger, { over, capture, standing });
+  }
+
+  /** Is debugged no more: its point is held no longer. */
+  end(): Promise<void> {
+    return this.#standing.end();
   }
 
   get past(): LedgerPast {
@@ -121,6 +143,7 @@ export class DebuggedVm {
   go(moment: number): void {
     const { moments } = this.past;
     this.#capture = moments[Math.min(Math.max(moment, 0), moments.length - 1)] ?? this.#capture;
+    if (moments.length > 0) this.#standing.move({ entry: this.past.entry, row: this.row });
   }
 
   /** Goes to the capture that a point names. Refused where it is not kept. */

@@ -146,7 +146,7 @@ function askCommand(
 }
 
 export const run = (command: Command): Promise<void> =>
-  withLedger(command, 'read', async (ledger, output) => {
+  withLedger(command, 'use', async (ledger, output) => {
     const { vm, from, to, when, core, memory } = command.opts<Options>();
     const words = command.args;
     if ((when === undefined) === (words.length === 0))

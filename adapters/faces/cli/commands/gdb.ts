@@ -95,7 +95,11 @@ async function serveStdio(command: Command, vm: DebuggedVm): Promise<void> {
   for await (const line of greeting(vm)) tell(command, line);
   const write = (bytes: Buffer): void => void process.stdout.write(bytes);
   const end = (): void => void process.stdin.destroy();
-  await new GdbConnection(vm, { chunks: process.stdin, write, end }).serve();
+  try {
+    await new GdbConnection(vm, { chunks: process.stdin, write, end }).serve();
+  } finally {
+    await vm.end();
+  }
   process.stdin.destroy();
 }
 
@@ -106,9 +110,9 @@ async function serve(
   const { ledger, point, output } = of;
   const { listen, gdb: program } = command.opts<Options>();
   const asked = listen === undefined ? null : listenAddressOf(listen);
+  const vm = await DebuggedVm.open(ledger, point);
   const own = new HeldFolder();
   try {
-    const vm = await DebuggedVm.open(ledger, point);
     const server = await serveGdb(asked ?? { kind: 'unix', path: own.socket(GDB_SOCKET) }, {
       open: () => vm.another(),
       onFailure: (message) => warn(command, message),
@@ -131,6 +135,7 @@ async function serve(
       await server.close();
     }
   } finally {
+    await vm.end();
     own.remove();
   }
 }
