@@ -30,6 +30,15 @@ export interface WatchWays {
   readonly onLost?: ((capture: number) => void) | undefined;
 }
 
+/** Looks after which others of the process get their turn: all that is looked at may be at hand. */
+const LOOKS_AT_ONCE = 32;
+
+/** Lets others of the process have their turn, an interrupt among them. */
+const breath = (): Promise<void> =>
+  new Promise((resolve) => {
+    setImmediate(resolve);
+  });
+
 const isLost = (thrown: unknown): boolean =>
   isOfPack(thrown) || (isLedgerError(thrown) && thrown.code === 'POINT_DAMAGED');
 
@@ -110,10 +119,13 @@ export class VmOverTime {
     isSame: (a: A, b: A) => boolean,
     { signal, onLost }: WatchWays,
   ): Watched<A> {
+    let looks = 0;
     return {
       past: this.past,
       isSame,
-      look: (memory, capture) => {
+      look: async (memory, capture) => {
+        looks += 1;
+        if (looks % LOOKS_AT_ONCE === 0) await breath();
         signal?.throwIfAborted();
         return look(memory, capture);
       },
