@@ -36,6 +36,20 @@ export interface X86Segment {
   readonly flags: number;
 }
 
+/** What a CPU calculates with beside its general registers. */
+export interface X86Float {
+  readonly control: number;
+  /** With the place of the top of the stack. */
+  readonly status: number;
+  /** Which of the eight registers hold something, by their own numbers: a bit each. */
+  readonly used: number;
+  /** The eight registers as they follow each other from the top of the stack on: 80 bits each. */
+  readonly stack: readonly bigint[];
+  /** 128 bits each. */
+  readonly vectors: readonly bigint[];
+  readonly mxcsr: number;
+}
+
 export interface X86Cpu {
   /** From 0 on. */
   readonly number: number;
@@ -52,4 +66,8 @@ export interface X86Cpu {
   readonly efer: bigint;
   /** The other base of gs, which the kernel exchanges with it. */
   readonly kernelGsBase: bigint;
+  /** The priority that its interrupts have to exceed; null: not recorded. */
+  readonly cr8: bigint | null;
+  /** Null: not recorded. */
+  readonly float: X86Float | null;
 }

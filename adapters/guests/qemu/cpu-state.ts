@@ -10,11 +10,21 @@ import {
   TABLE_REGISTERS,
   type SegmentRegister,
   type X86Cpu,
+  type X86Float,
   type X86Segment,
 } from '../../../domain/values/x86-cpu.ts';
 import { deviceSectionsOf, type DeviceField, type DeviceSection } from './device-sections.ts';
 
 const SECTION = 'cpu';
+/** Each CPU's controller of interrupts has the number of its CPU. */
+const INTERRUPTS = 'apic';
+/** The upper half of a byte of priority is what instructions see of it. */
+const PRIORITY_SHIFT = 4n;
+const STACK_REGISTERS = 8;
+const STACK_BYTES = 10;
+const VECTORS = 16;
+const VECTOR_BYTES = 16;
+const TOP_SHIFT = 11;
 /** Values of CPUs that know 32 bits alone are shorter. */
 const VALUE_BYTES: readonly number[] = [4, 8];
 
@@ -56,6 +66,37 @@ class Values {
     return this.array(name, 1)[0]!;
   }
 
+  /** Whole values of so many bytes each. */
+  #wholes(name: string, count: number, bytes: number): readonly bigint[] {
+    const { offset, size } = this.#field(name, count);
+    if (size !== bytes) throw new NoSuchValue(`${name} of ${bytes} bytes`);
+    return Array.from({ length: count }, (_, i) => {
+      let value = 0n;
+      for (let at = offset + i * size; at < offset + (i + 1) * size; at += 1)
+        value = (value << 8n) | BigInt(this.#view.getUint8(at));
+      return value;
+    });
+  }
+
+  /** A number of so many bytes. */
+  number(name: string, bytes: number): number {
+    return Number(this.#wholes(name, 1, bytes)[0]!);
+  }
+
+  /** Registers of the stack, by their own numbers: a mantissa, then sign and exponent. */
+  stack(name: string): readonly bigint[] {
+    return this.#wholes(name, STACK_REGISTERS, STACK_BYTES).map(
+      (value) => ((value & 0xffffn) << 64n) | (value >> 16n),
+    );
+  }
+
+  /** Vectors: their lower halves come first. */
+  vectors(name: string): readonly bigint[] {
+    return this.#wholes(name, VECTORS, VECTOR_BYTES).map(
+      (value) => (BigInt.asUintN(64, value) << 64n) | (value >> 64n),
+    );
+  }
+
   segments(name: string, count: number): readonly X86Segment[] {
     const { offset, size, struct } = this.#field(name, count);
     const members = Members.decode(struct);
@@ -92,11 +133,38 @@ class Values {
   }
 }
 
-function cpuOf(values: Values, number: number): X86Cpu {
+/** What can be read; null: it is not there, or not as it is known here. */
+function ifThere<A>(read: () => A): A | null {
+  try {
+    return read();
+  } catch (thrown) {
+    if (thrown instanceof NoSuchValue) return null;
+    throw thrown;
+  }
+}
+
+function floatOf(values: Values): X86Float {
+  const status = values.number('env.fpus_vmstate', 2);
+  const registers = values.stack('env.fpregs');
+  const top = (status >>> TOP_SHIFT) % STACK_REGISTERS;
+  return {
+    control: values.number('env.fpuc', 2),
+    status,
+    used: values.number('env.fptag_vmstate', 2),
+    stack: registers.map((_, i) => registers[(top + i) % STACK_REGISTERS]!),
+    vectors: values.vectors('env.xmm_regs[0]'),
+    mxcsr: values.number('env.mxcsr', 4),
+  };
+}
+
+function cpuOf(
+  values: Values,
+  of: { readonly number: number; readonly cr8: bigint | null },
+): X86Cpu {
   const general = values.array('env.regs', GENERAL_REGISTERS.length);
   const segments = values.segments('env.segs', SEGMENT_REGISTERS.length);
   return {
-    number,
+    ...of,
     general: new Map(GENERAL_REGISTERS.map((name, i) => [name, general[i]!])),
     rip: values.one('env.eip'),
     rflags: values.one('env.eflags'),
@@ -110,6 +178,7 @@ function cpuOf(values: Values, number: number): X86Cpu {
     cr4: values.one('env.cr[4]'),
     efer: values.one('env.efer'),
     kernelGsBase: values.one('env.kernelgsbase'),
+    float: ifThere(() => floatOf(values)),
   };
 }
 
@@ -119,13 +188,21 @@ function cpuOf(values: Values, number: number): X86Cpu {
  */
 export function cpusOf(device: DeviceState, label: string): readonly X86Cpu[] {
   if (device.description.length === 0) return [];
-  const sections = deviceSectionsOf(device, label).filter(({ name }) => name === SECTION);
-  try {
-    return sections
-      .map((section) => cpuOf(new Values(device.sections, section), section.instance))
-      .toSorted((a, b) => a.number - b.number);
-  } catch (thrown) {
-    if (thrown instanceof NoSuchValue) return [];
-    throw thrown;
-  }
+  const all = deviceSectionsOf(device, label);
+  const valuesOf = (section: DeviceSection): Values => new Values(device.sections, section);
+  const sections = all.filter(({ name }) => name === SECTION);
+  const cr8Of = (cpu: number): bigint | null => {
+    const of = all.find(({ name, instance }) => name === INTERRUPTS && instance === cpu);
+    if (of === undefined) return null;
+    return ifThere(() => BigInt(valuesOf(of).number('tpr', 1)) >> PRIORITY_SHIFT);
+  };
+  return (
+    ifThere(() =>
+      sections
+        .map((section) =>
+          cpuOf(valuesOf(section), { number: section.instance, cr8: cr8Of(section.instance) }),
+        )
+        .toSorted((a, b) => a.number - b.number),
+    ) ?? []
+  );
 }

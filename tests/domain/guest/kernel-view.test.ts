@@ -81,6 +81,8 @@ describe('on a CPU', () => {
       ['gs', { ...SEGMENT, selector: 0, base: of.gs }],
     ]),
     kernelGsBase: of.kernelGs,
+    cr8: null,
+    float: null,
   });
 
   async function pidOn(
