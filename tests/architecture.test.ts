@@ -323,6 +323,17 @@ describe('the house', () => {
     expect(files.flatMap((file) => reachFindings(file, read(file)))).toEqual([]);
   });
 
+  test('has an example of each command (adapters/faces/cli/examples.ts)', () => {
+    const names = [...read('adapters/faces/cli/commands.ts').matchAll(/^ {2}line\('([^']+)'/gmu)];
+    const examples = read('adapters/faces/cli/examples.ts');
+    const without = names
+      .map(([, name]) => name!)
+      .filter(
+        (name) => !examples.includes(`\n  ${name}: [`) && !examples.includes(`\n  '${name}': [`),
+      );
+    expect([names.length > 40, without]).toEqual([true, []]);
+  });
+
   test('has a line in the list of commands for each command file', () => {
     const listed = [...read(`${COMMANDS}.ts`).matchAll(/import\('\.\/commands\/([^']+)'\)/gu)];
     const names = listed.map((match) => match[1]!).toSorted();

@@ -2,8 +2,10 @@
 // what was done is summed up, others are waited for, and a signal ends work with a word.
 
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
+import { randomBytes } from 'node:crypto';
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import {
   COMMAND_LINE,
@@ -170,5 +172,27 @@ test.each([
     const { exitCode, stderr } = await command.ended;
     expect([exitCode, stderr]).toEqual([exit, expect.stringContaining('1 of 2 captures')]);
     expect(await of.json('captures', '--vm', 'vm')).toHaveLength(1);
+  },
+);
+
+test.each(['SIGINT', 'SIGTERM'] as const)(
+  'a recording that %s interrupts half-way takes its packs back',
+  async (name) => {
+    const of = new LedgerCommands(join(folder.path, `half-${name}`));
+    const image = join(folder.path, 'large');
+    if (!existsSync(image)) writeFileSync(image, randomBytes(192 * 1024 * 1024));
+    const packs = (): string[] =>
+      readdirSync(join(of.ledger, 'packs'), { recursive: true, withFileTypes: true })
+        .filter((entry) => entry.isFile())
+        .map((entry) => entry.name);
+    expect((await of.run(['init'])).exitCode).toBe(0);
+    const command = of.start(['record', 'image', '--vm', 'vm', image]);
+    const ended = { is: false };
+    void command.ended.then(() => (ended.is = true));
+    while (packs().length === 0 && !ended.is) await setTimeout(5);
+    command.signal(name);
+    const { stderr } = await command.ended;
+    expect(stderr).toContain('0 of 1');
+    expect(packs()).toEqual([]);
   },
 );

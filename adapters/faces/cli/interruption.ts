@@ -12,10 +12,18 @@ type Told = () => string;
 /** What an interrupted command shows, and the code that it ends with; set by the entry. */
 type End = (failure: Interrupted) => void;
 
-const state: { signal: Interrupting | null; told: Told; isStepping: boolean; end: End } = {
+const state: {
+  signal: Interrupting | null;
+  told: Told;
+  isStepping: boolean;
+  /** Whether work was told to end, and takes back what it began. */
+  isEnding: boolean;
+  end: End;
+} = {
   signal: null,
   told: () => 'nothing was changed',
   isStepping: false,
+  isEnding: false,
   end: () => undefined,
 };
 
@@ -33,7 +41,10 @@ export function watchInterruptions(end: End): void {
       state.signal = signal;
       if (isSecond || !state.isStepping) end(interruptedBy(signal));
       // What waits for a pipe or a server may not come to its next step.
-      else setTimeout(() => end(interruptedBy(signal)), UNTIL_STEP_MS).unref();
+      else
+        setTimeout(() => {
+          if (!state.isEnding) end(interruptedBy(signal));
+        }, UNTIL_STEP_MS).unref();
     });
 }
 
@@ -50,7 +61,9 @@ export async function interruptible<A>(
   state.isStepping = true;
   try {
     return await work(() => {
-      if (state.signal !== null) throw interruptedBy(state.signal);
+      if (state.signal === null) return;
+      state.isEnding = true;
+      throw interruptedBy(state.signal);
     });
   } finally {
     state.isStepping = false;
