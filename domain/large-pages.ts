@@ -90,6 +90,8 @@ export type LargePagesCommand = SampleRegions | JudgeRegions;
 const HOT_FACTOR = 2;
 /** Most regions of one event: it stays far below what an event may have. */
 const EVENT_REGIONS_MAX = 1024;
+/** Likewise ranges of regions. */
+const EVENT_RANGES_MAX = 4096;
 
 /** Mixes a region's number with a capture's: which regions come first is another order each time. */
 function orderOf(region: number, capture: number): number {
@@ -248,9 +250,13 @@ export const decideLargePages =
     switch (command._tag) {
       case 'SampleRegions': {
         const { vm, capture, source } = command;
-        const regions = rangesOf(sampleOf(state, command));
-        const data = { vm, capture, source, regions };
-        return either.right(regions.length === 0 ? [] : [{ type: 'LargePageSampled', data }]);
+        const ranges = rangesOf(sampleOf(state, command));
+        const events: LargePagesEvent[] = [];
+        for (let at = 0; at < ranges.length; at += EVENT_RANGES_MAX) {
+          const regions = ranges.slice(at, at + EVENT_RANGES_MAX);
+          events.push({ type: 'LargePageSampled', data: { vm, capture, source, regions } });
+        }
+        return either.right(events);
       }
       case 'JudgeRegions': {
         const { hot, split, kept, limit } = judge(state, command);

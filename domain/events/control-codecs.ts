@@ -9,7 +9,7 @@ import { isNote, ATTACHMENT_BYTES_MAX, ATTACHMENTS_MAX } from '../values/attachm
 import { captureModeOf, type CaptureMode } from '../values/capture-mode.ts';
 import { pageCountOf } from '../values/memory-map.ts';
 import { PACK_NAME } from '../values/pack.ts';
-import { PACK_SLOTS, REGION_PAGES, VM_PAGES_MAX } from '../values/page.ts';
+import { PACK_SLOTS, REGION_MAX, REGION_PAGES, VM_PAGES_MAX } from '../values/page.ts';
 import type { Actor } from './actor.ts';
 import { HOST_CODECS, MIGRATION_CODECS } from './host-codecs.ts';
 import { LAYOUT_MAP_BYTES_MAX, LAYOUT_PACKS_MAX } from './layout-map.ts';
@@ -105,11 +105,19 @@ const checkpointLayout = t.refinement(
   'checkpointLayout',
 );
 
+/** The number of a large page. */
+const region = t.refinement(count, (n) => n <= REGION_MAX, 'region');
+/** Numbers of large pages, in ranges: no more of them than a VM can have. */
+const regionRanges = t.refinement(
+  pageRanges,
+  (ranges) => ranges.every(([, last]) => last <= REGION_MAX),
+  'regionRanges',
+);
 /** Pages of a large page that something is counted of. */
 const regionPages = t.refinement(count, (pages) => pages <= REGION_PAGES, 'regionPages');
 /** A large page with what was seen of it, and what it takes less where it is held small. */
 const regionRow = t.strict({
-  region: pageCount,
+  region,
   activity: count,
   shareable: regionPages,
   pattern: regionPages,
@@ -186,7 +194,7 @@ export const CONTROL_CODECS = {
   CloneWoken: t.strict({ vm: name, clone: lease, lease }),
   CheckpointRestored: t.strict({ vm: name, capture, how: word, to: orNull(place) }),
   PageRequested: t.strict({ vm: name, capture, pages: pageRanges }),
-  LargePageSampled: t.strict({ vm: name, capture, source: word, regions: pageRanges }),
+  LargePageSampled: t.strict({ vm: name, capture, source: word, regions: regionRanges }),
   LargePageSplit: judgedRegions,
   LargePageRestored: judgedRegions,
   ContentReleased: t.strict({

@@ -24,6 +24,8 @@ export const PACK_SLOTS = 8192;
 export const REGION_PAGES = 512;
 /** Most pages of a VM (16 TiB): the largest gfn still fits an unsigned 32-bit number. */
 export const VM_PAGES_MAX = 2 ** 32 - 1;
+/** The largest number of a large page. */
+export const REGION_MAX = Math.floor(VM_PAGES_MAX / REGION_PAGES);
 /** Most page events in one batch. */
 export const BATCH_ROWS_MAX = 16_384;
 /** Most bytes in one event. */

@@ -3,7 +3,7 @@
 
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import type { RegionRow } from '../../domain/events/control.ts';
+import { encodeControl, type RegionRow } from '../../domain/events/control.ts';
 import {
   decideLargePages,
   decisionOf,
@@ -122,6 +122,16 @@ describe('regions to look at', () => {
     expect(better).toEqual(events({ type: 'LargePageSampled', data }));
     expect(given({ type: 'LargePageSampled', data }).when(sample(9))).toEqual(events());
     expect(given({ type: 'LargePageSampled', data }).when(sample(9, requests))).toEqual(events());
+  });
+
+  test('are told of in as many events as they need', () => {
+    const regions = 100_000;
+    const some = given().when(sample(regions / 2, { regions }));
+    const list = some._tag === 'Right' ? some.right : [];
+    expect(list.length).toBeGreaterThan(1);
+    for (const event of list) expect(encodeControl(event)._tag).toBe('Right');
+    const state = list.reduce(evolveLargePages, initialLargePages);
+    expect(state.size).toBe(regions / 2);
   });
 
   test('lie all over the memory, elsewhere each time', () => {

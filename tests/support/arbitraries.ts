@@ -372,7 +372,7 @@ export const controlEvent: fc.Arbitrary<ControlEvent> = fc.oneof(
         threshold: fc.option(count),
         regions: fc.array(
           fc.record({
-            region: fc.nat(2 ** 23),
+            region: fc.nat(2 ** 23 - 1),
             activity: count,
             shareable: fc.nat(512),
             pattern: fc.nat(512),

@@ -68,12 +68,13 @@ export class RegionSampling {
     const { capture } = point.row;
     const regions = regionsIn(point.entry.pagesAt(capture));
     const of = { _tag: 'SampleRegions', vm, capture, regions, count, source: 'requests' } as const;
-    const [sampled] = await ledger.decide(largeStream(vm), () =>
+    const sampled = await ledger.decide(largeStream(vm), () =>
       decideLargePages(regionsOfVm(ledger, vm))(of),
     );
-    return sampled?.type === 'LargePageSampled'
-      ? new RegionSampling({ ledger, point, threshold }, sampled.data.regions)
-      : null;
+    const chosen = sampled.flatMap((event) =>
+      event.type === 'LargePageSampled' ? event.data.regions : [],
+    );
+    return chosen.length === 0 ? null : new RegionSampling({ ledger, point, threshold }, chosen);
   }
 
   /** The guest asked for pages. */

@@ -261,6 +261,13 @@ describe('data that is no such event is refused', () => {
     },
   );
 
+  test('more regions than a VM can have', () => {
+    const sampled = (last: number): string =>
+      JSON.stringify({ vm: 'web', capture: 1, source: 'writes', regions: [[0, last]] });
+    expect(either.isRight(decode('LargePageSampled', sampled(2 ** 23 - 1)))).toBe(true);
+    expect(codeOf(decode('LargePageSampled', sampled(2 ** 23)))).toBe('EVENT_INVALID');
+  });
+
   test('bytes that are no UTF-8', () => {
     expect(codeOf(decode('VmRetired', Uint8Array.of(0x7b, 0xff, 0x7d)))).toBe('EVENT_INVALID');
   });
