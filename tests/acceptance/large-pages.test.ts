@@ -283,6 +283,9 @@ test('commands show, decide and replay, and say what does not go together', asyn
     reclaimedBytes: null,
     cold: true,
   });
+  const held = await commands.json('large-pages', '--vm', 'web', '--process', `${process.pid}`);
+  expect(held).toHaveLength(REGIONS + 1);
+  expect(Number(held.at(-1)!['residentBytes'])).toBeGreaterThan(2 ** 20);
   const [summary] = await commands.json('large-pages', '--vm', 'web', '--decide', '--sample', '2');
   expect(summary).toMatchObject({ summary: 'large-pages', sampled: 2, split: 0, since: null });
   const [first] = await commands.json('log', '--type', 'LargePageSampled');

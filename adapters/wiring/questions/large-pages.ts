@@ -2,6 +2,7 @@
 // them there. Decisions are made on the newest capture, one after the other: those that were looked at are
 // judged, and the next ones are looked at.
 
+import { hostPagesOf, type HostPages } from '../../guests/host-pages.ts';
 import { largeStream } from '../../../domain/events/streams.ts';
 import {
   decideLargePages,
@@ -19,6 +20,7 @@ import {
   type RemedyStep,
 } from '../../../domain/memory-pressure.ts';
 import { regionsIn } from '../../../domain/region-pages.ts';
+import { LedgerError } from '../../../domain/values/ledger-error.ts';
 import { REGION_PAGES } from '../../../domain/values/page.ts';
 import { checkMoment } from '../../../projections/models/beginning.ts';
 import { largePagesEventIn } from '../../../projections/models/large-regions.ts';
@@ -219,4 +221,15 @@ export async function replayLargeOf(
 ): Promise<readonly LargeOutcome[]> {
   const { state, replay } = ledger;
   return replayLarge({ state, replay }, request);
+}
+
+/** How this host holds the memory of a QEMU that runs. NOT_FOUND where it does not say. */
+export function hostPagesOfProcess(process: number): HostPages {
+  const pages = hostPagesOf(process);
+  if (pages !== null) return pages;
+  throw new LedgerError(
+    'NOT_FOUND',
+    `this host does not say how it holds the memory of process ${process}: it has ended, or is somebody else's, or this is not Linux; give the process of a QEMU that runs here`,
+    { process },
+  );
 }

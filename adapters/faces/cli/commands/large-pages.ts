@@ -5,6 +5,7 @@ import type { Command } from 'commander';
 import type { Choice, Policy } from '../../../../domain/large-pages.ts';
 import {
   decideLarge,
+  hostPagesOfProcess,
   largePagesOf,
   replayLargeOf,
   type LargePagesDecided,
@@ -41,6 +42,7 @@ export const declare = (command: Command): Command =>
       positiveNumber,
     )
     .option('--replay <policies>', 'decide the whole history again, as 8,32,coldest:10')
+    .option('--process <pid>', 'also how this host holds the memory of a QEMU', positiveNumber)
     .option('--every <n>', 'with --replay: captures of an interval (default: 1)', positiveNumber);
 
 interface LargePagesOptions {
@@ -55,6 +57,7 @@ interface LargePagesOptions {
   readonly budget?: number;
   readonly replay?: string;
   readonly every?: number;
+  readonly process?: number;
 }
 
 /** Option that goes with others only. */
@@ -72,6 +75,8 @@ function checkTogether(options: LargePagesOptions): void {
     throw new UsageError(
       '--replay is of the whole history, under the policies that it names: leave --at, --since, --threshold and --coldest out',
     );
+  if (options.process !== undefined && (isDeciding || isReplay))
+    throw new UsageError('--process is of a ranking: leave --decide and --replay out');
   if (sample !== undefined && !isDeciding) throw new UsageError('--sample goes with --decide');
   if (every !== undefined && !isReplay) throw new UsageError('--every goes with --replay');
   if (budget !== undefined && !isDeciding && !isReplay)
@@ -110,8 +115,23 @@ const COLUMNS: readonly Column[] = [
   inBytes('reclaimedBytes', 'reclaimed'),
 ];
 
+/** How a QEMU's host holds its memory. */
+function showHost(
+  output: Output,
+  row: ReturnType<typeof hostPagesOfProcess> & { readonly vm: string; readonly process: number },
+): void {
+  const { process, residentBytes, largeBytes, mergedBytes } = row;
+  if (output.isJson) return output.json({ ...row });
+  const merged =
+    mergedBytes === null ? 'what is merged it does not say' : `${bytesText(mergedBytes)} merged`;
+  output.print(
+    `of process ${process} this host holds ${bytesText(residentBytes)}: ${bytesText(largeBytes)} in large pages, ${merged}`,
+  );
+}
+
 async function show(ledger: Ledger, output: Output, options: LargePagesOptions): Promise<void> {
-  const { vm, at = 'latest', since: from } = options;
+  const { vm, at = 'latest', since: from, process } = options;
+  const host = process === undefined ? null : { process, ...hostPagesOfProcess(process) };
   const entry = ledger.vm(vm);
   const row = ledger.locate(entry, at);
   const policy = policyOf(options);
@@ -138,10 +158,11 @@ async function show(ledger: Ledger, output: Output, options: LargePagesOptions):
   const reclaimable = cold.reduce((sum, { reclaimableBytes }) => sum + reclaimableBytes, 0);
   output.print(
     known
-      ? `${vm}@${row.capture}: ${regions.length} regions of 2 MiB, ${cold.length} of them cold after @${since}: splitting these would bring up to ${bytesText(reclaimable)}; activity is what captures wrote and resumed guests asked for, reading is not seen`
+      ? `${vm}@${row.capture}: ${regions.length} regions of 2 MiB, ${cold.length} of them cold after @${since}: splitting these would bring up to ${bytesText(reclaimable)}; activity is what captures wrote and resumed guests asked for; reading is seen of those that \`resume --sample\` looks at`
       : `${vm}@${row.capture}: ${regions.length} regions of 2 MiB; no capture of the interval after @${since} tells of accesses`,
   );
   if (restPages > 0) output.print(`${restPages} pages behind the last whole region belong to none`);
+  if (host !== null) showHost(output, { vm, ...host });
 }
 
 function sayDecided(output: Output, decided: LargePagesDecided): void {
