@@ -199,7 +199,7 @@ describeWithQemu('clones over one base', found, (tools) => {
   test(
     'one that is parked goes on where it stood, as often as it is woken',
     async () => {
-      const names = ['nap-1', 'nap-2', 'nap-3'];
+      const names = IS_LONG ? ['nap-1', 'nap-2', 'nap-3'] : ['nap-1', 'nap-2'];
       let [row] = await cloned('nap', 1, '--at', '@1');
       const first = String(row!['id']);
       const parked: JsonRow[] = [];
@@ -226,9 +226,12 @@ describeWithQemu('clones over one base', found, (tools) => {
       // A line may have been cut where it was parked.
       const text = names.map((name) => readFileSync(consoleOf(name), 'latin1')).join('');
       const ticks = ticksOf(text.split(/\r?\n/u).slice(0, -1));
-      expect(ticks.length).toBeGreaterThanOrEqual(3 * LINES - 2);
+      expect(ticks.length).toBeGreaterThan(names.length * (LINES - 1));
       expect((await sameTicks(guest, ticks)).lines).toEqual(ticks);
 
+      // It is no more once its capture is given up.
+      await commands.run(['drop', '--vm', String(parked[0]!['vm'])]);
+      expect(await commands.json('clones')).toEqual([]);
       const { exitCode, stderr } = await commands.run(['park', first]);
       expect([exitCode, stderr]).toEqual([5, expect.stringContaining('runs on this host')]);
     },

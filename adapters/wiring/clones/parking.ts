@@ -20,9 +20,15 @@ export interface ParkedClone extends ParkedRow {
   readonly vm: string;
 }
 
-/** All clones that are parked, oldest first of each VM. */
-export const parkedClonesOf = (entries: readonly VmEntry[]): readonly ParkedClone[] =>
-  entries.flatMap(({ vm, parked }) => parked.map((row) => ({ ...row, vm })));
+/** All clones that are parked, oldest first of each VM; none whose capture was given up since. */
+export function parkedClonesOf(
+  ledger: Ledger,
+  entries: readonly VmEntry[],
+): readonly ParkedClone[] {
+  const isThere = ({ as, at }: ParkedRow): boolean =>
+    ledger.state.catalogue.vms.get(as)?.isForgotten(at) === false;
+  return entries.flatMap(({ vm, parked }) => parked.filter(isThere).map((row) => ({ ...row, vm })));
+}
 
 const notThere = (what: string, id: string): LedgerError =>
   new LedgerError('NOT_FOUND', `no clone ${id} ${what}: see \`pageledger clones\``, { clone: id });
@@ -36,7 +42,7 @@ export function cloneNamed(ledger: Ledger, id: string): Clone {
 
 /** The parked clone of a name. NOT_FOUND. */
 export function parkedNamed(ledger: Ledger, id: string): ParkedClone {
-  const parked = parkedClonesOf(ledger.vms()).find(({ clone }) => clone === id);
+  const parked = parkedClonesOf(ledger, ledger.vms()).find(({ clone }) => clone === id);
   if (parked !== undefined) return parked;
   throw notThere('is parked', id);
 }

@@ -30,6 +30,9 @@ export const run = (command: Command): Promise<void> =>
     const { vm } = command.opts<{ vm?: string }>();
     const entries = vm === undefined ? ledger.vms() : [ledger.vm(vm)];
     await endedLeases(command, ledger);
-    const rows = [...clonesOf(entries).map(cloneRow), ...parkedClonesOf(entries).map(parkedRow)];
+    const rows = [
+      ...clonesOf(entries).map(cloneRow),
+      ...parkedClonesOf(ledger, entries).map(parkedRow),
+    ];
     output.rows(rows, COLUMNS);
   });
