@@ -39,9 +39,8 @@ export async function kernelOfInfo(physical: PhysicalMemory, info: Vmcoreinfo): 
   return { noteFrame: found, info, memory };
 }
 
-/** Whether two are one: a kernel that has another ready for crashes keeps its page twice. */
-export const isSameKernel = ({ memory: a }: Kernel, { memory: b }: Kernel): boolean =>
-  a.root.frame === b.root.frame && a.root.levels === b.root.levels;
+/** What tells kernels of one memory apart: one that has another ready for crashes keeps its page twice. */
+export const kernelKey = ({ memory: { root } }: Kernel): number => root.frame * 8 + root.levels;
 
 /** The types of a kernel. GUEST_UNDESCRIBED where it keeps none; GUEST_INVALID. */
 export async function readBtf({ memory, info }: Kernel, symbols: KernelSymbols): Promise<Btf> {

@@ -5,7 +5,7 @@ import type { Btf } from '../../../domain/guest/btf.ts';
 import { hexAddress, isGuestFailure, undescribed } from '../../../domain/guest/guest-failures.ts';
 import type { KernelSymbol, KernelSymbols } from '../../../domain/guest/kallsyms.ts';
 import { readKernelLog, type KernelMessage } from '../../../domain/guest/kernel-log.ts';
-import { isSameKernel, kernelAt, kernelOfInfo, type Kernel } from '../../../domain/guest/kernel.ts';
+import { kernelAt, kernelKey, kernelOfInfo, type Kernel } from '../../../domain/guest/kernel.ts';
 import { isRunning } from '../../../domain/guest/running-kernel.ts';
 import { TaskReader, type Task } from '../../../domain/guest/tasks.ts';
 import { PhysicalMemory, type VirtualMemory } from '../../../domain/guest/virtual-memory.ts';
@@ -38,11 +38,15 @@ const nameOf = ({ entry, row }: VmPoint): string => `${entry.vm}@${row.capture}`
 /** Kernels whose page tables lead to themselves, each once, and why others are none. */
 async function kernelsIn(memory: PointMemory, notes: readonly number[]) {
   const kernels: Kernel[] = [];
+  const known = new Set<number>();
   let failure: Error | null = null;
   for (const note of notes)
     try {
       const kernel = await kernelAt(memory, note);
-      if (!kernels.some((known) => isSameKernel(known, kernel))) kernels.push(kernel);
+      // A guest may have as many as it has pages.
+      if (known.has(kernelKey(kernel))) continue;
+      known.add(kernelKey(kernel));
+      kernels.push(kernel);
     } catch (thrown) {
       if (!isGuestFailure(thrown)) throw thrown;
       failure ??= thrown;
