@@ -4,7 +4,7 @@
 //  16    4  version: 2
 //  20    4  bytes of the definition that follows the header
 //  24    4  whether the guest ran
-//  28    4  how the stream is compressed: 0 not at all
+//  28    4  how the stream is compressed: 0 not at all, 1 gzip, 2 bzip2, 3 xz, 4 lzop, 5 zstd
 //  32   60  more, and unused
 //  92    -  definition, then the stream
 //
@@ -12,21 +12,38 @@
 
 import type { GuestSource } from '../../../domain/ports/guests.ts';
 import { LedgerError } from '../../../domain/values/ledger-error.ts';
-import { openStreamFile } from '../qemu/stream-source.ts';
+import { sourceOfChunks } from '../qemu/byte-window.ts';
+import { openStream, openStreamFile } from '../qemu/stream-source.ts';
+import { decompress } from './decompression.ts';
 import type { FormatFile } from './image-format.ts';
 
 const LIBVIRT_HEADER_BYTES = 92;
 const VERSION = 2;
 const DEFINITION_BYTES_MAX = 64 * 1024 * 1024;
-const COMPRESSIONS = ['raw', 'gzip', 'bzip2', 'xz', 'lzop', 'zstd', 'sparse'];
+const COMPRESSIONS = ['raw', 'gzip', 'bzip2', 'xz', 'lzop', 'zstd'] as const;
+/** How often a page may come: libvirt saves a guest that stands still, and what repeats is a trap. */
+const PASSES_MAX = 4;
 
 /** Opens the stream behind the header and the definition. */
 export async function openLibvirtSave(of: FormatFile): Promise<GuestSource> {
-  return openStreamFile(of, streamOffsetOf(of.first, of.file.label));
+  const { file, first } = of;
+  const { compression, offsetBytes } = headerOf(first, file.label);
+  if (compression === 'raw') return openStreamFile(of, offsetBytes);
+  const { chunks, stop } = decompress(file, offsetBytes, compression);
+  try {
+    const opened = await openStream(of, sourceOfChunks(chunks), PASSES_MAX);
+    file.close();
+    return opened;
+  } finally {
+    stop();
+  }
 }
 
-/** Where the QEMU stream begins; throws SOURCE_FORMAT where it cannot be read. */
-function streamOffsetOf(header: Uint8Array, label: string): number {
+/** Where the QEMU stream begins, and how it is compressed; throws SOURCE_FORMAT where it cannot be read. */
+function headerOf(
+  header: Uint8Array,
+  label: string,
+): { readonly compression: (typeof COMPRESSIONS)[number]; readonly offsetBytes: number } {
   const unreadable = (found: string, instead: string): LedgerError =>
     new LedgerError('SOURCE_FORMAT', `${label} is a libvirt save file ${found}: ${instead}`, {
       label,
@@ -40,9 +57,10 @@ function streamOffsetOf(header: Uint8Array, label: string): number {
   if (version !== VERSION) {
     throw unreadable(`of version ${version}`, `expected version ${VERSION}`);
   }
-  const compression = view.getUint32(28, isLittle);
-  if (compression !== 0) {
-    const name = COMPRESSIONS[compression] ?? String(compression);
+  const number = view.getUint32(28, isLittle);
+  const compression = COMPRESSIONS[number];
+  if (compression === undefined) {
+    const name = number === 6 ? 'sparse' : String(number);
     throw unreadable(`with a ${name} stream`, 'set save_image_format = "raw" and save it again');
   }
   const definitionBytes = view.getUint32(20, isLittle);
@@ -52,5 +70,5 @@ function streamOffsetOf(header: Uint8Array, label: string): number {
       `expected at most ${DEFINITION_BYTES_MAX}; copy or save it again`,
     );
   }
-  return LIBVIRT_HEADER_BYTES + definitionBytes;
+  return { compression, offsetBytes: LIBVIRT_HEADER_BYTES + definitionBytes };
 }

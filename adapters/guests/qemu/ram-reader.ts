@@ -13,6 +13,8 @@ import type { Spool } from './spool.ts';
 import * as layout from './stream-layout.ts';
 
 const WORD_BYTES = 8;
+/** Most bytes of a stream, up to the devices, that are no memory. */
+const BESIDE_BYTES_MAX = 16 * 1024 * 1024;
 
 /** Flags of features that a ledger does not read, and what switches them off. */
 const FOREIGN_FLAGS: readonly (readonly [number, string, string])[] = [
@@ -38,6 +40,8 @@ export class RamReader {
   readonly #spool: Spool;
   readonly #pagesMax: number;
   readonly #known: readonly MemoryBlock[];
+  readonly #passesMax: number;
+  #pages = 0;
   #blocks: ReadonlyMap<string, PlacedBlock> | null = null;
   /** The block named last: CONTINUE refers to it, in later sections too. */
   #block: PlacedBlock | null = null;
@@ -48,12 +52,15 @@ export class RamReader {
     readonly pagesMax: number;
     /** The VM's blocks so far. */
     readonly known: readonly MemoryBlock[];
+    /** How many times over the stream may bring memory. */
+    readonly passesMax: number;
   }) {
     assert(options.pagesMax <= VM_PAGES_MAX, 'a VM has at most VM_PAGES_MAX pages');
     this.#window = options.window;
     this.#spool = options.spool;
     this.#pagesMax = options.pagesMax;
     this.#known = options.known;
+    this.#passesMax = options.passesMax;
   }
 
   /** The blocks in the ledger's order; null before they were listed. */
@@ -62,9 +69,17 @@ export class RamReader {
     return [...this.#blocks.values()].map(({ name, pages }) => ({ name, pages }));
   }
 
+  /** Refuses a stream that is longer than its memory, so many times over, can be. */
+  checkLength(): void {
+    const bytes = this.#passesMax * this.#pages * (PAGE_BYTES + WORD_BYTES) + BESIDE_BYTES_MAX;
+    if (this.#window.offsetBytes > bytes && this.#passesMax !== Number.POSITIVE_INFINITY)
+      throw this.#invalid(`more than ${bytes} bytes for ${this.#pages} pages of memory`);
+  }
+
   /** Reads one section's body, up to its end mark. */
   async readBody(): Promise<void> {
     for (;;) {
+      this.checkLength();
       const stop = this.#takeBuffered();
       if (stop === 'end') return;
       if (stop === 'blocks') await this.#readBlocks();
@@ -160,6 +175,7 @@ export class RamReader {
       first += block.pages;
     }
     this.#blocks = placed;
+    this.#pages = first;
     this.#spool.begin(first);
   }
 

@@ -30,6 +30,8 @@ export interface ReadStreamRequest {
   readonly pagesMax?: number;
   /** The VM's blocks so far, which keep their order; absent: none. */
   readonly known?: readonly MemoryBlock[];
+  /** How many times over the stream may bring memory; absent: as often as it likes. */
+  readonly passesMax?: number;
 }
 
 /** Reads a stream to its end. The image lies in the spool. */
@@ -41,6 +43,7 @@ export async function readStream(request: ReadStreamRequest): Promise<GuestState
     spool: request.spool,
     pagesMax: request.pagesMax ?? VM_PAGES_MAX,
     known: request.known ?? [],
+    passesMax: request.passesMax ?? Number.POSITIVE_INFINITY,
   });
   await readRamSections(window, ram);
   const blocks = ram.blocks;
@@ -186,6 +189,7 @@ class HeadReader {
 async function readRamSections(window: ByteWindow, ram: RamReader): Promise<void> {
   let section: number | null = null;
   for (;;) {
+    ram.checkLength();
     await window.need(1, 'a record');
     const record = window.bytes[window.start]!;
     switch (record) {

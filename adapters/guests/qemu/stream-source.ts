@@ -15,8 +15,12 @@ export async function openStreamFile(of: FormatFile, offsetBytes = 0): Promise<G
   return opened;
 }
 
-/** Reads a stream that comes out of a file, which stays open. */
-export async function openStream(of: FormatFile, source: ByteSource): Promise<GuestSource> {
+/** Reads a stream that comes out of a file, which stays open; its pages at most so many times. */
+export async function openStream(
+  of: FormatFile,
+  source: ByteSource,
+  passesMax?: number,
+): Promise<GuestSource> {
   const { file, timeMs, folder, path, known } = of;
   const spool = new Spool(folder === undefined ? {} : { folder });
   try {
@@ -25,6 +29,7 @@ export async function openStream(of: FormatFile, source: ByteSource): Promise<Gu
       spool,
       label: file.label,
       ...(known === undefined ? {} : { known }),
+      ...(passesMax === undefined ? {} : { passesMax }),
     });
     return keptSource(
       { image, memoryMap, device, argv: null, timeMs, pauseMs: null, mode: 'stream', source: path },

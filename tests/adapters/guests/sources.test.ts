@@ -2,6 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { readdirSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
+import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import type { OpenSourceRequest } from '../../../adapters/guests/sources.ts';
 import { openImage } from '../../support/guest/open-image.ts';
@@ -48,6 +49,7 @@ const guest = stream.bytesOf(
 function libvirtSave(options: {
   readonly compression?: number;
   readonly little?: boolean;
+  readonly content?: Uint8Array;
 }): Buffer {
   const header = Buffer.alloc(92);
   header.write('LibvirtQemudSave');
@@ -57,8 +59,56 @@ function libvirtSave(options: {
     if (options.little === false) header.writeUInt32BE(field, 16 + 4 * i);
     else header.writeUInt32LE(field, 16 + 4 * i);
   }
-  return stream.bytesOf(header, definition, guest);
+  return stream.bytesOf(header, definition, options.content ?? guest);
 }
+
+/** What a program makes of the guest; null: it is not there. */
+function compressed(program: string): Buffer | null {
+  const { stdout, error } = spawnSync(program, ['-c'], { input: guest });
+  return error === undefined ? stdout : null;
+}
+
+describe('a libvirt save that is compressed', () => {
+  const kinds = ['gzip', 'bzip2', 'xz', 'lzop', 'zstd'].map((name, i) => [name, i + 1] as const);
+
+  /** The memory of a save, or the code of why it is refused. */
+  async function read(save: Uint8Array): Promise<string> {
+    const outcome = await openSource({ path: file(save) })();
+    if (outcome._tag === 'Left') return outcome.left.code;
+    const { image } = await valueOf(outcome.right.capture());
+    const bytes = bytesOfImage(image).toString('latin1');
+    outcome.right.close();
+    return bytes;
+  }
+
+  test.each(kinds)('with %s is decompressed, where that is there', async (program, compression) => {
+    const content = compressed(program);
+    const isThere = content !== null || program === 'gzip';
+    const bytes = content ?? gzipSync(guest);
+    const whole = await read(libvirtSave({ compression, content: bytes }));
+    expect(whole).toBe(isThere ? memory.toString('latin1') : 'MISSING_TOOL');
+    const cut = libvirtSave({ compression, content: bytes.subarray(0, bytes.length - 12) });
+    expect(await read(cut)).toMatch(isThere ? /^(?:SOURCE_FORMAT|STREAM_TRUNCATED)$/u : /TOOL/u);
+  });
+
+  test('is refused where its memory comes without an end', async () => {
+    const page = stream.page(0, stream.pageOf(7), 'pc.ram');
+    const repeated = stream.bytesOf(
+      stream.head(),
+      stream.start([{ name: 'pc.ram', pages: 3 }]),
+      stream.end(...Array.from({ length: 5000 }, () => page)),
+      stream.tail(),
+    );
+    const bomb = libvirtSave({ compression: 1, content: gzipSync(repeated) });
+    expect(bomb.length).toBeLessThan(200_000);
+    const { code, message } = await failureOf(openSource({ path: file(bomb) }));
+    expect(code).toBe('STREAM_INVALID');
+    expect(message).toContain('for 3 pages of memory');
+    // Not compressed, it is as long as it says.
+    const plain = await opened({ path: file(repeated) });
+    plain.close();
+  });
+});
 
 describe('a raw file', () => {
   test('is read where it lies, as one block of RAM, at its modification time', async () => {
