@@ -28,6 +28,7 @@ import { pageStoreWindow } from './page-store-window.ts';
 import { patterns } from './patterns.ts';
 import { patches } from './patches.ts';
 import { peers } from './peers.ts';
+import { placement } from './placement.ts';
 import { reRecord } from './re-record.ts';
 import { recordNew } from './record-new.ts';
 import { replay } from './replay.ts';
@@ -55,6 +56,7 @@ const BENCHES: readonly Bench[] = [
   resume,
   serving,
   clones,
+  placement,
   checkpoint,
   historyLength,
   dayOfCaptures,
