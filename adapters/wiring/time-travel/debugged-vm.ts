@@ -15,7 +15,6 @@ import type { PageDifference } from '../../../projections/questions/diff.ts';
 import { diffOf } from '../questions/pages.ts';
 import type { GuestPoint } from '../guest/guest.ts';
 import type { Ledger } from '../ledger/ledger.ts';
-import { recordRestored } from '../restore/restored.ts';
 import { cpusAt } from '../guest/recorded-cpus.ts';
 import { labelOf } from '../ledger/vm-point.ts';
 import {
@@ -47,7 +46,6 @@ export class DebuggedVm {
   readonly over: VmOverTime;
   readonly #ledger: Ledger;
   readonly #cpus = new Map<number, readonly X86Cpu[]>();
-  readonly #told = new Set<number>();
   #capture: number;
   #asked: AddressSpace | null = null;
 
@@ -153,15 +151,9 @@ export class DebuggedVm {
     this.go(firstFrom(this.past.moments, capture));
   }
 
-  /** Memory now. What is read of a moment first is said in the ledger to have been read. */
-  async memory(): Promise<GuestPages> {
-    const { capture } = this;
-    if (!this.#told.has(capture)) {
-      this.#told.add(capture);
-      const point = { entry: this.past.entry, row: this.row };
-      await recordRestored(this.#ledger, point, { how: 'debugger' });
-    }
-    return this.past.memoryAt(capture);
+  /** Memory now. */
+  memory(): Promise<GuestPages> {
+    return this.past.memoryAt(this.capture);
   }
 
   async #cpusOf(row: CaptureRow): Promise<readonly X86Cpu[]> {

@@ -1,11 +1,13 @@
-// The point at which a debugger stands is held, so that nobody who forgets or compacts takes it away. Who
-// runs through thousands of captures holds none of them: one is held once the debugger stays there.
+// The point at which a debugger stands is held, so that nobody who forgets or compacts takes it away, and
+// the ledger is told that it is read. Who runs through thousands of captures holds none of them, and tells
+// of none: that is done once the debugger stays at one.
 
 import { isRefused } from '../../../domain/values/refused.ts';
 import { Turn } from '../../../domain/values/turn.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { VmPoint } from '../ledger/vm-point.ts';
 import { holdPoint, type HeldPoint } from '../points/leases.ts';
+import { recordRestored } from '../restore/restored.ts';
 
 /** How long a debugger has to stay at a point before it is held. */
 const SETTLED_MS = 1000;
@@ -13,6 +15,7 @@ const SETTLED_MS = 1000;
 export class Standing {
   readonly #ledger: Ledger;
   readonly #turn = new Turn();
+  readonly #told = new Set<number>();
   #held: { readonly capture: number; readonly point: HeldPoint } | null = null;
   #at: VmPoint;
   #timer: NodeJS.Timeout | null = null;
@@ -48,11 +51,16 @@ export class Standing {
   }
 
   async #hold(): Promise<void> {
-    const { capture } = this.#at.row;
+    const at = this.#at;
+    const { capture } = at.row;
     const before = this.#held;
     if (this.#isOver || before?.capture === capture) return;
-    const point = await holdPoint(this.#ledger, this.#at, { kind: 'debugger' });
+    const point = await holdPoint(this.#ledger, at, { kind: 'debugger' });
     this.#held = { capture, point };
+    if (!this.#told.has(capture)) {
+      this.#told.add(capture);
+      await recordRestored(this.#ledger, at, { how: 'debugger' });
+    }
     await before?.point.release();
   }
 
