@@ -32,9 +32,18 @@ const isBefore = (a: FoundImage, b: FoundImage): number => {
   return a.path < b.path ? -1 : 1;
 };
 
-/** The regular files of a folder, oldest first, then by name; hidden ones and folders in it are left out. */
+/** VMware's states: each is of the memory beside it, which stands for both. */
+const STATE = /\.vms[sn]$/u;
+
+/**
+ * The regular files of a folder, oldest first, then by name; hidden ones, folders in it and states whose
+ * memory is there are left out.
+ */
 async function imagesIn(folder: string): Promise<readonly FoundImage[]> {
-  const names = (await readdir(folder)).filter((name) => !name.startsWith(HIDDEN));
+  const there = new Set(await readdir(folder));
+  const isOfAnother = (name: string): boolean =>
+    STATE.test(name) && there.has(name.replace(STATE, '.vmem'));
+  const names = [...there].filter((name) => !name.startsWith(HIDDEN) && !isOfAnother(name));
   if (names.length > FOLDER_FILES_MAX)
     throw new LedgerError(
       'SOURCE_UNREADABLE',

@@ -1,6 +1,7 @@
 // Dumps that say where their memory lies: what is read of them, and what is refused.
 
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { findImages } from '../../../../adapters/guests/images/image-folder.ts';
 import { PAGE_BYTES } from '../../../../domain/values/page.ts';
 import {
   elfCore,
@@ -228,6 +229,18 @@ describe("VMware's pair", () => {
     ['regions that it does not tell of', vmwarePair([], { regions: 2 }), /no segment of memory/u],
   ])('is refused with %s', async (_, of, expected) => {
     expect(await opener.refused(pair(of).statePath)).toMatch(expected);
+  });
+
+  test('in a folder is one file', async () => {
+    const together = await makeTemporaryFolder();
+    const inside = new DumpOpener(together.path);
+    inside.file(memory, 'web.vmem');
+    inside.file(state, 'web.vmss');
+    inside.file(state, 'alone.vmss');
+    const found = await findImages([together.path]);
+    const names = found.map(({ path }) => path.split('/').at(-1));
+    expect(new Set(names)).toEqual(new Set(['alone.vmss', 'web.vmem']));
+    await together.remove();
   });
 
   test('is refused without its memory', async () => {
