@@ -3,7 +3,7 @@
 import type { Command } from 'commander';
 import type { PageOwner } from '../../../domain/guest/owner-table.ts';
 import type { Ledger } from '../../wiring/ledger/ledger.ts';
-import { ownersOfVersions, type VersionPlace } from '../../wiring/guest/owners-of-versions.ts';
+import type { VersionPlace } from '../../wiring/guest/owners-of-versions.ts';
 import type { KernelChoice } from '../../wiring/guest/stand-ins.ts';
 import { field, numeric, type Column } from './output.ts';
 import { tell } from './session.ts';
@@ -16,6 +16,8 @@ export async function ownersTold(
   ledger: Ledger,
   of: KernelChoice & { readonly places: readonly VersionPlace[] },
 ): Promise<readonly (PageOwner | null)[]> {
+  // What finds a kernel in memory is much, and most who ask for a history do not need it.
+  const { ownersOfVersions } = await import('../../wiring/guest/owners-of-versions.ts');
   const { owners, reasons } = await ownersOfVersions(ledger, of);
   for (const reason of reasons) tell(command, `not every owner is known: ${reason}`);
   return owners;
