@@ -21,8 +21,11 @@ import { describeWithQemu, findTools, GUEST_TIMEOUT_MS } from '../support/guest/
 import {
   dumpedMemory,
   firstTicks,
+  migrationOf,
   sameTicks,
+  stopGuest,
   tickingGuest,
+  writtenSince,
 } from '../support/guest/watched-guest.ts';
 import { makeTemporaryFolder, type TemporaryFolder } from '../support/temporary-folder.ts';
 import { IS_LONG } from '../support/long-run.ts';
@@ -30,6 +33,7 @@ import { IS_LONG } from '../support/long-run.ts';
 const found = await findTools();
 const GUEST = { seed: 7, memoryMib: 128 };
 const MEMORY_BYTES = GUEST.memoryMib * 1024 * 1024;
+const PAGES = MEMORY_BYTES / 4096;
 const AT = ['--vm', 'guest', '--at', '@2'];
 /** Lines of the second console that are compared. */
 const LINES = 4;
@@ -132,16 +136,6 @@ describeWithQemu('a guest resumed lazily', found, (tools) => {
       memory,
     );
 
-  const migrationOf = async (path: string): Promise<unknown> => {
-    const qmp = await connectQmp({ path });
-    try {
-      const { status } = (await qmp.execute('query-migrate')) as { status?: string };
-      return status;
-    } finally {
-      qmp.close();
-    }
-  };
-
   test(
     'goes on with the lines that the first printed, and runs on when all memory is there',
     async () => {
@@ -157,6 +151,13 @@ describeWithQemu('a guest resumed lazily', found, (tools) => {
       expect(await migrationOf(qmpPath)).toBe('completed');
       // Nothing of ours is left beside it.
       expect(() => readdirSync(dirname(socket))).toThrow('ENOENT');
+      await stopGuest(qmpPath);
+      const changed = await differing(qmpPath);
+      const wrote = await writtenSince(commands, { guest, at: '@2' });
+      expect(changed.length).toBeGreaterThan(0);
+      expect(changed.length).toBeLessThan(PAGES / 16);
+      // What else differs it took otherwise than the first did, whose clock went on.
+      expect(changed.filter((page) => !wrote.has(page)).length).toBeLessThan(changed.length / 3);
     },
     GUEST_TIMEOUT_MS,
   );

@@ -10,6 +10,7 @@ import {
   type GuestSpecification,
 } from '../../../adapters/guests/demo-guest/start-guest.ts';
 import { connectQmp } from '../../../adapters/guests/qemu/qmp-client.ts';
+import type { LedgerCommands } from '../command-line.ts';
 import { valueOf } from '../outcomes.ts';
 
 /** A tick's line on the console of the demonstration's guest: its number. */
@@ -69,4 +70,39 @@ export async function dumpedMemory(request: {
   const bytes = readFileSync(scratch);
   rmSync(scratch);
   return bytes;
+}
+
+/** Lets a guest stand. */
+export async function stopGuest(path: string): Promise<void> {
+  const qmp = await connectQmp({ path });
+  try {
+    await qmp.execute('stop');
+  } finally {
+    qmp.close();
+  }
+}
+
+/** Pages that a guest, as it runs on, has come to hold otherwise than at a point of the VM `guest`. */
+export async function writtenSince(
+  commands: LedgerCommands,
+  { guest, at }: { readonly guest: DemoGuest; readonly at: string },
+): Promise<ReadonlySet<number>> {
+  const words = ['--qmp', guest.qmpPath, '--every', '700ms', '--count', '2'];
+  await commands.json('record', 'qemu', '--vm', 'later', ...words);
+  const written = new Set<number>();
+  for (const later of ['later/@1', 'later/@2'])
+    for (const { gfn } of await commands.json('diff', '--vm', 'guest', at, later))
+      if (typeof gfn === 'number') written.add(gfn);
+  return written;
+}
+
+/** What a guest's QEMU says of the migration that it is in. */
+export async function migrationOf(path: string): Promise<unknown> {
+  const qmp = await connectQmp({ path });
+  try {
+    const { status } = (await qmp.execute('query-migrate')) as { status?: string };
+    return status;
+  } finally {
+    qmp.close();
+  }
 }
