@@ -10,12 +10,14 @@ import { SocketServer } from '../../sockets/socket-server.ts';
 import { UsageError } from '../failure.ts';
 import { untilSignal } from '../interruption.ts';
 import { tell, warn, withLedger } from '../session.ts';
+import { shellWords } from '../shell-word.ts';
 
 export const goesOnUnread = true;
 
 interface ServeOptions {
   readonly listen: string;
   readonly key?: string;
+  readonly start?: readonly string[];
   readonly host?: string;
   readonly diskOk?: boolean;
 }
@@ -25,14 +27,19 @@ const PEERS_MAX = 16;
 
 export const declare = (command: Command): Command =>
   command
-    .argument('[command...]', "after --: QEMU's command line, with which guests are started here")
     .requiredOption('--listen <address>', 'unix:PATH, tcp:HOST:PORT or a port of loopback')
     .option('--key <file>', "the workgroup's key, which both hosts have: needed over TCP")
+    .option(
+      '--start <command>',
+      "QEMU's command line, by which guests are started here",
+      shellWords,
+    )
     .option('--host <name>', "the host's name (default: as its system calls it)")
     .option('--disk-ok', 'the disks are those of the guests, as they left them');
 
 export async function run(command: Command): Promise<void> {
-  const { listen, key: path, host = thisHostName(), diskOk } = command.opts<ServeOptions>();
+  const options = command.opts<ServeOptions>();
+  const { listen, key: path, start = null, host = thisHostName(), diskOk } = options;
   const address = listenAddressOf(listen);
   if (address.kind === 'tcp' && path === undefined)
     throw new UsageError(
@@ -43,7 +50,7 @@ export async function run(command: Command): Promise<void> {
     const target = new MigrationTarget({
       ledger,
       host,
-      command: command.args.length === 0 ? null : command.args,
+      command: start,
       isDiskOk: diskOk ?? false,
       onTold: (sentence) => tell(command, sentence),
     });
