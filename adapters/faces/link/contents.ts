@@ -6,6 +6,7 @@ import { linkInvalid } from '../../wiring/hosts/arrival.ts';
 import { foldTold, toldOf, TOLD_BYTES_MAX } from '../../wiring/hosts/contents.ts';
 import type { Ledger } from '../../wiring/ledger/ledger.ts';
 import { FRAME_BYTES_MAX, type Link } from './frames.ts';
+import { Gathered } from './gathered.ts';
 import { BODIES, bodyOf, readBody } from './messages.ts';
 
 /** Tells what a host says of itself and holds; nothing where it has said neither. */
@@ -25,20 +26,17 @@ export async function hearContents(
   ledger: Ledger,
   of: { readonly peer: string; readonly facts: HostFacts | null },
 ): Promise<boolean> {
-  const parts: Uint8Array[] = [];
+  const told = new Gathered(TOLD_BYTES_MAX, 'what it holds');
   let { facts } = of;
-  let bytes = 0;
   for (;;) {
     const frame = await link.next();
     if (frame === null) throw linkInvalid('it ended before it had said what it holds');
     if (frame.kind === 'sent') break;
     if (frame.kind === 'contents' && facts === null) facts = readBody(BODIES.contents, frame.body);
-    else if (frame.kind === 'part' && facts !== null) parts.push(frame.body.slice());
+    else if (frame.kind === 'part' && facts !== null) told.add(frame.body);
     else throw linkInvalid(`${frame.kind} came out of turn`);
-    bytes += frame.kind === 'part' ? frame.body.length : 0;
-    if (bytes > TOLD_BYTES_MAX) throw linkInvalid(`it tells what it holds in ${bytes} bytes`);
   }
   if (facts === null) return false;
   if (facts.host !== of.peer) throw linkInvalid(`host ${of.peer} tells of host ${facts.host}`);
-  return foldTold(ledger, { facts, bytes: Buffer.concat(parts) });
+  return foldTold(ledger, { facts, bytes: told.bytes });
 }

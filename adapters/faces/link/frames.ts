@@ -81,11 +81,18 @@ export class Link {
     });
   }
 
-  /** So many bytes; null: the peer ended before the first of them. */
+  /**
+   * So many bytes, which share their memory with nothing else that came; null: the peer ended before the
+   * first of them.
+   */
   async #take(count: number): Promise<Uint8Array | null> {
-    const parts = [this.#rest];
-    let have = this.#rest.length;
-    while (have < count) {
+    const bytes = new Uint8Array(count);
+    for (let have = 0; ;) {
+      const some = this.#rest.subarray(0, count - have);
+      bytes.set(some, have);
+      have += some.length;
+      this.#rest = this.#rest.subarray(some.length);
+      if (have === count) return bytes;
       const next = await this.#chunks.next().catch((thrown: unknown) => {
         throw lost(thrown instanceof Error ? thrown.message : String(thrown), thrown);
       });
@@ -93,12 +100,8 @@ export class Link {
         if (have === 0) return null;
         throw lost('it broke off inside a message');
       }
-      parts.push(next.value);
-      have += next.value.length;
+      this.#rest = next.value;
     }
-    const all = Buffer.concat(parts);
-    this.#rest = all.subarray(count);
-    return all.subarray(0, count);
   }
 
   /** The next frame; null: the peer ended. LINK_INVALID for what is none, LINK_LOST. */

@@ -17,6 +17,7 @@ import { refusalText } from '../../../domain/values/refusal-texts.ts';
 import { refusalCode } from '../../../domain/values/refusals.ts';
 import { hearContents, tellContents } from './contents.ts';
 import type { Frame, Link } from './frames.ts';
+import { Gathered } from './gathered.ts';
 import {
   BODIES,
   bodyOf,
@@ -143,8 +144,10 @@ export class MigrationTarget {
 
   async #take(link: Link, arrival: Arrival, { migration, offered }: Offer): Promise<void> {
     const { ledger, onTold, host } = this.#ways;
-    const parts: Uint8Array[][] = Array.from({ length: DEVICE_PARTS }, () => []);
-    let deviceBytes = 0;
+    const parts = Array.from(
+      { length: DEVICE_PARTS },
+      () => new Gathered(DEVICE_BYTES_MAX, 'a device state'),
+    );
     for (;;) {
       const frame = await link.next();
       if (frame === null) throw linkInvalid('it ended before all was sent');
@@ -155,15 +158,15 @@ export class MigrationTarget {
         const { firstPage, pages } = readPages(frame.body);
         await arrival.take(firstPage, pages);
       } else if (frame.kind === 'device') {
-        deviceBytes += frame.body.length;
-        const part = parts[frame.body[0] ?? DEVICE_PARTS];
-        if (part === undefined || deviceBytes > DEVICE_BYTES_MAX)
-          throw linkInvalid(`a device state of ${deviceBytes} bytes`);
-        part.push(frame.body.slice(1));
+        const [of = DEVICE_PARTS] = frame.body;
+        const part = parts[of];
+        if (part === undefined) throw linkInvalid(`it sends part ${of} of a device state`);
+        part.add(frame.body.subarray(1));
       } else throw linkInvalid(`${frame.kind} came out of turn`);
     }
-    const device =
-      deviceBytes === 0 ? null : deviceOfParts(parts.map((part) => Buffer.concat(part)));
+    const device = parts.every(({ bytes }) => bytes.length === 0)
+      ? null
+      : deviceOfParts(parts.map(({ bytes }) => bytes));
     const { row, arrivedPages, heldPages } = await arrival.record(device);
     const { vm, migration: id } = { vm: offered.vm, migration: migration.migration };
     const { capture } = row;

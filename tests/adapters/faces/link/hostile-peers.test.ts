@@ -2,13 +2,14 @@
 // dropped with a reason, nothing that it sent is used, and the next one is served.
 
 import { connect } from 'node:net';
+import { PassThrough } from 'node:stream';
 import { deflateRawSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import {
   FRAME_BYTES_MAX,
   frameBytes,
   KINDS,
-  type Link,
+  Link,
 } from '../../../../adapters/faces/link/frames.ts';
 import { moveGuest } from '../../../../adapters/faces/link/move.ts';
 import {
@@ -89,6 +90,17 @@ const contents = (count: number, first = 0) =>
     identifiers: new Uint8Array(32 * count).fill(7),
   });
 const PAGE = new Uint8Array(PAGE_BYTES).fill(1).map((_, i) => (i * 31) & 0xff);
+
+const FACTS = bodyOf({
+  host: 'one',
+  address: null,
+  cores: 1,
+  memoryBytes: 1,
+  cpu: 'any',
+  features: [],
+  qemu: null,
+  distances: [],
+});
 
 type Sent = readonly [keyof typeof KINDS, Uint8Array | (() => Uint8Array)];
 
@@ -230,7 +242,21 @@ describe('a peer', () => {
         ...OFFERED,
         ...Array.from({ length: 40 }, (): Sent => ['device', new Uint8Array(FRAME_BYTES_MAX)]),
       ],
-      /device state of/u,
+      /a device state in/u,
+    ],
+    [
+      'whose pieces of a device have nothing in them',
+      [...OFFERED, ['device', Uint8Array.of(1)]],
+      /a device state with nothing in it/u,
+    ],
+    [
+      'whose pieces of what it holds have nothing in them',
+      [
+        ['hello', hello()],
+        ['contents', FACTS],
+        ['part', new Uint8Array(0)],
+      ],
+      /what it holds with nothing in it/u,
     ],
     [
       'that hands over what never came',
@@ -277,6 +303,19 @@ describe('a peer', () => {
     expect(phase).toBe('completed');
     expect(target.told.filter((sentence) => sentence.startsWith('failure'))).toEqual([]);
   });
+});
+
+test('what is kept of a small message keeps nothing else that came with it', async () => {
+  const socket = new PassThrough();
+  const link = new Link(socket);
+  const frame = frameBytes('device', Uint8Array.of(1, 2));
+  socket.end(Buffer.concat(Array.from({ length: 1000 }, () => frame)));
+  for (let i = 0; i < 1000; i += 1) {
+    const body = await link.expect('device');
+    expect([...body.slice(1)]).toEqual([2]);
+    expect(body.buffer.byteLength).toBe(2);
+  }
+  expect(await link.next()).toBeNull();
 });
 
 test('frames are as docs/format.md draws them', () => {
