@@ -5,8 +5,14 @@ import { createHash } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import type { FrameKind, Link } from '../../adapters/faces/link/frames.ts';
 import { moveGuest, resolveMove, type MoveRequest } from '../../adapters/faces/link/move.ts';
-import type { Moved } from '../../adapters/faces/link/source.ts';
-import { drawMigration, migrationOf } from '../../adapters/wiring/hosts/migrations.ts';
+import { bodyOf } from '../../adapters/faces/link/messages.ts';
+import { greet, sendCapture, type Moved, type Moving } from '../../adapters/faces/link/source.ts';
+import {
+  decideOnMigration,
+  drawMigration,
+  migrationNow,
+  migrationOf,
+} from '../../adapters/wiring/hosts/migrations.ts';
 import { runnerOf } from '../../domain/migrations.ts';
 import { PAGE_BYTES } from '../../domain/values/page.ts';
 import { openLedger, restoreToFile, verify, type Ledger } from '../../index.ts';
@@ -213,4 +219,67 @@ describe('a link that breaks off', () => {
     expect(runnerOf(migrationOf(source, 'web'))).toBe('source');
     expect(migrationOf(target.ledger, 'web')).toMatchObject({ phase: 'failed' });
   });
+});
+
+describe('a guest that is handed over', () => {
+  /** Begins to move the point to a host, over a link that stays. */
+  async function begun(to: string): Promise<{
+    readonly link: Link;
+    readonly of: { readonly vm: string; readonly migration: string };
+  }> {
+    const { request } = requestOf();
+    const of = { vm: 'web', migration: request.migration };
+    const moving = { ...of, capture: 2, from: 'one', to, kind: 'point' };
+    const link = await linkTo(target.path);
+    await greet(link, { from: 'one', to: 'two', ledger: null });
+    if (to === 'two') await sendTo(link, moving);
+    else await decideOnMigration(target.ledger, 'web', { _tag: 'StartMigration', ...moving });
+    return { link, of };
+  }
+
+  const sendTo = async (link: Link, moving: Moving): Promise<void> => {
+    await decideOnMigration(source, 'web', { _tag: 'StartMigration', ...moving });
+    await sendCapture(source, link, { point: requestOf().request.point!, moving });
+  };
+
+  test('a second time while it is started is not started twice', async () => {
+    const { link, of } = await begun('two');
+    const other = await linkTo(target.path);
+    await greet(other, { from: 'one', to: 'two', ledger: null });
+    const { ledger } = target;
+    const decide = ledger.decide.bind<Ledger['decide']>(ledger);
+    let letGo = (): void => undefined;
+    const gate = new Promise<void>((resolve) => {
+      letGo = resolve;
+    });
+    let isReached = (): void => undefined;
+    const reached = new Promise<void>((resolve) => {
+      isReached = resolve;
+    });
+    // The first stands still where it writes that it has the guest.
+    ledger.decide = async (...args) => {
+      isReached();
+      await gate;
+      return decide(...args);
+    };
+    await link.send('handOver', bodyOf(of));
+    await reached;
+    await other.send('handOver', bodyOf(of));
+    const refusal = other.next();
+    setTimeout(letGo, 200);
+    expect(await refusal).toMatchObject({ kind: 'refused' });
+    expect(await link.next()).toMatchObject({ kind: 'completed' });
+    link.close();
+  });
+
+  test.each(['handOver', 'ask'] as const)(
+    'to another host of the same log is none of this one (%s)',
+    async (kind) => {
+      const { link, of } = await begun('three');
+      await link.send(kind, bodyOf(of));
+      expect(await link.next()).toMatchObject({ kind: 'refused' });
+      expect(target.told.at(-1)).toMatch(/to go to host three/u);
+      expect((await migrationNow(target.ledger, 'web'))?.phase).toBe('started');
+    },
+  );
 });

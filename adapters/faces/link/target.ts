@@ -9,7 +9,7 @@ import {
   startFromPoint,
 } from '../../wiring/hosts/migrations.ts';
 import type { Ledger } from '../../wiring/ledger/ledger.ts';
-import { endOf, isUnderWay } from '../../../domain/migrations.ts';
+import { endOf, isUnderWay, type MigrationsState } from '../../../domain/migrations.ts';
 import { deviceOfParts } from '../../../domain/values/device-state.ts';
 import { isLedgerError } from '../../../domain/values/ledger-error.ts';
 import { isRefused, refuse } from '../../../domain/values/refused.ts';
@@ -61,6 +61,8 @@ const hasCaptures = (ledger: Ledger, vm: string): boolean =>
 export class MigrationTarget {
   readonly #ways: TargetWays;
   #isTaking = false;
+  /** VMs whose guests are just being started. */
+  readonly #starting = new Set<string>();
 
   constructor(ways: TargetWays) {
     this.#ways = ways;
@@ -93,7 +95,7 @@ export class MigrationTarget {
 
   #answer(link: Link, peer: string, { kind, body }: Frame): Promise<void> {
     if (kind === 'offer') return this.#offered(link, peer, readBody(BODIES.offer, body));
-    if (kind === 'handOver') return this.#handedOver(link, readBody(BODIES.handOver, body));
+    if (kind === 'handOver') return this.#handedOverOnce(link, readBody(BODIES.handOver, body));
     if (kind === 'contents') return this.#heard(link, peer, readBody(BODIES.contents, body));
     if (kind === 'ask') return this.#asked(link, readBody(BODIES.ask, body));
     throw linkInvalid(`${kind} came out of turn`);
@@ -180,11 +182,24 @@ export class MigrationTarget {
     );
   }
 
+  /** The log takes a guest that is handed over twice for the same one; two would be started. */
+  async #handedOverOnce(link: Link, of: BodyOf<'handOver'>): Promise<void> {
+    if (this.#starting.has(of.vm)) throw linkInvalid(`VM ${of.vm} is just being started here`);
+    this.#starting.add(of.vm);
+    try {
+      await this.#handedOver(link, of);
+    } finally {
+      this.#starting.delete(of.vm);
+    }
+  }
+
   async #handedOver(link: Link, of: BodyOf<'handOver'>): Promise<void> {
     const { vm, migration } = of;
     const { ledger, command, isDiskOk, onTold } = this.#ways;
-    const capture = (await migrationNow(ledger, vm))?.capture ?? null;
+    const state = await migrationNow(ledger, vm);
+    const capture = state?.capture ?? null;
     if (capture === null) throw linkInvalid(`it hands VM ${vm} over, of which nothing came`);
+    this.#requireOurs(vm, state);
     await decideOnMigration(ledger, vm, { _tag: 'HandOver', vm, migration, capture });
     const entry = ledger.vm(vm);
     const row = ledger.resolve(entry, `@${capture}`);
@@ -217,6 +232,12 @@ export class MigrationTarget {
     await link.send('completed', bodyOf({ capture, downtimeMs: null }));
   }
 
+  /** In a log that hosts have in common there are guests that go to others. */
+  #requireOurs(vm: string, state: MigrationsState): void {
+    if (isUnderWay(state) && state.to !== this.#ways.host)
+      throw linkInvalid(`VM ${vm} is to go to host ${state.to ?? '-'}, which this host is not`);
+  }
+
   /** Before anybody hears that this host has not got the guest, it can take it no more. */
   async #giveUp(vm: string, migration: string, why: string): Promise<void> {
     const { ledger } = this.#ways;
@@ -226,7 +247,9 @@ export class MigrationTarget {
 
   async #asked(link: Link, { vm, migration }: BodyOf<'ask'>): Promise<void> {
     const { ledger } = this.#ways;
-    const isOurs = endOf(await migrationNow(ledger, vm), migration) === 'completed';
+    const state = await migrationNow(ledger, vm);
+    if (state?.migration === migration) this.#requireOurs(vm, state);
+    const isOurs = endOf(state, migration) === 'completed';
     if (!isOurs) await this.#giveUp(vm, migration, 'source-asked');
     await link.send('answer', bodyOf({ phase: isOurs ? 'completed' : 'failed' }));
   }
