@@ -124,7 +124,7 @@ const togglesModel: Model<Toggles, 'toggles'> = {
 /** VMs, captures, checkpoints. */
 const catalogueModel: Model<Catalogue, 'catalogue'> = {
   name: 'catalogue',
-  version: 15,
+  version: 16,
   initial: () => new Catalogue(),
   begin({ catalogue: text, position, at, id, timeMs, from }) {
     const catalogue = catalogueOf(text);

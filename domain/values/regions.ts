@@ -198,22 +198,41 @@ export interface Common {
 export const regionIndex = ({ digests }: Regions): ReadonlyMap<number, number> =>
   new Map(Array.from(digests, (digest, row) => [digest, row]));
 
+/** Regions that a host holds, with their rows by their digests. */
+export interface HeldRegions {
+  readonly regions: Regions;
+  readonly index: ReadonlyMap<number, number>;
+}
+
+/** The numbers of the runs of a VM that are among any of these. */
+function* runsAmong(runs: Runs, holds: readonly HeldRegions[]): Generator<number> {
+  for (let run = 0; run < runs.count; run += 1) {
+    const isHeld = holds.some(({ regions, index }) => {
+      const row = index.get(runs.digests[run]!);
+      return row !== undefined && isRow(regions, row, runs, run);
+    });
+    if (isHeld) yield run;
+  }
+}
+
+/** The pages of a VM that a host holds, ascending. */
+export function* pagesAmong(runs: Runs, holds: readonly HeldRegions[]): Generator<number> {
+  for (const run of runsAmong(runs, holds)) {
+    const first = runs.gfns[run]!;
+    for (let i = 0; i < runs.lengths[run]!; i += 1) yield first + i;
+  }
+}
+
 /** The runs of a VM that a host holds; `used`: where [gfn] is 1, the VM uses the page. O(runs + pages). */
 export function commonOf(
   runs: Runs,
-  of: {
-    readonly regions: Regions;
-    readonly index: ReadonlyMap<number, number>;
-    readonly used: Uint8Array;
-  },
+  of: { readonly holds: readonly HeldRegions[]; readonly used: Uint8Array },
 ): Common {
-  const { regions, index, used: isUsed } = of;
+  const { holds, used: isUsed } = of;
   let count = 0;
   let pages = 0;
   let used = 0;
-  for (let run = 0; run < runs.count; run += 1) {
-    const row = index.get(runs.digests[run]!);
-    if (row === undefined || !isRow(regions, row, runs, run)) continue;
+  for (const run of runsAmong(runs, holds)) {
     const first = runs.gfns[run]!;
     const end = first + runs.lengths[run]!;
     count += 1;

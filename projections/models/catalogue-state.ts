@@ -155,6 +155,7 @@ const host = t.strict({
   joinedAtMs: t.number,
   advertisedAt: orNull(t.strict({ first: position, last: position, timeMs: t.number })),
   arrivingFrom: orNull(position),
+  arrived: absentIfEmpty('arrived', t.array(t.strict({ vm: t.string, capture: t.number }))),
 });
 const migration = t.strict({
   vm: t.string,
@@ -213,7 +214,7 @@ const textOf = (catalogue: Catalogue, rowsOf: (entry: VmEntry) => CaptureRow[]):
           repeated: again,
         };
       }),
-      hosts: [...catalogue.hosts.values()],
+      hosts: [...catalogue.hosts.values()].map((row) => ({ ...row, arrived: [...row.arrived] })),
       migrations: [...catalogue.migrations].map(([vm, state]) => ({ vm, ...state })),
     }),
   );

@@ -16,7 +16,13 @@ import {
 import { evolveVm, isRepeated, type VmEvent } from '../../domain/vm.ts';
 import { rowsOf, type AssemblerState, type CaptureChange, type Change } from '../commits.ts';
 import { applyToClones } from './clone-rows.ts';
-import { applyToHosts, isOfHosts, isOfMigrations, type HostRow } from './host-rows.ts';
+import {
+  applyArrival,
+  applyToHosts,
+  isOfHosts,
+  isOfMigrations,
+  type HostRow,
+} from './host-rows.ts';
 import { VmEntry, type CaptureRow } from './vm-entry.ts';
 
 /** Where the history of all VMs begins. */
@@ -223,8 +229,13 @@ export class Catalogue {
 
   #migrated(event: MigrationsEvent): void {
     const { vm } = event.data;
-    const after = evolveMigrations(this.migrations.get(vm) ?? initialMigrations, event);
-    if (after !== null) this.migrations.set(vm, after);
+    const before = this.migrations.get(vm) ?? initialMigrations;
+    const after = evolveMigrations(before, event);
+    if (after === null || after === before) return;
+    this.migrations.set(vm, after);
+    const { phase, to, capture } = after;
+    if (phase === 'completed' && to !== null && capture !== null)
+      applyArrival(this.hosts, to, { vm, capture });
   }
 
   /** Whether a point was leased in this ledger: nobody holds one in a copy of it. */

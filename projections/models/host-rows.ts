@@ -30,6 +30,14 @@ export interface HostRow {
   readonly advertisedAt: AdvertisedAt | null;
   /** Where the first part is of what it is telling; null: nothing is. */
   readonly arrivingFrom: Position | null;
+  /** What was moved to it since it said last what it holds, of each VM the last point. */
+  readonly arrived: readonly ArrivedPoint[];
+}
+
+/** A point whose guest was moved to a host, by the number that it has in this ledger. */
+export interface ArrivedPoint {
+  readonly vm: string;
+  readonly capture: number;
 }
 
 const newHost = (host: string): HostRow => ({
@@ -38,6 +46,7 @@ const newHost = (host: string): HostRow => ({
   joinedAtMs: 0,
   advertisedAt: null,
   arrivingFrom: null,
+  arrived: [],
 });
 
 /** A host's row after an event of it. */
@@ -56,8 +65,9 @@ function rowAfter(
       const first = event.data.part === 1 ? position : row.arrivingFrom;
       if (state.arriving !== null) return { ...row, state, arrivingFrom: first };
       const isWhole = first !== null && state.advertised !== row.state.advertised;
-      const advertisedAt = isWhole ? { first, last: position, timeMs } : row.advertisedAt;
-      return { ...row, state, advertisedAt, arrivingFrom: null };
+      if (!isWhole) return { ...row, state, arrivingFrom: null };
+      const advertisedAt = { first, last: position, timeMs };
+      return { ...row, state, advertisedAt, arrivingFrom: null, arrived: [] };
     }
     default:
       return event satisfies never;
@@ -72,4 +82,11 @@ export function applyToHosts(
 ): void {
   const { host } = event.data;
   hosts.set(host, rowAfter(hosts.get(host) ?? newHost(host), event, at));
+}
+
+/** A guest that was moved to a host is there with all its memory. */
+export function applyArrival(hosts: Map<string, HostRow>, host: string, point: ArrivedPoint): void {
+  const row = hosts.get(host) ?? newHost(host);
+  const others = row.arrived.filter(({ vm }) => vm !== point.vm);
+  hosts.set(host, { ...row, arrived: [...others, point] });
 }

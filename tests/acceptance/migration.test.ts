@@ -3,16 +3,21 @@
 
 import { createHash } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import * as either from 'fp-ts/lib/Either.js';
 import type { FrameKind, Link } from '../../adapters/faces/link/frames.ts';
 import { moveGuest, resolveMove, type MoveRequest } from '../../adapters/faces/link/move.ts';
 import { bodyOf } from '../../adapters/faces/link/messages.ts';
 import { greet, sendCapture, type Moved, type Moving } from '../../adapters/faces/link/source.ts';
+import { advertise, advertisementOf } from '../../adapters/wiring/hosts/contents.ts';
+import { joinHost } from '../../adapters/wiring/hosts/hosts.ts';
+import { placeGuest } from '../../adapters/wiring/hosts/placement.ts';
 import {
   decideOnMigration,
   drawMigration,
   migrationNow,
   migrationOf,
 } from '../../adapters/wiring/hosts/migrations.ts';
+import { decodeControl } from '../../domain/events/control.ts';
 import { runnerOf } from '../../domain/migrations.ts';
 import { PAGE_BYTES } from '../../domain/values/page.ts';
 import { openLedger, restoreToFile, verify, type Ledger } from '../../index.ts';
@@ -27,6 +32,8 @@ const PAGES = 300;
 const MIX = { zero: 1, text: 2, random: 4, repeated: 1, duplicate: 1 };
 const FIRST = makeImage({ seed: 1, pages: PAGES, mix: MIX });
 const OTHER = makeImage({ seed: 2, pages: PAGES, mix: MIX });
+/** Half of the first. */
+const SOME = FIRST.subarray(0, (PAGES / 2) * PAGE_BYTES);
 /** The first, with its first pages from the other. */
 const CHANGED = Buffer.concat([
   OTHER.subarray(0, 30 * PAGE_BYTES),
@@ -80,6 +87,19 @@ async function memoryAt(ledger: Ledger, at: string): Promise<string> {
   return digest(readFileSync(path));
 }
 
+/** What a ledger's log says was moved. */
+async function movedIn({ log }: Ledger): Promise<unknown[]> {
+  const moved: unknown[] = [];
+  for await (const { items } of log.read({ from: 0n }))
+    for (const item of items) {
+      if (item._tag === 'damage') continue;
+      const event = decodeControl(item.event);
+      if (either.isRight(event) && event.right.type === 'RegionsMoved')
+        moved.push(event.right.data);
+    }
+  return moved;
+}
+
 describe('a point that is moved', () => {
   test('is whole at the target, and both know who has the guest', async () => {
     const { request, moved } = requestOf('@1');
@@ -115,6 +135,37 @@ describe('a point that is moved', () => {
       facts: { code: 'VM_REGISTERED_ALREADY' },
     });
     expect(await memoryAt(target.ledger, 'latest')).toBe(digest(OTHER));
+  });
+
+  test('is known to be there at once, without anything being told', async () => {
+    await moveGuest(requestOf().request);
+    for (const ledger of [source, target.ledger]) {
+      const hardware = { cores: 4, memoryBytes: 2 ** 30, cpu: '', features: [], qemu: '7.2.22' };
+      await joinHost(ledger, { host: 'two', address: null, distances: [], hardware });
+      const entry = ledger.vm('web');
+      const point = { entry, row: ledger.resolve(entry, 'latest') };
+      const { hosts } = await placeGuest(ledger, point, { by: 'pages', from: 'one' });
+      expect(hosts).toMatchObject([{ host: 'two', moveBytes: 0 }]);
+      expect(hosts[0]!.pages).toBeGreaterThan(200);
+    }
+  });
+
+  test('counts what its target was thought to have, and has not', async () => {
+    const hardware = { cores: 4, memoryBytes: 2 ** 30, cpu: '', features: [], qemu: '7.2.22' };
+    await joinHost(source, { host: 'two', address: null, distances: [], hardware });
+    const entry = source.vm('web');
+    const points = [{ entry, row: source.resolve(entry, '@1') }];
+    await advertise(source, 'two', await advertisementOf(source, points));
+    // Of what it told, the target has what the two captures have in common with the other VM.
+    const files = writeImages({ folder: folder.path, name: 'some', images: [SOME] });
+    await recordFiles(target.ledger, { vm: 'some', files });
+    const { request, moved } = requestOf('@2');
+    await moveGuest(request);
+    const notes = await movedIn(source);
+    expect(notes).toMatchObject([{ capture: 2, stale: moved[0]!.stale }]);
+    expect(moved[0]!.stale).toBeGreaterThan(60);
+    // What the target never told of was not to be had, and patterns never are.
+    expect(moved[0]!.stale).toBeLessThan(moved[0]!.pages - 20);
   });
 
   test('moves on from where it is, and from nowhere else', async () => {
@@ -239,7 +290,7 @@ describe('a guest that is handed over', () => {
 
   const sendTo = async (link: Link, moving: Moving): Promise<void> => {
     await decideOnMigration(source, 'web', { _tag: 'StartMigration', ...moving });
-    await sendCapture(source, link, { point: requestOf().request.point!, moving });
+    await sendCapture(source, link, { point: requestOf().request.point!, moving, promised: [] });
   };
 
   test('a second time while it is started is not started twice', async () => {

@@ -105,7 +105,7 @@ function run({ isQuick, tell }: BenchContext): Promise<readonly Row[]> {
     const tags = guestOf(hosts.length * sizes.guestsAHost + asked, sizes);
     const used = new Uint8Array(tags.length);
     const commonWith = ({ regions }: SimulatedHost): Common =>
-      commonOf(runsOf(tags, RULE), { regions, index: regionIndex(regions), used });
+      commonOf(runsOf(tags, RULE), { holds: [{ regions, index: regionIndex(regions) }], used });
     const start = process.cpuUsage();
     const looked = hosts
       .map((host) => ({ host, estimate: estimateOf(host.filter, tags) }))
@@ -116,7 +116,7 @@ function run({ isQuick, tell }: BenchContext): Promise<readonly Row[]> {
     seconds.push((user + system) / 1e6);
     const runs = runsOf(tags, RULE);
     const bests = hosts.map(({ regions }, i) =>
-      commonOf(runs, { regions, index: indexes[i]!, used }),
+      commonOf(runs, { holds: [{ regions, index: indexes[i]! }], used }),
     );
     const best = Math.max(...bests.map(({ pages }) => pages));
     assert(best > 0, 'a guest has something in common with some host');

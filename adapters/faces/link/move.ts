@@ -8,6 +8,7 @@ import {
   migrationOf,
   type GuestControl,
 } from '../../wiring/hosts/migrations.ts';
+import { promisedPages } from '../../wiring/hosts/held.ts';
 import type { Ledger } from '../../wiring/ledger/ledger.ts';
 import type { VmPoint } from '../../wiring/ledger/vm-point.ts';
 import { recordGuest } from '../../wiring/record/record-guest.ts';
@@ -97,15 +98,16 @@ class Move {
 
   /** Moves the point; of a live guest captures until little changes, and the last one while it stands. */
   async #moveAll(link: Link, first: VmPoint, isCommon: boolean): Promise<VmPoint> {
-    const { ledger, qmp, onMoved } = this.#of;
+    const { ledger, qmp, to, onMoved } = this.#of;
     const moving = this.#moving!;
-    const send = async (point: VmPoint): Promise<number> => {
+    const send = async (point: VmPoint, promised: Iterable<number> = []): Promise<number> => {
       if (isCommon) return 0;
-      const moved = await sendCapture(ledger, link, { point, moving });
+      const moved = await sendCapture(ledger, link, { point, moving, promised });
       onMoved(moved);
       return moved.pages;
     };
-    let pages = await send(first);
+    // What was thought of the target is over with the first one: what that lacked of it was sent.
+    let pages = await send(first, isCommon ? [] : await promisedPages(ledger, first, to));
     if (qmp === null || this.#guest === null) return first;
     for (let round = 1, before = Infinity; round < ROUNDS_MAX; round += 1) {
       // A guest that writes as fast as it is sent is not waited for.

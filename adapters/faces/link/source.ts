@@ -41,6 +41,8 @@ export interface Moved {
   readonly regions: number;
   readonly pages: number;
   readonly held: number;
+  /** Pages that the target was thought to have, and had not. */
+  readonly stale: number;
   readonly bytes: number;
 }
 
@@ -93,7 +95,16 @@ async function sendDevice(link: Link, departure: Departure): Promise<void> {
 export async function sendCapture(
   ledger: Ledger,
   link: Link,
-  { point, moving }: { readonly point: VmPoint; readonly moving: Moving },
+  {
+    point,
+    moving,
+    promised,
+  }: {
+    readonly point: VmPoint;
+    readonly moving: Moving;
+    /** Pages that the target is thought to have. */
+    readonly promised: Iterable<number>;
+  },
 ): Promise<Moved> {
   const before = link.bytes;
   const departure = await Departure.of(ledger, point);
@@ -114,7 +125,8 @@ export async function sendCapture(
   await sendDevice(link, departure);
   await link.send('sent', new Uint8Array(0));
   const { capture: there, held } = readBody(BODIES.recorded, await answer(link, 'recorded'));
-  const moved = { capture: point.row.capture, there, held, ...departure.wanted };
+  const stale = departure.staleAmong(promised);
+  const moved = { capture: point.row.capture, there, held, stale, ...departure.wanted };
   const done = { ...moved, bytes: link.bytes - before };
   await noteMoved(ledger, moving, done);
   return done;
@@ -122,8 +134,8 @@ export async function sendCapture(
 
 const noteMoved = async (ledger: Ledger, moving: Moving, moved: Moved): Promise<void> => {
   const { vm, migration } = moving;
-  const { capture, regions, pages, bytes, held } = moved;
-  const data = { vm, migration, capture, regions, pages, bytes, held, stale: 0 };
+  const { capture, regions, pages, bytes, held, stale } = moved;
+  const data = { vm, migration, capture, regions, pages, bytes, held, stale };
   await decideOnMigration(ledger, vm, { _tag: 'NoteMoved', ...data });
 };
 

@@ -52,7 +52,7 @@ export async function leaveHost(ledger: Ledger, host: string): Promise<void> {
 }
 
 /** A host that is in the workgroup. */
-export interface Host extends Omit<HostRow, 'state' | 'arrivingFrom'> {
+export interface Host extends Omit<HostRow, 'state' | 'arrivingFrom' | 'arrived'> {
   readonly facts: HostFacts;
   /** Regions and pages that it said it holds; null: it has said nothing. */
   readonly advertised: { readonly regions: number; readonly pages: number } | null;

@@ -14,7 +14,6 @@ import { PAGE_BYTES } from '../../../domain/values/page.ts';
 import {
   commonOf,
   NO_TAG,
-  regionIndex,
   runsOf,
   type RegionRule,
   type Runs,
@@ -26,7 +25,8 @@ import type { HostRow } from '../../../projections/models/host-rows.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import { tableOf, type VmPoint } from '../ledger/vm-point.ts';
 import { tracedSets } from '../points/requests.ts';
-import { advertisedBy, PageTags } from './contents.ts';
+import { PageTags } from './contents.ts';
+import { heldBy } from './held.ts';
 import { decideOnMigration } from './migrations.ts';
 
 /** Captures before a point of which changed pages count as used. */
@@ -128,15 +128,14 @@ function distanceOf({ hosts }: Catalogue, from: string, to: string): number | nu
   return said(from, to) ?? said(to, from) ?? null;
 }
 
-/** The hosts that are looked at, with what they told: of more than a few, those whose filters promise most. */
+/** The hosts that are looked at, with what they hold: of more than a few, those whose filters promise most. */
 async function lookedAt(ledger: Ledger, rows: readonly HostRow[], { tags }: PlacedPoint) {
-  const told = [];
-  for (const row of rows) told.push({ row, advertisement: await advertisedBy(ledger, row) });
-  const promised = told.map(({ row, advertisement }) => ({
-    row,
-    advertisement,
-    estimate: advertisement === null ? 0 : estimateOf(advertisement.filter, tags),
-  }));
+  const promised = [];
+  for (const row of rows) {
+    const held = await heldBy(ledger, row);
+    const estimates = held.filters.map((filter) => estimateOf(filter, tags));
+    promised.push({ row, held, estimate: Math.max(0, ...estimates) });
+  }
   return promised.toSorted((a, b) => b.estimate - a.estimate).slice(0, LOOKED_AT);
 }
 
@@ -154,15 +153,9 @@ export async function placeGuest(
   const tags = await PageTags.of(ledger);
   const placed = new PlacedPoint(await tags.at(point), await usedPages(ledger, point));
   const candidates: Candidate[] = [];
-  for (const { row, advertisement } of await lookedAt(ledger, rows, placed)) {
-    const common =
-      advertisement === null
-        ? { regions: 0, pages: 0, used: 0 }
-        : commonOf(placed.runs(advertisement.rule), {
-            regions: advertisement.regions,
-            index: regionIndex(advertisement.regions),
-            used: placed.used,
-          });
+  for (const { row, held } of await lookedAt(ledger, rows, placed)) {
+    const { rule, holds } = held;
+    const common = commonOf(placed.runs(rule), { holds, used: placed.used });
     const moveBytes = (placed.contentPages - common.pages) * PAGE_BYTES;
     const distance = distanceOf(ledger.state.catalogue, from, row.host);
     candidates.push({ facts: row.state.facts!, ...common, moveBytes, distance });

@@ -63,6 +63,22 @@ test('the last migration of a VM is known that this ledger may not have itself',
   });
 });
 
+test('a host has what was moved to it, until it says anew what it holds', () => {
+  const arrived = (...events: readonly ControlEvent[]) =>
+    catalogueAfter(...GOLDEN_HOST_EVENTS.slice(4, 8), ...events).hosts.get('two')!.arrived;
+  const told = (number: number): ControlEvent => {
+    const event = part(1, number);
+    return { ...event, data: { ...event.data, host: 'two' } } as ControlEvent;
+  };
+  const there = [{ vm: 'web-1', capture: 4 }];
+  expect(arrived()).toEqual(there);
+  // Told again it changes nothing; half of what it holds says nothing yet.
+  expect(arrived(eventOf('MigrationCompleted'), told(1))).toEqual(there);
+  expect(arrived(told(1), told(2))).toEqual([]);
+  const { hosts } = catalogueAfter(...GOLDEN_HOST_EVENTS.slice(4, 7), eventOf('MigrationFailed'));
+  expect(hosts.has('two')).toBe(false);
+});
+
 test('a catalogue without hosts is written as it was before there were any', () => {
   expect(catalogueText(new Catalogue())).not.toMatch(/hosts|migrations/u);
 });

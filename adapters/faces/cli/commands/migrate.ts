@@ -110,9 +110,9 @@ function requestOf(
 }
 
 /** Says what was moved of a capture. */
-function tellMoved(output: Output, { capture, regions, pages, held, bytes }: Moved): void {
+function tellMoved(output: Output, { capture, regions, pages, held, stale, bytes }: Moved): void {
   output.say(
-    `capture ${capture}: ${pages} pages in ${regions} regions were sent, ${held} were there; ${bytesText(bytes)} on the link`,
+    `capture ${capture}: ${pages} pages in ${regions} regions were sent, ${held} were there${stale === 0 ? '' : `, ${stale} were not that should have been`}; ${bytesText(bytes)} on the link`,
   );
 }
 
@@ -139,6 +139,7 @@ async function move(command: Command, ledger: Ledger, output: Output): Promise<v
     captures: done.length,
     pages: sum(({ pages }) => pages),
     held: sum(({ held }) => held),
+    stale: sum(({ stale }) => stale),
     bytes: sum(({ bytes }) => bytes),
     downtimeMs,
   });
