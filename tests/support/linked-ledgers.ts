@@ -34,7 +34,7 @@ export async function taking(
   const server = await SocketServer.listen(
     { kind: 'unix', path },
     {
-      serve: (socket) => target.serve(acceptLink(socket, null)),
+      serve: async (socket) => target.serve(await acceptLink(socket, null)),
       onFailure: (message) => told.push(`failure: ${message}`),
       onTurnedAway: () => told.push('turned away'),
     },

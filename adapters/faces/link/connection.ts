@@ -4,10 +4,11 @@
 
 import { createHash } from 'node:crypto';
 import { readFileSync, statSync } from 'node:fs';
-import { connect, type Socket } from 'node:net';
-import { connect as connectTls, TLSSocket } from 'node:tls';
+import type { Socket } from 'node:net';
 import { LedgerError } from '../../../domain/values/ledger-error.ts';
+import { connectTo } from '../sockets/connect-to.ts';
 import type { ListenAddress } from '../sockets/listen-address.ts';
+import { secureAsClient, secureAsServer } from '../sockets/shared-key.ts';
 import { Link, SILENCE_MS_MAX } from './frames.ts';
 
 const IDENTITY = 'pageledger workgroup';
@@ -15,12 +16,8 @@ const IDENTITY = 'pageledger workgroup';
 const KEY_BYTES_MIN = 16;
 const KEY_BYTES_MAX = 4096;
 const OTHERS = 0o077;
-/** Suites whose only secret is the key, and that keep what was said secret when it is lost. */
-const SUITES = {
-  ciphers: 'ECDHE-PSK-CHACHA20-POLY1305',
-  minVersion: 'TLSv1.2',
-  maxVersion: 'TLSv1.2',
-} as const;
+/** How long a host may take to answer at all. */
+const ANSWER_MS = 10_000;
 
 /** The workgroup's key. Secret. */
 export type LinkKey = Buffer;
@@ -40,63 +37,39 @@ export function readLinkKey(path: string): LinkKey {
   return createHash('sha256').update(IDENTITY).update(readFileSync(path)).digest();
 }
 
-/** What a server makes of a client's socket: TCP has to prove the key first. */
-export function acceptLink(socket: Socket, key: LinkKey | null): Link {
-  socket.setTimeout(SILENCE_MS_MAX, () => socket.destroy());
-  if (key === null) return new Link(socket);
-  const secure = new TLSSocket(socket, {
-    isServer: true,
-    ...SUITES,
-    pskCallback: (_socket: TLSSocket, identity: string) => (identity === IDENTITY ? key : null),
-  } as ConstructorParameters<typeof TLSSocket>[1]);
-  return new Link(secure);
-}
+/** What a server makes of a client's socket: TCP has to prove the key first, and soon. PEER_REFUSED. */
+export const acceptLink = async (socket: Socket, key: LinkKey | null): Promise<Link> =>
+  timed(key === null ? socket : await secureAsServer(socket, { identity: IDENTITY, key }));
 
-const unreachable = (where: string, thrown: unknown): LedgerError =>
-  new LedgerError(
-    'LINK_LOST',
-    `no host answers at ${where}: ${thrown instanceof Error ? thrown.message : String(thrown)}`,
-    { address: where },
-    thrown,
-  );
+const placeOf = (at: ListenAddress): string =>
+  at.kind === 'unix' ? at.path : `${at.host}:${at.port}`;
 
-/** Connects to a host. LINK_LOST where nobody answers, or has another key. */
+/** Connects to a host. LINK_LOST where nobody answers, in time, or has another key. */
 export async function openLink(address: ListenAddress, key: LinkKey | null): Promise<Link> {
-  const where = address.kind === 'unix' ? address.path : `${address.host}:${address.port}`;
-  if (address.kind === 'unix') {
-    const socket = connect(address.path);
-    await settled(socket, 'connect', where);
-    return timed(socket);
-  }
-  if (key === null)
+  const where = placeOf(address);
+  if (address.kind === 'tcp' && key === null)
     throw new LedgerError(
       'KEY_MISSING',
       `the host at ${where} takes nobody without the workgroup's key: say --key FILE`,
       { address: where },
     );
-  const { host, port } = address;
-  const socket = connectTls({
-    host,
-    port,
-    ...SUITES,
-    checkServerIdentity: () => undefined,
-    pskCallback: () => ({ psk: key, identity: IDENTITY }),
-  });
-  await settled(socket, 'secureConnect', where);
-  return timed(socket);
+  try {
+    const socket = await connectTo(address, ANSWER_MS);
+    const isPlain = address.kind === 'unix' || key === null;
+    return timed(isPlain ? socket : await secureAsClient(socket, { identity: IDENTITY, key }));
+  } catch (thrown) {
+    throw new LedgerError(
+      'LINK_LOST',
+      `no host answers at ${where}: ${thrown instanceof Error ? thrown.message : String(thrown)}`,
+      { address: where },
+      thrown,
+    );
+  }
 }
 
 function timed(socket: Socket): Link {
+  // What breaks is met where it is read and written.
+  socket.on('error', () => undefined);
   socket.setTimeout(SILENCE_MS_MAX, () => socket.destroy());
   return new Link(socket);
 }
-
-const settled = (socket: Socket, event: string, where: string): Promise<void> =>
-  new Promise((resolve, reject) => {
-    socket.once('error', (thrown) => reject(unreachable(where, thrown)));
-    socket.once(event, () => {
-      // From here on it is met where it is read and written.
-      socket.on('error', () => undefined);
-      resolve();
-    });
-  });

@@ -1,8 +1,9 @@
 // A client of a memory server: one export, read. What the other side says is checked before anything is
 // made of it; what is no sound answer ends the connection, and fails what was asked on it.
 
-import { connect, type Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import { LedgerError } from '../../../domain/values/ledger-error.ts';
+import { connectTo } from '../sockets/connect-to.ts';
 import type { ListenAddress } from '../sockets/listen-address.ts';
 import { secureAsClient, type SharedKey } from '../sockets/shared-key.ts';
 import {
@@ -185,23 +186,10 @@ export class FarClient {
   }
 }
 
-function connected(at: ListenAddress): Promise<Socket> {
-  return new Promise((resolve, reject) => {
-    const socket =
-      at.kind === 'unix' ? connect(at.path) : connect({ host: at.host, port: at.port });
-    socket.setNoDelay(true);
-    const timer = setTimeout(() => socket.destroy(new Error('no answer in time')), ANSWER_MS);
-    socket.once('error', (error) => {
-      clearTimeout(timer);
-      reject(farFailure(at, `does not answer: ${error.message}`));
-    });
-    socket.once('connect', () => {
-      clearTimeout(timer);
-      socket.on('error', () => undefined);
-      resolve(socket);
-    });
+const connected = (at: ListenAddress): Promise<Socket> =>
+  connectTo(at, ANSWER_MS).catch((thrown: unknown) => {
+    throw farFailure(at, `does not answer: ${thrown instanceof Error ? thrown.message : ''}`);
   });
-}
 
 async function taken(at: ListenAddress, incoming: Incoming, length: number): Promise<Buffer> {
   try {

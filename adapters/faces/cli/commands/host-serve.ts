@@ -55,7 +55,13 @@ export async function run(command: Command): Promise<void> {
       onTold: (sentence) => tell(command, sentence),
     });
     const server = await SocketServer.listen(address, {
-      serve: (socket) => target.serve(acceptLink(socket, key)),
+      serve: async (socket) => {
+        const link = await acceptLink(socket, key).catch((thrown: unknown) => {
+          tell(command, `a peer was turned away: ${String(thrown)}`);
+          return null;
+        });
+        if (link !== null) await target.serve(link);
+      },
       onFailure: (message) => warn(command, message),
       onTurnedAway: () => warn(command, 'a host was turned away: there are as many as are served'),
       clientsMax: PEERS_MAX,

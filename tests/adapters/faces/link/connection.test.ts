@@ -1,0 +1,94 @@
+// How hosts reach each other over TCP: with one key, and within a time.
+
+import { once } from 'node:events';
+import { chmod, writeFile } from 'node:fs/promises';
+import { connect, createServer, type Server, type Socket } from 'node:net';
+import { afterEach, beforeEach, expect, jest, test } from '@jest/globals';
+import {
+  acceptLink,
+  openLink,
+  readLinkKey,
+  type LinkKey,
+} from '../../../../adapters/faces/link/connection.ts';
+import type { Link } from '../../../../adapters/faces/link/frames.ts';
+import { makeTemporaryFolder, type TemporaryFolder } from '../../../support/temporary-folder.ts';
+
+let folder: TemporaryFolder;
+let server: Server;
+let sockets: Socket[];
+beforeEach(async () => {
+  folder = await makeTemporaryFolder();
+  sockets = [];
+  server = createServer((socket) => {
+    sockets.push(socket);
+    socket.on('error', () => undefined);
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+});
+afterEach(async () => {
+  jest.useRealTimers();
+  for (const socket of sockets) socket.destroy();
+  server.close();
+  await folder.remove();
+});
+
+async function keyOf(text: string): Promise<LinkKey> {
+  const path = `${folder.path}/${text}`;
+  await writeFile(path, text.repeat(32));
+  await chmod(path, 0o600);
+  return readLinkKey(path);
+}
+
+const here = () => {
+  const at = server.address();
+  if (at === null || typeof at === 'string') throw new Error('no port');
+  return { kind: 'tcp', host: '127.0.0.1', port: at.port } as const;
+};
+
+/** The link that the server makes of the next connection. */
+const accepted = (key: LinkKey): Promise<Link> =>
+  once(server, 'connection').then(([socket]) => acceptLink(socket as Socket, key));
+
+test('who has the key is heard, and answered', async () => {
+  const key = await keyOf('a');
+  const [there, link] = await Promise.all([accepted(key), openLink(here(), key)]);
+  await link.send('ask', Uint8Array.of(1, 2, 3));
+  expect(await there.expect('ask')).toEqual(Uint8Array.of(1, 2, 3));
+  await there.send('answer', Uint8Array.of(4));
+  expect(await link.expect('answer')).toEqual(Uint8Array.of(4));
+  link.close();
+  there.close();
+});
+
+test('who has another key is refused on both sides', async () => {
+  const [mine, other] = [await keyOf('a'), await keyOf('b')];
+  const [there, link] = await Promise.allSettled([accepted(mine), openLink(here(), other)]);
+  expect(there).toMatchObject({ reason: { code: 'PEER_REFUSED' } });
+  expect(link).toMatchObject({ reason: { code: 'LINK_LOST' } });
+});
+
+test('who takes the connection and says nothing is given up by both sides', async () => {
+  const key = await keyOf('a');
+  jest.useFakeTimers({ doNotFake: ['setImmediate', 'nextTick', 'queueMicrotask'] });
+  // The server of the first never begins; the client of the second never does.
+  const opening = openLink(here(), key);
+  await once(server, 'connection');
+  const accepting = accepted(key);
+  const silent = connect(here().port, '127.0.0.1');
+  silent.on('error', () => undefined);
+  const over = { is: false };
+  const both = Promise.allSettled([opening, accepting]).finally(() => {
+    over.is = true;
+  });
+  while (!over.is) {
+    jest.advanceTimersByTime(1000);
+    await new Promise((resolve) => {
+      setImmediate(resolve);
+    });
+  }
+  const [link, there] = await both;
+  expect(link).toMatchObject({ reason: { code: 'LINK_LOST' } });
+  expect(there).toMatchObject({ reason: { code: 'PEER_REFUSED' } });
+  silent.destroy();
+});
