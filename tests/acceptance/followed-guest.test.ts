@@ -65,9 +65,11 @@ describeWithPrograms('a guest that is recorded until it ends', [QEMU], () => {
     const recorder = record('once', ...followed, '--count', '2');
     expect((await recorder.ended).exitCode).toBe(0);
     const again = record('once');
-    await again.until((command) => command.rows().length >= 2);
+    // Nothing of a capture is left behind in the recorder: Node.js warns where its eleventh listener comes.
+    await again.until((command) => command.rows().length >= 12);
     await endOf(first, 'SIGTERM');
     const { exitCode, stderr } = await again.ended;
+    expect(stderr).not.toContain('Warning');
     expect([exitCode, stderr]).toEqual([0, expect.stringContaining('once has shut down')]);
     expect(await commands.json('captures', '--vm', 'once')).toHaveLength(2 + again.rows().length);
 

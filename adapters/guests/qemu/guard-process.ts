@@ -128,6 +128,9 @@ class Watched {
   #connected(stream: Socket): void {
     this.#stream = stream;
     stream.on('error', () => undefined);
+    // Node.js keeps a list, at both ends, of what of a server's was given to another process, as long as the
+    // process lives: a listener more for each capture. What is of no server is on none.
+    Object.assign(stream, { server: null });
     if (this.#isTaken) stream.resume();
     else void say({ kind: 'stream' }, stream);
   }
