@@ -34,7 +34,10 @@ export function buildProgram({ isJson, onCommand }: ProgramOptions): Command {
     .option('--quiet', 'print what was asked for and errors: no notices, warnings or progress')
     .option('--wide', 'all columns of tables, however narrow the terminal')
     .option('--local', "times without a zone are of this host's zone, not UTC")
-    .option('--patience <duration>', 'wait so long for servers that do not answer (default: 30s)')
+    .option(
+      '--patience <duration>',
+      'wait so long for servers that do not answer (default: 30s; `record qemu` until stopped: as long as it takes)',
+    )
     .option('--wait <duration>', 'wait so long for somebody else who records or compacts')
     .configureOutput({
       writeErr: (text) => {

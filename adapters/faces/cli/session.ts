@@ -111,15 +111,17 @@ export function openOptions(command: Command): Omit<OpenLedgerOptions, 'url' | '
   };
 }
 
-/** Opens the ledger, does the work, and closes it, whatever happens. */
+/** Opens the ledger, does the work, and closes it, whatever happens; `unsaid` holds where the user says nothing. */
 export async function withLedger<A>(
   command: Command,
   mode: LedgerMode | 'read catalogue',
   work: (ledger: Ledger, output: Output) => Promise<A>,
+  unsaid: Pick<OpenLedgerOptions, 'patienceMs'> = {},
 ): Promise<A> {
   const untilMs = performance.now() + waitOf(command);
   const isForCatalogue = mode === 'read catalogue';
   const ledger = await openLedger({
+    ...unsaid,
     ...openOptions(command),
     url: ledgerUrl(command),
     mode: isForCatalogue ? 'read' : mode,

@@ -16,7 +16,7 @@ const TOLD_AFTER = 2;
 export interface OutageOptions {
   /** How messages call the store. */
   readonly label: string;
-  /** No attempt begins when this has passed since a request first failed. */
+  /** No attempt begins when this has passed since a request first failed; Infinity: one always does. */
   readonly patienceMs: number;
   readonly onNotice: (text: string) => void;
 }
@@ -55,9 +55,10 @@ export function createOutage({ label, patienceMs, onNotice }: OutageOptions): Ou
   function tell(what: string): void {
     if (toldAtMs !== null) return;
     toldAtMs = performance.now();
-    const seconds = Math.ceil(patienceMs / 1000);
+    const howLong =
+      patienceMs === Infinity ? 'as long as it takes' : `up to ${Math.ceil(patienceMs / 1000)} s`;
     onNotice(
-      `the object store ${label} does not answer as it should (${what}); waiting and trying again for up to ${seconds} s`,
+      `the object store ${label} does not answer as it should (${what}); waiting and trying again for ${howLong}`,
     );
   }
 

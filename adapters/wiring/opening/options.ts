@@ -14,6 +14,6 @@ export interface OpenLedgerOptions extends LedgerSettings {
   readonly stateFolder?: string;
   /** Most bytes of the local cache of packs in an object store. */
   readonly cacheBytesMax?: number;
-  /** How long a server that does not answer is waited for; absent: 30 s. */
+  /** How long a server that does not answer is waited for; absent: 30 s, Infinity: as long as it takes. */
   readonly patienceMs?: number;
 }

@@ -3,7 +3,7 @@
 
 import { socketsIn } from '../../guests/qemu/monitor-folder.ts';
 import { isName } from '../../../domain/events/streams.ts';
-import { isLedgerError } from '../../../domain/values/ledger-error.ts';
+import { isLedgerError, type LedgerErrorCode } from '../../../domain/values/ledger-error.ts';
 import { isRefused } from '../../../domain/values/refused.ts';
 import type { RecorderOptions } from '../../../domain/use-cases/record/recorder.ts';
 import { Turn } from '../../../domain/values/turn.ts';
@@ -32,6 +32,13 @@ const LOOK_MS = 1_000;
 /** When a guest that failed is tried again, at first and at last. */
 const AGAIN_MS = 5_000;
 const AGAIN_MS_MAX = 300_000;
+
+/** Servers that were waited for in vain: no guest can be recorded. */
+const SERVERS_AWAY: readonly LedgerErrorCode[] = ['LOG_UNREACHABLE', 'STORE_UNREACHABLE'];
+
+/** Whether it is one guest that cannot be recorded. */
+const isOfGuest = (thrown: unknown): thrown is Error =>
+  isRefused(thrown) || (isLedgerError(thrown) && !SERVERS_AWAY.includes(thrown.code));
 
 /** Takes a turn, and gives what ends it. */
 const take = (turns: Turn): Promise<() => void> =>
@@ -63,7 +70,7 @@ async function recordOne(
     try {
       await recordGuest(ledger, { ...options, vm }, asked, listener(vm));
     } catch (thrown) {
-      if (!(isLedgerError(thrown) || isRefused(thrown))) throw thrown;
+      if (!isOfGuest(thrown)) throw thrown;
       onFailure(vm, thrown);
       await pauseUnless(againMs, signal, () => false);
     }

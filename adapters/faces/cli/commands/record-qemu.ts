@@ -95,6 +95,10 @@ function commandOf({ atCapture: command, atCaptureWithin }: GuestRecordOptions):
   return { atCapture: { command, timeoutMs } };
 }
 
+/** Who records until stopped waits for servers as long as it takes. */
+const patienceOf = ({ count }: GuestRecordOptions): { readonly patienceMs?: number } =>
+  count === undefined ? { patienceMs: Infinity } : {};
+
 /** What becomes of a guest that is recorded. */
 function guestText(vm: string, state: 'ended' | 'away' | 'there', isFollowed: boolean): string {
   const waits = isFollowed ? '; waiting for it' : '';
@@ -119,47 +123,52 @@ export async function run(command: Command): Promise<void> {
     signal.addEventListener('abort', () =>
       tell(command, 'finishing the capture under way, then stopping'),
     );
-    await withLedger(command, recordMode(options), async (ledger, output) => {
-      const progress = progressOf(command, 'recording');
-      const recorded = new RecordedCaptures(output, { isTimed: true });
-      const skipped = new SkippedTicks(options.every, (sentence) => warn(command, sentence));
-      const recorder = recorderOptions(options, (done, total) => progress.bytes(done, total));
-      const isFollowed = followGuest || 'folder' in guests;
-      const listener = (vm: string): GuestListener => ({
-        onCapture: (row) => {
+    await withLedger(
+      command,
+      recordMode(options),
+      async (ledger, output) => {
+        const progress = progressOf(command, 'recording');
+        const recorded = new RecordedCaptures(output, { isTimed: true });
+        const skipped = new SkippedTicks(options.every, (sentence) => warn(command, sentence));
+        const recorder = recorderOptions(options, (done, total) => progress.bytes(done, total));
+        const isFollowed = followGuest || 'folder' in guests;
+        const listener = (vm: string): GuestListener => ({
+          onCapture: (row) => {
+            progress.clear();
+            recorded.add(vm, row);
+          },
+          onSending: (sends) => {
+            isSending = sends;
+          },
+          onSkip: (ticks) => skipped.add(ticks),
+          onGuest: (state) => tell(command, guestText(vm, state, isFollowed)),
+          onWarning: (sentence) =>
+            warn(command, 'folder' in guests ? `${vm}: ${sentence}` : sentence),
+        });
+        const recording =
+          'folder' in guests
+            ? recordFolder(ledger, {
+                ...how,
+                signal,
+                guests: guests.folder,
+                options: recorder,
+                listener,
+                onFailure: (name, { message }) => warn(command, `${name}: ${message}`),
+              })
+            : recordGuest(
+                ledger,
+                { ...recorder, vm: guests.vm },
+                { ...how, qmp: guests.qmp, count, signal, isFollowed },
+                listener(guests.vm),
+              );
+        await recording.finally(() => {
           progress.clear();
-          recorded.add(vm, row);
-        },
-        onSending: (sends) => {
-          isSending = sends;
-        },
-        onSkip: (ticks) => skipped.add(ticks),
-        onGuest: (state) => tell(command, guestText(vm, state, isFollowed)),
-        onWarning: (sentence) =>
-          warn(command, 'folder' in guests ? `${vm}: ${sentence}` : sentence),
-      });
-      const recording =
-        'folder' in guests
-          ? recordFolder(ledger, {
-              ...how,
-              signal,
-              guests: guests.folder,
-              options: recorder,
-              listener,
-              onFailure: (name, { message }) => warn(command, `${name}: ${message}`),
-            })
-          : recordGuest(
-              ledger,
-              { ...recorder, vm: guests.vm },
-              { ...how, qmp: guests.qmp, count, signal, isFollowed },
-              listener(guests.vm),
-            );
-      await recording.finally(() => {
-        progress.clear();
-        skipped.end();
-      });
-      recorded.end('folder' in guests ? null : guests.vm);
-      await sayCost(ledger, output);
-    });
+          skipped.end();
+        });
+        recorded.end('folder' in guests ? null : guests.vm);
+        await sayCost(ledger, output);
+      },
+      patienceOf(options),
+    );
   }, isHeld);
 }
