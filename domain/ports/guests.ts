@@ -132,6 +132,8 @@ export const looseOf = (
 export interface GuestSource {
   /** What a person should know before a capture is taken. */
   readonly warnings: readonly string[];
+  /** The guest's command line, as it is recorded. Null, or absent: the source does not know it. */
+  readonly argv?: readonly string[] | null;
   /**
    * The guest's memory as it is now, or as it was kept. Valid until the next capture or `close`. A
    * source that is not alive gives the same capture again.

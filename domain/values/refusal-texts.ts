@@ -203,6 +203,22 @@ function hostsText(refusal: OfHosts): string {
   }
 }
 
+/** Of a source that cannot go on with a VM. */
+function otherSourceText(
+  refusal: Extract<Refusal, { readonly _tag: 'MemoryChanged' | 'AnotherGuest' | 'NothingBefore' }>,
+): string {
+  switch (refusal._tag) {
+    case 'MemoryChanged':
+      return `the memory of VM ${refusal.vm} is ${refusal.was} in this ledger, but the source has ${refusal.now}: a VM takes blocks behind those that it has, and no other change of them; record under another name`;
+    case 'AnotherGuest':
+      return `the guest that is there has the UUID ${refusal.now}, and that of VM ${refusal.vm} has ${refusal.was}: a guest that is followed is one guest; record this one under another name, or once with \`--vm ${refusal.vm} --qmp SOCKET\` and without --follow-guest, where it is ${refusal.vm} now`;
+    case 'NothingBefore':
+      return `the VM ${refusal.vm} has no capture that a difference could be on top of; record a whole image first`;
+    default:
+      return refusal satisfies never;
+  }
+}
+
 /** The sentence of a refusal: what was found, what was expected, what to do. */
 export function refusalText(refusal: Refusal): string {
   if (isNotInGuest(refusal)) return guestText(refusal);
@@ -234,11 +250,11 @@ export function refusalText(refusal: Refusal): string {
     case 'NoCapture':
       return `the VM ${refusal.vm} has no capture at ${refusal.at}; \`pageledger captures --vm ${refusal.vm}\` lists those it has`;
     case 'MemoryChanged':
-      return `the memory of VM ${refusal.vm} is ${refusal.was} in this ledger, but the source has ${refusal.now}: a VM takes blocks behind those that it has, and no other change of them; record under another name`;
+    case 'AnotherGuest':
+    case 'NothingBefore':
+      return otherSourceText(refusal);
     case 'ZerosDoubtful':
       return `the file is sparse, and would turn ${refusal.zeroed} of the ${refusal.was} pages of VM ${refusal.vm} that hold something to zero: it may be a difference, which holds changed pages only; nothing of it is in the ledger; say --diff to record it as one, or --full where its holes are zeros`;
-    case 'NothingBefore':
-      return `the VM ${refusal.vm} has no capture that a difference could be on top of; record a whole image first`;
     case 'GroupFixed':
     case 'GroupReserved':
     case 'ShareFixed':

@@ -31,6 +31,13 @@ export type Refusal =
       readonly now: string;
     }
   | {
+      readonly _tag: 'AnotherGuest';
+      readonly vm: string;
+      /** UUIDs of its last capture's guest, and of the one that is there. */
+      readonly was: string;
+      readonly now: string;
+    }
+  | {
       readonly _tag: 'ZerosDoubtful';
       readonly vm: string;
       readonly zeroed: number;
@@ -158,6 +165,10 @@ const REFUSALS: Readonly<Record<Refusal['_tag'], FailureFacts>> = {
   VmRetired: { kind: 'failed', advice: 'Record under another name.' },
   NoCapture: { kind: 'absent', advice: 'See `pageledger captures`.' },
   MemoryChanged: { kind: 'failed', advice: 'Record under another name.' },
+  AnotherGuest: {
+    kind: 'failed',
+    advice: 'Record under another name, or once without `--follow-guest`, where it is the VM now.',
+  },
   ZerosDoubtful: {
     kind: 'failed',
     advice: 'Say `--diff` where its holes are what did not change, `--full` where they are zeros.',

@@ -29,10 +29,10 @@ afterAll(() => folder.remove());
 
 const socketOf = (name: string): string => join(folder.path, `${name}.qmp`);
 
-function startGuest(name: string): ChildProcess {
+function startGuest(name: string, ...more: string[]): ChildProcess {
   const qmp = `unix:${socketOf(name)},server=on,wait=off`;
   const words = ['-machine', 'pc', '-m', '16', '-display', 'none', '-serial', 'none'];
-  const guest = spawn(QEMU, [...words, '-net', 'none', '-qmp', qmp], { stdio: 'ignore' });
+  const guest = spawn(QEMU, [...words, ...more, '-net', 'none', '-qmp', qmp], { stdio: 'ignore' });
   guests.push(guest);
   return guest;
 }
@@ -100,6 +100,32 @@ describeWithPrograms('a guest that is recorded until it ends', [QEMU], () => {
     expect(captures).toEqual(recorder.rows().map((row) => row['capture']));
     const [summary] = await commands.json('verify');
     expect(summary).toMatchObject({ damaged: 0 });
+  });
+
+  test('and has a UUID, is told of under a second name; another one is not followed', async () => {
+    const [one, two] = [
+      '1b4e28ba-2fa1-11d2-883f-0016d3cca427',
+      '6fa459ea-ee8a-3ca4-894e-db77e160355e',
+    ];
+    const first = startGuest('known', '-uuid', one);
+    const toOne = ['--follow-guest', '--count', '1'];
+    const again = ['--vm', 'second', '--qmp', socketOf('known'), '--count', '1'];
+    const named = await record('known', ...toOne).ended;
+    expect([named.exitCode, named.stderr]).toEqual([0, expect.not.stringContaining('UUID')]);
+    const renamed = await commands.run(['record', 'qemu', ...again]);
+    expect([renamed.exitCode, renamed.stderr]).toEqual([
+      0,
+      expect.stringContaining(`UUID (${one}) of VM known`),
+    ]);
+    await endOf(first, 'SIGTERM');
+    startGuest('known', '-uuid', two);
+    const refused = await record('known', ...toOne).ended;
+    expect([refused.exitCode, refused.stderr]).toEqual([
+      1,
+      expect.stringContaining('ANOTHER_GUEST'),
+    ]);
+    expect((await record('known', '--count', '1').ended).exitCode).toBe(0);
+    expect((await record('known', ...toOne).ended).exitCode).toBe(0);
   });
 
   test('and is one of a folder, is recorded beside the others, coming and going', async () => {

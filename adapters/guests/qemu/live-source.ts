@@ -139,7 +139,8 @@ const sourceOf = (
     if (commandLine.argv === null)
       warnings.push(`the guest's command line is not recorded: ${commandLine.reason}`);
     const { argv } = commandLine;
-    const leftOut = argv === null ? [] : recordedCommand(argv).leftOut;
+    const kept = argv === null ? null : recordedCommand(argv);
+    const leftOut = kept?.leftOut ?? [];
     if (leftOut.length > 0)
       warnings.push(
         `the guest's command line is recorded without what is secret in it (${leftOut.join(', ')}): to resume from it, give a whole one`,
@@ -147,6 +148,7 @@ const sourceOf = (
     const spool = new Spool(folder === undefined ? {} : { folder });
     return {
       warnings,
+      argv: kept?.argv ?? null,
       capture: () => {
         const timeMs = clock();
         return pipe(

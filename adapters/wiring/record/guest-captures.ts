@@ -55,6 +55,7 @@ const NEVER = new AbortController().signal;
 /** A guest whose captures are told of while they are taken. */
 const toldOf = (guest: GuestSource, onSending: (isSending: boolean) => void): GuestSource => ({
   warnings: guest.warnings,
+  argv: guest.argv ?? null,
   capture: () => async () => {
     onSending(true);
     try {
@@ -100,10 +101,15 @@ export async function* atTicks(
   ledger: Ledger,
   vm: string,
   request: MappedRequest,
-  told: { readonly listener: GuestListener; readonly onEnding: (ending: Ending) => void },
+  told: {
+    readonly listener: GuestListener;
+    readonly onEnding: (ending: Ending) => void;
+    /** Looks at a guest before it is captured, and throws where it is not to be. */
+    readonly onConnected: (guest: GuestSource) => void;
+  },
 ): AsyncGenerator<GuestSource> {
   const { qmp, signal, everyMs } = request;
-  const { listener, onEnding } = told;
+  const { listener, onEnding, onConnected } = told;
   const count = request.count ?? Infinity;
   const guest = toldOf(
     await run(
@@ -113,6 +119,7 @@ export async function* atTicks(
   );
   const gone = (): 'ended' | 'lost' | null => guest.gone?.() ?? null;
   try {
+    onConnected(guest);
     for (const sentence of guest.warnings) listener.onWarning(sentence);
     const start = performance.now();
     const ticks = new Ticks(everyMs);

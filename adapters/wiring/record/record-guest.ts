@@ -1,6 +1,9 @@
 // Recording a live guest, a capture at every tick, and again when it comes back.
 
 import { isLedgerError, type LedgerErrorCode } from '../../../domain/values/ledger-error.ts';
+import type { GuestSource } from '../../../domain/ports/guests.ts';
+import { followedRefusal, secondNameDoubt } from '../../../domain/same-guest.ts';
+import { refuse } from '../../../domain/values/refused.ts';
 import type { RecorderOptions } from '../../../domain/use-cases/record/recorder.ts';
 import type { CaptureRow } from '../../../projections/models/vm-entry.ts';
 import { cloneAt } from '../clones/clones.ts';
@@ -18,6 +21,28 @@ const NOT_THERE: readonly LedgerErrorCode[] = ['QMP_UNREACHABLE', 'QMP_LOST', 'Q
 const isNotThere = (thrown: unknown): boolean =>
   isLedgerError(thrown) && NOT_THERE.includes(thrown.code);
 
+/** Refuses a guest that is followed and is another one; tells of one that another VM seems to be. */
+function checkGuest(
+  ledger: Ledger,
+  of: {
+    readonly vm: string;
+    readonly argv: readonly string[] | null;
+    readonly isFollowed: boolean;
+  },
+  { onWarning }: GuestListener,
+): void {
+  const { vm, argv, isFollowed } = of;
+  const recorded = ledger.state.catalogue.vms.get(vm)?.state.argv ?? null;
+  const refusal = isFollowed ? followedRefusal(vm, recorded, argv) : null;
+  if (refusal !== null) throw refuse(refusal);
+  const others = ledger
+    .vms()
+    .filter(({ retired }) => retired === null)
+    .map((entry) => ({ vm: entry.vm, argv: entry.state.argv }));
+  const doubt = secondNameDoubt(vm, argv, others, !ledger.isShared);
+  if (doubt !== null) onWarning(doubt);
+}
+
 /** Records a guest as long as it is there, and says how that ended. */
 async function recordWhileThere(
   ledger: Ledger,
@@ -25,14 +50,17 @@ async function recordWhileThere(
   request: GuestRequest,
   listener: GuestListener,
 ): Promise<Ending> {
+  const { vm } = options;
   const ending: { how: Ending | null } = { how: null };
   const told = {
     listener,
+    onConnected: ({ argv = null }: GuestSource): void => {
+      checkGuest(ledger, { vm, argv, isFollowed: request.isFollowed === true }, listener);
+    },
     onEnding: (how: Ending): void => {
       ending.how = how;
     },
   };
-  const { vm } = options;
   const clone = cloneAt(ledger, request.qmp);
   const mapped = clone === null ? null : await mappedPointOf(ledger, clone, options);
   const of =
