@@ -257,7 +257,7 @@ describeWithQemu('a guest recorded while it runs', found, (tools) => {
       const done = await recorder.ended;
       expect(done.exitCode).toBe(0);
       expect(done.stderr).toContain('finishing the capture');
-      expect(done.stderr).toMatch(/\d+ tick\(s\) of --every 20ms .* skipped/u);
+      expect(done.stderr).toMatch(/\d+ ticks? of --every 20ms .* skipped/u);
       expect(await capturesOf('stopped')).toEqual(recorder.rows());
       const [summary, ...more] = await commands.json('verify');
       expect([summary!['damaged'], more]).toEqual([0, []]);
