@@ -18,6 +18,17 @@ export const positiveNumber = (text: string): number => {
   return value;
 };
 
+const RATE = /^(\d{1,9}(?:\.\d{1,3})?)([KMG]?)(?:i?B)?(?:\/s)?$/u;
+const UNITS: Readonly<Record<string, number>> = { '': 1, K: 2 ** 10, M: 2 ** 20, G: 2 ** 30 };
+
+/** Bytes a second: `50M`, `1.5G`. */
+export function byteRate(text: string): number {
+  const [, number, unit] = RATE.exec(text) ?? [];
+  const rate = Number(number) * (UNITS[unit ?? ''] ?? 1);
+  if (rate >= 1) return rate;
+  throw new InvalidArgumentError('bytes a second were expected, as 50M or 1G.');
+}
+
 /** A page, or pages from one to another: `4175`, `4096-4351`. */
 export function pageRange(text: string): { readonly first: number; readonly last: number } {
   const [first, last = first] = text.split('-').map(wholeNumber);

@@ -67,6 +67,8 @@ export interface CapturePlace {
   /** What pages hold at the point that some of the capture's are as at; null: none is. */
   readonly elsewhere: Uint32Array | null;
   readonly onProgress: (pagesDone: number) => void;
+  /** Waits until so many pages may be looked at; null: any may. */
+  readonly pace: ((pages: number) => Promise<void>) | null;
 }
 
 /** Pages of a chunk to store: their rows, what each is patched over, and where that lies. */
@@ -185,7 +187,7 @@ export class CaptureWriter {
 
   async #takeImage(): Promise<void> {
     const { image } = this.#captured;
-    const { previous, next, onProgress } = this.#place;
+    const { previous, next, onProgress, pace } = this.#place;
     const { engine } = this.#ports;
     const chunks = Math.ceil(image.pageCount / CHUNK_PAGES);
     const scans: Promise<ScannedChunk>[] = [];
@@ -197,6 +199,7 @@ export class CaptureWriter {
         for (; started < chunks && started < chunk + engine.chunksMax; started += 1) {
           const firstPage = started * CHUNK_PAGES;
           const pageCount = Math.min(CHUNK_PAGES, image.pageCount - firstPage);
+          if (pace !== null) await pace(pageCount);
           const scan = engine.scan({ image, firstPage, pageCount, previous, next });
           scan.catch(() => undefined);
           scans.push(scan);

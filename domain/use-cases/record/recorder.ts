@@ -88,6 +88,8 @@ export interface RecorderOptions {
   /** Whether zeros of an image that may lack pages are zeros. */
   readonly isFull?: boolean;
   readonly onProgress?: (progress: { readonly pages: number; readonly pageCount: number }) => void;
+  /** Waits until so many pages may be looked at. Absent: any may, at once. */
+  readonly pace?: (pages: number) => Promise<void>;
 }
 
 export class Recorder {
@@ -242,6 +244,7 @@ export class Recorder {
       next,
       elsewhere,
       onProgress: (done: number) => this.#options.onProgress?.({ pages: done, pageCount: pages }),
+      pace: this.#options.pace ?? null,
     };
     const writer = new CaptureWriter(this.#ports, view, { captured, place });
     const zeroed = new ZeroedPages(view, captured);

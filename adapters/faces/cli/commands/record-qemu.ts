@@ -3,9 +3,10 @@
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import type { GuestListener } from '../../../wiring/record/guest-captures.ts';
+import { recordedAt } from '../../../wiring/record/pace.ts';
 import { recordFolder } from '../../../wiring/record/record-folder.ts';
 import { recordGuest } from '../../../wiring/record/record-guest.ts';
-import { positiveNumber, positiveDuration } from '../argument-values.ts';
+import { byteRate, positiveNumber, positiveDuration } from '../argument-values.ts';
 import { UsageError } from '../failure.ts';
 import { untilSignal } from '../interruption.ts';
 import {
@@ -36,6 +37,7 @@ export const declare = (command: Command): Command =>
     )
     .option('--at-capture <command>', 'what to run while the guest stands still for a capture')
     .option('--at-capture-within <duration>', 'when it is killed, and the guest goes on', '30s')
+    .option('--limit-rate <rate>', 'at most so many bytes of memory a second, as 50M', byteRate)
     .option('--follow-guest', 'wait for the guest where it is not there, has ended or was lost')
     .option('--count <n>', 'captures to take (default: until stopped)', positiveNumber);
 
@@ -51,6 +53,7 @@ interface GuestRecordOptions extends RecordOptions {
   readonly every: string;
   readonly count?: number;
   readonly followGuest?: boolean;
+  readonly limitRate?: number;
   readonly all?: string;
   readonly socketDir?: string;
   readonly stream: string;
@@ -130,7 +133,11 @@ export async function run(command: Command): Promise<void> {
         const progress = progressOf(command, 'recording');
         const recorded = new RecordedCaptures(output, { isTimed: true });
         const skipped = new SkippedTicks(options.every, (sentence) => warn(command, sentence));
-        const recorder = recorderOptions(options, (done, total) => progress.bytes(done, total));
+        const { limitRate } = options;
+        const recorder = {
+          ...recorderOptions(options, (done, total) => progress.bytes(done, total)),
+          ...(limitRate === undefined ? {} : recordedAt(limitRate, signal)),
+        };
         const isFollowed = followGuest || 'folder' in guests;
         const listener = (vm: string): GuestListener => ({
           onCapture: (row) => {
