@@ -186,6 +186,8 @@ describe('a point that is moved', () => {
       });
       expect(runnerOf(migrationOf(source, 'web'))).toBe('source');
       expect(stranger.vms()).toEqual([]);
+      // Nor is anything written there of what could never come.
+      expect(migrationOf(stranger, 'web')).toBeNull();
     } finally {
       await other.close();
       await stranger.close();

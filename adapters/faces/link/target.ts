@@ -10,7 +10,7 @@ import {
 } from '../../wiring/hosts/migrations.ts';
 import type { Ledger } from '../../wiring/ledger/ledger.ts';
 import { endOf, isUnderWay, type MigrationsState } from '../../../domain/migrations.ts';
-import { deviceOfParts } from '../../../domain/values/device-state.ts';
+import { deviceOfParts, type DeviceState } from '../../../domain/values/device-state.ts';
 import { isLedgerError } from '../../../domain/values/ledger-error.ts';
 import { isRefused, refuse } from '../../../domain/values/refused.ts';
 import { refusalText } from '../../../domain/values/refusal-texts.ts';
@@ -29,6 +29,9 @@ import {
   type BodyOf,
 } from './messages.ts';
 
+import { atPace, SLOWEST, type Pace } from './pace.ts';
+import { UnknownAsks } from './unknown-asks.ts';
+
 /** Bytes of a device state that are taken; those of large machines are far below. */
 const DEVICE_BYTES_MAX = 64 * 2 ** 20;
 const DEVICE_PARTS = 3;
@@ -40,6 +43,8 @@ export interface TargetWays {
   /** How guests are started here; null: they are not, what is moved here lies ready. */
   readonly command: readonly string[] | null;
   readonly isDiskOk: boolean;
+  /** How slowly a peer may send; absent: SLOWEST. */
+  readonly pace?: Pace;
   /** Hears what happens, for people. */
   readonly onTold: (sentence: string) => void;
 }
@@ -63,6 +68,7 @@ export class MigrationTarget {
   #isTaking = false;
   /** VMs whose guests are just being started. */
   readonly #starting = new Set<string>();
+  readonly #unknownAsks = new UnknownAsks();
 
   constructor(ways: TargetWays) {
     this.#ways = ways;
@@ -97,7 +103,7 @@ export class MigrationTarget {
     if (kind === 'offer') return this.#offered(link, peer, readBody(BODIES.offer, body));
     if (kind === 'handOver') return this.#handedOverOnce(link, readBody(BODIES.handOver, body));
     if (kind === 'contents') return this.#heard(link, peer, readBody(BODIES.contents, body));
-    if (kind === 'ask') return this.#asked(link, readBody(BODIES.ask, body));
+    if (kind === 'ask') return this.#asked(link, peer, readBody(BODIES.ask, body));
     throw linkInvalid(`${kind} came out of turn`);
   }
 
@@ -123,10 +129,11 @@ export class MigrationTarget {
       throw refuse({ _tag: 'VmRegisteredAlready', vm });
     this.#isTaking = true;
     try {
-      await this.#endOld(vm, migration.migration);
-      await decideOnMigration(ledger, vm, { _tag: 'StartMigration', ...migration });
+      // Nothing is written for an offer that cannot be.
       const arrival = await Arrival.begin(ledger, offered, peer);
       try {
+        await this.#endOld(vm, migration.migration);
+        await decideOnMigration(ledger, vm, { _tag: 'StartMigration', ...migration });
         await this.#take(link, arrival, { migration, offered });
       } finally {
         arrival.close();
@@ -144,8 +151,8 @@ export class MigrationTarget {
     await this.#giveUp(vm, state.migration, 'broke-off');
   }
 
-  async #take(link: Link, arrival: Arrival, { migration, offered }: Offer): Promise<void> {
-    const { ledger, onTold, host } = this.#ways;
+  /** What a peer sends of a capture, at a pace at which others can wait for it: its device state. */
+  async #receive(link: Link, arrival: Arrival): Promise<DeviceState | null> {
     const parts = Array.from(
       { length: DEVICE_PARTS },
       () => new Gathered(DEVICE_BYTES_MAX, 'a device state'),
@@ -166,9 +173,14 @@ export class MigrationTarget {
         part.add(frame.body.subarray(1));
       } else throw linkInvalid(`${frame.kind} came out of turn`);
     }
-    const device = parts.every(({ bytes }) => bytes.length === 0)
+    return parts.every(({ bytes }) => bytes.length === 0)
       ? null
       : deviceOfParts(parts.map(({ bytes }) => bytes));
+  }
+
+  async #take(link: Link, arrival: Arrival, { migration, offered }: Offer): Promise<void> {
+    const { ledger, onTold, host, pace = SLOWEST } = this.#ways;
+    const device = await atPace(link, pace, () => this.#receive(link, arrival));
     const { row, arrivedPages, heldPages } = await arrival.record(device);
     const { vm, migration: id } = { vm: offered.vm, migration: migration.migration };
     const { capture } = row;
@@ -245,11 +257,15 @@ export class MigrationTarget {
     await decideOnMigration(ledger, vm, { _tag: 'FailMigration', ...fail });
   }
 
-  async #asked(link: Link, { vm, migration }: BodyOf<'ask'>): Promise<void> {
+  async #asked(link: Link, peer: string, { vm, migration }: BodyOf<'ask'>): Promise<void> {
     const { ledger } = this.#ways;
     const state = await migrationNow(ledger, vm);
     if (state?.migration === migration) this.#requireOurs(vm, state);
-    const isOurs = endOf(state, migration) === 'completed';
+    const end = endOf(state, migration);
+    const isKnown = end !== null || state?.migration === migration;
+    if (!isKnown && !this.#unknownAsks.take(peer, Date.now()))
+      throw linkInvalid('it asks about too many migrations that never began here: ask in an hour');
+    const isOurs = end === 'completed';
     if (!isOurs) await this.#giveUp(vm, migration, 'source-asked');
     await link.send('answer', bodyOf({ phase: isOurs ? 'completed' : 'failed' }));
   }

@@ -11,6 +11,7 @@ import {
   KINDS,
   Link,
 } from '../../../../adapters/faces/link/frames.ts';
+import { askTarget, greet } from '../../../../adapters/faces/link/source.ts';
 import { moveGuest } from '../../../../adapters/faces/link/move.ts';
 import {
   announcedBody,
@@ -20,6 +21,7 @@ import {
   pagesBody,
   readBody,
 } from '../../../../adapters/faces/link/messages.ts';
+import { UNKNOWN_ASKS_MAX } from '../../../../adapters/faces/link/unknown-asks.ts';
 import { drawMigration } from '../../../../adapters/wiring/hosts/migrations.ts';
 import { PAGE_BYTES } from '../../../../domain/values/page.ts';
 import { flatMap } from '../../../../domain/values/memory-map.ts';
@@ -27,6 +29,7 @@ import { openLedger, type Ledger } from '../../../../index.ts';
 import { makeImage } from '../../../support/images.ts';
 import { linkTo, siblingOf, taking, type TakingLedger } from '../../../support/linked-ledgers.ts';
 import { recordFiles, writeImages } from '../../../support/recorded-images.ts';
+import { itemsOf } from '../../../support/log-events.ts';
 import { makeTemporaryFolder, type TemporaryFolder } from '../../../support/temporary-folder.ts';
 
 const PAGES = 8;
@@ -118,8 +121,10 @@ async function answerTo(link: Link, sent: readonly Sent[]): Promise<string> {
   }
 }
 
-async function said(...sent: readonly Sent[]): Promise<string> {
-  const link = await linkTo(target.path);
+const said = (...sent: readonly Sent[]): Promise<string> => saidTo(target.path, sent);
+
+async function saidTo(path: string, sent: readonly Sent[]): Promise<string> {
+  const link = await linkTo(path);
   try {
     return await answerTo(link, sent);
   } finally {
@@ -284,6 +289,62 @@ describe('a peer', () => {
       socket.once('close', resolve);
     });
     expect(Buffer.concat(got).toString()).toMatch(/LINK_INVALID/u);
+  });
+
+  test('that asks and asks has so many answers written down, and each of them once', async () => {
+    const ask = async (migration: string): Promise<string> => {
+      const link = await linkTo(target.path);
+      try {
+        await greet(link, { from: 'one', to: 'two', ledger: null });
+        return await askTarget(link, { vm: 'evil', migration });
+      } catch (thrown) {
+        return String(thrown);
+      } finally {
+        link.close();
+      }
+    };
+    const failed = async (): Promise<number> =>
+      (await itemsOf(target.ledger.log)).filter(
+        (item) => item._tag === 'event' && item.event.type === 'MigrationFailed',
+      ).length;
+    const before = await failed();
+    const migrations = Array.from({ length: UNKNOWN_ASKS_MAX + 3 }, drawMigration);
+    const answers: string[] = [];
+    for (const migration of migrations) answers.push(await ask(migration));
+    expect(await failed()).toBe(before + UNKNOWN_ASKS_MAX);
+    expect(answers.map((answer) => answer !== 'failed' && /too many/u.test(answer))).toEqual(
+      migrations.map((_, i) => i >= UNKNOWN_ASKS_MAX),
+    );
+    // What is known is answered, however often.
+    for (let i = 0; i < 5; i += 1) expect(await ask(migrations[0]!)).toBe('failed');
+    expect(await failed()).toBe(before + UNKNOWN_ASKS_MAX);
+  });
+
+  test('that sends now and then a byte is dropped, and holds nothing up for ever', async () => {
+    const slow = await taking(await siblingOf(source), `${folder.path}/slow.sock`, {
+      pace: { patienceMs: 2000, bytesASecond: 2 ** 14 },
+    });
+    const socket = connect(slow.path);
+    socket.on('error', () => undefined);
+    const closed = new Promise((resolve) => {
+      socket.once('close', resolve);
+    });
+    socket.write(frameBytes('hello', hello()));
+    socket.write(frameBytes('offer', offer()));
+    // The head of a message of 1,000 bytes, which come one by one.
+    socket.write(Uint8Array.of(0xe8, 3, 0, 0, KINDS.identifiers));
+    const drip = setInterval(() => socket.write(Uint8Array.of(1)), 20);
+    try {
+      await closed;
+      expect(await saidTo(slow.path, [...OFFERED, ['identifiers', contents(4, 3)]])).toMatch(
+        /pages from 3/u,
+      );
+      expect(slow.told[0]).toMatch(/too slow/u);
+    } finally {
+      clearInterval(drip);
+      await slow.close();
+      await slow.ledger.close();
+    }
   });
 
   test('that is honest is served afterwards', async () => {
