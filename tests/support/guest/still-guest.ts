@@ -3,6 +3,7 @@
 
 import { spawn } from 'node:child_process';
 import { existsSync, readFileSync, rmSync } from 'node:fs';
+import { connect } from 'node:net';
 import { join } from 'node:path';
 import { delay } from '../../../adapters/guests/qemu/migration-control.ts';
 import { connectQmp, type QmpClient } from '../../../adapters/guests/qemu/qmp-client.ts';
@@ -23,6 +24,17 @@ export async function withQmp<A>(path: string, work: (qmp: QmpClient) => Promise
     qmp.close();
   }
 }
+
+/** Whether somebody takes connections there: QEMU binds a socket, which is seen, a moment before it listens. */
+const isListening = (path: string): Promise<boolean> =>
+  new Promise((resolve) => {
+    const socket = connect(path);
+    const tell = (is: boolean) => (): void => {
+      socket.destroy();
+      resolve(is);
+    };
+    socket.once('connect', tell(true)).once('error', tell(false));
+  });
 
 export class StillGuest {
   readonly qmpPath: string;
@@ -46,7 +58,7 @@ export class StillGuest {
     process.stderr.setEncoding('utf8').on('data', (text: string) => {
       said += text;
     });
-    while (!existsSync(qmpPath) || !existsSync(pidPath)) {
+    while (!existsSync(pidPath) || !(await isListening(qmpPath))) {
       const isGone = process.exitCode !== null && process.exitCode !== 0;
       if (isGone || process.signalCode !== null)
         throw new TypeError(`QEMU does not start: ${said}`);
