@@ -12,8 +12,8 @@ import { promisedPages } from '../../wiring/hosts/held.ts';
 import type { Ledger } from '../../wiring/ledger/ledger.ts';
 import type { VmPoint } from '../../wiring/ledger/vm-point.ts';
 import { recordGuest } from '../../wiring/record/record-guest.ts';
-import { isUnderWay } from '../../../domain/migrations.ts';
-import { refuse } from '../../../domain/values/refused.ts';
+import { endOf, isUnderWay } from '../../../domain/migrations.ts';
+import { isRefused, refuse } from '../../../domain/values/refused.ts';
 import type { Link } from './frames.ts';
 import { askTarget, greet, handOver, sendCapture, type Moved, type Moving } from './source.ts';
 
@@ -62,6 +62,8 @@ class Move {
   readonly #guest: GuestControl | null;
   #stoppedAtMs: number | null = null;
   #moving: Moving | null = null;
+  /** Whether the target has the same log. */
+  #isCommon = false;
 
   constructor(of: MoveRequest) {
     this.#of = of;
@@ -80,7 +82,8 @@ class Move {
       const link = await this.#of.reach();
       try {
         const peer = await greet(link, { from, to, ledger: ledger.id });
-        const last = await this.#moveAll(link, first, peer.ledger === ledger.id);
+        this.#isCommon = peer.ledger === ledger.id;
+        const last = await this.#moveAll(link, first);
         await handOver(ledger, link, { moving, capture: last.row.capture });
       } finally {
         link.close();
@@ -97,17 +100,17 @@ class Move {
   }
 
   /** Moves the point; of a live guest captures until little changes, and the last one while it stands. */
-  async #moveAll(link: Link, first: VmPoint, isCommon: boolean): Promise<VmPoint> {
+  async #moveAll(link: Link, first: VmPoint): Promise<VmPoint> {
     const { ledger, qmp, to, onMoved } = this.#of;
     const moving = this.#moving!;
     const send = async (point: VmPoint, promised: Iterable<number> = []): Promise<number> => {
-      if (isCommon) return 0;
+      if (this.#isCommon) return 0;
       const moved = await sendCapture(ledger, link, { point, moving, promised });
       onMoved(moved);
       return moved.pages;
     };
     // What was thought of the target is over with the first one: what that lacked of it was sent.
-    let pages = await send(first, isCommon ? [] : await promisedPages(ledger, first, to));
+    let pages = await send(first, this.#isCommon ? [] : await promisedPages(ledger, first, to));
     if (qmp === null || this.#guest === null) return first;
     for (let round = 1, before = Infinity; round < ROUNDS_MAX; round += 1) {
       // A guest that writes as fast as it is sent is not waited for.
@@ -129,9 +132,10 @@ class Move {
     if (now === 'started') await this.#fail('broke-off', 'nothing');
     // In a log that both have the target may have said so itself.
     else if (now === 'failed') await this.#letGo();
+    else if (now === 'completed') return this.#end(now);
     if (now !== 'handedOver') throw thrown;
     onTold(`${thrown instanceof Error ? thrown.message : String(thrown)}: the target is asked`);
-    const phase = await this.#ask(migration).catch(() => null);
+    const phase = await this.#ask(migration).catch(() => (this.#isCommon ? this.#byLog() : null));
     if (phase === null) throw refuse({ _tag: 'MigrationInDoubt', vm, migration });
     const result = await this.#end(phase);
     if (phase === 'failed') throw thrown;
@@ -147,6 +151,18 @@ class Move {
     } finally {
       link.close();
     }
+  }
+
+  /** In a log that both have, the first word counts: a target that has not completed cannot any more. */
+  async #byLog(): Promise<'completed' | 'failed' | null> {
+    const { ledger, vm, migration } = this.#of;
+    const fail = { vm, migration, why: 'broke-off', by: 'log' } as const;
+    await decideOnMigration(ledger, vm, { _tag: 'FailMigration', ...fail }).catch(
+      (thrown: unknown) => {
+        if (!isRefused(thrown)) throw thrown;
+      },
+    );
+    return endOf(await migrationNow(ledger, vm), migration);
   }
 
   async #fail(why: string, by: 'nothing' | 'target'): Promise<void> {

@@ -1,0 +1,198 @@
+// A guest that moves between hosts with one log: nothing is sent, and the log says who has it, whatever
+// becomes of the link. And between hosts with a log each, over TCP, where the target is killed.
+
+import { chmodSync, writeFileSync } from 'node:fs';
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { openLink, readLinkKey } from '../../adapters/faces/link/connection.ts';
+import type { Link } from '../../adapters/faces/link/frames.ts';
+import { bodyOf } from '../../adapters/faces/link/messages.ts';
+import { moveGuest, resolveMove, type MoveRequest } from '../../adapters/faces/link/move.ts';
+import { greet, type Moved } from '../../adapters/faces/link/source.ts';
+import { listenAddressOf } from '../../adapters/faces/sockets/listen-address.ts';
+import { drawMigration, migrationNow } from '../../adapters/wiring/hosts/migrations.ts';
+import { runnerOf } from '../../domain/migrations.ts';
+import { exportGroup, importGroup, openLedger, type Ledger } from '../../index.ts';
+import { LedgerCommands, type RunningCommand } from '../support/command-line.ts';
+import { makeImage } from '../support/images.ts';
+import { linkTo, taking, type TakingLedger } from '../support/linked-ledgers.ts';
+import { itemsOf } from '../support/log-events.ts';
+import { recordFiles, writeImages } from '../support/recorded-images.ts';
+import { makeTemporaryFolder, type TemporaryFolder } from '../support/temporary-folder.ts';
+
+const PAGES = 300;
+const MIX = { zero: 1, text: 2, random: 4, repeated: 0, duplicate: 1 };
+const LONG_MS = 60_000;
+
+let folder: TemporaryFolder;
+let source: Ledger;
+beforeEach(async () => {
+  folder = await makeTemporaryFolder();
+  source = await openLedger({ url: `${folder.path}/one`, mode: 'create', threads: 0 });
+  const images = [makeImage({ seed: 1, pages: PAGES, mix: MIX })];
+  const files = writeImages({ folder: folder.path, name: 'web', images });
+  await recordFiles(source, { vm: 'web', files });
+});
+afterEach(async () => {
+  await source.close();
+  await folder.remove();
+});
+
+/** A request to move the VM's point over links that `reach` makes, and what is told of it. */
+function requestOf(reach: () => Promise<Link>, migration = drawMigration()) {
+  const moved: Moved[] = [];
+  const entry = source.vm('web');
+  const request: MoveRequest = {
+    ledger: source,
+    vm: 'web',
+    migration,
+    from: 'one',
+    to: 'two',
+    point: { entry, row: source.resolve(entry, 'latest') },
+    qmp: null,
+    reach,
+    onMoved: (one) => moved.push(one),
+    onTold: () => undefined,
+  };
+  return { request, moved };
+}
+
+const runner = async (ledger: Ledger) => runnerOf(await migrationNow(ledger, 'web'));
+
+/** What the log says of migrations, in its order. */
+const said = async (): Promise<readonly string[]> =>
+  (await itemsOf(source.log)).flatMap((item) =>
+    item._tag === 'event' && item.event.stream.startsWith('migrations-') ? [item.event.type] : [],
+  );
+
+describe('hosts with one log', () => {
+  let target: TakingLedger;
+  beforeEach(async () => {
+    const ledger = await openLedger({ url: `${folder.path}/one`, mode: 'write', threads: 0 });
+    target = await taking(ledger, `${folder.path}/two.sock`);
+  });
+  afterEach(async () => {
+    await target.close();
+    await target.ledger.close();
+  });
+
+  const BEGUN = ['MigrationStarted', 'GuestHandedOver'];
+
+  test('send nothing, and say once who has the guest', async () => {
+    const links: Link[] = [];
+    const { request, moved } = requestOf(async () => {
+      const link = await linkTo(target.path);
+      links.push(link);
+      return link;
+    });
+    expect(await moveGuest(request)).toMatchObject({ phase: 'completed' });
+    expect(moved).toEqual([]);
+    expect(links.map(({ bytes }) => bytes < 2000)).toEqual([true]);
+    expect(await said()).toEqual([...BEGUN, 'MigrationCompleted']);
+    expect([await runner(source), await runner(target.ledger)]).toEqual(['target', 'target']);
+    expect(source.vm('web').captures).toHaveLength(1);
+  });
+
+  test('know that the guest has moved where the link was lost with the answer', async () => {
+    const { request } = requestOf(async () => {
+      const link = await linkTo(target.path);
+      const next = link.next.bind(link);
+      link.next = async () => {
+        const frame = await next();
+        if (frame?.kind !== 'completed') return frame;
+        throw new TypeError('the link is gone');
+      };
+      return link;
+    });
+    expect(await moveGuest(request)).toMatchObject({ phase: 'completed' });
+    expect(await said()).toEqual([...BEGUN, 'MigrationCompleted']);
+  });
+
+  test('leave it where it was when the target is away, which cannot take it later', async () => {
+    let isAway = false;
+    const { request } = requestOf(async () => {
+      if (isAway) throw new TypeError('nobody answers');
+      isAway = true;
+      const link = await linkTo(target.path);
+      const send = link.send.bind(link);
+      link.send = async (kind, body) => {
+        if (kind === 'handOver') link.close();
+        return send(kind, body);
+      };
+      return link;
+    });
+    await expect(moveGuest(request)).rejects.toMatchObject({ code: 'LINK_LOST' });
+    expect(await said()).toEqual([...BEGUN, 'MigrationFailed']);
+    expect(await runner(source)).toBe('source');
+    // The hand-over that was on its way arrives after all.
+    const late = await linkTo(target.path);
+    await greet(late, { from: 'one', to: 'two', ledger: source.id });
+    await late.send('handOver', bodyOf({ vm: 'web', migration: request.migration }));
+    expect(await late.next()).toMatchObject({ kind: 'refused' });
+    late.close();
+    expect(await said()).toEqual([...BEGUN, 'MigrationFailed']);
+    expect(await runner(target.ledger)).toBe('source');
+  });
+});
+
+describe('hosts with a log each', () => {
+  let serving: RunningCommand;
+  const key = (): string => `${folder.path}/workgroup.key`;
+
+  /** Serves the other ledger in a process of its own: links to it, over TCP with the key. */
+  async function serve(): Promise<() => Promise<Link>> {
+    const words = ['--json', 'host', 'serve', '--host', 'two', '--key', key()];
+    serving = new LedgerCommands(`${folder.path}/two`).start([
+      ...words,
+      '--listen',
+      'tcp:127.0.0.1:0',
+    ]);
+    await serving.until((command) => command.rows().length > 0);
+    const address = listenAddressOf(String(serving.rows()[0]!['address']));
+    return () => openLink(address, readLinkKey(key()));
+  }
+  afterEach(async () => {
+    serving.signal('SIGKILL');
+    await serving.ended;
+  });
+
+  test(
+    'leave the guest in doubt where the target is killed, which ends when it is asked again',
+    async () => {
+      const there = await openLedger({ url: `${folder.path}/two`, mode: 'create', threads: 0 });
+      const text = await exportGroup(source, 'default');
+      await importGroup(there, { text, where: 'the other host' });
+      await there.close();
+      writeFileSync(key(), 'a key of the workgroup, of both hosts');
+      chmodSync(key(), 0o600);
+
+      const reach = await serve();
+      const { request, moved } = requestOf(async () => {
+        const link = await reach();
+        const send = link.send.bind(link);
+        link.send = async (kind, body) => {
+          if (kind === 'handOver') {
+            serving.signal('SIGKILL');
+            await serving.ended;
+          }
+          return send(kind, body);
+        };
+        return link;
+      });
+      await expect(moveGuest(request)).rejects.toMatchObject({
+        refusal: { _tag: 'MigrationInDoubt' },
+      });
+      expect(moved).toMatchObject([{ held: 0 }]);
+      expect(await runner(source)).toBeNull();
+
+      const again = await serve();
+      const asked = requestOf(again, request.migration).request;
+      expect(await resolveMove(asked)).toMatchObject({ phase: 'failed' });
+      expect(await runner(source)).toBe('source');
+      const second = requestOf(again);
+      expect(await moveGuest(second.request)).toMatchObject({ phase: 'completed' });
+      expect(second.moved).toMatchObject([{ pages: 0 }]);
+      expect(await runner(source)).toBe('target');
+    },
+    LONG_MS,
+  );
+});
