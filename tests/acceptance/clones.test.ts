@@ -13,6 +13,8 @@ import {
 } from '../../adapters/guests/demo-guest/start-guest.ts';
 import { connectQmp } from '../../adapters/guests/qemu/qmp-client.ts';
 import { MemoryGroup } from '../../adapters/guests/memory-group.ts';
+import { parkedClonesOf, whileWaking } from '../../adapters/wiring/clones/parking.ts';
+import { openLedger } from '../../index.ts';
 import { LedgerCommands, type JsonRow, type RunningCommand } from '../support/command-line.ts';
 import { describeWithQemu, findTools, GUEST_TIMEOUT_MS } from '../support/guest/real-guest.ts';
 import {
@@ -72,6 +74,19 @@ describeWithQemu('clones over one base', found, (tools) => {
     running = null;
     return JSON.parse(stdout.toString().trimEnd().split('\n').at(-1)!) as JsonRow;
   };
+
+  /** Nobody wakes a clone that somebody else is just waking: two would be one guest that runs twice. */
+  async function isWokenByOne(id: string, vm: string, words: readonly string[]): Promise<void> {
+    const ledger = await openLedger({ url: at('ledger'), mode: 'use' });
+    const parked = parkedClonesOf(ledger, ledger.vms()).find(({ as }) => as === vm);
+    await whileWaking(ledger, parked!, async () => {
+      const { exitCode, stderr } = await commands.run(['wake', id, '--', ...words], {
+        environment: environment(),
+      });
+      expect([exitCode, stderr]).toEqual([4, expect.stringContaining('VM_BUSY')]);
+    });
+    await ledger.close();
+  }
 
   beforeAll(async () => {
     folder = await makeTemporaryFolder();
@@ -213,6 +228,7 @@ describeWithQemu('clones over one base', found, (tools) => {
         expect(more).toEqual([]);
         expect(await commands.json('leases')).toEqual([]);
         if (i === names.length - 1) break;
+        if (i === 0) await isWokenByOne(id, String(parked[0]!['vm']), wordsOf('nap-other'));
         running = commands.start(['--json', 'wake', id, '--', ...wordsOf(names[i + 1]!)], {
           environment: environment(),
         });

@@ -2,6 +2,7 @@
 // the pages that it had modified out of its own capture.
 
 import { LIVE_GUESTS } from '../../guests/sources.ts';
+import { lockRecorder } from '../../stores/locks/recorder-lock.ts';
 import { decideClones } from '../../../domain/clones.ts';
 import { pointsStream } from '../../../domain/events/streams.ts';
 import { run } from '../../../domain/ports/run.ts';
@@ -110,6 +111,25 @@ export async function parkClone(
 export function wakingPoint(ledger: Ledger, { as, at }: ParkedClone): VmPoint {
   const entry = ledger.vm(as);
   return { entry, row: ledger.resolve(entry, `@${at}`) };
+}
+
+/**
+ * Wakes a parked clone, which nobody else does meanwhile: two would be one guest that runs twice. VM_BUSY
+ * where somebody does, NOT_FOUND where it is awake by now.
+ */
+export async function whileWaking<A>(
+  ledger: Ledger,
+  { clone, as }: ParkedClone,
+  wake: () => Promise<A>,
+): Promise<A> {
+  const lock = await run(lockRecorder(ledger.locks, as));
+  try {
+    await ledger.state.catchUp({ heavy: false });
+    parkedNamed(ledger, clone);
+    return await wake();
+  } finally {
+    await lock.release();
+  }
 }
 
 /** Says that a parked clone goes on by another lease. */

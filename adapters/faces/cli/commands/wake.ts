@@ -6,6 +6,7 @@ import {
   noteWoken,
   parkedNamed,
   wakingPoint,
+  whileWaking,
   type ParkedClone,
 } from '../../../wiring/clones/parking.ts';
 import type { Ledger } from '../../../wiring/ledger/ledger.ts';
@@ -60,17 +61,24 @@ export const run = (command: Command): Promise<void> => {
     try {
       await publishMaster(ledger, used.base);
       const running = new RunningGuests(ledger, null);
-      const clone = await startClone(ledger, point, {
-        base: used.base,
-        command: words,
-        isDiskOk: diskOk,
-        isAccounted: false,
-        kind: 'woken',
-        onStderr: (text) => process.stderr.write(`${escapedLines(text.trimEnd())}\n`),
-      });
       const master = { vm: point.entry.vm, capture: point.row.capture };
-      running.add({ n: 1, master, point, clone });
-      if (clone.id !== null) await noteWoken(ledger, parked, clone.id);
+      const clone = await whileWaking(ledger, parked, async () => {
+        const started = await startClone(ledger, point, {
+          base: used.base,
+          command: words,
+          isDiskOk: diskOk,
+          isAccounted: false,
+          kind: 'woken',
+          onStderr: (text) => process.stderr.write(`${escapedLines(text.trimEnd())}\n`),
+        });
+        running.add({ n: 1, master, point, clone: started });
+        if (started.id !== null) await noteWoken(ledger, parked, started.id);
+        return started;
+      }).catch(async (thrown: unknown) => {
+        // It is parked still: what was started of it must not run on.
+        await running.end();
+        throw thrown;
+      });
       tellStarted(command, output, { n: 1, master, point, clone });
       if (!output.isJson) tell(command, `clone ${id} is awake; Ctrl-C ends it`);
       await untilEnded(running);
