@@ -73,7 +73,7 @@ describeWithQemu('a guest that runs', found, ({ qemu }) => {
     });
   }
 
-  async function move(): Promise<{
+  async function move(signal = new AbortController().signal): Promise<{
     readonly moved: readonly Moved[];
     readonly downtimeMs: number | null;
   }> {
@@ -86,6 +86,7 @@ describeWithQemu('a guest that runs', found, ({ qemu }) => {
       to: 'two',
       point: null,
       qmp: guest.qmpPath,
+      signal,
       reach: () => linkTo(target.path),
       onMoved: (one) => moved.push(one),
       onTold: () => undefined,
@@ -123,6 +124,27 @@ describeWithQemu('a guest that runs', found, ({ qemu }) => {
     },
     GUEST_TIMEOUT_MS,
   );
+
+  inLongRun('and is interrupted while it stands', () => {
+    test(
+      'goes on where it is',
+      async () => {
+        await takeAs();
+        const abort = new AbortController();
+        const over = move(abort.signal).catch((thrown: unknown) => thrown);
+        while ((await guest.runState()) !== 'paused' || source.vm('web').state.captures < 2)
+          await new Promise((resolve) => {
+            setTimeout(resolve, 5);
+          });
+        abort.abort();
+        expect(await over).toBeInstanceOf(Error);
+        expect(pids).toEqual([]);
+        expect(await guest.runState()).toBe('running');
+        expect(runnerOf(migrationOf(source, 'web'))).toBe('source');
+      },
+      GUEST_TIMEOUT_MS,
+    );
+  });
 
   inLongRun('and a target that cannot start it', () => {
     test(

@@ -274,6 +274,25 @@ describe('a link that breaks off', () => {
   });
 });
 
+test('what is interrupted before the guest was handed over leaves it where it is', async () => {
+  const abort = new AbortController();
+  const { request } = requestOf('latest', {
+    signal: abort.signal,
+    reach: async () => {
+      const link = await linkTo(target.path);
+      const send = link.send.bind(link);
+      link.send = async (kind, body) => {
+        if (kind === 'sent') abort.abort();
+        return send(kind, body);
+      };
+      return link;
+    },
+  });
+  await expect(moveGuest(request)).rejects.toMatchObject({ code: 'LINK_LOST' });
+  expect((await migrationNow(source, 'web'))?.phase).toBe('failed');
+  expect(runnerOf(migrationOf(target.ledger, 'web'))).toBe('source');
+});
+
 describe('a guest that is handed over', () => {
   /** Begins to move the point to a host, over a link that stays. */
   async function begun(to: string): Promise<{

@@ -36,6 +36,8 @@ export interface MoveRequest {
   readonly qmp: string | null;
   /** Reaches the target, once more where it broke off. */
   readonly reach: () => Promise<Link>;
+  /** Ends it, as long as the guest was not handed over: it stays. Absent: nothing does. */
+  readonly signal?: AbortSignal;
   readonly onMoved: (moved: Moved) => void;
   readonly onTold: (sentence: string) => void;
 }
@@ -64,6 +66,8 @@ class Move {
   #moving: Moving | null = null;
   /** Whether the target has the same log. */
   #isCommon = false;
+  /** Whether it was tried to hand the guest over: until then it is ours, whatever else fails. */
+  #isGivenUp = false;
 
   constructor(of: MoveRequest) {
     this.#of = of;
@@ -71,8 +75,9 @@ class Move {
   }
 
   async run(): Promise<MoveResult> {
-    const { ledger, vm, migration, from, to, qmp } = this.#of;
+    const { ledger, vm, migration, from, to, qmp, signal } = this.#of;
     const first = await this.#firstPoint();
+    signal?.throwIfAborted();
     const { capture } = first.row;
     const kind = qmp === null ? 'point' : 'live';
     const moving = { vm, migration, capture, from, to, kind };
@@ -80,12 +85,19 @@ class Move {
     this.#moving = moving;
     try {
       const link = await this.#of.reach();
+      const drop = (): void => link.close();
       try {
+        signal?.throwIfAborted();
+        signal?.addEventListener('abort', drop);
         const peer = await greet(link, { from, to, ledger: ledger.id });
         this.#isCommon = peer.ledger === ledger.id;
         const last = await this.#moveAll(link, first);
+        signal?.throwIfAborted();
+        signal?.removeEventListener('abort', drop);
+        this.#isGivenUp = true;
         await handOver(ledger, link, { moving, capture: last.row.capture });
       } finally {
+        signal?.removeEventListener('abort', drop);
         link.close();
       }
       return await this.#end('completed');
@@ -128,6 +140,11 @@ class Move {
   /** Something failed. Before the guest was handed over it is ours; later only the target knows. */
   async #after(thrown: unknown): Promise<MoveResult> {
     const { ledger, vm, migration, onTold } = this.#of;
+    // Also where the log cannot be asked any more; one that both have has the last word.
+    if (!this.#isGivenUp && !this.#isCommon)
+      await this.#letGo().catch((failed: unknown) => {
+        onTold(`the guest stands, and could not be let go: ${String(failed)}`);
+      });
     const now = (await migrationNow(ledger, vm))?.phase;
     if (now === 'started') await this.#fail('broke-off', 'nothing');
     // In a log that both have the target may have said so itself.
@@ -172,7 +189,9 @@ class Move {
   }
 
   async #letGo(): Promise<void> {
-    if (this.#stoppedAtMs !== null) await this.#guest?.letGo();
+    if (this.#stoppedAtMs === null) return;
+    await this.#guest?.letGo();
+    this.#stoppedAtMs = null;
   }
 
   /** The target has said what became of it. */

@@ -15,7 +15,9 @@ import { moveGuest, resolveMove, type MoveRequest } from '../../link/move.ts';
 import type { Moved } from '../../link/source.ts';
 import { placementRows } from '../../rows/placement-rows.ts';
 import { listenAddressOf } from '../../sockets/listen-address.ts';
+import { Interrupted } from '../../rows/failure-rows.ts';
 import { UsageError } from '../failure.ts';
+import { untilSignal } from '../interruption.ts';
 import { bytesText, field, inBytes, numeric, type Column, type Output } from '../output.ts';
 import { tell, withLedger } from '../session.ts';
 
@@ -116,6 +118,31 @@ function tellMoved(output: Output, { capture, regions, pages, held, stale, bytes
   );
 }
 
+/**
+ * Moves it, and says how long the guest stood. An interruption ends that as long as the guest was not
+ * handed over: it goes on here; later, what is left takes a moment.
+ */
+async function movedOrKept(ledger: Ledger, request: MoveRequest): Promise<number | null> {
+  const { vm, migration } = request;
+  const isOurs = (): boolean => {
+    const state = migrationOf(ledger, vm);
+    return state?.migration !== migration || state.phase === 'failed';
+  };
+  const { result, signal } = await untilSignal(
+    (abort) =>
+      moveGuest({ ...request, signal: abort }).catch((thrown: unknown) => {
+        if (abort.aborted && isOurs()) return null;
+        throw thrown;
+      }),
+    () => true,
+  );
+  if (result !== null) return result.downtimeMs;
+  throw new Interrupted(
+    signal!,
+    `interrupted by ${signal!}: VM ${vm} was not moved, and its guest is where it was`,
+  );
+}
+
 async function move(command: Command, ledger: Ledger, output: Output): Promise<void> {
   const options = command.opts<MigrateOptions>();
   const { vm, from = thisHostName() } = options;
@@ -126,7 +153,7 @@ async function move(command: Command, ledger: Ledger, output: Output): Promise<v
     done.push(moved);
     tellMoved(output, moved);
   });
-  const { downtimeMs } = await moveGuest(request);
+  const downtimeMs = await movedOrKept(ledger, request);
   const sum = (count: (moved: Moved) => number) => done.reduce((all, one) => all + count(one), 0);
   output.say(
     `the guest of VM ${vm} is host ${to}'s${downtimeMs === null ? '' : `; it stood for ${downtimeMs.toFixed(0)} ms`}`,
