@@ -202,6 +202,7 @@ describe('bytes in a ledger', () => {
       expect(table.stderr).toContain('these bytes are nowhere');
       for (const [words, why] of [
         [['--hex', '00000000'], /zeros are everywhere/u],
+        [['--file', folder.path], /cannot be read/u],
         [['--file', join(folder.path, 'image-1')], /4097 bytes, more than a page/u],
         [['--text', 'x', '--from', '@2'], /no VM is meant here/u],
       ] as const) {

@@ -61,6 +61,7 @@ describe('the command line', () => {
   test('joins, lists and leaves', async () => {
     const ledger = new LedgerCommands(`${folder.path}/ledger`);
     await ledger.json('init');
+    expect(await ledger.errorOf('host', 'join', '--address', 'nowhere')).toEqual([2, 'BAD_USAGE']);
     await ledger.json('host', 'join', '--host', 'one', '--distance', 'two=3');
     expect(await ledger.json('host', 'list')).toEqual([
       expect.objectContaining({

@@ -22,9 +22,22 @@ const ANSWER_MS = 10_000;
 /** The workgroup's key. Secret. */
 export type LinkKey = Buffer;
 
-/** The key that a file holds: any bytes, of its owner's alone. KEY_DAMAGED. */
+/** The key that a file holds: any bytes, of its owner's alone. SOURCE_UNREADABLE, KEY_DAMAGED. */
 export function readLinkKey(path: string): LinkKey {
-  const { mode, size } = statSync(path);
+  let file: { readonly mode: number; readonly size: number; readonly bytes: Buffer };
+  try {
+    const { mode, size } = statSync(path);
+    // What is too long is not read: it may be anything.
+    file = { mode, size, bytes: size > KEY_BYTES_MAX ? Buffer.alloc(0) : readFileSync(path) };
+  } catch (thrown) {
+    throw new LedgerError(
+      'SOURCE_UNREADABLE',
+      `${path} cannot be read: ${thrown instanceof Error ? thrown.message : String(thrown)}; the file with the workgroup's key was expected, as \`openssl rand -hex 32\` makes one`,
+      { path },
+      thrown,
+    );
+  }
+  const { mode, size, bytes } = file;
   const isOthers = (mode & OTHERS) !== 0;
   if (isOthers || size < KEY_BYTES_MIN || size > KEY_BYTES_MAX)
     throw new LedgerError(
@@ -34,7 +47,7 @@ export function readLinkKey(path: string): LinkKey {
         : `${path} has ${size} bytes: a workgroup's key has ${KEY_BYTES_MIN} to ${KEY_BYTES_MAX}, as \`openssl rand -hex 32\` gives`,
       { path },
     );
-  return createHash('sha256').update(IDENTITY).update(readFileSync(path)).digest();
+  return createHash('sha256').update(IDENTITY).update(bytes).digest();
 }
 
 /** What a server makes of a client's socket: TCP has to prove the key first, and soon. PEER_REFUSED. */

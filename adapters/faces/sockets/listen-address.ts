@@ -19,14 +19,14 @@ export function listenAddressOf(text: string): ListenAddress {
     const path = text.replace(/^unix:/u, '');
     if (path !== '' && Buffer.byteLength(path) <= PATH_BYTES_MAX) return { kind: 'unix', path };
     throw new UsageError(
-      `--listen ${text}: a path of 1 to ${PATH_BYTES_MAX} bytes was expected, which is what a Unix socket can have`,
+      `the address ${text}: a path of 1 to ${PATH_BYTES_MAX} bytes was expected, which is what a Unix socket can have`,
     );
   }
   const found = TCP.exec(text)?.groups;
   const port = Number(found?.['port']);
   if (found === undefined || port > PORT_MAX)
     throw new UsageError(
-      `--listen ${text}: unix:PATH, a path, tcp:HOST:PORT, HOST:PORT or a port was expected`,
+      `the address ${text}: unix:PATH, a path, tcp:HOST:PORT, HOST:PORT or a port was expected`,
     );
   return { kind: 'tcp', host: found['six'] || found['host'] || LOOPBACK, port };
 }

@@ -36,21 +36,19 @@ interface Options {
 /** The bytes of a file, and one more than may be looked for. */
 function fileBytes(path: string): Uint8Array {
   const room = new Uint8Array(NEEDLE_BYTES_MAX + 1);
-  let file: number;
+  let file: number | null = null;
   try {
     file = openSync(path, 'r');
-  } catch (thrown) {
-    throw new UsageError(
-      `${path} cannot be read: ${thrown instanceof Error ? thrown.message : String(thrown)}`,
-    );
-  }
-  try {
     let length = 0;
     for (let read = -1; read !== 0 && length < room.length; length += read)
       read = readSync(file, room, length, room.length - length, null);
     return room.subarray(0, length);
+  } catch (thrown) {
+    throw new UsageError(
+      `${path} cannot be read: ${thrown instanceof Error ? thrown.message : String(thrown)}`,
+    );
   } finally {
-    closeSync(file);
+    if (file !== null) closeSync(file);
   }
 }
 

@@ -2,6 +2,7 @@
 
 import { InvalidArgumentError, type Command } from 'commander';
 import { joinHost, thisHostName, type JoinRequest } from '../../../wiring/hosts/hosts.ts';
+import { listenAddressOf } from '../../sockets/listen-address.ts';
 import { withLedger } from '../session.ts';
 
 interface JoinOptions {
@@ -29,6 +30,8 @@ export const declare = (command: Command): Command =>
 export const run = (command: Command): Promise<void> =>
   withLedger(command, 'write', async (ledger, output) => {
     const { host = thisHostName(), address = null, distance } = command.opts<JoinOptions>();
+    // Others connect to it: what is none is said here and now.
+    if (address !== null) listenAddressOf(address);
     const distances = distance ?? [];
     const isNew = await joinHost(ledger, { host, address, distances });
     output.say(`host ${host} ${isNew ? 'is in the workgroup' : 'is as it was: nothing to do'}`);

@@ -68,14 +68,15 @@ function asPages(bytes: Uint8Array): Uint8Array {
 }
 
 async function bytesOfFile(path: string): Promise<Uint8Array> {
-  const { size } = await stat(path).catch(({ message }: Error) => {
+  const unread = ({ message }: Error): never => {
     throw new UsageError(`--file ${path} cannot be read: ${message}`);
-  });
+  };
+  const { size } = await stat(path).catch(unread);
   if (size > FILE_PAGES_MAX * PAGE_BYTES)
     throw new UsageError(
       `--file ${path} has ${size} bytes, and at most ${FILE_PAGES_MAX} pages of ${PAGE_BYTES} bytes are asked about at once`,
     );
-  return readFile(path);
+  return readFile(path).catch(unread);
 }
 
 /** What was asked about, as bytes; null: an identifier was given. */

@@ -11,6 +11,7 @@ import {
   type LinkKey,
 } from '../../../../adapters/faces/link/connection.ts';
 import type { Link } from '../../../../adapters/faces/link/frames.ts';
+import { isLedgerError } from '../../../../domain/values/ledger-error.ts';
 import { makeTemporaryFolder, type TemporaryFolder } from '../../../support/temporary-folder.ts';
 
 let folder: TemporaryFolder;
@@ -49,6 +50,23 @@ const here = () => {
 /** The link that the server makes of the next connection. */
 const accepted = (key: LinkKey): Promise<Link> =>
   once(server, 'connection').then(([socket]) => acceptLink(socket as Socket, key));
+
+test.each<readonly [string, string, RegExp]>([
+  ['that is not there', 'nothing', /SOURCE_UNREADABLE.*openssl/u],
+  ['that is a folder', '.', /SOURCE_UNREADABLE.*EISDIR|KEY_DAMAGED.*others/u],
+  ['that others can read', 'open', /KEY_DAMAGED.*chmod 600/u],
+  ['that is too short', 'short', /KEY_DAMAGED.*3 bytes/u],
+])('a key %s is refused with what to do', async (_what, name, why) => {
+  await writeFile(`${folder.path}/open`, 'x'.repeat(32), { mode: 0o644 });
+  await writeFile(`${folder.path}/short`, 'abc', { mode: 0o600 });
+  let said = '';
+  try {
+    readLinkKey(`${folder.path}/${name}`);
+  } catch (thrown) {
+    if (isLedgerError(thrown)) said = `${thrown.code} ${thrown.message}`;
+  }
+  expect(said).toMatch(why);
+});
 
 test('who has the key is heard, and answered', async () => {
   const key = await keyOf('a');
