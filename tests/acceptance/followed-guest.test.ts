@@ -7,13 +7,12 @@ import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterAll, afterEach, beforeAll, expect, jest, test } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
 import { COMMAND_LINE, jsonRows, LedgerCommands } from '../support/command-line.ts';
 import { makeTemporaryFolder, type TemporaryFolder } from '../support/temporary-folder.ts';
 import { describeWithPrograms } from '../support/tools.ts';
 
 const QEMU = 'qemu-system-x86_64';
-jest.setTimeout(120_000);
 
 let folder: TemporaryFolder;
 let commands: LedgerCommands;

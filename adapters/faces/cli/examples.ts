@@ -87,7 +87,7 @@ export const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
   'host advertise': ['pageledger host advertise --vm web'],
   'host join': ['pageledger host join --distance two=10'],
   'host list': ['pageledger host list'],
-  'host serve': [`pageledger host serve --listen unix:host.sock --start '${QEMU}'`],
+  'host serve': [`pageledger host serve --listen unix:h.sock --start '${QEMU}'`],
   'host leave': ['pageledger host leave'],
   completion: ['pageledger completion bash > /etc/bash_completion.d/pageledger'],
   man: ['pageledger man | man -l -'],
