@@ -7,8 +7,10 @@ import { quoted, shellWords } from '../../../../adapters/faces/cli/shell-word.ts
 
 describe('words of a command', () => {
   test('come back from quotes, whatever they hold', () => {
+    const minded = String.raw`ab 'x"y\$z|;&<>()*?[~#=é`.split('');
+    const unit = fc.constantFrom(...minded, '`', '\n', '\t', '\0');
     fc.assert(
-      fc.property(fc.array(fc.string({ unit: 'binary' }), { minLength: 1 }), (words) => {
+      fc.property(fc.array(fc.string({ unit }), { minLength: 1 }), (words) => {
         expect(shellWords(words.map(quoted).join(' '))).toEqual(words);
       }),
     );
