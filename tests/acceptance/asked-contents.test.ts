@@ -127,6 +127,26 @@ describe('parts of long lists', () => {
     expect(version).toMatchObject({ capture: 2 });
   });
 
+  test('of VMs by their last capture, and of who holds a content by when he began', async () => {
+    const vms = async (...words: string[]): Promise<unknown[]> =>
+      (await commands.json('vms', ...words)).map(({ vm }) => vm);
+    const all = await vms();
+    expect(await vms('--reverse', '--last', '1')).toEqual(all.slice(-1));
+    expect(await vms('--since', '1ms')).toEqual([]);
+    const who = (...words: string[]) =>
+      commands.json('who', '--page', '1', '--vm', 'web', '--at', '@1', ...words);
+    const holders = await who();
+    const times = holders.map(({ fromTime }) => String(fromTime)).toSorted();
+    expect(times.length).toBeGreaterThan(1);
+    const reversed = await who('--reverse');
+    expect(reversed.map(({ fromTime }) => fromTime)).toEqual(times.toReversed());
+    expect(await who('--last', '1')).toEqual(reversed.slice(0, 1));
+    expect(await who('--since', '1ms')).toEqual([]);
+    const words = ['who', '--page', '1', '--vm', 'web', '--at', '@1', '--since', '1ms'];
+    expect((await commands.bytes(...words)).toString()).toContain('nobody began to hold it since');
+    expect(await commands.json('leases', '--last', '1')).toEqual([]);
+  });
+
   test('of the log, too', async () => {
     const all = await commands.json('log');
     expect(await commands.json('log', '--last', '3')).toEqual(all.slice(-3));

@@ -47,17 +47,32 @@ export function excerptOf(command: Command, ledger: Ledger): Excerpt {
   };
 }
 
-/** That part of rows, which are oldest first; a row without a time is older than any. */
-export function excerptRows(
-  rows: readonly Row[],
+/** That part of a list, which is oldest first; what has no time is older than all that has one. */
+export function excerptBy<A>(
+  items: readonly A[],
   { last, sinceMs: since, isReverse }: Excerpt,
-  time = 'time',
-): readonly Row[] {
-  const isSince = (row: Row): boolean => {
-    const at = row[time];
-    return typeof at === 'string' && Date.parse(at) >= (since ?? 0);
-  };
-  const recent = since === null ? rows : rows.filter(isSince);
+  timeMs: (item: A) => number | null,
+): readonly A[] {
+  const isSince = (item: A): boolean => (timeMs(item) ?? -Infinity) >= (since ?? 0);
+  const recent = since === null ? items : items.filter(isSince);
   const newest = last === null ? recent : recent.slice(-last);
   return isReverse ? newest.toReversed() : newest;
 }
+
+/** That part of a list of another order, by time; all of it, as it is, where no part is asked for. */
+export function excerptByTime<A>(
+  items: readonly A[],
+  excerpt: Excerpt,
+  timeMs: (item: A) => number | null,
+): readonly A[] {
+  const { last, sinceMs: since, isReverse } = excerpt;
+  if (last === null && since === null && !isReverse) return items;
+  const at = (item: A): number => timeMs(item) ?? -Infinity;
+  // Two without a time are equal, too.
+  const ascending = (a: A, b: A): number => (at(a) === at(b) ? 0 : at(a) - at(b));
+  return excerptBy(items.toSorted(ascending), excerpt, timeMs);
+}
+
+/** That part of rows. */
+export const excerptRows = (rows: readonly Row[], excerpt: Excerpt, time = 'time') =>
+  excerptBy(rows, excerpt, ({ [time]: at }) => (typeof at === 'string' ? Date.parse(at) : null));

@@ -4,10 +4,12 @@ import type { Command } from 'commander';
 import { leasesOf } from '../../../wiring/points/leases.ts';
 import { leaseRow } from '../../rows/lease-rows.ts';
 import { endedLeases } from '../ended-leases.ts';
+import { declareExcerpt, excerptByTime, excerptOf } from '../excerpt.ts';
 import { field, numeric, type Column } from '../output.ts';
 import { withLedger } from '../session.ts';
 
-export const declare = (command: Command): Command => command.option('--vm <name>', 'of one VM');
+export const declare = (command: Command): Command =>
+  declareExcerpt(command.option('--vm <name>', 'of one VM'));
 
 const COLUMNS: readonly Column[] = [
   field('id'),
@@ -26,5 +28,7 @@ export const run = (command: Command): Promise<void> =>
     const { vm } = command.opts<{ vm?: string }>();
     const entries = vm === undefined ? ledger.vms() : [ledger.vm(vm)];
     await endedLeases(command, ledger);
-    output.rows(leasesOf(entries).map(leaseRow), COLUMNS);
+    const excerpt = excerptOf(command, ledger);
+    const held = excerptByTime(leasesOf(entries), excerpt, ({ timeMs }) => timeMs);
+    output.rows(held.map(leaseRow), COLUMNS);
   });

@@ -3,10 +3,11 @@
 import type { Command } from 'commander';
 import { vmRow } from '../../rows/vm-rows.ts';
 import { COST_COLUMNS, costsFor, declareCosts } from '../costs.ts';
+import { declareExcerpt, excerptOf, excerptRows } from '../excerpt.ts';
 import { field, inBytes, leftOut, numeric, type Column } from '../output.ts';
 import { withLedger } from '../session.ts';
 
-export const declare = declareCosts;
+export const declare = (command: Command): Command => declareExcerpt(declareCosts(command));
 
 const COLUMNS: readonly Column[] = [
   field('vm'),
@@ -22,8 +23,6 @@ const COLUMNS: readonly Column[] = [
 export const run = (command: Command): Promise<void> =>
   withLedger(command, 'read catalogue', async (ledger, output) => {
     const costs = await costsFor(command, ledger);
-    output.rows(
-      ledger.vms().map((entry) => vmRow(entry, costs)),
-      COLUMNS,
-    );
+    const rows = ledger.vms().map((entry) => vmRow(entry, costs));
+    output.rows(excerptRows(rows, excerptOf(command, ledger), 'lastTime'), COLUMNS);
   });

@@ -14,6 +14,7 @@ import { ownerCells } from '../../rows/guest-rows.ts';
 import { holderRow } from '../../rows/holder-rows.ts';
 import type { Row } from '../../rows/row.ts';
 import { bytesOfHex, wholeNumber } from '../argument-values.ts';
+import { declareExcerpt, excerptByTime, excerptOf, type Excerpt } from '../excerpt.ts';
 import { UsageError } from '../failure.ts';
 import { declareKernel, kernelChoiceWith } from '../guest-point.ts';
 import { OWNER_COLUMNS, ownersTold } from '../owner-columns.ts';
@@ -28,7 +29,7 @@ const OWNERS = '--owners';
 
 export const declare = (command: Command): Command =>
   declareKernel(
-    command
+    declareExcerpt(command)
       .option('--identifier <hex>', "the content's identifier, or its first 8 digits or more")
       .option('--file <file>', 'what its pages hold (of 4 KiB, the last one filled up with zeros)')
       .option('--text <text>', 'a page that is this text, and zeros behind it')
@@ -155,6 +156,17 @@ async function answersTo(
   return answers;
 }
 
+/** Those holdings of a content that are asked for, by when they began. */
+const excerptOfHolders = ({ holders }: Answer, excerpt: Excerpt): readonly Holder[] =>
+  excerptByTime(holders, excerpt, ({ fromTimeMs }) => fromTimeMs);
+
+function nobodyText({ at, page }: WhoOptions, didOnce: boolean): string {
+  if (didOnce) return 'nobody began to hold it since then';
+  return at === undefined || page !== undefined
+    ? 'nobody ever held it'
+    : 'nobody holds it at that moment';
+}
+
 function print(output: Output, answers: readonly Answer[], cells: readonly Row[][]): void {
   const held = answers.filter(({ holders }) => holders.length > 0);
   for (const [n, { identifier, filePage, holders }] of answers.entries()) {
@@ -175,7 +187,13 @@ export const run = (command: Command): Promise<void> =>
     const options = command.opts<WhoOptions>();
     const isAsked = options.owners === true;
     const choice = kernelChoiceWith(command, { isAsked, goesWith: OWNERS });
-    const answers = await answersTo(ledger, await contentsAsked(command, ledger, options), options);
+    const excerpt = excerptOf(command, ledger);
+    const asked = await contentsAsked(command, ledger, options);
+    const all = await answersTo(ledger, asked, options);
+    const answers = all.map((answer) => ({
+      ...answer,
+      holders: excerptOfHolders(answer, excerpt),
+    }));
     const cells: Row[][] = [];
     for (const { holders } of answers) {
       const owners = isAsked
@@ -199,8 +217,9 @@ export const run = (command: Command): Promise<void> =>
     print(output, answers, cells);
     if (answers.every(({ holders }) => holders.length === 0))
       output.print(
-        options.at === undefined || options.page !== undefined
-          ? 'nobody ever held it'
-          : 'nobody holds it at that moment',
+        nobodyText(
+          options,
+          all.some(({ holders }) => holders.length > 0),
+        ),
       );
   });
