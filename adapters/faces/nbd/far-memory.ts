@@ -37,6 +37,9 @@ export interface FarCheck {
 const openAt = (server: FarServer, name: string): Promise<FarClient> =>
   FarClient.open(server.at, { name, key: server.key });
 
+/** Of a memory that a server may claim: what its pages are known by is held in memory, 32 bytes a page. */
+const MASTER_BYTES_MAX = 512 * 2 ** 30;
+
 /** All of a small export. */
 async function wholeOf(server: FarServer, name: string, bytesMax: number): Promise<Buffer> {
   const client = await openAt(server, name);
@@ -66,8 +69,14 @@ async function toldMaster(
   const { sizeBytes, description } = client;
   client.close();
   const master = masterOfText(description);
-  if (master !== null && sizeBytes > 0 && sizeBytes % PAGE_BYTES === 0)
-    return { master, sizeBytes };
+  if (master !== null && sizeBytes > 0 && sizeBytes % PAGE_BYTES === 0) {
+    if (sizeBytes <= MASTER_BYTES_MAX) return { master, sizeBytes };
+    throw new LedgerError(
+      'PEER_REFUSED',
+      `${placeText(server.at)} claims a memory of ${sizeBytes} bytes; up to ${MASTER_BYTES_MAX} was expected`,
+      {},
+    );
+  }
   const where = placeText(server.at);
   throw new LedgerError('PEER_REFUSED', `${where} serves no block of a point's memory`, {});
 }

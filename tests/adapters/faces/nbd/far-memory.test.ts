@@ -48,10 +48,15 @@ describe('a memory server', () => {
   /** Serves memory, which may be another than its identifiers say. */
   async function serving(
     address: ListenAddress,
-    of: { readonly bytes?: Uint8Array; readonly isKeyed?: boolean; readonly vm?: string } = {},
+    of: {
+      readonly bytes?: Uint8Array;
+      readonly isKeyed?: boolean;
+      readonly vm?: string;
+      readonly sizeBytes?: number;
+    } = {},
   ): Promise<ListenAddress> {
-    const { bytes = memory, isKeyed = false, vm = MASTER.vm } = of;
-    const served = servedBytes(bytes);
+    const { bytes = memory, isKeyed = false, vm = MASTER.vm, sizeBytes = bytes.length } = of;
+    const served = { ...servedBytes(bytes), sizeBytes };
     server = await serveNbd(address, {
       exports: masterExports({
         master: { ...MASTER, vm },
@@ -114,6 +119,17 @@ describe('a memory server', () => {
     const address = await serving(LOOPBACK);
     const opening = FarClient.open(address, { name: 'memory', key: serverKeyOf(GROUP) });
     await expect(opening).rejects.toMatchObject({ code: 'PEER_REFUSED' });
+  });
+
+  test('that claims more memory than hosts have is refused before anything is kept for it', async () => {
+    const from = { at: await serving(at('huge'), { sizeBytes: 2 ** 52 }), key: null };
+    const isPage = await pageCheckBy(GROUP);
+    for (const opening of [
+      readMaster(from),
+      FarMemory.open(from, { isPage: null, waiting: silent }),
+      FarMemory.open(from, { isPage, waiting: silent }),
+    ])
+      await expect(opening).rejects.toThrow(/claims a memory of \d+ bytes/u);
   });
 
   test('that lies about a page is never believed, and is once it tells the truth', async () => {
