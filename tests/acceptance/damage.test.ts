@@ -15,7 +15,7 @@ import { makeSmallLedger, recordBytes, restoredDigest, digestOf } from '../suppo
 import { SMALL_CHECKPOINT, smallImages, type Expected } from '../support/small-ledger.ts';
 import { makeTemporaryFolder, type TemporaryFolder } from '../support/temporary-folder.ts';
 
-const FLIPS_USUAL = 12;
+const FLIPS_USUAL = 6;
 const FLIPS = Number(process.env['PAGELEDGER_FLIPS'] ?? FLIPS_USUAL);
 const SEED = Number(process.env['PAGELEDGER_SEED'] ?? 20_261);
 

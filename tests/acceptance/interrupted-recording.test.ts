@@ -15,7 +15,7 @@ import { digestOf, restoredDigest } from '../support/small-ledger.ts';
 import { makeTemporaryFolder, type TemporaryFolder } from '../support/temporary-folder.ts';
 import { thrownText } from '../support/outcomes.ts';
 
-const KILLS = Number(process.env['PAGELEDGER_KILLS'] ?? 5);
+const KILLS = Number(process.env['PAGELEDGER_KILLS'] ?? 3);
 const SEED = Number(process.env['PAGELEDGER_SEED'] ?? Date.now() % 1_000_000);
 /** Two packs and a part. */
 const PAGES = 2 * PACK_PAGES_MAX + 512;
