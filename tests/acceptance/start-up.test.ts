@@ -50,4 +50,8 @@ describe('a small question', () => {
         });
     }
   });
+
+  test('is no part of help, which loads nothing that questions are answered with', () => {
+    expect(loadedBy(['--help'])).not.toContain('crypto');
+  });
 });

@@ -77,7 +77,11 @@ function closureOf(modules, atOnce) {
 /** Lets whatever is loaded later load all that questions load: a bundler keeps together what has the same users. */
 function questionsTogether({ atOnce, later }) {
   const common = [...closureOf(QUESTIONS, atOnce)].filter((name) => !later.has(name));
-  const users = new Set([...later].filter((name) => name !== PROGRAM).map((name) => resolve(name)));
+  // What the program itself loads is loaded without all that, also where somebody loads it later.
+  const program = closureOf([PROGRAM], atOnce);
+  const users = new Set(
+    [...later].filter((name) => !program.has(name)).map((name) => resolve(name)),
+  );
   return {
     name: COMMON,
     setup({ onResolve, onLoad }) {

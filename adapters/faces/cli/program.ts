@@ -7,7 +7,6 @@ import { COMMANDS, FAMILIES } from './commands.ts';
 import { EXAMPLES } from './examples.ts';
 import { DURATIONS, NOTES, POINTS } from './notes.ts';
 import { withPeersName } from './peers-names.ts';
-import { takeVmOfPoints } from './points.ts';
 import { VERSION } from '../../wiring/ledger/actor.ts';
 
 export interface ProgramOptions {
@@ -118,18 +117,19 @@ export async function wholeProgram(): Promise<Command> {
   return program;
 }
 
-function declare(
+async function declare(
   command: Command,
   name: string,
   { file, onCommand }: { readonly file: CommandFile } & Pick<ProgramOptions, 'onCommand'>,
 ): Promise<void> {
+  // Who asks for help of the whole loads no word on points.
+  const { takeVmOfPoints } = await import('./points.ts');
   takeVmOfPoints(file.declare(command));
   helped(command, name);
   command.action(async () => {
     onCommand(file);
     await file.run(command, wholeProgram);
   });
-  return Promise.resolve();
 }
 
 /** Words as they are parsed: `help COMMAND` is `COMMAND --help`. */
