@@ -14,7 +14,12 @@ import { runnerOf } from '../../domain/migrations.ts';
 import { exportGroup, importGroup, openLedger, type Ledger } from '../../index.ts';
 import { LedgerCommands, type RunningCommand } from '../support/command-line.ts';
 import { makeImage } from '../support/images.ts';
-import { linkTo, taking, type TakingLedger } from '../support/linked-ledgers.ts';
+import {
+  linkTo,
+  reachLosingHandOver,
+  taking,
+  type TakingLedger,
+} from '../support/linked-ledgers.ts';
 import { itemsOf } from '../support/log-events.ts';
 import { recordFiles, writeImages } from '../support/recorded-images.ts';
 import { makeTemporaryFolder, type TemporaryFolder } from '../support/temporary-folder.ts';
@@ -108,18 +113,7 @@ describe('hosts with one log', () => {
   });
 
   test('leave it where it was when the target is away, which cannot take it later', async () => {
-    let isAway = false;
-    const { request } = requestOf(async () => {
-      if (isAway) throw new TypeError('nobody answers');
-      isAway = true;
-      const link = await linkTo(target.path);
-      const send = link.send.bind(link);
-      link.send = async (kind, body) => {
-        if (kind === 'handOver') link.close();
-        return send(kind, body);
-      };
-      return link;
-    });
+    const { request } = requestOf(reachLosingHandOver(target.path));
     await expect(moveGuest(request)).rejects.toMatchObject({ code: 'LINK_LOST' });
     expect(await said()).toEqual([...BEGUN, 'MigrationFailed']);
     expect(await runner(source)).toBe('source');

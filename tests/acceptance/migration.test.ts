@@ -22,7 +22,13 @@ import { runnerOf } from '../../domain/migrations.ts';
 import { PAGE_BYTES } from '../../domain/values/page.ts';
 import { openLedger, restoreToFile, verify, type Ledger } from '../../index.ts';
 import { makeImage } from '../support/images.ts';
-import { linkTo, siblingOf, taking, type TakingLedger } from '../support/linked-ledgers.ts';
+import {
+  linkTo,
+  reachLosingHandOver,
+  siblingOf,
+  taking,
+  type TakingLedger,
+} from '../support/linked-ledgers.ts';
 import { sampleOf } from '../support/long-run.ts';
 import { recordFiles, writeImages } from '../support/recorded-images.ts';
 import { makeTemporaryFolder, type TemporaryFolder } from '../support/temporary-folder.ts';
@@ -249,18 +255,7 @@ describe('a link that breaks off', () => {
   });
 
   test('and a target that cannot be asked leave it in doubt, which asking ends', async () => {
-    let isAway = false;
-    const reach = async (): Promise<Link> => {
-      if (isAway) throw new TypeError('nobody answers');
-      isAway = true;
-      const link = await linkTo(target.path);
-      const send = link.send.bind(link);
-      link.send = async (kind, body) => {
-        if (kind === 'handOver') link.close();
-        return send(kind, body);
-      };
-      return link;
-    };
+    const reach = reachLosingHandOver(target.path);
     const { request } = requestOf('latest', { reach });
     await expect(moveGuest(request)).rejects.toMatchObject({
       refusal: { _tag: 'MigrationInDoubt' },

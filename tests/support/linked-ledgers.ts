@@ -63,3 +63,19 @@ export const linkTo = (path: string): Promise<Link> =>
       resolve(new Link(socket));
     });
   });
+
+/** Reaches a target once: the link ends as the guest is handed over, and nobody answers from then on. */
+export function reachLosingHandOver(path: string): () => Promise<Link> {
+  let isAway = false;
+  return async () => {
+    if (isAway) throw new TypeError('nobody answers');
+    isAway = true;
+    const link = await linkTo(path);
+    const send = link.send.bind(link);
+    link.send = async (kind, body) => {
+      if (kind === 'handOver') link.close();
+      return send(kind, body);
+    };
+    return link;
+  };
+}
