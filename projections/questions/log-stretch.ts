@@ -2,8 +2,8 @@
 // and of one VM its own streams alone, from the places that the catalogue knows.
 //
 // Cost: without a VM, O(bytes between the positions). Of a VM, the stretches of the log in which its
-// captures were written, and the whole of its (short) stream of points. Bounds in time are no bounds
-// here: clocks do not order the log.
+// captures were written, and the whole of its (short) streams beside that: of points, of restores, of
+// migrations, of large pages. Bounds in time are no bounds here: clocks do not order the log.
 
 import { isLedgerError } from '../../domain/values/ledger-error.ts';
 import { run } from '../../domain/ports/run.ts';
@@ -14,7 +14,13 @@ import {
   type Position,
   type StoredEvent,
 } from '../../domain/ports/event-log.ts';
-import { pointsStream, vmStream } from '../../domain/events/streams.ts';
+import {
+  largeStream,
+  migrationsStream,
+  pointsStream,
+  restoresStream,
+  vmStream,
+} from '../../domain/events/streams.ts';
 import type { CaptureRow, VmEntry } from '../models/vm-entry.ts';
 import { CommitAssembler, type Change } from '../commits.ts';
 import type { LedgerState } from '../models/ledger-state.ts';
@@ -132,23 +138,22 @@ async function* ofRecorder(
   }
 }
 
-/** Changes of a VM's points, ascending. */
-async function* ofPoints(
-  { log, state }: StretchPorts,
-  entry: VmEntry,
+/** The streams that tell of a VM beside its recorder's. */
+const streamsBeside = (vm: string): readonly string[] => [
+  pointsStream(vm),
+  restoresStream(vm),
+  migrationsStream(vm),
+  largeStream(vm),
+];
+
+/** Changes of a stream from its first event on, which lies somewhere behind a place. */
+async function* ofStream(
+  { log }: StretchPorts,
+  stream: string,
+  fromPosition: Position,
 ): AsyncGenerator<Change, undefined> {
-  const stream = pointsStream(entry.vm);
-  // Where its beginning is gone, it begins somewhere behind that.
-  if (state.catalogue.history !== null) {
-    const later = new CommitAssembler(log, state.start);
-    const isOwn = (item: LogItem): boolean => item._tag === 'event' && item.event.stream === stream;
-    for await (const { items } of log.read({ from: state.start.next }))
-      yield* await later.take(items.filter(isOwn));
-    return undefined;
-  }
   const revision = await run(log.streamRevision(stream));
   if (revision === NO_STREAM) return undefined;
-  const fromPosition = entry.checkpoints[0]?.position ?? 0n;
   const range = { stream, fromRevision: 0, count: revision + 1, fromPosition };
   const assembler = new CommitAssembler(log);
   for await (const events of log.readStream(range))
@@ -156,9 +161,32 @@ async function* ofPoints(
   return undefined;
 }
 
+/** Changes of the streams beside a VM's own where their beginnings are gone: they begin somewhere later. */
+async function* ofCutStreams(
+  { log, state }: StretchPorts,
+  streams: ReadonlySet<string>,
+): AsyncGenerator<Change, undefined> {
+  const later = new CommitAssembler(log, state.start);
+  const isOwn = (item: LogItem): boolean => item._tag === 'event' && streams.has(item.event.stream);
+  for await (const { items } of log.read({ from: state.start.next }))
+    yield* await later.take(items.filter(isOwn));
+  return undefined;
+}
+
+/** Changes of a VM's streams beside its recorder's, ascending in each of the flows. */
+function flowsBeside(
+  ports: StretchPorts,
+  { vm, checkpoints }: VmEntry,
+): readonly AsyncGenerator<Change, undefined>[] {
+  const streams = streamsBeside(vm);
+  if (ports.state.catalogue.history !== null) return [ofCutStreams(ports, new Set(streams))];
+  const near = checkpoints[0]?.position ?? 0n;
+  return streams.map((stream) => ofStream(ports, stream, near));
+}
+
 /** Two ascending flows as one. */
 async function* merged(
-  one: AsyncIterable<Change>,
+  one: AsyncGenerator<Change>,
   other: AsyncGenerator<Change, undefined>,
 ): AsyncGenerator<Change> {
   let next = await other.next();
@@ -189,7 +217,8 @@ export async function* changesIn(ports: StretchPorts, stretch: Stretch): AsyncGe
   }
   let last: Position | null = null;
   try {
-    for await (const change of merged(ofRecorder(ports, entry, stretch), ofPoints(ports, entry))) {
+    const own = ofRecorder(ports, entry, stretch);
+    for await (const change of flowsBeside(ports, entry).reduce(merged, own)) {
       if (change.position >= end || change.position <= start) continue;
       last = change.position;
       yield change;

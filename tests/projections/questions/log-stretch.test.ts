@@ -2,11 +2,16 @@ import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { LedgerError } from '../../../domain/values/ledger-error.ts';
 import type { EventLog } from '../../../domain/ports/event-log.ts';
+import { streamOf, type ControlEvent } from '../../../domain/events/control.ts';
 import { vmStream } from '../../../domain/events/streams.ts';
 import { changesIn, type Stretch } from '../../../projections/questions/log-stretch.ts';
 import type { Change } from '../../../projections/commits.ts';
 import { replayCommits } from '../../../projections/observable.ts';
-import { planCapture, type HandMadeLedger } from '../../support/hand-made-captures.ts';
+import {
+  controlEvents,
+  planCapture,
+  type HandMadeLedger,
+} from '../../support/hand-made-captures.ts';
 import { HISTORY_VMS, RandomHistory, rounds } from '../../support/random-histories.ts';
 
 /** What a change says, without where its batches were found. */
@@ -44,6 +49,20 @@ const isIn = ({ vm, from, to }: Stretch, change: Change): boolean =>
   (vm === null || vmOf(change) === vm) &&
   (from === null || change.position >= from) &&
   (to === null || change.position <= to);
+
+const JUDGED = { since: 1, source: 'history', measure: 'written', threshold: null, regions: [] };
+
+/** What is told of a VM in a round beside its captures: of one kind in each, or nothing. */
+function besideIn(vm: string, round: number): readonly ControlEvent[] {
+  const capture = 1;
+  const restored = { vm, capture, how: 'file', to: null } as const;
+  const events: readonly ControlEvent[] = [
+    { type: 'CheckpointRestored', data: restored },
+    { type: 'MigrationFailed', data: { vm, migration: 'fedcba9876543210', why: 'broke-off' } },
+    { type: 'LargePageSplit', data: { vm, capture, ...JUDGED } },
+  ];
+  return events.slice(round % 4, (round % 4) + 1);
+}
 
 /** A log that counts the events that were read of it. */
 function counted(log: EventLog): { readonly log: EventLog; readonly read: () => number } {
@@ -83,6 +102,8 @@ describe('a stretch of the log', () => {
           const [vm] = round.vms;
           if (i % 2 === 0 && vm !== undefined && !history.naive.retired.has(vm))
             await ledger.checkpoint(vm, `cp${i}`, 1);
+          for (const event of vm === undefined ? [] : besideIn(vm, i))
+            await ledger.append(streamOf(event), controlEvents(event));
           // A recorder that dies leaves batches without a commit.
           const pages = Array.from({ length: 60 }, (_, gfn) => gfn % (i + 3));
           if (i % 3 !== 1 || vm === undefined || history.naive.retired.has(vm)) continue;
