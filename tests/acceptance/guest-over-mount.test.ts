@@ -1,7 +1,7 @@
 // Two guests that have their memory from one mounted point: each maps the file for itself, is sent its
 // devices alone, and goes on with the very lines that the recorded guest printed.
 
-import { spawn, type ChildProcess } from 'node:child_process';
+import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
@@ -95,6 +95,12 @@ describeWithQemu('guests over a mounted point', found, (tools) => {
       const ticks = await Promise.all(consoles.map((path) => firstTicks(path, LINES)));
       expect(ticks[1]).toEqual(ticks[0]);
       expect((await sameTicks(guest, ticks[0]!)).lines).toEqual(ticks[0]);
+      // As QEMU does for a guest's balloon: the guest would read the base's content there, not zeros.
+      const punched = spawnSync('fallocate', ['-p', '-o', '0', '-l', '4096', at('m/memory')]);
+      expect([punched.status, String(punched.stderr)]).toEqual([
+        1,
+        expect.stringContaining('unsupported'),
+      ]);
       const memory = readFileSync(at('m/memory'));
       const before = readFileSync(at('before.raw'));
       expect(before.subarray(0, memory.length).equals(memory)).toBe(true);

@@ -2,10 +2,11 @@
 
 import { once } from 'node:events';
 import type { Command } from 'commander';
+import { CloneStderr } from './clone-stderr.ts';
 import { untilSignal } from './interruption.ts';
 import type { Output } from './output.ts';
 import type { NumberedClone, RunningGuests } from './running-guests.ts';
-import { tell } from './session.ts';
+import { tell, warn } from './session.ts';
 
 /** Says of a clone that it runs. */
 export function tellStarted(
@@ -24,6 +25,17 @@ export function tellStarted(
       `clone ${n} of ${vm}@${capture} is ${runState} after ${startMs.toFixed(0)} ms (process ${pid ?? '?'}, QMP at ${qmpPath})`,
     );
 }
+
+/** Where the QEMUs of all clones of a command say what they say. */
+export const stderrOf = (command: Command): CloneStderr =>
+  new CloneStderr({
+    write: (text) => process.stderr.write(text),
+    onKeptPages: () =>
+      warn(
+        command,
+        'a clone gives pages back, as by a balloon: they stay in this host, since its base has them otherwise',
+      ),
+  });
 
 /** Waits until all have ended; an interruption ends them. */
 export const untilEnded = (running: RunningGuests): Promise<unknown> =>

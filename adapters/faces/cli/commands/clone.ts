@@ -8,12 +8,11 @@ import { isLedgerError } from '../../../../domain/values/ledger-error.ts';
 import type { Ledger } from '../../../wiring/ledger/ledger.ts';
 import type { VmPoint } from '../../../wiring/ledger/vm-point.ts';
 import { Limiter } from '../../../../domain/values/limiter.ts';
-import { escapedLines } from '../../rows/escaped-text.ts';
 import { positiveNumber } from '../argument-values.ts';
 import { farBase, mountedBase, ownBase } from '../clone-bases.ts';
 import { farServerOf, type Far } from '../far-server.ts';
 import { RunningGuests, type MemoryLimit } from '../running-guests.ts';
-import { tellStarted, untilEnded } from '../started-clones.ts';
+import { stderrOf, tellStarted, untilEnded } from '../started-clones.ts';
 import { UsageError } from '../failure.ts';
 import { bytesText, type Output } from '../output.ts';
 import { outputOf, tell, warn, withLedger } from '../session.ts';
@@ -134,11 +133,12 @@ async function startAll(
   const limit = limitOf(command, output, ledger);
   const running = new RunningGuests(ledger, limit);
   const limiter = new Limiter(STARTED_AT_ONCE);
+  const stderr = stderrOf(command);
   const start = async (n: number): Promise<void> => {
     const clone = await started({
       command: wordsOf(command.args, n),
       isAccounted: limit !== null,
-      onStderr: (text) => process.stderr.write(`${escapedLines(text.trimEnd())}\n`),
+      onStderr: stderr.ofOne(),
     });
     running.add({ n, master, point, clone });
     tellStarted(command, output, { n, master, point, clone });

@@ -12,11 +12,10 @@ import {
 import type { Ledger } from '../../../wiring/ledger/ledger.ts';
 import type { VmPoint } from '../../../wiring/ledger/vm-point.ts';
 import { isLedgerError } from '../../../../domain/values/ledger-error.ts';
-import { escapedLines } from '../../rows/escaped-text.ts';
 import { mountedBase, ownBase } from '../clone-bases.ts';
 import { UsageError } from '../failure.ts';
 import { RunningGuests } from '../running-guests.ts';
-import { tellStarted, untilEnded } from '../started-clones.ts';
+import { stderrOf, tellStarted, untilEnded } from '../started-clones.ts';
 import { tell, withLedger } from '../session.ts';
 
 interface WakeOptions {
@@ -69,7 +68,7 @@ export const run = (command: Command): Promise<void> => {
           isDiskOk: diskOk,
           isAccounted: false,
           kind: 'woken',
-          onStderr: (text) => process.stderr.write(`${escapedLines(text.trimEnd())}\n`),
+          onStderr: stderrOf(command).ofOne(),
         });
         running.add({ n: 1, master, point, clone: started });
         if (started.id !== null) await noteWoken(ledger, parked, started.id);
