@@ -31,6 +31,16 @@ interface MapPeriod {
   readonly map: FrameMap;
 }
 
+/** What of a VM was taken in: where it is the same, nothing that was recorded since is of this past. */
+interface Taken {
+  /** How far the log was read then. */
+  readonly next: bigint;
+  readonly rows: VmEntry['rows'];
+  readonly captures: number;
+  readonly maps: number;
+  readonly points: VmEntry['points'];
+}
+
 export class LedgerPast implements Past {
   readonly #ledger: Ledger;
   readonly #vm: string;
@@ -40,8 +50,7 @@ export class LedgerPast implements Past {
   #entry: VmEntry;
   #moments: readonly number[] = [];
   #periods: readonly MapPeriod[] = [];
-  /** How far the log was read then. */
-  #takenTo: bigint | null = null;
+  #taken: Taken | null = null;
   readonly #memories = new RecentMap<number, GuestPages>({ max: KEPT_MEMORIES_MAX });
   /**
    * Pages that were not known from their first capture on, and since which one they are; null: what
@@ -71,26 +80,57 @@ export class LedgerPast implements Past {
     return this.#moments;
   }
 
-  /** Takes in what was recorded, and what was forgotten, since. */
+  /**
+   * Takes in what was recorded, and what was forgotten, since. Events of other VMs, and those of this one
+   * that change neither its captures nor its memory map, leave all that is known as it is.
+   */
   async catchUp(): Promise<void> {
     await this.#ledger.state.catchUp({ heavy: false });
-    if (this.#ledger.state.next !== this.#takenTo) await this.#take();
+    const { next } = this.#ledger.state;
+    if (next === this.#taken?.next) return;
+    if (!this.#isSame()) {
+      await this.#take();
+      return;
+    }
+    this.#taken = { ...this.#taken!, next, points: this.#entry.points };
+    // A point that was opened by its page table reads where its pages lay then.
+    if (this.#knownSince === null) this.#memories.clear();
+  }
+
+  /** Whether the VM's captures, those of them that are kept, and its memory maps are those that were taken. */
+  #isSame(): boolean {
+    const entry = this.#ledger.vm(this.#vm);
+    const taken = this.#taken;
+    if (taken === null || entry !== this.#entry) return false;
+    const { rows, maps, points } = entry;
+    if (rows !== taken.rows || rows.length !== taken.captures || maps.length !== taken.maps)
+      return false;
+    if (points === taken.points) return true;
+    const kept = entry.keptCaptures();
+    return (
+      kept.length === this.#moments.length &&
+      kept.every(({ capture }, i) => capture === this.#moments[i])
+    );
   }
 
   async #take(): Promise<void> {
     const entry = this.#ledger.vm(this.#vm);
+    const { rows, maps, points } = entry;
+    const { next } = this.#ledger.state;
+    const taken = { next, rows, captures: rows.length, maps: maps.length, points };
+    this.#taken = null;
     this.#entry = entry;
-    this.#takenTo = this.#ledger.state.next;
     this.#versions.clear();
     const kept = entry.keptCaptures();
     this.#moments = kept.map(({ capture }) => capture);
-    this.#periods = entry.maps.map(({ capture: from, memoryMap }) => ({
+    this.#periods = maps.map(({ capture: from, memoryMap }) => ({
       from,
       map: new FrameMap(memoryMap),
     }));
     this.#memories.clear();
     const isWhole = entry.captures.every(({ isWiped }) => !isWiped);
     this.#knownSince = isWhole && kept.length > 0 ? await this.#latePages() : null;
+    this.#taken = taken;
   }
 
   /** Pages that came to be memory without a write, and the first write of each; null: they are too many. */

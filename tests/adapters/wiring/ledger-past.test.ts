@@ -1,5 +1,6 @@
-// A VM's past whose first captures left pages out: they are no memory until they are written, and not
-// ever where nobody did, though no page table is asked for at a moment.
+// A VM's past out of what the page index says of it. Where its first captures left pages out, these are no
+// memory until they are written, and not ever where nobody did, though no page table is asked for at a
+// moment; and what is recorded of other VMs costs it nothing.
 
 import { describe, expect, test } from '@jest/globals';
 import type { Ledger } from '../../../adapters/wiring/ledger/ledger.ts';
@@ -36,11 +37,15 @@ const tableAt = (capture: number): Uint32Array =>
 
 function pastOf() {
   const asked: number[] = [];
+  const versionsAsked: number[] = [];
   const captures = CAPTURES.map((capture) => ({ capture, isWiped: false }));
+  const forgotten = new Set<number>();
   const entry = {
     vm: 'a',
     captures,
-    keptCaptures: () => captures,
+    rows: captures,
+    points: {},
+    keptCaptures: () => captures.filter(({ capture }) => !forgotten.has(capture)),
     capture: (number: number) => captures.find(({ capture }) => capture === number),
     maps: [
       { capture: 1, memoryMap: mapOf(4) },
@@ -57,11 +62,14 @@ function pastOf() {
         },
       }),
     pageIndex: () => ({
-      versions: (_vm: string, gfn: number) =>
-        Promise.resolve(VERSIONS[gfn]!.map(([capture, holding]) => ({ capture, holding }))),
+      versions: (_vm: string, gfn: number) => {
+        versionsAsked.push(gfn);
+        return Promise.resolve(VERSIONS[gfn]!.map(([capture, holding]) => ({ capture, holding })));
+      },
     }),
     state: {
       next: 1n,
+      catchUp: () => Promise.resolve(),
       contents: null,
       tables: {
         at: (_entry: VmEntry, _contents: null, { capture }: { readonly capture: number }) => {
@@ -71,8 +79,60 @@ function pastOf() {
       },
     },
   } as unknown as Ledger;
-  return { past: LedgerPast.open(ledger, entry), asked };
+  /** Events come to the log. */
+  const appended = (): void => {
+    (ledger.state as { next: bigint }).next += 1n;
+  };
+  return {
+    past: LedgerPast.open(ledger, entry),
+    asked,
+    versionsAsked,
+    appended,
+    captured: () => {
+      captures.push({ capture: captures.length + 1, isWiped: false });
+      appended();
+    },
+    pointed: (capture?: number) => {
+      (entry as { points: object }).points = {};
+      if (capture !== undefined) forgotten.add(capture);
+      appended();
+    },
+  };
 }
+
+describe('a past that was looked at', () => {
+  test('is asked for nothing again, whatever is recorded that is not of its VM', async () => {
+    const { past: opening, versionsAsked, appended, pointed } = pastOf();
+    const past = await opening;
+    const memory = await past.memoryAt(4);
+    await memory.read([1, 3]);
+    versionsAsked.length = 0;
+    for (const event of [appended, pointed]) {
+      event();
+      await past.catchUp();
+      expect(await past.memoryAt(4)).toBe(memory);
+      await (await past.memoryAt(2)).read([1, 3]);
+      expect(await past.writesOf(1)).toEqual([1, 3]);
+      expect(versionsAsked).toEqual([]);
+    }
+  });
+
+  test('takes in captures of its VM, and those that are forgotten', async () => {
+    const { past: opening, versionsAsked, captured, pointed } = pastOf();
+    const past = await opening;
+    await past.writesOf(1);
+    versionsAsked.length = 0;
+    captured();
+    expect(past.moments).toEqual([1, 2, 3, 4]);
+    await past.catchUp();
+    expect(past.moments).toEqual([1, 2, 3, 4, 5]);
+    await past.writesOf(1);
+    expect(versionsAsked).toContain(1);
+    pointed(2);
+    await past.catchUp();
+    expect(past.moments).toEqual([1, 3, 4, 5]);
+  });
+});
 
 describe('a past of which pages were left out', () => {
   test('has each page from the capture on that brought it', async () => {

@@ -16,6 +16,8 @@ function writtenAgainAndAgain() {
   const entry = {
     vm: 'a',
     captures,
+    rows: captures,
+    points: {},
     keptCaptures: () => captures,
     capture: (number: number) => captures[number - 1],
     maps: [{ capture: 1, memoryMap: { blocks: [{ name: 'ram', pages: 1 }], ranges } }],
