@@ -304,7 +304,7 @@ describe('at the command line', () => {
       // Bytes of the raw image, of the core, and who asks; capture 4 cannot be told.
       writeFileSync(
         script,
-        `[ "$PAGELEDGER_VM" = made ] && [ -S "$PAGELEDGER_GDB" ] || exit 130
+        `[ "$PAGELEDGER_VM" = made ] && [ -n "$PAGELEDGER_GDB" ] || exit 130
          [ "$PAGELEDGER_POINT" = made/@4 ] && exit 125
          word=$(od -A n -t u8 -j ${12 * 4096 + 0xe00} -N 8 "$PAGELEDGER_MEMORY") || exit 131
          head -c 4 "$PAGELEDGER_CORE" | grep -q ELF || exit 132

@@ -58,6 +58,8 @@ function listening(server: Server, address: ListenAddress): Promise<void> {
 
 /** What is done with clients. */
 export interface ServingWays {
+  /** Whether a client is served at all; absent: each is. */
+  readonly admits?: (socket: Socket) => Promise<boolean>;
   /** Serves a client to its end. */
   readonly serve: (socket: Socket) => Promise<void>;
   /** Hears of what no client can bring about. */
@@ -114,8 +116,10 @@ export class SocketServer {
   #serve(socket: Socket, ways: ServingWays): void {
     // What a client that breaks off leaves is met where it is read and written.
     socket.on('error', () => undefined);
-    const served = ways
-      .serve(socket)
+    const admitted = async (): Promise<void> => {
+      if (ways.admits === undefined || (await ways.admits(socket))) await ways.serve(socket);
+    };
+    const served = admitted()
       // What no client can bring about is ours to say.
       .catch((thrown: unknown) => {
         ways.onFailure(thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown));

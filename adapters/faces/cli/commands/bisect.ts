@@ -2,6 +2,7 @@
 // by a command that is run against each capture that is asked about.
 
 import { spawn } from 'node:child_process';
+import type { Socket } from 'node:net';
 import { join } from 'node:path';
 import type { Command } from 'commander';
 import { accepted } from '../../../../domain/ports/run.ts';
@@ -10,22 +11,29 @@ import { firstFrom, seeAt } from '../../../../domain/use-cases/travel/changes.ts
 import { parsePredicate } from '../../../../domain/use-cases/travel/predicate.ts';
 import { LedgerError } from '../../../../domain/values/ledger-error.ts';
 import type { GuestPoint } from '../../../wiring/guest/guest.ts';
+import type { CaptureRow, VmEntry } from '../../../../projections/models/vm-entry.ts';
 import type { Ledger } from '../../../wiring/ledger/ledger.ts';
 import { restoreToFile } from '../../../wiring/restore/restore.ts';
 import { knownCoreKernel } from '../../../wiring/guest/core-kernel.ts';
 import { DebuggedVm } from '../../../wiring/time-travel/debugged-vm.ts';
 import { momentsBetween } from '../../../wiring/time-travel/moments.ts';
 import { VmOverTime } from '../../../wiring/time-travel/vm-over-time.ts';
-import { GDB_SOCKET, serveGdb, targetOf } from '../../gdb/server.ts';
+import { serveGdb, targetOf } from '../../gdb/server.ts';
+import { isOfOurUser } from '../../sockets/peer-user.ts';
 import { HeldFolder } from '../../../wiring/processes.ts';
 import { UsageError } from '../failure.ts';
+import { Interrupted } from '../../rows/failure-rows.ts';
+import { untilSignal } from '../interruption.ts';
 import { declareKernel, kernelChoiceOf } from '../guest-point.ts';
+import type { Output } from '../output.ts';
 import { warn, withLedger } from '../session.ts';
 
 /** What a command that is run says by its exit code. */
 const NOT_YET = 0;
 const SKIPPED = 125;
 const TRUE_MAX = 124;
+/** Where a command finds its debugger's server: on any port of loopback, for as long as it runs. */
+const SERVED_AT = { kind: 'tcp', host: '127.0.0.1', port: 0 } as const;
 
 export const declare = (command: Command): Command =>
   declareKernel(
@@ -58,38 +66,47 @@ const verdictOf = (holds: boolean | null): Verdict =>
   holds === null ? 'skip' : holds ? 'true' : 'false';
 
 /** Asks by a predicate on the kernel's memory. */
-async function askPredicate(ledger: Ledger, point: GuestPoint, text: string): Promise<Ask> {
+async function askPredicate(
+  ledger: Ledger,
+  of: { readonly point: GuestPoint; readonly text: string; readonly signal: AbortSignal },
+): Promise<Ask> {
+  const { point, text, signal } = of;
   const predicate = accepted(parsePredicate(text));
   const vm = await VmOverTime.open(ledger, point, 'if there');
   const space =
     vm.kernel === null ? ({ kind: 'physical' } as const) : ({ kind: 'kernel' } as const);
   vm.checkSymbols(predicate);
-  const watched = vm.watchPredicate(predicate, space);
+  const watched = vm.watchPredicate(predicate, space, signal);
   return async ({ row }) => {
     const { value } = await seeAt(watched, firstFrom(vm.past.moments, row.capture));
     return verdictOf(value);
   };
 }
 
-/** Runs a command; its exit code. What it prints goes to standard error. */
-function exitCodeOf(
+/** Runs a command; its exit code. What it prints goes to standard error. A signal ends it. */
+async function exitCodeOf(
   words: readonly string[],
-  environment: Readonly<Record<string, string>>,
+  of: { readonly environment: Readonly<Record<string, string>>; readonly signal: AbortSignal },
 ): Promise<number | NodeJS.Signals> {
   const child = spawn(words[0]!, words.slice(1), {
     stdio: ['ignore', process.stderr, process.stderr],
-    env: { ...process.env, ...environment },
+    env: { ...process.env, ...of.environment },
   });
   // It ends with us, however that is.
   const end = (): void => void child.kill();
   process.once('exit', end);
-  child.once('exit', () => process.off('exit', end));
-  return new Promise((resolve, reject) => {
-    child.once('error', ({ message }) =>
-      reject(new UsageError(`${words[0]!} cannot be started: ${message}`)),
-    );
-    child.once('exit', (code, signal) => resolve(code ?? signal ?? 1));
-  });
+  of.signal.addEventListener('abort', end);
+  try {
+    return await new Promise((resolve, reject) => {
+      child.once('error', ({ message }) =>
+        reject(new UsageError(`${words[0]!} cannot be started: ${message}`)),
+      );
+      child.once('exit', (code, signal) => resolve(code ?? signal ?? 1));
+    });
+  } finally {
+    process.off('exit', end);
+    of.signal.removeEventListener('abort', end);
+  }
 }
 
 function verdictOfExit(code: number | NodeJS.Signals, { row }: GuestPoint): Verdict {
@@ -103,41 +120,62 @@ function verdictOfExit(code: number | NodeJS.Signals, { row }: GuestPoint): Verd
   );
 }
 
+/** Files of a point for a command that wants them, by the variables that name them. */
+async function filesFor(
+  command: Command,
+  of: { readonly ledger: Ledger; readonly folder: string; readonly signal: AbortSignal },
+  point: GuestPoint,
+): Promise<Readonly<Record<string, string>>> {
+  const { ledger, folder, signal } = of;
+  const { core = false, memory = false } = command.opts<Options>();
+  const files: Record<string, string> = {};
+  const ways = { isForced: true, onProgress: () => signal.throwIfAborted() };
+  if (core) {
+    const path = (files['PAGELEDGER_CORE'] = join(folder, 'core'));
+    const kernel = await knownCoreKernel(ledger, point);
+    const known = kernel === null ? {} : { kernel };
+    await restoreToFile(ledger, point, { format: 'elf', path, ...ways, ...known });
+  }
+  if (memory) {
+    const path = (files['PAGELEDGER_MEMORY'] = join(folder, 'memory'));
+    await restoreToFile(ledger, point, { format: 'raw', path, ...ways });
+  }
+  return files;
+}
+
 /** Asks by a command, which is given the point under a debugger's server, and as files where it wants these. */
 function askCommand(
   command: Command,
-  of: { readonly ledger: Ledger; readonly folder: string; readonly words: readonly string[] },
+  of: {
+    readonly ledger: Ledger;
+    readonly folder: string;
+    readonly words: readonly string[];
+    readonly signal: AbortSignal;
+  },
 ): Ask {
-  const { ledger, folder, words } = of;
-  const { core = false, memory = false } = command.opts<Options>();
+  const { ledger, words, signal } = of;
+  const admits = async (socket: Socket): Promise<boolean> => {
+    const isOurs = await isOfOurUser(socket);
+    if (!isOurs) warn(command, 'a client of another user was turned away');
+    return isOurs;
+  };
   return async (point) => {
-    const { vm } = point.entry;
-    const files: Record<string, string> = {};
-    const server = await serveGdb(
-      { kind: 'unix', path: join(folder, GDB_SOCKET) },
-      {
-        open: () => DebuggedVm.open(ledger, point),
-        onFailure: (message) => warn(command, message),
-        onTurnedAway: () => warn(command, 'a client was turned away: there are too many'),
-      },
-    );
+    const files = await filesFor(command, of, point);
+    const server = await serveGdb(SERVED_AT, {
+      open: () => DebuggedVm.open(ledger, point),
+      admits,
+      onFailure: (message) => warn(command, message),
+      onTurnedAway: () => warn(command, 'a client was turned away: there are too many'),
+    });
     try {
-      if (core) {
-        const path = (files['PAGELEDGER_CORE'] = join(folder, 'core'));
-        const kernel = await knownCoreKernel(ledger, point);
-        const known = kernel === null ? {} : { kernel };
-        await restoreToFile(ledger, point, { format: 'elf', path, isForced: true, ...known });
-      }
-      if (memory) {
-        const path = (files['PAGELEDGER_MEMORY'] = join(folder, 'memory'));
-        await restoreToFile(ledger, point, { format: 'raw', path, isForced: true });
-      }
-      const code = await exitCodeOf(words, {
+      const environment = {
         ...files,
-        PAGELEDGER_VM: vm,
-        PAGELEDGER_POINT: `${vm}/@${point.row.capture}`,
+        PAGELEDGER_VM: point.entry.vm,
+        PAGELEDGER_POINT: `${point.entry.vm}/@${point.row.capture}`,
         PAGELEDGER_GDB: targetOf(server.address),
-      });
+      };
+      const code = await exitCodeOf(words, { environment, signal });
+      signal.throwIfAborted();
       return verdictOfExit(code, point);
     } finally {
       await server.close();
@@ -148,49 +186,96 @@ function askCommand(
 export const run = (command: Command): Promise<void> =>
   withLedger(command, 'use', async (ledger, output) => {
     const { vm, from, to, when, core, memory } = command.opts<Options>();
-    const words = command.args;
-    if ((when === undefined) === (words.length === 0))
+    if ((when === undefined) === (command.args.length === 0))
       throw new UsageError('either --when or a command behind -- was expected');
     if (when !== undefined && (core === true || memory === true))
       throw new UsageError('--core and --memory are for a command');
     const entry = ledger.vm(vm);
     const rows = momentsBetween(ledger, entry, { from: from ?? null, to });
-    const choice = kernelChoiceOf(command);
-    const own = new HeldFolder();
-    try {
-      const last = { entry, row: rows.at(-1)!, ...choice };
-      const ask =
-        when === undefined
-          ? askCommand(command, { ledger, folder: own.path, words })
-          : await askPredicate(ledger, last, when);
-      const verdicts = new Map<number, Verdict>();
-      for (;;) {
-        const step = bisectStep({ count: rows.length, verdicts });
-        if (step._tag === 'ask') {
-          const row = rows[step.moment]!;
-          const result = await ask({ entry, row, ...choice });
-          verdicts.set(step.moment, result);
-          if (output.isJson) output.json({ vm, capture: row.capture, result });
-          else output.print(`@${row.capture}: ${SAID[result]}`);
-          continue;
-        }
+    const verdicts = new Map<number, Verdict>();
+    const { signal } = await untilSignal(async (abort) => {
+      try {
+        await search(command, { ledger, output, entry, rows, verdicts, signal: abort });
+      } catch (thrown) {
+        if (!abort.aborted) throw thrown;
+      }
+    });
+    if (signal !== null && bisectStep({ count: rows.length, verdicts })._tag === 'ask')
+      throw new Interrupted(signal, `interrupted by ${signal}: ${soFar(rows, verdicts)}`);
+  });
+
+/** Asks until it is known which capture is the first, and says so. */
+async function search(
+  command: Command,
+  of: {
+    readonly ledger: Ledger;
+    readonly output: Output;
+    readonly entry: VmEntry;
+    readonly rows: readonly CaptureRow[];
+    /** What was answered, by the place of a row. */
+    readonly verdicts: Map<number, Verdict>;
+    readonly signal: AbortSignal;
+  },
+): Promise<void> {
+  const { ledger, output, entry, rows, verdicts, signal } = of;
+  const { vm } = entry;
+  const { when } = command.opts<Options>();
+  const choice = kernelChoiceOf(command);
+  const own = new HeldFolder();
+  try {
+    const last = { entry, row: rows.at(-1)!, ...choice };
+    const ask =
+      when === undefined
+        ? askCommand(command, { ledger, folder: own.path, words: command.args, signal })
+        : await askPredicate(ledger, { point: last, text: when, signal });
+    for (;;) {
+      signal.throwIfAborted();
+      const step = bisectStep({ count: rows.length, verdicts });
+      if (step._tag !== 'ask') {
         const among = step._tag === 'found' ? step.among.map((at) => rows[at]!.capture) : [];
-        const [first = null] = among;
-        const told = among.length > 1 ? { among } : {};
-        if (output.isJson)
-          output.json({
-            vm,
-            capture: among.at(-1) ?? null,
-            result: first === null ? step._tag : 'first',
-            ...told,
-          });
-        else output.print(first === null ? NOWHERE[step._tag] : answerText(among));
+        tellFound(output, { vm, among, result: step._tag });
         return;
       }
-    } finally {
-      own.remove();
+      const row = rows[step.moment]!;
+      const result = await ask({ entry, row, ...choice });
+      verdicts.set(step.moment, result);
+      if (output.isJson) output.json({ vm, capture: row.capture, result });
+      else output.print(`@${row.capture}: ${SAID[result]}`);
     }
-  });
+  } finally {
+    own.remove();
+  }
+}
+
+function tellFound(
+  output: Output,
+  of: {
+    readonly vm: string;
+    readonly among: readonly number[];
+    readonly result: keyof typeof NOWHERE;
+  },
+): void {
+  const { vm, among, result } = of;
+  const [first = null] = among;
+  if (!output.isJson) {
+    output.print(first === null ? NOWHERE[result] : answerText(among));
+    return;
+  }
+  const capture = among.at(-1) ?? null;
+  const told = among.length > 1 ? { among } : {};
+  output.json({ vm, capture, result: first === null ? result : 'first', ...told });
+}
+
+/** What is known of a search that was interrupted. */
+function soFar(rows: readonly CaptureRow[], verdicts: ReadonlyMap<number, Verdict>): string {
+  const those = (wanted: Verdict): readonly number[] =>
+    [...verdicts].filter(([, verdict]) => verdict === wanted).map(([moment]) => moment);
+  const [high, low] = [Math.min(...those('true')), Math.max(...those('false'))];
+  const at = (moment: number): string => `@${rows[moment]!.capture}`;
+  if (high === Infinity && low === -Infinity) return 'it is told at no capture yet';
+  const behind = low === -Infinity ? '' : `, and not yet at ${at(low)}`;
+  return high === Infinity ? `not yet at ${at(low)}` : `it is true at ${at(high)}${behind}`;
+}
 
 const SAID: Readonly<Record<Verdict, string>> = {
   true: 'true',
