@@ -15,6 +15,7 @@ import {
   type PointsEvent,
   type PointsState,
 } from './points.ts';
+import type { CaptureRanges } from './values/capture-ranges.ts';
 import type { Refusal } from './values/refusals.ts';
 
 /** How a clone came by its memory: woken ones map it too. Another word of a later release is read as well. */
@@ -68,6 +69,8 @@ export interface NoteEviction {
   readonly clone: string;
   /** Those that were dropped, as they can be read again. */
   readonly dropped: number;
+  /** Which of its base it has no more, as far as that was seen. */
+  readonly pages: CaptureRanges;
 }
 
 /** Ends a lease, and the clone that it is of. */

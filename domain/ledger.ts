@@ -21,7 +21,7 @@ import type { Refusal } from './values/refusals.ts';
  * Format of what this release writes. In a ledger of an earlier one no event is of a kind that the
  * releases of its time do not know.
  */
-export const LEDGER_FORMAT = 5;
+export const LEDGER_FORMAT = 6;
 
 /** Formats from this one on have salted blocks, and packed ones. */
 const SALTED_FORMAT = 2;

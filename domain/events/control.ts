@@ -98,6 +98,7 @@ export function streamOf(event: ControlEvent): string {
     case 'LeaseEnded':
     case 'MasterPublished':
     case 'CloneStarted':
+    case 'PageFetched':
     case 'PageEvicted':
     case 'CloneEnded':
     case 'CloneParked':
@@ -152,6 +153,7 @@ const ADDED: Readonly<Partial<Record<ControlType, readonly AddedFields[]>>> = {
   ],
   ContentReleased: [{ schema: 2, format: LYING_FORMAT, fields: { areLying: null } }],
   HistoryForgotten: [{ schema: 2, format: 2, fields: { format: null } }],
+  PageEvicted: [{ schema: 2, format: 6, fields: { pages: [] } }],
 };
 
 const isNothing = (value: unknown): boolean =>
@@ -214,6 +216,7 @@ const FORMATS: Readonly<Partial<Record<ControlType, number>>> = {
   LargePageSampled: 5,
   LargePageSplit: 5,
   LargePageRestored: 5,
+  PageFetched: 6,
 };
 /** The same of one type, of its first schema. */
 export const formatOfType = (type: ControlType): number => FORMATS[type] ?? 1;

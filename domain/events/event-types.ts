@@ -29,7 +29,7 @@ export const PAGE_EVENT_TYPES = [
 
 /** Events whose schema has changed since they were first written, and its version now. */
 const SCHEMAS: Readonly<Record<string, number>> = {
-  LedgerCreated: 5,
+  LedgerCreated: 6,
   CaptureCommitted: 2,
   AttachmentsWritten: 3,
   CheckpointTaken: 3,
@@ -38,6 +38,7 @@ const SCHEMAS: Readonly<Record<string, number>> = {
   HistoryForgotten: 2,
   PackRewritten: 4,
   PackWritten: 5,
+  PageEvicted: 2,
   PagesWritten: 3,
   PointsForgotten: 2,
 };

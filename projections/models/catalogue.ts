@@ -205,6 +205,7 @@ export class Catalogue {
         applyToClones(this.entry(event.data.vm), event, timeMs);
         break;
       case 'MasterPublished':
+      case 'PageFetched':
       case 'CheckpointRestored':
       case 'PageRequested':
       case 'LargePageSampled':

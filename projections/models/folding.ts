@@ -69,6 +69,7 @@ const LIGHT: Readonly<Record<ToldEvent['type'], boolean>> = {
   LeaseEnded: true,
   MasterPublished: true,
   CloneStarted: true,
+  PageFetched: true,
   PageEvicted: true,
   CloneEnded: true,
   CloneParked: true,

@@ -283,7 +283,7 @@ describe('a ledger of a later release', () => {
     const url = path('copy-format');
     cpSync(commands.ledger, url, { recursive: true });
     const id = /^id .*$/mu.exec(readFileSync(join(url, 'format'), 'utf8'))![0];
-    writeFileSync(join(url, 'format'), sealLines(['pageledger ledger', 'format 6', id]));
+    writeFileSync(join(url, 'format'), sealLines(['pageledger ledger', 'format 7', id]));
     const before = takeSnapshot(url);
     for (const words of [['vms'], ['record', 'image', '--vm', 'guest', path('good.raw')]]) {
       const { exitCode, stderr } = await new LedgerCommands(url).run(words);

@@ -77,7 +77,7 @@ test('an old ledger is written as it was, and its log goes on in the newest form
     expect(new Set(formatsIn(first()))).toEqual(new Set([1]));
     const before = await write(async (ledger) => {
       const print = await fingerprint(ledger);
-      for (const format of [2, 2, 3, 4, 5]) await ledger.raiseFormat(format);
+      for (const format of [2, 2, 3, 4, 5, 6]) await ledger.raiseFormat(format);
       expect(await fingerprint(ledger)).toBe(print);
       return (await eventsOf(ledger.log)).map(({ type, schema }) => `${type} ${schema}`);
     });
@@ -87,6 +87,7 @@ test('an old ledger is written as it was, and its log goes on in the newest form
       'LedgerCreated 3',
       'LedgerCreated 4',
       'LedgerCreated 5',
+      'LedgerCreated 6',
     ]);
     const ended = first();
     expect(formatsIn(ended).at(-1)).toBe(2);

@@ -33,6 +33,7 @@ import {
   PACK_SLOTS,
   PAGE_BYTES,
 } from '../../domain/values/page.ts';
+import { cloneEvents } from './clone-arbitraries.ts';
 import { hostEvents } from './host-arbitraries.ts';
 import { stringForm } from '../../domain/patterns/index.ts';
 import { NO_PATCHES, type PatchTable } from '../../domain/events/patches.ts';
@@ -316,31 +317,7 @@ export const controlEvent: fc.Arbitrary<ControlEvent> = fc.oneof(
   fc
     .record({ vm: name, lease, why: word })
     .map((data): ControlEvent => ({ type: 'LeaseEnded', data })),
-  fc
-    .record({ vm: name, capture, block: hostText, to: hostText })
-    .map((data): ControlEvent => ({ type: 'MasterPublished', data })),
-  fc
-    .record({
-      vm: name,
-      capture,
-      clone: lease,
-      kind: word,
-      block: fc.option(hostText),
-      qmp: fc.option(hostText),
-    })
-    .map((data): ControlEvent => ({ type: 'CloneStarted', data })),
-  fc
-    .record({ vm: name, clone: lease, dropped: count })
-    .map((data): ControlEvent => ({ type: 'PageEvicted', data })),
-  fc
-    .record({ vm: name, clone: lease, why: word, privatePages: fc.option(count) })
-    .map((data): ControlEvent => ({ type: 'CloneEnded', data })),
-  fc
-    .record({ vm: name, clone: lease, as: name, at: capture, privatePages: count })
-    .map((data): ControlEvent => ({ type: 'CloneParked', data })),
-  fc
-    .record({ vm: name, clone: lease, lease })
-    .map((data): ControlEvent => ({ type: 'CloneWoken', data })),
+  ...cloneEvents({ name, capture, lease, word, hostText, count }),
   fc
     .record({ vm: name, capture, how: word, to: fc.option(hostText) })
     .map((data): ControlEvent => ({ type: 'CheckpointRestored', data })),

@@ -56,7 +56,7 @@ async function diskWith(path: string, bytes: Uint8Array): Promise<MemoryFiles> {
 }
 
 const LINES: readonly Parser[] = [
-  ofLines('formats of ledgers', ['pageledger ledger', 'format 5', `id ${ID}`], (text) =>
+  ofLines('formats of ledgers', ['pageledger ledger', 'format 6', `id ${ID}`], (text) =>
     readFormat(text, '/ledger'),
   ),
   ofLines('claims of page stores', ['pageledger packs', `id ${ID}`], (text) => {

@@ -123,7 +123,24 @@ export const GOLDEN_CONTROL_EVENTS: readonly ControlEvent[] = [
       qmp: '/tmp/clone/qmp.sock',
     },
   },
-  { type: 'PageEvicted', data: { vm: 'web-1', clone: '0123456789abcdef', dropped: 4096 } },
+  {
+    type: 'PageFetched',
+    data: {
+      vm: 'web-1',
+      clone: '0123456789abcdef',
+      base: { vm: 'web-1', capture: 2, file: '/tmp/base/memory' },
+      server: [
+        [0, 31],
+        [64, 64],
+      ],
+      host: [[128, 143]],
+      own: [[70_000, 70_001]],
+    },
+  },
+  {
+    type: 'PageEvicted',
+    data: { vm: 'web-1', clone: '0123456789abcdef', dropped: 4096, pages: [] },
+  },
   {
     type: 'CloneEnded',
     data: { vm: 'web-1', clone: '0123456789abcdef', why: 'released', privatePages: 732 },
@@ -238,5 +255,17 @@ export const GOLDEN_BESIDE_EVENTS: readonly ControlEvent[] = [
   {
     type: 'HistoryForgotten',
     data: { begins: '70', parts: 1, firstRevision: 0, from: '51804', bytes: 300, format: 3 },
+  },
+  {
+    type: 'PageEvicted',
+    data: {
+      vm: 'web-1',
+      clone: '0123456789abcdef',
+      dropped: 20,
+      pages: [
+        [0, 15],
+        [128, 131],
+      ],
+    },
   },
 ];

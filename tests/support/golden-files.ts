@@ -82,7 +82,7 @@ const fileAt = (path: string): Uint8Array => Uint8Array.from(readFileSync(path))
 
 export const GOLDEN_KINDS: readonly GoldenKind[] = [
   {
-    golden: 'ledger-format-5/format',
+    golden: 'ledger-format-6/format',
     path: 'format',
     write: () => textBytes(formatText(ID)),
     read: (bytes) => readFormat(textOf(bytes), 'here'),

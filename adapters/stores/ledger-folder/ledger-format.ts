@@ -2,7 +2,7 @@
 // ledger, in lines that a person can read.
 //
 //   pageledger ledger
-//   format 5
+//   format 6
 //   id 3f2504e0-4f89-41d3-9a0c-0305e82c3301
 //   crc 89abcdef
 //

@@ -172,7 +172,7 @@ export async function noteDropped(
   const { vm } = point.entry;
   await readUnheld(ledger, undefined, async () => {
     await ledger.decide(pointsStream(vm), () =>
-      decideClones(ledger.vm(vm).held)({ _tag: 'NoteEviction', vm, clone, dropped }),
+      decideClones(ledger.vm(vm).held)({ _tag: 'NoteEviction', vm, clone, dropped, pages: [] }),
     );
   });
 }

@@ -114,10 +114,12 @@ describe('a control event', () => {
       type: 'LedgerCreated',
       data: { ledger: 'a', format, pageStore: null },
     });
-    expect([1, 2, 3, 4, 5].map((format) => schemaOfControl(created(format)))).toEqual([
-      1, 2, 3, 4, 5,
+    expect([1, 2, 3, 4, 5, 6].map((format) => schemaOfControl(created(format)))).toEqual([
+      1, 2, 3, 4, 5, 6,
     ]);
-    expect([1, 2, 3, 4, 5].map((format) => formatOf(created(format)))).toEqual([1, 1, 1, 1, 1]);
+    expect([1, 2, 3, 4, 5, 6].map((format) => formatOf(created(format)))).toEqual([
+      1, 1, 1, 1, 1, 1,
+    ]);
   });
 
   test('needs the format of the releases that came with it', () => {

@@ -61,7 +61,7 @@ test('a clone runs from its beginning to its end, whatever others do', () => {
 test('what a clone dropped is added up', () => {
   const evicted: ControlEvent = {
     type: 'PageEvicted',
-    data: { vm: 'web', clone: A, dropped: 5 },
+    data: { vm: 'web', clone: A, dropped: 5, pages: [] },
   };
   const catalogue = catalogueAfter(leased(A), started(A), evicted, evicted);
   expect(catalogue.entry('web').clones).toMatchObject([{ clone: A, dropped: 10 }]);

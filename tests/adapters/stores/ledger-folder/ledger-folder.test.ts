@@ -57,7 +57,7 @@ describe('a new ledger folder', () => {
 
   test('says what it is in four lines, checked by the last one', async () => {
     const made = await valueOf(create());
-    const body = `pageledger ledger\nformat 5\nid ${made.id}\n`;
+    const body = `pageledger ledger\nformat 6\nid ${made.id}\n`;
     const crc = crc32(body).toString(16).padStart(8, '0');
     expect(readFileSync(format(), 'utf8')).toBe(`${body}crc ${crc}\n`);
   });
@@ -182,17 +182,17 @@ describe('a ledger folder whose format file', () => {
 
   test('is of a newer format is refused', async () => {
     const { id } = await valueOf(create());
-    const body = `pageledger ledger\nformat 6\nid ${id}\nshape round\n`;
+    const body = `pageledger ledger\nformat 7\nid ${id}\nshape round\n`;
     writeFileSync(format(), `${body}crc ${crc32(body).toString(16).padStart(8, '0')}\n`);
     for (const attempt of [open(), open('create')]) {
       const failure = await failureOf(attempt);
       expect(failure.code).toBe('NEWER_FORMAT');
-      expect(failure.facts).toMatchObject({ found: 6, expected: 5 });
+      expect(failure.facts).toMatchObject({ found: 7, expected: 6 });
     }
     expect(readFileSync(format(), 'utf8')).toContain('shape round');
   });
 
-  test.each([1, 2, 3, 4])('is of format %s is read as it was written', (of) => {
+  test.each([1, 2, 3, 4, 5])('is of format %s is read as it was written', (of) => {
     const text = new TextDecoder().decode(goldenBytes(`ledger-format-${of}/format`));
     const id = '3f2504e0-4f89-41d3-9a0c-0305e82c3301';
     expect(readFormat(text, 'here')).toEqual({ _tag: 'whole', id });
