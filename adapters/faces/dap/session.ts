@@ -1,11 +1,16 @@
 // What a client of the Debug Adapter Protocol is answered: a guest that stands at a moment of its
 // history. A step is a capture, data breakpoints are on ranges of addresses, and running goes either way
-// to where one of them was another. One request is answered after the other; `pause` and `disconnect`
-// end a search that is under way.
+// to where one of them was another.
 
-import { hexAddress, isGuestFailure } from '../../../domain/guest/guest-failures.ts';
-import { isLedgerError } from '../../../domain/values/ledger-error.ts';
-import { isRefused } from '../../../domain/values/refused.ts';
+import {
+  InitializedEvent,
+  OutputEvent,
+  StackFrame,
+  StoppedEvent,
+  Thread,
+} from '@vscode/debugadapter';
+import type { DebugProtocol as Dap } from '@vscode/debugprotocol';
+import { hexAddress } from '../../../domain/guest/guest-failures.ts';
 import type { DebuggedVm } from '../../wiring/time-travel/debugged-vm.ts';
 import {
   firstMet,
@@ -18,8 +23,8 @@ import {
 } from '../../wiring/time-travel/running.ts';
 import type { Stretch } from '../../wiring/time-travel/vm-over-time.ts';
 import { lostText, momentText } from '../gdb/monitor.ts';
+import { AnsweringSession } from './answering.ts';
 import { evaluated } from './evaluated.ts';
-import type { Request } from './frames.ts';
 import { ARGUMENTS, argumentsOf, Unanswerable } from './requests.ts';
 import { addressIn, frameText, scopesOf, variablesIn } from './views.ts';
 
@@ -31,7 +36,7 @@ const DATA_ID = /^0x([0-9a-f]{1,16}),(\d{1,7})$/u;
 /** The one frame of each CPU has the number of its thread. */
 const FRAMES = 1;
 
-const CAPABILITIES = {
+const CAPABILITIES: Dap.Capabilities = {
   supportsConfigurationDoneRequest: true,
   supportsStepBack: true,
   supportsReadMemoryRequest: true,
@@ -40,176 +45,157 @@ const CAPABILITIES = {
   supportsEvaluateForHovers: true,
 };
 
-/** A message to a client, before it is numbered. */
-export interface Sent {
-  readonly type: 'response' | 'event';
-  readonly [field: string]: unknown;
-}
-
-export interface SessionPorts {
-  /** The VM that is to be debugged, at a point. */
-  readonly open: (vm: string, at: string) => Promise<DebuggedVm>;
-  readonly send: (message: Sent) => void;
-}
+const ANSWERED = [
+  'initialize',
+  'attach',
+  'launch',
+  'configurationDone',
+  'setBreakpoints',
+  'setFunctionBreakpoints',
+  'setExceptionBreakpoints',
+  'threads',
+  'stackTrace',
+  'scopes',
+  'variables',
+  'readMemory',
+  'dataBreakpointInfo',
+  'setDataBreakpoints',
+  'continue',
+  'reverseContinue',
+  'next',
+  'stepIn',
+  'stepOut',
+  'stepBack',
+  'pause',
+  'evaluate',
+  'disconnect',
+];
 
 interface DataBreakpoint extends Stretch {
   readonly id: number;
 }
 
-type Handler = (request: Request) => Promise<object | void> | object | void;
-
-export class DapSession {
-  readonly #ports: SessionPorts;
+export class DapSession extends AnsweringSession {
+  /** Gives the VM that is to be debugged, at a point. */
+  readonly #open: (vm: string, at: string) => Promise<DebuggedVm>;
   #vm: DebuggedVm | null = null;
   #isConfigured = false;
   #watches: readonly DataBreakpoint[] = [];
-  #abort = new AbortController();
-  /** What is told once the request was answered. */
-  #afterwards: Sent[] = [];
-  isOver = false;
 
-  constructor(ports: SessionPorts) {
-    this.#ports = ports;
+  constructor(open: (vm: string, at: string) => Promise<DebuggedVm>) {
+    super(ANSWERED);
+    this.#open = open;
   }
 
-  /** Ends a search that is under way, or that was asked for and has not begun. */
-  interrupt(): void {
-    this.#abort.abort();
-  }
-
-  /** All that was asked is answered: an interrupt was of that. */
-  rest(): void {
-    this.#abort = new AbortController();
-  }
-
-  /** The client is gone. */
-  async end(): Promise<void> {
-    await this.#vm?.end();
-  }
-
-  /** Answers a request. It fails by nothing that a client asks. */
-  async answer(request: Request): Promise<void> {
-    const { command, seq } = request;
-    const said = { type: 'response', request_seq: seq, command } as const;
+  override async end(): Promise<void> {
     try {
-      const handler = Object.hasOwn(this.#handlers, command) ? this.#handlers[command] : undefined;
-      if (handler === undefined)
-        throw new Unanswerable(`${command.slice(0, 64)} is not known here`);
-      const body = await handler(request);
-      this.#ports.send({ ...said, success: true, ...(body === undefined ? {} : { body }) });
-    } catch (thrown) {
-      if (!isTold(thrown)) throw thrown;
-      const { message } = thrown;
-      const error = { id: 1, format: message.replaceAll(/[{}]/gu, '_'), showUser: true };
-      this.#ports.send({ ...said, success: false, message, body: { error } });
+      await super.end();
+    } finally {
+      await this.#vm?.end();
     }
-    for (const event of this.#afterwards.splice(0)) this.#ports.send(event);
   }
-
-  /** Runs what was begun by a request, after its answer. */
-  async goOn(): Promise<void> {
-    const run = this.#pending;
-    this.#pending = null;
-    if (run === null) return;
-    try {
-      await run();
-    } catch (thrown) {
-      if (!isTold(thrown)) throw thrown;
-      this.#print(thrown.message, 'stderr');
-      this.#stopped('exception', thrown.message);
-    }
-    for (const event of this.#afterwards.splice(0)) this.#ports.send(event);
-  }
-
-  #pending: (() => Promise<void>) | null = null;
 
   get #debugged(): DebuggedVm {
     if (this.#vm === null) throw new Unanswerable('no VM is debugged yet: attach comes first');
     return this.#vm;
   }
 
-  #event(event: string, body?: object): void {
-    this.#afterwards.push({ type: 'event', event, ...(body === undefined ? {} : { body }) });
-  }
-
   #print(text: string, category = 'console'): void {
-    this.#event('output', { category, output: text.endsWith('\n') ? text : `${text}\n` });
+    this.tell(new OutputEvent(text.endsWith('\n') ? text : `${text}\n`, category));
   }
 
-  #stopped(reason: string, text: string, hitBreakpointIds: readonly number[] = []): void {
+  #stopped(reason: string, text: string, hitBreakpointIds: number[] = []): void {
     const description = `${text}: ${momentText(this.#debugged)}`;
-    const of = { threadId: 1, allThreadsStopped: true, hitBreakpointIds };
-    this.#event('stopped', { reason, description, text: description, ...of });
+    const event: Dap.StoppedEvent = new StoppedEvent(reason, 1, description);
+    Object.assign(event.body, { description, allThreadsStopped: true, hitBreakpointIds });
+    this.tell(event);
   }
 
-  readonly #handlers: Readonly<Record<string, Handler>> = {
-    initialize: () => CAPABILITIES,
-    attach: (request) => this.#attach(request),
-    launch: (request) => this.#attach(request),
-    configurationDone: () => this.#configured(),
-    setBreakpoints: () => ({ breakpoints: [] }),
-    setFunctionBreakpoints: () => ({ breakpoints: [] }),
-    setExceptionBreakpoints: () => ({ breakpoints: [] }),
-    threads: () => this.#threads(),
-    stackTrace: (request) => this.#stackTrace(request),
-    scopes: (request) => this.#scopes(request),
-    variables: (request) => this.#variables(request),
-    readMemory: (request) => this.#readMemory(request),
-    dataBreakpointInfo: (request) => this.#dataBreakpointInfo(request),
-    setDataBreakpoints: (request) => this.#setDataBreakpoints(request),
-    continue: () => this.#run('forwards'),
-    reverseContinue: () => this.#run('backwards'),
-    next: () => this.#step('forwards'),
-    stepIn: () => this.#step('forwards'),
-    stepOut: () => this.#step('forwards'),
-    stepBack: () => this.#step('backwards'),
-    pause: () => undefined,
-    evaluate: (request) => this.#evaluate(request),
-    disconnect: () => {
-      this.isOver = true;
-    },
-  };
-
-  async #attach({ arguments: given }: Request): Promise<void> {
-    if (this.#vm !== null) throw new Unanswerable('a VM is debugged already: disconnect first');
-    const { vm, at = 'latest' } = argumentsOf(ARGUMENTS.attach, given);
-    this.#vm = await this.#ports.open(vm, at);
-    this.#event('initialized');
+  protected override failed(message: string): void {
+    this.#print(message, 'stderr');
+    this.#stopped('exception', message);
   }
 
-  #configured(): void {
-    if (this.#isConfigured) return;
-    this.#stopped('entry', 'attached');
-    this.#isConfigured = true;
+  protected override initializeRequest(response: Dap.InitializeResponse): void {
+    this.answer(response, () => CAPABILITIES);
   }
 
-  async #threads(): Promise<object> {
-    const found = await this.#debugged.cpus();
-    const of = found === null ? 'no registers' : `registers of @${found.capture}`;
-    const count = Math.max(found?.cpus.length ?? 0, 1);
-    return {
-      threads: Array.from({ length: count }, (_, i) => ({ id: i + 1, name: `CPU ${i}, ${of}` })),
-    };
+  protected override attachRequest(response: Dap.AttachResponse, given: unknown): void {
+    this.answer(response, async () => {
+      if (this.#vm !== null) throw new Unanswerable('a VM is debugged already: disconnect first');
+      const { vm, at = 'latest' } = argumentsOf(ARGUMENTS.attach, given);
+      this.#vm = await this.#open(vm, at);
+      this.tell(new InitializedEvent());
+    });
   }
 
-  async #stackTrace({ arguments: given }: Request): Promise<object> {
-    const { threadId } = argumentsOf(ARGUMENTS.stackTrace, given);
-    const { name, pc } = await frameText(this.#debugged, threadId - 1);
-    const pointer = pc === null ? {} : { instructionPointerReference: hexAddress(pc) };
-    const frame = { id: threadId, name, line: 0, column: 0, ...pointer };
-    return { stackFrames: [frame], totalFrames: FRAMES };
+  protected override launchRequest(response: Dap.LaunchResponse, given: unknown): void {
+    this.attachRequest(response, given);
   }
 
-  #scopes({ arguments: given }: Request): object {
-    return { scopes: scopesOf(argumentsOf(ARGUMENTS.scopes, given).frameId - 1) };
+  protected override configurationDoneRequest(response: Dap.ConfigurationDoneResponse): void {
+    this.answer(response, () => {
+      if (this.#isConfigured) return;
+      this.#stopped('entry', 'attached');
+      this.#isConfigured = true;
+    });
   }
 
-  async #variables({ arguments: given }: Request): Promise<object> {
-    const { variablesReference } = argumentsOf(ARGUMENTS.variables, given);
-    return { variables: await variablesIn(this.#debugged, variablesReference) };
+  protected override setBreakPointsRequest(response: Dap.SetBreakpointsResponse): void {
+    this.answer(response, () => ({ breakpoints: [] }));
   }
 
-  async #readMemory({ arguments: given }: Request): Promise<object> {
+  protected override setFunctionBreakPointsRequest(
+    response: Dap.SetFunctionBreakpointsResponse,
+  ): void {
+    this.answer(response, () => ({ breakpoints: [] }));
+  }
+
+  protected override setExceptionBreakPointsRequest(
+    response: Dap.SetExceptionBreakpointsResponse,
+  ): void {
+    this.answer(response, () => ({ breakpoints: [] }));
+  }
+
+  protected override threadsRequest(response: Dap.ThreadsResponse): void {
+    this.answer(response, async () => {
+      const found = await this.#debugged.cpus();
+      const of = found === null ? 'no registers' : `registers of @${found.capture}`;
+      const count = Math.max(found?.cpus.length ?? 0, 1);
+      return {
+        threads: Array.from({ length: count }, (_, i) => new Thread(i + 1, `CPU ${i}, ${of}`)),
+      };
+    });
+  }
+
+  protected override stackTraceRequest(response: Dap.StackTraceResponse, given: unknown): void {
+    this.answer(response, async () => {
+      const { threadId } = argumentsOf(ARGUMENTS.stackTrace, given);
+      const { name, pc } = await frameText(this.#debugged, threadId - 1);
+      const frame: Dap.StackFrame = new StackFrame(threadId, name);
+      if (pc !== null) frame.instructionPointerReference = hexAddress(pc);
+      return { stackFrames: [frame], totalFrames: FRAMES };
+    });
+  }
+
+  protected override scopesRequest(response: Dap.ScopesResponse, given: unknown): void {
+    this.answer(response, () => ({
+      scopes: scopesOf(argumentsOf(ARGUMENTS.scopes, given).frameId - 1),
+    }));
+  }
+
+  protected override variablesRequest(response: Dap.VariablesResponse, given: unknown): void {
+    this.answer(response, async () => {
+      const { variablesReference } = argumentsOf(ARGUMENTS.variables, given);
+      return { variables: await variablesIn(this.#debugged, variablesReference) };
+    });
+  }
+
+  protected override readMemoryRequest(response: Dap.ReadMemoryResponse, given: unknown): void {
+    this.answer(response, () => this.#read(given));
+  }
+
+  async #read(given: unknown): Promise<Dap.ReadMemoryResponse['body']> {
     const { memoryReference, offset = 0, count } = argumentsOf(ARGUMENTS.readMemory, given);
     const vm = this.#debugged;
     const address = BigInt.asUintN(64, addressIn(vm, memoryReference) + BigInt(offset));
@@ -224,7 +210,14 @@ export class DapSession {
     };
   }
 
-  async #dataBreakpointInfo({ arguments: given }: Request): Promise<object> {
+  protected override dataBreakpointInfoRequest(
+    response: Dap.DataBreakpointInfoResponse,
+    given: unknown,
+  ): void {
+    this.answer(response, () => this.#watchable(given));
+  }
+
+  async #watchable(given: unknown): Promise<Dap.DataBreakpointInfoResponse['body']> {
     const {
       name,
       bytes = DATA_BYTES,
@@ -246,7 +239,14 @@ export class DapSession {
     };
   }
 
-  #setDataBreakpoints({ arguments: given }: Request): object {
+  protected override setDataBreakpointsRequest(
+    response: Dap.SetDataBreakpointsResponse,
+    given: unknown,
+  ): void {
+    this.answer(response, () => this.#setWatches(given));
+  }
+
+  #setWatches(given: unknown): Dap.SetDataBreakpointsResponse['body'] {
     const { breakpoints } = argumentsOf(ARGUMENTS.setDataBreakpoints, given);
     if (breakpoints.length > WATCHES_MAX)
       throw new Unanswerable(`at most ${WATCHES_MAX} data breakpoints were expected`);
@@ -266,15 +266,61 @@ export class DapSession {
     };
   }
 
-  #run(direction: Direction): object {
+  protected override continueRequest(response: Dap.ContinueResponse): void {
+    this.answer(response, () => {
+      this.#run('forwards');
+      return { allThreadsContinued: true };
+    });
+  }
+
+  protected override reverseContinueRequest(response: Dap.ReverseContinueResponse): void {
+    this.answer(response, () => this.#run('backwards'));
+  }
+
+  protected override nextRequest(response: Dap.NextResponse): void {
+    this.answer(response, () => this.#step('forwards'));
+  }
+
+  protected override stepInRequest(response: Dap.StepInResponse): void {
+    this.answer(response, () => this.#step('forwards'));
+  }
+
+  protected override stepOutRequest(response: Dap.StepOutResponse): void {
+    this.answer(response, () => this.#step('forwards'));
+  }
+
+  protected override stepBackRequest(response: Dap.StepBackResponse): void {
+    this.answer(response, () => this.#step('backwards'));
+  }
+
+  protected override pauseRequest(response: Dap.PauseResponse): void {
+    this.answer(response, () => undefined);
+  }
+
+  protected override disconnectRequest(response: Dap.DisconnectResponse): void {
+    this.answer(response, () => undefined);
+  }
+
+  protected override evaluateRequest(response: Dap.EvaluateResponse, given: unknown): void {
+    this.answer(response, async () => {
+      const { expression, context = '' } = argumentsOf(ARGUMENTS.evaluate, given);
+      const vm = this.#debugged;
+      const before = vm.capture;
+      const of = { expression, isAsked: context === 'repl', signal: this.signal };
+      const result = await evaluated(vm, of);
+      if (vm.capture !== before) this.#stopped('goto', 'went there');
+      return { variablesReference: 0, ...result };
+    });
+  }
+
+  #run(direction: Direction): void {
     void this.#debugged;
-    this.#pending = () => this.#running(direction);
-    return { allThreadsContinued: true };
+    this.goOn(() => this.#running(direction));
   }
 
   async #running(direction: Direction): Promise<void> {
     const vm = this.#debugged;
-    const { signal } = this.#abort;
+    const { signal } = this;
     const lost = new Set<number>();
     const ways = { signal, onLost: (capture: number) => void lost.add(capture) };
     try {
@@ -299,20 +345,10 @@ export class DapSession {
 
   #step(direction: Direction): void {
     void this.#debugged;
-    this.#pending = async () => {
+    this.goOn(async () => {
       const isThere = await step(this.#debugged, direction);
       this.#stopped('step', isThere ? 'a capture' : ENDS[direction]);
-    };
-  }
-
-  async #evaluate({ arguments: given }: Request): Promise<object> {
-    const { expression, context = '' } = argumentsOf(ARGUMENTS.evaluate, given);
-    const vm = this.#debugged;
-    const before = vm.capture;
-    const of = { expression, isAsked: context === 'repl', signal: this.#abort.signal };
-    const result = await evaluated(vm, of);
-    if (vm.capture !== before) this.#stopped('goto', 'went there');
-    return { variablesReference: 0, ...result };
+    });
   }
 }
 
@@ -320,10 +356,3 @@ const ENDS: Readonly<Record<Direction, string>> = {
   forwards: 'the newest capture',
   backwards: 'the oldest capture that is kept',
 };
-
-/** Whether a failure is told to the client: all others are ours. */
-const isTold = (thrown: unknown): thrown is Error =>
-  thrown instanceof Unanswerable ||
-  isLedgerError(thrown) ||
-  isRefused(thrown) ||
-  isGuestFailure(thrown);

@@ -1,5 +1,7 @@
 // What is shown of a moment: where a CPU is, its registers, and which moment it is.
 
+import { Scope, Variable } from '@vscode/debugadapter';
+import type { DebugProtocol } from '@vscode/debugprotocol';
 import { placeIn } from '../../../domain/use-cases/travel/place.ts';
 import { KERNEL_HALF } from '../../wiring/time-travel/address-space.ts';
 import type { DebuggedVm } from '../../wiring/time-travel/debugged-vm.ts';
@@ -47,38 +49,32 @@ export async function frameText(
   return { name: `${where} (${momentText(vm)})`, pc };
 }
 
-export const scopesOf = (cpu: number): readonly object[] => [
-  { name: 'Moment', variablesReference: MOMENT, expensive: false },
-  {
-    name: 'Registers',
-    presentationHint: 'registers',
-    variablesReference: REGISTERS + cpu,
-    expensive: false,
-  },
-];
-
-const variable = (name: string, value: string, more: object = {}): object => ({
-  name,
-  value,
-  variablesReference: 0,
-  ...more,
-});
+export function scopesOf(cpu: number): DebugProtocol.Scope[] {
+  const registers: DebugProtocol.Scope = new Scope('Registers', REGISTERS + cpu);
+  registers.presentationHint = 'registers';
+  return [new Scope('Moment', MOMENT), registers];
+}
 
 /** Registers that are addresses. */
 const POINTERS = new Set(['rip', 'rsp', 'rbp']);
 
-export async function variablesIn(vm: DebuggedVm, reference: number): Promise<readonly object[]> {
+export async function variablesIn(
+  vm: DebuggedVm,
+  reference: number,
+): Promise<DebugProtocol.Variable[]> {
   if (reference === MOMENT)
     return [
-      variable('capture', momentText(vm)),
-      variable('registers', await registersText(vm)),
-      variable('vm', vm.vm),
+      new Variable('capture', momentText(vm)),
+      new Variable('registers', await registersText(vm)),
+      new Variable('vm', vm.vm),
     ];
   const cpu = reference - REGISTERS;
   if (cpu < 0 || cpu > CPUS_MAX) throw new Unanswerable('there are no such variables');
   return namedRegisters(await shownOf(vm, cpu)).map(({ name, value, bits }) => {
-    if (value === null) return variable(name, 'not recorded');
+    if (value === null) return new Variable(name, 'not recorded');
     const text = `0x${value.toString(16).padStart(bits / 4, '0')}`;
-    return variable(name, text, POINTERS.has(name) ? { memoryReference: text } : {});
+    const variable: DebugProtocol.Variable = new Variable(name, text);
+    if (POINTERS.has(name)) variable.memoryReference = text;
+    return variable;
   });
 }
