@@ -1,11 +1,12 @@
 // ELF cores of guests: QEMU's (dump-guest-memory, `virsh dump --memory-only`), Cloud Hypervisor's,
 // VirtualBox's, and those of a kernel's crash (/proc/vmcore). The table of segments says where in the
 // file memory lies and at which addresses in the guest (elf-head.ts has its form). Of 32 and of 64 bits.
-// A core of a process is of its own addresses, and refused.
+// A core of a process is of its own addresses, and refused. Xen's has sections instead (xen-core.ts).
 
 import type { Dump } from './dump-source.ts';
 import { dumpUnfit, hexOf, u64, type DumpFile } from './dump-file.ts';
 import { SEGMENTS_MAX, type Segment } from './segments.ts';
+import { readXenCore } from './xen-core.ts';
 
 const HEADER_BYTES = 64;
 const CLASS_AT = 4;
@@ -81,13 +82,16 @@ class ElfFile {
     return this.#file.view(at, sectionBytes, 'the first section').getUint32(sectionInfo, true);
   }
 
+  get hasTable(): boolean {
+    return this.#count() > 0;
+  }
+
   entries(): readonly Entry[] {
     const { table, entryBytes, entrySize, offset, address, length, memory } = PLACES[this.#bits];
     const size = this.#head.getUint16(entrySize, true);
     const count = this.#count();
     const { label } = this.#file;
     const damaged = 'it is damaged; copy or dump it again';
-    if (count === 0) throw dumpUnfit(label, 'has no table of segments', damaged);
     if (size !== entryBytes || count > SEGMENTS_MAX)
       throw dumpUnfit(label, `has ${count} segments of ${size} bytes in its table`, damaged);
     const at = this.#word(this.#head, table);
@@ -148,7 +152,13 @@ function distinct(segments: readonly Segment[]): readonly Segment[] {
 /** Segments of a core. */
 export function readElfCore(file: DumpFile): Dump {
   const { label } = file;
-  const entries = new ElfFile(file).entries();
+  const core = new ElfFile(file);
+  if (!core.hasTable) {
+    const ofXen = readXenCore(file);
+    if (ofXen !== null) return ofXen;
+    throw dumpUnfit(label, 'has no table of segments', 'it is damaged; copy or dump it again');
+  }
+  const entries = core.entries();
   const notes = [...notesOf(file, entries)];
   if (notes.some(isOfProcess))
     throw dumpUnfit(

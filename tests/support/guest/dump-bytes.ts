@@ -92,6 +92,43 @@ export function elfCore({ runs, notes = [], bits = 64, isCountElsewhere }: CoreR
   return Buffer.concat([head, section, ...table, noteBytes, ...runs.map(({ bytes }) => bytes)]);
 }
 
+/** A core of Xen's, of a guest with hardware's help or without; its sections in an order of their own. */
+export function xenCore(runs: readonly MemoryRun[], kind: 'pfn' | 'p2m' = 'pfn'): Buffer {
+  const names = Buffer.from(`\0.shstrtab\0.note.Xen\0.xen_pages\0.xen_${kind}\0`);
+  const nameAt = (name: string): number => names.indexOf(`${name}\0`);
+  const pages = runs.flatMap(({ address, bytes }) =>
+    Array.from({ length: bytes.length / 4096 }, (_, i) => address / 4096 + i),
+  );
+  // One page that is none, behind the others.
+  const none = Buffer.alloc(kind === 'pfn' ? 8 : 16, 0xff);
+  const numbers = pages.map((page) =>
+    kind === 'pfn' ? u64le(page) : Buffer.concat([u64le(page), u64le(page + 77)]),
+  );
+  const parts: readonly (readonly [string, Uint8Array])[] = [
+    ['.shstrtab', names],
+    ['.xen_pages', Buffer.concat([...runs.map(({ bytes }) => bytes), Buffer.alloc(4096, 5)])],
+    ['.note.Xen', Buffer.alloc(32)],
+    [`.xen_${kind}`, Buffer.concat([...numbers, none])],
+  ];
+  let at = 64 + (parts.length + 1) * 64;
+  const table = [Buffer.alloc(64)];
+  for (const [name, { length }] of parts) {
+    const entry = Buffer.concat([u32le(nameAt(name)), u32le(1), u64le(0), u64le(0), u64le(at)]);
+    table.push(Buffer.concat([entry, u64le(length), Buffer.alloc(24)]));
+    at += length;
+  }
+  const head = Buffer.concat([
+    Buffer.from([0x7f, 0x45, 0x4c, 0x46, 2, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0]),
+    u16le(4),
+    u16le(62),
+    u32le(1),
+    ...[0, 0, 64].map(u64le),
+    u32le(0),
+    ...[64, 0, 0, 64, parts.length + 1, 1].map(u16le),
+  ]);
+  return Buffer.concat([head, ...table, ...parts.map(([, bytes]) => bytes)]);
+}
+
 /** A full crash dump of Windows', or one of another kind. */
 export function windowsDump(runs: readonly MemoryRun[], kind = 1): Buffer {
   const header = Buffer.alloc(0x2000, 'PAGE');

@@ -10,6 +10,7 @@ import {
   rangeHeader,
   vmwarePair,
   windowsDump,
+  xenCore,
 } from '../../../support/guest/dump-bytes.ts';
 import { DumpOpener, flat, runAt } from '../../../support/guest/opened-dump.ts';
 import { makeTemporaryFolder, type TemporaryFolder } from '../../../support/temporary-folder.ts';
@@ -48,6 +49,8 @@ describe.each([
     'core',
   ],
   ['a full dump of Windows', windowsDump([low, rest, high]), 'core'],
+  ["a core of Xen's", xenCore([high, low, rest]), 'core'],
+  ["a core of Xen's without hardware's help", xenCore([low, rest, high], 'p2m'), 'core'],
   ['a dump of LiME', limeDump([low, rest, high, runAt(HIGH_PAGE + 20, 5000)]), 'image'],
 ] as const)('%s', (what, bytes, mode) => {
   test('has each run at its address, in one block', async () => {
@@ -128,6 +131,13 @@ describe('is refused:', () => {
   manyEntries.writeUInt32LE(0xffff_ffff, 64 + 44);
   const outside = elfCore({ runs: [low] });
   outside.writeBigUInt64LE(2n ** 63n, outside.length - low.bytes.length - 48);
+  const ofXen = (at: number, value: bigint): Buffer => {
+    const core = xenCore([low]);
+    core.writeBigUInt64LE(value, at);
+    return core;
+  };
+  /** Where the offset and the length of Xen's sections lie: names, pages, notes, numbers. */
+  const [xenPages, xenNumbers] = [2, 4].map((section) => 64 + section * 64 + 24);
   const empty = { address: 0, bytes: new Uint8Array(1) };
   test.each([
     [
@@ -145,6 +155,12 @@ describe('is refused:', () => {
       elfCore({ runs: [low, runAt(0x9f, 2)] }),
       /two segments/u,
     ],
+    ["a core of Xen's with a page twice", xenCore([low, runAt(0x9f, 2)]), /two segments/u],
+    ['one whose pages lie behind its end', ofXen(xenPages!, 2n ** 40n), /^SOURCE_SIZE/u],
+    ['one whose numbers lie behind its end', ofXen(xenNumbers!, 2n ** 40n), /^SOURCE_SIZE/u],
+    ['one that claims 2^60 numbers', ofXen(xenNumbers! + 8, 2n ** 63n), /and numbers of/u],
+    ['one that claims 2^60 pages', ofXen(xenPages! + 8, 2n ** 63n), /bytes of memory, and/u],
+    ['one whose sections lie behind its end', ofXen(40, 2n ** 40n), /^SOURCE_SIZE/u],
     ['a dump of LiME with ranges that overlap', limeDump([low, low]), /two segments/u],
     ['one of another version', rangeHeader('EMiL', 2, low), /no header of a range/u],
     [
