@@ -15,6 +15,7 @@ import { openLedger, openRecorder } from '../../index.ts';
 import { COMMAND_LINE, LedgerCommands } from '../support/command-line.ts';
 import { takeSnapshot, type Snapshot } from '../support/folder-snapshot.ts';
 import { answer, greeting, serveFakeQmp } from '../support/guest/fake-qmp.ts';
+import { mappedFile } from '../support/guest/mapped-bytes.ts';
 import * as stream from '../support/guest/stream-bytes.ts';
 import { changeImage, makeImage } from '../support/images.ts';
 import { valueOf } from '../support/outcomes.ts';
@@ -92,7 +93,10 @@ const INPUTS: Readonly<Record<string, () => Uint8Array>> = {
   'core.elf': () =>
     stream.bytesOf(Buffer.from('\x7fELF\x02\x01\x01', 'latin1'), Buffer.alloc(8192)),
   'mapped.stream': () =>
-    stream.bytesOf(stream.head('pc', Buffer.from('\x0amapped-ram', 'latin1')), Buffer.alloc(8192)),
+    mappedFile({
+      blocks: [{ name: 'pc.ram', pages: [null] }],
+      header: { pagesAt: 2 ** 40 },
+    }),
   'disk.qcow2': () => stream.bytesOf(Buffer.from('QFI\xfb', 'latin1'), Buffer.alloc(8192)),
   'unreadable.raw': () => first,
   file: () => Buffer.from('no ledger'),
@@ -123,7 +127,7 @@ describe('an image that cannot be recorded', () => {
     ['endless-blocks.stream', 'new', 'STREAM_INVALID'],
     ['page-outside.stream', 'new', 'STREAM_INVALID'],
     ['core.elf', 'new', 'SOURCE_FORMAT'],
-    ['mapped.stream', 'new', 'SOURCE_FORMAT'],
+    ['mapped.stream', 'new', 'SOURCE_SIZE'],
     ['disk.qcow2', 'new', 'SOURCE_FORMAT'],
   ])('%s of VM %s is refused: %s', async (name, vm, says) => {
     const { exitCode, stderr } = await refused(['record', 'image', '--vm', vm, path(name)]);

@@ -15,10 +15,6 @@ const RECORD_MEMORY = 'record a file of memory';
 /** Formats that are recognised, and what to do with them instead. */
 export const FOREIGN_FORMATS = {
   'elf-other': { is: 'an ELF file that is no core of memory', instead: RECORD_MEMORY },
-  'mapped-ram': {
-    is: 'a mapped-ram file of QEMU',
-    instead: 'capture with the capability mapped-ram off',
-  },
   'libvirt-unfinished': {
     is: 'a libvirt save that was not finished',
     instead: 'save the guest again',

@@ -59,7 +59,6 @@ export const DETECT_BYTES = 68 * 1024;
 /** Bytes of a file's end that some disk images have their magic in. */
 export const DETECT_TAIL_BYTES = 512;
 const TAIL_MAGICS = ['conectix', 'koly\0\0\0\x04'];
-const CONFIGURATION_BYTES = 4096;
 
 /** What a file is recognised by. */
 export interface FileEnds {
@@ -82,9 +81,6 @@ export function detectFormat(
   const found = Object.entries(formats).find(([, { magics }]) =>
     magics.some((magic) => holds(first, magic)),
   )?.[0];
-  // A mapped-ram file is a stream whose configuration names the capability.
-  if (found === 'qemu' && latin1(first.subarray(0, CONFIGURATION_BYTES)).includes('\x0amapped-ram'))
-    return 'mapped-ram';
   if (found !== undefined) return found;
   const signed = FOREIGN_SIGNS.find(([, ...signs]) => signs.some((sign) => isSigned(first, sign)));
   if (signed !== undefined) return signed[0];

@@ -4,7 +4,7 @@
 //  16    4  version: 2
 //  20    4  bytes of the definition that follows the header
 //  24    4  whether the guest ran
-//  28    4  how the stream is compressed: 0 not at all, 1 gzip, 2 bzip2, 3 xz, 4 lzop, 5 zstd
+//  28    4  the stream: 0 as it is, 1 gzip, 2 bzip2, 3 xz, 4 lzop, 5 zstd, 6 sparse (mapped-ram.ts)
 //  32   60  more, and unused
 //  92    -  definition, then the stream
 //
@@ -20,16 +20,16 @@ import type { FormatFile } from './image-format.ts';
 const LIBVIRT_HEADER_BYTES = 92;
 const VERSION = 2;
 const DEFINITION_BYTES_MAX = 64 * 1024 * 1024;
-const COMPRESSIONS = ['raw', 'gzip', 'bzip2', 'xz', 'lzop', 'zstd'] as const;
+const FORMATS = ['raw', 'gzip', 'bzip2', 'xz', 'lzop', 'zstd', 'sparse'] as const;
 /** How often a page may come: libvirt saves a guest that stands still, and what repeats is a trap. */
 const PASSES_MAX = 4;
 
 /** Opens the stream behind the header and the definition. */
 export async function openLibvirtSave(of: FormatFile): Promise<GuestSource> {
   const { file, first } = of;
-  const { compression, offsetBytes } = headerOf(first, file.label);
-  if (compression === 'raw') return openStreamFile(of, offsetBytes);
-  const { chunks, stop } = decompress(file, offsetBytes, compression);
+  const { format, offsetBytes } = headerOf(first, file.label);
+  if (format === 'raw' || format === 'sparse') return openStreamFile(of, offsetBytes);
+  const { chunks, stop } = decompress(file, offsetBytes, format);
   try {
     const opened = await openStream(of, sourceOfChunks(chunks), PASSES_MAX);
     file.close();
@@ -39,11 +39,11 @@ export async function openLibvirtSave(of: FormatFile): Promise<GuestSource> {
   }
 }
 
-/** Where the QEMU stream begins, and how it is compressed; throws SOURCE_FORMAT where it cannot be read. */
+/** Where the QEMU stream begins, and in which form; throws SOURCE_FORMAT where it cannot be read. */
 function headerOf(
   header: Uint8Array,
   label: string,
-): { readonly compression: (typeof COMPRESSIONS)[number]; readonly offsetBytes: number } {
+): { readonly format: (typeof FORMATS)[number]; readonly offsetBytes: number } {
   const unreadable = (found: string, instead: string): LedgerError =>
     new LedgerError('SOURCE_FORMAT', `${label} is a libvirt save file ${found}: ${instead}`, {
       label,
@@ -58,11 +58,12 @@ function headerOf(
     throw unreadable(`of version ${version}`, `expected version ${VERSION}`);
   }
   const number = view.getUint32(28, isLittle);
-  const compression = COMPRESSIONS[number];
-  if (compression === undefined) {
-    const name = number === 6 ? 'sparse' : String(number);
-    throw unreadable(`with a ${name} stream`, 'set save_image_format = "raw" and save it again');
-  }
+  const format = FORMATS[number];
+  if (format === undefined)
+    throw unreadable(
+      `with a stream of the form ${number}`,
+      'set save_image_format = "raw" and save it again',
+    );
   const definitionBytes = view.getUint32(20, isLittle);
   if (definitionBytes > DEFINITION_BYTES_MAX) {
     throw unreadable(
@@ -70,5 +71,5 @@ function headerOf(
       `expected at most ${DEFINITION_BYTES_MAX}; copy or save it again`,
     );
   }
-  return { compression, offsetBytes: LIBVIRT_HEADER_BYTES + definitionBytes };
+  return { format, offsetBytes: LIBVIRT_HEADER_BYTES + definitionBytes };
 }

@@ -61,18 +61,32 @@ export class ByteWindow {
   readonly label: string;
   start = 0;
   end = 0;
-  readonly #source: ByteSource;
+  #source: ByteSource;
   /** Place in the stream of `bytes[0]`. */
-  #baseBytes = 0;
+  #baseBytes: number;
 
-  constructor(options: { readonly source: ByteSource; readonly label: string }) {
+  constructor(options: {
+    readonly source: ByteSource;
+    readonly label: string;
+    /** Where the first byte lies, for messages. Absent: 0. */
+    readonly offsetBytes?: number;
+  }) {
     this.#source = options.source;
     this.label = options.label;
+    this.#baseBytes = options.offsetBytes ?? 0;
   }
 
   /** Place in the stream of the next unread byte. */
   get offsetBytes(): number {
     return this.#baseBytes + this.start;
+  }
+
+  /** Goes on with other bytes, which lie from a place on; what is in the window is left out. */
+  continueAt(offsetBytes: number, source: ByteSource): void {
+    this.#source = source;
+    this.#baseBytes = offsetBytes;
+    this.start = 0;
+    this.end = 0;
   }
 
   /** Waits for some more bytes; false at the end. */
@@ -144,19 +158,29 @@ export class ByteWindow {
     return latin1(this.bytes.subarray(this.start - length, this.start));
   }
 
-  /** A copy of everything up to the end; null where that is more than `bytesMax`. */
-  async rest(bytesMax: number): Promise<Uint8Array | null> {
+  /** Passes over bytes. */
+  async pass(length: number, what: string): Promise<void> {
+    for (let left = length; left > 0;) {
+      const part = Math.min(left, READ_BYTES / 2);
+      await this.need(part, what);
+      this.start += part;
+      left -= part;
+    }
+  }
+
+  /** A copy of what comes, of about `bytesMax` bytes at most, and whether that is all. */
+  async rest(bytesMax: number): Promise<{ readonly bytes: Uint8Array; readonly isAll: boolean }> {
     let gathered = new Uint8Array(REST_BYTES);
     let length = 0;
     do {
       const part = this.bytes.subarray(this.start, this.end);
-      if (length + part.length > bytesMax) return null;
       gathered = grown(gathered, length + part.length);
       gathered.set(part, length);
       length += part.length;
       this.start = this.end;
+      if (length > bytesMax) return { bytes: gathered.subarray(0, length), isAll: false };
     } while (await this.more());
-    return gathered.slice(0, length);
+    return { bytes: gathered.slice(0, length), isAll: true };
   }
 }
 

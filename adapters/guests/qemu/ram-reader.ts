@@ -8,6 +8,7 @@ import type { MemoryBlock } from '../../../domain/values/memory-map.ts';
 import { PAGE_BYTES, PAGE_SHIFT, VM_PAGES_MAX } from '../../../domain/values/page.ts';
 import { latin1 } from './byte-window.ts';
 import type { ByteWindow } from './byte-window.ts';
+import type { MappedRam } from './mapped-ram.ts';
 import { inLedgerOrder } from './ram-blocks.ts';
 import type { Spool } from './spool.ts';
 import * as layout from './stream-layout.ts';
@@ -41,6 +42,7 @@ export class RamReader {
   readonly #pagesMax: number;
   readonly #known: readonly MemoryBlock[];
   readonly #passesMax: number;
+  readonly #mapped: MappedRam | null;
   #pages = 0;
   #blocks: ReadonlyMap<string, PlacedBlock> | null = null;
   /** The block named last: CONTINUE refers to it, in later sections too. */
@@ -54,6 +56,8 @@ export class RamReader {
     readonly known: readonly MemoryBlock[];
     /** How many times over the stream may bring memory. */
     readonly passesMax: number;
+    /** Where memory lies that is in none of the sections; null: it is in them. */
+    readonly mapped: MappedRam | null;
   }) {
     assert(options.pagesMax <= VM_PAGES_MAX, 'a VM has at most VM_PAGES_MAX pages');
     this.#window = options.window;
@@ -61,6 +65,7 @@ export class RamReader {
     this.#pagesMax = options.pagesMax;
     this.#known = options.known;
     this.#passesMax = options.passesMax;
+    this.#mapped = options.mapped;
   }
 
   /** The blocks in the ledger's order; null before they were listed. */
@@ -117,6 +122,7 @@ export class RamReader {
 
   /** Takes the page record at the window's start; false where it is not whole yet. */
   #takePage(flags: number, page: number): boolean {
+    if (this.#mapped !== null) throw this.#invalid('a page beside RAM that lies in the file');
     const { bytes, start, end } = this.#window;
     let at = start + WORD_BYTES;
     let block = this.#block;
@@ -160,7 +166,9 @@ export class RamReader {
           `the block "${name}" twice, or as one more than ${layout.RAM_BLOCKS_MAX}`,
         );
       }
-      listed.push({ name, pages: length / PAGE_BYTES });
+      const block = { name, pages: length / PAGE_BYTES };
+      await this.#mapped?.takeBlock(this.#window, block);
+      listed.push(block);
       rest -= length;
     }
     if (listed.length === 0) throw this.#invalid('no block of RAM');
@@ -176,7 +184,7 @@ export class RamReader {
     }
     this.#blocks = placed;
     this.#pages = first;
-    this.#spool.begin(first);
+    if (this.#mapped === null) this.#spool.begin(first);
   }
 
   #foreign(flags: number): LedgerError {

@@ -3,21 +3,16 @@
 // A spool is used again for the next capture: what its file held before is hidden by the map.
 
 import { closeSync, openSync, rmSync, writeSync } from 'node:fs';
-import { totalmem } from 'node:os';
 import { join } from 'node:path';
 import { assert } from '../../../domain/values/assert.ts';
-import { LedgerError } from '../../../domain/values/ledger-error.ts';
-import { PAGE_BYTES, VM_PAGES_MAX } from '../../../domain/values/page.ts';
+import { PAGE_BYTES } from '../../../domain/values/page.ts';
 import type { Image } from '../../../domain/ports/guests.ts';
 import { memoryOfDescriptor } from '../../files/memory-file.ts';
 import { makeTemporaryFolder, temporaryFailure } from '../temporary-folder.ts';
+import { IS_CONTENT, IS_ZERO, zeroMarks } from '../zero-marks.ts';
 
 /** Pages gathered before they are written. */
 const RUN_PAGES = 256;
-/** Largest share of the machine's memory that the map of zero pages may take. */
-const MAP_MEMORY_SHARE = 4;
-const IS_ZERO = 1;
-const IS_CONTENT = 0;
 
 /** Takes pages in any order; nothing waits for a disk's sync. */
 export class Spool {
@@ -27,7 +22,7 @@ export class Spool {
   readonly #run = new Uint8Array(RUN_PAGES * PAGE_BYTES);
   #runFirst = 0;
   #runPages = 0;
-  #zeros = new Uint8Array(new SharedArrayBuffer(0));
+  #zeros = zeroMarks(0);
   #closed = false;
   /** The image last given away, while it is valid. */
   #image: Image | null = null;
@@ -45,22 +40,10 @@ export class Spool {
   /** Forgets all pages: `pageCount` of them are zero until they are written. */
   begin(pageCount: number): void {
     assert(!this.#closed, 'a closed spool takes no pages');
-    assert(pageCount >= 0 && pageCount <= VM_PAGES_MAX, 'a VM has at most VM_PAGES_MAX pages');
     this.#runPages = 0;
     this.#image = null;
-    if (this.#zeros.length !== pageCount) {
-      const bytesMax = Math.floor(totalmem() / MAP_MEMORY_SHARE);
-      if (pageCount > bytesMax) {
-        throw new LedgerError(
-          'SOURCE_SIZE',
-          `a guest of ${pageCount} pages needs ${pageCount} bytes of memory to be read, more than ` +
-            `the ${bytesMax} that this machine can spare: record it on a larger machine`,
-          { pageCount, bytesMax },
-        );
-      }
-      this.#zeros = new Uint8Array(new SharedArrayBuffer(pageCount));
-    }
-    this.#zeros.fill(IS_ZERO);
+    if (this.#zeros.length === pageCount) this.#zeros.fill(IS_ZERO);
+    else this.#zeros = zeroMarks(pageCount);
   }
 
   /** Takes the page at `source[offset]`. */

@@ -7,17 +7,30 @@ import * as layout from './stream-layout.ts';
 const CAPABILITIES_MAX = 64;
 const UUID_BYTES = 16;
 
-/** Header and configuration: read, and kept as they are. */
+const MAPPED_RAM = 'mapped-ram';
+
+export interface StreamHead {
+  /** The bytes of both, as they are to be given back. */
+  readonly head: Uint8Array;
+  readonly machine: string;
+  /** Whether memory lies plain in the stream's file (mapped-ram.ts). */
+  readonly isMapped: boolean;
+}
+
+/** Header and configuration: read, and kept as they are, but for where memory lies. */
 export class HeadReader {
   readonly #window: ByteWindow;
-  readonly #parts: Uint8Array[] = [];
+  readonly #canBeMapped: boolean;
+  #parts: Uint8Array[] = [];
   #length = 0;
+  #isMapped = false;
 
-  constructor(window: ByteWindow) {
-    this.#window = window;
+  constructor(of: { readonly window: ByteWindow; readonly canBeMapped: boolean }) {
+    this.#window = of.window;
+    this.#canBeMapped = of.canBeMapped;
   }
 
-  async read(): Promise<{ readonly head: Uint8Array; readonly machine: string }> {
+  async read(): Promise<StreamHead> {
     const window = this.#window;
     const magic = await this.#u32('the header');
     if (magic !== layout.STREAM_MAGIC) {
@@ -41,17 +54,20 @@ export class HeadReader {
       if (window.bytes[window.start] !== layout.RECORD_SUBSECTION) break;
       await this.#subsection();
     }
-    return { head: Buffer.concat(this.#parts, this.#length), machine };
+    return { head: Buffer.concat(this.#parts), machine, isMapped: this.#isMapped };
   }
 
   async #subsection(): Promise<void> {
     const what = 'a configuration subsection';
+    const before = this.#parts.length;
     await this.#u8(what);
     const name = await this.#text(await this.#u8(what), what);
     await this.#u32(what);
     switch (name) {
       case 'configuration/capabilities':
         await this.#capabilities(await this.#u32(what));
+        // What is given back has its pages in the stream: a QEMU that reads it is told of no mapping.
+        if (this.#isMapped) this.#parts = this.#parts.slice(0, before);
         return;
       case 'configuration/target-page-bits':
         if ((await this.#u32(what)) !== 12) {
@@ -76,7 +92,8 @@ export class HeadReader {
     for (let i = 0; i < count; i++) {
       const name = await this.#text(await this.#u8(what), what);
       // These two change what RAM sections hold.
-      if (name === 'x-ignore-shared' || name === 'mapped-ram') {
+      if (name === MAPPED_RAM && this.#canBeMapped && count === 1) this.#isMapped = true;
+      else if (name === 'x-ignore-shared' || name === MAPPED_RAM) {
         throw unsupported(
           this.#window,
           `the capability ${name}`,

@@ -70,10 +70,14 @@ export interface GuestState {
   /** The machine's name and version, as `pc-i440fx-7.2`. */
   readonly machine: string;
   readonly memoryMap: MemoryMap;
-  /** Valid until the spool it lies in is used again or closed. */
+  /** Valid until the spool it lies in is used again or closed, or the file that it lies in is. */
   readonly image: Image;
+  /** Whether the image lies in the stream's own file. */
+  readonly isInFile: boolean;
   readonly device: DeviceState;
   /** QEMU's word for what the guest was doing: `running`, `paused`, ...; null where it is not said. */
   readonly runState: string | null;
   readonly streamBytes: number;
+  /** Bytes of its file that lie behind it and are something else. */
+  readonly behindBytes: number;
 }

@@ -3,23 +3,23 @@
 // an END), with several passes over memory, from QEMU 7.2 and 10.0. Foreign bytes: every length is
 // bounded before it is believed, nothing recurses, and the device state is walked to its last byte.
 
-import { LedgerError } from '../../../domain/values/ledger-error.ts';
+import type { LedgerError } from '../../../domain/values/ledger-error.ts';
 import type { MemoryBlock } from '../../../domain/values/memory-map.ts';
 import { VM_PAGES_MAX } from '../../../domain/values/page.ts';
 import { ByteWindow } from './byte-window.ts';
 import type { ByteSource } from './byte-window.ts';
 import { deviceSectionsOf, runStateOf } from './device-sections.ts';
+import { MappedRam } from './mapped-ram.ts';
+import { PASSED_SECTIONS, PASSED_VERSION } from './passed-sections.ts';
 import { rangesOfMachine } from './ram-blocks.ts';
 import { RamReader } from './ram-reader.ts';
 import type { Spool } from './spool.ts';
+import { readStreamEnd } from './stream-end.ts';
 import { invalid, unsupported } from './stream-failures.ts';
 import { HeadReader } from './stream-head.ts';
 import * as layout from './stream-layout.ts';
-import type { DeviceState } from '../../../domain/values/device-state.ts';
+import type { ImageFile } from '../images/image-file.ts';
 import type { GuestState } from './stream-layout.ts';
-
-/** Least bytes between a section's list of devices and its JSON: EOF, record, length. */
-const DESCRIPTION_HEAD_BYTES = 6;
 
 export interface ReadStreamRequest {
   readonly source: ByteSource;
@@ -32,15 +32,26 @@ export interface ReadStreamRequest {
   readonly known?: readonly MemoryBlock[];
   /** How many times over the stream may bring memory; absent: as often as it likes. */
   readonly passesMax?: number;
+  /** The file that the source reads, which may have memory plain in it; absent: there is none. */
+  readonly file?: StreamFile;
 }
 
-/** Reads a stream to its end. The image lies in the spool. */
+/** A file, and where in it a stream begins. */
+export interface StreamFile extends Pick<ImageFile, 'fd' | 'label' | 'sizeBytes'> {
+  readonly offsetBytes: number;
+}
+
+/** Reads a stream to its end. The image lies in the spool, or in the stream's file. */
 export async function readStream(request: ReadStreamRequest): Promise<GuestState> {
-  const window = new ByteWindow({ source: request.source, label: request.label });
-  const { head, machine } = await new HeadReader(window).read();
+  const { source, label, file, spool } = request;
+  const window = new ByteWindow({ source, label, offsetBytes: file?.offsetBytes ?? 0 });
+  const canBeMapped = file !== undefined;
+  const { head, machine, isMapped } = await new HeadReader({ window, canBeMapped }).read();
+  const mapped = isMapped && file !== undefined ? new MappedRam(file) : null;
   const ram = new RamReader({
     window,
-    spool: request.spool,
+    spool,
+    mapped,
     pagesMax: request.pagesMax ?? VM_PAGES_MAX,
     known: request.known ?? [],
     passesMax: request.passesMax ?? Number.POSITIVE_INFINITY,
@@ -48,55 +59,109 @@ export async function readStream(request: ReadStreamRequest): Promise<GuestState
   await readRamSections(window, ram);
   const blocks = ram.blocks;
   if (blocks === null) throw invalid(window, 'no list of RAM blocks');
-  request.spool.flush();
-  const device = { head, ...(await readDevices(window)) };
-  const sections = deviceSectionsOf(device, request.label);
+  if (mapped === null) spool.flush();
+  const end = await readStreamEnd(window, file?.sizeBytes ?? null);
+  const device = { head, sections: end.sections, description: end.description };
+  const sections = deviceSectionsOf(device, label);
   return {
     machine,
     memoryMap: { blocks, ranges: rangesOfMachine(machine, blocks[0]!) },
-    image: request.spool.image(request.label),
+    image: mapped === null ? spool.image(label) : mapped.image(blocks),
+    isInFile: mapped !== null,
     device,
     runState: runStateOf(device, sections),
     streamBytes: window.offsetBytes,
+    behindBytes: end.behindBytes,
   };
+}
+
+/** What reads the body of a section. */
+type ReadBody = () => Promise<void>;
+
+/** The iterated sections that have begun, by their numbers and names. */
+class IteratedSections {
+  readonly #window: ByteWindow;
+  readonly #bodies = new Map<number, ReadBody>();
+  readonly #names = new Set<string>();
+  readonly #ram: RamReader;
+
+  constructor(window: ByteWindow, ram: RamReader) {
+    this.#window = window;
+    this.#ram = ram;
+  }
+
+  get hasRam(): boolean {
+    return this.#names.has(layout.RAM_SECTION);
+  }
+
+  /** Takes the header of one that begins; its number. */
+  async begin(): Promise<number> {
+    const what = 'a section header';
+    const window = this.#window;
+    const section = await window.u32(what);
+    const name = await window.name(what);
+    const instance = await window.u32(what);
+    const version = await window.u32(what);
+    const isRam = name === layout.RAM_SECTION;
+    const pass = PASSED_SECTIONS.get(name);
+    const isNew = !this.#names.has(name) && !this.#bodies.has(section);
+    if ((!isRam && pass === undefined) || instance !== 0 || !isNew)
+      throw unsupported(
+        window,
+        `the iterated section "${name}" (instance ${instance}${isNew ? '' : ', once more'})`,
+        'detach the device or switch the capability off that adds it, and capture again',
+      );
+    const expected = isRam ? layout.RAM_VERSION : PASSED_VERSION;
+    if (version !== expected)
+      throw invalid(window, `"${name}" of version ${version} instead of ${expected}`);
+    this.#names.add(name);
+    this.#bodies.set(section, () => pass?.(window) ?? this.#ram.readBody());
+    return section;
+  }
+
+  /** Reads the body and the footer of one that has begun. */
+  async read(section: number): Promise<void> {
+    const body = this.#bodies.get(section);
+    if (body === undefined)
+      throw invalid(this.#window, `a part of section ${section}, never started`);
+    await body();
+    await readFooter(this.#window, section);
+  }
 }
 
 /** Reads records up to the first device or the end; what is read last stays unread. */
 async function readRamSections(window: ByteWindow, ram: RamReader): Promise<void> {
-  let section: number | null = null;
+  const sections = new IteratedSections(window, ram);
   for (;;) {
     ram.checkLength();
     await window.need(1, 'a record');
     const record = window.bytes[window.start]!;
     switch (record) {
       case layout.RECORD_START:
-        if (section !== null) throw await foreignSection(window, 'a second iterated section');
-        section = await startRam(window);
+        window.start++;
+        await sections.read(await sections.begin());
         break;
       case layout.RECORD_PART:
-      case layout.RECORD_END: {
+      case layout.RECORD_END:
         window.start++;
-        const found = await window.u32('a section');
-        if (found !== section) throw invalid(window, `a part of section ${found}, never started`);
+        await sections.read(await window.u32('a section'));
         break;
-      }
       case layout.RECORD_COMMAND:
         await skipCommand(window);
-        continue;
+        break;
       case layout.RECORD_FULL:
       case layout.RECORD_EOF:
-        if (section !== null) return;
-        throw await foreignSection(window, 'a device before memory');
+        if (sections.hasRam) return;
+        throw await foreignSection(window);
       default:
         throw invalid(window, `the record type ${record}`);
     }
-    await ram.readBody();
-    await readFooter(window, section);
   }
 }
 
 /** The record at the window's start names what the ledger cannot read. */
-async function foreignSection(window: ByteWindow, what: string): Promise<LedgerError> {
+async function foreignSection(window: ByteWindow): Promise<LedgerError> {
+  const what = 'a device before memory';
   const record = await window.u8(what);
   if (record === layout.RECORD_EOF) return invalid(window, 'no section of memory');
   await window.u32(what);
@@ -105,26 +170,6 @@ async function foreignSection(window: ByteWindow, what: string): Promise<LedgerE
     `the section "${await window.name(what)}" (${what})`,
     'detach the device or switch the capability off that adds it, and capture again',
   );
-}
-
-async function startRam(window: ByteWindow): Promise<number> {
-  const what = 'a section header';
-  window.start++;
-  const section = await window.u32(what);
-  const name = await window.name(what);
-  const instance = await window.u32(what);
-  const version = await window.u32(what);
-  if (name !== layout.RAM_SECTION || instance !== 0) {
-    throw unsupported(
-      window,
-      `the iterated section "${name}" (instance ${instance})`,
-      'detach the device or switch the capability off that adds it, and capture again',
-    );
-  }
-  if (version !== layout.RAM_VERSION) {
-    throw invalid(window, `RAM of version ${version} instead of ${layout.RAM_VERSION}`);
-  }
-  return section;
 }
 
 async function readFooter(window: ByteWindow, section: number): Promise<void> {
@@ -152,49 +197,4 @@ async function skipCommand(window: ByteWindow): Promise<void> {
         'switch the migration capabilities postcopy-ram and x-colo off and capture again',
       );
   }
-}
-
-/** Device sections and their description, from the first of them to the stream's end. */
-async function readDevices(window: ByteWindow): Promise<Omit<DeviceState, 'head'>> {
-  const bytes = await window.rest(layout.DEVICE_BYTES_MAX + layout.DESCRIPTION_BYTES_MAX);
-  if (bytes === null) {
-    throw invalid(window, `more than ${layout.DEVICE_BYTES_MAX} bytes of device state`);
-  }
-  const at = descriptionOf(bytes);
-  if (at === null) {
-    const { label, offsetBytes: offset } = window;
-    throw new LedgerError(
-      'STREAM_TRUNCATED',
-      `${label} ends at byte ${offset} without the description of its device state: it was cut ` +
-        'short, or written with -machine suppress-vmdesc=on; capture it again without',
-      { label, offset },
-    );
-  }
-  return {
-    sections: bytes.slice(0, at.start - DESCRIPTION_HEAD_BYTES),
-    description: bytes.slice(at.start, at.end),
-  };
-}
-
-/**
- * Where the JSON lies that ends the bytes, NULs of a padded file apart. It is text and the bytes
- * before it are not, so the search ends at the first byte, from behind, that is no text.
- */
-function descriptionOf(bytes: Uint8Array): { readonly start: number; readonly end: number } | null {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  let end = bytes.length;
-  while (end > 0 && bytes[end - 1] === 0) end--;
-  for (let start = end - 1; start >= DESCRIPTION_HEAD_BYTES; start--) {
-    const byte = bytes[start]!;
-    if (byte < 0x20 && byte !== 0x09 && byte !== 0x0a && byte !== 0x0d) return null;
-    if (
-      byte === 0x7b &&
-      view.getUint32(start - 4) === end - start &&
-      bytes[start - 5] === layout.RECORD_DESCRIPTION &&
-      bytes[start - 6] === layout.RECORD_EOF
-    ) {
-      return { start, end };
-    }
-  }
-  return null;
 }

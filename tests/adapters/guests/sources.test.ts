@@ -8,6 +8,7 @@ import type { OpenSourceRequest } from '../../../adapters/guests/sources.ts';
 import { openImage } from '../../support/guest/open-image.ts';
 import { PAGE_BYTES } from '../../../domain/values/page.ts';
 import { bytesOfImage } from '../../support/guest/images.ts';
+import { libvirtHead } from '../../support/guest/libvirt-bytes.ts';
 import * as stream from '../../support/guest/stream-bytes.ts';
 import { failureOf, valueOf } from '../../support/outcomes.ts';
 import { makeTemporaryFolder } from '../../support/temporary-folder.ts';
@@ -46,21 +47,11 @@ const guest = stream.bytesOf(
   stream.tail(),
 );
 
-function libvirtSave(options: {
-  readonly compression?: number;
-  readonly little?: boolean;
+const libvirtSave = (options: {
+  readonly form?: number;
+  readonly isLittle?: boolean;
   readonly content?: Uint8Array;
-}): Buffer {
-  const header = Buffer.alloc(92);
-  header.write('LibvirtQemudSave');
-  const definition = Buffer.from('<domain/>\0');
-  const fields = [2, definition.length, 1, options.compression ?? 0];
-  for (const [i, field] of fields.entries()) {
-    if (options.little === false) header.writeUInt32BE(field, 16 + 4 * i);
-    else header.writeUInt32LE(field, 16 + 4 * i);
-  }
-  return stream.bytesOf(header, definition, options.content ?? guest);
-}
+}): Buffer => stream.bytesOf(libvirtHead(options), options.content ?? guest);
 
 /** What a program makes of the guest; null: it is not there. */
 function compressed(program: string): Buffer | null {
@@ -81,13 +72,13 @@ describe('a libvirt save that is compressed', () => {
     return bytes;
   }
 
-  test.each(kinds)('with %s is decompressed, where that is there', async (program, compression) => {
+  test.each(kinds)('with %s is decompressed, where that is there', async (program, form) => {
     const content = compressed(program);
     const isThere = content !== null || program === 'gzip';
     const bytes = content ?? gzipSync(guest);
-    const whole = await read(libvirtSave({ compression, content: bytes }));
+    const whole = await read(libvirtSave({ form, content: bytes }));
     expect(whole).toBe(isThere ? memory.toString('latin1') : 'MISSING_TOOL');
-    const cut = libvirtSave({ compression, content: bytes.subarray(0, bytes.length - 12) });
+    const cut = libvirtSave({ form, content: bytes.subarray(0, bytes.length - 12) });
     expect(await read(cut)).toMatch(isThere ? /^(?:SOURCE_FORMAT|STREAM_TRUNCATED)$/u : /TOOL/u);
   });
 
@@ -99,7 +90,7 @@ describe('a libvirt save that is compressed', () => {
       stream.end(...Array.from({ length: 5000 }, () => page)),
       stream.tail(),
     );
-    const bomb = libvirtSave({ compression: 1, content: gzipSync(repeated) });
+    const bomb = libvirtSave({ form: 1, content: gzipSync(repeated) });
     expect(bomb.length).toBeLessThan(200_000);
     const { code, message } = await failureOf(openSource({ path: file(bomb) }));
     expect(code).toBe('STREAM_INVALID');
@@ -151,8 +142,8 @@ describe('a stream', () => {
 
   test.each([true, false])(
     'in a libvirt save file is found (little-endian: %s)',
-    async (little) => {
-      const source = await opened({ path: file(libvirtSave({ little })) });
+    async (isLittle) => {
+      const source = await opened({ path: file(libvirtSave({ isLittle })) });
       expect(source.mode).toBe('stream');
       expect(bytesOfImage(source.image)).toEqual(memory);
       source.close();
@@ -160,12 +151,27 @@ describe('a stream', () => {
   );
 
   test.each([
-    ['compressed', libvirtSave({ compression: 1 }), 'gzip'],
+    ['compressed', libvirtSave({ form: 1 }), 'gzip'],
     ['cut inside its header', libvirtSave({}).subarray(0, 50), 'cut short'],
   ])('in a libvirt save file that is %s is SOURCE_FORMAT', async (_, content, word) => {
     const error = await failureOf(openSource({ path: file(content) }));
     expect(error.code).toBe('SOURCE_FORMAT');
     expect(error.message).toContain(word);
+  });
+
+  test('in a volume that is longer ends where it says, and the rest is told of', async () => {
+    // What another stream left there, and more than a stream has devices.
+    for (const behind of [guest.subarray(5000), Buffer.alloc(73 * 2 ** 20, 7)]) {
+      const path = file(stream.bytesOf(guest, behind));
+      const source = await valueOf(openSource({ path }));
+      const { image, device } = await valueOf(source.capture());
+      expect(bytesOfImage(image)).toEqual(memory);
+      expect(Buffer.from(device!.description)).toEqual(stream.devices().description);
+      expect(source.warnings).toEqual([
+        `${behind.length} bytes behind the stream in ${path} are left out`,
+      ]);
+      source.close();
+    }
   });
 
   test('that is cut keeps its own error', async () => {

@@ -67,18 +67,13 @@ export const blockList = (blocks: readonly BlockSize[]): Buffer =>
     ...blocks.map((block) => bytesOf(name(block.name), u64(block.pages * PAGE_BYTES))),
   );
 
+/** What RAM's first section begins with. */
+export const ramHeader = (version = 4): Buffer =>
+  bytesOf(u8(1), u32(RAM_ID), name('ram'), u32(0), u32(version));
+
 /** RAM's first section: the list of blocks. */
 export const start = (blocks: readonly BlockSize[], version = 4): Buffer =>
-  bytesOf(
-    u8(1),
-    u32(RAM_ID),
-    name('ram'),
-    u32(0),
-    u32(version),
-    blockList(blocks),
-    eos(),
-    footer(),
-  );
+  bytesOf(ramHeader(version), blockList(blocks), eos(), footer());
 
 /** A page record; without a block it continues the block named last. */
 export const page = (number: number, content: Uint8Array, block?: string): Buffer =>

@@ -117,19 +117,10 @@ const TRIED: readonly (readonly [string, Uint8Array, string])[] = [
   ['the mark of a boot sector alone', bytesAt([510, '\x55\xaa']), 'raw'],
 ];
 
-const MAPPED_RAM = stream.head(
-  'pc',
-  stream.subsection(
-    'configuration/capabilities',
-    stream.bytesOf(stream.u32(1), stream.name('mapped-ram')),
-  ),
-);
-
 /** What was tried of each format that is refused, and what a user is told to do. */
 function refusedFormats(): string {
-  const tried = [...TRIED, ['a capture to a file', MAPPED_RAM, 'mapped-ram'] as const];
   const rows = Object.entries(FOREIGN_FORMATS).map(([format, { is, instead }]) => {
-    const of = tried.filter(([, bytes]) => formatOf(bytes) === format).map(([what]) => what);
+    const of = TRIED.filter(([, bytes]) => formatOf(bytes) === format).map(([what]) => what);
     return `- **${is}** (${of.join(', ')}): ${instead}.`;
   });
   return rows.join('\n');
@@ -138,10 +129,6 @@ function refusedFormats(): string {
 describe('the first bytes of a file', () => {
   test.each([...TRIED])('that are %s tell it', (_, bytes, format) => {
     expect(formatOf(bytes)).toBe(format);
-  });
-
-  test('tell a mapped-ram file from a stream by its capabilities', () => {
-    expect(formatOf(MAPPED_RAM)).toBe('mapped-ram');
   });
 
   test('are those of memory where they are random', () => {
