@@ -7,7 +7,10 @@
 // the time it is committed, so what the batch means is decided once more when it is folded, in log
 // order: `foldWrites`. Tests hold both against the oracle.
 //
-// Invariants: written = stored + merged + pattern; in one group no two stored pages are equal;
+// A region of 2 MiB that is held large is out of all this: what is written to its pages is stored, whatever
+// equals it, and nobody links to it (decision 0011).
+//
+// Invariants: written = stored + merged + pattern; in one group no two pages that are stored small are equal;
 // SharingBroken only where the old content had another holder just before the write, in gfn order.
 
 import * as either from 'fp-ts/lib/Either.js';
@@ -28,7 +31,13 @@ import type { Refusal } from './values/refusals.ts';
 // ---- one page at a time: the rule in words -------------------------------------------------------
 
 export type PageEvent =
-  | { readonly type: 'PageStored'; readonly gfn: number; readonly identifier: string }
+  | {
+      readonly type: 'PageStored';
+      readonly gfn: number;
+      readonly identifier: string;
+      /** As a part of what is held large: nobody links to it. Absent: it is held small. */
+      readonly isLarge?: true;
+    }
   | {
       readonly type: 'PageMerged';
       readonly gfn: number;
@@ -50,12 +59,14 @@ export interface WritePage {
   readonly patternClass: number;
   /** Hex: of the page, or of the descriptor of its pattern. */
   readonly identifier: string;
+  /** Whether its region is to be held large; absent: it is not. */
+  readonly isLarge?: boolean;
 }
 
 /** All VMs of a group, page by page: what each page holds, and who first stored each content. */
 export interface PagesState {
   readonly pageCount: number;
-  /** `vm/gfn` -> identifier, or `pattern:CLASS:IDENTIFIER`. */
+  /** `vm/gfn` -> identifier, `pattern:CLASS:IDENTIFIER`, or `large:VM/GFN:IDENTIFIER`. */
   readonly pages: ReadonlyMap<string, string>;
   /** identifier -> the VM that stored it. */
   readonly contents: ReadonlyMap<string, string>;
@@ -63,6 +74,10 @@ export interface PagesState {
 
 const patternText = (patternClass: number, identifier: string): string =>
   `pattern:${patternClass}:${identifier}`;
+
+/** What is held large is a content of its own, of that page. */
+const largeText = ({ vm, gfn, identifier }: Omit<WritePage, 'patternClass'>): string =>
+  `large:${vm}/${gfn}:${identifier}`;
 
 function holdersOf(state: PagesState, held: string): number {
   let count = 0;
@@ -79,13 +94,16 @@ export const decidePageWrite =
       return either.left({ _tag: 'GfnOutOfRange', vm, gfn, pages: state.pageCount });
     const { identifier } = write;
     const isOfPattern = patternClass !== CLASS_NONE;
-    const next = isOfPattern ? patternText(patternClass, identifier) : identifier;
+    const small = isOfPattern ? patternText(patternClass, identifier) : identifier;
+    const isLarge = write.isLarge === true && !isOfPattern;
+    const next = isLarge ? largeText(write) : small;
     const old = state.pages.get(`${vm}/${gfn}`);
     if (old === next) return either.right([]);
     const events: PageEvent[] = [];
     const holder = state.contents.get(identifier);
     if (isOfPattern)
       events.push({ type: 'PatternPageShared', gfn, pattern: patternClass, identifier });
+    else if (isLarge) events.push({ type: 'PageStored', gfn, identifier, isLarge });
     else if (holder === undefined) events.push({ type: 'PageStored', gfn, identifier });
     else
       events.push({
@@ -107,7 +125,8 @@ export function evolvePages(state: PagesState, vm: string, event: PageEvent): Pa
   });
   switch (event.type) {
     case 'PageStored': {
-      const { identifier } = event;
+      const { identifier, gfn } = event;
+      if (event.isLarge === true) return holding(largeText({ vm, gfn, identifier }));
       return { ...holding(identifier), contents: new Map(state.contents).set(identifier, vm) };
     }
     case 'PageMerged':
@@ -134,8 +153,8 @@ export interface WritesView {
   held(gfn: Gfn): Holding;
   /** Pages of all VMs that hold a content now. */
   holders(content: Holding): number;
-  /** Takes a new content in: from now on `find` finds it. */
-  store(identifiers: Uint8Array, row: number): Holding;
+  /** Takes a new content in: from now on `find` finds it, unless the page is held large. */
+  store(identifiers: Uint8Array, row: number, gfn: Gfn): Holding;
   /** The VM's page holds this from now on; counts of holders follow. */
   hold(gfn: Gfn, holding: Holding): void;
 }
@@ -186,7 +205,7 @@ export function decideWrites(view: WritesView, columns: WriteColumns): DecidedWr
       kind = next === ZERO ? KIND_ZERO : patternKind(patternClass);
       pattern += 1;
     } else if (next < 0) {
-      next = view.store(identifiers, row);
+      next = view.store(identifiers, row, gfn);
       storeRows[stored] = row;
       storeOver[stored] = old;
       stored += 1;

@@ -37,7 +37,7 @@ const SCHEMAS: Readonly<Record<string, number>> = {
   DeviceStateWritten: 3,
   HistoryForgotten: 2,
   PackRewritten: 4,
-  PackWritten: 5,
+  PackWritten: 6,
   PageEvicted: 2,
   PagesWritten: 3,
   PointsForgotten: 2,

@@ -15,6 +15,7 @@ import {
   type BlockTable,
 } from '../values/pack.ts';
 import { BLOCK_PAGES_MAX, PACK_PAGES_MAX, PACK_PATTERNS_MAX, PAGE_BYTES } from '../values/page.ts';
+import type { SlotRuns } from '../values/slot-runs.ts';
 import type { PatchTable } from './patches.ts';
 
 export interface PackWritten {
@@ -26,6 +27,8 @@ export interface PackWritten {
   /** IDENTIFIER_BYTES a slot, in slot order. */
   readonly identifiers: Uint8Array;
   readonly patches: PatchTable;
+  /** Slots of contents that are held large: each is a content of its own, whatever equals it. Absent: none is. */
+  readonly large?: SlotRuns;
 }
 
 /** Slots of a pack. */

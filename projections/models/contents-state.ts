@@ -21,6 +21,7 @@ import {
   type NumberingStart,
   type PackNumbers,
 } from './packs.ts';
+import { heldOf, readHeld, writeLarge } from './pack-holding.ts';
 import { passTables, writeTables } from './pack-tables.ts';
 import type { MovedSlots, Places } from './places.ts';
 
@@ -63,11 +64,12 @@ function writePack(writer: StateWriter, pack: AnyPack, saved: SavedContents): vo
     writer
       .text(pack.vm)
       .u32(pack.capture)
-      .u32(pack.isLinked ? 1 : 0)
+      .u32(heldOf(pack))
       .u32(pack.firstContent)
       .u32(pack.pages)
       .u32(pack.firstPattern)
       .column(pack.classes);
+  if (isWritten(pack)) writeLarge(writer, pack);
 }
 
 /** Writes how contents are numbered, and what stands for what. */
@@ -117,10 +119,12 @@ function readPack(reader: StateReader, contents: ContentsTarget, end: PackNumber
     takeRewritten(contents, { ...of, tables, holdings: reader.words() }, { ordinal, end });
     return;
   }
-  const origin = { vm: reader.text(), capture: reader.u32(), isLinked: reader.u32() === 1 };
+  const origin = { vm: reader.text(), capture: reader.u32() };
+  const held = reader.u32();
   const [firstContent, pages, firstPattern] = [reader.u32(), reader.u32(), reader.u32()];
   const classes = reader.column();
-  const pack = { ...of, tables, ...origin, pages, patterns: classes.length };
+  const counted = { pages, patterns: classes.length, ...readHeld(reader, held, pages) };
+  const pack = { ...of, tables, ...origin, ...counted };
   const first = { ordinal, firstContent, firstPattern, isEmptied };
   takeWritten(contents, pack, { first, classes }, end);
 }

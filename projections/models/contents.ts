@@ -40,7 +40,7 @@ import {
   writeNumbers,
   type SavedContents,
 } from './contents-state.ts';
-import { PackList, type GivenNumbers } from './pack-list.ts';
+import { PackList, type GivenNumbers, type HeldContents } from './pack-list.ts';
 import { StateUnfit, type StateReader, type StateWriter } from './state-bytes.ts';
 import {
   isWritten,
@@ -129,10 +129,10 @@ export class Contents implements PageLocator {
       { length: patterns },
       (_, i) => pack.identifiers[(pages + i) * IDENTIFIER_BYTES]!,
     );
-    const { name, group, capture, sizeBytes, blocks } = pack;
+    const { name, group, capture, sizeBytes, blocks, large } = pack;
     const references = this.referencesOf(pack.patches);
     const tables = { sizeBytes, blocks, patches: { slots: pack.patches.slots }, references };
-    const counted = { ...origin, name, group, capture, pages, patterns, tables };
+    const counted = { ...origin, name, group, capture, pages, patterns, tables, large };
     return this.insert(counted, classes);
   }
 
@@ -369,11 +369,15 @@ export class Contents implements PageLocator {
     return pack;
   }
 
+  /** Which of them are held large. */
+  get held(): HeldContents {
+    return this.#list;
+  }
+
   /** The written pack that gave a content or a kept pattern its number; null: it has none. */
   homePackOf(holding: Holding): KnownPack | null {
     if (isContent(holding)) return this.#list.withContent(contentOf(holding));
-    if (!isKeptPattern(holding)) return null;
-    return this.#list.withPattern(holding - PATTERN_BASE);
+    return isKeptPattern(holding) ? this.#list.withPattern(holding - PATTERN_BASE) : null;
   }
 
   #homeOf(holding: Holding): Home | null {

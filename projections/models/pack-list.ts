@@ -3,13 +3,15 @@
 // since follow.
 //
 // A record (little-endian): u64 position, u64 numbering after it; 32 bytes name; u32 each: kind, ordinal,
-// first content, contents, first pattern, patterns, group and VM (their numbers), capture, whether it is
-// linked, where its details begin, and their bytes.
+// first content, contents, first pattern, patterns, group and VM (their numbers), capture, how its contents
+// are held (pack-holding.ts), where its details begin, and their bytes.
 
 import * as t from 'io-ts';
 import { fromHex, toHex } from '../../domain/values/identifier.ts';
 import type { Position } from '../../domain/ports/event-log.ts';
+import { contentOf, isContent, type Holding } from '../../domain/values/holding.ts';
 import { lastWhere } from '../../domain/values/sorted-search.ts';
+import { hasLarge, heldOf, readHeld, writeLarge } from './pack-holding.ts';
 import { passTables, writeTables } from './pack-tables.ts';
 import {
   isWritten,
@@ -37,7 +39,7 @@ const PATTERNS_AT = KIND_AT + 20;
 const GROUP_AT = KIND_AT + 24;
 const VM_AT = KIND_AT + 28;
 const CAPTURE_AT = KIND_AT + 32;
-const LINKED_AT = KIND_AT + 36;
+const HELD_AT = KIND_AT + 36;
 const DETAILS_AT = KIND_AT + 40;
 const DETAIL_BYTES_AT = KIND_AT + 44;
 const RECORD_BYTES = KIND_AT + 48;
@@ -69,7 +71,15 @@ class Texts {
 /** The numbers that a pack gave. */
 export type GivenNumbers = Pick<KnownPack, 'firstContent' | 'pages' | 'firstPattern' | 'patterns'>;
 
-export class PackList {
+/** Which contents are held large. */
+export interface HeldContents {
+  /** Whether any ever was. */
+  readonly hasLarge: boolean;
+  /** Whether a page that holds this is held large. O(log packs). */
+  isLarge(holding: Holding): boolean;
+}
+
+export class PackList implements HeldContents {
   /** Where numbering was taken up: after so many written packs, of which fewer are here. */
   readonly start: NumberingStart;
   #records: Uint8Array = new Uint8Array(0);
@@ -89,6 +99,8 @@ export class PackList {
   readonly #written: number[] = [];
   /** By index of a pack that captures wrote and that has no record: the numbering after it. */
   readonly #numberings = new Map<number, bigint>();
+  /** Whether anything in any of them is held large. */
+  hasLarge = false;
   readonly #byOrdinal = new Map<number, AnyPack>();
   readonly #byName = new Map<string, KnownPack>();
   readonly #rewrittenByName = new Map<string, RewrittenPack>();
@@ -116,6 +128,7 @@ export class PackList {
       this.#numberings.set(index, isListed ? before : numberingAfter(before, pack.name));
       this.#written.push(index);
       this.#byName.set(pack.name, pack);
+      this.hasLarge ||= pack.large.length > 0;
     } else this.#rewrittenByName.set(pack.name, pack);
   }
 
@@ -219,6 +232,12 @@ export class PackList {
     return (this.near = pack);
   }
 
+  isLarge(holding: Holding): boolean {
+    if (!this.hasLarge || !isContent(holding)) return false;
+    const content = contentOf(holding);
+    return this.withContent(content)?.isLarge(content) ?? false;
+  }
+
   /** The same of a pattern. */
   withPattern(pattern: number): KnownPack | null {
     const nth = lastWhere(this.writtenCount, (i) => this.#firstPatternOf(i) <= pattern);
@@ -307,7 +326,6 @@ export class PackList {
       ...of,
       vm: this.#vms.all[this.#u32(index, VM_AT)]!,
       capture: this.#u32(index, CAPTURE_AT),
-      isLinked: this.#u32(index, LINKED_AT) === 1,
       pages: this.#u32(index, PAGES_AT),
       patterns: this.#u32(index, PATTERNS_AT),
     };
@@ -315,7 +333,8 @@ export class PackList {
     const firstPattern = this.#u32(index, FIRST_PATTERN_AT);
     const classes = reader.column();
     if (classes.length !== pack.patterns) throw new StateUnfit('a pattern has no class');
-    return new KnownPack(pack, { ordinal, firstContent, firstPattern }, classes);
+    const held = readHeld(reader, this.#u32(index, HELD_AT), pack.pages);
+    return new KnownPack({ ...pack, ...held }, { ordinal, firstContent, firstPattern }, classes);
   }
 
   /** Writes all: what has a record as it lies, and records of the others. */
@@ -328,17 +347,15 @@ export class PackList {
       const isEmptied = pack.tables === NO_TABLES;
       if (!isEmptied) writeTables(details, pack);
       details.column(isWritten(pack) ? pack.classes : pack.holdings);
+      if (isWritten(pack)) writeLarge(details, pack);
       records.u64(pack.position).u64(this.#numberings.get(i) ?? 0n);
       records.raw(fromHex(pack.name));
       records.u32((isWritten(pack) ? 0 : REWRITTEN) | (isEmptied ? EMPTIED : 0)).u32(pack.ordinal);
       const group = this.#groups.numberOf(pack.group);
       if (isWritten(pack)) {
-        const { firstContent, pages, firstPattern, patterns, vm, capture, isLinked } = pack;
+        const { firstContent, pages, firstPattern, patterns, vm, capture } = pack;
         records.u32(firstContent).u32(pages).u32(firstPattern).u32(patterns).u32(group);
-        records
-          .u32(this.#vms.numberOf(vm))
-          .u32(capture)
-          .u32(isLinked ? 1 : 0);
+        records.u32(this.#vms.numberOf(vm)).u32(capture).u32(heldOf(pack));
       } else for (const value of [0, 0, 0, 0, group, 0, 0, 0]) records.u32(value);
       records.u32(at).u32(details.bytes().length - at);
     }
@@ -377,6 +394,7 @@ export class PackList {
       after.details += this.#u32(i, DETAIL_BYTES_AT);
       if ((this.#u32(i, KIND_AT) & REWRITTEN) !== 0) continue;
       const nth = this.#written.push(i) - 1;
+      this.hasLarge ||= hasLarge(this.#u32(i, HELD_AT));
       const contents = this.#u32(i, FIRST_CONTENT_AT);
       const patterns = this.#u32(i, FIRST_PATTERN_AT);
       const isGap = contents !== after.contents || patterns !== after.patterns;

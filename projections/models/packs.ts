@@ -2,6 +2,7 @@
 
 import type { ReadPack } from '../../domain/ports/models.ts';
 import type { Ordinal } from '../../domain/values/place.ts';
+import { hasSlot, NO_RUNS, type SlotRuns } from '../../domain/values/slot-runs.ts';
 import type { Position } from '../../domain/ports/event-log.ts';
 
 /** What is where in a pack. */
@@ -45,6 +46,8 @@ export class KnownPack extends TabledPack {
   readonly position: Position;
   /** Whether its pages may be shared at all: not those of a VM that shares nothing but patterns. */
   readonly isLinked: boolean;
+  /** Slots of contents that are held large. */
+  readonly large: SlotRuns;
   /** Its pages are the contents from this number on, in slot order; then its patterns. */
   readonly firstContent: number;
   readonly pages: number;
@@ -62,11 +65,22 @@ export class KnownPack extends TabledPack {
     this.capture = pack.capture;
     this.position = pack.position;
     this.isLinked = pack.isLinked;
+    this.large = pack.large ?? NO_RUNS;
     this.firstContent = numbers.firstContent;
     this.pages = pack.pages;
     this.firstPattern = numbers.firstPattern;
     this.patterns = pack.patterns;
     this.classes = classes;
+  }
+
+  /** Whether a content is held large: it is one of its own, and nobody links to it. */
+  isLarge(content: number): boolean {
+    return this.large.length > 0 && hasSlot(this.large, content - this.firstContent);
+  }
+
+  /** Whether a content is found by its identifier, so that equal pages may be linked to it. */
+  isFound(content: number): boolean {
+    return this.isLinked && !this.isLarge(content);
   }
 }
 
@@ -119,6 +133,8 @@ export interface CountedPack extends PackOrigin {
   readonly pages: number;
   readonly patterns: number;
   readonly tables: Tables;
+  /** Absent: nothing in it is held large. */
+  readonly large?: SlotRuns | undefined;
 }
 
 /** A rewritten pack before it has an ordinal. */

@@ -31,16 +31,16 @@ function releaseGone({ releasedPatterns }: Made, from: number, to: number): void
 function takeContent(
   made: Made,
   contents: Contents,
-  of: { readonly content: number; readonly isLinked: boolean; readonly identifier: Uint8Array },
+  of: { readonly content: number; readonly isFound: boolean; readonly identifier: Uint8Array },
 ): void {
-  const { content, isLinked, identifier } = of;
+  const { content, isFound, identifier } = of;
   made.column.append(content, identifier);
   if (contents.isReleased(FIRST_CONTENT + content)) made.released.add(content);
-  else if (isLinked && !contents.aliases.has(content)) made.index.insert(identifier, 0, content);
+  else if (isFound && !contents.aliases.has(content)) made.index.insert(identifier, 0, content);
 }
 
 function takePack(made: Made, contents: Contents, pack: KnownPack, kept: KeptSlots): void {
-  const { pages, patterns, firstContent, firstPattern, isLinked } = pack;
+  const { pages, patterns, firstContent, firstPattern } = pack;
   const slots = pages + patterns;
   if (kept.slots.length * 8 < slots) throw new StateUnfit('slots of a pack are not told');
   let row = 0;
@@ -58,7 +58,7 @@ function takePack(made: Made, contents: Contents, pack: KnownPack, kept: KeptSlo
         made.released.add(content);
         continue;
       }
-      takeContent(made, contents, { content, isLinked, identifier });
+      takeContent(made, contents, { content, isFound: pack.isFound(content), identifier });
       made.holders[content] = kept.holders[contentsKept] ?? 0;
       contentsKept += 1;
       continue;

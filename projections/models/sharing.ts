@@ -3,7 +3,8 @@
 //
 // It has what the fold decides on (domain/sharing.ts): which of two equal stores is the content, and
 // which writes broke a sharing. Invariant of preemptive merging: no two contents that are not
-// aliases have equal identifiers.
+// aliases have equal identifiers, but for those that are held large and those of VMs that share nothing
+// but patterns: neither is in the index.
 
 import { KIND_BROKE, type PageColumns } from '../../domain/events/pages-written.ts';
 import { foldWrites } from '../../domain/sharing.ts';
@@ -29,6 +30,7 @@ import {
   MemoryIdentifierColumn,
   type IdentifierColumn,
 } from './identifier-index.ts';
+import { slotsBeside } from '../../domain/values/slot-runs.ts';
 import { NumberSet } from '../../domain/values/number-set.ts';
 import { recordedHoldingsOf, takeFirsts, type PageTable } from '../table.ts';
 
@@ -81,16 +83,17 @@ export class Sharing {
 
   /**
    * Takes a pack's identifiers in; contents known before become aliases. Those of a VM that shares
-   * nothing but patterns are not looked up, nor ever found.
+   * nothing but patterns, and those held large, are not looked up, nor ever found.
    */
   addPack(contents: Contents, known: KnownPack, pack: PackWritten): void {
-    const { firstContent, pages, isLinked } = known;
+    const { firstContent, pages, isLinked, large } = known;
     const end = pages * IDENTIFIER_BYTES;
     this.column.append(firstContent, pack.identifiers.subarray(0, end));
-    const looked = { first: firstContent, rows: isLinked ? pages : 0 };
-    this.index.insertAll(pack.identifiers, looked, (content, held) =>
-      contents.alias(content, held),
-    );
+    for (const { first, end: to } of isLinked ? slotsBeside(large, pages) : []) {
+      const identifiers = pack.identifiers.subarray(first * IDENTIFIER_BYTES);
+      const looked = { first: firstContent + first, rows: to - first };
+      this.index.insertAll(identifiers, looked, (content, held) => contents.alias(content, held));
+    }
     this.#addPatterns(pack.identifiers.subarray(end));
     this.indexed = firstContent + pages;
     this.room(this.indexed);
@@ -148,7 +151,7 @@ export class Sharing {
       return holding;
     }
     const content = contentOf(holding);
-    if (contents.packOf(content).isLinked) {
+    if (contents.packOf(content).isFound(content)) {
       const identifier = this.identifierOf(content);
       const found = this.index.find(identifier, 0);
       if (found >= 0) return holdingOfContent(found);
@@ -180,7 +183,7 @@ export class Sharing {
       return;
     }
     const content = contentOf(holding);
-    if (!contents.packOf(content).isLinked) return;
+    if (!contents.packOf(content).isFound(content)) return;
     const identifier = this.identifierOf(content);
     if (this.index.find(identifier, 0) < 0) this.index.insert(identifier, 0, content);
   }

@@ -87,6 +87,34 @@ describe('a page write', () => {
     );
   });
 
+  test('of a region that is held large is stored, whatever equals it', () => {
+    const large = (vm: string, gfn: number, identifier: string): OfVm => ({
+      vm,
+      event: { type: 'PageStored', gfn, identifier, isLarge: true },
+    });
+    const writeLarge = { ...write('a', 0, 'X'), isLarge: true };
+    expect(given(stored('b', 7, 'X')).when(writeLarge)).toEqual(events(large('a', 0, 'X')));
+    // Nobody links to it, in its own VM or another.
+    expect(given(large('a', 0, 'X')).when(write('b', 7, 'X'))).toEqual(events(stored('b', 7, 'X')));
+    const next = { ...writeLarge, gfn: 1 };
+    expect(given(large('a', 0, 'X')).when(next)).toEqual(events(large('a', 1, 'X')));
+    expect(given(large('a', 0, 'X')).when(writeLarge)).toEqual(events());
+  });
+
+  test('of a region that is held small again is merged', () => {
+    const large: OfVm = {
+      vm: 'a',
+      event: { type: 'PageStored', gfn: 0, identifier: 'X', isLarge: true },
+    };
+    expect(given(stored('b', 7, 'X'), large).when(write('a', 0, 'X'))).toEqual(
+      events(merged('a', 0, 'X', 'inter')),
+    );
+  });
+
+  test('of a pattern is none of a region that is held large', () => {
+    expect(given().when({ ...writeZero('a', 2), isLarge: true })).toEqual(events(zeroed('a', 2)));
+  });
+
   test('of content that no page holds any more is still linked: it is still stored', () => {
     expect(given(stored('a', 0, 'X'), stored('a', 0, 'Y')).when(write('a', 3, 'X'))).toEqual(
       events(merged('a', 3, 'X', 'intra')),

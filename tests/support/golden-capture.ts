@@ -278,3 +278,9 @@ export const GOLDEN_DEVICE_COLUMNS: PageColumns = {
   packIndexes: Uint16Array.of(0, 0, 0),
   slots: Uint16Array.of(3, 4, 0),
 };
+
+/** As schema 6 has it: contents of it are held large. */
+export const GOLDEN_LARGE_PACK: PackWritten = {
+  ...GOLDEN_SHORT_PACK,
+  large: Uint16Array.of(0, 1, 2, 4),
+};

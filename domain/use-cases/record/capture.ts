@@ -131,7 +131,7 @@ export class CaptureWriter {
       this.#addColumns('PagesWritten', columns),
     );
     this.#stager = new PackStager(ports, { capture, group, plan }, (pack, ordinal) => {
-      const schema = packWrittenSchema(pack.blocks, ports.areEventsShort());
+      const schema = packWrittenSchema(pack, ports.areEventsShort());
       this.log.add({ type: 'PackWritten', schema, data: encodePackWritten(pack, schema) });
       this.#batches.named(pack.name, ordinal);
       this.#attached.named(pack.name, ordinal);

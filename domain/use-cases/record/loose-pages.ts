@@ -79,7 +79,7 @@ export class LoosePages {
         pages.subarray(page * PAGE_BYTES, (page + 1) * PAGE_BYTES),
         identifiers.subarray(page * IDENTIFIER_BYTES, (page + 1) * IDENTIFIER_BYTES),
       );
-      holdings.push(view.store(identifiers, page));
+      holdings.push(view.store(identifiers, page, NO_GFN));
     }
     await block.stage(this.#ports);
     return holdings;

@@ -72,7 +72,7 @@ describe('the document of events', () => {
   test.each([
     ['domain/events/pages-written.ts', 12],
     ['domain/events/pages-written-2.ts', 15],
-    ['domain/events/pack-written.ts', 16],
+    ['domain/events/pack-written.ts', 18],
     ['domain/events/pack-written-4.ts', 12],
     ['domain/events/patches.ts', 6],
     ['domain/events/pack-rewritten.ts', 19],

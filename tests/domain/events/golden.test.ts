@@ -45,6 +45,7 @@ import {
   GOLDEN_REWRITTEN_PACK,
   GOLDEN_SALTED_PACK,
   GOLDEN_SALTED_REWRITTEN,
+  GOLDEN_LARGE_PACK,
   GOLDEN_SHORT_PACK,
   GOLDEN_SHORT_REWRITTEN,
   goldenBytes,
@@ -170,8 +171,8 @@ describe('events of salted blocks', () => {
     expect(read).toMatchObject(either.right(GOLDEN_SALTED_PACK));
     if (either.isLeft(read)) return;
     expect(encodePackWritten(read.right, 4)).toEqual(data);
-    const schemas = [GOLDEN_SALTED_PACK, GOLDEN_PATCHED_PACK].map(({ blocks }) =>
-      packWrittenSchema(blocks, false),
+    const schemas = [GOLDEN_SALTED_PACK, GOLDEN_PATCHED_PACK].map((pack) =>
+      packWrittenSchema(pack, false),
     );
     expect(schemas).toEqual([3, 2]);
   });
@@ -194,7 +195,7 @@ describe('events of packed blocks', () => {
     expect(read).toMatchObject(either.right(GOLDEN_PACKED_PACK));
     if (either.isLeft(read)) return;
     expect(encodePackWritten(read.right, 4)).toEqual(data);
-    expect(packWrittenSchema(GOLDEN_PACKED_PACK.blocks, false)).toBe(4);
+    expect(packWrittenSchema(GOLDEN_PACKED_PACK, false)).toBe(4);
   });
 
   test('PackRewritten of schema 3', () => {
@@ -210,7 +211,14 @@ describe('events with short columns', () => {
     const data = goldenBytes('events-5/PackWritten.bin');
     expect(decodePackWritten({ schema: 5, data })).toEqual(either.right(GOLDEN_SHORT_PACK));
     expect(encodePackWritten(GOLDEN_SHORT_PACK, 5)).toEqual(data);
-    expect(packWrittenSchema(GOLDEN_SHORT_PACK.blocks, true)).toBe(5);
+    expect(packWrittenSchema(GOLDEN_SHORT_PACK, true)).toBe(5);
+  });
+
+  test('PackWritten of schema 6', () => {
+    const data = goldenBytes('events-6/PackWritten.bin');
+    expect(decodePackWritten({ schema: 6, data })).toEqual(either.right(GOLDEN_LARGE_PACK));
+    expect(encodePackWritten(GOLDEN_LARGE_PACK, 6)).toEqual(data);
+    expect(packWrittenSchema(GOLDEN_LARGE_PACK, true)).toBe(6);
   });
 
   test.each([

@@ -4,6 +4,7 @@ import fc from 'fast-check';
 import { CODEC_SALTED } from '../../../domain/values/block-salt.ts';
 import {
   blockStarts,
+  contentSlotsOf,
   CODEC_PACKED,
   PACK_HEADER_BYTES,
   PACK_NAME,
@@ -19,6 +20,7 @@ import {
 } from '../../../domain/events/pack-written.ts';
 import { BLOCK_BYTES, EVENT_BYTES_MAX, PACK_PAGES_MAX } from '../../../domain/values/page.ts';
 import { IDENTIFIER_BYTES } from '../../../domain/ports/page-engine.ts';
+import { areRuns, GrowingRuns, NO_RUNS } from '../../../domain/values/slot-runs.ts';
 import { isGroupName } from '../../../domain/events/streams.ts';
 import { NO_PATCHES } from '../../../domain/events/patches.ts';
 import { damaged, packWritten } from '../../support/arbitraries.ts';
@@ -158,6 +160,50 @@ describe.each([4, 5])('the event of a pack, of schema %i', (schema) => {
       pack.blocks.codecs.fill(patterns, 8, 9).fill(contents, 9, 10);
       expect(reasonOf(pack, schema)).toContain('block 9 holds contents after patterns');
     }
+  });
+});
+
+describe('the event of a pack in which slots are held large', () => {
+  const runs = fc.uniqueArray(fc.nat({ max: 39 })).map((slots) => {
+    const growing = new GrowingRuns();
+    for (const slot of slots.toSorted((a, b) => a - b)) growing.add(slot);
+    return growing.runs;
+  });
+  const largePack = fc.tuple(packWritten, runs).map(([pack, large]) => ({ ...pack, large }));
+  const isWithin = (pack: PackWritten): boolean =>
+    areRuns(pack.large ?? NO_RUNS, contentSlotsOf(pack.blocks));
+
+  test('reads back as it was written, where they are contents of it', () => {
+    fc.assert(
+      fc.property(largePack, (pack) => {
+        const { large, ...plain } = pack;
+        const found = read(encodePackWritten(pack, 6), 6);
+        const expected = large.length === 0 ? plain : pack;
+        expect(either.isLeft(found) ? found.left.code : found.right).toEqual(
+          isWithin(pack) ? expected : 'EVENT_INVALID',
+        );
+      }),
+      { numRuns: 300 },
+    );
+  });
+
+  test('damaged is read with slots within its bounds, or refused', () => {
+    fc.assert(
+      fc.property(
+        largePack.filter(isWithin).chain((pack) => damaged(encodePackWritten(pack, 6))),
+        (bytes) => {
+          const found = read(bytes, 6);
+          const isFit = either.isLeft(found) || (isBounded(found.right) && isWithin(found.right));
+          expect(isFit).toBe(true);
+        },
+      ),
+      { numRuns: 300 },
+    );
+  });
+
+  test('refuses runs that touch', () => {
+    const pack = { ...largestPack(), large: Uint16Array.of(0, 4, 4, 5) };
+    expect(reasonOf(pack, 6)).toContain('no runs');
   });
 });
 

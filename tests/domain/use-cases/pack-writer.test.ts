@@ -90,10 +90,10 @@ describe.each([
 
   test('are in events of the schema of their time', async () => {
     const [{ pack }] = await twoPacks(isSalted, { codec: CODEC_ZSTD, level: 1 });
-    expect(packWrittenSchema(pack.blocks, false)).toBe(isSalted ? 3 : 2);
+    expect(packWrittenSchema(pack, false)).toBe(isSalted ? 3 : 2);
     expect(packRewrittenSchema(pack.blocks, false)).toBe(isSalted ? 2 : 1);
     const [{ pack: packed }] = await twoPacks(isSalted, { codec: CODEC_PACKED });
-    expect(packWrittenSchema(packed.blocks, false)).toBe(4);
+    expect(packWrittenSchema(packed, false)).toBe(4);
     expect(packRewrittenSchema(packed.blocks, false)).toBe(3);
   });
 
