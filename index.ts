@@ -40,6 +40,7 @@ export {
 } from './domain/values/attachment.ts';
 export type { ToldLayout } from './domain/values/raw-layout.ts';
 export type { SharePolicy } from './domain/events/control-codecs.ts';
+export type { LargeHolding } from './domain/use-cases/record/wanted-regions.ts';
 export { retireVm, takeCheckpoint } from './adapters/wiring/points/vm-life.ts';
 
 // Memory at a point.

@@ -6,6 +6,7 @@ import type { Holding } from '../values/holding.ts';
 import type { Ordinal, Place } from '../values/place.ts';
 import type { PatchTable } from '../events/patches.ts';
 import type { Position } from './event-log.ts';
+import type { LargePages } from '../large-pages.ts';
 import type { VmState } from '../vm.ts';
 
 /**
@@ -23,6 +24,8 @@ export interface CaptureView extends WritesView {
   readonly isWhole: boolean;
   /** What a content or a pattern is referred to by. */
   reference(holding: Holding): PageReference;
+  /** Whether a committed content is held large: nobody but the pages that hold it links to it. */
+  isLarge(holding: Holding): boolean;
   /** The VM's pattern that is kept with this identifier, or -1. */
   findPattern(identifier: Uint8Array): Holding;
   /** Takes a pattern in that this capture keeps. */
@@ -34,6 +37,13 @@ export interface CaptureView extends WritesView {
    * patch of this capture may refer to it. As of what the models have folded.
    */
   isOutdated(): boolean;
+}
+
+/** What a capture comes to hold. */
+export interface CaptureWants {
+  readonly pages: number;
+  /** Which pages are held large. */
+  readonly regions: { isLarge(gfn: number): boolean; mayStayLarge(gfn: number): boolean };
 }
 
 /** What recording reads. */
@@ -51,8 +61,10 @@ export interface RecorderModels {
   lostStore(): string | null;
   /** What each page of a VM holds at one of its captures, in the numbers of the models' position. */
   tableAt(vm: string, capture: number): Promise<Uint32Array>;
-  /** A view for one capture of a VM with this many pages, at the models' position. */
-  captureView(vm: string, pageCount: number): Promise<CaptureView>;
+  /** A view for one capture of a VM, at the models' position. */
+  captureView(vm: string, wants: CaptureWants): Promise<CaptureView>;
+  /** What has become of the VM's large pages. */
+  regions(vm: string): LargePages;
 }
 
 /** A pack as a reader needs it. */

@@ -16,12 +16,14 @@ import {
   keptPatternOf,
   type Holding,
 } from '../../domain/values/holding.ts';
-import type { CaptureView, PageReference } from '../../domain/ports/models.ts';
+import type { CaptureView, CaptureWants, PageReference } from '../../domain/ports/models.ts';
 import type { Contents } from './contents.ts';
 import { IdentifierIndex, MemoryIdentifierColumn } from './identifier-index.ts';
 import { grownTable, type PageTable } from '../table.ts';
 import type { Losses } from './losses.ts';
 import type { Sharing } from './sharing.ts';
+
+const NONE_LARGE: CaptureWants['regions'] = { isLarge: () => false, mayStayLarge: () => true };
 
 export class LayeredCaptureView implements CaptureView {
   readonly #contents: Contents;
@@ -31,6 +33,7 @@ export class LayeredCaptureView implements CaptureView {
   /** What could not be read when this capture began. */
   readonly #lost: ReadonlySet<Holding>;
   readonly isWhole: boolean;
+  readonly #regions: CaptureWants['regions'];
   readonly #isLinked: boolean;
   /** Contents of this capture are numbered from here. */
   readonly #base: number;
@@ -60,6 +63,8 @@ export class LayeredCaptureView implements CaptureView {
     readonly sharing: Sharing;
     readonly known: PageTable;
     readonly pages: number;
+    /** Which pages are to be held large; absent: none, and what is held so stays. */
+    readonly regions?: CaptureWants['regions'];
     readonly losses: Losses;
     /** Whether the VM may share anything but patterns. */
     readonly isLinked: boolean;
@@ -69,6 +74,7 @@ export class LayeredCaptureView implements CaptureView {
     this.#contents = models.contents;
     this.#sharing = models.sharing;
     this.#table = grownTable(models.known, models.pages);
+    this.#regions = models.regions ?? NONE_LARGE;
     this.#isLinked = models.isLinked;
     this.#base = models.contents.count;
     this.#patternBase = models.contents.patternCount;
@@ -83,7 +89,13 @@ export class LayeredCaptureView implements CaptureView {
   }
 
   find(identifiers: Uint8Array, row: number, gfn: number): Holding {
-    if (!this.#isLinked) return this.#isSame(identifiers, row, gfn) ? this.held(gfn) : -1;
+    const isSame = (): boolean => this.#isSame(identifiers, row, gfn);
+    if (this.#regions.isLarge(gfn))
+      return this.isLarge(this.#table[gfn]!) && isSame() ? this.held(gfn) : -1;
+    const isHeldLarge = this.isLarge(this.#table[gfn] ?? UNKNOWN);
+    const mayStay = isHeldLarge ? this.#regions.mayStayLarge(gfn) : !this.#isLinked;
+    if (mayStay && isSame()) return this.held(gfn);
+    if (!this.#isLinked) return -1;
     const committed = this.#sharing.index.find(identifiers, row);
     // What others committed since this capture began was folded meanwhile, and has numbers of ours.
     if (committed >= 0 && committed < this.#base) return holdingOfContent(committed);
@@ -113,12 +125,17 @@ export class LayeredCaptureView implements CaptureView {
     return committed + (this.#shift.get(content) ?? 0);
   }
 
-  store(identifiers: Uint8Array, row: number): Holding {
+  isLarge(holding: Holding): boolean {
+    return contentOf(holding) < this.#base && this.#contents.held.isLarge(holding);
+  }
+
+  store(identifiers: Uint8Array, row: number, gfn: number): Holding {
     const own = this.#stored;
     this.#stored += 1;
     const at = row * IDENTIFIER_BYTES;
     this.#column.append(own, identifiers.subarray(at, at + IDENTIFIER_BYTES));
-    if (this.#isLinked) this.#own.insert(identifiers, row, own);
+    const isFound = this.#isLinked && !this.#regions.isLarge(gfn);
+    if (isFound) this.#own.insert(identifiers, row, own);
     return FIRST_CONTENT + this.#base + own;
   }
 

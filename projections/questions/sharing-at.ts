@@ -1,7 +1,8 @@
 // How the memory of VMs is made up at a moment.
 //
 // Invariant: pages = zero + pattern + unique + mergedIntra + mergedInter + unknown. For a content held
-// by v VMs on p pages: unique 1, mergedInter v - 1, mergedIntra p - v. Pages are unknown where the events
+// by v VMs on p pages: unique 1, mergedInter v - 1, mergedIntra p - v. What is held large is a content of its
+// own, whatever equals it. Pages are unknown where the events
 // that tell of them are damaged: one VM's damage is no reason not to answer of the others.
 
 import { arePagesCounted } from '../../domain/invariants.ts';
@@ -39,6 +40,8 @@ export interface SharingCounts {
 export interface SharingReport extends SharingCounts {
   /** Pages of which nobody knows what they hold: the events that tell of them are damaged. */
   readonly unknown: number;
+  /** Pages that are held large: of the unique ones, but where a clone shares its master's. */
+  readonly heldLarge: number;
   /** The counted VMs, and those they are compared with, of which that is so of a page, or of all. */
   readonly damagedVms: readonly string[];
   /** Pages by the class of their pattern, zeros among them. */
@@ -72,6 +75,7 @@ class Tally {
   readonly #contents: Contents;
   pages = 0;
   unknown = 0;
+  heldLarge = 0;
   readonly classes = new Float64Array(CLASSES_MAX);
   /** Pages, and VMs, that hold each content. */
   readonly pagesOf: Uint32Array;
@@ -100,6 +104,7 @@ class Tally {
         this.classes[classOfPattern(this.#contents, holding)]! += 1;
         continue;
       }
+      if (this.#contents.held.isLarge(holding)) this.heldLarge += 1;
       const content = contentOf(holding);
       this.pagesOf[content]! += 1;
       if (this.#lastVm[content] === this.#vms) continue;
@@ -128,7 +133,7 @@ async function tableOf(
 function countsOf(
   state: LedgerState,
   { all, own, vms }: { all: Tally; own: Tally; vms: number },
-): SharingCounts & Pick<SharingReport, 'uniqueBytes' | 'unknown'> {
+): SharingCounts & Pick<SharingReport, 'uniqueBytes' | 'unknown' | 'heldLarge'> {
   const { contents } = state;
   const sizes = new StoredSizes(contents);
   const isWhole = all === own;
@@ -150,12 +155,12 @@ function countsOf(
     uniqueBytes += sizes.bytesOf(holdingOfContent(content));
     if (contents.isPatch(holdingOfContent(content))) patched += 1;
   }
-  const { pages, patterns, unknown } = own;
+  const { pages, patterns, unknown, heldLarge } = own;
   const zero = own.classes[CLASS_ZERO]!;
   const mergedIntra = pages - patterns - unknown - (isWhole ? unique + mergedInter : held);
   const counts = { vms, pages, zero, pattern: patterns - zero, unique, mergedIntra, mergedInter };
   assert(arePagesCounted({ ...counts, unknown }), 'every page counts once');
-  return { ...counts, patched, unknown, uniqueBytes: Math.round(uniqueBytes) };
+  return { ...counts, patched, unknown, heldLarge, uniqueBytes: Math.round(uniqueBytes) };
 }
 
 const MINUTE_MS = 60_000;

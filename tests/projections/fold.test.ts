@@ -9,6 +9,7 @@ import type { Position } from '../../domain/ports/event-log.ts';
 import { vmStream } from '../../domain/events/streams.ts';
 import { pageRows, type EventRow } from '../../projections/questions/event-rows.ts';
 import { RANK_FIRST } from '../../projections/subscriptions/cursor.ts';
+import { sharingReport } from '../../projections/questions/sharing-at.ts';
 import { sharingAt } from '../support/sharing-counts.ts';
 import { catalogueText } from '../../projections/models/catalogue-state.ts';
 import { CommitAssembler, type CaptureChange } from '../../projections/commits.ts';
@@ -17,7 +18,12 @@ import type { PageTable } from '../../projections/table.ts';
 import { HandMadeLedger, identifierOf, planCapture } from '../support/hand-made-captures.ts';
 import { seededRandom } from '../support/images.ts';
 import { MapStateFiles } from '../support/map-state-files.ts';
-import { NaiveLedger, type NaiveCapture } from '../support/naive-ledger.ts';
+import {
+  NaiveLedger,
+  NONE_LARGE,
+  type HeldLarge,
+  type NaiveCapture,
+} from '../support/naive-ledger.ts';
 import { itemsOf } from '../support/log-events.ts';
 
 const PAGES = 80;
@@ -38,6 +44,8 @@ interface Round {
   readonly retires: string | null;
   /** Pages that are plugged in to each of them before. */
   readonly grows: number;
+  /** Pages from one on, up to another, are held large; null: none is, and what is stays. */
+  readonly large: readonly [number, number] | null;
   /** The recording process ends and another one goes on from the state files. */
   readonly isLast: boolean;
 }
@@ -48,8 +56,15 @@ const round: fc.Arbitrary<Round> = fc.record({
   changes: fc.constantFrom(0, 1, 5, 40),
   retires: fc.option(fc.constantFrom(...VMS), { freq: 12 }),
   grows: fc.constantFrom(0, 0, 0, 13),
+  large: fc.option(fc.tuple(fc.nat({ max: PAGES }), fc.nat({ max: PAGES }))),
   isLast: fc.boolean(),
 });
+
+const heldOf = ({ large }: Round): HeldLarge => {
+  if (large === null) return NONE_LARGE;
+  const isLarge = (gfn: number): boolean => gfn >= large[0] && gfn < large[1];
+  return { isLarge, mayStayLarge: isLarge };
+};
 
 interface World {
   readonly ledger: HandMadeLedger;
@@ -62,7 +77,9 @@ async function play(rounds: readonly Round[]): Promise<World> {
   const memories = new Map(VMS.map((vm) => [vm, Array.from({ length: PAGES }, () => 0)]));
   const blocks = new Map(VMS.map((vm) => [vm, [PAGES]]));
   let { state } = ledger;
-  for (const { seed, vms, changes, retires, grows, isLast } of rounds) {
+  for (const each of rounds) {
+    const { seed, vms, changes, retires, grows, isLast } = each;
+    const large = heldOf(each);
     const random = seededRandom(seed);
     const there = vms.filter((vm) => !naive.retired.has(vm));
     const plans = [];
@@ -72,7 +89,7 @@ async function play(rounds: readonly Round[]): Promise<World> {
       for (let i = 0; i < grows; i += 1) pages.push(0);
       for (let i = 0; i < changes; i += 1) pages[random(pages.length)] = random(CONTENTS);
       const memory = { vm, pages: [...pages], blocks: [...blocks.get(vm)!] };
-      plans.push(await planCapture(state, { ...memory, rowsMax: 1 + random(40) }));
+      plans.push(await planCapture(state, { ...memory, large, rowsMax: 1 + random(40) }));
     }
     const waiting = plans.flatMap(({ vm, batches }) => batches.map((batch) => ({ vm, batch })));
     // Batches of one VM stay in order; those of different VMs come as they come.
@@ -89,7 +106,7 @@ async function play(rounds: readonly Round[]): Promise<World> {
     }
     for (const plan of plans) {
       const position = await ledger.commit(plan);
-      naive.commit(plan.vm, memories.get(plan.vm)!, position);
+      naive.commit(plan.vm, memories.get(plan.vm)!, position, large);
     }
     if (
       retires !== null &&
@@ -139,7 +156,8 @@ function expectHolders(state: LedgerState, naive: NaiveLedger): void {
   const holders = new Map<number, number>();
   for (let content = 0; content < state.contents.count; content += 1) {
     const count = state.sharing.holders(content);
-    if (count > 0) holders.set(contentOf(state, FIRST_CONTENT + content), count);
+    if (count > 0 && !state.contents.held.isLarge(FIRST_CONTENT + content))
+      holders.set(contentOf(state, FIRST_CONTENT + content), count);
   }
   expect(new Map([...holders].toSorted(([a], [b]) => a - b))).toEqual(
     new Map([...naive.holders()].toSorted(([a], [b]) => a - b)),
@@ -220,6 +238,21 @@ async function expectSharing(state: LedgerState, naive: NaiveLedger): Promise<vo
       expect(counts).toEqual(naive.sharingAt(position, vm));
       expect(arePagesCounted(counts)).toBe(true);
     }
+  for (const position of positionsIn(naive)) {
+    const { heldLarge } = await sharingReport(state, { position, vm: null });
+    expect(heldLarge).toBe(naive.heldLargeAt(position));
+  }
+}
+
+/** The invariant of preemptive merging: of what is held small, no two contents are equal. */
+function expectMerged(state: LedgerState): void {
+  const { contents, sharing } = state;
+  const small = Array.from({ length: contents.count }, (_, content) => content)
+    .filter((content) => !contents.held.isLarge(FIRST_CONTENT + content))
+    .filter((content) => !contents.aliases.has(content));
+  const identifiers = small.map((content) => hex(sharing.identifierOf(content)));
+  expect(new Set(identifiers).size).toBe(identifiers.length);
+  expect(sharing.index.count).toBe(identifiers.length);
 }
 
 describe('the fold says what a naive model says', () => {
@@ -236,6 +269,7 @@ describe('the fold says what a naive model says', () => {
         for (const state of [fresh, resumed]) {
           expectCatalogue(state, naive);
           expectHolders(state, naive);
+          expectMerged(state);
           await expectTables(state, naive);
         }
         expect(fresh.toggles).toEqual(resumed.toggles);

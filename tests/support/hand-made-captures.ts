@@ -6,7 +6,7 @@ import { hash } from 'node:crypto';
 import type { ControlEvent } from '../../domain/events/control.ts';
 import { flatMap, type MemoryMap } from '../../domain/values/memory-map.ts';
 import { CODEC_RAW, PACK_HEADER_BYTES, type BlockTable } from '../../domain/values/pack.ts';
-import { encodePackWritten } from '../../domain/events/pack-written.ts';
+import { encodePackWritten, packWrittenSchema } from '../../domain/events/pack-written.ts';
 import {
   encodePageColumns,
   hasReference,
@@ -30,6 +30,8 @@ import {
   createMemoryEventLog,
   MemoryLogStore,
 } from '../../adapters/stores/event-log-memory/event-log-memory.ts';
+import { NONE_LARGE, type HeldLarge } from './naive-ledger.ts';
+import { GrowingRuns } from '../../domain/values/slot-runs.ts';
 import { MapStateFiles } from './map-state-files.ts';
 import { valueOf } from './outcomes.ts';
 
@@ -52,6 +54,8 @@ export interface CaptureRequest {
   readonly rowsMax?: number;
   /** Pages in a pack. */
   readonly packPagesMax?: number;
+  /** Which pages are held large; absent: none is, and what is stays. */
+  readonly large?: HeldLarge;
   /** Whether it has a device state, of one page of zeros. */
   readonly hasDevice?: boolean;
 }
@@ -119,15 +123,18 @@ interface Own {
 }
 
 function packsOf(
-  contents: readonly number[],
+  contents: readonly { readonly content: number; readonly isLarge: boolean }[],
   at: { readonly capture: number; readonly group: string; readonly packPagesMax: number },
 ): Own {
   const packs = [];
   for (let first = 0; first < contents.length; first += at.packPagesMax) {
     const inPack = contents.slice(first, first + at.packPagesMax);
     const identifiers = new Uint8Array(inPack.length * IDENTIFIER_BYTES);
-    for (const [i, content] of inPack.entries())
+    const large = new GrowingRuns();
+    for (const [i, { content, isLarge }] of inPack.entries()) {
       identifiers.set(identifierOf(content, at.group), i * IDENTIFIER_BYTES);
+      if (isLarge) large.add(i);
+    }
     const name = Buffer.from(nextBytes()).toString('hex');
     const written = {
       name,
@@ -137,8 +144,11 @@ function packsOf(
       blocks: rawBlocks(inPack.length),
       identifiers,
       patches: NO_PATCHES,
+      large: large.runs,
     };
-    packs.push({ name, event: eventOf('PackWritten', encodePackWritten(written, 4)) });
+    const schema = Math.max(4, packWrittenSchema(written, false));
+    const data = encodePackWritten(written, schema);
+    packs.push({ name, event: { ...eventOf('PackWritten', data), schema } });
   }
   return { ...at, packs };
 }
@@ -213,7 +223,9 @@ export async function planCapture(
   const known = current ?? new Uint32Array(0);
   const { contents, sharing, losses } = state;
   const models = { contents, sharing, losses, isLinked: true };
-  const view = new LayeredCaptureView({ ...models, known, pages: pages.length });
+  const { large = NONE_LARGE } = request;
+  const of = { ...models, known, regions: large };
+  const view = new LayeredCaptureView({ ...of, pages: pages.length });
   const identifiers = new Uint8Array(pages.length * IDENTIFIER_BYTES);
   for (const [gfn, content] of pages.entries())
     if (content > 0) identifiers.set(identifierOf(content, group), gfn * IDENTIFIER_BYTES);
@@ -224,7 +236,10 @@ export async function planCapture(
     patterns: new Uint32Array(pages.length),
   });
   const capture = (entry?.state.captures ?? 0) + 1;
-  const stored = [...decided.storeRows].map((row) => pages[row]!);
+  const stored = [...decided.storeRows].map((gfn) => ({
+    content: pages[gfn]!,
+    isLarge: large.isLarge(gfn),
+  }));
   const own = packsOf(stored, { capture, group, packPagesMax });
   const batches = [
     ...own.packs.map(({ event }) => event),

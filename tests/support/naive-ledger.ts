@@ -1,5 +1,6 @@
 // The plainest model of what the fold must say: whole tables, plain numbers, everything counted anew.
-// Contents are those of hand-made captures: 0 is zeros, undefined is not written yet.
+// Contents are those of hand-made captures: 0 is zeros, undefined is not written yet. What is held large is a
+// content of its own, whatever equals it: beside the tables stands what each page is kept as.
 
 import type { SharingCounts } from '../../projections/questions/sharing-at.ts';
 import type { CaptureRow } from '../../projections/models/vm-entry.ts';
@@ -19,9 +20,21 @@ export interface NaiveCapture {
   readonly capture: number;
   readonly position: Position;
   readonly table: readonly number[];
+  /** What each page is kept as: equal where pages share it. */
+  readonly kept: readonly string[];
   readonly events: readonly NaivePageEvent[];
   readonly holders: ReadonlyMap<number, number>;
 }
+
+/** Which pages are to be held large. */
+export interface HeldLarge {
+  isLarge(gfn: number): boolean;
+  mayStayLarge(gfn: number): boolean;
+}
+
+export const NONE_LARGE: HeldLarge = { isLarge: () => false, mayStayLarge: () => true };
+
+const isKeptLarge = (kept: string | undefined): boolean => kept?.startsWith('large') ?? false;
 
 type Table = readonly (number | undefined)[];
 
@@ -29,36 +42,53 @@ export class NaiveLedger {
   readonly captures: NaiveCapture[] = [];
   readonly retired = new Map<string, Position>();
   readonly #tables = new Map<string, Table>();
+  readonly #kept = new Map<string, (string | undefined)[]>();
+  #large = 0;
   readonly #storedBy = new Map<number, string>();
 
-  /** Pages that hold each content, zeros left out. */
+  /** Pages that hold each content and are held small, zeros left out. */
   holders(): Map<number, number> {
     const counts = new Map<number, number>();
     for (const [vm, table] of this.#tables)
       if (!this.retired.has(vm))
-        for (const content of table)
-          if (content !== undefined && content > 0)
+        for (const [gfn, content] of table.entries())
+          if (content !== undefined && content > 0 && !isKeptLarge(this.#kept.get(vm)![gfn]))
             counts.set(content, (counts.get(content) ?? 0) + 1);
     return counts;
   }
 
-  commit(vm: string, pages: readonly number[], position: Position): void {
+  commit(
+    vm: string,
+    pages: readonly number[],
+    position: Position,
+    held: HeldLarge = NONE_LARGE,
+  ): void {
     const table = [...(this.#tables.get(vm) ?? pages.map(() => undefined))];
     this.#tables.set(vm, table);
+    const kept = [...(this.#kept.get(vm) ?? [])];
+    this.#kept.set(vm, kept);
     const events: NaivePageEvent[] = [];
     let row = 0;
     for (const [gfn, content] of pages.entries()) {
       const old = table[gfn];
-      if (old === content) continue;
-      events.push({ item: 2 * row, gfn, content, ...this.#outcome(vm, content) });
-      if (old !== undefined && old > 0 && this.holders().get(old)! > 1)
+      const wasLarge = isKeptLarge(kept[gfn]);
+      const isLarge = content > 0 && held.isLarge(gfn);
+      const mayStay = content === 0 || (wasLarge ? held.mayStayLarge(gfn) : !isLarge);
+      if (old === content && mayStay) continue;
+      const outcome = isLarge ? ({ type: 'PageStored' } as const) : this.#outcome(vm, content);
+      events.push({ item: 2 * row, gfn, content, ...outcome });
+      const isChanged = old !== content || isLarge;
+      const isShared = old !== undefined && old > 0 && !wasLarge && this.holders().get(old)! > 1;
+      if (isChanged && isShared)
         events.push({ item: 2 * row + 1, type: 'SharingBroken', gfn, content: old });
       table[gfn] = content;
+      kept[gfn] = isLarge ? `large ${(this.#large += 1)}` : String(content);
       row += 1;
     }
     const capture = this.captures.filter((other) => other.vm === vm).length + 1;
     const holders = this.holders();
-    this.captures.push({ vm, capture, position, table: [...pages], events, holders });
+    const of = kept.map((each) => each ?? 'none');
+    this.captures.push({ vm, capture, position, table: [...pages], kept: of, events, holders });
   }
 
   #outcome(vm: string, content: number): Pick<NaivePageEvent, 'type' | 'scope'> {
@@ -104,21 +134,27 @@ export class NaiveLedger {
     return latest;
   }
 
+  /** Pages that are held large at a position. */
+  heldLargeAt(position: Position): number {
+    const kept = [...this.#at(position).values()].flatMap((capture) => capture.kept);
+    return kept.filter(isKeptLarge).length;
+  }
+
   sharingAt(position: Position, vm: string | null): SharingCounts {
     const latest = this.#at(position);
-    const vmsOf = new Map<number, Set<string>>();
-    for (const [name, { table }] of latest)
-      for (const content of table)
-        if (content > 0) vmsOf.set(content, (vmsOf.get(content) ?? new Set()).add(name));
+    const vmsOf = new Map<string, Set<string>>();
+    for (const [name, { kept }] of latest)
+      for (const each of kept)
+        if (each !== '0') vmsOf.set(each, (vmsOf.get(each) ?? new Set()).add(name));
     const counted =
       vm === null ? [...latest.values()] : [...latest.values()].filter((one) => one.vm === vm);
-    const pages = counted.flatMap(({ table }) => table);
-    const held = new Set(pages.filter((content) => content > 0));
-    const zero = pages.filter((content) => content === 0).length;
+    const pages = counted.flatMap(({ kept }) => kept);
+    const held = new Set(pages.filter((each) => each !== '0'));
+    const zero = pages.filter((each) => each === '0').length;
     const rest = pages.length - zero;
     const common = { vms: counted.length, pages: pages.length, zero, pattern: 0, patched: 0 };
     if (vm !== null) {
-      const unique = [...held].filter((content) => vmsOf.get(content)!.size === 1).length;
+      const unique = [...held].filter((each) => vmsOf.get(each)!.size === 1).length;
       return { ...common, unique, mergedInter: held.size - unique, mergedIntra: rest - held.size };
     }
     const holdings = [...vmsOf.values()].reduce((sum, vms) => sum + vms.size, 0);

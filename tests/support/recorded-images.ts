@@ -17,6 +17,7 @@ import {
   verify,
   type CaptureRow,
   type EventRow,
+  type LargeHolding,
   type Ledger,
   type LogFilter,
   type OpenLedgerOptions,
@@ -69,6 +70,7 @@ export async function recordFiles(
     readonly files: readonly string[];
     readonly group?: string;
     readonly share?: SharePolicy;
+    readonly large?: LargeHolding;
   },
 ): Promise<CaptureRow[]> {
   const rows: CaptureRow[] = [];
@@ -88,6 +90,7 @@ export async function recordImage(
     readonly folder: string;
     readonly group?: string;
     readonly share?: SharePolicy;
+    readonly large?: LargeHolding;
   },
 ): Promise<CaptureRow> {
   const { image, folder, ...of } = request;

@@ -6,6 +6,7 @@ import type { CaptureRow } from '../../../projections/models/vm-entry.ts';
 import type { Ledger } from '../../wiring/ledger/ledger.ts';
 import type { LedgerMode } from '../../wiring/ledger/ledger-parts.ts';
 import { type SharePolicy } from '../../../domain/events/control.ts';
+import type { LargeHolding } from '../../../domain/use-cases/record/wanted-regions.ts';
 import { UsageError } from './failure.ts';
 import { captureRow } from '../rows/capture-rows.ts';
 import { isoTime, type Row } from '../rows/row.ts';
@@ -18,6 +19,10 @@ export const declareRecording = (command: Command): Command =>
     .option(
       '--share <scope>',
       'what a new VM may share: pattern (patterns inside itself), vm (its own pages) or group (the default)',
+    )
+    .option(
+      '--large <which>',
+      'regions of 2 MiB to store whole and unmerged: follow (as large-pages decided), all or none (default: what is written is held small)',
     );
 
 export interface RecordOptions {
@@ -25,6 +30,7 @@ export interface RecordOptions {
   readonly init?: boolean;
   readonly group?: string;
   readonly share?: string;
+  readonly large?: string;
   readonly full?: boolean;
 }
 
@@ -70,6 +76,16 @@ function shareOf({ share, group }: RecordOptions): { share?: SharePolicy } {
   return { share };
 }
 
+/** Which regions are held large, where it was said. */
+function largeOf({ large }: RecordOptions): { large?: LargeHolding } {
+  if (large === undefined) return {};
+  if (large !== 'follow' && large !== 'all' && large !== 'none')
+    throw new UsageError(
+      `--large ${JSON.stringify(large)} is not known: follow, all or none was expected`,
+    );
+  return { large };
+}
+
 /** What is said of the VMs that are recorded, whichever they are. */
 export const recorderOptions = (
   options: RecordOptions,
@@ -77,6 +93,7 @@ export const recorderOptions = (
 ) => ({
   group: options.group ?? null,
   ...shareOf(options),
+  ...largeOf(options),
   isFull: options.full === true,
   onProgress: ({ pages, pageCount }: { pages: number; pageCount: number }) =>
     onBytes(pages * PAGE_BYTES, pageCount * PAGE_BYTES),

@@ -1,7 +1,7 @@
 // The table of what memory is made of.
 
 import { PAGE_BYTES } from '../../../domain/values/page.ts';
-import type { SharingCounts } from '../../../projections/questions/sharing-at.ts';
+import type { SharingCounts, SharingReport } from '../../../projections/questions/sharing-at.ts';
 import type { Row } from '../rows/row.ts';
 import { perCent } from '../rows/sharing-rows.ts';
 import { bytesText, field, numeric, type Output } from './output.ts';
@@ -9,7 +9,10 @@ import { bytesText, field, numeric, type Output } from './output.ts';
 export const share = (part: number, all: number): string =>
   all === 0 ? '-' : `${perCent(part, all).toFixed(1)} %`;
 
-function sharingRows(counts: SharingCounts, patterns: Readonly<Record<string, number>>): Row[] {
+/** What the table is of. */
+type Counted = SharingCounts & Partial<Pick<SharingReport, 'heldLarge'>>;
+
+function sharingRows(counts: Counted, patterns: Readonly<Record<string, number>>): Row[] {
   const rows: [string, number][] = [
     ['zero', counts.zero],
     ['other patterns', counts.pattern],
@@ -18,6 +21,7 @@ function sharingRows(counts: SharingCounts, patterns: Readonly<Record<string, nu
     ['merged between VMs', counts.mergedInter],
     ['unique', counts.unique],
     ['  of them patched', counts.patched],
+    ...(counts.heldLarge ? [['  of them held large', counts.heldLarge] as [string, number]] : []),
     ['all', counts.pages],
   ];
   return rows.map(([what, pages]) => ({
@@ -31,7 +35,7 @@ function sharingRows(counts: SharingCounts, patterns: Readonly<Record<string, nu
 /** The table of what memory is made of; the counts themselves under --json. */
 export function sharingTable(
   output: Output,
-  counts: SharingCounts,
+  counts: Counted,
   patterns: Readonly<Record<string, number>> = {},
 ): void {
   if (output.isJson) return output.json({ ...counts });

@@ -14,6 +14,7 @@ import {
   recordedCompression,
 } from '../../../domain/ledger.ts';
 import type { Attachment } from '../../../domain/values/attachment.ts';
+import { initialLargePages } from '../../../domain/large-pages.ts';
 import { refuse } from '../../../domain/values/refused.ts';
 import { initialVm, recorderRefusal, timeDoubt } from '../../../domain/vm.ts';
 import {
@@ -49,7 +50,8 @@ function recorderModels(ledger: Ledger, options: RecorderOptions): RecorderModel
       const point = { entry, row: ledger.resolve(entry, `@${capture}`) };
       return tableOf(ledger, point, { isWhole: false });
     },
-    captureView: async (vm, pageCount) => {
+    regions: (vm) => state.regions.get(vm) ?? initialLargePages,
+    captureView: async (vm, wants) => {
       const entry = state.catalogue.vms.get(vm);
       const known =
         (entry === undefined ? null : await state.currentTable(entry)) ?? new Uint32Array(0);
@@ -61,7 +63,7 @@ function recorderModels(ledger: Ledger, options: RecorderOptions): RecorderModel
       const { contents, sharing, losses } = state;
       const areReplaced = (): boolean => state.contents !== contents;
       const models = { contents, sharing, losses, isLinked, areReplaced };
-      return new LayeredCaptureView({ ...models, known, pages: pageCount });
+      return new LayeredCaptureView({ ...models, known, ...wants });
     },
   };
 }

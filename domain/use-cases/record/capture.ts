@@ -24,12 +24,12 @@ import {
   type ScannedChunk,
 } from '../../ports/page-engine.ts';
 import { partsOfDevice } from '../../values/device-state.ts';
-import { PAGE_BYTES, pagesOf } from '../../values/page.ts';
+import { PAGE_BYTES, pagesOf, REGION_PAGES } from '../../values/page.ts';
 import { decideWrites, type DecidedWrites } from '../../sharing.ts';
 import { isContent, UNKNOWN, type Holding } from '../../values/holding.ts';
 import type { GuestCapture } from '../../ports/guests.ts';
 import type { PageStore } from '../../ports/page-store.ts';
-import type { CaptureView, PageReference } from '../../ports/models.ts';
+import type { CaptureView, CaptureWants, PageReference } from '../../ports/models.ts';
 import { AttachedFiles } from './attached-files.ts';
 import { BatchBuilder } from './batch-builder.ts';
 import type { StreamEnd } from '../stream-end.ts';
@@ -66,6 +66,8 @@ export interface CapturePlace {
   readonly next: Fingerprints;
   /** What pages hold at the point that some of the capture's are as at; null: none is. */
   readonly elsewhere: Uint32Array | null;
+  /** Which pages are held large. */
+  readonly regions: CaptureWants['regions'];
   readonly onProgress: (pagesDone: number) => void;
   /** Waits until so many pages may be looked at; null: any may. */
   readonly pace: ((pages: number) => Promise<void>) | null;
@@ -269,14 +271,26 @@ export class CaptureWriter {
 
   /** Gives new contents their places, and what they may be patches of. */
   #planContents({ storeRows, storeOver }: DecidedWrites, gfns: Uint32Array): StoreRows {
-    const isFar = (i: number): boolean => gfns[storeRows[i]!]! !== gfns[storeRows[i - 1]!]! + 1;
+    const gfnOf = (i: number): number => gfns[storeRows[i]!]!;
+    const regionOf = (i: number): number => Math.floor(gfnOf(i) / REGION_PAGES);
+    const isLarge = (i: number): boolean => this.#place.regions.isLarge(gfnOf(i));
+    // What is held large shares no block with what is not, nor with another large page.
+    const isApart = (i: number): boolean =>
+      gfnOf(i) !== gfnOf(i - 1) + 1 ||
+      (isLarge(i) ? regionOf(i) !== regionOf(i - 1) : isLarge(i - 1));
     const cuts: number[] = [];
     const over = new Uint32Array(storeRows.length);
     const references: (SlotOfPack | null)[] = [];
     for (let i = 0; i < storeRows.length; i += 1) {
-      const beginsPack = this.#plan.addContent();
-      if (i > 0 && (beginsPack || isFar(i))) cuts.push(i);
-      const reference = this.#view.patchReference(storeOver[i]!);
+      const isUnit = isLarge(i);
+      if (isUnit && (i === 0 || regionOf(i) !== regionOf(i - 1))) {
+        let end = i + 1;
+        while (end < storeRows.length && regionOf(end) === regionOf(i)) end += 1;
+        this.#plan.keepTogether(end - i);
+      }
+      const beginsPack = this.#plan.addContent(isUnit);
+      if (i > 0 && (beginsPack || isApart(i))) cuts.push(i);
+      const reference = isUnit ? null : this.#view.patchReference(storeOver[i]!);
       const slot = reference === null ? null : slotOf(this.#view.reference(reference));
       const isPatch = slot !== null && this.#plan.mayRefer(slot.pack);
       over[i] = isPatch ? reference! : UNKNOWN;

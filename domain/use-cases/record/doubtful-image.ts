@@ -85,15 +85,19 @@ export function grownFingerprints(known: Fingerprints, pages: number): Fingerpri
   return grown;
 }
 
-/** Gives pages that were not read, as they are as at another point, a fingerprint that no page has. */
+/** Gives a page a fingerprint that no page has, so that it is looked at. */
+export const forgetFingerprint = (fingerprints: Uint8Array, gfn: number): void => {
+  fingerprints.fill(NO_PAGE, gfn * FINGERPRINT_BYTES, (gfn + 1) * FINGERPRINT_BYTES);
+};
+
+/** The same of pages that were not read, as they are as at another point. */
 export function forgetFingerprints(
   { asAt }: Pick<GuestCapture, 'asAt'>,
   fingerprints: Fingerprints,
 ): void {
   if (asAt === undefined) return;
   const bytes = new Uint8Array(fingerprints);
-  for (const [gfn, is] of asAt.pages.entries())
-    if (is === 1) bytes.fill(NO_PAGE, gfn * FINGERPRINT_BYTES, (gfn + 1) * FINGERPRINT_BYTES);
+  for (const [gfn, is] of asAt.pages.entries()) if (is === 1) forgetFingerprint(bytes, gfn);
 }
 
 /**

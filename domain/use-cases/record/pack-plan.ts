@@ -8,6 +8,7 @@
 import { assert } from '../../values/assert.ts';
 import { PACK_PAGES_MAX, PACK_PATTERNS_MAX } from '../../values/page.ts';
 import { PATCH_PACKS_MAX } from '../../events/patches.ts';
+import { GrowingRuns, type SlotRuns } from '../../values/slot-runs.ts';
 import { lastWhere } from '../../values/sorted-search.ts';
 
 /** A pattern that a pack will keep. */
@@ -22,6 +23,8 @@ interface PlannedPack {
   readonly firstPattern: number;
   contents: number;
   readonly patterns: KeptPattern[];
+  /** Slots of contents that are held large. */
+  readonly large: GrowingRuns;
   /** Packs that its patches refer to. */
   readonly referred: Set<string>;
 }
@@ -43,15 +46,24 @@ export class PackPlan {
       firstPattern: last === undefined ? 0 : last.firstPattern + last.patterns.length,
       contents: 0,
       patterns: [],
+      large: new GrowingRuns(),
       referred: new Set(),
     };
     this.#packs.push(pack);
     return pack;
   }
 
+  /** The next contents, so many, lie in one pack. */
+  keepTogether(contents: number): void {
+    assert(contents <= PACK_PAGES_MAX, 'what is kept together fits a pack');
+    const last = this.#packs.at(-1);
+    if (last !== undefined && last.contents + contents > PACK_PAGES_MAX) this.#begin();
+  }
+
   /** The next content; true: it begins a pack. */
-  addContent(): boolean {
+  addContent(isLarge = false): boolean {
     const pack = this.#open();
+    if (isLarge) pack.large.add(pack.contents);
     pack.contents += 1;
     return pack.contents === 1;
   }
@@ -86,6 +98,11 @@ export class PackPlan {
     const isOpen = ordinal === this.#packs.length - 1 && !this.#isFinished;
     const pack = this.#packs[ordinal];
     return pack === undefined || (isOpen && pack.contents < PACK_PAGES_MAX) ? null : pack.contents;
+  }
+
+  /** Slots of a pack, to which no more contents come, that are held large. */
+  largeOf(ordinal: number): SlotRuns {
+    return this.#packs[ordinal]!.large.runs;
   }
 
   /** The patterns of a pack to which no more come. */

@@ -70,8 +70,9 @@ export class PackStager {
       if (contents === null || this.#writer.slots < contents) return;
       this.#addPatterns(ordinal);
       const identifiers = this.#identifiers.slice(0, this.#writer.slots * IDENTIFIER_BYTES);
+      const large = this.#plan.largeOf(ordinal);
       await this.#writer.seal((pack) =>
-        this.#announce({ ...pack, capture: this.#capture, identifiers }, ordinal),
+        this.#announce({ ...pack, capture: this.#capture, identifiers, large }, ordinal),
       );
     }
   }

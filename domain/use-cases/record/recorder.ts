@@ -26,10 +26,12 @@ import {
   privateGroupOf,
   type ParentPoint,
 } from '../../vm.ts';
+import { HELD_LARGE_FORMAT } from '../../events/pack-written.ts';
 import { CaptureWriter, type CaptureCounts, type CapturePorts } from './capture.ts';
 import {
-  grownFingerprints,
+  forgetFingerprint,
   forgetFingerprints,
+  grownFingerprints,
   keepFingerprints,
   knownElsewhere,
   refuseChanged,
@@ -38,6 +40,7 @@ import {
 import { encodeControls } from '../../events/envelope.ts';
 import { accepted, valueOf } from '../../ports/run.ts';
 import { isConflict, StreamEnd } from '../stream-end.ts';
+import { WantedRegions, type LargeHolding } from './wanted-regions.ts';
 
 /** Fingerprints of a VM's last capture, kept with the keys. */
 export interface FingerprintStore {
@@ -88,6 +91,8 @@ export interface RecorderOptions {
   /** Whether zeros of an image that may lack pages are zeros. */
   readonly isFull?: boolean;
   readonly onProgress?: (progress: { readonly pages: number; readonly pageCount: number }) => void;
+  /** Which regions are held large. Absent: what is written is held small, and what is not stays as it is. */
+  readonly large?: LargeHolding;
   /** Waits until so many pages may be looked at. Absent: any may, at once. */
   readonly pace?: (pages: number) => Promise<void>;
 }
@@ -169,6 +174,7 @@ export class Recorder {
     await openGroup(group);
     const pages = pageCountOf(captured.memoryMap);
     refuseSize(captured.image.label, pages);
+    if (this.#regions(pages).areAny) await this.#raise(HELD_LARGE_FORMAT);
     let obstacle: Obstacle | null = null;
     for (let attempt = 1; attempt <= ATTEMPTS_MAX; attempt += 1) {
       if (attempt > 1) begun = await this.#begin(captured);
@@ -227,11 +233,16 @@ export class Recorder {
     const before = models.vm(vm);
     if (captured.asBefore !== undefined && before.captures === 0)
       throw refuse({ _tag: 'NothingBefore', vm });
-    const view = await models.captureView(vm, pages);
+    const regions = this.#regions(pages);
+    const view = await models.captureView(vm, { pages, regions });
     // What damage took is written anew, also where it did not change.
     const previous = view.isWhole ? await this.#previous(before.captures, pages) : null;
     const elsewhere = await knownElsewhere(models, captured);
-    if (previous !== null) forgetFingerprints(captured, previous);
+    if (previous !== null) {
+      forgetFingerprints(captured, previous);
+      const bytes = new Uint8Array(previous);
+      for (const gfn of regions.changed(view, captured)) forgetFingerprint(bytes, gfn);
+    }
     const next =
       this.#spare?.byteLength === pages * FINGERPRINT_BYTES ? this.#spare : newFingerprints(pages);
     this.#spare = null;
@@ -243,6 +254,7 @@ export class Recorder {
       previous,
       next,
       elsewhere,
+      regions,
       onProgress: (done: number) => this.#options.onProgress?.({ pages: done, pageCount: pages }),
       pace: this.#options.pace ?? null,
     };
@@ -279,6 +291,12 @@ export class Recorder {
     const { capture, position } = committed;
     this.#fingerprints = { capture, position, current: next };
     return committed;
+  }
+
+  /** Which regions of the VM, with so many pages, are to be held large. */
+  #regions(pages: number): WantedRegions {
+    const { vm, large: holding = 'as written' } = this.#options;
+    return new WantedRegions({ holding, pages, regions: this.#ports.models.regions(vm) });
   }
 
   /** Refuses an image that is not the VM's whole memory at one moment. */

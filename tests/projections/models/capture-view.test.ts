@@ -17,7 +17,7 @@ test('a capture does not take what was committed and folded since it began for i
   await state.catchUp({ heavy: true });
   expect(contents.count).toBe(4);
   expect(view.find(identifierOf(3), 0, 0)).toBe(-1);
-  const stored = view.store(identifierOf(5), 0);
+  const stored = view.store(identifierOf(5), 0, 0);
   expect(stored).toBe(FIRST_CONTENT + 2);
   expect(view.find(identifierOf(5), 0, 0)).toBe(stored);
   expect(view.reference(stored)).toEqual({ _tag: 'pending', kind: 'content', number: 0 });

@@ -279,7 +279,7 @@ describe('the view of a capture', () => {
     const eight = FIRST_CONTENT + 1;
     expect(view.find(known, 0, 0)).toBe(eight);
     expect(view.find(fresh, 0, 0)).toBe(-1);
-    const nine = view.store(fresh, 0);
+    const nine = view.store(fresh, 0, 0);
     expect(nine).toBe(FIRST_CONTENT + contents.count);
     expect(view.find(fresh, 0, 0)).toBe(nine);
     view.hold(0, eight);
