@@ -1,5 +1,5 @@
 // The pages that differ between two points. Inside a sharing group equal
-// pages have equal numbers, so two tables are compared and no page is read; contents of different
+// pages have equal numbers, or, where one of them is held large, equal identifiers, so two tables are compared and no page is read; contents of different
 // groups, and patterns of different VMs, are compared by their bytes. Cost: O(pages of the two tables),
 // and each block once a window of those pages that bytes are needed of. Memory: the two tables, and
 // two windows of pages.
@@ -42,6 +42,8 @@ export interface DiffRequest {
   readonly withBytes: boolean;
   /** Whether pages can be read; else what only their bytes would tell apart counts as differing. */
   readonly hasPages: boolean;
+  /** Whether contents of different numbers are equal by their identifiers; absent: in a group none are. */
+  readonly areEqual?: (before: Holding, after: Holding) => boolean;
   /** Only these pages; absent: all. */
   readonly gfns?: PageRange;
 }
@@ -89,7 +91,7 @@ function* candidates(request: DiffRequest): Generator<Candidate> {
   for (let gfn = gfns.first; gfn < end; gfn += 1) {
     const before = a.table[gfn] ?? UNKNOWN;
     const after = b.table[gfn] ?? UNKNOWN;
-    if (before === after) continue;
+    if (before === after || request.areEqual?.(before, after) === true) continue;
     yield {
       gfn,
       before,

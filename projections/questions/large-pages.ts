@@ -13,8 +13,9 @@ import {
 import { emptyHeld, regionsIn, type HeldSmall } from '../../domain/region-pages.ts';
 import { NumberSet } from '../../domain/values/number-set.ts';
 import { PAGE_BYTES, REGION_PAGES } from '../../domain/values/page.ts';
-import type { LedgerState } from '../models/ledger-state.ts';
-import { vmsAt, type Moment } from './moment.ts';
+import type { PageTable } from '../table.ts';
+import type { ComparedState } from './equal-contents.ts';
+import { vmsAt, type Moment, type VmAt } from './moment.ts';
 import { accessesIn, type Interval } from './region-accesses.ts';
 
 /** A large page in the ranking. */
@@ -47,12 +48,17 @@ export interface SharedEstimate {
 const pagesOfRegion = (table: Uint32Array, region: number): Uint32Array =>
   table.subarray(region * REGION_PAGES, (region + 1) * REGION_PAGES);
 
+/** What the pages of a VM hold, equal contents by one number. */
+const tableOf = async ({ state, equal }: ComparedState, { entry, row }: VmAt): Promise<PageTable> =>
+  equal.in(await state.tables.at(entry, state.contents, row));
+
 /** How many pages of all VMs at a moment hold each content. */
-async function holdersAt(state: LedgerState, moment: Moment): Promise<Uint32Array> {
+async function holdersAt(compared: ComparedState, moment: Moment): Promise<Uint32Array> {
+  const { state } = compared;
   const holders = new Uint32Array(state.contents.count);
   for (const { entry, row } of vmsAt(state.catalogue, moment)) {
     if (entry.mapAt(row.capture) === null) continue;
-    for (const holding of await state.tables.at(entry, state.contents, row))
+    for (const holding of await tableOf(compared, { entry, row }))
       if (isContent(holding)) holders[contentOf(holding)]! += 1;
   }
   return holders;
@@ -77,14 +83,15 @@ function countShared(
 
 /** Contents that are held small at a moment, beside the regions of one VM: those of split regions, and of rests. */
 export async function heldBeside(
-  state: LedgerState,
+  compared: ComparedState,
   moment: Moment,
   of: { readonly vm: string; readonly regionsOf: (vm: string) => LargePages | undefined },
 ): Promise<HeldSmall> {
+  const { state } = compared;
   const held = emptyHeld();
   for (const { entry, row } of vmsAt(state.catalogue, moment)) {
     if (entry.mapAt(row.capture) === null) continue;
-    const table = await state.tables.at(entry, state.contents, row);
+    const table = await tableOf(compared, { entry, row });
     held.add(table.subarray(regionsIn(table.length) * REGION_PAGES));
     if (entry.vm === of.vm) continue;
     for (const [region, now] of of.regionsOf(entry.vm) ?? [])
@@ -95,13 +102,13 @@ export async function heldBeside(
 
 /** All regions of a VM with their activity in an interval. */
 export async function seenIn(
-  state: LedgerState,
+  compared: ComparedState,
   interval: Interval,
   measure: Measure,
 ): Promise<ReadonlyMap<number, SeenRegion>> {
   const { entry, row } = interval;
-  const accesses = await accessesIn(state, interval);
-  const table = await state.tables.at(entry, state.contents, row);
+  const accesses = await accessesIn(compared, interval);
+  const table = await tableOf(compared, { entry, row });
   const seen = new Map<number, SeenRegion>();
   for (let region = 0; region < regionsIn(table.length); region += 1)
     seen.set(region, {
@@ -113,15 +120,15 @@ export async function seenIn(
 
 /** The large pages of a VM at a point, the coldest first; of unknown activity last. */
 export async function rankedRegions(
-  state: LedgerState,
+  compared: ComparedState,
   of: Interval & {
     readonly moment: Moment;
     readonly measure: Measure;
     readonly regions: LargePages;
   },
 ): Promise<readonly RankedRegion[]> {
-  const seen = await seenIn(state, of, of.measure);
-  const holders = await holdersAt(state, of.moment);
+  const seen = await seenIn(compared, of, of.measure);
+  const holders = await holdersAt(compared, of.moment);
   const ranked = [...seen].map(([region, { activity, pages }]) => {
     const { pattern, shareable } = countShared(pages, holders);
     const now = of.regions.get(region);
@@ -154,7 +161,7 @@ const DEVIATIONS = 1.96;
  * pattern, or of a content that is there another time. `random` gives numbers from 0 to below 1.
  */
 export async function estimateShared(
-  state: LedgerState,
+  compared: ComparedState,
   of: Pick<Interval, 'entry' | 'row'> & {
     readonly moment: Moment;
     readonly samples: number;
@@ -162,8 +169,8 @@ export async function estimateShared(
   },
 ): Promise<SharedEstimate> {
   const { entry, row, samples, random } = of;
-  const table = await state.tables.at(entry, state.contents, row);
-  const holders = await holdersAt(state, of.moment);
+  const table = await tableOf(compared, { entry, row });
+  const holders = await holdersAt(compared, of.moment);
   const pages = regionsIn(table.length) * REGION_PAGES;
   const count = pages === 0 ? 0 : samples;
   let sum = 0;
@@ -191,16 +198,17 @@ export async function estimateShared(
 
 /** Bytes of the memory of all VMs at a moment, and of what is held of it: large pages whole, small ones once. */
 export async function memoryHeld(
-  state: LedgerState,
+  compared: ComparedState,
   moment: Moment,
   regionsOf: (vm: string) => LargePages | undefined,
 ): Promise<{ readonly bytes: number; readonly heldBytes: number }> {
+  const { state } = compared;
   const small = new NumberSet();
   let pages = 0;
   let held = 0;
   for (const { entry, row } of vmsAt(state.catalogue, moment)) {
     if (entry.mapAt(row.capture) === null) continue;
-    const table = await state.tables.at(entry, state.contents, row);
+    const table = await tableOf(compared, { entry, row });
     const regions = regionsOf(entry.vm);
     pages += table.length;
     for (let gfn = 0; gfn < table.length; gfn += 1) {

@@ -21,6 +21,7 @@ import { largePagesEventIn } from '../models/large-regions.ts';
 import type { LedgerState, Replay } from '../models/ledger-state.ts';
 import type { VmEntry } from '../models/vm-entry.ts';
 import { RegionAccesses } from './region-accesses.ts';
+import type { ComparedState } from './equal-contents.ts';
 import { walkTables } from './table-walk.ts';
 
 /** How decisions are made again. */
@@ -204,7 +205,7 @@ function requestedOf(
 
 /** What was decided of a VM, and what each policy would have, in this order. */
 export async function replayLarge(
-  ports: { readonly state: LedgerState; readonly replay: Replay },
+  ports: ComparedState & { readonly replay: Replay },
   { entry, policies, every, budgetBytes }: ReplayRequest,
 ): Promise<readonly LargeOutcome[]> {
   const { vm } = entry;
@@ -218,13 +219,14 @@ export async function replayLarge(
     accesses: new RegionAccesses(0),
   };
   await walkTables(ports, {
-    page: (of, gfn, old) => {
-      if (of !== vm || old === UNKNOWN) return;
+    page: (of, gfn, old, next) => {
+      if (of !== vm || old === UNKNOWN || ports.equal.areEqual(old, next)) return;
       interval.accesses.note(gfn);
       for (const each of all) each.write(gfn);
     },
-    captured: (written, { capture }, { table }) => {
+    captured: (written, { capture }, memory) => {
       if (written.vm !== vm) return;
+      const table = ports.equal.in(memory.table);
       const held = emptyHeld();
       held.add(table.subarray(regionsIn(table.length) * REGION_PAGES));
       const at = { vm, capture, regions: regionsIn(table.length), held };

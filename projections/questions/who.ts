@@ -10,7 +10,8 @@ import type { Position } from '../../domain/ports/event-log.ts';
 import type { Refusal } from '../../domain/values/refusals.ts';
 import type { IdentifierColumn } from '../models/identifier-index.ts';
 import type { LedgerState } from '../models/ledger-state.ts';
-import type { PageIndex } from '../page-index/page-index.ts';
+import type { HeldPage, PageIndex } from '../page-index/page-index.ts';
+import { groupedBy } from '../../domain/values/grouped.ts';
 import { isHeldAt, startOf } from './held-pages.ts';
 import type { Moment } from './moment.ts';
 
@@ -76,6 +77,23 @@ export async function contentNamed(
   return either.left({ _tag: 'IdentifierAmbiguous', text: asked, count: found.size, among });
 }
 
+/**
+ * A page that holds one content after another without a gap, each once: of equal contents it was stored anew
+ * to be held large, or small.
+ */
+function joined(pages: readonly HeldPage[]): readonly HeldPage[] {
+  const byPage = groupedBy(pages, ({ vm, gfn }) => `${vm}/${gfn}`);
+  return [...byPage.values()].flatMap((held) => {
+    const one: HeldPage[] = [];
+    for (const page of held.toSorted((a, b) => a.from - b.from)) {
+      const before = one.at(-1);
+      if (before?.to === page.from) one[one.length - 1] = { ...before, to: page.to };
+      else one.push(page);
+    }
+    return one;
+  });
+}
+
 /** Who holds or held contents, in the order of the captures; at a moment, who holds them there. */
 export async function holdersOf(
   { state, index }: Pick<WhoPorts, 'state' | 'index'>,
@@ -83,7 +101,8 @@ export async function holdersOf(
   moment: Moment | null,
 ): Promise<readonly Holder[]> {
   const { catalogue } = state;
-  const pages = [...(await index.holders(holdings)).values()].flat();
+  const held = [...(await index.holders(holdings)).values()].flat();
+  const pages = holdings.length > 1 ? joined(held) : held;
   const holders: (Holder & { readonly position: Position })[] = [];
   for (const page of pages) {
     if (moment !== null && !isHeldAt(catalogue, page, moment)) continue;

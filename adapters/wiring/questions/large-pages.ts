@@ -26,6 +26,10 @@ import { checkMoment } from '../../../projections/models/beginning.ts';
 import { largePagesEventIn } from '../../../projections/models/large-regions.ts';
 import type { VmEntry } from '../../../projections/models/vm-entry.ts';
 import {
+  EqualContents,
+  type ComparedState,
+} from '../../../projections/questions/equal-contents.ts';
+import {
   estimateShared,
   heldBeside,
   memoryHeld,
@@ -45,6 +49,13 @@ import type { VmPoint } from '../ledger/vm-point.ts';
 
 /** Captures that an interval has where nothing was looked at since. */
 const INTERVAL_CAPTURES = 10;
+
+/** The ledger's state, and which contents are equal in it: known without the index where none is held large. */
+export async function comparedState(ledger: Ledger): Promise<ComparedState> {
+  const { state } = ledger;
+  if (state.contents.held.hasLarge) await state.catchUp({ heavy: true });
+  return { state, equal: new EqualContents(state) };
+}
 
 const regionsOfVm = (ledger: Ledger, vm: string): LargePages =>
   ledger.state.regions.get(vm) ?? initialLargePages;
@@ -97,7 +108,8 @@ export async function largePagesOf(
   const regions = await regionsAt(ledger, point);
   const since = of.since ?? defaultSince(point, regions);
   const { measure } = of;
-  const ranked = await rankedRegions(ledger.state, { ...point, since, moment, measure, regions });
+  const compared = await comparedState(ledger);
+  const ranked = await rankedRegions(compared, { ...point, since, moment, measure, regions });
   const pages = entry.pagesAt(row.capture);
   return { since, regions: ranked, restPages: pages - regionsIn(pages) * REGION_PAGES };
 }
@@ -139,14 +151,15 @@ async function judgeRegions(
   { entry, row }: VmPoint,
   { policy, memory }: { readonly policy: Policy; readonly memory: MemoryState },
 ): Promise<{ readonly since: number | null; readonly events: readonly LargePagesEvent[] }> {
-  const { state } = ledger;
+  const compared = await comparedState(ledger);
+  const { state } = compared;
   const { vm } = entry;
   const { capture } = row;
   const since = sampledSince(regionsOfVm(ledger, vm), capture);
   if (since === null) return { since, events: [] };
   const moment: Moment = { position: row.position };
-  const seen = await seenIn(state, { entry, since, row }, policy.measure);
-  const held = await heldBeside(state, moment, { vm, regionsOf: (of) => state.regions.get(of) });
+  const seen = await seenIn(compared, { entry, since, row }, policy.measure);
+  const held = await heldBeside(compared, moment, { vm, regionsOf: (of) => state.regions.get(of) });
   const judge = { _tag: 'JudgeRegions', vm, since, capture, source: 'writes' } as const;
   const events = await ledger.decide(largeStream(vm), () =>
     decideLargePages(regionsOfVm(ledger, vm))({ ...judge, policy, memory, seen, held }),
@@ -173,18 +186,19 @@ export async function decideLarge(
   entry: VmEntry,
   { policy, sample, budgetBytes, estimateSamples }: DecideRequest,
 ): Promise<LargePagesDecided> {
-  const { state } = ledger;
+  const compared = await comparedState(ledger);
+  const { state } = compared;
   const row = ledger.resolve(entry, 'latest');
   const point = { entry, row };
   const moment: Moment = { position: row.position };
-  const held = () => memoryHeld(state, moment, (vm) => state.regions.get(vm));
+  const held = () => memoryHeld(compared, moment, (vm) => state.regions.get(vm));
   const { bytes, heldBytes: heldBefore } = await held();
   const budget = { bytes: budgetBytes ?? bytes, freeBytes: (budgetBytes ?? Infinity) - heldBefore };
   const memory = budgetBytes === null ? 'high' : memoryState('high', budget);
   const estimate =
     estimateSamples === 0
       ? null
-      : await estimateShared(state, {
+      : await estimateShared(compared, {
           ...point,
           moment,
           samples: estimateSamples,
@@ -219,8 +233,8 @@ export async function replayLargeOf(
   ledger: Ledger,
   request: ReplayRequest,
 ): Promise<readonly LargeOutcome[]> {
-  const { state, replay } = ledger;
-  return replayLarge({ state, replay }, request);
+  const { replay } = ledger;
+  return replayLarge({ ...(await comparedState(ledger)), replay }, request);
 }
 
 /** How this host holds the memory of a QEMU that runs. NOT_FOUND where it does not say. */

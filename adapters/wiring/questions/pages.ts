@@ -14,11 +14,12 @@ import { sharingReport, type SharingReport } from '../../../projections/question
 import { whatIf, type WhatIf } from '../../../projections/questions/what-if.ts';
 import { contentNamed, holdersOf, type Holder } from '../../../projections/questions/who.ts';
 import { checkMoment } from '../../../projections/models/beginning.ts';
+import type { Contents } from '../../../projections/models/contents.ts';
 import { isLinkedVm, type VmEntry } from '../../../projections/models/vm-entry.ts';
 import { memoryMapOf } from '../../../projections/models/page-tables.ts';
 import { PageIndex } from '../../../projections/page-index/page-index.ts';
 import { assertWhole } from '../../../domain/use-cases/pages/patch-chain.ts';
-import { isContent } from '../../../domain/values/holding.ts';
+import { isContent, type Holding } from '../../../domain/values/holding.ts';
 import { refuse } from '../../../domain/values/refused.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { VmPoint } from '../ledger/vm-point.ts';
@@ -40,6 +41,16 @@ export interface ShownVersion extends PageVersion {
   readonly from: number;
 }
 
+/** Whether a page was stored anew only to be held large, or small: what it holds is what it held. */
+function isHeldAnew(
+  contents: Contents,
+  before: ShownVersion | undefined,
+  { holding, identifier }: ShownVersion,
+): boolean {
+  const isEqual = identifier !== null && before?.identifier === identifier;
+  return isEqual && contents.held.isLarge(before.holding) !== contents.held.isLarge(holding);
+}
+
 /** Versions of a page, oldest first, with identifiers. */
 export async function historyOf(
   ledger: Ledger,
@@ -49,11 +60,12 @@ export async function historyOf(
   const { state, column } = ledger;
   await ensureIdentifiers(state, column);
   const versions = await pageHistory({ state, index: pageIndexOf(ledger) }, entry, gfn);
-  return versions.map((version) => ({
+  const shown = versions.map((version) => ({
     ...version,
     identifier: identifierIn(column, version.holding),
     from: version.capture,
   }));
+  return shown.filter((version, i) => !isHeldAnew(state.contents, shown[i - 1], version));
 }
 
 /**
@@ -113,7 +125,15 @@ export async function* diffOf(
     readonly gfns?: PageRange;
   },
 ): AsyncGenerator<readonly PageDifference[]> {
-  const { state } = ledger;
+  const { state, column } = ledger;
+  const { contents } = state;
+  if (contents.held.hasLarge) await ensureIdentifiers(state, column);
+  // Identifiers of different groups are never equal.
+  const areEqual = (before: Holding, after: Holding): boolean => {
+    if (!contents.held.isLarge(before) && !contents.held.isLarge(after)) return false;
+    const identifier = identifierIn(column, before);
+    return identifier !== null && identifier === identifierIn(column, after);
+  };
   const side = async ({ entry, row, table: known }: DiffPoint) => {
     memoryMapOf({ entry, row });
     const table = known ?? (await state.tables.at(entry, state.contents, row));
@@ -127,6 +147,7 @@ export async function* diffOf(
     isGrammarWidened: state.catalogue.facts.patterns.length > 0,
     withBytes: of.withBytes,
     hasPages: !isForgotten(of.a) && !isForgotten(of.b),
+    ...(contents.held.hasLarge ? { areEqual } : {}),
     ...(of.gfns === undefined ? {} : { gfns: of.gfns }),
   });
 }

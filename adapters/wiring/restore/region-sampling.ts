@@ -16,6 +16,7 @@ import { REGION_PAGES } from '../../../domain/values/page.ts';
 import { regionsIn } from '../../../domain/region-pages.ts';
 import { heldBeside } from '../../../projections/questions/large-pages.ts';
 import { RegionAccesses } from '../../../projections/questions/region-accesses.ts';
+import { comparedState } from '../questions/large-pages.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import { tableOf, type VmPoint } from '../ledger/vm-point.ts';
 
@@ -87,10 +88,14 @@ export class RegionSampling {
   async judge(): Promise<readonly LargePagesEvent[]> {
     const { entry, row } = this.#point;
     const { vm } = entry;
-    const { state } = this.#ledger;
-    const table = await tableOf(this.#ledger, this.#point, { isWhole: true });
+    const compared = await comparedState(this.#ledger);
+    const { state, equal } = compared;
+    const table = equal.in(await tableOf(this.#ledger, this.#point, { isWhole: true }));
     const moment = { position: row.position };
-    const held = await heldBeside(state, moment, { vm, regionsOf: (of) => state.regions.get(of) });
+    const held = await heldBeside(compared, moment, {
+      vm,
+      regionsOf: (of) => state.regions.get(of),
+    });
     const seen = new Map(
       Array.from({ length: this.#accesses.regions }, (_, region) => [
         region,
