@@ -38,6 +38,7 @@ export function placesOf({ state }: Ledger): ContentPlaces {
       areEventsShort(state.catalogue.facts)
         ? state.contents.source(holding)
         : state.contents.reference(holding),
+    isLarge: (holding) => state.contents.held.isLarge(holding),
     holdingOfSlot: (place) => state.contents.holdingAt(state.contents.packAt(place), slotAt(place)),
     referrers: () => state.contents.referrers(),
   };

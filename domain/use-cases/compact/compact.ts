@@ -37,6 +37,7 @@ import { deletePacks, type Deleted, type DeletionPorts } from './deletion.ts';
 import { gainOf, type Gain } from './gain.ts';
 import { GroupRewriter } from './group-rewriter.ts';
 import { descriptorsOf, type KeptDescriptor } from './kept-patterns.ts';
+import { largeUnits } from './large-units.ts';
 import type { CompactModels, Survey, SurveyedPack } from './models.ts';
 import { PackRewriter, type RewritePorts } from './pack-rewriter.ts';
 import { candidatesIn, chosenOf } from './policy.ts';
@@ -291,8 +292,12 @@ class Compaction {
       // What was laid out for reading stays so.
       for await (const holdings of models.laidOut(group)) await rewriter.addLaidOut(holdings);
       // What the newest captures hold comes first: nothing of it becomes a patch of another VM's.
-      for (const vm of models.vmsOf(group))
-        await rewriter.addNewest((await models.versions(vm))?.newest.holdings ?? []);
+      for (const vm of models.vmsOf(group)) {
+        const newest = (await models.versions(vm))?.newest;
+        if (newest === undefined) continue;
+        for (const unit of largeUnits(newest, places)) await rewriter.addLaidOut(unit);
+        await rewriter.addNewest(newest.holdings);
+      }
       for (const vm of models.vmsOf(group)) {
         signal?.throwIfAborted();
         const versions = await models.versions(vm);

@@ -52,6 +52,8 @@ export interface ContentPlaces extends PageLocator {
   source(holding: Holding): { readonly pack: string; readonly slot: number };
   /** What a slot of a pack stands for; UNKNOWN where that is lost. */
   holdingOfSlot(place: number): Holding;
+  /** Whether a content is held large. */
+  isLarge(holding: Holding): boolean;
   /** Content that others are patches of now: how many. */
   referrers(): Uint32Array;
 }
