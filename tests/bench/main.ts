@@ -16,6 +16,7 @@ import { dayOfCaptures } from './day-of-captures.ts';
 import { eventLayer } from './event-layer.ts';
 import { eventLogs } from './event-logs.ts';
 import { guestDescription } from './guest-description.ts';
+import { heldLarge } from './held-large.ts';
 import { historyLength } from './history-length.ts';
 import { identifierIndex } from './identifier-index.ts';
 import { ksm } from './ksm.ts';
@@ -58,6 +59,7 @@ const BENCHES: readonly Bench[] = [
   clones,
   placement,
   checkpoint,
+  heldLarge,
   historyLength,
   dayOfCaptures,
   replay,
