@@ -210,13 +210,12 @@ export {
 export {
   clonesOf,
   endClone,
-  mappedBlockOf,
   publishMaster,
   startClone,
   type Clone,
-  type CloneBase,
   type StartedClone,
 } from './adapters/wiring/clones/clones.ts';
+export { mappedBlockOf, type CloneBase } from './adapters/wiring/clones/clone-base.ts';
 export type { LeaseKind } from './domain/values/lease.ts';
 export {
   hostsOf,

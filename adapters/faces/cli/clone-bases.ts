@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import type { Command } from 'commander';
 import { LedgerError } from '../../../domain/values/ledger-error.ts';
 import type { ParentPoint } from '../../../domain/vm.ts';
-import { mappedBlockOf, type CloneBase } from '../../wiring/clones/clones.ts';
+import { mappedBlockOf, type CloneBase } from '../../wiring/clones/clone-base.ts';
 import { FarGuest } from '../../wiring/clones/far-point.ts';
 import type { Ledger } from '../../wiring/ledger/ledger.ts';
 import type { VmPoint } from '../../wiring/ledger/vm-point.ts';

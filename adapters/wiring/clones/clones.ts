@@ -5,26 +5,15 @@ import { resolve } from 'node:path';
 import { holderOf } from '../../files/processes.ts';
 import { privatePagesOf } from '../../guests/qemu/private-pages.ts';
 export { privatePagesOf };
-import { decideClones, heldInBase, type CloneKind } from '../../../domain/clones.ts';
+import { decideClones, type CloneKind } from '../../../domain/clones.ts';
 import { pointsStream } from '../../../domain/events/streams.ts';
-import { accepted } from '../../../domain/ports/run.ts';
-import { PAGE_BYTES } from '../../../domain/values/page.ts';
-import { refuse } from '../../../domain/values/refused.ts';
-import { blockLayoutOf } from '../../../domain/values/raw-layout.ts';
 import type { VmEntry } from '../../../projections/models/vm-entry.ts';
-import { memoryMapOf } from '../../../projections/models/page-tables.ts';
 import { drawLease, endHold, leasesOf, readUnheld, type Lease } from '../points/leases.ts';
 import type { Ledger } from '../ledger/ledger.ts';
+import { inBase, type CloneBase } from './clone-base.ts';
 import { startOver, type GuestOver } from './guest-over.ts';
 import { requireDeviceState, restorePoint } from '../restore/restore.ts';
-import { tableOf, type VmPoint } from '../ledger/vm-point.ts';
-
-/** A file that clones map: a block of memory at a point. */
-export interface CloneBase {
-  readonly point: VmPoint;
-  readonly block: string;
-  readonly path: string;
-}
+import type { VmPoint } from '../ledger/vm-point.ts';
 
 /** A clone that was started. */
 export interface StartedClone extends GuestOver {
@@ -44,9 +33,6 @@ export interface Clone extends Lease {
   readonly privatePages: number | null;
 }
 
-/** The block of memory that clones of a VM map: the first, its main RAM. */
-export const mappedBlockOf = (point: VmPoint): string => memoryMapOf(point).blocks[0]!.name;
-
 /** Says that a point lies ready for clones. Nothing comes of it where the ledger cannot be written. */
 export async function publishMaster(
   ledger: Ledger,
@@ -61,28 +47,6 @@ export async function publishMaster(
       return decideClones(held)({ _tag: 'PublishMaster', ...master });
     }),
   );
-}
-
-/** Where in all memory of a point a clone has pages from its base, and the bytes of the block. */
-async function inBase(
-  ledger: Ledger,
-  point: VmPoint,
-  { point: of, block }: CloneBase,
-): Promise<{ readonly elsewhere: Uint8Array; readonly bytes: number }> {
-  const table = await tableOf(ledger, point, { isWhole: true });
-  const base = await tableOf(ledger, of, { isWhole: true });
-  const piecesOf = (at: VmPoint) =>
-    accepted(blockLayoutOf(memoryMapOf(at), { vm: at.entry.vm, block })).pieces;
-  const [own] = piecesOf(point);
-  const [theirs] = piecesOf(of);
-  if (own!.pages !== theirs!.pages) {
-    const told = ({ pages }: { readonly pages: number }) =>
-      `${pages * PAGE_BYTES} bytes of ${block}`;
-    const { vm } = point.entry;
-    throw refuse({ _tag: 'MemoryChanged', vm, was: told(theirs!), now: told(own!) });
-  }
-  const elsewhere = heldInBase({ table, base, own: own!, theirs: theirs! });
-  return { elsewhere, bytes: own!.pages * PAGE_BYTES };
 }
 
 /** Says that a clone runs; its lease, or null where the ledger cannot be written. */

@@ -2,7 +2,8 @@
 
 import { once } from 'node:events';
 import type { Command } from 'commander';
-import { mappedBlockOf, publishMaster } from '../../../wiring/clones/clones.ts';
+import { mappedBlockOf } from '../../../wiring/clones/clone-base.ts';
+import { publishMaster } from '../../../wiring/clones/clones.ts';
 import {
   devicesOf,
   identifiersOf,
