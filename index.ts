@@ -215,7 +215,7 @@ export {
   type Clone,
   type StartedClone,
 } from './adapters/wiring/clones/clones.ts';
-export { mappedBlockOf, type CloneBase } from './adapters/wiring/clones/clone-base.ts';
+export { baseFor, mappedBlockOf, type CloneBase } from './adapters/wiring/clones/clone-base.ts';
 export type { LeaseKind } from './domain/values/lease.ts';
 export {
   hostsOf,

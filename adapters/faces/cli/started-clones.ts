@@ -4,21 +4,36 @@ import { once } from 'node:events';
 import type { Command } from 'commander';
 import { CloneStderr } from './clone-stderr.ts';
 import { untilSignal } from './interruption.ts';
+import type { ParentPoint } from '../../../domain/vm.ts';
 import type { Output } from './output.ts';
 import type { NumberedClone, RunningGuests } from './running-guests.ts';
 import { tell, warn } from './session.ts';
 
-/** Says of a clone that it runs. */
+/** A point as people and rows name it. */
+export const pointText = ({ vm, capture }: ParentPoint): string => `${vm}@${capture}`;
+
+/** Says of a clone that it runs, and over which point. */
 export function tellStarted(
   command: Command,
   output: Output,
-  { n, master, clone }: NumberedClone,
+  { n, master, clone, base }: NumberedClone & { readonly base: ParentPoint },
 ): void {
   const { id, process: child, qmpPath, runState, startMs, sentPages } = clone;
   const { vm, capture } = master;
   const pid = child.pid ?? null;
   if (output.isJson)
-    output.json({ n, id, vm, capture, pid, qmp: qmpPath, state: runState, startMs, sentPages });
+    output.json({
+      n,
+      id,
+      vm,
+      capture,
+      base: pointText(base),
+      pid,
+      qmp: qmpPath,
+      state: runState,
+      startMs,
+      sentPages,
+    });
   else
     tell(
       command,

@@ -6,6 +6,7 @@ import { createHash } from 'node:crypto';
 import {
   chmodSync,
   mkdirSync,
+  readdirSync,
   readFileSync,
   realpathSync,
   renameSync,
@@ -27,6 +28,8 @@ const Mount = t.type({
   capture: t.number,
   /** What of it: a layout of all RAM, or a block; null, or of earlier releases: as tools expect it. */
   part: t.union([t.string, t.null, t.undefined]),
+  /** The event of its ledger that made the point; null: it is a memory server's. Earlier releases say nothing. */
+  commit: t.union([t.string, t.null, t.undefined]),
   /** In which the socket between our process and nbdfuse is. */
   socketFolder: t.string,
   /** Our process, and nbdfuse. */
@@ -78,14 +81,33 @@ export function keepMount(mount: Mount): void {
   renameSync(`${path}.new`, path);
 }
 
-/** What is known of what is mounted there; null: nothing. */
-export function mountAt(place: string): Mount | null {
+function mountIn(path: string): Mount | null {
   try {
-    const mount = Mount.decode(JSON.parse(readFileSync(stateFile(place), 'utf8')));
+    const mount = Mount.decode(JSON.parse(readFileSync(path, 'utf8')));
     return either.isRight(mount) ? mount.right : null;
   } catch {
     return null;
   }
+}
+
+/** What is known of what is mounted there; null: nothing. */
+export const mountAt = (place: string): Mount | null => mountIn(stateFile(place));
+
+/** Mounts that are looked through for those that can be read. */
+const MOUNTS_MAX = 1000;
+
+/** What is mounted by this user and can be read, in no order. */
+export function livingMounts(): readonly Mount[] {
+  let names: readonly string[];
+  try {
+    names = readdirSync(statePlace());
+  } catch {
+    return [];
+  }
+  return names.slice(0, MOUNTS_MAX).flatMap((name) => {
+    const mount = mountIn(join(statePlace(), name, 'mount.json'));
+    return mount === null || hasDied(mount) ? [] : [mount];
+  });
 }
 
 /** Forgets a mount, and removes what its process left. */

@@ -1,7 +1,10 @@
 // Bases of clones: points that are files on this host, and how other points lie in them.
 
+import { chosenBase, type BaseMatch } from '../../../domain/clone-bases.ts';
 import { heldInBase } from '../../../domain/clones.ts';
 import { accepted } from '../../../domain/ports/run.ts';
+import { ZERO } from '../../../domain/values/holding.ts';
+import { isLedgerError } from '../../../domain/values/ledger-error.ts';
 import { PAGE_BYTES } from '../../../domain/values/page.ts';
 import { blockLayoutOf } from '../../../domain/values/raw-layout.ts';
 import { refuse } from '../../../domain/values/refused.ts';
@@ -19,12 +22,19 @@ export interface CloneBase {
 /** The block of memory that clones of a VM map: the first, its main RAM. */
 export const mappedBlockOf = (point: VmPoint): string => memoryMapOf(point).blocks[0]!.name;
 
-/** Where in all memory of a point a clone has pages from its base, and the bytes of the block. */
+/**
+ * Where in all memory of a point a clone has pages from its base, the bytes of the block, and how much
+ * that is. Refused where the blocks differ in size; POINT_DAMAGED.
+ */
 export async function inBase(
   ledger: Ledger,
   point: VmPoint,
   { point: of, block }: CloneBase,
-): Promise<{ readonly elsewhere: Uint8Array; readonly bytes: number }> {
+): Promise<{
+  readonly elsewhere: Uint8Array;
+  readonly bytes: number;
+  readonly match: BaseMatch;
+}> {
   const table = await tableOf(ledger, point, { isWhole: true });
   const base = await tableOf(ledger, of, { isWhole: true });
   const piecesOf = (at: VmPoint) =>
@@ -38,5 +48,39 @@ export async function inBase(
     throw refuse({ _tag: 'MemoryChanged', vm, was: told(theirs!), now: told(own!) });
   }
   const elsewhere = heldInBase({ table, base, own: own!, theirs: theirs! });
-  return { elsewhere, bytes: own!.pages * PAGE_BYTES };
+  let common = 0;
+  let sent = own!.pages;
+  for (const [page, is] of elsewhere.entries()) {
+    sent -= is;
+    if (is === 1 && table[page] !== ZERO) common += 1;
+  }
+  return { elsewhere, bytes: own!.pages * PAGE_BYTES, match: { common, sent } };
+}
+
+/** Bases that are held against a point: each is another page table. */
+const BASES_MAX = 16;
+
+/** The base that so many clones of a point map, of those that are there; null: one of their own. */
+export async function baseFor(
+  ledger: Ledger,
+  point: VmPoint,
+  { bases, clones }: { readonly bases: readonly CloneBase[]; readonly clones: number },
+): Promise<CloneBase | null> {
+  const { vm } = point.entry;
+  const { capture } = point.row;
+  const itself = bases.find(({ point: of }) => of.entry.vm === vm && of.row.capture === capture);
+  if (itself !== undefined) return itself;
+  const matches: { readonly base: CloneBase; readonly match: BaseMatch }[] = [];
+  for (const base of bases.slice(0, BASES_MAX))
+    try {
+      matches.push({ base, match: (await inBase(ledger, point, base)).match });
+    } catch (thrown) {
+      // Of another size, or damaged: it is none for these.
+      if (!isLedgerError(thrown)) throw thrown;
+    }
+  const chosen = chosenBase(
+    matches.map(({ match }) => match),
+    clones,
+  );
+  return chosen === null ? null : matches[chosen]!.base;
 }

@@ -2,6 +2,7 @@
 
 import type { Command } from 'commander';
 import { publishMaster, startClone, type StartedClone } from '../../../wiring/clones/clones.ts';
+import type { CloneBase } from '../../../wiring/clones/clone-base.ts';
 import type { FarGuest } from '../../../wiring/clones/far-point.ts';
 import { cloneNamed, parkClone, parkedAs } from '../../../wiring/clones/parking.ts';
 import { isLedgerError } from '../../../../domain/values/ledger-error.ts';
@@ -9,10 +10,10 @@ import type { Ledger } from '../../../wiring/ledger/ledger.ts';
 import type { VmPoint } from '../../../wiring/ledger/vm-point.ts';
 import { Limiter } from '../../../../domain/values/limiter.ts';
 import { positiveNumber } from '../argument-values.ts';
-import { farBase, mountedBase, ownBase } from '../clone-bases.ts';
+import { farBase, otherBases, usedBase } from '../clone-bases.ts';
 import { farServerOf, type Far } from '../far-server.ts';
 import { RunningGuests, type MemoryLimit } from '../running-guests.ts';
-import { stderrOf, tellStarted, untilEnded } from '../started-clones.ts';
+import { pointText, stderrOf, tellStarted, untilEnded } from '../started-clones.ts';
 import { UsageError } from '../failure.ts';
 import { bytesText, type Output } from '../output.ts';
 import { outputOf, tell, warn, withLedger } from '../session.ts';
@@ -118,6 +119,9 @@ interface Origin {
   readonly ledger: Ledger | null;
   readonly master: ParentPoint;
   readonly point: VmPoint | null;
+  /** The point that all of them map, and where it lies. */
+  readonly base: ParentPoint;
+  readonly path: string;
   readonly start: (
     request: Pick<Parameters<FarGuest['start']>[0], 'command' | 'isAccounted' | 'onStderr'>,
   ) => Promise<StartedClone>;
@@ -127,7 +131,7 @@ interface Origin {
 async function startAll(
   command: Command,
   output: Output,
-  { ledger, master, point, start: started }: Origin,
+  { ledger, master, point, base, start: started }: Origin,
 ): Promise<RunningGuests> {
   const { count } = command.opts<CloneOptions>();
   const limit = limitOf(command, output, ledger);
@@ -141,7 +145,7 @@ async function startAll(
       onStderr: stderr.ofOne(),
     });
     running.add({ n, master, point, clone });
-    tellStarted(command, output, { n, master, point, clone });
+    tellStarted(command, output, { n, master, point, clone, base });
   };
   const numbers = Array.from({ length: count }, (_, i) => i + 1);
   const all = await Promise.allSettled(numbers.map((n) => limiter.run(() => start(n))));
@@ -152,30 +156,44 @@ async function startAll(
 }
 
 /** Starts the clones over a file, and stays until they have ended. */
-async function runAll(command: Command, output: Output, path: string, of: Origin): Promise<void> {
+async function runAll(command: Command, output: Output, of: Origin): Promise<void> {
   const { count } = command.opts<CloneOptions>();
   const running = await startAll(command, output, of);
-  if (!output.isJson) tell(command, `${count} clones run over ${path}; Ctrl-C ends them`);
+  const base = pointText(of.base);
+  if (!output.isJson)
+    tell(command, `${count} clones run over ${of.path} (${base}); Ctrl-C ends them`);
   await untilEnded(running);
-  output.summary('clone', { ...of.master, clones: count, ...running.pages });
+  output.summary('clone', { ...of.master, base, clones: count, ...running.pages });
 }
+
+const baseOf = ({ point: { entry, row } }: CloneBase): ParentPoint => ({
+  vm: entry.vm,
+  capture: row.capture,
+});
 
 /** Clones of a point of the ledger. */
 const cloneHere = (command: Command): Promise<void> =>
   withLedger(command, 'use', async (ledger, output) => {
-    const { vm, at, over, diskOk = false } = command.opts<CloneOptions>();
+    const { vm, at, count, over, diskOk = false } = command.opts<CloneOptions>();
     if (vm === undefined) throw new UsageError('--vm or --from was expected');
     const entry = ledger.vm(vm);
     const point = { entry, row: ledger.resolve(entry, at) };
-    const used =
-      over === undefined ? await ownBase(command, point) : mountedBase(ledger, point, over);
+    const wanted = { point, clones: count, ...(over === undefined ? {} : { over }) };
+    const used = await usedBase(command, ledger, wanted);
     try {
       const { base } = used;
       await publishMaster(ledger, base);
+      const others = otherBases(base);
+      if (others > 0)
+        tell(
+          command,
+          `${others} more ${others === 1 ? 'point is' : 'points are'} mounted here: what they have in common with ${pointText(baseOf(base))} is in memory once for each`,
+        );
       const master = { vm, capture: point.row.capture };
       const start: Origin['start'] = (request) =>
         startClone(ledger, point, { ...request, base, isDiskOk: diskOk });
-      await runAll(command, output, base.path, { ledger, master, point, start });
+      const { path } = base;
+      await runAll(command, output, { ledger, master, point, base: baseOf(base), path, start });
     } finally {
       await used.letGo();
     }
@@ -190,7 +208,8 @@ async function cloneFar(command: Command, { server }: Far): Promise<void> {
   try {
     const { guest, master, path } = used;
     const start: Origin['start'] = (request) => guest.start({ ...request, isDiskOk: diskOk });
-    await runAll(command, outputOf(command), path, { ledger: null, master, point: null, start });
+    const far = { ledger: null, master, point: null, base: master, path, start };
+    await runAll(command, outputOf(command), far);
   } finally {
     await used.letGo();
   }

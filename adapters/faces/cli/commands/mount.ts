@@ -104,9 +104,11 @@ interface Meant {
   readonly vm: string;
   readonly capture: number;
   readonly part: string | null;
+  /** What made the point in its ledger; null: it is a memory server's. */
+  readonly commit: string | null;
 }
 
-const nameOf = ({ vm, capture, part }: Meant): string =>
+const nameOf = ({ vm, capture, part }: Omit<Meant, 'commit'>): string =>
   [vm, `@${capture}`, ...(part === null ? [] : [part])].join('/');
 
 const exportsOf = (
@@ -128,8 +130,8 @@ function meantBy(command: Command, ledger: Ledger): Meant {
   const { vm } = options;
   if (vm === undefined) throw new UsageError('--vm or --from was expected');
   const part = partOf(options);
-  const { capture } = ledger.resolve(ledger.vm(vm), options.at);
-  return { vm, capture, part };
+  const { capture, id: commit } = ledger.resolve(ledger.vm(vm), options.at);
+  return { vm, capture, part, commit };
 }
 
 /** The same; refused where it is not there. */
@@ -228,7 +230,7 @@ async function serveFar(command: Command, far: Far, ways: MountWays): Promise<vo
     });
     try {
       const { vm, capture, block } = memory.master;
-      const meant = { vm, capture, part: block };
+      const meant = { vm, capture, part: block, commit: null };
       const name = MASTER_EXPORT.memory;
       const bytes = memory.sizeBytes;
       const exports = farExports(memory);

@@ -12,7 +12,7 @@ import {
 import type { Ledger } from '../../../wiring/ledger/ledger.ts';
 import type { VmPoint } from '../../../wiring/ledger/vm-point.ts';
 import { isLedgerError } from '../../../../domain/values/ledger-error.ts';
-import { mountedBase, ownBase } from '../clone-bases.ts';
+import { usedBase } from '../clone-bases.ts';
 import { UsageError } from '../failure.ts';
 import { RunningGuests } from '../running-guests.ts';
 import { stderrOf, tellStarted, untilEnded } from '../started-clones.ts';
@@ -53,10 +53,12 @@ export const run = (command: Command): Promise<void> => {
   return withLedger(command, 'write', async (ledger, output) => {
     const parked = parkedNamed(ledger, id);
     const point = wakingPoint(ledger, parked);
-    const used =
-      over === undefined
-        ? await ownBase(command, basePoint(ledger, parked, point))
-        : mountedBase(ledger, point, over);
+    const used = await usedBase(command, ledger, {
+      point,
+      clones: 1,
+      else: basePoint(ledger, parked, point),
+      ...(over === undefined ? {} : { over }),
+    });
     try {
       await publishMaster(ledger, used.base);
       const running = new RunningGuests(ledger, null);
@@ -78,7 +80,9 @@ export const run = (command: Command): Promise<void> => {
         await running.end();
         throw thrown;
       });
-      tellStarted(command, output, { n: 1, master, point, clone });
+      const { entry, row } = used.base.point;
+      const base = { vm: entry.vm, capture: row.capture };
+      tellStarted(command, output, { n: 1, master, point, clone, base });
       if (!output.isJson) tell(command, `clone ${id} is awake; Ctrl-C ends it`);
       await untilEnded(running);
       output.summary('wake', { id, ...master, ...running.pages });
