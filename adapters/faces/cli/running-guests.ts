@@ -22,6 +22,8 @@ export interface NumberedClone {
   /** The same in the ledger; null: it is another host's. */
   readonly point: VmPoint | null;
   readonly clone: StartedClone;
+  /** Is told that it has ended, and what it had of its own. Absent: the ledger is. */
+  readonly onEnded?: (privatePages: number | null) => Promise<void>;
 }
 
 /** What clones may take together. */
@@ -77,10 +79,12 @@ export class RunningGuests {
   }
 
   /** Sees to one more. */
-  add({ point, clone }: NumberedClone): void {
+  add({ point, clone, onEnded }: NumberedClone): void {
     this.#running.add(clone);
     this.#seen.set(clone, { point, privatePages: null, untold: 0, dropped: 0 });
-    this.#ends.push(this.#untilEnded(point, clone));
+    const ended = this.#untilEnded(point, clone);
+    const told = (): unknown => onEnded?.(this.#seen.get(clone)!.privatePages);
+    this.#ends.push(ended.then(told).then(() => undefined));
   }
 
   async #untilEnded(point: VmPoint | null, clone: StartedClone): Promise<void> {

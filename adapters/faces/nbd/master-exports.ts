@@ -1,8 +1,11 @@
 // What a memory server gives of its one point: a block of memory (`memory`), all else of the guest as a
 // migration stream (`devices`), and what each page is known by (`identifiers`), where the key is at hand.
+// What clients tell of their clones comes as names of exports too (clone-names.ts).
 
 import { PAGE_BYTES } from '../../../domain/values/page.ts';
 import { LedgerError } from '../../../domain/values/ledger-error.ts';
+import type { ToldClone } from '../../wiring/clones/far-clones.ts';
+import { toldInName } from './clone-names.ts';
 import type { ExportName, OpenExport, ServedMemory } from './exports.ts';
 import type { OfferedExports } from './negotiation.ts';
 
@@ -46,6 +49,8 @@ export function masterExports(of: {
   readonly memory: () => Promise<OpenExport>;
   readonly devices: Uint8Array;
   readonly identifiers: Uint8Array | null;
+  /** Takes what a client tells of a clone of its own; throws where that is refused. */
+  readonly told: (clone: ToldClone) => Promise<void>;
 }): OfferedExports {
   const description = masterText(of.master);
   const kept = new Map<string, Uint8Array>([
@@ -60,7 +65,8 @@ export function masterExports(of: {
       const name = asked === '' ? MASTER_EXPORT.memory : asked;
       if (name === MASTER_EXPORT.memory)
         return { ...(await of.memory()), name, description, isFixed: true };
-      const bytes = kept.get(name);
+      const told = toldInName(name);
+      const bytes = told === null ? kept.get(name) : new Uint8Array(0);
       if (bytes === undefined)
         throw new LedgerError('NOT_FOUND', `there is no export ${name} here`, { name });
       return {
@@ -70,7 +76,8 @@ export function masterExports(of: {
         description,
         isFixed: true,
         isForWriting: false,
-        hold: () => Promise.resolve(),
+        // Nothing is taken of who only asks what a name is.
+        hold: () => (told === null ? Promise.resolve() : of.told(told)),
         close: () => undefined,
       };
     },

@@ -7,6 +7,7 @@ import { privatePagesOf } from '../../guests/qemu/private-pages.ts';
 export { privatePagesOf };
 import { decideClones, type CloneKind } from '../../../domain/clones.ts';
 import { pointsStream } from '../../../domain/events/streams.ts';
+import type { Holder } from '../../../domain/values/lease.ts';
 import type { VmEntry } from '../../../projections/models/vm-entry.ts';
 import { drawLease, endHold, leasesOf, readUnheld, type Lease } from '../points/leases.ts';
 import type { Ledger } from '../ledger/ledger.ts';
@@ -50,12 +51,12 @@ export async function publishMaster(
 }
 
 /** Says that a clone runs; its lease, or null where the ledger cannot be written. */
-async function begin(
+export async function beginClone(
   ledger: Ledger,
   point: VmPoint,
   of: {
     readonly lease: string;
-    readonly process: number;
+    readonly holder: Holder;
     readonly block: string;
     readonly qmp: string;
     readonly kind: CloneKind;
@@ -63,9 +64,8 @@ async function begin(
 ): Promise<string | null> {
   const { vm } = point.entry;
   const { capture } = point.row;
-  const { lease, block, qmp, kind } = of;
+  const { lease, holder, block, qmp, kind } = of;
   const clone = { vm, capture, lease, kind, block, qmp } as const;
-  const holder = holderOf(of.process);
   return readUnheld(ledger, null, async () => {
     await ledger.decide(pointsStream(vm), () => {
       const { held, state } = ledger.vm(vm);
@@ -113,9 +113,9 @@ export async function startClone(
   const { process, qmpPath } = guest;
   const sentPages = elsewhere.reduce((sum, is) => sum + 1 - is, 0);
   try {
-    const id = await begin(ledger, point, {
+    const id = await beginClone(ledger, point, {
       lease,
-      process: process.pid ?? 0,
+      holder: holderOf(process.pid ?? 0),
       block,
       qmp: qmpPath,
       kind: request.kind ?? 'mapped',

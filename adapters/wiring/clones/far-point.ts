@@ -15,7 +15,6 @@ import type { GuestTarget } from '../../../domain/ports/guests.ts';
 import { IDENTIFIER_BYTES } from '../../../domain/ports/page-engine.ts';
 import type { StartedClone } from './clones.ts';
 import { startOver } from './guest-over.ts';
-import { drawLease } from '../points/leases.ts';
 
 /** Says of consecutive pages which is the first that is not what it is known by; null: all are. */
 export type PageCheck = (pages: Uint8Array, identifiers: Uint8Array) => number | null;
@@ -101,8 +100,9 @@ export class FarGuest {
     await target.done();
   }
 
-  /** Starts a clone. */
+  /** Starts a clone by a name that nobody else has; nobody is told of it. */
   async start(request: {
+    readonly name: string;
     readonly command: readonly string[];
     readonly isDiskOk: boolean;
     readonly isAccounted: boolean;
@@ -112,7 +112,6 @@ export class FarGuest {
     const guest = await startOver({
       ...rest,
       diskOk,
-      name: drawLease(),
       mapped: this.#mapped,
       elsewhere: this.#elsewhere,
       restore: (target) => this.#restore(target),

@@ -1,22 +1,23 @@
 // `clone`: starts guests from one point, all over one file of its memory, and sees to them until they end.
 
 import type { Command } from 'commander';
-import { publishMaster, startClone, type StartedClone } from '../../../wiring/clones/clones.ts';
+import { publishMaster, startClone } from '../../../wiring/clones/clones.ts';
 import type { CloneBase } from '../../../wiring/clones/clone-base.ts';
 import type { FarGuest } from '../../../wiring/clones/far-point.ts';
 import { cloneNamed, parkClone, parkedAs } from '../../../wiring/clones/parking.ts';
 import { isLedgerError } from '../../../../domain/values/ledger-error.ts';
 import type { Ledger } from '../../../wiring/ledger/ledger.ts';
-import type { VmPoint } from '../../../wiring/ledger/vm-point.ts';
 import { Limiter } from '../../../../domain/values/limiter.ts';
 import { positiveNumber } from '../argument-values.ts';
 import { farBase, otherBases, usedBase } from '../clone-bases.ts';
+import { startFar } from '../far-clones.ts';
 import { farServerOf, type Far } from '../far-server.ts';
-import { RunningGuests, type MemoryLimit } from '../running-guests.ts';
+import { RunningGuests, type MemoryLimit, type NumberedClone } from '../running-guests.ts';
 import { pointText, stderrOf, tellStarted, untilEnded } from '../started-clones.ts';
 import { UsageError } from '../failure.ts';
 import { bytesText, type Output } from '../output.ts';
 import { outputOf, tell, warn, withLedger } from '../session.ts';
+import type { VmPoint } from '../../../wiring/ledger/vm-point.ts';
 import type { ParentPoint } from '../../../../domain/vm.ts';
 
 interface CloneOptions {
@@ -124,7 +125,7 @@ interface Origin {
   readonly path: string;
   readonly start: (
     request: Pick<Parameters<FarGuest['start']>[0], 'command' | 'isAccounted' | 'onStderr'>,
-  ) => Promise<StartedClone>;
+  ) => Promise<Pick<NumberedClone, 'clone' | 'onEnded'>>;
 }
 
 /** Starts the clones, all or none. */
@@ -139,13 +140,13 @@ async function startAll(
   const limiter = new Limiter(STARTED_AT_ONCE);
   const stderr = stderrOf(command);
   const start = async (n: number): Promise<void> => {
-    const clone = await started({
+    const booked = await started({
       command: wordsOf(command.args, n),
       isAccounted: limit !== null,
       onStderr: stderr.ofOne(),
     });
-    running.add({ n, master, point, clone });
-    tellStarted(command, output, { n, master, point, clone, base });
+    running.add({ n, master, point, ...booked });
+    tellStarted(command, output, { n, master, point, ...booked, base });
   };
   const numbers = Array.from({ length: count }, (_, i) => i + 1);
   const all = await Promise.allSettled(numbers.map((n) => limiter.run(() => start(n))));
@@ -190,8 +191,9 @@ const cloneHere = (command: Command): Promise<void> =>
           `${others} more ${others === 1 ? 'point is' : 'points are'} mounted here: what they have in common with ${pointText(baseOf(base))} is in memory once for each`,
         );
       const master = { vm, capture: point.row.capture };
-      const start: Origin['start'] = (request) =>
-        startClone(ledger, point, { ...request, base, isDiskOk: diskOk });
+      const start: Origin['start'] = async (request) => ({
+        clone: await startClone(ledger, point, { ...request, base, isDiskOk: diskOk }),
+      });
       const { path } = base;
       await runAll(command, output, { ledger, master, point, base: baseOf(base), path, start });
     } finally {
@@ -207,7 +209,8 @@ async function cloneFar(command: Command, { server }: Far): Promise<void> {
   const used = await farBase(command, server);
   try {
     const { guest, master, path } = used;
-    const start: Origin['start'] = (request) => guest.start({ ...request, isDiskOk: diskOk });
+    const start: Origin['start'] = (request) =>
+      startFar(command, server, (name) => guest.start({ ...request, name, isDiskOk: diskOk }));
     const far = { ledger: null, master, point: null, base: master, path, start };
     await runAll(command, outputOf(command), far);
   } finally {

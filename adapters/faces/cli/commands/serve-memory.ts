@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import type { Command } from 'commander';
 import { mappedBlockOf } from '../../../wiring/clones/clone-base.ts';
 import { publishMaster } from '../../../wiring/clones/clones.ts';
+import { noteFarClone } from '../../../wiring/clones/far-clones.ts';
 import {
   devicesOf,
   identifiersOf,
@@ -60,6 +61,7 @@ export async function run(command: Command): Promise<void> {
           memory: () => exports.open(name),
           devices: await devicesOf(ledger, point, block),
           identifiers: key === null ? null : await identifiersOf(ledger, point, block),
+          told: (clone) => noteFarClone(ledger, { point, block }, clone),
         }),
         ...(address.kind === 'tcp' && key !== null ? { key: serverKeyOf(key) } : {}),
         onFailure: (message) => warn(command, message),

@@ -5,6 +5,7 @@ import { createServer, type AddressInfo, type Server, type Socket } from 'node:n
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
+import { nameOfTold } from '../../../../adapters/faces/nbd/clone-names.ts';
 import { FarClient } from '../../../../adapters/faces/nbd/far-client.ts';
 import { FarMemory, readMaster } from '../../../../adapters/faces/nbd/far-memory.ts';
 import { masterExports, servedBytes } from '../../../../adapters/faces/nbd/master-exports.ts';
@@ -16,12 +17,15 @@ import {
   SIMPLE_REPLY_MAGIC,
 } from '../../../../adapters/faces/nbd/protocol.ts';
 import { serveNbd } from '../../../../adapters/faces/nbd/server.ts';
+import { tellServer } from '../../../../adapters/faces/nbd/told-clones.ts';
 import type { ListenAddress } from '../../../../adapters/faces/sockets/listen-address.ts';
 import type { SocketServer } from '../../../../adapters/faces/sockets/socket-server.ts';
 import { pageCheckBy } from '../../../../adapters/wiring/clones/far-point.ts';
 import { serverKeyOf } from '../../../../adapters/wiring/clones/master-memory.ts';
+import type { ToldClone } from '../../../../adapters/wiring/clones/far-clones.ts';
 import { createPageEngine } from '../../../../adapters/kernels/engine/page-engine.ts';
 import { deriveEngineKeys } from '../../../../adapters/kernels/keys.ts';
+import { LedgerError } from '../../../../domain/values/ledger-error.ts';
 import { PAGE_BYTES } from '../../../../domain/values/page.ts';
 import { makeTemporaryFolder, type TemporaryFolder } from '../../../support/temporary-folder.ts';
 
@@ -43,6 +47,7 @@ describe('a memory server', () => {
   let identifiers: Uint8Array;
   let server: SocketServer | null = null;
   const failures: string[] = [];
+  const clones: ToldClone[] = [];
   const at = (name: string): ListenAddress => ({ kind: 'unix', path: join(folder.path, name) });
 
   /** Serves memory, which may be another than its identifiers say. */
@@ -73,6 +78,12 @@ describe('a memory server', () => {
           }),
         devices: DEVICES,
         identifiers,
+        told: (clone) => {
+          if (clone.holder.host === 'unwelcome')
+            return Promise.reject(new LedgerError('PEER_REFUSED', 'too many', {}));
+          clones.push(clone);
+          return Promise.resolve();
+        },
       }),
       ...(isKeyed ? { key: serverKeyOf(GROUP) } : {}),
       onFailure: (message) => failures.push(message),
@@ -119,6 +130,40 @@ describe('a memory server', () => {
     const address = await serving(LOOPBACK);
     const opening = FarClient.open(address, { name: 'memory', key: serverKeyOf(GROUP) });
     await expect(opening).rejects.toMatchObject({ code: 'PEER_REFUSED' });
+  });
+
+  test('is told of clones, by names that are what they are to be, and by nobody else', async () => {
+    const address = await serving(LOOPBACK, { isKeyed: true });
+    const from = { at: address, key: serverKeyOf(GROUP) };
+    const holder = { host: 'far', machine: null, boot: 'b', space: 's', process: 7, started: 12 };
+    const told = {
+      what: 'began',
+      lease: '0123456789abcdef',
+      qmp: '/tmp/q',
+      privatePages: null,
+      holder,
+    } as const;
+    await tellServer(from, told);
+    await tellServer(from, { ...told, what: 'ended', privatePages: 9 });
+    const both = [told, { ...told, what: 'ended', privatePages: 9 }];
+    expect(clones).toEqual(both);
+    const unwelcome = { ...told, holder: { ...holder, host: 'unwelcome' } };
+    await expect(tellServer(from, unwelcome)).rejects.toThrow(/too many/u);
+    for (const wrong of [
+      { ...told, lease: 'x' },
+      { ...told, what: 'began anew' },
+      { ...told, qmp: 'q'.repeat(256) },
+      { ...told, privatePages: -1 },
+      { ...told, holder: { ...holder, process: 1.5 } },
+      null,
+    ])
+      await expect(
+        FarClient.open(address, { name: nameOfTold(wrong as never), key: from.key }),
+      ).rejects.toThrow(/no export/u);
+    await expect(tellServer({ at: address, key: null }, told)).rejects.toMatchObject({
+      code: 'PEER_REFUSED',
+    });
+    expect(clones).toEqual(both);
   });
 
   test('that claims more memory than hosts have is refused before anything is kept for it', async () => {
