@@ -55,9 +55,19 @@ const SHORT = 8;
 export const parkedAs = ({ vm, lease, kind }: Clone): string =>
   kind === 'woken' ? vm : `${vm}-${lease.slice(0, SHORT)}`;
 
+/**
+ * The capture that a clone goes on from: the one that was taken for that, unless it stood all along since
+ * the one before. Then somebody began to park it who did not live to say so, and it ran in that one.
+ */
+function goesOnFrom(entry: VmEntry, taken: CaptureRow): CaptureRow {
+  const before = taken.written === 0 ? entry.capture(taken.capture - 1) : undefined;
+  return before === undefined || entry.isForgotten(before.capture) ? taken : before;
+}
+
 /** A clone that was parked just now. */
 export interface Parked {
   readonly as: string;
+  /** The capture that it goes on from. */
   readonly row: CaptureRow;
   readonly privatePages: number;
 }
@@ -88,10 +98,11 @@ export async function parkClone(
     const guest = await run(LIVE_GUESTS.parked(request));
     if (guest === null) throw unparkable(clone);
     try {
-      const row = await recorder.record(guest.captured).catch(async (thrown: unknown) => {
+      const taken = await recorder.record(guest.captured).catch(async (thrown: unknown) => {
         await guest.goOn();
         throw thrown;
       });
+      const row = goesOnFrom(ledger.vm(as), taken);
       await guest.stand();
       const parked = { vm, clone: lease, as, at: row.capture, privatePages: privatePages ?? 0 };
       await ledger.decide(pointsStream(vm), () =>
