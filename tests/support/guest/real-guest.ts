@@ -41,4 +41,4 @@ export function describeWithQemu(
 const NO_TOOLS: GuestTools = { qemu: '', busybox: '', kernel: '' };
 
 /** Long enough for a guest to start on a busy machine. */
-export const GUEST_TIMEOUT_MS = 300_000;
+export const GUEST_TIMEOUT_MS = 900_000;

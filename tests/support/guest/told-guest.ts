@@ -91,7 +91,7 @@ export async function startToldGuest(guest: ToldGuest): Promise<DemoGuest> {
   const child = spawn(argv[0]!, argv.slice(1), { stdio: ['ignore', 'ignore', 'pipe'] });
   const started = new DemoGuest({ child, argv, ...guestPaths({ folder, name }) });
   await started.untilUp();
-  await started.waitForLine(/^READY/u);
+  await started.waitForLine(/^READY/u, { timeoutMs: WORK_TIMEOUT_MS });
   return started;
 }
 

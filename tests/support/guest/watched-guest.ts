@@ -13,6 +13,9 @@ import { connectQmp } from '../../../adapters/guests/qemu/qmp-client.ts';
 import type { LedgerCommands } from '../command-line.ts';
 import { valueOf } from '../outcomes.ts';
 
+/** How long a guest may take for a line of its console: others may have the processors. */
+const LINE_TIMEOUT_MS = 240_000;
+
 /** A tick's line on the console of the demonstration's guest: its number. */
 export const TICK_LINE = /^T n=(\d+) sum=\d+ md5=[0-9a-f]+/u;
 
@@ -26,7 +29,7 @@ export const tickNumber = (line: string): number => Number(TICK_LINE.exec(line)!
 /** Starts a guest, and waits for its first tick. */
 export async function tickingGuest(specification: GuestSpecification): Promise<DemoGuest> {
   const guest = await valueOf(startGuest(specification));
-  await guest.waitForLine(/^T n=1 /u);
+  await guest.waitForLine(/^T n=1 /u, { timeoutMs: LINE_TIMEOUT_MS });
   return guest;
 }
 
@@ -38,7 +41,8 @@ export async function sameTicks(
   guest: DemoGuest,
   others: readonly string[],
 ): Promise<{ readonly lines: readonly string[]; readonly from: number }> {
-  await guest.waitForLine(new RegExp(`^T n=${tickNumber(others[0]!) + others.length - 1} `, 'u'));
+  const last = new RegExp(`^T n=${tickNumber(others[0]!) + others.length - 1} `, 'u');
+  await guest.waitForLine(last, { timeoutMs: LINE_TIMEOUT_MS });
   const original = ticksOf(guest.lines());
   const from = original.indexOf(others[0]!);
   return { lines: original.slice(from, from + others.length), from };
@@ -50,7 +54,12 @@ export async function firstTicks(serialPath: string, count: number): Promise<str
     const lines = consoleLines(serialPath);
     const ticks = ticksOf(lines);
     if (ticks.length >= count) return ticks.slice(0, count);
-    await consoleLine({ serialPath, pattern: TICK_LINE, from: lines.length });
+    await consoleLine({
+      serialPath,
+      pattern: TICK_LINE,
+      from: lines.length,
+      timeoutMs: LINE_TIMEOUT_MS,
+    });
   }
 }
 
