@@ -20,6 +20,7 @@ import { describeWithQemu, findTools, GUEST_TIMEOUT_MS } from '../support/guest/
 import {
   dumpedMemory,
   firstTicks,
+  quitGuest,
   sameTicks,
   tickingGuest,
   tickNumber,
@@ -186,6 +187,9 @@ describeWithQemu('clones over one base', found, (tools) => {
       const ticks = await firstTicks(consoleOf('resumed'), LINES);
       expect(tickNumber(ticks[0]!)).toBeGreaterThan(tickNumber(first[0]!));
       expect((await sameTicks(guest, ticks)).lines).toEqual(ticks);
+      await quitGuest(guestPaths({ folder: folder.path, name: 'resumed' }).qmpPath);
+      await running.ended;
+      running = null;
     },
     GUEST_TIMEOUT_MS,
   );

@@ -91,6 +91,16 @@ export async function stopGuest(path: string): Promise<void> {
   }
 }
 
+/** Ends a guest by its QEMU. */
+export async function quitGuest(path: string): Promise<void> {
+  const qmp = await connectQmp({ path });
+  try {
+    await qmp.execute('quit');
+  } finally {
+    qmp.close();
+  }
+}
+
 /** Pages that a guest, as it runs on, has come to hold otherwise than at a point of the VM `guest`. */
 export async function writtenSince(
   commands: LedgerCommands,
