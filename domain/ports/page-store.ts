@@ -23,6 +23,13 @@ export const isOfPack = (thrown: unknown): thrown is LedgerError =>
 /** How long what a store said of a pack after it took it counts: half of what nobody names is left for. */
 export const LOOK_COUNTS_MS = 12 * 3_600_000;
 
+/** Whether these bytes of a pack are nearer than where it lies. */
+export type PacksAtHand = (range: {
+  readonly name: string;
+  readonly offsetBytes: number;
+  readonly endBytes: number;
+}) => boolean;
+
 /**
  * The page store: packs, immutable, named by the SHA-256 (lower-case hex) of their bytes. A put is
  * durable when it returns and may be repeated. There is no append.
@@ -63,4 +70,6 @@ export interface PageStore {
   putMark(mark: EventMark): TaskEither<LedgerError, void>;
   /** Forgets what is kept of a pack nearer than where it lies; absent: nothing is. */
   readonly drop?: (name: string) => Promise<void>;
+  /** What is kept of packs nearer than where they lie, as of now; absent: they lie here. */
+  readonly atHand?: () => Promise<PacksAtHand>;
 }

@@ -111,7 +111,7 @@ export function runsOf(tags: Float64Array, { mean, leastPages }: RegionRule): Ru
 const REPLICAS_MAX = 2 ** 16 - 1;
 
 /** The rows of regions that these numbers name, in their order. */
-function rowsOf(regions: Regions, rows: readonly number[]): Regions {
+export function rowsOf(regions: Regions, rows: readonly number[]): Regions {
   const picked = <C extends Float64Array | Uint16Array | Uint32Array>(column: C, made: C): C => {
     for (const [i, row] of rows.entries()) made[i] = column[row]!;
     return made;
@@ -180,6 +180,32 @@ export function longestRegions(regions: Regions, most: number): Regions {
     regions,
     kept.toSorted((a, b) => a - b),
   );
+}
+
+/** Regions of both, digests ascending; null: some are in both. O(rows log rows). */
+export function mergedRegions(one: Regions, other: Regions): Regions | null {
+  const both = <C extends Float64Array | Uint16Array | Uint32Array>(a: C, b: C, made: C): C => {
+    made.set(a);
+    made.set(b, a.length);
+    return made;
+  };
+  const count = one.count + other.count;
+  const all: Regions = {
+    count,
+    starts: both(one.starts, other.starts, new Float64Array(count)),
+    digests: both(one.digests, other.digests, new Float64Array(count)),
+    lengths: both(one.lengths, other.lengths, new Uint16Array(count)),
+    replicas: both(one.replicas, other.replicas, new Uint16Array(count)),
+    places: both(one.places, other.places, new Uint16Array(count)),
+    gfns: both(one.gfns, other.gfns, new Uint32Array(count)),
+  };
+  const order = Array.from({ length: count }, (_, row) => row);
+  const sorted = rowsOf(
+    all,
+    order.toSorted((a, b) => all.digests[a]! - all.digests[b]!),
+  );
+  const { digests } = sorted;
+  return digests.some((digest, row) => row > 0 && digest === digests[row - 1]) ? null : sorted;
 }
 
 /** Pages of all regions, each region once. */

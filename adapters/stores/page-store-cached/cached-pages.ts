@@ -16,7 +16,7 @@ import * as taskEither from 'fp-ts/lib/TaskEither.js';
 import type { TaskEither } from 'fp-ts/lib/TaskEither.js';
 import { assert } from '../../../domain/values/assert.ts';
 import type { LedgerError } from '../../../domain/values/ledger-error.ts';
-import type { PageStore } from '../../../domain/ports/page-store.ts';
+import type { PacksAtHand, PageStore } from '../../../domain/ports/page-store.ts';
 import type { FilePort } from '../../files/file-port.ts';
 import { failureOf } from '../../files/failures.ts';
 import { checkPackName, checkRange } from '../page-requests.ts';
@@ -59,6 +59,8 @@ export interface CacheStats {
 export interface CachedPages extends PageStore {
   /** Forgets what is kept of a pack: for a reader who found that it is damaged. */
   drop(name: string): Promise<void>;
+  /** Which bytes of packs are in the folder, as of now. */
+  atHand(): Promise<PacksAtHand>;
   /** Forgets what is kept of all packs. */
   dropAll(): Promise<void>;
   stats(): CacheStats;
@@ -137,6 +139,19 @@ class Cache {
     await Promise.all(underWay.map(([, awaited]) => awaited.isKept));
     for (const key of this.#recent.keys()) if (key.startsWith(`${name}.`)) this.#recent.delete(key);
     await this.#folder.drop(name);
+  }
+
+  /** Which bytes of packs are in the folder. */
+  async atHand(): Promise<PacksAtHand> {
+    const kept = await this.#folder.kept();
+    const bytes = this.#windowBytes;
+    return ({ name, offsetBytes, endBytes }) => {
+      const windows = kept.get(name);
+      if (windows === undefined) return false;
+      for (let at = Math.floor(offsetBytes / bytes); at * bytes < endBytes; at += 1)
+        if (!windows.has(at)) return false;
+      return true;
+    };
   }
 
   async dropAll(): Promise<void> {
@@ -336,6 +351,7 @@ export function cachePages(options: CachedPagesOptions): CachedPages {
     marks: () => store.marks(),
     putMark: (mark) => store.putMark(mark),
     drop: (name) => cache.drop(name),
+    atHand: () => cache.atHand(),
     dropAll: () => cache.dropAll(),
     stats: () => cache.stats(),
     close: () => cache.close(),

@@ -4,7 +4,7 @@
 // alone.
 
 import { Limiter } from '../../../domain/values/limiter.ts';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import type { FilePort } from '../../files/file-port.ts';
 import { failureOf, isAbsent } from '../../files/failures.ts';
 import { writeWhole } from '../../files/whole-file.ts';
@@ -25,6 +25,8 @@ export interface WindowFolder {
   /** A window that is there and sound, or null. */
   load(id: WindowId): Promise<Window | null>;
   keep(id: WindowId, window: Window): Promise<void>;
+  /** Numbers of the windows that are there, by the names of their packs. */
+  kept(): Promise<ReadonlyMap<string, ReadonlySet<number>>>;
   /** Forgets all windows of a pack. */
   drop(name: string): Promise<void>;
   /** Forgets all windows. */
@@ -80,6 +82,23 @@ class Folder implements WindowFolder {
     } catch (thrown) {
       this.#rest(thrown);
     }
+  }
+
+  async kept(): Promise<ReadonlyMap<string, ReadonlySet<number>>> {
+    const { files, folder, windowBytes } = this.#options;
+    const kept = new Map<string, Set<number>>();
+    try {
+      for await (const paths of cacheFiles(this.#options, await files.list(folder)))
+        for (const path of paths) {
+          const [name = '', bytes, number] = basename(path).split('.');
+          if (Number(bytes) !== windowBytes) continue;
+          const numbers = kept.get(name) ?? new Set();
+          kept.set(name, numbers.add(Number(number)));
+        }
+    } catch {
+      // There is no folder, or it cannot be read: nothing of it would be found either.
+    }
+    return kept;
   }
 
   async drop(name: string): Promise<void> {

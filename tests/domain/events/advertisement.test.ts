@@ -6,6 +6,7 @@ import {
   encodeAdvertisement,
   type Advertisement,
 } from '../../../domain/events/advertisement.ts';
+import { decodeChange, encodeChange } from '../../../domain/events/advertisement-change.ts';
 import { regionsOf, runsOf } from '../../../domain/values/regions.ts';
 import { filterOf } from '../../../domain/values/tag-filter.ts';
 import { damaged } from '../../support/arbitraries.ts';
@@ -86,5 +87,52 @@ describe('an advertisement', () => {
     expect(decodeAdvertisement(goldenBytes('advertisement-1/bytes'))).toEqual(
       either.right(GOLDEN_ADVERTISEMENT),
     );
+  });
+});
+
+describe('what has changed of an advertisement', () => {
+  const tag = fc.nat(2 ** 31).map((n) => n * 2 ** 16);
+  const points = fc.array(fc.array(tag, { maxLength: 30 }), { maxLength: 3 });
+
+  test('makes the later one of the earlier one', () => {
+    fc.assert(
+      fc.property(points, points, (some, others) => {
+        const [before, later] = [told(some), told([...some, ...others])];
+        for (const [from, to] of [
+          [before, later],
+          [later, before],
+          [later, later],
+        ] as const)
+          expect(decodeChange(from, encodeChange(from, to))).toEqual(either.right(to));
+      }),
+    );
+  });
+
+  test('is refused, or within bounds, where its bytes were changed', () => {
+    const [before, later] = [told([[1, 2, 3, 4, 5, 6]]), told([[1, 2, 3, 4, 9, 12, 15]])];
+    const bytes = encodeChange(before, later);
+    fc.assert(
+      fc.property(damaged(bytes), (some) => {
+        const read = decodeChange(before, some);
+        const { digests, count } = either.isRight(read) ? read.right.regions : before.regions;
+        expect(count).toBeLessThanOrEqual(before.regions.count + later.regions.count);
+        expect([...digests]).toEqual([...new Set(digests)].toSorted((a, b) => a - b));
+      }),
+    );
+  });
+
+  test.each([
+    ['that lets go of what was not told', [1, 0, 0, 0, 9, 9, 9, 9, 9, 9], /not told/u],
+    ['that lets go of more than there is', [200, 0, 0, 0], /200 regions/u],
+    ['that is cut', [1, 0, 0], /3 bytes/u],
+  ])('and one %s is refused', (_what, bytes, why) => {
+    const read = decodeChange(told([[1, 2, 3]]), Uint8Array.from(bytes));
+    expect(either.isLeft(read) ? read.left : '').toMatch(why);
+  });
+
+  test('and one that brings what is there is refused', () => {
+    const one = told([[1, 2, 3]]);
+    const read = decodeChange(one, encodeChange(told([]), one));
+    expect(either.isLeft(read) ? read.left : '').toMatch(/that is there/u);
   });
 });

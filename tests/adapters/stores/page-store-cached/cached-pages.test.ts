@@ -94,6 +94,25 @@ describe('a cache', () => {
     expect(statSync(world.fileOf(10)).size).toBe(64 + 100);
   });
 
+  test('says which bytes it has, as of when it was asked', async () => {
+    world.putDirectly();
+    const pages = world.open();
+    const none = await pages.atHand();
+    expect(await readsRight(pages, rangeOf(4096, 8192))).toBe(true);
+    await pages.close();
+    const { name } = rangeOf(0, 1);
+    const isKept = await world.open().atHand();
+    const asked = [
+      { name, offsetBytes: 4096, endBytes: 12288 },
+      { name, offsetBytes: 5000, endBytes: 5001 },
+      { name, offsetBytes: 4095, endBytes: 5000 },
+      { name, offsetBytes: 12000, endBytes: 12289 },
+      { name: 'f'.repeat(64), offsetBytes: 4096, endBytes: 5000 },
+    ];
+    expect(asked.map(isKept)).toEqual([true, true, false, false, false]);
+    expect(asked.map(none)).toEqual(asked.map(() => false));
+  });
+
   test('forgets all that is kept, and nothing in its folder that is not its own', async () => {
     world.putDirectly();
     world.putDirectly(OTHER);
