@@ -9,7 +9,7 @@ import { LedgerError } from '../../../domain/values/ledger-error.ts';
 import { connectTo } from '../sockets/connect-to.ts';
 import type { ListenAddress } from '../sockets/listen-address.ts';
 import { secureAsClient, secureAsServer } from '../sockets/shared-key.ts';
-import { Link, SILENCE_MS_MAX } from './frames.ts';
+import { Link, LINK_TIMES, type LinkTimes } from './frames.ts';
 
 const IDENTITY = 'pageledger workgroup';
 /** A key of fewer bytes can be guessed. */
@@ -51,14 +51,22 @@ export function readLinkKey(path: string): LinkKey {
 }
 
 /** What a server makes of a client's socket: TCP has to prove the key first, and soon. PEER_REFUSED. */
-export const acceptLink = async (socket: Socket, key: LinkKey | null): Promise<Link> =>
-  timed(key === null ? socket : await secureAsServer(socket, { identity: IDENTITY, key }));
+export const acceptLink = async (
+  socket: Socket,
+  key: LinkKey | null,
+  times: LinkTimes = LINK_TIMES,
+): Promise<Link> =>
+  timed(key === null ? socket : await secureAsServer(socket, { identity: IDENTITY, key }), times);
 
 const placeOf = (at: ListenAddress): string =>
   at.kind === 'unix' ? at.path : `${at.host}:${at.port}`;
 
 /** Connects to a host. LINK_LOST where nobody answers, in time, or has another key. */
-export async function openLink(address: ListenAddress, key: LinkKey | null): Promise<Link> {
+export async function openLink(
+  address: ListenAddress,
+  key: LinkKey | null,
+  times: LinkTimes = LINK_TIMES,
+): Promise<Link> {
   const where = placeOf(address);
   if (address.kind === 'tcp' && key === null)
     throw new LedgerError(
@@ -69,7 +77,8 @@ export async function openLink(address: ListenAddress, key: LinkKey | null): Pro
   try {
     const socket = await connectTo(address, ANSWER_MS);
     const isPlain = address.kind === 'unix' || key === null;
-    return timed(isPlain ? socket : await secureAsClient(socket, { identity: IDENTITY, key }));
+    const safe = isPlain ? socket : await secureAsClient(socket, { identity: IDENTITY, key });
+    return timed(safe, times);
   } catch (thrown) {
     throw new LedgerError(
       'LINK_LOST',
@@ -80,9 +89,9 @@ export async function openLink(address: ListenAddress, key: LinkKey | null): Pro
   }
 }
 
-function timed(socket: Socket): Link {
+function timed(socket: Socket, times: LinkTimes): Link {
   // What breaks is met where it is read and written.
   socket.on('error', () => undefined);
-  socket.setTimeout(SILENCE_MS_MAX, () => socket.destroy());
-  return new Link(socket);
+  socket.setTimeout(times.silenceMs, () => socket.destroy());
+  return new Link(socket, times);
 }

@@ -8,8 +8,16 @@ import { linkInvalid } from '../../wiring/hosts/arrival.ts';
 /** Most bytes of a frame's body. */
 export const FRAME_BYTES_MAX = 2 ** 21;
 const HEADER_BYTES = 5;
-/** How long a peer may say nothing. */
-export const SILENCE_MS_MAX = 120_000;
+/** How long a peer may say nothing, and how often one that works on says so. */
+export interface LinkTimes {
+  readonly silenceMs: number;
+  readonly aliveMs: number;
+  /** As often, at most, with nothing else between: longer work than that is none. */
+  readonly aliveMax: number;
+}
+
+/** Silence of two minutes ends a link, and so do four hours in which nothing but signs of life came. */
+export const LINK_TIMES: LinkTimes = { silenceMs: 120_000, aliveMs: 30_000, aliveMax: 480 };
 
 /** Kinds of frames, by number. */
 export const KINDS = {
@@ -28,6 +36,10 @@ export const KINDS = {
   refused: 13,
   contents: 14,
   part: 15,
+  patches: 16,
+  alive: 17,
+  check: 18,
+  checked: 19,
 } as const;
 export type FrameKind = keyof typeof KINDS;
 
@@ -55,16 +67,20 @@ export function frameBytes(kind: FrameKind, body: Uint8Array): Uint8Array {
 const lost = (why: string, cause?: unknown): LedgerError =>
   new LedgerError('LINK_LOST', `the other host is gone: ${why}`, {}, cause);
 
+const NOTHING = new Uint8Array(0);
+
 /** A connection to another host: frames, one after the other. */
 export class Link {
   readonly #socket: Duplex;
+  readonly #times: LinkTimes;
   readonly #chunks: AsyncIterator<Uint8Array>;
   #rest: Uint8Array = new Uint8Array(0);
   /** Bytes of frames so far, both ways. */
   bytes = 0;
 
-  constructor(socket: Duplex) {
+  constructor(socket: Duplex, times: LinkTimes = LINK_TIMES) {
     this.#socket = socket;
+    this.#times = times;
     this.#chunks = (socket as AsyncIterable<Uint8Array>)[Symbol.asyncIterator]();
   }
 
@@ -104,8 +120,35 @@ export class Link {
     }
   }
 
-  /** The next frame; null: the peer ended. LINK_INVALID for what is none, LINK_LOST. */
+  /**
+   * Works while the peer waits, and says now and then that it does: the peer would take the silence for
+   * the end. Nothing else may be sent meanwhile.
+   */
+  async working<A>(work: () => Promise<A>): Promise<A> {
+    // What cannot be sent is met where something is sent next.
+    const say = (): void => void this.send('alive', NOTHING).catch(() => undefined);
+    const timer = setInterval(say, this.#times.aliveMs);
+    try {
+      return await work();
+    } finally {
+      clearInterval(timer);
+    }
+  }
+
+  /**
+   * The next frame that says something; null: the peer ended. LINK_INVALID for what is none, and for a
+   * peer that says nothing but that it is there, LINK_LOST.
+   */
   async next(): Promise<Frame | null> {
+    for (let signs = 0; ; signs += 1) {
+      const frame = await this.#frame();
+      if (frame?.kind !== 'alive') return frame;
+      if (frame.body.length > 0 || signs >= this.#times.aliveMax)
+        throw linkInvalid(`it said ${signs + 1} times that it is there, and nothing else`);
+    }
+  }
+
+  async #frame(): Promise<Frame | null> {
     const header = await this.#take(HEADER_BYTES);
     if (header === null) return null;
     const length = new DataView(header.buffer, header.byteOffset).getUint32(0, true);
@@ -116,7 +159,7 @@ export class Link {
     const body = await this.#take(length);
     if (body === null && length > 0) throw lost('it broke off before a message');
     this.bytes += HEADER_BYTES + length;
-    return { kind, body: body ?? new Uint8Array(0) };
+    return { kind, body: body ?? NOTHING };
   }
 
   /** The next frame, which is of this kind. */

@@ -15,10 +15,11 @@ import {
   ANNOUNCED_PAGES,
   PAGE_CONTENT,
   type AnnouncedPages,
+  type WantedPages,
 } from '../../wiring/hosts/departure.ts';
 
 export const LINK_MAGIC = 'pageledger link';
-export const LINK_VERSION = 1;
+export const LINK_VERSION = 2;
 /** Pages in one message. */
 export const SENT_PAGES_MAX = 64;
 const CODEC_RAW = 0;
@@ -52,11 +53,12 @@ export const BODIES = {
       hasDevice: t.boolean,
     }),
   }),
-  recorded: t.strict({ capture, arrived: count, held: count }),
+  recorded: t.strict({ capture, arrived: count, patched: count, held: count }),
   handOver: t.strict({ vm: name, migration: lease }),
   completed: t.strict({ capture, downtimeMs: orNull(durationMs) }),
   ask: t.strict({ vm: name, migration: lease }),
   answer: t.strict({ phase: t.keyof({ completed: null, failed: null }) }),
+  check: t.strict({ vm: name, capture }),
   refused: t.strict({ code: t.string, message: t.string }),
   contents: HOST_CODECS.HostJoined,
 } as const;
@@ -114,15 +116,73 @@ export function readAnnounced(body: Uint8Array): AnnouncedPages {
   return { firstPage: wordAt(body, 0), kinds, identifiers };
 }
 
-/** u32 first page | u8 codec | whole pages, as they are or deflated. */
-export function pagesBody(firstPage: number, pages: Uint8Array): Uint8Array {
+/** A bit for each announced page that is asked for | one for each that may be a patch | what of, 32 bytes each. */
+export function wantedBody({ count: announced, pages, references }: WantedPages): Uint8Array {
+  const bits = new Uint8Array(2 * Math.ceil(announced / 8));
+  const second = bits.length / 2;
+  for (const page of pages) bits[page >>> 3]! |= 1 << (page & 7);
+  const patchable = [...references.keys()].toSorted((a, b) => a - b);
+  for (const page of patchable) bits[second + (page >>> 3)]! |= 1 << (page & 7);
+  return Buffer.concat([bits, ...patchable.map((page) => references.get(page)!)]);
+}
+
+/** LINK_INVALID where that is not what was announced, or its lengths do not fit each other. */
+export function readWanted(body: Uint8Array, announced: number): WantedPages {
+  const bytes = Math.ceil(announced / 8);
+  const has = (bits: number, page: number): boolean =>
+    (body[bits + (page >>> 3)]! & (1 << (page & 7))) !== 0;
+  if (body.length < 2 * bytes)
+    throw linkInvalid(`${body.length} bytes of wishes for ${announced} pages`);
+  const pages: number[] = [];
+  const references = new Map<number, Uint8Array>();
+  let at = 2 * bytes;
+  for (let page = 0; page < announced; page += 1) {
+    const isWanted = has(0, page);
+    if (isWanted) pages.push(page);
+    if (!has(bytes, page)) continue;
+    if (!isWanted) throw linkInvalid(`it has what is like page ${page}, and does not ask for it`);
+    references.set(page, body.slice(at, at + IDENTIFIER_BYTES));
+    at += IDENTIFIER_BYTES;
+  }
+  if (at !== body.length)
+    throw linkInvalid(`${body.length} bytes of wishes for ${announced} pages`);
+  return { count: announced, pages, references };
+}
+
+/** u8 patches | u8 codec | u32 page each | what each differs in, a page each, as they are or deflated. */
+export function patchesBody(gfns: Uint32Array, masks: Uint8Array): Uint8Array {
+  const { codec, packed } = deflated(masks);
+  const head = new Uint8Array(2 + 4 * gfns.length);
+  head.set([gfns.length, codec]);
+  const view = new DataView(head.buffer);
+  for (const [i, gfn] of gfns.entries()) view.setUint32(2 + 4 * i, gfn, true);
+  return Buffer.concat([head, packed]);
+}
+
+/** LINK_INVALID for patches that are not as many as they say; nothing larger is made. */
+export function readPatches(body: Uint8Array): {
+  readonly gfns: Uint32Array;
+  readonly masks: Uint8Array;
+} {
+  const [told = 0, codec] = body;
+  const head = 2 + 4 * told;
+  if (told === 0 || told > SENT_PAGES_MAX || body.length < head)
+    throw linkInvalid(`${told} patches in a message of ${body.length} bytes`);
+  const gfns = Uint32Array.from({ length: told }, (_, i) => wordAt(body, 2 + 4 * i));
+  return { gfns, masks: unpacked(body.subarray(head), { codec, pages: told }) };
+}
+
+function deflated(pages: Uint8Array): { readonly codec: number; readonly packed: Uint8Array } {
   const packed = deflateRawSync(pages, { level: constants.Z_BEST_SPEED });
-  const isSmaller = packed.length < pages.length;
-  return withFirst(
-    firstPage,
-    Uint8Array.of(pages.length / PAGE_BYTES, isSmaller ? CODEC_DEFLATE : CODEC_RAW),
-    isSmaller ? packed : pages,
-  );
+  return packed.length < pages.length
+    ? { codec: CODEC_DEFLATE, packed }
+    : { codec: CODEC_RAW, packed: pages };
+}
+
+/** u32 first page | u8 pages | u8 codec | whole pages, as they are or deflated. */
+export function pagesBody(firstPage: number, pages: Uint8Array): Uint8Array {
+  const { codec, packed } = deflated(pages);
+  return withFirst(firstPage, Uint8Array.of(pages.length / PAGE_BYTES, codec), packed);
 }
 
 /** LINK_INVALID for pages that are not as many as they say; nothing larger is made. */
@@ -133,11 +193,20 @@ export function readPages(body: Uint8Array): {
   const [told = 0, codec] = body.subarray(FIRST_BYTES);
   if (body.length < 6 || told === 0 || told > SENT_PAGES_MAX)
     throw linkInvalid(`${told} pages in a message of ${body.length} bytes`);
-  const bytes = told * PAGE_BYTES;
-  const pages = codec === CODEC_DEFLATE ? inflated(body.subarray(6), bytes) : body.slice(6);
-  if (pages.length !== bytes || (codec !== CODEC_RAW && codec !== CODEC_DEFLATE))
-    throw linkInvalid(`${pages.length} bytes for ${told} pages`);
+  const pages = unpacked(body.slice(6), { codec, pages: told });
   return { firstPage: wordAt(body, 0), pages };
+}
+
+/** So many pages out of the bytes of a message. */
+function unpacked(
+  body: Uint8Array,
+  of: { readonly codec: number | undefined; readonly pages: number },
+): Uint8Array {
+  const bytes = of.pages * PAGE_BYTES;
+  const pages = of.codec === CODEC_DEFLATE ? inflated(body, bytes) : body;
+  if (pages.length !== bytes || (of.codec !== CODEC_RAW && of.codec !== CODEC_DEFLATE))
+    throw linkInvalid(`${pages.length} bytes for ${of.pages} pages`);
+  return pages;
 }
 
 function inflated(bytes: Uint8Array, most: number): Uint8Array {

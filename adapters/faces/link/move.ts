@@ -15,7 +15,15 @@ import { recordGuest } from '../../wiring/record/record-guest.ts';
 import { endOf, isUnderWay } from '../../../domain/migrations.ts';
 import { isRefused, refuse } from '../../../domain/values/refused.ts';
 import type { Link } from './frames.ts';
-import { askTarget, greet, handOver, sendCapture, type Moved, type Moving } from './source.ts';
+import {
+  askTarget,
+  checkTarget,
+  greet,
+  handOver,
+  sendCapture,
+  type Moved,
+  type Moving,
+} from './source.ts';
 
 /** Rounds of a live guest before it is stopped, at most. */
 const ROUNDS_MAX = 4;
@@ -116,7 +124,11 @@ class Move {
     const { ledger, qmp, to, onMoved } = this.#of;
     const moving = this.#moving!;
     const send = async (point: VmPoint, promised: Iterable<number> = []): Promise<number> => {
-      if (this.#isCommon) return 0;
+      if (this.#isCommon) {
+        const { vm } = moving;
+        await checkTarget(link, { vm, capture: point.row.capture });
+        return 0;
+      }
       const moved = await sendCapture(ledger, link, { point, moving, promised });
       onMoved(moved);
       return moved.pages;
@@ -128,12 +140,13 @@ class Move {
       // A guest that writes as fast as it is sent is not waited for.
       if (pages <= LAST_PAGES_MAX || pages > SHRINKS_TO * before) break;
       before = pages;
-      pages = await send(await captureOf(this.#of, qmp));
+      pages = await send(await link.working(() => captureOf(this.#of, qmp)));
     }
     this.#stoppedAtMs = performance.now();
     await this.#guest.stop();
-    const last = await captureOf(this.#of, qmp);
-    await send(last);
+    const last = await link.working(() => captureOf(this.#of, qmp));
+    // One log: what the guest changed since is read as it is started.
+    if (!this.#isCommon) await send(last);
     return last;
   }
 

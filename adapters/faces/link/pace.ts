@@ -1,7 +1,7 @@
 // How slowly a peer may send while it holds what others wait for.
 
 import { linkInvalid } from '../../wiring/hosts/arrival.ts';
-import { SILENCE_MS_MAX, type Link } from './frames.ts';
+import { LINK_TIMES, type Link } from './frames.ts';
 
 /** What a peer may take: a time for the first message, and for what follows the more the more that is. */
 export interface Pace {
@@ -10,7 +10,7 @@ export interface Pace {
 }
 
 /** Slower than any link over which a guest could be moved. */
-export const SLOWEST: Pace = { patienceMs: SILENCE_MS_MAX, bytesASecond: 2 ** 14 };
+export const SLOWEST: Pace = { patienceMs: LINK_TIMES.silenceMs, bytesASecond: 2 ** 14 };
 
 /**
  * Works on what a peer sends, as long as that comes at a pace: by whole messages, so that bytes now and

@@ -18,7 +18,9 @@ import {
   LINK_MAGIC,
   LINK_VERSION,
   pagesBody,
+  patchesBody,
   readBody,
+  readWanted,
   SENT_PAGES_MAX,
   type BodyOf,
 } from './messages.ts';
@@ -40,6 +42,8 @@ export interface Moved {
   readonly there: number;
   readonly regions: number;
   readonly pages: number;
+  /** Those of the pages that went as patches. */
+  readonly patched: number;
   readonly held: number;
   /** Pages that the target was thought to have, and had not. */
   readonly stale: number;
@@ -91,6 +95,26 @@ async function sendDevice(link: Link, departure: Departure): Promise<void> {
       await link.send('device', Buffer.concat([Uint8Array.of(i), part.subarray(at, at + step)]));
 }
 
+/** Sends the pages that were asked for; how many of them as patches. */
+async function sendPages(link: Link, departure: Departure): Promise<number> {
+  let patched = 0;
+  for await (const sent of departure.pages()) {
+    const bytes = sent._tag === 'whole' ? sent.pages : sent.masks;
+    for (let at = 0; at < bytes.length; at += SENT_PAGES_MAX * PAGE_BYTES) {
+      const some = bytes.subarray(at, at + SENT_PAGES_MAX * PAGE_BYTES);
+      const page = at / PAGE_BYTES;
+      if (sent._tag === 'whole') await link.send('pages', pagesBody(sent.firstPage + page, some));
+      else
+        await link.send(
+          'patches',
+          patchesBody(sent.gfns.subarray(page, page + SENT_PAGES_MAX), some),
+        );
+    }
+    if (sent._tag === 'patches') patched += sent.gfns.length;
+  }
+  return patched;
+}
+
 /** Sends a capture. What the target has is not sent. */
 export async function sendCapture(
   ledger: Ledger,
@@ -112,21 +136,15 @@ export async function sendCapture(
   await link.send('offer', bodyOf({ migration: moving, offered }));
   for (const pages of departure.announced()) {
     await link.send('identifiers', announcedBody(pages));
-    const bits = await answer(link, 'wanted');
-    if (bits.length !== Math.ceil(pages.kinds.length / 8))
-      throw linkInvalid(`${bits.length} bytes of wishes for ${pages.kinds.length} pages`);
-    departure.want(pages.firstPage, bits);
+    const wanted = readWanted(await answer(link, 'wanted'), pages.kinds.length);
+    await departure.want(pages.firstPage, wanted);
   }
-  for await (const { firstPage, pages } of departure.pages())
-    for (let at = 0; at < pages.length; at += SENT_PAGES_MAX * PAGE_BYTES) {
-      const some = pages.subarray(at, at + SENT_PAGES_MAX * PAGE_BYTES);
-      await link.send('pages', pagesBody(firstPage + at / PAGE_BYTES, some));
-    }
+  const patched = await sendPages(link, departure);
   await sendDevice(link, departure);
   await link.send('sent', new Uint8Array(0));
   const { capture: there, held } = readBody(BODIES.recorded, await answer(link, 'recorded'));
   const stale = departure.staleAmong(promised);
-  const moved = { capture: point.row.capture, there, held, stale, ...departure.wanted };
+  const moved = { capture: point.row.capture, there, held, stale, patched, ...departure.wanted };
   const done = { ...moved, bytes: link.bytes - before };
   await noteMoved(ledger, moving, done);
   return done;
@@ -149,6 +167,15 @@ export async function handOver(
   await decideOnMigration(ledger, vm, { _tag: 'HandOver', vm, migration, capture });
   await link.send('handOver', bodyOf({ vm, migration }));
   readBody(BODIES.completed, await answer(link, 'completed'));
+}
+
+/** Lets a target with the same log read a point, as it would have to later. LINK_REFUSED where it cannot. */
+export async function checkTarget(
+  link: Link,
+  of: { readonly vm: string; readonly capture: number },
+): Promise<void> {
+  await link.send('check', bodyOf(of));
+  await answer(link, 'checked');
 }
 
 /** Asks a target what became of a migration: what it has not completed it gives up. */

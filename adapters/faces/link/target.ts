@@ -6,6 +6,7 @@ import {
   decideOnMigration,
   migrationNow,
   migrationOf,
+  requireReadable,
   startFromPoint,
 } from '../../wiring/hosts/migrations.ts';
 import type { Ledger } from '../../wiring/ledger/ledger.ts';
@@ -26,6 +27,8 @@ import {
   readAnnounced,
   readBody,
   readPages,
+  readPatches,
+  wantedBody,
   type BodyOf,
 } from './messages.ts';
 
@@ -103,6 +106,7 @@ export class MigrationTarget {
     if (kind === 'offer') return this.#offered(link, peer, readBody(BODIES.offer, body));
     if (kind === 'handOver') return this.#handedOverOnce(link, readBody(BODIES.handOver, body));
     if (kind === 'contents') return this.#heard(link, peer, readBody(BODIES.contents, body));
+    if (kind === 'check') return this.#checked(link, readBody(BODIES.check, body));
     if (kind === 'ask') return this.#asked(link, peer, readBody(BODIES.ask, body));
     throw linkInvalid(`${kind} came out of turn`);
   }
@@ -114,6 +118,16 @@ export class MigrationTarget {
     const isNew = await hearContents(link, ledger, { peer, facts });
     if (isNew) onTold(`host ${peer} said what it holds`);
     await tellContents(link, ledger, host);
+  }
+
+  /** Reads a point of the log that both have, before the guest is stopped for it. */
+  async #checked(link: Link, { vm, capture }: BodyOf<'check'>): Promise<void> {
+    const { ledger } = this.#ways;
+    await ledger.state.catchUp({ heavy: false });
+    const entry = ledger.vm(vm);
+    const point = { entry, row: ledger.resolve(entry, `@${capture}`) };
+    await link.working(() => requireReadable(ledger, point));
+    await link.send('checked', new Uint8Array(0));
   }
 
   async #offered(link: Link, peer: string, { migration, offered }: Offer): Promise<void> {
@@ -162,10 +176,13 @@ export class MigrationTarget {
       if (frame === null) throw linkInvalid('it ended before all was sent');
       if (frame.kind === 'sent') break;
       if (frame.kind === 'identifiers')
-        await link.send('wanted', arrival.announce(readAnnounced(frame.body)));
+        await link.send('wanted', wantedBody(await arrival.announce(readAnnounced(frame.body))));
       else if (frame.kind === 'pages') {
         const { firstPage, pages } = readPages(frame.body);
         await arrival.take(firstPage, pages);
+      } else if (frame.kind === 'patches') {
+        const { gfns, masks } = readPatches(frame.body);
+        await arrival.takePatches(gfns, masks);
       } else if (frame.kind === 'device') {
         const [of = DEVICE_PARTS] = frame.body;
         const part = parts[of];
@@ -181,13 +198,20 @@ export class MigrationTarget {
   async #take(link: Link, arrival: Arrival, { migration, offered }: Offer): Promise<void> {
     const { ledger, onTold, host, pace = SLOWEST } = this.#ways;
     const device = await atPace(link, pace, () => this.#receive(link, arrival));
-    const { row, arrivedPages, heldPages } = await arrival.record(device);
+    const { row, arrivedPages, patchedPages, heldPages } = await link.working(() =>
+      arrival.record(device),
+    );
     const { vm, migration: id } = { vm: offered.vm, migration: migration.migration };
     const { capture } = row;
     const moved = { regions: 0, pages: arrivedPages, bytes: link.bytes, held: heldPages, stale: 0 };
     const note = { vm, migration: id, capture, ...moved };
     await decideOnMigration(ledger, vm, { _tag: 'NoteMoved', ...note });
-    const recorded = { capture: row.capture, arrived: arrivedPages, held: heldPages };
+    const recorded = {
+      capture: row.capture,
+      arrived: arrivedPages,
+      patched: patchedPages,
+      held: heldPages,
+    };
     await link.send('recorded', bodyOf(recorded));
     onTold(
       `capture ${row.capture} of VM ${offered.vm} is at host ${host}: ${arrivedPages} pages came, ${heldPages} were here`,
@@ -220,7 +244,7 @@ export class MigrationTarget {
       const guest =
         command === null || !row.hasDevice
           ? null
-          : await startFromPoint(ledger, point, { command, isDiskOk });
+          : await link.working(() => startFromPoint(ledger, point, { command, isDiskOk }));
       try {
         const complete = { vm, migration, capture, downtimeMs: null };
         await decideOnMigration(ledger, vm, { _tag: 'CompleteMigration', ...complete });

@@ -2,7 +2,7 @@
 // name, and a map of the pages that are zero. Pages are written as they come, the last version wins.
 // A spool is used again for the next capture: what its file held before is hidden by the map.
 
-import { closeSync, openSync, rmSync, writeSync } from 'node:fs';
+import { closeSync, openSync, readSync, rmSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { assert } from '../../../domain/values/assert.ts';
 import { PAGE_BYTES } from '../../../domain/values/page.ts';
@@ -56,6 +56,21 @@ export class Spool {
     this.#run.set(source.subarray(offset, offset + PAGE_BYTES), this.#runPages * PAGE_BYTES);
     this.#runPages++;
     this.#zeros[page] = IS_CONTENT;
+  }
+
+  /** Reads a page that was written back into `into`. */
+  read(page: number, into: Uint8Array): void {
+    assert(this.#zeros[page] === IS_CONTENT, 'a page is read that was written');
+    this.flush();
+    try {
+      for (let done = 0; done < PAGE_BYTES;) {
+        const got = readSync(this.#fd, into, done, PAGE_BYTES - done, page * PAGE_BYTES + done);
+        assert(got > 0, 'what was written is there');
+        done += got;
+      }
+    } catch (error) {
+      throw temporaryFailure(error, this.#place);
+    }
   }
 
   /** Takes a page whose bytes are all `byte`. */

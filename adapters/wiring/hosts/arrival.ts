@@ -1,19 +1,28 @@
 // A point's memory that comes from another host, at the target: what of it is here already, and what
-// arrives. Nothing that the peer says is believed: what is here is found by the whole identifier and read
-// out of this ledger's packs, what arrives is identified under the group's key before it counts.
+// arrives, whole or as a patch of what is here. Nothing that the peer says is believed: what is here is
+// found by the whole identifier and read out of this ledger's packs before it is counted on, what arrives
+// is identified under the group's key before it counts.
 
 import { totalmem } from 'node:os';
 import * as either from 'fp-ts/lib/Either.js';
 import { Spool } from '../../guests/qemu/spool.ts';
 import { CLASS_NONE, IDENTIFIER_BYTES } from '../../../domain/ports/page-engine.ts';
+import { xorOnto } from '../../../domain/use-cases/pages/kept-pages.ts';
 import { captureModeOf } from '../../../domain/values/capture-mode.ts';
 import type { DeviceState } from '../../../domain/values/device-state.ts';
-import { holdingOfContent, ZERO } from '../../../domain/values/holding.ts';
+import {
+  contentOf,
+  isContent,
+  UNKNOWN,
+  ZERO,
+  type Holding,
+} from '../../../domain/values/holding.ts';
 import { toHex } from '../../../domain/values/identifier.ts';
 import { LedgerError } from '../../../domain/values/ledger-error.ts';
 import { pageCountOf } from '../../../domain/values/memory-map.ts';
 import { PAGE_BYTES } from '../../../domain/values/page.ts';
 import type { CaptureRow } from '../../../projections/models/vm-entry.ts';
+import { ensureIdentifiers } from '../../../projections/questions/row-lister.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import { openRecorder } from '../record/record.ts';
 import {
@@ -22,16 +31,22 @@ import {
   PAGE_ZERO,
   type AnnouncedPages,
   type OfferedCapture,
+  type WantedPages,
 } from './departure.ts';
+import { HeldMemory } from './held-memory.ts';
 
-/** A page that was asked for, and one that arrived; others are here, or zero. */
+/** A page that was asked for, one of which a patch may come, and one that arrived; others are here, or zero. */
 const WANTED = 1;
-const ARRIVED = 2;
+const PATCHABLE = 2;
+const ARRIVED = 3;
+const isMissing = (state: number | undefined): boolean => state === WANTED || state === PATCHABLE;
 
 /** What became of a capture that arrived. */
 export interface Arrived {
   readonly row: CaptureRow;
   readonly arrivedPages: number;
+  /** Those of them that came as patches. */
+  readonly patchedPages: number;
   readonly heldPages: number;
 }
 
@@ -44,23 +59,26 @@ export class Arrival {
   readonly #ledger: Ledger;
   readonly #offer: OfferedCapture;
   readonly #from: string;
+  readonly #memory: HeldMemory;
   readonly #spool = new Spool();
-  /** What this ledger has of it. */
-  readonly #table: Uint32Array;
   readonly #states: Uint8Array;
   /** What contents that were asked for must be, by page. */
   readonly #expected = new Map<number, Uint8Array>();
   #announced = 0;
   #arrived = 0;
+  #patched = 0;
   #held = 0;
 
-  private constructor(ledger: Ledger, offer: OfferedCapture, from: string) {
+  private constructor(
+    ledger: Ledger,
+    of: { readonly offer: OfferedCapture; readonly from: string; readonly memory: HeldMemory },
+  ) {
     this.#ledger = ledger;
-    this.#offer = offer;
-    this.#from = from;
-    this.#table = new Uint32Array(offer.pages);
-    this.#states = new Uint8Array(offer.pages);
-    this.#spool.begin(offer.pages);
+    this.#offer = of.offer;
+    this.#from = of.from;
+    this.#memory = of.memory;
+    this.#states = new Uint8Array(of.offer.pages);
+    this.#spool.begin(of.offer.pages);
   }
 
   /** Begins. KEY_MISSING without the group's key, which no peer is asked for. */
@@ -79,56 +97,116 @@ export class Arrival {
         { group },
       );
     await ledger.openGroup(group);
-    await ledger.state.catchUp({ heavy: true });
-    return new Arrival(ledger, offer, from);
+    const memory = await HeldMemory.of(ledger, offer.vm, group);
+    await ensureIdentifiers(ledger.state, ledger.column);
+    return new Arrival(ledger, { offer, from, memory });
   }
 
-  /** Looks up announced pages: which are asked for, a bit each. */
-  announce({ firstPage, kinds, identifiers }: AnnouncedPages): Uint8Array {
+  /** Looks up announced pages, and reads those that are here: which are asked for, and what they may be patches of. */
+  async announce({ firstPage, kinds, identifiers }: AnnouncedPages): Promise<WantedPages> {
     if (firstPage !== this.#announced || firstPage + kinds.length > this.#offer.pages)
       throw linkInvalid(
         `it announces ${kinds.length} pages from ${firstPage} on; those from ${this.#announced} to ${this.#offer.pages} were expected`,
       );
-    const bits = new Uint8Array(Math.ceil(kinds.length / 8));
-    const { index } = this.#ledger.state.sharing;
+    const table = new Uint32Array(kinds.length);
+    const wanted = new Map<number, Holding>();
     let row = 0;
     for (let i = 0; i < kinds.length; i += 1) {
-      const gfn = firstPage + i;
       const kind = kinds[i]!;
       if (kind === PAGE_ZERO) continue;
-      if (kind === PAGE_CONTENT) {
-        if ((row + 1) * IDENTIFIER_BYTES > identifiers.length)
-          throw linkInvalid('it announces more contents than identifiers');
-        const found = index.find(identifiers, row);
-        const at = row * IDENTIFIER_BYTES;
+      if (kind === PAGE_PATTERN) wanted.set(i, UNKNOWN);
+      else if (kind !== PAGE_CONTENT) throw linkInvalid(`it announces a page of kind ${kind}`);
+      else {
+        this.#lookUp({ firstPage, table, wanted }, { i, identifiers, row });
         row += 1;
-        if (found >= 0) {
-          this.#table[gfn] = holdingOfContent(found);
-          this.#held += 1;
-          continue;
-        }
-        this.#expected.set(gfn, identifiers.slice(at, at + IDENTIFIER_BYTES));
-      } else if (kind !== PAGE_PATTERN) throw linkInvalid(`it announces a page of kind ${kind}`);
-      this.#states[gfn] = WANTED;
-      bits[i >>> 3]! |= 1 << (i & 7);
+      }
     }
     if (row * IDENTIFIER_BYTES !== identifiers.length)
       throw linkInvalid('it announces more identifiers than contents');
     this.#announced += kinds.length;
-    return bits;
+    return this.#readHeld(firstPage, table, wanted);
+  }
+
+  /** Finds an announced content, or what may be similar to it. */
+  #lookUp(
+    of: {
+      readonly firstPage: number;
+      readonly table: Uint32Array;
+      readonly wanted: Map<number, Holding>;
+    },
+    at: { readonly i: number; readonly identifiers: Uint8Array; readonly row: number },
+  ): void {
+    const { i, identifiers, row } = at;
+    const gfn = of.firstPage + i;
+    if ((row + 1) * IDENTIFIER_BYTES > identifiers.length)
+      throw linkInvalid('it announces more contents than identifiers');
+    const own = identifiers.slice(row * IDENTIFIER_BYTES, (row + 1) * IDENTIFIER_BYTES);
+    this.#expected.set(gfn, own);
+    const found = this.#memory.find(identifiers, row, gfn);
+    const similar = found === UNKNOWN ? this.#memory.similarTo(gfn) : UNKNOWN;
+    if (found === UNKNOWN) of.wanted.set(i, similar);
+    const read = found === UNKNOWN ? similar : found;
+    if (read !== UNKNOWN) of.table[i] = read;
+  }
+
+  /** Takes what is here, as far as it can be read; the rest is asked for as well. */
+  async #readHeld(
+    firstPage: number,
+    table: Uint32Array,
+    wanted: Map<number, Holding>,
+  ): Promise<WantedPages> {
+    const lost = await this.#memory.read(table, (i, bytes) => {
+      this.#spool.write(firstPage + i, bytes, 0);
+    });
+    for (const i of lost) wanted.set(i, UNKNOWN);
+    const references = new Map<number, Uint8Array>();
+    const pages: number[] = [];
+    for (let i = 0; i < table.length; i += 1) {
+      const similar = wanted.get(i);
+      if (similar === undefined) {
+        if (table[i] === ZERO) continue;
+        this.#held += 1;
+        this.#expected.delete(firstPage + i);
+        continue;
+      }
+      const reference =
+        isContent(similar) && !lost.has(i) ? this.#memory.identifierOf(contentOf(similar)) : null;
+      if (reference !== null) references.set(i, reference);
+      this.#states[firstPage + i] = reference === null ? WANTED : PATCHABLE;
+      pages.push(i);
+    }
+    return { count: table.length, pages, references };
   }
 
   /** Takes pages that were asked for. Those that are not what was announced drop the peer. */
-  async take(firstPage: number, pages: Uint8Array): Promise<void> {
+  take(firstPage: number, pages: Uint8Array): Promise<void> {
     const count = pages.length / PAGE_BYTES;
+    const gfns = Uint32Array.from({ length: count }, (_, i) => firstPage + i);
+    for (const gfn of gfns)
+      if (!isMissing(this.#states[gfn]))
+        throw linkInvalid(`it sends page ${gfn}, which was not asked for, or is there already`);
+    return this.#takeAll(gfns, pages);
+  }
+
+  /** Takes patches: what pages differ in from what they may be patches of. */
+  async takePatches(gfns: Uint32Array, masks: Uint8Array): Promise<void> {
+    const page = new Uint8Array(PAGE_BYTES);
+    for (const [i, gfn] of gfns.entries()) {
+      if (this.#states[gfn] !== PATCHABLE || gfns.indexOf(gfn) !== i)
+        throw linkInvalid(`it sends a patch of page ${gfn}, of which none was asked for`);
+      this.#spool.read(gfn, page);
+      xorOnto(masks.subarray(i * PAGE_BYTES, (i + 1) * PAGE_BYTES), page);
+    }
+    await this.#takeAll(gfns, masks);
+    this.#patched += gfns.length;
+  }
+
+  async #takeAll(gfns: Uint32Array, pages: Uint8Array): Promise<void> {
     const engine = await this.#ledger.engine();
     // Somebody may have worked with another group's key meanwhile.
     await this.#ledger.openGroup(this.#offer.group);
     const { classes, identifiers } = engine.identify(pages);
-    for (let i = 0; i < count; i += 1) {
-      const gfn = firstPage + i;
-      if (this.#states[gfn] !== WANTED)
-        throw linkInvalid(`it sends page ${gfn}, which was not asked for, or is there already`);
+    for (const [i, gfn] of gfns.entries()) {
       const own = identifiers.subarray(i * IDENTIFIER_BYTES, (i + 1) * IDENTIFIER_BYTES);
       const expected = this.#expected.get(gfn);
       if (expected === undefined ? classes[i] === CLASS_NONE : toHex(own) !== toHex(expected))
@@ -142,7 +220,7 @@ export class Arrival {
   /** Everything was sent: records the capture, whole, in this ledger. */
   async record(device: DeviceState | null): Promise<Arrived> {
     const { pages, hasDevice, vm, group, mode, argv, timeMs, pauseMs, memoryMap } = this.#offer;
-    const missing = this.#states.indexOf(WANTED);
+    const missing = this.#states.findIndex(isMissing);
     if (this.#announced !== pages || missing >= 0)
       throw linkInvalid(
         missing >= 0
@@ -150,7 +228,7 @@ export class Arrival {
           : `it announced ${this.#announced} of ${pages} pages`,
       );
     if (hasDevice !== (device !== null)) throw linkInvalid('the device state did not come whole');
-    await this.#fillHeld();
+    await this.#memory.tellSuspects();
     this.#spool.flush();
     const image = this.#spool.image(`the guest of VM ${vm} from host ${this.#from}`);
     const recorder = await openRecorder(this.#ledger, { vm, group });
@@ -158,21 +236,11 @@ export class Arrival {
       const source = `host ${this.#from}: ${this.#offer.source}`;
       const told = { image, memoryMap, device, argv, timeMs, pauseMs, source };
       const row = await recorder.record({ ...told, mode: captureModeOf(mode) });
-      return { row, arrivedPages: this.#arrived, heldPages: this.#held };
+      const [arrivedPages, patchedPages] = [this.#arrived, this.#patched];
+      return { row, arrivedPages, patchedPages, heldPages: this.#held };
     } finally {
       await recorder.close();
     }
-  }
-
-  /** Reads what is here out of this ledger. */
-  async #fillHeld(): Promise<void> {
-    const table = this.#table;
-    if (table.every((holding) => holding === ZERO)) return;
-    const reader = await this.#ledger.pageReader();
-    const label = `what this ledger has of VM ${this.#offer.vm}`;
-    for await (const { firstPage, pages } of reader.inOrder({ table, label }))
-      for (let i = 0; i * PAGE_BYTES < pages.length; i += 1)
-        if (table[firstPage + i] !== ZERO) this.#spool.write(firstPage + i, pages, i * PAGE_BYTES);
   }
 
   /** Lets go of what was held. */

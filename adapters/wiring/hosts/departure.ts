@@ -1,9 +1,8 @@
 // A point's memory on its way to another host, at the source: what its pages are known by, and those of
 // them that the target asks for.
 
-import { contentOf, isContent, ZERO } from '../../../domain/values/holding.ts';
+import { contentOf, holdingOfContent, isContent, ZERO } from '../../../domain/values/holding.ts';
 import { IDENTIFIER_BYTES } from '../../../domain/ports/page-engine.ts';
-import type { PageRun } from '../../../domain/ports/guests.ts';
 import type { DeviceState } from '../../../domain/values/device-state.ts';
 import type { MemoryMap } from '../../../domain/values/memory-map.ts';
 import { assert } from '../../../domain/values/assert.ts';
@@ -13,6 +12,7 @@ import type { Ledger } from '../ledger/ledger.ts';
 import { labelOf, tableOf, type VmPoint } from '../ledger/vm-point.ts';
 import { readPoint } from '../points/point-reader.ts';
 import { deviceStateOf } from '../restore/restore.ts';
+import { PagePatches, type SentPages } from './page-patches.ts';
 
 /** What a page is announced as. */
 export const PAGE_ZERO = 0;
@@ -30,6 +30,16 @@ export interface AnnouncedPages {
   readonly kinds: Uint8Array;
   /** IDENTIFIER_BYTES for each page that is a content. */
   readonly identifiers: Uint8Array;
+}
+
+/** Which of some announced pages a target asks for, counted from the first of them. */
+export interface WantedPages {
+  /** Pages that were announced. */
+  readonly count: number;
+  /** Ascending. */
+  readonly pages: readonly number[];
+  /** Of pages among these: the identifier of what the target has that may be similar. */
+  readonly references: ReadonlyMap<number, Uint8Array>;
 }
 
 /** What a target is told of a capture before its pages. */
@@ -56,12 +66,15 @@ export class Departure {
   readonly #table: Uint32Array;
   /** Where [gfn] is 1, the target has the page or it is zero. */
   readonly #held: Uint8Array;
+  /** Contents that pages may be sent as patches of, where this ledger has them too. */
+  readonly #references: Uint32Array;
 
   private constructor(ledger: Ledger, point: VmPoint, table: Uint32Array) {
     this.#ledger = ledger;
     this.#point = point;
     this.#table = table;
     this.#held = new Uint8Array(table.length).fill(1);
+    this.#references = new Uint32Array(table.length);
     const { entry, row } = point;
     const { registered } = entry.state;
     assert(registered !== null, 'a VM with a capture is registered');
@@ -110,10 +123,16 @@ export class Departure {
     }
   }
 
-  /** The target asks for these pages: a bit each, the lowest of a byte first. What is zero is not sent. */
-  want(firstPage: number, bits: Uint8Array): void {
-    for (let i = 0; i < ANNOUNCED_PAGES && firstPage + i < this.#table.length; i += 1)
-      if ((bits[i >>> 3]! & (1 << (i & 7))) !== 0) this.#held[firstPage + i] = 0;
+  /** The target asks for these of the pages from `firstPage` on. What is zero is not sent. */
+  async want(firstPage: number, { pages, references }: WantedPages): Promise<void> {
+    for (const page of pages) this.#held[firstPage + page] = 0;
+    if (references.size === 0) return;
+    await this.#ledger.state.catchUp({ heavy: true });
+    const { index } = this.#ledger.state.sharing;
+    for (const [page, identifier] of references) {
+      const content = index.find(identifier, 0);
+      if (content >= 0) this.#references[firstPage + page] = holdingOfContent(content);
+    }
   }
 
   /** Pages that were asked for, and runs of them. */
@@ -140,10 +159,12 @@ export class Departure {
     return this.offer.hasDevice ? deviceStateOf(this.#ledger, this.#point) : Promise.resolve(null);
   }
 
-  /** The pages that were asked for, each verified before, in their order. */
-  async *pages(): AsyncGenerator<PageRun> {
+  /** The pages that were asked for, each verified before: whole, or as patches where these are small. */
+  async *pages(): AsyncGenerator<SentPages> {
     const { reader } = await readPoint(this.#ledger, { point: this.#point, table: this.#table });
     const table = this.#table.map((holding, gfn) => (this.#held[gfn] === 1 ? ZERO : holding));
-    yield* reader.inOrder({ table, label: labelOf(this.#point) });
+    const patches = new PagePatches(await this.#ledger.pageReader(), this.#references);
+    for await (const run of reader.inOrder({ table, label: labelOf(this.#point) }))
+      yield* patches.of(run);
   }
 }

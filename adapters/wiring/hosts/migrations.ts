@@ -12,8 +12,9 @@ import {
 import { startStanding, type StandingGuest } from '../../guests/qemu/held-guest.ts';
 export { controlGuest, type GuestControl } from '../../guests/qemu/held-guest.ts';
 import type { Ledger } from '../ledger/ledger.ts';
-import type { VmPoint } from '../ledger/vm-point.ts';
-import { requireDeviceState, restoreToGuest } from '../restore/restore.ts';
+import { labelOf, tableOf, type VmPoint } from '../ledger/vm-point.ts';
+import { readPoint } from '../points/point-reader.ts';
+import { deviceStateOf, requireDeviceState, restoreToGuest } from '../restore/restore.ts';
 
 /** Bytes of a migration's name. */
 const MIGRATION_BYTES = 8;
@@ -38,6 +39,15 @@ export const decideOnMigration = (
   command: MigrationsCommand,
 ): Promise<readonly MigrationsEvent[]> =>
   ledger.decide(migrationsStream(vm), () => decideMigrations(migrationOf(ledger, vm))(command));
+
+/** Reads all of a point, as starting a guest from it would. POINT_DAMAGED, PACK_MISSING, PACK_DAMAGED. */
+export async function requireReadable(ledger: Ledger, point: VmPoint): Promise<void> {
+  const table = await tableOf(ledger, point, { isWhole: true });
+  const { reader } = await readPoint(ledger, { point, table });
+  const runs = reader.inOrder({ table, label: labelOf(point) });
+  while ((await runs.next()).done !== true);
+  if (point.row.hasDevice) await deviceStateOf(ledger, point);
+}
 
 /** Starts a guest from a point that stands until it is let go. */
 export function startFromPoint(

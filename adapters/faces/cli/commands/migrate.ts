@@ -112,9 +112,12 @@ function requestOf(
 }
 
 /** Says what was moved of a capture. */
-function tellMoved(output: Output, { capture, regions, pages, held, stale, bytes }: Moved): void {
+function tellMoved(
+  output: Output,
+  { capture, regions, pages, patched, held, stale, bytes }: Moved,
+): void {
   output.say(
-    `capture ${capture}: ${pages} pages in ${regions} regions were sent, ${held} were there${stale === 0 ? '' : `, ${stale} were not that should have been`}; ${bytesText(bytes)} on the link`,
+    `capture ${capture}: ${pages} pages in ${regions} regions were sent${patched === 0 ? '' : `, ${patched} of them as patches`}, ${held} were there${stale === 0 ? '' : `, ${stale} were not that should have been`}; ${bytesText(bytes)} on the link`,
   );
 }
 
@@ -165,6 +168,7 @@ async function move(command: Command, ledger: Ledger, output: Output): Promise<v
     to,
     captures: done.length,
     pages: sum(({ pages }) => pages),
+    patched: sum(({ patched }) => patched),
     held: sum(({ held }) => held),
     stale: sum(({ stale }) => stale),
     bytes: sum(({ bytes }) => bytes),

@@ -3,7 +3,7 @@
 import { once } from 'node:events';
 import { chmod, writeFile } from 'node:fs/promises';
 import { connect, createServer, type Server, type Socket } from 'node:net';
-import { afterEach, beforeEach, expect, jest, test } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
 import {
   acceptLink,
   openLink,
@@ -109,4 +109,37 @@ test('who takes the connection and says nothing is given up by both sides', asyn
   expect(link).toMatchObject({ reason: { code: 'LINK_LOST' } });
   expect(there).toMatchObject({ reason: { code: 'PEER_REFUSED' } });
   silent.destroy();
+});
+
+describe('a host that works on while the other waits', () => {
+  const TIMES = { silenceMs: 600, aliveMs: 60, aliveMax: 1000 };
+  const wait = (ms: number) =>
+    new Promise((resolve) => {
+      setTimeout(resolve, ms);
+    });
+
+  test('is waited for longer than a silent one would be', async () => {
+    const key = await keyOf('a');
+    const there = once(server, 'connection').then(([socket]) =>
+      acceptLink(socket as Socket, key, TIMES),
+    );
+    const [target, link] = await Promise.all([there, openLink(here(), key, TIMES)]);
+    const answered = link.expect('recorded');
+    await target.working(() => wait(3 * TIMES.silenceMs));
+    await target.send('recorded', Uint8Array.of(5));
+    expect(await answered).toEqual(Uint8Array.of(5));
+    link.close();
+    target.close();
+  });
+
+  test('and falls silent is given up', async () => {
+    const key = await keyOf('a');
+    const there = once(server, 'connection').then(([socket]) =>
+      acceptLink(socket as Socket, key, { ...TIMES, silenceMs: 60_000 }),
+    );
+    const [target, link] = await Promise.all([there, openLink(here(), key, TIMES)]);
+    const end = await link.next().catch((thrown: unknown) => thrown);
+    expect(end === null || isLedgerError(end)).toBe(true);
+    target.close();
+  });
 });

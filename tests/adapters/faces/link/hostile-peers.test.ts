@@ -2,14 +2,13 @@
 // dropped with a reason, nothing that it sent is used, and the next one is served.
 
 import { connect } from 'node:net';
-import { PassThrough } from 'node:stream';
 import { deflateRawSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import {
   FRAME_BYTES_MAX,
   frameBytes,
   KINDS,
-  Link,
+  type Link,
 } from '../../../../adapters/faces/link/frames.ts';
 import { askTarget, greet } from '../../../../adapters/faces/link/source.ts';
 import { moveGuest } from '../../../../adapters/faces/link/move.ts';
@@ -19,6 +18,7 @@ import {
   bodyOf,
   LINK_MAGIC,
   pagesBody,
+  patchesBody,
   readBody,
 } from '../../../../adapters/faces/link/messages.ts';
 import { UNKNOWN_ASKS_MAX } from '../../../../adapters/faces/link/unknown-asks.ts';
@@ -52,7 +52,7 @@ afterAll(async () => {
   await folder.remove();
 });
 
-const hello = (version = 1) => bodyOf({ magic: LINK_MAGIC, version, host: 'one', ledger: null });
+const hello = (version = 2) => bodyOf({ magic: LINK_MAGIC, version, host: 'one', ledger: null });
 
 /** An offer of a VM that is to go from one to two, or not. */
 function offer(
@@ -139,7 +139,7 @@ const OFFERED: readonly Sent[] = [
 
 describe('a peer', () => {
   test.each<readonly [string, readonly Sent[], RegExp]>([
-    ['of another version', [['hello', hello(2)]], /version 2/u],
+    ['of another version', [['hello', hello(1)]], /version 1/u],
     ['that does not say who it is', [['offer', () => offer()]], /offer came where hello/u],
     ['that says hello in no words', [['hello', Uint8Array.of(0xff, 1)]], /not JSON/u],
     [
@@ -235,6 +235,37 @@ describe('a peer', () => {
       'that counts pages wrongly',
       [...OFFERED, ['pages', Uint8Array.of(0, 0, 0, 0, 200, 0, 1)]],
       /200 pages/u,
+    ],
+    [
+      'that sends a patch of what none was asked for',
+      [...OFFERED, ['identifiers', contents(8)], ['patches', patchesBody(Uint32Array.of(2), PAGE)]],
+      /patch of page 2/u,
+    ],
+    [
+      'that counts patches wrongly',
+      [...OFFERED, ['patches', Uint8Array.of(65, 0, 1, 2, 3)]],
+      /65 patches/u,
+    ],
+    [
+      'whose patches are more than they say',
+      [
+        ...OFFERED,
+        [
+          'patches',
+          Buffer.concat([Uint8Array.of(1, 1, 0, 0, 0, 0), deflateRawSync(new Uint8Array(2 ** 24))]),
+        ],
+      ],
+      /inflated/u,
+    ],
+    [
+      'that says more than that it is there',
+      [...OFFERED, ['alive', Uint8Array.of(1)]],
+      /that it is there/u,
+    ],
+    [
+      'that floods with signs of life',
+      [...OFFERED, ...Array.from({ length: 500 }, (): Sent => ['alive', new Uint8Array(0)])],
+      /481 times/u,
     ],
     [
       'with a part of a device that there is not',
@@ -364,27 +395,4 @@ describe('a peer', () => {
     expect(phase).toBe('completed');
     expect(target.told.filter((sentence) => sentence.startsWith('failure'))).toEqual([]);
   });
-});
-
-test('what is kept of a small message keeps nothing else that came with it', async () => {
-  const socket = new PassThrough();
-  const link = new Link(socket);
-  const frame = frameBytes('device', Uint8Array.of(1, 2));
-  socket.end(Buffer.concat(Array.from({ length: 1000 }, () => frame)));
-  for (let i = 0; i < 1000; i += 1) {
-    const body = await link.expect('device');
-    expect(body.slice(1)).toEqual(Uint8Array.of(2));
-    expect(body.buffer.byteLength).toBe(2);
-  }
-  expect(await link.next()).toBeNull();
-});
-
-test('frames are as docs/format.md draws them', () => {
-  expect(Buffer.from(frameBytes('sent', new Uint8Array(0))).toString('hex')).toBe('0000000007');
-  expect(Buffer.from(frameBytes('ask', Uint8Array.of(1, 2))).toString('hex')).toBe(
-    '020000000b0102',
-  );
-  expect(Buffer.from(contents(1, 5).subarray(0, 8)).toString('hex')).toBe('0500000001000107');
-  const noise = Uint8Array.from({ length: PAGE_BYTES }, (_, i) => (i * i * 7919) >>> 5);
-  expect([...pagesBody(258, noise).subarray(0, 5)]).toEqual([2, 1, 0, 0, 1]);
 });

@@ -1,0 +1,131 @@
+// What the target of a migration has of a memory that arrives: contents that are announced, and for the
+// others what may be similar: the page of the same number in the VM's capture before, or in the memory of
+// another VM that has most of the pages in their places. All of it is read before it is counted on: what
+// cannot be read is asked for.
+
+import { sharedMemory } from '../../../domain/ports/guests.ts';
+import {
+  holdingOfContent,
+  isContent,
+  UNKNOWN,
+  ZERO,
+  type Holding,
+} from '../../../domain/values/holding.ts';
+import { PAGE_BYTES } from '../../../domain/values/page.ts';
+import type { PageTable } from '../../../projections/table.ts';
+import type { Ledger } from '../ledger/ledger.ts';
+import { keepSuspects } from '../verify/losses.ts';
+
+/** Most other VMs whose memory is compared. */
+const MEMORIES_MAX = 8;
+/** Most packs that are named to the next recorder as doubtful. */
+const SUSPECTS_MAX = 4096;
+
+interface Memory {
+  readonly table: PageTable;
+  /** Pages so far that are the same in their places. */
+  same: number;
+}
+
+/** The memory of a ledger that pages which come are looked up in. */
+export class HeldMemory {
+  readonly #ledger: Ledger;
+  readonly #label: string;
+  readonly #own: PageTable | null;
+  readonly #others: readonly Memory[];
+  readonly #suspects = new Set<string>();
+  #room = new SharedArrayBuffer(0);
+
+  private constructor(
+    ledger: Ledger,
+    of: {
+      readonly label: string;
+      readonly own: PageTable | null;
+      readonly others: readonly Memory[];
+    },
+  ) {
+    this.#ledger = ledger;
+    this.#label = of.label;
+    this.#own = of.own;
+    this.#others = of.others;
+  }
+
+  static async of(ledger: Ledger, vm: string, group: string): Promise<HeldMemory> {
+    await ledger.state.catchUp({ heavy: true });
+    let own: PageTable | null = null;
+    const others: Memory[] = [];
+    for (const entry of ledger.vms()) {
+      if (entry.retired !== null || entry.state.registered?.group !== group) continue;
+      if (entry.vm !== vm && others.length === MEMORIES_MAX) continue;
+      const table = await ledger.state.currentTable(entry);
+      if (table === null) continue;
+      if (entry.vm === vm) own = table;
+      else others.push({ table, same: 0 });
+    }
+    return new HeldMemory(ledger, { label: `what this ledger has of VM ${vm}`, own, others });
+  }
+
+  /** The content with the identifier in a row, as it is known of a page; UNKNOWN: there is none. */
+  find(identifiers: Uint8Array, row: number, gfn: number): Holding {
+    const content = this.#ledger.state.sharing.index.find(identifiers, row);
+    if (content < 0) return UNKNOWN;
+    const holding = holdingOfContent(content);
+    for (const memory of this.#others) if (memory.table[gfn] === holding) memory.same += 1;
+    return holding;
+  }
+
+  /** What may be similar to a page; UNKNOWN: nothing is known to be. */
+  similarTo(gfn: number): Holding {
+    const own = this.#own?.[gfn] ?? ZERO;
+    if (isContent(own)) return own;
+    const best = this.#others.reduce<Memory | null>(
+      (most, memory) => (memory.same > (most?.same ?? 0) ? memory : most),
+      null,
+    );
+    const held = best?.table[gfn] ?? ZERO;
+    return isContent(held) ? held : UNKNOWN;
+  }
+
+  /** The identifier of a content; null: it is not at hand. */
+  identifierOf(content: number): Uint8Array | null {
+    return this.#ledger.column.read(content);
+  }
+
+  /**
+   * Reads what consecutive pages hold, at most a few thousand, ZERO where nothing is to be read, and gives
+   * each page that could be read to `take`, until the next call. The numbers of the others.
+   */
+  async read(
+    table: Uint32Array,
+    take: (page: number, bytes: Uint8Array) => void,
+  ): Promise<ReadonlySet<number>> {
+    const lost = new Set<number>();
+    if (table.every((holding) => holding === ZERO)) return lost;
+    if (this.#room.byteLength < table.length * PAGE_BYTES)
+      this.#room = new SharedArrayBuffer(table.length * PAGE_BYTES);
+    const reader = await this.#ledger.pageReader();
+    const onLost = (pages: Uint32Array): void => {
+      for (const page of pages) lost.add(page);
+    };
+    const target = { file: sharedMemory(this.#room), offsetBytes: 0 };
+    await reader.fill({ table, label: this.#label, onLost }, target);
+    const bytes = new Uint8Array(this.#room);
+    for (let page = 0; page < table.length; page += 1)
+      if (table[page] !== ZERO && !lost.has(page))
+        take(page, bytes.subarray(page * PAGE_BYTES, (page + 1) * PAGE_BYTES));
+    for (const page of lost) this.#suspect(table[page]!);
+    return lost;
+  }
+
+  #suspect(holding: Holding): void {
+    const { contents } = this.#ledger.state;
+    const place = contents.placeOf(holding);
+    if (place >= 0 && this.#suspects.size < SUSPECTS_MAX)
+      this.#suspects.add(contents.packAt(place).name);
+  }
+
+  /** Lets the next recorder read again what could not be read, and store it anew where it is lost. */
+  async tellSuspects(): Promise<void> {
+    if (this.#suspects.size > 0) await keepSuspects(this.#ledger, [...this.#suspects]);
+  }
+}
