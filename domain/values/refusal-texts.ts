@@ -166,6 +166,7 @@ const OF_HOSTS = [
   'BadHostName',
   'HostUnknown',
   'NoHostFits',
+  'GuestNotGiven',
   'MigrationToItself',
   'GuestElsewhere',
   'MigrationUnderWay',
@@ -186,6 +187,8 @@ function hostsText(refusal: OfHosts): string {
       return `no host ${refusal.host} is in this workgroup; \`pageledger host list\` lists those that are`;
     case 'NoHostFits':
       return `no other host of the workgroup has what the guest of VM ${refusal.vm} needs; \`pageledger migrate --vm ${refusal.vm} --plan\` shows them`;
+    case 'GuestNotGiven':
+      return `the guest of VM ${refusal.vm} is not one that this host moves when another asks for it`;
     case 'MigrationToItself':
       return `the guest of VM ${refusal.vm} is to move from ${refusal.host} to ${refusal.host}: name another host`;
     case 'GuestElsewhere':

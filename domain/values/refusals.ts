@@ -122,6 +122,7 @@ export type Refusal =
   | { readonly _tag: 'BadHostName'; readonly host: string }
   | { readonly _tag: 'HostUnknown'; readonly host: string }
   | { readonly _tag: 'NoHostFits'; readonly vm: string }
+  | { readonly _tag: 'GuestNotGiven'; readonly vm: string }
   | { readonly _tag: 'MigrationToItself'; readonly vm: string; readonly host: string }
   | { readonly _tag: 'GuestElsewhere'; readonly vm: string; readonly host: string }
   | { readonly _tag: 'MigrationUnderWay'; readonly vm: string; readonly migration: string }
@@ -237,6 +238,10 @@ const REFUSALS: Readonly<Record<Refusal['_tag'], FailureFacts>> = {
   NoHostFits: {
     kind: 'absent',
     advice: 'See `pageledger migrate --plan` for what each has; name one with `--to`.',
+  },
+  GuestNotGiven: {
+    kind: 'failed',
+    advice: 'Move it from there, or let its host name it: `host serve --give`.',
   },
   MigrationToItself: { kind: 'usage', advice: 'Name another host, or none.' },
   GuestElsewhere: { kind: 'failed', advice: 'Run `pageledger migrate` there.' },

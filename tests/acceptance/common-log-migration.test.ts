@@ -1,7 +1,7 @@
 // A guest that moves between hosts with one log: nothing is sent, and the log says who has it, whatever
 // becomes of the link. And between hosts with a log each, over TCP, where the target is killed.
 
-import { chmodSync, writeFileSync } from 'node:fs';
+import { chmodSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { openLink, readLinkKey } from '../../adapters/faces/link/connection.ts';
 import type { Link } from '../../adapters/faces/link/frames.ts';
@@ -11,7 +11,14 @@ import { greet, type Moved } from '../../adapters/faces/link/source.ts';
 import { listenAddressOf } from '../../adapters/faces/sockets/listen-address.ts';
 import { drawMigration, migrationNow } from '../../adapters/wiring/hosts/migrations.ts';
 import { runnerOf } from '../../domain/migrations.ts';
-import { exportGroup, importGroup, openLedger, type Ledger } from '../../index.ts';
+import {
+  exportGroup,
+  hostsOf,
+  importGroup,
+  joinHost,
+  openLedger,
+  type Ledger,
+} from '../../index.ts';
 import { LedgerCommands, type RunningCommand } from '../support/command-line.ts';
 import { makeImage } from '../support/images.ts';
 import {
@@ -26,7 +33,8 @@ import { makeTemporaryFolder, type TemporaryFolder } from '../support/temporary-
 
 const PAGES = 300;
 const MIX = { zero: 1, text: 2, random: 4, repeated: 0, duplicate: 1 };
-const LONG_MS = 60_000;
+const LONG_MS = 120_000;
+const HARDWARE = { cores: 4, memoryBytes: 2 ** 30, cpu: '', features: [], qemu: '7.2.22' };
 
 let folder: TemporaryFolder;
 let source: Ledger;
@@ -95,6 +103,21 @@ describe('hosts with one log', () => {
     expect(await said()).toEqual([...BEGUN, 'MigrationCompleted']);
     expect([await runner(source), await runner(target.ledger)]).toEqual(['target', 'target']);
     expect(source.vm('web').captures).toHaveLength(1);
+  });
+
+  test('keep the guest where it is while the target cannot read it', async () => {
+    // What the target has at hand is nothing: it reads the packs as they lie there.
+    for (const name of readdirSync(`${folder.path}/one/packs`, {
+      recursive: true,
+      encoding: 'utf8',
+    })) {
+      const path = `${folder.path}/one/packs/${name}`;
+      if (statSync(path).isFile()) writeFileSync(path, readFileSync(path).fill(0xa5, 200));
+    }
+    const { request } = requestOf(() => linkTo(target.path));
+    await expect(moveGuest(request)).rejects.toMatchObject({ code: 'LINK_REFUSED' });
+    expect(await said()).toEqual(['MigrationStarted', 'MigrationFailed']);
+    expect(await runner(source)).toBe('source');
   });
 
   test('know that the guest has moved where the link was lost with the answer', async () => {
@@ -186,6 +209,50 @@ describe('hosts with a log each', () => {
       expect(await moveGuest(second.request)).toMatchObject({ phase: 'completed' });
       expect(second.moved).toMatchObject([{ pages: 0 }]);
       expect(await runner(source)).toBe('target');
+    },
+    LONG_MS,
+  );
+
+  test(
+    'tell each other what they hold, and move a guest that a third host asks for',
+    async () => {
+      const there = await openLedger({ url: `${folder.path}/two`, mode: 'create', threads: 0 });
+      const text = await exportGroup(source, 'default');
+      await importGroup(there, { text, where: 'the other host' });
+      writeFileSync(key(), 'a key of the workgroup, of both hosts');
+      chmodSync(key(), 0o600);
+      await serve();
+      const address = String(serving.rows()[0]!['address']);
+      const two = { host: 'two', address, distances: [], hardware: HARDWARE };
+      await joinHost(source, two);
+      await joinHost(source, { ...two, host: 'one', address: null });
+      const listen = ['host', 'serve', '--host', 'one', '--listen', 'tcp:127.0.0.1:0'];
+      const telling = ['--advertise-every', '200ms', '--peer', address, '--give', 'web'];
+      const words = ['--json', ...listen, '--key', key(), ...telling];
+      const giving = new LedgerCommands(`${folder.path}/one`).start(words);
+      try {
+        await giving.until((command) => command.rows().length > 0);
+        const heard = (): number =>
+          hostsOf(there).find(({ host }) => host === 'one')?.advertised?.pages ?? 0;
+        while (heard() < 100) {
+          await there.state.catchUp({ heavy: false });
+          await new Promise((resolve) => {
+            setTimeout(resolve, 50);
+          });
+        }
+        const third = new LedgerCommands(`${folder.path}/three`);
+        await third.json('init');
+        const one = String(giving.rows()[0]!['address']);
+        const ask = ['migrate', '--ask', one, '--key', key()];
+        expect(await third.errorOf(...ask, '--vm', 'other')).toEqual([1, 'LINK_REFUSED']);
+        const [moved] = await third.json(...ask, '--vm', 'web', '--to', 'two');
+        expect(moved).toMatchObject({ summary: 'migrate', vm: 'web', to: 'two', captures: 1 });
+        expect(await runner(there)).toBe('target');
+      } finally {
+        giving.signal('SIGKILL');
+        await giving.ended;
+        await there.close();
+      }
     },
     LONG_MS,
   );

@@ -2,6 +2,7 @@
 // go; and what a peer tells that cannot be is not taken.
 
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
+import { Advertiser } from '../../adapters/faces/link/advertiser.ts';
 import { hearContents, tellContents } from '../../adapters/faces/link/contents.ts';
 import type { FrameKind, Link } from '../../adapters/faces/link/frames.ts';
 import { BODIES, bodyOf, readBody } from '../../adapters/faces/link/messages.ts';
@@ -56,7 +57,7 @@ async function withLink<A>(work: (link: Link) => Promise<A>): Promise<A> {
 
 const exchange = (): Promise<boolean> =>
   withLink(async (link) => {
-    await tellContents(link, one, 'one');
+    await tellContents(link, one, { host: 'one' });
     return hearContents(link, one, { peer: 'two', facts: null });
   });
 
@@ -73,6 +74,40 @@ test('both know afterwards what the other holds, and are told once', async () =>
   expect(chosen).toBe('two');
   expect(hosts).toMatchObject([{ host: 'two', pages: 128, moveBytes: 0 }]);
   expect(await exchange()).toBe(false);
+});
+
+test('who was told before is told what has changed since, and that nothing has', async () => {
+  const options = { ledger: one, host: 'one', vms: null, leastPages: 1 };
+  const advertiser = new Advertiser(options);
+  await advertiser.tell();
+  const tell = async (by = advertiser): Promise<number> => {
+    const link = await linkTo(two.path);
+    try {
+      return (await by.exchange(link)).bytes;
+    } finally {
+      link.close();
+    }
+  };
+  const first = await tell();
+  const again = await tell();
+  expect(again).toBeLessThan(first / 2);
+  const image = makeImage({ seed: 1, pages: 128, mix: MIX });
+  image.fill(0x5a, 8, 3000);
+  const files = writeImages({ folder: folder.path, name: 'next', images: [image] });
+  await recordFiles(one, { vm: 'web', files });
+  expect(await advertiser.tell()).toMatchObject({ isNew: true, points: 2 });
+  const changed = await tell();
+  expect(changed).toBeGreaterThan(again);
+  expect(changed).toBeLessThan(first);
+  const toldBy = (ledger: Ledger) =>
+    ledger.state.catalogue.hosts.get('one')?.state.advertised?.digest;
+  expect(toldBy(two.ledger)).toBe(toldBy(one));
+  // Who has nothing at hand of what it told before tells all of it.
+  await recordFiles(one, { vm: 'other', files });
+  const forgetful = new Advertiser(options);
+  await advertiser.tell();
+  expect(await tell(forgetful)).toBeGreaterThan(changed);
+  expect(toldBy(two.ledger)).toBe(toldBy(one));
 });
 
 test.each<readonly [string, readonly (readonly [FrameKind, Uint8Array])[], RegExp]>([
@@ -95,6 +130,25 @@ test.each<readonly [string, readonly (readonly [FrameKind, Uint8Array])[], RegEx
     /version 0/u,
   ],
   [
+    'what has changed of nothing',
+    [
+      ['contents', bodyOf(factsOf('one'))],
+      ['change', new Uint8Array(0)],
+      ['part', new Uint8Array(9)],
+      ['sent', new Uint8Array(0)],
+    ],
+    /changed of nothing/u,
+  ],
+  [
+    'twice that it tells changes',
+    [
+      ['contents', bodyOf(factsOf('one'))],
+      ['change', new Uint8Array(0)],
+      ['change', new Uint8Array(0)],
+    ],
+    /out of turn/u,
+  ],
+  [
     'more than there can be',
     [
       ['contents', bodyOf(factsOf('one'))],
@@ -106,7 +160,8 @@ test.each<readonly [string, readonly (readonly [FrameKind, Uint8Array])[], RegEx
   const before = hostsOf(two.ledger);
   const said = await withLink(async (link) => {
     for (const [kind, body] of frames) await link.send(kind, body).catch(() => undefined);
-    const frame = await link.next().catch(() => null);
+    let frame = await link.next().catch(() => null);
+    if (frame?.kind === 'known') frame = await link.next().catch(() => null);
     return frame?.kind === 'refused'
       ? readBody(BODIES.refused, frame.body).message
       : two.told.at(-1);

@@ -2,19 +2,13 @@
 // sent, and whatever breaks off, one of them has the guest.
 
 import { createHash } from 'node:crypto';
-import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import * as either from 'fp-ts/lib/Either.js';
 import type { FrameKind, Link } from '../../adapters/faces/link/frames.ts';
 import { moveGuest, resolveMove, type MoveRequest } from '../../adapters/faces/link/move.ts';
 import { bodyOf } from '../../adapters/faces/link/messages.ts';
-import {
-  askSource,
-  greet,
-  sendCapture,
-  type Moved,
-  type Moving,
-} from '../../adapters/faces/link/source.ts';
+import { greet, sendCapture, type Moved, type Moving } from '../../adapters/faces/link/source.ts';
 import { advertise, advertisementOf } from '../../adapters/wiring/hosts/contents.ts';
 import { joinHost } from '../../adapters/wiring/hosts/hosts.ts';
 import { placeGuest } from '../../adapters/wiring/hosts/placement.ts';
@@ -27,14 +21,7 @@ import {
 import { decodeControl } from '../../domain/events/control.ts';
 import { runnerOf } from '../../domain/migrations.ts';
 import { PAGE_BYTES } from '../../domain/values/page.ts';
-import {
-  exportGroup,
-  importGroup,
-  openLedger,
-  restoreToFile,
-  verify,
-  type Ledger,
-} from '../../index.ts';
+import { openLedger, restoreToFile, verify, type Ledger } from '../../index.ts';
 import { makeImage } from '../support/images.ts';
 import {
   linkTo,
@@ -144,59 +131,6 @@ describe('a point that is moved', () => {
     expect(moved[0]!.pages).toBeGreaterThanOrEqual(changed);
     expect(moved[0]!.held).toBeGreaterThan(100);
     expect(moved[0]!.pages).toBeLessThan(120);
-  });
-
-  /** A memory with some bytes of some pages changed, and others changed whole. */
-  function edited(): Uint8Array {
-    const pages = Buffer.from(FIRST);
-    for (let gfn = 50; gfn < 90; gfn += 1)
-      pages.fill(gfn, gfn * PAGE_BYTES + 8, gfn * PAGE_BYTES + 40);
-    pages.set(OTHER.subarray(0, 10 * PAGE_BYTES));
-    return pages;
-  }
-
-  test('goes as patches where the target has what is alike in its place', async () => {
-    const image = edited();
-    const images = writeImages({ folder: folder.path, name: 'edited', images: [image] });
-    await recordFiles(source, { vm: 'web', files: images });
-    const files = writeImages({ folder: folder.path, name: 'sibling', images: [FIRST] });
-    await recordFiles(target.ledger, { vm: 'sibling', files });
-    const { request, moved } = requestOf('@3');
-    await moveGuest(request);
-    expect(await memoryAt(target.ledger, '@1')).toBe(digest(image));
-    expect(moved[0]!.patched).toBeGreaterThanOrEqual(20);
-    expect(moved[0]!.pages - moved[0]!.patched).toBeGreaterThanOrEqual(5);
-    // Forty pages with 32 bytes each that differ are far less than one of them.
-    expect(moved[0]!.bytes).toBeLessThan(30 * PAGE_BYTES + 300 * 32);
-    const { findings } = await verify(target.ledger, () => undefined);
-    expect(findings).toEqual([]);
-  });
-
-  test('has sent what the target has, and cannot read', async () => {
-    const path = `${folder.path}/two`;
-    const ledger = await openLedger({ url: path, mode: 'create', threads: 0 });
-    await importGroup(ledger, { text: await exportGroup(source, 'default'), where: 'one' });
-    const files = writeImages({ folder: folder.path, name: 'sibling', images: [FIRST] });
-    await recordFiles(ledger, { vm: 'sibling', files });
-    for (const name of readdirSync(`${path}/packs`, { recursive: true, encoding: 'utf8' })) {
-      const pack = `${path}/packs/${name}`;
-      if (!statSync(pack).isFile()) continue;
-      const bytes = readFileSync(pack);
-      // One block of many.
-      bytes.fill(0xa5, bytes.length >>> 1, (bytes.length >>> 1) + 64);
-      writeFileSync(pack, bytes);
-    }
-    const other = await taking(ledger, `${folder.path}/damaged.sock`);
-    try {
-      const { request, moved } = requestOf('@1', { reach: () => linkTo(other.path) });
-      await moveGuest(request);
-      expect(moved[0]!.pages).toBeGreaterThan(0);
-      expect(moved[0]!.held).toBeGreaterThan(0);
-      expect(await memoryAt(ledger, 'latest')).toBe(digest(FIRST));
-    } finally {
-      await other.close();
-      await ledger.close();
-    }
   });
 
   test('is no other guest of that name, which the target has of its own', async () => {

@@ -1,12 +1,7 @@
 // Where a guest would go: the host that has most of its memory, as the hosts of one ledger said.
 
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
-import {
-  advertise,
-  advertisementOf,
-  DEFAULT_RULE,
-  pointsHeld,
-} from '../../adapters/wiring/hosts/contents.ts';
+import { advertise, advertisementOf, pointsHeld } from '../../adapters/wiring/hosts/contents.ts';
 import { placeGuest } from '../../adapters/wiring/hosts/placement.ts';
 import { joinHost, type Ledger } from '../../index.ts';
 import { PAGE_BYTES } from '../../domain/values/page.ts';
@@ -44,7 +39,7 @@ async function recordGuests(ledger: Ledger): Promise<void> {
 
 async function say(ledger: Ledger, host: string, vm: string): Promise<void> {
   const points = pointsHeld([ledger.vm(vm)]);
-  await advertise(ledger, host, await advertisementOf(ledger, points, DEFAULT_RULE));
+  await advertise(ledger, host, await advertisementOf(ledger, points));
 }
 
 const join = (ledger: Ledger, host: string, of: Partial<typeof HARDWARE> = {}) =>

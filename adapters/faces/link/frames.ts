@@ -40,6 +40,10 @@ export const KINDS = {
   alive: 17,
   check: 18,
   checked: 19,
+  request: 20,
+  moved: 21,
+  known: 22,
+  change: 23,
 } as const;
 export type FrameKind = keyof typeof KINDS;
 

@@ -7,7 +7,7 @@ import * as t from 'io-ts';
 import { CONTROL_CODECS } from '../../../domain/events/control.ts';
 import { HOST_CODECS, MIGRATION_CODECS } from '../../../domain/events/host-codecs.ts';
 import { capture, count, durationMs, timeMs } from '../../../domain/events/number-codecs.ts';
-import { hostText, lease, name, orNull, word } from '../../../domain/events/text-codecs.ts';
+import { hostText, lease, name, orNull, sha256, word } from '../../../domain/events/text-codecs.ts';
 import { IDENTIFIER_BYTES } from '../../../domain/ports/page-engine.ts';
 import { PAGE_BYTES } from '../../../domain/values/page.ts';
 import { linkInvalid } from '../../wiring/hosts/arrival.ts';
@@ -59,8 +59,19 @@ export const BODIES = {
   ask: t.strict({ vm: name, migration: lease }),
   answer: t.strict({ phase: t.keyof({ completed: null, failed: null }) }),
   check: t.strict({ vm: name, capture }),
+  request: t.strict({ vm: name, to: orNull(name) }),
+  moved: t.strict({
+    vm: name,
+    migration: lease,
+    to: name,
+    captures: count,
+    pages: count,
+    bytes: count,
+    downtimeMs: orNull(durationMs),
+  }),
   refused: t.strict({ code: t.string, message: t.string }),
   contents: HOST_CODECS.HostJoined,
+  known: t.strict({ digest: orNull(sha256) }),
 } as const;
 
 /** What a body of JSON says, by the kind of its frame. */

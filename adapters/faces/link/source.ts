@@ -178,6 +178,12 @@ export async function checkTarget(
   await answer(link, 'checked');
 }
 
+/** Asks a host to move the guest of a VM: here, to another, or where it finds best. LINK_REFUSED. */
+export async function askSource(link: Link, of: BodyOf<'request'>): Promise<BodyOf<'moved'>> {
+  await link.send('request', bodyOf(of));
+  return readBody(BODIES.moved, await answer(link, 'moved'));
+}
+
 /** Asks a target what became of a migration: what it has not completed it gives up. */
 export async function askTarget(
   link: Link,

@@ -6,9 +6,11 @@ import {
   decideOnMigration,
   migrationNow,
   migrationOf,
+  pointNow,
   requireReadable,
   startFromPoint,
 } from '../../wiring/hosts/migrations.ts';
+import type { EarlierTold } from '../../wiring/hosts/told-changes.ts';
 import type { Ledger } from '../../wiring/ledger/ledger.ts';
 import { endOf, isUnderWay, type MigrationsState } from '../../../domain/migrations.ts';
 import { deviceOfParts, type DeviceState } from '../../../domain/values/device-state.ts';
@@ -31,7 +33,7 @@ import {
   wantedBody,
   type BodyOf,
 } from './messages.ts';
-
+import { moveOnRequest, type GivingWays } from './requested-move.ts';
 import { atPace, SLOWEST, type Pace } from './pace.ts';
 import { UnknownAsks } from './unknown-asks.ts';
 
@@ -48,6 +50,10 @@ export interface TargetWays {
   readonly isDiskOk: boolean;
   /** How slowly a peer may send; absent: SLOWEST. */
   readonly pace?: Pace;
+  /** What this host told before that it holds, for peers that have it. */
+  readonly earlier?: EarlierTold;
+  /** Which guests are moved when others ask, and how; null, absent: none is. */
+  readonly give?: GivingWays | null;
   /** Hears what happens, for people. */
   readonly onTold: (sentence: string) => void;
 }
@@ -107,27 +113,36 @@ export class MigrationTarget {
     if (kind === 'handOver') return this.#handedOverOnce(link, readBody(BODIES.handOver, body));
     if (kind === 'contents') return this.#heard(link, peer, readBody(BODIES.contents, body));
     if (kind === 'check') return this.#checked(link, readBody(BODIES.check, body));
+    if (kind === 'request') return this.#requested(link, readBody(BODIES.request, body));
     if (kind === 'ask') return this.#asked(link, peer, readBody(BODIES.ask, body));
     throw linkInvalid(`${kind} came out of turn`);
   }
 
   /** Hears what a peer holds, and says what this host does. */
   async #heard(link: Link, peer: string, facts: BodyOf<'contents'>): Promise<void> {
-    const { ledger, host, onTold } = this.#ways;
+    const { ledger, host, onTold, earlier } = this.#ways;
     if (peer === host) throw linkInvalid(`it calls itself ${host}, as this host does`);
     const isNew = await hearContents(link, ledger, { peer, facts });
     if (isNew) onTold(`host ${peer} said what it holds`);
-    await tellContents(link, ledger, host);
+    await tellContents(link, ledger, { host, ...(earlier === undefined ? {} : { earlier }) });
   }
 
   /** Reads a point of the log that both have, before the guest is stopped for it. */
   async #checked(link: Link, { vm, capture }: BodyOf<'check'>): Promise<void> {
     const { ledger } = this.#ways;
-    await ledger.state.catchUp({ heavy: false });
-    const entry = ledger.vm(vm);
-    const point = { entry, row: ledger.resolve(entry, `@${capture}`) };
+    const point = await pointNow(ledger, vm, `@${capture}`);
     await link.working(() => requireReadable(ledger, point));
     await link.send('checked', new Uint8Array(0));
+  }
+
+  /** Another host asks that a guest of this one is moved. */
+  async #requested(link: Link, { vm, to }: BodyOf<'request'>): Promise<void> {
+    const { give = null, ledger, host, onTold } = this.#ways;
+    if (give === null || !give.isGiven(vm)) throw refuse({ _tag: 'GuestNotGiven', vm });
+    const moved = await link.working(() =>
+      moveOnRequest({ ledger, host, give, onTold }, { vm, to }),
+    );
+    await link.send('moved', bodyOf(moved));
   }
 
   async #offered(link: Link, peer: string, { migration, offered }: Offer): Promise<void> {

@@ -32,7 +32,7 @@ import {
 } from '../../../domain/values/regions.ts';
 import { filterOf } from '../../../domain/values/tag-filter.ts';
 import type { HostRow } from '../../../projections/models/host-rows.ts';
-import type { VmEntry } from '../../../projections/models/vm-entry.ts';
+import type { CaptureRow, VmEntry } from '../../../projections/models/vm-entry.ts';
 import { ensureIdentifiers } from '../../../projections/questions/row-lister.ts';
 import { sha256 } from '../ledger/digest.ts';
 import type { Ledger } from '../ledger/ledger.ts';
@@ -42,8 +42,10 @@ import { decideOnHost } from './hosts.ts';
 
 /** How regions are cut where nothing else is said. */
 export const DEFAULT_RULE: RegionRule = { mean: REGION_MEAN, leastPages: 1 };
-/** Most points that are told of: their numbers have 16 bits. */
-const POINTS_MAX = 2 ** 16 - 1;
+/** Most points that are told of, beside the newest of more VMs than that: each is read once. */
+const POINTS_MAX = 256;
+/** Most checkpoints of a VM that are told of. */
+const NAMED_MAX = 16;
 
 /** The tags of pages, each read once. */
 export class PageTags {
@@ -59,12 +61,16 @@ export class PageTags {
     return new PageTags(ledger);
   }
 
-  /** Of each page of a point. */
-  async at(point: VmPoint): Promise<Float64Array> {
+  /** Of each page of a point; `isHeld`: of contents that this is true of. */
+  async at(
+    point: VmPoint,
+    isHeld: ((content: number) => boolean) | null = null,
+  ): Promise<Float64Array> {
     const table = await tableOf(this.#ledger, point, { isWhole: false });
     const tags = new Float64Array(table.length).fill(NO_TAG);
     for (let gfn = 0; gfn < table.length; gfn += 1)
-      if (isContent(table[gfn]!)) tags[gfn] = this.#tagOf(contentOf(table[gfn]!));
+      if (isContent(table[gfn]!) && (isHeld?.(contentOf(table[gfn]!)) ?? true))
+        tags[gfn] = this.#tagOf(contentOf(table[gfn]!));
     return tags;
   }
 
@@ -78,27 +84,57 @@ export class PageTags {
   }
 }
 
-/** The newest kept capture of a VM; null: it has none, or ended. */
-function newestOf(entry: VmEntry): VmPoint | null {
-  const row = entry.retired === null ? entry.captures.at(-1) : undefined;
-  return row === undefined ? null : { entry, row };
+/** The captures of a VM of which a host tells: the newest, those before it at growing distances, and named ones. */
+function toldOfVm(entry: VmEntry): readonly VmPoint[] {
+  if (entry.retired !== null) return [];
+  const kept = entry.captures.filter(({ capture }) => !entry.isForgotten(capture));
+  const rows = new Set<CaptureRow>();
+  for (let back = 1; back <= kept.length; back *= 2) rows.add(kept[kept.length - back]!);
+  for (const { capture } of entry.checkpoints.slice(-NAMED_MAX)) {
+    const row = kept.find((one) => one.capture === capture);
+    if (row !== undefined) rows.add(row);
+  }
+  return [...rows].map((row) => ({ entry, row }));
 }
 
-/** Which points a host has at hand: the newest of each of these VMs. */
-export const pointsHeld = (entries: readonly VmEntry[]): readonly VmPoint[] =>
-  entries.flatMap((entry) => newestOf(entry) ?? []).slice(0, POINTS_MAX);
+/**
+ * Which points a host has at hand: of each of these VMs the newest capture, and earlier ones, of which
+ * what is in the newest as well costs nothing more. The newest of all come first.
+ */
+export function pointsHeld(entries: readonly VmEntry[]): readonly VmPoint[] {
+  const told = entries.map(toldOfVm);
+  return [...told.flatMap((of) => of.slice(0, 1)), ...told.flatMap((of) => of.slice(1))].slice(
+    0,
+    POINTS_MAX,
+  );
+}
+
+/** The same of VMs by name, or all, as the log has them now. */
+export async function pointsHeldNow(
+  ledger: Ledger,
+  vms: readonly string[] | null,
+): Promise<readonly VmPoint[]> {
+  await ledger.state.catchUp({ heavy: true });
+  return pointsHeld(vms === null ? ledger.vms() : vms.map((name) => ledger.vm(name)));
+}
+
+/** How regions are cut, and of which contents they are; absent: as by default, of all. */
+export interface TellingRule {
+  readonly rule?: RegionRule;
+  readonly isHeld?: ((content: number) => boolean) | null;
+}
 
 /** What a host tells that holds these points. */
 export async function advertisementOf(
   ledger: Ledger,
   points: readonly VmPoint[],
-  rule: RegionRule = DEFAULT_RULE,
+  { rule = DEFAULT_RULE, isHeld = null }: TellingRule = {},
 ): Promise<Advertisement> {
   const tags = await PageTags.of(ledger);
   const runs: Runs[] = [];
   const all = new Set<number>();
   for (const point of points) {
-    const of = await tags.at(point);
+    const of = await tags.at(point, isHeld);
     for (const tag of of) all.add(tag);
     runs.push(runsOf(of, rule));
   }

@@ -32,7 +32,7 @@ export async function heldBy(ledger: Ledger, row: HostRow): Promise<HeldByHost> 
   const told = await advertisedBy(ledger, row);
   const rule = told?.rule ?? DEFAULT_RULE;
   const points = row.arrived.flatMap((point) => pointsOf(ledger, point));
-  const arrived = points.length === 0 ? null : await advertisementOf(ledger, points, rule);
+  const arrived = points.length === 0 ? null : await advertisementOf(ledger, points, { rule });
   const all = [told, arrived].filter((one) => one !== null);
   return {
     rule,

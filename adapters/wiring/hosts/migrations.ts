@@ -40,6 +40,13 @@ export const decideOnMigration = (
 ): Promise<readonly MigrationsEvent[]> =>
   ledger.decide(migrationsStream(vm), () => decideMigrations(migrationOf(ledger, vm))(command));
 
+/** A point of a VM, as the log has it now. Refused where there is none. */
+export async function pointNow(ledger: Ledger, vm: string, at: string): Promise<VmPoint> {
+  await ledger.state.catchUp({ heavy: false });
+  const entry = ledger.vm(vm);
+  return { entry, row: ledger.resolve(entry, at) };
+}
+
 /** Reads all of a point, as starting a guest from it would. POINT_DAMAGED, PACK_MISSING, PACK_DAMAGED. */
 export async function requireReadable(ledger: Ledger, point: VmPoint): Promise<void> {
   const table = await tableOf(ledger, point, { isWhole: true });

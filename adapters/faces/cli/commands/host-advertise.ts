@@ -1,19 +1,12 @@
 // `host advertise`: says in the log what this host holds, for others to move guests here.
 
 import type { Command } from 'commander';
-import {
-  advertise,
-  advertisementOf,
-  DEFAULT_RULE,
-  pointsHeld,
-} from '../../../wiring/hosts/contents.ts';
 import { thisHostName } from '../../../wiring/hosts/hosts.ts';
-import type { Ledger } from '../../../wiring/ledger/ledger.ts';
+import { Advertiser, type ToldPeer } from '../../link/advertiser.ts';
 import { openLink, readLinkKey } from '../../link/connection.ts';
-import { hearContents, tellContents } from '../../link/contents.ts';
-import { greet } from '../../link/source.ts';
 import { listenAddressOf } from '../../sockets/listen-address.ts';
 import { collected, positiveNumber } from '../argument-values.ts';
+import { bytesText } from '../output.ts';
 import { withLedger } from '../session.ts';
 
 interface AdvertiseOptions {
@@ -22,26 +15,6 @@ interface AdvertiseOptions {
   readonly peer?: readonly string[];
   readonly key?: string;
   readonly leastPages: number;
-}
-
-/** Tells a peer what this host holds, and hears what that does: who it is. */
-async function exchange(
-  ledger: Ledger,
-  host: string,
-  { address, key }: { readonly address: string; readonly key: string | undefined },
-): Promise<string> {
-  const link = await openLink(
-    listenAddressOf(address),
-    key === undefined ? null : readLinkKey(key),
-  );
-  try {
-    const { host: peer } = await greet(link, { from: host, to: null, ledger: ledger.id });
-    await tellContents(link, ledger, host);
-    await hearContents(link, ledger, { peer, facts: null });
-    return peer;
-  } finally {
-    link.close();
-  }
 }
 
 export const declare = (command: Command): Command =>
@@ -61,23 +34,30 @@ export const run = (command: Command): Promise<void> =>
       peer = [],
       key,
     } = command.opts<AdvertiseOptions>();
-    const points = pointsHeld(vm === undefined ? ledger.vms() : vm.map((name) => ledger.vm(name)));
-    const told = await advertisementOf(ledger, points, { ...DEFAULT_RULE, leastPages });
-    const isNew = await advertise(ledger, host, told);
-    const { count: regions } = told.regions;
-    const { leftOut } = told;
+    const advertiser = new Advertiser({ ledger, host, vms: vm ?? null, leastPages });
+    const { points, regions, leftOut, isNew } = await advertiser.tell();
     output.say(
       isNew
-        ? `host ${host} holds ${regions} regions of ${points.length} points${leftOut === 0 ? '' : `; ${leftOut} shorter ones are left out`}`
+        ? `host ${host} holds ${regions} regions of ${points} points${leftOut === 0 ? '' : `; ${leftOut} shorter ones are left out`}`
         : `host ${host} said so before: nothing to do`,
     );
-    const peers: string[] = [];
-    for (const address of peer) peers.push(await exchange(ledger, host, { address, key }));
-    for (const name of peers) output.say(`host ${name} was told, and said what it holds`);
+    const secret = key === undefined ? null : readLinkKey(key);
+    const told: ToldPeer[] = [];
+    for (const address of peer) {
+      const link = await openLink(listenAddressOf(address), secret);
+      try {
+        told.push(await advertiser.exchange(link));
+      } finally {
+        link.close();
+      }
+    }
+    for (const { peer: name, bytes } of told)
+      output.say(`host ${name} was told, and said what it holds; ${bytesText(bytes)} on the link`);
     output.summary('host advertise', {
-      peers,
+      peers: told.map(({ peer: name }) => name),
+      bytes: told.reduce((sum, { bytes }) => sum + bytes, 0),
       host,
-      points: points.length,
+      points,
       regions,
       leftOut,
       told: isNew,

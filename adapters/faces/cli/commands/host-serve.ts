@@ -1,14 +1,21 @@
 // `host serve`: takes guests that other hosts move here.
 
 import { once } from 'node:events';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import type { Command } from 'commander';
 import { thisHostName } from '../../../wiring/hosts/hosts.ts';
-import { acceptLink, readLinkKey } from '../../link/connection.ts';
+import { Advertiser } from '../../link/advertiser.ts';
+import { acceptLink, openLink, readLinkKey, type LinkKey } from '../../link/connection.ts';
+import type { Link } from '../../link/frames.ts';
+import type { GivingWays } from '../../link/requested-move.ts';
 import { MigrationTarget } from '../../link/target.ts';
 import { listenAddressOf } from '../../sockets/listen-address.ts';
 import { SocketServer } from '../../sockets/socket-server.ts';
+import { collected, positiveDuration } from '../argument-values.ts';
 import { UsageError } from '../failure.ts';
 import { untilSignal } from '../interruption.ts';
+import { bytesText } from '../output.ts';
 import { tell, warn, withLedger } from '../session.ts';
 import { shellWords } from '../shell-word.ts';
 
@@ -20,6 +27,10 @@ interface ServeOptions {
   readonly start?: readonly string[];
   readonly host?: string;
   readonly diskOk?: boolean;
+  readonly give?: readonly string[];
+  readonly guests?: string;
+  readonly advertiseEvery?: string;
+  readonly peer?: readonly string[];
 }
 
 /** Peers at once: one at a time moves a guest here. */
@@ -35,7 +46,74 @@ export const declare = (command: Command): Command =>
       shellWords,
     )
     .option('--host <name>', "the host's name (default: as its system calls it)")
+    .option('--give <vm>', 'move the guest of this VM when another host asks for it', collected)
+    .option('--guests <folder>', 'where the QMP sockets of given guests are: web.qmp is VM web')
+    .option('--advertise-every <duration>', 'tell what this host holds again, where it has changed')
+    .option('--peer <address>', 'tell this host with a ledger of its own as well', collected)
     .option('--disk-ok', 'the disks are those of the guests, as they left them');
+
+/** Tells what this host holds, now and each time again; what fails is told, and tried the next time. */
+async function advertiseOn(
+  command: Command,
+  advertiser: Advertiser,
+  of: {
+    readonly everyMs: number;
+    readonly peers: readonly string[];
+    readonly reach: (address: string) => Promise<Link>;
+    readonly signal: AbortSignal;
+  },
+): Promise<void> {
+  const { everyMs, peers, reach, signal } = of;
+  const attempt = (work: () => Promise<void>): Promise<void> =>
+    work().catch((thrown: unknown) =>
+      warn(command, `what is held was not told: ${sentenceOf(thrown)}`),
+    );
+  while (!signal.aborted) {
+    await attempt(async () => {
+      const { isNew, regions, points } = await advertiser.tell();
+      if (isNew) tell(command, `${regions} regions of ${points} points are told`);
+    });
+    for (const address of peers)
+      await attempt(async () => {
+        const link = await reach(address);
+        try {
+          const { peer, bytes } = await advertiser.exchange(link);
+          tell(command, `host ${peer} was told; ${bytesText(bytes)} on the link`);
+        } finally {
+          link.close();
+        }
+      });
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, everyMs);
+      signal.addEventListener('abort', () => {
+        clearTimeout(timer);
+        resolve();
+      });
+    });
+  }
+}
+
+const sentenceOf = (thrown: unknown): string =>
+  thrown instanceof Error ? thrown.message : String(thrown);
+
+/** What others may ask for, and how it is moved. */
+function givingOf({ give, guests }: ServeOptions, key: LinkKey | null): GivingWays | null {
+  if (give === undefined) {
+    if (guests === undefined) return null;
+    throw new UsageError(
+      '--guests says where guests are that others may ask for: name them by --give',
+    );
+  }
+  const given = new Set(give);
+  return {
+    isGiven: (vm) => given.has(vm),
+    qmpOf: (vm) => {
+      const path = guests === undefined ? null : join(guests, `${vm}.qmp`);
+      return path !== null && existsSync(path) ? path : null;
+    },
+    reach: (address) => openLink(listenAddressOf(address), key),
+  };
+}
 
 export async function run(command: Command): Promise<void> {
   const options = command.opts<ServeOptions>();
@@ -45,13 +123,25 @@ export async function run(command: Command): Promise<void> {
     throw new UsageError(
       "--key was expected with a TCP address: a file with the workgroup's key, as `openssl rand -hex 32` makes one",
     );
-  const key = path === undefined || address.kind === 'unix' ? null : readLinkKey(path);
+  const workgroup = path === undefined ? null : readLinkKey(path);
+  const key = address.kind === 'unix' ? null : workgroup;
+  const give = givingOf(options, workgroup);
+  const { advertiseEvery, peer: peers = [] } = options;
+  if (advertiseEvery === undefined && peers.length > 0)
+    throw new UsageError(
+      '--peer is told what this host holds: say how often with --advertise-every',
+    );
+  const everyMs =
+    advertiseEvery === undefined ? null : positiveDuration('--advertise-every', advertiseEvery);
   await withLedger(command, 'write', async (ledger, output) => {
+    const advertiser = new Advertiser({ ledger, host, vms: null, leastPages: 1 });
     const target = new MigrationTarget({
       ledger,
       host,
       command: start,
       isDiskOk: diskOk ?? false,
+      give,
+      earlier: advertiser.earlier,
       onTold: (sentence) => tell(command, sentence),
     });
     const server = await SocketServer.listen(address, {
@@ -70,8 +160,12 @@ export async function run(command: Command): Promise<void> {
     const where = at.kind === 'unix' ? `unix:${at.path}` : `tcp:${at.host}:${at.port}`;
     if (output.isJson) output.json({ host, address: where });
     else output.print(`host ${host} takes guests at ${where}; Ctrl-C ends it`);
+    const reach = (text: string) => openLink(listenAddressOf(text), workgroup);
     try {
-      await untilSignal((signal) => once(signal, 'abort'));
+      await untilSignal(async (signal) => {
+        if (everyMs === null) await once(signal, 'abort');
+        else await advertiseOn(command, advertiser, { everyMs, peers, reach, signal });
+      });
     } finally {
       await server.close();
     }

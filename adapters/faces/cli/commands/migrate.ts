@@ -1,5 +1,6 @@
 // `migrate`: moves a VM's guest, or a point of it, to the host that has most of its memory; `--plan` shows
-// how the hosts are ranked and moves nothing, `--resolve` ends what a failure left.
+// how the hosts are ranked and moves nothing, `--ask` lets the host that has the guest move it, `--resolve`
+// ends what a failure left.
 
 import { Option, type Command } from 'commander';
 import { isUnderWay } from '../../../../domain/migrations.ts';
@@ -12,7 +13,7 @@ import type { Ledger } from '../../../wiring/ledger/ledger.ts';
 import type { VmPoint } from '../../../wiring/ledger/vm-point.ts';
 import { openLink, readLinkKey } from '../../link/connection.ts';
 import { moveGuest, resolveMove, type MoveRequest } from '../../link/move.ts';
-import type { Moved } from '../../link/source.ts';
+import { askSource, greet, type Moved } from '../../link/source.ts';
 import { placementRows } from '../../rows/placement-rows.ts';
 import { listenAddressOf } from '../../sockets/listen-address.ts';
 import { Interrupted } from '../../rows/failure-rows.ts';
@@ -32,6 +33,7 @@ interface MigrateOptions {
   readonly resolve?: boolean;
   readonly by: RankedBy;
   readonly from?: string;
+  readonly ask?: string;
 }
 
 export const declare = (command: Command): Command =>
@@ -43,6 +45,7 @@ export const declare = (command: Command): Command =>
     .option('--address <address>', 'where it takes guests (default: as it said when it joined)')
     .option('--key <file>', "the workgroup's key, which both hosts have: needed over TCP")
     .option('--plan', 'show how the hosts are ranked, and move nothing')
+    .option('--ask <host>', 'ask this host, which has the guest, to move it: a name or an address')
     .option('--resolve', 'end a migration that was left in doubt, by what its target says')
     .addOption(
       new Option('--by <what>', 'what is in common is counted in')
@@ -83,6 +86,46 @@ async function targetOf(ledger: Ledger, of: MigrateOptions, from: string): Promi
   return chosen;
 }
 
+/** Where a host of the workgroup said that it takes guests. */
+function addressOf(ledger: Ledger, host: string): string {
+  const text = hostsOf(ledger).find((one) => one.host === host)?.facts.address ?? null;
+  if (text !== null) return text;
+  throw new UsageError(
+    `it is not known where host ${host} takes guests: say --address, or join it with one`,
+  );
+}
+
+/** Lets the host that has the guest move it: as it decides, and by its own words. */
+async function askFor(
+  ledger: Ledger,
+  output: Output,
+  options: MigrateOptions & { readonly ask: string },
+): Promise<void> {
+  const { vm, to = null, ask, key, live, at } = options;
+  if (live !== undefined || at !== undefined)
+    throw new UsageError(
+      '--ask lets the host that has the guest say what is moved: without --at and --live',
+    );
+  const isAddress = ask.includes(':');
+  const address = listenAddressOf(isAddress ? ask : addressOf(ledger, ask));
+  const link = await openLink(address, key === undefined ? null : readLinkKey(key));
+  try {
+    const host = isAddress ? null : ask;
+    await greet(link, { from: thisHostName(), to: host, ledger: ledger.id });
+    const moved = await askSource(link, { vm, to });
+    const { captures, pages, bytes, downtimeMs } = moved;
+    output.say(
+      `the guest of VM ${vm} is host ${moved.to}'s${stoodFor(downtimeMs)}; ${pages} pages of ${captures} captures were sent, ${bytesText(bytes)} on the link`,
+    );
+    output.summary('migrate', { ...moved, asked: ask });
+  } finally {
+    link.close();
+  }
+}
+
+const stoodFor = (downtimeMs: number | null): string =>
+  downtimeMs === null ? '' : `; it stood for ${downtimeMs.toFixed(0)} ms`;
+
 function requestOf(
   command: Command,
   ledger: Ledger,
@@ -90,12 +133,7 @@ function requestOf(
   onMoved: (moved: Moved) => void,
 ): MoveRequest {
   const { vm, from, to, migration, live, key } = of;
-  const text = of.address ?? hostsOf(ledger).find(({ host }) => host === to)?.facts.address ?? null;
-  if (text === null)
-    throw new UsageError(
-      `it is not known where host ${to} takes guests: say --address, or join it with one`,
-    );
-  const address = listenAddressOf(text);
+  const address = listenAddressOf(of.address ?? addressOf(ledger, to));
   const secret = key === undefined ? null : readLinkKey(key);
   return {
     ledger,
@@ -158,9 +196,7 @@ async function move(command: Command, ledger: Ledger, output: Output): Promise<v
   });
   const downtimeMs = await movedOrKept(ledger, request);
   const sum = (count: (moved: Moved) => number) => done.reduce((all, one) => all + count(one), 0);
-  output.say(
-    `the guest of VM ${vm} is host ${to}'s${downtimeMs === null ? '' : `; it stood for ${downtimeMs.toFixed(0)} ms`}`,
-  );
+  output.say(`the guest of VM ${vm} is host ${to}'s${stoodFor(downtimeMs)}`);
   output.summary('migrate', {
     vm,
     migration: of.migration,
@@ -202,7 +238,9 @@ export const run = (command: Command): Promise<void> =>
     const { plan, resolve: isResolve, live, at, from = thisHostName() } = options;
     if (live !== undefined && at !== undefined)
       throw new UsageError('--at names a point that is there, and --live moves a guest: give one');
-    if (plan === true) output.rows(placementRows(await placed(ledger, options, from)), COLUMNS);
+    if (options.ask !== undefined) await askFor(ledger, output, { ...options, ask: options.ask });
+    else if (plan === true)
+      output.rows(placementRows(await placed(ledger, options, from)), COLUMNS);
     else if (isResolve === true) await resolve(command, ledger, output);
     else await move(command, ledger, output);
   });

@@ -1,0 +1,196 @@
+// A VM's memory moved over the link to a host that has what is like it, or what cannot be read; and moved
+// because another host asks for it.
+
+import { createHash } from 'node:crypto';
+import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { moveGuest, type MoveRequest } from '../../adapters/faces/link/move.ts';
+import { askSource, greet, type Moved } from '../../adapters/faces/link/source.ts';
+import { joinHost } from '../../adapters/wiring/hosts/hosts.ts';
+import { drawMigration, migrationOf } from '../../adapters/wiring/hosts/migrations.ts';
+import { PAGE_BYTES } from '../../domain/values/page.ts';
+import {
+  exportGroup,
+  importGroup,
+  openLedger,
+  restoreToFile,
+  verify,
+  type Ledger,
+} from '../../index.ts';
+import { makeImage } from '../support/images.ts';
+import { linkTo, siblingOf, taking, type TakingLedger } from '../support/linked-ledgers.ts';
+import { recordFiles, writeImages } from '../support/recorded-images.ts';
+import { makeTemporaryFolder, type TemporaryFolder } from '../support/temporary-folder.ts';
+
+const PAGES = 300;
+const MIX = { zero: 1, text: 2, random: 4, repeated: 1, duplicate: 1 };
+const FIRST = makeImage({ seed: 1, pages: PAGES, mix: MIX });
+const OTHER = makeImage({ seed: 2, pages: PAGES, mix: MIX });
+/** The first, with its first pages from the other. */
+const CHANGED = Buffer.concat([
+  OTHER.subarray(0, 30 * PAGE_BYTES),
+  FIRST.subarray(30 * PAGE_BYTES),
+]);
+
+let folder: TemporaryFolder;
+let source: Ledger;
+let target: TakingLedger;
+beforeEach(async () => {
+  folder = await makeTemporaryFolder();
+  source = await openLedger({ url: 'memory:', mode: 'create', threads: 0 });
+  const files = writeImages({ folder: folder.path, name: 'web', images: [FIRST, CHANGED] });
+  await recordFiles(source, { vm: 'web', files });
+  target = await taking(await siblingOf(source), `${folder.path}/two.sock`);
+});
+afterEach(async () => {
+  await target.close();
+  await target.ledger.close();
+  await source.close();
+  await folder.remove();
+});
+
+/** A request to move a point of the VM, and what is told of it. */
+function requestOf(at = 'latest', of: Partial<MoveRequest> = {}) {
+  const moved: Moved[] = [];
+  const entry = source.vm('web');
+  const request: MoveRequest = {
+    ledger: source,
+    vm: 'web',
+    migration: drawMigration(),
+    from: 'one',
+    to: 'two',
+    point: { entry, row: source.resolve(entry, at) },
+    qmp: null,
+    reach: () => linkTo(target.path),
+    onMoved: (one) => moved.push(one),
+    onTold: () => undefined,
+    ...of,
+  };
+  return { request, moved };
+}
+
+const digest = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
+
+async function memoryAt(ledger: Ledger, at: string): Promise<string> {
+  const entry = ledger.vm('web');
+  const path = `${folder.path}/restored`;
+  const point = { entry, row: ledger.resolve(entry, at) };
+  await restoreToFile(ledger, point, { format: 'raw', path, isForced: true });
+  return digest(readFileSync(path));
+}
+
+describe('a point that is moved', () => {
+  /** A memory with some bytes of some pages changed, and others changed whole. */
+  function edited(): Uint8Array {
+    const pages = Buffer.from(FIRST);
+    for (let gfn = 50; gfn < 90; gfn += 1)
+      pages.fill(gfn, gfn * PAGE_BYTES + 8, gfn * PAGE_BYTES + 40);
+    pages.set(OTHER.subarray(0, 10 * PAGE_BYTES));
+    return pages;
+  }
+
+  test('goes as patches where the target has what is alike in its place', async () => {
+    const image = edited();
+    const images = writeImages({ folder: folder.path, name: 'edited', images: [image] });
+    await recordFiles(source, { vm: 'web', files: images });
+    const files = writeImages({ folder: folder.path, name: 'sibling', images: [FIRST] });
+    await recordFiles(target.ledger, { vm: 'sibling', files });
+    const { request, moved } = requestOf('@3');
+    await moveGuest(request);
+    expect(await memoryAt(target.ledger, '@1')).toBe(digest(image));
+    expect(moved[0]!.patched).toBeGreaterThanOrEqual(20);
+    expect(moved[0]!.pages - moved[0]!.patched).toBeGreaterThanOrEqual(5);
+    // Forty pages with 32 bytes each that differ are far less than one of them.
+    expect(moved[0]!.bytes).toBeLessThan(30 * PAGE_BYTES + 300 * 32);
+    const { findings } = await verify(target.ledger, () => undefined);
+    expect(findings).toEqual([]);
+  });
+
+  test('has sent what the target has, and cannot read', async () => {
+    const path = `${folder.path}/two`;
+    const ledger = await openLedger({ url: path, mode: 'create', threads: 0 });
+    await importGroup(ledger, { text: await exportGroup(source, 'default'), where: 'one' });
+    const files = writeImages({ folder: folder.path, name: 'sibling', images: [FIRST] });
+    await recordFiles(ledger, { vm: 'sibling', files });
+    for (const name of readdirSync(`${path}/packs`, { recursive: true, encoding: 'utf8' })) {
+      const pack = `${path}/packs/${name}`;
+      if (!statSync(pack).isFile()) continue;
+      const bytes = readFileSync(pack);
+      // One block of many.
+      bytes.fill(0xa5, bytes.length >>> 1, (bytes.length >>> 1) + 64);
+      writeFileSync(pack, bytes);
+    }
+    const other = await taking(ledger, `${folder.path}/damaged.sock`);
+    try {
+      const { request, moved } = requestOf('@1', { reach: () => linkTo(other.path) });
+      await moveGuest(request);
+      expect(moved[0]!.pages).toBeGreaterThan(0);
+      expect(moved[0]!.held).toBeGreaterThan(0);
+      expect(await memoryAt(ledger, 'latest')).toBe(digest(FIRST));
+    } finally {
+      await other.close();
+      await ledger.close();
+    }
+  });
+});
+
+describe('a guest that another host asks for', () => {
+  const hardware = { cores: 4, memoryBytes: 2 ** 30, cpu: '', features: [], qemu: '7.2.22' };
+  let giving: TakingLedger;
+  beforeEach(async () => {
+    giving = await taking(source, `${folder.path}/one.sock`, {
+      host: 'one',
+      give: {
+        isGiven: (vm) => vm === 'web',
+        qmpOf: () => null,
+        reach: (address) => linkTo(address.replace('unix:', '')),
+      },
+    });
+    const address = `unix:${target.path}`;
+    await joinHost(source, { host: 'two', address, distances: [], hardware });
+  });
+  afterEach(() => giving.close());
+
+  async function asked(
+    of: { readonly vm: string; readonly to: string | null },
+    path = giving.path,
+  ) {
+    const link = await linkTo(path);
+    try {
+      await greet(link, { from: 'three', to: null, ledger: null });
+      return await askSource(link, of);
+    } finally {
+      link.close();
+    }
+  }
+
+  test.each(['two', null])('goes where that says, or where it is best (%s)', async (to) => {
+    const moved = await asked({ vm: 'web', to });
+    expect(moved).toMatchObject({ vm: 'web', to: 'two', captures: 1, downtimeMs: null });
+    expect(await memoryAt(target.ledger, 'latest')).toBe(digest(CHANGED));
+    expect(migrationOf(source, 'web')).toMatchObject({
+      phase: 'completed',
+      from: 'one',
+      to: 'two',
+    });
+  });
+
+  test.each<readonly [string, string, string | null, string]>([
+    ['that is not given', 'other', null, 'GUEST_NOT_GIVEN'],
+    ['that is to go to a host that nobody knows', 'web', 'nine', 'HOST_UNKNOWN'],
+    ['that is to go where it is', 'web', 'one', 'HOST_UNKNOWN'],
+  ])('%s is refused by name, and stays', async (_what, vm, to, code) => {
+    await expect(asked({ vm, to })).rejects.toMatchObject({
+      code: 'LINK_REFUSED',
+      facts: { code },
+    });
+    expect(migrationOf(source, 'web')).toBeNull();
+  });
+
+  test('is refused by a host that gives none', async () => {
+    await expect(asked({ vm: 'web', to: null }, target.path)).rejects.toMatchObject({
+      code: 'LINK_REFUSED',
+      facts: { code: 'GUEST_NOT_GIVEN' },
+    });
+  });
+});
