@@ -43,6 +43,7 @@ import { serving } from './serving.ts';
 import { siblings } from './siblings.ts';
 import { serversAway } from './servers-away.ts';
 import { startUp } from './start-up.ts';
+import { timeTravel } from './time-travel.ts';
 
 const BENCHES: readonly Bench[] = [
   reRecord,
@@ -74,6 +75,7 @@ const BENCHES: readonly Bench[] = [
   serversAway,
   auditQueries,
   guestDescription,
+  timeTravel,
   mixedGuests,
   ksm,
   siblings,

@@ -46,6 +46,12 @@ export class DebuggedVm {
   readonly over: VmOverTime;
   readonly #ledger: Ledger;
   readonly #cpus = new Map<number, readonly X86Cpu[]>();
+  /** Registers that were looked for last, and where: a client asks again and again where it stands. */
+  #found: {
+    readonly capture: number;
+    readonly moments: readonly number[];
+    readonly cpus: RecordedCpus | null;
+  } | null = null;
   #capture: number;
   #asked: AddressSpace | null = null;
 
@@ -167,6 +173,14 @@ export class DebuggedVm {
 
   /** Registers now, or the newest before; null: none were recorded. */
   async cpus(): Promise<RecordedCpus | null> {
+    const { capture } = this;
+    const { moments } = this.past;
+    if (this.#found?.capture !== capture || this.#found.moments !== moments)
+      this.#found = { capture, moments, cpus: await this.#findCpus() };
+    return this.#found.cpus;
+  }
+
+  async #findCpus(): Promise<RecordedCpus | null> {
     const { entry, moments } = this.past;
     for (let { moment: at } = this; at >= 0; at -= 1) {
       const row = entry.capture(moments[at]!)!;
