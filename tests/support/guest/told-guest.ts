@@ -67,7 +67,7 @@ export function toldCommand({ tools, folder, name, memoryMib }: ToldGuest): read
     '-initrd',
     join(folder, 'told.gz'),
     '-append',
-    'console=ttyS0 quiet panic=-1',
+    'console=ttyS0 quiet panic=-1 no_timer_check',
   ];
 }
 
