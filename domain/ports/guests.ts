@@ -141,6 +141,10 @@ export interface GuestSource {
   capture(): TaskEither<LedgerError, GuestCapture>;
   /** Whether a live guest has ended by itself, or cannot be reached any more; null, or absent: neither. */
   readonly gone?: () => 'ended' | 'lost' | null;
+  /** How many pages a live guest has sent, all in all: it grows while a capture is taken. */
+  readonly arrived?: () => number;
+  /** Gives back the room that the last capture takes, which is of no use any more. Absent: nothing does. */
+  readonly release?: () => void;
   close(): void;
 }
 

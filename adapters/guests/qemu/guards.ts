@@ -4,6 +4,7 @@
 import { isLedgerError } from '../../../domain/values/ledger-error.ts';
 import { abandon } from './failed-capture.ts';
 import { Guard } from './guard.ts';
+import type { KeptGuards } from './kept-guards.ts';
 import { letRun, restoreSettings, untilIdle, type Unfinished } from './migration-control.ts';
 import type { Qmp } from './qmp.ts';
 import type { FoundProcess } from './qemu-process.ts';
@@ -33,12 +34,18 @@ export class Guards {
   readonly #where: {
     readonly within: string | undefined;
     readonly process: () => Promise<FoundProcess>;
+    readonly kept: KeptGuards | undefined;
   };
   #guard: Guard | null = null;
 
   constructor(
     qmp: Qmp,
-    where: { readonly within: string | undefined; readonly process: () => Promise<FoundProcess> },
+    where: {
+      readonly within: string | undefined;
+      readonly process: () => Promise<FoundProcess>;
+      /** Of which guests guards are kept from one capture to the next; undefined: of this one. */
+      readonly kept: KeptGuards | undefined;
+    },
   ) {
     this.#qmp = qmp;
     this.#where = where;
@@ -46,6 +53,7 @@ export class Guards {
 
   /** A guard that watches nothing ends. */
   close(): void {
+    if (this.#guard !== null) this.#where.kept?.wake(this.#guard);
     this.#guard?.close();
   }
 
@@ -79,6 +87,7 @@ export class Guards {
       try {
         const result = await work({ guard, uri: place.uri(port), folder: place.folder });
         await guard.end();
+        this.#where.kept?.rest(guard);
         return { result, isGuarded: !guard.isGone };
       } catch (error) {
         throw await this.#afterFailure(error, { ...request, ...unfinished, guard });
@@ -89,6 +98,8 @@ export class Guards {
   }
 
   #guardNow(): Guard {
+    const { kept } = this.#where;
+    if (this.#guard !== null) kept?.wake(this.#guard);
     if (this.#guard === null || this.#guard.isGone) this.#guard = Guard.start(this.#qmp);
     return this.#guard;
   }
@@ -105,6 +116,7 @@ export class Guards {
       try {
         await putBack(this.#qmp, request);
         await request.guard.end();
+        this.#where.kept?.rest(request.guard);
         return error;
       } catch (second) {
         if (!isLedgerError(second)) throw second;

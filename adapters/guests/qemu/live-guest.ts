@@ -18,6 +18,7 @@ import { withRunState } from './device-sections.ts';
 import { attempt } from './failure.ts';
 import type { Guard } from './guard.ts';
 import { Guards, isRefusal, putBack } from './guards.ts';
+import type { KeptGuards } from './kept-guards.ts';
 import * as migration from './migration-control.ts';
 import type { MigrationSettings } from './migration-control.ts';
 import { MigrationOutcome } from './migration-outcome.ts';
@@ -85,6 +86,8 @@ export interface GuestOptions {
   readonly atCapture?: CommandRequest;
   /** What its guest maps a block of: its own pages alone are read then. Absent: all are. */
   readonly mapped?: MappedPoint;
+  /** Who keeps guards from one capture to the next where many guests are captured; absent: each guest its own. */
+  readonly guards?: KeptGuards;
   readonly connectTimeoutMs?: number;
 }
 
@@ -135,10 +138,14 @@ export class LiveGuest {
   #isShutDown = false;
 
   constructor(qmp: Qmp, options: GuestOptions) {
-    const { socketFolder, stream, atCapture, mode = 'auto', mapped } = options;
+    const { socketFolder, stream, atCapture, mode = 'auto', mapped, guards: kept } = options;
     this.#qmp = qmp;
     this.#stream = stream ?? 'unix';
-    this.#guards = new Guards(qmp, { within: socketFolder, process: () => this.#findProcess() });
+    this.#guards = new Guards(qmp, {
+      within: socketFolder,
+      process: () => this.#findProcess(),
+      kept,
+    });
     this.#atCapture = atCapture ?? null;
     this.#mapped = atCapture === undefined && mode === 'auto' ? (mapped ?? null) : null;
     // During a background snapshot the guest stands still for as long as QEMU wants.
@@ -191,6 +198,11 @@ export class LiveGuest {
         .filter((disk) => disk.inserted !== undefined && disk.inserted.ro !== true)
         .map((disk) => disk.device || disk.qdev || disk.inserted?.file || 'unnamed');
     });
+  }
+
+  /** Lets go of what a spool has of a capture, unless the guest stands still and it is the next one too. */
+  release(spool: Spool): void {
+    if (this.#still === null) spool.release();
   }
 
   close(): void {

@@ -164,6 +164,8 @@ const sourceOf = (
         );
       },
       gone: () => guest.gone(),
+      arrived: () => spool.taken,
+      release: () => guest.release(spool),
       close: () => {
         spool.close();
         guest.close();

@@ -2,7 +2,7 @@
 // name, and a map of the pages that are zero. Pages are written as they come, the last version wins.
 // A spool is used again for the next capture: what its file held before is hidden by the map.
 
-import { closeSync, openSync, readSync, rmSync, writeSync } from 'node:fs';
+import { closeSync, ftruncateSync, openSync, readSync, rmSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { assert } from '../../../domain/values/assert.ts';
 import { PAGE_BYTES } from '../../../domain/values/page.ts';
@@ -19,10 +19,11 @@ export class Spool {
   readonly #fd: number;
   readonly #place: string | undefined;
   /** Consecutive pages, not yet written: `#runPages` of them from `#runFirst` on. */
-  readonly #run = new Uint8Array(RUN_PAGES * PAGE_BYTES);
+  #run = new Uint8Array(0);
   #runFirst = 0;
   #runPages = 0;
   #zeros = zeroMarks(0);
+  #taken = 0;
   #closed = false;
   /** The image last given away, while it is valid. */
   #image: Image | null = null;
@@ -42,6 +43,7 @@ export class Spool {
     assert(!this.#closed, 'a closed spool takes no pages');
     this.#runPages = 0;
     this.#image = null;
+    if (this.#run.length === 0) this.#run = new Uint8Array(RUN_PAGES * PAGE_BYTES);
     if (this.#zeros.length === pageCount) this.#zeros.fill(IS_ZERO);
     else this.#zeros = zeroMarks(pageCount);
   }
@@ -56,6 +58,7 @@ export class Spool {
     this.#run.set(source.subarray(offset, offset + PAGE_BYTES), this.#runPages * PAGE_BYTES);
     this.#runPages++;
     this.#zeros[page] = IS_CONTENT;
+    this.#taken++;
   }
 
   /** Reads a page that was written back into `into`. */
@@ -75,8 +78,10 @@ export class Spool {
 
   /** Takes a page whose bytes are all `byte`. */
   fill(page: number, byte: number): void {
-    if (byte === 0) this.#zeros[page] = IS_ZERO;
-    else this.write(page, new Uint8Array(PAGE_BYTES).fill(byte), 0);
+    if (byte === 0) {
+      this.#zeros[page] = IS_ZERO;
+      this.#taken++;
+    } else this.write(page, new Uint8Array(PAGE_BYTES).fill(byte), 0);
   }
 
   /** Writes what was gathered; before it the image may lack the last pages. */
@@ -109,6 +114,21 @@ export class Spool {
   /** Whether an image of this spool is still valid. */
   holds(image: Image): boolean {
     return !this.#closed && this.#image === image;
+  }
+
+  /** How many pages it took, all in all. */
+  get taken(): number {
+    return this.#taken;
+  }
+
+  /** Lets go of the pages, and of the room that they take; the image is not valid any more. */
+  release(): void {
+    if (this.#closed) return;
+    this.#image = null;
+    this.#runPages = 0;
+    this.#run = new Uint8Array(0);
+    this.#zeros = zeroMarks(0);
+    ftruncateSync(this.#fd);
   }
 
   close(): void {

@@ -5,7 +5,9 @@ import type { GuestSource } from '../../../domain/ports/guests.ts';
 import { run } from '../../../domain/ports/run.ts';
 import type { MappedPoint } from '../../guests/qemu/own-pages.ts';
 import type { Ledger } from '../ledger/ledger.ts';
+import type { KeptGuards } from '../../guests/qemu/kept-guards.ts';
 import { pauseUnless, Ticks } from './guest-ticks.ts';
+import type { GuestTurn, GuestTurns } from './guest-turns.ts';
 import { blocksOf, type RecordListener } from './record.ts';
 
 /** What `recordGuest` records: the live guest of a QMP socket, at every tick. */
@@ -27,8 +29,10 @@ export interface GuestRequest {
   readonly signal: AbortSignal;
   /** Whether it is waited for a guest that is not there, or has ended. Absent: it is not. */
   readonly isFollowed?: boolean;
-  /** Takes a turn, and gives what ends it; absent: nobody else records in this process. */
-  readonly turn?: () => Promise<() => void>;
+  /** Whose turn it is, where other guests are recorded in this process. Absent: none are. */
+  readonly turns?: GuestTurns;
+  /** Who keeps guards where there are many. Absent: the guest has its own. */
+  readonly guards?: KeptGuards;
   /** For temporary files; absent: the system's. */
   readonly folder?: string;
 }
@@ -52,14 +56,18 @@ export interface MappedRequest extends GuestRequest {
 const LAST_WORD_MS = 1_000;
 const NEVER = new AbortController().signal;
 
-/** A guest whose captures are told of while they are taken. */
-const toldOf = (guest: GuestSource, onSending: (isSending: boolean) => void): GuestSource => ({
+/** A guest whose captures are told of while they are taken, and once they were sent. */
+const toldOf = (
+  guest: GuestSource,
+  { onSending, sent }: Readonly<{ onSending: (is: boolean) => void; sent: () => Promise<void> }>,
+): GuestSource => ({
   warnings: guest.warnings,
   argv: guest.argv ?? null,
   capture: () => async () => {
     onSending(true);
+    let captured: Awaited<ReturnType<ReturnType<GuestSource['capture']>>>;
     try {
-      const captured = await guest.capture()();
+      captured = await guest.capture()();
       // One that ends takes its stream away first, and says so behind that.
       if (captured._tag === 'Left')
         await pauseUnless(
@@ -67,18 +75,21 @@ const toldOf = (guest: GuestSource, onSending: (isSending: boolean) => void): Gu
           NEVER,
           () => guest.gone === undefined || guest.gone() !== null,
         );
-      return captured;
     } finally {
       onSending(false);
     }
+    if (captured._tag === 'Right') await sent();
+    return captured;
   },
   gone: () => guest.gone?.() ?? null,
+  arrived: () => guest.arrived?.() ?? 0,
+  release: () => guest.release?.(),
   close: () => guest.close(),
 });
 
 /** How a live guest is reached, and what runs while it stands still. */
 function howOf(ledger: Ledger, vm: string, request: MappedRequest, listener: GuestListener) {
-  const { folder, socketFolder, stream, atCapture, mapped } = request;
+  const { folder, socketFolder, stream, atCapture, mapped, guards } = request;
   const environment = { PAGELEDGER_VM: vm };
   return {
     onDoubt: listener.onWarning,
@@ -86,6 +97,7 @@ function howOf(ledger: Ledger, vm: string, request: MappedRequest, listener: Gue
     ...(folder === undefined ? {} : { folder }),
     ...(socketFolder === undefined ? {} : { socketFolder }),
     ...(stream === undefined ? {} : { stream }),
+    ...(guards === undefined ? {} : { guards }),
     ...(mapped === null ? {} : { mapped }),
     ...(atCapture === undefined
       ? {}
@@ -111,11 +123,15 @@ export async function* atTicks(
   const { qmp, signal, everyMs } = request;
   const { listener, onEnding, onConnected } = told;
   const count = request.count ?? Infinity;
+  let turn: GuestTurn | null = null;
   const guest = toldOf(
     await run(
       LIVE_GUESTS.qmp({ qmp, clock: ledger.clock, ...howOf(ledger, vm, request, listener) }),
     ),
-    listener.onSending ?? (() => undefined),
+    {
+      onSending: listener.onSending ?? (() => undefined),
+      sent: async () => turn?.sent(),
+    },
   );
   const gone = (): 'ended' | 'lost' | null => guest.gone?.() ?? null;
   try {
@@ -131,13 +147,14 @@ export async function* atTicks(
       }
       if (signal.aborted) break;
       if (gone() === 'ended') break;
-      const endTurn = await request.turn?.();
+      turn = (await request.turns?.take(() => guest.arrived?.() ?? 0)) ?? null;
       try {
         // It may have been long until it was its turn.
         if (signal.aborted) break;
         yield guest;
       } finally {
-        endTurn?.();
+        if (turn !== null) guest.release?.();
+        turn?.end();
       }
     }
     onEnding('done');

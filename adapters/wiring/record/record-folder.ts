@@ -1,15 +1,17 @@
-// Recording every guest of a folder of QMP sockets, in one process: guests come and go, and one is captured
-// at a time, so that they share one index, and memory is that of one recorder and what each guest has.
+// Recording every guest of a folder of QMP sockets, in one process: guests come and go, a few are captured at
+// a time and one is taken in, so that they share one index, memory is that of one recorder and what each guest
+// has, and one that hangs holds nobody.
 
+import { KeptGuards } from '../../guests/qemu/kept-guards.ts';
 import { socketsIn } from '../../guests/qemu/monitor-folder.ts';
 import { isName } from '../../../domain/events/streams.ts';
 import { isLedgerError, type LedgerErrorCode } from '../../../domain/values/ledger-error.ts';
 import { isRefused } from '../../../domain/values/refused.ts';
 import type { RecorderOptions } from '../../../domain/use-cases/record/recorder.ts';
-import { Turn } from '../../../domain/values/turn.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { GuestListener, GuestRequest } from './guest-captures.ts';
 import { pauseUnless } from './guest-ticks.ts';
+import { GuestTurns } from './guest-turns.ts';
 import { recordGuest } from './record-guest.ts';
 
 /** What `recordFolder` records, and how; each guest as `recordGuest` does. */
@@ -27,6 +29,9 @@ export interface FolderRequest extends Pick<
   readonly onFailure: (name: string, failure: Error) => void;
 }
 
+/** What the guests of one process share. */
+type SharedByGuests = Pick<GuestRequest, 'turns' | 'guards'>;
+
 /** How often the folder is looked through. */
 const LOOK_MS = 1_000;
 /** When a guest that failed is tried again, at first and at last. */
@@ -40,21 +45,15 @@ const SERVERS_AWAY: readonly LedgerErrorCode[] = ['LOG_UNREACHABLE', 'STORE_UNRE
 const isOfGuest = (thrown: unknown): thrown is Error =>
   isRefused(thrown) || (isLedgerError(thrown) && !SERVERS_AWAY.includes(thrown.code));
 
-/** Takes a turn, and gives what ends it. */
-const take = (turns: Turn): Promise<() => void> =>
-  new Promise((resolve) => {
-    void turns.run(() => new Promise<void>((end) => resolve(end)));
-  });
-
 /** Records one guest while its socket is there; what goes wrong is told, and tried again. */
 async function recordOne(
   ledger: Ledger,
   request: FolderRequest,
-  of: { readonly path: string; readonly vm: string; readonly turns: Turn },
+  of: { readonly path: string; readonly vm: string } & Required<SharedByGuests>,
   signal: AbortSignal,
 ): Promise<void> {
   const { options, listener, onFailure, stream, socketFolder, atCapture, everyMs } = request;
-  const { path, vm, turns } = of;
+  const { path, vm, turns, guards } = of;
   for (let againMs = AGAIN_MS; !signal.aborted; againMs = Math.min(2 * againMs, AGAIN_MS_MAX)) {
     const asked: GuestRequest = {
       qmp: path,
@@ -62,7 +61,8 @@ async function recordOne(
       count: null,
       signal,
       isFollowed: true,
-      turn: () => take(turns),
+      turns,
+      guards,
       ...(stream === undefined ? {} : { stream }),
       ...(socketFolder === undefined ? {} : { socketFolder }),
       ...(atCapture === undefined ? {} : { atCapture }),
@@ -83,7 +83,7 @@ async function recordOne(
  */
 export async function recordFolder(ledger: Ledger, request: FolderRequest): Promise<void> {
   const { guests, signal, onFailure } = request;
-  const turns = new Turn();
+  const shared = { turns: new GuestTurns(), guards: new KeptGuards() };
   const recorded = new Map<
     string,
     { readonly end: AbortController; readonly done: Promise<void> }
@@ -93,7 +93,7 @@ export async function recordFolder(ledger: Ledger, request: FolderRequest): Prom
   const startOne = (path: string, vm: string): void => {
     const end = new AbortController();
     const both = AbortSignal.any([signal, end.signal]);
-    const done = recordOne(ledger, request, { path, vm, turns }, both)
+    const done = recordOne(ledger, request, { path, vm, ...shared }, both)
       .catch((thrown: unknown) => {
         fault.thrown ??= thrown;
       })

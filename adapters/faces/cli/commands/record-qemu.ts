@@ -2,6 +2,7 @@
 
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
+import type { Ledger } from '../../../wiring/ledger/ledger.ts';
 import type { GuestListener } from '../../../wiring/record/guest-captures.ts';
 import { recordedAt } from '../../../wiring/record/pace.ts';
 import { recordFolder } from '../../../wiring/record/record-folder.ts';
@@ -9,6 +10,7 @@ import { recordGuest } from '../../../wiring/record/record-guest.ts';
 import { byteRate, positiveNumber, positiveDuration } from '../argument-values.ts';
 import { UsageError } from '../failure.ts';
 import { untilSignal } from '../interruption.ts';
+import type { Output } from '../output.ts';
 import {
   declareRecording,
   RecordedCaptures,
@@ -109,73 +111,96 @@ function guestText(vm: string, state: 'ended' | 'away' | 'there', isFollowed: bo
   return state === 'away' ? `the guest of ${vm} is not there${waits}` : `${vm} is there again`;
 }
 
+/** Which guests are sending, and what a second interrupt waits for. */
+class Sending {
+  readonly #vms = new Set<string>();
+
+  set(vm: string, isSending: boolean): void {
+    if (isSending) this.#vms.add(vm);
+    else this.#vms.delete(vm);
+  }
+
+  isHeld(command: Command): boolean {
+    if (this.#vms.size > 0) tell(command, 'QEMU is still sending: that is read to its end first');
+    return this.#vms.size > 0;
+  }
+}
+
+/** Records what was asked for, and tells of it. */
+async function record(
+  command: Command,
+  to: { readonly ledger: Ledger; readonly output: Output; readonly signal: AbortSignal },
+  sending: Sending,
+): Promise<void> {
+  const { ledger, output, signal } = to;
+  const options = command.opts<GuestRecordOptions>();
+  const { count = null, socketDir, followGuest = false, limitRate, every } = options;
+  const guests = guestsOf(options);
+  const where = socketDir === undefined ? {} : { socketFolder: resolve(socketDir) };
+  const everyMs = positiveDuration('--every', every);
+  const how = { stream: streamOf(options), everyMs, ...where, ...commandOf(options), signal };
+  const progress = progressOf(command, 'recording');
+  const recorded = new RecordedCaptures(output, { isTimed: true });
+  const skipped = new SkippedTicks(every, (sentence) => warn(command, sentence));
+  const recorder = {
+    ...recorderOptions(options, (done, total) => progress.bytes(done, total)),
+    ...(limitRate === undefined ? {} : recordedAt(limitRate, signal)),
+  };
+  const areAll = 'folder' in guests;
+  const listener = (vm: string): GuestListener => ({
+    onCapture: (row) => {
+      progress.clear();
+      recorded.add(vm, row);
+    },
+    onSending: (isSending) => sending.set(vm, isSending),
+    onSkip: (ticks) => skipped.add(ticks),
+    onGuest: (state) => tell(command, guestText(vm, state, followGuest || areAll)),
+    onWarning: (sentence) => warn(command, areAll ? `${vm}: ${sentence}` : sentence),
+  });
+  const onFailure = (name: string, { message }: Error): void =>
+    warn(command, `${name}: ${message}`);
+  const recording = areAll
+    ? recordFolder(ledger, {
+        ...how,
+        guests: guests.folder,
+        options: recorder,
+        listener,
+        onFailure,
+      })
+    : recordGuest(
+        ledger,
+        { ...recorder, vm: guests.vm },
+        { ...how, qmp: guests.qmp, count, isFollowed: followGuest },
+        listener(guests.vm),
+      );
+  await recording.finally(() => {
+    progress.clear();
+    skipped.end();
+  });
+  recorded.end(areAll ? null : guests.vm);
+  await sayCost(ledger, output);
+}
+
 export async function run(command: Command): Promise<void> {
   const options = command.opts<GuestRecordOptions>();
-  const everyMs = positiveDuration('--every', options.every);
-  const atCapture = commandOf(options);
-  const guests = guestsOf(options);
-  const { count = null, socketDir, followGuest = false } = options;
-  const where = socketDir === undefined ? {} : { socketFolder: resolve(socketDir) };
-  const how = { stream: streamOf(options), everyMs, ...where, ...atCapture };
-  let isSending = false;
-  const isHeld = (): boolean => {
-    if (isSending) tell(command, 'QEMU is still sending: that is read to its end first');
-    return isSending;
-  };
-  await untilSignal(async (signal) => {
-    signal.addEventListener('abort', () =>
-      tell(command, 'finishing the capture under way, then stopping'),
-    );
-    await withLedger(
-      command,
-      recordMode(options),
-      async (ledger, output) => {
-        const progress = progressOf(command, 'recording');
-        const recorded = new RecordedCaptures(output, { isTimed: true });
-        const skipped = new SkippedTicks(options.every, (sentence) => warn(command, sentence));
-        const { limitRate } = options;
-        const recorder = {
-          ...recorderOptions(options, (done, total) => progress.bytes(done, total)),
-          ...(limitRate === undefined ? {} : recordedAt(limitRate, signal)),
-        };
-        const isFollowed = followGuest || 'folder' in guests;
-        const listener = (vm: string): GuestListener => ({
-          onCapture: (row) => {
-            progress.clear();
-            recorded.add(vm, row);
-          },
-          onSending: (sends) => {
-            isSending = sends;
-          },
-          onSkip: (ticks) => skipped.add(ticks),
-          onGuest: (state) => tell(command, guestText(vm, state, isFollowed)),
-          onWarning: (sentence) =>
-            warn(command, 'folder' in guests ? `${vm}: ${sentence}` : sentence),
-        });
-        const recording =
-          'folder' in guests
-            ? recordFolder(ledger, {
-                ...how,
-                signal,
-                guests: guests.folder,
-                options: recorder,
-                listener,
-                onFailure: (name, { message }) => warn(command, `${name}: ${message}`),
-              })
-            : recordGuest(
-                ledger,
-                { ...recorder, vm: guests.vm },
-                { ...how, qmp: guests.qmp, count, signal, isFollowed },
-                listener(guests.vm),
-              );
-        await recording.finally(() => {
-          progress.clear();
-          skipped.end();
-        });
-        recorded.end('folder' in guests ? null : guests.vm);
-        await sayCost(ledger, output);
-      },
-      patienceOf(options),
-    );
-  }, isHeld);
+  // What is not understood is said before a ledger is made.
+  positiveDuration('--every', options.every);
+  commandOf(options);
+  guestsOf(options);
+  streamOf(options);
+  const sending = new Sending();
+  await untilSignal(
+    async (signal) => {
+      signal.addEventListener('abort', () =>
+        tell(command, 'finishing the capture under way, then stopping'),
+      );
+      await withLedger(
+        command,
+        recordMode(options),
+        (ledger, output) => record(command, { ledger, output, signal }, sending),
+        patienceOf(options),
+      );
+    },
+    () => sending.isHeld(command),
+  );
 }
