@@ -57,16 +57,17 @@ export class PackCheck {
     this.#pages = new PageReader({ engine, store, locator: () => contents });
   }
 
-  /** Checks every pack in which something lies. */
-  async run(onPack: (done: number) => void): Promise<void> {
+  /** Checks every pack in which something lies: those that were emptied are none of the ledger's any more. */
+  async run(
+    onPack: (progress: { readonly done: number; readonly total: number }) => void,
+  ): Promise<void> {
     const { contents } = this.#ports;
-    for (const pack of contents.all) {
-      if (contents.isNeeded(pack)) {
-        await this.check(pack);
-        this.checked.pages += slotsOf(pack.blocks);
-      }
+    const needed = contents.all.filter((pack) => contents.isNeeded(pack));
+    for (const pack of needed) {
+      await this.check(pack);
+      this.checked.pages += slotsOf(pack.blocks);
       this.checked.packs += 1;
-      onPack(this.checked.packs);
+      onPack({ done: this.checked.packs, total: needed.length });
     }
   }
 

@@ -244,7 +244,7 @@ export async function verifyLedger(
   const packs = new PackCheck({ ...ports, contents }, (finding, lost) =>
     verification.find(finding, lost),
   );
-  await packs.run((done) => onProgress({ done, total: contents.all.length }));
+  await packs.run(onProgress);
   verification.released();
   verification.patches();
   const findings = [...(await affected(ports, verification.open)), ...verification.lostCaptures()];

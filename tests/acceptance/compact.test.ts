@@ -1,7 +1,7 @@
 // `forget`, `checkpoint --drop` and `compact` as a user runs them, on real files.
 
 import { createHash } from 'node:crypto';
-import { cpSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { cpSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { PAGE_BYTES } from '../../domain/values/page.ts';
@@ -174,9 +174,15 @@ describe('forgetting and compacting a ledger', () => {
 
   test('compact gives the space back, and every kept point stays as it was', async () => {
     const before = packBytes(url);
+    const logBefore = bytesIn(join(url, 'log'));
     const [row] = await json('compact');
     expect(row).toMatchObject({ rewrittenPacks: 6, deletedPacks: 6, waitingPacks: 0 });
-    expect(before - packBytes(url)).toBe(Number(row!['bytesBefore']) - Number(row!['bytesAfter']));
+    const fewer = before - packBytes(url);
+    expect(fewer).toBe(Number(row!['bytesBefore']) - Number(row!['bytesAfter']));
+    // What its events take is not given back.
+    const eventBytes = fewer - Number(row!['givenBackBytes']);
+    expect(eventBytes).toBeGreaterThan(0);
+    expect(eventBytes).toBeLessThanOrEqual(bytesIn(join(url, 'log')) - logBefore);
     expect(packBytes(url)).toBeLessThan(before * 0.9);
     expect(await wrongPoints(url, digests, 5)).toEqual([]);
     const target = join(folder.path, 'second.raw');
@@ -225,6 +231,58 @@ describe('forgetting and compacting a ledger', () => {
 
   test('a grace that is no duration is bad usage', async () => {
     expect((await commands.run(['compact', '--grace', 'soon'])).exitCode).toBe(2);
+  });
+});
+
+describe('what compact says', () => {
+  const said = async (url: string, ...words: string[]): Promise<string> =>
+    (await new LedgerCommands(url).bytes('compact', ...words)).toString();
+
+  test('is what was really given back, and when what waits goes', async () => {
+    const { url } = await makeLedger('said', 3);
+    const waits = await said(url, '--grace', '1h');
+    expect(waits).toMatch(/^3 packs of .* rewritten into .*\n.* more are taken for now: /u);
+    expect(waits).toMatch(
+      /3 packs of .* wait to be deleted, and may go from 2.*run compact again/u,
+    );
+    const again = await said(url, '--grace', '1h');
+    expect(again).toMatch(/^3 packs of .* wait to be deleted/u);
+    expect(again).not.toContain('nothing');
+    expect(await said(url)).toMatch(/^\S+ KiB given back \(3 packs\)\n$/u);
+    expect(await said(url)).toBe('nothing to rewrite, and nothing to give back\n');
+  });
+
+  test('of one that was stopped is what is left, and no pack is left that no event names', async () => {
+    const { url, digests } = await makeLedger('stopped', 4);
+    const alone = new LedgerCommands(url);
+    const image = join(folder.path, 'alone.raw');
+    for (const seed of [1, 2, 3]) {
+      writeFileSync(image, makeImage({ seed, pages: PAGES }));
+      await alone.json(
+        'record',
+        'image',
+        '--vm',
+        'alone',
+        '--share',
+        'vm',
+        '--format',
+        'raw',
+        image,
+      );
+    }
+    const ledger = await openLedger({ url, mode: 'write', threads: 0 });
+    const stop = new AbortController();
+    const onProgress = () => stop.abort();
+    const { signal } = stop;
+    const stopped = await compact(ledger, { graceMs: 0, isDryRun: false, signal, onProgress });
+    expect(stopped).toMatchObject({ isStopped: true, left: { packs: 3 }, rewritten: { packs: 0 } });
+    expect(stopped.rewritten.pages).toBeGreaterThan(0);
+    expect(stopped.writtenBytes).toBeGreaterThan(stopped.rewritten.bytesAfter);
+    const whole = await compact(ledger, { graceMs: 0, isDryRun: false });
+    expect(whole).toMatchObject({ isStopped: false, left: { packs: 0 } });
+    expect(whole.deleted).toMatchObject({ waitingPacks: 0 });
+    await ledger.close();
+    expect(await wrongPoints(url, digests, 1)).toEqual([]);
   });
 });
 

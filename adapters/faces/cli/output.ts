@@ -25,6 +25,10 @@ export function bytesText(bytes: number): string {
   return unit === 0 ? `${bytes} B` : `${value.toFixed(1)} ${units[unit]!}`;
 }
 
+/** `1 pack`, `2 packs`. */
+export const counted = (count: number, one: string, many = `${one}s`): string =>
+  `${count} ${count === 1 ? one : many}`;
+
 export interface OutputOptions {
   readonly isJson: boolean;
   readonly isQuiet?: boolean;

@@ -129,8 +129,10 @@ export async function compact(ledger: Ledger, request: CompactRequest): Promise<
     );
     // Where what is needed lies now, and in the room that was given back.
     const anew = await layOutAnew(ledger, request);
+    const copiedBytes = anew.reduce((sum, { made }) => sum + (made?.bytes ?? 0), 0);
     return {
       ...compacted,
+      writtenBytes: compacted.writtenBytes + copiedBytes,
       laidOutAnew: anew,
       laidOut: { ...(await laidOutReads(ledger)), readsBefore },
     };

@@ -73,6 +73,10 @@ export interface Compacted {
   readonly deleted: Deleted;
   /** Packs with pages that kept points need, which were passed over: not all in them can be read. */
   readonly unreadable: { readonly packs: number; readonly bytes: number };
+  /** Bytes of what it added: packs, and events that name them. */
+  readonly writtenBytes: number;
+  /** Packs that it was stopped before it had emptied; where it was not stopped, none. */
+  readonly left: { readonly packs: number; readonly bytes: number };
   readonly isStopped: boolean;
 }
 
@@ -97,15 +101,23 @@ class StoreStream {
   readonly #end: StreamEnd;
   /** Since it began: it finds in the models what was said before. */
   #said: StoreState = initialStore;
+  /** Bytes of the events that it appended. */
+  #bytes = 0;
 
   constructor(ports: CompactPorts, end: StreamEnd) {
     this.#ports = ports;
     this.#end = end;
   }
 
+  get bytes(): number {
+    return this.#bytes;
+  }
+
   async #append(event: StoreEvent): Promise<void> {
+    const events = valueOf(encodeStoreEvent(this.#ports, event));
     try {
-      await this.#end.append(valueOf(encodeStoreEvent(this.#ports, event)));
+      await this.#end.append(events);
+      this.#bytes += events.reduce((sum, { data }) => sum + data.length, 0);
     } catch (thrown) {
       throw isConflict(thrown) ? busy(thrown) : thrown;
     }
@@ -336,8 +348,19 @@ class Compaction {
     const rewritten = { packs, pages: this.#pages, bytesBefore, bytesAfter };
     const passedOver = this.#passedOver();
     const unreadable = { packs: passedOver.length, bytes: bytesOf(passedOver) };
-    const isStopped = this.#isStopped;
-    return { rewritten, released: this.#released, deleted, unreadable, isStopped };
+    const unfinished = [...this.#planned].filter((job) => !this.#finished.has(job));
+    const isLeft = (pack: SurveyedPack): boolean =>
+      this.#lyingIn(pack).some((holding) => this.#survey.isNeeded(holding));
+    const left = this.#isStopped ? unfinished.flatMap((job) => job.packs).filter(isLeft) : [];
+    return {
+      rewritten,
+      released: this.#released,
+      deleted,
+      unreadable,
+      writtenBytes: this.#bytesAfter + this.#stream.bytes,
+      left: { packs: left.length, bytes: bytesOf(left) },
+      isStopped: this.#isStopped,
+    };
   }
 }
 

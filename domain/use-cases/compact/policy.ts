@@ -23,7 +23,7 @@ const GAIN_SHARE_MIN = 0.01;
 /** Packs that are sampled to tell what rewriting would give. */
 export const SAMPLE_CHUNKS = 3;
 
-/** Few packs are joined only where that saves bytes. */
+/** So many small packs are joined also where that saves no bytes. */
 const MANY_PACKS = 8;
 
 /** The packs of a group to empty, where that is worth it. */
@@ -40,10 +40,11 @@ export function chosenOf<P extends PackUse>(
   { bytesBefore, bytesAfter }: { readonly bytesBefore: number; readonly bytesAfter: number },
 ): readonly P[] {
   const isWorth =
-    bytesAfter <= (1 - GAIN_SHARE_MIN) * bytesBefore ||
-    packs.length >= MANY_PACKS ||
-    packs.some(({ hasChains }) => hasChains);
-  return isWorth ? packs : packs.filter(({ held }) => held === 0);
+    bytesAfter <= (1 - GAIN_SHARE_MIN) * bytesBefore || packs.some(({ hasChains }) => hasChains);
+  if (isWorth) return packs;
+  const small = packs.filter(({ held, slots }) => held > 0 && slots < SMALL_PACK_SLOTS);
+  const joined = new Set(small.length >= MANY_PACKS ? small : []);
+  return packs.filter((pack) => pack.held === 0 || joined.has(pack));
 }
 
 /** Row counts after which a block ends. */

@@ -14,7 +14,7 @@ import {
 } from '../../../wiring/points/vm-life.ts';
 import { takenRow } from '../../rows/capture-rows.ts';
 import { UsageError } from '../failure.ts';
-import { bytesText, type Output } from '../output.ts';
+import { bytesText, type Output, counted } from '../output.ts';
 import { showCapture } from '../recording.ts';
 import { progressOf, warn, withLedger } from '../session.ts';
 
@@ -112,8 +112,8 @@ const take = (command: Command): Promise<void> =>
 function layoutText(taken: CheckpointTaken): string {
   if (isLedgerError(taken)) return '';
   const { layout, readsBefore, reads } = taken;
-  if (layout.map === null) return `; its pages lie together (${reads} reads)`;
-  return `; ${bytesText(layout.bytes)} of pages that lay apart copied: ${reads} reads instead of ${readsBefore}`;
+  if (layout.map === null) return `; its pages lie together (${counted(reads, 'read')})`;
+  return `; ${bytesText(layout.bytes)} of pages that lay apart copied: ${counted(reads, 'read')} instead of ${readsBefore}`;
 }
 
 const dropName = (command: Command): Promise<void> =>

@@ -5,11 +5,11 @@ import { PAGE_BYTES } from '../../../../domain/values/page.ts';
 import { compact, graceMsOf, type CompactedLedger } from '../../../wiring/forget/compact.ts';
 import type { LaidOutAnew } from '../../../wiring/points/layout-anew.ts';
 import { durationMs } from '../../../../domain/values/instant.ts';
-import { compactRow } from '../../rows/compact-rows.ts';
+import { compactRow, givenBackBytesOf } from '../../rows/compact-rows.ts';
 import { Interrupted } from '../../rows/failure-rows.ts';
 import { UsageError } from '../failure.ts';
 import { untilSignal } from '../interruption.ts';
-import { bytesText, type Output } from '../output.ts';
+import { bytesText, counted, type Output } from '../output.ts';
 import { isoTime } from '../../rows/row.ts';
 import { progressOf, withLedger } from '../session.ts';
 
@@ -28,43 +28,81 @@ function graceAsked(text: string | undefined): number | null {
   throw new UsageError('--grace is a duration such as 0s, 90s or 1h');
 }
 
-const packsText = (count: number): string => (count === 1 ? '1 pack' : `${count} packs`);
+const packsText = (count: number): string => counted(count, 'pack');
 
 /** What was laid out by what guests asked for, or would be. */
 function anewText({ vm, name, traced, made }: LaidOutAnew): string {
   if (made === null)
-    return `checkpoint ${name} of ${vm} would be laid out anew, by the ${traced} pages that guests asked for`;
+    return `checkpoint ${name} of ${vm} would be laid out anew, by the ${counted(traced, 'page')} that guests asked for`;
   const { bytes, readsBefore, reads } = made;
-  return `checkpoint ${name} of ${vm} laid out anew, by the ${traced} pages that guests asked for: ${bytesText(bytes)} copied, ${reads} reads of these instead of ${readsBefore}`;
+  return `checkpoint ${name} of ${vm} laid out anew, by the ${counted(traced, 'page')} that guests asked for: ${bytesText(bytes)} copied, ${counted(reads, 'read')} of these instead of ${readsBefore}`;
 }
 
-function say(
-  output: Output,
-  { rewritten, released, deleted, unreadable, laidOut, laidOutAnew }: CompactedLedger,
-  isDryRun: boolean,
-): void {
+/** What became of packs that were, or would be, rewritten. */
+function sayRewritten(output: Output, compacted: CompactedLedger, isDryRun: boolean): void {
+  const { rewritten, released, laidOut, isStopped } = compacted;
   const { packs, bytesBefore, bytesAfter } = rewritten;
-  if (packs === 0) output.say('nothing to rewrite');
-  else if (isDryRun)
+  if (isDryRun && packs > 0)
     output.say(
       `would rewrite ${packsText(packs)} of ${bytesText(bytesBefore)} into about ${bytesText(bytesAfter)} or less`,
     );
-  else
+  if (isDryRun) return;
+  if (packs > 0)
     output.say(
-      `${packsText(packs)} of ${bytesText(bytesBefore)} rewritten into ${bytesText(bytesAfter)}; ${released} pages that no kept point holds released`,
+      `${packsText(packs)} of ${bytesText(bytesBefore)} rewritten into ${bytesText(bytesAfter)}`,
     );
-  if (packs > 0 && !isDryRun && laidOut.points > 0)
+  if (released > 0)
+    output.say(
+      `${released === 1 ? '1 page that no kept point holds was' : `${released} pages that no kept point holds were`} let go of`,
+    );
+  if (packs > 0 && !isStopped && laidOut.points > 0)
     output.say(
       `${laidOut.points === 1 ? '1 point that was' : `${laidOut.points} points that were`} laid out kept together: ${laidOut.reads} reads, ${laidOut.readsBefore} before`,
     );
-  for (const each of laidOutAnew) output.say(anewText(each));
-  if (deleted.packs > 0)
+}
+
+/** What there is less of now, or more. */
+function sayGivenBack(output: Output, compacted: CompactedLedger, isDryRun: boolean): void {
+  const { deleted, writtenBytes } = compacted;
+  const packs = packsText(deleted.packs);
+  if (isDryRun && deleted.packs > 0)
+    output.say(`${bytesText(deleted.bytes)} could be given back now (${packs})`);
+  if (isDryRun) return;
+  const givenBack = givenBackBytesOf(compacted, false);
+  if (deleted.packs > 0 && writtenBytes === 0)
+    output.say(`${bytesText(givenBack)} given back (${packs})`);
+  else if (givenBack > 0)
     output.say(
-      `${bytesText(deleted.bytes)} ${isDryRun ? 'could be given back now' : 'given back'} (${packsText(deleted.packs)})`,
+      `${bytesText(givenBack)} given back: ${packs} of ${bytesText(deleted.bytes)} deleted, ${bytesText(writtenBytes)} written`,
     );
+  else if (writtenBytes > 0)
+    output.say(
+      `${bytesText(-givenBack)} more are taken for now: ${bytesText(writtenBytes)} written, ${deleted.packs === 0 ? 'nothing' : `${packs} of ${bytesText(deleted.bytes)}`} deleted`,
+    );
+}
+
+/** Whether there was nothing to do, and nothing is left to be done. */
+const isNothing = ({
+  rewritten,
+  released,
+  deleted,
+  unreadable,
+  laidOutAnew,
+  isStopped,
+}: CompactedLedger): boolean =>
+  rewritten.packs + released + deleted.packs + deleted.waitingPacks + unreadable.packs === 0 &&
+  laidOutAnew.length === 0 &&
+  !isStopped;
+
+function say(output: Output, compacted: CompactedLedger, isDryRun: boolean): void {
+  const { deleted, unreadable, laidOutAnew } = compacted;
+  if (isNothing(compacted)) output.say('nothing to rewrite, and nothing to give back');
+  sayRewritten(output, compacted, isDryRun);
+  for (const each of laidOutAnew) output.say(anewText(each));
+  sayGivenBack(output, compacted, isDryRun);
   if (deleted.waitingPacks > 0)
     output.say(
-      `${bytesText(deleted.waitingBytes)} more (${packsText(deleted.waitingPacks)}) may go ${
+      `${packsText(deleted.waitingPacks)} of ${bytesText(deleted.waitingBytes)} ${deleted.waitingPacks === 1 ? 'waits' : 'wait'} to be deleted, and may go ${
         deleted.waitingUntilMs === null
           ? 'once the log is whole'
           : `from ${isoTime(deleted.waitingUntilMs)} on`
@@ -78,6 +116,18 @@ function say(
     output.say(
       `packs that no event names stay, for events may be missing from the log: ${deleted.doubt}; run \`pageledger verify\``,
     );
+}
+
+/** What an interrupted compaction has done, and what is left. */
+function stoppedText({ rewritten, left }: CompactedLedger): string {
+  const pages = counted(rewritten.pages, 'page');
+  const done =
+    rewritten.pages === 0
+      ? 'nothing was rewritten'
+      : `${pages} rewritten into ${bytesText(rewritten.bytesAfter)}, which stays`;
+  return left.packs === 0
+    ? done
+    : `${done}; ${packsText(left.packs)} of ${bytesText(left.bytes)} ${left.packs === 1 ? 'is' : 'are'} left to rewrite, and compact goes on from there`;
 }
 
 export const run = (command: Command): Promise<void> =>
@@ -98,8 +148,5 @@ export const run = (command: Command): Promise<void> =>
     output.summary('compact', compactRow(result, isDryRun));
     say(output, result, isDryRun);
     if (signal !== null && result.isStopped)
-      throw new Interrupted(
-        signal,
-        `interrupted by ${signal}: what was rewritten stays, and compact goes on from there`,
-      );
+      throw new Interrupted(signal, `interrupted by ${signal}: ${stoppedText(result)}`);
   });

@@ -7,7 +7,7 @@ import { openLedger } from '../../../wiring/opening/open-ledger.ts';
 import { findingRow } from '../../rows/finding-rows.ts';
 import { EXIT_DAMAGE } from '../failure.ts';
 import { interruptible } from '../interruption.ts';
-import { bytesText } from '../output.ts';
+import { bytesText, counted } from '../output.ts';
 import { lasting, openOptions, outputOf, progressOf, warn } from '../session.ts';
 
 export const declare = (command: Command): Command =>
@@ -48,7 +48,7 @@ export async function run(command: Command): Promise<void> {
       else for (const finding of findings) warn(command, missedText(finding));
       output.summary('copy', { events, packs, bytes, missed: findings.length, fingerprint });
       output.say(
-        `${events} events and ${packs} packs (${bytesText(bytes)}) copied; ${
+        `${counted(events, 'event')} and ${counted(packs, 'pack')} (${bytesText(bytes)}) copied; ${
           fingerprint === null
             ? `the rest is missing: run \`pageledger verify --repair\` on the original, and copy again`
             : `the fingerprint of both ledgers is ${fingerprint}`

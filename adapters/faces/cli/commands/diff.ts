@@ -161,7 +161,9 @@ async function showOwners(command: Command, ledger: Ledger, output: Output, side
   const all = pagesOf(sides);
   const done = { vm, pages: all, differing: pages, bytes: pages * PAGE_BYTES };
   output.summary('diff', { ...done, ...sidesCells(sides) });
-  output.print(`${pages} of ${all} pages differ ${betweenText(sides)}`);
+  output.print(
+    `${pages} of ${all} ${all === 1 ? 'page' : 'pages'} ${pages === 1 ? 'differs' : 'differ'} ${betweenText(sides)}`,
+  );
 }
 
 /** The pages that differ, and their bytes where these are asked for. */

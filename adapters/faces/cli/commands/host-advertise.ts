@@ -6,7 +6,7 @@ import { Advertiser, type ToldPeer } from '../../link/advertiser.ts';
 import { openLink, readLinkKey } from '../../link/connection.ts';
 import { listenAddressOf } from '../../sockets/listen-address.ts';
 import { collected, positiveNumber } from '../argument-values.ts';
-import { bytesText } from '../output.ts';
+import { bytesText, counted } from '../output.ts';
 import { withLedger } from '../session.ts';
 
 interface AdvertiseOptions {
@@ -38,7 +38,7 @@ export const run = (command: Command): Promise<void> =>
     const { points, regions, leftOut, isNew } = await advertiser.tell();
     output.say(
       isNew
-        ? `host ${host} holds ${regions} regions of ${points} points${leftOut === 0 ? '' : `; ${leftOut} shorter ones are left out`}`
+        ? `host ${host} holds ${counted(regions, 'region')} of ${counted(points, 'point')}${leftOut === 0 ? '' : `; ${leftOut} shorter ones are left out`}`
         : `host ${host} said so before: nothing to do`,
     );
     const secret = key === undefined ? null : readLinkKey(key);

@@ -14,7 +14,15 @@ import type { Ledger } from '../../../wiring/ledger/ledger.ts';
 import { countIn, outcomeRow, regionRow } from '../../rows/large-page-rows.ts';
 import { positiveNumber, wholeNumber } from '../argument-values.ts';
 import { UsageError } from '../failure.ts';
-import { bytesText, field, inBytes, numeric, type Column, type Output } from '../output.ts';
+import {
+  bytesText,
+  field,
+  inBytes,
+  numeric,
+  type Column,
+  type Output,
+  counted,
+} from '../output.ts';
 import { COLD_BELOW } from '../sampled-regions.ts';
 import { withLedger } from '../session.ts';
 
@@ -158,10 +166,13 @@ async function show(ledger: Ledger, output: Output, options: LargePagesOptions):
   const reclaimable = cold.reduce((sum, { reclaimableBytes }) => sum + reclaimableBytes, 0);
   output.print(
     known
-      ? `${vm}@${row.capture}: ${regions.length} regions of 2 MiB, ${cold.length} of them cold after @${since}: splitting these would bring up to ${bytesText(reclaimable)}; activity is what captures wrote and resumed guests asked for; reading is seen of those that \`resume --sample\` looks at`
-      : `${vm}@${row.capture}: ${regions.length} regions of 2 MiB; no capture of the interval after @${since} tells of accesses`,
+      ? `${vm}@${row.capture}: ${counted(regions.length, 'region')} of 2 MiB, ${cold.length} of them cold after @${since}: splitting these would bring up to ${bytesText(reclaimable)}; activity is what captures wrote and resumed guests asked for; reading is seen of those that \`resume --sample\` looks at`
+      : `${vm}@${row.capture}: ${counted(regions.length, 'region')} of 2 MiB; no capture of the interval after @${since} tells of accesses`,
   );
-  if (restPages > 0) output.print(`${restPages} pages behind the last whole region belong to none`);
+  if (restPages > 0)
+    output.print(
+      `${counted(restPages, 'page')} behind the last whole region ${restPages === 1 ? 'belongs' : 'belong'} to none`,
+    );
   if (host !== null) showHost(output, { vm, ...host });
 }
 
@@ -174,20 +185,20 @@ function sayDecided(output: Output, decided: LargePagesDecided): void {
   output.print(
     since === null
       ? `nothing was looked at before @${capture}`
-      : `after @${since} up to @${capture}: ${split} regions split, ${restored} held large`,
+      : `after @${since} up to @${capture}: ${counted(split, 'region')} split, ${restored} held large`,
   );
   output.print(
     `${bytesText(heldBefore - heldAfter)} reclaimed: of ${bytesText(bytes)} of memory ${bytesText(heldAfter)} are held`,
   );
   if (estimate !== null)
     output.print(
-      `estimated before, by ${estimate.samples} pages: splitting all would bring ${bytesText(estimate.bytes)} (${bytesText(estimate.leastBytes)} to ${bytesText(estimate.mostBytes)})`,
+      `estimated before, by ${counted(estimate.samples, 'page')}: splitting all would bring ${bytesText(estimate.bytes)} (${bytesText(estimate.leastBytes)} to ${bytesText(estimate.mostBytes)})`,
     );
   if (memory !== 'high')
     output.print(
       `memory is ${memory}: ${remedies.map((step) => `${step.remedy} ${bytesText(step.bytes)}`).join(', then ')}`,
     );
-  output.print(`${sampled} regions are looked at from @${capture} on`);
+  output.print(`${counted(sampled, 'region is', 'regions are')} looked at from @${capture} on`);
 }
 
 async function decide(ledger: Ledger, output: Output, options: LargePagesOptions): Promise<void> {

@@ -19,7 +19,15 @@ import { listenAddressOf } from '../../sockets/listen-address.ts';
 import { Interrupted } from '../../rows/failure-rows.ts';
 import { UsageError } from '../failure.ts';
 import { untilSignal } from '../interruption.ts';
-import { bytesText, field, inBytes, numeric, type Column, type Output } from '../output.ts';
+import {
+  bytesText,
+  field,
+  inBytes,
+  numeric,
+  type Column,
+  type Output,
+  counted,
+} from '../output.ts';
 import { tell, withLedger } from '../session.ts';
 
 interface MigrateOptions {
@@ -155,7 +163,7 @@ function tellMoved(
   { capture, regions, pages, patched, held, stale, bytes }: Moved,
 ): void {
   output.say(
-    `capture ${capture}: ${pages} pages in ${regions} regions were sent${patched === 0 ? '' : `, ${patched} of them as patches`}, ${held} were there${stale === 0 ? '' : `, ${stale} were not that should have been`}; ${bytesText(bytes)} on the link`,
+    `capture ${capture}: ${counted(pages, 'page')} in ${counted(regions, 'region')} ${pages === 1 ? 'was' : 'were'} sent${patched === 0 ? '' : `, ${patched} of them as patches`}, ${held} were there${stale === 0 ? '' : `, ${stale} were not that should have been`}; ${bytesText(bytes)} on the link`,
   );
 }
 

@@ -15,6 +15,7 @@ import type { CaptureRow } from '../../../../projections/models/vm-entry.ts';
 import { collected, layoutNamed } from '../argument-values.ts';
 import { UsageError } from '../failure.ts';
 import { interruptible } from '../interruption.ts';
+import { counted } from '../output.ts';
 import {
   declareRecording,
   RecordedCaptures,
@@ -142,8 +143,8 @@ export async function run(command: Command): Promise<void> {
     const recorded = new RecordedCaptures(output);
     const told = (): string =>
       options.new === true
-        ? `${recorded.count} captures are in the ledger, and what is left is not`
-        : `${recorded.count} of ${command.args.length} captures are in the ledger, and the rest is not`;
+        ? `${counted(recorded.count, 'capture is', 'captures are')} in the ledger, and what is left is not`
+        : `${recorded.count} of ${counted(command.args.length, 'capture is', 'captures are')} in the ledger, and the rest is not`;
     const { passedOver } = await interruptible(told, (step) => {
       const onBytes = (done: number, total: number): void => {
         step();

@@ -16,7 +16,7 @@ import { savedBytesOf, sharingRow } from '../../rows/sharing-rows.ts';
 import { wholeNumber } from '../argument-values.ts';
 import { UsageError } from '../failure.ts';
 import { declareKernel, kernelChoiceOf, kernelChoiceWith } from '../guest-point.ts';
-import { bytesText, field, numeric, type Output } from '../output.ts';
+import { bytesText, field, numeric, type Output, counted } from '../output.ts';
 import { tell, withLedger } from '../session.ts';
 import { share, sharingTable } from '../sharing-table.ts';
 import { HOLDER_COLUMNS, holderTexts } from '../tables.ts';
@@ -61,11 +61,11 @@ function sayReport(output: Output, report: Report, vm: string | null): void {
   const { damagedVms, unknown } = report;
   if (damagedVms.length > 0)
     output.print(
-      `${unknown} pages are not counted in any class: the events that tell of them are damaged, in the VMs ${damagedVms.join(', ')}; \`pageledger verify\` names the damage`,
+      `${counted(unknown, 'page is', 'pages are')} not counted in any class: the events that tell of them are damaged, in the VMs ${damagedVms.join(', ')}; \`pageledger verify\` names the damage`,
     );
   if (report.vm === null) return;
   const { leftPrivate, sharedWith } = report.vm;
-  output.print(`${leftPrivate} pages of other VMs would be private if ${vm} left`);
+  output.print(`${counted(leftPrivate, 'page')} of other VMs would be private if ${vm} left`);
   if (sharedWith.length > 0)
     output.rows([...sharedWith], [field('vm', 'shares with'), numeric('contents')]);
 }

@@ -11,7 +11,7 @@ import { findingRow } from '../../rows/finding-rows.ts';
 import { logHead } from '../argument-values.ts';
 import { EXIT_DAMAGE, UsageError } from '../failure.ts';
 import { interruptible } from '../interruption.ts';
-import type { Output } from '../output.ts';
+import { counted, type Output } from '../output.ts';
 import { openOptions, progressOf, warn, withLedger } from '../session.ts';
 
 export const declare = (command: Command): Command =>
@@ -93,11 +93,11 @@ function print(output: Output, checked: Checked, head: string | null): void {
   if (head !== null) output.print(`head ${head}`);
   if (putBack !== null)
     output.print(
-      `${putBack} packs put back, ${healed} pages found by identifier and stored anew, ${rescued} that were whole in damaged packs`,
+      `${counted(putBack, 'pack')} put back, ${counted(healed ?? 0, 'page')} found by identifier and stored anew, ${rescued} that ${rescued === 1 ? 'was' : 'were'} whole in damaged packs`,
     );
   const { captures, packs, pages } = summary.checked;
   output.print(
-    `${captures} captures, ${packs} packs, ${pages} stored pages checked; ${summary.damaged} damaged`,
+    `${counted(captures, 'capture')}, ${counted(packs, 'pack')}, ${counted(pages, 'stored page')} checked; ${summary.damaged} damaged`,
   );
   if (summary.withoutKey.length > 0)
     output.print(`identifiers were not checked: no key of group ${summary.withoutKey.join(', ')}`);
