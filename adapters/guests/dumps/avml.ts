@@ -9,7 +9,7 @@ import type { FormatFile } from '../images/image-format.ts';
 import { DumpFile, dumpUnfit, hexOf, u64 } from './dump-file.ts';
 import { dumpSource } from './dump-source.ts';
 import { LIME_HEADER_BYTES, limeHeader } from './lime.ts';
-import { SEGMENTS_MAX, type Segment } from './segments.ts';
+import { mapOfRuns, SEGMENTS_MAX, type Segment, type SegmentRules } from './segments.ts';
 import { CHUNK_BYTES_MAX, maskedCrc, unsnap } from './snappy.ts';
 
 export const AVML_MAGIC = 'AVML';
@@ -18,6 +18,8 @@ const RANGE_BYTES_MAX = 16 * 1024 * 1024;
 const [COMPRESSED, PLAIN, SKIPPED] = [0, 1, 0x80];
 const SUM_BYTES = 4;
 const DAMAGED = 'it is damaged; copy or dump it again';
+
+const RULES: SegmentRules = { between: 'zeros' };
 
 /** A range: `offset` is where its first chunk begins. */
 interface Range extends Segment {
@@ -124,7 +126,7 @@ function* decompressed(file: DumpFile, range: Range, room: Uint8Array): Generato
 }
 
 async function* memoryOf(file: DumpFile, ranges: readonly Range[]): AsyncGenerator<Uint8Array> {
-  const room = new Uint8Array(RANGE_BYTES_MAX);
+  const room = new Uint8Array(Math.max(...ranges.map(({ length }) => length)));
   for (const range of ranges) yield* decompressed(file, range, room);
 }
 
@@ -132,6 +134,8 @@ async function* memoryOf(file: DumpFile, ranges: readonly Range[]): AsyncGenerat
 export async function openAvml(of: FormatFile): Promise<GuestSource> {
   const dump = new DumpFile(of.file);
   const ranges = rangesOf(dump);
+  // Before anything is decompressed: that it is memory, and no more than is recorded.
+  mapOfRuns(dump.label, ranges, RULES);
   const file = await spooled(of, memoryOf(dump, ranges));
   try {
     let offset = 0;
@@ -139,7 +143,7 @@ export async function openAvml(of: FormatFile): Promise<GuestSource> {
       offset += length;
       return { address, length, offset: offset - length };
     });
-    const source = dumpSource({ ...of, file }, { segments, mode: 'image', between: 'zeros' });
+    const source = dumpSource({ ...of, file }, { segments, mode: 'image', ...RULES });
     of.file.close();
     return source;
   } catch (thrown) {
