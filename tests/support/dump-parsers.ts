@@ -1,10 +1,23 @@
 // Files of memory in every format that is read, small and sound, to be spoiled (parsers.ts). What is
-// made of one is read to its last page.
+// made of one is read to its last page. Where a format has checksums of its content, a page that is none
+// of the sound file's is a fault.
+
+import { gzipSync } from 'node:zlib';
+import { PAGE_BYTES } from '../../domain/values/page.ts';
 
 import { avmlDump } from './guest/avml-bytes.ts';
-import { elfCore, elfNote, limeDump, vmwarePair, windowsDump } from './guest/dump-bytes.ts';
+import {
+  elfCore,
+  elfNote,
+  limeDump,
+  vmwarePair,
+  windowsDump,
+  xenCore,
+} from './guest/dump-bytes.ts';
 import { DumpOpener, runAt } from './guest/opened-dump.ts';
 import { flattened, kdump } from './guest/kdump-bytes.ts';
+import { LIBVIRT_FORMS, libvirtHead } from './guest/libvirt-bytes.ts';
+import { mappedFile } from './guest/mapped-bytes.ts';
 import { qcow2Image } from './guest/qcow2-bytes.ts';
 import * as stream from './guest/stream-bytes.ts';
 import type { Parser } from './parsers.ts';
@@ -20,16 +33,55 @@ const STREAM = stream.bytesOf(
   stream.tail(),
 );
 
+/** Zeros are left out, and a block that is not RAM comes first, as QEMU may have it. */
+const MAPPED = {
+  blocks: [
+    { name: 'pc.bios', pages: [stream.pageOf(5)] },
+    { name: 'pc.ram', pages: [stream.pageOf(1), null, stream.pageOf(3)] },
+  ],
+  alignBytes: PAGE_BYTES,
+};
+const SPARSE = mappedFile({ ...MAPPED, before: libvirtHead({ form: LIBVIRT_FORMS.sparse }) });
+const GZIPPED = Buffer.concat([libvirtHead({ form: LIBVIRT_FORMS.gzip }), gzipSync(STREAM)]);
+
 /** Dumps by their formats. */
 const DUMPS: readonly (readonly [string, ...Uint8Array[]])[] = [
   ['ELF cores', elfCore({ runs: RUNS, notes: NOTES }), elfCore({ runs: RUNS, bits: 32 })],
+  ["Xen's cores", xenCore(RUNS), xenCore(RUNS, 'p2m')],
   ['snapshots in qcow2', qcow2Image([{ name: 'one', state: STREAM }])],
-  ['dumps of avml', avmlDump(RUNS)],
+  ['mapped-ram files', mappedFile(MAPPED)],
+  ['saves of libvirt, sparse', SPARSE],
   ['dumps of Windows', windowsDump(RUNS)],
-  ['kdumps', kdump({ runs: RUNS }), kdump({ runs: RUNS, level: 1, kind: 'snappy' })],
-  ['flattened kdumps', flattened(kdump({ runs: RUNS }))],
+  ['kdumps', kdump({ runs: RUNS, level: 1, kind: 'snappy' })],
   ['dumps of LiME', limeDump(RUNS), limeDump(LOOSE)],
 ];
+
+/** Those that have checksums of all content. */
+const CHECKED_DUMPS: typeof DUMPS = [
+  ['dumps of avml', avmlDump(RUNS)],
+  ['saves of libvirt, gzip', GZIPPED],
+  ['kdumps, zlib', kdump({ runs: RUNS })],
+  ['flattened kdumps', flattened(kdump({ runs: RUNS }))],
+];
+
+/** Pages by their bytes. */
+const textOf = (page: Uint8Array): string => Buffer.from(page).toString('latin1');
+
+/** Reads spoiled bytes; a page that the sound ones have not, and that is not zero, is a wrong one. */
+function checkedParse(opener: DumpOpener, sound: Uint8Array): Parser['parse'] {
+  let known: ReadonlySet<string> | null = null;
+  return async (bytes) => {
+    if (known === null) {
+      const pages = new Set([textOf(new Uint8Array(PAGE_BYTES))]);
+      await opener.read(sound, 'sound', (page) => void pages.add(textOf(page)));
+      known = pages;
+    }
+    const sure = known;
+    await opener.read(bytes, 'spoiled', (page) => {
+      if (!sure.has(textOf(page))) throw new TypeError('a page is wrong, and no checksum told');
+    });
+  };
+}
 
 /** Each spoiled file is written and opened, which takes longer than a parser of bytes does. */
 const SLOWNESS = 3;
@@ -44,11 +96,17 @@ export const dumpParsers = (folder: string): readonly Parser[] => {
     slowness: SLOWNESS,
     parse: (bytes) => opener.read(bytes, 'spoiled'),
   }));
+  const checked = CHECKED_DUMPS.map(([name, ...examples]): Parser => ({
+    name,
+    examples,
+    slowness: SLOWNESS,
+    parse: checkedParse(opener, examples[0]!),
+  }));
   const ofVmware: Parser = {
     name: 'states of VMware',
     examples: [state],
     slowness: SLOWNESS,
     parse: (bytes) => opener.read(bytes, 'spoiled-state.vmss'),
   };
-  return [...parsers, ofVmware];
+  return [...parsers, ...checked, ofVmware];
 };

@@ -34,6 +34,8 @@ interface RunRequest {
   /** How many for each parser. */
   readonly mutations: number;
   readonly seed: number;
+  /** Which parsers, by their names. Absent: all. */
+  readonly of?: RegExp;
   /** For files of guests' memory. */
   readonly folder: string;
   readonly tell: (sentence: string) => void;
@@ -84,7 +86,7 @@ async function outcomeOf(parser: Parser, { mutations, seed }: RunRequest): Promi
 
 /** Spoils the examples of every parser, the same for a seed. */
 export async function runSpoiled(request: RunRequest): Promise<SpoiledRun> {
-  const { folder, tell } = request;
+  const { folder, tell, of = /^/u } = request;
   const spool = new Spool();
   const server = await SpoiledServer.start();
   try {
@@ -94,7 +96,7 @@ export async function runSpoiled(request: RunRequest): Promise<SpoiledRun> {
       ...(await fileParsers()),
       ...peerParsers({ folder, server }),
       ...dumpParsers(folder),
-    ];
+    ].filter(({ name }) => of.test(name));
     const before = process.memoryUsage.rss();
     let memoryBytes = 0;
     const outcomes: ParserOutcome[] = [];

@@ -62,12 +62,19 @@ export class DumpOpener {
   }
 
   /** Reads all of bytes that may be no sound dump, as far as it is not zeros by its own account. */
-  async read(bytes: Uint8Array, name: string): Promise<void> {
+  async read(
+    bytes: Uint8Array,
+    name: string,
+    each: (page: Uint8Array) => void = () => undefined,
+  ): Promise<void> {
     for await (const source of openMoments(this.#request(this.file(bytes, name)))) {
       const { image } = await valueOf(source.capture());
       const page = new Uint8Array(PAGE_BYTES);
       for (let gfn = 0; gfn < image.pageCount; gfn += 1)
-        if (image.zeros?.[gfn] !== 1) readPages(image, { firstPage: gfn, pages: 1, at: page });
+        if (image.zeros?.[gfn] !== 1) {
+          readPages(image, { firstPage: gfn, pages: 1, at: page });
+          each(page);
+        }
     }
   }
 
