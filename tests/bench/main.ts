@@ -19,6 +19,7 @@ import { guestDescription } from './guest-description.ts';
 import { heldLarge } from './held-large.ts';
 import { historyLength } from './history-length.ts';
 import { identifierIndex } from './identifier-index.ts';
+import { importers } from './importers.ts';
 import { ksm } from './ksm.ts';
 import { lightCommands } from './light-commands.ts';
 import { memoryBound } from './memory-bound.ts';
@@ -55,6 +56,7 @@ const BENCHES: readonly Bench[] = [
   compaction,
   retention,
   restore,
+  importers,
   resume,
   serving,
   clones,
