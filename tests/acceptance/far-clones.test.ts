@@ -1,0 +1,227 @@
+// Clones where nothing of the ledger is but a socket: in a network of their own, or also with processes of
+// their own, as on another host. The ledger that serves them knows who they are, and holds their point for
+// them whatever becomes of the server, or of them.
+
+import { spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
+import { programPath } from '../../adapters/guests/demo-guest/tools.ts';
+import {
+  guestCommand,
+  guestPaths,
+  type DemoGuest,
+} from '../../adapters/guests/demo-guest/start-guest.ts';
+import { connectQmp } from '../../adapters/guests/qemu/qmp-client.ts';
+import { LedgerCommands, type JsonRow, type RunningCommand } from '../support/command-line.ts';
+import { CountingRelay } from '../support/counting-relay.ts';
+import { describeWithQemu, findTools, GUEST_TIMEOUT_MS } from '../support/guest/real-guest.ts';
+import {
+  firstTicks,
+  quitGuest,
+  sameTicks,
+  stopGuest,
+  tickingGuest,
+  tickNumber,
+} from '../support/guest/watched-guest.ts';
+import { makeTemporaryFolder, type TemporaryFolder } from '../support/temporary-folder.ts';
+
+const atHand = await findTools();
+const isThere = existsSync('/dev/fuse') && programPath('nbdfuse') !== null;
+const found = isThere
+  ? atHand
+  : { tools: null, reason: 'nbdfuse is not installed, or there is no /dev/fuse' };
+const GUEST = { seed: 37, memoryMib: 128 };
+const BYTES = GUEST.memoryMib * 2 ** 20;
+const LINES = 3;
+
+/** A network of its own, in which nothing is; and a host of its own, as far as a host can be told. */
+const NETWORK = ['unshare', '--net'];
+const HOST = [...NETWORK, '--pid', '--fork', '--kill-child', '--mount-proc'];
+const canBeApart = spawnSync(HOST[0]!, [...HOST.slice(1), 'true']).status === 0;
+// Namespaces can be made by root alone here and there.
+const apart = canBeApart ? describe : describe.skip;
+
+describeWithQemu('clones that have a socket alone', found, (tools) => {
+  let folder: TemporaryFolder;
+  let here: LedgerCommands;
+  let far: LedgerCommands;
+  let guest: DemoGuest;
+  const running: RunningCommand[] = [];
+  const at = (name: string): string => join(folder.path, name);
+  const environment = (): Record<string, string> => ({ XDG_STATE_HOME: at('state') });
+  const wordsOf = (name: string): readonly string[] =>
+    guestCommand({ tools, folder: folder.path, ...GUEST, name });
+  const consoleOf = (name: string): string => guestPaths({ folder: folder.path, name }).serialPath;
+
+  async function started(
+    commands: LedgerCommands,
+    of: { readonly rows: number; readonly through?: readonly string[] },
+    ...words: string[]
+  ): Promise<RunningCommand> {
+    const { rows, through = [] } = of;
+    const command = commands.start(['--json', ...words], { environment: environment(), through });
+    running.push(command);
+    await command.until((each) => each.rows().length === rows);
+    return command;
+  }
+  const ended = async (command: RunningCommand, signal: NodeJS.Signals): Promise<void> => {
+    running.splice(running.indexOf(command), 1);
+    command.signal(signal);
+    await command.ended;
+  };
+  const serving = (): Promise<RunningCommand> => {
+    const words = [
+      'serve',
+      'memory',
+      '--vm',
+      'web',
+      '--at',
+      '@1',
+      '--listen',
+      `unix:${at('sock')}`,
+    ];
+    return started(here, { rows: 1 }, ...words);
+  };
+  const cloning = (
+    from: string,
+    of: { readonly count: number; readonly name: string; readonly through: readonly string[] },
+  ): Promise<RunningCommand> => {
+    const words = ['clone', '--from', from, '--count', `${of.count}`, '--', ...wordsOf(of.name)];
+    return started(far, { rows: of.count, through: of.through }, ...words);
+  };
+  const goesOn = async (...names: string[]): Promise<void> => {
+    for (const name of names) {
+      const ticks = await firstTicks(consoleOf(name), LINES);
+      expect((await sameTicks(guest, ticks)).lines).toEqual(ticks);
+    }
+  };
+  const leasesOf = async (kind: string): Promise<JsonRow[]> =>
+    (await here.json('leases')).filter((row) => row['kind'] === kind);
+
+  beforeAll(async () => {
+    folder = await makeTemporaryFolder();
+    here = new LedgerCommands(at('ledger'));
+    far = new LedgerCommands(at('far-ledger'));
+    guest = await tickingGuest({ tools, folder: folder.path, ...GUEST });
+    const every = ['--count', '2', '--every', '1s'];
+    await here.json('record', 'qemu', '--vm', 'web', '--qmp', guest.qmpPath, ...every);
+  }, GUEST_TIMEOUT_MS);
+  afterEach(async () => {
+    for (const command of [...running].toReversed()) await ended(command, 'SIGINT');
+  }, GUEST_TIMEOUT_MS);
+  afterAll(async () => {
+    await guest.kill();
+    await folder.remove();
+  }, GUEST_TIMEOUT_MS);
+
+  apart('in a network of their own', () => {
+    test(
+      'fetch what they touch, are in the ledger while they run, and are parked and woken from there',
+      async () => {
+        await serving();
+        const relay = await CountingRelay.open(at('relay'), at('sock'));
+        const words = { count: 2, name: 'net-{n}', through: NETWORK };
+        const clones = await cloning(at('relay'), words);
+        await goesOn('net-1', 'net-2');
+        expect(relay.bytes).toBeGreaterThan(2 ** 20);
+        expect(relay.bytes).toBeLessThan(BYTES);
+
+        const rows = clones.rows();
+        const listed = await here.json('clones');
+        expect(new Set(listed.map(({ id }) => id))).toEqual(new Set(rows.map(({ id }) => id)));
+        for (const row of listed)
+          expect(row).toMatchObject({ vm: 'web', capture: 1, kind: 'mapped' });
+        const [judged] = await here.json('forget', '--vm', 'web', '--keep-last', '1', '--dry-run');
+        expect(judged).toMatchObject({ capture: 1, keep: true });
+
+        // Its processes can be looked into from here, as it is no other host.
+        const [one] = rows;
+        const id = String(one!['id']);
+        const [parked] = await here.json('park', id);
+        expect(Number(parked!['stored'])).toBeLessThan(BYTES / 4096 / 4);
+        const woken = `net-${String(one!['n'])}-woken`;
+        const awake = await started(here, { rows: 1 }, 'wake', id, '--', ...wordsOf(woken));
+        await goesOn(woken);
+        await ended(awake, 'SIGINT');
+        await ended(clones, 'SIGINT');
+        expect(await here.json('clones')).toEqual([]);
+        await relay.close();
+      },
+      GUEST_TIMEOUT_MS,
+    );
+  });
+
+  apart('on a host of their own', () => {
+    test(
+      'hold their point when its server is killed, and when their host never comes back',
+      async () => {
+        const server = await serving();
+        const words = { count: 1, name: 'lost', through: HOST };
+        const clones = await cloning(at('sock'), words);
+        const id = String(clones.rows()[0]!['id']);
+        await goesOn('lost');
+        await ended(server, 'SIGKILL');
+        await here.json('forget', '--vm', 'web', '--keep-last', '1');
+        await here.json('compact', '--grace', '0s');
+        expect((await leasesOf('clone')).map((row) => row['id'])).toEqual([id]);
+
+        const again = await serving();
+        await goesOn('lost');
+        await ended(clones, 'SIGKILL');
+        await ended(again, 'SIGINT');
+        // Nobody here can tell that it died.
+        expect((await here.json('clones')).map((row) => row['id'])).toEqual([id]);
+        const [judged] = await here.json('forget', '--vm', 'web', '--keep-last', '1', '--dry-run');
+        expect(judged).toMatchObject({ capture: 1, keep: true });
+        await here.json('lease', '--end', id);
+        expect(await here.json('clones')).toEqual([]);
+        const ends = JSON.stringify(await here.json('log', '--type', 'CloneEnded'));
+        expect(ends).toContain(`"clone":"${id}","why":"ended"`);
+      },
+      GUEST_TIMEOUT_MS,
+    );
+  });
+
+  test(
+    'are recorded whole into a ledger of their host, and go on from there',
+    async () => {
+      await serving();
+      const clones = await cloning(at('sock'), { count: 1, name: 'own', through: [] });
+      const [row] = clones.rows();
+      const before = await firstTicks(consoleOf('own'), LINES);
+      const qmpPath = String(row!['qmp']);
+      // It stands from before it is recorded until it has gone: it never runs twice.
+      await stopGuest(qmpPath);
+      const once = ['--vm', 'own', '--qmp', qmpPath, '--count', '1'];
+      const [first] = await far.json('record', 'qemu', ...once);
+      expect(Number(first!['written'])).toBeGreaterThan(BYTES / 4096 - 1);
+      await quitGuest(qmpPath);
+      expect((await clones.ended).exitCode).toBe(0);
+      running.splice(running.indexOf(clones), 1);
+      expect(await here.json('clones')).toEqual([]);
+
+      const resumed = await started(
+        far,
+        { rows: 1 },
+        'resume',
+        '--vm',
+        'own',
+        '--',
+        ...wordsOf('on'),
+      );
+      const control = await connectQmp({
+        path: guestPaths({ folder: folder.path, name: 'on' }).qmpPath,
+      });
+      await control.execute('cont');
+      control.close();
+      const ticks = await firstTicks(consoleOf('on'), LINES);
+      expect(tickNumber(ticks[0]!)).toBeGreaterThan(tickNumber(before[0]!));
+      expect((await sameTicks(guest, ticks)).lines).toEqual(ticks);
+      await quitGuest(guestPaths({ folder: folder.path, name: 'on' }).qmpPath);
+      await resumed.ended;
+      running.splice(running.indexOf(resumed), 1);
+    },
+    GUEST_TIMEOUT_MS,
+  );
+});
