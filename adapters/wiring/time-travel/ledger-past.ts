@@ -20,6 +20,8 @@ import { PointMemory } from '../guest/point-memory.ts';
 const KEPT_PAGES_MAX = 4096;
 /** Pages whose versions are kept. */
 const KEPT_VERSIONS_MAX = 2 ** 16;
+/** Frames of which it is kept when they were written. */
+const KEPT_WRITES_MAX = 2 ** 10;
 /** Captures whose memory is kept: what is found out about it is kept with it. */
 const KEPT_MEMORIES_MAX = 4;
 /** Pages of which it is looked up since when anything is known of them. */
@@ -47,6 +49,8 @@ export class LedgerPast implements Past {
   readonly #reader: PageReader;
   readonly #pages = new RecentMap<Holding, Uint8Array>({ max: KEPT_PAGES_MAX });
   readonly #versions = new RecentMap<number, readonly VersionRecord[]>({ max: KEPT_VERSIONS_MAX });
+  /** When frames were written: a search asks for the same ones at each place on its way. */
+  readonly #writes = new RecentMap<number, readonly number[]>({ max: KEPT_WRITES_MAX });
   #entry: VmEntry;
   #moments: readonly number[] = [];
   #periods: readonly MapPeriod[] = [];
@@ -121,6 +125,7 @@ export class LedgerPast implements Past {
     this.#taken = null;
     this.#entry = entry;
     this.#versions.clear();
+    this.#writes.clear();
     const kept = entry.keptCaptures();
     this.#moments = kept.map(({ capture }) => capture);
     this.#periods = maps.map(({ capture: from, memoryMap }) => ({
@@ -175,6 +180,14 @@ export class LedgerPast implements Past {
   }
 
   async writesOf(frame: number): Promise<readonly number[]> {
+    const kept = this.#writes.get(frame);
+    if (kept !== undefined) return kept;
+    const writes = await this.#findWrites(frame);
+    this.#writes.set(frame, writes);
+    return writes;
+  }
+
+  async #findWrites(frame: number): Promise<readonly number[]> {
     const writes: number[] =
       this.#knownSince !== null
         ? []
