@@ -154,6 +154,7 @@ const ADDED: Readonly<Partial<Record<ControlType, readonly AddedFields[]>>> = {
   ContentReleased: [{ schema: 2, format: LYING_FORMAT, fields: { areLying: null } }],
   HistoryForgotten: [{ schema: 2, format: 2, fields: { format: null } }],
   PageEvicted: [{ schema: 2, format: 6, fields: { pages: [] } }],
+  RegionsMoved: [{ schema: 2, format: 6, fields: { patched: null } }],
 };
 
 const isNothing = (value: unknown): boolean =>

@@ -41,6 +41,7 @@ const SCHEMAS: Readonly<Record<string, number>> = {
   PageEvicted: 2,
   PagesWritten: 3,
   PointsForgotten: 2,
+  RegionsMoved: 2,
 };
 /** Current schema version of an event's type. Earlier ones are read as well. */
 export const schemaOf = (type: string): number => SCHEMAS[type] ?? 1;

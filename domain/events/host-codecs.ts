@@ -85,6 +85,7 @@ export const MIGRATION_CODECS = {
     bytes: count,
     held: count,
     stale: count,
+    patched: orNull(count),
   }),
   GuestHandedOver: t.strict(moving),
   MigrationCompleted: t.strict({ ...moving, downtimeMs: orNull(durationMs) }),

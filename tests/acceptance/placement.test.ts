@@ -2,9 +2,12 @@
 
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { advertise, advertisementOf, pointsHeld } from '../../adapters/wiring/hosts/contents.ts';
+import { contentsAtHand } from '../../adapters/wiring/hosts/at-hand.ts';
 import { placeGuest } from '../../adapters/wiring/hosts/placement.ts';
 import { joinHost, type Ledger } from '../../index.ts';
+import type { PacksAtHand } from '../../domain/ports/page-store.ts';
 import { PAGE_BYTES } from '../../domain/values/page.ts';
+import { pagesIn } from '../../domain/values/regions.ts';
 import { LedgerCommands, type JsonRow } from '../support/command-line.ts';
 import { makeImage } from '../support/images.ts';
 import { recordFiles, withLedger, writeImages } from '../support/recorded-images.ts';
@@ -82,6 +85,31 @@ test('a guest goes to the host that has most of it, of those that can have it', 
     expect(again.chosen).toBe('two');
     const fromThere = await placeGuest(ledger, point, { by: 'used', from: 'two' });
     expect(fromThere.hosts.map(({ host }) => host)).not.toContain('two');
+  });
+});
+
+test('of packs in a bucket a host tells what its cache has, and the rest comes from there', async () => {
+  await withLedger({ url, mode: 'create' }, async (ledger) => {
+    await recordGuests(ledger);
+    const { contents } = ledger.state;
+    const atHand = async (isKept: PacksAtHand) => {
+      const store = { ...ledger.store, atHand: () => Promise.resolve(isKept) };
+      const isHeld = await contentsAtHand({ store, state: ledger.state });
+      const points = pointsHeld([ledger.vm('web')]);
+      const told = await advertisementOf(ledger, points, { isHeld });
+      return { isHeld: isHeld!, pages: pagesIn(told.regions) };
+    };
+    expect(await contentsAtHand({ store: ledger.store, state: ledger.state })).toBeNull();
+    const all = await atHand(() => true);
+    const none = await atHand(() => false);
+    expect([all.pages > 200, none.pages]).toEqual([true, 0]);
+    // The first blocks of each pack.
+    const some = await atHand(({ endBytes }) => endBytes < 200_000);
+    const held = Array.from({ length: contents.count }, (_, content) => some.isHeld(content));
+    expect(held).toContain(true);
+    expect(held).toContain(false);
+    expect(some.pages).toBeGreaterThan(0);
+    expect(some.pages).toBeLessThan(all.pages);
   });
 });
 

@@ -149,6 +149,7 @@ class World {
         bytes: 0,
         held: 0,
         stale: 0,
+        patched: null,
       });
     } else if (does === 'giveUp') this.#fail(target, this.#current(target), 'log');
     else target.isRunning = runnerOf(target.state) === 'target';

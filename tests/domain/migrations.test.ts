@@ -142,7 +142,7 @@ describe('a migration', () => {
   });
 
   test('says what it moved while it is under way', () => {
-    const data = { ...of(A), regions: 1, pages: 2, bytes: 3, held: 4, stale: 0 };
+    const data = { ...of(A), regions: 1, pages: 2, bytes: 3, held: 4, stale: 0, patched: 1 };
     const moved: MigrationsCommand = { _tag: 'NoteMoved', ...data };
     expect(given(started()).when(moved)).toEqual(events({ type: 'RegionsMoved', data }));
     expect(given(started(), failed()).when(moved)).toEqual(over);

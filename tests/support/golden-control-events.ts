@@ -268,4 +268,18 @@ export const GOLDEN_BESIDE_EVENTS: readonly ControlEvent[] = [
       ],
     },
   },
+  {
+    type: 'RegionsMoved',
+    data: {
+      vm: 'web-1',
+      migration: 'fedcba9876543210',
+      capture: 4,
+      regions: 12,
+      pages: 90,
+      bytes: 12_345,
+      held: 800,
+      stale: 0,
+      patched: 70,
+    },
+  },
 ];

@@ -56,7 +56,7 @@ export const GOLDEN_HOST_EVENTS: readonly ControlEvent[] = [
   { type: 'MigrationStarted', data: { ...MOVING, from: 'one', to: 'two', kind: 'live' } },
   {
     type: 'RegionsMoved',
-    data: { ...MOVING, regions: 12, pages: 90, bytes: 123_456, held: 800, stale: 1 },
+    data: { ...MOVING, regions: 12, pages: 90, bytes: 123_456, held: 800, stale: 1, patched: null },
   },
   { type: 'GuestHandedOver', data: MOVING },
   { type: 'MigrationCompleted', data: { ...MOVING, downtimeMs: 112.5 } },

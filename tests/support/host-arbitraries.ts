@@ -80,6 +80,7 @@ export const hostEvents = ({
       bytes: count,
       held: count,
       stale: count,
+      patched: fc.option(count),
     })
     .map((data): ControlEvent => ({ type: 'RegionsMoved', data })),
   fc

@@ -153,7 +153,8 @@ export async function sendCapture(
 const noteMoved = async (ledger: Ledger, moving: Moving, moved: Moved): Promise<void> => {
   const { vm, migration } = moving;
   const { capture, regions, pages, bytes, held, stale } = moved;
-  const data = { vm, migration, capture, regions, pages, bytes, held, stale };
+  const patched = moved.patched === 0 ? null : moved.patched;
+  const data = { vm, migration, capture, regions, pages, bytes, held, stale, patched };
   await decideOnMigration(ledger, vm, { _tag: 'NoteMoved', ...data });
 };
 

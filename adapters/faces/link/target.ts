@@ -218,8 +218,9 @@ export class MigrationTarget {
     );
     const { vm, migration: id } = { vm: offered.vm, migration: migration.migration };
     const { capture } = row;
-    const moved = { regions: 0, pages: arrivedPages, bytes: link.bytes, held: heldPages, stale: 0 };
-    const note = { vm, migration: id, capture, ...moved };
+    const counts = { regions: 0, pages: arrivedPages, held: heldPages, stale: 0 };
+    const patched = patchedPages === 0 ? null : patchedPages;
+    const note = { vm, migration: id, capture, ...counts, bytes: link.bytes, patched };
     await decideOnMigration(ledger, vm, { _tag: 'NoteMoved', ...note });
     const recorded = {
       capture: row.capture,

@@ -10,7 +10,7 @@ import type { Ledger } from '../ledger/ledger.ts';
 export async function contentsAtHand({
   store,
   state,
-}: Ledger): Promise<((content: number) => boolean) | null> {
+}: Pick<Ledger, 'store' | 'state'>): Promise<((content: number) => boolean) | null> {
   if (store.atHand === undefined) return null;
   const isKept = await store.atHand();
   const { contents } = state;
