@@ -1,6 +1,8 @@
 // Regions of 2 MiB held large in the page store, against the same memory held small: answers are alike, and
 // what is stored is not.
 
+import { readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import {
@@ -24,6 +26,7 @@ import {
 } from '../../index.ts';
 import { LEDGER_FORMAT } from '../../domain/ledger.ts';
 import { REGION_PAGES } from '../../domain/values/page.ts';
+import { LedgerCommands } from '../support/command-line.ts';
 import { seededRandom, type Random } from '../support/images.ts';
 import { recordImage, restored, withLedger } from '../support/recorded-images.ts';
 import { makeTemporaryFolder } from '../support/temporary-folder.ts';
@@ -214,6 +217,56 @@ describe('a VM that is held large', () => {
   );
 });
 
+describe('a ledger in a folder', () => {
+  test('stores what is held large and lost anew, and the points heal', async () => {
+    const folder = await makeTemporaryFolder();
+    const url = join(folder.path, 'ledger');
+    const memory = new Memory(6);
+    const opened = <A>(work: (world: World) => Promise<A>): Promise<A> =>
+      withLedger({ url, mode: 'create' }, (ledger) => work({ ledger, folder: folder.path }));
+    const name = await opened(async (world) => {
+      await record(world, 'a', memory, 'all');
+      return world.ledger.state.contents.packs[0]!.name;
+    });
+    const packs = readdirSync(join(url, 'packs'), { recursive: true, encoding: 'utf8' });
+    rmSync(
+      join(
+        url,
+        'packs',
+        packs.find((path) => path.endsWith(name))!,
+      ),
+    );
+    await opened(async (world) => {
+      const row = await record(world, 'a', memory, 'all');
+      expect(row.stored).toBeGreaterThan(0);
+      for (const at of ['@1', '@2']) await expectRestored(world, 'a', at, memory.bytes);
+      const { heldLarge, patched } = await countsOf(world.ledger);
+      expect([heldLarge, patched]).toEqual([memory.contents(0, REGIONS * REGION_PAGES), 0]);
+      await isSound(world.ledger);
+    });
+    await folder.remove();
+  }, 300_000);
+
+  test('is told on the command line which regions to hold large', async () => {
+    const folder = await makeTemporaryFolder();
+    const commands = new LedgerCommands(join(folder.path, 'ledger'));
+    const memory = new Memory(7);
+    const file = join(folder.path, 'image.raw');
+    writeFileSync(file, memory.bytes);
+    const words = ['record', 'image', '--init', '--vm', 'vm', '--large'];
+    const unknown = await commands.run([...words, 'some', file]);
+    expect([unknown.exitCode, unknown.stderr]).toEqual([2, expect.stringContaining('follow, all')]);
+    await commands.json(...words, 'all', file);
+    const large = memory.contents(0, REGIONS * REGION_PAGES);
+    expect(await commands.json('sharing')).toMatchObject([{ heldLarge: large }]);
+    const table = await commands.run(['sharing']);
+    expect(String(table.stdout)).toContain('held large');
+    await commands.json(...words, 'none', file);
+    expect(await commands.json('sharing')).toMatchObject([{ heldLarge: 0 }]);
+    await folder.remove();
+  }, 300_000);
+});
+
 /** What is done to a ledger in which a VM is held large, and to one in which it is held small. */
 const step = fc.record({
   seed: fc.nat({ max: 1000 }),
@@ -325,7 +378,7 @@ describe('a history held large, by any choice at each capture', () => {
           });
         }),
       ),
-      { numRuns: 4 },
+      { numRuns: 6 },
     );
   }, 900_000);
 });

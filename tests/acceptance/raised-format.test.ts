@@ -11,6 +11,7 @@ import { nodeFiles } from '../../adapters/files/files.ts';
 import { sealLines } from '../../adapters/files/checksummed-text.ts';
 import { openLedgerFolder } from '../../adapters/stores/ledger-folder/ledger-folder.ts';
 import { hasFormat } from '../../domain/ledger.ts';
+import { REGION_PAGES } from '../../domain/values/page.ts';
 import {
   compact,
   copyLedger,
@@ -27,7 +28,14 @@ import { makeFormat1 } from '../support/embedded-logs.ts';
 import { imageSeries } from '../support/images.ts';
 import { eventsOf } from '../support/log-events.ts';
 import { valueOf } from '../support/outcomes.ts';
-import { recordFiles, restored, withLedger, writeImages } from '../support/recorded-images.ts';
+import {
+  distinctPages,
+  recordFiles,
+  recordImage,
+  restored,
+  withLedger,
+  writeImages,
+} from '../support/recorded-images.ts';
 import { withTemporaryFolder } from '../support/temporary-folder.ts';
 
 /** A ledger's folder as a release made it of the time of a format. */
@@ -222,5 +230,20 @@ test('a lease raises a ledger, so that no earlier release forgets what is held, 
       expect(await schemasOf(ledger, 'LedgerCreated')).toEqual([2, 3]);
       await restored(ledger, { vm: 'red', at: '@1', folder: path });
       expect(await schemasOf(ledger, 'CheckpointRestored')).toEqual([1]);
+    });
+  }));
+
+test('a ledger is raised before a region of it is held large, and not where none is', () =>
+  withTemporaryFolder(async (folder) => {
+    const url = join(folder, 'ledger');
+    await makeOldLedger(url, 2);
+    await withLedger({ url, mode: 'write' }, async (ledger) => {
+      const record = (vm: string, pages: number) =>
+        recordImage(ledger, { vm, image: distinctPages({ pages, seed: 1 }), folder, large: 'all' });
+      const format = () => ledger.state.catalogue.facts.ledger?.format;
+      await record('small', REGION_PAGES - 1);
+      expect(format()).toBe(2);
+      await record('large', REGION_PAGES);
+      expect(format()).toBe(6);
     });
   }));
