@@ -89,13 +89,13 @@ export class LayeredCaptureView implements CaptureView {
   }
 
   find(identifiers: Uint8Array, row: number, gfn: number): Holding {
-    const isSame = (): boolean => this.#isSame(identifiers, row, gfn);
-    if (this.#regions.isLarge(gfn))
-      return this.isLarge(this.#table[gfn]!) && isSame() ? this.held(gfn) : -1;
     const isHeldLarge = this.isLarge(this.#table[gfn] ?? UNKNOWN);
-    const mayStay = isHeldLarge ? this.#regions.mayStayLarge(gfn) : !this.#isLinked;
-    if (mayStay && isSame()) return this.held(gfn);
-    if (!this.#isLinked) return -1;
+    const isToBeLarge = this.#regions.isLarge(gfn);
+    if (isHeldLarge || isToBeLarge || !this.#isLinked) {
+      const mayStay = isHeldLarge ? this.#regions.mayStayLarge(gfn) : !isToBeLarge;
+      if (mayStay && this.#isSame(identifiers, row, gfn)) return this.held(gfn);
+      if (isToBeLarge || !this.#isLinked) return -1;
+    }
     const committed = this.#sharing.index.find(identifiers, row);
     // What others committed since this capture began was folded meanwhile, and has numbers of ours.
     if (committed >= 0 && committed < this.#base) return holdingOfContent(committed);
