@@ -15,7 +15,6 @@ import {
   type PointsEvent,
   type PointsState,
 } from './points.ts';
-import type { CaptureRanges } from './values/capture-ranges.ts';
 import type { Refusal } from './values/refusals.ts';
 
 /** How a clone came by its memory: woken ones map it too. Another word of a later release is read as well. */
@@ -69,8 +68,6 @@ export interface NoteEviction {
   readonly clone: string;
   /** Those that were dropped, as they can be read again. */
   readonly dropped: number;
-  /** Which of its base it has no more, as far as that was seen. */
-  readonly pages: CaptureRanges;
 }
 
 /** Ends a lease, and the clone that it is of. */
@@ -168,7 +165,9 @@ export const decideClones =
       case 'StartClone':
         return start(state, command);
       case 'NoteEviction': {
-        const { _tag, ...data } = command;
+        const { _tag, ...told } = command;
+        // Which pages went is said by who looks at them (host-memory.ts).
+        const data = { ...told, pages: [] };
         const isNews = state.clones.has(data.clone) && data.dropped > 0;
         return either.right(isNews ? [{ type: 'PageEvicted', data }] : []);
       }

@@ -5,12 +5,10 @@
 import * as either from 'fp-ts/lib/Either.js';
 import type { Either } from 'fp-ts/lib/Either.js';
 import type { EventOf } from './events/control.ts';
-import { isInRanges, rangesOf, unionOf, type CaptureRanges } from './values/capture-ranges.ts';
+import { isInRanges, rangesOf, unionOf } from './values/capture-ranges.ts';
+import { pagesIn, type PageRanges } from './values/page-ranges.ts';
 
 export type RequestsEvent = EventOf<'PageRequested'>;
-
-/** Ranges of pages, as of captures. */
-export type PageRanges = CaptureRanges;
 
 /** The pages that were asked for of a capture: those that were asked for together, one set after the other. */
 export type Trace = readonly PageRanges[];
@@ -35,10 +33,6 @@ export const TRACE_PAGES_MAX = 2 ** 18;
 
 /** All pages of a trace. */
 export const pagesOf = (trace: Trace): PageRanges => unionOf([], trace.flat());
-
-/** Pages in ranges. */
-export const pagesIn = (ranges: PageRanges): number =>
-  ranges.reduce((pages, [first, last]) => pages + last - first + 1, 0);
 
 /** What recording requests brings about: an event for what the trace does not have, or none. */
 export const decideRequests =

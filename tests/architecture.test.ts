@@ -91,6 +91,7 @@ const FOR_TESTS: Readonly<Record<string, string>> = {
   'adapters/wiring/verify/losses.ts: tellFound': 'said by who repairs a ledger',
   'domain/invariants.ts: miscountedHolder': 'asked of whole ledgers, which no command does',
   'domain/invariants.ts: repeatedIn': 'asked of whole ledgers, which no command does',
+  'domain/host-memory.ts: sourceOf': 'the rule in words, which the ranges are held against',
   'domain/sharing.ts: decidePageWrite': 'the rule in words, which the columns are held against',
   'domain/sharing.ts: evolvePages': 'the rule in words, which the columns are held against',
   'domain/values/refusals.ts: REFUSAL_ERRORS': 'docs/errors.md is held against it',

@@ -239,9 +239,14 @@ export class Catalogue {
       applyArrival(this.hosts, to, { vm, capture });
   }
 
+  /** Which ledger this is; null: its first event is not there. */
+  get ledger(): string | null {
+    return this.facts.ledger?.id ?? null;
+  }
+
   /** Whether a point was leased in this ledger: nobody holds one in a copy of it. */
   #isOurs({ data: { ledger } }: EventOf<'PointLeased'>): boolean {
-    return this.facts.ledger === null || this.facts.ledger.id === ledger;
+    return this.ledger === null || this.ledger === ledger;
   }
 
   #lease(

@@ -21,6 +21,8 @@ import type { VmEntry } from './vm-entry.ts';
 import type { Contents } from './contents.ts';
 import { AS_RECORDED, isLight, weightOf, type Folding } from './folding.ts';
 import { START_HALF, type Half, type Numbering } from './half.ts';
+import type { HostMemory } from '../../domain/host-memory.ts';
+import { foldHostMemory } from './host-memory.ts';
 import { IndexUnfit, type IdentifierColumn } from './identifier-index.ts';
 import { contentsAt, KeptHalves } from './kept-halves.ts';
 import { foldRegions, type VmRegions } from './large-regions.ts';
@@ -147,6 +149,11 @@ export class LedgerState {
   /** What was decided of large pages, by VM. */
   get regions(): VmRegions {
     return this.#of('regions');
+  }
+
+  /** What clones have of their hosts' memory. */
+  get hostMemory(): HostMemory {
+    return this.#of('hostMemory');
   }
 
   /** Of the heavy half, at the log's head as of the last `catchUp({ heavy: true })`. */
@@ -404,6 +411,8 @@ export class LedgerState {
         this.catalogue.apply(change, AS_RECORDED);
         foldTraces(this.traces, change);
         foldRegions(this.regions, change);
+        const hostMemory = foldHostMemory(this.hostMemory, change, this.catalogue.ledger);
+        Object.assign(this.#states, { hostMemory });
         light.applied = change.position;
       }
       if (after.next !== light.from.next) this.#isLightSaved = false;

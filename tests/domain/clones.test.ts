@@ -137,9 +137,9 @@ describe('a clone', () => {
   });
 
   test('may have pages dropped while it runs', () => {
-    const note = { _tag: 'NoteEviction', vm: 'web', clone: 'a', dropped: 7, pages: [] } as const;
+    const note = { _tag: 'NoteEviction', vm: 'web', clone: 'a', dropped: 7 } as const;
     const { _tag, ...data } = note;
-    const evicted = { type: 'PageEvicted', data } as const;
+    const evicted = { type: 'PageEvicted', data: { ...data, pages: [] } } as const;
     expect(given(leased('a'), started('a')).when(note)).toEqual(events(evicted));
     expect(given(leased('a'), started('a')).when({ ...note, dropped: 0 })).toEqual(events());
     expect(given().when(note)).toEqual(events());

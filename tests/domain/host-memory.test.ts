@@ -1,160 +1,224 @@
-// The eviction decider, by examples and against a model of a host: clones that read and write pages of one
-// base at random, and limits.
+// What clones have of their hosts' memory: where a page comes from, what looks at clones bring about, by
+// examples and against a model of a host, and what the fold of it counts.
 
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { planEvictions, takenBytes, type HeldMemory } from '../../domain/host-memory.ts';
+import {
+  countsOfClone,
+  decideLook,
+  evolveHostMemory,
+  fileKey,
+  initialHostMemory,
+  sourceOf,
+  sourcesOf,
+  TOLD_RANGES_MAX,
+  type HostMemory,
+  type HostMemoryEvent,
+  type NoteLook,
+  type SeenClone,
+} from '../../domain/host-memory.ts';
+import { isInRanges, rangesOf, unionOf } from '../../domain/values/capture-ranges.ts';
+import {
+  differenceOf,
+  intersectionOf,
+  pagesIn,
+  type PageRanges,
+} from '../../domain/values/page-ranges.ts';
+import { encodeControl } from '../../domain/events/control.ts';
+import { ClonedHost, CLONES, hostStep, leasedOn } from '../support/cloned-host.ts';
+import { events, specify } from '../support/given-when-then.ts';
 
-const held = (clone: string, more: Partial<HeldMemory> = {}): HeldMemory => ({
+const [A, B] = [CLONES[0]!, CLONES[1]!];
+const BASE = { vm: 'web', capture: 3, file: '/base/0' };
+
+const given = specify<HostMemory, NoteLook, HostMemoryEvent, never>({
+  initial: initialHostMemory,
+  decide: decideLook,
+  evolve: evolveHostMemory,
+});
+const look = (...seen: readonly SeenClone[]) => ({ _tag: 'NoteLook', vm: 'web', seen }) as const;
+const seen = (clone: string, mapped: PageRanges, own: PageRanges = []): SeenClone => ({
   clone,
-  bytes: 1600,
-  droppableBytes: 800,
-  activity: 5,
-  ...more,
+  base: BASE,
+  mapped,
+  own,
+});
+const fetched = (
+  clone: string,
+  more: { readonly server?: PageRanges; readonly host?: PageRanges; readonly own?: PageRanges },
+): HostMemoryEvent => ({
+  type: 'PageFetched',
+  data: { vm: 'web', clone, base: BASE, server: [], host: [], own: [], ...more },
+});
+const evicted = (clone: string, pages: PageRanges): HostMemoryEvent => ({
+  type: 'PageEvicted',
+  data: { vm: 'web', clone, dropped: 0, pages },
 });
 
-describe('clones of a host', () => {
-  test('keep what they have up to the limit', () => {
-    expect(planEvictions([held('a'), held('b')], 3200)).toEqual({
-      evictions: [],
-      excessBytes: 0,
-      parks: [],
-    });
+describe('where a page comes from', () => {
+  test('is decided by who wrote it last, then by who has it', () => {
+    expect(sourceOf({ isOwn: true, isOnHost: true })).toBe('own');
+    expect(sourceOf({ isOwn: true, isOnHost: false })).toBe('own');
+    expect(sourceOf({ isOwn: false, isOnHost: true })).toBe('host');
+    expect(sourceOf({ isOwn: false, isOnHost: false })).toBe('server');
   });
 
-  test('drop what is above it and a sixteenth more, the least active first', () => {
-    const both = [held('a', { activity: 9 }), held('b', { activity: 1 })];
-    expect(planEvictions(both, 3100)).toEqual({
-      evictions: [{ clone: 'b', bytes: 100 + 194 }],
-      excessBytes: 0,
-      parks: [],
-    });
-    expect(planEvictions(both, 2000).evictions).toEqual([
-      { clone: 'b', bytes: 800 },
-      { clone: 'a', bytes: 525 },
-    ]);
-  });
-
-  test('of equally active ones who has the most to drop goes first', () => {
-    const both = [held('a'), held('b', { droppableBytes: 900 })];
-    expect(planEvictions(both, 3190).evictions.map(({ clone }) => clone)).toEqual(['b']);
-  });
-
-  test('never drop what they wrote: what is above the limit then is told', () => {
-    expect(planEvictions([held('a', { droppableBytes: 0 })], 1000)).toEqual({
-      evictions: [],
-      excessBytes: 600,
-      parks: [],
-    });
-    expect(planEvictions([held('a', { droppableBytes: 100 })], 1000)).toEqual({
-      evictions: [{ clone: 'a', bytes: 100 }],
-      excessBytes: 500,
-      parks: [],
-    });
+  test('is the same of each of many pages', () => {
+    const pages = fc.uniqueArray(fc.nat(60)).map(rangesOf);
+    fc.assert(
+      fc.property(pages, pages, pages, (all, own, onHost) => {
+        const sources = sourcesOf({ pages: all, own, onHost });
+        for (let page = 0; page <= 60; page += 1) {
+          const of = { isOwn: isInRanges(own, page), isOnHost: isInRanges(onHost, page) };
+          const told = (['own', 'host', 'server'] as const).filter((source) =>
+            isInRanges(sources[source], page),
+          );
+          expect(told).toEqual(isInRanges(all, page) ? [sourceOf(of)] : []);
+        }
+      }),
+    );
   });
 });
 
-describe('clones whose written pages are more than they may take', () => {
-  const three = [
-    held('a', { activity: 9, droppableBytes: 0 }),
-    held('b', { activity: 1, droppableBytes: 600 }),
-    held('c', { activity: 4, droppableBytes: 100 }),
-  ];
+describe('looking at clones', () => {
+  const both = [leasedOn(A), leasedOn(B)];
 
-  test('are parked until the rest fits, the least active first', () => {
-    expect(planEvictions(three, 3200)).toMatchObject({ excessBytes: 900, parks: ['b'] });
-    expect(planEvictions(three, 3000)).toMatchObject({ excessBytes: 1100, parks: ['b', 'c'] });
+  test('tells what the first of them fetched, and what the next found on the host', () => {
+    expect(given(...both).when(look(seen(A, [[0, 9]]), seen(B, [[5, 14]], [[20, 20]])))).toEqual(
+      events(
+        fetched(A, { server: [[0, 9]] }),
+        fetched(B, { server: [[10, 14]], host: [[5, 9]], own: [[20, 20]] }),
+      ),
+    );
   });
 
-  test('are never all parked: the most active one runs on', () => {
-    expect(planEvictions(three, 0).parks).toEqual(['b', 'c']);
-    expect(planEvictions(three.slice(0, 1), 0).parks).toEqual([]);
+  test('tells nothing that was told before, and nothing of a clone that does not run', () => {
+    const past = [...both, fetched(A, { server: [[0, 9]], own: [[30, 30]] })];
+    expect(given(...past).when(look(seen(A, [[0, 9]], [[30, 30]])))).toEqual(events());
+    expect(given(leasedOn(A)).when(look(seen(B, [[0, 9]])))).toEqual(events());
   });
 
-  test('are not parked where dropping is enough', () => {
-    expect(planEvictions(three, 4200)).toMatchObject({ excessBytes: 0, parks: [] });
+  test('tells what left the host, once for all that had it, and what was fetched again', () => {
+    const past = [...both, fetched(A, { server: [[0, 9]] }), fetched(B, { host: [[0, 9]] })];
+    expect(given(...past).when(look(seen(A, [[0, 4]]), seen(B, [[0, 3]])))).toEqual(
+      events(evicted(A, [[5, 9]])),
+    );
+    const gone = [...past, evicted(A, [[0, 9]])];
+    expect(given(...gone).when(look(seen(A, []), seen(B, [[2, 4]])))).toEqual(
+      events(fetched(B, { server: [[2, 4]] })),
+    );
+    const memory = [...gone, fetched(B, { server: [[2, 4]] })].reduce(
+      evolveHostMemory,
+      initialHostMemory,
+    );
+    expect(countsOfClone(memory, A)).toEqual({ server: 10, host: 0, evicted: 10, refetched: 0 });
+    expect(countsOfClone(memory, B)).toEqual({ server: 3, host: 10, evicted: 0, refetched: 3 });
+    expect(memory.hosts.get('one')).toMatchObject({ evicted: 10, refetched: 3, started: 2 });
+  });
+
+  test('does not take for gone what another clone of the file has still', () => {
+    const past = [...both, fetched(A, { server: [[0, 9]] }), fetched(B, { host: [[0, 9]] })];
+    expect(given(...past).when(look(seen(A, []), seen(B, [[0, 9]])))).toEqual(events());
+  });
+
+  test('does not take for gone what the clone has written since', () => {
+    const past = [leasedOn(A), fetched(A, { server: [[0, 9]] })];
+    expect(given(...past).when(look(seen(A, [[0, 7]], [[8, 9]])))).toEqual(
+      events(fetched(A, { own: [[8, 9]] })),
+    );
+  });
+
+  test('tells of more ranges than an event has in the events of later looks', () => {
+    const scattered = rangesOf(Array.from({ length: 2 * TOLD_RANGES_MAX + 5 }, (_, i) => 2 * i));
+    const host = new ClonedHost();
+    host.say(leasedOn(A));
+    host.running.set(0, {
+      mapped: new Set(scattered.map(([first]) => first)),
+      own: new Set(scattered.map(([first]) => first + 1)),
+    });
+    const told = [1, 2, 3].map(() => host.look());
+    expect(told.map((list) => list.length)).toEqual([1, 1, 1]);
+    for (const [event] of told) expect(encodeControl(event!)._tag).toBe('Right');
+    expect(host.look()).toEqual([]);
+    expect(host.memory.clones.get(A)).toMatchObject({ held: scattered });
   });
 });
 
-const CLONES = ['a', 'b', 'c', 'd'];
-const PAGES = 24;
-type Step =
-  | { readonly _tag: 'reads' | 'writes'; readonly clone: number; readonly page: number }
-  | { readonly _tag: 'limits'; readonly pages: number };
-
-/** A host: which clones have pages of their own, which pages of the base lie in its cache, and for whom. */
-class Host {
-  readonly own = CLONES.map(() => new Map<number, number>());
-  readonly cache = new Map<number, number>();
-  readonly activity = CLONES.map(() => 0);
-  writes = 0;
-
-  reads(clone: number, page: number): void {
-    this.activity[clone]! += 1;
-    if (!this.own[clone]!.has(page) && !this.cache.has(page)) this.cache.set(page, clone);
-  }
-
-  writesTo(clone: number, page: number): void {
-    this.reads(clone, page);
-    this.writes += 1;
-    this.own[clone]!.set(page, this.writes);
-  }
-
-  held(): HeldMemory[] {
-    return CLONES.map((clone, i) => {
-      const cached = [...this.cache.values()].filter((of) => of === i).length;
-      return {
-        clone,
-        bytes: this.own[i]!.size + cached,
-        droppableBytes: cached,
-        activity: this.activity[i]!,
-      };
-    });
-  }
-
-  /** The kernel drops pages of a clone, in an order of its own: how many it could not find. */
-  drops(clone: string, pages: number): number {
-    const of = CLONES.indexOf(clone);
-    let left = pages;
-    for (const [page, by] of this.cache)
-      if (by === of && left > 0) {
-        this.cache.delete(page);
-        left -= 1;
-      }
-    return left;
-  }
-}
-
-test('whatever clones do, dropping brings them to the limit, or to what they wrote, and loses none of it', () => {
-  const of = { clone: fc.nat(CLONES.length - 1), page: fc.nat(PAGES - 1) };
-  const step: fc.Arbitrary<Step> = fc.oneof(
-    fc.record({ _tag: fc.constantFrom('reads', 'writes'), ...of }),
-    fc.record({ _tag: fc.constant('limits' as const), pages: fc.nat(CLONES.length * PAGES) }),
+/** Pages that events say left, and those that they say were fetched from the server of a file. */
+const leftIn = (list: readonly HostMemoryEvent[]): PageRanges =>
+  unionOf(
+    [],
+    list.flatMap((event) => (event.type === 'PageEvicted' ? event.data.pages : [])),
   );
+const servedIn = (list: readonly HostMemoryEvent[], key: string): PageRanges =>
+  unionOf(
+    [],
+    list.flatMap((event) =>
+      event.type === 'PageFetched' && fileKey('one', event.data.base) === key
+        ? event.data.server
+        : [],
+    ),
+  );
+
+test('what hosts have is what looks saw, whatever clones do; what was written is never among what left', () => {
   fc.assert(
-    fc.property(fc.array(step, { maxLength: 120 }), (steps) => {
-      const host = new Host();
-      let limit = CLONES.length * PAGES;
-      for (const each of steps) {
-        if (each._tag === 'limits') limit = each.pages;
-        else if (each._tag === 'reads') host.reads(each.clone, each.page);
-        else host.writesTo(each.clone, each.page);
-        const before = host.held();
-        const written = host.own.map((pages) => [...pages]);
-        const { evictions, excessBytes, parks } = planEvictions(before, limit);
-        expect(takenBytes(before) > limit || evictions.length === 0).toBe(true);
-        expect(new Set(evictions.map(({ clone }) => clone)).size).toBe(evictions.length);
-        for (const { clone, bytes } of evictions) expect(host.drops(clone, bytes)).toBe(0);
-        expect(takenBytes(host.held()) - excessBytes).toBeLessThanOrEqual(limit);
-        expect(excessBytes === 0 || host.cache.size === 0).toBe(true);
-        expect(host.own.map((pages) => [...pages])).toEqual(written);
-        // What is written out by parking is enough, or all but one are parked.
-        const writtenBy = (clone: string): number => host.own[CLONES.indexOf(clone)]!.size;
-        const freed = parks.reduce((sum, clone) => sum + writtenBy(clone), 0);
-        expect(freed >= excessBytes || parks.length === CLONES.length - 1).toBe(true);
-        const last = parks.at(-1);
-        expect(last === undefined || freed - writtenBy(last) < excessBytes).toBe(true);
+    fc.property(fc.array(hostStep, { maxLength: 120 }), (steps) => {
+      const host = new ClonedHost();
+      for (const step of steps) {
+        const { files } = host.memory;
+        const at = host.events.length;
+        host.take(step);
+        const news = host.events.slice(at);
+        for (const { data } of news.filter((event) => event.type === 'PageEvicted')) {
+          expect(pagesIn(data.pages)).toBeGreaterThan(0);
+          const { own } = host.seen().find(({ clone }) => clone === data.clone)!;
+          expect(intersectionOf(data.pages, own)).toEqual([]);
+        }
+        // Nothing is fetched from the server that lies on the host.
+        for (const [key, { held }] of files)
+          expect(intersectionOf(servedIn(news, key), differenceOf(held, leftIn(news)))).toEqual([]);
+        for (const { held, own, file } of host.memory.clones.values()) {
+          const inFile = file === null ? [] : host.memory.files.get(file)!.held;
+          expect(intersectionOf(held, inFile)).toEqual(held);
+          expect(intersectionOf(held, own)).toEqual([]);
+        }
+        for (const { held, gone } of host.memory.files.values())
+          expect(intersectionOf(held, gone)).toEqual([]);
       }
+      host.look();
+      for (const { clone, mapped, own } of host.seen()) {
+        const folded = host.memory.clones.get(clone)!;
+        expect(folded.own).toEqual(own);
+        expect(differenceOf(mapped, folded.held)).toEqual([]);
+      }
+      expect(host.events.reduce(evolveHostMemory, initialHostMemory)).toEqual(host.memory);
     }),
   );
+});
+
+test('parking writes out what a clone had of its own, and waking and ending are counted', () => {
+  const data = { vm: 'web', clone: A };
+  const memory = (
+    [
+      leasedOn(A),
+      fetched(A, { server: [[0, 9]], own: [[20, 22]] }),
+      { type: 'CloneParked', data: { ...data, as: 'web-a', at: 1, privatePages: 3 } },
+      { type: 'LeaseEnded', data: { vm: 'web', lease: A, why: 'released' } },
+      leasedOn(B),
+      { type: 'CloneWoken', data: { ...data, lease: B } },
+      { type: 'CloneEnded', data: { ...data, clone: B, why: 'released', privatePages: 0 } },
+    ] as const
+  ).reduce<typeof initialHostMemory>(evolveHostMemory, initialHostMemory);
+  expect([memory.clones.size, memory.files.size]).toEqual([0, 0]);
+  expect(memory.hosts.get('one')).toEqual({
+    server: 10,
+    host: 0,
+    evicted: 0,
+    refetched: 0,
+    started: 2,
+    parked: 1,
+    woken: 1,
+    ended: 2,
+    writtenOut: 3,
+  });
 });

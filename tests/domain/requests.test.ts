@@ -5,16 +5,15 @@ import {
   decideRequests,
   evolveRequests,
   initialTraces,
-  pagesIn,
   pagesOf,
   TOGETHER_PAGES_MAX,
   traceFor,
   TRACE_PAGES_MAX,
-  type PageRanges,
   type RecordRequests,
   type RequestsEvent,
 } from '../../domain/requests.ts';
 import { encodeControl } from '../../domain/events/control.ts';
+import { pagesIn, type PageRanges } from '../../domain/values/page-ranges.ts';
 import { events, specify } from '../support/given-when-then.ts';
 
 const given = specify({

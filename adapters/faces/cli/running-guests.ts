@@ -3,6 +3,8 @@
 // to a limit where there is one.
 
 import { once } from 'node:events';
+import type { Row } from '../rows/row.ts';
+import { fetchedPages } from '../rows/running-clone-rows.ts';
 import {
   endClone,
   noteDropped,
@@ -10,6 +12,7 @@ import {
   type StartedClone,
 } from '../../wiring/clones/clones.ts';
 import { HostMemory } from '../../wiring/clones/host-memory.ts';
+import type { PageLooks } from '../../wiring/clones/page-looks.ts';
 import type { Ledger } from '../../wiring/ledger/ledger.ts';
 import type { ParentPoint } from '../../../domain/vm.ts';
 import type { VmPoint } from '../../wiring/ledger/vm-point.ts';
@@ -61,16 +64,19 @@ export class RunningGuests {
   readonly #timers: readonly NodeJS.Timeout[];
   readonly #memory: HostMemory | null;
   readonly #limit: MemoryLimit | null;
+  readonly #looks: PageLooks | null;
   #evicting: Promise<void> | null = null;
   #restsUntilMs = 0;
   #isExcessTold = false;
   /** Since when what clones wrote is too much; null: it is not. */
   #excessSinceMs: number | null = null;
 
-  constructor(ledger: Ledger | null, limit: MemoryLimit | null) {
+  /** `looks` are at what each has of their base; null: the ledger is not told of it. */
+  constructor(ledger: Ledger | null, limit: MemoryLimit | null, looks: PageLooks | null) {
     this.#ledger = ledger;
+    this.#looks = looks;
     this.#limit = limit;
-    this.#memory = limit === null ? null : new HostMemory(limit.bytes);
+    this.#memory = limit === null ? null : new HostMemory(limit.bytes, () => looks?.memory);
     this.#timers = [
       setInterval(() => this.#look(), LOOK_EVERY_MS),
       setInterval(() => void this.#evict(), EVICT_EVERY_MS),
@@ -85,6 +91,7 @@ export class RunningGuests {
     const ended = this.#untilEnded(point, clone);
     const told = (): unknown => onEnded?.(this.#seen.get(clone)!.privatePages);
     this.#ends.push(ended.then(told).then(() => undefined));
+    this.#looks?.add(clone.id, clone.process.pid);
   }
 
   async #untilEnded(point: VmPoint | null, clone: StartedClone): Promise<void> {
@@ -130,7 +137,7 @@ export class RunningGuests {
       const { process: child, group } = clone;
       return group === null || child.pid === undefined
         ? []
-        : [{ id: String(child.pid), process: child.pid, group, clone }];
+        : [{ id: clone.id ?? String(child.pid), process: child.pid, group, clone }];
     });
     const { dropped, excessBytes, parks } = await memory.round(accounted);
     if (dropped.size > 0) this.#restsUntilMs = performance.now() + REST_MS;
@@ -166,6 +173,7 @@ export class RunningGuests {
     this.#look();
     for (const timer of this.#timers) clearInterval(timer);
     await this.#evicting;
+    await this.#looks?.end();
     for (const { process: child } of this.#running) child.kill('SIGTERM');
     const late = setTimeout(() => {
       for (const { process: child } of this.#running) child.kill('SIGKILL');
@@ -177,12 +185,13 @@ export class RunningGuests {
     }
   }
 
-  /** Pages that they had of their own when they were seen last, and that they dropped, all together. */
-  get pages(): { readonly privatePages: number; readonly droppedPages: number } {
+  /** Pages that they had of their own when they were seen last, dropped, and fetched, all together. */
+  get pages(): Row {
     const seen = [...this.#seen.values()];
     return {
       privatePages: seen.reduce((sum, { privatePages }) => sum + (privatePages ?? 0), 0),
       droppedPages: seen.reduce((sum, { dropped }) => sum + dropped, 0),
+      ...(this.#looks === null ? {} : fetchedPages(this.#looks.fetched)),
     };
   }
 }

@@ -1,14 +1,24 @@
 // A clone that runs, or is parked, as `clones` says it.
 
 import type { Clone } from '../../wiring/clones/clones.ts';
+import type { FetchCounts } from '../../../domain/host-memory.ts';
 import type { ParkedClone } from '../../wiring/clones/parking.ts';
 import { leaseRow } from './lease-rows.ts';
 import { isoTime, type Row } from './row.ts';
+
+/** Pages of a base that clones fetched, that left their host, and that they fetched again. */
+export const fetchedPages = ({ server, host, evicted, refetched }: FetchCounts): Row => ({
+  serverPages: server,
+  hostPages: host,
+  evictedPages: evicted,
+  refetchedPages: refetched,
+});
 
 export const cloneRow = (clone: Clone): Row => ({
   ...leaseRow(clone),
   privatePages: clone.privatePages,
   droppedPages: clone.dropped,
+  ...fetchedPages(clone.fetched),
   block: clone.block,
   qmp: clone.qmp,
 });

@@ -14,7 +14,7 @@ import { runStateOf, deviceSectionsOf, withRunState } from './device-sections.ts
 import { withFittedDescription } from './fitted-description.ts';
 import { continueGuest } from './migration-control.ts';
 import { PauseLog } from './pause-log.ts';
-import { blockAt, ProcessMemory } from './process-memory.ts';
+import { blockAt, OWN_PAGE, ProcessMemory } from './process-memory.ts';
 import type { Qmp } from './qmp.ts';
 import type { Spool } from './spool.ts';
 import { STREAM_MAGIC, STREAM_VERSION, type GuestState } from './stream-layout.ts';
@@ -140,8 +140,9 @@ function takeOwn(
     spool.begin(known.length);
     for (const place of places) {
       const { gfn, pages, address, isMapped } = place;
-      const own = isMapped ? memory.own(address, pages) : null;
-      const isLeft = (page: number): boolean => own?.[page] === 0 && known[gfn + page] === 1;
+      const states = isMapped ? memory.states(address, pages) : null;
+      const isLeft = (page: number): boolean =>
+        states !== null && states[page] !== OWN_PAGE && known[gfn + page] === 1;
       take(memory, spool, { ...place, wanted: (page) => !isLeft(page) });
       for (let page = 0; page < pages; page += 1) left[gfn + page] = isLeft(page) ? 1 : 0;
     }

@@ -53,17 +53,22 @@ const PRESENT = 0x8000_0000;
 const SWAPPED = 0x4000_0000;
 const OF_FILE = 0x2000_0000;
 
-/** By page, 1 where an entry of /proc/PID/pagemap says that it is the process's own, of no file. */
-export function ownIn(entries: Uint8Array): Uint8Array {
+/** What a page of a private mapping of a file is where it is there: the process's own, of no file, or the file's. */
+export const OWN_PAGE = 1;
+export const MAPPED_PAGE = 2;
+
+/** By page, what the entries of /proc/PID/pagemap say of it: OWN_PAGE, MAPPED_PAGE, or 0, it is not there. */
+export function statesIn(entries: Uint8Array): Uint8Array {
   const view = new DataView(entries.buffer, entries.byteOffset, entries.byteLength);
   return Uint8Array.from({ length: Math.floor(entries.length / ENTRY_BYTES) }, (_, page) => {
     const high = view.getUint32(page * ENTRY_BYTES + 4, true);
-    const isOwn = (high & PRESENT) !== 0 && (high & OF_FILE) === 0;
-    return isOwn || (high & SWAPPED) !== 0 ? 1 : 0;
+    if ((high & SWAPPED) !== 0) return OWN_PAGE;
+    if ((high & PRESENT) === 0) return 0;
+    return (high & OF_FILE) === 0 ? OWN_PAGE : MAPPED_PAGE;
   });
 }
 
-/** Reads a process that stands still. */
+/** Reads a process. What it is while it runs may have changed by the time it is told. */
 export class ProcessMemory {
   readonly mappings: readonly Mapping[];
   readonly #memory: number;
@@ -90,18 +95,18 @@ export class ProcessMemory {
     }
   }
 
-  /** By page from an address on, 1 where it is the process's own. */
-  own(address: number, pages: number): Uint8Array {
-    const own = new Uint8Array(pages);
+  /** By page from an address on, what it is. */
+  states(address: number, pages: number): Uint8Array {
+    const states = new Uint8Array(pages);
     const entries = new Uint8Array(ENTRIES_AT_ONCE * ENTRY_BYTES);
     for (let page = 0; page < pages; page += ENTRIES_AT_ONCE) {
       const wanted = Math.min(ENTRIES_AT_ONCE, pages - page) * ENTRY_BYTES;
       const at = (address / PAGE_BYTES + page) * ENTRY_BYTES;
       const read = readSync(this.#pagemap, entries, 0, wanted, at);
       if (read !== wanted) throw new RangeError(`no pages at 0x${address.toString(16)}`);
-      own.set(ownIn(entries.subarray(0, read)), page);
+      states.set(statesIn(entries.subarray(0, read)), page);
     }
-    return own;
+    return states;
   }
 
   close(): void {

@@ -5,6 +5,7 @@ import { resolve } from 'node:path';
 import { holderOf } from '../../files/processes.ts';
 import { privatePagesOf } from '../../guests/qemu/private-pages.ts';
 export { privatePagesOf };
+import { countsOfClone, type FetchCounts } from '../../../domain/host-memory.ts';
 import { decideClones, type CloneKind } from '../../../domain/clones.ts';
 import { pointsStream } from '../../../domain/events/streams.ts';
 import type { Holder } from '../../../domain/values/lease.ts';
@@ -30,6 +31,8 @@ export interface Clone extends Lease {
   readonly qmp: string | null;
   /** Pages that it dropped so far. */
   readonly dropped: number;
+  /** Pages that it fetched, that left, and that it fetched again. */
+  readonly fetched: FetchCounts;
   /** Pages that it has of its own; null: it is not of this host, or may not be looked into. */
   readonly privatePages: number | null;
 }
@@ -136,7 +139,7 @@ export async function noteDropped(
   const { vm } = point.entry;
   await readUnheld(ledger, undefined, async () => {
     await ledger.decide(pointsStream(vm), () =>
-      decideClones(ledger.vm(vm).held)({ _tag: 'NoteEviction', vm, clone, dropped, pages: [] }),
+      decideClones(ledger.vm(vm).held)({ _tag: 'NoteEviction', vm, clone, dropped }),
     );
   });
 }
@@ -153,8 +156,8 @@ export async function endClone(
   );
 }
 
-/** All clones that run, oldest first of each VM. */
-export function clonesOf(entries: readonly VmEntry[]): readonly Clone[] {
+/** All clones that run of some VMs, oldest first of each. */
+export function clonesOf(ledger: Ledger, entries: readonly VmEntry[]): readonly Clone[] {
   const rows = new Map(entries.flatMap(({ clones }) => clones.map((row) => [row.clone, row])));
   return leasesOf(entries).flatMap((lease) => {
     const row = rows.get(lease.lease);
@@ -162,7 +165,8 @@ export function clonesOf(entries: readonly VmEntry[]): readonly Clone[] {
     const { kind, block, qmp, dropped } = row;
     const isHere = lease.fate === 'alive';
     const privatePages = isHere ? privatePagesOf(lease.holder.process) : null;
-    return [{ ...lease, kind, block, qmp, dropped, privatePages }];
+    const fetched = countsOfClone(ledger.state.hostMemory, lease.lease);
+    return [{ ...lease, kind, block, qmp, dropped, fetched, privatePages }];
   });
 }
 
@@ -170,5 +174,5 @@ export function clonesOf(entries: readonly VmEntry[]): readonly Clone[] {
 export function cloneAt(ledger: Ledger, qmpPath: string): Clone | null {
   const path = resolve(qmpPath);
   const isIt = ({ qmp, fate }: Clone): boolean => qmp === path && fate === 'alive';
-  return clonesOf(ledger.vms()).find(isIt) ?? null;
+  return clonesOf(ledger, ledger.vms()).find(isIt) ?? null;
 }

@@ -3,7 +3,8 @@
 
 import type { MemoryGroup } from '../../guests/memory-group.ts';
 import { ticksOf } from '../../guests/process-time.ts';
-import { planEvictions, type HeldMemory } from '../../../domain/host-memory.ts';
+import { decideEvictions, type HeldMemory } from '../../../domain/evictions.ts';
+import { initialHostMemory, type HostMemory as FoldedMemory } from '../../../domain/host-memory.ts';
 import { PAGE_BYTES } from '../../../domain/values/page.ts';
 
 /** A clone whose memory is accounted for by itself. */
@@ -25,11 +26,14 @@ export interface EvictionRound {
 /** Holds the clones of this host to a limit, whenever it is told to look at them. */
 export class HostMemory {
   readonly #limitBytes: number;
+  readonly #folded: () => FoldedMemory | undefined;
   /** Ticks that each had taken when it was looked at last. */
   readonly #ticks = new Map<string, number>();
 
-  constructor(limitBytes: number) {
+  /** `folded` is what became of what was dropped before, as the ledger says it; undefined: nobody knows. */
+  constructor(limitBytes: number, folded: () => FoldedMemory | undefined) {
     this.#limitBytes = limitBytes;
+    this.#folded = folded;
   }
 
   /** A clone as it stands; nothing where it has ended. */
@@ -45,7 +49,11 @@ export class HostMemory {
   /** Looks at clones, and drops what is too much. */
   async round(clones: readonly AccountedClone[]): Promise<EvictionRound> {
     const held = clones.flatMap((clone) => this.#held(clone));
-    const { evictions, excessBytes, parks } = planEvictions(held, this.#limitBytes);
+    const { evictions, excessBytes, parks } = decideEvictions(this.#folded() ?? initialHostMemory)({
+      _tag: 'HoldToLimit',
+      held,
+      limitBytes: this.#limitBytes,
+    });
     const dropped = new Map<string, number>();
     for (const { clone, bytes } of evictions) {
       const { group } = clones.find(({ id }) => id === clone)!;

@@ -36,7 +36,7 @@ const notThere = (what: string, id: string): LedgerError =>
 
 /** The clone that runs on this host by a name. NOT_FOUND. */
 export function cloneNamed(ledger: Ledger, id: string): Clone {
-  const clone = clonesOf(ledger.vms()).find(({ lease }) => lease === id);
+  const clone = clonesOf(ledger, ledger.vms()).find(({ lease }) => lease === id);
   if (clone?.fate === 'alive' && clone.qmp !== null) return clone;
   throw notThere('runs on this host', id);
 }

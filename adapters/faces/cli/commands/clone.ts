@@ -4,6 +4,7 @@ import type { Command } from 'commander';
 import { publishMaster, startClone } from '../../../wiring/clones/clones.ts';
 import type { CloneBase } from '../../../wiring/clones/clone-base.ts';
 import type { FarGuest } from '../../../wiring/clones/far-point.ts';
+import { PageLooks } from '../../../wiring/clones/page-looks.ts';
 import { cloneNamed, parkClone, parkedAs } from '../../../wiring/clones/parking.ts';
 import { isLedgerError } from '../../../../domain/values/ledger-error.ts';
 import type { Ledger } from '../../../wiring/ledger/ledger.ts';
@@ -123,6 +124,8 @@ interface Origin {
   /** The point that all of them map, and where it lies. */
   readonly base: ParentPoint;
   readonly path: string;
+  /** At what each has of their base; null: it is another host's point. */
+  readonly looks: PageLooks | null;
   readonly start: (
     request: Pick<Parameters<FarGuest['start']>[0], 'command' | 'isAccounted' | 'onStderr'>,
   ) => Promise<Pick<NumberedClone, 'clone' | 'onEnded'>>;
@@ -132,11 +135,11 @@ interface Origin {
 async function startAll(
   command: Command,
   output: Output,
-  { ledger, master, point, base, start: started }: Origin,
+  { ledger, master, point, base, looks, start: started }: Origin,
 ): Promise<RunningGuests> {
   const { count } = command.opts<CloneOptions>();
   const limit = limitOf(command, output, ledger);
-  const running = new RunningGuests(ledger, limit);
+  const running = new RunningGuests(ledger, limit, looks);
   const limiter = new Limiter(STARTED_AT_ONCE);
   const stderr = stderrOf(command);
   const start = async (n: number): Promise<void> => {
@@ -195,7 +198,9 @@ const cloneHere = (command: Command): Promise<void> =>
         clone: await startClone(ledger, point, { ...request, base, isDiskOk: diskOk }),
       });
       const { path } = base;
-      await runAll(command, output, { ledger, master, point, base: baseOf(base), path, start });
+      const looks = new PageLooks(ledger, point, base);
+      const origin = { ledger, master, point, base: baseOf(base), path, looks, start };
+      await runAll(command, output, origin);
     } finally {
       await used.letGo();
     }
@@ -211,7 +216,7 @@ async function cloneFar(command: Command, { server }: Far): Promise<void> {
     const { guest, master, path } = used;
     const start: Origin['start'] = (request) =>
       startFar(command, server, (name) => guest.start({ ...request, name, isDiskOk: diskOk }));
-    const far = { ledger: null, master, point: null, base: master, path, start };
+    const far = { ledger: null, master, point: null, base: master, path, looks: null, start };
     await runAll(command, outputOf(command), far);
   } finally {
     await used.letGo();

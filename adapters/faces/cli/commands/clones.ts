@@ -20,7 +20,9 @@ const COLUMNS: readonly Column[] = [
   numeric('process'),
   field('since'),
   numeric('privatePages', 'private pages'),
+  numeric('serverPages', 'fetched'),
   numeric('droppedPages', 'dropped'),
+  numeric('refetchedPages', 'again'),
   field('as', 'parked as'),
   field('qmp'),
 ];
@@ -31,7 +33,7 @@ export const run = (command: Command): Promise<void> =>
     const entries = vm === undefined ? ledger.vms() : [ledger.vm(vm)];
     await endedLeases(command, ledger);
     const rows = [
-      ...clonesOf(entries).map(cloneRow),
+      ...clonesOf(ledger, entries).map(cloneRow),
       ...parkedClonesOf(ledger, entries).map(parkedRow),
     ];
     output.rows(rows, COLUMNS);

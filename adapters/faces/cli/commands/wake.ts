@@ -9,6 +9,7 @@ import {
   whileWaking,
   type ParkedClone,
 } from '../../../wiring/clones/parking.ts';
+import { PageLooks } from '../../../wiring/clones/page-looks.ts';
 import type { Ledger } from '../../../wiring/ledger/ledger.ts';
 import type { VmPoint } from '../../../wiring/ledger/vm-point.ts';
 import { isLedgerError } from '../../../../domain/values/ledger-error.ts';
@@ -61,7 +62,8 @@ export const run = (command: Command): Promise<void> => {
     });
     try {
       await publishMaster(ledger, used.base);
-      const running = new RunningGuests(ledger, null);
+      const looks = new PageLooks(ledger, point, used.base);
+      const running = new RunningGuests(ledger, null, looks);
       const master = { vm: point.entry.vm, capture: point.row.capture };
       const clone = await whileWaking(ledger, parked, async () => {
         const started = await startClone(ledger, point, {

@@ -1,5 +1,11 @@
 import { describe, expect, test } from '@jest/globals';
-import { blockAt, mappingsIn, ownIn } from '../../../../adapters/guests/qemu/process-memory.ts';
+import {
+  blockAt,
+  MAPPED_PAGE,
+  mappingsIn,
+  OWN_PAGE,
+  statesIn,
+} from '../../../../adapters/guests/qemu/process-memory.ts';
 import { blocksOfText } from '../../../../adapters/guests/qemu/own-pages.ts';
 
 const MAPS = `7f2180000000-7f2180021000 rw-p 00000000 00:00 0
@@ -45,13 +51,13 @@ describe('a block of RAM', () => {
   });
 });
 
-test("a page is the process's own where it is there without a file, or swapped out", () => {
+test("a page is the process's own where it is there without a file, or swapped out; else its file's", () => {
   const entry = (bits: bigint): number[] => [
     ...new Uint8Array(BigUint64Array.of(bits).buffer, 0, 8),
   ];
   const [present, swapped, ofFile] = [1n << 63n, 1n << 62n, 1n << 61n];
   const entries = [0n, present | 5n, present | ofFile, swapped | 3n, ofFile].flatMap(entry);
-  expect([...ownIn(Uint8Array.from(entries))]).toEqual([0, 1, 0, 1, 0]);
+  expect([...statesIn(Uint8Array.from(entries))]).toEqual([0, OWN_PAGE, MAPPED_PAGE, OWN_PAGE, 0]);
 });
 
 test("QEMU's blocks are read with what is used of them, whatever else it tells", () => {
