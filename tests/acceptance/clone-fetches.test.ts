@@ -11,6 +11,7 @@ import {
   type DemoGuest,
 } from '../../adapters/guests/demo-guest/start-guest.ts';
 import { MemoryGroup } from '../../adapters/guests/memory-group.ts';
+import { EVICTION_POLICIES } from '../../domain/eviction-policies.ts';
 import { pagesIn, type PageRanges } from '../../domain/values/page-ranges.ts';
 import { openLedger } from '../../index.ts';
 import { LedgerCommands, type JsonRow, type RunningCommand } from '../support/command-line.ts';
@@ -146,6 +147,18 @@ describeWithQemu('what clones fetch', found, (tools) => {
         expect(evicted).toBeGreaterThan(0);
         expect(Number(summary['refetchedPages'])).toBeGreaterThan(0);
         expect(Number(summary['evictedPages'])).toBe(evicted);
+
+        // Other policies, over what was touched: none of them beats the one that knows what comes.
+        const replayed = await commands.json('clones', '--what-if', 'all');
+        expect(new Set(replayed.map(({ policy }) => policy))).toEqual(new Set(EVICTION_POLICIES));
+        for (const { fetchedPages, overBest, references, pages } of replayed) {
+          expect(Number(overBest)).toBeGreaterThanOrEqual(1);
+          expect(Number(fetchedPages)).toBeLessThanOrEqual(Number(references));
+          expect(Number(references)).toBeGreaterThan(Number(pages));
+        }
+        expect(await commands.json('clones', '--what-if', 'lru', '--memory', '1')).toHaveLength(2);
+        const { exitCode, stderr } = await commands.run(['clones', '--what-if', 'mru']);
+        expect([exitCode, stderr]).toEqual([2, expect.stringContaining('"mru" is no policy')]);
       },
       GUEST_TIMEOUT_MS,
     );

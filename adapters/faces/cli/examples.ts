@@ -20,7 +20,7 @@ export const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
   ],
   resume: [`pageledger resume --at web/cp:before-upgrade -- ${QEMU}`],
   clone: [`pageledger clone --at web@2 --count 8 -- ${QEMU}`],
-  clones: ['pageledger clones --vm web'],
+  clones: ['pageledger clones --vm web', 'pageledger clones --what-if lru,clock --memory 64'],
   park: ['pageledger park 5f1c2ab34d60789e'],
   wake: [`pageledger wake 5f1c2ab34d60789e -- ${QEMU}`],
   'serve memory': ['pageledger serve memory --at web@2 --listen unix:/run/web.memory'],

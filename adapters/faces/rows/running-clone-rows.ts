@@ -2,6 +2,8 @@
 
 import type { Clone } from '../../wiring/clones/clones.ts';
 import type { FetchCounts } from '../../../domain/host-memory.ts';
+import type { ReplayedHost } from '../../../projections/questions/clone-replay.ts';
+import { PAGE_BYTES } from '../../../domain/values/page.ts';
 import type { ParkedClone } from '../../wiring/clones/parking.ts';
 import { leaseRow } from './lease-rows.ts';
 import { isoTime, type Row } from './row.ts';
@@ -22,6 +24,28 @@ export const cloneRow = (clone: Clone): Row => ({
   block: clone.block,
   qmp: clone.qmp,
 });
+
+/** A policy in a host's memory, and how many times as much it fetched as the best one, of two digits. */
+export function replayedRow(of: ReplayedHost, all: readonly ReplayedHost[]): Row {
+  const best = all.find(
+    ({ host, capacity, policy }) =>
+      policy === 'best' && host === of.host && capacity === of.capacity,
+  );
+  return {
+    host: of.host,
+    policy: of.policy,
+    memoryBytes: of.capacity * PAGE_BYTES,
+    pages: of.pages,
+    references: of.references,
+    fetchedPages: of.fetched,
+    evictedPages: of.evicted,
+    refetchedPages: of.refetched,
+    overBest:
+      best === undefined || best.fetched === 0
+        ? null
+        : Number((of.fetched / best.fetched).toFixed(2)),
+  };
+}
 
 export const parkedRow = ({ clone, vm, capture, timeMs, ...row }: ParkedClone): Row => ({
   id: clone,

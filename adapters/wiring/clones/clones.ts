@@ -9,6 +9,7 @@ import { countsOfClone, type FetchCounts } from '../../../domain/host-memory.ts'
 import { decideClones, type CloneKind } from '../../../domain/clones.ts';
 import { pointsStream } from '../../../domain/events/streams.ts';
 import type { Holder } from '../../../domain/values/lease.ts';
+import { replayClones, type ReplayedHost } from '../../../projections/questions/clone-replay.ts';
 import type { VmEntry } from '../../../projections/models/vm-entry.ts';
 import { drawLease, endHold, leasesOf, readUnheld, type Lease } from '../points/leases.ts';
 import type { Ledger } from '../ledger/ledger.ts';
@@ -168,6 +169,15 @@ export function clonesOf(ledger: Ledger, entries: readonly VmEntry[]): readonly 
     const fetched = countsOfClone(ledger.state.hostMemory, lease.lease);
     return [{ ...lease, kind, block, qmp, dropped, fetched, privatePages }];
   });
+}
+
+/** What policies would have made of what clones of each host touched. */
+export function replayClonesOf(
+  ledger: Ledger,
+  request: Parameters<typeof replayClones>[1],
+): Promise<readonly ReplayedHost[]> {
+  const { state, replay } = ledger;
+  return replayClones({ state, replay }, request);
 }
 
 /** The clone whose QMP socket lies there, where it runs on this host. */
