@@ -9,7 +9,16 @@ import {
   type EvictionPlan,
   type HeldMemory,
 } from '../../domain/evictions.ts';
-import { initialHostMemory, type HostMemory } from '../../domain/host-memory.ts';
+import { countsOfClone, initialHostMemory, type HostMemory } from '../../domain/host-memory.ts';
+import {
+  ClonedHost,
+  CLONES as LEASES,
+  fileOf,
+  hostStep,
+  type HostStep,
+} from '../support/cloned-host.ts';
+
+const [A, B] = [LEASES[0]!, LEASES[1]!];
 
 /** What is decided where nothing was dropped before. */
 const planEvictions = (
@@ -51,6 +60,24 @@ describe('clones of a host', () => {
   test('of equally active ones who has the most to drop goes first', () => {
     const both = [held('a'), held('b', { droppableBytes: 900 })];
     expect(planEvictions(both, 3190).evictions.map(({ clone }) => clone)).toEqual(['b']);
+  });
+
+  test('of equally active ones who fetched the least of what went again goes first', () => {
+    const both = [held(A), held(B)];
+    const host = new ClonedHost();
+    for (const clone of [0, 1]) host.take({ _tag: 'start', clone });
+    const touch = (clone: number, page: number) => host.take({ _tag: 'touch', clone, page });
+    const first = () =>
+      planEvictions(both, 3190, host.memory).evictions.map(({ clone }) => clone)[0];
+    for (const page of [0, 1, 2, 3]) touch(0, page);
+    host.look();
+    host.take({ _tag: 'drop', file: 0, pages: [0, 1, 2, 3] });
+    host.look();
+    expect(first()).toBe(A);
+    for (const page of [0, 1, 2, 3]) touch(0, page);
+    host.look();
+    expect(countsOfClone(host.memory, A)).toMatchObject({ evicted: 4, refetched: 4 });
+    expect(first()).toBe(B);
   });
 
   test('never drop what they wrote: what is above the limit then is told', () => {
@@ -168,6 +195,93 @@ test('whatever clones do, dropping brings them to the limit, or to what they wro
         const last = parks.at(-1);
         expect(last === undefined || freed - writtenBy(last) < excessBytes).toBe(true);
       }
+    }),
+  );
+});
+
+/** A host whose clones are held to a limit by what is folded of them; a page counts for who brought it. */
+class LimitedHost extends ClonedHost {
+  readonly #brought = new Map<string, number>();
+  readonly #touches = new Map<number, number>();
+  /** Pages that were dropped while a clone had them, and pages that parked clones had of their own. */
+  evicted = 0;
+  writtenOut = 0;
+
+  override take(step: HostStep): void {
+    const of = 'clone' in step ? this.running.get(step.clone) : undefined;
+    if (step._tag === 'park') this.writtenOut += of?.own.size ?? 0;
+    if ((step._tag === 'touch' || step._tag === 'write') && of?.own.has(step.page) === false) {
+      const key = `${fileOf(step.clone)} ${step.page}`;
+      this.#touches.set(step.clone, (this.#touches.get(step.clone) ?? 0) + 1);
+      if (!this.#brought.has(key)) this.#brought.set(key, step.clone);
+    }
+    super.take(step);
+    for (const key of this.#brought.keys()) {
+      const [file, page] = key.split(' ').map(Number);
+      if (!this.cache[file!]!.has(page!)) this.#brought.delete(key);
+    }
+  }
+
+  #of(clone: number): string[] {
+    return [...this.#brought].flatMap(([key, by]) => (by === clone ? [key] : []));
+  }
+
+  /** What each takes, a page for a byte. */
+  taken(): HeldMemory[] {
+    return [...this.running].map(([clone, { own }]) => {
+      const droppableBytes = this.#of(clone).length;
+      const activity = this.#touches.get(clone) ?? 0;
+      return { clone: LEASES[clone]!, bytes: own.size + droppableBytes, droppableBytes, activity };
+    });
+  }
+
+  /** The kernel drops so many pages that a clone brought. */
+  drop(clone: number, count: number): void {
+    for (const key of this.#of(clone).slice(0, count)) {
+      const [file, page] = key.split(' ').map(Number);
+      const isMapped = [...this.running].some(
+        ([of, { mapped }]) => fileOf(of) === file && mapped.has(page!),
+      );
+      this.evicted += isMapped ? 1 : 0;
+      this.take({ _tag: 'drop', file: file!, pages: [page!] });
+    }
+  }
+
+  get own(): unknown {
+    return [...this.running].map(([clone, { own }]) => [clone, [...own]]);
+  }
+}
+
+test('clones that are held to a limit stay below it, lose nothing that they wrote, and are counted', () => {
+  const steps = fc.array(
+    hostStep.filter(({ _tag }) => _tag !== 'drop'),
+    { maxLength: 100 },
+  );
+  fc.assert(
+    fc.property(steps, fc.integer({ min: 1, max: 40 }), (list, limit) => {
+      const host = new LimitedHost();
+      let before = 0;
+      for (const step of list) {
+        host.take(step);
+        host.look();
+        const now = host.taken();
+        // A step brings a page, and makes one its clone's own.
+        expect(takenBytes(now)).toBeLessThanOrEqual(before + 2);
+        const plan = planEvictions(now, limit, host.memory);
+        const { own } = host;
+        for (const { clone, bytes } of plan.evictions) host.drop(LEASES.indexOf(clone), bytes);
+        host.look();
+        expect(host.own).toEqual(own);
+        for (const clone of plan.parks) host.take({ _tag: 'park', clone: LEASES.indexOf(clone) });
+        before = takenBytes(host.taken());
+        expect(before <= limit || host.running.size === 1).toBe(true);
+      }
+      const { evicted = 0, refetched = 0, writtenOut = 0 } = host.memory.hosts.get('one') ?? {};
+      expect({ evicted, writtenOut }).toEqual({
+        evicted: host.evicted,
+        writtenOut: host.writtenOut,
+      });
+      expect(refetched).toBeLessThanOrEqual(evicted);
     }),
   );
 });

@@ -48,7 +48,7 @@ export const hostStep: fc.Arbitrary<HostStep> = fc.oneof(
 );
 
 /** The third clone maps a file of its own. */
-const fileOf = (of: number): number => Math.floor(of / 2);
+export const fileOf = (of: number): number => Math.floor(of / 2);
 
 export const leasedOn = (lease: string, host = 'one', ledger = 'here'): HostMemoryEvent => ({
   type: 'PointLeased',
