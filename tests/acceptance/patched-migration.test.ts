@@ -106,6 +106,24 @@ describe('a point that is moved', () => {
     expect(findings).toEqual([]);
   });
 
+  test('goes as patches of very many pages', async () => {
+    const mix = { zero: 0, text: 0, random: 1, repeated: 0, duplicate: 0 };
+    const first = makeImage({ seed: 7, pages: 1500, mix });
+    const next = Uint8Array.from(first);
+    // What is the same in its place tells which memory is like it.
+    for (let page = 100; page < 1500; page += 1) next[page * PAGE_BYTES + 9]! ^= 0xff;
+    const images = writeImages({ folder: folder.path, name: 'big', images: [first, next] });
+    await recordFiles(source, { vm: 'big', files: images });
+    await recordFiles(target.ledger, { vm: 'before', files: images.slice(0, 1) });
+    const entry = source.vm('big');
+    const point = { entry, row: source.resolve(entry, 'latest') };
+    const { request, moved } = requestOf('latest', { vm: 'big', point });
+    await moveGuest(request);
+    expect(moved).toMatchObject([{ pages: 1400, patched: 1400, held: 100 }]);
+    // An identifier each, twice, and a few bytes.
+    expect(moved[0]!.bytes).toBeLessThan(1500 * 120);
+  });
+
   test('has sent what the target has, and cannot read', async () => {
     const path = `${folder.path}/two`;
     const ledger = await openLedger({ url: path, mode: 'create', threads: 0 });

@@ -88,7 +88,8 @@ export class HeldMemory {
 
   /** The identifier of a content; null: it is not at hand. */
   identifierOf(content: number): Uint8Array | null {
-    return this.#ledger.column.read(content);
+    // Valid until the next one is read.
+    return this.#ledger.column.read(content)?.slice() ?? null;
   }
 
   /**
