@@ -4,15 +4,16 @@
 
 import { FIRST_CONTENT, isContent, PATTERN_BASE, UNKNOWN } from './values/holding.ts';
 
-/** Every page event is counted as one of three. */
+/** Every page event is counted as one of four. */
 export const areWritesCounted = (of: {
   readonly written: number;
   readonly stored: number;
   readonly merged: number;
   readonly pattern: number;
-}): boolean => of.written === of.stored + of.merged + of.pattern;
+  readonly unknown: number;
+}): boolean => of.written === of.stored + of.merged + of.pattern + of.unknown;
 
-/** Every page of a VM, or of all, is counted as one of five, or as unknown where what it holds is lost. */
+/** Every page of a VM, or of all, is counted as one of five, or as unknown where that is lost, or was never told. */
 export const arePagesCounted = (of: {
   readonly pages: number;
   readonly zero: number;

@@ -1,7 +1,7 @@
 // The small pages of a large page, counted: which of them need no memory of their own once it is held
 // small. Data plane: holdings in, counts out.
 
-import { UNKNOWN, isContent, contentOf } from './values/holding.ts';
+import { isContent, isTold, contentOf } from './values/holding.ts';
 import { REGION_PAGES } from './values/page.ts';
 import { NumberSet } from './values/number-set.ts';
 
@@ -53,7 +53,7 @@ export function countRegion(
   let pattern = 0;
   let shareable = 0;
   for (const holding of holdings) {
-    if (holding === UNKNOWN) continue;
+    if (!isTold(holding)) continue;
     if (!isContent(holding)) {
       pattern += 1;
       continue;

@@ -1,6 +1,7 @@
 // Preemptive merging (after IBM's US9471363): before a page is stored, its identifier is
 // looked up among those of all pages stored now. Found: a link. Not found: page and identifier are
-// stored. A page that a pattern describes is neither stored nor looked up.
+// stored. A page that a pattern describes is neither stored nor looked up, nor is one of which the
+// source does not tell what it held: it is unknown from then on, whatever it held before.
 //
 // One rule in three forms. `decidePageWrite` decides one write, in words, and is the oracle.
 // `decideWrites` decides a whole batch of columns as a recorder sees it. Others may have written too by
@@ -10,19 +11,21 @@
 // A region of 2 MiB that is held large is out of all this: what is written to its pages is stored, whatever
 // equals it, and nobody links to it (decision 0011).
 //
-// Invariants: written = stored + merged + pattern; in one group no two pages that are stored small are equal;
+// Invariants: written = stored + merged + pattern + unknown; in one group no two pages that are stored
+// small are equal;
 // SharingBroken only where the old content had another holder just before the write, in gfn order.
 
 import * as either from 'fp-ts/lib/Either.js';
 import type { Either } from 'fp-ts/lib/Either.js';
-import { FIRST_CONTENT, isContent, ZERO, type Holding } from './values/holding.ts';
+import { FIRST_CONTENT, isContent, UNTOLD, ZERO, type Holding } from './values/holding.ts';
 import { assert } from './values/assert.ts';
 import type { Gfn } from './values/page.ts';
-import { CLASS_NONE } from './ports/page-engine.ts';
+import { CLASS_NONE, CLASS_UNTOLD } from './ports/page-engine.ts';
 import {
   KIND_BROKE,
   KIND_MERGED,
   KIND_STORED,
+  KIND_UNTOLD,
   KIND_ZERO,
   patternKind,
 } from './events/pages-written.ts';
@@ -50,14 +53,15 @@ export type PageEvent =
       readonly pattern: number;
       readonly identifier: string;
     }
+  | { readonly type: 'PageUnknown'; readonly gfn: number }
   | { readonly type: 'SharingBroken'; readonly gfn: number; readonly identifier: string };
 
 export interface WritePage {
   readonly vm: string;
   readonly gfn: number;
-  /** CLASS_NONE, or the class of the pattern that describes the page. */
+  /** CLASS_NONE, the class of the pattern that describes the page, or CLASS_UNTOLD. */
   readonly patternClass: number;
-  /** Hex: of the page, or of the descriptor of its pattern. */
+  /** Hex: of the page, or of the descriptor of its pattern; of a page that is unknown it says nothing. */
   readonly identifier: string;
   /** Whether its region is to be held large; absent: it is not. */
   readonly isLarge?: boolean;
@@ -66,7 +70,7 @@ export interface WritePage {
 /** All VMs of a group, page by page: what each page holds, and who first stored each content. */
 export interface PagesState {
   readonly pageCount: number;
-  /** `vm/gfn` -> identifier, `pattern:CLASS:IDENTIFIER`, or `large:VM/GFN:IDENTIFIER`. */
+  /** `vm/gfn` -> identifier, `pattern:CLASS:IDENTIFIER`, `large:VM/GFN:IDENTIFIER`, or `unknown`. */
   readonly pages: ReadonlyMap<string, string>;
   /** identifier -> the VM that stored it. */
   readonly contents: ReadonlyMap<string, string>;
@@ -74,6 +78,16 @@ export interface PagesState {
 
 const patternText = (patternClass: number, identifier: string): string =>
   `pattern:${patternClass}:${identifier}`;
+const UNKNOWN_TEXT = 'unknown';
+
+/** Whether what a page holds, as text, is a content. */
+const isContentText = (held: string): boolean =>
+  held !== UNKNOWN_TEXT && !held.startsWith('pattern:');
+
+function nextText({ patternClass, identifier }: WritePage): string {
+  if (patternClass === CLASS_UNTOLD) return UNKNOWN_TEXT;
+  return patternClass === CLASS_NONE ? identifier : patternText(patternClass, identifier);
+}
 
 /** What is held large is a content of its own, of that page. */
 const largeText = ({ vm, gfn, identifier }: Omit<WritePage, 'patternClass'>): string =>
@@ -93,15 +107,14 @@ export const decidePageWrite =
     if (gfn >= state.pageCount)
       return either.left({ _tag: 'GfnOutOfRange', vm, gfn, pages: state.pageCount });
     const { identifier } = write;
-    const isOfPattern = patternClass !== CLASS_NONE;
-    const small = isOfPattern ? patternText(patternClass, identifier) : identifier;
-    const isLarge = write.isLarge === true && !isOfPattern;
-    const next = isLarge ? largeText(write) : small;
+    const isLarge = write.isLarge === true && patternClass === CLASS_NONE;
+    const next = isLarge ? largeText(write) : nextText(write);
     const old = state.pages.get(`${vm}/${gfn}`);
     if (old === next) return either.right([]);
     const events: PageEvent[] = [];
     const holder = state.contents.get(identifier);
-    if (isOfPattern)
+    if (patternClass === CLASS_UNTOLD) events.push({ type: 'PageUnknown', gfn });
+    else if (patternClass !== CLASS_NONE)
       events.push({ type: 'PatternPageShared', gfn, pattern: patternClass, identifier });
     else if (isLarge) events.push({ type: 'PageStored', gfn, identifier, isLarge });
     else if (holder === undefined) events.push({ type: 'PageStored', gfn, identifier });
@@ -112,7 +125,7 @@ export const decidePageWrite =
         identifier,
         scope: holder === vm ? 'intra' : 'inter',
       });
-    if (old !== undefined && !old.startsWith('pattern:') && holdersOf(state, old) > 1)
+    if (old !== undefined && isContentText(old) && holdersOf(state, old) > 1)
       events.push({ type: 'SharingBroken', gfn, identifier: old });
     return either.right(events);
   };
@@ -133,6 +146,8 @@ export function evolvePages(state: PagesState, vm: string, event: PageEvent): Pa
       return holding(event.identifier);
     case 'PatternPageShared':
       return holding(patternText(event.pattern, event.identifier));
+    case 'PageUnknown':
+      return holding(UNKNOWN_TEXT);
     case 'SharingBroken':
       return state;
     default:
@@ -163,7 +178,7 @@ export interface WriteColumns {
   readonly gfns: Uint32Array;
   readonly classes: Uint8Array;
   readonly identifiers: Uint8Array;
-  /** What a row of a pattern's class holds: ZERO, or the pattern's number; a content where that is known. */
+  /** What a row of a pattern's class holds: ZERO, or the pattern's number; UNTOLD; a content where that is known. */
   readonly patterns: Uint32Array;
 }
 
@@ -178,7 +193,14 @@ export interface DecidedWrites {
   readonly storeOver: Uint32Array;
   readonly merged: number;
   readonly pattern: number;
+  readonly unknown: number;
   readonly unchanged: number;
+}
+
+/** The kind of a row that holds no content. */
+function kindOf(holding: Holding, patternClass: number): number {
+  if (holding === ZERO) return KIND_ZERO;
+  return holding === UNTOLD ? KIND_UNTOLD : patternKind(patternClass);
 }
 
 /** Decides a batch of candidates in gfn order and takes the outcome into the view. O(rows). */
@@ -193,6 +215,7 @@ export function decideWrites(view: WritesView, columns: WriteColumns): DecidedWr
   let count = 0;
   let stored = 0;
   let pattern = 0;
+  let unknown = 0;
   for (let row = 0; row < total; row += 1) {
     const gfn = gfns[row]!;
     const old = view.held(gfn);
@@ -202,8 +225,9 @@ export function decideWrites(view: WritesView, columns: WriteColumns): DecidedWr
     if (next === old) continue;
     let kind = KIND_MERGED;
     if (isOfPattern && !isContent(next)) {
-      kind = next === ZERO ? KIND_ZERO : patternKind(patternClass);
-      pattern += 1;
+      kind = kindOf(next, patternClass);
+      if (next === UNTOLD) unknown += 1;
+      else pattern += 1;
     } else if (next < 0) {
       next = view.store(identifiers, row, gfn);
       storeRows[stored] = row;
@@ -218,7 +242,7 @@ export function decideWrites(view: WritesView, columns: WriteColumns): DecidedWr
     holdings[count] = next;
     count += 1;
   }
-  assert(count >= stored + pattern, 'every stored or pattern page is an event');
+  assert(count >= stored + pattern + unknown, 'every page that is no link is an event');
   return {
     count,
     rows: rows.subarray(0, count),
@@ -226,8 +250,9 @@ export function decideWrites(view: WritesView, columns: WriteColumns): DecidedWr
     holdings: holdings.subarray(0, count),
     storeRows: storeRows.subarray(0, stored),
     storeOver: storeOver.subarray(0, stored),
-    merged: count - stored - pattern,
+    merged: count - stored - pattern - unknown,
     pattern,
+    unknown,
     unchanged: total - count,
   };
 }

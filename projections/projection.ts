@@ -33,7 +33,8 @@ export interface Folded {
   kinds(change: CaptureChange, columns: PageColumns): Uint8Array;
   /**
    * What each row's page holds: below FIRST_CONTENT a pattern, else a content. Equal pages of a group
-   * have equal numbers, and a number never changes its meaning. UNKNOWN: lost.
+   * have equal numbers, and a number never changes its meaning. UNKNOWN: lost; UNTOLD: its source did
+   * not tell.
    */
   holdings(columns: PageColumns): Uint32Array;
   /** What each slot of a pack holds that compaction wrote. */

@@ -159,6 +159,7 @@ export const CONTROL_CODECS = {
     stored: count,
     merged: count,
     pattern: count,
+    unknown: count,
     unchanged: count,
     pauseMs: orNull(durationMs),
     mode: captureMode,

@@ -142,10 +142,13 @@ export const BESIDE_FORMAT = 2;
 export const LAYOUT_FORMAT = 3;
 /** The earliest ledger format of releases that name slots where they lie. */
 export const LYING_FORMAT = 4;
+/** The earliest ledger format of captures whose source did not tell of all pages. */
+export const UNKNOWN_FORMAT = 6;
 
 const ADDED: Readonly<Partial<Record<ControlType, readonly AddedFields[]>>> = {
   CaptureCommitted: [
     { schema: 2, format: BESIDE_FORMAT, fields: { note: null, attachments: [], image: null } },
+    { schema: 3, format: UNKNOWN_FORMAT, fields: { unknown: 0 } },
   ],
   CheckpointTaken: [
     { schema: 2, format: BESIDE_FORMAT, fields: { note: null } },
@@ -157,14 +160,15 @@ const ADDED: Readonly<Partial<Record<ControlType, readonly AddedFields[]>>> = {
   RegionsMoved: [{ schema: 2, format: 6, fields: { patched: null } }],
 };
 
-const isNothing = (value: unknown): boolean =>
-  value === null || (Array.isArray(value) && value.length === 0);
+/** Whether a field says what it says where it is absent. */
+const isNothing = (value: unknown, nothing: unknown): boolean =>
+  value === nothing || (Array.isArray(value) && value.length === 0);
 
 /** The last of the later schemas that has something which an event says; undefined: the first says it all. */
 function saidLast({ type, data }: ControlEvent): AddedFields | undefined {
   const said: Readonly<Record<string, unknown>> = data;
   return ADDED[type]?.findLast(({ fields }) =>
-    Object.keys(fields).some((key) => !isNothing(said[key])),
+    Object.entries(fields).some(([key, nothing]) => !isNothing(said[key], nothing)),
   );
 }
 

@@ -24,13 +24,14 @@ export const PAGE_EVENT_TYPES = [
   'PageStored',
   'PageMerged',
   'PatternPageShared',
+  'PageUnknown',
   'SharingBroken',
 ] as const;
 
 /** Events whose schema has changed since they were first written, and its version now. */
 const SCHEMAS: Readonly<Record<string, number>> = {
   LedgerCreated: 6,
-  CaptureCommitted: 2,
+  CaptureCommitted: 3,
   AttachmentsWritten: 3,
   CheckpointTaken: 3,
   ContentReleased: 2,

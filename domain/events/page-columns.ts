@@ -2,6 +2,7 @@
 
 import * as either from 'fp-ts/lib/Either.js';
 import type { Either } from 'fp-ts/lib/Either.js';
+import { CLASS_UNTOLD } from '../ports/page-engine.ts';
 import { LedgerError } from '../values/ledger-error.ts';
 import { BATCH_ROWS_MAX, EVENT_BYTES_MAX } from '../values/page.ts';
 
@@ -19,6 +20,10 @@ const KIND_CLASS_SHIFT = 2;
 /** Kind of a page that a pattern of this class describes. */
 export const patternKind = (patternClass: number): number =>
   KIND_PATTERN | (patternClass << KIND_CLASS_SHIFT);
+/** Kind of a page of which the source did not tell what it held (UNTOLD); it refers to that number. */
+export const KIND_UNTOLD = patternKind(CLASS_UNTOLD);
+/** Whether a row says so. */
+export const isUntoldKind = (kind: number): boolean => (kind & ~KIND_BROKE) === KIND_UNTOLD;
 /** Class of the pattern that a row of kind KIND_PATTERN holds. */
 export const classOfKind = (kind: number): number => (kind & KIND_CLASS) >>> KIND_CLASS_SHIFT;
 

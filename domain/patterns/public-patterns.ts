@@ -9,6 +9,7 @@ import { describe } from './describe.ts';
 import { encodeDescriptor } from './descriptor.ts';
 import { pageOfExpression } from './expression.ts';
 import { FIRST_ADDED_STRING } from './grammar.ts';
+import { UNTOLD } from '../values/holding.ts';
 import { toHex } from '../values/identifier.ts';
 
 export interface PublicPattern {
@@ -79,7 +80,10 @@ function publicTable(): Table {
   const descriptors = PUBLIC_PATTERNS.map(described);
   const numbers = new Map(descriptors.map((descriptor, i) => [toHex(descriptor), i + 1]));
   assert(numbers.size === descriptors.length, 'public patterns are distinct');
-  assert(numbers.size < FIRST_ADDED_STRING, 'public patterns leave room for added strings');
+  assert(
+    numbers.size < UNTOLD,
+    'public patterns leave room for what is none, and for added strings',
+  );
   table = { descriptors, numbers };
   return table;
 }

@@ -90,6 +90,8 @@ export interface GuestCapture {
   readonly asBefore?: Uint8Array;
   /** Pages as at another VM's point, and zero in the image: what a clone never wrote. Absent: none is. */
   readonly asAt?: PagesAsAt;
+  /** Where [p] is 1, the source does not tell what page p held; zero in the image. Absent: it tells of all. */
+  readonly untold?: Uint8Array;
   /** Asked once all pages were read: whether they may have changed meanwhile. Absent: they cannot. */
   readonly mayHaveChanged?: () => Promise<boolean>;
 }

@@ -35,6 +35,8 @@ export const CLASS_PERIOD = 6;
 export const CLASS_STRING = 7;
 /** Class of pages that are such a pattern but for a short head or tail. */
 export const CLASS_EDGED = 8;
+/** Class that events give pages of which a source did not tell what they held: no page is classified so. */
+export const CLASS_UNTOLD = 31;
 /** Classes are below this number: they have five bits. */
 export const CLASSES_MAX = 32;
 

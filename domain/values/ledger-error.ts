@@ -111,6 +111,11 @@ export const LEDGER_ERRORS = {
     kind: 'damage',
     advice: 'Choose another point, or repair from a copy of the ledger.',
   },
+  PAGE_UNKNOWN: {
+    kind: 'absent',
+    advice:
+      'Say `--unknown zero` where zeros will do for them, choose another point, or record a dump that leaves nothing out (`makedumpfile -d 0`).',
+  },
   KEY_MISSING: {
     kind: 'absent',
     advice:

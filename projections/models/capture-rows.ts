@@ -97,6 +97,15 @@ export interface CaptureRow {
   readonly damage: string | null;
 }
 
+/** Pages that a capture wrote without telling what they hold: its source did not tell it. */
+export const unknownWritten = ({
+  written,
+  stored,
+  merged,
+  pattern,
+}: Pick<CaptureRow, 'written' | 'stored' | 'merged' | 'pattern'>): number =>
+  written - stored - merged - pattern;
+
 const isHex = (text: string, bytes: number): boolean =>
   text.length === 2 * bytes && /^[0-9a-f]*$/u.test(text);
 

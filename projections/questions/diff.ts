@@ -1,5 +1,7 @@
 // The pages that differ between two points. Inside a sharing group equal
-// pages have equal numbers, or, where one of them is held large, equal identifiers, so two tables are compared and no page is read; contents of different
+// pages have equal numbers, or, where one of them is held large, equal identifiers, so two tables are
+// compared and no page is read. Pages that are unknown at either point are none that differ: they are
+// told apart. Contents of different
 // groups, and patterns of different VMs, are compared by their bytes. Cost: O(pages of the two tables),
 // and each block once a window of those pages that bytes are needed of. Memory: the two tables, and
 // two windows of pages.
@@ -9,6 +11,7 @@ import {
   isContent,
   isKeptPattern,
   UNKNOWN,
+  UNTOLD,
   ZERO,
   type Holding,
 } from '../../domain/values/holding.ts';
@@ -46,6 +49,8 @@ export interface DiffRequest {
   readonly areEqual?: (before: Holding, after: Holding) => boolean;
   /** Only these pages; absent: all. */
   readonly gfns?: PageRange;
+  /** Is told of each page of which no source told what it held at either point, ascending. */
+  readonly onUnknown?: (gfn: number) => void;
 }
 
 /** A page that differs between two points, and in which bytes. */
@@ -86,11 +91,15 @@ interface Candidate {
 
 /** Pages whose numbers differ, ascending. */
 function* candidates(request: DiffRequest): Generator<Candidate> {
-  const { a, b, gfns = { first: 0, last: Infinity } } = request;
+  const { a, b, gfns = { first: 0, last: Infinity }, onUnknown } = request;
   const end = Math.min(Math.max(a.table.length, b.table.length), gfns.last + 1);
   for (let gfn = gfns.first; gfn < end; gfn += 1) {
     const before = a.table[gfn] ?? UNKNOWN;
     const after = b.table[gfn] ?? UNKNOWN;
+    if (before === UNTOLD || after === UNTOLD) {
+      onUnknown?.(gfn);
+      continue;
+    }
     if (before === after || request.areEqual?.(before, after) === true) continue;
     yield {
       gfn,
@@ -153,7 +162,7 @@ async function settled(
 }
 
 /**
- * Differing pages, ascending, a window of them at a time. Both tables must be whole (assertWhole).
+ * Differing pages, ascending, a window of them at a time. Both tables must be whole (assertUndamaged).
  * Where one VM has more pages than the other, those beyond differ, and their other side counts as
  * zeros. Ranges are valid until the next window.
  */

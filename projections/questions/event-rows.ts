@@ -5,6 +5,7 @@ import type { ContentLost, ControlEvent, ToldEvent } from '../../domain/events/c
 import {
   classOfKind,
   holdsContent,
+  isUntoldKind,
   KIND_BROKE,
   KIND_MASK,
   KIND_STORED,
@@ -118,7 +119,10 @@ const slotFacts = (packs: ContentLost['packs']): EventRow['facts'] => ({
 });
 
 /** Type of a page event, by its kind as the fold says it. */
-function typeOfKind(kind: number): 'PageStored' | 'PageMerged' | 'PatternPageShared' {
+function typeOfKind(
+  kind: number,
+): 'PageStored' | 'PageMerged' | 'PatternPageShared' | 'PageUnknown' {
+  if (isUntoldKind(kind)) return 'PageUnknown';
   if (!holdsContent(kind)) return 'PatternPageShared';
   return (kind & KIND_MASK) === KIND_STORED ? 'PageStored' : 'PageMerged';
 }

@@ -10,7 +10,7 @@ import {
   KIND_ZERO,
 } from '../../domain/events/pages-written.ts';
 import { CLASS_NONE, CLASS_ZERO } from '../../domain/ports/page-engine.ts';
-import { isContent, isPattern, type Holding } from '../../domain/values/holding.ts';
+import { isContent, isPattern, UNTOLD, type Holding } from '../../domain/values/holding.ts';
 import type { Position } from '../../domain/ports/event-log.ts';
 import type { VmEntry } from '../models/vm-entry.ts';
 import type { Contents } from '../models/contents.ts';
@@ -28,7 +28,7 @@ export interface PageVersion {
   readonly timeMs: number;
   readonly gfn: number;
   /** Null: what it held where history begins, whatever write brought it there. */
-  readonly outcome: 'stored' | 'merged' | 'pattern' | null;
+  readonly outcome: 'stored' | 'merged' | 'pattern' | 'unknown' | null;
   /** Of a pattern, its class; else CLASS_NONE. */
   readonly patternClass: number;
   readonly holding: Holding;
@@ -41,7 +41,8 @@ export interface PageVersion {
 }
 
 /** What became of a page event, as the fold says. */
-export function outcomeOf(kind: number): PageVersion['outcome'] {
+export function outcomeOf(kind: number, holding: Holding): PageVersion['outcome'] {
+  if (holding === UNTOLD) return 'unknown';
   if (kind === KIND_HELD) return null;
   const outcome = kind & KIND_MASK;
   if (outcome === KIND_ZERO || outcome === KIND_PATTERN) return 'pattern';
@@ -54,6 +55,7 @@ function patternClassOf(contents: Contents, kind: number, holding: Holding): num
     return isPattern(holding) ? classOfPattern(contents, holding) : CLASS_NONE;
   const outcome = kind & KIND_MASK;
   if (outcome === KIND_ZERO) return CLASS_ZERO;
+  if (holding === UNTOLD) return CLASS_NONE;
   return outcome === KIND_PATTERN ? classOfKind(kind) : CLASS_NONE;
 }
 
@@ -83,7 +85,7 @@ export async function pageHistory(
     if (at === null || at === undefined) continue;
     const { position } = at;
     const timeMs = entry.capture(capture)?.timeMs ?? at.timeMs;
-    const outcome = outcomeOf(kind);
+    const outcome = outcomeOf(kind, holding);
     const of = counts.get(holding);
     versions.push({
       capture,

@@ -1,7 +1,7 @@
 // Which large pages of a VM are cold, and what holding them small would bring: a ranking at a point, from
 // events alone. No page is read.
 
-import { UNKNOWN, contentOf, isContent } from '../../domain/values/holding.ts';
+import { contentOf, isContent, isTold } from '../../domain/values/holding.ts';
 import {
   byRank,
   decisionOf,
@@ -74,7 +74,7 @@ function countShared(
   let shareable = 0;
   for (const holding of pages) {
     if (isContent(holding)) own.set(holding, (own.get(holding) ?? 0) + 1);
-    else if (holding !== UNKNOWN) pattern += 1;
+    else if (isTold(holding)) pattern += 1;
   }
   for (const [holding, count] of own)
     shareable += holders[contentOf(holding)]! > count ? count : count - 1;
@@ -179,7 +179,7 @@ export async function estimateShared(
     const holding = table[Math.floor(random() * pages)]!;
     // Of n pages that hold a content n - 1 would go.
     const n = isContent(holding) ? holders[contentOf(holding)]! : 0;
-    const goes = isContent(holding) ? (n - 1) / n : Number(holding !== UNKNOWN);
+    const goes = isContent(holding) ? (n - 1) / n : Number(isTold(holding));
     sum += goes;
     squares += goes * goes;
   }

@@ -2,8 +2,8 @@
 //
 // Invariant: pages = zero + pattern + unique + mergedIntra + mergedInter + unknown. For a content held
 // by v VMs on p pages: unique 1, mergedInter v - 1, mergedIntra p - v. What is held large is a content of its
-// own, whatever equals it. Pages are unknown where the events
-// that tell of them are damaged: one VM's damage is no reason not to answer of the others.
+// own, whatever equals it. Pages are unknown where the source of a capture did not tell of them, and where
+// the events that tell of them are damaged: one VM's damage is no reason not to answer of the others.
 
 import { arePagesCounted } from '../../domain/invariants.ts';
 import { assert } from '../../domain/values/assert.ts';
@@ -15,6 +15,7 @@ import {
   contentOf,
   holdingOfContent,
   isContent,
+  isTold,
   type Holding,
 } from '../../domain/values/holding.ts';
 import { publicPattern } from '../../domain/patterns/public-patterns.ts';
@@ -34,12 +35,12 @@ export interface SharingCounts {
   readonly mergedInter: number;
   /** Of the unique: contents that are stored as a patch. */
   readonly patched: number;
+  /** Pages of which nobody knows what they hold: no source told it, or the events that do are damaged. */
+  readonly unknown: number;
 }
 
 /** How memory is made up at a moment, and what its contents take. */
 export interface SharingReport extends SharingCounts {
-  /** Pages of which nobody knows what they hold: the events that tell of them are damaged. */
-  readonly unknown: number;
   /** Pages that are held large: of the unique ones, but where a clone shares its master's. */
   readonly heldLarge: number;
   /** The counted VMs, and those they are compared with, of which that is so of a page, or of all. */
@@ -96,7 +97,7 @@ class Tally {
     this.#vms += 1;
     this.pages += table.length;
     for (const holding of table) {
-      if (holding === UNKNOWN) {
+      if (!isTold(holding)) {
         this.unknown += 1;
         continue;
       }
@@ -133,7 +134,7 @@ async function tableOf(
 function countsOf(
   state: LedgerState,
   { all, own, vms }: { all: Tally; own: Tally; vms: number },
-): SharingCounts & Pick<SharingReport, 'uniqueBytes' | 'unknown' | 'heldLarge'> {
+): SharingCounts & Pick<SharingReport, 'uniqueBytes' | 'heldLarge'> {
   const { contents } = state;
   const sizes = new StoredSizes(contents);
   const isWhole = all === own;

@@ -7,7 +7,7 @@
 // would, without patches; large pages of patterns alone take nothing. What a setting changes in how
 // well neighbours compress together, and in the log, is not in the figures.
 
-import { UNKNOWN, contentOf, isContent, type Holding } from '../../domain/values/holding.ts';
+import { contentOf, isContent, isTold, type Holding } from '../../domain/values/holding.ts';
 import { PAGE_BYTES } from '../../domain/values/page.ts';
 import type { Contents } from '../models/contents.ts';
 import type { LedgerState, Replay } from '../models/ledger-state.ts';
@@ -172,7 +172,7 @@ export async function whatIf(ports: {
     ports.freePagesOf === undefined ? null : new FreeHistory(contents, ports.freePagesOf);
   await walkTables(ports, {
     page: (vm, gfn, _old, next) => {
-      if (next === UNKNOWN) return;
+      if (!isTold(next)) return;
       for (const { large } of larges) large.touch(gfn);
       free?.write(gfn);
       if (!isContent(next)) return;

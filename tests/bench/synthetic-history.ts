@@ -168,6 +168,7 @@ function eventsOf(
         stored,
         merged,
         pattern: rows - stored - merged,
+        unknown: 0,
         unchanged: pages - rows,
         pauseMs: null,
         mode: 'image',

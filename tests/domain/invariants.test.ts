@@ -21,9 +21,10 @@ const pack = (firstContent: number, pages: number, firstPattern = 0, patterns = 
 });
 
 describe('counts', () => {
-  test('of writes are those of stored, merged and pattern pages', () => {
-    expect(areWritesCounted({ written: 6, stored: 1, merged: 2, pattern: 3 })).toBe(true);
-    expect(areWritesCounted({ written: 7, stored: 1, merged: 2, pattern: 3 })).toBe(false);
+  test('of writes are those of stored, merged, pattern and unknown pages', () => {
+    const counts = { stored: 1, merged: 2, pattern: 3, unknown: 4 };
+    expect(areWritesCounted({ written: 10, ...counts })).toBe(true);
+    expect(areWritesCounted({ written: 11, ...counts })).toBe(false);
   });
 
   test('of pages count each in one class', () => {

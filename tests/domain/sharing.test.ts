@@ -2,7 +2,7 @@ import { describe, expect, test } from '@jest/globals';
 import * as either from 'fp-ts/lib/Either.js';
 import fc from 'fast-check';
 import { KIND_MASK, KIND_MERGED, KIND_STORED } from '../../domain/events/pages-written.ts';
-import { CLASS_NONE, CLASS_ZERO } from '../../domain/ports/page-engine.ts';
+import { CLASS_NONE, CLASS_UNTOLD, CLASS_ZERO } from '../../domain/ports/page-engine.ts';
 import {
   decidePageWrite,
   decideWrites,
@@ -126,6 +126,24 @@ describe('a page write', () => {
     expect(given(zeroed('b', 0)).when(writeZero('a', 2))).toEqual(events(zeroed('a', 2)));
   });
 
+  test('that its source does not tell is unknown, whatever the page held, and once only', () => {
+    const untold = { vm: 'a', gfn: 1, patternClass: CLASS_UNTOLD, identifier: '' };
+    const unknown: OfVm = { vm: 'a', event: { type: 'PageUnknown', gfn: 1 } };
+    expect(given().when(untold)).toEqual(events(unknown));
+    expect(given(zeroed('a', 1)).when(untold)).toEqual(events(unknown));
+    expect(given(unknown).when(untold)).toEqual(events());
+    expect(given(stored('a', 1, 'X'), merged('b', 0, 'X', 'inter')).when(untold)).toEqual(
+      events(unknown, broken('a', 1, 'X')),
+    );
+  });
+
+  test('of a page that was unknown is one, zeros too, and breaks nothing', () => {
+    const unknown: OfVm = { vm: 'a', event: { type: 'PageUnknown', gfn: 1 } };
+    const other: OfVm = { vm: 'b', event: { type: 'PageUnknown', gfn: 1 } };
+    expect(given(unknown, other).when(writeZero('a', 1))).toEqual(events(zeroed('a', 1)));
+    expect(given(unknown, other).when(write('a', 1, 'X'))).toEqual(events(stored('a', 1, 'X')));
+  });
+
   test('of another pattern of the same class is one', () => {
     const ofPattern = (identifier: string): WritePage => ({
       ...write('a', 0, identifier),
@@ -214,7 +232,8 @@ describe('the decider of whole batches', () => {
           expect(decided.unchanged).toBe(columns.gfns.length - rows.length);
           const stores = rows.filter((_, i) => (kinds[i]! & KIND_MASK) === KIND_STORED);
           expect([...decided.storeRows]).toEqual(stores);
-          expect(decided.storeRows.length + decided.merged + decided.pattern).toBe(decided.count);
+          const { merged: links, pattern, unknown } = decided;
+          expect(decided.storeRows.length + links + pattern + unknown).toBe(decided.count);
           for (const [i, row] of rows.entries())
             expect(textOf(view, decided.holdings[i]!)).toBe(
               state.pages.get(`${vm}/${columns.gfns[row]}`),

@@ -28,6 +28,7 @@ const MEASURED = {
   stored: 2,
   merged: 1,
   pattern: 1,
+  unknown: 0,
   unchanged: 0,
   pauseMs: null,
   mode: 'image' as const,

@@ -219,6 +219,7 @@ const committing = (vm: string, batches: number): NewEvent[] =>
       stored: 0,
       merged: 0,
       pattern: 0,
+      unknown: 0,
       unchanged: 0,
       pauseMs: null,
       mode: 'image',

@@ -4,7 +4,13 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { arePagesCounted } from '../../domain/invariants.ts';
-import { FIRST_CONTENT, isContent, UNKNOWN, type Holding } from '../../domain/values/holding.ts';
+import {
+  FIRST_CONTENT,
+  isContent,
+  UNKNOWN,
+  UNTOLD,
+  type Holding,
+} from '../../domain/values/holding.ts';
 import type { Position } from '../../domain/ports/event-log.ts';
 import { vmStream } from '../../domain/events/streams.ts';
 import { pageRows, type EventRow } from '../../projections/questions/event-rows.ts';
@@ -21,9 +27,11 @@ import { MapStateFiles } from '../support/map-state-files.ts';
 import {
   NaiveLedger,
   NONE_LARGE,
+  UNTOLD_CONTENT,
   type HeldLarge,
   type NaiveCapture,
 } from '../support/naive-ledger.ts';
+import { drawnContent } from '../support/random-histories.ts';
 import { itemsOf } from '../support/log-events.ts';
 
 const PAGES = 80;
@@ -87,7 +95,8 @@ async function play(rounds: readonly Round[]): Promise<World> {
       const pages = memories.get(vm)!;
       if (grows > 0) blocks.get(vm)!.push(grows);
       for (let i = 0; i < grows; i += 1) pages.push(0);
-      for (let i = 0; i < changes; i += 1) pages[random(pages.length)] = random(CONTENTS);
+      for (let i = 0; i < changes; i += 1)
+        pages[random(pages.length)] = drawnContent(random, CONTENTS);
       const memory = { vm, pages: [...pages], blocks: [...blocks.get(vm)!] };
       plans.push(await planCapture(state, { ...memory, large, rowsMax: 1 + random(40) }));
     }
@@ -130,7 +139,8 @@ function contentsOf(state: LedgerState, table: PageTable): number[] {
 }
 
 function contentOf(state: LedgerState, holding: Holding): number {
-  if (holding === UNKNOWN) return -1;
+  if (holding === UNKNOWN) return -3;
+  if (holding === UNTOLD) return UNTOLD_CONTENT;
   if (!isContent(holding)) return 0;
   const identifier = state.sharing.column.read(holding - FIRST_CONTENT);
   return identifier === null ? -2 : CONTENT_OF.get(hex(identifier))!;
@@ -185,7 +195,7 @@ const expectedRow = (of: NaiveCapture, event: NaiveCapture['events'][number]) =>
   item: event.item,
   type: event.type,
   gfn: event.gfn,
-  identifier: event.content === 0 ? null : hex(identifierOf(event.content)),
+  identifier: event.content <= 0 ? null : hex(identifierOf(event.content)),
   ...(event.scope === undefined ? {} : { scope: event.scope }),
 });
 

@@ -232,6 +232,7 @@ const captureCommitted = fc.record({
   stored: count,
   merged: count,
   pattern: count,
+  unknown: count,
   unchanged: count,
   pauseMs: fc.option(measured),
   mode: fc.constantFrom(...CAPTURE_MODES),

@@ -17,6 +17,7 @@ import { toHex } from '../../domain/values/identifier.ts';
 import { IDENTIFIER_BYTES } from '../../domain/ports/page-engine.ts';
 import { PAGE_BYTES } from '../../domain/values/page.ts';
 import { FIRST_CONTENT } from '../../domain/values/holding.ts';
+import { unknownWritten } from '../../projections/models/capture-rows.ts';
 import { isWritten } from '../../projections/models/contents.ts';
 import { TEMPORARY_PREFIX } from '../../adapters/files/whole-file.ts';
 import { LossyFiles } from '../simulation/lossy-files.ts';
@@ -262,7 +263,8 @@ async function countFaults({ state }: Ledger): Promise<string[]> {
   const tables: Uint32Array[] = [];
   for (const entry of catalogue.vms.values()) {
     for (const row of entry.captures)
-      if (!areWritesCounted(row)) faults.push(`${entry.vm}@${row.capture} is miscounted`);
+      if (!areWritesCounted({ ...row, unknown: unknownWritten(row) }) || unknownWritten(row) < 0)
+        faults.push(`${entry.vm}@${row.capture} is miscounted`);
     const last = entry.captures.at(-1);
     if (last === undefined || entry.state.isRetired) continue;
     const table = await state.tables.at(entry, contents, last);

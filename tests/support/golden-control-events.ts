@@ -61,6 +61,7 @@ export const GOLDEN_CONTROL_EVENTS: readonly ControlEvent[] = [
       stored: 2,
       merged: 2,
       pattern: 2,
+      unknown: 0,
       unchanged: 1_052_666,
       pauseMs: 12.25,
       mode: 'background-snapshot',
@@ -236,6 +237,7 @@ export const GOLDEN_BESIDE_EVENTS: readonly ControlEvent[] = [
       stored: 1,
       merged: 0,
       pattern: 0,
+      unknown: 0,
       unchanged: 3,
       pauseMs: null,
       mode: 'image',
@@ -283,3 +285,28 @@ export const GOLDEN_BESIDE_EVENTS: readonly ControlEvent[] = [
     },
   },
 ];
+
+/** A capture whose source did not tell of all pages, as schema 3 has it. */
+export const GOLDEN_UNKNOWN: ControlEvent = {
+  type: 'CaptureCommitted',
+  data: {
+    vm: 'web-1',
+    capture: 3,
+    timeMs: 1_790_000_000_000,
+    batches: 1,
+    firstRevision: 7,
+    hash: 'ab'.repeat(32),
+    written: 4,
+    stored: 1,
+    merged: 0,
+    pattern: 0,
+    unknown: 3,
+    unchanged: 0,
+    pauseMs: null,
+    mode: 'core',
+    source: '/var/crash/dump',
+    note: null,
+    attachments: [],
+    image: null,
+  },
+};

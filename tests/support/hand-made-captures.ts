@@ -1,5 +1,6 @@
-// Captures without a guest and without an engine: a page's content is a small number (0: zeros), and
-// its identifier the digest of that number. A capture is planned against a state, as a recorder does,
+// Captures without a guest and without an engine: a page's content is a small number (0: zeros; -1:
+// its source did not tell what it holds), and its identifier the digest of that number. A capture is
+// planned against a state, as a recorder does,
 // and appended later, batch by batch, so that recorders can be interleaved in any way.
 
 import { hash } from 'node:crypto';
@@ -10,12 +11,18 @@ import { encodePackWritten, packWrittenSchema } from '../../domain/events/pack-w
 import {
   encodePageColumns,
   hasReference,
+  isUntoldKind,
   KIND_ZERO,
   type PageColumns,
 } from '../../domain/events/pages-written.ts';
-import { CLASS_NONE, CLASS_ZERO, IDENTIFIER_BYTES } from '../../domain/ports/page-engine.ts';
+import {
+  CLASS_NONE,
+  CLASS_UNTOLD,
+  CLASS_ZERO,
+  IDENTIFIER_BYTES,
+} from '../../domain/ports/page-engine.ts';
 import { BLOCK_PAGES, PAGE_BYTES } from '../../domain/values/page.ts';
-import { assert } from '../../domain/values/assert.ts';
+import { UNTOLD, ZERO } from '../../domain/values/holding.ts';
 import { NO_PATCHES } from '../../domain/events/patches.ts';
 import { decideWrites, type DecidedWrites } from '../../domain/sharing.ts';
 import type { EventLog, NewEvent, Position } from '../../domain/ports/event-log.ts';
@@ -30,12 +37,17 @@ import {
   createMemoryEventLog,
   MemoryLogStore,
 } from '../../adapters/stores/event-log-memory/event-log-memory.ts';
-import { NONE_LARGE, type HeldLarge } from './naive-ledger.ts';
+import { NONE_LARGE, UNTOLD_CONTENT, type HeldLarge } from './naive-ledger.ts';
 import { GrowingRuns } from '../../domain/values/slot-runs.ts';
 import { MapStateFiles } from './map-state-files.ts';
 import { valueOf } from './outcomes.ts';
 
 export const sha256 = (bytes: Uint8Array): Uint8Array => hash('sha256', bytes, 'buffer');
+
+function classOfContent(content: number): number {
+  if (content === UNTOLD_CONTENT) return CLASS_UNTOLD;
+  return content === 0 ? CLASS_ZERO : CLASS_NONE;
+}
 
 /** The identifier of a content in a group. */
 export const identifierOf = (content: number, group = 'default'): Uint8Array =>
@@ -176,7 +188,10 @@ function batchesOf(
     for (let row = 0; row < rows; row += 1) {
       if (!hasReference(columns.kinds[row]!)) continue;
       const place = view.reference(decided.holdings[first + row]!);
-      assert(place._tag !== 'public', 'made captures hold contents and zeros');
+      if (place._tag === 'public') {
+        columns.slots[row] = place.pattern;
+        continue;
+      }
       const isPending = place._tag === 'pending';
       const name = isPending
         ? own.packs[Math.floor(place.number / packPagesMax)]!.name
@@ -185,6 +200,8 @@ function batchesOf(
       columns.packIndexes[row] = names.indexOf(name);
       columns.slots[row] = isPending ? place.number % packPagesMax : place.slot;
     }
+    for (let row = 0; row < rows; row += 1)
+      if (isUntoldKind(columns.kinds[row]!)) columns.packIndexes[row] = names.length;
     events.push(eventOf('PagesWritten', encodePageColumns(columns, 2)));
   }
   return events;
@@ -231,9 +248,9 @@ export async function planCapture(
     if (content > 0) identifiers.set(identifierOf(content, group), gfn * IDENTIFIER_BYTES);
   const decided = decideWrites(view, {
     gfns: Uint32Array.from(pages.keys()),
-    classes: Uint8Array.from(pages, (content) => (content === 0 ? CLASS_ZERO : CLASS_NONE)),
+    classes: Uint8Array.from(pages, classOfContent),
     identifiers,
-    patterns: new Uint32Array(pages.length),
+    patterns: Uint32Array.from(pages, (content) => (content === UNTOLD_CONTENT ? UNTOLD : ZERO)),
   });
   const capture = (entry?.state.captures ?? 0) + 1;
   const stored = [...decided.storeRows].map((gfn) => ({
@@ -262,6 +279,7 @@ export async function planCapture(
         stored: decided.storeRows.length,
         merged: decided.merged,
         pattern: decided.pattern,
+        unknown: decided.unknown,
         unchanged: decided.unchanged,
         pauseMs: null,
         mode: 'image',

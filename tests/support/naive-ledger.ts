@@ -1,14 +1,18 @@
 // The plainest model of what the fold must say: whole tables, plain numbers, everything counted anew.
-// Contents are those of hand-made captures: 0 is zeros, undefined is not written yet. What is held large is a
-// content of its own, whatever equals it: beside the tables stands what each page is kept as.
+// Contents are those of hand-made captures: 0 is zeros, -1 unknown, undefined is not written yet. What is held
+// large is a content of its own, whatever equals it: beside the tables stands what each page is kept as.
 
 import type { SharingCounts } from '../../projections/questions/sharing-at.ts';
 import type { CaptureRow } from '../../projections/models/vm-entry.ts';
 import type { Position } from '../../domain/ports/event-log.ts';
 
+/** What a page holds of which its source does not tell. */
+export const UNTOLD_CONTENT = -1;
+
 export interface NaivePageEvent {
   readonly item: number;
-  readonly type: 'PageStored' | 'PageMerged' | 'PatternPageShared' | 'SharingBroken';
+  readonly type:
+    'PageStored' | 'PageMerged' | 'PatternPageShared' | 'PageUnknown' | 'SharingBroken';
   readonly gfn: number;
   /** The content written; of SharingBroken the one that was shared. */
   readonly content: number;
@@ -34,6 +38,8 @@ export interface HeldLarge {
 
 export const NONE_LARGE: HeldLarge = { isLarge: () => false, mayStayLarge: () => true };
 
+/** Whether what a page is kept as is a content. */
+const isHeld = (kept: string): boolean => kept !== '0' && kept !== String(UNTOLD_CONTENT);
 const isKeptLarge = (kept: string | undefined): boolean => kept?.startsWith('large') ?? false;
 
 type Table = readonly (number | undefined)[];
@@ -92,6 +98,7 @@ export class NaiveLedger {
   }
 
   #outcome(vm: string, content: number): Pick<NaivePageEvent, 'type' | 'scope'> {
+    if (content === UNTOLD_CONTENT) return { type: 'PageUnknown' };
     if (content === 0) return { type: 'PatternPageShared' };
     const holder = this.#storedBy.get(content);
     if (holder !== undefined)
@@ -145,14 +152,16 @@ export class NaiveLedger {
     const vmsOf = new Map<string, Set<string>>();
     for (const [name, { kept }] of latest)
       for (const each of kept)
-        if (each !== '0') vmsOf.set(each, (vmsOf.get(each) ?? new Set()).add(name));
+        if (isHeld(each)) vmsOf.set(each, (vmsOf.get(each) ?? new Set()).add(name));
     const counted =
       vm === null ? [...latest.values()] : [...latest.values()].filter((one) => one.vm === vm);
     const pages = counted.flatMap(({ kept }) => kept);
-    const held = new Set(pages.filter((each) => each !== '0'));
+    const held = new Set(pages.filter(isHeld));
     const zero = pages.filter((each) => each === '0').length;
-    const rest = pages.length - zero;
-    const common = { vms: counted.length, pages: pages.length, zero, pattern: 0, patched: 0 };
+    const rest = pages.filter(isHeld).length;
+    const unknown = pages.length - zero - rest;
+    const all = { vms: counted.length, pages: pages.length };
+    const common = { ...all, zero, unknown, pattern: 0, patched: 0 };
     if (vm !== null) {
       const unique = [...held].filter((each) => vmsOf.get(each)!.size === 1).length;
       return { ...common, unique, mergedInter: held.size - unique, mergedIntra: rest - held.size };

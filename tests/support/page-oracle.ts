@@ -9,10 +9,16 @@ import {
   KIND_BROKE,
   KIND_MERGED,
   KIND_STORED,
+  KIND_UNTOLD,
   KIND_ZERO,
   patternKind,
 } from '../../domain/events/pages-written.ts';
-import { CLASS_NONE, CLASS_ZERO, IDENTIFIER_BYTES } from '../../domain/ports/page-engine.ts';
+import {
+  CLASS_NONE,
+  CLASS_UNTOLD,
+  CLASS_ZERO,
+  IDENTIFIER_BYTES,
+} from '../../domain/ports/page-engine.ts';
 import {
   decidePageWrite,
   evolvePages,
@@ -25,6 +31,7 @@ import {
   isContent,
   PATTERN_BASE,
   UNKNOWN,
+  UNTOLD,
   ZERO,
   type Holding,
 } from '../../domain/values/holding.ts';
@@ -36,9 +43,10 @@ export const identifierAt = (column: Uint8Array, row: number): string =>
 export const PAGES = 16;
 /** Any class but that of zeros. */
 export const PATTERN_CLASS = 5;
-/** What a page holds in a random capture: 0 is zeros, the last ones are patterns, the others contents. */
+/** What a page holds in a random capture: 0 is zeros, the last is unknown, two are patterns, the others contents. */
 const FIRST_PATTERN = 7;
-const HELD_MAX = 8;
+const UNTOLD_CONTENT = 9;
+const HELD_MAX = UNTOLD_CONTENT;
 export const EMPTY: PagesState = { pageCount: PAGES, pages: new Map(), contents: new Map() };
 
 /** The plainest view there is: maps and nothing else. */
@@ -104,10 +112,14 @@ const identifierOf = (content: number): Uint8Array =>
 
 function classOf(content: number): number {
   if (content === 0) return CLASS_ZERO;
+  if (content === UNTOLD_CONTENT) return CLASS_UNTOLD;
   return content < FIRST_PATTERN ? CLASS_NONE : PATTERN_CLASS;
 }
 
-const patternOf = (content: number): Holding => PATTERN_BASE + content - FIRST_PATTERN;
+function patternOf(content: number): Holding {
+  if (content === 0) return ZERO;
+  return content === UNTOLD_CONTENT ? UNTOLD : PATTERN_BASE + content - FIRST_PATTERN;
+}
 
 export function columnsOf(pages: readonly { gfn: number; content: number }[]) {
   const identifiers = new Uint8Array(pages.length * IDENTIFIER_BYTES);
@@ -117,7 +129,7 @@ export function columnsOf(pages: readonly { gfn: number; content: number }[]) {
     gfns: Uint32Array.from(pages, ({ gfn }) => gfn),
     classes: Uint8Array.from(pages, ({ content }) => classOf(content)),
     identifiers,
-    patterns: Uint32Array.from(pages, ({ content }) => (content === 0 ? ZERO : patternOf(content))),
+    patterns: Uint32Array.from(pages, ({ content }) => patternOf(content)),
   };
 }
 
@@ -151,6 +163,7 @@ export function kindOf([event, ...more]: readonly PageEvent[]): number {
   const broke = more.length > 0 ? KIND_BROKE : 0;
   if (event?.type === 'PageStored') return KIND_STORED | broke;
   if (event?.type === 'PageMerged') return KIND_MERGED | broke;
+  if (event?.type === 'PageUnknown') return KIND_UNTOLD | broke;
   if (event?.type !== 'PatternPageShared') throw new TypeError('a row has an outcome');
   return (event.pattern === CLASS_ZERO ? KIND_ZERO : patternKind(event.pattern)) | broke;
 }
@@ -158,6 +171,7 @@ export function kindOf([event, ...more]: readonly PageEvent[]): number {
 export function textOf({ contents }: MapView, holding: Holding): string {
   if (isContent(holding)) return contents[holding - FIRST_CONTENT]!;
   if (holding === ZERO) return `pattern:${CLASS_ZERO}:`;
+  if (holding === UNTOLD) return 'unknown';
   const identifier = identifierAt(identifierOf(holding - PATTERN_BASE + FIRST_PATTERN), 0);
   return `pattern:${PATTERN_CLASS}:${identifier}`;
 }

@@ -5,7 +5,7 @@ import fc from 'fast-check';
 import { vmStream } from '../../domain/events/streams.ts';
 import { HandMadeLedger, planCapture } from './hand-made-captures.ts';
 import { seededRandom } from './images.ts';
-import { NaiveLedger } from './naive-ledger.ts';
+import { UNTOLD_CONTENT, NaiveLedger } from './naive-ledger.ts';
 
 export const HISTORY_VMS = ['a', 'b', 'c'];
 export const HISTORY_PAGES = 60;
@@ -15,6 +15,10 @@ const ROUNDS_MAX = 7;
 export const HISTORY_PAGES_MAX = HISTORY_PAGES + ROUNDS_MAX * GROWN_PAGES;
 /** Few contents, so that pages are often equal; 0 is zeros. */
 export const HISTORY_CONTENTS = 30;
+
+/** What a page comes to hold: one of so many contents, or nobody tells what. */
+export const drawnContent = (random: (below: number) => number, contents: number): number =>
+  random(12) === 0 ? UNTOLD_CONTENT : random(contents);
 
 /** These VMs are captured, all planned before the first of them commits. */
 export interface Round {
@@ -54,7 +58,8 @@ export class RandomHistory {
       const pages = this.#memories.get(vm)!;
       if (grows > 0) this.#blocks.get(vm)!.push(grows);
       for (let i = 0; i < grows; i += 1) pages.push(0);
-      for (let i = 0; i < changes; i += 1) pages[random(pages.length)] = random(HISTORY_CONTENTS);
+      for (let i = 0; i < changes; i += 1)
+        pages[random(pages.length)] = drawnContent(random, HISTORY_CONTENTS);
       const memory = { vm, pages: [...pages], blocks: [...this.#blocks.get(vm)!] };
       plans.push(await planCapture(ledger.state, { ...memory, rowsMax: 1 + random(40) }));
     }

@@ -5,7 +5,7 @@ import { sharingReport, type SharingCounts } from '../../projections/questions/s
 export async function sharingAt(
   ...request: Parameters<typeof sharingReport>
 ): Promise<SharingCounts> {
-  const { vms, pages, zero, pattern, unique, mergedIntra, mergedInter, patched } =
+  const { vms, pages, zero, pattern, unique, mergedIntra, mergedInter, patched, unknown } =
     await sharingReport(...request);
-  return { vms, pages, zero, pattern, unique, mergedIntra, mergedInter, patched };
+  return { vms, pages, zero, pattern, unique, mergedIntra, mergedInter, patched, unknown };
 }

@@ -1,10 +1,11 @@
 // A guest's memory at a point by guest-physical addresses, out of the ledger's pages: nothing is restored
-// for it. What is lost, or was never recorded, is no memory.
+// for it. What is lost, unknown, or was never recorded, is no memory.
 
 import type { GuestPages } from '../../../domain/ports/guest-pages.ts';
 import { beginsVmcoreinfo } from '../../../domain/guest/vmcoreinfo.ts';
 import type { PointReader } from '../../../domain/use-cases/layout/laid-out-reader.ts';
-import { UNKNOWN, ZERO } from '../../../domain/values/holding.ts';
+import { isTold, UNTOLD, ZERO } from '../../../domain/values/holding.ts';
+import { LedgerError } from '../../../domain/values/ledger-error.ts';
 import type { MemoryMap } from '../../../domain/values/memory-map.ts';
 import { PAGE_BYTES } from '../../../domain/values/page.ts';
 import { memoryMapOf } from '../../../projections/models/page-tables.ts';
@@ -56,16 +57,23 @@ export class PointMemory implements GuestPages {
 
   has(frame: number): boolean {
     const gfn = this.gfnOf(frame);
-    return gfn !== null && this.table[gfn] !== UNKNOWN;
+    return gfn !== null && isTold(this.table[gfn]!);
   }
 
   read(frames: readonly number[]): Promise<Uint8Array> {
     return this.pages(frames.map((frame) => this.gfnOf(frame)!));
   }
 
-  /** Pages by their numbers, one after the other. POINT_DAMAGED where one is lost. */
-  pages(gfns: readonly number[]): Promise<Uint8Array> {
+  /** Pages by their numbers, one after the other. POINT_DAMAGED where one is lost, PAGE_UNKNOWN. */
+  async pages(gfns: readonly number[]): Promise<Uint8Array> {
     const holdings = gfns.map((gfn) => this.table[gfn]!);
+    const untold = holdings.indexOf(UNTOLD);
+    if (untold >= 0)
+      throw new LedgerError(
+        'PAGE_UNKNOWN',
+        `what page ${gfns[untold]} of ${this.#label} held is unknown: the dump that it was recorded from leaves it out`,
+        { gfn: gfns[untold]! },
+      );
     return this.#reader.read(holdings, new Uint8Array(gfns.length * PAGE_BYTES));
   }
 
@@ -76,7 +84,7 @@ export class PointMemory implements GuestPages {
   async noteFrames(earlier: Uint32Array | null): Promise<readonly number[]> {
     const table = this.table.map((holding, gfn) => {
       const isSame = earlier !== null && earlier[gfn] === holding;
-      return isSame || holding === UNKNOWN ? ZERO : holding;
+      return isSame || !isTold(holding) ? ZERO : holding;
     });
     const found: number[] = [];
     const request = { table, label: this.#label, onLost: () => undefined };

@@ -14,7 +14,7 @@ export interface VmPoint {
 export const labelOf = ({ entry, row }: VmPoint): string =>
   `capture ${row.capture} of VM ${entry.vm}`;
 
-/** What each page holds at a point; whole: POINT_DAMAGED where that is not known of one. */
+/** What each page holds at a point; whole: POINT_DAMAGED or PAGE_UNKNOWN where that is not known of one. */
 export async function tableOf(
   { state: { tables, contents } }: Ledger,
   point: VmPoint,

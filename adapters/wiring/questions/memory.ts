@@ -12,7 +12,7 @@ import type { VmPoint } from '../ledger/vm-point.ts';
 export interface PageClasses {
   /** What each page holds: equal numbers are equal content, inside one opening of the ledger. */
   readonly holdings: Uint32Array;
-  /** The class of pattern of each page (`patternClassName`); CLASS_NONE for any other content. */
+  /** The class of pattern of each page (`patternClassName`); CLASS_NONE for any other, also an unknown one. */
   readonly classes: Uint8Array;
 }
 

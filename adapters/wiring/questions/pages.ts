@@ -18,8 +18,8 @@ import type { Contents } from '../../../projections/models/contents.ts';
 import { isLinkedVm, type VmEntry } from '../../../projections/models/vm-entry.ts';
 import { memoryMapOf } from '../../../projections/models/page-tables.ts';
 import { PageIndex } from '../../../projections/page-index/page-index.ts';
-import { assertWhole } from '../../../domain/use-cases/pages/patch-chain.ts';
-import { isContent, type Holding } from '../../../domain/values/holding.ts';
+import { assertUndamaged } from '../../../domain/use-cases/pages/patch-chain.ts';
+import { isContent, UNTOLD, type Holding } from '../../../domain/values/holding.ts';
 import { refuse } from '../../../domain/values/refused.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { VmPoint } from '../ledger/vm-point.ts';
@@ -35,7 +35,7 @@ export const pageIndexOf = (ledger: Ledger): PageIndex =>
 
 /** A version of a page as it is shown. */
 export interface ShownVersion extends PageVersion {
-  /** Null: it is a pattern, or what it held is lost. */
+  /** Null: it is a pattern, or what it held is lost or unknown. */
   readonly identifier: string | null;
   /** The first capture at which the page, or the address asked about, held it. */
   readonly from: number;
@@ -123,6 +123,8 @@ export async function* diffOf(
     readonly withBytes: boolean;
     /** Only these pages; absent: all. */
     readonly gfns?: PageRange;
+    /** Is told of each page that is unknown at either point: it is none that differs. */
+    readonly onUnknown?: (gfn: number) => void;
   },
 ): AsyncGenerator<readonly PageDifference[]> {
   const { state, column } = ledger;
@@ -137,7 +139,7 @@ export async function* diffOf(
   const side = async ({ entry, row, table: known }: DiffPoint) => {
     memoryMapOf({ entry, row });
     const table = known ?? (await state.tables.at(entry, state.contents, row));
-    assertWhole(table, `${entry.vm}@${row.capture}`);
+    assertUndamaged(table, `${entry.vm}@${row.capture}`);
     const group = isLinkedVm(entry) ? (entry.state.registered?.group ?? null) : null;
     return { table, vm: entry.vm, group };
   };
@@ -149,6 +151,7 @@ export async function* diffOf(
     hasPages: !isForgotten(of.a) && !isForgotten(of.b),
     ...(contents.held.hasLarge ? { areEqual } : {}),
     ...(of.gfns === undefined ? {} : { gfns: of.gfns }),
+    ...(of.onUnknown === undefined ? {} : { onUnknown: of.onUnknown }),
   });
 }
 
@@ -163,8 +166,10 @@ export async function sharingOf(
 
 /** Who holds what a page of a VM holds at a moment, the page itself among them. */
 export interface PageSharers {
-  /** Null: the page is a pattern, which is shared inside its VM only. */
+  /** Null: the page is a pattern, which is shared inside its VM only, or unknown. */
   readonly identifier: string | null;
+  /** Whether no source told what the page held. */
+  readonly isUnknown: boolean;
   readonly holders: readonly Holder[];
 }
 
@@ -181,9 +186,11 @@ export async function sharersOf(
   const index = pageIndexOf(ledger);
   const versions = await index.versions(entry.vm, gfn);
   const holding = versions.findLast(({ capture }) => capture <= row.capture)?.holding;
-  if (holding === undefined || !isContent(holding)) return { identifier: null, holders: [] };
+  const isUnknown = holding === UNTOLD;
+  if (holding === undefined || !isContent(holding))
+    return { identifier: null, isUnknown, holders: [] };
   const holders = await holdersOf({ state, index }, [holding], at);
-  return { identifier: identifierIn(column, holding), holders };
+  return { identifier: identifierIn(column, holding), isUnknown, holders };
 }
 
 /** What other settings would have cost. */

@@ -24,6 +24,12 @@ import { refuse } from '../../../domain/values/refused.ts';
 import type { GuestKernel, GuestTarget, RestoredGuest } from '../../../domain/ports/guests.ts';
 import { accepted, run } from '../../../domain/ports/run.ts';
 import { readDevice } from '../../../domain/use-cases/restore/device-state.ts';
+import {
+  assertTold,
+  assertUndamaged,
+  untoldAsZeros,
+  untoldIn,
+} from '../../../domain/use-cases/pages/patch-chain.ts';
 import { restoreGuest } from '../../../domain/use-cases/restore/restore-guest.ts';
 import { memoryMapOf } from '../../../projections/models/page-tables.ts';
 import { isDeviceLost } from '../../../projections/questions/affected-points.ts';
@@ -127,16 +133,23 @@ export async function restorePoint(
     readonly layout?: RawLayoutName | null;
     /** Pages that a guest has from elsewhere: 1 at each. Absent: it is given all. */
     readonly elsewhere?: Uint8Array;
-  } & Pick<RestoreRequest, 'kernel' | 'onProgress' | 'onLost' | 'without'>,
+  } & Pick<
+    RestoreRequest,
+    'kernel' | 'onProgress' | 'onLost' | 'without' | 'areUnknownZeros' | 'onUnknown'
+  >,
 ): Promise<void> {
   const { target, kernel, onProgress, onLost, without = [], elsewhere } = to;
   const wanted = await WANTED[target.takes](ledger, point, to.layout ?? null);
   const { device, memoryMap, layout } = wanted;
-  const whole = await tableOf(ledger, point, { isWhole: onLost === undefined });
-  const table = withoutPages(withoutBlocks(point, whole, without), elsewhere);
+  const whole = await tableOf(ledger, point, { isWhole: false });
+  if (onLost === undefined) assertUndamaged(whole, labelOf(point));
+  const given = withoutPages(withoutBlocks(point, whole, without), elsewhere);
+  const told = layout === null ? given : layOut(layout, given);
+  if (to.areUnknownZeros === true) to.onUnknown?.(untoldIn(told));
+  else assertTold(told, labelOf(point));
   const request = {
     guest: { memoryMap, device, ...(kernel === undefined ? {} : { kernel }) },
-    table: layout === null ? table : layOut(layout, table),
+    table: untoldAsZeros(told),
     label: labelOf(point),
     ...(onProgress === undefined ? {} : { onProgress }),
     ...(onLost === undefined ? {} : { onLost }),
@@ -155,6 +168,10 @@ export interface RestoreRequest {
   /** Of a core: what its kernel says of itself (`coreKernelOf`). Absent: nothing is known. */
   readonly kernel?: GuestKernel;
   readonly onProgress?: OnProgress;
+  /** Whether pages that are unknown are zeros. Absent: PAGE_UNKNOWN where there are some. */
+  readonly areUnknownZeros?: boolean;
+  /** Is told then how many there are. */
+  readonly onUnknown?: (pages: number) => void;
   /** Is told which pages are lost, ascending: they are zeros then. Absent: the first one is thrown. */
   readonly onLost?: (pages: Uint32Array) => void;
 }

@@ -9,6 +9,7 @@ import {
   WINDOW_PAGES,
   type WindowPool,
 } from '../../../domain/use-cases/serve/read-ahead.ts';
+import { assertTold, untoldAsZeros } from '../../../domain/use-cases/pages/patch-chain.ts';
 import { accepted } from '../../../domain/ports/run.ts';
 import { ZERO } from '../../../domain/values/holding.ts';
 import { PAGE_BYTES } from '../../../domain/values/page.ts';
@@ -88,12 +89,16 @@ export class ServedPoint {
       readonly waiting: Waiting;
       /** Where what is read ahead is kept, with that of other points. */
       readonly windows: WindowPool;
+      /** Whether pages that are unknown are served as zeros; else PAGE_UNKNOWN where there are some. */
+      readonly areUnknownZeros?: boolean;
     },
   ): Promise<ServedPoint> {
     const { point, part, waiting, windows } = of;
     const layout = laidOutAs(point, part);
     const whole = await tableOf(ledger, point, { isWhole: false });
-    const table = layOut(layout, whole);
+    const laidOut = layOut(layout, whole);
+    if (of.areUnknownZeros !== true) assertTold(laidOut, labelOf(point));
+    const table = untoldAsZeros(laidOut);
     let made: Promise<ReadPoint> | null = null;
     // It reads a map, which may be away as pages may.
     const reader = async (): Promise<PointReader> => {
@@ -165,12 +170,16 @@ export class ServedPoint {
     return { entry, row: this.#ledger.locate(entry, text) };
   }
 
-  /** By page, 1 where it differs from what the VM held there at another point. */
+  /** By page, 1 where it differs, or may, from what the VM held there at another point. */
   async changedFrom(text: string): Promise<Uint32Array> {
     const ledger = this.#ledger;
     const a = this.locate(text);
     const differs = new Uint32Array(a.entry.pagesAt(this.point.row.capture));
-    for await (const differing of diffOf(ledger, { a, b: this.point, withBytes: false }))
+    const onUnknown = (gfn: number): void => {
+      if (gfn < differs.length) differs[gfn] = 1;
+    };
+    const of = { a, b: this.point, withBytes: false, onUnknown };
+    for await (const differing of diffOf(ledger, of))
       for (const { gfn } of differing) if (gfn < differs.length) differs[gfn] = 1;
     return layOut(this.#layout, differs);
   }

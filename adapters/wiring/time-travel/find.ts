@@ -17,6 +17,7 @@ import {
   ZERO,
   isContent,
   isKeptPattern,
+  isTold,
   type Holding,
 } from '../../../domain/values/holding.ts';
 import { slotsOf } from '../../../domain/values/pack.ts';
@@ -134,7 +135,7 @@ class Search implements FindPorts {
     const { contents } = this.#ledger.state;
     const isStored = (holding: Holding): boolean => isContent(holding) || isKeptPattern(holding);
     const placed = holdings
-      .filter((holding) => holding !== ZERO)
+      .filter((holding) => holding !== ZERO && isTold(holding))
       .map((holding) => ({ holding, at: isStored(holding) ? contents.placeOf(holding) : 0 }));
     const there = placed.filter(({ at }) => at >= 0).toSorted((a, b) => a.at - b.at);
     return there.map(({ holding }) => holding);

@@ -5,10 +5,11 @@
 import type { GuestPages } from '../../../domain/ports/guest-pages.ts';
 import type { Past } from '../../../domain/ports/past.ts';
 import type { PageReader } from '../../../domain/use-cases/pages/page-reader.ts';
-import { UNKNOWN, type Holding } from '../../../domain/values/holding.ts';
+import { UNKNOWN, UNTOLD, type Holding } from '../../../domain/values/holding.ts';
 import { PAGE_BYTES } from '../../../domain/values/page.ts';
 import { RecentMap } from '../../../domain/values/recent-map.ts';
 import { lastWhere } from '../../../domain/values/sorted-search.ts';
+import { unknownWritten } from '../../../projections/models/capture-rows.ts';
 import type { VmEntry } from '../../../projections/models/vm-entry.ts';
 import type { VersionRecord } from '../../../projections/page-index/recent-events.ts';
 import { FrameMap } from '../guest/frame-map.ts';
@@ -133,7 +134,7 @@ export class LedgerPast implements Past {
       map: new FrameMap(memoryMap),
     }));
     this.#memories.clear();
-    const isWhole = entry.captures.every(({ isWiped }) => !isWiped);
+    const isWhole = entry.captures.every((row) => !row.isWiped && unknownWritten(row) === 0);
     this.#knownSince = isWhole && kept.length > 0 ? await this.#latePages() : null;
     this.#taken = taken;
   }
@@ -146,6 +147,7 @@ export class LedgerPast implements Past {
       const row = this.#entry.captures.find(({ capture }) => capture >= Math.max(from, first));
       if (row === undefined) continue;
       const table = await this.#tableAt(row.capture);
+      if (table.includes(UNTOLD)) return null;
       for (let gfn = table.indexOf(UNKNOWN); gfn >= 0; gfn = table.indexOf(UNKNOWN, gfn + 1))
         late.add(gfn);
     }

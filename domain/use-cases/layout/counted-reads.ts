@@ -3,7 +3,7 @@
 // that its pages lie in. What lies apart is read again and again, for a few pages each time.
 
 import type { PageLocator } from '../../ports/models.ts';
-import { UNKNOWN } from '../../values/holding.ts';
+import { UNKNOWN, UNTOLD } from '../../values/holding.ts';
 import { HoldingSet } from '../../values/holding-set.ts';
 import { chainOf, CHAIN_MAX, isRead } from '../pages/patch-chain.ts';
 import {
@@ -37,7 +37,8 @@ export function countReads(
   let inRegion = new Set<number>();
   for (const [gfn, holding] of table.entries()) {
     if (gfn % regionPages === 0) inRegion = new Set();
-    if (!isRead(holding) || (holding !== UNKNOWN && !met.add(holding))) continue;
+    if (!isRead(holding) || holding === UNTOLD) continue;
+    if (holding !== UNKNOWN && !met.add(holding)) continue;
     const length = chainOf(locator, holding, chain);
     for (let i = 0; i < length; i += 1) {
       const number = numbers.at(chain[i]!);

@@ -5,7 +5,7 @@
 
 import type { PageLocator, ReadPack } from '../../ports/models.ts';
 import { LAYOUT_PAGES_MAX, type LaidOutPack, type LayoutMap } from '../../events/layout-map.ts';
-import { contentOf, isContent, UNKNOWN, type Holding } from '../../values/holding.ts';
+import { contentOf, isContent, isTold, UNKNOWN, type Holding } from '../../values/holding.ts';
 import type { LedgerError } from '../../values/ledger-error.ts';
 import { NumberSet } from '../../values/number-set.ts';
 import { packLabel, slotsOf } from '../../values/pack.ts';
@@ -44,7 +44,7 @@ export class LaidOutPages implements PageLocator {
     let count = 0;
     for (const [slot, gfn] of map.gfns.entries()) {
       const holding = table[gfn] ?? UNKNOWN;
-      if (holding === UNKNOWN) continue;
+      if (!isTold(holding)) continue;
       copies[count] = holding * LAYOUT_PAGES_MAX + slot;
       count += 1;
       if (isContent(holding)) this.#contents.add(contentOf(holding));

@@ -7,7 +7,7 @@
 
 import type { PageLocator } from '../../ports/models.ts';
 import { LAYOUT_PAGES_MAX } from '../../events/layout-map.ts';
-import { UNKNOWN } from '../../values/holding.ts';
+import { isTold, UNKNOWN } from '../../values/holding.ts';
 import { HoldingSet } from '../../values/holding-set.ts';
 import { isRead } from '../pages/patch-chain.ts';
 import { REGION_PAGES } from './counted-reads.ts';
@@ -53,7 +53,7 @@ class PlacedPages {
   /** Takes a page in, unless its content has a page. */
   add(gfn: number, unit: number): void {
     const holding = this.#table[gfn] ?? UNKNOWN;
-    if (!isRead(holding) || holding === UNKNOWN || !this.#met.add(holding)) return;
+    if (!isRead(holding) || !isTold(holding) || !this.#met.add(holding)) return;
     const place = this.#locator.placeOf(holding);
     if (place < 0) return;
     this.gfns[this.count] = gfn;

@@ -1,7 +1,14 @@
 // From what a page holds to what has to be read for it: the place of its content, and, where that is a
 // patch, the place of what it is a patch of. The pages there, XORed, are the page.
 
-import { isContent, isKeptPattern, UNKNOWN, type Holding } from '../../values/holding.ts';
+import {
+  isContent,
+  isKeptPattern,
+  UNKNOWN,
+  UNTOLD,
+  ZERO,
+  type Holding,
+} from '../../values/holding.ts';
 import { LedgerError } from '../../values/ledger-error.ts';
 import type { PageLocator } from '../../ports/models.ts';
 
@@ -13,8 +20,8 @@ const PATCHES_MAX = 8;
 /** Places of the longest chain. */
 export const CHAIN_MAX = PATCHES_MAX + 1;
 
-/** Raises POINT_DAMAGED where a page of the table is not known. */
-export function assertWhole(table: Uint32Array, label: string): void {
+/** Raises POINT_DAMAGED where what a page of the table held is lost. */
+export function assertUndamaged(table: Uint32Array, label: string): void {
   const gfn = table.indexOf(UNKNOWN);
   if (gfn < 0) return;
   throw new LedgerError(
@@ -24,8 +31,46 @@ export function assertWhole(table: Uint32Array, label: string): void {
   );
 }
 
-/** Where a holding lies. POINT_DAMAGED where it is gone. */
+/** Pages of a table of which no source told what they held. */
+export function untoldIn(table: Uint32Array): number {
+  let pages = 0;
+  for (let page = table.indexOf(UNTOLD); page >= 0; page = table.indexOf(UNTOLD, page + 1))
+    pages += 1;
+  return pages;
+}
+
+/** Raises PAGE_UNKNOWN where the source of a capture did not tell what pages of the table held. */
+export function assertTold(table: Uint32Array, label: string): void {
+  const pages = untoldIn(table);
+  if (pages === 0) return;
+  const first = table.indexOf(UNTOLD);
+  throw new LedgerError(
+    'PAGE_UNKNOWN',
+    `what ${pages} of the ${table.length} pages of ${label} held is unknown, from page ${first} on: the dump that it was recorded from leaves them out; \`restore --unknown zero\`, and \`serve nbd\` and \`mount\` with the same, give zeros for them`,
+    { pages, of: table.length, first },
+  );
+}
+
+/** Raises POINT_DAMAGED or PAGE_UNKNOWN where it is not known what a page of the table held. */
+export function assertWhole(table: Uint32Array, label: string): void {
+  assertUndamaged(table, label);
+  assertTold(table, label);
+}
+
+/** A table with zeros for pages of which no source told what they held: itself where there are none. */
+export function untoldAsZeros(table: Uint32Array): Uint32Array {
+  return table.includes(UNTOLD)
+    ? table.map((holding) => (holding === UNTOLD ? ZERO : holding))
+    : table;
+}
+
+/** Where a holding lies. POINT_DAMAGED where it is gone, PAGE_UNKNOWN where nobody told of it. */
 function knownPlaceOf(locator: PageLocator, holding: Holding): number {
+  if (holding === UNTOLD)
+    throw new LedgerError(
+      'PAGE_UNKNOWN',
+      'what a page held is unknown: the dump that it was recorded from leaves it out',
+    );
   const place = holding === UNKNOWN ? -1 : locator.placeOf(holding);
   if (place >= 0) return place;
   throw new LedgerError(
@@ -34,9 +79,9 @@ function knownPlaceOf(locator: PageLocator, holding: Holding): number {
   );
 }
 
-/** Whether a page that holds this is read; others are zeros or made. What is lost would have been. */
+/** Whether a page that holds this is read; others are zeros or made. What is not known would have been. */
 export const isRead = (holding: Holding): boolean =>
-  isContent(holding) || isKeptPattern(holding) || holding === UNKNOWN;
+  isContent(holding) || isKeptPattern(holding) || holding === UNKNOWN || holding === UNTOLD;
 
 /**
  * Puts the places of a holding that is read into `chain`, which has room for CHAIN_MAX: its own first,

@@ -26,7 +26,7 @@ import {
 import { partsOfDevice } from '../../values/device-state.ts';
 import { PAGE_BYTES, pagesOf, REGION_PAGES } from '../../values/page.ts';
 import { decideWrites, type DecidedWrites } from '../../sharing.ts';
-import { isContent, UNKNOWN, type Holding } from '../../values/holding.ts';
+import { isContent, UNKNOWN, UNTOLD, type Holding } from '../../values/holding.ts';
 import type { GuestCapture } from '../../ports/guests.ts';
 import type { PageStore } from '../../ports/page-store.ts';
 import type { CaptureView, CaptureWants, PageReference } from '../../ports/models.ts';
@@ -96,6 +96,7 @@ export type CaptureCounts = Pick<
   | 'stored'
   | 'merged'
   | 'pattern'
+  | 'unknown'
   | 'unchanged'
   | 'attachments'
 >;
@@ -113,7 +114,7 @@ export class CaptureWriter {
   readonly #references: ReferencePages;
   readonly #loose: LoosePages;
   readonly #attached: BatchBuilder;
-  #counts = { written: 0, stored: 0, merged: 0, pattern: 0, unchanged: 0 };
+  #counts = { written: 0, stored: 0, merged: 0, pattern: 0, unknown: 0, unchanged: 0 };
 
   constructor(
     ports: CapturePorts,
@@ -155,7 +156,7 @@ export class CaptureWriter {
     await this.#stager.finish();
     const rows = this.#batches.finish();
     assert(rows === this.#counts.written, 'every written page is a row');
-    assert(areWritesCounted(this.#counts), 'every row is stored, merged or a pattern');
+    assert(areWritesCounted(this.#counts), 'every row is stored, merged, a pattern or unknown');
     if (device !== null) this.#addColumns('DeviceStateWritten', this.#deviceColumns(device));
     this.#attached.finish();
     await this.log.settle();
@@ -253,20 +254,22 @@ export class CaptureWriter {
     counts.stored += decided.storeRows.length;
     counts.merged += decided.merged;
     counts.pattern += decided.pattern;
+    counts.unknown += decided.unknown;
     counts.unchanged += scanned.unchanged + decided.unchanged;
     return stored;
   }
 
   /**
    * What is as before is written as what it holds, which is no write; what is as at another point, as
-   * what that holds.
+   * what that holds; what the source does not tell, as that.
    */
   #keepKnown({ gfns }: ScannedChunk, patterns: Uint32Array): void {
-    const { asBefore, asAt } = this.#captured;
-    if (asBefore === undefined && asAt === undefined) return;
+    const { asBefore, asAt, untold } = this.#captured;
+    if (asBefore === undefined && asAt === undefined && untold === undefined) return;
     for (const [row, gfn] of gfns.entries())
       if (asBefore?.[gfn] === 1) patterns[row] = this.#view.held(gfn);
       else if (asAt?.pages[gfn] === 1) patterns[row] = this.#place.elsewhere![gfn]!;
+      else if (untold?.[gfn] === 1) patterns[row] = UNTOLD;
   }
 
   /** Gives new contents their places, and what they may be patches of. */

@@ -10,7 +10,7 @@ import {
   type Fingerprints,
   type PageEngine,
 } from '../../ports/page-engine.ts';
-import { isContent, UNKNOWN, ZERO } from '../../values/holding.ts';
+import { isContent, isTold, UNKNOWN, ZERO } from '../../values/holding.ts';
 import { LedgerError } from '../../values/ledger-error.ts';
 import type { Refusal } from '../../values/refusals.ts';
 
@@ -35,7 +35,7 @@ export class ZeroedPages {
 
   #hasContent(gfn: number): boolean {
     const held = this.#view.held(gfn);
-    return held !== ZERO && held !== UNKNOWN;
+    return held !== ZERO && isTold(held);
   }
 
   /** After the capture's pages were taken in: why it cannot be the VM's whole memory; null: it can. */
@@ -90,14 +90,14 @@ export const forgetFingerprint = (fingerprints: Uint8Array, gfn: number): void =
   fingerprints.fill(NO_PAGE, gfn * FINGERPRINT_BYTES, (gfn + 1) * FINGERPRINT_BYTES);
 };
 
-/** The same of pages that were not read, as they are as at another point. */
+/** The same of pages that were not read, as they are as at another point or the source does not tell of them. */
 export function forgetFingerprints(
-  { asAt }: Pick<GuestCapture, 'asAt'>,
+  { asAt, untold }: Pick<GuestCapture, 'asAt' | 'untold'>,
   fingerprints: Fingerprints,
 ): void {
-  if (asAt === undefined) return;
   const bytes = new Uint8Array(fingerprints);
-  for (const [gfn, is] of asAt.pages.entries()) if (is === 1) forgetFingerprint(bytes, gfn);
+  for (const pages of [asAt?.pages, untold])
+    for (const [gfn, is] of pages?.entries() ?? []) if (is === 1) forgetFingerprint(bytes, gfn);
 }
 
 /**
@@ -123,10 +123,10 @@ export async function knownElsewhere(
 
 /** Gives pages that are as before the fingerprints that they had, or one that no page has. */
 export function keepFingerprints(
-  { asBefore, asAt }: Pick<GuestCapture, 'asBefore' | 'asAt'>,
+  { asBefore, ...unread }: Pick<GuestCapture, 'asBefore' | 'asAt' | 'untold'>,
   of: { readonly previous: Fingerprints | null; readonly next: Fingerprints },
 ): void {
-  if (asAt !== undefined) forgetFingerprints({ asAt }, of.next);
+  forgetFingerprints(unread, of.next);
   if (asBefore === undefined) return;
   const next = new Uint8Array(of.next);
   const previous = of.previous === null ? null : new Uint8Array(of.previous);

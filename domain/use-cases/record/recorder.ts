@@ -4,6 +4,7 @@
 import {
   BESIDE_FORMAT,
   formatOfAll,
+  UNKNOWN_FORMAT,
   type ControlEvent,
   type SharePolicy,
 } from '../../events/control.ts';
@@ -170,6 +171,7 @@ export class Recorder {
     if (refusal !== null) throw refuse(refusal);
     let begun = await this.#begin(captured);
     if (attachments.length > 0) await this.#raise(BESIDE_FORMAT);
+    if (captured.untold !== undefined) await this.#raise(UNKNOWN_FORMAT);
     const group = models.vm(vm).registered?.group ?? this.#asked().group ?? DEFAULT_GROUP;
     await openGroup(group);
     const pages = pageCountOf(captured.memoryMap);

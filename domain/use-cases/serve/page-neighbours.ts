@@ -10,7 +10,7 @@
 import { blockStarts, type BlockStarts } from '../../values/pack.ts';
 import { isRead } from '../pages/patch-chain.ts';
 import { ordinalAt, slotAt, type Ordinal, type Place } from '../../values/place.ts';
-import { UNKNOWN, ZERO } from '../../values/holding.ts';
+import { isTold, ZERO } from '../../values/holding.ts';
 import { PACK_SLOTS } from '../../values/page.ts';
 import { lastWhere } from '../../values/sorted-search.ts';
 import type { PageLocator } from '../../ports/models.ts';
@@ -108,7 +108,7 @@ export class StoredNeighbours implements PageNeighbours {
     page: number,
     blocksAround: (block: number, cuts: PackCuts) => readonly [number, number],
   ): Uint32Array {
-    if (this.#table[page] === UNKNOWN) return Uint32Array.of(page);
+    if (!isTold(this.#table[page]!)) return Uint32Array.of(page);
     if (this.#isMade(page)) return this.#madeAround(page);
     const place = this.#locator.placeOf(this.#table[page]!);
     const pack = place < 0 ? undefined : this.#packs.get(ordinalAt(place));
@@ -176,7 +176,7 @@ function byPack(table: Uint32Array, locator: PageLocator): Map<Ordinal, PackPage
   let number = -1;
   for (let page = 0; page < table.length; page += 1) {
     const holding = table[page]!;
-    if (holding === UNKNOWN || !isRead(holding)) continue;
+    if (!isTold(holding) || !isRead(holding)) continue;
     const place = locator.placeOf(holding);
     if (place < 0) continue;
     const ordinal = ordinalAt(place);

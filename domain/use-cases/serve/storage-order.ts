@@ -1,7 +1,7 @@
 // Pages in the order in which what they hold is stored, as it is read best.
 
 import type { PageLocator } from '../../ports/models.ts';
-import { UNKNOWN } from '../../values/holding.ts';
+import { isTold } from '../../values/holding.ts';
 import { isRead } from '../pages/patch-chain.ts';
 
 /** Pages of a table, those that cost no read first, the others by where they lie. O(n log n). */
@@ -11,7 +11,7 @@ export function inStorageOrder(
 ): Uint32Array {
   const placed = pages.map((page) => {
     const holding = table[page]!;
-    const place = isRead(holding) && holding !== UNKNOWN ? locator.placeOf(holding) : -1;
+    const place = isRead(holding) && isTold(holding) ? locator.placeOf(holding) : -1;
     return { page, place };
   });
   placed.sort((a, b) => a.place - b.place);

@@ -3,7 +3,7 @@
 // across two pages are found by the half of them that says more; whoever held a page with that half has
 // a page beside it at that time, and those are looked at in the same way.
 
-import { UNKNOWN, type Holding } from '../../values/holding.ts';
+import { isTold, type Holding } from '../../values/holding.ts';
 import { PAGE_BYTES } from '../../values/page.ts';
 import { refuse } from '../../values/refused.ts';
 import { beginsWith, endsWith, insidePages, type IndexOf, type Needle } from './needle.ts';
@@ -158,7 +158,7 @@ export class ByteFinder {
       if (!isSome(meanwhile)) continue;
       for (const { holding, ...held } of await this.#ports.versions(page.vm, gfn)) {
         const span = common(held, meanwhile);
-        if (isSome(span) && holding !== UNKNOWN) yield { ...span, gfn, holding };
+        if (isSome(span) && isTold(holding)) yield { ...span, gfn, holding };
       }
     }
   }

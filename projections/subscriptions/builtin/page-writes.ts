@@ -2,6 +2,7 @@
 
 import {
   holdsContent,
+  isUntoldKind,
   KIND_BROKE,
   KIND_MASK,
   KIND_STORED,
@@ -13,6 +14,7 @@ export interface PageWrites {
   PageStored: number;
   PageMerged: number;
   PatternPageShared: number;
+  PageUnknown: number;
   SharingBroken: number;
 }
 
@@ -21,23 +23,32 @@ type WritesState = Record<string, PageWrites>;
 function count(writes: PageWrites, kinds: Uint8Array): void {
   let stored = 0;
   let merged = 0;
+  let unknown = 0;
   let broken = 0;
   for (const kind of kinds) {
     if ((kind & KIND_MASK) === KIND_STORED) stored += 1;
     else if (holdsContent(kind)) merged += 1;
+    else if (isUntoldKind(kind)) unknown += 1;
     if ((kind & KIND_BROKE) !== 0) broken += 1;
   }
   writes.PageStored += stored;
   writes.PageMerged += merged;
-  writes.PatternPageShared += kinds.length - stored - merged;
+  writes.PatternPageShared += kinds.length - stored - merged - unknown;
+  writes.PageUnknown += unknown;
   writes.SharingBroken += broken;
 }
 
-const NONE = { PageStored: 0, PageMerged: 0, PatternPageShared: 0, SharingBroken: 0 };
+const NONE = {
+  PageStored: 0,
+  PageMerged: 0,
+  PatternPageShared: 0,
+  PageUnknown: 0,
+  SharingBroken: 0,
+};
 
 export const pageWrites: Projection<WritesState> = {
   name: 'writes',
-  version: 1,
+  version: 2,
   initial: () => ({}),
   apply(state, change, folded) {
     if (change._tag !== 'capture') return;

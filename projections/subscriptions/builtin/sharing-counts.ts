@@ -7,7 +7,7 @@ import * as t from 'io-ts';
 import type { EventOf } from '../../../domain/events/control.ts';
 import { KIND_MASK, KIND_STORED, type PageColumns } from '../../../domain/events/pages-written.ts';
 import { pageCountOf, tablePages } from '../../../domain/values/memory-map.ts';
-import { isContent, UNKNOWN, ZERO, type Holding } from '../../../domain/values/holding.ts';
+import { isContent, isTold, UNKNOWN, ZERO, type Holding } from '../../../domain/values/holding.ts';
 import { decodeState, StateReader, StateWriter } from '../../models/state-bytes.ts';
 import {
   rowsOf,
@@ -63,7 +63,7 @@ class SharingTally {
   /** So many pages of a VM, 1 or -1, hold this from now on. */
   shift(of: CountedVm, holding: Holding, by: 1 | -1): void {
     if (holding === ZERO) this.#zero += by;
-    else if (holding === UNKNOWN) this.#unknown += by;
+    else if (!isTold(holding)) this.#unknown += by;
     else if (!isContent(holding)) this.#pattern += by;
     else this.#shiftContent(of, holding, by);
   }
@@ -250,7 +250,7 @@ function load(bytes: Uint8Array): SharingTally {
 
 export const sharingCounts: Projection<SharingTally> = {
   name: 'sharing',
-  version: 4,
+  version: 5,
   initial: () => new SharingTally(),
   apply,
   save,

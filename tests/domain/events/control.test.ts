@@ -52,6 +52,7 @@ const COMMITTED: CaptureCommitted = {
   stored: 2,
   merged: 1,
   pattern: 1,
+  unknown: 0,
   unchanged: 0,
   pauseMs: null,
   mode: 'image',

@@ -10,9 +10,11 @@ import {
   CONTROL_CODECS,
   decodeControl,
   encodeControl,
+  formatOf,
   schemaOfControl,
   STORE_TYPES,
 } from '../../../domain/events/control.ts';
+import { UNTOLD } from '../../../domain/values/holding.ts';
 import { toHex } from '../../../domain/values/identifier.ts';
 import { blockStarts, PACK_HEADER_BYTES, packHeader } from '../../../domain/values/pack.ts';
 import {
@@ -23,7 +25,11 @@ import {
 import {
   decodePageColumns,
   encodePageColumns,
+  KIND_BROKE,
+  KIND_STORED,
+  KIND_UNTOLD,
   pageColumnsSchema,
+  type PageColumns,
 } from '../../../domain/events/pages-written.ts';
 import {
   decodePackRewritten,
@@ -53,6 +59,7 @@ import {
 import {
   GOLDEN_BESIDE_EVENTS,
   GOLDEN_CONTROL_EVENTS,
+  GOLDEN_UNKNOWN,
 } from '../../support/golden-control-events.ts';
 import { GOLDEN_LAID_OUT } from '../../support/golden-layout.ts';
 import { GOLDEN_RELEASED } from '../../support/golden-released.ts';
@@ -161,6 +168,33 @@ describe('a checkpoint that was laid out', () => {
     expect(decodeControl(envelope)).toEqual(either.right(GOLDEN_LAID_OUT));
     expect(encodeControl(GOLDEN_LAID_OUT)).toEqual(either.right(data));
     expect(schemaOfControl(GOLDEN_LAID_OUT)).toBe(3);
+  });
+});
+
+describe('a capture with pages that are unknown', () => {
+  test('CaptureCommitted of schema 3', () => {
+    const data = goldenBytes('events-3/CaptureCommitted.bin');
+    const envelope = { type: 'CaptureCommitted', schema: 3, position: 0n, data };
+    expect(decodeControl(envelope)).toEqual(either.right(GOLDEN_UNKNOWN));
+    expect(encodeControl(GOLDEN_UNKNOWN)).toEqual(either.right(data));
+    expect([schemaOfControl(GOLDEN_UNKNOWN), formatOf(GOLDEN_UNKNOWN)]).toEqual([3, 6]);
+  });
+
+  test('PagesWritten refers to the number that no public pattern has', () => {
+    const columns: PageColumns = {
+      capture: 3,
+      batch: 0,
+      firstRow: 0,
+      parts: [],
+      packs: ['ab'.repeat(32)],
+      kinds: Uint8Array.of(KIND_STORED, KIND_UNTOLD, KIND_UNTOLD | KIND_BROKE, KIND_UNTOLD),
+      gfns: Uint32Array.of(0, 1, 2, 70_000),
+      packIndexes: Uint16Array.of(0, 1, 1, 1),
+      slots: Uint16Array.of(5, UNTOLD, UNTOLD, UNTOLD),
+    };
+    const data = goldenBytes('events-3/PagesWritten-unknown.bin');
+    expect(decodePageColumns({ schema: 3, data })).toEqual(either.right(columns));
+    expect(encodePageColumns(columns, 3)).toEqual(data);
   });
 });
 

@@ -90,14 +90,19 @@ async function expectHistories({ state, index }: Opened, naive: NaiveLedger): Pr
               const then = holdersIn(naive, content, position);
               const now = holdersIn(naive, content, end);
               now.delete(`${vm}/${gfn}`);
-              const outcomes = { PageStored: 'stored', PageMerged: 'merged' } as const;
+              const outcomes = {
+                PageStored: 'stored',
+                PageMerged: 'merged',
+                PatternPageShared: 'pattern',
+                PageUnknown: 'unknown',
+              } as const;
               return {
                 capture,
                 position,
                 gfn,
-                outcome: type === 'PatternPageShared' ? 'pattern' : outcomes[type as 'PageStored'],
-                sharers: content === 0 ? 0 : then.size - 1,
-                sharersNow: content === 0 ? 0 : now.size,
+                outcome: outcomes[type as 'PageStored'],
+                sharers: content <= 0 ? 0 : then.size - 1,
+                sharersNow: content <= 0 ? 0 : now.size,
               };
             }),
         );

@@ -176,7 +176,7 @@ describe('a stretch of the log', () => {
           }
       },
     };
-    for (let events = 0; events < 20; events += 1) {
+    for (let events = 0; events < 16; events += 1) {
       left = events;
       const found = await changesOf(ledger, { vm: 'b', from: null, to: null }, damaged);
       expect(found).toEqual(whole);

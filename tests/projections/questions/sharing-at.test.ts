@@ -15,7 +15,7 @@ async function makeLedger() {
   return { state: ledger.state, first, both, without, retired };
 }
 
-const NONE = { pattern: 0, patched: 0 };
+const NONE = { pattern: 0, patched: 0, unknown: 0 };
 
 describe('sharing', () => {
   test('counts what all VMs hold at a position', async () => {

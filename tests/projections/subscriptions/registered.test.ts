@@ -90,7 +90,14 @@ test('the projection writes counts page events as the fold shows them', async ()
   const counted = new Map<string, Record<string, unknown>>();
   for (const { vm, type, facts } of await seenOf(followed(hand), { pages: true })) {
     if (vm === null || facts['gfn'] === undefined) continue;
-    const none = { vm, PageStored: 0, PageMerged: 0, PatternPageShared: 0, SharingBroken: 0 };
+    const none = {
+      vm,
+      PageStored: 0,
+      PageMerged: 0,
+      PatternPageShared: 0,
+      PageUnknown: 0,
+      SharingBroken: 0,
+    };
     const counts: Record<string, unknown> = counted.get(vm) ?? none;
     counts[type] = Number(counts[type]) + 1;
     counted.set(vm, counts);
