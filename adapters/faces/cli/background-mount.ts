@@ -54,16 +54,25 @@ export interface MountedPart {
   readonly capture: number;
   readonly block?: string;
   readonly layout?: string;
+  /** What becomes of pages that a dump left out; absent: a point that has some is refused. */
+  readonly unknown?: 'zero';
 }
 
 /** A part of a point, in the words of `mount`. */
-export const wordsOfPart = ({ vm, capture, block, layout }: MountedPart): readonly string[] => [
+export const wordsOfPart = ({
+  vm,
+  capture,
+  block,
+  layout,
+  unknown,
+}: MountedPart): readonly string[] => [
   '--vm',
   vm,
   '--at',
   `@${capture}`,
   ...(block === undefined ? [] : ['--block', block]),
   ...(layout === undefined ? [] : ['--layout', layout]),
+  ...(unknown === undefined ? [] : ['--unknown', unknown]),
 ];
 
 /** What a memory server serves, in the words of `mount`. */

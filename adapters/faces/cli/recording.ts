@@ -2,6 +2,7 @@
 
 import type { Command } from 'commander';
 import { PAGE_BYTES } from '../../../domain/values/page.ts';
+import { unknownWritten } from '../../../projections/models/capture-rows.ts';
 import type { CaptureRow } from '../../../projections/models/vm-entry.ts';
 import type { Ledger } from '../../wiring/ledger/ledger.ts';
 import type { LedgerMode } from '../../wiring/ledger/ledger-parts.ts';
@@ -43,6 +44,11 @@ interface Shown {
 /** Where the time of day stands in an instant. */
 const TIME_OF_DAY = [11, 19] as const;
 
+function unknownText(row: CaptureRow): string {
+  const pages = unknownWritten(row);
+  return pages === 0 ? '' : `, ${pages} unknown`;
+}
+
 /** Prints a capture as it is committed. */
 export function showCapture(
   output: Output,
@@ -58,7 +64,7 @@ export function showCapture(
   const time = isTimed ? `${isoTime(row.timeMs).slice(...TIME_OF_DAY)} ` : '';
   output.say(
     `${time}${vm}@${row.capture}: ${row.written} ${row.written === 1 ? 'page' : 'pages'} written (${row.stored} stored, ${row.merged} merged, ` +
-      `${row.pattern} pattern), ${row.unchanged} unchanged${pause}`,
+      `${row.pattern} pattern${unknownText(row)}), ${row.unchanged} unchanged${pause}`,
   );
 }
 
@@ -109,7 +115,7 @@ export class RecordedCaptures {
   readonly #shown: Shown;
   readonly #vms = new Set<string>();
   #captures = 0;
-  readonly #pages = { written: 0, stored: 0, merged: 0, pattern: 0, unchanged: 0 };
+  readonly #pages = { written: 0, stored: 0, merged: 0, pattern: 0, unknown: 0, unchanged: 0 };
 
   constructor(output: Output, shown: Shown = {}) {
     this.#output = output;
@@ -129,6 +135,7 @@ export class RecordedCaptures {
     pages.stored += row.stored;
     pages.merged += row.merged;
     pages.pattern += row.pattern;
+    pages.unknown += unknownWritten(row);
     pages.unchanged += row.unchanged;
   }
 

@@ -13,6 +13,7 @@ export const share = (part: number, all: number): string =>
 type Counted = SharingCounts & Partial<Pick<SharingReport, 'heldLarge'>>;
 
 function sharingRows(counts: Counted, patterns: Readonly<Record<string, number>>): Row[] {
+  const unknown: [string, number][] = counts.unknown === 0 ? [] : [['unknown', counts.unknown]];
   const rows: [string, number][] = [
     ['zero', counts.zero],
     ['other patterns', counts.pattern],
@@ -22,6 +23,7 @@ function sharingRows(counts: Counted, patterns: Readonly<Record<string, number>>
     ['unique', counts.unique],
     ['  of them patched', counts.patched],
     ...(counts.heldLarge ? [['  of them held large', counts.heldLarge] as [string, number]] : []),
+    ...unknown,
     ['all', counts.pages],
   ];
   return rows.map(([what, pages]) => ({

@@ -54,6 +54,8 @@ interface ExportsOptions {
   readonly vm: string | null;
   readonly listed: Listed;
   readonly waiting: Waiting;
+  /** Whether pages that are unknown are served as zeros; absent: a point that has some is refused. */
+  readonly areUnknownZeros?: boolean;
   /** What holds points, and how they are given out. */
   readonly use: { readonly kind: 'server' | 'mount'; readonly restored: Restored };
 }
@@ -143,6 +145,7 @@ export class Exports {
         part,
         waiting: this.#options.waiting,
         windows: this.#windows,
+        areUnknownZeros: this.#options.areUnknownZeros === true,
       }),
     );
     let isOpen = true;

@@ -1,5 +1,6 @@
 // Captures and named points as rows.
 
+import { unknownWritten } from '../../../projections/models/capture-rows.ts';
 import type { CaptureRow, CheckpointRow, VmEntry } from '../../../projections/models/vm-entry.ts';
 import { isLedgerError } from '../../../domain/values/ledger-error.ts';
 import type { CheckpointTaken } from '../../wiring/points/vm-life.ts';
@@ -20,6 +21,7 @@ export const captureRow = (vm: string, row: CaptureRow, cost: CostRow | null = n
   stored: row.stored,
   merged: row.merged,
   pattern: row.pattern,
+  unknown: unknownWritten(row),
   unchanged: row.unchanged,
   sharingBroken: row.broken,
   pauseMs: row.pauseMs,

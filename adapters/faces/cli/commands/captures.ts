@@ -7,7 +7,7 @@ import type { AttachmentEntry } from '../../../../domain/values/attachment.ts';
 import type { Row } from '../../rows/row.ts';
 import { COST_COLUMNS, costsFor, declareCosts } from '../costs.ts';
 import { declareExcerpt, excerptOf, excerptRows } from '../excerpt.ts';
-import { field, mayBeCut, type Column } from '../output.ts';
+import { field, mayBeCut, numeric, type Column } from '../output.ts';
 import { warn, withLedger } from '../session.ts';
 import { CAPTURE_COLUMNS } from '../tables.ts';
 
@@ -20,6 +20,9 @@ const STATE: Column = {
   cell: ({ forgotten, damaged }) =>
     forgotten === true ? 'forgotten' : damaged === true ? 'damaged' : '',
 };
+
+/** Pages of which a capture's source did not tell what they held. */
+const UNKNOWN_PAGES = numeric('unknown');
 
 /** Names of what is kept beside a capture, and its note. */
 const BESIDE: Column = {
@@ -37,6 +40,7 @@ function columnsOf(rows: readonly Row[]): readonly Column[] {
   return [
     ...CAPTURE_COLUMNS,
     ...COST_COLUMNS,
+    ...has(({ unknown }) => unknown !== 0, UNKNOWN_PAGES),
     ...has(({ attachments }) => Array.isArray(attachments) && attachments.length > 0, BESIDE),
     ...has(({ note }) => note !== null, mayBeCut(field('note'))),
     ...has(({ forgotten, damaged }) => forgotten === true || damaged === true, STATE),

@@ -166,6 +166,9 @@ async function showOwners(command: Command, ledger: Ledger, output: Output, side
   );
 }
 
+const unknownText = (pages: number): string =>
+  pages === 0 ? '' : `; of ${pages} more that is unknown, as a dump leaves them out`;
+
 /** The pages that differ, and their bytes where these are asked for. */
 async function showPages(
   ledger: Ledger,
@@ -177,7 +180,11 @@ async function showPages(
   const mapBefore = memoryMapOf(a);
   const map = memoryMapOf(b);
   const runs = new Runs(output);
-  const asked = { a, b, withBytes, ...(gfns === null ? {} : { gfns }) };
+  let unknown = 0;
+  const onUnknown = (): void => {
+    unknown += 1;
+  };
+  const asked = { a, b, withBytes, onUnknown, ...(gfns === null ? {} : { gfns }) };
   let count = 0;
   let absent = 0;
   for await (const differing of diffOf(ledger, asked))
@@ -195,10 +202,18 @@ async function showPages(
   const all = pagesOf(of);
   const pages = gfns === null ? all : Math.max(0, Math.min(all, gfns.last + 1) - gfns.first);
   const bytes = count * PAGE_BYTES;
-  output.summary('diff', { vm, pages, differing: count, absent, bytes, ...sidesCells(of) });
+  output.summary('diff', {
+    vm,
+    pages,
+    differing: count,
+    absent,
+    unknown,
+    bytes,
+    ...sidesCells(of),
+  });
   const apart = absent === 0 ? '' : `, ${absent} of them there at one of the points only`;
   output.print(
-    `${count} of ${pages} page${pages === 1 ? '' : 's'} ${count === 1 ? 'differs' : 'differ'} ${betweenText(of)}${apart}`,
+    `${count} of ${pages} page${pages === 1 ? '' : 's'} ${count === 1 ? 'differs' : 'differ'} ${betweenText(of)}${apart}${unknownText(unknown)}`,
   );
 }
 

@@ -19,6 +19,7 @@ import { processMark } from '../../nbd/process-mark.ts';
 import { NBD_SOCKET, serveNbd } from '../../nbd/server.ts';
 import { HeldFolder } from '../../../wiring/processes.ts';
 import { outputOf, warn, withLedger } from '../session.ts';
+import { unknownOption } from '../unknown-option.ts';
 import { farWaitingTold, waitingTold } from '../waiting.ts';
 
 export const goesOnUnread = true;
@@ -31,6 +32,7 @@ interface MountOptions {
   readonly block?: string;
   readonly layout?: string;
   readonly foreground?: boolean;
+  readonly unknown?: 'zero';
 }
 
 export const declare = (command: Command): Command =>
@@ -48,6 +50,7 @@ export const declare = (command: Command): Command =>
       'one block of memory, as a VMM maps it (default: all RAM, as restored)',
     )
     .option('--layout <layout>', 'of all RAM: physical or packed (default: as tools expect it)')
+    .addOption(unknownOption())
     .option('--foreground', 'stay until it is unmounted; Ctrl-C unmounts it');
 
 /** The part of a point that is mounted; null: all RAM. */
@@ -122,6 +125,7 @@ const exportsOf = (
     listed: 'named',
     use: { kind: 'mount', restored: { how: 'mount', to: of.place } },
     waiting: waitingTold(command),
+    areUnknownZeros: command.opts<MountOptions>().unknown !== undefined,
   });
 
 /** What is meant by a point and a part of it, which may not be there. */
@@ -248,10 +252,10 @@ const shown = ({ vm, capture, file }: MountedRow): string => `${vm}@${capture} i
 /** The memory server that is meant; null: the ledger is. */
 function farOf(command: Command): Promise<Far | null> {
   const options = command.opts<MountOptions>();
-  const { from, vm, block, layout } = options;
-  if (from !== undefined && (vm ?? block ?? layout) !== undefined)
+  const { from, vm, block, layout, unknown } = options;
+  if (from !== undefined && (vm ?? block ?? layout ?? unknown) !== undefined)
     throw new UsageError(
-      '--from is of one block of one point: leave --vm, --block and --layout out',
+      '--from is of one block of one point: leave --vm, --block, --layout and --unknown out',
     );
   return farServerOf(options);
 }

@@ -23,6 +23,7 @@ import { EXIT_DAMAGE, UsageError } from '../failure.ts';
 import { declareKernel, kernelChoiceWith } from '../guest-point.ts';
 import { interruptible } from '../interruption.ts';
 import { bytesText, type Output } from '../output.ts';
+import { unknownOption } from '../unknown-option.ts';
 import { progressOf, warn, withLedger } from '../session.ts';
 import { quoted } from '../shell-word.ts';
 
@@ -65,7 +66,8 @@ export const declare = (command: Command): Command =>
       .option('--force', 'replace an existing file')
       .addOption(
         new Option('--damaged <how>', 'what becomes of pages that are lost').choices(['zero']),
-      ),
+      )
+      .addOption(unknownOption()),
     OF_CORES,
   );
 
@@ -134,16 +136,18 @@ function ramLayoutOf(
   return hasHeads(format) ? { ...coreLayout(point), name: null } : null;
 }
 
-/** How crash opens a file, for a person who sees it; null: nobody does, or crash does not. */
-async function crashCommand(
+/** Says how crash opens a file, to a person who sees it, where it does. */
+async function sayCrashCommand(
   ledger: Ledger,
   point: VmPoint,
   { format, layout, to, output }: RawFile,
-): Promise<string | null> {
-  if (format !== 'raw' || output.isJson || !process.stdout.isTTY) return null;
-  if (!isAtAddresses(layoutOf(point, layout), memoryMapOf(point))) return null;
+): Promise<void> {
+  if (format !== 'raw' || output.isJson || !process.stdout.isTTY) return;
+  if (!isAtAddresses(layoutOf(point, layout), memoryMapOf(point))) return;
   const words = await crashWords(ledger, { ...point, kernel: null });
-  return words === null ? null : ['crash', ...words, 'vmlinux', `${quoted(to)}@0`].join(' ');
+  if (words === null) return;
+  const crash = ['crash', ...words, 'vmlinux', `${quoted(to)}@0`].join(' ');
+  output.command(`its Linux kernel is opened by: ${crash}`);
 }
 
 interface RawFile {
@@ -202,13 +206,36 @@ interface RestoreOptions {
   readonly layout?: string;
   readonly force?: boolean;
   readonly damaged?: string;
+  readonly unknown?: 'zero';
   readonly with?: string;
   readonly withoutBlock?: readonly string[];
 }
 
+/** Tells which pages are zeros now that were not. */
+function tellZeros(
+  command: Command,
+  output: Output,
+  of: {
+    readonly vm: string;
+    readonly capture: number;
+    readonly format: RestoreFormat;
+    readonly lost: readonly number[];
+    readonly unknownPages: number;
+  },
+): void {
+  const { vm, capture, format, lost, unknownPages } = of;
+  if (lost.length > 0) process.exitCode = EXIT_DAMAGE;
+  const isRow = output.isJson && command.opts<RestoreOptions>().to !== '-';
+  for (const stretch of stretchesOf(lost))
+    if (isRow) output.json({ vm, capture, ...stretch });
+    else warn(command, lostText(stretch, format));
+  if (unknownPages > 0)
+    warn(command, `what ${unknownPages} pages held is unknown: they are zeros now`);
+}
+
 export async function run(command: Command): Promise<void> {
   const options = command.opts<RestoreOptions>();
-  const { vm, at, to, layout, force, damaged } = options;
+  const { vm, at, to, layout, force, damaged, unknown } = options;
   const format = formatNamed(options.format);
   const asked = layoutAsked(layout, format);
   const without = leftOutOf(options);
@@ -221,6 +248,7 @@ export async function run(command: Command): Promise<void> {
     const progress = progressOf(command, 'restoring');
     const started = performance.now();
     const lost: number[] = [];
+    let unknownPages = 0;
     const told = (): string =>
       to === '-' ? 'what was written is not whole' : `nothing was written to ${to}`;
     const paths = await interruptible(told, (step) => {
@@ -238,6 +266,8 @@ export async function run(command: Command): Promise<void> {
         onProgress,
         ...(kernel === null ? {} : { kernel }),
         ...(damaged === undefined ? {} : { onLost }),
+        areUnknownZeros: unknown !== undefined,
+        onUnknown: (count: number) => void (unknownPages = count),
       };
       return restoreBeside({ ledger, point, options }, () =>
         to === '-'
@@ -245,10 +275,7 @@ export async function run(command: Command): Promise<void> {
           : restoreToFile(ledger, point, { ...target, path: to, isForced: force ?? false }),
       );
     }).finally(() => progress.clear());
-    if (lost.length > 0) process.exitCode = EXIT_DAMAGE;
-    for (const stretch of stretchesOf(lost))
-      if (output.isJson && to !== '-') output.json({ vm, capture: row.capture, ...stretch });
-      else warn(command, lostText(stretch, format));
+    tellZeros(command, output, { vm, capture: row.capture, format, lost, unknownPages });
     if (options.with !== undefined && paths.length === 0)
       warn(command, `nothing was kept beside ${vm}@${row.capture}`);
     if (to === '-') return;
@@ -265,14 +292,14 @@ export async function run(command: Command): Promise<void> {
       kernel: kernel?.release ?? null,
       pages,
       lost: lost.length,
+      unknown: unknownPages,
       bytes,
       attachments: paths,
     });
     const missing = format === 'elf' ? missingText(row, kernel) : '';
     const how = laid === null ? '' : layoutText(laid, memoryMapOf(point)) + missing;
     output.say(`${vm}@${row.capture} restored to ${to}: ${bytesText(bytes)} in ${seconds} s${how}`);
-    const crash = await crashCommand(ledger, point, { format, layout: asked, to, output });
-    if (crash !== null) output.command(`its Linux kernel is opened by: ${crash}`);
+    await sayCrashCommand(ledger, point, { format, layout: asked, to, output });
     if (paths.length > 0) output.say(`kept beside it: ${paths.join(', ')}`);
   });
 }

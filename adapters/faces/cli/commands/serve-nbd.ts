@@ -10,6 +10,7 @@ import { HeldFolder } from '../../../wiring/processes.ts';
 import { UsageError } from '../failure.ts';
 import { untilSignal } from '../interruption.ts';
 import { warn, withLedger } from '../session.ts';
+import { unknownOption } from '../unknown-option.ts';
 import { waitingTold } from '../waiting.ts';
 
 export const goesOnUnread = true;
@@ -25,7 +26,8 @@ export const declare = (command: Command): Command =>
       '--list <which>',
       'which points a list shows: named (latest and checkpoints) or all',
       'named',
-    );
+    )
+    .addOption(unknownOption());
 
 function listedOf(text: string): Listed {
   if (text === 'named' || text === 'all') return text;
@@ -33,7 +35,12 @@ function listedOf(text: string): Listed {
 }
 
 export async function run(command: Command): Promise<void> {
-  const options = command.opts<{ vm?: string; listen?: string; list: string }>();
+  const options = command.opts<{
+    vm?: string;
+    listen?: string;
+    list: string;
+    unknown?: 'zero';
+  }>();
   const listed = listedOf(options.list);
   const asked = options.listen === undefined ? null : listenAddressOf(options.listen);
   await withLedger(command, 'use', async (ledger, output) => {
@@ -44,6 +51,7 @@ export async function run(command: Command): Promise<void> {
       listed,
       use: { kind: 'server', restored: { how: 'nbd' } },
       waiting: waitingTold(command),
+      areUnknownZeros: options.unknown !== undefined,
     });
     const own = asked === null ? new HeldFolder() : null;
     try {

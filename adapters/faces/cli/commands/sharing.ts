@@ -63,6 +63,8 @@ function sayReport(output: Output, report: Report, vm: string | null): void {
     output.print(
       `${counted(unknown, 'page is', 'pages are')} not counted in any class: the events that tell of them are damaged, in the VMs ${damagedVms.join(', ')}; \`pageledger verify\` names the damage`,
     );
+  else if (unknown > 0)
+    output.print(`what ${unknown} pages hold is unknown: the dumps of their VMs leave them out`);
   if (report.vm === null) return;
   const { leftPrivate, sharedWith } = report.vm;
   output.print(`${counted(leftPrivate, 'page')} of other VMs would be private if ${vm} left`);
@@ -78,12 +80,13 @@ async function showPage(ledger: Ledger, output: Output, options: SharingOptions)
   const row = ledger.resolve(entry, splitPoint(at).point);
   const pages = entry.pagesAt(row.capture);
   if (gfn >= pages) throw new Refused({ _tag: 'GfnOutOfRange', vm, gfn, pages });
-  const { identifier, holders } = await sharersOf(ledger, { entry, row, gfn }, moment);
+  const { identifier, isUnknown, holders } = await sharersOf(ledger, { entry, row, gfn }, moment);
   if (output.isJson) {
     for (const holder of holders) output.json(holderRow(holder, identifier));
     return;
   }
-  if (identifier === null) output.print(`page ${gfn} of ${vm}@${row.capture} is a pattern`);
+  if (identifier === null)
+    output.print(`page ${gfn} of ${vm}@${row.capture} is ${isUnknown ? 'unknown' : 'a pattern'}`);
   else {
     output.print(`page ${gfn} of ${vm}@${row.capture} holds ${identifier}, as these do:`);
     output.rows(holders.map(holderTexts), HOLDER_COLUMNS);
