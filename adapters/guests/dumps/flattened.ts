@@ -9,6 +9,8 @@ export const FLATTENED_MAGIC = 'makedumpfile\0\0\0\0';
 
 const HEADER_BYTES = 4096;
 const RECORD_HEAD_BYTES = 16;
+/** No dump is larger. */
+const OFFSET_MAX = 2 ** 50;
 const RECORDS_MAX = 2 ** 20;
 const DAMAGED = 'it was cut short, or is damaged; dump it again';
 
@@ -28,6 +30,8 @@ function partsOf(file: DumpFile): readonly Part[] {
     if (offset < 0) return parts;
     if (parts.length === RECORDS_MAX)
       throw dumpUnfit(file.label, `has more than ${RECORDS_MAX} records`, 'use `makedumpfile -R`');
+    if (!Number.isSafeInteger(offset + Math.max(0, length)) || offset > OFFSET_MAX)
+      throw dumpUnfit(file.label, `has a record at byte ${offset}, where no dump reaches`, DAMAGED);
     at += RECORD_HEAD_BYTES;
     file.check(at, length, 'a record');
     if (length > 0) parts.push({ offset, length, at });

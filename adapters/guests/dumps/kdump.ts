@@ -8,20 +8,22 @@
 //   -      two bitmaps, a bit a page from address 0 on: which there are, and which are in the dump
 //   -      for each that is: u64 offset, u32 bytes, u32 flags, u64 the kernel's flags of it
 //
-// Flags: 0 as it is, 1 zlib, 2 lzo, 4 snappy, 32 zstd. Pages that are zero may be left out; where others
-// were, the dump does not tell which is what, and it is refused.
+// Flags: 0 as it is, 1 zlib, 2 lzo, 4 snappy, 32 zstd (kdump-pages.ts). Pages may be left out: those that
+// are zero, and those of caches, processes and free memory. A dump does not tell which is what: where
+// anything but zeros was left out, a page that it has not is unknown.
 
-import { inflateSync } from 'node:zlib';
+import * as either from 'fp-ts/lib/Either.js';
+import { assert } from '../../../domain/values/assert.ts';
 import { keptSource, type GuestSource } from '../../../domain/ports/guests.ts';
-import { gfnOfAddress, pageCountOf } from '../../../domain/values/memory-map.ts';
+import { gfnOfAddress, pageCountOf, type MemoryMap } from '../../../domain/values/memory-map.ts';
 import { PAGE_BYTES } from '../../../domain/values/page.ts';
 import type { FormatFile } from '../images/image-format.ts';
 import { latin1 } from '../qemu/byte-window.ts';
 import { Spool } from '../qemu/spool.ts';
 import { DumpFile, dumpUnfit, u64 } from './dump-file.ts';
+import { DAMAGED, DumpedPages } from './kdump-pages.ts';
 import { FLATTENED_MAGIC, FlattenedDump } from './flattened.ts';
 import { mapOfRuns, type MemoryRun } from './segments.ts';
-import { unsnap } from './snappy.ts';
 
 export const KDUMP_MAGICS = ['KDUMP   ', FLATTENED_MAGIC] as const;
 
@@ -29,15 +31,17 @@ const HEADER_BYTES = 464;
 const SUB_HEADER_BYTES = 104;
 const VERSION_OF_64_BITS = 6;
 const IS_INCOMPLETE = 8;
-const DESCRIPTOR_BYTES = 24;
-const DESCRIPTORS_READ = 16_384;
-/** What may be left out: nothing, or pages of zeros. */
+/** What was left out: nothing, or pages of zeros. */
+const LEVEL_ALL = 0;
 const LEVEL_ZEROS = 1;
+/** All of the bits. */
+const LEVEL_MAX = 31;
 const PAGES_MAX = 2 ** 28;
 const RUNS_MAX = 65_536;
-const DAMAGED = 'it was cut short, or is damaged; dump it again';
 
 interface KdumpHead {
+  /** What was left out, as bits. */
+  readonly level: number;
   readonly pages: number;
   /** A bit a page: in RAM, and in the dump. */
   readonly there: Uint8Array;
@@ -45,20 +49,15 @@ interface KdumpHead {
   readonly descriptorsAt: number;
 }
 
-function checkWhole(file: DumpFile, head: DataView, sub: DataView): void {
-  const { label } = file;
+function checkWhole({ label }: DumpFile, head: DataView, sub: DataView): void {
   const level = sub.getInt32(8, true);
+  if (level < 0 || level > LEVEL_MAX)
+    throw dumpUnfit(label, `says that ${level} was left out of it`, DAMAGED);
   if ((head.getUint32(424, true) & IS_INCOMPLETE) !== 0 || sub.getInt32(12, true) !== 0)
     throw dumpUnfit(
       label,
       'is a part of a dump',
       'join its parts with `makedumpfile --reassemble`',
-    );
-  if (level !== 0 && level !== LEVEL_ZEROS)
-    throw dumpUnfit(
-      label,
-      `was made with \`makedumpfile -d ${level}\`, which leaves pages out that are no zeros`,
-      'what they held is not known; dump with -d 0 or -d 1',
     );
 }
 
@@ -80,6 +79,7 @@ function readHead(file: DumpFile): KdumpHead {
   const mapsAt = block * (1 + subBlocks);
   const mapBytes = Math.ceil(said / 8);
   return {
+    level: sub.getInt32(8, true),
     pages: said,
     there: file.bytes(mapsAt, mapBytes, 'a bitmap'),
     dumped: file.bytes(mapsAt + half, mapBytes, 'a bitmap'),
@@ -106,78 +106,34 @@ function runsOf(label: string, { pages, there }: KdumpHead): readonly MemoryRun[
   return runs;
 }
 
-/** The pages of a dump, one after the other. */
-class DumpedPages {
-  readonly #file: DumpFile;
-  readonly #at: number;
-  readonly #page = new Uint8Array(PAGE_BYTES);
-  #descriptors: DataView = new DataView(new ArrayBuffer(0));
-  #next = 0;
-  /** Bytes of content read so far: each lies in the file once. */
-  #bytes = 0;
-  /** Where zeros lie that many pages share. */
-  #zerosAt = -1;
+/** Whether a page that the dump has not is unknown: else it is zeros. */
+const isFiltered = ({ level }: KdumpHead): boolean => level !== LEVEL_ALL && level !== LEVEL_ZEROS;
 
-  constructor(file: DumpFile, at: number) {
-    this.#file = file;
-    this.#at = at;
-  }
+const filteredText = (head: KdumpHead, pages: number): string =>
+  `what ${pages} of the dump's pages held is unknown: it was made with \`makedumpfile -d ${head.level}\`, which leaves them out; -d 0 and -d 1 leave nothing out but zeros`;
 
-  /** The next one, valid until the one after; null: zeros. */
-  take(): Uint8Array | null {
-    const within = (this.#next % DESCRIPTORS_READ) * DESCRIPTOR_BYTES;
-    if (within === 0) this.#read();
-    this.#next += 1;
-    if (within >= this.#descriptors.byteLength) throw this.#unfit('ends inside its table of pages');
-    const offset = u64(this.#descriptors, within);
-    const bytes = this.#descriptors.getUint32(within + 8, true);
-    if (offset === this.#zerosAt) return null;
-    if (bytes > PAGE_BYTES) throw this.#unfit(`has ${bytes} bytes for a page`);
-    const data = this.#file.bytes(offset, bytes, 'a page');
-    const page = this.#decoded(data, this.#descriptors.getUint32(within + 12, true));
-    if (page.every((byte) => byte === 0)) {
-      this.#zerosAt = offset;
-      return null;
+/** Puts the pages of a dump into a spool; 1 for each that is unknown, null: none is. */
+function takePages(
+  spool: Spool,
+  pages: DumpedPages,
+  of: { readonly head: KdumpHead; readonly runs: readonly MemoryRun[]; readonly map: MemoryMap },
+): Uint8Array | null {
+  const { head, runs, map } = of;
+  const untold = isFiltered(head) ? new Uint8Array(pageCountOf(map)) : null;
+  for (const { address, length } of runs) {
+    const place = gfnOfAddress(map, address);
+    assert(either.isRight(place), 'runs of memory are in the map that was made of them');
+    const { gfn } = place.right;
+    const from = address / PAGE_BYTES;
+    for (let i = 0; i < length / PAGE_BYTES; i += 1) {
+      const isThere = has(head.dumped, from + i);
+      const page = isThere ? pages.take() : null;
+      if (page !== null) spool.write(gfn + i, page, 0);
+      if (!isThere && untold !== null) untold[gfn + i] = 1;
     }
-    this.#bytes += bytes;
-    if (this.#bytes > this.#file.sizeBytes) throw this.#unfit('has pages twice');
-    return page;
   }
-
-  #read(): void {
-    const at = this.#at + this.#next * DESCRIPTOR_BYTES;
-    const left = Math.floor(Math.max(0, this.#file.sizeBytes - at) / DESCRIPTOR_BYTES);
-    const count = Math.min(left, DESCRIPTORS_READ);
-    this.#descriptors = this.#file.view(at, count * DESCRIPTOR_BYTES, 'the table of pages');
-  }
-
-  #unfit(found: string): Error {
-    return dumpUnfit(this.#file.label, found, DAMAGED);
-  }
-
-  #decoded(data: Uint8Array, flags: number): Uint8Array {
-    const kind = flags & 0x27;
-    if (kind === 0 && data.length === PAGE_BYTES) return data;
-    if (kind === 1) return this.#inflated(data);
-    if (kind === 4 && unsnap(data, this.#page) === PAGE_BYTES) return this.#page;
-    if (kind === 2 || kind === 32)
-      throw dumpUnfit(
-        this.#file.label,
-        `has pages compressed with ${kind === 2 ? 'lzo' : 'zstd'}`,
-        'dump with `makedumpfile -c` (zlib) or -p (snappy)',
-      );
-    throw this.#unfit(`has ${data.length} bytes for a page of the kind ${flags}`);
-  }
-
-  #inflated(data: Uint8Array): Uint8Array {
-    try {
-      const page = inflateSync(data, { maxOutputLength: PAGE_BYTES });
-      if (page.length === PAGE_BYTES) return page;
-    } catch {
-      // Its checksum or its form is not right.
-    }
-    throw this.#unfit('has a page that is damaged');
-  }
+  spool.flush();
+  return untold;
 }
 
 /** Opens a dump: its pages are decompressed into a temporary file. */
@@ -192,21 +148,18 @@ export async function openKdump(of: FormatFile): Promise<GuestSource> {
   const spool = new Spool(folder === undefined ? {} : { folder });
   try {
     spool.begin(pageCountOf(memoryMap));
-    const pages = new DumpedPages(dump, head.descriptorsAt);
-    for (const { address, length } of runs) {
-      const place = gfnOfAddress(memoryMap, address);
-      const from = address / PAGE_BYTES;
-      for (let i = 0; i < length / PAGE_BYTES; i += 1) {
-        const page = has(head.dumped, from + i) ? pages.take() : null;
-        if (page !== null && place._tag === 'Right') spool.write(place.right.gfn + i, page, 0);
-      }
-    }
-    spool.flush();
+    const within = { at: head.descriptorsAt, bytesMax: file.sizeBytes };
+    const pages = new DumpedPages(dump, within);
+    const untold = takePages(spool, pages, { head, runs, map: memoryMap });
     const image = spool.image(file.label);
     file.close();
+    const count = untold?.reduce((sum, is) => sum + is, 0) ?? 0;
     const what = { image, memoryMap, areRangesTold: true, device: null, argv: null } as const;
-    return keptSource({ ...what, timeMs, pauseMs: null, mode: 'core', source: path }, () =>
-      spool.close(),
+    const known = untold === null || count === 0 ? {} : { untold };
+    return keptSource(
+      { ...what, ...known, timeMs, pauseMs: null, mode: 'core', source: path },
+      () => spool.close(),
+      count === 0 ? [] : [filteredText(head, count)],
     );
   } catch (thrown) {
     spool.close();

@@ -1,8 +1,10 @@
 // A dump in kdump's compressed form, by makedumpfile's description of it.
 
 import { deflateSync } from 'node:zlib';
+import { packFrame } from '../../../adapters/kernels/codec/zstd-frame.ts';
 import { snapped } from './avml-bytes.ts';
 import { u32le, u64le, type MemoryRun } from './dump-bytes.ts';
+import { lzoOf } from './lzo-bytes.ts';
 
 const PAGE = 4096;
 /** Where what stands of the sub-header, and in the header. */
@@ -20,13 +22,28 @@ interface KdumpRequest {
   readonly runs: readonly MemoryRun[];
   readonly level?: number;
   /** How pages are written; absent: as zlib. */
-  readonly kind?: 'plain' | 'zlib' | 'snappy' | 'lzo';
+  readonly kind?: keyof typeof FLAGS;
+  /** Whether a page is left out as what is no zeros, at levels from 2 on. Absent: none is. */
+  readonly isFiltered?: (page: number) => boolean;
 }
 
-const FLAGS = { plain: 0, zlib: 1, lzo: 2, snappy: 4 } as const;
+const FLAGS = { plain: 0, zlib: 1, lzo: 2, snappy: 4, zstd: 32 } as const;
 
-/** Pages of zeros are left out from level 1 on. */
-export function kdump({ runs, level = 0, kind = 'zlib' }: KdumpRequest): Buffer {
+const PACKED: Readonly<Record<keyof typeof FLAGS, (page: Uint8Array) => Uint8Array>> = {
+  plain: (page) => page,
+  zlib: (page) => deflateSync(page),
+  lzo: lzoOf,
+  snappy: snapped,
+  zstd: (page) => packFrame(page, 1),
+};
+
+/** Pages of zeros are left out where the level has bit 0. */
+export function kdump({
+  runs,
+  level = 0,
+  kind = 'zlib',
+  isFiltered = () => false,
+}: KdumpRequest): Buffer {
   const end = Math.max(...runs.map(({ address, bytes }) => address + bytes.length)) / PAGE;
   const halfBlocks = Math.ceil(end / 8 / PAGE);
   const maps = Buffer.alloc(2 * halfBlocks * PAGE);
@@ -36,7 +53,8 @@ export function kdump({ runs, level = 0, kind = 'zlib' }: KdumpRequest): Buffer 
       const page = (address + at) / PAGE;
       const content = bytes.subarray(at, at + PAGE);
       maps[page >> 3]! |= 1 << (page & 7);
-      if (level > 0 && content.every((byte) => byte === 0)) continue;
+      if ((level & 1) === 1 && content.every((byte) => byte === 0)) continue;
+      if (level > 1 && isFiltered(page)) continue;
       maps[halfBlocks * PAGE + (page >> 3)]! |= 1 << (page & 7);
       pages.push(content);
     }
@@ -51,9 +69,9 @@ export function kdump({ runs, level = 0, kind = 'zlib' }: KdumpRequest): Buffer 
   head.writeBigUInt64LE(BigInt(end), KDUMP_FIELDS.pages64);
   let offset = head.length + maps.length + pages.length * 24;
   const packed = pages.map((page): readonly [Uint8Array, number] => {
-    const bytes = kind === 'zlib' ? deflateSync(page) : kind === 'snappy' ? snapped(page) : page;
+    const bytes = PACKED[kind](page);
     // What compression does not make smaller is written as it is.
-    return bytes.length < PAGE || kind === 'lzo' ? [bytes, FLAGS[kind]] : [page, 0];
+    return bytes.length < PAGE ? [bytes, FLAGS[kind]] : [page, 0];
   });
   const descriptors = packed.map(([{ length }, flags]) => {
     offset += length;
