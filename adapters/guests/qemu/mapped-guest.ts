@@ -6,7 +6,8 @@ import type { TaskEither } from 'fp-ts/lib/TaskEither.js';
 import { LedgerError } from '../../../domain/values/ledger-error.ts';
 import { attempt } from './failure.ts';
 import { PrivateFolder } from '../private-folder.ts';
-import { optionsOf, propertiesOf } from './qemu-options.ts';
+import { continueGuest, runStateNow } from './migration-control.ts';
+import { hasOption, optionsOf, propertiesOf } from './qemu-options.ts';
 import { connectQmp } from './qmp-client.ts';
 import { sendGuest, type ResumedGuest, type ResumeRequest } from './resume-guest.ts';
 import { checkCommand, StartingQemu } from './starting-qemu.ts';
@@ -18,10 +19,27 @@ export interface MappedBlock {
   readonly path: string;
 }
 
+/** A QEMU that waits for its guest. */
+export interface BegunGuest {
+  /** Its process. */
+  readonly pid: number;
+  readonly qmpPath: string;
+}
+
 /** What of its memory it has from the file is said as `elsewhere`. */
 export interface MappedRequest extends ResumeRequest {
   readonly mapped: MappedBlock;
   readonly elsewhere: Uint8Array;
+  /** Is told of the guest before it is sent anything, and before it can run: it ends where that fails. */
+  readonly onBegun: (guest: BegunGuest) => Promise<void>;
+  /**
+   * What is done while the guest has all of its own, and stands: it ends where that fails, and runs after
+   * it where it ran when it was captured. Absent: it runs at once.
+   */
+  readonly whileStanding?: {
+    readonly wasRunning: boolean;
+    readonly work: () => Promise<void>;
+  };
 }
 
 export interface MappedGuest extends ResumedGuest {
@@ -58,6 +76,41 @@ function checkMemory(command: readonly string[], { block }: MappedBlock): void {
   );
 }
 
+/** A QEMU that begins with this does not run its guest by itself. */
+const STANDING = 'S';
+
+/** Sends a guest, and does what is to be done before it runs; its run state. */
+async function send(
+  request: MappedRequest,
+  {
+    qemu,
+    incoming,
+    qmpPath,
+  }: {
+    readonly qemu: StartingQemu;
+    readonly incoming: string;
+    readonly qmpPath: string;
+  },
+): Promise<string> {
+  const { onBegun, whileStanding } = request;
+  const control = () => connectQmp({ path: qmpPath });
+  const restore: ResumeRequest['restore'] = async (target) => {
+    await onBegun({ pid: qemu.process ?? 0, qmpPath });
+    await request.restore(target);
+  };
+  const runState = await sendGuest({ request: { ...request, restore }, qemu, incoming, control });
+  if (whileStanding === undefined) return runState;
+  await whileStanding.work();
+  if (!whileStanding.wasRunning || hasOption(request.command, STANDING)) return runState;
+  const qmp = await qemu.whileAlive(control());
+  try {
+    await continueGuest(qmp);
+    return await runStateNow(qmp);
+  } finally {
+    qmp.close();
+  }
+}
+
 /** Starts a guest over a file; right when it has taken over its devices. A guest that fails is ended. */
 export const startMapped = (request: MappedRequest): TaskEither<LedgerError, MappedGuest> =>
   attempt('cannot start the clone', async () => {
@@ -73,10 +126,10 @@ export const startMapped = (request: MappedRequest): TaskEither<LedgerError, Map
       `unix:${qmpPath},server=on,wait=off`,
       '-incoming',
       `unix:${incoming}`,
+      ...(request.whileStanding === undefined ? [] : [`-${STANDING}`]),
     ]);
     try {
-      const control = () => connectQmp({ path: qmpPath });
-      const runState = await sendGuest({ request, qemu, incoming, control });
+      const runState = await send(request, { qemu, incoming, qmpPath });
       const child: ChildProcess = qemu.release();
       child.once('close', () => folder.remove());
       return { process: child, qmpPath, runState, startMs: performance.now() - started };

@@ -3,6 +3,7 @@
 
 import { resolve } from 'node:path';
 import { holderOf } from '../../files/processes.ts';
+import { deviceSectionsOf, runStateOf } from '../../guests/qemu/device-sections.ts';
 import { privatePagesOf } from '../../guests/qemu/private-pages.ts';
 export { privatePagesOf };
 import { countsOfClone, type FetchCounts } from '../../../domain/host-memory.ts';
@@ -15,7 +16,7 @@ import { drawLease, endHold, leasesOf, readUnheld, type Lease } from '../points/
 import type { Ledger } from '../ledger/ledger.ts';
 import { inBase, type CloneBase } from './clone-base.ts';
 import { startOver, type GuestOver } from './guest-over.ts';
-import { requireDeviceState, restorePoint } from '../restore/restore.ts';
+import { deviceStateOf, requireDeviceState, restorePoint } from '../restore/restore.ts';
 import type { VmPoint } from '../ledger/vm-point.ts';
 
 /** A clone that was started. */
@@ -54,8 +55,8 @@ export async function publishMaster(
   );
 }
 
-/** Says that a clone runs; its lease, or null where the ledger cannot be written. */
-export async function beginClone(
+/** Says that a clone runs. */
+async function begin(
   ledger: Ledger,
   point: VmPoint,
   of: {
@@ -65,20 +66,29 @@ export async function beginClone(
     readonly qmp: string;
     readonly kind: CloneKind;
   },
-): Promise<string | null> {
+): Promise<string> {
   const { vm } = point.entry;
   const { capture } = point.row;
   const { lease, holder, block, qmp, kind } = of;
   const clone = { vm, capture, lease, kind, block, qmp } as const;
-  return readUnheld(ledger, null, async () => {
-    await ledger.decide(pointsStream(vm), () => {
-      const { held, state } = ledger.vm(vm);
-      const here = ledger.state.catalogue.facts.ledger?.id ?? '';
-      const command = { ...clone, holder, ledger: here, newest: state.captures };
-      return decideClones(held)({ _tag: 'StartClone', ...command });
-    });
-    return lease;
+  await ledger.decide(pointsStream(vm), () => {
+    const { held, state } = ledger.vm(vm);
+    const here = ledger.state.catalogue.facts.ledger?.id ?? '';
+    const command = { ...clone, holder, ledger: here, newest: state.captures };
+    return decideClones(held)({ _tag: 'StartClone', ...command });
   });
+  return lease;
+}
+
+/** The same; null where the ledger cannot be written. */
+export const beginClone = (...of: Parameters<typeof begin>): Promise<string | null> =>
+  readUnheld(of[0], null, () => begin(...of));
+
+/** Whether a guest ran where it was captured: one of which that is not said did. */
+async function wasRunning(ledger: Ledger, point: VmPoint): Promise<boolean> {
+  const device = await deviceStateOf(ledger, point);
+  const label = `the device state of ${point.entry.vm}@${point.row.capture}`;
+  return (runStateOf(device, deviceSectionsOf(device, label)) ?? 'running') === 'running';
 }
 
 /**
@@ -94,8 +104,8 @@ export async function startClone(
     readonly isDiskOk: boolean;
     /** Whether its memory is accounted for by itself. */
     readonly isAccounted: boolean;
-    /** Absent: it is a new one. */
-    readonly kind?: CloneKind;
+    /** Of a parked clone: says, by the lease that it goes on by, that it is awake. Absent: it is a new one. */
+    readonly wake?: (lease: string) => Promise<void>;
     readonly onStderr?: (text: string) => void;
   },
 ): Promise<StartedClone> {
@@ -103,8 +113,25 @@ export async function startClone(
   const { base, command, isDiskOk: diskOk, onStderr } = request;
   const { block, path } = base;
   const { elsewhere, bytes } = await inBase(ledger, point, base);
+  const { wake } = request;
+  const kind: CloneKind = wake === undefined ? 'mapped' : 'woken';
   const lease = drawLease();
+  let id: string | null = null;
   const guest = await startOver({
+    // Told before the guest can run: a crash leaves none that runs and is not known.
+    async onBegun({ pid, qmpPath: qmp }) {
+      const say = () => begin(ledger, point, { lease, holder: holderOf(pid), block, qmp, kind });
+      // One that was parked must not run unknown: it could be woken once more.
+      id = wake === undefined ? await readUnheld(ledger, null, say) : await say();
+    },
+    ...(wake === undefined
+      ? {}
+      : {
+          whileStanding: {
+            wasRunning: await wasRunning(ledger, point),
+            work: () => wake(lease),
+          },
+        }),
     name: lease,
     command,
     diskOk,
@@ -113,22 +140,12 @@ export async function startClone(
     elsewhere,
     restore: (target) => restorePoint(ledger, point, { target, elsewhere }),
     ...(onStderr === undefined ? {} : { onStderr }),
-  });
-  const { process, qmpPath } = guest;
-  const sentPages = elsewhere.reduce((sum, is) => sum + 1 - is, 0);
-  try {
-    const id = await beginClone(ledger, point, {
-      lease,
-      holder: holderOf(process.pid ?? 0),
-      block,
-      qmp: qmpPath,
-      kind: request.kind ?? 'mapped',
-    });
-    return { ...guest, id, sentPages };
-  } catch (thrown) {
-    process.kill('SIGKILL');
+  }).catch(async (thrown: unknown) => {
+    if (id !== null) await endClone(ledger, point, { id, privatePages: null });
     throw thrown;
-  }
+  });
+  const sentPages = elsewhere.reduce((sum, is) => sum + 1 - is, 0);
+  return { ...guest, id, sentPages };
 }
 
 /** Says that pages of a clone were dropped. */

@@ -112,6 +112,7 @@ export class FarGuest {
     const guest = await startOver({
       ...rest,
       diskOk,
+      onBegun: () => Promise.resolve(),
       mapped: this.#mapped,
       elsewhere: this.#elsewhere,
       restore: (target) => this.#restore(target),

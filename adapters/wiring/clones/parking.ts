@@ -12,6 +12,7 @@ import type { ParkedRow } from '../../../projections/models/clone-rows.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { VmPoint } from '../ledger/vm-point.ts';
 import { openRecorder } from '../record/record.ts';
+import { endHold } from '../points/leases.ts';
 import { clonesOf, type Clone } from './clones.ts';
 import { mappedPointOf } from './mapped-point.ts';
 
@@ -136,20 +137,38 @@ export async function whileWaking<A>(
   const lock = await run(lockRecorder(ledger.locks, as));
   try {
     await ledger.state.catchUp({ heavy: false });
-    parkedNamed(ledger, clone);
+    await endStanding(ledger, parkedNamed(ledger, clone));
     return await wake();
   } finally {
     await lock.release();
   }
 }
 
-/** Says that a parked clone goes on by another lease. */
+/**
+ * Says that a parked clone goes on by another lease: its guest may run then, and not before. NOT_FOUND where
+ * another host said so first.
+ */
 export async function noteWoken(
   ledger: Ledger,
   { vm, clone }: ParkedClone,
   lease: string,
 ): Promise<void> {
-  await ledger.decide(pointsStream(vm), () =>
+  const said = await ledger.decide(pointsStream(vm), () =>
     decideClones(ledger.vm(vm).held)({ _tag: 'WakeClone', vm, clone, lease }),
   );
+  if (said.length === 0) throw notThere('is parked', clone);
+}
+
+/**
+ * Ends guests that were started of a parked clone and never ran: whoever started them ended before it was
+ * said that it is awake.
+ */
+async function endStanding(ledger: Ledger, { as, at }: ParkedClone): Promise<void> {
+  for (const { lease, vm, capture, kind, fate, holder } of clonesOf(ledger, [ledger.vm(as)])) {
+    const isIts = kind === 'woken' && vm === as && capture === at;
+    if (!isIts || fate !== 'alive') continue;
+    process.kill(holder.process, 'SIGKILL');
+    const ended = { _tag: 'EndLease', vm, lease, why: 'died', privatePages: null } as const;
+    await endHold(ledger, ended);
+  }
 }

@@ -62,26 +62,20 @@ export const run = (command: Command): Promise<void> => {
     });
     try {
       await publishMaster(ledger, used.base);
-      const looks = new PageLooks(ledger, point, used.base);
-      const running = new RunningGuests(ledger, null, looks);
       const master = { vm: point.entry.vm, capture: point.row.capture };
-      const clone = await whileWaking(ledger, parked, async () => {
-        const started = await startClone(ledger, point, {
+      const clone = await whileWaking(ledger, parked, () =>
+        startClone(ledger, point, {
           base: used.base,
           command: words,
           isDiskOk: diskOk,
           isAccounted: false,
-          kind: 'woken',
+          wake: (lease) => noteWoken(ledger, parked, lease),
           onStderr: stderrOf(command).ofOne(),
-        });
-        running.add({ n: 1, master, point, clone: started });
-        if (started.id !== null) await noteWoken(ledger, parked, started.id);
-        return started;
-      }).catch(async (thrown: unknown) => {
-        // It is parked still: what was started of it must not run on.
-        await running.end();
-        throw thrown;
-      });
+        }),
+      );
+      const looks = new PageLooks(ledger, point, used.base);
+      const running = new RunningGuests(ledger, null, looks);
+      running.add({ n: 1, master, point, clone });
       const { entry, row } = used.base.point;
       const base = { vm: entry.vm, capture: row.capture };
       tellStarted(command, output, { n: 1, master, point, clone, base });
