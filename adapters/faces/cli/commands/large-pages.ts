@@ -16,12 +16,13 @@ import { positiveNumber, wholeNumber } from '../argument-values.ts';
 import { UsageError } from '../failure.ts';
 import {
   bytesText,
+  counted,
   field,
   inBytes,
+  leftOut,
   numeric,
   type Column,
   type Output,
-  counted,
 } from '../output.ts';
 import { COLD_BELOW } from '../sampled-regions.ts';
 import { withLedger } from '../session.ts';
@@ -119,7 +120,7 @@ const COLUMNS: readonly Column[] = [
   numeric('pattern'),
   inBytes('reclaimableBytes', 'reclaimable'),
   field('decision'),
-  numeric('decided', 'at capture'),
+  leftOut(1, numeric('decided', 'at capture')),
   inBytes('reclaimedBytes', 'reclaimed'),
 ];
 

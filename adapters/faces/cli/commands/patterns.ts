@@ -2,7 +2,7 @@
 
 import type { Command } from 'commander';
 import { listPatterns } from '../../../wiring/ledger/patterns.ts';
-import { field, numeric } from '../output.ts';
+import { field, mayBeCut, numeric } from '../output.ts';
 import { withLedger } from '../session.ts';
 
 export const declare = (command: Command): Command => command;
@@ -11,7 +11,12 @@ export const run = (command: Command): Promise<void> =>
   withLedger(command, 'read', async (ledger, output) => {
     output.rows(
       listPatterns(ledger).map((row) => ({ ...row })),
-      [numeric('pattern'), field('class'), field('expression'), field('meaning')],
+      [
+        numeric('pattern'),
+        field('class'),
+        mayBeCut(field('expression')),
+        mayBeCut(field('meaning')),
+      ],
     );
     return Promise.resolve();
   });
