@@ -48,6 +48,9 @@ async function* greeting(vm: DebuggedVm): AsyncGenerator<string> {
   yield `a step is a capture: no instructions, no breakpoints, nothing of it can be written${named}`;
 }
 
+/** How long GDB waits for an answer. */
+const ANSWER_S_MAX = 60;
+
 /** What GDB is started with: the guest's symbols where it tells of them, our commands, and where we are. */
 async function gdbWords(
   ledger: Ledger,
@@ -57,6 +60,8 @@ async function gdbWords(
   const script = join(folder, 'pageledger.py');
   writeFileSync(script, GDB_COMMANDS, { mode: 0o600 });
   const words = ['-q', '-ex', 'set confirm off', '-ex', 'set pagination off'];
+  // By itself it gives up after 2 s, and a page may come from a disk, or a server, that is busy.
+  words.push('-ex', `set remotetimeout ${ANSWER_S_MAX}`);
   if (vm.kernel !== null) {
     const path = join(folder, 'vmlinux');
     try {
