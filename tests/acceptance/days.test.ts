@@ -2,14 +2,19 @@
 // fourth user's, of the library, is docs/library.md (installed-package.test.ts).
 
 import { spawnSync } from 'node:child_process';
-import { readdirSync, readFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, jest, test } from '@jest/globals';
+import { QEMU_PROGRAM } from '../../adapters/guests/demo-guest/tools.ts';
 import { COMMAND_LINE } from '../support/command-line.ts';
+import { findTools } from '../support/guest/real-guest.ts';
 import { sourceRoot } from '../support/source-root.ts';
 import { makeTemporaryFolder } from '../support/temporary-folder.ts';
+import { describeWithPrograms } from '../support/tools.ts';
 
-jest.setTimeout(180_000);
+/** For a day with a guest, on a busy machine. */
+const RUN_MS_MAX = 900_000;
+jest.setTimeout(2 * RUN_MS_MAX);
 
 const DAYS = join(sourceRoot(), 'docs/days');
 
@@ -39,29 +44,52 @@ const patternOf = (line: string): RegExp =>
     'u',
   );
 
-test.each(readdirSync(DAYS))('%s is told as it goes', async (name) => {
-  const told = toldIn(readFileSync(join(DAYS, name), 'utf8'));
-  expect(told.length).toBeGreaterThan(8);
+/** What the words of a day need beside Node.js; another day needs nothing. */
+const NEEDED: ReadonlyMap<string, readonly string[]> = new Map([
+  ['kernel-developer.md', [QEMU_PROGRAM, 'busybox', 'cpio', 'gdb']],
+]);
+const found = await findTools();
+
+/** Runs commands, one after the other, and gives what each printed, blank lines apart. */
+async function printedBy(commands: readonly string[]): Promise<string[][]> {
   const folder = await makeTemporaryFolder();
+  const bin = join(folder.path, '.bin');
+  mkdirSync(bin);
+  const program = `#!/bin/sh\nexec '${process.execPath}' '${COMMAND_LINE}' "$@"\n`;
+  writeFileSync(join(bin, 'pageledger'), program, { mode: 0o755 });
   const MARK = '@@@@';
-  const script = told.map(({ command }) => `{ ${command}\n} 2>&1; echo '${MARK}'`).join('\n');
-  const { stdout } = spawnSync(
-    'bash',
-    ['-c', `pageledger() { "$NODE" "$MAIN" "$@"; }\n${script}`],
-    {
-      cwd: folder.path,
-      encoding: 'utf8',
-      env: { ...process.env, NODE: process.execPath, MAIN: COMMAND_LINE, PAGELEDGER: '' },
+  const script = commands.map((command) => `{ ${command}\n} 2>&1; echo '${MARK}'`).join('\n');
+  const { stdout } = spawnSync('bash', ['-c', script], {
+    cwd: folder.path,
+    encoding: 'utf8',
+    timeout: RUN_MS_MAX,
+    env: {
+      ...process.env,
+      PATH: `${bin}:${process.env['PATH']}`,
+      KERNEL: found.tools?.kernel ?? '',
+      PAGELEDGER: '',
     },
-  );
+  });
+  // A guest that was left running.
+  const pid = join(folder.path, 'pid');
+  if (existsSync(pid)) process.kill(Number(readFileSync(pid, 'utf8')), 'SIGKILL');
   await folder.remove();
   const printed = stdout.split(`${MARK}\n`).slice(0, -1);
-  expect(printed).toHaveLength(told.length);
-  for (const [i, { command, printed: lines }] of told.entries()) {
-    const found = printed[i]!.trimEnd()
-      .split('\n')
-      .filter((line) => line !== '');
-    const wanted = lines.map((line) => expect.stringMatching(patternOf(line)));
-    expect([command, ...found]).toEqual([command, ...wanted]);
-  }
-});
+  return printed.map((text) => text.split('\n').filter((line) => line.trim() !== ''));
+}
+
+for (const name of readdirSync(DAYS)) {
+  const programs = NEEDED.get(name) ?? [];
+  const kernel = programs.includes(QEMU_PROGRAM) ? [found.tools?.kernel ?? '/no/kernel'] : [];
+  describeWithPrograms(name, [...programs, ...kernel], () => {
+    test('is told as it goes', async () => {
+      const told = toldIn(readFileSync(join(DAYS, name), 'utf8'));
+      expect(told.length).toBeGreaterThan(8);
+      const printed = await printedBy(told.map(({ command }) => command));
+      for (const [i, { command, printed: lines }] of told.entries()) {
+        const wanted = lines.map((line) => expect.stringMatching(patternOf(line)));
+        expect([command, ...(printed[i] ?? ['not run'])]).toEqual([command, ...wanted]);
+      }
+    });
+  });
+}
