@@ -146,13 +146,15 @@ describe('commands', () => {
       stream.start(BLOCKS),
       stream.end(stream.page(0, stream.pageOf(1), 'pc.ram')),
       stream.command(11),
+      stream.command(3),
       stream.tail(),
     );
     expect(pagesOf(state)[0]).toBe(1);
   });
 
   test.each([3, 4, 5, 6, 7, 8, 9, 10, 12])('with number %i are not supported', async (id) => {
-    const error = await failing(stream.head(), stream.command(id), stream.start(BLOCKS));
+    const command = stream.command(id, id === 3 ? Buffer.alloc(16) : stream.u8());
+    const error = await failing(stream.head(), command, stream.start(BLOCKS));
     expect(error.code).toBe('STREAM_UNSUPPORTED');
     expect(error.message).toContain('postcopy-ram');
   });
