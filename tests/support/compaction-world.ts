@@ -16,16 +16,28 @@ import {
 import { toHex } from '../../domain/values/identifier.ts';
 import { IDENTIFIER_BYTES } from '../../domain/ports/page-engine.ts';
 import { PAGE_BYTES } from '../../domain/values/page.ts';
-import { FIRST_CONTENT } from '../../domain/values/holding.ts';
+import { untoldAsZeros } from '../../domain/use-cases/pages/patch-chain.ts';
+import { FIRST_CONTENT, UNTOLD } from '../../domain/values/holding.ts';
 import { unknownWritten } from '../../projections/models/capture-rows.ts';
 import { isWritten } from '../../projections/models/contents.ts';
 import { TEMPORARY_PREFIX } from '../../adapters/files/whole-file.ts';
 import { LossyFiles } from '../simulation/lossy-files.ts';
+import { kdump } from './guest/kdump-bytes.ts';
 import { seededRandom } from './images.ts';
 
-/** Contents by number: 0 zeros, below FIRST_FAMILY a pattern each, then families of similar pages. */
+/**
+ * Contents by number: 0 zeros, below FIRST_FAMILY a pattern each, then families of similar pages; and what
+ * a dump does not tell.
+ */
 export type ContentNumber = number;
+export const UNTOLD_NUMBER = -1;
 const FIRST_FAMILY = 16;
+/** What stands for a page that is unknown. */
+const UNTOLD_BYTE = 0xee;
+/** The page at which the memory in dumps begins: 1 MiB. */
+const DUMP_PAGE = 256;
+/** Pages left out that are no zeros: dumps with this level have their zeros. */
+const DUMP_LEVEL = 30;
 const VARIANTS = 16;
 
 const pagesMade = new Map<ContentNumber, Uint8Array>();
@@ -35,6 +47,7 @@ export function pageOf(number: ContentNumber): Uint8Array {
   let page = pagesMade.get(number);
   if (page !== undefined) return page;
   page = new Uint8Array(PAGE_BYTES);
+  if (number === UNTOLD_NUMBER) page.fill(UNTOLD_BYTE);
   if (number > 0 && number < FIRST_FAMILY)
     for (let i = 0; i < PAGE_BYTES; i += 1) page[i] = i % 4 === 0 ? 0x40 + number : 7;
   if (number >= FIRST_FAMILY) {
@@ -89,6 +102,14 @@ export interface VmKind {
   readonly share?: 'group' | 'pattern' | 'vm';
 }
 
+/** A dump of the memory, without the pages that are unknown. */
+const dumpOf = (table: readonly ContentNumber[]): Uint8Array =>
+  kdump({
+    runs: [{ address: DUMP_PAGE * PAGE_BYTES, bytes: memoryOf(table) }],
+    level: DUMP_LEVEL,
+    isFiltered: (page) => table[page - DUMP_PAGE] === UNTOLD_NUMBER,
+  });
+
 /** Records one capture of these contents. */
 export async function recordTable(
   ledger: Ledger,
@@ -101,12 +122,16 @@ export async function recordTable(
 ): Promise<CaptureRow> {
   const { vm, table, folder, timeMs = null, ...kind } = request;
   const path = join(folder, `image-${randomBytes(6).toString('hex')}`);
-  writeFileSync(path, memoryOf(table));
+  const isDump = table.includes(UNTOLD_NUMBER);
+  writeFileSync(path, isDump ? dumpOf(table) : memoryOf(table));
   if (timeMs !== null) utimesSync(path, timeMs / 1000, timeMs / 1000);
   const rows: CaptureRow[] = [];
   try {
-    await recordImages(ledger, { vm, ...kind }, { files: [path], timeMs, format: 'raw' }, (row) =>
-      rows.push(row),
+    await recordImages(
+      ledger,
+      { vm, ...kind },
+      { files: [path], timeMs, format: isDump ? 'kdump' : 'raw' },
+      (row) => rows.push(row),
     );
   } finally {
     rmSync(path, { force: true });
@@ -114,7 +139,10 @@ export async function recordTable(
   return rows[0]!;
 }
 
-/** The contents at a point, as the ledger gives them back; a refusal's tag where it does not. */
+/**
+ * The contents at a point, as the ledger gives them back, UNTOLD_BYTE for what is unknown; a refusal's tag
+ * where it does not.
+ */
 export async function tableAt(
   ledger: Ledger,
   { vm, capture }: { readonly vm: string; readonly capture: number },
@@ -129,7 +157,11 @@ export async function tableAt(
   }
   const table = await ledger.state.tables.at(entry, ledger.state.contents, row);
   const reader = await ledger.pageReader();
-  return reader.read(table, new Uint8Array(table.length * PAGE_BYTES));
+  const bytes = new Uint8Array(table.length * PAGE_BYTES);
+  const found = await reader.read(untoldAsZeros(table), bytes);
+  for (const [gfn, holding] of table.entries())
+    if (holding === UNTOLD) found.fill(UNTOLD_BYTE, gfn * PAGE_BYTES, (gfn + 1) * PAGE_BYTES);
+  return found;
 }
 
 /** A VM as the model has it. */

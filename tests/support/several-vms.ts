@@ -6,6 +6,7 @@ import {
   memoryOf,
   recordTable,
   tableAt,
+  UNTOLD_NUMBER,
   type ContentNumber,
   type VmKind,
 } from './compaction-world.ts';
@@ -23,8 +24,12 @@ export type Steps = readonly (readonly [number, readonly (readonly [number, Cont
 /** What the pages of each VM held, capture by capture. */
 export type Tables = Map<string, (readonly ContentNumber[])[]>;
 
-/** Families of similar pages, so that patches, merges and patterns all come about. */
-const content = fc.oneof(fc.nat({ max: 3 }), fc.integer({ min: 16, max: 16 + 6 * 16 - 1 }));
+/** Families of similar pages, so that patches, merges and patterns all come about; and unknown pages. */
+const content = fc.oneof(
+  fc.nat({ max: 3 }),
+  fc.constant(UNTOLD_NUMBER),
+  fc.integer({ min: 16, max: 16 + 6 * 16 - 1 }),
+);
 
 /** From eight captures to so many, each of at most so many pages. */
 export const stepsUpTo = (of: {
