@@ -24,6 +24,9 @@ const VERSIONS = [
   [[4, 305]],
 ] as const;
 
+/** What captures wrote is not asked for, but whether their source told of it all. */
+const NO_COUNTS = { written: 0, stored: 0, merged: 0, pattern: 0 };
+
 const mapOf = (pages: number): MemoryMap => ({
   blocks: [{ name: 'ram', pages }],
   ranges: [{ address: 0, block: 'ram', offset: 0, length: pages * PAGE_BYTES }],
@@ -38,7 +41,8 @@ const tableAt = (capture: number): Uint32Array =>
 function pastOf() {
   const asked: number[] = [];
   const versionsAsked: number[] = [];
-  const captures = CAPTURES.map((capture) => ({ capture, isWiped: false }));
+  const rowOf = (capture: number) => ({ ...NO_COUNTS, capture, isWiped: false });
+  const captures = CAPTURES.map(rowOf);
   const forgotten = new Set<number>();
   const entry = {
     vm: 'a',
@@ -89,7 +93,7 @@ function pastOf() {
     versionsAsked,
     appended,
     captured: () => {
-      captures.push({ capture: captures.length + 1, isWiped: false });
+      captures.push(rowOf(captures.length + 1));
       appended();
     },
     pointed: (capture?: number) => {

@@ -11,7 +11,12 @@ const CAPTURES = 3000;
 
 /** A VM of one page, another at each capture, though not in what is looked at. */
 function writtenAgainAndAgain() {
-  const captures = Array.from({ length: CAPTURES }, (_, i) => ({ capture: 1 + i, isWiped: false }));
+  const counts = { written: 0, stored: 0, merged: 0, pattern: 0 };
+  const captures = Array.from({ length: CAPTURES }, (_, i) => ({
+    ...counts,
+    capture: 1 + i,
+    isWiped: false,
+  }));
   const ranges = [{ address: 0, block: 'ram', offset: 0, length: PAGE_BYTES }];
   const entry = {
     vm: 'a',
