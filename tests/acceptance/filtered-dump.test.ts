@@ -116,6 +116,12 @@ describeWithQemu('a guest', await findTools(), (tools) => {
 
         const [sharing] = await commands.json('sharing', '--vm', 'web');
         expect(sharing!['unknown']).toBe(unknown);
+        // Nothing is saved on pages that nobody knows.
+        const [known, unique] = [
+          Number(sharing!['pages']) - unknown,
+          Number(sharing!['uniqueBytes']),
+        ];
+        expect(sharing!['savedBytes']).toBe(known * PAGE_BYTES - unique);
         const refused = ['restore', '--vm', 'web', '--to', path('refused')];
         expect(await commands.errorOf(...refused)).toEqual([5, 'PAGE_UNKNOWN']);
         const words = ['restore', '--vm', 'web', '--unknown', 'zero', '--to', path('zeros')];

@@ -10,9 +10,12 @@ type Report = SharingReport & { readonly storedBytes: number; readonly logBytes:
 export const perCent = (part: number, all: number): number =>
   all === 0 ? 0 : Math.round((1000 * part) / all) / 10;
 
-/** Bytes that pages would take alone, less what they do take. */
-export const savedBytesOf = ({ pages, uniqueBytes }: Report): number =>
-  pages * PAGE_BYTES - uniqueBytes;
+/** Pages whose content is known: nothing is stored of the others, and nothing saved. */
+export const knownPagesOf = ({ pages, unknown }: Report): number => pages - unknown;
+
+/** Bytes that known pages would take alone, less what they do take. */
+export const savedBytesOf = (report: Report): number =>
+  knownPagesOf(report) * PAGE_BYTES - report.uniqueBytes;
 
 export function sharingRow(report: Report): Row {
   const { classes, vm, ...counts } = report;
@@ -21,7 +24,7 @@ export function sharingRow(report: Report): Row {
     ...counts,
     patterns: patternCounts(classes),
     savedBytes,
-    savedPerCent: perCent(savedBytes, report.pages * PAGE_BYTES),
+    savedPerCent: perCent(savedBytes, knownPagesOf(report) * PAGE_BYTES),
     ...(vm === null ? {} : vm),
   };
 }

@@ -12,7 +12,7 @@ import { freePagesAt, whatIfOfFree } from '../../../wiring/guest/free-pages.ts';
 import { sharersOf, sharingOf, whatIfOf } from '../../../wiring/questions/pages.ts';
 import { type Ledger } from '../../../wiring/ledger/ledger.ts';
 import { holderRow } from '../../rows/holder-rows.ts';
-import { savedBytesOf, sharingRow } from '../../rows/sharing-rows.ts';
+import { knownPagesOf, savedBytesOf, sharingRow } from '../../rows/sharing-rows.ts';
 import { wholeNumber } from '../argument-values.ts';
 import { UsageError } from '../failure.ts';
 import { declareKernel, kernelChoiceOf, kernelChoiceWith } from '../guest-point.ts';
@@ -45,10 +45,11 @@ interface SharingOptions {
 type Report = Awaited<ReturnType<typeof sharingOf>>;
 
 function sayReport(output: Output, report: Report, vm: string | null): void {
-  const { pages, unique, uniqueBytes, storedBytes, logBytes, brokenPerMinute } = report;
-  const all = pages * PAGE_BYTES;
+  const { unique, uniqueBytes, storedBytes, logBytes, brokenPerMinute } = report;
+  const known = knownPagesOf(report);
+  const all = known * PAGE_BYTES;
   output.print(
-    `${report.vms} ${report.vms === 1 ? 'VM' : 'VMs'} of ${bytesText(all)}; ${bytesText((pages - unique) * PAGE_BYTES)} need no storage (${share(pages - unique, pages)})`,
+    `${report.vms} ${report.vms === 1 ? 'VM' : 'VMs'} of ${bytesText(report.pages * PAGE_BYTES)}; ${bytesText((known - unique) * PAGE_BYTES)} need no storage (${share(known - unique, known)})`,
   );
   output.print(
     `the unique pages take ${bytesText(uniqueBytes)} as they are stored: ${bytesText(savedBytesOf(report))} saved (${share(savedBytesOf(report), all)})`,
