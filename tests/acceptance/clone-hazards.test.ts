@@ -12,7 +12,12 @@ import {
 } from '../../adapters/guests/demo-guest/start-guest.ts';
 import { connectQmp } from '../../adapters/guests/qemu/qmp-client.ts';
 import { LedgerCommands, type JsonRow, type RunningCommand } from '../support/command-line.ts';
-import { describeWithQemu, findTools, GUEST_TIMEOUT_MS } from '../support/guest/real-guest.ts';
+import {
+  describeWithQemu,
+  findTools,
+  GUEST_TIMEOUT_MS,
+  inLongRun,
+} from '../support/guest/real-guest.ts';
 import { firstTicks, sameTicks, tickingGuest, ticksOf } from '../support/guest/watched-guest.ts';
 import { parkUntil } from '../support/killed-parking.ts';
 import { makeTemporaryFolder, type TemporaryFolder } from '../support/temporary-folder.ts';
@@ -35,7 +40,7 @@ async function isRunning(qmpPath: string): Promise<unknown> {
   }
 }
 
-describeWithQemu('clones, whatever befalls them', found, (tools) => {
+describeWithQemu('clones, whatever befalls them', inLongRun(found), (tools) => {
   let folder: TemporaryFolder;
   let commands: LedgerCommands;
   let guest: DemoGuest;

@@ -15,7 +15,12 @@ import {
 import { connectQmp } from '../../adapters/guests/qemu/qmp-client.ts';
 import { LedgerCommands, type JsonRow, type RunningCommand } from '../support/command-line.ts';
 import { CountingRelay } from '../support/counting-relay.ts';
-import { describeWithQemu, findTools, GUEST_TIMEOUT_MS } from '../support/guest/real-guest.ts';
+import {
+  describeWithQemu,
+  findTools,
+  GUEST_TIMEOUT_MS,
+  inLongRun,
+} from '../support/guest/real-guest.ts';
 import {
   firstTicks,
   quitGuest,
@@ -42,7 +47,7 @@ const canBeApart = spawnSync(HOST[0]!, [...HOST.slice(1), 'true']).status === 0;
 // Namespaces can be made by root alone here and there.
 const apart = canBeApart ? describe : describe.skip;
 
-describeWithQemu('clones that have a socket alone', found, (tools) => {
+describeWithQemu('clones that have a socket alone', inLongRun(found), (tools) => {
   let folder: TemporaryFolder;
   let here: LedgerCommands;
   let far: LedgerCommands;

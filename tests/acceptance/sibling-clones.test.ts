@@ -7,9 +7,13 @@ import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
 import type { DemoGuest } from '../../adapters/guests/demo-guest/start-guest.ts';
 import { programPath } from '../../adapters/guests/demo-guest/tools.ts';
 import { LedgerCommands, type JsonRow, type RunningCommand } from '../support/command-line.ts';
-import { describeWithQemu, findTools, GUEST_TIMEOUT_MS } from '../support/guest/real-guest.ts';
+import {
+  describeWithQemu,
+  findTools,
+  GUEST_TIMEOUT_MS,
+  inLongRun,
+} from '../support/guest/real-guest.ts';
 import { doneLine, startToldGuest, toldCommand, workOf } from '../support/guest/told-guest.ts';
-import { IS_LONG } from '../support/long-run.ts';
 import { makeTemporaryFolder, type TemporaryFolder } from '../support/temporary-folder.ts';
 
 const atHand = await findTools();
@@ -20,11 +24,11 @@ const found = isThere
 const MEMORY_MIB = 96;
 const PAGES = (MEMORY_MIB * 2 ** 20) / 4096;
 /** Clones of each master. */
-const COUNT = IS_LONG ? 4 : 2;
+const COUNT = 4;
 /** Lines of 21 bytes that the i-th guest holds: some 200 to 500 pages. */
 const linesOf = (i: number): number => 40_000 + 7_000 * i;
 
-describeWithQemu('clones of two siblings', found, (tools) => {
+describeWithQemu('clones of two siblings', inLongRun(found), (tools) => {
   let folder: TemporaryFolder;
   let commands: LedgerCommands;
   let guest: DemoGuest;

@@ -8,6 +8,7 @@ import {
   QEMU_PROGRAM,
 } from '../../../adapters/guests/demo-guest/tools.ts';
 import type { GuestTools } from '../../../adapters/guests/demo-guest/tools.ts';
+import { IS_LONG } from '../long-run.ts';
 
 export type FoundTools =
   | { readonly tools: GuestTools; readonly reason: null }
@@ -23,6 +24,10 @@ export async function findTools(): Promise<FoundTools> {
     ? { tools: found.right, reason: null }
     : { tools: null, reason: found.left.message };
 }
+
+/** What was found, in the long run; for tests of several guests that take minutes, else nothing. */
+export const inLongRun = (found: FoundTools): FoundTools =>
+  IS_LONG ? found : { tools: null, reason: 'the long run takes them' };
 
 /** Tests against a real QEMU; counted as skipped, with the reason, where there is none. */
 export function describeWithQemu(
