@@ -99,7 +99,8 @@ describeWithQemu('a memory server', found, (tools) => {
       const ticks = await Promise.all([1, 2].map((n) => firstTicks(consoleOf(`far-${n}`), LINES)));
       expect(ticks[1]).toEqual(ticks[0]);
       expect((await sameTicks(guest, ticks[0]!)).lines).toEqual(ticks[0]);
-      expect((await here.json('leases')).map(({ kind }) => kind)).toEqual(['server']);
+      const kinds = (await here.json('leases')).map(({ kind }) => kind);
+      expect(kinds).toEqual(['server', 'clone', 'clone']);
 
       await run('mount', ...from, at('m'));
       await here.run(['restore', '--vm', 'web', '--layout', 'packed', '--to', at('raw')]);
