@@ -13,6 +13,7 @@ import { jsonRows, LedgerCommands } from '../support/command-line.ts';
 import { DumpOpener } from '../support/guest/opened-dump.ts';
 import { describeWithQemu, findTools, GUEST_TIMEOUT_MS } from '../support/guest/real-guest.ts';
 import { tickingGuest } from '../support/guest/watched-guest.ts';
+import { sampleOf } from '../support/long-run.ts';
 import { withLedger } from '../support/recorded-images.ts';
 import { makeTemporaryFolder, type TemporaryFolder } from '../support/temporary-folder.ts';
 
@@ -85,7 +86,7 @@ describeWithQemu('a guest', await findTools(), (tools) => {
       return unknown;
     }
 
-    test.each([['-c'], ['-l'], ['-p']])(
+    test.each(sampleOf([['-c'], ['-l'], ['-p']], 3))(
       'has each page that a dump written with %s has, and knows no other',
       async (how) => {
         expect(await unknownIn(dumped(`all${how}`, how, '-d', '0'))).toBe(0);
