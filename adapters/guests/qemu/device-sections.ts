@@ -5,7 +5,7 @@
 import * as t from 'io-ts';
 import { isRight } from 'fp-ts/lib/Either.js';
 import { assert } from '../../../domain/values/assert.ts';
-import { LedgerError } from '../../../domain/values/ledger-error.ts';
+import { isLedgerError, LedgerError } from '../../../domain/values/ledger-error.ts';
 import { PAGE_BYTES } from '../../../domain/values/page.ts';
 import { latin1 } from './byte-window.ts';
 import * as layout from './stream-layout.ts';
@@ -119,8 +119,11 @@ class Walk {
   }
 }
 
+/** Devices, and what is said of them. */
+type Devices = Pick<DeviceState, 'sections' | 'description'>;
+
 /** The sections of a guest's devices; throws STREAM_INVALID where bytes and description differ. */
-export function deviceSectionsOf(device: DeviceState, label: string): readonly DeviceSection[] {
+export function deviceSectionsOf(device: Devices, label: string): readonly DeviceSection[] {
   const walk = new Walk(device.sections, label);
   const description = parse(Description, jsonOf(device.description, walk), walk);
   if (description.page_size !== undefined && description.page_size !== PAGE_BYTES) {
@@ -135,6 +138,17 @@ export function deviceSectionsOf(device: DeviceState, label: string): readonly D
     expected: device.sections.length,
   });
   return sections;
+}
+
+/** Whether a description is that of the devices. */
+export function isDescribed(device: Devices): boolean {
+  try {
+    deviceSectionsOf(device, 'devices');
+    return true;
+  } catch (thrown) {
+    if (isLedgerError(thrown)) return false;
+    throw thrown;
+  }
 }
 
 function sectionOf(walk: Walk, device: t.TypeOf<typeof Device>): DeviceSection {

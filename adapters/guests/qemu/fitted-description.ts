@@ -6,8 +6,7 @@
 import * as t from 'io-ts';
 import { isRight } from 'fp-ts/lib/Either.js';
 import type { DeviceState } from '../../../domain/values/device-state.ts';
-import { isLedgerError } from '../../../domain/values/ledger-error.ts';
-import { deviceSectionsOf } from './device-sections.ts';
+import { isDescribed } from './device-sections.ts';
 import * as layout from './stream-layout.ts';
 
 const Fields = t.array(
@@ -127,22 +126,12 @@ class Sections {
   }
 }
 
-const fits = (device: DeviceState): boolean => {
-  try {
-    deviceSectionsOf(device, 'devices');
-    return true;
-  } catch (thrown) {
-    if (isLedgerError(thrown)) return false;
-    throw thrown;
-  }
-};
-
 /**
  * Devices with a description that fits them, given that of the same machine at another moment; null
  * where they are not those devices.
  */
 export function withFittedDescription(device: DeviceState): DeviceState | null {
-  if (fits(device)) return device;
+  if (isDescribed(device)) return device;
   const text = Buffer.from(device.description).toString('utf8');
   const parsed = ((): unknown => {
     try {
@@ -163,5 +152,5 @@ export function withFittedDescription(device: DeviceState): DeviceState | null {
   }
   const description = Buffer.from(JSON.stringify({ ...decoded.right, devices: described }));
   const fitted = { ...device, description: new Uint8Array(description) };
-  return sections.isAtEnd && fits(fitted) ? fitted : null;
+  return sections.isAtEnd && isDescribed(fitted) ? fitted : null;
 }

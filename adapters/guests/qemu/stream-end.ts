@@ -1,12 +1,14 @@
 // The end of a migration stream: its devices, and QEMU's own description of them (stream-layout.ts).
 //
-// Nothing before the description says how long the devices are. It is a text behind its length, and the
-// first of the kind is it. A file may be longer than its stream: Proxmox saves guests into volumes of a
-// size of their own, in which anything may lie behind.
+// Nothing before the description says how long the devices are. It is a text behind its length, and ends the
+// stream; the guest may have bytes of the kind in its devices. A file may be longer than its stream: Proxmox
+// saves guests into volumes of a size of their own, in which anything may lie behind, another stream's end
+// too. There the first one that describes what is before it is it.
 
 import { LedgerError } from '../../../domain/values/ledger-error.ts';
 import type { DeviceState } from '../../../domain/values/device-state.ts';
 import type { ByteWindow } from './byte-window.ts';
+import { isDescribed } from './device-sections.ts';
 import { invalid } from './stream-failures.ts';
 import * as layout from './stream-layout.ts';
 
@@ -14,6 +16,8 @@ import * as layout from './stream-layout.ts';
 const MARK = Uint8Array.of(layout.RECORD_EOF, layout.RECORD_DESCRIPTION);
 const LENGTH_BYTES = 4;
 const OPENING_BRACE = 0x7b;
+/** How many are held against what is before them. */
+const TRIED_MAX = 1024;
 
 export interface StreamEnd extends Omit<DeviceState, 'head'> {
   /** Bytes of the file behind it, where they are no zeros. */
@@ -37,9 +41,9 @@ export async function readStreamEnd(
   );
   if (!isAll && fileBytes === null)
     throw invalid(window, `more than ${layout.DEVICE_BYTES_MAX} bytes of device state`);
-  const at = descriptionOf(bytes);
-  const isPadded = at !== null && bytes.subarray(at.end).every((byte) => byte === 0);
-  if (at === null || (!isPadded && fileBytes === null)) {
+  const contentEnd = endOfContent(bytes);
+  const at = descriptionOf(bytes, { contentEnd, mayBeLonger: fileBytes !== null });
+  if (at === null) {
     const offset = begin + bytes.length;
     throw new LedgerError(
       'STREAM_TRUNCATED',
@@ -48,26 +52,59 @@ export async function readStreamEnd(
       { label, offset },
     );
   }
+  const { sections, description } = devicesAt(bytes, at);
   return {
-    sections: bytes.slice(0, at.start - LENGTH_BYTES - MARK.length),
-    description: bytes.slice(at.start, at.end),
-    behindBytes: isPadded ? 0 : (fileBytes ?? 0) - begin - at.end,
+    sections: sections.slice(),
+    description: description.slice(),
+    behindBytes: at.end === contentEnd ? 0 : (fileBytes ?? 0) - begin - at.end,
   };
 }
 
-/** The first description in some bytes; null: there is none that is whole. */
-function descriptionOf(bytes: Uint8Array): Part | null {
+/** Where some bytes end, zeros behind them apart. */
+function endOfContent(bytes: Uint8Array): number {
+  let end = bytes.length;
+  while (end > 0 && bytes[end - 1] === 0) end -= 1;
+  return end;
+}
+
+/** A description and what is before it, in the same bytes. */
+const devicesAt = (bytes: Uint8Array, { start, end }: Part): Omit<DeviceState, 'head'> => ({
+  sections: bytes.subarray(0, start - LENGTH_BYTES - MARK.length),
+  description: bytes.subarray(start, end),
+});
+
+/**
+ * The description: the one that ends the bytes, or, where they may be longer than the stream, the first
+ * that describes what is before it, else the first. Null: there is none that is whole.
+ */
+function descriptionOf(
+  bytes: Uint8Array,
+  of: { readonly contentEnd: number; readonly mayBeLonger: boolean },
+): Part | null {
+  let first: Part | null = null;
+  let tried = 0;
+  for (const part of descriptionsIn(bytes)) {
+    if (part.end === of.contentEnd) return part;
+    if (!of.mayBeLonger) continue;
+    if (tried < TRIED_MAX && isDescribed(devicesAt(bytes, part))) return part;
+    tried += 1;
+    first ??= part;
+  }
+  return first;
+}
+
+/** What in some bytes has the form of a description, in its order. */
+function* descriptionsIn(bytes: Uint8Array): Generator<Part> {
   const searched = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   for (let at = searched.indexOf(MARK); at >= 0; at = searched.indexOf(MARK, at + 1)) {
     const start = at + MARK.length + LENGTH_BYTES;
-    if (start >= bytes.length) return null;
+    if (start >= bytes.length) return;
     const end = start + searched.readUInt32BE(start - LENGTH_BYTES);
     const isFit = end <= bytes.length && end - start <= layout.DESCRIPTION_BYTES_MAX;
     // A text ends where the next mark begins, so that no byte is looked at twice.
     if (isFit && bytes[start] === OPENING_BRACE && isText(bytes, { start, end }))
-      return { start, end };
+      yield { start, end };
   }
-  return null;
 }
 
 function isText(bytes: Uint8Array, { start, end }: Part): boolean {

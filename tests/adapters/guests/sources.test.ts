@@ -174,6 +174,18 @@ describe('a stream', () => {
     }
   });
 
+  test('in a file ends behind what its guest may have put into its devices', async () => {
+    const devices = stream.misleadingDevices();
+    const before = guest.subarray(0, guest.length - stream.tail().length);
+    for (const behind of [new Uint8Array(0), guest.subarray(5000), Buffer.alloc(5000)]) {
+      const path = file(stream.bytesOf(before, stream.tail(devices), behind));
+      const source = await opened({ path });
+      expect(Buffer.from(source.device!.sections)).toEqual(devices.sections);
+      expect(Buffer.from(source.device!.description)).toEqual(devices.description);
+      source.close();
+    }
+  });
+
   test('that is cut keeps its own error', async () => {
     const path = file(guest.subarray(0, guest.length - 10));
     expect((await failureOf(openSource({ path }))).code).toBe('STREAM_TRUNCATED');

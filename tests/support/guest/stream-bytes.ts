@@ -168,6 +168,14 @@ export function devices(runState = 'running'): DeviceBytes {
   };
 }
 
+/** The same, whose guest has put into its timer what looks like a description of devices. */
+export function misleadingDevices(): DeviceBytes {
+  const { sections, description } = devices();
+  const fake = bytesOf(u8(0, 6), u32(2), Buffer.from('{}'));
+  fake.copy(sections, sections.indexOf(u64(123_456)));
+  return { sections, description };
+}
+
 /** A stream's end: devices, EOF, description. */
 export const tail = (device: DeviceBytes = devices()): Buffer =>
   bytesOf(device.sections, u8(0, 6), u32(device.description.length), device.description);

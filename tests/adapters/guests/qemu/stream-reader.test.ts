@@ -359,6 +359,16 @@ describe('device state', () => {
     expect(error.message).toContain('suppress-vmdesc');
   });
 
+  test('that has bytes like a description of its own is read to its end', async () => {
+    const device = stream.misleadingDevices();
+    const parts = [stream.head(), stream.start(BLOCKS), stream.end(), stream.tail(device)];
+    for (const behind of [0, 1000]) {
+      const state = await reading(...parts, Buffer.alloc(behind));
+      expect(Buffer.from(state.device.sections)).toEqual(device.sections);
+      expect(Buffer.from(state.device.description)).toEqual(device.description);
+    }
+  });
+
   test.each([
     ['a device less', { devices: described().devices.slice(1) }],
     ['a device more', { devices: [...described().devices, described().devices[0]] }],
