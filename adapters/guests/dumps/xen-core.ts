@@ -8,6 +8,7 @@
 // A page whose number has all bits set is none.
 
 import { PAGE_BYTES } from '../../../domain/values/page.ts';
+import { latin1 } from '../qemu/byte-window.ts';
 import { dumpUnfit, u64, type DumpFile } from './dump-file.ts';
 import type { Dump } from './dump-source.ts';
 import { SEGMENTS_MAX, type Segment } from './segments.ts';
@@ -43,9 +44,8 @@ function sectionsOf(file: DumpFile): ReadonlyMap<string, Section> {
     };
   });
   const { offset, length } = sections[names]!;
-  const texts = file.bytes(offset, Math.min(length, NAMES_BYTES_MAX), 'names of sections');
-  const nameAt = (from: number): string =>
-    Buffer.from(texts.subarray(from)).toString('latin1').split('\0', 1)[0]!;
+  const texts = latin1(file.bytes(offset, Math.min(length, NAMES_BYTES_MAX), 'names of sections'));
+  const nameAt = (from: number): string => texts.slice(from).split('\0', 1)[0]!;
   return new Map(sections.map((section) => [nameAt(section.name), section]));
 }
 
@@ -59,7 +59,7 @@ function segmentsOf(
   { pages, numbers, wordBytes }: { pages: Section; numbers: Section; wordBytes: number },
 ): readonly Segment[] {
   const count = numbers.length / wordBytes;
-  if (pages.length !== count * PAGE_BYTES)
+  if (!Number.isInteger(count) || pages.length !== count * PAGE_BYTES)
     throw dumpUnfit(
       file.label,
       `has ${pages.length} bytes of memory, and numbers of ${count} pages`,

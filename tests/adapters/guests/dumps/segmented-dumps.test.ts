@@ -138,6 +138,8 @@ describe('is refused:', () => {
   };
   /** Where the offset and the length of Xen's sections lie: names, pages, notes, numbers. */
   const [xenPages, xenNumbers] = [2, 4].map((section) => 64 + section * 64 + 24);
+  const halfOfXen = ofXen(xenPages! + 8, 6144n);
+  halfOfXen.writeBigUInt64LE(12n, xenNumbers! + 8);
   const empty = { address: 0, bytes: new Uint8Array(1) };
   test.each([
     [
@@ -160,6 +162,7 @@ describe('is refused:', () => {
     ['one whose numbers lie behind its end', ofXen(xenNumbers!, 2n ** 40n), /^SOURCE_SIZE/u],
     ['one that claims 2^60 numbers', ofXen(xenNumbers! + 8, 2n ** 63n), /and numbers of/u],
     ['one that claims 2^60 pages', ofXen(xenPages! + 8, 2n ** 63n), /bytes of memory, and/u],
+    ['one that ends inside of a number', halfOfXen, /and numbers of 1\.5 pages/u],
     ['one whose sections lie behind its end', ofXen(40, 2n ** 40n), /^SOURCE_SIZE/u],
     ['a dump of LiME with ranges that overlap', limeDump([low, low]), /two segments/u],
     ['one of another version', rangeHeader('EMiL', 2, low), /no header of a range/u],
