@@ -159,8 +159,9 @@ export class Guard {
     this.#stream?.close();
   }
 
-  /** A guard that watches nothing ends. */
+  /** A guard that watches nothing ends: from here on it is gone, whenever its process hears of it. */
   close(): void {
+    this.#isGone = true;
     clearInterval(this.#alive);
     if (this.#child.connected) this.#child.disconnect();
   }
