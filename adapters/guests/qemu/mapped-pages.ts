@@ -2,7 +2,7 @@
 // says so of its process, for as long as nobody asks what is in them.
 
 import { PAGE_BYTES } from '../../../domain/values/page.ts';
-import { MAPPED_PAGE, OWN_PAGE, ProcessMemory } from './process-memory.ts';
+import { fileAt, MAPPED_PAGE, OWN_PAGE, ProcessMemory } from './process-memory.ts';
 
 /** By page of the file: MAPPED_PAGE, OWN_PAGE or 0. */
 type MappedPages = Uint8Array;
@@ -20,12 +20,8 @@ export function mappedPagesOf(process: number, path: string, pages: number): Map
     return null;
   }
   try {
-    const found = memory.mappings.filter(
-      (each) => each.path === path && each.rights === 'rw-p' && each.offset === 0,
-    );
-    const [mapping] = found;
-    const isWhole = found.length === 1 && mapping!.end - mapping!.start === pages * PAGE_BYTES;
-    return isWhole ? memory.states(mapping!.start, pages) : null;
+    const address = fileAt(memory.mappings, path, pages * PAGE_BYTES);
+    return address === null ? null : memory.states(address, pages);
   } catch {
     return null;
   } finally {

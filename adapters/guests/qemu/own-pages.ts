@@ -14,7 +14,7 @@ import { runStateOf, deviceSectionsOf, withRunState } from './device-sections.ts
 import { withFittedDescription } from './fitted-description.ts';
 import { continueGuest } from './migration-control.ts';
 import { PauseLog } from './pause-log.ts';
-import { blockAt, OWN_PAGE, ProcessMemory } from './process-memory.ts';
+import { blockAt, fileAt, OWN_PAGE, ProcessMemory } from './process-memory.ts';
 import type { Qmp } from './qmp.ts';
 import type { Spool } from './spool.ts';
 import { STREAM_MAGIC, STREAM_VERSION, type GuestState } from './stream-layout.ts';
@@ -92,11 +92,7 @@ function placed(
     const size = blocks.get(name);
     if (size?.used !== pages * PAGE_BYTES) return null;
     const isMapped = name === block;
-    const [file, ...more] = mappings.filter(
-      (each) => each.path === path && each.rights === 'rw-p' && each.offset === 0,
-    );
-    const isWhole = more.length === 0 && file !== undefined && file.end - file.start === size.used;
-    const address = isMapped ? (isWhole ? file.start : null) : blockAt(mappings, size.total);
+    const address = isMapped ? fileAt(mappings, path, size.used) : blockAt(mappings, size.total);
     if (address === null) return null;
     found.push({ name, gfn, pages, address, isMapped });
     gfn += pages;

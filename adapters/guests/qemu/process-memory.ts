@@ -46,6 +46,15 @@ export function blockAt(mappings: readonly Mapping[], bytes: number): number | n
   return found.length === 1 ? found[0]!.start : null;
 }
 
+/** Where so many bytes of a file are mapped privately, all of them and once; null: nowhere, or it is not clear. */
+export function fileAt(mappings: readonly Mapping[], path: string, bytes: number): number | null {
+  const [mapping, ...more] = mappings.filter(
+    (each) => each.path === path && each.rights === 'rw-p' && each.offset === 0,
+  );
+  const isWhole = more.length === 0 && mapping !== undefined;
+  return isWhole && mapping.end - mapping.start === bytes ? mapping.start : null;
+}
+
 const ENTRY_BYTES = 8;
 const ENTRIES_AT_ONCE = 65_536;
 /** Bits of the upper half of an entry: it is in memory, it is swapped out, it is a file's. */

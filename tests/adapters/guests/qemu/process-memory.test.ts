@@ -1,6 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import {
   blockAt,
+  fileAt,
   MAPPED_PAGE,
   mappingsIn,
   OWN_PAGE,
@@ -49,6 +50,18 @@ describe('a block of RAM', () => {
     const twice = [...mappings, ...mappingsIn(MAPS.replaceAll('7f21cda', '7f21cea'))];
     expect(blockAt(twice, 0x40000)).toBeNull();
   });
+});
+
+test('a file lies where all of it is mapped privately, once', () => {
+  const line = (start: string, more = 'rw-p 00000000'): string =>
+    `${start}00000-${start}40000 ${more} 00:2f 2 /m/memory\n`;
+  const at = (maps: string): number | null => fileAt(mappingsIn(maps), '/m/memory', 0x40000);
+  expect(at(MAPS + line('7f22'))).toBe(0x7_f220_0000);
+  expect(at(MAPS)).toBeNull();
+  expect(at(line('7f22') + line('7f23'))).toBeNull();
+  for (const more of ['rw-s 00000000', 'r--p 00000000', 'rw-p 00001000'])
+    expect(at(line('7f22', more))).toBeNull();
+  expect(fileAt(mappingsIn(line('7f22')), '/m/memory', 0x41000)).toBeNull();
 });
 
 test("a page is the process's own where it is there without a file, or swapped out; else its file's", () => {
