@@ -29,9 +29,10 @@ async function passBytes(window: ByteWindow, what: string, lengthMax: number): P
   await window.pass(length, what);
 }
 
-async function passBitmaps(window: ByteWindow): Promise<void> {
+async function passBitmaps(window: ByteWindow, checkLength: () => void): Promise<void> {
   const what = 'bitmaps of disks';
   for (;;) {
+    checkLength();
     const flags = await window.u8(what);
     if ((flags & EXTRA) !== 0) throw invalid(window, `the flags ${flags} of ${what}`);
     if ((flags & DEVICE_NAME) !== 0) await window.name(what);
@@ -45,8 +46,11 @@ async function passBitmaps(window: ByteWindow): Promise<void> {
   }
 }
 
+/** Passes over the body of a section; between its parts it asks whether the stream is too long by now. */
+type Pass = (window: ByteWindow, checkLength: () => void) => Promise<void>;
+
 /** By their names: what passes over the body of such a section, all of version 1. */
-export const PASSED_SECTIONS: ReadonlyMap<string, (window: ByteWindow) => Promise<void>> = new Map([
+export const PASSED_SECTIONS: ReadonlyMap<string, Pass> = new Map<string, Pass>([
   [
     'pbs-state',
     (window) => passBytes(window, "the state of Proxmox's backups", BACKUP_STATE_BYTES_MAX),

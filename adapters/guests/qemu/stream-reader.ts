@@ -115,7 +115,8 @@ class IteratedSections {
     if (version !== expected)
       throw invalid(window, `"${name}" of version ${version} instead of ${expected}`);
     this.#names.add(name);
-    this.#bodies.set(section, () => pass?.(window) ?? this.#ram.readBody());
+    const ram = this.#ram;
+    this.#bodies.set(section, () => pass?.(window, () => ram.checkLength()) ?? ram.readBody());
     return section;
   }
 

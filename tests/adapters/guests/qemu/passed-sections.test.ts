@@ -12,11 +12,12 @@ import { failureOf, valueOf } from '../../../support/outcomes.ts';
 const spool = new Spool();
 afterAll(() => spool.close());
 
-const read = (parts: readonly Uint8Array[]) =>
+const read = (parts: readonly Uint8Array[], more: { readonly passesMax?: number } = {}) =>
   readStream({
     source: stream.sourceOfBytes(stream.bytesOf(...parts)),
     spool,
     label: 'the stream',
+    ...more,
   });
 const reading = (...parts: readonly Uint8Array[]): Promise<GuestState> => valueOf(read(parts));
 const failing = (...parts: readonly Uint8Array[]): Promise<LedgerError> => failureOf(read(parts));
@@ -70,6 +71,20 @@ describe('sections beside memory', () => {
     expect((await failing(stream.head(), ...parts, ...memory, stream.tail())).code).toBe(
       'STREAM_INVALID',
     );
+  });
+
+  test('that have bitmaps without end are too long where a stream may bring its memory so many times', async () => {
+    const chunk = stream.bytesOf(
+      stream.u8(0x40),
+      Buffer.alloc(12),
+      stream.u64(65_536),
+      Buffer.alloc(65_536),
+    );
+    const endless = stream.bytesOf(...Array.from({ length: 300 }, () => chunk));
+    const parts = [stream.head(), memory[0]!, bitmap, stream.u8(2), stream.u32(8), endless];
+    const { code, message } = await failureOf(read(parts, { passesMax: 4 }));
+    expect(code).toBe('STREAM_INVALID');
+    expect(message).toContain('for 8 pages of memory');
   });
 
   test('that begin twice are refused by name', async () => {
