@@ -44,7 +44,7 @@ export const guestPaths = (
  * The kernel takes its timer as it is: where others have the processors of the host, the test that it makes
  * of it by itself fails, and it ends.
  */
-const KERNEL_WORDS = 'console=ttyS0 quiet panic=-1 no_timer_check';
+export const KERNEL_WORDS = 'console=ttyS0 quiet panic=-1 no_timer_check';
 
 /** The command that starts the guest, and resumes it from a stream when given a name of its own. */
 export function guestCommand(guest: GuestSpecification): readonly string[] {

@@ -9,7 +9,11 @@ import {
   buildInitramfs,
   type ArchiveEntry,
 } from '../../../adapters/guests/demo-guest/initramfs.ts';
-import { DemoGuest, guestPaths } from '../../../adapters/guests/demo-guest/start-guest.ts';
+import {
+  DemoGuest,
+  guestPaths,
+  KERNEL_WORDS,
+} from '../../../adapters/guests/demo-guest/start-guest.ts';
 import type { GuestTools } from '../../../adapters/guests/demo-guest/tools.ts';
 
 const APPLETS = ['sh', 'mount', 'awk', 'sleep', 'mkfifo'];
@@ -101,7 +105,7 @@ export async function startShellGuest(
   const ports = `-display none -serial file:${serialPath} -qmp unix:${qmpPath},server=on,wait=off`;
   const boot = `-kernel ${tools.kernel} -initrd ${initramfs}`;
   const words = `${machine} ${ports} ${boot}`.split(' ');
-  const append = `console=ttyS0 quiet panic=-1 no_timer_check ${of.append ?? ''}`.trim();
+  const append = `${KERNEL_WORDS} ${of.append ?? ''}`.trim();
   const argv = [tools.qemu, ...words, '-append', append];
   const child = spawn(argv[0]!, argv.slice(1), { stdio: ['ignore', 'ignore', 'pipe'] });
   const guest = new DemoGuest({ child, argv, qmpPath, serialPath });

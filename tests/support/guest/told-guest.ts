@@ -14,6 +14,7 @@ import {
   consoleLine,
   DemoGuest,
   guestPaths,
+  KERNEL_WORDS,
 } from '../../../adapters/guests/demo-guest/start-guest.ts';
 import type { GuestTools } from '../../../adapters/guests/demo-guest/tools.ts';
 
@@ -67,7 +68,7 @@ export function toldCommand({ tools, folder, name, memoryMib }: ToldGuest): read
     '-initrd',
     join(folder, 'told.gz'),
     '-append',
-    'console=ttyS0 quiet panic=-1 no_timer_check',
+    KERNEL_WORDS,
   ];
 }
 
