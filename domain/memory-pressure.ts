@@ -31,6 +31,10 @@ export function memoryState(before: MemoryState, { bytes, freeBytes }: Budget): 
   return STATES.indexOf(reached) < STATES.indexOf(before) ? reached : before;
 }
 
+/** Bytes that are missing until as much is free as should be. */
+export const missingBytes = ({ bytes, freeBytes }: Budget): number =>
+  Math.max(0, bytes * FREE_PARTS.high - freeBytes);
+
 /** Ways to have more memory free, the one that costs guests least first. */
 export type Remedy = 'split cold' | 'split sharing' | 'drop unmodified' | 'write out modified';
 
@@ -61,10 +65,10 @@ export interface RemedyStep {
  */
 export function planRemedies(
   state: MemoryState,
-  { bytes, freeBytes }: Budget,
+  budget: Budget,
   reclaimable: Reclaimable,
 ): readonly RemedyStep[] {
-  let missing = bytes * FREE_PARTS.high - freeBytes;
+  let missing = missingBytes(budget);
   const steps: RemedyStep[] = [];
   for (const [remedy] of REMEDIES) {
     if (!canReclaim(state, remedy)) break;

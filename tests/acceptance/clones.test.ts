@@ -292,7 +292,7 @@ describeWithQemu('clones over one base', found, (tools) => {
         );
         expect(ticks[1]).toEqual(ticks[0]);
         expect((await sameTicks(guest, ticks[0]!)).lines).toEqual(ticks[0]);
-        expect(running!.stderr).toContain('more than the 8 MiB that they may take');
+        expect(running!.stderr).toContain('of the 8 MiB that they may take too little is free');
         const dropped = async (): Promise<number[]> =>
           (await commands.json('clones')).map((row) => Number(row['droppedPages']));
         while ((await dropped()).every((pages) => pages === 0));

@@ -11,7 +11,7 @@ import {
   privatePagesOf,
   type StartedClone,
 } from '../../wiring/clones/clones.ts';
-import { HostMemory } from '../../wiring/clones/host-memory.ts';
+import { HostMemory, type ClonesBudget } from '../../wiring/clones/host-memory.ts';
 import type { PageLooks } from '../../wiring/clones/page-looks.ts';
 import type { Ledger } from '../../wiring/ledger/ledger.ts';
 import type { ParentPoint } from '../../../domain/vm.ts';
@@ -31,8 +31,8 @@ export interface NumberedClone {
 
 /** What clones may take together. */
 export interface MemoryLimit {
-  readonly bytes: number;
-  /** Is told, once, of bytes above it that cannot be dropped. */
+  readonly of: ClonesBudget;
+  /** Is told, once, of bytes that are missing and cannot be dropped. */
   readonly onExcess: (bytes: number) => void;
   /** Parks a clone by its name, where that stays so; absent: nobody is parked. */
   readonly park?: (id: string) => Promise<void>;
@@ -76,7 +76,7 @@ export class RunningGuests {
     this.#ledger = ledger;
     this.#looks = looks;
     this.#limit = limit;
-    this.#memory = limit === null ? null : new HostMemory(limit.bytes, () => looks?.memory);
+    this.#memory = limit === null ? null : new HostMemory(limit.of, () => looks?.memory);
     this.#timers = [
       setInterval(() => this.#look(), LOOK_EVERY_MS),
       setInterval(() => void this.#evict(), EVICT_EVERY_MS),

@@ -1,11 +1,23 @@
-// The memory of this host that clones take together, held to a limit: each is looked at, the domain decides
-// who drops how much, and the kernel drops it.
+// The memory of this host that clones take together, held to a limit, or to what the host has: each clone is
+// looked at, the domain decides who drops how much, and the kernel drops it.
 
+import { availableMemory } from '../../guests/host-available.ts';
 import type { MemoryGroup } from '../../guests/memory-group.ts';
 import { ticksOf } from '../../guests/process-time.ts';
-import { decideEvictions, type HeldMemory } from '../../../domain/evictions.ts';
+import {
+  decideRelief,
+  hostBudget,
+  limitBudget,
+  type HeldMemory,
+  type ReliefPlan,
+} from '../../../domain/host-relief.ts';
 import { initialHostMemory, type HostMemory as FoldedMemory } from '../../../domain/host-memory.ts';
+import type { Budget, MemoryState } from '../../../domain/memory-pressure.ts';
 import { PAGE_BYTES } from '../../../domain/values/page.ts';
+
+/** What clones may take together: so many bytes, or what the host has. */
+export type ClonesBudget =
+  { readonly _tag: 'limit'; readonly bytes: number } | { readonly _tag: 'host' };
 
 /** A clone whose memory is accounted for by itself. */
 export interface AccountedClone {
@@ -15,24 +27,28 @@ export interface AccountedClone {
 }
 
 /** What came of looking at them. */
-export interface EvictionRound {
+export interface ReliefRound {
+  readonly memory: MemoryState;
   /** Pages that each dropped, by clone. */
   readonly dropped: ReadonlyMap<string, number>;
-  /** Bytes above the limit that dropping does not bring back, and who would be parked for them, in order. */
+  /** Bytes missing that dropping does not bring back, and who would be parked for them, in order. */
   readonly excessBytes: number;
   readonly parks: readonly string[];
 }
 
-/** Holds the clones of this host to a limit, whenever it is told to look at them. */
+const NOTHING: ReliefPlan = { memory: 'high', steps: [], excessBytes: 0 };
+
+/** Holds the clones of this host to a budget, whenever it is told to look at them. */
 export class HostMemory {
-  readonly #limitBytes: number;
+  readonly #budget: ClonesBudget;
   readonly #folded: () => FoldedMemory | undefined;
   /** Ticks that each had taken when it was looked at last. */
   readonly #ticks = new Map<string, number>();
+  #memory: MemoryState = 'high';
 
   /** `folded` is what became of what was dropped before, as the ledger says it; undefined: nobody knows. */
-  constructor(limitBytes: number, folded: () => FoldedMemory | undefined) {
-    this.#limitBytes = limitBytes;
+  constructor(budget: ClonesBudget, folded: () => FoldedMemory | undefined) {
+    this.#budget = budget;
     this.#folded = folded;
   }
 
@@ -46,20 +62,30 @@ export class HostMemory {
     return [{ clone: id, bytes, droppableBytes, activity }];
   }
 
+  /** What there is, and how much of it is free; null: this host does not say. */
+  #free(held: readonly HeldMemory[]): Budget | null {
+    if (this.#budget._tag === 'limit') return limitBudget(this.#budget.bytes, held);
+    const available = availableMemory();
+    return available === null ? null : hostBudget(available, held);
+  }
+
   /** Looks at clones, and drops what is too much. */
-  async round(clones: readonly AccountedClone[]): Promise<EvictionRound> {
+  async round(clones: readonly AccountedClone[]): Promise<ReliefRound> {
     const held = clones.flatMap((clone) => this.#held(clone));
-    const { evictions, excessBytes, parks } = decideEvictions(this.#folded() ?? initialHostMemory)({
-      _tag: 'HoldToLimit',
-      held,
-      limitBytes: this.#limitBytes,
-    });
+    const budget = this.#free(held);
+    const known = { memory: this.#memory, clones: this.#folded() ?? initialHostMemory };
+    const plan =
+      budget === null ? NOTHING : decideRelief(known)({ _tag: 'RelieveHost', budget, held });
+    this.#memory = plan.memory;
     const dropped = new Map<string, number>();
-    for (const { clone, bytes } of evictions) {
+    const parks: string[] = [];
+    for (const { remedy, clone, bytes } of plan.steps) {
+      if (remedy === 'write out modified') parks.push(clone);
+      if (remedy !== 'drop unmodified') continue;
       const { group } = clones.find(({ id }) => id === clone)!;
       const pages = Math.floor((await group.drop(bytes)) / PAGE_BYTES);
       if (pages > 0) dropped.set(clone, pages);
     }
-    return { dropped, excessBytes, parks };
+    return { memory: plan.memory, dropped, excessBytes: plan.excessBytes, parks };
   }
 }

@@ -29,11 +29,13 @@ interface CloneOptions {
   readonly count: number;
   readonly over?: string;
   readonly diskOk?: boolean;
-  readonly memory?: number;
+  readonly memory?: number | typeof HOST;
   readonly park?: boolean;
 }
 
 const MIB = 2 ** 20;
+/** What clones may take where it is what their host has. */
+const HOST = 'host';
 /** Guests that are started at once. */
 const STARTED_AT_ONCE = 4;
 /** Stands for a clone's number in QEMU's words. */
@@ -56,8 +58,8 @@ export const declare = (command: Command): Command =>
     )
     .option(
       '--memory <MiB>',
-      'what all clones may take of the host together: beyond it they drop what they can read again',
-      positiveNumber,
+      'what all clones may take of the host together, or `host`, what it has: where little of it is free they drop what they can read again',
+      (text) => (text === HOST ? HOST : positiveNumber(text)),
     )
     .option('--park', 'where that is not enough, park the least active clones (`park`)')
     .option('--disk-ok', 'the disks are as they were at that moment');
@@ -103,15 +105,16 @@ function limitOf(command: Command, output: Output, ledger: Ledger | null): Memor
   if (park && (memory === undefined || ledger === null))
     throw new UsageError('--park is of clones of a ledger that are held to a limit: say --memory');
   if (memory === undefined) return null;
+  const of = memory === HOST ? 'memory that this host has' : `${memory} MiB that they may take`;
   return {
-    bytes: memory * MIB,
+    of: memory === HOST ? { _tag: 'host' } : { _tag: 'limit', bytes: memory * MIB },
     ...(park && ledger !== null
       ? { park: (id: string) => parkOne(command, { ledger, output }, id) }
       : {}),
     onExcess: (bytes) =>
       warn(
         command,
-        `clones wrote ${bytesText(bytes)} more than the ${memory} MiB that they may take: that is nowhere else, so it stays in memory`,
+        `of the ${of} too little is free, by ${bytesText(bytes)} that clones wrote: that is nowhere else, so it stays in memory`,
       ),
   };
 }

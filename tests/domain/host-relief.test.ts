@@ -1,15 +1,18 @@
-// The eviction decider, by examples and against a model of a host: clones that read and write pages of one
-// base at random, and limits.
+// The decider of a host's memory, by examples and against a model of a host: clones that read and write
+// pages of one base at random, and limits.
 
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import {
-  decideEvictions,
+  decideRelief,
+  hostBudget,
+  limitBudget,
   takenBytes,
-  type EvictionPlan,
   type HeldMemory,
-} from '../../domain/evictions.ts';
+  type ReliefPlan,
+} from '../../domain/host-relief.ts';
 import { countsOfClone, initialHostMemory, type HostMemory } from '../../domain/host-memory.ts';
+import type { MemoryState } from '../../domain/memory-pressure.ts';
 import {
   ClonedHost,
   CLONES as LEASES,
@@ -20,12 +23,27 @@ import {
 
 const [A, B] = [LEASES[0]!, LEASES[1]!];
 
-/** What is decided where nothing was dropped before. */
-const planEvictions = (
+/** What is decided of clones that are held to a limit. */
+const plan = (
   now: readonly HeldMemory[],
   limitBytes: number,
-  memory: HostMemory = initialHostMemory,
-): EvictionPlan => decideEvictions(memory)({ _tag: 'HoldToLimit', held: now, limitBytes });
+  {
+    memory = 'high',
+    clones = initialHostMemory,
+  }: { memory?: MemoryState; clones?: HostMemory } = {},
+): ReliefPlan =>
+  decideRelief({ memory, clones })({
+    _tag: 'RelieveHost',
+    budget: limitBudget(limitBytes, now),
+    held: now,
+  });
+
+const dropsOf = ({ steps }: ReliefPlan) =>
+  steps.flatMap(({ remedy, clone, bytes }) =>
+    remedy === 'drop unmodified' ? [{ clone, bytes }] : [],
+  );
+const parksOf = ({ steps }: ReliefPlan) =>
+  steps.flatMap(({ remedy, clone }) => (remedy === 'write out modified' ? [clone] : []));
 
 const held = (clone: string, more: Partial<HeldMemory> = {}): HeldMemory => ({
   clone,
@@ -36,30 +54,36 @@ const held = (clone: string, more: Partial<HeldMemory> = {}): HeldMemory => ({
 });
 
 describe('clones of a host', () => {
-  test('keep what they have up to the limit', () => {
-    expect(planEvictions([held('a'), held('b')], 3200)).toEqual({
-      evictions: [],
-      excessBytes: 0,
-      parks: [],
-    });
+  test('keep what they have until less than 2 % are free', () => {
+    const both = [held('a'), held('b')];
+    expect(plan(both, 3500)).toEqual({ memory: 'high', steps: [], excessBytes: 0 });
+    expect(plan(both, 3300)).toEqual({ memory: 'soft', steps: [], excessBytes: 0 });
+    expect(plan(both, 3250)).toMatchObject({ memory: 'hard', excessBytes: 0 });
+    expect(dropsOf(plan(both, 3250))).toEqual([{ clone: 'a', bytes: 145 }]);
   });
 
-  test('drop what is above it and a sixteenth more, the least active first', () => {
+  test('drop until 6 % are free, the least active first', () => {
     const both = [held('a', { activity: 9 }), held('b', { activity: 1 })];
-    expect(planEvictions(both, 3100)).toEqual({
-      evictions: [{ clone: 'b', bytes: 100 + 194 }],
+    expect(plan(both, 3100)).toEqual({
+      memory: 'low',
+      steps: [{ remedy: 'drop unmodified', clone: 'b', bytes: 100 + 186 }],
       excessBytes: 0,
-      parks: [],
     });
-    expect(planEvictions(both, 2000).evictions).toEqual([
+    expect(dropsOf(plan(both, 2000))).toEqual([
       { clone: 'b', bytes: 800 },
-      { clone: 'a', bytes: 525 },
+      { clone: 'a', bytes: 520 },
     ]);
+  });
+
+  test('drop on where memory was scarce, until it is not', () => {
+    const both = [held('a'), held('b')];
+    expect(dropsOf(plan(both, 3300, { memory: 'hard' }))).toEqual([{ clone: 'a', bytes: 98 }]);
+    expect(plan(both, 3340, { memory: 'hard' })).toMatchObject({ memory: 'soft', steps: [] });
   });
 
   test('of equally active ones who has the most to drop goes first', () => {
     const both = [held('a'), held('b', { droppableBytes: 900 })];
-    expect(planEvictions(both, 3190).evictions.map(({ clone }) => clone)).toEqual(['b']);
+    expect(dropsOf(plan(both, 3190)).map(({ clone }) => clone)).toEqual(['b']);
   });
 
   test('of equally active ones who fetched the least of what went again goes first', () => {
@@ -68,7 +92,7 @@ describe('clones of a host', () => {
     for (const clone of [0, 1]) host.take({ _tag: 'start', clone });
     const touch = (clone: number, page: number) => host.take({ _tag: 'touch', clone, page });
     const first = () =>
-      planEvictions(both, 3190, host.memory).evictions.map(({ clone }) => clone)[0];
+      dropsOf(plan(both, 3190, { clones: host.memory })).map(({ clone }) => clone)[0];
     for (const page of [0, 1, 2, 3]) touch(0, page);
     host.look();
     host.take({ _tag: 'drop', file: 0, pages: [0, 1, 2, 3] });
@@ -80,16 +104,16 @@ describe('clones of a host', () => {
     expect(first()).toBe(B);
   });
 
-  test('never drop what they wrote: what is above the limit then is told', () => {
-    expect(planEvictions([held('a', { droppableBytes: 0 })], 1000)).toEqual({
-      evictions: [],
-      excessBytes: 600,
-      parks: [],
+  test('never drop what they wrote: what is missing then is told', () => {
+    expect(plan([held('a', { droppableBytes: 0 })], 1000)).toEqual({
+      memory: 'low',
+      steps: [],
+      excessBytes: 660,
     });
-    expect(planEvictions([held('a', { droppableBytes: 100 })], 1000)).toEqual({
-      evictions: [{ clone: 'a', bytes: 100 }],
-      excessBytes: 500,
-      parks: [],
+    expect(plan([held('a', { droppableBytes: 100 })], 1000)).toEqual({
+      memory: 'low',
+      steps: [{ remedy: 'drop unmodified', clone: 'a', bytes: 100 }],
+      excessBytes: 560,
     });
   });
 });
@@ -101,18 +125,65 @@ describe('clones whose written pages are more than they may take', () => {
     held('c', { activity: 4, droppableBytes: 100 }),
   ];
 
-  test('are parked until the rest fits, the least active first', () => {
-    expect(planEvictions(three, 3200)).toMatchObject({ excessBytes: 900, parks: ['b'] });
-    expect(planEvictions(three, 3000)).toMatchObject({ excessBytes: 1100, parks: ['b', 'c'] });
+  test('are parked until the rest fits, the least active first, after all is dropped', () => {
+    expect(plan(three, 3300)).toEqual({
+      memory: 'low',
+      steps: [
+        { remedy: 'drop unmodified', clone: 'b', bytes: 600 },
+        { remedy: 'drop unmodified', clone: 'c', bytes: 100 },
+        { remedy: 'write out modified', clone: 'b', bytes: 1000 },
+      ],
+      excessBytes: 998,
+    });
+    expect(parksOf(plan(three, 3000))).toEqual(['b', 'c']);
   });
 
   test('are never all parked: the most active one runs on', () => {
-    expect(planEvictions(three, 0).parks).toEqual(['b', 'c']);
-    expect(planEvictions(three.slice(0, 1), 0).parks).toEqual([]);
+    expect(parksOf(plan(three, 0))).toEqual(['b', 'c']);
+    expect(parksOf(plan(three.slice(0, 1), 0))).toEqual([]);
   });
 
-  test('are not parked where dropping is enough', () => {
-    expect(planEvictions(three, 4200)).toMatchObject({ excessBytes: 0, parks: [] });
+  test('are not parked where dropping is enough, or 1 % is free', () => {
+    expect(plan(three, 4400)).toMatchObject({ memory: 'low', excessBytes: 0 });
+    expect(parksOf(plan(three, 4400))).toEqual([]);
+    const written = three.map((each) => ({ ...each, droppableBytes: 5 }));
+    expect(plan(written, 4870)).toMatchObject({ memory: 'hard', excessBytes: 0 });
+    expect(parksOf(plan(written, 4870))).toEqual([]);
+  });
+});
+
+describe('clones that may take what their host has', () => {
+  const both = [held('a', { activity: 9 }), held('b', { activity: 1 })];
+  const planOf = (availableBytes: number): ReliefPlan =>
+    decideRelief({ memory: 'high', clones: initialHostMemory })({
+      _tag: 'RelieveHost',
+      budget: hostBudget({ bytes: 100_000, availableBytes }, both),
+      held: both,
+    });
+
+  test('do so while something is available beside what they could drop', () => {
+    expect(planOf(6000)).toEqual({ memory: 'high', steps: [], excessBytes: 0 });
+    expect(planOf(4000)).toEqual({ memory: 'soft', steps: [], excessBytes: 0 });
+  });
+
+  test('drop, and are parked, where nothing is', () => {
+    expect(planOf(3500)).toEqual({
+      memory: 'hard',
+      steps: [
+        { remedy: 'drop unmodified', clone: 'b', bytes: 800 },
+        { remedy: 'drop unmodified', clone: 'a', bytes: 800 },
+      ],
+      excessBytes: 0,
+    });
+    expect(planOf(2500)).toEqual({
+      memory: 'low',
+      steps: [
+        { remedy: 'drop unmodified', clone: 'b', bytes: 800 },
+        { remedy: 'drop unmodified', clone: 'a', bytes: 800 },
+        { remedy: 'write out modified', clone: 'b', bytes: 800 },
+      ],
+      excessBytes: 3500,
+    });
   });
 });
 
@@ -181,17 +252,22 @@ test('whatever clones do, dropping brings them to the limit, or to what they wro
         else host.writesTo(each.clone, each.page);
         const before = host.held();
         const written = host.own.map((pages) => [...pages]);
-        const { evictions, excessBytes, parks } = planEvictions(before, limit);
-        expect(takenBytes(before) > limit || evictions.length === 0).toBe(true);
+        const planned = plan(before, limit);
+        const { memory, excessBytes } = planned;
+        const [evictions, parks] = [dropsOf(planned), parksOf(planned)];
+        expect(takenBytes(before) <= limit || memory === 'low').toBe(true);
+        const isScarce = memory === 'hard' || memory === 'low';
+        expect(isScarce || planned.steps.length === 0).toBe(true);
         expect(new Set(evictions.map(({ clone }) => clone)).size).toBe(evictions.length);
         for (const { clone, bytes } of evictions) expect(host.drops(clone, bytes)).toBe(0);
         expect(takenBytes(host.held()) - excessBytes).toBeLessThanOrEqual(limit);
         expect(excessBytes === 0 || host.cache.size === 0).toBe(true);
         expect(host.own.map((pages) => [...pages])).toEqual(written);
-        // What is written out by parking is enough, or all but one are parked.
+        // What is written out by parking is enough, or all that wrote are parked but one.
         const writtenBy = (clone: string): number => host.own[CLONES.indexOf(clone)]!.size;
         const freed = parks.reduce((sum, clone) => sum + writtenBy(clone), 0);
-        expect(freed >= excessBytes || parks.length === CLONES.length - 1).toBe(true);
+        const running = CLONES.filter((clone) => writtenBy(clone) > 0 && !parks.includes(clone));
+        expect(freed >= excessBytes || running.length <= 1).toBe(true);
         const last = parks.at(-1);
         expect(last === undefined || freed - writtenBy(last) < excessBytes).toBe(true);
       }
@@ -267,12 +343,13 @@ test('clones that are held to a limit stay below it, lose nothing that they wrot
         const now = host.taken();
         // A step brings a page, and makes one its clone's own.
         expect(takenBytes(now)).toBeLessThanOrEqual(before + 2);
-        const plan = planEvictions(now, limit, host.memory);
+        const planned = plan(now, limit, { clones: host.memory });
         const { own } = host;
-        for (const { clone, bytes } of plan.evictions) host.drop(LEASES.indexOf(clone), bytes);
+        for (const { clone, bytes } of dropsOf(planned)) host.drop(LEASES.indexOf(clone), bytes);
         host.look();
         expect(host.own).toEqual(own);
-        for (const clone of plan.parks) host.take({ _tag: 'park', clone: LEASES.indexOf(clone) });
+        for (const clone of parksOf(planned))
+          host.take({ _tag: 'park', clone: LEASES.indexOf(clone) });
         before = takenBytes(host.taken());
         expect(before <= limit || host.running.size === 1).toBe(true);
       }
