@@ -39,4 +39,6 @@ export interface Folded {
   holdings(columns: PageColumns): Uint32Array;
   /** What each slot of a pack holds that compaction wrote. */
   rewritten(pack: Pick<PackRewritten, 'name'>): Uint32Array;
+  /** Whether a content is held large, of one page alone whatever others hold; it stays so. */
+  isHeldLarge(holding: number): boolean;
 }

@@ -92,6 +92,7 @@ export class ProjectedState<S> {
       kinds: (change, columns) => foldedKinds(state, change, columns),
       holdings: (columns) => holdingsOf(state.contents, columns),
       rewritten: ({ name }) => state.contents.rewritten(name)?.holdings ?? new Uint32Array(0),
+      isHeldLarge: (holding) => state.contents.held.isLarge(holding),
     };
   }
 

@@ -41,8 +41,11 @@ class SharingTally {
   readonly #vmsOf = new Map<Holding, number>();
   /** Contents that are stored as patches, held or not. */
   readonly patches = new Set<Holding>();
-  /** Those that are held. */
+  /** Contents of pages that are held large. */
+  readonly large = new Set<Holding>();
+  /** Those that are held: contents, and pages. */
   #patched = 0;
+  #heldLarge = 0;
   #zero = 0;
   #pattern = 0;
   #unknown = 0;
@@ -72,6 +75,7 @@ class SharingTally {
     const before = of.pagesOf.get(holding) ?? 0;
     const after = before + by;
     this.#held += by;
+    if (this.large.has(holding)) this.#heldLarge += by;
     if (after === 0) of.pagesOf.delete(holding);
     else of.pagesOf.set(holding, after);
     if (before !== 0 && after !== 0) return;
@@ -92,6 +96,12 @@ class SharingTally {
     if (this.#vmsOf.has(holding)) this.#patched += by;
   }
 
+  /** Knows which of some contents are held large, before any page that holds them is counted. */
+  noteLarge(holdings: Uint32Array, { isHeldLarge }: Pick<Folded, 'isHeldLarge'>): void {
+    for (const holding of holdings)
+      if (isContent(holding) && isHeldLarge(holding)) this.large.add(holding);
+  }
+
   /** Counts all pages of a table, or those from one on, in or out. */
   shiftAll(of: CountedVm, by: 1 | -1, from = 0): void {
     for (const holding of of.table?.subarray(from) ?? []) this.shift(of, holding, by);
@@ -110,13 +120,18 @@ class SharingTally {
       mergedIntra: this.#held - this.#pairs,
       mergedInter: this.#pairs - unique,
       patched: this.#patched,
+      heldLarge: this.#heldLarge,
       unknown: this.#unknown,
     };
   }
 }
 
 /** What VMs held where history begins. */
-function applyBaseline(tally: SharingTally, { vms, patches }: BaselineChange): void {
+function applyBaseline(
+  tally: SharingTally,
+  { vms, patches }: BaselineChange,
+  folded: Folded,
+): void {
   for (const holding of patches) tally.store(holding, 'patch');
   for (const { vm, capture, isRetired, holdings } of vms) {
     const of = tally.vm(vm);
@@ -124,6 +139,7 @@ function applyBaseline(tally: SharingTally, { vms, patches }: BaselineChange): v
     of.isRetired = isRetired;
     of.table = isRetired ? null : holdings;
     of.pages = holdings.length;
+    tally.noteLarge(holdings, folded);
     tally.shiftAll(of, 1);
   }
 }
@@ -146,6 +162,7 @@ function applyCapture(tally: SharingTally, change: CaptureChange, folded: Folded
   const patched = patchedSlots(change);
   for (const columns of change.batches) {
     const holdings = folded.holdings(columns);
+    tally.noteLarge(holdings, folded);
     if (patched.size > 0) storePatches(tally, { change, columns, holdings, patched }, folded);
     for (let row = 0; row < holdings.length; row += 1) {
       const gfn = columns.gfns[row]!;
@@ -202,7 +219,7 @@ function applyMap(of: CountedVm, event: EventOf<'VmRegistered' | 'MemoryMapChang
 }
 
 function apply(tally: SharingTally, change: Change, folded: Folded): void {
-  if (change._tag === 'baseline') applyBaseline(tally, change);
+  if (change._tag === 'baseline') applyBaseline(tally, change, folded);
   if (change._tag === 'capture') applyCapture(tally, change, folded);
   if (change._tag === 'rewrite') applyRewrite(tally, change, folded);
   if (change._tag !== 'control') return;
@@ -225,6 +242,7 @@ function save(tally: SharingTally): Uint8Array {
   }));
   const writer = new StateWriter().text(JSON.stringify(head));
   writer.column(Uint32Array.from(tally.patches));
+  writer.column(Uint32Array.from(tally.large));
   for (const { table } of tally.vms.values())
     writer.u32(table === null ? 0 : 1).column(table ?? new Uint32Array(0));
   return writer.bytes();
@@ -235,6 +253,7 @@ function load(bytes: Uint8Array): SharingTally {
   const tally = new SharingTally();
   const head = decodeState(reader.text(), HEAD);
   for (const holding of reader.words()) tally.store(holding, 'patch');
+  for (const holding of reader.words()) tally.large.add(holding);
   for (const { vm, capture, pages, isRetired } of head) {
     const of = tally.vm(vm);
     const isThere = reader.u32() === 1;
@@ -250,7 +269,7 @@ function load(bytes: Uint8Array): SharingTally {
 
 export const sharingCounts: Projection<SharingTally> = {
   name: 'sharing',
-  version: 5,
+  version: 6,
   initial: () => new SharingTally(),
   apply,
   save,

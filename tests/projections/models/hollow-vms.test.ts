@@ -77,6 +77,7 @@ test('takes no memory, and no point of another VM', async () => {
       kinds: (of, columns) => foldedKinds(state, of, columns),
       rewritten: () => new Uint32Array(0),
       holdings: (columns) => holdingsOf(state.contents, columns),
+      isHeldLarge: (holding) => state.contents.held.isLarge(holding),
     });
   });
   expect(sharingCounts.view!(tally)).toMatchObject({ pages: 3 + 2 ** 16, unknown: 2 ** 16 - 3 });

@@ -2,6 +2,7 @@
 
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
+import { sharingReport } from '../../../projections/questions/sharing-at.ts';
 import { sharingAt } from '../../support/sharing-counts.ts';
 import {
   projectionNamed,
@@ -47,6 +48,7 @@ describe('the projection sharing', () => {
           expect(view).toEqual({
             ...(await sharingAt(state, { position, vm: null })),
             unknown: 0,
+            heldLarge: 0,
           });
       }),
       { numRuns: 8 },
@@ -68,6 +70,27 @@ describe('the projection sharing', () => {
       }
     }
     expect(resumed).toEqual(whole);
+  });
+
+  test('counts pages that are held large, with its state kept after any change', async () => {
+    const hand = new HandMadeLedger();
+    const isLarge = (gfn: number): boolean => gfn < 3;
+    const all = { isLarge, isToBeSmall: () => false, mayStayLarge: isLarge };
+    await hand.record({ vm: 'a', pages: [1, 2, 2, 4], large: all });
+    await hand.record({ vm: 'b', pages: [2, 4, 0, 0] });
+    await hand.record({ vm: 'a', pages: [1, 7, 2, 4], large: all });
+    const { state } = hand;
+    await state.catchUp({ heavy: true });
+    const files = new MapStateFiles();
+    for (const from of [files, files, new MapStateFiles()]) {
+      const seen = await viewsOf(followed(hand, from), 'sharing');
+      expect(seen.length).toBeGreaterThan(0);
+      for (const { position, view } of seen) {
+        const { heldLarge, unique } = await sharingReport(state, { position, vm: null });
+        expect(view).toMatchObject({ heldLarge, unique });
+      }
+      expect(seen.at(-1)!.view).toMatchObject({ heldLarge: 3 });
+    }
   });
 
   test('knows nothing of pages whose events were lost, and counts them apart', async () => {
