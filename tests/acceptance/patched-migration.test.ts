@@ -8,7 +8,7 @@ import { moveGuest, type MoveRequest } from '../../adapters/faces/link/move.ts';
 import { askSource, greet, type Moved } from '../../adapters/faces/link/source.ts';
 import { joinHost } from '../../adapters/wiring/hosts/hosts.ts';
 import { drawMigration, migrationOf } from '../../adapters/wiring/hosts/migrations.ts';
-import { PAGE_BYTES } from '../../domain/values/page.ts';
+import { PAGE_BYTES, REGION_PAGES } from '../../domain/values/page.ts';
 import {
   exportGroup,
   importGroup,
@@ -104,6 +104,28 @@ describe('a point that is moved', () => {
     expect(moved[0]!.bytes).toBeLessThan(30 * PAGE_BYTES + 300 * 32);
     const { findings } = await verify(target.ledger, () => undefined);
     expect(findings).toEqual([]);
+  });
+
+  test('is not sent where the target holds it large', async () => {
+    const mix = { zero: 1, text: 0, random: 8, repeated: 0, duplicate: 1 };
+    const image = makeImage({ seed: 11, pages: REGION_PAGES + 20, mix });
+    const files = writeImages({ folder: folder.path, name: 'large', images: [image] });
+    await recordFiles(source, { vm: 'large', files });
+    await recordFiles(target.ledger, { vm: 'sibling', files, large: 'all' });
+    const entry = source.vm('large');
+    const point = { entry, row: source.resolve(entry, 'latest') };
+    const { request, moved } = requestOf('latest', { vm: 'large', point });
+    await moveGuest(request);
+    expect(moved).toMatchObject([{ pages: 0, patched: 0 }]);
+    expect(moved[0]!.held).toBeGreaterThan(REGION_PAGES / 2);
+    const { findings } = await verify(target.ledger, () => undefined);
+    expect(findings).toEqual([]);
+    const to = `${folder.path}/large.raw`;
+    const arrived = target.ledger.vm('large');
+    const row = target.ledger.resolve(arrived, 'latest');
+    const as = { format: 'raw', path: to, isForced: true } as const;
+    await restoreToFile(target.ledger, { entry: arrived, row }, as);
+    expect(digest(readFileSync(to))).toBe(digest(image));
   });
 
   test('goes as patches of very many pages', async () => {

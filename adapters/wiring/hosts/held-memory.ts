@@ -3,8 +3,11 @@
 // another VM that has most of the pages in their places. All of it is read before it is counted on: what
 // cannot be read is asked for.
 
+import { IDENTIFIER_BYTES } from '../../../domain/ports/page-engine.ts';
 import { sharedMemory } from '../../../domain/ports/guests.ts';
+import { tagOf } from '../../../domain/values/regions.ts';
 import {
+  contentOf,
   holdingOfContent,
   isContent,
   UNKNOWN,
@@ -34,6 +37,8 @@ export class HeldMemory {
   readonly #own: PageTable | null;
   readonly #others: readonly Memory[];
   readonly #suspects = new Set<string>();
+  /** Contents of these memories that are held large, which no index has, by their tags; null: not looked for yet. */
+  #large: ReadonlyMap<number, number> | null = null;
   #room = new SharedArrayBuffer(0);
 
   private constructor(
@@ -67,11 +72,38 @@ export class HeldMemory {
 
   /** The content with the identifier in a row, as it is known of a page; UNKNOWN: there is none. */
   find(identifiers: Uint8Array, row: number, gfn: number): Holding {
-    const content = this.#ledger.state.sharing.index.find(identifiers, row);
+    const small = this.#ledger.state.sharing.index.find(identifiers, row);
+    const at = row * IDENTIFIER_BYTES;
+    const content =
+      small >= 0 ? small : this.#findLarge(identifiers.subarray(at, at + IDENTIFIER_BYTES));
     if (content < 0) return UNKNOWN;
     const holding = holdingOfContent(content);
     for (const memory of this.#others) if (memory.table[gfn] === holding) memory.same += 1;
     return holding;
+  }
+
+  /** The content that is held large with an identifier; negative: there is none. */
+  #findLarge(identifier: Uint8Array): number {
+    if (!this.#ledger.state.contents.held.hasLarge) return -1;
+    this.#large ??= this.#largeByTag();
+    const content = this.#large.get(tagOf(identifier));
+    // Of two with one tag the later is known: the other is asked for.
+    const own = content === undefined ? null : this.#ledger.column.read(content);
+    const isIt = own !== null && identifier.every((byte, i) => own[i] === byte);
+    return content !== undefined && isIt ? content : -1;
+  }
+
+  /** O(pages) of the memories that are compared. */
+  #largeByTag(): ReadonlyMap<number, number> {
+    const { held } = this.#ledger.state.contents;
+    const byTag = new Map<number, number>();
+    for (const table of [this.#own, ...this.#others.map((memory) => memory.table)])
+      for (const holding of table ?? []) {
+        if (!isContent(holding) || !held.isLarge(holding)) continue;
+        const identifier = this.#ledger.column.read(contentOf(holding));
+        if (identifier !== null) byTag.set(tagOf(identifier), contentOf(holding));
+      }
+    return byTag;
   }
 
   /** What may be similar to a page; UNKNOWN: nothing is known to be. */
