@@ -98,6 +98,7 @@ export {
   decideLarge,
   largePagesOf,
   replayLargeOf,
+  type AskedBits,
   type DecideRequest,
   type LargePagesDecided,
   type LargePagesReport,
@@ -121,6 +122,8 @@ export {
   type GuestPoint,
   type VirtualPlace,
 } from './adapters/wiring/guest/guest.ts';
+export { regionBits } from './adapters/wiring/guest/region-bits.ts';
+export type { AccessBits } from './domain/guest/accessed-pages.ts';
 export type { KernelChoice, StandIns } from './adapters/wiring/guest/stand-ins.ts';
 export type { KernelMessage } from './domain/guest/kernel-log.ts';
 export type { Task } from './domain/guest/tasks.ts';

@@ -23,7 +23,7 @@ import { PAGE_BYTES } from './values/page.ts';
 export type LargePagesEvent = EventOf<'LargePageSampled' | 'LargePageSplit' | 'LargePageRestored'>;
 
 /** Where accesses are known from; another word of a later release is read as well. */
-export type AccessSource = 'writes' | 'requests';
+export type AccessSource = 'writes' | 'requests' | 'bits';
 /** What a region's activity is: its pages that were accessed, or how often they all were. */
 export type Measure = 'distinct' | 'total';
 
@@ -93,6 +93,18 @@ const EVENT_REGIONS_MAX = 1024;
 /** Likewise ranges of regions. */
 const EVENT_RANGES_MAX = 4096;
 
+/**
+ * How much a source tells: requests tell of reading too, and bits of page tables, which are set until a
+ * kernel clears them, of the past of a page rather than of an interval.
+ */
+const STRENGTH: ReadonlyMap<string, number> = new Map([
+  ['bits', 0],
+  ['writes', 1],
+  ['requests', 2],
+]);
+const isStronger = (source: AccessSource, than: string): boolean =>
+  STRENGTH.get(source)! > (STRENGTH.get(than) ?? Number.POSITIVE_INFINITY);
+
 /** Mixes a region's number with a capture's: which regions come first is another order each time. */
 function orderOf(region: number, capture: number): number {
   let mixed = Math.imul(region + 1, 0x9e37_79b1) ^ Math.imul(capture, 0x85eb_ca6b);
@@ -111,8 +123,8 @@ export function sampleOf(
   const candidates: { region: number; looked: number; order: number }[] = [];
   for (let region = 0; region < regions; region += 1) {
     const now = state.get(region);
-    // Requests tell of reading too: what is looked at by writes alone may be looked at better.
-    const isBetter = now?._tag === 'sampled' && now.source === 'writes' && source === 'requests';
+    // What is looked at by a source that tells little may be looked at better.
+    const isBetter = now?._tag === 'sampled' && isStronger(source, now.source);
     if (now?._tag === 'split' || (now?._tag === 'sampled' && !isBetter)) continue;
     const looked = now?._tag === 'restored' ? now.capture : 0;
     candidates.push({ region, looked, order: orderOf(region, capture) });
@@ -151,12 +163,16 @@ function limitOf({ choice }: Policy, memory: MemoryState, sampled: readonly Cand
 function candidatesIn(
   tag: 'sampled' | 'split',
   state: LargePages,
-  { since, seen }: JudgeRegions,
+  { since, seen, source }: JudgeRegions,
 ): readonly Candidate[] {
+  // A bit that was set once stays so: it is no sign that what was found cold is hot.
+  if (tag === 'split' && source === 'bits') return [];
   const known: Candidate[] = [];
   for (const [region, { activity, pages }] of seen) {
     const now = state.get(region);
     if (now?._tag !== tag || activity === null) continue;
+    // What is looked at by what tells more is left to that.
+    if (source === 'bits' && now._tag === 'sampled' && now.source !== source) continue;
     // What was looked at, or held small, later than that was not seen for so long.
     if ((now._tag === 'sampled' ? now.since : now.capture) > since) continue;
     known.push({ activity, pages, region });

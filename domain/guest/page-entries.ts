@@ -1,12 +1,14 @@
 // Entries of x86-64 page tables: eight bytes each, 512 a table, in tables of 4 or 5 levels. Bit 0: there
-// is something; bit 7, on the levels of 1 GiB and 2 MiB: it is a large page; bits 12 to 51: the frame.
-// Frames are plain numbers: they fit.
+// is something; bit 5: it was accessed, bit 6: written, since these bits were cleared; bit 7, on the levels
+// of 1 GiB and 2 MiB: it is a large page; bits 12 to 51: the frame. Frames are plain numbers: they fit.
 
 import { PAGE_BYTES } from '../values/page.ts';
 
 export const ENTRIES = 512;
 export const ENTRY_BYTES = 8;
 const PRESENT = 1;
+const ACCESSED = 0x20;
+const DIRTY = 0x40;
 const LARGE = 0x80;
 /** Linux: what is there and may not be touched for now. */
 const NO_ACCESS = 0x100;
@@ -29,6 +31,12 @@ export const isPresent = (low: number): boolean => (low & PRESENT) !== 0;
 /** Whether a page is there though nothing may touch it. */
 export const isWithoutAccess = (low: number): boolean =>
   (low & PRESENT) === 0 && (low & NO_ACCESS) !== 0;
+
+/** Whether the processor has said of it that it was read or written. */
+export const isAccessed = (low: number): boolean => (low & ACCESSED) !== 0;
+
+/** Whether it has said that it was written. */
+export const isDirty = (low: number): boolean => (low & DIRTY) !== 0;
 
 /** Whether it is a page itself, and no further table. */
 export const isLeaf = (low: number, level: number): boolean =>

@@ -7,6 +7,8 @@ import {
   ENTRY_BYTES,
   frameIn,
   framesOf,
+  isAccessed,
+  isDirty,
   isLeaf,
   isPresent,
   isWithoutAccess,
@@ -15,8 +17,18 @@ import {
 } from './page-entries.ts';
 import type { PageRoot, PhysicalMemory } from './virtual-memory.ts';
 
-/** Places that a table, or a large page, may have: its frame and its level. */
+/** Places that a table may have: its frame and its level. */
 const placeOf = (frame: number, level: number): number => frame * 8 + level;
+/** What may be told of a large page: its frame, its level, and what its entry's bits say of it. */
+const largePlaceOf = (frame: number, level: number, low: number): number =>
+  -(frame * 32 + level * 4 + (isAccessed(low) ? 2 : 0) + (isDirty(low) ? 1 : 0));
+
+/** Is told of frames from one on, by an entry's lower half and its level. */
+export type TellPages = (
+  frame: number,
+  frames: number,
+  entry: { low: number; level: number },
+) => void;
 
 interface Table {
   readonly frame: number;
@@ -32,10 +44,10 @@ export class UserPages {
   }
 
   /** Tells of the pages of the process whose tables begin there. */
-  async each(root: PageRoot, tell: (frame: number, frames: number) => void): Promise<void> {
+  async each(root: PageRoot, tell: TellPages): Promise<void> {
     const open: Table[] = [{ frame: root.frame, level: root.levels }];
     for (let table = open.pop(); table !== undefined; table = open.pop()) {
-      if (!this.#isNew(table.frame, table.level)) continue;
+      if (!this.#isNew(placeOf(table.frame, table.level))) continue;
       const page = await this.#memory.page(table.frame);
       if (page === null) continue;
       const entries = table.level === root.levels ? ENTRIES / 2 : ENTRIES;
@@ -43,8 +55,7 @@ export class UserPages {
     }
   }
 
-  #isNew(frame: number, level: number): boolean {
-    const place = placeOf(frame, level);
+  #isNew(place: number): boolean {
     if (this.#walked.has(place)) return false;
     this.#walked.add(place);
     return true;
@@ -56,22 +67,22 @@ export class UserPages {
       readonly level: number;
       readonly entries: number;
       readonly open: Table[];
-      readonly tell: (frame: number, frames: number) => void;
+      readonly tell: TellPages;
     },
   ): void {
     const { level, open, tell } = of;
     for (let at = 0; at < of.entries * ENTRY_BYTES; at += ENTRY_BYTES) {
       const low = view.getUint32(at, true);
       const high = view.getUint32(at + 4, true);
-      if (level === 1 && isWithoutAccess(low)) tell(turnedFrame(low, high), 1);
+      if (level === 1 && isWithoutAccess(low)) tell(turnedFrame(low, high), 1, { low, level });
       if (!isPresent(low)) continue;
       const frame = frameIn(low, high, level);
       if (!isLeaf(low, level)) {
         if (this.#memory.pages.has(frame)) open.push({ frame, level: level - 1 });
-      } else if (level === 1) tell(frame, 1);
-      // A large page is told of once: many entries may lead to it.
-      else if (frame < this.#memory.pages.frames && this.#isNew(frame, -level))
-        tell(frame, Math.min(framesOf(level), this.#memory.pages.frames - frame));
+      } else if (level === 1) tell(frame, 1, { low, level });
+      // A large page is told of once for what its entries say of it: many may lead to it.
+      else if (frame < this.#memory.pages.frames && this.#isNew(largePlaceOf(frame, level, low)))
+        tell(frame, Math.min(framesOf(level), this.#memory.pages.frames - frame), { low, level });
     }
   }
 }

@@ -13,6 +13,7 @@ import {
 import { emptyHeld, regionsIn, type HeldSmall } from '../../domain/region-pages.ts';
 import { NumberSet } from '../../domain/values/number-set.ts';
 import { PAGE_BYTES, REGION_PAGES } from '../../domain/values/page.ts';
+import type { CaptureRow } from '../models/vm-entry.ts';
 import type { PageTable } from '../table.ts';
 import type { ComparedState } from './equal-contents.ts';
 import { vmsAt, type Moment, type VmAt } from './moment.ts';
@@ -100,6 +101,19 @@ export async function heldBeside(
   return held;
 }
 
+/** All regions of a VM at a point, by what somebody knows of each one's activity; null: nobody does. */
+export async function seenAs(
+  compared: ComparedState,
+  at: VmAt,
+  activityOf: (region: number) => number | null,
+): Promise<ReadonlyMap<number, SeenRegion>> {
+  const table = await tableOf(compared, at);
+  const seen = new Map<number, SeenRegion>();
+  for (let region = 0; region < regionsIn(table.length); region += 1)
+    seen.set(region, { activity: activityOf(region), pages: pagesOfRegion(table, region) });
+  return seen;
+}
+
 /** All regions of a VM with their activity in an interval. */
 export async function seenIn(
   compared: ComparedState,
@@ -108,28 +122,25 @@ export async function seenIn(
 ): Promise<ReadonlyMap<number, SeenRegion>> {
   const { entry, row } = interval;
   const accesses = await accessesIn(compared, interval);
-  const table = await tableOf(compared, { entry, row });
-  const seen = new Map<number, SeenRegion>();
-  for (let region = 0; region < regionsIn(table.length); region += 1)
-    seen.set(region, {
-      activity: accesses?.activityOf(region, measure) ?? null,
-      pages: pagesOfRegion(table, region),
-    });
-  return seen;
+  return seenAs(
+    compared,
+    { entry, row },
+    (region) => accesses?.activityOf(region, measure) ?? null,
+  );
 }
 
 /** The large pages of a VM at a point, the coldest first; of unknown activity last. */
 export async function rankedRegions(
   compared: ComparedState,
-  of: Interval & {
+  of: {
+    readonly row: CaptureRow;
     readonly moment: Moment;
-    readonly measure: Measure;
+    readonly seen: ReadonlyMap<number, SeenRegion>;
     readonly regions: LargePages;
   },
 ): Promise<readonly RankedRegion[]> {
-  const seen = await seenIn(compared, of, of.measure);
   const holders = await holdersAt(compared, of.moment);
-  const ranked = [...seen].map(([region, { activity, pages }]) => {
+  const ranked = [...of.seen].map(([region, { activity, pages }]) => {
     const { pattern, shareable } = countShared(pages, holders);
     const now = of.regions.get(region);
     const decided = now === undefined || now._tag === 'sampled' ? now?.since : now.capture;

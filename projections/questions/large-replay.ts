@@ -185,13 +185,13 @@ const seenOf = (
     ]),
   );
 
-/** The regions of a table with what a guest asked for of them that ran from this capture, as it was told. */
-function requestedOf(
+/** The regions of a table with what else than writes told of them at this capture, as it was told then. */
+function toldOf(
   table: Uint32Array,
   events: readonly LargePagesEvent[],
 ): ReadonlyMap<number, SeenRegion> | null {
   const told = events.flatMap((event) =>
-    event.type === 'LargePageSampled' || event.data.source !== 'requests' ? [] : event.data.regions,
+    event.type === 'LargePageSampled' || event.data.source === 'writes' ? [] : event.data.regions,
   );
   if (told.length === 0) return null;
   const activity = new Map(told.map((row) => [row.region, row.activity]));
@@ -242,7 +242,7 @@ export async function replayLarge(
         interval.since = capture;
         interval.accesses = new RegionAccesses(table.length);
       }
-      const seen = requestedOf(table, decided.get(capture) ?? []);
+      const seen = toldOf(table, decided.get(capture) ?? []);
       if (seen !== null)
         for (const { replayed, policy } of others)
           decideAgain(replayed, { ...at, since: capture, source: 'requests', policy, seen });

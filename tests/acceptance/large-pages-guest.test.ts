@@ -1,7 +1,7 @@
 // Regions of a real guest, looked at while it runs: of those in which a program writes, reads, or does
 // nothing, the cold ones are found, and the hot ones kept, read or written.
 
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import {
@@ -160,7 +160,42 @@ describeWithQemu('large pages of a guest', found, (tools) => {
       const activity = new Map(kept.map((row) => [row.region, row.activity]));
       for (const region of [...regionsOf('written'), ...regionsOf('read')])
         expect(activity.get(region)).toBeGreaterThanOrEqual(HOT_PAGES);
+      await expectBits(regionsOf('cold'));
+      await expectOrders();
     },
     GUEST_TIMEOUT_MS,
   );
+
+  /** The guest's kernel gave the program large pages, each with one bit, and it wrote to all of them once. */
+  async function expectBits(regions: readonly number[]): Promise<void> {
+    const rows = await commands.json('large-pages', '--vm', 'guest', '--source', 'bits');
+    const all = { mapped: REGION_PAGES, accessed: REGION_PAGES, dirty: REGION_PAGES };
+    for (const region of regions)
+      expect(rows.find((row) => row['region'] === region)).toMatchObject({
+        ...all,
+        inLarge: REGION_PAGES,
+        activity: REGION_PAGES,
+      });
+    // Nobody knows of memory that no process has.
+    expect(rows.some((row) => row['mapped'] === 0 && row['activity'] === null)).toBe(true);
+  }
+
+  /** The QEMU that was resumed is told to be split where that was decided, by a file that stands in for the kernel's. */
+  async function expectOrders(): Promise<void> {
+    const file = join(folder.path, 'orders');
+    const asked = ['large-pages', '--vm', 'guest', '--process', `${second}`, '--split'];
+    expect(await commands.errorOf(...asked, '--split-file', file)).toEqual([5, 'NOT_FOUND']);
+    writeFileSync(file, '');
+    const rows = await commands.json(...asked, '--split-file', file);
+    const told = rows.find((row) => row['regions'] !== undefined)!;
+    const split = rows.filter((row) => row['decision'] === 'split');
+    expect(Number(told['regions'])).toBeGreaterThanOrEqual(split.length);
+    const orders = readFileSync(file, 'utf8').trimEnd().split('\n');
+    const bytes = orders.reduce((sum, order) => {
+      const [pid, from, to] = order.split(',').map(Number);
+      expect(pid).toBe(second);
+      return sum + to! - from!;
+    }, 0);
+    expect(bytes).toBe(Number(told['regions']) * REGION_PAGES * PAGE_BYTES);
+  }
 });

@@ -292,9 +292,20 @@ test('commands show, decide and replay, and say what does not go together', asyn
   expect(first).toMatchObject({ type: 'LargePageSampled', vm: 'web', capture: 2 });
   const told = await commands.json('large-pages', '--vm', 'web', '--replay', '4,coldest:1');
   expect(told.map((row) => row['name'])).toEqual(['as decided', 'below 4', 'coldest 1']);
+  const [here] = await commands.json('large-pages', '--vm', 'web', '--decide', '--budget', 'host');
+  expect(['high', 'soft', 'hard', 'low']).toContain(here!['memory']);
+  // What was recorded is no Linux guest.
+  expect(await commands.errorOf('large-pages', '--vm', 'web', '--source', 'bits')).toEqual([
+    5,
+    'GUEST_UNDESCRIBED',
+  ]);
   for (const words of [
     ['--replay', 'hot'],
     ['--since', 'latest'],
+    ['--source', 'bits', '--total'],
+    ['--source', 'reads'],
+    ['--replay', '4', '--budget', 'host'],
+    ['--kernel', '1'],
   ])
     expect(await commands.errorOf('large-pages', '--vm', 'web', ...words)).toEqual([
       2,

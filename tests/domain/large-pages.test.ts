@@ -124,6 +124,19 @@ describe('regions to look at', () => {
     expect(given({ type: 'LargePageSampled', data }).when(sample(9, requests))).toEqual(events());
   });
 
+  test('may be those that bits alone tell of, where writes do, and not the other way round', () => {
+    const sampledBy = (source: string) =>
+      ({
+        type: 'LargePageSampled',
+        data: { vm: 'web', capture: 7, source, regions: [[0, 3]] },
+      }) as const;
+    const writes = sample(9, { capture: 7 });
+    expect(given(sampledBy('bits')).when(writes)).toEqual(events(sampledBy('writes')));
+    const bits = sample(9, { capture: 7, source: 'bits' });
+    for (const source of ['writes', 'requests', 'a later word'])
+      expect(given(sampledBy(source)).when(bits)).toEqual(events());
+  });
+
   test('are told of in as many events as they need', () => {
     const regions = 100_000;
     const some = given().when(sample(regions / 2, { regions }));
@@ -140,6 +153,37 @@ describe('regions to look at', () => {
     );
     expect(new Set(some.flat()).size).toBeGreaterThan(20);
     for (const regions of some) expect(Math.max(...regions)).toBeGreaterThan(500);
+  });
+});
+
+describe('regions by the bits of page tables', () => {
+  const bits = { source: 'bits', since: 5 } as const;
+  const regions = { 0: seen(3, 0, ZERO), 1: seen(9, 1, ZERO) };
+  const looked = {
+    type: 'LargePageSampled',
+    data: { vm: 'web', capture: 5, source: 'bits', regions: [[0, 1]] },
+  } as const;
+
+  test('are decided on at once, since bits tell of what was before', () => {
+    const decided = given(looked).when(judge(regions, bits));
+    const told = decided._tag === 'Right' ? decided.right : [];
+    expect(
+      told.map(({ type, data }) => [type, data.capture, 'source' in data && data.source]),
+    ).toEqual([
+      ['LargePageSplit', 5, 'bits'],
+      ['LargePageRestored', 5, 'bits'],
+    ]);
+    expect(decisionOf(told.reduce(evolveLargePages, initialLargePages), 0)).toBe('split');
+  });
+
+  test('are left to what tells more of them', () => {
+    expect(given(sampled(1, [0, 1])).when(judge(regions, bits))).toEqual(events());
+  });
+
+  test('stay small, since a bit that was set once stays so', () => {
+    const split = judged('LargePageSplit', { capture: 1 }, row(1, 0, { pattern: 1 }));
+    expect(given(split).when(judge(regions, bits))).toEqual(events());
+    expect(given(split).when(judge(regions))).not.toEqual(events());
   });
 });
 

@@ -1,19 +1,25 @@
 // `large-pages`: which parts of 2 MiB of a VM's memory are cold, what holding them small would bring, and
 // what was decided of them; decides on them, or shows what other policies would have decided.
 
-import type { Command } from 'commander';
+import { Option, type Command } from 'commander';
+import type { AccessBits } from '../../../../domain/guest/accessed-pages.ts';
 import type { Choice, Policy } from '../../../../domain/large-pages.ts';
 import {
   decideLarge,
   hostPagesOfProcess,
   largePagesOf,
   replayLargeOf,
+  SPLIT_FILE,
+  splitProcess,
   type LargePagesDecided,
 } from '../../../wiring/questions/large-pages.ts';
+import { regionBits } from '../../../wiring/guest/region-bits.ts';
 import type { Ledger } from '../../../wiring/ledger/ledger.ts';
+import type { VmPoint } from '../../../wiring/ledger/vm-point.ts';
 import { countIn, outcomeRow, regionRow } from '../../rows/large-page-rows.ts';
 import { positiveNumber, wholeNumber } from '../argument-values.ts';
 import { UsageError } from '../failure.ts';
+import { declareKernel, kernelChoiceOf, kernelChoiceWith } from '../guest-point.ts';
 import {
   bytesText,
   counted,
@@ -31,7 +37,12 @@ import { withLedger } from '../session.ts';
 const ESTIMATE_SAMPLES = 100;
 const MIB = 2 ** 20;
 
-export const declare = (command: Command): Command =>
+/** What tells of accesses: captures, or the guest's own page tables. */
+const SOURCES = ['writes', 'bits'] as const;
+/** A budget that is what this host has available. */
+const HOST = 'host';
+
+const declareOwn = (command: Command): Command =>
   command
     .requiredOption('--vm <name>', 'the VM')
     .option('--at <point>', 'the point (default: latest)')
@@ -47,14 +58,28 @@ export const declare = (command: Command): Command =>
     .option('--sample <n>', 'with --decide: how many to look at next (default: all)', wholeNumber)
     .option(
       '--budget <MiB>',
-      'memory that may be held, of all VMs; of the VM with --replay',
-      positiveNumber,
+      'memory that may be held, of all VMs, or `host`, what this host has available; of the VM with --replay',
+      (text) => (text === HOST ? HOST : positiveNumber(text)),
+    )
+    .addOption(
+      new Option('--source <source>', "what tells of accesses: `bits` are the guest's page tables")
+        .choices(SOURCES)
+        .default('writes'),
     )
     .option('--replay <policies>', 'decide the whole history again, as 8,32,coldest:10')
     .option('--process <pid>', 'also how this host holds the memory of a QEMU', positiveNumber)
+    .option(
+      '--split',
+      'with --process: tell this host to split the regions that are looked at or held small',
+    )
+    .option('--split-file <file>', 'with --split: where its kernel takes that', SPLIT_FILE)
     .option('--every <n>', 'with --replay: captures of an interval (default: 1)', positiveNumber);
 
+export const declare = (command: Command): Command =>
+  declareKernel(declareOwn(command), '--source bits');
+
 interface LargePagesOptions {
+  readonly source: (typeof SOURCES)[number];
   readonly vm: string;
   readonly at?: string;
   readonly since?: string;
@@ -63,10 +88,12 @@ interface LargePagesOptions {
   readonly total?: boolean;
   readonly decide?: boolean;
   readonly sample?: number;
-  readonly budget?: number;
+  readonly budget?: number | typeof HOST;
   readonly replay?: string;
   readonly every?: number;
   readonly process?: number;
+  readonly split?: boolean;
+  readonly splitFile: string;
 }
 
 /** Option that goes with others only. */
@@ -86,6 +113,16 @@ function checkTogether(options: LargePagesOptions): void {
     );
   if (options.process !== undefined && (isDeciding || isReplay))
     throw new UsageError('--process is of a ranking: leave --decide and --replay out');
+  if (options.source === 'bits' && (isReplay || since !== undefined || options.total === true))
+    throw new UsageError(
+      '--source bits tells of pages that were accessed at any time: leave --since, --total and --replay out',
+    );
+  if (options.split === true && (options.process === undefined || options.at !== undefined))
+    throw new UsageError(
+      '--split is of a QEMU that runs, by what was decided last: say --process, and leave --at out',
+    );
+  if (budget === HOST && isReplay)
+    throw new UsageError('nobody knows what this host had available then: name a budget in MiB');
   if (sample !== undefined && !isDeciding) throw new UsageError('--sample goes with --decide');
   if (every !== undefined && !isReplay) throw new UsageError('--every goes with --replay');
   if (budget !== undefined && !isDeciding && !isReplay)
@@ -110,8 +147,18 @@ function policyOf({ threshold = COLD_BELOW, coldest, total }: LargePagesOptions)
   return { measure: total === true ? 'total' : 'distinct', choice };
 }
 
-const budgetBytes = ({ budget }: LargePagesOptions): number | null =>
-  budget === undefined ? null : budget * MIB;
+const budgetBytes = ({ budget }: LargePagesOptions): number | typeof HOST | null =>
+  budget === undefined || budget === HOST ? (budget ?? null) : budget * MIB;
+
+/** What the guest's page tables say, where that is asked for. */
+async function bitsAt(
+  command: Command,
+  ledger: Ledger,
+  point: VmPoint,
+): Promise<{ readonly bits?: readonly AccessBits[] }> {
+  if (command.opts<LargePagesOptions>().source === 'writes') return {};
+  return { bits: await regionBits(ledger, { ...point, ...kernelChoiceOf(command) }) };
+}
 
 const COLUMNS: readonly Column[] = [
   numeric('region'),
@@ -122,6 +169,11 @@ const COLUMNS: readonly Column[] = [
   field('decision'),
   leftOut(1, numeric('decided', 'at capture')),
   inBytes('reclaimedBytes', 'reclaimed'),
+];
+const BITS: readonly Column[] = [
+  leftOut(2, numeric('mapped')),
+  leftOut(2, numeric('dirty')),
+  leftOut(2, numeric('inLarge', 'in large')),
 ];
 
 /** How a QEMU's host holds its memory. */
@@ -138,9 +190,17 @@ function showHost(
   );
 }
 
-async function show(ledger: Ledger, output: Output, options: LargePagesOptions): Promise<void> {
+/** What is said of where activity is known from. */
+const ACTIVITY = {
+  writes:
+    'activity is what captures wrote and resumed guests asked for; reading is seen of those that `resume --sample` looks at',
+  bits: 'activity is pages whose bit in the page tables of processes is set: accessed at some time since they were mapped, or since the kernel cleared it; a large page has one bit, and counts whole',
+} as const;
+
+async function show(command: Command, ledger: Ledger, output: Output): Promise<void> {
+  const options = command.opts<LargePagesOptions>();
   const { vm, at = 'latest', since: from, process } = options;
-  const host = process === undefined ? null : { process, ...hostPagesOfProcess(process) };
+  if (process !== undefined) hostPagesOfProcess(process);
   const entry = ledger.vm(vm);
   const row = ledger.locate(entry, at);
   const policy = policyOf(options);
@@ -148,10 +208,11 @@ async function show(ledger: Ledger, output: Output, options: LargePagesOptions):
   const of = from === undefined ? null : ledger.locate(entry, from).capture;
   if (of !== null && of >= row.capture)
     throw new UsageError(`--since ${from} is not before the point: @${of} and @${row.capture}`);
+  const asked = await bitsAt(command, ledger, { entry, row });
   const { since, regions, restPages } = await largePagesOf(
     ledger,
     { entry, row },
-    { since: of, measure },
+    { since: of, measure, ...asked },
   );
   const cold = regions.filter(({ activity }, i) =>
     choice._tag === 'below'
@@ -159,22 +220,31 @@ async function show(ledger: Ledger, output: Output, options: LargePagesOptions):
       : activity !== null && i < choice.count,
   );
   const isCold = new Set(cold);
-  const rows = regions.map((region) =>
-    regionRow(vm, region, region.activity === null ? null : isCold.has(region)),
-  );
-  output.rows(rows, COLUMNS);
+  const rows = regions.map((region) => ({
+    ...regionRow(vm, region, region.activity === null ? null : isCold.has(region)),
+    ...asked.bits?.[region.region],
+  }));
+  output.rows(rows, asked.bits === undefined ? COLUMNS : [...COLUMNS, ...BITS]);
   const known = regions.some(({ activity }) => activity !== null);
   const reclaimable = cold.reduce((sum, { reclaimableBytes }) => sum + reclaimableBytes, 0);
   output.print(
     known
-      ? `${vm}@${row.capture}: ${counted(regions.length, 'region')} of 2 MiB, ${cold.length} of them cold after @${since}: splitting these would bring up to ${bytesText(reclaimable)}; activity is what captures wrote and resumed guests asked for; reading is seen of those that \`resume --sample\` looks at`
-      : `${vm}@${row.capture}: ${counted(regions.length, 'region')} of 2 MiB; no capture of the interval after @${since} tells of accesses`,
+      ? `${vm}@${row.capture}: ${counted(regions.length, 'region')} of 2 MiB, ${cold.length} of them cold${asked.bits === undefined ? ` after @${since}` : ''}: splitting these would bring up to ${bytesText(reclaimable)}; ${ACTIVITY[options.source]}`
+      : `${vm}@${row.capture}: ${counted(regions.length, 'region')} of 2 MiB; ${asked.bits === undefined ? `no capture of the interval after @${since} tells of accesses` : 'no process has half of any of them mapped'}`,
   );
   if (restPages > 0)
     output.print(
       `${counted(restPages, 'page')} behind the last whole region ${restPages === 1 ? 'belongs' : 'belong'} to none`,
     );
-  if (host !== null) showHost(output, { vm, ...host });
+  if (process === undefined) return;
+  if (options.split === true) {
+    const split = splitProcess({ entry, row }, regions, { process, file: options.splitFile });
+    if (output.isJson) output.json({ vm, process, ...split });
+    output.print(
+      `memory of this host is ${split.memory}: it was told to split ${counted(split.regions, 'region')} of process ${process}`,
+    );
+  }
+  showHost(output, { vm, process, ...hostPagesOfProcess(process) });
 }
 
 function sayDecided(output: Output, decided: LargePagesDecided): void {
@@ -186,7 +256,7 @@ function sayDecided(output: Output, decided: LargePagesDecided): void {
   output.print(
     since === null
       ? `nothing was looked at before @${capture}`
-      : `after @${since} up to @${capture}: ${counted(split, 'region')} split, ${restored} held large`,
+      : `${since === capture ? `by what its page tables say at @${capture}` : `after @${since} up to @${capture}`}: ${counted(split, 'region')} split, ${restored} held large`,
   );
   output.print(
     `${bytesText(heldBefore - heldAfter)} reclaimed: of ${bytesText(bytes)} of memory ${bytesText(heldAfter)} are held`,
@@ -199,16 +269,20 @@ function sayDecided(output: Output, decided: LargePagesDecided): void {
     output.print(
       `memory is ${memory}: ${remedies.map((step) => `${step.remedy} ${bytesText(step.bytes)}`).join(', then ')}`,
     );
-  output.print(`${counted(sampled, 'region is', 'regions are')} looked at from @${capture} on`);
+  if (since !== capture)
+    output.print(`${counted(sampled, 'region is', 'regions are')} looked at from @${capture} on`);
 }
 
-async function decide(ledger: Ledger, output: Output, options: LargePagesOptions): Promise<void> {
+async function decide(command: Command, ledger: Ledger, output: Output): Promise<void> {
+  const options = command.opts<LargePagesOptions>();
   const entry = ledger.vm(options.vm);
+  const row = ledger.resolve(entry, 'latest');
   const decided = await decideLarge(ledger, entry, {
     policy: policyOf(options),
     sample: options.sample ?? Number.MAX_SAFE_INTEGER,
     budgetBytes: budgetBytes(options),
     estimateSamples: ESTIMATE_SAMPLES,
+    ...(await bitsAt(command, ledger, { entry, row })),
   });
   sayDecided(output, decided);
   const { events, ...rest } = decided;
@@ -242,7 +316,8 @@ async function replay(ledger: Ledger, output: Output, options: LargePagesOptions
     return { name, policy: { measure, choice } };
   });
   const entry = ledger.vm(vm);
-  const request = { entry, policies, every, budgetBytes: budgetBytes(options) };
+  const budget = budgetBytes(options);
+  const request = { entry, policies, every, budgetBytes: budget === HOST ? null : budget };
   const outcomes = await replayLargeOf(ledger, request);
   output.rows(
     outcomes.map((outcome) => outcomeRow(vm, outcome)),
@@ -253,10 +328,11 @@ async function replay(ledger: Ledger, output: Output, options: LargePagesOptions
 export const run = (command: Command): Promise<void> => {
   const options = command.opts<LargePagesOptions>();
   checkTogether(options);
+  kernelChoiceWith(command, { isAsked: options.source === 'bits', goesWith: '--source bits' });
   const mode = options.decide === true ? 'write' : 'read';
   return withLedger(command, mode, async (ledger, output) => {
-    if (options.decide === true) await decide(ledger, output, options);
+    if (options.decide === true) await decide(command, ledger, output);
     else if (options.replay !== undefined) await replay(ledger, output, options);
-    else await show(ledger, output, options);
+    else await show(command, ledger, output);
   });
 };
