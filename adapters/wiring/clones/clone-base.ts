@@ -5,7 +5,7 @@ import { heldInBase } from '../../../domain/clones.ts';
 import { accepted } from '../../../domain/ports/run.ts';
 import { ZERO } from '../../../domain/values/holding.ts';
 import { isLedgerError } from '../../../domain/values/ledger-error.ts';
-import { PAGE_BYTES } from '../../../domain/values/page.ts';
+import { PAGE_BYTES, REGION_PAGES } from '../../../domain/values/page.ts';
 import { blockLayoutOf } from '../../../domain/values/raw-layout.ts';
 import { refuse } from '../../../domain/values/refused.ts';
 import { memoryMapOf } from '../../../projections/models/page-tables.ts';
@@ -24,12 +24,13 @@ export const mappedBlockOf = (point: VmPoint): string => memoryMapOf(point).bloc
 
 /**
  * Where in all memory of a point a clone has pages from its base, the bytes of the block, and how much
- * that is. Refused where the blocks differ in size; POINT_DAMAGED.
+ * that is: none of the regions that it holds large, but for zeros. Refused where the blocks differ in size; POINT_DAMAGED.
  */
 export async function inBase(
   ledger: Ledger,
   point: VmPoint,
   { point: of, block }: CloneBase,
+  large: ReadonlySet<number> = new Set(),
 ): Promise<{
   readonly elsewhere: Uint8Array;
   readonly bytes: number;
@@ -48,6 +49,9 @@ export async function inBase(
     throw refuse({ _tag: 'MemoryChanged', vm, was: told(theirs!), now: told(own!) });
   }
   const elsewhere = heldInBase({ table, base, own: own!, theirs: theirs! });
+  for (const region of large)
+    for (let page = region * REGION_PAGES; page < (region + 1) * REGION_PAGES; page += 1)
+      if (table[page] !== ZERO) elsewhere[page] = 0;
   let common = 0;
   let sent = own!.pages;
   for (const [page, is] of elsewhere.entries()) {

@@ -102,6 +102,8 @@ export async function startClone(
     readonly base: CloneBase;
     readonly command: readonly string[];
     readonly isDiskOk: boolean;
+    /** Regions that it holds large: they are sent. Absent: none. */
+    readonly large?: ReadonlySet<number>;
     /** Whether its memory is accounted for by itself. */
     readonly isAccounted: boolean;
     /** Of a parked clone: says, by the lease that it goes on by, that it is awake. Absent: it is a new one. */
@@ -112,7 +114,7 @@ export async function startClone(
   requireDeviceState(point);
   const { base, command, isDiskOk: diskOk, onStderr } = request;
   const { block, path } = base;
-  const { elsewhere, bytes } = await inBase(ledger, point, base);
+  const { elsewhere, bytes } = await inBase(ledger, point, base, request.large);
   const { wake } = request;
   const kind: CloneKind = wake === undefined ? 'mapped' : 'woken';
   const lease = drawLease();

@@ -1,6 +1,9 @@
 // `clone`: starts guests from one point, all over one file of its memory, and sees to them until they end.
 
-import type { Command } from 'commander';
+import { Option, type Command } from 'commander';
+import { CLONE_HOLDINGS, type CloneHolding } from '../../../../domain/clone-regions.ts';
+import { largeRegionsOf } from '../../../wiring/clones/clone-regions.ts';
+import type { ClonesBudget } from '../../../wiring/clones/host-memory.ts';
 import { publishMaster, startClone } from '../../../wiring/clones/clones.ts';
 import type { CloneBase } from '../../../wiring/clones/clone-base.ts';
 import type { FarGuest } from '../../../wiring/clones/far-point.ts';
@@ -31,6 +34,7 @@ interface CloneOptions {
   readonly diskOk?: boolean;
   readonly memory?: number | typeof HOST;
   readonly park?: boolean;
+  readonly large: CloneHolding;
 }
 
 const MIB = 2 ** 20;
@@ -60,6 +64,14 @@ export const declare = (command: Command): Command =>
       '--memory <MiB>',
       'what all clones may take of the host together, or `host`, what it has: where little of it is free they drop what they can read again',
       (text) => (text === HOST ? HOST : positiveNumber(text)),
+    )
+    .addOption(
+      new Option(
+        '--large <which>',
+        'regions of 2 MiB that each clone has for itself from the beginning: `all`, or those that `large-pages` did not split, as far as memory is there (`follow`)',
+      )
+        .choices(CLONE_HOLDINGS)
+        .default('none'),
     )
     .option('--park', 'where that is not enough, park the least active clones (`park`)')
     .option('--disk-ok', 'the disks are as they were at that moment');
@@ -99,15 +111,24 @@ async function parkOne(
   }
 }
 
+/** The budget that is named; null: none is. */
+const budgetOf = ({ memory }: CloneOptions): ClonesBudget | null =>
+  memory === undefined
+    ? null
+    : memory === HOST
+      ? { _tag: 'host' }
+      : { _tag: 'limit', bytes: memory * MIB };
+
 /** What clones may take together; null: all there is. */
 function limitOf(command: Command, output: Output, ledger: Ledger | null): MemoryLimit | null {
   const { memory, park = false } = command.opts<CloneOptions>();
   if (park && (memory === undefined || ledger === null))
     throw new UsageError('--park is of clones of a ledger that are held to a limit: say --memory');
-  if (memory === undefined) return null;
+  const budget = budgetOf(command.opts<CloneOptions>());
+  if (budget === null) return null;
   const of = memory === HOST ? 'memory that this host has' : `${memory} MiB that they may take`;
   return {
-    of: memory === HOST ? { _tag: 'host' } : { _tag: 'limit', bytes: memory * MIB },
+    of: budget,
     ...(park && ledger !== null
       ? { park: (id: string) => parkOne(command, { ledger, output }, id) }
       : {}),
@@ -197,8 +218,11 @@ const cloneHere = (command: Command): Promise<void> =>
           `${others} more ${others === 1 ? 'point is' : 'points are'} mounted here: what they have in common with ${pointText(baseOf(base))} is in memory once for each`,
         );
       const master = { vm, capture: point.row.capture };
+      const options = command.opts<CloneOptions>();
+      const of = { holding: options.large, clones: count, budget: budgetOf(options) };
+      const large = await largeRegionsOf(ledger, point, of);
       const start: Origin['start'] = async (request) => ({
-        clone: await startClone(ledger, point, { ...request, base, isDiskOk: diskOk }),
+        clone: await startClone(ledger, point, { ...request, base, large, isDiskOk: diskOk }),
       });
       const { path } = base;
       const looks = new PageLooks(ledger, point, base);
@@ -211,7 +235,9 @@ const cloneHere = (command: Command): Promise<void> =>
 
 /** Clones of what a memory server serves. */
 async function cloneFar(command: Command, { server }: Far): Promise<void> {
-  const { vm, over, diskOk = false } = command.opts<CloneOptions>();
+  const { vm, over, diskOk = false, large } = command.opts<CloneOptions>();
+  if (large !== 'none')
+    throw new UsageError('--large is of a point of the ledger, which says what was split');
   if ((vm ?? over) !== undefined)
     throw new UsageError('--from is of one point: leave --vm and --over out');
   const used = await farBase(command, server);
