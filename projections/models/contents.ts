@@ -55,6 +55,7 @@ import {
   type PackOrigin,
 } from './packs.ts';
 import { Places, type Home } from './places.ts';
+import { Referrers } from './referrers.ts';
 import { namedSlots, tablesOf } from './rewritten-tables.ts';
 
 export { isWritten, type AnyPack, type KnownPack, type RewrittenPack } from './packs.ts';
@@ -88,8 +89,7 @@ export class Contents implements PageLocator {
   #places = new Places();
   /** Of the pack whose content was asked for last, if none of it has moved. */
   #still = NONE_STILL;
-  /** By content: slots of patches that lie somewhere and refer to it. Made when it is first needed. */
-  #referred: Uint32Array | null = null;
+  readonly #referrers = new Referrers(this);
   /** Counts what moved or was released: whoever has seen this count knows where everything lies. */
   changes = 0;
   count = 0;
@@ -151,8 +151,8 @@ export class Contents implements PageLocator {
     const ordinal = isEmptied ? this.#places.addEmptied(slots) : this.#places.add(slots);
     assert(ordinal === known.ordinal, 'packs and their places have the same ordinals');
     this.#list.push(known);
-    if (this.#referred !== null)
-      for (const reference of known.references) this.#refer(reference, 1);
+    if (this.#referrers.areCounted)
+      for (const reference of known.references) this.#referrers.add(reference, 1);
     this.count += known.pages;
     this.patternCount += known.patterns;
     return known;
@@ -204,7 +204,7 @@ export class Contents implements PageLocator {
     for (const [slot, holding] of holdings.entries()) {
       const home = this.#homeOf(holding);
       const reference = patches.get(slot) ?? null;
-      const isKept = home === null || (reference !== null && this.#isReferred(holding));
+      const isKept = home === null || (reference !== null && this.#referrers.has(holding));
       if (isKept) continue;
       const before = this.#patchOf(home);
       this.#places.move(home, placeAt(rewritten.ordinal, slot), change.timeMs);
@@ -266,7 +266,7 @@ export class Contents implements PageLocator {
   /** Another content stands for one from now on: what referred to it is counted anew when it is asked. */
   alias(content: Content, first: Content): void {
     this.#aliases.contents.set(content, first);
-    this.#referred = null;
+    this.#referrers.forget();
   }
 
   /** Another pattern stands for one from now on. */
@@ -292,43 +292,15 @@ export class Contents implements PageLocator {
 
   /** The counts of references follow a slot that was moved, released or revived. */
   #recount(home: Home, before: Holding | null): void {
-    if (this.#referred === null) return;
+    if (!this.#referrers.areCounted) return;
     const after = this.#patchOf(home);
-    if (after !== null) this.#refer(after, 1);
-    if (before !== null) this.#refer(before, -1);
-  }
-
-  #refer(of: Holding, by: number): void {
-    const referred = this.#referred;
-    // As `referenceAt` tells it: what is counted and what is taken back have to be of one content.
-    const reference = this.firstOf(of);
-    if (referred === null || !isContent(reference)) return;
-    const content = contentOf(reference);
-    if (content >= referred.length) {
-      this.#referred = new Uint32Array(Math.max(this.count, 2 * referred.length));
-      this.#referred.set(referred);
-    }
-    this.#referred![content]! += by;
-  }
-
-  /** Whether patches that lie somewhere refer to a content. */
-  #isReferred(holding: Holding): boolean {
-    if (!isContent(holding)) return false;
-    if (this.#referred === null) {
-      this.#referred = new Uint32Array(this.count + 1);
-      for (const pack of this.all)
-        for (const [i, slot] of pack.patches.slots.entries())
-          if (this.liesAt(pack, slot)) this.#refer(pack.references[i]!, 1);
-    }
-    return (this.#referred[contentOf(holding)] ?? 0) > 0;
+    if (after !== null) this.#referrers.add(after, 1);
+    if (before !== null) this.#referrers.add(before, -1);
   }
 
   /** By content: patches that lie somewhere and refer to it. */
   referrers(): Uint32Array {
-    this.#isReferred(FIRST_CONTENT);
-    const referrers = new Uint32Array(this.count);
-    referrers.set(this.#referred!.subarray(0, this.count));
-    return referrers;
+    return this.#referrers.all();
   }
 
   /** Whether what a slot of a pack stands for lies there. */
