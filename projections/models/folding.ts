@@ -48,7 +48,7 @@ export function weightOf(change: Change): number {
   return isRelease ? change.event.data.packs.length : 0;
 }
 
-/** Of control events, whether one tells nobody but the catalogue, the traces, the regions and the hosts' memory. */
+/** Of control events, whether one tells nobody but models of the light half, and not the contents. */
 const LIGHT: Readonly<Record<ToldEvent['type'], boolean>> = {
   LedgerCreated: true,
   GroupCreated: true,
@@ -91,6 +91,6 @@ const LIGHT: Readonly<Record<ToldEvent['type'], boolean>> = {
   HistoryForgotten: false,
 };
 
-/** Whether a change is one that only those models have to see. */
+/** Whether a change is one that only those have to see. */
 export const isLight = (change: Change): change is ControlChange =>
   change._tag === 'control' && LIGHT[change.event.type];

@@ -22,17 +22,16 @@ import type { Contents } from './contents.ts';
 import { AS_RECORDED, isLight, weightOf, type Folding } from './folding.ts';
 import { START_HALF, type Half, type Numbering } from './half.ts';
 import type { HostMemory } from '../../domain/host-memory.ts';
-import { foldHostMemory } from './host-memory.ts';
 import { IndexUnfit, type IdentifierColumn } from './identifier-index.ts';
 import { contentsAt, KeptHalves } from './kept-halves.ts';
-import { foldRegions, type VmRegions } from './large-regions.ts';
+import type { VmRegions } from './large-regions.ts';
 import type { Losses } from './losses.ts';
 import { PageTables } from './page-tables.ts';
 import type { PageTable } from '../table.ts';
 import type { Sharing } from './sharing.ts';
 import { StateUnfit } from './state-bytes.ts';
 import type { Toggles } from './toggles.ts';
-import { foldTraces, type VmTraces } from './traces.ts';
+import type { VmTraces } from './traces.ts';
 
 /** What was derived is of another past than the log. */
 class OtherPast extends IndexUnfit {}
@@ -408,11 +407,7 @@ export class LedgerState {
     try {
       const after = await this.#ports.replay(light.from, take, reached);
       for (const change of changes) {
-        this.catalogue.apply(change, AS_RECORDED);
-        foldTraces(this.traces, change);
-        foldRegions(this.regions, change);
-        const hostMemory = foldHostMemory(this.hostMemory, change, this.catalogue.ledger);
-        Object.assign(this.#states, { hostMemory });
+        await this.#applyTo(this.#keptIn('light'), change, this.#folding(true));
         light.applied = change.position;
       }
       if (after.next !== light.from.next) this.#isLightSaved = false;
@@ -441,12 +436,17 @@ export class LedgerState {
     if (isNewTo('light') && !isLight(change)) this.#kept.contents = null;
     const folding = this.#folding(isNewTo('light'));
     if (isNewTo('heavy')) this.#heavyUnsavedRows += weightOf(change);
-    for (const { half, model } of this.#rows) {
-      if (!isNewTo(half)) continue;
+    const rows = this.#rows.filter(({ half }) => isNewTo(half));
+    await this.#applyTo(rows, change, folding);
+    this.#passed(change);
+  }
+
+  /** Folds a change into models, one after the other. */
+  async #applyTo(rows: readonly ModelRow[], change: Change, folding: Folding): Promise<void> {
+    for (const { model } of rows) {
       const next = await model.apply(this.#states[model.name], change, folding);
       if (next !== undefined) Object.assign(this.#states, { [model.name]: next });
     }
-    this.#passed(change);
   }
 
   /** Both halves have come past a change. */
@@ -464,10 +464,28 @@ export class LedgerState {
       throw new HistoryLater('history begins later');
   }
 
+  /** What models see of each other: each as it is when it is asked for, as not all need be loaded. */
   #folding(isNew: boolean): Folding {
-    const { catalogue, contents, sharing, losses } = this;
-    const tables = this.#of('tables');
-    return { catalogue, contents, sharing, losses, tables, isNew, outcome: AS_RECORDED };
+    const of = <Name extends keyof States>(name: Name): States[Name] => this.#of(name);
+    return {
+      get catalogue() {
+        return of('catalogue');
+      },
+      get contents() {
+        return of('contents');
+      },
+      get sharing() {
+        return of('sharing');
+      },
+      get losses() {
+        return of('losses');
+      },
+      get tables() {
+        return of('tables');
+      },
+      isNew,
+      outcome: AS_RECORDED,
+    };
   }
 
   /** A copy of a VM's table at the log's head, which the heavy half is at; null before its first capture. */
