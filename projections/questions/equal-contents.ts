@@ -2,8 +2,8 @@
 // for each identifier. For questions that are about what pages hold, and not about how that is kept. Memory:
 // some words a content that is held large and was asked for.
 
-import { toHex } from '../../domain/values/identifier.ts';
 import { contentOf, holdingOfContent, type Holding } from '../../domain/values/holding.ts';
+import { IdentifierIndex } from '../models/identifier-index.ts';
 import type { LedgerState } from '../models/ledger-state.ts';
 import type { PageTable } from '../table.ts';
 
@@ -15,7 +15,8 @@ export interface ComparedState {
 
 export class EqualContents {
   readonly #state: Pick<LedgerState, 'contents' | 'sharing'>;
-  readonly #first = new Map<string, Holding>();
+  /** The first of equal ones that were asked for, where none of them is small; null: there is none. */
+  #first: IdentifierIndex | null = null;
   readonly #known = new Map<Holding, Holding>();
 
   /** Of a state whose heavy half is loaded, where anything is held large. */
@@ -38,10 +39,11 @@ export class EqualContents {
     const identifier = sharing.identifierOf(contentOf(holding));
     const small = sharing.index.find(identifier, 0);
     if (small >= 0) return holdingOfContent(small);
-    const hex = toHex(identifier);
-    const first = this.#first.get(hex) ?? holding;
-    this.#first.set(hex, first);
-    return first;
+    const among = (this.#first ??= new IdentifierIndex(sharing.column));
+    const first = among.find(identifier, 0);
+    if (first >= 0) return holdingOfContent(first);
+    among.insert(identifier, 0, contentOf(holding));
+    return holding;
   }
 
   areEqual(a: Holding, b: Holding): boolean {
