@@ -95,18 +95,17 @@ function joined(pages: readonly HeldPage[]): readonly HeldPage[] {
 }
 
 /**
- * Who holds or held contents, in the order of the captures; at a moment, who holds them there. A page that
- * went from one to another of contents that are equal held them all along.
+ * Who holds or held one of equal contents, in the order of the captures; at a moment, who holds it there. A
+ * page that went from one to another of them held it all along.
  */
 export async function holdersOf(
   { state, index }: Pick<WhoPorts, 'state' | 'index'>,
   holdings: readonly Holding[],
   moment: Moment | null,
-  { areEqual = false }: { readonly areEqual?: boolean } = {},
 ): Promise<readonly Holder[]> {
   const { catalogue } = state;
   const held = [...(await index.holders(holdings)).values()].flat();
-  const pages = areEqual && holdings.length > 1 ? joined(held) : held;
+  const pages = holdings.length > 1 ? joined(held) : held;
   const holders: (Holder & { readonly position: Position })[] = [];
   for (const page of pages) {
     if (moment !== null && !isHeldAt(catalogue, page, moment)) continue;

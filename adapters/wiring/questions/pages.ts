@@ -98,7 +98,7 @@ export async function whoHolds(
   await ensureIdentifiers(state, column);
   const ports = { state, column, index: pageIndexOf(ledger) };
   const { identifier, holdings } = accepted(await contentNamed(ports, of.identifier));
-  return { identifier, holders: await holdersOf(ports, holdings, of.at, { areEqual: true }) };
+  return { identifier, holders: await holdersOf(ports, holdings, of.at) };
 }
 
 const isForgotten = ({ entry, row }: VmPoint): boolean => entry.isForgotten(row.capture);
