@@ -27,6 +27,8 @@ export const isContent = (holding: Holding): boolean =>
 /** Whether a descriptor in a pack describes the page. */
 export const isKeptPattern = (holding: Holding): boolean =>
   holding >= PATTERN_BASE && holding !== UNKNOWN;
+/** Whether what the page holds was stored in a pack: a content, or a pattern that is kept. */
+export const isInPack = (holding: Holding): boolean => isContent(holding) || isKeptPattern(holding);
 /** Whether a pattern describes the page: zeros, a public one, or one that is kept. */
 export const isPattern = (holding: Holding): boolean =>
   (holding < FIRST_CONTENT && holding !== UNTOLD) || isKeptPattern(holding);

@@ -22,6 +22,7 @@ import {
   contentOf,
   holdingOfContent,
   isContent,
+  isInPack,
   isKeptPattern,
   type KeptPattern,
   type Content,
@@ -248,7 +249,7 @@ export class Contents implements PageLocator {
   }
 
   isReleased(holding: Holding): boolean {
-    return (isContent(holding) || isKeptPattern(holding)) && this.placeOf(holding) < 0;
+    return isInPack(holding) && this.placeOf(holding) < 0;
   }
 
   /** Where something released would lie, were it used again; null: nothing is known of that. */
@@ -379,7 +380,7 @@ export class Contents implements PageLocator {
   placeOf(holding: Holding): Place {
     const { first, end, place } = this.#still;
     if (holding >= first && holding < end) return place + holding - first;
-    assert(isContent(holding) || isKeptPattern(holding), 'only what lies in a pack has a place');
+    assert(isInPack(holding), 'only what lies in a pack has a place');
     const home = this.#homeOf(holding);
     if (home === null) return GONE;
     const pack = this.#list.near;

@@ -15,6 +15,7 @@ import {
   holdingOfContent,
   holdingOfPattern,
   isContent,
+  isInPack,
   isKeptPattern,
   keptPatternOf,
   type Holding,
@@ -63,7 +64,7 @@ class Digests {
       if (!contents.patternAliases.has(i)) holdings.push(holdingOfPattern(i));
     // In the order of places, so that every block is decoded once.
     const ordered = holdings
-      .map((holding) => ({ holding, place: isKept(holding) ? contents.placeOf(holding) : 0 }))
+      .map((holding) => ({ holding, place: isInPack(holding) ? contents.placeOf(holding) : 0 }))
       .filter(({ place }) => place >= 0)
       .toSorted((a, b) => a.place - b.place);
     const room = new Uint8Array(PAGES_AT_ONCE * PAGE_BYTES);
@@ -87,9 +88,6 @@ class Digests {
 
 const rowOf = (column: Uint8Array, row: number): Uint8Array =>
   column.subarray(row * DIGEST_BYTES, (row + 1) * DIGEST_BYTES);
-
-/** Whether something in a pack stands for it. */
-const isKept = (holding: Holding): boolean => isContent(holding) || isKeptPattern(holding);
 
 /** The fingerprint of a ledger, lower-case hex. Reads every page that is kept once. */
 export async function ledgerFingerprint(ports: FingerprintPorts): Promise<string> {

@@ -1,7 +1,7 @@
 // What pages take in the page store: a page's part of its block, as it lies there now.
 
 import { ordinalAt, slotAt } from '../../domain/values/place.ts';
-import { isContent, isKeptPattern, type Holding } from '../../domain/values/holding.ts';
+import { isInPack, type Holding } from '../../domain/values/holding.ts';
 import type { AnyPack, Contents } from '../models/contents.ts';
 
 /** Bytes that each slot of a pack takes: those of its block, shared out evenly. */
@@ -31,7 +31,7 @@ export class StoredSizes {
    * stored: zeros, a public pattern, a page that is lost or released. O(log packs).
    */
   bytesOf(holding: Holding): number {
-    if (!isContent(holding) && !isKeptPattern(holding)) return 0;
+    if (!isInPack(holding)) return 0;
     const place = this.#contents.placeOf(holding);
     if (place < 0) return 0;
     const ordinal = ordinalAt(place);

@@ -12,14 +12,7 @@ import {
   type StoredPages,
 } from '../../../domain/use-cases/travel/find.ts';
 import { needleOf } from '../../../domain/use-cases/travel/needle.ts';
-import {
-  UNKNOWN,
-  ZERO,
-  isContent,
-  isKeptPattern,
-  isTold,
-  type Holding,
-} from '../../../domain/values/holding.ts';
+import { UNKNOWN, ZERO, isInPack, isTold, type Holding } from '../../../domain/values/holding.ts';
 import { slotsOf } from '../../../domain/values/pack.ts';
 import { PAGE_BYTES } from '../../../domain/values/page.ts';
 import { RecentMap } from '../../../domain/values/recent-map.ts';
@@ -133,10 +126,9 @@ class Search implements FindPorts {
   /** Some of them, in the order in which they lie. */
   #ordered(holdings: readonly Holding[]): readonly Holding[] {
     const { contents } = this.#ledger.state;
-    const isStored = (holding: Holding): boolean => isContent(holding) || isKeptPattern(holding);
     const placed = holdings
       .filter((holding) => holding !== ZERO && isTold(holding))
-      .map((holding) => ({ holding, at: isStored(holding) ? contents.placeOf(holding) : 0 }));
+      .map((holding) => ({ holding, at: isInPack(holding) ? contents.placeOf(holding) : 0 }));
     const there = placed.filter(({ at }) => at >= 0).toSorted((a, b) => a.at - b.at);
     return there.map(({ holding }) => holding);
   }

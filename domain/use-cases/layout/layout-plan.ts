@@ -7,9 +7,8 @@
 
 import type { PageLocator } from '../../ports/models.ts';
 import { LAYOUT_PAGES_MAX } from '../../events/layout-map.ts';
-import { isTold, UNKNOWN } from '../../values/holding.ts';
+import { isInPack, UNKNOWN } from '../../values/holding.ts';
 import { HoldingSet } from '../../values/holding-set.ts';
-import { isRead } from '../pages/patch-chain.ts';
 import { REGION_PAGES } from './counted-reads.ts';
 import { plainStorageEnds, StorageBlockNumbers } from './storage-block-numbers.ts';
 
@@ -53,7 +52,7 @@ class PlacedPages {
   /** Takes a page in, unless its content has a page. */
   add(gfn: number, unit: number): void {
     const holding = this.#table[gfn] ?? UNKNOWN;
-    if (!isRead(holding) || !isTold(holding) || !this.#met.add(holding)) return;
+    if (!isInPack(holding) || !this.#met.add(holding)) return;
     const place = this.#locator.placeOf(holding);
     if (place < 0) return;
     this.gfns[this.count] = gfn;

@@ -1,14 +1,7 @@
 // From what a page holds to what has to be read for it: the place of its content, and, where that is a
 // patch, the place of what it is a patch of. The pages there, XORed, are the page.
 
-import {
-  isContent,
-  isKeptPattern,
-  UNKNOWN,
-  UNTOLD,
-  ZERO,
-  type Holding,
-} from '../../values/holding.ts';
+import { isInPack, isTold, UNKNOWN, UNTOLD, ZERO, type Holding } from '../../values/holding.ts';
 import { LedgerError } from '../../values/ledger-error.ts';
 import type { PageLocator } from '../../ports/models.ts';
 
@@ -80,8 +73,7 @@ function knownPlaceOf(locator: PageLocator, holding: Holding): number {
 }
 
 /** Whether a page that holds this is read; others are zeros or made. What is not known would have been. */
-export const isRead = (holding: Holding): boolean =>
-  isContent(holding) || isKeptPattern(holding) || holding === UNKNOWN || holding === UNTOLD;
+export const isRead = (holding: Holding): boolean => isInPack(holding) || !isTold(holding);
 
 /**
  * Puts the places of a holding that is read into `chain`, which has room for CHAIN_MAX: its own first,

@@ -10,7 +10,7 @@
 import { blockStarts, type BlockStarts } from '../../values/pack.ts';
 import { isRead } from '../pages/patch-chain.ts';
 import { ordinalAt, slotAt, type Ordinal, type Place } from '../../values/place.ts';
-import { isTold, ZERO } from '../../values/holding.ts';
+import { isInPack, isTold, ZERO } from '../../values/holding.ts';
 import { PACK_SLOTS } from '../../values/page.ts';
 import { lastWhere } from '../../values/sorted-search.ts';
 import type { PageLocator } from '../../ports/models.ts';
@@ -176,7 +176,7 @@ function byPack(table: Uint32Array, locator: PageLocator): Map<Ordinal, PackPage
   let number = -1;
   for (let page = 0; page < table.length; page += 1) {
     const holding = table[page]!;
-    if (!isTold(holding) || !isRead(holding)) continue;
+    if (!isInPack(holding)) continue;
     const place = locator.placeOf(holding);
     if (place < 0) continue;
     const ordinal = ordinalAt(place);

@@ -1,8 +1,7 @@
 // Pages in the order in which what they hold is stored, as it is read best.
 
 import type { PageLocator } from '../../ports/models.ts';
-import { isTold } from '../../values/holding.ts';
-import { isRead } from '../pages/patch-chain.ts';
+import { isInPack } from '../../values/holding.ts';
 
 /** Pages of a table, those that cost no read first, the others by where they lie. O(n log n). */
 export function inStorageOrder(
@@ -11,7 +10,7 @@ export function inStorageOrder(
 ): Uint32Array {
   const placed = pages.map((page) => {
     const holding = table[page]!;
-    const place = isRead(holding) && isTold(holding) ? locator.placeOf(holding) : -1;
+    const place = isInPack(holding) ? locator.placeOf(holding) : -1;
     return { page, place };
   });
   placed.sort((a, b) => a.place - b.place);
