@@ -23,8 +23,6 @@ import { grownTable, type PageTable } from '../table.ts';
 import type { Losses } from './losses.ts';
 import type { Sharing } from './sharing.ts';
 
-const NONE_LARGE: CaptureWants['regions'] = { isLarge: () => false, mayStayLarge: () => true };
-
 export class LayeredCaptureView implements CaptureView {
   readonly #contents: Contents;
   readonly #sharing: Sharing;
@@ -63,8 +61,8 @@ export class LayeredCaptureView implements CaptureView {
     readonly sharing: Sharing;
     readonly known: PageTable;
     readonly pages: number;
-    /** Which pages are to be held large; absent: none, and what is held so stays. */
-    readonly regions?: CaptureWants['regions'];
+    /** Which pages are to be held large. */
+    readonly regions: CaptureWants['regions'];
     readonly losses: Losses;
     /** Whether the VM may share anything but patterns. */
     readonly isLinked: boolean;
@@ -74,7 +72,7 @@ export class LayeredCaptureView implements CaptureView {
     this.#contents = models.contents;
     this.#sharing = models.sharing;
     this.#table = grownTable(models.known, models.pages);
-    this.#regions = models.regions ?? NONE_LARGE;
+    this.#regions = models.regions;
     this.#isLinked = models.isLinked;
     this.#base = models.contents.count;
     this.#patternBase = models.contents.patternCount;

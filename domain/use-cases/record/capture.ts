@@ -86,6 +86,9 @@ interface StoreRows {
   readonly references: readonly (SlotOfPack | null)[];
 }
 
+/** In the place of a large page's number: a page is held small. */
+const NO_UNIT = -1;
+
 /** What a capture measured of itself. */
 export type CaptureCounts = Pick<
   CaptureCommitted,
@@ -275,20 +278,20 @@ export class CaptureWriter {
   /** Gives new contents their places, and what they may be patches of. */
   #planContents({ storeRows, storeOver }: DecidedWrites, gfns: Uint32Array): StoreRows {
     const gfnOf = (i: number): number => gfns[storeRows[i]!]!;
-    const regionOf = (i: number): number => Math.floor(gfnOf(i) / REGION_PAGES);
-    const isLarge = (i: number): boolean => this.#place.regions.isLarge(gfnOf(i));
+    const unitOf = (i: number): number =>
+      this.#place.regions.isLarge(gfnOf(i)) ? Math.floor(gfnOf(i) / REGION_PAGES) : NO_UNIT;
     // What is held large shares no block with what is not, nor with another large page.
     const isApart = (i: number): boolean =>
-      gfnOf(i) !== gfnOf(i - 1) + 1 ||
-      (isLarge(i) ? regionOf(i) !== regionOf(i - 1) : isLarge(i - 1));
+      gfnOf(i) !== gfnOf(i - 1) + 1 || unitOf(i) !== unitOf(i - 1);
     const cuts: number[] = [];
     const over = new Uint32Array(storeRows.length);
     const references: (SlotOfPack | null)[] = [];
     for (let i = 0; i < storeRows.length; i += 1) {
-      const isUnit = isLarge(i);
-      if (isUnit && (i === 0 || regionOf(i) !== regionOf(i - 1))) {
+      const unit = unitOf(i);
+      const isUnit = unit !== NO_UNIT;
+      if (isUnit && (i === 0 || unitOf(i - 1) !== unit)) {
         let end = i + 1;
-        while (end < storeRows.length && regionOf(end) === regionOf(i)) end += 1;
+        while (end < storeRows.length && unitOf(end) === unit) end += 1;
         this.#plan.keepTogether(end - i);
       }
       const beginsPack = this.#plan.addContent(isUnit);

@@ -2,6 +2,7 @@ import { expect, test } from '@jest/globals';
 import { FIRST_CONTENT } from '../../../domain/values/holding.ts';
 import { LayeredCaptureView } from '../../../projections/models/capture-view.ts';
 import { HandMadeLedger, identifierOf } from '../../support/hand-made-captures.ts';
+import { NONE_LARGE } from '../../support/naive-ledger.ts';
 
 test('a capture does not take what was committed and folded since it began for its own', async () => {
   const ledger = new HandMadeLedger();
@@ -11,7 +12,7 @@ test('a capture does not take what was committed and folded since it began for i
   const { contents, sharing, losses } = state;
   const known = (await state.currentTable(state.catalogue.vms.get('a')!))!;
   const models = { contents, sharing, losses, isLinked: true };
-  const view = new LayeredCaptureView({ ...models, known, pages: 2 });
+  const view = new LayeredCaptureView({ ...models, known, pages: 2, regions: NONE_LARGE });
   // Another recorder's commit is folded in the middle: its contents get the numbers 2 and 3.
   await ledger.record({ vm: 'b', pages: [3, 4, 4] });
   await state.catchUp({ heavy: true });

@@ -7,6 +7,7 @@ import { catalogueText } from '../../../projections/models/catalogue-state.ts';
 import type { LedgerState } from '../../../projections/models/ledger-state.ts';
 import { HandMadeLedger, identifierOf, planCapture } from '../../support/hand-made-captures.ts';
 import { MapStateFiles } from '../../support/map-state-files.ts';
+import { NONE_LARGE } from '../../support/naive-ledger.ts';
 import { plainPacks } from '../../support/plain-packs.ts';
 
 const rowOf = (state: LedgerState, vm: string, capture: number) => {
@@ -273,7 +274,8 @@ describe('the view of a capture', () => {
     await state.catchUp({ heavy: true });
     const { contents, sharing, losses } = state;
     const models = { contents, sharing, losses, isLinked: true };
-    const view = new LayeredCaptureView({ ...models, known: new Uint32Array(0), pages: 3 });
+    const nothing = { known: new Uint32Array(0), pages: 3, regions: NONE_LARGE };
+    const view = new LayeredCaptureView({ ...models, ...nothing });
     const known = identifierOf(8);
     const fresh = identifierOf(9);
     const eight = FIRST_CONTENT + 1;
