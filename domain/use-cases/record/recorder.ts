@@ -176,7 +176,6 @@ export class Recorder {
     await openGroup(group);
     const pages = pageCountOf(captured.memoryMap);
     refuseSize(captured.image.label, pages);
-    if (this.#regions(pages).areAny) await this.#raise(HELD_LARGE_FORMAT);
     let obstacle: Obstacle | null = null;
     for (let attempt = 1; attempt <= ATTEMPTS_MAX; attempt += 1) {
       if (attempt > 1) begun = await this.#begin(captured);
@@ -230,12 +229,13 @@ export class Recorder {
     const { models, clock } = this.#ports;
     const { vm } = this.#options;
     const pages = pageCountOf(captured.memoryMap);
+    const regions = this.#regions(pages);
+    if (regions.areAny) await this.#raise(HELD_LARGE_FORMAT);
     const startedAtMs = clock();
     const past = models.pasts();
     const before = models.vm(vm);
     if (captured.asBefore !== undefined && before.captures === 0)
       throw refuse({ _tag: 'NothingBefore', vm });
-    const regions = this.#regions(pages);
     const view = await models.captureView(vm, { pages, regions });
     // What damage took is written anew, also where it did not change.
     const previous = view.isWhole ? await this.#previous(before.captures, pages) : null;
