@@ -1,21 +1,13 @@
 // What is asked of a capture's image before it is committed: whether its zeros are the guest's, and
-// whether its pages are of one moment. And for an image of differences: what the next capture is
-// compared with.
+// whether its pages are of one moment. And for an image of differences: what pages of it hold that are as
+// at another point.
 
 import type { CaptureView, RecorderModels } from '../../ports/models.ts';
 import type { GuestCapture, Image } from '../../ports/guests.ts';
-import {
-  CHUNK_PAGES,
-  FINGERPRINT_BYTES,
-  type Fingerprints,
-  type PageEngine,
-} from '../../ports/page-engine.ts';
+import { CHUNK_PAGES, type Fingerprints, type PageEngine } from '../../ports/page-engine.ts';
 import { isContent, isTold, UNKNOWN, ZERO } from '../../values/holding.ts';
 import { LedgerError } from '../../values/ledger-error.ts';
 import type { Refusal } from '../../values/refusals.ts';
-
-/** Every byte of the fingerprint that no page has. */
-const NO_PAGE = 0xff;
 
 /** The pages of a VM that held something, before a capture whose image may lack pages. */
 export class ZeroedPages {
@@ -74,32 +66,6 @@ export async function refuseChanged(
   );
 }
 
-/** The fingerprints of a VM that has more pages than before; null where it has fewer. */
-export function grownFingerprints(known: Fingerprints, pages: number): Fingerprints | null {
-  const bytes = pages * FINGERPRINT_BYTES;
-  if (known.byteLength >= bytes) return known.byteLength === bytes ? known : null;
-  const grown: Fingerprints = new SharedArrayBuffer(bytes);
-  const view = new Uint8Array(grown);
-  view.set(new Uint8Array(known));
-  view.fill(NO_PAGE, known.byteLength);
-  return grown;
-}
-
-/** Gives a page a fingerprint that no page has, so that it is looked at. */
-export const forgetFingerprint = (fingerprints: Uint8Array, gfn: number): void => {
-  fingerprints.fill(NO_PAGE, gfn * FINGERPRINT_BYTES, (gfn + 1) * FINGERPRINT_BYTES);
-};
-
-/** The same of pages that were not read, as they are as at another point or the source does not tell of them. */
-export function forgetFingerprints(
-  { asAt, untold }: Pick<GuestCapture, 'asAt' | 'untold'>,
-  fingerprints: Fingerprints,
-): void {
-  const bytes = new Uint8Array(fingerprints);
-  for (const pages of [asAt?.pages, untold])
-    for (const [gfn, is] of pages?.entries() ?? []) if (is === 1) forgetFingerprint(bytes, gfn);
-}
-
 /**
  * What pages hold at the point that some of a capture's are as at; null: none is. SOURCE_CHANGED where
  * what one of them holds is known no more.
@@ -119,21 +85,4 @@ export async function knownElsewhere(
     `${image.label} has pages of capture ${capture} of VM ${vm}, which was lost or let go of while it was recorded; nothing of it is in the ledger: record again`,
     { label: image.label, vm, capture },
   );
-}
-
-/** Gives pages that are as before the fingerprints that they had, or one that no page has. */
-export function keepFingerprints(
-  { asBefore, ...unread }: Pick<GuestCapture, 'asBefore' | 'asAt' | 'untold'>,
-  of: { readonly previous: Fingerprints | null; readonly next: Fingerprints },
-): void {
-  forgetFingerprints(unread, of.next);
-  if (asBefore === undefined) return;
-  const next = new Uint8Array(of.next);
-  const previous = of.previous === null ? null : new Uint8Array(of.previous);
-  for (const [gfn, is] of asBefore.entries()) {
-    if (is === 0) continue;
-    const at = gfn * FINGERPRINT_BYTES;
-    if (previous === null) next.fill(NO_PAGE, at, at + FINGERPRINT_BYTES);
-    else next.set(previous.subarray(at, at + FINGERPRINT_BYTES), at);
-  }
 }

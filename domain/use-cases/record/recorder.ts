@@ -11,7 +11,7 @@ import {
 import { attachmentsRefusal, noteRefusal } from '../../values/attachment.ts';
 import { toHex } from '../../values/identifier.ts';
 import { refuse } from '../../values/refused.ts';
-import { FINGERPRINT_BYTES, type Fingerprints, type PageEngine } from '../../ports/page-engine.ts';
+import type { Fingerprints, PageEngine } from '../../ports/page-engine.ts';
 import type { GuestCapture } from '../../ports/guests.ts';
 import { isLedgerError, LedgerError } from '../../values/ledger-error.ts';
 import { pageCountOf, type MemoryMap } from '../../values/memory-map.ts';
@@ -29,36 +29,18 @@ import {
 } from '../../vm.ts';
 import { HELD_LARGE_FORMAT } from '../../events/pack-written.ts';
 import { CaptureWriter, type CaptureCounts, type CapturePorts } from './capture.ts';
+import { knownElsewhere, refuseChanged, ZeroedPages } from './doubtful-image.ts';
 import {
   forgetFingerprint,
   forgetFingerprints,
-  grownFingerprints,
   keepFingerprints,
-  knownElsewhere,
-  refuseChanged,
-  ZeroedPages,
-} from './doubtful-image.ts';
+  VmFingerprints,
+  type FingerprintStore,
+} from './fingerprints.ts';
 import { encodeControls } from '../../events/envelope.ts';
 import { accepted, valueOf } from '../../ports/run.ts';
 import { isConflict, StreamEnd } from '../stream-end.ts';
 import { WantedRegions, type LargeHolding } from './wanted-regions.ts';
-
-/** Fingerprints of a VM's last capture, kept with the keys. */
-export interface FingerprintStore {
-  /** Null where there are none for exactly this capture. */
-  load(
-    vm: string,
-    at: { readonly capture: number; readonly position: Position },
-  ): Promise<Fingerprints | null>;
-  save(
-    vm: string,
-    at: {
-      readonly capture: number;
-      readonly position: Position;
-      readonly fingerprints: Fingerprints;
-    },
-  ): Promise<void>;
-}
 
 /** Makes sure of a group in the ledger and of its key in the engine; gives the group's name. */
 export type OpenGroup = (group: string) => Promise<void>;
@@ -101,8 +83,7 @@ export interface RecorderOptions {
 export class Recorder {
   readonly #ports: RecordPorts;
   readonly #options: RecorderOptions;
-  #fingerprints: { capture: number; position: Position; current: Fingerprints } | null = null;
-  #spare: Fingerprints | null = null;
+  readonly #fingerprints: VmFingerprints;
   /** The end of the VM's stream after this recorder's last commit, read back then; null: not known. */
   #committed: { readonly end: StreamEnd; readonly atMs: number } | null = null;
   #failure: unknown = null;
@@ -110,6 +91,8 @@ export class Recorder {
   constructor(ports: RecordPorts, options: RecorderOptions) {
     this.#ports = ports;
     this.#options = options;
+    const { fingerprints: store, models } = ports;
+    this.#fingerprints = new VmFingerprints(options.vm, { store, models });
   }
 
   /** The VM, and the group and scope it is to be recorded with. */
@@ -238,16 +221,14 @@ export class Recorder {
       throw refuse({ _tag: 'NothingBefore', vm });
     const view = await models.captureView(vm, { pages, regions });
     // What damage took is written anew, also where it did not change.
-    const previous = view.isWhole ? await this.#previous(before.captures, pages) : null;
+    const previous = view.isWhole ? await this.#fingerprints.of(before.captures, pages) : null;
     const elsewhere = await knownElsewhere(models, captured);
     if (previous !== null) {
       forgetFingerprints(captured, previous);
       const bytes = new Uint8Array(previous);
       for (const gfn of regions.changed(view, captured)) forgetFingerprint(bytes, gfn);
     }
-    const next =
-      this.#spare?.byteLength === pages * FINGERPRINT_BYTES ? this.#spare : newFingerprints(pages);
-    this.#spare = null;
+    const next = this.#fingerprints.room(pages);
     const place = {
       vm,
       end,
@@ -282,16 +263,15 @@ export class Recorder {
       return isComplete ? { counts, events: this.#commitOf(captured, counts) } : null;
     });
     if (ready === null) {
-      this.#spare = next;
+      this.#fingerprints.giveBack(next);
       return isComplete ? 'outdated' : 'vanished';
     }
     const committed = await this.#unlessFull(writer, () => this.#commit(captured, writer, ready));
     const atMs = clock();
     await models.catchUp(committed.position);
     this.#committed = { end, atMs };
-    this.#spare = previous;
-    const { capture, position } = committed;
-    this.#fingerprints = { capture, position, current: next };
+    this.#fingerprints.giveBack(previous);
+    this.#fingerprints.take(committed, next);
     return committed;
   }
 
@@ -360,20 +340,6 @@ export class Recorder {
     );
   }
 
-  /** Fingerprints of the last capture; pages that it did not have, have one that no page has. */
-  async #previous(capture: number, pages: number): Promise<Fingerprints | null> {
-    if (capture === 0) return null;
-    const known = await this.#known(capture);
-    return known === null ? null : grownFingerprints(known, pages);
-  }
-
-  async #known(capture: number): Promise<Fingerprints | null> {
-    if (this.#fingerprints?.capture === capture) return this.#fingerprints.current;
-    const position = this.#ports.models.position(this.#options.vm, capture);
-    if (position === null) return null;
-    return this.#ports.fingerprints.load(this.#options.vm, { capture, position });
-  }
-
   #commitOf(captured: GuestCapture, counts: CaptureCounts): readonly ControlEvent[] {
     const { memoryMap, argv, timeMs, pauseMs, mode, source, note = null, file = null } = captured;
     const { areRangesTold = false } = captured;
@@ -414,11 +380,8 @@ export class Recorder {
   }
 
   /** Keeps the fingerprints of the last capture for the next recorder. */
-  async close(): Promise<void> {
-    const kept = this.#fingerprints;
-    if (kept === null) return;
-    const { capture, position, current: fingerprints } = kept;
-    await this.#ports.fingerprints.save(this.#options.vm, { capture, position, fingerprints });
+  close(): Promise<void> {
+    return this.#fingerprints.save();
   }
 }
 
@@ -475,6 +438,3 @@ function refuseSize(label: string, pages: number): void {
     { found: pages, expected: RECORDED_PAGES_MAX },
   );
 }
-
-const newFingerprints = (pages: number): Fingerprints =>
-  new SharedArrayBuffer(pages * FINGERPRINT_BYTES);
