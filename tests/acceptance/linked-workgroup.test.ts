@@ -80,14 +80,8 @@ test('who was told before is told what has changed since, and that nothing has',
   const options = { ledger: one, host: 'one', vms: null, leastPages: 1 };
   const advertiser = new Advertiser(options);
   await advertiser.tell();
-  const tell = async (by = advertiser): Promise<number> => {
-    const link = await linkTo(two.path);
-    try {
-      return (await by.exchange(link)).bytes;
-    } finally {
-      link.close();
-    }
-  };
+  const tell = async (by = advertiser): Promise<number> =>
+    (await by.exchange(() => linkTo(two.path))).bytes;
   const first = await tell();
   const again = await tell();
   expect(again).toBeLessThan(first / 2);

@@ -67,12 +67,17 @@ export class Advertiser {
     return { points: points.length, regions: regions.count, leftOut, isNew };
   }
 
-  /** Tells a peer, and hears what that holds. */
-  async exchange(link: Link): Promise<ToldPeer> {
+  /** Reaches a peer, tells it, and hears what that holds. */
+  async exchange(reach: () => Promise<Link>): Promise<ToldPeer> {
     const { ledger, host } = this.#options;
-    const { host: peer } = await greet(link, { from: host, to: null, ledger: ledger.id });
-    await tellContents(link, ledger, { host, earlier: this.earlier });
-    await hearContents(link, ledger, { peer, facts: null });
-    return { peer, bytes: link.bytes };
+    const link = await reach();
+    try {
+      const { host: peer } = await greet(link, { from: host, to: null, ledger: ledger.id });
+      await tellContents(link, ledger, { host, earlier: this.earlier });
+      await hearContents(link, ledger, { peer, facts: null });
+      return { peer, bytes: link.bytes };
+    } finally {
+      link.close();
+    }
   }
 }

@@ -43,14 +43,8 @@ export const run = (command: Command): Promise<void> =>
     );
     const secret = key === undefined ? null : readLinkKey(key);
     const told: ToldPeer[] = [];
-    for (const address of peer) {
-      const link = await openLink(listenAddressOf(address), secret);
-      try {
-        told.push(await advertiser.exchange(link));
-      } finally {
-        link.close();
-      }
-    }
+    for (const address of peer)
+      told.push(await advertiser.exchange(() => openLink(listenAddressOf(address), secret)));
     for (const { peer: name, bytes } of told)
       output.say(`host ${name} was told, and said what it holds; ${bytesText(bytes)} on the link`);
     output.summary('host advertise', {

@@ -75,13 +75,8 @@ async function advertiseOn(
     });
     for (const address of peers)
       await attempt(async () => {
-        const link = await reach(address);
-        try {
-          const { peer, bytes } = await advertiser.exchange(link);
-          tell(command, `host ${peer} was told; ${bytesText(bytes)} on the link`);
-        } finally {
-          link.close();
-        }
+        const { peer, bytes } = await advertiser.exchange(() => reach(address));
+        tell(command, `host ${peer} was told; ${bytesText(bytes)} on the link`);
       });
     await new Promise<void>((resolve) => {
       const timer = setTimeout(resolve, everyMs);
