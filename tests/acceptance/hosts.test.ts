@@ -1,5 +1,7 @@
 // The hosts of a workgroup: who is in it, and what each says of itself.
 
+import { once } from 'node:events';
+import { createServer, type Socket } from 'node:net';
 import { availableParallelism } from 'node:os';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { hardwareHere } from '../../adapters/guests/hardware.ts';
@@ -74,5 +76,28 @@ describe('the command line', () => {
     await ledger.json('host', 'leave', '--host', 'one');
     expect(await ledger.json('host', 'list')).toEqual([]);
     expect(await ledger.errorOf('host', 'leave', '--host', 'one')).toEqual([5, 'HOST_UNKNOWN']);
+  });
+
+  test('tells no more once it is interrupted, also while it tells', async () => {
+    const ledger = new LedgerCommands(`${folder.path}/ledger`);
+    await ledger.json('init');
+    await ledger.json('host', 'join', '--host', 'one');
+    const silent = `${folder.path}/silent`;
+    const peer = createServer().listen(silent);
+    const reached = once(peer, 'connection') as Promise<[Socket]>;
+    const listen = ['--listen', `unix:${folder.path}/one`, '--host', 'one'];
+    const telling = ['--advertise-every', '1h', '--peer', `unix:${silent}`];
+    const serving = ledger.start(['host', 'serve', ...listen, ...telling, ...telling.slice(2)]);
+    try {
+      const [told] = await reached;
+      serving.signal('SIGINT');
+      // Until the handler of the signal has run nobody knows of it.
+      await ledger.json('host', 'list');
+      told.destroy();
+      expect((await serving.ended).stderr).toMatch(/was not told/u);
+    } finally {
+      serving.signal('SIGKILL');
+      peer.close();
+    }
   });
 });

@@ -5,6 +5,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Command } from 'commander';
 import { thisHostName } from '../../../wiring/hosts/hosts.ts';
+import { pauseUnless } from '../../../wiring/record/guest-ticks.ts';
 import { Advertiser } from '../../link/advertiser.ts';
 import { acceptLink, openLink, readLinkKey, type LinkKey } from '../../link/connection.ts';
 import type { Link } from '../../link/frames.ts';
@@ -73,18 +74,14 @@ async function advertiseOn(
       const { isNew, regions, points } = await advertiser.tell();
       if (isNew) tell(command, `${regions} regions of ${points} points are told`);
     });
-    for (const address of peers)
+    for (const address of peers) {
+      if (signal.aborted) return;
       await attempt(async () => {
         const { peer, bytes } = await advertiser.exchange(() => reach(address));
         tell(command, `host ${peer} was told; ${bytesText(bytes)} on the link`);
       });
-    await new Promise<void>((resolve) => {
-      const timer = setTimeout(resolve, everyMs);
-      signal.addEventListener('abort', () => {
-        clearTimeout(timer);
-        resolve();
-      });
-    });
+    }
+    await pauseUnless(everyMs, signal, () => false);
   }
 }
 
