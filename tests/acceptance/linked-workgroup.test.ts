@@ -7,8 +7,14 @@ import { hearContents, tellContents } from '../../adapters/faces/link/contents.t
 import type { FrameKind, Link } from '../../adapters/faces/link/frames.ts';
 import { BODIES, bodyOf, readBody } from '../../adapters/faces/link/messages.ts';
 import { greet } from '../../adapters/faces/link/source.ts';
-import { advertise, advertisementOf, pointsHeld } from '../../adapters/wiring/hosts/contents.ts';
+import {
+  advertise,
+  advertisementOf,
+  pointsHeld,
+  toldOf,
+} from '../../adapters/wiring/hosts/contents.ts';
 import { placeGuest } from '../../adapters/wiring/hosts/placement.ts';
+import { changeSince } from '../../adapters/wiring/hosts/told-changes.ts';
 import { hostsOf, joinHost, openLedger, type Ledger } from '../../index.ts';
 import { makeImage } from '../support/images.ts';
 import { linkTo, siblingOf, taking, type TakingLedger } from '../support/linked-ledgers.ts';
@@ -61,6 +67,9 @@ const exchange = (): Promise<boolean> =>
     return hearContents(link, one, { peer: 'two', facts: null });
   });
 
+const toldBy = (ledger: Ledger) =>
+  ledger.state.catalogue.hosts.get('one')?.state.advertised?.digest;
+
 test('both know afterwards what the other holds, and are told once', async () => {
   expect(await exchange()).toBe(true);
   for (const ledger of [one, two.ledger])
@@ -93,14 +102,33 @@ test('who was told before is told what has changed since, and that nothing has',
   const changed = await tell();
   expect(changed).toBeGreaterThan(again);
   expect(changed).toBeLessThan(first);
-  const toldBy = (ledger: Ledger) =>
-    ledger.state.catalogue.hosts.get('one')?.state.advertised?.digest;
   expect(toldBy(two.ledger)).toBe(toldBy(one));
   // Who has nothing at hand of what it told before tells all of it.
   await recordFiles(one, { vm: 'other', files });
   const forgetful = new Advertiser(options);
   await advertiser.tell();
   expect(await tell(forgetful)).toBeGreaterThan(changed);
+  expect(toldBy(two.ledger)).toBe(toldBy(one));
+});
+
+test('a change is one of what was said to be known, though more is told meanwhile', async () => {
+  const advertiser = new Advertiser({ ledger: one, host: 'one', vms: null, leastPages: 1 });
+  await exchange();
+  await withLink(async (link) => {
+    await link.send('contents', bodyOf(factsOf('one')));
+    const { digest } = readBody(BODIES.known, await link.expect('known'));
+    expect(digest).toBe(toldBy(one));
+    const images = [makeImage({ seed: 2, pages: 128, mix: MIX })];
+    const files = writeImages({ folder: folder.path, name: 'next', images });
+    await recordFiles(one, { vm: 'web', files });
+    await advertiser.tell();
+    await advertiser.exchange(() => linkTo(two.path));
+    const { bytes } = (await toldOf(one, 'one'))!;
+    await link.send('change', new Uint8Array(0));
+    await link.send('part', changeSince(digest, bytes, advertiser.earlier)!);
+    await link.send('sent', new Uint8Array(0));
+    expect(await hearContents(link, one, { peer: 'two', facts: null })).toBe(false);
+  });
   expect(toldBy(two.ledger)).toBe(toldBy(one));
 });
 

@@ -49,17 +49,21 @@ export async function hearContents(
 ): Promise<boolean> {
   const told = new Gathered(TOLD_BYTES_MAX, 'what it holds');
   let { facts } = of;
+  // What it told last, as long as that can be read: a change is one of this, whoever else tells meanwhile.
+  let known: Uint8Array = NOTHING;
   let isChange = false;
-  const sayKnown = (host: string): Promise<void> =>
-    link.send('known', bodyOf({ digest: digestTold(ledger, host) }));
-  if (facts !== null) await sayKnown(of.peer);
+  const sayKnown = async (): Promise<void> => {
+    known = (await toldOf(ledger, of.peer))?.bytes ?? NOTHING;
+    await link.send('known', bodyOf({ digest: digestTold(known) }));
+  };
+  if (facts !== null) await sayKnown();
   for (;;) {
     const frame = await link.next();
     if (frame === null) throw linkInvalid('it ended before it had said what it holds');
     if (frame.kind === 'sent') break;
     if (frame.kind === 'contents' && facts === null) {
       facts = readBody(BODIES.contents, frame.body);
-      await sayKnown(of.peer);
+      await sayKnown();
     } else if (frame.kind === 'change' && facts !== null && !isChange && told.bytes.length === 0)
       isChange = true;
     else if (frame.kind === 'part' && facts !== null) told.add(frame.body);
@@ -67,6 +71,6 @@ export async function hearContents(
   }
   if (facts === null) return false;
   if (facts.host !== of.peer) throw linkInvalid(`host ${of.peer} tells of host ${facts.host}`);
-  const bytes = isChange ? await toldAfter(ledger, of.peer, told.bytes) : told.bytes;
+  const bytes = isChange ? toldAfter(of.peer, known, told.bytes) : told.bytes;
   return foldTold(ledger, { facts, bytes });
 }

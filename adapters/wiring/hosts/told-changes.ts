@@ -7,13 +7,12 @@ import { decodeAdvertisement, encodeAdvertisement } from '../../../domain/events
 import { decodeChange, encodeChange } from '../../../domain/events/advertisement-change.ts';
 import { toHex } from '../../../domain/values/identifier.ts';
 import { sha256 } from '../ledger/digest.ts';
-import type { Ledger } from '../ledger/ledger.ts';
 import { linkInvalid } from './arrival.ts';
-import { TOLD_BYTES_MAX, toldOf } from './contents.ts';
+import { TOLD_BYTES_MAX } from './contents.ts';
 
-/** The digest of what a host told last in this ledger; null: it told nothing. */
-export const digestTold = (ledger: Ledger, host: string): string | null =>
-  ledger.state.catalogue.hosts.get(host)?.state.advertised?.digest ?? null;
+/** The digest of what a host told; null: it told nothing. */
+export const digestTold = (bytes: Uint8Array): string | null =>
+  bytes.length === 0 ? null : toHex(sha256(bytes));
 
 /** Advertisements that peers may have: the last ones that this process saw. */
 export class EarlierTold {
@@ -43,12 +42,10 @@ export function changeSince(
   earlier: EarlierTold,
 ): Uint8Array | null {
   if (digest === null) return null;
-  if (digest === toHex(sha256(bytes))) return new Uint8Array(0);
+  if (digest === digestTold(bytes)) return new Uint8Array(0);
   const known = earlier.get(digest);
-  const [before, after] = [
-    decodeAdvertisement(known ?? new Uint8Array(0)),
-    decodeAdvertisement(bytes),
-  ];
+  if (known === undefined) return null;
+  const [before, after] = [decodeAdvertisement(known), decodeAdvertisement(bytes)];
   if (either.isLeft(before) || either.isLeft(after)) return null;
   const change = deflateRawSync(encodeChange(before.right, after.right));
   return change.length < bytes.length ? change : null;
@@ -64,17 +61,12 @@ function inflated(change: Uint8Array): Uint8Array {
   }
 }
 
-/** What a host holds after a change of what it told last here. LINK_INVALID. */
-export async function toldAfter(
-  ledger: Ledger,
-  host: string,
-  change: Uint8Array,
-): Promise<Uint8Array> {
-  const told = await toldOf(ledger, host);
-  if (told !== null && change.length === 0) return told.bytes;
-  const before = told === null ? null : decodeAdvertisement(told.bytes);
-  if (before === null || either.isLeft(before))
+/** What a host holds after a change of what it told before; of no bytes: that still. LINK_INVALID. */
+export function toldAfter(host: string, told: Uint8Array, change: Uint8Array): Uint8Array {
+  const before = decodeAdvertisement(told);
+  if (either.isLeft(before))
     throw linkInvalid(`host ${host} tells what has changed of nothing that it told`);
+  if (change.length === 0) return told;
   const after = decodeChange(before.right, inflated(change));
   if (either.isLeft(after))
     throw linkInvalid(`host ${host} tells what has changed in ${after.left}`);
