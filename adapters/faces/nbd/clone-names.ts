@@ -3,32 +3,19 @@
 
 import * as either from 'fp-ts/lib/Either.js';
 import * as t from 'io-ts';
+import { holder } from '../../../domain/events/control-codecs.ts';
+import { count } from '../../../domain/events/number-codecs.ts';
+import { hostText, lease, orNull } from '../../../domain/events/text-codecs.ts';
 import type { ToldClone } from '../../wiring/clones/far-clones.ts';
 
 const PREFIX = 'clone/';
-const TEXT_MAX = 255;
 
-const Text = t.refinement(t.string, ({ length }) => length <= TEXT_MAX, 'a short text');
-const Name = t.union([Text, t.null]);
-const Count = t.refinement(
-  t.number,
-  (value) => Number.isSafeInteger(value) && value >= 0,
-  'a count',
-);
-const Lease = t.refinement(t.string, (text) => /^[0-9a-f]{16}$/u.test(text), 'a lease');
 const Told = t.type({
   what: t.union([t.literal('began'), t.literal('ended')]),
-  lease: Lease,
-  qmp: Text,
-  privatePages: t.union([Count, t.null]),
-  holder: t.type({
-    host: Text,
-    machine: Name,
-    boot: Name,
-    space: Name,
-    process: Count,
-    started: t.union([Count, t.null]),
-  }),
+  lease,
+  qmp: hostText,
+  privatePages: orNull(count),
+  holder,
 });
 
 /** The name of the export that tells. */
