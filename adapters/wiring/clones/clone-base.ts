@@ -23,8 +23,9 @@ export interface CloneBase {
 export const mappedBlockOf = (point: VmPoint): string => memoryMapOf(point).blocks[0]!.name;
 
 /**
- * Where in all memory of a point a clone has pages from its base, the bytes of the block, and how much
- * that is: none of the regions that it holds large, but for zeros. Refused where the blocks differ in size; POINT_DAMAGED.
+ * Where in all memory of a point, which is given as well, a clone has pages from its base, and the bytes of
+ * the block: none of the regions that it holds large, but for zeros. Refused where the blocks differ in size;
+ * POINT_DAMAGED.
  */
 export async function inBase(
   ledger: Ledger,
@@ -32,9 +33,9 @@ export async function inBase(
   { point: of, block }: CloneBase,
   large: ReadonlySet<number> = new Set(),
 ): Promise<{
+  readonly table: Uint32Array;
   readonly elsewhere: Uint8Array;
   readonly bytes: number;
-  readonly match: BaseMatch;
 }> {
   const table = await tableOf(ledger, point, { isWhole: true });
   const base = await tableOf(ledger, of, { isWhole: true });
@@ -52,13 +53,19 @@ export async function inBase(
   for (const region of large)
     for (let page = region * REGION_PAGES; page < (region + 1) * REGION_PAGES; page += 1)
       if (table[page] !== ZERO) elsewhere[page] = 0;
+  return { table, elsewhere, bytes: own!.pages * PAGE_BYTES };
+}
+
+/** How a point lies in a base. Refused as `inBase` is. */
+async function matchOf(ledger: Ledger, point: VmPoint, base: CloneBase): Promise<BaseMatch> {
+  const { table, elsewhere, bytes } = await inBase(ledger, point, base);
   let common = 0;
-  let sent = own!.pages;
+  let sent = bytes / PAGE_BYTES;
   for (const [page, is] of elsewhere.entries()) {
     sent -= is;
     if (is === 1 && table[page] !== ZERO) common += 1;
   }
-  return { elsewhere, bytes: own!.pages * PAGE_BYTES, match: { common, sent } };
+  return { common, sent };
 }
 
 /** Bases that are held against a point: each is another page table. */
@@ -77,7 +84,7 @@ export async function baseFor(
   const matches: { readonly base: CloneBase; readonly match: BaseMatch }[] = [];
   for (const base of bases.slice(0, BASES_MAX))
     try {
-      matches.push({ base, match: (await inBase(ledger, point, base)).match });
+      matches.push({ base, match: await matchOf(ledger, point, base) });
     } catch (thrown) {
       // Of another size, or damaged: it is none for these.
       if (!isLedgerError(thrown)) throw thrown;
