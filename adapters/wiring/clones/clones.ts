@@ -122,9 +122,9 @@ export async function startClone(
   const guest = await startOver({
     // Told before the guest can run: a crash leaves none that runs and is not known.
     async onBegun({ pid, qmpPath: qmp }) {
-      const say = () => begin(ledger, point, { lease, holder: holderOf(pid), block, qmp, kind });
       // One that was parked must not run unknown: it could be woken once more.
-      id = wake === undefined ? await readUnheld(ledger, null, say) : await say();
+      const say = wake === undefined ? beginClone : begin;
+      id = await say(ledger, point, { lease, holder: holderOf(pid), block, qmp, kind });
     },
     ...(wake === undefined
       ? {}
