@@ -164,16 +164,17 @@ const told = (pages: PageRanges): PageRanges => pages.slice(0, TOLD_RANGES_MAX);
 
 type LookEvent = EventOf<'PageFetched' | 'PageEvicted'>;
 
-/** Pages of its file that a clone has no more, and that none of those which were seen with it has. */
-function lost(
-  { held, file, host }: CloneMemory,
-  { own }: SeenClone,
+/** By file, what clones have of it that were seen together. */
+function mappedTogether(
+  { clones }: HostMemory,
   seen: readonly SeenClone[],
-): PageRanges {
-  const together = seen
-    .filter(({ base }) => fileKey(host, base) === file)
-    .flatMap(({ mapped }) => mapped);
-  return differenceOf(differenceOf(held, own), unionOf([], together));
+): ReadonlyMap<string, PageRanges> {
+  const together = new Map<string, PageRanges>();
+  for (const { clone, base, mapped } of seen) {
+    const key = fileKey(clones.get(clone)!.host, base);
+    together.set(key, unionOf(together.get(key) ?? NO_PAGES, mapped));
+  }
+  return together;
 }
 
 /** What came into a clone's memory since that was said last. */
@@ -206,9 +207,12 @@ export const decideLook =
       now = news.reduce(evolveHostMemory, now);
     };
     const running = seen.filter(({ clone }) => state.clones.has(clone));
-    for (const each of running) {
-      const { clone } = each;
-      const pages = told(lost(now.clones.get(clone)!, each, running));
+    const together = mappedTogether(state, running);
+    for (const { clone, own } of running) {
+      const { held, file } = now.clones.get(clone)!;
+      // What it has no more, nor has any that was seen with it.
+      const mapped = (file === null ? null : together.get(file)) ?? NO_PAGES;
+      const pages = told(differenceOf(differenceOf(held, own), mapped));
       if (pages.length > 0) say([{ type: 'PageEvicted', data: { vm, clone, dropped: 0, pages } }]);
     }
     for (const each of running) say(fetched(now, vm, each));
