@@ -4,7 +4,6 @@
 // Two halves: the light one, which every command loads, and the heavy one, loaded only by who records
 // or folds. Each half has a state file of its own.
 
-import { initialHostMemory, type HostMemory } from '../domain/host-memory.ts';
 import { areDense } from '../domain/invariants.ts';
 import { assert } from '../domain/values/assert.ts';
 import { catalogueBytes, catalogueIn, catalogueOf } from './models/catalogue-state.ts';
@@ -19,7 +18,7 @@ import type { PageTables } from './models/page-tables.ts';
 import { revivePatches } from './models/releases.ts';
 import { changeLosses, Losses } from './models/losses.ts';
 import { lossesOf, lossesText } from './models/losses-state.ts';
-import { foldHostMemory, loadHostMemory, saveHostMemory } from './models/host-memory.ts';
+import { KeptHostMemory } from './models/host-memory.ts';
 import { sharingModel } from './models/sharing-fold.ts';
 import { foldRegions, regionsOf, regionsText, type VmRegions } from './models/large-regions.ts';
 import { StateReader, StateWriter } from './models/state-bytes.ts';
@@ -164,18 +163,14 @@ const regionsModel: Model<VmRegions, 'regions'> = {
  * What clones have of their hosts' memory. Of those that began before history does nothing is told: it is
  * made up for as they end.
  */
-const hostMemoryModel: Model<HostMemory, 'hostMemory'> = {
+const hostMemoryModel: Model<KeptHostMemory, 'hostMemory'> = {
   name: 'hostMemory',
   version: 1,
-  initial: () => initialHostMemory,
-  begin: () => initialHostMemory,
-  apply: (memory, change, { catalogue }) => foldHostMemory(memory, change, catalogue.ledger),
-  save(memory) {
-    const writer = new StateWriter();
-    saveHostMemory(writer, memory);
-    return writer.bytes();
-  },
-  load: (bytes) => loadHostMemory(new StateReader(bytes)),
+  initial: () => new KeptHostMemory(),
+  begin: () => new KeptHostMemory(),
+  apply: (kept, change, { catalogue }) => kept.fold(change, catalogue.ledger),
+  save: (kept) => kept.save(),
+  load: (bytes) => KeptHostMemory.load(bytes),
 };
 
 /** Page tables where the fold stands. Its images are what it keeps (page-tables.ts). */

@@ -1,8 +1,9 @@
 // What clones have of their hosts' memory, as the fold says it: by clone, by file and by host. Its state is
-// loaded by every command, so it is written as columns.
+// loaded by every command, and few ask what it says: it is written as columns, and they are read then.
 
 import {
   evolveHostMemory,
+  initialHostMemory,
   type CloneMemory,
   type FetchCounts,
   type FileMemory,
@@ -10,10 +11,9 @@ import {
   type HostMemory,
   type HostMemoryEvent,
 } from '../../domain/host-memory.ts';
-import { areRanges } from '../../domain/values/capture-ranges.ts';
-import type { PageRanges } from '../../domain/values/page-ranges.ts';
+import { NO_PAGES, type PageRanges } from '../../domain/values/page-ranges.ts';
 import type { Change } from '../commits.ts';
-import { StateUnfit, type StateReader, type StateWriter } from './state-bytes.ts';
+import { StateReader, StateUnfit, StateWriter } from './state-bytes.ts';
 
 /** The event of a change that tells of clones' memory in this ledger; null: it does not. */
 export function hostMemoryEventIn(change: Change, ledger: string | null): HostMemoryEvent | null {
@@ -32,29 +32,36 @@ export function hostMemoryEventIn(change: Change, ledger: string | null): HostMe
   return isOne ? event : null;
 }
 
-/** Takes a change of a ledger in. */
-export function foldHostMemory(
-  memory: HostMemory,
-  change: Change,
-  ledger: string | null,
-): HostMemory {
-  const event = hostMemoryEventIn(change, ledger);
-  return event === null ? memory : evolveHostMemory(memory, event);
-}
-
 const writeRanges = (writer: StateWriter, ranges: PageRanges): StateWriter =>
   writer.column(Uint32Array.from(ranges.flat()));
 
-function readRanges(reader: StateReader): PageRanges {
+/** Reads ranges of pages. StateUnfit where they are none. */
+type ReadRanges = (reader: StateReader) => PageRanges;
+
+/** The first and last pages of ranges that ascend and never touch. */
+function rangeWords(reader: StateReader): Uint32Array {
   const words = reader.words();
   if (words.length % 2 !== 0) throw new StateUnfit('a range of pages has no end');
-  const ranges = Array.from(
-    { length: words.length / 2 },
-    (_, i) => [words[2 * i]!, words[2 * i + 1]!] as const,
-  );
-  if (!areRanges(ranges)) throw new StateUnfit('ranges of pages do not ascend');
-  return ranges;
+  for (let i = 0; i < words.length; i += 2) {
+    const isBehind = i === 0 || words[i]! > words[i - 1]! + 1;
+    if (!isBehind || words[i]! > words[i + 1]!)
+      throw new StateUnfit('ranges of pages do not ascend');
+  }
+  return words;
 }
+
+const readRanges: ReadRanges = (reader) => {
+  const words = rangeWords(reader);
+  const ranges: (readonly [number, number])[] = [];
+  for (let i = 0; i < words.length; i += 2) ranges.push([words[i]!, words[i + 1]!]);
+  return ranges;
+};
+
+/** Looks at ranges, and makes none of them. */
+const passRanges: ReadRanges = (reader) => {
+  rangeWords(reader);
+  return NO_PAGES;
+};
 
 /** So many counts; StateUnfit where they are none. */
 function readCounts(reader: StateReader, length: number): Float64Array {
@@ -94,7 +101,8 @@ function hostCountsIn(reader: StateReader): HostCounts {
 }
 
 /** Writes the state: its clones, its files, its hosts, each list behind its length. */
-export function saveHostMemory(writer: StateWriter, { clones, files, hosts }: HostMemory): void {
+function saved({ clones, files, hosts }: HostMemory): Uint8Array {
+  const writer = new StateWriter();
   writer.u32(clones.size);
   for (const [clone, { host, file, held, own, counts }] of clones) {
     writer
@@ -107,6 +115,7 @@ export function saveHostMemory(writer: StateWriter, { clones, files, hosts }: Ho
   for (const [key, { held, gone }] of files) writeRanges(writeRanges(writer.text(key), held), gone);
   writer.u32(hosts.size);
   for (const [host, counts] of hosts) writer.text(host).column(countsOf(HOST_COUNTS, counts));
+  return writer.bytes();
 }
 
 function mapIn<A>(reader: StateReader, read: () => A): ReadonlyMap<string, A> {
@@ -117,15 +126,50 @@ function mapIn<A>(reader: StateReader, read: () => A): ReadonlyMap<string, A> {
 }
 
 /** The state of bytes. StateUnfit where it is none. */
-export function loadHostMemory(reader: StateReader): HostMemory {
+function loaded(bytes: Uint8Array, rangesIn: ReadRanges): HostMemory {
+  const reader = new StateReader(bytes);
   const clones = mapIn(reader, (): CloneMemory => {
     const [host, file] = [reader.text(), reader.text()];
-    const [held, own] = [readRanges(reader), readRanges(reader)];
+    const [held, own] = [rangesIn(reader), rangesIn(reader)];
     return { host, file: file === '' ? null : file, held, own, counts: fetchCountsIn(reader) };
   });
   const files = mapIn(reader, (): FileMemory => {
-    const held = readRanges(reader);
-    return { held, gone: readRanges(reader) };
+    const held = rangesIn(reader);
+    return { held, gone: rangesIn(reader) };
   });
   return { clones, files, hosts: mapIn(reader, () => hostCountsIn(reader)) };
+}
+
+/** The state as it is kept: checked when it is loaded, and made of its bytes once somebody asks for it. */
+export class KeptHostMemory {
+  #memory: HostMemory | null = initialHostMemory;
+  /** What it was loaded from; null: it is another by now. */
+  #bytes: Uint8Array | null = null;
+
+  /** The state of bytes, which stay as they are. StateUnfit where it is none. */
+  static load(bytes: Uint8Array): KeptHostMemory {
+    loaded(bytes, passRanges);
+    const kept = new KeptHostMemory();
+    kept.#memory = null;
+    kept.#bytes = bytes;
+    return kept;
+  }
+
+  get memory(): HostMemory {
+    this.#memory ??= loaded(this.#bytes!, readRanges);
+    return this.#memory;
+  }
+
+  /** Takes a change of a ledger in. */
+  fold(change: Change, ledger: string | null): void {
+    const event = hostMemoryEventIn(change, ledger);
+    if (event === null) return;
+    const { memory } = this;
+    this.#memory = evolveHostMemory(memory, event);
+    if (this.#memory !== memory) this.#bytes = null;
+  }
+
+  save(): Uint8Array {
+    return this.#bytes ?? saved(this.memory);
+  }
 }

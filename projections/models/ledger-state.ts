@@ -152,7 +152,7 @@ export class LedgerState {
 
   /** What clones have of their hosts' memory. */
   get hostMemory(): HostMemory {
-    return this.#of('hostMemory');
+    return this.#of('hostMemory').memory;
   }
 
   /** Of the heavy half, at the log's head as of the last `catchUp({ heavy: true })`. */
