@@ -21,8 +21,8 @@ import { PointMemory } from '../guest/point-memory.ts';
 const KEPT_PAGES_MAX = 4096;
 /** Pages whose versions are kept. */
 const KEPT_VERSIONS_MAX = 2 ** 16;
-/** Frames of which it is kept when they were written. */
-const KEPT_WRITES_MAX = 2 ** 10;
+/** Writes of frames that are kept: of a frame there may be one for each capture. */
+const KEPT_WRITES_MAX = 2 ** 20;
 /** Captures whose memory is kept: what is found out about it is kept with it. */
 const KEPT_MEMORIES_MAX = 4;
 /** Pages of which it is looked up since when anything is known of them. */
@@ -51,7 +51,10 @@ export class LedgerPast implements Past {
   readonly #pages = new RecentMap<Holding, Uint8Array>({ max: KEPT_PAGES_MAX });
   readonly #versions = new RecentMap<number, readonly VersionRecord[]>({ max: KEPT_VERSIONS_MAX });
   /** When frames were written: a search asks for the same ones at each place on its way. */
-  readonly #writes = new RecentMap<number, readonly number[]>({ max: KEPT_WRITES_MAX });
+  readonly #writes = new RecentMap<number, readonly number[]>({
+    max: KEPT_WRITES_MAX,
+    weigh: ({ length }) => length + 1,
+  });
   #entry: VmEntry;
   #moments: readonly number[] = [];
   #periods: readonly MapPeriod[] = [];
