@@ -174,6 +174,7 @@ function askCommand(
         PAGELEDGER_POINT: `${point.entry.vm}/@${point.row.capture}`,
         PAGELEDGER_GDB: targetOf(server.address),
       };
+      signal.throwIfAborted();
       const code = await exitCodeOf(words, { environment, signal });
       signal.throwIfAborted();
       return verdictOfExit(code, point);
@@ -229,13 +230,14 @@ async function search(
         ? askCommand(command, { ledger, folder: own.path, words: command.args, signal })
         : await askPredicate(ledger, { point: last, text: when, signal });
     for (;;) {
-      signal.throwIfAborted();
       const step = bisectStep({ count: rows.length, verdicts });
       if (step._tag !== 'ask') {
         const among = step._tag === 'found' ? step.among.map((at) => rows[at]!.capture) : [];
         tellFound(output, { vm, among, result: step._tag });
         return;
       }
+      // What is known already is told all the same.
+      signal.throwIfAborted();
       const row = rows[step.moment]!;
       const result = await ask({ entry, row, ...choice });
       verdicts.set(step.moment, result);
