@@ -147,6 +147,34 @@ describe('parts of long lists', () => {
     expect(await commands.json('leases', '--last', '1')).toEqual([]);
   });
 
+  test('of VMs and checkpoints are by time, whichever VM came first', async () => {
+    const others = new LedgerCommands(path('others'));
+    const ends = (seconds: number): string =>
+      new Date(Date.parse(TIMES[1]) + 1e3 * seconds).toISOString();
+    for (const [vm, seconds] of [
+      ['busy', 0],
+      ['idle', 1],
+      ['busy', 2],
+    ] as const)
+      await others.json('record', 'image', '--vm', vm, '--time', ends(seconds), path('image'));
+    for (const [vm, name] of [
+      ['idle', 'before'],
+      ['busy', 'behind'],
+    ] as const)
+      await others.json('checkpoint', '--vm', vm, '--name', name);
+    const vms = async (...words: string[]): Promise<unknown[]> =>
+      (await others.json('vms', ...words)).map(({ vm }) => vm);
+    expect(await vms()).toEqual(['busy', 'idle']);
+    expect(await vms('--last', '1')).toEqual(['busy']);
+    expect(await vms('--reverse')).toEqual(['busy', 'idle']);
+    expect(await vms('--since', ends(2))).toEqual(['busy']);
+    expect(await others.json('checkpoints', '--last', '1')).toMatchObject([{ name: 'behind' }]);
+    expect(await others.json('checkpoints', '--reverse')).toMatchObject([
+      { name: 'behind' },
+      { name: 'before' },
+    ]);
+  });
+
   test('of the log, too', async () => {
     const all = await commands.json('log');
     expect(await commands.json('log', '--last', '3')).toEqual(all.slice(-3));

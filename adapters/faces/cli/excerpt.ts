@@ -48,7 +48,7 @@ export function excerptOf(command: Command, ledger: Ledger): Excerpt {
 }
 
 /** That part of a list, which is oldest first; what has no time is older than all that has one. */
-export function excerptBy<A>(
+function excerptBy<A>(
   items: readonly A[],
   { last, sinceMs: since, isReverse }: Excerpt,
   timeMs: (item: A) => number | null,
@@ -73,6 +73,6 @@ export function excerptByTime<A>(
   return excerptBy(items.toSorted(ascending), excerpt, timeMs);
 }
 
-/** That part of rows. */
-export const excerptRows = (rows: readonly Row[], excerpt: Excerpt, time = 'time') =>
-  excerptBy(rows, excerpt, ({ [time]: at }) => (typeof at === 'string' ? Date.parse(at) : null));
+/** That part of rows, which are oldest first. */
+export const excerptRows = (rows: readonly Row[], excerpt: Excerpt): readonly Row[] =>
+  excerptBy(rows, excerpt, ({ time }) => (typeof time === 'string' ? Date.parse(time) : null));

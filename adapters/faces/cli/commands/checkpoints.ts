@@ -2,7 +2,7 @@
 
 import type { Command } from 'commander';
 import { checkpointRow } from '../../rows/capture-rows.ts';
-import { declareExcerpt, excerptOf, excerptRows } from '../excerpt.ts';
+import { declareExcerpt, excerptByTime, excerptOf } from '../excerpt.ts';
 import { field, leftOut, mayBeCut, numeric, type Column } from '../output.ts';
 import { withLedger } from '../session.ts';
 
@@ -22,9 +22,14 @@ export const run = (command: Command): Promise<void> =>
     const { vm } = command.opts<{ vm?: string }>();
     const entries = vm === undefined ? ledger.vms() : [ledger.vm(vm)];
     const all = entries.flatMap((entry) =>
-      entry.checkpoints.map((checkpoint) => checkpointRow(entry.vm, checkpoint)),
+      entry.checkpoints.map((checkpoint) => ({ vm: entry.vm, checkpoint })),
     );
-    const rows = excerptRows(all, excerptOf(command, ledger));
+    const named = excerptByTime(
+      all,
+      excerptOf(command, ledger),
+      ({ checkpoint: { timeMs } }) => timeMs,
+    );
+    const rows = named.map(({ vm: of, checkpoint }) => checkpointRow(of, checkpoint));
     const hasNote = rows.some(({ note }) => note !== null);
     output.rows(rows, hasNote ? [...COLUMNS, mayBeCut(field('note'))] : COLUMNS);
     return Promise.resolve();

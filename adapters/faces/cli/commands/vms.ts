@@ -3,7 +3,7 @@
 import type { Command } from 'commander';
 import { vmRow } from '../../rows/vm-rows.ts';
 import { COST_COLUMNS, costsFor, declareCosts } from '../costs.ts';
-import { declareExcerpt, excerptOf, excerptRows } from '../excerpt.ts';
+import { declareExcerpt, excerptByTime, excerptOf } from '../excerpt.ts';
 import { field, inBytes, leftOut, numeric, type Column } from '../output.ts';
 import { withLedger } from '../session.ts';
 
@@ -23,6 +23,14 @@ const COLUMNS: readonly Column[] = [
 export const run = (command: Command): Promise<void> =>
   withLedger(command, 'read catalogue', async (ledger, output) => {
     const costs = await costsFor(command, ledger);
-    const rows = ledger.vms().map((entry) => vmRow(entry, costs));
-    output.rows(excerptRows(rows, excerptOf(command, ledger), 'lastTime'), COLUMNS);
+    const excerpt = excerptOf(command, ledger);
+    const entries = excerptByTime(
+      ledger.vms(),
+      excerpt,
+      ({ rows: { last } }) => last?.timeMs ?? null,
+    );
+    output.rows(
+      entries.map((entry) => vmRow(entry, costs)),
+      COLUMNS,
+    );
   });
