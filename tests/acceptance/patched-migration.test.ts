@@ -5,9 +5,13 @@ import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { moveGuest, type MoveRequest } from '../../adapters/faces/link/move.ts';
-import { askSource, greet, type Moved } from '../../adapters/faces/link/source.ts';
+import { askSource, greet, sendCapture, type Moved } from '../../adapters/faces/link/source.ts';
 import { joinHost } from '../../adapters/wiring/hosts/hosts.ts';
-import { drawMigration, migrationOf } from '../../adapters/wiring/hosts/migrations.ts';
+import {
+  decideOnMigration,
+  drawMigration,
+  migrationOf,
+} from '../../adapters/wiring/hosts/migrations.ts';
 import { PAGE_BYTES, REGION_PAGES } from '../../domain/values/page.ts';
 import {
   exportGroup,
@@ -17,6 +21,8 @@ import {
   verify,
   type Ledger,
 } from '../../index.ts';
+import type { Link } from '../../adapters/faces/link/frames.ts';
+import type { VmPoint } from '../../adapters/wiring/ledger/vm-point.ts';
 import { makeImage } from '../support/images.ts';
 import { linkTo, siblingOf, taking, type TakingLedger } from '../support/linked-ledgers.ts';
 import { recordFiles, writeImages } from '../support/recorded-images.ts';
@@ -144,6 +150,79 @@ describe('a point that is moved', () => {
     expect(moved).toMatchObject([{ pages: 1400, patched: 1400, held: 100 }]);
     // An identifier each, twice, and a few bytes.
     expect(moved[0]!.bytes).toBeLessThan(1500 * 120);
+  });
+
+  describe('a second time over one link', () => {
+    const [first, next] = [1, 2].map((capture) => () => {
+      const entry = source.vm('web');
+      return { entry, row: source.resolve(entry, `@${capture}`) };
+    }) as [() => VmPoint, () => VmPoint];
+
+    /** Sends the VM's first capture, then its second one. */
+    async function sentTwice(before: (link: Link) => void): Promise<readonly [Moved, Moved]> {
+      const of = { vm: 'web', migration: drawMigration(), capture: 1 };
+      const moving = { ...of, from: 'one', to: 'two', kind: 'live' };
+      await decideOnMigration(source, 'web', { _tag: 'StartMigration', ...moving });
+      const link = await linkTo(target.path);
+      try {
+        await greet(link, { from: 'one', to: 'two', ledger: source.id });
+        const one = await sendCapture(source, link, { point: first(), moving, promised: [] });
+        before(link);
+        const points = { point: next(), before: first() };
+        return [one, await sendCapture(source, link, { ...points, moving, promised: [] })];
+      } finally {
+        link.close();
+      }
+    }
+
+    test('goes as what has changed, and is recorded as that', async () => {
+      const [one, two] = await sentTwice(() => undefined);
+      expect(one.pages).toBeGreaterThan(200);
+      // Of the pages that stayed neither contents nor patterns, nor what they are known by.
+      expect(two.pages).toBeLessThanOrEqual(30);
+      expect(two.bytes).toBeLessThan(30 * (PAGE_BYTES + 64) + PAGES + 2000);
+      expect(target.ledger.vm('web').captures.at(-1)!.written).toBe(next().row.written);
+      expect(await memoryAt(target.ledger, '@1')).toBe(digest(FIRST));
+      expect(await memoryAt(target.ledger, '@2')).toBe(digest(CHANGED));
+      const { findings } = await verify(target.ledger, () => undefined);
+      expect(findings).toEqual([]);
+    });
+
+    test('is refused where the VM was recorded there meanwhile', async () => {
+      const files = writeImages({ folder: folder.path, name: 'else', images: [OTHER] });
+      const twice = sentTwice((link) => {
+        const send = link.send.bind(link);
+        link.send = async (kind, body) => {
+          if (kind === 'sent') await recordFiles(target.ledger, { vm: 'web', files });
+          return send(kind, body);
+        };
+      });
+      await expect(twice).rejects.toMatchObject({ facts: { code: 'LINK_INVALID' } });
+      expect(target.ledger.vm('web').captures).toHaveLength(2);
+      expect(await memoryAt(target.ledger, '@2')).toBe(digest(OTHER));
+    });
+  });
+
+  test('goes back as what has changed since it left', async () => {
+    const files = writeImages({ folder: folder.path, name: 'before', images: [FIRST] });
+    await recordFiles(target.ledger, { vm: 'web', files });
+    const { state } = target.ledger;
+    // It was there before, and went.
+    for (const command of [
+      { _tag: 'StartMigration', capture: 1, from: 'two', to: 'one', kind: 'point' },
+      { _tag: 'HandOver', capture: 1 },
+      { _tag: 'CompleteMigration', capture: 1, downtimeMs: null },
+    ] as const)
+      await decideOnMigration(target.ledger, 'web', {
+        ...command,
+        vm: 'web',
+        migration: '00112233445566aa',
+      });
+    const { request, moved } = requestOf('@2');
+    await moveGuest(request);
+    expect(moved[0]!.held).toBeGreaterThan(100);
+    expect(state.catalogue.vms.get('web')!.captures.at(-1)!.written).toBeLessThanOrEqual(30);
+    expect(await memoryAt(target.ledger, '@2')).toBe(digest(CHANGED));
   });
 
   test('has sent what the target has, and cannot read', async () => {

@@ -123,13 +123,15 @@ class Move {
   async #moveAll(link: Link, first: VmPoint): Promise<VmPoint> {
     const { ledger, qmp, to, onMoved } = this.#of;
     const moving = this.#moving!;
+    let sent: VmPoint | null = null;
     const send = async (point: VmPoint, promised: Iterable<number> = []): Promise<number> => {
       if (this.#isCommon) {
         const { vm } = moving;
         await checkTarget(link, { vm, capture: point.row.capture });
         return 0;
       }
-      const moved = await sendCapture(ledger, link, { point, moving, promised });
+      const moved = await sendCapture(ledger, link, { point, before: sent, moving, promised });
+      sent = point;
       onMoved(moved);
       return moved.pages;
     };

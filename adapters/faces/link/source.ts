@@ -121,17 +121,20 @@ export async function sendCapture(
   link: Link,
   {
     point,
+    before = null,
     moving,
     promised,
   }: {
     readonly point: VmPoint;
+    /** The point that was sent over this link before; null, absent: none was. */
+    readonly before?: VmPoint | null;
     readonly moving: Moving;
     /** Pages that the target is thought to have. */
     readonly promised: Iterable<number>;
   },
 ): Promise<Moved> {
-  const before = link.bytes;
-  const departure = await Departure.of(ledger, point);
+  const bytesBefore = link.bytes;
+  const departure = await Departure.of(ledger, point, before);
   const offered: OfferedCapture = departure.offer;
   await link.send('offer', bodyOf({ migration: moving, offered }));
   for (const pages of departure.announced()) {
@@ -145,7 +148,7 @@ export async function sendCapture(
   const { capture: there, held } = readBody(BODIES.recorded, await answer(link, 'recorded'));
   const stale = departure.staleAmong(promised);
   const moved = { capture: point.row.capture, there, held, stale, patched, ...departure.wanted };
-  const done = { ...moved, bytes: link.bytes - before };
+  const done = { ...moved, bytes: link.bytes - bytesBefore };
   await noteMoved(ledger, moving, done);
   return done;
 }

@@ -60,6 +60,13 @@ export interface TargetWays {
 
 type Offer = BodyOf<'offer'>;
 
+/** A peer, for as long as its link is there. */
+interface Visit {
+  readonly peer: string;
+  /** What it has sent last. */
+  sent: { readonly vm: string; readonly capture: number } | null;
+}
+
 /** What a peer is told of a failure. */
 function refusedBody(thrown: unknown): Uint8Array {
   if (isLedgerError(thrown)) return bodyOf({ code: thrown.code, message: thrown.message });
@@ -94,10 +101,11 @@ export class MigrationTarget {
       const { host: name, ledger } = this.#ways;
       const own = { magic: LINK_MAGIC, version: LINK_VERSION, host: name, ledger: ledger.id };
       await link.send('hello', bodyOf(own));
+      const visit: Visit = { peer, sent: null };
       for (;;) {
         const frame = await link.next();
         if (frame === null) return;
-        await this.#answer(link, host, frame);
+        await this.#answer(link, visit, frame);
       }
     } catch (thrown) {
       const body = refusedBody(thrown);
@@ -108,8 +116,9 @@ export class MigrationTarget {
     }
   }
 
-  #answer(link: Link, peer: string, { kind, body }: Frame): Promise<void> {
-    if (kind === 'offer') return this.#offered(link, peer, readBody(BODIES.offer, body));
+  #answer(link: Link, visit: Visit, { kind, body }: Frame): Promise<void> {
+    const { peer } = visit;
+    if (kind === 'offer') return this.#offered(link, visit, readBody(BODIES.offer, body));
     if (kind === 'handOver') return this.#handedOverOnce(link, readBody(BODIES.handOver, body));
     if (kind === 'contents') return this.#heard(link, peer, readBody(BODIES.contents, body));
     if (kind === 'check') return this.#checked(link, readBody(BODIES.check, body));
@@ -145,8 +154,9 @@ export class MigrationTarget {
     await link.send('moved', bodyOf(moved));
   }
 
-  async #offered(link: Link, peer: string, { migration, offered }: Offer): Promise<void> {
+  async #offered(link: Link, visit: Visit, { migration, offered }: Offer): Promise<void> {
     const { ledger, host } = this.#ways;
+    const { peer } = visit;
     if (migration.from !== peer || migration.to !== host || migration.vm !== offered.vm)
       throw linkInvalid(
         `host ${peer} offers what is to go from ${migration.from} to ${migration.to}`,
@@ -159,11 +169,13 @@ export class MigrationTarget {
     this.#isTaking = true;
     try {
       // Nothing is written for an offer that cannot be.
-      const arrival = await Arrival.begin(ledger, offered, peer);
+      const sent = visit.sent?.vm === vm ? visit.sent.capture : null;
+      const arrival = await Arrival.begin(ledger, offered, { from: peer, sent });
       try {
         await this.#endOld(vm, migration.migration);
         await decideOnMigration(ledger, vm, { _tag: 'StartMigration', ...migration });
-        await this.#take(link, arrival, { migration, offered });
+        const capture = await this.#take(link, arrival, { migration, offered });
+        visit.sent = { vm, capture };
       } finally {
         arrival.close();
       }
@@ -210,7 +222,8 @@ export class MigrationTarget {
       : deviceOfParts(parts.map(({ bytes }) => bytes));
   }
 
-  async #take(link: Link, arrival: Arrival, { migration, offered }: Offer): Promise<void> {
+  /** Takes a capture; its number here. */
+  async #take(link: Link, arrival: Arrival, { migration, offered }: Offer): Promise<number> {
     const { ledger, onTold, host, pace = SLOWEST } = this.#ways;
     const device = await atPace(link, pace, () => this.#receive(link, arrival));
     const { row, arrivedPages, patchedPages, heldPages } = await link.working(() =>
@@ -232,6 +245,7 @@ export class MigrationTarget {
     onTold(
       `capture ${row.capture} of VM ${offered.vm} is at host ${host}: ${arrivedPages} pages came, ${heldPages} were here`,
     );
+    return capture;
   }
 
   /** The log takes a guest that is handed over twice for the same one; two would be started. */

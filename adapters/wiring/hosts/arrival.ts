@@ -1,11 +1,12 @@
 // A point's memory that comes from another host, at the target: what of it is here already, and what
-// arrives, whole or as a patch of what is here. Nothing that the peer says is believed: what is here is
+// arrives, whole or as a patch of what is here; what is as in the VM's last capture is not recorded again. Nothing that the peer says is believed: what is here is
 // found by the whole identifier and read out of this ledger's packs before it is counted on, what arrives
 // is identified under the group's key before it counts.
 
 import { totalmem } from 'node:os';
 import * as either from 'fp-ts/lib/Either.js';
 import { Spool } from '../../guests/qemu/spool.ts';
+import type { GuestCapture } from '../../../domain/ports/guests.ts';
 import { CLASS_NONE, IDENTIFIER_BYTES } from '../../../domain/ports/page-engine.ts';
 import { xorOnto } from '../../../domain/use-cases/pages/kept-pages.ts';
 import { captureModeOf } from '../../../domain/values/capture-mode.ts';
@@ -26,6 +27,7 @@ import { ensureIdentifiers } from '../../../projections/questions/row-lister.ts'
 import type { Ledger } from '../ledger/ledger.ts';
 import { openRecorder } from '../record/record.ts';
 import {
+  PAGE_AS_BEFORE,
   PAGE_CONTENT,
   PAGE_PATTERN,
   PAGE_ZERO,
@@ -62,6 +64,12 @@ export class Arrival {
   readonly #memory: HeldMemory;
   readonly #spool = new Spool();
   readonly #states: Uint8Array;
+  /** Captures of the VM as this began; the last of them is what pages may be as in. */
+  readonly #captures: number;
+  /** Whether this peer has sent that one, and may name pages as they are in it. */
+  readonly #isTheirs: boolean;
+  /** Where [gfn] is 1, the page is as in the capture before. */
+  readonly #asBefore: Uint8Array;
   /** What contents that were asked for must be, by page. */
   readonly #expected = new Map<number, Uint8Array>();
   #announced = 0;
@@ -71,18 +79,34 @@ export class Arrival {
 
   private constructor(
     ledger: Ledger,
-    of: { readonly offer: OfferedCapture; readonly from: string; readonly memory: HeldMemory },
+    of: {
+      readonly offer: OfferedCapture;
+      readonly from: string;
+      readonly memory: HeldMemory;
+      readonly sent: number | null;
+    },
   ) {
     this.#ledger = ledger;
     this.#offer = of.offer;
     this.#from = of.from;
     this.#memory = of.memory;
-    this.#states = new Uint8Array(of.offer.pages);
+    const { vm, pages } = of.offer;
+    this.#states = new Uint8Array(pages);
+    this.#asBefore = new Uint8Array(pages);
+    this.#captures = ledger.state.catalogue.vms.get(vm)?.state.captures ?? 0;
+    this.#isTheirs = of.sent === this.#captures && of.memory.ownPages === pages;
     this.#spool.begin(of.offer.pages);
   }
 
-  /** Begins. KEY_MISSING without the group's key, which no peer is asked for. */
-  static async begin(ledger: Ledger, offer: OfferedCapture, from: string): Promise<Arrival> {
+  /**
+   * Begins. `sent`: the capture of the VM that came over the same link before, or null. KEY_MISSING without
+   * the group's key, which no peer is asked for.
+   */
+  static async begin(
+    ledger: Ledger,
+    offer: OfferedCapture,
+    { from, sent }: { readonly from: string; readonly sent: number | null },
+  ): Promise<Arrival> {
     const { group, keyCheck, pages, memoryMap } = offer;
     if (pages !== pageCountOf(memoryMap))
       throw linkInvalid(`it offers ${pages} pages of a memory of ${pageCountOf(memoryMap)}`);
@@ -99,7 +123,7 @@ export class Arrival {
     await ledger.openGroup(group);
     const memory = await HeldMemory.of(ledger, offer.vm, group);
     await ensureIdentifiers(ledger.state, ledger.column);
-    return new Arrival(ledger, { offer, from, memory });
+    return new Arrival(ledger, { offer, from, memory, sent });
   }
 
   /** Looks up announced pages, and reads those that are here: which are asked for, and what they may be patches of. */
@@ -114,7 +138,8 @@ export class Arrival {
     for (let i = 0; i < kinds.length; i += 1) {
       const kind = kinds[i]!;
       if (kind === PAGE_ZERO) continue;
-      if (kind === PAGE_PATTERN) wanted.set(i, UNKNOWN);
+      if (kind === PAGE_AS_BEFORE) this.#keepSent(firstPage + i);
+      else if (kind === PAGE_PATTERN) wanted.set(i, UNKNOWN);
       else if (kind !== PAGE_CONTENT) throw linkInvalid(`it announces a page of kind ${kind}`);
       else {
         this.#lookUp({ firstPage, table, wanted }, { i, identifiers, row });
@@ -125,6 +150,14 @@ export class Arrival {
       throw linkInvalid('it announces more identifiers than contents');
     this.#announced += kinds.length;
     return this.#readHeld(firstPage, table, wanted);
+  }
+
+  /** Keeps a page as this peer sent it before. */
+  #keepSent(gfn: number): void {
+    if (!this.#isTheirs)
+      throw linkInvalid(`it announces page ${gfn} as it was, and has sent nothing before`);
+    this.#asBefore[gfn] = 1;
+    this.#held += 1;
   }
 
   /** Finds an announced content, or what may be similar to it. */
@@ -156,7 +189,9 @@ export class Arrival {
     wanted: Map<number, Holding>,
   ): Promise<WantedPages> {
     const lost = await this.#memory.read(table, (i, bytes) => {
-      this.#spool.write(firstPage + i, bytes, 0);
+      if (wanted.has(i) || !this.#memory.isAsBefore(firstPage + i, table[i]!))
+        this.#spool.write(firstPage + i, bytes, 0);
+      else this.#asBefore[firstPage + i] = 1;
     });
     for (const i of lost) wanted.set(i, UNKNOWN);
     const references = new Map<number, Uint8Array>();
@@ -217,7 +252,7 @@ export class Arrival {
     }
   }
 
-  /** Everything was sent: records the capture, whole, in this ledger. */
+  /** Everything was sent: records the capture in this ledger, as what differs from the one before. */
   async record(device: DeviceState | null): Promise<Arrived> {
     const { pages, hasDevice, vm, group, mode, argv, timeMs, pauseMs, memoryMap } = this.#offer;
     const missing = this.#states.findIndex(isMissing);
@@ -234,13 +269,33 @@ export class Arrival {
     const recorder = await openRecorder(this.#ledger, { vm, group });
     try {
       const source = `host ${this.#from}: ${this.#offer.source}`;
-      const told = { image, memoryMap, device, argv, timeMs, pauseMs, source };
+      const told = {
+        image,
+        memoryMap,
+        device,
+        argv,
+        timeMs,
+        pauseMs,
+        source,
+        ...this.#keptPages(),
+      };
       const row = await recorder.record({ ...told, mode: captureModeOf(mode) });
       const [arrivedPages, patchedPages] = [this.#arrived, this.#patched];
       return { row, arrivedPages, patchedPages, heldPages: this.#held };
     } finally {
       await recorder.close();
     }
+  }
+
+  /** Pages that are as in the capture before: no other may have come between. */
+  #keptPages(): Pick<GuestCapture, 'asBefore' | 'mayHaveChanged'> {
+    if (!this.#asBefore.includes(1)) return {};
+    const { vm } = this.#offer;
+    const mayHaveChanged = (): Promise<boolean> => {
+      if (this.#ledger.vm(vm).state.captures === this.#captures) return Promise.resolve(false);
+      throw linkInvalid(`VM ${vm} was recorded here while it arrived`);
+    };
+    return { asBefore: this.#asBefore, mayHaveChanged };
   }
 
   /** Lets go of what was held. */

@@ -19,6 +19,8 @@ export const PAGE_ZERO = 0;
 export const PAGE_CONTENT = 1;
 /** A pattern: it is known by no identifier, and is sent. */
 export const PAGE_PATTERN = 2;
+/** As in the capture that was sent before over the same link: it is known there, whatever it is. */
+export const PAGE_AS_BEFORE = 3;
 
 /** Pages announced at once. */
 export const ANNOUNCED_PAGES = 4096;
@@ -64,15 +66,23 @@ export class Departure {
   readonly #ledger: Ledger;
   readonly #point: VmPoint;
   readonly #table: Uint32Array;
+  /** What the target has recorded of the VM last; null: nothing, or another memory. */
+  readonly #before: Uint32Array | null;
   /** Where [gfn] is 1, the target has the page or it is zero. */
   readonly #held: Uint8Array;
   /** Contents that pages may be sent as patches of, where this ledger has them too. */
   readonly #references: Uint32Array;
 
-  private constructor(ledger: Ledger, point: VmPoint, table: Uint32Array) {
+  private constructor(
+    ledger: Ledger,
+    point: VmPoint,
+    of: { readonly table: Uint32Array; readonly before: Uint32Array | null },
+  ) {
+    const { table, before } = of;
     this.#ledger = ledger;
     this.#point = point;
     this.#table = table;
+    this.#before = before;
     this.#held = new Uint8Array(table.length).fill(1);
     this.#references = new Uint32Array(table.length);
     const { entry, row } = point;
@@ -94,10 +104,22 @@ export class Departure {
     };
   }
 
-  /** POINT_DAMAGED where it is not known what all its pages hold. */
-  static async of(ledger: Ledger, point: VmPoint): Promise<Departure> {
+  /**
+   * `before`: a point of the VM that the target took over the same link. POINT_DAMAGED where it is not known
+   * what all its pages hold.
+   */
+  static async of(
+    ledger: Ledger,
+    point: VmPoint,
+    before: VmPoint | null = null,
+  ): Promise<Departure> {
     await ensureIdentifiers(ledger.state, ledger.column);
-    return new Departure(ledger, point, await tableOf(ledger, point, { isWhole: true }));
+    const { contents } = ledger.state;
+    const sent = before === null ? null : await tableOf(ledger, before, { isWhole: false });
+    const table = await tableOf(ledger, point, { isWhole: true });
+    // Numbers of contents that were given anew in between say nothing of each other.
+    const isLike = sent?.length === table.length && ledger.state.contents === contents;
+    return new Departure(ledger, point, { table, before: isLike ? sent : null });
   }
 
   /** All pages, as they are announced, in their order. */
@@ -111,6 +133,10 @@ export class Departure {
       for (let i = 0; i < holdings.length; i += 1) {
         const holding = holdings[i]!;
         if (holding === ZERO) continue;
+        if (this.#before?.[firstPage + i] === holding) {
+          kinds[i] = PAGE_AS_BEFORE;
+          continue;
+        }
         kinds[i] = PAGE_PATTERN;
         if (!isContent(holding)) continue;
         const identifier = this.#ledger.column.read(contentOf(holding));

@@ -35,6 +35,8 @@ export class HeldMemory {
   readonly #ledger: Ledger;
   readonly #label: string;
   readonly #own: PageTable | null;
+  /** By whose numbers the tables are. */
+  readonly #contents: Ledger['state']['contents'];
   readonly #others: readonly Memory[];
   readonly #suspects = new Set<string>();
   /** Contents of these memories that are held large, which no index has, by their tags; null: not looked for yet. */
@@ -52,6 +54,7 @@ export class HeldMemory {
     this.#ledger = ledger;
     this.#label = of.label;
     this.#own = of.own;
+    this.#contents = ledger.state.contents;
     this.#others = of.others;
   }
 
@@ -68,6 +71,11 @@ export class HeldMemory {
       else others.push({ table, same: 0 });
     }
     return new HeldMemory(ledger, { label: `what this ledger has of VM ${vm}`, own, others });
+  }
+
+  /** Pages of the VM's last capture; 0: there is none. */
+  get ownPages(): number {
+    return this.#own?.length ?? 0;
   }
 
   /** The content with the identifier in a row, as it is known of a page; UNKNOWN: there is none. */
@@ -104,6 +112,12 @@ export class HeldMemory {
         if (identifier !== null) byTag.set(tagOf(identifier), contentOf(holding));
       }
     return byTag;
+  }
+
+  /** Whether the VM's last capture has this at a page. */
+  isAsBefore(gfn: number, holding: Holding): boolean {
+    // Numbers that were given anew since say nothing of the table.
+    return this.#ledger.state.contents === this.#contents && this.#own?.[gfn] === holding;
   }
 
   /** What may be similar to a page; UNKNOWN: nothing is known to be. */

@@ -195,6 +195,17 @@ describe('a peer', () => {
       /kind 9/u,
     ],
     [
+      'that has sent nothing, and announces a page as it was',
+      [
+        ...OFFERED,
+        [
+          'identifiers',
+          announcedBody({ firstPage: 0, kinds: Uint8Array.of(3), identifiers: new Uint8Array(0) }),
+        ],
+      ],
+      /has sent nothing before/u,
+    ],
+    [
       'that sends what was not asked for',
       [...OFFERED, ['pages', pagesBody(0, PAGE)]],
       /not asked for/u,
