@@ -19,6 +19,12 @@ interface Field {
   readonly type: number;
 }
 
+/** Bits of a structure: where they begin, and how many. */
+export interface BitField {
+  readonly at: number;
+  readonly bits: number;
+}
+
 export class Btf {
   readonly types: BtfTypes;
   readonly #structs = new Map<string, number>();
@@ -81,6 +87,27 @@ export class Btf {
     const element = types.meant(types.u32(types.rest(type)));
     if (element === null) return null;
     return types.kind(element) === KIND.array ? null : types.sizeOrType(element);
+  }
+
+  /** Where a member lies in a structure of a name, in bits; null: it has none, or one of another kind. */
+  bitsOf(struct: string, name: string): BitField | null {
+    const { types } = this;
+    const type = this.#structs.get(struct);
+    if (type === undefined) return null;
+    const wanted = new TextEncoder().encode(`${name}\0`);
+    for (let i = 0; i < types.count(type); i += 1) {
+      const at = types.rest(type) + i * MEMBER_BYTES;
+      if (!types.isNamed(types.u32(at), wanted)) continue;
+      const place = types.u32(at + 8);
+      if (types.isFlagged(type) && place >>> 24 !== 0)
+        return { at: place & 0xff_ffff, bits: place >>> 24 };
+      const meant = types.meant(types.u32(at + 4));
+      if (meant === null || types.kind(meant) !== KIND.int) return null;
+      // Kernels before 4.20 say it by a number of so many bits.
+      const encoding = types.u32(types.rest(meant));
+      return { at: (place & 0xff_ffff) + ((encoding >>> 16) & 0xff), bits: encoding & 0xff };
+    }
+    return null;
   }
 
   #along(struct: string, path: readonly string[]): Field | null {

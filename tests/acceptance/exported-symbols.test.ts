@@ -60,6 +60,7 @@ describe('symbols of a kernel that was put together', () => {
         types: 11,
         variables: 1,
         functions: 0,
+        callers: 0,
         bytes: statSync(at('made')).size,
       });
       expect(statSync(at('made')).mode & 0o777).toBe(0o600);
@@ -115,7 +116,7 @@ describeWithQemu('symbols of a real kernel', await findTools(), (tools) => {
   afterAll(() => guest.kill());
 
   test('are as many as a kernel has', () => {
-    for (const what of ['symbols', 'types', 'functions'])
+    for (const what of ['symbols', 'types', 'functions', 'callers'])
       expect(Number(told[what])).toBeGreaterThan(20_000);
   });
 

@@ -1,9 +1,12 @@
 // What a guest's kernel says of its symbols and types, as a file for debuggers.
 
-import { dwarfOf, type Dwarf } from '../../../domain/guest/debug/dwarf.ts';
+import type { Btf } from '../../../domain/guest/btf.ts';
+import { callFramesOf } from '../../../domain/guest/debug/call-frames.ts';
+import { dwarfOf } from '../../../domain/guest/debug/dwarf.ts';
 import { symbolFile } from '../../../domain/guest/debug/symbol-file.ts';
 import { SymbolPlaces } from '../../../domain/guest/debug/symbol-places.ts';
 import { isGuestFailure } from '../../../domain/guest/guest-failures.ts';
+import { Orc } from '../../../domain/guest/orc.ts';
 import { requiredSymbol } from '../../../domain/guest/vmcoreinfo.ts';
 import { openReplacement } from '../../files/replacement.ts';
 import { describeGuest, type DescribedGuest, type GuestPoint } from './guest.ts';
@@ -29,17 +32,15 @@ export interface ExportedSymbols {
   readonly types: number;
   readonly variables: number;
   readonly functions: number;
+  /** Functions from which debuggers find who called them; 0 where the kernel does not tell. */
+  readonly callers: number;
   readonly bytes: number;
 }
 
-/** Types and variables; null: the kernel keeps none. GUEST_INVALID. */
-async function dwarfIn(
-  { kernel, types: typesOf }: DescribedGuest,
-  places: SymbolPlaces,
-): Promise<Dwarf | null> {
+/** A kernel's types; null: it keeps none. GUEST_INVALID. */
+async function typesIn({ types: typesOf }: DescribedGuest): Promise<Btf | null> {
   try {
-    const { types } = await typesOf();
-    return dwarfOf(types, { name: `Linux ${kernel.info.release}`, places });
+    return await typesOf();
   } catch (thrown) {
     if (isGuestFailure(thrown) && thrown.code === 'GUEST_UNDESCRIBED') return null;
     throw thrown;
@@ -69,8 +70,11 @@ export async function writeSymbols(
   const offset = to.addresses === 'link' ? kernelOffset : 0n;
   const textStart = requiredSymbol(kernel.info, '_stext');
   const places = new SymbolPlaces(symbols, { textStart, offset });
-  const dwarf = await dwarfIn(guest, places);
-  const bytes = symbolFile({ places, dwarf, buildId });
+  const btf = await typesIn(guest);
+  const dwarf = btf === null ? null : dwarfOf(btf.types, { name: `Linux ${release}`, places });
+  const orc = btf === null ? null : await Orc.read(kernel.memory, symbols, btf);
+  const frames = orc === null ? null : callFramesOf(orc, places);
+  const bytes = symbolFile({ places, dwarf, frames, buildId });
   const replacement = await openReplacement({ files: ledger.files, ...to });
   try {
     await replacement.file.write(bytes, 0);
@@ -87,6 +91,7 @@ export async function writeSymbols(
     types: dwarf?.types ?? 0,
     variables: dwarf?.variables ?? 0,
     functions: dwarf?.functions ?? 0,
+    callers: frames?.functions ?? 0,
     bytes: bytes.length,
   };
 }

@@ -5,11 +5,12 @@
 //  64   56  a segment of no bytes in the file: the kernel's image
 //   -    -  contents of sections, each at a multiple of 8
 //   -    -  table of sections, 64 bytes each: none, the image, code run once, the note of the build,
-//           symbols and their names, three of DWARF where there is one, names of sections
+//           symbols and their names, call frames and three of DWARF where there are, names of sections
 //
 // A symbol has 24 bytes: name, kind, 0, section (or 0xfff1: an absolute number), address, bytes. Local ones
 // come first.
 
+import type { CallFrames } from './call-frames.ts';
 import type { Dwarf } from './dwarf.ts';
 import { GrowingBytes } from './growing-bytes.ts';
 import type { SymbolPlaces } from './symbol-places.ts';
@@ -32,6 +33,8 @@ export interface SymbolFileRequest {
   readonly places: SymbolPlaces;
   /** Null: the kernel keeps no types. */
   readonly dwarf: Dwarf | null;
+  /** Null: the kernel does not tell how callers are found. */
+  readonly frames: CallFrames | null;
   /** Hexadecimal; null: the kernel does not say. */
   readonly buildId: string | null;
 }
@@ -91,7 +94,7 @@ function buildNote(buildId: string): Uint8Array {
 }
 
 function sectionsOf(request: SymbolFileRequest): readonly Section[] {
-  const { places, dwarf, buildId } = request;
+  const { places, dwarf, frames, buildId } = request;
   const { table, names, locals } = symbolTable(places);
   const { address, bytes } = places.image;
   const code = { kind: SECTION.nothing, flags: ALLOCATED | EXECUTABLE };
@@ -111,6 +114,7 @@ function sectionsOf(request: SymbolFileRequest): readonly Section[] {
     ...(buildId === null
       ? []
       : [{ name: '.note.gnu.build-id', kind: SECTION.note, contents: buildNote(buildId) }]),
+    ...(frames === null ? [] : [contents('.debug_frame', frames.bytes)]),
     ...(dwarf === null
       ? []
       : [

@@ -100,7 +100,7 @@ function madeSymbols(): KernelSymbols {
 function made(types: readonly MadeType[], offset = 0n): Buffer {
   const places = new SymbolPlaces(madeSymbols(), { textStart: TEXT, offset });
   const dwarf = dwarfOf(new BtfTypes(madeBtf(types)), { name: 'Linux 6.1.0-made', places });
-  return Buffer.from(symbolFile({ places, dwarf, buildId: BUILD_ID }));
+  return Buffer.from(symbolFile({ places, dwarf, frames: null, buildId: BUILD_ID }));
 }
 
 describe('a file of symbols and types', () => {

@@ -92,7 +92,7 @@ async function exported(kernel: Kernel): Promise<void> {
   const { kernelOffset: offset, buildId } = kernel.info;
   const places = new SymbolPlaces(symbols, { textStart, offset });
   const dwarf = dwarfOf(types, { name: kernel.info.release, places });
-  symbolFile({ places, dwarf, buildId });
+  symbolFile({ places, dwarf, frames: null, buildId });
 }
 
 const QUESTIONS: Readonly<Record<string, (kernel: Kernel) => Promise<unknown>>> = {

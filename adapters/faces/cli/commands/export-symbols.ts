@@ -31,7 +31,7 @@ export const run = (command: Command): Promise<void> =>
     const { to, addresses, force = false } = command.opts<Options>();
     const point = guestPointOf(command, ledger);
     const done = await exportSymbols(ledger, point, { path: to, isForced: force, addresses });
-    const { kernelOffset, release, symbols, types, variables, functions, bytes } = done;
+    const { kernelOffset, release, symbols, types, variables, functions, callers, bytes } = done;
     output.summary('export symbols', {
       vm: point.entry.vm,
       capture: point.row.capture,
@@ -44,7 +44,8 @@ export const run = (command: Command): Promise<void> =>
       types === 0
         ? 'no types, as it keeps none'
         : `${types} types, of ${variables} variables and ${functions} functions too`;
+    const frames = callers === 0 ? '' : `, callers of ${callers} functions`;
     output.say(
-      `Linux ${release} of ${point.entry.vm}@${point.row.capture}: ${symbols} symbols, ${what}, in ${to} (${bytesText(bytes)})`,
+      `Linux ${release} of ${point.entry.vm}@${point.row.capture}: ${symbols} symbols, ${what}${frames}, in ${to} (${bytesText(bytes)})`,
     );
   });
