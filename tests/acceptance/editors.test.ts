@@ -102,7 +102,18 @@ describe('an editor', () => {
         { id: 1, name: 'CPU 0, no registers' },
       ]);
       const { stackFrames } = (await editor.ask('stackTrace', { threadId: 1 })).body;
-      expect(stackFrames[0].name).toContain('@3 of 6');
+      const [frame] = stackFrames;
+      expect([frame.name, frame.line]).toEqual([expect.stringContaining('@3 of 6'), 3]);
+      const { content } = (await editor.ask('source', frame.source)).body;
+      expect(content.split('\n')).toEqual(
+        WORDS.map((_, i) =>
+          expect.stringMatching(new RegExp(`^@${i + 1} 20.*, no registers$`, 'u')),
+        ),
+      );
+      const breakpoints = { source: frame.source, breakpoints: [{ line: 1 }, { line: 2 }] };
+      expect((await editor.ask('setBreakpoints', breakpoints)).body.breakpoints).toEqual(
+        [1, 2].map(() => expect.objectContaining({ verified: false })),
+      );
       const { scopes } = (await editor.ask('scopes', { frameId: 1 })).body;
       const registers = scopes.find(({ name }: { name: string }) => name === 'Registers');
       const { variables } = (await editor.ask('variables', registers)).body;
@@ -121,6 +132,9 @@ describe('an editor', () => {
         ['evaluate', { expression: 'u64 absent' }],
         ['evaluate', {}],
         ['variables', { variablesReference: 7 }],
+        ['source', { sourceReference: 99 }],
+        ['source', {}],
+        ['setBreakpoints', { breakpoints: 7 }],
         ['scopes', { frameId: 'x' }],
         ['readMemory', { memoryReference: 'nowhere at all', count: 1 }],
         ['readMemory', { memoryReference: '0x10', count: -1 }],

@@ -77,6 +77,7 @@ describeWithNeovim('Neovim with nvim-dap', () => {
           ['step_over', 'step', 'a capture: @3 of 6'],
           ['value', '5'],
           ['frame', 'no registers (@3 of 6', 'Moment', 'Registers'],
+          ['shown', expect.stringMatching(/^@3 20.* pages written, no registers$/u)],
         ],
       ]);
     },

@@ -78,6 +78,11 @@ local function session()
   end)
   local frame = dap.session().current_frame
   note('frame', frame.name, frame.scopes[1].name, frame.scopes[2].name)
+  -- The captures are shown where code would be, and the line is the one where one stands.
+  await('source', function()
+    return vim.startswith(vim.api.nvim_get_current_line(), '@3 ')
+  end)
+  note('shown', vim.api.nvim_get_current_line())
   dap.disconnect()
   await('end', function()
     return dap.session() == nil

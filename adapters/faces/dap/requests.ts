@@ -18,6 +18,8 @@ const DataBreakpointInfo = t.intersection([
 
 const DataBreakpoints = t.type({ breakpoints: t.array(t.type({ dataId: t.string })) });
 
+const Breakpoints = t.partial({ breakpoints: t.array(t.unknown) });
+
 const Evaluate = t.intersection([
   t.type({ expression: t.string }),
   t.partial({ context: t.string }),
@@ -30,7 +32,9 @@ export const ARGUMENTS = {
   evaluate: Evaluate,
   readMemory: Memory,
   scopes: t.type({ frameId: t.Int }),
+  setBreakpoints: Breakpoints,
   setDataBreakpoints: DataBreakpoints,
+  source: t.type({ sourceReference: t.Int }),
   stackTrace: t.type({ threadId: t.Int }),
   variables: t.type({ variablesReference: t.Int }),
 } as const;

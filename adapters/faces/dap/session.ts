@@ -5,6 +5,7 @@
 import {
   InitializedEvent,
   OutputEvent,
+  Source,
   StackFrame,
   StoppedEvent,
   Thread,
@@ -25,6 +26,7 @@ import type { Stretch } from '../../wiring/time-travel/vm-over-time.ts';
 import { lostText, momentText } from '../gdb/monitor.ts';
 import { AnsweringSession } from './answering.ts';
 import { evaluated } from './evaluated.ts';
+import { HistorySource } from './history-source.ts';
 import { ARGUMENTS, argumentsOf, Unanswerable } from './requests.ts';
 import { addressIn, frameText, scopesOf, variablesIn } from './views.ts';
 
@@ -55,6 +57,7 @@ const ANSWERED = [
   'setExceptionBreakpoints',
   'threads',
   'stackTrace',
+  'source',
   'scopes',
   'variables',
   'readMemory',
@@ -79,6 +82,7 @@ export class DapSession extends AnsweringSession {
   /** Gives the VM that is to be debugged, at a point. */
   readonly #open: (vm: string, at: string) => Promise<DebuggedVm>;
   #vm: DebuggedVm | null = null;
+  readonly #source = new HistorySource();
   #isConfigured = false;
   #watches: readonly DataBreakpoint[] = [];
 
@@ -141,14 +145,18 @@ export class DapSession extends AnsweringSession {
     });
   }
 
-  protected override setBreakPointsRequest(response: Dap.SetBreakpointsResponse): void {
-    this.answer(response, () => ({ breakpoints: [] }));
+  protected override setBreakPointsRequest(
+    response: Dap.SetBreakpointsResponse,
+    given: unknown,
+  ): void {
+    this.answer(response, () => ({ breakpoints: refusedBreakpoints(given) }));
   }
 
   protected override setFunctionBreakPointsRequest(
     response: Dap.SetFunctionBreakpointsResponse,
+    given: unknown,
   ): void {
-    this.answer(response, () => ({ breakpoints: [] }));
+    this.answer(response, () => ({ breakpoints: refusedBreakpoints(given) }));
   }
 
   protected override setExceptionBreakPointsRequest(
@@ -172,9 +180,19 @@ export class DapSession extends AnsweringSession {
     this.answer(response, async () => {
       const { threadId } = argumentsOf(ARGUMENTS.stackTrace, given);
       const { name, pc } = await frameText(this.#debugged, threadId - 1);
-      const frame: Dap.StackFrame = new StackFrame(threadId, name);
+      const { line, ...told } = this.#source.lineOf(this.#debugged);
+      const source = new Source(told.name, undefined, told.reference);
+      const frame: Dap.StackFrame = new StackFrame(threadId, name, source, line, 1);
       if (pc !== null) frame.instructionPointerReference = hexAddress(pc);
       return { stackFrames: [frame], totalFrames: FRAMES };
+    });
+  }
+
+  protected override sourceRequest(response: Dap.SourceResponse, given: unknown): void {
+    this.answer(response, () => {
+      const { sourceReference } = argumentsOf(ARGUMENTS.source, given);
+      const { entry } = this.#debugged.past;
+      return { content: this.#source.text(sourceReference, entry), mimeType: 'text/plain' };
     });
   }
 
@@ -351,6 +369,13 @@ export class DapSession extends AnsweringSession {
     });
   }
 }
+
+/** Breakpoints on code, each of which is told that there is none. */
+const refusedBreakpoints = (given: unknown): Dap.Breakpoint[] =>
+  (argumentsOf(ARGUMENTS.setBreakpoints, given).breakpoints ?? []).map(() => ({
+    verified: false,
+    message: 'no code runs in a history: watch data',
+  }));
 
 const ENDS: Readonly<Record<Direction, string>> = {
   forwards: 'the newest capture',

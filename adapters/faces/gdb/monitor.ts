@@ -9,6 +9,7 @@ import { parsePredicate } from '../../../domain/use-cases/travel/predicate.ts';
 import { isLedgerError } from '../../../domain/values/ledger-error.ts';
 import { isRefused } from '../../../domain/values/refused.ts';
 import { instantText } from '../../../domain/values/instant.ts';
+import type { VmEntry } from '../../../projections/models/vm-entry.ts';
 import type { AddressSpace } from '../../wiring/time-travel/address-space.ts';
 import type { DebuggedVm } from '../../wiring/time-travel/debugged-vm.ts';
 import type { Stretch } from '../../wiring/time-travel/vm-over-time.ts';
@@ -62,6 +63,18 @@ export function momentText(vm: DebuggedVm, moment = vm.moment): string {
   return `@${row.capture} of ${moments.at(-1)!}, ${instantText(row.timeMs)}`;
 }
 
+/** Captures in words, a line each: when they were, what was written, and how they are called. */
+export function capturesText(entry: VmEntry, numbers: readonly number[]): readonly string[] {
+  const names = new Map<number, string>();
+  for (const { name, capture } of entry.checkpoints)
+    names.set(capture, `${names.get(capture) ?? ''} cp:${name}`);
+  return numbers.map((capture) => {
+    const { written, hasDevice, timeMs } = entry.capture(capture)!;
+    const registers = hasDevice ? '' : ', no registers';
+    return `@${capture} ${instantText(timeMs)}: ${written} pages written${registers}${names.get(capture) ?? ''}`;
+  });
+}
+
 /** Captures that a search passed over. */
 export function lostText(lost: ReadonlySet<number>): string {
   const [first, ...others] = [...lost].toSorted((a, b) => a - b);
@@ -107,13 +120,9 @@ async function* captures(vm: DebuggedVm, { words }: Asked): AsyncGenerator<strin
   const { moments, entry } = vm.past;
   const around = Math.max(1, Math.min(Number(words[1] ?? LISTED) || LISTED, moments.length));
   const from = Math.max(0, Math.min(vm.moment - (around >> 1), moments.length - around));
-  for (let moment = from; moment < from + around; moment += 1) {
-    const { written, hasDevice } = entry.capture(moments[moment]!)!;
-    const mark = moment === vm.moment ? '=>' : '  ';
-    const names = entry.checkpoints.filter(({ capture }) => capture === moments[moment]);
-    const named = names.map(({ name }) => ` cp:${name}`).join('');
-    yield `${mark} ${momentText(vm, moment)}: ${written} pages written${hasDevice ? '' : ', no registers'}${named}\n`;
-  }
+  const shown = moments.slice(from, from + around);
+  for (const [i, line] of capturesText(entry, shown).entries())
+    yield `${from + i === vm.moment ? '=>' : '  '} ${line}\n`;
 }
 
 async function* goto(vm: DebuggedVm, { words }: Asked): AsyncGenerator<string> {
