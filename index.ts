@@ -152,6 +152,30 @@ export {
 export { coreKernelOf } from './adapters/wiring/guest/core-kernel.ts';
 export type { GuestKernel } from './domain/ports/guests.ts';
 
+// A guest over its history (docs/time-travel.md).
+export {
+  valuesOver,
+  type ValueAt,
+  type ValuePlace,
+  type ValuesRequest,
+  type ValueType,
+} from './adapters/wiring/time-travel/values.ts';
+export type { NumberType } from './domain/use-cases/travel/numbers.ts';
+export {
+  findBytes,
+  type FindRequest,
+  type Found,
+  type TimedPlace,
+} from './adapters/wiring/time-travel/find.ts';
+export {
+  DebuggedVm,
+  type RecordedCpus,
+  type WatchedBytes,
+} from './adapters/wiring/time-travel/debugged-vm.ts';
+export type { AddressSpace } from './adapters/wiring/time-travel/address-space.ts';
+export type { Bytes, Stretch, WatchWays } from './adapters/wiring/time-travel/vm-over-time.ts';
+export type { Changed, Seen } from './domain/use-cases/travel/changes.ts';
+
 // Following a ledger, and projections of one's own.
 export { rows, states, subscribe } from './projections/subscriptions/subscribe.ts';
 export type {

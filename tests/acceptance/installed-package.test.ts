@@ -165,7 +165,7 @@ describe('the package', () => {
     () => {
       const document = readFileSync(join(PACKAGE, 'docs', 'library.md'), 'utf8');
       const told = [...document.matchAll(/^```ts\n(.*?)^```\n\n```\n(.*?)^```$/gmsu)];
-      expect(told).toHaveLength(5);
+      expect(told).toHaveLength(6);
       const place = join(installed, 'documented');
       mkdirSync(place);
       writeFileSync(join(place, 'package.json'), '{ "type": "module" }');

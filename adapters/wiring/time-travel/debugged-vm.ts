@@ -42,6 +42,10 @@ export interface WatchedBytes {
   readonly space: AddressSpace;
 }
 
+/**
+ * A VM that stands at a capture, which is held by a lease until `end`: at first where it was opened, later
+ * where it has stayed for a second. Moments are indexes among the captures that are kept.
+ */
 export class DebuggedVm {
   readonly over: VmOverTime;
   readonly #ledger: Ledger;

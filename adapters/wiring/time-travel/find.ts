@@ -29,6 +29,7 @@ const BATCH_PAGES = 2 ** 15;
 /** Pages whose versions are kept: those beside one page are asked for again and again. */
 const KEPT_VERSIONS_MAX = 2 ** 14;
 
+/** Bytes that are looked for, at most a page of them. */
 export interface FindRequest {
   readonly bytes: Uint8Array;
   /** Null: all VMs. */
@@ -47,6 +48,7 @@ export interface TimedPlace extends FoundPlace {
   readonly toMs: number | null;
 }
 
+/** Where bytes stood, and what could not be looked through. */
 export interface Found {
   /** Oldest first. */
   readonly places: readonly TimedPlace[];

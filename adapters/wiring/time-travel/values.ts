@@ -25,6 +25,7 @@ export type ValuePlace =
 export type ValueType =
   { readonly type: NumberType } | { readonly type: 'str' | 'hex'; readonly length: number };
 
+/** Which bytes of a VM, how they are read, and between which captures. */
 export interface ValuesRequest extends KernelChoice {
   readonly entry: VmEntry;
   readonly place: ValuePlace;
