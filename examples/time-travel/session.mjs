@@ -92,7 +92,7 @@ try {
     `who-wrote &${name} 8`,
     `history &${name} 8`,
     "find-bytes 'spoiled'",
-    'bt 1',
+    'bt',
   ]);
   pageledger(['values', '--vm', 'g', '--symbol', 'jiffies']);
   pageledger(['find', '--text', 'intact', '--vm', 'g']);

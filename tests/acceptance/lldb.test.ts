@@ -1,5 +1,6 @@
-// A recorded guest under LLDB: the packets that it sends, and LLDB itself where it is installed. Debian's
-// is older than `process continue --reverse`, which sends `bc` to a server that says it can go back.
+// A recorded guest under LLDB: the packets that it sends, and LLDB itself where it is installed. That of
+// Debian 12 and 13 is older than `process continue --reverse`: a newer one is tried where
+// PAGELEDGER_NEWER_LLDB says its path, and what 22.1 sends is held here.
 
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
@@ -30,7 +31,7 @@ beforeAll(async () => {
 }, LONG_MS);
 afterAll(() => folder.remove());
 
-/** What LLDB 14 sends when it attaches, as it was logged, and what it is answered. */
+/** What LLDB 14 and 22.1 send when they attach, as it was logged, and what it is answered. */
 const ATTACHING = [
   ['QThreadSuffixSupported', ''],
   ['QListThreadsInStopReply', ''],
@@ -39,6 +40,9 @@ const ATTACHING = [
   ['qVAttachOrWaitSupported', ''],
   ['QEnableErrorStrings', ''],
   ['qProcessInfo', ''],
+  ['qOffsets', ''],
+  ['qSymbol::', ''],
+  ['qThreadStopInfo1', ''],
   ['qC', 'QC1'],
   ['?', 'T05thread:1;'],
   ['Hg1', 'OK'],
@@ -51,13 +55,24 @@ const ATTACHING = [
   ['qsThreadInfo', 'l'],
   ['p10', '0000000000000000'],
   ['jThreadsInfo', ''],
+  ['jThreadExtendedInfo:', ''],
+  ['qMemoryRegionInfo:0', ''],
+  ['qWatchpointSupportInfo:', ''],
 ] as const;
 
-/** `watchpoint set`, `process continue --reverse` until the beginning, and forward again. */
+/**
+ * `watchpoint set`, `process continue --reverse` until the beginning, and forward again, as LLDB 22.1 sends
+ * it: it takes a watchpoint away at each stop, and asks for threads.
+ */
 const REVERSING = [
   [`Z2,${WORD},8`, 'OK'],
   ['bc', `T05thread:1;watch:${WORD};`],
+  ['qfThreadInfo', 'm1'],
+  ['qsThreadInfo', 'l'],
+  ['Hg1', 'OK'],
+  [`z2,${WORD},8`, 'OK'],
   [`m${WORD},8`, '0500000000000000'],
+  [`Z2,${WORD},8`, 'OK'],
   ['bc', `T05thread:1;watch:${WORD};`],
   [`m${WORD},8`, '0100000000000000'],
   ['bc', 'T05thread:1;replaylog:begin;'],
@@ -83,6 +98,22 @@ test(
   LONG_MS,
 );
 
+/** The words that begin a session with what a server listens at. */
+async function underLldb(program: string, lines: readonly string[]): Promise<string> {
+  const server = commands.start(['gdb', '--vm', 'made', '--listen', '0']);
+  await server.until(({ stdout }) => stdout.includes('target remote'));
+  const target = /target remote (\S+);/u.exec(server.stdout.toString())![1]!;
+  const attach = [
+    'settings set plugin.process.gdb-remote.packet-timeout 120',
+    `gdb-remote ${target}`,
+  ];
+  const options = ['-b', ...[...attach, ...lines].flatMap((line) => ['-o', line])];
+  const { stdout } = spawnSync(program, options, { encoding: 'utf8' });
+  server.signal('SIGTERM');
+  await server.ended;
+  return stdout;
+}
+
 /** Counted as skipped where LLDB is not installed. */
 const lldb = programPath('lldb');
 const describeWithLldb = lldb === null ? describe.skip : describe;
@@ -91,12 +122,7 @@ describeWithLldb('LLDB itself', () => {
   test(
     'attaches, reads, watches, and goes back by packets',
     async () => {
-      const server = commands.start(['gdb', '--vm', 'made', '--listen', '0']);
-      await server.until(({ stdout }) => stdout.includes('target remote'));
-      const target = /target remote (\S+);/u.exec(server.stdout.toString())![1]!;
-      const lines = [
-        'settings set plugin.process.gdb-remote.packet-timeout 120',
-        `gdb-remote ${target}`,
+      const stdout = await underLldb(lldb!, [
         'register read rip rax',
         `memory read -s8 -fx -c1 0x${WORD}`,
         'bt',
@@ -105,9 +131,7 @@ describeWithLldb('LLDB itself', () => {
         'process plugin packet send bs',
         'continue',
         'process detach',
-      ];
-      const options = ['-b', ...lines.flatMap((line) => ['-o', line])];
-      const { stdout } = spawnSync(lldb!, options, { encoding: 'utf8' });
+      ]);
       expect(stdout).toMatch(/rip = 0x0+\n/u);
       expect(stdout).toContain('rax');
       expect(stdout).toContain(`0x${WORD}: 0x0000000000000009`);
@@ -116,8 +140,29 @@ describeWithLldb('LLDB itself', () => {
       expect(stdout).toContain(`response: T05thread:1;watch:${WORD};`);
       expect(stdout).toContain('response: T05thread:1;\n');
       expect(stdout).toContain('stop reason = watchpoint 1');
-      server.signal('SIGTERM');
-      await server.ended;
+    },
+    LONG_MS,
+  );
+});
+
+const newer = process.env['PAGELEDGER_NEWER_LLDB'];
+const describeWithNewer = newer === undefined ? describe.skip : describe;
+
+describeWithNewer('a newer LLDB', () => {
+  test(
+    'goes back by a command of its own, to the write and to the beginning',
+    async () => {
+      const stdout = await underLldb(newer!, [
+        `watchpoint set expression -w modify -s 8 -- 0x${WORD}`,
+        'process continue --reverse',
+        'process continue --reverse',
+        `memory read -s8 -fx -c1 0x${WORD}`,
+        'process continue --reverse',
+      ]);
+      expect(stdout).toMatch(/old value: 9\s+new value: 5\n/u);
+      expect(stdout).toMatch(/old value: 5\s+new value: 1\n/u);
+      expect(stdout).toContain(`0x${WORD}: 0x0000000000000001`);
+      expect(stdout).toContain('stop reason = history boundary');
     },
     LONG_MS,
   );

@@ -7,6 +7,7 @@ import type { DemoGuest } from '../../adapters/guests/demo-guest/start-guest.ts'
 import { programPath } from '../../adapters/guests/demo-guest/tools.ts';
 import { connectQmp } from '../../adapters/guests/qemu/qmp-client.ts';
 import { LedgerCommands } from '../support/command-line.ts';
+import { DapClient } from '../support/dap-client.ts';
 import { GdbClient } from '../support/gdb-client.ts';
 import { startShellGuest } from '../support/guest/proc-guest.ts';
 import { describeWithQemu, findTools, GUEST_TIMEOUT_MS } from '../support/guest/real-guest.ts';
@@ -45,6 +46,8 @@ const CPUS = [
   [5, 'max'],
   [4, 'qemu64'],
 ] as const;
+/** CPUs of each guest. */
+const COUNT = 2;
 
 const found = await findTools();
 /** Debuggers that are tried: this system's, and a newer one where its path is told. */
@@ -78,7 +81,7 @@ describeWithQemu('a guest with a variable that is spoiled', found, (tools) => {
         words = ['--ledger', join(folder.path, 'ledger'), 'gdb', '--vm', 'g'];
         await commands.run(['init']);
         guest = await startShellGuest(
-          { tools, folder: folder.path, name: 'g', cpu, mebibytes: 128 },
+          { tools, folder: folder.path, name: 'g', cpu, cpus: COUNT, mebibytes: 128 },
           { init: INIT, programs: [] },
         );
         await guest.waitForLine(/^TICK 3/u);
@@ -102,15 +105,25 @@ describeWithQemu('a guest with a variable that is spoiled', found, (tools) => {
               const digits = (await client.ask('g'))!.slice(0, REGISTER_DIGITS);
               return digits.slice(0, UNTOLD[0]) + digits.slice(UNTOLD[1]);
             };
-            const expected = await registers(own);
-            expect(expected).toMatch(/^[0-9a-f]{1000,}$/u);
-            expect(await registers(ours)).toBe(expected);
-            for (const register of [RSP, RIP]) {
-              const digits = expected.slice(16 * register, 16 * register + 16);
-              const at = Buffer.from(digits, 'hex').readBigUInt64LE().toString(16);
-              const ask = `m${at},40`;
-              expect(await ours.ask(ask)).toBe(await own.ask(ask));
+            expect(await ours.ask('qfThreadInfo')).toBe('m1,2');
+            const places: string[] = [];
+            for (let thread = COUNT; thread > 0; thread -= 1) {
+              for (const client of [own, ours]) expect(await client.ask(`Hg${thread}`)).toBe('OK');
+              const expected = await registers(own);
+              expect(expected).toMatch(/^[0-9a-f]{1000,}$/u);
+              expect(await registers(ours)).toBe(expected);
+              const valueOf = (register: number): bigint =>
+                Buffer.from(
+                  expected.slice(16 * register, 16 * register + 16),
+                  'hex',
+                ).readBigUInt64LE();
+              for (const register of [RSP, RIP]) {
+                const ask = `m${valueOf(register).toString(16)},40`;
+                expect(await ours.ask(ask)).toBe(await own.ask(ask));
+              }
+              places.unshift(`0x${valueOf(RIP).toString(16).padStart(16, '0')}`);
             }
+            expect(await placesInEditor(words[1]!)).toEqual(places);
             const lines = tables.flatMap((line) => {
               const [, virtual, physical] = /^([0-9a-f]{16}): ([0-9a-f]{16})/u.exec(line) ?? [];
               return virtual === undefined ? [] : [[virtual, physical!] as const];
@@ -188,6 +201,16 @@ describeWithQemu('a guest with a variable that is spoiled', found, (tools) => {
               "find-bytes 'intact'",
               'attach 1',
               'where-in-history',
+              'attach cpu',
+              'captures',
+              `history &${NAME} 8`,
+              'goto 1',
+              'info threads',
+              `when bytes init_uts_ns+65 == ${Buffer.from('spoiled').toString('hex')}`,
+              'set $seq = 3',
+              'p $seq',
+              'guest-ps',
+              'thread apply all backtrace',
             ];
             const options = ['-batch', ...lines.flatMap((line) => ['-ex', line])];
             const shown = await commands.run([
@@ -213,12 +236,45 @@ describeWithQemu('a guest with a variable that is spoiled', found, (tools) => {
             expect(stdout).toMatch(/\n[1-9]\d* pages differ\n0x/u);
             expect(stdout).toMatch(/from @1 .*, (?:until @2|held)\n/u);
             expect(stdout).toContain('addresses: of process 1');
+            expect(stdout).toMatch(/^=> @4 .*: \d+ pages written$/mu);
+            expect(stdout).toMatch(
+              /^@1 of 4, .*: 696e746163740000\n@2 of 4, .*: 73706f696c656400$/mu,
+            );
+            expect(stdout).toMatch(/Thread 2 \(CPU 1, registers of @1\)/u);
+            expect(stdout).toMatch(/^holds from @2 of 4/mu);
+            expect(stdout).toMatch(/\$3 = 3\n/u);
+            expect(stdout).toMatch(/^ +1 \S +\d+ {2}init$/mu);
+            // Who idles was called by what a kernel begins with, through all that lies between.
+            expect(stdout).toMatch(
+              /#0 .*\n(?:#\d .* in do_idle .*\n|#\d.*\n)+#\d+ .* in secondary_startup_64/u,
+            );
           },
           GUEST_TIMEOUT_MS,
         );
       });
     });
 });
+
+/** Where the CPUs are at the first capture, as an editor shows them. */
+async function placesInEditor(ledger: string): Promise<string[]> {
+  const editor = new DapClient(['--ledger', ledger, 'dap', '--stdio']);
+  await editor.ask('attach', { vm: 'g', at: '@1' });
+  await editor.ask('configurationDone');
+  const { threads } = (await editor.ask('threads')).body;
+  const places: string[] = [];
+  for (const { id } of threads) {
+    const { stackFrames } = (await editor.ask('stackTrace', { threadId: id })).body;
+    const { scopes } = (await editor.ask('scopes', { frameId: stackFrames[0].id })).body;
+    const { variables } = (await editor.ask('variables', scopes[1])).body;
+    const { value } = variables.find(({ name }: { name: string }) => name === 'rip');
+    const { content } = (await editor.ask('source', stackFrames[0].source)).body;
+    expect(content.split('\n')[stackFrames[0].line - 1]).toMatch(/^@1 .* pages written$/u);
+    places.push(value);
+  }
+  await editor.ask('disconnect');
+  await editor.ended;
+  return places;
+}
 
 /** Addresses of a PC below 1 MiB at which no RAM lies. */
 const isHole = (physical: string): boolean => {

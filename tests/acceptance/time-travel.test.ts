@@ -30,6 +30,8 @@ beforeAll(async () => {
   const made = madeKernel();
   for (const [i, word] of WORDS.entries()) {
     made.u64(12, 0xe00, word);
+    // A page of process 7 is another at capture 2.
+    if (i === 1 || i === 2) made.entry(16, 5, { frame: i === 1 ? 17 : 18 });
     if (i === 3) made.u64(12, 0xe08, 77n);
     if (i === 5) made.text(18, 0x10, 'written by process 7');
     await commands.recordRaw('made', made.bytes);
@@ -64,6 +66,12 @@ describe('a client of the remote protocol', () => {
     'is told what there is, and that registers are not',
     async () => {
       expect(await client.ask('qSupported:multiprocess+')).toContain('ReverseContinue+');
+      // What GDB 18 asks that older ones do not.
+      expect(
+        await client.ask('qSupported:QThreadOptions+;memory-tagging+;error-message+'),
+      ).toContain('ReverseStep+');
+      expect(await client.ask('qExecAndArgs')).toBe('');
+      for (const thread of ['Hg0', 'Hc0']) expect(await client.ask(thread)).toBe('OK');
       expect(await client.ask('?')).toBe('T05thread:1;');
       expect(await client.ask('qfThreadInfo')).toBe('m1');
       expect(await client.ask('qsThreadInfo')).toBe('l');
@@ -131,6 +139,24 @@ describe('a client of the remote protocol', () => {
     await client.ask(`z4,${hex(page)},1000`);
   });
 
+  test('stops where an address led to another page, too', async () => {
+    await client.ask(`P${await seq()}=${word(6n)}`);
+    await client.monitor('attach 7');
+    const text = Buffer.from('kept by ').toString('hex');
+    expect(await client.ask('Z2,405010,8')).toBe('OK');
+    for (const [capture, bytes] of [
+      [5n, text],
+      [2n, '00'.repeat(8)],
+      [1n, text],
+    ] as const) {
+      expect(await client.ask('bc')).toBe('T05thread:1;watch:405010;');
+      expect([await at(), await client.ask('m405010,8')]).toEqual([word(capture), bytes]);
+    }
+    expect(await client.ask('bc')).toBe('T05thread:1;replaylog:begin;');
+    expect(await client.ask('z2,405010,8')).toBe('OK');
+    await client.monitor('attach cpu');
+  });
+
   test('steps by captures, and goes to one by its number', async () => {
     expect(await client.ask(`P${await seq()}=${word(2n)}`)).toBe('OK');
     expect(await client.ask('bs')).toBe('T05thread:1;');
@@ -183,7 +209,7 @@ describe('a client of the remote protocol', () => {
     );
     expect(await client.monitor('diff 5')).toContain('two points were expected');
     expect(await client.monitor('diff 5 99')).toContain('no capture');
-    expect(await client.monitor('captures 3')).toContain('=> @6 of 6');
+    expect(await client.monitor('captures 3')).toContain('=> @6 ');
     expect(await client.monitor('nothing')).toContain('last-change ADDR');
     expect(await client.monitor('goto @77')).toContain('no capture');
   });

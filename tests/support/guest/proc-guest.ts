@@ -75,6 +75,8 @@ export interface ProcGuestRequest {
   readonly name: string;
   /** Words for QEMU's `-cpu`. */
   readonly cpu?: string;
+  /** Absent: one. */
+  readonly cpus?: number;
   readonly mebibytes?: number;
   /** Whether it tells at first where symbols of its kernel lie. */
   readonly tellsSymbols?: boolean;
@@ -97,11 +99,11 @@ export async function startShellGuest(
   request: ProcGuestRequest,
   of: ShellGuest,
 ): Promise<DemoGuest> {
-  const { tools, folder, name, cpu = 'qemu64', mebibytes = 192 } = request;
+  const { tools, folder, name, cpu = 'qemu64', cpus = 1, mebibytes = 192 } = request;
   const { qmpPath, serialPath } = guestPaths({ folder, name });
   const initramfs = join(folder, `${name}.gz`);
   await writeFile(initramfs, buildInitramfs(entriesOf(await readFile(tools.busybox), of)));
-  const machine = `-machine pc -accel tcg -cpu ${cpu} -m ${mebibytes} -nodefaults -no-user-config`;
+  const machine = `-machine pc -accel tcg -cpu ${cpu} -smp ${cpus} -m ${mebibytes} -nodefaults -no-user-config`;
   const ports = `-display none -serial file:${serialPath} -qmp unix:${qmpPath},server=on,wait=off`;
   const boot = `-kernel ${tools.kernel} -initrd ${initramfs}`;
   const words = `${machine} ${ports} ${boot}`.split(' ');
