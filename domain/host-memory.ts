@@ -157,6 +157,22 @@ export interface NoteLook {
   readonly seen: readonly SeenClone[];
 }
 
+/** What the host of a clone says of it elsewhere: news since it was said last, a part of them at a time. */
+export interface NoteToldLook {
+  readonly _tag: 'NoteToldLook';
+  /** Its master's VM, in whose stream it is. */
+  readonly vm: string;
+  readonly clone: string;
+  readonly base: BaseFile;
+  /** Pages of its file that no clone of that host has any more. */
+  readonly gone: PageRanges;
+  /** Pages that it has of its file, and those that are its own. */
+  readonly came: PageRanges;
+  readonly own: PageRanges;
+  /** Pages that it was made to drop. */
+  readonly dropped: number;
+}
+
 /** Most ranges of a list of an event: what is more is news the next time. */
 export const TOLD_RANGES_MAX = 1_024;
 
@@ -217,6 +233,29 @@ export const decideLook =
     }
     for (const each of running) say(fetched(now, vm, each));
     return either.right(events);
+  };
+
+/**
+ * What the word of a clone's host brings about. Where pages came from is not its to say: that is what was
+ * told before it. What is no news is nothing, so it may be told twice; a clone maps one file for all its life.
+ */
+export const decideToldLook =
+  (state: HostMemory) =>
+  (command: NoteToldLook): Either<never, readonly LookEvent[]> => {
+    const { vm, clone, base, gone, came: mapped, own, dropped } = command;
+    const before = state.clones.get(clone);
+    if (before === undefined) return either.right([]);
+    const key = fileKey(before.host, base);
+    const isOther = before.file !== null && before.file !== key;
+    const held = before.file === null ? NO_PAGES : (state.files.get(key)?.held ?? NO_PAGES);
+    const pages = isOther ? NO_PAGES : told(differenceOf(intersectionOf(gone, held), before.own));
+    const left: LookEvent[] = [];
+    if (dropped > 0) left.push({ type: 'PageEvicted', data: { vm, clone, dropped, pages: [] } });
+    if (pages.length > 0)
+      left.push({ type: 'PageEvicted', data: { vm, clone, dropped: 0, pages } });
+    if (isOther) return either.right(left);
+    const now = left.reduce(evolveHostMemory, state);
+    return either.right([...left, ...fetched(now, vm, { clone, base, mapped, own })]);
   };
 
 function fetchesOf(counts: FetchCounts, more: Partial<FetchCounts>): FetchCounts {

@@ -5,6 +5,7 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import { programPath } from '../../adapters/guests/demo-guest/tools.ts';
 import {
@@ -133,6 +134,11 @@ describeWithQemu('clones that have a socket alone', inLongRun(found), (tools) =>
         expect(relay.bytes).toBeLessThan(BYTES);
 
         const rows = clones.rows();
+        // What each fetched, their host tells: a page that one of them has the other finds there.
+        const fetched = async (field: string): Promise<number> =>
+          (await here.json('clones')).reduce((pages, row) => pages + Number(row[field]), 0);
+        while ((await fetched('hostPages')) === 0) await pause(200);
+        expect(await fetched('serverPages')).toBeLessThan(relay.bytes / 4096 + 1);
         const listed = await here.json('clones');
         expect(new Set(listed.map(({ id }) => id))).toEqual(new Set(rows.map(({ id }) => id)));
         for (const row of listed)
@@ -151,6 +157,11 @@ describeWithQemu('clones that have a socket alone', inLongRun(found), (tools) =>
         await ended(awake, 'SIGINT');
         await ended(clones, 'SIGINT');
         expect(await here.json('clones')).toEqual([]);
+        const told = await here.json('log', '--type', 'PageFetched');
+        const other = rows.find((row) => row !== one)!['id'];
+        const ofOther = told.filter((row) => row['clone'] === other);
+        expect(ofOther.length).toBeGreaterThan(0);
+        for (const row of ofOther) expect(JSON.stringify(row)).toContain('"file":"far:/');
         await relay.close();
       },
       GUEST_TIMEOUT_MS,

@@ -6,6 +6,7 @@ import fc from 'fast-check';
 import {
   countsOfClone,
   decideLook,
+  decideToldLook,
   evolveHostMemory,
   fileKey,
   initialHostMemory,
@@ -15,6 +16,7 @@ import {
   type HostMemory,
   type HostMemoryEvent,
   type NoteLook,
+  type NoteToldLook,
   type SeenClone,
 } from '../../domain/host-memory.ts';
 import { isInRanges, rangesOf, unionOf } from '../../domain/values/capture-ranges.ts';
@@ -25,7 +27,8 @@ import {
   type PageRanges,
 } from '../../domain/values/page-ranges.ts';
 import { encodeControl } from '../../domain/events/control.ts';
-import { ClonedHost, CLONES, hostStep, leasedOn } from '../support/cloned-host.ts';
+import { accepted } from '../../domain/ports/run.ts';
+import { ClonedHost, CLONES, fileOf, hostStep, leasedOn } from '../support/cloned-host.ts';
 import { events, specify } from '../support/given-when-then.ts';
 
 const [A, B] = [CLONES[0]!, CLONES[1]!];
@@ -194,6 +197,138 @@ test('what hosts have is what looks saw, whatever clones do; what was written is
       expect(host.events.reduce(evolveHostMemory, initialHostMemory)).toEqual(host.memory);
     }),
   );
+});
+
+const givenTold = specify<HostMemory, NoteToldLook, HostMemoryEvent, never>({
+  initial: initialHostMemory,
+  decide: decideToldLook,
+  evolve: evolveHostMemory,
+});
+const toldOf = (clone: string, more: Partial<NoteToldLook>): NoteToldLook => ({
+  _tag: 'NoteToldLook',
+  vm: 'web',
+  clone,
+  base: BASE,
+  gone: [],
+  came: [],
+  own: [],
+  dropped: 0,
+  ...more,
+});
+
+describe('what the host of a clone says elsewhere', () => {
+  const both = [leasedOn(A), leasedOn(B)];
+
+  test('is news by what was said before it: who fetched a page is not its to say', () => {
+    expect(givenTold(...both).when(toldOf(A, { came: [[0, 9]], own: [[20, 20]] }))).toEqual(
+      events(fetched(A, { server: [[0, 9]], own: [[20, 20]] })),
+    );
+    const past = [...both, fetched(A, { server: [[0, 9]] })];
+    expect(givenTold(...past).when(toldOf(B, { came: [[5, 14]] }))).toEqual(
+      events(fetched(B, { server: [[10, 14]], host: [[5, 9]] })),
+    );
+    expect(givenTold(...past).when(toldOf(A, { gone: [[8, 12]], came: [[9, 9]] }))).toEqual(
+      events(evicted(A, [[8, 9]]), fetched(A, { server: [[9, 9]] })),
+    );
+  });
+
+  test('is nothing when it is said twice, or of a clone that does not run', () => {
+    const past = [...both, fetched(A, { server: [[0, 9]], own: [[20, 20]] })];
+    const again = toldOf(A, { came: [[0, 9]], own: [[20, 20]], gone: [[30, 39]] });
+    expect(givenTold(...past).when(again)).toEqual(events());
+    expect(givenTold(leasedOn(A)).when(toldOf(B, { came: [[0, 9]], dropped: 7 }))).toEqual(
+      events(),
+    );
+  });
+
+  test('tells what was dropped by itself, and nothing of another file than it maps', () => {
+    const past = [...both, fetched(A, { server: [[0, 9]] })];
+    const dropped = { type: 'PageEvicted', data: { vm: 'web', clone: A, dropped: 7, pages: [] } };
+    const other = { ...BASE, file: '/base/1' };
+    const told = toldOf(A, { base: other, gone: [[0, 9]], came: [[0, 9]], dropped: 7 });
+    expect(givenTold(...past).when(told)).toEqual(events(dropped as HostMemoryEvent));
+    expect(givenTold(...past).when(toldOf(A, { gone: [[0, 3]], dropped: 7 }))).toEqual(
+      events(dropped as HostMemoryEvent, evicted(A, [[0, 3]])),
+    );
+  });
+
+  /** Says of each range of an event by itself. */
+  const partsOf = (event: HostMemoryEvent): readonly NoteToldLook[] => {
+    if (event.type !== 'PageFetched' && event.type !== 'PageEvicted') return [];
+    const { clone } = event.data;
+    const lists =
+      event.type === 'PageEvicted'
+        ? { gone: event.data.pages, came: [], own: [] }
+        : { gone: [], came: unionOf(event.data.server, event.data.host), own: event.data.own };
+    const base = event.type === 'PageFetched' ? event.data.base : BASE;
+    return (['gone', 'came', 'own'] as const).flatMap((list) =>
+      lists[list].map((range) => toldOf(clone, { base, [list]: [range] })),
+    );
+  };
+
+  test('in parts, each perhaps twice, is what looks at them are', () => {
+    fc.assert(
+      fc.property(
+        fc.array(hostStep, { maxLength: 80 }),
+        fc.infiniteStream(fc.boolean()),
+        (steps, twice) => {
+          const host = new ClonedHost();
+          let there = initialHostMemory;
+          for (const step of [...steps, { _tag: 'look' } as const]) {
+            const at = host.events.length;
+            host.take(step);
+            for (const event of host.events.slice(at)) {
+              const parts = partsOf(event).map((part) =>
+                part.gone.length === 0
+                  ? part
+                  : {
+                      ...part,
+                      base: { ...BASE, file: `/base/${fileOf(CLONES.indexOf(part.clone))}` },
+                    },
+              );
+              if (event.type !== 'PageFetched' && event.type !== 'PageEvicted')
+                there = evolveHostMemory(there, event);
+              for (const part of parts.flatMap((each) =>
+                twice.next().value ? [each, each] : [each],
+              ))
+                there = accepted(decideToldLook(there)(part)).reduce(evolveHostMemory, there);
+            }
+          }
+          expect(there).toEqual(host.memory);
+        },
+      ),
+    );
+  });
+
+  test('keeps what is folded in order, whatever is said', () => {
+    const pages = fc.uniqueArray(fc.nat(40)).map(rangesOf);
+    const command = fc.record({
+      clone: fc.constantFrom(...CLONES),
+      file: fc.constantFrom('/base/0', '/base/1'),
+      gone: pages,
+      came: pages,
+      own: pages,
+      dropped: fc.nat(9),
+    });
+    fc.assert(
+      fc.property(fc.array(command, { maxLength: 40 }), (commands) => {
+        let memory = both.reduce(evolveHostMemory, initialHostMemory);
+        for (const { clone, file, ...lists } of commands) {
+          const told = toldOf(clone, { base: { ...BASE, file }, ...lists });
+          for (const event of accepted(decideToldLook(memory)(told))) {
+            expect(encodeControl(event)._tag).toBe('Right');
+            memory = evolveHostMemory(memory, event);
+          }
+          for (const { held, own, file: of } of memory.clones.values()) {
+            const inFile = of === null ? [] : memory.files.get(of)!.held;
+            expect(intersectionOf(held, inFile)).toEqual(held);
+            expect(intersectionOf(held, own)).toEqual([]);
+          }
+          expect(memory.files.size).toBeLessThanOrEqual(2);
+        }
+      }),
+    );
+  });
 });
 
 test('parking writes out what a clone had of its own, and waking and ending are counted', () => {

@@ -10,6 +10,7 @@ import { drawLease } from '../../wiring/points/leases.ts';
 import { holderOf } from '../../wiring/processes.ts';
 import type { FarServer } from '../nbd/far-memory.ts';
 import { tellServer } from '../nbd/told-clones.ts';
+import type { ToldLooks } from '../nbd/told-looks.ts';
 import type { NumberedClone } from './running-guests.ts';
 import { warn } from './session.ts';
 
@@ -38,9 +39,9 @@ async function tellEnded(command: Command, server: FarServer, told: ToldClone): 
 /** Starts a clone and tells its server; one that nobody notes runs on all the same, which is said. */
 export async function startFar(
   command: Command,
-  server: FarServer,
+  { server, told: looks }: { readonly server: FarServer; readonly told: ToldLooks },
   start: (name: string) => Promise<StartedClone>,
-): Promise<Pick<NumberedClone, 'clone' | 'onEnded'>> {
+): Promise<Pick<NumberedClone, 'clone' | 'teller'>> {
   const lease = drawLease();
   const clone = await start(lease);
   const { process: child, qmpPath: qmp } = clone;
@@ -54,10 +55,14 @@ export async function startFar(
       command,
       `the ledger that serves its point knows nothing of clone ${lease}, and may forget that once the server has gone: ${thrown.message}`,
     );
-    return { clone };
+    return { clone, teller: null };
   }
+  looks.add(lease, holder);
   return {
     clone: { ...clone, id: lease },
-    onEnded: (privatePages) => tellEnded(command, server, { ...told, privatePages }),
+    teller: {
+      dropped: (pages) => looks.dropped(lease, pages),
+      ended: (privatePages) => tellEnded(command, server, { ...told, privatePages }),
+    },
   };
 }

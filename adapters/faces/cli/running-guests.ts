@@ -5,28 +5,19 @@
 import { once } from 'node:events';
 import type { Row } from '../rows/row.ts';
 import { fetchedPages } from '../rows/running-clone-rows.ts';
-import {
-  endClone,
-  noteDropped,
-  privatePagesOf,
-  type StartedClone,
-} from '../../wiring/clones/clones.ts';
+import { privatePagesOf, type CloneTeller, type StartedClone } from '../../wiring/clones/clones.ts';
 import { HostMemory, type ClonesBudget } from '../../wiring/clones/host-memory.ts';
 import type { PageLooks } from '../../wiring/clones/page-looks.ts';
-import type { Ledger } from '../../wiring/ledger/ledger.ts';
 import type { ParentPoint } from '../../../domain/vm.ts';
-import type { VmPoint } from '../../wiring/ledger/vm-point.ts';
 
 /** A clone, by its number among those started with it. */
 export interface NumberedClone {
   readonly n: number;
   /** What it was started from. */
   readonly master: ParentPoint;
-  /** The same in the ledger; null: it is another host's. */
-  readonly point: VmPoint | null;
   readonly clone: StartedClone;
-  /** Is told that it has ended, and what it had of its own. Absent: the ledger is. */
-  readonly onEnded?: (privatePages: number | null) => Promise<void>;
+  /** Where it is said what becomes of it; null: nobody knows of it. */
+  readonly teller: CloneTeller | null;
 }
 
 /** What clones may take together. */
@@ -48,7 +39,7 @@ const PARK_AFTER_MS = 5_000;
 const END_MS = 10_000;
 
 interface Seen {
-  readonly point: VmPoint | null;
+  readonly teller: CloneTeller | null;
   /** Pages of its own when it was seen last; null: it was not. */
   privatePages: number | null;
   /** Pages that were dropped and are not told yet, and all that were. */
@@ -57,26 +48,24 @@ interface Seen {
 }
 
 export class RunningGuests {
-  readonly #ledger: Ledger | null;
   readonly #running = new Set<StartedClone>();
   readonly #seen = new Map<StartedClone, Seen>();
   readonly #ends: Promise<void>[] = [];
   readonly #timers: readonly NodeJS.Timeout[];
   readonly #memory: HostMemory | null;
   readonly #limit: MemoryLimit | null;
-  readonly #looks: PageLooks | null;
+  readonly #looks: PageLooks;
   #evicting: Promise<void> | null = null;
   #restsUntilMs = 0;
   #isExcessTold = false;
   /** Since when what clones wrote is too much; null: it is not. */
   #excessSinceMs: number | null = null;
 
-  /** `looks` are at what each has of their base; null: the ledger is not told of it. */
-  constructor(ledger: Ledger | null, limit: MemoryLimit | null, looks: PageLooks | null) {
-    this.#ledger = ledger;
+  /** `looks` are at what each has of their base. */
+  constructor(limit: MemoryLimit | null, looks: PageLooks) {
     this.#looks = looks;
     this.#limit = limit;
-    this.#memory = limit === null ? null : new HostMemory(limit.of, () => looks?.memory);
+    this.#memory = limit === null ? null : new HostMemory(limit.of, () => looks.memory);
     this.#timers = [
       setInterval(() => this.#look(), LOOK_EVERY_MS),
       setInterval(() => void this.#evict(), EVICT_EVERY_MS),
@@ -85,23 +74,20 @@ export class RunningGuests {
   }
 
   /** Sees to one more. */
-  add({ point, clone, onEnded }: NumberedClone): void {
+  add({ clone, teller }: NumberedClone): void {
     this.#running.add(clone);
-    this.#seen.set(clone, { point, privatePages: null, untold: 0, dropped: 0 });
-    const ended = this.#untilEnded(point, clone);
-    const told = (): unknown => onEnded?.(this.#seen.get(clone)!.privatePages);
-    this.#ends.push(ended.then(told).then(() => undefined));
-    this.#looks?.add(clone.id, clone.process.pid);
+    this.#seen.set(clone, { teller, privatePages: null, untold: 0, dropped: 0 });
+    this.#ends.push(this.#untilEnded(clone));
+    this.#looks.add(clone.id, clone.process.pid);
   }
 
-  async #untilEnded(point: VmPoint | null, clone: StartedClone): Promise<void> {
-    const { process: child, id } = clone;
+  async #untilEnded(clone: StartedClone): Promise<void> {
+    const { process: child } = clone;
     if (child.exitCode === null && child.signalCode === null) await once(child, 'exit');
     this.#running.delete(clone);
-    if (id === null || point === null || this.#ledger === null) return;
     await this.#tellDropped(clone);
-    const { privatePages } = this.#seen.get(clone)!;
-    await endClone(this.#ledger, point, { id, privatePages });
+    const { teller, privatePages } = this.#seen.get(clone)!;
+    await teller?.ended(privatePages);
   }
 
   #look(): void {
@@ -112,15 +98,13 @@ export class RunningGuests {
     }
   }
 
-  /** Says in the ledger what a clone has dropped since that was said. */
-  async #tellDropped({ id }: StartedClone): Promise<void> {
-    const seen = [...this.#seen].find(([clone]) => clone.id === id)?.[1];
-    if (id === null || seen === undefined || seen.untold === 0) return;
-    const { point } = seen;
-    if (point === null || this.#ledger === null) return;
+  /** Says what a clone has dropped since that was said. */
+  async #tellDropped(clone: StartedClone): Promise<void> {
+    const seen = this.#seen.get(clone)!;
+    if (seen.untold === 0) return;
     const dropped = seen.untold;
     seen.untold = 0;
-    await noteDropped(this.#ledger, point, { id, dropped });
+    await seen.teller?.dropped(dropped);
   }
 
   /** One round at a time. */
@@ -173,7 +157,7 @@ export class RunningGuests {
     this.#look();
     for (const timer of this.#timers) clearInterval(timer);
     await this.#evicting;
-    await this.#looks?.end();
+    await this.#looks.end();
     for (const { process: child } of this.#running) child.kill('SIGTERM');
     const late = setTimeout(() => {
       for (const { process: child } of this.#running) child.kill('SIGKILL');
@@ -191,7 +175,7 @@ export class RunningGuests {
     return {
       privatePages: seen.reduce((sum, { privatePages }) => sum + (privatePages ?? 0), 0),
       droppedPages: seen.reduce((sum, { dropped }) => sum + dropped, 0),
-      ...(this.#looks === null ? {} : fetchedPages(this.#looks.fetched)),
+      ...fetchedPages(this.#looks.fetched),
     };
   }
 }

@@ -6,23 +6,47 @@ import * as t from 'io-ts';
 import { holder } from '../../../domain/events/control-codecs.ts';
 import { count } from '../../../domain/events/number-codecs.ts';
 import { hostText, lease, orNull } from '../../../domain/events/text-codecs.ts';
-import type { ToldClone } from '../../wiring/clones/far-clones.ts';
+import type { PageRanges } from '../../../domain/values/page-ranges.ts';
+import { rangesOfText, textOfRanges } from '../../../domain/values/page-ranges-text.ts';
+import type { ToldClone, ToldLook } from '../../wiring/clones/far-clones.ts';
+import { STRING_BYTES_MAX } from './protocol.ts';
 
 const PREFIX = 'clone/';
 
-const Told = t.type({
+const Ranges = new t.Type<PageRanges, string>(
+  'ranges of pages',
+  (value): value is PageRanges => Array.isArray(value),
+  (value, context) => {
+    const ranges = typeof value === 'string' ? rangesOfText(value) : null;
+    return ranges === null ? t.failure(value, context) : t.success(ranges);
+  },
+  (ranges) => textOfRanges(ranges, STRING_BYTES_MAX).text,
+);
+const Clone = t.type({
   what: t.union([t.literal('began'), t.literal('ended')]),
   lease,
   qmp: hostText,
   privatePages: orNull(count),
   holder,
 });
+const Look = t.type({
+  what: t.literal('saw'),
+  lease,
+  holder,
+  file: hostText,
+  gone: Ranges,
+  came: Ranges,
+  own: Ranges,
+  dropped: count,
+});
+const Told = t.union([Clone, Look]);
 
 /** The name of the export that tells. */
-export const nameOfTold = (told: ToldClone): string => PREFIX + JSON.stringify(told);
+export const nameOfTold = (told: ToldClone | ToldLook): string =>
+  PREFIX + JSON.stringify(told.what === 'saw' ? Look.encode(told) : told);
 
 /** What a name tells; null: it is another export's. */
-export function toldInName(name: string): ToldClone | null {
+export function toldInName(name: string): ToldClone | ToldLook | null {
   if (!name.startsWith(PREFIX)) return null;
   try {
     const told = Told.decode(JSON.parse(name.slice(PREFIX.length)));
@@ -30,4 +54,22 @@ export function toldInName(name: string): ToldClone | null {
   } catch {
     return null;
   }
+}
+
+/** Ranges of a look that have room in a name together: its other texts are short ones. */
+const RANGES_LETTERS_MAX = 2048;
+const LISTS = ['gone', 'came', 'own'] as const;
+type Lists = Readonly<Record<(typeof LISTS)[number], PageRanges>>;
+
+/** As much of some ranges as one name has room for: those that are left out are told by the next. */
+export function partOfLook(lists: Lists): Lists {
+  let letters = RANGES_LETTERS_MAX;
+  const part = { gone: [], came: [], own: [] } as Record<(typeof LISTS)[number], PageRanges>;
+  for (const list of LISTS) {
+    const { text, ranges } = textOfRanges(lists[list], letters);
+    part[list] = lists[list].slice(0, ranges);
+    letters -= text.length;
+    if (ranges < lists[list].length) break;
+  }
+  return part;
 }

@@ -4,7 +4,7 @@
 
 import { PAGE_BYTES } from '../../../domain/values/page.ts';
 import { LedgerError } from '../../../domain/values/ledger-error.ts';
-import type { ToldClone } from '../../wiring/clones/far-clones.ts';
+import type { ToldClone, ToldLook } from '../../wiring/clones/far-clones.ts';
 import { toldInName } from './clone-names.ts';
 import type { ExportName, OpenExport, ServedMemory } from './exports.ts';
 import type { OfferedExports } from './negotiation.ts';
@@ -50,7 +50,7 @@ export function masterExports(of: {
   readonly devices: Uint8Array;
   readonly identifiers: Uint8Array | null;
   /** Takes what a client tells of a clone of its own; throws where that is refused. */
-  readonly told: (clone: ToldClone) => Promise<void>;
+  readonly told: (clone: ToldClone | ToldLook) => Promise<void>;
 }): OfferedExports {
   const description = masterText(of.master);
   const kept = new Map<string, Uint8Array>([

@@ -150,8 +150,25 @@ export async function startClone(
   return { ...guest, id, sentPages };
 }
 
+/** Where it is said what becomes of a clone. */
+export interface CloneTeller {
+  /** It was made to drop so many pages. */
+  dropped(pages: number): Promise<void>;
+  /** It has ended, and had so many pages of its own when it was seen last; null: it was not. */
+  ended(privatePages: number | null): Promise<void>;
+}
+
+/** Says what becomes of a clone in its ledger; null: that does not know of it. */
+export const tellerOf = (ledger: Ledger, point: VmPoint, id: string | null): CloneTeller | null =>
+  id === null
+    ? null
+    : {
+        dropped: (dropped) => noteDropped(ledger, point, { id, dropped }),
+        ended: (privatePages) => endClone(ledger, point, { id, privatePages }),
+      };
+
 /** Says that pages of a clone were dropped. */
-export async function noteDropped(
+async function noteDropped(
   ledger: Ledger,
   point: VmPoint,
   { id: clone, dropped }: { readonly id: string; readonly dropped: number },

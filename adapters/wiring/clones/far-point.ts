@@ -38,6 +38,8 @@ export class FarGuest {
   readonly #mapped: { readonly block: string; readonly bytes: number; readonly path: string };
   /** Pages of the block: 1 at each. */
   readonly #elsewhere: Uint8Array;
+  /** The pages of the block among all of the guest. */
+  readonly mapped: { readonly gfn: number; readonly pages: number };
 
   private constructor(
     guest: Awaited<ReturnType<typeof readStream>>,
@@ -49,11 +51,11 @@ export class FarGuest {
     this.#mapped = mapped;
     const { blocks } = guest.memoryMap;
     this.#elsewhere = new Uint8Array(blocks.reduce((sum, { pages }) => sum + pages, 0));
-    let gfn = 0;
-    for (const { name, pages } of blocks) {
-      if (name === mapped.block) this.#elsewhere.fill(1, gfn, gfn + pages);
-      gfn += pages;
-    }
+    const at = blocks.findIndex(({ name }) => name === mapped.block);
+    const gfn = blocks.slice(0, at).reduce((sum, { pages }) => sum + pages, 0);
+    const { pages } = blocks[at]!;
+    this.#elsewhere.fill(1, gfn, gfn + pages);
+    this.mapped = { gfn, pages };
   }
 
   /** Reads what a memory server gave. Refused where it is no guest with that block. */

@@ -11,7 +11,7 @@ import {
   type HeldMemory,
   type ReliefPlan,
 } from '../../../domain/host-relief.ts';
-import { initialHostMemory, type HostMemory as FoldedMemory } from '../../../domain/host-memory.ts';
+import type { HostMemory as FoldedMemory } from '../../../domain/host-memory.ts';
 import type { Budget, MemoryState } from '../../../domain/memory-pressure.ts';
 import { PAGE_BYTES } from '../../../domain/values/page.ts';
 
@@ -41,13 +41,13 @@ const NOTHING: ReliefPlan = { memory: 'high', steps: [], excessBytes: 0 };
 /** Holds the clones of this host to a budget, whenever it is told to look at them. */
 export class HostMemory {
   readonly #budget: ClonesBudget;
-  readonly #folded: () => FoldedMemory | undefined;
+  readonly #folded: () => FoldedMemory;
   /** Ticks that each had taken when it was looked at last. */
   readonly #ticks = new Map<string, number>();
   #memory: MemoryState = 'high';
 
-  /** `folded` is what became of what was dropped before, as the ledger says it; undefined: nobody knows. */
-  constructor(budget: ClonesBudget, folded: () => FoldedMemory | undefined) {
+  /** `folded` is what became of what was dropped before, as it was said. */
+  constructor(budget: ClonesBudget, folded: () => FoldedMemory) {
     this.#budget = budget;
     this.#folded = folded;
   }
@@ -73,7 +73,7 @@ export class HostMemory {
   async round(clones: readonly AccountedClone[]): Promise<ReliefRound> {
     const held = clones.flatMap((clone) => this.#held(clone));
     const budget = this.#free(held);
-    const known = { memory: this.#memory, clones: this.#folded() ?? initialHostMemory };
+    const known = { memory: this.#memory, clones: this.#folded() };
     const plan =
       budget === null ? NOTHING : decideRelief(known)({ _tag: 'RelieveHost', budget, held });
     this.#memory = plan.memory;

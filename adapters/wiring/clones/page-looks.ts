@@ -1,6 +1,7 @@
 // Clones over one base are looked at now and then: which pages each has of it, and which are its own. What is
-// news of that is said in the ledger, some seconds at a time, never a fault at a time; where the ledger cannot
-// be written, or is of a format that does not know it, nothing is said, and the guests run on.
+// news of that is said where they are known, some seconds at a time, never a fault at a time; where it cannot
+// be, as in a ledger that cannot be written or is of a format that does not know it, nothing is said, and the
+// guests run on.
 
 import { MAPPED_PAGE, mappedPagesOf, OWN_PAGE } from '../../guests/qemu/mapped-pages.ts';
 import { formatOfType } from '../../../domain/events/control.ts';
@@ -9,6 +10,7 @@ import {
   countsOfClone,
   decideLook,
   sumOfFetches,
+  type BaseFile,
   type FetchCounts,
   type HostMemory,
   type SeenClone,
@@ -25,6 +27,21 @@ import type { Ledger } from '../ledger/ledger.ts';
 import type { VmPoint } from '../ledger/vm-point.ts';
 import type { CloneBase } from './clone-base.ts';
 
+/** The file that clones map, and which pages of their VM it has. */
+export interface LookedFile {
+  readonly base: BaseFile;
+  readonly gfn: number;
+  readonly pages: number;
+}
+
+/** Where what was seen of clones is said. */
+export interface LookTeller {
+  /** What became of them, as it was said so far. */
+  readonly memory: HostMemory;
+  /** Says what is news of clones that were looked at together; a LedgerError, or a refusal: nothing can be. */
+  say(seen: readonly SeenClone[]): Promise<unknown>;
+}
+
 /** Most of what happens does so in a guest's first seconds. */
 const FIRST_LOOK_MS = 1_000;
 const EVERY_MS = 10_000;
@@ -40,11 +57,8 @@ const restBetweenLooks = (ageMs: number): number =>
   );
 
 export class PageLooks {
-  readonly #ledger: Ledger;
-  readonly #base: CloneBase;
-  readonly #vm: string;
-  readonly #gfn: number;
-  readonly #pages: number;
+  readonly #file: LookedFile;
+  readonly #teller: LookTeller;
   /** Their processes, by their leases. */
   readonly #clones = new Map<string, number>();
   /** What each had fetched when it was seen last. */
@@ -52,24 +66,39 @@ export class PageLooks {
   readonly #startedMs = performance.now();
   readonly #turn = new Turn();
   #timer: NodeJS.Timeout | null = null;
-  #isOff: boolean;
+  #isOff = false;
 
-  /** Looks at clones of a point, once there are some. */
-  constructor(ledger: Ledger, point: VmPoint, base: CloneBase) {
-    this.#ledger = ledger;
-    this.#base = base;
-    this.#vm = point.entry.vm;
-    const { block } = base;
-    const [piece] = accepted(blockLayoutOf(memoryMapOf(point), { vm: this.#vm, block })).pieces;
-    this.#gfn = piece!.gfn;
-    this.#pages = piece!.pages;
-    const { facts } = ledger.state.catalogue;
-    this.#isOff = ledger.mode === 'read' || !hasFormat(facts, formatOfType('PageFetched'));
+  /** Looks at clones over a file, once there are some. */
+  constructor(file: LookedFile, teller: LookTeller) {
+    this.#file = file;
+    this.#teller = teller;
   }
 
-  /** What became of the clones of hosts, as the ledger said it last. */
+  /** Looks at clones of a point, for the ledger that it is of. */
+  static ofPoint(ledger: Ledger, point: VmPoint, { block, path, point: of }: CloneBase): PageLooks {
+    const { vm } = point.entry;
+    const [piece] = accepted(blockLayoutOf(memoryMapOf(point), { vm, block })).pieces;
+    const base = { vm: of.entry.vm, capture: of.row.capture, file: path };
+    const looks = new PageLooks(
+      { base, gfn: piece!.gfn, pages: piece!.pages },
+      {
+        get memory() {
+          return ledger.state.hostMemory;
+        },
+        say: (seen) =>
+          ledger.decide(pointsStream(vm), () =>
+            decideLook(ledger.state.hostMemory)({ _tag: 'NoteLook', vm, seen }),
+          ),
+      },
+    );
+    const { facts } = ledger.state.catalogue;
+    looks.#isOff = ledger.mode === 'read' || !hasFormat(facts, formatOfType('PageFetched'));
+    return looks;
+  }
+
+  /** What became of the clones of hosts, as it was said last. */
   get memory(): HostMemory {
-    return this.#ledger.state.hostMemory;
+    return this.#teller.memory;
   }
 
   /** What all of them fetched, as far as it was seen. */
@@ -77,7 +106,7 @@ export class PageLooks {
     return sumOfFetches(this.#counts.values());
   }
 
-  /** Looks at one more, by its lease; null: the ledger does not know of it. */
+  /** Looks at one more, by its lease; null: nobody is told of it. */
   add(clone: string | null, process: number | undefined): void {
     if (clone === null || process === undefined) return;
     this.#clones.set(clone, process);
@@ -103,21 +132,19 @@ export class PageLooks {
 
   /** What a clone has; nothing where it has ended, or may not be looked into. */
   #seen(clone: string, process: number): readonly SeenClone[] {
-    const { point, path: file } = this.#base;
-    const states = mappedPagesOf(process, file, this.#pages);
+    const { base, gfn, pages } = this.#file;
+    const states = mappedPagesOf(process, base.file, pages);
     if (states === null) return [];
-    const base = { vm: point.entry.vm, capture: point.row.capture, file };
-    const mapped = rangesWhere(states, MAPPED_PAGE, this.#gfn);
-    return [{ clone, base, mapped, own: rangesWhere(states, OWN_PAGE, this.#gfn) }];
+    const mapped = rangesWhere(states, MAPPED_PAGE, gfn);
+    return [{ clone, base, mapped, own: rangesWhere(states, OWN_PAGE, gfn) }];
   }
 
   #look(): Promise<void> {
     return this.#turn.run(async () => {
       if (this.#isOff) return;
       const seen = [...this.#clones].flatMap(([clone, process]) => this.#seen(clone, process));
-      const look = { _tag: 'NoteLook', vm: this.#vm, seen } as const;
       try {
-        await this.#ledger.decide(pointsStream(this.#vm), () => decideLook(this.memory)(look));
+        await this.#teller.say(seen);
         for (const { clone } of seen) this.#counts.set(clone, countsOfClone(this.memory, clone));
       } catch (thrown) {
         if (!isLedgerError(thrown) && !isRefused(thrown)) throw thrown;

@@ -4,11 +4,12 @@ import { Option, type Command } from 'commander';
 import { CLONE_HOLDINGS, type CloneHolding } from '../../../../domain/clone-regions.ts';
 import { largeRegionsOf } from '../../../wiring/clones/clone-regions.ts';
 import type { ClonesBudget } from '../../../wiring/clones/host-memory.ts';
-import { publishMaster, startClone } from '../../../wiring/clones/clones.ts';
+import { publishMaster, startClone, tellerOf } from '../../../wiring/clones/clones.ts';
 import type { CloneBase } from '../../../wiring/clones/clone-base.ts';
 import type { FarGuest } from '../../../wiring/clones/far-point.ts';
 import { PageLooks } from '../../../wiring/clones/page-looks.ts';
 import { cloneNamed, parkClone, parkedAs } from '../../../wiring/clones/parking.ts';
+import { ToldLooks } from '../../nbd/told-looks.ts';
 import { isLedgerError } from '../../../../domain/values/ledger-error.ts';
 import type { Ledger } from '../../../wiring/ledger/ledger.ts';
 import { Limiter } from '../../../../domain/values/limiter.ts';
@@ -21,7 +22,6 @@ import { pointText, stderrOf, tellStarted, untilEnded } from '../started-clones.
 import { UsageError } from '../failure.ts';
 import { bytesText, type Output } from '../output.ts';
 import { outputOf, tell, warn, withLedger } from '../session.ts';
-import type { VmPoint } from '../../../wiring/ledger/vm-point.ts';
 import type { ParentPoint } from '../../../../domain/vm.ts';
 
 interface CloneOptions {
@@ -144,26 +144,25 @@ function limitOf(command: Command, output: Output, ledger: Ledger | null): Memor
 interface Origin {
   readonly ledger: Ledger | null;
   readonly master: ParentPoint;
-  readonly point: VmPoint | null;
   /** The point that all of them map, and where it lies. */
   readonly base: ParentPoint;
   readonly path: string;
-  /** At what each has of their base; null: it is another host's point. */
-  readonly looks: PageLooks | null;
+  /** At what each has of their base. */
+  readonly looks: PageLooks;
   readonly start: (
     request: Pick<Parameters<FarGuest['start']>[0], 'command' | 'isAccounted' | 'onStderr'>,
-  ) => Promise<Pick<NumberedClone, 'clone' | 'onEnded'>>;
+  ) => Promise<Pick<NumberedClone, 'clone' | 'teller'>>;
 }
 
 /** Starts the clones, all or none. */
 async function startAll(
   command: Command,
   output: Output,
-  { ledger, master, point, base, looks, start: started }: Origin,
+  { ledger, master, base, looks, start: started }: Origin,
 ): Promise<RunningGuests> {
   const { count } = command.opts<CloneOptions>();
   const limit = limitOf(command, output, ledger);
-  const running = new RunningGuests(ledger, limit, looks);
+  const running = new RunningGuests(limit, looks);
   const limiter = new Limiter(STARTED_AT_ONCE);
   const stderr = stderrOf(command);
   const start = async (n: number): Promise<void> => {
@@ -172,8 +171,8 @@ async function startAll(
       isAccounted: limit !== null,
       onStderr: stderr.ofOne(),
     });
-    running.add({ n, master, point, ...booked });
-    tellStarted(command, output, { n, master, point, ...booked, base });
+    running.add({ n, master, ...booked });
+    tellStarted(command, output, { n, master, ...booked, base });
   };
   const numbers = Array.from({ length: count }, (_, i) => i + 1);
   const all = await Promise.allSettled(numbers.map((n) => limiter.run(() => start(n))));
@@ -221,12 +220,14 @@ const cloneHere = (command: Command): Promise<void> =>
       const options = command.opts<CloneOptions>();
       const of = { holding: options.large, clones: count, budget: budgetOf(options) };
       const large = await largeRegionsOf(ledger, point, of);
-      const start: Origin['start'] = async (request) => ({
-        clone: await startClone(ledger, point, { ...request, base, large, isDiskOk: diskOk }),
-      });
+      const start: Origin['start'] = async (request) => {
+        const ways = { ...request, base, large, isDiskOk: diskOk };
+        const clone = await startClone(ledger, point, ways);
+        return { clone, teller: tellerOf(ledger, point, clone.id) };
+      };
       const { path } = base;
-      const looks = new PageLooks(ledger, point, base);
-      const origin = { ledger, master, point, base: baseOf(base), path, looks, start };
+      const looks = PageLooks.ofPoint(ledger, point, base);
+      const origin = { ledger, master, base: baseOf(base), path, looks, start };
       await runAll(command, output, origin);
     } finally {
       await used.letGo();
@@ -243,9 +244,15 @@ async function cloneFar(command: Command, { server }: Far): Promise<void> {
   const used = await farBase(command, server);
   try {
     const { guest, master, path } = used;
+    const { gfn, pages } = guest.mapped;
+    const file = { base: { ...master, file: path }, gfn, pages };
+    const told = new ToldLooks(server, file.base);
     const start: Origin['start'] = (request) =>
-      startFar(command, server, (name) => guest.start({ ...request, name, isDiskOk: diskOk }));
-    const far = { ledger: null, master, point: null, base: master, path, looks: null, start };
+      startFar(command, { server, told }, (name) =>
+        guest.start({ ...request, name, isDiskOk: diskOk }),
+      );
+    const looks = new PageLooks(file, told);
+    const far = { ledger: null, master, base: master, path, looks, start };
     await runAll(command, outputOf(command), far);
   } finally {
     await used.letGo();

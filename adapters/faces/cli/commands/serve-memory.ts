@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import type { Command } from 'commander';
 import { mappedBlockOf } from '../../../wiring/clones/clone-base.ts';
 import { publishMaster } from '../../../wiring/clones/clones.ts';
-import { noteFarClone } from '../../../wiring/clones/far-clones.ts';
+import { FarClones } from '../../../wiring/clones/far-clones.ts';
 import {
   devicesOf,
   identifiersOf,
@@ -55,13 +55,14 @@ export async function run(command: Command): Promise<void> {
     const opened = await exports.open(name);
     try {
       await opened.hold();
+      const clones = new FarClones(ledger, { point, block });
       const server = await serveNbd(address, {
         exports: masterExports({
           master: { vm, capture, block },
           memory: () => exports.open(name),
           devices: await devicesOf(ledger, point, block),
           identifiers: key === null ? null : await identifiersOf(ledger, point, block),
-          told: (clone) => noteFarClone(ledger, { point, block }, clone),
+          told: (told) => clones.note(told),
         }),
         ...(address.kind === 'tcp' && key !== null ? { key: serverKeyOf(key) } : {}),
         onFailure: (message) => warn(command, message),

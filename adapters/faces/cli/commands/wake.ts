@@ -1,7 +1,7 @@
 // `wake`: starts a parked clone again, over its master's point, with what it had modified out of its capture.
 
 import type { Command } from 'commander';
-import { publishMaster, startClone } from '../../../wiring/clones/clones.ts';
+import { publishMaster, startClone, tellerOf } from '../../../wiring/clones/clones.ts';
 import {
   noteWoken,
   parkedNamed,
@@ -73,12 +73,12 @@ export const run = (command: Command): Promise<void> => {
           onStderr: stderrOf(command).ofOne(),
         }),
       );
-      const looks = new PageLooks(ledger, point, used.base);
-      const running = new RunningGuests(ledger, null, looks);
-      running.add({ n: 1, master, point, clone });
+      const running = new RunningGuests(null, PageLooks.ofPoint(ledger, point, used.base));
+      const numbered = { n: 1, master, clone, teller: tellerOf(ledger, point, clone.id) };
+      running.add(numbered);
       const { entry, row } = used.base.point;
       const base = { vm: entry.vm, capture: row.capture };
-      tellStarted(command, output, { n: 1, master, point, clone, base });
+      tellStarted(command, output, { ...numbered, base });
       if (!output.isJson) tell(command, `clone ${id} is awake; Ctrl-C ends it`);
       await untilEnded(running);
       output.summary('wake', { id, ...master, ...running.pages });

@@ -5,7 +5,6 @@ import { createServer, type AddressInfo, type Server, type Socket } from 'node:n
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
-import { nameOfTold } from '../../../../adapters/faces/nbd/clone-names.ts';
 import { FarClient } from '../../../../adapters/faces/nbd/far-client.ts';
 import { FarMemory, readMaster } from '../../../../adapters/faces/nbd/far-memory.ts';
 import { masterExports, servedBytes } from '../../../../adapters/faces/nbd/master-exports.ts';
@@ -22,7 +21,7 @@ import type { ListenAddress } from '../../../../adapters/faces/sockets/listen-ad
 import type { SocketServer } from '../../../../adapters/faces/sockets/socket-server.ts';
 import { pageCheckBy } from '../../../../adapters/wiring/clones/far-point.ts';
 import { serverKeyOf } from '../../../../adapters/wiring/clones/master-memory.ts';
-import type { ToldClone } from '../../../../adapters/wiring/clones/far-clones.ts';
+import type { ToldClone, ToldLook } from '../../../../adapters/wiring/clones/far-clones.ts';
 import { createPageEngine } from '../../../../adapters/kernels/engine/page-engine.ts';
 import { deriveEngineKeys } from '../../../../adapters/kernels/keys.ts';
 import { LedgerError } from '../../../../domain/values/ledger-error.ts';
@@ -47,7 +46,7 @@ describe('a memory server', () => {
   let identifiers: Uint8Array;
   let server: SocketServer | null = null;
   const failures: string[] = [];
-  const clones: ToldClone[] = [];
+  const clones: (ToldClone | ToldLook)[] = [];
   const at = (name: string): ListenAddress => ({ kind: 'unix', path: join(folder.path, name) });
 
   /** Serves memory, which may be another than its identifiers say. */
@@ -145,7 +144,21 @@ describe('a memory server', () => {
     } as const;
     await tellServer(from, told);
     await tellServer(from, { ...told, what: 'ended', privatePages: 9 });
-    const both = [told, { ...told, what: 'ended', privatePages: 9 }];
+    const look = {
+      what: 'saw',
+      lease: told.lease,
+      holder,
+      file: '/tmp/base',
+      gone: [[0, 0]],
+      came: [
+        [2, 9],
+        [40, 40],
+      ],
+      own: [],
+      dropped: 3,
+    } as const;
+    await tellServer(from, look);
+    const both = [told, { ...told, what: 'ended', privatePages: 9 }, look];
     expect(clones).toEqual(both);
     const unwelcome = { ...told, holder: { ...holder, host: 'unwelcome' } };
     await expect(tellServer(from, unwelcome)).rejects.toThrow(/too many/u);
@@ -155,10 +168,14 @@ describe('a memory server', () => {
       { ...told, qmp: 'q'.repeat(256) },
       { ...told, privatePages: -1 },
       { ...told, holder: { ...holder, process: 1.5 } },
+      { ...look, gone: '0', came: '2 0', own: '' },
+      { ...look, gone: '-1', came: '', own: '' },
+      { ...look, gone: [[0, 0]], came: '', own: '' },
+      { ...look, gone: '', came: '', own: 'a'.repeat(9) },
       null,
     ])
       await expect(
-        FarClient.open(address, { name: nameOfTold(wrong as never), key: from.key }),
+        FarClient.open(address, { name: `clone/${JSON.stringify(wrong)}`, key: from.key }),
       ).rejects.toThrow(/no export/u);
     await expect(tellServer({ at: address, key: null }, told)).rejects.toMatchObject({
       code: 'PEER_REFUSED',
