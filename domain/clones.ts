@@ -17,8 +17,11 @@ import {
 } from './points.ts';
 import type { Refusal } from './values/refusals.ts';
 
-/** How a clone came by its memory: woken ones map it too. Another word of a later release is read as well. */
-export type CloneKind = 'mapped' | 'woken';
+/**
+ * How a clone came by its memory: woken ones map it too, one of `postcopy` is sent it as it touches it. Another
+ * word of a later release is read as well.
+ */
+export type CloneKind = 'mapped' | 'woken' | 'postcopy';
 
 export type ClonesEvent = EventOf<
   'MasterPublished' | 'CloneStarted' | 'PageEvicted' | 'CloneEnded' | 'CloneParked' | 'CloneWoken'
@@ -55,8 +58,8 @@ export interface PublishMaster {
 export interface StartClone extends Omit<LeasePoint, '_tag' | 'kind'> {
   readonly _tag: 'StartClone';
   readonly kind: CloneKind;
-  /** The block of memory that it maps. */
-  readonly block: string;
+  /** The block of memory that it maps; null: none. */
+  readonly block: string | null;
   /** Where it is controlled. */
   readonly qmp: string;
 }

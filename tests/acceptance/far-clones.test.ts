@@ -3,7 +3,7 @@
 // them whatever becomes of the server, or of them.
 
 import { spawnSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
@@ -40,6 +40,8 @@ const found = isThere
 const GUEST = { seed: 37, memoryMib: 128 };
 const BYTES = GUEST.memoryMib * 2 ** 20;
 const LINES = 3;
+/** How often the server is killed under running clones: a part of their memory each time, of 1 MiB at least. */
+const KILLS = 32;
 
 /** A network of its own, in which nothing is; and a host of its own, as far as a host can be told. */
 const NETWORK = ['unshare', '--net'];
@@ -91,11 +93,29 @@ describeWithQemu('clones that have a socket alone', inLongRun(found), (tools) =>
   };
   const cloning = (
     from: string,
-    of: { readonly count: number; readonly name: string; readonly through: readonly string[] },
+    of: {
+      readonly count: number;
+      readonly name: string;
+      readonly through: readonly string[];
+      readonly words?: readonly string[];
+    },
   ): Promise<RunningCommand> => {
-    const words = ['clone', '--from', from, '--count', `${of.count}`, '--', ...wordsOf(of.name)];
-    return started(far, { rows: of.count, through: of.through }, ...words);
+    const words = ['clone', '--from', from, '--count', `${of.count}`, ...(of.words ?? [])];
+    const { count: rows, through } = of;
+    return started(far, { rows, through }, ...words, '--', ...wordsOf(of.name));
   };
+  /** Has QEMU read a part of a guest's memory, of so many equal ones: what it lacks of that it fetches. */
+  async function readPart(row: JsonRow, part: number, parts: number): Promise<Buffer> {
+    const qmp = await connectQmp({ path: String(row['qmp']) });
+    const filename = at(`part-${String(row['pid'])}`);
+    try {
+      const size = BYTES / parts;
+      await qmp.execute('pmemsave', { val: part * size, size, filename });
+      return readFileSync(filename);
+    } finally {
+      qmp.close();
+    }
+  }
   const goesOn = async (...names: string[]): Promise<void> => {
     for (const name of names) {
       const ticks = await firstTicks(consoleOf(name), LINES);
@@ -120,6 +140,94 @@ describeWithQemu('clones that have a socket alone', inLongRun(found), (tools) =>
     await guest.kill();
     await folder.remove();
   }, GUEST_TIMEOUT_MS);
+
+  test(
+    `read on, mapped and sent what they touch, when their server is killed ${KILLS} times`,
+    async () => {
+      await here.json('restore', '--vm', 'web', '--at', '@1', '--to', at('raw'));
+      const wanted = readFileSync(at('raw'));
+      const key = at('key');
+      await here.run(['group', 'export', '--group', 'default', '--to', key]);
+      let server = await serving();
+      const words = ['--key', key];
+      const mapped = await cloning(at('sock'), { count: 2, name: 'map-{n}', through: [], words });
+      const sent = await cloning(at('sock'), {
+        count: 2,
+        name: 'sent-{n}',
+        through: [],
+        words: [...words, '--postcopy'],
+      });
+      const kinds = (await here.json('clones')).map(({ kind }) => kind);
+      expect(kinds).toEqual(['mapped', 'mapped', 'postcopy', 'postcopy']);
+      const rows = [...mapped.rows(), ...sent.rows()];
+      const names = ['map-1', 'map-2', 'sent-1', 'sent-2'];
+      await goesOn(...names);
+      let waited = 0;
+      let alike = 0;
+      for (let kill = 0; kill < KILLS; kill += 1) {
+        await ended(server, 'SIGKILL');
+        const reading = Promise.all(rows.map((row) => readPart(row, kill, KILLS)));
+        if ((await Promise.race([reading, pause(300, 'waits')])) === 'waits') waited += 1;
+        server = await serving();
+        const size = BYTES / KILLS;
+        for (const part of await reading)
+          for (let page = 0; page < size; page += 4096) {
+            const from = kill * size + page;
+            alike +=
+              Buffer.compare(
+                part.subarray(page, page + 4096),
+                wanted.subarray(from, from + 4096),
+              ) === 0
+                ? 1
+                : 0;
+          }
+      }
+      expect(waited).toBeGreaterThan(KILLS / 4);
+      // All but what they wrote is as it was recorded.
+      expect(alike).toBeGreaterThan((rows.length * BYTES) / 4096 / 2);
+      await goesOn(...names);
+      for (const row of rows) {
+        const qmp = await connectQmp({ path: String(row['qmp']) });
+        expect(await qmp.execute('query-status')).toMatchObject({ running: true });
+        qmp.close();
+      }
+      await ended(sent, 'SIGINT');
+      await ended(mapped, 'SIGINT');
+      expect(await here.json('clones')).toEqual([]);
+    },
+    4 * GUEST_TIMEOUT_MS,
+  );
+
+  test(
+    'that are sent what they touch stand when who sends it is killed, and go on with another',
+    async () => {
+      await serving();
+      const of = { count: 1, name: 'left', through: [], words: ['--postcopy'] };
+      const clones = await cloning(at('sock'), of);
+      const [row] = clones.rows();
+      await goesOn('left');
+      const serverPages = async (): Promise<number> =>
+        Number((await here.json('clones'))[0]!['serverPages']);
+      while ((await serverPages()) === 0) await pause(200);
+      await ended(clones, 'SIGKILL');
+      const path = String(row!['qmp']);
+      const recover = ['resume', '--recover', path, '--from', at('sock')];
+      const wrong = await far.run(['resume', '--recover', path]);
+      expect([wrong.exitCode, wrong.stderr]).toEqual([5, expect.anything()]);
+      const again = await started(far, { rows: 1 }, ...recover);
+      expect(again.rows()[0]).toMatchObject({ vm: 'web', capture: 1, recovered: true });
+      await again.until((each) => each.rows().length === 2);
+      expect(again.rows()[1]).toMatchObject({ arrived: 'finished' });
+      await goesOn('left');
+      expect((await here.json('clones')).map(({ id }) => id)).toEqual([row!['id']]);
+      // It is a guest as any other by now; whoever went on for it says when it has ended.
+      await quitGuest(guestPaths({ folder: folder.path, name: 'left' }).qmpPath);
+      expect((await again.ended).exitCode).toBe(0);
+      running.splice(running.indexOf(again), 1);
+      expect(await here.json('clones')).toEqual([]);
+    },
+    GUEST_TIMEOUT_MS,
+  );
 
   apart('in a network of their own', () => {
     test(

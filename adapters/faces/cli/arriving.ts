@@ -6,6 +6,7 @@ import type { ArrivingMemory, Arrived } from '../../wiring/restore/resume.ts';
 import { PAGE_BYTES } from '../../../domain/values/page.ts';
 import { Interrupted, type Interrupting } from '../rows/failure-rows.ts';
 import type { Row } from '../rows/row.ts';
+import type { FarOptions } from './far-server.ts';
 import { onInterruptions } from './interruption.ts';
 import { bytesText, type Output } from './output.ts';
 import { ledgerUrl, progressOf, tell } from './session.ts';
@@ -14,8 +15,13 @@ import { quoted } from './shell-word.ts';
 const DRAW_MS = 500;
 
 /** The command that goes on with a guest that was left, or whose giver was killed. */
-export const recoveringLine = (command: Command, qmpPath: string): string =>
-  `pageledger --ledger ${quoted(ledgerUrl(command))} resume --recover ${quoted(qmpPath)}`;
+export function recoveringLine(command: Command, qmpPath: string): string {
+  const { from, key } = command.opts<FarOptions>();
+  const going = `resume --recover ${quoted(qmpPath)}`;
+  if (from === undefined) return `pageledger --ledger ${quoted(ledgerUrl(command))} ${going}`;
+  const proved = key === undefined ? '' : ` --key ${quoted(key)}`;
+  return `pageledger ${going} --from ${quoted(from)}${proved}`;
+}
 
 /** Watches for interruptions while a guest's memory arrives. */
 function interruptions(command: Command, memory: ArrivingMemory) {

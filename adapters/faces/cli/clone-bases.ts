@@ -164,7 +164,7 @@ export async function farBase(command: Command, server: FarServer): Promise<FarB
     const isSame = mount.vm === vm && mount.capture === capture && mount.bytes === bytes;
     if (!isSame)
       throw new LedgerError('PEER_REFUSED', 'the memory server serves another point by now', {});
-    const guest = await FarGuest.read(devices, { block, bytes, path: mount.file });
+    const guest = await FarGuest.read(devices, { block, bytes });
     const end = async (): Promise<void> => {
       guest.close();
       await letGo();

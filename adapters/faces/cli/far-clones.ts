@@ -36,17 +36,24 @@ async function tellEnded(command: Command, server: FarServer, told: ToldClone): 
     }
 }
 
+/** A memory server, how its clones come by their memory, and what it is told of that; null: nothing. */
+interface FarWays {
+  readonly server: FarServer;
+  readonly kind: ToldClone['kind'];
+  readonly told: ToldLooks | null;
+}
+
 /** Starts a clone and tells its server; one that nobody notes runs on all the same, which is said. */
-export async function startFar(
+export async function startFar<Clone extends StartedClone>(
   command: Command,
-  { server, told: looks }: { readonly server: FarServer; readonly told: ToldLooks },
-  start: (name: string) => Promise<StartedClone>,
-): Promise<Pick<NumberedClone, 'clone' | 'teller'>> {
+  { server, kind, told: looks }: FarWays,
+  start: (name: string) => Promise<Clone>,
+): Promise<{ readonly clone: Clone } & Pick<NumberedClone, 'teller'>> {
   const lease = drawLease();
   const clone = await start(lease);
   const { process: child, qmpPath: qmp } = clone;
   const holder = holderOf(child.pid ?? 0);
-  const told: ToldClone = { what: 'began', lease, holder, qmp, privatePages: null };
+  const told: ToldClone = { what: 'began', kind, lease, holder, qmp, privatePages: null };
   try {
     await tellServer(server, told);
   } catch (thrown) {
@@ -57,12 +64,20 @@ export async function startFar(
     );
     return { clone, teller: null };
   }
-  looks.add(lease, holder);
+  looks?.add(lease, holder);
   return {
     clone: { ...clone, id: lease },
     teller: {
-      dropped: (pages) => looks.dropped(lease, pages),
+      dropped: async (pages) => looks?.dropped(lease, pages),
       ended: (privatePages) => tellEnded(command, server, { ...told, privatePages }),
     },
   };
 }
+
+/** Says of a clone that another process started, and has ended by now. */
+export const tellFarEnded = (
+  command: Command,
+  server: FarServer,
+  of: Pick<ToldClone, 'lease' | 'holder' | 'qmp'>,
+): Promise<void> =>
+  tellEnded(command, server, { ...of, what: 'ended', kind: 'postcopy', privatePages: null });

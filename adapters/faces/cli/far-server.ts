@@ -14,7 +14,7 @@ export interface FarOptions {
 /** A memory server, and the check of what it gives; null: what it gives cannot be checked. */
 export interface Far {
   readonly server: FarServer;
-  readonly isPage: PageCheck | null;
+  readonly check: PageCheck | null;
 }
 
 /** The server that is meant, and the check of what it gives; null: none is. */
@@ -30,6 +30,6 @@ export async function farServerOf({ from, key }: FarOptions): Promise<Far | null
   const group = key === undefined ? null : await keyInFile(key);
   return {
     server: { at, key: group !== null && at.kind === 'tcp' ? serverKeyOf(group) : null },
-    isPage: group === null ? null : await pageCheckBy(group),
+    check: group === null ? null : await pageCheckBy(group),
   };
 }

@@ -24,6 +24,7 @@ const Ranges = new t.Type<PageRanges, string>(
 );
 const Clone = t.type({
   what: t.union([t.literal('began'), t.literal('ended')]),
+  kind: t.union([t.literal('mapped'), t.literal('postcopy')]),
   lease,
   qmp: hostText,
   privatePages: orNull(count),

@@ -29,9 +29,22 @@ export interface FarServer {
 }
 
 /** How what comes from there is checked. */
-export interface FarCheck {
-  readonly isPage: PageCheck;
+interface FarCheck {
+  readonly by: PageCheck;
   readonly identifiers: Uint8Array;
+  /** Where [page] is 1 it is zeros, by what it is known by. */
+  readonly zeros: Uint8Array;
+}
+
+/** Which pages are zeros, by what they are known by. */
+function zerosOf(identifiers: Uint8Array, { zero }: PageCheck): Uint8Array {
+  const zeros = new Uint8Array(identifiers.length / IDENTIFIER_BYTES);
+  for (let page = 0; page < zeros.length; page += 1) {
+    const at = page * IDENTIFIER_BYTES;
+    zeros[page] =
+      Buffer.compare(identifiers.subarray(at, at + IDENTIFIER_BYTES), zero) === 0 ? 1 : 0;
+  }
+  return zeros;
 }
 
 const openAt = (server: FarServer, name: string): Promise<FarClient> =>
@@ -111,29 +124,48 @@ export class FarMemory implements ServedMemory {
   /** Opens the memory that a server gives. PEER_UNREACHABLE, PEER_REFUSED. */
   static async open(
     server: FarServer,
-    { isPage, waiting }: { readonly isPage: PageCheck | null; readonly waiting: Waiting },
+    { check: by, waiting }: { readonly check: PageCheck | null; readonly waiting: Waiting },
   ): Promise<FarMemory> {
     const { master, sizeBytes } = await toldMaster(server);
     const where = placeText(server.at);
     const bytes = (sizeBytes / PAGE_BYTES) * IDENTIFIER_BYTES;
     const identifiers =
-      isPage === null ? null : await wholeOf(server, MASTER_EXPORT.identifiers, bytes);
+      by === null ? null : await wholeOf(server, MASTER_EXPORT.identifiers, bytes);
     if (identifiers !== null && identifiers.length !== bytes)
       throw new LedgerError(
         'PEER_REFUSED',
         `${where} does not say what its pages are known by`,
         {},
       );
-    const check = isPage === null ? null : { isPage, identifiers: identifiers! };
+    const check =
+      by === null || identifiers === null
+        ? null
+        : { by, identifiers, zeros: zerosOf(identifiers, by) };
     return new FarMemory({ server, check, waiting, master, sizeBytes });
   }
 
-  isZero(): boolean {
-    return false;
+  /** Whether a page is known to be zeros: by what it is known by, where that can be checked. */
+  isZero(page: number): boolean {
+    return this.#check?.zeros[page] === 1;
   }
 
-  /** Waits for the server, until `signal` ends it. */
+  /** Waits for the server, until `signal` ends it. Zeros at both ends are not asked for. */
   async read(firstPage: number, pages: number, signal: AbortSignal): Promise<Uint8Array> {
+    let first = firstPage;
+    let end = firstPage + pages;
+    while (first < end && this.isZero(first)) first += 1;
+    while (end > first && this.isZero(end - 1)) end -= 1;
+    if (end - first === pages) return this.#readThere(first, pages, signal);
+    const bytes = new Uint8Array(pages * PAGE_BYTES);
+    if (end > first)
+      bytes.set(
+        await this.#readThere(first, end - first, signal),
+        (first - firstPage) * PAGE_BYTES,
+      );
+    return bytes;
+  }
+
+  async #readThere(firstPage: number, pages: number, signal: AbortSignal): Promise<Uint8Array> {
     for (;;)
       try {
         const bytes = await this.#readNow(firstPage, pages);
@@ -180,10 +212,10 @@ export class FarMemory implements ServedMemory {
 
   #checkPages(bytes: Uint8Array, firstPage: number): void {
     if (this.#check === null) return;
-    const { isPage, identifiers } = this.#check;
+    const { by, identifiers } = this.#check;
     const at = firstPage * IDENTIFIER_BYTES;
     const known = identifiers.subarray(at, at + (bytes.length / PAGE_BYTES) * IDENTIFIER_BYTES);
-    const wrong = isPage(bytes, known);
+    const wrong = by.wrongIn(bytes, known);
     if (wrong === null) return;
     throw new LedgerError(
       'PEER_REFUSED',

@@ -75,7 +75,8 @@ export class ToldLooks implements LookTeller {
   async dropped(lease: string, pages: number): Promise<void> {
     const dropped = pages + (this.#dropped.get(lease) ?? 0);
     this.#dropped.delete(lease);
-    const isTold = await this.#tell(lease, { ...NO_LISTS, dropped });
+    const { file } = this.#base;
+    const isTold = await this.#tell(lease, { ...NO_LISTS, file, dropped });
     if (!isTold) this.#dropped.set(lease, dropped + (this.#dropped.get(lease) ?? 0));
   }
 
@@ -88,9 +89,10 @@ export class ToldLooks implements LookTeller {
   /** Says an event in parts; whether all of them were said, or nobody wants them. */
   async #sayInParts(event: Extract<HostMemoryEvent, { type: 'PageFetched' | 'PageEvicted' }>) {
     const { clone } = event.data;
+    const { file } = event.type === 'PageFetched' ? event.data.base : this.#base;
     for (let left = listsOf(event); !isEmpty(left);) {
       const part = partOfLook(left);
-      if (!(await this.#tell(clone, { ...part, dropped: 0 }))) return false;
+      if (!(await this.#tell(clone, { ...part, file, dropped: 0 }))) return false;
       if (!this.#holders.has(clone)) return true;
       this.#evolve(partOf(event, part));
       left = {
@@ -103,12 +105,12 @@ export class ToldLooks implements LookTeller {
   }
 
   /** Tells of a clone; whether it was told, or nobody wants to know. */
-  async #tell(lease: string, told: Lists & Pick<ToldLook, 'dropped'>): Promise<boolean> {
+  async #tell(lease: string, told: Lists & Pick<ToldLook, 'file' | 'dropped'>): Promise<boolean> {
     const holder = this.#holders.get(lease);
     if (holder === undefined) return true;
-    const { vm, file } = this.#base;
+    const { vm } = this.#base;
     try {
-      await tellServer(this.#server, { what: 'saw', lease, holder, file, ...told });
+      await tellServer(this.#server, { what: 'saw', lease, holder, ...told });
     } catch (thrown) {
       if (!isLedgerError(thrown)) throw thrown;
       if (thrown.code === 'PEER_UNREACHABLE') return false;

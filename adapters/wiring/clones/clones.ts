@@ -62,7 +62,7 @@ async function begin(
   of: {
     readonly lease: string;
     readonly holder: Holder;
-    readonly block: string;
+    readonly block: string | null;
     readonly qmp: string;
     readonly kind: CloneKind;
   },

@@ -20,6 +20,8 @@ import { beginClone, endClone } from './clones.ts';
 /** What a host says of a clone of its own. */
 export interface ToldClone {
   readonly what: 'began' | 'ended';
+  /** How it comes by its memory. */
+  readonly kind: 'mapped' | 'postcopy';
   /** The lease that it is named by, which its host has drawn. */
   readonly lease: string;
   /** Its process, on its host. */
@@ -107,7 +109,7 @@ export class FarClones {
   async #noteClone(told: ToldClone, held: readonly LeaseRow[]): Promise<void> {
     const { point, block } = this.#served;
     const { vm } = point.entry;
-    const { lease, holder, qmp, privatePages } = told;
+    const { kind, lease, holder, qmp, privatePages } = told;
     if (told.what === 'ended') {
       this.#looks.delete(lease);
       const isKnown = held.some((row) => row.lease === lease);
@@ -119,8 +121,9 @@ export class FarClones {
         `${CLONES_MAX} clones hold ${vm}@${point.row.capture}: no more are noted`,
         told,
       );
-    const kind = 'mapped';
-    const id = await beginClone(this.#ledger, point, { lease, holder, block, qmp, kind });
+    const mapped = kind === 'mapped' ? block : null;
+    const clone = { lease, holder, block: mapped, qmp, kind };
+    const id = await beginClone(this.#ledger, point, clone);
     if (id === null) throw refused('the ledger cannot be written: no clone is noted in it', told);
   }
 

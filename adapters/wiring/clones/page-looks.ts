@@ -34,6 +34,19 @@ export interface LookedFile {
   readonly pages: number;
 }
 
+/** Looks at a clone, by its lease and its process; null: it has ended, or may not be looked into. */
+export type CloneLook = (clone: string, process: number) => SeenClone | null;
+
+/** Looks at what the kernel has mapped of a file for a clone. */
+export const lookOver =
+  ({ base, gfn, pages }: LookedFile): CloneLook =>
+  (clone, process) => {
+    const states = mappedPagesOf(process, base.file, pages);
+    if (states === null) return null;
+    const mapped = rangesWhere(states, MAPPED_PAGE, gfn);
+    return { clone, base, mapped, own: rangesWhere(states, OWN_PAGE, gfn) };
+  };
+
 /** Where what was seen of clones is said. */
 export interface LookTeller {
   /** What became of them, as it was said so far. */
@@ -57,7 +70,7 @@ const restBetweenLooks = (ageMs: number): number =>
   );
 
 export class PageLooks {
-  readonly #file: LookedFile;
+  readonly #lookAt: CloneLook;
   readonly #teller: LookTeller;
   /** Their processes, by their leases. */
   readonly #clones = new Map<string, number>();
@@ -68,9 +81,9 @@ export class PageLooks {
   #timer: NodeJS.Timeout | null = null;
   #isOff = false;
 
-  /** Looks at clones over a file, once there are some. */
-  constructor(file: LookedFile, teller: LookTeller) {
-    this.#file = file;
+  /** Looks at clones, once there are some. */
+  constructor(lookAt: CloneLook, teller: LookTeller) {
+    this.#lookAt = lookAt;
     this.#teller = teller;
   }
 
@@ -79,18 +92,16 @@ export class PageLooks {
     const { vm } = point.entry;
     const [piece] = accepted(blockLayoutOf(memoryMapOf(point), { vm, block })).pieces;
     const base = { vm: of.entry.vm, capture: of.row.capture, file: path };
-    const looks = new PageLooks(
-      { base, gfn: piece!.gfn, pages: piece!.pages },
-      {
-        get memory() {
-          return ledger.state.hostMemory;
-        },
-        say: (seen) =>
-          ledger.decide(pointsStream(vm), () =>
-            decideLook(ledger.state.hostMemory)({ _tag: 'NoteLook', vm, seen }),
-          ),
+    const { gfn, pages } = piece!;
+    const looks = new PageLooks(lookOver({ base, gfn, pages }), {
+      get memory() {
+        return ledger.state.hostMemory;
       },
-    );
+      say: (seen) =>
+        ledger.decide(pointsStream(vm), () =>
+          decideLook(ledger.state.hostMemory)({ _tag: 'NoteLook', vm, seen }),
+        ),
+    });
     const { facts } = ledger.state.catalogue;
     looks.#isOff = ledger.mode === 'read' || !hasFormat(facts, formatOfType('PageFetched'));
     return looks;
@@ -130,19 +141,12 @@ export class PageLooks {
     await this.#look();
   }
 
-  /** What a clone has; nothing where it has ended, or may not be looked into. */
-  #seen(clone: string, process: number): readonly SeenClone[] {
-    const { base, gfn, pages } = this.#file;
-    const states = mappedPagesOf(process, base.file, pages);
-    if (states === null) return [];
-    const mapped = rangesWhere(states, MAPPED_PAGE, gfn);
-    return [{ clone, base, mapped, own: rangesWhere(states, OWN_PAGE, gfn) }];
-  }
-
   #look(): Promise<void> {
     return this.#turn.run(async () => {
       if (this.#isOff) return;
-      const seen = [...this.#clones].flatMap(([clone, process]) => this.#seen(clone, process));
+      const seen = [...this.#clones].flatMap(
+        ([clone, process]) => this.#lookAt(clone, process) ?? [],
+      );
       try {
         await this.#teller.say(seen);
         for (const { clone } of seen) this.#counts.set(clone, countsOfClone(this.memory, clone));

@@ -49,7 +49,7 @@ import { labelOf, tableOf, type VmPoint } from '../ledger/vm-point.ts';
 const STORAGE_PAGES = 128;
 
 /** What gives a guest its pages, and how that ends. */
-interface Serving {
+export interface Serving {
   readonly server: PageServer;
   readonly queue: PageQueue;
   readonly served: ReturnType<PageServer['run']>;
@@ -172,7 +172,7 @@ async function judgeAfter(
 }
 
 /** What callers see of a guest that is served. */
-function arrivingMemory(
+export function arrivingMemory(
   guest: Pick<StartedGuest, 'qmp' | 'qmpPath' | 'runState'>,
   { server, queue, served, sampled }: Serving,
   {

@@ -7,13 +7,14 @@ import type { ClonesBudget } from '../../../wiring/clones/host-memory.ts';
 import { publishMaster, startClone, tellerOf } from '../../../wiring/clones/clones.ts';
 import type { CloneBase } from '../../../wiring/clones/clone-base.ts';
 import type { FarGuest } from '../../../wiring/clones/far-point.ts';
-import { PageLooks } from '../../../wiring/clones/page-looks.ts';
+import { lookOver, PageLooks } from '../../../wiring/clones/page-looks.ts';
 import { cloneNamed, parkClone, parkedAs } from '../../../wiring/clones/parking.ts';
 import { ToldLooks } from '../../nbd/told-looks.ts';
 import { isLedgerError } from '../../../../domain/values/ledger-error.ts';
 import type { Ledger } from '../../../wiring/ledger/ledger.ts';
 import { Limiter } from '../../../../domain/values/limiter.ts';
 import { positiveNumber } from '../argument-values.ts';
+import { ArrivingClones } from '../arriving-clones.ts';
 import { farBase, otherBases, usedBase } from '../clone-bases.ts';
 import { startFar } from '../far-clones.ts';
 import { farServerOf, type Far } from '../far-server.ts';
@@ -35,6 +36,7 @@ interface CloneOptions {
   readonly memory?: number | typeof HOST;
   readonly park?: boolean;
   readonly large: CloneHolding;
+  readonly postcopy?: boolean;
 }
 
 const MIB = 2 ** 20;
@@ -72,6 +74,10 @@ export const declare = (command: Command): Command =>
       )
         .choices(CLONE_HOLDINGS)
         .default('none'),
+    )
+    .option(
+      '--postcopy',
+      'with --from: map nothing; what a clone touches is sent to it alone, where nbdfuse is not',
     )
     .option('--park', 'where that is not enough, park the least active clones (`park`)')
     .option('--disk-ok', 'the disks are as they were at that moment');
@@ -234,13 +240,18 @@ const cloneHere = (command: Command): Promise<void> =>
     }
   });
 
-/** Clones of what a memory server serves. */
-async function cloneFar(command: Command, { server }: Far): Promise<void> {
-  const { vm, over, diskOk = false, large } = command.opts<CloneOptions>();
+/** Refuses what is of a point of the ledger alone. */
+function checkFar({ vm, over, large }: CloneOptions): void {
   if (large !== 'none')
     throw new UsageError('--large is of a point of the ledger, which says what was split');
   if ((vm ?? over) !== undefined)
     throw new UsageError('--from is of one point: leave --vm and --over out');
+}
+
+/** Clones of what a memory server serves. */
+async function cloneFar(command: Command, { server }: Far): Promise<void> {
+  const { diskOk = false } = command.opts<CloneOptions>();
+  checkFar(command.opts<CloneOptions>());
   const used = await farBase(command, server);
   try {
     const { guest, master, path } = used;
@@ -248,10 +259,10 @@ async function cloneFar(command: Command, { server }: Far): Promise<void> {
     const file = { base: { ...master, file: path }, gfn, pages };
     const told = new ToldLooks(server, file.base);
     const start: Origin['start'] = (request) =>
-      startFar(command, { server, told }, (name) =>
-        guest.start({ ...request, name, isDiskOk: diskOk }),
+      startFar(command, { server, kind: 'mapped', told }, (name) =>
+        guest.start({ ...request, name, path, isDiskOk: diskOk }),
       );
-    const looks = new PageLooks(file, told);
+    const looks = new PageLooks(lookOver(file), told);
     const far = { ledger: null, master, base: master, path, looks, start };
     await runAll(command, outputOf(command), far);
   } finally {
@@ -259,8 +270,45 @@ async function cloneFar(command: Command, { server }: Far): Promise<void> {
   }
 }
 
+/** Clones of what a memory server serves, which is sent to each as it touches it. */
+async function cloneArriving(command: Command, far: Far): Promise<void> {
+  const { memory, diskOk = false } = command.opts<CloneOptions>();
+  checkFar(command.opts<CloneOptions>());
+  if (memory !== undefined)
+    throw new UsageError(
+      '--postcopy: clones can drop nothing that they were sent; leave --memory out',
+    );
+  const arriving = await ArrivingClones.open(command, far);
+  try {
+    const { master, looks } = arriving;
+    const start: Origin['start'] = ({ command: words, onStderr }) =>
+      arriving.start({
+        command: words,
+        isDiskOk: diskOk,
+        ...(onStderr === undefined ? {} : { onStderr }),
+      });
+    const path = 'what the memory server sends them';
+    await runAll(command, outputOf(command), {
+      ledger: null,
+      master,
+      base: master,
+      path,
+      looks,
+      start,
+    });
+  } finally {
+    await arriving.close();
+  }
+}
+
 export async function run(command: Command): Promise<void> {
-  checkWords(command, command.opts<CloneOptions>().count);
+  const { count, postcopy = false } = command.opts<CloneOptions>();
+  checkWords(command, count);
   const far = await farServerOf(command.opts<CloneOptions>());
-  await (far === null ? cloneHere(command) : cloneFar(command, far));
+  if (far === null && postcopy)
+    throw new UsageError(
+      '--postcopy is of a memory server: `resume` is that of a point of a ledger',
+    );
+  if (far === null) await cloneHere(command);
+  else await (postcopy ? cloneArriving(command, far) : cloneFar(command, far));
 }

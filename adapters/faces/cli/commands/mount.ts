@@ -229,7 +229,7 @@ async function serveFar(command: Command, far: Far, ways: MountWays): Promise<vo
   const signals = interruptions();
   try {
     const memory = await FarMemory.open(far.server, {
-      isPage: far.isPage,
+      check: far.check,
       waiting: farWaitingTold(command),
     });
     try {

@@ -8,13 +8,15 @@ import { resumableCommand, resumePoint } from '../../../wiring/restore/restore.t
 import type { VmPoint } from '../../../wiring/ledger/vm-point.ts';
 import { pointOfGuest, recoverGuest, resumeLazily } from '../../../wiring/restore/resume.ts';
 import { isIncomplete, LEFT_OUT } from '../../../../domain/values/command-line.ts';
+import { farServerOf } from '../far-server.ts';
 import { escapedLines } from '../../rows/escaped-text.ts';
 import { awaitArrival, recoveringLine } from '../arriving.ts';
+import { recoverFar } from '../arriving-clones.ts';
 import { positiveNumber, wholeNumber } from '../argument-values.ts';
 import { UsageError } from '../failure.ts';
 import { COLD_BELOW, samplingOf, sayJudged, type SamplingOptions } from '../sampled-regions.ts';
 import { quoted } from '../shell-word.ts';
-import { tell, withLedger } from '../session.ts';
+import { outputOf, tell, withLedger } from '../session.ts';
 import { waitingTold } from '../waiting.ts';
 
 export const declare = (command: Command): Command =>
@@ -28,6 +30,8 @@ export const declare = (command: Command): Command =>
       '--recover <socket>',
       "go on with a guest whose `resume` was killed, by its QEMU's socket",
     )
+    .option('--from <address>', 'with --recover: the memory server that the guest is a clone of')
+    .option('--key <file>', "of --from: the group's key, as `group export` wrote it")
     .option(
       '--sample <n>',
       'look at so many regions of 2 MiB for a while, page by page',
@@ -92,6 +96,8 @@ interface ResumeOptions extends SamplingOptions {
   readonly eager?: boolean;
   readonly onDemandOnly?: boolean;
   readonly recover?: string;
+  readonly from?: string;
+  readonly key?: string;
   readonly diskOk?: boolean;
   readonly asRecorded?: boolean;
 }
@@ -104,6 +110,8 @@ function checkedOptions(command: Command): ResumeOptions {
     throw new UsageError('--eager sends all memory, --on-demand-only what is asked for: say one');
   if (options.sample !== undefined && (eager === true || onDemandOnly === true))
     throw new UsageError('--sample sends all else ahead: leave --eager and --on-demand-only out');
+  if (recover === undefined && options.from !== undefined)
+    throw new UsageError('--from goes with --recover: `clone --from` starts clones');
   if (recover === undefined) return options;
   const others = [vm, at, eager, diskOk, asRecorded, options.sample].some(
     (option) => option !== undefined,
@@ -114,11 +122,14 @@ function checkedOptions(command: Command): ResumeOptions {
 }
 
 /** Goes on with a guest whose giver of memory has ended. */
-const recover = (
-  command: Command,
-  { recover: qmpPath = '', onDemandOnly = false }: ResumeOptions,
-): Promise<void> =>
-  withLedger(command, 'use', async (ledger, output) => {
+async function goOn(command: Command, options: ResumeOptions): Promise<void> {
+  const { recover: qmpPath = '', onDemandOnly = false } = options;
+  const far = await farServerOf(options);
+  if (far !== null) {
+    const guest = { far, qmpPath, isOnDemandOnly: onDemandOnly };
+    return recoverFar(command, outputOf(command), guest);
+  }
+  await withLedger(command, 'use', async (ledger, output) => {
     const point = pointOfGuest(ledger, qmpPath);
     const memory = await recoverGuest(ledger, point, {
       qmpPath,
@@ -133,6 +144,7 @@ const recover = (
     else tell(command, `${label} is ${memory.runState} again; its memory goes on arriving`);
     await awaitArrival(command, output, { memory, label, row });
   });
+}
 
 /** A guest that runs in front until it ends; an interruption ends it. */
 const untilExit = (guest: ChildProcess): Promise<void> =>
@@ -152,7 +164,7 @@ const usesTerminal = (words: readonly string[]): boolean =>
 
 export async function run(command: Command): Promise<void> {
   const options = checkedOptions(command);
-  if (options.recover !== undefined) return recover(command, options);
+  if (options.recover !== undefined) return goOn(command, options);
   const { vm, at = 'latest' } = options;
   if (vm === undefined) throw new UsageError('--vm NAME was expected');
   await withLedger(command, 'use', async (ledger, output) => {

@@ -107,7 +107,7 @@ describe('a memory server', () => {
   test('gives its memory, and all else of the guest, to who has the key, over TCP too', async () => {
     const address = await serving(LOOPBACK, { isKeyed: true });
     const from = { at: address, key: serverKeyOf(GROUP) };
-    const far = await FarMemory.open(from, { isPage: await pageCheckBy(GROUP), waiting: silent });
+    const far = await FarMemory.open(from, { check: await pageCheckBy(GROUP), waiting: silent });
     expect([far.master, far.sizeBytes]).toEqual([MASTER, memory.length]);
     const parts = Array.from({ length: 8 }, (_, i) => far.read(8 * i, 8, NEVER));
     expect(Buffer.concat(await Promise.all(parts)).equals(memory)).toBe(true);
@@ -137,6 +137,7 @@ describe('a memory server', () => {
     const holder = { host: 'far', machine: null, boot: 'b', space: 's', process: 7, started: 12 };
     const told = {
       what: 'began',
+      kind: 'mapped',
       lease: '0123456789abcdef',
       qmp: '/tmp/q',
       privatePages: null,
@@ -165,6 +166,7 @@ describe('a memory server', () => {
     for (const wrong of [
       { ...told, lease: 'x' },
       { ...told, what: 'began anew' },
+      { ...told, kind: 'woken' },
       { ...told, qmp: 'q'.repeat(256) },
       { ...told, privatePages: -1 },
       { ...told, holder: { ...holder, process: 1.5 } },
@@ -185,11 +187,11 @@ describe('a memory server', () => {
 
   test('that claims more memory than hosts have is refused before anything is kept for it', async () => {
     const from = { at: await serving(at('huge'), { sizeBytes: 2 ** 52 }), key: null };
-    const isPage = await pageCheckBy(GROUP);
+    const check = await pageCheckBy(GROUP);
     for (const opening of [
       readMaster(from),
-      FarMemory.open(from, { isPage: null, waiting: silent }),
-      FarMemory.open(from, { isPage, waiting: silent }),
+      FarMemory.open(from, { check: null, waiting: silent }),
+      FarMemory.open(from, { check, waiting: silent }),
     ])
       await expect(opening).rejects.toThrow(/claims a memory of \d+ bytes/u);
   });
@@ -203,8 +205,8 @@ describe('a memory server', () => {
       onAway: ({ message }: Error) => void told.push(message),
       onBack: () => void told.push('back'),
     };
-    const isPage = await pageCheckBy(GROUP);
-    const far = await FarMemory.open({ at: at('lying'), key: null }, { isPage, waiting });
+    const check = await pageCheckBy(GROUP);
+    const far = await FarMemory.open({ at: at('lying'), key: null }, { check, waiting });
     expect(Buffer.from(await far.read(6, 9, NEVER))).toEqual(
       memory.subarray(6 * PAGE_BYTES, 15 * PAGE_BYTES),
     );
@@ -221,7 +223,7 @@ describe('a memory server', () => {
     await serving(at('away'));
     const far = await FarMemory.open(
       { at: at('away'), key: null },
-      { isPage: null, waiting: silent },
+      { check: null, waiting: silent },
     );
     for (let round = 0; round < 3; round += 1) {
       await stopped();

@@ -66,7 +66,14 @@ describe('clones of another host', () => {
       [A, OF_A],
       [B, OF_B],
     ] as const) {
-      await tellServer(far, { what: 'began', lease, holder, qmp: '/q', privatePages: null });
+      await tellServer(far, {
+        what: 'began',
+        kind: 'mapped',
+        lease,
+        holder,
+        qmp: '/q',
+        privatePages: null,
+      });
       told.add(lease, holder);
     }
     return told;
@@ -154,6 +161,7 @@ describe('clones of another host', () => {
     const told = await looks();
     await tellServer(far, {
       what: 'ended',
+      kind: 'mapped',
       lease: A,
       holder: OF_A,
       qmp: '/q',
