@@ -9,7 +9,7 @@ import { guestCommand } from '../../adapters/guests/demo-guest/start-guest.ts';
 import { programPath, toolsAtHand } from '../../adapters/guests/demo-guest/tools.ts';
 import { tickingGuest } from '../support/guest/watched-guest.ts';
 import { MIB, type Bench, type BenchContext } from './bench.ts';
-import { CloneStarts, guestMib, proportionalMib } from './clone-starts.ts';
+import { CloneStarts, guestMib, proportionalMib, type StartedGuests } from './clone-starts.ts';
 import { farCloneRows } from './far-clones.ts';
 import { freshFolder } from './ledgers.ts';
 import { limitedCloneRows } from './limited-clones.ts';
@@ -22,6 +22,9 @@ const LIVE_MS = 10_000;
 /** Eight clones together, against one guest with all its memory. */
 const TOGETHER = { count: 8, target: { sense: 'at most', bound: 1.5 } } as const;
 
+/** Restores a guest with all its memory. */
+const WHOLE = ['resume', '--vm', 'web', '--eager'];
+
 /** What guests took, with their QEMUs and without, and when the last of them ran. */
 interface Taken {
   readonly seconds: number;
@@ -29,20 +32,31 @@ interface Taken {
   readonly guestMib: number;
 }
 
-/** Starts guests, lets them live, and ends them. */
-async function taken(
+/** Lets guests live, and ends them. */
+async function takenBy(starts: CloneStarts, all: readonly StartedGuests[]): Promise<Taken> {
+  await pause(LIVE_MS);
+  const pids = all.flatMap(({ rows }) => rows.map(({ pid }) => pid));
+  const sumOf = (mibOf: (pid: unknown) => number): number =>
+    pids.reduce<number>((sum, pid) => sum + mibOf(pid), 0);
+  const mib = sumOf(proportionalMib);
+  const ofGuests = sumOf((pid) => guestMib(pid, GUEST.memoryMib));
+  for (const guests of all) await starts.end(guests);
+  return { seconds: Math.max(...all.map(({ seconds }) => seconds)), mib, guestMib: ofGuests };
+}
+
+/** Starts guests by one command, lets them live, and ends them. */
+const taken = async (
   starts: CloneStarts,
   words: readonly string[],
   of: { readonly name: string; readonly count: number },
-): Promise<Taken> {
-  const guests = await starts.start(words, of);
-  await pause(LIVE_MS);
-  const sumOf = (mibOf: (pid: unknown) => number): number =>
-    guests.rows.reduce((sum, { pid }) => sum + mibOf(pid), 0);
-  const mib = sumOf(proportionalMib);
-  const ofGuests = sumOf((pid) => guestMib(pid, GUEST.memoryMib));
-  await starts.end(guests);
-  return { seconds: guests.seconds, mib, guestMib: ofGuests };
+): Promise<Taken> => takenBy(starts, [await starts.start(words, of)]);
+
+/** The same of guests that are sent all their memory, by a command each. */
+async function takenWhole(starts: CloneStarts, count: number): Promise<Taken> {
+  const all: StartedGuests[] = [];
+  for (let n = 1; n <= count; n += 1)
+    all.push(await starts.start(WHOLE, { name: `whole-${count}-${n}`, count: 1 }));
+  return takenBy(starts, all);
 }
 
 async function run(context: BenchContext): Promise<readonly Row[]> {
@@ -61,14 +75,15 @@ async function run(context: BenchContext): Promise<readonly Row[]> {
     await guest.kill();
   }
   context.tell('one guest is given all its memory');
-  const whole = await taken(starts, ['resume', '--vm', 'web', '--eager'], {
-    name: 'whole',
-    count: 1,
-  });
+  const whole = await takenWhole(starts, 1);
   const one = 'one guest with all its memory';
   const limit = { what: one, figure: figureOf([whole.mib], 'MiB') };
   const guestLimit = { what: one, figure: figureOf([whole.guestMib], 'MiB') };
   const told = `${GUEST.memoryMib} MiB (${GUEST.memoryMib * MIB} bytes) each, TCG, alive for 10 s`;
+  const many = context.isQuick ? 2 : TOGETHER.count;
+  context.tell(`${many} guests are given all their memory`);
+  const wholes = await takenWhole(starts, many);
+  const all = `${many} guests with all their memory`;
   const rows: Row[] = [];
   for (const count of context.isQuick ? [1, 2] : [1, 4, TOGETHER.count, 16]) {
     context.tell(`${count} clones start`);
@@ -95,6 +110,19 @@ async function run(context: BenchContext): Promise<readonly Row[]> {
         what: `of that their guests' memory`,
         measured: figureOf([ofGuests], 'MiB'),
         limit: guestLimit,
+      }),
+    );
+    if (count !== many) continue;
+    rows.push(
+      rowOf({
+        what: `memory of ${count} QEMUs together, against as many full restores (PSS)`,
+        measured: figureOf([mib], 'MiB'),
+        limit: { what: all, figure: figureOf([wholes.mib], 'MiB') },
+      }),
+      rowOf({
+        what: `of that their guests' memory, against theirs`,
+        measured: figureOf([ofGuests], 'MiB'),
+        limit: { what: all, figure: figureOf([wholes.guestMib], 'MiB') },
       }),
     );
   }

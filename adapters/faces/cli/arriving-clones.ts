@@ -39,7 +39,7 @@ interface OpenSource extends FarSource {
 
 /** Opens what a memory server serves. PEER_UNREACHABLE, PEER_REFUSED. */
 async function openSource(command: Command, { server, check }: Far): Promise<OpenSource> {
-  const { master, bytes, devices } = await readMaster(server);
+  const { master, bytes, devices } = await readMaster(server, check);
   const { vm, capture, block } = master;
   const guest = await FarGuest.read(devices, { block, bytes });
   try {

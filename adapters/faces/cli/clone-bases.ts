@@ -11,11 +11,11 @@ import { baseFor, mappedBlockOf, type CloneBase } from '../../wiring/clones/clon
 import { FarGuest } from '../../wiring/clones/far-point.ts';
 import type { Ledger } from '../../wiring/ledger/ledger.ts';
 import type { VmPoint } from '../../wiring/ledger/vm-point.ts';
-import { readMaster, type FarServer } from '../nbd/far-memory.ts';
+import { readMaster } from '../nbd/far-memory.ts';
 import { unmountFolder } from '../nbd/fuse.ts';
 import { hasDied, livingMounts, mountAt, mountPlace, type Mount } from '../nbd/mounts.ts';
 import { startMount, wordsOfFar, wordsOfPart, type MountedRow } from './background-mount.ts';
-import type { FarOptions } from './far-server.ts';
+import type { Far, FarOptions } from './far-server.ts';
 
 /** A base, and what to do once nobody maps it. */
 export interface UsedBase {
@@ -156,8 +156,8 @@ interface FarBase {
 }
 
 /** Mounts what a memory server serves for these clones alone, and asks for all else of the guest. */
-export async function farBase(command: Command, server: FarServer): Promise<FarBase> {
-  const { master, bytes, devices } = await readMaster(server);
+export async function farBase(command: Command, { server, check }: Far): Promise<FarBase> {
+  const { master, bytes, devices } = await readMaster(server, check);
   const { mount, letGo } = await mountedAlone(command, wordsOfFar(command.opts<FarOptions>()));
   const { block, vm, capture } = master;
   try {

@@ -6,13 +6,20 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { isLedgerError, LedgerError } from '../../../domain/values/ledger-error.ts';
 import { PAGE_BYTES } from '../../../domain/values/page.ts';
 import type { PageCheck } from '../../wiring/clones/far-point.ts';
+import { SEAL_BYTES, type SealedPart } from '../../wiring/clones/master-memory.ts';
 import type { Waiting } from '../../wiring/restore/patient-reading.ts';
 import type { ListenAddress } from '../sockets/listen-address.ts';
 import type { SharedKey } from '../sockets/shared-key.ts';
 import type { ServedMemory } from './exports.ts';
 import type { OfferedExports } from './negotiation.ts';
 import { FarClient, placeText } from './far-client.ts';
-import { MASTER_EXPORT, masterOfText, masterText, type MasterName } from './master-exports.ts';
+import {
+  MASTER_EXPORT,
+  masterOfText,
+  masterText,
+  SEALED_PARTS,
+  type MasterName,
+} from './master-exports.ts';
 
 /** Connections that are read on at once. */
 const CONNECTIONS = 4;
@@ -63,15 +70,38 @@ async function wholeOf(server: FarServer, name: string, bytesMax: number): Promi
   }
 }
 
+/** A part of what a server gives beside the pages, once it is known that who has the key made it. */
+async function sealedPart(
+  server: FarServer,
+  of: { readonly part: SealedPart; readonly bytesMax: number },
+  { check, master }: { readonly check: PageCheck | null; readonly master: MasterName },
+): Promise<Buffer> {
+  const { part, bytesMax } = of;
+  const bytes = await wholeOf(server, MASTER_EXPORT[part], bytesMax);
+  if (check === null) return bytes;
+  const seals = await wholeOf(server, MASTER_EXPORT.seals, SEALED_PARTS.length * SEAL_BYTES);
+  const at = SEALED_PARTS.indexOf(part) * SEAL_BYTES;
+  const seal = seals.subarray(at, at + SEAL_BYTES);
+  if (check.isSealed(seal, { part, master: masterText(master), bytes })) return bytes;
+  throw new LedgerError(
+    'PEER_REFUSED',
+    `${placeText(server.at)} gave ${part} of ${masterText(master)} that nobody made who has the key of the group: they were not used`,
+    {},
+  );
+}
+
 /** A master as a server tells of it, and all of the guest but the block: a migration stream. */
-export async function readMaster(server: FarServer): Promise<{
+export async function readMaster(
+  server: FarServer,
+  check: PageCheck | null,
+): Promise<{
   readonly master: MasterName;
   readonly bytes: number;
   readonly devices: Buffer;
 }> {
   const { master, sizeBytes: bytes } = await toldMaster(server);
-  const devices = await wholeOf(server, MASTER_EXPORT.devices, DEVICES_BYTES_MAX);
-  return { master, bytes, devices };
+  const of = { part: 'devices', bytesMax: DEVICES_BYTES_MAX } as const;
+  return { master, bytes, devices: await sealedPart(server, of, { check, master }) };
 }
 
 /** What a server says that it serves. PEER_REFUSED where that is no block of memory. */
@@ -130,7 +160,9 @@ export class FarMemory implements ServedMemory {
     const where = placeText(server.at);
     const bytes = (sizeBytes / PAGE_BYTES) * IDENTIFIER_BYTES;
     const identifiers =
-      by === null ? null : await wholeOf(server, MASTER_EXPORT.identifiers, bytes);
+      by === null
+        ? null
+        : await sealedPart(server, { part: 'identifiers', bytesMax: bytes }, { check: by, master });
     if (identifiers !== null && identifiers.length !== bytes)
       throw new LedgerError(
         'PEER_REFUSED',

@@ -1,10 +1,12 @@
 // What a memory server gives of its one point: a block of memory (`memory`), all else of the guest as a
-// migration stream (`devices`), and what each page is known by (`identifiers`), where the key is at hand.
+// migration stream (`devices`), and where the key is at hand what each page is known by (`identifiers`) and
+// seals of both (`seals`).
 // What clients tell of their clones comes as names of exports too (clone-names.ts).
 
 import { PAGE_BYTES } from '../../../domain/values/page.ts';
 import { LedgerError } from '../../../domain/values/ledger-error.ts';
 import type { ToldClone, ToldLook } from '../../wiring/clones/far-clones.ts';
+import type { SealedPart, sealBy } from '../../wiring/clones/master-memory.ts';
 import { toldInName } from './clone-names.ts';
 import type { ExportName, OpenExport, ServedMemory } from './exports.ts';
 import type { OfferedExports } from './negotiation.ts';
@@ -14,7 +16,11 @@ export const MASTER_EXPORT = {
   memory: 'memory',
   devices: 'devices',
   identifiers: 'identifiers',
+  seals: 'seals',
 } as const;
+
+/** The parts that are sealed, in the order in which their seals are given. */
+export const SEALED_PARTS: readonly SealedPart[] = ['identifiers', 'devices'];
 
 /** Bytes at hand, as memory that is served: as many as there are. */
 export const servedBytes = (bytes: Uint8Array): ServedMemory => ({
@@ -49,14 +55,19 @@ export function masterExports(of: {
   readonly memory: () => Promise<OpenExport>;
   readonly devices: Uint8Array;
   readonly identifiers: Uint8Array | null;
+  /** Seals a part of it; null: the key is not at hand. */
+  readonly seal: ReturnType<typeof sealBy> | null;
   /** Takes what a client tells of a clone of its own; throws where that is refused. */
   readonly told: (clone: ToldClone | ToldLook) => Promise<void>;
 }): OfferedExports {
   const description = masterText(of.master);
-  const kept = new Map<string, Uint8Array>([
-    [MASTER_EXPORT.devices, of.devices],
-    ...(of.identifiers === null ? [] : [[MASTER_EXPORT.identifiers, of.identifiers] as const]),
-  ]);
+  const { devices, identifiers, seal } = of;
+  const kept = new Map<string, Uint8Array>([[MASTER_EXPORT.devices, devices]]);
+  if (identifiers !== null && seal !== null) {
+    const parts = { identifiers, devices };
+    const seals = SEALED_PARTS.map((part) => seal(part, description, parts[part]));
+    kept.set(MASTER_EXPORT.identifiers, identifiers).set(MASTER_EXPORT.seals, Buffer.concat(seals));
+  }
   const names = [MASTER_EXPORT.memory, ...kept.keys()];
   return {
     names: (): Promise<readonly ExportName[]> =>

@@ -10,6 +10,7 @@ import { countsOfClone, type FetchCounts } from '../../../domain/host-memory.ts'
 import { decideClones, type CloneKind } from '../../../domain/clones.ts';
 import { pointsStream } from '../../../domain/events/streams.ts';
 import type { Holder } from '../../../domain/values/lease.ts';
+import { pagesIn } from '../../../domain/values/page-ranges.ts';
 import { replayClones, type ReplayedHost } from '../../../projections/questions/clone-replay.ts';
 import type { VmEntry } from '../../../projections/models/vm-entry.ts';
 import { drawLease, endHold, leasesOf, readUnheld, type Lease } from '../points/leases.ts';
@@ -35,7 +36,7 @@ export interface Clone extends Lease {
   readonly dropped: number;
   /** Pages that it fetched, that left, and that it fetched again. */
   readonly fetched: FetchCounts;
-  /** Pages that it has of its own; null: it is not of this host, or may not be looked into. */
+  /** Pages that it has of its own, as is seen here or its host told; null: that is not known. */
   readonly privatePages: number | null;
 }
 
@@ -193,6 +194,13 @@ export async function endClone(
   );
 }
 
+/** Pages of its own that a clone's host told of; null: it told none, or does not see which are. */
+function ownPagesTold({ state }: Ledger, clone: string, kind: string): number | null {
+  const memory = state.hostMemory.clones.get(clone);
+  const isSeen = kind !== 'postcopy' && memory !== undefined && memory.file !== null;
+  return isSeen ? pagesIn(memory.own) : null;
+}
+
 /** All clones that run of some VMs, oldest first of each. */
 export function clonesOf(ledger: Ledger, entries: readonly VmEntry[]): readonly Clone[] {
   const rows = new Map(entries.flatMap(({ clones }) => clones.map((row) => [row.clone, row])));
@@ -201,7 +209,9 @@ export function clonesOf(ledger: Ledger, entries: readonly VmEntry[]): readonly 
     if (row === undefined) return [];
     const { kind, block, qmp, dropped } = row;
     const isHere = lease.fate === 'alive';
-    const privatePages = isHere ? privatePagesOf(lease.holder.process) : null;
+    const privatePages = isHere
+      ? privatePagesOf(lease.holder.process)
+      : ownPagesTold(ledger, lease.lease, kind);
     const fetched = countsOfClone(ledger.state.hostMemory, lease.lease);
     return [{ ...lease, kind, block, qmp, dropped, fetched, privatePages }];
   });

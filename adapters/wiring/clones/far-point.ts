@@ -1,6 +1,7 @@
 // A master's point on a host that holds no page of it: what a memory server gave is checked, and guests are
 // started over it.
 
+import { timingSafeEqual } from 'node:crypto';
 import { sourceOfChunks } from '../../guests/qemu/byte-window.ts';
 import { Spool } from '../../guests/qemu/spool.ts';
 import { readStream } from '../../guests/qemu/stream-reader.ts';
@@ -15,6 +16,7 @@ import type { GuestTarget, RestoredGuest } from '../../../domain/ports/guests.ts
 import { IDENTIFIER_BYTES } from '../../../domain/ports/page-engine.ts';
 import type { StartedClone } from './clones.ts';
 import { startOver } from './guest-over.ts';
+import { SEAL_BYTES, sealBy, type SealedPart } from './master-memory.ts';
 
 /** Holds pages against what they are known by. */
 export interface PageCheck {
@@ -22,10 +24,17 @@ export interface PageCheck {
   wrongIn(pages: Uint8Array, identifiers: Uint8Array): number | null;
   /** What a page of zeros is known by. */
   readonly zero: Uint8Array;
+  /** Whether who has the key made a part of what is given of a master. */
+  isSealed(
+    seal: Uint8Array,
+    of: { readonly part: SealedPart; readonly master: string; readonly bytes: Uint8Array },
+  ): boolean;
 }
 
 /** Checks pages by the key of their group. */
-export async function pageCheckBy({ key }: GroupKey): Promise<PageCheck> {
+export async function pageCheckBy(group: GroupKey): Promise<PageCheck> {
+  const { key } = group;
+  const sealOf = sealBy(group);
   const engine = createPageEngine({ threads: 0 });
   await engine.useKeys(deriveEngineKeys(key));
   return {
@@ -36,6 +45,8 @@ export async function pageCheckBy({ key }: GroupKey): Promise<PageCheck> {
       return null;
     },
     zero: engine.identify(new Uint8Array(PAGE_BYTES)).identifiers.slice(0, IDENTIFIER_BYTES),
+    isSealed: (seal, { part, master, bytes }) =>
+      seal.length === SEAL_BYTES && timingSafeEqual(seal, sealOf(part, master, bytes)),
   };
 }
 

@@ -1,7 +1,7 @@
 // What a server of a master's memory gives beside the pages: what each page is known by, the guest's devices
 // and small blocks, and the key that both sides prove they have.
 
-import { hkdfSync } from 'node:crypto';
+import { createHmac, hkdfSync } from 'node:crypto';
 import { PassThrough } from 'node:stream';
 import { IDENTIFIER_BYTES } from '../../../domain/ports/page-engine.ts';
 import { accepted, run } from '../../../domain/ports/run.ts';
@@ -27,6 +27,23 @@ export const serverKeyOf = ({ group, key }: GroupKey) => ({
   identity: group,
   key: new Uint8Array(hkdfSync('sha512', key, '', SERVER_LABEL, SERVER_KEY_BYTES)),
 });
+
+const SEAL_LABEL = 'pageledger 1 memory server: seal';
+/** Bytes of a seal. */
+export const SEAL_BYTES = 32;
+
+/** What a server gives beside the pages. */
+export type SealedPart = 'identifiers' | 'devices';
+
+/**
+ * Seals what a server gives of a master beside its pages: HMAC-SHA-256 (RFC 2104) of the part's name, a zero, the
+ * master's, a zero and the bytes, by a key that is derived of the group's. Who has not that key cannot make one.
+ */
+export function sealBy({ key }: GroupKey) {
+  const sealing = new Uint8Array(hkdfSync('sha512', key, '', SEAL_LABEL, SERVER_KEY_BYTES));
+  return (part: SealedPart, master: string, bytes: Uint8Array): Uint8Array =>
+    createHmac('sha256', sealing).update(`${part}\0${master}\0`).update(bytes).digest();
+}
 
 /** The group's key of a point's VM; null: it is not on this host. */
 export async function keyAtHand(ledger: Ledger, { entry }: VmPoint): Promise<GroupKey | null> {

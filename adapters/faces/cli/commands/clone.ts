@@ -249,10 +249,11 @@ function checkFar({ vm, over, large }: CloneOptions): void {
 }
 
 /** Clones of what a memory server serves. */
-async function cloneFar(command: Command, { server }: Far): Promise<void> {
+async function cloneFar(command: Command, far: Far): Promise<void> {
   const { diskOk = false } = command.opts<CloneOptions>();
   checkFar(command.opts<CloneOptions>());
-  const used = await farBase(command, server);
+  const { server } = far;
+  const used = await farBase(command, far);
   try {
     const { guest, master, path } = used;
     const { gfn, pages } = guest.mapped;
@@ -263,8 +264,8 @@ async function cloneFar(command: Command, { server }: Far): Promise<void> {
         guest.start({ ...request, name, path, isDiskOk: diskOk }),
       );
     const looks = new PageLooks(lookOver(file), told);
-    const far = { ledger: null, master, base: master, path, looks, start };
-    await runAll(command, outputOf(command), far);
+    const origin = { ledger: null, master, base: master, path, looks, start };
+    await runAll(command, outputOf(command), origin);
   } finally {
     await used.letGo();
   }

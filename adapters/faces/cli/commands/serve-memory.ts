@@ -9,6 +9,7 @@ import {
   devicesOf,
   identifiersOf,
   keyAtHand,
+  sealBy,
   serverKeyOf,
 } from '../../../wiring/clones/master-memory.ts';
 import { LedgerError } from '../../../../domain/values/ledger-error.ts';
@@ -62,6 +63,7 @@ export async function run(command: Command): Promise<void> {
           memory: () => exports.open(name),
           devices: await devicesOf(ledger, point, block),
           identifiers: key === null ? null : await identifiersOf(ledger, point, block),
+          seal: key === null ? null : sealBy(key),
           told: (told) => clones.note(told),
         }),
         ...(address.kind === 'tcp' && key !== null ? { key: serverKeyOf(key) } : {}),

@@ -20,7 +20,7 @@ import { tellServer } from '../../../../adapters/faces/nbd/told-clones.ts';
 import type { ListenAddress } from '../../../../adapters/faces/sockets/listen-address.ts';
 import type { SocketServer } from '../../../../adapters/faces/sockets/socket-server.ts';
 import { pageCheckBy } from '../../../../adapters/wiring/clones/far-point.ts';
-import { serverKeyOf } from '../../../../adapters/wiring/clones/master-memory.ts';
+import { sealBy, serverKeyOf } from '../../../../adapters/wiring/clones/master-memory.ts';
 import type { ToldClone, ToldLook } from '../../../../adapters/wiring/clones/far-clones.ts';
 import { createPageEngine } from '../../../../adapters/kernels/engine/page-engine.ts';
 import { deriveEngineKeys } from '../../../../adapters/kernels/keys.ts';
@@ -57,10 +57,18 @@ describe('a memory server', () => {
       readonly isKeyed?: boolean;
       readonly vm?: string;
       readonly sizeBytes?: number;
+      /** What is made of the parts after they were sealed. */
+      readonly changed?: (part: Uint8Array) => Uint8Array;
+      readonly sealedBy?: typeof GROUP;
+      /** The master that they are sealed as; absent: the one that is served. */
+      readonly sealedAs?: string;
     } = {},
   ): Promise<ListenAddress> {
     const { bytes = memory, isKeyed = false, vm = MASTER.vm, sizeBytes = bytes.length } = of;
+    const { changed = (part) => part, sealedBy = GROUP, sealedAs } = of;
     const served = { ...servedBytes(bytes), sizeBytes };
+    const sealed = sealBy(sealedBy);
+    const parts = { identifiers, devices: DEVICES };
     server = await serveNbd(address, {
       exports: masterExports({
         master: { ...MASTER, vm },
@@ -75,8 +83,9 @@ describe('a memory server', () => {
             hold: () => Promise.resolve(),
             close: () => undefined,
           }),
-        devices: DEVICES,
-        identifiers,
+        devices: changed(DEVICES),
+        identifiers: changed(identifiers),
+        seal: (part, master) => sealed(part, sealedAs ?? master, parts[part]),
         told: (clone) => {
           if (clone.holder.host === 'unwelcome')
             return Promise.reject(new LedgerError('PEER_REFUSED', 'too many', {}));
@@ -112,7 +121,10 @@ describe('a memory server', () => {
     const parts = Array.from({ length: 8 }, (_, i) => far.read(8 * i, 8, NEVER));
     expect(Buffer.concat(await Promise.all(parts)).equals(memory)).toBe(true);
     far.close();
-    expect(await readMaster(from)).toMatchObject({ master: MASTER, devices: DEVICES });
+    expect(await readMaster(from, await pageCheckBy(GROUP))).toMatchObject({
+      master: MASTER,
+      devices: DEVICES,
+    });
   });
 
   test('gives nothing to who has no key, or another one', async () => {
@@ -189,11 +201,28 @@ describe('a memory server', () => {
     const from = { at: await serving(at('huge'), { sizeBytes: 2 ** 52 }), key: null };
     const check = await pageCheckBy(GROUP);
     for (const opening of [
-      readMaster(from),
+      readMaster(from, check),
       FarMemory.open(from, { check: null, waiting: silent }),
       FarMemory.open(from, { check, waiting: silent }),
     ])
       await expect(opening).rejects.toThrow(/claims a memory of \d+ bytes/u);
+  });
+
+  test.each<[string, Parameters<typeof serving>[1]]>([
+    [
+      'changed what it gives beside the pages',
+      { changed: (part) => Uint8Array.from(part, (byte, i) => (i === 5 ? byte ^ 1 : byte)) },
+    ],
+    ['sealed that by another key', { sealedBy: OTHER }],
+    ['gives what was sealed as that of another point', { sealedAs: 'another@3 pc.ram' }],
+  ])('that %s is not believed by who has the key', async (_, of) => {
+    const address = await serving(at('unsealed'), of);
+    const from = { at: address, key: null };
+    const check = await pageCheckBy(GROUP);
+    const unsealed = /nobody made who has the key/u;
+    await expect(readMaster(from, check)).rejects.toThrow(unsealed);
+    await expect(FarMemory.open(from, { check, waiting: silent })).rejects.toThrow(unsealed);
+    expect((await readMaster(from, null)).devices.length).toBe(DEVICES.length);
   });
 
   test('that lies about a page is never believed, and is once it tells the truth', async () => {

@@ -44,6 +44,7 @@ describe('clones of another host', () => {
         memory: () => Promise.reject(new TypeError('nobody reads here')),
         devices: new Uint8Array(0),
         identifiers: null,
+        seal: null,
         told: (told) => clones.note(told),
       }),
       onFailure: () => undefined,
