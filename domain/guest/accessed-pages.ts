@@ -43,7 +43,7 @@ export class AccessedPages {
     tasks: readonly Task[],
   ): Promise<AccessedPages> {
     const said = new Uint8Array(physical.pages.frames);
-    const walk = new UserPages(physical);
+    const walk = new UserPages(physical, { hasBits: true });
     for (const task of tasks) {
       const frame = await reader.rootOf(task);
       if (frame === null) continue;

@@ -19,9 +19,11 @@ import type { PageRoot, PhysicalMemory } from './virtual-memory.ts';
 
 /** Places that a table may have: its frame and its level. */
 const placeOf = (frame: number, level: number): number => frame * 8 + level;
-/** What may be told of a large page: its frame, its level, and what its entry's bits say of it. */
-const largePlaceOf = (frame: number, level: number, low: number): number =>
-  -(frame * 32 + level * 4 + (isAccessed(low) ? 2 : 0) + (isDirty(low) ? 1 : 0));
+/** What an entry's bits say of its page. */
+const bitsOf = (low: number): number => (isAccessed(low) ? 2 : 0) + (isDirty(low) ? 1 : 0);
+/** What is told of a large page once: its frame, its level, and bits. */
+const largePlaceOf = (frame: number, level: number, bits: number): number =>
+  -(frame * 32 + level * 4 + bits);
 
 /** Is told of frames from one on, by an entry's lower half and its level. */
 export type TellPages = (
@@ -37,10 +39,13 @@ interface Table {
 
 export class UserPages {
   readonly #memory: PhysicalMemory;
+  readonly #hasBits: boolean;
   readonly #walked = new Set<number>();
 
-  constructor(memory: PhysicalMemory) {
+  /** `hasBits`: a large page is told of once for each of what its entries' bits say, and not just once. */
+  constructor(memory: PhysicalMemory, { hasBits = false } = {}) {
     this.#memory = memory;
+    this.#hasBits = hasBits;
   }
 
   /** Tells of the pages of the process whose tables begin there. */
@@ -80,8 +85,11 @@ export class UserPages {
       if (!isLeaf(low, level)) {
         if (this.#memory.pages.has(frame)) open.push({ frame, level: level - 1 });
       } else if (level === 1) tell(frame, 1, { low, level });
-      // A large page is told of once for what its entries say of it: many may lead to it.
-      else if (frame < this.#memory.pages.frames && this.#isNew(largePlaceOf(frame, level, low)))
+      // A large page is told of once: many entries may lead to it.
+      else if (
+        frame < this.#memory.pages.frames &&
+        this.#isNew(largePlaceOf(frame, level, this.#hasBits ? bitsOf(low) : 0))
+      )
         tell(frame, Math.min(framesOf(level), this.#memory.pages.frames - frame), { low, level });
     }
   }

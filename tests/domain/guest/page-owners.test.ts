@@ -147,7 +147,8 @@ describe('pages that processes have mapped', () => {
 
   test('in a large page are as many as there is memory, told of once', async () => {
     const made = madeKernel();
-    for (const index of [3, 4, 5]) made.entry(15, index, { frame: 0, flags: 0xe7 });
+    for (const [i, flags] of [0xe7, 0xa7, 0x87].entries())
+      made.entry(15, 3 + i, { frame: 0, flags });
     expect(await mappedIn(made)).toHaveLength(MADE_FRAMES + 2);
   });
 
