@@ -63,7 +63,8 @@ export function splitPages(request: SplitRequest): SplitOutcome {
     );
   let fd: number;
   try {
-    fd = openSync(file, constants.O_WRONLY | constants.O_APPEND);
+    // A pipe that nobody reads is none, rather than a wait.
+    fd = openSync(file, constants.O_WRONLY | constants.O_APPEND | constants.O_NONBLOCK);
   } catch (thrown) {
     return not(
       `${file} cannot be written (${reasonOf(thrown)}): it is root's, there where debugfs is mounted and the kernel has large pages`,
