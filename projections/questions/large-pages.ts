@@ -137,6 +137,8 @@ export async function rankedRegions(
     readonly moment: Moment;
     readonly seen: ReadonlyMap<number, SeenRegion>;
     readonly regions: LargePages;
+    /** Whether what was told at a decision here stands in where nothing was seen: it is of another source. */
+    readonly isToldToo: boolean;
   },
 ): Promise<readonly RankedRegion[]> {
   const holders = await holdersAt(compared, of.moment);
@@ -146,7 +148,7 @@ export async function rankedRegions(
     const decided = now === undefined || now._tag === 'sampled' ? now?.since : now.capture;
     // What a guest asked for that ran from this capture is told in what was decided then.
     const isJudgedHere = now !== undefined && now._tag !== 'sampled' && decided === of.row.capture;
-    const known = activity ?? (isJudgedHere ? now.row.activity : null);
+    const known = activity ?? (of.isToldToo && isJudgedHere ? now.row.activity : null);
     return {
       rank: { activity: known ?? Number.POSITIVE_INFINITY, worth: pattern + shareable, region },
       row: {

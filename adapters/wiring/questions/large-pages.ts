@@ -141,7 +141,8 @@ export async function largePagesOf(
     of.bits === undefined
       ? await seenIn(compared, { entry, row, since }, of.measure)
       : await seenByBits(compared, point, of.bits);
-  const ranked = await rankedRegions(compared, { row, moment, seen, regions });
+  const isToldToo = of.bits === undefined;
+  const ranked = await rankedRegions(compared, { row, moment, seen, regions, isToldToo });
   const pages = entry.pagesAt(row.capture);
   return { since, regions: ranked, restPages: pages - regionsIn(pages) * REGION_PAGES };
 }
