@@ -50,8 +50,9 @@ export interface ToldLook {
 
 /** Clones that hold a point at once; a peer that claims more is flooding. */
 const CLONES_MAX = 1024;
-/** Looks at one clone that are noted: some hundred for each day that it lives, as it grows old. */
-const LOOKS_MAX = 16_384;
+/** What is noted of all clones together for as long as a point is served, in ranges of pages, and a part of it. */
+const RANGES_MAX = 2 ** 24;
+const PART_RANGES = 16;
 /** How a file of another host is told from one of this: that begins with a slash. */
 const FAR = 'far:';
 
@@ -72,12 +73,14 @@ interface Served {
 export class FarClones {
   readonly #ledger: Ledger;
   readonly #served: Served;
-  /** How often each was looked at. */
-  readonly #looks = new Map<string, number>();
+  readonly #rangesMax: number;
+  /** Ranges that were noted, each part as PART_RANGES at least. */
+  #ranges = 0;
 
-  constructor(ledger: Ledger, served: Served) {
+  constructor(ledger: Ledger, served: Served, { rangesMax = RANGES_MAX } = {}) {
     this.#ledger = ledger;
     this.#served = served;
+    this.#rangesMax = rangesMax;
   }
 
   /**
@@ -111,7 +114,6 @@ export class FarClones {
     const { vm } = point.entry;
     const { kind, lease, holder, qmp, privatePages } = told;
     if (told.what === 'ended') {
-      this.#looks.delete(lease);
       const isKnown = held.some((row) => row.lease === lease);
       if (isKnown) await endClone(this.#ledger, point, { id: lease, privatePages });
       return;
@@ -131,10 +133,12 @@ export class FarClones {
     const { point, block } = this.#served;
     const { vm } = point.entry;
     const { lease: clone, file, gone, came, own, dropped } = told;
-    const looks = (this.#looks.get(clone) ?? 0) + 1;
-    if (looks > LOOKS_MAX)
-      throw refused(`clone ${clone} was looked at ${LOOKS_MAX} times: no more is noted`, told);
-    this.#looks.set(clone, looks);
+    this.#ranges += PART_RANGES + gone.length + came.length + own.length;
+    if (this.#ranges > this.#rangesMax)
+      throw refused(
+        `${this.#rangesMax} ranges of what clones have were noted since this is served: no more are`,
+        told,
+      );
     const { facts } = this.#ledger.state.catalogue;
     if (!hasFormat(facts, formatOfType('PageFetched')))
       throw refused('the ledger is of a format that does not know what clones fetched', told);

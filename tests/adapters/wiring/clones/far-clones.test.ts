@@ -34,10 +34,10 @@ describe('clones of another host', () => {
   let far: FarServer;
 
   /** Serves the point, for hosts to tell of their clones. */
-  async function serving(): Promise<void> {
+  async function serving(ways: { readonly rangesMax?: number } = {}): Promise<void> {
     const entry = ledger.vm('web');
     const point = { entry, row: ledger.resolve(entry, '@1') };
-    const clones = new FarClones(ledger, { point, block: mappedBlockOf(point) });
+    const clones = new FarClones(ledger, { point, block: mappedBlockOf(point) }, ways);
     server = await serveNbd(far.at, {
       exports: masterExports({
         master: { vm: 'web', capture: 1, block: mappedBlockOf(point) },
@@ -187,6 +187,24 @@ describe('clones of another host', () => {
     const telling = tellServer(far, look({ came: [[0, 9]], ...wrong }));
     await expect(telling).rejects.toMatchObject({ code: 'PEER_REFUSED' });
     expect(ledger.state.next).toBe(before);
+  });
+
+  test('are told of up to a bound for all of them, and run on', async () => {
+    await stopped();
+    await serving({ rangesMax: 100 });
+    const told = await looks();
+    const scattered = rangesOf(Array.from({ length: 60 }, (_, i) => 2 * i));
+    await told.say([seen(A, scattered), seen(B, [[0, 0]])]);
+    await told.say([seen(A, [...scattered, [200, 200]]), seen(B, [[0, 9]])]);
+    expect([memoryOf(A).held, memoryOf(B).held]).toEqual([scattered, [[0, 0]]]);
+    await tellServer(far, {
+      ...look({}),
+      what: 'ended',
+      kind: 'mapped',
+      qmp: '/q',
+      privatePages: 1,
+    });
+    expect(ledger.state.hostMemory.clones.has(A)).toBe(false);
   });
 
   test('cannot say of a second file what they have, nor the same twice', async () => {
