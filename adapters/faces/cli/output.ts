@@ -2,6 +2,7 @@
 
 import { escapedText } from '../rows/escaped-text.ts';
 import { jsonLine, type Row } from '../rows/row.ts';
+import { wrapped } from './wrapped-text.ts';
 
 export interface Column {
   readonly title: string;
@@ -107,20 +108,6 @@ export class Output {
     if (damaged === true) return `${RED}${line}${PLAIN}`;
     return forgotten === true ? `${DIM}${line}${PLAIN}` : line;
   }
-}
-
-/** A sentence on as many lines as it takes, where the terminal is too narrow for one. */
-export function wrapped(text: string, columns: number): string {
-  if (text.length <= columns) return text;
-  const lines: string[] = [];
-  let line = '';
-  for (const word of text.split(/(?<=\S) (?=\S)/u)) {
-    const isFull = line !== '' && line.length + 1 + word.length > columns;
-    if (isFull) lines.push(line);
-    if (isFull) line = `  ${word}`;
-    else line = line === '' ? word : `${line} ${word}`;
-  }
-  return [...lines, line].join('\n');
 }
 
 const RED = '\u001B[31m';

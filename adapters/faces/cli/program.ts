@@ -7,6 +7,7 @@ import { COMMANDS, FAMILIES } from './commands.ts';
 import { EXAMPLES } from './examples.ts';
 import { DURATIONS, NOTES, POINTS } from './notes.ts';
 import { withPeersName } from './peers-names.ts';
+import { forStandardError } from './wrapped-text.ts';
 import { VERSION } from '../../wiring/ledger/actor.ts';
 
 export interface ProgramOptions {
@@ -42,7 +43,7 @@ export function buildProgram({ isJson, onCommand }: ProgramOptions): Command {
       writeErr: (text) => {
         if (!isJson) process.stderr.write(text);
       },
-      outputError: (text, write) => write(withPeersName(text)),
+      outputError: (text, write) => write(forStandardError(withPeersName(text))),
     })
     .configureHelp({ showGlobalOptions: true })
     .addHelpText('after', NOTES);

@@ -5,6 +5,7 @@ import { CommanderError } from 'commander';
 import { buildProgram, parsedWords, wantsJson } from './program.ts';
 import { withPeersName } from './peers-names.ts';
 import { watchInterruptions } from './interruption.ts';
+import { forStandardError } from './wrapped-text.ts';
 
 let isSettled = false;
 /** Whether the command does more than it prints. */
@@ -63,7 +64,7 @@ async function fail(thrown: unknown): Promise<void> {
   process.exitCode = exitCodeOf(failure);
   // The parser has said it already, in its own form.
   if (isJson) process.stderr.write(failureJson(failure));
-  else if (failure === thrown) process.stderr.write(`${failureText(failure)}\n`);
+  else if (failure === thrown) process.stderr.write(`${forStandardError(failureText(failure))}\n`);
 }
 
 watchInterruptions((interrupted) => {

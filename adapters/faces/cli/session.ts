@@ -12,8 +12,9 @@ import { LOCAL } from '../../wiring/questions/local-zone.ts';
 import { type OpenLedgerOptions } from '../../wiring/opening/options.ts';
 import { escapedLines } from '../rows/escaped-text.ts';
 import { UsageError } from './failure.ts';
-import { Output, wrapped } from './output.ts';
+import { Output } from './output.ts';
 import { Progress } from './progress.ts';
+import { forStandardError } from './wrapped-text.ts';
 
 const DEFAULT_LEDGER = './.pageledger';
 /** How often it is tried again where somebody else is at it. */
@@ -83,9 +84,7 @@ export const progressOf = (command: Command, label: string): Progress =>
 /** A sentence for people beside the output; none with --quiet. */
 export function tell(command: Command, sentence: string): void {
   if (globals(command).quiet !== true)
-    process.stderr.write(
-      `${wrapped(escapedLines(`pageledger: ${sentence}`), process.stderr.columns ?? Infinity)}\n`,
-    );
+    process.stderr.write(`${forStandardError(escapedLines(`pageledger: ${sentence}`))}\n`);
 }
 
 export const warn = (command: Command, sentence: string): void =>

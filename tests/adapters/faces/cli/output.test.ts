@@ -5,10 +5,10 @@ import {
   mayBeCut,
   numeric,
   Output,
-  wrapped,
   type OutputOptions,
 } from '../../../../adapters/faces/cli/output.ts';
 import { Progress } from '../../../../adapters/faces/cli/progress.ts';
+import { wrapped } from '../../../../adapters/faces/cli/wrapped-text.ts';
 import type { Row } from '../../../../adapters/faces/rows/row.ts';
 
 const COLUMNS = [
@@ -68,6 +68,7 @@ test('a sentence wraps between words, and what is short or one word stays', () =
   expect(wrapped('one two three', 20)).toBe('one two three');
   expect(wrapped('one two three four', 10)).toBe('one two\n  three\n  four');
   expect(wrapped('0123456789abcdef', 10)).toBe('0123456789abcdef');
+  expect(wrapped('one two three\nfour five six', 10)).toBe('one two\n  three\nfour five\n  six');
 });
 
 test('a terminal that tells no size wraps nothing, and no terminal a command', () => {
