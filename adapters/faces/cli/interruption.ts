@@ -18,32 +18,53 @@ const state: {
   isStepping: boolean;
   /** Whether work was told to end, and takes back what it began. */
   isEnding: boolean;
+  /** What is taken away where the command ends at once. */
+  takeAway: () => void;
   end: End;
 } = {
   signal: null,
   told: () => 'nothing was changed',
   isStepping: false,
   isEnding: false,
+  takeAway: () => undefined,
   end: () => undefined,
 };
+
+/** What is said of an interruption from here on, by work that has no steps. */
+export function tellOfInterruption(told: Told): void {
+  state.told = told;
+}
+
+/** Does work that leaves something behind where it is ended at once: `takeAway`, which waits for nothing, takes that. */
+export async function leavingNothing<A>(takeAway: () => void, work: () => Promise<A>): Promise<A> {
+  state.takeAway = takeAway;
+  try {
+    return await work();
+  } finally {
+    state.takeAway = () => undefined;
+  }
+}
 
 const interruptedBy = (signal: Interrupting): Interrupted =>
   new Interrupted(signal, `interrupted by ${signal}: ${state.told()}`);
 
 /** Watches for signals, for commands that do not themselves. */
 export function watchInterruptions(end: End): void {
-  state.end = end;
+  state.end = (failure) => {
+    state.takeAway();
+    end(failure);
+  };
   for (const signal of INTERRUPTING)
     process.on(signal, () => {
       // A command that has handlers of its own goes on to its end.
       if (process.listenerCount(signal) > 1) return;
       const isSecond = state.signal !== null;
       state.signal = signal;
-      if (isSecond || !state.isStepping) end(interruptedBy(signal));
+      if (isSecond || !state.isStepping) state.end(interruptedBy(signal));
       // What waits for a pipe or a server may not come to its next step.
       else
         setTimeout(() => {
-          if (!state.isEnding) end(interruptedBy(signal));
+          if (!state.isEnding) state.end(interruptedBy(signal));
         }, UNTIL_STEP_MS).unref();
     });
 }

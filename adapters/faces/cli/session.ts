@@ -12,6 +12,7 @@ import { LOCAL } from '../../wiring/questions/local-zone.ts';
 import { type OpenLedgerOptions } from '../../wiring/opening/options.ts';
 import { escapedLines } from '../rows/escaped-text.ts';
 import { UsageError } from './failure.ts';
+import { tellOfInterruption } from './interruption.ts';
 import { Output } from './output.ts';
 import { Progress } from './progress.ts';
 import { forStandardError } from './wrapped-text.ts';
@@ -110,6 +111,16 @@ export function openOptions(command: Command): Omit<OpenLedgerOptions, 'url' | '
   };
 }
 
+const READING: readonly string[] = ['read', 'read catalogue'];
+
+/** What an interrupted command says that has nothing of its own to say. */
+function doneText(mode: LedgerMode | 'read catalogue'): string {
+  if (READING.includes(mode)) return 'nothing was changed';
+  return mode === 'use'
+    ? 'nothing of what is recorded was changed'
+    : 'what was done by then stays, and the rest is not done; `pageledger log --last 5` shows what came last';
+}
+
 /** Opens the ledger, does the work, and closes it, whatever happens; `unsaid` holds where the user says nothing. */
 export async function withLedger<A>(
   command: Command,
@@ -126,6 +137,7 @@ export async function withLedger<A>(
     mode: isForCatalogue ? 'read' : mode,
     isForCatalogue,
   });
+  tellOfInterruption(() => doneText(mode));
   for (const finding of ledger.findings) warn(command, `${finding.where}: ${finding.reason}`);
   try {
     return await onceFree(untilMs, () => work(ledger, outputOf(command)));

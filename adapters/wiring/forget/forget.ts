@@ -34,6 +34,8 @@ export interface ForgetRequest {
   /** These points go. */
   readonly at?: readonly string[];
   readonly isDryRun?: boolean;
+  /** Told before each VM how many captures of those before it were forgotten; what it throws ends it there. */
+  readonly onVm?: (forgotten: number) => void;
 }
 
 /** A capture that could be restored, and what became of it. */
@@ -167,10 +169,15 @@ export async function forgetPoints(ledger: Ledger, request: ForgetRequest): Prom
   const isOne = names.length === 1 && nameMatcher(names[0]!).isName;
   if (!isOne) refuseMany(ledger, before === undefined ? at : [before]);
   const judged: { vm: string; of: Judged }[] = [];
+  let gone = 0;
   for (const entry of entries) {
+    request.onVm?.(gone);
     const asked = (): Forgetting => askedOf(ledger, ledger.vm(entry.vm), request, isOne);
-    judged.push({ vm: entry.vm, of: await forgetOf(ledger, entry, { asked, isDryRun }) });
+    const of = await forgetOf(ledger, entry, { asked, isDryRun });
+    gone += of.verdicts.filter(({ isKept }) => !isKept).length;
+    judged.push({ vm: entry.vm, of });
   }
+  request.onVm?.(gone);
   const goes = new Map(
     judged.map(({ vm, of }) => {
       const going = of.verdicts.filter(({ isKept }) => !isKept);

@@ -59,14 +59,20 @@ function* tracedOf(ledger: Ledger): Generator<Traced> {
 }
 
 /** Lays a checkpoint out by its trace; null: that would make no reads fewer. */
-async function layOut(ledger: Ledger, traced: Traced): Promise<LaidOutAnew | null> {
+async function layOut(
+  ledger: Ledger,
+  traced: Traced,
+  signal: AbortSignal | undefined,
+): Promise<LaidOutAnew | null> {
   const { point, together, pages: asked } = traced;
   const { vm } = point.entry;
   const { name, capture } = traced.checkpoint;
   const table = await tableOf(ledger, point, { isWhole: true });
   const { locator, storageEnds } = await readPoint(ledger, { point, table });
   const before = { locator, endsOf: storageEnds(plainStorageEnds) };
-  const made = await layOutPoint(ledger, point, { together, before });
+  // What was copied by then is taken back.
+  const onPages = (): void => signal?.throwIfAborted();
+  const made = await layOutPoint(ledger, point, { together, before, onPages });
   const { layout, pages, readsBefore, reads } = made;
   if (layout.map === null) return null;
   try {
@@ -106,9 +112,10 @@ export async function layOutAnew(
       continue;
     }
     try {
-      const made = await layOut(ledger, traced);
+      const made = await layOut(ledger, traced, signal);
       if (made !== null) all.push(made);
     } catch (thrown) {
+      if (signal?.aborted ?? false) break;
       if (!isLedgerError(thrown) && !isRefused(thrown)) throw thrown;
       ledger.tell(`checkpoint ${name} of VM ${vm} stays as it was laid out: ${thrown.message}`);
     }

@@ -34,6 +34,8 @@ export interface HealSources {
   /** Another ledger; null: none. */
   readonly from: Ledger | null;
   readonly files: readonly HealFile[];
+  /** Called before each part of it is looked through. */
+  readonly onStep: () => void;
 }
 
 /** What came of looking for lost content. */
@@ -63,12 +65,20 @@ function lostByGroup({ state }: Ledger, unreadable: Iterable<Holding>): Map<stri
 const isUnreadable = (thrown: unknown): boolean =>
   isOfPack(thrown) || (isLedgerError(thrown) && thrown.code === 'POINT_DAMAGED');
 
+/** Where it is looked, and for what. */
+interface Looking {
+  readonly healer: Healer;
+  readonly lost: LostContent;
+  readonly onStep: () => void;
+}
+
 /** Gives the pages of another ledger that can be read there. */
 async function addReadable(
   from: Ledger,
-  healer: Healer,
+  { healer, onStep }: Pick<Looking, 'healer' | 'onStep'>,
   holdings: readonly Holding[],
 ): Promise<void> {
+  onStep();
   const reader = await from.pageReader();
   try {
     const pages = new Uint8Array(holdings.length * PAGE_BYTES);
@@ -76,12 +86,13 @@ async function addReadable(
   } catch (thrown) {
     if (!isUnreadable(thrown)) throw thrown;
     if (holdings.length > 1)
-      for (const holding of holdings) await addReadable(from, healer, [holding]);
+      for (const holding of holdings) await addReadable(from, { healer, onStep }, [holding]);
   }
 }
 
 /** Looks in another ledger: all contents that have such an identifier, whichever of them is whole. */
-async function lookInLedger(from: Ledger, healer: Healer, lost: LostContent): Promise<void> {
+async function lookInLedger(from: Ledger, looking: Looking): Promise<void> {
+  const { healer, lost } = looking;
   const { contents } = from.state;
   let found: Holding[] = [];
   for (let content = 0; content < contents.count && lost.hasContents; content += 1) {
@@ -90,10 +101,10 @@ async function lookInLedger(from: Ledger, healer: Healer, lost: LostContent): Pr
     const holding = holdingOfContent(content);
     if (contents.placeOf(holding) >= 0) found.push(holding);
     if (found.length < READ_PAGES) continue;
-    await addReadable(from, healer, found);
+    await addReadable(from, looking, found);
     found = [];
   }
-  if (found.length > 0) await addReadable(from, healer, found);
+  if (found.length > 0) await addReadable(from, looking, found);
   for (const hex of lost.patterns()) await lookForPattern(from, healer, fromHex(hex));
 }
 
@@ -134,12 +145,13 @@ async function lookInChunk(
 /** Looks through a guest's memory and its device state. */
 async function lookInGuest(
   engine: PageEngine,
-  of: { readonly healer: Healer; readonly lost: LostContent; readonly captured: GuestCapture },
+  of: Looking & { readonly captured: GuestCapture },
 ): Promise<void> {
-  const { healer, lost, captured } = of;
+  const { healer, lost, captured, onStep } = of;
   const { image, device } = captured;
   const next = new SharedArrayBuffer(image.pageCount * FINGERPRINT_BYTES);
   for (let firstPage = 0; firstPage < image.pageCount && !lost.isFound; firstPage += CHUNK_PAGES) {
+    onStep();
     const pageCount = Math.min(CHUNK_PAGES, image.pageCount - firstPage);
     const scanned = await engine.scan({ image, firstPage, pageCount, previous: null, next });
     try {
@@ -155,17 +167,13 @@ async function lookInGuest(
 async function lookInFile(
   ledger: Ledger,
   { path, isImage, isAttachment }: HealFile,
-  of: { readonly healer: Healer; readonly lost: LostContent },
+  of: Looking,
 ): Promise<void> {
   if (isAttachment) await of.healer.addPages(wholePages(await bytesOfFile(path)));
   if (isImage) await lookInImage(ledger, path, of);
 }
 
-async function lookInImage(
-  ledger: Ledger,
-  path: string,
-  of: { readonly healer: Healer; readonly lost: LostContent },
-): Promise<void> {
+async function lookInImage(ledger: Ledger, path: string, of: Looking): Promise<void> {
   for await (const source of openMoments({ path, timeMs: null, clock: ledger.clock }))
     await lookInGuest(await ledger.engine(), { ...of, captured: await run(source.capture()) });
 }
@@ -173,15 +181,16 @@ async function lookInImage(
 /** Heals what is lost of a group, whose key the engine has: how many pages and patterns. */
 async function healGroup(
   ledger: Ledger,
-  { from, files }: HealSources,
+  { from, files, onStep }: HealSources,
   of: { readonly group: string; readonly lost: LostContent },
 ): Promise<number> {
   const { lost } = of;
   const engine = await ledger.engine();
   const healer = new Healer({ ...packPorts(ledger), engine, places: placesOf(ledger) }, of);
   try {
-    if (from !== null) await lookInLedger(from, healer, lost);
-    for (const file of files) if (!lost.isFound) await lookInFile(ledger, file, { healer, lost });
+    const looking = { healer, lost, onStep };
+    if (from !== null) await lookInLedger(from, looking);
+    for (const file of files) if (!lost.isFound) await lookInFile(ledger, file, looking);
     return await healer.finish();
   } finally {
     await healer.abandon();

@@ -22,6 +22,8 @@ export interface RepairRequest extends Pick<HealSources, 'from'> {
   /** Somebody has said that many packs may be lost. */
   readonly isConfirmed: boolean;
   readonly onProgress: (progress: { readonly done: number; readonly total: number }) => void;
+  /** Called again and again while content is looked for; what it throws ends the repair, which leaves no packs behind that no event names. */
+  readonly onStep?: () => void;
 }
 
 export interface Repaired {
@@ -50,7 +52,7 @@ async function putBack(ledger: Ledger, from: Ledger, pack: AnyPack): Promise<boo
 
 /** Repairs what can be, and checks everything once more. Refused where very much is lost. */
 export async function repair(ledger: Ledger, request: RepairRequest): Promise<Repaired> {
-  const { from, images, isConfirmed, onProgress } = request;
+  const { from, images, isConfirmed, onProgress, onStep = () => undefined } = request;
   const { state } = ledger;
   const files = await healFilesOf(ledger, images);
   const { damagedPacks } = await verify(ledger, onProgress);
@@ -62,12 +64,12 @@ export async function repair(ledger: Ledger, request: RepairRequest): Promise<Re
     if (from === null || !(await putBack(ledger, from, pack))) left.push(pack);
   const isSought = from !== null || images.length > 0;
   const { pages: healed, withoutKey } = isSought
-    ? await heal(ledger, { from, files }, await lostIn(ledger, left))
+    ? await heal(ledger, { from, files, onStep }, await lostIn(ledger, left))
     : { pages: 0, withoutKey: [] };
   // What was found is not lost: only what stays so is said, and may be too much.
   const stays = await lostIn(ledger, left);
   await tellLost(ledger, { ...stays, isConfirmed });
-  const rescued = left.length === 0 ? 0 : await rescue(ledger, left, stays);
+  const rescued = left.length === 0 ? 0 : await rescue(ledger, left, { found: stays, onStep });
   await findAgain(ledger);
   await state.rebuild();
   const { findings, summary } = await verify(ledger, onProgress);

@@ -24,11 +24,18 @@ function wholeIn(
  * Stores anew what can still be read of damaged packs, so that nothing that is whole lies in one: how
  * many pages and patterns. COMPACTION_BUSY.
  */
-export function rescue(ledger: Ledger, packs: readonly AnyPack[], found: Lost): Promise<number> {
+export function rescue(
+  ledger: Ledger,
+  packs: readonly AnyPack[],
+  { found, onStep }: { readonly found: Lost; readonly onStep: () => void },
+): Promise<number> {
   return alone(ledger, async () => {
     const unreadable = unreadableIn(ledger, found);
     let rescued = 0;
-    for (const pack of packs) rescued += await rescueFrom(ledger, pack, unreadable);
+    for (const pack of packs) {
+      onStep();
+      rescued += await rescueFrom(ledger, pack, unreadable);
+    }
     return rescued;
   });
 }

@@ -14,6 +14,7 @@ import {
 } from '../../../wiring/points/vm-life.ts';
 import { takenRow } from '../../rows/capture-rows.ts';
 import { UsageError } from '../failure.ts';
+import { interruptible } from '../interruption.ts';
 import { bytesText, type Output, counted } from '../output.ts';
 import { showCapture } from '../recording.ts';
 import { progressOf, warn, withLedger } from '../session.ts';
@@ -54,14 +55,20 @@ async function named(
 ): Promise<void> {
   const { vm, name, note } = command.opts<CheckpointOptions>();
   const progress = progressOf(command, 'laying out');
-  const taken = await takeCheckpoint(ledger, {
-    vm,
-    name,
-    capture,
-    ...(note === undefined ? {} : { note }),
-    ...(image === undefined ? {} : { image }),
-    onPages: ({ pages, pageCount }) => progress.bytes(pages * PAGE_BYTES, pageCount * PAGE_BYTES),
-  }).finally(() => progress.clear());
+  const told = (): string => `${vm}@${capture} has no name yet: what was copied for it is deleted`;
+  const taken = await interruptible(told, (step) =>
+    takeCheckpoint(ledger, {
+      vm,
+      name,
+      capture,
+      ...(note === undefined ? {} : { note }),
+      ...(image === undefined ? {} : { image }),
+      onPages: ({ pages, pageCount }) => {
+        step();
+        progress.bytes(pages * PAGE_BYTES, pageCount * PAGE_BYTES);
+      },
+    }),
+  ).finally(() => progress.clear());
   if (isLedgerError(taken)) warn(command, `the point is named, and not laid out: ${taken.message}`);
   output.summary('checkpoint', takenRow({ vm, name, capture }, note ?? null, taken));
   output.say(`${vm}@${capture} is checkpoint ${name}${layoutText(taken)}`);

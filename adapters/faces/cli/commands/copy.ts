@@ -35,9 +35,12 @@ export async function run(command: Command): Promise<void> {
     });
     const progress = progressOf(command, 'copying');
     try {
-      const told = (): string => 'what was copied stays, and copy goes on from there';
+      const far = { done: 0, total: 0 };
+      const told = (): string =>
+        `${bytesText(far.done)} of ${bytesText(far.total)} of packs are copied, which stays; the rest is left, and copy goes on from there`;
       const copied = await interruptible(told, (step) =>
         copyLedger({ from, to }, ({ done, total }) => {
+          Object.assign(far, { done, total });
           step();
           progress.bytes(done, total);
         }),

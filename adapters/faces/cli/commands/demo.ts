@@ -2,6 +2,7 @@
 // saved, goes back to an earlier capture and resumes a second QEMU from there, whose console goes on
 // from exactly that point. Where QEMU cannot run, the same with images that it makes.
 
+import type { ChildProcess } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Command } from 'commander';
@@ -27,6 +28,7 @@ import { captureRows } from '../../rows/capture-rows.ts';
 import { sharingTable } from '../sharing-table.ts';
 import { CAPTURE_COLUMNS } from '../tables.ts';
 import { EXIT_FAILED } from '../failure.ts';
+import { leavingNothing, tellOfInterruption } from '../interruption.ts';
 import { bytesText, type Output } from '../output.ts';
 import { outputOf } from '../session.ts';
 
@@ -39,16 +41,35 @@ const TICKS_SHOWN = 4;
 export const declare = (command: Command): Command =>
   command.option('--keep', 'keep the ledger and say where it is');
 
+/** What is taken away where the demonstration is interrupted; the first guest ends with this process. */
+interface LeftBehind {
+  second: ChildProcess | null;
+}
+
 export async function run(command: Command): Promise<void> {
+  const folder = demoFolder();
+  const left: LeftBehind = { second: null };
+  tellOfInterruption(() => 'the demonstration ends here, and nothing of it stays');
+  const takeAway = (): void => {
+    left.second?.kill('SIGKILL');
+    folder.remove();
+  };
+  await leavingNothing(takeAway, () => demonstrate(command, folder, left));
+}
+
+async function demonstrate(
+  command: Command,
+  folder: ReturnType<typeof demoFolder>,
+  left: LeftBehind,
+): Promise<void> {
   const { keep } = command.opts<{ keep?: boolean }>();
   const output = outputOf(command);
-  const folder = demoFolder();
   const ledger = await openLedger({ url: join(folder.path, 'ledger'), mode: 'create' });
   try {
     const tools = await demoTools((sentence) => output.say(sentence));
     const isSame =
       tools._tag === 'Right'
-        ? await withGuest(ledger, output, { tools: tools.right, folder: folder.path })
+        ? await withGuest(ledger, output, { tools: tools.right, folder: folder.path, left })
         : await withImages(ledger, output, folder.path, tools.left.message);
     const { summary } = await verify(ledger, () => undefined);
     output.say(
@@ -78,7 +99,7 @@ type Tools = Parameters<typeof startDemoGuest>[0]['tools'];
 async function withGuest(
   ledger: Ledger,
   output: Output,
-  place: { readonly tools: Tools; readonly folder: string },
+  place: { readonly tools: Tools; readonly folder: string; readonly left: LeftBehind },
 ): Promise<boolean> {
   output.say('starting a Linux guest under QEMU; its workload prints a checksum of its memory');
   const guest = await startDemoGuest(place);
@@ -115,6 +136,7 @@ async function goBack(
   first: {
     readonly tools: Tools;
     readonly folder: string;
+    readonly left: LeftBehind;
     readonly lines: () => readonly string[];
   },
 ): Promise<boolean> {
@@ -127,6 +149,7 @@ async function goBack(
     { entry, row },
     { command: second.command, isDiskOk: false, isOnDemandOnly: false },
   );
+  first.left.second = resumed.process;
   const isLazy = resumed._tag === 'arriving';
   const began = isLazy ? ', before its memory is there' : '';
   try {

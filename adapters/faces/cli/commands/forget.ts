@@ -9,6 +9,7 @@ import type { HeldHistory } from '../../../../domain/history.ts';
 import { forgetRow, historyRow } from '../../rows/forget-rows.ts';
 import { collected, positiveNumber } from '../argument-values.ts';
 import { UsageError } from '../failure.ts';
+import { interruptible } from '../interruption.ts';
 import { bytesText, field, numeric, type Column, type Output } from '../output.ts';
 import { withLedger } from '../session.ts';
 
@@ -143,7 +144,20 @@ export async function run(command: Command): Promise<void> {
   const request = requestOf(options);
   const { history: hasHistory = false, dryRun: isDryRun = false, vm } = options;
   await withLedger(command, isDryRun ? 'read' : 'write', async (ledger, output) => {
-    const done = request === null ? NOTHING_ASKED : await forgetPoints(ledger, request);
+    let gone = 0;
+    const told = (): string =>
+      isDryRun
+        ? 'nothing was changed'
+        : `${capturesText(gone)} ${gone === 1 ? 'is' : 'are'} forgotten, which stays so; what else the words ask for is left: run them again`;
+    const done = await interruptible(told, (step) => {
+      const onVm = (forgotten: number): void => {
+        gone = forgotten;
+        step();
+      };
+      return request === null
+        ? Promise.resolve(NOTHING_ASKED)
+        : forgetPoints(ledger, { ...request, onVm });
+    });
     const { rows, forgotten, kept, bytes } = done;
     if (output.isJson || rows.length > 0) output.rows(rows.map(forgetRow), COLUMNS);
     const asIfForgotten = isDryRun ? rows.filter(({ isKept }) => !isKept) : [];

@@ -37,7 +37,12 @@ interface VerifyOptions {
   readonly yes?: boolean;
 }
 
-type OnProgress = (progress: { readonly done: number; readonly total: number }) => void;
+/** Who hears how far it is. */
+interface Told {
+  readonly onProgress: (progress: { readonly done: number; readonly total: number }) => void;
+  /** Called again and again. */
+  readonly step: () => void;
+}
 
 type Checked = Pick<Repaired, 'findings' | 'summary' | 'withoutKey'> & RepairCounts;
 
@@ -49,7 +54,11 @@ interface RepairCounts {
 }
 
 /** Repairs first where that is asked for. */
-async function check(command: Command, ledger: Ledger, onProgress: OnProgress): Promise<Checked> {
+async function check(
+  command: Command,
+  ledger: Ledger,
+  { onProgress, step }: Told,
+): Promise<Checked> {
   const asked = command.opts<VerifyOptions>();
   const { repair: isRepair, from: url, fromImage: images = [], yes: isConfirmed = false } = asked;
   if (isRepair !== true)
@@ -63,7 +72,7 @@ async function check(command: Command, ledger: Ledger, onProgress: OnProgress): 
   const { pageStore: _, ...options } = openOptions(command);
   const from = url === undefined ? null : await openLedger({ ...options, url, mode: 'read' });
   try {
-    return await repair(ledger, { from, images, isConfirmed, onProgress });
+    return await repair(ledger, { from, images, isConfirmed, onProgress, onStep: step });
   } finally {
     await from?.close();
   }
@@ -112,14 +121,19 @@ export async function run(command: Command): Promise<void> {
     );
   await withLedger(command, isRepair ? 'write' : 'read', async (ledger, output) => {
     const progress = progressOf(command, 'verifying');
+    const far = { done: 0, total: 0 };
     const told = (): string =>
       isRepair
-        ? 'not all was repaired; what was stays'
-        : 'not all was checked, and nothing was changed';
+        ? 'what was repaired by then stays, and the rest is not: repair again'
+        : `${far.done} of ${counted(far.total, 'pack is', 'packs are')} checked, the rest is not, and nothing was changed`;
     const found = await interruptible(told, (step) =>
-      check(command, ledger, ({ done, total }) => {
-        step();
-        progress.count(done, total, 'packs');
+      check(command, ledger, {
+        step,
+        onProgress: ({ done, total }) => {
+          Object.assign(far, { done, total });
+          step();
+          progress.count(done, total, 'packs');
+        },
       }),
     ).finally(() => progress.clear());
     const changed = since === undefined ? null : await checkHead(ledger, since);
