@@ -28,6 +28,7 @@ export {
 export {
   recordImages,
   type ImageRequest,
+  type FileTurn,
   type RecordedImages,
 } from './adapters/wiring/record/record-images.ts';
 export { recordGuest } from './adapters/wiring/record/record-guest.ts';

@@ -4,7 +4,14 @@
 import { mkdirSync, rmSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
-import { compact, forgetHistory, forgetPoints, recordImages, type Ledger } from '../../index.ts';
+import {
+  compact,
+  forgetHistory,
+  forgetPoints,
+  recordImages,
+  type FileTurn,
+  type Ledger,
+} from '../../index.ts';
 import { jsonRows, LedgerCommands } from '../support/command-line.ts';
 import { makeImage } from '../support/images.ts';
 import { restored, withLedger } from '../support/recorded-images.ts';
@@ -64,6 +71,29 @@ describe('a folder that is recorded again and again', () => {
       expect(await restored(ledger, { vm: 'web', at: '@4', folder: folder.path })).toEqual(
         Buffer.from(imageOf(4)),
       );
+    });
+  });
+
+  test('tells of each file how much of all that was given lies before it', async () => {
+    for (const [i, name] of ['a.raw', 'b.raw', 'c.raw'].entries()) put(name, i, i);
+    const [a, b] = ['a.raw', 'b.raw'].map((name) => join(images, name));
+    const [bytes, totalBytes] = [3 * 4096, 3 * 3 * 4096];
+    await withLedger({ url, mode: 'create' }, async (ledger) => {
+      const turns = async (files: string[], isNew: boolean): Promise<FileTurn[]> => {
+        const told: FileTurn[] = [];
+        const onFile = (turn: FileTurn): void => void told.push(turn);
+        const request = { files, timeMs: null, isNew, onFile };
+        await recordImages(ledger, { vm: 'web', group: null }, request, () => undefined);
+        return told;
+      };
+      const [first, second, third] = [0, bytes, 2 * bytes].map((doneBytes) => ({
+        doneBytes,
+        bytes,
+        totalBytes,
+      }));
+      expect(await turns([a!, a!, b!], false)).toEqual([first, second, third]);
+      // Those that are passed over count as done.
+      expect(await turns([images], true)).toEqual([third]);
     });
   });
 

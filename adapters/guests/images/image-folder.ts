@@ -79,3 +79,19 @@ export async function findImages(paths: readonly string[]): Promise<readonly Fou
     }
   return all;
 }
+
+/** A file and its size, zero where that is not known, as of a pipe. */
+export interface SizedFile {
+  readonly path: string;
+  readonly bytes: number;
+}
+
+/** Files with their sizes; what cannot be seen is said when it is opened. */
+export function sizedFiles(paths: readonly string[]): Promise<readonly SizedFile[]> {
+  const sizeOf = (path: string): Promise<number> =>
+    stat(path).then(
+      (stats) => (stats.isFile() ? stats.size : 0),
+      () => 0,
+    );
+  return Promise.all(paths.map(async (path) => ({ path, bytes: await sizeOf(path) })));
+}

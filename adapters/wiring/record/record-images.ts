@@ -1,6 +1,6 @@
 // Recording files, each a capture: those that are named, or those of a folder that are new.
 
-import { findImages } from '../../guests/images/image-folder.ts';
+import { findImages, sizedFiles, type SizedFile } from '../../guests/images/image-folder.ts';
 export { isMachineKnown } from '../../guests/qemu/ram-blocks.ts';
 import {
   IMAGE_FORMATS,
@@ -35,6 +35,34 @@ export interface ImageRequest extends Omit<OpenSourceRequest, 'path' | 'clock' |
   readonly isNew?: boolean;
   /** Kept beside each capture; absent: nothing. */
   readonly beside?: BesideRequest;
+  /** Told of each file before it is opened. */
+  readonly onFile?: (turn: FileTurn) => void;
+}
+
+/** A file whose turn it is, among all that were given: bytes of those before it, its own, and of all. */
+export interface FileTurn {
+  readonly doneBytes: number;
+  readonly bytes: number;
+  readonly totalBytes: number;
+}
+
+/** Files in their order, but those that are passed over; somebody is told of each. */
+async function* filesInTurn(
+  files: readonly SizedFile[],
+  {
+    isPassedOver,
+    onFile,
+  }: { isPassedOver: (at: number) => boolean; onFile: ImageRequest['onFile'] },
+): AsyncGenerator<string> {
+  const totalBytes = files.reduce((sum, { bytes }) => sum + bytes, 0);
+  let doneBytes = 0;
+  for (const [at, { path, bytes }] of files.entries()) {
+    if (!isPassedOver(at)) {
+      onFile?.({ doneBytes, bytes, totalBytes });
+      yield path;
+    }
+    doneBytes += bytes;
+  }
 }
 
 const keyOf = ({ name, bytes, timeNs }: ImageFacts): string => `${timeNs} ${bytes} ${name}`;
@@ -82,7 +110,7 @@ interface Opening {
 
 async function* inTurn(
   { open, onWarning }: Opening,
-  files: AsyncIterable<string> | Iterable<string>,
+  files: AsyncIterable<string>,
 ): AsyncGenerator<GuestSource> {
   for await (const path of files)
     for await (const source of open(path)) {
@@ -131,7 +159,7 @@ export async function recordImages(
   onCapture: RecordListener['onCapture'],
   onWarning: RecordListener['onWarning'] = () => undefined,
 ): Promise<RecordedImages> {
-  const { files, isNew = false, beside, ...how } = request;
+  const { files, isNew = false, beside, onFile, ...how } = request;
   const { vm } = options;
   const onRecorded: RecordListener['onRecorded'] = ({ capture }, captured) =>
     nameCapture(ledger, { vm, capture, captured }, onWarning);
@@ -142,7 +170,8 @@ export async function recordImages(
     openMoments({ ...how, path, known: blocksOf(ledger, vm), clock: ledger.clock }, isKnown);
   const opening = { open, onWarning };
   if (!isNew) {
-    await recordSources(ledger, options, inTurn(opening, files), listener, beside);
+    const all = filesInTurn(await sizedFiles(files), { isPassedOver: () => false, onFile });
+    await recordSources(ledger, options, inTurn(opening, all), listener, beside);
     return { passedOver: 0 };
   }
   const found = await findImages(files);
@@ -150,12 +179,16 @@ export async function recordImages(
   if (found.every(({ facts }) => known.has(facts))) return { passedOver: found.length };
   await ledger.raiseFormat(BESIDE_FORMAT);
   let passedOver = 0;
+  const sized = found.map(({ path, facts }) => ({ path, bytes: facts?.bytes ?? 0 }));
   // Asked again one by one: the recorder is alone now, and a file may be named twice.
   async function* fresh(): AsyncGenerator<string> {
     await ledger.state.catchUp({ heavy: false });
-    for (const { path, facts } of found)
-      if (known.has(facts)) passedOver += 1;
-      else yield path;
+    const isPassedOver = (at: number): boolean => {
+      const isThere = known.has(found[at]!.facts);
+      if (isThere) passedOver += 1;
+      return isThere;
+    };
+    yield* filesInTurn(sized, { isPassedOver, onFile });
   }
   await recordSources(ledger, options, inTurn(opening, fresh()), listener, beside);
   return { passedOver };

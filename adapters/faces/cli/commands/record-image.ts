@@ -8,6 +8,7 @@ import {
   IMAGE_FORMAT_NAMES,
   isMachineKnown,
   recordImages,
+  type FileTurn,
   type ImageFormatName,
 } from '../../../wiring/record/record-images.ts';
 import type { Ledger } from '../../../wiring/ledger/ledger.ts';
@@ -86,6 +87,12 @@ function timeOf(ledger: Ledger, text: string): number {
   return point.timeMs;
 }
 
+/** How far a recorder is, of all files that were given, where their sizes are known: done, and in all. */
+function ofAllFiles(turn: FileTurn | null, done: number, total: number): [number, number] {
+  if (turn === null || turn.bytes === 0 || total === 0) return [done, total];
+  return [turn.doneBytes + (turn.bytes * done) / total, turn.totalBytes];
+}
+
 const filesText = (count: number): string => (count === 1 ? '1 file' : `${count} files`);
 
 /** The files that are to be kept beside the capture. */
@@ -131,6 +138,7 @@ export async function run(command: Command): Promise<void> {
   await withLedger(command, recordMode(options), async (ledger, output) => {
     const progress = progressOf(command, 'recording');
     const timeMs = options.time === undefined ? null : timeOf(ledger, options.time);
+    let turn: FileTurn | null = null;
     const request = {
       files: command.args,
       timeMs,
@@ -139,6 +147,7 @@ export async function run(command: Command): Promise<void> {
       beside,
       ...how,
       stdin: process.stdin,
+      onFile: (next: FileTurn) => void (turn = next),
     };
     const recorded = new RecordedCaptures(output);
     const told = (): string =>
@@ -148,7 +157,7 @@ export async function run(command: Command): Promise<void> {
     const { passedOver } = await interruptible(told, (step) => {
       const onBytes = (done: number, total: number): void => {
         step();
-        progress.bytes(done, total);
+        progress.bytes(...ofAllFiles(turn, done, total));
       };
       const recorder = { vm: options.vm, ...recorderOptions(options, onBytes) };
       const onCapture = (row: CaptureRow): void => {
