@@ -106,6 +106,9 @@ describe('a kernel that was put together', () => {
         { vm: 'made', capture: 1, number: 5, seconds: 2.5, text: 'first' },
         { number: 7, seconds: 3.5, text: 'wrapped!' },
       ]);
+      expect(await commands.json('dmesg', ...at, '--last', '1')).toMatchObject([{ number: 7 }]);
+      const newest = await commands.json('dmesg', ...at, '--reverse');
+      expect(newest.map(({ number }) => number)).toEqual([7, 5]);
       const { stdout } = await commands.run(['dmesg', ...at]);
       expect(stdout.toString()).toBe('[    2.500000] first\n[    3.500000] wrapped!\n');
     },

@@ -198,6 +198,14 @@ describe('bytes in a ledger', () => {
         fromTime: times.find(({ capture }) => capture === 2)!['time'],
         toTime: null,
       });
+      const stones = await commands.json('find', '--text', 'now and then');
+      expect(stones.length).toBeGreaterThan(2);
+      const newest = stones.toReversed().slice(0, 2);
+      expect(
+        await commands.json('find', '--text', 'now and then', '--last', '2', '--reverse'),
+      ).toEqual(newest);
+      const late = await commands.run(['find', '--text', 'now and then', '--since', '9999-01-01']);
+      expect(late.stderr).toContain('these bytes came nowhere since then');
       const table = await commands.run(['find', '--hex', '666f6f']);
       expect(table.stderr).toContain('these bytes are nowhere');
       for (const [words, why] of [

@@ -20,11 +20,17 @@ interface ExcerptOptions {
   readonly reverse?: boolean;
 }
 
-export const declareExcerpt = (command: Command): Command =>
+/** Of a list whose rows have no time that a person would ask for. */
+export const declareNewest = (command: Command): Command =>
   command
     .option('--last <n>', 'only the newest so many', positiveNumber)
-    .option('--since <time>', 'only those since then: 1h, yesterday, 2026-11-20T10:00')
     .option('--reverse', 'newest first');
+
+export const declareExcerpt = (command: Command): Command =>
+  declareNewest(command).option(
+    '--since <time>',
+    'only those since then: 1h, yesterday, 2026-11-20T10:00',
+  );
 
 /** The instant that a text names: a time, or how long ago. */
 function sinceMs(ledger: Ledger, text: string): number {

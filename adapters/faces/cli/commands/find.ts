@@ -8,12 +8,13 @@ import { findBytes, type Found, type TimedPlace } from '../../../wiring/time-tra
 import type { Row } from '../../rows/row.ts';
 import { placeRow } from '../../rows/travel-rows.ts';
 import { bytesOfHex } from '../argument-values.ts';
+import { declareExcerpt, excerptByTime, excerptOf } from '../excerpt.ts';
 import { UsageError } from '../failure.ts';
 import { field, numeric, type Column } from '../output.ts';
 import { progressOf, tell, warn, withLedger } from '../session.ts';
 
 export const declare = (command: Command): Command =>
-  command
+  declareExcerpt(command)
     .option('--text <text>', 'this text, in UTF-8')
     .option('--hex <digits>', 'these bytes')
     .option('--file <file>', 'what this file holds: at most a page of it')
@@ -92,6 +93,7 @@ function textsOf(place: TimedPlace): Row {
 export const run = (command: Command): Promise<void> =>
   withLedger(command, 'read', async (ledger, output) => {
     const { vm, from = null, to = null, ...what } = command.opts<Options>();
+    const asked = excerptOf(command, ledger);
     const bytes = bytesOf(what);
     const progress = progressOf(command, 'looking');
     const found = await findBytes(ledger, {
@@ -103,6 +105,8 @@ export const run = (command: Command): Promise<void> =>
     });
     progress.clear();
     for (const sentence of unsearched(found)) warn(command, sentence);
+    const places = excerptByTime(found.places, asked, ({ fromMs }) => fromMs);
     if (found.places.length === 0) tell(command, 'these bytes are nowhere');
-    else output.rows(found.places.map(output.isJson ? placeRow : textsOf), COLUMNS);
+    else if (places.length === 0) tell(command, 'these bytes came nowhere since then');
+    else output.rows(places.map(output.isJson ? placeRow : textsOf), COLUMNS);
   });
