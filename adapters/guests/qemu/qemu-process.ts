@@ -1,9 +1,9 @@
 // The process behind a QMP socket, for what QMP does not tell: its command line. The way goes from
 // the socket's path over its inode in /proc/net/unix to the process that has it open.
 
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { readdir, readFile, readlink, realpath, stat } from 'node:fs/promises';
-import { basename, isAbsolute, resolve } from 'node:path';
+import { basename, isAbsolute, normalize, resolve } from 'node:path';
 
 export interface QemuProcess {
   readonly pid: number;
@@ -25,12 +25,16 @@ interface BoundSocket {
 /** Columns of /proc/net/unix: the inode is the seventh, the path everything after it. */
 const UNIX_LINE = /^\S+ \S+ \S+ \S+ \S+ \S+ +(\d+) (.+)$/u;
 
-/** Finds the process that serves a unix socket. */
+/**
+ * Finds the process that serves a unix socket. One that has left the folder in which it bound it by a
+ * relative path, as QEMU does with -daemonize, is known by that path where no other is like it.
+ */
 export async function processOfSocket(path: string): Promise<FoundProcess> {
   const sockets = await socketsNamed(basename(path));
   if (sockets.length === 0) return absent('the kernel lists no socket of that name');
   const wanted = await realpath(path).catch(() => resolve(path));
   let hidden = 0;
+  const movedAway: string[] = [];
   for (const entry of await readdir('/proc')) {
     if (!/^\d+$/u.test(entry)) continue;
     const inodes = await socketInodesOf(entry);
@@ -38,15 +42,38 @@ export async function processOfSocket(path: string): Promise<FoundProcess> {
       hidden++;
       continue;
     }
-    for (const socket of sockets) {
-      if (!inodes.has(socket.inode)) continue;
-      const bound = await boundPath(entry, socket.path);
-      if (bound === wanted) return processOf(entry);
-    }
+    const own = sockets.filter(({ inode }) => inodes.has(inode));
+    for (const socket of own)
+      if ((await boundPath(entry, socket.path)) === wanted) return processOf(entry);
+    if (await isBoundBefore(entry, own, wanted)) movedAway.push(entry);
   }
+  if (movedAway.length === 1) return processOf(movedAway[0]!);
+  if (movedAway.length > 1)
+    return absent(
+      `${movedAway.length} processes have left the folder in which they made a socket of that name: start the guest with the whole path of its socket`,
+    );
   return absent(
     hidden > 0 ? `${hidden} processes of other users cannot be looked into` : 'no process has it',
   );
+}
+
+/**
+ * Whether a process that has gone to the root may have bound a socket by the end of this path, before:
+ * the path is its user's, and where it would lie now no socket is.
+ */
+async function isBoundBefore(
+  pid: string,
+  sockets: readonly BoundSocket[],
+  wanted: string,
+): Promise<boolean> {
+  const ends = sockets
+    .map(({ path }) => normalize(path))
+    .filter((path) => !isAbsolute(path) && wanted.endsWith(`/${path}`));
+  if (ends.length === 0 || (await readlink(`/proc/${pid}/cwd`).catch(() => '')) !== '/')
+    return false;
+  const owners = [stat(wanted), stat(`/proc/${pid}`)].map((of) => of.then(({ uid }) => uid));
+  const [owner, user] = await Promise.all(owners).catch(() => [null, undefined]);
+  return owner === user && ends.every((path) => !existsSync(`/${path}`));
 }
 
 const absent = (reason: string): FoundProcess => ({ process: null, reason });

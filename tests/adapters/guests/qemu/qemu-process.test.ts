@@ -1,8 +1,48 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterEach, describe, expect, test } from '@jest/globals';
-import { stateOf } from '../../../../adapters/guests/qemu/qemu-process.ts';
+import { processOfSocket, stateOf } from '../../../../adapters/guests/qemu/qemu-process.ts';
+import { withTemporaryFolder } from '../../../support/temporary-folder.ts';
+
+/** Listens at a path relative to its folder, and goes away from there, as QEMU does with -daemonize. */
+const LISTEN_AND_GO = `
+  require('node:net').createServer().listen(process.argv[1], () => {
+    process.chdir('/');
+    console.log('gone');
+  });`;
+
+describe('the process behind a socket', () => {
+  const children: ChildProcess[] = [];
+  afterEach(() => {
+    for (const child of children.splice(0)) child.kill('SIGKILL');
+  });
+
+  async function listening(cwd: string, path: string): Promise<number> {
+    mkdirSync(cwd, { recursive: true });
+    const child = spawn(process.execPath, ['-e', LISTEN_AND_GO, path], { cwd, stdio: 'pipe' });
+    children.push(child);
+    await once(child.stdout, 'data');
+    return child.pid!;
+  }
+
+  test('is found by the end of the path where it has left the folder, unless several may be meant', () =>
+    withTemporaryFolder(async (folder) => {
+      const [one, two] = [join(folder, 'one'), join(folder, 'two')];
+      const name = `guest-${process.pid}.qmp`;
+      const pid = await listening(one, name);
+      expect((await processOfSocket(join(one, name))).process?.pid).toBe(pid);
+      await listening(two, `./${name}`);
+      const { process: found, reason } = await processOfSocket(join(one, name));
+      expect([found, reason]).toEqual([null, expect.stringMatching(/^2 processes have left/u)]);
+      // By its whole path each is known.
+      const whole = join(two, 'whole.qmp');
+      expect((await processOfSocket(whole)).process).toBe(null);
+      expect(await listening(two, whole)).toBe((await processOfSocket(whole)).process?.pid);
+    }));
+});
 
 describe('what the kernel says of a process', () => {
   let child: ChildProcess;
