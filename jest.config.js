@@ -1,5 +1,5 @@
 export default {
-  testEnvironment: 'node',
+  testEnvironment: '<rootDir>/dist/tests/support/left-processes.js',
   roots: ['<rootDir>/dist/tests'],
   testMatch: ['**/*.test.js'],
   setupFilesAfterEnv: ['<rootDir>/dist/tests/support/byte-equality.js'],
