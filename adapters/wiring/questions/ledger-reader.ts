@@ -127,25 +127,19 @@ export class LedgerReader {
   async read(point: string, at: BytesAt): Promise<Uint8Array> {
     const ledger = await this.#now();
     const found = this.#point(ledger, point);
-    if ('page' in at)
-      return readPages(
-        ledger,
-        found,
-        Array.from({ length: at.pages ?? 1 }, (_, i) => at.page + i),
-      );
+    if ('page' in at) return readPages(ledger, found, gfnsOf(found, at));
     const { readStretches } = await import('../guest/read.ts');
     const standIns = { kallsyms: null, btf: null, vmcoreinfo: null };
-    const bytes = new Uint8Array(at.length);
-    let done = 0;
-    for await (const stretch of readStretches(
+    const request = { place: { physical: at.address }, length: at.length };
+    const parts: Uint8Array[] = [];
+    // What is not there is refused when it is come to: nothing is made of a length before.
+    for await (const { bytes } of readStretches(
       ledger,
       { ...found, kernel: null, standIns },
-      { place: { physical: at.address }, length: at.length },
-    )) {
-      bytes.set(stretch.bytes, done);
-      done += stretch.bytes.length;
-    }
-    return bytes;
+      request,
+    ))
+      parts.push(bytes.slice());
+    return new Uint8Array(Buffer.concat(parts));
   }
 
   /** What every page of a point is, by its number; no page is read. */
@@ -194,6 +188,17 @@ export class LedgerReader {
     const entry = ledger.vm(vm);
     return { entry, row: ledger.resolve(entry, point) };
   }
+}
+
+/** The pages that are asked for, all of them the VM's. */
+function gfnsOf(
+  { entry, row }: VmPoint,
+  { page, pages: count = 1 }: { readonly page: number; readonly pages?: number },
+): readonly number[] {
+  const pages = entry.pagesAt(row.capture);
+  const last = page + count - 1;
+  if (last >= pages) throw refuse({ _tag: 'GfnOutOfRange', vm: entry.vm, gfn: last, pages });
+  return Array.from({ length: count }, (_, i) => page + i);
 }
 
 const closed = (): LedgerError =>
