@@ -234,7 +234,7 @@ class PackCopier {
     if (this.#held.get(name) === sizeBytes) return null;
     const found = await wholePack(this.#store, { name, sizeBytes });
     if (found._tag !== 'whole') return found.reason;
-    await run(this.#to.store.put({ name, bytes: found.bytes }));
+    await run(this.#to.store.put(found.pack));
     this.#held.set(name, sizeBytes);
     this.packs += 1;
     this.bytes += sizeBytes;

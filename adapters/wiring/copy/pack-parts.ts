@@ -2,17 +2,17 @@
 
 import * as either from 'fp-ts/lib/Either.js';
 import { isOfPack, type PageStore } from '../../../domain/ports/page-store.ts';
-import { toHex } from '../../../domain/values/identifier.ts';
 import { blockStarts } from '../../../domain/values/pack.ts';
+import { PackBytes } from '../../../domain/values/pack-bytes.ts';
 import type { AnyPack } from '../../../projections/models/contents.ts';
 import type { OpenFinding } from '../../../projections/questions/affected-points.ts';
 import { PackCheck } from '../../../projections/questions/pack-check.ts';
 import { sha256 } from '../ledger/digest.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 
-/** A pack as it was read: its bytes, or why they cannot be had whole. */
+/** A pack as it was read, or why it cannot be had whole. */
 export type ReadPack =
-  | { readonly _tag: 'whole'; readonly bytes: Uint8Array }
+  | { readonly _tag: 'whole'; readonly pack: PackBytes }
   | { readonly _tag: 'damaged'; readonly reason: string };
 
 /** Reads a pack whole; a place that does not answer is thrown. */
@@ -25,7 +25,8 @@ export async function wholePack(
     if (!isOfPack(read.left)) throw read.left;
     return { _tag: 'damaged', reason: read.left.message };
   }
-  if (toHex(sha256(read.right)) === name) return { _tag: 'whole', bytes: read.right };
+  const pack = new PackBytes(read.right, sha256);
+  if (pack.name === name) return { _tag: 'whole', pack };
   return { _tag: 'damaged', reason: 'its bytes are others than were written' };
 }
 

@@ -45,7 +45,7 @@ async function putBack(ledger: Ledger, from: Ledger, pack: AnyPack): Promise<boo
   const { name } = pack;
   const read = await wholePack(from.store.origin ?? from.store, pack);
   if (read._tag !== 'whole') return false;
-  await run(ledger.store.put({ name, bytes: read.bytes }));
+  await run(ledger.store.put(read.pack));
   await ledger.store.drop?.(name);
   return true;
 }

@@ -11,8 +11,8 @@ import { run } from '../../ports/run.ts';
 import type { PageLocator } from '../../ports/models.ts';
 import type { Compression, PageEngine } from '../../ports/page-engine.ts';
 import { assert } from '../../values/assert.ts';
-import { toHex } from '../../values/identifier.ts';
 import { encodeLayoutMap, type LaidOutPack, type LayoutMap } from '../../events/layout-map.ts';
+import { PackBytes } from '../../values/pack-bytes.ts';
 import { PACK_PAGES_MAX, PAGE_BYTES } from '../../values/page.ts';
 import { STAGING_BLOCK_BYTES, storageBlockEnds } from '../../values/storage-blocks.ts';
 import { PackWriter, type PackWriterPorts } from '../pages/pack-writer.ts';
@@ -98,10 +98,9 @@ async function writeCopies(
 
 /** Puts the map; its name and its length. */
 async function putMap({ store, sha256 }: LayOutPorts, map: LayoutMap) {
-  const bytes = encodeLayoutMap(map);
-  const name = toHex(sha256(bytes));
-  await run(store.put({ name, bytes }));
-  return { name, bytes: bytes.length };
+  const pack = new PackBytes(encodeLayoutMap(map), sha256);
+  await run(store.put(pack));
+  return { name: pack.name, bytes: pack.bytes.length };
 }
 
 /**

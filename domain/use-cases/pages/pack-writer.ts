@@ -7,7 +7,6 @@
 
 import { grown } from '../../values/grown.ts';
 import { assert } from '../../values/assert.ts';
-import { toHex } from '../../values/identifier.ts';
 import { CODEC_SALTED, SALT_BYTES, saltedChecksum } from '../../values/block-salt.ts';
 import {
   PACK_HEADER_BYTES,
@@ -15,6 +14,7 @@ import {
   packHeader,
   type BlockTable,
 } from '../../values/pack.ts';
+import { PackBytes } from '../../values/pack-bytes.ts';
 import { PACK_SLOTS } from '../../values/page.ts';
 import type { PageEngine, StoredBlocks } from '../../ports/page-engine.ts';
 import type { PageStore } from '../../ports/page-store.ts';
@@ -209,16 +209,16 @@ export class PackWriter {
     assert(staging !== null && staging.pages > 0, 'a pack has a slot');
     this.#staging = null;
     staging.complete(this.#group, this.#ports.randomBytes(staging.randomCount));
-    const bytes = staging.bytes.subarray(0, staging.length);
+    const whole = new PackBytes(staging.bytes.subarray(0, staging.length), this.#ports.sha256);
     const pack: SealedPack = {
-      name: toHex(this.#ports.sha256(bytes)),
+      name: whole.name,
       group: this.#group,
       sizeBytes: staging.length,
       blocks: staging.table(),
       patches: staging.patches(),
     };
     this.#sealed.push({ name: pack.name, sizeBytes: pack.sizeBytes });
-    const put = this.#put(pack.name, bytes).finally(() => {
+    const put = this.#put(whole).finally(() => {
       this.#puts.delete(put);
       this.#spare.push(staging);
     });
@@ -229,8 +229,8 @@ export class PackWriter {
     if (this.#puts.size >= PUTS_MAX) await Promise.race(this.#puts);
   }
 
-  async #put(name: string, bytes: Uint8Array): Promise<void> {
-    const done = await this.#ports.store.put({ name, bytes })();
+  async #put(pack: PackBytes): Promise<void> {
+    const done = await this.#ports.store.put(pack)();
     if (done._tag === 'Left') throw done.left;
   }
 
