@@ -7,39 +7,20 @@
 // interrupted goes on where it stopped, and one made later brings over what came since; a target that
 // holds anything else is refused before anything is appended to the stream in question.
 
-import * as either from 'fp-ts/lib/Either.js';
-import { announceWriter } from '../../stores/locks/writers-presence.ts';
-import { hasCopies, readLayoutMap, type CopiedLayout } from '../points/point-reader.ts';
-import { HistoryCopier } from './copy-history.ts';
-import { fingerprint } from '../ledger/fingerprint.ts';
-import { isLedgerError, LEDGER_ERRORS, LedgerError } from '../../../domain/values/ledger-error.ts';
-import { isOfPack, type PageStore } from '../../../domain/ports/page-store.ts';
-import { decodePackWritten } from '../../../domain/events/pack-written.ts';
 import { APPEND_BYTES_MAX } from '../../../domain/values/page.ts';
-import {
-  eventAt,
-  type LogDamage,
-  type LogItem,
-  type StoredEvent,
-} from '../../../domain/ports/event-log.ts';
-import { refuse } from '../../../domain/values/refused.ts';
-import { decodePackRewritten } from '../../../domain/events/pack-rewritten.ts';
-import { LEDGER_STREAM, vmOfStream } from '../../../domain/events/streams.ts';
-import { toHex } from '../../../domain/values/identifier.ts';
-import type { Ledger } from '../ledger/ledger.ts';
+import type { LogItem, StoredEvent } from '../../../domain/ports/event-log.ts';
 import { run } from '../../../domain/ports/run.ts';
-import { assert } from '../../../domain/values/assert.ts';
 import type { Finding } from '../../../domain/values/finding.ts';
-import {
-  affected,
-  pointRanges,
-  type OpenFinding,
-} from '../../../projections/questions/affected-points.ts';
-import { lyingIn } from '../../../projections/questions/pack-check.ts';
-import { damagesOf, readablePart, wholePack } from './pack-parts.ts';
+import { isLedgerError, LEDGER_ERRORS } from '../../../domain/values/ledger-error.ts';
+import { refuse } from '../../../domain/values/refused.ts';
+import { announceWriter } from '../../stores/locks/writers-presence.ts';
+import { fingerprint } from '../ledger/fingerprint.ts';
+import type { Ledger } from '../ledger/ledger.ts';
+import { HistoryCopier } from './copy-history.ts';
+import { lostEvents, missedFindings } from './copy-losses.ts';
+import { namesPack, PackCopier } from './pack-copier.ts';
+import { diverged, TargetStreams } from './target-streams.ts';
 
-/** Packs under way at once. */
-const PACKS_AT_ONCE = 4;
 /** Most events of one append. */
 const APPEND_EVENTS_MAX = 256;
 
@@ -60,196 +41,6 @@ export interface CopyProgress {
   /** Bytes of packs that are in the target, and of all. */
   readonly done: number;
   readonly total: number;
-}
-
-/** What an event says of a pack. */
-interface NamedPack {
-  readonly name: string;
-  readonly sizeBytes: number;
-}
-
-const diverged = (why: string, facts: Record<string, string | number>): LedgerError =>
-  new LedgerError(
-    'LEDGER_DIVERGED',
-    `the target was expected to hold a beginning of the ledger that is copied, or nothing: ${why}; nothing in it was overwritten: copy into a new ledger`,
-    facts,
-  );
-
-/** What the target has of the source's streams. */
-class TargetStreams {
-  readonly #to: Ledger;
-  /** Of streams met so far: the target's last revision before this copy. */
-  readonly #held = new Map<string, number>();
-  /** The revision that the target takes next. */
-  readonly #next = new Map<string, number>();
-  /** The source's last revision met. */
-  readonly #met = new Map<string, number>();
-  /** Streams of which the source has lost events: the target has what comes before. */
-  readonly #broken = new Set<string>();
-  /** What of the source's log cannot be read. */
-  readonly damages: LogDamage[] = [];
-
-  constructor(to: Ledger) {
-    this.#to = to;
-  }
-
-  /** Events of the source that cannot be read. */
-  miss(damage: LogDamage): void {
-    this.damages.push(damage);
-    if (damage.stream !== null) this.#broken.add(damage.stream);
-  }
-
-  /**
-   * Whether the target has the event, lacks it and takes it, or cannot take it, as one before it is
-   * lost. LEDGER_DIVERGED where it has another one in its place.
-   */
-  async place(event: StoredEvent): Promise<'held' | 'next' | 'beyond'> {
-    const { stream, revision } = event;
-    let held = this.#held.get(stream);
-    if (held === undefined) {
-      held = await run(this.#to.log.streamRevision(stream));
-      this.#held.set(stream, held);
-      this.#next.set(stream, held + 1);
-    }
-    this.#met.set(stream, revision);
-    if (revision === held) await this.#compare(event);
-    if (revision <= held) return 'held';
-    if (revision > this.#next.get(stream)!) {
-      this.#broken.add(stream);
-      return 'beyond';
-    }
-    this.#next.set(stream, revision + 1);
-    return 'next';
-  }
-
-  /** The last event that the target has of a stream is the source's. */
-  async #compare(event: StoredEvent): Promise<void> {
-    const { stream, revision: fromRevision } = event;
-    // The target's own creation is in the place of the source's.
-    if (stream === LEDGER_STREAM && fromRevision === 0) return;
-    const found = await eventAt(this.#to.log, { stream, fromRevision, fromPosition: 0n });
-    if (found !== null && toHex(found.id) === toHex(event.id)) return;
-    throw diverged(`event ${fromRevision} of its stream ${stream} is another one`, { stream });
-  }
-
-  /** Refuses a target that goes on where the source ends. */
-  checkEnds(): void {
-    for (const [stream, held] of this.#held) {
-      const met = this.#met.get(stream)!;
-      if (held > met && !this.#broken.has(stream))
-        throw diverged(`its stream ${stream} has ${held - met} events more`, { stream });
-    }
-  }
-}
-
-/** Packs of the source that the target lacks, copied and checked. */
-class PackCopier {
-  readonly #from: Ledger;
-  readonly #to: Ledger;
-  readonly #held = new Map<string, number>();
-  readonly #onBytes: (bytes: number) => void;
-  /** By name: why a pack that is needed could not be copied whole. */
-  readonly missed = new Map<string, string>();
-  packs = 0;
-  bytes = 0;
-
-  constructor(ports: {
-    readonly from: Ledger;
-    readonly to: Ledger;
-    readonly onBytes: (bytes: number) => void;
-  }) {
-    this.#from = ports.from;
-    this.#to = ports.to;
-    this.#onBytes = ports.onBytes;
-  }
-
-  /** Where packs lie: what this host keeps of them is for those who read a part of them again. */
-  get #store(): PageStore {
-    const { store } = this.#from;
-    return store.origin ?? store;
-  }
-
-  async look(): Promise<void> {
-    for await (const { name, sizeBytes } of this.#to.store.list()) this.#held.set(name, sizeBytes);
-  }
-
-  /** Every pack that these events name, and that is needed, is in the target when this resolves, as far as it can be read. */
-  async bring(events: readonly StoredEvent[]): Promise<void> {
-    const wanted = events.filter(namesPack).map(packOf);
-    const next = wanted.values();
-    const work = async (): Promise<void> => {
-      for (const pack of next) await this.#bringOne(pack);
-    };
-    await Promise.all(Array.from({ length: PACKS_AT_ONCE }, work));
-  }
-
-  /** The same of packs that points need, and that events named which are gone. */
-  async bringNeeded(): Promise<void> {
-    const { contents } = this.#from.state;
-    for (const pack of contents.all)
-      if (contents.isNeeded(pack) && !this.#held.has(pack.name)) await this.#bringOne(pack);
-  }
-
-  /**
-   * What was copied for checkpoints, as far as it can be read: points are whole without it. It comes
-   * last, as the events that name it say no more than that it may be there.
-   */
-  async bringLayouts(): Promise<void> {
-    for (const { checkpoints } of this.#from.state.catalogue.vms.values())
-      for (const { layout } of checkpoints) if (hasCopies(layout)) await this.#bringLayout(layout);
-  }
-
-  async #bringLayout(layout: CopiedLayout): Promise<void> {
-    try {
-      const { packs } = await readLayoutMap(this.#store, layout);
-      for (const pack of packs) await this.#bringWhole(pack);
-      await this.#bringWhole({ name: layout.map.name, sizeBytes: layout.map.bytes });
-    } catch (thrown) {
-      if (!isOfPack(thrown)) throw thrown;
-    }
-  }
-
-  /** Whether the source's points need a pack; null: no capture that is committed names it. */
-  #isNeeded(name: string): boolean | null {
-    const { contents } = this.#from.state;
-    const pack = contents.named(name);
-    return pack === undefined ? null : contents.isNeeded(pack);
-  }
-
-  async #bringOne({ name, sizeBytes }: NamedPack): Promise<void> {
-    if (this.#isNeeded(name) === false) return;
-    this.#onBytes(sizeBytes);
-    const damage = await this.#bringWhole({ name, sizeBytes });
-    if (damage === null) return;
-    // Compaction may have deleted it just now, and said so before.
-    await this.#from.state.catchUp({ heavy: false });
-    if (this.#isNeeded(name) !== true) return;
-    this.missed.set(name, damage);
-    const part = await readablePart(this.#store, this.#from.state.contents.named(name)!);
-    if (part !== null) await run(this.#to.store.putPart({ name, bytes: part }));
-  }
-
-  /** A pack, where the target has it or it can be read whole: null; else why it cannot be. */
-  async #bringWhole({ name, sizeBytes }: NamedPack): Promise<string | null> {
-    if (this.#held.get(name) === sizeBytes) return null;
-    const found = await wholePack(this.#store, { name, sizeBytes });
-    if (found._tag !== 'whole') return found.reason;
-    await run(this.#to.store.put(found.pack));
-    this.#held.set(name, sizeBytes);
-    this.packs += 1;
-    this.bytes += sizeBytes;
-    return null;
-  }
-}
-
-const namesPack = ({ type }: StoredEvent): boolean =>
-  type === 'PackWritten' || type === 'PackRewritten';
-
-function packOf(event: StoredEvent): NamedPack {
-  const pack: either.Either<LedgerError, NamedPack> =
-    event.type === 'PackWritten' ? decodePackWritten(event) : decodePackRewritten(event);
-  if (either.isRight(pack)) return pack.right;
-  throw pack.left;
 }
 
 /** Events as appends: neighbours of one stream together, as far as an append goes. */
@@ -327,64 +118,6 @@ async function copyChunk(
     copied += events.length;
   }
   return copied;
-}
-
-/** What of packs was not copied, and the points that cannot be restored from the copy for it. */
-async function missedFindings(
-  from: Ledger,
-  missed: ReadonlyMap<string, string>,
-): Promise<Finding[]> {
-  if (missed.size === 0) return [];
-  const { state, replay } = from;
-  const { contents } = state;
-  const open: OpenFinding[] = [];
-  for (const [name, reason] of missed) {
-    const pack = contents.named(name);
-    assert(pack !== undefined, 'a pack that is needed is known');
-    const found = await damagesOf(from, pack);
-    // Of which nothing is whole, the pack is named; what can be read by now was not copied all the same.
-    const isAll = found.length === 0 || found.length >= pack.blocks.codecs.length;
-    const where = `pack ${name}`;
-    const all = { finding: { kind: 'pack', where, reason }, lost: lyingIn(contents, pack) };
-    open.push(...(isAll ? [all] : found.filter(({ finding }) => finding.isNote !== true)));
-  }
-  return affected({ state, replay }, open);
-}
-
-/** By VM: kept captures of the source that the target has not, as events are lost. */
-function capturesMissed(from: Ledger, to: Ledger): Map<string, readonly number[]> {
-  const missed = new Map<string, readonly number[]>();
-  for (const entry of from.vms()) {
-    const copied = to.state.catalogue.vms.get(entry.vm);
-    const of = entry.captures
-      .map(({ capture }) => capture)
-      .filter((capture) => !entry.isForgotten(capture) && copied?.capture(capture) === undefined);
-    if (of.length > 0) missed.set(entry.vm, of);
-  }
-  return missed;
-}
-
-/** What of the source's log could not be copied, and the points that the target lacks for it. */
-async function lostEvents(
-  { from, to }: { readonly from: Ledger; readonly to: Ledger },
-  damages: readonly LogDamage[],
-): Promise<Finding[]> {
-  if (damages.length === 0) return [];
-  const missed = capturesMissed(from, to);
-  const findings = damages.map(({ position, stream, reason }) => {
-    const vm = stream === null ? null : vmOfStream(stream);
-    if (vm !== null) missed.delete(vm);
-    const last = vm === null ? 0 : (to.state.catalogue.vms.get(vm)?.rows.last?.capture ?? 0);
-    const where = `the log at position ${position}${stream === null ? '' : `, stream ${stream}`}`;
-    const affects = vm === null ? [] : [`${vm}@${last + 1}..`];
-    return { kind: 'log-damaged', where, reason, affects };
-  });
-  const reason = 'events before them, or of VMs whose pages they share, are lost';
-  const rest = { kind: 'log-damaged', where: 'the log', reason };
-  const [unknown] = await affected(to, [{ finding: rest, lost: null }]);
-  const absent = [...missed].flatMap(([vm, of]) => pointRanges(vm, of));
-  const affects = [...absent, ...(unknown?.affects ?? [])];
-  return affects.length === 0 ? findings : [...findings, { ...rest, affects }];
 }
 
 /** What says that the fingerprints could not be compared. */
