@@ -2,8 +2,9 @@
 // streams are coded (huffman.ts), behind a head that says how long each is and how it is coded.
 
 import * as code from './code-tables';
-import { mode, numberEnd, putNumber, putStream, readyTables } from './huffman';
-import { takeNumber, takeStream } from './huffman';
+import { mode, putStream, takeStream } from './huffman';
+import { readyTables } from './huffman-tables';
+import { numberEnd, putNumber, takeNumber } from './leb128';
 import { BLOCK_BYTES_MAX, counts, joinSequences, splitSequences } from './lz';
 import { extraRoom, highRoom, literalRoom, lowRoom, tokenRoom } from './lz';
 
