@@ -8,7 +8,9 @@ import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from '@jest/globals';
 import { LEDGER_ERRORS, type FailureKind } from '../domain/values/ledger-error.ts';
 import { REFUSAL_ERRORS } from '../domain/values/refusals.ts';
+import { documentedErrors, documentedKinds, foldersDrawn } from './support/documents.ts';
 import { exportsOf, reExportsOf, timesIn } from './support/source-exports.ts';
+import { circleIn, filesImportedBy, importsOf, type Import } from './support/source-imports.ts';
 
 /** The checkout's root: the nearest folder above with a package.json. */
 function findRoot(): string {
@@ -35,24 +37,6 @@ function sourceFiles(): string[] {
 }
 
 const read = (file: string): string => readFileSync(join(ROOT, file), 'utf8');
-
-interface Import {
-  readonly specifier: string;
-  readonly typeOnly: boolean;
-}
-
-const STATIC_IMPORT =
-  /^[ \t]*(?:import|export)\s+(type\s)?(?:[^'";]*?\sfrom\s*)?['"]([^'"\n]+)['"]/gmu;
-const DYNAMIC_IMPORT = /\b(?:import|new URL)\(\s*['"]([^'"\n]+)['"]/gu;
-
-/** What a source file imports, in whatever way. */
-function importsOf(text: string): Import[] {
-  const code = text.replaceAll(/^\s*\/\/.*$/gmu, '').replaceAll(/^\s*\/?\*.*$/gmu, '');
-  return [
-    ...[...code.matchAll(STATIC_IMPORT)].map((m) => ({ specifier: m[2]!, typeOnly: !!m[1] })),
-    ...[...code.matchAll(DYNAMIC_IMPORT)].map((m) => ({ specifier: m[1]!, typeOnly: false })),
-  ];
-}
 
 /** The folder that rules are about: a room, or one of the rooms inside adapters, or the root. */
 function roomOf(file: string): string {
@@ -154,36 +138,6 @@ function importFindings(file: string, text: string): string[] {
   });
 }
 
-/** Files of the project that a file imports, in whatever way. */
-const filesImportedBy = (file: string, text: string): string[] =>
-  importsOf(text)
-    .filter(({ specifier }) => specifier.startsWith('.'))
-    .map(({ specifier }) => posix.join(posix.dirname(file), specifier));
-
-/** A way round through imports, as a list of files that ends where it begins; null: there is none. */
-function circleIn(imports: ReadonlyMap<string, readonly string[]>): string[] | null {
-  const done = new Set<string>();
-  for (const start of imports.keys()) {
-    const path: string[] = [];
-    const open: { readonly file: string; readonly next: Iterator<string> }[] = [];
-    const enter = (file: string): void => {
-      path.push(file);
-      open.push({ file, next: (imports.get(file) ?? []).values() });
-    };
-    if (!done.has(start)) enter(start);
-    for (let top = open.at(-1); top !== undefined; top = open.at(-1)) {
-      const { done: isEnd, value } = top.next.next();
-      if (isEnd === true) {
-        done.add(top.file);
-        open.pop();
-        path.pop();
-      } else if (path.includes(value)) return [...path.slice(path.indexOf(value)), value];
-      else if (!done.has(value)) enter(value);
-    }
-  }
-  return null;
-}
-
 /**
  * Functions, constants and classes that product files export and no product code uses, as `file: name`.
  * Types are left out: an interface may be there to say what a function takes.
@@ -243,40 +197,6 @@ function foldersOf(room: string): string[] {
   }
   return [...folders];
 }
-
-/**
- * The folders that a drawn tree names, from the root: a line is indented two columns a level, names
- * end in a slash, several may stand side by side, and two blanks come before the prose after them.
- */
-function foldersDrawn(drawing: string): string[] {
-  const above: string[] = [];
-  return drawing.split('\n').flatMap((line) => {
-    const drawn = /^( *)((?:[a-z0-9-]+\/(?: {2,}|$))+)/u.exec(line);
-    if (drawn === null) return [];
-    above.length = drawn[1]!.length / 2;
-    const names = drawn[2]!.trim().split(/ +/u);
-    const folders = names.map((name) => posix.join(...above, name).replace(/\/$/u, ''));
-    above.push(names.at(-1)!);
-    return folders;
-  });
-}
-
-/** What docs/errors.md says of each code, in its order. */
-const documentedErrors = (text: string): { code: string; exit: number; advice: string }[] =>
-  [...text.matchAll(/^\| `([A-Z_]+)` +\| (\d) +\|[^|]*\| ([^|]*?) +\|$/gmu)].map((match) => ({
-    code: match[1]!,
-    exit: Number(match[2]),
-    advice: match[3]!,
-  }));
-
-/** The exit code that docs/errors.md has for each kind of failure. */
-const documentedKinds = (text: string): ReadonlyMap<string, number> =>
-  new Map(
-    [...text.matchAll(/^\| (\d) +\| `([a-z]+)` +\|/gmu)].map((match) => [
-      match[2]!,
-      Number(match[1]),
-    ]),
-  );
 
 describe('the house', () => {
   const files = sourceFiles();
