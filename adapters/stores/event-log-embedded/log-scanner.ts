@@ -12,7 +12,7 @@ import {
   type Unreadable,
 } from './frame-scanner.ts';
 import { isSameBytes } from './layout.ts';
-import type { Opened, Segment } from './segments.ts';
+import type { Opened, Segment } from './segment-files.ts';
 import type { Head } from './stream-heads.ts';
 
 /** What a scanner needs of a log's segments. */
