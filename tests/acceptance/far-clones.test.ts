@@ -107,7 +107,12 @@ describeWithQemu('clones that have a socket alone', inLongRun(found), (tools) =>
   };
   /** Has QEMU read a part of a guest's memory, PART_BYTES long: what it lacks of that it fetches. */
   async function readPart(name: string, part: number): Promise<Buffer> {
-    const qmp = await connectQmp({ path: guestPaths({ folder: folder.path, name }).qmpPath });
+    const qmp = await connectQmp({
+      path: guestPaths({ folder: folder.path, name }).qmpPath,
+      // Its QEMU answers nothing while it waits for memory.
+      connectTimeoutMs: GUEST_TIMEOUT_MS,
+      commandTimeoutMs: GUEST_TIMEOUT_MS,
+    });
     const filename = at(`part-${name}`);
     try {
       const val = part * PART_BYTES;

@@ -21,7 +21,8 @@ import { FarMemory, readMaster } from '../nbd/far-memory.ts';
 import { ToldLooks } from '../nbd/told-looks.ts';
 import { awaitArrival, recoveringLine } from './arriving.ts';
 import { startFar, tellFarEnded } from './far-clones.ts';
-import type { Far } from './far-server.ts';
+import { UsageError } from './failure.ts';
+import { farServerOf, type Far, type FarOptions } from './far-server.ts';
 import type { NumberedClone } from './running-guests.ts';
 import type { Output } from './output.ts';
 import { tell, warn } from './session.ts';
@@ -150,9 +151,11 @@ async function untilGone({ process, started }: Holder): Promise<void> {
 export async function recoverFar(
   command: Command,
   output: Output,
-  of: { readonly far: Far; readonly qmpPath: string; readonly isOnDemandOnly: boolean },
+  of: { readonly qmpPath: string; readonly isOnDemandOnly: boolean },
 ): Promise<void> {
-  const { far, qmpPath, isOnDemandOnly } = of;
+  const { qmpPath, isOnDemandOnly } = of;
+  const far = await farServerOf(command.opts<FarOptions>());
+  if (far === null) throw new UsageError('--from was expected');
   const { vm, capture, lease, process } = farNoteOf(qmpPath);
   const source = await openSource(command, far);
   try {

@@ -8,10 +8,8 @@ import { resumableCommand, resumePoint } from '../../../wiring/restore/restore.t
 import type { VmPoint } from '../../../wiring/ledger/vm-point.ts';
 import { pointOfGuest, recoverGuest, resumeLazily } from '../../../wiring/restore/resume.ts';
 import { isIncomplete, LEFT_OUT } from '../../../../domain/values/command-line.ts';
-import { farServerOf } from '../far-server.ts';
 import { escapedLines } from '../../rows/escaped-text.ts';
 import { awaitArrival, recoveringLine } from '../arriving.ts';
-import { recoverFar } from '../arriving-clones.ts';
 import { positiveNumber, wholeNumber } from '../argument-values.ts';
 import { UsageError } from '../failure.ts';
 import { COLD_BELOW, samplingOf, sayJudged, type SamplingOptions } from '../sampled-regions.ts';
@@ -110,8 +108,8 @@ function checkedOptions(command: Command): ResumeOptions {
     throw new UsageError('--eager sends all memory, --on-demand-only what is asked for: say one');
   if (options.sample !== undefined && (eager === true || onDemandOnly === true))
     throw new UsageError('--sample sends all else ahead: leave --eager and --on-demand-only out');
-  if (recover === undefined && options.from !== undefined)
-    throw new UsageError('--from goes with --recover: `clone --from` starts clones');
+  if (recover === undefined && (options.from ?? options.key) !== undefined)
+    throw new UsageError('--from and --key go with --recover: `clone --from` starts clones');
   if (recover === undefined) return options;
   const others = [vm, at, eager, diskOk, asRecorded, options.sample].some(
     (option) => option !== undefined,
@@ -124,9 +122,10 @@ function checkedOptions(command: Command): ResumeOptions {
 /** Goes on with a guest whose giver of memory has ended. */
 async function goOn(command: Command, options: ResumeOptions): Promise<void> {
   const { recover: qmpPath = '', onDemandOnly = false } = options;
-  const far = await farServerOf(options);
-  if (far !== null) {
-    const guest = { far, qmpPath, isOnDemandOnly: onDemandOnly };
+  if (options.from !== undefined || options.key !== undefined) {
+    // What asks a memory server is not loaded by who resumes a point of a ledger.
+    const { recoverFar } = await import('../arriving-clones.ts');
+    const guest = { qmpPath, isOnDemandOnly: onDemandOnly };
     return recoverFar(command, outputOf(command), guest);
   }
   await withLedger(command, 'use', async (ledger, output) => {
