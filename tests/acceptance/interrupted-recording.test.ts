@@ -1,12 +1,12 @@
 // A recorder that is killed at a random moment: the ledger opens, every committed capture restores
-// byte-equal, `verify` is clean, and recording goes on.
+// byte-equal, `verify` is clean, and recording goes on. It holds regions large, or small, or as they were.
 //
 // PAGELEDGER_KILLS: how many times (`npm run test:long`: 200). PAGELEDGER_SEED: the seed of the moments.
 
 import { readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import { openLedger, type Ledger } from '../../index.ts';
+import { openLedger, sharingOf, type LargeHolding, type Ledger } from '../../index.ts';
 import { PACK_PAGES_MAX } from '../../domain/values/page.ts';
 import { LedgerCommands, jsonRows, withoutSummary } from '../support/command-line.ts';
 import { changeImage, seededRandom } from '../support/images.ts';
@@ -38,6 +38,10 @@ beforeAll(async () => {
 });
 afterAll(() => folder.remove());
 
+/** How recorders hold regions, one after the other. */
+const HOLDINGS: readonly LargeHolding[] = ['all', 'as written', 'none'];
+const holdingOf = (kill: number): LargeHolding => HOLDINGS[kill % HOLDINGS.length]!;
+
 /** Capture N is of the Nth image, round and round, whoever recorded it. */
 const imageOf = (capture: number): number => (capture - 1) % images.length;
 
@@ -53,15 +57,24 @@ const capturesIn = (ledger: Ledger): number[] =>
   ledger.state.catalogue.vms.get(VM)?.captures.map((row) => row.capture) ?? [];
 
 interface Killed {
+  readonly large: LargeHolding;
   /** Captures that the recorder had said were committed. */
   readonly acknowledged: readonly number[];
   readonly isKilled: boolean;
 }
 
 /** Records the images twice over, in a process of its own, and kills it after `afterMs`. */
-async function recordAndKill(url: string, captures: number, afterMs: number): Promise<Killed> {
+async function recordAndKill(
+  url: string,
+  {
+    captures,
+    afterMs,
+    large,
+  }: { readonly captures: number; readonly afterMs: number; readonly large: LargeHolding },
+): Promise<Killed> {
   const files = filesFrom(captures + 1, 2 * images.length);
-  const words = ['--json', 'record', 'image', '--vm', VM, ...files];
+  const holding = large === 'as written' ? [] : ['--large', large];
+  const words = ['--json', 'record', 'image', '--vm', VM, ...holding, ...files];
   const command = new LedgerCommands(url).start(words);
   await sleep(afterMs);
   command.signal('SIGKILL');
@@ -69,9 +82,22 @@ async function recordAndKill(url: string, captures: number, afterMs: number): Pr
   const lines = stdout.toString('utf8');
   const rows = withoutSummary(jsonRows(lines.slice(0, lines.lastIndexOf('\n') + 1)));
   return {
+    large,
     acknowledged: rows.map((row) => Number(row['capture'])),
     isKilled: signal === 'SIGKILL',
   };
+}
+
+/** What is wrong with how the regions of captures are held that a killed recorder had committed. */
+async function holdingFaults(ledger: Ledger, { large, acknowledged }: Killed): Promise<string[]> {
+  const faults: string[] = [];
+  for (const capture of large === 'as written' ? [] : acknowledged) {
+    const { position } = ledger.resolve(ledger.vm(VM), `@${capture}`);
+    const { heldLarge } = await sharingOf(ledger, { position, vm: null });
+    if (heldLarge > 0 !== (large === 'all'))
+      faults.push(`capture ${capture} has ${heldLarge} pages held large by --large ${large}`);
+  }
+  return faults;
 }
 
 /** What is wrong after a kill; the ledger has one more capture afterwards. */
@@ -83,7 +109,9 @@ async function faultsAfter(url: string, killed: Killed): Promise<string[]> {
     const captures = capturesIn(ledger);
     for (const capture of killed.acknowledged)
       if (!captures.includes(capture)) faults.push(`capture ${capture} was committed and is lost`);
-    const [row] = await recordFiles(ledger, { vm: VM, files: filesFrom(captures.length + 1, 1) });
+    faults.push(...(await holdingFaults(ledger, killed)));
+    const next = { vm: VM, files: filesFrom(captures.length + 1, 1), large: killed.large };
+    const [row] = await recordFiles(ledger, next);
     for (const capture of [...captures, row!.capture]) {
       const digest = await restoredDigest(ledger, { vm: VM, at: `@${capture}`, scratch });
       if (digest !== digests[imageOf(capture)]) faults.push(`capture ${capture} is other memory`);
@@ -131,7 +159,7 @@ test(
         captures = 0;
       }
       const afterMs = Math.floor(runMs * 0.15) + random(Math.ceil(runMs * 0.8));
-      const killed = await recordAndKill(url, captures, afterMs);
+      const killed = await recordAndKill(url, { captures, afterMs, large: holdingOf(i) });
       if (killed.isKilled) kills += 1;
       if (random(4) === 0) rmSync(join(url, 'projections'), { recursive: true, force: true });
       const where = `kill ${i} after ${afterMs} ms, seed ${SEED}`;
