@@ -26,7 +26,8 @@ export interface TagFilter {
   readonly bits: Uint8Array;
 }
 
-const isSampled = (tag: number, sampleLog: number): boolean =>
+/** Whether a tag is of the sample of one in 2^sampleLog. */
+export const isSampled = (tag: number, sampleLog: number): boolean =>
   (Math.floor(tag / WORD) & ((1 << sampleLog) - 1)) === 0;
 
 function mixed(word: number): number {
@@ -67,7 +68,8 @@ export function filterOf(tags: Iterable<number>): TagFilter {
   return { sampleLog, bitsLog, bits };
 }
 
-const has = ({ bitsLog, bits }: TagFilter, tag: number): boolean =>
+/** Whether a filter has a tag of the sample, or takes it for one of its own. */
+export const has = ({ bitsLog, bits }: TagFilter, tag: number): boolean =>
   everyBit(tag, bitsLog, (bit) => (bits[bit >>> 3]! & (1 << (bit & 7))) !== 0);
 
 /** How many pages of these tags the host of a filter has, as far as the sample says. O(pages). */

@@ -24,6 +24,7 @@ import { ksm } from './ksm.ts';
 import { lightCommands } from './light-commands.ts';
 import { memoryBound } from './memory-bound.ts';
 import { longRuns } from './long-runs.ts';
+import { migration } from './migration.ts';
 import { mixedGuests } from './mixed-guests.ts';
 import { objectStore } from './object-store.ts';
 import { pageStoreWindow } from './page-store-window.ts';
@@ -61,6 +62,7 @@ const BENCHES: readonly Bench[] = [
   serving,
   clones,
   placement,
+  migration,
   checkpoint,
   heldLarge,
   historyLength,
