@@ -135,6 +135,7 @@ describe('an editor', () => {
         ['source', { sourceReference: 99 }],
         ['source', {}],
         ['setBreakpoints', { breakpoints: 7 }],
+        ['setBreakpoints', { breakpoints: Array.from({ length: 1025 }, () => ({ line: 1 })) }],
         ['scopes', { frameId: 'x' }],
         ['readMemory', { memoryReference: 'nowhere at all', count: 1 }],
         ['readMemory', { memoryReference: '0x10', count: -1 }],

@@ -84,7 +84,7 @@ describeWithQemu('a guest with a variable that is spoiled', found, (tools) => {
           { tools, folder: folder.path, name: 'g', cpu, cpus: COUNT, mebibytes: 128 },
           { init: INIT, programs: [] },
         );
-        await guest.waitForLine(/^TICK 3/u);
+        await guest.waitForLine(/^TICK 3/u, { timeoutMs: GUEST_TIMEOUT_MS });
         await asked('stop');
         await record();
       }, GUEST_TIMEOUT_MS);

@@ -18,6 +18,7 @@ const DataBreakpointInfo = t.intersection([
 
 const DataBreakpoints = t.type({ breakpoints: t.array(t.type({ dataId: t.string })) });
 
+/** On code, of which there is none. */
 const Breakpoints = t.partial({ breakpoints: t.array(t.unknown) });
 
 const Evaluate = t.intersection([

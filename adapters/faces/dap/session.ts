@@ -33,6 +33,8 @@ import { addressIn, frameText, scopesOf, variablesIn } from './views.ts';
 /** Bytes that one answer has of memory at most. */
 const READ_BYTES_MAX = 2 ** 18;
 const DATA_BYTES = 8;
+/** Breakpoints of a source that are answered, each. */
+const BREAKPOINTS_MAX = 1024;
 /** A data breakpoint as it is named to clients. */
 const DATA_ID = /^0x([0-9a-f]{1,16}),(\d{1,7})$/u;
 /** The one frame of each CPU has the number of its thread. */
@@ -371,11 +373,13 @@ export class DapSession extends AnsweringSession {
 }
 
 /** Breakpoints on code, each of which is told that there is none. */
-const refusedBreakpoints = (given: unknown): Dap.Breakpoint[] =>
-  (argumentsOf(ARGUMENTS.setBreakpoints, given).breakpoints ?? []).map(() => ({
-    verified: false,
-    message: 'no code runs in a history: watch data',
-  }));
+function refusedBreakpoints(given: unknown): Dap.Breakpoint[] {
+  const { breakpoints = [] } = argumentsOf(ARGUMENTS.setBreakpoints, given);
+  if (breakpoints.length > BREAKPOINTS_MAX)
+    throw new Unanswerable(`at most ${BREAKPOINTS_MAX} breakpoints were expected`);
+  const message = 'no code runs in a history: watch data';
+  return breakpoints.map(() => ({ verified: false, message }));
+}
 
 const ENDS: Readonly<Record<Direction, string>> = {
   forwards: 'the newest capture',

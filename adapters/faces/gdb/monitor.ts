@@ -69,7 +69,10 @@ export function capturesText(entry: VmEntry, numbers: readonly number[]): readon
   for (const { name, capture } of entry.checkpoints)
     names.set(capture, `${names.get(capture) ?? ''} cp:${name}`);
   return numbers.map((capture) => {
-    const { written, hasDevice, timeMs } = entry.capture(capture)!;
+    const row = entry.capture(capture);
+    // Its history may have been forgotten since it was counted.
+    if (row === undefined) return `@${capture}: forgotten`;
+    const { written, hasDevice, timeMs } = row;
     const registers = hasDevice ? '' : ', no registers';
     return `@${capture} ${instantText(timeMs)}: ${written} pages written${registers}${names.get(capture) ?? ''}`;
   });

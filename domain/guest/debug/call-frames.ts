@@ -10,6 +10,7 @@
 // All are padded with zeros, instructions that do nothing, to a multiple of 8. ORC says where the caller's
 // stack and its rbp were. What it had in other registers nobody says, but where an interrupt kept them.
 
+import { invalid } from '../guest-failures.ts';
 import { ORC_REGISTER, type Orc, type OrcEntry, type OrcKind } from '../orc.ts';
 import { IMAGE_BASE } from '../vmcoreinfo.ts';
 import { GrowingBytes } from './growing-bytes.ts';
@@ -19,6 +20,8 @@ const ALIGNMENT = 8;
 const WORD = 8;
 const COMMON = 0xffff_ffff;
 const VERSION = 1;
+/** Kernels have 3 to 6 MiB. */
+const FRAMES_BYTES_MAX = 64 * 1024 * 1024;
 
 /** Instructions. */
 const ADVANCE = 0x40;
@@ -253,7 +256,7 @@ function* functionsOf(
   }
 }
 
-/** Call frames of a kernel's functions. O(entries + symbols). */
+/** Call frames of a kernel's functions. O(entries + symbols). GUEST_INVALID where they are too many. */
 export function callFramesOf(orc: Orc, places: SymbolPlaces): CallFrames {
   const out = new GrowingBytes();
   const plain = out.length;
@@ -279,6 +282,7 @@ export function callFramesOf(orc: Orc, places: SymbolPlaces): CallFrames {
     const rules = new Rules(out);
     for (const { at, entry } of entries) rules.put(at, entry);
     endEntry(out, begin);
+    if (out.length > FRAMES_BYTES_MAX) throw invalid('its ORC has too much to say');
     functions += 1;
   }
   return { bytes: out.bytes(), functions };
