@@ -23,8 +23,19 @@ export type Incoming =
 /** More than a packet may have was sent before its end. */
 export class PacketTooLong extends Error {}
 
-const checksumOf = (bytes: Uint8Array): number =>
-  bytes.reduce((sum, byte) => (sum + byte) & 0xff, 0);
+function checksumOf(bytes: Uint8Array): number {
+  let sum = 0;
+  for (const byte of bytes) sum += byte;
+  return sum & 0xff;
+}
+
+/** What has a meaning of its own between packets, as characters. */
+const SPECIAL = new RegExp(
+  `[${[START, END, ESCAPE, RUN].map((byte) => `\\x${byte.toString(16)}`).join('')}]`,
+  'gu',
+);
+const escaped = (character: string): string =>
+  String.fromCharCode(ESCAPE, character.charCodeAt(0) ^ ESCAPED_BY);
 
 /** Takes escapes out of a payload. */
 function unescaped(bytes: Uint8Array): string {
@@ -38,14 +49,10 @@ function unescaped(bytes: Uint8Array): string {
 
 /** A payload as it is sent. */
 export function packetOf(payload: string): Buffer {
-  const body: number[] = [];
-  for (const byte of Buffer.from(payload, 'latin1'))
-    if (byte === START || byte === END || byte === ESCAPE || byte === RUN)
-      body.push(ESCAPE, byte ^ ESCAPED_BY);
-    else body.push(byte);
-  const bytes = Buffer.from(body);
-  const checksum = checksumOf(bytes).toString(16).padStart(CHECKSUM_DIGITS, '0');
-  return Buffer.concat([Buffer.from('$'), bytes, Buffer.from(`#${checksum}`)]);
+  const bytes = Buffer.from(payload, 'latin1').toString('latin1');
+  const body = Buffer.from(bytes.replaceAll(SPECIAL, escaped), 'latin1');
+  const checksum = checksumOf(body).toString(16).padStart(CHECKSUM_DIGITS, '0');
+  return Buffer.concat([Buffer.from('$'), body, Buffer.from(`#${checksum}`)]);
 }
 
 /** Takes what comes apart into packets. */

@@ -8,7 +8,9 @@ import {
   nextChange,
   type Changed,
 } from '../../../domain/use-cases/travel/changes.ts';
+import { RecentMap } from '../../../domain/values/recent-map.ts';
 import { refuse } from '../../../domain/values/refused.ts';
+import { lastWhere } from '../../../domain/values/sorted-search.ts';
 import type { X86Cpu } from '../../../domain/values/x86-cpu.ts';
 import type { CaptureRow } from '../../../projections/models/vm-entry.ts';
 import type { PageDifference } from '../../../projections/questions/diff.ts';
@@ -30,6 +32,9 @@ import { possibleWriters, type PossibleWriters } from './writers.ts';
 import { Standing } from './standing.ts';
 import { VmOverTime, type Bytes, type Stretch, type WatchWays } from './vm-over-time.ts';
 
+/** Captures whose registers are kept. */
+const KEPT_CPUS_MAX = 64;
+
 /** Registers of a guest's CPUs, and the capture that has them. */
 export interface RecordedCpus {
   readonly cpus: readonly X86Cpu[];
@@ -49,7 +54,12 @@ export interface WatchedBytes {
 export class DebuggedVm {
   readonly over: VmOverTime;
   readonly #ledger: Ledger;
-  readonly #cpus = new Map<number, readonly X86Cpu[]>();
+  readonly #cpus = new RecentMap<number, readonly X86Cpu[]>({ max: KEPT_CPUS_MAX });
+  /** Captures with a device state, ascending, of the moments that were looked through last. */
+  #states: { readonly moments: readonly number[]; readonly captures: readonly number[] } = {
+    moments: [],
+    captures: [],
+  };
   /** Registers that were looked for last, and where: a client asks again and again where it stands. */
   #found: {
     readonly capture: number;
@@ -186,9 +196,15 @@ export class DebuggedVm {
 
   async #findCpus(): Promise<RecordedCpus | null> {
     const { entry, moments } = this.past;
-    for (let { moment: at } = this; at >= 0; at -= 1) {
-      const row = entry.capture(moments[at]!)!;
-      const cpus = row.hasDevice ? await this.#cpusOf(row) : [];
+    if (this.#states.moments !== moments) {
+      const captures = moments.filter((each) => entry.capture(each)!.hasDevice);
+      this.#states = { moments, captures };
+    }
+    const { capture } = this;
+    const { captures } = this.#states;
+    for (let at = lastWhere(captures.length, (i) => captures[i]! <= capture); at >= 0; at -= 1) {
+      const row = entry.capture(captures[at]!)!;
+      const cpus = await this.#cpusOf(row);
       if (cpus.length > 0) return { cpus, capture: row.capture };
     }
     return null;
