@@ -1,29 +1,18 @@
 // What clones fetch of their base, as the ledger says it: who read a page first, who found it on the host, what
 // left and was read again; and the counts that `clones` shows of it. With real guests.
 
-import { existsSync } from 'node:fs';
-import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
-import { programPath } from '../../adapters/guests/demo-guest/tools.ts';
-import {
-  guestCommand,
-  guestPaths,
-  type DemoGuest,
-} from '../../adapters/guests/demo-guest/start-guest.ts';
+import type { DemoGuest } from '../../adapters/guests/demo-guest/start-guest.ts';
 import { MemoryGroup } from '../../adapters/guests/memory-group.ts';
 import { EVICTION_POLICIES } from '../../domain/eviction-policies.ts';
 import { pagesIn, type PageRanges } from '../../domain/values/page-ranges.ts';
 import { openLedger } from '../../index.ts';
 import { LedgerCommands, type JsonRow, type RunningCommand } from '../support/command-line.ts';
-import { describeWithQemu, findTools, GUEST_TIMEOUT_MS } from '../support/guest/real-guest.ts';
+import { clonesOf, guestsIn, interrupted } from '../support/guest/guests-in-folder.ts';
+import { describeWithQemu, findMountTools, GUEST_TIMEOUT_MS } from '../support/guest/real-guest.ts';
 import { firstTicks, tickingGuest } from '../support/guest/watched-guest.ts';
 import { makeTemporaryFolder, type TemporaryFolder } from '../support/temporary-folder.ts';
 
-const atHand = await findTools();
-const isThere = existsSync('/dev/fuse') && programPath('nbdfuse') !== null;
-const found = isThere
-  ? atHand
-  : { tools: null, reason: 'nbdfuse is not installed, or there is no /dev/fuse' };
 const GUEST = { seed: 23, memoryMib: 128 };
 const PAGES = (GUEST.memoryMib * 2 ** 20) / 4096;
 const LINES = 3;
@@ -33,16 +22,12 @@ const group = MemoryGroup.make(`pageledger-try-fetches-${process.pid}`);
 group?.remove();
 const limited = group === null ? describe.skip : describe;
 
-describeWithQemu('what clones fetch', found, (tools) => {
+describeWithQemu('what clones fetch', await findMountTools(), (tools) => {
   let folder: TemporaryFolder;
   let commands: LedgerCommands;
   let guest: DemoGuest;
   let running: RunningCommand | null = null;
-  const at = (name: string): string => join(folder.path, name);
-  const environment = (): Record<string, string> => ({ XDG_STATE_HOME: at('state') });
-  const wordsOf = (name: string): readonly string[] =>
-    guestCommand({ tools, folder: folder.path, ...GUEST, name });
-  const consoleOf = (name: string): string => guestPaths({ folder: folder.path, name }).serialPath;
+  const { at, environment, wordsOf, consoleOf } = guestsIn(() => folder.path, { tools, ...GUEST });
 
   /** Starts clones, and waits until all of them print. */
   async function cloned(name: string, count: number, ...options: string[]): Promise<JsonRow[]> {
@@ -50,15 +35,12 @@ describeWithQemu('what clones fetch', found, (tools) => {
     running = commands.start(['--json', ...words, '--', ...wordsOf(`${name}-{n}`)], {
       environment: environment(),
     });
-    await running.until((command) => command.rows().length === count);
-    const rows = running.rows().toSorted((a, b) => Number(a['n']) - Number(b['n']));
+    const rows = await clonesOf(running, count);
     await Promise.all(rows.map(({ n }) => firstTicks(consoleOf(`${name}-${String(n)}`), LINES)));
     return rows;
   }
   const ended = async (): Promise<JsonRow> => {
-    running!.signal('SIGINT');
-    const { exitCode, stdout, stderr } = await running!.ended;
-    if (exitCode !== 0) throw new TypeError(stderr);
+    const { stdout } = await interrupted(running!);
     running = null;
     return JSON.parse(stdout.toString().trimEnd().split('\n').at(-1)!) as JsonRow;
   };

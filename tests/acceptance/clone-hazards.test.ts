@@ -1,20 +1,15 @@
 // What befalls clones from outside: their master is dropped while they run, and who parks one is killed at
 // each step. A clone goes on, stands, or has gone; it never runs twice, and reads what it began with.
 
-import { existsSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { readFileSync } from 'node:fs';
 import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
-import { programPath } from '../../adapters/guests/demo-guest/tools.ts';
-import {
-  guestCommand,
-  guestPaths,
-  type DemoGuest,
-} from '../../adapters/guests/demo-guest/start-guest.ts';
+import type { DemoGuest } from '../../adapters/guests/demo-guest/start-guest.ts';
 import { connectQmp } from '../../adapters/guests/qemu/qmp-client.ts';
 import { LedgerCommands, type JsonRow, type RunningCommand } from '../support/command-line.ts';
+import { guestsIn, interrupted } from '../support/guest/guests-in-folder.ts';
 import {
   describeWithQemu,
-  findTools,
+  findMountTools,
   GUEST_TIMEOUT_MS,
   inLongRun,
 } from '../support/guest/real-guest.ts';
@@ -22,11 +17,6 @@ import { firstTicks, sameTicks, tickingGuest, ticksOf } from '../support/guest/w
 import { parkUntil } from '../support/killed-parking.ts';
 import { makeTemporaryFolder, type TemporaryFolder } from '../support/temporary-folder.ts';
 
-const atHand = await findTools();
-const isThere = existsSync('/dev/fuse') && programPath('nbdfuse') !== null;
-const found = isThere
-  ? atHand
-  : { tools: null, reason: 'nbdfuse is not installed, or there is no /dev/fuse' };
 const GUEST = { seed: 31, memoryMib: 128 };
 const LINES = 3;
 
@@ -40,15 +30,12 @@ async function isRunning(qmpPath: string): Promise<unknown> {
   }
 }
 
-describeWithQemu('clones, whatever befalls them', inLongRun(found), (tools) => {
+describeWithQemu('clones, whatever befalls them', inLongRun(await findMountTools()), (tools) => {
   let folder: TemporaryFolder;
   let commands: LedgerCommands;
   let guest: DemoGuest;
   let running: RunningCommand | null = null;
-  const at = (name: string): string => join(folder.path, name);
-  const wordsOf = (name: string): readonly string[] =>
-    guestCommand({ tools, folder: folder.path, ...GUEST, name });
-  const consoleOf = (name: string): string => guestPaths({ folder: folder.path, name }).serialPath;
+  const { at, environment, wordsOf, consoleOf } = guestsIn(() => folder.path, { tools, ...GUEST });
   const ticksIn = (name: string): string[] =>
     // The last line may have been cut where it was parked.
     ticksOf(readFileSync(consoleOf(name), 'latin1').split(/\r?\n/u).slice(0, -1));
@@ -56,7 +43,7 @@ describeWithQemu('clones, whatever befalls them', inLongRun(found), (tools) => {
   /** Starts one guest by `clone` or `wake`. */
   async function started(name: string, ...words: string[]): Promise<JsonRow> {
     running = commands.start(['--json', ...words, '--', ...wordsOf(name)], {
-      environment: { XDG_STATE_HOME: at('state') },
+      environment: environment(),
     });
     await running.until((command) => command.rows().length === 1);
     return running.rows()[0]!;
@@ -64,9 +51,7 @@ describeWithQemu('clones, whatever befalls them', inLongRun(found), (tools) => {
   const ended = async (): Promise<void> => {
     const command = running!;
     running = null;
-    command.signal('SIGINT');
-    const { exitCode, stderr } = await command.ended;
-    if (exitCode !== 0) throw new TypeError(stderr);
+    await interrupted(command);
   };
   const more = (name: string): Promise<string[]> =>
     firstTicks(consoleOf(name), ticksIn(name).length + LINES);

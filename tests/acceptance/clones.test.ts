@@ -3,20 +3,16 @@
 // who runs, who ended and who died.
 
 import { existsSync, mkdirSync, readFileSync, rmdirSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { dirname } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
-import { programPath } from '../../adapters/guests/demo-guest/tools.ts';
-import {
-  guestCommand,
-  guestPaths,
-  type DemoGuest,
-} from '../../adapters/guests/demo-guest/start-guest.ts';
+import type { DemoGuest } from '../../adapters/guests/demo-guest/start-guest.ts';
 import { connectQmp } from '../../adapters/guests/qemu/qmp-client.ts';
 import { MemoryGroup } from '../../adapters/guests/memory-group.ts';
 import { parkedClonesOf, whileWaking } from '../../adapters/wiring/clones/parking.ts';
 import { openLedger } from '../../index.ts';
 import { LedgerCommands, type JsonRow, type RunningCommand } from '../support/command-line.ts';
-import { describeWithQemu, findTools, GUEST_TIMEOUT_MS } from '../support/guest/real-guest.ts';
+import { clonesOf, guestsIn, interrupted } from '../support/guest/guests-in-folder.ts';
+import { describeWithQemu, findMountTools, GUEST_TIMEOUT_MS } from '../support/guest/real-guest.ts';
 import {
   dumpedMemory,
   firstTicks,
@@ -29,11 +25,6 @@ import {
 import { IS_LONG } from '../support/long-run.ts';
 import { makeTemporaryFolder, type TemporaryFolder } from '../support/temporary-folder.ts';
 
-const atHand = await findTools();
-const isThere = existsSync('/dev/fuse') && programPath('nbdfuse') !== null;
-const found = isThere
-  ? atHand
-  : { tools: null, reason: 'nbdfuse is not installed, or there is no /dev/fuse' };
 const GUEST = { seed: 11, memoryMib: 128 };
 const PAGES = (GUEST.memoryMib * 2 ** 20) / 4096;
 const LINES = 3;
@@ -44,20 +35,15 @@ const group = MemoryGroup.make(`pageledger-try-${process.pid}`);
 group?.remove();
 const limited = group === null ? describe.skip : describe;
 
-describeWithQemu('clones over one base', found, (tools) => {
+describeWithQemu('clones over one base', await findMountTools(), (tools) => {
   let folder: TemporaryFolder;
   let commands: LedgerCommands;
   let guest: DemoGuest;
   let running: RunningCommand | null = null;
-  const at = (name: string): string => join(folder.path, name);
-  const environment = (): Record<string, string> => ({ XDG_STATE_HOME: at('state') });
-  const run = async (...words: string[]): Promise<void> => {
-    const { exitCode, stderr } = await commands.run(words, { environment: environment() });
-    if (exitCode !== 0) throw new TypeError(stderr);
-  };
-  const wordsOf = (name: string): readonly string[] =>
-    guestCommand({ tools, folder: folder.path, ...GUEST, name });
-  const consoleOf = (name: string): string => guestPaths({ folder: folder.path, name }).serialPath;
+  const { at, environment, wordsOf, consoleOf, run, qmpOf } = guestsIn(() => folder.path, {
+    tools,
+    ...GUEST,
+  });
 
   /** Starts clones, and waits until all of them run; their rows by number. */
   async function cloned(name: string, count: number, ...options: string[]): Promise<JsonRow[]> {
@@ -65,13 +51,10 @@ describeWithQemu('clones over one base', found, (tools) => {
     running = commands.start(['--json', ...words, '--', ...wordsOf(`${name}-{n}`)], {
       environment: environment(),
     });
-    await running.until((command) => command.rows().length === count);
-    return running.rows().toSorted((a, b) => Number(a['n']) - Number(b['n']));
+    return clonesOf(running, count);
   }
   const ended = async (): Promise<JsonRow> => {
-    running!.signal('SIGINT');
-    const { exitCode, stdout, stderr } = await running!.ended;
-    if (exitCode !== 0) throw new TypeError(stderr);
+    const { stdout } = await interrupted(running!);
     running = null;
     return JSON.parse(stdout.toString().trimEnd().split('\n').at(-1)!) as JsonRow;
   };
@@ -169,7 +152,7 @@ describeWithQemu('clones over one base', found, (tools) => {
       expect(still).toMatchObject({ mode: 'clone', pauseMs: 0 });
       const memoryBytes = GUEST.memoryMib * 2 ** 20;
       const dumped = await dumpedMemory({ qmpPath: socket, memoryBytes, scratch: at('dump') });
-      await run('restore', '--vm', 'own', '--layout', 'packed', '--to', at('own.raw'));
+      await run(commands, 'restore', '--vm', 'own', '--layout', 'packed', '--to', at('own.raw'));
       // Between them the firmware lies where the processor sees it.
       const own = readFileSync(at('own.raw'));
       for (const [from, to] of [
@@ -187,7 +170,7 @@ describeWithQemu('clones over one base', found, (tools) => {
       const ticks = await firstTicks(consoleOf('resumed'), LINES);
       expect(tickNumber(ticks[0]!)).toBeGreaterThan(tickNumber(first[0]!));
       expect((await sameTicks(guest, ticks)).lines).toEqual(ticks);
-      await quitGuest(guestPaths({ folder: folder.path, name: 'resumed' }).qmpPath);
+      await quitGuest(qmpOf('resumed'));
       await running.ended;
       running = null;
     },
@@ -198,7 +181,7 @@ describeWithQemu('clones over one base', found, (tools) => {
     'a later point over the same base is sent what differs, and goes on where it was',
     async () => {
       mkdirSync(at('m'));
-      await run('mount', '--vm', 'web', '--at', '@1', '--block', 'pc.ram', at('m'));
+      await run(commands, 'mount', '--vm', 'web', '--at', '@1', '--block', 'pc.ram', at('m'));
       try {
         const before = readFileSync(at('m/memory'));
         const [row] = await cloned('later', 1, '--at', '@2', '--over', at('m'));
@@ -209,7 +192,7 @@ describeWithQemu('clones over one base', found, (tools) => {
         await ended();
         expect(readFileSync(at('m/memory')).equals(before)).toBe(true);
       } finally {
-        await run('unmount', at('m'));
+        await run(commands, 'unmount', at('m'));
       }
     },
     GUEST_TIMEOUT_MS,
@@ -276,7 +259,7 @@ describeWithQemu('clones over one base', found, (tools) => {
       expect(await commands.json('clones')).toEqual([]);
       const published = JSON.stringify(await commands.json('log', '--type', 'MasterPublished'));
       const base = dirname([...published.matchAll(/"to":"([^"]+)"/gu)].at(-1)![1]!);
-      await run('unmount', base);
+      await run(commands, 'unmount', base);
       rmdirSync(base);
     },
     GUEST_TIMEOUT_MS,

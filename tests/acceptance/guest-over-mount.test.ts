@@ -2,40 +2,28 @@
 // devices alone, and goes on with the very lines that the recorded guest printed.
 
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
-import { existsSync, mkdirSync, readFileSync, statSync } from 'node:fs';
-import { join } from 'node:path';
+import { mkdirSync, readFileSync, statSync } from 'node:fs';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import { programPath } from '../../adapters/guests/demo-guest/tools.ts';
 import {
   guestCommand,
   guestPaths,
   type DemoGuest,
 } from '../../adapters/guests/demo-guest/start-guest.ts';
 import { LedgerCommands } from '../support/command-line.ts';
-import { describeWithQemu, findTools, GUEST_TIMEOUT_MS } from '../support/guest/real-guest.ts';
+import { guestsIn } from '../support/guest/guests-in-folder.ts';
+import { describeWithQemu, findMountTools, GUEST_TIMEOUT_MS } from '../support/guest/real-guest.ts';
 import { firstTicks, sameTicks, tickingGuest } from '../support/guest/watched-guest.ts';
 import { makeTemporaryFolder, type TemporaryFolder } from '../support/temporary-folder.ts';
 
-const atHand = await findTools();
-const isThere = existsSync('/dev/fuse') && programPath('nbdfuse') !== null;
-const found = isThere
-  ? atHand
-  : { tools: null, reason: 'nbdfuse is not installed, or there is no /dev/fuse' };
 const GUEST = { seed: 9, memoryMib: 128 };
 const LINES = 3;
 
-describeWithQemu('guests over a mounted point', found, (tools) => {
+describeWithQemu('guests over a mounted point', await findMountTools(), (tools) => {
   let folder: TemporaryFolder;
   let commands: LedgerCommands;
   let guest: DemoGuest;
   const guests: ChildProcess[] = [];
-  const at = (name: string): string => join(folder.path, name);
-  const run = async (...words: string[]): Promise<void> => {
-    const { exitCode, stderr } = await commands.run(words, {
-      environment: { XDG_STATE_HOME: at('state') },
-    });
-    if (exitCode !== 0) throw new TypeError(stderr);
-  };
+  const { at, run } = guestsIn(() => folder.path, { tools, ...GUEST });
 
   beforeAll(async () => {
     folder = await makeTemporaryFolder();
@@ -54,9 +42,9 @@ describeWithQemu('guests over a mounted point', found, (tools) => {
       '1s',
     );
     mkdirSync(at('m'));
-    await run('mount', '--vm', 'web', '--at', '@2', '--block', 'pc.ram', at('m'));
+    await run(commands, 'mount', '--vm', 'web', '--at', '@2', '--block', 'pc.ram', at('m'));
     const stream = ['--format', 'qemu', '--without-block', 'pc.ram', '--to', at('devices')];
-    await run('restore', '--vm', 'web', '--at', '@2', ...stream);
+    await run(commands, 'restore', '--vm', 'web', '--at', '@2', ...stream);
   }, GUEST_TIMEOUT_MS);
   afterAll(async () => {
     for (const each of guests) {
@@ -65,7 +53,7 @@ describeWithQemu('guests over a mounted point', found, (tools) => {
       await gone;
     }
     await guest.kill();
-    await run('unmount', at('m'));
+    await run(commands, 'unmount', at('m'));
     await folder.remove();
   }, GUEST_TIMEOUT_MS);
 

@@ -1,46 +1,35 @@
 // Guests on a host that holds no page of their memory: it comes from a memory server, over TCP to who has
 // the key of the group alone, and is waited for while the server is away.
 
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { open } from 'node:fs/promises';
-import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
-import { programPath } from '../../adapters/guests/demo-guest/tools.ts';
-import {
-  guestCommand,
-  guestPaths,
-  type DemoGuest,
-} from '../../adapters/guests/demo-guest/start-guest.ts';
+import type { DemoGuest } from '../../adapters/guests/demo-guest/start-guest.ts';
 import { groupKeyText } from '../../adapters/stores/keys/group-key-file.ts';
 import { LedgerCommands, type RunningCommand } from '../support/command-line.ts';
-import { describeWithQemu, findTools, GUEST_TIMEOUT_MS } from '../support/guest/real-guest.ts';
+import { guestsIn } from '../support/guest/guests-in-folder.ts';
+import { describeWithQemu, findMountTools, GUEST_TIMEOUT_MS } from '../support/guest/real-guest.ts';
 import { firstTicks, sameTicks, tickingGuest } from '../support/guest/watched-guest.ts';
 import { IS_LONG } from '../support/long-run.ts';
 import { makeTemporaryFolder, type TemporaryFolder } from '../support/temporary-folder.ts';
 
-const atHand = await findTools();
-const isThere = existsSync('/dev/fuse') && programPath('nbdfuse') !== null;
-const found = isThere
-  ? atHand
-  : { tools: null, reason: 'nbdfuse is not installed, or there is no /dev/fuse' };
 const GUEST = { seed: 23, memoryMib: 128 };
 const BYTES = GUEST.memoryMib * 2 ** 20;
 const LINES = 3;
 /** How often the server is killed under running clones. */
 const KILLS = IS_LONG ? 20 : 2;
 
-describeWithQemu('a memory server', found, (tools) => {
+describeWithQemu('a memory server', await findMountTools(), (tools) => {
   let folder: TemporaryFolder;
   let here: LedgerCommands;
   let far: LedgerCommands;
   let guest: DemoGuest;
   const running: RunningCommand[] = [];
-  const at = (name: string): string => join(folder.path, name);
-  const environment = (): Record<string, string> => ({ XDG_STATE_HOME: at('state') });
-  const wordsOf = (name: string): readonly string[] =>
-    guestCommand({ tools, folder: folder.path, ...GUEST, name });
-  const consoleOf = (name: string): string => guestPaths({ folder: folder.path, name }).serialPath;
+  const { at, environment, wordsOf, consoleOf, run } = guestsIn(() => folder.path, {
+    tools,
+    ...GUEST,
+  });
 
   const started = async (
     commands: LedgerCommands,
@@ -59,10 +48,6 @@ describeWithQemu('a memory server', found, (tools) => {
   };
   const serving = (listen: string): Promise<RunningCommand> =>
     started(here, 1, ['serve', 'memory', '--vm', 'web', '--at', '@1', '--listen', listen]);
-  const run = async (...words: string[]): Promise<void> => {
-    const { exitCode, stderr } = await far.run(words, { environment: environment() });
-    if (exitCode !== 0) throw new TypeError(stderr);
-  };
   const refused = async (...words: string[]): Promise<readonly [number | null, string]> => {
     const { exitCode, stderr } = await far.run(words, { environment: environment() });
     return [exitCode, stderr];
@@ -102,7 +87,7 @@ describeWithQemu('a memory server', found, (tools) => {
       const kinds = (await here.json('leases')).map(({ kind }) => kind);
       expect(kinds).toEqual(['server', 'clone', 'clone']);
 
-      await run('mount', ...from, at('m'));
+      await run(far, 'mount', ...from, at('m'));
       await here.run(['restore', '--vm', 'web', '--layout', 'packed', '--to', at('raw')]);
       const wanted = readFileSync(at('raw'));
       expect(wanted.length).toBe(BYTES);
@@ -118,7 +103,7 @@ describeWithQemu('a memory server', found, (tools) => {
         expect(bytes.equals(wanted.subarray(kill * part, (kill + 1) * part))).toBe(true);
       }
       await file.close();
-      await run('unmount', at('m'));
+      await run(far, 'unmount', at('m'));
       const more = await firstTicks(consoleOf('far-2'), 2 * LINES);
       expect((await sameTicks(guest, more)).lines).toEqual(more);
       await ended(clones, 'SIGINT');
@@ -146,8 +131,8 @@ describeWithQemu('a memory server', found, (tools) => {
       ]);
 
       await serving(`unix:${at('sock')}`);
-      await run('mount', '--from', at('sock'), at('m'));
-      await run('unmount', at('m'));
+      await run(far, 'mount', '--from', at('sock'), at('m'));
+      await run(far, 'unmount', at('m'));
       // Without a key nothing is known of what pages are; with another one nothing fits.
       const { exitCode, stderr } = await here.run(['copy', at('ledger'), at('copied')]);
       expect([exitCode, stderr]).toEqual([0, expect.anything()]);

@@ -5,22 +5,17 @@ import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
 import type { DemoGuest } from '../../adapters/guests/demo-guest/start-guest.ts';
-import { programPath } from '../../adapters/guests/demo-guest/tools.ts';
 import { LedgerCommands, type JsonRow, type RunningCommand } from '../support/command-line.ts';
+import { clonesOf, interrupted } from '../support/guest/guests-in-folder.ts';
 import {
   describeWithQemu,
-  findTools,
+  findMountTools,
   GUEST_TIMEOUT_MS,
   inLongRun,
 } from '../support/guest/real-guest.ts';
 import { doneLine, startToldGuest, toldCommand, workOf } from '../support/guest/told-guest.ts';
 import { makeTemporaryFolder, type TemporaryFolder } from '../support/temporary-folder.ts';
 
-const atHand = await findTools();
-const isThere = existsSync('/dev/fuse') && programPath('nbdfuse') !== null;
-const found = isThere
-  ? atHand
-  : { tools: null, reason: 'nbdfuse is not installed, or there is no /dev/fuse' };
 const MEMORY_MIB = 96;
 const PAGES = (MEMORY_MIB * 2 ** 20) / 4096;
 /** Clones of each master. */
@@ -28,7 +23,7 @@ const COUNT = 4;
 /** Lines of 21 bytes that the i-th guest holds: some 200 to 500 pages. */
 const linesOf = (i: number): number => 40_000 + 7_000 * i;
 
-describeWithQemu('clones of two siblings', inLongRun(found), (tools) => {
+describeWithQemu('clones of two siblings', inLongRun(await findMountTools()), (tools) => {
   let folder: TemporaryFolder;
   let commands: LedgerCommands;
   let guest: DemoGuest;
@@ -44,14 +39,11 @@ describeWithQemu('clones of two siblings', inLongRun(found), (tools) => {
       environment: { XDG_STATE_HOME: at('state') },
     });
     running.push(command);
-    await command.until((each) => each.rows().length === count);
-    return command.rows().toSorted((a, b) => Number(a['n']) - Number(b['n']));
+    return clonesOf(command, count);
   }
   async function ended(command: RunningCommand): Promise<void> {
     running.splice(running.indexOf(command), 1);
-    command.signal('SIGINT');
-    const { exitCode, stderr } = await command.ended;
-    if (exitCode !== 0) throw new TypeError(stderr);
+    await interrupted(command);
   }
   const recorded = async (vm: string, row: JsonRow): Promise<JsonRow> => {
     const socket = String(row['qmp']);

@@ -1,16 +1,9 @@
 // A parked clone that is woken while things go wrong: whatever becomes of who wakes it, it never runs twice,
 // never runs unknown, and is parked still or awake. With real guests.
 
-import { existsSync, mkdirSync } from 'node:fs';
-import { join } from 'node:path';
+import { mkdirSync } from 'node:fs';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import { programPath } from '../../adapters/guests/demo-guest/tools.ts';
-import {
-  consoleLines,
-  guestCommand,
-  guestPaths,
-  type DemoGuest,
-} from '../../adapters/guests/demo-guest/start-guest.ts';
+import { consoleLines, type DemoGuest } from '../../adapters/guests/demo-guest/start-guest.ts';
 import { runStateNow } from '../../adapters/guests/qemu/migration-control.ts';
 import { connectQmp } from '../../adapters/guests/qemu/qmp-client.ts';
 import { clonesOf, startClone } from '../../adapters/wiring/clones/clones.ts';
@@ -18,35 +11,26 @@ import { parkedNamed, wakingPoint } from '../../adapters/wiring/clones/parking.t
 import type { Ledger } from '../../adapters/wiring/ledger/ledger.ts';
 import { LedgerError, openLedger } from '../../index.ts';
 import { LedgerCommands, type RunningCommand } from '../support/command-line.ts';
-import { describeWithQemu, findTools, GUEST_TIMEOUT_MS } from '../support/guest/real-guest.ts';
+import { guestsIn } from '../support/guest/guests-in-folder.ts';
+import { describeWithQemu, findMountTools, GUEST_TIMEOUT_MS } from '../support/guest/real-guest.ts';
 import { firstTicks, tickingGuest, ticksOf } from '../support/guest/watched-guest.ts';
 import { makeTemporaryFolder, type TemporaryFolder } from '../support/temporary-folder.ts';
 
-const atHand = await findTools();
-const isThere = existsSync('/dev/fuse') && programPath('nbdfuse') !== null;
-const found = isThere
-  ? atHand
-  : { tools: null, reason: 'nbdfuse is not installed, or there is no /dev/fuse' };
 const GUEST = { seed: 29, memoryMib: 128 };
 const LINES = 2;
 
-describeWithQemu('a parked clone', found, (tools) => {
+describeWithQemu('a parked clone', await findMountTools(), (tools) => {
   let folder: TemporaryFolder;
   let commands: LedgerCommands;
   let guest: DemoGuest;
   let id: string;
   let file: string;
-  const at = (name: string): string => join(folder.path, name);
-  const environment = (): Record<string, string> => ({ XDG_STATE_HOME: at('state') });
-  const wordsOf = (name: string): readonly string[] =>
-    guestCommand({ tools, folder: folder.path, ...GUEST, name });
-  const consoleOf = (name: string): string => guestPaths({ folder: folder.path, name }).serialPath;
+  const { at, environment, wordsOf, consoleOf, run } = guestsIn(() => folder.path, {
+    tools,
+    ...GUEST,
+  });
   const start = (...words: string[]): RunningCommand =>
     commands.start(['--json', ...words], { environment: environment() });
-  const run = async (...words: string[]): Promise<void> => {
-    const { exitCode, stderr } = await commands.run(words, { environment: environment() });
-    if (exitCode !== 0) throw new TypeError(stderr);
-  };
   const kindsNow = async (): Promise<unknown[]> =>
     (await commands.json('clones')).map(({ kind }) => kind);
 
@@ -79,11 +63,11 @@ describeWithQemu('a parked clone', found, (tools) => {
     await clone.ended;
     const as = String((await commands.json('clones'))[0]!['as']);
     mkdirSync(at('m'));
-    await run('mount', '--vm', as, '--block', 'pc.ram', at('m'));
+    await run(commands, 'mount', '--vm', as, '--block', 'pc.ram', at('m'));
     file = at('m/memory');
   }, GUEST_TIMEOUT_MS);
   afterAll(async () => {
-    await run('unmount', at('m'));
+    await run(commands, 'unmount', at('m'));
     await guest.kill();
     await folder.remove();
   }, GUEST_TIMEOUT_MS);

@@ -1,6 +1,7 @@
 // A real guest for tests: QEMU, busybox and a kernel of this machine. Where one of them is missing,
 // the tests that need it are skipped and their name says why.
 
+import { existsSync } from 'node:fs';
 import { describe } from '@jest/globals';
 import {
   ensureTools,
@@ -23,6 +24,13 @@ export async function findTools(): Promise<FoundTools> {
   return found._tag === 'Right'
     ? { tools: found.right, reason: null }
     : { tools: null, reason: found.left.message };
+}
+
+/** The same where points can be mounted too, as clones need it. */
+export async function findMountTools(): Promise<FoundTools> {
+  return existsSync('/dev/fuse') && programPath('nbdfuse') !== null
+    ? findTools()
+    : { tools: null, reason: 'nbdfuse is not installed, or there is no /dev/fuse' };
 }
 
 /** What was found, in the long run; for tests of several guests that take minutes, else nothing. */
