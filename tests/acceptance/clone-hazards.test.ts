@@ -4,7 +4,6 @@
 import { readFileSync } from 'node:fs';
 import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
 import type { DemoGuest } from '../../adapters/guests/demo-guest/start-guest.ts';
-import { connectQmp } from '../../adapters/guests/qemu/qmp-client.ts';
 import { LedgerCommands, type JsonRow, type RunningCommand } from '../support/command-line.ts';
 import { guestsIn, interrupted } from '../support/guest/guests-in-folder.ts';
 import {
@@ -13,6 +12,7 @@ import {
   GUEST_TIMEOUT_MS,
   inLongRun,
 } from '../support/guest/real-guest.ts';
+import { withQmp } from '../support/guest/still-guest.ts';
 import { firstTicks, sameTicks, tickingGuest, ticksOf } from '../support/guest/watched-guest.ts';
 import { parkUntil } from '../support/killed-parking.ts';
 import { makeTemporaryFolder, type TemporaryFolder } from '../support/temporary-folder.ts';
@@ -20,15 +20,11 @@ import { makeTemporaryFolder, type TemporaryFolder } from '../support/temporary-
 const GUEST = { seed: 31, memoryMib: 128 };
 const LINES = 3;
 
-async function isRunning(qmpPath: string): Promise<unknown> {
-  const qmp = await connectQmp({ path: qmpPath });
-  try {
+const isRunning = (qmpPath: string): Promise<unknown> =>
+  withQmp(qmpPath, async (qmp) => {
     const { running } = (await qmp.execute('query-status')) as { running?: boolean };
     return running;
-  } finally {
-    qmp.close();
-  }
-}
+  });
 
 describeWithQemu('clones, whatever befalls them', inLongRun(await findMountTools()), (tools) => {
   let folder: TemporaryFolder;

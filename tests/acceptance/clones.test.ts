@@ -6,7 +6,6 @@ import { existsSync, mkdirSync, readFileSync, rmdirSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import type { DemoGuest } from '../../adapters/guests/demo-guest/start-guest.ts';
-import { connectQmp } from '../../adapters/guests/qemu/qmp-client.ts';
 import { MemoryGroup } from '../../adapters/guests/memory-group.ts';
 import { parkedClonesOf, whileWaking } from '../../adapters/wiring/clones/parking.ts';
 import { openLedger } from '../../index.ts';
@@ -18,6 +17,7 @@ import {
   firstTicks,
   quitGuest,
   sameTicks,
+  stopGuest,
   tickingGuest,
   tickNumber,
   ticksOf,
@@ -145,9 +145,7 @@ describeWithQemu('clones over one base', await findMountTools(), (tools) => {
       expect(Number(running1!['stored'])).toBeLessThan(PAGES / 8);
       expect(Number(running2!['written'])).toBeLessThan(PAGES / 8);
 
-      const qmp = await connectQmp({ path: socket });
-      await qmp.execute('stop');
-      qmp.close();
+      await stopGuest(socket);
       const [still] = await commands.json(...record, '1');
       expect(still).toMatchObject({ mode: 'clone', pauseMs: 0 });
       const memoryBytes = GUEST.memoryMib * 2 ** 20;

@@ -17,9 +17,9 @@ import {
   type Ledger,
   type VmPoint,
 } from '../../index.ts';
-import { connectQmp } from '../../adapters/guests/qemu/qmp-client.ts';
 import { LedgerCommands, type RunningCommand } from '../support/command-line.ts';
 import { startEventStoreDouble } from '../support/eventstoredb-double/eventstoredb-double.ts';
+import { withQmp } from '../support/guest/still-guest.ts';
 import { bootSector } from '../support/guest/ticking-guest.ts';
 import { IS_LONG } from '../support/long-run.ts';
 import { digestOf } from '../support/small-ledger.ts';
@@ -79,11 +79,8 @@ async function endGuest(vm: string, signal: NodeJS.Signals): Promise<void> {
   await exited;
 }
 
-async function reboot(vm: string): Promise<void> {
-  const qmp = await connectQmp({ path: controlOf(vm), connectTimeoutMs: 60_000 });
-  await qmp.execute('system_reset');
-  qmp.close();
-}
+const reboot = (vm: string): Promise<unknown> =>
+  withQmp(controlOf(vm), (qmp) => qmp.execute('system_reset'));
 
 const rowsOf = (recorder: RunningCommand, vm: string) =>
   recorder.rows().filter((row) => row['vm'] === vm);

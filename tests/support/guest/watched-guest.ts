@@ -9,9 +9,9 @@ import {
   type DemoGuest,
   type GuestSpecification,
 } from '../../../adapters/guests/demo-guest/start-guest.ts';
-import { connectQmp } from '../../../adapters/guests/qemu/qmp-client.ts';
 import type { LedgerCommands } from '../command-line.ts';
 import { valueOf } from '../outcomes.ts';
+import { withQmp } from './still-guest.ts';
 
 /** How long a guest may take for a line of its console: others may have the processors. */
 const LINE_TIMEOUT_MS = 240_000;
@@ -70,12 +70,9 @@ export async function dumpedMemory(request: {
   readonly scratch: string;
 }): Promise<Buffer> {
   const { qmpPath, memoryBytes, scratch } = request;
-  const qmp = await connectQmp({ path: qmpPath });
-  try {
-    await qmp.execute('pmemsave', { val: 0, size: memoryBytes, filename: scratch });
-  } finally {
-    qmp.close();
-  }
+  await withQmp(qmpPath, (qmp) =>
+    qmp.execute('pmemsave', { val: 0, size: memoryBytes, filename: scratch }),
+  );
   const bytes = readFileSync(scratch);
   rmSync(scratch);
   return bytes;
@@ -83,22 +80,12 @@ export async function dumpedMemory(request: {
 
 /** Lets a guest stand. */
 export async function stopGuest(path: string): Promise<void> {
-  const qmp = await connectQmp({ path });
-  try {
-    await qmp.execute('stop');
-  } finally {
-    qmp.close();
-  }
+  await withQmp(path, (qmp) => qmp.execute('stop'));
 }
 
 /** Ends a guest by its QEMU. */
 export async function quitGuest(path: string): Promise<void> {
-  const qmp = await connectQmp({ path });
-  try {
-    await qmp.execute('quit');
-  } finally {
-    qmp.close();
-  }
+  await withQmp(path, (qmp) => qmp.execute('quit'));
 }
 
 /** Pages that a guest, as it runs on, has come to hold otherwise than at a point of the VM `guest`. */
@@ -116,12 +103,8 @@ export async function writtenSince(
 }
 
 /** What a guest's QEMU says of the migration that it is in. */
-export async function migrationOf(path: string): Promise<unknown> {
-  const qmp = await connectQmp({ path });
-  try {
+export const migrationOf = (path: string): Promise<unknown> =>
+  withQmp(path, async (qmp) => {
     const { status } = (await qmp.execute('query-migrate')) as { status?: string };
     return status;
-  } finally {
-    qmp.close();
-  }
-}
+  });
