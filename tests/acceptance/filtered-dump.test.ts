@@ -47,7 +47,7 @@ describeWithQemu('a guest', await findTools(), (tools) => {
 
     beforeAll(async () => {
       folder = await makeTemporaryFolder();
-      opener = new DumpOpener(folder.path);
+      opener = new DumpOpener(folder);
       guest = await tickingGuest({ tools, folder: folder.path, memoryMib: 128 });
       commands = new LedgerCommands(path('ledger'));
       await commands.json(

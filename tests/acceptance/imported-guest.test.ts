@@ -45,7 +45,7 @@ describeWithQemu('a guest that QEMU dumps', await findTools(), (tools) => {
 
   beforeAll(async () => {
     folder = await makeTemporaryFolder();
-    opener = new DumpOpener(folder.path);
+    opener = new DumpOpener(folder);
     mkdirSync(path('guest'));
     spawnSync('qemu-img', ['create', '-q', '-f', 'qcow2', path('disk.qcow2'), '1G']);
     const of = { ...SPECIFICATION, tools, folder: path('guest') };

@@ -87,7 +87,7 @@ function checkedParse(opener: DumpOpener, sound: Uint8Array): Parser['parse'] {
 const SLOWNESS = 3;
 
 export const dumpParsers = (folder: string): readonly Parser[] => {
-  const opener = new DumpOpener(folder);
+  const opener = new DumpOpener({ path: folder });
   const { memory, state } = vmwarePair(RUNS);
   opener.file(memory, 'spoiled-state.vmem');
   const parsers = DUMPS.map(([name, ...examples]): Parser => ({

@@ -1,7 +1,7 @@
 // Files that lie about what they hold, of every format: counts that are huge, memory in two places or
 // outside of the file, structures that lead back to themselves, and little that becomes very much.
 
-import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { describe, expect, test } from '@jest/globals';
 import { deflateSync, gzipSync } from 'node:zlib';
 import type { ImageFormatName } from '../../../adapters/guests/sources.ts';
 import { PAGE_BYTES } from '../../../domain/values/page.ts';
@@ -21,15 +21,9 @@ import { mappedFile } from '../../support/guest/mapped-bytes.ts';
 import { DumpOpener, runAt } from '../../support/guest/opened-dump.ts';
 import { QCOW2_FIELDS, qcow2Image } from '../../support/guest/qcow2-bytes.ts';
 import * as stream from '../../support/guest/stream-bytes.ts';
-import { makeTemporaryFolder, type TemporaryFolder } from '../../support/temporary-folder.ts';
+import { suiteFolder } from '../../support/suite-folder.ts';
 
-let folder: TemporaryFolder;
-let opener: DumpOpener;
-beforeAll(async () => {
-  folder = await makeTemporaryFolder();
-  opener = new DumpOpener(folder.path);
-});
-afterAll(() => folder.remove());
+const opener = new DumpOpener(suiteFolder());
 
 /** A file, and what is said of it; a pair of VMware's has its memory beside it. */
 interface Lie {

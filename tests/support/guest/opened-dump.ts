@@ -8,6 +8,7 @@ import type { GuestCapture } from '../../../domain/ports/guests.ts';
 import { isLedgerError } from '../../../domain/values/ledger-error.ts';
 import { PAGE_BYTES } from '../../../domain/values/page.ts';
 import { failureOf, valueOf } from '../outcomes.ts';
+import type { TemporaryFolder } from '../temporary-folder.ts';
 import { bytesOfImage, readPages } from './images.ts';
 import type { MemoryRun } from './dump-bytes.ts';
 
@@ -21,24 +22,24 @@ export interface OpenedDump {
 
 /** Opens bytes that were written to files of a folder. */
 export class DumpOpener {
-  readonly #folder: string;
+  readonly #folder: Pick<TemporaryFolder, 'path'>;
   #files = 0;
 
-  constructor(folder: string) {
+  constructor(folder: Pick<TemporaryFolder, 'path'>) {
     this.#folder = folder;
   }
 
   /** The path of a new file with these bytes. */
   file(bytes: Uint8Array, name?: string): string {
     this.#files += 1;
-    const path = join(this.#folder, name ?? `dump-${this.#files}`);
+    const path = join(this.#folder.path, name ?? `dump-${this.#files}`);
     writeFileSync(path, bytes);
     return path;
   }
 
   #request(bytes: Uint8Array | string): OpenSourceRequest {
     const path = typeof bytes === 'string' ? bytes : this.file(bytes);
-    return { path, timeMs: 7000, clock: () => 7000, folder: this.#folder };
+    return { path, timeMs: 7000, clock: () => 7000, folder: this.#folder.path };
   }
 
   /** What a dump holds: of bytes, or of a file. */

@@ -1,18 +1,12 @@
 // Dumps that avml writes compressed: what is read of them, and what is refused.
 
-import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { describe, expect, test } from '@jest/globals';
 import { unsnap } from '../../../../adapters/guests/dumps/snappy.ts';
 import { avmlDump, snapped } from '../../../support/guest/avml-bytes.ts';
 import { DumpOpener, flat, runAt } from '../../../support/guest/opened-dump.ts';
-import { makeTemporaryFolder, type TemporaryFolder } from '../../../support/temporary-folder.ts';
+import { suiteFolder } from '../../../support/suite-folder.ts';
 
-let folder: TemporaryFolder;
-let opener: DumpOpener;
-beforeAll(async () => {
-  folder = await makeTemporaryFolder();
-  opener = new DumpOpener(folder.path);
-});
-afterAll(() => folder.remove());
+const opener = new DumpOpener(suiteFolder());
 
 const RUNS = [runAt(1, 50, 3), runAt(5000, 7, 5)];
 const DUMP = avmlDump(RUNS);

@@ -1,6 +1,6 @@
 // Dumps in kdump's compressed form: what is read of them, and what is refused.
 
-import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { describe, expect, test } from '@jest/globals';
 import {
   flattened,
   kdump,
@@ -8,15 +8,9 @@ import {
   KDUMP_FIELDS,
 } from '../../../support/guest/kdump-bytes.ts';
 import { DumpOpener, flat, runAt } from '../../../support/guest/opened-dump.ts';
-import { makeTemporaryFolder, type TemporaryFolder } from '../../../support/temporary-folder.ts';
+import { suiteFolder } from '../../../support/suite-folder.ts';
 
-let folder: TemporaryFolder;
-let opener: DumpOpener;
-beforeAll(async () => {
-  folder = await makeTemporaryFolder();
-  opener = new DumpOpener(folder.path);
-});
-afterAll(() => folder.remove());
+const opener = new DumpOpener(suiteFolder());
 
 const zeros = { address: 0xa0 * 4096, bytes: new Uint8Array(0x60 * 4096) };
 const RUNS = [runAt(0, 0x9f, 3), zeros, runAt(256, 40, 5), runAt(1000, 20, 7)];

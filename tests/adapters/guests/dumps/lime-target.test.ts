@@ -43,7 +43,7 @@ test('has a header for each range, whatever runs come, and zeros where none does
   await target.done();
   const dump = Buffer.concat(parts);
   expect(dump.equals(limeDump([LOW, HIGH]))).toBe(true);
-  const { captured, memory: read } = await new DumpOpener(folder.path).opened(dump);
+  const { captured, memory: read } = await new DumpOpener(folder).opened(dump);
   expect(read.equals(memory)).toBe(true);
   expect(captured.memoryMap).toEqual(memoryMap);
 });

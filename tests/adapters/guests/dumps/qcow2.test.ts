@@ -1,19 +1,13 @@
 // Internal snapshots of qcow2 images, made by hand: what each holds, and what is refused.
 
-import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { describe, expect, test } from '@jest/globals';
 import { DumpOpener } from '../../../support/guest/opened-dump.ts';
 import { QCOW2_FIELDS, qcow2Image } from '../../../support/guest/qcow2-bytes.ts';
 import * as stream from '../../../support/guest/stream-bytes.ts';
-import { makeTemporaryFolder, type TemporaryFolder } from '../../../support/temporary-folder.ts';
+import { suiteFolder } from '../../../support/suite-folder.ts';
 
 const PAGES = 900;
-let folder: TemporaryFolder;
-let opener: DumpOpener;
-beforeAll(async () => {
-  folder = await makeTemporaryFolder();
-  opener = new DumpOpener(folder.path);
-});
-afterAll(() => folder.remove());
+const opener = new DumpOpener(suiteFolder());
 
 /** A guest whose pages are all filled with a byte, and more of them than one table has clusters for. */
 const stateOf = (byte: number): Buffer =>

@@ -1,6 +1,6 @@
 // Dumps that say where their memory lies: what is read of them, and what is refused.
 
-import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { describe, expect, test } from '@jest/globals';
 import { findImages } from '../../../../adapters/guests/images/image-folder.ts';
 import { PAGE_BYTES } from '../../../../domain/values/page.ts';
 import {
@@ -13,18 +13,13 @@ import {
   xenCore,
 } from '../../../support/guest/dump-bytes.ts';
 import { DumpOpener, flat, runAt } from '../../../support/guest/opened-dump.ts';
-import { makeTemporaryFolder, type TemporaryFolder } from '../../../support/temporary-folder.ts';
+import { suiteFolder } from '../../../support/suite-folder.ts';
+import { makeTemporaryFolder } from '../../../support/temporary-folder.ts';
 
 const MIB_PAGES = 256;
 const HIGH_PAGE = 2 ** 20;
 
-let folder: TemporaryFolder;
-let opener: DumpOpener;
-beforeAll(async () => {
-  folder = await makeTemporaryFolder();
-  opener = new DumpOpener(folder.path);
-});
-afterAll(() => folder.remove());
+const opener = new DumpOpener(suiteFolder());
 
 const low = runAt(0, 0xa0, 3);
 const rest = runAt(MIB_PAGES, 40, 5);
@@ -252,7 +247,7 @@ describe("VMware's pair", () => {
 
   test('in a folder is one file', async () => {
     const together = await makeTemporaryFolder();
-    const inside = new DumpOpener(together.path);
+    const inside = new DumpOpener(together);
     inside.file(memory, 'web.vmem');
     inside.file(state, 'web.vmss');
     inside.file(state, 'alone.vmss');

@@ -1,6 +1,6 @@
 // Streams whose memory lies plain in their file: what is read of them, and what is refused.
 
-import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { describe, expect, test } from '@jest/globals';
 import { Readable } from 'node:stream';
 import { PAGE_BYTES } from '../../../../domain/values/page.ts';
 import { bytesOfImage } from '../../../support/guest/images.ts';
@@ -10,15 +10,10 @@ import { openImage } from '../../../support/guest/open-image.ts';
 import { DumpOpener } from '../../../support/guest/opened-dump.ts';
 import * as stream from '../../../support/guest/stream-bytes.ts';
 import { valueOf } from '../../../support/outcomes.ts';
-import { makeTemporaryFolder, type TemporaryFolder } from '../../../support/temporary-folder.ts';
+import { suiteFolder } from '../../../support/suite-folder.ts';
 
-let folder: TemporaryFolder;
-let opener: DumpOpener;
-beforeAll(async () => {
-  folder = await makeTemporaryFolder();
-  opener = new DumpOpener(folder.path);
-});
-afterAll(() => folder.remove());
+const folder = suiteFolder();
+const opener = new DumpOpener(folder);
 
 /** Firmware first, as QEMU may list it; RAM of more pages than a word of the bitmap has. */
 const BIOS = [stream.pageOf(9), null, stream.pageOf(10)];
