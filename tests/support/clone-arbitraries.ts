@@ -3,19 +3,13 @@
 import fc from 'fast-check';
 import type { ControlEvent } from '../../domain/events/control.ts';
 import { rangesOf } from '../../domain/values/capture-ranges.ts';
+import type { EventParts } from './host-arbitraries.ts';
 
 /** Pages, in ranges. */
 const pages = fc.array(fc.nat(2 ** 20)).map(rangesOf);
 
 /** Each kind of event of a clone. */
-export const cloneEvents = (of: {
-  readonly name: fc.Arbitrary<string>;
-  readonly capture: fc.Arbitrary<number>;
-  readonly lease: fc.Arbitrary<string>;
-  readonly word: fc.Arbitrary<string>;
-  readonly hostText: fc.Arbitrary<string>;
-  readonly count: fc.Arbitrary<number>;
-}): fc.Arbitrary<ControlEvent>[] => {
+export const cloneEvents = (of: Omit<EventParts, 'hex32'>): fc.Arbitrary<ControlEvent>[] => {
   const { name, capture, lease, word, hostText, count } = of;
   return [
     fc

@@ -3,7 +3,8 @@
 import fc from 'fast-check';
 import type { ControlEvent } from '../../domain/events/control.ts';
 
-interface Parts {
+/** What events are made of. */
+export interface EventParts {
   readonly name: fc.Arbitrary<string>;
   readonly capture: fc.Arbitrary<number>;
   readonly count: fc.Arbitrary<number>;
@@ -22,7 +23,7 @@ export const hostEvents = ({
   hostText,
   hex32,
   count,
-}: Parts): readonly fc.Arbitrary<ControlEvent>[] => [
+}: EventParts): readonly fc.Arbitrary<ControlEvent>[] => [
   fc
     .record({
       host: name,
