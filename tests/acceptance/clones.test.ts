@@ -16,6 +16,7 @@ import {
   dumpedMemory,
   firstTicks,
   quitGuest,
+  restGuest,
   sameTicks,
   stopGuest,
   tickingGuest,
@@ -79,6 +80,7 @@ describeWithQemu('clones over one base', await findMountTools(), (tools) => {
     const every = ['--count', '2', '--every', '1s'];
     await commands.json('record', 'qemu', '--vm', 'web', '--qmp', guest.qmpPath, ...every);
   }, GUEST_TIMEOUT_MS);
+    await restGuest(guest);
   afterEach(async () => {
     if (running === null) return;
     running.signal('SIGINT');

@@ -12,7 +12,7 @@ import {
 import { LedgerCommands } from '../support/command-line.ts';
 import { guestsIn } from '../support/guest/guests-in-folder.ts';
 import { describeWithQemu, findMountTools, GUEST_TIMEOUT_MS } from '../support/guest/real-guest.ts';
-import { firstTicks, sameTicks, tickingGuest } from '../support/guest/watched-guest.ts';
+import { firstTicks, restGuest, sameTicks, tickingGuest } from '../support/guest/watched-guest.ts';
 import { makeTemporaryFolder, type TemporaryFolder } from '../support/temporary-folder.ts';
 
 const GUEST = { seed: 9, memoryMib: 128 };
@@ -41,6 +41,7 @@ describeWithQemu('guests over a mounted point', await findMountTools(), (tools) 
       '--every',
       '1s',
     );
+    await restGuest(guest);
     mkdirSync(at('m'));
     await run(commands, 'mount', '--vm', 'web', '--at', '@2', '--block', 'pc.ram', at('m'));
     const stream = ['--format', 'qemu', '--without-block', 'pc.ram', '--to', at('devices')];

@@ -11,7 +11,7 @@ import {
 } from '../../adapters/guests/demo-guest/start-guest.ts';
 import { LedgerCommands, type JsonRow } from '../support/command-line.ts';
 import { describeWithQemu, findTools, GUEST_TIMEOUT_MS } from '../support/guest/real-guest.ts';
-import { firstTicks, sameTicks, tickingGuest } from '../support/guest/watched-guest.ts';
+import { firstTicks, restGuest, sameTicks, tickingGuest } from '../support/guest/watched-guest.ts';
 import { makeTemporaryFolder, type TemporaryFolder } from '../support/temporary-folder.ts';
 
 const found = await findTools();
@@ -43,6 +43,7 @@ describeWithQemu('a guest that is checkpointed while it runs', found, (tools) =>
       guest.qmpPath,
     );
     taken = rows.at(-1)!;
+    await restGuest(guest);
   }, GUEST_TIMEOUT_MS);
   afterAll(async () => {
     await guest.kill();

@@ -22,10 +22,12 @@ import { describeWithQemu, findTools, GUEST_TIMEOUT_MS } from '../support/guest/
 import {
   dumpedMemory,
   firstTicks,
+  restGuest,
   sameTicks,
   TICK_LINE,
   tickingGuest,
   ticksOf,
+  wakeGuest,
 } from '../support/guest/watched-guest.ts';
 import { makeTemporaryFolder, type TemporaryFolder } from '../support/temporary-folder.ts';
 
@@ -65,6 +67,7 @@ describeWithQemu('a guest recorded while it runs', found, (tools) => {
   }, GUEST_TIMEOUT_MS);
   afterEach(async () => {
     for (const command of running.splice(0)) {
+    await restGuest(guest);
       command.signal('SIGTERM');
       await command.ended;
     }
@@ -253,6 +256,7 @@ describeWithQemu('a guest recorded while it runs', found, (tools) => {
       const words = ['--qmp', guest.qmpPath, '--every', '20ms'];
       const recorder = commands.start(['--json', 'record', 'qemu', '--vm', 'stopped', ...words]);
       await recorder.until((command) => command.rows().length >= 2);
+      await wakeGuest(guest);
       recorder.signal('SIGINT');
       const done = await recorder.ended;
       expect(done.exitCode).toBe(0);

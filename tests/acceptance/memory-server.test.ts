@@ -10,7 +10,7 @@ import { groupKeyText } from '../../adapters/stores/keys/group-key-file.ts';
 import { LedgerCommands, type RunningCommand } from '../support/command-line.ts';
 import { guestsIn } from '../support/guest/guests-in-folder.ts';
 import { describeWithQemu, findMountTools, GUEST_TIMEOUT_MS } from '../support/guest/real-guest.ts';
-import { firstTicks, sameTicks, tickingGuest } from '../support/guest/watched-guest.ts';
+import { firstTicks, restGuest, sameTicks, tickingGuest } from '../support/guest/watched-guest.ts';
 import { IS_LONG } from '../support/long-run.ts';
 import { makeTemporaryFolder, type TemporaryFolder } from '../support/temporary-folder.ts';
 
@@ -60,6 +60,7 @@ describeWithQemu('a memory server', await findMountTools(), (tools) => {
     guest = await tickingGuest({ tools, folder: folder.path, ...GUEST });
     const once = ['--vm', 'web', '--qmp', guest.qmpPath, '--count', '1'];
     await here.json('record', 'qemu', ...once);
+    await restGuest(guest);
     await here.run(['group', 'export', '--group', 'default', '--to', at('key')]);
     const other = { group: 'default', key: new Uint8Array(32).fill(9) };
     writeFileSync(at('other-key'), groupKeyText(other));

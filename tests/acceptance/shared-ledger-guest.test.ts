@@ -21,6 +21,7 @@ import { describeWithQemu, findTools } from '../support/guest/real-guest.ts';
 import {
   dumpedMemory,
   firstTicks,
+  restGuest,
   sameTicks,
   tickingGuest,
   ticksOf,
@@ -63,6 +64,7 @@ describeWithS3('in a ledger on servers', () => {
       }
       outcome = await recorder.ended;
       recorded = recorder.rows();
+      await restGuest(guest);
     }, LONG_MS);
     afterEach(async () => {
       for (const command of running.splice(0)) {
