@@ -2,7 +2,6 @@
 // left and was read again; and the counts that `clones` shows of it. With real guests.
 
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
-import type { DemoGuest } from '../../adapters/guests/demo-guest/start-guest.ts';
 import { MemoryGroup } from '../../adapters/guests/memory-group.ts';
 import { EVICTION_POLICIES } from '../../domain/eviction-policies.ts';
 import { pagesIn, type PageRanges } from '../../domain/values/page-ranges.ts';
@@ -25,7 +24,6 @@ const limited = group === null ? describe.skip : describe;
 describeWithQemu('what clones fetch', await findMountTools(), (tools) => {
   let folder: TemporaryFolder;
   let commands: LedgerCommands;
-  let guest: DemoGuest;
   let running: RunningCommand | null = null;
   const { at, environment, wordsOf, consoleOf } = guestsIn(() => folder.path, { tools, ...GUEST });
 
@@ -60,8 +58,9 @@ describeWithQemu('what clones fetch', await findMountTools(), (tools) => {
   beforeAll(async () => {
     folder = await makeTemporaryFolder();
     commands = new LedgerCommands(at('ledger'));
-    guest = await tickingGuest({ tools, folder: folder.path, ...GUEST });
+    const guest = await tickingGuest({ tools, folder: folder.path, ...GUEST });
     await commands.json('record', 'qemu', '--vm', 'web', '--qmp', guest.qmpPath, '--count', '1');
+    await guest.kill();
   }, GUEST_TIMEOUT_MS);
   afterEach(async () => {
     if (running === null) return;
@@ -70,7 +69,6 @@ describeWithQemu('what clones fetch', await findMountTools(), (tools) => {
     running = null;
   }, GUEST_TIMEOUT_MS);
   afterAll(async () => {
-    await guest.kill();
     await folder.remove();
   }, GUEST_TIMEOUT_MS);
 

@@ -3,7 +3,7 @@
 
 import { mkdirSync } from 'node:fs';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import { consoleLines, type DemoGuest } from '../../adapters/guests/demo-guest/start-guest.ts';
+import { consoleLines } from '../../adapters/guests/demo-guest/start-guest.ts';
 import { runStateNow } from '../../adapters/guests/qemu/migration-control.ts';
 import { connectQmp } from '../../adapters/guests/qemu/qmp-client.ts';
 import { clonesOf, startClone } from '../../adapters/wiring/clones/clones.ts';
@@ -22,7 +22,6 @@ const LINES = 2;
 describeWithQemu('a parked clone', await findMountTools(), (tools) => {
   let folder: TemporaryFolder;
   let commands: LedgerCommands;
-  let guest: DemoGuest;
   let id: string;
   let file: string;
   const { at, environment, wordsOf, consoleOf, run } = guestsIn(() => folder.path, {
@@ -53,8 +52,9 @@ describeWithQemu('a parked clone', await findMountTools(), (tools) => {
   beforeAll(async () => {
     folder = await makeTemporaryFolder();
     commands = new LedgerCommands(at('ledger'));
-    guest = await tickingGuest({ tools, folder: folder.path, ...GUEST });
+    const guest = await tickingGuest({ tools, folder: folder.path, ...GUEST });
     await commands.json('record', 'qemu', '--vm', 'web', '--qmp', guest.qmpPath, '--count', '1');
+    await guest.kill();
     const clone = start('clone', '--vm', 'web', '--', ...wordsOf('first'));
     await clone.until((command) => command.rows().length === 1);
     await firstTicks(consoleOf('first'), LINES);
@@ -68,7 +68,6 @@ describeWithQemu('a parked clone', await findMountTools(), (tools) => {
   }, GUEST_TIMEOUT_MS);
   afterAll(async () => {
     await run(commands, 'unmount', at('m'));
-    await guest.kill();
     await folder.remove();
   }, GUEST_TIMEOUT_MS);
 
