@@ -21,7 +21,8 @@ const MAKEDUMPFILE = programPath('makedumpfile');
 /** What all tools that look for faults in a system leave out: -d 31. */
 const ALL_BUT_KERNEL = 31;
 
-const isZero = (page: Buffer): boolean => page.every((byte) => byte === 0);
+const ZEROS = Buffer.alloc(PAGE_BYTES);
+const isZero = (page: Buffer): boolean => page.equals(ZEROS);
 
 describeWithQemu('a guest', await findTools(), (tools) => {
   (MAKEDUMPFILE === null ? describe.skip : describe)('that makedumpfile dumps', () => {
