@@ -25,7 +25,7 @@ import {
 } from '../support/recorded-images.ts';
 import { makeTemporaryFolder, type TemporaryFolder } from '../support/temporary-folder.ts';
 
-const KILLS = Number(process.env['PAGELEDGER_KILLS'] ?? 6);
+const KILLS = Number(process.env['PAGELEDGER_KILLS'] ?? 3);
 const LONG_MS = 300_000 + KILLS * 5000;
 
 let folder: TemporaryFolder;

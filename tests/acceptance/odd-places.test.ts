@@ -157,7 +157,7 @@ async function recordOnTop(at: string): Promise<string[]> {
   }
 }
 
-describe.each(sampleOf(INSTEAD, 2))('%s in place of a file of a ledger', (_what, put) => {
+describe.each(sampleOf(INSTEAD, 3))('%s in place of a file of a ledger', (_what, put) => {
   test('hangs nobody, is not followed, and costs what is said', async () => {
     const faults: string[] = [];
     const at = path('odd');
@@ -201,7 +201,7 @@ function openTo(at: string): string[] {
 }
 
 describe('whatever the umask', () => {
-  test.each(['000', '022', '077', '777'])(
+  test.each(sampleOf(['000', '022', '077', '777'], 3))(
     '%s: what is made is its owner alone to read and write',
     async (umask) => {
       const at = path(`umask-${umask}`);
@@ -278,7 +278,7 @@ function runAs(uid: number, ledger: string, words: readonly string[], umask = '0
 });
 
 describe('a file system', () => {
-  test.each(['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS'])(
+  test.each(sampleOf(['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS'], 4))(
     'without hard links (%s) holds a ledger',
     async (code) => {
       const at = path(`linkless-${code}`);

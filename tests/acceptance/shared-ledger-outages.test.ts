@@ -19,7 +19,7 @@ import { describeWithS3 } from '../support/s3-server/s3-server.ts';
 import { startSharedWorld, type Host, type SharedWorld } from '../support/shared-world.ts';
 
 const LONG_MS = 240_000;
-const KILLS = Number(process.env['PAGELEDGER_KILLS'] ?? 6);
+const KILLS = Number(process.env['PAGELEDGER_KILLS'] ?? 3);
 const SEED = Number(process.env['PAGELEDGER_SEED'] ?? 4);
 const CAPTURES = 8;
 

@@ -11,7 +11,7 @@ import { imageSeries, seededRandom } from '../support/images.ts';
 import { writeImages } from '../support/recorded-images.ts';
 import { makeTemporaryFolder, type TemporaryFolder } from '../support/temporary-folder.ts';
 
-const KILLS = Number(process.env['PAGELEDGER_KILLS'] ?? 12);
+const KILLS = Number(process.env['PAGELEDGER_KILLS'] ?? 8);
 const SEED = Number(process.env['PAGELEDGER_SEED'] ?? Date.now() % 1_000_000);
 const LONG_MS = 300_000;
 
