@@ -1,3 +1,5 @@
+import { availableParallelism } from 'node:os';
+
 export default {
   testEnvironment: '<rootDir>/dist/tests/support/left-processes.js',
   roots: ['<rootDir>/dist/tests'],
@@ -5,8 +7,9 @@ export default {
   setupFilesAfterEnv: ['<rootDir>/dist/tests/support/byte-equality.js'],
   transform: {},
   injectGlobals: false,
-  // A file at a time on every core: most tests wait for processes of their own.
-  maxWorkers: '100%',
+  // A file at a time on every core, and one more: most tests wait for processes of their own, and with a
+  // file for each of two cores a sixth of both had nothing to do.
+  maxWorkers: availableParallelism() + 1,
   // A worker keeps the modules of all suites that it ran, and full collections take longer with each: one
   // that has grown is replaced after its suite.
   workerIdleMemoryLimit: '150MB',
