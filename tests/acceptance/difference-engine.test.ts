@@ -17,7 +17,12 @@ import {
   type FoundGuests,
   type GuestMemory,
 } from '../support/guest/mixed-guests.ts';
-import { describeWithQemu, findTools, GUEST_TIMEOUT_MS } from '../support/guest/real-guest.ts';
+import {
+  describeWithQemu,
+  findTools,
+  GUEST_TIMEOUT_MS,
+  inLongRun,
+} from '../support/guest/real-guest.ts';
 import { differenceEngine, leftAfter } from '../support/difference-engine.ts';
 import { pagesShared, sharingTableOf, type SharingTable } from '../support/sharing-table.ts';
 import { makeTemporaryFolder, type TemporaryFolder } from '../support/temporary-folder.ts';
@@ -28,7 +33,7 @@ const TICKS = 1;
 /** Of all pages: what even guests that have little in common share, or what is a pattern. */
 const NOT_STORED_AT_LEAST = 0.3;
 
-const found = await findTools();
+const found = inLongRun(await findTools());
 const built: FoundGuests<readonly BuiltGuest[]> =
   found.tools === null
     ? { guests: null, reason: found.reason }

@@ -21,6 +21,7 @@ import { FREEZES, KILLS } from '../support/guest/recorder-faults.ts';
 import { BootSectorGuest } from '../support/guest/ticking-guest.ts';
 import { sampleOf } from '../support/long-run.ts';
 import { makeTemporaryFolder, type TemporaryFolder } from '../support/temporary-folder.ts';
+import { testLong } from '../support/test-long.ts';
 
 const LONG = process.env['PAGELEDGER_KILLS'];
 const QEMU = process.env['PAGELEDGER_QEMU'] ?? programPath(QEMU_PROGRAM);
@@ -160,8 +161,8 @@ const describeWhere = QEMU === null ? describe.skip : describe;
 
 describeWhere('a guest that is recorded runs on after', () => {
   test.each([
-    ...dealt(sampleOf(Object.keys(KILLS), 2)),
-    ...dealt(sampleOf(Object.keys(FREEZES), 2)),
+    ...dealt(sampleOf(Object.keys(KILLS), 3)),
+    ...dealt(sampleOf(Object.keys(FREEZES), 3)),
   ])(
     '%s',
     async (name, instants) => {
@@ -180,8 +181,8 @@ describeWhere('a guest that is recorded runs on after', () => {
     GUEST_TIMEOUT_MS + Number(LONG ?? 0) * 15_000,
   );
 
-  // It takes half a minute until a monitor is taken for silent.
-  test.each(dealt(['a monitor that fell silent'], Number(LONG ?? 0) / 20))(
+  // It takes half a minute until a monitor is taken for silent: the long run waits for it.
+  testLong.each(dealt(['a monitor that fell silent'], Number(LONG ?? 0) / 20))(
     '%s',
     async (name, instants) => {
       const ticked: Ticked[] = [];

@@ -29,6 +29,7 @@ import {
   writtenSince,
 } from '../support/guest/watched-guest.ts';
 import { makeTemporaryFolder, type TemporaryFolder } from '../support/temporary-folder.ts';
+import { testLong } from '../support/test-long.ts';
 import { IS_LONG } from '../support/long-run.ts';
 
 const found = await findTools();
@@ -39,7 +40,8 @@ const AT = ['--vm', 'guest', '--at', '@2'];
 /** Lines of the second console that are compared. */
 const LINES = 4;
 /** As many as the long run has take half a minute. */
-const KILLS = IS_LONG ? 20 : 5;
+const KILLS = IS_LONG ? 20 : 2;
+const ON_DEMAND = ['--on-demand-only'];
 /** Somebody who may not catch a guest's accesses to memory. */
 const NOBODY = 65_534;
 
@@ -155,9 +157,9 @@ describeWithQemu('a guest resumed lazily', found, (tools) => {
       await stopGuest(qmpPath);
       const changed = await differing(qmpPath);
       const wrote = await writtenSince(commands, { guest, at: '@2' });
+      await restGuest(guest);
       expect(changed.length).toBeGreaterThan(0);
       expect(changed.length).toBeLessThan(PAGES / 16);
-      await restGuest(guest);
       // What else differs it took otherwise than the first did, whose clock went on.
       expect(changed.filter((page) => !wrote.has(page)).length).toBeLessThan(changed.length / 3);
     },
@@ -178,8 +180,7 @@ describeWithQemu('a guest resumed lazily', found, (tools) => {
   test(
     'is given what is asked for alone where that is said, and all of it after Ctrl-C',
     async () => {
-      const words = ['--on-demand-only'];
-      const { qmpPath, command } = await resume('asked', { words, extra: ['-S'] });
+      const { qmpPath, command } = await resume('asked', { words: ON_DEMAND, extra: ['-S'] });
       const qmp = await connectQmp({ path: qmpPath });
       const scratch = join(folder.path, 'part');
       await qmp.execute('pmemsave', { val: 0, size: 1024 * 1024, filename: scratch });
@@ -195,11 +196,10 @@ describeWithQemu('a guest resumed lazily', found, (tools) => {
     GUEST_TIMEOUT_MS,
   );
 
-  test(
+  testLong(
     'is left standing by a second Ctrl-C, with the line that goes on with it',
     async () => {
-      const words = ['--on-demand-only'];
-      const { qmpPath, command, socket } = await resume('left', { words });
+      const { qmpPath, command, socket } = await resume('left', { words: ON_DEMAND });
       command.signal('SIGSTOP');
       command.signal('SIGINT');
       command.signal('SIGTERM');
@@ -218,7 +218,7 @@ describeWithQemu('a guest resumed lazily', found, (tools) => {
   test(
     `goes on where it was when its giver of memory is killed, ${KILLS} times`,
     async () => {
-      const first = await resume('killed', { words: ['--on-demand-only'] });
+      const first = await resume('killed', { words: ON_DEMAND });
       let { command } = first;
       for (let kill = 0; kill < KILLS; kill += 1) {
         await new Promise((resolve) => {
@@ -227,7 +227,7 @@ describeWithQemu('a guest resumed lazily', found, (tools) => {
         command.signal('SIGKILL');
         await command.ended;
         const isLast = kill === KILLS - 1;
-        command = recover(first.socket, { words: isLast ? [] : ['--on-demand-only'] });
+        command = recover(first.socket, { words: isLast ? [] : ON_DEMAND });
         await command.until(({ stdout }) => stdout.includes('\n'));
         expect(command.rows()[0]).toMatchObject({ vm: 'guest', capture: 2, recovered: true });
       }
@@ -238,14 +238,13 @@ describeWithQemu('a guest resumed lazily', found, (tools) => {
     GUEST_TIMEOUT_MS,
   );
 
-  test(
+  testLong(
     'keeps its point when its giver of memory is killed, until it has its memory',
     async () => {
       const copy = join(folder.path, 'kept');
       cpSync(url, copy, { recursive: true });
       const from = new LedgerCommands(copy);
-      const words = ['--on-demand-only'];
-      const { serialPath, row, command, socket } = await resume('kept', { words, from });
+      const { serialPath, row, command, socket } = await resume('kept', { words: ON_DEMAND, from });
       command.signal('SIGKILL');
       await command.ended;
       const [forgotten] = await from.json('forget', '--keep-last', '1');
@@ -254,14 +253,14 @@ describeWithQemu('a guest resumed lazily', found, (tools) => {
       const [lease] = await from.json('leases');
       expect(lease).toMatchObject({ capture: 2, kind: 'resume', process: row['pid'] });
       // Who goes on takes the lease over, also when he is killed in his turn.
-      const second = recover(socket, { from, words });
+      const second = recover(socket, { from, words: ON_DEMAND });
       await second.until(({ stdout }) => stdout.includes('\n'));
       second.signal('SIGKILL');
       await second.ended;
       expect(await from.json('leases')).toEqual([lease]);
       // Where somebody ended it the point is held anew.
       await from.json('lease', '--end', String(lease!['id']));
-      const third = recover(socket, { from, words });
+      const third = recover(socket, { from, words: ON_DEMAND });
       await third.until(({ stdout }) => stdout.includes('\n'));
       expect(await from.json('leases')).toMatchObject([{ capture: 2, process: row['pid'] }]);
       const lines = await firstTicks(serialPath, LINES);
@@ -273,7 +272,7 @@ describeWithQemu('a guest resumed lazily', found, (tools) => {
     GUEST_TIMEOUT_MS,
   );
 
-  test(
+  testLong(
     'waits for packs that are away, and goes on when they are there again',
     async () => {
       const ledger = await openLedger({ url, mode: 'read' });
@@ -312,8 +311,7 @@ describeWithQemu('a guest resumed lazily', found, (tools) => {
     'has recorded what it asked for, and has that prefetched the next time',
     async () => {
       const at = ['--vm', 'guest', '--at', '@3'];
-      const words = ['--on-demand-only'];
-      const first = await resume('traced', { words, at });
+      const first = await resume('traced', { words: ON_DEMAND, at });
       const lines = await firstTicks(first.serialPath, 2);
       expect(await originalOf(lines)).toEqual(lines);
       expect((await commands.json('leases')).length).toBe(1);
@@ -323,7 +321,7 @@ describeWithQemu('a guest resumed lazily', found, (tools) => {
       const requested = await commands.json('log', '--type', 'PageRequested');
       expect(requested.length).toBeGreaterThan(0);
       expect(requested.at(-1)).toMatchObject({ vm: 'guest', capture: 3 });
-      const second = await resume('prefetched', { words, at });
+      const second = await resume('prefetched', { words: ON_DEMAND, at });
       expect(await firstTicks(second.serialPath, 2)).toEqual(lines);
       second.command.signal('SIGINT');
       await second.command.ended;
@@ -349,13 +347,13 @@ describeWithQemu('a guest resumed lazily', found, (tools) => {
   test(
     'is given all its memory before it is recorded, and not recorded where nobody gives it',
     async () => {
-      const { qmpPath, command } = await resume('recorded', { words: ['--on-demand-only'] });
+      const { qmpPath, command } = await resume('recorded', { words: ON_DEMAND });
       const line = ['record', 'qemu', '--vm', 'again', '--qmp', qmpPath, '--every', '1s'];
       const rows = await commands.json(...line, '--count', '1');
       expect(rows[0]).toMatchObject({ vm: 'again', capture: 1 });
       const { exitCode } = await command.ended;
       expect([exitCode, command.rows()[1]!['arrived']]).toEqual([0, 'finished']);
-      const left = await resume('orphan', { words: ['--on-demand-only'], extra: ['-S'] });
+      const left = await resume('orphan', { words: ON_DEMAND, extra: ['-S'] });
       left.command.signal('SIGKILL');
       await left.command.ended;
       const orphan = ['record', 'qemu', '--vm', 'orphan', '--qmp', left.qmpPath, '--every', '1s'];
@@ -371,10 +369,10 @@ describeWithQemu('a guest resumed lazily', found, (tools) => {
     GUEST_TIMEOUT_MS,
   );
 
-  test(
+  testLong(
     'is gone on with by one process at a time, and from its own ledger',
     async () => {
-      const { command, socket } = await resume('held', { words: ['--on-demand-only'] });
+      const { command, socket } = await resume('held', { words: ON_DEMAND });
       const second = await recover(socket).ended;
       expect([second.exitCode, second.stderr]).toEqual([
         4,
@@ -396,7 +394,7 @@ describeWithQemu('a guest resumed lazily', found, (tools) => {
     GUEST_TIMEOUT_MS,
   );
 
-  test(
+  testLong(
     'has all its memory before it runs where QEMU may not catch its accesses, and that is said',
     async () => {
       if (process.getuid?.() !== 0) return;

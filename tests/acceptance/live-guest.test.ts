@@ -30,6 +30,7 @@ import {
   wakeGuest,
 } from '../support/guest/watched-guest.ts';
 import { makeTemporaryFolder, type TemporaryFolder } from '../support/temporary-folder.ts';
+import { testLong } from '../support/test-long.ts';
 
 const found = await findTools();
 const GUEST = { seed: 5, memoryMib: 128 };
@@ -64,10 +65,10 @@ describeWithQemu('a guest recorded while it runs', found, (tools) => {
     outcome = await recorder.ended;
     recorded = recorder.rows();
     captures = await commands.json('captures', '--vm', 'guest');
+    await restGuest(guest);
   }, GUEST_TIMEOUT_MS);
   afterEach(async () => {
     for (const command of running.splice(0)) {
-    await restGuest(guest);
       command.signal('SIGTERM');
       await command.ended;
     }
@@ -166,7 +167,7 @@ describeWithQemu('a guest recorded while it runs', found, (tools) => {
     GUEST_TIMEOUT_MS,
   );
 
-  test(
+  testLong(
     'goes on with its recorded command line where that is said, its console on standard output',
     async () => {
       const at = ['--vm', 'guest', '--at', `@${BACK_TO}`];
@@ -183,7 +184,7 @@ describeWithQemu('a guest recorded while it runs', found, (tools) => {
     GUEST_TIMEOUT_MS,
   );
 
-  test(
+  testLong(
     'is the same from a copy of the ledger without keys and without anything derived',
     async () => {
       const copy = join(folder.path, 'copy');
@@ -253,10 +254,10 @@ describeWithQemu('a guest recorded while it runs', found, (tools) => {
   test(
     'until Ctrl-C ends with a whole capture and exit code 0, and skipped ticks are said',
     async () => {
+      await wakeGuest(guest);
       const words = ['--qmp', guest.qmpPath, '--every', '20ms'];
       const recorder = commands.start(['--json', 'record', 'qemu', '--vm', 'stopped', ...words]);
       await recorder.until((command) => command.rows().length >= 2);
-      await wakeGuest(guest);
       recorder.signal('SIGINT');
       const done = await recorder.ended;
       expect(done.exitCode).toBe(0);

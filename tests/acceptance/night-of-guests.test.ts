@@ -24,6 +24,7 @@ import { bootSector } from '../support/guest/ticking-guest.ts';
 import { IS_LONG } from '../support/long-run.ts';
 import { digestOf } from '../support/small-ledger.ts';
 import { makeTemporaryFolder, type TemporaryFolder } from '../support/temporary-folder.ts';
+import { testLong } from '../support/test-long.ts';
 import { describeWithPrograms } from '../support/tools.ts';
 
 const QEMU = 'qemu-system-x86_64';
@@ -194,7 +195,7 @@ describeWithPrograms('many guests in one recorder', [QEMU, 'sha256sum'], () => {
     await double.stop();
   });
 
-  test('are recorded while others stand still for as long as they like', async () => {
+  testLong('are recorded while others stand still for as long as they like', async () => {
     for (const vm of running.keys()) await endGuest(vm, 'SIGTERM');
     const double = await startEventStoreDouble();
     const commands = new NightCommands(double.url, 'still');
