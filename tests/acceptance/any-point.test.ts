@@ -97,10 +97,10 @@ describe('a series of twelve images', () => {
     return names;
   }
 
-  /** Names of the points that do not come back as they were recorded. */
-  async function wrongPoints(ledger: Ledger, seed: number): Promise<string[]> {
+  /** Names of the points, or of a sample of them, that do not come back as they were recorded. */
+  async function wrongPoints(ledger: Ledger, seed: number, each = 1): Promise<string[]> {
     const wrong: string[] = [];
-    for (const [at, i] of shuffled(namesOfPoints(ledger), seed)) {
+    for (const [at, i] of sampleOf(shuffled(namesOfPoints(ledger), seed), each)) {
       const bytes = await restored(ledger, { vm: 'vm', at, folder: folder.path });
       if (!bytes.equals(images[i]!)) wrong.push(at);
     }
@@ -171,7 +171,7 @@ describe('a series of twelve images', () => {
       cpSync(url, copy, { recursive: true });
       rmSync(join(copy, 'projections'), { recursive: true });
       expect(await open((ledger) => answersOf(ledger, gfns), copy)).toEqual(before);
-      expect(await open((ledger) => wrongPoints(ledger, 2), copy)).toEqual([]);
+      expect(await open((ledger) => wrongPoints(ledger, 2, 3), copy)).toEqual([]);
       rmSync(join(copy, 'projections'), { recursive: true });
       const copied = new LedgerCommands(copy);
       const asked = [
@@ -193,7 +193,7 @@ describe('a series of twelve images', () => {
       const copy = join(folder.path, 'keyless');
       cpSync(url, copy, { recursive: true });
       rmSync(join(copy, 'keys'), { recursive: true });
-      expect(await open((ledger) => wrongPoints(ledger, 3), copy)).toEqual([]);
+      expect(await open((ledger) => wrongPoints(ledger, 3, 3), copy)).toEqual([]);
     },
     LONG_MS,
   );

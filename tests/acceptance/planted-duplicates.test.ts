@@ -11,8 +11,8 @@ import { recordFiles, restored, writeImages } from '../support/recorded-images.t
 import { seededRandom } from '../support/images.ts';
 import { makeTemporaryFolder, type TemporaryFolder } from '../support/temporary-folder.ts';
 
-const PAGES = 4096;
-const PLANTED = 1024;
+const PAGES = 2048;
+const PLANTED = PAGES / 4;
 
 /** Pages that nothing compresses and no two of which are equal. */
 function randomPages(seed: string): Buffer {

@@ -8,6 +8,7 @@ import type { Finding } from '../../domain/values/finding.ts';
 import { listEvents, verify, type Ledger } from '../../index.ts';
 import type { DoubleRecords } from '../support/eventstoredb-double/eventstoredb-double.ts';
 import { changeImage, makeImage } from '../support/images.ts';
+import { sampleOf } from '../support/long-run.ts';
 import { recordFiles, restored, withLedger, writeImages } from '../support/recorded-images.ts';
 import { describeWithS3 } from '../support/s3-server/s3-server.ts';
 import { startSharedWorld, type Host, type SharedWorld } from '../support/shared-world.ts';
@@ -106,13 +107,14 @@ describeWithS3('a shared ledger', () => {
       bytes[20_000]! ^= 0x10;
       return bytes;
     };
-    test.each([
+    const DAMAGES = [
       ['was cut', 'PACK_DAMAGED', () => raw('PUT', whole.subarray(0, whole.length / 2))],
       ['was emptied', 'PACK_DAMAGED', () => raw('PUT', new Uint8Array())],
       ['was altered in one bit', 'PACK_DAMAGED', () => raw('PUT', altered())],
       ['is foreign', 'PACK_DAMAGED', () => raw('PUT', Buffer.alloc(whole.length, 'foreign '))],
       ['was deleted', 'PACK_MISSING', () => raw('DELETE')],
-    ])(
+    ] as const;
+    test.each(sampleOf(DAMAGES, 4))(
       '%s: verify names what it affects, the rest goes on, and putting it back mends it',
       async (_name, code, damage) => {
         await damage();
