@@ -38,6 +38,20 @@ function pointOf(ledger: Ledger, { vm, capture, commit }: Mount): VmPoint | null
   }
 }
 
+/** What is mounted at a folder, as a base of whatever guest fits it. NOT_FOUND. */
+export function baseAt(ledger: Ledger, folder: string): CloneBase {
+  const place = mountPlace(folder);
+  const mount = mountAt(place);
+  const point = mount === null || hasDied(mount) ? null : pointOf(ledger, mount);
+  if (mount === null || point === null || mount.part !== mappedBlockOf(point))
+    throw new LedgerError(
+      'NOT_FOUND',
+      `no block of memory is mounted at ${place}: \`pageledger mount --vm VM --block BLOCK ${place}\` does that`,
+      { folder: place },
+    );
+  return { point, block: mount.part, path: mount.file };
+}
+
 /** What is mounted at a folder, as a base. */
 function mountedBase(ledger: Ledger, point: VmPoint, folder: string): UsedBase {
   const place = mountPlace(folder);

@@ -10,6 +10,7 @@ import {
   requireReadable,
   startFromPoint,
 } from '../../wiring/hosts/migrations.ts';
+import type { CloneBase } from '../../wiring/clones/clone-base.ts';
 import type { EarlierTold } from '../../wiring/hosts/told-changes.ts';
 import type { Ledger } from '../../wiring/ledger/ledger.ts';
 import { endOf, isUnderWay, type MigrationsState } from '../../../domain/migrations.ts';
@@ -48,6 +49,8 @@ export interface TargetWays {
   /** How guests are started here; null: they are not, what is moved here lies ready. */
   readonly command: readonly string[] | null;
   readonly isDiskOk: boolean;
+  /** What guests map that are started here, as it is now; null, absent: nothing. NOT_FOUND. */
+  readonly base?: (() => CloneBase) | null;
   /** How slowly a peer may send; absent: SLOWEST. */
   readonly pace?: Pace;
   /** What this host told before that it holds, for peers that have it. */
@@ -261,7 +264,7 @@ export class MigrationTarget {
 
   async #handedOver(link: Link, of: BodyOf<'handOver'>): Promise<void> {
     const { vm, migration } = of;
-    const { ledger, command, isDiskOk, onTold } = this.#ways;
+    const { ledger, command, isDiskOk, base = null, onTold } = this.#ways;
     const state = await migrationNow(ledger, vm);
     const capture = state?.capture ?? null;
     if (capture === null) throw linkInvalid(`it hands VM ${vm} over, of which nothing came`);
@@ -274,7 +277,9 @@ export class MigrationTarget {
       const guest =
         command === null || !row.hasDevice
           ? null
-          : await link.working(() => startFromPoint(ledger, point, { command, isDiskOk }));
+          : await link.working(() =>
+              startFromPoint(ledger, point, { command, isDiskOk, base, onTold }),
+            );
       try {
         const complete = { vm, migration, capture, downtimeMs: null };
         await decideOnMigration(ledger, vm, { _tag: 'CompleteMigration', ...complete });

@@ -1,6 +1,7 @@
 // Guests that stand while it is decided who runs them: one that is stopped where it runs, and one that was
 // started elsewhere and is let go, or ended.
 
+import type { ChildProcess } from 'node:child_process';
 import { connectMonitor } from './monitors.ts';
 import type { Qmp } from './qmp.ts';
 import { connectQmp } from './qmp-client.ts';
@@ -29,19 +30,22 @@ export async function startStanding(request: ResumeRequest): Promise<StandingGue
     throw thrown;
   });
   process.once('exit', () => folder.remove());
-  return {
-    pid: process.pid ?? 0,
-    letGo: async () => {
-      const qmp = await connectQmp({ path });
-      try {
-        await continueGuest(qmp);
-      } finally {
-        qmp.close();
-      }
-    },
-    end: () => void process.kill('SIGKILL'),
-  };
+  return standingGuest(process, path);
 }
+
+/** A guest that stands, of the QEMU that is controlled at a socket. */
+export const standingGuest = (process: ChildProcess, path: string): StandingGuest => ({
+  pid: process.pid ?? 0,
+  letGo: async () => {
+    const qmp = await connectQmp({ path });
+    try {
+      await continueGuest(qmp);
+    } finally {
+      qmp.close();
+    }
+  },
+  end: () => void process.kill('SIGKILL'),
+});
 
 /** What is done to a guest that runs, or stands, where it is. */
 export interface GuestControl {

@@ -7,7 +7,7 @@ import { ZERO } from '../../../domain/values/holding.ts';
 import { isLedgerError } from '../../../domain/values/ledger-error.ts';
 import { PAGE_BYTES, REGION_PAGES } from '../../../domain/values/page.ts';
 import { blockLayoutOf } from '../../../domain/values/raw-layout.ts';
-import { refuse } from '../../../domain/values/refused.ts';
+import { isRefused, refuse } from '../../../domain/values/refused.ts';
 import { memoryMapOf } from '../../../projections/models/page-tables.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import { tableOf, type VmPoint } from '../ledger/vm-point.ts';
@@ -87,7 +87,7 @@ export async function baseFor(
       matches.push({ base, match: await matchOf(ledger, point, base) });
     } catch (thrown) {
       // Of another size, or damaged: it is none for these.
-      if (!isLedgerError(thrown)) throw thrown;
+      if (!isLedgerError(thrown) && !isRefused(thrown)) throw thrown;
     }
   const chosen = chosenBase(
     matches.map(({ match }) => match),

@@ -9,9 +9,12 @@ import {
   type MigrationsEvent,
   type MigrationsState,
 } from '../../../domain/migrations.ts';
-import { startStanding, type StandingGuest } from '../../guests/qemu/held-guest.ts';
+import { standingGuest, startStanding, type StandingGuest } from '../../guests/qemu/held-guest.ts';
 export { controlGuest, type GuestControl } from '../../guests/qemu/held-guest.ts';
 import type { Ledger } from '../ledger/ledger.ts';
+import { isLedgerError } from '../../../domain/values/ledger-error.ts';
+import { baseFor, type CloneBase } from '../clones/clone-base.ts';
+import { startClone } from '../clones/clones.ts';
 import { labelOf, tableOf, type VmPoint } from '../ledger/vm-point.ts';
 import { readPoint } from '../points/point-reader.ts';
 import { deviceStateOf, requireDeviceState, restoreToGuest } from '../restore/restore.ts';
@@ -56,13 +59,59 @@ export async function requireReadable(ledger: Ledger, point: VmPoint): Promise<v
   if (point.row.hasDevice) await deviceStateOf(ledger, point);
 }
 
-/** Starts a guest from a point that stands until it is let go. */
-export function startFromPoint(
+/** What a guest that is started here maps: what is there, where that is a gain; null: nothing, as is told. */
+async function baseOf(
   ledger: Ledger,
   point: VmPoint,
-  of: { readonly command: readonly string[]; readonly isDiskOk: boolean },
+  { base, onTold }: Pick<StartWays, 'base' | 'onTold'>,
+): Promise<CloneBase | null> {
+  if (base === null) return null;
+  const { vm } = point.entry;
+  try {
+    const bases = [base()];
+    const found = await baseFor(ledger, point, { bases, clones: 1 });
+    if (found === null)
+      onTold(`VM ${vm} has little in common with ${bases[0]!.path}: it maps nothing`);
+    return found;
+  } catch (thrown) {
+    if (!isLedgerError(thrown)) throw thrown;
+    onTold(`VM ${vm} maps nothing: ${thrown.message}`);
+    return null;
+  }
+}
+
+/** How a guest is started. */
+export interface StartWays {
+  readonly command: readonly string[];
+  readonly isDiskOk: boolean;
+  /** What guests map here, as it is now; null: all of a guest's memory is its own. NOT_FOUND. */
+  readonly base: (() => CloneBase) | null;
+  /** Hears what happens, for people. */
+  readonly onTold: (sentence: string) => void;
+}
+
+/** Starts a guest from a point that stands until it is let go: over a base where there is one that fits. */
+export async function startFromPoint(
+  ledger: Ledger,
+  point: VmPoint,
+  of: StartWays,
 ): Promise<StandingGuest> {
   requireDeviceState(point);
+  const base = await baseOf(ledger, point, of);
+  if (base !== null) {
+    const { isDiskOk } = of;
+    const command = [...of.command, '-S'];
+    const started = await startClone(ledger, point, {
+      base,
+      command,
+      isDiskOk,
+      isAccounted: false,
+    });
+    of.onTold(
+      `VM ${point.entry.vm} maps ${base.path}, and was sent ${started.sentPages} pages that are otherwise`,
+    );
+    return standingGuest(started.process, started.qmpPath);
+  }
   return startStanding({
     command: of.command,
     diskOk: of.isDiskOk,

@@ -14,6 +14,7 @@ import { MigrationTarget } from '../../link/target.ts';
 import { listenAddressOf } from '../../sockets/listen-address.ts';
 import { SocketServer } from '../../sockets/socket-server.ts';
 import { collected, positiveDuration } from '../argument-values.ts';
+import { baseAt } from '../clone-bases.ts';
 import { UsageError } from '../failure.ts';
 import { untilSignal } from '../interruption.ts';
 import { bytesText } from '../output.ts';
@@ -28,6 +29,7 @@ interface ServeOptions {
   readonly start?: readonly string[];
   readonly host?: string;
   readonly diskOk?: boolean;
+  readonly over?: string;
   readonly give?: readonly string[];
   readonly guests?: string;
   readonly advertiseEvery?: string;
@@ -47,6 +49,10 @@ export const declare = (command: Command): Command =>
       shellWords,
     )
     .option('--host <name>', "the host's name (default: as its system calls it)")
+    .option(
+      '--over <folder>',
+      'start guests over what is mounted there with `mount --block`, where that fits',
+    )
     .option('--give <vm>', 'move the guest of this VM when another host asks for it', collected)
     .option('--guests <folder>', 'where the QMP sockets of given guests are: web.qmp is VM web')
     .option('--advertise-every <duration>', 'tell what this host holds again, where it has changed')
@@ -118,7 +124,9 @@ export async function run(command: Command): Promise<void> {
   const workgroup = path === undefined ? null : readLinkKey(path);
   const key = address.kind === 'unix' ? null : workgroup;
   const give = givingOf(options, workgroup);
-  const { advertiseEvery, peer: peers = [] } = options;
+  const { advertiseEvery, peer: peers = [], over } = options;
+  if (over !== undefined && start === null)
+    throw new UsageError('--over is what guests are started over: say how with --start');
   if (advertiseEvery === undefined && peers.length > 0)
     throw new UsageError(
       '--peer is told what this host holds: say how often with --advertise-every',
@@ -126,12 +134,16 @@ export async function run(command: Command): Promise<void> {
   const everyMs =
     advertiseEvery === undefined ? null : positiveDuration('--advertise-every', advertiseEvery);
   await withLedger(command, 'write', async (ledger, output) => {
+    const base = over === undefined ? null : () => baseAt(ledger, over);
+    // What is none now is said before anybody is waited for.
+    base?.();
     const advertiser = new Advertiser({ ledger, host, vms: null, leastPages: 1 });
     const target = new MigrationTarget({
       ledger,
       host,
       command: start,
       isDiskOk: diskOk ?? false,
+      base,
       give,
       earlier: advertiser.earlier,
       onTold: (sentence) => tell(command, sentence),
