@@ -21,6 +21,7 @@ import { historyLength } from './history-length.ts';
 import { identifierIndex } from './identifier-index.ts';
 import { importers } from './importers.ts';
 import { ksm } from './ksm.ts';
+import { largePages } from './large-pages.ts';
 import { lightCommands } from './light-commands.ts';
 import { memoryBound } from './memory-bound.ts';
 import { longRuns } from './long-runs.ts';
@@ -65,6 +66,7 @@ const BENCHES: readonly Bench[] = [
   migration,
   checkpoint,
   heldLarge,
+  largePages,
   historyLength,
   dayOfCaptures,
   replay,
