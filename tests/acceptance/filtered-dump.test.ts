@@ -73,19 +73,33 @@ describeWithQemu('a guest', await findTools(), (tools) => {
     const pageOf = (memory: Buffer, gfn: number): Buffer =>
       memory.subarray(gfn * PAGE_BYTES, (gfn + 1) * PAGE_BYTES);
 
-    /** Holds a dump against the whole memory: how many pages are unknown. */
-    async function unknownIn(file: string): Promise<number> {
+    /** Holds a dump against the whole memory: the pages that are unknown. */
+    async function unknownPages(file: string): Promise<readonly number[]> {
       const { captured, memory } = await opener.opened(file);
       expect(memory.length).toBe(whole.length);
       const untold = captured.untold ?? new Uint8Array(captured.image.pageCount);
       const differing = [];
-      let unknown = 0;
+      const unknown = [];
       for (let gfn = 0; gfn < untold.length; gfn += 1)
-        if (untold[gfn] === 1) unknown += 1;
+        if (untold[gfn] === 1) unknown.push(gfn);
         else if (!pageOf(memory, gfn).equals(pageOf(whole, gfn))) differing.push(gfn);
       expect(differing).toEqual([]);
       return unknown;
     }
+    const unknownIn = async (file: string): Promise<number> => (await unknownPages(file)).length;
+
+    test(
+      'has what a core has that pages were left out of, and knows no other',
+      async () => {
+        expect(await unknownIn(dumped('all-core', '-E', '-d', '0'))).toBe(0);
+        // A core does not say that it leaves out nothing but zeros.
+        const zeros = await unknownPages(dumped('zeros-core', '-E', '-d', '1'));
+        expect(zeros.filter((gfn) => !isZero(pageOf(whole, gfn)))).toEqual([]);
+        const most = dumped('most-core', '-E', '-d', String(ALL_BUT_KERNEL));
+        expect(await unknownIn(most)).toBeGreaterThan(zeros.length);
+      },
+      GUEST_TIMEOUT_MS,
+    );
 
     test.each(sampleOf([['-c'], ['-l'], ['-p']], 3))(
       'has each page that a dump written with %s has, and knows no other',

@@ -7,24 +7,31 @@ import { isSparse } from '../images/file-holes.ts';
 import type { FormatFile } from '../images/image-format.ts';
 import { WatchedFile } from '../images/watched-file.ts';
 import { DumpFile } from './dump-file.ts';
+import { leftOutText, type LeftOut } from './left-out.ts';
 import { placeSegments, type Segment, type SegmentRules } from './segments.ts';
 
 /** What a dump says of itself. */
 export interface Dump extends SegmentRules {
   readonly segments: readonly Segment[];
   readonly mode: CaptureMode;
-  /** What a person should know. Absent: nothing. */
-  readonly warnings?: readonly string[];
+  /** Memory that it tells of and has not. Absent: it has all. */
+  readonly leftOut?: LeftOut;
+}
+
+/** What a person should know of a dump. */
+function warningsOf(untold: Uint8Array | null, why: string): readonly string[] {
+  const pages = untold?.reduce((sum, is) => sum + is, 0) ?? 0;
+  return pages === 0 ? [] : [leftOutText(pages, why)];
 }
 
 /** The memory of a dump, read where it lies in the file of `of`; that is closed with the source. */
 export function dumpSource(of: FormatFile, dump: Dump): GuestSource {
   const { file, timeMs, path } = of;
   const watched = file.isShared ? new WatchedFile(file) : null;
-  const { segments, mode, warnings = [], ...rules } = dump;
-  const { memoryMap, pageCount, pieces, zeros } = placeSegments(
+  const { segments, mode, leftOut, ...rules } = dump;
+  const { memoryMap, pageCount, pieces, zeros, untold } = placeSegments(
     new DumpFile(file),
-    segments,
+    { segments, untold: leftOut?.runs ?? [] },
     rules,
   );
   const memory = memoryOfDescriptor(file.fd);
@@ -40,10 +47,11 @@ export function dumpSource(of: FormatFile, dump: Dump): GuestSource {
       mode,
       source: path,
       mayLackPages: file.isShared && isSparse(file),
+      ...(untold === null ? {} : { untold }),
       ...(watched === null ? {} : { mayHaveChanged: async () => watched.mayHaveChanged() }),
     },
     () => file.close(),
-    warnings,
+    warningsOf(untold, leftOut?.why ?? ''),
   );
 }
 

@@ -2,9 +2,16 @@
 // VirtualBox's, and those of a kernel's crash (/proc/vmcore). The table of segments says where in the
 // file memory lies and at which addresses in the guest (elf-head.ts has its form). Of 32 and of 64 bits.
 // A core of a process is of its own addresses, and refused. Xen's has sections instead (xen-core.ts).
+//
+// A segment that has fewer bytes in the file than in memory is of makedumpfile (-E, with -d): what is
+// behind them was left out, and nothing says whether that was zeros. QEMU's (dump-guest-memory -p) has
+// segments of devices without a byte, and without a place in the file: these are no memory.
 
+import { PAGE_BYTES } from '../../../domain/values/page.ts';
+import { dumpUnfit, u64, type DumpFile } from './dump-file.ts';
 import type { Dump } from './dump-source.ts';
-import { dumpUnfit, hexOf, u64, type DumpFile } from './dump-file.ts';
+import { leftOut, type LeftOut } from './left-out.ts';
+import { endOfRun, type MemoryRun } from './memory-run.ts';
 import { SEGMENTS_MAX, type Segment } from './segments.ts';
 import { readXenCore } from './xen-core.ts';
 
@@ -18,11 +25,14 @@ const KIND_MEMORY = 1;
 const KIND_NOTES = 4;
 /** Entries that are more have their number in the first section. */
 const ENTRIES_ELSEWHERE = 0xffff;
+/** Of all notes together. */
 const NOTES_BYTES_MAX = 16 * 1024 * 1024;
 
 interface Entry extends Segment {
   readonly kind: number;
   readonly lengthInMemory: number;
+  /** How far its virtual addresses are from these. */
+  readonly shift: number;
 }
 
 /** Where what stands in a table, by the class of the file: of 64 bits, and of 32. */
@@ -32,6 +42,7 @@ const PLACES = {
     sections: 40,
     entryBytes: 56,
     offset: 8,
+    virtual: 16,
     address: 24,
     length: 32,
     memory: 40,
@@ -44,6 +55,7 @@ const PLACES = {
     sections: 32,
     entryBytes: 32,
     offset: 4,
+    virtual: 8,
     address: 12,
     length: 16,
     memory: 20,
@@ -87,22 +99,27 @@ class ElfFile {
   }
 
   entries(): readonly Entry[] {
-    const { table, entryBytes, entrySize, offset, address, length, memory } = PLACES[this.#bits];
+    const { table, entryBytes, entrySize, ...at } = PLACES[this.#bits];
     const size = this.#head.getUint16(entrySize, true);
     const count = this.#count();
     const { label } = this.#file;
     const damaged = 'it is damaged; copy or dump it again';
     if (size !== entryBytes || count > SEGMENTS_MAX)
       throw dumpUnfit(label, `has ${count} segments of ${size} bytes in its table`, damaged);
-    const at = this.#word(this.#head, table);
-    const view = this.#file.view(at, count * entryBytes, 'the table of segments');
-    return Array.from({ length: count }, (_, i) => ({
-      kind: view.getUint32(i * entryBytes, true),
-      offset: this.#word(view, i * entryBytes + offset),
-      address: this.#word(view, i * entryBytes + address),
-      length: this.#word(view, i * entryBytes + length),
-      lengthInMemory: this.#word(view, i * entryBytes + memory),
-    }));
+    const tableAt = this.#word(this.#head, table);
+    const view = this.#file.view(tableAt, count * entryBytes, 'the table of segments');
+    return Array.from({ length: count }, (_, i) => {
+      const word = (field: number): number => this.#word(view, i * entryBytes + field);
+      const address = word(at.address);
+      return {
+        kind: view.getUint32(i * entryBytes, true),
+        offset: word(at.offset),
+        address,
+        length: word(at.length),
+        lengthInMemory: word(at.memory),
+        shift: word(at.virtual) - address,
+      };
+    });
   }
 }
 
@@ -114,11 +131,13 @@ interface Note {
 
 const padded = (bytes: number): number => Math.ceil(bytes / 4) * 4;
 
-/** The notes that there are; what is no note ends them. */
+/** The notes that there are; what is no note ends them, and so does their size. */
 function* notesOf(file: DumpFile, entries: readonly Entry[]): Generator<Note> {
+  let left = NOTES_BYTES_MAX;
   for (const { kind, offset, length } of entries) {
-    if (kind !== KIND_NOTES) continue;
-    const view = file.view(offset, Math.min(length, NOTES_BYTES_MAX), 'notes');
+    if (kind !== KIND_NOTES || left === 0) continue;
+    const view = file.view(offset, Math.min(length, left), 'notes');
+    left -= view.byteLength;
     for (let at = 0; at + 12 <= view.byteLength;) {
       const nameBytes = view.getUint32(at, true);
       const end = at + 12 + padded(nameBytes) + padded(view.getUint32(at + 4, true));
@@ -137,17 +156,64 @@ function* notesOf(file: DumpFile, entries: readonly Entry[]): Generator<Note> {
 const OF_PROCESSES = new Set([3, 6, 0x4649_4c45]);
 const isOfProcess = ({ name, type }: Note): boolean => name === 'CORE' && OF_PROCESSES.has(type);
 
-/** Segments without those that are in another one, as the kernel's image is in RAM. */
-function distinct(segments: readonly Segment[]): readonly Segment[] {
+/** What the file has of a segment; of one that is cut, whole pages. */
+function toldOf({ address, offset, length, lengthInMemory }: Entry): Segment {
+  const end = address + length;
+  const isCut = length < lengthInMemory;
+  return {
+    address,
+    offset,
+    length: isCut ? Math.max(0, end - (end % PAGE_BYTES) - address) : length,
+  };
+}
+
+/**
+ * What the file has, ascending, each address once: the kernel's image is in RAM, and there again at its
+ * own virtual addresses, also in part. Segments that overlap and are of the same virtual addresses stay.
+ */
+function distinct(entries: readonly Entry[]): readonly Segment[] {
   const kept: Segment[] = [];
-  const sorted = segments.toSorted((a, b) => a.address - b.address || b.length - a.length);
-  for (const segment of sorted) {
-    const last = kept.at(-1);
-    const end = last === undefined ? 0 : last.address + last.length;
-    if (segment.address + segment.length > end) kept.push(segment);
+  const sorted = entries.toSorted(
+    (a, b) => a.address - b.address || b.lengthInMemory - a.lengthInMemory,
+  );
+  let [end, shift] = [0, 0];
+  for (const entry of sorted) {
+    const segment = toldOf(entry);
+    const over = entry.shift === shift ? 0 : Math.max(0, end - segment.address);
+    if (segment.length === 0 || endOfRun(segment) <= end) continue;
+    const { address, offset, length } = segment;
+    kept.push({ address: address + over, offset: offset + over, length: length - over });
+    [end, shift] = [endOfRun(segment), entry.shift];
   }
   return kept;
 }
+
+/** What segments that are cut tell of beyond what the file has; null: none is. */
+function leftOutOf(
+  file: DumpFile,
+  entries: readonly Entry[],
+  told: readonly Segment[],
+): LeftOut | null {
+  const cut = entries.filter(({ length, lengthInMemory }) => length < lengthInMemory);
+  if (cut.length === 0) return null;
+  const all = cut.map((entry): MemoryRun => {
+    const from = endOfRun(toldOf(entry));
+    const end = entry.address + entry.lengthInMemory;
+    return { address: from, length: Math.ceil(end / PAGE_BYTES) * PAGE_BYTES - from };
+  });
+  return {
+    runs: leftOut(
+      file,
+      all.toSorted((a, b) => a.address - b.address),
+      told,
+    ),
+    why: 'it was made with `makedumpfile -E` and a level that leaves them out, and does not tell whether they were zeros; -d 0 leaves nothing out',
+  };
+}
+
+/** Whether it is memory: devices have no place in the file. */
+const isMemory = ({ kind, length, offset, lengthInMemory }: Entry): boolean =>
+  kind === KIND_MEMORY && (length > 0 || (lengthInMemory > 0 && offset === 0));
 
 /** Segments of a core. */
 export function readElfCore(file: DumpFile): Dump {
@@ -166,14 +232,15 @@ export function readElfCore(file: DumpFile): Dump {
       'is a core of a process, whose addresses are its own',
       'record a dump of the guest (dump-guest-memory, `virsh dump --memory-only`)',
     );
-  const memory = entries.filter(({ kind, length }) => kind === KIND_MEMORY && length > 0);
-  const cut = memory.find(({ length, lengthInMemory }) => length < lengthInMemory);
-  if (cut !== undefined)
-    throw dumpUnfit(
-      label,
-      `has ${cut.length} of ${cut.lengthInMemory} bytes of the memory at ${hexOf(cut.address)}`,
-      'pages were left out of it; dump all of them',
-    );
+  const memory = entries.filter(isMemory);
+  const segments = distinct(memory);
+  const without = leftOutOf(file, memory, segments);
   const hasDevices = notes.some(({ name }) => name === 'QEMU');
-  return { segments: distinct(memory), mode: 'core', between: 'nothing', hasDevices };
+  return {
+    segments,
+    mode: 'core',
+    between: 'nothing',
+    hasDevices,
+    ...(without === null ? {} : { leftOut: without }),
+  };
 }

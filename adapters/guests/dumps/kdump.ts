@@ -23,7 +23,9 @@ import { Spool } from '../qemu/spool.ts';
 import { DumpFile, dumpUnfit, u64 } from './dump-file.ts';
 import { DAMAGED, DumpedPages } from './kdump-pages.ts';
 import { FLATTENED_MAGIC, FlattenedDump } from './flattened.ts';
-import { mapOfRuns, type MemoryRun } from './segments.ts';
+import { checkLeftOut, leftOutText } from './left-out.ts';
+import type { MemoryRun } from './memory-run.ts';
+import { mapOfRuns } from './segments.ts';
 
 export const KDUMP_MAGICS = ['KDUMP   ', FLATTENED_MAGIC] as const;
 
@@ -110,7 +112,10 @@ function runsOf(label: string, { pages, there }: KdumpHead): readonly MemoryRun[
 const isFiltered = ({ level }: KdumpHead): boolean => level !== LEVEL_ALL && level !== LEVEL_ZEROS;
 
 const filteredText = (head: KdumpHead, pages: number): string =>
-  `what ${pages} of the dump's pages held is unknown: it was made with \`makedumpfile -d ${head.level}\`, which leaves them out; -d 0 and -d 1 leave nothing out but zeros`;
+  leftOutText(
+    pages,
+    `it was made with \`makedumpfile -d ${head.level}\`, which leaves them out; -d 0 and -d 1 leave nothing out but zeros`,
+  );
 
 /** Puts the pages of a dump into a spool; 1 for each that is unknown, null: none is. */
 function takePages(
@@ -152,8 +157,9 @@ export async function openKdump(of: FormatFile): Promise<GuestSource> {
     const pages = new DumpedPages(dump, within);
     const untold = takePages(spool, pages, { head, runs, map: memoryMap });
     const image = spool.image(file.label);
-    file.close();
     const count = untold?.reduce((sum, is) => sum + is, 0) ?? 0;
+    checkLeftOut(file, { pages: image.pageCount, leftOut: count });
+    file.close();
     const what = { image, memoryMap, areRangesTold: true, device: null, argv: null } as const;
     const known = untold === null || count === 0 ? {} : { untold };
     return keptSource(

@@ -5,6 +5,7 @@
 //   memory cover there, those pages are zeros, and all others keep the numbers that they have in QEMU.
 // - Any other gap is no memory, or zeros up to the next segment where the writer leaves zeros out.
 // - A page of which the file has a part is that part, and zeros.
+// - What a dump tells of without having it is memory, and unknown (left-out.ts).
 
 import { assert } from '../../../domain/values/assert.ts';
 import { LedgerError } from '../../../domain/values/ledger-error.ts';
@@ -12,13 +13,9 @@ import type { ImagePieces } from '../../../domain/ports/guests.ts';
 import type { MemoryMap, PhysicalRange } from '../../../domain/values/memory-map.ts';
 import { PAGE_BYTES } from '../../../domain/values/page.ts';
 import { dumpUnfit, hexOf, type DumpFile } from './dump-file.ts';
+import { checkLeftOut } from './left-out.ts';
+import type { MemoryRun } from './memory-run.ts';
 import { piecesOf, type Piece } from './pieces.ts';
-
-/** Memory at addresses: all in bytes, and whole pages. */
-export interface MemoryRun {
-  readonly address: number;
-  readonly length: number;
-}
 
 /** A run, and where its bytes lie in the file; it may begin and end inside of a page. */
 export interface Segment extends MemoryRun {
@@ -38,8 +35,10 @@ export interface PlacedMemory {
   readonly memoryMap: MemoryMap;
   readonly pageCount: number;
   readonly pieces: ImagePieces;
-  /** Shared; 1 for each page that is zero. Null: the file has them all. */
+  /** Shared; 1 for each page that is zero, or unknown. Null: the file has them all. */
   readonly zeros: Uint8Array | null;
+  /** 1 for each page that is unknown. Null: none is. */
+  readonly untold: Uint8Array | null;
 }
 
 /** Consecutive pages by their addresses; `offset` as a piece has it, null: zeros. */
@@ -47,10 +46,12 @@ interface Span {
   readonly page: number;
   readonly pages: number;
   readonly offset: number | null;
+  /** Whether it is unknown, and no zeros. */
+  readonly isUntold?: boolean;
 }
 
-/** Most segments of a dump. */
-export const SEGMENTS_MAX = 65_536;
+/** Most segments of a dump, and runs of what it leaves out: of a server's 256 GiB they may be a MiB each. */
+export const SEGMENTS_MAX = 2 ** 18;
 /** Most runs of addresses: they stand in one event. */
 const RANGES_MAX = 1024;
 /** Most pages that the file does not hold as a whole. */
@@ -178,6 +179,7 @@ function runsOf(spans: Iterable<Span>, rules: SegmentRules): readonly Run[] {
 class Placing {
   readonly ranges: PhysicalRange[] = [];
   readonly pieces: Piece[] = [];
+  /** By their numbers, not by addresses. */
   readonly zeros: Span[] = [];
   pages = 0;
 
@@ -194,8 +196,8 @@ class Placing {
     return this.pages - first;
   }
 
-  #add({ pages, offset }: Span): void {
-    if (offset === null) this.zeros.push({ page: this.pages, pages, offset });
+  #add({ pages, offset, isUntold = false }: Span): void {
+    if (offset === null) this.zeros.push({ page: this.pages, pages, offset, isUntold });
     this.pieces.push({ page: this.pages, offset: offset ?? 0 });
     this.pages += pages;
   }
@@ -235,24 +237,40 @@ function placed(
   return { placing, memoryMap: { blocks, ranges: placing.ranges } };
 }
 
-/** The memory that segments of a file make up. SOURCE_FORMAT, SOURCE_SIZE. */
+/** Memory at addresses, with the place of what the file has of it. */
+type Part = MemoryRun & { readonly offset?: number };
+
+/** The memory that segments of a file make up, with runs that it has not. SOURCE_FORMAT, SOURCE_SIZE. */
 export function placeSegments(
   file: DumpFile,
-  segments: readonly Segment[],
+  of: { readonly segments: readonly Segment[]; readonly untold: readonly MemoryRun[] },
   rules: SegmentRules,
 ): PlacedMemory {
-  for (const { address, length, offset } of segments)
+  for (const { address, length, offset } of of.segments)
     file.check(offset, length, `memory at ${hexOf(address)}`);
   const loose = new LoosePages(file);
-  const sorted = checked(file.label, segments);
-  const spans = sorted.flatMap((segment) => [...spansOf(segment, loose)]);
+  const sorted = checked<Part>(file.label, [...of.segments, ...of.untold]);
+  const spans = sorted.flatMap(({ offset, ...run }) =>
+    offset === undefined
+      ? [{ ...wholePages(run), isUntold: true }]
+      : [...spansOf({ ...run, offset }, loose)],
+  );
   const { placing, memoryMap } = placed(file.label, spans, rules);
+  const { pages, zeros } = placing;
+  const untold = zeros.filter(({ isUntold }) => isUntold);
+  checkLeftOut(file, { pages, leftOut: untold.reduce((sum, span) => sum + span.pages, 0) });
   return {
     memoryMap,
-    pageCount: placing.pages,
+    pageCount: pages,
     pieces: piecesOf(placing.pieces, loose.bytes),
-    zeros: zerosOf(placing.pages, placing.zeros),
+    zeros: marksOf(zeros, () => new Uint8Array(new SharedArrayBuffer(pages))),
+    untold: marksOf(untold, () => new Uint8Array(pages)),
   };
+}
+
+function wholePages({ address, length }: MemoryRun): Span {
+  assert(address % PAGE_BYTES === 0 && length % PAGE_BYTES === 0, 'runs are whole pages');
+  return { page: address / PAGE_BYTES, pages: length / PAGE_BYTES, offset: null };
 }
 
 /** The map of memory whose pages come from somewhere else. SOURCE_FORMAT, SOURCE_SIZE. */
@@ -261,18 +279,15 @@ export function mapOfRuns(
   runs: readonly MemoryRun[],
   rules: SegmentRules,
 ): MemoryMap {
-  const spans = checked(label, runs).map(({ address, length }): Span => {
-    assert(address % PAGE_BYTES === 0 && length % PAGE_BYTES === 0, 'runs are whole pages');
-    return { page: address / PAGE_BYTES, pages: length / PAGE_BYTES, offset: null };
-  });
-  return placed(label, spans, rules).memoryMap;
+  return placed(label, checked(label, runs).map(wholePages), rules).memoryMap;
 }
 
 const pagesOfRun = ({ spans }: Run): number => endOf(spans.at(-1)!) - spans[0]!.page;
 
-function zerosOf(pageCount: number, spans: readonly Span[]): Uint8Array | null {
+/** 1 for each page of spans; null: there are none. */
+function marksOf(spans: readonly Span[], room: () => Uint8Array): Uint8Array | null {
   if (spans.length === 0) return null;
-  const zeros = new Uint8Array(new SharedArrayBuffer(pageCount));
-  for (const span of spans) zeros.fill(1, span.page, endOf(span));
-  return zeros;
+  const marks = room();
+  for (const span of spans) marks.fill(1, span.page, endOf(span));
+  return marks;
 }

@@ -14,6 +14,8 @@ export const u64le = (value: number): Buffer => le(8, value);
 export interface MemoryRun {
   readonly address: number;
   readonly bytes: Uint8Array;
+  /** Bytes that follow it and are left out, where a format can say so. Absent: none. */
+  readonly leftOut?: number;
 }
 
 /** The header of a range, of LiME and of avml. */
@@ -48,12 +50,20 @@ interface CoreRequest {
   readonly runs: readonly MemoryRun[];
   readonly notes?: readonly Uint8Array[];
   readonly bits?: 32 | 64;
+  /** How far virtual addresses are from physical ones, by the number of a run; absent: all the same. */
+  readonly shiftOf?: (run: number) => number;
   /** Whether the number of segments stands in a section, as that of very many. */
   readonly isCountElsewhere?: boolean;
 }
 
 /** An ELF core, little-endian, its segments in the order of the runs. */
-export function elfCore({ runs, notes = [], bits = 64, isCountElsewhere }: CoreRequest): Buffer {
+export function elfCore({
+  runs,
+  notes = [],
+  bits = 64,
+  isCountElsewhere,
+  shiftOf = () => 2 ** 20,
+}: CoreRequest): Buffer {
   const isWide = bits === 64;
   const word = isWide ? u64le : u32le;
   const [headBytes, entryBytes, sectionBytes] = isWide ? [64, 56, 64] : [52, 32, 40];
@@ -62,17 +72,18 @@ export function elfCore({ runs, notes = [], bits = 64, isCountElsewhere }: CoreR
   const tableAt = sectionAt + sectionBytes;
   const noteBytes = Buffer.concat(notes);
   let at = tableAt + count * entryBytes + noteBytes.length;
-  const entry = (kind: number, offset: number, run: MemoryRun): Buffer => {
+  const entry = (kind: number, offset: number, run: MemoryRun, shift = 0): Buffer => {
     const { length } = run.bytes;
-    const places = [word(offset), word(run.address + 2 ** 20), word(run.address)];
-    const lengths = [word(length), word(length)];
+    // What has no byte has no place, as makedumpfile has it.
+    const places = [word(length === 0 ? 0 : offset), word(run.address + shift), word(run.address)];
+    const lengths = [word(length), word(length + (run.leftOut ?? 0))];
     return isWide
       ? Buffer.concat([u32le(kind), u32le(7), ...places, ...lengths, word(0)])
       : Buffer.concat([u32le(kind), ...places, ...lengths, u32le(7), word(0)]);
   };
   const table = [entry(4, at - noteBytes.length, { address: 0, bytes: noteBytes })];
-  for (const run of runs) {
-    table.push(entry(1, at, run));
+  for (const [i, run] of runs.entries()) {
+    table.push(entry(1, at, run, shiftOf(i)));
     at += run.bytes.length;
   }
   const head = Buffer.concat([
@@ -140,6 +151,58 @@ export function windowsDump(runs: readonly MemoryRun[], kind = 1): Buffer {
   }
   header.writeUInt32LE(kind, 0xf98);
   return Buffer.concat([header, ...runs.map(({ bytes }) => bytes)]);
+}
+
+interface BitmapDumpRequest {
+  readonly runs: readonly MemoryRun[];
+  /** What the header tells of memory; null: nothing. Absent: the runs with what is left out behind each. */
+  readonly told?: readonly MemoryRun[] | null;
+  readonly kind?: number;
+  readonly magic?: string;
+}
+
+/** Where what stands of a bitmap dump. */
+export const BITMAP_FIELDS = {
+  firstPage: 0x2020,
+  there: 0x2028,
+  pages: 0x2030,
+  bits: 0x2038,
+} as const;
+
+/** A crash dump of Windows' that leaves pages out: what a bitmap has, and nothing else. */
+export function windowsBitmapDump({
+  runs,
+  told = runs,
+  kind = 5,
+  magic = 'SDMPDUMP',
+}: BitmapDumpRequest): Buffer {
+  const sorted = runs.toSorted((a, b) => a.address - b.address);
+  const pagesOf = (bytes: number): number => bytes / 4096;
+  const end = Math.max(...runs.map(({ address, bytes }) => pagesOf(address + bytes.length)));
+  const bits = Buffer.alloc(Math.ceil(end / 8));
+  for (const { address, bytes } of runs)
+    for (let i = 0; i < pagesOf(bytes.length); i += 1) {
+      const page = pagesOf(address) + i;
+      bits[page >> 3]! |= 1 << (page & 7);
+    }
+  const header = Buffer.from(windowsDump([], kind));
+  if (told === null) header.fill('PAGE', 0x88, 0x338);
+  else {
+    header.writeUInt32LE(told.length, 0x88);
+    for (const [i, { address, bytes, leftOut = 0 }] of told.entries()) {
+      header.writeBigUInt64LE(BigInt(pagesOf(address)), 0x98 + 16 * i);
+      header.writeBigUInt64LE(BigInt(pagesOf(bytes.length + leftOut)), 0xa0 + 16 * i);
+    }
+  }
+  const head = Buffer.alloc(0x38, 'PAGE');
+  head.write(magic);
+  const firstPage = Math.ceil((BITMAP_FIELDS.bits + bits.length) / 4096) * 4096;
+  const memory = Buffer.concat(sorted.map(({ bytes }) => bytes));
+  head.writeBigUInt64LE(BigInt(firstPage), 0x20);
+  head.writeBigUInt64LE(BigInt(pagesOf(memory.length)), 0x28);
+  head.writeBigUInt64LE(BigInt(end), 0x30);
+  const before = Buffer.concat([header, head, bits]);
+  return Buffer.concat([before, Buffer.alloc(firstPage - before.length), memory]);
 }
 
 const vmwareTag = (name: string, indices: readonly number[], value: number): Buffer =>

@@ -104,6 +104,12 @@ export function runAt(page: number, pages: number, seed = 1): MemoryRun {
   return { address: page * PAGE_BYTES, bytes };
 }
 
+/** The same with bytes behind them that a dump leaves out. */
+export const cutRunAt = (page: number, of: { pages: number; leftOut: number; seed?: number }) => ({
+  ...runAt(page, of.pages, of.seed),
+  leftOut: of.leftOut * PAGE_BYTES,
+});
+
 /** Memory from address 0 on that has these runs. */
 export function flat(pages: number, runs: readonly MemoryRun[]): Buffer {
   const bytes = Buffer.alloc(pages * PAGE_BYTES);
