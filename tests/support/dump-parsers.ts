@@ -11,10 +11,11 @@ import {
   elfNote,
   limeDump,
   vmwarePair,
+  windowsBitmapDump,
   windowsDump,
   xenCore,
 } from './guest/dump-bytes.ts';
-import { DumpOpener, runAt } from './guest/opened-dump.ts';
+import { cutRunAt, DumpOpener, runAt } from './guest/opened-dump.ts';
 import { flattened, kdump } from './guest/kdump-bytes.ts';
 import { LIBVIRT_FORMS, libvirtHead } from './guest/libvirt-bytes.ts';
 import { mappedFile } from './guest/mapped-bytes.ts';
@@ -24,12 +25,26 @@ import type { Parser } from './parsers.ts';
 
 const RUNS = [runAt(0, 2), runAt(3, 1), runAt(300, 1)];
 const LOOSE = [{ address: 0x1800, bytes: RUNS[0]!.bytes.subarray(0, 0x1400) }, ...RUNS.slice(1)];
+const CUT = [
+  runAt(0, 2),
+  cutRunAt(300, { pages: 2, leftOut: 3 }),
+  cutRunAt(320, { pages: 0, leftOut: 1 }),
+];
 const NOTES = [elfNote('CORE', 1, new Uint8Array(336)), elfNote('QEMU', 0, new Uint8Array(440))];
 
 const STREAM = stream.bytesOf(
   stream.head(),
   stream.start([{ name: 'pc.ram', pages: 3 }]),
   stream.end(stream.page(0, stream.pageOf(1), 'pc.ram'), stream.page(2, stream.pageOf(3))),
+  stream.tail(),
+);
+
+/** What Proxmox's backups and bitmaps of disks say, between the memory and its end. */
+const DISKS = stream.bytesOf(
+  stream.head(),
+  stream.start([{ name: 'pc.ram', pages: 2 }]),
+  stream.begun(7, 'pbs-state', stream.u64(4), Buffer.from('none')),
+  stream.end(stream.page(0, stream.pageOf(1), 'pc.ram'), stream.zero(1)),
   stream.tail(),
 );
 
@@ -47,12 +62,25 @@ const GZIPPED = Buffer.concat([libvirtHead({ form: LIBVIRT_FORMS.gzip }), gzipSy
 /** Dumps by their formats. */
 const DUMPS: readonly (readonly [string, ...Uint8Array[]])[] = [
   ['ELF cores', elfCore({ runs: RUNS, notes: NOTES }), elfCore({ runs: RUNS, bits: 32 })],
+  ['filtered cores', elfCore({ runs: CUT, notes: NOTES }), elfCore({ runs: CUT, bits: 32 })],
   ["Xen's cores", xenCore(RUNS), xenCore(RUNS, 'p2m')],
   ['snapshots in qcow2', qcow2Image([{ name: 'one', state: STREAM }])],
   ['mapped-ram files', mappedFile(MAPPED)],
   ['saves of libvirt, sparse', SPARSE],
+  ['saves of libvirt, with what is of disks', Buffer.concat([libvirtHead(), DISKS])],
   ['dumps of Windows', windowsDump(RUNS)],
-  ['kdumps', kdump({ runs: RUNS, level: 1, kind: 'snappy' })],
+  [
+    "dumps of Windows' kernel",
+    windowsBitmapDump({ runs: CUT }),
+    windowsBitmapDump({ runs: CUT, told: null }),
+  ],
+  [
+    'kdumps',
+    kdump({ runs: RUNS, level: 1, kind: 'snappy' }),
+    kdump({ runs: RUNS, kind: 'lzo' }),
+    kdump({ runs: RUNS, kind: 'zstd' }),
+    kdump({ runs: RUNS, level: 31, isFiltered: (page) => page === 1 }),
+  ],
   ['dumps of LiME', limeDump(RUNS), limeDump(LOOSE)],
 ];
 

@@ -126,7 +126,8 @@ function* decompressed(file: DumpFile, range: Range, room: Uint8Array): Generato
 }
 
 async function* memoryOf(file: DumpFile, ranges: readonly Range[]): AsyncGenerator<Uint8Array> {
-  const room = new Uint8Array(Math.max(...ranges.map(({ length }) => length)));
+  const most = ranges.reduce((longest, { length }) => Math.max(longest, length), 0);
+  const room = new Uint8Array(most);
   for (const range of ranges) yield* decompressed(file, range, room);
 }
 

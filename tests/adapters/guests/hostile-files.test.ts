@@ -7,18 +7,28 @@ import type { ImageFormatName } from '../../../adapters/guests/sources.ts';
 import { PAGE_BYTES } from '../../../domain/values/page.ts';
 import { avmlDump, snapped } from '../../support/guest/avml-bytes.ts';
 import {
+  BITMAP_FIELDS,
   elfCore,
   limeDump,
   rangeHeader,
   u64le,
   vmwarePair,
+  windowsBitmapDump,
   windowsDump,
+  xenCore,
   type MemoryRun,
 } from '../../support/guest/dump-bytes.ts';
-import { flattened, kdump, KDUMP_BITMAPS_AT } from '../../support/guest/kdump-bytes.ts';
+import { packFrame } from '../../../adapters/kernels/codec/zstd-frame.ts';
+import {
+  flattened,
+  kdump,
+  KDUMP_BITMAPS_AT,
+  KDUMP_FIELDS,
+} from '../../support/guest/kdump-bytes.ts';
 import { LIBVIRT_FORMS, libvirtHead } from '../../support/guest/libvirt-bytes.ts';
 import { mappedFile } from '../../support/guest/mapped-bytes.ts';
-import { DumpOpener, runAt } from '../../support/guest/opened-dump.ts';
+import { lzoOf } from '../../support/guest/lzo-bytes.ts';
+import { cutRunAt, DumpOpener, runAt } from '../../support/guest/opened-dump.ts';
 import { QCOW2_FIELDS, qcow2Image } from '../../support/guest/qcow2-bytes.ts';
 import * as stream from '../../support/guest/stream-bytes.ts';
 import { suiteFolder } from '../../support/suite-folder.ts';
@@ -45,8 +55,11 @@ function changed(bytes: Uint8Array, change: (copy: Buffer) => void): Buffer {
   return copy;
 }
 
-const mapped = (header: { readonly bitmapAt?: number; readonly pagesAt?: number }): Buffer =>
-  mappedFile({ blocks: BLOCKS, alignBytes: PAGE_BYTES, header });
+const mapped = (
+  header: { readonly bitmapAt?: number; readonly pagesAt?: number },
+  before: Uint8Array = Buffer.alloc(0),
+): Buffer => mappedFile({ blocks: BLOCKS, alignBytes: PAGE_BYTES, header, before });
+const SPARSE = libvirtHead({ form: LIBVIRT_FORMS.sparse });
 
 /** A stream that brings one page without end. */
 const REPEATED = stream.bytesOf(
@@ -80,11 +93,42 @@ const AVML_BOMB = ((): Buffer => {
 const KDUMP = kdump({ runs: RUNS });
 /** Where the first page's descriptor lies: behind two bitmaps of a block each. */
 const KDUMP_PAGES_AT = KDUMP_BITMAPS_AT + 2 * PAGE_BYTES;
-/** The first page is one that becomes 16 MiB. */
-const KDUMP_BOMB = changed(Buffer.concat([KDUMP, deflateSync(Buffer.alloc(2 ** 24))]), (copy) => {
-  copy.writeBigUInt64LE(BigInt(KDUMP.length), KDUMP_PAGES_AT);
-  copy.writeUInt32LE(copy.length - KDUMP.length, KDUMP_PAGES_AT + 8);
+/** A dump whose first page is these bytes, compressed in this way, by the number of its flag. */
+const kdumpOf = (page: Uint8Array, flag: number): Buffer =>
+  changed(Buffer.concat([KDUMP, page]), (copy) => {
+    copy.writeBigUInt64LE(BigInt(KDUMP.length), KDUMP_PAGES_AT);
+    copy.writeUInt32LE(page.length, KDUMP_PAGES_AT + 8);
+    copy.writeUInt32LE(flag, KDUMP_PAGES_AT + 12);
+  });
+/** Of one page there, and of 32,767 more that are left out. */
+const KDUMP_SCARCE = changed(kdump({ runs: [runAt(0, 1)], level: 31 }), (copy) => {
+  copy.fill(0xff, KDUMP_BITMAPS_AT, KDUMP_BITMAPS_AT + PAGE_BYTES);
+  copy.writeBigUInt64LE(32_768n, KDUMP_FIELDS.pages64);
 });
+const KDUMP_FLAT = flattened(KDUMP);
+
+/** Where a core's table of segments lies, the second of which is its first memory. */
+const SEGMENT_AT = 64 + 64 + 56;
+const filtered = (change: (copy: Buffer) => void): Buffer =>
+  changed(elfCore({ runs: [cutRunAt(300, { pages: 1, leftOut: 9 })] }), change);
+const bitmapDump = (at: number, value: bigint): Buffer =>
+  changed(windowsBitmapDump({ runs: RUNS }), (copy) => copy.writeBigUInt64LE(value, at));
+/** Where the offsets of the sections of a core of Xen's lie: of its pages, and of their numbers. */
+const [XEN_PAGES, XEN_NUMBERS] = [2, 4].map((section) => 64 + section * 64 + 24) as [
+  number,
+  number,
+];
+const xen = (at: number, value: bigint): Buffer =>
+  changed(xenCore(RUNS), (copy) => copy.writeBigUInt64LE(value, at));
+/** A stream with what Proxmox's backups, or bitmaps of disks, say between. */
+const ofDisks = (name: string, ...body: readonly Uint8Array[]): Buffer =>
+  stream.bytesOf(
+    stream.head(),
+    stream.start([{ name: 'pc.ram', pages: 3 }]),
+    stream.begun(7, name, ...body),
+    stream.end(stream.page(0, stream.pageOf(7), 'pc.ram')),
+    stream.tail(),
+  );
 
 const LIES: Readonly<Record<Exclude<ImageFormatName, 'raw'>, Lies>> = {
   qemu: {
@@ -171,7 +215,7 @@ const LIES: Readonly<Record<Exclude<ImageFormatName, 'raw'>, Lies>> = {
       says: /^SOURCE_SIZE/u,
     },
     circle: null,
-    bomb: { bytes: KDUMP_BOMB, says: /bytes for a page/u },
+    bomb: { bytes: kdumpOf(deflateSync(Buffer.alloc(2 ** 24)), 1), says: /bytes for a page/u },
   },
   vmware: {
     count: {
@@ -223,7 +267,89 @@ const LIES: Readonly<Record<Exclude<ImageFormatName, 'raw'>, Lies>> = {
   },
 };
 
-const CASES = Object.entries(LIES).flatMap(([format, lies]) =>
+/** Kinds of these formats that lie in their files in another way; most have few things to lie about. */
+const KINDS: Readonly<Record<string, Partial<Lies>>> = {
+  'filtered core': {
+    count: {
+      bytes: filtered((copy) => copy.writeBigUInt64LE(2n ** 60n, SEGMENT_AT + 40)),
+      says: /where none can be/u,
+    },
+    overlap: {
+      bytes: elfCore({ runs: [cutRunAt(300, { pages: 4, leftOut: 9 }), runAt(303, 2)] }),
+      says: TWICE,
+    },
+    outside: {
+      bytes: filtered((copy) => copy.writeBigUInt64LE(2n ** 40n, SEGMENT_AT + 8)),
+      says: /^SOURCE_SIZE/u,
+    },
+    bomb: {
+      bytes: filtered((copy) => copy.writeBigUInt64LE(2n ** 37n, SEGMENT_AT + 40)),
+      says: /has 1 of the 33554432 pages/u,
+    },
+  },
+  "core of Xen's": {
+    count: { bytes: xen(XEN_NUMBERS + 8, 2n ** 63n), says: /and numbers of/u },
+    overlap: { bytes: xenCore(OVERLAP), says: TWICE },
+    outside: { bytes: xen(XEN_PAGES, 2n ** 40n), says: /^SOURCE_SIZE/u },
+    circle: { bytes: xen(XEN_NUMBERS, 0n), says: /^SOURCE_/u },
+  },
+  "dump of Windows' kernel": {
+    count: { bytes: bitmapDump(BITMAP_FIELDS.pages, 2n ** 60n), says: /a bitmap of 11529215/u },
+    overlap: {
+      bytes: bitmapDump(BITMAP_FIELDS.firstPage, 0x2038n),
+      says: /first of them at 8248/u,
+    },
+    outside: { bytes: bitmapDump(BITMAP_FIELDS.there, 2n ** 40n), says: /^SOURCE_SIZE/u },
+    bomb: {
+      bytes: windowsBitmapDump({
+        runs: [runAt(0, 1)],
+        told: [cutRunAt(0, { pages: 1, leftOut: 2 ** 25 })],
+      }),
+      says: /has 1 of the 33554433 pages/u,
+    },
+  },
+  'kdump, lzo': { bomb: { bytes: kdumpOf(lzoOf(Buffer.alloc(2 ** 18)), 2), says: /damaged/u } },
+  'kdump, zstd': {
+    bomb: { bytes: kdumpOf(packFrame(Buffer.alloc(2 ** 20), 1), 32), says: /damaged/u },
+  },
+  'kdump, snappy': {
+    count: {
+      bytes: kdumpOf(Buffer.from([0xff, 0xff, 0xff, 0xff, 0x0f, 0]), 4),
+      says: /damaged/u,
+    },
+    bomb: { bytes: kdumpOf(snapped(Buffer.alloc(2 ** 16)), 4), says: /damaged/u },
+  },
+  'kdump, filtered': {
+    bomb: { bytes: KDUMP_SCARCE, says: /has 1 of the 32768 pages/u },
+  },
+  'kdump, flattened': {
+    count: {
+      bytes: changed(KDUMP_FLAT, (copy) => copy.writeBigInt64BE(2n ** 62n, PAGE_BYTES)),
+      says: /where no dump reaches/u,
+    },
+    outside: {
+      bytes: changed(KDUMP_FLAT, (copy) => copy.writeBigInt64BE(2n ** 40n, PAGE_BYTES + 8)),
+      says: /^SOURCE_SIZE/u,
+    },
+  },
+  'save, sparse': {
+    overlap: { bytes: mapped({ pagesAt: 0 }, SPARSE), says: /and pages at 0/u },
+    outside: { bytes: mapped({ pagesAt: 2 ** 40 }, SPARSE), says: /^SOURCE_SIZE/u },
+    circle: { bytes: mapped({ bitmapAt: 0 }, SPARSE), says: /a bitmap at 0/u },
+  },
+  'stream with what is of disks': {
+    count: {
+      bytes: ofDisks('pbs-state', stream.u64(2 ** 40)),
+      says: /1099511627776 bytes of the state/u,
+    },
+    outside: {
+      bytes: ofDisks('dirty-bitmap', stream.u8(0x40), Buffer.alloc(12), stream.u64(2 ** 30)),
+      says: /1073741824 bytes of bitmaps/u,
+    },
+  },
+};
+
+const CASES = Object.entries({ ...LIES, ...KINDS }).flatMap(([format, lies]) =>
   Object.entries(lies).flatMap(([kind, lie]) => (lie === null ? [] : [{ format, kind, lie }])),
 );
 

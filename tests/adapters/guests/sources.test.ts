@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { readdirSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
-import { gzipSync } from 'node:zlib';
+import { crc32, gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import type { OpenSourceRequest } from '../../../adapters/guests/sources.ts';
 import { openImage } from '../../support/guest/open-image.ts';
@@ -80,6 +80,18 @@ describe('a libvirt save that is compressed', () => {
     expect(whole).toBe(isThere ? memory.toString('latin1') : 'MISSING_TOOL');
     const cut = libvirtSave({ form, content: bytes.subarray(0, bytes.length - 12) });
     expect(await read(cut)).toMatch(isThere ? /^(?:SOURCE_FORMAT|STREAM_TRUNCATED)$/u : /TOOL/u);
+  });
+
+  const packed = compressed('xz');
+  test('is refused where xz would take 4 GiB for it', async () => {
+    if (packed === null) return;
+    const content = Buffer.from(packed);
+    // The size of the dictionary, and the checksum of what has it: the first block's head, of 12 bytes.
+    content[12 + 4] = 40;
+    content.writeUInt32LE(crc32(content.subarray(12, 20)), 20);
+    const path = file(libvirtSave({ form: 3, content }));
+    const { code, message } = await failureOf(openSource({ path }));
+    expect([code, message]).toEqual(['SOURCE_FORMAT', expect.stringMatching(/memory/iu)]);
   });
 
   test('is refused where its memory comes without an end', async () => {

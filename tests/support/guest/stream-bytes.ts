@@ -54,6 +54,9 @@ export const subsection = (id: string, body: Uint8Array): Buffer =>
 
 const RAM_ID = 2;
 export const footer = (section = RAM_ID): Buffer => bytesOf(u8(0x7e), u32(section));
+/** A section that begins, and has all of it. */
+export const begun = (id: number, section: string, ...body: readonly Uint8Array[]): Buffer =>
+  bytesOf(u8(1), u32(id), name(section), u32(0), u32(1), ...body, footer(id));
 export const eos = (): Buffer => u64(RAM_EOS);
 
 export interface BlockSize {

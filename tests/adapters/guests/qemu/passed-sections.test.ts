@@ -24,25 +24,22 @@ const failing = (...parts: readonly Uint8Array[]): Promise<LedgerError> => failu
 const BLOCKS = [{ name: 'pc.ram', pages: 8 }];
 
 describe('sections beside memory', () => {
-  const begin = (id: number, name: string, ...body: readonly Uint8Array[]): Buffer =>
-    stream.bytesOf(
-      stream.u8(1),
-      stream.u32(id),
-      stream.name(name),
-      stream.u32(0),
-      stream.u32(1),
-      ...body,
-      stream.footer(id),
-    );
   const goOn = (record: number, id: number, ...body: readonly Uint8Array[]): Buffer =>
     stream.bytesOf(stream.u8(record), stream.u32(id), ...body, stream.footer(id));
   const backups = (length = 5000): Buffer =>
-    begin(7, 'pbs-state', stream.u64(length), Buffer.alloc(5000, 3));
+    stream.begun(7, 'pbs-state', stream.u64(length), Buffer.alloc(5000, 3));
   const disk = stream.bytesOf(stream.name('drive0'), stream.name('since-backup'));
   const bits = (length: number): Buffer =>
     stream.bytesOf(stream.u8(0x40), Buffer.alloc(12), stream.u64(length), Buffer.alloc(1024, 6));
   const zeros = stream.bytesOf(stream.u8(0x42), Buffer.alloc(12));
-  const bitmap = begin(8, 'dirty-bitmap', stream.u8(0x1c), disk, Buffer.alloc(5), stream.u8(1));
+  const bitmap = stream.begun(
+    8,
+    'dirty-bitmap',
+    stream.u8(0x1c),
+    disk,
+    Buffer.alloc(5),
+    stream.u8(1),
+  );
   const memory = [stream.start(BLOCKS), stream.end(stream.page(0, stream.pageOf(1), 'pc.ram'))];
 
   test("of Proxmox's backups, and of disks' bitmaps, are passed over", async () => {
