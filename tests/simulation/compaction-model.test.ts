@@ -22,12 +22,14 @@ import {
   verify,
   type Ledger,
 } from '../../index.ts';
+import { unknownWritten } from '../../projections/models/capture-rows.ts';
 import type { Finding } from '../../domain/values/finding.ts';
 import {
   freshDisk,
   openWorld,
   placesIn,
   recordTable,
+  UNTOLD_NUMBER,
   WorldModel,
   type VmKind,
 } from '../support/compaction-world.ts';
@@ -64,8 +66,12 @@ type Step =
   | { readonly _tag: 'reopen'; readonly isAnew: boolean };
 
 const vmNumber = fc.nat({ max: VMS.length - 1 });
-/** Zeros, patterns, and a few families of similar pages, so that contents meet again. */
-const content = fc.oneof(fc.nat({ max: 3 }), fc.integer({ min: 16, max: 16 + 4 * 16 - 1 }));
+/** Zeros, patterns, a few families of similar pages, so that contents meet again; and unknown pages. */
+const content = fc.oneof(
+  { weight: 3, arbitrary: fc.nat({ max: 3 }) },
+  { weight: 1, arbitrary: fc.constant(UNTOLD_NUMBER) },
+  { weight: 4, arbitrary: fc.integer({ min: 16, max: 16 + 4 * 16 - 1 }) },
+);
 const change = fc.tuple(fc.nat({ max: PAGES - 1 }), content);
 const write = fc.record({
   _tag: fc.constant('write' as const),
@@ -142,10 +148,12 @@ class History {
     const held = this.model.heldIn(kind.group);
     const row = await recordTable(ledger, { vm: name, ...kind, table, folder: folder.path });
     const written = table.filter((number, gfn) => number !== before?.[gfn]);
-    const pattern = written.filter((number) => number < 16).length;
+    const untold = written.filter((number) => number === UNTOLD_NUMBER).length;
+    const pattern = written.filter((number) => number < 16).length - untold;
     const counts = [row.written, row.pattern, row.stored + row.merged, row.unchanged];
     const { length } = written;
-    deepStrictEqual(counts, [length, pattern, length - pattern, PAGES - length]);
+    deepStrictEqual(counts, [length, pattern, length - pattern - untold, PAGES - length]);
+    deepStrictEqual(unknownWritten(row), untold);
     // What is held is never stored again.
     const fresh = new Set(written.filter((number) => number >= 16 && !held.has(number)));
     ok(kind.share !== undefined || row.stored <= fresh.size, 'what is held was stored again');
@@ -236,9 +244,9 @@ class History {
   async checkCounts(): Promise<void> {
     const [ledger] = this.ledgers as [Ledger, Ledger];
     const report = await sharingOf(ledger, { ...momentOf(ledger, 'latest'), vm: null });
-    const { vms, pages, zero, pattern, unique, mergedIntra, mergedInter } = report;
+    const { vms, pages, zero, pattern, unique, mergedIntra, mergedInter, unknown } = report;
     deepStrictEqual(
-      { vms, pages, zero, pattern, unique, mergedIntra, mergedInter },
+      { vms, pages, zero, pattern, unique, mergedIntra, mergedInter, unknown },
       this.model.sharing(),
     );
   }

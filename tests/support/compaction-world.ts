@@ -235,7 +235,7 @@ export class WorldModel {
 
   /** What `sharing` counts of VMs that are not retired, at their newest captures. */
   sharing(): Record<string, number> {
-    const counts = { vms: 0, pages: 0, zero: 0, pattern: 0 };
+    const counts = { vms: 0, pages: 0, zero: 0, pattern: 0, unknown: 0 };
     /** VMs and pages of each content that is shared by identifier. */
     const holders = new Map<string, { readonly vms: Set<string>; pages: number }>();
     let unlinked = 0;
@@ -245,7 +245,8 @@ export class WorldModel {
       counts.vms += 1;
       counts.pages += table.length;
       for (const number of table) {
-        if (number === 0) counts.zero += 1;
+        if (number === UNTOLD_NUMBER) counts.unknown += 1;
+        else if (number === 0) counts.zero += 1;
         else if (number < FIRST_FAMILY) counts.pattern += 1;
         else if (kind.share === 'pattern') unlinked += 1;
         else {
