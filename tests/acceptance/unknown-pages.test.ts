@@ -13,8 +13,8 @@ import { kdump } from '../support/guest/kdump-bytes.ts';
 import { makeTemporaryFolder, type TemporaryFolder } from '../support/temporary-folder.ts';
 import { describeWithPrograms, printedBy } from '../support/tools.ts';
 
-const LONG_MS = 120_000;
-/** Of the process, and free ones; the last free one is zeros in any case. */
+const LONG_MS = 300_000;
+/** Of the process, and a free one. */
 const LEFT_OUT = [17, 18, 22];
 const PROCESS_FRAME = 18;
 const WORD_FRAME = 12;
@@ -38,7 +38,8 @@ beforeAll(async () => {
   writeFileSync(at('whole'), kdump({ runs }));
   writeFileSync(
     at('filtered'),
-    kdump({ runs, level: 31, isFiltered: (page) => LEFT_OUT.includes(page) }),
+    // Zeros are in it, as the kernel needs its own.
+    kdump({ runs, level: 30, isFiltered: (page) => LEFT_OUT.includes(page) }),
   );
   for (const name of ['whole', 'filtered'])
     await commands.json('record', 'image', '--vm', 'made', at(name));
@@ -48,21 +49,14 @@ beforeAll(async () => {
 }, LONG_MS);
 afterAll(() => folder.remove());
 
-/** What -d 31 leaves out: zeros too, within the memory that the dump tells of. */
-function unknownFrames(): readonly number[] {
-  const isZero = (frame: number): boolean =>
-    zeroed.subarray(frame * PAGE_BYTES, (frame + 1) * PAGE_BYTES).every((byte) => byte === 0);
-  return Array.from({ length: MADE_FRAMES }, (_, frame) => frame).filter(isZero);
-}
-
 test(
   'what was left out is counted, and no other page',
   async () => {
     const rows = await commands.json('captures', '--vm', 'made');
-    expect(rows[1]).toMatchObject({ written: unknownFrames().length, stored: 0, pattern: 0 });
-    expect(rows[1]).toMatchObject({ unknown: unknownFrames().length });
+    const { length } = LEFT_OUT;
+    expect(rows[1]).toMatchObject({ written: length, stored: 0, pattern: 0, unknown: length });
     const [sharing] = await commands.json('sharing', '--vm', 'made');
-    expect(sharing).toMatchObject({ pages: PAGES, unknown: unknownFrames().length });
+    expect(sharing).toMatchObject({ pages: PAGES, unknown: length });
   },
   LONG_MS,
 );
@@ -80,7 +74,9 @@ describeWithPrograms('as a disk', ['nbdinfo', 'nbdcopy'], () => {
     'such a point is refused, and others are not',
     async () => {
       const server = await served('plain.sock');
-      await expect(printedBy('nbdinfo', uri('plain.sock', '@2'))).rejects.toThrow(/unknown/u);
+      await expect(printedBy('nbdinfo', uri('plain.sock', '@2'))).rejects.toThrow(
+        /policy|not (?:permitted|supported)/u,
+      );
       await printedBy('nbdcopy', uri('plain.sock', '@1'), at('copied'));
       expect(readFileSync(at('copied')).equals(whole)).toBe(true);
       server.signal('SIGINT');
@@ -103,7 +99,7 @@ describeWithPrograms('as a disk', ['nbdinfo', 'nbdcopy'], () => {
           ? []
           : Array.from({ length: length / PAGE_BYTES }, (_, i) => offset / PAGE_BYTES + i),
       );
-      expect(changed).toEqual(unknownFrames());
+      expect(changed).toEqual(LEFT_OUT);
       server.signal('SIGINT');
       await server.ended;
     },

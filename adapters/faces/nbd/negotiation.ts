@@ -1,6 +1,7 @@
 // What a client and we agree on before it reads: which export, in which form answers come, and what may
 // be asked of extents. One option is answered after another.
 
+import { isLedgerError } from '../../../domain/values/ledger-error.ts';
 import { failureRow } from '../rows/failure-rows.ts';
 import { OptionData, type ClientMessage } from './client-messages.ts';
 import { contextsNamed, hasContext, openContext, type Context } from './contexts.ts';
@@ -180,7 +181,10 @@ export class Negotiation {
       return await work();
     } catch (thrown) {
       const { message } = failureRow(thrown);
-      await this.#send(optionError(option, OPTION_REPLY.unknown, message));
+      // It is there, and not served as it is asked for: clients say so, most without the message.
+      const isRefused = isLedgerError(thrown) && thrown.code === 'PAGE_UNKNOWN';
+      const reply = isRefused ? OPTION_REPLY.policy : OPTION_REPLY.unknown;
+      await this.#send(optionError(option, reply, message));
       return OPTIONS;
     }
   }

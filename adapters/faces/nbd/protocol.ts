@@ -31,6 +31,7 @@ export const OPTION_REPLY = {
   info: 3,
   metaContext: 4,
   unsupported: 0x8000_0001,
+  policy: 0x8000_0002,
   invalid: 0x8000_0003,
   tlsRequired: 0x8000_0005,
   unknown: 0x8000_0006,
