@@ -78,6 +78,16 @@ async function printedBy(commands: readonly string[]): Promise<string[][]> {
   return printed.map((text) => text.split('\n').filter((line) => line.trim() !== ''));
 }
 
+test("the README's compaction is one of a day", () => {
+  const readme = readFileSync(join(sourceRoot(), 'README.md'), 'utf8');
+  const [, shown] = /^\$ pageledger compact\n(.*?)^\$ /msu.exec(readme)!;
+  const day = toldIn(readFileSync(join(DAYS, 'fleet-engineer.md'), 'utf8'));
+  const { printed } = day.findLast(({ command }) => command === 'pageledger compact')!;
+  expect(shown!.trimEnd().split('\n')).toEqual(
+    printed.map((line) => expect.stringMatching(patternOf(line))),
+  );
+});
+
 for (const name of readdirSync(DAYS)) {
   const programs = NEEDED.get(name) ?? [];
   const kernel = programs.includes(QEMU_PROGRAM) ? [found.tools?.kernel ?? '/no/kernel'] : [];
