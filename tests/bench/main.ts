@@ -35,6 +35,7 @@ import { peers } from './peers.ts';
 import { placement } from './placement.ts';
 import { reRecord } from './re-record.ts';
 import { recordNew } from './record-new.ts';
+import { recorderOfGuests } from './recorder-of-guests.ts';
 import { replay } from './replay.ts';
 import { loadNow, machine, resultsFolder, sectionText, writeResult } from './report.ts';
 import { checkpoint } from './checkpoint.ts';
@@ -71,6 +72,7 @@ const BENCHES: readonly Bench[] = [
   dayOfCaptures,
   replay,
   memoryBound,
+  recorderOfGuests,
   identifierIndex,
   patterns,
   lightCommands,
