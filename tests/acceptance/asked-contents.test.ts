@@ -142,6 +142,9 @@ describe('parts of long lists', () => {
     expect(reversed.map(({ fromTime }) => fromTime)).toEqual(times.toReversed());
     expect(await who('--last', '1')).toEqual(reversed.slice(0, 1));
     expect(await who('--since', '1ms')).toEqual([]);
+    expect(await commands.json('who', '--page', '1', '--at', 'web@1')).toEqual(await who());
+    const mixed = await commands.run(['who', '--page', '1', '--vm', 'db', '--at', 'web@1']);
+    expect([mixed.exitCode, mixed.stderr]).toEqual([2, expect.stringContaining('is of VM web')]);
     const words = ['who', '--page', '1', '--vm', 'web', '--at', '@1', '--since', '1ms'];
     expect((await commands.bytes(...words)).toString()).toContain('nobody began to hold it since');
     expect(await commands.json('leases', '--last', '1')).toEqual([]);

@@ -3,6 +3,7 @@
 import { readFile, stat } from 'node:fs/promises';
 import type { Command } from 'commander';
 import { PAGE_BYTES } from '../../../../domain/values/page.ts';
+import { splitPoint } from '../../../../domain/values/point.ts';
 import { isRefused } from '../../../../domain/values/refused.ts';
 import type { Holder } from '../../../../projections/questions/who.ts';
 import type { Ledger } from '../../../wiring/ledger/ledger.ts';
@@ -89,9 +90,14 @@ async function pagesAsked(ledger: Ledger, options: WhoOptions): Promise<Uint8Arr
       'what is asked about? One of --identifier, --file, --text, --hex and --page (with --vm) was expected',
     );
   if (page !== undefined) {
-    if (vm === undefined) throw new UsageError('--page is of a VM: --vm was expected with it');
-    const entry = ledger.vm(vm);
-    return readPages(ledger, { entry, row: ledger.resolve(entry, at) }, [page]);
+    const named = splitPoint(at);
+    if (vm !== undefined && named.vm !== null && vm !== named.vm)
+      throw new UsageError(`--at ${at} is of VM ${named.vm}, and --vm ${vm} is meant: name one`);
+    const of = vm ?? named.vm;
+    if (of === null)
+      throw new UsageError('--page is of a VM: --vm, or --at VM@N, was expected with it');
+    const entry = ledger.vm(of);
+    return readPages(ledger, { entry, row: ledger.resolve(entry, named.point) }, [page]);
   }
   if (vm !== undefined) throw new UsageError('--vm goes with --page');
   if (identifier !== undefined) return null;
