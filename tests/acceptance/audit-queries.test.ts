@@ -298,10 +298,10 @@ describe('audit queries', () => {
       for await (const message of ledger.states({ projection: 'sharing' })) {
         if (message._tag !== 'state') break;
         const { position } = message;
-        const { vms, pages, zero, pattern, unique, mergedIntra, mergedInter, patched } =
+        const { vms, pages, zero, pattern, unique, mergedIntra, mergedInter, patched, heldLarge } =
           await sharingOf(ledger, { position, vm: null });
         const counts = { vms, pages, zero, pattern, unique, mergedIntra, mergedInter, patched };
-        expect(message.view()).toEqual({ ...counts, unknown: 0 });
+        expect(message.view()).toEqual({ ...counts, heldLarge, unknown: 0 });
         moments += 1;
       }
       expect(moments).toBeGreaterThan(CAPTURED.length);

@@ -195,6 +195,8 @@ const Dimms = t.array(t.type({ data: t.type({ addr: t.number }) }));
       await record('moved', guest.qmpPath);
       await guest.withQmp((qmp) => qmp.execute('cont'));
       await guest.ticksOn(1);
+      // Interrupts write to the firmware's own pages, between the capture and the look at them too.
+      await guest.withQmp((qmp) => qmp.execute('stop'));
       await record('moved', guest.qmpPath);
       const entry = ledger.vm('moved');
       expect(entry.maps.map(({ capture }) => capture)).toEqual([1, 2]);
