@@ -226,6 +226,8 @@ export class QmpClient extends Qmp {
 
   #takeGreeting(message: unknown): void {
     if (!Greeting.is(message)) {
+      // An event that QEMU meant for who was connected before: it may take a new connection for that one.
+      if (Event.is(message)) return;
       this.#lose('QMP_PROTOCOL', ': no greeting');
       return;
     }

@@ -97,6 +97,18 @@ describe('a connection', () => {
     qmp.close();
   });
 
+  test('passes over an event from before its greeting, which was for another', async () => {
+    const early = { event: 'STOP', timestamp: { seconds: 1, microseconds: 0 } };
+    const greet = greeting((command, socket) => answer(socket, command, { was: command.execute }));
+    const path = await serve((socket) => {
+      socket.write(`${JSON.stringify(early)}\r\n`);
+      greet(socket);
+    });
+    const qmp = await connectQmp({ path });
+    expect(await qmp.execute('a')).toEqual({ was: 'a' });
+    qmp.close();
+  });
+
   test('tells events with their time until it is told to stop', async () => {
     const event = '{"event":"STOP","timestamp":{"seconds":5,"microseconds":250000}}\r\n';
     const path = await serve(
