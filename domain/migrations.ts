@@ -51,6 +51,11 @@ export interface RankCandidates extends EventData<'CandidatesRanked'> {
 /** Begins to move a guest. */
 export interface StartMigration extends EventData<'MigrationStarted'> {
   readonly _tag: 'StartMigration';
+  /**
+   * Whether the source has a log of its own: this one does not say how a guest went on that left its host.
+   * Absent: it has not.
+   */
+  readonly isOfOtherLog?: boolean;
 }
 /** Says what was moved. */
 export interface NoteMoved extends EventData<'RegionsMoved'> {
@@ -107,13 +112,18 @@ export function runnerOf(state: MigrationsState): 'source' | 'target' | null {
 const notUnderWay = ({ vm, migration }: { readonly vm: string; readonly migration: string }) =>
   either.left<Refusal>({ _tag: 'MigrationOver', vm, migration });
 
-function start(state: MigrationsState, { _tag, ...data }: StartMigration): Decided {
+function start(
+  state: MigrationsState,
+  { _tag, isOfOtherLog: mayHaveGoneOn = false, ...data }: StartMigration,
+): Decided {
   const { vm, migration, from, to } = data;
   if (from === to) return either.left({ _tag: 'MigrationToItself', vm, host: to });
   if (state?.migration === migration && state.phase === 'started') return NOTHING;
   if (endOf(state, migration) !== null || state?.migration === migration) return notUnderWay(data);
-  if (state?.phase === 'completed' && state.to !== null && state.to !== from)
-    return either.left({ _tag: 'GuestElsewhere', vm, host: state.to });
+  const holder = state?.phase === 'completed' ? state.to : null;
+  // It may come back by way of hosts that this log does not tell of, but not to where it is.
+  if (holder !== null && holder !== from && !(mayHaveGoneOn && holder !== to))
+    return either.left({ _tag: 'GuestElsewhere', vm, host: holder });
   if (isUnderWay(state))
     return either.left({ _tag: 'MigrationUnderWay', vm, migration: state.migration });
   return either.right([{ type: 'MigrationStarted', data }]);

@@ -81,6 +81,20 @@ describe('a migration', () => {
     );
   });
 
+  test('comes back by way of a host with a log of its own, but not to where the guest is', () => {
+    const moved = given(started(), handedOver, completed);
+    const from = (to: string) => ({ ...start(B), from: 'three', to });
+    const elsewhere = refusal({ _tag: 'GuestElsewhere', vm: 'web', host: 'two' });
+    expect(moved.when(from('one'))).toEqual(elsewhere);
+    expect(moved.when({ ...from('one'), isOfOtherLog: true })).toEqual(
+      events({
+        type: 'MigrationStarted',
+        data: { ...of(B), from: 'three', to: 'one', kind: 'live' },
+      }),
+    );
+    expect(moved.when({ ...from('two'), isOfOtherLog: true })).toEqual(elsewhere);
+  });
+
   test('is known to have ended when others came after it', () => {
     const later = [started(), handedOver, completed, started(B)];
     const state = later.reduce(evolveMigrations, initialMigrations);

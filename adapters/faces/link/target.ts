@@ -66,6 +66,8 @@ type Offer = BodyOf<'offer'>;
 /** A peer, for as long as its link is there. */
 interface Visit {
   readonly peer: string;
+  /** Whether it has a ledger of its own. */
+  readonly isOfOtherLog: boolean;
   /** What it has sent last. */
   sent: { readonly vm: string; readonly capture: number } | null;
 }
@@ -98,13 +100,13 @@ export class MigrationTarget {
     const { onTold } = this.#ways;
     let peer = 'that did not say who it is';
     try {
-      const { version, host } = readBody(BODIES.hello, await link.expect('hello'));
+      const { version, host, ledger } = readBody(BODIES.hello, await link.expect('hello'));
       if (version !== LINK_VERSION) throw linkInvalid(`its link is of version ${version}`);
       peer = host;
-      const { host: name, ledger } = this.#ways;
-      const own = { magic: LINK_MAGIC, version: LINK_VERSION, host: name, ledger: ledger.id };
-      await link.send('hello', bodyOf(own));
-      const visit: Visit = { peer, sent: null };
+      const { host: name, ledger: own } = this.#ways;
+      const hello = { magic: LINK_MAGIC, version: LINK_VERSION, host: name, ledger: own.id };
+      await link.send('hello', bodyOf(hello));
+      const visit: Visit = { peer, isOfOtherLog: ledger !== own.id, sent: null };
       for (;;) {
         const frame = await link.next();
         if (frame === null) return;
@@ -159,7 +161,7 @@ export class MigrationTarget {
 
   async #offered(link: Link, visit: Visit, { migration, offered }: Offer): Promise<void> {
     const { ledger, host } = this.#ways;
-    const { peer } = visit;
+    const { peer, isOfOtherLog } = visit;
     if (migration.from !== peer || migration.to !== host || migration.vm !== offered.vm)
       throw linkInvalid(
         `host ${peer} offers what is to go from ${migration.from} to ${migration.to}`,
@@ -176,7 +178,8 @@ export class MigrationTarget {
       const arrival = await Arrival.begin(ledger, offered, { from: peer, sent });
       try {
         await this.#endOld(vm, migration.migration);
-        await decideOnMigration(ledger, vm, { _tag: 'StartMigration', ...migration });
+        const start = { _tag: 'StartMigration', ...migration, isOfOtherLog } as const;
+        await decideOnMigration(ledger, vm, start);
         const capture = await this.#take(link, arrival, { migration, offered });
         visit.sent = { vm, capture };
       } finally {
