@@ -197,6 +197,13 @@ describeWithQemu('a guest that moves between three hosts', inLongRun(found), (to
       });
       const stayed = new Set(ticksOf(sibling.lines()));
       expect(told.filter((line) => !stayed.has(line))).toEqual([]);
+
+      // Who took it may end: it goes on.
+      for (const server of serving.splice(0)) {
+        server.signal('SIGTERM');
+        await server.ended;
+      }
+      await firstTicks(pathsOf('home').serialPath, consoles.at(-1)!.length + 2);
     },
     GUEST_TIMEOUT_MS,
   );

@@ -13,7 +13,7 @@ import { run } from '../../../domain/ports/run.ts';
 /** A guest that was started and stands. */
 export interface StandingGuest {
   readonly pid: number;
-  /** Lets it run. */
+  /** Lets it run, and go on beyond this process. */
   letGo(): Promise<void>;
   /** Ends it, before it ran. */
   end(): void;
@@ -25,7 +25,9 @@ export async function startStanding(request: ResumeRequest): Promise<StandingGue
   const path = folder.socket('control.sock');
   const [program = '', ...words] = request.command;
   const command = [program, ...words, '-S', '-qmp', `unix:${path},server=on,wait=off`];
-  const { process } = await run(resumeGuest({ ...request, command })).catch((thrown: unknown) => {
+  // Its own group: what is typed at the terminal of who takes guests is not for them.
+  const started = resumeGuest({ ...request, command, isDetached: true });
+  const { process } = await run(started).catch((thrown: unknown) => {
     folder.remove();
     throw thrown;
   });
@@ -43,6 +45,9 @@ export const standingGuest = (process: ChildProcess, path: string): StandingGues
     } finally {
       qmp.close();
     }
+    // It goes on without this process.
+    process.unref();
+    process.stderr?.destroy();
   },
   end: () => void process.kill('SIGKILL'),
 });
