@@ -7,6 +7,7 @@ import * as t from 'io-ts';
 import { quoted } from '../../../adapters/faces/cli/shell-word.ts';
 import { delay } from '../../../adapters/guests/qemu/migration-control.ts';
 import { connectQmp, type QmpClient } from '../../../adapters/guests/qemu/qmp-client.ts';
+import { Turn } from '../../../domain/values/turn.ts';
 import { BootSectorGuest } from './ticking-guest.ts';
 
 const MIB = 32;
@@ -38,6 +39,8 @@ async function withQmp<A>(path: string, work: (qmp: QmpClient) => Promise<A>): P
 export class MachineAt {
   readonly console: string;
   readonly #qmp: string;
+  /** QEMU serves one at a time at a socket: who asks, waits for who asked before. */
+  readonly #turn = new Turn();
 
   constructor(folder: string, host: string) {
     this.console = join(folder, host === 'one' ? 'console' : `console-${host}`);
@@ -56,13 +59,17 @@ export class MachineAt {
 
   /** What the guest does, in QEMU's word; `gone` where there is none. */
   async state(): Promise<string> {
-    const said = await withQmp(this.#qmp, (qmp) => qmp.ask('query-status', Status));
+    const said = await this.#inTurn((qmp) => qmp.ask('query-status', Status));
     return said?.status ?? 'gone';
   }
 
   /** Does something with it: `cont`, `stop`, `quit`. */
   async tell(what: string): Promise<void> {
-    await withQmp(this.#qmp, (qmp) => qmp.execute(what));
+    await this.#inTurn((qmp) => qmp.execute(what));
+  }
+
+  #inTurn<A>(work: (qmp: QmpClient) => Promise<A>): Promise<A | null> {
+    return this.#turn.run(() => withQmp(this.#qmp, work));
   }
 
   /** Waits for so many rounds more. */
