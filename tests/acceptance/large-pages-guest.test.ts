@@ -35,8 +35,12 @@ const WRITTEN = 3 * REGION_PAGES;
 const READ = 3 * REGION_PAGES;
 const COLD = 6 * REGION_PAGES;
 const PROGRAM = { pages: WRITTEN + READ + COLD, written: WRITTEN, read: READ, pauseMs: 100 };
+/** Large pages, so that the program's memory lies in regions of its own: a small guest has none by itself. */
 const INIT = `#!/bin/sh
 mount -t devtmpfs dev /dev 2>/dev/null
+mkdir -p /sys
+mount -t sysfs sys /sys
+echo always > /sys/kernel/mm/transparent_hugepage/enabled
 exec >/dev/console 2>&1
 exec writer
 `;
@@ -88,12 +92,7 @@ describeWithQemu('large pages of a guest', found, (tools) => {
     commands = new LedgerCommands(join(folder.path, 'ledger'));
     const of = { tools, folder: folder.path, name: 'guest', mebibytes: 128 };
     const programs = [{ name: 'writer', content: writerProgram(PROGRAM) }];
-    guest = await startShellGuest(of, {
-      init: INIT,
-      programs,
-      // So that the program's memory lies in regions of its own.
-      append: 'transparent_hugepage=always',
-    });
+    guest = await startShellGuest(of, { init: INIT, programs });
     await consoleLine({ serialPath: guest.serialPath, pattern: /^W$/u, timeoutMs: 120_000 });
     await commands.json('record', 'qemu', '--vm', 'guest', '--qmp', guest.qmpPath, '--count', '1');
     await guest.kill();
