@@ -7,57 +7,28 @@
 
 import * as t from 'io-ts';
 import type { TaskEither } from 'fp-ts/lib/TaskEither.js';
-import type { CommandOutcome } from '../../../domain/values/command-outcome.ts';
-import type { PagesAsAt } from '../../../domain/ports/guests.ts';
-import { errnoOf } from '../../files/failures.ts';
 import { assert } from '../../../domain/values/assert.ts';
-import { isLedgerError, LedgerError } from '../../../domain/values/ledger-error.ts';
+import { LedgerError } from '../../../domain/values/ledger-error.ts';
 import type { MemoryBlock, PhysicalRange } from '../../../domain/values/memory-map.ts';
 import type { CommandRequest } from './bounded-command.ts';
-import { withRunState } from './device-sections.ts';
 import { attempt } from './failure.ts';
-import type { Guard } from './guard.ts';
-import { Guards, isRefusal, putBack } from './guards.ts';
+import { Guards, isRefusal } from './guards.ts';
 import type { KeptGuards } from './kept-guards.ts';
+import type { LiveCapture, LiveMode, LiveRequest, TakenCapture } from './live-capture.ts';
+import { LiveMigration } from './live-migration.ts';
 import * as migration from './migration-control.ts';
-import type { MigrationSettings } from './migration-control.ts';
-import { MigrationOutcome } from './migration-outcome.ts';
 import { connectMonitor } from './monitors.ts';
 import { captureOwnPages, type MappedPoint } from './own-pages.ts';
 import { Still } from './still-guest.ts';
-import { PauseLog } from './pause-log.ts';
 import { askForAll, giverOf } from './postcopy/giver.ts';
-import { pluggedMemory, type PluggedMemory } from './plugged-memory.ts';
+import { pluggedMemory } from './plugged-memory.ts';
 import type { FoundProcess } from './qemu-process.ts';
 import type { Qmp } from './qmp.ts';
 import { rangesOfFlatView } from './ram-blocks.ts';
 import type { Spool } from './spool.ts';
 import { checkRunState } from './run-states.ts';
 import type { LiveStream } from './stream-place.ts';
-import { readStream } from './stream-reader.ts';
 import type { GuestState } from './stream-layout.ts';
-
-/** How a capture is taken: QEMU's background snapshot, or a migration and `cont`. */
-export type LiveMode = 'background' | 'migrate';
-
-export interface LiveCapture extends Pick<
-  GuestState,
-  'memoryMap' | 'image' | 'device' | 'runState'
-> {
-  /** What it has as a point of another VM has it, and was not read. Absent: all was. */
-  readonly asAt?: PagesAsAt;
-  /** The memory that was plugged in since QEMU began: its command line lacks that. */
-  readonly plugged: PluggedMemory;
-  readonly mode: LiveMode | 'clone';
-  /** How long the guest stood still, by QEMU's own times; 0 for one that was paused, null: not told. */
-  readonly pauseMs: number | null;
-  /** Whether the guest ran when it was captured. */
-  readonly wasRunning: boolean;
-  /** Whether its guard was there to the end. */
-  readonly isGuarded: boolean;
-  /** What came of the command that ran meanwhile; null: there was none. */
-  readonly command: CommandOutcome | null;
-}
 
 /**
  * A guest that was captured and stands still. Until one of the first two its guard lets it go on where this
@@ -101,15 +72,6 @@ export const connectGuest = (options: GuestOptions): TaskEither<LedgerError, Liv
     return new LiveGuest(qmp, options);
   });
 
-const CONNECTION_TIMEOUT_MS = 30_000;
-const PROGRESS_EVERY_MS = 100;
-/** The same where no event tells the end. */
-const PROGRESS_ASKED_EVERY_MS = 5;
-/** A migration with more passes, or longer, does not converge by itself. */
-const PASSES_MAX = 4;
-const MIGRATION_MS_MAX = 5_000;
-const RESUME_TIMEOUT_MS = 2_000;
-
 /** Whether a guest runs, or stands, while its memory is still to come. */
 const isArriving = ({ status }: migration.MigrationProgress): boolean =>
   status.startsWith('postcopy-');
@@ -124,13 +86,11 @@ const Disks = t.array(
 /** A guest we are connected to. One capture at a time. */
 export class LiveGuest {
   readonly #qmp: Qmp;
-  readonly #stream: LiveStream;
   readonly #guards: Guards;
-  readonly #atCapture: CommandRequest | null;
+  readonly #migration: LiveMigration;
   #mode: LiveMode | 'auto';
   #mapped: MappedPoint | null;
   #process: FoundProcess | null = null;
-  #tracksWrites: boolean | null = null;
   #ranges: readonly PhysicalRange[] | null = null;
   /** The last capture of a guest that has not run since, and where it lies. */
   #still: { readonly spool: Spool; readonly capture: LiveCapture } | null = null;
@@ -138,15 +98,25 @@ export class LiveGuest {
   #isShutDown = false;
 
   constructor(qmp: Qmp, options: GuestOptions) {
-    const { socketFolder, stream, atCapture, mode = 'auto', mapped, guards: kept } = options;
+    const {
+      socketFolder,
+      stream = 'unix',
+      atCapture,
+      mode = 'auto',
+      mapped,
+      guards: kept,
+    } = options;
     this.#qmp = qmp;
-    this.#stream = stream ?? 'unix';
     this.#guards = new Guards(qmp, {
       within: socketFolder,
       process: () => this.#findProcess(),
       kept,
     });
-    this.#atCapture = atCapture ?? null;
+    this.#migration = new LiveMigration(qmp, {
+      guards: this.#guards,
+      stream,
+      atCapture: atCapture ?? null,
+    });
     this.#mapped = atCapture === undefined && mode === 'auto' ? (mapped ?? null) : null;
     // During a background snapshot the guest stands still for as long as QEMU wants.
     this.#mode = mode === 'auto' && atCapture !== undefined ? 'migrate' : mode;
@@ -339,130 +309,16 @@ export class LiveGuest {
   /** In the mode asked for; else in the background, or, where QEMU refuses that, migrating. */
   async #captureInSomeMode(request: LiveRequest): Promise<TakenCapture> {
     // Up to QEMU 7.2 a background snapshot lets a paused guest run; such a guest waits for nothing.
-    if (!request.wasRunning) return this.#captureInMode('migrate', request);
-    if (this.#mode !== 'auto') return this.#captureInMode(this.#mode, request);
+    if (!request.wasRunning) return this.#migration.capture('migrate', request);
+    if (this.#mode !== 'auto') return this.#migration.capture(this.#mode, request);
     try {
-      return await this.#captureInMode('background', request);
+      return await this.#migration.capture('background', request);
     } catch (error) {
       if (!isRefusal(error)) throw error;
     }
-    const captured = await this.#captureInMode('migrate', request);
+    const captured = await this.#migration.capture('migrate', request);
     this.#mode = 'migrate';
     return captured;
-  }
-
-  async #captureInMode(mode: LiveMode, request: LiveRequest): Promise<TakenCapture> {
-    assert(mode !== 'background' || request.wasRunning, 'only running guests are snapshotted');
-    assert(mode === 'migrate' || this.#atCapture === null, 'a command runs while the guest stands');
-    this.#tracksWrites ??= await migration.tracksWrites(this.#qmp);
-    const standsAllAlong = mode === 'migrate' && request.wasRunning && !this.#tracksWrites;
-    const stream = this.#stream;
-    const guarded = { ...request, stream, isCancellable: mode === 'migrate' };
-    const { result, isGuarded } = await this.#guards.during(guarded, ({ guard, uri }) =>
-      this.#captureGuarded({ ...request, mode, standsAllAlong, guard, uri }),
-    );
-    return { ...result, isGuarded };
-  }
-
-  async #captureGuarded(request: GuardedRequest): Promise<Omit<TakenCapture, 'isGuarded'>> {
-    const { mode, settings, wasRunning, standsAllAlong } = request;
-    const pauses = new PauseLog(this.#qmp);
-    try {
-      await migration.setOnly(
-        this.#qmp,
-        settings,
-        mode === 'background' ? ['events', 'background-snapshot'] : ['events'],
-      );
-      if (mode === 'migrate') await migration.setQuick(this.#qmp);
-      const [state, command] = await this.#transfer(request);
-      if (wasRunning) await pauses.untilResumed(RESUME_TIMEOUT_MS);
-      await putBack(this.#qmp, request);
-      const pauseMs = wasRunning ? pauses.pauseMs : 0;
-      const told = standsAllAlong ? this.#asRunning(state) : state;
-      return { ...told, mode, pauseMs, wasRunning, command };
-    } finally {
-      pauses.close();
-    }
-  }
-
-  /** A guest that stood only while it was sent is one that runs. */
-  #asRunning(state: GuestState): GuestState {
-    const runState = 'running';
-    const device = withRunState(state.device, { runState, label: this.#qmp.path });
-    return { ...state, device, runState };
-  }
-
-  /** Lets QEMU send and reads what it sends; the more telling error where both fail. */
-  async #transfer(request: GuardedRequest): Promise<[GuestState, CommandOutcome | null]> {
-    const outcome = new MigrationOutcome(this.#qmp);
-    try {
-      const finishing = this.#finish(request, outcome);
-      const reading = this.#read(request).catch(async (error: unknown) => {
-        // Why it was cut QEMU may tell.
-        if (isCut(error)) await finishing;
-        throw error;
-      });
-      return await Promise.all([reading, finishing]);
-    } finally {
-      outcome.close();
-    }
-  }
-
-  async #read({ guard, spool, known }: GuardedRequest): Promise<GuestState> {
-    const { source } = await guard.stream(CONNECTION_TIMEOUT_MS);
-    return readStream({
-      source,
-      spool,
-      known,
-      label: `the migration stream of ${this.#qmp.path}`,
-    });
-  }
-
-  /**
-   * Starts the migration and stays with it until it is complete, the command has run that is to run
-   * then, and the guest goes on.
-   */
-  async #finish(
-    request: GuardedRequest,
-    outcome: MigrationOutcome,
-  ): Promise<CommandOutcome | null> {
-    const { mode, uri, wasRunning, standsAllAlong, guard } = request;
-    if (standsAllAlong) await this.#qmp.execute('stop');
-    await this.#qmp.execute('migrate', { uri });
-    const started = performance.now();
-    let forced = mode === 'background';
-    for (;;) {
-      const { hasEvents } = this.#qmp;
-      const status = await outcome.within(hasEvents ? PROGRESS_EVERY_MS : PROGRESS_ASKED_EVERY_MS);
-      if (status === 'completed') break;
-      const progress = await migration.progressOf(this.#qmp);
-      if (progress.status === 'completed') break;
-      if (migration.isIdle(progress)) throw this.#failed(progress, uri);
-      const late = performance.now() - started > MIGRATION_MS_MAX;
-      if (!forced && (late || progress.passes > PASSES_MAX)) {
-        await migration.forceCompletion(this.#qmp);
-        forced = true;
-      }
-    }
-    const command = this.#atCapture === null ? null : await guard.run(this.#atCapture);
-    if (mode === 'migrate' && wasRunning) await migration.continueGuest(this.#qmp);
-    return command;
-  }
-
-  #failed(progress: migration.MigrationProgress, uri: string): LedgerError {
-    const reason = progress.error ?? 'it gives no reason';
-    const isUnseen = /connect.*(?:No such file|Permission denied|refused)/u.test(reason);
-    const way = isUnseen
-      ? ` (QEMU does not reach ${uri}, as in a container, under PrivateTmp or AppArmor: give a ` +
-        'folder that both see and may use, with --socket-dir, or --stream tcp where both share ' +
-        "the host's network)"
-      : '';
-    return new LedgerError(
-      'QMP_REFUSED',
-      `${this.#qmp.path}: QEMU's migration ended as ${progress.status}: ${reason}${way}; the guest ` +
-        'was left as it was',
-      { path: this.#qmp.path, status: progress.status },
-    );
   }
 
   /** Guest-physical ranges as QEMU itself lists them now; as before where it does not answer. */
@@ -473,27 +329,3 @@ export class LiveGuest {
     return { memoryMap: { blocks, ranges: this.#ranges } };
   }
 }
-
-type TakenCapture = Omit<LiveCapture, 'plugged'>;
-
-interface LiveRequest {
-  readonly spool: Spool;
-  readonly known: readonly MemoryBlock[];
-  readonly settings: MigrationSettings;
-  readonly wasRunning: boolean;
-}
-
-interface GuardedRequest extends LiveRequest {
-  readonly mode: LiveMode;
-  /** Whether a guest that ran stands while its memory is sent. */
-  readonly standsAllAlong: boolean;
-  readonly guard: Guard;
-  /** Where QEMU migrates to. */
-  readonly uri: string;
-}
-
-/** Whether an error only says that the stream stopped, as it does when QEMU gives up. */
-const isCut = (thrown: unknown): boolean =>
-  isLedgerError(thrown)
-    ? thrown.code === 'STREAM_TRUNCATED'
-    : ['ERR_STREAM_PREMATURE_CLOSE', 'ECONNRESET'].includes(errnoOf(thrown) ?? '');

@@ -14,7 +14,8 @@ import type { LedgerError } from '../../../domain/values/ledger-error.ts';
 import type { MemoryBlock } from '../../../domain/values/memory-map.ts';
 import { attempt } from './failure.ts';
 import { connectGuest } from './live-guest.ts';
-import type { GuestOptions, LiveCapture, LiveGuest, StillGuest } from './live-guest.ts';
+import type { LiveCapture } from './live-capture.ts';
+import type { GuestOptions, LiveGuest, StillGuest } from './live-guest.ts';
 import { Spool } from './spool.ts';
 import { run } from '../../../domain/ports/run.ts';
 

@@ -13,7 +13,7 @@ import {
 import type { DemoGuest } from '../../../../adapters/guests/demo-guest/start-guest.ts';
 import { TICK_LINE } from '../../../support/guest/watched-guest.ts';
 import { connectGuest } from '../../../../adapters/guests/qemu/live-guest.ts';
-import type { LiveCapture } from '../../../../adapters/guests/qemu/live-guest.ts';
+import type { LiveCapture } from '../../../../adapters/guests/qemu/live-capture.ts';
 import { connectQmp } from '../../../../adapters/guests/qemu/qmp-client.ts';
 import type { QmpClient } from '../../../../adapters/guests/qemu/qmp-client.ts';
 import { resumeGuest } from '../../../../adapters/guests/qemu/resume-guest.ts';
