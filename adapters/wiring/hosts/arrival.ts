@@ -1,7 +1,7 @@
 // A point's memory that comes from another host, at the target: what of it is here already, and what
-// arrives, whole or as a patch of what is here; what is as in the VM's last capture is not recorded again. Nothing that the peer says is believed: what is here is
-// found by the whole identifier and read out of this ledger's packs before it is counted on, what arrives
-// is identified under the group's key before it counts.
+// arrives, whole or as a patch of what is here; what is as in the VM's last capture is not recorded again.
+// Nothing that the peer says is believed: what is here is found by the whole identifier and read out of this
+// ledger's packs before it is counted on, what arrives is identified under the group's key before it counts.
 
 import { totalmem } from 'node:os';
 import * as either from 'fp-ts/lib/Either.js';
