@@ -1,12 +1,15 @@
 // Memory that comes from another host: with the key of its group alone where it comes over TCP, never
 // otherwise than it is known by, and waited for while nobody gives it.
 
+import { once } from 'node:events';
+import { connect } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import { FarClient } from '../../../../adapters/faces/nbd/far-client.ts';
 import { FarMemory, readMaster } from '../../../../adapters/faces/nbd/far-memory.ts';
 import { masterExports, servedBytes } from '../../../../adapters/faces/nbd/master-exports.ts';
+import { OPTION } from '../../../../adapters/faces/nbd/protocol.ts';
 import { serveNbd } from '../../../../adapters/faces/nbd/server.ts';
 import { tellServer } from '../../../../adapters/faces/nbd/told-clones.ts';
 import type { ListenAddress } from '../../../../adapters/faces/sockets/listen-address.ts';
@@ -16,8 +19,11 @@ import { sealBy, serverKeyOf } from '../../../../adapters/wiring/clones/master-m
 import type { ToldClone, ToldLook } from '../../../../adapters/wiring/clones/far-clones.ts';
 import { createPageEngine } from '../../../../adapters/kernels/engine/page-engine.ts';
 import { deriveEngineKeys } from '../../../../adapters/kernels/keys.ts';
+import { assert } from '../../../../domain/values/assert.ts';
 import { LedgerError } from '../../../../domain/values/ledger-error.ts';
 import { PAGE_BYTES } from '../../../../domain/values/page.ts';
+import { CountingRelay } from '../../../support/counting-relay.ts';
+import { CLIENT_FLAGS, goData, optionBytes } from '../../../support/nbd-client.ts';
 import { makeTemporaryFolder, type TemporaryFolder } from '../../../support/temporary-folder.ts';
 
 const PAGES = 64;
@@ -262,5 +268,54 @@ describe('a memory server', () => {
     ending.abort();
     await expect(reading).rejects.toThrow('aborted');
     far.close();
+  });
+
+  test('that breaks off in the middle of an answer is asked again, and half of it is never used', async () => {
+    await serving(at('whole'));
+    const relay = await CountingRelay.open(join(folder.path, 'cut'), join(folder.path, 'whole'));
+    const check = await pageCheckBy(GROUP);
+    const far = await FarMemory.open({ at: at('cut'), key: null }, { check, waiting: silent });
+    // In what it greets with, in what it says of the memory, between pages.
+    for (const passed of [11, 60, 9 * PAGE_BYTES]) {
+      relay.passedMax = passed;
+      const reading = far.read(3, 20, NEVER);
+      expect(await Promise.race([reading, pause(100, 'waits')])).toBe('waits');
+      relay.passedMax = null;
+      const wanted = memory.subarray(3 * PAGE_BYTES, 23 * PAGE_BYTES);
+      expect(Buffer.from(await reading).equals(wanted)).toBe(true);
+    }
+    far.close();
+    await relay.close();
+  });
+
+  test('serves who has the key while a crowd without it says nothing, breaks off or goes on and on', async () => {
+    const address = await serving(LOOPBACK, { isKeyed: true });
+    assert(address.kind === 'tcp', 'it listens there');
+    const startTls = Buffer.concat([CLIENT_FLAGS, optionBytes(OPTION.startTls)]);
+    const said = [
+      Buffer.alloc(0),
+      startTls,
+      startTls.subarray(0, 13),
+      Buffer.concat([startTls, Buffer.alloc(2 ** 20, 0x16)]),
+      Buffer.concat([CLIENT_FLAGS, optionBytes(OPTION.go, goData('memory'))]),
+      Buffer.concat([CLIENT_FLAGS, ...Array(500).fill(optionBytes(OPTION.list))]),
+    ];
+    const got: Buffer[] = [];
+    const crowd = Array.from({ length: 20 * said.length }, (_, i) => {
+      const socket = connect(address.port, address.host);
+      socket.on('error', () => undefined);
+      socket.on('data', (bytes: Buffer) => got.push(bytes));
+      socket.write(said[i % said.length]!);
+      return socket;
+    });
+    await Promise.all(crowd.map((socket) => once(socket, 'data')));
+    const from = { at: address, key: serverKeyOf(GROUP) };
+    const far = await FarMemory.open(from, { check: await pageCheckBy(GROUP), waiting: silent });
+    expect(Buffer.from(await far.read(0, PAGES, NEVER)).equals(memory)).toBe(true);
+    far.close();
+    for (const socket of crowd) socket.destroy();
+    const text = Buffer.concat(got);
+    for (const kept of ['page 1 ', MASTER.vm, 'devices']) expect(text.includes(kept)).toBe(false);
+    expect(failures.filter((message) => !message.includes('no common key'))).toEqual([]);
   });
 });
