@@ -2,7 +2,7 @@
 // takes of the host's memory what it has otherwise.
 
 import { randomBytes } from 'node:crypto';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { shellWords } from '../../adapters/faces/cli/shell-word.ts';
@@ -27,18 +27,13 @@ import {
 } from '../support/guest/real-guest.ts';
 import type { BootSectorGuest } from '../support/guest/ticking-guest.ts';
 import { linkTo, siblingOf, taking, type TakingLedger } from '../support/linked-ledgers.ts';
+import { proportionalMib } from '../support/process-memory.ts';
 import { recordFiles, writeImages } from '../support/recorded-images.ts';
 import { makeTemporaryFolder, type TemporaryFolder } from '../support/temporary-folder.ts';
 
 const found = await findTools();
 /** What the guest and its sibling have alike. */
 const ALIKE_BYTES = 12 * 2 ** 20;
-
-/** Bytes of the host's memory that a process takes, what it shares with others in parts. */
-function shareOf(pid: number): number {
-  const kib = /^Pss: +(\d+) kB$/mu.exec(readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8'))![1];
-  return Number(kib) * 1024;
-}
 
 describeWithQemu('a guest that moves to where its sibling is mapped', inLongRun(found), (tools) => {
   const { qemu } = tools;
@@ -100,7 +95,7 @@ describeWithQemu('a guest that moves to where its sibling is mapped', inLongRun(
   test(
     'goes on over that, and has of its own what it wrote',
     async () => {
-      const before = shareOf(guest.process.pid!);
+      const before = proportionalMib(guest.process.pid!);
       const { phase } = await moveGuest({
         ledger: source,
         vm: 'web',
@@ -125,7 +120,7 @@ describeWithQemu('a guest that moves to where its sibling is mapped', inLongRun(
       expect(next! - first!).toBe(1);
       expect(target.ledger.vm('web').leases).toHaveLength(1);
       expect(privatePagesOf(pid)! * PAGE_BYTES).toBeLessThan(ALIKE_BYTES);
-      expect(shareOf(pid)).toBeLessThan(before - ALIKE_BYTES);
+      expect(proportionalMib(pid)).toBeLessThan(before - ALIKE_BYTES / 2 ** 20);
     },
     GUEST_TIMEOUT_MS,
   );
