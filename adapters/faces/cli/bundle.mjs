@@ -1,14 +1,16 @@
 // Bundles the compiled command line into dist/bin. Node takes about a millisecond for each module that
 // it loads: for the hundreds of small ones of fp-ts, io-ts and rxjs most of all, but also for the dozens of
 // chunks that a bundler cuts what commands share into. So what small questions load is one chunk, whoever
-// loads a part of it, and what else a command needs follows in others. The page worker, the guard of
+// loads a part of it, and what else a command needs follows in others. All of it is CommonJS, for which
+// Node loads nothing more than it has loaded itself. The page worker, the guard of
 // guests and their keeper are programs of one file each. They and the kernels lie beside the chunks, where
 // new URL('./...', import.meta.url) finds them.
 
-import { copyFileSync, readFileSync } from 'node:fs';
-import { resolve } from 'node:path';
+import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
+import { asCommonJs, assertNoCircles } from './common-js.mjs';
 
 const CLI = 'dist/adapters/faces/cli';
 const MAIN = `${CLI}/main.js`;
@@ -19,13 +21,14 @@ const QUESTIONS = ['captures', 'history'].map((name) => `${CLI}/commands/${name}
 /** The name of a module that imports it all. */
 const COMMON = 'what-questions-load';
 
+const FOLDER = 'dist/bin';
+
 const options = {
-  outdir: 'dist/bin',
+  outdir: FOLDER,
   entryNames: '[name]',
   bundle: true,
   platform: 'node',
   target: 'node20',
-  format: 'esm',
   mainFields: ['module', 'main'],
   alias: {
     'fp-ts/lib': 'fp-ts/es6',
@@ -43,11 +46,12 @@ const options = {
   minifySyntax: true,
   logLevel: 'warning',
 };
+const chunks = { ...options, format: 'esm', splitting: true, write: false, metafile: true };
 
 /** What each module imports at once, and which modules are imported when they are needed. */
 async function importsOf(entryPoint) {
-  const asked = { ...options, entryPoints: [entryPoint], splitting: true, write: false };
-  const { inputs } = (await build({ ...asked, metafile: true })).metafile;
+  const asked = { ...chunks, entryPoints: [entryPoint] };
+  const { inputs } = (await build(asked)).metafile;
   const atOnce = new Map();
   const later = new Set();
   for (const [name, { imports }] of Object.entries(inputs)) {
@@ -127,26 +131,40 @@ const nodesOwn = {
   },
 };
 
-await build({
-  ...options,
+/** CommonJS has no import.meta; whoever asks where it lies gets this. */
+const HERE = 'bundledFrom';
+const define = { 'import.meta.url': HERE };
+const here = `const ${HERE}=require('node:url').pathToFileURL(__filename).href;`;
+
+const { outputFiles, metafile } = await build({
+  ...chunks,
+  define,
   entryPoints: [MAIN],
-  splitting: true,
   plugins: [nodesOwn, questionsTogether(await importsOf(MAIN))],
   // That modules without side effects are imported for nothing is what is wanted.
   logOverride: { 'ignored-bare-import': 'silent' },
-  // For dependencies that are CommonJS and ask for node's own modules; without `node:`, which a Node.js
-  // too old for us does not know, since main.js bears it as well.
-  banner: {
-    js: "import{createRequire as bundleRequire}from'module';const require=bundleRequire(import.meta.url);",
-  },
 });
+assertNoCircles(metafile.outputs);
+mkdirSync(FOLDER, { recursive: true });
+for (const { path, text } of outputFiles) {
+  const chunk = asCommonJs(text, metafile.outputs[relative('.', path)]);
+  writeFileSync(
+    path,
+    chunk.includes(HERE) ? chunk.replace('"use strict";', (it) => it + here) : chunk,
+  );
+}
 await build({
   ...options,
+  format: 'cjs',
+  define,
+  banner: { js: here },
   entryPoints: [
     'dist/adapters/kernels/engine/page-worker.js',
     'dist/adapters/guests/qemu/guard-process.js',
     'dist/adapters/guests/qemu/postcopy/keeper-process.js',
   ],
 });
+// The package around it is of modules of the language.
+writeFileSync(`${FOLDER}/package.json`, '{ "type": "commonjs" }\n');
 for (const name of ['kernels.wasm', 'zstd.wasm'])
-  copyFileSync(`dist/adapters/kernels/${name}`, `dist/bin/${name}`);
+  copyFileSync(`dist/adapters/kernels/${name}`, `${FOLDER}/${name}`);

@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 // The command line's entry: a word to whoever starts it with a Node.js that is too old, and the rest.
 // What is imported here, and the words of the language that are used, are those of any version that
-// knows modules at all, or the old one would fail at them first.
+// anybody may have, or the old one would fail at them first.
 
 /** The version that package.json asks for. */
 const NODE_MIN = [20, 19];

@@ -71,9 +71,12 @@ watchInterruptions((interrupted) => {
   isSettled = true;
   void fail(interrupted).then(() => process.exit());
 });
-try {
-  await program.parseAsync(words, { from: 'user' });
-} catch (thrown) {
-  await fail(thrown);
+async function run(): Promise<void> {
+  try {
+    await program.parseAsync(words, { from: 'user' });
+  } catch (thrown) {
+    await fail(thrown);
+  }
+  isSettled = true;
 }
-isSettled = true;
+void run();
