@@ -1,6 +1,6 @@
 // A real S3 server for tests and benches, from Debian's python3-swift (serve.py).
 
-import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
+import { spawn, type ChildProcess } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { dirname, join } from 'node:path';
@@ -10,6 +10,8 @@ import { createRawS3, type RawS3 } from './raw-s3.ts';
 
 /** Debian's own: its modules are not those of another Python that may come first in PATH. */
 const PYTHON = '/usr/bin/python3';
+/** A part of Swift's. */
+const S3_API = '/usr/lib/python3/dist-packages/swift/common/middleware/s3api';
 
 export const TEST_ACCESS_KEY = 'test:tester';
 /** Looks like nothing else, so that a test can tell that it stands nowhere. */
@@ -39,8 +41,7 @@ export interface S3Server {
 /** Why there is no S3 server here, or null. */
 export function whyNoS3(): string | null {
   if (!existsSync(PYTHON)) return `${PYTHON} is not installed`;
-  const found = spawnSync(PYTHON, ['-c', 'import swift.common.middleware.s3api']);
-  return found.status === 0 ? null : 'the package python3-swift is not installed';
+  return existsSync(S3_API) ? null : 'the package python3-swift is not installed';
 }
 
 /** The sources' own folder, wherever this is compiled to. */
