@@ -29,7 +29,9 @@ export const demoTools = (
 /** A folder of the demonstration's own; `remove` takes it away. */
 export function demoFolder(): { readonly path: string; readonly remove: () => void } {
   const path = mkdtempSync(join(tmpdir(), 'pageledger-demo-'));
-  return { path, remove: () => rmSync(path, { recursive: true, force: true }) };
+  // A guest that just ends, or a thread, may write there still.
+  const retries = { maxRetries: 10, retryDelay: 20 };
+  return { path, remove: () => rmSync(path, { recursive: true, force: true, ...retries }) };
 }
 
 /** Starts the guest and waits until its workload has printed some lines. */

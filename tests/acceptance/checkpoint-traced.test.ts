@@ -128,6 +128,25 @@ describe('a checkpoint that a guest was started from', () => {
     });
   }, 180_000);
 
+  test('is left for the next time where compaction is interrupted, and that is said', async () => {
+    const url = copied();
+    await compacted(url);
+    await start(url, { mode: 'write' });
+    await withLedger({ url, mode: 'write' }, async (ledger) => {
+      const { layout } = rowOf(ledger);
+      const packs = readdirSync(join(url, 'packs'), { recursive: true }).length;
+      const stopped = await compact(ledger, { ...NOW, signal: AbortSignal.abort() });
+      expect(stopped).toMatchObject({ laidOutAnew: [], leftCheckpoints: 1, isStopped: true });
+      expect(rowOf(ledger).layout).toEqual(layout);
+      expect(readdirSync(join(url, 'packs'), { recursive: true })).toHaveLength(packs);
+      expect(await compact(ledger, NOW)).toMatchObject({
+        laidOutAnew: [{ vm: 'web', name: 'named' }],
+        leftCheckpoints: 0,
+        isStopped: false,
+      });
+    });
+  }, 180_000);
+
   test('stays as it was laid out where that cannot be done, and compaction goes on', async () => {
     const url = copied();
     await compacted(url);

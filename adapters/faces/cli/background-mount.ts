@@ -12,8 +12,9 @@ import {
   LedgerError,
   type LedgerErrorCode,
 } from '../../../domain/values/ledger-error.ts';
-import { beginMount, forgetMount } from '../nbd/mounts.ts';
+import { beginMount, forgetMount, mountAt } from '../nbd/mounts.ts';
 import type { FarOptions } from './far-server.ts';
+import { leavingNothing } from './interruption.ts';
 import { ledgerUrl } from './session.ts';
 
 /** What is said of a file that is there. */
@@ -108,15 +109,24 @@ export async function startMount(
   closeSync(fd);
   const { stdout } = child;
   assert(stdout !== null, 'what it says comes through a pipe');
-  const first = await new Promise<string | null>((resolve, reject) => {
-    let text = '';
-    child.once('error', reject);
-    child.once('close', () => resolve(null));
-    stdout.setEncoding('utf8').on('data', (more: string) => {
-      text += more;
-      if (text.endsWith('\n')) resolve(text);
-    });
-  });
+  // It unmounts by itself what it has mounted by then.
+  const takeAway = (): void => {
+    child.kill('SIGTERM');
+    if (mountAt(place) === null) forgetMount(place);
+  };
+  const first = await leavingNothing(
+    takeAway,
+    () =>
+      new Promise<string | null>((resolve, reject) => {
+        let text = '';
+        child.once('error', reject);
+        child.once('close', () => resolve(null));
+        stdout.setEncoding('utf8').on('data', (more: string) => {
+          text += more;
+          if (text.endsWith('\n')) resolve(text);
+        });
+      }),
+  );
   if (first === null) {
     const failure = failureIn(readFileSync(log, 'utf8'), place);
     forgetMount(place);

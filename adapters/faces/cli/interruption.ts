@@ -37,11 +37,12 @@ export function tellOfInterruption(told: Told): void {
 
 /** Does work that leaves something behind where it is ended at once: `takeAway`, which waits for nothing, takes that. */
 export async function leavingNothing<A>(takeAway: () => void, work: () => Promise<A>): Promise<A> {
+  const before = state.takeAway;
   state.takeAway = takeAway;
   try {
     return await work();
   } finally {
-    state.takeAway = () => undefined;
+    state.takeAway = before;
   }
 }
 
@@ -77,7 +78,7 @@ export async function interruptible<A>(
   told: Told,
   work: (step: () => void) => Promise<A>,
 ): Promise<A> {
-  const before = state.told;
+  const { told: before, isStepping: wasStepping } = state;
   state.told = told;
   state.isStepping = true;
   try {
@@ -87,7 +88,7 @@ export async function interruptible<A>(
       throw interruptedBy(state.signal);
     });
   } finally {
-    state.isStepping = false;
+    state.isStepping = wasStepping;
     state.told = before;
   }
 }
@@ -129,6 +130,26 @@ export function interruptions(): Interruptions {
     },
     end,
   };
+}
+
+/**
+ * Does work that takes back by itself what it began where it is broken off, which it is by what the signal
+ * that it is given throws. `told`: what is so then. What it does after it has looked for the last time is done.
+ */
+export async function unlessInterrupted(
+  told: string,
+  work: (abort: AbortSignal) => Promise<void>,
+): Promise<void> {
+  const { result: isDone, signal } = await untilSignal((abort) =>
+    work(abort).then(
+      () => true,
+      (thrown: unknown) => {
+        if (abort.aborted && thrown === abort.reason) return false;
+        throw thrown;
+      },
+    ),
+  );
+  if (!isDone) throw new Interrupted(signal!, `interrupted by ${signal!}: ${told}`);
 }
 
 /**

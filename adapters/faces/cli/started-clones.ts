@@ -3,7 +3,6 @@
 import { once } from 'node:events';
 import type { Command } from 'commander';
 import { CloneStderr } from './clone-stderr.ts';
-import { untilSignal } from './interruption.ts';
 import type { ParentPoint } from '../../../domain/vm.ts';
 import type { Output } from './output.ts';
 import type { NumberedClone, RunningGuests } from './running-guests.ts';
@@ -52,9 +51,8 @@ export const stderrOf = (command: Command): CloneStderr =>
       ),
   });
 
-/** Waits until all have ended; an interruption ends them. */
-export const untilEnded = (running: RunningGuests): Promise<unknown> =>
-  untilSignal(async (abort) => {
-    await Promise.race([running.ended, once(abort, 'abort')]);
-    await running.end();
-  });
+/** Waits until all have ended; an interruption, which may have been before, ends them. */
+export async function untilEnded(running: RunningGuests, abort: AbortSignal): Promise<void> {
+  if (!abort.aborted) await Promise.race([running.ended, once(abort, 'abort')]);
+  await running.end();
+}

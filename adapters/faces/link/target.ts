@@ -90,9 +90,15 @@ export class MigrationTarget {
   /** VMs whose guests are just being started. */
   readonly #starting = new Set<string>();
   readonly #unknownAsks = new UnknownAsks();
+  #taken = 0;
 
   constructor(ways: TargetWays) {
     this.#ways = ways;
+  }
+
+  /** Guests that it has taken. */
+  get taken(): number {
+    return this.#taken;
   }
 
   /** Serves a peer to its end. */
@@ -291,6 +297,7 @@ export class MigrationTarget {
         throw thrown;
       }
       // It is ours now, and stays so whatever becomes of it.
+      this.#taken += 1;
       await guest?.letGo().catch((thrown: unknown) => {
         onTold(`VM ${vm} is this host's, and stands: ${String(thrown)}`);
       });

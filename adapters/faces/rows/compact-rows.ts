@@ -27,6 +27,7 @@ export const compactRow = (compacted: CompactedLedger, isDryRun: boolean): Row =
     givenBackBytes: givenBackBytesOf(compacted, isDryRun),
     leftPacks: compacted.left.packs,
     leftBytes: compacted.left.bytes,
+    leftCheckpoints: compacted.leftCheckpoints,
     waitingPacks: deleted.waitingPacks,
     waitingBytes: deleted.waitingBytes,
     waitingUntil: deleted.waitingUntilMs === null ? null : isoTime(deleted.waitingUntilMs),

@@ -120,21 +120,21 @@ export const startMapped = (request: MappedRequest): TaskEither<LedgerError, Map
     const started = performance.now();
     const incoming = folder.socket('incoming.sock');
     const qmpPath = folder.socket('qmp.sock');
-    const qemu = new StartingQemu({ ...request, isDetached: true }, [
+    const words = [
       ...mappingWords(request.mapped),
       '-qmp',
       `unix:${qmpPath},server=on,wait=off`,
       '-incoming',
       `unix:${incoming}`,
       ...(request.whileStanding === undefined ? [] : [`-${STANDING}`]),
-    ]);
+    ];
+    const qemu = new StartingQemu({ ...request, isDetached: true }, words, folder);
     try {
       const runState = await send(request, { qemu, incoming, qmpPath });
       const child: ChildProcess = qemu.release();
       child.once('close', () => folder.remove());
       return { process: child, qmpPath, runState, startMs: performance.now() - started };
     } catch (error) {
-      folder.remove();
       throw await qemu.explain(error);
     }
   });

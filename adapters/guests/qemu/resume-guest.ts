@@ -49,12 +49,8 @@ export const resumeGuest = (request: ResumeRequest): TaskEither<LedgerError, Res
     const started = performance.now();
     const incoming = folder.socket('incoming.sock');
     const control = folder.socket('qmp.sock');
-    const qemu = new StartingQemu(request, [
-      '-qmp',
-      `unix:${control},server=on,wait=off`,
-      '-incoming',
-      `unix:${incoming}`,
-    ]);
+    const words = ['-qmp', `unix:${control},server=on,wait=off`, '-incoming', `unix:${incoming}`];
+    const qemu = new StartingQemu(request, words, folder);
     try {
       const runState = await sendGuest({
         request,

@@ -7,6 +7,7 @@ import { connect } from 'node:net';
 import type { Socket } from 'node:net';
 import { errnoOf } from '../../files/failures.ts';
 import { isLedgerError, LedgerError } from '../../../domain/values/ledger-error.ts';
+import type { PrivateFolder } from '../private-folder.ts';
 import { sentenceOf } from './failure.ts';
 import { delay } from './migration-control.ts';
 import { hasOption, writableDisksOf } from './qemu-options.ts';
@@ -103,25 +104,28 @@ export function connected(path: string): Promise<Socket> {
   });
 }
 
-/** A QEMU that may still fail: it is ended, with this process too, unless it is released. */
+/** A QEMU that may still fail: it is ended, with this process too, unless it is released; its folder goes then. */
 export class StartingQemu {
   readonly #child: ChildProcess;
   readonly #program: string;
   readonly #ended: Promise<string>;
-  readonly #kill = (): void => {
+  readonly #folder: PrivateFolder;
+  readonly #end = (): void => {
     this.#child.kill('SIGKILL');
+    this.#folder.remove();
   };
   #tail = '';
   #isMissing = false;
 
-  constructor(request: StartRequest, extra: readonly string[]) {
+  constructor(request: StartRequest, extra: readonly string[], folder: PrivateFolder) {
     const [program = '', ...rest] = request.command;
     this.#program = program;
+    this.#folder = folder;
     this.#child = spawn(program, [...rest, ...extra], {
       stdio: [request.stdin ?? 'ignore', request.stdout ?? 'ignore', 'pipe'],
       detached: request.isDetached ?? false,
     });
-    process.once('exit', this.#kill);
+    process.once('exit', this.#end);
     if (this.#child.pid !== undefined) request.onSpawned?.(this.#child.pid);
     this.#child.stderr?.setEncoding('utf8').on('data', (text: string) => {
       this.note(text);
@@ -158,7 +162,7 @@ export class StartingQemu {
     const isWrite = CUT_STREAM_CODES.includes(errnoBelow(thrown));
     // QEMU closes the socket a moment before it says why and ends.
     if (isWrite) await Promise.race([this.#ended, delay(LAST_WORDS_MS)]);
-    this.#kill();
+    this.#end();
     this.#letGo();
     const how = await this.#ended;
     return isWrite ? this.#failure(`${sentenceOf(thrown)}; ${how}`) : thrown;
@@ -171,7 +175,7 @@ export class StartingQemu {
   }
 
   #letGo(): void {
-    process.off('exit', this.#kill);
+    process.off('exit', this.#end);
   }
 
   #failure(how: string): LedgerError {

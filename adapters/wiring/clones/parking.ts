@@ -87,10 +87,20 @@ const unparkable = ({ lease }: Clone): LedgerError =>
 export async function parkClone(
   ledger: Ledger,
   clone: Clone,
-  { as, onWarning }: { readonly as: string; readonly onWarning: (sentence: string) => void },
+  {
+    as,
+    onWarning,
+    signal,
+  }: {
+    readonly as: string;
+    readonly onWarning: (sentence: string) => void;
+    /** Breaks it off as long as its capture is not committed: what is recorded by then is taken back. */
+    readonly signal?: AbortSignal;
+  },
 ): Promise<Parked> {
   const { vm, capture, lease, privatePages } = clone;
-  const options = { vm: as, group: null, parent: { vm, capture } };
+  const onProgress = (): void => signal?.throwIfAborted();
+  const options = { vm: as, group: null, parent: { vm, capture }, onProgress };
   const mapped = await mappedPointOf(ledger, clone, options);
   if (mapped === null) throw unparkable(clone);
   const recorder = await openRecorder(ledger, options);

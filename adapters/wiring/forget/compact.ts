@@ -95,6 +95,8 @@ export const deletionFrom = (
 /** What a compaction did, and what it did to the points that were laid out. */
 export interface CompactedLedger extends Compacted {
   readonly laidOutAnew: readonly LaidOutAnew[];
+  /** Checkpoints that it was stopped before it had laid them out anew. */
+  readonly leftCheckpoints: number;
   readonly laidOut: LaidOutReads & { readonly readsBefore: number };
 }
 
@@ -128,12 +130,14 @@ export async function compact(ledger: Ledger, request: CompactRequest): Promise<
       request,
     );
     // Where what is needed lies now, and in the room that was given back.
-    const anew = await layOutAnew(ledger, request);
-    const copiedBytes = anew.reduce((sum, { made }) => sum + (made?.bytes ?? 0), 0);
+    const { laidOutAnew, left } = await layOutAnew(ledger, request);
+    const copiedBytes = laidOutAnew.reduce((sum, { made }) => sum + (made?.bytes ?? 0), 0);
     return {
       ...compacted,
       writtenBytes: compacted.writtenBytes + copiedBytes,
-      laidOutAnew: anew,
+      laidOutAnew,
+      leftCheckpoints: left,
+      isStopped: compacted.isStopped || left > 0,
       laidOut: { ...(await laidOutReads(ledger)), readsBefore },
     };
   } finally {

@@ -95,18 +95,20 @@ async function layOut(
 
 /**
  * Lays out anew, one after the other, the checkpoints that a trace has come of since they were laid out.
- * What cannot be stays as it was, and somebody is told.
+ * What cannot be stays as it was, and somebody is told. `left`: those that it was stopped before.
  */
 export async function layOutAnew(
   ledger: Ledger,
   { isDryRun, signal }: { readonly isDryRun: boolean; readonly signal?: AbortSignal },
-): Promise<readonly LaidOutAnew[]> {
+): Promise<{ readonly laidOutAnew: readonly LaidOutAnew[]; readonly left: number }> {
   const all: LaidOutAnew[] = [];
   // All of them are known before the first is laid out.
-  for (const traced of Array.from(tracedOf(ledger))) {
+  const checkpoints = Array.from(tracedOf(ledger));
+  for (const [done, traced] of checkpoints.entries()) {
     const { vm } = traced.point.entry;
     const { name } = traced.checkpoint;
-    if (signal?.aborted ?? false) break;
+    const stopped = { laidOutAnew: all, left: checkpoints.length - done };
+    if (signal?.aborted ?? false) return stopped;
     if (isDryRun) {
       all.push({ vm, name, traced: traced.pages, made: null });
       continue;
@@ -115,10 +117,10 @@ export async function layOutAnew(
       const made = await layOut(ledger, traced, signal);
       if (made !== null) all.push(made);
     } catch (thrown) {
-      if (signal?.aborted ?? false) break;
+      if (signal?.aborted ?? false) return stopped;
       if (!isLedgerError(thrown) && !isRefused(thrown)) throw thrown;
       ledger.tell(`checkpoint ${name} of VM ${vm} stays as it was laid out: ${thrown.message}`);
     }
   }
-  return all;
+  return { laidOutAnew: all, left: 0 };
 }

@@ -85,26 +85,27 @@ async function captured(
   checkCheckpoint(ledger, { vm, name, ...(note === undefined ? {} : { note }) });
   const signal = new AbortController().signal;
   const progress = progressOf(command, 'recording');
-  const recorder = {
-    vm,
-    group: null,
-    onProgress: ({ pages, pageCount }: { pages: number; pageCount: number }) =>
-      progress.bytes(pages * PAGE_BYTES, pageCount * PAGE_BYTES),
-  };
-  await recordGuest(
-    ledger,
-    recorder,
-    { qmp, everyMs: 1, count: 1, signal },
-    {
-      onCapture: (row) => {
-        progress.clear();
-        if (!output.isJson) showCapture(output, vm, row);
+  const told = (): string => `nothing of ${vm} was recorded or named, and its guest runs on`;
+  await interruptible(told, (step) => {
+    const onProgress = ({ pages, pageCount }: { pages: number; pageCount: number }): void => {
+      step();
+      progress.bytes(pages * PAGE_BYTES, pageCount * PAGE_BYTES);
+    };
+    return recordGuest(
+      ledger,
+      { vm, group: null, onProgress },
+      { qmp, everyMs: 1, count: 1, signal },
+      {
+        onCapture: (row) => {
+          progress.clear();
+          if (!output.isJson) showCapture(output, vm, row);
+        },
+        onRecorded: ({ capture }, { image }) => named(command, joined, { capture, image }),
+        onSkip: () => undefined,
+        onWarning: (sentence) => warn(command, sentence),
       },
-      onRecorded: ({ capture }, { image }) => named(command, joined, { capture, image }),
-      onSkip: () => undefined,
-      onWarning: (sentence) => warn(command, sentence),
-    },
-  ).finally(() => progress.clear());
+    );
+  }).finally(() => progress.clear());
 }
 
 const take = (command: Command): Promise<void> =>

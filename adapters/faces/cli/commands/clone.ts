@@ -21,6 +21,7 @@ import { farServerOf, type Far } from '../far-server.ts';
 import { RunningGuests, type MemoryLimit, type NumberedClone } from '../running-guests.ts';
 import { pointText, stderrOf, tellStarted, untilEnded } from '../started-clones.ts';
 import { UsageError } from '../failure.ts';
+import { unlessInterrupted } from '../interruption.ts';
 import { bytesText, type Output } from '../output.ts';
 import { outputOf, tell, warn, withLedger } from '../session.ts';
 import type { ParentPoint } from '../../../../domain/vm.ts';
@@ -160,11 +161,12 @@ interface Origin {
   ) => Promise<Pick<NumberedClone, 'clone' | 'teller'>>;
 }
 
-/** Starts the clones, all or none. */
+/** Starts the clones, all or none: none where that is broken off. */
 async function startAll(
   command: Command,
   output: Output,
   { ledger, master, base, looks, start: started }: Origin,
+  abort: AbortSignal,
 ): Promise<RunningGuests> {
   const { count } = command.opts<CloneOptions>();
   const limit = limitOf(command, output, ledger);
@@ -172,6 +174,7 @@ async function startAll(
   const limiter = new Limiter(STARTED_AT_ONCE);
   const stderr = stderrOf(command);
   const start = async (n: number): Promise<void> => {
+    abort.throwIfAborted();
     const booked = await started({
       command: wordsOf(command.args, n),
       isAccounted: limit !== null,
@@ -183,19 +186,25 @@ async function startAll(
   const numbers = Array.from({ length: count }, (_, i) => i + 1);
   const all = await Promise.allSettled(numbers.map((n) => limiter.run(() => start(n))));
   const failed = all.find((each) => each.status === 'rejected');
-  if (failed === undefined) return running;
+  if (failed === undefined && !abort.aborted) return running;
   await running.end();
-  throw failed.reason;
+  abort.throwIfAborted();
+  throw failed!.reason;
 }
 
 /** Starts the clones over a file, and stays until they have ended. */
-async function runAll(command: Command, output: Output, of: Origin): Promise<void> {
+async function runAll(
+  command: Command,
+  output: Output,
+  of: Origin,
+  abort: AbortSignal,
+): Promise<void> {
   const { count } = command.opts<CloneOptions>();
-  const running = await startAll(command, output, of);
+  const running = await startAll(command, output, of, abort);
   const base = pointText(of.base);
   if (!output.isJson)
     tell(command, `${count} clones run over ${of.path} (${base}); Ctrl-C ends them`);
-  await untilEnded(running);
+  await untilEnded(running, abort);
   output.summary('clone', { ...of.master, base, clones: count, ...running.pages });
 }
 
@@ -205,7 +214,7 @@ const baseOf = ({ point: { entry, row } }: CloneBase): ParentPoint => ({
 });
 
 /** Clones of a point of the ledger. */
-const cloneHere = (command: Command): Promise<void> =>
+const cloneHere = (command: Command, abort: AbortSignal): Promise<void> =>
   withLedger(command, 'use', async (ledger, output) => {
     const { vm, at, count, over, diskOk = false } = command.opts<CloneOptions>();
     if (vm === undefined) throw new UsageError('--vm or --from was expected');
@@ -234,7 +243,7 @@ const cloneHere = (command: Command): Promise<void> =>
       const { path } = base;
       const looks = PageLooks.ofPoint(ledger, point, base);
       const origin = { ledger, master, base: baseOf(base), path, looks, start };
-      await runAll(command, output, origin);
+      await runAll(command, output, origin, abort);
     } finally {
       await used.letGo();
     }
@@ -249,7 +258,7 @@ function checkFar({ vm, over, large }: CloneOptions): void {
 }
 
 /** Clones of what a memory server serves. */
-async function cloneFar(command: Command, far: Far): Promise<void> {
+async function cloneFar(command: Command, far: Far, abort: AbortSignal): Promise<void> {
   const { diskOk = false } = command.opts<CloneOptions>();
   checkFar(command.opts<CloneOptions>());
   const { server } = far;
@@ -265,14 +274,14 @@ async function cloneFar(command: Command, far: Far): Promise<void> {
       );
     const looks = new PageLooks(lookOver(file), told);
     const origin = { ledger: null, master, base: master, path, looks, start };
-    await runAll(command, outputOf(command), origin);
+    await runAll(command, outputOf(command), origin, abort);
   } finally {
     await used.letGo();
   }
 }
 
 /** Clones of what a memory server serves, which is sent to each as it touches it. */
-async function cloneArriving(command: Command, far: Far): Promise<void> {
+async function cloneArriving(command: Command, far: Far, abort: AbortSignal): Promise<void> {
   const { memory, diskOk = false } = command.opts<CloneOptions>();
   checkFar(command.opts<CloneOptions>());
   if (memory !== undefined)
@@ -289,14 +298,8 @@ async function cloneArriving(command: Command, far: Far): Promise<void> {
         ...(onStderr === undefined ? {} : { onStderr }),
       });
     const path = 'what the memory server sends them';
-    await runAll(command, outputOf(command), {
-      ledger: null,
-      master,
-      base: master,
-      path,
-      looks,
-      start,
-    });
+    const origin = { ledger: null, master, base: master, path, looks, start };
+    await runAll(command, outputOf(command), origin, abort);
   } finally {
     await arriving.close();
   }
@@ -310,6 +313,8 @@ export async function run(command: Command): Promise<void> {
     throw new UsageError(
       '--postcopy is of a memory server: `resume` is that of a point of a ledger',
     );
-  if (far === null) await cloneHere(command);
-  else await (postcopy ? cloneArriving(command, far) : cloneFar(command, far));
+  await unlessInterrupted('no clone runs, and nothing is mounted for them', (abort) => {
+    if (far === null) return cloneHere(command, abort);
+    return postcopy ? cloneArriving(command, far, abort) : cloneFar(command, far, abort);
+  });
 }

@@ -119,15 +119,21 @@ function say(output: Output, compacted: CompactedLedger, isDryRun: boolean): voi
 }
 
 /** What an interrupted compaction has done, and what is left. */
-function stoppedText({ rewritten, left }: CompactedLedger): string {
+function stoppedText({ rewritten, left, leftCheckpoints }: CompactedLedger): string {
   const pages = counted(rewritten.pages, 'page');
   const done =
     rewritten.pages === 0
       ? 'nothing was rewritten'
       : `${pages} rewritten into ${bytesText(rewritten.bytesAfter)}, which stays`;
-  return left.packs === 0
+  const rest = [
+    ...(left.packs === 0
+      ? []
+      : [`${packsText(left.packs)} of ${bytesText(left.bytes)} to rewrite`]),
+    ...(leftCheckpoints === 0 ? [] : [`${counted(leftCheckpoints, 'checkpoint')} to lay out anew`]),
+  ];
+  return rest.length === 0
     ? done
-    : `${done}; ${packsText(left.packs)} of ${bytesText(left.bytes)} ${left.packs === 1 ? 'is' : 'are'} left to rewrite, and compact goes on from there`;
+    : `${done}; left are ${rest.join(' and ')}, and compact goes on from there`;
 }
 
 export const run = (command: Command): Promise<void> =>

@@ -111,6 +111,9 @@ async function withGuest(
       everyMs: EVERY_MS,
       count: CAPTURES,
       signal: new AbortController().signal,
+      // What an interruption leaves goes with the rest.
+      folder: place.folder,
+      socketFolder: place.folder,
     };
     await recordGuest(ledger, { vm: VM, group: null }, request, {
       onCapture: (row: CaptureRow) => {

@@ -16,8 +16,8 @@ import { SocketServer } from '../../sockets/socket-server.ts';
 import { collected, positiveDuration } from '../argument-values.ts';
 import { baseAt } from '../clone-bases.ts';
 import { UsageError } from '../failure.ts';
-import { untilSignal } from '../interruption.ts';
-import { bytesText } from '../output.ts';
+import { tellOfInterruption, untilSignal } from '../interruption.ts';
+import { bytesText, counted } from '../output.ts';
 import { tell, warn, withLedger } from '../session.ts';
 import { shellWords } from '../shell-word.ts';
 
@@ -160,6 +160,8 @@ export async function run(command: Command): Promise<void> {
       onTurnedAway: () => warn(command, 'a host was turned away: there are as many as are served'),
       clientsMax: PEERS_MAX,
     });
+    const takenText = (): string => `${counted(target.taken, 'guest was', 'guests were')} taken`;
+    tellOfInterruption(() => `${takenText()}, and what else was just arriving is not`);
     const { address: at } = server;
     const where = at.kind === 'unix' ? `unix:${at.path}` : `tcp:${at.host}:${at.port}`;
     if (output.isJson) output.json({ host, address: where });
@@ -173,5 +175,7 @@ export async function run(command: Command): Promise<void> {
     } finally {
       await server.close();
     }
+    tell(command, `host ${host} takes no more guests; ${takenText()}`);
+    output.summary('host serve', { host, guests: target.taken });
   });
 }

@@ -6,7 +6,7 @@ import { layoutNamed } from '../argument-values.ts';
 import { startMount, wordsOfFar, wordsOfPart, type MountedRow } from '../background-mount.ts';
 import { farServerOf, type Far } from '../far-server.ts';
 import { UsageError } from '../failure.ts';
-import { interruptions, type Interruptions } from '../interruption.ts';
+import { interruptions, tellOfInterruption, type Interruptions } from '../interruption.ts';
 import type { Ledger } from '../../../wiring/ledger/ledger.ts';
 import { Exports } from '../../nbd/exports.ts';
 import { farExports, FarMemory } from '../../nbd/far-memory.ts';
@@ -281,6 +281,7 @@ export async function run(command: Command): Promise<void> {
     far === null
       ? await withLedger(command, 'read', (ledger) => foundBy(command, ledger, place))
       : null;
+  tellOfInterruption(() => `nothing is mounted at ${place}`);
   const options = command.opts<MountOptions>();
   const what = meant === null ? wordsOfFar(options) : wordsOfPart({ ...options, ...meant });
   const row = await startMount(command, place, what);

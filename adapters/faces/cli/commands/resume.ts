@@ -12,6 +12,7 @@ import { escapedLines } from '../../rows/escaped-text.ts';
 import { awaitArrival, recoveringLine } from '../arriving.ts';
 import { positiveNumber, wholeNumber } from '../argument-values.ts';
 import { UsageError } from '../failure.ts';
+import { tellOfInterruption } from '../interruption.ts';
 import { COLD_BELOW, samplingOf, sayJudged, type SamplingOptions } from '../sampled-regions.ts';
 import { quoted } from '../shell-word.ts';
 import { outputOf, tell, withLedger } from '../session.ts';
@@ -170,6 +171,10 @@ export async function run(command: Command): Promise<void> {
     const entry = ledger.vm(vm);
     const row = ledger.resolve(entry, at);
     const point = { entry, row };
+    const label = `${vm}@${row.capture}`;
+    tellOfInterruption(
+      () => `no guest runs of ${label}, and nothing of what is recorded was changed`,
+    );
     // Before all else: which disk goes with the memory is what the command line is made of.
     const atCapture = await wordOf(command, ledger, point);
     const qemu = commandOf(point, command.args, options.asRecorded ?? false);
@@ -191,7 +196,6 @@ export async function run(command: Command): Promise<void> {
             ...(sampling === null ? {} : { sampling }),
           });
     const { pid } = guest.process;
-    const label = `${vm}@${row.capture}`;
     const told = { vm, capture: row.capture, pid: pid ?? null, state: guest.runState };
     const isLazy = guest._tag === 'arriving';
     if (output.isJson)

@@ -15,6 +15,7 @@ import type { VmPoint } from '../../../wiring/ledger/vm-point.ts';
 import { isLedgerError } from '../../../../domain/values/ledger-error.ts';
 import { usedBase } from '../clone-bases.ts';
 import { UsageError } from '../failure.ts';
+import { unlessInterrupted } from '../interruption.ts';
 import { RunningGuests } from '../running-guests.ts';
 import { stderrOf, tellStarted, untilEnded } from '../started-clones.ts';
 import { tell, withLedger } from '../session.ts';
@@ -50,8 +51,18 @@ export const run = (command: Command): Promise<void> => {
   const [id = '', ...words] = command.args;
   if (words.length === 0)
     throw new UsageError('a command line was expected after --, as -- qemu-system-x86_64 ARGS...');
-  const { over, diskOk = false } = command.opts<WakeOptions>();
-  return withLedger(command, 'write', async (ledger, output) => {
+  const told = `clone ${id} is parked still, and nothing is mounted for it`;
+  return unlessInterrupted(told, (abort) => wake(command, { id, words, abort }));
+};
+
+/** Wakes it, and stays until it has ended. */
+const wake = (
+  command: Command,
+  of: { readonly id: string; readonly words: readonly string[]; readonly abort: AbortSignal },
+): Promise<void> =>
+  withLedger(command, 'write', async (ledger, output) => {
+    const { id, words, abort } = of;
+    const { over, diskOk = false } = command.opts<WakeOptions>();
     const parked = parkedNamed(ledger, id);
     const point = wakingPoint(ledger, parked);
     const used = await usedBase(command, ledger, {
@@ -63,16 +74,24 @@ export const run = (command: Command): Promise<void> => {
     try {
       await publishMaster(ledger, used.base);
       const master = { vm: point.entry.vm, capture: point.row.capture };
+      let isAwake = false;
       const clone = await whileWaking(ledger, parked, () =>
         startClone(ledger, point, {
           base: used.base,
           command: words,
           isDiskOk: diskOk,
           isAccounted: false,
-          wake: (lease) => noteWoken(ledger, parked, lease),
+          wake: async (lease) => {
+            abort.throwIfAborted();
+            await noteWoken(ledger, parked, lease);
+            isAwake = true;
+          },
           onStderr: stderrOf(command).ofOne(),
         }),
-      );
+      ).catch((thrown: unknown) => {
+        if (!isAwake) abort.throwIfAborted();
+        throw thrown;
+      });
       const running = new RunningGuests(null, PageLooks.ofPoint(ledger, point, used.base));
       const numbered = { n: 1, master, clone, teller: tellerOf(ledger, point, clone.id) };
       running.add(numbered);
@@ -80,10 +99,9 @@ export const run = (command: Command): Promise<void> => {
       const base = { vm: entry.vm, capture: row.capture };
       tellStarted(command, output, { ...numbered, base });
       if (!output.isJson) tell(command, `clone ${id} is awake; Ctrl-C ends it`);
-      await untilEnded(running);
+      await untilEnded(running, abort);
       output.summary('wake', { id, ...master, ...running.pages });
     } finally {
       await used.letGo();
     }
   });
-};

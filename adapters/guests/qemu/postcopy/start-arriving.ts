@@ -83,7 +83,7 @@ export const startArriving = (
     const folder = new PrivateFolder();
     const started = performance.now();
     const qmpPath = folder.socket('qmp.sock');
-    const qemu = new StartingQemu({ ...request, isDetached: true }, [
+    const words = [
       '-qmp',
       `unix:${qmpPath},server=on,wait=off`,
       '-qmp',
@@ -92,7 +92,8 @@ export const startArriving = (
       'defer',
       // Whether it runs is said when that is known of it.
       '-S',
-    ]);
+    ];
+    const qemu = new StartingQemu({ ...request, isDetached: true }, words, folder);
     try {
       const guest = request.guest(qemu.process);
       // Its failure is met when it is waited for.
@@ -103,7 +104,6 @@ export const startArriving = (
       await qemu.whileAlive(kept);
       return { ...made, process: qemu.release(), startMs };
     } catch (error) {
-      folder.remove();
       throw await qemu.explain(error);
     }
   });
