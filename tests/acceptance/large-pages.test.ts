@@ -19,7 +19,7 @@ import {
 import { RegionSampling } from '../../adapters/wiring/restore/region-sampling.ts';
 import type { RegionRow } from '../../domain/events/control.ts';
 import { PAGE_BYTES, REGION_PAGES } from '../../domain/values/page.ts';
-import { LedgerCommands } from '../support/command-line.ts';
+import { jsonRows, LedgerCommands } from '../support/command-line.ts';
 import { eventsOf } from '../support/log-events.ts';
 import { recordFiles, withLedger, writeImages } from '../support/recorded-images.ts';
 import { makeTemporaryFolder, type TemporaryFolder } from '../support/temporary-folder.ts';
@@ -270,6 +270,18 @@ test('commands show, decide and replay, and say what does not go together', asyn
   const commands = new LedgerCommands(join(folder.path, 'told'));
   await commands.json('record', 'image', '--format', 'raw', '--vm', 'web', ...files.slice(0, 2));
   const rows = await commands.json('large-pages', '--vm', 'web', '--threshold', '10');
+  const { stdout: last } = await commands.run([
+    '--json',
+    'large-pages',
+    '--vm',
+    'web',
+    '--last',
+    '1',
+  ]);
+  expect(jsonRows(last)).toEqual([
+    expect.objectContaining({ region: rows.at(-1)!['region'] }),
+    expect.objectContaining({ summary: 'large-pages', vm: 'web', regions: rows.length }),
+  ]);
   expect(rows).toHaveLength(REGIONS);
   expect(rows[0]).toEqual({
     vm: 'web',

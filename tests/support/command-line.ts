@@ -160,13 +160,15 @@ export class LedgerCommands {
     return this.start(words, options).ended;
   }
 
-  /** Runs a command that must succeed; gives its JSON, of captures and differences without the summary. */
+  /** Runs a command that must succeed; gives its JSON, without the summary of captures, differences and regions. */
   async json(...words: readonly string[]): Promise<JsonRow[]> {
     const outcome = await this.run(['--json', ...words]);
     if (outcome.exitCode !== 0)
       throw new TypeError(`${words.join(' ')}: exit ${outcome.exitCode}: ${outcome.stderr}`);
     const rows = jsonRows(outcome.stdout);
-    return words[0] === 'record' || words[0] === 'diff' ? withoutSummary(rows) : rows;
+    const others = withoutSummary(rows);
+    if (words[0] === 'large-pages' && others.length > 0) return others;
+    return words[0] === 'record' || words[0] === 'diff' ? others : rows;
   }
 
   /** Runs a command that must fail; gives its exit code and the code of its error. */

@@ -3,7 +3,8 @@
 import type { PlacedHost, Placement } from '../../wiring/hosts/placement.ts';
 import type { Row } from './row.ts';
 
-const placedRow = (placed: PlacedHost, chosen: string | null): Row => ({
+const placedRow = (vm: string, placed: PlacedHost, chosen: string | null): Row => ({
+  vm,
   host: placed.host,
   eligible: placed.eligible,
   regions: placed.regions,
@@ -17,6 +18,6 @@ const placedRow = (placed: PlacedHost, chosen: string | null): Row => ({
   chosen: placed.host === chosen,
 });
 
-/** A row a host, best first. */
-export const placementRows = ({ hosts, chosen }: Placement): readonly Row[] =>
-  hosts.map((host) => placedRow(host, chosen));
+/** A row a host that a VM's guest may go to, best first. */
+export const placementRows = (vm: string, { hosts, chosen }: Placement): readonly Row[] =>
+  hosts.map((host) => placedRow(vm, host, chosen));

@@ -12,12 +12,12 @@ import { clonesOf } from '../../../wiring/clones/clones.ts';
 import { parkedClonesOf } from '../../../wiring/clones/parking.ts';
 import { cloneRow, parkedRow, replayedRow } from '../../rows/running-clone-rows.ts';
 import { endedLeases } from '../ended-leases.ts';
-import { field, inBytes, numeric, type Column, type Output } from '../output.ts';
+import { declareExcerpt, excerptByTime, excerptOf } from '../excerpt.ts';
+import { field, inBytes, leftOut, mayBeCut, numeric, type Column, type Output } from '../output.ts';
 import { withLedger } from '../session.ts';
 
 export const declare = (command: Command): Command =>
-  command
-    .option('--vm <name>', 'those of one master')
+  declareExcerpt(command.option('--vm <name>', 'those of one master'))
     .option(
       '--what-if <policies>',
       `what the clones of each host would have fetched under other policies: ${EVICTION_POLICIES.join(', ')}, or all`,
@@ -32,22 +32,25 @@ interface ClonesOptions {
   readonly vm?: string;
   readonly whatIf?: string;
   readonly memory?: number;
+  readonly last?: number;
+  readonly since?: string;
+  readonly reverse?: boolean;
 }
 
 const COLUMNS: readonly Column[] = [
   field('id'),
-  field('vm'),
+  mayBeCut(field('vm')),
   numeric('capture'),
   field('kind'),
-  field('host'),
-  numeric('process'),
-  field('since'),
+  leftOut(3, field('host')),
+  leftOut(1, numeric('process')),
+  leftOut(5, field('since')),
   numeric('privatePages', 'private pages'),
-  numeric('serverPages', 'fetched'),
-  numeric('droppedPages', 'dropped'),
-  numeric('refetchedPages', 'again'),
-  field('as', 'parked as'),
-  field('qmp'),
+  leftOut(2, numeric('serverPages', 'fetched')),
+  leftOut(4, numeric('droppedPages', 'dropped')),
+  leftOut(4, numeric('refetchedPages', 'again')),
+  mayBeCut(field('as', 'parked as')),
+  leftOut(6, field('qmp')),
 ];
 
 const MIB = 2 ** 20;
@@ -79,7 +82,9 @@ const REPLAYED_COLUMNS: readonly Column[] = [
 ];
 
 async function replay(ledger: Ledger, output: Output, options: ClonesOptions): Promise<void> {
-  const { vm, whatIf = 'all', memory } = options;
+  const { vm, whatIf = 'all', memory, last, since, reverse } = options;
+  if ([last, since, reverse].some((given) => given !== undefined))
+    throw new UsageError('--what-if is of all clones: leave --last, --since and --reverse out');
   if (vm !== undefined)
     throw new UsageError('--what-if is of all clones of a host: leave --vm out');
   const capacity = memory === undefined ? null : Math.floor((memory * MIB) / PAGE_BYTES);
@@ -102,9 +107,16 @@ export const run = (command: Command): Promise<void> =>
     if (memory !== undefined) throw new UsageError('--memory goes with --what-if');
     const entries = vm === undefined ? ledger.vms() : [ledger.vm(vm)];
     await endedLeases(command, ledger);
-    const rows = [
-      ...clonesOf(ledger, entries).map(cloneRow),
-      ...parkedClonesOf(ledger, entries).map(parkedRow),
+    const all = [
+      ...clonesOf(ledger, entries).map((one) => ({ row: cloneRow(one), timeMs: one.timeMs })),
+      ...parkedClonesOf(ledger, entries).map((one) => ({
+        row: parkedRow(one),
+        timeMs: one.timeMs,
+      })),
     ];
-    output.rows(rows, COLUMNS);
+    const asked = excerptByTime(all, excerptOf(command, ledger), ({ timeMs }) => timeMs);
+    output.rows(
+      asked.map(({ row }) => row),
+      COLUMNS,
+    );
   });

@@ -18,10 +18,11 @@ import { changedPagesRow, pointCells } from '../../rows/guest-rows.ts';
 import { isoTime } from '../../rows/row.ts';
 import { addressText, differenceRow } from '../../rows/page-rows.ts';
 import { pageRange } from '../argument-values.ts';
+import { declareEnd, endAskedOf, endOf, HeldItems, type Excerpt } from '../excerpt.ts';
 import { UsageError } from '../failure.ts';
 import { declareKernel, kernelChoiceOf, kernelChoiceWith } from '../guest-point.ts';
 import { hexLines } from '../hex-view.ts';
-import type { Output } from '../output.ts';
+import { counted, type Output } from '../output.ts';
 import { drained, tell, withLedger } from '../session.ts';
 import { showChangedPages } from '../owner-tables.ts';
 
@@ -29,10 +30,10 @@ const BY_OWNER = '--by owner';
 
 export const declare = (command: Command): Command =>
   declareKernel(
-    command
+    declareEnd(command)
       .argument('<a>', 'a point; web@3 and web/POINT name their VM')
       .argument('<b>', "another one, perhaps another VM's")
-      .option('--vm <name>', 'the VM of points that name none')
+      .option('--vm <name>', "the VM of points that name none (default: the other point's)")
       .option('--page <gfns>', 'only this page, or these: 4175, 4096-4351', pageRange)
       .option('--bytes', 'show the bytes that differ')
       .addOption(
@@ -50,15 +51,15 @@ interface DiffOptions {
   readonly by?: 'owner';
 }
 
-/** A point of the VM, or VM/POINT of another; pages can be read of one that was not forgotten. */
+/** A point of the VM, or VM/POINT of another, which the other point is of as well where it names none; pages can be read of one that was not forgotten. */
 function pointOf(
   ledger: Ledger,
   { vm, by }: Pick<DiffOptions, 'vm' | 'by'>,
-  text: string,
+  [text, other]: readonly [text: string, other: string],
 ): VmPoint {
   const { vm: named, point } = splitPoint(text);
-  const of = named ?? vm;
-  if (of === undefined)
+  const of = named ?? vm ?? splitPoint(other).vm;
+  if (of === null)
     throw new UsageError(`${text} names no VM: --vm, or a point such as web@3 was expected`);
   const entry = ledger.vm(of);
   const row = by === undefined ? ledger.locate(entry, point) : ledger.resolve(entry, point);
@@ -78,9 +79,7 @@ function showBytes(output: Output, of: PageDifference, address: number | null): 
   }
   const bytes = ranges.reduce((sum, { before }) => sum + before.length, 0);
   const where = `page ${of.gfn} at ${shown(address)}${ABSENT[absentFrom(of) ?? 'neither']}`;
-  output.print(
-    `${where}: ${bytes} ${bytes === 1 ? 'byte' : 'bytes'} in ${ranges.length} ${ranges.length === 1 ? 'range' : 'ranges'}`,
-  );
+  output.print(`${where}: ${counted(bytes, 'byte')} in ${counted(ranges.length, 'range')}`);
   for (const range of ranges) for (const line of hexLines(range)) output.print(line);
 }
 
@@ -150,32 +149,45 @@ const betweenText = ({ a, b }: Sides): string => `between ${sideText(a)} and ${s
 async function showOwners(command: Command, ledger: Ledger, output: Output, sides: Sides) {
   const choice = kernelChoiceOf(command);
   const { vm } = sides.b.entry;
-  const { rows, pages, unknownBefore } = await differenceByOwner(ledger, {
+  const asked = endAskedOf(command);
+  const {
+    rows: all,
+    pages,
+    unknownBefore,
+  } = await differenceByOwner(ledger, {
     a: { ...sides.a, ...choice },
     b: { ...sides.b, ...choice },
   });
   if (unknownBefore !== null)
     tell(command, `whose the pages were before is not known: ${unknownBefore}`);
+  const rows = endOf(all, asked);
   if (output.isJson) for (const row of rows) output.json(changedPagesRow(vm, row));
   else if (pages > 0) showChangedPages(output, rows);
-  const all = pagesOf(sides);
-  const done = { vm, pages: all, differing: pages, bytes: pages * PAGE_BYTES };
+  const memory = pagesOf(sides);
+  const done = { vm, pages: memory, differing: pages, bytes: pages * PAGE_BYTES };
   output.summary('diff', { ...done, ...sidesCells(sides) });
   output.print(
-    `${pages} of ${all} ${all === 1 ? 'page' : 'pages'} ${pages === 1 ? 'differs' : 'differ'} ${betweenText(sides)}`,
+    `${pages} of ${counted(memory, 'page')} ${pages === 1 ? 'differs' : 'differ'} ${betweenText(sides)}`,
   );
 }
 
 const unknownText = (pages: number): string =>
   pages === 0 ? '' : `; of ${pages} more that is unknown, as a dump leaves them out`;
 
+/** Pages that are held with their bytes, at most: some kilobytes each. */
+const HELD_WITH_BYTES_MAX = 20_000;
+
 /** The pages that differ, and their bytes where these are asked for. */
 async function showPages(
   ledger: Ledger,
   output: Output,
-  of: Sides & { readonly withBytes: boolean; readonly gfns: PageRange | null },
+  of: Sides & {
+    readonly withBytes: boolean;
+    readonly gfns: PageRange | null;
+    readonly excerpt: Excerpt;
+  },
 ): Promise<void> {
-  const { a, b, withBytes, gfns } = of;
+  const { a, b, withBytes, gfns, excerpt } = of;
   const { vm } = b.entry;
   const mapBefore = memoryMapOf(a);
   const map = memoryMapOf(b);
@@ -187,17 +199,25 @@ async function showPages(
   const asked = { a, b, withBytes, onUnknown, ...(gfns === null ? {} : { gfns }) };
   let count = 0;
   let absent = 0;
+  const show = async (difference: PageDifference): Promise<void> => {
+    const isGone = absentFrom(difference) === 'after';
+    const address = addressOfGfn(isGone ? mapBefore : map, difference.gfn);
+    if (output.isJson) output.json(differenceRow(b.entry.vm, difference, address));
+    else if (withBytes) showBytes(output, difference, address);
+    else runs.add(difference, address);
+    await drained();
+  };
+  const held = withBytes
+    ? HeldItems.of<PageDifference>(excerpt, HELD_WITH_BYTES_MAX)
+    : HeldItems.of<PageDifference>(excerpt);
   for await (const differing of diffOf(ledger, asked))
     for (const difference of differing) {
       count += 1;
-      const isGone = absentFrom(difference) === 'after';
-      const address = addressOfGfn(isGone ? mapBefore : map, difference.gfn);
       if (absentFrom(difference) !== null) absent += 1;
-      if (output.isJson) output.json(differenceRow(b.entry.vm, difference, address));
-      else if (withBytes) showBytes(output, difference, address);
-      else runs.add(difference, address);
-      await drained();
+      if (held === null) await show(difference);
+      else held.add(difference);
     }
+  for (const difference of held?.items() ?? []) await show(difference);
   runs.flush();
   const all = pagesOf(of);
   const pages = gfns === null ? all : Math.max(0, Math.min(all, gfns.last + 1) - gfns.first);
@@ -213,7 +233,7 @@ async function showPages(
   });
   const apart = absent === 0 ? '' : `, ${absent} of them there at one of the points only`;
   output.print(
-    `${count} of ${pages} page${pages === 1 ? '' : 's'} ${count === 1 ? 'differs' : 'differ'} ${betweenText(of)}${apart}${unknownText(unknown)}`,
+    `${count} of ${counted(pages, 'page')} ${count === 1 ? 'differs' : 'differ'} ${betweenText(of)}${apart}${unknownText(unknown)}`,
   );
 }
 
@@ -226,13 +246,15 @@ export const run = (command: Command): Promise<void> =>
     kernelChoiceWith(command, { isAsked: by !== undefined, goesWith: BY_OWNER });
     if (by !== undefined && withBytes)
       throw new UsageError('--by owner counts pages: leave --bytes out');
-    const a = pointOf(ledger, options, command.args[0]!);
-    const b = pointOf(ledger, options, command.args[1]!);
+    const [first = '', second = ''] = command.args;
+    const a = pointOf(ledger, options, [first, second]);
+    const b = pointOf(ledger, options, [second, first]);
     if (by === undefined) {
       const gfns = options.page ?? null;
       const pages = pagesOf({ a, b });
       if (gfns !== null && gfns.first >= pages)
         throw new Refused({ _tag: 'GfnOutOfRange', vm: b.entry.vm, gfn: gfns.first, pages });
-      await showPages(ledger, output, { a, b, withBytes, gfns });
+      const excerpt = endAskedOf(command);
+      await showPages(ledger, output, { a, b, withBytes, gfns, excerpt });
     } else await showOwners(command, ledger, output, { a, b });
   });

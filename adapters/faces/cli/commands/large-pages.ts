@@ -18,6 +18,7 @@ import type { Ledger } from '../../../wiring/ledger/ledger.ts';
 import type { VmPoint } from '../../../wiring/ledger/vm-point.ts';
 import { countIn, outcomeRow, regionRow } from '../../rows/large-page-rows.ts';
 import { positiveNumber, wholeNumber } from '../argument-values.ts';
+import { declareEnd, endAskedOf, endOf } from '../excerpt.ts';
 import { UsageError } from '../failure.ts';
 import { declareKernel, kernelChoiceOf, kernelChoiceWith } from '../guest-point.ts';
 import {
@@ -43,7 +44,7 @@ const SOURCES = ['writes', 'bits'] as const;
 const HOST = 'host';
 
 const declareOwn = (command: Command): Command =>
-  command
+  declareEnd(command)
     .requiredOption('--vm <name>', 'the VM')
     .option('--at <point>', 'the point (default: latest)')
     .option('--since <point>', 'count accesses after this point')
@@ -224,7 +225,10 @@ async function show(command: Command, ledger: Ledger, output: Output): Promise<v
     ...regionRow(vm, region, region.activity === null ? null : isCold.has(region)),
     ...asked.bits?.[region.region],
   }));
-  output.rows(rows, asked.bits === undefined ? COLUMNS : [...COLUMNS, ...BITS]);
+  output.rows(
+    endOf(rows, endAskedOf(command)),
+    asked.bits === undefined ? COLUMNS : [...COLUMNS, ...BITS],
+  );
   const known = regions.some(({ activity }) => activity !== null);
   const reclaimable = cold.reduce((sum, { reclaimableBytes }) => sum + reclaimableBytes, 0);
   output.print(
@@ -236,7 +240,30 @@ async function show(command: Command, ledger: Ledger, output: Output): Promise<v
     output.print(
       `${counted(restPages, 'page')} behind the last whole region ${restPages === 1 ? 'belongs' : 'belong'} to none`,
     );
-  if (process === undefined) return;
+  const done = {
+    vm,
+    capture: row.capture,
+    since: known && asked.bits === undefined ? since : null,
+    regions: regions.length,
+    cold: cold.length,
+    reclaimableBytes: reclaimable,
+    restPages,
+  };
+  if (process !== undefined) showProcess(output, { entry, row, regions, process, options });
+  output.summary('large-pages', done);
+}
+
+/** How this host holds the memory of a QEMU, which it is told to split where that is asked for. */
+function showProcess(
+  output: Output,
+  of: VmPoint & {
+    readonly regions: Parameters<typeof splitProcess>[1];
+    readonly process: number;
+    readonly options: LargePagesOptions;
+  },
+): void {
+  const { entry, row, regions, process, options } = of;
+  const { vm } = entry;
   if (options.split === true) {
     const split = splitProcess({ entry, row }, regions, { process, file: options.splitFile });
     if (output.isJson) output.json({ vm, process, ...split });
@@ -299,12 +326,12 @@ async function decide(command: Command, ledger: Ledger, output: Output): Promise
 const OUTCOMES: readonly Column[] = [
   field('name', 'policy'),
   numeric('splits'),
-  numeric('wronglySplit', 'wrongly'),
+  leftOut(2, numeric('wronglySplit', 'wrongly')),
   numeric('writesToSmall', 'writes to small'),
-  numeric('splitRegions', 'small at the end'),
+  leftOut(1, numeric('splitRegions', 'small at the end')),
   inBytes('reclaimedBytes', 'reclaimed'),
-  inBytes('meanReclaimedBytes', 'on average'),
-  field('memory'),
+  leftOut(3, inBytes('meanReclaimedBytes', 'on average')),
+  leftOut(4, field('memory')),
 ];
 
 async function replay(ledger: Ledger, output: Output, options: LargePagesOptions): Promise<void> {

@@ -9,7 +9,7 @@ import { isEventType } from '../../../../domain/events/control.ts';
 import { type EventRow } from '../../../../projections/questions/event-rows.ts';
 import { type Ledger } from '../../../wiring/ledger/ledger.ts';
 import { eventJson } from '../../rows/event-rows.ts';
-import { declareExcerpt, excerptOf, type Excerpt } from '../excerpt.ts';
+import { declareExcerpt, excerptOf, HeldItems } from '../excerpt.ts';
 import { UsageError } from '../failure.ts';
 import { type Output } from '../output.ts';
 import { isoTime, jsonLine } from '../../rows/row.ts';
@@ -26,9 +26,6 @@ export const declare = (command: Command): Command =>
     .option('--pages', 'expand batches to page events')
     .option('--follow', 'go on with what comes')
     .option('--raw', 'the events and their bytes as they are kept: JSON, data in base64');
-
-/** Rows that are held at once, at most: some hundred bytes each. */
-const HELD_ROWS_MAX = 200_000;
 
 interface LogOptions {
   readonly vm?: string;
@@ -52,34 +49,6 @@ function boundOf(
   return 'position' in moment
     ? { _tag: 'position', position: moment.position }
     : { _tag: 'time', timeMs: moment.timeMs };
-}
-
-/** Rows that are held until all are known, since the newest are asked for. */
-class HeldRows {
-  readonly #asked: Excerpt;
-  readonly #rows: EventRow[] = [];
-
-  constructor(asked: Excerpt) {
-    this.#asked = asked;
-  }
-
-  add(row: EventRow): void {
-    const { last } = this.#asked;
-    this.#rows.push(row);
-    // Now and then, so that a row costs the same however many are held.
-    if (last !== null && this.#rows.length >= 2 * last)
-      this.#rows.splice(0, this.#rows.length - last);
-    if (this.#rows.length > HELD_ROWS_MAX)
-      throw new UsageError(
-        `there are more than ${HELD_ROWS_MAX} rows to turn round: say how many with --last, or since when with --since`,
-      );
-  }
-
-  rows(): readonly EventRow[] {
-    const { last, isReverse } = this.#asked;
-    const newest = last === null ? this.#rows : this.#rows.slice(-last);
-    return isReverse ? newest.toReversed() : newest;
-  }
 }
 
 /** Events with their bytes, whatever they are of: a consumer needs them all to fold what they mean. */
@@ -144,13 +113,13 @@ export const run = (command: Command): Promise<void> =>
       show(output, row);
       await drained();
     };
-    const held = asked.last === null && !asked.isReverse ? null : new HeldRows(asked);
+    const held = HeldItems.of<EventRow>(asked);
     const reached = await listEvents(
       ledger,
       filter,
       held === null ? print : (row) => Promise.resolve(held.add(row)),
     );
-    for (const row of held?.rows() ?? []) await print(row);
+    for (const row of held?.items() ?? []) await print(row);
     if (options.follow !== true) return;
     await followEvents(ledger, filter, { from: reached, signal: abort.signal }, print);
   });

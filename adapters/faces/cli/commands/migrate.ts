@@ -248,7 +248,7 @@ export const run = (command: Command): Promise<void> =>
       throw new UsageError('--at names a point that is there, and --live moves a guest: give one');
     if (options.ask !== undefined) await askFor(ledger, output, { ...options, ask: options.ask });
     else if (plan === true)
-      output.rows(placementRows(await placed(ledger, options, from)), COLUMNS);
+      output.rows(placementRows(options.vm, await placed(ledger, options, from)), COLUMNS);
     else if (isResolve === true) await resolve(command, ledger, output);
     else await move(command, ledger, output);
   });

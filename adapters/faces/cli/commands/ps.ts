@@ -4,12 +4,16 @@ import type { Command } from 'commander';
 import { processesOf } from '../../../wiring/guest/guest.ts';
 import { processesSince } from '../../../wiring/guest/guest-owners.ts';
 import { changedProcessRow, pointCells, processRow } from '../../rows/guest-rows.ts';
+import { declareEnd, endAskedOf, endOf } from '../excerpt.ts';
 import { declareGuestPoint, guestPointOf } from '../guest-point.ts';
 import { field, mayBeCut, numeric } from '../output.ts';
 import { withLedger } from '../session.ts';
 
 export const declare = (command: Command): Command =>
-  declareGuestPoint(command).option('--since <point>', 'count pages that changed since this point');
+  declareEnd(declareGuestPoint(command)).option(
+    '--since <point>',
+    'count pages that changed since this point',
+  );
 
 export const run = (command: Command): Promise<void> =>
   withLedger(command, 'read', async (ledger, output) => {
@@ -26,7 +30,7 @@ export const run = (command: Command): Promise<void> =>
             })
           ).map(changedProcessRow);
     const told = rows.map((row) => ({ ...pointCells(point), ...row }));
-    output.rows(told, [
+    output.rows(endOf(told, endAskedOf(command)), [
       numeric('pid'),
       field('state'),
       numeric('pages'),

@@ -162,7 +162,7 @@ export const run = (command: Command): Promise<void> =>
     const report = await sharingOf(ledger, asked);
     const free = options.free === true ? await freePagesAt(ledger, asked, choice) : null;
     tellReasons(command, free?.reasons ?? []);
-    if (output.isJson) return output.json({ ...sharingRow(report), ...free?.found });
+    if (output.isJson) return output.json({ vm, ...sharingRow(report), ...free?.found });
     sharingTable(output, report, patternCounts(report.classes));
     sayReport(output, report, vm);
     if (free !== null) sayFree(output, free.found, report.pages);
