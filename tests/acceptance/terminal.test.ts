@@ -15,6 +15,8 @@ import { describeWithPrograms } from '../support/tools.ts';
 jest.setTimeout(400_000);
 
 const COLUMNS = 80;
+/** A name that leaves little room for what else is in a table. */
+const LONG = 'a-guest-with-quite-a-long-name.of-some-fleet.example';
 const LINES = [
   'record image --init --vm web "$@"',
   'checkpoint --name before-upgrade --at web@2 --note "the kernel of Friday"',
@@ -40,6 +42,15 @@ const LINES = [
   'compact',
   'verify',
   'copy ledger ./copied',
+  `record image --vm ${LONG} "$1"`,
+  'vms --cost',
+  'find --hex 000102030405 --last 3',
+  'history --vm web --address 0x3000 --last 2',
+  'forget --keep-last 1 --dry-run',
+  'large-pages --vm web --replay 8,coldest:1',
+  'clones',
+  'host join --host one.example --address unix:/run/pageledger/of-this-host.sock',
+  'host list',
 ];
 
 let folder: TemporaryFolder;

@@ -38,7 +38,7 @@ export function buildProgram({ isJson, onCommand }: ProgramOptions): Command {
       '--patience <duration>',
       'wait so long for servers that do not answer (default: 30s; `record qemu` until stopped: as long as it takes)',
     )
-    .option('--wait <duration>', 'wait so long for somebody else who records or compacts')
+    .option('--wait <duration>', 'wait so long for somebody else who is at it (exit code 4)')
     .configureOutput({
       writeErr: (text) => {
         if (!isJson) process.stderr.write(text);
@@ -61,11 +61,11 @@ export function buildProgram({ isJson, onCommand }: ProgramOptions): Command {
   return program;
 }
 
-const settled = (command: Command): Command =>
+const settled = (command: Command, name = 'COMMAND'): Command =>
   command
     .exitOverride()
     .helpCommand(false)
-    .showHelpAfterError('(pageledger COMMAND --help tells more)');
+    .showHelpAfterError(`(pageledger ${name} --help tells more)`);
 
 /** The command of a name, below that of the words before the last one. */
 function addCommand(made: Map<string, Command>, name: string, summary: string): Command {
@@ -75,7 +75,7 @@ function addCommand(made: Map<string, Command>, name: string, summary: string): 
   const word = words.pop()!;
   const above = words.join(' ');
   const parent = made.get(above) ?? addCommand(made, above, '');
-  const command = settled(parent.command(word).description(summary));
+  const command = settled(parent.command(word).description(summary), name);
   made.set(name, command);
   return command;
 }

@@ -1,7 +1,7 @@
 // Progress on a terminal: what is done, at what rate, and how long it will take. Goes to stderr, and
 // only where that is a terminal.
 
-import { bytesText } from './output.ts';
+import { bytesText, counted } from './output.ts';
 
 const REDRAW_MS = 200;
 /** Of a terminal that has room for a line of progress. */
@@ -39,9 +39,9 @@ export class Progress {
     this.#draw(done, total, bytesText);
   }
 
-  /** Shows how many of how many things are done, by their name in the plural. */
-  count(done: number, total: number, things: string): void {
-    this.#draw(done, total, (count) => `${Math.round(count)} ${things}`);
+  /** Shows how many of how many things are done, by their name in the singular. */
+  count(done: number, total: number, thing: string): void {
+    this.#draw(done, total, (count) => counted(Math.round(count), thing));
   }
 
   #draw(done: number, total: number, text: (amount: number) => string): void {

@@ -1,7 +1,8 @@
 // What every command shares: the ledger it is about, where output goes, how it is opened and closed.
 
 import type { Command } from 'commander';
-import { isLedgerError } from '../../../domain/values/ledger-error.ts';
+import { isLedgerError, type LedgerErrorCode } from '../../../domain/values/ledger-error.ts';
+import { isRefused } from '../../../domain/values/refused.ts';
 import { durationMs } from '../../../domain/values/instant.ts';
 // Not from index.ts: small questions start quickly when they load no more than they need.
 import type { Ledger } from '../../wiring/ledger/ledger.ts';
@@ -128,7 +129,7 @@ export async function withLedger<A>(
   work: (ledger: Ledger, output: Output) => Promise<A>,
   unsaid: Pick<OpenLedgerOptions, 'patienceMs'> = {},
 ): Promise<A> {
-  const untilMs = performance.now() + waitOf(command);
+  const untilMs = untilOf(command);
   const isForCatalogue = mode === 'read catalogue';
   const ledger = await openLedger({
     ...unsaid,
@@ -146,17 +147,30 @@ export async function withLedger<A>(
   }
 }
 
-function waitOf(command: Command): number {
+/** Until when others are waited for. */
+function untilOf(command: Command): number {
   const { wait } = globals(command);
   if (wait === undefined) return 0;
   const ms = durationMs(wait);
-  if (ms !== null) return ms;
+  if (ms !== null) return performance.now() + ms;
   throw new UsageError(`--wait ${wait} is no duration: 30s, 5m or 1h were expected`);
 }
 
-/** Both are met before anything was done. */
+/** Somebody else is at it: they are met before anything was done. */
+const TAKEN: readonly LedgerErrorCode[] = [
+  'VM_BUSY',
+  'COMPACTION_BUSY',
+  'GUEST_ARRIVING',
+  'MOUNT_BUSY',
+];
 const isTaken = (thrown: unknown): boolean =>
-  isLedgerError(thrown) && (thrown.code === 'VM_BUSY' || thrown.code === 'COMPACTION_BUSY');
+  isLedgerError(thrown)
+    ? TAKEN.includes(thrown.code)
+    : isRefused(thrown) && thrown.refusal._tag === 'MigrationUnderWay';
+
+/** Does work for which no ledger is opened, as soon as nobody else is at it, as long as --wait says. */
+export const onceNobodyIsAtIt = <A>(command: Command, work: () => Promise<A>): Promise<A> =>
+  onceFree(untilOf(command), work);
 
 async function onceFree<A>(untilMs: number, work: () => Promise<A>): Promise<A> {
   for (;;) {

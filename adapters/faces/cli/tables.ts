@@ -3,7 +3,7 @@
 import type { Holder } from '../../../projections/questions/who.ts';
 import { holderRow } from '../rows/holder-rows.ts';
 import type { Row } from '../rows/row.ts';
-import { field, leftOut, numeric, type Column } from './output.ts';
+import { field, leftOut, mayBeCut, numeric, type Column } from './output.ts';
 
 export const CAPTURE_COLUMNS: readonly Column[] = [
   numeric('capture'),
@@ -23,7 +23,7 @@ export const CAPTURE_COLUMNS: readonly Column[] = [
 ];
 
 export const HOLDER_COLUMNS: readonly Column[] = [
-  field('vm', 'VM'),
+  mayBeCut(field('vm', 'VM')),
   numeric('gfn'),
   leftOut(2, field('group')),
   field('fromText', 'from'),

@@ -10,7 +10,7 @@ export const declare = (command: Command): Command =>
   declareExcerpt(command.option('--vm <name>', 'of one VM'));
 
 const COLUMNS: readonly Column[] = [
-  field('vm'),
+  mayBeCut(field('vm')),
   field('name'),
   numeric('capture'),
   leftOut(1, numeric('position')),

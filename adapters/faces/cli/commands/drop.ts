@@ -15,6 +15,8 @@ export const run = (command: Command): Promise<void> =>
     const leased = captures.filter((capture) => !entry.isForgotten(capture));
     const forgotten = captures.length - leased.length;
     output.summary('drop', { vm, captures: forgotten, leased: leased.length, retired: true });
+    if (captures.length === 0)
+      return output.say(`${vm} was retired, and its captures forgotten, before: nothing to do`);
     output.say(
       `${vm} is retired and its captures are forgotten (${forgotten}); \`pageledger compact\` gives their space back`,
     );

@@ -10,7 +10,7 @@ import { placeRow } from '../../rows/travel-rows.ts';
 import { bytesOfHex } from '../argument-values.ts';
 import { declareExcerpt, excerptByTime, excerptOf } from '../excerpt.ts';
 import { UsageError } from '../failure.ts';
-import { field, numeric, type Column } from '../output.ts';
+import { field, mayBeCut, numeric, type Column } from '../output.ts';
 import { progressOf, tell, warn, withLedger } from '../session.ts';
 
 export const declare = (command: Command): Command =>
@@ -70,7 +70,7 @@ function* unsearched({ gone, lost }: Found): Generator<string> {
 }
 
 const COLUMNS: readonly Column[] = [
-  field('vm', 'VM'),
+  mayBeCut(field('vm', 'VM')),
   numeric('gfn'),
   numeric('offset'),
   field('fromText', 'from'),

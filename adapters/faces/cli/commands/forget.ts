@@ -10,7 +10,7 @@ import { forgetRow, historyRow } from '../../rows/forget-rows.ts';
 import { collected, positiveNumber } from '../argument-values.ts';
 import { UsageError } from '../failure.ts';
 import { interruptible } from '../interruption.ts';
-import { bytesText, field, numeric, type Column, type Output } from '../output.ts';
+import { bytesText, field, mayBeCut, numeric, type Column, type Output } from '../output.ts';
 import { withLedger } from '../session.ts';
 
 export function declare(command: Command): Command {
@@ -91,7 +91,7 @@ function requestOf(options: ForgetOptions): ForgetRequest | null {
 }
 
 const COLUMNS: readonly Column[] = [
-  field('vm'),
+  mayBeCut(field('vm')),
   numeric('capture'),
   { title: '', cell: ({ keep }) => (keep === true ? 'stays' : 'goes') },
   field('reason', 'why'),

@@ -67,7 +67,7 @@ export const run = (command: Command): Promise<void> =>
     }));
     output.rows(excerptRows(rows, excerptOf(command, ledger)), [
       numeric('capture'),
-      ...(options.address === undefined ? [] : [numeric('from')]),
+      ...(options.address === undefined ? [] : [leftOut(3, numeric('from'))]),
       field('time'),
       numeric('gfn'),
       field('outcome'),

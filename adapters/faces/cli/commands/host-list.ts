@@ -3,18 +3,18 @@
 import type { Command } from 'commander';
 import { hostsOf } from '../../../wiring/hosts/hosts.ts';
 import { hostRow } from '../../rows/host-rows.ts';
-import { field, inBytes, numeric, type Column } from '../output.ts';
+import { field, inBytes, leftOut, mayBeCut, numeric, type Column } from '../output.ts';
 import { withLedger } from '../session.ts';
 
 export const declare = (command: Command): Command => command;
 
 const COLUMNS: readonly Column[] = [
-  field('host'),
-  field('address'),
-  numeric('cores'),
+  mayBeCut(field('host')),
+  leftOut(2, mayBeCut(field('address'))),
+  leftOut(1, numeric('cores')),
   inBytes('memoryBytes', 'memory'),
-  field('cpu'),
-  field('qemu'),
+  leftOut(4, field('cpu')),
+  leftOut(3, field('qemu')),
   numeric('regions'),
   numeric('pages'),
   field('advertised'),

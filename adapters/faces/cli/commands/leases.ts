@@ -5,7 +5,7 @@ import { leasesOf } from '../../../wiring/points/leases.ts';
 import { leaseRow } from '../../rows/lease-rows.ts';
 import { endedLeases } from '../ended-leases.ts';
 import { declareExcerpt, excerptByTime, excerptOf } from '../excerpt.ts';
-import { field, numeric, type Column } from '../output.ts';
+import { field, leftOut, mayBeCut, numeric, type Column } from '../output.ts';
 import { withLedger } from '../session.ts';
 
 export const declare = (command: Command): Command =>
@@ -13,14 +13,14 @@ export const declare = (command: Command): Command =>
 
 const COLUMNS: readonly Column[] = [
   field('id'),
-  field('vm'),
+  mayBeCut(field('vm')),
   numeric('capture'),
   field('kind'),
-  field('host'),
-  numeric('process'),
-  field('user'),
+  leftOut(1, field('host')),
+  leftOut(3, numeric('process')),
+  leftOut(2, field('user')),
   field('since'),
-  field('holder'),
+  leftOut(4, field('holder')),
 ];
 
 export const run = (command: Command): Promise<void> =>

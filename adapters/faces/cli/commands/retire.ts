@@ -10,9 +10,14 @@ export const declare = (command: Command): Command =>
 export const run = (command: Command): Promise<void> =>
   withLedger(command, 'write', async (ledger, output) => {
     const { vm } = command.opts<{ vm: string }>();
-    await retireVm(ledger, vm);
+    const wasRetired = ledger.vm(vm).retired !== null;
+    if (!wasRetired) await retireVm(ledger, vm);
     const captures = ledger.vm(vm).captures.length;
     output.summary('retire', { vm, retired: true, captures });
     const stay = captures === 1 ? '1 capture stays' : `${captures} captures stay`;
-    output.say(`${vm} is retired; its ${stay}`);
+    output.say(
+      wasRetired
+        ? `${vm} was retired before: nothing to do; its ${stay}`
+        : `${vm} is retired; its ${stay}`,
+    );
   });

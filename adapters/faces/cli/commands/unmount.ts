@@ -6,7 +6,7 @@ import { LedgerError } from '../../../../domain/values/ledger-error.ts';
 import { unmountFolder } from '../../nbd/fuse.ts';
 import { forgetMount, hasDied, mountAt, mountPlace } from '../../nbd/mounts.ts';
 import { isRunning } from '../../nbd/process-mark.ts';
-import { outputOf, warn } from '../session.ts';
+import { onceNobodyIsAtIt, outputOf, warn } from '../session.ts';
 
 const LOOK_AGAIN_MS = 20;
 
@@ -30,7 +30,7 @@ export async function run(command: Command): Promise<void> {
     await unmountFolder(place, 'away');
     if (isRunning(fuse)) process.kill(fuse.pid);
   } else {
-    await unmountFolder(place, 'when free');
+    await onceNobodyIsAtIt(command, () => unmountFolder(place, 'when free'));
     while (isRunning(server)) await pause(LOOK_AGAIN_MS);
   }
   forgetMount(place);

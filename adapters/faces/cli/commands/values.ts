@@ -82,6 +82,10 @@ export const run = (command: Command): Promise<void> =>
       to: ledger.resolve(entry, to),
     };
     const rows = [];
+    if (request.from !== null && request.from.capture > request.to.capture)
+      throw new UsageError(
+        `--from ${from} is behind --to ${to}: @${request.from.capture} and @${request.to.capture}`,
+      );
     for await (const value of valuesOver(ledger, request)) rows.push(valueRow(entry.vm, value));
     output.rows(excerptRows(rows, excerptOf(command, ledger)), [
       numeric('capture'),

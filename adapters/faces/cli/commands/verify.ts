@@ -132,7 +132,7 @@ export async function run(command: Command): Promise<void> {
         onProgress: ({ done, total }) => {
           Object.assign(far, { done, total });
           step();
-          progress.count(done, total, 'packs');
+          progress.count(done, total, 'pack');
         },
       }),
     ).finally(() => progress.clear());

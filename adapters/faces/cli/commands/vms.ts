@@ -4,13 +4,13 @@ import type { Command } from 'commander';
 import { vmRow } from '../../rows/vm-rows.ts';
 import { COST_COLUMNS, costsFor, declareCosts } from '../costs.ts';
 import { declareExcerpt, excerptByTime, excerptOf } from '../excerpt.ts';
-import { field, inBytes, leftOut, numeric, type Column } from '../output.ts';
+import { field, inBytes, leftOut, mayBeCut, numeric, type Column } from '../output.ts';
 import { withLedger } from '../session.ts';
 
 export const declare = (command: Command): Command => declareExcerpt(declareCosts(command));
 
 const COLUMNS: readonly Column[] = [
-  field('vm'),
+  mayBeCut(field('vm')),
   leftOut(4, field('group')),
   inBytes('bytes', 'memory'),
   numeric('captures'),

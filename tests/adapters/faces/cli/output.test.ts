@@ -99,7 +99,7 @@ describe('progress', () => {
   }
 
   test('counts in the units of what is done, and never more than all', () => {
-    expect(drawn(80, (progress) => progress.count(6, 19, 'packs'))).toContain(
+    expect(drawn(80, (progress) => progress.count(6, 19, 'pack'))).toContain(
       'verifying: 31 % of 19 packs, 6 packs/s, 3 s left',
     );
     expect(drawn(80, (progress) => progress.bytes(3 * 1024, 2 * 1024))).toContain(
