@@ -65,7 +65,8 @@ export { classesAt, readPages, type PageClasses } from './adapters/wiring/questi
 export { addressOfGfn, gfnOfAddress, pageCountOf } from './domain/values/memory-map.ts';
 export { PAGE_BYTES } from './domain/values/page.ts';
 
-// Questions.
+// Questions, whose rows are JSON by `JSON.stringify(row, jsonValue)`.
+export { jsonValue } from './domain/values/json-value.ts';
 export type { CaptureRow } from './projections/models/capture-rows.ts';
 export type { CheckpointRow, VmEntry } from './projections/models/vm-entry.ts';
 export {
