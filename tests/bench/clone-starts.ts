@@ -72,6 +72,15 @@ export class CloneStarts {
     return jsonRows(stdout).at(-1)!;
   }
 
+  /** Exports the key of the ledger's group; gives the path of the file. */
+  async exportKey(): Promise<string> {
+    const path = join(this.#folder, 'group-key');
+    const words = ['group', 'export', '--group', 'default', '--to', path];
+    const { exitCode, stderr } = await this.commands.run(words);
+    assert(exitCode === 0, `the key is exported: ${stderr}`);
+    return path;
+  }
+
   /** Serves the point over a socket. */
   async serve(name: string): Promise<ServedPoint> {
     const at = join(this.#folder, `${name}.sock`);

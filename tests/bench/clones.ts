@@ -1,7 +1,7 @@
 // Guests started from one point: clones over one file of its memory, against the same guest with all its
-// memory sent. What all of them take of the host's memory, each page counted once, how long it takes until
-// they run; what recording, parking and waking them takes, what a memory server is asked for by those of
-// another network, and how they get on when they are held to a limit.
+// memory sent. What all of them take of the host's memory, each page counted once, also where half of them
+// are of a sibling, and how long it takes until they run; what recording, parking and waking them takes, what
+// a memory server is asked for by those of another network, and how they get on when they are held to a limit.
 
 import { mkdirSync } from 'node:fs';
 import { setTimeout as pause } from 'node:timers/promises';
@@ -16,6 +16,7 @@ import { freshFolder } from './ledgers.ts';
 import { limitedCloneRows } from './limited-clones.ts';
 import { figureOf, rowOf, type Row } from './measure.ts';
 import { parkedCloneRows } from './parked-clones.ts';
+import { siblingCloneRows } from './sibling-clones.ts';
 
 const GUEST = { seed: 17, memoryMib: 256 };
 /** How long guests live before their memory is looked at. */
@@ -127,6 +128,8 @@ async function run(context: BenchContext): Promise<readonly Row[]> {
       }),
     );
   }
+  const of = { count: many, memoryMib: GUEST.memoryMib, whole: { what: one, ...whole } };
+  rows.push(...(await siblingCloneRows(context, starts, of)));
   rows.push(...(await parkedCloneRows(context, starts)));
   rows.push(...(await farCloneRows(context, { starts, memoryMib: GUEST.memoryMib })));
   rows.push(...(await limitedCloneRows(context, starts)));

@@ -7,6 +7,13 @@ import { MIB, type BenchContext } from './bench.ts';
 import type { CloneStarts } from './clone-starts.ts';
 import { figureOf, rowOf, type Row } from './measure.ts';
 
+/** Whoever has the key of the group knows what is zeros, and checks all else. */
+const RUNS = [
+  { count: 1, isKeyed: false },
+  { count: 4, isKeyed: false },
+  { count: 16, isKeyed: false },
+  { count: 16, isKeyed: true },
+] as const;
 const NETWORK = ['unshare', '--net'];
 /** How long clones live before what they fetched is looked at. */
 const LIVE_MS = 5_000;
@@ -21,11 +28,15 @@ export async function farCloneRows(
   const through = canBeApart ? NETWORK : [];
   const limit = { what: "the guest's memory", figure: figureOf([memoryMib], 'MiB') };
   const rows: Row[] = [];
-  for (const count of context.isQuick ? [1] : [1, 4, 16]) {
-    context.tell(`${count} clones start where only a socket is`);
-    const served = await starts.serve(`far-${count}`);
-    const words = ['clone', '--from', served.socket, '--count', `${count}`];
-    const guests = await starts.start(words, { name: `far-${count}-{n}`, count, through });
+  const key = await starts.exportKey();
+  for (const { count, isKeyed } of context.isQuick ? RUNS.slice(0, 1) : RUNS) {
+    const having = isKeyed ? 'the key and a socket are' : 'only a socket is';
+    context.tell(`${count} clones start where ${having}`);
+    const name = `far-${count}${isKeyed ? '-keyed' : ''}`;
+    const served = await starts.serve(name);
+    const from = ['--from', served.socket, ...(isKeyed ? ['--key', key] : [])];
+    const words = ['clone', ...from, '--count', `${count}`];
+    const guests = await starts.start(words, { name: `${name}-{n}`, count, through });
     await pause(LIVE_MS);
     const fetched = served.relay.bytes / MIB / count;
     await starts.end(guests);
@@ -34,7 +45,7 @@ export async function farCloneRows(
       rowOf({
         what: `from the command until ${count} clones of a memory server run`,
         measured: figureOf([guests.seconds], 's'),
-        note,
+        note: isKeyed ? `${note}, with the key of the group: zeros are not fetched` : note,
       }),
       rowOf({
         what: `fetched for each of ${count} that ran for ${LIVE_MS / 1000} s`,

@@ -1,6 +1,8 @@
 // Clones that are held to a limit on all of them together: how they get on, how far above it they come, and
-// how much is fetched again for what was dropped. They are of a memory server, whose socket counts.
+// how much is fetched again for what was dropped. They are of a memory server, whose socket counts. Then those
+// of a ledger that are parked where dropping is not enough.
 
+import { existsSync } from 'node:fs';
 import { setTimeout as pause } from 'node:timers/promises';
 import { MemoryGroup } from '../../adapters/guests/memory-group.ts';
 import { PAGE_BYTES } from '../../domain/values/page.ts';
@@ -54,6 +56,45 @@ async function held(
   return { ticksPerSecond, peakMib, fetchedPages, droppedPages: Number(droppedPages) };
 }
 
+/** How long clones have to come within their limit by being parked. */
+const PARKED_MS = 60_000;
+
+/** Clones of which some are parked until the others are within a limit. */
+async function parked(
+  starts: CloneStarts,
+  { percent, limitMib, windowMs }: { percent: number; limitMib: number; windowMs: number },
+): Promise<readonly Row[]> {
+  const words = ['clone', '--vm', 'web', '--count', `${COUNT}`, '--memory', `${limitMib}`];
+  const name = `parked-${percent}`;
+  const guests = await starts.start([...words, '--park'], { name: `${name}-{n}`, count: COUNT });
+  const begun = performance.now();
+  const parkedNow = (): number => guests.command.rows().length - COUNT;
+  const taken = (): number =>
+    guests.rows
+      .filter(({ pid }) => existsSync(`/proc/${String(pid)}/cgroup`))
+      .reduce((sum, { pid }) => sum + accountedMib(pid), 0);
+  await pause(SETTLE_MS);
+  while (taken() > limitMib && parkedNow() < COUNT - 1 && performance.now() - begun < PARKED_MS)
+    await pause(200);
+  const seconds = (performance.now() - begun) / 1000;
+  await pause(SETTLE_MS);
+  const names = guests.rows.map(({ n }) => `${name}-${String(n)}`);
+  const [ticks, from] = [starts.ticks(names), performance.now()];
+  const peakMib = await peakDuring(windowMs, taken);
+  const ticksPerSecond = ((starts.ticks(names) - ticks) * 1000) / (performance.now() - from);
+  const count = parkedNow();
+  await starts.end(guests);
+  return [
+    rowOf({
+      what: `held to ${percent} %, parked where that is too little: the most that they took then`,
+      measured: figureOf([peakMib], 'MiB'),
+      limit: { what: 'the limit', figure: figureOf([limitMib], 'MiB') },
+      note: `${count} of ${COUNT} parked, which was waited for ${seconds.toFixed(1)} s`,
+    }),
+    rowOf({ what: 'ticks of those that ran on', measured: figureOf([ticksPerSecond], '1/s') }),
+  ];
+}
+
 /** Rows of clones that are held to parts of what they take. */
 export async function limitedCloneRows(
   context: BenchContext,
@@ -96,6 +137,11 @@ export async function limitedCloneRows(
         note: `${of.droppedPages} dropped, ${again} fetched beyond what is fetched without a limit`,
       }),
     );
+  }
+  for (const percent of context.isQuick ? [50] : [50, 25]) {
+    const limitMib = Math.max(1, Math.floor((free.peakMib * percent) / 100));
+    context.tell(`they are held to ${percent} % of it, and parked: ${limitMib} MiB`);
+    rows.push(...(await parked(starts, { percent, limitMib, windowMs })));
   }
   return rows;
 }

@@ -139,6 +139,7 @@ else {
     const failed = benches.filter((bench) => !runApart(bench, folder));
     if (failed.length > 0) process.exitCode = 1;
   } finally {
-    rmSync(folder, { recursive: true, force: true });
+    // The process of a mount that a bench has just let go may be writing what it derived still.
+    rmSync(folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 500 });
   }
 }

@@ -22,6 +22,7 @@ export async function parkedCloneRows(
   const seconds: number[] = [];
   const pauses: number[] = [];
   const stored: number[] = [];
+  const addedKib: number[] = [];
   for (const { n, qmp } of guests.rows) {
     const of = ['--vm', `kept-${String(n)}`, '--qmp', String(qmp), '--count', '1'];
     seconds.push(
@@ -29,6 +30,7 @@ export async function parkedCloneRows(
         const [row] = await commands.json('record', 'qemu', ...of);
         pauses.push(Number(row!['pauseMs']));
         stored.push(Number(row!['stored']));
+        addedKib.push(Number(row!['addedBytes']) / 1024);
       }),
     );
   }
@@ -45,6 +47,7 @@ export async function parkedCloneRows(
       note: `${Math.max(...stored)} pages stored at most`,
     }),
     rowOf({ what: 'for which they stand still', measured: figureOf(pauses, 'ms') }),
+    rowOf({ what: 'that it adds to the ledger', measured: figureOf(addedKib, 'KiB') }),
     rowOf({ what: 'parking one, as a command', measured: figureOf([parking], 's') }),
     rowOf({
       what: 'from the command until it is awake again',
