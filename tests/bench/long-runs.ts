@@ -1,15 +1,21 @@
 // Long runs against damage: not how quick something is, but that it holds, and over how many tries. The
 // tests do the same with few of them (tests/simulation, tests/acceptance); here the figures are kept.
 
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { dumpParsers } from '../support/dump-parsers.ts';
 import { runCrowd, separately } from '../support/killed-crowd.ts';
 import { flipBits } from '../support/flipped-bits.ts';
-import { runSpoiled } from '../support/spoiled-run.ts';
+import { runSpoiled, tryParsers, type ParserOutcome } from '../support/spoiled-run.ts';
 import { makeTinyLedger } from '../support/tiny-ledger.ts';
 import { MIB, type Bench, type BenchContext } from './bench.ts';
 import { figureOf, rowOf, secondsOf, type Row } from './measure.ts';
+import { resultsFolder } from './report.ts';
 
 const SEED = 20_281;
 const MUTATIONS = 1_000_000;
+/** Of each format. */
+const FILES_EACH = 100_000;
 const KILLS = 1_000;
 /** What parsers may take in memory beyond what was there, whatever they read. */
 const MEMORY_MIB_MAX = 512;
@@ -29,14 +35,14 @@ async function spoiledInputs({ isQuick, folder, tell }: BenchContext): Promise<r
   // As many for each parser as make the whole number together.
   const parsersAbout = 42;
   const mutations = isQuick ? 20 : Math.ceil(MUTATIONS / parsersAbout);
-  let outcome = { parsers: [], memoryBytes: 0 } as Awaited<ReturnType<typeof runSpoiled>>;
+  let parsers: readonly ParserOutcome[] = [];
   const seconds = await secondsOf(async () => {
-    outcome = await runSpoiled({ mutations, seed: SEED, folder, tell });
+    parsers = await runSpoiled({ mutations, seed: SEED, folder, tell });
   });
-  const { parsers, memoryBytes } = outcome;
   const sum = (of: 'inputs' | 'refused'): number =>
     parsers.reduce((total, parser) => total + parser[of], 0);
   const slowest = parsers.toSorted((a, b) => b.slowestMs - a.slowestMs)[0]!;
+  const largest = parsers.toSorted((a, b) => b.memoryBytes - a.memoryBytes)[0]!;
   return [
     faultsRow(
       'spoiled inputs that were met by anything but a value or a clear error',
@@ -50,10 +56,40 @@ async function spoiledInputs({ isQuick, folder, tell }: BenchContext): Promise<r
     }),
     rowOf({
       what: 'memory taken beyond what was there',
-      measured: figureOf([memoryBytes / MIB], 'MiB'),
+      measured: figureOf([largest.memoryBytes / MIB], 'MiB'),
       target: { sense: 'at most', bound: MEMORY_MIB_MAX },
+      note: largest.name,
     }),
   ];
+}
+
+/** The results of formats that a run leaves out, as they were kept. */
+function keptRows(bench: string, leftOut: readonly string[]): readonly Row[] {
+  const kept = join(resultsFolder(), `${bench}.json`);
+  if (!existsSync(kept)) return [];
+  const { rows } = JSON.parse(readFileSync(kept, 'utf8')) as { readonly rows: readonly Row[] };
+  return rows.filter(({ what }) => leftOut.includes(what));
+}
+
+/** Which formats of files are spoiled, as an expression for their names; absent: all, for an hour. */
+const FORMATS = new RegExp(process.env['PAGELEDGER_PARSERS'] ?? '^', 'u');
+
+async function spoiledFiles({ isQuick, folder, tell }: BenchContext): Promise<readonly Row[]> {
+  const all = dumpParsers(folder).map((parser) => ({ ...parser, slowness: 1 }));
+  const tried = all.filter(({ name }) => FORMATS.test(name));
+  const mutations = isQuick ? 20 : FILES_EACH;
+  const rows = (await tryParsers(tried, { mutations, seed: SEED, tell })).map(
+    ({ name, inputs, refused, busiestMs, memoryBytes, faults }) =>
+      faultsRow(
+        name,
+        faults,
+        `${inputs} files, ${refused} refused, at most ${Math.ceil(busiestMs)} ms of processor for one and ${Math.ceil(memoryBytes / MIB)} MiB for all; seed ${SEED}`,
+      ),
+  );
+  const isTried = (name: string): boolean => tried.some((parser) => parser.name === name);
+  const names = all.map(({ name }) => name);
+  const kept = keptRows('spoiled-files', isQuick ? [] : names.filter((name) => !isTried(name)));
+  return [...rows, ...kept].toSorted((a, b) => names.indexOf(a.what) - names.indexOf(b.what));
 }
 
 async function everyBit({ isQuick, folder, tell }: BenchContext): Promise<readonly Row[]> {
@@ -101,6 +137,12 @@ export const longRuns: readonly Bench[] = [
     title: 'Spoiled inputs to every parser',
     isLong: true,
     run: spoiledInputs,
+  },
+  {
+    name: 'spoiled-files',
+    title: 'Spoiled files of memory: those met by anything but memory or a clear error',
+    isLong: true,
+    run: spoiledFiles,
   },
   { name: 'every-bit', title: 'Every bit of a ledger flipped', isLong: true, run: everyBit },
   { name: 'kills', title: 'Commands killed beside each other', isLong: true, run: kills },

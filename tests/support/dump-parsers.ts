@@ -1,6 +1,6 @@
 // Files of memory in every format that is read, small and sound, to be spoiled (parsers.ts). What is
 // made of one is read to its last page. Where a format has checksums of its content, a page that is none
-// of the sound file's is a fault.
+// of the sound file's is a fault. Of raw memory nothing can be wrong but its length.
 
 import { gzipSync } from 'node:zlib';
 import { PAGE_BYTES } from '../../domain/values/page.ts';
@@ -61,11 +61,13 @@ const GZIPPED = Buffer.concat([libvirtHead({ form: LIBVIRT_FORMS.gzip }), gzipSy
 
 /** Dumps by their formats. */
 const DUMPS: readonly (readonly [string, ...Uint8Array[]])[] = [
+  ['raw images', RUNS[0]!.bytes],
   ['ELF cores', elfCore({ runs: RUNS, notes: NOTES }), elfCore({ runs: RUNS, bits: 32 })],
   ['filtered cores', elfCore({ runs: CUT, notes: NOTES }), elfCore({ runs: CUT, bits: 32 })],
   ["Xen's cores", xenCore(RUNS), xenCore(RUNS, 'p2m')],
   ['snapshots in qcow2', qcow2Image([{ name: 'one', state: STREAM }])],
   ['mapped-ram files', mappedFile(MAPPED)],
+  ['saves of libvirt', Buffer.concat([libvirtHead(), STREAM])],
   ['saves of libvirt, sparse', SPARSE],
   ['saves of libvirt, with what is of disks', Buffer.concat([libvirtHead(), DISKS])],
   ['dumps of Windows', windowsDump(RUNS)],
@@ -112,7 +114,7 @@ function checkedParse(opener: DumpOpener, sound: Uint8Array): Parser['parse'] {
 }
 
 /** Each spoiled file is written and opened, which takes longer than a parser of bytes does. */
-const SLOWNESS = 3;
+const OF_FILES = { slowness: 3, hasMemory: true } as const;
 
 export const dumpParsers = (folder: string): readonly Parser[] => {
   const opener = new DumpOpener({ path: folder });
@@ -121,19 +123,19 @@ export const dumpParsers = (folder: string): readonly Parser[] => {
   const parsers = DUMPS.map(([name, ...examples]): Parser => ({
     name,
     examples,
-    slowness: SLOWNESS,
+    ...OF_FILES,
     parse: (bytes) => opener.read(bytes, 'spoiled'),
   }));
   const checked = CHECKED_DUMPS.map(([name, ...examples]): Parser => ({
     name,
     examples,
-    slowness: SLOWNESS,
+    ...OF_FILES,
     parse: checkedParse(opener, examples[0]!),
   }));
   const ofVmware: Parser = {
     name: 'states of VMware',
     examples: [state],
-    slowness: SLOWNESS,
+    ...OF_FILES,
     parse: (bytes) => opener.read(bytes, 'spoiled-state.vmss'),
   };
   return [...parsers, ...checked, ofVmware];

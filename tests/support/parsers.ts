@@ -56,6 +56,8 @@ export interface Parser {
   readonly parse: (bytes: Uint8Array) => unknown;
   /** Sound as they are, they are refused. */
   readonly isRefused?: true;
+  /** Examples are mostly memory, of which no byte says how others are to be read. */
+  readonly hasMemory?: true;
   /** Others are given so many times as many inputs: this one is slow. Absent: 1. */
   readonly slowness?: number;
 }

@@ -1,23 +1,18 @@
-// What reads what other programs say or leave: QEMU at its monitor, EventStoreDB, whole files of guests'
-// memory. Each with sound examples to spoil (parsers.ts).
+// What reads what other programs say: QEMU at its monitor, clients of NBD, EventStoreDB. Each with sound
+// examples to spoil (parsers.ts).
 
-import { writeFileSync } from 'node:fs';
 import type { Socket } from 'node:net';
-import { join } from 'node:path';
 import { Duplex } from 'node:stream';
 import * as t from 'io-ts';
 import { QmpClient } from '../../adapters/guests/qemu/qmp-client.ts';
 import { ClientMessages } from '../../adapters/faces/nbd/client-messages.ts';
 import { Negotiation } from '../../adapters/faces/nbd/negotiation.ts';
 import { COMMAND, OPTION } from '../../adapters/faces/nbd/protocol.ts';
-import { openImage } from './guest/open-image.ts';
 import { fromServerEvent } from '../../adapters/stores/event-log-eventstoredb/event-codec.ts';
 import type { EventStoreLog } from '../../adapters/stores/event-log-eventstoredb/event-log-eventstoredb.ts';
 import { NO_STREAM } from '../../domain/ports/event-log.ts';
 import { isLedgerError, LedgerError } from '../../domain/values/ledger-error.ts';
 import { GREETING } from './guest/fake-qmp.ts';
-import { bytesOfImage } from './guest/images.ts';
-import * as stream from './guest/stream-bytes.ts';
 import { makeEvent } from './log-events.ts';
 import { gather, valueOf } from './outcomes.ts';
 import type { Parser } from './parsers.ts';
@@ -196,89 +191,20 @@ export class SpoiledServer {
   }
 }
 
-const MEMORY = stream.bytesOf(stream.pageOf(1), stream.pageOf(0), stream.pageOf(3));
-const GUEST = stream.bytesOf(
-  stream.head(),
-  stream.start([{ name: 'pc.ram', pages: 3 }]),
-  stream.end(stream.page(0, stream.pageOf(1), 'pc.ram'), stream.zero(2)),
-  stream.tail(),
-);
-const LIBVIRT_HEADER_BYTES = 92;
-
-/** A save of libvirt's: its header, a definition of the guest, and a stream. */
-function libvirtSave(): Uint8Array {
-  const header = Buffer.alloc(LIBVIRT_HEADER_BYTES);
-  header.write('LibvirtQemudSave');
-  const definition = Buffer.from('<domain type="kvm"><name>web</name></domain>\0');
-  for (const [i, field] of [2, definition.length, 1, 0].entries())
-    header.writeUInt32LE(field, 16 + 4 * i);
-  return stream.bytesOf(header, definition, GUEST);
-}
-
-/** An ELF core of two segments of memory. */
-function elfCore(): Uint8Array {
-  const header = Buffer.alloc(64 + 2 * 56);
-  header.write('\x7fELF\x02\x01\x01', 'latin1');
-  header.writeUInt16LE(4, 16);
-  header.writeUInt16LE(62, 18);
-  header.writeUInt32LE(1, 20);
-  header.writeBigUInt64LE(64n, 32);
-  for (const [at, field] of [
-    [52, 64],
-    [54, 56],
-    [56, 2],
-  ] as const)
-    header.writeUInt16LE(field, at);
-  for (const [i, fields] of [
-    [4096n, 0n, 0n, 4096n, 4096n],
-    [8192n, 0n, 0x1_0000n, 8192n, 8192n],
-  ].entries()) {
-    const at = 64 + 56 * i;
-    header.writeUInt32LE(1, at);
-    for (const [n, field] of fields.entries()) header.writeBigUInt64LE(field, at + 8 + 8 * n);
-  }
-  return stream.bytesOf(header, Buffer.alloc(4096 - header.length), MEMORY);
-}
-
-/** Opens a file of memory, of whatever format it turns out to be, and reads all of it. */
-async function parseImage(path: string, bytes: Uint8Array): Promise<unknown> {
-  writeFileSync(path, bytes);
-  const source = await valueOf(openImage({ path, timeMs: 1, clock: () => 1 }));
-  try {
-    const { image } = await valueOf(source.capture());
-    return bytesOfImage(image);
-  } finally {
-    source.close();
-  }
-}
-
-/** A file or a call of a server for each input. */
+/** A call of a server for each input. */
 const SLOWNESS = 6;
 
-/** Parsers of what others say. `folder` is for a file. */
-export function peerParsers(of: {
-  readonly folder: string;
-  readonly server: SpoiledServer;
-}): readonly Parser[] {
-  const path = join(of.folder, 'image');
-  const image = (name: string, example: Uint8Array): Parser => ({
-    name,
-    examples: [example],
-    parse: (bytes) => parseImage(path, bytes),
-    slowness: SLOWNESS,
-  });
+/** Parsers of what others say. */
+export function peerParsers(server: SpoiledServer): readonly Parser[] {
   return [
     { name: 'lines of QMP', examples: [bytesOf(QMP_LINES)], parse: parseQmp },
     { name: 'what clients of NBD say', examples: [NBD_BYTES], parse: parseNbd },
     { name: 'events of EventStoreDB', examples: [bytesOf(SERVER_EVENT)], parse: parseServerEvent },
     {
       name: 'answers of EventStoreDB',
-      examples: of.server.examples,
-      parse: (bytes) => of.server.parse(bytes),
+      examples: server.examples,
+      parse: (bytes) => server.parse(bytes),
       slowness: SLOWNESS,
     },
-    image('saves of libvirt', libvirtSave()),
-    { ...image('ELF cores', elfCore()), isRefused: true },
-    image('raw images', MEMORY),
   ];
 }
