@@ -89,3 +89,20 @@ export async function earlierKernel(): Promise<FoundTree> {
   const image = readdirSync(boot).find((file) => file.startsWith('vmlinuz-'));
   return { tree: join(boot, image!), reason: null };
 }
+
+/** A newer QEMU than this machine's, as a program of its own in `folder`; or why there is none. */
+export async function newerQemu(folder: string): Promise<FoundTree> {
+  const name = 'qemu-system-x86-trixie';
+  const request = { name, suite: 'trixie', packages: ['qemu-system-x86'], isWhole: true };
+  const found = await releaseTree(request);
+  if (found.tree === null) return found;
+  const { tree } = found;
+  const program = join(folder, 'newer-qemu');
+  const parts = ['seabios', 'qemu'].map((part) => `-L '${tree}/usr/share/${part}'`);
+  // With the libraries of its own release, which are newer as well.
+  const loader = `'${tree}/usr/lib64/ld-linux-x86-64.so.2'`;
+  const libraries = `--library-path '${tree}/usr/lib/x86_64-linux-gnu'`;
+  const words = [loader, libraries, `'${tree}/usr/bin/qemu-system-x86_64'`, ...parts, '"$@"'];
+  writeFileSync(program, `#!/bin/sh\nexec ${words.join(' ')}\n`, { mode: 0o755 });
+  return { tree: program, reason: null };
+}
