@@ -13,6 +13,8 @@ import {
   type Ledger,
 } from '../../index.ts';
 import { jsonRows, LedgerCommands } from '../support/command-line.ts';
+import { qcow2Image } from '../support/guest/qcow2-bytes.ts';
+import * as stream from '../support/guest/stream-bytes.ts';
 import { makeImage } from '../support/images.ts';
 import { restored, withLedger } from '../support/recorded-images.ts';
 import { makeTemporaryFolder, type TemporaryFolder } from '../support/temporary-folder.ts';
@@ -27,6 +29,15 @@ beforeEach(async () => {
   mkdirSync(images);
 });
 afterEach(() => folder.remove());
+
+/** A stream of a guest whose pages are filled with these bytes. */
+const streamOf = (fills: readonly number[]): Buffer =>
+  stream.bytesOf(
+    stream.head(),
+    stream.start([{ name: 'pc.ram', pages: fills.length }]),
+    stream.end(...fills.map((fill, i) => stream.page(i, stream.pageOf(fill), 'pc.ram'))),
+    stream.tail(),
+  );
 
 const imageOf = (seed: number): Uint8Array => makeImage({ seed, pages: 3 });
 
@@ -95,6 +106,37 @@ describe('a folder that is recorded again and again', () => {
       // Those that are passed over count as done.
       expect(await turns([images], true)).toEqual([third]);
     });
+  });
+
+  test('gives snapshots of a disk image that came since, and tells of those that the VM has', async () => {
+    const path = join(images, 'disk.qcow2');
+    const state = (byte: number): Buffer => streamOf([byte, byte, byte]);
+    const snapshots = [
+      { name: 'one', state: state(1), seconds: 1_700_000_000 },
+      { name: 'two', state: state(2), seconds: 1_700_000_100 },
+    ];
+    const commands = new LedgerCommands(url);
+    const record = async (): Promise<readonly string[]> => {
+      const words = ['record', 'image', '--vm', 'web', '--new', '--init', images];
+      const { stdout, exitCode } = await commands.start(words).ended;
+      expect(exitCode).toBe(0);
+      return stdout.toString().trimEnd().split('\n').slice(0, -1);
+    };
+    writeFileSync(path, qcow2Image(snapshots.slice(0, 1)));
+    expect(await record()).toEqual([expect.stringMatching(/^web@1: 3 pages written/u)]);
+    writeFileSync(path, qcow2Image(snapshots));
+    expect(await record()).toEqual([
+      expect.stringMatching(/^web@2: 3 pages written/u),
+      '1 snapshot passed over: web has them',
+    ]);
+    const times = (await commands.json('checkpoints')).map((row) => [
+      row['name'],
+      row['capturedAt'],
+    ]);
+    expect(times).toEqual([
+      ['one', '2023-11-14T22:13:20.250Z'],
+      ['two', '2023-11-14T22:15:00.250Z'],
+    ]);
   });
 
   test('knows its files by name, size and time, in a new process and once forgotten', async () => {

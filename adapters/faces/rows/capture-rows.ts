@@ -59,18 +59,23 @@ export const captureRows = (
   }));
 
 /** A named point. */
+/** A named point: `time` is when it was named, `capturedAt` of when its memory is. */
 export const checkpointRow = (
-  vm: string,
+  { vm, rows }: VmEntry,
   { name, capture, note, layout, position, timeMs }: CheckpointRow,
-): Row => ({
-  vm,
-  name,
-  capture,
-  position: String(position),
-  time: isoTime(timeMs),
-  note,
-  rewrittenBytes: layout?.bytes ?? null,
-});
+): Row => {
+  const row = rows.at(rows.indexOf(capture));
+  return {
+    vm,
+    name,
+    capture,
+    capturedAt: row === undefined ? null : isoTime(row.timeMs),
+    position: String(position),
+    time: isoTime(timeMs),
+    note,
+    rewrittenBytes: layout?.bytes ?? null,
+  };
+};
 
 /** A point that was just named, and what laying it out did; nulls where it could not be. */
 export function takenRow(

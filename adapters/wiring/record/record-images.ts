@@ -149,6 +149,8 @@ async function nameCapture(
 export interface RecordedImages {
   /** Files that the VM had already. */
   readonly passedOver: number;
+  /** Moments in files of several that it had: snapshots in disk images. */
+  readonly passedOverMoments: number;
 }
 
 /** Records files as captures of a VM, in order. */
@@ -165,18 +167,24 @@ export async function recordImages(
     nameCapture(ledger, { vm, capture, captured }, onWarning);
   const listener = { onCapture, onRecorded, onWarning };
   const known = new KnownImages(ledger, vm);
-  const isKnown = (facts: ImageFacts | null): boolean => isNew && known.has(facts);
+  let passedOverMoments = 0;
+  const isKnown = (facts: ImageFacts | null): boolean => {
+    const isThere = isNew && known.has(facts);
+    if (isThere) passedOverMoments += 1;
+    return isThere;
+  };
   const open = (path: string): AsyncIterable<GuestSource> =>
     openMoments({ ...how, path, known: blocksOf(ledger, vm), clock: ledger.clock }, isKnown);
   const opening = { open, onWarning };
   if (!isNew) {
     const all = filesInTurn(await sizedFiles(files), { isPassedOver: () => false, onFile });
     await recordSources(ledger, options, inTurn(opening, all), listener, beside);
-    return { passedOver: 0 };
+    return { passedOver: 0, passedOverMoments };
   }
   const found = await findImages(files);
   await ledger.state.catchUp({ heavy: false });
-  if (found.every(({ facts }) => known.has(facts))) return { passedOver: found.length };
+  if (found.every(({ facts }) => known.has(facts)))
+    return { passedOver: found.length, passedOverMoments };
   await ledger.raiseFormat(BESIDE_FORMAT);
   let passedOver = 0;
   const sized = found.map(({ path, facts }) => ({ path, bytes: facts?.bytes ?? 0 }));
@@ -191,5 +199,5 @@ export async function recordImages(
     yield* filesInTurn(sized, { isPassedOver, onFile });
   }
   await recordSources(ledger, options, inTurn(opening, fresh()), listener, beside);
-  return { passedOver };
+  return { passedOver, passedOverMoments };
 }

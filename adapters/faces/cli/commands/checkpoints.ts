@@ -13,8 +13,9 @@ const COLUMNS: readonly Column[] = [
   mayBeCut(field('vm')),
   field('name'),
   numeric('capture'),
-  leftOut(1, numeric('position')),
-  field('time'),
+  field('capturedAt', 'captured'),
+  leftOut(2, numeric('position')),
+  leftOut(1, field('time', 'named')),
 ];
 
 export const run = (command: Command): Promise<void> =>
@@ -22,14 +23,14 @@ export const run = (command: Command): Promise<void> =>
     const { vm } = command.opts<{ vm?: string }>();
     const entries = vm === undefined ? ledger.vms() : [ledger.vm(vm)];
     const all = entries.flatMap((entry) =>
-      entry.checkpoints.map((checkpoint) => ({ vm: entry.vm, checkpoint })),
+      entry.checkpoints.map((checkpoint) => ({ entry, checkpoint })),
     );
     const named = excerptByTime(
       all,
       excerptOf(command, ledger),
       ({ checkpoint: { timeMs } }) => timeMs,
     );
-    const rows = named.map(({ vm: of, checkpoint }) => checkpointRow(of, checkpoint));
+    const rows = named.map(({ entry, checkpoint }) => checkpointRow(entry, checkpoint));
     const hasNote = rows.some(({ note }) => note !== null);
     output.rows(rows, hasNote ? [...COLUMNS, mayBeCut(field('note'))] : COLUMNS);
     return Promise.resolve();

@@ -93,8 +93,6 @@ function ofAllFiles(turn: FileTurn | null, done: number, total: number): [number
   return [turn.doneBytes + (turn.bytes * done) / total, turn.totalBytes];
 }
 
-const filesText = (count: number): string => (count === 1 ? '1 file' : `${count} files`);
-
 /** The files that are to be kept beside the capture. */
 async function attachmentsOf(given: readonly string[] | undefined): Promise<readonly Attachment[]> {
   const attachments: Attachment[] = [];
@@ -154,7 +152,7 @@ export async function run(command: Command): Promise<void> {
       options.new === true
         ? `${counted(recorded.count, 'capture is', 'captures are')} in the ledger, and what is left is not`
         : `${recorded.count} of ${counted(command.args.length, 'capture is', 'captures are')} in the ledger, and the rest is not`;
-    const { passedOver } = await interruptible(told, (step) => {
+    const { passedOver, passedOverMoments } = await interruptible(told, (step) => {
       const onBytes = (done: number, total: number): void => {
         step();
         progress.bytes(...ofAllFiles(turn, done, total));
@@ -168,8 +166,12 @@ export async function run(command: Command): Promise<void> {
         warn(command, sentence),
       );
     }).finally(() => progress.clear());
-    recorded.end(options.vm, { passedOver });
-    if (passedOver > 0) output.say(`${filesText(passedOver)} passed over: ${options.vm} has them`);
+    recorded.end(options.vm, { passedOver: passedOver + passedOverMoments });
+    for (const [count, one] of [
+      [passedOver, 'file'],
+      [passedOverMoments, 'snapshot'],
+    ] as const)
+      if (count > 0) output.say(`${counted(count, one)} passed over: ${options.vm} has them`);
     await sayCost(ledger, output);
   });
 }
