@@ -84,6 +84,8 @@ export interface BlockQuestion {
 export class BlockCodec {
   readonly #kernels: Kernels;
   readonly #area: number;
+  /** Where pages of patterns are made, which are more than fit into the area; null: none were yet. */
+  #patterns: Uint8Array | null = null;
 
   /** `area` is the address of CODEC_BYTES, a multiple of PAGE_BYTES, with PACKING_SLACK_BYTES behind. */
   constructor({ kernels, area }: { readonly kernels: Kernels; readonly area: number }) {
@@ -156,11 +158,8 @@ export class BlockCodec {
         return bytes;
       case CODEC_ZSTD:
         return unpackFrame(bytes, pages * PAGE_BYTES);
-      case CODEC_PATTERN: {
-        const content = decodePatternBlock(bytes, pages, grammar);
-        const expected = `descriptors of ${pages} patterns`;
-        return typeof content === 'string' ? { found: content, expected } : content;
-      }
+      case CODEC_PATTERN:
+        return this.#regenerated(bytes, pages, grammar);
       case CODEC_PACKED:
         return this.#unpack(bytes, pages * PAGE_BYTES);
       default:
@@ -169,6 +168,15 @@ export class BlockCodec {
           expected: '0 (raw), 1 (zstd), 2 (patterns) or 3 (packed pages), or 16 more (salted)',
         };
     }
+  }
+
+  #regenerated(bytes: Uint8Array, pages: number, grammar: Grammar): Uint8Array | BlockFault {
+    const expected = `descriptors of ${pages} patterns`;
+    if (pages > BLOCK_PAGES_MAX) return { found: `${pages} patterns`, expected };
+    this.#patterns ??= new Uint8Array(BLOCK_PAGES_MAX * PAGE_BYTES);
+    const content = this.#patterns.subarray(0, pages * PAGE_BYTES);
+    const found = decodePatternBlock(bytes, content, grammar);
+    return found === null ? content : { found, expected };
   }
 
   /** The address of bytes in the kernels' memory: where they lie, or a copy in the area. */

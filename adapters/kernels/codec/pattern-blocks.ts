@@ -44,24 +44,26 @@ export function encodePatternBlocks(descriptors: readonly Uint8Array[]): StoredB
   };
 }
 
-/** The pages of a block of patterns; or why it is none, as what was found, without its bytes. */
+/** Makes the pages of a block of patterns, all of `into`; what was found where it is none, without its bytes. */
 export function decodePatternBlock(
   stored: Uint8Array,
-  pageCount: number,
+  into: Uint8Array,
   grammar: Grammar,
-): Uint8Array | string {
-  if (pageCount > BLOCK_PAGES_MAX) return `${pageCount} patterns`;
-  const content = new Uint8Array(pageCount * PAGE_BYTES);
+): string | null {
+  const pageCount = into.byteLength / PAGE_BYTES;
   let at = 0;
   for (let page = 0; page < pageCount; page += 1) {
     if (at + LENGTH_BYTES > stored.length) return `the descriptors of ${page} patterns`;
     const start = at + LENGTH_BYTES;
     const end = start + (stored[at]! | (stored[at + 1]! << 8));
     if (end > stored.length) return `a descriptor of pattern ${page} cut short`;
-    const into = content.subarray(page * PAGE_BYTES, (page + 1) * PAGE_BYTES);
-    const fault = regenerate(stored.subarray(start, end), into, grammar);
+    const fault = regenerate(
+      stored.subarray(start, end),
+      into.subarray(page * PAGE_BYTES, (page + 1) * PAGE_BYTES),
+      grammar,
+    );
     if (fault !== null) return `in the descriptor of pattern ${page} ${fault}`;
     at = end;
   }
-  return at === stored.length ? content : `${stored.length - at} bytes after its last descriptor`;
+  return at === stored.length ? null : `${stored.length - at} bytes after its last descriptor`;
 }
