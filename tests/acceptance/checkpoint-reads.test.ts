@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { countReads, REGION_PAGES } from '../../domain/use-cases/layout/counted-reads.ts';
 import { plainStorageEnds } from '../../domain/use-cases/layout/storage-block-numbers.ts';
-import { WindowPool } from '../../domain/use-cases/serve/read-ahead.ts';
+import { WindowPool } from '../../domain/use-cases/serve/window-pool.ts';
 import { PAGE_BYTES } from '../../domain/values/page.ts';
 import { readPoint } from '../../adapters/wiring/points/point-reader.ts';
 import { ServedPoint } from '../../adapters/wiring/restore/served-point.ts';
@@ -86,7 +86,7 @@ const readAsDisk: ReadRegion = async (ledger, point, first) => {
   const { signal } = new AbortController();
   const chunks: Uint8Array[] = [];
   for (let at = 0; at < REGION_PAGES; at += REQUEST_PAGES)
-    chunks.push(await served.read(first + at, REQUEST_PAGES, signal));
+    chunks.push((await served.read(first + at, REQUEST_PAGES, signal)).bytes);
   return Buffer.concat(chunks);
 };
 

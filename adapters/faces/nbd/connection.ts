@@ -161,21 +161,25 @@ class Connection {
     });
   }
 
+  /** Sends parts that belong together; they are read no longer when it resolves. */
   async #send(parts: readonly Uint8Array[]): Promise<void> {
     const socket = this.#socket;
     if (socket.destroyed) return;
-    socket.cork();
-    for (const part of parts) socket.write(part);
-    socket.uncork();
-    if (!socket.writableNeedDrain) return;
     await new Promise<void>((resolve) => {
       const end = (): void => {
-        socket.off('drain', end);
         socket.off('close', end);
         resolve();
       };
-      socket.on('drain', end);
       socket.on('close', end);
+      socket.cork();
+      for (const [i, part] of parts.entries())
+        if (i < parts.length - 1) socket.write(part);
+        // Of a client that went it is called before whoever makes answers hears of that.
+        else
+          socket.write(part, () => {
+            if (!socket.destroyed) end();
+          });
+      socket.uncork();
     });
   }
 }

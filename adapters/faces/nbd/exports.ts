@@ -4,7 +4,7 @@
 // one, with one page table.
 
 import { assert } from '../../../domain/values/assert.ts';
-import { WindowPool } from '../../../domain/use-cases/serve/read-ahead.ts';
+import { WindowPool } from '../../../domain/use-cases/serve/window-pool.ts';
 import { refuse } from '../../../domain/values/refused.ts';
 import { RAW_LAYOUTS } from '../../../domain/values/raw-layout.ts';
 import type { VmEntry } from '../../../projections/models/vm-entry.ts';

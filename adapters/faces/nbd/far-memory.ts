@@ -3,6 +3,7 @@
 // holds; what it lies about is never used.
 
 import { setTimeout as pause } from 'node:timers/promises';
+import { ownPages } from '../../../domain/use-cases/serve/window-pool.ts';
 import { isLedgerError, LedgerError } from '../../../domain/values/ledger-error.ts';
 import { PAGE_BYTES } from '../../../domain/values/page.ts';
 import type { PageCheck } from '../../wiring/clones/far-point.ts';
@@ -124,7 +125,7 @@ async function toldMaster(
   throw new LedgerError('PEER_REFUSED', `${where} serves no block of a point's memory`, {});
 }
 
-export class FarMemory implements ServedMemory {
+export class FarMemory {
   readonly #server: FarServer;
   readonly #check: FarCheck | null;
   readonly #waiting: Waiting;
@@ -266,11 +267,16 @@ export class FarMemory implements ServedMemory {
 export function farExports(memory: FarMemory): OfferedExports {
   const name = MASTER_EXPORT.memory;
   const description = masterText(memory.master);
+  const served: ServedMemory = {
+    sizeBytes: memory.sizeBytes,
+    isZero: (page) => memory.isZero(page),
+    read: async (...stretch) => ownPages(await memory.read(...stretch)),
+  };
   return {
     names: () => Promise.resolve([{ name, description }]),
     open: () =>
       Promise.resolve({
-        served: memory,
+        served,
         history: null,
         name,
         description,

@@ -155,10 +155,12 @@ export class Transmission {
     for (const piece of piecesOf(stretch)) {
       const told = this.#told(piece);
       const hasData = told.some(({ said: isHole }) => !isHole);
-      const bytes = hasData ? await this.#bytesOf(piece) : NOTHING;
       const isLast = piece.offsetBytes + piece.lengthBytes === end;
-      const parts = chunksOf({ cookie, isLast }, { piece, told, bytes });
-      await this.#alone((send) => send(parts));
+      const sendAll = (bytes: Uint8Array): Promise<void> => {
+        const parts = chunksOf({ cookie, isLast }, { piece, told, bytes });
+        return this.#alone((send) => send(parts));
+      };
+      await (hasData ? this.#withBytes(piece, sendAll) : sendAll(NOTHING));
     }
   }
 
@@ -177,9 +179,8 @@ export class Transmission {
   async #readWhole(cookie: bigint, stretch: Stretch): Promise<void> {
     if (stretch.lengthBytes > PIECE_BYTES)
       throw new CommandFailure(NBD_ERROR.overflow, `more than ${PIECE_BYTES} bytes as one`);
-    const bytes = await this.#bytesOf(stretch);
     const head = dataChunkHead({ cookie, isLast: true }, stretch);
-    await this.#alone((send) => send([head, bytes]));
+    await this.#withBytes(stretch, (bytes) => this.#alone((send) => send([head, bytes])));
   }
 
   /**
@@ -189,24 +190,34 @@ export class Transmission {
   async #readSimply(cookie: bigint, stretch: Stretch): Promise<void> {
     const head = simpleReply(cookie, 0);
     const pieces = [...piecesOf(stretch)];
-    if (pieces.length === 1) {
-      const bytes = await this.#bytesOf(stretch);
-      return this.#alone((send) => send([head, bytes]));
-    }
-    for (const piece of pieces) await this.#bytesOf(piece);
+    if (pieces.length === 1)
+      return this.#withBytes(stretch, (bytes) => this.#alone((send) => send([head, bytes])));
+    for (const piece of pieces) await this.#withBytes(piece, async () => undefined);
     return this.#alone(async (send) => {
       await send([head]);
-      for (const piece of pieces) await send([await this.#bytesOf(piece)]);
+      for (const piece of pieces) await this.#withBytes(piece, (bytes) => send([bytes]));
     });
   }
 
-  async #bytesOf({ offsetBytes, lengthBytes }: Stretch): Promise<Uint8Array> {
+  /** Reads a stretch for work that ends before its bytes are others. */
+  async #withBytes(
+    { offsetBytes, lengthBytes }: Stretch,
+    work: (bytes: Uint8Array) => Promise<void>,
+  ): Promise<void> {
     this.#signal.throwIfAborted();
     const first = Math.floor(offsetBytes / PAGE_BYTES);
     const end = Math.ceil((offsetBytes + lengthBytes) / PAGE_BYTES);
-    const bytes = await this.#agreed.export.served.read(first, end - first, this.#signal);
+    const { bytes, giveBack } = await this.#agreed.export.served.read(
+      first,
+      end - first,
+      this.#signal,
+    );
     const from = offsetBytes - first * PAGE_BYTES;
-    return bytes.subarray(from, from + lengthBytes);
+    try {
+      await work(bytes.subarray(from, from + lengthBytes));
+    } finally {
+      giveBack();
+    }
   }
 
   async #blockStatus({ cookie, flags }: Request, stretch: Stretch): Promise<void> {

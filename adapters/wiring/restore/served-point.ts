@@ -4,11 +4,12 @@
 
 import type { PointReader } from '../../../domain/use-cases/layout/laid-out-reader.ts';
 import { sharedMemory } from '../../../domain/ports/guests.ts';
+import { PART_PAGES, ReadAhead } from '../../../domain/use-cases/serve/read-ahead.ts';
 import {
-  ReadAhead,
-  WINDOW_PAGES,
+  ownPages,
+  type LentPages,
   type WindowPool,
-} from '../../../domain/use-cases/serve/read-ahead.ts';
+} from '../../../domain/use-cases/serve/window-pool.ts';
 import { assertTold, untoldAsZeros } from '../../../domain/use-cases/pages/patch-chain.ts';
 import { accepted } from '../../../domain/ports/run.ts';
 import { ZERO } from '../../../domain/values/holding.ts';
@@ -28,8 +29,8 @@ import { readPoint, type ReadPoint } from '../points/point-reader.ts';
 import { layoutOf } from './restore.ts';
 import { labelOf, tableOf, type VmPoint } from '../ledger/vm-point.ts';
 
-/** From so many pages on the engine's threads make them. */
-const THREADED_PAGES_MIN = 32;
+/** Numbers of eight bytes that take a page's room. */
+const PAGE_NUMBERS = PAGE_BYTES / Float64Array.BYTES_PER_ELEMENT;
 
 /** The newest that the log has, for whoever names points in a ledger that stays open. */
 export const followLog = (ledger: Ledger): Promise<void> => ledger.state.catchUp({ heavy: false });
@@ -75,8 +76,9 @@ export class ServedPoint {
     this.pages = of.layout.pages;
     this.#ahead = new ReadAhead(of.windows, {
       pages: this.pages,
+      isZero: (page) => this.isZero(page),
       fill: (firstPage, pages, into) =>
-        this.#fill(this.#table.subarray(firstPage, firstPage + pages), into),
+        this.#fillAny(this.#table.subarray(firstPage, firstPage + pages), into),
     });
   }
 
@@ -123,42 +125,49 @@ export class ServedPoint {
   }
 
   /**
-   * Consecutive pages, valid for as long as the caller keeps them. Waits for packs that are away until
-   * `signal` ends it. POINT_DAMAGED, PACK_MISSING, PACK_DAMAGED.
+   * Consecutive pages, until they are given back. Waits for packs that are away until `signal` ends it.
+   * POINT_DAMAGED, PACK_MISSING, PACK_DAMAGED.
    */
-  async read(firstPage: number, pages: number, signal: AbortSignal): Promise<Uint8Array> {
-    const kept = this.readKept(firstPage, pages) ?? (await this.#readAhead(firstPage, pages));
-    if (kept !== null) return kept;
+  async read(firstPage: number, pages: number, signal: AbortSignal): Promise<LentPages> {
+    const before = this.#ahead.note(firstPage, pages);
+    const kept = this.readKept(firstPage, pages);
+    if (kept !== null) return ownPages(kept);
+    // What the first reading tells of a store that is away is heard.
+    const ahead = this.#ready === null ? null : await this.#ahead.read(firstPage, pages, before);
+    if (ahead !== null) return ahead;
     const holdings = this.#table.subarray(firstPage, firstPage + pages);
-    return this.#patient.whenThere(() => this.#readNow(holdings), signal);
+    return ownPages(await this.#patient.whenThere(() => this.#readNow(holdings), signal));
   }
 
   /** The same at once, where few pages are asked for that are decoded already; null: others are. */
   readKept(firstPage: number, pages: number): Uint8Array | null {
-    if (this.#ready === null || pages >= THREADED_PAGES_MIN) return null;
+    if (this.#ready === null || pages >= PART_PAGES) return null;
     const into = Buffer.allocUnsafe(pages * PAGE_BYTES);
     const holdings = this.#table.subarray(firstPage, firstPage + pages);
     return this.#ready.readKept(holdings, into) ? into : null;
   }
 
-  /** The same, where it is read in its order; null: it is not. */
-  async #readAhead(firstPage: number, pages: number): Promise<Uint8Array | null> {
-    const isPart = pages >= THREADED_PAGES_MIN && pages < WINDOW_PAGES;
-    return isPart && this.#ready !== null ? this.#ahead.read(firstPage, pages) : null;
-  }
-
+  /** Makes pages in memory of zeros. */
   async #fill(table: Uint32Array, room: SharedArrayBuffer): Promise<void> {
     const reader = await this.#reader();
     const request = { table, label: labelOf(this.point) };
     await reader.fill(request, { file: sharedMemory(room), offsetBytes: 0 });
   }
 
+  /** The same in memory that may hold anything. */
+  async #fillAny(table: Uint32Array, room: SharedArrayBuffer): Promise<void> {
+    // Shared memory is filled a number at a time: large ones.
+    const numbers = new Float64Array(room);
+    for (let page = 0; page < table.length; page += 1)
+      if (table[page] === ZERO) numbers.fill(0, page * PAGE_NUMBERS, (page + 1) * PAGE_NUMBERS);
+    await this.#fill(table, room);
+  }
+
   async #readNow(holdings: Uint32Array): Promise<Uint8Array> {
     const reader = await this.#reader();
     this.#ready = reader;
     const lengthBytes = holdings.length * PAGE_BYTES;
-    if (holdings.length < THREADED_PAGES_MIN)
-      return reader.read(holdings, Buffer.allocUnsafe(lengthBytes));
+    if (holdings.length < PART_PAGES) return reader.read(holdings, Buffer.allocUnsafe(lengthBytes));
     const room = new SharedArrayBuffer(lengthBytes);
     await this.#fill(holdings, room);
     return new Uint8Array(room);

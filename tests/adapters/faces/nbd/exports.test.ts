@@ -1,7 +1,7 @@
 import { renameSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { Exports, wordsOf } from '../../../../adapters/faces/nbd/exports.ts';
+import { Exports, wordsOf, type ServedMemory } from '../../../../adapters/faces/nbd/exports.ts';
 import { PAGE_BYTES } from '../../../../domain/values/page.ts';
 import { openLedger, takeCheckpoint, type Ledger } from '../../../../index.ts';
 import { changeImage, makeImage, pageAt } from '../../../support/images.ts';
@@ -12,6 +12,9 @@ import { makeTemporaryFolder, type TemporaryFolder } from '../../../support/temp
 
 const PAGES = 40;
 const NEVER = new AbortController().signal;
+
+const bytesOf = async (served: ServedMemory, firstPage: number, pages: number): Promise<Buffer> =>
+  Buffer.from((await served.read(firstPage, pages, NEVER)).bytes);
 
 describe('names of exports', () => {
   test.each([
@@ -83,8 +86,8 @@ describe('exports of a ledger', () => {
       const opened = await exportsOf(null).open(name);
       const { served } = opened;
       expect(served.sizeBytes).toBe(PAGES * PAGE_BYTES);
-      expect(Buffer.from(await served.read(0, PAGES, NEVER))).toEqual(Buffer.from(images[1]!));
-      expect(Buffer.from(await served.read(7, 2, NEVER))).toEqual(
+      expect(await bytesOf(served, 0, PAGES)).toEqual(Buffer.from(images[1]!));
+      expect(await bytesOf(served, 7, 2)).toEqual(
         Buffer.from(images[1]!.subarray(7 * PAGE_BYTES, 9 * PAGE_BYTES)),
       );
       const isZero = (gfn: number): boolean => pageAt(images[1]!, gfn).every((byte) => byte === 0);
@@ -159,10 +162,8 @@ describe('exports of a ledger', () => {
     expect(before.isFixed).toBe(false);
     await record('db', images[3]!);
     const after = await exports.open('latest');
-    const first = await before.served.read(0, PAGES, NEVER);
-    const second = await after.served.read(0, PAGES, NEVER);
-    expect(Buffer.from(first)).toEqual(Buffer.from(images[0]!));
-    expect(Buffer.from(second)).toEqual(Buffer.from(images[3]!));
+    expect(await bytesOf(before.served, 0, PAGES)).toEqual(Buffer.from(images[0]!));
+    expect(await bytesOf(after.served, 0, PAGES)).toEqual(Buffer.from(images[3]!));
     expect((await exports.open('@1')).isFixed).toBe(true);
   });
 
@@ -185,8 +186,7 @@ describe('exports of a ledger', () => {
     });
     const waiting = await away.open('@4');
     renameSync(packs, `${packs}-away`);
-    const bytes = await waiting.served.read(0, PAGES, NEVER);
-    expect(Buffer.from(bytes)).toEqual(Buffer.from(images[3]!));
+    expect(await bytesOf(waiting.served, 0, PAGES)).toEqual(Buffer.from(images[3]!));
     expect(told).toEqual(['PACK_MISSING', 'back']);
     await fresh.close();
     opened.close();
