@@ -71,6 +71,7 @@ const OF_A_COMMAND = ['declare', 'run', 'goesOnUnread'];
 
 /** Exports that only tests use, and why they are there all the same. */
 const FOR_TESTS: Readonly<Record<string, string>> = {
+  'adapters/faces/cli/run.ts: ended': 'one process answers many commands of the tests',
   'adapters/guests/demo-guest/tools.ts: toolsAtHand': 'benches fetch nothing',
   'adapters/wiring/verify/losses.ts: tellFound': 'said by who repairs a ledger',
   'domain/invariants.ts: miscountedHolder': 'asked of whole ledgers, which no command does',

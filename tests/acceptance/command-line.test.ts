@@ -28,7 +28,7 @@ let recorded: JsonRow[];
 beforeAll(async () => {
   folder = await makeTemporaryFolder();
   url = join(folder.path, 'ledger');
-  commands = new LedgerCommands(url);
+  commands = new LedgerCommands(url, { isEachProcess: true });
   const mix = { zero: 30, text: 30, random: 0, repeated: 10, duplicate: 30 };
   const images = imageSeries({ seed: 1, pages: PAGES, captures: 3, changedPages: 30, mix });
   files = writeImages({ folder: folder.path, name: 'image', images });
@@ -240,7 +240,7 @@ describe('exit code', () => {
   test(
     '3, damage: a pack with a changed byte, named with where it is and what it affects',
     async () => {
-      const damaged = new LedgerCommands(join(folder.path, 'damaged'));
+      const damaged = new LedgerCommands(join(folder.path, 'damaged'), { isEachProcess: true });
       cpSync(url, damaged.ledger, { recursive: true });
       const packs = join(damaged.ledger, 'packs');
       const [pack] = readdirSync(packs, { recursive: true, encoding: 'utf8' }).filter((path) =>
@@ -289,7 +289,7 @@ describe('the ledger', () => {
     'keeps its keys in $PAGELEDGER_KEYS where that is said',
     async () => {
       const keys = join(folder.path, 'keys');
-      const of = new LedgerCommands(join(folder.path, 'keyed'));
+      const of = new LedgerCommands(join(folder.path, 'keyed'), { isEachProcess: true });
       const words = ['record', 'image', '--vm', 'vm', files[0]!];
       const environment = { PAGELEDGER_KEYS: keys };
       expect((await of.run(words, { environment })).exitCode).toBe(0);
@@ -305,7 +305,7 @@ describe('the ledger', () => {
   test(
     'takes the time of its captures from --time, as it is',
     async () => {
-      const of = new LedgerCommands(join(folder.path, 'timed'));
+      const of = new LedgerCommands(join(folder.path, 'timed'), { isEachProcess: true });
       const at = async (time: string): Promise<unknown> =>
         (await of.json('record', 'image', '--vm', 'vm', '--time', time, files[0]!))[0]!['time'];
       expect(await at('2026-11-20T10:00:00Z')).toBe('2026-11-20T10:00:00.000Z');

@@ -1,10 +1,12 @@
 // The command line as another program meets it: real processes of the built entry, their exit codes,
-// what they print, and signals.
+// what they print, and signals. Questions and quick commands are answered by a process that is there.
 
 import { spawn, type ChildProcess } from 'node:child_process';
 import { existsSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import type { Answer, Asked } from './command-host.ts';
+import { answered } from './answered-commands.ts';
 
 const built = (path: string): string => fileURLToPath(new URL(`../../${path}`, import.meta.url));
 const BUNDLED = built('bin/main.js');
@@ -25,7 +27,7 @@ export interface Outcome {
 export interface RunOptions {
   /** `open`: standard input stays open until `endInput`. Absent: empty. */
   readonly stdin?: Uint8Array | 'open';
-  readonly environment?: Readonly<Record<string, string>>;
+  readonly environment?: Readonly<NodeJS.ProcessEnv>;
   /** A program and its words that becomes the command: it has the same process. */
   readonly through?: readonly string[];
 }
@@ -134,6 +136,13 @@ export class RunningCommand {
   }
 }
 
+const outcomeOf = ({ exitCode, stdout, stderr }: Answer): Outcome => ({
+  exitCode,
+  signal: null,
+  stdout: Buffer.from(stdout),
+  stderr,
+});
+
 /** `record image` and `record qemu` with --init. */
 function withInit(words: readonly string[]): readonly string[] {
   const at = words.indexOf('record');
@@ -145,19 +154,34 @@ function withInit(words: readonly string[]): readonly string[] {
 /** The commands of one ledger. */
 export class LedgerCommands {
   readonly ledger: string;
+  readonly #isEachProcess: boolean;
 
-  constructor(ledger: string) {
+  /** With `isEachProcess` each command has a process of its own, for tests of just that. */
+  constructor(ledger: string, { isEachProcess = false } = {}) {
     this.ledger = ledger;
+    this.#isEachProcess = isEachProcess;
+  }
+
+  /** Words and environment of a command, whoever runs it. */
+  protected asked(words: readonly string[], environment: RunOptions['environment']): Asked {
+    return {
+      words: ['--ledger', this.ledger, ...withInit(words)],
+      environment: { ...process.env, ...environment },
+    };
   }
 
   /** Starts a command; one that records makes the ledger where there is none, as most tests mean it. */
   start(words: readonly string[], options: RunOptions = {}): RunningCommand {
-    return new RunningCommand(['--ledger', this.ledger, ...withInit(words)], options);
+    const asked = this.asked(words, options.environment);
+    return new RunningCommand(asked.words, { ...options, environment: asked.environment });
   }
 
   /** Runs a command to its end, whatever it is. */
   run(words: readonly string[], options: RunOptions = {}): Promise<Outcome> {
-    return this.start(words, options).ended;
+    const mayBeAnswered =
+      !this.#isEachProcess && options.stdin === undefined && options.through === undefined;
+    const answer = mayBeAnswered ? answered(this.asked(words, options.environment)) : null;
+    return answer?.then(outcomeOf) ?? this.start(words, options).ended;
   }
 
   /** Runs a command that must succeed; gives its JSON, without the summary of captures, differences and regions. */

@@ -48,9 +48,8 @@ export class SharedCommands extends LedgerCommands {
     this.#environment = host.environment;
   }
 
-  override start(words: readonly string[], options: RunOptions = {}) {
-    const environment = { ...this.#environment, ...options.environment };
-    return super.start([...this.#words, ...words], { ...options, environment });
+  protected override asked(words: readonly string[], environment: RunOptions['environment']) {
+    return super.asked([...this.#words, ...words], { ...this.#environment, ...environment });
   }
 }
 

@@ -79,4 +79,5 @@ async function run(): Promise<void> {
   }
   isSettled = true;
 }
-void run();
+/** Resolves when the command has ended, however, for who runs one after the other in one process. */
+export const ended = run();
