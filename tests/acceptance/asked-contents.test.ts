@@ -84,6 +84,11 @@ describe('a point that names its VM', () => {
     expect(readFileSync(to)).toEqual(Buffer.concat([BOTH, TWO, ZEROS]));
     const gfns = (await commands.json('diff', 'web@2', 'db/@1')).map(({ gfn }) => gfn);
     expect(gfns).toEqual([0, 1]);
+    // One that names none is of the other's VM.
+    const named = await commands.json('diff', 'web@1', 'web@2');
+    expect(named.length).toBeGreaterThan(0);
+    expect(await commands.json('diff', 'web@1', '@2')).toEqual(named);
+    expect(await commands.json('diff', '@1', 'web/latest')).toEqual(named);
     const [taken] = await commands.json('checkpoint', '--name', 'first', '--at', 'web@1');
     expect(taken).toMatchObject({ vm: 'web', capture: 1 });
     const [read] = await commands.json('read', '--at', 'web/cp:first', '--page', '0');
@@ -105,7 +110,7 @@ describe('a point that names its VM', () => {
     const refused = [2, 'BAD_USAGE'];
     expect(await commands.errorOf(...restore, '--at', 'web@1', '--vm', 'db')).toEqual(refused);
     expect(await commands.errorOf(...restore, '--vm', 'db', '--at', 'web@1')).toEqual(refused);
-    expect(await commands.errorOf('diff', '@1', 'web@2')).toEqual(refused);
+    expect(await commands.errorOf('diff', '@1', '@2')).toEqual(refused);
     expect(await commands.errorOf('sharing', '--at', '@1')).toEqual([2, 'BAD_POINT']);
   });
 });
@@ -121,7 +126,7 @@ describe('parts of long lists', () => {
     expect(await captures('--since', '1ms')).toEqual([]);
     expect(await commands.errorOf('captures', '--vm', 'web', '--since', 'x')).toEqual([
       2,
-      'BAD_POINT',
+      'BAD_USAGE',
     ]);
     const [version] = await commands.json('history', '--vm', 'web', '--page', '0', '--reverse');
     expect(version).toMatchObject({ capture: 2 });
@@ -200,6 +205,10 @@ describe('parts of long lists', () => {
     });
     const page = async (pages: string): Promise<unknown[]> =>
       (await commands.json('diff', 'web@1', 'db@1', '--page', pages)).map(({ gfn }) => gfn);
+    const last = await commands.json('diff', 'web@1', 'db@1', '--last', '1', '--bytes');
+    expect(last).toMatchObject([{ gfn: 1, ranges: expect.any(Array) }]);
+    const newest = await commands.json('diff', 'web@1', 'db@1', '--reverse');
+    expect(newest.map(({ gfn }) => gfn)).toEqual([1, 0]);
     expect(await page('1')).toEqual([1]);
     expect(await page('1-7')).toEqual([1]);
     expect(await page('2')).toEqual([]);

@@ -83,6 +83,10 @@ describe('a kernel that was put together', () => {
         { name: 'helper', address: hex(imageAddress(0, 0x80)), kind: 't', offset: 4 },
       ]);
       expect(await commands.json('symbols', ...at, 'helper')).toHaveLength(2);
+      const last = MADE_SYMBOLS.slice(-2).map(([, name]) => name);
+      const symbols = await commands.json('symbols', ...at, '--last', '2', '--reverse');
+      expect(symbols.map(({ name }) => name)).toEqual(last.toReversed());
+      expect(await commands.json('ps', ...at, '--last', '1')).toMatchObject([{ pid: 7 }]);
       expect(await commands.errorOf('symbols', ...at, 'absent')).toEqual([5, 'SYMBOL_UNKNOWN']);
     },
     LONG_MS,
@@ -102,6 +106,8 @@ describe('a kernel that was put together', () => {
         { owner: 'kernel', ...nobody, pages: 6 },
         { owner: 'reserved', ...nobody, pages: 1 },
       ]);
+      const owners = await commands.json('owners', ...at, '--last', '2', '--reverse');
+      expect(owners.map(({ owner }) => owner)).toEqual(['reserved', 'kernel']);
       expect(await commands.json('dmesg', ...at)).toMatchObject([
         { vm: 'made', capture: 1, number: 5, seconds: 2.5, text: 'first' },
         { number: 7, seconds: 3.5, text: 'wrapped!' },

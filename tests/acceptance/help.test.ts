@@ -2,7 +2,7 @@
 // programs' names for them, the manual page, and completion, all of one definition.
 
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import type { Command } from 'commander';
@@ -127,6 +127,21 @@ describe('help', () => {
       const must = command.options.filter(({ mandatory }) => mandatory).map(({ flags }) => flags);
       expect(must.filter((flags) => !usage!.includes(flags))).toEqual([]);
     }
+  });
+
+  test('of the environment has every variable that is read', () => {
+    const root = new URL('../../../', import.meta.url);
+    const readme = readFileSync(new URL('README.md', root), 'utf8');
+    const adapters = new URL('adapters/', root);
+    const sources = readdirSync(adapters, { recursive: true, encoding: 'utf8' })
+      .filter((name) => name.endsWith('.ts'))
+      .map((name) => readFileSync(new URL(name, adapters), 'utf8'));
+    const read = sources.flatMap((text) =>
+      [...text.matchAll(/(?:process\.env\[|\bvariable\()'([A-Z_]+)'/gu)].map(([, name]) => name!),
+    );
+    expect(read).toContain('PAGELEDGER_KEYS');
+    const told = (name: string): boolean => name === 'PATH' || readme.includes(`\`${name}\``);
+    expect(read.filter((name) => !told(name))).toEqual([]);
   });
 
   test('answers names that other programs have', () => {

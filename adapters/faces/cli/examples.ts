@@ -47,7 +47,7 @@ export const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
     'pageledger history --vm web --address 0x3000 --last 5',
   ],
   who: ['pageledger who --file page.bin', 'pageledger who --vm web --page 3 --at @2'],
-  diff: ['pageledger diff web@1 web@2 --bytes', 'pageledger diff --vm web @1 latest --page 0-15'],
+  diff: ['pageledger diff web@1 web@2 --bytes', 'pageledger diff web@1 latest --page 0-15'],
   read: ['pageledger read --at web@2 --address 0x3000 --length 64'],
   values: ['pageledger values --vm web --address 0x3000 --type u32'],
   find: ["pageledger find --text 'BEGIN PRIVATE KEY'"],
