@@ -40,8 +40,14 @@ export async function startDemoGuest(request: {
   readonly folder: string;
 }): Promise<DemoGuest> {
   const guest = await run(startGuest(request));
-  await guest.waitForLine(/^T n=2 /u);
-  return guest;
+  try {
+    await guest.waitForLine(/^T n=2 /u);
+    return guest;
+  } catch (thrown) {
+    // As long as it runs, this process does too.
+    await guest.kill();
+    throw thrown;
+  }
 }
 
 /** The command for a second guest like the first, with a console and a control socket of its own. */
