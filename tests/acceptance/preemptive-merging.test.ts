@@ -19,6 +19,7 @@ import {
 } from '../../index.ts';
 import { LedgerCommands } from '../support/command-line.ts';
 import { imageSeries, makeImage, pageAt } from '../support/images.ts';
+import { IS_LONG } from '../support/long-run.ts';
 import {
   contentsOf,
   countedBy,
@@ -35,6 +36,8 @@ import {
 import { makeTemporaryFolder, type TemporaryFolder } from '../support/temporary-folder.ts';
 
 const LONG_MS = 300_000;
+/** Random histories; each of their points is counted. */
+const HISTORIES = IS_LONG ? 48 : 6;
 let folder: TemporaryFolder;
 let url: string;
 let ledger: Ledger;
@@ -251,7 +254,7 @@ describe('a second VM', () => {
           await expectNoContentTwice();
           await expectBrokenAsFolded(history.map(([vm, pages]) => [vm, pages.join('')]));
         }),
-        { numRuns: 12 },
+        { numRuns: HISTORIES },
       );
     },
     LONG_MS,
