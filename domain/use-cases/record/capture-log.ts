@@ -73,7 +73,8 @@ export class CaptureLog {
 
   /**
    * Appends what commits the capture: with its last batches, or, where that is worth more than they are,
-   * apart from them, so that damage to one of them does not take it too.
+   * apart from them, so that damage to one of them does not take it too. What is appended with it bears
+   * its time, which the log keeps once.
    */
   async commit(
     events: readonly NewEvent[],
@@ -84,6 +85,7 @@ export class CaptureLog {
     const last = this.#group;
     this.#group = [];
     await this.#chain;
-    return this.#end.append([...last, ...events]);
+    const { timeMs } = events.at(-1)!;
+    return this.#end.append([...last, ...events].map((event) => ({ ...event, timeMs })));
   }
 }
