@@ -2,8 +2,8 @@
 // that starting it takes at all.
 
 import { spawnSync } from 'node:child_process';
-import { writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { cpSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { COMMAND_LINE } from '../support/command-line.ts';
 import { makeImage } from '../support/images.ts';
@@ -61,5 +61,35 @@ describe('a small question', () => {
 
   test('is no part of help, which loads nothing that questions are answered with', () => {
     expect(loadedBy(['--help'])).not.toContain('crypto');
+  });
+});
+
+describe('what was compiled when the program was built', () => {
+  const ASK = `process.on('exit', () => {
+    const compiled = Object.values(require.cache).flatMap(({ script }) => script ?? []);
+    console.log(JSON.stringify(compiled.map((script) => script.cachedDataRejected ?? null)));
+  });`;
+
+  test('is taken, and does without where it is damaged or gone', () => {
+    const program = join(folder.path, 'program');
+    cpSync(dirname(COMMAND_LINE), program, { recursive: true });
+    const ask = join(folder.path, 'ask.cjs');
+    writeFileSync(ask, ASK);
+    const answered = (): readonly [number | null, unknown] => {
+      const line = ['--require', ask, join(program, 'main.js'), '--ledger', program, 'vms'];
+      const { status, stdout } = spawnSync(process.execPath, line, { encoding: 'utf8' });
+      return [status, JSON.parse(stdout)];
+    };
+    // There is no ledger: which is found out by what was loaded.
+    expect(answered()).toEqual([1, [false]]);
+    const compiled = readdirSync(program).filter((name) => name.endsWith('.compiled'));
+    expect(compiled).toHaveLength(1);
+    const path = join(program, compiled[0]!);
+    for (const bytes of [Buffer.alloc(0), Buffer.alloc(65_536)]) {
+      writeFileSync(path, bytes);
+      expect(answered()).toEqual([1, [true]]);
+    }
+    rmSync(path);
+    expect(answered()).toEqual([1, [null]]);
   });
 });

@@ -2,7 +2,7 @@
 // it loads: for the hundreds of small ones of fp-ts, io-ts and rxjs most of all, but also for the dozens of
 // chunks that a bundler cuts what commands share into. So what small questions load is one chunk, whoever
 // loads a part of it, and what else a command needs follows in others. All of it is CommonJS, for which
-// Node loads nothing more than it has loaded itself. The page worker, the guard of
+// Node loads nothing more than it has loaded itself, and the one chunk is compiled already. The page worker, the guard of
 // guests and their keeper are programs of one file each. They and the kernels lie beside the chunks, where
 // new URL('./...', import.meta.url) finds them.
 
@@ -11,6 +11,7 @@ import { relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 import { asCommonJs, assertNoCircles } from './common-js.mjs';
+import { compileChunk } from './compiled-chunks.mjs';
 
 const CLI = 'dist/adapters/faces/cli';
 const MAIN = `${CLI}/main.js`;
@@ -168,3 +169,7 @@ await build({
 writeFileSync(`${FOLDER}/package.json`, '{ "type": "commonjs" }\n');
 for (const name of ['kernels.wasm', 'zstd.wasm'])
   copyFileSync(`dist/adapters/kernels/${name}`, `${FOLDER}/${name}`);
+const largest = outputFiles.reduce((one, other) =>
+  other.text.length > one.text.length ? other : one,
+);
+compileChunk(largest.path, `${FOLDER}/main.js`);
