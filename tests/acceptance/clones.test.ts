@@ -4,6 +4,7 @@
 
 import { existsSync, mkdirSync, readFileSync, rmdirSync } from 'node:fs';
 import { dirname } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import type { DemoGuest } from '../../adapters/guests/demo-guest/start-guest.ts';
 import { MemoryGroup } from '../../adapters/guests/memory-group.ts';
@@ -24,6 +25,7 @@ import {
   ticksOf,
 } from '../support/guest/watched-guest.ts';
 import { IS_LONG } from '../support/long-run.ts';
+import { accountedMib } from '../support/process-memory.ts';
 import { makeTemporaryFolder, type TemporaryFolder } from '../support/temporary-folder.ts';
 import { testLong } from '../support/test-long.ts';
 
@@ -61,6 +63,34 @@ describeWithQemu('clones over one base', await findMountTools(), (tools) => {
     running = null;
     return JSON.parse(stdout.toString().trimEnd().split('\n').at(-1)!) as JsonRow;
   };
+
+  /** Wakes a parked clone, for as long as it takes to see that it goes on. */
+  async function isAwake(id: string, name: string): Promise<void> {
+    running = commands.start(['--json', 'wake', id, '--', ...wordsOf(`${name}-on`)], {
+      environment: environment(),
+    });
+    await firstTicks(consoleOf(`${name}-on`), LINES);
+    await ended();
+  }
+
+  /** Lets a clone stand, and records it: the point is its memory to the last byte. */
+  async function isRecordedAsItStands(vm: string, qmpPath: string): Promise<void> {
+    await stopGuest(qmpPath);
+    const once = ['--vm', vm, '--qmp', qmpPath, '--count', '1'];
+    const [still] = await commands.json('record', 'qemu', ...once);
+    expect(still).toMatchObject({ mode: 'clone', pauseMs: 0 });
+    const memoryBytes = GUEST.memoryMib * 2 ** 20;
+    const dumped = await dumpedMemory({ qmpPath, memoryBytes, scratch: at('dump') });
+    const raw = at(`${vm}.raw`);
+    await run(commands, 'restore', '--vm', vm, '--layout', 'packed', '--to', raw);
+    // Between them the firmware lies where the processor sees it.
+    const own = readFileSync(raw);
+    for (const [from, to] of [
+      [0, 0xc0000],
+      [0x100000, memoryBytes],
+    ])
+      expect(own.subarray(from, to).equals(dumped.subarray(from, to))).toBe(true);
+  }
 
   /** Nobody wakes a clone that somebody else is just waking: two would be one guest that runs twice. */
   async function isWokenByOne(id: string, vm: string, words: readonly string[]): Promise<void> {
@@ -149,19 +179,7 @@ describeWithQemu('clones over one base', await findMountTools(), (tools) => {
       expect(Number(running1!['stored'])).toBeLessThan(PAGES / 8);
       expect(Number(running2!['written'])).toBeLessThan(PAGES / 8);
 
-      await stopGuest(socket);
-      const [still] = await commands.json(...record, '1');
-      expect(still).toMatchObject({ mode: 'clone', pauseMs: 0 });
-      const memoryBytes = GUEST.memoryMib * 2 ** 20;
-      const dumped = await dumpedMemory({ qmpPath: socket, memoryBytes, scratch: at('dump') });
-      await run(commands, 'restore', '--vm', 'own', '--layout', 'packed', '--to', at('own.raw'));
-      // Between them the firmware lies where the processor sees it.
-      const own = readFileSync(at('own.raw'));
-      for (const [from, to] of [
-        [0, 0xc0000],
-        [0x100000, memoryBytes],
-      ])
-        expect(own.subarray(from, to).equals(dumped.subarray(from, to))).toBe(true);
+      await isRecordedAsItStands('own', socket);
       // QEMU migrates it, with all its blocks: there is nothing in that which the ledger does not have.
       const [whole] = await commands.json(...record, '1', '--at-capture', 'true');
       expect(whole).toMatchObject({ mode: 'migrate', written: 0 });
@@ -269,7 +287,7 @@ describeWithQemu('clones over one base', await findMountTools(), (tools) => {
 
   limited('clones held to a limit', () => {
     test(
-      'drop what they can read again, and go on as they would have',
+      'drop what they can read again and nothing else, and go on as they would have',
       async () => {
         const rows = await cloned('held', 2, '--at', '@1', '--memory', '8');
         const ticks = await Promise.all(
@@ -281,6 +299,8 @@ describeWithQemu('clones over one base', await findMountTools(), (tools) => {
         const dropped = async (): Promise<number[]> =>
           (await commands.json('clones')).map((row) => Number(row['droppedPages']));
         while ((await dropped()).every((pages) => pages === 0));
+        // What it dropped it reads again as it was, and what it wrote is there still.
+        await isRecordedAsItStands('held', String(rows[0]!['qmp']));
         const { droppedPages } = await ended();
         expect(Number(droppedPages)).toBeGreaterThan(0);
         expect((await commands.json('log', '--type', 'PageEvicted')).length).toBeGreaterThan(0);
@@ -291,16 +311,33 @@ describeWithQemu('clones over one base', await findMountTools(), (tools) => {
 
   limited('clones that wrote more than they may take', () => {
     test(
-      'are parked, all but one',
+      'are parked, all but one, which is within the limit then, and go on where they stood',
       async () => {
-        const rows = await cloned('wrote', 3, '--at', '@1', '--memory', '60', '--park');
+        const limitMib = 60;
+        const limit = ['--memory', `${limitMib}`, '--park'];
+        const rows = await cloned('wrote', 3, '--at', '@1', ...limit);
         await running!.until((command) => command.rows().length === rows.length + 2);
         const parked = running!.rows().filter((row) => row['parked'] === true);
         expect(new Set(parked.map(({ id }) => id)).size).toBe(2);
         const listed = await commands.json('clones');
         expect(listed.filter(({ kind }) => kind === 'parked')).toHaveLength(2);
-        expect(listed.filter(({ kind }) => kind === 'mapped')).toHaveLength(1);
-        await ended();
+        const [left, ...more] = listed.filter(({ kind }) => kind === 'mapped');
+        expect(more).toEqual([]);
+        while (accountedMib(left!['process']) > limitMib) await pause(200);
+        const { writtenOutPages } = await ended();
+        expect(Number(writtenOutPages)).toBeGreaterThan(0);
+        const asParked = listed.filter(({ kind }) => kind === 'parked');
+        const written = asParked.reduce((sum, row) => sum + Number(row['privatePages']), 0);
+        expect(writtenOutPages).toBe(written);
+
+        for (const { id } of parked) {
+          const { n } = rows.find((row) => row['id'] === id)!;
+          const name = `wrote-${String(n)}`;
+          await isAwake(String(id), name);
+          const text = ['', '-on'].map((end) => readFileSync(consoleOf(`${name}${end}`), 'latin1'));
+          const ticks = ticksOf(text.join('').split(/\r?\n/u).slice(0, -1));
+          expect((await sameTicks(guest, ticks)).lines).toEqual(ticks);
+        }
       },
       GUEST_TIMEOUT_MS,
     );

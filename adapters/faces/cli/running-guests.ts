@@ -25,8 +25,8 @@ export interface MemoryLimit {
   readonly of: ClonesBudget;
   /** Is told, once, of bytes that are missing and cannot be dropped. */
   readonly onExcess: (bytes: number) => void;
-  /** Parks a clone by its name, where that stays so; absent: nobody is parked. */
-  readonly park?: (id: string) => Promise<void>;
+  /** Parks a clone by its name, and gives the pages that were written out; absent: nobody is parked. */
+  readonly park?: (id: string) => Promise<number>;
 }
 
 const LOOK_EVERY_MS = 2_000;
@@ -58,6 +58,7 @@ export class RunningGuests {
   #evicting: Promise<void> | null = null;
   #restsUntilMs = 0;
   #isExcessTold = false;
+  #writtenOut = 0;
   /** Since when what clones wrote is too much; null: it is not. */
   #excessSinceMs: number | null = null;
 
@@ -144,7 +145,7 @@ export class RunningGuests {
   async #park(clone: StartedClone | undefined): Promise<void> {
     const park = this.#limit?.park;
     if (clone === undefined || clone.id === null || park === undefined) return;
-    await park(clone.id);
+    this.#writtenOut += await park(clone.id);
   }
 
   /** Resolves when all that were added have ended. */
@@ -169,12 +170,13 @@ export class RunningGuests {
     }
   }
 
-  /** Pages that they had of their own when they were seen last, dropped, and fetched, all together. */
+  /** Pages that they had of their own when they were seen last, dropped, wrote out and fetched, all together. */
   get pages(): Row {
     const seen = [...this.#seen.values()];
     return {
       privatePages: seen.reduce((sum, { privatePages }) => sum + (privatePages ?? 0), 0),
       droppedPages: seen.reduce((sum, { dropped }) => sum + dropped, 0),
+      writtenOutPages: this.#writtenOut,
       ...fetchedPages(this.#looks.fetched),
     };
   }

@@ -100,21 +100,25 @@ function checkWords({ args }: Command, count: number): void {
     );
 }
 
-/** Parks a clone, and says so; where that fails it runs on. */
+/** Parks a clone, and says so; gives the pages that were written out. Where that fails it runs on, and none were. */
 async function parkOne(
   command: Command,
   { ledger, output }: { readonly ledger: Ledger; readonly output: Output },
   id: string,
-): Promise<void> {
+): Promise<number> {
   const onWarning = (sentence: string): void => warn(command, sentence);
   try {
     const clone = cloneNamed(ledger, id);
-    const { as, row } = await parkClone(ledger, clone, { as: parkedAs(clone), onWarning });
-    if (output.isJson) output.json({ id, parked: true, vm: as, capture: row.capture });
+    const parked = await parkClone(ledger, clone, { as: parkedAs(clone), onWarning });
+    const { as, row, privatePages } = parked;
+    if (output.isJson)
+      output.json({ id, parked: true, vm: as, capture: row.capture, privatePages });
     else tell(command, `clone ${id} is parked as ${as}@${row.capture}`);
+    return privatePages;
   } catch (thrown) {
     if (!isLedgerError(thrown)) throw thrown;
     onWarning(`clone ${id} could not be parked: ${thrown.message}`);
+    return 0;
   }
 }
 
