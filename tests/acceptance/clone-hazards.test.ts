@@ -161,6 +161,6 @@ describeWithQemu('clones, whatever befalls them', inLongRun(await findMountTools
       expect((await sameTicks(guest, ticks)).lines).toEqual(ticks);
       await isWhole();
     },
-    GUEST_TIMEOUT_MS,
+    2 * GUEST_TIMEOUT_MS,
   );
 });
