@@ -82,6 +82,25 @@ export const hostBudget = (
   freeBytes: availableBytes - sum(held.map(({ droppableBytes }) => droppableBytes)),
 });
 
+/** How long clones are left alone once they dropped something: they need some of it again. In milliseconds. */
+const REST_MS = 2_000;
+const REST_MAX_MS = 30_000;
+/** Processor time that a clone has had by then, of all of them the mean. */
+const REST_PROCESSOR_MS = 250;
+
+/**
+ * Whether clones have got on since they dropped something, and may be made to drop again. Where processors, or
+ * what serves their memory, are slow, the time alone would have them drop all that they had just read, for ever.
+ */
+export const haveGotOn = (since: {
+  readonly ms: number;
+  /** Processor time that all of them have had together. */
+  readonly processorMs: number;
+  readonly clones: number;
+}): boolean =>
+  since.ms >= REST_MAX_MS ||
+  (since.ms >= REST_MS && since.processorMs >= REST_PROCESSOR_MS * since.clones);
+
 /** How much of what a clone dropped was read again: 0 where it dropped nothing. */
 function refetchedPart(memory: HostMemory, clone: string): number {
   const { evicted, refetched } = countsOfClone(memory, clone);

@@ -5,6 +5,7 @@ import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import {
   decideRelief,
+  haveGotOn,
   hostBudget,
   limitBudget,
   takenBytes,
@@ -150,6 +151,15 @@ describe('clones whose written pages are more than they may take', () => {
     expect(plan(written, 4870)).toMatchObject({ memory: 'hard', excessBytes: 0 });
     expect(parksOf(plan(written, 4870))).toEqual([]);
   });
+});
+
+test('clones that dropped something are left alone until they have got on, for two to thirty seconds', () => {
+  const of = (ms: number, processorMs: number, clones = 4): boolean =>
+    haveGotOn({ ms, processorMs, clones });
+  expect([of(0, 0), of(1_999, 60_000), of(2_000, 999), of(29_999, 999)]).not.toContain(true);
+  expect([of(2_000, 1_000), of(12_000, 1_000), of(30_000, 0), of(2_000, 0, 0)]).not.toContain(
+    false,
+  );
 });
 
 describe('clones that may take what their host has', () => {

@@ -6,6 +6,7 @@ import { once } from 'node:events';
 import type { Row } from '../rows/row.ts';
 import { fetchedPages } from '../rows/running-clone-rows.ts';
 import { privatePagesOf, type CloneTeller, type StartedClone } from '../../wiring/clones/clones.ts';
+import { DropRest } from '../../wiring/clones/drop-rest.ts';
 import { HostMemory, type ClonesBudget } from '../../wiring/clones/host-memory.ts';
 import type { PageLooks } from '../../wiring/clones/page-looks.ts';
 import type { ParentPoint } from '../../../domain/vm.ts';
@@ -31,8 +32,6 @@ export interface MemoryLimit {
 
 const LOOK_EVERY_MS = 2_000;
 const EVICT_EVERY_MS = 250;
-/** How long guests are left alone once they dropped pages: they need some of them again, and get on. */
-const REST_MS = 2_000;
 /** How long what clones wrote has to be too much before one of them is parked. */
 const PARK_AFTER_MS = 5_000;
 /** How long a guest has to end once it was asked to. */
@@ -56,7 +55,8 @@ export class RunningGuests {
   readonly #limit: MemoryLimit | null;
   readonly #looks: PageLooks;
   #evicting: Promise<void> | null = null;
-  #restsUntilMs = 0;
+  /** Since clones dropped something; null: they have got on. */
+  #rest: DropRest | null = null;
   #isExcessTold = false;
   #writtenOut = 0;
   /** Since when what clones wrote is too much; null: it is not. */
@@ -111,7 +111,8 @@ export class RunningGuests {
   /** One round at a time. */
   async #evict(): Promise<void> {
     if (this.#memory === null || this.#evicting !== null) return;
-    if (performance.now() < this.#restsUntilMs) return;
+    if (this.#rest?.isOver === false) return;
+    this.#rest = null;
     this.#evicting = this.#evictNow(this.#memory);
     await this.#evicting;
     this.#evicting = null;
@@ -125,7 +126,7 @@ export class RunningGuests {
         : [{ id: clone.id ?? String(child.pid), process: child.pid, group, clone }];
     });
     const { dropped, excessBytes, parks } = await memory.round(accounted);
-    if (dropped.size > 0) this.#restsUntilMs = performance.now() + REST_MS;
+    if (dropped.size > 0) this.#rest = new DropRest(accounted.map((each) => each.process));
     for (const { id, clone } of accounted) {
       const seen = this.#seen.get(clone)!;
       seen.untold += dropped.get(id) ?? 0;
