@@ -41,6 +41,7 @@ import { loadNow, machine, resultsFolder, sectionText, writeResult } from './rep
 import { checkpoint } from './checkpoint.ts';
 import { restore } from './restore.ts';
 import { resume } from './resume.ts';
+import { resumeAway } from './resume-away.ts';
 import { retention } from './retention.ts';
 import { scanners } from './scanners.ts';
 import { serving } from './serving.ts';
@@ -61,6 +62,7 @@ const BENCHES: readonly Bench[] = [
   restore,
   importers,
   resume,
+  resumeAway,
   serving,
   clones,
   placement,

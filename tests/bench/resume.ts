@@ -199,7 +199,7 @@ function startRows(guests: readonly RecordedGuest[], all: readonly Starts[]): Ro
 
 async function startsOf(context: BenchContext, guests: readonly RecordedGuest[]): Promise<Row[]> {
   const all = guests.map(noStarts);
-  const rounds = context.isQuick ? 1 : 5;
+  const rounds = context.isQuick ? 1 : 3;
   // One round more, which is not counted: files are read for the first time.
   for (let round = -1; round < rounds; round += 1)
     for (const [i, guest] of guests.entries()) {

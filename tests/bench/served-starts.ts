@@ -94,6 +94,8 @@ export interface ServedRequest extends Grain {
   readonly point: VmPoint;
   /** Pages to give before they are asked for, in the order in which they were. Absent: none. */
   readonly prefetch?: Uint32Array;
+  /** Where packs are read from; absent: where the ledger's are. */
+  readonly store?: PageStore;
   /** How long the guest goes on behind its first line. */
   readonly onMs?: number;
 }
@@ -109,7 +111,7 @@ export async function servedStart(request: ServedRequest): Promise<ServedStart> 
   const { guest, ledger, point, prefetch } = request;
   const table = await tableOf(ledger, point, { isWhole: true });
   const neighbours = grained({ table, ledger }, request);
-  const { counts, store } = counted(ledger.store);
+  const { counts, store } = counted(request.store ?? ledger.store);
   const { contents } = ledger.state;
   const reader = new PageReader({ engine: await ledger.engine(), store, locator: () => contents });
   const queue = new PageQueue({ table, neighbours });
