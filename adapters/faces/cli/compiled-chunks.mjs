@@ -39,9 +39,11 @@ export function compileChunk(path, main) {
   writeFileSync(`${path}.src`, `(function(module,require,__filename){${text}\n})`);
   writeFileSync(path, STUB);
   const folder = mkdtempSync(join(tmpdir(), 'pageledger-build-'));
+  // Flags are part of what fits; keys are none of the user's.
+  const env = { ...process.env, NODE_OPTIONS: '', PAGELEDGER_KEYS: '' };
   const run = (words, options = []) => {
     const line = [...options, resolve(main), '--ledger', join(folder, 'ledger'), ...words];
-    const { status, stderr } = spawnSync(process.execPath, line, { encoding: 'utf8', env: {} });
+    const { status, stderr } = spawnSync(process.execPath, line, { encoding: 'utf8', env });
     if (status !== 0) throw new TypeError(`${words.join(' ')}: ${stderr}`);
   };
   try {
@@ -50,6 +52,9 @@ export function compileChunk(path, main) {
     writeFileSync(keep, keeping(resolve(path)));
     run(['record', 'image', '--init', '--format', 'raw', '--vm', 'vm', image]);
     run(['captures', '--vm', 'vm'], ['--require', keep]);
+  } catch (error) {
+    // Where nothing can be recorded, the program is compiled as it starts.
+    console.warn(`what commands load is not compiled: ${error.message}`);
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
