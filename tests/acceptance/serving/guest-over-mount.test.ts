@@ -1,0 +1,108 @@
+// Two guests that have their memory from one mounted point: each maps the file for itself, is sent its
+// devices alone, and goes on with the very lines that the recorded guest printed.
+
+import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
+import { mkdirSync, readFileSync, statSync } from 'node:fs';
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import {
+  guestCommand,
+  guestPaths,
+  type DemoGuest,
+} from '../../../adapters/guests/demo-guest/start-guest.ts';
+import { LedgerCommands } from '../../support/command-line.ts';
+import { guestsIn } from '../../support/guest/guests-in-folder.ts';
+import {
+  describeWithQemu,
+  findMountTools,
+  GUEST_TIMEOUT_MS,
+} from '../../support/guest/real-guest.ts';
+import {
+  firstTicks,
+  restGuest,
+  sameTicks,
+  tickingGuest,
+} from '../../support/guest/watched-guest.ts';
+import { makeTemporaryFolder, type TemporaryFolder } from '../../support/temporary-folder.ts';
+
+const GUEST = { seed: 9, memoryMib: 128 };
+const LINES = 3;
+
+describeWithQemu('guests over a mounted point', await findMountTools(), (tools) => {
+  let folder: TemporaryFolder;
+  let commands: LedgerCommands;
+  let guest: DemoGuest;
+  const guests: ChildProcess[] = [];
+  const { at, run } = guestsIn(() => folder.path, { tools, ...GUEST });
+
+  beforeAll(async () => {
+    folder = await makeTemporaryFolder();
+    commands = new LedgerCommands(at('ledger'));
+    guest = await tickingGuest({ tools, folder: folder.path, ...GUEST });
+    await commands.json(
+      'record',
+      'qemu',
+      '--vm',
+      'web',
+      '--qmp',
+      guest.qmpPath,
+      '--count',
+      '2',
+      '--every',
+      '1s',
+    );
+    await restGuest(guest);
+    mkdirSync(at('m'));
+    await run(commands, 'mount', '--vm', 'web', '--at', '@2', '--block', 'pc.ram', at('m'));
+    const stream = ['--format', 'qemu', '--without-block', 'pc.ram', '--to', at('devices')];
+    await run(commands, 'restore', '--vm', 'web', '--at', '@2', ...stream);
+  }, GUEST_TIMEOUT_MS);
+  afterAll(async () => {
+    for (const each of guests) {
+      const gone = new Promise((resolve) => each.once('exit', resolve));
+      each.kill('SIGKILL');
+      await gone;
+    }
+    await guest.kill();
+    await run(commands, 'unmount', at('m'));
+    await folder.remove();
+  }, GUEST_TIMEOUT_MS);
+
+  /** Starts a guest whose memory is the file. */
+  function start(name: string): string {
+    const backend = `memory-backend-file,id=pc.ram,size=${GUEST.memoryMib}M,mem-path=${at('m/memory')},share=off`;
+    const words = ['-object', backend, '-machine', 'pc,memory-backend=pc.ram'];
+    const incoming = ['-incoming', `exec:cat ${at('devices')}`];
+    const specification = {
+      tools,
+      folder: folder.path,
+      ...GUEST,
+      name,
+      extra: [...words, ...incoming],
+    };
+    const [program, ...rest] = guestCommand(specification);
+    guests.push(spawn(program!, rest, { stdio: 'ignore' }));
+    return guestPaths(specification).serialPath;
+  }
+
+  test(
+    'both go on where the recorded one was, and the file stays as it was',
+    async () => {
+      expect(statSync(at('devices')).size).toBeLessThan(2 ** 21);
+      await commands.json('restore', '--vm', 'web', '--at', '@2', '--to', at('before.raw'));
+      const consoles = [start('one'), start('other')];
+      const ticks = await Promise.all(consoles.map((path) => firstTicks(path, LINES)));
+      expect(ticks[1]).toEqual(ticks[0]);
+      expect((await sameTicks(guest, ticks[0]!)).lines).toEqual(ticks[0]);
+      // As QEMU does for a guest's balloon: the guest would read the base's content there, not zeros.
+      const punched = spawnSync('fallocate', ['-p', '-o', '0', '-l', '4096', at('m/memory')]);
+      expect([punched.status, String(punched.stderr)]).toEqual([
+        1,
+        expect.stringContaining('unsupported'),
+      ]);
+      const memory = readFileSync(at('m/memory'));
+      const before = readFileSync(at('before.raw'));
+      expect(before.subarray(0, memory.length).equals(memory)).toBe(true);
+    },
+    GUEST_TIMEOUT_MS,
+  );
+});
