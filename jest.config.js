@@ -1,7 +1,7 @@
 import { availableParallelism } from 'node:os';
 
 export default {
-  testEnvironment: '<rootDir>/dist/tests/support/left-processes.js',
+  testEnvironment: '<rootDir>/dist/tests/support/processes/left-processes.js',
   roots: ['<rootDir>/dist/tests'],
   testMatch: ['**/*.test.js'],
   setupFilesAfterEnv: ['<rootDir>/dist/tests/support/byte-equality.js'],

@@ -8,9 +8,14 @@ import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from '@jest/globals';
 import { LEDGER_ERRORS, type FailureKind } from '../domain/values/ledger-error.ts';
 import { REFUSAL_ERRORS } from '../domain/values/refusals.ts';
-import { documentedErrors, documentedKinds, foldersDrawn } from './support/documents.ts';
-import { exportsOf, reExportsOf, timesIn } from './support/source-exports.ts';
-import { circleIn, filesImportedBy, importsOf, type Import } from './support/source-imports.ts';
+import { documentedErrors, documentedKinds, foldersDrawn } from './support/sources/documents.ts';
+import { exportsOf, reExportsOf, timesIn } from './support/sources/source-exports.ts';
+import {
+  circleIn,
+  filesImportedBy,
+  importsOf,
+  type Import,
+} from './support/sources/source-imports.ts';
 
 /** The checkout's root: the nearest folder above with a package.json. */
 function findRoot(): string {

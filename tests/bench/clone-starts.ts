@@ -12,7 +12,7 @@ import {
   type JsonRow,
   type RunningCommand,
 } from '../support/command-line.ts';
-import { CountingRelay } from '../support/counting-relay.ts';
+import { CountingRelay } from '../support/clients/counting-relay.ts';
 import { ticksOf } from '../support/guest/watched-guest.ts';
 
 /** Guests that run, by the command that started them. */

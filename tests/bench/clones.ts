@@ -8,7 +8,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { guestCommand } from '../../adapters/guests/demo-guest/start-guest.ts';
 import { programPath, toolsAtHand } from '../../adapters/guests/demo-guest/tools.ts';
 import { tickingGuest } from '../support/guest/watched-guest.ts';
-import { guestMib, proportionalMib } from '../support/process-memory.ts';
+import { guestMib, proportionalMib } from '../support/processes/process-memory.ts';
 import { MIB, type Bench, type BenchContext } from './bench.ts';
 import { CloneStarts, type StartedGuests } from './clone-starts.ts';
 import { farCloneRows } from './far-clones.ts';

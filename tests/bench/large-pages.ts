@@ -8,7 +8,7 @@ import { guestCommand } from '../../adapters/guests/demo-guest/start-guest.ts';
 import { programPath, toolsAtHand } from '../../adapters/guests/demo-guest/tools.ts';
 import { MemoryGroup } from '../../adapters/guests/memory-group.ts';
 import { tickingGuest, ticksOf } from '../support/guest/watched-guest.ts';
-import { accountedMib } from '../support/process-memory.ts';
+import { accountedMib } from '../support/processes/process-memory.ts';
 import type { Bench, BenchContext } from './bench.ts';
 import { CloneStarts, peakDuring } from './clone-starts.ts';
 import { freshFolder } from './ledgers.ts';

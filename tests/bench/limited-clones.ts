@@ -6,7 +6,7 @@ import { existsSync } from 'node:fs';
 import { setTimeout as pause } from 'node:timers/promises';
 import { MemoryGroup } from '../../adapters/guests/memory-group.ts';
 import { PAGE_BYTES } from '../../domain/values/page.ts';
-import { accountedMib } from '../support/process-memory.ts';
+import { accountedMib } from '../support/processes/process-memory.ts';
 import type { BenchContext } from './bench.ts';
 import { peakDuring, type CloneStarts } from './clone-starts.ts';
 import { figureOf, rowOf, type Row } from './measure.ts';

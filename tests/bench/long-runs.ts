@@ -3,11 +3,11 @@
 
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { dumpParsers } from '../support/dump-parsers.ts';
-import { runCrowd, separately } from '../support/killed-crowd.ts';
-import { flipBits } from '../support/flipped-bits.ts';
-import { runSpoiled, tryParsers, type ParserOutcome } from '../support/spoiled-run.ts';
-import { makeTinyLedger } from '../support/tiny-ledger.ts';
+import { dumpParsers } from '../support/spoiled/dump-parsers.ts';
+import { runCrowd, separately } from '../support/processes/killed-crowd.ts';
+import { flipBits } from '../support/spoiled/flipped-bits.ts';
+import { runSpoiled, tryParsers, type ParserOutcome } from '../support/spoiled/spoiled-run.ts';
+import { makeTinyLedger } from '../support/ledgers/tiny-ledger.ts';
 import { MIB, type Bench, type BenchContext } from './bench.ts';
 import { figureOf, rowOf, secondsOf, type Row } from './measure.ts';
 import { resultsFolder } from './report.ts';

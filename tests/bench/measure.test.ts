@@ -3,7 +3,7 @@
 import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
-import { withTemporaryFolder } from '../support/temporary-folder.ts';
+import { withTemporaryFolder } from '../support/disks/temporary-folder.ts';
 import { lightCommands } from './light-commands.ts';
 import { figureOf, gigabytesPerSecond, rowOf, sampled } from './measure.ts';
 import { digits, sectionText, tableText, writeResult, type Result } from './report.ts';

@@ -14,7 +14,7 @@ import type { VmPoint } from '../../adapters/wiring/ledger/vm-point.ts';
 import { assert } from '../../domain/values/assert.ts';
 import { PAGE_BYTES } from '../../domain/values/page.ts';
 import { exportGroup, importGroup, restoreToFile, type Ledger } from '../../index.ts';
-import { linkTo, taking } from '../support/linked-ledgers.ts';
+import { linkTo, taking } from '../support/ledgers/linked-ledgers.ts';
 import { MIB, type Bench, type BenchContext } from './bench.ts';
 import { advertisementRows, filterRows, type Series } from './advertisements.ts';
 import { captureLive, workingGuest } from './guest-series.ts';

@@ -8,8 +8,16 @@ import { toolsAtHand } from '../../adapters/guests/demo-guest/tools.ts';
 import { assert } from '../../domain/values/assert.ts';
 import { PAGE_BYTES, restoreToFile, whatIfOf } from '../../index.ts';
 import { buildGuests, MIXED, runGuests, type GuestMemory } from '../support/guest/mixed-guests.ts';
-import { differenceEngine, leftAfter, type PaperTable } from '../support/difference-engine.ts';
-import { pagesShared, sharingTableOf, type SharingTable } from '../support/sharing-table.ts';
+import {
+  differenceEngine,
+  leftAfter,
+  type PaperTable,
+} from '../support/ledgers/difference-engine.ts';
+import {
+  pagesShared,
+  sharingTableOf,
+  type SharingTable,
+} from '../support/ledgers/sharing-table.ts';
 import { MIB, type Bench, type BenchContext } from './bench.ts';
 import { freshFolder, runCli, withLedger } from './ledgers.ts';
 import { figureOf, rowOf, type Figure, type Row } from './measure.ts';

@@ -18,7 +18,7 @@ import type {
 } from '../../domain/ports/page-engine.ts';
 import { CODEC_RAW } from '../../domain/values/pack.ts';
 import { PAGE_BYTES } from '../../domain/values/page.ts';
-import { fillRequest, joined } from '../support/fill-requests.ts';
+import { fillRequest, joined } from '../support/packs/fill-requests.ts';
 import { seededRandom } from '../support/images.ts';
 import type { Bench, BenchContext } from './bench.ts';
 import { guestImage } from './ledgers.ts';

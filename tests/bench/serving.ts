@@ -16,7 +16,7 @@ import { assert } from '../../domain/values/assert.ts';
 import { PAGE_BYTES } from '../../domain/values/page.ts';
 import { openLedger } from '../../index.ts';
 import { seededRandom } from '../support/images.ts';
-import { NbdClient } from '../support/nbd-client.ts';
+import { NbdClient } from '../support/clients/nbd-client.ts';
 import { arrivingRows } from './arriving-memory.ts';
 import { MIB, type Bench, type BenchContext } from './bench.ts';
 import { freshFolder, guestImage, record, withLedger } from './ledgers.ts';

@@ -2,7 +2,7 @@
 // them take of the host's memory, and how much is sent to those whose master is not the file.
 
 import { setTimeout as pause } from 'node:timers/promises';
-import { guestMib, proportionalMib } from '../support/process-memory.ts';
+import { guestMib, proportionalMib } from '../support/processes/process-memory.ts';
 import type { BenchContext } from './bench.ts';
 import type { CloneStarts, StartedGuests } from './clone-starts.ts';
 import { figureOf, rowOf, type Row } from './measure.ts';

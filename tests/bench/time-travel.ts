@@ -12,7 +12,7 @@ import { valuesOver } from '../../adapters/wiring/time-travel/values.ts';
 import { assert } from '../../domain/values/assert.ts';
 import { PAGE_BYTES } from '../../domain/values/page.ts';
 import type { Ledger } from '../../index.ts';
-import { GdbClient } from '../support/gdb-client.ts';
+import { GdbClient } from '../support/clients/gdb-client.ts';
 import { fillPage, seededRandom } from '../support/images.ts';
 import { MIB, type Bench, type BenchContext } from './bench.ts';
 import { cliWords, freshFolder, guestImage, record, withLedger } from './ledgers.ts';

@@ -18,7 +18,7 @@ import { PAGE_BYTES } from '../../domain/values/page.ts';
 import { buildTrainingGuests, TRAINING } from '../support/guest/training-guests.ts';
 import { twoMemories } from '../support/guest/two-memories.ts';
 import { seededRandom } from '../support/images.ts';
-import { STREAMS, streamsOf } from '../support/packed-pages.ts';
+import { STREAMS, streamsOf } from '../support/packs/packed-pages.ts';
 import { guestBlocks } from './guest-blocks.ts';
 import { resultsFolder } from './report.ts';
 

@@ -2,7 +2,7 @@
 
 import { expect, test } from '@jest/globals';
 import { NO_STREAM } from '../../domain/ports/event-log.ts';
-import { eventsOf, lineOf, makeEvents, streamOf } from '../support/log-events.ts';
+import { eventsOf, lineOf, makeEvents, streamOf } from '../support/logs/log-events.ts';
 import { failureOf, valueOf } from '../support/outcomes.ts';
 import { append, fill, type Current } from './event-log-world.ts';
 

@@ -8,7 +8,7 @@ import {
   type LogSignal,
   type StoredEvent,
 } from '../../domain/ports/event-log.ts';
-import { eventsOf, lineOf, makeEvent, makeEvents } from '../support/log-events.ts';
+import { eventsOf, lineOf, makeEvent, makeEvents } from '../support/logs/log-events.ts';
 import { failureOf, gather, valueOf } from '../support/outcomes.ts';
 import { append, fill, type Current } from './event-log-world.ts';
 

@@ -3,7 +3,7 @@
 import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { NO_STREAM, type EventLog } from '../../domain/ports/event-log.ts';
-import { eventsOf, makeEvents } from '../support/log-events.ts';
+import { eventsOf, makeEvents } from '../support/logs/log-events.ts';
 import type { EventLogWorld } from './event-log-world.ts';
 
 interface Step {

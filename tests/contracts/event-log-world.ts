@@ -6,7 +6,7 @@ import {
   type EventLog,
   type StoredEvent,
 } from '../../domain/ports/event-log.ts';
-import { eventsOf, makeEvents } from '../support/log-events.ts';
+import { eventsOf, makeEvents } from '../support/logs/log-events.ts';
 import { valueOf } from '../support/outcomes.ts';
 
 /** A log that is empty, for one test. */

@@ -5,8 +5,8 @@ import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globa
 import { APPEND_BYTES_MAX, EVENT_BYTES_MAX } from '../../domain/values/page.ts';
 import { markOf, NO_STREAM, type EventLog, type EventMark } from '../../domain/ports/event-log.ts';
 import { seededRandom } from '../support/images.ts';
-import { eventsOf, lineOf, makeEvent, makeEvents } from '../support/log-events.ts';
-import { randomBytes, streamOf } from '../support/log-events.ts';
+import { eventsOf, lineOf, makeEvent, makeEvents } from '../support/logs/log-events.ts';
+import { randomBytes, streamOf } from '../support/logs/log-events.ts';
 import { failureOf, gather, valueOf } from '../support/outcomes.ts';
 import {
   contractOfClosing,

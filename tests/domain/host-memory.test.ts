@@ -28,7 +28,7 @@ import {
 } from '../../domain/values/page-ranges.ts';
 import { encodeControl } from '../../domain/events/control.ts';
 import { accepted } from '../../domain/ports/run.ts';
-import { ClonedHost, CLONES, fileOf, hostStep, leasedOn } from '../support/cloned-host.ts';
+import { ClonedHost, CLONES, fileOf, hostStep, leasedOn } from '../support/hosts/cloned-host.ts';
 import { events, specify } from '../support/given-when-then.ts';
 
 const [A, B] = [CLONES[0]!, CLONES[1]!];

@@ -20,7 +20,7 @@ import {
   fileOf,
   hostStep,
   type HostStep,
-} from '../support/cloned-host.ts';
+} from '../support/hosts/cloned-host.ts';
 
 const [A, B] = [LEASES[0]!, LEASES[1]!];
 

@@ -17,7 +17,7 @@ import {
   decideOneByOne,
   kindOf,
   textOf,
-} from '../support/page-oracle.ts';
+} from '../support/ledgers/page-oracle.ts';
 
 /** A batch as it is recorded: its references in the numbers that the log gives its stores. */
 interface Recorded {

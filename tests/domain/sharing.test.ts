@@ -24,7 +24,7 @@ import {
   decideOneByOne,
   kindOf,
   textOf,
-} from '../support/page-oracle.ts';
+} from '../support/ledgers/page-oracle.ts';
 
 /** Events of a page bear no VM; here they do, so that several VMs can be told apart. */
 interface OfVm {

@@ -14,8 +14,8 @@ import {
   planCapture,
   type PlannedCapture,
 } from '../support/hand-made-captures.ts';
-import { goldenBytes } from '../support/golden-capture.ts';
-import { itemsOf } from '../support/log-events.ts';
+import { goldenBytes } from '../support/golden/golden-capture.ts';
+import { itemsOf } from '../support/logs/log-events.ts';
 
 const changesOf = async (ledger: HandMadeLedger): Promise<readonly Change[]> =>
   new CommitAssembler(ledger.log).take(await itemsOf(ledger.log));

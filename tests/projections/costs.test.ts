@@ -21,7 +21,7 @@ import { isContent, type Holding } from '../../domain/values/holding.ts';
 import { besideOf, decodeBatches } from '../../projections/commits.ts';
 import { allHoldingsOf } from '../../projections/table.ts';
 import { StoredSizes } from '../../projections/questions/stored-sizes.ts';
-import { memoryOf, type VmKind } from '../support/compaction-world.ts';
+import { memoryOf, type VmKind } from '../support/ledgers/compaction-world.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'pageledger-costs-'));
 afterAll(() => rmSync(folder, { recursive: true }));

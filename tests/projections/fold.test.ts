@@ -16,23 +16,23 @@ import { vmStream } from '../../domain/events/streams.ts';
 import { pageRows, type EventRow } from '../../projections/questions/event-rows.ts';
 import { RANK_FIRST } from '../../projections/subscriptions/cursor.ts';
 import { sharingReport } from '../../projections/questions/sharing-at.ts';
-import { sharingAt } from '../support/sharing-counts.ts';
+import { sharingAt } from '../support/ledgers/sharing-counts.ts';
 import { catalogueText } from '../../projections/models/catalogue-state.ts';
 import { CommitAssembler, type CaptureChange } from '../../projections/commits.ts';
 import type { LedgerState } from '../../projections/models/ledger-state.ts';
 import type { PageTable } from '../../projections/table.ts';
 import { HandMadeLedger, identifierOf, planCapture } from '../support/hand-made-captures.ts';
 import { seededRandom } from '../support/images.ts';
-import { MapStateFiles } from '../support/map-state-files.ts';
+import { MapStateFiles } from '../support/disks/map-state-files.ts';
 import {
   NaiveLedger,
   NONE_LARGE,
   UNTOLD_CONTENT,
   type HeldLarge,
   type NaiveCapture,
-} from '../support/naive-ledger.ts';
-import { drawnContent } from '../support/random-histories.ts';
-import { itemsOf } from '../support/log-events.ts';
+} from '../support/ledgers/naive-ledger.ts';
+import { drawnContent } from '../support/ledgers/random-histories.ts';
+import { itemsOf } from '../support/logs/log-events.ts';
 
 const PAGES = 80;
 /** Few contents, so that pages are often equal; 0 is zeros. */

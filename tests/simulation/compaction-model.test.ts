@@ -32,8 +32,8 @@ import {
   UNTOLD_NUMBER,
   WorldModel,
   type VmKind,
-} from '../support/compaction-world.ts';
-import { makeTemporaryFolder, type TemporaryFolder } from '../support/temporary-folder.ts';
+} from '../support/ledgers/compaction-world.ts';
+import { makeTemporaryFolder, type TemporaryFolder } from '../support/disks/temporary-folder.ts';
 
 const RUNS = Number(process.env['PAGELEDGER_RUNS'] ?? 12);
 const PAGES = 6;

@@ -22,8 +22,8 @@ import {
   tableAt,
   WorldModel,
   type WorldDisk,
-} from '../support/compaction-world.ts';
-import { makeTemporaryFolder, type TemporaryFolder } from '../support/temporary-folder.ts';
+} from '../support/ledgers/compaction-world.ts';
+import { makeTemporaryFolder, type TemporaryFolder } from '../support/disks/temporary-folder.ts';
 
 const NOW: CompactRequest = { graceMs: 0, isDryRun: false };
 

@@ -3,8 +3,8 @@
 
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { verify, type Ledger } from '../../index.ts';
-import { openWorld, recordTable, WorldModel } from '../support/compaction-world.ts';
-import { makeTemporaryFolder, type TemporaryFolder } from '../support/temporary-folder.ts';
+import { openWorld, recordTable, WorldModel } from '../support/ledgers/compaction-world.ts';
+import { makeTemporaryFolder, type TemporaryFolder } from '../support/disks/temporary-folder.ts';
 import { crashKinds, faultsAtEveryCrash } from './crashes.ts';
 import { LossyFiles } from './lossy-files.ts';
 

@@ -9,9 +9,9 @@
 
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { verify, type Ledger } from '../../index.ts';
-import { clearCode } from '../support/damaged-ledger.ts';
-import { ledgerActions, openAt, type LedgerAction } from '../support/ledger-actions.ts';
-import { makeTemporaryFolder, type TemporaryFolder } from '../support/temporary-folder.ts';
+import { clearCode } from '../support/spoiled/damaged-ledger.ts';
+import { ledgerActions, openAt, type LedgerAction } from '../support/ledgers/ledger-actions.ts';
+import { makeTemporaryFolder, type TemporaryFolder } from '../support/disks/temporary-folder.ts';
 import { FailingFiles, type Failure } from './failing-files.ts';
 import type { LossyFiles } from './lossy-files.ts';
 import { thrownText } from '../support/outcomes.ts';

@@ -4,11 +4,11 @@
 // PAGELEDGER_BIT_STEP: every so many bits only; 1: all of them (`npm run test:long`).
 
 import { expect, test } from '@jest/globals';
-import { flipBits } from '../support/flipped-bits.ts';
-import { judgeOpened } from '../support/damaged-ledger.ts';
-import { diskOf } from '../support/memory-disk.ts';
-import { withTemporaryFolder } from '../support/temporary-folder.ts';
-import { makeTinyLedger, openTiny } from '../support/tiny-ledger.ts';
+import { flipBits } from '../support/spoiled/flipped-bits.ts';
+import { judgeOpened } from '../support/spoiled/damaged-ledger.ts';
+import { diskOf } from '../support/disks/memory-disk.ts';
+import { withTemporaryFolder } from '../support/disks/temporary-folder.ts';
+import { makeTinyLedger, openTiny } from '../support/ledgers/tiny-ledger.ts';
 
 const STEP = Number(process.env['PAGELEDGER_BIT_STEP'] ?? 401);
 const tell = (sentence: string): void => void process.stdout.write(`${sentence}\n`);

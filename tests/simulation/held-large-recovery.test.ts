@@ -14,9 +14,9 @@ import {
   PAGE_BYTES,
 } from '../../index.ts';
 import { REGION_PAGES } from '../../domain/values/page.ts';
-import { distinctPages, recordImage } from '../support/recorded-images.ts';
-import { digestOf, restoredDigest } from '../support/small-ledger.ts';
-import { makeTemporaryFolder, type TemporaryFolder } from '../support/temporary-folder.ts';
+import { distinctPages, recordImage } from '../support/ledgers/recorded-images.ts';
+import { digestOf, restoredDigest } from '../support/ledgers/small-ledger.ts';
+import { makeTemporaryFolder, type TemporaryFolder } from '../support/disks/temporary-folder.ts';
 import { crashKinds, faultsAtEveryCrash } from './crashes.ts';
 import { LossyFiles } from './lossy-files.ts';
 

@@ -10,7 +10,7 @@ import { restoresStream } from '../../domain/events/streams.ts';
 import { decideRequests, initialTraces } from '../../domain/requests.ts';
 import { PAGE_BYTES } from '../../domain/values/page.ts';
 import { compact, isLedgerError, takeCheckpoint, type Ledger } from '../../index.ts';
-import { memoryOf, type WorldModel } from '../support/compaction-world.ts';
+import { memoryOf, type WorldModel } from '../support/ledgers/compaction-world.ts';
 import { testCrashes } from './crashed-worlds.ts';
 
 /** Pages that lie in their order in three storage blocks, and what is asked for of all of them. */

@@ -7,7 +7,7 @@ import { expect } from '@jest/globals';
 import { readPoint } from '../../adapters/wiring/points/point-reader.ts';
 import { PAGE_BYTES } from '../../domain/values/page.ts';
 import { compact, isLedgerError, takeCheckpoint, type Ledger } from '../../index.ts';
-import { memoryOf, type WorldModel } from '../support/compaction-world.ts';
+import { memoryOf, type WorldModel } from '../support/ledgers/compaction-world.ts';
 import { testCrashes } from './crashed-worlds.ts';
 
 /** The capture that is named. */

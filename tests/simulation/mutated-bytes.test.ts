@@ -5,8 +5,8 @@
 // seed they are drawn by; PAGELEDGER_PARSERS: which parsers, as an expression for their names.
 
 import { expect, test } from '@jest/globals';
-import { runSpoiled } from '../support/spoiled-run.ts';
-import { withTemporaryFolder } from '../support/temporary-folder.ts';
+import { runSpoiled } from '../support/spoiled/spoiled-run.ts';
+import { withTemporaryFolder } from '../support/disks/temporary-folder.ts';
 
 const MUTATIONS = Number(process.env['PAGELEDGER_MUTATIONS'] ?? 300);
 const SEED = Number(process.env['PAGELEDGER_SEED'] ?? 20_268);

@@ -9,13 +9,13 @@ import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { openEventLog } from '../../adapters/stores/event-log-embedded/event-log-embedded.ts';
 import type { StoredEvent } from '../../domain/ports/event-log.ts';
 import { compact, forgetPoints, verify, type Ledger } from '../../index.ts';
-import { openWorld, recordTable, tableAt } from '../support/compaction-world.ts';
-import { clearCode } from '../support/damaged-ledger.ts';
+import { openWorld, recordTable, tableAt } from '../support/ledgers/compaction-world.ts';
+import { clearCode } from '../support/spoiled/damaged-ledger.ts';
 import { seededRandom } from '../support/images.ts';
-import { mutated } from '../support/mutations.ts';
+import { mutated } from '../support/spoiled/mutations.ts';
 import { thrownText, valueOf } from '../support/outcomes.ts';
-import { recordSeries } from '../support/spoiled-series.ts';
-import { makeTemporaryFolder, type TemporaryFolder } from '../support/temporary-folder.ts';
+import { recordSeries } from '../support/spoiled/spoiled-series.ts';
+import { makeTemporaryFolder, type TemporaryFolder } from '../support/disks/temporary-folder.ts';
 import type { LossyFiles } from './lossy-files.ts';
 
 const CHANGES = Number(process.env['PAGELEDGER_CHANGED_EVENTS'] ?? 16);

@@ -2,9 +2,9 @@
 
 import { posix } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import { flipBits } from '../support/flipped-bits.ts';
-import { makeTemporaryFolder, type TemporaryFolder } from '../support/temporary-folder.ts';
-import { makeTinyLedger, TINY_URL, type TinyLedger } from '../support/tiny-ledger.ts';
+import { flipBits } from '../support/spoiled/flipped-bits.ts';
+import { makeTemporaryFolder, type TemporaryFolder } from '../support/disks/temporary-folder.ts';
+import { makeTinyLedger, TINY_URL, type TinyLedger } from '../support/ledgers/tiny-ledger.ts';
 
 const FLIPS = 24;
 

@@ -9,8 +9,13 @@ import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { join } from 'node:path';
 import { openLedger, takeCheckpoint, verify, type Ledger } from '../../index.ts';
 import { changeImage, makeImage } from '../support/images.ts';
-import { digestOf, recordBytes, restoredDigest, streamOf } from '../support/small-ledger.ts';
-import { makeTemporaryFolder, type TemporaryFolder } from '../support/temporary-folder.ts';
+import {
+  digestOf,
+  recordBytes,
+  restoredDigest,
+  streamOf,
+} from '../support/ledgers/small-ledger.ts';
+import { makeTemporaryFolder, type TemporaryFolder } from '../support/disks/temporary-folder.ts';
 import { crashKinds, faultsAtEveryCrash } from './crashes.ts';
 import { LossyFiles } from './lossy-files.ts';
 

@@ -12,8 +12,8 @@ import {
   placesIn,
   recordTable,
   tableAt,
-} from '../support/compaction-world.ts';
-import { makeTemporaryFolder, type TemporaryFolder } from '../support/temporary-folder.ts';
+} from '../support/ledgers/compaction-world.ts';
+import { makeTemporaryFolder, type TemporaryFolder } from '../support/disks/temporary-folder.ts';
 
 /** The first content that was recorded, of which the second capture holds nothing. */
 const FIRST: Holding = FIRST_CONTENT;

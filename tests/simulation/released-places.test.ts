@@ -12,9 +12,9 @@ import {
   placesIn,
   recordTable,
   WorldModel,
-} from '../support/compaction-world.ts';
-import { eventsOf } from '../support/log-events.ts';
-import { withTemporaryFolder } from '../support/temporary-folder.ts';
+} from '../support/ledgers/compaction-world.ts';
+import { eventsOf } from '../support/logs/log-events.ts';
+import { withTemporaryFolder } from '../support/disks/temporary-folder.ts';
 
 const NOW: CompactRequest = { graceMs: 0, isDryRun: false };
 /** Contents that are patches of none of the others: as many as are worth putting together. */

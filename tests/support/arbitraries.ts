@@ -33,8 +33,8 @@ import {
   PACK_SLOTS,
   PAGE_BYTES,
 } from '../../domain/values/page.ts';
-import { cloneEvents } from './clone-arbitraries.ts';
-import { hostEvents } from './host-arbitraries.ts';
+import { cloneEvents } from './hosts/clone-arbitraries.ts';
+import { hostEvents } from './hosts/host-arbitraries.ts';
 import { stringForm } from '../../domain/patterns/index.ts';
 import { NO_PATCHES, type PatchTable } from '../../domain/events/patches.ts';
 import { CLASSES_MAX, IDENTIFIER_BYTES } from '../../domain/ports/page-engine.ts';

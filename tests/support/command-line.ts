@@ -5,8 +5,8 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { existsSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { Answer, Asked } from './command-host.ts';
-import { answered } from './answered-commands.ts';
+import type { Answer, Asked } from './processes/command-host.ts';
+import { answered } from './processes/answered-commands.ts';
 
 const built = (path: string): string => fileURLToPath(new URL(`../../${path}`, import.meta.url));
 const BUNDLED = built('bin/main.js');

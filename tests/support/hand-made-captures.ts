@@ -37,9 +37,9 @@ import {
   createMemoryEventLog,
   MemoryLogStore,
 } from '../../adapters/stores/event-log-memory/event-log-memory.ts';
-import { NONE_LARGE, UNTOLD_CONTENT, type HeldLarge } from './naive-ledger.ts';
+import { NONE_LARGE, UNTOLD_CONTENT, type HeldLarge } from './ledgers/naive-ledger.ts';
 import { GrowingRuns } from '../../domain/values/slot-runs.ts';
-import { MapStateFiles } from './map-state-files.ts';
+import { MapStateFiles } from './disks/map-state-files.ts';
 import { valueOf } from './outcomes.ts';
 
 export const sha256 = (bytes: Uint8Array): Uint8Array => hash('sha256', bytes, 'buffer');

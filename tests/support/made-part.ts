@@ -2,7 +2,7 @@
 
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { sourceRoot } from './source-root.ts';
+import { sourceRoot } from './sources/source-root.ts';
 
 export class MadePart {
   readonly #document: string;

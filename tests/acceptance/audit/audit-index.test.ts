@@ -7,8 +7,8 @@ import { openBlockFiles } from '../../../adapters/stores/derived/block-files.ts'
 import { openLedger, pageIndexOf, type Ledger } from '../../../index.ts';
 import { PageIndex } from '../../../projections/page-index/page-index.ts';
 import { LedgerCommands, type JsonRow } from '../../support/command-line.ts';
-import { makeTemporaryFolder, type TemporaryFolder } from '../../support/temporary-folder.ts';
-import { makeTracedLedger } from '../../support/traced-ledger.ts';
+import { makeTemporaryFolder, type TemporaryFolder } from '../../support/disks/temporary-folder.ts';
+import { makeTracedLedger } from '../../support/ledgers/traced-ledger.ts';
 
 describe('audit queries', () => {
   let folder: TemporaryFolder;

@@ -19,14 +19,14 @@ import {
 import { LedgerCommands, type JsonRow } from '../../support/command-line.ts';
 import { pageAt } from '../../support/images.ts';
 import { gather } from '../../support/outcomes.ts';
-import { makeTemporaryFolder, type TemporaryFolder } from '../../support/temporary-folder.ts';
+import { makeTemporaryFolder, type TemporaryFolder } from '../../support/disks/temporary-folder.ts';
 import {
   makeTracedLedger,
   TRACED,
   TRACED_ORDER,
   TRACED_PAGES,
   tracedTimeMs,
-} from '../../support/traced-ledger.ts';
+} from '../../support/ledgers/traced-ledger.ts';
 
 const GROUP_OF: Readonly<Record<string, string>> = { a: 'default', b: 'default', c: 'apart' };
 const VMS = Object.keys(TRACED);

@@ -19,9 +19,14 @@ import { addPattern } from '../../../adapters/wiring/ledger/patterns.ts';
 import { actorIn } from '../../../domain/events/actor.ts';
 import { isControlType } from '../../../domain/events/control.ts';
 import { makeImage } from '../../support/images.ts';
-import { eventsOf, recordFiles, withLedger, writeImages } from '../../support/recorded-images.ts';
-import { sourceRoot } from '../../support/source-root.ts';
-import { makeTemporaryFolder, type TemporaryFolder } from '../../support/temporary-folder.ts';
+import {
+  eventsOf,
+  recordFiles,
+  withLedger,
+  writeImages,
+} from '../../support/ledgers/recorded-images.ts';
+import { sourceRoot } from '../../support/sources/source-root.ts';
+import { makeTemporaryFolder, type TemporaryFolder } from '../../support/disks/temporary-folder.ts';
 
 const MIX = { zero: 0, text: 0, random: 1, repeated: 0, duplicate: 0 };
 const MEMORY = { url: 'memory:', mode: 'create' } as const;

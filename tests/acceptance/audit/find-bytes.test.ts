@@ -8,7 +8,7 @@ import { findBytes } from '../../../adapters/wiring/time-travel/find.ts';
 import { compact, forgetPoints, openLedger, recordImages, type Ledger } from '../../../index.ts';
 import { LedgerCommands, type JsonRow } from '../../support/command-line.ts';
 import { seededRandom } from '../../support/images.ts';
-import { makeTemporaryFolder, type TemporaryFolder } from '../../support/temporary-folder.ts';
+import { makeTemporaryFolder, type TemporaryFolder } from '../../support/disks/temporary-folder.ts';
 
 const LONG_MS = 120_000;
 const PAGE_BYTES = 4096;

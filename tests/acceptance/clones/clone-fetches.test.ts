@@ -14,7 +14,7 @@ import {
   GUEST_TIMEOUT_MS,
 } from '../../support/guest/real-guest.ts';
 import { firstTicks, tickingGuest } from '../../support/guest/watched-guest.ts';
-import { makeTemporaryFolder, type TemporaryFolder } from '../../support/temporary-folder.ts';
+import { makeTemporaryFolder, type TemporaryFolder } from '../../support/disks/temporary-folder.ts';
 
 const GUEST = { seed: 23, memoryMib: 128 };
 const PAGES = (GUEST.memoryMib * 2 ** 20) / 4096;

@@ -14,8 +14,8 @@ import {
 } from '../../support/guest/real-guest.ts';
 import { withQmp } from '../../support/guest/still-guest.ts';
 import { firstTicks, sameTicks, tickingGuest, ticksOf } from '../../support/guest/watched-guest.ts';
-import { parkUntil } from '../../support/killed-parking.ts';
-import { makeTemporaryFolder, type TemporaryFolder } from '../../support/temporary-folder.ts';
+import { parkUntil } from '../../support/processes/killed-parking.ts';
+import { makeTemporaryFolder, type TemporaryFolder } from '../../support/disks/temporary-folder.ts';
 
 const GUEST = { seed: 31, memoryMib: 128 };
 const LINES = 3;

@@ -29,8 +29,8 @@ import {
   ticksOf,
 } from '../../support/guest/watched-guest.ts';
 import { IS_LONG } from '../../support/long-run.ts';
-import { accountedMib } from '../../support/process-memory.ts';
-import { makeTemporaryFolder, type TemporaryFolder } from '../../support/temporary-folder.ts';
+import { accountedMib } from '../../support/processes/process-memory.ts';
+import { makeTemporaryFolder, type TemporaryFolder } from '../../support/disks/temporary-folder.ts';
 import { testLong } from '../../support/test-long.ts';
 
 const GUEST = { seed: 11, memoryMib: 128 };

@@ -15,7 +15,7 @@ import {
 } from '../../../adapters/guests/demo-guest/start-guest.ts';
 import { connectQmp } from '../../../adapters/guests/qemu/qmp-client.ts';
 import { LedgerCommands, type JsonRow, type RunningCommand } from '../../support/command-line.ts';
-import { CountingRelay } from '../../support/counting-relay.ts';
+import { CountingRelay } from '../../support/clients/counting-relay.ts';
 import {
   describeWithQemu,
   findTools,
@@ -30,7 +30,7 @@ import {
   tickingGuest,
   tickNumber,
 } from '../../support/guest/watched-guest.ts';
-import { makeTemporaryFolder, type TemporaryFolder } from '../../support/temporary-folder.ts';
+import { makeTemporaryFolder, type TemporaryFolder } from '../../support/disks/temporary-folder.ts';
 
 const atHand = await findTools();
 const isThere = existsSync('/dev/fuse') && programPath('nbdfuse') !== null;

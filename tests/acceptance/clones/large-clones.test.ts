@@ -20,7 +20,7 @@ import {
 } from '../../support/guest/real-guest.ts';
 import { firstTicks, sameTicks, tickingGuest } from '../../support/guest/watched-guest.ts';
 import { IS_LONG } from '../../support/long-run.ts';
-import { makeTemporaryFolder, type TemporaryFolder } from '../../support/temporary-folder.ts';
+import { makeTemporaryFolder, type TemporaryFolder } from '../../support/disks/temporary-folder.ts';
 
 /** Six guests are too many for the usual run. */
 async function foundTools(): Promise<FoundTools> {

@@ -21,7 +21,7 @@ import {
   tickingGuest,
 } from '../../support/guest/watched-guest.ts';
 import { IS_LONG } from '../../support/long-run.ts';
-import { makeTemporaryFolder, type TemporaryFolder } from '../../support/temporary-folder.ts';
+import { makeTemporaryFolder, type TemporaryFolder } from '../../support/disks/temporary-folder.ts';
 
 const GUEST = { seed: 23, memoryMib: 128 };
 const BYTES = GUEST.memoryMib * 2 ** 20;

@@ -13,9 +13,9 @@ import {
   GUEST_TIMEOUT_MS,
   inLongRun,
 } from '../../support/guest/real-guest.ts';
-import { guestMib } from '../../support/process-memory.ts';
+import { guestMib } from '../../support/processes/process-memory.ts';
 import { doneLine, startToldGuest, toldCommand, workOf } from '../../support/guest/told-guest.ts';
-import { makeTemporaryFolder, type TemporaryFolder } from '../../support/temporary-folder.ts';
+import { makeTemporaryFolder, type TemporaryFolder } from '../../support/disks/temporary-folder.ts';
 
 const MEMORY_MIB = 96;
 const PAGES = (MEMORY_MIB * 2 ** 20) / 4096;

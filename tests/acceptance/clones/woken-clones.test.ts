@@ -18,7 +18,7 @@ import {
   GUEST_TIMEOUT_MS,
 } from '../../support/guest/real-guest.ts';
 import { firstTicks, tickingGuest, ticksOf } from '../../support/guest/watched-guest.ts';
-import { makeTemporaryFolder, type TemporaryFolder } from '../../support/temporary-folder.ts';
+import { makeTemporaryFolder, type TemporaryFolder } from '../../support/disks/temporary-folder.ts';
 
 const GUEST = { seed: 29, memoryMib: 128 };
 const LINES = 2;

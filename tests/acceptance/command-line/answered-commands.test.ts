@@ -6,9 +6,9 @@ import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from '@jest/globals';
 import { LedgerCommands, type Outcome } from '../../support/command-line.ts';
 import { changeImage, makeImage } from '../../support/images.ts';
-import { writeImages } from '../../support/recorded-images.ts';
-import { suiteFolder } from '../../support/suite-folder.ts';
-import { isAnswered } from '../../support/answered-commands.ts';
+import { writeImages } from '../../support/ledgers/recorded-images.ts';
+import { suiteFolder } from '../../support/disks/suite-folder.ts';
+import { isAnswered } from '../../support/processes/answered-commands.ts';
 
 const folder = suiteFolder();
 const path = (name: string): string => join(folder.path, name);

@@ -13,7 +13,7 @@ import { PAGE_BYTES } from '../../../domain/values/page.ts';
 import { LEDGER_STREAM } from '../../../domain/events/streams.ts';
 import { openLedger, openRecorder } from '../../../index.ts';
 import { COMMAND_LINE, LedgerCommands } from '../../support/command-line.ts';
-import { takeSnapshot, type Snapshot } from '../../support/folder-snapshot.ts';
+import { takeSnapshot, type Snapshot } from '../../support/disks/folder-snapshot.ts';
 import { answer, greeting, serveFakeQmp } from '../../support/guest/fake-qmp.ts';
 import { mappedFile } from '../../support/guest/mapped-bytes.ts';
 import * as stream from '../../support/guest/stream-bytes.ts';
@@ -27,8 +27,8 @@ import {
   recordOf,
   restoredDigest,
   streamOf,
-} from '../../support/small-ledger.ts';
-import { makeTemporaryFolder, type TemporaryFolder } from '../../support/temporary-folder.ts';
+} from '../../support/ledgers/small-ledger.ts';
+import { makeTemporaryFolder, type TemporaryFolder } from '../../support/disks/temporary-folder.ts';
 
 const PAGES = 24;
 const first = makeImage({ seed: 31, pages: PAGES });

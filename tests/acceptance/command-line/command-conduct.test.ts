@@ -15,8 +15,8 @@ import {
   type JsonRow,
 } from '../../support/command-line.ts';
 import { imageSeries } from '../../support/images.ts';
-import { writeImages } from '../../support/recorded-images.ts';
-import { makeTemporaryFolder, type TemporaryFolder } from '../../support/temporary-folder.ts';
+import { writeImages } from '../../support/ledgers/recorded-images.ts';
+import { makeTemporaryFolder, type TemporaryFolder } from '../../support/disks/temporary-folder.ts';
 
 const LONG_MS = 120_000;
 const PAGES = 120;

@@ -12,8 +12,8 @@ import {
   type JsonRow,
 } from '../../support/command-line.ts';
 import { imageSeries, makeImage } from '../../support/images.ts';
-import { writeImages } from '../../support/recorded-images.ts';
-import { makeTemporaryFolder, type TemporaryFolder } from '../../support/temporary-folder.ts';
+import { writeImages } from '../../support/ledgers/recorded-images.ts';
+import { makeTemporaryFolder, type TemporaryFolder } from '../../support/disks/temporary-folder.ts';
 
 const LONG_MS = 300_000;
 const PAGES = 120;

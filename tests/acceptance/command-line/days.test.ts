@@ -8,8 +8,8 @@ import { expect, jest, test } from '@jest/globals';
 import { QEMU_PROGRAM } from '../../../adapters/guests/demo-guest/tools.ts';
 import { COMMAND_LINE } from '../../support/command-line.ts';
 import { findTools } from '../../support/guest/real-guest.ts';
-import { sourceRoot } from '../../support/source-root.ts';
-import { makeTemporaryFolder } from '../../support/temporary-folder.ts';
+import { sourceRoot } from '../../support/sources/source-root.ts';
+import { makeTemporaryFolder } from '../../support/disks/temporary-folder.ts';
 import { describeWithPrograms } from '../../support/tools.ts';
 
 /** For a day with a guest, on a busy machine. */

@@ -11,8 +11,8 @@ import { EXAMPLES } from '../../../adapters/faces/cli/examples.ts';
 import { buildProgram, wholeProgram } from '../../../adapters/faces/cli/program.ts';
 import { COMMAND_LINE } from '../../support/command-line.ts';
 import { imageSeries } from '../../support/images.ts';
-import { writeImages } from '../../support/recorded-images.ts';
-import { makeTemporaryFolder, type TemporaryFolder } from '../../support/temporary-folder.ts';
+import { writeImages } from '../../support/ledgers/recorded-images.ts';
+import { makeTemporaryFolder, type TemporaryFolder } from '../../support/disks/temporary-folder.ts';
 import { describeWithPrograms } from '../../support/tools.ts';
 
 jest.setTimeout(240_000);

@@ -10,7 +10,7 @@ import { repair } from '../../../adapters/wiring/verify/repair.ts';
 import { forgetPoints, openLedger, takeCheckpoint, verify, type Ledger } from '../../../index.ts';
 import { PACK_PAGES_MAX, PAGE_BYTES } from '../../../domain/values/page.ts';
 import { LedgerCommands, type RunningCommand } from '../../support/command-line.ts';
-import { makeTemporaryFolder, type TemporaryFolder } from '../../support/temporary-folder.ts';
+import { makeTemporaryFolder, type TemporaryFolder } from '../../support/disks/temporary-folder.ts';
 
 jest.setTimeout(400_000);
 

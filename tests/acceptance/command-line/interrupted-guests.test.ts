@@ -15,7 +15,7 @@ import {
   inLongRun,
 } from '../../support/guest/real-guest.ts';
 import { firstTicks, tickingGuest } from '../../support/guest/watched-guest.ts';
-import { makeTemporaryFolder, type TemporaryFolder } from '../../support/temporary-folder.ts';
+import { makeTemporaryFolder, type TemporaryFolder } from '../../support/disks/temporary-folder.ts';
 
 const GUEST = { seed: 31, memoryMib: 128 };
 const LINES = 2;

@@ -10,7 +10,7 @@ import { PAGE_BYTES } from '../../../domain/values/page.ts';
 import { openLedger, openRecorder } from '../../../index.ts';
 import { LedgerCommands } from '../../support/command-line.ts';
 import { valueOf } from '../../support/outcomes.ts';
-import { makeTemporaryFolder, type TemporaryFolder } from '../../support/temporary-folder.ts';
+import { makeTemporaryFolder, type TemporaryFolder } from '../../support/disks/temporary-folder.ts';
 
 const LONG_MS = 300_000;
 const SECRETS = ['hunter2-disk', 'hunter2-token'];

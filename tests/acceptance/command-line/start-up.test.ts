@@ -7,7 +7,7 @@ import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { COMMAND_LINE } from '../../support/command-line.ts';
 import { makeImage } from '../../support/images.ts';
-import { makeTemporaryFolder, type TemporaryFolder } from '../../support/temporary-folder.ts';
+import { makeTemporaryFolder, type TemporaryFolder } from '../../support/disks/temporary-folder.ts';
 
 /** Loaded before a command: tells at its end what of Node.js it has loaded. */
 const TELL = `process.on('exit', () => console.error(JSON.stringify(process.moduleLoadList)));`;

@@ -22,8 +22,8 @@ import {
   recordFiles,
   withLedger,
   writeImages,
-} from '../../support/recorded-images.ts';
-import { makeTemporaryFolder, type TemporaryFolder } from '../../support/temporary-folder.ts';
+} from '../../support/ledgers/recorded-images.ts';
+import { makeTemporaryFolder, type TemporaryFolder } from '../../support/disks/temporary-folder.ts';
 
 const KILLS = Number(process.env['PAGELEDGER_KILLS'] ?? 3);
 const LONG_MS = 300_000 + KILLS * 5000;

@@ -8,17 +8,21 @@ import { readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import { openLedger } from '../../../index.ts';
-import { clearCode, judge, type Judgement } from '../../support/damaged-ledger.ts';
-import { putBack, takeSnapshot, type Snapshot } from '../../support/folder-snapshot.ts';
+import { clearCode, judge, type Judgement } from '../../support/spoiled/damaged-ledger.ts';
+import { putBack, takeSnapshot, type Snapshot } from '../../support/disks/folder-snapshot.ts';
 import { changeImage, seededRandom, type Random } from '../../support/images.ts';
 import {
   makeSmallLedger,
   recordBytes,
   restoredDigest,
   digestOf,
-} from '../../support/small-ledger.ts';
-import { SMALL_CHECKPOINT, smallImages, type Expected } from '../../support/small-ledger.ts';
-import { makeTemporaryFolder, type TemporaryFolder } from '../../support/temporary-folder.ts';
+} from '../../support/ledgers/small-ledger.ts';
+import {
+  SMALL_CHECKPOINT,
+  smallImages,
+  type Expected,
+} from '../../support/ledgers/small-ledger.ts';
+import { makeTemporaryFolder, type TemporaryFolder } from '../../support/disks/temporary-folder.ts';
 
 const FLIPS_USUAL = 6;
 const FLIPS = Number(process.env['PAGELEDGER_FLIPS'] ?? FLIPS_USUAL);

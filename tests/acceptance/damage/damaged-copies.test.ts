@@ -22,10 +22,10 @@ import {
   type Copied,
 } from '../../../index.ts';
 import { repair } from '../../../adapters/wiring/verify/repair.ts';
-import { judge } from '../../support/damaged-ledger.ts';
-import { withLedger } from '../../support/recorded-images.ts';
-import { makeSmallLedger, type Expected } from '../../support/small-ledger.ts';
-import { makeTemporaryFolder, type TemporaryFolder } from '../../support/temporary-folder.ts';
+import { judge } from '../../support/spoiled/damaged-ledger.ts';
+import { withLedger } from '../../support/ledgers/recorded-images.ts';
+import { makeSmallLedger, type Expected } from '../../support/ledgers/small-ledger.ts';
+import { makeTemporaryFolder, type TemporaryFolder } from '../../support/disks/temporary-folder.ts';
 
 let folder: TemporaryFolder;
 let url: string;

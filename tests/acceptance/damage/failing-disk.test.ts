@@ -20,9 +20,9 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import type { FilePort } from '../../../adapters/files/file-port.ts';
 import { isLedgerError } from '../../../domain/values/ledger-error.ts';
 import { compact, forgetPoints, openLedger, openRecorder, verify } from '../../../index.ts';
-import { countSteps, filesFullUnder, filesThatFail } from '../../support/broken-files.ts';
+import { countSteps, filesFullUnder, filesThatFail } from '../../support/spoiled/broken-files.ts';
 import { COMMAND_LINE, LedgerCommands } from '../../support/command-line.ts';
-import { takeSnapshot, type Snapshot } from '../../support/folder-snapshot.ts';
+import { takeSnapshot, type Snapshot } from '../../support/disks/folder-snapshot.ts';
 import { changeImage, makeImage } from '../../support/images.ts';
 import {
   digestOf,
@@ -30,8 +30,8 @@ import {
   recordBytes,
   recordOf,
   restoredDigest,
-} from '../../support/small-ledger.ts';
-import { makeTemporaryFolder, type TemporaryFolder } from '../../support/temporary-folder.ts';
+} from '../../support/ledgers/small-ledger.ts';
+import { makeTemporaryFolder, type TemporaryFolder } from '../../support/disks/temporary-folder.ts';
 
 const STEP = Number(process.env['PAGELEDGER_STEP'] ?? 3);
 const PAGES = 24;

@@ -9,9 +9,14 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { errnoOf } from '../../../adapters/files/failures.ts';
 import { LedgerCommands } from '../../support/command-line.ts';
-import { FILE_SYSTEMS, makeReadOnly, NotHere, type Mounted } from '../../support/file-systems.ts';
-import { sourceRoot } from '../../support/source-root.ts';
-import { makeTemporaryFolder, type TemporaryFolder } from '../../support/temporary-folder.ts';
+import {
+  FILE_SYSTEMS,
+  makeReadOnly,
+  NotHere,
+  type Mounted,
+} from '../../support/disks/file-systems.ts';
+import { sourceRoot } from '../../support/sources/source-root.ts';
+import { makeTemporaryFolder, type TemporaryFolder } from '../../support/disks/temporary-folder.ts';
 
 const WANTED = process.env['PAGELEDGER_FILE_SYSTEMS'];
 const CHEAP = 'tmpfs';

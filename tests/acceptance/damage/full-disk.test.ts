@@ -7,9 +7,9 @@ import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, expect, test } from '@jest/globals';
 import { jsonRows, LedgerCommands } from '../../support/command-line.ts';
-import { FILE_SYSTEMS, fillUp, NotHere, type Mounted } from '../../support/file-systems.ts';
+import { FILE_SYSTEMS, fillUp, NotHere, type Mounted } from '../../support/disks/file-systems.ts';
 import { changeImage, makeImage } from '../../support/images.ts';
-import { makeTemporaryFolder, type TemporaryFolder } from '../../support/temporary-folder.ts';
+import { makeTemporaryFolder, type TemporaryFolder } from '../../support/disks/temporary-folder.ts';
 
 const FIRST = makeImage({ seed: 1, pages: 64 });
 const SECOND = changeImage(FIRST, { seed: 2, changedPages: 9 });

@@ -5,8 +5,8 @@
 // the moments.
 
 import { expect, test } from '@jest/globals';
-import { runCrowd, separately } from '../../support/killed-crowd.ts';
-import { withTemporaryFolder } from '../../support/temporary-folder.ts';
+import { runCrowd, separately } from '../../support/processes/killed-crowd.ts';
+import { withTemporaryFolder } from '../../support/disks/temporary-folder.ts';
 
 const KILLS = Number(process.env['PAGELEDGER_CROWD_KILLS'] ?? 10);
 const SEED = Number(process.env['PAGELEDGER_SEED'] ?? Date.now() % 1_000_000);

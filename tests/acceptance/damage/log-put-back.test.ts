@@ -6,8 +6,8 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { restoreToFile, verify, type Ledger } from '../../../index.ts';
 import { makeImage } from '../../support/images.ts';
-import { recordFiles, withLedger, writeImages } from '../../support/recorded-images.ts';
-import { makeTemporaryFolder, type TemporaryFolder } from '../../support/temporary-folder.ts';
+import { recordFiles, withLedger, writeImages } from '../../support/ledgers/recorded-images.ts';
+import { makeTemporaryFolder, type TemporaryFolder } from '../../support/disks/temporary-folder.ts';
 
 const MIX = { zero: 0, text: 0, random: 1, repeated: 0, duplicate: 0 };
 const PAGES = 64;

@@ -16,8 +16,8 @@ import {
 import { addPattern } from '../../../adapters/wiring/ledger/patterns.ts';
 import { makeImage } from '../../support/images.ts';
 import { valueOf } from '../../support/outcomes.ts';
-import { recordFiles, withLedger, writeImages } from '../../support/recorded-images.ts';
-import { makeTemporaryFolder, type TemporaryFolder } from '../../support/temporary-folder.ts';
+import { recordFiles, withLedger, writeImages } from '../../support/ledgers/recorded-images.ts';
+import { makeTemporaryFolder, type TemporaryFolder } from '../../support/disks/temporary-folder.ts';
 
 const MIX = { zero: 0, text: 0, random: 1, repeated: 0, duplicate: 0 };
 

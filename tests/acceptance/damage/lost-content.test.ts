@@ -25,7 +25,7 @@ import { PAGE_BYTES } from '../../../domain/values/page.ts';
 import { damagedCaptures } from '../../../projections/questions/affected-points.ts';
 import { jsonRows, LedgerCommands } from '../../support/command-line.ts';
 import { isRefused } from '../../../domain/values/refused.ts';
-import { judge } from '../../support/damaged-ledger.ts';
+import { judge } from '../../support/spoiled/damaged-ledger.ts';
 import { changeImage, makeImage } from '../../support/images.ts';
 import {
   digestOf,
@@ -34,8 +34,8 @@ import {
   smallImages,
   streamOf,
   type Expected,
-} from '../../support/small-ledger.ts';
-import { makeTemporaryFolder, type TemporaryFolder } from '../../support/temporary-folder.ts';
+} from '../../support/ledgers/small-ledger.ts';
+import { makeTemporaryFolder, type TemporaryFolder } from '../../support/disks/temporary-folder.ts';
 
 const PAGES = 40;
 let folder: TemporaryFolder;

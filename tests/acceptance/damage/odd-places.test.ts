@@ -39,12 +39,12 @@ import {
   verify,
   type Ledger,
 } from '../../../index.ts';
-import { filesFullUnder } from '../../support/broken-files.ts';
+import { filesFullUnder } from '../../support/spoiled/broken-files.ts';
 import { COMMAND_LINE } from '../../support/command-line.ts';
-import { clearCode, judge } from '../../support/damaged-ledger.ts';
+import { clearCode, judge } from '../../support/spoiled/damaged-ledger.ts';
 import { changeImage, makeImage } from '../../support/images.ts';
-import { digestOf, restoredDigest, type Expected } from '../../support/small-ledger.ts';
-import { makeTemporaryFolder, type TemporaryFolder } from '../../support/temporary-folder.ts';
+import { digestOf, restoredDigest, type Expected } from '../../support/ledgers/small-ledger.ts';
+import { makeTemporaryFolder, type TemporaryFolder } from '../../support/disks/temporary-folder.ts';
 import { sampleOf } from '../../support/long-run.ts';
 
 const PAGES = 12;

@@ -15,9 +15,9 @@ import { repair } from '../../../adapters/wiring/verify/repair.ts';
 import type { Finding } from '../../../domain/values/finding.ts';
 import { PAGE_BYTES } from '../../../domain/values/page.ts';
 import { changeImage, makeImage } from '../../support/images.ts';
-import { digestOf, recordBytes, restoredDigest } from '../../support/small-ledger.ts';
-import { makeTemporaryFolder, type TemporaryFolder } from '../../support/temporary-folder.ts';
-import { UnreadableFiles } from '../../support/unreadable-files.ts';
+import { digestOf, recordBytes, restoredDigest } from '../../support/ledgers/small-ledger.ts';
+import { makeTemporaryFolder, type TemporaryFolder } from '../../support/disks/temporary-folder.ts';
+import { UnreadableFiles } from '../../support/spoiled/unreadable-files.ts';
 
 const PAGES = 40;
 /** Contents that no two images share. */

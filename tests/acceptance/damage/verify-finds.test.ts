@@ -9,11 +9,11 @@ import { nodeFiles } from '../../../adapters/files/files.ts';
 import { openEventLog } from '../../../adapters/stores/event-log-embedded/event-log-embedded.ts';
 import { NO_STREAM, type NewEvent, type StoredEvent } from '../../../domain/ports/event-log.ts';
 import { PAGE_BYTES } from '../../../domain/values/page.ts';
-import { judge, type Judgement } from '../../support/damaged-ledger.ts';
+import { judge, type Judgement } from '../../support/spoiled/damaged-ledger.ts';
 import { makeImage, seededRandom, type Random } from '../../support/images.ts';
 import { valueOf } from '../../support/outcomes.ts';
-import { digestOf, recordBytes, type Expected } from '../../support/small-ledger.ts';
-import { makeTemporaryFolder, type TemporaryFolder } from '../../support/temporary-folder.ts';
+import { digestOf, recordBytes, type Expected } from '../../support/ledgers/small-ledger.ts';
+import { makeTemporaryFolder, type TemporaryFolder } from '../../support/disks/temporary-folder.ts';
 
 const noise = (length: number, random: Random): Uint8Array =>
   Uint8Array.from({ length }, () => random(256));

@@ -13,7 +13,7 @@ import { elfSymbols } from '../../support/guest/elf-sections.ts';
 import { madeKernel } from '../../support/guest/made-kernel.ts';
 import { startProcGuest } from '../../support/guest/proc-guest.ts';
 import { describeWithQemu, findTools, GUEST_TIMEOUT_MS } from '../../support/guest/real-guest.ts';
-import { makeTemporaryFolder, type TemporaryFolder } from '../../support/temporary-folder.ts';
+import { makeTemporaryFolder, type TemporaryFolder } from '../../support/disks/temporary-folder.ts';
 import { describeWithPrograms } from '../../support/tools.ts';
 
 const LONG_MS = 300_000;

@@ -7,7 +7,7 @@ import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { LedgerCommands } from '../../support/command-line.ts';
 import { madeKernel } from '../../support/guest/made-kernel.ts';
 import { fillPage, seededRandom } from '../../support/images.ts';
-import { makeTemporaryFolder, type TemporaryFolder } from '../../support/temporary-folder.ts';
+import { makeTemporaryFolder, type TemporaryFolder } from '../../support/disks/temporary-folder.ts';
 
 const LONG_MS = 300_000;
 const PAGE = 4096;

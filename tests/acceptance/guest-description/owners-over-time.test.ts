@@ -22,8 +22,8 @@ import {
   WRITTEN_PAGES,
 } from '../../support/guest/writer-guest.ts';
 import { makeImage } from '../../support/images.ts';
-import { withLedger } from '../../support/recorded-images.ts';
-import { makeTemporaryFolder, type TemporaryFolder } from '../../support/temporary-folder.ts';
+import { withLedger } from '../../support/ledgers/recorded-images.ts';
+import { makeTemporaryFolder, type TemporaryFolder } from '../../support/disks/temporary-folder.ts';
 
 const LONG_MS = 300_000;
 const nobody = { pid: null, command: null };

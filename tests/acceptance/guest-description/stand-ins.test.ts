@@ -12,7 +12,7 @@ import {
   MADE_TYPES,
   madeKernel,
 } from '../../support/guest/made-kernel.ts';
-import { makeTemporaryFolder, type TemporaryFolder } from '../../support/temporary-folder.ts';
+import { makeTemporaryFolder, type TemporaryFolder } from '../../support/disks/temporary-folder.ts';
 
 const LONG_MS = 300_000;
 const hex = (address: bigint): string => `0x${address.toString(16)}`;

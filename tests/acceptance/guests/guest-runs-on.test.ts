@@ -20,7 +20,7 @@ import { MonitorRelay } from '../../support/guest/monitor-relay.ts';
 import { FREEZES, KILLS } from '../../support/guest/recorder-faults.ts';
 import { BootSectorGuest } from '../../support/guest/ticking-guest.ts';
 import { sampleOf } from '../../support/long-run.ts';
-import { makeTemporaryFolder, type TemporaryFolder } from '../../support/temporary-folder.ts';
+import { makeTemporaryFolder, type TemporaryFolder } from '../../support/disks/temporary-folder.ts';
 import { testLong } from '../../support/test-long.ts';
 
 const LONG = process.env['PAGELEDGER_KILLS'];

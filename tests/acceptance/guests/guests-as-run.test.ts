@@ -35,7 +35,7 @@ import { StillGuest, withQmp } from '../../support/guest/still-guest.ts';
 import { BootSectorGuest } from '../../support/guest/ticking-guest.ts';
 import { dumpedMemory } from '../../support/guest/watched-guest.ts';
 import { seededRandom } from '../../support/images.ts';
-import { makeTemporaryFolder, type TemporaryFolder } from '../../support/temporary-folder.ts';
+import { makeTemporaryFolder, type TemporaryFolder } from '../../support/disks/temporary-folder.ts';
 
 const QEMU = programPath(QEMU_PROGRAM);
 const MIB = 2 ** 20;

@@ -10,7 +10,7 @@ import { LedgerCommands, type RunningCommand } from '../../support/command-line.
 import { GUEST_TIMEOUT_MS } from '../../support/guest/real-guest.ts';
 import { BootSectorGuest } from '../../support/guest/ticking-guest.ts';
 import { putVirsh } from '../../support/guest/virsh-stand-in.ts';
-import { makeTemporaryFolder, type TemporaryFolder } from '../../support/temporary-folder.ts';
+import { makeTemporaryFolder, type TemporaryFolder } from '../../support/disks/temporary-folder.ts';
 
 const QEMU = programPath(QEMU_PROGRAM);
 

@@ -17,7 +17,7 @@ import {
   sameTicks,
   tickingGuest,
 } from '../../support/guest/watched-guest.ts';
-import { makeTemporaryFolder, type TemporaryFolder } from '../../support/temporary-folder.ts';
+import { makeTemporaryFolder, type TemporaryFolder } from '../../support/disks/temporary-folder.ts';
 
 const found = await findTools();
 const GUEST = { seed: 9, memoryMib: 128 };

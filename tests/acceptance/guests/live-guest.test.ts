@@ -29,7 +29,7 @@ import {
   ticksOf,
   wakeGuest,
 } from '../../support/guest/watched-guest.ts';
-import { makeTemporaryFolder, type TemporaryFolder } from '../../support/temporary-folder.ts';
+import { makeTemporaryFolder, type TemporaryFolder } from '../../support/disks/temporary-folder.ts';
 import { testLong } from '../../support/test-long.ts';
 
 const found = await findTools();

@@ -22,8 +22,8 @@ import { startEventStoreDouble } from '../../support/eventstoredb-double/eventst
 import { withQmp } from '../../support/guest/still-guest.ts';
 import { bootSector } from '../../support/guest/ticking-guest.ts';
 import { IS_LONG } from '../../support/long-run.ts';
-import { digestOf } from '../../support/small-ledger.ts';
-import { makeTemporaryFolder, type TemporaryFolder } from '../../support/temporary-folder.ts';
+import { digestOf } from '../../support/ledgers/small-ledger.ts';
+import { makeTemporaryFolder, type TemporaryFolder } from '../../support/disks/temporary-folder.ts';
 import { testLong } from '../../support/test-long.ts';
 import { describeWithPrograms } from '../../support/tools.ts';
 

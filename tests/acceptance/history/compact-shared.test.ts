@@ -14,8 +14,8 @@ import {
 } from '../../../index.ts';
 import { changeImage, makeImage } from '../../support/images.ts';
 import { describeWithS3 } from '../../support/s3-server/s3-server.ts';
-import { startSharedWorld, type SharedWorld } from '../../support/shared-world.ts';
-import { digestOf, recordBytes, restoredDigest } from '../../support/small-ledger.ts';
+import { startSharedWorld, type SharedWorld } from '../../support/ledgers/shared-world.ts';
+import { digestOf, recordBytes, restoredDigest } from '../../support/ledgers/small-ledger.ts';
 
 const HOUR_MS = 3_600_000;
 async function packsOf(ledger: Ledger): Promise<number> {

@@ -15,8 +15,8 @@ import {
 } from '../../../index.ts';
 import { jsonRows, LedgerCommands } from '../../support/command-line.ts';
 import { changeImage, makeImage, seededRandom } from '../../support/images.ts';
-import { digestOf, recordBytes, restoredDigest } from '../../support/small-ledger.ts';
-import { makeTemporaryFolder, type TemporaryFolder } from '../../support/temporary-folder.ts';
+import { digestOf, recordBytes, restoredDigest } from '../../support/ledgers/small-ledger.ts';
+import { makeTemporaryFolder, type TemporaryFolder } from '../../support/disks/temporary-folder.ts';
 
 const PAGES = 200;
 const KILLS = Number(process.env['PAGELEDGER_KILLS'] ?? 3);

@@ -19,10 +19,16 @@ import {
   type Ledger,
 } from '../../../index.ts';
 import { LedgerCommands } from '../../support/command-line.ts';
-import { recordTable } from '../../support/compaction-world.ts';
-import { eventsOf } from '../../support/recorded-images.ts';
-import { PAGES, pointsOf, recordSteps, stepsUpTo, type Tables } from '../../support/several-vms.ts';
-import { makeTemporaryFolder, type TemporaryFolder } from '../../support/temporary-folder.ts';
+import { recordTable } from '../../support/ledgers/compaction-world.ts';
+import { eventsOf } from '../../support/ledgers/recorded-images.ts';
+import {
+  PAGES,
+  pointsOf,
+  recordSteps,
+  stepsUpTo,
+  type Tables,
+} from '../../support/ledgers/several-vms.ts';
+import { makeTemporaryFolder, type TemporaryFolder } from '../../support/disks/temporary-folder.ts';
 
 const RUNS = Number(process.env['PAGELEDGER_RUNS'] ?? 4);
 const LONG_MS = 300_000;

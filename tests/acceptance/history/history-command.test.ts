@@ -4,8 +4,8 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { openLedger, takeCheckpoint } from '../../../index.ts';
 import { LedgerCommands } from '../../support/command-line.ts';
-import { recordTable } from '../../support/compaction-world.ts';
-import { makeTemporaryFolder, type TemporaryFolder } from '../../support/temporary-folder.ts';
+import { recordTable } from '../../support/ledgers/compaction-world.ts';
+import { makeTemporaryFolder, type TemporaryFolder } from '../../support/disks/temporary-folder.ts';
 
 const LONG_MS = 300_000;
 const PAGES = 8;

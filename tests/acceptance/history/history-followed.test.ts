@@ -12,9 +12,9 @@ import {
 } from '../../../index.ts';
 import { openEventLog } from '../../../adapters/stores/event-log-embedded/event-log-embedded.ts';
 import { nodeFiles } from '../../../adapters/files/files.ts';
-import { memoryOf, recordTable, tableAt } from '../../support/compaction-world.ts';
+import { memoryOf, recordTable, tableAt } from '../../support/ledgers/compaction-world.ts';
 import { valueOf } from '../../support/outcomes.ts';
-import { makeTemporaryFolder, type TemporaryFolder } from '../../support/temporary-folder.ts';
+import { makeTemporaryFolder, type TemporaryFolder } from '../../support/disks/temporary-folder.ts';
 
 /** More than a log keeps open. */
 const SEGMENTS = 40;

@@ -30,8 +30,8 @@ import {
   stepsUpTo,
   type Steps,
   type Tables,
-} from '../../support/several-vms.ts';
-import { makeTemporaryFolder, type TemporaryFolder } from '../../support/temporary-folder.ts';
+} from '../../support/ledgers/several-vms.ts';
+import { makeTemporaryFolder, type TemporaryFolder } from '../../support/disks/temporary-folder.ts';
 
 /** A disk makes the same slower, and differs in the log alone. */
 const RUNS = { memory: 2, folder: 1 };

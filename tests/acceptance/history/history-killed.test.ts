@@ -7,11 +7,11 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { openLedger, verify } from '../../../index.ts';
-import { memoryOf, recordTable, tableAt } from '../../support/compaction-world.ts';
+import { memoryOf, recordTable, tableAt } from '../../support/ledgers/compaction-world.ts';
 import { jsonRows, LedgerCommands, withoutSummary } from '../../support/command-line.ts';
 import { seededRandom } from '../../support/images.ts';
-import { writeImages } from '../../support/recorded-images.ts';
-import { makeTemporaryFolder, type TemporaryFolder } from '../../support/temporary-folder.ts';
+import { writeImages } from '../../support/ledgers/recorded-images.ts';
+import { makeTemporaryFolder, type TemporaryFolder } from '../../support/disks/temporary-folder.ts';
 
 const KILLS = Number(process.env['PAGELEDGER_KILLS'] ?? 3);
 const SEED = Number(process.env['PAGELEDGER_SEED'] ?? Date.now() % 1_000_000);

@@ -19,10 +19,10 @@ import {
 } from '../../../index.ts';
 import { sharedMemory, type GuestCapture } from '../../../domain/ports/guests.ts';
 import { flatMap } from '../../../domain/values/memory-map.ts';
-import { memoryOf, tableAt } from '../../support/compaction-world.ts';
+import { memoryOf, tableAt } from '../../support/ledgers/compaction-world.ts';
 import { seededRandom } from '../../support/images.ts';
-import { startSharedWorld, type SharedWorld } from '../../support/shared-world.ts';
-import { makeTemporaryFolder, type TemporaryFolder } from '../../support/temporary-folder.ts';
+import { startSharedWorld, type SharedWorld } from '../../support/ledgers/shared-world.ts';
+import { makeTemporaryFolder, type TemporaryFolder } from '../../support/disks/temporary-folder.ts';
 
 const YEAR_DAYS = Number(process.env['PAGELEDGER_YEAR'] ?? 0);
 const IS_YEAR = YEAR_DAYS > 0;

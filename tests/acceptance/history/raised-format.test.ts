@@ -24,9 +24,9 @@ import {
   verify,
   type Ledger,
 } from '../../../index.ts';
-import { makeFormat1 } from '../../support/embedded-logs.ts';
+import { makeFormat1 } from '../../support/logs/embedded-logs.ts';
 import { imageSeries } from '../../support/images.ts';
-import { eventsOf } from '../../support/log-events.ts';
+import { eventsOf } from '../../support/logs/log-events.ts';
 import { valueOf } from '../../support/outcomes.ts';
 import {
   distinctPages,
@@ -35,8 +35,8 @@ import {
   restored,
   withLedger,
   writeImages,
-} from '../../support/recorded-images.ts';
-import { withTemporaryFolder } from '../../support/temporary-folder.ts';
+} from '../../support/ledgers/recorded-images.ts';
+import { withTemporaryFolder } from '../../support/disks/temporary-folder.ts';
 
 /** A ledger's folder as a release made it of the time of a format. */
 async function makeOldLedger(url: string, format: 1 | 2 = 1): Promise<void> {

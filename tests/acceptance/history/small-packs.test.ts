@@ -8,8 +8,8 @@ import { FAN_IN } from '../../../domain/merging.ts';
 import { SAFE_GRACE_MS } from '../../../domain/store.ts';
 import { compact, openLedger, recordImages, verify, type Ledger } from '../../../index.ts';
 import { changeImage, makeImage } from '../../support/images.ts';
-import { digestOf, restoredDigest } from '../../support/small-ledger.ts';
-import { makeTemporaryFolder, type TemporaryFolder } from '../../support/temporary-folder.ts';
+import { digestOf, restoredDigest } from '../../support/ledgers/small-ledger.ts';
+import { makeTemporaryFolder, type TemporaryFolder } from '../../support/disks/temporary-folder.ts';
 import { IS_LONG } from '../../support/long-run.ts';
 
 const PAGES = 48;

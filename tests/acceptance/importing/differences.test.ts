@@ -19,7 +19,7 @@ import { PAGE_BYTES } from '../../../domain/values/page.ts';
 import { jsonRows, LedgerCommands } from '../../support/command-line.ts';
 import { makeImage } from '../../support/images.ts';
 import { describeWithPrograms } from '../../support/tools.ts';
-import { makeTemporaryFolder, type TemporaryFolder } from '../../support/temporary-folder.ts';
+import { makeTemporaryFolder, type TemporaryFolder } from '../../support/disks/temporary-folder.ts';
 
 const PAGES = 256;
 /** Two in a row, the last one, and one that is written with zeros. */

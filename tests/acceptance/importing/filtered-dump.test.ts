@@ -14,8 +14,8 @@ import { DumpOpener } from '../../support/guest/opened-dump.ts';
 import { describeWithQemu, findTools, GUEST_TIMEOUT_MS } from '../../support/guest/real-guest.ts';
 import { tickingGuest } from '../../support/guest/watched-guest.ts';
 import { sampleOf } from '../../support/long-run.ts';
-import { withLedger } from '../../support/recorded-images.ts';
-import { makeTemporaryFolder, type TemporaryFolder } from '../../support/temporary-folder.ts';
+import { withLedger } from '../../support/ledgers/recorded-images.ts';
+import { makeTemporaryFolder, type TemporaryFolder } from '../../support/disks/temporary-folder.ts';
 
 const MAKEDUMPFILE = programPath('makedumpfile');
 /** What all tools that look for faults in a system leave out: -d 31. */

@@ -19,8 +19,8 @@ import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { PAGE_BYTES } from '../../../domain/values/page.ts';
 import { COMMAND_LINE } from '../../support/command-line.ts';
 import { makeImage, pageAt, seededRandom } from '../../support/images.ts';
-import { sourceRoot } from '../../support/source-root.ts';
-import { makeTemporaryFolder, type TemporaryFolder } from '../../support/temporary-folder.ts';
+import { sourceRoot } from '../../support/sources/source-root.ts';
+import { makeTemporaryFolder, type TemporaryFolder } from '../../support/disks/temporary-folder.ts';
 
 const PAGES = 2048;
 const CHANGED = [3, 4, 700, 701, 2000];

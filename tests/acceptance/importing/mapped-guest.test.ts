@@ -29,8 +29,8 @@ import {
   tickingGuest,
 } from '../../support/guest/watched-guest.ts';
 import { valueOf } from '../../support/outcomes.ts';
-import { withLedger } from '../../support/recorded-images.ts';
-import { makeTemporaryFolder, type TemporaryFolder } from '../../support/temporary-folder.ts';
+import { withLedger } from '../../support/ledgers/recorded-images.ts';
+import { makeTemporaryFolder, type TemporaryFolder } from '../../support/disks/temporary-folder.ts';
 
 const MEMORY_MIB = 96;
 const MEMORY_BYTES = MEMORY_MIB * 2 ** 20;

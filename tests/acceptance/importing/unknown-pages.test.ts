@@ -7,10 +7,10 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { uriOf } from '../../../adapters/faces/nbd/uri.ts';
 import { PAGE_BYTES } from '../../../domain/values/page.ts';
 import { LedgerCommands, type RunningCommand } from '../../support/command-line.ts';
-import { GdbClient } from '../../support/gdb-client.ts';
+import { GdbClient } from '../../support/clients/gdb-client.ts';
 import { imageAddress, MADE_FRAMES, madeKernel } from '../../support/guest/made-kernel.ts';
 import { kdump } from '../../support/guest/kdump-bytes.ts';
-import { makeTemporaryFolder, type TemporaryFolder } from '../../support/temporary-folder.ts';
+import { makeTemporaryFolder, type TemporaryFolder } from '../../support/disks/temporary-folder.ts';
 import { describeWithPrograms, printedBy } from '../../support/tools.ts';
 
 const LONG_MS = 300_000;

@@ -28,8 +28,8 @@ import { LEDGER_FORMAT } from '../../../domain/ledger.ts';
 import { REGION_PAGES } from '../../../domain/values/page.ts';
 import { LedgerCommands } from '../../support/command-line.ts';
 import { seededRandom, type Random } from '../../support/images.ts';
-import { recordImage, restored, withLedger } from '../../support/recorded-images.ts';
-import { makeTemporaryFolder } from '../../support/temporary-folder.ts';
+import { recordImage, restored, withLedger } from '../../support/ledgers/recorded-images.ts';
+import { makeTemporaryFolder } from '../../support/disks/temporary-folder.ts';
 
 const REGIONS = 2;
 const REST = 20;

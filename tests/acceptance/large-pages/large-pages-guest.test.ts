@@ -22,9 +22,9 @@ import {
   type FoundTools,
 } from '../../support/guest/real-guest.ts';
 import { IS_LONG } from '../../support/long-run.ts';
-import { withLedger } from '../../support/recorded-images.ts';
+import { withLedger } from '../../support/ledgers/recorded-images.ts';
 import { HELD, writerProgram } from '../../support/guest/writer-program.ts';
-import { makeTemporaryFolder, type TemporaryFolder } from '../../support/temporary-folder.ts';
+import { makeTemporaryFolder, type TemporaryFolder } from '../../support/disks/temporary-folder.ts';
 
 /** A guest that asks for each of its pages starts slowly. */
 const found: FoundTools = IS_LONG

@@ -20,9 +20,9 @@ import { RegionSampling } from '../../../adapters/wiring/restore/region-sampling
 import type { RegionRow } from '../../../domain/events/control.ts';
 import { PAGE_BYTES, REGION_PAGES } from '../../../domain/values/page.ts';
 import { jsonRows, LedgerCommands } from '../../support/command-line.ts';
-import { eventsOf } from '../../support/log-events.ts';
-import { recordFiles, withLedger, writeImages } from '../../support/recorded-images.ts';
-import { makeTemporaryFolder, type TemporaryFolder } from '../../support/temporary-folder.ts';
+import { eventsOf } from '../../support/logs/log-events.ts';
+import { recordFiles, withLedger, writeImages } from '../../support/ledgers/recorded-images.ts';
+import { makeTemporaryFolder, type TemporaryFolder } from '../../support/disks/temporary-folder.ts';
 
 /** Regions of the guest, by what becomes of them. */
 const ZEROS = 0;

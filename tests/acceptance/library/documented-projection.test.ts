@@ -7,9 +7,9 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { LedgerCommands } from '../../support/command-line.ts';
-import { makeSmallLedger } from '../../support/small-ledger.ts';
-import { sourceRoot } from '../../support/source-root.ts';
-import { makeTemporaryFolder, type TemporaryFolder } from '../../support/temporary-folder.ts';
+import { makeSmallLedger } from '../../support/ledgers/small-ledger.ts';
+import { sourceRoot } from '../../support/sources/source-root.ts';
+import { makeTemporaryFolder, type TemporaryFolder } from '../../support/disks/temporary-folder.ts';
 
 const LONG_MS = 120_000;
 const LIBRARY = fileURLToPath(new URL('../../../index.js', import.meta.url));

@@ -24,8 +24,8 @@ import {
   type VmPoint,
 } from '../../../index.ts';
 import { seededRandom } from '../../support/images.ts';
-import { withLedger } from '../../support/recorded-images.ts';
-import { withTemporaryFolder } from '../../support/temporary-folder.ts';
+import { withLedger } from '../../support/ledgers/recorded-images.ts';
+import { withTemporaryFolder } from '../../support/disks/temporary-folder.ts';
 
 const PAGES = 64;
 /** Pages from here on are the image's own. */

@@ -26,10 +26,10 @@ import {
   reachLosingHandOver,
   taking,
   type TakingLedger,
-} from '../../support/linked-ledgers.ts';
-import { itemsOf } from '../../support/log-events.ts';
-import { recordFiles, writeImages } from '../../support/recorded-images.ts';
-import { makeTemporaryFolder, type TemporaryFolder } from '../../support/temporary-folder.ts';
+} from '../../support/ledgers/linked-ledgers.ts';
+import { itemsOf } from '../../support/logs/log-events.ts';
+import { recordFiles, writeImages } from '../../support/ledgers/recorded-images.ts';
+import { makeTemporaryFolder, type TemporaryFolder } from '../../support/disks/temporary-folder.ts';
 
 const PAGES = 300;
 const MIX = { zero: 1, text: 2, random: 4, repeated: 0, duplicate: 1 };

@@ -7,7 +7,7 @@ import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { hardwareHere } from '../../../adapters/guests/hardware.ts';
 import { hostsOf, joinHost, leaveHost, openLedger, type Ledger } from '../../../index.ts';
 import { LedgerCommands } from '../../support/command-line.ts';
-import { makeTemporaryFolder, type TemporaryFolder } from '../../support/temporary-folder.ts';
+import { makeTemporaryFolder, type TemporaryFolder } from '../../support/disks/temporary-folder.ts';
 
 const HARDWARE = { cores: 4, memoryBytes: 2 ** 33, cpu: 'a CPU', features: [], qemu: '7.2.22' };
 const request = (host: string) => ({ host, address: null, distances: [], hardware: HARDWARE });

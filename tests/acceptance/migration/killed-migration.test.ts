@@ -9,7 +9,7 @@ import { delay } from '../../../adapters/guests/qemu/migration-control.ts';
 import { runnerOf } from '../../../domain/migrations.ts';
 import { exportGroup, importGroup, openLedger } from '../../../index.ts';
 import { LedgerCommands, type RunningCommand } from '../../support/command-line.ts';
-import { FrameRelay, type PassingFrame } from '../../support/frame-relay.ts';
+import { FrameRelay, type PassingFrame } from '../../support/clients/frame-relay.ts';
 import {
   MachineAt,
   movedCommand,
@@ -23,9 +23,9 @@ import {
   inLongRun,
 } from '../../support/guest/real-guest.ts';
 import type { BootSectorGuest } from '../../support/guest/ticking-guest.ts';
-import { processesWith } from '../../support/processes.ts';
-import { recordFiles, writeImages } from '../../support/recorded-images.ts';
-import { makeTemporaryFolder, type TemporaryFolder } from '../../support/temporary-folder.ts';
+import { processesWith } from '../../support/processes/processes.ts';
+import { recordFiles, writeImages } from '../../support/ledgers/recorded-images.ts';
+import { makeTemporaryFolder, type TemporaryFolder } from '../../support/disks/temporary-folder.ts';
 
 const found = await findTools();
 

@@ -17,9 +17,14 @@ import { placeGuest } from '../../../adapters/wiring/hosts/placement.ts';
 import { changeSince } from '../../../adapters/wiring/hosts/told-changes.ts';
 import { hostsOf, joinHost, openLedger, type Ledger } from '../../../index.ts';
 import { makeImage } from '../../support/images.ts';
-import { linkTo, siblingOf, taking, type TakingLedger } from '../../support/linked-ledgers.ts';
-import { recordFiles, writeImages } from '../../support/recorded-images.ts';
-import { makeTemporaryFolder, type TemporaryFolder } from '../../support/temporary-folder.ts';
+import {
+  linkTo,
+  siblingOf,
+  taking,
+  type TakingLedger,
+} from '../../support/ledgers/linked-ledgers.ts';
+import { recordFiles, writeImages } from '../../support/ledgers/recorded-images.ts';
+import { makeTemporaryFolder, type TemporaryFolder } from '../../support/disks/temporary-folder.ts';
 
 const HARDWARE = { cores: 4, memoryBytes: 2 ** 30, cpu: 'a CPU', features: [], qemu: '7.2.22' };
 const MIX = { zero: 0, text: 1, random: 3, repeated: 0, duplicate: 0 };

@@ -11,10 +11,15 @@ import { runnerOf } from '../../../domain/migrations.ts';
 import { openLedger, type Ledger } from '../../../index.ts';
 import { describeWithQemu, findTools, GUEST_TIMEOUT_MS } from '../../support/guest/real-guest.ts';
 import { BootSectorGuest } from '../../support/guest/ticking-guest.ts';
-import { linkTo, siblingOf, taking, type TakingLedger } from '../../support/linked-ledgers.ts';
+import {
+  linkTo,
+  siblingOf,
+  taking,
+  type TakingLedger,
+} from '../../support/ledgers/linked-ledgers.ts';
 import { IS_LONG } from '../../support/long-run.ts';
-import { makeTemporaryFolder, type TemporaryFolder } from '../../support/temporary-folder.ts';
-import { recordFiles, writeImages } from '../../support/recorded-images.ts';
+import { makeTemporaryFolder, type TemporaryFolder } from '../../support/disks/temporary-folder.ts';
+import { recordFiles, writeImages } from '../../support/ledgers/recorded-images.ts';
 
 const found = await findTools();
 const MIB = 128;

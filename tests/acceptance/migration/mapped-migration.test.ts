@@ -26,10 +26,15 @@ import {
   inLongRun,
 } from '../../support/guest/real-guest.ts';
 import type { BootSectorGuest } from '../../support/guest/ticking-guest.ts';
-import { linkTo, siblingOf, taking, type TakingLedger } from '../../support/linked-ledgers.ts';
-import { proportionalMib } from '../../support/process-memory.ts';
-import { recordFiles, writeImages } from '../../support/recorded-images.ts';
-import { makeTemporaryFolder, type TemporaryFolder } from '../../support/temporary-folder.ts';
+import {
+  linkTo,
+  siblingOf,
+  taking,
+  type TakingLedger,
+} from '../../support/ledgers/linked-ledgers.ts';
+import { proportionalMib } from '../../support/processes/process-memory.ts';
+import { recordFiles, writeImages } from '../../support/ledgers/recorded-images.ts';
+import { makeTemporaryFolder, type TemporaryFolder } from '../../support/disks/temporary-folder.ts';
 
 const found = await findTools();
 /** What the guest and its sibling have alike. */

@@ -34,10 +34,10 @@ import {
   siblingOf,
   taking,
   type TakingLedger,
-} from '../../support/linked-ledgers.ts';
+} from '../../support/ledgers/linked-ledgers.ts';
 import { sampleOf } from '../../support/long-run.ts';
-import { recordFiles, writeImages } from '../../support/recorded-images.ts';
-import { makeTemporaryFolder, type TemporaryFolder } from '../../support/temporary-folder.ts';
+import { recordFiles, writeImages } from '../../support/ledgers/recorded-images.ts';
+import { makeTemporaryFolder, type TemporaryFolder } from '../../support/disks/temporary-folder.ts';
 
 const PAGES = 300;
 const MIX = { zero: 1, text: 2, random: 4, repeated: 1, duplicate: 1 };

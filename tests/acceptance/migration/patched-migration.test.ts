@@ -24,9 +24,14 @@ import {
 import type { Link } from '../../../adapters/faces/link/frames.ts';
 import type { VmPoint } from '../../../adapters/wiring/ledger/vm-point.ts';
 import { makeImage } from '../../support/images.ts';
-import { linkTo, siblingOf, taking, type TakingLedger } from '../../support/linked-ledgers.ts';
-import { recordFiles, writeImages } from '../../support/recorded-images.ts';
-import { makeTemporaryFolder, type TemporaryFolder } from '../../support/temporary-folder.ts';
+import {
+  linkTo,
+  siblingOf,
+  taking,
+  type TakingLedger,
+} from '../../support/ledgers/linked-ledgers.ts';
+import { recordFiles, writeImages } from '../../support/ledgers/recorded-images.ts';
+import { makeTemporaryFolder, type TemporaryFolder } from '../../support/disks/temporary-folder.ts';
 
 const PAGES = 300;
 const MIX = { zero: 1, text: 2, random: 4, repeated: 1, duplicate: 1 };

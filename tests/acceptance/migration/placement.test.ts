@@ -10,8 +10,8 @@ import { PAGE_BYTES } from '../../../domain/values/page.ts';
 import { pagesIn } from '../../../domain/values/regions.ts';
 import { LedgerCommands, type JsonRow } from '../../support/command-line.ts';
 import { makeImage } from '../../support/images.ts';
-import { recordFiles, withLedger, writeImages } from '../../support/recorded-images.ts';
-import { makeTemporaryFolder, type TemporaryFolder } from '../../support/temporary-folder.ts';
+import { recordFiles, withLedger, writeImages } from '../../support/ledgers/recorded-images.ts';
+import { makeTemporaryFolder, type TemporaryFolder } from '../../support/disks/temporary-folder.ts';
 
 const PAGES = 256;
 const MIX = { zero: 1, text: 2, random: 5, repeated: 0, duplicate: 0 };

@@ -31,9 +31,9 @@ import {
   tickNumber,
   ticksOf,
 } from '../../support/guest/watched-guest.ts';
-import { joinHosts, type HostNetwork, type JoinedHost } from '../../support/joined-hosts.ts';
-import { processesWith } from '../../support/processes.ts';
-import { makeTemporaryFolder, type TemporaryFolder } from '../../support/temporary-folder.ts';
+import { joinHosts, type HostNetwork, type JoinedHost } from '../../support/hosts/joined-hosts.ts';
+import { processesWith } from '../../support/processes/processes.ts';
+import { makeTemporaryFolder, type TemporaryFolder } from '../../support/disks/temporary-folder.ts';
 
 const found = await findTools();
 const GUEST = { seed: 31, memoryMib: 96 };

@@ -12,8 +12,8 @@ import { LedgerCommands, type JsonRow, type RunningCommand } from '../../support
 import { GUEST_TIMEOUT_MS } from '../../support/guest/real-guest.ts';
 import { killGuards } from '../../support/guest/guards.ts';
 import { bootSector, BootSectorGuest } from '../../support/guest/ticking-guest.ts';
-import { processesWith } from '../../support/processes.ts';
-import { makeTemporaryFolder, type TemporaryFolder } from '../../support/temporary-folder.ts';
+import { processesWith } from '../../support/processes/processes.ts';
+import { makeTemporaryFolder, type TemporaryFolder } from '../../support/disks/temporary-folder.ts';
 
 const QEMU = programPath(QEMU_PROGRAM);
 const OUTPUT_BYTES_MAX = 64 * 1024;

@@ -26,8 +26,8 @@ import { PAGE_BYTES } from '../../../domain/values/page.ts';
 import { damagedCaptures } from '../../../projections/questions/affected-points.ts';
 import { LedgerCommands } from '../../support/command-line.ts';
 import { changeImage, makeImage } from '../../support/images.ts';
-import { eventsOf, withLedger, writeImages } from '../../support/recorded-images.ts';
-import { makeTemporaryFolder, type TemporaryFolder } from '../../support/temporary-folder.ts';
+import { eventsOf, withLedger, writeImages } from '../../support/ledgers/recorded-images.ts';
+import { makeTemporaryFolder, type TemporaryFolder } from '../../support/disks/temporary-folder.ts';
 
 let folder: TemporaryFolder;
 let url: string;

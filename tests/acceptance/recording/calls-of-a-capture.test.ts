@@ -9,7 +9,7 @@ import {
   type EventStoreDouble,
 } from '../../support/eventstoredb-double/eventstoredb-double.ts';
 import { imageSeries } from '../../support/images.ts';
-import { makeTemporaryFolder, type TemporaryFolder } from '../../support/temporary-folder.ts';
+import { makeTemporaryFolder, type TemporaryFolder } from '../../support/disks/temporary-folder.ts';
 
 const METHODS = ['append', 'batchAppend', 'read', 'subscribe'] as const;
 const CAPTURES = 6;

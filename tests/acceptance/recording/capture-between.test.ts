@@ -12,7 +12,7 @@ import {
   type EventStoreDouble,
 } from '../../support/eventstoredb-double/eventstoredb-double.ts';
 import { imageSeries } from '../../support/images.ts';
-import { makeTemporaryFolder, type TemporaryFolder } from '../../support/temporary-folder.ts';
+import { makeTemporaryFolder, type TemporaryFolder } from '../../support/disks/temporary-folder.ts';
 
 const LONG_MS = 120_000;
 

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { LedgerCommands } from '../../support/command-line.ts';
 import { makeImage } from '../../support/images.ts';
-import { makeTemporaryFolder, type TemporaryFolder } from '../../support/temporary-folder.ts';
+import { makeTemporaryFolder, type TemporaryFolder } from '../../support/disks/temporary-folder.ts';
 
 const LONG_MS = 120_000;
 const TIMES = ['2026-01-01T00:00:00Z', '2099-02-07T06:28:16Z', '2026-01-03T00:00:00Z'];

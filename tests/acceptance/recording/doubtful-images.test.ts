@@ -19,7 +19,7 @@ import {
 } from '../../../index.ts';
 import { makeImage } from '../../support/images.ts';
 import { valueOf } from '../../support/outcomes.ts';
-import { makeTemporaryFolder, type TemporaryFolder } from '../../support/temporary-folder.ts';
+import { makeTemporaryFolder, type TemporaryFolder } from '../../support/disks/temporary-folder.ts';
 
 const PAGES = 200;
 const OLD_S = 1_700_000_000;

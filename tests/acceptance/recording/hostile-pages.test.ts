@@ -12,11 +12,11 @@ import { openEventLog } from '../../../adapters/stores/event-log-embedded/event-
 import type { NewEvent } from '../../../domain/ports/event-log.ts';
 import { vmStream } from '../../../domain/events/streams.ts';
 import { PAGE_BYTES } from '../../../domain/values/page.ts';
-import { judge } from '../../support/damaged-ledger.ts';
+import { judge } from '../../support/spoiled/damaged-ledger.ts';
 import { seededRandom, type Random } from '../../support/images.ts';
 import { valueOf } from '../../support/outcomes.ts';
-import { makeSmallLedger, recordBytes, type Expected } from '../../support/small-ledger.ts';
-import { makeTemporaryFolder, type TemporaryFolder } from '../../support/temporary-folder.ts';
+import { makeSmallLedger, recordBytes, type Expected } from '../../support/ledgers/small-ledger.ts';
+import { makeTemporaryFolder, type TemporaryFolder } from '../../support/disks/temporary-folder.ts';
 
 const RUNS = Number(process.env['PAGELEDGER_HOSTILE'] ?? 2);
 const PAGES = 48;

@@ -10,9 +10,9 @@ import { openLedger, sharingOf, type LargeHolding, type Ledger } from '../../../
 import { PACK_PAGES_MAX } from '../../../domain/values/page.ts';
 import { LedgerCommands, jsonRows, withoutSummary } from '../../support/command-line.ts';
 import { changeImage, seededRandom } from '../../support/images.ts';
-import { distinctPages, recordFiles, writeImages } from '../../support/recorded-images.ts';
-import { digestOf, restoredDigest } from '../../support/small-ledger.ts';
-import { makeTemporaryFolder, type TemporaryFolder } from '../../support/temporary-folder.ts';
+import { distinctPages, recordFiles, writeImages } from '../../support/ledgers/recorded-images.ts';
+import { digestOf, restoredDigest } from '../../support/ledgers/small-ledger.ts';
+import { makeTemporaryFolder, type TemporaryFolder } from '../../support/disks/temporary-folder.ts';
 import { thrownText } from '../../support/outcomes.ts';
 
 const KILLS = Number(process.env['PAGELEDGER_KILLS'] ?? 3);

@@ -7,8 +7,8 @@ import { recordImages } from '../../../index.ts';
 import { byteRate } from '../../../adapters/faces/cli/argument-values.ts';
 import { recordedAt } from '../../../adapters/wiring/record/pace.ts';
 import { makeImage } from '../../support/images.ts';
-import { restored, withLedger, writeImages } from '../../support/recorded-images.ts';
-import { makeTemporaryFolder, type TemporaryFolder } from '../../support/temporary-folder.ts';
+import { restored, withLedger, writeImages } from '../../support/ledgers/recorded-images.ts';
+import { makeTemporaryFolder, type TemporaryFolder } from '../../support/disks/temporary-folder.ts';
 
 const PAGES = 2 * 1024 + 100;
 

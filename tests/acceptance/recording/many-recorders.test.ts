@@ -19,9 +19,9 @@ import {
   recordImage,
   withLedger,
   writeImages,
-} from '../../support/recorded-images.ts';
-import { expectRight, inLogOrder, seriesOf } from '../../support/recorded-series.ts';
-import { makeTemporaryFolder, type TemporaryFolder } from '../../support/temporary-folder.ts';
+} from '../../support/ledgers/recorded-images.ts';
+import { expectRight, inLogOrder, seriesOf } from '../../support/ledgers/recorded-series.ts';
+import { makeTemporaryFolder, type TemporaryFolder } from '../../support/disks/temporary-folder.ts';
 
 const LONG_MS = 300_000;
 let folder: TemporaryFolder;

@@ -16,8 +16,8 @@ import { jsonRows, LedgerCommands } from '../../support/command-line.ts';
 import { qcow2Image } from '../../support/guest/qcow2-bytes.ts';
 import * as stream from '../../support/guest/stream-bytes.ts';
 import { makeImage } from '../../support/images.ts';
-import { restored, withLedger } from '../../support/recorded-images.ts';
-import { makeTemporaryFolder, type TemporaryFolder } from '../../support/temporary-folder.ts';
+import { restored, withLedger } from '../../support/ledgers/recorded-images.ts';
+import { makeTemporaryFolder, type TemporaryFolder } from '../../support/disks/temporary-folder.ts';
 
 let folder: TemporaryFolder;
 let url: string;

@@ -6,9 +6,14 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { verify, type Ledger } from '../../../index.ts';
 import { makeImage } from '../../support/images.ts';
-import { recordBetween } from '../../support/recorded-between.ts';
-import { recordFiles, restored, withLedger, writeImages } from '../../support/recorded-images.ts';
-import { makeTemporaryFolder, type TemporaryFolder } from '../../support/temporary-folder.ts';
+import { recordBetween } from '../../support/ledgers/recorded-between.ts';
+import {
+  recordFiles,
+  restored,
+  withLedger,
+  writeImages,
+} from '../../support/ledgers/recorded-images.ts';
+import { makeTemporaryFolder, type TemporaryFolder } from '../../support/disks/temporary-folder.ts';
 
 const MIX = { zero: 0, text: 0, random: 1, repeated: 0, duplicate: 0 };
 

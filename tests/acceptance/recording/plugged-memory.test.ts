@@ -29,8 +29,8 @@ import * as stream from '../../support/guest/stream-bytes.ts';
 import { memorySource } from '../../support/guest/memory-guest.ts';
 import { seededRandom } from '../../support/images.ts';
 import { valueOf } from '../../support/outcomes.ts';
-import { withLedger } from '../../support/recorded-images.ts';
-import { makeTemporaryFolder, type TemporaryFolder } from '../../support/temporary-folder.ts';
+import { withLedger } from '../../support/ledgers/recorded-images.ts';
+import { makeTemporaryFolder, type TemporaryFolder } from '../../support/disks/temporary-folder.ts';
 
 const [RAM, ROM, DIMM] = [64, 8, 24];
 const HIGH = 2 ** 32;

@@ -13,8 +13,8 @@ import { LedgerError } from '../../../domain/values/ledger-error.ts';
 import { historyOf, openRecorder, restoreToFile, type Ledger } from '../../../index.ts';
 import { makeImage } from '../../support/images.ts';
 import { valueOf } from '../../support/outcomes.ts';
-import { recordFiles, withLedger, writeImages } from '../../support/recorded-images.ts';
-import { makeTemporaryFolder, type TemporaryFolder } from '../../support/temporary-folder.ts';
+import { recordFiles, withLedger, writeImages } from '../../support/ledgers/recorded-images.ts';
+import { makeTemporaryFolder, type TemporaryFolder } from '../../support/disks/temporary-folder.ts';
 
 /** A batch without a row, of a capture that never comes. */
 const BATCH = encodePageColumns(

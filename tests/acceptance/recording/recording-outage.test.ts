@@ -8,7 +8,7 @@ import { afterAll, beforeAll, expect, jest, test } from '@jest/globals';
 import { startEventStoreDouble } from '../../support/eventstoredb-double/eventstoredb-double.ts';
 import { LedgerCommands } from '../../support/command-line.ts';
 import { IS_LONG } from '../../support/long-run.ts';
-import { makeTemporaryFolder, type TemporaryFolder } from '../../support/temporary-folder.ts';
+import { makeTemporaryFolder, type TemporaryFolder } from '../../support/disks/temporary-folder.ts';
 import { describeWithPrograms } from '../../support/tools.ts';
 
 const QEMU = 'qemu-system-x86_64';

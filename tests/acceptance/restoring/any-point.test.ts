@@ -31,12 +31,12 @@ import {
   restored,
   withLedger,
   writeImages,
-} from '../../support/recorded-images.ts';
+} from '../../support/ledgers/recorded-images.ts';
 import {
   makeTemporaryFolder,
   withTemporaryFolder,
   type TemporaryFolder,
-} from '../../support/temporary-folder.ts';
+} from '../../support/disks/temporary-folder.ts';
 import { sampleOf } from '../../support/long-run.ts';
 
 const SERIES = { seed: 12, pages: 768, captures: 12, changedPages: 96 };

@@ -31,8 +31,8 @@ import {
   type Ledger,
 } from '../../../index.ts';
 import { changeImage, makeImage } from '../../support/images.ts';
-import { recordImage, restored, withLedger } from '../../support/recorded-images.ts';
-import { makeTemporaryFolder, type TemporaryFolder } from '../../support/temporary-folder.ts';
+import { recordImage, restored, withLedger } from '../../support/ledgers/recorded-images.ts';
+import { makeTemporaryFolder, type TemporaryFolder } from '../../support/disks/temporary-folder.ts';
 import { sampleOf } from '../../support/long-run.ts';
 
 const PAGES = 2048;

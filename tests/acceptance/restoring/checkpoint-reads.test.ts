@@ -18,10 +18,10 @@ import {
   type Ledger,
   type VmPoint,
 } from '../../../index.ts';
-import { countGets, servedMemory } from '../../support/asking-guest.ts';
+import { countGets, servedMemory } from '../../support/clients/asking-guest.ts';
 import { changeImage, makeImage } from '../../support/images.ts';
-import { recordImage, withLedger } from '../../support/recorded-images.ts';
-import { makeTemporaryFolder, type TemporaryFolder } from '../../support/temporary-folder.ts';
+import { recordImage, withLedger } from '../../support/ledgers/recorded-images.ts';
+import { makeTemporaryFolder, type TemporaryFolder } from '../../support/disks/temporary-folder.ts';
 
 const PAGES = 2048;
 const CAPTURES = 6;

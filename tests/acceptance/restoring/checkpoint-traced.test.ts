@@ -4,7 +4,7 @@
 import { cpSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { restored, recordImage, withLedger } from '../../support/recorded-images.ts';
+import { restored, recordImage, withLedger } from '../../support/ledgers/recorded-images.ts';
 import {
   compact,
   dropCheckpoint,
@@ -16,9 +16,9 @@ import {
 } from '../../../index.ts';
 import type { CompactedLedger } from '../../../adapters/wiring/forget/compact.ts';
 import { PAGE_BYTES } from '../../../domain/values/page.ts';
-import { countGets, servedMemory } from '../../support/asking-guest.ts';
+import { countGets, servedMemory } from '../../support/clients/asking-guest.ts';
 import { changeImage, makeImage, seededRandom } from '../../support/images.ts';
-import { makeTemporaryFolder, type TemporaryFolder } from '../../support/temporary-folder.ts';
+import { makeTemporaryFolder, type TemporaryFolder } from '../../support/disks/temporary-folder.ts';
 
 const PAGES = 2048;
 /** Half of it packs: the guest is some dozens of storage blocks. */

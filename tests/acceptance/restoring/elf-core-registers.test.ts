@@ -12,7 +12,7 @@ import { readCore, type ElfCore } from '../../support/guest/elf-core.ts';
 import { describeWithQemu, findTools, GUEST_TIMEOUT_MS } from '../../support/guest/real-guest.ts';
 import { withQmp } from '../../support/guest/still-guest.ts';
 import { tickingGuest } from '../../support/guest/watched-guest.ts';
-import { makeTemporaryFolder, type TemporaryFolder } from '../../support/temporary-folder.ts';
+import { makeTemporaryFolder, type TemporaryFolder } from '../../support/disks/temporary-folder.ts';
 
 const CPUS = 2;
 const THREAD = { from: 32, to: 36 };

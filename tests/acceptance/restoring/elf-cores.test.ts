@@ -19,8 +19,8 @@ import { readCore } from '../../support/guest/elf-core.ts';
 import { memorySource } from '../../support/guest/memory-guest.ts';
 import { seededRandom } from '../../support/images.ts';
 import { valueOf } from '../../support/outcomes.ts';
-import { withLedger } from '../../support/recorded-images.ts';
-import { makeTemporaryFolder, type TemporaryFolder } from '../../support/temporary-folder.ts';
+import { withLedger } from '../../support/ledgers/recorded-images.ts';
+import { makeTemporaryFolder, type TemporaryFolder } from '../../support/disks/temporary-folder.ts';
 
 const HIGH = 2 ** 32;
 const blocks = [

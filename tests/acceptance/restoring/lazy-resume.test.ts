@@ -28,7 +28,7 @@ import {
   tickingGuest,
   writtenSince,
 } from '../../support/guest/watched-guest.ts';
-import { makeTemporaryFolder, type TemporaryFolder } from '../../support/temporary-folder.ts';
+import { makeTemporaryFolder, type TemporaryFolder } from '../../support/disks/temporary-folder.ts';
 import { testLong } from '../../support/test-long.ts';
 import { IS_LONG } from '../../support/long-run.ts';
 

@@ -22,7 +22,7 @@ import {
   sameTicks,
   tickingGuest,
 } from '../../support/guest/watched-guest.ts';
-import { makeTemporaryFolder, type TemporaryFolder } from '../../support/temporary-folder.ts';
+import { makeTemporaryFolder, type TemporaryFolder } from '../../support/disks/temporary-folder.ts';
 
 const GUEST = { seed: 9, memoryMib: 128 };
 const LINES = 3;

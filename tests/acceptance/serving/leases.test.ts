@@ -32,15 +32,15 @@ import { thisHolder } from '../../../adapters/files/processes.ts';
 import type { Holder } from '../../../domain/values/lease.ts';
 import { LedgerCommands } from '../../support/command-line.ts';
 import { makeImage } from '../../support/images.ts';
-import { holdInProcess } from '../../support/point-holder.ts';
+import { holdInProcess } from '../../support/processes/point-holder.ts';
 import {
   eventsOf,
   recordFiles,
   restored,
   withLedger,
   writeImages,
-} from '../../support/recorded-images.ts';
-import { makeTemporaryFolder, type TemporaryFolder } from '../../support/temporary-folder.ts';
+} from '../../support/ledgers/recorded-images.ts';
+import { makeTemporaryFolder, type TemporaryFolder } from '../../support/disks/temporary-folder.ts';
 
 const MIX = { zero: 0, text: 0, random: 1, repeated: 0, duplicate: 0 };
 const IMAGES = [1, 2, 3, 4].map((seed) => makeImage({ seed, pages: 64, mix: MIX }));

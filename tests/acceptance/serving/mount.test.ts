@@ -17,7 +17,7 @@ import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
 import { lookUp } from '../../../adapters/wiring/processes.ts';
 import { LedgerCommands, type JsonRow, type Outcome } from '../../support/command-line.ts';
 import { imageSeries } from '../../support/images.ts';
-import { makeTemporaryFolder, type TemporaryFolder } from '../../support/temporary-folder.ts';
+import { makeTemporaryFolder, type TemporaryFolder } from '../../support/disks/temporary-folder.ts';
 import { describeWithPrograms, printedBy } from '../../support/tools.ts';
 
 const PAGES = 2048;

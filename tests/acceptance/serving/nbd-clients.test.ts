@@ -9,8 +9,8 @@ import { PAGE_BYTES } from '../../../domain/values/page.ts';
 import { COMMAND } from '../../../adapters/faces/nbd/protocol.ts';
 import { LedgerCommands, type RunningCommand } from '../../support/command-line.ts';
 import { imageSeries, pageAt } from '../../support/images.ts';
-import { NbdClient } from '../../support/nbd-client.ts';
-import { makeTemporaryFolder, type TemporaryFolder } from '../../support/temporary-folder.ts';
+import { NbdClient } from '../../support/clients/nbd-client.ts';
+import { makeTemporaryFolder, type TemporaryFolder } from '../../support/disks/temporary-folder.ts';
 import { describeWithPrograms, printedBy } from '../../support/tools.ts';
 
 const PAGES = 4096;

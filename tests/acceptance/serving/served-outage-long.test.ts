@@ -15,12 +15,12 @@ import { uriOf } from '../../../adapters/faces/nbd/uri.ts';
 import { guestCommand, guestPaths } from '../../../adapters/guests/demo-guest/start-guest.ts';
 import { resumeLazily } from '../../../adapters/wiring/restore/resume.ts';
 import { openLedger, recordGuest, type Ledger } from '../../../index.ts';
-import { restored } from '../../support/recorded-images.ts';
+import { restored } from '../../support/ledgers/recorded-images.ts';
 import { findTools, GUEST_TIMEOUT_MS } from '../../support/guest/real-guest.ts';
 import { firstTicks, sameTicks, tickingGuest } from '../../support/guest/watched-guest.ts';
 import { IS_LONG } from '../../support/long-run.ts';
 import { whyNoS3 } from '../../support/s3-server/s3-process.ts';
-import { startSharedWorld, type SharedWorld } from '../../support/shared-world.ts';
+import { startSharedWorld, type SharedWorld } from '../../support/ledgers/shared-world.ts';
 import { programPath } from '../../../adapters/guests/demo-guest/tools.ts';
 
 const AWAY_MS = 30_000;

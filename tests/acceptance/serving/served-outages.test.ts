@@ -9,11 +9,11 @@ import { serveNbd } from '../../../adapters/faces/nbd/server.ts';
 import type { SocketServer } from '../../../adapters/faces/sockets/socket-server.ts';
 import { openLedger, type Ledger } from '../../../index.ts';
 import { makeImage } from '../../support/images.ts';
-import { NbdClient } from '../../support/nbd-client.ts';
-import { recordFiles, writeImages } from '../../support/recorded-images.ts';
+import { NbdClient } from '../../support/clients/nbd-client.ts';
+import { recordFiles, writeImages } from '../../support/ledgers/recorded-images.ts';
 import { startGate, type Gate, type GateState } from '../../support/s3-server/gate.ts';
 import { describeWithS3, S3_TIMEOUT_MS } from '../../support/s3-server/s3-server.ts';
-import { startSharedWorld, type SharedWorld } from '../../support/shared-world.ts';
+import { startSharedWorld, type SharedWorld } from '../../support/ledgers/shared-world.ts';
 
 const OUTAGES = ['busy', 'gone'] as const satisfies readonly GateState[];
 const MIX = { zero: 0, text: 0, random: 1, repeated: 0, duplicate: 0 };

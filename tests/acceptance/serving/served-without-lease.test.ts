@@ -7,8 +7,8 @@ import { Exports } from '../../../adapters/faces/nbd/exports.ts';
 import { PAGE_BYTES } from '../../../domain/values/page.ts';
 import { compact, forgetPoints, openLedger, type Ledger } from '../../../index.ts';
 import { makeImage } from '../../support/images.ts';
-import { recordFiles, withLedger, writeImages } from '../../support/recorded-images.ts';
-import { makeTemporaryFolder, type TemporaryFolder } from '../../support/temporary-folder.ts';
+import { recordFiles, withLedger, writeImages } from '../../support/ledgers/recorded-images.ts';
+import { makeTemporaryFolder, type TemporaryFolder } from '../../support/disks/temporary-folder.ts';
 
 const PAGES = 96;
 const MIX = { zero: 0, text: 0.5, random: 0.5, repeated: 0, duplicate: 0 };

@@ -20,8 +20,8 @@ import {
   TEST_SECRET,
   type S3Server,
 } from '../../support/s3-server/s3-server.ts';
-import { sourceRoot } from '../../support/source-root.ts';
-import { makeTemporaryFolder, type TemporaryFolder } from '../../support/temporary-folder.ts';
+import { sourceRoot } from '../../support/sources/source-root.ts';
+import { makeTemporaryFolder, type TemporaryFolder } from '../../support/disks/temporary-folder.ts';
 
 const read = (file: string): string => readFileSync(join(sourceRoot(), file), 'utf8');
 const README = read('README.md');

@@ -12,14 +12,19 @@ import {
 } from '../../support/eventstoredb-double/eventstoredb-double.ts';
 import { selfSigned } from '../../support/eventstoredb-double/self-signed.ts';
 import { makeImage } from '../../support/images.ts';
-import { recordFiles, restored, withLedger, writeImages } from '../../support/recorded-images.ts';
+import {
+  recordFiles,
+  restored,
+  withLedger,
+  writeImages,
+} from '../../support/ledgers/recorded-images.ts';
 import { describeWithS3, TEST_ACCESS_KEY, TEST_SECRET } from '../../support/s3-server/s3-server.ts';
 import {
   SharedCommands,
   startSharedWorld,
   type Host,
   type SharedWorld,
-} from '../../support/shared-world.ts';
+} from '../../support/ledgers/shared-world.ts';
 import {
   expectNoSecret,
   OTHER_SECRET,

@@ -9,9 +9,18 @@ import { listEvents, verify, type Ledger } from '../../../index.ts';
 import type { DoubleRecords } from '../../support/eventstoredb-double/eventstoredb-double.ts';
 import { changeImage, makeImage } from '../../support/images.ts';
 import { sampleOf } from '../../support/long-run.ts';
-import { recordFiles, restored, withLedger, writeImages } from '../../support/recorded-images.ts';
+import {
+  recordFiles,
+  restored,
+  withLedger,
+  writeImages,
+} from '../../support/ledgers/recorded-images.ts';
 import { describeWithS3 } from '../../support/s3-server/s3-server.ts';
-import { startSharedWorld, type Host, type SharedWorld } from '../../support/shared-world.ts';
+import {
+  startSharedWorld,
+  type Host,
+  type SharedWorld,
+} from '../../support/ledgers/shared-world.ts';
 import { saying, toldBy, toldIn } from '../../support/told-failures.ts';
 
 const LONG_MS = 240_000;

@@ -7,8 +7,8 @@ import { join } from 'node:path';
 import { expect, test } from '@jest/globals';
 import { exportGroup, importGroup, openLedger } from '../../../index.ts';
 import { startEventStoreDouble } from '../../support/eventstoredb-double/eventstoredb-double.ts';
-import { distinctPages, recordImage } from '../../support/recorded-images.ts';
-import { withTemporaryFolder } from '../../support/temporary-folder.ts';
+import { distinctPages, recordImage } from '../../support/ledgers/recorded-images.ts';
+import { withTemporaryFolder } from '../../support/disks/temporary-folder.ts';
 
 const keysIn = (stateFolder: string): string[] => {
   const keys = join(stateFolder, 'pageledger', 'keys');

@@ -27,7 +27,11 @@ import {
   ticksOf,
 } from '../../support/guest/watched-guest.ts';
 import { describeWithS3 } from '../../support/s3-server/s3-server.ts';
-import { startSharedWorld, type Host, type SharedWorld } from '../../support/shared-world.ts';
+import {
+  startSharedWorld,
+  type Host,
+  type SharedWorld,
+} from '../../support/ledgers/shared-world.ts';
 
 const found = await findTools();
 const LONG_MS = 300_000;

@@ -8,12 +8,21 @@ import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import type { FilePort } from '../../../adapters/files/file-port.ts';
 import { exportGroup, importGroup, recordImages, verify, type Ledger } from '../../../index.ts';
-import { filesFullUnder } from '../../support/broken-files.ts';
+import { filesFullUnder } from '../../support/spoiled/broken-files.ts';
 import { COMMAND_LINE, type Outcome } from '../../support/command-line.ts';
 import { imageSeries } from '../../support/images.ts';
-import { recordFiles, restored, withLedger, writeImages } from '../../support/recorded-images.ts';
+import {
+  recordFiles,
+  restored,
+  withLedger,
+  writeImages,
+} from '../../support/ledgers/recorded-images.ts';
 import { describeWithS3, TEST_ACCESS_KEY, TEST_SECRET } from '../../support/s3-server/s3-server.ts';
-import { startSharedWorld, type Host, type SharedWorld } from '../../support/shared-world.ts';
+import {
+  startSharedWorld,
+  type Host,
+  type SharedWorld,
+} from '../../support/ledgers/shared-world.ts';
 import { saying, toldBy, toldIn } from '../../support/told-failures.ts';
 
 const LONG_MS = 240_000;

@@ -16,9 +16,14 @@ import { thisHolder } from '../../../adapters/files/processes.ts';
 import { pointsStream } from '../../../domain/events/streams.ts';
 import { decidePoints } from '../../../domain/points.ts';
 import { makeImage } from '../../support/images.ts';
-import { recordFiles, restored, withLedger, writeImages } from '../../support/recorded-images.ts';
+import {
+  recordFiles,
+  restored,
+  withLedger,
+  writeImages,
+} from '../../support/ledgers/recorded-images.ts';
 import { describeWithS3, S3_TIMEOUT_MS } from '../../support/s3-server/s3-server.ts';
-import { startSharedWorld, type SharedWorld } from '../../support/shared-world.ts';
+import { startSharedWorld, type SharedWorld } from '../../support/ledgers/shared-world.ts';
 
 const IMAGES = [1, 2, 3].map((seed) => makeImage({ seed, pages: 64 }));
 const AWAY = 'aaaaaaaaaaaaaaaa';

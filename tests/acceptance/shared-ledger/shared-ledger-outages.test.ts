@@ -14,9 +14,13 @@ import {
   restored,
   withLedger,
   writeImages,
-} from '../../support/recorded-images.ts';
+} from '../../support/ledgers/recorded-images.ts';
 import { describeWithS3 } from '../../support/s3-server/s3-server.ts';
-import { startSharedWorld, type Host, type SharedWorld } from '../../support/shared-world.ts';
+import {
+  startSharedWorld,
+  type Host,
+  type SharedWorld,
+} from '../../support/ledgers/shared-world.ts';
 
 const LONG_MS = 240_000;
 const KILLS = Number(process.env['PAGELEDGER_KILLS'] ?? 3);

@@ -16,7 +16,7 @@ import {
   type EventStoreDouble,
 } from '../../support/eventstoredb-double/eventstoredb-double.ts';
 import { valueOf } from '../../support/outcomes.ts';
-import { makeTemporaryFolder, type TemporaryFolder } from '../../support/temporary-folder.ts';
+import { makeTemporaryFolder, type TemporaryFolder } from '../../support/disks/temporary-folder.ts';
 import { saying, toldBy } from '../../support/told-failures.ts';
 
 const LONG_MS = 300_000;

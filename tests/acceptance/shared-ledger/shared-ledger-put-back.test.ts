@@ -12,10 +12,19 @@ import {
   type Ledger,
 } from '../../../index.ts';
 import { makeImage } from '../../support/images.ts';
-import { recordBetween } from '../../support/recorded-between.ts';
-import { recordFiles, restored, withLedger, writeImages } from '../../support/recorded-images.ts';
+import { recordBetween } from '../../support/ledgers/recorded-between.ts';
+import {
+  recordFiles,
+  restored,
+  withLedger,
+  writeImages,
+} from '../../support/ledgers/recorded-images.ts';
 import { describeWithS3, S3_TIMEOUT_MS } from '../../support/s3-server/s3-server.ts';
-import { startSharedWorld, type Host, type SharedWorld } from '../../support/shared-world.ts';
+import {
+  startSharedWorld,
+  type Host,
+  type SharedWorld,
+} from '../../support/ledgers/shared-world.ts';
 
 const MIX = { zero: 0, text: 0, random: 1, repeated: 0, duplicate: 0 };
 const TOO_OLD = /older than the last compaction/u;

@@ -8,13 +8,13 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import type { JsonRow } from '../../support/command-line.ts';
 import { imageSeries, seededRandom } from '../../support/images.ts';
-import { writeImages } from '../../support/recorded-images.ts';
+import { writeImages } from '../../support/ledgers/recorded-images.ts';
 import { describeWithS3 } from '../../support/s3-server/s3-server.ts';
 import {
   startSharedWorld,
   type SharedCommands,
   type SharedWorld,
-} from '../../support/shared-world.ts';
+} from '../../support/ledgers/shared-world.ts';
 
 const KILLS = Number(process.env['PAGELEDGER_KILLS'] ?? 6);
 const SEED = Number(process.env['PAGELEDGER_SEED'] ?? Date.now() % 1_000_000);

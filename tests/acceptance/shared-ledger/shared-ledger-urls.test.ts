@@ -10,7 +10,7 @@ import {
   startEventStoreDouble,
   type EventStoreDouble,
 } from '../../support/eventstoredb-double/eventstoredb-double.ts';
-import { makeTemporaryFolder, type TemporaryFolder } from '../../support/temporary-folder.ts';
+import { makeTemporaryFolder, type TemporaryFolder } from '../../support/disks/temporary-folder.ts';
 import { OTHER_SECRET, PASSWORD, saying, toldBy, toldIn } from '../../support/told-failures.ts';
 
 const LONG_MS = 300_000;

@@ -20,10 +20,14 @@ import {
   restored,
   withLedger,
   writeImages,
-} from '../../support/recorded-images.ts';
-import { expectRight, inLogOrder, seriesOf } from '../../support/recorded-series.ts';
+} from '../../support/ledgers/recorded-images.ts';
+import { expectRight, inLogOrder, seriesOf } from '../../support/ledgers/recorded-series.ts';
 import { describeWithS3 } from '../../support/s3-server/s3-server.ts';
-import { startSharedWorld, type Host, type SharedWorld } from '../../support/shared-world.ts';
+import {
+  startSharedWorld,
+  type Host,
+  type SharedWorld,
+} from '../../support/ledgers/shared-world.ts';
 
 const LONG_MS = 300_000;
 

@@ -23,9 +23,13 @@ import {
   GUEST_TIMEOUT_MS,
   inLongRun,
 } from '../../support/guest/real-guest.ts';
-import { differenceEngine, leftAfter } from '../../support/difference-engine.ts';
-import { pagesShared, sharingTableOf, type SharingTable } from '../../support/sharing-table.ts';
-import { makeTemporaryFolder, type TemporaryFolder } from '../../support/temporary-folder.ts';
+import { differenceEngine, leftAfter } from '../../support/ledgers/difference-engine.ts';
+import {
+  pagesShared,
+  sharingTableOf,
+  type SharingTable,
+} from '../../support/ledgers/sharing-table.ts';
+import { makeTemporaryFolder, type TemporaryFolder } from '../../support/disks/temporary-folder.ts';
 
 const MEMORY_MIB = 96;
 const SCALE = 1;

@@ -15,8 +15,8 @@ import {
   type Ledger,
 } from '../../../index.ts';
 import { pageAt, seededRandom } from '../../support/images.ts';
-import { recordImage, restored } from '../../support/recorded-images.ts';
-import { makeTemporaryFolder, type TemporaryFolder } from '../../support/temporary-folder.ts';
+import { recordImage, restored } from '../../support/ledgers/recorded-images.ts';
+import { makeTemporaryFolder, type TemporaryFolder } from '../../support/disks/temporary-folder.ts';
 
 const PAGES = 64;
 

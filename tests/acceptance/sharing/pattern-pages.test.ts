@@ -10,8 +10,8 @@ import { describe as describePage } from '../../../domain/patterns/index.ts';
 import { addPattern, fingerprint, openLedger } from '../../../index.ts';
 import { LedgerCommands } from '../../support/command-line.ts';
 import { anyPage, repeatedPage } from '../../support/pattern-pages.ts';
-import { recordImage } from '../../support/recorded-images.ts';
-import { makeTemporaryFolder, type TemporaryFolder } from '../../support/temporary-folder.ts';
+import { recordImage } from '../../support/ledgers/recorded-images.ts';
+import { makeTemporaryFolder, type TemporaryFolder } from '../../support/disks/temporary-folder.ts';
 
 const LONG_MS = 300_000;
 const SECRET = 's3cr3t-8';

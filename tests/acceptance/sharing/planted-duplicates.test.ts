@@ -7,9 +7,9 @@ import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { openLedger, PAGE_BYTES, sharingOf, whatIfOf, type Ledger } from '../../../index.ts';
-import { recordFiles, restored, writeImages } from '../../support/recorded-images.ts';
+import { recordFiles, restored, writeImages } from '../../support/ledgers/recorded-images.ts';
 import { seededRandom } from '../../support/images.ts';
-import { makeTemporaryFolder, type TemporaryFolder } from '../../support/temporary-folder.ts';
+import { makeTemporaryFolder, type TemporaryFolder } from '../../support/disks/temporary-folder.ts';
 
 const PAGES = 2048;
 const PLANTED = PAGES / 4;

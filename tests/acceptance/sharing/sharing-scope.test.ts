@@ -18,7 +18,7 @@ import { valueOf } from '../../../domain/ports/run.ts';
 import type { BlockTable } from '../../../domain/values/pack.ts';
 import { LedgerCommands } from '../../support/command-line.ts';
 import { makeImage, pageAt } from '../../support/images.ts';
-import { eventsOf as storedEvents } from '../../support/log-events.ts';
+import { eventsOf as storedEvents } from '../../support/logs/log-events.ts';
 import {
   contentsOf,
   distinctPages,
@@ -27,8 +27,8 @@ import {
   recordImage,
   restored,
   writeImages,
-} from '../../support/recorded-images.ts';
-import { makeTemporaryFolder, type TemporaryFolder } from '../../support/temporary-folder.ts';
+} from '../../support/ledgers/recorded-images.ts';
+import { makeTemporaryFolder, type TemporaryFolder } from '../../support/disks/temporary-folder.ts';
 
 let folder: TemporaryFolder;
 let url: string;

@@ -24,12 +24,16 @@ import {
 import { LedgerCommands, jsonRows, type JsonRow } from '../../support/command-line.ts';
 import { planCapture, type PlannedCapture } from '../../support/hand-made-captures.ts';
 import { changeImage, makeImage, seededRandom } from '../../support/images.ts';
-import { neutralEvents, neutralLines, type NeutralEvent } from '../../support/neutral-events.ts';
+import {
+  neutralEvents,
+  neutralLines,
+  type NeutralEvent,
+} from '../../support/logs/neutral-events.ts';
 import { valueOf } from '../../support/outcomes.ts';
-import { distinctPages, recordImage } from '../../support/recorded-images.ts';
-import { sourceRoot } from '../../support/source-root.ts';
-import { recordBytes, streamOf } from '../../support/small-ledger.ts';
-import { makeTemporaryFolder, type TemporaryFolder } from '../../support/temporary-folder.ts';
+import { distinctPages, recordImage } from '../../support/ledgers/recorded-images.ts';
+import { sourceRoot } from '../../support/sources/source-root.ts';
+import { recordBytes, streamOf } from '../../support/ledgers/small-ledger.ts';
+import { makeTemporaryFolder, type TemporaryFolder } from '../../support/disks/temporary-folder.ts';
 
 const LONG_MS = 300_000;
 const CONSUMER = join(sourceRoot(), 'examples/subscriber/read_events.py');

@@ -7,10 +7,10 @@ import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals
 import { openLedger } from '../../../index.ts';
 import { jsonRows, LedgerCommands } from '../../support/command-line.ts';
 import { imageSeries } from '../../support/images.ts';
-import { neutralEvents } from '../../support/neutral-events.ts';
-import { writeImages } from '../../support/recorded-images.ts';
-import { sourceRoot } from '../../support/source-root.ts';
-import { makeTemporaryFolder, type TemporaryFolder } from '../../support/temporary-folder.ts';
+import { neutralEvents } from '../../support/logs/neutral-events.ts';
+import { writeImages } from '../../support/ledgers/recorded-images.ts';
+import { sourceRoot } from '../../support/sources/source-root.ts';
+import { makeTemporaryFolder, type TemporaryFolder } from '../../support/disks/temporary-folder.ts';
 import { describeWithPrograms } from '../../support/tools.ts';
 
 jest.setTimeout(120_000);

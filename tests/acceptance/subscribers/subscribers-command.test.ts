@@ -8,8 +8,8 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { LedgerCommands, type JsonRow } from '../../support/command-line.ts';
 import { imageSeries, seededRandom } from '../../support/images.ts';
-import { writeImages } from '../../support/recorded-images.ts';
-import { makeTemporaryFolder, type TemporaryFolder } from '../../support/temporary-folder.ts';
+import { writeImages } from '../../support/ledgers/recorded-images.ts';
+import { makeTemporaryFolder, type TemporaryFolder } from '../../support/disks/temporary-folder.ts';
 
 const KILLS = Number(process.env['PAGELEDGER_KILLS'] ?? 8);
 const SEED = Number(process.env['PAGELEDGER_SEED'] ?? Date.now() % 1_000_000);

@@ -14,11 +14,11 @@ import {
   logThrough,
   makeEventfulLedger,
   seenOf,
-} from '../../support/followed-ledgers.ts';
+} from '../../support/ledgers/followed-ledgers.ts';
 import type { HandMadeLedger } from '../../support/hand-made-captures.ts';
 import { imageSeries } from '../../support/images.ts';
-import { recordFiles, writeImages } from '../../support/recorded-images.ts';
-import { withTemporaryFolder } from '../../support/temporary-folder.ts';
+import { recordFiles, writeImages } from '../../support/ledgers/recorded-images.ts';
+import { withTemporaryFolder } from '../../support/disks/temporary-folder.ts';
 
 const LONG_MS = 300_000;
 

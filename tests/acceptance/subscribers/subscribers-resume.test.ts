@@ -19,12 +19,12 @@ import {
   makeEventfulLedger,
   messagesOf,
   seenOf,
-} from '../../support/followed-ledgers.ts';
+} from '../../support/ledgers/followed-ledgers.ts';
 import { controlEvents, HandMadeLedger, planCapture } from '../../support/hand-made-captures.ts';
 import { valueOf } from '../../support/outcomes.ts';
-import { withServerLogs } from '../../support/server-logs.ts';
-import { makeSmallLedger } from '../../support/small-ledger.ts';
-import { makeTemporaryFolder, type TemporaryFolder } from '../../support/temporary-folder.ts';
+import { withServerLogs } from '../../support/logs/server-logs.ts';
+import { makeSmallLedger } from '../../support/ledgers/small-ledger.ts';
+import { makeTemporaryFolder, type TemporaryFolder } from '../../support/disks/temporary-folder.ts';
 
 const LONG_MS = 300_000;
 const FILTERS: readonly RowsRequest[] = [

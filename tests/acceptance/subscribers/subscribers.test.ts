@@ -15,12 +15,12 @@ import {
   recordImage,
   withLedger,
   writeImages,
-} from '../../support/recorded-images.ts';
+} from '../../support/ledgers/recorded-images.ts';
 import {
   makeTemporaryFolder,
   withTemporaryFolder,
   type TemporaryFolder,
-} from '../../support/temporary-folder.ts';
+} from '../../support/disks/temporary-folder.ts';
 
 const LONG_MS = 300_000;
 const PAGE_EVENTS = ['PageStored', 'PageMerged', 'PatternPageShared', 'SharingBroken'];

@@ -8,7 +8,7 @@ import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { COMMAND_LINE, LedgerCommands } from '../../support/command-line.ts';
 import { startShellGuest } from '../../support/guest/proc-guest.ts';
 import { describeWithQemu, findTools, GUEST_TIMEOUT_MS } from '../../support/guest/real-guest.ts';
-import { makeTemporaryFolder, type TemporaryFolder } from '../../support/temporary-folder.ts';
+import { makeTemporaryFolder, type TemporaryFolder } from '../../support/disks/temporary-folder.ts';
 import { describeWithPrograms } from '../../support/tools.ts';
 
 const CRASH = process.env['PAGELEDGER_CRASH'] ?? 'crash';

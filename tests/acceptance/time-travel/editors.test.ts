@@ -5,10 +5,10 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { openLedger, recordImages } from '../../../index.ts';
-import { DapClient } from '../../support/dap-client.ts';
+import { DapClient } from '../../support/clients/dap-client.ts';
 import { imageAddress, madeKernel } from '../../support/guest/made-kernel.ts';
-import { sourceRoot } from '../../support/source-root.ts';
-import { makeTemporaryFolder, type TemporaryFolder } from '../../support/temporary-folder.ts';
+import { sourceRoot } from '../../support/sources/source-root.ts';
+import { makeTemporaryFolder, type TemporaryFolder } from '../../support/disks/temporary-folder.ts';
 
 const LONG_MS = 120_000;
 /** A word of the kernel's that is written at captures 3 and 5; and what it is at captures 1 to 6. */

@@ -7,9 +7,9 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { programPath } from '../../../adapters/guests/demo-guest/tools.ts';
 import { LedgerCommands } from '../../support/command-line.ts';
-import { GdbClient } from '../../support/gdb-client.ts';
+import { GdbClient } from '../../support/clients/gdb-client.ts';
 import { imageAddress, madeKernel } from '../../support/guest/made-kernel.ts';
-import { makeTemporaryFolder, type TemporaryFolder } from '../../support/temporary-folder.ts';
+import { makeTemporaryFolder, type TemporaryFolder } from '../../support/disks/temporary-folder.ts';
 
 const LONG_MS = 300_000;
 /** A word of the kernel's that is written at captures 3 and 5; and what it is at captures 1 to 6. */

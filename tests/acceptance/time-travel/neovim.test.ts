@@ -8,8 +8,8 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { programPath } from '../../../adapters/guests/demo-guest/tools.ts';
 import { COMMAND_LINE, LedgerCommands } from '../../support/command-line.ts';
 import { imageAddress, madeKernel } from '../../support/guest/made-kernel.ts';
-import { sourceRoot } from '../../support/source-root.ts';
-import { makeTemporaryFolder, type TemporaryFolder } from '../../support/temporary-folder.ts';
+import { sourceRoot } from '../../support/sources/source-root.ts';
+import { makeTemporaryFolder, type TemporaryFolder } from '../../support/disks/temporary-folder.ts';
 
 const LONG_MS = 300_000;
 /** A word of the kernel's that is written at captures 3 and 5; and what it is at captures 1 to 6. */
@@ -39,7 +39,7 @@ describeWithNeovim('Neovim with nvim-dap', () => {
     'attaches, watches, goes back and forward, and shows where it is',
     () => {
       const seen = join(folder.path, 'seen');
-      const script = join(sourceRoot(), 'tests/support/nvim-dap-session.lua');
+      const script = join(sourceRoot(), 'tests/support/clients/nvim-dap-session.lua');
       const { stderr } = spawnSync(nvim!, ['--headless', '--clean', '-S', script], {
         encoding: 'utf8',
         env: {

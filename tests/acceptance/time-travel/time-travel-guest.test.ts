@@ -7,11 +7,11 @@ import type { DemoGuest } from '../../../adapters/guests/demo-guest/start-guest.
 import { programPath } from '../../../adapters/guests/demo-guest/tools.ts';
 import { connectQmp } from '../../../adapters/guests/qemu/qmp-client.ts';
 import { LedgerCommands } from '../../support/command-line.ts';
-import { DapClient } from '../../support/dap-client.ts';
-import { GdbClient } from '../../support/gdb-client.ts';
+import { DapClient } from '../../support/clients/dap-client.ts';
+import { GdbClient } from '../../support/clients/gdb-client.ts';
 import { startShellGuest } from '../../support/guest/proc-guest.ts';
 import { describeWithQemu, findTools, GUEST_TIMEOUT_MS } from '../../support/guest/real-guest.ts';
-import { makeTemporaryFolder, type TemporaryFolder } from '../../support/temporary-folder.ts';
+import { makeTemporaryFolder, type TemporaryFolder } from '../../support/disks/temporary-folder.ts';
 import { sampleOf } from '../../support/long-run.ts';
 
 /** Every so many lines of QEMU's page tables are looked at; the long run looks at all of them. */

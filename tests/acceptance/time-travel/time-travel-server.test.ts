@@ -5,9 +5,9 @@ import { connect } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { LedgerCommands } from '../../support/command-line.ts';
-import { GdbClient, sentPacket } from '../../support/gdb-client.ts';
+import { GdbClient, sentPacket } from '../../support/clients/gdb-client.ts';
 import { seededRandom } from '../../support/images.ts';
-import { makeTemporaryFolder, type TemporaryFolder } from '../../support/temporary-folder.ts';
+import { makeTemporaryFolder, type TemporaryFolder } from '../../support/disks/temporary-folder.ts';
 
 const LONG_MS = 300_000;
 

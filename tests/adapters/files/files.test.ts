@@ -8,7 +8,7 @@ import { nodeFiles } from '../../../adapters/files/files.ts';
 import { MemoryFiles } from '../../../adapters/files/memory-files.ts';
 import { fileFailure } from '../../../adapters/files/failures.ts';
 import { LossyFiles } from '../../simulation/lossy-files.ts';
-import { withTemporaryFolder } from '../../support/temporary-folder.ts';
+import { withTemporaryFolder } from '../../support/disks/temporary-folder.ts';
 
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
 const textAt = async (files: FilePort, path: string): Promise<string | null> => {

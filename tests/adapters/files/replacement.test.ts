@@ -13,7 +13,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { nodeFiles } from '../../../adapters/files/files.ts';
 import { openReplacement } from '../../../adapters/files/replacement.ts';
-import { makeTemporaryFolder, type TemporaryFolder } from '../../support/temporary-folder.ts';
+import { makeTemporaryFolder, type TemporaryFolder } from '../../support/disks/temporary-folder.ts';
 import { LossyFiles } from '../../simulation/lossy-files.ts';
 
 let folder: TemporaryFolder;

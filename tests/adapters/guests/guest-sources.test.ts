@@ -11,7 +11,7 @@ import { describeWithQemu, findTools, GUEST_TIMEOUT_MS } from '../../support/gue
 import * as stream from '../../support/guest/stream-bytes.ts';
 import { tickingGuest } from '../../support/guest/watched-guest.ts';
 import { valueOf } from '../../support/outcomes.ts';
-import { makeTemporaryFolder } from '../../support/temporary-folder.ts';
+import { makeTemporaryFolder } from '../../support/disks/temporary-folder.ts';
 
 const clock = (): number => 1_790_000_000_000;
 const pages = stream.bytesOf(stream.pageOf(1), stream.pageOf(0), stream.pageOf(3));

@@ -22,7 +22,7 @@ import { StillGuest } from '../../support/guest/still-guest.ts';
 import { dumpedMemory } from '../../support/guest/watched-guest.ts';
 import { valueOf } from '../../support/outcomes.ts';
 import * as stream from '../../support/guest/stream-bytes.ts';
-import { makeTemporaryFolder } from '../../support/temporary-folder.ts';
+import { makeTemporaryFolder } from '../../support/disks/temporary-folder.ts';
 
 const MAIN_PAGES = 300;
 const blocks = [

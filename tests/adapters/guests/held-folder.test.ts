@@ -15,7 +15,7 @@ import {
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { HeldFolder } from '../../../adapters/guests/held-folder.ts';
-import { makeTemporaryFolder, type TemporaryFolder } from '../../support/temporary-folder.ts';
+import { makeTemporaryFolder, type TemporaryFolder } from '../../support/disks/temporary-folder.ts';
 
 const OTHERS = 65_533;
 const MODULE = new URL('../../../adapters/guests/held-folder.js', import.meta.url).href;

@@ -31,7 +31,7 @@ import { lzoOf } from '../../support/guest/lzo-bytes.ts';
 import { cutRunAt, DumpOpener, runAt } from '../../support/guest/opened-dump.ts';
 import { QCOW2_FIELDS, qcow2Image } from '../../support/guest/qcow2-bytes.ts';
 import * as stream from '../../support/guest/stream-bytes.ts';
-import { suiteFolder } from '../../support/suite-folder.ts';
+import { suiteFolder } from '../../support/disks/suite-folder.ts';
 
 const opener = new DumpOpener(suiteFolder());
 

@@ -2,7 +2,7 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
 import { MemoryGroup, memoryHierarchy } from '../../../adapters/guests/memory-group.ts';
-import { withTemporaryFolder } from '../../support/temporary-folder.ts';
+import { withTemporaryFolder } from '../../support/disks/temporary-folder.ts';
 
 const FIRST = '35 31 0:32 / /sys/fs/cgroup/memory rw,relatime - cgroup cgroup rw,memory';
 const CPU = '36 31 0:33 / /sys/fs/cgroup/cpu rw,relatime - cgroup cgroup rw,cpu';

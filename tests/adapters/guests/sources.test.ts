@@ -11,8 +11,8 @@ import { bytesOfImage } from '../../support/guest/images.ts';
 import { libvirtHead } from '../../support/guest/libvirt-bytes.ts';
 import * as stream from '../../support/guest/stream-bytes.ts';
 import { failureOf, valueOf } from '../../support/outcomes.ts';
-import { makeTemporaryFolder } from '../../support/temporary-folder.ts';
-import type { TemporaryFolder } from '../../support/temporary-folder.ts';
+import { makeTemporaryFolder } from '../../support/disks/temporary-folder.ts';
+import type { TemporaryFolder } from '../../support/disks/temporary-folder.ts';
 
 let folder: TemporaryFolder;
 beforeAll(async () => {

@@ -4,8 +4,8 @@
 import { Blake3Hasher } from '@napi-rs/blake-hash';
 import { describe, expect, test } from '@jest/globals';
 import { checkTable } from '../../../adapters/kernels/codec/codec.ts';
-import { blockCodec } from '../../support/block-codec.ts';
-import { identifierAt } from '../../support/page-oracle.ts';
+import { blockCodec } from '../../support/packs/block-codec.ts';
+import { identifierAt } from '../../support/ledgers/page-oracle.ts';
 import { PACK_HEADER_BYTES, slotsOf } from '../../../domain/values/pack.ts';
 import { decodePackWritten, type PackWritten } from '../../../domain/events/pack-written.ts';
 import {
@@ -16,7 +16,7 @@ import {
   GOLDEN_SALTED_PACK,
   GOLDEN_SALTED_PAGES,
   goldenBytes,
-} from '../../support/golden-capture.ts';
+} from '../../support/golden/golden-capture.ts';
 
 const codec = blockCodec();
 

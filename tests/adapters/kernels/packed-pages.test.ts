@@ -3,10 +3,10 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { PAGE_BYTES } from '../../../domain/values/page.ts';
-import { goldenBytes } from '../../support/golden-capture.ts';
-import { GOLDEN_BLOCKS } from '../../support/packed-golden.ts';
-import { fixedTables, unpackSlowly } from '../../support/packed-pages.ts';
-import { PagePacker } from '../../support/page-packer.ts';
+import { goldenBytes } from '../../support/golden/golden-capture.ts';
+import { GOLDEN_BLOCKS } from '../../support/golden/packed-golden.ts';
+import { fixedTables, unpackSlowly } from '../../support/packs/packed-pages.ts';
+import { PagePacker } from '../../support/packs/page-packer.ts';
 import { mixedImage, numbers, randomBytes, textBytes } from './random-pages.ts';
 
 /** Literals as they are; coded where that saves much; and where it saves so little that it nearly always does. */

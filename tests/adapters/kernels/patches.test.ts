@@ -9,9 +9,9 @@ import { FINGERPRINT_BYTES } from '../../../domain/ports/page-engine.ts';
 import type { PageEngine, PatchedBlocks, ScannedChunk } from '../../../domain/ports/page-engine.ts';
 import { BLOCK_PAGES, BLOCK_PAGES_MAX, PAGE_BYTES } from '../../../domain/values/page.ts';
 import { PATCH_BYTES_MAX } from '../../../domain/events/patches.ts';
-import { fillRequest, joined } from '../../support/fill-requests.ts';
+import { fillRequest, joined } from '../../support/packs/fill-requests.ts';
 import { pageAt } from '../../support/images.ts';
-import { openFiles, type OpenFiles } from '../../support/open-files.ts';
+import { openFiles, type OpenFiles } from '../../support/disks/open-files.ts';
 import { numbers, randomBytes, textBytes } from './random-pages.ts';
 
 const same = (a: Uint8Array, b: Uint8Array): boolean => Buffer.compare(a, b) === 0;

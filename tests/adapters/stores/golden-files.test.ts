@@ -4,9 +4,9 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
-import { goldenBytes } from '../../support/golden-capture.ts';
-import { GOLDEN_KINDS } from '../../support/golden-files.ts';
-import { makeTemporaryFolder, type TemporaryFolder } from '../../support/temporary-folder.ts';
+import { goldenBytes } from '../../support/golden/golden-capture.ts';
+import { GOLDEN_KINDS } from '../../support/golden/golden-files.ts';
+import { makeTemporaryFolder, type TemporaryFolder } from '../../support/disks/temporary-folder.ts';
 
 let folder: TemporaryFolder;
 beforeEach(async () => {

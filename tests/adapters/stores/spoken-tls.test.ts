@@ -7,9 +7,9 @@ import { afterEach, expect, jest, test } from '@jest/globals';
 import { spokenBy } from '../../../adapters/stores/spoken-tls.ts';
 import { selfSigned } from '../../support/eventstoredb-double/self-signed.ts';
 import { failureOf } from '../../support/outcomes.ts';
-import { scriptedStores } from '../../support/scripted-store.ts';
-import { startScriptedHttp } from '../../support/scripted-http.ts';
-import { ServerLogs } from '../../support/server-logs.ts';
+import { scriptedStores } from '../../support/packs/scripted-store.ts';
+import { startScriptedHttp } from '../../support/clients/scripted-http.ts';
+import { ServerLogs } from '../../support/logs/server-logs.ts';
 
 // A server on a busy machine takes its time; what hangs does not end at all.
 jest.setTimeout(300_000);

@@ -6,8 +6,8 @@ import { expect, test } from '@jest/globals';
 import { isLedgerError, openReader, PAGE_BYTES, type LedgerReader } from '../../../index.ts';
 import { isRefused } from '../../../domain/values/refused.ts';
 import { makeImage } from '../../support/images.ts';
-import { recordImage, withLedger } from '../../support/recorded-images.ts';
-import { withTemporaryFolder } from '../../support/temporary-folder.ts';
+import { recordImage, withLedger } from '../../support/ledgers/recorded-images.ts';
+import { withTemporaryFolder } from '../../support/disks/temporary-folder.ts';
 
 const PAGES = 40;
 const image = makeImage({ seed: 3, pages: PAGES });

@@ -10,8 +10,8 @@ import { decodeChange, encodeChange } from '../../../domain/events/advertisement
 import { regionsOf, runsOf } from '../../../domain/values/regions.ts';
 import { filterOf } from '../../../domain/values/tag-filter.ts';
 import { damaged } from '../../support/arbitraries.ts';
-import { GOLDEN_ADVERTISEMENT } from '../../support/golden-advertisement.ts';
-import { goldenBytes } from '../../support/golden-capture.ts';
+import { GOLDEN_ADVERTISEMENT } from '../../support/golden/golden-advertisement.ts';
+import { goldenBytes } from '../../support/golden/golden-capture.ts';
 
 const told = (points: readonly (readonly number[])[], mean = 3): Advertisement => {
   const rule = { mean, leastPages: 1 };

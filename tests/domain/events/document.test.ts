@@ -33,8 +33,8 @@ import {
   PACK_PATTERNS_MAX,
   PACK_SLOTS,
 } from '../../../domain/values/page.ts';
-import { GOLDEN_FOLDER } from '../../support/golden-capture.ts';
-import { sourceRoot } from '../../support/source-root.ts';
+import { GOLDEN_FOLDER } from '../../support/golden/golden-capture.ts';
+import { sourceRoot } from '../../support/sources/source-root.ts';
 
 const read = (file: string): string => readFileSync(join(sourceRoot(), file), 'utf8');
 const DOCUMENT = read('docs/events.md');

@@ -55,14 +55,14 @@ import {
   GOLDEN_SHORT_PACK,
   GOLDEN_SHORT_REWRITTEN,
   goldenBytes,
-} from '../../support/golden-capture.ts';
+} from '../../support/golden/golden-capture.ts';
 import {
   GOLDEN_BESIDE_EVENTS,
   GOLDEN_CONTROL_EVENTS,
   GOLDEN_UNKNOWN,
-} from '../../support/golden-control-events.ts';
-import { GOLDEN_LAID_OUT } from '../../support/golden-layout.ts';
-import { GOLDEN_RELEASED } from '../../support/golden-released.ts';
+} from '../../support/golden/golden-control-events.ts';
+import { GOLDEN_LAID_OUT } from '../../support/golden/golden-layout.ts';
+import { GOLDEN_RELEASED } from '../../support/golden/golden-released.ts';
 
 const golden = (type: string): Uint8Array => goldenBytes(`events-1/${type}.bin`);
 const golden2 = (type: string): Uint8Array => goldenBytes(`events-2/${type}.bin`);

@@ -13,8 +13,8 @@ import {
 import { CODEC_SALTED } from '../../../domain/values/block-salt.ts';
 import { CODEC_PACKED, CODEC_RAW, PACK_HEADER_BYTES } from '../../../domain/values/pack.ts';
 import { storageBlockEnds } from '../../../domain/values/storage-blocks.ts';
-import { goldenBytes } from '../../support/golden-capture.ts';
-import { GOLDEN_LAYOUT_MAP, GOLDEN_ORDERED_GFNS } from '../../support/golden-layout.ts';
+import { goldenBytes } from '../../support/golden/golden-capture.ts';
+import { GOLDEN_LAYOUT_MAP, GOLDEN_ORDERED_GFNS } from '../../support/golden/golden-layout.ts';
 import { seededRandom } from '../../support/images.ts';
 
 /** A map of so many packs, of blocks of one to four pages. */

@@ -13,7 +13,7 @@ import { KernelSymbols } from '../../../domain/guest/kallsyms.ts';
 import { readDwarf, typeText, type DwarfEntry } from '../../support/guest/dwarf-reader.ts';
 import { elfSections, elfSymbols } from '../../support/guest/elf-sections.ts';
 import { INT, madeBtf, struct, type MadeType } from '../../support/guest/made-btf.ts';
-import { makeTemporaryFolder, type TemporaryFolder } from '../../support/temporary-folder.ts';
+import { makeTemporaryFolder, type TemporaryFolder } from '../../support/disks/temporary-folder.ts';
 import { describeWithPrograms } from '../../support/tools.ts';
 
 const INVALID = expect.objectContaining({ code: 'GUEST_INVALID' });

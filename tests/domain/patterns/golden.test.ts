@@ -11,7 +11,7 @@ import {
 import type { Grammar } from '../../../domain/ports/page-engine.ts';
 import { PAGE_BYTES } from '../../../domain/values/page.ts';
 import { describe, pageOfExpression, regenerate } from '../../../domain/patterns/index.ts';
-import { GOLDEN_FOLDER, goldenBytes } from '../../support/golden-capture.ts';
+import { GOLDEN_FOLDER, goldenBytes } from '../../support/golden/golden-capture.ts';
 
 const GRAMMAR: Grammar = [{ number: 64, unit: new TextEncoder().encode('hello') }];
 

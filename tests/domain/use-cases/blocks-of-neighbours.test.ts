@@ -5,8 +5,8 @@ import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { PAGE_BYTES } from '../../../domain/values/page.ts';
 import { openLedger } from '../../../index.ts';
 import { fillPage, pageAt, seededRandom } from '../../support/images.ts';
-import { recordBytes } from '../../support/small-ledger.ts';
-import { makeTemporaryFolder, type TemporaryFolder } from '../../support/temporary-folder.ts';
+import { recordBytes } from '../../support/ledgers/small-ledger.ts';
+import { makeTemporaryFolder, type TemporaryFolder } from '../../support/disks/temporary-folder.ts';
 
 let folder: TemporaryFolder;
 beforeAll(async () => {

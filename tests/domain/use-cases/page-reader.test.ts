@@ -19,7 +19,7 @@ import { PACK_HEADER_BYTES, packHeader } from '../../../domain/values/pack.ts';
 import { BLOCK_PAGES, PACK_SLOTS, PAGE_BYTES } from '../../../domain/values/page.ts';
 import { seededRandom } from '../../support/images.ts';
 import { valueOf } from '../../support/outcomes.ts';
-import { makeTemporaryFolder, type TemporaryFolder } from '../../support/temporary-folder.ts';
+import { makeTemporaryFolder, type TemporaryFolder } from '../../support/disks/temporary-folder.ts';
 
 /** Pages of a pack: two blocks. */
 const PACK_PAGES = 2 * BLOCK_PAGES;

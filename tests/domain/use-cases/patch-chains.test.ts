@@ -17,7 +17,7 @@ import type { PageLocator, ReadPack } from '../../../domain/ports/models.ts';
 import { PageReader } from '../../../domain/use-cases/pages/page-reader.ts';
 import { seededRandom } from '../../support/images.ts';
 import { valueOf } from '../../support/outcomes.ts';
-import { makeTemporaryFolder, type TemporaryFolder } from '../../support/temporary-folder.ts';
+import { makeTemporaryFolder, type TemporaryFolder } from '../../support/disks/temporary-folder.ts';
 
 const CHAIN = 4;
 const random = seededRandom(11);

@@ -30,8 +30,8 @@ import {
 import { FIRST_CONTENT, UNKNOWN, ZERO, type Holding } from '../../../domain/values/holding.ts';
 import { PAGE_BYTES } from '../../../domain/values/page.ts';
 import { seededRandom } from '../../support/images.ts';
-import { makePacks, type MadePacks, type PackLayout } from '../../support/made-packs.ts';
-import { makeTemporaryFolder, type TemporaryFolder } from '../../support/temporary-folder.ts';
+import { makePacks, type MadePacks, type PackLayout } from '../../support/packs/made-packs.ts';
+import { makeTemporaryFolder, type TemporaryFolder } from '../../support/disks/temporary-folder.ts';
 
 const layouts: fc.Arbitrary<PackLayout> = fc.record({
   seed: fc.nat(),

@@ -6,7 +6,7 @@ import { baselineState, RECENT_MS } from '../../../projections/models/baseline-s
 import { Contents } from '../../../projections/models/contents.ts';
 import type { LedgerState } from '../../../projections/models/ledger-state.ts';
 import { StateReader } from '../../../projections/models/state-bytes.ts';
-import { LossyModels, nameOf, packOf, patchOver } from '../../support/lossy-models.ts';
+import { LossyModels, nameOf, packOf, patchOver } from '../../support/spoiled/lossy-models.ts';
 
 /** The contents as a baseline states them, of a VM that went. */
 async function beginning({ contents, sharing, losses }: LossyModels): Promise<Contents> {

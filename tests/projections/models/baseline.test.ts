@@ -23,11 +23,11 @@ import { MemoryIdentifierColumn } from '../../../projections/models/identifier-i
 import { lossesOf } from '../../../projections/models/losses-state.ts';
 import { sharingAt } from '../../../projections/models/sharing-baseline.ts';
 import { StateReader, StateUnfit, StateWriter } from '../../../projections/models/state-bytes.ts';
-import { GOLDEN_FOLDER } from '../../support/golden-capture.ts';
-import { goldenCatalogue } from '../../support/golden-catalogue.ts';
-import { makeEvent } from '../../support/log-events.ts';
+import { GOLDEN_FOLDER } from '../../support/golden/golden-capture.ts';
+import { goldenCatalogue } from '../../support/golden/golden-catalogue.ts';
+import { makeEvent } from '../../support/logs/log-events.ts';
 import { valueOf } from '../../support/outcomes.ts';
-import { plainPacks } from '../../support/plain-packs.ts';
+import { plainPacks } from '../../support/packs/plain-packs.ts';
 
 const BASELINE: BaselineState = {
   position: 9_007_199_254_740_993n,

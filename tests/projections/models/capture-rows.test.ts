@@ -5,7 +5,7 @@ import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { CaptureRows, type CaptureRow } from '../../../projections/models/capture-rows.ts';
 import { StateReader, StateUnfit, StateWriter } from '../../../projections/models/state-bytes.ts';
-import { goldenCatalogue } from '../../support/golden-catalogue.ts';
+import { goldenCatalogue } from '../../support/golden/golden-catalogue.ts';
 
 const GOLDEN = goldenCatalogue().vms.get('web')!.rows.at(0)!;
 

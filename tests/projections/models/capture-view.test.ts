@@ -2,7 +2,7 @@ import { expect, test } from '@jest/globals';
 import { FIRST_CONTENT } from '../../../domain/values/holding.ts';
 import { LayeredCaptureView } from '../../../projections/models/capture-view.ts';
 import { HandMadeLedger, identifierOf } from '../../support/hand-made-captures.ts';
-import { NONE_LARGE } from '../../support/naive-ledger.ts';
+import { NONE_LARGE } from '../../support/ledgers/naive-ledger.ts';
 
 test('a capture does not take what was committed and folded since it began for its own', async () => {
   const ledger = new HandMadeLedger();

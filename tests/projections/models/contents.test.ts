@@ -7,7 +7,7 @@ import { placeAt } from '../../../domain/values/place.ts';
 import { Contents } from '../../../projections/models/contents.ts';
 import { StateReader, StateUnfit, StateWriter } from '../../../projections/models/state-bytes.ts';
 import { rawBlocks } from '../../support/hand-made-captures.ts';
-import { plainPacks } from '../../support/plain-packs.ts';
+import { plainPacks } from '../../support/packs/plain-packs.ts';
 
 const nameOf = (number: number): string => number.toString(16).padStart(64, '0');
 

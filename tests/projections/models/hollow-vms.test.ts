@@ -13,7 +13,7 @@ import { holdingsOf } from '../../../projections/table.ts';
 import { memoryMapOf } from '../../../projections/models/page-tables.ts';
 import type { LedgerState } from '../../../projections/models/ledger-state.ts';
 import { controlEvents, HandMadeLedger, planCapture } from '../../support/hand-made-captures.ts';
-import { MapStateFiles } from '../../support/map-state-files.ts';
+import { MapStateFiles } from '../../support/disks/map-state-files.ts';
 
 const HUGE = 2 ** 28;
 const ROOM_BYTES = 64 * 2 ** 20;

@@ -8,7 +8,7 @@ import type { ControlEvent } from '../../../domain/events/control.ts';
 import type { Change } from '../../../projections/commits.ts';
 import { KeptHostMemory } from '../../../projections/models/host-memory.ts';
 import { StateUnfit, StateWriter } from '../../../projections/models/state-bytes.ts';
-import { ClonedHost, hostStep, leasedOn } from '../../support/cloned-host.ts';
+import { ClonedHost, hostStep, leasedOn } from '../../support/hosts/cloned-host.ts';
 
 const change = (event: ControlEvent, i: number): Change => ({
   _tag: 'control',

@@ -4,7 +4,7 @@ import { expect, test } from '@jest/globals';
 import type { ControlEvent } from '../../../domain/events/control.ts';
 import { Catalogue } from '../../../projections/models/catalogue.ts';
 import { catalogueOf, catalogueText } from '../../../projections/models/catalogue-state.ts';
-import { GOLDEN_HOST_EVENTS } from '../../support/golden-host-events.ts';
+import { GOLDEN_HOST_EVENTS } from '../../support/golden/golden-host-events.ts';
 
 /** A catalogue after events, each at the position of its number; the same once it is read back. */
 function catalogueAfter(...events: readonly ControlEvent[]): Catalogue {

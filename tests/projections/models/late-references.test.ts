@@ -5,7 +5,7 @@ import { KIND_MERGED, KIND_ZERO, type PageColumns } from '../../../domain/events
 import { contentOf } from '../../../domain/values/holding.ts';
 import type { CaptureChange } from '../../../projections/commits.ts';
 import { LateReferences } from '../../../projections/models/late-references.ts';
-import { LossyModels, nameOf, packOf, patchOver } from '../../support/lossy-models.ts';
+import { LossyModels, nameOf, packOf, patchOver } from '../../support/spoiled/lossy-models.ts';
 
 /** Rows that hold slot 0 of packs; null: a page of zeros. */
 function columnsOf(numbers: readonly (number | null)[]): PageColumns {

@@ -4,7 +4,7 @@ import { expect, test } from '@jest/globals';
 import { contentOf } from '../../../domain/values/holding.ts';
 import { NumberSet } from '../../../domain/values/number-set.ts';
 import { releaseLater } from '../../../projections/models/late-releases.ts';
-import { LossyModels, nameOf, packOf, patchOver } from '../../support/lossy-models.ts';
+import { LossyModels, nameOf, packOf, patchOver } from '../../support/spoiled/lossy-models.ts';
 
 /** Packs 1 to 5 of a page each: 2 is a patch of 1, and 4 one of 3. */
 function models(): LossyModels {

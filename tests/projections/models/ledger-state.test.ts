@@ -6,9 +6,9 @@ import { LayeredCaptureView } from '../../../projections/models/capture-view.ts'
 import { catalogueText } from '../../../projections/models/catalogue-state.ts';
 import type { LedgerState } from '../../../projections/models/ledger-state.ts';
 import { HandMadeLedger, identifierOf, planCapture } from '../../support/hand-made-captures.ts';
-import { MapStateFiles } from '../../support/map-state-files.ts';
-import { NONE_LARGE } from '../../support/naive-ledger.ts';
-import { plainPacks } from '../../support/plain-packs.ts';
+import { MapStateFiles } from '../../support/disks/map-state-files.ts';
+import { NONE_LARGE } from '../../support/ledgers/naive-ledger.ts';
+import { plainPacks } from '../../support/packs/plain-packs.ts';
 
 const rowOf = (state: LedgerState, vm: string, capture: number) => {
   const { stored, merged, pattern, broken } = state.catalogue.vms.get(vm)!.capture(capture)!;

@@ -2,7 +2,7 @@
 
 import { describe, expect, test } from '@jest/globals';
 import { rawBlocks } from '../../support/hand-made-captures.ts';
-import { LossyModels, nameOf, packOf, patchOver } from '../../support/lossy-models.ts';
+import { LossyModels, nameOf, packOf, patchOver } from '../../support/spoiled/lossy-models.ts';
 
 /** A rewritten pack that has the content of a written one as a patch over another. */
 const asPatch = (number: number, over: number) => ({

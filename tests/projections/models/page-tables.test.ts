@@ -3,7 +3,7 @@ import type { EventLog, StreamRange } from '../../../domain/ports/event-log.ts';
 import { vmStream } from '../../../domain/events/streams.ts';
 import { PageTables } from '../../../projections/models/page-tables.ts';
 import { HandMadeLedger, planCapture } from '../../support/hand-made-captures.ts';
-import { MapStateFiles } from '../../support/map-state-files.ts';
+import { MapStateFiles } from '../../support/disks/map-state-files.ts';
 
 const PAGES = 150;
 const CAPTURES = 14;

@@ -6,7 +6,7 @@ import { catalogueText } from '../../../projections/models/catalogue-state.ts';
 import { changes$ } from '../../../projections/observable.ts';
 import type { LedgerState } from '../../../projections/models/ledger-state.ts';
 import { HandMadeLedger, planCapture } from '../../support/hand-made-captures.ts';
-import { MapStateFiles } from '../../support/map-state-files.ts';
+import { MapStateFiles } from '../../support/disks/map-state-files.ts';
 
 /** VM a, whose capture 2 may be committed again with other pages, and what follows it. */
 async function makeHistory(isRepeated: boolean, between: (state: LedgerState) => Promise<void>) {

@@ -8,7 +8,7 @@ import { CODEC_RAW, type BlockTable } from '../../../domain/values/pack.ts';
 import { placeAt } from '../../../domain/values/place.ts';
 import { Contents, type KnownPack } from '../../../projections/models/contents.ts';
 import { StateReader, StateWriter } from '../../../projections/models/state-bytes.ts';
-import { nameOf, packOf, patchOver } from '../../support/lossy-models.ts';
+import { nameOf, packOf, patchOver } from '../../support/spoiled/lossy-models.ts';
 
 const CHECKSUM = 0xabcd;
 

@@ -6,8 +6,8 @@ import { catalogueText } from '../../../projections/models/catalogue-state.ts';
 import type { LedgerState } from '../../../projections/models/ledger-state.ts';
 import { damagedCaptures } from '../../../projections/questions/affected-points.ts';
 import { HandMadeLedger } from '../../support/hand-made-captures.ts';
-import { MapStateFiles } from '../../support/map-state-files.ts';
-import { plainPacks } from '../../support/plain-packs.ts';
+import { MapStateFiles } from '../../support/disks/map-state-files.ts';
+import { plainPacks } from '../../support/packs/plain-packs.ts';
 
 const WITHOUT = { isWithoutContents: true };
 

@@ -8,16 +8,16 @@ import { MemoryIdentifierColumn } from '../../../projections/models/identifier-i
 import { PageIndex } from '../../../projections/page-index/page-index.ts';
 import { replayCommits } from '../../../projections/observable.ts';
 import { HandMadeLedger, identifierOf } from '../../support/hand-made-captures.ts';
-import { MapBlockFiles } from '../../support/map-block-files.ts';
-import { MapStateFiles } from '../../support/map-state-files.ts';
-import type { NaiveCapture, NaiveLedger } from '../../support/naive-ledger.ts';
+import { MapBlockFiles } from '../../support/packs/map-block-files.ts';
+import { MapStateFiles } from '../../support/disks/map-state-files.ts';
+import type { NaiveCapture, NaiveLedger } from '../../support/ledgers/naive-ledger.ts';
 import {
   HISTORY_CONTENTS,
   HISTORY_PAGES_MAX,
   HISTORY_VMS,
   RandomHistory,
   rounds,
-} from '../../support/random-histories.ts';
+} from '../../support/ledgers/random-histories.ts';
 
 const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex');
 const IDENTIFIERS = Array.from({ length: HISTORY_CONTENTS }, (_, content) =>

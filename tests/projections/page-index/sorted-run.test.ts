@@ -6,7 +6,7 @@ import { orderedBy, rowsInOrder } from '../../../projections/page-index/radix-or
 import { recordsIn, type Records } from '../../../projections/page-index/record-block.ts';
 import { mergedRuns } from '../../../projections/page-index/run-merge.ts';
 import { runBlocks, SortedRun } from '../../../projections/page-index/sorted-run.ts';
-import { MapBlockFiles } from '../../support/map-block-files.ts';
+import { MapBlockFiles } from '../../support/packs/map-block-files.ts';
 
 const U32_MAX = 2 ** 32 - 1;
 const WIDTH = 4;

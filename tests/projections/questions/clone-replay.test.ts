@@ -7,7 +7,7 @@ import type { PageRanges } from '../../../domain/values/page-ranges.ts';
 import type { Change } from '../../../projections/commits.ts';
 import { LOG_START } from '../../../projections/commits.ts';
 import { replayClones } from '../../../projections/questions/clone-replay.ts';
-import { leasedOn } from '../../support/cloned-host.ts';
+import { leasedOn } from '../../support/hosts/cloned-host.ts';
 
 const [A, B, C] = ['00000000000000aa', '00000000000000bb', '00000000000000cc'];
 

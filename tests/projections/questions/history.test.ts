@@ -8,7 +8,7 @@ import { rowOfGfn } from '../../../projections/page-index/recent-events.ts';
 import { replayCommits } from '../../../projections/observable.ts';
 import { vmStream } from '../../../domain/events/streams.ts';
 import { HandMadeLedger, planCapture } from '../../support/hand-made-captures.ts';
-import { MapBlockFiles } from '../../support/map-block-files.ts';
+import { MapBlockFiles } from '../../support/packs/map-block-files.ts';
 
 async function historyOf(ledger: HandMadeLedger, vm: string, gfn: number) {
   const { state, log, files } = ledger;

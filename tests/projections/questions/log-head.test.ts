@@ -6,9 +6,9 @@ import { createMemoryEventLog } from '../../../adapters/stores/event-log-memory/
 import type { EventLog, LogItem, NewEvent, StoredEvent } from '../../../domain/ports/event-log.ts';
 import { headOf, headText } from '../../../domain/evidence.ts';
 import { headFinding, logHead } from '../../../projections/questions/log-head.ts';
-import { EmbeddedLogFolder, LOG_FORMATS } from '../../support/embedded-logs.ts';
-import { makeEvents } from '../../support/log-events.ts';
-import { MapStateFiles } from '../../support/map-state-files.ts';
+import { EmbeddedLogFolder, LOG_FORMATS } from '../../support/logs/embedded-logs.ts';
+import { makeEvents } from '../../support/logs/log-events.ts';
+import { MapStateFiles } from '../../support/disks/map-state-files.ts';
 import { valueOf } from '../../support/outcomes.ts';
 
 const sha256 = (bytes: Uint8Array): Uint8Array => Uint8Array.from(hash('sha256', bytes, 'buffer'));

@@ -12,7 +12,7 @@ import {
   planCapture,
   type HandMadeLedger,
 } from '../../support/hand-made-captures.ts';
-import { HISTORY_VMS, RandomHistory, rounds } from '../../support/random-histories.ts';
+import { HISTORY_VMS, RandomHistory, rounds } from '../../support/ledgers/random-histories.ts';
 
 /** What a change says, without where its batches were found. */
 const told = (change: Change): unknown => {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import { sharingReport } from '../../../projections/questions/sharing-at.ts';
-import { sharingAt } from '../../support/sharing-counts.ts';
+import { sharingAt } from '../../support/ledgers/sharing-counts.ts';
 import { PAGE_BYTES } from '../../../domain/values/page.ts';
 import { HandMadeLedger } from '../../support/hand-made-captures.ts';
 

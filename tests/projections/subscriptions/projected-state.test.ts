@@ -6,9 +6,9 @@ import type { Change } from '../../../projections/commits.ts';
 import type { Projection } from '../../../projections/projection.ts';
 import { states } from '../../../projections/subscriptions/subscribe.ts';
 import { type FollowedLedger } from '../../../projections/subscriptions/messages.ts';
-import { followed, makeEventfulLedger } from '../../support/followed-ledgers.ts';
+import { followed, makeEventfulLedger } from '../../support/ledgers/followed-ledgers.ts';
 import { HandMadeLedger } from '../../support/hand-made-captures.ts';
-import { MapStateFiles } from '../../support/map-state-files.ts';
+import { MapStateFiles } from '../../support/disks/map-state-files.ts';
 
 /** A user's own, as docs/events.md shows one. */
 const slowest: Projection<Record<string, number>> = {

@@ -3,7 +3,7 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { sharingReport } from '../../../projections/questions/sharing-at.ts';
-import { sharingAt } from '../../support/sharing-counts.ts';
+import { sharingAt } from '../../support/ledgers/sharing-counts.ts';
 import {
   projectionNamed,
   projectionNames,
@@ -14,9 +14,9 @@ import {
   type FollowedLedger,
   type StateMessage,
 } from '../../../projections/subscriptions/messages.ts';
-import { followed, makeEventfulLedger, seenOf } from '../../support/followed-ledgers.ts';
+import { followed, makeEventfulLedger, seenOf } from '../../support/ledgers/followed-ledgers.ts';
 import { HandMadeLedger } from '../../support/hand-made-captures.ts';
-import { MapStateFiles } from '../../support/map-state-files.ts';
+import { MapStateFiles } from '../../support/disks/map-state-files.ts';
 
 interface Seen {
   readonly position: bigint;

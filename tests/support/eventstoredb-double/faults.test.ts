@@ -15,7 +15,7 @@ import {
   type EventStoreDouble,
 } from './eventstoredb-double.ts';
 import { selfSigned } from './self-signed.ts';
-import { withTemporaryFolder } from '../temporary-folder.ts';
+import { withTemporaryFolder } from '../disks/temporary-folder.ts';
 
 let double: EventStoreDouble;
 let client: EventStoreDBClient;

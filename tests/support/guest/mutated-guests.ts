@@ -23,7 +23,7 @@ import {
   pagesOfBytes,
 } from './made-kernel.ts';
 import { seededRandom, type Random } from '../images.ts';
-import { mutated } from '../mutations.ts';
+import { mutated } from '../spoiled/mutations.ts';
 
 const PAGE = 4096;
 /** What all questions about a whole one read, many times over; a list or a table without an end reads more. */

@@ -8,7 +8,7 @@ import type { GuestCapture } from '../../../domain/ports/guests.ts';
 import { isLedgerError } from '../../../domain/values/ledger-error.ts';
 import { PAGE_BYTES } from '../../../domain/values/page.ts';
 import { failureOf, valueOf } from '../outcomes.ts';
-import type { TemporaryFolder } from '../temporary-folder.ts';
+import type { TemporaryFolder } from '../disks/temporary-folder.ts';
 import { bytesOfImage, readPages } from './images.ts';
 import type { MemoryRun } from './dump-bytes.ts';
 

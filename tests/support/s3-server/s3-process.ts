@@ -5,7 +5,7 @@ import { existsSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { makeTemporaryFolder } from '../temporary-folder.ts';
+import { makeTemporaryFolder } from '../disks/temporary-folder.ts';
 import { createRawS3, type RawS3 } from './raw-s3.ts';
 
 /** Debian's own: its modules are not those of another Python that may come first in PATH. */

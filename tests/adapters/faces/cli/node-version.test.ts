@@ -5,7 +5,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
 import { COMMAND_LINE } from '../../../support/command-line.ts';
-import { sourceRoot } from '../../../support/source-root.ts';
+import { sourceRoot } from '../../../support/sources/source-root.ts';
 
 /** The command line's help under a Node.js that says that it is this one. */
 function helpUnder(version: string) {

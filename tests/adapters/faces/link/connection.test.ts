@@ -12,7 +12,10 @@ import {
 } from '../../../../adapters/faces/link/connection.ts';
 import type { Link } from '../../../../adapters/faces/link/frames.ts';
 import { isLedgerError } from '../../../../domain/values/ledger-error.ts';
-import { makeTemporaryFolder, type TemporaryFolder } from '../../../support/temporary-folder.ts';
+import {
+  makeTemporaryFolder,
+  type TemporaryFolder,
+} from '../../../support/disks/temporary-folder.ts';
 
 let folder: TemporaryFolder;
 let server: Server;

@@ -27,10 +27,18 @@ import { PAGE_BYTES } from '../../../../domain/values/page.ts';
 import { flatMap } from '../../../../domain/values/memory-map.ts';
 import { openLedger, type Ledger } from '../../../../index.ts';
 import { makeImage } from '../../../support/images.ts';
-import { linkTo, siblingOf, taking, type TakingLedger } from '../../../support/linked-ledgers.ts';
-import { recordFiles, writeImages } from '../../../support/recorded-images.ts';
-import { itemsOf } from '../../../support/log-events.ts';
-import { makeTemporaryFolder, type TemporaryFolder } from '../../../support/temporary-folder.ts';
+import {
+  linkTo,
+  siblingOf,
+  taking,
+  type TakingLedger,
+} from '../../../support/ledgers/linked-ledgers.ts';
+import { recordFiles, writeImages } from '../../../support/ledgers/recorded-images.ts';
+import { itemsOf } from '../../../support/logs/log-events.ts';
+import {
+  makeTemporaryFolder,
+  type TemporaryFolder,
+} from '../../../support/disks/temporary-folder.ts';
 
 const PAGES = 8;
 let folder: TemporaryFolder;

@@ -5,7 +5,12 @@ import {
   type ClientMessage,
 } from '../../../../adapters/faces/nbd/client-messages.ts';
 import { COMMAND, OPTION } from '../../../../adapters/faces/nbd/protocol.ts';
-import { CLIENT_FLAGS, goData, optionBytes, requestBytes } from '../../../support/nbd-client.ts';
+import {
+  CLIENT_FLAGS,
+  goData,
+  optionBytes,
+  requestBytes,
+} from '../../../support/clients/nbd-client.ts';
 
 /** Messages of bytes that come in these pieces; commands begin after a GO. */
 function messagesOf(pieces: readonly Uint8Array[]): ClientMessage[] {

@@ -6,9 +6,12 @@ import { PAGE_BYTES } from '../../../../domain/values/page.ts';
 import { openLedger, takeCheckpoint, type Ledger } from '../../../../index.ts';
 import { changeImage, makeImage, pageAt } from '../../../support/images.ts';
 import { leasesOf } from '../../../../adapters/wiring/points/leases.ts';
-import { eventsOf } from '../../../support/recorded-images.ts';
-import { recordBytes, streamOf } from '../../../support/small-ledger.ts';
-import { makeTemporaryFolder, type TemporaryFolder } from '../../../support/temporary-folder.ts';
+import { eventsOf } from '../../../support/ledgers/recorded-images.ts';
+import { recordBytes, streamOf } from '../../../support/ledgers/small-ledger.ts';
+import {
+  makeTemporaryFolder,
+  type TemporaryFolder,
+} from '../../../support/disks/temporary-folder.ts';
 
 const PAGES = 40;
 const NEVER = new AbortController().signal;

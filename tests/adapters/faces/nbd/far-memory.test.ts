@@ -22,9 +22,12 @@ import { deriveEngineKeys } from '../../../../adapters/kernels/keys.ts';
 import { assert } from '../../../../domain/values/assert.ts';
 import { LedgerError } from '../../../../domain/values/ledger-error.ts';
 import { PAGE_BYTES } from '../../../../domain/values/page.ts';
-import { CountingRelay } from '../../../support/counting-relay.ts';
-import { CLIENT_FLAGS, goData, optionBytes } from '../../../support/nbd-client.ts';
-import { makeTemporaryFolder, type TemporaryFolder } from '../../../support/temporary-folder.ts';
+import { CountingRelay } from '../../../support/clients/counting-relay.ts';
+import { CLIENT_FLAGS, goData, optionBytes } from '../../../support/clients/nbd-client.ts';
+import {
+  makeTemporaryFolder,
+  type TemporaryFolder,
+} from '../../../support/disks/temporary-folder.ts';
 
 const PAGES = 64;
 const GROUP = { group: 'default', key: new Uint8Array(32).fill(7) };

@@ -36,9 +36,12 @@ import {
   NbdClient,
   optionBytes,
   requestBytes,
-} from '../../../support/nbd-client.ts';
-import { recordBytes, streamOf } from '../../../support/small-ledger.ts';
-import { makeTemporaryFolder, type TemporaryFolder } from '../../../support/temporary-folder.ts';
+} from '../../../support/clients/nbd-client.ts';
+import { recordBytes, streamOf } from '../../../support/ledgers/small-ledger.ts';
+import {
+  makeTemporaryFolder,
+  type TemporaryFolder,
+} from '../../../support/disks/temporary-folder.ts';
 
 const PAGES = 600;
 const SIZE = PAGES * PAGE_BYTES;

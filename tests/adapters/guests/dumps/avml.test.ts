@@ -4,7 +4,7 @@ import { describe, expect, test } from '@jest/globals';
 import { unsnap } from '../../../../adapters/guests/dumps/snappy.ts';
 import { avmlDump, snapped } from '../../../support/guest/avml-bytes.ts';
 import { DumpOpener, flat, runAt } from '../../../support/guest/opened-dump.ts';
-import { suiteFolder } from '../../../support/suite-folder.ts';
+import { suiteFolder } from '../../../support/disks/suite-folder.ts';
 
 const opener = new DumpOpener(suiteFolder());
 

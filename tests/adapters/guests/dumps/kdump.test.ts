@@ -8,7 +8,7 @@ import {
   KDUMP_FIELDS,
 } from '../../../support/guest/kdump-bytes.ts';
 import { DumpOpener, flat, runAt } from '../../../support/guest/opened-dump.ts';
-import { suiteFolder } from '../../../support/suite-folder.ts';
+import { suiteFolder } from '../../../support/disks/suite-folder.ts';
 
 const opener = new DumpOpener(suiteFolder());
 

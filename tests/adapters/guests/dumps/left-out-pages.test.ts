@@ -12,7 +12,10 @@ import {
   type MemoryRun,
 } from '../../../support/guest/dump-bytes.ts';
 import { cutRunAt, DumpOpener, flat, runAt } from '../../../support/guest/opened-dump.ts';
-import { makeTemporaryFolder, type TemporaryFolder } from '../../../support/temporary-folder.ts';
+import {
+  makeTemporaryFolder,
+  type TemporaryFolder,
+} from '../../../support/disks/temporary-folder.ts';
 
 const MIB_PAGES = 256;
 const HIGH_PAGE = 2 ** 20;

@@ -5,7 +5,10 @@ import { limeTarget } from '../../../../adapters/guests/dumps/lime-target.ts';
 import { PAGE_BYTES } from '../../../../domain/values/page.ts';
 import { limeDump } from '../../../support/guest/dump-bytes.ts';
 import { DumpOpener, runAt } from '../../../support/guest/opened-dump.ts';
-import { makeTemporaryFolder, type TemporaryFolder } from '../../../support/temporary-folder.ts';
+import {
+  makeTemporaryFolder,
+  type TemporaryFolder,
+} from '../../../support/disks/temporary-folder.ts';
 
 let folder: TemporaryFolder;
 beforeAll(async () => {

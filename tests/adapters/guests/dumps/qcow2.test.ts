@@ -4,7 +4,7 @@ import { describe, expect, test } from '@jest/globals';
 import { DumpOpener } from '../../../support/guest/opened-dump.ts';
 import { QCOW2_FIELDS, qcow2Image } from '../../../support/guest/qcow2-bytes.ts';
 import * as stream from '../../../support/guest/stream-bytes.ts';
-import { suiteFolder } from '../../../support/suite-folder.ts';
+import { suiteFolder } from '../../../support/disks/suite-folder.ts';
 
 const PAGES = 900;
 const opener = new DumpOpener(suiteFolder());

@@ -13,8 +13,8 @@ import {
   xenCore,
 } from '../../../support/guest/dump-bytes.ts';
 import { DumpOpener, flat, runAt } from '../../../support/guest/opened-dump.ts';
-import { suiteFolder } from '../../../support/suite-folder.ts';
-import { makeTemporaryFolder } from '../../../support/temporary-folder.ts';
+import { suiteFolder } from '../../../support/disks/suite-folder.ts';
+import { makeTemporaryFolder } from '../../../support/disks/temporary-folder.ts';
 
 const MIB_PAGES = 256;
 const HIGH_PAGE = 2 ** 20;

@@ -11,7 +11,10 @@ import { isLedgerError } from '../../../../domain/values/ledger-error.ts';
 import { flatMap, gfnOfAddress } from '../../../../domain/values/memory-map.ts';
 import { PAGE_BYTES } from '../../../../domain/values/page.ts';
 import { failureOf, valueOf } from '../../../support/outcomes.ts';
-import { makeTemporaryFolder, type TemporaryFolder } from '../../../support/temporary-folder.ts';
+import {
+  makeTemporaryFolder,
+  type TemporaryFolder,
+} from '../../../support/disks/temporary-folder.ts';
 import * as stream from '../../../support/guest/stream-bytes.ts';
 
 const GIB = 2 ** 30;

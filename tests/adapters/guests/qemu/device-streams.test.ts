@@ -22,7 +22,10 @@ import {
 import { GUEST_TIMEOUT_MS } from '../../../support/guest/real-guest.ts';
 import { restoreTo } from '../../../support/guest/written-streams.ts';
 import { MadePart } from '../../../support/made-part.ts';
-import { makeTemporaryFolder, type TemporaryFolder } from '../../../support/temporary-folder.ts';
+import {
+  makeTemporaryFolder,
+  type TemporaryFolder,
+} from '../../../support/disks/temporary-folder.ts';
 
 const QEMU = programPath(QEMU_PROGRAM);
 const ASKED = process.env['PAGELEDGER_DEVICES'];

@@ -4,7 +4,7 @@ import { Guard } from '../../../../adapters/guests/qemu/guard.ts';
 import { KeptGuards } from '../../../../adapters/guests/qemu/kept-guards.ts';
 import { connectQmp } from '../../../../adapters/guests/qemu/qmp-client.ts';
 import { greeting, serveFakeQmp } from '../../../support/guest/fake-qmp.ts';
-import { makeTemporaryFolder } from '../../../support/temporary-folder.ts';
+import { makeTemporaryFolder } from '../../../support/disks/temporary-folder.ts';
 
 test('of guards that rest, those that rested longest end, and none that was woken', () => {
   const kept = new KeptGuards(2);

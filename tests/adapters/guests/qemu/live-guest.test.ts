@@ -31,8 +31,8 @@ import {
   GUEST_TIMEOUT_MS,
 } from '../../../support/guest/real-guest.ts';
 import { failureOf, valueOf } from '../../../support/outcomes.ts';
-import { makeTemporaryFolder } from '../../../support/temporary-folder.ts';
-import type { TemporaryFolder } from '../../../support/temporary-folder.ts';
+import { makeTemporaryFolder } from '../../../support/disks/temporary-folder.ts';
+import type { TemporaryFolder } from '../../../support/disks/temporary-folder.ts';
 
 const found = await findTools();
 const Capabilities = t.array(t.type({ capability: t.string, state: t.boolean }));

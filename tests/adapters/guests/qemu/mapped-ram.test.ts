@@ -10,7 +10,7 @@ import { openImage } from '../../../support/guest/open-image.ts';
 import { DumpOpener } from '../../../support/guest/opened-dump.ts';
 import * as stream from '../../../support/guest/stream-bytes.ts';
 import { valueOf } from '../../../support/outcomes.ts';
-import { suiteFolder } from '../../../support/suite-folder.ts';
+import { suiteFolder } from '../../../support/disks/suite-folder.ts';
 
 const folder = suiteFolder();
 const opener = new DumpOpener(folder);

@@ -17,7 +17,7 @@ import {
 import { GUEST_TIMEOUT_MS } from '../../../support/guest/real-guest.ts';
 import { BootSectorGuest, type BootSectorOptions } from '../../../support/guest/ticking-guest.ts';
 import { failureOf, valueOf } from '../../../support/outcomes.ts';
-import * as support from '../../../support/temporary-folder.ts';
+import * as support from '../../../support/disks/temporary-folder.ts';
 
 const QEMU = programPath(QEMU_PROGRAM);
 

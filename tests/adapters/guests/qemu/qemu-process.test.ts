@@ -5,7 +5,7 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { processOfSocket, stateOf } from '../../../../adapters/guests/qemu/qemu-process.ts';
-import { withTemporaryFolder } from '../../../support/temporary-folder.ts';
+import { withTemporaryFolder } from '../../../support/disks/temporary-folder.ts';
 
 /** Listens at a path relative to its folder, and goes away from there, as QEMU does with -daemonize. */
 const LISTEN_AND_GO = `

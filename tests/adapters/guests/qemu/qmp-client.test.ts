@@ -6,8 +6,8 @@ import { connectQmp } from '../../../../adapters/guests/qemu/qmp-client.ts';
 import type { QmpEvent } from '../../../../adapters/guests/qemu/qmp.ts';
 import { answer, greeting, GREETING, serveFakeQmp } from '../../../support/guest/fake-qmp.ts';
 import type { FakeQmp } from '../../../support/guest/fake-qmp.ts';
-import { makeTemporaryFolder } from '../../../support/temporary-folder.ts';
-import type { TemporaryFolder } from '../../../support/temporary-folder.ts';
+import { makeTemporaryFolder } from '../../../support/disks/temporary-folder.ts';
+import type { TemporaryFolder } from '../../../support/disks/temporary-folder.ts';
 
 let folder: TemporaryFolder;
 let served: FakeQmp | null = null;

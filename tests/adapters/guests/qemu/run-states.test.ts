@@ -10,7 +10,10 @@ import { MadePart } from '../../../support/made-part.ts';
 import { GUEST_TIMEOUT_MS } from '../../../support/guest/real-guest.ts';
 import { BootSectorGuest } from '../../../support/guest/ticking-guest.ts';
 import { failureOf, valueOf } from '../../../support/outcomes.ts';
-import { makeTemporaryFolder, type TemporaryFolder } from '../../../support/temporary-folder.ts';
+import {
+  makeTemporaryFolder,
+  type TemporaryFolder,
+} from '../../../support/disks/temporary-folder.ts';
 
 const QEMU = programPath(QEMU_PROGRAM);
 const describeWhere = QEMU === null ? describe.skip : describe;

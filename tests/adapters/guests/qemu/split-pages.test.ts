@@ -5,7 +5,10 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { mappingsIn } from '../../../../adapters/guests/qemu/process-memory.ts';
 import { splitOrders, splitPages } from '../../../../adapters/guests/qemu/split-pages.ts';
-import { makeTemporaryFolder, type TemporaryFolder } from '../../../support/temporary-folder.ts';
+import {
+  makeTemporaryFolder,
+  type TemporaryFolder,
+} from '../../../support/disks/temporary-folder.ts';
 
 const MIB = 2 ** 20;
 /** A block of 10 MiB, guarded behind, and another process's file. */

@@ -3,7 +3,7 @@
 import { spawnSync } from 'node:child_process';
 import { setTimeout as delay } from 'node:timers/promises';
 import { describe, expect, test } from '@jest/globals';
-import { processesWith } from '../../../support/processes.ts';
+import { processesWith } from '../../../support/processes/processes.ts';
 
 const PROGRAM = new URL('../../../../adapters/guests/qemu/starting-qemu.js', import.meta.url);
 

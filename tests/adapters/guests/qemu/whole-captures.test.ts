@@ -12,7 +12,10 @@ import { killGuards } from '../../../support/guest/guards.ts';
 import { bytesOfImage } from '../../../support/guest/images.ts';
 import * as bytes from '../../../support/guest/stream-bytes.ts';
 import { failureOf, valueOf } from '../../../support/outcomes.ts';
-import { makeTemporaryFolder, type TemporaryFolder } from '../../../support/temporary-folder.ts';
+import {
+  makeTemporaryFolder,
+  type TemporaryFolder,
+} from '../../../support/disks/temporary-folder.ts';
 
 const BLOCKS = [{ name: 'pc.ram', pages: 8 }];
 const HEAD = bytes.bytesOf(bytes.head(), bytes.start(BLOCKS));

@@ -22,7 +22,7 @@ import {
 } from '../../../../domain/values/pack.ts';
 import { BLOCK_BYTES, BLOCK_PAGES, PAGE_BYTES } from '../../../../domain/values/page.ts';
 import { describe as describePage } from '../../../../domain/patterns/index.ts';
-import { blockCodec } from '../../../support/block-codec.ts';
+import { blockCodec } from '../../../support/packs/block-codec.ts';
 import { mixedImage, numbers, randomBytes, textBytes } from '../random-pages.ts';
 
 const PLACE = { label: 'pack abc', block: 7, offsetBytes: 4711 };

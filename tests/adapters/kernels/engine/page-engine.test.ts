@@ -17,7 +17,7 @@ import {
 import type { PageEngine } from '../../../../domain/ports/page-engine.ts';
 import { PAGE_BYTES } from '../../../../domain/values/page.ts';
 import { pageAt } from '../../../support/images.ts';
-import { openFiles, type OpenFiles } from '../../../support/open-files.ts';
+import { openFiles, type OpenFiles } from '../../../support/disks/open-files.ts';
 import { mixedImage, numbers, randomBytes, textBytes } from '../random-pages.ts';
 
 const KEYS = deriveEngineKeys(randomBytes(32, 1));

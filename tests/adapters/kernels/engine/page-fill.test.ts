@@ -6,9 +6,9 @@ import { memoryOfDescriptor } from '../../../../adapters/files/memory-file.ts';
 import { createPageEngine } from '../../../../adapters/kernels/engine/page-engine.ts';
 import { FILL_PAGES_MAX, type PageEngine } from '../../../../domain/ports/page-engine.ts';
 import { BLOCK_PAGES, PAGE_BYTES } from '../../../../domain/values/page.ts';
-import { fillRequest, type Fill } from '../../../support/fill-requests.ts';
+import { fillRequest, type Fill } from '../../../support/packs/fill-requests.ts';
 import { pageAt } from '../../../support/images.ts';
-import { openFiles, type OpenFiles } from '../../../support/open-files.ts';
+import { openFiles, type OpenFiles } from '../../../support/disks/open-files.ts';
 import { mixedImage, numbers, randomBytes, textBytes } from '../random-pages.ts';
 
 let files: OpenFiles;

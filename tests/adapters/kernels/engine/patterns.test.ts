@@ -9,8 +9,8 @@ import { createPageEngine } from '../../../../adapters/kernels/engine/page-engin
 import { FINGERPRINT_BYTES } from '../../../../domain/ports/page-engine.ts';
 import type { PageEngine } from '../../../../domain/ports/page-engine.ts';
 import { describe as describePage } from '../../../../domain/patterns/index.ts';
-import { fillRequest } from '../../../support/fill-requests.ts';
-import { openFiles, type OpenFiles } from '../../../support/open-files.ts';
+import { fillRequest } from '../../../support/packs/fill-requests.ts';
+import { openFiles, type OpenFiles } from '../../../support/disks/open-files.ts';
 import { anyPage, GRAMMAR } from '../../../support/pattern-pages.ts';
 import { randomBytes } from '../random-pages.ts';
 

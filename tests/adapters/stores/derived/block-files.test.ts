@@ -6,7 +6,7 @@ import { nodeFiles } from '../../../../adapters/files/files.ts';
 import { openBlockFiles } from '../../../../adapters/stores/derived/block-files.ts';
 import { openStateFiles } from '../../../../adapters/stores/derived/state-files.ts';
 import { FILE_BLOCK_BYTES, type BlockFiles } from '../../../../domain/ports/derived-files.ts';
-import { withTemporaryFolder } from '../../../support/temporary-folder.ts';
+import { withTemporaryFolder } from '../../../support/disks/temporary-folder.ts';
 
 async function* blocksOf(contents: readonly Uint8Array[]): AsyncGenerator<Uint8Array> {
   yield* contents;

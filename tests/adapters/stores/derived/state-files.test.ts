@@ -12,9 +12,9 @@ import fc from 'fast-check';
 import { nodeFiles } from '../../../../adapters/files/files.ts';
 import { openStateFiles } from '../../../../adapters/stores/derived/state-files.ts';
 import type { StateFiles } from '../../../../domain/ports/derived-files.ts';
-import { countSteps, filesThatFail } from '../../../support/broken-files.ts';
-import { makeTemporaryFolder } from '../../../support/temporary-folder.ts';
-import type { TemporaryFolder } from '../../../support/temporary-folder.ts';
+import { countSteps, filesThatFail } from '../../../support/spoiled/broken-files.ts';
+import { makeTemporaryFolder } from '../../../support/disks/temporary-folder.ts';
+import type { TemporaryFolder } from '../../../support/disks/temporary-folder.ts';
 
 let temporary: TemporaryFolder;
 let folder: string;

@@ -6,7 +6,7 @@ import { describe, expect, test } from '@jest/globals';
 import { openEventLog } from '../../../../adapters/stores/event-log-embedded/event-log-embedded.ts';
 import type { AppendRequest, EventLog, StoredEvent } from '../../../../domain/ports/event-log.ts';
 import { LossyFiles, type Kept } from '../../../simulation/lossy-files.ts';
-import { eventsOf, makeEvent, makeEvents } from '../../../support/log-events.ts';
+import { eventsOf, makeEvent, makeEvents } from '../../../support/logs/log-events.ts';
 import { gather, valueOf } from '../../../support/outcomes.ts';
 
 const FOLDER = '/log';

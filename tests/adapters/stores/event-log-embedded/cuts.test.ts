@@ -5,7 +5,7 @@ import { describe, expect, test } from '@jest/globals';
 import { openEventLog } from '../../../../adapters/stores/event-log-embedded/event-log-embedded.ts';
 import { isLedgerError } from '../../../../domain/values/ledger-error.ts';
 import type { EventLog, StoredEvent } from '../../../../domain/ports/event-log.ts';
-import { LOG_FORMATS, withLogFolder } from '../../../support/embedded-logs.ts';
+import { LOG_FORMATS, withLogFolder } from '../../../support/logs/embedded-logs.ts';
 import {
   eventsOf,
   itemsOf,
@@ -13,7 +13,7 @@ import {
   lineOfItem,
   makeEvents,
   streamOf,
-} from '../../../support/log-events.ts';
+} from '../../../support/logs/log-events.ts';
 import { gather, valueOf } from '../../../support/outcomes.ts';
 import { LossyFiles } from '../../../simulation/lossy-files.ts';
 

@@ -7,11 +7,15 @@ import { crc32 } from 'node:zlib';
 import { describe, expect, test } from '@jest/globals';
 import { encodeAppend } from '../../../../adapters/stores/event-log-embedded/layout.ts';
 import type { LogItem } from '../../../../domain/ports/event-log.ts';
-import { EmbeddedLogFolder, LOG_FORMATS, withLogFolder } from '../../../support/embedded-logs.ts';
+import {
+  EmbeddedLogFolder,
+  LOG_FORMATS,
+  withLogFolder,
+} from '../../../support/logs/embedded-logs.ts';
 import { seededRandom } from '../../../support/images.ts';
-import { eventsOf, itemsOf, lineOf, lineOfItem } from '../../../support/log-events.ts';
-import { makeEvent, makeEvents, streamOf } from '../../../support/log-events.ts';
-import { fillLogFolder } from '../../../support/log-races.ts';
+import { eventsOf, itemsOf, lineOf, lineOfItem } from '../../../support/logs/log-events.ts';
+import { makeEvent, makeEvents, streamOf } from '../../../support/logs/log-events.ts';
+import { fillLogFolder } from '../../../support/logs/log-races.ts';
 import { failureOf, gather, valueOf } from '../../../support/outcomes.ts';
 
 /** Events as lines, and which of them damage names, as `stream revision`. */

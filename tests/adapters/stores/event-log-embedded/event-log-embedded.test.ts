@@ -2,7 +2,7 @@
 
 import { readdirSync } from 'node:fs';
 import { eventLogContract } from '../../../contracts/event-log.ts';
-import { EmbeddedLogFolder } from '../../../support/embedded-logs.ts';
+import { EmbeddedLogFolder } from '../../../support/logs/embedded-logs.ts';
 
 eventLogContract('in files', async () => {
   const folder = await EmbeddedLogFolder.make();

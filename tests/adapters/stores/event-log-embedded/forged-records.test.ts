@@ -13,8 +13,14 @@ import {
   encodeEnd,
   encodeSegmentHeader,
 } from '../../../../adapters/stores/event-log-embedded/segment-header.ts';
-import { EmbeddedLogFolder, LOG_FORMATS } from '../../../support/embedded-logs.ts';
-import { eventsOf, itemsOf, lineOf, makeEvent, makeEvents } from '../../../support/log-events.ts';
+import { EmbeddedLogFolder, LOG_FORMATS } from '../../../support/logs/embedded-logs.ts';
+import {
+  eventsOf,
+  itemsOf,
+  lineOf,
+  makeEvent,
+  makeEvents,
+} from '../../../support/logs/log-events.ts';
 import { valueOf } from '../../../support/outcomes.ts';
 
 const NO_PREVIOUS = new Uint8Array(32);

@@ -19,9 +19,9 @@ import {
   segmentName,
 } from '../../../../adapters/stores/event-log-embedded/segment-header.ts';
 import type { NewEvent } from '../../../../domain/ports/event-log.ts';
-import { EmbeddedLogFolder } from '../../../support/embedded-logs.ts';
-import { GOLDEN_FOLDER } from '../../../support/golden-capture.ts';
-import { itemsOf, lineOfItem } from '../../../support/log-events.ts';
+import { EmbeddedLogFolder } from '../../../support/logs/embedded-logs.ts';
+import { GOLDEN_FOLDER } from '../../../support/golden/golden-capture.ts';
+import { itemsOf, lineOfItem } from '../../../support/logs/log-events.ts';
 import { gather, valueOf } from '../../../support/outcomes.ts';
 
 const GOLDEN = join(GOLDEN_FOLDER, 'event-log-2');

@@ -12,8 +12,8 @@ import {
   encodeAppend,
 } from '../../../../adapters/stores/event-log-embedded/layout.ts';
 import type { NewEvent } from '../../../../domain/ports/event-log.ts';
-import { EmbeddedLogFolder } from '../../../support/embedded-logs.ts';
-import { itemsOf, lineOfItem } from '../../../support/log-events.ts';
+import { EmbeddedLogFolder } from '../../../support/logs/embedded-logs.ts';
+import { itemsOf, lineOfItem } from '../../../support/logs/log-events.ts';
 import { gather, valueOf } from '../../../support/outcomes.ts';
 
 /** The checkout's root: the nearest folder above with a package.json. */

@@ -4,11 +4,11 @@ import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { describe, expect, test } from '@jest/globals';
-import { type EmbeddedLogFolder, withLogFolder } from '../../../support/embedded-logs.ts';
-import { eventsOf } from '../../../support/log-events.ts';
+import { type EmbeddedLogFolder, withLogFolder } from '../../../support/logs/embedded-logs.ts';
+import { eventsOf } from '../../../support/logs/log-events.ts';
 import { gather } from '../../../support/outcomes.ts';
 
-const APPENDER = fileURLToPath(new URL('../../../support/log-appender.js', import.meta.url));
+const APPENDER = fileURLToPath(new URL('../../../support/logs/log-appender.js', import.meta.url));
 const APPENDS = 40;
 
 interface Told {

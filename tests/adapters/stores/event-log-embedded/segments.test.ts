@@ -3,8 +3,8 @@
 
 import { describe, expect, test } from '@jest/globals';
 import { encodeAppend } from '../../../../adapters/stores/event-log-embedded/layout.ts';
-import { LOG_FORMATS, withLogFolder } from '../../../support/embedded-logs.ts';
-import { eventsOf, lineOf, makeEvents, streamOf } from '../../../support/log-events.ts';
+import { LOG_FORMATS, withLogFolder } from '../../../support/logs/embedded-logs.ts';
+import { eventsOf, lineOf, makeEvents, streamOf } from '../../../support/logs/log-events.ts';
 import { gather, valueOf } from '../../../support/outcomes.ts';
 
 describe.each(LOG_FORMATS)('a log of format %d that is sealed', (format) => {

@@ -1,9 +1,9 @@
 // Heads of the streams that a reader kept: it goes on from there, in no other log.
 
 import { expect, describe, test } from '@jest/globals';
-import { LOG_FORMATS, withLogFolder } from '../../../support/embedded-logs.ts';
-import { eventsOf, itemsOf, lineOf } from '../../../support/log-events.ts';
-import { fillLogFolder } from '../../../support/log-races.ts';
+import { LOG_FORMATS, withLogFolder } from '../../../support/logs/embedded-logs.ts';
+import { eventsOf, itemsOf, lineOf } from '../../../support/logs/log-events.ts';
+import { fillLogFolder } from '../../../support/logs/log-races.ts';
 import { valueOf } from '../../../support/outcomes.ts';
 
 describe.each(LOG_FORMATS)('heads of the streams (format %d)', (format) => {

@@ -17,17 +17,22 @@ import {
 import type { LedgerError } from '../../../../domain/values/ledger-error.ts';
 import { NO_STREAM } from '../../../../domain/ports/event-log.ts';
 import { selfSigned } from '../../../support/eventstoredb-double/self-signed.ts';
-import { eventsOf, makeEvents, streamOf } from '../../../support/log-events.ts';
+import { eventsOf, makeEvents, streamOf } from '../../../support/logs/log-events.ts';
 import { failureOf, gather, valueOf } from '../../../support/outcomes.ts';
-import { LEDGER, ServerLogs, withServerLogs } from '../../../support/server-logs.ts';
-import { makeTemporaryFolder, type TemporaryFolder } from '../../../support/temporary-folder.ts';
+import { LEDGER, ServerLogs, withServerLogs } from '../../../support/logs/server-logs.ts';
+import {
+  makeTemporaryFolder,
+  type TemporaryFolder,
+} from '../../../support/disks/temporary-folder.ts';
 
 // A server on a busy machine takes its time; what hangs does not end at all.
 jest.setTimeout(300_000);
 
 const USER = 'operator';
 const SECRET = `pw-${randomBytes(8).toString('hex')}/@:%`;
-const APPENDER = fileURLToPath(new URL('../../../support/server-log-appender.js', import.meta.url));
+const APPENDER = fileURLToPath(
+  new URL('../../../support/logs/server-log-appender.js', import.meta.url),
+);
 
 const fill = (log: EventStoreLog, expectedRevision = NO_STREAM) =>
   log.append({ stream: 'vm-a', expectedRevision, events: makeEvents(1) });

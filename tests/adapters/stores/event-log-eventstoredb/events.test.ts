@@ -12,9 +12,9 @@ import { encodeControl } from '../../../../domain/events/control.ts';
 import { EVENT_BYTES_MAX } from '../../../../domain/values/page.ts';
 import { NO_STREAM, type NewEvent } from '../../../../domain/ports/event-log.ts';
 import { controlEvent } from '../../../support/arbitraries.ts';
-import { eventsOf, makeEvent, streamOf } from '../../../support/log-events.ts';
+import { eventsOf, makeEvent, streamOf } from '../../../support/logs/log-events.ts';
 import { gather, valueOf } from '../../../support/outcomes.ts';
-import { LEDGER, withServerLogs } from '../../../support/server-logs.ts';
+import { LEDGER, withServerLogs } from '../../../support/logs/server-logs.ts';
 
 // A server on a busy machine takes its time; what hangs does not end at all.
 jest.setTimeout(300_000);

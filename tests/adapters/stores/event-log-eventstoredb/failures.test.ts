@@ -10,9 +10,9 @@ import {
 import { InvariantError } from '../../../../domain/values/assert.ts';
 import { isLedgerError, type LedgerError } from '../../../../domain/values/ledger-error.ts';
 import { NO_STREAM } from '../../../../domain/ports/event-log.ts';
-import { eventsOf, makeEvent, makeEvents, streamOf } from '../../../support/log-events.ts';
+import { eventsOf, makeEvent, makeEvents, streamOf } from '../../../support/logs/log-events.ts';
 import { failureOf, gather, valueOf } from '../../../support/outcomes.ts';
-import { LEDGER, withServerLogs, type ServerLogs } from '../../../support/server-logs.ts';
+import { LEDGER, withServerLogs, type ServerLogs } from '../../../support/logs/server-logs.ts';
 
 // A server on a busy machine takes its time; what hangs does not end at all.
 jest.setTimeout(300_000);

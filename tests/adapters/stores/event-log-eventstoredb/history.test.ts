@@ -15,7 +15,7 @@ import {
   startEventStoreDouble,
   type EventStoreDouble,
 } from '../../../support/eventstoredb-double/eventstoredb-double.ts';
-import { eventsOf, lineOf, lineOfItem, makeEvents } from '../../../support/log-events.ts';
+import { eventsOf, lineOf, lineOfItem, makeEvents } from '../../../support/logs/log-events.ts';
 import { gather, valueOf } from '../../../support/outcomes.ts';
 
 let double: EventStoreDouble;

@@ -4,9 +4,9 @@
 import { status } from '@grpc/grpc-js';
 import { expect, test } from '@jest/globals';
 import { NO_STREAM } from '../../../../domain/ports/event-log.ts';
-import { eventsOf, lineOf, makeEvents } from '../../../support/log-events.ts';
+import { eventsOf, lineOf, makeEvents } from '../../../support/logs/log-events.ts';
 import { gather, valueOf } from '../../../support/outcomes.ts';
-import { ServerLogs } from '../../../support/server-logs.ts';
+import { ServerLogs } from '../../../support/logs/server-logs.ts';
 
 test.each([
   ['UNKNOWN', status.UNKNOWN],

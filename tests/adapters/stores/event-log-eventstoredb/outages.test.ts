@@ -17,9 +17,15 @@ import { parseConnectionString } from '../../../../adapters/stores/event-log-eve
 import { LedgerStreams } from '../../../../adapters/stores/event-log-eventstoredb/streams.ts';
 import { NO_STREAM } from '../../../../domain/ports/event-log.ts';
 import { startEventStoreDouble } from '../../../support/eventstoredb-double/eventstoredb-double.ts';
-import { eventsOf, lineOf, makeEvent, makeEvents, streamOf } from '../../../support/log-events.ts';
+import {
+  eventsOf,
+  lineOf,
+  makeEvent,
+  makeEvents,
+  streamOf,
+} from '../../../support/logs/log-events.ts';
 import { failureOf, gather, valueOf } from '../../../support/outcomes.ts';
-import { LEDGER, ServerLogs, withServerLogs } from '../../../support/server-logs.ts';
+import { LEDGER, ServerLogs, withServerLogs } from '../../../support/logs/server-logs.ts';
 
 // A server on a busy machine takes its time; what hangs does not end at all.
 jest.setTimeout(300_000);
@@ -28,7 +34,9 @@ const fill = (log: EventStoreLog, count: number, stream = 'vm-a') =>
   valueOf(log.append({ stream, expectedRevision: NO_STREAM, events: makeEvents(count) }));
 
 /** The process prints what it was told; a rejection that nobody handled would have ended it. */
-const APPENDER = fileURLToPath(new URL('../../../support/server-log-appender.js', import.meta.url));
+const APPENDER = fileURLToPath(
+  new URL('../../../support/logs/server-log-appender.js', import.meta.url),
+);
 
 describe('appends', () => {
   test.each([

@@ -5,9 +5,9 @@ import { status } from '@grpc/grpc-js';
 import { describe, expect, jest, test } from '@jest/globals';
 import type { EventStoreLog } from '../../../../adapters/stores/event-log-eventstoredb/event-log-eventstoredb.ts';
 import { NO_STREAM, type LogSignal, type StoredEvent } from '../../../../domain/ports/event-log.ts';
-import { eventsOf, lineOf, makeEvents } from '../../../support/log-events.ts';
+import { eventsOf, lineOf, makeEvents } from '../../../support/logs/log-events.ts';
 import { failureOf, gather, valueOf } from '../../../support/outcomes.ts';
-import { withServerLogs } from '../../../support/server-logs.ts';
+import { withServerLogs } from '../../../support/logs/server-logs.ts';
 
 // A server on a busy machine takes its time; what hangs does not end at all.
 jest.setTimeout(300_000);

@@ -4,9 +4,9 @@
 import streamsMessages from '@eventstore/db-client/generated/streams_pb.js';
 import { expect, test } from '@jest/globals';
 import { NO_STREAM } from '../../../../domain/ports/event-log.ts';
-import { makeEvents } from '../../../support/log-events.ts';
+import { makeEvents } from '../../../support/logs/log-events.ts';
 import { gather, valueOf } from '../../../support/outcomes.ts';
-import { withServerLogs } from '../../../support/server-logs.ts';
+import { withServerLogs } from '../../../support/logs/server-logs.ts';
 
 /** An answer with an event that is in no stream. */
 function withoutStream(bytes: Uint8Array): Uint8Array {

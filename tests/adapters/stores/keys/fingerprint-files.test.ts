@@ -8,9 +8,9 @@ import type {
   VmFingerprints,
 } from '../../../../adapters/stores/keys/fingerprint-files.ts';
 import { FINGERPRINT_BYTES } from '../../../../domain/ports/page-engine.ts';
-import { countSteps, filesThatFail } from '../../../support/broken-files.ts';
-import { makeTemporaryFolder } from '../../../support/temporary-folder.ts';
-import type { TemporaryFolder } from '../../../support/temporary-folder.ts';
+import { countSteps, filesThatFail } from '../../../support/spoiled/broken-files.ts';
+import { makeTemporaryFolder } from '../../../support/disks/temporary-folder.ts';
+import type { TemporaryFolder } from '../../../support/disks/temporary-folder.ts';
 
 let temporary: TemporaryFolder;
 let folder: string;

@@ -19,10 +19,10 @@ import {
   readGroupKey,
 } from '../../../../adapters/stores/keys/group-keys.ts';
 import type { GroupKeys } from '../../../../adapters/stores/keys/group-keys.ts';
-import { countSteps, filesThatFail } from '../../../support/broken-files.ts';
+import { countSteps, filesThatFail } from '../../../support/spoiled/broken-files.ts';
 import { failureOf, valueOf } from '../../../support/outcomes.ts';
-import { makeTemporaryFolder } from '../../../support/temporary-folder.ts';
-import type { TemporaryFolder } from '../../../support/temporary-folder.ts';
+import { makeTemporaryFolder } from '../../../support/disks/temporary-folder.ts';
+import type { TemporaryFolder } from '../../../support/disks/temporary-folder.ts';
 
 let temporary: TemporaryFolder;
 let folder: string;

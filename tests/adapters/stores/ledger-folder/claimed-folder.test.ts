@@ -8,7 +8,10 @@ import {
 } from '../../../../adapters/stores/ledger-folder/claimed-folder.ts';
 import { pageStoreContract } from '../../../contracts/page-store.ts';
 import { failureOf, valueOf } from '../../../support/outcomes.ts';
-import { makeTemporaryFolder, withTemporaryFolder } from '../../../support/temporary-folder.ts';
+import {
+  makeTemporaryFolder,
+  withTemporaryFolder,
+} from '../../../support/disks/temporary-folder.ts';
 
 const ONE = '3f2504e0-4f89-41d3-9a0c-0305e82c3301';
 const OTHER = '8a6e0804-2bd0-4672-b79d-d97027f9071a';

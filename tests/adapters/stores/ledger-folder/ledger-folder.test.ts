@@ -17,11 +17,11 @@ import {
   openLedgerFolder,
 } from '../../../../adapters/stores/ledger-folder/ledger-folder.ts';
 import { formatText, readFormat } from '../../../../adapters/stores/ledger-folder/ledger-format.ts';
-import { countSteps, filesThatFail } from '../../../support/broken-files.ts';
-import { goldenBytes } from '../../../support/golden-capture.ts';
+import { countSteps, filesThatFail } from '../../../support/spoiled/broken-files.ts';
+import { goldenBytes } from '../../../support/golden/golden-capture.ts';
 import { failureOf, valueOf } from '../../../support/outcomes.ts';
-import { makeTemporaryFolder } from '../../../support/temporary-folder.ts';
-import type { TemporaryFolder } from '../../../support/temporary-folder.ts';
+import { makeTemporaryFolder } from '../../../support/disks/temporary-folder.ts';
+import type { TemporaryFolder } from '../../../support/disks/temporary-folder.ts';
 
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/u;
 

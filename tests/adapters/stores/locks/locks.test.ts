@@ -16,7 +16,7 @@ import {
 } from '../../../../adapters/stores/locks/writers-presence.ts';
 import { LossyFiles } from '../../../simulation/lossy-files.ts';
 import { failureOf, valueOf } from '../../../support/outcomes.ts';
-import { withTemporaryFolder } from '../../../support/temporary-folder.ts';
+import { withTemporaryFolder } from '../../../support/disks/temporary-folder.ts';
 
 const moduleUrl = (path: string): string =>
   JSON.stringify(new URL(`../../../../adapters/${path}`, import.meta.url).href);

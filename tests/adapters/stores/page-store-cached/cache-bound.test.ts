@@ -14,8 +14,8 @@ import type { CacheStats } from '../../../../adapters/stores/page-store-cached/c
 import type { HeldPacks } from '../../../../adapters/stores/page-store-memory/page-store-memory.ts';
 import { makePack } from '../../../contracts/page-store.ts';
 import { valueOf } from '../../../support/outcomes.ts';
-import { folderRangeStore, memoryRangeStore } from '../../../support/range-stores.ts';
-import { withTemporaryFolder } from '../../../support/temporary-folder.ts';
+import { folderRangeStore, memoryRangeStore } from '../../../support/packs/range-stores.ts';
+import { withTemporaryFolder } from '../../../support/disks/temporary-folder.ts';
 
 const WINDOW_BYTES = 4096;
 const PACKS = Array.from({ length: 4 }, (_, i) =>
@@ -82,7 +82,7 @@ describe('a cache under random reads', () => {
   }, 300_000);
 });
 
-const READER = fileURLToPath(new URL('../../../support/cache-reader.js', import.meta.url));
+const READER = fileURLToPath(new URL('../../../support/packs/cache-reader.js', import.meta.url));
 
 interface Told {
   readonly wrong: number;

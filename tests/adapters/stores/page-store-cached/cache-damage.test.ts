@@ -17,7 +17,7 @@ import { afterAll, afterEach, beforeEach, describe, expect, test } from '@jest/g
 import type { FilePort } from '../../../../adapters/files/file-port.ts';
 import { nodeFiles } from '../../../../adapters/files/files.ts';
 import { cachePages } from '../../../../adapters/stores/page-store-cached/cached-pages.ts';
-import { countSteps, filesThatFail } from '../../../support/broken-files.ts';
+import { countSteps, filesThatFail } from '../../../support/spoiled/broken-files.ts';
 import {
   ALL,
   createCacheWorld,
@@ -25,12 +25,12 @@ import {
   OTHER,
   rangeOf,
   readsRight,
-} from '../../../support/cache-world.ts';
-import type { CacheWorld } from '../../../support/cache-world.ts';
+} from '../../../support/packs/cache-world.ts';
+import type { CacheWorld } from '../../../support/packs/cache-world.ts';
 import { valueOf } from '../../../support/outcomes.ts';
-import { memoryRangeStore } from '../../../support/range-stores.ts';
-import { makeTemporaryFolder } from '../../../support/temporary-folder.ts';
-import type { TemporaryFolder } from '../../../support/temporary-folder.ts';
+import { memoryRangeStore } from '../../../support/packs/range-stores.ts';
+import { makeTemporaryFolder } from '../../../support/disks/temporary-folder.ts';
+import type { TemporaryFolder } from '../../../support/disks/temporary-folder.ts';
 
 const MIB = 2 ** 20;
 

@@ -9,7 +9,10 @@ import {
   createCacheSpace,
   type CacheSpace,
 } from '../../../../adapters/stores/page-store-cached/cache-space.ts';
-import { makeTemporaryFolder, type TemporaryFolder } from '../../../support/temporary-folder.ts';
+import {
+  makeTemporaryFolder,
+  type TemporaryFolder,
+} from '../../../support/disks/temporary-folder.ts';
 
 const DISK_BLOCK_BYTES = 4096;
 const BLOCKS_MAX = 32;

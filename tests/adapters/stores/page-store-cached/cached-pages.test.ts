@@ -18,12 +18,12 @@ import {
   rangeOf,
   readsRight,
   WINDOW_BYTES,
-} from '../../../support/cache-world.ts';
-import type { CacheWorld } from '../../../support/cache-world.ts';
+} from '../../../support/packs/cache-world.ts';
+import type { CacheWorld } from '../../../support/packs/cache-world.ts';
 import { failureOf, valueOf } from '../../../support/outcomes.ts';
-import { memoryRangeStore, type AskedRange } from '../../../support/range-stores.ts';
-import { makeTemporaryFolder } from '../../../support/temporary-folder.ts';
-import type { TemporaryFolder } from '../../../support/temporary-folder.ts';
+import { memoryRangeStore, type AskedRange } from '../../../support/packs/range-stores.ts';
+import { makeTemporaryFolder } from '../../../support/disks/temporary-folder.ts';
+import type { TemporaryFolder } from '../../../support/disks/temporary-folder.ts';
 
 const MIB = 2 ** 20;
 

@@ -16,10 +16,10 @@ import { openPagePacks } from '../../../../adapters/stores/page-store-folder/pag
 import type { PagePacks } from '../../../../adapters/stores/page-store-folder/page-packs.ts';
 import { nodeFiles } from '../../../../adapters/files/files.ts';
 import { makePack, pageStoreContract } from '../../../contracts/page-store.ts';
-import { countSteps, filesThatFail } from '../../../support/broken-files.ts';
+import { countSteps, filesThatFail } from '../../../support/spoiled/broken-files.ts';
 import { failureOf, gather, valueOf } from '../../../support/outcomes.ts';
-import { makeTemporaryFolder } from '../../../support/temporary-folder.ts';
-import type { TemporaryFolder } from '../../../support/temporary-folder.ts';
+import { makeTemporaryFolder } from '../../../support/disks/temporary-folder.ts';
+import type { TemporaryFolder } from '../../../support/disks/temporary-folder.ts';
 
 const digestOf = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
 

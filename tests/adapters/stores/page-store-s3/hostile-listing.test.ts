@@ -4,8 +4,8 @@ import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import type { S3PageStore } from '../../../../adapters/stores/page-store-s3/page-store-s3.ts';
 import { isLedgerError } from '../../../../domain/values/ledger-error.ts';
 import { gather } from '../../../support/outcomes.ts';
-import { scriptedStores } from '../../../support/scripted-store.ts';
-import type { Script, ScriptedStores } from '../../../support/scripted-store.ts';
+import { scriptedStores } from '../../../support/packs/scripted-store.ts';
+import type { Script, ScriptedStores } from '../../../support/packs/scripted-store.ts';
 
 let stores: ScriptedStores;
 beforeEach(() => {

@@ -11,8 +11,8 @@ import {
   scriptedStores,
   SCRIPTED_CREDENTIALS,
   told,
-} from '../../../support/scripted-store.ts';
-import type { Script, ScriptedStores } from '../../../support/scripted-store.ts';
+} from '../../../support/packs/scripted-store.ts';
+import type { Script, ScriptedStores } from '../../../support/packs/scripted-store.ts';
 
 const PACK = makePack({ seed: 21, sizeBytes: 10_000 });
 const RANGE = { name: PACK.name, offsetBytes: 1000, lengthBytes: 500 };

@@ -5,7 +5,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { makePack } from '../../../contracts/page-store.ts';
 import { failureOf, valueOf } from '../../../support/outcomes.ts';
-import { scriptedStores, type ScriptedStores } from '../../../support/scripted-store.ts';
+import { scriptedStores, type ScriptedStores } from '../../../support/packs/scripted-store.ts';
 
 let stores: ScriptedStores;
 beforeEach(() => {

@@ -16,7 +16,7 @@ import {
   TEST_CREDENTIALS,
 } from '../../../support/s3-server/s3-server.ts';
 import type { S3Server } from '../../../support/s3-server/s3-server.ts';
-import { makeTemporaryFolder } from '../../../support/temporary-folder.ts';
+import { makeTemporaryFolder } from '../../../support/disks/temporary-folder.ts';
 
 jest.setTimeout(S3_TIMEOUT_MS);
 

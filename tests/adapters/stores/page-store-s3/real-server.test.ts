@@ -21,7 +21,7 @@ import {
   TEST_SECRET,
 } from '../../../support/s3-server/s3-server.ts';
 import type { S3Server } from '../../../support/s3-server/s3-server.ts';
-import { withTemporaryFolder } from '../../../support/temporary-folder.ts';
+import { withTemporaryFolder } from '../../../support/disks/temporary-folder.ts';
 
 jest.setTimeout(S3_TIMEOUT_MS);
 

@@ -16,8 +16,11 @@ import { rangesOf } from '../../../../domain/values/capture-ranges.ts';
 import { PAGE_BYTES } from '../../../../domain/values/page.ts';
 import { pagesIn, type PageRanges } from '../../../../domain/values/page-ranges.ts';
 import { openLedger, type Ledger } from '../../../../index.ts';
-import { recordImage } from '../../../support/recorded-images.ts';
-import { makeTemporaryFolder, type TemporaryFolder } from '../../../support/temporary-folder.ts';
+import { recordImage } from '../../../support/ledgers/recorded-images.ts';
+import {
+  makeTemporaryFolder,
+  type TemporaryFolder,
+} from '../../../support/disks/temporary-folder.ts';
 
 const PAGES = 4096;
 const [A, B] = ['00000000000000aa', '00000000000000bb'] as const;

@@ -10,7 +10,7 @@ import { PageQueue, PUSH_PAGES_MAX } from '../../../../domain/use-cases/serve/pa
 import { BLOCK_PAGES } from '../../../../domain/values/page.ts';
 import { UNKNOWN, ZERO } from '../../../../domain/values/holding.ts';
 import { placeAt, slotAt } from '../../../../domain/values/place.ts';
-import { content, locator, queueOf } from '../../../support/served-pages.ts';
+import { content, locator, queueOf } from '../../../support/packs/served-pages.ts';
 
 /** Contents in blocks (0 1) (2 3) (4 5) ...; page 6 holds what page 1 does, 3 and 7 are patterns. */
 const TABLE = Uint32Array.of(

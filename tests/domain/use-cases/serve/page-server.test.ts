@@ -8,7 +8,7 @@ import { PageServer, type ServedReader } from '../../../../domain/use-cases/serv
 import { LedgerError } from '../../../../domain/values/ledger-error.ts';
 import { ZERO } from '../../../../domain/values/holding.ts';
 import { PAGE_BYTES } from '../../../../domain/values/page.ts';
-import { content, heldBy, pageHolding, queueOf } from '../../../support/served-pages.ts';
+import { content, heldBy, pageHolding, queueOf } from '../../../support/packs/served-pages.ts';
 
 const aborted = (signal: AbortSignal): Promise<never> =>
   new Promise((_, reject) => {

@@ -6,7 +6,10 @@ import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { ArrivingQemu } from '../../../../../adapters/guests/qemu/postcopy/arriving-qemu.ts';
 import { flatMap } from '../../../../../domain/values/memory-map.ts';
 import { PAGE_BYTES } from '../../../../../domain/values/page.ts';
-import { makeTemporaryFolder, type TemporaryFolder } from '../../../../support/temporary-folder.ts';
+import {
+  makeTemporaryFolder,
+  type TemporaryFolder,
+} from '../../../../support/disks/temporary-folder.ts';
 
 const PAGES = 16;
 let folder: TemporaryFolder;

@@ -13,8 +13,11 @@ import {
 } from '../../../../../domain/use-cases/serve/page-server.ts';
 import { PAGE_BYTES } from '../../../../../domain/values/page.ts';
 import * as said from '../../../../support/guest/returned-bytes.ts';
-import { content, pageHolding, queueOf } from '../../../../support/served-pages.ts';
-import { makeTemporaryFolder, type TemporaryFolder } from '../../../../support/temporary-folder.ts';
+import { content, pageHolding, queueOf } from '../../../../support/packs/served-pages.ts';
+import {
+  makeTemporaryFolder,
+  type TemporaryFolder,
+} from '../../../../support/disks/temporary-folder.ts';
 
 const PAGES = 2048;
 const MAP = { blocks: [{ name: 'pc.ram', pages: PAGES }], ranges: [] };
