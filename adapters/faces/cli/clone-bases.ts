@@ -13,7 +13,14 @@ import type { Ledger } from '../../wiring/ledger/ledger.ts';
 import type { VmPoint } from '../../wiring/ledger/vm-point.ts';
 import { readMaster } from '../nbd/far-memory.ts';
 import { unmountFolder } from '../nbd/fuse.ts';
-import { hasDied, livingMounts, mountAt, mountPlace, type Mount } from '../nbd/mounts.ts';
+import {
+  hasDied,
+  livingMounts,
+  mountAt,
+  mountPlace,
+  untilServerEnded,
+  type Mount,
+} from '../nbd/mounts.ts';
 import { startMount, wordsOfFar, wordsOfPart, type MountedRow } from './background-mount.ts';
 import type { Far, FarOptions } from './far-server.ts';
 
@@ -25,6 +32,8 @@ export interface UsedBase {
 
 /** How folders are called that are mounted for clones. */
 const OWN = 'pageledger-base-';
+/** How long a command waits for its base's lease to end; where the ledger is away, its server goes on. */
+const LET_GO_MS = 10_000;
 
 /** The point that is mounted; null: it is none of this ledger, or not known to be. */
 function pointOf(ledger: Ledger, { vm, capture, commit }: Mount): VmPoint | null {
@@ -77,7 +86,9 @@ function mountedBase(ledger: Ledger, point: VmPoint, folder: string): UsedBase {
 /** Unmounts what was mounted for clones, unless others map it, who do so then, or have done it. */
 async function leave(place: string): Promise<void> {
   try {
+    const mount = mountAt(place);
     await unmountFolder(place, 'when free');
+    if (mount !== null) await untilServerEnded(mount, LET_GO_MS);
     rmdirSync(place);
   } catch (thrown) {
     const isInUse = isLedgerError(thrown) && thrown.code === 'MOUNT_BUSY';

@@ -15,6 +15,7 @@ import {
 } from 'node:fs';
 import { homedir } from 'node:os';
 import { basename, dirname, join, resolve } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
 import * as either from 'fp-ts/lib/Either.js';
 import * as t from 'io-ts';
 import { isRunning } from './process-mark.ts';
@@ -119,3 +120,11 @@ export function forgetMount(place: string): void {
 
 /** Whether the process of a mount is gone, so that its file can be read no more. */
 export const hasDied = ({ server }: Mount): boolean => !isRunning(server);
+
+const LOOK_AGAIN_MS = 20;
+
+/** Waits, once a file is unmounted, until the process that served it has let go of its point and is gone. */
+export async function untilServerEnded(mount: Mount, atMostMs = Infinity): Promise<void> {
+  for (let waited = 0; waited < atMostMs && !hasDied(mount); waited += LOOK_AGAIN_MS)
+    await pause(LOOK_AGAIN_MS);
+}

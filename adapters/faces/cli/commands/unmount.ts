@@ -1,14 +1,11 @@
 // `unmount`: the end of a file that `mount` made, and of the process that serves it.
 
-import { setTimeout as pause } from 'node:timers/promises';
 import type { Command } from 'commander';
 import { LedgerError } from '../../../../domain/values/ledger-error.ts';
 import { unmountFolder } from '../../nbd/fuse.ts';
-import { forgetMount, hasDied, mountAt, mountPlace } from '../../nbd/mounts.ts';
+import { forgetMount, hasDied, mountAt, mountPlace, untilServerEnded } from '../../nbd/mounts.ts';
 import { isRunning } from '../../nbd/process-mark.ts';
 import { onceNobodyIsAtIt, outputOf, warn } from '../session.ts';
-
-const LOOK_AGAIN_MS = 20;
 
 export const declare = (command: Command): Command =>
   command.argument('<folder>', 'where the point is mounted');
@@ -31,7 +28,7 @@ export async function run(command: Command): Promise<void> {
     if (isRunning(fuse)) process.kill(fuse.pid);
   } else {
     await onceNobodyIsAtIt(command, () => unmountFolder(place, 'when free'));
-    while (isRunning(server)) await pause(LOOK_AGAIN_MS);
+    await untilServerEnded(mount);
   }
   forgetMount(place);
   const output = outputOf(command);
