@@ -94,6 +94,8 @@ let hosts: readonly CommandHost[] = [];
 export function answered(asked: Asked): Promise<Answer> | null {
   // The long run meets each command as a shell does.
   if (IS_LONG || !IS_BUNDLED || !isAnswered(asked.words)) return null;
+  // Node.js takes its own options as it starts.
+  if (asked.environment['NODE_OPTIONS'] !== process.env['NODE_OPTIONS']) return null;
   hosts = hosts.filter(({ hasEnded }) => !hasEnded);
   let host = hosts.find(({ isFree }) => isFree);
   if (host === undefined) {
