@@ -113,6 +113,10 @@ class Watched {
     const qmp = adoptMonitor(this.#watch.qmp, QMP_DESCRIPTOR);
     try {
       await migration.settle(qmp, this.#watch);
+      if (qmp.stragglesMs > 0) {
+        await migration.delay(qmp.stragglesMs);
+        await migration.restoreSettings(qmp, this.#watch.settings);
+      }
     } catch (error) {
       // A connection that is gone means a QEMU that is gone, but for what it has yet to send.
       if (!isLedgerError(error)) throw error;

@@ -62,6 +62,7 @@ export interface QmpOptions {
 
 /** A connection to one QEMU. Made by `connectQmp`. */
 export class QmpClient extends Qmp {
+  readonly stragglesMs = 0;
   readonly path: string;
   readonly #socket: Socket;
   readonly #commandTimeoutMs: number;

@@ -38,6 +38,8 @@ export abstract class Qmp {
   abstract readonly lost: LedgerError | null;
   /** Whether events are told of; they may come late, and where they do not come QEMU is asked. */
   abstract readonly hasEvents: boolean;
+  /** For how long a command of a process that is gone may still come behind what is asked here. */
+  abstract readonly stragglesMs: number;
 
   /** Runs one command. QMP_REFUSED bears QEMU's own sentence. */
   abstract execute(command: string, commandArguments?: QmpArguments): Promise<unknown>;

@@ -16,6 +16,8 @@ const PREFIX = 'libvirt:';
 const VIRSH = 'virsh';
 const ANSWER_BYTES_MAX = 16 * 1024 * 1024;
 const COMMAND_TIMEOUT_MS = 30_000;
+/** A virsh that was started outlives who started it. */
+const STRAGGLES_MS = 2000;
 /** Longest line of an event that is taken. */
 const EVENT_CHARS_MAX = 1024 * 1024;
 /** `event RESUME at 1700000000.123456 for domain 'web': {...}`, or `<null>`. */
@@ -63,6 +65,7 @@ const runVirsh = (words: readonly string[], timeoutMs: number): Promise<VirshOut
 /** The monitor of a domain. */
 export class VirshMonitor extends Qmp {
   readonly path: string;
+  readonly stragglesMs = STRAGGLES_MS;
   readonly #domain: string;
   /** Whether only the end of the domain ends this: what fails may be tried again. */
   readonly #isPatient: boolean;

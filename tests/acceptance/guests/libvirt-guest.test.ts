@@ -88,6 +88,33 @@ const QEMU = programPath(QEMU_PROGRAM);
     GUEST_TIMEOUT_MS,
   );
 
+  test(
+    'has its settings back when a command comes that a killed recorder had asked for',
+    async () => {
+      const late = join(folder.path, 'late');
+      const words = [
+        '--json',
+        'record',
+        'qemu',
+        '--vm',
+        'guest',
+        '--libvirt',
+        'web',
+        '--count',
+        '1',
+      ];
+      const recorder = commands.start(words, {
+        environment: { ...environment, VIRSH_LATE: late },
+      });
+      while (!existsSync(late)) await delay(1);
+      recorder.signal('SIGKILL');
+      await recorder.ended;
+      while (readdirSync(sockets).length > 0) await delay(10);
+      expect(await leftBehind()).toEqual(nothing());
+    },
+    GUEST_TIMEOUT_MS,
+  );
+
   test.each([
     [6, ['--libvirt', 'nope'], /QMP_UNREACHABLE.*failed to get domain 'nope'.*virsh list/u],
     [2, ['--libvirt', 'web', '--qmp', 'x'], /either --qmp SOCKET or --libvirt DOMAIN/u],

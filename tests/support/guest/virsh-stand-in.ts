@@ -1,5 +1,6 @@
 // A `virsh` for machines without libvirt: it knows one domain, whose real QEMU it reaches by two QMP
-// sockets, one for commands and one for events, and says what virsh says.
+// sockets, one for commands and one for events, and says what virsh says. With VIRSH_LATE it takes its
+// time to set capabilities, and makes the file of that name when it begins to.
 
 import { chmodSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -14,13 +15,20 @@ export interface VirshStandIn {
 
 const PROGRAM = `
 import { connect } from 'node:net';
+import { writeFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
+import { setTimeout as delay } from 'node:timers/promises';
 const words = process.argv.slice(2).filter((word) => word !== '-q');
 const value = (name) => words[words.indexOf(name) + 1];
 const fail = (sentence) => { console.error('error: ' + sentence); process.exit(1); };
 if (value('--domain') !== DOMAIN) fail("failed to get domain '" + value('--domain') + "'");
 if (words[0] === 'domname') { console.log(DOMAIN); process.exit(); }
 const isLoop = words[0] === 'qemu-monitor-event';
+const { VIRSH_LATE } = process.env;
+if (VIRSH_LATE && !isLoop && /set-capabilities.*"state":true/.test(value('--cmd'))) {
+  writeFileSync(VIRSH_LATE, '');
+  await delay(1500);
+}
 const socket = connect(isLoop ? EVENTS : COMMANDS);
 socket.on('error', () => fail('Requested operation is not valid: domain is not running'));
 socket.on('close', () => isLoop ? process.exit() : fail('internal error: End of file from qemu monitor'));

@@ -8,6 +8,7 @@ class ToldQmp extends Qmp {
   readonly version = '7.2.22';
   readonly lost = null;
   readonly hasEvents = true;
+  readonly stragglesMs = 0;
   execute = (): Promise<unknown> => Promise.resolve({});
   process = () => Promise.resolve({ process: null, reason: 'there is none' });
   share<A>(start: (descriptor: 'ignore') => A): A {
