@@ -11,7 +11,7 @@ import type { AssemblerState } from '../commits.ts';
 import type { LedgerState } from '../models/ledger-state.ts';
 import { INDEX_PREFIX, type Segment } from './segments.ts';
 
-const FORMAT = 2;
+const FORMAT = 3;
 const FILE = `${INDEX_PREFIX}list`;
 
 const LIST = t.strict({

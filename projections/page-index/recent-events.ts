@@ -17,8 +17,11 @@ export const VERSION_WORDS = 5;
 /** Words of a record of an identifier: its first eight bytes, then the content. */
 export const IDENTIFIER_WORDS = 3;
 
-/** In the place of a kind: what a page held where history begins, whatever write brought it there. */
-export const KIND_HELD = 0xff;
+/**
+ * In the place of a kind: what a page held where history begins, whatever write brought it there. No write is
+ * of it: it has a class, and what it stored is no pattern.
+ */
+export const KIND_HELD = 0xfd;
 
 /** One capture's page events. */
 export interface RecentCapture {

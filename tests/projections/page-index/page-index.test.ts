@@ -197,6 +197,20 @@ describe('the page index says what a naive model says', () => {
       { numRuns: 12 },
     );
   }, 300_000);
+
+  test('of pages that nobody tells of and that ended a sharing', async () => {
+    const round = { changes: 40, retires: null, grows: 0, vms: ['c'] };
+    const { ledger, naive } = await begin(
+      [5_282_063, 567_137_543].map((seed) => ({ ...round, seed })),
+    );
+    const opened = openIndex(ledger, { segmentRows: 1 });
+    await opened.state.catchUp({ heavy: true });
+    const broken = naive.captures[1]!.events.filter(({ type }) => type === 'SharingBroken');
+    const untold = naive.captures[1]!.events.filter(({ type }) => type === 'PageUnknown');
+    expect(untold.filter(({ gfn }) => broken.some((other) => other.gfn === gfn))).not.toEqual([]);
+    await expectHistories(opened, naive);
+    await expectHolders(opened, naive);
+  });
 });
 
 /** The same log with state files of its own. */
