@@ -58,7 +58,6 @@ export const captureRows = (
     forgotten: entry.isForgotten(row.capture),
   }));
 
-/** A named point. */
 /** A named point: `time` is when it was named, `capturedAt` of when its memory is. */
 export const checkpointRow = (
   { vm, rows }: VmEntry,
