@@ -32,7 +32,7 @@ import { MIB, type Bench, type BenchContext } from './bench.ts';
 import { freshFolder, guestImage, record, withLedger } from './ledgers.ts';
 import { figureOf, rowOf, sampled, secondsOf, type Row } from './measure.ts';
 
-const PERCENT_AT_MOST = 5;
+const PERCENT_AT_MOST = 3;
 
 const FORGETFUL: StateFiles = {
   load: () => Promise.resolve(null),

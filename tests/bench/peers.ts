@@ -12,14 +12,14 @@ import { diskBytes, freshFolder, runCli, withLedger } from './ledgers.ts';
 import { figureOf, rowOf, secondsOf, type Figure, type Row } from './measure.ts';
 import { saveGuest } from './savevm.ts';
 
-const FASTER_AT_LEAST = 8;
+const FASTER_AT_LEAST = 10;
 /** Of borg's bytes: without patches, as recorded, and after compaction. */
 const UNPATCHED_AT_MOST = 0.85;
 const BYTES_AT_MOST = 0.6;
-const COMPACTED_AT_MOST = 0.48;
+const COMPACTED_AT_MOST = 0.45;
 const RESTORE_AT_LEAST = 5;
 const PAUSE_AT_LEAST = 40;
-const LIVE_BYTES_AT_LEAST = 30;
+const LIVE_BYTES_AT_LEAST = 33;
 
 /** What a program of others does with a series. */
 interface Peer {
