@@ -64,6 +64,9 @@ async function lookups(context: BenchContext): Promise<Row[]> {
   );
   const seconds = await withLedger({ folder, threads: 0 }, async (ledger) => {
     await ledger.state.catchUp({ heavy: true });
+    for (const vm of made.vms)
+      for (const { damage } of ledger.vm(vm).captures)
+        assert(damage === null, 'what is asked about can be read');
     return secondsOf(() => pageIndexOf(ledger).versions('one', 0));
   });
   const files = indexFiles(folder);

@@ -32,6 +32,9 @@ const VMS = ['one', 'two', 'three', 'four'];
 /** Of 16 writes: so many are of new content, and so many of zeros; the others link to older content. */
 const STORED_OF_16 = 4;
 const ZERO_OF_16 = 2;
+/** Schemas of the events here: columns that are not short. */
+const PACK_SCHEMA = 4;
+const PAGES_SCHEMA = 2;
 /** Packs that links go to: the newest ones. */
 const LINKED_PACKS_MAX = 200;
 
@@ -128,12 +131,12 @@ function eventsOf(
       identifiers: randomFillSync(new Uint8Array(slots * IDENTIFIER_BYTES)),
       patches: NO_PATCHES,
     },
-    4,
+    PACK_SCHEMA,
   );
   written.packs.push(own);
   const data = [
-    { type: 'PackWritten', data: pack },
-    { type: 'PagesWritten', data: encodePageColumns(columns, 2) },
+    { type: 'PackWritten', schema: PACK_SCHEMA, data: pack },
+    { type: 'PagesWritten', schema: PAGES_SCHEMA, data: encodePageColumns(columns, PAGES_SCHEMA) },
   ];
   const stored = columns.kinds.filter((kind) => kind === KIND_STORED).length;
   const merged = columns.kinds.filter((kind) => kind === KIND_MERGED).length;
