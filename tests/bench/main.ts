@@ -44,6 +44,7 @@ import { resume } from './resume.ts';
 import { resumeAway } from './resume-away.ts';
 import { retention } from './retention.ts';
 import { scanners } from './scanners.ts';
+import { scopes } from './scopes.ts';
 import { serving } from './serving.ts';
 import { siblings } from './siblings.ts';
 import { serversAway } from './servers-away.ts';
@@ -89,6 +90,7 @@ const BENCHES: readonly Bench[] = [
   mixedGuests,
   ksm,
   siblings,
+  scopes,
   scanners,
   ...longRuns,
 ];

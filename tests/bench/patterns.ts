@@ -58,17 +58,22 @@ class LoadedImage {
     this.#classifier.useGrammar(grammar);
   }
 
-  /** Classifies every page; `see` gets each class and its page's descriptor. */
-  classify(see?: (patternClass: number, descriptor: Uint8Array) => void): void {
+  /**
+   * Classifies every page; `see` gets each class and its page's descriptor. Gives how many were seen at
+   * the first look to be no pattern.
+   */
+  classify(see?: (patternClass: number, descriptor: Uint8Array) => void): number {
+    let rejected = 0;
     const { arena, bytes } = this.#kernels;
     for (let first = 0; first < this.pages; first += WINDOW_PAGES) {
       const count = Math.min(WINDOW_PAGES, this.pages - first);
       const pages = arena + COLUMNS_BYTES + first * PAGE_BYTES;
-      this.#classifier.classify({ list: this.#list, count, pages }, this.#classes);
+      rejected += this.#classifier.classify({ list: this.#list, count, pages }, this.#classes);
       if (see === undefined) continue;
       for (let i = 0; i < count; i += 1)
         see(bytes[this.#classes + i]!, this.#classifier.descriptor(i));
     }
+    return rejected;
   }
 
   /** Nanoseconds a page. */
@@ -102,7 +107,7 @@ async function run(context: BenchContext): Promise<readonly Row[]> {
   const image = new LoadedImage(readFileSync(path));
   const descriptors: Uint8Array[] = [];
   let zeros = 0;
-  image.classify((patternClass, descriptor) => {
+  const rejected = image.classify((patternClass, descriptor) => {
     if (patternClass === CLASS_ZERO) zeros += 1;
     else if (patternClass !== CLASS_NONE) descriptors.push(descriptor.slice());
   });
@@ -129,6 +134,11 @@ async function run(context: BenchContext): Promise<readonly Row[]> {
       limit,
       target: { sense: 'at most', bound: RECOGNITION_AT_MOST },
       note: `${shareText(zeros, image.pages)} zeros, ${shareText(descriptors.length, image.pages)} other patterns, descriptors written`,
+    }),
+    rowOf({
+      what: 'pages seen at the first look to be no pattern, of all that are none',
+      measured: figureOf([(100 * rejected) / (image.pages - zeros - descriptors.length)], '%'),
+      note: 'without added strings, which every page is tried for',
     }),
     rowOf({
       what: `the same with ${STRINGS} added strings of as many lengths`,

@@ -28,7 +28,7 @@ interface Exports {
     classes: number,
     descriptors: number,
     lengths: number,
-  ): void;
+  ): number;
   fingerprint(pages: number, count: number, key: number, out: number): void;
   identify(list: number, count: number, pages: number, key: number, out: number): void;
   changedRows(previous: number, next: number, rows: number, out: number): number;
@@ -93,8 +93,11 @@ export interface Kernels {
   /** First address of the arena, a multiple of PAGE_BYTES. */
   readonly arena: number;
   setKeys(keys: EngineKeys): void;
-  /** Classes of the listed pages, and descriptors of those that have one. */
-  classify(pages: PageList, columns: ClassColumns): void;
+  /**
+   * Classes of the listed pages, and descriptors of those that have one; returns how many of them were
+   * seen at the first look to be no pattern.
+   */
+  classify(pages: PageList, columns: ClassColumns): number;
   /** Fingerprints of `count` consecutive pages, 24 bytes each, to `out`. */
   fingerprint(pages: { readonly pages: number; readonly count: number }, out: number): void;
   /** Identifiers of the listed pages, 32 bytes each, to `out`. */
@@ -163,7 +166,7 @@ export function loadKernels({ arenaBytes }: { readonly arenaBytes: number }): Ke
     },
     classify: ({ list, count, pages }, columns) => {
       const { periods, periodCount, classes, descriptors, lengths } = columns;
-      wasm.classify(list, count, pages, periods, periodCount, classes, descriptors, lengths);
+      return wasm.classify(list, count, pages, periods, periodCount, classes, descriptors, lengths);
     },
     fingerprint: ({ pages, count }, out) => wasm.fingerprint(pages, count, fingerprintKey, out),
     identify: ({ list, count, pages }, out) =>

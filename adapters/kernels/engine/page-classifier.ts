@@ -46,14 +46,17 @@ export class PageClassifier {
     this.#grammar = grammar;
   }
 
-  /** Classes of the listed pages, a byte each, to `out`; their descriptors are there from now on. */
-  classify(pages: PageList, out: number): void {
+  /**
+   * Classes of the listed pages, a byte each, to `out`; their descriptors are there from now on. Returns
+   * how many of them were seen at the first look to be no pattern.
+   */
+  classify(pages: PageList, out: number): number {
     assert(
       pages.count <= this.#windowPages,
       'no more pages are classified at once than a window has',
     );
     const { bytes } = this.#kernels;
-    this.#kernels.classify(pages, {
+    const rejected = this.#kernels.classify(pages, {
       classes: out,
       descriptors: this.#descriptorAt(0),
       lengths: this.#area + LENGTHS,
@@ -63,6 +66,7 @@ export class PageClassifier {
     const classes = bytes.subarray(out, out + pages.count);
     for (let i = classes.indexOf(CLASS_ASK); i >= 0; i = classes.indexOf(CLASS_ASK, i + 1))
       classes[i] = this.#ask(pages, i);
+    return rejected;
   }
 
   /** The descriptor of the ith page listed last; empty unless its class is above CLASS_ZERO. A view. */
