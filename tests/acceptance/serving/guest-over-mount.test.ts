@@ -16,12 +16,8 @@ import {
   findMountTools,
   GUEST_TIMEOUT_MS,
 } from '../../support/guest/real-guest.ts';
-import {
-  firstTicks,
-  restGuest,
-  sameTicks,
-  tickingGuest,
-} from '../../support/guest/watched-guest.ts';
+import { firstTicks, sameTicks, tickingGuest } from '../../support/guest/watched-guest.ts';
+import { whileRecordedFurther } from '../../support/ledgers/recorded-further.ts';
 import { makeTemporaryFolder, type TemporaryFolder } from '../../support/disks/temporary-folder.ts';
 
 const GUEST = { seed: 9, memoryMib: 128 };
@@ -50,7 +46,6 @@ describeWithQemu('guests over a mounted point', await findMountTools(), (tools) 
       '--every',
       '1s',
     );
-    await restGuest(guest);
     mkdirSync(at('m'));
     await run(commands, 'mount', '--vm', 'web', '--at', '@2', '--block', 'pc.ram', at('m'));
     const stream = ['--format', 'qemu', '--without-block', 'pc.ram', '--to', at('devices')];
@@ -85,14 +80,20 @@ describeWithQemu('guests over a mounted point', await findMountTools(), (tools) 
   }
 
   test(
-    'both go on where the recorded one was, and the file stays as it was',
+    'both go on where the recorded one was, which is recorded further, and the file stays as it was',
     async () => {
       expect(statSync(at('devices')).size).toBeLessThan(2 ** 21);
       await commands.json('restore', '--vm', 'web', '--at', '@2', '--to', at('before.raw'));
-      const consoles = [start('one'), start('other')];
-      const ticks = await Promise.all(consoles.map((path) => firstTicks(path, LINES)));
+      const record = (): Promise<unknown> =>
+        commands.json('record', 'qemu', '--vm', 'web', '--qmp', guest.qmpPath, '--count', '1');
+      const ticks = await whileRecordedFurther(commands, { vm: 'web', record }, () =>
+        Promise.all([start('one'), start('other')].map((path) => firstTicks(path, LINES))),
+      );
       expect(ticks[1]).toEqual(ticks[0]);
       expect((await sameTicks(guest, ticks[0]!)).lines).toEqual(ticks[0]);
+      const [newest] = await commands.json('captures', '--vm', 'web', '--last', '1');
+      expect(Number(newest!['capture'])).toBeGreaterThan(3);
+      expect(await commands.json('diff', '--vm', 'web', '@2', 'latest')).not.toEqual([]);
       // As QEMU does for a guest's balloon: the guest would read the base's content there, not zeros.
       const punched = spawnSync('fallocate', ['-p', '-o', '0', '-l', '4096', at('m/memory')]);
       expect([punched.status, String(punched.stderr)]).toEqual([

@@ -16,7 +16,9 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
 import { lookUp } from '../../../adapters/wiring/processes.ts';
 import { LedgerCommands, type JsonRow, type Outcome } from '../../support/command-line.ts';
+import { PAGE_BYTES } from '../../../domain/values/page.ts';
 import { imageSeries } from '../../support/images.ts';
+import { whileRecordedFurther } from '../../support/ledgers/recorded-further.ts';
 import { makeTemporaryFolder, type TemporaryFolder } from '../../support/disks/temporary-folder.ts';
 import { describeWithPrograms, printedBy } from '../../support/tools.ts';
 
@@ -179,6 +181,34 @@ describeWithPrograms('points as files', ['nbdfuse', 'fusermount3', '/dev/fuse'],
       expect(readdirSync(at('m'))).toEqual([]);
       expect(await commands.json('leases')).toEqual([]);
       expect(readdirSync(at('state/pageledger-mounts'))).toEqual([]);
+    },
+    LONG_MS,
+  );
+
+  test(
+    'a mounted point stays as it is while its VM is recorded further and compacted',
+    async () => {
+      await mounted('@1');
+      writeFileSync(at('one.raw'), images[0]!);
+      const { [1]: newest } = images;
+      const compared: string[] = [];
+      const compare = (): Promise<string> => printedBy('cmp', file(), at('one.raw'));
+      const record = async (round: number): Promise<void> => {
+        const turned = (round + 1) * 64 * PAGE_BYTES;
+        await commands.recordRaw(
+          'web',
+          Buffer.concat([newest!.subarray(turned), newest!.subarray(0, turned)]),
+        );
+        // The first reads come before what lies there was moved, the last ones after.
+        compared.push(await compare());
+      };
+      expect(await whileRecordedFurther(commands, { vm: 'web', record }, compare)).toBe('');
+      expect(new Set(compared)).toEqual(new Set(['']));
+      await commands.recordRaw('web', newest!);
+      expect(readFileSync(file()).equals(images[0]!)).toBe(true);
+      // What was recorded and forgotten meanwhile is nobody's to read.
+      const gone = ['--vm', 'web', '--at', '@3', '--to', at('gone.raw')];
+      expect(await commands.errorOf('restore', ...gone)).toEqual([5, 'POINT_FORGOTTEN']);
     },
     LONG_MS,
   );

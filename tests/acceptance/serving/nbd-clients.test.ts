@@ -9,6 +9,7 @@ import { PAGE_BYTES } from '../../../domain/values/page.ts';
 import { COMMAND } from '../../../adapters/faces/nbd/protocol.ts';
 import { LedgerCommands, type RunningCommand } from '../../support/command-line.ts';
 import { imageSeries, pageAt } from '../../support/images.ts';
+import { whileRecordedFurther } from '../../support/ledgers/recorded-further.ts';
 import { NbdClient } from '../../support/clients/nbd-client.ts';
 import { makeTemporaryFolder, type TemporaryFolder } from '../../support/disks/temporary-folder.ts';
 import { describeWithPrograms, printedBy } from '../../support/tools.ts';
@@ -121,31 +122,59 @@ describeWithPrograms('clients of others', ['nbdinfo', 'nbdcopy', 'qemu-img'], ()
     LONG_MS,
   );
 
+  /** Reads a point whole, in pieces from the i-th on. */
+  async function readWhole(name: string, i: number): Promise<Buffer> {
+    const client = await NbdClient.opened(socket, name);
+    const bytes = Buffer.alloc(PAGES * PAGE_BYTES);
+    for (let n = 0; n < 32; n += 1) {
+      const lengthBytes = bytes.length / 32;
+      const offsetBytes = ((n + 2 * i) % 32) * lengthBytes;
+      const answer = await client.do({ command: COMMAND.read, offsetBytes, lengthBytes });
+      answer.bytes.copy(bytes, offsetBytes);
+    }
+    client.close();
+    return bytes;
+  }
+
   test(
-    'sixteen connections read at once while the VM is recorded further',
+    'sixteen connections and other programs read at once while the VM is recorded further',
     async () => {
-      const reading = Array.from({ length: 16 }, async (_, i) => {
-        const client = await NbdClient.opened(socket, 'web/@2');
-        const bytes = Buffer.alloc(PAGES * PAGE_BYTES);
-        for (let n = 0; n < 32; n += 1) {
-          const lengthBytes = bytes.length / 32;
-          const offsetBytes = ((n + 2 * i) % 32) * lengthBytes;
-          const answer = await client.do({ command: COMMAND.read, offsetBytes, lengthBytes });
-          answer.bytes.copy(bytes, offsetBytes);
-        }
-        client.close();
-        return bytes.equals(images[1]!);
-      });
       const before = await NbdClient.opened(socket, 'web/latest');
-      for (const image of [images[0]!, images[1]!]) await recordMore(image);
-      expect(await Promise.all(reading)).toEqual(Array(16).fill(true));
       const read = { command: COMMAND.read, lengthBytes: PAGES * PAGE_BYTES };
+      const mapped = (): Promise<string> =>
+        printedBy('nbdinfo', '--map=pageledger:changed:@1', '--json', uri('web/@3'));
+      const changed = await mapped();
+      // Its mebibytes turn round, so that every capture holds what none before it held there.
+      const record = (round: number): Promise<void> => {
+        const turned = (round + 1) * 256 * PAGE_BYTES;
+        const { [0]: image } = images;
+        return recordMore(Buffer.concat([image!.subarray(turned), image!.subarray(0, turned)]));
+      };
+      const seen = await whileRecordedFurther(commands, { vm: 'web', record }, () =>
+        Promise.all([
+          Promise.all(Array.from({ length: 16 }, (_, i) => readWhole('web/@2', i))),
+          printedBy('nbdcopy', uri('web/@3'), at('beside.raw')),
+          printedBy(
+            ...(['qemu-img', 'compare', '-f', 'raw', '-F', 'raw'] as const),
+            uri('web/cp:before'),
+            uri('web/@1'),
+          ),
+          mapped(),
+        ]),
+      );
+      const [wholes, , compared, map] = seen;
+      expect(wholes.map((bytes) => bytes.equals(images[1]!))).toEqual(Array(16).fill(true));
+      expect(readFileSync(at('beside.raw')).equals(images[2]!)).toBe(true);
+      expect(compared).toMatch(/identical/u);
+      expect(map).toBe(changed);
       expect((await before.do(read)).bytes.equals(images[2]!)).toBe(true);
-      const after = await NbdClient.opened(socket, 'web/latest');
-      expect((await after.do(read)).bytes.equals(images[1]!)).toBe(true);
       before.close();
-      after.close();
-      expect(await printedBy('nbdinfo', '--size', uri('web/@5'))).toBe(`${PAGES * PAGE_BYTES}\n`);
+      await recordMore(images[1]!);
+      expect((await readWhole('web/latest', 0)).equals(images[1]!)).toBe(true);
+      // What was recorded and forgotten meanwhile is nobody's to read.
+      await expect(printedBy('nbdinfo', '--size', uri('web/@4'))).rejects.toThrow(
+        /no export named 'web\/@4'/u,
+      );
     },
     LONG_MS,
   );
