@@ -39,6 +39,7 @@ import {
   type SegmentPorts,
 } from './segments.ts';
 import { SegmentTables } from './segment-tables.ts';
+import { Workspace } from './workspace.ts';
 import { WrittenHoldings } from './written-holdings.ts';
 
 /** Page events after which a segment is written. */
@@ -103,6 +104,8 @@ export class PageIndex {
   /** Whether segments may be kept of what is in memory. */
   #isSound = true;
   readonly #tables: SegmentTables;
+  /** What segments are made in, while a question is asked. */
+  readonly #space = new Workspace();
   readonly #turn = new Turn();
 
   constructor(ports: PageIndexPorts) {
@@ -146,6 +149,7 @@ export class PageIndex {
         // Another process may have merged segments meanwhile: only the second time all is in doubt.
         await this.#startAnew({ isKept: attempt === 1 });
       } finally {
+        this.#space.clear();
         // Files are open only while a question is asked: nobody needs to close an index.
         await this.#runs.close();
       }
@@ -324,12 +328,14 @@ export class PageIndex {
     };
     const recent = this.#recent;
     const tables = await this.#tables.before(recent, this.#vms);
+    const space = this.#space;
+    const versions = recent.versionRecords(space);
     const records = {
-      versions: () => recent.versionRecords(),
-      holdings: () => recent.holdingRecords(tables),
-      identifiers: () => recent.identifierRecords(),
+      versions: () => [versions],
+      holdings: () => recent.holdingRecords(versions, tables, space),
+      identifiers: () => recent.identifierRecords(space),
     };
-    const of = (run: RunName) => [records[run]()];
+    const of = (run: RunName) => records[run]();
     const isKept = await saveSegment(this.#segmentPorts, segment, of);
     this.#tables.keep(recent, tables);
     if (!isKept) {

@@ -9,11 +9,14 @@ import {
   type ContentHolders,
   type PageHolding,
 } from './holding-records.ts';
-import { orderedBy, rowsInOrder } from './radix-order.ts';
+import { orderedBy } from './radix-order.ts';
 import type { Records } from './record-block.ts';
+import type { Workspace } from './workspace.ts';
 
 /** Words of a record of a page's version: VM, gfn, capture, what it holds, kind. */
 export const VERSION_WORDS = 5;
+/** Records handed on at once. */
+const RECORDS_TOGETHER = 4096;
 /** Words of a record of an identifier: its first eight bytes, then the content. */
 export const IDENTIFIER_WORDS = 3;
 
@@ -129,118 +132,140 @@ export class RecentEvents {
     return [...new Set(this.captures.map(({ vm }) => vm))].toSorted((a, b) => a - b);
   }
 
-  /** Sorted records of the versions of pages. */
-  versionRecords(): Records {
-    const words = new Uint32Array(this.rows * VERSION_WORDS);
+  /**
+   * Sorted records of the versions of pages, in this space: valid until they are asked for again. O(rows).
+   */
+  versionRecords(space: Workspace): Records {
+    const words = space.words('versions', this.rows * VERSION_WORDS);
     let to = 0;
     for (const vm of this.vms()) {
-      const { gfns, captures, holdings, kinds, order } = this.#ofVm(vm);
-      for (const row of order) {
-        words[to] = vm;
-        words[to + 1] = gfns[row]!;
-        words[to + 2] = captures[row]!;
-        words[to + 3] = holdings[row]!;
-        words[to + 4] = kinds[row]!;
-        to += VERSION_WORDS;
-      }
+      const own = this.captures.filter((capture) => capture.vm === vm);
+      const plain = plainVersions(own, space);
+      const order = orderedByWord(plain, { width: VERSION_WORDS, by: 1 }, space);
+      gather(plain, order, { width: VERSION_WORDS, to: words.subarray(to) });
+      to += plain.length;
     }
     return { words, count: this.rows };
   }
 
-  /** A VM's rows, and their order by gfn; rows of one gfn in their own order. */
-  #ofVm(vm: number): {
-    readonly gfns: Uint32Array;
-    readonly captures: Uint32Array;
-    readonly holdings: Uint32Array;
-    readonly kinds: Uint8Array;
-    readonly order: Uint32Array;
-  } {
-    const own = this.captures.filter((capture) => capture.vm === vm);
-    const rows = own.reduce((sum, { gfns }) => sum + gfns.length, 0);
-    const gfns = new Uint32Array(rows);
-    const captures = new Uint32Array(rows);
-    const holdings = new Uint32Array(rows);
-    const kinds = new Uint8Array(rows);
-    let at = 0;
-    for (const capture of own) {
-      gfns.set(capture.gfns, at);
-      holdings.set(capture.holdings, at);
-      kinds.set(capture.kinds, at);
-      captures.fill(capture.capture, at, at + capture.gfns.length);
-      at += capture.gfns.length;
-    }
-    return { gfns, captures, holdings, kinds, order: orderedBy(gfns, rowsInOrder(rows)) };
-  }
-
   /**
-   * Sorted records of who held which content. `tables` are the VMs' tables just before the first of
-   * these events, by number; they become those just after the last one.
+   * Sorted records of who held which content, out of `versions`, the sorted records of those. `tables`
+   * are the VMs' tables just before the first of these events, by number; they become those just after
+   * the last one. O(rows).
    */
-  holdingRecords(tables: ReadonlyMap<number, Uint32Array>): Records {
+  holdingRecords(
+    versions: Records,
+    tables: ReadonlyMap<number, Uint32Array>,
+    space: Workspace,
+  ): Iterable<Records> {
     // A write ends at most one holding that began before it, and begins at most one.
-    const words = new Uint32Array(2 * this.rows * HOLDING_WORDS);
+    const words = space.words('holdings', 2 * versions.count * HOLDING_WORDS);
     let to = 0;
-    for (const vm of this.vms()) {
-      const put = (content: number, page: Omit<PageHolding, 'vm'>): void => {
-        words[to] = content;
-        words[to + 1] = vm;
-        words[to + 2] = page.gfn;
-        words[to + 3] = page.from;
-        words[to + 4] = page.to;
-        to += HOLDING_WORDS;
-      };
-      const { gfns, captures, holdings, order } = this.#ofVm(vm);
+    const put = (content: number, page: PageHolding): void => {
+      words[to] = content;
+      words[to + 1] = page.vm;
+      words[to + 2] = page.gfn;
+      words[to + 3] = page.from;
+      words[to + 4] = page.to;
+      to += HOLDING_WORDS;
+    };
+    const of = versions.words;
+    const end = versions.count * VERSION_WORDS;
+    const isSamePage = (at: number, other: number): boolean =>
+      other >= 0 && other < end && of[at] === of[other] && of[at + 1] === of[other + 1];
+    let from = NOT_HERE;
+    for (let at = 0; at < end; at += VERSION_WORDS) {
+      const vm = of[at]!;
+      const gfn = of[at + 1]!;
       const table = tables.get(vm)!;
-      let from = NOT_HERE;
-      for (let i = 0; i < order.length; i += 1) {
-        const row = order[i]!;
-        const gfn = gfns[row]!;
-        if (gfn >= table.length) continue;
-        if (i === 0 || gfns[order[i - 1]!] !== gfn) from = NOT_HERE;
-        const old = table[gfn]!;
-        const next = holdings[row]!;
-        const capture = captures[row]!;
-        if (old !== next) {
-          if (isContent(old)) put(old, { gfn, from, to: capture });
-          from = capture;
-          table[gfn] = next;
-        }
-        const isLast = i + 1 === order.length || gfns[order[i + 1]!] !== gfn;
-        if (isLast && from !== NOT_HERE && isContent(next)) put(next, { gfn, from, to: NOT_HERE });
+      if (gfn >= table.length) continue;
+      if (!isSamePage(at, at - VERSION_WORDS)) from = NOT_HERE;
+      const old = table[gfn]!;
+      const next = of[at + 3]!;
+      const capture = of[at + 2]!;
+      if (old !== next) {
+        if (isContent(old)) put(old, { vm, gfn, from, to: capture });
+        from = capture;
+        table[gfn] = next;
       }
+      const isLast = !isSamePage(at, at + VERSION_WORDS);
+      if (isLast && from !== NOT_HERE && isContent(next))
+        put(next, { vm, gfn, from, to: NOT_HERE });
     }
-    return sortedByFirst(words.subarray(0, to), HOLDING_WORDS);
+    const records = words.subarray(0, to);
+    const byContent = { width: HOLDING_WORDS, by: 0 };
+    return inOrder(records, orderedByWord(records, byContent, space), HOLDING_WORDS);
   }
 
-  /** Sorted records of identifiers. */
-  identifierRecords(): Records {
+  /** Sorted records of identifiers. O(contents). */
+  identifierRecords(space: Workspace): Iterable<Records> {
     const length = this.#identifiers.reduce((sum, records) => sum + records.length, 0);
-    const words = new Uint32Array(length);
+    const words = space.words('identifiers', length);
     let at = 0;
     for (const records of this.#identifiers) {
       words.set(records, at);
       at += records.length;
     }
-    const bySecond = sortedBy(words, { width: IDENTIFIER_WORDS, by: 1 });
-    return sortedByFirst(bySecond.words, IDENTIFIER_WORDS);
+    const bySecond = orderedByWord(words, { width: IDENTIFIER_WORDS, by: 1 }, space);
+    const sorted = space.words('identifiers by their second word', length);
+    gather(words, bySecond, { width: IDENTIFIER_WORDS, to: sorted });
+    const byFirst = { width: IDENTIFIER_WORDS, by: 0 };
+    return inOrder(sorted, orderedByWord(sorted, byFirst, space), IDENTIFIER_WORDS);
   }
 }
 
-/** Records ordered by one of their words; stable. */
-function sortedBy(records: Uint32Array, { width, by }: { width: number; by: number }): Records {
-  const count = records.length / width;
-  const keys = new Uint32Array(count);
-  for (let row = 0; row < count; row += 1) keys[row] = records[row * width + by]!;
-  const words = new Uint32Array(records.length);
+/** Records of the versions of a VM's pages, as they came. */
+function plainVersions(own: readonly RecentCapture[], space: Workspace): Uint32Array {
+  const rows = own.reduce((sum, { gfns }) => sum + gfns.length, 0);
+  const words = space.words('plain', rows * VERSION_WORDS);
   let to = 0;
-  const order = orderedBy(keys, rowsInOrder(count));
-  for (let i = 0; i < count; i += 1) {
-    const at = order[i]! * width;
-    for (let word = 0; word < width; word += 1) words[to + word] = records[at + word]!;
-    to += width;
-  }
-  return { words, count };
+  for (const { vm, capture, gfns, holdings, kinds } of own)
+    for (let row = 0; row < gfns.length; row += 1) {
+      words[to] = vm;
+      words[to + 1] = gfns[row]!;
+      words[to + 2] = capture;
+      words[to + 3] = holdings[row]!;
+      words[to + 4] = kinds[row]!;
+      to += VERSION_WORDS;
+    }
+  return words;
 }
 
-const sortedByFirst = (records: Uint32Array, width: number): Records =>
-  sortedBy(records, { width, by: 0 });
+/** Rows of records ordered by one of their words; as orderedBy. */
+function orderedByWord(
+  records: Uint32Array,
+  { width, by }: { readonly width: number; readonly by: number },
+  space: Workspace,
+): Uint32Array {
+  const keys = space.words('keys', records.length / width);
+  for (let row = 0; row < keys.length; row += 1) keys[row] = records[row * width + by]!;
+  return orderedBy(keys, space);
+}
+
+/** Puts records there in the order of these rows. */
+function gather(
+  records: Uint32Array,
+  order: Uint32Array,
+  { width, to }: { readonly width: number; readonly to: Uint32Array },
+): void {
+  let end = 0;
+  for (let i = 0; i < order.length; i += 1) {
+    const at = order[i]! * width;
+    for (let word = 0; word < width; word += 1) to[end + word] = records[at + word]!;
+    end += width;
+  }
+}
+
+/** Records in the order of these rows, some at a time: valid until the next are asked for. */
+function* inOrder(
+  records: Uint32Array,
+  order: Uint32Array,
+  width: number,
+): Generator<Records, void, undefined> {
+  const words = new Uint32Array(RECORDS_TOGETHER * width);
+  for (let first = 0; first < order.length; first += RECORDS_TOGETHER) {
+    const rows = order.subarray(first, first + RECORDS_TOGETHER);
+    gather(records, rows, { width, to: words });
+    yield { words, count: rows.length };
+  }
+}

@@ -2,7 +2,8 @@ import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { StateUnfit } from '../../../projections/models/state-bytes.ts';
 import { HOLDING_WORDS, joinedHoldings } from '../../../projections/page-index/holding-records.ts';
-import { orderedBy, rowsInOrder } from '../../../projections/page-index/radix-order.ts';
+import { Workspace } from '../../../projections/page-index/workspace.ts';
+import { orderedBy } from '../../../projections/page-index/radix-order.ts';
 import { recordsIn, type Records } from '../../../projections/page-index/record-block.ts';
 import { mergedRuns } from '../../../projections/page-index/run-merge.ts';
 import { runBlocks, SortedRun } from '../../../projections/page-index/sorted-run.ts';
@@ -165,10 +166,12 @@ describe('merged runs', () => {
 });
 
 describe('rows ordered by a column', () => {
+  const space = new Workspace();
+
   test('keep their order where their keys are equal', () => {
     fc.assert(
       fc.property(fc.array(word), (keys) => {
-        const ordered = orderedBy(Uint32Array.from(keys), rowsInOrder(keys.length));
+        const ordered = orderedBy(Uint32Array.from(keys), space);
         const rows = keys.map((_, row) => row);
         expect([...ordered]).toEqual(rows.toSorted((a, b) => keys[a]! - keys[b]! || a - b));
       }),
