@@ -18,6 +18,8 @@ export interface BlockFile {
   readonly count: number;
   /** FILE_BLOCK_BYTES bytes, zeros after what was saved; null: the block is damaged or gone. */
   read(number: number): Promise<Uint8Array | null>;
+  /** The first `count` blocks, as `read` gives them; each is valid until the next is asked for. */
+  first(count: number): AsyncIterable<Uint8Array | null>;
   close(): Promise<void>;
 }
 
@@ -27,8 +29,8 @@ export interface BlockFile {
  */
 export interface BlockFiles {
   /**
-   * Replaces the file whole and atomically, its blocks taken as they come. False: it is not kept.
-   * Rejects with what the blocks themselves reject with.
+   * Replaces the file whole and atomically, its blocks taken as they come: each is copied before the
+   * next is asked for. False: it is not kept. Rejects with what the blocks themselves reject with.
    */
   save(name: string, blocks: AsyncIterable<Uint8Array>): Promise<boolean>;
   /** The file last saved under the name; null: absent, or of another length than blocks have. */

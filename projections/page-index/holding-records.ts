@@ -30,12 +30,17 @@ const isSamePage = (a: Uint32Array, aAt: number, b: Uint32Array, bAt: number): b
   return true;
 };
 
-/** Merged records of consecutive stretches, joined: an end stands in the record of its beginning. */
+/**
+ * Merged records of consecutive stretches, joined: an end stands in the record of its beginning. Valid
+ * until the next ones are asked for.
+ */
 export async function* joinedHoldings(merged: AsyncIterable<Records>): AsyncGenerator<Records> {
   const pending = new Uint32Array(HOLDING_WORDS);
   let isPending = false;
+  let joined = new Uint32Array(0);
   for await (const { words, count } of merged) {
-    const joined = new Uint32Array((count + 1) * HOLDING_WORDS);
+    const roomWords = (count + 1) * HOLDING_WORDS;
+    if (roomWords > joined.length) joined = new Uint32Array(roomWords);
     let to = 0;
     for (let row = 0; row < count; row += 1) {
       const at = row * HOLDING_WORDS;

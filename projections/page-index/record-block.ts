@@ -68,20 +68,30 @@ export class BlockPacker {
     this.count += 1;
   }
 
-  /** The block, and an empty one from now on. */
+  /** The block, valid until the next record is added to an empty one. */
   take(): Uint8Array {
     new DataView(this.#block.buffer).setUint16(0, this.count, true);
-    const taken = this.#block.slice(0, this.#at);
+    const taken = this.#block.subarray(0, this.#at);
     this.#at = HEADER_BYTES;
     this.count = 0;
     return taken;
   }
 }
 
-/** The records of a block. StateUnfit where it is none. */
-export function recordsIn(block: Uint8Array, width: number): Records {
+/** Most records of a block: each takes two bytes at least. */
+const RECORDS_MAX = FILE_BLOCK_BYTES / 2;
+
+/** Room for the records of any block. */
+export const roomForRecords = (width: number): Uint32Array => new Uint32Array(RECORDS_MAX * width);
+
+/**
+ * The records of a block, in `room` where some is given, where they are valid as long as it is left
+ * alone. StateUnfit where it is none.
+ */
+export function recordsIn(block: Uint8Array, width: number, room?: Uint32Array): Records {
   const count = block[0]! | (block[1]! << 8);
-  const words = new Uint32Array(count * width);
+  if (count > RECORDS_MAX) throw new StateUnfit('a block claims more records than it can hold');
+  const words = room?.subarray(0, count * width) ?? new Uint32Array(count * width);
   let at = HEADER_BYTES;
   for (let row = 0; row < count; row += 1) {
     const from = row * width;

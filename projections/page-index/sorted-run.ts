@@ -16,7 +16,7 @@ import { RecentMap } from '../../domain/values/recent-map.ts';
 import { FILE_BLOCK_BYTES, type BlockFile } from '../../domain/ports/derived-files.ts';
 import { lastWhere } from '../../domain/values/sorted-search.ts';
 import { StateUnfit } from '../models/state-bytes.ts';
-import { BlockPacker, recordsIn, type Records } from './record-block.ts';
+import { BlockPacker, recordsIn, roomForRecords, type Records } from './record-block.ts';
 
 const MAGIC = 0x4e52_4c50;
 const HEADER_BYTES = 32;
@@ -36,7 +36,10 @@ export type RunId = bigint;
 const bytesOf = (words: Uint32Array): Uint8Array =>
   new Uint8Array(words.buffer, words.byteOffset, words.byteLength);
 
-/** The blocks of a run of these records, ascending. Memory: the directory, 12 bytes a block. */
+/**
+ * The blocks of a run of these records, ascending; each is valid until the next is asked for. Memory:
+ * the directory, 12 bytes a block.
+ */
 export async function* runBlocks(
   records: AsyncIterable<Records> | Iterable<Records>,
   of: { readonly width: number; readonly id: RunId },
@@ -85,6 +88,12 @@ function lastBefore(keys: Uint32Array, count: number, key: Key): number {
   return Math.max(0, lastWhere(count, isBefore));
 }
 
+/** A block that was read. StateUnfit where it is damaged. */
+function whole(block: Uint8Array | null, number: number): Uint8Array {
+  if (block === null) throw new StateUnfit(`block ${number} of a run is damaged`);
+  return block;
+}
+
 /** An open run. Raises StateUnfit where a block of it is damaged. */
 export class SortedRun {
   readonly #file: BlockFile;
@@ -124,9 +133,7 @@ export class SortedRun {
   }
 
   async #read(number: number): Promise<Uint8Array> {
-    const block = await this.#file.read(number);
-    if (block === null) throw new StateUnfit(`block ${number} of a run is damaged`);
-    return block;
+    return whole(await this.#file.read(number), number);
   }
 
   async #records(number: number): Promise<Records> {
@@ -156,10 +163,14 @@ export class SortedRun {
       yield await this.#records(number);
   }
 
-  /** All records. */
+  /** All records, a block at a time: valid until the next ones are asked for. */
   async *all(): AsyncGenerator<Records> {
-    for (let number = 0; number < this.#blocks; number += 1)
-      yield recordsIn(await this.#read(number), this.#width);
+    const room = roomForRecords(this.#width);
+    let number = 0;
+    for await (const block of this.#file.first(this.#blocks)) {
+      yield recordsIn(whole(block, number), this.#width, room);
+      number += 1;
+    }
   }
 
   /** The records whose first words are these, one after the other. */

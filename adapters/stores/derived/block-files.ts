@@ -16,6 +16,8 @@ import { removeLeftovers, writeWhole } from '../../files/whole-file.ts';
 
 const CHECK_BYTES = 4;
 const STRIDE_BYTES = FILE_BLOCK_BYTES + CHECK_BYTES;
+/** Blocks that are written at once, and read where one follows the other. */
+const BLOCKS_TOGETHER = 16;
 
 const viewOf = (bytes: Uint8Array): DataView =>
   new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
@@ -45,18 +47,32 @@ class Source {
     }
   }
 
-  /** Blocks as they lie in the file. */
+  /** Blocks as they lie in the file, some at a time: valid until the next are asked for. */
   async *sealed(): AsyncGenerator<Uint8Array> {
+    const piece = new Uint8Array(BLOCKS_TOGETHER * STRIDE_BYTES);
     let number = 0;
+    let filled = 0;
     for await (const block of this.#watched()) {
       assert(block.length <= FILE_BLOCK_BYTES, 'a block fits its place');
-      const stored = new Uint8Array(STRIDE_BYTES);
+      const stored = piece.subarray(filled, filled + STRIDE_BYTES);
       stored.set(block);
+      stored.fill(0, block.length, FILE_BLOCK_BYTES);
       viewOf(stored).setUint32(FILE_BLOCK_BYTES, checkOf(stored, number), true);
       number += 1;
-      yield stored;
+      filled += STRIDE_BYTES;
+      if (filled < piece.length) continue;
+      yield piece;
+      filled = 0;
     }
+    if (filled > 0) yield piece.subarray(0, filled);
   }
+}
+
+/** What was saved as a block, out of its bytes in the file; null: they are damaged, or of another place. */
+function blockIn(stored: Uint8Array, number: number): Uint8Array | null {
+  if (stored.length < STRIDE_BYTES) return null;
+  const check = viewOf(stored).getUint32(FILE_BLOCK_BYTES, true);
+  return check === checkOf(stored, number) ? stored.subarray(0, FILE_BLOCK_BYTES) : null;
 }
 
 class OpenBlockFile implements BlockFile {
@@ -71,9 +87,20 @@ class OpenBlockFile implements BlockFile {
   async read(number: number): Promise<Uint8Array | null> {
     const stored = new Uint8Array(STRIDE_BYTES);
     const read = await this.#file.read(stored, number * STRIDE_BYTES).catch(() => 0);
-    if (read < stored.length) return null;
-    const check = viewOf(stored).getUint32(FILE_BLOCK_BYTES, true);
-    return check === checkOf(stored, number) ? stored.subarray(0, FILE_BLOCK_BYTES) : null;
+    return blockIn(stored.subarray(0, read), number);
+  }
+
+  async *first(count: number): AsyncGenerator<Uint8Array | null> {
+    const piece = new Uint8Array(Math.min(count, BLOCKS_TOGETHER) * STRIDE_BYTES);
+    for (let from = 0; from < count; from += BLOCKS_TOGETHER) {
+      const some = Math.min(BLOCKS_TOGETHER, count - from);
+      const wanted = piece.subarray(0, some * STRIDE_BYTES);
+      const read = await this.#file.read(wanted, from * STRIDE_BYTES).catch(() => 0);
+      for (let i = 0; i < some; i += 1) {
+        const end = Math.min(read, (i + 1) * STRIDE_BYTES);
+        yield blockIn(piece.subarray(i * STRIDE_BYTES, end), from + i);
+      }
+    }
   }
 
   close(): Promise<void> {

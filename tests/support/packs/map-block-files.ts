@@ -46,12 +46,21 @@ export class MapBlockFiles implements BlockFiles {
     const blocks = isDropped ? undefined : this.kept.get(name);
     if (blocks === undefined) return Promise.resolve(null);
     this.openFiles += 1;
+    const read = (number: number): Promise<Uint8Array | null> => {
+      this.blocksRead += 1;
+      const isSpoilt = this.spoilt.has(`${name}/${number}`);
+      return Promise.resolve(isSpoilt ? null : (blocks[number]?.slice() ?? null));
+    };
     return Promise.resolve({
       count: blocks.length,
-      read: (number) => {
-        this.blocksRead += 1;
-        const isSpoilt = this.spoilt.has(`${name}/${number}`);
-        return Promise.resolve(isSpoilt ? null : (blocks[number]?.slice() ?? null));
+      read,
+      async *first(count) {
+        const given = new Uint8Array(FILE_BLOCK_BYTES);
+        for (let number = 0; number < count; number += 1) {
+          const block = await read(number);
+          if (block !== null) given.set(block);
+          yield block === null ? null : given;
+        }
       },
       close: () => {
         this.openFiles -= 1;

@@ -178,7 +178,10 @@ async function parseRun(bytes: Uint8Array, lengths: readonly number[]): Promise<
   });
   const read = (number: number): Promise<Uint8Array | null> =>
     Promise.resolve(blocks[number] ?? null);
-  const file = { count: blocks.length, read, close: () => Promise.resolve() };
+  async function* first(count: number): AsyncGenerator<Uint8Array | null> {
+    for (let number = 0; number < count; number += 1) yield await read(number);
+  }
+  const file = { count: blocks.length, read, first, close: () => Promise.resolve() };
   const run = await SortedRun.open(file, RUN);
   let rows = 0;
   for await (const { count } of run.all()) rows += count;

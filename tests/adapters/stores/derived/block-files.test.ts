@@ -40,6 +40,28 @@ describe('block files', () => {
       expect(await files.open('some/blocks')).toBeNull();
     }));
 
+  test('give blocks one after the other, and null where one is damaged or gone', () =>
+    withFiles(async (files, folder) => {
+      const blocks = Array.from({ length: 40 }, (_, i) => new Uint8Array(i + 1).fill(i + 1));
+      await files.save('blocks', blocksOf(blocks));
+      const path = join(folder, 'blocks');
+      const bytes = readFileSync(path);
+      const damaged = 21;
+      bytes[(damaged * bytes.length) / blocks.length]! ^= 1;
+      writeFileSync(path, bytes);
+      const file = (await files.open('blocks'))!;
+      truncateSync(path, (38 * bytes.length) / blocks.length);
+      let number = 0;
+      for await (const block of file.first(40)) {
+        const expected = new Uint8Array(FILE_BLOCK_BYTES);
+        expected.set(blocks[number]!);
+        expect(block).toEqual(number === damaged || number >= 38 ? null : expected);
+        number += 1;
+      }
+      expect(number).toBe(40);
+      await file.close();
+    }));
+
   test('do not give a block in which any bit changed, nor one that lies elsewhere', () =>
     withFiles(async (files, folder) => {
       await files.save('blocks', blocksOf(BYTES));
