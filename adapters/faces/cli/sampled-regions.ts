@@ -2,7 +2,7 @@
 
 import { setTimeout } from 'node:timers/promises';
 import type { Command } from 'commander';
-import type { ArrivingMemory } from '../../wiring/restore/resume.ts';
+import type { ArrivingMemory, ArrivingOptions } from '../../wiring/restore/resume.ts';
 import type { SamplingRequest } from '../../wiring/restore/region-sampling.ts';
 import { countIn, reclaimedIn } from '../rows/large-page-rows.ts';
 import { positiveDuration } from './argument-values.ts';
@@ -16,22 +16,36 @@ export const COLD_BELOW = 16;
 /** Options of a guest of which regions are looked at while it runs. */
 export interface SamplingOptions {
   readonly sample?: number;
+  readonly trace?: boolean;
   readonly interval?: string;
   readonly threshold?: number;
 }
 
 /** What the options ask for; null: nothing is looked at. */
-export function samplingOf(options: SamplingOptions): SamplingRequest | null {
+function samplingOf(options: SamplingOptions): SamplingRequest | null {
   const { sample, interval, threshold } = options;
   if (sample === undefined) {
-    if (interval !== undefined || threshold !== undefined)
-      throw new UsageError('--interval and --threshold go with --sample');
+    if (options.trace !== true && interval !== undefined)
+      throw new UsageError('--interval goes with --sample or --trace');
+    if (threshold !== undefined) throw new UsageError('--threshold goes with --sample');
     return null;
   }
-  const intervalMs = positiveDuration('--interval', interval ?? '10s');
-  const wait = (signal: AbortSignal): Promise<void> =>
-    setTimeout(intervalMs, undefined, { signal });
-  return { regions: sample, interval: wait, threshold: threshold ?? COLD_BELOW };
+  return { regions: sample, interval: intervalOf(options), threshold: threshold ?? COLD_BELOW };
+}
+
+/** What waits for as long as pages are withheld. */
+function intervalOf({ interval = '10s' }: SamplingOptions): SamplingRequest['interval'] {
+  const intervalMs = positiveDuration('--interval', interval);
+  return (signal) => setTimeout(intervalMs, undefined, { signal });
+}
+
+/** What the options withhold from a guest for a while: the pages of some regions, all, or none. */
+export function withheldOf(
+  options: SamplingOptions,
+): Pick<ArrivingOptions, 'sampling' | 'tracing'> {
+  const sampling = samplingOf(options);
+  if (sampling !== null) return { sampling };
+  return options.trace === true ? { tracing: { interval: intervalOf(options) } } : {};
 }
 
 /** Says what was decided of the regions that were looked at, when that is known. */

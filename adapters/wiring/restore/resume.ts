@@ -29,6 +29,7 @@ import {
 } from '../../../domain/use-cases/serve/page-server.ts';
 import { TracedNeighbours } from '../../../domain/use-cases/serve/traced-neighbours.ts';
 import { inStorageOrder } from '../../../domain/use-cases/serve/storage-order.ts';
+import { isWholeTrace } from '../../../domain/use-cases/serve/whole-trace.ts';
 import { memoryMapOf } from '../../../projections/models/page-tables.ts';
 import { holdPoint, takeOver, type HeldPoint } from '../points/leases.ts';
 import type { Ledger } from '../ledger/ledger.ts';
@@ -84,6 +85,12 @@ export interface LazyGuest extends ArrivingMemory, Pick<StartedGuest, 'process' 
   readonly _tag: 'arriving';
 }
 
+/** For how long a guest is given single pages. */
+export interface TracingRequest {
+  /** Ends when that is over; `signal` cuts it short. */
+  readonly interval: (signal: AbortSignal) => Promise<void>;
+}
+
 export interface ArrivingOptions {
   /** Only what the guest asks for is given, until `push`. */
   readonly isOnDemandOnly: boolean;
@@ -91,6 +98,8 @@ export interface ArrivingOptions {
   readonly waiting?: Waiting;
   /** Regions that are looked at while it runs; absent: none are. */
   readonly sampling?: SamplingRequest;
+  /** Gives each page alone for a while, so that all that the guest uses is known; absent: blocks are given. */
+  readonly tracing?: TracingRequest;
 }
 
 type Serve = (guest: ArrivingGuest, given?: Uint8Array) => Serving;
@@ -125,7 +134,7 @@ function neighboursOf(
 export async function serveOf(
   ledger: Ledger,
   point: VmPoint,
-  { waiting = UNTOLD, sampling }: Pick<ArrivingOptions, 'waiting' | 'sampling'> = {},
+  { waiting = UNTOLD, sampling, tracing }: Omit<ArrivingOptions, 'isOnDemandOnly'> = {},
 ): Promise<Serve> {
   const table = await tableOf(ledger, point, { isWhole: true });
   const read = await readPoint(ledger, { point, table });
@@ -136,11 +145,15 @@ export async function serveOf(
   const traced = inStorageOrder(asked, { table, locator });
   const sampled =
     sampling === undefined ? null : await RegionSampling.begin(ledger, point, sampling);
+  const isWhole = isWholeTrace(new Set(asked), neighbours);
   return (guest, given) => {
     const has = given === undefined ? {} : { given };
-    const withheld = sampled === null ? {} : { withheld: sampled.withheld };
-    const queue = new PageQueue({ table, neighbours, ...has, ...withheld });
-    queue.prefetch(traced, Uint32Array.from(asked));
+    const withheld =
+      tracing === undefined ? sampled?.withheld : new Uint8Array(table.length).fill(1);
+    const waits = withheld === undefined ? {} : { withheld };
+    const queue = new PageQueue({ table, neighbours, ...has, ...waits });
+    if (isWhole) queue.prefetchAlone(traced);
+    else queue.prefetch(traced, Uint32Array.from(asked));
     // What is asked for of a few regions alone is no trace of what a guest needs.
     const requests = sampled === null ? new RequestRecorder(ledger, point) : null;
     const onDemanded = (demand: PageDemand): void => (sampled ?? requests!).note(demand);
@@ -152,19 +165,18 @@ export async function serveOf(
 }
 
 /**
- * Judges what is looked at when all else was given and the interval is over, and has it given then, however
- * that went. Nothing is judged where it was given, or the guest ended, before.
+ * Judges what is looked at when all else was given and the interval is over, and has what was withheld given
+ * then, however that went. Nothing is judged where it was given, or the guest ended, before.
  */
 async function judgeAfter(
-  sampled: RegionSampling,
-  server: PageServer,
-  interval: SamplingRequest['interval'],
+  { sampled, server }: Serving,
+  interval: TracingRequest['interval'],
 ): Promise<readonly LargePagesEvent[]> {
   const over = new AbortController();
   try {
     await server.ahead();
     await Promise.race([interval(over.signal), server.released()]);
-    return server.isWithholding ? await sampled.judge() : [];
+    return sampled !== null && server.isWithholding ? await sampled.judge() : [];
   } finally {
     over.abort();
     server.release();
@@ -174,14 +186,16 @@ async function judgeAfter(
 /** What callers see of a guest that is served. */
 export function arrivingMemory(
   guest: Pick<StartedGuest, 'qmp' | 'qmpPath' | 'runState'>,
-  { server, queue, served, sampled }: Serving,
+  serving: Serving,
   {
     isOnDemandOnly,
     held,
     noted,
     sampling,
+    tracing,
   }: ArrivingOptions & { readonly held: HeldPoint; readonly noted?: Promise<void> },
 ): ArrivingMemory {
+  const { server, queue, served } = serving;
   if (!isOnDemandOnly) server.push();
   const { qmp, qmpPath, runState } = guest;
   const push = (): void => {
@@ -189,10 +203,8 @@ export function arrivingMemory(
     server.push();
   };
   const listening = listenAsGiver(qmpPath, push);
-  const judged =
-    sampled === null || sampling === undefined
-      ? Promise.resolve([])
-      : judgeAfter(sampled, server, sampling.interval);
+  const withheldFor = tracing?.interval ?? sampling?.interval;
+  const judged = withheldFor === undefined ? Promise.resolve([]) : judgeAfter(serving, withheldFor);
   // Who waits for it is told of a failure; nobody may.
   judged.catch(() => undefined);
   const arrived = async (): Promise<Arrived> => {

@@ -107,6 +107,12 @@ export class PageQueue {
     );
   }
 
+  /** Likewise pages that are all that a guest uses: each alone, as nothing beside them is asked for. */
+  prefetchAlone(pages: Uint32Array): void {
+    const around = (): Uint32Array => new Uint32Array(0);
+    this.#prefetch.push({ pages, around, isFar: false, looked: new Set(), at: 0 });
+  }
+
   /** Whether something is left of what is to be prefetched. */
   get hasPrefetch(): boolean {
     return this.#prefetch.length > 0;

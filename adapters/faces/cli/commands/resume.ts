@@ -13,8 +13,9 @@ import { awaitArrival, recoveringLine } from '../arriving.ts';
 import { positiveNumber, wholeNumber } from '../argument-values.ts';
 import { UsageError } from '../failure.ts';
 import { tellOfInterruption } from '../interruption.ts';
-import { COLD_BELOW, samplingOf, sayJudged, type SamplingOptions } from '../sampled-regions.ts';
+import { COLD_BELOW, sayJudged, withheldOf, type SamplingOptions } from '../sampled-regions.ts';
 import { quoted } from '../shell-word.ts';
+import type { Output } from '../output.ts';
 import { outputOf, tell, withLedger } from '../session.ts';
 import { waitingTold } from '../waiting.ts';
 
@@ -36,7 +37,11 @@ export const declare = (command: Command): Command =>
       'look at so many regions of 2 MiB for a while, page by page',
       positiveNumber,
     )
-    .option('--interval <duration>', 'with --sample: for how long (default: 10s)')
+    .option(
+      '--trace',
+      'give each page alone for a while, and the next guest first what this one asked for',
+    )
+    .option('--interval <duration>', 'with --sample or --trace: for how long (default: 10s)')
     .option(
       '--threshold <n>',
       `with --sample: cold is of what fewer pages were asked for (default: ${COLD_BELOW})`,
@@ -109,13 +114,16 @@ function checkedOptions(command: Command): ResumeOptions {
     throw new UsageError('--eager sends all memory, --on-demand-only what is asked for: say one');
   if (options.sample !== undefined && (eager === true || onDemandOnly === true))
     throw new UsageError('--sample sends all else ahead: leave --eager and --on-demand-only out');
+  const others = options.sample ?? eager ?? onDemandOnly;
+  if (options.trace === true && others !== undefined)
+    throw new UsageError(
+      '--trace withholds all pages for a while: leave --sample, --eager and --on-demand-only out',
+    );
   if (recover === undefined && (options.from ?? options.key) !== undefined)
     throw new UsageError('--from and --key go with --recover: `clone --from` starts clones');
   if (recover === undefined) return options;
-  const others = [vm, at, eager, diskOk, asRecorded, options.sample].some(
-    (option) => option !== undefined,
-  );
-  if (others || command.args.length > 0)
+  const news = [vm, at, eager, diskOk, asRecorded, options.sample, options.trace];
+  if (news.some((option) => option !== undefined) || command.args.length > 0)
     throw new UsageError('--recover goes on with a guest that is there: it takes its socket alone');
   return options;
 }
@@ -162,11 +170,24 @@ const untilExit = (guest: ChildProcess): Promise<void> =>
 const usesTerminal = (words: readonly string[]): boolean =>
   words.some((word) => /^-?-nographic$|\bstdio\b/u.test(word));
 
+const requestOf = (
+  command: readonly string[],
+  { diskOk = false }: ResumeOptions,
+  { isJson }: Output,
+) => ({
+  command,
+  isDiskOk: diskOk,
+  // A console on standard output is the guest's word to a person, never JSON.
+  stdio: isJson ? ('ignore' as const) : ('inherit' as const),
+  onStderr: (text: string) => process.stderr.write(`${escapedLines(text.trimEnd())}\n`),
+});
+
 export async function run(command: Command): Promise<void> {
   const options = checkedOptions(command);
   if (options.recover !== undefined) return goOn(command, options);
   const { vm, at = 'latest' } = options;
   if (vm === undefined) throw new UsageError('--vm NAME was expected');
+  const withheld = withheldOf(options);
   await withLedger(command, 'use', async (ledger, output) => {
     const entry = ledger.vm(vm);
     const row = ledger.resolve(entry, at);
@@ -178,14 +199,7 @@ export async function run(command: Command): Promise<void> {
     // Before all else: which disk goes with the memory is what the command line is made of.
     const atCapture = await wordOf(command, ledger, point);
     const qemu = commandOf(point, command.args, options.asRecorded ?? false);
-    const request = {
-      command: qemu,
-      isDiskOk: options.diskOk ?? false,
-      // A console on standard output is the guest's word to a person, never JSON.
-      stdio: output.isJson ? ('ignore' as const) : ('inherit' as const),
-      onStderr: (text: string) => process.stderr.write(`${escapedLines(text.trimEnd())}\n`),
-    };
-    const sampling = samplingOf(options);
+    const request = requestOf(qemu, options, output);
     const guest =
       options.eager === true
         ? { _tag: 'eager' as const, reason: null, ...(await resumePoint(ledger, point, request)) }
@@ -193,7 +207,7 @@ export async function run(command: Command): Promise<void> {
             ...request,
             isOnDemandOnly: options.onDemandOnly ?? false,
             waiting: waitingTold(command),
-            ...(sampling === null ? {} : { sampling }),
+            ...withheld,
           });
     const { pid } = guest.process;
     const told = { vm, capture: row.capture, pid: pid ?? null, state: guest.runState };
@@ -223,7 +237,8 @@ export async function run(command: Command): Promise<void> {
       );
     try {
       const of = { memory: guest, vm, capture: row.capture };
-      const judged = sampling === null ? Promise.resolve() : sayJudged(command, output, of);
+      const isSampled = withheld.sampling !== undefined;
+      const judged = isSampled ? sayJudged(command, output, of) : Promise.resolve();
       // What is wrong with it is told when the guest has its memory.
       judged.catch(() => undefined);
       await awaitArrival(command, output, { memory: guest, label, row: told });

@@ -221,6 +221,16 @@ describe('the pages to give next', () => {
     expect(queue.hasPrefetch).toBe(false);
   });
 
+  test('are prefetched alone where they are known to be all that is used', () => {
+    const queue = queueOf(TABLE);
+    queue.prefetchAlone(Uint32Array.of(4, 1000, 9));
+    const { pages, why } = queue.near()!;
+    expect([take(pages), why]).toEqual([[4, 9], 'prefetched']);
+    queue.give(pages);
+    expect(queue.near()).toBeNull();
+    expect(queue.hasPrefetch).toBe(false);
+  });
+
   test('are prefetched block by block first, and no block in parts', () => {
     // Blocks of two pages, storage blocks of four; all that is asked for is the first page of each of these.
     const count = 4 * PUSH_PAGES_MAX;
