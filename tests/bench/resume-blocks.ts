@@ -19,7 +19,7 @@ export async function blockRows(context: BenchContext, guest: RecordedGuest): Pr
       return { blockPages, blocks, storagePages, starts: [] as ServedStart[] };
     }),
   );
-  for (let round = 0; round < (context.isQuick ? 1 : 3); round += 1)
+  for (let round = 0; round < (context.isQuick ? 1 : 2); round += 1)
     for (const size of sizes) {
       const ledger = await openLedger({ url: guest.url, mode: 'read' });
       await closing(ledger, async (open) => {

@@ -94,6 +94,8 @@ export interface ServedRequest extends Grain {
   readonly point: VmPoint;
   /** Pages to give before they are asked for, in the order in which they were. Absent: none. */
   readonly prefetch?: Uint32Array;
+  /** Whether these are given alone, without their blocks and storage blocks. */
+  readonly isPrefetchWhole?: boolean;
   /** Where packs are read from; absent: where the ledger's are. */
   readonly store?: PageStore;
   /** How long the guest goes on behind its first line. */
@@ -116,7 +118,10 @@ export async function servedStart(request: ServedRequest): Promise<ServedStart> 
   const reader = new PageReader({ engine: await ledger.engine(), store, locator: () => contents });
   const queue = new PageQueue({ table, neighbours });
   const given = new Set<number>();
-  if (prefetch !== undefined) {
+  if (prefetch !== undefined && request.isPrefetchWhole === true) {
+    queue.prefetchAlone(prefetch.toSorted());
+    for (const page of prefetch) given.add(page);
+  } else if (prefetch !== undefined) {
     queue.prefetch(prefetch.toSorted(), prefetch);
     for (const page of prefetch) for (const each of neighbours.storageBlock(page)) given.add(each);
   }
