@@ -5,7 +5,7 @@
 import type { PackRewritten } from '../../events/pack-rewritten.ts';
 import { NO_PATCHES, type PatchTable } from '../../events/patches.ts';
 import type { Holding } from '../../values/holding.ts';
-import type { SlotOfPack } from '../pages/pack-writer.ts';
+import type { SlotOfPack } from '../pages/staging.ts';
 
 /** What one slot of a rewritten pack stands for. */
 export interface RewrittenSlot {

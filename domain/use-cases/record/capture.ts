@@ -37,7 +37,7 @@ import { CaptureLog, type CaptureLogPorts } from './capture-log.ts';
 import { LoosePages } from './loose-pages.ts';
 import { PackPlan } from './pack-plan.ts';
 import { PackStager, type NewContents } from './pack-stager.ts';
-import type { SlotOfPack } from '../pages/pack-writer.ts';
+import type { SlotOfPack } from '../pages/staging.ts';
 import type { PageReader } from '../pages/page-reader.ts';
 import { PatternPages } from './pattern-pages.ts';
 import { ReferencePages } from './reference-pages.ts';

@@ -5,7 +5,8 @@ import { assert } from '../../values/assert.ts';
 import { PACK_PAGES_MAX, PACK_SLOTS } from '../../values/page.ts';
 import { IDENTIFIER_BYTES, type StoredBlocks } from '../../ports/page-engine.ts';
 import type { PackWritten } from '../../events/pack-written.ts';
-import { PackWriter, type PackWriterPorts, type SlotOfPack } from '../pages/pack-writer.ts';
+import { PackWriter, type PackWriterPorts } from '../pages/pack-writer.ts';
+import type { SlotOfPack } from '../pages/staging.ts';
 import type { PackPlan } from './pack-plan.ts';
 
 /** New contents, compressed, in the order of the plan. */
