@@ -13,12 +13,9 @@ import type { PageEngine, StoredBlocks } from '../../ports/page-engine.ts';
 import type { PageStore } from '../../ports/page-store.ts';
 import { run } from '../../ports/run.ts';
 import type { PatchTable } from '../../events/patches.ts';
-import { Staging, type SlotOfPack } from './staging.ts';
+import { giveStaging, takeStaging, type SlotOfPack, type Staging } from './staging.ts';
 
 const PUTS_MAX = 2;
-/** Room to begin with: little for the first pack, as most captures are small. */
-const FIRST_STAGING_BYTES = 256 * 1024;
-const STAGING_BYTES = 4 * 1024 * 1024;
 
 export interface PackWriterPorts {
   readonly store: PageStore;
@@ -41,7 +38,6 @@ export interface SealedPack {
 export class PackWriter {
   readonly #ports: PackWriterPorts;
   readonly #group: string;
-  readonly #spare: Staging[] = [];
   #staging: Staging | null = null;
   /** The packs that were sealed. */
   readonly #sealed: { readonly name: string; readonly sizeBytes: number }[] = [];
@@ -93,8 +89,7 @@ export class PackWriter {
   }
 
   #begin(): Staging {
-    const staging =
-      this.#spare.pop() ?? new Staging(this.sealed === 0 ? FIRST_STAGING_BYTES : STAGING_BYTES);
+    const staging = takeStaging({ isFirst: this.sealed === 0 });
     staging.start(this.#ports.areBlocksSalted() ? SALT_BYTES : 0);
     return staging;
   }
@@ -117,10 +112,10 @@ export class PackWriter {
       patches: staging.patches(),
     };
     this.#sealed.push({ name: pack.name, sizeBytes: pack.sizeBytes });
-    const put = this.#put(whole).finally(() => {
-      this.#puts.delete(put);
-      this.#spare.push(staging);
-    });
+    // Of a put that failed somebody may still read the bytes.
+    const put = this.#put(whole)
+      .then(() => giveStaging(staging))
+      .finally(() => this.#puts.delete(put));
     this.#puts.add(put);
     this.#chain = Promise.all([this.#chain, put]).then(() => announce(pack));
     // A failure is met by `finish`, or by the wait just below; never unhandled.

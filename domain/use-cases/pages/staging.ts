@@ -1,5 +1,8 @@
 // Where a pack is put together: its blocks one after the other, with their rows of the table, and what
 // its patches refer to. Salts come in when it is complete.
+//
+// A process uses its stagings again, whichever capture or ledger they served before: memory that is
+// touched for the first time costs more than what is put into it.
 
 import { grown } from '../../values/grown.ts';
 import { CODEC_SALTED, SALT_BYTES, saltedChecksum } from '../../values/block-salt.ts';
@@ -12,6 +15,13 @@ import {
 import { PACK_SLOTS } from '../../values/page.ts';
 import type { StoredBlocks } from '../../ports/page-engine.ts';
 import { NO_PATCHES, type PatchTable } from '../../events/patches.ts';
+
+/** Room for the first pack of a writer: little, as most captures are small. */
+const FIRST_BYTES = 256 * 1024;
+/** Room for a pack of PACK_PAGES_MAX pages that compress as those of most guests do. */
+const PACK_BYTES = 8 * 1024 * 1024;
+/** Stagings that are kept for whoever comes next: as many as one writer has at work. */
+const SPARE_MAX = 2;
 
 /** A content by the pack and slot that gave it its number. */
 export interface SlotOfPack {
@@ -51,7 +61,10 @@ export class Staging {
   add(stored: StoredBlocks, block: number, offsetBytes: number): number {
     const storedBytes = stored.lengths[block]!;
     const lengthBytes = storedBytes + this.#saltBytes;
-    this.bytes = grown(this.bytes, this.length + lengthBytes);
+    const endBytes = this.length + lengthBytes;
+    // At once to what a pack takes: pages of it that stay empty are never touched.
+    if (endBytes > this.bytes.length && endBytes <= PACK_BYTES) this.#widen(PACK_BYTES);
+    this.bytes = grown(this.bytes, endBytes);
     this.bytes.set(stored.bytes.subarray(offsetBytes, offsetBytes + storedBytes), this.length);
     this.codecs[this.blocks] = stored.codecs[block]!;
     this.blockPages[this.blocks] = stored.pages[block]!;
@@ -62,6 +75,12 @@ export class Staging {
     this.pages += stored.pages[block]!;
     this.blocks += 1;
     return slot;
+  }
+
+  #widen(lengthBytes: number): void {
+    const wider = new Uint8Array(lengthBytes);
+    wider.set(this.bytes.subarray(0, this.length));
+    this.bytes = wider;
   }
 
   /** Bytes that `complete` takes: of the header, and a salt a block. */
@@ -106,4 +125,15 @@ export class Staging {
       checksums: this.checksums.slice(0, count),
     };
   }
+}
+
+const spare: Staging[] = [];
+
+/** A staging that nobody uses: with room for a pack, or, for the `first` of a writer, for a small one. */
+export const takeStaging = ({ isFirst }: { readonly isFirst: boolean }): Staging =>
+  spare.pop() ?? new Staging(isFirst ? FIRST_BYTES : PACK_BYTES);
+
+/** Gives a staging back, whose bytes nobody reads any more. */
+export function giveStaging(staging: Staging): void {
+  if (spare.length < SPARE_MAX) spare.push(staging);
 }

@@ -107,6 +107,22 @@ describe.each([
   });
 });
 
+test.each([3, 90, 2_200])('a pack of %i pages that do not compress is whole', async (pages) => {
+  const store = createMemoryPageStore();
+  const sha256 = (bytes: Uint8Array): Uint8Array => createHash('sha256').update(bytes).digest();
+  const ports = { store, engine, sha256, randomBytes, areBlocksSalted: () => true };
+  const writer = new PackWriter(ports, { group: 'g' });
+  const content = new Uint8Array(randomBytes(pages * PAGE_BYTES));
+  writer.addAll(engine.encode(content));
+  const sealed: SealedPack[] = [];
+  await writer.seal((pack) => void sealed.push(pack));
+  await writer.finish();
+  const [pack] = sealed as [SealedPack];
+  const { name, sizeBytes: lengthBytes } = pack;
+  const bytes = await valueOf(store.get({ name, offsetBytes: 0, lengthBytes }));
+  expect(Buffer.compare(decoded({ pack, bytes }), content)).toBe(0);
+});
+
 test('a salt is as long as the checksum, and the codecs but for its bit are as before', async () => {
   const [[{ pack: salted }], [{ pack: bare }]] = [await twoPacks(true), await twoPacks(false)];
   expect([...salted.blocks.lengths]).toEqual(
