@@ -13,6 +13,11 @@ import type { PackPlan } from './pack-plan.ts';
 /** Descriptors remembered with what they stand for. */
 const KNOWN_MAX = 65_536;
 
+const ENCODER = new TextEncoder();
+/** Where the page of a kept pattern is made: most captures keep thousands, one after the other. */
+const page = new Uint8Array(PAGE_BYTES);
+const pageView = new DataView(page.buffer);
+
 /** Bytes as a key of a map. */
 const keyOf = (bytes: Uint8Array): string => String.fromCharCode(...bytes);
 
@@ -31,11 +36,11 @@ export function keptPatternIdentifier(
   engine: Pick<PageEngine, 'identify'>,
   { descriptor, patternClass, vm }: NamedPattern,
 ): Uint8Array {
-  const name = new TextEncoder().encode(vm);
-  const page = new Uint8Array(PAGE_BYTES);
+  const name = ENCODER.encode(vm);
+  page.fill(0);
   page.set(descriptor, 0);
   page.set(name, PAGE_BYTES - name.length);
-  new DataView(page.buffer).setUint16(PAGE_BYTES / 2 + PAGE_BYTES / 4, descriptor.length, true);
+  pageView.setUint16(PAGE_BYTES / 2 + PAGE_BYTES / 4, descriptor.length, true);
   const { identifiers } = engine.identify(page);
   const identifier = identifiers.slice(0, IDENTIFIER_BYTES);
   identifier[0] = patternClass;
