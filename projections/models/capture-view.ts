@@ -23,6 +23,9 @@ import { grownTable, type PageTable } from '../table.ts';
 import type { Losses } from './losses.ts';
 import type { Sharing } from './sharing.ts';
 
+/** Room for the holders of contents of a small capture. */
+const OWN_HOLDERS = 256;
+
 export class LayeredCaptureView implements CaptureView {
   readonly #contents: Contents;
   readonly #sharing: Sharing;
@@ -49,8 +52,10 @@ export class LayeredCaptureView implements CaptureView {
   readonly #linked = new NumberSet();
   readonly #linkedPatterns = new NumberSet();
   readonly #patchReferences = new NumberSet();
-  /** What this capture adds to, or takes from, the holders of a content. */
+  /** What this capture adds to, or takes from, the holders of a content that was there before it. */
   readonly #shift = new Map<Holding, number>();
+  /** Pages that hold each content of this capture: nearly all of what a first capture holds. */
+  #ownHolders = new Uint32Array(OWN_HOLDERS);
 
   /**
    * `known` is the VM's table as a copy: this view writes to it. The capture has so many `pages`,
@@ -119,8 +124,8 @@ export class LayeredCaptureView implements CaptureView {
 
   holders(content: Holding): number {
     const number = contentOf(content);
-    const committed = number < this.#base ? this.#sharing.holders(number) : 0;
-    return committed + (this.#shift.get(content) ?? 0);
+    if (number >= this.#base) return this.#ownHolders[number - this.#base] ?? 0;
+    return this.#sharing.holders(number) + (this.#shift.get(content) ?? 0);
   }
 
   isLarge(holding: Holding): boolean {
@@ -139,9 +144,23 @@ export class LayeredCaptureView implements CaptureView {
 
   hold(gfn: number, holding: Holding): void {
     const old = this.#table[gfn]!;
-    if (isContent(old)) this.#shift.set(old, (this.#shift.get(old) ?? 0) - 1);
-    if (isContent(holding)) this.#shift.set(holding, (this.#shift.get(holding) ?? 0) + 1);
+    if (isContent(old)) this.#addHolders(old, -1);
+    if (isContent(holding)) this.#addHolders(holding, 1);
     this.#table[gfn] = holding;
+  }
+
+  #addHolders(content: Holding, count: number): void {
+    const own = contentOf(content) - this.#base;
+    if (own < 0) {
+      this.#shift.set(content, (this.#shift.get(content) ?? 0) + count);
+      return;
+    }
+    if (own >= this.#ownHolders.length) {
+      const longer = new Uint32Array(Math.max(own + 1, 2 * this.#ownHolders.length));
+      longer.set(this.#ownHolders);
+      this.#ownHolders = longer;
+    }
+    this.#ownHolders[own]! += count;
   }
 
   reference(holding: Holding): PageReference {
