@@ -235,18 +235,20 @@ const CAPTURE_ROWS = 256;
 /** Pages of a table that are walked over in the time of one page event. */
 const TABLE_PAGES = 8;
 
-/** What `costsOf` takes, in page events. O(captures). */
-export function costRowsIn(catalogue: Catalogue): number {
+/** Whether `costsOf` takes no more than so many page events do. Looks at no more captures than that many. */
+export function areCostsSoonTold(catalogue: Catalogue, rowsMax: number): boolean {
   let rows = 0;
   for (const entry of registeredIn(catalogue)) {
     const pages = pageCountOf(entry.state.registered!.memoryMap);
     let before = 0;
-    for (const { capture, written } of entry.captures) {
+    for (let i = 0; i < entry.rows.length; i += 1) {
+      const capture = entry.rows.captureAt(i);
       if (entry.isForgotten(capture)) continue;
       const isFollowing = before > 0 && capture === before + 1;
-      rows += CAPTURE_ROWS + (isFollowing ? written : pages / TABLE_PAGES);
+      rows += CAPTURE_ROWS + (isFollowing ? entry.rows.writtenAt(i) : pages / TABLE_PAGES);
+      if (rows > rowsMax) return false;
       before = capture;
     }
   }
-  return rows;
+  return true;
 }

@@ -149,6 +149,11 @@ export class CaptureRows {
     return this.#f64(index, CAPTURE_AT);
   }
 
+  /** Pages that the capture of an index wrote. */
+  writtenAt(index: number): number {
+    return this.#f64(index, WRITTEN_AT);
+  }
+
   positionAt(index: number): Position {
     return this.#view.getBigUint64(index * RECORD_BYTES + POSITION_AT, true);
   }
@@ -341,13 +346,16 @@ export class CaptureRows {
 
   /** Whether commits are in log order, and what they say is there. */
   #isSound(): boolean {
-    let before = -1n;
+    // Without a big number each: there may be very many.
+    let [high, low] = [-1, -1];
     for (let i = 0; i < this.length; i += 1) {
+      const at = i * RECORD_BYTES;
       const said = (this.#flags(i) & BESIDE) === 0 ? this.#words : this.#beside;
-      const position = this.positionAt(i);
-      const number = this.#view.getUint32(i * RECORD_BYTES + SAID_AT, true);
-      if (number >= said.length || position <= before) return false;
-      before = position;
+      if (this.#view.getUint32(at + SAID_AT, true) >= said.length) return false;
+      const before = [high, low] as const;
+      low = this.#view.getUint32(at + POSITION_AT, true);
+      high = this.#view.getUint32(at + POSITION_AT + 4, true);
+      if (high < before[0] || (high === before[0] && low <= before[1])) return false;
     }
     return true;
   }

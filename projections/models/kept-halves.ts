@@ -5,6 +5,7 @@
 import type { StateFiles } from '../../domain/ports/derived-files.ts';
 import type { Position } from '../../domain/ports/event-log.ts';
 import { contentsModel, type HalfName } from '../fold.ts';
+import type { Catalogue } from './catalogue.ts';
 import type { Contents } from './contents.ts';
 import {
   contentsBytes,
@@ -109,4 +110,17 @@ export function contentsAt(stands: Half, contents: Contents): KeptContents {
   const packs = contents.written;
   const numbering = contents.numbering(packs)!;
   return { packs, numbering, file: `${CONTENTS_PREFIX}${contentsFile(stands)}` };
+}
+
+/** The light half is saved for so many of its captures once: who comes later reads on. */
+const CAPTURES_A_CHANGE = 256;
+
+/**
+ * Whether a light half that so many changes came to is to be saved: what few events changed of very many
+ * captures is not worth writing all of them. O(VMs).
+ */
+export function isWorthSaving({ vms }: Catalogue, changes: number): boolean {
+  let captures = 0;
+  for (const { rows } of vms.values()) captures += rows.length;
+  return changes > captures / CAPTURES_A_CHANGE && changes > 0;
 }

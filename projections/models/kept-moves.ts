@@ -29,8 +29,8 @@ export class KeptMoves {
     this.ordinals = ordinals;
     this.#bytes = bytes;
     this.#starts = new Float64Array(ordinals.length + 1);
-    for (const [i, count] of counts.entries())
-      this.#starts[i + 1] = this.#starts[i]! + count * MOVED_BYTES;
+    for (let i = 0; i < counts.length; i += 1)
+      this.#starts[i + 1] = this.#starts[i]! + counts[i]! * MOVED_BYTES;
   }
 
   /** What moved of a pack; null: nothing did. O(log packs). */
@@ -77,8 +77,10 @@ export class KeptMoves {
   static read(reader: StateReader): KeptMoves {
     const [ordinals, counts] = [reader.words(), reader.words()];
     const bytes = reader.part();
-    const moved = counts.reduce((sum, count) => sum + count, 0);
-    const isInOrder = ordinals.every((ordinal, i) => i === 0 || ordinal > ordinals[i - 1]!);
+    let moved = 0;
+    for (let i = 0; i < counts.length; i += 1) moved += counts[i]!;
+    let isInOrder = true;
+    for (let i = 1; i < ordinals.length; i += 1) isInOrder &&= ordinals[i]! > ordinals[i - 1]!;
     if (counts.length !== ordinals.length || moved * MOVED_BYTES !== bytes.length || !isInOrder)
       throw new StateUnfit('moved slots are uneven');
     return new KeptMoves(ordinals, counts, bytes);

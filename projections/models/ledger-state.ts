@@ -23,7 +23,7 @@ import { AS_RECORDED, isLight, weightOf, type Folding } from './folding.ts';
 import { START_HALF, type Half, type Numbering } from './half.ts';
 import type { HostMemory } from '../../domain/host-memory.ts';
 import { IndexUnfit, type IdentifierColumn } from './identifier-index.ts';
-import { contentsAt, KeptHalves } from './kept-halves.ts';
+import { contentsAt, isWorthSaving, KeptHalves } from './kept-halves.ts';
 import type { VmRegions } from './large-regions.ts';
 import type { Losses } from './losses.ts';
 import { PageTables } from './page-tables.ts';
@@ -95,7 +95,8 @@ export class LedgerState {
   /** By the names of the models; those of the heavy half are there once it is loaded. */
   readonly #states: Partial<States> = {};
   readonly #halves: Record<HalfName, Half> = { light: START_HALF(), heavy: START_HALF() };
-  #isLightSaved = true;
+  /** Changes that the light half alone saw since it was saved; 0: it is as it was saved. */
+  #lightUnsaved = 0;
   /** Whether there is a state at all: even a log without an event may have lost some. */
   #isKnown = false;
   #hasMetDamage = false;
@@ -385,7 +386,7 @@ export class LedgerState {
     const from = heavy.from.next < light.from.next ? heavy.from : light.from;
     this.sharing.room(this.contents.count);
     const after = await this.#ports.replay(from, (change) => this.#apply(change), reached);
-    if (after.next !== light.from.next) this.#isLightSaved = false;
+    if (after.next !== light.from.next) this.#lightUnsaved = Number.POSITIVE_INFINITY;
     light.from = after;
     heavy.from = after;
     this.#isKnown = true;
@@ -410,7 +411,7 @@ export class LedgerState {
         await this.#applyTo(this.#keptIn('light'), change, this.#folding(true));
         light.applied = change.position;
       }
-      if (after.next !== light.from.next) this.#isLightSaved = false;
+      if (after.next !== light.from.next) this.#lightUnsaved += Math.max(1, changes.length);
       light.from = after;
       return true;
     } catch (thrown) {
@@ -501,7 +502,7 @@ export class LedgerState {
   async #save(): Promise<boolean> {
     // What damage left is not kept: a log that is put back from a copy is folded anew. Nor is what
     // another process keeps a later state of: ours would only make the next one fold again.
-    if (this.#isLightSaved || this.#hasMetDamage) return false;
+    if (this.#hasMetDamage || !isWorthSaving(this.catalogue, this.#lightUnsaved)) return false;
     if (await this.#kept.isPast(this.#halves.light.applied)) return false;
     if (this.#isHeavyWorthSaving()) {
       assert(this.sharing.indexed === this.contents.count, 'sharing knows all identifiers');
@@ -511,7 +512,7 @@ export class LedgerState {
     if (this.#kept.contents === null)
       await this.#kept.saveContents(this.#halves.light, this.contents);
     await this.#saveHalf('light');
-    this.#isLightSaved = true;
+    this.#lightUnsaved = 0;
     await this.#kept.dropContents();
     return true;
   }

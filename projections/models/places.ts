@@ -43,16 +43,51 @@ export class Places {
   readonly #moved = new Map<number, Moved>();
   /** The same of packs that nobody has asked for since they were loaded. */
   #kept = new KeptMoves();
-  /** By ordinal: slots of a written pack (0: compaction wrote it), and how many lie in a pack. */
-  #slots: (number | undefined)[] = [];
-  #lying: (number | undefined)[] = [];
+  /**
+   * By ordinal: slots of a written pack (0: compaction wrote it), and how many lie in a pack; NOT_HERE from
+   * `count` on, too.
+   */
+  #slots: Uint32Array = new Uint32Array(0);
+  #lying: Uint32Array = new Uint32Array(0);
   /** The ordinal that the next pack gets. */
   count = 0;
   /** By ordinal of a pack that is not needed: since when, by the clock of who emptied it. */
-  readonly #emptiedAtMs = new Map<number, number>();
+  #emptiedAt: Map<number, number> | null = null;
+  /** The same as it was loaded, as pairs, until somebody asks. */
+  #keptEmptied: Float64Array = new Float64Array(0);
+
+  get #emptiedAtMs(): Map<number, number> {
+    if (this.#emptiedAt !== null) return this.#emptiedAt;
+    const emptied = (this.#emptiedAt = new Map<number, number>());
+    const kept = this.#keptEmptied;
+    for (let i = 0; i + 1 < kept.length; i += 2) emptied.set(kept[i]!, kept[i + 1]!);
+    return emptied;
+  }
+
+  /** Slots of a written pack; 0: compaction wrote it, or it is not here. */
+  #slotsOf(ordinal: number): number {
+    return this.#isHere(ordinal) ? this.#slots[ordinal]! : 0;
+  }
+
+  #isHere(ordinal: number): boolean {
+    return (this.#slots[ordinal] ?? NOT_HERE) !== NOT_HERE;
+  }
+
+  /** Makes room for an ordinal. */
+  #room(ordinal: number): void {
+    if (ordinal < this.#slots.length) return;
+    const longer = (column: Uint32Array): Uint32Array => {
+      const grown = new Uint32Array(2 * (ordinal + 1)).fill(NOT_HERE);
+      grown.set(column);
+      return grown;
+    };
+    this.#slots = longer(this.#slots);
+    this.#lying = longer(this.#lying);
+  }
 
   /** Takes the next pack in. Nothing lies yet in one that compaction wrote: its slots move there. */
   add(writtenSlots: number): number {
+    this.#room(this.count);
     this.#slots[this.count] = writtenSlots;
     this.#lying[this.count] = writtenSlots;
     this.count += 1;
@@ -90,7 +125,7 @@ export class Places {
   }
 
   #made(ordinal: number, { slots, places }: MovedSlots): Moved {
-    const written = this.#slots[ordinal] ?? 0;
+    const written = this.#slotsOf(ordinal);
     // Of a pack of which all moved, as of one that was merged, the column is what is known of it.
     if (slots.length === written && slots.every((slot, i) => slot === i)) return places;
     const moved = new Float64Array(written).fill(STAYS);
@@ -112,10 +147,10 @@ export class Places {
   }
 
   #set({ ordinal, slot }: Home, to: number): void {
-    assert(slot < this.#slots[ordinal]!, 'only slots of a pack move');
+    assert(slot < this.#slotsOf(ordinal), 'only slots of a pack move');
     let moved = this.#movedOf(ordinal);
     if (moved === undefined) {
-      moved = new Float64Array(this.#slots[ordinal]!).fill(STAYS);
+      moved = new Float64Array(this.#slotsOf(ordinal)).fill(STAYS);
       this.#moved.set(ordinal, moved);
     }
     if (moved instanceof Map) moved.set(slot, to);
@@ -167,7 +202,7 @@ export class Places {
 
   /** Slots that lie in a pack. */
   lyingIn(ordinal: number): number {
-    return this.#lying[ordinal] ?? 0;
+    return this.#isHere(ordinal) ? this.#lying[ordinal]! : 0;
   }
 
   /** Since when nothing lies in a pack; null: something does. */
@@ -188,9 +223,9 @@ export class Places {
 
   /** Writes all that is known, of packs that nobody asked for as it lies. */
   save(writer: StateWriter): void {
-    const orNone = (value: number | undefined): number => value ?? NOT_HERE;
-    writer.column(Uint32Array.from({ length: this.count }, (_, i) => orNone(this.#slots[i])));
-    writer.column(Uint32Array.from({ length: this.count }, (_, i) => orNone(this.#lying[i])));
+    this.#room(this.count);
+    writer.column(this.#slots.subarray(0, this.count));
+    writer.column(this.#lying.subarray(0, this.count));
     const emptied = [...this.#moved].flatMap(([ordinal, of]) =>
       of instanceof Map ? [ordinal] : [],
     );
@@ -206,10 +241,8 @@ export class Places {
   /** What `save` wrote. StateUnfit where it is none. */
   static read(reader: StateReader): Places {
     const places = new Places();
-    const known = (column: Uint32Array): (number | undefined)[] =>
-      Array.from(column, (value) => (value === NOT_HERE ? undefined : value));
-    places.#slots = known(reader.words());
-    places.#lying = known(reader.words());
+    places.#slots = reader.words();
+    places.#lying = reader.words();
     places.count = places.#slots.length;
     const emptied = reader.words();
     const kept = KeptMoves.read(reader);
@@ -221,9 +254,7 @@ export class Places {
       places.#moved.set(ordinal, new Map(Array.from(of.slots, (slot, i) => [slot, of.places[i]!])));
     }
     places.#kept = kept;
-    const emptiedAtMs = reader.doubles();
-    for (let i = 0; i + 1 < emptiedAtMs.length; i += 2)
-      places.#emptiedAtMs.set(emptiedAtMs[i]!, emptiedAtMs[i + 1]!);
+    places.#keptEmptied = reader.doubles();
     return places;
   }
 
@@ -232,7 +263,7 @@ export class Places {
     for (const [ordinal, { slots, places }] of saved.moved) {
       const isEmptied = this.#moved.get(ordinal) instanceof Map;
       if (slots.length !== places.length) return false;
-      const written = this.#slots[ordinal] ?? 0;
+      const written = this.#slotsOf(ordinal);
       let areAll = !isEmptied && slots.length === written;
       for (let i = 0; i < slots.length; i += 1) {
         const to = places[i]!;
@@ -240,8 +271,8 @@ export class Places {
         areAll &&= slots[i] === i;
         if (to < 0) continue;
         const target = ordinalAt(to);
-        if (this.#lying[target] === undefined) return false;
-        this.#lying[target] += 1;
+        if (!this.#isHere(target)) return false;
+        this.#lying[target]! += 1;
       }
       if (!isEmptied) this.#lying[ordinal]! -= slots.length;
       // Of a pack of which all moved, as of one that was merged, the column is what is known of it.

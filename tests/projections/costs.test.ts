@@ -4,7 +4,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, expect, test } from '@jest/globals';
+import { afterAll, expect, jest, test } from '@jest/globals';
 import fc from 'fast-check';
 import {
   attachmentOfBytes,
@@ -18,6 +18,7 @@ import {
 } from '../../index.ts';
 import { PACK_HEADER_BYTES } from '../../domain/values/pack.ts';
 import { isContent, type Holding } from '../../domain/values/holding.ts';
+import { areCostsSoonTold } from '../../projections/compaction/costs.ts';
 import { besideOf, decodeBatches } from '../../projections/commits.ts';
 import { allHoldingsOf } from '../../projections/table.ts';
 import { StoredSizes } from '../../projections/questions/stored-sizes.ts';
@@ -203,5 +204,23 @@ test('with one capture each, the costs of VMs sum up to what `sharing` says of c
   expect(Math.abs(sum - uniqueBytes)).toBeLessThanOrEqual(4);
   expect(all.every(({ sharedBytes }) => sharedBytes! > 0)).toBe(true);
   expect(costs.vm('a').ownBytes).toBeLessThan(ledger.vm('b').captures[0]!.addedBytes);
+  await ledger.close();
+});
+
+test('whether they are soon told is told without looking at more captures than that takes', async () => {
+  const ledger = await openLedger({ url: 'memory:', mode: 'create', threads: 0 });
+  const path = join(folder, 'image');
+  writeFileSync(path, memoryOf(Array.from({ length: PAGES }, (_, gfn) => 16 + gfn)));
+  const files = Array.from({ length: 3 }, () => path);
+  const request = { files, timeMs: null, format: 'raw' } as const;
+  await recordImages(ledger, { vm: 'a', group: null }, request, () => undefined);
+  const { catalogue } = ledger.state;
+  // Each capture as much as 256 page events, the first one the VM's pages as well.
+  const rows = 3 * 256 + PAGES / 8;
+  expect(areCostsSoonTold(catalogue, rows)).toBe(true);
+  expect(areCostsSoonTold(catalogue, rows - 1)).toBe(false);
+  const captureAt = jest.spyOn(catalogue.vms.get('a')!.rows, 'captureAt');
+  expect(areCostsSoonTold(catalogue, 255)).toBe(false);
+  expect(captureAt).toHaveBeenCalledTimes(1);
   await ledger.close();
 });

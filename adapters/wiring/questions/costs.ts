@@ -1,7 +1,7 @@
 // Who needs what is stored, for whoever lists captures and VMs: it is worked out from the page events of
 // all kept captures, so it is asked for, or they are few.
 
-import { costRowsIn, costsOf, type Cost } from '../../../projections/compaction/costs.ts';
+import { areCostsSoonTold, costsOf, type Cost } from '../../../projections/compaction/costs.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 
 /** Page events up to which costs are worked out unasked: some tenths of a second. */
@@ -29,15 +29,15 @@ const rowOf = (cost: Cost | undefined): CostRow => ({
 });
 
 /**
- * What only each needs, and its part of the rest. O(captures); where it is asked for, or a ledger has
- * few page events, O(page events of the kept captures).
+ * What only each needs, and its part of the rest. O(page events of the kept captures) where it is asked
+ * for, or a ledger has few of them; else nothing is counted.
  */
 export async function ledgerCosts(
   ledger: Ledger,
   { isAsked }: { readonly isAsked: boolean },
 ): Promise<LedgerCosts> {
   const { state } = ledger;
-  const isLeftOut = !isAsked && costRowsIn(state.catalogue) > UNASKED_ROWS_MAX;
+  const isLeftOut = !isAsked && !areCostsSoonTold(state.catalogue, UNASKED_ROWS_MAX);
   if (!isLeftOut) await state.whole();
   const costs = isLeftOut ? null : await costsOf(state);
   return {

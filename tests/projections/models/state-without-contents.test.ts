@@ -112,6 +112,27 @@ describe('a state without contents', () => {
     expect(known(again)).toEqual(await all());
   });
 
+  test('is not written anew for the few events that came since, where captures are very many', async () => {
+    for (let capture = 3; capture <= 520; capture += 1)
+      await ledger.record({ vm: 'a', pages: [7, capture, 0] });
+    const kept = ledger.open(files);
+    await kept.catchUp({ heavy: true });
+    await kept.save();
+    for (const [name, isSaved] of [
+      ['first', false],
+      ['second', false],
+      ['third', true],
+    ] as const) {
+      await ledger.checkpoint('a', name, 2);
+      files.saved.length = 0;
+      const state = await opened();
+      expect(state.catalogue.vms.get('a')!.checkpoints.at(-1)!.name).toBe(name);
+      expect(await state.save()).toBe(isSaved);
+      expect(files.saved).toEqual(isSaved ? ['catalogue'] : []);
+    }
+    expect(await (await opened()).save()).toBe(false);
+  });
+
   test('and one that was whole write contents only where they changed', async () => {
     const whole = async (): Promise<LedgerState> => {
       const state = ledger.open(files);
