@@ -23,6 +23,7 @@ import { importers } from './importers.ts';
 import { ksm } from './ksm.ts';
 import { largePages } from './large-pages.ts';
 import { lightCommands } from './light-commands.ts';
+import { manyCaptures } from './many-captures.ts';
 import { memoryBound } from './memory-bound.ts';
 import { longRuns } from './long-runs.ts';
 import { migration } from './migration.ts';
@@ -73,6 +74,7 @@ const BENCHES: readonly Bench[] = [
   largePages,
   historyLength,
   dayOfCaptures,
+  manyCaptures,
   replay,
   memoryBound,
   recorderOfGuests,
