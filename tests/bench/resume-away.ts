@@ -1,6 +1,7 @@
 // A guest started from a point whose packs lie in a bucket that is a round trip away, with nothing of it in
 // the host's cache: how long until it runs and until it says something, with how many requests, and what a
-// trace of an earlier start is good for there. The bucket is a real S3 server behind a link that delays.
+// trace of an earlier start is good for there: of one that was given storage blocks, and of one that was
+// given single pages. The bucket is a real S3 server behind a link that delays.
 
 import { readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
@@ -18,13 +19,14 @@ import { startDelayedLink } from './delayed-link.ts';
 import { closing, freshFolder } from './ledgers.ts';
 import { figureOf, rowOf, type Row } from './measure.ts';
 import { recordedGuest, type RecordedGuest } from './resume-guests.ts';
-import { newest, servedStart, type ServedStart } from './served-starts.ts';
+import { newest, servedStart, type ServedRequest, type ServedStart } from './served-starts.ts';
 
 const AWAY_MS = 30;
 const VM_SIZE = { mebibytes: 256, fillMebibytes: 120 };
 const QUICK_SIZE = { mebibytes: 96, fillMebibytes: 8 };
 /** As `resume` gives pages. */
 const AS_RESUMED = { blockPages: 4, storagePages: 128 };
+const BY_ITSELF = { blockPages: 1, storagePages: 0 };
 const CACHE_BYTES = 2 ** 34;
 
 type S3 = ReturnType<typeof openS3PageStore>;
@@ -42,9 +44,12 @@ interface Setting {
   readonly bucket: S3;
 }
 
+/** What is given before it is asked for. */
+type Ahead = Pick<ServedRequest, 'prefetch' | 'isPrefetchWhole'>;
+
 async function farStart(
   { context, guest, ledger, bucket }: Setting,
-  prefetch?: Uint32Array,
+  ahead: Ahead = {},
 ): Promise<FarStart> {
   const cache = cachePages({
     store: bucket,
@@ -54,7 +59,7 @@ async function farStart(
   });
   try {
     const request = { guest, ledger, point: newest(ledger), store: cache, ...AS_RESUMED };
-    const start = await servedStart(prefetch === undefined ? request : { ...request, prefetch });
+    const start = await servedStart({ ...request, ...ahead });
     const { requests, bytesFetched } = cache.stats();
     return { ...start, requests, bytesFetched };
   } finally {
@@ -106,20 +111,30 @@ async function startsOf(setting: Setting): Promise<Row[]> {
   const { context, guest, ledger } = setting;
   const first: FarStart[] = [];
   const traced: FarStart[] = [];
-  const near = { first: [] as ServedStart[], traced: [] as ServedStart[] };
-  for (let round = 0; round < (context.isQuick ? 1 : 5); round += 1) {
+  const whole: FarStart[] = [];
+  const near: Record<'first' | 'traced' | 'whole', ServedStart[]> = {
+    first: [],
+    traced: [],
+    whole: [],
+  };
+  const request = { guest, ledger, point: newest(ledger), ...AS_RESUMED };
+  const { demanded } = await servedStart({ ...request, ...BY_ITSELF });
+  const told = { prefetch: Uint32Array.from(new Set(demanded)), isPrefetchWhole: true };
+  for (let round = 0; round < (context.isQuick ? 1 : 4); round += 1) {
     context.tell(`round ${round + 1}`);
-    const request = { guest, ledger, point: newest(ledger), ...AS_RESUMED };
     first.push(await farStart(setting));
     const trace = Uint32Array.from(new Set(first.at(-1)!.demanded));
-    traced.push(await farStart(setting, trace));
+    traced.push(await farStart(setting, { prefetch: trace }));
+    whole.push(await farStart(setting, told));
     near.first.push(await servedStart(request));
     near.traced.push(await servedStart({ ...request, prefetch: trace }));
+    near.whole.push(await servedStart({ ...request, ...told }));
   }
   const of = `a guest of ${guest.mebibytes} MiB, its packs ${AWAY_MS} ms away`;
   return [
     ...rowsOf(`${of}, no trace`, first, near.first),
     ...rowsOf(`${of}, a trace of one start`, traced, near.traced),
+    ...rowsOf(`${of}, a trace of single pages (--trace)`, whole, near.whole),
   ];
 }
 
