@@ -20,6 +20,8 @@ export const RUNNER_SLOTS = 3;
 export interface PageRunner {
   /** Calls under way. */
   readonly pending: number;
+  /** Whether calls wait for the runner to be there. */
+  readonly isStarting: boolean;
   scan(slot: number, request: ScanRequest, keys: EngineKeys): Promise<ChunkColumns>;
   store(slot: number, request: StoreRequest): Promise<PatchedBlocks>;
   pack(request: PackRequest): Promise<PatchedBlocks>;
@@ -33,6 +35,7 @@ export interface PageRunner {
 /** Runs everything on the caller's thread, before the call returns its promise. */
 export class InlineRunner implements PageRunner {
   readonly pending = 0;
+  readonly isStarting = false;
   readonly #core: PageCore;
   readonly #filler: PageFiller;
 
