@@ -7,7 +7,7 @@ import { freshFolder, guestImage, record, withLedger } from './ledgers.ts';
 import { Memcpy } from './limits.ts';
 import { figureOf, gigabytesPerSecond, rowOf, type Row } from './measure.ts';
 
-const AT_LEAST = { one: 0.3, two: 0.55 };
+const AT_LEAST = { one: 0.4, two: 0.6 };
 
 interface Measured {
   readonly captures: number[];
