@@ -19,6 +19,9 @@ const IDENTIFIER_WORDS = IDENTIFIER_BYTES / 4;
 const RECORD_WORDS = RECORD_BYTES / 4;
 /** Records read at once: equal pages of two guests come in runs, so the next look-up is often there. */
 const WINDOW_RECORDS = 112;
+/** Records that are written at once, out of memory that is used again. */
+const WRITTEN_RECORDS = 1024;
+const WRITTEN_BYTES = WRITTEN_RECORDS * IDENTIFIER_BYTES;
 /** An odd number, so that records of different numbers have different checks. */
 const NUMBER_FACTOR = 0x9e37_79b1;
 
@@ -29,11 +32,9 @@ function checkOf(view: DataView, at: number, content: number): number {
   return check >>> 0 === 0 ? 1 : check >>> 0;
 }
 
-/** The records of identifiers from number `first` on. */
-function recordsOf(first: number, identifiers: Uint8Array): Uint8Array {
+/** Writes the records of identifiers from number `first` on into `words`, from its start on. */
+function putRecords(words: Int32Array, first: number, identifiers: Uint8Array): void {
   const count = identifiers.length / IDENTIFIER_BYTES;
-  const records = new Uint8Array(count * RECORD_BYTES);
-  const words = new Int32Array(records.buffer);
   const isAligned = identifiers.byteOffset % 4 === 0;
   const source = isAligned ? identifiers : identifiers.slice();
   const given = new Int32Array(source.buffer, source.byteOffset, count * IDENTIFIER_WORDS);
@@ -48,7 +49,6 @@ function recordsOf(first: number, identifiers: Uint8Array): Uint8Array {
     }
     words[to + IDENTIFIER_WORDS] = check === 0 ? 1 : check;
   }
-  return records;
 }
 
 interface IdentifierPlace {
@@ -64,6 +64,8 @@ class IdentifierFile implements IdentifierColumn {
   #rest: { readonly first: number; readonly column: MemoryIdentifierColumn } | null = null;
   readonly #window = new Uint8Array(WINDOW_RECORDS * RECORD_BYTES);
   readonly #view = new DataView(this.#window.buffer);
+  /** What records are written from, once some are. */
+  #records: Int32Array<ArrayBuffer> | null = null;
   #windowFirst = 0;
   #windowCount = 0;
 
@@ -92,7 +94,15 @@ class IdentifierFile implements IdentifierColumn {
 
   #hasWritten(first: number, identifiers: Uint8Array): boolean {
     try {
-      this.#file?.writeNow(recordsOf(first, identifiers), first * RECORD_BYTES);
+      for (let at = 0; at < identifiers.length; at += WRITTEN_BYTES) {
+        const some = identifiers.subarray(at, at + WRITTEN_BYTES);
+        const number = first + at / IDENTIFIER_BYTES;
+        this.#records ??= new Int32Array(WRITTEN_RECORDS * RECORD_WORDS);
+        putRecords(this.#records, number, some);
+        const lengthBytes = (some.length / IDENTIFIER_BYTES) * RECORD_BYTES;
+        const records = new Uint8Array(this.#records.buffer, 0, lengthBytes);
+        this.#file?.writeNow(records, number * RECORD_BYTES);
+      }
       return this.#file !== null;
     } catch (thrown) {
       if (!isLedgerError(thrown)) throw thrown;
