@@ -114,6 +114,8 @@ export interface StreamRange {
   readonly count: number;
   /** Position of `fromRevision`'s event: lets a log without an index of streams start there. */
   readonly fromPosition: Position;
+  /** The events' data need be valid only until the next chunk is asked for; absent: for as long as held. */
+  readonly arePassing?: boolean;
 }
 
 /**

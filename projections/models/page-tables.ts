@@ -212,7 +212,10 @@ export class PageTables {
     }
   }
 
-  /** The events of consecutive captures in one read, from the first batch to the last. */
+  /**
+   * The events of consecutive captures in one read, from the first batch to the last; each is valid
+   * until the next is asked for.
+   */
   async *#span(vm: string, rows: readonly CaptureRow[]): AsyncGenerator<StoredEvent> {
     const changed = rows.filter((row) => row.range.count > 0);
     const [first] = changed;
@@ -225,6 +228,7 @@ export class PageTables {
       fromRevision,
       count,
       fromPosition,
+      arePassing: true,
     }))
       yield* chunk;
   }

@@ -3,7 +3,7 @@
 // has its own, by its marker.
 
 import { EVENT_BYTES_MAX } from '../../../domain/values/page.ts';
-import type { Frame } from './frame.ts';
+import type { EventsWanted, Frame } from './frame.ts';
 import {
   FRAME_MAGIC,
   FRAME_PARTS,
@@ -55,11 +55,11 @@ export interface FrameFormat {
   readonly lengthBytesMax: number;
   announced(window: Window): Announced | null;
   /** The events, or null where the bytes are not what was announced. */
-  frames(window: Window, announced: Announced, eventsFrom: number): readonly Frame[] | null;
+  frames(window: Window, announced: Announced, wanted: EventsWanted): readonly Frame[] | null;
   isSound(window: Window, lengthBytes: number): boolean;
 }
 
-function frameOf(window: Window, header: FrameHeader, eventsFrom: number): Frame {
+function frameOf(window: Window, header: FrameHeader, { eventsFrom }: EventsWanted): Frame {
   const { bytes, offset, position } = window;
   const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const names = offset + FRAME_PARTS.names;
@@ -111,9 +111,9 @@ export const FORMAT_1: FrameFormat = {
     return { _tag: 'later', lengthBytes: HEADER_BYTES, format };
   },
   isSound: ({ bytes, offset }, lengthBytes) => hasSoundHash(bytes, { offset, lengthBytes }),
-  frames: (window, announced, eventsFrom) =>
+  frames: (window, announced, wanted) =>
     announced._tag === 'frames' && 'typeBytes' in announced.header
-      ? [frameOf(window, announced.header, eventsFrom)]
+      ? [frameOf(window, announced.header, wanted)]
       : null,
 };
 
@@ -134,10 +134,10 @@ export function format2(marker: Uint8Array): FrameFormat {
         : { _tag: 'frames', lengthBytes, header };
     },
     isSound: ({ bytes, offset }, lengthBytes) => hasSoundRecordHash(bytes, { offset, lengthBytes }),
-    frames: ({ bytes, offset, position }, announced, eventsFrom) => {
+    frames: ({ bytes, offset, position }, announced, wanted) => {
       if (announced._tag !== 'frames' || 'typeBytes' in announced.header) return null;
       const { header } = announced;
-      return readRecordFrames({ bytes, offset, position, eventsFrom, header });
+      return readRecordFrames({ bytes, offset, position, wanted, header });
     },
   };
 }

@@ -4,7 +4,7 @@
 // a piece behind such a stretch is believed is for the fold to say (log-fold.ts).
 
 import { assert } from '../../../domain/values/assert.ts';
-import type { Frame } from './frame.ts';
+import type { EventsWanted, Frame } from './frame.ts';
 import type { Announced, FrameFormat, Window } from './frame-format.ts';
 
 /** Frames that verified together: in format 1 one, in format 2 those of an append. */
@@ -46,10 +46,8 @@ export interface PositionedBytes {
   read(target: Uint8Array, position: number): Promise<number>;
 }
 
-export interface ScanRange {
+export interface ScanRange extends EventsWanted {
   readonly from: number;
-  /** Frames before this position are handed out without their events. */
-  readonly eventsFrom: number;
   readonly format: FrameFormat;
 }
 
@@ -194,7 +192,7 @@ export class FrameScanner {
   }
 
   #verified(window: Window, announced: Announced): FramePiece | null {
-    const { format, eventsFrom, from } = this.#range;
+    const { format, from } = this.#range;
     const { position } = window;
     const { lengthBytes } = announced;
     const end = position + lengthBytes;
@@ -210,7 +208,7 @@ export class FrameScanner {
     if (format.isSound(window, lengthBytes)) {
       if (announced._tag === 'end')
         return { _tag: 'end', position, end, isPlaced: announced.seen === position };
-      const frames = format.frames(window, announced, eventsFrom);
+      const frames = format.frames(window, announced, this.#range);
       if (frames !== null) return { _tag: 'frames', frames };
     }
     this.#vainBytes += lengthBytes;

@@ -7,7 +7,18 @@ export interface FrameEvent {
   readonly data: Uint8Array;
 }
 
-/** An event that verified. Its arrays are its own. */
+/** Which events are handed out, and for how long. */
+export interface EventsWanted {
+  /** Frames before this place come without their events. */
+  readonly eventsFrom: number;
+  /**
+   * Data of events may lie where the file was read into: valid until more of it is read. Absent: they
+   * are their own.
+   */
+  readonly arePassing?: boolean;
+}
+
+/** An event that verified. Its arrays are its own, but for data of events that are passing. */
 export interface Frame {
   readonly position: number;
   /** The place after it. */

@@ -15,7 +15,7 @@
 // state's position never lies where what follows is in doubt.
 
 import type { LogDamage } from '../../../domain/ports/event-log.ts';
-import { firstRevision, isWhole, lastRevision, type Frame } from './frame.ts';
+import { firstRevision, isWhole, lastRevision, type EventsWanted, type Frame } from './frame.ts';
 import type { End, Unreadable } from './frame-scanner.ts';
 import { LogScanner } from './log-scanner.ts';
 import { LookAhead, type Later, type LaterAppend, type LookAheadSource } from './look-ahead.ts';
@@ -31,11 +31,9 @@ export interface Judged {
   readonly damage: LogDamage | null;
 }
 
-export interface FoldStart {
+export interface FoldStart extends EventsWanted {
   /** Heads at the place to start from. The fold owns them. */
   readonly state: StreamHeads;
-  /** Frames before this place come without their events. */
-  readonly eventsFrom: number;
   /** Judge this stream only, and pass over others. */
   readonly stream?: string;
   /** A frame in the middle of an append that is known to be accepted: the rest of it is, too. */
@@ -59,7 +57,7 @@ export type Undecided = LaterAppend & Pick<Later, 'position' | 'end'>;
 export class LogFold {
   readonly state: StreamHeads;
   readonly #source: LookAheadSource;
-  readonly #eventsFrom: number;
+  readonly #wanted: EventsWanted;
   /** Null: all. */
   readonly #stream: string | null;
   #scanner: LogScanner;
@@ -78,7 +76,8 @@ export class LogFold {
     this.#source = source;
     this.#stream = start.stream ?? null;
     this.#broken = start.trusted ?? null;
-    this.#eventsFrom = start.eventsFrom;
+    const { eventsFrom, arePassing = false } = start;
+    this.#wanted = { eventsFrom, arePassing };
     this.#scanner = this.#scan();
     this.#passCuts();
   }
@@ -94,7 +93,7 @@ export class LogFold {
 
   #scan(): LogScanner {
     const from = this.state.position;
-    return new LogScanner(this.#source.segments, { from, eventsFrom: this.#eventsFrom });
+    return new LogScanner(this.#source.segments, { from, ...this.#wanted });
   }
 
   /** All bytes before this place have been looked at, also those that made no frame. */

@@ -85,12 +85,15 @@ class EventChunk {
   /** The revision that comes next. */
   wanted: number;
   readonly #end: number;
+  readonly #fullBytes: number;
   #events: StoredEvent[] = [];
   #sizeBytes = 0;
 
-  constructor({ fromRevision, count }: StreamRange) {
+  constructor({ fromRevision, count, arePassing = false }: StreamRange) {
     this.wanted = fromRevision;
     this.#end = fromRevision + count;
+    // What is passing is handed on before more is read: append by append.
+    this.#fullBytes = arePassing ? 1 : CHUNK_BYTES;
   }
 
   get isEmpty(): boolean {
@@ -102,7 +105,7 @@ class EventChunk {
   }
 
   get isFull(): boolean {
-    return this.#sizeBytes >= CHUNK_BYTES || (this.isDone && !this.isEmpty);
+    return this.#sizeBytes >= this.#fullBytes || (this.isDone && !this.isEmpty);
   }
 
   add(frames: readonly Frame[]): void {
@@ -364,7 +367,7 @@ export class LogReader {
 
   /** A fold of one stream that starts at the range's place if its event is there, else before. */
   async #streamFold(range: StreamRange): Promise<LogFold> {
-    const { stream, fromRevision } = range;
+    const { stream, fromRevision, arePassing = false } = range;
     const from = Number(range.fromPosition);
     const frames = await this.#framesAt(from);
     const found = frames.find(({ position }) => position === from);
@@ -373,11 +376,12 @@ export class LogReader {
       const { position, previous } = first;
       const before = { position, end: position, revision: first.revision - 1, hash: previous };
       const state = new StreamHeads(position, new Map([[stream, before]]));
-      return new LogFold(this.#source(), { state, eventsFrom: from, stream, trusted: first });
+      const wanted = { eventsFrom: from, arePassing };
+      return new LogFold(this.#source(), { state, ...wanted, stream, trusted: first });
     }
     const near = this.checkpoints.before(from, (state) => state.of(stream).revision < fromRevision);
     const state = near?.copy() ?? new StreamHeads();
-    return new LogFold(this.#source(), { state, eventsFrom: state.position, stream });
+    return new LogFold(this.#source(), { state, eventsFrom: state.position, arePassing, stream });
   }
 
   /** What was verified together with the event at a position; nothing where there is none. */

@@ -2,7 +2,7 @@
 // format 1 to appends. What comes behind an unreadable stretch is handed out as it is: whether it is
 // believed is for the fold to say (log-fold.ts).
 
-import type { Frame } from './frame.ts';
+import type { EventsWanted, Frame } from './frame.ts';
 import {
   FrameScanner,
   type End,
@@ -46,7 +46,7 @@ const continues = (frame: Frame, before: Frame): boolean =>
 /** Reads one piece after another. Not for concurrent use. */
 export class LogScanner {
   readonly #segments: ScannedSegments;
-  readonly #eventsFrom: number;
+  readonly #wanted: EventsWanted;
   #from: number;
   #segment: Segment | null = null;
   #scanner: FrameScanner | null = null;
@@ -57,11 +57,11 @@ export class LogScanner {
 
   constructor(
     segments: ScannedSegments,
-    range: { readonly from: number; readonly eventsFrom: number },
+    { from, ...wanted }: { readonly from: number } & EventsWanted,
   ) {
     this.#segments = segments;
-    this.#from = range.from;
-    this.#eventsFrom = range.eventsFrom;
+    this.#from = from;
+    this.#wanted = wanted;
   }
 
   /** All bytes before this place have been looked at. */
@@ -131,8 +131,8 @@ export class LogScanner {
     const from = Math.max(this.#from, segment.start + startBytes);
     this.#scanner = new FrameScanner(this.#segments, {
       from,
-      eventsFrom: this.#eventsFrom,
       format,
+      ...this.#wanted,
     });
   }
 

@@ -28,7 +28,7 @@ import { crc32 } from 'node:zlib';
 import { assert } from '../../../domain/values/assert.ts';
 import { EVENT_BYTES_MAX } from '../../../domain/values/page.ts';
 import type { AppendRequest, NewEvent } from '../../../domain/ports/event-log.ts';
-import type { Frame } from './frame.ts';
+import type { EventsWanted, Frame } from './frame.ts';
 import { HASH_BYTES, ID_BYTES, nameBytes, readU64, writeU64 } from './layout.ts';
 import type { EncodedAppend } from './layout.ts';
 import { LebReader, lebBytes, writeLeb } from '../../../domain/values/leb128.ts';
@@ -201,13 +201,13 @@ interface Reading {
   readonly offset: number;
   readonly header: RecordHeader;
   readonly position: number;
-  /** Events before this position are left out. */
-  readonly eventsFrom: number;
+  readonly wanted: EventsWanted;
 }
 
 /** The events of a record whose hash was verified; null where they do not fill it. */
 export function readRecordFrames(reading: Reading): readonly Frame[] | null {
   const { bytes, offset, header, position } = reading;
+  const { eventsFrom, arePassing = false } = reading.wanted;
   const end = offset + header.lengthBytes - HASH_BYTES;
   const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
@@ -255,12 +255,12 @@ export function readRecordFrames(reading: Reading): readonly Frame[] | null {
       previous,
       hash: chain,
       event:
-        framePosition < reading.eventsFrom
+        framePosition < eventsFrom
           ? null
           : {
               id: bytes.slice(idAt, idAt + ID_BYTES),
               type: text.toString('utf8', typeAt, typeAt + typeBytes),
-              data: bytes.slice(dataAt, dataAt + dataBytes),
+              data: arePassing ? bytes.subarray(dataAt, at) : bytes.slice(dataAt, at),
             },
     });
   }

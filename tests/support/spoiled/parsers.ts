@@ -105,7 +105,7 @@ const LOG_FORMATS: readonly Parser[] = [FORMAT_1, format2(MARKER)].map((format) 
     const announced = format.announced(window);
     if (announced === null || announced.lengthBytes > padded.length) return null;
     format.isSound(window, announced.lengthBytes);
-    return format.frames(window, announced, 0);
+    return format.frames(window, announced, { eventsFrom: 0 });
   },
 }));
 
