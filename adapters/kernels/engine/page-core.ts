@@ -40,6 +40,8 @@ import {
 /** Pages read at once: few enough to be in the cache still when they are looked at. */
 const WINDOW_PAGES = 128;
 const CHUNK_BYTES = CHUNK_PAGES * PAGE_BYTES;
+/** Room for blocks where few pages of a chunk are stored, as most captures do: all of it may be touched. */
+const SMALL_ROOM_BYTES = 512 * 1024;
 const U32_BYTES = 4;
 const SKETCH_BYTES = SKETCH_FEATURES * U32_BYTES;
 /** Row of a page that is not kept: a pattern describes it. */
@@ -104,6 +106,16 @@ interface Slot {
   stored: Uint8Array | null;
   rows: number;
   kept: number;
+}
+
+/** A slot's room for the blocks of so many pages. */
+function roomOf(slot: Slot, pages: number): Uint8Array {
+  const leastBytes = pages * PAGE_BYTES;
+  if (slot.stored === null || slot.stored.byteLength < leastBytes) {
+    const lengthBytes = leastBytes <= SMALL_ROOM_BYTES ? SMALL_ROOM_BYTES : CHUNK_BYTES;
+    slot.stored = new Uint8Array(new SharedArrayBuffer(lengthBytes));
+  }
+  return slot.stored;
 }
 
 /** A stretch of pages of the chunk that is being scanned. */
@@ -209,7 +221,7 @@ export class PageCore {
     assert(rows.length <= CHUNK_PAGES, 'a chunk stores no more pages than it has');
     if (references !== null) checkReferences(references, rows.length);
     const writer = this.#blockWriter();
-    writer.useRoom((slot.stored ??= new Uint8Array(new SharedArrayBuffer(CHUNK_BYTES))));
+    writer.useRoom(roomOf(slot, rows.length));
     const patched = new Uint8Array(rows.length);
     for (const [first, end] of blockSpans({ count: rows.length, cuts, pagesMax: BLOCK_PAGES })) {
       const addresses = Array.from(rows.subarray(first, end), (row) => this.#addressOf(slot, row));
