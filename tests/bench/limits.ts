@@ -38,12 +38,17 @@ export function hashRate(pages: Buffer): number {
   return gigabytesPerSecond(pages.length, seconds);
 }
 
-/** Seconds of `cp` of a file into a fresh one, which is removed again. */
-export function copySeconds(source: string, target: string): number {
+/** Seconds of `cp` of a file into a fresh one, which is removed again, after `use` of it. */
+export function copySeconds(
+  source: string,
+  target: string,
+  use: () => void = () => undefined,
+): number {
   const start = performance.now();
   const { status } = spawnSync('cp', ['--sparse=never', '--reflink=never', source, target]);
   const seconds = (performance.now() - start) / 1000;
   assert(status === 0, 'cp copied the file');
+  use();
   rmSync(target);
   return seconds;
 }
