@@ -11,6 +11,7 @@ import {
 import { encodeControl } from '../../../../domain/events/control.ts';
 import { EVENT_BYTES_MAX } from '../../../../domain/values/page.ts';
 import { NO_STREAM, type NewEvent } from '../../../../domain/ports/event-log.ts';
+import { anyText } from '../../../support/any-text.ts';
 import { controlEvent } from '../../../support/arbitraries.ts';
 import { eventsOf, makeEvent, streamOf } from '../../../support/logs/log-events.ts';
 import { gather, valueOf } from '../../../support/outcomes.ts';
@@ -52,7 +53,7 @@ const anyId = fc
 const anyData = fc.oneof(
   fc.uint8Array({ maxLength: 300 }),
   fc.json().map(bytesOf),
-  fc.string({ unit: 'binary' }).map((text) => bytesOf(`{${text}}`)),
+  anyText().map((text) => bytesOf(`{${text}}`)),
   fc.dictionary(fc.string(), fc.jsonValue()).map((value) => bytesOf(JSON.stringify(value))),
 );
 
