@@ -41,6 +41,7 @@ const Status = t.type({ status: t.string });
 
 const tickOf = (line: string): number => Number(TICK_LINE.exec(line)?.[1]);
 const tick = (n: number): RegExp => new RegExp(`^T n=${n} `, 'u');
+const TICK_MS = 1000;
 /** How long a test beside this one may have a folder. */
 const LEFT_MS = 120_000;
 const ourFolders = (): readonly string[] =>
@@ -89,7 +90,9 @@ describeWithQemu('a live guest', found, (tools) => {
 
   beforeAll(async () => {
     folder = await makeTemporaryFolder();
-    guest = await valueOf(startGuest({ tools, folder: folder.path, seed: 11, memoryMib: 128 }));
+    // It runs all along, and between two ticks it takes nothing of the processors.
+    const specification = { tools, folder: folder.path, seed: 11, memoryMib: 128, tickMs: TICK_MS };
+    guest = await valueOf(startGuest(specification));
     await guest.waitForLine(tick(1));
   }, GUEST_TIMEOUT_MS);
   afterEach(() => {
