@@ -22,11 +22,6 @@ export class Crew {
     this.packs = new Tickets({ owners: runners, perOwner: RUNNER_PACKS });
   }
 
-  /** Whether none of the runners is there yet. */
-  get isStarting(): boolean {
-    return this.runners.every((runner) => runner.isStarting);
-  }
-
   /** Ends the runners; who waits, and who comes, is told why. */
   async close(why: LedgerError): Promise<void> {
     this.slots.close(why);

@@ -2,11 +2,9 @@
 // engine only decides which runner does what, and makes callers wait while all slots are taken.
 //
 // Starting threads takes longer than all work on a small VM. So an engine whose threads nobody asked for
-// does its first work inline, and starts them when there turns out to be more; until they are there, it
-// scans inline what they would.
+// does its first work inline, and starts them when there turns out to be more.
 
 import { availableParallelism } from 'node:os';
-import { setImmediate } from 'node:timers/promises';
 import { assert } from '../../../domain/values/assert.ts';
 import { LedgerError } from '../../../domain/values/ledger-error.ts';
 import { CHUNK_PAGES } from '../../../domain/ports/page-engine.ts';
@@ -54,7 +52,7 @@ function defaultThreads(): number {
 export function createPageEngine(options: { readonly threads?: number } = {}): PageEngine {
   const threads = options.threads ?? defaultThreads();
   assert(Number.isInteger(threads) && threads >= 0, 'a number of threads is 0 or more');
-  return new RunnerEngine(threads, { isLate: options.threads === undefined });
+  return new RunnerEngine(threads, options.threads === undefined ? UNTHREADED_PAGES : 0);
 }
 
 /** Whether threads can read and write all files of a fill. */
@@ -70,8 +68,6 @@ const closed = (): LedgerError =>
 class RunnerEngine implements PageEngine {
   readonly threads: number;
   readonly chunksMax: number;
-  /** Whether work is done without threads until they pay and are there. */
-  readonly #isLate: boolean;
   #core: PageCore | null = null;
   #inline: Crew | null = null;
   #threaded: Crew | null = null;
@@ -81,10 +77,8 @@ class RunnerEngine implements PageEngine {
   #grammar: Grammar = [];
   #isClosed = false;
 
-  constructor(threads: number, { isLate }: { readonly isLate: boolean }) {
-    const unthreadedPages = isLate ? UNTHREADED_PAGES : 0;
+  constructor(threads: number, unthreadedPages: number) {
     this.threads = threads;
-    this.#isLate = isLate;
     this.chunksMax = Math.max(threads, 1) * RUNNER_SLOTS;
     this.#unthreadedPages = threads === 0 ? Infinity : unthreadedPages;
   }
@@ -141,14 +135,10 @@ class RunnerEngine implements PageEngine {
     const keys = this.#keys;
     assert(keys !== null, 'keys are set before the first scan');
     const { pageCount, firstPage, image } = request;
-    const crew = this.#crew(pageCount, image.pageCount - firstPage - pageCount);
-    const isEarly = this.#isLate && crew.isStarting;
-    const { slots } = isEarly ? this.#inlineCrew() : crew;
+    const { slots } = this.#crew(pageCount, image.pageCount - firstPage - pageCount);
     const ticket = await slots.take();
     try {
       const columns = await ticket.owner.scan(ticket.number, request, keys);
-      // Scans follow each other: that a thread has started is heard between them.
-      if (isEarly) await setImmediate();
       return new Chunk(columns, { ticket, giveBack: () => slots.give(ticket) });
     } catch (error) {
       slots.give(ticket);

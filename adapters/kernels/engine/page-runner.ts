@@ -20,8 +20,6 @@ export const RUNNER_SLOTS = 3;
 export interface PageRunner {
   /** Calls under way. */
   readonly pending: number;
-  /** Whether calls wait for the runner to be there. */
-  readonly isStarting: boolean;
   scan(slot: number, request: ScanRequest, keys: EngineKeys): Promise<ChunkColumns>;
   store(slot: number, request: StoreRequest): Promise<PatchedBlocks>;
   pack(request: PackRequest): Promise<PatchedBlocks>;
@@ -35,7 +33,6 @@ export interface PageRunner {
 /** Runs everything on the caller's thread, before the call returns its promise. */
 export class InlineRunner implements PageRunner {
   readonly pending = 0;
-  readonly isStarting = false;
   readonly #core: PageCore;
   readonly #filler: PageFiller;
 

@@ -51,7 +51,6 @@ export class ThreadRunner implements PageRunner {
   #sentKeys: EngineKeys | null = null;
   #grammar: Grammar = NO_STRINGS;
   #sentGrammar: Grammar = NO_STRINGS;
-  #hasAnswered = false;
   #failure: Error | null = null;
 
   /** `entry` is the thread's program; another one than the engine's is of use to tests only. */
@@ -64,11 +63,6 @@ export class ThreadRunner implements PageRunner {
     this.#worker.on('exit', (code) => this.#fail(dead(`exit code ${code}`, this.pending)));
     // Last: a listener of messages makes the worker keep the process alive again.
     this.#worker.unref();
-  }
-
-  /** Whether the thread is not there yet, and may still come. */
-  get isStarting(): boolean {
-    return !this.#hasAnswered && this.#failure === null;
   }
 
   get pending(): number {
@@ -193,9 +187,8 @@ export class ThreadRunner implements PageRunner {
   }
 
   #settle({ id, answer }: ThreadReply): void {
-    this.#hasAnswered = true;
     const waiting = this.#waiting.get(id);
-    // Nobody asked whether it has started, and after a failure every call has had its answer.
+    // After a failure every call has had its answer.
     if (waiting === undefined) return;
     this.#waiting.delete(id);
     if (this.#waiting.size === 0) this.#worker.unref();

@@ -8,7 +8,7 @@ import { assert } from '../../../domain/values/assert.ts';
 import { PageCore } from './page-core.ts';
 import { PageFiller } from './page-fill.ts';
 import { RUNNER_SLOTS } from './page-runner.ts';
-import { NO_CALL, packFailure } from './thread-messages.ts';
+import { packFailure } from './thread-messages.ts';
 import type { ThreadAnswer, ThreadCall, ThreadReply, ThreadWork } from './thread-messages.ts';
 
 assert(parentPort !== null, 'this file is the entry of a worker thread');
@@ -70,4 +70,3 @@ port.on('message', ({ id, work: asked, grammar }: ThreadCall) => {
   const reply: ThreadReply = { id, answer };
   port.postMessage(reply, buffersOf(answer));
 });
-port.postMessage({ id: NO_CALL, answer: { _tag: 'started' } } satisfies ThreadReply);

@@ -45,15 +45,11 @@ export type ThreadFailure =
   | { readonly _tag: 'bug'; readonly sentence: string };
 
 export type ThreadAnswer =
-  | { readonly _tag: 'started' }
   | { readonly _tag: 'scanned'; readonly columns: ChunkColumns }
   | { readonly _tag: 'stored'; readonly blocks: PatchedBlocks }
   | { readonly _tag: 'sketched'; readonly sketches: Uint32Array }
   | { readonly _tag: 'filled'; readonly failed: readonly number[] }
   | { readonly _tag: 'failed'; readonly failure: ThreadFailure };
-
-/** The number of no call: of what a thread says when it has started. */
-export const NO_CALL = 0;
 
 export interface ThreadReply {
   readonly id: number;

@@ -5,7 +5,6 @@ import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from '@jest/globals';
 import { memoryOfDescriptor } from '../../../../adapters/files/memory-file.ts';
 import { createPageEngine } from '../../../../adapters/kernels/engine/page-engine.ts';
-import { ThreadRunner } from '../../../../adapters/kernels/engine/page-thread.ts';
 import { deriveEngineKeys } from '../../../../adapters/kernels/keys.ts';
 import {
   CHUNK_PAGES,
@@ -42,11 +41,7 @@ afterEach(() => {
 });
 
 /** Scans the beginning of the image as if that were all of it. */
-async function scan(
-  engine: PageEngine,
-  pageCount: number,
-  next = new SharedArrayBuffer(pageCount * FINGERPRINT_BYTES),
-): Promise<void> {
+async function scan(engine: PageEngine, pageCount: number): Promise<void> {
   await engine.useKeys(KEYS);
   const image = {
     file: memoryOfDescriptor(handle),
@@ -55,6 +50,7 @@ async function scan(
     zeros: null,
     label: 'an image',
   };
+  const next = new SharedArrayBuffer(pageCount * FINGERPRINT_BYTES);
   for (let firstPage = 0; firstPage < pageCount; firstPage += CHUNK_PAGES) {
     const pages = Math.min(CHUNK_PAGES, pageCount - firstPage);
     const request = { image, firstPage, pageCount: pages, previous: null, next };
@@ -74,41 +70,12 @@ test('without being told, an engine starts threads when there turns out to be mu
   await engine.close();
 });
 
-test('an image that is large enough starts threads with its first chunk', async () => {
+test('an image that is large enough is scanned on threads from its first chunk on', async () => {
   const engine = createPageEngine();
   await engine.useKeys(KEYS);
   await scan(engine, IMAGE_PAGES);
   expect(started).toBe(engine.threads);
   await engine.close();
-});
-
-test('what is scanned until threads are there, and what then, is as without threads', async () => {
-  const [late, inline] = [createPageEngine(), createPageEngine({ threads: 0 })];
-  const expected = new SharedArrayBuffer(IMAGE_PAGES * FINGERPRINT_BYTES);
-  await scan(inline, IMAGE_PAGES, expected);
-  // The threads come while these are scanned, whichever of them it is.
-  for (let i = 0; i < 8; i += 1) {
-    const next = new SharedArrayBuffer(IMAGE_PAGES * FINGERPRINT_BYTES);
-    await scan(late, IMAGE_PAGES, next);
-    expect(Buffer.compare(new Uint8Array(next), new Uint8Array(expected))).toBe(0);
-  }
-  await Promise.all([late.close(), inline.close()]);
-});
-
-test('a thread says when it is there, and one that never will be is not waited for', async () => {
-  const there = new ThreadRunner();
-  expect(there.isStarting).toBe(true);
-  await there.sketch(new Uint8Array(PAGE_BYTES));
-  expect(there.isStarting).toBe(false);
-  await there.close();
-  const entry = new URL('data:text/javascript,process.exit(3)');
-  const dead = new ThreadRunner({ entry });
-  expect(dead.isStarting).toBe(true);
-  await expect(dead.sketch(new Uint8Array(PAGE_BYTES))).rejects.toMatchObject({
-    code: 'IO_FAILED',
-  });
-  expect(dead.isStarting).toBe(false);
-  await dead.close();
 });
 
 test('pages that are packed count as work', async () => {
