@@ -4,8 +4,6 @@
 // room, and what is asked of the newest points is answered as in a recorded ledger.
 
 import { hash, randomFillSync } from 'node:crypto';
-import { crc32 } from 'node:zlib';
-import { batchesHash } from '../../domain/evidence.ts';
 import { encodeControls, newEvent } from '../../domain/events/envelope.ts';
 import {
   encodePackRewritten,
@@ -26,14 +24,14 @@ import { IDENTIFIER_BYTES } from '../../domain/ports/page-engine.ts';
 import { assert } from '../../domain/values/assert.ts';
 import { flatMap } from '../../domain/values/memory-map.ts';
 import {
-  CODEC_RAW,
   PACK_HEADER_BYTES,
   PACK_RANDOM_BYTES,
   packHeader,
   type BlockTable,
 } from '../../domain/values/pack.ts';
-import { BLOCK_PAGES, PACK_PAGES_MAX, PAGE_BYTES } from '../../domain/values/page.ts';
-import { run, sha256, type Ledger } from '../../index.ts';
+import { PACK_PAGES_MAX, PAGE_BYTES } from '../../domain/values/page.ts';
+import { run, type Ledger } from '../../index.ts';
+import { committedOf, rawBlocks } from './synthetic-events.ts';
 
 const VM = 'guest';
 const GROUP = 'default';
@@ -84,22 +82,6 @@ export function memoryAt(capture: number, { pages, changed, hot }: CapturesReque
     fillPages(page, last, Uint32Array.of(gfn));
   }
   return memory;
-}
-
-/** Raw blocks of so many pages; checksums are of what is stored, if that is there. */
-function rawBlocks(pages: number, stored: Uint8Array | null): BlockTable {
-  const count = Math.ceil(pages / BLOCK_PAGES);
-  const inBlock = new Uint8Array(count).fill(BLOCK_PAGES);
-  if (pages % BLOCK_PAGES !== 0) inBlock[count - 1] = pages % BLOCK_PAGES;
-  const blockBytes = BLOCK_PAGES * PAGE_BYTES;
-  return {
-    codecs: new Uint8Array(count).fill(CODEC_RAW),
-    pages: inBlock,
-    lengths: Uint32Array.from(inBlock, (of) => of * PAGE_BYTES),
-    checksums: Uint32Array.from(inBlock, (_, i) =>
-      stored === null ? 0 : crc32(stored.subarray(i * blockBytes, (i + 1) * blockBytes)),
-    ),
-  };
 }
 
 /** Blocks one after the other. */
@@ -195,29 +177,17 @@ class Writer {
       ...(capture === 1 ? [{ type: 'VmRegistered' as const, data: registered }] : []),
       {
         type: 'CaptureCommitted',
-        data: {
+        data: committedOf(batches, {
           vm: VM,
           capture,
           timeMs: START_MS + capture * SECOND_MS,
-          batches: batches.length,
           firstRevision: first,
-          hash: batchesHash(
-            sha256,
-            batches.map(({ data }) => sha256(data)),
-          ),
           written: rows,
           stored: rows,
           merged: 0,
           pattern: 0,
-          unknown: 0,
           unchanged: pages - rows,
-          pauseMs: null,
-          mode: 'image',
-          source: 'synthetic',
-          note: null,
-          attachments: [],
-          image: null,
-        },
+        }),
       },
     ]);
     assert(controls._tag === 'Right', 'synthetic events are well formed');

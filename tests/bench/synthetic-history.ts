@@ -5,7 +5,7 @@ import { hash, randomFillSync } from 'node:crypto';
 import { assert } from '../../domain/values/assert.ts';
 import { flatMap } from '../../domain/values/memory-map.ts';
 import { encodePackWritten } from '../../domain/events/pack-written.ts';
-import { CODEC_RAW, PACK_HEADER_BYTES, type BlockTable } from '../../domain/values/pack.ts';
+import { PACK_HEADER_BYTES } from '../../domain/values/pack.ts';
 import {
   encodePageColumns,
   KIND_MERGED,
@@ -14,19 +14,14 @@ import {
   type PageColumns,
 } from '../../domain/events/pages-written.ts';
 import { IDENTIFIER_BYTES } from '../../domain/ports/page-engine.ts';
-import {
-  BATCH_ROWS_MAX,
-  BLOCK_PAGES,
-  PACK_PAGES_MAX,
-  PAGE_BYTES,
-} from '../../domain/values/page.ts';
+import { BATCH_ROWS_MAX, PACK_PAGES_MAX, PAGE_BYTES } from '../../domain/values/page.ts';
 import { NO_PATCHES } from '../../domain/events/patches.ts';
 import type { NewEvent } from '../../domain/ports/event-log.ts';
 import { vmStream } from '../../domain/events/streams.ts';
-import { batchesHash } from '../../domain/evidence.ts';
 import { encodeControls, newEvent } from '../../domain/events/envelope.ts';
-import { run, sha256, type Ledger } from '../../index.ts';
+import { run, type Ledger } from '../../index.ts';
 import { seededRandom, type Random } from '../support/images.ts';
+import { committedOf, rawBlocks } from './synthetic-events.ts';
 
 const VMS = ['one', 'two', 'three', 'four'];
 /** Of 16 writes: so many are of new content, and so many of zeros; the others link to older content. */
@@ -47,18 +42,6 @@ export interface SyntheticHistory {
   readonly vms: readonly string[];
   readonly pages: number;
   readonly events: number;
-}
-
-function rawBlocks(pages: number): BlockTable {
-  const count = Math.ceil(pages / BLOCK_PAGES);
-  const inBlock = new Uint8Array(count).fill(BLOCK_PAGES);
-  if (pages % BLOCK_PAGES !== 0) inBlock[count - 1] = pages % BLOCK_PAGES;
-  return {
-    codecs: new Uint8Array(count).fill(CODEC_RAW),
-    pages: inBlock,
-    lengths: Uint32Array.from(inBlock, (pagesOf) => pagesOf * PAGE_BYTES),
-    checksums: new Uint32Array(count),
-  };
 }
 
 /** So many gfns below `pages`, ascending. */
@@ -127,7 +110,7 @@ function eventsOf(
       capture,
       group: 'default',
       sizeBytes: PACK_HEADER_BYTES + slots * PAGE_BYTES,
-      blocks: rawBlocks(slots),
+      blocks: rawBlocks(slots, null),
       identifiers: randomFillSync(new Uint8Array(slots * IDENTIFIER_BYTES)),
       patches: NO_PATCHES,
     },
@@ -157,29 +140,17 @@ function eventsOf(
       : []),
     {
       type: 'CaptureCommitted',
-      data: {
+      data: committedOf(data, {
         vm,
         capture,
         timeMs: PORTS.clock() + capture * 1000,
-        batches: data.length,
         firstRevision: revision + 1,
-        hash: batchesHash(
-          sha256,
-          data.map((event) => sha256(event.data)),
-        ),
         written: rows,
         stored,
         merged,
         pattern: rows - stored - merged,
-        unknown: 0,
         unchanged: pages - rows,
-        pauseMs: null,
-        mode: 'image',
-        source: 'synthetic',
-        note: null,
-        attachments: [],
-        image: null,
-      },
+      }),
     },
   ]);
   assert(committed._tag === 'Right', 'synthetic events are well formed');
