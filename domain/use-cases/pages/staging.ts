@@ -63,8 +63,8 @@ export class Staging {
     const lengthBytes = storedBytes + this.#saltBytes;
     const endBytes = this.length + lengthBytes;
     // At once to what a pack takes: pages of it that stay empty are never touched.
-    if (endBytes > this.bytes.length && endBytes <= PACK_BYTES) this.#widen(PACK_BYTES);
-    this.bytes = grown(this.bytes, endBytes);
+    if (endBytes > this.bytes.length)
+      this.bytes = grown(this.bytes, Math.max(endBytes, PACK_BYTES));
     this.bytes.set(stored.bytes.subarray(offsetBytes, offsetBytes + storedBytes), this.length);
     this.codecs[this.blocks] = stored.codecs[block]!;
     this.blockPages[this.blocks] = stored.pages[block]!;
@@ -75,12 +75,6 @@ export class Staging {
     this.pages += stored.pages[block]!;
     this.blocks += 1;
     return slot;
-  }
-
-  #widen(lengthBytes: number): void {
-    const wider = new Uint8Array(lengthBytes);
-    wider.set(this.bytes.subarray(0, this.length));
-    this.bytes = wider;
   }
 
   /** Bytes that `complete` takes: of the header, and a salt a block. */
