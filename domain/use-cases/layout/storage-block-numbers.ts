@@ -23,8 +23,8 @@ export const endsOfPages =
   ({ blocks: { pages } }) => {
     const ends: number[] = [];
     let taken = 0;
-    for (const [block, count] of pages.entries()) {
-      taken += Math.max(count, BLOCK_PAGES);
+    for (let block = 0; block < pages.length; block += 1) {
+      taken += Math.max(pages[block]!, BLOCK_PAGES);
       if (taken < pagesMin && block < pages.length - 1) continue;
       ends.push(block + 1);
       taken = 0;

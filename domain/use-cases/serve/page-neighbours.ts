@@ -25,8 +25,9 @@ const MADE_PART_PAGES = 2 ** 16;
 interface PackPages {
   /** By slot once they are sorted, of equal ones by number. */
   readonly pages: Uint32Array;
-  /** Null: not sorted yet. */
-  slots: Uint16Array | null;
+  /** The slot of each. */
+  readonly slots: Uint16Array;
+  isSorted: boolean;
   cuts: PackCuts | null;
 }
 
@@ -85,7 +86,7 @@ export class StoredNeighbours implements PageNeighbours {
     for (let first = 0; first < this.#table.length; first += MADE_PART_PAGES)
       yield this.#madeIn(first, Math.min(first + MADE_PART_PAGES, this.#table.length));
     for (const [, pack] of [...this.#packs].toSorted(([a], [b]) => a - b)) {
-      this.#sort(pack);
+      sort(pack);
       yield pack.pages;
     }
   }
@@ -113,7 +114,8 @@ export class StoredNeighbours implements PageNeighbours {
     const place = this.#locator.placeOf(this.#table[page]!);
     const pack = place < 0 ? undefined : this.#packs.get(ordinalAt(place));
     if (pack === undefined) return Uint32Array.of(page);
-    const slots = this.#sort(pack);
+    sort(pack);
+    const { slots } = pack;
     pack.cuts ??= this.#cutsOf(place);
     const starts = pack.cuts.starts.slots;
     const block = lastWhere(starts.length - 1, (i) => starts[i]! <= slotAt(place));
@@ -140,36 +142,37 @@ export class StoredNeighbours implements PageNeighbours {
     for (let near = first; near < end; near += 1) if (this.#isMade(near)) found[count++] = near;
     return found.subarray(0, count);
   }
+}
 
-  /** Puts the pages of a pack in order, once; their slots. O(pages + slots). */
-  #sort(pack: PackPages): Uint16Array {
-    if (pack.slots !== null) return pack.slots;
-    const { pages } = pack;
-    const slotOf = Uint16Array.from(pages, (page) => {
-      const place = this.#locator.placeOf(this.#table[page]!);
-      return place < 0 ? 0 : slotAt(place);
-    });
-    // Where the pages of each slot begin among the sorted ones.
-    const next = new Uint32Array(PACK_SLOTS + 1);
-    for (const slot of slotOf) next[slot + 1]! += 1;
-    for (let slot = 0; slot < PACK_SLOTS; slot += 1) next[slot + 1]! += next[slot]!;
-    const slots = new Uint16Array(pages.length);
-    const sorted = new Uint32Array(pages.length);
-    for (const [i, slot] of slotOf.entries()) {
-      const at = next[slot]!++;
-      sorted[at] = pages[i]!;
-      slots[at] = slot;
-    }
-    pages.set(sorted);
-    pack.slots = slots;
-    return slots;
+/**
+ * Puts the pages of a pack in order, once. O(pages + slots). Plain loops: a guest that starts waits for
+ * this, and nothing is compiled yet.
+ */
+function sort(pack: PackPages): void {
+  if (pack.isSorted) return;
+  pack.isSorted = true;
+  const { pages, slots } = pack;
+  // Where the pages of each slot begin among the sorted ones.
+  const next = new Uint32Array(PACK_SLOTS + 1);
+  for (let i = 0; i < slots.length; i += 1) next[slots[i]! + 1]! += 1;
+  for (let slot = 0; slot < PACK_SLOTS; slot += 1) next[slot + 1]! += next[slot]!;
+  const sorted = new Uint32Array(pages.length);
+  const sortedSlots = new Uint16Array(pages.length);
+  for (let i = 0; i < slots.length; i += 1) {
+    const slot = slots[i]!;
+    const at = next[slot]!++;
+    sorted[at] = pages[i]!;
+    sortedSlots[at] = slot;
   }
+  pages.set(sorted);
+  slots.set(sortedSlots);
 }
 
 /** The pages that are read, by pack. O(pages). */
 function byPack(table: Uint32Array, locator: PageLocator): Map<Ordinal, PackPages> {
   // Of each page the number of its pack among those that were met; copies have ordinals of their own.
   const numbers = new Int32Array(table.length).fill(-1);
+  const slots = new Uint16Array(table.length);
   const met = new Map<Ordinal, number>();
   const counts: number[] = [];
   let last: Ordinal = -1;
@@ -189,15 +192,21 @@ function byPack(table: Uint32Array, locator: PageLocator): Map<Ordinal, PackPage
       }
     }
     numbers[page] = number;
+    slots[page] = slotAt(place);
     counts[number]! += 1;
   }
   const packs = counts.map((count): PackPages => {
-    return { pages: new Uint32Array(count), slots: null, cuts: null };
+    const pages = new Uint32Array(count);
+    return { pages, slots: new Uint16Array(count), isSorted: false, cuts: null };
   });
   const filled = new Uint32Array(packs.length);
   for (let page = 0; page < table.length; page += 1) {
     const of = numbers[page]!;
-    if (of >= 0) packs[of]!.pages[filled[of]!++] = page;
+    if (of < 0) continue;
+    const pack = packs[of]!;
+    const at = filled[of]!++;
+    pack.pages[at] = page;
+    pack.slots[at] = slots[page]!;
   }
   return new Map([...met].map(([ordinal, of]) => [ordinal, packs[of]!]));
 }
