@@ -162,7 +162,6 @@ await build({
   entryPoints: [
     'dist/adapters/kernels/engine/page-worker.js',
     'dist/adapters/guests/qemu/guard-process.js',
-    'dist/adapters/guests/qemu/postcopy/keeper-process.js',
   ],
 });
 // The package around it is of modules of the language.

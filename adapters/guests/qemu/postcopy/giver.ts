@@ -6,7 +6,7 @@ import { rmSync } from 'node:fs';
 import { createServer, type Socket } from 'node:net';
 import { basename, dirname, join } from 'node:path';
 import { connected } from '../starting-qemu.ts';
-import { GIVER_SOCKET, MONITOR_SOCKET } from './keeper-messages.ts';
+import { GIVER_SOCKET, MONITOR_SOCKET } from './sockets.ts';
 
 /** Lets others ask for a guest's memory to be given; `end` lets them know that this is over. */
 export async function listenAsGiver(

@@ -7,7 +7,13 @@ import { isRight } from 'fp-ts/lib/Either.js';
 import * as t from 'io-ts';
 import { LedgerError } from '../../../../domain/values/ledger-error.ts';
 import { sentenceOf } from '../failure.ts';
-import { GIVER_SOCKET, KEEPER_SOCKET, MONITOR_SOCKET } from './keeper-messages.ts';
+import {
+  GIVER_SOCKET,
+  INCOMING_SOCKET,
+  KEEPER_ASKED,
+  KEEPER_SAID,
+  MONITOR_SOCKET,
+} from './sockets.ts';
 
 const PointNote = t.strict({
   vm: t.string,
@@ -23,8 +29,6 @@ const PointNote = t.strict({
  */
 export type PointNote = t.TypeOf<typeof PointNote>;
 
-/** The socket of the memory, beside that of QEMU's control. */
-export const INCOMING_SOCKET = 'incoming.sock';
 const NAME = 'point.json';
 const NOTE_BYTES_MAX = 4096;
 const OWNERS_OWN = 0o600;
@@ -49,13 +53,14 @@ export function readNote(qmpPath: string): PointNote {
   throw noNote(path, 'it holds something else');
 }
 
-/** Removes the note, the sockets beside it, and their folder where nothing else is in it. */
+/** What may lie beside the note. */
+const BESIDE = [INCOMING_SOCKET, MONITOR_SOCKET, KEEPER_ASKED, KEEPER_SAID, GIVER_SOCKET];
+
+/** Removes the note, the sockets and pipes beside it, and their folder where nothing else is in it. */
 export function removeNote(qmpPath: string): void {
   const folder = dirname(qmpPath);
-  const sockets = [INCOMING_SOCKET, MONITOR_SOCKET, KEEPER_SOCKET, GIVER_SOCKET].map((name) =>
-    join(folder, name),
-  );
-  for (const path of [noteBeside(qmpPath), ...sockets, qmpPath]) rmSync(path, { force: true });
+  const beside = BESIDE.map((name) => join(folder, name));
+  for (const path of [noteBeside(qmpPath), ...beside, qmpPath]) rmSync(path, { force: true });
   try {
     rmdirSync(folder);
   } catch {

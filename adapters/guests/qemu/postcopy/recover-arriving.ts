@@ -13,7 +13,7 @@ import { connectQmp, type QmpClient } from '../qmp-client.ts';
 import { connected, isTooEarly } from '../starting-qemu.ts';
 import { ArrivingQemu } from './arriving-qemu.ts';
 import { askKeeper, startKeeper } from './keeper.ts';
-import { INCOMING_SOCKET } from './point-note.ts';
+import { INCOMING_SOCKET } from './sockets.ts';
 
 export interface RecoverRequest {
   readonly qmpPath: string;

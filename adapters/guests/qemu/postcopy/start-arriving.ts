@@ -19,9 +19,9 @@ import { sendGuest, timeoutOf, untilTaken } from '../resume-guest.ts';
 import type { ResumedGuest, ResumeRequest } from '../resume-guest.ts';
 import { checkCommand, connected, StartingQemu, whenUp } from '../starting-qemu.ts';
 import { ArrivingQemu } from './arriving-qemu.ts';
-import { MONITOR_SOCKET } from './keeper-messages.ts';
 import { endKeeper, startKeeper } from './keeper.ts';
-import { INCOMING_SOCKET, removeNote, writeNote, type PointNote } from './point-note.ts';
+import { removeNote, writeNote, type PointNote } from './point-note.ts';
+import { INCOMING_SOCKET, MONITOR_SOCKET } from './sockets.ts';
 
 export interface ArrivingRequest extends ResumeRequest {
   /** What the guest is, but for its pages; asked for while QEMU, which is this process, starts. */
@@ -60,7 +60,7 @@ export async function forgetArrival({
   // It may have ended by itself meanwhile.
   if (qmp.lost === null) await setPostcopy(qmp, false).catch(() => undefined);
   qmp.close();
-  await endKeeper(qmpPath);
+  endKeeper(qmpPath);
   removeNote(qmpPath);
 }
 
@@ -98,10 +98,10 @@ export const startArriving = (
       const guest = request.guest(qemu.process);
       // Its failure is met when it is waited for.
       guest.catch(() => undefined);
-      const { kept, ...made } = await startIn({ request, qemu, folder, qmpPath, guest });
+      const made = await startIn({ request, qemu, folder, qmpPath, guest });
       const startMs = performance.now() - started;
       if (made._tag === 'eager') folder.remove();
-      await qemu.whileAlive(kept);
+      else await qemu.whileAlive(startKeeper(qmpPath));
       return { ...made, process: qemu.release(), startMs };
     } catch (error) {
       throw await qemu.explain(error);
@@ -116,18 +116,13 @@ interface Starting {
   readonly guest: Promise<RestoredGuest>;
 }
 
-type Made<G> = Omit<G, 'process' | 'startMs'> & {
-  /** Ends when somebody else can go on with the guest. */
-  readonly kept: Promise<void>;
-};
+type Made<G> = Omit<G, 'process' | 'startMs'>;
 
 async function startIn(parts: Starting): Promise<Made<StartedGuest> | Made<EagerGuest>> {
   const { request, qemu, folder, qmpPath } = parts;
   const timeoutMs = timeoutOf(request);
   const qmp = await whenUp(() => connectQmp({ path: qmpPath }), { qemu, timeoutMs });
   const refusal = await refusalOf(qmp);
-  // A program that starts, beside the guest's start; it ends with QEMU.
-  const kept = refusal === null ? startKeeper(qmpPath) : Promise.resolve();
   const incoming = folder.socket(INCOMING_SOCKET);
   await qemu.whileAlive(qmp.execute('migrate-incoming', { uri: `unix:${incoming}` }));
   const { memoryMap, device } = await qemu.whileAlive(parts.guest);
@@ -137,7 +132,7 @@ async function startIn(parts: Starting): Promise<Made<StartedGuest> | Made<Eager
     if (isRunning) await qmp.execute('cont');
     const control = (): Promise<QmpClient> => Promise.resolve(qmp);
     const runState = await sendGuest({ request, qemu, incoming, control });
-    return { _tag: 'eager', runState, reason: refusal, kept };
+    return { _tag: 'eager', runState, reason: refusal };
   }
   const socket = await whenUp(() => connected(incoming), { qemu, timeoutMs });
   writeNote(qmpPath, request.note());
@@ -155,7 +150,7 @@ async function startIn(parts: Starting): Promise<Made<StartedGuest> | Made<Eager
       return untilTaken(qmp, timeoutMs);
     };
     const runState = await Promise.race([qemu.whileAlive(runs()), unserved]);
-    return { _tag: 'arriving', qmp, qmpPath, runState, kept };
+    return { _tag: 'arriving', qmp, qmpPath, runState };
   } catch (error) {
     arriving.leave();
     throw error;
