@@ -122,8 +122,17 @@ class Walk {
 /** Devices, and what is said of them. */
 type Devices = Pick<DeviceState, 'sections' | 'description'>;
 
+/** Sections of devices that were walked: several ask for those of one guest. */
+const WALKED = new WeakMap<Devices, readonly DeviceSection[]>();
+
 /** The sections of a guest's devices; throws STREAM_INVALID where bytes and description differ. */
 export function deviceSectionsOf(device: Devices, label: string): readonly DeviceSection[] {
+  const walked = WALKED.get(device) ?? walkedSections(device, label);
+  WALKED.set(device, walked);
+  return walked;
+}
+
+function walkedSections(device: Devices, label: string): readonly DeviceSection[] {
   const walk = new Walk(device.sections, label);
   const description = parse(Description, jsonOf(device.description, walk), walk);
   if (description.page_size !== undefined && description.page_size !== PAGE_BYTES) {

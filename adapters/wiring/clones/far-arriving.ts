@@ -123,14 +123,22 @@ function serve(
 ): Serving & { readonly fetched: Uint8Array } {
   const table = tableOf(of);
   const neighbours = new NearPages(table);
-  const queue = new PageQueue({ table, neighbours, ...(given === undefined ? {} : { given }) });
+  const queue = new PageQueue({ table, neighbours });
+  if (given !== undefined) queue.had(given);
   const label = 'what the memory server gives';
   const reader = new FarReader(of);
   const server = new PageServer({ guest, reader, queue, label });
   const served = server.run();
   // Its failure is met where its end is waited for.
   served.catch(() => undefined);
-  return { server, queue, served, sampled: null, fetched: reader.fetched };
+  return {
+    server,
+    queue,
+    served,
+    sampled: null,
+    first: Promise.resolve(),
+    fetched: reader.fetched,
+  };
 }
 
 /** Its server's ledger holds the point for it, as it does for every clone. */

@@ -38,10 +38,17 @@ export class PointMemory implements GuestPages {
 
   /** Memory at a point. */
   static async open(ledger: Ledger, point: VmPoint): Promise<PointMemory> {
-    const map = memoryMapOf(point);
     const table = await tableOf(ledger, point, { isWhole: false });
     const { reader } = await readPoint(ledger, { point, table });
-    return new PointMemory({ table, map, reader, label: labelOf(point) });
+    return PointMemory.of(point, { table, reader });
+  }
+
+  /** Memory at a point whose table is known, by who reads it. */
+  static of(
+    point: VmPoint,
+    by: { readonly table: Uint32Array; readonly reader: PointReader },
+  ): PointMemory {
+    return new PointMemory({ ...by, map: memoryMapOf(point), label: labelOf(point) });
   }
 
   /** The page that a frame is; null: it is none. */

@@ -12,6 +12,7 @@ import {
 } from '../../guests/qemu/postcopy/start-arriving.ts';
 import { assert } from '../../../domain/values/assert.ts';
 import { LedgerError } from '../../../domain/values/ledger-error.ts';
+import type { DeviceState } from '../../../domain/values/device-state.ts';
 import type { LargePagesEvent } from '../../../domain/large-pages.ts';
 import type { ArrivingGuest, PageDemand } from '../../../domain/ports/arriving-guest.ts';
 import { run } from '../../../domain/ports/run.ts';
@@ -33,6 +34,7 @@ import { isWholeTrace } from '../../../domain/use-cases/serve/whole-trace.ts';
 import { memoryMapOf } from '../../../projections/models/page-tables.ts';
 import { holdPoint, takeOver, type HeldPoint } from '../points/leases.ts';
 import type { Ledger } from '../ledger/ledger.ts';
+import { firstPages } from './first-pages.ts';
 import { PatientReading, type Waiting } from './patient-reading.ts';
 import { readPoint, type ReadPoint } from '../points/point-reader.ts';
 import { RequestRecorder, tracedSets } from '../points/requests.ts';
@@ -56,6 +58,8 @@ export interface Serving {
   readonly served: ReturnType<PageServer['run']>;
   /** Regions that are looked at; null: none are. */
   readonly sampled: RegionSampling | null;
+  /** Ends when what the guest needs first is among what is given. */
+  readonly first: Promise<void>;
 }
 
 /** How the giving of a guest's memory ended: all is there, it was left standing, or the guest is no more. */
@@ -130,11 +134,16 @@ function neighboursOf(
   });
 }
 
+interface ServeOptions extends Omit<ArrivingOptions, 'isOnDemandOnly'> {
+  /** The devices of a guest that is started: they tell what it needs first. */
+  readonly device?: Promise<DeviceState>;
+}
+
 /** Makes ready what gives pages of a point. */
 export async function serveOf(
   ledger: Ledger,
   point: VmPoint,
-  { waiting = UNTOLD, sampling, tracing }: Omit<ArrivingOptions, 'isOnDemandOnly'> = {},
+  { waiting = UNTOLD, sampling, tracing, device }: ServeOptions = {},
 ): Promise<Serve> {
   const table = await tableOf(ledger, point, { isWhole: true });
   const read = await readPoint(ledger, { point, table });
@@ -146,21 +155,28 @@ export async function serveOf(
   const sampled =
     sampling === undefined ? null : await RegionSampling.begin(ledger, point, sampling);
   const isWhole = isWholeTrace(new Set(asked), neighbours);
+  const withheld = tracing === undefined ? sampled?.withheld : new Uint8Array(table.length).fill(1);
+  const waits = withheld === undefined ? {} : { withheld };
+  const queue = new PageQueue({ table, neighbours, ...waits });
+  if (isWhole) queue.prefetchAlone(traced);
+  else queue.prefetch(traced, Uint32Array.from(asked));
+  const needed = device?.then((of) =>
+    firstPages(point, { table, reader: read.reader, device: of }),
+  );
+  // Its failure is met by whoever starts the guest.
+  needed?.catch(() => undefined);
   return (guest, given) => {
-    const has = given === undefined ? {} : { given };
-    const withheld =
-      tracing === undefined ? sampled?.withheld : new Uint8Array(table.length).fill(1);
-    const waits = withheld === undefined ? {} : { withheld };
-    const queue = new PageQueue({ table, neighbours, ...has, ...waits });
-    if (isWhole) queue.prefetchAlone(traced);
-    else queue.prefetch(traced, Uint32Array.from(asked));
+    if (given !== undefined) queue.had(given);
     // What is asked for of a few regions alone is no trace of what a guest needs.
     const requests = sampled === null ? new RequestRecorder(ledger, point) : null;
     const onDemanded = (demand: PageDemand): void => (sampled ?? requests!).note(demand);
     const label = labelOf(point);
     const server = new PageServer({ guest, reader, queue, label, onDemanded });
+    const first = async (): Promise<void> => {
+      if (needed !== undefined) server.prefetchFirst(await needed);
+    };
     const served = server.run().finally(() => requests?.end());
-    return { server, queue, served, sampled };
+    return { server, queue, served, sampled, first: first() };
   };
 }
 
@@ -267,7 +283,6 @@ async function startLazily(
   const { entry, row } = point;
   const { made } = request;
   const { vm } = entry;
-  let noted: Promise<void> = Promise.resolve();
   const started = await run(
     startArriving({
       command: request.command,
@@ -283,26 +298,27 @@ async function startLazily(
       guest: async (process) => {
         made.process = process;
         // What lies where is found out while the lease is written; no pack is read before it is.
-        const serve = serveOf(ledger, point, request);
-        serve.catch(() => undefined);
-        made.held = await holdFor(ledger, point, process);
-        const device = await deviceStateOf(ledger, point);
+        const held = holdFor(ledger, point, process);
+        const device = held.then(() => deviceStateOf(ledger, point));
+        const serve = serveOf(ledger, point, { ...request, device });
+        for (const under of [device, serve]) under.catch(() => undefined);
+        made.held = await held;
         made.serve = await serve;
-        return { device, memoryMap: memoryMapOf(point) };
+        return { device: await device, memoryMap: memoryMapOf(point) };
       },
       serve: (guest) => {
         assert(made.serve !== null, 'what gives pages was made ready before');
-        // Beside the guest's start, which does not wait for it.
-        noted = recordRestored(ledger, point, { how: 'resume' });
         made.serving = made.serve(guest);
         return made.serving.served;
       },
-      headStart: () => made.serving?.server.prefetched() ?? Promise.resolve(),
+      headStart: async () => {
+        await made.serving?.first;
+        await made.serving?.server.prefetched();
+      },
       ...(request.stdio === undefined ? {} : { stdin: request.stdio, stdout: request.stdio }),
       ...(request.onStderr === undefined ? {} : { onStderr: request.onStderr }),
     }),
   ).catch(async (thrown: unknown) => {
-    await noted;
     // A guest that did not start is no longer served: what it asked for is written down by then.
     await made.serving?.served.catch(() => undefined);
     throw thrown;
@@ -314,6 +330,8 @@ async function startLazily(
     'a guest that runs is served from a point that is held',
   );
   const { process, startMs } = started;
+  // Beside the giving, which does not wait for it.
+  const noted = recordRestored(ledger, point, { how: 'resume' });
   const arriving = arrivingMemory(started, serving, { ...request, held, noted });
   return { _tag: 'arriving', process, startMs, ...arriving };
 }

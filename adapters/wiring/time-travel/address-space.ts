@@ -3,6 +3,7 @@
 // moment. What the guest's kernel says of itself is taken from one moment; where another boot lies there,
 // which its page of VMCOREINFO tells, none of it holds.
 
+import { FRAMES_MAX, pagingOf } from '../../../domain/guest/cpu-memory.ts';
 import { isGuestFailure } from '../../../domain/guest/guest-failures.ts';
 import { TaskReader, type Task } from '../../../domain/guest/tasks.ts';
 import {
@@ -18,10 +19,6 @@ import type { DescribedGuest } from '../guest/guest.ts';
 
 /** From here on addresses are the kernel's, in every process. */
 export const KERNEL_HALF = 2n ** 63n;
-const CR0_PAGING = 1n << 31n;
-const CR4_FIVE_LEVELS = 1n << 12n;
-const EFER_LONG = 1n << 10n;
-const FRAMES_MAX = 2n ** 40n;
 
 /** Whose addresses they are. */
 export type AddressSpace =
@@ -32,11 +29,10 @@ export type AddressSpace =
   | { readonly kind: 'process'; readonly pid: number };
 
 /** Whose addresses a CPU uses; null: it translates as no 64-bit kernel does. */
-export function spaceOf({ cr0, cr3, cr4, efer }: X86Cpu): AddressSpace | null {
-  if ((cr0 & CR0_PAGING) === 0n) return { kind: 'physical' };
-  if ((efer & EFER_LONG) === 0n) return null;
-  const frame = Number((cr3 >> 12n) & (FRAMES_MAX - 1n));
-  return { kind: 'tables', root: { frame, levels: (cr4 & CR4_FIVE_LEVELS) === 0n ? 4 : 5 } };
+export function spaceOf(cpu: X86Cpu): AddressSpace | null {
+  const paging = pagingOf(cpu);
+  if (paging === null) return null;
+  return paging === 'none' ? { kind: 'physical' } : { kind: 'tables', root: paging };
 }
 
 /** What a guest's kernel said of itself at one moment, held against the memory of others. */

@@ -25,8 +25,6 @@ export interface PageQueueRequest {
   /** What each page holds. */
   readonly table: Uint32Array;
   readonly neighbours: PageNeighbours;
-  /** Where [page] is 1 the guest has it already; absent: it has none. Becomes the queue's own. */
-  readonly given?: Uint8Array;
   /** Where [page] is 1 it is given only when it is asked for, and alone, until `release`; absent: none is. */
   readonly withheld?: Uint8Array;
 }
@@ -37,10 +35,22 @@ interface Prefetch {
   readonly around: (page: number) => Uint32Array;
   /** Whether these lie farther away, so that what is asked for now comes before them. */
   readonly isFar: boolean;
+  /** Whether they are given before others, and with none of them. */
+  readonly isFirst: boolean;
   /** Pages around which was looked already. */
   readonly looked: Set<number>;
   at: number;
 }
+
+/** Pages without what lies around them. */
+const aloneOf = (pages: Uint32Array, of: Pick<Prefetch, 'isFirst'>): Prefetch => ({
+  ...of,
+  pages,
+  around: () => new Uint32Array(0),
+  isFar: false,
+  looked: new Set(),
+  at: 0,
+});
 
 export class PageQueue {
   readonly #table: Uint32Array;
@@ -61,20 +71,22 @@ export class PageQueue {
   #push: { readonly parts: Iterator<Uint32Array>; part: Uint32Array | null; at: number } | null =
     null;
 
-  constructor({ table, neighbours, given, withheld }: PageQueueRequest) {
+  constructor({ table, neighbours, withheld }: PageQueueRequest) {
     assert(withheld === undefined || withheld.length === table.length, 'a page is withheld or not');
-    assert(given === undefined || given.length === table.length, 'a page is given or not');
     this.#table = table;
     this.#neighbours = neighbours;
-    this.#given = given ?? new Uint8Array(table.length);
+    this.#given = new Uint8Array(table.length);
     this.#answering = new Uint8Array(table.length);
     this.#withheld = withheld ?? null;
     this.#asked = new NumberQueue(table.length);
-    for (let page = 0; page < table.length; page += 1) {
-      if (table[page] === ZERO) continue;
-      this.#pageCount += 1;
-      this.#givenCount += this.#given[page]!;
-    }
+    for (let page = 0; page < table.length; page += 1)
+      if (table[page] !== ZERO) this.#pageCount += 1;
+  }
+
+  /** Takes note of what the guest has already: where [page] is 1. */
+  had(given: Uint8Array): void {
+    assert(given.length === this.#table.length, 'a page is given or not');
+    for (let page = 0; page < given.length; page += 1) if (given[page] === 1) this.#note(page);
   }
 
   /** Whether a page is one of the guest's. */
@@ -100,7 +112,7 @@ export class PageQueue {
    */
   prefetch(pages: Uint32Array, asked: Uint32Array = pages): void {
     const neighbours = this.#neighbours;
-    const begun = () => ({ looked: new Set<number>(), at: 0 });
+    const begun = () => ({ isFirst: false, looked: new Set<number>(), at: 0 });
     this.#prefetch.push(
       { pages, around: (page) => neighbours.block(page), isFar: false, ...begun() },
       { pages: asked, around: (page) => neighbours.storageBlock(page), isFar: true, ...begun() },
@@ -109,8 +121,13 @@ export class PageQueue {
 
   /** Likewise pages that are all that a guest uses: each alone, as nothing beside them is asked for. */
   prefetchAlone(pages: Uint32Array): void {
-    const around = (): Uint32Array => new Uint32Array(0);
-    this.#prefetch.push({ pages, around, isFar: false, looked: new Set(), at: 0 });
+    this.#prefetch.push(aloneOf(pages, { isFirst: false }));
+  }
+
+  /** Likewise pages that the guest needs before all others: at most FILL_PAGES_MAX, which are given as one. */
+  prefetchFirst(pages: Uint32Array): void {
+    assert(pages.length <= FILL_PAGES_MAX, 'a few pages are needed first');
+    this.#prefetch.unshift(aloneOf(pages, { isFirst: true }));
   }
 
   /** Whether something is left of what is to be prefetched. */
@@ -205,6 +222,7 @@ export class PageQueue {
       while (next.at < next.pages.length && this.#choose(next, chosen)) next.at += 1;
       if (next.at < next.pages.length) break;
       this.#prefetch.splice(this.#prefetch.indexOf(next), 1);
+      if (next.isFirst && chosen.size > 0) break;
     }
     return Uint32Array.from(chosen);
   }
@@ -248,11 +266,13 @@ export class PageQueue {
   /** Those of these that were not given before, which are from now on; their order stays. */
   give(pages: Uint32Array): Uint32Array {
     const news = pages.filter((page) => this.#given[page] === 0);
-    for (const page of news) {
-      this.#given[page] = 1;
-      if (this.#table[page] !== ZERO) this.#givenCount += 1;
-    }
+    for (const page of news) this.#note(page);
     return news;
+  }
+
+  #note(page: number): void {
+    this.#given[page] = 1;
+    if (this.#table[page] !== ZERO) this.#givenCount += 1;
   }
 
   /** What a page holds. */

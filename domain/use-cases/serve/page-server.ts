@@ -93,10 +93,7 @@ export class PageServer {
   readonly #bell = new Bell();
   readonly #seen = new NumberSet();
   /** Where many pages are read to: what is pushed waits in its own while others are given. */
-  readonly #windows = {
-    near: new SharedArrayBuffer(PUSH_PAGES_MAX * PAGE_BYTES),
-    pushed: new SharedArrayBuffer(PUSH_PAGES_MAX * PAGE_BYTES),
-  };
+  readonly #windows: { near?: SharedArrayBuffer; pushed?: SharedArrayBuffer } = {};
   readonly #counts = {
     requests: 0,
     duplicates: 0,
@@ -133,6 +130,12 @@ export class PageServer {
   /** Gives everything from now on, asked for or not. */
   push(): void {
     this.#queue.push();
+    this.#bell.ring();
+  }
+
+  /** Gives a few pages before all that nobody asks for. */
+  prefetchFirst(pages: Uint32Array): void {
+    this.#queue.prefetchFirst(pages);
     this.#bell.ring();
   }
 
@@ -346,9 +349,11 @@ export class PageServer {
   #read(pages: Uint32Array, why: Unasked): Promise<Uint8Array> {
     const holdings = Uint32Array.from(pages, (page) => this.#queue.holdingOf(page));
     const { reader } = this.#request;
-    return holdings.length <= READ_PAGES_MAX
-      ? reader.read(holdings, new Uint8Array(holdings.length * PAGE_BYTES), this.#stop.signal)
-      : this.#fill(holdings, this.#windows[why === 'pushed' ? 'pushed' : 'near']);
+    if (holdings.length <= READ_PAGES_MAX)
+      return reader.read(holdings, new Uint8Array(holdings.length * PAGE_BYTES), this.#stop.signal);
+    const which = why === 'pushed' ? 'pushed' : 'near';
+    const window = (this.#windows[which] ??= new SharedArrayBuffer(PUSH_PAGES_MAX * PAGE_BYTES));
+    return this.#fill(holdings, window);
   }
 
   async #fill(holdings: Uint32Array, window: SharedArrayBuffer): Promise<Uint8Array> {

@@ -40,13 +40,14 @@ export const locator: PageLocator = {
 };
 
 /** A queue over a table; storage blocks are of two blocks. */
-export const queueOf = (table: Uint32Array, given?: Uint8Array, withheld?: Uint8Array): PageQueue =>
-  new PageQueue({
-    table,
-    neighbours: new StoredNeighbours({ table, locator, storageEnds: endsOfPages(2 * BLOCK_PAGES) }),
-    ...(given === undefined ? {} : { given }),
-    ...(withheld === undefined ? {} : { withheld }),
-  });
+export function queueOf(table: Uint32Array, given?: Uint8Array, withheld?: Uint8Array): PageQueue {
+  const storageEnds = endsOfPages(2 * BLOCK_PAGES);
+  const neighbours = new StoredNeighbours({ table, locator, storageEnds });
+  const waits = withheld === undefined ? {} : { withheld };
+  const queue = new PageQueue({ table, neighbours, ...waits });
+  if (given !== undefined) queue.had(given);
+  return queue;
+}
 
 /** The bytes of a page that holds this. */
 export function pageHolding(holding: Holding): Uint8Array {

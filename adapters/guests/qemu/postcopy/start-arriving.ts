@@ -7,6 +7,7 @@ import type { TaskEither } from 'fp-ts/lib/TaskEither.js';
 import { assert } from '../../../../domain/values/assert.ts';
 import type { DeviceState } from '../../../../domain/values/device-state.ts';
 import { isLedgerError, type LedgerError } from '../../../../domain/values/ledger-error.ts';
+import type { MemoryMap } from '../../../../domain/values/memory-map.ts';
 import type { ArrivingGuest } from '../../../../domain/ports/arriving-guest.ts';
 import type { RestoredGuest } from '../../../../domain/ports/guests.ts';
 import { deviceSectionsOf, runStateOf } from '../device-sections.ts';
@@ -95,10 +96,10 @@ export const startArriving = (
     ];
     const qemu = new StartingQemu({ ...request, isDetached: true }, words, folder);
     try {
-      const guest = request.guest(qemu.process);
+      const ready = madeReady(request, qemu);
       // Its failure is met when it is waited for.
-      guest.catch(() => undefined);
-      const made = await startIn({ request, qemu, folder, qmpPath, guest });
+      ready.catch(() => undefined);
+      const made = await startIn({ request, qemu, folder, qmpPath, ready });
       const startMs = performance.now() - started;
       if (made._tag === 'eager') folder.remove();
       else await qemu.whileAlive(startKeeper(qmpPath));
@@ -108,12 +109,27 @@ export const startArriving = (
     }
   });
 
+/** What is made ready while QEMU starts. */
+interface Ready {
+  readonly memoryMap: MemoryMap;
+  readonly device: DeviceState;
+  /** Whether the guest runs as soon as it can. */
+  readonly isRunning: boolean;
+}
+
+async function madeReady(request: ArrivingRequest, qemu: StartingQemu): Promise<Ready> {
+  const { memoryMap, device } = await request.guest(qemu.process);
+  assert(device !== null, 'a guest that is resumed has its devices');
+  const isRunning = !hasOption(request.command, 'S') && runsIn(device);
+  return { memoryMap, device, isRunning };
+}
+
 interface Starting {
   readonly request: ArrivingRequest;
   readonly qemu: StartingQemu;
   readonly folder: PrivateFolder;
   readonly qmpPath: string;
-  readonly guest: Promise<RestoredGuest>;
+  readonly ready: Promise<Ready>;
 }
 
 type Made<G> = Omit<G, 'process' | 'startMs'>;
@@ -125,9 +141,7 @@ async function startIn(parts: Starting): Promise<Made<StartedGuest> | Made<Eager
   const refusal = await refusalOf(qmp);
   const incoming = folder.socket(INCOMING_SOCKET);
   await qemu.whileAlive(qmp.execute('migrate-incoming', { uri: `unix:${incoming}` }));
-  const { memoryMap, device } = await qemu.whileAlive(parts.guest);
-  assert(device !== null, 'a guest that is resumed has its devices');
-  const isRunning = !hasOption(request.command, 'S') && runsIn(device);
+  const { memoryMap, device, isRunning } = await qemu.whileAlive(parts.ready);
   if (refusal !== null) {
     if (isRunning) await qmp.execute('cont');
     const control = (): Promise<QmpClient> => Promise.resolve(qmp);
