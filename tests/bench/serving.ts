@@ -178,7 +178,9 @@ async function run(context: BenchContext): Promise<readonly Row[]> {
       waiting,
     });
     const opened: OpenExport = await exports.open(NAME);
-    const library = await pageTimes(sizes, (page) => opened.served.read(page, 1, NEVER));
+    const library = await pageTimes(sizes, async (page) =>
+      (await opened.served.read(page, 1, NEVER)).giveBack(),
+    );
     rows.push(...latencyRows('as a library call', library, [20, 60]));
     const address = { kind: 'unix', path: join(context.folder, 'pages.sock') } as const;
     rows.push(

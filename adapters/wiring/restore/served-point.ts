@@ -4,6 +4,7 @@
 
 import type { PointReader } from '../../../domain/use-cases/layout/laid-out-reader.ts';
 import { sharedMemory } from '../../../domain/ports/guests.ts';
+import { PageRooms } from '../../../domain/use-cases/serve/page-rooms.ts';
 import { PART_PAGES, ReadAhead } from '../../../domain/use-cases/serve/read-ahead.ts';
 import {
   ownPages,
@@ -55,6 +56,7 @@ export class ServedPoint {
   /** Who reads, once the first page was. */
   #ready: PointReader | null = null;
   readonly #ahead: ReadAhead;
+  readonly #rooms = new PageRooms();
 
   private constructor(
     ledger: Ledger,
@@ -130,21 +132,23 @@ export class ServedPoint {
    */
   async read(firstPage: number, pages: number, signal: AbortSignal): Promise<LentPages> {
     const before = this.#ahead.note(firstPage, pages);
-    const kept = this.readKept(firstPage, pages);
-    if (kept !== null) return ownPages(kept);
+    const kept = this.#readKept(firstPage, pages);
+    if (kept !== null) return kept;
     // What the first reading tells of a store that is away is heard.
     const ahead = this.#ready === null ? null : await this.#ahead.read(firstPage, pages, before);
     if (ahead !== null) return ahead;
     const holdings = this.#table.subarray(firstPage, firstPage + pages);
-    return ownPages(await this.#patient.whenThere(() => this.#readNow(holdings), signal));
+    return this.#patient.whenThere(() => this.#readNow(holdings), signal);
   }
 
   /** The same at once, where few pages are asked for that are decoded already; null: others are. */
-  readKept(firstPage: number, pages: number): Uint8Array | null {
+  #readKept(firstPage: number, pages: number): LentPages | null {
     if (this.#ready === null || pages >= PART_PAGES) return null;
-    const into = Buffer.allocUnsafe(pages * PAGE_BYTES);
+    const into = this.#rooms.lend(pages);
     const holdings = this.#table.subarray(firstPage, firstPage + pages);
-    return this.#ready.readKept(holdings, into) ? into : null;
+    if (this.#ready.readKept(holdings, into.bytes)) return into;
+    into.giveBack();
+    return null;
   }
 
   /** Makes pages in memory of zeros. */
@@ -163,14 +167,18 @@ export class ServedPoint {
     await this.#fill(table, room);
   }
 
-  async #readNow(holdings: Uint32Array): Promise<Uint8Array> {
+  async #readNow(holdings: Uint32Array): Promise<LentPages> {
     const reader = await this.#reader();
     this.#ready = reader;
-    const lengthBytes = holdings.length * PAGE_BYTES;
-    if (holdings.length < PART_PAGES) return reader.read(holdings, Buffer.allocUnsafe(lengthBytes));
-    const room = new SharedArrayBuffer(lengthBytes);
-    await this.#fill(holdings, room);
-    return new Uint8Array(room);
+    if (holdings.length >= PART_PAGES) {
+      const room = new SharedArrayBuffer(holdings.length * PAGE_BYTES);
+      await this.#fill(holdings, room);
+      return ownPages(new Uint8Array(room));
+    }
+    const into = this.#rooms.lend(holdings.length);
+    // Where that fails the memory is nobody's again: something may be on its way into it.
+    await reader.read(holdings, into.bytes);
+    return into;
   }
 
   /** Another point of the VM, which may be forgotten. Refused where there is none. */

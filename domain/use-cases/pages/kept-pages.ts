@@ -1,6 +1,9 @@
-// Pages that are made of blocks which are decoded already, at once: nothing is planned and nobody waited
-// for, as who asks for a page of which the block was read a moment ago is asked for thousands a second.
+// Pages that are patterns, or made of blocks which are decoded already, at once: nothing is planned and
+// nobody waited for, as who asks for a page of which the block was read a moment ago is asked for thousands
+// a second.
 
+import { publicPattern } from '../../patterns/public-patterns.ts';
+import { regenerate } from '../../patterns/descriptor.ts';
 import type { PageLocator, ReadPack } from '../../ports/models.ts';
 import { ZERO, type Holding } from '../../values/holding.ts';
 import type { BlockStarts } from '../../values/pack.ts';
@@ -39,8 +42,7 @@ function pageOf(ports: KeptPorts, holding: Holding, page: Uint8Array): boolean {
     page.fill(0);
     return true;
   }
-  // Public patterns are made, and not read.
-  if (!isRead(holding)) return false;
+  if (!isRead(holding)) return regenerate(publicPattern(holding), page) === null;
   const length = chainOf(ports.locator, holding, CHAIN);
   for (let i = 0; i < length; i += 1) {
     const stored = storedAt(ports, CHAIN[i]!);

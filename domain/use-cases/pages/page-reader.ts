@@ -116,8 +116,8 @@ export class PageReader {
   }
 
   /**
-   * The same as `read` at once, where all that the pages are made of is decoded already; false: it is
-   * not, and `into` holds no matter what. POINT_DAMAGED.
+   * The same as `read` at once, where all that the pages are made of is decoded already, or made; false:
+   * it is not, and `into` holds no matter what. POINT_DAMAGED.
    */
   readKept(holdings: ArrayLike<Holding>, into: Uint8Array): boolean {
     const { blocks } = this.#kept;

@@ -142,11 +142,12 @@ describe('what is decoded already', () => {
     expect(reader.readKept(holdings, kept)).toBe(true);
     expect(Buffer.from(kept).equals(read)).toBe(true);
     expect(pageOf(kept, 0).equals(pageOf(patched, BLOCK_PAGES))).toBe(true);
-    // Its neighbours are kept with it; a block is not that nobody read, nor a pattern that is made.
+    // Its neighbours are kept with it, a block is not that nobody read, and a pattern is made.
     expect(reader.readKept([patch(PACK_PAGES - 1)], room())).toBe(true);
     expect(reader.readKept([patch(0)], room())).toBe(false);
-    expect(reader.readKept([ZERO, whole(0), 1], room())).toBe(false);
+    expect(reader.readKept([ZERO, 1, whole(0)], kept)).toBe(true);
     expect(gets).toBe(before);
+    expect(Buffer.from(kept).equals(await reader.read([ZERO, 1, whole(0)], room()))).toBe(true);
   });
 
   test('is told to be lost where it is', () => {
