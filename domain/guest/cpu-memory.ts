@@ -72,21 +72,26 @@ function wordsIn(stack: Uint8Array): readonly bigint[] {
 }
 
 /**
- * The frames that CPUs use first when they go on, those that are needed first before the others; each of
- * them is memory. What a CPU's registers lead to nowhere is left out. Cost: some ten pages are read.
+ * At most so many of the frames that CPUs use first when they go on, those that are needed first before the
+ * others; each of them is memory. What a CPU's registers lead to nowhere is left out. How many CPUs there
+ * are, and where they lead, is the recorded guest's to say. Cost: some ten pages are read of a CPU, and of
+ * no more CPUs than frames are wanted.
  */
 export async function framesInUse(
   pages: GuestPages,
   cpus: readonly X86Cpu[],
+  framesMax: number,
 ): Promise<readonly number[]> {
   const frames = new Set<number>();
   const physical = new PhysicalMemory(new ReadFrames(pages, frames));
-  for (const cpu of cpus) {
+  for (const cpu of cpus.slice(0, framesMax)) {
+    if (frames.size >= framesMax) break;
     const root = pagingOf(cpu);
     if (root === null || root === 'none') continue;
     const memory = new VirtualMemory(physical, root);
     const add = async (addresses: Iterable<bigint>): Promise<void> => {
       for (const address of addresses) {
+        if (frames.size >= framesMax) return;
         const frame = await memory.frameOf(address);
         if (frame !== null) frames.add(frame);
       }
@@ -99,5 +104,5 @@ export async function framesInUse(
     const top = await memory.tryRead(stack, Math.min(toPageEnd(stack), PAGE_BYTES));
     await add([...cpu.general.values(), ...(top === null ? [] : wordsIn(top))]);
   }
-  return [...frames];
+  return [...frames].slice(0, framesMax);
 }

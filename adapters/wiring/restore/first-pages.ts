@@ -23,7 +23,7 @@ export async function firstPages(
   try {
     const memory = PointMemory.of(point, by);
     const cpus = cpusOf(device, labelOf(point));
-    const frames = new Set([...PC_FRAMES, ...(await framesInUse(memory, cpus))]);
+    const frames = new Set([...PC_FRAMES, ...(await framesInUse(memory, cpus, FILL_PAGES_MAX))]);
     const pages = [...frames].filter((frame) => memory.has(frame)).map((f) => memory.gfnOf(f)!);
     const first = pages.slice(0, FILL_PAGES_MAX);
     await memory.pages(first);

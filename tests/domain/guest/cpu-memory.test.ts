@@ -2,6 +2,7 @@
 
 import { describe, expect, test } from '@jest/globals';
 import { framesInUse, pagingOf } from '../../../domain/guest/cpu-memory.ts';
+import type { GuestPages } from '../../../domain/ports/guest-pages.ts';
 import { PAGE_BYTES } from '../../../domain/values/page.ts';
 import type { X86Cpu } from '../../../domain/values/x86-cpu.ts';
 import { cpusOf } from '../../../adapters/guests/qemu/cpu-state.ts';
@@ -70,7 +71,7 @@ describe('the frames that a CPU uses first', () => {
     gate(made, 3, at(11, 0x40));
     gate(made, 236, at(11, 0x80));
     const general = new Map(CPU.general).set('rax', at(12, 1)).set('rdi', at(MAPPED + 1));
-    const frames = await framesInUse(pagesOfBytes(made.bytes), [{ ...CPU, general }]);
+    const frames = await framesInUse(pagesOfBytes(made.bytes), [{ ...CPU, general }], FRAMES);
     expect(new Set(frames)).toEqual(framesOf([5, 6, 7, 8, 9, 10, 11, 12]));
     expect(frames).toHaveLength(12);
     // Of an address the tables come before the page, of a CPU its code before all else.
@@ -80,7 +81,7 @@ describe('the frames that a CPU uses first', () => {
   test('are those of every CPU, once', async () => {
     const made = madeMemory();
     const cpus = [CPU, { ...CPU, number: 1, rip: at(13) }];
-    const frames = await framesInUse(pagesOfBytes(made.bytes), cpus);
+    const frames = await framesInUse(pagesOfBytes(made.bytes), cpus, FRAMES);
     expect(new Set(frames)).toEqual(framesOf([5, 6, 7, 8, 9, 13]));
     expect(frames).toHaveLength(new Set(frames).size);
   });
@@ -88,16 +89,42 @@ describe('the frames that a CPU uses first', () => {
   test('are none where it does not translate as a 64-bit kernel does, or its tables lie nowhere', async () => {
     const pages = pagesOfBytes(madeMemory().bytes);
     expect(pagingOf({ ...CPU, cr0: 1n })).toBe('none');
-    expect(await framesInUse(pages, [{ ...CPU, cr0: 1n }])).toEqual([]);
+    expect(await framesInUse(pages, [{ ...CPU, cr0: 1n }], FRAMES)).toEqual([]);
     expect(pagingOf({ ...CPU, efer: 0n })).toBeNull();
-    expect(await framesInUse(pages, [{ ...CPU, efer: 0n }])).toEqual([]);
-    expect(await framesInUse(pages, [{ ...CPU, cr3: 0xffff_f000n }])).toEqual([]);
+    expect(await framesInUse(pages, [{ ...CPU, efer: 0n }], FRAMES)).toEqual([]);
+    expect(await framesInUse(pages, [{ ...CPU, cr3: 0xffff_f000n }], FRAMES)).toEqual([]);
     expect(pagingOf({ ...CPU, cr4: 0x1000n })).toEqual({ frame: 1, levels: 5 });
   });
 
   test('are as many as there are, whatever its registers and tables say', async () => {
     const bytes = new Uint8Array(FRAMES * PAGE_BYTES).fill(0xff);
-    const frames = await framesInUse(pagesOfBytes(bytes), [CPU, { ...CPU, cr4: 0x1000n }]);
+    const frames = await framesInUse(pagesOfBytes(bytes), [CPU, { ...CPU, cr4: 0x1000n }], FRAMES);
     expect(frames.every((frame) => frame < FRAMES)).toBe(true);
+  });
+
+  test('are no more than are wanted, the first of them, and no more CPUs are looked at', async () => {
+    const made = madeMemory();
+    for (let word = 0; word < 16; word += 1)
+      made.u64(MAPPED_FROM + 6, 0xf80 + word * 8, at(word + 12));
+    const all = await framesInUse(pagesOfBytes(made.bytes), [CPU], FRAMES);
+    expect(await framesInUse(pagesOfBytes(made.bytes), [CPU], 7)).toEqual(all.slice(0, 7));
+
+    // CPUs that are all at one place find no frame that the first has not.
+    const few = 100;
+    expect(all.length).toBeLessThan(few);
+    const asked = async (count: number): Promise<number> => {
+      const pages = pagesOfBytes(made.bytes);
+      let times = 0;
+      const counted: GuestPages = {
+        ...pages,
+        has: (frame) => {
+          times += 1;
+          return pages.has(frame);
+        },
+      };
+      await framesInUse(counted, Array<X86Cpu>(count).fill(CPU), few);
+      return times;
+    };
+    expect(await asked(1_000)).toBe(await asked(few));
   });
 });
