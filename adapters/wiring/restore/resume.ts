@@ -201,7 +201,7 @@ async function judgeAfter(
 
 /** What callers see of a guest that is served. */
 export function arrivingMemory(
-  guest: Pick<StartedGuest, 'qmp' | 'qmpPath' | 'runState'>,
+  guest: Pick<StartedGuest, 'qmp' | 'qmpPath' | 'runState' | 'keeper'>,
   serving: Serving,
   {
     isOnDemandOnly,

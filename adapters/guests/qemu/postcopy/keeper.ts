@@ -4,8 +4,8 @@
 // the shell, in a session of its own, that outlives this process: it passes on to QEMU what is written to
 // a pipe, and what QEMU says to another. Whoever goes on with the guest asks there.
 
-import { spawn } from 'node:child_process';
-import { closeSync, constants, openSync, readSync, writeSync } from 'node:fs';
+import { spawn, type ChildProcess } from 'node:child_process';
+import { closeSync, constants, openSync, readSync, rmSync, writeSync } from 'node:fs';
 import type { Socket } from 'node:net';
 import { dirname, join } from 'node:path';
 import { errnoOf } from '../../../files/failures.ts';
@@ -15,18 +15,22 @@ import { KEEPER_ASKED, KEEPER_SAID, MONITOR_SOCKET } from './sockets.ts';
 
 /**
  * The program; it ends with QEMU, or when it is told a line with END. Of what QEMU says answers alone are
- * kept: events would fill the pipe.
+ * kept: events would fill the pipe. The shell itself looks for them: not every `grep` can pass on each line
+ * at once.
  */
 const END = 'end';
 const PROGRAM = `
 umask 077
-exec 3<&0
 mkfifo "$1" "$2" || exit 1
+# Who can ask is answered: the way back is open before the way there.
+exec 3<&0 4<>"$2"
 while read -r line; do
   [ "$line" = ${END} ] && kill 0
   printf '%s\\n' "$line" >&3
-done <>"$1" &
-grep --line-buffered '"id"' <&3 1<>"$2"
+done <>"$1" 4>&- &
+while read -r line; do
+  case $line in *'"id"'*) printf '%s\\n' "$line" ;; esac
+done <&3 >&4
 kill 0
 `;
 const READY_TIMEOUT_MS = 10_000;
@@ -66,29 +70,40 @@ class Lines {
 async function madeReady(qmpPath: string): Promise<Socket> {
   const socket = await connected(beside(qmpPath, MONITOR_SOCKET));
   const lines = new Lines();
-  await new Promise<void>((resolve, reject) => {
-    const timer = setTimeout(() => reject(new Error('QEMU says nothing')), READY_TIMEOUT_MS);
+  const ready = new Promise<void>((resolve, reject) => {
+    socket.setTimeout(READY_TIMEOUT_MS, () => reject(new Error('QEMU says nothing')));
     socket.on('error', reject);
     socket.on('close', () => reject(new Error('QEMU is gone')));
     socket.on('data', (part: Buffer) => {
-      for (const { QMP, id } of lines.take(part.toString())) {
+      for (const { QMP, id, error } of lines.take(part.toString())) {
         const wanted = { execute: 'qmp_capabilities', arguments: { enable: ['oob'] }, id: 'ready' };
         if (QMP !== undefined) socket.write(`${JSON.stringify(wanted)}\n`);
         if (id !== 'ready') continue;
-        clearTimeout(timer);
         socket.pause();
-        resolve();
+        if (error === undefined) resolve();
+        else reject(new Error(error.desc));
       }
     });
   });
-  return socket;
+  try {
+    await ready;
+    return socket;
+  } catch (thrown) {
+    socket.destroy();
+    throw thrown;
+  }
 }
 
+/** A keeper that this process started; null: there is none. */
+export type Keeper = ChildProcess | null;
+
 /** Starts the keeper of a guest's QEMU, which answers now. Without one, the guest is as it was. */
-export async function startKeeper(qmpPath: string): Promise<void> {
+export async function startKeeper(qmpPath: string): Promise<Keeper> {
   const socket = await madeReady(qmpPath).catch(() => null);
-  if (socket === null) return;
+  if (socket === null) return null;
   const paths = [KEEPER_ASKED, KEEPER_SAID].map((name) => beside(qmpPath, name));
+  // Those of a keeper that was killed: QEMU serves one connection, so that nobody has them open.
+  for (const path of paths) rmSync(path, { force: true });
   const child = spawn('/bin/sh', ['-c', PROGRAM, 'keeper', ...paths], {
     detached: true,
     cwd: '/',
@@ -98,6 +113,7 @@ export async function startKeeper(qmpPath: string): Promise<void> {
   child.unref();
   // The connection is the program's from now on.
   socket.destroy();
+  return child;
 }
 
 /** A pipe by its name; null: it is not there, or nobody has it open. */
@@ -158,7 +174,16 @@ export async function askKeeper(qmpPath: string, uri: string): Promise<string | 
   }
 }
 
-/** Ends the keeper of a guest. */
-export function endKeeper(qmpPath: string): void {
+/** Ends the keeper of a guest, also one that has not made its pipes yet. */
+export async function endKeeper(qmpPath: string, started: Keeper): Promise<void> {
   tellKeeper(qmpPath, END);
+  if (started?.pid === undefined || started.exitCode !== null || started.signalCode !== null)
+    return;
+  const ended = new Promise((resolve) => {
+    started.once('exit', resolve);
+  });
+  started.ref();
+  // Its number is its session's, and nobody else's before its end was heard of.
+  process.kill(-started.pid);
+  await ended;
 }

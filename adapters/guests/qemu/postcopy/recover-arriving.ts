@@ -12,7 +12,7 @@ import { delay, runStateNow } from '../migration-control.ts';
 import { connectQmp, type QmpClient } from '../qmp-client.ts';
 import { connected, isTooEarly } from '../starting-qemu.ts';
 import { ArrivingQemu } from './arriving-qemu.ts';
-import { askKeeper, startKeeper } from './keeper.ts';
+import { askKeeper, startKeeper, type Keeper } from './keeper.ts';
 import { INCOMING_SOCKET } from './sockets.ts';
 
 export interface RecoverRequest {
@@ -26,6 +26,8 @@ export interface RecoveredGuest {
   readonly qmp: QmpClient;
   readonly qmpPath: string;
   readonly runState: string;
+  /** Null also where another process started the one that is there. */
+  readonly keeper: Keeper;
 }
 
 /** How long QEMU may take to find out that the other process has ended, and to listen then. */
@@ -47,8 +49,8 @@ export const recoverArriving = (request: RecoverRequest): TaskEither<LedgerError
     try {
       request.serve(arriving, await arriving.goOn());
       const qmp = await connectQmp({ path: qmpPath });
-      if (!isKept) await startKeeper(qmpPath);
-      return { qmp, qmpPath, runState: await runStateNow(qmp) };
+      const keeper = isKept ? null : await startKeeper(qmpPath);
+      return { qmp, qmpPath, keeper, runState: await runStateNow(qmp) };
     } catch (error) {
       arriving.leave();
       throw error;
@@ -79,7 +81,7 @@ async function listensAt(qmpPath: string, uri: string): Promise<boolean> {
   }
 }
 
-/** The same of QEMU itself, which may not answer: see keeper-process.ts. */
+/** The same of QEMU itself, which may not answer: see keeper.ts. */
 async function askQemu(path: string, uri: string): Promise<string> {
   const qmp = await connectQmp({ path });
   try {

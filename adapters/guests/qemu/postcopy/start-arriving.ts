@@ -20,7 +20,7 @@ import { sendGuest, timeoutOf, untilTaken } from '../resume-guest.ts';
 import type { ResumedGuest, ResumeRequest } from '../resume-guest.ts';
 import { checkCommand, connected, StartingQemu, whenUp } from '../starting-qemu.ts';
 import { ArrivingQemu } from './arriving-qemu.ts';
-import { endKeeper, startKeeper } from './keeper.ts';
+import { endKeeper, startKeeper, type Keeper } from './keeper.ts';
 import { removeNote, writeNote, type PointNote } from './point-note.ts';
 import { INCOMING_SOCKET, MONITOR_SOCKET } from './sockets.ts';
 
@@ -44,6 +44,7 @@ export interface StartedGuest extends ResumedGuest {
   readonly qmp: QmpClient;
   /** Where its QEMU is controlled, also when this process has ended. */
   readonly qmpPath: string;
+  readonly keeper: Keeper;
 }
 
 /** A guest that has all its memory, because QEMU could not let it run before. */
@@ -57,11 +58,12 @@ export interface EagerGuest extends ResumedGuest {
 export async function forgetArrival({
   qmp,
   qmpPath,
-}: Pick<StartedGuest, 'qmp' | 'qmpPath'>): Promise<void> {
+  keeper,
+}: Pick<StartedGuest, 'qmp' | 'qmpPath' | 'keeper'>): Promise<void> {
   // It may have ended by itself meanwhile.
   if (qmp.lost === null) await setPostcopy(qmp, false).catch(() => undefined);
   qmp.close();
-  endKeeper(qmpPath);
+  await endKeeper(qmpPath, keeper);
   removeNote(qmpPath);
 }
 
@@ -101,9 +103,12 @@ export const startArriving = (
       ready.catch(() => undefined);
       const made = await startIn({ request, qemu, folder, qmpPath, ready });
       const startMs = performance.now() - started;
-      if (made._tag === 'eager') folder.remove();
-      else await qemu.whileAlive(startKeeper(qmpPath));
-      return { ...made, process: qemu.release(), startMs };
+      if (made._tag === 'eager') {
+        folder.remove();
+        return { ...made, process: qemu.release(), startMs };
+      }
+      const keeper = await qemu.whileAlive(startKeeper(qmpPath));
+      return { ...made, keeper, process: qemu.release(), startMs };
     } catch (error) {
       throw await qemu.explain(error);
     }
@@ -132,7 +137,7 @@ interface Starting {
   readonly ready: Promise<Ready>;
 }
 
-type Made<G> = Omit<G, 'process' | 'startMs'>;
+type Made<G> = Omit<G, 'process' | 'startMs' | 'keeper'>;
 
 async function startIn(parts: Starting): Promise<Made<StartedGuest> | Made<EagerGuest>> {
   const { request, qemu, folder, qmpPath } = parts;
