@@ -30,6 +30,11 @@ export class StreamWriter {
     return this.length + count <= this.buffer.length;
   }
 
+  /** Begins anew: what was written is of no use any more. */
+  begin(): void {
+    this.length = 0;
+  }
+
   /** What was written so far. */
   written(): Uint8Array {
     return this.buffer.subarray(0, this.length);

@@ -56,7 +56,7 @@ export class ServedPoint {
   /** Who reads, once the first page was. */
   #ready: PointReader | null = null;
   readonly #ahead: ReadAhead;
-  readonly #rooms = new PageRooms();
+  readonly #rooms = new PageRooms(PART_PAGES);
 
   private constructor(
     ledger: Ledger,

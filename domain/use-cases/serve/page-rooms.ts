@@ -5,18 +5,22 @@ import { assert } from '../../values/assert.ts';
 import { PAGE_BYTES } from '../../values/page.ts';
 import type { LentPages } from './window-pool.ts';
 
-/** Most pages that are read into a room. */
-const ROOM_PAGES = 32;
-/** Rooms that are kept while nobody reads (2 MiB). */
+/** Rooms that are kept while nobody reads. */
 const FREE_MAX = 16;
 
 export class PageRooms {
+  readonly #roomPages: number;
   readonly #free: Uint8Array[] = [];
 
-  /** Memory for so many pages, which holds anything; ROOM_PAGES at most. */
+  /** Rooms of so many pages. */
+  constructor(roomPages: number) {
+    this.#roomPages = roomPages;
+  }
+
+  /** Memory for so many pages, which holds anything. No more than a room has. */
   lend(pages: number): LentPages {
-    assert(pages <= ROOM_PAGES, 'a room holds what is read into it');
-    const room = this.#free.pop() ?? new Uint8Array(ROOM_PAGES * PAGE_BYTES);
+    assert(pages <= this.#roomPages, 'a room holds what is read into it');
+    const room = this.#free.pop() ?? new Uint8Array(this.#roomPages * PAGE_BYTES);
     return {
       bytes: room.subarray(0, pages * PAGE_BYTES),
       giveBack: () => {

@@ -10,6 +10,8 @@ import { PAGE_BYTES } from '../../values/page.ts';
 import { sharedMemory } from '../../ports/guests.ts';
 import type { ArrivingGuest, PageDemand } from '../../ports/arriving-guest.ts';
 import type { PageReader } from '../pages/page-reader.ts';
+import { PageRooms } from './page-rooms.ts';
+import { ownPages, type LentPages } from './window-pool.ts';
 import { FILL_PAGES_MAX, PUSH_PAGES_MAX, type PageQueue, type Unasked } from './page-queue.ts';
 
 /** Demands answered at once: a guest has several processors, and a store may be far away. */
@@ -92,6 +94,8 @@ export class PageServer {
   readonly #queue: PageQueue;
   readonly #bell = new Bell();
   readonly #seen = new NumberSet();
+  /** Where few pages are read to. */
+  readonly #rooms = new PageRooms(READ_PAGES_MAX);
   /** Where many pages are read to: what is pushed waits in its own while others are given. */
   readonly #windows: { near?: SharedArrayBuffer; pushed?: SharedArrayBuffer } = {};
   readonly #counts = {
@@ -332,7 +336,8 @@ export class PageServer {
   async #give({ pages, why, asked }: Giving): Promise<void> {
     const read = pages.filter((page) => this.#queue.holdingOf(page) !== ZERO);
     const zeros = pages.filter((page) => this.#queue.holdingOf(page) === ZERO);
-    const bytes = read.length === 0 ? new Uint8Array(0) : await this.#read(read, why);
+    // What fails to be read is nobody's again: something may be on its way into it.
+    const { bytes, giveBack } = await this.#read(read, why);
     for (let at = 0; at === 0 || at < read.length; at += FILL_PAGES_MAX) {
       if (asked === 0) await this.#untilFirst(why);
       if (this.#isStopped) return;
@@ -344,16 +349,20 @@ export class PageServer {
         asked,
       });
     }
+    giveBack();
   }
 
-  #read(pages: Uint32Array, why: Unasked): Promise<Uint8Array> {
+  async #read(pages: Uint32Array, why: Unasked): Promise<LentPages> {
     const holdings = Uint32Array.from(pages, (page) => this.#queue.holdingOf(page));
     const { reader } = this.#request;
-    if (holdings.length <= READ_PAGES_MAX)
-      return reader.read(holdings, new Uint8Array(holdings.length * PAGE_BYTES), this.#stop.signal);
+    if (holdings.length <= READ_PAGES_MAX) {
+      const lent = this.#rooms.lend(holdings.length);
+      if (holdings.length > 0) await reader.read(holdings, lent.bytes, this.#stop.signal);
+      return lent;
+    }
     const which = why === 'pushed' ? 'pushed' : 'near';
     const window = (this.#windows[which] ??= new SharedArrayBuffer(PUSH_PAGES_MAX * PAGE_BYTES));
-    return this.#fill(holdings, window);
+    return ownPages(await this.#fill(holdings, window));
   }
 
   async #fill(holdings: Uint32Array, window: SharedArrayBuffer): Promise<Uint8Array> {

@@ -102,8 +102,10 @@ export class ArrivingQemu implements ArrivingGuest {
     if (this.#ended !== null) listener.onEnd(this.#ended.failure);
   }
 
-  give(given: Parameters<ArrivingGuest['give']>[0]): Promise<void> {
-    return this.#written(this.#records.section(given));
+  async give(given: Parameters<ArrivingGuest['give']>[0]): Promise<void> {
+    const { bytes, giveBack } = this.#records.section(given);
+    await this.#written(bytes);
+    giveBack();
   }
 
   finish(): Promise<void> {

@@ -77,9 +77,26 @@ export function arrivalEnd(): Uint8Array {
   return writer.written();
 }
 
-/** Pages of a giving as a section. The bytes are a copy. */
+/** A section, until it is given back. */
+export interface LentSection {
+  readonly bytes: Uint8Array;
+  readonly giveBack: () => void;
+}
+
+/** Bytes of a section of so many pages that hold something, and so many of zeros, at most. */
+const sectionBytes = (pages: number, zeros: number): number =>
+  pieces.SECTION_BYTES +
+  pages * pieces.PAGE_RECORD_BYTES_MAX +
+  zeros * pieces.ZERO_RECORD_BYTES_MAX;
+
+/** Memory that sections are written in, and how much of it is kept for others (4 MiB). */
+const ROOM_BYTES = sectionBytes(64, 64);
+const FREE_MAX = 14;
+
+/** Pages of a giving as a section. The bytes are a copy, in memory that is used again. */
 export class ArrivingPages {
   readonly #records: pieces.PageRecords;
+  readonly #free: pieces.StreamWriter[] = [];
 
   constructor(memoryMap: MemoryMap) {
     this.#records = new pieces.PageRecords(memoryMap);
@@ -89,18 +106,29 @@ export class ArrivingPages {
     readonly numbers: ArrayLike<number>;
     readonly pages: Uint8Array;
     readonly zeros: ArrayLike<number>;
-  }): Uint8Array {
+  }): LentSection {
     const { numbers, pages, zeros } = given;
-    const writer = new pieces.StreamWriter(
-      pieces.SECTION_BYTES +
-        numbers.length * pieces.PAGE_RECORD_BYTES_MAX +
-        zeros.length * pieces.ZERO_RECORD_BYTES_MAX,
-    );
+    const { writer, giveBack } = this.#writer(sectionBytes(numbers.length, zeros.length));
     pieces.writeSectionStart(writer, layout.RECORD_PART);
     for (let i = 0; i < numbers.length; i += 1)
       this.#records.page(writer, numbers[i]!, pages.subarray(i * PAGE_BYTES, (i + 1) * PAGE_BYTES));
     for (let i = 0; i < zeros.length; i += 1) this.#records.zero(writer, zeros[i]!);
     pieces.writeSectionEnd(writer);
-    return writer.written();
+    return { bytes: writer.written(), giveBack };
+  }
+
+  #writer(
+    bytesMax: number,
+  ): Pick<LentSection, 'giveBack'> & { readonly writer: pieces.StreamWriter } {
+    if (bytesMax > ROOM_BYTES)
+      return { writer: new pieces.StreamWriter(bytesMax), giveBack: () => undefined };
+    const writer = this.#free.pop() ?? new pieces.StreamWriter(ROOM_BYTES);
+    writer.begin();
+    return {
+      writer,
+      giveBack: () => {
+        if (this.#free.length < FREE_MAX) this.#free.push(writer);
+      },
+    };
   }
 }
