@@ -1,6 +1,6 @@
-// Every version of one page, from the page index. Cost: O(segments)
-// blocks of 16 KiB for the page, as many for each content that it ever held, and the holdings of those
-// contents; the length of the history does not count.
+// Versions of one page, from the page index. Cost: O(segments) blocks of 16 KiB for the page, as many for
+// each content that it held in those that are asked for, and the holdings of those contents; the length
+// of the history does not count.
 
 import {
   classOfKind,
@@ -16,7 +16,7 @@ import type { VmEntry } from '../models/vm-entry.ts';
 import type { Contents } from '../models/contents.ts';
 import type { LedgerState } from '../models/ledger-state.ts';
 import type { PageIndex } from '../page-index/page-index.ts';
-import { KIND_HELD } from '../page-index/recent-events.ts';
+import { KIND_HELD, type VersionRecord } from '../page-index/recent-events.ts';
 import { HolderCounts } from './held-pages.ts';
 import { classOfPattern } from './sharing-at.ts';
 import { StoredSizes } from './stored-sizes.ts';
@@ -59,16 +59,28 @@ function patternClassOf(contents: Contents, kind: number, holding: Holding): num
   return outcome === KIND_PATTERN ? classOfKind(kind) : CLASS_NONE;
 }
 
+/** Which versions of a page are asked for. */
+export interface VersionsAsked {
+  /** Only the newest so many; null or absent: all. */
+  readonly last?: number | null;
+  /** Whether a version is one, beside the one before it; absent: each is. */
+  readonly isNews?: (version: VersionRecord, before: VersionRecord | undefined) => boolean;
+}
+
 /** Versions of a page, oldest first. */
 export async function pageHistory(
   { state, index }: { readonly state: LedgerState; readonly index: PageIndex },
-  entry: VmEntry,
-  gfn: number,
+  { entry, gfn }: { readonly entry: VmEntry; readonly gfn: number },
+  { last = null, isNews = () => true }: VersionsAsked = {},
 ): Promise<readonly PageVersion[]> {
-  const records = await index.versions(entry.vm, gfn);
+  const { catalogue, contents } = state;
+  const placeOf = ({ capture, kind }: VersionRecord) =>
+    kind === KIND_HELD ? catalogue.history : (entry.capture(capture) ?? null);
+  const all = (await index.versions(entry.vm, gfn)).filter((record) => placeOf(record) !== null);
+  const told = all.filter((record, i) => isNews(record, all[i - 1]));
+  const records = last === null ? told : told.slice(-last);
   const held = new Set(records.map(({ holding }) => holding).filter(isContent));
   const holders = await index.holders(held);
-  const { catalogue, contents } = state;
   const sizes = new StoredSizes(contents);
   const counts = new Map(
     [...holders].map(([content, pages]) => {
@@ -80,9 +92,9 @@ export async function pageHistory(
     }),
   );
   const versions: PageVersion[] = [];
-  for (const { capture, holding, kind } of records) {
-    const at = kind === KIND_HELD ? catalogue.history : entry.capture(capture);
-    if (at === null || at === undefined) continue;
+  for (const record of records) {
+    const { capture, holding, kind } = record;
+    const at = placeOf(record)!;
     const { position } = at;
     const timeMs = entry.capture(capture)?.timeMs ?? at.timeMs;
     const outcome = outcomeOf(kind, holding);

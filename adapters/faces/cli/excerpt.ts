@@ -96,6 +96,12 @@ export function excerptByTime<A>(
   return excerptBy(items.toSorted(ascending), excerpt, timeMs);
 }
 
+/** That part of a list that is oldest first, each with its time. */
+export const excerptOfTimed = <A extends { readonly timeMs: number }>(
+  items: readonly A[],
+  excerpt: Excerpt,
+): readonly A[] => excerptBy(items, excerpt, ({ timeMs }) => timeMs);
+
 /** That part of a list whose rows bear no times. */
 export const endOf = <A>(items: readonly A[], { last, isReverse }: Excerpt): readonly A[] =>
   excerptBy(items, { last, isReverse, sinceMs: null }, () => null);

@@ -14,7 +14,6 @@ import { sharingReport, type SharingReport } from '../../../projections/question
 import { whatIf, type WhatIf } from '../../../projections/questions/what-if.ts';
 import { contentNamed, holdersOf, type Holder } from '../../../projections/questions/who.ts';
 import { checkMoment } from '../../../projections/models/beginning.ts';
-import type { Contents } from '../../../projections/models/contents.ts';
 import { isLinkedVm, type VmEntry } from '../../../projections/models/vm-entry.ts';
 import { memoryMapOf } from '../../../projections/models/page-tables.ts';
 import { PageIndex } from '../../../projections/page-index/page-index.ts';
@@ -41,31 +40,40 @@ export interface ShownVersion extends PageVersion {
   readonly from: number;
 }
 
-/** Whether a page was stored anew only to be held large, or small: what it holds is what it held. */
-function isHeldAnew(
-  contents: Contents,
-  before: ShownVersion | undefined,
-  { holding, identifier }: ShownVersion,
-): boolean {
-  const isEqual = identifier !== null && before?.identifier === identifier;
-  return isEqual && contents.held.isLarge(before.holding) !== contents.held.isLarge(holding);
+/** Something that a page held. */
+interface Held {
+  readonly holding: Holding;
 }
 
-/** Versions of a page, oldest first, with identifiers. */
+/** Whether a page was stored anew only to be held large, or small: what it holds is what it held. */
+function isHeldAnew(
+  { state: { contents }, column }: Ledger,
+  { holding }: Held,
+  before: Held | undefined,
+): boolean {
+  if (before === undefined) return false;
+  if (contents.held.isLarge(before.holding) === contents.held.isLarge(holding)) return false;
+  const identifier = identifierIn(column, holding);
+  return identifier !== null && identifier === identifierIn(column, before.holding);
+}
+
+/** Versions of a page, oldest first, with identifiers: all, or the newest so many, which alone are made. */
 export async function historyOf(
   ledger: Ledger,
   entry: VmEntry,
   gfn: number,
+  { last = null }: { readonly last?: number | null } = {},
 ): Promise<readonly ShownVersion[]> {
   const { state, column } = ledger;
   await ensureIdentifiers(state, column);
-  const versions = await pageHistory({ state, index: pageIndexOf(ledger) }, entry, gfn);
-  const shown = versions.map((version) => ({
+  const isNews = (version: Held, before?: Held): boolean => !isHeldAnew(ledger, version, before);
+  const ports = { state, index: pageIndexOf(ledger) };
+  const versions = await pageHistory(ports, { entry, gfn }, { last, isNews });
+  return versions.map((version) => ({
     ...version,
     identifier: identifierIn(column, version.holding),
     from: version.capture,
   }));
-  return shown.filter((version, i) => !isHeldAnew(state.contents, shown[i - 1], version));
 }
 
 /**

@@ -128,8 +128,23 @@ describe('parts of long lists', () => {
       2,
       'BAD_USAGE',
     ]);
-    const [version] = await commands.json('history', '--vm', 'web', '--page', '0', '--reverse');
-    expect(version).toMatchObject({ capture: 2 });
+    const history = (...words: string[]) =>
+      commands.json('history', '--vm', 'web', '--page', '0', ...words);
+    const versions = await history();
+    expect(versions).toMatchObject([{ capture: 1 }, { capture: 2 }]);
+    expect(await history('--reverse')).toEqual(versions.toReversed());
+    expect(await history('--last', '1')).toEqual(versions.slice(1));
+    const byAddress = await commands.json(
+      'history',
+      '--vm',
+      'web',
+      '--address',
+      '9',
+      '--last',
+      '1',
+    );
+    expect(byAddress).toMatchObject([{ capture: 2, gfn: 0 }]);
+    expect(await history('--since', '2026-11-20T10:30', '--last', '2')).toEqual(versions.slice(1));
   });
 
   test('of VMs by their last capture, and of who holds a content by when he began', async () => {

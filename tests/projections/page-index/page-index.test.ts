@@ -106,7 +106,7 @@ async function expectHistories({ state, index }: Opened, naive: NaiveLedger): Pr
               };
             }),
         );
-      const found = await pageHistory({ state, index }, entry, gfn);
+      const found = await pageHistory({ state, index }, { entry, gfn });
       expect(
         found.map(({ capture, position, gfn: of, outcome, sharers, sharersNow }) => ({
           capture,

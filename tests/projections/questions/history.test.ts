@@ -1,4 +1,4 @@
-import { describe, expect, test } from '@jest/globals';
+import { describe, expect, jest, test } from '@jest/globals';
 import { FIRST_CONTENT, isContent } from '../../../domain/values/holding.ts';
 import { PAGE_BYTES } from '../../../domain/values/page.ts';
 import { pageHistory } from '../../../projections/questions/history.ts';
@@ -10,10 +10,9 @@ import { vmStream } from '../../../domain/events/streams.ts';
 import { HandMadeLedger, planCapture } from '../../support/hand-made-captures.ts';
 import { MapBlockFiles } from '../../support/packs/map-block-files.ts';
 
-async function historyOf(ledger: HandMadeLedger, vm: string, gfn: number) {
-  const { state, log, files } = ledger;
+async function indexOf({ state, log, files }: HandMadeLedger): Promise<PageIndex> {
   await state.catchUp({ heavy: true });
-  const index = new PageIndex({
+  return new PageIndex({
     state,
     replay: (from, consume) => replayCommits(log, from, consume),
     column: new MemoryIdentifierColumn(),
@@ -22,7 +21,13 @@ async function historyOf(ledger: HandMadeLedger, vm: string, gfn: number) {
     ledger: 'hand-made',
     segmentRows: 3,
   });
-  const versions = await pageHistory({ state, index }, state.catalogue.vms.get(vm)!, gfn);
+}
+
+async function historyOf(ledger: HandMadeLedger, vm: string, gfn: number) {
+  const { state } = ledger;
+  const index = await indexOf(ledger);
+  const entry = state.catalogue.vms.get(vm)!;
+  const versions = await pageHistory({ state, index }, { entry, gfn });
   return versions.map(({ capture, outcome, holding, storedBytes, sharers }) => ({
     capture,
     outcome,
@@ -87,6 +92,24 @@ describe('the history of a page', () => {
     await ledger.record({ vm: 'a', pages: [1, 2] });
     await ledger.record({ vm: 'a', pages: [1, 3] });
     expect((await historyOf(ledger, 'a', 0)).map(({ capture }) => capture)).toEqual([1]);
+  });
+
+  test('asks for the holders of the newest versions alone, where no more are asked for', async () => {
+    const ledger = new HandMadeLedger();
+    for (const content of [5, 6, 7, 8]) await ledger.record({ vm: 'a', pages: [content, 9] });
+    const { state } = ledger;
+    const index = await indexOf(ledger);
+    const holders = jest.spyOn(index, 'holders');
+    const of = { entry: state.catalogue.vms.get('a')!, gfn: 0 };
+    const all = await pageHistory({ state, index }, of);
+    expect(await pageHistory({ state, index }, of, { last: 2 })).toEqual(all.slice(-2));
+    expect(await pageHistory({ state, index }, of, { last: 9 })).toEqual(all);
+    const asked = holders.mock.calls.map(([contents]) => [...contents].length);
+    expect(asked).toEqual([4, 2, 4]);
+    // What is no version counts for none.
+    const isNews = ({ capture }: { readonly capture: number }) => capture !== 3;
+    const others = await pageHistory({ state, index }, of, { last: 2, isNews });
+    expect(others.map(({ capture }) => capture)).toEqual([2, 4]);
   });
 });
 

@@ -7,7 +7,7 @@ import { Refused } from '../../../../domain/values/refused.ts';
 import type { VmEntry } from '../../../../projections/models/vm-entry.ts';
 import { pagesOfVm } from '../../../../projections/questions/moment.ts';
 import { UsageError } from '../failure.ts';
-import { declareExcerpt, excerptOf, excerptRows } from '../excerpt.ts';
+import { declareExcerpt, excerptOf, excerptOfTimed, type Excerpt } from '../excerpt.ts';
 import { field, leftOut, mayBeCut, numeric } from '../output.ts';
 import { versionRow } from '../../rows/page-rows.ts';
 import { address, wholeNumber } from '../argument-values.ts';
@@ -38,11 +38,13 @@ function versionsAsked(
   ledger: Ledger,
   entry: VmEntry,
   { page: gfn, address: at }: HistoryOptions,
+  { last, sinceMs }: Excerpt,
 ): Promise<readonly ShownVersion[]> {
   if (gfn !== undefined && at === undefined) {
     const pages = pagesOfVm(entry);
     if (gfn >= pages) throw new Refused({ _tag: 'GfnOutOfRange', vm: entry.vm, gfn, pages });
-    return historyOf(ledger, entry, gfn);
+    // By number alone: times of captures need not ascend.
+    return historyOf(ledger, entry, gfn, { last: sinceMs === null ? last : null });
   }
   if (at !== undefined && gfn === undefined) return addressHistoryOf(ledger, entry, at);
   throw new UsageError('either --page or --address was expected');
@@ -54,7 +56,9 @@ export const run = (command: Command): Promise<void> =>
     const isAsked = options.owners === true;
     const choice = kernelChoiceWith(command, { isAsked, goesWith: OWNERS });
     const entry = ledger.vm(options.vm);
-    const versions = await versionsAsked(ledger, entry, options);
+    const asked = excerptOf(command, ledger);
+    // Owners are looked up of what is shown, each in another memory.
+    const versions = excerptOfTimed(await versionsAsked(ledger, entry, options, asked), asked);
     const owners = isAsked
       ? await ownersTold(command, ledger, {
           places: versions.map(({ from, gfn }) => ({ vm: entry.vm, capture: from, gfn })),
@@ -65,7 +69,7 @@ export const run = (command: Command): Promise<void> =>
       ...versionRow(entry.vm, version, entry.isForgotten(version.capture)),
       ...(owners === null ? {} : ownerCells(owners[i]!)),
     }));
-    output.rows(excerptRows(rows, excerptOf(command, ledger)), [
+    output.rows(rows, [
       numeric('capture'),
       ...(options.address === undefined ? [] : [leftOut(3, numeric('from'))]),
       field('time'),
