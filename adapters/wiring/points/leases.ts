@@ -96,7 +96,8 @@ export interface HoldOptions {
 /**
  * Holds a point for a process, until it is released or the process has died: who reads it page by
  * page does so first. Each call is a lease of its own. It raises the ledger's format where releases of
- * that would not honour it. A ledger that cannot be written is read without, which is said once.
+ * that would not honour it. A ledger that cannot be written is read without, which is said once, and
+ * for a guest also that nobody takes down what it asks for.
  * Refused where the point was forgotten meanwhile.
  */
 export async function holdPoint(
@@ -115,7 +116,13 @@ export async function holdPoint(
     });
     return true;
   });
-  return isHeld ? heldBy(ledger, { vm, lease }) : { id: null, release: () => Promise.resolve() };
+  if (isHeld) return heldBy(ledger, { vm, lease });
+  // Where a lease cannot be written, nothing can of what comes later.
+  if (kind === 'resume')
+    ledger.tellOnce(
+      'what guests ask for here is not recorded either, with --trace or without: no later one is given it first',
+    );
+  return { id: null, release: () => Promise.resolve() };
 }
 
 /** All leases that have not ended, oldest first of each VM, with what has become of their holders. */

@@ -354,6 +354,11 @@ describe('a ledger that is only read', () => {
       expect(notices.filter((sentence) => sentence.includes('forgets or compacts'))).toHaveLength(
         1,
       );
+      const untraced = () => notices.filter((sentence) => sentence.includes('--trace'));
+      expect(untraced()).toEqual([]);
+      for (const at of ['@2', '@3'])
+        await holdPoint(ledger, pointOf(ledger, at), { kind: 'resume' });
+      expect(untraced()).toEqual([expect.stringContaining('what guests ask for')]);
       expect(await isWhole(ledger, 2)).toBe(true);
       expect(await eventsOf(ledger, { type: 'CheckpointRestored' })).toEqual([]);
     });
