@@ -98,6 +98,9 @@ function cutEntry(entry: VmEntry, to: number | undefined): VmEntry {
   cut.commandLines.push(...since(entry.commandLines, first));
   for (const kept of entry.between(first - 1, Infinity)) cut.rows.push(kept);
   cut.checkpoints.push(...entry.checkpoints);
+  cut.leases.push(...entry.leases);
+  cut.clones.push(...entry.clones);
+  cut.parked.push(...entry.parked);
   cut.repeated.push(...entry.repeated.filter(({ capture }) => capture >= first));
   return cut;
 }
@@ -106,6 +109,8 @@ function cutCatalogue(catalogue: Catalogue, cuts: readonly HistoryCut[]): Catalo
   const cut = new Catalogue();
   cut.facts = catalogue.facts;
   cut.lostStore = catalogue.lostStore;
+  for (const [host, row] of catalogue.hosts) cut.hosts.set(host, row);
+  for (const [vm, state] of catalogue.migrations) cut.migrations.set(vm, state);
   const ends = new Map(cuts.map(({ vm, capture }) => [vm, capture]));
   for (const entry of catalogue.vms.values())
     cut.vms.set(entry.vm, cutEntry(entry, ends.get(entry.vm)));

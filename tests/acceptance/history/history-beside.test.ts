@@ -1,0 +1,169 @@
+// What the log tells beside captures, of leases, clones, hosts and guests that moved, holds where history
+// begins behind it: for who folded it all along, who begins with the baseline, and in a copy.
+
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test } from '@jest/globals';
+import {
+  compact,
+  copyLedger,
+  forgetHistory,
+  forgetPoints,
+  hostsOf,
+  holdPoint,
+  joinHost,
+  leasesOf,
+  verify,
+  type Ledger,
+} from '../../../index.ts';
+import { thisHolder } from '../../../adapters/files/processes.ts';
+import {
+  advertise,
+  advertisementOf,
+  pointsHeld,
+  toldOf,
+} from '../../../adapters/wiring/hosts/contents.ts';
+import { decideOnMigration, migrationOf } from '../../../adapters/wiring/hosts/migrations.ts';
+import { decideClones, type ClonesCommand } from '../../../domain/clones.ts';
+import { pointsStream } from '../../../domain/events/streams.ts';
+import { makeImage } from '../../support/images.ts';
+import {
+  recordFiles,
+  restored,
+  withLedger,
+  writeImages,
+} from '../../support/ledgers/recorded-images.ts';
+import { makeTemporaryFolder, type TemporaryFolder } from '../../support/disks/temporary-folder.ts';
+
+const MIX = { zero: 0, text: 0, random: 1, repeated: 0, duplicate: 0 };
+const IMAGES = [1, 2, 3, 4].map((seed) => makeImage({ seed, pages: 16, mix: MIX }));
+const HARDWARE = { cores: 4, memoryBytes: 2 ** 33, cpu: 'a CPU', features: [], qemu: '7.2.22' };
+const KEEP_LAST = { keep: { last: 1 } } as const;
+const [CLONE, PARKED, WOKEN] = ['c', 'd', 'e'].map((digit) => digit.repeat(16)) as [
+  string,
+  string,
+  string,
+];
+const MOVE = { vm: 'web', migration: 'f'.repeat(16), capture: 4 };
+
+let folder: TemporaryFolder;
+let files: readonly string[];
+let url: string;
+beforeEach(async () => {
+  folder = await makeTemporaryFolder();
+  files = writeImages({ folder: folder.path, name: 'image', images: IMAGES });
+  url = join(folder.path, 'ledger');
+});
+afterEach(() => folder.remove());
+
+const written = <A>(work: (ledger: Ledger) => Promise<A>): Promise<A> =>
+  withLedger({ url, mode: 'create' }, work);
+
+const record = (ledger: Ledger, vm: string): Promise<unknown> => recordFiles(ledger, { vm, files });
+
+const tell = async (ledger: Ledger, host: string): Promise<unknown> =>
+  advertise(ledger, host, await advertisementOf(ledger, pointsHeld(ledger.vms())));
+
+const joinAs = (ledger: Ledger, host: string): Promise<boolean> =>
+  joinHost(ledger, { host, address: null, distances: [], hardware: HARDWARE });
+
+/** Lets a VM's history go, all but its last capture, which is the newest of the ledger. */
+async function letGo(ledger: Ledger, vm: string): Promise<void> {
+  await forgetPoints(ledger, { vm, ...KEEP_LAST });
+  await forgetHistory(ledger, { vm, isDryRun: false });
+}
+
+const clones = (ledger: Ledger, command: ClonesCommand): Promise<unknown> =>
+  ledger.decide(pointsStream('web'), () => decideClones(ledger.vm('web').held)(command));
+
+const startClone = (ledger: Ledger, lease: string): Promise<unknown> =>
+  clones(ledger, {
+    _tag: 'StartClone',
+    vm: 'web',
+    capture: 3,
+    newest: 4,
+    lease,
+    kind: 'mapped',
+    block: 'pc.ram',
+    qmp: '/run/one.sock',
+    ledger: ledger.id!,
+    holder: thisHolder(),
+  });
+
+/** What is told of the workgroup. */
+async function workgroupOf(ledger: Ledger): Promise<unknown> {
+  await ledger.state.catchUp({ heavy: false });
+  const hosts = hostsOf(ledger).map(({ host, facts }) => ({ host, facts }));
+  const told = await Promise.all(
+    hosts.map(async ({ host }) => (await toldOf(ledger, host))?.bytes),
+  );
+  return { hosts, told, moved: migrationOf(ledger, 'web') };
+}
+
+async function heldIn(ledger: Ledger): Promise<unknown> {
+  await ledger.state.catchUp({ heavy: false });
+  const { leases, clones: running, parked, points } = ledger.vm('web');
+  return { leases, running, parked, held: points.leases };
+}
+
+const toldIn = async (ledger: Ledger): Promise<unknown> =>
+  structuredClone([await workgroupOf(ledger), await heldIn(ledger)]);
+
+test('points stay held, clones and hosts known, and who runs a guest, behind history that goes', async () => {
+  const told = await written(async (ledger) => {
+    await record(ledger, 'web');
+    const entry = ledger.vm('web');
+    await holdPoint(ledger, { entry, row: ledger.resolve(entry, '@2') }, { kind: 'mount' });
+    for (const lease of [CLONE, PARKED]) await startClone(ledger, lease);
+    await clones(ledger, {
+      _tag: 'ParkClone',
+      vm: 'web',
+      clone: PARKED,
+      as: 'parked',
+      at: 1,
+      privatePages: 3,
+    });
+    for (const host of ['one', 'two']) await joinAs(ledger, host);
+    await tell(ledger, 'one');
+    const start = {
+      _tag: 'StartMigration',
+      ...MOVE,
+      from: 'one',
+      to: 'two',
+      kind: 'live',
+    } as const;
+    await decideOnMigration(ledger, 'web', start);
+    await decideOnMigration(ledger, 'web', { _tag: 'HandOver', ...MOVE });
+    await record(ledger, 'db');
+    const before = await toldIn(ledger);
+    await letGo(ledger, 'db');
+    expect(ledger.state.catalogue.history!.position).toBe(ledger.vm('db').gone!.position);
+    expect(await toldIn(ledger)).toEqual(before);
+    return before;
+  });
+  await written(async (ledger) => {
+    await ledger.state.rebuild();
+    expect(await toldIn(ledger)).toEqual(told);
+    expect(told).toMatchObject([
+      { hosts: [{ host: 'one' }, { host: 'two' }], moved: { phase: 'handedOver' } },
+      { leases: [{ capture: 2 }, { lease: CLONE }], parked: [{ clone: PARKED }] },
+    ]);
+    expect(leasesOf(ledger.vms()).map(({ fate }) => fate)).toEqual(['alive', 'alive']);
+    // What is held stays, whoever forgets and compacts without grace.
+    await forgetPoints(ledger, KEEP_LAST);
+    await compact(ledger, { graceMs: 0, isDryRun: false });
+    for (const capture of [2, 3]) {
+      const of = { vm: 'web', at: `@${capture}`, folder: folder.path };
+      expect((await restored(ledger, of)).equals(IMAGES[capture - 1]!)).toBe(true);
+    }
+    // A parked clone is woken as one.
+    await startClone(ledger, WOKEN);
+    await clones(ledger, { _tag: 'WakeClone', vm: 'web', clone: PARKED, lease: WOKEN });
+    expect(ledger.vm('web').parked).toEqual([]);
+    await withLedger({ url: join(folder.path, 'copy'), mode: 'create' }, async (copy) => {
+      await copyLedger({ from: ledger, to: copy });
+      expect(await workgroupOf(copy)).toEqual(await workgroupOf(ledger));
+      expect(leasesOf(copy.vms())).toEqual([]);
+    });
+    expect((await verify(ledger, () => undefined)).findings).toEqual([]);
+  });
+});
