@@ -12,6 +12,8 @@ import { BASELINE_TYPE, formatOfType } from '../../../domain/events/control.ts';
 import { encodeControls, newEvent } from '../../../domain/events/envelope.ts';
 import {
   HISTORY_STREAM,
+  hostStream,
+  migrationsStream,
   pointsStream,
   largeStream,
   restoresStream,
@@ -50,6 +52,7 @@ import {
   type BaselineState,
 } from '../../../projections/models/baseline.ts';
 import { baselineState, RECENT_MS } from '../../../projections/models/baseline-state.ts';
+import type { Catalogue } from '../../../projections/models/catalogue.ts';
 import { LateReferences } from '../../../projections/models/late-references.ts';
 import { releaseLater, type LateReleases } from '../../../projections/models/late-releases.ts';
 import { holdingsReleased } from '../../../projections/models/releases.ts';
@@ -225,13 +228,16 @@ async function firstKept(
     const last = await run(log.streamRevision(vmStream(vm)));
     kept.set(vmStream(vm), Math.min(row.revision + 1, last));
   }
-  const behind = await firstBehind(log, position);
+  const { catalogue } = ledger.state;
+  const told = toldFrom(catalogue);
+  const needed = await firstFrom(log, position, told);
   const beside = ledger
     .vms()
     .flatMap(({ vm }) => [pointsStream(vm), restoresStream(vm), largeStream(vm)]);
-  for (const stream of [STORE_STREAM, ...beside]) {
+  const moved = [...catalogue.migrations.keys()].map(migrationsStream);
+  for (const stream of [STORE_STREAM, ...beside, ...moved, ...told.keys()]) {
     const last = await run(log.streamRevision(stream));
-    const first = behind.get(stream) ?? last;
+    const first = needed.get(stream) ?? last;
     if (first > 0) kept.set(stream, first);
   }
   const history = await run(log.streamRevision(HISTORY_STREAM));
@@ -242,13 +248,33 @@ async function firstKept(
   return kept;
 }
 
-/** By stream: the revision of its first event behind a place. */
-async function firstBehind(log: EventLog, position: Position): Promise<Map<string, number>> {
+/** By the stream of a host: where that begins which it told last that it holds; null: nowhere. */
+function toldFrom({ hosts }: Catalogue): Map<string, Position | null> {
+  const told = new Map<string, Position | null>();
+  for (const { host, advertisedAt, arrivingFrom } of hosts.values())
+    told.set(hostStream(host), advertisedAt?.first ?? arrivingFrom);
+  return told;
+}
+
+/** By stream: the revision of its first event behind a place, or from where what is told there is read. */
+async function firstFrom(
+  log: EventLog,
+  position: Position,
+  told: ReadonlyMap<string, Position | null>,
+): Promise<Map<string, number>> {
+  const behind = position + 1n;
+  const fromOf = (stream: string): Position => {
+    const from = told.get(stream) ?? behind;
+    return from < behind ? from : behind;
+  };
+  const from = [...told.keys()].map(fromOf).reduce((a, b) => (b < a ? b : a), behind);
   const first = new Map<string, number>();
-  for await (const { items } of log.read({ from: position + 1n }))
-    for (const item of items)
-      if (item._tag === 'event' && !first.has(item.event.stream))
-        first.set(item.event.stream, item.event.revision);
+  for await (const { items } of log.read({ from }))
+    for (const item of items) {
+      if (item._tag !== 'event') continue;
+      const { stream, revision, position: at } = item.event;
+      if (at >= fromOf(stream) && !first.has(stream)) first.set(stream, revision);
+    }
   return first;
 }
 

@@ -11,6 +11,7 @@ import {
   hostsOf,
   holdPoint,
   joinHost,
+  leaveHost,
   leasesOf,
   verify,
   type Ledger,
@@ -24,9 +25,13 @@ import {
 } from '../../../adapters/wiring/hosts/contents.ts';
 import { decideOnMigration, migrationOf } from '../../../adapters/wiring/hosts/migrations.ts';
 import { decideClones, type ClonesCommand } from '../../../domain/clones.ts';
+import { decodeControl } from '../../../domain/events/control.ts';
 import { pointsStream } from '../../../domain/events/streams.ts';
+import type { AdvertisedPart } from '../../../domain/hosts.ts';
+import { valueOf } from '../../../domain/ports/run.ts';
 import { makeImage } from '../../support/images.ts';
 import {
+  eventsOf,
   recordFiles,
   restored,
   withLedger,
@@ -164,6 +169,65 @@ test('points stay held, clones and hosts known, and who runs a guest, behind his
       expect(await workgroupOf(copy)).toEqual(await workgroupOf(ledger));
       expect(leasesOf(copy.vms())).toEqual([]);
     });
+    expect((await verify(ledger, () => undefined)).findings).toEqual([]);
+  });
+});
+
+test('what hosts told before they told it anew leaves the log, and what they told last stays', async () => {
+  const tellings = async (ledger: Ledger): Promise<unknown> => {
+    const rows: unknown[] = [];
+    for await (const { items } of ledger.log.read({ from: 0n }))
+      for (const item of items)
+        if (item._tag === 'event' && item.event.type === 'ContentsAdvertised') {
+          const decoded = valueOf(decodeControl(item.event)).data as AdvertisedPart;
+          rows.push([decoded.host, decoded.generation]);
+        }
+    return rows;
+  };
+  const moves = (ledger: Ledger) => eventsOf(ledger, { type: 'MigrationFailed' });
+  const told = await written(async (ledger) => {
+    for (const host of ['one', 'two', 'left']) await joinAs(ledger, host);
+    for (let i = 0; i < files.length; i += 1) {
+      await recordFiles(ledger, { vm: 'web', files: files.slice(i, i + 1) });
+      for (const host of ['one', 'two', 'left']) await tell(ledger, host);
+      const migration = String(i).repeat(16);
+      const start = { ...MOVE, migration, capture: 1, from: 'one', to: 'two', kind: 'live' };
+      await decideOnMigration(ledger, 'web', { _tag: 'StartMigration', ...start });
+      const why = 'target-gone';
+      const failed = { _tag: 'FailMigration', vm: 'web', migration, why, by: 'nothing' } as const;
+      await decideOnMigration(ledger, 'web', failed);
+    }
+    await leaveHost(ledger, 'left');
+    await record(ledger, 'db');
+    // One of them tells of what came behind that, and the other has told nothing anew.
+    await tell(ledger, 'two');
+    const before = await workgroupOf(ledger);
+    expect(await moves(ledger)).toHaveLength(files.length);
+    await letGo(ledger, 'db');
+    expect(await tellings(ledger)).toEqual([
+      ['one', files.length],
+      ['two', files.length + 1],
+    ]);
+    expect(await moves(ledger)).toEqual([]);
+    return before;
+  });
+  await written(async (ledger) => {
+    await ledger.state.rebuild();
+    expect(await workgroupOf(ledger)).toEqual(told);
+    await withLedger({ url: join(folder.path, 'copy'), mode: 'create' }, async (copy) => {
+      await copyLedger({ from: ledger, to: copy });
+      expect(await workgroupOf(copy)).toEqual(told);
+    });
+    // And so it goes on: what is told next stands for that.
+    await recordFiles(ledger, { vm: 'web', files: files.slice(0, 1) });
+    await tell(ledger, 'one');
+    await record(ledger, 'db');
+    await letGo(ledger, 'db');
+    expect(await tellings(ledger)).toEqual([
+      ['two', files.length + 1],
+      ['one', files.length + 1],
+    ]);
+    expect(await joinAs(ledger, 'left')).toBe(true);
     expect((await verify(ledger, () => undefined)).findings).toEqual([]);
   });
 });
