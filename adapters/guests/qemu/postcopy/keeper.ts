@@ -66,7 +66,13 @@ class Lines {
   }
 }
 
-/** A connection to QEMU that takes commands out of band. Rejects where there is none. */
+/** A connection to QEMU that takes commands out of band; null: there is none. */
+export type KeptConnection = Socket | null;
+
+/** Makes ready what a guest's keeper keeps, while QEMU answers. */
+export const connectionToKeep = (qmpPath: string): Promise<KeptConnection> =>
+  madeReady(qmpPath).catch(() => null);
+
 async function madeReady(qmpPath: string): Promise<Socket> {
   const socket = await connected(beside(qmpPath, MONITOR_SOCKET));
   const lines = new Lines();
@@ -97,9 +103,8 @@ async function madeReady(qmpPath: string): Promise<Socket> {
 /** A keeper that this process started; null: there is none. */
 export type Keeper = ChildProcess | null;
 
-/** Starts the keeper of a guest's QEMU, which answers now. Without one, the guest is as it was. */
-export async function startKeeper(qmpPath: string): Promise<Keeper> {
-  const socket = await madeReady(qmpPath).catch(() => null);
+/** Leaves a connection to the keeper of a guest. Without one, the guest is as it was. */
+export function startKeeper(qmpPath: string, socket: KeptConnection): Keeper {
   if (socket === null) return null;
   const paths = [KEEPER_ASKED, KEEPER_SAID].map((name) => beside(qmpPath, name));
   // Those of a keeper that was killed: QEMU serves one connection, so that nobody has them open.

@@ -12,7 +12,7 @@ import { delay, runStateNow } from '../migration-control.ts';
 import { connectQmp, type QmpClient } from '../qmp-client.ts';
 import { connected, isTooEarly } from '../starting-qemu.ts';
 import { ArrivingQemu } from './arriving-qemu.ts';
-import { askKeeper, startKeeper, type Keeper } from './keeper.ts';
+import { askKeeper, connectionToKeep, startKeeper, type Keeper } from './keeper.ts';
 import { INCOMING_SOCKET } from './sockets.ts';
 
 export interface RecoverRequest {
@@ -49,7 +49,7 @@ export const recoverArriving = (request: RecoverRequest): TaskEither<LedgerError
     try {
       request.serve(arriving, await arriving.goOn());
       const qmp = await connectQmp({ path: qmpPath });
-      const keeper = isKept ? null : await startKeeper(qmpPath);
+      const keeper = isKept ? null : startKeeper(qmpPath, await connectionToKeep(qmpPath));
       return { qmp, qmpPath, keeper, runState: await runStateNow(qmp) };
     } catch (error) {
       arriving.leave();

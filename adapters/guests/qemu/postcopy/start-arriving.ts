@@ -20,7 +20,7 @@ import { sendGuest, timeoutOf, untilTaken } from '../resume-guest.ts';
 import type { ResumedGuest, ResumeRequest } from '../resume-guest.ts';
 import { checkCommand, connected, StartingQemu, whenUp } from '../starting-qemu.ts';
 import { ArrivingQemu } from './arriving-qemu.ts';
-import { endKeeper, startKeeper, type Keeper } from './keeper.ts';
+import { connectionToKeep, endKeeper, startKeeper, type Keeper } from './keeper.ts';
 import { removeNote, writeNote, type PointNote } from './point-note.ts';
 import { INCOMING_SOCKET, MONITOR_SOCKET } from './sockets.ts';
 
@@ -103,12 +103,8 @@ export const startArriving = (
       ready.catch(() => undefined);
       const made = await startIn({ request, qemu, folder, qmpPath, ready });
       const startMs = performance.now() - started;
-      if (made._tag === 'eager') {
-        folder.remove();
-        return { ...made, process: qemu.release(), startMs };
-      }
-      const keeper = await qemu.whileAlive(startKeeper(qmpPath));
-      return { ...made, keeper, process: qemu.release(), startMs };
+      if (made._tag === 'eager') folder.remove();
+      return { ...made, process: qemu.release(), startMs };
     } catch (error) {
       throw await qemu.explain(error);
     }
@@ -137,13 +133,15 @@ interface Starting {
   readonly ready: Promise<Ready>;
 }
 
-type Made<G> = Omit<G, 'process' | 'startMs' | 'keeper'>;
+type Made<G> = Omit<G, 'process' | 'startMs'>;
 
 async function startIn(parts: Starting): Promise<Made<StartedGuest> | Made<EagerGuest>> {
   const { request, qemu, folder, qmpPath } = parts;
   const timeoutMs = timeoutOf(request);
   const qmp = await whenUp(() => connectQmp({ path: qmpPath }), { qemu, timeoutMs });
   const refusal = await refusalOf(qmp);
+  // Before QEMU has other things to do.
+  const kept = refusal === null ? connectionToKeep(qmpPath) : Promise.resolve(null);
   const incoming = folder.socket(INCOMING_SOCKET);
   await qemu.whileAlive(qmp.execute('migrate-incoming', { uri: `unix:${incoming}` }));
   const { memoryMap, device, isRunning } = await qemu.whileAlive(parts.ready);
@@ -161,15 +159,20 @@ async function startIn(parts: Starting): Promise<Made<StartedGuest> | Made<Eager
     const begun = qemu.whileAlive(arriving.begin(device));
     const unserved = failureOf(request.serve(arriving));
     await Promise.race([begun, unserved]);
+    const taken = untilTaken(qmp, timeoutMs);
+    const ahead = Promise.race([request.headStart(), delay(HEAD_START_MS)]);
+    // Starting a program takes a while, in which one of the two is waited for still.
+    const keeping = Promise.race([taken, ahead]).then(async () => startKeeper(qmpPath, await kept));
     const runs = async (): Promise<string> => {
-      const runState = await untilTaken(qmp, timeoutMs);
+      const runState = await taken;
       if (!isRunning) return runState;
-      await Promise.race([request.headStart(), delay(HEAD_START_MS)]);
+      await ahead;
       await qmp.execute('cont');
       return untilTaken(qmp, timeoutMs);
     };
-    const runState = await Promise.race([qemu.whileAlive(runs()), unserved]);
-    return { _tag: 'arriving', qmp, qmpPath, runState };
+    const running = Promise.all([runs(), keeping]);
+    const [runState, keeper] = await Promise.race([qemu.whileAlive(running), unserved]);
+    return { _tag: 'arriving', qmp, qmpPath, runState, keeper };
   } catch (error) {
     arriving.leave();
     throw error;

@@ -6,8 +6,10 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import {
   askKeeper,
+  connectionToKeep,
   endKeeper,
   startKeeper,
+  type Keeper,
 } from '../../../../../adapters/guests/qemu/postcopy/keeper.ts';
 import { MONITOR_SOCKET } from '../../../../../adapters/guests/qemu/postcopy/sockets.ts';
 import {
@@ -25,6 +27,9 @@ import {
 const URI = 'unix:/nowhere/migration.sock';
 const PAUSED = 'Migrate recover can only be run when postcopy is paused.';
 const EVENT = '{"timestamp": {"seconds": 1, "microseconds": 2}, "event": "STOP"}\r\n';
+
+const keeperBeside = async (qmpPath: string): Promise<Keeper> =>
+  startKeeper(qmpPath, await connectionToKeep(qmpPath));
 
 describe('the keeper of a way to QEMU', () => {
   let folder: TemporaryFolder;
@@ -65,7 +70,7 @@ describe('the keeper of a way to QEMU', () => {
 
   test('passes on what QEMU is asked and answers, for one after the other, past events', async () => {
     await playQemu();
-    const keeper = await startKeeper(qmpPath);
+    const keeper = await keeperBeside(qmpPath);
     expect(await answered()).toBe(PAUSED);
     expect(await answered()).toBe('');
     // Somebody else, who has not started it, ends it as well.
@@ -80,7 +85,7 @@ describe('the keeper of a way to QEMU', () => {
 
   test('ends also where it has only been started', async () => {
     await playQemu();
-    const keeper = await startKeeper(qmpPath);
+    const keeper = await keeperBeside(qmpPath);
     await endKeeper(qmpPath, keeper);
     expect(keeper!.signalCode).toBe('SIGTERM');
     expect(await askKeeper(qmpPath, URI)).toBeNull();
@@ -90,10 +95,10 @@ describe('the keeper of a way to QEMU', () => {
 
   test('comes in the place of one that was killed, and ends with QEMU', async () => {
     await playQemu();
-    const killed = await startKeeper(qmpPath);
+    const killed = await keeperBeside(qmpPath);
     expect(await answered()).toBe(PAUSED);
     process.kill(-killed!.pid!, 'SIGKILL');
-    const keeper = await startKeeper(qmpPath);
+    const keeper = await keeperBeside(qmpPath);
     expect(await answered()).toBe('');
     const ended = new Promise((resolve) => {
       keeper!.ref();
@@ -105,7 +110,7 @@ describe('the keeper of a way to QEMU', () => {
   });
 
   test('is none where QEMU takes nothing out of band, is not there, or ends', async () => {
-    expect(await startKeeper(qmpPath)).toBeNull();
+    expect(await keeperBeside(qmpPath)).toBeNull();
     const refuses = join(folder.path, 'refuses');
     mkdirSync(refuses);
     qemu = await serveFakeQmp(join(refuses, MONITOR_SOCKET), (socket) => {
@@ -114,10 +119,10 @@ describe('the keeper of a way to QEMU', () => {
         socket.write('{"id": "ready", "error": {"class": "GenericError", "desc": "no"}}\r\n'),
       );
     });
-    expect(await startKeeper(join(refuses, 'qmp.sock'))).toBeNull();
+    expect(await keeperBeside(join(refuses, 'qmp.sock'))).toBeNull();
     expect(readdirSync(refuses)).toEqual([MONITOR_SOCKET]);
     await qemu.close();
     qemu = await serveFakeQmp(join(folder.path, MONITOR_SOCKET), (socket) => socket.destroy());
-    expect(await startKeeper(qmpPath)).toBeNull();
+    expect(await keeperBeside(qmpPath)).toBeNull();
   });
 });
