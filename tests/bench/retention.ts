@@ -23,6 +23,12 @@ import { diskBytes, freshFolder } from './ledgers.ts';
 import { figureOf, rowOf, type Figure, type Row } from './measure.ts';
 
 const PAGES = 2048;
+/**
+ * Those that are written, at random. What a baseline tells of is each page by the capture that wrote it
+ * last, so it grows until every page that is ever written has been, which takes some three times this by
+ * CHANGED_PAGES captures: few are, so that a sample of one a second is there by the second day.
+ */
+const WORKING_PAGES = 256;
 const CHANGED_PAGES = 4;
 const HOUR_S = 3600;
 const DAYS = 5;
@@ -62,7 +68,7 @@ class Memory {
   }
 
   change(): void {
-    for (let i = 0; i < CHANGED_PAGES; i += 1) this.#write(this.#random(PAGES), 256);
+    for (let i = 0; i < CHANGED_PAGES; i += 1) this.#write(this.#random(WORKING_PAGES), 256);
   }
 }
 
@@ -108,6 +114,21 @@ async function look(of: Simulation): Promise<Look> {
   };
 }
 
+/** What the log holds, by type of event, the most first. */
+async function logText(of: Simulation): Promise<string> {
+  const bytes = new Map<string, number>();
+  const ledger = await opened(of);
+  for await (const { items } of ledger.log.read({ from: 0n }))
+    for (const item of items) {
+      assert(item._tag === 'event', 'the log is whole');
+      const { type, data } = item.event;
+      bytes.set(type, (bytes.get(type) ?? 0) + data.length);
+    }
+  await ledger.close();
+  const most = [...bytes].toSorted(([, a], [, b]) => b - a);
+  return most.map(([type, sum]) => `${type} ${(sum / 1024).toFixed(1)} KiB`).join(', ');
+}
+
 /** What a timer does each hour, in a process of its own. */
 async function tidy(of: Simulation): Promise<void> {
   const ledger = await opened(of);
@@ -150,6 +171,7 @@ async function simulate(context: BenchContext, everyS: number): Promise<readonly
     const seen = await look(of);
     (days[day] ??= []).push(seen);
     context.tell(`hour ${hour}: ${JSON.stringify(seen)}`);
+    if (hour % HOURS_A_DAY === 0) context.tell(`its log: ${await logText(of)}`);
   }
   await recorder.close();
   await ledger.close();
@@ -164,7 +186,7 @@ async function run(context: BenchContext): Promise<readonly Row[]> {
   const said = Number(process.env['PAGELEDGER_EVERY_S'] ?? 0);
   const everyS = said > 0 ? said : context.isQuick ? QUICK_EVERY_S : EVERY_S;
   const days = await simulate(context, everyS);
-  const note = `a capture every ${everyS} s of a guest of ${PAGES} pages, ${CHANGED_PAGES} of them written; an hour apart forget, forget --history and compact`;
+  const note = `a capture every ${everyS} s of a guest of ${PAGES} pages, ${CHANGED_PAGES} of ${WORKING_PAGES} of them written; an hour apart forget, forget --history and compact`;
   const figure = (day: number, field: keyof Look, unit: string, by: number): Figure =>
     figureOf(
       days[day - 1]!.map((each) => each[field] / by),
