@@ -1,11 +1,36 @@
 // Where projections keep what they derived: it may vanish at any time.
 
+/** Bytes of a state, in memory or where they lie in its file: they are as they were checked. */
+export interface StateBytes {
+  readonly length: number;
+  /** All of them, where they are in memory; else null. */
+  readonly memory: Uint8Array | null;
+  /**
+   * Fills `target` from a place on, at once. IO_FAILED where the file does not give them any more as
+   * they were when it was opened.
+   */
+  copy(at: number, target: Uint8Array): void;
+}
+
+/** A state file that is open. Its bytes can be read until it is closed, though its name be another's. */
+export interface OpenState extends StateBytes {
+  close(): Promise<void>;
+}
+
+/** Bytes to be saved, in pieces, each valid until the next is asked for. */
+export interface StatePieces {
+  readonly length: number;
+  pieces(): Iterable<Uint8Array>;
+}
+
 /** Derived state, named; may vanish at any time. `save` replaces whole and atomically. */
 export interface StateFiles {
   /** The bytes last saved under the name, or null: absent, damaged, or of another format. */
   load(name: string): Promise<Uint8Array | null>;
+  /** The same, all of them checked, of which those of a large file stay where they lie. */
+  open(name: string): Promise<OpenState | null>;
   /** Failures are not errors: what is derived can be derived again. */
-  save(name: string, bytes: Uint8Array): Promise<void>;
+  save(name: string, bytes: Uint8Array | StatePieces): Promise<void>;
   list(prefix: string): Promise<readonly string[]>;
   drop(name: string): Promise<void>;
 }

@@ -36,6 +36,7 @@ const PERCENT_AT_MOST = 3;
 
 const FORGETFUL: StateFiles = {
   load: () => Promise.resolve(null),
+  open: () => Promise.resolve(null),
   save: () => Promise.resolve(),
   list: () => Promise.resolve([]),
   drop: () => Promise.resolve(),

@@ -40,6 +40,7 @@ const VMS_AT_ONCE = 4;
 /** State files that keep nothing: every table is replayed from its first event. */
 const FORGETFUL: StateFiles = {
   load: () => Promise.resolve(null),
+  open: () => Promise.resolve(null),
   save: () => Promise.resolve(),
   list: () => Promise.resolve([]),
   drop: () => Promise.resolve(),

@@ -20,6 +20,7 @@ const EVENTS_AT_LEAST = 100;
 /** State files that keep nothing: every table is replayed from its first event. */
 const FORGETFUL: StateFiles = {
   load: () => Promise.resolve(null),
+  open: () => Promise.resolve(null),
   save: () => Promise.resolve(),
   list: () => Promise.resolve([]),
   drop: () => Promise.resolve(),

@@ -2,8 +2,13 @@
 //
 // A state file:
 //   0   4  magic "PLST"
-//   4   4  format version: 1
+//   4   4  format version: 2
 //   8   8  bytes of the payload
+//  16   4  CRC-32 of bytes 0 to 15
+//  20   -  payload
+//   -   4  CRC-32 of each 65,536 bytes of the payload; the last ones may be fewer
+//
+// One of before, with format version 1, has after the bytes of the payload:
 //  16   4  CRC-32 of the payload
 //  20   4  CRC-32 of bytes 0 to 19
 //  24   -  payload
@@ -24,8 +29,13 @@ import { assert } from '../../../domain/values/assert.ts';
 import { isName, NAME_CHARACTERS_MAX } from '../../../domain/events/streams.ts';
 
 const STATE_MAGIC = 0x5453_4c50;
-const STATE_FORMAT = 1;
-export const STATE_HEADER_BYTES = 24;
+const STATE_FORMAT = 2;
+const FIRST_STATE_FORMAT = 1;
+export const STATE_HEADER_BYTES = 20;
+export const FIRST_STATE_HEADER_BYTES = 24;
+/** Bytes of a payload that have a checksum of their own. */
+export const STATE_BLOCK_BYTES = 64 * 1024;
+export const STATE_CHECK_BYTES = 4;
 
 const FINGERPRINTS_MAGIC = 0x5046_4c50;
 const FINGERPRINTS_FORMAT = 1;
@@ -33,10 +43,9 @@ const FINGERPRINTS_VM_AT = 28;
 const FINGERPRINTS_CHECK_AT = FINGERPRINTS_VM_AT + NAME_CHARACTERS_MAX;
 export const FINGERPRINTS_HEADER_BYTES = FINGERPRINTS_CHECK_AT + 4;
 
-export interface StateHeader {
-  readonly payloadBytes: number;
-  readonly payloadCrc: number;
-}
+/** Blocks of a payload of so many bytes. */
+export const stateBlocks = (payloadBytes: number): number =>
+  Math.ceil(payloadBytes / STATE_BLOCK_BYTES);
 
 /** What a file of fingerprints says of itself. */
 export interface FingerprintsHeader {
@@ -62,26 +71,39 @@ const isSealed = (header: Uint8Array): boolean =>
   viewOf(header).getUint32(header.length - 4, true) ===
   crc32(header.subarray(0, header.length - 4));
 
-export function encodeStateHeader(state: StateHeader): Uint8Array {
+/** The header of a state file with a payload of so many bytes. */
+export function encodeStateHeader(payloadBytes: number): Uint8Array {
   const header = new Uint8Array(STATE_HEADER_BYTES);
   const view = viewOf(header);
   view.setUint32(0, STATE_MAGIC, true);
   view.setUint32(4, STATE_FORMAT, true);
-  view.setBigUint64(8, BigInt(state.payloadBytes), true);
-  view.setUint32(16, state.payloadCrc, true);
+  view.setBigUint64(8, BigInt(payloadBytes), true);
   return seal(header);
 }
 
-/** The header, or null: of something else, damaged, or of another format. */
-export function decodeStateHeader(header: Uint8Array): StateHeader | null {
-  if (header.length !== STATE_HEADER_BYTES || !isSealed(header)) return null;
+const isStateHeader = (header: Uint8Array, format: number): boolean =>
+  isSealed(header) &&
+  viewOf(header).getUint32(0, true) === STATE_MAGIC &&
+  viewOf(header).getUint32(4, true) === format;
+
+/** The header of a state file of before; null: it is none, or damaged. */
+export function decodeFirstStateHeader(
+  header: Uint8Array,
+): { readonly payloadBytes: number; readonly payloadCrc: number } | null {
+  if (header.length !== FIRST_STATE_HEADER_BYTES || !isStateHeader(header, FIRST_STATE_FORMAT))
+    return null;
   const view = viewOf(header);
-  if (view.getUint32(0, true) !== STATE_MAGIC) return null;
-  if (view.getUint32(4, true) !== STATE_FORMAT) return null;
   return {
     payloadBytes: Number(view.getBigUint64(8, true)),
     payloadCrc: view.getUint32(16, true),
   };
+}
+
+/** Bytes of the payload, as a header says; null: of something else, damaged, or of another format. */
+export function decodeStateHeader(header: Uint8Array): number | null {
+  if (header.length !== STATE_HEADER_BYTES || !isStateHeader(header, STATE_FORMAT)) return null;
+  const view = viewOf(header);
+  return Number(view.getBigUint64(8, true));
 }
 
 export function encodeFingerprintsHeader(fingerprints: FingerprintsHeader): Uint8Array {

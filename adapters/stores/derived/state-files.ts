@@ -5,9 +5,16 @@
 import { dirname, join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { assert } from '../../../domain/values/assert.ts';
-import type { StateFiles } from '../../../domain/ports/derived-files.ts';
+import { isLedgerError } from '../../../domain/values/ledger-error.ts';
+import type { StateFiles, StatePieces } from '../../../domain/ports/derived-files.ts';
 import type { FilePort, OpenFile } from '../../files/file-port.ts';
-import { decodeStateHeader, encodeStateHeader, STATE_HEADER_BYTES } from './state-file-layout.ts';
+import { openState, readState } from './open-state.ts';
+import {
+  encodeStateHeader,
+  STATE_BLOCK_BYTES,
+  STATE_CHECK_BYTES,
+  stateBlocks,
+} from './state-file-layout.ts';
 import { fileNameOf, nameOfFile } from '../../files/file-name.ts';
 import { removeLeftovers, writeWhole } from '../../files/whole-file.ts';
 
@@ -42,18 +49,6 @@ async function withFile<A>(opening: Promise<OpenFile>, work: (file: OpenFile) =>
   }
 }
 
-async function readState(file: OpenFile): Promise<Uint8Array | null> {
-  const header = new Uint8Array(STATE_HEADER_BYTES);
-  if ((await file.read(header, 0)) < header.length) return null;
-  const state = decodeStateHeader(header);
-  // The size is compared before anything is allocated for it.
-  if (state === null || (await file.sizeBytes()) !== header.length + state.payloadBytes)
-    return null;
-  const payload = new Uint8Array(state.payloadBytes);
-  if ((await file.read(payload, header.length)) < payload.length) return null;
-  return crc32(payload) === state.payloadCrc ? payload : null;
-}
-
 /** All files in a folder and those below, by their names from `prefix` on. */
 async function namesBelow(
   options: StateFilesOptions,
@@ -82,11 +77,38 @@ async function list(options: StateFilesOptions, prefix: string): Promise<readonl
   return names.filter((name) => name.startsWith(prefix)).toSorted();
 }
 
-async function save(files: FilePort, path: string, bytes: Uint8Array): Promise<void> {
-  const header = encodeStateHeader({ payloadBytes: bytes.length, payloadCrc: crc32(bytes) });
+const wholeState = (bytes: Uint8Array): StatePieces => ({
+  length: bytes.length,
+  pieces: () => [bytes],
+});
+
+/** A state file's bytes as they are written: its payload is checked as it comes by. */
+function* fileOf(state: StatePieces): Generator<Uint8Array> {
+  const { length } = state;
+  yield encodeStateHeader(length);
+  const checks = new DataView(new ArrayBuffer(stateBlocks(length) * STATE_CHECK_BYTES));
+  let done = 0;
+  for (const piece of state.pieces()) {
+    for (let from = 0; from < piece.length;) {
+      const block = Math.floor(done / STATE_BLOCK_BYTES);
+      const left = (block + 1) * STATE_BLOCK_BYTES - done;
+      const some = piece.subarray(from, from + left);
+      const before = checks.getUint32(block * STATE_CHECK_BYTES, true);
+      checks.setUint32(block * STATE_CHECK_BYTES, crc32(some, before), true);
+      from += some.length;
+      done += some.length;
+    }
+    yield piece;
+  }
+  assert(done === length, 'a state has as many bytes as it says');
+  yield new Uint8Array(checks.buffer);
+}
+
+async function save(files: FilePort, path: string, state: StatePieces): Promise<void> {
   await files.makeFolder(dirname(path));
-  // Not synced: a crash that tears it is found by its checksum, and it is derived again.
-  await writeWhole({ files, path, parts: [header, bytes], as: 'derived', existing: 'replace' });
+  // Not synced: a crash that tears it is found by its checksums, and it is derived again.
+  const parts = fileOf(state);
+  await writeWhole({ files, path, parts, as: 'derived', existing: 'replace' });
   await removeLeftovers({ files, folder: dirname(path), nowMs: Date.now() });
 }
 
@@ -97,9 +119,20 @@ export function openStateFiles(options: StateFilesOptions): StateFiles {
       const path = pathOf(options.folder, name);
       return withFile(options.files.open(path, 'read'), readState).catch(() => null);
     },
+    async open(name) {
+      const path = pathOf(options.folder, name);
+      return options.files
+        .open(path, 'read')
+        .then(openState)
+        .catch(() => null);
+    },
     async save(name, bytes) {
       const path = pathOf(options.folder, name);
-      await save(options.files, path, bytes).catch(() => undefined);
+      const state = bytes instanceof Uint8Array ? wholeState(bytes) : bytes;
+      await save(options.files, path, state).catch((thrown: unknown) => {
+        // What fails on a disk is not kept; anything else is a bug of ours.
+        if (!isLedgerError(thrown)) throw thrown;
+      });
     },
     list: (prefix) => list(options, prefix).catch(() => []),
     async drop(name) {

@@ -18,6 +18,7 @@ import { PassedOverNotes } from '../ledger/passed-over.ts';
 
 const NO_FILES: StateFiles = {
   load: () => Promise.resolve(null),
+  open: () => Promise.resolve(null),
   save: () => Promise.resolve(),
   list: () => Promise.resolve([]),
   drop: () => Promise.resolve(),

@@ -1,7 +1,13 @@
 // State files in a map: the port without a disk, which may lose or spoil what it keeps.
 
-import type { StateFiles } from '../../../domain/ports/derived-files.ts';
+import type {
+  OpenState,
+  StateBytes,
+  StateFiles,
+  StatePieces,
+} from '../../../domain/ports/derived-files.ts';
 import { IDENTIFIER_BYTES } from '../../../domain/ports/page-engine.ts';
+import { inMemory } from '../../../projections/models/kept-bytes.ts';
 import type { IdentifierColumn } from '../../../projections/models/identifier-index.ts';
 
 /** An identifier column that outlasts who opened it, as a file does. */
@@ -26,6 +32,9 @@ class KeptIdentifiers implements IdentifierColumn {
   }
 }
 
+/** Bytes as those of a large file are: whoever reads them copies. */
+export const inFile = (bytes: Uint8Array): StateBytes => ({ ...inMemory(bytes), memory: null });
+
 export class MapStateFiles implements StateFiles {
   readonly kept = new Map<string, Uint8Array>();
   readonly identifiers = new KeptIdentifiers();
@@ -40,8 +49,18 @@ export class MapStateFiles implements StateFiles {
     return Promise.resolve(bytes?.slice() ?? null);
   }
 
-  save(name: string, bytes: Uint8Array): Promise<void> {
-    this.kept.set(name, bytes.slice());
+  /** Gives what lies there as of a file that is too large for memory. */
+  async open(name: string): Promise<OpenState | null> {
+    const bytes = await this.load(name);
+    if (bytes === null) return null;
+    return { ...inFile(bytes), close: () => Promise.resolve() };
+  }
+
+  save(name: string, bytes: Uint8Array | StatePieces): Promise<void> {
+    const pieces = bytes instanceof Uint8Array ? [bytes] : bytes.pieces();
+    // Each is valid until the next is asked for.
+    const copies = Array.from(pieces, (piece) => piece.slice());
+    this.kept.set(name, Uint8Array.from(Buffer.concat(copies)));
     this.saved.push(name);
     return Promise.resolve();
   }

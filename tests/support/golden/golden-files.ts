@@ -72,7 +72,8 @@ export interface GoldenKind {
   readonly golden: string;
   /** Where its writer puts it. */
   readonly path: string;
-  write(folder: string): Promise<Uint8Array>;
+  /** Null: of a format that is read alone. */
+  readonly write: ((folder: string) => Promise<Uint8Array>) | null;
   /** What the bytes are read as; they lie at `path` below `folder` too. */
   read(bytes: Uint8Array, folder: string): unknown;
   readonly value: unknown;
@@ -151,6 +152,13 @@ export const GOLDEN_KINDS: readonly GoldenKind[] = [
   },
   {
     golden: 'state-1/state',
+    path: 'state',
+    write: null,
+    read: (_bytes, folder) => openStateFiles({ files: nodeFiles, folder }).load('state'),
+    value: PAYLOAD,
+  },
+  {
+    golden: 'state-2/state',
     path: 'state',
     async write(folder) {
       await openStateFiles({ files: nodeFiles, folder }).save('state', PAYLOAD);

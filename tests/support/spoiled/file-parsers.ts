@@ -6,7 +6,11 @@ import { crc32 } from 'node:zlib';
 import { sealLines } from '../../../adapters/files/checksummed-text.ts';
 import { MemoryFiles } from '../../../adapters/files/memory-files.ts';
 import { openStateFiles } from '../../../adapters/stores/derived/state-files.ts';
-import { encodeStateHeader } from '../../../adapters/stores/derived/state-file-layout.ts';
+import {
+  encodeStateHeader,
+  STATE_CHECK_BYTES,
+  STATE_HEADER_BYTES,
+} from '../../../adapters/stores/derived/state-file-layout.ts';
 import {
   encodeSegmentHeader,
   readSegmentHeader,
@@ -141,14 +145,18 @@ async function parseFingerprints(bytes: Uint8Array): Promise<unknown> {
 }
 
 async function parseState(bytes: Uint8Array): Promise<unknown> {
-  const sealed = sealedAt(withU32(bytes, 16, crc32(bytes.subarray(24))), 20);
+  const payload = bytes.subarray(STATE_HEADER_BYTES, -STATE_CHECK_BYTES);
+  const checkAt = Math.max(0, bytes.length - STATE_CHECK_BYTES);
+  const checked = withU32(bytes, checkAt, crc32(payload));
+  const sealed = sealedAt(checked, STATE_HEADER_BYTES - 4);
   const files = await diskWith('/projections/catalogue', sealed);
   return openStateFiles({ files, folder: '/projections' }).load('catalogue');
 }
 const statePayload = bytesOf('{"state":[1,2,3]}');
 const stateFile = Uint8Array.from([
-  ...encodeStateHeader({ payloadBytes: statePayload.length, payloadCrc: crc32(statePayload) }),
+  ...encodeStateHeader(statePayload.length),
   ...statePayload,
+  ...new Uint8Array(STATE_CHECK_BYTES),
 ]);
 
 const RUN = { width: 5, id: 0x1234_5678_9abcn };

@@ -1,10 +1,13 @@
 import {
+  closeSync,
   mkdirSync,
+  openSync,
   readdirSync,
   readFileSync,
   symlinkSync,
   utimesSync,
   writeFileSync,
+  writeSync,
 } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
@@ -95,6 +98,60 @@ describe('a state file', () => {
     expect(await states.load('state')).toBeNull();
     writeFileSync(path, whole);
     expect(await states.load('state')).not.toBeNull();
+  });
+
+  test('that is large is read where it lies, also once another has its name', async () => {
+    const payload = new Uint8Array(1_000_000);
+    for (let i = 0; i < payload.length; i += 1) payload[i] = (i * 31 + (i >>> 11)) & 0xff;
+    // In pieces that end anywhere.
+    const cuts = [0, 1, 65_535, 65_537, 300_000, 999_999, payload.length];
+    const pieces = cuts.slice(1).map((end, i) => payload.subarray(cuts[i], end));
+    await states.save('large', { length: payload.length, pieces: () => pieces });
+    expect(await states.load('large')).toEqual(payload);
+    const open = (await states.open('large'))!;
+    expect([open.length, open.memory]).toEqual([payload.length, null]);
+    await states.save('large', bytesOf('another'));
+    for (const [at, length] of [
+      [0, 5],
+      [65_530, 20],
+      [999_990, 10],
+      [10, 900_000],
+    ] as const) {
+      const target = new Uint8Array(length);
+      open.copy(at, target);
+      expect(target).toEqual(payload.subarray(at, at + length));
+    }
+    await open.close();
+    const small = (await states.open('large'))!;
+    expect(small.memory).toEqual(bytesOf('another'));
+    await small.close();
+    expect(await states.open('none')).toBeNull();
+  });
+
+  test('that is large is not there where any block of it is damaged, and later nothing unchecked is given', async () => {
+    const payload = new Uint8Array(1_000_000).fill(7);
+    await states.save('large', payload);
+    const path = join(folder, 'large');
+    const whole = readFileSync(path);
+    for (const at of [0, 19, 20, 70_000, 1_000_019, 1_000_020, whole.length - 1]) {
+      const damaged = Buffer.from(whole);
+      damaged[at]! ^= 1;
+      writeFileSync(path, damaged);
+      expect([at, await states.open('large')]).toEqual([at, null]);
+    }
+    writeFileSync(path, whole);
+    const open = (await states.open('large'))!;
+    // In place, as a disk would spoil it.
+    const file = openSync(path, 'r+');
+    writeSync(file, Uint8Array.of(8), 0, 1, 20 + 200_000);
+    closeSync(file);
+    const target = new Uint8Array(10);
+    open.copy(500_000, target);
+    expect(target).toEqual(payload.subarray(0, 10));
+    expect(() => {
+      open.copy(262_140, target);
+    }).toThrow(expect.objectContaining({ code: 'IO_FAILED' }));
+    await open.close();
   });
 
   test('that is anything at all is not there, and takes no memory that it only claims', async () => {
