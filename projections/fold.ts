@@ -81,14 +81,13 @@ export const contentsModel: Model<Contents, 'contents'> = {
   initial: () => new Contents(),
   begin: ({ contents }) => Contents.load(new StateReader(contents)),
   apply: foldContents,
-  save(contents) {
+  write(contents) {
     assert(isDense(contents), 'contents are numbered without gaps');
     const writer = new StateWriter();
     contents.saveState(writer);
-    return writer.bytes();
+    return writer;
   },
-  // Whether they are is checked as they are read.
-  load: (bytes) => Contents.loadState(new StateReader(bytes)),
+  read: (bytes) => Contents.loadState(new StateReader(bytes)),
 };
 
 /** What the log says is lost. */
@@ -133,8 +132,8 @@ const catalogueModel: Model<Catalogue, 'catalogue'> = {
     return catalogue;
   },
   apply: (catalogue, change, { outcome }) => catalogue.apply(change, outcome),
-  save: (catalogue) => catalogueBytes(catalogue).slice(),
-  load: (bytes) => catalogueIn(bytes),
+  write: catalogueBytes,
+  read: catalogueIn,
 };
 
 /** What guests asked for while their memory arrived. What was before history begins is asked for again. */

@@ -4,6 +4,7 @@
 import * as t from 'io-ts';
 import { ascends } from '../../domain/invariants.ts';
 import { CONTROL_CODECS } from '../../domain/events/control.ts';
+import type { StateBytes } from '../../domain/ports/derived-files.ts';
 import { hasFormat, LEDGER_FORMAT } from '../../domain/ledger.ts';
 import { initialPatterns, withPattern } from '../../domain/patterns/index.ts';
 import { captureList, orNull, position } from './capture-codecs.ts';
@@ -223,21 +224,21 @@ const textOf = (catalogue: Catalogue, rowsOf: (entry: VmEntry) => CaptureRow[]):
 export const catalogueText = (catalogue: Catalogue): string =>
   textOf(catalogue, ({ captures }) => [...captures]);
 
-/** The bytes of a catalogue. */
-export function catalogueBytes(catalogue: Catalogue): Uint8Array {
+/** The bytes of a catalogue: captures that a state has stay there until they are written. */
+export function catalogueBytes(catalogue: Catalogue): StateWriter {
   const writer = new StateWriter().text(textOf(catalogue, () => []));
   for (const { rows, images, imageWeight } of catalogue.vms.values()) {
     rows.save(writer);
     writer.column(Float64Array.from([imageWeight, ...images]));
   }
-  return writer.bytes();
+  return writer;
 }
 
 /** The catalogue of a text. StateUnfit where it is none. */
 export const catalogueOf = (text: string): Catalogue => read(text, null);
 
-/** What `catalogueBytes` made bytes of. StateUnfit where they are none. */
-export function catalogueIn(bytes: Uint8Array): Catalogue {
+/** What `catalogueBytes` made bytes of: captures stay where they lie. StateUnfit where they are none. */
+export function catalogueIn(bytes: Uint8Array | StateBytes): Catalogue {
   const reader = new StateReader(bytes);
   return read(reader.text(), reader);
 }

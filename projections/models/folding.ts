@@ -1,6 +1,7 @@
 // What the ledger's own models see while a change is folded: each other, and what was decided of it.
 
 import type { ToldEvent } from '../../domain/events/control.ts';
+import type { StateBytes } from '../../domain/ports/derived-files.ts';
 import { rowsOf, type Change, type ControlChange } from '../commits.ts';
 import type { Projection } from '../projection.ts';
 import type { Baseline } from './baseline.ts';
@@ -9,6 +10,7 @@ import type { Contents } from './contents.ts';
 import type { CurrentTables } from './current-tables.ts';
 import type { Losses } from './losses.ts';
 import type { Sharing } from './sharing.ts';
+import type { StateWriter } from './state-bytes.ts';
 
 /** What sharing decides of a capture, where it differs from what was recorded. */
 export interface Outcome extends FoldedCounts {
@@ -39,6 +41,10 @@ export interface Model<S, Name extends string = string> extends Projection<
   readonly name: Name;
   /** The state where history begins. */
   begin(baseline: Baseline): S;
+  /** In place of `save`, where the state is large: parts of it may be read while it is being kept. */
+  write?(state: S): StateWriter;
+  /** In place of `load`: it may leave parts where they lie. */
+  read?(bytes: StateBytes): S;
 }
 
 /** Page events, or slots, that a change has the heavy models look at. */

@@ -5,14 +5,17 @@
 // half names: it is written only where they changed, and who needs no contents does not read it.
 
 import { isLedgerError } from '../../domain/values/ledger-error.ts';
+import type { StateBytes } from '../../domain/ports/derived-files.ts';
 import type { Position } from '../../domain/ports/event-log.ts';
 import type { Projection } from '../projection.ts';
 import { LOG_START, type AssemblerState } from '../commits.ts';
 import { assemblerState } from './catalogue-state.ts';
+import type { Model } from './folding.ts';
+import { wholeOf } from './kept-bytes.ts';
 import { decodeState, StateUnfit, StateReader, StateWriter } from './state-bytes.ts';
 
 const FORMAT = 6;
-const CONTENTS_FORMAT = 1;
+const CONTENTS_FORMAT = 2;
 
 /** Where a half stands. */
 export interface Half {
@@ -43,28 +46,29 @@ export interface KeptContents extends Numbering {
 export const contentsFile = ({ from: { next, last } }: Half): string =>
   `${next}-${last?.id ?? 'start'}`;
 
+/** A model whose state is kept: as bytes in memory, or as it is written and read where it lies. */
+export type KeptModel<S> = Projection<S, never, unknown> & Pick<Model<S>, 'write' | 'read'>;
+
 /** The bytes of the file of contents. */
-export function contentsBytes<S>(model: Projection<S, never, unknown>, state: S): Uint8Array {
-  const writer = new StateWriter().u32(CONTENTS_FORMAT).u32(model.version);
-  return writer.raw(stateBytes(model, state)).bytes();
-}
+export const contentsBytes = <S>(model: KeptModel<S>, state: S): StateWriter =>
+  new StateWriter().u32(CONTENTS_FORMAT).u32(model.version).columnOf(writtenState(model, state));
 
 /** What `contentsBytes` made bytes of; StateUnfit where they are of another format or version. */
-export function contentsIn<S>(model: Projection<S, never, unknown>, bytes: Uint8Array): S {
+export function contentsIn<S>(model: KeptModel<S>, bytes: StateBytes): S {
   const reader = new StateReader(bytes);
   if (reader.u32() !== CONTENTS_FORMAT || reader.u32() !== model.version)
     throw new StateUnfit('contents of another format');
-  return stateOf(model, bytes.subarray(reader.at));
+  return stateIn(model, reader.kept());
 }
 
 /** A model of a half with its state. */
 export interface Modelled {
-  readonly model: Projection<unknown, never, unknown>;
+  readonly model: KeptModel<unknown>;
   readonly state: unknown;
 }
 
 /** The bytes of a half's state file. */
-export function halfBytes(half: Half, of: KeptContents, models: readonly Modelled[]): Uint8Array {
+export function halfBytes(half: Half, of: KeptContents, models: readonly Modelled[]): StateWriter {
   const from = assemblerState.encode(half.from);
   const writer = new StateWriter()
     .u32(FORMAT)
@@ -75,42 +79,57 @@ export function halfBytes(half: Half, of: KeptContents, models: readonly Modelle
     .text(of.file)
     .u32(models.length);
   for (const { model, state } of models)
-    writer.text(model.name).u32(model.version).column(stateBytes(model, state));
-  return writer.bytes();
+    writer.text(model.name).u32(model.version).columnOf(writtenState(model, state));
+  return writer;
 }
+
+const writtenState = <S>(model: KeptModel<S>, state: S): StateWriter =>
+  model.write?.(state) ?? new StateWriter().raw(stateBytes(model, state));
 
 /** The bytes of a projection's state: its own, or JSON. */
 export const stateBytes = <S>(projection: Projection<S, never, unknown>, state: S): Uint8Array =>
   projection.save?.(state) ?? new TextEncoder().encode(JSON.stringify(state));
 
-/** The state of a projection's bytes. StateUnfit whatever the projection finds wrong with them. */
-export function stateOf<S>(projection: Projection<S, never, unknown>, bytes: Uint8Array): S {
+/** What a projection makes of its bytes. StateUnfit whatever it finds wrong with them. */
+function taken<S>({ name }: { readonly name: string }, load: () => S): S {
   try {
+    return load();
+  } catch (thrown) {
+    if (isLedgerError(thrown)) throw thrown;
+    throw new StateUnfit(`the projection ${name} cannot read its state`);
+  }
+}
+
+/** The state of a projection's bytes. StateUnfit whatever the projection finds wrong with them. */
+export const stateOf = <S>(projection: Projection<S, never, unknown>, bytes: Uint8Array): S =>
+  taken(projection, () => {
     if (projection.load !== undefined) return projection.load(bytes);
     const state: S = JSON.parse(new TextDecoder().decode(bytes));
     return state;
-  } catch (thrown) {
-    if (isLedgerError(thrown)) throw thrown;
-    throw new StateUnfit(`the projection ${projection.name} cannot read its state`);
-  }
-}
+  });
+
+/** The same of a model, which may leave parts of the bytes where they lie. */
+const stateIn = <S>(model: KeptModel<S>, bytes: StateBytes): S =>
+  model.read === undefined
+    ? stateOf(model, wholeOf(bytes))
+    : taken(model, () => model.read!(bytes));
 
 export interface SavedHalf extends Half {
   readonly contents: KeptContents;
   /** The state of a model. StateUnfit where it has none, or one of another version. */
-  readonly state: <S>(model: Projection<S, never, unknown>) => S;
+  readonly state: <S>(model: KeptModel<S>) => S;
 }
 
 /** What `halfBytes` made bytes of; StateUnfit where they are of another format, or none. */
-export function halfOf(bytes: Uint8Array): SavedHalf {
+export function halfOf(bytes: StateBytes): SavedHalf {
   const reader = new StateReader(bytes);
   if (reader.u32() !== FORMAT) throw new StateUnfit('another format');
   const from = decodeState(reader.text(), assemblerState);
   const applied = reader.u64() - 1n;
   const contents = { packs: reader.u32(), numbering: reader.u64(), file: reader.text() };
-  const states = new Map<string, { readonly version: number; readonly bytes: Uint8Array }>();
+  const states = new Map<string, { readonly version: number; readonly bytes: StateBytes }>();
   for (let left = reader.u32(); left > 0; left -= 1)
-    states.set(reader.text(), { version: reader.u32(), bytes: reader.part() });
+    states.set(reader.text(), { version: reader.u32(), bytes: reader.kept() });
   return {
     from,
     applied,
@@ -118,7 +137,7 @@ export function halfOf(bytes: Uint8Array): SavedHalf {
     state: (model) => {
       const saved = states.get(model.name);
       if (saved?.version !== model.version) throw new StateUnfit(`${model.name} is not in it`);
-      return stateOf(model, saved.bytes);
+      return stateIn(model, saved.bytes);
     },
   };
 }

@@ -2,7 +2,7 @@
 // which is written only where they changed. It bears the place in the log where it was written, and is
 // there before a half names it; what no half names any more is dropped.
 
-import type { StateFiles } from '../../domain/ports/derived-files.ts';
+import type { OpenState, StateFiles } from '../../domain/ports/derived-files.ts';
 import type { Position } from '../../domain/ports/event-log.ts';
 import { contentsModel, type HalfName } from '../fold.ts';
 import type { Catalogue } from './catalogue.ts';
@@ -39,6 +39,8 @@ export interface LoadedHalf extends SavedHalf {
 
 export class KeptHalves {
   readonly #files: StateFiles;
+  /** Files that states lie in, which are read until all is closed. */
+  readonly #open: OpenState[] = [];
   /** What has the contents as they are in memory; null: they changed since, or are not kept. */
   contents: KeptContents | null = null;
 
@@ -48,8 +50,20 @@ export class KeptHalves {
 
   /** A half; null: there is none. StateUnfit where it is damaged, or of another format. */
   async #half(half: HalfName): Promise<SavedHalf | null> {
-    const bytes = await this.#files.load(FILES[half]);
+    const bytes = await this.#opened(FILES[half]);
     return bytes === null ? null : halfOf(bytes);
+  }
+
+  async #opened(name: string): Promise<OpenState | null> {
+    const file = await this.#files.open(name);
+    // What is in memory needs no file.
+    if (file?.memory === null) this.#open.push(file);
+    return file;
+  }
+
+  /** Closes the files of states, which nobody reads any more. */
+  async close(): Promise<void> {
+    for (const file of this.#open.splice(0)) await file.close();
   }
 
   /** A half, perhaps with the contents that it names; null: it is not there. StateUnfit where it does not fit. */
@@ -57,7 +71,7 @@ export class KeptHalves {
     const saved = await this.#half(half);
     if (saved === null || !isWithContents) return saved && { ...saved, loaded: null };
     const { file } = saved.contents;
-    const bytes = await this.#files.load(file);
+    const bytes = await this.#opened(file);
     if (bytes !== null) return { ...saved, loaded: contentsIn(contentsModel, bytes) };
     // Another process, which saved a later state meanwhile, dropped those of this one.
     const now = await this.#half(half);
@@ -88,12 +102,15 @@ export class KeptHalves {
 
   /** Whether the light half is kept as it is after a change. */
   async isPast(applied: Position): Promise<boolean> {
+    const file = await this.#files.open(FILES.light);
+    if (file === null) return false;
     try {
-      const saved = await this.#half('light');
-      return saved !== null && saved.applied > applied;
+      return halfOf(file).applied > applied;
     } catch (thrown) {
       if (thrown instanceof StateUnfit) return false;
       throw thrown;
+    } finally {
+      await file.close();
     }
   }
 

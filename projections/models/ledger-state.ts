@@ -8,7 +8,7 @@
 
 import { assert } from '../../domain/values/assert.ts';
 import { run } from '../../domain/ports/run.ts';
-import { isLedgerError, LedgerError } from '../../domain/values/ledger-error.ts';
+import { LedgerError } from '../../domain/values/ledger-error.ts';
 import { Turn } from '../../domain/values/turn.ts';
 import type { StateFiles } from '../../domain/ports/derived-files.ts';
 import type { ReadPageWrites } from '../../domain/ports/page-writes.ts';
@@ -31,13 +31,8 @@ import type { PageTable } from '../table.ts';
 import type { Sharing } from './sharing.ts';
 import { StateUnfit } from './state-bytes.ts';
 import type { Toggles } from './toggles.ts';
+import { HistoryLater, isReplaced, isUnfit, NotLight, OtherPast } from './unfit-state.ts';
 import type { VmTraces } from './traces.ts';
-
-/** What was derived is of another past than the log. */
-class OtherPast extends IndexUnfit {}
-
-const isReplaced = (thrown: unknown): boolean =>
-  isLedgerError(thrown) && thrown.code === 'LOG_REPLACED';
 
 /** The heavy state is saved when so many page events, and an eighth of its contents, came since. */
 const HEAVY_SAVE_ROWS = 4096;
@@ -52,12 +47,6 @@ interface StartedAnew {
 
 /** How often a fold begins anew while the log is being cut. */
 const ATTEMPTS_MAX = 8;
-
-/** Raised where something else came than what the light half alone has to see. */
-class NotLight extends Error {}
-
-/** Raised where history begins later than what was folded: all is folded anew from there. */
-class HistoryLater extends IndexUnfit {}
 
 /**
  * Replays the log from a state and hands each change on; gives the state after it. Where the log is known
@@ -303,7 +292,7 @@ export class LedgerState {
         await this.#foldUp(need);
         return;
       } catch (thrown) {
-        if (!(thrown instanceof IndexUnfit) && !isReplaced(thrown)) throw thrown;
+        if (!isUnfit(thrown) && !isReplaced(thrown)) throw thrown;
         if (attempt >= (isReplaced(thrown) ? ATTEMPTS_MAX : 2)) throw thrown;
         // Once a newer baseline was met in the log that was folded, it is that one which is being cut.
         isLater ||= thrown instanceof HistoryLater;
@@ -497,6 +486,11 @@ export class LedgerState {
   /** Keeps what is worth keeping in the state files; tells whether there was anything. */
   save(): Promise<boolean> {
     return this.#turn.run(() => this.#save());
+  }
+
+  /** Closes the files that the state is read from: nobody asks it any more. */
+  close(): Promise<void> {
+    return this.#kept.close();
   }
 
   async #save(): Promise<boolean> {

@@ -149,10 +149,10 @@ export const sharingModel = (identifiers: () => IdentifierColumn): Model<Sharing
       throw new IndexUnfit('content is lost, or found, in a past that was folded');
     if (event.type === 'ContentReleased') await foldRelease(change, event.data, folding);
   },
-  save(sharing) {
+  write(sharing) {
     const writer = new StateWriter();
     sharing.save(writer);
-    return writer.bytes();
+    return writer;
   },
-  load: (bytes) => Sharing.load(new StateReader(bytes), identifiers()),
+  read: (bytes) => Sharing.load(new StateReader(bytes), identifiers()),
 });

@@ -2,8 +2,9 @@
 // is its byte length and its bytes. The reader trusts nothing: sizes are checked before use.
 
 import type * as t from 'io-ts';
-
+import type { StateBytes, StatePieces } from '../../domain/ports/derived-files.ts';
 import { grown } from '../../domain/values/grown.ts';
+import { copyOf, inMemory, partOf, wholeOf } from './kept-bytes.ts';
 
 /** Equal words from which on a run is worth its bytes. */
 const RUN_WORDS = 4;
@@ -15,16 +16,35 @@ function isRun(words: Uint32Array, at: number): boolean {
   return true;
 }
 
-/** Appends values to a growing buffer. */
-export class StateWriter {
+/** Bytes of a state that is kept are written so many at a time. */
+const PIECE_BYTES = 64 * 1024;
+
+/** A part of what was written: bytes of the writer's own up to a place, or kept ones that follow them. */
+interface KeptPart {
+  readonly end: number;
+  readonly kept: StateBytes;
+}
+
+/** Appends values to a growing buffer; what is kept already stays where it lies until it is written. */
+export class StateWriter implements StatePieces {
   #bytes = new Uint8Array(1024);
   #view = new DataView(this.#bytes.buffer);
   #length = 0;
+  readonly #kept: KeptPart[] = [];
+  #keptBytes = 0;
 
   #room(more: number): void {
     if (this.#length + more <= this.#bytes.length) return;
     this.#bytes = grown(this.#bytes, this.#length + more);
     this.#view = new DataView(this.#bytes.buffer);
+  }
+
+  /** Forgets what was written: its memory is used again. */
+  clear(): this {
+    this.#length = 0;
+    this.#kept.length = 0;
+    this.#keptBytes = 0;
+    return this;
   }
 
   u32(value: number): this {
@@ -44,10 +64,7 @@ export class StateWriter {
   column(column: Uint8Array | Uint16Array | Uint32Array | BigUint64Array | Float64Array): this {
     const { byteLength } = column;
     this.u32(byteLength);
-    this.#room(byteLength);
-    this.#bytes.set(new Uint8Array(column.buffer, column.byteOffset, byteLength), this.#length);
-    this.#length += byteLength;
-    return this;
+    return this.raw(new Uint8Array(column.buffer, column.byteOffset, byteLength));
   }
 
   /** Bytes without their length. */
@@ -56,6 +73,26 @@ export class StateWriter {
     this.#bytes.set(bytes, this.#length);
     this.#length += bytes.length;
     return this;
+  }
+
+  /** The same of bytes that are read when all is written: until then they do not change. */
+  kept(kept: StateBytes): this {
+    if (kept.length === 0) return this;
+    // It may grow meanwhile.
+    this.#kept.push({ end: this.#length, kept: partOf(kept, 0, kept.length) });
+    this.#keptBytes += kept.length;
+    return this;
+  }
+
+  /** All that another one has written, as a column. */
+  columnOf(other: StateWriter): this {
+    this.u32(other.length);
+    let from = 0;
+    for (const { end, kept } of other.#kept) {
+      this.raw(other.#bytes.subarray(from, end)).kept(kept);
+      from = end;
+    }
+    return this.raw(other.#bytes.subarray(from, other.#length));
   }
 
   text(text: string): this {
@@ -80,9 +117,37 @@ export class StateWriter {
     return this;
   }
 
-  /** What was written so far; valid until more is. */
+  /** Bytes that were written so far. */
+  get length(): number {
+    return this.#length + this.#keptBytes;
+  }
+
+  /** The same in pieces, each valid until the next is asked for. */
+  *pieces(): Generator<Uint8Array> {
+    let from = 0;
+    for (const { end, kept } of this.#kept) {
+      if (end > from) yield this.#bytes.subarray(from, end);
+      from = end;
+      const piece = new Uint8Array(Math.min(kept.length, PIECE_BYTES));
+      for (let at = 0; at < kept.length; at += piece.length) {
+        const some = piece.subarray(0, kept.length - at);
+        kept.copy(at, some);
+        yield some;
+      }
+    }
+    if (this.#length > from) yield this.#bytes.subarray(from, this.#length);
+  }
+
+  /** All of it in one piece; valid until more is written. */
   bytes(): Uint8Array {
-    return this.#bytes.subarray(0, this.#length);
+    if (this.#kept.length === 0) return this.#bytes.subarray(0, this.#length);
+    const whole = new Uint8Array(this.length);
+    let at = 0;
+    for (const piece of this.pieces()) {
+      whole.set(piece, at);
+      at += piece.length;
+    }
+    return whole;
   }
 }
 
@@ -115,43 +180,63 @@ const NO_WORDS = new Uint32Array(0);
 const NO_DOUBLES = new Float64Array(0);
 const DECODER = new TextDecoder();
 
+/** Bytes that are read at once of a state that is not in memory, where values are taken off it. */
+const READ_BYTES = 4096;
+
 /** Takes values off a buffer in the order they were written. StateUnfit where it is too short. */
 export class StateReader {
-  readonly #bytes: Uint8Array;
-  readonly #view: DataView;
+  readonly #source: StateBytes;
+  /** Where values are read: all of the source where it is in memory, else what was read last of it. */
+  #near: Uint8Array;
+  #view: DataView;
+  #nearFrom = 0;
+  #nearEnd: number;
   #at = 0;
   /** Where small columns are copied to: memory of its own for each costs far more than its bytes. */
   #shared = NO_BYTES;
   #used = 0;
   #copied = 0;
 
-  constructor(bytes: Uint8Array) {
-    this.#bytes = bytes;
-    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  constructor(bytes: Uint8Array | StateBytes) {
+    this.#source = bytes instanceof Uint8Array ? inMemory(bytes) : bytes;
+    const { memory } = this.#source;
+    this.#near = memory ?? new Uint8Array(READ_BYTES);
+    this.#nearEnd = memory === null ? 0 : memory.length;
+    this.#view = new DataView(this.#near.buffer, this.#near.byteOffset, this.#near.byteLength);
   }
 
   #take(length: number): number {
     const at = this.#at;
-    if (length > this.#bytes.length - at) throw new StateUnfit('state ends early');
+    if (length > this.#source.length - at) throw new StateUnfit('state ends early');
     this.#at += length;
     return at;
   }
 
+  /** Where in `#near` a value of a few bytes is that was taken. */
+  #placeOf(at: number, length: number): number {
+    if (at < this.#nearFrom || at + length > this.#nearEnd) {
+      const count = Math.min(READ_BYTES, this.#source.length - at);
+      this.#source.copy(at, this.#near.subarray(0, count));
+      this.#nearFrom = at;
+      this.#nearEnd = at + count;
+    }
+    return at - this.#nearFrom;
+  }
+
   u32(): number {
-    return this.#view.getUint32(this.#take(4), true);
+    return this.#view.getUint32(this.#placeOf(this.#take(4), 4), true);
   }
 
   u64(): bigint {
-    return this.#view.getBigUint64(this.#take(8), true);
+    return this.#view.getBigUint64(this.#placeOf(this.#take(8), 8), true);
   }
 
   /** Copies so many bytes to where they are aligned, `#copied` of the memory that it gives. */
   #copy(length: number): ArrayBuffer {
     const at = this.#take(length);
-    const bytes = this.#bytes.subarray(at, at + length);
     if (length > SHARED_COLUMN_BYTES) {
       this.#copied = 0;
-      return bytes.slice().buffer;
+      return copyOf(this.#source, at, length).buffer;
     }
     if (this.#used + length > this.#shared.length) {
       this.#shared = new Uint8Array(SHARED_BYTES);
@@ -159,7 +244,7 @@ export class StateReader {
     }
     this.#copied = this.#used;
     this.#used += Math.ceil(length / ALIGNED_BYTES) * ALIGNED_BYTES;
-    this.#shared.set(bytes, this.#copied);
+    this.#source.copy(at, this.#shared.subarray(this.#copied, this.#copied + length));
     return this.#shared.buffer;
   }
 
@@ -181,9 +266,14 @@ export class StateReader {
     return this.#at;
   }
 
-  /** All bytes from a place on that was come past, where they lie. */
+  /** So many bytes from a place on: where they lie, if they are in memory. */
+  #bytesAt(at: number, length: number): Uint8Array {
+    return wholeOf(partOf(this.#source, at, length));
+  }
+
+  /** All bytes from a place on that was come past, where they lie if they are in memory. */
   since(at: number): Uint8Array {
-    return this.#bytes.subarray(at, this.#at);
+    return this.#bytesAt(at, this.#at - at);
   }
 
   /** Passes over a column, and gives how many values of so many bytes each it has. */
@@ -193,11 +283,15 @@ export class StateReader {
     return count;
   }
 
-  /** A column where it lies, without a copy: for whoever reads it with a reader of its own. */
-  part(): Uint8Array {
+  /** A column where it lies: for whoever reads it later. */
+  kept(): StateBytes {
     const length = this.u32();
-    const at = this.#take(length);
-    return this.#bytes.subarray(at, at + length);
+    return partOf(this.#source, this.#take(length), length);
+  }
+
+  /** A column, without a copy where it is in memory. */
+  part(): Uint8Array {
+    return wholeOf(this.kept());
   }
 
   words(): Uint32Array {
@@ -232,10 +326,9 @@ export class StateReader {
     return count === 0 ? NO_DOUBLES : new Float64Array(this.#copy(8 * count), this.#copied, count);
   }
 
-  /** So many bytes where they lie. */
+  /** So many bytes, where they lie if they are in memory. */
   raw(lengthBytes: number): Uint8Array {
-    const at = this.#take(lengthBytes);
-    return this.#bytes.subarray(at, at + lengthBytes);
+    return this.#bytesAt(this.#take(lengthBytes), lengthBytes);
   }
 
   text(): string {

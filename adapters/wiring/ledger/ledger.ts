@@ -321,6 +321,7 @@ export class Ledger {
   /** Keeps the derived state and lets go of everything. */
   async close(): Promise<void> {
     await saveDerived(this);
+    await this.state.close();
     await this.#engine.close();
     this.column.close();
     await this.store.close();

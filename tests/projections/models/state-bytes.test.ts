@@ -1,8 +1,10 @@
-// Runs of words in a state: whatever they are they are read back, and long runs take few bytes.
+// What is written of a state is read back, wherever it lies: values, runs of words, and parts that are kept.
 
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
+import { copyOf } from '../../../projections/models/kept-bytes.ts';
 import { StateReader, StateUnfit, StateWriter } from '../../../projections/models/state-bytes.ts';
+import { inFile } from '../../support/disks/map-state-files.ts';
 
 const runsOf = (words: Uint32Array): Uint8Array => new StateWriter().runs(words).bytes().slice();
 
@@ -42,5 +44,37 @@ describe('runs of words', () => {
     expect(() => new StateReader(uneven).runs(6)).toThrow(StateUnfit);
     new DataView(uneven.buffer).setUint32(4, 0, true);
     expect(() => new StateReader(uneven).runs(6)).toThrow(StateUnfit);
+  });
+});
+
+/** Bytes that differ from their neighbours, so many. */
+const someBytes = (count: number): Uint8Array =>
+  Uint8Array.from({ length: count }, (_, i) => (i * 7 + (i >> 8)) & 0xff);
+
+describe('parts of a state that are kept', () => {
+  test('are written where they were put, of what another writer has too', () => {
+    const kept = someBytes(200_000);
+    const inner = new StateWriter().u32(1).kept(inFile(kept)).u32(2);
+    const writer = new StateWriter().kept(inFile(kept)).text('between').columnOf(inner).u32(3);
+    const plain = new StateWriter().u32(1).raw(kept).u32(2).bytes().slice();
+    const expected = new StateWriter().raw(kept).text('between').column(plain).u32(3).bytes();
+    expect(writer.length).toBe(expected.length);
+    expect(writer.bytes()).toEqual(expected);
+    const pieces = Array.from(writer.pieces(), (piece) => piece.slice());
+    expect(Buffer.concat(pieces).equals(expected)).toBe(true);
+  });
+
+  test('are read as what is in memory', () => {
+    const column = someBytes(9000);
+    const written = new StateWriter().u32(7).column(column).u64(8n).text('of it').column(column);
+    const reader = new StateReader(inFile(written.u32(9).bytes()));
+    expect(reader.u32()).toBe(7);
+    expect(reader.column()).toEqual(column);
+    expect(reader.u64()).toBe(8n);
+    expect(reader.text()).toBe('of it');
+    const kept = reader.kept();
+    expect(reader.u32()).toBe(9);
+    expect(() => reader.u32()).toThrow(StateUnfit);
+    expect(copyOf(kept, 100, 50)).toEqual(column.subarray(100, 150));
   });
 });

@@ -44,7 +44,7 @@ export async function recordSeries(folder: string): Promise<SpoiledSeries> {
   const stateWriter = new StateWriter();
   ledger.state.contents.saveState(stateWriter);
   const contentsState = stateWriter.bytes().slice();
-  const catalogueState = catalogueBytes(ledger.state.catalogue).slice();
+  const catalogueState = catalogueBytes(ledger.state.catalogue).bytes().slice();
   await ledger.close();
   return { files, events, catalogue, contents, catalogueState, contentsState };
 }
