@@ -1,6 +1,6 @@
-// The captures of a VM, of which there may be a hundred thousand: records of fixed width, as they lie in
-// the state file, of which a row is made when somebody asks for it. What many rows say in the same words
-// is kept once. What has to be known of all of them is found in the records.
+// The captures of a VM, of which there may be a hundred thousand: records of fixed width (records.ts), of
+// which a row is made when somebody asks for it. What many rows say in the same words is kept once. What
+// has to be known of all of them is found in the records.
 //
 // A record (little-endian): u64 position, u64 position of the first batch, i64 time of the image (ns);
 // f64 each: capture, time (ms), time recorded (ms), written, stored, merged, pattern, unchanged, broken,
@@ -14,6 +14,8 @@ import type { Position } from '../../domain/ports/event-log.ts';
 import type { AttachmentEntry } from '../../domain/values/attachment.ts';
 import type { CaptureMode } from '../../domain/values/capture-mode.ts';
 import { captureList, saidInWords, saidList, type SaidInWords } from './capture-codecs.ts';
+import { Records } from './records.ts';
+import { Remade } from './remade.ts';
 import { decodeState, StateUnfit, type StateReader, type StateWriter } from './state-bytes.ts';
 import type { BatchRange } from '../commits.ts';
 
@@ -123,50 +125,49 @@ function saidIn({ mode, source, note, image, attachments, damage }: CaptureRow):
 
 /** Captures in log order, and of a VM. */
 export class CaptureRows {
-  /** With room for more; those that were loaded lie where the state does. */
-  #bytes: Uint8Array = new Uint8Array(0);
-  #view = new DataView(this.#bytes.buffer);
-  length = 0;
+  #records = new Records(RECORD_BYTES);
+  /** Where a record is written before it is taken in. */
+  #record: Uint8Array | null = null;
   /** What rows say in words, by number; what is the same has one number, by its text. */
   readonly #words: SaidInWords[] = [];
   readonly #numbers = new Map<string, number>();
   /** Rows that no record has room for, by number. */
   readonly #beside: CaptureRow[] = [];
-  /** Rows that were made, by index. */
-  readonly #made: CaptureRow[] = [];
-  #madeCount = 0;
+  readonly #rows = new Remade((index) => this.#make(index));
+  /** Every row, once somebody asked for all. */
+  #all: CaptureRow[] | null = null;
 
-  #f64(index: number, at: number): number {
-    return this.#view.getFloat64(index * RECORD_BYTES + at, true);
+  get length(): number {
+    return this.#records.length;
   }
 
   #flags(index: number): number {
-    return this.#view.getUint32(index * RECORD_BYTES + FLAGS_AT, true);
+    return this.#records.u32(index, FLAGS_AT);
   }
 
   /** The number of the capture of an index. */
   captureAt(index: number): number {
-    return this.#f64(index, CAPTURE_AT);
+    return this.#records.f64(index, CAPTURE_AT);
   }
 
   /** Pages that the capture of an index wrote. */
   writtenAt(index: number): number {
-    return this.#f64(index, WRITTEN_AT);
+    return this.#records.f64(index, WRITTEN_AT);
   }
 
   positionAt(index: number): Position {
-    return this.#view.getBigUint64(index * RECORD_BYTES + POSITION_AT, true);
+    return this.#records.u64(index, POSITION_AT);
   }
 
   /** Pages that its commit says the VM has. */
   pagesAt(index: number): number {
-    return this.#f64(index, WRITTEN_AT) + this.#f64(index, UNCHANGED_AT);
+    return this.writtenAt(index) + this.#records.f64(index, UNCHANGED_AT);
   }
 
   /** Bytes of the packs that captures wrote. O(captures). */
   get addedBytes(): number {
     let sum = 0;
-    for (let i = 0; i < this.length; i += 1) sum += this.#f64(i, ADDED_AT);
+    for (let i = 0; i < this.length; i += 1) sum += this.#records.f64(i, ADDED_AT);
     return sum;
   }
 
@@ -192,7 +193,7 @@ export class CaptureRows {
     let found = -1;
     let latest = -Infinity;
     for (let i = 0; i < this.length; i += 1) {
-      const time = this.#f64(i, TIME_AT);
+      const time = this.#records.f64(i, TIME_AT);
       if (time > timeMs || time < latest || !isAsked(this.captureAt(i))) continue;
       found = i;
       latest = time;
@@ -200,13 +201,10 @@ export class CaptureRows {
     return found;
   }
 
-  /** The row of an index, the same one each time; undefined: there is none. */
+  /** The row of an index, the same one for all who have it; undefined: there is none. */
   at(index: number): CaptureRow | undefined {
     if (index < 0 || index >= this.length) return undefined;
-    const made = this.#made[index];
-    if (made !== undefined) return made;
-    this.#madeCount += 1;
-    return (this.#made[index] = this.#make(index));
+    return this.#all?.[index] ?? this.#rows.at(index);
   }
 
   get last(): CaptureRow | undefined {
@@ -220,95 +218,87 @@ export class CaptureRows {
 
   /** All rows, each made: for who looks at all that they say. O(captures) once. */
   get all(): readonly CaptureRow[] {
-    for (let i = 0; this.#madeCount < this.length; i += 1) this.at(i);
-    return this.#made;
+    return (this.#all ??= Array.from({ length: this.length }, (_, index) => this.#rows.at(index)));
   }
 
   #make(index: number): CaptureRow {
-    const at = index * RECORD_BYTES;
+    const records = this.#records;
     const flags = this.#flags(index);
-    const number = this.#view.getUint32(at + SAID_AT, true);
-    if ((flags & BESIDE) !== 0) return this.#beside[number]!;
-    const { mode, source, note, image, attachments, damage } = this.#words[number]!;
-    const hexOf = (from: number, bytes: number): string =>
-      toHex(this.#bytes.subarray(at + from, at + from + bytes));
-    const timeNs = String(this.#view.getBigInt64(at + IMAGE_TIME_AT, true));
+    const number = records.u32(index, SAID_AT);
+    if ((flags & BESIDE) !== 0) return this.#beside[number] ?? saysNothing();
+    const said = this.#words[number] ?? saysNothing();
+    const { mode, source, note, image, attachments, damage } = said;
+    const timeNs = String(records.i64(index, IMAGE_TIME_AT));
     return {
       capture: this.captureAt(index),
       position: this.positionAt(index),
-      id: hexOf(ID_AT, ID_BYTES),
-      timeMs: this.#f64(index, TIME_AT),
+      id: toHex(records.bytes(index, ID_AT, ID_BYTES)),
+      timeMs: records.f64(index, TIME_AT),
       recordedAtMs: this.#number(index, 'recordedAtMs'),
-      written: this.#f64(index, WRITTEN_AT),
+      written: this.writtenAt(index),
       stored: this.#number(index, 'stored'),
       merged: this.#number(index, 'merged'),
       pattern: this.#number(index, 'pattern'),
-      unchanged: this.#f64(index, UNCHANGED_AT),
+      unchanged: records.f64(index, UNCHANGED_AT),
       broken: this.#number(index, 'broken'),
-      addedBytes: this.#f64(index, ADDED_AT),
-      pauseMs: (flags & WITH_PAUSE) === 0 ? null : this.#f64(index, PAUSE_AT),
+      addedBytes: records.f64(index, ADDED_AT),
+      pauseMs: (flags & WITH_PAUSE) === 0 ? null : records.f64(index, PAUSE_AT),
       mode,
       source,
-      revision: this.#f64(index, REVISION_AT),
+      revision: records.f64(index, REVISION_AT),
       range: {
-        firstRevision: this.#f64(index, FIRST_REVISION_AT),
-        count: this.#f64(index, BATCHES_AT),
-        fromPosition: this.#view.getBigUint64(at + FROM_POSITION_AT, true),
+        firstRevision: records.f64(index, FIRST_REVISION_AT),
+        count: records.f64(index, BATCHES_AT),
+        fromPosition: records.u64(index, FROM_POSITION_AT),
       },
       hasDevice: (flags & WITH_DEVICE) !== 0,
       note,
       image: image === null ? null : { ...image, timeNs },
       attachments,
-      hash: hexOf(HASH_AT, HASH_BYTES),
+      hash: toHex(records.bytes(index, HASH_AT, HASH_BYTES)),
       isWiped: (flags & WIPED) !== 0,
       damage,
     };
   }
 
   #number(index: number, name: NumberName): number {
-    return this.#f64(index, numberAt(name));
+    return this.#records.f64(index, numberAt(name));
   }
 
   /** Takes a row in, the next one. */
   push(row: CaptureRow): void {
-    const index = this.length;
-    const end = (index + 1) * RECORD_BYTES;
-    if (end > this.#bytes.length) {
-      const longer = new Uint8Array(2 * end);
-      longer.set(this.#bytes);
-      this.#hold(longer);
-    }
-    this.length += 1;
-    this.#write(row, index * RECORD_BYTES);
-    this.#made[index] = row;
-    this.#madeCount += 1;
+    this.#record ??= new Uint8Array(RECORD_BYTES);
+    this.#write(row, this.#record.fill(0));
+    this.#records.push(this.#record);
+    this.#rows.put(this.length - 1, row);
+    this.#all?.push(row);
   }
 
-  #write(row: CaptureRow, at: number): void {
-    const view = this.#view;
+  #write(row: CaptureRow, record: Uint8Array): void {
+    const view = new DataView(record.buffer);
     const { range, image, pauseMs } = row;
     const isBeside = !isRegular(row);
-    view.setBigUint64(at + POSITION_AT, row.position, true);
-    view.setBigUint64(at + FROM_POSITION_AT, range.fromPosition, true);
-    for (const name of NUMBERS) view.setFloat64(at + numberAt(name), row[name], true);
-    view.setFloat64(at + PAUSE_AT, pauseMs ?? 0, true);
-    view.setFloat64(at + REVISION_AT, row.revision, true);
-    view.setFloat64(at + FIRST_REVISION_AT, range.firstRevision, true);
-    view.setFloat64(at + BATCHES_AT, range.count, true);
+    view.setBigUint64(POSITION_AT, row.position, true);
+    view.setBigUint64(FROM_POSITION_AT, range.fromPosition, true);
+    for (const name of NUMBERS) view.setFloat64(numberAt(name), row[name], true);
+    view.setFloat64(PAUSE_AT, pauseMs ?? 0, true);
+    view.setFloat64(REVISION_AT, row.revision, true);
+    view.setFloat64(FIRST_REVISION_AT, range.firstRevision, true);
+    view.setFloat64(BATCHES_AT, range.count, true);
     if (!isBeside) {
-      view.setBigInt64(at + IMAGE_TIME_AT, BigInt(image?.timeNs ?? 0), true);
-      this.#bytes.set(fromHex(row.id), at + ID_AT);
-      this.#bytes.set(fromHex(row.hash), at + HASH_AT);
+      view.setBigInt64(IMAGE_TIME_AT, BigInt(image?.timeNs ?? 0), true);
+      record.set(fromHex(row.id), ID_AT);
+      record.set(fromHex(row.hash), HASH_AT);
     }
     const number = isBeside ? this.#beside.push(row) - 1 : this.#numberOf(saidIn(row));
-    view.setUint32(at + SAID_AT, number, true);
+    view.setUint32(SAID_AT, number, true);
     const flags =
       (row.isWiped ? WIPED : 0) |
       (row.hasDevice ? WITH_DEVICE : 0) |
       (pauseMs === null ? 0 : WITH_PAUSE) |
       (row.damage === null ? 0 : DAMAGED) |
       (isBeside ? BESIDE : 0);
-    view.setUint32(at + FLAGS_AT, flags, true);
+    view.setUint32(FLAGS_AT, flags, true);
   }
 
   /** The number of what is said, of which there is one. */
@@ -321,42 +311,22 @@ export class CaptureRows {
     return number;
   }
 
-  #hold(bytes: Uint8Array): void {
-    this.#bytes = bytes;
-    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  }
-
   save(writer: StateWriter): void {
-    writer.column(this.#bytes.subarray(0, this.length * RECORD_BYTES));
+    this.#records.save(writer);
     writer.text(JSON.stringify(saidList.encode(this.#words)));
     writer.text(JSON.stringify(captureList.encode(this.#beside)));
   }
 
-  /** What `save` wrote. StateUnfit where it is none. */
+  /** What `save` wrote, its records where they lie. StateUnfit where it is none. */
   static load(reader: StateReader): CaptureRows {
     const rows = new CaptureRows();
-    rows.#hold(reader.part());
-    if (rows.#bytes.length % RECORD_BYTES !== 0) throw new StateUnfit('captures are cut off');
-    rows.length = rows.#bytes.length / RECORD_BYTES;
+    rows.#records = Records.load(reader, RECORD_BYTES);
     for (const said of decodeState(reader.text(), saidList)) rows.#numberOf(said);
     rows.#beside.push(...decodeState(reader.text(), captureList));
-    if (!rows.#isSound()) throw new StateUnfit('captures are not in log order, or say nothing');
     return rows;
   }
+}
 
-  /** Whether commits are in log order, and what they say is there. */
-  #isSound(): boolean {
-    // Without a big number each: there may be very many.
-    let [high, low] = [-1, -1];
-    for (let i = 0; i < this.length; i += 1) {
-      const at = i * RECORD_BYTES;
-      const said = (this.#flags(i) & BESIDE) === 0 ? this.#words : this.#beside;
-      if (this.#view.getUint32(at + SAID_AT, true) >= said.length) return false;
-      const before = [high, low] as const;
-      low = this.#view.getUint32(at + POSITION_AT, true);
-      high = this.#view.getUint32(at + POSITION_AT + 4, true);
-      if (high < before[0] || (high === before[0] && low <= before[1])) return false;
-    }
-    return true;
-  }
+function saysNothing(): never {
+  throw new StateUnfit('a capture says what is not there');
 }

@@ -227,7 +227,8 @@ export async function recordSources(
       const captured = { ...(await run(source.capture())), ...beside };
       const row = await recorder.record(captured);
       listener.onCapture(row);
-      const doubt = timeDoubt(vm, row, ledger.vm(vm).captures.at(-2));
+      const { rows } = ledger.vm(vm);
+      const doubt = timeDoubt(vm, row, rows.at(rows.length - 2));
       if (doubt !== null) listener.onWarning(doubt);
       await listener.onRecorded?.(row, captured);
     }

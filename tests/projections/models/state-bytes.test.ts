@@ -2,7 +2,8 @@
 
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { copyOf } from '../../../projections/models/kept-bytes.ts';
+import { copyOf, GrowingBytes } from '../../../projections/models/kept-bytes.ts';
+import { Records } from '../../../projections/models/records.ts';
 import { StateReader, StateUnfit, StateWriter } from '../../../projections/models/state-bytes.ts';
 import { inFile } from '../../support/disks/map-state-files.ts';
 
@@ -64,6 +65,15 @@ describe('parts of a state that are kept', () => {
     expect(Buffer.concat(pieces).equals(expected)).toBe(true);
   });
 
+  test('are as they were when they were put, though they grow', () => {
+    const growing = new GrowingBytes(1000);
+    growing.append(someBytes(2500));
+    const writer = new StateWriter().kept(growing);
+    growing.append(someBytes(2500));
+    expect(writer.bytes()).toEqual(someBytes(2500));
+    expect(copyOf(growing, 2500, 2500)).toEqual(someBytes(2500));
+  });
+
   test('are read as what is in memory', () => {
     const column = someBytes(9000);
     const written = new StateWriter().u32(7).column(column).u64(8n).text('of it').column(column);
@@ -76,5 +86,47 @@ describe('parts of a state that are kept', () => {
     expect(reader.u32()).toBe(9);
     expect(() => reader.u32()).toThrow(StateUnfit);
     expect(copyOf(kept, 100, 50)).toEqual(column.subarray(100, 150));
+  });
+});
+
+describe('records', () => {
+  const WIDTH = 12;
+  const recordOf = (i: number): Uint8Array =>
+    new StateWriter()
+      .u32(i)
+      .u64(BigInt(i) << 33n)
+      .bytes();
+  const pushed = (records: Records, count: number): Records => {
+    for (let left = count; left > 0; left -= 1) records.push(recordOf(records.length));
+    return records;
+  };
+  const bytesOf = (records: Records): Uint8Array => {
+    const writer = new StateWriter();
+    records.save(writer);
+    return writer.bytes().slice();
+  };
+
+  test('are found among those that are kept and those that came since, in any order', () => {
+    fc.assert(
+      fc.property(fc.nat(9000), fc.nat(9000), fc.array(fc.nat(18_000)), (kept, more, asked) => {
+        const before = bytesOf(pushed(new Records(WIDTH), kept));
+        const records = pushed(Records.load(new StateReader(inFile(before)), WIDTH), more);
+        expect(records.length).toBe(kept + more);
+        for (const number of asked)
+          for (const i of [number, number + 1, number - 1]) {
+            if (i < 0 || i >= records.length) continue;
+            expect(records.u32(i, 0)).toBe(i);
+            expect(records.u64(i, 4)).toBe(BigInt(i) << 33n);
+            expect(records.bytes(i, 0, 4)).toEqual(recordOf(i).subarray(0, 4));
+          }
+        expect(bytesOf(records)).toEqual(bytesOf(pushed(new Records(WIDTH), kept + more)));
+      }),
+      { numRuns: 20 },
+    );
+  });
+
+  test('that are cut off are none', () => {
+    const bytes = new StateWriter().column(new Uint8Array(WIDTH + 1)).bytes();
+    expect(() => Records.load(new StateReader(bytes), WIDTH)).toThrow(StateUnfit);
   });
 });
