@@ -77,7 +77,7 @@ function isDense(contents: Contents): boolean {
 /** What packs hold, and where it lies. */
 export const contentsModel: Model<Contents, 'contents'> = {
   name: 'contents',
-  version: 5,
+  version: 6,
   initial: () => new Contents(),
   begin: ({ contents }) => Contents.load(new StateReader(contents)),
   apply: foldContents,

@@ -106,6 +106,16 @@ export class Contents implements PageLocator {
     return this.#list.all;
   }
 
+  /** How many there are. */
+  get packCount(): number {
+    return this.#list.length;
+  }
+
+  /** Packs in which anything lies, of all from the one of a number on. O(packs from there on). */
+  neededFrom(number: number): readonly AnyPack[] {
+    return this.#list.from(number, (ordinal) => this.#places.lyingIn(ordinal) > 0);
+  }
+
   get hasPacks(): boolean {
     return this.#list.writtenCount > 0;
   }

@@ -1,8 +1,10 @@
 // Where slots lie that do not stay, as a state keeps it: by ordinal of their pack, taken apart when
 // somebody asks for the pack's. Of a pack that was emptied, what is not here is gone (places.ts).
 
+import type { StateBytes } from '../../domain/ports/derived-files.ts';
 import { lastWhere } from '../../domain/values/sorted-search.ts';
-import { StateUnfit, type StateReader, type StateWriter } from './state-bytes.ts';
+import { copyOf, NO_STATE, partOf } from './kept-bytes.ts';
+import { StateUnfit, StateWriter, type StateReader } from './state-bytes.ts';
 
 /** Slots of a pack and where they lie, of those that do not stay. */
 export interface MovedSlots {
@@ -15,74 +17,85 @@ const SLOT_BYTES = 2;
 const PLACE_BYTES = 8;
 const MOVED_BYTES = SLOT_BYTES + PLACE_BYTES;
 
+/** Slots of a pack as they are to be written: as they are kept, or changed since. */
+export type MovesOf = (ordinal: number) => MovedSlots | null;
+
 export class KeptMoves {
-  /** Of packs of which slots moved, ascending; and where what moved of each begins. */
+  /** Of packs of which slots moved, ascending; and of how many slots it is told up to the end of each. */
   readonly ordinals: Uint32Array;
-  readonly #starts: Float64Array;
-  readonly #bytes: Uint8Array;
+  readonly #ends: Uint32Array;
+  readonly #bytes: StateBytes;
 
   constructor(
     ordinals: Uint32Array = new Uint32Array(0),
-    counts: Uint32Array = new Uint32Array(0),
-    bytes: Uint8Array = new Uint8Array(0),
+    ends: Uint32Array = new Uint32Array(0),
+    bytes: StateBytes = NO_STATE,
   ) {
     this.ordinals = ordinals;
+    this.#ends = ends;
     this.#bytes = bytes;
-    this.#starts = new Float64Array(ordinals.length + 1);
-    for (let i = 0; i < counts.length; i += 1)
-      this.#starts[i + 1] = this.#starts[i]! + counts[i]! * MOVED_BYTES;
+  }
+
+  /** Where what is told of the pack of an index begins. */
+  #startOf(index: number): number {
+    return index === 0 ? 0 : this.#ends[index - 1]! * MOVED_BYTES;
   }
 
   /** What moved of a pack; null: nothing did. O(log packs). */
   of(ordinal: number): MovedSlots | null {
-    const bytes = this.bytesOf(ordinal);
-    if (bytes === null) return null;
-    const placesAt = (bytes.length / MOVED_BYTES) * SLOT_BYTES;
+    const index = lastWhere(this.ordinals.length, (i) => this.ordinals[i]! <= ordinal);
+    if (index < 0 || this.ordinals[index] !== ordinal) return null;
+    const at = this.#startOf(index);
+    const count = this.#startOf(index + 1) / MOVED_BYTES - at / MOVED_BYTES;
+    const placesAt = at + count * SLOT_BYTES;
     return {
-      slots: new Uint16Array(bytes.slice(0, placesAt).buffer),
-      places: new Float64Array(bytes.slice(placesAt).buffer),
+      slots: new Uint16Array(copyOf(this.#bytes, at, count * SLOT_BYTES).buffer),
+      places: new Float64Array(copyOf(this.#bytes, placesAt, count * PLACE_BYTES).buffer),
     };
   }
 
-  /** The same as it lies. */
-  bytesOf(ordinal: number): Uint8Array | null {
-    const at = lastWhere(this.ordinals.length, (i) => this.ordinals[i]! <= ordinal);
-    if (at < 0 || this.ordinals[at] !== ordinal) return null;
-    return this.#bytes.subarray(this.#starts[at], this.#starts[at + 1]);
-  }
-
-  /** Writes what moved of packs, in the order of their ordinals. */
-  static write(
-    writer: StateWriter,
-    ordinals: Uint32Array,
-    of: (ordinal: number) => MovedSlots | Uint8Array,
-  ): void {
-    const parts: Uint8Array[] = [];
-    const counts = Uint32Array.from(ordinals, (ordinal) => {
-      const moved = of(ordinal);
-      const columns = moved instanceof Uint8Array ? [moved] : [moved.slots, moved.places];
-      let sizeBytes = 0;
-      for (const { buffer, byteOffset, byteLength } of columns) {
-        parts.push(new Uint8Array(buffer, byteOffset, byteLength));
-        sizeBytes += byteLength;
+  /**
+   * Writes what moved of packs, in the order of their ordinals: those that are kept, in runs as they lie,
+   * but for those that `changed` tells of.
+   */
+  write(writer: StateWriter, ordinals: Uint32Array, changed: MovesOf): void {
+    const ends = new Uint32Array(ordinals.length);
+    const moves = new StateWriter();
+    let [slots, kept, run] = [0, 0, { from: 0, to: 0 }];
+    const endRun = (next: number): void => {
+      moves.kept(partOf(this.#bytes, run.from, run.to - run.from));
+      run = { from: next, to: next };
+    };
+    for (const [i, ordinal] of ordinals.entries()) {
+      const moved = changed(ordinal);
+      const isKept = this.ordinals[kept] === ordinal;
+      const [from, to] = isKept ? [this.#startOf(kept), this.#startOf(kept + 1)] : [0, 0];
+      if (isKept) kept += 1;
+      if (moved === null) {
+        if (run.to !== from) endRun(from);
+        run.to = to;
+        slots += (to - from) / MOVED_BYTES;
+      } else {
+        endRun(to);
+        for (const { buffer, byteOffset, byteLength } of [moved.slots, moved.places])
+          moves.raw(new Uint8Array(buffer, byteOffset, byteLength));
+        slots += moved.slots.length;
       }
-      return sizeBytes / MOVED_BYTES;
-    });
-    writer.column(ordinals).column(counts);
-    writer.u32(parts.reduce((sum, { length }) => sum + length, 0));
-    for (const part of parts) writer.raw(part);
+      ends[i] = slots;
+    }
+    endRun(0);
+    writer.column(ordinals).column(ends).columnOf(moves);
   }
 
   /** What `write` wrote. StateUnfit where it is none. */
   static read(reader: StateReader): KeptMoves {
-    const [ordinals, counts] = [reader.words(), reader.words()];
-    const bytes = reader.part();
-    let moved = 0;
-    for (let i = 0; i < counts.length; i += 1) moved += counts[i]!;
-    let isInOrder = true;
-    for (let i = 1; i < ordinals.length; i += 1) isInOrder &&= ordinals[i]! > ordinals[i - 1]!;
-    if (counts.length !== ordinals.length || moved * MOVED_BYTES !== bytes.length || !isInOrder)
+    const [ordinals, ends] = [reader.words(), reader.words()];
+    const bytes = reader.kept();
+    let isInOrder = ends.length === ordinals.length;
+    for (let i = 1; i < ordinals.length; i += 1)
+      isInOrder &&= ordinals[i]! > ordinals[i - 1]! && ends[i]! >= ends[i - 1]!;
+    if (!isInOrder || (ends.at(-1) ?? 0) * MOVED_BYTES !== bytes.length)
       throw new StateUnfit('moved slots are uneven');
-    return new KeptMoves(ordinals, counts, bytes);
+    return new KeptMoves(ordinals, ends, bytes);
   }
 }

@@ -5,8 +5,10 @@
 // Invariants: what is released remembers its place, since a capture that did not know of the release
 // may refer to it again; a pack is needed while something lies in it.
 
+import type { StateBytes } from '../../domain/ports/derived-files.ts';
 import { assert } from '../../domain/values/assert.ts';
 import { ordinalAt, placeAt } from '../../domain/values/place.ts';
+import { copyOf, NO_STATE } from './kept-bytes.ts';
 import { KeptMoves, type MovedSlots } from './kept-moves.ts';
 import { StateUnfit, type StateReader, type StateWriter } from './state-bytes.ts';
 
@@ -20,6 +22,9 @@ const RELEASED = -2;
 const GONE = Number.NEGATIVE_INFINITY;
 /** What no count of slots is: the pack of an ordinal was not taken in. */
 const NOT_HERE = 0xffff_ffff;
+
+/** Bytes that tell when a pack was emptied. */
+const EMPTIED_BYTES = 16;
 
 /** The slot that gave a content or a pattern its number. */
 export interface Home {
@@ -53,13 +58,13 @@ export class Places {
   count = 0;
   /** By ordinal of a pack that is not needed: since when, by the clock of who emptied it. */
   #emptiedAt: Map<number, number> | null = null;
-  /** The same as it was loaded, as pairs, until somebody asks. */
-  #keptEmptied: Float64Array = new Float64Array(0);
+  /** The same as it is kept, as pairs, until somebody asks. */
+  #keptEmptied: StateBytes = NO_STATE;
 
   get #emptiedAtMs(): Map<number, number> {
     if (this.#emptiedAt !== null) return this.#emptiedAt;
     const emptied = (this.#emptiedAt = new Map<number, number>());
-    const kept = this.#keptEmptied;
+    const kept = new Float64Array(copyOf(this.#keptEmptied, 0, this.#keptEmptied.length).buffer);
     for (let i = 0; i + 1 < kept.length; i += 2) emptied.set(kept[i]!, kept[i + 1]!);
     return emptied;
   }
@@ -231,11 +236,12 @@ export class Places {
     );
     writer.column(Uint32Array.from(emptied));
     const ordinals = new Uint32Array(new Set([...this.#kept.ordinals, ...this.#moved.keys()]));
-    KeptMoves.write(writer, ordinals.toSorted(), (ordinal) => {
+    this.#kept.write(writer, ordinals.toSorted(), (ordinal) => {
       const moved = this.#moved.get(ordinal);
-      return moved === undefined ? this.#kept.bytesOf(ordinal)! : movedSlots(moved);
+      return moved === undefined ? null : movedSlots(moved);
     });
-    writer.column(Float64Array.from([...this.#emptiedAtMs].flat()));
+    if (this.#emptiedAt === null) writer.u32(this.#keptEmptied.length).kept(this.#keptEmptied);
+    else writer.column(Float64Array.from([...this.#emptiedAt].flat()));
   }
 
   /** What `save` wrote. StateUnfit where it is none. */
@@ -254,7 +260,9 @@ export class Places {
       places.#moved.set(ordinal, new Map(Array.from(of.slots, (slot, i) => [slot, of.places[i]!])));
     }
     places.#kept = kept;
-    places.#keptEmptied = reader.doubles();
+    places.#keptEmptied = reader.kept();
+    if (places.#keptEmptied.length % EMPTIED_BYTES !== 0)
+      throw new StateUnfit('emptied packs are cut off');
     return places;
   }
 

@@ -99,8 +99,8 @@ class SmallPacks implements MergeModels {
       contents.isNeeded(pack) &&
       tierOf({ slots: contents.lyingIn(pack) }) !== null &&
       !this.#passed.has(pack.name);
-    const news = contents.all.slice(this.#seen);
-    this.#seen = contents.all.length;
+    const news = contents.neededFrom(this.#seen);
+    this.#seen = contents.packCount;
     this.#packs.push(...news.filter((pack) => isWritten(pack) || areAsRecorded(pack.blocks)));
     this.#packs = this.#packs.filter(isSmall);
     const isNoneLost = losses.slots.size === 0;

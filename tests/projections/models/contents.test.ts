@@ -6,6 +6,7 @@ import { contentOf, holdingOfContent, type Holding } from '../../../domain/value
 import { placeAt } from '../../../domain/values/place.ts';
 import { Contents } from '../../../projections/models/contents.ts';
 import { StateReader, StateUnfit, StateWriter } from '../../../projections/models/state-bytes.ts';
+import { inFile } from '../../support/disks/map-state-files.ts';
 import { rawBlocks } from '../../support/hand-made-captures.ts';
 import { plainPacks } from '../../support/packs/plain-packs.ts';
 
@@ -153,7 +154,7 @@ describe('the state file of contents', () => {
     return writer.bytes().slice();
   };
   const readAgain = (contents: Contents): Contents =>
-    Contents.loadState(new StateReader(stateOf(contents)));
+    Contents.loadState(new StateReader(inFile(stateOf(contents))));
   const baselineOf = (contents: Contents): Uint8Array => {
     const writer = new StateWriter();
     contents.save(writer);
@@ -238,12 +239,24 @@ describe('the state file of contents', () => {
       expect(() => Contents.loadState(new StateReader(bytes.subarray(0, length)))).toThrow(
         StateUnfit,
       );
-    const at = Buffer.from(bytes).indexOf(Buffer.from(nameOf(101), 'hex')) + 32;
-    // Behind the name: kind, ordinal, first content, contents.
-    for (const field of [4, 8, 12]) {
+    const spoiledAt = (at: number): Contents => {
       const spoiled = bytes.slice();
-      spoiled[at + field]! += 1;
-      expect(() => Contents.loadState(new StateReader(spoiled))).toThrow(StateUnfit);
+      spoiled[at]! += 1;
+      return Contents.loadState(new StateReader(spoiled));
+    };
+    // The ordinals, and the first contents: columns of three numbers.
+    const column = new Uint8Array(Uint32Array.of(12, 0, 1, 2).buffer);
+    const ordinalsAt = Buffer.from(bytes).indexOf(column);
+    const firstsAt = Buffer.from(bytes).indexOf(column, ordinalsAt + 1);
+    expect(firstsAt).toBe(ordinalsAt + column.length);
+    for (const at of [ordinalsAt, firstsAt + 8])
+      expect(() => spoiledAt(at + 4)).toThrow(StateUnfit);
+    const nameAt = Buffer.from(bytes).indexOf(Buffer.from(nameOf(101), 'hex')) + 32;
+    // Behind the name: kind, contents, patterns. Who asks for another pack does not find out.
+    for (const field of [4, 8]) {
+      const otherwise = spoiledAt(nameAt + field);
+      expect(otherwise.packOf(2).name).toBe(nameOf(102));
+      expect(() => otherwise.byName(nameOf(101))).toThrow(StateUnfit);
     }
   });
 });
