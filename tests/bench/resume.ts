@@ -2,7 +2,7 @@
 // library call and from the shell, small and large; what it asks for before it says something, for
 // blocks of several sizes; and what a trace of an earlier start is good for.
 
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
@@ -15,7 +15,7 @@ import { PAGE_BYTES } from '../../domain/values/page.ts';
 import { openLedger, type Ledger } from '../../index.ts';
 import type { Bench, BenchContext } from './bench.ts';
 import { cliWords } from './ledgers.ts';
-import { figureOf, rowOf, type Row } from './measure.ts';
+import { figureOf, rowOf, secondsOf, type Row } from './measure.ts';
 import {
   ended,
   firstTick,
@@ -49,6 +49,8 @@ interface Starts {
   /** Beyond QEMU's own start in the same round. */
   readonly library: number[];
   readonly shell: number[];
+  /** Node.js, which has nothing to do. */
+  readonly node: number[];
   /** Whole, from the call until the guest runs. */
   readonly lazy: number[];
   readonly eager: number[];
@@ -64,6 +66,7 @@ const noStarts = (): Starts => ({
   own: [],
   library: [],
   shell: [],
+  node: [],
   lazy: [],
   eager: [],
   lazyLine: [],
@@ -190,7 +193,10 @@ function startRows(guests: readonly RecordedGuest[], all: readonly Starts[]): Ro
       more: Partial<Parameters<typeof rowOf>[0]> = {},
     ) => rows.push(rowOf({ what: `${of}: ${what}`, measured: figureOf(samples, 'ms'), ...more }));
     ms("beyond QEMU's own start until it runs, a library call", starts.library, at('at most', 100));
-    ms("beyond QEMU's own start until it runs, from the shell", starts.shell, at('at most', 250));
+    ms("beyond QEMU's own start until it runs, from the shell", starts.shell, {
+      ...at('at most', 250),
+      note: `\`node -e 0\` takes ${figureOf(starts.node, 'ms').median.toFixed(0)} ms in the same rounds`,
+    });
     ms("QEMU's own start, until it answers", starts.own);
     ms('from the call until it runs, lazily', starts.lazy, {
       limit: { what: 'all memory sent before', figure: figureOf(starts.eager, 'ms') },
@@ -242,6 +248,7 @@ async function startsOf(context: BenchContext, guests: readonly RecordedGuest[])
         await ledger.close();
       }
       starts.shell.push((await shellStart(guest)) - own);
+      starts.node.push(1000 * (await secondsOf(() => spawnSync(process.execPath, ['-e', '0']))));
     }
   return startRows(guests, all);
 }
