@@ -176,7 +176,9 @@ export async function serveOf(
       if (needed !== undefined) server.prefetchFirst(await needed);
     };
     const served = server.run().finally(() => requests?.end());
-    return { server, queue, served, sampled, first: first() };
+    const begun = first();
+    begun.catch(() => undefined);
+    return { server, queue, served, sampled, first: begun };
   };
 }
 
@@ -257,10 +259,12 @@ export async function resumeLazily(
   request: ResumePointRequest & ArrivingOptions,
 ): Promise<LazyGuest | EagerGuest> {
   requireDeviceState(point);
-  const made: Made = { held: null, process: null, serve: null, serving: null };
+  const made: Made = { held: null, isReady: null, process: null, serve: null, serving: null };
   try {
     return await startLazily(ledger, point, { ...request, made });
   } catch (thrown) {
+    // QEMU may have ended while its point was being held: the ledger is the caller's to close after this.
+    await made.isReady;
     await made.held?.release();
     throw thrown;
   }
@@ -270,6 +274,8 @@ export async function resumeLazily(
 interface Made {
   /** Its point, held for its QEMU, which may need pages longer than this process lives. */
   held: HeldPoint | null;
+  /** Ends when nothing is made ready any more, however that went; null: nothing was. */
+  isReady: Promise<unknown> | null;
   process: number | null;
   serve: Serve | null;
   serving: Serving | null;
@@ -298,11 +304,11 @@ async function startLazily(
       guest: async (process) => {
         made.process = process;
         // What lies where is found out while the lease is written; no pack is read before it is.
-        const held = holdFor(ledger, point, process);
+        const held = holdFor(ledger, point, process).then((of) => (made.held = of));
         const device = held.then(() => deviceStateOf(ledger, point));
         const serve = serveOf(ledger, point, { ...request, device });
-        for (const under of [device, serve]) under.catch(() => undefined);
-        made.held = await held;
+        made.isReady = Promise.allSettled([held, device, serve]);
+        await held;
         made.serve = await serve;
         return { device: await device, memoryMap: memoryMapOf(point) };
       },
