@@ -82,20 +82,25 @@ function since<R extends { readonly capture: number }>(rows: readonly R[], first
   return rows.slice(Math.max(0, at));
 }
 
+/** Whether a VM was retired and nothing of it is left but its name: no guest is started from it any more. */
+const isOver = ({ retired, gone, state }: VmEntry): boolean =>
+  retired !== null && gone?.capture === state.captures;
+
 /** A VM as it is told of behind a cut. */
 function cutEntry(entry: VmEntry, to: number | undefined): VmEntry {
   const cut = new Catalogue().entry(entry.vm);
   const row = to === undefined ? undefined : entry.capture(to);
   assert(to === undefined || row !== undefined, 'what goes last was there');
   cut.gone = row === undefined ? entry.gone : goneOf(entry, row);
-  cut.state = entry.state;
   cut.points = entry.points;
   cut.registeredAtMs = entry.registeredAtMs;
   cut.retired = entry.retired;
+  cut.state = entry.state;
   cut.lostTail = entry.lostTail;
   const first = (cut.gone?.capture ?? 0) + 1;
   cut.maps.push(...since(entry.maps, first));
-  cut.commandLines.push(...since(entry.commandLines, first));
+  if (isOver(cut)) cut.state = { ...entry.state, argv: null };
+  else cut.commandLines.push(...since(entry.commandLines, first));
   for (const kept of entry.between(first - 1, Infinity)) cut.rows.push(kept);
   cut.checkpoints.push(...entry.checkpoints);
   cut.leases.push(...entry.leases);
@@ -120,10 +125,10 @@ function cutCatalogue(catalogue: Catalogue, cuts: readonly HistoryCut[]): Catalo
 /** The table that each VM's history begins with, where it goes on. */
 async function startTables(state: LedgerState, catalogue: Catalogue) {
   const tables = new Map<string, PageTable>();
-  for (const { vm, gone } of catalogue.vms.values()) {
+  for (const entry of catalogue.vms.values()) {
+    const { vm, gone } = entry;
     const before = state.catalogue.vms.get(vm);
-    if (gone === null || before === undefined) continue;
-    if (gone.capture === before.state.captures && before.retired !== null) continue;
+    if (gone === null || before === undefined || isOver(entry)) continue;
     const row = before.capture(gone.capture);
     const { contents, tables: pages } = state;
     const table =
