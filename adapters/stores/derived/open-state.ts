@@ -20,7 +20,9 @@ import {
 /** Payloads of no more bytes are read whole: they are worth no open file. */
 const WHOLE_BYTES_MAX = 512 * 1024;
 /** Blocks that are kept in memory. */
-const WINDOWS = 8;
+const WINDOWS = 16;
+/** Bytes that are read at once where all are checked. */
+const TOGETHER_BYTES = 4 * STATE_BLOCK_BYTES;
 
 /** What a state file holds and where, before any of it was checked. */
 class Payload {
@@ -48,28 +50,34 @@ class Payload {
     return new Payload(file, length, new DataView(checks.buffer));
   }
 
-  /** Reads the block of a number, checked, to the start of `target`; null: it is not as it was written. */
-  read(block: number, target: Uint8Array): Uint8Array | null {
-    const at = block * STATE_BLOCK_BYTES;
-    const bytes = target.subarray(0, Math.min(STATE_BLOCK_BYTES, this.length - at));
-    const read = this.#file.readNow(bytes, STATE_HEADER_BYTES + at);
-    const check = this.#checks.getUint32(block * STATE_CHECK_BYTES, true);
-    return read === bytes.length && crc32(bytes) === check ? bytes : null;
+  /** Reads blocks from a number on, checked, as many as `target` has room for; null: any is damaged. */
+  read(first: number, target: Uint8Array): Uint8Array | null {
+    const from = first * STATE_BLOCK_BYTES;
+    const bytes = target.subarray(0, this.length - from);
+    if (this.#file.readNow(bytes, STATE_HEADER_BYTES + from) < bytes.length) return null;
+    for (let at = 0; at < bytes.length; at += STATE_BLOCK_BYTES) {
+      const block = first + at / STATE_BLOCK_BYTES;
+      const check = this.#checks.getUint32(block * STATE_CHECK_BYTES, true);
+      if (crc32(bytes.subarray(at, at + STATE_BLOCK_BYTES)) !== check) return null;
+    }
+    return bytes;
   }
 
-  /** All of it, checked; null: it is damaged. */
+  /** All of it, checked piece by piece in memory that was just touched; null: it is damaged. */
   whole(): Uint8Array | null {
     const bytes = new Uint8Array(this.length);
-    for (let block = 0; block < stateBlocks(this.length); block += 1)
-      if (this.read(block, bytes.subarray(block * STATE_BLOCK_BYTES)) === null) return null;
-    return bytes;
+    return this.#areSound((at) => bytes.subarray(at, at + TOGETHER_BYTES)) ? bytes : null;
   }
 
   /** Whether all of it is as it was written. */
   isSound(): boolean {
-    const window = new Uint8Array(STATE_BLOCK_BYTES);
-    for (let block = 0; block < stateBlocks(this.length); block += 1)
-      if (this.read(block, window) === null) return false;
+    const window = new Uint8Array(TOGETHER_BYTES);
+    return this.#areSound(() => window);
+  }
+
+  #areSound(targetAt: (at: number) => Uint8Array): boolean {
+    for (let at = 0; at < this.length; at += TOGETHER_BYTES)
+      if (this.read(at / STATE_BLOCK_BYTES, targetAt(at)) === null) return false;
     return true;
   }
 

@@ -6,7 +6,7 @@
 //   8   8  bytes of the payload
 //  16   4  CRC-32 of bytes 0 to 15
 //  20   -  payload
-//   -   4  CRC-32 of each 65,536 bytes of the payload; the last ones may be fewer
+//   -   4  CRC-32 of each 16,384 bytes of the payload; the last ones may be fewer
 //
 // One of before, with format version 1, has after the bytes of the payload:
 //  16   4  CRC-32 of the payload
@@ -34,7 +34,7 @@ const FIRST_STATE_FORMAT = 1;
 export const STATE_HEADER_BYTES = 20;
 export const FIRST_STATE_HEADER_BYTES = 24;
 /** Bytes of a payload that have a checksum of their own. */
-export const STATE_BLOCK_BYTES = 64 * 1024;
+export const STATE_BLOCK_BYTES = 16 * 1024;
 export const STATE_CHECK_BYTES = 4;
 
 const FINGERPRINTS_MAGIC = 0x5046_4c50;
