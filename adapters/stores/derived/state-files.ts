@@ -13,6 +13,7 @@ import {
   encodeStateHeader,
   STATE_BLOCK_BYTES,
   STATE_CHECK_BYTES,
+  STATE_HEADER_BYTES,
   stateBlocks,
 } from './state-file-layout.ts';
 import { fileNameOf, nameOfFile } from '../../files/file-name.ts';
@@ -82,6 +83,10 @@ const wholeState = (bytes: Uint8Array): StatePieces => ({
   pieces: () => [bytes],
 });
 
+/** Bytes of the file of a payload of so many. */
+const stateFileBytes = (payloadBytes: number): number =>
+  STATE_HEADER_BYTES + payloadBytes + stateBlocks(payloadBytes) * STATE_CHECK_BYTES;
+
 /** A state file's bytes as they are written: its payload is checked as it comes by. */
 function* fileOf(state: StatePieces): Generator<Uint8Array> {
   const { length } = state;
@@ -104,16 +109,43 @@ function* fileOf(state: StatePieces): Generator<Uint8Array> {
   yield new Uint8Array(checks.buffer);
 }
 
+/** Most bytes that are written as one. */
+const WRITTEN_BYTES = 64 * 1024;
+
+/** The same bytes, small pieces put together: each may be overwritten when the next one is asked for. */
+function* gathered(pieces: Iterable<Uint8Array>, lengthBytes: number): Generator<Uint8Array> {
+  const room = new Uint8Array(Math.min(lengthBytes, WRITTEN_BYTES));
+  let filled = 0;
+  for (const piece of pieces) {
+    if (filled > 0 && filled + piece.length > room.length) {
+      yield room.subarray(0, filled);
+      filled = 0;
+    }
+    if (piece.length > room.length) yield piece;
+    else {
+      room.set(piece, filled);
+      filled += piece.length;
+    }
+  }
+  if (filled > 0) yield room.subarray(0, filled);
+}
+
 async function save(files: FilePort, path: string, state: StatePieces): Promise<void> {
   await files.makeFolder(dirname(path));
   // Not synced: a crash that tears it is found by its checksums, and it is derived again.
-  const parts = fileOf(state);
+  const parts = gathered(fileOf(state), stateFileBytes(state.length));
   await writeWhole({ files, path, parts, as: 'derived', existing: 'replace' });
-  await removeLeftovers({ files, folder: dirname(path), nowMs: Date.now() });
 }
 
 /** The state files in a folder, which is made when the first one is. */
 export function openStateFiles(options: StateFilesOptions): StateFiles {
+  /** Folders that what a crash left was removed from: once a process, as they may have thousands of files. */
+  const tidied = new Set<string>();
+  const tidy = async (folder: string): Promise<void> => {
+    if (tidied.has(folder)) return;
+    tidied.add(folder);
+    await removeLeftovers({ files: options.files, folder, nowMs: Date.now() });
+  };
   return {
     async load(name) {
       const path = pathOf(options.folder, name);
@@ -129,10 +161,13 @@ export function openStateFiles(options: StateFilesOptions): StateFiles {
     async save(name, bytes) {
       const path = pathOf(options.folder, name);
       const state = bytes instanceof Uint8Array ? wholeState(bytes) : bytes;
-      await save(options.files, path, state).catch((thrown: unknown) => {
+      try {
+        await save(options.files, path, state);
+        await tidy(dirname(path));
+      } catch (thrown) {
         // What fails on a disk is not kept; anything else is a bug of ours.
         if (!isLedgerError(thrown)) throw thrown;
-      });
+      }
     },
     list: (prefix) => list(options, prefix).catch(() => []),
     async drop(name) {
