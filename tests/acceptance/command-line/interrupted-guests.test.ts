@@ -94,10 +94,12 @@ describeWithQemu('interrupted', inLongRun(await findMountTools()), (tools) => {
     async (...signal) => {
       const resumed = start('resume', '--vm', 'web', '--', ...wordsOf('resumed'));
       expect(await ended(resumed, signal, isBegun)).toContain('no guest runs of web@1');
-      const words = ['clone', '--vm', 'web', '--count', '6', '--', ...wordsOf('clone-{n}')];
+      // Consoles stay: those of the other signal tell nothing of this one.
+      const name = `${signal[0]}-clone`;
+      const words = ['clone', '--vm', 'web', '--count', '6', '--', ...wordsOf(`${name}-{n}`)];
       const cloning = start(...words);
       const hasBegun = (): boolean =>
-        Array.from({ length: 6 }, (_, i) => consoleOf(`clone-${i + 1}`)).some(existsSync);
+        Array.from({ length: 6 }, (_, i) => consoleOf(`${name}-${i + 1}`)).some(existsSync);
       const said = await ended(cloning, signal, hasBegun);
       expect(said).toContain('no clone runs, and nothing is mounted for them');
       expect(readdirSync(at('state/pageledger-mounts'))).toEqual([]);
