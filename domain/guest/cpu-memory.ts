@@ -4,6 +4,7 @@
 import type { GuestPages } from '../ports/guest-pages.ts';
 import { PAGE_BYTES } from '../values/page.ts';
 import type { SegmentRegister, X86Cpu } from '../values/x86-cpu.ts';
+import { NotedPages } from './noted-pages.ts';
 import { PhysicalMemory, toPageEnd, VirtualMemory, type PageRoot } from './virtual-memory.ts';
 
 const CR0_PAGING = 1n << 31n;
@@ -26,30 +27,6 @@ const STACK_WORDS_MAX = 128;
 const GATE_BYTES = 16;
 const GATES = 256;
 const BASES: readonly SegmentRegister[] = ['gs', 'fs', 'tr', 'gdt', 'idt'];
-
-/** Memory of a guest that notes which of its frames are read, in that order. */
-class ReadFrames implements GuestPages {
-  readonly #pages: GuestPages;
-  readonly noted: Set<number>;
-
-  constructor(pages: GuestPages, noted: Set<number>) {
-    this.#pages = pages;
-    this.noted = noted;
-  }
-
-  get frames(): number {
-    return this.#pages.frames;
-  }
-
-  has(frame: number): boolean {
-    return this.#pages.has(frame);
-  }
-
-  read(frames: readonly number[]): Promise<Uint8Array> {
-    for (const frame of frames) this.noted.add(frame);
-    return this.#pages.read(frames);
-  }
-}
 
 /** The handlers of interrupts: one address of each page that has some. */
 function handlersIn(table: Uint8Array): readonly bigint[] {
@@ -83,7 +60,10 @@ export async function framesInUse(
   framesMax: number,
 ): Promise<readonly number[]> {
   const frames = new Set<number>();
-  const physical = new PhysicalMemory(new ReadFrames(pages, frames));
+  const noted = new NotedPages(pages, (frame, isRead) => {
+    if (isRead) frames.add(frame);
+  });
+  const physical = new PhysicalMemory(noted);
   for (const cpu of cpus.slice(0, framesMax)) {
     if (frames.size >= framesMax) break;
     const root = pagingOf(cpu);

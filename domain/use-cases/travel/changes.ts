@@ -4,6 +4,7 @@
 
 import type { GuestPages } from '../../ports/guest-pages.ts';
 import type { Past } from '../../ports/past.ts';
+import { NotedPages } from '../../guest/noted-pages.ts';
 import { lastWhere } from '../../values/sorted-search.ts';
 
 /** Reads something out of memory; `capture` says at which moment. It has to read nothing else. */
@@ -35,28 +36,11 @@ export interface Watched<A> {
   readonly passesOver?: (thrown: unknown, capture: number) => boolean;
 }
 
-/** Memory that notes which of its frames are asked about. */
-class NotedPages implements GuestPages {
-  readonly #pages: GuestPages;
-  readonly noted = new Set<number>();
-
-  constructor(pages: GuestPages) {
-    this.#pages = pages;
-  }
-
-  get frames(): number {
-    return this.#pages.frames;
-  }
-
-  has(frame: number): boolean {
-    this.noted.add(frame);
-    return this.#pages.has(frame);
-  }
-
-  read(frames: readonly number[]): Promise<Uint8Array> {
-    for (const frame of frames) this.noted.add(frame);
-    return this.#pages.read(frames);
-  }
+/** Memory at a capture, and the frames of it that are asked about. */
+async function notedAt(past: Past, capture: number) {
+  const frames = new Set<number>();
+  const memory = new NotedPages(await past.memoryAt(capture), (frame) => frames.add(frame));
+  return { memory, frames };
 }
 
 /** The first moment whose capture is one, or comes after it; past the last: none does. */
@@ -66,9 +50,9 @@ export const firstFrom = (moments: readonly number[], capture: number): number =
 /** What is seen at a moment. */
 export async function seeAt<A>({ past, look }: Watched<A>, moment: number): Promise<Seen<A>> {
   const capture = past.moments[moment]!;
-  const memory = new NotedPages(await past.memoryAt(capture));
+  const { memory, frames } = await notedAt(past, capture);
   const value = await look(memory, capture);
-  return { moment, value, frames: memory.noted };
+  return { moment, value, frames };
 }
 
 /** What came of looking at a moment; null: what was there is lost, which these frames tell. */
@@ -77,8 +61,7 @@ type Tried<A> = Omit<Seen<A>, 'value'> & { readonly seen: Seen<A> | null };
 async function tryAt<A>(watched: Watched<A>, moment: number): Promise<Tried<A>> {
   const { past, look, passesOver } = watched;
   const capture = past.moments[moment]!;
-  const memory = new NotedPages(await past.memoryAt(capture));
-  const frames = memory.noted;
+  const { memory, frames } = await notedAt(past, capture);
   try {
     return { moment, frames, seen: { moment, value: await look(memory, capture), frames } };
   } catch (thrown) {
