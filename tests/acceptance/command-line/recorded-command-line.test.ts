@@ -4,12 +4,8 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import { memorySource } from '../../support/guest/memory-guest.ts';
-import { flatMap } from '../../../domain/values/memory-map.ts';
-import { PAGE_BYTES } from '../../../domain/values/page.ts';
-import { openLedger, openRecorder } from '../../../index.ts';
+import { recordSmallGuest } from '../../support/guest/recorded-guest.ts';
 import { LedgerCommands } from '../../support/command-line.ts';
-import { valueOf } from '../../support/outcomes.ts';
 import { makeTemporaryFolder, type TemporaryFolder } from '../../support/disks/temporary-folder.ts';
 
 const LONG_MS = 300_000;
@@ -20,23 +16,11 @@ let url: string;
 /** Made by the recorded program, if it is ever run. */
 let proof: string;
 
-async function recordGuestOf(vm: string, argv: readonly string[]): Promise<void> {
-  const ledger = await openLedger({ url, mode: 'create', threads: 0 });
-  const recorder = await openRecorder(ledger, { vm, group: null });
-  const source = memorySource({
-    pages: new Uint8Array(4 * PAGE_BYTES).fill(7),
-    memoryMap: flatMap(4),
-    device: { head: Uint8Array.of(1), sections: Uint8Array.of(2), description: Uint8Array.of(3) },
-    argv,
-    timeMs: 1e12,
-    pauseMs: 1,
-    mode: 'migrate',
-    source: '/run/guest.qmp',
-  });
-  await recorder.record(await valueOf(source.capture()));
-  await recorder.close();
-  await ledger.close();
-}
+const recordGuestOf = (vm: string, argv: readonly string[]): Promise<void> => {
+  const [head, sections, description] = [1, 2, 3].map((byte) => Uint8Array.of(byte));
+  const device = { head: head!, sections: sections!, description: description! };
+  return recordSmallGuest(url, { vm, device, argv });
+};
 
 beforeAll(async () => {
   folder = await makeTemporaryFolder();

@@ -3,13 +3,9 @@
 
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import { flatMap } from '../../../domain/values/memory-map.ts';
-import { PAGE_BYTES } from '../../../domain/values/page.ts';
-import { openLedger, openRecorder } from '../../../index.ts';
 import { LedgerCommands } from '../../support/command-line.ts';
 import { makeTemporaryFolder, type TemporaryFolder } from '../../support/disks/temporary-folder.ts';
-import { memorySource } from '../../support/guest/memory-guest.ts';
-import { valueOf } from '../../support/outcomes.ts';
+import { recordSmallGuest } from '../../support/guest/recorded-guest.ts';
 
 /** Programs in QEMU's place that end, some of them a little later. */
 const ENDING = ['exit 1', 'sleep 0.05; exit 1', 'sleep 0.2; exit 1'];
@@ -21,25 +17,9 @@ beforeAll(async () => {
   folder = await makeTemporaryFolder();
   const url = join(folder.path, 'ledger');
   commands = new LedgerCommands(url);
-  const ledger = await openLedger({ url, mode: 'create', threads: 0 });
-  const recorder = await openRecorder(ledger, { vm: 'web', group: null });
-  const source = memorySource({
-    pages: new Uint8Array(4 * PAGE_BYTES).fill(7),
-    memoryMap: flatMap(4),
-    device: {
-      head: Uint8Array.of(1),
-      sections: new Uint8Array(0),
-      description: Buffer.from('{"devices": []}'),
-    },
-    argv: ['qemu'],
-    timeMs: 1e12,
-    pauseMs: 1,
-    mode: 'migrate',
-    source: '/run/guest.qmp',
-  });
-  await recorder.record(await valueOf(source.capture()));
-  await recorder.close();
-  await ledger.close();
+  const description = Buffer.from('{"devices": []}');
+  const device = { head: Uint8Array.of(1), sections: new Uint8Array(0), description };
+  await recordSmallGuest(url, { vm: 'web', device, argv: ['qemu'] });
 });
 afterAll(() => folder.remove());
 
