@@ -127,7 +127,9 @@ const WALKED = new WeakMap<Devices, readonly DeviceSection[]>();
 
 /** The sections of a guest's devices; throws STREAM_INVALID where bytes and description differ. */
 export function deviceSectionsOf(device: Devices, label: string): readonly DeviceSection[] {
-  const walked = WALKED.get(device) ?? walkedSections(device, label);
+  const known = WALKED.get(device);
+  if (known !== undefined) return known;
+  const walked = walkedSections(device, label);
   WALKED.set(device, walked);
   return walked;
 }

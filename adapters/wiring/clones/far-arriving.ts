@@ -131,14 +131,7 @@ function serve(
   const served = server.run();
   // Its failure is met where its end is waited for.
   served.catch(() => undefined);
-  return {
-    server,
-    queue,
-    served,
-    sampled: null,
-    first: Promise.resolve(),
-    fetched: reader.fetched,
-  };
+  return { server, queue, served, sampled: null, fetched: reader.fetched };
 }
 
 /** Its server's ledger holds the point for it, as it does for every clone. */

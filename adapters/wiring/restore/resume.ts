@@ -58,6 +58,10 @@ export interface Serving {
   readonly served: ReturnType<PageServer['run']>;
   /** Regions that are looked at; null: none are. */
   readonly sampled: RegionSampling | null;
+}
+
+/** The same of a guest that is started. */
+interface StartedServing extends Serving {
   /** Ends when what the guest needs first is among what is given. */
   readonly first: Promise<void>;
 }
@@ -90,10 +94,7 @@ export interface LazyGuest extends ArrivingMemory, Pick<StartedGuest, 'process' 
 }
 
 /** For how long a guest is given single pages. */
-export interface TracingRequest {
-  /** Ends when that is over; `signal` cuts it short. */
-  readonly interval: (signal: AbortSignal) => Promise<void>;
-}
+export type TracingRequest = Pick<SamplingRequest, 'interval'>;
 
 export interface ArrivingOptions {
   /** Only what the guest asks for is given, until `push`. */
@@ -106,7 +107,7 @@ export interface ArrivingOptions {
   readonly tracing?: TracingRequest;
 }
 
-type Serve = (guest: ArrivingGuest, given?: Uint8Array) => Serving;
+type Serve = (guest: ArrivingGuest, given?: Uint8Array) => StartedServing;
 
 const UNTOLD: Waiting = { onAway: () => undefined, onBack: () => undefined };
 
@@ -278,7 +279,7 @@ interface Made {
   isReady: Promise<unknown> | null;
   process: number | null;
   serve: Serve | null;
-  serving: Serving | null;
+  serving: StartedServing | null;
 }
 
 async function startLazily(
