@@ -6,15 +6,12 @@ import type { PointReader } from '../../../domain/use-cases/layout/laid-out-read
 import { sharedMemory } from '../../../domain/ports/guests.ts';
 import { PageRooms } from '../../../domain/use-cases/serve/page-rooms.ts';
 import { PART_PAGES, ReadAhead } from '../../../domain/use-cases/serve/read-ahead.ts';
-import {
-  ownPages,
-  type LentPages,
-  type WindowPool,
-} from '../../../domain/use-cases/serve/window-pool.ts';
+import { ownPages, type WindowPool } from '../../../domain/use-cases/serve/window-pool.ts';
 import { assertTold, untoldAsZeros } from '../../../domain/use-cases/pages/patch-chain.ts';
 import { accepted } from '../../../domain/ports/run.ts';
 import { ZERO } from '../../../domain/values/holding.ts';
 import { PAGE_BYTES } from '../../../domain/values/page.ts';
+import type { LentBytes } from '../../../domain/values/spares.ts';
 import {
   blockLayoutOf,
   layOut,
@@ -130,7 +127,7 @@ export class ServedPoint {
    * Consecutive pages, until they are given back. Waits for packs that are away until `signal` ends it.
    * POINT_DAMAGED, PACK_MISSING, PACK_DAMAGED.
    */
-  async read(firstPage: number, pages: number, signal: AbortSignal): Promise<LentPages> {
+  async read(firstPage: number, pages: number, signal: AbortSignal): Promise<LentBytes> {
     const before = this.#ahead.note(firstPage, pages);
     const kept = this.#readKept(firstPage, pages);
     if (kept !== null) return kept;
@@ -142,7 +139,7 @@ export class ServedPoint {
   }
 
   /** The same at once, where few pages are asked for that are decoded already; null: others are. */
-  #readKept(firstPage: number, pages: number): LentPages | null {
+  #readKept(firstPage: number, pages: number): LentBytes | null {
     if (this.#ready === null || pages >= PART_PAGES) return null;
     const into = this.#rooms.lend(pages);
     const holdings = this.#table.subarray(firstPage, firstPage + pages);
@@ -167,7 +164,7 @@ export class ServedPoint {
     await this.#fill(table, room);
   }
 
-  async #readNow(holdings: Uint32Array): Promise<LentPages> {
+  async #readNow(holdings: Uint32Array): Promise<LentBytes> {
     const reader = await this.#reader();
     this.#ready = reader;
     if (holdings.length >= PART_PAGES) {

@@ -13,6 +13,7 @@ import {
   type BlockTable,
 } from '../../values/pack.ts';
 import { PACK_SLOTS } from '../../values/page.ts';
+import { Spares } from '../../values/spares.ts';
 import type { StoredBlocks } from '../../ports/page-engine.ts';
 import { NO_PATCHES, type PatchTable } from '../../events/patches.ts';
 
@@ -121,13 +122,13 @@ export class Staging {
   }
 }
 
-const spare: Staging[] = [];
+const spares = new Spares<Staging>(SPARE_MAX);
 
 /** A staging that nobody uses: with room for a pack, or, for the `first` of a writer, for a small one. */
 export const takeStaging = ({ isFirst }: { readonly isFirst: boolean }): Staging =>
-  spare.pop() ?? new Staging(isFirst ? FIRST_BYTES : PACK_BYTES);
+  spares.take(() => new Staging(isFirst ? FIRST_BYTES : PACK_BYTES));
 
 /** Gives a staging back, whose bytes nobody reads any more. */
 export function giveStaging(staging: Staging): void {
-  if (spare.length < SPARE_MAX) spare.push(staging);
+  spares.giveBack(staging);
 }

@@ -3,14 +3,14 @@
 
 import { assert } from '../../values/assert.ts';
 import { PAGE_BYTES } from '../../values/page.ts';
-import type { LentPages } from './window-pool.ts';
+import { Spares, type LentBytes } from '../../values/spares.ts';
 
 /** Rooms that are kept while nobody reads. */
 const FREE_MAX = 16;
 
 export class PageRooms {
   readonly #roomPages: number;
-  readonly #free: Uint8Array[] = [];
+  readonly #spares = new Spares<Uint8Array>(FREE_MAX);
 
   /** Rooms of so many pages. */
   constructor(roomPages: number) {
@@ -18,14 +18,12 @@ export class PageRooms {
   }
 
   /** Memory for so many pages, which holds anything. No more than a room has. */
-  lend(pages: number): LentPages {
+  lend(pages: number): LentBytes {
     assert(pages <= this.#roomPages, 'a room holds what is read into it');
-    const room = this.#free.pop() ?? new Uint8Array(this.#roomPages * PAGE_BYTES);
+    const room = this.#spares.take(() => new Uint8Array(this.#roomPages * PAGE_BYTES));
     return {
       bytes: room.subarray(0, pages * PAGE_BYTES),
-      giveBack: () => {
-        if (this.#free.length < FREE_MAX) this.#free.push(room);
-      },
+      giveBack: () => this.#spares.giveBack(room),
     };
   }
 }

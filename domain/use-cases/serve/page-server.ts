@@ -7,11 +7,12 @@ import { LedgerError } from '../../values/ledger-error.ts';
 import { isContent, contentOf, isPattern, ZERO } from '../../values/holding.ts';
 import { NumberSet } from '../../values/number-set.ts';
 import { PAGE_BYTES } from '../../values/page.ts';
+import type { LentBytes } from '../../values/spares.ts';
 import { sharedMemory } from '../../ports/guests.ts';
 import type { ArrivingGuest, PageDemand } from '../../ports/arriving-guest.ts';
 import type { PageReader } from '../pages/page-reader.ts';
 import { PageRooms } from './page-rooms.ts';
-import { ownPages, type LentPages } from './window-pool.ts';
+import { ownPages } from './window-pool.ts';
 import { FILL_PAGES_MAX, PUSH_PAGES_MAX, type PageQueue, type Unasked } from './page-queue.ts';
 
 /** Demands answered at once: a guest has several processors, and a store may be far away. */
@@ -352,7 +353,7 @@ export class PageServer {
     giveBack();
   }
 
-  async #read(pages: Uint32Array, why: Unasked): Promise<LentPages> {
+  async #read(pages: Uint32Array, why: Unasked): Promise<LentBytes> {
     const holdings = Uint32Array.from(pages, (page) => this.#queue.holdingOf(page));
     const { reader } = this.#request;
     if (holdings.length <= READ_PAGES_MAX) {

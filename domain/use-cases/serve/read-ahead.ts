@@ -6,7 +6,8 @@
 
 import { assert } from '../../values/assert.ts';
 import { RecentMap } from '../../values/recent-map.ts';
-import { WINDOW_PAGES, type LentPages, type Window, type WindowPool } from './window-pool.ts';
+import type { LentBytes } from '../../values/spares.ts';
+import { WINDOW_PAGES, type Window, type WindowPool } from './window-pool.ts';
 
 /** From so many pages on a part is much; who read as many in a row reads on. */
 export const PART_PAGES = 32;
@@ -60,7 +61,7 @@ export class ReadAhead {
   }
 
   /** Pages out of a window, of which `before` were read in a row before; null: they are to be read for themselves. */
-  async read(firstPage: number, pages: number, before: number): Promise<LentPages | null> {
+  async read(firstPage: number, pages: number, before: number): Promise<LentBytes | null> {
     assert(pages > 0 && firstPage + pages <= this.#pages, 'what is read lies in the memory');
     const isReadOn = before >= PART_PAGES;
     const number = Math.floor(firstPage / WINDOW_PAGES);

@@ -5,21 +5,15 @@
 import { assert } from '../../values/assert.ts';
 import { PAGE_BYTES } from '../../values/page.ts';
 import { RecentMap } from '../../values/recent-map.ts';
+import type { LentBytes } from '../../values/spares.ts';
 
 /** Pages of a window (1 MiB): all of one stays in memory while a part of it is sent. */
 export const WINDOW_PAGES = 256;
 /** Rooms of a pool (48 MiB). */
 const ROOMS_MAX = 48;
 
-/** Pages that somebody reads. */
-export interface LentPages {
-  readonly bytes: Uint8Array;
-  /** Says, once, that they are read no longer: others may lie there then. */
-  readonly giveBack: () => void;
-}
-
-/** Pages that are nobody else's. */
-export const ownPages = (bytes: Uint8Array): LentPages => ({
+/** Bytes that are nobody else's. */
+export const ownPages = (bytes: Uint8Array): LentBytes => ({
   bytes,
   giveBack: () => undefined,
 });
@@ -86,7 +80,7 @@ export class WindowPool {
   async lend(
     window: Window,
     { firstPage, pages }: Pick<WindowMaking, 'firstPage' | 'pages'>,
-  ): Promise<LentPages | null> {
+  ): Promise<LentBytes | null> {
     window.users += 1;
     const bytes = await window.bytes;
     if (bytes === null) {

@@ -5,6 +5,8 @@
 import type { DeviceState } from '../../../../domain/values/device-state.ts';
 import type { MemoryMap } from '../../../../domain/values/memory-map.ts';
 import { PAGE_BYTES } from '../../../../domain/values/page.ts';
+import { Spares, type LentBytes } from '../../../../domain/values/spares.ts';
+import { FILL_PAGES_MAX } from '../../../../domain/use-cases/serve/page-queue.ts';
 import * as layout from '../stream-layout.ts';
 import * as pieces from '../stream-writer.ts';
 
@@ -77,12 +79,6 @@ export function arrivalEnd(): Uint8Array {
   return writer.written();
 }
 
-/** A section, until it is given back. */
-export interface LentSection {
-  readonly bytes: Uint8Array;
-  readonly giveBack: () => void;
-}
-
 /** Bytes of a section of so many pages that hold something, and so many of zeros, at most. */
 const sectionBytes = (pages: number, zeros: number): number =>
   pieces.SECTION_BYTES +
@@ -90,13 +86,13 @@ const sectionBytes = (pages: number, zeros: number): number =>
   zeros * pieces.ZERO_RECORD_BYTES_MAX;
 
 /** Memory that sections are written in, and how much of it is kept for others (4 MiB). */
-const ROOM_BYTES = sectionBytes(64, 64);
+const ROOM_BYTES = sectionBytes(FILL_PAGES_MAX, FILL_PAGES_MAX);
 const FREE_MAX = 14;
 
 /** Pages of a giving as a section. The bytes are a copy, in memory that is used again. */
 export class ArrivingPages {
   readonly #records: pieces.PageRecords;
-  readonly #free: pieces.StreamWriter[] = [];
+  readonly #spares = new Spares<pieces.StreamWriter>(FREE_MAX);
 
   constructor(memoryMap: MemoryMap) {
     this.#records = new pieces.PageRecords(memoryMap);
@@ -106,29 +102,22 @@ export class ArrivingPages {
     readonly numbers: ArrayLike<number>;
     readonly pages: Uint8Array;
     readonly zeros: ArrayLike<number>;
-  }): LentSection {
+  }): LentBytes {
     const { numbers, pages, zeros } = given;
-    const { writer, giveBack } = this.#writer(sectionBytes(numbers.length, zeros.length));
+    const bytesMax = sectionBytes(numbers.length, zeros.length);
+    const isLarge = bytesMax > ROOM_BYTES;
+    const writer = isLarge
+      ? new pieces.StreamWriter(bytesMax)
+      : this.#spares.take(() => new pieces.StreamWriter(ROOM_BYTES));
+    writer.begin();
     pieces.writeSectionStart(writer, layout.RECORD_PART);
     for (let i = 0; i < numbers.length; i += 1)
       this.#records.page(writer, numbers[i]!, pages.subarray(i * PAGE_BYTES, (i + 1) * PAGE_BYTES));
     for (let i = 0; i < zeros.length; i += 1) this.#records.zero(writer, zeros[i]!);
     pieces.writeSectionEnd(writer);
-    return { bytes: writer.written(), giveBack };
-  }
-
-  #writer(
-    bytesMax: number,
-  ): Pick<LentSection, 'giveBack'> & { readonly writer: pieces.StreamWriter } {
-    if (bytesMax > ROOM_BYTES)
-      return { writer: new pieces.StreamWriter(bytesMax), giveBack: () => undefined };
-    const writer = this.#free.pop() ?? new pieces.StreamWriter(ROOM_BYTES);
-    writer.begin();
-    return {
-      writer,
-      giveBack: () => {
-        if (this.#free.length < FREE_MAX) this.#free.push(writer);
-      },
+    const giveBack = (): void => {
+      if (!isLarge) this.#spares.giveBack(writer);
     };
+    return { bytes: writer.written(), giveBack };
   }
 }

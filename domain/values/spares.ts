@@ -1,0 +1,29 @@
+// What is used again when nobody uses it any more: memory above all, as that which was never touched costs
+// more than most of what is made in it does.
+
+/** Bytes that somebody reads. */
+export interface LentBytes {
+  readonly bytes: Uint8Array;
+  /** Says, once, that they are read no longer: others may lie there then. */
+  readonly giveBack: () => void;
+}
+
+export class Spares<A> {
+  readonly #max: number;
+  readonly #free: A[] = [];
+
+  /** Keeps at most so many while nobody uses them. */
+  constructor(max: number) {
+    this.#max = max;
+  }
+
+  /** One that nobody uses, as whoever had it left it; made where there is none. */
+  take(make: () => A): A {
+    return this.#free.pop() ?? make();
+  }
+
+  /** Takes one back that nobody uses any more. */
+  giveBack(spare: A): void {
+    if (this.#free.length < this.#max) this.#free.push(spare);
+  }
+}
