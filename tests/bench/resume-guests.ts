@@ -17,9 +17,8 @@ import type { GuestTools } from '../../adapters/guests/demo-guest/tools.ts';
 import { workloadFiles } from '../../adapters/guests/demo-guest/workload.ts';
 import { connectQmp } from '../../adapters/guests/qemu/qmp-client.ts';
 import { assert } from '../../domain/values/assert.ts';
-import { recordGuest } from '../../index.ts';
 import type { BenchContext } from './bench.ts';
-import { freshFolder, withLedger } from './ledgers.ts';
+import { freshFolder, runCli } from './ledgers.ts';
 
 export const VM = 'guest';
 /** Between two lines of the workload: the guest is busy for most of the time. */
@@ -76,13 +75,20 @@ export async function recordedGuest(
     await guest.untilUp();
     await guest.waitForLine(TICKS_BEFORE, { timeoutMs: FILL_TIMEOUT_MS });
     context.tell('it is recorded');
-    const { signal } = new AbortController();
-    const request = { qmp: guest.qmpPath, everyMs: 500, count: 2, signal, folder };
-    const told = (sentence: string): void => context.tell(sentence);
-    const listener = { onCapture: () => undefined, onSkip: () => undefined, onWarning: told };
-    await withLedger({ folder: url }, (ledger) =>
-      recordGuest(ledger, { vm: VM, group: null }, request, listener),
-    );
+    // By a process of its own: this one stays small.
+    const how = ['--every', '500ms', '--count', '2', '--socket-dir', folder];
+    runCli([
+      '--ledger',
+      url,
+      'record',
+      'qemu',
+      '--init',
+      '--vm',
+      VM,
+      '--qmp',
+      guest.qmpPath,
+      ...how,
+    ]);
   } finally {
     await guest.kill();
   }

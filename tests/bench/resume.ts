@@ -5,28 +5,24 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { setTimeout as pause } from 'node:timers/promises';
 import { toolsAtHand } from '../../adapters/guests/demo-guest/tools.ts';
-import { resumePoint } from '../../adapters/wiring/restore/restore.ts';
-import { resumeLazily, type LazyGuest } from '../../adapters/wiring/restore/resume.ts';
-import type { ResumedGuest } from '../../adapters/guests/qemu/resume-guest.ts';
+import { resumeLazily } from '../../adapters/wiring/restore/resume.ts';
 import { assert } from '../../domain/values/assert.ts';
 import { PAGE_BYTES } from '../../domain/values/page.ts';
-import { openLedger, type Ledger } from '../../index.ts';
+import { openLedger } from '../../index.ts';
 import type { Bench, BenchContext } from './bench.ts';
 import { cliWords } from './ledgers.ts';
 import { figureOf, rowOf, secondsOf, type Row } from './measure.ts';
 import {
   ended,
-  firstTick,
   freshConsole,
   ownStartMs,
   recordedGuest,
-  ticksIn,
   VM,
   type GuestSize,
   type RecordedGuest,
 } from './resume-guests.ts';
+import { calledStart } from './resume-call.ts';
 import { blockRows } from './resume-blocks.ts';
 import { traceRows } from './resume-traces.ts';
 
@@ -76,90 +72,26 @@ const noStarts = (): Starts => ({
   requests: [],
 });
 
-interface Watch {
-  readonly serialPath: string;
+/** What is started, where what is seen goes, and whether ticks are counted. */
+interface Start {
+  readonly guest: RecordedGuest;
+  readonly starts: Starts;
   readonly areTicksCounted: boolean;
 }
 
-/** What is started, where what is seen goes, and whether ticks are counted. */
-interface Start extends Pick<Watch, 'areTicksCounted'> {
-  readonly guest: RecordedGuest;
-  readonly starts: Starts;
-}
-
-/** A start, watched: until it runs, until it says something, and lines a second, where these are counted. */
-async function watched(
-  { serialPath, areTicksCounted }: Watch,
-  start: () => Promise<{ readonly startMs: number }>,
-  atLine: () => void = () => undefined,
-): Promise<{
-  readonly runsMs: number;
-  readonly lineMs: number;
-  readonly ticks: readonly number[];
-}> {
-  const begun = performance.now();
-  const { startMs } = await start();
-  await firstTick(serialPath);
-  const lineMs = performance.now() - begun;
-  atLine();
-  if (!areTicksCounted) return { runsMs: startMs, lineMs, ticks: [] };
-  await pause(Math.max(0, begun + startMs + TICKS_MS - performance.now()));
-  return { runsMs: startMs, lineMs, ticks: [(ticksIn(serialPath) * 1000) / TICKS_MS] };
-}
-
-async function lazyStart(
-  ledger: Ledger,
-  { guest, starts, areTicksCounted }: Start,
-): Promise<number> {
-  const entry = ledger.vm(VM);
-  const point = { entry, row: ledger.resolve(entry, 'latest') };
-  const serialPath = freshConsole(guest, 'lazy');
-  const request = { command: guest.command('lazy'), isDiskOk: false, isOnDemandOnly: false };
-  const started: LazyGuest[] = [];
-  try {
-    const seen = await watched(
-      { serialPath, areTicksCounted },
-      async () => {
-        const one = await resumeLazily(ledger, point, request);
-        assert(one._tag === 'arriving', 'a guest starts before its memory is there');
-        started.push(one);
-        return one;
-      },
-      () => starts.requests.push(started[0]!.counts().requests),
-    );
-    starts.lazy.push(seen.runsMs);
-    starts.lazyLine.push(seen.lineMs);
-    starts.lazyTicks.push(...seen.ticks);
-    return seen.runsMs;
-  } finally {
-    for (const one of started) {
-      await ended(one.process);
-      await one.arrived;
-    }
-  }
-}
-
-async function eagerStart(
-  ledger: Ledger,
-  { guest, starts, areTicksCounted }: Start,
-): Promise<void> {
-  const entry = ledger.vm(VM);
-  const point = { entry, row: ledger.resolve(entry, 'latest') };
-  const serialPath = freshConsole(guest, 'eager');
-  const request = { command: guest.command('eager'), isDiskOk: false };
-  const started: ResumedGuest[] = [];
-  try {
-    const seen = await watched({ serialPath, areTicksCounted }, async () => {
-      const one = await resumePoint(ledger, point, request);
-      started.push(one);
-      return one;
-    });
-    starts.eager.push(seen.runsMs);
-    starts.eagerLine.push(seen.lineMs);
-    starts.eagerTicks.push(...seen.ticks);
-  } finally {
-    for (const one of started) await ended(one.process);
-  }
+/** A start of each way, each in a process of its own. */
+function calledStarts({ guest, starts, areTicksCounted }: Start, own: number): void {
+  const ticksMs = areTicksCounted ? TICKS_MS : 0;
+  const lazy = calledStart(guest, { way: 'lazy', ticksMs });
+  starts.library.push(lazy.runsMs - own);
+  starts.lazy.push(lazy.runsMs);
+  starts.lazyLine.push(lazy.lineMs);
+  starts.requests.push(lazy.requests);
+  const eager = calledStart(guest, { way: 'eager', ticksMs });
+  starts.eager.push(eager.runsMs);
+  starts.eagerLine.push(eager.lineMs);
+  if (lazy.ticks !== null) starts.lazyTicks.push(lazy.ticks);
+  if (eager.ticks !== null) starts.eagerTicks.push(eager.ticks);
 }
 
 /** Milliseconds from the command until it says that the guest runs. */
@@ -192,7 +124,10 @@ function startRows(guests: readonly RecordedGuest[], all: readonly Starts[]): Ro
       samples: readonly number[],
       more: Partial<Parameters<typeof rowOf>[0]> = {},
     ) => rows.push(rowOf({ what: `${of}: ${what}`, measured: figureOf(samples, 'ms'), ...more }));
-    ms("beyond QEMU's own start until it runs, a library call", starts.library, at('at most', 100));
+    ms("beyond QEMU's own start until it runs, a library call", starts.library, {
+      ...at('at most', 100),
+      note: 'in a process that has done nothing else, of an opened ledger',
+    });
     ms("beyond QEMU's own start until it runs, from the shell", starts.shell, {
       ...at('at most', 250),
       note: `\`node -e 0\` takes ${figureOf(starts.node, 'ms').median.toFixed(0)} ms in the same rounds`,
@@ -238,15 +173,8 @@ async function startsOf(context: BenchContext, guests: readonly RecordedGuest[])
       const starts = round < 0 ? noStarts() : all[i]!;
       const start = { guest, starts, areTicksCounted: round >= 0 && round < TICKS_ROUNDS };
       const own = await ownStartMs(guest);
-      // Only read: what an earlier start asked for would be given first to a later one.
-      const ledger = await openLedger({ url: guest.url, mode: 'read' });
-      try {
-        starts.own.push(own);
-        starts.library.push((await lazyStart(ledger, start)) - own);
-        await eagerStart(ledger, start);
-      } finally {
-        await ledger.close();
-      }
+      starts.own.push(own);
+      calledStarts(start, own);
       starts.shell.push((await shellStart(guest)) - own);
       starts.node.push(1000 * (await secondsOf(() => spawnSync(process.execPath, ['-e', '0']))));
     }
