@@ -314,7 +314,9 @@ async function differingOf(ledger: Ledger, vm: string, captures: readonly string
 
 async function afterwards(ledger: Ledger, vm: string, what: Step['after']): Promise<void> {
   if (what === 'nothing') return;
-  if (what !== 'compact') await forgetPoints(ledger, { vm, at: ['@1'] });
+  // What is before history cannot be forgotten again.
+  if (what !== 'compact' && !ledger.vm(vm).isGone(1))
+    await forgetPoints(ledger, { vm, at: ['@1'] });
   if (what === 'baseline') await forgetHistory(ledger, { isDryRun: false });
   await compact(ledger, { graceMs: 0, isDryRun: false });
 }
