@@ -35,23 +35,26 @@ export async function* keptCaptures(
   isMeant = isKept,
 ): AsyncGenerator<KeptCapture> {
   const { contents, tables } = state;
-  let before: CaptureRow | null = null;
-  for (const row of entry.captures) {
-    if (!isMeant(entry, row.capture)) continue;
-    const follows = before !== null && before.capture === row.capture - 1;
-    before = row;
-    const needsEvents = follows || hasBeside(row);
-    const decoded = decodeBatches(needsEvents ? await tables.events(entry.vm, row) : []);
-    yield {
-      row,
-      table: follows ? null : await tables.at(entry, contents, row),
-      writes: follows
-        ? decoded.batches.map((columns) => ({
-            gfns: columns.gfns,
-            holdings: holdingsOf(contents, columns),
-          }))
-        : [],
-      beside: allHoldingsOf(contents, besideOf(decoded)),
-    };
+  const rows = entry.captures.filter(({ capture }) => isMeant(entry, capture));
+  const follows = (i: number): boolean => rows[i - 1]?.capture === rows[i]!.capture - 1;
+  const needsEvents = (row: CaptureRow, i: number): boolean => follows(i) || hasBeside(row);
+  const events = tables.eventsOfEach(entry.vm, rows.filter(needsEvents));
+  try {
+    for (const [i, row] of rows.entries()) {
+      const decoded = decodeBatches(needsEvents(row, i) ? (await events.next()).value! : []);
+      yield {
+        row,
+        table: follows(i) ? null : await tables.at(entry, contents, row),
+        writes: follows(i)
+          ? decoded.batches.map((columns) => ({
+              gfns: columns.gfns,
+              holdings: holdingsOf(contents, columns),
+            }))
+          : [],
+        beside: allHoldingsOf(contents, besideOf(decoded)),
+      };
+    }
+  } finally {
+    await events.return(undefined);
   }
 }

@@ -51,6 +51,15 @@ interface ImageOf {
   readonly contents: Contents;
 }
 
+/** Positions between two captures that are read rather than sought past. */
+const GAP_MAX = 4n * 1024n * 1024n;
+
+/** Whether the events of captures that follow each other are read in one go: of damaged ones, each for itself. */
+const areNear = (before: CaptureRow, after: CaptureRow): boolean =>
+  before.damage === null &&
+  after.damage === null &&
+  after.range.fromPosition - before.position <= GAP_MAX;
+
 /** An event's id is of no other ledger, and of no other past of this one. */
 const commitBytes = ({ vm, row: { capture, position, id } }: ImageOf): Uint8Array =>
   new TextEncoder().encode(`${vm} ${capture} ${position} ${id}`);
@@ -179,7 +188,7 @@ export class PageTables {
         await this.saveImage({ vm: entry.vm, row, contents }, table);
       }
     };
-    for await (const event of this.#span(entry.vm, rows)) {
+    for await (const event of this.#span(entry.vm, rows, { arePassing: true })) {
       await settle(event.revision);
       const row = rows[at];
       if (row === undefined || event.revision < row.range.firstRevision) continue;
@@ -213,10 +222,14 @@ export class PageTables {
   }
 
   /**
-   * The events of consecutive captures in one read, from the first batch to the last; each is valid
-   * until the next is asked for.
+   * The events of consecutive captures in one read, from the first batch to the last; those that are
+   * passing are valid until the next is asked for.
    */
-  async *#span(vm: string, rows: readonly CaptureRow[]): AsyncGenerator<StoredEvent> {
+  async *#span(
+    vm: string,
+    rows: readonly CaptureRow[],
+    { arePassing }: { readonly arePassing: boolean },
+  ): AsyncGenerator<StoredEvent> {
     const changed = rows.filter((row) => row.range.count > 0);
     const [first] = changed;
     const last = changed.at(-1);
@@ -228,7 +241,7 @@ export class PageTables {
       fromRevision,
       count,
       fromPosition,
-      arePassing: true,
+      arePassing,
     }))
       yield* chunk;
   }
@@ -245,5 +258,47 @@ export class PageTables {
       if (row.damage === null) throw thrown;
     }
     return events;
+  }
+
+  /**
+   * The batch events of captures, ascending by number, of each in turn as `events` gives them: those
+   * that lie near each other are read together.
+   */
+  async *eventsOfEach(
+    vm: string,
+    rows: readonly CaptureRow[],
+  ): AsyncGenerator<readonly StoredEvent[], undefined> {
+    for (let at = 0; at < rows.length;) {
+      let end = at + 1;
+      while (end < rows.length && areNear(rows[end - 1]!, rows[end]!)) end += 1;
+      yield* this.#eventsTogether(vm, rows.slice(at, end));
+      at = end;
+    }
+    return undefined;
+  }
+
+  async *#eventsTogether(
+    vm: string,
+    rows: readonly CaptureRow[],
+  ): AsyncGenerator<readonly StoredEvent[]> {
+    let at = 0;
+    try {
+      let events: StoredEvent[] = [];
+      const isOne = rows.length === 1;
+      for await (const event of this.#span(vm, isOne ? [] : rows, { arePassing: false })) {
+        for (; rows[at]!.range.count === 0; at += 1) yield [];
+        const { firstRevision, count } = rows[at]!.range;
+        if (event.revision < firstRevision) continue;
+        events.push(event);
+        if (event.revision < firstRevision + count - 1) continue;
+        yield events;
+        events = [];
+        at += 1;
+      }
+    } catch (thrown) {
+      if (!isLedgerError(thrown) || thrown.code !== 'LOG_DAMAGED') throw thrown;
+    }
+    // Where what lies between captures was damaged since they were folded, each is read by itself.
+    for (; at < rows.length; at += 1) yield await this.events(vm, rows[at]!);
   }
 }

@@ -239,7 +239,9 @@ export class StateReader {
       return copyOf(this.#source, at, length).buffer;
     }
     if (this.#used + length > this.#shared.length) {
-      this.#shared = new Uint8Array(SHARED_BYTES);
+      // No more than may come: of thousands of small states each has a reader of its own.
+      const left = Math.ceil((this.#source.length - at) / ALIGNED_BYTES) * ALIGNED_BYTES;
+      this.#shared = new Uint8Array(Math.min(SHARED_BYTES, left));
       this.#used = 0;
     }
     this.#copied = this.#used;

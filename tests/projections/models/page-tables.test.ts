@@ -1,7 +1,10 @@
 import { describe, expect, test } from '@jest/globals';
-import type { EventLog, StreamRange } from '../../../domain/ports/event-log.ts';
+import type { EventLog, StoredEvent, StreamRange } from '../../../domain/ports/event-log.ts';
 import { vmStream } from '../../../domain/events/streams.ts';
+import { toHex } from '../../../domain/values/identifier.ts';
+import { LedgerError } from '../../../domain/values/ledger-error.ts';
 import { PageTables } from '../../../projections/models/page-tables.ts';
+import type { CaptureRow } from '../../../projections/models/vm-entry.ts';
 import { HandMadeLedger, planCapture } from '../../support/hand-made-captures.ts';
 import { MapStateFiles } from '../../support/disks/map-state-files.ts';
 
@@ -115,6 +118,70 @@ describe('memory at a point', () => {
     }
   });
 });
+
+describe('the events of several captures', () => {
+  const idsOf = (events: readonly StoredEvent[]) => events.map(({ id }) => toHex(id));
+
+  async function eachOf(tables: PageTables, rows: readonly CaptureRow[]) {
+    const each: string[][] = [];
+    for await (const events of tables.eventsOfEach('a', rows)) each.push(idsOf(events));
+    return each;
+  }
+
+  async function singlyOf(tables: PageTables, rows: readonly CaptureRow[]) {
+    const each: string[][] = [];
+    for (const row of rows) each.push(idsOf(await tables.events('a', row)));
+    return each;
+  }
+
+  test('are those of each, read together', async () => {
+    const { ledger } = await makeHistory();
+    const { captures } = entryOf(ledger);
+    const { log, ranges } = watched(ledger.log);
+    const tables = new PageTables({ log, files: noFiles() });
+    for (const isMeant of [
+      () => true,
+      ({ capture }: CaptureRow) => capture % 3 !== 1,
+      ({ capture }: CaptureRow) => capture >= UNCHANGED,
+      ({ capture }: CaptureRow) => capture <= UNCHANGED,
+      ({ capture }: CaptureRow) => capture === UNCHANGED,
+    ]) {
+      const rows = captures.filter(isMeant);
+      const expected = await singlyOf(ledger.state.tables, rows);
+      expect(expected.some((ids) => ids.length > 0)).toBe(rows.length > 1);
+      ranges.length = 0;
+      expect(await eachOf(tables, rows)).toEqual(expected);
+      expect(ranges).toHaveLength(rows.length > 1 ? 1 : 0);
+    }
+  });
+
+  test('are read singly where what lies between captures is damaged', async () => {
+    const { ledger } = await makeHistory();
+    const { captures } = entryOf(ledger);
+    const commit = captures[8]!.revision;
+    const damaged = (range: StreamRange): ReturnType<EventLog['readStream']> => {
+      const { fromRevision, count } = range;
+      const isHit = fromRevision <= commit && commit < fromRevision + count;
+      return isHit ? untilDamage(ledger.log, range, commit) : ledger.log.readStream(range);
+    };
+    const log: EventLog = Object.create(ledger.log, { readStream: { value: damaged } });
+    const tables = new PageTables({ log, files: noFiles() });
+    expect(await eachOf(tables, captures)).toEqual(await singlyOf(ledger.state.tables, captures));
+    // Its commit is asked for too.
+    const lost = { ...captures[8]!, range: { ...captures[8]!.range, count: 3 } };
+    const isRefused = eachOf(tables, [...captures.slice(0, 8), lost]);
+    await expect(isRefused).rejects.toMatchObject({ code: 'LOG_DAMAGED' });
+  });
+});
+
+/** Events up to one that is damaged. */
+async function* untilDamage(log: EventLog, range: StreamRange, revision: number) {
+  for await (const events of log.readStream(range)) {
+    const before = events.filter((event) => event.revision < revision);
+    if (before.length > 0) yield before;
+    if (before.length < events.length) throw new LedgerError('LOG_DAMAGED', 'it is damaged');
+  }
+}
 
 /** State files that keep nothing. */
 function noFiles(): MapStateFiles {
