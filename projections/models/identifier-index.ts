@@ -1,6 +1,6 @@
 // The identifier index: which content has an identifier. Open addressing over slots of eight bytes
 // (32-bit fingerprint, content number + 1), at most 0.7 full; the identifier itself is compared only
-// on a fingerprint hit, in a column that lies outside memory: 11.4 to 14.3 bytes a content. A slot's
+// on a fingerprint hit, in a column that lies outside memory: 11.4 to 16 bytes a content. A slot's
 // home is its fingerprint scaled to the capacity, so the table grows by any factor, in one pass in
 // slot order, and without reading an identifier. At ten million contents that leaves eight bits that
 // tell neighbours apart: about one look-up in a hundred reads an identifier for nothing.
@@ -33,7 +33,7 @@ const SLOT_WORDS = 2;
 const FINGERPRINT_SPAN = 2 ** 32;
 /** Growth of a small table and of a large one, where memory counts for more than passes. */
 const GROWTH_SMALL = 2;
-const GROWTH_LARGE = 1.25;
+const GROWTH_LARGE = 1.4;
 const CAPACITY_LARGE = 2 ** 20;
 /** A large table has room for so many slots, and once it fills that for twice its own. */
 const ROOM_LARGE = 2 ** 24;
@@ -78,36 +78,33 @@ function putAll(entries: Uint32Array, slots: Uint32Array, capacity: number): num
 }
 
 /**
- * Spreads the entries of a table over more slots of the same memory, entries that stand together at a
- * time, the last first: homes move up only, so what is put lies where nothing is left to be moved.
- * Gives those that went past the end.
+ * Spreads the entries of a table over more slots of the same memory, the last first. While homes move
+ * up beyond the slots that are left to be moved, each entry goes straight to its place; the few before
+ * them are taken out and put in again. Gives those that went past the end.
  */
 function spread(slots: Uint32Array, from: number, to: number): number[] {
   const past: number[] = [];
   const scale = to / FINGERPRINT_SPAN;
   const last = to * SLOT_WORDS;
-  let together = new Uint32Array(CAPACITY_MIN);
-  for (let end = from * SLOT_WORDS; end > 0;) {
-    let start = end;
-    while (start > 0 && slots[start - 1] !== 0) start -= SLOT_WORDS;
-    if (end - start > together.length) together = new Uint32Array(2 * (end - start));
-    for (let i = start; i < end; i += 1) {
-      together[i - start] = slots[i]!;
-      slots[i] = 0;
+  let slot = (from - 1) * SLOT_WORDS;
+  for (; slot >= 0; slot -= SLOT_WORDS) {
+    const entry = slots[slot + 1]!;
+    if (entry === 0) continue;
+    const fingerprint = slots[slot]!;
+    let at = Math.floor(fingerprint * scale) * SLOT_WORDS;
+    if (at <= slot) break;
+    slots[slot] = 0;
+    slots[slot + 1] = 0;
+    while (at < last && slots[at + 1] !== 0) at += SLOT_WORDS;
+    if (at === last) past.push(fingerprint, entry);
+    else {
+      slots[at] = fingerprint;
+      slots[at + 1] = entry;
     }
-    for (let i = 0; i < end - start; i += SLOT_WORDS) {
-      const fingerprint = together[i]!;
-      let at = Math.floor(fingerprint * scale) * SLOT_WORDS;
-      while (at < last && slots[at + 1] !== 0) at += SLOT_WORDS;
-      if (at === last) past.push(fingerprint, together[i + 1]!);
-      else {
-        slots[at] = fingerprint;
-        slots[at + 1] = together[i + 1]!;
-      }
-    }
-    end = start - SLOT_WORDS;
   }
-  return past;
+  const rest = slots.slice(0, slot + SLOT_WORDS);
+  slots.fill(0, 0, rest.length);
+  return [...past, ...putAll(rest, slots, to)];
 }
 
 export class IdentifierIndex {
