@@ -22,6 +22,12 @@ function put(table: Uint32Array, name: Uint8Array, index: number): void {
   table[slot] = index + 1;
 }
 
+/** Whether two names are equal, which are nearly always: they were found by how they begin. */
+function isSame(one: Uint8Array, other: Uint8Array): boolean {
+  for (let i = 0; i < one.length; i += 1) if (one[i] !== other[i]) return false;
+  return true;
+}
+
 /** The name of a pack by its index; valid until another is asked for. */
 type NameAt = (index: number) => Uint8Array;
 
@@ -56,8 +62,7 @@ export class PackNames {
 
   /** The index of a pack of a name that is one of those asked for; -1: there is none. */
   find(name: Uint8Array, isAsked: (index: number) => boolean): number {
-    const isIt = (index: number): boolean =>
-      isAsked(index) && this.#nameAt(index).every((byte, i) => byte === name[i]);
+    const isIt = (index: number): boolean => isAsked(index) && isSame(this.#nameAt(index), name);
     const added = this.#findIn(this.#added.length, (slot) => this.#added[slot]!, name, isIt);
     if (added >= 0 || this.#keptCount === 0) return added;
     const keptAt = (slot: number): number => {
