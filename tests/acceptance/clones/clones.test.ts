@@ -154,6 +154,7 @@ describeWithQemu('clones over one base', await findMountTools(), (tools) => {
       expect(Number(first!['stored'])).toBeLessThan(Number(first!['merged']));
       const registered = JSON.stringify(await commands.json('log', '--type', 'VmRegistered'));
       expect(registered).toContain('"parent":{"vm":"web","capture":1}');
+      await isRecordedAsItStands('web-1', socket);
 
       const rule = ['--keep-last', '1', '--dry-run'];
       const [judged] = await commands.json('forget', '--vm', 'web', ...rule);
@@ -171,7 +172,7 @@ describeWithQemu('clones over one base', await findMountTools(), (tools) => {
     GUEST_TIMEOUT_MS,
   );
 
-  test(
+  testLong(
     'is recorded by what it wrote alone, and that is its memory to the last byte',
     async () => {
       const [row] = await cloned('own', 1, '--at', '@1');
@@ -201,7 +202,7 @@ describeWithQemu('clones over one base', await findMountTools(), (tools) => {
     GUEST_TIMEOUT_MS,
   );
 
-  test(
+  testLong(
     'a later point over the same base is sent what differs, and goes on where it was',
     async () => {
       mkdirSync(at('m'));

@@ -27,7 +27,7 @@ const GUEST = { seed: 23, memoryMib: 128 };
 const BYTES = GUEST.memoryMib * 2 ** 20;
 const LINES = 3;
 /** How often the server is killed under running clones. */
-const KILLS = IS_LONG ? 20 : 2;
+const KILLS = IS_LONG ? 20 : 1;
 
 describeWithQemu('a memory server', await findMountTools(), (tools) => {
   let folder: TemporaryFolder;

@@ -19,6 +19,7 @@ import {
 } from '../../support/guest/real-guest.ts';
 import { firstTicks, tickingGuest, ticksOf } from '../../support/guest/watched-guest.ts';
 import { makeTemporaryFolder, type TemporaryFolder } from '../../support/disks/temporary-folder.ts';
+import { testLong } from '../../support/test-long.ts';
 
 const GUEST = { seed: 29, memoryMib: 128 };
 const LINES = 2;
@@ -96,7 +97,7 @@ describeWithQemu('a parked clone', await findMountTools(), (tools) => {
     GUEST_TIMEOUT_MS,
   );
 
-  test(
+  testLong(
     'is parked still where who wakes it is killed before it has sent it all',
     async () => {
       const ledger = await openLedger({ url: at('ledger'), mode: 'read' });
@@ -115,7 +116,7 @@ describeWithQemu('a parked clone', await findMountTools(), (tools) => {
     GUEST_TIMEOUT_MS,
   );
 
-  test(
+  testLong(
     'that somebody left standing is woken once: what stood is ended, and never ran',
     async () => {
       const ledger = await openLedger({ url: at('ledger'), mode: 'write' });

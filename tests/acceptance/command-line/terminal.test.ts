@@ -11,6 +11,7 @@ import { imageSeries } from '../../support/images.ts';
 import { writeImages } from '../../support/ledgers/recorded-images.ts';
 import { makeTemporaryFolder, type TemporaryFolder } from '../../support/disks/temporary-folder.ts';
 import { describeWithPrograms } from '../../support/tools.ts';
+import { testLong } from '../../support/test-long.ts';
 
 jest.setTimeout(400_000);
 
@@ -98,7 +99,7 @@ describeWithPrograms('at a terminal of 80 columns', ['script', 'stty'], () => {
 const LINES_MAX = 5_000;
 
 describeWithPrograms('in a terminal of 80 columns under tmux', ['tmux'], () => {
-  test('no line of the tour is one that the terminal had to wrap', async () => {
+  testLong('no line of the tour is one that the terminal had to wrap', async () => {
     const script = join(folder.path, 'tour.sh');
     writeFileSync(
       script,

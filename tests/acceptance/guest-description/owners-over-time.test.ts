@@ -24,6 +24,7 @@ import {
 import { makeImage } from '../../support/images.ts';
 import { withLedger } from '../../support/ledgers/recorded-images.ts';
 import { makeTemporaryFolder, type TemporaryFolder } from '../../support/disks/temporary-folder.ts';
+import { testLong } from '../../support/test-long.ts';
 
 const LONG_MS = 300_000;
 const nobody = { pid: null, command: null };
@@ -252,7 +253,7 @@ describeWithQemu('a guest in which a program writes to a known number of pages',
     LONG_MS,
   );
 
-  test(
+  testLong(
     'is not looked through anew for a kernel that still runs',
     async () => {
       const kept = join(folder.path, 'ledger', 'projections', 'guests');

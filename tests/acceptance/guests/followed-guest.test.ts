@@ -11,6 +11,7 @@ import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
 import { COMMAND_LINE, jsonRows, LedgerCommands } from '../../support/command-line.ts';
 import { makeTemporaryFolder, type TemporaryFolder } from '../../support/disks/temporary-folder.ts';
 import { describeWithPrograms } from '../../support/tools.ts';
+import { testLong } from '../../support/test-long.ts';
 
 const QEMU = 'qemu-system-x86_64';
 
@@ -83,7 +84,7 @@ describeWithPrograms('a guest that is recorded until it ends', [QEMU], () => {
     expect((await last.ended).exitCode).toBe(6);
   });
 
-  test('and is followed, is waited for, however it went, and recorded on', async () => {
+  testLong('and is followed, is waited for, however it went, and recorded on', async () => {
     const recorder = record('back', '--follow-guest');
     await recorder.until(({ stderr }) => stderr.includes('not there; waiting'));
     for (const signal of ['SIGTERM', 'SIGKILL'] as const) {

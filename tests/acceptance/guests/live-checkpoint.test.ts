@@ -18,6 +18,7 @@ import {
   tickingGuest,
 } from '../../support/guest/watched-guest.ts';
 import { makeTemporaryFolder, type TemporaryFolder } from '../../support/disks/temporary-folder.ts';
+import { testLong } from '../../support/test-long.ts';
 
 const found = await findTools();
 const GUEST = { seed: 9, memoryMib: 128 };
@@ -64,7 +65,7 @@ describeWithQemu('a guest that is checkpointed while it runs', found, (tools) =>
     expect(row!['rewrittenBytes']).toBe(taken['rewrittenBytes']);
   });
 
-  test(
+  testLong(
     'is resumed before its memory is there, and goes on as the first guest did',
     async () => {
       const second = { tools, folder: folder.path, ...GUEST, name: 'second' };

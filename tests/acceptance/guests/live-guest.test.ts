@@ -201,7 +201,7 @@ describeWithQemu('a guest recorded while it runs', found, (tools) => {
     GUEST_TIMEOUT_MS,
   );
 
-  test(
+  testLong(
     'restored as a stream and recorded again stores nothing and has the same memory',
     async () => {
       const to = join(folder.path, 'stream');

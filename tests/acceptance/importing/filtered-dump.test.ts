@@ -16,6 +16,7 @@ import { tickingGuest } from '../../support/guest/watched-guest.ts';
 import { sampleOf } from '../../support/long-run.ts';
 import { withLedger } from '../../support/ledgers/recorded-images.ts';
 import { makeTemporaryFolder, type TemporaryFolder } from '../../support/disks/temporary-folder.ts';
+import { testLong } from '../../support/test-long.ts';
 
 const MAKEDUMPFILE = programPath('makedumpfile');
 /** What all tools that look for faults in a system leave out: -d 31. */
@@ -88,7 +89,7 @@ describeWithQemu('a guest', await findTools(), (tools) => {
     }
     const unknownIn = async (file: string): Promise<number> => (await unknownPages(file)).length;
 
-    test(
+    testLong(
       'has what a core has that pages were left out of, and knows no other',
       async () => {
         expect(await unknownIn(dumped('all-core', '-E', '-d', '0'))).toBe(0);
@@ -101,7 +102,7 @@ describeWithQemu('a guest', await findTools(), (tools) => {
       GUEST_TIMEOUT_MS,
     );
 
-    test.each(sampleOf([['-c'], ['-l'], ['-p']], 3))(
+    testLong.each(sampleOf([['-c'], ['-l'], ['-p']], 3))(
       'has each page that a dump written with %s has, and knows no other',
       async (how) => {
         expect(await unknownIn(dumped(`all${how}`, how, '-d', '0'))).toBe(0);

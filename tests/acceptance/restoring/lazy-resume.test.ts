@@ -44,7 +44,7 @@ const AT = ['--vm', 'guest', '--at', '@2'];
 /** Lines of the second console that are compared. */
 const LINES = 4;
 /** As many as the long run has take half a minute. */
-const KILLS = IS_LONG ? 20 : 2;
+const KILLS = IS_LONG ? 20 : 1;
 const ON_DEMAND = ['--on-demand-only'];
 /** Somebody who may not catch a guest's accesses to memory. */
 const NOBODY = 65_534;
@@ -174,7 +174,7 @@ describeWithQemu('a guest resumed lazily', found, (tools) => {
     GUEST_TIMEOUT_MS,
   );
 
-  test(
+  testLong(
     'has the memory of the capture, page for page, when it was pushed while it stood',
     async () => {
       const { qmpPath, row, command } = await resume('stopped', { extra: ['-S'] });

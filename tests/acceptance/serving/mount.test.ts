@@ -1,6 +1,6 @@
 // Points as files: mounted, read by ordinary tools, and unmounted, whatever becomes of who serves them.
 
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import {
   closeSync,
@@ -76,6 +76,12 @@ describeWithPrograms('points as files', ['nbdfuse', 'fusermount3', '/dev/fuse'],
       writeFileSync(at('one.raw'), images[0]!);
       expect(await printedBy('cmp', file(), at('one.raw'))).toBe('');
       expect(() => writeFileSync(file(), 'x')).toThrow(/EPERM|EACCES/u);
+      // As QEMU does for a guest's balloon: the guest would read the base's content there, not zeros.
+      const punched = spawnSync('fallocate', ['-p', '-o', '0', '-l', '4096', file()]);
+      expect([punched.status, String(punched.stderr)]).toEqual([
+        1,
+        expect.stringContaining('unsupported'),
+      ]);
       expect(rowOf(await said('unmount', at('m')))).toMatchObject({ capture: 1, hadDied: false });
       expect(readdirSync(at('m'))).toEqual([]);
       expect(isGone(row['pid'])).toBe(true);

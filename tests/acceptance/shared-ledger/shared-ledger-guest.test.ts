@@ -32,6 +32,7 @@ import {
   type Host,
   type SharedWorld,
 } from '../../support/ledgers/shared-world.ts';
+import { testLong } from '../../support/test-long.ts';
 
 const found = await findTools();
 const LONG_MS = 300_000;
@@ -120,7 +121,7 @@ describeWithS3('in a ledger on servers', () => {
       LONG_MS,
     );
 
-    test(
+    testLong(
       'has the memory of capture 2 in a QEMU of a host without a cache, page for page',
       async () => {
         const cold = place.host('cold');

@@ -33,6 +33,8 @@ import {
 import { failureOf, valueOf } from '../../../support/outcomes.ts';
 import { makeTemporaryFolder } from '../../../support/disks/temporary-folder.ts';
 import type { TemporaryFolder } from '../../../support/disks/temporary-folder.ts';
+import { sampleOf } from '../../../support/long-run.ts';
+import { testLong } from '../../../support/test-long.ts';
 
 const found = await findTools();
 const Capabilities = t.array(t.type({ capability: t.string, state: t.boolean }));
@@ -148,7 +150,7 @@ describeWithQemu('a live guest', found, (tools) => {
     return guestNow;
   }
 
-  test.each(['auto', 'migrate'] as const)(
+  testLong.each(['auto', 'migrate'] as const)(
     'captured (%s) goes on, and so does a new QEMU from there, with the same lines',
     async (mode) => {
       const before = ourFolders();
@@ -174,7 +176,7 @@ describeWithQemu('a live guest', found, (tools) => {
     GUEST_TIMEOUT_MS,
   );
 
-  test(
+  testLong(
     'captured and put back has the same memory, page for page',
     async () => {
       const captured = await capture('auto');
@@ -247,7 +249,7 @@ describeWithQemu('a live guest', found, (tools) => {
     GUEST_TIMEOUT_MS,
   );
 
-  test.each(['background', 'migrate'] as const)(
+  test.each(sampleOf(['background', 'migrate'] as const, 2))(
     'is captured (%s) to the end without its guard, and brought to it where the disk is full too',
     async (mode) => {
       const before = await settings();
@@ -297,7 +299,7 @@ describeWithQemu('a live guest', found, (tools) => {
     live.close();
   });
 
-  test(
+  testLong(
     'put back into a machine of another size is QEMU_FAILED in the words of QEMU',
     async () => {
       const captured = await capture('auto');
