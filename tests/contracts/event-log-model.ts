@@ -5,6 +5,7 @@ import fc from 'fast-check';
 import { NO_STREAM, type EventLog } from '../../domain/ports/event-log.ts';
 import { eventsOf, makeEvents } from '../support/logs/log-events.ts';
 import type { EventLogWorld } from './event-log-world.ts';
+import { triesOf } from '../support/long-run.ts';
 
 interface Step {
   readonly writer: number;
@@ -59,7 +60,7 @@ export function contractOfModel(factory: () => Promise<EventLogWorld>): void {
           await world.close();
         }
       }),
-      { numRuns: 25 },
+      { numRuns: triesOf(25) },
     );
   });
 }

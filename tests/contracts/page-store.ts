@@ -8,6 +8,7 @@ import { readMemory, withOpenMemory } from '../../adapters/files/memory-file.ts'
 import type { PackEntry, PageStore } from '../../domain/ports/page-store.ts';
 import { seededRandom } from '../support/images.ts';
 import { failureOf, gather, valueOf } from '../support/outcomes.ts';
+import { triesOf } from '../support/long-run.ts';
 
 export interface PageStoreWorld {
   readonly store: PageStore;
@@ -369,7 +370,7 @@ function contractOfModel(factory: () => Promise<PageStoreWorld>): void {
         await world.close();
         expect(names.toSorted()).toEqual([...model].toSorted());
       }),
-      { numRuns: 20 },
+      { numRuns: triesOf(20) },
     );
   });
 }

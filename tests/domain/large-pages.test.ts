@@ -20,6 +20,7 @@ import { emptyHeld, regionsIn } from '../../domain/region-pages.ts';
 import { FIRST_CONTENT, isContent, UNKNOWN, ZERO } from '../../domain/values/holding.ts';
 import { PAGE_BYTES, REGION_PAGES } from '../../domain/values/page.ts';
 import { events, specify } from '../support/given-when-then.ts';
+import { triesOf } from '../support/long-run.ts';
 
 const given = specify({
   initial: initialLargePages,
@@ -372,6 +373,6 @@ test('however regions are looked at and decided on, splitting frees as many byte
         if (next._tag === 'Right') state = next.right.reduce(evolveLargePages, state);
       }
     }),
-    { numRuns: 200 },
+    { numRuns: triesOf(200) },
   );
 });

@@ -17,6 +17,7 @@ import { encodeControl } from '../../domain/events/control.ts';
 import { rangesOf, type CaptureRanges } from '../../domain/values/capture-ranges.ts';
 import type { Holder } from '../../domain/values/lease.ts';
 import { events, refusal, specify } from '../support/given-when-then.ts';
+import { triesOf } from '../support/long-run.ts';
 
 const given = specify({
   initial: initialPoints,
@@ -347,7 +348,7 @@ describe('leasing a point', () => {
         }
         expect(new Map(state.leases)).toEqual(holders);
       }),
-      { numRuns: 500 },
+      { numRuns: triesOf(500) },
     );
   });
 });

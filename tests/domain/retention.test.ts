@@ -13,6 +13,7 @@ import {
   type KeepRules,
 } from '../../domain/retention.ts';
 import { isInRanges } from '../../domain/values/capture-ranges.ts';
+import { triesOf } from '../support/long-run.ts';
 
 const NOW = Date.parse('2026-11-28T12:00:00Z');
 const HOUR = 3_600_000;
@@ -93,7 +94,7 @@ describe('rules keep', () => {
           expected.map(({ capture }) => capture),
         );
       }),
-      { numRuns: 500 },
+      { numRuns: triesOf(500) },
     );
   });
 

@@ -18,6 +18,7 @@ import {
   kindOf,
   textOf,
 } from '../support/ledgers/page-oracle.ts';
+import { triesOf } from '../support/long-run.ts';
 
 /** A batch as it is recorded: its references in the numbers that the log gives its stores. */
 interface Recorded {
@@ -117,7 +118,7 @@ describe('the fold of recorded batches', () => {
             expect(log.miscounted()).toEqual([]);
           }
       }),
-      { numRuns: 300 },
+      { numRuns: triesOf(300) },
     );
     // Recorders did come in each other's way.
     expect(overridden).toBeGreaterThan(0);

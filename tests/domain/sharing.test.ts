@@ -25,6 +25,7 @@ import {
   kindOf,
   textOf,
 } from '../support/ledgers/page-oracle.ts';
+import { triesOf } from '../support/long-run.ts';
 
 /** Events of a page bear no VM; here they do, so that several VMs can be told apart. */
 interface OfVm {
@@ -242,7 +243,7 @@ describe('the decider of whole batches', () => {
         // Preemptive merging: no content is stored twice.
         expect(new Set(view.contents).size).toBe(view.contents.length);
       }),
-      { numRuns: 200 },
+      { numRuns: triesOf(200) },
     );
   });
 

@@ -17,6 +17,7 @@ import {
   type VmEvent,
 } from '../../domain/vm.ts';
 import { events, refusal, specify } from '../support/given-when-then.ts';
+import { triesOf } from '../support/long-run.ts';
 
 const given = specify({ initial: initialVm, decide: decideVm, evolve: evolveVm });
 
@@ -350,7 +351,7 @@ describe('every command sequence', () => {
           decideVm(state)(commit())._tag === 'Right',
         );
       }),
-      { numRuns: 60 },
+      { numRuns: triesOf(60) },
     );
   });
 });

@@ -33,6 +33,7 @@ import {
 } from '../support/ledgers/naive-ledger.ts';
 import { drawnContent } from '../support/ledgers/random-histories.ts';
 import { itemsOf } from '../support/logs/log-events.ts';
+import { triesOf } from '../support/long-run.ts';
 
 const PAGES = 80;
 /** Few contents, so that pages are often equal; 0 is zeros. */
@@ -288,7 +289,7 @@ describe('the fold says what a naive model says', () => {
         await expectPageEvents(world, fresh);
         await expectSharing(fresh, naive);
       }),
-      { numRuns: 25 },
+      { numRuns: triesOf(25) },
     );
   }, 300_000);
 });

@@ -6,6 +6,7 @@ import { FINGERPRINT_KEY_BYTES, loadKernels } from '../../../adapters/kernels/en
 import { FINGERPRINT_BYTES, IDENTIFIER_BYTES } from '../../../domain/ports/page-engine.ts';
 import { PAGE_BYTES } from '../../../domain/values/page.ts';
 import { numbers, randomBytes } from './random-pages.ts';
+import { triesOf } from '../../support/long-run.ts';
 
 const PAGES_MAX = 64;
 const COLUMNS_BYTES = 64 * 1024;
@@ -98,7 +99,7 @@ describe('the identifier of a page', () => {
           expect(identifiersOf(list)).toEqual(list.map((page) => expected[page]));
         },
       ),
-      { numRuns: 30 },
+      { numRuns: triesOf(30) },
     );
   });
 

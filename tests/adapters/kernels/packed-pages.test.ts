@@ -8,10 +8,11 @@ import { GOLDEN_BLOCKS } from '../../support/golden/packed-golden.ts';
 import { fixedTables, unpackSlowly } from '../../support/packs/packed-pages.ts';
 import { PagePacker } from '../../support/packs/page-packer.ts';
 import { mixedImage, numbers, randomBytes, textBytes } from './random-pages.ts';
+import { triesOf } from '../../support/long-run.ts';
 
 /** Literals as they are; coded where that saves much; and where it saves so little that it nearly always does. */
 const SHIFTS = [0, 4, 6] as const;
-const MUTATIONS = Number(process.env['PAGELEDGER_MUTATIONS'] ?? 600);
+const MUTATIONS = Number(process.env['PAGELEDGER_MUTATIONS'] ?? 200);
 const tables = fixedTables();
 const same = (a: Uint8Array | null, b: Uint8Array | null): boolean =>
   a === null || b === null ? a === b : Buffer.compare(a, b) === 0;
@@ -91,7 +92,7 @@ describe('packed pages', () => {
         expect(same(packer.unpack(packed, pages), content)).toBe(true);
         expect(pages > 4 || same(unpackSlowly(packed, pages, tables), content)).toBe(true);
       }),
-      { numRuns: 60 },
+      { numRuns: triesOf(60) },
     );
   });
 

@@ -20,6 +20,7 @@ import { readPlainly, spansOf } from '../../../projections/table.ts';
 import { Contents } from '../../../projections/models/contents.ts';
 import { damaged, GFN_MAX, makeColumns, pageColumns } from '../../support/arbitraries.ts';
 import { NO_PATCHES } from '../../../domain/events/patches.ts';
+import { triesOf } from '../../support/long-run.ts';
 
 /** Contents of which some of these packs are known, each with a few pages and patterns. */
 function contentsOf(packs: readonly string[]): Contents {
@@ -73,7 +74,7 @@ describe('page events read by the kernel', () => {
         const writes = read(encodePageColumns(columns, 2), contentsOf(columns.packs));
         expect(writes?.gfns).toEqual([...columns.gfns]);
       }),
-      { numRuns: 200 },
+      { numRuns: triesOf(200) },
     );
   });
 
@@ -110,7 +111,7 @@ describe('page events read by the kernel', () => {
           expect(writes === null).toBe(either.isLeft(decodePageColumns({ schema: 2, data })));
         },
       ),
-      { numRuns: 1500 },
+      { numRuns: triesOf(1500) },
     );
     const columns = makeColumns({ seed: 5, rows: 60, packs: 3, step: 300 });
     const bytes = encodePageColumns(columns, 2);

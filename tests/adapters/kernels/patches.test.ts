@@ -13,6 +13,7 @@ import { fillRequest, joined } from '../../support/packs/fill-requests.ts';
 import { pageAt } from '../../support/images.ts';
 import { openFiles, type OpenFiles } from '../../support/disks/open-files.ts';
 import { numbers, randomBytes, textBytes } from './random-pages.ts';
+import { triesOf } from '../../support/long-run.ts';
 
 const same = (a: Uint8Array, b: Uint8Array): boolean => Buffer.compare(a, b) === 0;
 const maskOf = (page: Uint8Array, reference: Uint8Array): Uint8Array =>
@@ -56,7 +57,7 @@ describe('the mask of two pages', () => {
           expect(kernels.bytes.subarray(end, end + 64).every((byte) => byte === 0x5a)).toBe(true);
         },
       ),
-      { numRuns: 60 },
+      { numRuns: triesOf(60) },
     );
   });
 

@@ -13,6 +13,7 @@ import { CLASS_NONE, CLASS_ZERO, type Grammar } from '../../../domain/ports/page
 import { PAGE_BYTES } from '../../../domain/values/page.ts';
 import { describe, regenerate } from '../../../domain/patterns/index.ts';
 import { anyPage, GRAMMAR, repeatedPage } from '../../support/pattern-pages.ts';
+import { triesOf } from '../../support/long-run.ts';
 
 const WINDOW_PAGES = 128;
 const kernels = loadKernels({ arenaBytes: (WINDOW_PAGES + 16) * PAGE_BYTES });
@@ -53,7 +54,7 @@ suite('the class of a page, as the kernel says it', () => {
         expect(classify([page], grammar)).toEqual([describe(page, grammar)]);
       }),
       {
-        numRuns: 1500,
+        numRuns: triesOf(1500),
       },
     );
   });

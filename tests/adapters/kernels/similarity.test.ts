@@ -4,6 +4,7 @@ import { loadKernels } from '../../../adapters/kernels/engine/kernels.ts';
 import { SKETCH_FEATURES } from '../../../domain/ports/page-engine.ts';
 import { PAGE_BYTES } from '../../../domain/values/page.ts';
 import { mixedImage, randomBytes, textBytes } from './random-pages.ts';
+import { triesOf } from '../../support/long-run.ts';
 
 const PAGES_MAX = 32;
 const NO_FEATURE = 0xffff_ffff;
@@ -65,7 +66,7 @@ test('the sketch of a page is the least anchors of all its windows, in any batch
         expect(sketchesOf(pages)).toEqual(expected);
       },
     ),
-    { numRuns: 12 },
+    { numRuns: triesOf(12) },
   );
 });
 

@@ -18,6 +18,7 @@ import {
 import { flatMap } from '../../../domain/values/memory-map.ts';
 import { VM_PAGES_MAX } from '../../../domain/values/page.ts';
 import { controlEvent, damaged } from '../../support/arbitraries.ts';
+import { triesOf } from '../../support/long-run.ts';
 
 const encoder = new TextEncoder();
 
@@ -141,7 +142,7 @@ describe('a control event', () => {
           either.right(event),
         );
       }),
-      { numRuns: 300 },
+      { numRuns: triesOf(300) },
     );
   });
 
@@ -164,7 +165,7 @@ describe('a control event', () => {
           const read = decode(event.type, data.right, schemaOfControl(event));
           expect(read).toEqual(either.right({ ...event, by }));
         }),
-        { numRuns: 100 },
+        { numRuns: triesOf(100) },
       );
     });
 
@@ -307,7 +308,7 @@ describe('data that is no such event is refused', () => {
           : decode(type, encoded(read.right), schemaOfControl(read.right));
         expect(again).toEqual(either.isLeft(read) ? 'EVENT_INVALID' : read);
       }),
-      { numRuns: 300 },
+      { numRuns: triesOf(300) },
     );
   });
 });

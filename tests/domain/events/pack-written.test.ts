@@ -24,6 +24,7 @@ import { areRuns, GrowingRuns, NO_RUNS } from '../../../domain/values/slot-runs.
 import { isGroupName } from '../../../domain/events/streams.ts';
 import { NO_PATCHES } from '../../../domain/events/patches.ts';
 import { damaged, packWritten } from '../../support/arbitraries.ts';
+import { triesOf } from '../../support/long-run.ts';
 
 const read = (data: Uint8Array, schema: number) => decodePackWritten({ schema, data });
 
@@ -67,7 +68,7 @@ describe.each([4, 5])('the event of a pack, of schema %i', (schema) => {
       fc.property(packWritten, (pack) => {
         expect(read(encodePackWritten(pack, schema), schema)).toEqual(either.right(pack));
       }),
-      { numRuns: 200 },
+      { numRuns: triesOf(200) },
     );
   });
 
@@ -98,7 +99,7 @@ describe.each([4, 5])('the event of a pack, of schema %i', (schema) => {
           );
         },
       ),
-      { numRuns: 300 },
+      { numRuns: triesOf(300) },
     );
   });
 
@@ -183,7 +184,7 @@ describe('the event of a pack in which slots are held large', () => {
           isWithin(pack) ? expected : 'EVENT_INVALID',
         );
       }),
-      { numRuns: 300 },
+      { numRuns: triesOf(300) },
     );
   });
 
@@ -197,7 +198,7 @@ describe('the event of a pack in which slots are held large', () => {
           expect(isFit).toBe(true);
         },
       ),
-      { numRuns: 300 },
+      { numRuns: triesOf(300) },
     );
   });
 

@@ -21,6 +21,7 @@ import {
 import { BYTES, ColumnWriter } from '../../../domain/events/short-columns.ts';
 import { BATCH_ROWS_MAX, EVENT_BYTES_MAX, PACK_SLOTS } from '../../../domain/values/page.ts';
 import { damaged, GFN_MAX, makeColumns, pageColumns } from '../../support/arbitraries.ts';
+import { triesOf } from '../../support/long-run.ts';
 
 /** Columns as plain arrays, for comparing. */
 const plain = (columns: PageColumns) => ({
@@ -57,7 +58,7 @@ describe('page columns', () => {
       fc.property(pageColumns, (columns) => {
         expect(plain(decoded(encodePageColumns(columns, 2)))).toEqual(plain(columns));
       }),
-      { numRuns: 150 },
+      { numRuns: triesOf(150) },
     );
   });
 
@@ -89,7 +90,7 @@ describe('page columns', () => {
           EVENT_BYTES_MAX,
         );
       }),
-      { numRuns: 12 },
+      { numRuns: triesOf(12) },
     );
     expect(fitsEvent({ rows: BATCH_ROWS_MAX + 1, packs: 0 })).toBe(false);
     expect(fitsEvent({ rows: 0, packs: EVENT_BYTES_MAX / 32 })).toBe(false);
@@ -160,7 +161,7 @@ describe('bytes that are no page columns', () => {
           );
         },
       ),
-      { numRuns: 400 },
+      { numRuns: triesOf(400) },
     );
   });
 
@@ -213,7 +214,7 @@ describe('short page columns', () => {
         if (either.isLeft(found)) throw found.left;
         expect(plain(found.right)).toEqual(plain(some));
       }),
-      { numRuns: 150 },
+      { numRuns: triesOf(150) },
     );
   });
 
@@ -247,7 +248,7 @@ describe('short page columns', () => {
           );
         },
       ),
-      { numRuns: 400 },
+      { numRuns: triesOf(400) },
     );
   });
 

@@ -11,6 +11,7 @@ import {
 import { ADDED_STRINGS_MAX, describe, stringForm } from '../../../domain/patterns/index.ts';
 import { events, refusal, specify } from '../../support/given-when-then.ts';
 import { repeatedPage } from '../../support/pattern-pages.ts';
+import { triesOf } from '../../support/long-run.ts';
 
 const given = specify({ initial: initialLedger, decide: decideLedger, evolve: evolveLedger });
 const add = (expression: string): AddPattern => ({ _tag: 'AddPattern', expression });
@@ -92,7 +93,7 @@ suite('adding a string to the grammar', () => {
           ).toBe(true);
         }
       }),
-      { numRuns: 200 },
+      { numRuns: triesOf(200) },
     );
   });
 });

@@ -12,6 +12,7 @@ import {
 } from '../../../domain/patterns/index.ts';
 import { anyText } from '../../support/any-text.ts';
 import { anyPage, GRAMMAR, repeatedPage } from '../../support/pattern-pages.ts';
+import { triesOf } from '../../support/long-run.ts';
 
 const leftOf = (text: string): string => {
   const read = pageOfExpression(text);
@@ -28,7 +29,7 @@ suite('the written form of a pattern', () => {
         const read = pageOfExpression(writtenForm(pattern, GRAMMAR));
         expect(either.isRight(read) && Buffer.compare(read.right, page)).toBe(0);
       }),
-      { numRuns: 700 },
+      { numRuns: triesOf(700) },
     );
   });
 
@@ -44,7 +45,7 @@ suite('the written form of a pattern', () => {
         other[at]! ^= 0x55;
         expect(expression.test(latin1(other))).toBe(false);
       }),
-      { numRuns: 300 },
+      { numRuns: triesOf(300) },
     );
   });
 

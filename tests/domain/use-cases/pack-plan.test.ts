@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import { PACK_PAGES_MAX, PACK_PATTERNS_MAX } from '../../../domain/values/page.ts';
 import { PATCH_PACKS_MAX } from '../../../domain/events/patches.ts';
 import { PackPlan } from '../../../domain/use-cases/record/pack-plan.ts';
+import { triesOf } from '../../support/long-run.ts';
 
 const pattern = (byte: number) => ({
   descriptor: Uint8Array.of(byte & 0xff),
@@ -77,7 +78,7 @@ describe('a plan of packs', () => {
           }
         }
       }),
-      { numRuns: 40 },
+      { numRuns: triesOf(40) },
     );
   });
 });

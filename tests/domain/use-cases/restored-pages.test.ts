@@ -32,6 +32,7 @@ import { PAGE_BYTES } from '../../../domain/values/page.ts';
 import { seededRandom } from '../../support/images.ts';
 import { makePacks, type MadePacks, type PackLayout } from '../../support/packs/made-packs.ts';
 import { makeTemporaryFolder, type TemporaryFolder } from '../../support/disks/temporary-folder.ts';
+import { triesOf } from '../../support/long-run.ts';
 
 const layouts: fc.Arbitrary<PackLayout> = fc.record({
   seed: fc.nat(),
@@ -144,7 +145,7 @@ describe.each([
           expect(expected.subarray(0, room.length).equals(await reader.read(few, room))).toBe(true);
         },
       ),
-      { numRuns: 8 },
+      { numRuns: triesOf(8) },
     );
   });
 
@@ -169,7 +170,7 @@ describe.each([
           expect(found.bytes.equals(bytesOf(packs, left))).toBe(true);
         }
       }),
-      { numRuns: 8 },
+      { numRuns: triesOf(8) },
     );
   });
 
@@ -227,7 +228,7 @@ describe('batches', () => {
           expect([...rows.keys()].toSorted((a, b) => a - b)).toEqual([...plan.pages]);
         },
       ),
-      { numRuns: 10 },
+      { numRuns: triesOf(10) },
     );
   });
 

@@ -9,6 +9,7 @@ import {
   MemoryIdentifierColumn,
 } from '../../../projections/models/identifier-index.ts';
 import { seededRandom } from '../../support/images.ts';
+import { triesOf } from '../../support/long-run.ts';
 
 const SLOT_BYTES = 8;
 const CAPACITY_LARGE = 2 ** 20;
@@ -56,7 +57,7 @@ describe('the identifier index', () => {
         for (const [n, content] of model.contents)
           expect(model.index.find(columnOf([0, n]), 1)).toBe(content);
       }),
-      { numRuns: 40 },
+      { numRuns: triesOf(40) },
     );
   });
 
@@ -147,7 +148,7 @@ describe('the identifier index', () => {
         expect(index.count).toBe(firsts.size);
         for (const [n, content] of firsts) expect(index.find(columnOf([n]), 0)).toBe(content);
       }),
-      { numRuns: 60 },
+      { numRuns: triesOf(60) },
     );
   });
 

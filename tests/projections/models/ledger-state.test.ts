@@ -9,6 +9,7 @@ import { HandMadeLedger, identifierOf, planCapture } from '../../support/hand-ma
 import { MapStateFiles } from '../../support/disks/map-state-files.ts';
 import { NONE_LARGE } from '../../support/ledgers/naive-ledger.ts';
 import { plainPacks } from '../../support/packs/plain-packs.ts';
+import { triesOf } from '../../support/long-run.ts';
 
 const rowOf = (state: LedgerState, vm: string, capture: number) => {
   const { stored, merged, pattern, broken } = state.catalogue.vms.get(vm)!.capture(capture)!;
@@ -200,7 +201,7 @@ describe('projection state files', () => {
         files.kept.set('sharing', files.kept.get('sharing')!.slice(0, sharing));
         expect((await opened(ledger, files)).next).toBe(next);
       }),
-      { numRuns: 20 },
+      { numRuns: triesOf(20) },
     );
   });
 

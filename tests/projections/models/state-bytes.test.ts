@@ -6,6 +6,7 @@ import { copyOf, GrowingBytes } from '../../../projections/models/kept-bytes.ts'
 import { Records } from '../../../projections/models/records.ts';
 import { StateReader, StateUnfit, StateWriter } from '../../../projections/models/state-bytes.ts';
 import { inFile } from '../../support/disks/map-state-files.ts';
+import { triesOf } from '../../support/long-run.ts';
 
 const runsOf = (words: Uint32Array): Uint8Array => new StateWriter().runs(words).bytes().slice();
 
@@ -121,7 +122,7 @@ describe('records', () => {
           }
         expect(bytesOf(records)).toEqual(bytesOf(pushed(new Records(WIDTH), kept + more)));
       }),
-      { numRuns: 20 },
+      { numRuns: triesOf(20) },
     );
   });
 

@@ -18,6 +18,7 @@ import {
   RandomHistory,
   rounds,
 } from '../../support/ledgers/random-histories.ts';
+import { triesOf } from '../../support/long-run.ts';
 
 const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex');
 const IDENTIFIERS = Array.from({ length: HISTORY_CONTENTS }, (_, content) =>
@@ -194,7 +195,7 @@ describe('the page index says what a naive model says', () => {
         }
         expect(blocks.openFiles).toBe(0);
       }),
-      { numRuns: 12 },
+      { numRuns: triesOf(12) },
     );
   }, 300_000);
 

@@ -8,6 +8,7 @@ import { recordsIn, type Records } from '../../../projections/page-index/record-
 import { mergedRuns } from '../../../projections/page-index/run-merge.ts';
 import { runBlocks, SortedRun } from '../../../projections/page-index/sorted-run.ts';
 import { MapBlockFiles } from '../../support/packs/map-block-files.ts';
+import { triesOf } from '../../support/long-run.ts';
 
 const U32_MAX = 2 ** 32 - 1;
 const WIDTH = 4;
@@ -88,7 +89,7 @@ describe('a sorted run', () => {
           }
         },
       ),
-      { numRuns: 15 },
+      { numRuns: triesOf(15) },
     );
   });
 
@@ -100,7 +101,7 @@ describe('a sorted run', () => {
         for await (const records of run.all()) all.push(...rowsOf(records));
         expect(all).toEqual(of);
       }),
-      { numRuns: 8 },
+      { numRuns: triesOf(8) },
     );
   });
 

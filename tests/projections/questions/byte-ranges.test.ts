@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import { hexLines } from '../../../adapters/faces/cli/hex-view.ts';
 import { differingRanges } from '../../../projections/questions/byte-ranges.ts';
 import { PairSet } from '../../../projections/questions/pair-set.ts';
+import { triesOf } from '../../support/long-run.ts';
 
 const bytes = (length: number) => fc.uint8Array({ minLength: length, maxLength: length, max: 2 });
 
@@ -70,7 +71,7 @@ describe('a set of pairs', () => {
         }
         expect(set.size).toBe(known.size);
       }),
-      { numRuns: 20 },
+      { numRuns: triesOf(20) },
     );
   });
 });

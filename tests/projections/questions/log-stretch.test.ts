@@ -13,6 +13,7 @@ import {
   type HandMadeLedger,
 } from '../../support/hand-made-captures.ts';
 import { HISTORY_VMS, RandomHistory, rounds } from '../../support/ledgers/random-histories.ts';
+import { triesOf } from '../../support/long-run.ts';
 
 /** What a change says, without where its batches were found. */
 const told = (change: Change): unknown => {
@@ -128,7 +129,7 @@ describe('a stretch of the log', () => {
             );
           }
       }),
-      { numRuns: 25 },
+      { numRuns: triesOf(25) },
     );
   }, 300_000);
 

@@ -9,6 +9,7 @@ import { type FollowedLedger } from '../../../projections/subscriptions/messages
 import { followed, makeEventfulLedger } from '../../support/ledgers/followed-ledgers.ts';
 import { HandMadeLedger } from '../../support/hand-made-captures.ts';
 import { MapStateFiles } from '../../support/disks/map-state-files.ts';
+import { triesOf } from '../../support/long-run.ts';
 
 /** A user's own, as docs/events.md shows one. */
 const slowest: Projection<Record<string, number>> = {
@@ -113,7 +114,7 @@ describe('a projection', () => {
         }
         expect(await lastOf(followed(hand, files), noting())).toEqual(expected);
       }),
-      { numRuns: 25 },
+      { numRuns: triesOf(25) },
     );
   }, 300_000);
 

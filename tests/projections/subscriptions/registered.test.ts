@@ -17,6 +17,7 @@ import {
 import { followed, makeEventfulLedger, seenOf } from '../../support/ledgers/followed-ledgers.ts';
 import { HandMadeLedger } from '../../support/hand-made-captures.ts';
 import { MapStateFiles } from '../../support/disks/map-state-files.ts';
+import { triesOf } from '../../support/long-run.ts';
 
 interface Seen {
   readonly position: bigint;
@@ -51,7 +52,7 @@ describe('the projection sharing', () => {
             heldLarge: 0,
           });
       }),
-      { numRuns: 8 },
+      { numRuns: triesOf(8) },
     );
   }, 300_000);
 

@@ -16,6 +16,7 @@ import {
   makeTemporaryFolder,
   type TemporaryFolder,
 } from '../../../support/disks/temporary-folder.ts';
+import { triesOf } from '../../../support/long-run.ts';
 
 const MIB_PAGES = 256;
 const HIGH_PAGE = 2 ** 20;
@@ -222,6 +223,6 @@ test('whatever is left out, each page is what it was, unknown, or no memory', as
         }
       }
     }),
-    { numRuns: 25 },
+    { numRuns: triesOf(25) },
   );
 });

@@ -4,6 +4,7 @@ import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { unlzo } from '../../../../adapters/guests/dumps/lzo.ts';
 import { lzoOf } from '../../../support/guest/lzo-bytes.ts';
+import { triesOf } from '../../../support/long-run.ts';
 
 /** Pieces that repeat, near and far, so that every kind of copy comes about. */
 const repeating = fc
@@ -32,7 +33,7 @@ describe('bytes that were compressed with lzo', () => {
         const found = unpacked(lzoOf(bytes), bytes.length);
         expect(found !== null && bytes.equals(found)).toBe(true);
       }),
-      { numRuns: 200 },
+      { numRuns: triesOf(200) },
     );
   });
 
@@ -79,7 +80,7 @@ describe('bytes that were compressed with lzo', () => {
           expect(found === null || found.length <= room).toBe(true);
         }
       }),
-      { numRuns: 2000 },
+      { numRuns: triesOf(2000) },
     );
     for (let end = 0; end < sound.length; end += 1)
       expect(unpacked(sound.subarray(0, end), 60)).toBeNull();

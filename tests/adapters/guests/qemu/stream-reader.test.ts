@@ -8,6 +8,7 @@ import { PAGE_BYTES } from '../../../../domain/values/page.ts';
 import { bytesOfImage } from '../../../support/guest/images.ts';
 import { failureOf, valueOf } from '../../../support/outcomes.ts';
 import * as stream from '../../../support/guest/stream-bytes.ts';
+import { triesOf } from '../../../support/long-run.ts';
 
 const spool = new Spool();
 afterAll(() => spool.close());
@@ -321,7 +322,7 @@ describe('a hostile or foreign stream', () => {
           device.description.length === description.length
         );
       }),
-      { numRuns: 600 },
+      { numRuns: triesOf(600) },
     );
   });
 
@@ -331,7 +332,7 @@ describe('a hostile or foreign stream', () => {
         const start = inRam ? [stream.head(), stream.start(BLOCKS)] : [stream.head()];
         expect((await failing(...start, junk)).code).toMatch(/^STREAM_/u);
       }),
-      { numRuns: 300 },
+      { numRuns: triesOf(300) },
     );
   });
 });

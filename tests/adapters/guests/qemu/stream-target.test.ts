@@ -15,6 +15,7 @@ import { bytesOfImage } from '../../../support/guest/images.ts';
 import { valueOf } from '../../../support/outcomes.ts';
 import { runsOfImage, writeStream } from '../../../support/guest/written-streams.ts';
 import * as stream from '../../../support/guest/stream-bytes.ts';
+import { triesOf } from '../../../support/long-run.ts';
 
 const spool = new Spool();
 const copy = new Spool();
@@ -87,7 +88,7 @@ describe('a stream written', () => {
           expect(Buffer.from(state.device.head)).toEqual(device.head);
         },
       ),
-      { numRuns: 60 },
+      { numRuns: triesOf(60) },
     );
   });
 

@@ -24,6 +24,7 @@ import { BLOCK_BYTES, BLOCK_PAGES, PAGE_BYTES } from '../../../../domain/values/
 import { describe as describePage } from '../../../../domain/patterns/index.ts';
 import { blockCodec } from '../../../support/packs/block-codec.ts';
 import { mixedImage, numbers, randomBytes, textBytes } from '../random-pages.ts';
+import { triesOf } from '../../../support/long-run.ts';
 
 const PLACE = { label: 'pack abc', block: 7, offsetBytes: 4711 };
 const engine = createPageEngine({ threads: 0 });
@@ -106,7 +107,7 @@ describe('a block of pages', () => {
         const back = engine.decode({ bytes: blocks.bytes, blocks, label: 'pack abc' });
         expect(same(back, image)).toBe(true);
       }),
-      { numRuns: 40 },
+      { numRuns: triesOf(40) },
     );
   });
 });

@@ -7,6 +7,7 @@ import { openBlockFiles } from '../../../../adapters/stores/derived/block-files.
 import { openStateFiles } from '../../../../adapters/stores/derived/state-files.ts';
 import { FILE_BLOCK_BYTES, type BlockFiles } from '../../../../domain/ports/derived-files.ts';
 import { withTemporaryFolder } from '../../../support/disks/temporary-folder.ts';
+import { triesOf } from '../../../support/long-run.ts';
 
 async function* blocksOf(contents: readonly Uint8Array[]): AsyncGenerator<Uint8Array> {
   yield* contents;
@@ -80,7 +81,7 @@ describe('block files', () => {
           }
           await file.close();
         }),
-        { numRuns: 60 },
+        { numRuns: triesOf(60) },
       );
       writeFileSync(path, Buffer.concat([whole.subarray(stride), whole.subarray(0, stride)]));
       const file = (await files.open('blocks'))!;

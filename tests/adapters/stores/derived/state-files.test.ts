@@ -18,6 +18,7 @@ import type { StateFiles } from '../../../../domain/ports/derived-files.ts';
 import { countSteps, filesThatFail } from '../../../support/spoiled/broken-files.ts';
 import { makeTemporaryFolder } from '../../../support/disks/temporary-folder.ts';
 import type { TemporaryFolder } from '../../../support/disks/temporary-folder.ts';
+import { triesOf } from '../../../support/long-run.ts';
 
 let temporary: TemporaryFolder;
 let folder: string;
@@ -161,7 +162,7 @@ describe('a state file', () => {
         writeFileSync(join(folder, 'state'), bytes);
         expect(await states.load('state')).toBeNull();
       }),
-      { numRuns: 50 },
+      { numRuns: triesOf(50) },
     );
   });
 
@@ -171,7 +172,7 @@ describe('a state file', () => {
         await states.save('state', bytes);
         expect(await states.load('state')).toEqual(bytes);
       }),
-      { numRuns: 30 },
+      { numRuns: triesOf(30) },
     );
   });
 

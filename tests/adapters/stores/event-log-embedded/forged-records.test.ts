@@ -22,6 +22,7 @@ import {
   makeEvents,
 } from '../../../support/logs/log-events.ts';
 import { valueOf } from '../../../support/outcomes.ts';
+import { triesOf } from '../../../support/long-run.ts';
 
 const NO_PREVIOUS = new Uint8Array(32);
 
@@ -113,7 +114,7 @@ describe.each(LOG_FORMATS)('a whole record inside an event (format %d)', (format
         const least = { flip: whole.lines.length - 1, cut: 0, half: whole.lines.length }[hurt];
         expect((await linesOf(folder)).length).toBeGreaterThanOrEqual(least);
       }),
-      { numRuns: 150 },
+      { numRuns: triesOf(150) },
     );
   }, 60_000);
 

@@ -16,6 +16,7 @@ import { controlEvent } from '../../../support/arbitraries.ts';
 import { eventsOf, makeEvent, streamOf } from '../../../support/logs/log-events.ts';
 import { gather, valueOf } from '../../../support/outcomes.ts';
 import { LEDGER, withServerLogs } from '../../../support/logs/server-logs.ts';
+import { triesOf } from '../../../support/long-run.ts';
 
 // A server on a busy machine takes its time; what hangs does not end at all.
 jest.setTimeout(300_000);
@@ -70,7 +71,7 @@ describe('an event on the server', () => {
       fc.property(anyEvent, (event) => {
         expect(sentAndRead(event)).toEqual({ ...event, data: new Uint8Array(event.data) });
       }),
-      { numRuns: 300 },
+      { numRuns: triesOf(300) },
     );
   });
 

@@ -18,6 +18,7 @@ import type {
   ServerPlace,
 } from '../../../../adapters/stores/event-log-eventstoredb/streams.ts';
 import type { LogSignal } from '../../../../domain/ports/event-log.ts';
+import { triesOf } from '../../../support/long-run.ts';
 
 /** A record of the model: ours or another's, there or tidied away. */
 interface ModelRecord {
@@ -137,7 +138,7 @@ describe('following a log that the server has tidied up', () => {
         const expected = ours.map(({ commit }) => commit).filter((commit) => commit >= from);
         expect(await positionsFrom(records, from)).toEqual(expected);
       }),
-      { numRuns: 300 },
+      { numRuns: triesOf(300) },
     );
   });
 });

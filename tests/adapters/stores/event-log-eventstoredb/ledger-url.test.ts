@@ -10,6 +10,7 @@ import {
   withoutSecrets,
 } from '../../../../adapters/stores/event-log-eventstoredb/ledger-url.ts';
 import { isRefused } from '../../../../domain/values/refused.ts';
+import { triesOf } from '../../../support/long-run.ts';
 
 const SECRET = 'pAss-w0rd';
 
@@ -155,7 +156,7 @@ describe('the URL of a ledger on a server', () => {
           if (!isRefused(thrown)) throw thrown;
         }
       }),
-      { numRuns: 500 },
+      { numRuns: triesOf(500) },
     );
   });
 });

@@ -16,6 +16,7 @@ import { makePack } from '../../../contracts/page-store.ts';
 import { valueOf } from '../../../support/outcomes.ts';
 import { folderRangeStore, memoryRangeStore } from '../../../support/packs/range-stores.ts';
 import { withTemporaryFolder } from '../../../support/disks/temporary-folder.ts';
+import { triesOf } from '../../../support/long-run.ts';
 
 const WINDOW_BYTES = 4096;
 const PACKS = Array.from({ length: 4 }, (_, i) =>
@@ -78,7 +79,7 @@ describe('a cache under random reads', () => {
           expect(pages.stats().bytesServed).toBe(servedBytes);
         }),
     );
-    await fc.assert(check, { numRuns: 60 });
+    await fc.assert(check, { numRuns: triesOf(60) });
   }, 300_000);
 });
 

@@ -13,6 +13,7 @@ import {
 import { needleOf, type IndexOf } from '../../../../domain/use-cases/travel/needle.ts';
 import { ZERO, type Holding } from '../../../../domain/values/holding.ts';
 import { PAGE_BYTES } from '../../../../domain/values/page.ts';
+import { triesOf } from '../../../support/long-run.ts';
 
 const VMS = ['a', 'b'];
 const PAGES = 4;
@@ -195,7 +196,7 @@ describe('bytes in a history', () => {
         const of = madeOf(sketch);
         expect(await found(of, bytes)).toEqual(ordered(lookedUp(of, bytes)));
       }),
-      { numRuns: 300 },
+      { numRuns: triesOf(300) },
     );
   });
 
