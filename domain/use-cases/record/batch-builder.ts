@@ -10,6 +10,9 @@ import type { PackPlan } from './pack-plan.ts';
 /** Index of the public patterns, before it is known how many packs a batch refers to. */
 const PUBLIC = 0xffff;
 
+/** Rows that a batch has room for at first: most captures are small, and memory never touched is dear. */
+const FIRST_ROWS = 256;
+
 /** A row of a batch before its packs have names. */
 export interface PendingRow {
   readonly kind: number;
@@ -19,16 +22,27 @@ export interface PendingRow {
 }
 
 class OpenBatch {
-  readonly kinds = new Uint8Array(BATCH_ROWS_MAX);
-  readonly gfns = new Uint32Array(BATCH_ROWS_MAX);
-  readonly packIndexes = new Uint16Array(BATCH_ROWS_MAX);
-  readonly slots = new Uint16Array(BATCH_ROWS_MAX);
+  kinds = new Uint8Array(FIRST_ROWS);
+  gfns = new Uint32Array(FIRST_ROWS);
+  packIndexes = new Uint16Array(FIRST_ROWS);
+  slots = new Uint16Array(FIRST_ROWS);
   /** 1 where the slot counts from the end of its pack's contents. */
-  readonly areAfterContents = new Uint8Array(BATCH_ROWS_MAX);
+  areAfterContents = new Uint8Array(FIRST_ROWS);
   /** Names, or ordinals of this capture's own packs. */
   readonly packs = new Map<string | number, number>();
   rows = 0;
   lastOrdinal = -1;
+
+  /** Has room for one more row: a batch of more than a small capture has it for all that it may come to. */
+  makeRoom(): void {
+    if (this.rows < this.kinds.length) return;
+    const { kinds, gfns, packIndexes, slots, areAfterContents } = this;
+    (this.kinds = new Uint8Array(BATCH_ROWS_MAX)).set(kinds);
+    (this.gfns = new Uint32Array(BATCH_ROWS_MAX)).set(gfns);
+    (this.packIndexes = new Uint16Array(BATCH_ROWS_MAX)).set(packIndexes);
+    (this.slots = new Uint16Array(BATCH_ROWS_MAX)).set(slots);
+    (this.areAfterContents = new Uint8Array(BATCH_ROWS_MAX)).set(areAfterContents);
+  }
 }
 
 /** Index of a pack in a batch's list of names. */
@@ -67,6 +81,7 @@ export class BatchBuilder {
     if (full !== null && !fitsEvent({ rows: full.rows + 1, packs: full.packs.size + 1 }))
       this.#close();
     const open = (this.#open ??= new OpenBatch());
+    open.makeRoom();
     open.kinds[open.rows] = kind;
     open.gfns[open.rows] = gfn;
     assert(hasReference(kind) === (reference !== null), 'a row refers to what its kind says');

@@ -2,12 +2,16 @@
 // after them.
 
 import { assert } from '../../values/assert.ts';
+import { grown } from '../../values/grown.ts';
 import { PACK_PAGES_MAX, PACK_SLOTS } from '../../values/page.ts';
 import { IDENTIFIER_BYTES, type StoredBlocks } from '../../ports/page-engine.ts';
 import type { PackWritten } from '../../events/pack-written.ts';
 import { PackWriter, type PackWriterPorts } from '../pages/pack-writer.ts';
 import type { SlotOfPack } from '../pages/staging.ts';
 import type { PackPlan } from './pack-plan.ts';
+
+/** Slots that there is room for at first: most captures are small, and memory never touched is dear. */
+const FIRST_SLOTS = 128;
 
 /** New contents, compressed, in the order of the plan. */
 export interface NewContents {
@@ -27,7 +31,7 @@ export class PackStager {
   readonly #plan: PackPlan;
   readonly #announce: PackAnnounced;
   /** Of the pack under way, a row a slot. */
-  readonly #identifiers = new Uint8Array(PACK_SLOTS * IDENTIFIER_BYTES);
+  #identifiers = new Uint8Array(FIRST_SLOTS * IDENTIFIER_BYTES);
 
   constructor(
     ports: PackWriterPorts,
@@ -49,9 +53,9 @@ export class PackStager {
       const pages = blocks.pages[block]!;
       assert(this.#writer.slots + pages <= PACK_PAGES_MAX, 'a block lies in one pack');
       const slot = this.#writer.add(blocks, block, offsetBytes);
-      this.#identifiers.set(
+      this.#setIdentifiers(
         identifiers.subarray(page * IDENTIFIER_BYTES, (page + pages) * IDENTIFIER_BYTES),
-        slot * IDENTIFIER_BYTES,
+        slot,
       );
       for (let i = 0; i < pages; i += 1) {
         const reference = references[page + i];
@@ -83,7 +87,15 @@ export class PackStager {
     if (patterns.length === 0) return;
     const first = this.#writer.addPatterns(patterns.map(({ descriptor }) => descriptor));
     for (const [i, { identifier }] of patterns.entries())
-      this.#identifiers.set(identifier, (first + i) * IDENTIFIER_BYTES);
+      this.#setIdentifiers(identifier, first + i);
+  }
+
+  /** Notes the identifiers of slots from one on. Where there is no room, there is for a pack's from then on. */
+  #setIdentifiers(identifiers: Uint8Array, slot: number): void {
+    const at = slot * IDENTIFIER_BYTES;
+    if (at + identifiers.length > this.#identifiers.length)
+      this.#identifiers = grown(this.#identifiers, PACK_SLOTS * IDENTIFIER_BYTES);
+    this.#identifiers.set(identifiers, at);
   }
 
   /** Writes what is left of a plan that is finished; resolves when every pack is durable and announced. */
