@@ -77,11 +77,12 @@ class EmbeddedLog implements EmbeddedEventLog {
 
   append: EventLog['append'] = (request) => atPort(() => this.#writer.append(request));
 
-  read: EventLog['read'] = ({ from, until, after = null }) =>
+  read: EventLog['read'] = ({ from, until, reached, after = null }) =>
     this.#reader.read({
       after,
       from: Number(from),
       until: until === undefined ? null : Number(until),
+      reached: reached === undefined ? null : Number(reached),
     });
 
   readStream: EventLog['readStream'] = (range) => this.#reader.readStream(range);

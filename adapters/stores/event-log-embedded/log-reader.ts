@@ -154,6 +154,8 @@ export interface ItemRange {
   readonly from: number;
   /** Null: the log's end when reading starts. */
   readonly until: number | null;
+  /** A place that the log reached: without `until` it may count as its end; null: none is known. */
+  readonly reached: number | null;
   /** What was read last. */
   readonly after: EventMark | null;
 }
@@ -164,6 +166,8 @@ export class LogReader {
   readonly checkpoints = new Checkpoints();
   /** Streams whose witness must be looked at; null: all, none has been yet. */
   #suspects: Set<string> | null = null;
+  /** The last event of the record that was read last, where whoever reads on mostly begins. */
+  #newest: Frame | null = null;
 
   constructor(log: LogFiles) {
     this.#log = log;
@@ -211,11 +215,22 @@ export class LogReader {
   /** LOG_REPLACED where the log does not have an event that was read, or other files are in its place. */
   async check(after: EventMark | null): Promise<void> {
     if (after === null) return;
-    const found = (await this.#framesAt(Number(after.position), 0)).find(
-      ({ position }) => BigInt(position) === after.position,
-    );
-    const isThere = found !== undefined && isMarked(after, storedEvent(found));
+    const isThere = (await this.#isNewest(after)) || (await this.#isMarked(after));
     if (!isThere || !(await this.isNamed())) throw logReplaced(this.path, after.position);
+  }
+
+  /** Whether that is the event that was read last, and its record is in its place still. */
+  async #isNewest(mark: EventMark): Promise<boolean> {
+    const newest = this.#newest;
+    if (newest === null || !isMarked(mark, storedEvent(newest))) return false;
+    return this.isInPlace(newest);
+  }
+
+  async #isMarked(mark: EventMark): Promise<boolean> {
+    const found = (await this.#framesAt(Number(mark.position), 0)).find(
+      ({ position }) => BigInt(position) === mark.position,
+    );
+    return found !== undefined && isMarked(mark, storedEvent(found));
   }
 
   /** Whether the log has a record that a fold came upon, whole. */
@@ -230,7 +245,7 @@ export class LogReader {
    * Whether a record that a fold came upon is in its place still: by its chain value, with which records
    * of both formats end, and which no other record and no other past has. One read of so many bytes.
    */
-  async isInPlace({ end, hash }: Head): Promise<boolean> {
+  async isInPlace({ end, hash }: Pick<Head, 'end' | 'hash'>): Promise<boolean> {
     const bytes = new Uint8Array(HASH_BYTES);
     const found = await this.#log.segments.read(bytes, end - HASH_BYTES);
     return found === HASH_BYTES && isSameBytes(bytes, hash);
@@ -250,21 +265,26 @@ export class LogReader {
   }
 
   /** Items from a place on; `until` null: to the end as it is now. */
-  async *read({ from, until, after }: ItemRange): AsyncGenerator<LogChunk> {
+  async *read({ from, until, reached, after }: ItemRange): AsyncGenerator<LogChunk> {
     await this.check(after);
-    if (until === null) await this.lookForSegments();
+    // Where no witness is in doubt, nobody has to look where the log ends.
+    const isKnownEnd = until === null && reached !== null && this.#suspects?.size === 0;
+    const toEnd = until === null && !isKnownEnd;
+    if (toEnd) await this.lookForSegments();
     const { pasts } = this.#log.segments;
-    const limit = until ?? Math.max(from, await this.sizeBytes());
+    const end = toEnd ? await this.sizeBytes() : (reached ?? from);
+    const limit = until ?? Math.max(from, end);
     // Without `until` an append that was half written at the start is given whole, or not at all.
     const given = { from, limit: until ?? NEVER };
     const fold = this.fold(from);
     const chunk = new ItemChunk();
-    let witnesses: readonly Witness[] | null = null;
+    let witnesses: readonly Witness[] | null = isKnownEnd ? [] : null;
     for (;;) {
       while (fold.state.position < limit) {
         const judged = await fold.next();
         if (judged === null) break;
         chunk.add(judged, given);
+        this.#note(judged);
         this.remember(fold);
         if (!chunk.isFull) continue;
         this.checkPast(pasts, from);
@@ -276,10 +296,15 @@ export class LogReader {
     }
     if (until === null) this.checkpoints.add(fold.state);
     const lost = await this.lostEnds(fold.state, { witnesses, from, limit });
-    if (until === null) this.#suspects = new Set(lost.map(({ stream }) => stream));
+    if (toEnd) this.#suspects = new Set(lost.map(({ stream }) => stream));
     for (const witness of lost) chunk.addDamage(lostEnd(witness, fold.state));
     this.checkPast(pasts, from);
     yield chunk.take(fold, given);
+  }
+
+  #note({ frames, isAccepted }: Judged): void {
+    const last = frames.at(-1)!;
+    if (isAccepted && last.event !== null) this.#newest = last;
   }
 
   /** How often the log was found to be what is left of the one that was read before. */

@@ -22,8 +22,8 @@ export interface LedgerEngineOptions {
 export class LedgerEngine {
   readonly #options: LedgerEngineOptions;
   #engine: PageEngine | null = null;
-  /** The group whose key the engine has. */
-  #keyed: string | null = null;
+  /** The group whose key the engine has, and that key's check value. */
+  #keyed: { readonly group: string; readonly check: string } | null = null;
   /** What the engine knows of the grammar of patterns. */
   #grammar: PatternsState = initialPatterns;
 
@@ -52,6 +52,7 @@ export class LedgerEngine {
     // What others added to the grammar since the engine was made is recognised from here on.
     await this.started();
     if (this.#check(group) === null) await this.#makeGroup(group);
+    if (this.#hasKey(group)) return;
     const { key } = await run(this.#options.keys.load({ group, keyCheck: this.#check(group) }));
     await this.#useKey(group, key);
   }
@@ -66,17 +67,21 @@ export class LedgerEngine {
     if (this.#check(group) !== check && made.isNew) await run(keys.discard(made));
   }
 
+  /** Whether the engine has the key that the group was made with. */
+  #hasKey(group: string): boolean {
+    return this.#keyed?.group === group && this.#keyed.check === this.#check(group);
+  }
+
   async #useKey(group: string, key: Uint8Array): Promise<void> {
-    if (this.#keyed === group) return;
     const { deriveEngineKeys } = await import('../../kernels/keys.ts');
     const engine = await this.started();
     await engine.useKeys(deriveEngineKeys(key));
-    this.#keyed = group;
+    this.#keyed = { group, check: keyCheck(key) };
   }
 
   /** Sets a group's key in the engine where it is at hand. */
   async useKeyAtHand(group: string): Promise<boolean> {
-    if (this.#keyed === group) return true;
+    if (this.#hasKey(group)) return true;
     const key = await this.#options.keys.load({ group, keyCheck: this.#check(group) })();
     if (either.isLeft(key)) return false;
     await this.#useKey(group, key.right.key);
