@@ -16,15 +16,15 @@ import {
   describeWithQemu,
   findMountTools,
   GUEST_TIMEOUT_MS,
+  inLongRun,
 } from '../../support/guest/real-guest.ts';
 import { firstTicks, tickingGuest, ticksOf } from '../../support/guest/watched-guest.ts';
 import { makeTemporaryFolder, type TemporaryFolder } from '../../support/disks/temporary-folder.ts';
-import { testLong } from '../../support/test-long.ts';
 
 const GUEST = { seed: 29, memoryMib: 128 };
 const LINES = 2;
 
-describeWithQemu('a parked clone', await findMountTools(), (tools) => {
+describeWithQemu('a parked clone', inLongRun(await findMountTools()), (tools) => {
   let folder: TemporaryFolder;
   let commands: LedgerCommands;
   let id: string;
@@ -97,7 +97,7 @@ describeWithQemu('a parked clone', await findMountTools(), (tools) => {
     GUEST_TIMEOUT_MS,
   );
 
-  testLong(
+  test(
     'is parked still where who wakes it is killed before it has sent it all',
     async () => {
       const ledger = await openLedger({ url: at('ledger'), mode: 'read' });
@@ -116,7 +116,7 @@ describeWithQemu('a parked clone', await findMountTools(), (tools) => {
     GUEST_TIMEOUT_MS,
   );
 
-  testLong(
+  test(
     'that somebody left standing is woken once: what stood is ended, and never ran',
     async () => {
       const ledger = await openLedger({ url: at('ledger'), mode: 'write' });

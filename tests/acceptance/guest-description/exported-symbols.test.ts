@@ -86,6 +86,7 @@ for task in for_each_task(program):
 print(cmdline([task for task in for_each_task(program) if task.pid == 1][0])[0].decode())
 print(program['init_uts_ns'].name.release.string_().decode())
 `;
+import { testLong } from '../../support/test-long.ts';
 
 describeWithQemu('symbols of a real kernel', await findTools(), (tools) => {
   let guest: DemoGuest;
@@ -157,7 +158,7 @@ describeWithQemu('symbols of a real kernel', await findTools(), (tools) => {
       );
     });
 
-    test(
+    testLong(
       'has as many pages of each process and owner, and symbols where ours are',
       async () => {
         const frames = MEBIBYTES * 256;

@@ -11,6 +11,7 @@ import { GUEST_TIMEOUT_MS } from '../../support/guest/real-guest.ts';
 import { BootSectorGuest } from '../../support/guest/ticking-guest.ts';
 import { putVirsh } from '../../support/guest/virsh-stand-in.ts';
 import { makeTemporaryFolder, type TemporaryFolder } from '../../support/disks/temporary-folder.ts';
+import { testLong } from '../../support/test-long.ts';
 
 const QEMU = programPath(QEMU_PROGRAM);
 
@@ -88,7 +89,7 @@ const QEMU = programPath(QEMU_PROGRAM);
     GUEST_TIMEOUT_MS,
   );
 
-  test(
+  testLong(
     'has its settings back when a command comes that a killed recorder had asked for',
     async () => {
       const late = join(folder.path, 'late');
