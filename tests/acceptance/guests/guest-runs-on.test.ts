@@ -161,8 +161,8 @@ const describeWhere = QEMU === null ? describe.skip : describe;
 
 describeWhere('a guest that is recorded runs on after', () => {
   test.each([
-    ...dealt(sampleOf(Object.keys(KILLS), 3)),
-    ...dealt(sampleOf(Object.keys(FREEZES), 3)),
+    ...dealt(sampleOf(Object.keys(KILLS), 6)),
+    ...dealt(sampleOf(Object.keys(FREEZES), 6)),
   ])(
     '%s',
     async (name, instants) => {

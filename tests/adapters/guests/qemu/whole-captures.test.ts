@@ -16,6 +16,7 @@ import {
   makeTemporaryFolder,
   type TemporaryFolder,
 } from '../../../support/disks/temporary-folder.ts';
+import { sampleOf } from '../../../support/long-run.ts';
 
 const BLOCKS = [{ name: 'pc.ram', pages: 8 }];
 const HEAD = bytes.bytesOf(bytes.head(), bytes.start(BLOCKS));
@@ -115,12 +116,15 @@ describe.each(['migrate', 'background'] as const)('no capture (%s) is', (mode) =
   const ends = parts.map((_, i) => parts.slice(0, i + 1).reduce((sum, length) => sum + length, 0));
   const cuts = [0, 5, ...ends.flatMap((at) => [at - 1, at]), WHOLE.length - 1];
 
-  test.each(cuts)('a stream that ends after %d bytes, though QEMU says completed', async (cut) => {
-    const options = { stream: WHOLE.subarray(0, cut), snapshots: 'taken' as const };
-    const { capture, qemu: left } = await captured(options, mode);
-    expect((await failureOf(capture)).code).toMatch(/^STREAM_(?:TRUNCATED|INVALID)$/u);
-    expect(left.runState).toBe('running');
-  });
+  test.each(sampleOf(cuts, 2))(
+    'a stream that ends after %d bytes, though QEMU says completed',
+    async (cut) => {
+      const options = { stream: WHOLE.subarray(0, cut), snapshots: 'taken' as const };
+      const { capture, qemu: left } = await captured(options, mode);
+      expect((await failureOf(capture)).code).toMatch(/^STREAM_(?:TRUNCATED|INVALID)$/u);
+      expect(left.runState).toBe('running');
+    },
+  );
 
   test.each(['failed', 'cancelled'] as const)(
     'a whole stream whose migration QEMU says is %s',
