@@ -25,7 +25,7 @@ import {
 } from '../../support/ledgers/recorded-images.ts';
 import { makeTemporaryFolder, type TemporaryFolder } from '../../support/disks/temporary-folder.ts';
 
-const KILLS = Number(process.env['PAGELEDGER_KILLS'] ?? 3);
+const KILLS = Number(process.env['PAGELEDGER_KILLS'] ?? 1);
 const LONG_MS = 300_000 + KILLS * 5000;
 
 let folder: TemporaryFolder;
@@ -35,7 +35,7 @@ let files: string[];
 beforeAll(async () => {
   folder = await makeTemporaryFolder();
   source = join(folder.path, 'source');
-  const images = imageSeries({ seed: 3, pages: 900, captures: 4, changedPages: 120 });
+  const images = imageSeries({ seed: 3, pages: 300, captures: 4, changedPages: 60 });
   files = writeImages({ folder: folder.path, name: 'image', images });
   await withLedger({ url: source, mode: 'create' }, async (ledger) => {
     await recordFiles(ledger, { vm: 'red', files: files.slice(0, 3) });
@@ -66,7 +66,7 @@ async function codeOf(work: Promise<unknown>): Promise<string> {
 
 const answers = (url: string) =>
   withLedger({ url, mode: 'read' }, async (ledger) => {
-    const { events: _events, ...rest } = await answersOf(ledger, [0, 5, 899]);
+    const { events: _events, ...rest } = await answersOf(ledger, [0, 5, 299]);
     // What the log's own files take is theirs, positions in them too, and keys are not copied.
     const ofTheLog = ['logBytes', 'position', 'fromPosition', 'withoutKey'];
     const text = JSON.stringify(rest, (name, value: unknown) => {

@@ -8,7 +8,7 @@ import { expect, test } from '@jest/globals';
 import { runCrowd, separately } from '../../support/processes/killed-crowd.ts';
 import { withTemporaryFolder } from '../../support/disks/temporary-folder.ts';
 
-const KILLS = Number(process.env['PAGELEDGER_CROWD_KILLS'] ?? 10);
+const KILLS = Number(process.env['PAGELEDGER_CROWD_KILLS'] ?? 4);
 const SEED = Number(process.env['PAGELEDGER_SEED'] ?? Date.now() % 1_000_000);
 const where =
   separately === null ? 'none in namespaces of its own: not permitted here' : 'half apart';

@@ -23,7 +23,7 @@ import {
 } from '../../support/ledgers/shared-world.ts';
 
 const LONG_MS = 240_000;
-const KILLS = Number(process.env['PAGELEDGER_KILLS'] ?? 3);
+const KILLS = Number(process.env['PAGELEDGER_KILLS'] ?? 1);
 const SEED = Number(process.env['PAGELEDGER_SEED'] ?? 4);
 const CAPTURES = 8;
 
