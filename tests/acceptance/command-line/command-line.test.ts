@@ -1,5 +1,6 @@
 // What programs rely on at the command line: fields of --json, nothing else on
-// standard output, exit codes, and errors that say what was found and what to do.
+// standard output, exit codes, and errors that say what was found and what to do. In the long run each
+// command has a process of its own; the answers are the same (answered-commands.test.ts).
 
 import { spawnSync } from 'node:child_process';
 import { cpSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
@@ -14,6 +15,7 @@ import {
 import { imageSeries, makeImage } from '../../support/images.ts';
 import { writeImages } from '../../support/ledgers/recorded-images.ts';
 import { makeTemporaryFolder, type TemporaryFolder } from '../../support/disks/temporary-folder.ts';
+import { IS_LONG } from '../../support/long-run.ts';
 
 const LONG_MS = 300_000;
 const PAGES = 120;
@@ -28,7 +30,7 @@ let recorded: JsonRow[];
 beforeAll(async () => {
   folder = await makeTemporaryFolder();
   url = join(folder.path, 'ledger');
-  commands = new LedgerCommands(url, { isEachProcess: true });
+  commands = new LedgerCommands(url, { isEachProcess: IS_LONG });
   const mix = { zero: 30, text: 30, random: 0, repeated: 10, duplicate: 30 };
   const images = imageSeries({ seed: 1, pages: PAGES, captures: 3, changedPages: 30, mix });
   files = writeImages({ folder: folder.path, name: 'image', images });
@@ -240,7 +242,7 @@ describe('exit code', () => {
   test(
     '3, damage: a pack with a changed byte, named with where it is and what it affects',
     async () => {
-      const damaged = new LedgerCommands(join(folder.path, 'damaged'), { isEachProcess: true });
+      const damaged = new LedgerCommands(join(folder.path, 'damaged'), { isEachProcess: IS_LONG });
       cpSync(url, damaged.ledger, { recursive: true });
       const packs = join(damaged.ledger, 'packs');
       const [pack] = readdirSync(packs, { recursive: true, encoding: 'utf8' }).filter((path) =>
@@ -289,7 +291,7 @@ describe('the ledger', () => {
     'keeps its keys in $PAGELEDGER_KEYS where that is said',
     async () => {
       const keys = join(folder.path, 'keys');
-      const of = new LedgerCommands(join(folder.path, 'keyed'), { isEachProcess: true });
+      const of = new LedgerCommands(join(folder.path, 'keyed'), { isEachProcess: IS_LONG });
       const words = ['record', 'image', '--vm', 'vm', files[0]!];
       const environment = { PAGELEDGER_KEYS: keys };
       expect((await of.run(words, { environment })).exitCode).toBe(0);
@@ -305,7 +307,7 @@ describe('the ledger', () => {
   test(
     'takes the time of its captures from --time, as it is',
     async () => {
-      const of = new LedgerCommands(join(folder.path, 'timed'), { isEachProcess: true });
+      const of = new LedgerCommands(join(folder.path, 'timed'), { isEachProcess: IS_LONG });
       const at = async (time: string): Promise<unknown> =>
         (await of.json('record', 'image', '--vm', 'vm', '--time', time, files[0]!))[0]!['time'];
       expect(await at('2026-11-20T10:00:00Z')).toBe('2026-11-20T10:00:00.000Z');

@@ -14,6 +14,7 @@ import { imageSeries } from '../../support/images.ts';
 import { writeImages } from '../../support/ledgers/recorded-images.ts';
 import { makeTemporaryFolder, type TemporaryFolder } from '../../support/disks/temporary-folder.ts';
 import { describeWithPrograms } from '../../support/tools.ts';
+import { sampleOf } from '../../support/long-run.ts';
 
 jest.setTimeout(240_000);
 
@@ -87,7 +88,7 @@ describe('examples', () => {
       ...Object.keys(EXAMPLES).filter((name) => ![...ORDER, ...last].includes(name)),
       ...last,
     ];
-    for (const line of names.flatMap((name) => EXAMPLES[name]!)) {
+    for (const line of names.flatMap((name) => sampleOf(EXAMPLES[name]!, 2))) {
       if (ELSEWHERE.test(line)) continue;
       // A checkpoint is wanted by those that follow, and a VM that retires by the one after it.
       if (line.includes('checkpoint') && line.includes('--drop')) continue;

@@ -17,9 +17,10 @@ import { jsonRows, LedgerCommands } from '../../support/command-line.ts';
 import { changeImage, makeImage, seededRandom } from '../../support/images.ts';
 import { digestOf, recordBytes, restoredDigest } from '../../support/ledgers/small-ledger.ts';
 import { makeTemporaryFolder, type TemporaryFolder } from '../../support/disks/temporary-folder.ts';
+import { IS_LONG } from '../../support/long-run.ts';
 
 const PAGES = 200;
-const KILLS = Number(process.env['PAGELEDGER_KILLS'] ?? 3);
+const KILLS = Number(process.env['PAGELEDGER_KILLS'] ?? 1);
 const SEED = Number(process.env['PAGELEDGER_SEED'] ?? 20_266);
 
 let folder: TemporaryFolder;
@@ -300,7 +301,7 @@ describe('a page that is rewritten in every capture', () => {
     const scratch = join(folder.path, 'scratch');
     const random = seededRandom(SEED);
     const bytes = makeImage({ seed: SEED, pages: 16 });
-    const captures = 60;
+    const captures = IS_LONG ? 60 : 20;
     try {
       for (let i = 0; i < captures; i += 1) {
         for (let at = 0; at < PAGE_BYTES; at += 1) bytes[at] = random(256);

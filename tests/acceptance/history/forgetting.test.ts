@@ -30,7 +30,7 @@ import {
 } from '../../support/ledgers/several-vms.ts';
 import { makeTemporaryFolder, type TemporaryFolder } from '../../support/disks/temporary-folder.ts';
 
-const RUNS = Number(process.env['PAGELEDGER_RUNS'] ?? 4);
+const RUNS = Number(process.env['PAGELEDGER_RUNS'] ?? 2);
 const LONG_MS = 300_000;
 
 let folder: TemporaryFolder;

@@ -181,8 +181,8 @@ function growth(sizes: readonly Size[], fromDay: number): number {
 }
 
 const SHORT: Plan = {
-  days: 18,
-  perDay: 3,
+  days: 12,
+  perDay: 2,
   pages: 16,
   changed: 3,
   keep: { hourly: 2, daily: 2 },
@@ -204,7 +204,7 @@ describe('months of history', () => {
       expect(await faultsIn(months, await months.live())).toEqual([]);
       const { sizes } = months;
       if (IS_YEAR) keepFigures(plan, sizes);
-      expect(growth(sizes, IS_YEAR ? 120 : 10)).toBeLessThan(1.35);
+      expect(growth(sizes, IS_YEAR ? 120 : 6)).toBeLessThan(1.35);
     },
     PATIENCE_MS,
   );

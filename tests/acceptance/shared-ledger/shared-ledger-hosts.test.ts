@@ -24,6 +24,7 @@ import {
   type SharedWorld,
 } from '../../support/ledgers/shared-world.ts';
 import { saying, toldBy, toldIn } from '../../support/told-failures.ts';
+import { sampleOf } from '../../support/long-run.ts';
 
 const LONG_MS = 240_000;
 const HOUR_MS = 3_600_000;
@@ -74,7 +75,7 @@ describeWithS3('a host of a shared ledger', () => {
       ['hours behind', -5 * HOUR_MS],
       ['hours ahead', 5 * HOUR_MS],
     ];
-    test.each(offsets)(
+    test.each(sampleOf(offsets, 2))(
       'by %s records captures that keep their times, and time: points fit',
       async (_name, offsetMs) => {
         const place = world.another();

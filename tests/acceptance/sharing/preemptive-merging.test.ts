@@ -37,7 +37,7 @@ import { makeTemporaryFolder, type TemporaryFolder } from '../../support/disks/t
 
 const LONG_MS = 300_000;
 /** Random histories; each of their points is counted. */
-const HISTORIES = IS_LONG ? 48 : 6;
+const HISTORIES = IS_LONG ? 48 : 3;
 let folder: TemporaryFolder;
 let url: string;
 let ledger: Ledger;

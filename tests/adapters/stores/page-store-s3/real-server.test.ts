@@ -22,6 +22,8 @@ import {
 } from '../../../support/s3-server/s3-server.ts';
 import type { S3Server } from '../../../support/s3-server/s3-server.ts';
 import { withTemporaryFolder } from '../../../support/disks/temporary-folder.ts';
+import { sampleOf } from '../../../support/long-run.ts';
+import { testLong } from '../../../support/test-long.ts';
 
 jest.setTimeout(S3_TIMEOUT_MS);
 
@@ -131,16 +133,19 @@ describeWithS3('a bucket of a real S3 server', () => {
     },
   );
 
-  test.each([60, -60])('says that the clocks differ, with %d minutes', async (minutes) => {
-    const skewed = open({ clock: () => Date.now() + minutes * 60_000 });
-    const failure = await failureOf(skewed.put(PACK));
-    expect(failure.code).toBe('STORE_REFUSED');
-    expect(failure.message).toMatch(
-      minutes > 0 ? /s ahead of the server/u : /s behind the server/u,
-    );
-    const skewMs = Number(failure.facts['clockSkewMs']);
-    expect(Math.abs(skewMs + minutes * 60_000)).toBeLessThan(60_000);
-  });
+  test.each(sampleOf([60, -60], 2))(
+    'says that the clocks differ, with %d minutes',
+    async (minutes) => {
+      const skewed = open({ clock: () => Date.now() + minutes * 60_000 });
+      const failure = await failureOf(skewed.put(PACK));
+      expect(failure.code).toBe('STORE_REFUSED');
+      expect(failure.message).toMatch(
+        minutes > 0 ? /s ahead of the server/u : /s behind the server/u,
+      );
+      const skewMs = Number(failure.facts['clockSkewMs']);
+      expect(Math.abs(skewMs + minutes * 60_000)).toBeLessThan(60_000);
+    },
+  );
 
   test('says that there is no bucket, in every operation', async () => {
     const lost = open({ url: server.url('no-such-bucket') });
@@ -177,7 +182,7 @@ describeWithS3('a bucket of a real S3 server', () => {
     expect(read.facts).toMatchObject({ foundBytes: huge.length });
   });
 
-  test('lists more packs than one answer holds, and nothing that is not ours', async () => {
+  testLong('lists more packs than one answer holds, and nothing that is not ours', async () => {
     const packs = Array.from({ length: 1010 }, (_, i) =>
       makePack({ seed: 5000 + i, sizeBytes: 4 }),
     );
@@ -218,12 +223,17 @@ describeWithS3('a bucket of a real S3 server', () => {
     expect(codes.toSorted()).toEqual(['STORE_TAKEN', 'claimed']);
   });
 
-  test.each([
-    ['text', 'my notes'],
-    ['nothing', ''],
-    ['a large file', 'x'.repeat(100_000)],
-    ['a claim that was altered', 'pageledger packs\nid 3f2504e0\ncrc 00000000\n'],
-  ])('is not claimed where somebody has %s under the name of the claim', async (_name, text) => {
+  test.each(
+    sampleOf(
+      [
+        ['text', 'my notes'],
+        ['nothing', ''],
+        ['a large file', 'x'.repeat(100_000)],
+        ['a claim that was altered', 'pageledger packs\nid 3f2504e0\ncrc 00000000\n'],
+      ] as const,
+      3,
+    ),
+  )('is not claimed where somebody has %s under the name of the claim', async (_name, text) => {
     await putRaw(pathOf('pageledger'), text);
     expect((await failureOf(store.claim(LEDGER))).code).toBe('STORE_TAKEN');
     expect((await failureOf(store.checkClaim(LEDGER))).code).toBe('STORE_TAKEN');
