@@ -10,7 +10,10 @@ import type { BlockCodec } from '../codec/codec.ts';
 export class BlockWriter {
   readonly #codec: BlockCodec;
   readonly #pagesMax: number;
-  /** Of its own: made where nobody lends room. */
+  /**
+   * Where blocks are put together, whoever lends room: what threads share is copied a byte at a time to a
+   * place that lies otherwise to the words of memory, as most blocks' does, and as words from its beginning.
+   */
   #own: Uint8Array | null = null;
   #lent: Uint8Array | null = null;
   readonly #codecs: Uint8Array;
@@ -30,7 +33,7 @@ export class BlockWriter {
     this.#checksums = new Uint32Array(pagesMax);
   }
 
-  /** Puts the blocks up to the next `take` into room of the caller's, as large as their pages. */
+  /** The next `take` puts its blocks into room of the caller's, as large as their pages. */
   useRoom(room: Uint8Array): void {
     assert(this.#usedBytes === 0, 'blocks that were added lie in one room');
     this.#lent = room;
@@ -38,7 +41,7 @@ export class BlockWriter {
 
   /** Encodes whole pages as the next block. */
   add(pages: Uint8Array, compression: Compression): void {
-    const room = this.#lent ?? this.#ownRoom();
+    const room = this.#ownRoom();
     const block = this.#codec.encode(pages, compression);
     const end = this.#usedBytes + block.bytes.byteLength;
     assert(end <= room.byteLength, 'encoded blocks are never larger than their pages');
@@ -62,8 +65,10 @@ export class BlockWriter {
     this.#blocks = 0;
     this.#usedBytes = 0;
     this.#lent = null;
+    const bytes = this.#ownRoom().subarray(0, usedBytes);
+    lent?.set(bytes);
     return {
-      bytes: lent?.subarray(0, usedBytes) ?? this.#ownRoom().slice(0, usedBytes),
+      bytes: lent?.subarray(0, usedBytes) ?? bytes.slice(),
       codecs: this.#codecs.slice(0, blocks),
       pages: this.#pages.slice(0, blocks),
       lengths: this.#lengths.slice(0, blocks),

@@ -13,7 +13,7 @@ import {
   type BlockTable,
 } from '../../values/pack.ts';
 import { PACK_SLOTS } from '../../values/page.ts';
-import { Spares } from '../../values/spares.ts';
+import { Spares, type LentBytes } from '../../values/spares.ts';
 import type { StoredBlocks } from '../../ports/page-engine.ts';
 import { NO_PATCHES, type PatchTable } from '../../events/patches.ts';
 
@@ -127,6 +127,27 @@ const spares = new Spares<Staging>(SPARE_MAX);
 /** A staging that nobody uses: with room for a pack, or, for the `first` of a writer, for a small one. */
 export const takeStaging = ({ isFirst }: { readonly isFirst: boolean }): Staging =>
   spares.take(() => new Staging(isFirst ? FIRST_BYTES : PACK_BYTES));
+
+/** Blocks of one chunk that are put into stagings at once: as many as there are stagings at work. */
+const privateRooms = new Spares<Uint8Array>(SPARE_MAX);
+/** Rooms are made in steps, so that the blocks of the next chunk fit as well. */
+const ROOM_STEP_BYTES = 1024 * 1024;
+
+/**
+ * Bytes that threads share as this thread's alone; others as they are. Blocks begin at any byte, and what
+ * is shared is copied a byte at a time unless both places lie alike to the words of memory.
+ */
+export function privately(bytes: Uint8Array): LentBytes {
+  if (bytes.buffer instanceof ArrayBuffer) return { bytes, giveBack: () => undefined };
+  const kept = privateRooms.take(() => new Uint8Array(0));
+  const steps = Math.ceil(bytes.length / ROOM_STEP_BYTES);
+  const room = kept.length < bytes.length ? new Uint8Array(steps * ROOM_STEP_BYTES) : kept;
+  room.set(bytes);
+  return {
+    bytes: room.subarray(0, bytes.length),
+    giveBack: () => privateRooms.giveBack(room),
+  };
+}
 
 /** Gives a staging back, whose bytes nobody reads any more. */
 export function giveStaging(staging: Staging): void {

@@ -7,7 +7,7 @@ import { PACK_PAGES_MAX, PACK_SLOTS } from '../../values/page.ts';
 import { IDENTIFIER_BYTES, type StoredBlocks } from '../../ports/page-engine.ts';
 import type { PackWritten } from '../../events/pack-written.ts';
 import { PackWriter, type PackWriterPorts } from '../pages/pack-writer.ts';
-import type { SlotOfPack } from '../pages/staging.ts';
+import { privately, type SlotOfPack } from '../pages/staging.ts';
 import type { PackPlan } from './pack-plan.ts';
 
 /** Slots that there is room for at first: most captures are small, and memory never touched is dear. */
@@ -45,7 +45,16 @@ export class PackStager {
   }
 
   /** Takes new contents in, and writes the packs that they complete. */
-  async add({ blocks, identifiers, references }: NewContents): Promise<void> {
+  async add(contents: NewContents): Promise<void> {
+    const { bytes, giveBack } = privately(contents.blocks.bytes);
+    try {
+      await this.#add({ ...contents, blocks: { ...contents.blocks, bytes } });
+    } finally {
+      giveBack();
+    }
+  }
+
+  async #add({ blocks, identifiers, references }: NewContents): Promise<void> {
     let offsetBytes = 0;
     let page = 0;
     for (let block = 0; block < blocks.codecs.length; block += 1) {
