@@ -6,6 +6,12 @@
 import { assert } from '../../../domain/values/assert.ts';
 import type { EventsWanted, Frame } from './frame.ts';
 import type { Announced, FrameFormat, Window } from './frame-format.ts';
+import {
+  PassingReads,
+  READ_BYTES_MAX,
+  WINDOW_SKEW_BYTES,
+  type PositionedBytes,
+} from './passing-reads.ts';
 
 /** Frames that verified together: in format 1 one, in format 2 those of an append. */
 export interface Verified {
@@ -41,11 +47,6 @@ export interface Later {
 
 export type FramePiece = Verified | Unreadable | End | Later;
 
-/** Bytes by their positions in the log; fewer than asked for only at the end of what is there. */
-export interface PositionedBytes {
-  read(target: Uint8Array, position: number): Promise<number>;
-}
-
 export interface ScanRange extends EventsWanted {
   readonly from: number;
   readonly format: FrameFormat;
@@ -60,9 +61,6 @@ const VAIN_PER_BYTE = 16;
 
 /** The first read is small, for who wants one event; each further one is twice as large. */
 const READ_BYTES_MIN = 64 * 1024;
-const READ_BYTES_MAX = 1024 * 1024;
-/** Reads into memory that starts at a page's start are several times slower. */
-const WINDOW_SKEW_BYTES = 48;
 
 /** Reads pieces one after another. Not for concurrent use. */
 export class FrameScanner {
@@ -70,8 +68,8 @@ export class FrameScanner {
   readonly #range: ScanRange;
   #bytes: Buffer = Buffer.alloc(0);
   /** The same bytes: a Buffer's own slices would be views, and Buffers. */
-  #plain = new Uint8Array(0);
-  #view = new DataView(this.#plain.buffer);
+  #plain: Uint8Array = new Uint8Array(0);
+  #view: DataView = new DataView(this.#plain.buffer);
   /** Position of the window's first byte, and how many of its bytes are read. */
   #windowStart: number;
   #windowBytes = 0;
@@ -82,10 +80,13 @@ export class FrameScanner {
   #searched: number;
   #readBytes = READ_BYTES_MIN;
   #vainBytes = 0;
+  /** Null: what was handed out is its receiver's. */
+  readonly #passing: PassingReads | null;
 
   constructor(file: PositionedBytes, range: ScanRange) {
     this.#file = file;
     this.#range = range;
+    this.#passing = range.arePassing === true ? new PassingReads(file) : null;
     this.#position = range.from;
     this.#searched = range.from;
     this.#windowStart = range.from;
@@ -134,22 +135,51 @@ export class FrameScanner {
     }
     const start = this.#searched - this.#windowStart;
     const isInside = start >= 0 && start < this.#windowBytes;
-    this.#keep(
-      isInside ? this.#bytes.subarray(start, this.#windowBytes) : this.#bytes.subarray(0, 0),
+    const unread = isInside
+      ? this.#bytes.subarray(start, this.#windowBytes)
+      : this.#bytes.subarray(0, 0);
+    assert(
+      unread.length < this.#range.format.lengthBytesMax,
+      'a scanner keeps less than a piece when it reads',
     );
+    if (this.#passing === null) await this.#fillOwn(unread);
+    else await this.#fillPassing(this.#passing, unread);
+    this.#readBytes = Math.min(READ_BYTES_MAX, this.#readBytes * 2);
+    return true;
+  }
+
+  async #fillOwn(unread: Buffer): Promise<void> {
+    this.#keep(unread);
     this.#windowStart = this.#searched;
     const target = this.#bytes.subarray(this.#windowBytes, this.#windowBytes + this.#readBytes);
     const got = await this.#file.read(target, this.#windowStart + this.#windowBytes);
     this.#windowBytes += got;
     this.#atEnd = got < target.length;
-    this.#readBytes = Math.min(READ_BYTES_MAX, this.#readBytes * 2);
-    return true;
+  }
+
+  async #fillPassing(passing: PassingReads, unread: Buffer): Promise<void> {
+    const position = this.#searched + unread.length;
+    const read = await passing.read(unread, { position, lengthBytes: this.#readBytes });
+    this.#look(read.bytes);
+    this.#windowStart = this.#searched;
+    this.#windowBytes = read.bytes.length;
+    this.#atEnd = read.isAtEnd;
+  }
+
+  /** Nothing that is passing is looked at any more. */
+  release(): void {
+    this.#passing?.release();
+  }
+
+  #look(bytes: Buffer): void {
+    this.#bytes = bytes;
+    this.#plain = new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length);
+    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
   }
 
   /** Moves what is unread to the window's start, and makes room for the next read behind it. */
   #keep(unread: Buffer): void {
     const { lengthBytesMax } = this.#range.format;
-    assert(unread.length < lengthBytesMax, 'a scanner keeps less than a piece when it reads');
     this.#windowBytes = unread.length;
     const neededBytes = unread.length + this.#readBytes;
     if (neededBytes <= this.#bytes.length) {
@@ -159,10 +189,8 @@ export class FrameScanner {
     const isFull = this.#readBytes === READ_BYTES_MAX;
     const sizeBytes = isFull ? READ_BYTES_MAX + lengthBytesMax : neededBytes;
     const skewed = Buffer.allocUnsafeSlow(WINDOW_SKEW_BYTES + sizeBytes);
-    this.#bytes = skewed.subarray(WINDOW_SKEW_BYTES);
+    this.#look(skewed.subarray(WINDOW_SKEW_BYTES));
     this.#bytes.set(unread);
-    this.#plain = new Uint8Array(skewed.buffer, WINDOW_SKEW_BYTES, sizeBytes);
-    this.#view = new DataView(skewed.buffer, WINDOW_SKEW_BYTES, sizeBytes);
   }
 
   /** The next piece that verifies, at #searched; null: not in the window. */

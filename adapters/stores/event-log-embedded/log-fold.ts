@@ -122,6 +122,11 @@ export class LogFold {
     }
   }
 
+  /** Nothing that is passing is looked at any more. */
+  release(): void {
+    this.#scanner.release();
+  }
+
   #isInDoubt(position: number): boolean {
     return position < this.#region.end && !this.#region.counts.has(position);
   }
@@ -139,6 +144,7 @@ export class LogFold {
       const region = await this.#regionFrom(position);
       if (region === null) {
         this.#readTo = this.readTo;
+        this.#scanner.release();
         this.#scanner = this.#scan();
         this.#ahead = null;
         return false;

@@ -359,9 +359,17 @@ export class LogReader {
 
   /** Events of one stream in order, in chunks. LOG_DAMAGED where one is missing. */
   async *readStream(range: StreamRange): AsyncGenerator<readonly StoredEvent[]> {
-    const { stream } = range;
     if (range.count <= 0) return;
     const fold = await this.#streamFold(range);
+    try {
+      yield* this.#eventsOf(fold, range);
+    } finally {
+      fold.release();
+    }
+  }
+
+  async *#eventsOf(fold: LogFold, range: StreamRange): AsyncGenerator<readonly StoredEvent[]> {
+    const { stream } = range;
     const chunk = new EventChunk(range);
     let witness: Witness | null = null;
     for (let isLast = false; ; isLast = true) {

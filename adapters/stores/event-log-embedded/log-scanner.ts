@@ -8,10 +8,10 @@ import {
   type End,
   type Later,
   type FramePiece,
-  type PositionedBytes,
   type Unreadable,
 } from './frame-scanner.ts';
 import { isSameBytes } from './layout.ts';
+import type { PositionedBytes } from './passing-reads.ts';
 import type { Opened, Segment } from './segment-files.ts';
 import type { Head } from './stream-heads.ts';
 
@@ -127,6 +127,7 @@ export class LogScanner {
   async #enter(segment: Segment): Promise<void> {
     const { format } = await this.#segments.opened(segment);
     this.#segment = segment;
+    this.release();
     const startBytes = segment.stretch === null ? format.startBytes : 0;
     const from = Math.max(this.#from, segment.start + startBytes);
     this.#scanner = new FrameScanner(this.#segments, {
@@ -157,6 +158,11 @@ export class LogScanner {
 
   #isDirty(scanner: FrameScanner): boolean {
     return !this.#hasLooked && scanner.readTo > scanner.position;
+  }
+
+  /** Nothing that is passing is looked at any more; another piece may be asked for. */
+  release(): void {
+    this.#scanner?.release();
   }
 
   /** Behind a segment's end that counts: true where the next segment is there. */

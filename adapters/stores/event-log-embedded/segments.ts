@@ -14,9 +14,9 @@ import { GuardedFile, logClosed, logReadOnly } from '../../files/guarded-file.ts
 import { assert } from '../../../domain/values/assert.ts';
 import { lastWhere } from '../../../domain/values/sorted-search.ts';
 import type { FilePort, OpenFile } from '../../files/file-port.ts';
-import type { PositionedBytes } from './frame-scanner.ts';
 import { LOG_FILE } from './layout.ts';
 import type { LeftTable } from './left-segment.ts';
+import type { PositionedBytes } from './passing-reads.ts';
 import {
   createSegment,
   layoutOf,
