@@ -17,7 +17,7 @@ import {
 } from '../../domain/migrations.ts';
 import { IS_LONG } from '../support/long-run.ts';
 
-const RUNS = IS_LONG ? 5000 : 300;
+const RUNS = IS_LONG ? 5000 : 100;
 const VM = { vm: 'web', capture: 1 };
 type Message = 'handOver' | 'completed' | 'failed' | 'ask';
 type Step =

@@ -35,7 +35,7 @@ import {
 } from '../support/ledgers/compaction-world.ts';
 import { makeTemporaryFolder, type TemporaryFolder } from '../support/disks/temporary-folder.ts';
 
-const RUNS = Number(process.env['PAGELEDGER_RUNS'] ?? 12);
+const RUNS = Number(process.env['PAGELEDGER_RUNS'] ?? 4);
 const PAGES = 6;
 const VMS: readonly (readonly [string, VmKind])[] = [
   ['a', { group: null }],

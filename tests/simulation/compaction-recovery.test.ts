@@ -20,7 +20,7 @@ const work: CrashedWork['work'] = async ({ ledger }) => {
 const seriesOnce = testCrashes({
   title: 'a compaction',
   seed: Number(process.env['PAGELEDGER_SEED'] ?? 20_265),
-  step: Number(process.env['PAGELEDGER_STEP'] ?? 5),
+  step: Number(process.env['PAGELEDGER_STEP'] ?? 11),
   prepare: async ({ ledger, model, record }) => {
     await record('a', [32, 48, 1, 64]);
     await record('b', [32, 80, 2, 3]);

@@ -21,7 +21,7 @@ import { crashKinds, faultsAtEveryCrash } from './crashes.ts';
 import { LossyFiles } from './lossy-files.ts';
 
 const SEED = Number(process.env['PAGELEDGER_SEED'] ?? 20_271);
-const STEP = Number(process.env['PAGELEDGER_STEP'] ?? 11);
+const STEP = Number(process.env['PAGELEDGER_STEP'] ?? 23);
 const PAGES = REGION_PAGES + 4;
 const VM = 'large';
 

@@ -39,7 +39,7 @@ async function layAnew(ledger: Ledger): Promise<void> {
 testCrashes({
   title: 'laying a checkpoint out anew',
   seed: Number(process.env['PAGELEDGER_SEED'] ?? 20_267),
-  step: Number(process.env['PAGELEDGER_STEP'] ?? 1),
+  step: Number(process.env['PAGELEDGER_STEP'] ?? 3),
   prepare: async ({ record, ledger }) => {
     await record('a', TABLE);
     const taken = await takeCheckpoint(ledger, { vm: 'a', name: 'named', capture: 1 });

@@ -36,7 +36,7 @@ async function pointFaults(ledger: Ledger, model: WorldModel): Promise<string[]>
 testCrashes({
   title: 'naming a point',
   seed: Number(process.env['PAGELEDGER_SEED'] ?? 20_266),
-  step: Number(process.env['PAGELEDGER_STEP'] ?? 1),
+  step: Number(process.env['PAGELEDGER_STEP'] ?? 3),
   prepare: async ({ record }) => {
     // Pages, patches of them, a pattern that is kept, and a link to a page of another VM.
     await record('a', [32, 48, 1, 64, 80, 96]);

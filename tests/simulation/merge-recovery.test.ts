@@ -37,7 +37,7 @@ const work: CrashedWork['work'] = async ({ ledger, model }) => {
 testCrashes({
   title: 'a merge',
   seed: Number(process.env['PAGELEDGER_SEED'] ?? 20_265),
-  step: Number(process.env['PAGELEDGER_STEP'] ?? 2),
+  step: Number(process.env['PAGELEDGER_STEP'] ?? 5),
   prepare,
   work,
   again: async ({ ledger, model }) => {

@@ -8,7 +8,7 @@ import { expect, test } from '@jest/globals';
 import { runSpoiled } from '../support/spoiled/spoiled-run.ts';
 import { withTemporaryFolder } from '../support/disks/temporary-folder.ts';
 
-const MUTATIONS = Number(process.env['PAGELEDGER_MUTATIONS'] ?? 300);
+const MUTATIONS = Number(process.env['PAGELEDGER_MUTATIONS'] ?? 100);
 const SEED = Number(process.env['PAGELEDGER_SEED'] ?? 20_268);
 const PARSERS = new RegExp(process.env['PAGELEDGER_PARSERS'] ?? '^', 'u');
 /** What a parser may take in memory beyond what was there, whatever it reads. */

@@ -18,7 +18,7 @@ import { recordSeries } from '../support/spoiled/spoiled-series.ts';
 import { makeTemporaryFolder, type TemporaryFolder } from '../support/disks/temporary-folder.ts';
 import type { LossyFiles } from './lossy-files.ts';
 
-const CHANGES = Number(process.env['PAGELEDGER_CHANGED_EVENTS'] ?? 16);
+const CHANGES = Number(process.env['PAGELEDGER_CHANGED_EVENTS'] ?? 8);
 const SEED = Number(process.env['PAGELEDGER_SEED'] ?? 20_267);
 const LOG = '/disk/ledger/log';
 

@@ -20,7 +20,7 @@ import { crashKinds, faultsAtEveryCrash } from './crashes.ts';
 import { LossyFiles } from './lossy-files.ts';
 
 const SEED = Number(process.env['PAGELEDGER_SEED'] ?? 20_262);
-const STEP = Number(process.env['PAGELEDGER_STEP'] ?? 9);
+const STEP = Number(process.env['PAGELEDGER_STEP'] ?? 17);
 const URL_OF_LEDGER = '/disk/ledger';
 const PAGES = 12;
 
