@@ -58,7 +58,7 @@ async function latest(ledger: Ledger, vm: string): Promise<Buffer> {
 test.each([0, 2])(
   'a pack that cannot be put late in a capture fails it, with %i threads',
   async (threads) => {
-    const pages = 4 * 4096 + 100;
+    const pages = 2 * 4096 + 100;
     const image = makeImage({ seed: 11, pages, mix: RANDOM });
     const files = writeImages({ folder: folder.path, name: 'late', images: [image] });
     const url = join(folder.path, `late-${threads}`);

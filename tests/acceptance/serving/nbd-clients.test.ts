@@ -13,6 +13,7 @@ import { whileRecordedFurther } from '../../support/ledgers/recorded-further.ts'
 import { NbdClient } from '../../support/clients/nbd-client.ts';
 import { makeTemporaryFolder, type TemporaryFolder } from '../../support/disks/temporary-folder.ts';
 import { describeWithPrograms, printedBy } from '../../support/tools.ts';
+import { testLong } from '../../support/test-long.ts';
 
 const PAGES = 4096;
 const CAPTURES = 3;
@@ -136,7 +137,7 @@ describeWithPrograms('clients of others', ['nbdinfo', 'nbdcopy', 'qemu-img'], ()
     return bytes;
   }
 
-  test(
+  testLong(
     'sixteen connections and other programs read at once while the VM is recorded further',
     async () => {
       const before = await NbdClient.opened(socket, 'web/latest');

@@ -74,7 +74,7 @@ describeWithS3('a ledger on servers', () => {
     async () => {
       const { folder } = world;
       const host = world.another().host('one');
-      const images = imageSeries({ seed: 21, pages: 700, captures: 4, changedPages: 90 });
+      const images = imageSeries({ seed: 21, pages: 310, captures: 4, changedPages: 60 });
       const files = writeImages({
         folder,
         name: 'same',
@@ -174,7 +174,7 @@ describeWithS3('a ledger on servers', () => {
     async () => {
       const { folder } = world;
       const place = world.another();
-      const images = [...imageSeries({ seed: 5, pages: 900, captures: 2, changedPages: 100 })];
+      const images = [...imageSeries({ seed: 5, pages: 300, captures: 2, changedPages: 60 })];
       const files = writeImages({ folder, name: 'cold', images });
       await place.host('one').commands.json('record', 'image', '--vm', 'red', ...files);
       const cold = place.host('cold');
