@@ -10,7 +10,7 @@ import { diskOf } from '../support/disks/memory-disk.ts';
 import { withTemporaryFolder } from '../support/disks/temporary-folder.ts';
 import { makeTinyLedger, openTiny } from '../support/ledgers/tiny-ledger.ts';
 
-const STEP = Number(process.env['PAGELEDGER_BIT_STEP'] ?? 401);
+const STEP = Number(process.env['PAGELEDGER_BIT_STEP'] ?? 1201);
 const tell = (sentence: string): void => void process.stdout.write(`${sentence}\n`);
 
 test(`a flipped bit, one in ${STEP}, costs at most the points of one VM and those that share with it`, async () => {

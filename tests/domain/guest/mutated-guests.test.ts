@@ -6,7 +6,7 @@
 import { expect, test } from '@jest/globals';
 import { askMutatedGuests } from '../../support/guest/mutated-guests.ts';
 
-const GUESTS = Number(process.env['PAGELEDGER_GUESTS'] ?? 1000);
+const GUESTS = Number(process.env['PAGELEDGER_GUESTS'] ?? 300);
 const SEED = Number(process.env['PAGELEDGER_SEED'] ?? 20261129);
 
 test(`${GUESTS} guests that describe themselves wrongly are answered or refused`, async () => {
