@@ -32,7 +32,7 @@ const OUTPUT_BYTES_MAX = 64 * 1024;
     mkdirSync(sockets);
     commands = new LedgerCommands(join(folder.path, 'ledger'));
     const where = { qemu: QEMU ?? '', folder: folder.path };
-    guest = new BootSectorGuest({ ...where, sector: 'ticking', memoryMib: 128 });
+    guest = new BootSectorGuest({ ...where, sector: 'tickingLittle', memoryMib: 16 });
     await guest.ticksOn(5);
     before = await guest.settings();
   }, GUEST_TIMEOUT_MS);

@@ -9,7 +9,7 @@ import { openImage } from '../../support/guest/open-image.ts';
 import { guestSourceContract } from '../../contracts/guest-source.ts';
 import { describeWithQemu, findTools, GUEST_TIMEOUT_MS } from '../../support/guest/real-guest.ts';
 import * as stream from '../../support/guest/stream-bytes.ts';
-import { tickingGuest } from '../../support/guest/watched-guest.ts';
+import { BootSectorGuest } from '../../support/guest/ticking-guest.ts';
 import { valueOf } from '../../support/outcomes.ts';
 import { makeTemporaryFolder } from '../../support/disks/temporary-folder.ts';
 
@@ -55,7 +55,9 @@ describe('a guest in memory as a source', () => {
 describeWithQemu('a live guest as a source', await findTools(), (tools) => {
   guestSourceContract(async () => {
     const folder = await makeTemporaryFolder();
-    const live = await tickingGuest({ tools, folder: folder.path, seed: 5, memoryMib: 128 });
+    const where = { qemu: tools.qemu, folder: folder.path };
+    const live = new BootSectorGuest({ ...where, sector: 'tickingLittle', memoryMib: 16 });
+    await live.ticksOn();
     const qmp = { qmp: live.qmpPath, clock, folder: folder.path };
     return {
       source: await valueOf(LIVE_GUESTS.qmp(qmp)),

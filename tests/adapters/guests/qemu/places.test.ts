@@ -73,7 +73,7 @@ const hasNamespaces =
 
   function start(more: Partial<BootSectorOptions> = {}): void {
     const where = { qemu: QEMU ?? '', folder: folder.path };
-    guest = new BootSectorGuest({ ...where, sector: 'ticking', memoryMib: 128, ...more });
+    guest = new BootSectorGuest({ ...where, sector: 'tickingLittle', memoryMib: 16, ...more });
   }
 
   async function isCaptured(options: GuestOptions): Promise<boolean> {
