@@ -95,7 +95,7 @@ describeWithQemu('a live guest', found, (tools) => {
     // It runs all along, and between two ticks it takes nothing of the processors.
     const specification = { tools, folder: folder.path, seed: 11, memoryMib: 128, tickMs: TICK_MS };
     guest = await valueOf(startGuest(specification));
-    await guest.waitForLine(tick(1));
+    await guest.waitForLine(tick(1), { timeoutMs: GUEST_TIMEOUT_MS });
   }, GUEST_TIMEOUT_MS);
   afterEach(() => {
     for (const { process: child } of resumed.splice(0)) child.kill('SIGKILL');
