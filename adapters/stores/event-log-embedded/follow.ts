@@ -9,7 +9,8 @@ import {
   type LogSignal,
 } from '../../../domain/ports/event-log.ts';
 import type { FilePort } from '../../files/file-port.ts';
-import { ItemChunk, lostEnd, type LogReader } from './log-reader.ts';
+import { ItemChunk } from './log-chunks.ts';
+import { lostEnd, type LogReader } from './log-reader.ts';
 import type { LogFold } from './log-fold.ts';
 
 /** How often a file is looked at that nobody reports changes of. */
