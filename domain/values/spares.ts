@@ -8,6 +8,9 @@ export interface LentBytes {
   readonly giveBack: () => void;
 }
 
+/** Bytes that are nobody else's. */
+export const ownBytes = (bytes: Uint8Array): LentBytes => ({ bytes, giveBack: () => undefined });
+
 export class Spares<A> {
   readonly #max: number;
   readonly #free: A[] = [];

@@ -3,7 +3,7 @@
 // holds; what it lies about is never used.
 
 import { setTimeout as pause } from 'node:timers/promises';
-import { ownPages } from '../../../domain/use-cases/serve/window-pool.ts';
+import { ownBytes } from '../../../domain/values/spares.ts';
 import { isLedgerError, LedgerError } from '../../../domain/values/ledger-error.ts';
 import { PAGE_BYTES } from '../../../domain/values/page.ts';
 import type { PageCheck } from '../../wiring/clones/far-point.ts';
@@ -270,7 +270,7 @@ export function farExports(memory: FarMemory): OfferedExports {
   const served: ServedMemory = {
     sizeBytes: memory.sizeBytes,
     isZero: (page) => memory.isZero(page),
-    read: async (...stretch) => ownPages(await memory.read(...stretch)),
+    read: async (...stretch) => ownBytes(await memory.read(...stretch)),
   };
   return {
     names: () => Promise.resolve([{ name, description }]),

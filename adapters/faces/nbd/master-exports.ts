@@ -4,7 +4,7 @@
 // What clients tell of their clones comes as names of exports too (clone-names.ts).
 
 import { PAGE_BYTES } from '../../../domain/values/page.ts';
-import { ownPages } from '../../../domain/use-cases/serve/window-pool.ts';
+import { ownBytes } from '../../../domain/values/spares.ts';
 import { LedgerError } from '../../../domain/values/ledger-error.ts';
 import type { ToldClone, ToldLook } from '../../wiring/clones/far-clones.ts';
 import type { SealedPart, sealBy } from '../../wiring/clones/master-memory.ts';
@@ -29,7 +29,7 @@ export const servedBytes = (bytes: Uint8Array): ServedMemory => ({
   isZero: () => false,
   read: (firstPage, pages) =>
     Promise.resolve(
-      ownPages(bytes.subarray(firstPage * PAGE_BYTES, (firstPage + pages) * PAGE_BYTES)),
+      ownBytes(bytes.subarray(firstPage * PAGE_BYTES, (firstPage + pages) * PAGE_BYTES)),
     ),
 });
 

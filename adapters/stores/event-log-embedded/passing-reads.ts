@@ -3,6 +3,7 @@
 // was read last is worked off. Windows are used again: fresh memory costs more than reading into it.
 
 import { assert } from '../../../domain/values/assert.ts';
+import { Spares } from '../../../domain/values/spares.ts';
 import { RECORD_BYTES_MAX } from './record-layout.ts';
 
 /** Bytes by their positions in the log; fewer than asked for only at the end of what is there. */
@@ -18,12 +19,13 @@ const READ_AT = WINDOW_SKEW_BYTES + RECORD_BYTES_MAX;
 /** Windows that are kept for later readers. */
 const SPARE_MAX = 2;
 
-const spare: Buffer[] = [];
+const windows = new Spares<Buffer>(SPARE_MAX);
 
-const takeWindow = (): Buffer => spare.pop() ?? Buffer.allocUnsafeSlow(READ_AT + READ_BYTES_MAX);
+const takeWindow = (): Buffer =>
+  windows.take(() => Buffer.allocUnsafeSlow(READ_AT + READ_BYTES_MAX));
 
 function giveWindow(window: Buffer | null): void {
-  if (window !== null && spare.length < SPARE_MAX) spare.push(window);
+  if (window !== null) windows.giveBack(window);
 }
 
 /** A read that was begun. */

@@ -6,12 +6,12 @@ import type { PointReader } from '../../../domain/use-cases/layout/laid-out-read
 import { sharedMemory } from '../../../domain/ports/guests.ts';
 import { PageRooms } from '../../../domain/use-cases/serve/page-rooms.ts';
 import { PART_PAGES, ReadAhead } from '../../../domain/use-cases/serve/read-ahead.ts';
-import { ownPages, type WindowPool } from '../../../domain/use-cases/serve/window-pool.ts';
+import type { WindowPool } from '../../../domain/use-cases/serve/window-pool.ts';
 import { assertTold, untoldAsZeros } from '../../../domain/use-cases/pages/patch-chain.ts';
 import { accepted } from '../../../domain/ports/run.ts';
 import { ZERO } from '../../../domain/values/holding.ts';
 import { PAGE_BYTES } from '../../../domain/values/page.ts';
-import type { LentBytes } from '../../../domain/values/spares.ts';
+import { ownBytes, type LentBytes } from '../../../domain/values/spares.ts';
 import {
   blockLayoutOf,
   layOut,
@@ -170,7 +170,7 @@ export class ServedPoint {
     if (holdings.length >= PART_PAGES) {
       const room = new SharedArrayBuffer(holdings.length * PAGE_BYTES);
       await this.#fill(holdings, room);
-      return ownPages(new Uint8Array(room));
+      return ownBytes(new Uint8Array(room));
     }
     const into = this.#rooms.lend(holdings.length);
     // Where that fails the memory is nobody's again: something may be on its way into it.

@@ -13,7 +13,7 @@ import {
   type BlockTable,
 } from '../../values/pack.ts';
 import { PACK_SLOTS } from '../../values/page.ts';
-import { Spares, type LentBytes } from '../../values/spares.ts';
+import { ownBytes, Spares, type LentBytes } from '../../values/spares.ts';
 import type { StoredBlocks } from '../../ports/page-engine.ts';
 import { NO_PATCHES, type PatchTable } from '../../events/patches.ts';
 
@@ -138,7 +138,7 @@ const ROOM_STEP_BYTES = 1024 * 1024;
  * is shared is copied a byte at a time unless both places lie alike to the words of memory.
  */
 export function privately(bytes: Uint8Array): LentBytes {
-  if (bytes.buffer instanceof ArrayBuffer) return { bytes, giveBack: () => undefined };
+  if (bytes.buffer instanceof ArrayBuffer) return ownBytes(bytes);
   const kept = privateRooms.take(() => new Uint8Array(0));
   const steps = Math.ceil(bytes.length / ROOM_STEP_BYTES);
   const room = kept.length < bytes.length ? new Uint8Array(steps * ROOM_STEP_BYTES) : kept;

@@ -7,12 +7,11 @@ import { LedgerError } from '../../values/ledger-error.ts';
 import { isContent, contentOf, isPattern, ZERO } from '../../values/holding.ts';
 import { NumberSet } from '../../values/number-set.ts';
 import { PAGE_BYTES } from '../../values/page.ts';
-import type { LentBytes } from '../../values/spares.ts';
+import { ownBytes, type LentBytes } from '../../values/spares.ts';
 import { sharedMemory } from '../../ports/guests.ts';
 import type { ArrivingGuest, PageDemand } from '../../ports/arriving-guest.ts';
 import type { PageReader } from '../pages/page-reader.ts';
 import { PageRooms } from './page-rooms.ts';
-import { ownPages } from './window-pool.ts';
 import { FILL_PAGES_MAX, PUSH_PAGES_MAX, type PageQueue, type Unasked } from './page-queue.ts';
 
 /** Demands answered at once: a guest has several processors, and a store may be far away. */
@@ -363,7 +362,7 @@ export class PageServer {
     }
     const which = why === 'pushed' ? 'pushed' : 'near';
     const window = (this.#windows[which] ??= new SharedArrayBuffer(PUSH_PAGES_MAX * PAGE_BYTES));
-    return ownPages(await this.#fill(holdings, window));
+    return ownBytes(await this.#fill(holdings, window));
   }
 
   async #fill(holdings: Uint32Array, window: SharedArrayBuffer): Promise<Uint8Array> {

@@ -12,12 +12,6 @@ export const WINDOW_PAGES = 256;
 /** Rooms of a pool (48 MiB). */
 const ROOMS_MAX = 48;
 
-/** Bytes that are nobody else's. */
-export const ownPages = (bytes: Uint8Array): LentBytes => ({
-  bytes,
-  giveBack: () => undefined,
-});
-
 /** Where a window begins, and who makes its pages in a room that may hold anything. */
 export interface WindowMaking {
   readonly firstPage: number;
