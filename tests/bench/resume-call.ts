@@ -10,14 +10,8 @@ import { resumeLazily } from '../../adapters/wiring/restore/resume.ts';
 import { assert } from '../../domain/values/assert.ts';
 import { openLedger, type Ledger, type VmPoint } from '../../index.ts';
 import { closing } from './ledgers.ts';
-import {
-  ended,
-  firstTick,
-  freshConsole,
-  ticksIn,
-  VM,
-  type RecordedGuest,
-} from './resume-guests.ts';
+import { ended, firstTick, freshConsole, ticksIn, type RecordedGuest } from './resume-guests.ts';
+import { newest } from './served-starts.ts';
 
 export interface CalledStart {
   /** Its memory arrives while it runs, or is sent before. */
@@ -65,8 +59,7 @@ async function started(ledger: Ledger, point: VmPoint, { way, command }: Call): 
 
 async function seen(ledger: Ledger, call: Call): Promise<SeenStart> {
   const { serialPath, ticksMs } = call;
-  const entry = ledger.vm(VM);
-  const point = { entry, row: ledger.resolve(entry, 'latest') };
+  const point = newest(ledger);
   const begun = performance.now();
   const guest = await started(ledger, point, call);
   try {

@@ -24,6 +24,7 @@ import {
 } from './resume-guests.ts';
 import { calledStart } from './resume-call.ts';
 import { blockRows } from './resume-blocks.ts';
+import { newest } from './served-starts.ts';
 import { traceRows } from './resume-traces.ts';
 
 const SIZES: readonly GuestSize[] = [
@@ -186,11 +187,9 @@ async function pushRow(context: BenchContext, guest: RecordedGuest): Promise<Row
   const rates: number[] = [];
   for (let sample = 0; sample < (context.isQuick ? 1 : 3); sample += 1) {
     const ledger = await openLedger({ url: guest.url, mode: 'read' });
-    const entry = ledger.vm(VM);
-    const point = { entry, row: ledger.resolve(entry, 'latest') };
     freshConsole(guest, 'pushed');
     const command = [...guest.command('pushed'), '-S'];
-    const started = await resumeLazily(ledger, point, {
+    const started = await resumeLazily(ledger, newest(ledger), {
       command,
       isDiskOk: false,
       isOnDemandOnly: false,
