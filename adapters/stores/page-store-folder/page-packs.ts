@@ -14,6 +14,7 @@ import { failureOf, isAbsent, isNoFile } from '../../files/failures.ts';
 import { marksIn, putMark } from './marks.ts';
 import { createOpenPacks } from './open-packs.ts';
 import type { OpenPack, OpenPacks } from './open-packs.ts';
+import { SmallReads } from './small-reads.ts';
 import {
   checkPackBytes,
   checkPackName,
@@ -45,6 +46,7 @@ export interface PagePacks extends PageStore {
 
 interface Packs extends PagePacksOptions {
   readonly open: OpenPacks;
+  readonly reads: SmallReads;
   /** Folders known to be on disk, not only in the system's memory. */
   readonly syncedFolders: Set<string>;
 }
@@ -102,7 +104,7 @@ async function get(packs: Packs, range: PackRange): Promise<Uint8Array> {
     const where = pathOf(packs, range.name);
     checkRange(range, { sizeBytes, where });
     const bytes = new Uint8Array(range.lengthBytes);
-    const found = await file.read(bytes, range.offsetBytes);
+    const found = await packs.reads.read(file, bytes, range.offsetBytes);
     // Fewer only where somebody cut the file after it was opened.
     checkRange(range, { sizeBytes: range.offsetBytes + found, where });
     return bytes;
@@ -151,6 +153,7 @@ export function openPagePacks(options: PagePacksOptions): PagePacks {
   const packs: Packs = {
     ...options,
     open: createOpenPacks((name) => openPack(options, name)),
+    reads: new SmallReads(),
     syncedFolders: new Set(),
   };
   const { memoryOf } = options.files;

@@ -3,7 +3,7 @@
 // nothing is deleted: packs in which nothing lies any more go as after a compaction
 // (use-cases/compact/deletion.ts). Whoever stops at any instant leaves a ledger that is whole.
 //
-// Memory: one pack that is written, and one range of a pack that is read.
+// Memory: one pack that is written, at most twice what goes into it, and one range of a pack that is read.
 
 import { packsToMerge, type MergeablePack } from '../../merging.ts';
 import type { PackRewritten } from '../../events/pack-rewritten.ts';
@@ -79,12 +79,16 @@ async function readBlocks(
   const lengthOf = ({ pack, block }: MergedBlock): number => pack.blocks.lengths[block]!;
   for (const [{ name, blocks: table }, numbers] of byPack) {
     const own = numbers.map((i) => blocks[i]!);
+    const neededBytes = own.reduce((sum, block) => sum + lengthOf(block), 0);
     const offsetBytes = Math.min(...own.map((block) => block.offsetBytes));
     const endBytes = Math.max(...own.map((block) => block.offsetBytes + lengthOf(block)));
+    const isMost = 2 * neededBytes > endBytes - offsetBytes;
     await useRange(store, { name, offsetBytes, lengthBytes: endBytes - offsetBytes }, (bytes) => {
       for (const [k, merged] of own.entries()) {
         const at = merged.offsetBytes - offsetBytes;
-        const block = bytes.slice(at, at + lengthOf(merged));
+        const whole = bytes.subarray(at, at + lengthOf(merged));
+        // Of a range with much else in it nothing but the block may stay.
+        const block = isMost ? whole : whole.slice();
         if (crc32(block) !== table.checksums[merged.block]!) throw damagedBlock(name, merged.block);
         stored[numbers[k]!] = block;
       }
