@@ -9,6 +9,7 @@ import { assert } from '../../domain/values/assert.ts';
 import { PAGE_BYTES } from '../../domain/values/page.ts';
 import { openLedger, recordImages, type CaptureRow, type Ledger } from '../../index.ts';
 import { writeGuestImage } from './guest-data.ts';
+import type { ProgramCost } from './preload-cost.ts';
 import { MIB, type BenchContext } from './bench.ts';
 
 const SEED = 7;
@@ -84,6 +85,9 @@ const UNBUNDLED = fileURLToPath(new URL('../../adapters/faces/cli/main.js', impo
 /** The command line's entry, as it is installed; where it was compiled but not bundled, as compiled. */
 const CLI = existsSync(BUNDLED) ? BUNDLED : UNBUNDLED;
 
+/** The entry of this build's command line. */
+export const thisProgram = (): string => CLI;
+
 /** What node runs the command line with. */
 export const cliWords = (words: readonly string[]): readonly string[] => [CLI, ...words];
 
@@ -95,12 +99,18 @@ export interface CliRun {
   readonly stdout: string;
 }
 
-/** Runs the command line to its end. */
+interface Reporting {
+  readonly preload: string;
+  readonly report: string;
+}
+
+/** Runs the command line, or the `program` of another build of it, to its end. */
 export function runCli(
   words: readonly string[],
-  more: { readonly preload: string; readonly report: string } | null = null,
+  more: Reporting | null = null,
+  program = CLI,
 ): CliRun {
-  const argv = [...(more === null ? [] : ['--import', preload(more.preload)]), CLI, ...words];
+  const argv = [...(more === null ? [] : ['--import', preload(more.preload)]), program, ...words];
   const env = more === null ? process.env : { ...process.env, [REPORT]: more.report };
   const start = performance.now();
   const done = spawnSync(process.execPath, argv, { encoding: 'utf8', maxBuffer: 2 ** 28, env });
@@ -112,16 +122,26 @@ export function runCli(
 /** As runCli, with what the preloaded file reported of it. */
 export function runReporting(
   words: readonly string[],
-  request: { readonly preload: string; readonly report: string },
+  request: Reporting,
+  program = CLI,
 ): CliRun & { readonly report: string } {
-  const done = runCli(words, request);
+  const done = runCli(words, request, program);
   const report = readFileSync(request.report, 'utf8');
   rmSync(request.report);
   return { ...done, report };
 }
 
-/** Most resident memory that a run of the command line ever had, in MiB. */
-export function peakMib(context: BenchContext, words: readonly string[]): number {
-  const report = join(context.folder, 'peak');
-  return Number(runReporting(words, { preload: './preload-peak.js', report }).report) / 1024;
+/** As runCli, with what it took. */
+export function runCosting(
+  context: BenchContext,
+  words: readonly string[],
+  program = CLI,
+): CliRun & ProgramCost {
+  const request = { preload: './preload-cost.js', report: join(context.folder, 'cost') };
+  const { report, ...done } = runReporting(words, request, program);
+  return { ...done, ...(JSON.parse(report) as ProgramCost) };
 }
+
+/** Most resident memory that a run of the command line ever had, in MiB. */
+export const peakMib = (context: BenchContext, words: readonly string[]): number =>
+  runCosting(context, words).peakKib / 1024;

@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { against } from './against.ts';
 import { auditQueries } from './audit-queries.ts';
 import type { Bench } from './bench.ts';
 import { clones } from './clones.ts';
@@ -94,6 +95,7 @@ const BENCHES: readonly Bench[] = [
   siblings,
   scopes,
   scanners,
+  against,
   ...longRuns,
 ];
 const ORDER = BENCHES.map(({ name }) => name);
@@ -116,7 +118,14 @@ async function runInside(bench: Bench, folder: string): Promise<void> {
   const loadBefore = loadNow();
   const tell = (sentence: string): void => void process.stderr.write(`  ${sentence}\n`);
   const rows = await bench.run({ isQuick: options.quick, folder, tell });
-  const result = { bench: bench.name, title: bench.title, machine: machine(), loadBefore, rows };
+  const result = {
+    bench: bench.name,
+    title: bench.title,
+    machine: machine(),
+    loadBefore,
+    peakMib: process.resourceUsage().maxRSS / 1024,
+    rows,
+  };
   process.stdout.write(`${sectionText(result)}\n\n`);
   const results = options.results ?? (options.quick ? null : resultsFolder());
   if (results !== null) writeResult(results, result, ORDER);

@@ -66,7 +66,7 @@ describe('a result', () => {
   const result: Result = {
     bench: 'reading',
     title: 'Reading',
-    machine: { processor: 'P', cores: 2, memoryMib: 1024, node: 'v20' },
+    machine: { processor: 'P', cores: 2, memoryMib: 1024, node: 'v20.2.0' },
     loadBefore: 0.25,
     rows: [
       rowOf({
@@ -111,6 +111,27 @@ describe('a result', () => {
       expect(summary.indexOf('## Writing')).toBeGreaterThan(0);
       expect(summary.indexOf('## Reading')).toBeGreaterThan(summary.indexOf('## Writing'));
       expect(summary).toContain(sectionText(result));
+    });
+  });
+
+  test('of a newer Node is kept beside the one of the floor, row by row', async () => {
+    await withTemporaryFolder(async (folder) => {
+      const newer = { ...result.machine, node: 'v24.1.0' };
+      writeResult(folder, result, ['reading']);
+      expect(readFileSync(join(folder, 'README.md'), 'utf8')).not.toContain('Beside');
+      const [row] = result.rows;
+      const rows = [
+        { ...row!, measured: seconds(1), value: 4 },
+        { ...row!, what: 'only there' },
+      ];
+      writeResult(folder, { ...result, machine: newer, rows }, ['reading']);
+      expect(JSON.parse(readFileSync(join(folder, 'reading.json'), 'utf8'))).toStrictEqual(result);
+      const summary = readFileSync(join(folder, 'README.md'), 'utf8');
+      expect(summary).toContain(sectionText(result));
+      const beside = summary.slice(summary.indexOf('## Beside Node v24.1.0'));
+      expect(beside).toContain('| what');
+      expect(beside.split('\n').filter((line) => line.startsWith('| reading: '))).toHaveLength(1);
+      expect(beside).toMatch(/\| reading: .* \| 2\.00 s .*: 2\.00 x \| 1\.00 s: 4\.00 x/u);
     });
   });
 });

@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { assert } from '../../domain/values/assert.ts';
 import type { BenchContext } from './bench.ts';
 import { freshFolder } from './ledgers.ts';
+import type { ProgramCost } from './preload-cost.ts';
 
 const PROGRAM = fileURLToPath(new URL('small-captures.js', import.meta.url));
 
@@ -41,14 +42,14 @@ export function makeHistory(context: BenchContext, request: HistoryRequest): His
   context.tell(`${captures} captures, ${changed} writes each to ${hot} pages`);
   const folder = freshFolder(context, name);
   const image = join(context.folder, `${name}.raw`);
-  const report = join(context.folder, `${name}.peak`);
+  const report = join(context.folder, `${name}.cost`);
   copyFileSync(base, image);
   const start = performance.now();
   const done = spawnSync(
     process.execPath,
     [
       '--import',
-      new URL('preload-peak.js', import.meta.url).href,
+      new URL('preload-cost.js', import.meta.url).href,
       PROGRAM,
       folder,
       image,
@@ -62,11 +63,6 @@ export function makeHistory(context: BenchContext, request: HistoryRequest): His
     .trim()
     .split('\n')
     .map((line) => JSON.parse(line) as Check);
-  return {
-    folder,
-    captures,
-    checks,
-    seconds,
-    peakMib: Number(readFileSync(report, 'utf8')) / 1024,
-  };
+  const { peakKib } = JSON.parse(readFileSync(report, 'utf8')) as ProgramCost;
+  return { folder, captures, checks, seconds, peakMib: peakKib / 1024 };
 }
