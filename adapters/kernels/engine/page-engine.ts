@@ -1,8 +1,10 @@
 // The page engine (domain/ports/page-engine.ts): the same core inline or on a pool of worker threads. The
 // engine only decides which runner does what, and makes callers wait while all slots are taken.
 //
-// Starting threads takes longer than all work on a small VM. So an engine whose threads nobody asked for
-// does its first work inline, and starts them when there turns out to be more.
+// Starting threads takes longer than all work on a small VM, and each of them has memory of its own. So an
+// engine whose threads nobody asked for does its first work inline, and starts them when there turns out
+// to be more; small images are scanned inline for as long as they leave the caller's thread time for
+// what else it has to do.
 
 import { availableParallelism } from 'node:os';
 import { assert } from '../../../domain/values/assert.ts';
@@ -33,11 +35,14 @@ import { areBytes } from './page-fill.ts';
 import { InlineRunner, RUNNER_SLOTS } from './page-runner.ts';
 import type { PageRunner } from './page-runner.ts';
 import { ThreadRunner } from './page-thread.ts';
+import { WorkShare } from './work-share.ts';
 import { encodePatternBlocks } from '../codec/pattern-blocks.ts';
 import type { Ticket, Tickets } from './tickets.ts';
 
 /** Pages of work that are done before threads are started (8 MiB): what takes about as long. */
 const UNTHREADED_PAGES = 2 * CHUNK_PAGES;
+/** An image of so many pages (16 MiB) is small: that its chunks go to threads gains nothing. */
+const SMALL_IMAGE_PAGES = 4 * CHUNK_PAGES;
 
 /** Threads where nothing is asked for: one for each processor, none where there is only one. */
 function defaultThreads(): number {
@@ -52,7 +57,7 @@ function defaultThreads(): number {
 export function createPageEngine(options: { readonly threads?: number } = {}): PageEngine {
   const threads = options.threads ?? defaultThreads();
   assert(Number.isInteger(threads) && threads >= 0, 'a number of threads is 0 or more');
-  return new RunnerEngine(threads, options.threads === undefined ? UNTHREADED_PAGES : 0);
+  return new RunnerEngine({ threads, isAuto: options.threads === undefined });
 }
 
 /** Whether threads can read and write all files of a fill. */
@@ -68,19 +73,25 @@ const closed = (): LedgerError =>
 class RunnerEngine implements PageEngine {
   readonly threads: number;
   readonly chunksMax: number;
+  /** Nobody asked for threads, or for none: work is done inline as long as it is little. */
+  readonly #isAuto: boolean;
   #core: PageCore | null = null;
   #inline: Crew | null = null;
   #threaded: Crew | null = null;
   /** Pages of work that may still be done before threads are started. */
   #unthreadedPages: number;
+  /** What small images take of the caller's thread. */
+  readonly #share = new WorkShare();
   #keys: EngineKeys | null = null;
   #grammar: Grammar = [];
   #isClosed = false;
 
-  constructor(threads: number, unthreadedPages: number) {
+  constructor({ threads, isAuto }: { readonly threads: number; readonly isAuto: boolean }) {
     this.threads = threads;
     this.chunksMax = Math.max(threads, 1) * RUNNER_SLOTS;
-    this.#unthreadedPages = threads === 0 ? Infinity : unthreadedPages;
+    this.#isAuto = isAuto;
+    const atFirst = isAuto ? UNTHREADED_PAGES : 0;
+    this.#unthreadedPages = threads === 0 ? Infinity : atFirst;
   }
 
   /** Who does the next `pages` of work, of which `following` come after them for sure. */
@@ -95,9 +106,17 @@ class RunnerEngine implements PageEngine {
     return (this.#threaded = this.#started(runners));
   }
 
+  /** Who scans a chunk. */
+  #scanners({ image, firstPage, pageCount }: ScanRequest): Crew {
+    const isSmall = this.#isAuto && image.pageCount <= SMALL_IMAGE_PAGES;
+    const isOpen = !this.#isClosed && this.#threaded === null;
+    if (isSmall && isOpen && !this.#share.isMuch()) return this.#inlineCrew();
+    return this.#crew(pageCount, image.pageCount - firstPage - pageCount);
+  }
+
   /** Who works on the caller's thread. */
   #inlineCrew(): Crew {
-    return (this.#inline ??= this.#started([new InlineRunner(this.#inlineCore())]));
+    return (this.#inline ??= this.#started([new InlineRunner(this.#inlineCore(), this.#share)]));
   }
 
   #started(runners: readonly PageRunner[]): Crew {
@@ -108,7 +127,7 @@ class RunnerEngine implements PageEngine {
   /** The core on the caller's thread. */
   #inlineCore(): PageCore {
     if (this.#core === null) {
-      const isWorking = this.#unthreadedPages > 0;
+      const isWorking = this.#isAuto || this.threads === 0;
       this.#core = new PageCore({ slots: isWorking ? RUNNER_SLOTS : 0 });
       this.#core.useGrammar(this.#grammar);
     }
@@ -134,8 +153,7 @@ class RunnerEngine implements PageEngine {
   async scan(request: ScanRequest): Promise<ScannedChunk> {
     const keys = this.#keys;
     assert(keys !== null, 'keys are set before the first scan');
-    const { pageCount, firstPage, image } = request;
-    const { slots } = this.#crew(pageCount, image.pageCount - firstPage - pageCount);
+    const { slots } = this.#scanners(request);
     const ticket = await slots.take();
     try {
       const columns = await ticket.owner.scan(ticket.number, request, keys);

@@ -12,6 +12,7 @@ import type {
 } from '../../../domain/ports/page-engine.ts';
 import type { ChunkColumns, PageCore, StoreRequest } from './page-core.ts';
 import { PageFiller } from './page-fill.ts';
+import type { WorkShare } from './work-share.ts';
 
 /** Chunks that may lie in one runner at once: one read, one compressed, one on the way. */
 export const RUNNER_SLOTS = 3;
@@ -34,20 +35,23 @@ export interface PageRunner {
 export class InlineRunner implements PageRunner {
   readonly pending = 0;
   readonly #core: PageCore;
+  readonly #share: WorkShare;
   readonly #filler: PageFiller;
 
-  constructor(core: PageCore) {
+  /** `share` learns what scanning and storing take. */
+  constructor(core: PageCore, share: WorkShare) {
     this.#core = core;
+    this.#share = share;
     this.#filler = new PageFiller(core.codec);
   }
 
   async scan(slot: number, request: ScanRequest, keys: EngineKeys): Promise<ChunkColumns> {
     this.#core.useKeys(keys);
-    return this.#core.scan(slot, request);
+    return this.#share.take(() => this.#core.scan(slot, request));
   }
 
   async store(slot: number, request: StoreRequest): Promise<PatchedBlocks> {
-    return this.#core.store(slot, request);
+    return this.#share.take(() => this.#core.store(slot, request));
   }
 
   async pack(request: PackRequest): Promise<PatchedBlocks> {
