@@ -1,35 +1,53 @@
-// Locks of files by flock(2). Node.js has no such call, so util-linux's `flock` takes the lock on an
-// open file that it shares with us: the lock belongs to that open file, stays when the command has
-// ended, is seen from every namespace and container that has the file, and ends with our process,
-// however it ends. Costs a process that lives for some milliseconds.
+// Locks of files by flock(2), without waiting for them in the system. Node.js has no such call, so koffi
+// makes it: to let the command `flock` take the lock on an open file that it shares with us would do too,
+// but to start a command copies what this process maps, and each page that is written afterwards is
+// copied or faulted in again, which costs a recorder of 300 MiB some 150 ms.
+//
+// A lock belongs to the open file: it is seen from every namespace and container that has the file, and
+// ends with our process, however it ends.
 
 import { close } from 'node:fs';
+import { setTimeout } from 'node:timers/promises';
+import { constants } from 'node:os';
 import { failureOf } from './failures.ts';
 import type { Locked, LockRequest } from './file-port.ts';
 import { openDescriptor } from './node-file.ts';
 import { call, noValue } from './system-calls.ts';
 
-const LOCKED = 0;
-const BUSY = 1;
+/** Of <sys/file.h>, on every system that has the call. */
+const LOCK_SH = 1;
+const LOCK_EX = 2;
+const LOCK_NB = 4;
+/** A lock that another one holds is asked for again so much later. */
+const LOOK_AGAIN_MS = 20;
+
+const { EINTR, EWOULDBLOCK } = constants.errno;
+
+/** Does flock(2): 0, or the number of the error. */
+type Flock = (fd: number, operation: number) => number;
 
 const unavailable = (reason: string): Locked => ({ _tag: 'unavailable', reason });
 
-/** Lets the command take the lock on a descriptor: its exit code, or why it has none. */
-async function flock(fd: number, { kind, waitS }: LockRequest): Promise<number | string> {
-  // Most command lines lock nothing, and it takes them time to load.
-  const { spawn } = await import('node:child_process');
-  const wait = waitS === undefined ? ['-n'] : ['-w', `${waitS}`];
-  return new Promise((resolve) => {
-    const command = spawn('flock', [kind === 'shared' ? '-s' : '-x', ...wait, '3'], {
-      stdio: ['ignore', 'ignore', 'ignore', fd],
-    });
-    command.on('error', (error) => {
-      resolve(`the command flock, of util-linux, cannot be run: ${error.message}`);
-    });
-    command.on('exit', (code, signal) => {
-      resolve(code ?? `the command flock was ended by ${signal}`);
-    });
-  });
+let loaded: Promise<Flock> | null = null;
+
+/** Most command lines lock nothing, and it takes them time to load. */
+async function load(): Promise<Flock> {
+  const { load: library, errno } = await import('koffi');
+  const flock = library(null).func('int flock(int fd, int operation)') as Flock;
+  return (fd, operation) => (flock(fd, operation) === 0 ? 0 : errno());
+}
+
+/** Takes the lock on a descriptor: 0, or the number of the error. */
+async function lockDescriptor(fd: number, { kind, waitS = 0 }: LockRequest): Promise<number> {
+  const flock = await (loaded ??= load());
+  const operation = (kind === 'shared' ? LOCK_SH : LOCK_EX) | LOCK_NB;
+  const untilMs = performance.now() + waitS * 1000;
+  for (;;) {
+    const errno = flock(fd, operation);
+    if (errno === EINTR) continue;
+    if (errno !== EWOULDBLOCK || performance.now() >= untilMs) return errno;
+    await setTimeout(LOOK_AGAIN_MS);
+  }
 }
 
 /** Locks a file of this machine's disk. */
@@ -44,11 +62,15 @@ export async function lockNow(path: string, request: LockRequest): Promise<Locke
     call('close', path, (done) => {
       close(fd, noValue(done));
     });
-  const ended = await flock(fd, request);
-  if (ended === LOCKED) return { _tag: 'lock', release };
-  await release();
-  if (ended === BUSY) return { _tag: 'busy' };
-  return unavailable(
-    typeof ended === 'string' ? ended : `the file system of ${path} has no locks (flock: ${ended})`,
-  );
+  try {
+    const errno = await lockDescriptor(fd, request);
+    if (errno === 0) return { _tag: 'lock', release };
+    await release();
+    if (errno === EWOULDBLOCK) return { _tag: 'busy' };
+    return unavailable(`the file system of ${path} has no locks (flock: error ${errno})`);
+  } catch (thrown) {
+    await release();
+    const reason = thrown instanceof Error ? thrown.message : String(thrown);
+    return unavailable(`flock(2) cannot be called: ${reason}`);
+  }
 }

@@ -42,6 +42,8 @@ const options = {
     '@aws-sdk/credential-provider-node',
     '@smithy/signature-v4',
     'fast-xml-parser',
+    // Loads a file of the system it runs on.
+    'koffi',
   ],
   minifyWhitespace: true,
   minifySyntax: true,

@@ -7,8 +7,10 @@
 const IMPORT = /(?<=^|[;}\n])import(?:([^"'()]+?)from)?"([^"]+)";/gu;
 /** What a chunk exports, which is the last that is said in it. */
 const EXPORT = /(?<=^|[;}\n])export\{([^}]*)\};\s*$/u;
-/** An import of what is needed later, of ours or of Node.js. */
-const LATER = /\bimport\("((?:\.\/|node:)[^"]+)"\)/gu;
+/** What is needed later as CommonJS: of ours, of Node.js, or a package that is that as well. */
+const AS_COMMON_JS = /^(?:\.\/|node:|koffi$)/u;
+/** An import of what is needed later. */
+const LATER = /\bimport\("([^"]+)"\)/gu;
 const HASHBANG = /^#!.*\n/u;
 
 /** `a as b` in words of a list, as pairs. */
@@ -64,7 +66,8 @@ export function assertNoCircles(outputs) {
 export function asCommonJs(text, told) {
   const imports = [...text.matchAll(IMPORT)];
   const [, exported = ''] = EXPORT.exec(text) ?? [];
-  const later = [...text.matchAll(LATER)].map(([, path]) => path);
+  const isCommonJs = (path) => AS_COMMON_JS.test(path);
+  const later = [...text.matchAll(LATER)].map(([, path]) => path).filter(isCommonJs);
   const asked = (kind) => told.imports.filter((one) => one.kind === kind).map(({ path }) => path);
   const inFolder = (paths) => paths.map((path) => path.replace(/^dist\/bin\//u, './'));
   compare(
@@ -77,14 +80,16 @@ export function asCommonJs(text, told) {
     renamed(exported).map(([, as]) => as),
     told.exports,
   );
-  const laters = inFolder(asked('dynamic-import')).filter((path) => /^(?:\.\/|node:)/u.test(path));
+  const laters = inFolder(asked('dynamic-import')).filter(isCommonJs);
   compare('imports of what is needed later', later, laters);
   const [hashbang = ''] = HASHBANG.exec(text) ?? [];
   const rest = text
     .slice(hashbang.length)
     .replace(IMPORT, '')
     .replace(EXPORT, '')
-    .replace(LATER, (_, path) => `Promise.resolve().then(()=>require(${JSON.stringify(path)}))`);
+    .replace(LATER, (whole, path) =>
+      isCommonJs(path) ? `Promise.resolve().then(()=>require(${JSON.stringify(path)}))` : whole,
+    );
   const first = imports.map(([, clause, path]) => required(clause?.trim(), path)).join('');
   const last = `module.exports={${renamed(exported)
     .map(([name, as]) => property([as, name]))

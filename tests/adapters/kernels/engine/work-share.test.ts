@@ -2,7 +2,11 @@ import { expect, test } from '@jest/globals';
 import { WorkShare } from '../../../../adapters/kernels/engine/work-share.ts';
 
 /** A thread's clock, and its work. */
-function timed(): { readonly share: WorkShare; work(ms: number): void; rest(ms: number): void } {
+function timed(): {
+  readonly share: WorkShare;
+  readonly work: (ms: number) => void;
+  readonly rest: (ms: number) => void;
+} {
   let nowMs = 0;
   const share = new WorkShare(() => nowMs);
   return {
