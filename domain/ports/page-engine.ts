@@ -197,12 +197,18 @@ export interface PageEngine {
    * read or are damaged: which of them, and nothing was written. Throws what the file does.
    */
   fill(request: FillRequest): Promise<readonly number[]>;
-  /** Checks and decompresses blocks: their pages back to back. Inline. */
-  decode(request: {
-    readonly bytes: Uint8Array;
-    readonly blocks: BlockTable;
-    readonly label: string;
-  }): Uint8Array;
+  /**
+   * Checks and decompresses blocks: their pages back to back, in `into` where that is as long as they are.
+   * Inline.
+   */
+  decode(
+    request: {
+      readonly bytes: Uint8Array;
+      readonly blocks: BlockTable;
+      readonly label: string;
+    },
+    into?: Uint8Array,
+  ): Uint8Array;
   /** Compresses whole pages at hand into blocks; where nothing else is said, packed. Inline. */
   encode(pages: Uint8Array, compression?: Compression): StoredBlocks;
   /** Makes blocks of pages that these descriptors describe, in their order. Inline. */

@@ -171,8 +171,9 @@ class RunnerEngine implements PageEngine {
     return during(fills, (runner) => runner.fill(request));
   }
 
-  decode(run: BlockRun): Uint8Array {
-    const pages = new Uint8Array(checkTable(run) * PAGE_BYTES);
+  decode(run: BlockRun, into?: Uint8Array): Uint8Array {
+    const pagesBytes = checkTable(run) * PAGE_BYTES;
+    const pages = into?.length === pagesBytes ? into : new Uint8Array(pagesBytes);
     const { codec } = this.#inlineCore();
     let at = 0;
     let offsetBytes = 0;

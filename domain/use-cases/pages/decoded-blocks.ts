@@ -7,6 +7,7 @@ import { PAGE_BYTES } from '../../values/page.ts';
 import type { PageEngine } from '../../ports/page-engine.ts';
 import type { PageStore } from '../../ports/page-store.ts';
 import { RecentMap } from '../../values/recent-map.ts';
+import { Spares } from '../../values/spares.ts';
 import { piecesOf, spanOf, type BlockPiece } from './block-pieces.ts';
 import { Crew } from './crew.ts';
 import { useRange } from './pack-ranges.ts';
@@ -15,6 +16,8 @@ import { packOfBlock, type PagePlan, type PlannedPack } from './page-plan.ts';
 
 /** Ranges read at once. */
 const READS_MAX = 4;
+/** Blocks of a size whose memory is kept for the next ones. */
+const SPARES_MAX = 64;
 
 /** Takes the page of a row of a batch. */
 export type TakePage = (row: number, page: Uint8Array) => void;
@@ -25,20 +28,26 @@ const keyIn = (name: string, block: number): string => `${name}/${block}`;
 const keyOf = ({ label, name, firstBlock }: PlannedPack, block: number): string =>
   keyIn(name ?? label, block - firstBlock);
 
-/** Checks and decodes a block from the bytes that are its own. */
+/** Checks and decodes a block from the bytes that are its own, into memory that `room` gives for so many pages. */
 export function decodeBlockOf(
   engine: PageEngine,
   { pack, block }: { readonly pack: PlannedPack; readonly block: number },
   bytes: Uint8Array,
+  room?: (pages: number) => Uint8Array,
 ): Uint8Array {
   const at = block - pack.firstBlock;
   const blocks = sliceBlocks(pack.table, at, at + 1);
-  return engine.decode({ bytes, blocks, label: pack.label });
+  return engine.decode({ bytes, blocks, label: pack.label }, room?.(blocks.pages[0]!));
 }
 
 export class DecodedBlocks {
   readonly #ports: { readonly engine: PageEngine; readonly store: PageStore };
   readonly #blocks: RecentMap<string, Uint8Array>;
+  /**
+   * By their pages: memory of blocks that are kept no longer, which the next ones of as many take. A
+   * recorder decodes as many as it lets go of, and memory that lies about until it is collected is much.
+   */
+  readonly #spares = new Map<number, Spares<Uint8Array>>();
   /** Blocks that were read and decoded so far. */
   readCount = 0;
 
@@ -77,12 +86,26 @@ export class DecodedBlocks {
         for (const [n, pages] of decoded.entries()) {
           const i = missing[piece.first + n]!;
           this.#take(batch, { i, pages }, take);
-          this.#blocks.set(keyOf(piece.pack, blocks[i]!), pages);
+          this.#keep(keyOf(piece.pack, blocks[i]!), pages);
         }
       };
       if (!(await crew.add(read()))) break;
     }
     await crew.settle();
+  }
+
+  #sparesOf(pages: number): Spares<Uint8Array> {
+    const known = this.#spares.get(pages);
+    if (known !== undefined) return known;
+    const spares = new Spares<Uint8Array>(SPARES_MAX);
+    this.#spares.set(pages, spares);
+    return spares;
+  }
+
+  /** Nobody holds what is kept for longer than it takes to copy it. */
+  #keep(key: string, pages: Uint8Array): void {
+    for (const dropped of this.#blocks.set(key, pages))
+      this.#sparesOf(dropped.length / PAGE_BYTES).giveBack(dropped);
   }
 
   #take(
@@ -100,11 +123,13 @@ export class DecodedBlocks {
   async #read(piece: BlockPiece, blocks: Uint32Array): Promise<readonly Uint8Array[]> {
     const { engine, store } = this.#ports;
     const { pack, first, end, offsetBytes, lengthBytes } = piece;
+    const room = (pages: number): Uint8Array =>
+      this.#sparesOf(pages).take(() => new Uint8Array(pages * PAGE_BYTES));
     const decode = (bytes: Uint8Array): readonly Uint8Array[] =>
       Array.from(blocks.subarray(first, end), (block) => {
         const span = spanOf(pack, block);
         const own = bytes.subarray(span.offsetBytes - offsetBytes, span.endBytes - offsetBytes);
-        return decodeBlockOf(engine, { pack, block }, own);
+        return decodeBlockOf(engine, { pack, block }, own, room);
       });
     if (pack.name === null) return decode(pack.bytes!);
     return useRange(store, { name: pack.name, offsetBytes, lengthBytes }, decode);

@@ -7,6 +7,9 @@ import { UNKNOWN, type Holding } from '../../values/holding.ts';
 import { PAGE_BYTES } from '../../values/page.ts';
 import type { PageReader } from '../pages/page-reader.ts';
 
+/** Buffers are a multiple of this long, so that the next references, which are about as many, fit too. */
+const STEP_BYTES = 256 * 1024;
+
 /** Pages on loan until they are given back. */
 export interface ReferenceLoan {
   readonly references: PatchReferences;
@@ -50,6 +53,6 @@ export class ReferencePages {
   #take(lengthBytes: number): SharedArrayBuffer {
     const spare = this.#spare.pop();
     if (spare !== undefined && spare.byteLength >= lengthBytes) return spare;
-    return new SharedArrayBuffer(lengthBytes);
+    return new SharedArrayBuffer(Math.ceil(lengthBytes / STEP_BYTES) * STEP_BYTES);
   }
 }
