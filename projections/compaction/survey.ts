@@ -66,7 +66,7 @@ class LedgerSurvey implements Survey {
       }
     }
     this.#addReferences();
-    this.packs = this.#contents.all.map((pack) => this.#use(pack));
+    this.packs = Array.from(this.#contents.all, (pack) => this.#use(pack));
   }
 
   #refuseUnknown(table: Uint32Array, point: string): void {

@@ -240,7 +240,7 @@ class KeptContents {
   /** The state of the contents, of the packs that stay. */
   bytes(): Uint8Array {
     const contents = this.#contents;
-    const all = contents.all.filter((pack) => this.packs.has(pack));
+    const all = [...this.packs].toSorted((a, b) => a.ordinal - b.ordinal);
     const written = all.filter(isWritten);
     const writer = new StateWriter();
     const { saved } = contents;

@@ -101,9 +101,9 @@ export class Contents implements PageLocator {
     return this.#list.written;
   }
 
-  /** All packs, in the order of their ordinals. O(packs) once. */
-  get all(): readonly AnyPack[] {
-    return this.#list.all;
+  /** All packs, in the order of their ordinals, each made when its turn comes. O(packs). */
+  get all(): Iterable<AnyPack> {
+    return this.#list.all();
   }
 
   /** How many there are. */
@@ -483,7 +483,7 @@ export class Contents implements PageLocator {
   get saved(): SavedContents {
     return {
       ...this.numbers,
-      all: this.all,
+      all: [...this.all],
       isEmptied: ({ tables }) => tables === NO_TABLES,
       aliases: this.aliases,
       patternAliases: this.patternAliases,

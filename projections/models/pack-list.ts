@@ -56,8 +56,6 @@ export class PackList implements HeldContents {
   #rewritten = new GrowingWords();
   readonly #names = new PackNames((index) => this.#records.name(index));
   readonly #packs = new Remade((index) => this.#make(index));
-  /** Every pack, once somebody asked for all. */
-  #all: AnyPack[] | null = null;
   /** The pack whose content was asked for last: most that are asked for behind each other are of one. */
   near: KnownPack | null = null;
   /** Whether anything in any of them is held large. */
@@ -90,7 +88,6 @@ export class PackList implements HeldContents {
     }
     this.#names.push(fromHex(pack.name));
     this.#packs.put(index, pack);
-    this.#all?.push(pack);
   }
 
   /** The number after those of a pack's contents; of one that compaction wrote there are none. */
@@ -124,12 +121,12 @@ export class PackList implements HeldContents {
 
   /** The pack of an index. */
   #at(index: number): AnyPack {
-    return this.#all?.[index] ?? this.#packs.at(index);
+    return this.#packs.at(index);
   }
 
-  /** All packs, each made. O(packs) once. */
-  get all(): readonly AnyPack[] {
-    return (this.#all ??= Array.from({ length: this.length }, (_, index) => this.#packs.at(index)));
+  /** All packs, each made when its turn comes: very many take hundreds of megabytes together. */
+  *all(): Generator<AnyPack> {
+    for (let index = 0; index < this.length; index += 1) yield this.#at(index);
   }
 
   /** Packs from an index on, of whose ordinals is asked: no others are made. */

@@ -7,7 +7,7 @@ import type { AnyPack } from './packs.ts';
 /** The contents whose patches are counted. */
 interface CountedContents {
   readonly count: number;
-  readonly all: readonly AnyPack[];
+  readonly all: Iterable<AnyPack>;
   liesAt(pack: AnyPack, slot: number): boolean;
   firstOf(holding: Holding): Holding;
 }

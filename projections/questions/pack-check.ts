@@ -62,7 +62,7 @@ export class PackCheck {
     onPack: (progress: { readonly done: number; readonly total: number }) => void,
   ): Promise<void> {
     const { contents } = this.#ports;
-    const needed = contents.all.filter((pack) => contents.isNeeded(pack));
+    const needed = contents.neededFrom(0);
     for (const pack of needed) {
       await this.check(pack);
       this.checked.pages += slotsOf(pack.blocks);

@@ -4,6 +4,8 @@
 
 import { join } from 'node:path';
 import { mkdirSync } from 'node:fs';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { assert } from '../../domain/values/assert.ts';
 import { sharedMemory } from '../../domain/ports/guests.ts';
 import { flatMap } from '../../domain/values/memory-map.ts';
@@ -36,6 +38,8 @@ const DAYS = Number(process.env['PAGELEDGER_DAYS'] ?? 5);
 const HOURS_A_DAY = 24;
 /** Hours from one look at the ledger to the next. */
 const LOOK_HOURS = 4;
+/** Hours from one tidying to the next: PAGELEDGER_TIDY_HOURS=4 has days of a capture a second end sooner. */
+const TIDY_HOURS = Number(process.env['PAGELEDGER_TIDY_HOURS'] ?? 1);
 /** Seconds between captures where PAGELEDGER_EVERY_S says nothing: one a second takes an hour or more. */
 const EVERY_S = 120;
 const QUICK_EVERY_S = 900;
@@ -73,9 +77,17 @@ class Memory {
   }
 }
 
-/** What this process holds after a collection of garbage, where one can be asked for: buffers are external. */
+/** Collects garbage: what buffers that are gone held is given back by a second collection. */
+function collectGarbage(): void {
+  setFlagsFromString('--expose-gc');
+  const collect = runInNewContext('gc') as () => void;
+  collect();
+  collect();
+}
+
+/** What this process holds when garbage was collected: buffers are external. */
 function heapBytes(): number {
-  globalThis.gc?.();
+  collectGarbage();
   const { heapUsed, external } = process.memoryUsage();
   return heapUsed + external;
 }
@@ -130,7 +142,7 @@ async function logText(of: Simulation): Promise<string> {
   return most.map(([type, sum]) => `${type} ${(sum / 1024).toFixed(1)} KiB`).join(', ');
 }
 
-/** What a timer does each hour, in a process of its own. */
+/** What a timer does, in a process of its own. */
 async function tidy(of: Simulation): Promise<void> {
   const ledger = await opened(of);
   await forgetPoints(ledger, { vm: VM, keep: KEEP });
@@ -166,7 +178,7 @@ async function simulate(context: BenchContext, everyS: number): Promise<readonly
         source: 'simulated',
       });
     }
-    await tidy(of);
+    if (hour % TIDY_HOURS === 0) await tidy(of);
     if (hour % LOOK_HOURS !== 0) continue;
     const day = Math.floor((hour - 1) / HOURS_A_DAY);
     const seen = await look(of);
@@ -187,7 +199,7 @@ async function run(context: BenchContext): Promise<readonly Row[]> {
   const said = Number(process.env['PAGELEDGER_EVERY_S'] ?? 0);
   const everyS = said > 0 ? said : context.isQuick ? QUICK_EVERY_S : EVERY_S;
   const days = await simulate(context, everyS);
-  const note = `a capture every ${everyS} s of a guest of ${PAGES} pages, ${CHANGED_PAGES} of ${WORKING_PAGES} of them written; an hour apart forget, forget --history and compact`;
+  const note = `a capture every ${everyS} s of a guest of ${PAGES} pages, ${CHANGED_PAGES} of ${WORKING_PAGES} of them written; ${TIDY_HOURS} h apart forget, forget --history and compact`;
   const figure = (day: number, field: keyof Look, unit: string, by: number): Figure =>
     figureOf(
       days[day - 1]!.map((each) => each[field] / by),

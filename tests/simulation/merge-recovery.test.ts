@@ -13,8 +13,7 @@ const FAN_IN = 3;
 const merge = (ledger: Ledger): Promise<void> => new PackMerger(ledger, { fanIn: FAN_IN }).merge();
 
 /** Packs in which something lies. */
-const neededPacks = ({ state: { contents } }: Ledger): number =>
-  contents.all.filter((pack) => contents.isNeeded(pack)).length;
+const neededPacks = ({ state: { contents } }: Ledger): number => contents.neededFrom(0).length;
 
 const prepare: CrashedWork['prepare'] = async ({ ledger, record }) => {
   // Of 'a': new pages, patches of them, a pattern, a link to a page of 'b', and a page that comes back.

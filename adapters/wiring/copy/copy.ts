@@ -151,7 +151,7 @@ export async function copyLedger(
   checkVms(from, to);
   await to.marks.check();
   const { contents } = from.state;
-  const needed = contents.all.filter((pack) => contents.isNeeded(pack));
+  const needed = contents.neededFrom(0);
   const total = needed.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
   let done = 0;
   const onBytes = (bytes: number): void => {

@@ -112,7 +112,11 @@ class SmallPacks implements MergeModels {
 
   pass(packs: readonly MergeablePack[]): void {
     const { contents } = this.#ledger.state;
-    for (const { ordinal } of packs) this.#passed.add(contents.packAt(placeAt(ordinal, 0)).name);
+    for (const { ordinal } of packs) {
+      const pack = contents.packAt(placeAt(ordinal, 0));
+      // Of those that were merged nothing is left, and they are many.
+      if (contents.isNeeded(pack)) this.#passed.add(pack.name);
+    }
   }
 
   get places(): MergeModels['places'] {

@@ -39,8 +39,7 @@ async function appendLosses(ledger: Ledger, command: () => LossCommand): Promise
   return (await ledger.decide(STORE_STREAM, decide)).length;
 }
 
-const neededPacks = ({ state: { contents } }: Ledger): AnyPack[] =>
-  contents.all.filter((pack) => contents.isNeeded(pack));
+const neededPacks = ({ state }: Ledger): readonly AnyPack[] => state.contents.neededFrom(0);
 
 /** Says what is lost, where it was not said; false: nothing is new. Refused where it is too much at once. */
 export async function tellLost(

@@ -26,8 +26,7 @@ const packFiles = (url: string): string[] =>
     /[0-9a-f]{64}$/u.test(name),
   );
 
-const neededPacks = ({ state: { contents } }: Ledger) =>
-  contents.all.filter((pack) => contents.isNeeded(pack));
+const neededPacks = ({ state: { contents } }: Ledger) => contents.neededFrom(0);
 
 /** A VM that is recorded little by little. */
 class Guest {

@@ -94,7 +94,7 @@ describe('a page that changed', () => {
       await record(next);
     }
     const { contents } = ledger.state;
-    const references = contents.all.flatMap((pack) => [...pack.references]);
+    const references = [...contents.all].flatMap((pack) => [...pack.references]);
     expect(references).toHaveLength(6);
     expect(new Set(references).size).toBe(1);
     expect(contents.isPatch(references[0]!)).toBe(false);

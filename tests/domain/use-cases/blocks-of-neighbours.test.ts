@@ -26,7 +26,7 @@ test('a recorded block holds neighbours, four at most', async () => {
   await recordBytes(ledger, { vm: 'guest', bytes, scratch });
   write([1, 2, 20, 39]);
   await recordBytes(ledger, { vm: 'guest', bytes, scratch });
-  const [first, second] = ledger.state.contents.all.map(({ blocks }) => [...blocks.pages]);
+  const [first, second] = [...ledger.state.contents.all].map(({ blocks }) => [...blocks.pages]);
   expect(first).toEqual([4, 1, 1, 2, 1]);
   expect(second).toEqual([2, 1, 1]);
   await ledger.close();

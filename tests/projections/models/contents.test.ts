@@ -103,7 +103,7 @@ describe('the state of contents', () => {
     const bytes = bytesOf(contents);
     const again = Contents.load(new StateReader(bytes));
     expect(bytesOf(again)).toEqual(bytes);
-    expect(plainPacks(again.all)).toEqual(plainPacks(contents.all));
+    expect(plainPacks([...again.all])).toEqual(plainPacks([...contents.all]));
     expect(bytesOf(again)).toEqual(bytes);
     expect(again.isPatch(holdingOfContent(1))).toBe(true);
   });
@@ -226,7 +226,7 @@ describe('the state file of contents', () => {
     const again = Contents.loadState(new StateReader(bytes));
     expect(again.packOf(2).name).toBe(nameOf(102));
     expect(again.byName(nameOf(101))?.firstContent).toBe(1);
-    expect(() => again.all).toThrow(StateUnfit);
+    expect(() => [...again.all]).toThrow(StateUnfit);
   });
 
   test('that is cut off, or whose packs are numbered otherwise, is none', () => {

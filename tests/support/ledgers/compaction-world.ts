@@ -354,7 +354,7 @@ export function placesIn({ state }: Ledger): unknown {
   return {
     places: holdings.map((holding) => contents.placeOf(holding)),
     aliases: [...contents.aliases],
-    emptied: contents.all.map((pack) => contents.emptiedAtMs(pack)),
+    emptied: [...contents.all].map((pack) => contents.emptiedAtMs(pack)),
     kept: [...catalogue.vms.values()].map((entry) => [
       entry.vm,
       entry.points.givenUp,
