@@ -52,12 +52,18 @@ function defaultThreads(): number {
 
 /**
  * An engine with `threads` worker threads; with 0 all work is done inline. Absent: as many as there are
- * processors, and little work is done without them.
+ * processors, and little work is done without them. `now` is the clock that tells how much that is, in ms.
  */
-export function createPageEngine(options: { readonly threads?: number } = {}): PageEngine {
+export function createPageEngine(
+  options: { readonly threads?: number; readonly now?: () => number } = {},
+): PageEngine {
   const threads = options.threads ?? defaultThreads();
   assert(Number.isInteger(threads) && threads >= 0, 'a number of threads is 0 or more');
-  return new RunnerEngine({ threads, isAuto: options.threads === undefined });
+  return new RunnerEngine({
+    threads,
+    isAuto: options.threads === undefined,
+    share: new WorkShare(options.now),
+  });
 }
 
 /** Whether threads can read and write all files of a fill. */
@@ -81,13 +87,22 @@ class RunnerEngine implements PageEngine {
   /** Pages of work that may still be done before threads are started. */
   #unthreadedPages: number;
   /** What small images take of the caller's thread. */
-  readonly #share = new WorkShare();
+  readonly #share: WorkShare;
   #keys: EngineKeys | null = null;
   #grammar: Grammar = [];
   #isClosed = false;
 
-  constructor({ threads, isAuto }: { readonly threads: number; readonly isAuto: boolean }) {
+  constructor({
+    threads,
+    isAuto,
+    share,
+  }: {
+    readonly threads: number;
+    readonly isAuto: boolean;
+    readonly share: WorkShare;
+  }) {
     this.threads = threads;
+    this.#share = share;
     this.chunksMax = Math.max(threads, 1) * RUNNER_SLOTS;
     this.#isAuto = isAuto;
     const atFirst = isAuto ? UNTHREADED_PAGES : 0;

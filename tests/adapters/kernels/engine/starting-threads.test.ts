@@ -15,7 +15,8 @@ import { PAGE_BYTES } from '../../../../domain/values/page.ts';
 import { mixedImage, randomBytes } from '../random-pages.ts';
 
 const KEYS = deriveEngineKeys(randomBytes(32, 1));
-const IMAGE_PAGES = 2 * CHUNK_PAGES + 1;
+const SMALL_PAGES = 4 * CHUNK_PAGES;
+const IMAGE_PAGES = SMALL_PAGES + 1;
 
 let folder: string;
 let handle: number;
@@ -58,13 +59,26 @@ async function scan(engine: PageEngine, pageCount: number): Promise<void> {
   }
 }
 
-test('without being told, an engine starts threads when there turns out to be much to do', async () => {
-  const engine = createPageEngine();
-  for (let i = 0; i < 3; i += 1) await scan(engine, CHUNK_PAGES / 2);
+test('without being told, an engine scans small images inline as long as they take little of its time', async () => {
+  let nowMs = 0;
+  let scanMs = 10;
+  let looks = 0;
+  // For each chunk it is asked how much was done, and looked when its work begins and ends.
+  const now = (): number => {
+    looks += 1;
+    if (looks % 3 === 0) nowMs += scanMs;
+    return nowMs;
+  };
+  const engine = createPageEngine({ now });
+  for (let i = 0; i < 20; i += 1) {
+    await scan(engine, SMALL_PAGES);
+    nowMs += 100;
+  }
   expect(started).toBe(0);
-  // Half a chunk more would be done without them: this is a whole one.
-  await scan(engine, CHUNK_PAGES);
+  scanMs = 1000;
+  await scan(engine, SMALL_PAGES);
   expect(started).toBe(engine.threads);
+  scanMs = 0;
   await scan(engine, 1);
   expect(started).toBe(engine.threads);
   await engine.close();
