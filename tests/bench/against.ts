@@ -12,13 +12,13 @@ import { figureOf, rowOf, type Row } from './measure.ts';
 import type { ProgramCost } from './preload-cost.ts';
 
 const OTHER = 'PAGELEDGER_AGAINST';
-const MEBIBYTES = 256;
+const MEBIBYTES = 128;
 const QUICK_MEBIBYTES = 8;
-const ROUNDS = 5;
+const ROUNDS = 3;
 const QUICK_ROUNDS = 1;
 /** Captures of a series beside its first, and pages that each of them changes. */
 const SERIES = 5;
-const SERIES_PAGES = 4096;
+const SERIES_PAGES = 2048;
 /** A VM with many captures that change little. */
 const SMALL_MEBIBYTES = 1;
 const SMALL_CAPTURES = 100;

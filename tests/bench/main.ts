@@ -44,7 +44,7 @@ import { checkpoint } from './checkpoint.ts';
 import { restore } from './restore.ts';
 import { resume } from './resume.ts';
 import { resumeAway } from './resume-away.ts';
-import { retention } from './retention.ts';
+import { retention, retentionOfSeconds } from './retention.ts';
 import { scanners } from './scanners.ts';
 import { scopes } from './scopes.ts';
 import { serving } from './serving.ts';
@@ -62,6 +62,7 @@ const BENCHES: readonly Bench[] = [
   peers,
   compaction,
   retention,
+  retentionOfSeconds,
   restore,
   importers,
   resume,

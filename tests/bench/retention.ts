@@ -236,3 +236,11 @@ export const retention: Bench = {
   title: 'Five days under rules',
   run,
 };
+
+/** The same with PAGELEDGER_DAYS=3 PAGELEDGER_EVERY_S=1 PAGELEDGER_TIDY_HOURS=4, which takes an hour and a half. */
+export const retentionOfSeconds: Bench = {
+  name: 'retention-of-seconds',
+  title: 'Three days of a capture a second under rules',
+  isLong: true,
+  run,
+};
