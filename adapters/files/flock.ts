@@ -7,8 +7,8 @@
 // ends with our process, however it ends.
 
 import { close } from 'node:fs';
-import { setTimeout } from 'node:timers/promises';
 import { constants } from 'node:os';
+import { setTimeout } from 'node:timers/promises';
 import { failureOf } from './failures.ts';
 import type { Locked, LockRequest } from './file-port.ts';
 import { openDescriptor } from './node-file.ts';
@@ -62,15 +62,15 @@ export async function lockNow(path: string, request: LockRequest): Promise<Locke
     call('close', path, (done) => {
       close(fd, noValue(done));
     });
-  try {
-    const errno = await lockDescriptor(fd, request);
-    if (errno === 0) return { _tag: 'lock', release };
-    await release();
-    if (errno === EWOULDBLOCK) return { _tag: 'busy' };
-    return unavailable(`the file system of ${path} has no locks (flock: error ${errno})`);
-  } catch (thrown) {
-    await release();
-    const reason = thrown instanceof Error ? thrown.message : String(thrown);
-    return unavailable(`flock(2) cannot be called: ${reason}`);
-  }
+  const ended = await lockDescriptor(fd, request).catch((thrown: unknown) =>
+    thrown instanceof Error ? thrown.message : String(thrown),
+  );
+  if (ended === 0) return { _tag: 'lock', release };
+  await release();
+  if (ended === EWOULDBLOCK) return { _tag: 'busy' };
+  return unavailable(
+    typeof ended === 'string'
+      ? `flock(2) cannot be called: ${ended}`
+      : `the file system of ${path} has no locks (flock: error ${ended})`,
+  );
 }
