@@ -30,3 +30,34 @@ export class Spares<A> {
     if (this.#free.length < this.#max) this.#free.push(spare);
   }
 }
+
+export interface SpareRoomsOptions<A> {
+  /** Rooms that are kept while nobody uses them, at most; absent: all. */
+  readonly max?: number;
+  readonly stepBytes: number;
+  readonly make: (lengthBytes: number) => A;
+}
+
+/** Memory that is made in steps, so that what comes next, which is about as much, has room there too. */
+export class SpareRooms<A extends { readonly byteLength: number }> {
+  readonly #rooms: Spares<A>;
+  readonly #options: SpareRoomsOptions<A>;
+
+  constructor(options: SpareRoomsOptions<A>) {
+    this.#rooms = new Spares(options.max ?? Infinity);
+    this.#options = options;
+  }
+
+  /** Room for so many bytes at least, in which anything may lie. */
+  take(lengthBytes: number): A {
+    const { stepBytes, make } = this.#options;
+    const made = (): A => make(Math.ceil(lengthBytes / stepBytes) * stepBytes);
+    const room = this.#rooms.take(made);
+    return room.byteLength < lengthBytes ? made() : room;
+  }
+
+  /** Takes one back that nobody uses any more. */
+  giveBack(room: A): void {
+    this.#rooms.giveBack(room);
+  }
+}

@@ -5,6 +5,7 @@ import { types } from 'node:util';
 import { Worker } from 'node:worker_threads';
 import { assert } from '../../../domain/values/assert.ts';
 import { LedgerError } from '../../../domain/values/ledger-error.ts';
+import { SpareRooms } from '../../../domain/values/spares.ts';
 import type {
   EngineKeys,
   FillRequest,
@@ -26,9 +27,6 @@ interface Waiting {
   readonly reject: (error: Error) => void;
 }
 
-/** A buffer for a thread is made this much larger than asked, so that the next bytes fit too. */
-const BUFFER_STEP_BYTES = 1024 * 1024;
-
 /** What a thread knows of the grammar when it begins. */
 const NO_STRINGS: Grammar = [];
 
@@ -46,7 +44,10 @@ const dead = (reason: string, waiting: number): LedgerError =>
 export class ThreadRunner implements PageRunner {
   readonly #worker: Worker;
   readonly #waiting = new Map<number, Waiting>();
-  readonly #buffers: SharedArrayBuffer[] = [];
+  readonly #buffers = new SpareRooms({
+    stepBytes: 1024 * 1024,
+    make: (lengthBytes) => new SharedArrayBuffer(lengthBytes),
+  });
   #calls = 0;
   #sentKeys: EngineKeys | null = null;
   #grammar: Grammar = NO_STRINGS;
@@ -100,7 +101,7 @@ export class ThreadRunner implements PageRunner {
       assert(answer._tag === 'sketched', 'pages to sketch are answered with sketches');
       return answer.sketches;
     } finally {
-      this.#buffers.push(...lent);
+      this.#giveBack(lent);
     }
   }
 
@@ -114,7 +115,7 @@ export class ThreadRunner implements PageRunner {
       assert(answer._tag === 'filled', 'a fill is answered with the blocks that failed');
       return answer.failed;
     } finally {
-      this.#buffers.push(...lent);
+      this.#giveBack(lent);
     }
   }
 
@@ -136,7 +137,7 @@ export class ThreadRunner implements PageRunner {
   /** The bytes in shared memory: a view of them if they are there, else a copy in a `lent` buffer. */
   #shared(bytes: Uint8Array, lent: SharedArrayBuffer[]): Uint8Array {
     if (types.isSharedArrayBuffer(bytes.buffer)) return bytes;
-    const buffer = this.#takeBuffer(bytes.byteLength);
+    const buffer = this.#buffers.take(bytes.byteLength);
     lent.push(buffer);
     const copy = new Uint8Array(buffer, 0, bytes.byteLength);
     copy.set(bytes);
@@ -151,11 +152,8 @@ export class ThreadRunner implements PageRunner {
     return { pages: this.#shared(references.pages, lent), of: references.of.slice() };
   }
 
-  #takeBuffer(lengthBytes: number): SharedArrayBuffer {
-    const buffer = this.#buffers.pop();
-    if (buffer !== undefined && buffer.byteLength >= lengthBytes) return buffer;
-    const steps = Math.ceil(lengthBytes / BUFFER_STEP_BYTES) + 1;
-    return new SharedArrayBuffer(steps * BUFFER_STEP_BYTES);
+  #giveBack(lent: readonly SharedArrayBuffer[]): void {
+    for (const buffer of lent) this.#buffers.giveBack(buffer);
   }
 
   /** A call that is answered with blocks; the buffers lent for it come back afterwards. */
@@ -168,7 +166,7 @@ export class ThreadRunner implements PageRunner {
       assert(answer._tag === 'stored', 'pages to store are answered with blocks');
       return answer.blocks;
     } finally {
-      this.#buffers.push(...more.lent);
+      this.#giveBack(more.lent);
     }
   }
 

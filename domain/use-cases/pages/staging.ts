@@ -13,7 +13,7 @@ import {
   type BlockTable,
 } from '../../values/pack.ts';
 import { PACK_SLOTS } from '../../values/page.ts';
-import { ownBytes, Spares, type LentBytes } from '../../values/spares.ts';
+import { ownBytes, SpareRooms, Spares, type LentBytes } from '../../values/spares.ts';
 import type { StoredBlocks } from '../../ports/page-engine.ts';
 import { NO_PATCHES, type PatchTable } from '../../events/patches.ts';
 
@@ -129,9 +129,11 @@ export const takeStaging = ({ isFirst }: { readonly isFirst: boolean }): Staging
   spares.take(() => new Staging(isFirst ? FIRST_BYTES : PACK_BYTES));
 
 /** Blocks of one chunk that are put into stagings at once: as many as there are stagings at work. */
-const privateRooms = new Spares<Uint8Array>(SPARE_MAX);
-/** Rooms are made in steps, so that the blocks of the next chunk fit as well. */
-const ROOM_STEP_BYTES = 1024 * 1024;
+const privateRooms = new SpareRooms({
+  max: SPARE_MAX,
+  stepBytes: 1024 * 1024,
+  make: (lengthBytes) => new Uint8Array(lengthBytes),
+});
 
 /**
  * Bytes that threads share as this thread's alone; others as they are. Blocks begin at any byte, and what
@@ -139,9 +141,7 @@ const ROOM_STEP_BYTES = 1024 * 1024;
  */
 export function privately(bytes: Uint8Array): LentBytes {
   if (bytes.buffer instanceof ArrayBuffer) return ownBytes(bytes);
-  const kept = privateRooms.take(() => new Uint8Array(0));
-  const steps = Math.ceil(bytes.length / ROOM_STEP_BYTES);
-  const room = kept.length < bytes.length ? new Uint8Array(steps * ROOM_STEP_BYTES) : kept;
+  const room = privateRooms.take(bytes.length);
   room.set(bytes);
   return {
     bytes: room.subarray(0, bytes.length),

@@ -5,10 +5,8 @@ import { isLedgerError } from '../../values/ledger-error.ts';
 import type { PatchReferences } from '../../ports/page-engine.ts';
 import { UNKNOWN, type Holding } from '../../values/holding.ts';
 import { PAGE_BYTES } from '../../values/page.ts';
+import { SpareRooms } from '../../values/spares.ts';
 import type { PageReader } from '../pages/page-reader.ts';
-
-/** Buffers are a multiple of this long, so that the next references, which are about as many, fit too. */
-const STEP_BYTES = 256 * 1024;
 
 /** Pages on loan until they are given back. */
 export interface ReferenceLoan {
@@ -18,7 +16,10 @@ export interface ReferenceLoan {
 
 export class ReferencePages {
   readonly #reader: PageReader;
-  readonly #spare: SharedArrayBuffer[] = [];
+  readonly #rooms = new SpareRooms({
+    stepBytes: 256 * 1024,
+    make: (lengthBytes) => new SharedArrayBuffer(lengthBytes),
+  });
 
   constructor(reader: PageReader) {
     this.#reader = reader;
@@ -38,21 +39,15 @@ export class ReferencePages {
     });
     if (numbers.size === 0) return null;
     const lengthBytes = numbers.size * PAGE_BYTES;
-    const shared = this.#take(lengthBytes);
+    const shared = this.#rooms.take(lengthBytes);
     const pages = new Uint8Array(shared, 0, lengthBytes);
     try {
       await this.#reader.read([...numbers.keys()], pages);
     } catch (thrown) {
-      this.#spare.push(shared);
+      this.#rooms.giveBack(shared);
       if (isLedgerError(thrown)) return null;
       throw thrown;
     }
-    return { references: { pages, of }, giveBack: () => this.#spare.push(shared) };
-  }
-
-  #take(lengthBytes: number): SharedArrayBuffer {
-    const spare = this.#spare.pop();
-    if (spare !== undefined && spare.byteLength >= lengthBytes) return spare;
-    return new SharedArrayBuffer(Math.ceil(lengthBytes / STEP_BYTES) * STEP_BYTES);
+    return { references: { pages, of }, giveBack: () => this.#rooms.giveBack(shared) };
   }
 }
