@@ -1,6 +1,6 @@
-// A guest that is captured again and again for five days, under `--keep-within 1h --keep-hourly 24`
-// and a compaction an hour: what the ledger takes must be flat from the second day, and no more
-// be taken once its fill is there. The days are simulated: a clock is moved on, and nobody waits.
+// A guest that is captured again and again for days, under `--keep-within 1h --keep-hourly 24` and
+// compactions: what the ledger takes must be flat from the second day, and no more be taken once its fill
+// is there. The days are simulated: a clock is moved on, and nobody waits.
 
 import { join } from 'node:path';
 import { mkdirSync } from 'node:fs';
@@ -33,19 +33,22 @@ const PAGES = 2048;
 const WORKING_PAGES = 256;
 const CHANGED_PAGES = 4;
 const HOUR_S = 3600;
-/** PAGELEDGER_DAYS=3 runs three, which is what a capture a second has time for. */
-const DAYS = Number(process.env['PAGELEDGER_DAYS'] ?? 5);
 const HOURS_A_DAY = 24;
 /** Hours from one look at the ledger to the next. */
 const LOOK_HOURS = 4;
-/** Hours from one tidying to the next: PAGELEDGER_TIDY_HOURS=4 has days of a capture a second end sooner. */
-const TIDY_HOURS = Number(process.env['PAGELEDGER_TIDY_HOURS'] ?? 1);
-/** Seconds between captures where PAGELEDGER_EVERY_S says nothing: one a second takes an hour or more. */
-const EVERY_S = 120;
 const QUICK_EVERY_S = 900;
 const KEEP = { withinMs: HOUR_S * 1000, hourly: 24 };
 const VM = 'guest';
 const START_MS = Date.UTC(2026, 0, 1);
+
+/** The days that are simulated. */
+interface Pace {
+  readonly days: number;
+  /** Seconds between captures. */
+  readonly everyS: number;
+  /** Hours from one tidying to the next. */
+  readonly tidyHours: number;
+}
 
 /** What a ledger takes at an hour. */
 interface Look {
@@ -152,7 +155,10 @@ async function tidy(of: Simulation): Promise<void> {
 }
 
 /** The days; gives what was seen, by day. */
-async function simulate(context: BenchContext, everyS: number): Promise<readonly Look[][]> {
+async function simulate(
+  context: BenchContext,
+  { days: dayCount, everyS, tidyHours }: Pace,
+): Promise<readonly Look[][]> {
   const url = freshFolder(context, 'retention');
   mkdirSync(context.folder, { recursive: true });
   let nowMs = START_MS;
@@ -163,7 +169,7 @@ async function simulate(context: BenchContext, everyS: number): Promise<readonly
   const file = sharedMemory(memory.shared);
   const image = { file, offsetBytes: 0, pageCount: PAGES, zeros: null, label: 'a guest' };
   const days: Look[][] = [];
-  for (let hour = 1; hour <= DAYS * HOURS_A_DAY; hour += 1) {
+  for (let hour = 1; hour <= dayCount * HOURS_A_DAY; hour += 1) {
     for (let second = 0; second < HOUR_S; second += everyS) {
       nowMs += everyS * 1000;
       memory.change();
@@ -178,7 +184,7 @@ async function simulate(context: BenchContext, everyS: number): Promise<readonly
         source: 'simulated',
       });
     }
-    if (hour % TIDY_HOURS === 0) await tidy(of);
+    if (hour % tidyHours === 0) await tidy(of);
     if (hour % LOOK_HOURS !== 0) continue;
     const day = Math.floor((hour - 1) / HOURS_A_DAY);
     const seen = await look(of);
@@ -195,11 +201,11 @@ const FLAT = { sense: 'at most', bound: 1.1 } as const;
 /** Times of a busy machine. */
 const FLAT_TIME = { sense: 'at most', bound: 1.5 } as const;
 
-async function run(context: BenchContext): Promise<readonly Row[]> {
-  const said = Number(process.env['PAGELEDGER_EVERY_S'] ?? 0);
-  const everyS = said > 0 ? said : context.isQuick ? QUICK_EVERY_S : EVERY_S;
-  const days = await simulate(context, everyS);
-  const note = `a capture every ${everyS} s of a guest of ${PAGES} pages, ${CHANGED_PAGES} of ${WORKING_PAGES} of them written; ${TIDY_HOURS} h apart forget, forget --history and compact`;
+async function measure(context: BenchContext, asked: Pace): Promise<readonly Row[]> {
+  const pace = context.isQuick ? { ...asked, everyS: QUICK_EVERY_S } : asked;
+  const { everyS, tidyHours } = pace;
+  const days = await simulate(context, pace);
+  const note = `a capture every ${everyS} s of a guest of ${PAGES} pages, ${CHANGED_PAGES} of ${WORKING_PAGES} of them written; ${tidyHours} h apart forget, forget --history and compact`;
   const figure = (day: number, field: keyof Look, unit: string, by: number): Figure =>
     figureOf(
       days[day - 1]!.map((each) => each[field] / by),
@@ -211,7 +217,7 @@ async function run(context: BenchContext): Promise<readonly Row[]> {
       [3, 2],
       [5, 3],
     ]
-      .filter(([day]) => day! <= DAYS)
+      .filter(([day]) => day! <= pace.days)
       .map(([day, before]) =>
         rowOf({
           what: `${what}, day ${day}`,
@@ -234,13 +240,13 @@ async function run(context: BenchContext): Promise<readonly Row[]> {
 export const retention: Bench = {
   name: 'retention',
   title: 'Five days under rules',
-  run,
+  run: (context) => measure(context, { days: 5, everyS: 120, tidyHours: 1 }),
 };
 
-/** The same with PAGELEDGER_DAYS=3 PAGELEDGER_EVERY_S=1 PAGELEDGER_TIDY_HOURS=4, which takes an hour and a half. */
+/** Takes an hour and a half, of which tidying each hour would take most. */
 export const retentionOfSeconds: Bench = {
   name: 'retention-of-seconds',
   title: 'Three days of a capture a second under rules',
   isLong: true,
-  run,
+  run: (context) => measure(context, { days: 3, everyS: 1, tidyHours: 4 }),
 };
