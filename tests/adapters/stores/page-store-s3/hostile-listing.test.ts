@@ -101,10 +101,11 @@ describe('a listing', () => {
   );
 
   test('that is cut off on the way is asked for again, and nothing is doubled', async () => {
-    const { store } = await stores.before((_, response, number) => {
+    const script: Script = (_, response, number) => {
       if (number === 1) response.destroy();
       else response.end(number === 0 ? page([keyOf('0')], 'x') : page([keyOf('1')], null));
-    });
+    };
+    const { store } = await stores.before(script, { patienceMs: 5000 });
     expect(await listed(store)).toEqual([name('0'), name('1')]);
   });
 });

@@ -177,12 +177,13 @@ describe('the answer to a range', () => {
   }, 20_000);
 
   test('is right the second time where it was nonsense, cut off or busy the first', async () => {
-    const { store } = await stores.before((_, response, number) => {
+    const script: Script = (_, response, number) => {
       if (number === 0) response.writeHead(206, part).end(PART.subarray(0, 499));
       else if (number === 1) response.destroy();
       else if (number === 2) response.writeHead(503).end(errorXml('SlowDown'));
       else response.writeHead(206, part).end(PART);
-    });
+    };
+    const { store } = await stores.before(script, { patienceMs: 5000 });
     expect(PART.equals(await valueOf(store.get(RANGE)))).toBe(true);
     expect(stores.requests()).toBe(4);
   });
@@ -211,10 +212,11 @@ describe('a refusal', () => {
   });
 
   test('for want of a bucket that was there a moment ago is not believed at once', async () => {
-    const { store, notices } = await stores.before((_, response, number) => {
+    const script: Script = (_, response, number) => {
       if (number === 0 || number === 3) response.writeHead(206, part).end(PART);
       else response.writeHead(404).end(errorXml('NoSuchBucket'));
-    });
+    };
+    const { store, notices } = await stores.before(script, { patienceMs: 2000 });
     await valueOf(store.get(RANGE));
     expect(PART.equals(await valueOf(store.get(RANGE)))).toBe(true);
     expect(stores.requests()).toBe(4);
