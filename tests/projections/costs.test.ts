@@ -18,7 +18,7 @@ import {
 } from '../../index.ts';
 import { PACK_HEADER_BYTES } from '../../domain/values/pack.ts';
 import { isContent, type Holding } from '../../domain/values/holding.ts';
-import { areCostsSoonTold } from '../../projections/compaction/costs.ts';
+import { areCostsSoonTold, costsOf } from '../../projections/compaction/costs.ts';
 import { besideOf, decodeBatches } from '../../projections/commits.ts';
 import { allHoldingsOf } from '../../projections/table.ts';
 import { StoredSizes } from '../../projections/questions/stored-sizes.ts';
@@ -120,6 +120,9 @@ async function expectCounted(ledger: Ledger): Promise<readonly [number, number]>
   const sizes = new StoredSizes(ledger.state.contents);
   const needed = await neededBy(ledger);
   const costs = await ledgerCosts(ledger, { isAsked: true });
+  const told = await costsOf(ledger.state);
+  // Where there is no room for what was found, or not for that of all, it is found again.
+  for (const spansMax of [0, 7]) expect(await costsOf(ledger.state, spansMax)).toEqual(told);
   const close = (
     cost: { ownBytes: number | null; sharedBytes: number | null },
     of: readonly number[],
