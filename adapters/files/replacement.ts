@@ -13,6 +13,8 @@ const NAME_BYTES = 8;
 export interface Replacement {
   /** The new file, empty at first. */
   readonly file: OpenFile;
+  /** Says how much of it is written: that is put onto the disk while the rest is being made. */
+  wrote(bytes: number): void;
   /** Makes the file durable and gives it its name. */
   place(): Promise<void>;
   /** Leaves everything as it was. */
@@ -24,6 +26,43 @@ export interface ReplacementRequest {
   readonly path: string;
   /** What is there may be replaced. */
   readonly isForced: boolean;
+}
+
+/** Bytes that are worth being put onto the disk ahead of the rest. */
+const EARLY_BYTES = 32 * 1024 * 1024;
+
+/**
+ * Puts what is written of a file onto the disk while more is written. The system tells a failure to do so
+ * once only: it is kept, and told by `settle`.
+ */
+class EarlySync {
+  readonly #file: OpenFile;
+  #doneBytes = 0;
+  #running: Promise<void> | null = null;
+  #failure: unknown = null;
+
+  constructor(file: OpenFile) {
+    this.#file = file;
+  }
+
+  wrote(bytes: number): void {
+    if (this.#running !== null || bytes - this.#doneBytes < EARLY_BYTES) return;
+    this.#doneBytes = bytes;
+    this.#running = this.#file
+      .sync()
+      .catch((thrown: unknown) => {
+        this.#failure ??= thrown;
+      })
+      .finally(() => {
+        this.#running = null;
+      });
+  }
+
+  /** Waits until none is under way; throws why one failed. */
+  async settle(): Promise<void> {
+    await this.#running;
+    if (this.#failure !== null) throw this.#failure;
+  }
 }
 
 const unwritable = (path: string, why: string, cause?: unknown): LedgerError =>
@@ -63,15 +102,19 @@ export async function openReplacement(request: ReplacementRequest): Promise<Repl
     const isTold = !isLedgerError(thrown) || thrown.code.startsWith('TARGET_');
     throw isTold ? thrown : unwritable(path, thrown.message, thrown);
   }
+  const early = new EarlySync(file);
   return {
     file,
+    wrote: (bytes) => early.wrote(bytes),
     place: async () => {
+      await early.settle();
       await file.sync();
       await file.close();
       await files.rename(temporary, path);
       await files.syncFolder(folder);
     },
     discard: async () => {
+      await early.settle().catch(() => undefined);
       await file.close().catch(() => undefined);
       await files.remove(temporary);
     },

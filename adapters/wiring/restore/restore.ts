@@ -12,6 +12,7 @@ import { LedgerError } from '../../../domain/values/ledger-error.ts';
 import { coreLayoutOf, type CoreLayout } from '../../../domain/values/core-layout.ts';
 import { flatMap } from '../../../domain/values/memory-map.ts';
 import { ZERO } from '../../../domain/values/holding.ts';
+import { PAGE_BYTES } from '../../../domain/values/page.ts';
 import {
   blockLayoutOf,
   layOut,
@@ -192,7 +193,11 @@ export async function restoreToFile(
     const target = TARGET_FORMATS[format].file(replacement.file, {
       without: request.without ?? [],
     });
-    await restorePoint(ledger, point, { ...request, target });
+    const onProgress: OnProgress = (progress) => {
+      replacement.wrote(progress.pages * PAGE_BYTES);
+      request.onProgress?.(progress);
+    };
+    await restorePoint(ledger, point, { ...request, target, onProgress });
     await replacement.place();
     await recordRestored(ledger, point, { how: 'file', to: path });
   } catch (thrown) {

@@ -10,7 +10,9 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
+import { setImmediate } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import type { FilePort } from '../../../adapters/files/file-port.ts';
 import { nodeFiles } from '../../../adapters/files/files.ts';
 import { openReplacement } from '../../../adapters/files/replacement.ts';
 import { makeTemporaryFolder, type TemporaryFolder } from '../../support/disks/temporary-folder.ts';
@@ -92,6 +94,70 @@ describe('what cannot be replaced is refused at once', () => {
     expect(spawnSync('mkfifo', [at('pipe')]).status).toBe(0);
     for (const path of [at('pipe'), '/dev/null', folder.path])
       expect(await refused(path)).toMatchObject({ code: 'TARGET_UNWRITABLE' });
+  });
+});
+
+describe('a large file is put onto the disk while it is written', () => {
+  const LARGE = 32 * 1024 * 1024;
+
+  /** Files of this system, whose syncs are done when the test says so. */
+  function slowFiles(): { files: FilePort; syncs: ((failure: Error | null) => void)[] } {
+    const syncs: ((failure: Error | null) => void)[] = [];
+    const files: FilePort = Object.create(nodeFiles, {
+      open: {
+        value: async (...opening: Parameters<FilePort['open']>) => {
+          const file = await nodeFiles.open(...opening);
+          const sync = (): Promise<void> =>
+            new Promise((resolve, reject) => {
+              syncs.push((failure) => (failure === null ? resolve() : reject(failure)));
+            });
+          return Object.assign(file, { sync });
+        },
+      },
+    });
+    return { files, syncs };
+  }
+
+  test('one sync at a time, and it has its place when all of it is there', async () => {
+    const { files, syncs } = slowFiles();
+    const replacement = await openReplacement({ files, path: at('large'), isForced: true });
+    await replacement.file.write(NEW, 0);
+    replacement.wrote(LARGE - 1);
+    expect(syncs.length).toBe(0);
+    replacement.wrote(LARGE);
+    replacement.wrote(9 * LARGE);
+    expect(syncs.length).toBe(1);
+    syncs[0]!(null);
+    await setImmediate();
+    replacement.wrote(2 * LARGE - 1);
+    expect(syncs.length).toBe(1);
+    replacement.wrote(2 * LARGE);
+    expect(syncs.length).toBe(2);
+    const placed = replacement.place();
+    await setImmediate();
+    // The last one waits for the one before.
+    expect([syncs.length, existsSync(at('large'))]).toEqual([2, false]);
+    syncs[1]!(null);
+    await setImmediate();
+    expect([syncs.length, existsSync(at('large'))]).toEqual([3, false]);
+    syncs[2]!(null);
+    await placed;
+    expect(readFileSync(at('large'), 'utf8')).toBe('new');
+  });
+
+  test('a failure of one that is over by then leaves what was there', async () => {
+    const { files, syncs } = slowFiles();
+    writeFileSync(at('torn'), 'old');
+    const before = readdirSync(folder.path);
+    const replacement = await openReplacement({ files, path: at('torn'), isForced: true });
+    await replacement.file.write(NEW, 0);
+    replacement.wrote(LARGE);
+    syncs[0]!(new Error('no such block'));
+    await setImmediate();
+    await expect(replacement.place()).rejects.toThrow('no such block');
+    await replacement.discard();
+    expect(readFileSync(at('torn'), 'utf8')).toBe('old');
+    expect(readdirSync(folder.path)).toEqual(before);
   });
 });
 
