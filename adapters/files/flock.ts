@@ -1,7 +1,7 @@
-// Locks of files by flock(2), without waiting for them in the system. Node.js has no such call, so koffi
-// makes it: to let the command `flock` take the lock on an open file that it shares with us would do too,
-// but to start a command copies what this process maps, and each page that is written afterwards is
-// copied or faulted in again, which costs a recorder of 300 MiB some 150 ms.
+// Locks of files by flock(2), without waiting for them in the system. To let the command `flock` take the
+// lock on an open file that it shares with us would do too, but to start a command copies what this
+// process maps, and each page that is written afterwards is copied or faulted in again, which costs a
+// recorder of 300 MiB some 150 ms.
 //
 // A lock belongs to the open file: it is seen from every namespace and container that has the file, and
 // ends with our process, however it ends.
@@ -11,6 +11,7 @@ import { constants } from 'node:os';
 import { setTimeout } from 'node:timers/promises';
 import { failureOf } from './failures.ts';
 import type { Locked, LockRequest } from './file-port.ts';
+import { libc } from './libc.ts';
 import { openDescriptor } from './node-file.ts';
 import { call, noValue } from './system-calls.ts';
 
@@ -23,23 +24,11 @@ const LOOK_AGAIN_MS = 20;
 
 const { EINTR, EWOULDBLOCK } = constants.errno;
 
-/** Does flock(2): 0, or the number of the error. */
-type Flock = (fd: number, operation: number) => number;
-
 const unavailable = (reason: string): Locked => ({ _tag: 'unavailable', reason });
-
-let loaded: Promise<Flock> | null = null;
-
-/** Most command lines lock nothing, and it takes them time to load. */
-async function load(): Promise<Flock> {
-  const { load: library, errno } = await import('koffi');
-  const flock = library(null).func('int flock(int fd, int operation)') as Flock;
-  return (fd, operation) => (flock(fd, operation) === 0 ? 0 : errno());
-}
 
 /** Takes the lock on a descriptor: 0, or the number of the error. */
 async function lockDescriptor(fd: number, { kind, waitS = 0 }: LockRequest): Promise<number> {
-  const flock = await (loaded ??= load());
+  const { flock } = await libc();
   const operation = (kind === 'shared' ? LOCK_SH : LOCK_EX) | LOCK_NB;
   const untilMs = performance.now() + waitS * 1000;
   for (;;) {

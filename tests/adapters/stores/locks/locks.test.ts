@@ -17,6 +17,7 @@ import {
 import { LossyFiles } from '../../../simulation/lossy-files.ts';
 import { failureOf, valueOf } from '../../../support/outcomes.ts';
 import { withTemporaryFolder } from '../../../support/disks/temporary-folder.ts';
+import { printedWithoutKoffi } from '../../../support/processes/without-koffi.ts';
 
 const moduleUrl = (path: string): string =>
   JSON.stringify(new URL(`../../../../adapters/${path}`, import.meta.url).href);
@@ -170,16 +171,6 @@ describe('a lock of this machine', () => {
     }));
 });
 
-/** To be imported first: what calls the system for us is not there. */
-const WITHOUT_KOFFI = `data:text/javascript,${encodeURIComponent(`
-  import { register } from 'node:module';
-  const hooks = \`export const resolve = (name, context, next) => {
-    if (name === 'koffi') throw new Error('no koffi here');
-    return next(name, context);
-  };\`;
-  register('data:text/javascript,' + encodeURIComponent(hooks));
-`)}`;
-
 describe('where there are no locks', () => {
   test('that is said, everything goes on, and anybody may be writing', () =>
     onDisk(async ({ folder }) => {
@@ -193,12 +184,9 @@ describe('where there are no locks', () => {
         await first.right.release();
         console.log(first.right.unavailable, second._tag, await mayBeWritten(place));
       `;
-      const { stdout } = spawnSync(
-        process.execPath,
-        ['--import', WITHOUT_KOFFI, '--input-type=module', '-e', script],
-        { encoding: 'utf8' },
+      expect(printedWithoutKoffi(script)).toMatch(
+        /^flock\(2\) cannot be called: no koffi here Right true\n$/u,
       );
-      expect(stdout).toMatch(/^flock\(2\) cannot be called: no koffi here Right true\n$/u);
     }));
 
   test('a folder that cannot be made stops nobody', () =>
