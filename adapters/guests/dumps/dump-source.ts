@@ -48,7 +48,7 @@ export function dumpSource(of: FormatFile, dump: Dump): GuestSource {
       source: path,
       mayLackPages: file.isShared && isSparse(file),
       ...(untold === null ? {} : { untold }),
-      ...(watched === null ? {} : { mayHaveChanged: async () => watched.mayHaveChanged() }),
+      ...(watched === null ? {} : { mayHaveChanged: () => watched.mayHaveChanged() }),
     },
     () => file.close(),
     warningsOf(untold, leftOut?.why ?? ''),

@@ -52,7 +52,7 @@ export async function openRawImage(of: FormatFile): Promise<GuestSource> {
       source: path,
       mayLackPages: holes === null && isSparse(file),
       ...(holes === null ? {} : { asBefore: holes }),
-      ...(watched === null ? {} : { mayHaveChanged: async () => watched.mayHaveChanged() }),
+      ...(watched === null ? {} : { mayHaveChanged: () => watched.mayHaveChanged() }),
     },
     () => file.close(),
     warnings,

@@ -1,10 +1,11 @@
 // Whether a file stays as it is while it is read: by its size and times, by a sample of its pages, and
-// by whether a process has it mapped to write to. A page that is mapped and dirty already moves no
-// time, and processes of other users and containers are not seen: hence all three.
+// by whether a process can write to it. A page that is mapped and dirty already moves no time, and not
+// of every file its writers are told: hence all three.
 
-import { fstatSync, readdirSync, readFileSync, readSync } from 'node:fs';
+import { fstatSync, readSync } from 'node:fs';
 import type { BigIntStats } from 'node:fs';
 import { PAGE_BYTES } from '../../../domain/values/page.ts';
+import { mayHaveWriters } from '../../files/writers.ts';
 import type { ImageFile } from './image-file.ts';
 
 const SAMPLES = 64;
@@ -23,20 +24,8 @@ export class WatchedFile {
     this.#sample = sampleOf(file);
   }
 
-  /** Whether a process that is seen has it mapped to write to. */
-  #hasWriter(): boolean {
-    const { dev, ino } = this.#before;
-    const minor = (dev & 0xffn) | ((dev >> 12n) & 0xfff00n);
-    const major = (dev >> 8n) & 0xfffn;
-    const hex = (part: bigint): string => part.toString(16).padStart(2, '0');
-    const mapped = new RegExp(`^\\S+ .w.s \\S+ ${hex(major)}:${hex(minor)} ${ino} `, 'mu');
-    return readdirSync('/proc').some(
-      (name) => /^\d+$/u.test(name) && mapped.test(textOf(`/proc/${name}/maps`)),
-    );
-  }
-
   /** Whether it may have changed since this watch began. */
-  mayHaveChanged(): boolean {
+  async mayHaveChanged(): Promise<boolean> {
     const { size, mtimeNs, ctimeNs } = fstatSync(this.#file.fd, { bigint: true });
     const before = this.#before;
     return (
@@ -45,7 +34,7 @@ export class WatchedFile {
       ctimeNs !== before.ctimeNs ||
       isNear(mtimeNs, this.#openedAtNs) ||
       !sampleOf(this.#file).equals(this.#sample) ||
-      this.#hasWriter()
+      (await mayHaveWriters(this.#file.fd))
     );
   }
 }
@@ -62,13 +51,4 @@ function sampleOf({ fd, sizeBytes }: ImageFile): Buffer {
     readSync(fd, sample, i * PAGE_BYTES, PAGE_BYTES, page * PAGE_BYTES);
   }
   return sample;
-}
-
-/** A file of /proc; empty where it cannot be read, as its process has ended or is another user's. */
-function textOf(path: string): string {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch {
-    return '';
-  }
 }

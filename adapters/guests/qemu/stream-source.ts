@@ -24,7 +24,7 @@ export async function openStreamFile(of: FormatFile, offsetBytes = 0): Promise<G
     return keptSource(captureOf(of, state), () => spool.close(), warnings);
   }
   spool.close();
-  const mayHaveChanged = async (): Promise<boolean> => watched?.mayHaveChanged() ?? false;
+  const mayHaveChanged = async (): Promise<boolean> => (await watched?.mayHaveChanged()) ?? false;
   return keptSource({ ...captureOf(of, state), mayHaveChanged }, () => file.close(), warnings);
 }
 
