@@ -14,12 +14,17 @@ export interface ReferenceLoan {
   giveBack(): void;
 }
 
+/** Kept for the next capture: small ones follow each other closely, and large ones use a few at once. */
+const SPARE_MAX = 4;
+
+const rooms = new SpareRooms({
+  max: SPARE_MAX,
+  stepBytes: 256 * 1024,
+  make: (lengthBytes) => new SharedArrayBuffer(lengthBytes),
+});
+
 export class ReferencePages {
   readonly #reader: PageReader;
-  readonly #rooms = new SpareRooms({
-    stepBytes: 256 * 1024,
-    make: (lengthBytes) => new SharedArrayBuffer(lengthBytes),
-  });
 
   constructor(reader: PageReader) {
     this.#reader = reader;
@@ -39,15 +44,15 @@ export class ReferencePages {
     });
     if (numbers.size === 0) return null;
     const lengthBytes = numbers.size * PAGE_BYTES;
-    const shared = this.#rooms.take(lengthBytes);
+    const shared = rooms.take(lengthBytes);
     const pages = new Uint8Array(shared, 0, lengthBytes);
     try {
       await this.#reader.read([...numbers.keys()], pages);
     } catch (thrown) {
-      this.#rooms.giveBack(shared);
+      rooms.giveBack(shared);
       if (isLedgerError(thrown)) return null;
       throw thrown;
     }
-    return { references: { pages, of }, giveBack: () => this.#rooms.giveBack(shared) };
+    return { references: { pages, of }, giveBack: () => rooms.giveBack(shared) };
   }
 }
