@@ -4,6 +4,7 @@
 
 import { fstatSync, readSync } from 'node:fs';
 import type { BigIntStats } from 'node:fs';
+import { crc32 } from 'node:zlib';
 import { PAGE_BYTES } from '../../../domain/values/page.ts';
 import { mayHaveWriters } from '../../files/writers.ts';
 import type { ImageFile } from './image-file.ts';
@@ -15,7 +16,7 @@ const TICK_NS = 20_000_000n;
 export class WatchedFile {
   readonly #file: ImageFile;
   readonly #before: BigIntStats;
-  readonly #sample: Buffer;
+  readonly #sample: number;
   readonly #openedAtNs = BigInt(Date.now()) * 1_000_000n;
 
   constructor(file: ImageFile) {
@@ -33,7 +34,7 @@ export class WatchedFile {
       mtimeNs !== before.mtimeNs ||
       ctimeNs !== before.ctimeNs ||
       isNear(mtimeNs, this.#openedAtNs) ||
-      !sampleOf(this.#file).equals(this.#sample) ||
+      sampleOf(this.#file) !== this.#sample ||
       (await mayHaveWriters(this.#file.fd))
     );
   }
@@ -41,14 +42,18 @@ export class WatchedFile {
 
 const isNear = (a: bigint, b: bigint): boolean => a - b < TICK_NS && b - a < TICK_NS;
 
-/** Pages at even distances, the first and the last among them. */
-function sampleOf({ fd, sizeBytes }: ImageFile): Buffer {
+/** Where a page of a sample is read: nobody needs it longer. */
+const page = Buffer.allocUnsafeSlow(PAGE_BYTES);
+
+/** A checksum of pages at even distances, the first and the last among them. */
+function sampleOf({ fd, sizeBytes }: ImageFile): number {
   const pages = Math.floor(sizeBytes / PAGE_BYTES);
   const count = Math.min(SAMPLES, pages);
-  const sample = Buffer.alloc(count * PAGE_BYTES);
+  let checksum = 0;
   for (let i = 0; i < count; i += 1) {
-    const page = count === 1 ? 0 : Math.floor((i * (pages - 1)) / (count - 1));
-    readSync(fd, sample, i * PAGE_BYTES, PAGE_BYTES, page * PAGE_BYTES);
+    const at = count === 1 ? 0 : Math.floor((i * (pages - 1)) / (count - 1));
+    const bytes = readSync(fd, page, 0, PAGE_BYTES, at * PAGE_BYTES);
+    checksum = crc32(page.subarray(0, bytes), checksum);
   }
-  return sample;
+  return checksum;
 }
