@@ -60,7 +60,7 @@ const VAIN_BYTES_MAX = 64 * 1024 * 1024;
 const VAIN_PER_BYTE = 16;
 
 /** The first read is small, for who wants one event; each further one is twice as large. */
-const READ_BYTES_MIN = 64 * 1024;
+const READ_BYTES_MIN = 16 * 1024;
 
 /** Reads pieces one after another. Not for concurrent use. */
 export class FrameScanner {
