@@ -13,7 +13,7 @@ import type { CaptureRow, VmEntry } from '../models/vm-entry.ts';
 import type { Contents } from '../models/contents.ts';
 import type { LedgerState } from '../models/ledger-state.ts';
 import { StoredSizes } from '../questions/stored-sizes.ts';
-import { neededAt, neededIn, NeededSpans } from './needs.ts';
+import { neededAt, neededIn, NeededSpans } from './needed-spans.ts';
 import { lossIn } from './survey.ts';
 
 /** Stored bytes; not whole numbers. */
