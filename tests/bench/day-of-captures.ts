@@ -117,8 +117,8 @@ async function run(context: BenchContext): Promise<readonly Row[]> {
     }),
     grown(context, {
       ...compared,
-      what: '`history` of a page',
-      words: ['history', '--vm', 'guest', '--page', '3'],
+      what: '`history` of a page, its newest five versions',
+      words: ['history', '--vm', 'guest', '--page', '3', '--last', '5'],
     }),
     grown(context, {
       ...compared,

@@ -39,6 +39,9 @@ await recordImages(
     }
     for (let i = 0; i < Number(changed); i += 1) {
       fillPage(page, 'text', random);
+      // What is made of random numbers repeats itself after four billion of them, in some 40,000 captures.
+      page.writeUInt32LE(capture, 0);
+      page.writeUInt32LE(i, 4);
       writeSync(fd, page, 0, PAGE_BYTES, hotPages[random(hotPages.length)]! * PAGE_BYTES);
     }
   },
