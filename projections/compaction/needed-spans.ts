@@ -14,6 +14,7 @@ import {
 } from '../../domain/values/holding.ts';
 import type { CaptureRow, VmEntry } from '../models/vm-entry.ts';
 import type { Contents } from '../models/contents.ts';
+import { GrowingWords } from '../models/growing-words.ts';
 import type { LedgerState } from '../models/ledger-state.ts';
 import { keptCaptures } from './kept-captures.ts';
 
@@ -127,25 +128,17 @@ const KEPT_SPANS_MAX = 2 ** 20;
 
 /** Spans in which a VM needed something, in the order of their ends. */
 class KeptSpans {
-  #words = new Uint32Array(SPAN_WORDS * 1024);
-  #length = 0;
+  readonly #words = new GrowingWords();
 
   add(index: number, since: number, until: number): void {
-    if (this.#length === this.#words.length) {
-      const words = new Uint32Array(2 * this.#length);
-      words.set(this.#words);
-      this.#words = words;
-    }
-    const at = this.#length;
-    this.#words[at] = index;
-    this.#words[at + 1] = since;
-    this.#words[at + 2] = until;
-    this.#length += SPAN_WORDS;
+    this.#words.push(index);
+    this.#words.push(since);
+    this.#words.push(until);
   }
 
   tell(ended: Ended): void {
-    const words = this.#words;
-    for (let at = 0; at < this.#length; at += SPAN_WORDS)
+    const words = this.#words.all;
+    for (let at = 0; at < words.length; at += SPAN_WORDS)
       ended(words[at]!, words[at + 1]!, words[at + 2]!);
   }
 }
